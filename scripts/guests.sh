@@ -1,0 +1,59 @@
+#!/usr/bin/env bash
+# Builds every example app and every test program as NAME.wasm in the folder guests/ under the target directory.
+set -euo pipefail
+source "$(dirname "$0")/lib.sh"
+cd "$root"
+
+toolchain=$(scripts/wasm-toolchain.sh)
+built=$(target_dir)/wasm/wasm32-wasip2/release
+guests=$(target_dir)/guests
+
+# Resolving with the pinned cargo brings Cargo.lock up to date, where that is allowed: the build itself may not touch it.
+locked=()
+if in_ci; then locked=(--locked); fi
+cargo tree ${locked[@]+"${locked[@]}"} --package xila-network --depth 0 >/dev/null
+
+# The programs that cargo makes of a folder: NAME.rs and NAME/main.rs.
+programs_in() {
+    local path
+    for path in "$1"/*.rs "$1"/*/main.rs; do
+        [ -e "$path" ] || continue
+        path=${path%/main.rs}
+        basename "$path" .rs
+    done
+}
+
+wanted=()
+# Copies only what changed, so that whoever caches by modification time compiles only what changed.
+publish() {
+    local name=$2 file="$1/$2.wasm"
+    [ -e "$file" ] || fail "cargo did not write $file"
+    case " ${wanted[*]-} " in *" $name "*) fail "two programs are named $name" ;; esac
+    wanted+=("$name")
+    # Through a temporary name: a test that starts meanwhile sees the old program or the new one, never half of one.
+    if ! cmp -s "$file" "$guests/$name.wasm"; then
+        cp "$file" "$guests/.$name.new"
+        mv "$guests/.$name.new" "$guests/$name.wasm"
+    fi
+}
+
+mkdir -p "$guests"
+
+examples=$(programs_in guest/examples)
+if [ -n "$examples" ]; then
+    scripts/wasm-cargo.sh "$toolchain" --package xila-network --features futures-io,embedded-io-async --examples
+    for name in $examples; do publish "$built/examples" "$name"; done
+fi
+
+programs=$(programs_in tests/programs/src/bin)
+if [ -n "$programs" ]; then
+    scripts/wasm-cargo.sh "$toolchain" --manifest-path tests/programs/Cargo.toml --bins
+    for name in $programs; do publish "$built" "$name"; done
+fi
+
+for file in "$guests"/*.wasm; do
+    [ -e "$file" ] || continue
+    case " ${wanted[*]-} " in *" $(basename "$file" .wasm) "*) ;; *) rm "$file" ;; esac
+done
+
+say "${#wanted[@]} programs in $guests"
