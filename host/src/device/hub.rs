@@ -1,0 +1,85 @@
+//! An Ethernet segment inside the process.
+//!
+//! A [`Hub`] is a learning switch with any number of [ports](HubPort). A frame for a known station goes to that
+//! station's port, any other to all ports. With one receiver the frame itself is handed on; each further one gets a
+//! copy. Latency, jitter, loss and their kin are [options](HubOptions), drawn from one seeded generator: on
+//! [simulated](crate::platform::simulated) time the same seed loses the same frames.
+//!
+//! **Back-pressure.** Each port holds a bounded number of frames, those in flight included. A frame with one receiver
+//! whose port is full waits in the sender's transmit queue, and when that is full,
+//! [`allocate`](super::Device::allocate) gives no frame. Nothing is lost so. Two cases drop, and count: a frame for
+//! several receivers of which some are full, and a receiver that has taken nothing for a second although it could
+//! (one dead stack must not stop the others).
+
+mod options;
+mod port;
+mod queues;
+mod segment;
+
+#[cfg(test)]
+mod tests;
+
+use core::fmt;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+pub use self::options::{HubOptions, InvalidOption};
+pub use self::port::{Cable, HubPort};
+use self::segment::Segment;
+use super::Capabilities;
+use crate::platform::{Clock, Platform};
+
+/// An Ethernet segment. A clone is another handle to it; it lives as long as a handle or a port does.
+#[derive(Clone)]
+pub struct Hub {
+    segment: Arc<Mutex<Segment>>,
+    clock: Arc<dyn Clock>,
+    capabilities: Capabilities,
+}
+
+/// What a hub has done with frames since it was made. A frame for three receivers counts three times.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct HubStatistics {
+    /// Taken by a receiver.
+    pub delivered: u64,
+    /// Lost by [`HubOptions::loss`], and in flight to or from a port when it was unplugged.
+    pub lost: u64,
+    /// Delivered once more by [`HubOptions::duplication`].
+    pub duplicated: u64,
+    /// Held back by [`HubOptions::reordering`] so that later ones could overtake.
+    pub reordered: u64,
+    /// Dropped because the receiver's port was full.
+    pub dropped_full: u64,
+    /// Dropped because they were shorter than an Ethernet header.
+    pub malformed: u64,
+}
+
+impl Hub {
+    /// A hub without ports. Options outside their ranges are brought to the nearest end; where they come from a user,
+    /// [`HubOptions::validate`] them first.
+    #[must_use]
+    pub fn new(platform: &Platform, options: HubOptions) -> Self {
+        let options = options.clamped();
+        let capabilities = options.capabilities();
+        Self { segment: Arc::new(Mutex::new(Segment::new(options))), clock: platform.clock.clone(), capabilities }
+    }
+
+    /// Plugs in one more port.
+    #[must_use]
+    pub fn port(&self) -> HubPort {
+        HubPort::new(self.segment.clone(), self.clock.clone(), self.capabilities)
+    }
+
+    /// What the hub has counted.
+    #[must_use]
+    pub fn statistics(&self) -> HubStatistics {
+        self.segment.lock().statistics()
+    }
+}
+
+impl fmt::Debug for Hub {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Hub").field("capabilities", &self.capabilities).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,131 @@
+//! A wrapper that writes what passes through a device to a capture file, which tcpdump, tshark and Wireshark read.
+
+mod writer;
+
+#[cfg(test)]
+mod tests;
+
+use core::fmt;
+use core::task::{Context, Poll};
+use std::io::{self, Write};
+
+use self::writer::CaptureWriter;
+use super::{Capabilities, Device, Frame, Link};
+use crate::platform::Instant;
+
+/// A device whose frames are captured, both ways, as pcap with nanosecond timestamps.
+///
+/// The timestamps are the stack's monotonic time, set to the calendar once, at the first frame. A device that receives
+/// what it sends is captured on reception only, so that each frame is there once.
+///
+/// Writes are buffered and flushed when the device has nothing more to receive, so a file can be followed live. They
+/// happen under the stack's lock: give a writer that does not block for long. When a write fails the capture ends, with
+/// a warning in the log; the device goes on. [`failure`](Self::failure) keeps the cause.
+pub struct Pcap<D> {
+    device: D,
+    capture: Option<CaptureWriter>,
+    failure: Option<io::Error>,
+}
+
+impl<D: Device> Pcap<D> {
+    /// Captures what passes through `device` to `writer`, beginning with the file's header.
+    ///
+    /// # Errors
+    /// Where the header cannot be written.
+    pub fn new(device: D, writer: impl Write + Send + 'static) -> io::Result<Self> {
+        let capture = CaptureWriter::new(&device.capabilities(), Box::new(writer))?;
+        Ok(Self { device, capture: Some(capture), failure: None })
+    }
+
+    /// Why the capture ended early, if it did.
+    #[must_use]
+    pub const fn failure(&self) -> Option<&io::Error> {
+        self.failure.as_ref()
+    }
+
+    /// Ends the capture and gives the device back, with the error where the capture is not whole.
+    pub fn finish(mut self) -> (D, io::Result<()>) {
+        self.flush();
+        (self.device, self.failure.map_or(Ok(()), Err))
+    }
+}
+
+impl<D> Pcap<D> {
+    fn record(&mut self, now: Instant, frame: &[u8]) {
+        if let Some(capture) = &mut self.capture
+            && let Err(error) = capture.record(now, frame)
+        {
+            self.end(error);
+        }
+    }
+
+    fn flush(&mut self) {
+        if let Some(capture) = &mut self.capture
+            && let Err(error) = capture.flush()
+        {
+            self.end(error);
+        }
+    }
+
+    fn end(&mut self, error: io::Error) {
+        tracing::warn!(%error, "the packet capture ends early");
+        self.capture = None;
+        self.failure = Some(error);
+    }
+}
+
+impl<D: Device> Device for Pcap<D> {
+    fn capabilities(&self) -> Capabilities {
+        self.device.capabilities()
+    }
+
+    fn receive(&mut self, now: Instant) -> io::Result<Option<Frame>> {
+        let frame = self.device.receive(now)?;
+        if let Some(frame) = &frame {
+            self.record(now, frame);
+        }
+        Ok(frame)
+    }
+
+    fn allocate(&mut self, now: Instant, length: usize) -> Option<Frame> {
+        self.device.allocate(now, length)
+    }
+
+    fn transmit(&mut self, now: Instant, frame: Frame) -> io::Result<()> {
+        if !self.device.loops_back() {
+            self.record(now, &frame);
+        }
+        self.device.transmit(now, frame)
+    }
+
+    fn poll_readable(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let readable = self.device.poll_readable(context);
+        if readable.is_pending() {
+            self.flush();
+        }
+        readable
+    }
+
+    fn poll_writable(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        self.device.poll_writable(context)
+    }
+
+    fn link(&self) -> Link {
+        self.device.link()
+    }
+
+    fn loops_back(&self) -> bool {
+        self.device.loops_back()
+    }
+
+    fn kind(&self) -> &'static str {
+        self.device.kind()
+    }
+}
+
+impl<D: fmt::Debug> fmt::Debug for Pcap<D> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut output = formatter.debug_struct("Pcap");
+        output.field("device", &self.device).field("failure", &self.failure).finish_non_exhaustive()
+    }
+}

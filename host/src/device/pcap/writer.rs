@@ -1,0 +1,93 @@
+//! The capture file.
+
+use core::time::Duration;
+use std::io::{self, BufWriter, Write};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use parking_lot::Mutex;
+use pcap_file::pcap::{PcapHeader, PcapPacket, PcapWriter};
+use pcap_file::{DataLink, Endianness, PcapError, TsResolution};
+
+use crate::device::{Capabilities, Medium};
+use crate::platform::Instant;
+
+/// Bytes that wait at most to be written.
+const BUFFER: usize = 64 * 1024;
+
+/// A frame may carry an 802.1Q tag beyond the device's own header.
+const VLAN_TAG: usize = 4;
+
+type Output = BufWriter<Box<dyn Write + Send>>;
+
+pub(super) struct CaptureWriter {
+    records: PcapWriter<Shared>,
+    output: Arc<Mutex<Output>>,
+    /// The calendar's time at the clock's origin, since 1970.
+    origin: Option<Duration>,
+}
+
+/// `PcapWriter` keeps its writer to itself, and it is to be flushed now and then.
+struct Shared(Arc<Mutex<Output>>);
+
+impl Write for Shared {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.lock().flush()
+    }
+}
+
+impl CaptureWriter {
+    pub(super) fn new(capabilities: &Capabilities, writer: Box<dyn Write + Send>) -> io::Result<Self> {
+        let output = Arc::new(Mutex::new(BufWriter::with_capacity(BUFFER, writer)));
+        let header = PcapHeader {
+            version_major: 2,
+            version_minor: 4,
+            ts_correction: 0,
+            ts_accuracy: 0,
+            snaplen: u32::try_from(capabilities.frame_length() + VLAN_TAG).unwrap_or(u32::MAX),
+            datalink: match capabilities.medium {
+                Medium::Ethernet => DataLink::ETHERNET,
+                Medium::Ip => DataLink::RAW,
+            },
+            ts_resolution: TsResolution::NanoSecond,
+            endianness: Endianness::native(),
+        };
+        let records = PcapWriter::with_header(Shared(output.clone()), header).map_err(into_io)?;
+        output.lock().flush()?;
+        Ok(Self { records, output, origin: None })
+    }
+
+    pub(super) fn record(&mut self, now: Instant, frame: &[u8]) -> io::Result<()> {
+        let origin = *self.origin.get_or_insert_with(|| {
+            // A calendar before 1970 is no reason not to capture.
+            let calendar = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+            calendar.saturating_sub(now.since_origin())
+        });
+        let timestamp = origin.saturating_add(now.since_origin());
+        let length = u32::try_from(frame.len()).map_err(io::Error::other)?;
+        self.records.write_packet(&PcapPacket::new(timestamp, length, frame)).map(drop).map_err(into_io)
+    }
+
+    pub(super) fn flush(&mut self) -> io::Result<()> {
+        self.output.lock().flush()
+    }
+}
+
+impl Drop for CaptureWriter {
+    fn drop(&mut self) {
+        if let Err(error) = self.flush() {
+            tracing::warn!(%error, "the end of a packet capture is lost");
+        }
+    }
+}
+
+fn into_io(error: PcapError) -> io::Error {
+    match error {
+        PcapError::IoError(error) => error,
+        other => io::Error::other(other),
+    }
+}

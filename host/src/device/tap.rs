@@ -1,0 +1,281 @@
+//! A Linux TAP interface: Ethernet to and from the kernel.
+//!
+//! [`Tap::open`] attaches to the interface of that name, or makes one that lasts as long as the device. A process
+//! without privileges can attach to one that was made for it:
+//!
+//! ```text
+//! ip tuntap add dev tap0 mode tap user alice
+//! ip address add 192.0.2.1/24 dev tap0
+//! ip link set tap0 up
+//! ```
+//!
+//! The kernel's end is the administrator's: addresses and the up state are left as they are. Until it is up for the first
+//! time, frames to send wait. While it is down later, sending fails, frame by frame, and receiving waits.
+
+#[cfg(test)]
+mod tests;
+
+use core::fmt;
+use core::ops::RangeInclusive;
+use core::task::{Context, Poll, Waker};
+use std::collections::VecDeque;
+use std::io;
+
+use tun_rs::{AsyncDevice, DeviceBuilder, Layer};
+
+use super::{Capabilities, Checksums, Device, ETHERNET_HEADER, Frame, Link, Medium, Pool};
+use crate::platform::Instant;
+
+/// What IPv6 requires, and what the kernel allows a TAP interface.
+const MTU: RangeInclusive<usize> = 1280..=65535 - ETHERNET_HEADER;
+
+/// The kernel sends frames with an 802.1Q tag too.
+const VLAN_TAG: usize = 4;
+
+/// Frames that wait at most until the kernel takes them.
+const HELD: usize = 64;
+
+/// Buffers that may lie idle.
+const IDLE: usize = 512;
+
+/// One open TAP interface.
+pub struct Tap {
+    name: String,
+    device: AsyncDevice,
+    mtu: usize,
+    pool: Pool,
+    /// The buffer for the next read.
+    spare: Option<Frame>,
+    /// Frames that the kernel has not taken yet, oldest first.
+    held: VecDeque<Frame>,
+    /// A failure met where it could not be returned.
+    failure: Option<io::Error>,
+    link: Link,
+    reader: Option<Waker>,
+}
+
+impl Tap {
+    /// Opens the TAP interface `name`. With `mtu` the interface is set to that IP MTU (1280 to 65521); else it keeps
+    /// the one it has.
+    ///
+    /// # Errors
+    /// With a name that the kernel does not take, an MTU out of range, outside a tokio runtime, without `/dev/net/tun`
+    /// or the permission for it, for an interface that is not TAP or is in use.
+    ///
+    /// # Panics
+    /// In a tokio runtime whose I/O driver is off (`Builder::enable_io` or `enable_all`).
+    pub fn open(name: &str, mtu: Option<usize>) -> io::Result<Self> {
+        let invalid = |message: String| Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+        if !is_interface_name(name) {
+            return invalid(format!("{name:?} is no name for a TAP interface: it takes 1 to 15 letters and digits"));
+        }
+        if let Some(mtu) = mtu.filter(|mtu| !MTU.contains(mtu)) {
+            return invalid(format!("a TAP interface takes an MTU of {} to {}, not {mtu}", MTU.start(), MTU.end()));
+        }
+        if tokio::runtime::Handle::try_current().is_err() {
+            return Err(io::Error::other("a TAP interface is opened within a tokio runtime"));
+        }
+        let device = DeviceBuilder::new()
+            .name(name)
+            .layer(Layer::L2)
+            .packet_information(false)
+            .inherit_enable_state()
+            .build_async()
+            .map_err(|error| explain(name, &error))?;
+        let actual = usize::from(device.mtu()?);
+        let mtu = mtu.unwrap_or(actual);
+        if mtu != actual {
+            // In range, so it fits.
+            let value = u16::try_from(mtu).map_err(io::Error::other)?;
+            device.set_mtu(value).map_err(|error| {
+                io::Error::new(error.kind(), format!("cannot set the MTU of {name} from {actual} to {mtu}: {error}"))
+            })?;
+        }
+        Ok(Self {
+            name: name.to_owned(),
+            device,
+            mtu,
+            pool: Pool::new(mtu + ETHERNET_HEADER + VLAN_TAG, IDLE),
+            spare: None,
+            held: VecDeque::new(),
+            failure: None,
+            link: Link::Up,
+            reader: None,
+        })
+    }
+
+    /// The interface's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Sends what is held, as far as the kernel takes it. A frame that it refuses is lost, and the error kept.
+    fn flush(&mut self) {
+        while let Some(frame) = self.held.front() {
+            match self.device.try_send(frame) {
+                Err(error) if is_transient(&error) => return,
+                Err(error) => self.failure = Some(error),
+                Ok(_) => {}
+            }
+            self.held.pop_front();
+        }
+    }
+
+    /// Flushes, and has the task woken when the kernel takes more, if it must wait.
+    fn poll_flush(&mut self, context: &mut Context<'_>) {
+        loop {
+            self.flush();
+            if self.held.is_empty() {
+                return;
+            }
+            match self.device.poll_writable(context) {
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(error)) => {
+                    self.fail(&error);
+                    self.failure = Some(error);
+                    return;
+                }
+                Poll::Pending => return,
+            }
+        }
+    }
+
+    /// Ends the device: the interface was deleted.
+    fn fail(&mut self, error: &io::Error) {
+        tracing::warn!(name = self.name, %error, "the TAP interface is gone");
+        self.link = Link::Down;
+        self.held.clear();
+        self.spare = None;
+    }
+}
+
+impl Device for Tap {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            medium: Medium::Ethernet,
+            mtu: self.mtu,
+            checksums: Checksums::Computed,
+            max_burst: None,
+            lossless: false,
+        }
+    }
+
+    fn receive(&mut self, _now: Instant) -> io::Result<Option<Frame>> {
+        if let Some(error) = self.failure.take() {
+            return Err(error);
+        }
+        if self.link == Link::Down {
+            return Ok(None);
+        }
+        let mut frame = self.spare.take().unwrap_or_else(|| self.pool.frame(self.pool.buffer_length()));
+        loop {
+            match self.device.try_recv(&mut frame) {
+                Ok(length) => {
+                    frame.truncate(length);
+                    return Ok(Some(frame));
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.spare = Some(frame);
+                    return Ok(None);
+                }
+                Err(error) => {
+                    self.fail(&error);
+                    return Err(error);
+                }
+            }
+        }
+    }
+
+    fn allocate(&mut self, _now: Instant, length: usize) -> Option<Frame> {
+        if self.held.len() >= HELD {
+            self.flush();
+        }
+        (self.held.len() < HELD && length <= self.pool.buffer_length()).then(|| self.pool.frame(length))
+    }
+
+    fn transmit(&mut self, _now: Instant, frame: Frame) -> io::Result<()> {
+        if self.link == Link::Up {
+            self.held.push_back(frame);
+            self.flush();
+            // Whoever waits for frames to come in also waits until what is held can go out. Frames are held right after
+            // opening too: that the interface takes any, tokio learns from its reactor only.
+            if let Some(reader) = self.reader.take_if(|_| !self.held.is_empty()) {
+                reader.wake();
+            }
+        }
+        self.failure.take().map_or(Ok(()), Err)
+    }
+
+    fn poll_readable(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        if self.link == Link::Up {
+            self.poll_flush(context);
+        }
+        if self.failure.is_some() {
+            return Poll::Ready(());
+        }
+        if self.link == Link::Down {
+            return Poll::Pending;
+        }
+        match self.device.poll_readable(context) {
+            Poll::Ready(Ok(())) => Poll::Ready(()),
+            Poll::Ready(Err(error)) => {
+                self.fail(&error);
+                self.failure = Some(error);
+                Poll::Ready(())
+            }
+            Poll::Pending => {
+                self.reader = Some(context.waker().clone());
+                Poll::Pending
+            }
+        }
+    }
+
+    fn poll_writable(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        if self.held.len() < HELD {
+            return Poll::Ready(());
+        }
+        self.poll_flush(context);
+        if self.held.len() < HELD { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    fn link(&self) -> Link {
+        self.link
+    }
+
+    fn kind(&self) -> &'static str {
+        "tap"
+    }
+}
+
+impl fmt::Debug for Tap {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Tap").field("name", &self.name).field("mtu", &self.mtu).finish_non_exhaustive()
+    }
+}
+
+/// Whether an attempt may succeed later.
+fn is_transient(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
+}
+
+/// What the kernel takes (`dev_valid_name`), less what it would read as a pattern.
+fn is_interface_name(name: &str) -> bool {
+    let forbidden = |character: char| !character.is_ascii_graphic() || matches!(character, '/' | ':' | '%');
+    (1..=15).contains(&name.len()) && !matches!(name, "." | "..") && !name.contains(forbidden)
+}
+
+/// The error with what may help.
+fn explain(name: &str, error: &io::Error) -> io::Error {
+    let remedy = match error.kind() {
+        io::ErrorKind::PermissionDenied => {
+            ": without privileges, attach to one made by `ip tuntap add dev NAME mode tap user USER`"
+        }
+        io::ErrorKind::NotFound => ": /dev/net/tun is missing, load the kernel module `tun`",
+        io::ErrorKind::ResourceBusy => ": another process has it open",
+        io::ErrorKind::InvalidInput => ": an interface of that name exists and is not a TAP interface",
+        _ => "",
+    };
+    io::Error::new(error.kind(), format!("cannot open the TAP interface {name}: {error}{remedy}"))
+}

@@ -1,0 +1,233 @@
+//! A TAP interface and the kernel, in a network namespace of their own. These need root, `/dev/net/tun` and iproute2.
+
+use core::future::{Future, poll_fn};
+use core::sync::atomic::{AtomicUsize, Ordering};
+use core::time::Duration;
+use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use super::*;
+
+/// Time for the kernel to answer on a busy machine; a test that reaches it fails.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+const NOW: Instant = Instant::ORIGIN;
+
+/// A network namespace and the name of a TAP interface in it, or made to be moved to it. Both end with this value.
+struct Namespace {
+    name: String,
+    interface: String,
+}
+
+impl Namespace {
+    /// `None` where this machine cannot have one; the reason is printed, and fatal where CI counts on the test.
+    fn new(test: &str) -> Option<Self> {
+        let identity = std::process::id();
+        let name = format!("xila-{test}-{identity}");
+        let made = if Path::new("/dev/net/tun").exists() {
+            Command::new("ip").args(["netns", "add", &name]).output().map_err(|error| format!("ip: {error}")).and_then(
+                |output| {
+                    let words = String::from_utf8_lossy(&output.stderr).into_owned();
+                    if output.status.success() { Ok(()) } else { Err(words) }
+                },
+            )
+        } else {
+            Err("there is no /dev/net/tun".to_owned())
+        };
+        if let Err(reason) = made {
+            println!("skipped: a TAP test needs root, /dev/net/tun and iproute2: {reason}");
+            assert!(std::env::var_os("CI").is_none(), "CI must run the TAP tests");
+            return None;
+        }
+        Some(Self { name, interface: format!("{test}{identity}") })
+    }
+
+    /// Runs a command of iproute2 in the namespace.
+    fn ip(&self, arguments: &str) {
+        run(Command::new("ip").args(["-n", &self.name]).args(arguments.split(' ')));
+    }
+
+    /// Moves the interface in and gives the kernel's end an address, as an administrator would.
+    fn set_up(&self) {
+        run(Command::new("ip").args(["link", "set", &self.interface, "netns", &self.name]));
+        self.ip(&format!("address add 192.0.2.1/24 dev {}", self.interface));
+        self.ip(&format!("link set {} up", self.interface));
+    }
+
+    /// Has the kernel send a datagram to 192.0.2.2.
+    fn send_datagram(&self, payload: &str) {
+        let script = format!("echo -n {payload} >/dev/udp/192.0.2.2/9");
+        run(Command::new("ip").args(["netns", "exec", &self.name, "bash", "-c", &script]));
+    }
+}
+
+impl Drop for Namespace {
+    fn drop(&mut self) {
+        // Either may be gone already.
+        let _ = Command::new("ip").args(["link", "delete", &self.interface]).output();
+        let _ = Command::new("ip").args(["netns", "delete", &self.name]).output();
+    }
+}
+
+fn run(command: &mut Command) {
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+fn block_on<T>(future: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async { tokio::time::timeout(PATIENCE, future).await.expect("the kernel answers") })
+}
+
+/// The next frame for which `wanted` holds. The kernel sends others of its own accord.
+async fn receive(tap: &mut Tap, wanted: impl Fn(&[u8]) -> bool) -> io::Result<Frame> {
+    loop {
+        while let Some(frame) = tap.receive(NOW)? {
+            if wanted(&frame) {
+                return Ok(frame);
+            }
+        }
+        poll_fn(|context| tap.poll_readable(context)).await;
+    }
+}
+
+fn is_arp_request(frame: &[u8]) -> bool {
+    frame[12..14] == [8, 6] && frame[20..22] == [0, 1] && frame[38..42] == [192, 0, 2, 2]
+}
+
+/// Makes the answer to an ARP request in `frame`.
+fn answer_arp(frame: &mut [u8], request: &[u8]) {
+    const HERE: [u8; 6] = [2, 0, 0, 0, 0, 2];
+    frame[..6].copy_from_slice(&request[6..12]);
+    frame[6..12].copy_from_slice(&HERE);
+    frame[12..22].copy_from_slice(&[8, 6, 0, 1, 8, 0, 6, 4, 0, 2]);
+    frame[22..28].copy_from_slice(&HERE);
+    frame[28..32].copy_from_slice(&[192, 0, 2, 2]);
+    frame[32..42].copy_from_slice(&request[22..32]);
+}
+
+#[test]
+fn frames_pass_both_ways_and_a_deleted_interface_is_one_error_and_then_a_link_that_is_down() {
+    let Some(namespace) = Namespace::new("pass") else {
+        return;
+    };
+    block_on(async {
+        let mut tap = Tap::open(&namespace.interface, None).unwrap();
+        assert_eq!(tap.capabilities().mtu, 1500);
+        namespace.set_up();
+        namespace.send_datagram("knock");
+        let request = receive(&mut tap, is_arp_request).await.unwrap();
+        let mut answer = tap.allocate(NOW, 42).unwrap();
+        answer_arp(&mut answer, &request);
+        tap.transmit(NOW, answer).unwrap();
+        // The datagram waited at the kernel for the answer.
+        receive(&mut tap, |frame| frame.ends_with(b"knock")).await.unwrap();
+
+        namespace.ip(&format!("link delete {}", tap.name()));
+        let error = receive(&mut tap, |_| false).await.unwrap_err();
+        println!("a deleted interface: {error}");
+        assert_eq!(tap.link(), Link::Down);
+        assert!(tap.receive(NOW).unwrap().is_none());
+        let frame = tap.allocate(NOW, 60).unwrap();
+        tap.transmit(NOW, frame).unwrap();
+        let mut context = Context::from_waker(Waker::noop());
+        assert!(tap.poll_readable(&mut context).is_pending());
+        assert!(tap.poll_writable(&mut context).is_ready());
+    });
+}
+
+#[test]
+fn a_waiting_reader_sends_what_was_held_when_it_was_transmitted() {
+    let Some(namespace) = Namespace::new("held") else {
+        return;
+    };
+    block_on(async {
+        let tap = Arc::new(Mutex::new(Tap::open(&namespace.interface, None).unwrap()));
+        let (reading, polls) = (tap.clone(), Arc::new(AtomicUsize::new(0)));
+        let counted = polls.clone();
+        let reader = tokio::spawn(poll_fn(move |context| {
+            let mut tap = reading.lock();
+            let _ = tap.poll_readable(context);
+            // The first poll is before the transmission.
+            if counted.fetch_add(1, Ordering::SeqCst) > 0 && tap.held.is_empty() {
+                Poll::Ready(())
+            } else {
+                Poll::Pending
+            }
+        }));
+        while tap.lock().reader.is_none() {
+            tokio::task::yield_now().await;
+        }
+        // The interface is down, so the frame is held.
+        let mut announcement = tap.lock().allocate(NOW, 42).unwrap();
+        answer_arp(&mut announcement, &[0xff; 42]);
+        tap.lock().transmit(NOW, announcement).unwrap();
+        assert_eq!(tap.lock().held.len(), 1);
+        tokio::task::yield_now().await;
+        assert_eq!(polls.load(Ordering::SeqCst), 2, "the transmission wakes the reader");
+        namespace.set_up();
+        reader.await.unwrap();
+        assert!(tap.lock().failure.is_none());
+    });
+}
+
+#[test]
+fn a_frame_for_an_interface_that_is_down_waits_or_is_an_error_and_up_again_all_works() {
+    let Some(namespace) = Namespace::new("down") else {
+        return;
+    };
+    block_on(async {
+        let mut tap = Tap::open(&namespace.interface, None).unwrap();
+        // Never up so far: the kernel takes nothing, and says when it does.
+        for _ in 0..HELD {
+            let mut announcement = tap.allocate(NOW, 42).unwrap();
+            answer_arp(&mut announcement, &[0xff; 42]);
+            tap.transmit(NOW, announcement).unwrap();
+        }
+        assert!(tap.allocate(NOW, 42).is_none());
+        tokio::task::yield_now().await;
+        assert!(tap.poll_writable(&mut Context::from_waker(Waker::noop())).is_pending());
+        namespace.set_up();
+        poll_fn(|context| tap.poll_writable(context)).await;
+        assert!(tap.held.is_empty());
+
+        // Down while tokio takes it for writable.
+        namespace.ip(&format!("link set {} down", tap.name()));
+        let frame = tap.allocate(NOW, 60).unwrap();
+        let error = tap.transmit(NOW, frame).unwrap_err();
+        println!("an interface that is down: {error}");
+        assert_eq!(tap.link(), Link::Up);
+        namespace.ip(&format!("link set {} up", tap.name()));
+        namespace.send_datagram("knock");
+        receive(&mut tap, is_arp_request).await.unwrap();
+    });
+}
+
+#[test]
+fn an_mtu_that_is_asked_for_is_set() {
+    let Some(namespace) = Namespace::new("mtu") else { return };
+    block_on(async {
+        let tap = Tap::open(&namespace.interface, Some(9000)).unwrap();
+        assert_eq!(tap.capabilities().mtu, 9000);
+        let kernel = std::fs::read_to_string(format!("/sys/class/net/{}/mtu", namespace.interface));
+        assert_eq!(kernel.unwrap().trim(), "9000");
+        let error = Tap::open(&namespace.interface, None).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::ResourceBusy, "{error}");
+    });
+}
+
+#[test]
+fn bad_names_bad_mtus_and_a_missing_runtime_are_errors() {
+    assert!(Tap::open("tap0", None).unwrap_err().to_string().contains("tokio"));
+    block_on(async {
+        for name in ["", "sixteen-letters!", "a b", "a/b", "tap%d", "..", "é"] {
+            assert_eq!(Tap::open(name, None).unwrap_err().kind(), io::ErrorKind::InvalidInput, "{name}");
+        }
+        for mtu in [0, 1279, 65522, usize::MAX] {
+            assert_eq!(Tap::open("tap0", Some(mtu)).unwrap_err().kind(), io::ErrorKind::InvalidInput, "{mtu}");
+        }
+    });
+}

@@ -1,0 +1,121 @@
+//! What the network needs of its surroundings: time, tasks and randomness.
+//!
+//! The stacks themselves never read a clock, start a thread or draw a random number. They are given a [`Platform`],
+//! three small object-safe traits. [`tokio`] implements them for production, [`simulated`] for tests, where time is
+//! virtual and every run is the same.
+
+pub mod simulated;
+#[cfg(feature = "tokio")]
+pub mod tokio;
+
+use core::fmt;
+use core::future::Future;
+use core::ops::{Add, Sub};
+use core::pin::Pin;
+use core::task::{Context, Poll};
+use core::time::Duration;
+use std::sync::Arc;
+
+/// A point on a [`Clock`]'s monotonic time line: the time since the clock's origin. Unrelated to the calendar.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Instant(Duration);
+
+impl Instant {
+    /// The clock's origin.
+    pub const ORIGIN: Self = Self(Duration::ZERO);
+
+    /// The instant that lies `elapsed` after the clock's origin.
+    #[must_use]
+    pub const fn from_origin(elapsed: Duration) -> Self {
+        Self(elapsed)
+    }
+
+    /// The time since the clock's origin.
+    #[must_use]
+    pub const fn since_origin(self) -> Duration {
+        self.0
+    }
+
+    /// The time from `earlier` to this instant; zero where `earlier` is the later one.
+    #[must_use]
+    pub const fn saturating_duration_since(self, earlier: Self) -> Duration {
+        self.0.saturating_sub(earlier.0)
+    }
+}
+
+impl Add<Duration> for Instant {
+    type Output = Self;
+
+    /// Saturates at the end of time instead of overflowing: a guest may name any duration.
+    fn add(self, duration: Duration) -> Self {
+        Self(self.0.saturating_add(duration))
+    }
+}
+
+impl Sub for Instant {
+    type Output = Duration;
+
+    fn sub(self, earlier: Self) -> Duration {
+        self.saturating_duration_since(earlier)
+    }
+}
+
+/// Monotonic time.
+pub trait Clock: Send + Sync {
+    /// The present instant. Never less than an instant returned before.
+    fn now(&self) -> Instant;
+
+    /// A new timer on this clock, not armed.
+    fn timer(&self) -> Box<dyn Timer>;
+}
+
+/// One re-armable alarm of a [`Clock`].
+pub trait Timer: Send {
+    /// Arms the timer for `deadline`, or disarms it. A deadline that has passed makes the timer ready at once.
+    fn set(&mut self, deadline: Option<Instant>);
+
+    /// Ready when the deadline has come, and ready again at every poll until the timer is set anew; pending while
+    /// disarmed. Only the waker of the latest poll is woken.
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<()>;
+}
+
+/// A task that a [`Spawner`] runs to its end.
+pub type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// Runs tasks in the background.
+pub trait Spawner: Send + Sync {
+    /// Starts `task`. It runs until it returns; nothing waits for it.
+    fn spawn(&self, task: Task);
+}
+
+/// Unpredictable bytes: they seed sequence numbers, ports and hardware addresses.
+pub trait Random: Send + Sync {
+    /// Fills `bytes`.
+    fn fill(&self, bytes: &mut [u8]);
+}
+
+/// The surroundings of a network, as one value that is cheap to clone.
+#[derive(Clone)]
+pub struct Platform {
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Tasks.
+    pub spawner: Arc<dyn Spawner>,
+    /// Randomness.
+    pub random: Arc<dyn Random>,
+}
+
+impl Platform {
+    /// Eight random bytes as a number.
+    pub(crate) fn random_u64(&self) -> u64 {
+        let mut bytes = [0; 8];
+        self.random.fill(&mut bytes);
+        u64::from_ne_bytes(bytes)
+    }
+}
+
+impl fmt::Debug for Platform {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Platform").finish_non_exhaustive()
+    }
+}
