@@ -1,0 +1,266 @@
+//! One interface's TCP/IP stack: a smoltcp interface, its device, and the tables that find the socket of a packet.
+//!
+//! A [`Stack`] is a handle; what it stands for, the [`Core`], sits behind one short synchronous lock, never held across
+//! an `.await`. An operation that leaves something to send drives the stack at once, within a budget, before it gives
+//! the lock back; the [runner](crate::runner) does the rest. Wakers are collected under the lock and woken after it.
+//!
+//! | Room | Holds |
+//! |---|---|
+//! | `drive` | the loop: frames in, frames out, timers |
+//! | `demux`, `phy` | whom a frame concerns; the engine's view of the device |
+//! | `tcp` | connections and listeners; `time_wait`, what is left of them; `backlog`, what is not yet accepted |
+//! | `udp` | bound ports and their mailboxes |
+//! | `icmp`, `fragments`, `neighbours` | errors from the path; IPv4 reassembly; asking for hardware addresses |
+//! | `config` | addresses, routes, state |
+//! | `timers`, `waiters`, `ports`, `statistics`, `options` | what those are made of |
+
+pub(crate) mod backlog;
+mod config;
+mod demux;
+mod drive;
+mod fragments;
+mod icmp;
+mod neighbours;
+pub(crate) mod options;
+mod phy;
+pub(crate) mod ports;
+pub(crate) mod statistics;
+pub(crate) mod tcp;
+mod time_wait;
+mod timers;
+pub(crate) mod udp;
+pub(crate) mod waiters;
+
+use core::ops::RangeInclusive;
+use core::task::{Context, Waker};
+use std::collections::VecDeque;
+use std::sync::{Arc, Weak};
+
+use parking_lot::Mutex;
+use smoltcp::iface::{Config, Interface, SocketSet};
+use smoltcp::wire::{EthernetAddress, HardwareAddress};
+
+pub use config::State;
+
+use crate::address::{MacAddress, Route};
+use crate::device::{Capabilities, Device, Medium};
+use crate::error::{Error, Result};
+use crate::platform::{Clock, Instant, Platform};
+use fragments::Reassembly;
+use phy::Port;
+use statistics::Statistics;
+use tcp::FlowId;
+use timers::Timers;
+use waiters::Wakes;
+
+/// A handle to a stack. Clones are the same stack.
+#[derive(Clone)]
+pub(crate) struct Stack(Arc<Shared>);
+
+struct Shared {
+    name: Arc<str>,
+    clock: Arc<dyn Clock>,
+    core: Mutex<Core>,
+    /// Wakes the runner. Never held together with `core`.
+    runner: Mutex<Option<Waker>>,
+}
+
+/// What a stack is made of.
+pub(crate) struct Core {
+    /// The device; none once unmounted.
+    port: Option<Port>,
+    iface: Interface,
+    capabilities: Capabilities,
+    hardware_address: Option<MacAddress>,
+    /// As smoltcp has them too, which shows nobody its table.
+    routes: Vec<Route>,
+    state: State,
+    me: Weak<Shared>,
+    /// The time of the present call.
+    now: Instant,
+    random: u64,
+    ephemeral: RangeInclusive<u16>,
+    tcp: tcp::Table,
+    udp: udp::Table,
+    icmp: icmp::Icmp,
+    neighbours: neighbours::Neighbours,
+    fragments: Reassembly,
+    /// For packets that no socket takes.
+    nobody: SocketSet<'static>,
+    timers: Timers<FlowId>,
+    /// Flows that may have something to send.
+    dirty: VecDeque<FlowId>,
+    /// Flows that wait for a neighbour's hardware address.
+    unresolved: Vec<FlowId>,
+    /// The device took nothing more; the runner waits until it does.
+    full: bool,
+    /// The budget ended before the work did; the runner goes on.
+    unfinished: bool,
+    /// What the runner sleeps until.
+    runner_deadline: Option<Instant>,
+    wakes: Wakes,
+    statistics: Statistics,
+}
+
+/// Frames that one call handles before it leaves the rest to the runner.
+const CALLER_BUDGET: usize = 256;
+/// Frames that the runner handles before it lets other tasks run.
+const RUNNER_BUDGET: usize = 512;
+
+impl Stack {
+    /// Builds a stack on a device. Nothing runs yet.
+    pub(crate) fn new(
+        name: &str,
+        device: Box<dyn Device>,
+        hardware_address: Option<MacAddress>,
+        ephemeral: RangeInclusive<u16>,
+        platform: &Platform,
+    ) -> Result<Self> {
+        let capabilities = device.capabilities();
+        if !(1280..=65535).contains(&capabilities.mtu) {
+            let reason = format!("an IP MTU of {} is outside 1280 to 65535", capabilities.mtu);
+            return Err(Error::FailedToMountDevice(reason));
+        }
+        let (hardware, address) = match (capabilities.medium, hardware_address) {
+            (Medium::Ip, None) => (HardwareAddress::Ip, None),
+            (Medium::Ip, Some(_)) => return Err(Error::NotSupported),
+            (Medium::Ethernet, address) => {
+                let address = address.unwrap_or_else(|| {
+                    let [a, b, c, d, e, f, ..] = platform.random_u64().to_ne_bytes();
+                    MacAddress::locally_administered([a, b, c, d, e, f])
+                });
+                (HardwareAddress::Ethernet(EthernetAddress(address.octets())), Some(address))
+            }
+        };
+        let now = platform.clock.now();
+        let mut config = Config::new(hardware);
+        config.random_seed = platform.random_u64();
+        let mut port = Port::new(device);
+        let mut probe = phy::Ingress { frame: None, port: &mut port, now };
+        let mut iface = Interface::new(config, &mut probe, now.into());
+        // A loopback carries every local address of the process's interfaces, as Linux's `lo` does.
+        iface.set_any_ip(port.device.loops_back());
+        Ok(Self(Arc::new_cyclic(|me| Shared {
+            name: name.into(),
+            clock: platform.clock.clone(),
+            runner: Mutex::new(None),
+            core: Mutex::new(Core {
+                port: Some(port),
+                iface,
+                capabilities,
+                hardware_address: address,
+                routes: Vec::new(),
+                state: State::Up,
+                me: me.clone(),
+                now,
+                random: platform.random_u64(),
+                ephemeral,
+                tcp: tcp::Table::default(),
+                udp: udp::Table::default(),
+                icmp: icmp::Icmp::default(),
+                neighbours: neighbours::Neighbours::default(),
+                fragments: Reassembly::default(),
+                nobody: SocketSet::new(Vec::new()),
+                timers: Timers::new(),
+                dirty: VecDeque::new(),
+                unresolved: Vec::new(),
+                full: false,
+                unfinished: false,
+                runner_deadline: None,
+                wakes: Wakes::new(),
+                statistics: Statistics::default(),
+            }),
+        })))
+    }
+
+    pub(crate) fn name(&self) -> &Arc<str> {
+        &self.0.name
+    }
+
+    /// Whether both handles are the same stack.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
+    /// Looks at the stack.
+    pub(crate) fn with<R>(&self, look: impl FnOnce(&Core) -> R) -> R {
+        look(&self.0.core.lock())
+    }
+
+    /// Changes the stack, then drives it: what the change left to send is on the link when this returns, as far as the
+    /// link and the budget allow.
+    pub(crate) fn with_mut<R>(&self, change: impl FnOnce(&mut Core) -> R) -> R {
+        let now = self.0.clock.now();
+        let mut core = self.0.core.lock();
+        core.now = now;
+        let result = change(&mut core);
+        core.drive(CALLER_BUDGET, false);
+        let runner = core.needs_runner();
+        let wakes = core::mem::take(&mut core.wakes);
+        drop(core);
+        self.wake(wakes, runner);
+        result
+    }
+
+    /// The runner's turn: handles what the device has and what is due, and says when to be called again. Where that is
+    /// not at once, the context's waker is woken when something happens before.
+    pub(crate) fn poll_run(&self, context: &mut Context<'_>) -> Turn {
+        // Registered before looking, so that a wake-up between the look and the sleep is not lost.
+        *self.0.runner.lock() = Some(context.waker().clone());
+        let now = self.0.clock.now();
+        let mut core = self.0.core.lock();
+        core.now = now;
+        core.drive(RUNNER_BUDGET, true);
+        let turn = core.turn(context);
+        let wakes = core::mem::take(&mut core.wakes);
+        drop(core);
+        self.wake(wakes, false);
+        turn
+    }
+
+    fn wake(&self, wakes: Wakes, runner: bool) {
+        wakes.into_iter().for_each(Waker::wake);
+        if runner {
+            let waker = self.0.runner.lock().take();
+            waker.into_iter().for_each(Waker::wake);
+        }
+    }
+}
+
+/// What the runner does next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Turn {
+    /// Let others run, then call again.
+    Again,
+    /// Sleep until woken, or until this time.
+    Sleep(Option<Instant>),
+    /// The stack is unmounted.
+    Ended,
+}
+
+impl Core {
+    fn handle(&self) -> Option<Stack> {
+        self.me.upgrade().map(Stack)
+    }
+
+    /// A new random number, from a generator that the platform's randomness seeded (splitmix64).
+    fn stir(&mut self) {
+        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.random;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        self.random = mixed ^ (mixed >> 31);
+    }
+}
+
+impl From<Instant> for smoltcp::time::Instant {
+    fn from(instant: Instant) -> Self {
+        Self::from_micros(i64::try_from(instant.since_origin().as_micros()).unwrap_or(i64::MAX))
+    }
+}
+
+impl From<smoltcp::time::Instant> for Instant {
+    fn from(instant: smoltcp::time::Instant) -> Self {
+        Self::from_origin(core::time::Duration::from_micros(u64::try_from(instant.total_micros()).unwrap_or(0)))
+    }
+}

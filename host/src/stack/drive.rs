@@ -1,0 +1,293 @@
+//! The loop: frames in, frames out, timers.
+
+use core::task::Context;
+
+use smoltcp::iface::{Interface, PollResult, SocketSet};
+
+use super::demux::{self, Packet};
+use super::phy::{Egress, Ingress, Outcome, Port};
+use super::tcp::life::Sending;
+use super::{Core, State, Turn};
+use crate::device::{Frame, Link};
+use crate::platform::Instant;
+
+impl Core {
+    /// Does what there is to do, at most `budget` frames of it. The runner also takes what the device has received; a
+    /// caller does so only on a loopback, where the answer to what it just sent is there already, and would otherwise
+    /// ask the operating system for nothing.
+    pub(super) fn drive(&mut self, budget: usize, runner: bool) {
+        if self.port.is_none() {
+            return;
+        }
+        if self.state == State::Down {
+            if runner {
+                self.discard(budget);
+            }
+            return;
+        }
+        let mut budget = budget;
+        self.expire();
+        let receives = runner || self.port.as_ref().is_some_and(|port| port.device.loops_back());
+        loop {
+            let sent = self.send(&mut budget);
+            let received = if receives { self.receive(&mut budget) } else { 0 };
+            if budget == 0 {
+                self.unfinished = true;
+                return;
+            }
+            if received == 0 && (sent == 0 || !receives) && (self.dirty.is_empty() || self.full) {
+                self.unfinished = false;
+                return;
+            }
+        }
+    }
+
+    /// Takes frames from the device; how many.
+    fn receive(&mut self, budget: &mut usize) -> usize {
+        let mut count = 0;
+        while *budget > 0 {
+            let Some(frame) = self.next_frame() else { break };
+            *budget -= 1;
+            count += 1;
+            self.ingress(&frame);
+        }
+        count
+    }
+
+    fn next_frame(&mut self) -> Option<Frame> {
+        let port = self.port.as_mut()?;
+        match port.device.receive(self.now) {
+            Ok(frame) => {
+                let frame = frame?;
+                self.statistics.received.packets += 1;
+                self.statistics.received.bytes += frame.len() as u64;
+                Some(frame)
+            }
+            Err(error) => {
+                self.statistics.received.errors += 1;
+                tracing::warn!(%error, "the device failed to receive");
+                None
+            }
+        }
+    }
+
+    /// While the interface is down, what arrives is dropped.
+    fn discard(&mut self, budget: usize) {
+        for _ in 0..budget {
+            if self.next_frame().is_none() {
+                self.unfinished = false;
+                return;
+            }
+            self.statistics.received.dropped += 1;
+        }
+        self.unfinished = true;
+    }
+
+    pub(super) fn ingress(&mut self, frame: &[u8]) {
+        let medium = match &self.port {
+            Some(port) => port.capabilities.medium,
+            None => return,
+        };
+        let packet = demux::read(medium, frame);
+        if let Packet::Tcp(tuple, _) | Packet::Udp(tuple) = &packet
+            && self.is_martian(tuple)
+        {
+            self.statistics.received.dropped += 1;
+            return;
+        }
+        match packet {
+            Packet::Tcp(tuple, segment) => self.tcp_ingress(frame, tuple, segment),
+            Packet::Udp(tuple) => self.udp_ingress(frame, tuple),
+            Packet::IcmpError { ip } => {
+                self.icmp_error(&frame[ip..]);
+                self.for_nobody(frame);
+            }
+            Packet::Neighbour => {
+                self.for_nobody(frame);
+                self.neighbour_found();
+            }
+            Packet::Fragment { ip } => self.fragment(frame, ip),
+            Packet::Other { .. } => self.for_nobody(frame),
+            Packet::Unreadable => self.statistics.received.dropped += 1,
+        }
+    }
+
+    /// Loopback addresses do not come from a link (RFC 1122 section 3.2.1.3, RFC 4291 section 2.5.3); smoltcp takes
+    /// `::1` from any.
+    fn is_martian(&self, tuple: &demux::Tuple) -> bool {
+        let loops_back = self.port.as_ref().is_some_and(|port| port.device.loops_back());
+        !loops_back && (tuple.local.ip().is_loopback() || tuple.remote.ip().is_loopback())
+    }
+
+    /// Gives a frame to the engine with no socket at hand: it answers echo requests, neighbour solicitations and
+    /// reports by itself.
+    pub(super) fn for_nobody(&mut self, frame: &[u8]) {
+        if let Some(port) = &mut self.port {
+            Self::receive_one(&mut self.iface, port, self.now, frame, &mut self.nobody);
+        }
+    }
+
+    /// A segment or datagram that nobody takes: the engine answers with a reset or "port unreachable", unless it was
+    /// for many, or too many such answers were given already.
+    pub(super) fn answer_unclaimed(&mut self, frame: &[u8]) {
+        let lossless = self.capabilities.lossless;
+        if lossless || self.icmp.may_answer(self.now) {
+            self.for_nobody(frame);
+        } else {
+            self.statistics.replies_suppressed += 1;
+        }
+    }
+
+    pub(super) fn receive_one(
+        iface: &mut Interface,
+        port: &mut Port,
+        now: Instant,
+        frame: &[u8],
+        sockets: &mut SocketSet<'static>,
+    ) {
+        let mut ingress = Ingress { frame: Some(frame), port, now };
+        iface.poll_ingress_single(now.into(), &mut ingress, sockets);
+    }
+
+    /// Somebody's hardware address may have become known: those who waited for one try again.
+    fn neighbour_found(&mut self) {
+        self.retry_unresolved();
+        self.udp_retry();
+    }
+
+    /// Lets the flows that wait for a neighbour try again. Each stays on the list until a segment of it has left: the
+    /// address that became known may be another's, and the engine then keeps silent without a word.
+    pub(super) fn retry_unresolved(&mut self) {
+        let mut waiting = core::mem::take(&mut self.unresolved);
+        waiting.sort_unstable();
+        waiting.dedup();
+        waiting.retain(|id| self.tcp.flows.get(*id).is_some_and(|flow| flow.unresolved));
+        waiting.iter().for_each(|id| self.tcp_mark(*id));
+        self.unresolved = waiting;
+    }
+
+    /// Sends for the flows that may have something to send; how many frames.
+    fn send(&mut self, budget: &mut usize) -> usize {
+        let before = *budget;
+        self.full = !self.flush_fragments(budget);
+        if !self.full {
+            self.full = !self.udp_unblock();
+            self.housekeep();
+        }
+        while *budget > 0 && !self.full {
+            let Some(id) = self.dirty.pop_front() else { break };
+            if let Some(flow) = self.tcp.flows.get_mut(id) {
+                flow.dirty = false;
+            }
+            match self.tcp_send(id, budget) {
+                Sending::Done => {}
+                Sending::Budget => self.tcp_mark(id),
+                Sending::Full => {
+                    self.full = true;
+                    if let Some(flow) = self.tcp.flows.get_mut(id) {
+                        flow.dirty = true;
+                        self.dirty.push_front(id);
+                    }
+                }
+            }
+        }
+        before - *budget
+    }
+
+    /// smoltcp keeps the fragments of one packet at a time: they leave before anything else is sent. False where the
+    /// device took not all of them.
+    pub(super) fn flush_fragments(&mut self, budget: &mut usize) -> bool {
+        while self.iface.poll_at(self.now.into(), &self.nobody) == Some(smoltcp::time::Instant::from_millis(0)) {
+            let Some(outcome) = self.poll_nobody() else { return true };
+            if outcome.exhausted {
+                return false;
+            }
+            if !outcome.attempted {
+                return true;
+            }
+            *budget = budget.saturating_sub(1);
+        }
+        true
+    }
+
+    /// Multicast reports leave with any egress poll.
+    fn housekeep(&mut self) {
+        if self.icmp.reports_pending {
+            self.icmp.reports_pending = false;
+            self.poll_nobody();
+        }
+    }
+
+    /// Lets the engine send what belongs to no socket.
+    pub(super) fn poll_nobody(&mut self) -> Option<Outcome> {
+        let port = self.port.as_mut()?;
+        let mut egress = Egress { port, now: self.now, outcome: Outcome::default() };
+        self.iface.poll_egress(self.now.into(), &mut egress, &mut self.nobody);
+        Some(egress.outcome)
+    }
+
+    /// Sends what one set of sockets holds, once; true where the engine did something.
+    pub(super) fn poll_set(&mut self, sockets: &mut SocketSet<'static>) -> Option<(bool, Outcome)> {
+        let port = self.port.as_mut()?;
+        let mut egress = Egress { port, now: self.now, outcome: Outcome::default() };
+        let result = self.iface.poll_egress(self.now.into(), &mut egress, sockets);
+        Some((result == PollResult::SocketStateChanged, egress.outcome))
+    }
+
+    /// Acts on what is due.
+    fn expire(&mut self) {
+        while let Some((time, id)) = self.timers.pop(self.now) {
+            let Some(flow) = self.tcp.flows.get_mut(id) else { continue };
+            if self.timers.settle(id, &mut flow.alarm, time, self.now) {
+                self.tcp_alarm(id);
+            }
+        }
+        if self.tcp.time_wait.next().is_some_and(|at| at <= self.now) {
+            self.tcp.time_wait.expire(self.now);
+        }
+        if self.fragments.next().is_some_and(|at| at <= self.now) {
+            self.fragments.expire(self.now);
+        }
+        if self.udp_next().is_some_and(|at| at <= self.now) {
+            self.udp_retry();
+        }
+    }
+
+    /// When the stack has to be looked at again, if nothing happens before.
+    fn next_deadline(&self) -> Option<Instant> {
+        [self.timers.next(), self.tcp.time_wait.next(), self.fragments.next(), self.udp_next()]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// Whether the runner has to look after what a caller left.
+    pub(super) fn needs_runner(&self) -> bool {
+        if self.port.is_none() {
+            return true;
+        }
+        let sooner = match (self.next_deadline(), self.runner_deadline) {
+            (Some(next), Some(planned)) => next < planned,
+            (Some(_), None) => true,
+            (None, _) => false,
+        };
+        self.state == State::Up && (self.unfinished || self.full || sooner)
+    }
+
+    /// Decides what the runner does next.
+    pub(super) fn turn(&mut self, context: &mut Context<'_>) -> Turn {
+        let Some(port) = &mut self.port else { return Turn::Ended };
+        // A loopback is emptied by whoever fills it, so its readiness is news to nobody.
+        let readable = !port.device.loops_back() && port.device.poll_readable(context).is_ready();
+        let writable = self.full && port.device.poll_writable(context).is_ready();
+        let link_up = port.device.link() == Link::Up;
+        self.link_changed(link_up);
+        if self.unfinished || readable || writable {
+            self.runner_deadline = None;
+            return Turn::Again;
+        }
+        let deadline = if self.state == State::Up { self.next_deadline() } else { None };
+        self.runner_deadline = deadline;
+        Turn::Sleep(deadline)
+    }
+}

@@ -1,0 +1,205 @@
+//! The engine's view of a device: smoltcp's `phy` traits over [`Device`].
+//!
+//! smoltcp sees either one received frame ([`Ingress`]) or room for frames to send ([`Egress`]), never the device
+//! itself: which frame meets which sockets is the stack's decision.
+
+use smoltcp::phy;
+use smoltcp::time::Instant as WireInstant;
+
+use super::demux::{Sent, glimpse, raise_acknowledgement};
+use super::statistics::Counters;
+use crate::device::{Capabilities, Checksums, Device, Frame, Medium};
+use crate::platform::Instant;
+
+/// What smoltcp needs to know of a device.
+pub(super) fn capabilities(of: &Capabilities) -> phy::DeviceCapabilities {
+    let mut capabilities = phy::DeviceCapabilities::default();
+    capabilities.medium = match of.medium {
+        Medium::Ethernet => phy::Medium::Ethernet,
+        Medium::Ip => phy::Medium::Ip,
+    };
+    capabilities.max_transmission_unit = of.frame_length();
+    capabilities.max_burst_size = of.max_burst;
+    if of.checksums == Checksums::Omitted {
+        capabilities.checksum = phy::ChecksumCapabilities::ignored();
+    }
+    capabilities
+}
+
+/// The device as the stack holds it: with its properties at hand and the count of what leaves.
+pub(super) struct Port {
+    pub(super) device: Box<dyn Device>,
+    pub(super) capabilities: phy::DeviceCapabilities,
+    pub(super) sent: Counters,
+    /// While a connection is served: the end of all that it has sent so far.
+    pub(super) highest: Option<u32>,
+}
+
+impl Port {
+    pub(super) fn new(device: Box<dyn Device>) -> Self {
+        let capabilities = capabilities(&device.capabilities());
+        Self { device, capabilities, sent: Counters::default(), highest: None }
+    }
+
+    pub(super) fn transmit(&mut self, now: Instant, mut frame: Frame) {
+        if let Some(highest) = self.highest {
+            raise_acknowledgement(&self.capabilities, &mut frame, highest);
+        }
+        let length = frame.len() as u64;
+        match self.device.transmit(now, frame) {
+            Ok(()) => {
+                self.sent.packets += 1;
+                self.sent.bytes += length;
+            }
+            Err(error) => {
+                self.sent.errors += 1;
+                tracing::debug!(%error, "a frame was not sent");
+            }
+        }
+    }
+}
+
+/// One received frame, and the device to answer it on.
+pub(super) struct Ingress<'a> {
+    pub(super) frame: Option<&'a [u8]>,
+    pub(super) port: &'a mut Port,
+    pub(super) now: Instant,
+}
+
+impl phy::Device for Ingress<'_> {
+    type RxToken<'t>
+        = Received<'t>
+    where
+        Self: 't;
+    type TxToken<'t>
+        = Answer<'t>
+    where
+        Self: 't;
+
+    fn receive(&mut self, _: WireInstant) -> Option<(Self::RxToken<'_>, Self::TxToken<'_>)> {
+        let frame = self.frame.take()?;
+        Some((Received(frame), Answer { port: self.port, now: self.now }))
+    }
+
+    fn transmit(&mut self, _: WireInstant) -> Option<Self::TxToken<'_>> {
+        None
+    }
+
+    fn capabilities(&self) -> phy::DeviceCapabilities {
+        self.port.capabilities.clone()
+    }
+}
+
+pub(super) struct Received<'a>(&'a [u8]);
+
+impl phy::RxToken for Received<'_> {
+    fn consume<R, F: FnOnce(&[u8]) -> R>(self, take: F) -> R {
+        take(self.0)
+    }
+}
+
+/// The right to answer a received frame. Room is asked for only when there is an answer; if there is none, the answer
+/// is lost, as it would be on a full link: peers repeat what matters.
+pub(super) struct Answer<'a> {
+    port: &'a mut Port,
+    now: Instant,
+}
+
+impl phy::TxToken for Answer<'_> {
+    fn consume<R, F: FnOnce(&mut [u8]) -> R>(self, length: usize, fill: F) -> R {
+        match self.port.device.allocate(self.now, length) {
+            Some(mut frame) => {
+                let result = fill(&mut frame);
+                self.port.transmit(self.now, frame);
+                result
+            }
+            None => {
+                self.port.sent.dropped += 1;
+                fill(&mut vec![0; length])
+            }
+        }
+    }
+}
+
+/// Room for frames to send, and what became of it.
+pub(super) struct Egress<'a> {
+    pub(super) port: &'a mut Port,
+    pub(super) now: Instant,
+    pub(super) outcome: Outcome,
+}
+
+/// What an egress poll did with the device.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Outcome {
+    /// There was no room for a frame.
+    pub(super) exhausted: bool,
+    /// A frame was about to be sent.
+    pub(super) attempted: bool,
+    /// The packet itself was sent, and not a neighbour solicitation for it.
+    pub(super) carried: bool,
+    /// A neighbour solicitation was sent instead.
+    pub(super) solicited: bool,
+    /// The TCP segment that was sent.
+    pub(super) sent: Option<Sent>,
+}
+
+impl Outcome {
+    /// The packet stayed behind because its next hop's hardware address is not known yet.
+    pub(super) const fn awaits_neighbour(&self) -> bool {
+        self.attempted && !self.carried && !self.exhausted
+    }
+}
+
+impl phy::Device for Egress<'_> {
+    type RxToken<'t>
+        = Received<'t>
+    where
+        Self: 't;
+    type TxToken<'t>
+        = Room<'t>
+    where
+        Self: 't;
+
+    fn receive(&mut self, _: WireInstant) -> Option<(Self::RxToken<'_>, Self::TxToken<'_>)> {
+        None
+    }
+
+    /// Room for the largest frame is reserved before smoltcp builds one: once it has, it takes the packet as sent.
+    fn transmit(&mut self, _: WireInstant) -> Option<Self::TxToken<'_>> {
+        match self.port.device.allocate(self.now, self.port.capabilities.max_transmission_unit) {
+            Some(frame) => {
+                self.outcome.attempted = true;
+                Some(Room { frame, port: self.port, now: self.now, outcome: &mut self.outcome })
+            }
+            None => {
+                self.outcome.exhausted = true;
+                None
+            }
+        }
+    }
+
+    fn capabilities(&self) -> phy::DeviceCapabilities {
+        self.port.capabilities.clone()
+    }
+}
+
+pub(super) struct Room<'a> {
+    frame: Frame,
+    port: &'a mut Port,
+    now: Instant,
+    outcome: &'a mut Outcome,
+}
+
+impl phy::TxToken for Room<'_> {
+    fn consume<R, F: FnOnce(&mut [u8]) -> R>(self, length: usize, fill: F) -> R {
+        let Self { mut frame, port, now, outcome } = self;
+        frame.truncate(length);
+        let result = fill(&mut frame);
+        let seen = glimpse(port.capabilities.medium, &frame);
+        outcome.carried = !seen.solicitation;
+        outcome.solicited |= seen.solicitation;
+        outcome.sent = seen.sent.or(outcome.sent);
+        port.transmit(now, frame);
+        result
+    }
+}

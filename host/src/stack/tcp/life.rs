@@ -1,0 +1,382 @@
+//! What becomes of a flow: how it is established, how it ends, and what is left of it.
+
+use smoltcp::socket::tcp;
+use smoltcp::wire::TcpControl;
+
+use super::{FlowId, Stage};
+use crate::error::Error;
+use crate::platform::Instant;
+use crate::stack::Core;
+use crate::stack::backlog::Ready;
+use crate::stack::demux::Sent;
+use crate::stack::neighbours::{RETRANSMIT, SOLICITATIONS};
+use crate::stack::phy::{Egress, Outcome};
+
+/// What the engine was doing when a flow's state changed. A reset, a refusal and a timeout leave the same state behind;
+/// this tells them apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::stack) enum Phase {
+    /// Taking a segment from the peer.
+    Ingress,
+    /// Sending, which is also when the engine's timers act.
+    Egress,
+}
+
+/// What an attempt to send for a flow came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::stack) enum Sending {
+    /// Nothing more to send for now.
+    Done,
+    /// The budget is used up; there may be more.
+    Budget,
+    /// The device takes nothing more.
+    Full,
+}
+
+impl Core {
+    /// Puts a flow on the list of those with something to send.
+    pub(in crate::stack) fn tcp_mark(&mut self, id: FlowId) {
+        if let Some(flow) = self.tcp.flows.get_mut(id)
+            && !flow.dirty
+        {
+            flow.dirty = true;
+            self.dirty.push_back(id);
+        }
+    }
+
+    /// Sends what a flow has to send, as long as the device and the budget allow.
+    pub(in crate::stack) fn tcp_send(&mut self, id: FlowId, budget: &mut usize) -> Sending {
+        loop {
+            let (Some(flow), Some(port)) = (self.tcp.flows.get_mut(id), &mut self.port) else { return Sending::Done };
+            if flow.retired {
+                return Sending::Done;
+            }
+            let before = flow.state();
+            port.highest = flow.highest;
+            let mut egress = Egress { port, now: self.now, outcome: Outcome::default() };
+            let sent = self.iface.poll_egress(self.now.into(), &mut egress, &mut flow.sockets);
+            let outcome = egress.outcome;
+            port.highest = None;
+            flow.sent = outcome.sent.or(flow.sent);
+            if let Some(sent) = outcome.sent
+                && flow.highest.is_none_or(|highest| sent.next.wrapping_sub(highest).cast_signed() > 0)
+            {
+                flow.highest = Some(sent.next);
+            }
+            flow.first = flow.first.or(outcome.sent.map(|syn| syn.sequence));
+            let asks = outcome.sent.is_some_and(|sent| sent.next != sent.sequence);
+            if flow.is_outstanding() && (asks || outcome.awaits_neighbour()) {
+                flow.unheard.get_or_insert(self.now);
+            }
+            if outcome.awaits_neighbour() {
+                flow.unanswered.get_or_insert(self.now);
+                if !flow.unresolved {
+                    flow.unresolved = true;
+                    self.unresolved.push(id);
+                }
+                let peer = flow.tuple.remote.ip();
+                self.solicit(peer, outcome);
+            } else if outcome.sent.is_some() {
+                flow.unanswered = None;
+                flow.unresolved = false;
+            }
+            // Where the device had no room, nothing has changed, and whoever is woken would only come back to find that.
+            let unchanged = self.tcp.flows.get(id).is_some_and(|flow| flow.state() == before);
+            if !(outcome.exhausted && outcome.sent.is_none() && unchanged) {
+                self.tcp_settle(id, before, Phase::Egress);
+            }
+            if outcome.exhausted {
+                return Sending::Full;
+            }
+            if sent == smoltcp::iface::PollResult::None {
+                self.tcp_rest(id);
+                return Sending::Done;
+            }
+            *budget = budget.saturating_sub(1);
+            if *budget == 0 {
+                return Sending::Budget;
+            }
+        }
+    }
+
+    /// Draws the consequences of a change of state, and wakes whoever can go on.
+    pub(in crate::stack) fn tcp_settle(&mut self, id: FlowId, before: tcp::State, phase: Phase) {
+        let Some(flow) = self.tcp.flows.get_mut(id) else { return };
+        let after = flow.state();
+        if after == tcp::State::Closed && before != tcp::State::Closed {
+            let tuple = flow.tuple;
+            let unsent = flow.socket_ref().is_some_and(|socket| socket.send_queue() > 0);
+            let cause = match (phase, before) {
+                (Phase::Ingress, tcp::State::SynSent) => Some(Error::ConnectionRefused),
+                (Phase::Ingress, tcp::State::LastAck) if !unsent => None,
+                (_, tcp::State::TimeWait) => None,
+                (Phase::Ingress, _) => Some(Error::ConnectionReset),
+                (Phase::Egress, _) if !self.iface.has_ip_addr(tuple.local.ip()) => Some(Error::AddressNotAvailable),
+                (Phase::Egress, _) => Some(Error::TimedOut),
+            };
+            match cause {
+                Some(Error::ConnectionReset) => self.statistics.tcp_resets += 1,
+                Some(Error::TimedOut) => self.statistics.tcp_timeouts += 1,
+                _ => {}
+            }
+            if flow.failure.is_none() {
+                flow.failure = cause;
+            }
+        }
+        if flow.read_closed && matches!(flow.stage, Stage::Open) {
+            flow.discard();
+        }
+        match &flow.stage {
+            Stage::Connecting { .. } if after != tcp::State::SynSent && after != tcp::State::SynReceived => {
+                // Over in time, whenever the task that waits for it comes to look.
+                if after != tcp::State::Closed {
+                    flow.stage = Stage::Open;
+                }
+                flow.writers.take(&mut self.wakes);
+            }
+            Stage::HalfOpen { .. } => match after {
+                tcp::State::Listen | tcp::State::Closed if phase == Phase::Egress || before != tcp::State::Listen => {
+                    return self.tcp_remove(id);
+                }
+                tcp::State::Listen | tcp::State::Closed | tcp::State::SynReceived | tcp::State::SynSent => {}
+                _ => return self.tcp_queue(id),
+            },
+            // The owner is gone: whatever still arrives cannot be delivered, and the peer has to know (RFC 9293
+            // section 3.6.1).
+            Stage::Lingering { .. } if flow.socket_ref().is_some_and(tcp::Socket::can_recv) => {
+                if let Some(socket) = flow.socket() {
+                    socket.abort();
+                }
+            }
+            Stage::Connecting { .. } | Stage::Queued { .. } | Stage::Open | Stage::Lingering { .. } => {}
+        }
+        self.tcp.flows[id].wake(&mut self.wakes);
+    }
+
+    /// An established connection joins its listener's queue.
+    fn tcp_queue(&mut self, id: FlowId) {
+        let Some(stack) = self.handle() else { return };
+        let flow = &mut self.tcp.flows[id];
+        let Stage::HalfOpen { backlog, .. } = &flow.stage else { return };
+        let backlog = backlog.clone();
+        flow.stage = Stage::Queued { backlog: backlog.clone() };
+        self.tcp.half_open -= 1;
+        let ready = Ready { stack, flow: id, peer: flow.tuple.remote };
+        if !backlog.complete(ready, &mut self.wakes) {
+            self.tcp_abort(id, Error::ConnectionAborted);
+        }
+    }
+
+    /// After everything was sent: the flow rests until its alarm or the next segment, or it has ended.
+    fn tcp_rest(&mut self, id: FlowId) {
+        let Some(flow) = self.tcp.flows.get(id) else { return };
+        let finishes = flow.finishing && flow.is_all_sent();
+        match flow.state() {
+            // The reset of an aborted connection has left, or cannot.
+            tcp::State::Closed => self.tcp_retire(id, false),
+            // What is left of the connection can only repeat its last acknowledgement, so that must have left.
+            tcp::State::TimeWait if !self.owes_acknowledgement(id) => self.tcp_retire(id, true),
+            tcp::State::CloseWait if finishes => {
+                self.tcp.flows[id].close();
+                self.tcp_mark(id);
+            }
+            _ => self.tcp_arm(id),
+        }
+    }
+
+    /// Whether a flow in TIME-WAIT has an acknowledgement to send, which is delayed or waits for a neighbour. The end of
+    /// TIME-WAIT itself, the engine's only other timer there, is further away.
+    fn owes_acknowledgement(&mut self, id: FlowId) -> bool {
+        let soon = self.now + core::time::Duration::from_secs(2);
+        let Some(flow) = self.tcp.flows.get(id) else { return false };
+        self.iface.poll_at(self.now.into(), &flow.sockets).is_some_and(|at| Instant::from(at) < soon)
+    }
+
+    /// Sets the alarm for the flow's next timer: the engine's, its stage's or the keep-alive's.
+    fn tcp_arm(&mut self, id: FlowId) {
+        let now = self.now;
+        let Some(flow) = self.tcp.flows.get_mut(id) else { return };
+        // A time that has come although everything was sent would be asked for again and again.
+        let engine = match self.iface.poll_at(now.into(), &flow.sockets) {
+            Some(at) => Some(Instant::from(at).max(now + MOMENT)),
+            None => flow.is_outstanding().then(|| now.max(flow.heard) + STALLED),
+        };
+        let stage = match flow.stage {
+            Stage::Connecting { deadline } | Stage::HalfOpen { deadline, .. } | Stage::Lingering { deadline } => {
+                Some(deadline)
+            }
+            Stage::Queued { .. } | Stage::Open => None,
+        };
+        let keep_alive =
+            flow.options.keep_alive.map(|keep| flow.heard + if flow.probing { keep.patience() } else { keep.idle });
+        let due = [engine, stage, keep_alive, flow.given_up()].into_iter().flatten().min();
+        self.timers.set(id, &mut flow.alarm, due);
+    }
+
+    /// A flow's alarm has gone off.
+    pub(in crate::stack) fn tcp_alarm(&mut self, id: FlowId) {
+        let now = self.now;
+        let Some(flow) = self.tcp.flows.get_mut(id) else { return };
+        match flow.stage {
+            Stage::Connecting { deadline } if deadline <= now => return self.tcp_abort(id, Error::TimedOut),
+            Stage::Connecting { .. } if flow.unanswered.is_some_and(|since| now - since >= RESOLUTION) => {
+                return self.tcp_abort(id, Error::RemoteUnreachable);
+            }
+            Stage::HalfOpen { deadline, .. } if deadline <= now => return self.tcp_remove(id),
+            Stage::Lingering { deadline } if deadline <= now => return self.tcp_abort(id, Error::TimedOut),
+            _ => {}
+        }
+        if flow.given_up().is_some_and(|at| at <= now) {
+            self.statistics.tcp_timeouts += 1;
+            return self.tcp_abort(id, Error::TimedOut);
+        }
+        if let Some(keep) = flow.options.keep_alive {
+            if flow.probing && flow.heard + keep.patience() <= now {
+                self.statistics.tcp_timeouts += 1;
+                return self.tcp_abort(id, Error::TimedOut);
+            }
+            if !flow.probing && flow.heard + keep.idle <= now {
+                flow.probing = true;
+                // What is outstanding is repeated anyway, and a probe's one byte could be taken for one of it.
+                if !flow.is_outstanding()
+                    && let Some(socket) = flow.socket()
+                {
+                    socket.set_keep_alive(Some(keep.interval.into()));
+                }
+            }
+        }
+        if flow.is_outstanding() && self.iface.poll_at(now.into(), &flow.sockets).is_none() {
+            self.tcp_prod(id);
+        }
+        self.tcp_mark(id);
+    }
+
+    /// Asks the peer what it has and what it has room for: the engine has bytes to send and no timer to send them by.
+    ///
+    /// That comes about where its retransmission timer runs out while the window is closed, as an overtaken
+    /// acknowledgement can say wrongly; and where it retransmits early because of repeated acknowledgements, but has only
+    /// its FIN left, which it then forgets. Any peer answers an old segment with an acknowledgement (RFC 9293 section
+    /// 3.10.7.4); the FIN is repeated here. The engine's own keep-alive probe will not do: its one byte would be taken
+    /// for one in flight.
+    fn tcp_prod(&mut self, id: FlowId) {
+        let Some(flow) = self.tcp.flows.get_mut(id) else { return };
+        let (Some(highest), Some(sent)) = (flow.highest, flow.sent) else { return };
+        flow.unheard.get_or_insert(self.now);
+        let tuple = flow.tuple;
+        let outstanding = u32::try_from(flow.socket_ref().map_or(0, tcp::Socket::send_queue)).unwrap_or(u32::MAX);
+        let (control, sequence) = if outstanding == 0 {
+            (TcpControl::Fin, highest.wrapping_sub(1))
+        } else {
+            // Before everything that may be unacknowledged, the FIN included.
+            (TcpControl::None, highest.wrapping_sub(outstanding).wrapping_sub(2))
+        };
+        self.tcp_emit(&tuple, control, Sent { sequence, ..sent });
+    }
+
+    /// Ends a connection at once: the peer is sent a reset, whoever waits learns `cause`.
+    pub(crate) fn tcp_abort(&mut self, id: FlowId, cause: Error) {
+        let Some(flow) = self.tcp.flows.get_mut(id) else { return };
+        if let Some(socket) = flow.socket() {
+            socket.abort();
+        }
+        flow.failure.get_or_insert(cause);
+        flow.wake_all(&mut self.wakes);
+        self.tcp_mark(id);
+    }
+
+    /// The connection has ended for the engine. Its tuple is free or in TIME-WAIT; its buffers go as soon as nothing is
+    /// left to read, and the flow itself when nobody holds it.
+    pub(in crate::stack) fn tcp_retire(&mut self, id: FlowId, time_wait: bool) {
+        let Some(flow) = self.tcp.flows.get_mut(id) else { return };
+        let tuple = flow.tuple;
+        if self.tcp.by_tuple.get(&tuple) == Some(&id) {
+            self.tcp.by_tuple.remove(&tuple);
+            if let (true, Some(last)) = (time_wait, flow.sent) {
+                self.tcp.time_wait.insert(tuple, last, self.now);
+            }
+        }
+        flow.retired = true;
+        self.timers.set(id, &mut flow.alarm, None);
+        let unread = flow.socket_ref().is_some_and(tcp::Socket::can_recv) && !flow.read_closed;
+        if !unread {
+            flow.drop_socket();
+        }
+        flow.wake_all(&mut self.wakes);
+        let queued = match &flow.stage {
+            Stage::Queued { backlog } => Some((backlog.clone(), flow.failure.is_some())),
+            _ => None,
+        };
+        match queued {
+            Some((backlog, true)) => {
+                if let Some(stack) = self.handle() {
+                    backlog.forget(&stack, id);
+                }
+                self.tcp_remove(id);
+            }
+            Some((_, false)) => {}
+            None if matches!(self.tcp.flows[id].stage, Stage::Lingering { .. } | Stage::HalfOpen { .. }) => {
+                self.tcp_remove(id);
+            }
+            None => {}
+        }
+    }
+
+    /// Removes every trace of a flow.
+    pub(in crate::stack) fn tcp_remove(&mut self, id: FlowId) {
+        let Some(mut flow) = self.tcp.flows.try_remove(id) else { return };
+        if self.tcp.by_tuple.get(&flow.tuple) == Some(&id) {
+            self.tcp.by_tuple.remove(&flow.tuple);
+        }
+        if let Stage::HalfOpen { backlog, .. } = &flow.stage {
+            backlog.abandon();
+            self.tcp.half_open -= 1;
+        }
+        if flow.unresolved {
+            self.unresolved.retain(|known| *known != id);
+        }
+        flow.wake_all(&mut self.wakes);
+        self.tcp.trim();
+    }
+}
+
+/// How long a next hop may leave solicitations unanswered before a connection that is being made to it fails, as on
+/// Linux.
+const RESOLUTION: core::time::Duration = RETRANSMIT.saturating_mul(SOLICITATIONS as u32);
+
+/// How long a connection stands still before its peer is asked why.
+const STALLED: core::time::Duration = core::time::Duration::from_secs(1);
+
+/// The shortest time between two looks at a flow that has nothing to send.
+const MOMENT: core::time::Duration = core::time::Duration::from_millis(1);
+
+impl super::Flow {
+    /// Whether something waits to be acknowledged by the peer.
+    fn is_outstanding(&self) -> bool {
+        self.socket_ref().is_some_and(|socket| {
+            socket.send_queue() > 0
+                || matches!(socket.state(), tcp::State::FinWait1 | tcp::State::Closing | tcp::State::LastAck)
+        })
+    }
+
+    /// When the user timeout ends the connection, unless the peer is heard before. smoltcp's own timeout counts from the
+    /// peer's last segment, however long ago that was: it would end an idle connection at its FIN, and one whose peer
+    /// answers every probe of its closed window, since those become rarer than a short timeout allows.
+    fn given_up(&self) -> Option<Instant> {
+        match self.stage {
+            Stage::Open | Stage::Queued { .. } | Stage::Lingering { .. } => {
+                Some(self.unheard? + self.options.user_timeout?)
+            }
+            Stage::Connecting { .. } | Stage::HalfOpen { .. } => None,
+        }
+    }
+}
+
+impl super::Table {
+    /// Gives memory back after many connections were open at once.
+    fn trim(&mut self) {
+        if self.flows.is_empty() && self.flows.capacity() > 1024 {
+            self.flows = slab::Slab::new();
+            self.by_tuple = hashbrown::HashMap::default();
+        }
+    }
+}

@@ -1,0 +1,329 @@
+//! What the owner of a connection or listener asks of the stack.
+
+use core::net::{IpAddr, SocketAddr};
+use core::task::Waker;
+use core::time::Duration;
+use std::sync::Arc;
+
+use smoltcp::socket::tcp;
+
+use super::{Flow, FlowId, Stage};
+use crate::address::to_endpoint;
+use crate::error::{Error, Result};
+use crate::stack::Core;
+use crate::stack::backlog::Backlog;
+use crate::stack::demux::Tuple;
+use crate::stack::options::TcpOptions;
+use crate::stack::ports::candidates;
+
+/// What can be waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Interest {
+    Read,
+    Write,
+}
+
+/// What a connection says of itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TcpStatistics {
+    /// Bytes that were read from the connection.
+    pub bytes_received: u64,
+    /// Bytes that were written to the connection.
+    pub bytes_sent: u64,
+    /// Bytes that wait to be read.
+    pub receive_queue: usize,
+    /// Bytes that wait to be sent or acknowledged.
+    pub send_queue: usize,
+}
+
+impl Core {
+    /// Begins a connection from `local` (port 0: an ephemeral one) to `remote`.
+    ///
+    /// # Errors
+    /// [`Error::NetworkDown`]; [`Error::AddressInUse`] where the tuple is taken or no port is left;
+    /// [`Error::AddressNotAvailable`] where the engine refuses the pair.
+    pub(crate) fn tcp_connect(
+        &mut self,
+        local: SocketAddr,
+        remote: SocketAddr,
+        timeout: Duration,
+        options: TcpOptions,
+    ) -> Result<FlowId> {
+        self.check_up()?;
+        let tuple = self.tcp_tuple(local, remote)?;
+        let stage = Stage::Connecting { deadline: self.now + timeout };
+        let mut flow = Flow::new(tuple, stage, options, &self.capabilities, self.now);
+        let socket = flow.socket().ok_or(Error::InvalidState)?;
+        socket
+            .connect(self.iface.context(), to_endpoint(tuple.remote), to_endpoint(tuple.local))
+            .map_err(|_| Error::AddressNotAvailable)?;
+        let id = self.tcp.flows.insert(flow);
+        self.tcp.by_tuple.insert(tuple, id);
+        self.tcp_mark(id);
+        Ok(id)
+    }
+
+    fn tcp_tuple(&mut self, local: SocketAddr, remote: SocketAddr) -> Result<Tuple> {
+        self.stir();
+        let tuple = |port| Tuple { local: SocketAddr::new(local.ip(), port), remote };
+        let table = &mut self.tcp;
+        if local.port() != 0 {
+            let tuple = tuple(local.port());
+            let free = !table.by_tuple.contains_key(&tuple) && table.time_wait.reuse(&tuple, self.now);
+            return if free { Ok(tuple) } else { Err(Error::AddressInUse) };
+        }
+        // A connection with itself (RFC 9293's simultaneous open) is for those who name the port.
+        let ports = || candidates(&self.ephemeral, self.random).map(tuple).filter(|tuple| tuple.local != tuple.remote);
+        let fresh = ports().find(|tuple| table.port_is_free(tuple) && !table.time_wait.holds(tuple));
+        let found = match fresh {
+            Some(tuple) => Some(tuple),
+            None => ports().find(|tuple| table.port_is_free(tuple) && table.time_wait.reuse(tuple, self.now)),
+        };
+        found.ok_or(Error::AddressInUse)
+    }
+
+    /// Whether `connect` is over: `None` while it is not.
+    pub(crate) fn tcp_connected(&mut self, id: FlowId, waker: &Waker) -> Option<Result<()>> {
+        let up = self.check_up();
+        let flow = self.tcp.flows.get_mut(id)?;
+        if let Err(error) = up {
+            return Some(Err(error));
+        }
+        if let Some(failure) = &flow.failure {
+            return Some(Err(failure.clone()));
+        }
+        match flow.state() {
+            tcp::State::SynSent | tcp::State::SynReceived => {
+                flow.writers.register(waker);
+                None
+            }
+            tcp::State::Closed => Some(Err(Error::ConnectionAborted)),
+            _ => Some(Ok(())),
+        }
+    }
+
+    /// Takes a queued connection out of its listener's hands; none where its interface was unmounted meanwhile.
+    pub(crate) fn tcp_accept(&mut self, id: FlowId) -> Option<SocketAddr> {
+        if self.port.is_none() {
+            self.tcp_remove(id);
+        }
+        let flow = self.tcp.flows.get_mut(id)?;
+        flow.stage = Stage::Open;
+        Some(flow.tuple.local)
+    }
+
+    /// Ends a connection that nobody has accepted.
+    pub(crate) fn tcp_discard(&mut self, id: FlowId) {
+        if let Some(flow) = self.tcp.flows.get_mut(id) {
+            flow.stage = Stage::Lingering { deadline: self.now };
+            self.tcp_abort(id, Error::ConnectionAborted);
+        }
+    }
+
+    /// # Errors
+    /// [`Error::AddressInUse`].
+    pub(crate) fn tcp_listen(&mut self, address: IpAddr, port: u16, backlog: &Arc<Backlog>) -> Result<()> {
+        self.check_mounted()?;
+        self.tcp.listen(address, port, backlog)
+    }
+
+    /// Ends a listener: handshakes under way are reset.
+    pub(crate) fn tcp_unlisten(&mut self, port: u16, backlog: &Arc<Backlog>) {
+        self.tcp.unlisten(port, backlog);
+        let half_open: Vec<FlowId> = self
+            .tcp
+            .flows
+            .iter()
+            .filter(|(_, flow)| matches!(&flow.stage, Stage::HalfOpen { backlog: of, .. } if Arc::ptr_eq(of, backlog)))
+            .map(|(id, _)| id)
+            .collect();
+        for id in half_open {
+            self.tcp_abort(id, Error::ConnectionAborted);
+        }
+    }
+
+    /// Reads what has arrived. `Ok(0)` for a non-empty `buffer` is the end of the stream.
+    ///
+    /// # Errors
+    /// [`Error::WouldBlock`] while nothing is there; else why the connection ended.
+    pub(crate) fn tcp_read(&mut self, id: FlowId, buffer: &mut [u8], peek: bool) -> Result<usize> {
+        self.check_up()?;
+        let flow = self.tcp.flows.get_mut(id).ok_or(Error::InvalidState)?;
+        if flow.read_closed || buffer.is_empty() {
+            return Ok(0);
+        }
+        let end = |failure: &Option<Error>| failure.clone().map_or(Ok(0), Err);
+        let failure = flow.failure.clone();
+        let Some(socket) = flow.socket() else { return end(&failure) };
+        if socket.can_recv() {
+            let count = if peek { socket.peek_slice(buffer) } else { socket.recv_slice(buffer) };
+            let count = count.map_err(|_| Error::InvalidState)?;
+            let empty = !socket.can_recv();
+            if !peek {
+                flow.bytes_received += count as u64;
+                if flow.retired && empty {
+                    flow.drop_socket();
+                }
+                self.tcp_mark(id);
+            }
+            return Ok(count);
+        }
+        if failure.is_none() && socket.may_recv() { Err(Error::WouldBlock) } else { end(&failure) }
+    }
+
+    /// Queues bytes to be sent, as many as there is room for.
+    ///
+    /// # Errors
+    /// [`Error::WouldBlock`] while there is none; [`Error::BrokenPipe`] after shutdown; else why the connection ended.
+    pub(crate) fn tcp_write(&mut self, id: FlowId, bytes: &[u8]) -> Result<usize> {
+        self.check_up()?;
+        let flow = self.tcp.flows.get_mut(id).ok_or(Error::InvalidState)?;
+        if let Some(failure) = &flow.failure {
+            return Err(failure.clone());
+        }
+        if flow.write_closed {
+            return Err(Error::BrokenPipe);
+        }
+        if bytes.is_empty() {
+            return Ok(0);
+        }
+        let socket = flow.socket().ok_or(Error::BrokenPipe)?;
+        match socket.send_slice(bytes) {
+            Ok(0) => Err(Error::WouldBlock),
+            Ok(count) => {
+                flow.bytes_sent += count as u64;
+                self.tcp_mark(id);
+                Ok(count)
+            }
+            Err(tcp::SendError::InvalidState) => Err(Error::BrokenPipe),
+        }
+    }
+
+    /// Whether a read, or a write, would not wait.
+    ///
+    /// # Errors
+    /// [`Error::WouldBlock`] where it would.
+    pub(crate) fn tcp_ready(&mut self, id: FlowId, interest: Interest) -> Result<()> {
+        self.check_up()?;
+        let flow = self.tcp.flows.get_mut(id).ok_or(Error::InvalidState)?;
+        let closed = match interest {
+            Interest::Read => flow.read_closed,
+            Interest::Write => flow.write_closed,
+        };
+        let ready = closed
+            || flow.failure.is_some()
+            || flow.socket_ref().is_none_or(|socket| match interest {
+                Interest::Read => socket.can_recv() || !socket.may_recv(),
+                Interest::Write => socket.can_send() || !socket.may_send(),
+            });
+        if ready { Ok(()) } else { Err(Error::WouldBlock) }
+    }
+
+    /// Whether everything written was acknowledged and, where `closed`, the end of the stream too.
+    ///
+    /// # Errors
+    /// [`Error::WouldBlock`] while it was not; else why the connection ended before.
+    pub(crate) fn tcp_flushed(&mut self, id: FlowId, closed: bool) -> Result<()> {
+        self.check_up()?;
+        let flow = self.tcp.flows.get_mut(id).ok_or(Error::InvalidState)?;
+        if let Some(failure) = &flow.failure {
+            return Err(failure.clone());
+        }
+        let Some(socket) = flow.socket_ref() else { return Ok(()) };
+        let fin_acknowledged =
+            matches!(socket.state(), tcp::State::FinWait2 | tcp::State::TimeWait | tcp::State::Closed);
+        let done = socket.send_queue() == 0 && (!closed || fin_acknowledged);
+        if done { Ok(()) } else { Err(Error::WouldBlock) }
+    }
+
+    /// Wakes `waker` at the next event in a direction.
+    pub(crate) fn tcp_wait(&mut self, id: FlowId, interest: Interest, waker: &Waker) {
+        if let Some(flow) = self.tcp.flows.get_mut(id) {
+            match interest {
+                Interest::Read => flow.readers.register(waker),
+                Interest::Write => flow.writers.register(waker),
+            }
+        }
+    }
+
+    /// Ends the sending half: FIN follows what was written.
+    pub(crate) fn tcp_shutdown_write(&mut self, id: FlowId) -> Result<()> {
+        let flow = self.tcp.flows.get_mut(id).ok_or(Error::InvalidState)?;
+        if let Some(failure) = &flow.failure {
+            return Err(failure.clone());
+        }
+        flow.write_closed = true;
+        flow.close();
+        flow.writers.take(&mut self.wakes);
+        self.tcp_mark(id);
+        Ok(())
+    }
+
+    /// Ends the receiving half: reads find the end of the stream from now on, and whatever arrives is thrown away.
+    pub(crate) fn tcp_shutdown_read(&mut self, id: FlowId) -> Result<()> {
+        let flow = self.tcp.flows.get_mut(id).ok_or(Error::InvalidState)?;
+        flow.unread_lost |= flow.socket_ref().is_some_and(tcp::Socket::can_recv);
+        flow.read_closed = true;
+        flow.discard();
+        flow.readers.take(&mut self.wakes);
+        self.tcp_mark(id);
+        Ok(())
+    }
+
+    /// The owner lets go of a connection. Unread bytes mean a reset (RFC 2525 section 2.17); otherwise the stack sees
+    /// the connection to its end, within the linger time.
+    pub(crate) fn tcp_release(&mut self, id: FlowId) {
+        let deadline = self.now;
+        let Some(flow) = self.tcp.flows.get_mut(id) else { return };
+        if flow.retired || flow.socket_ref().is_none() || self.port.is_none() {
+            return self.tcp_remove(id);
+        }
+        let deadline = deadline + flow.options.linger;
+        let connecting = matches!(flow.stage, Stage::Connecting { .. });
+        let discard = flow.options.linger.is_zero() || flow.unread_lost;
+        flow.stage = Stage::Lingering { deadline };
+        match flow.socket() {
+            Some(socket) if socket.can_recv() || connecting || discard => socket.abort(),
+            _ => flow.close(),
+        }
+        self.tcp_mark(id);
+    }
+
+    /// Applies options that may change while the connection lives.
+    pub(crate) fn tcp_configure(&mut self, id: FlowId, change: impl FnOnce(&mut TcpOptions)) -> Result<()> {
+        let flow = self.tcp.flows.get_mut(id).ok_or(Error::InvalidState)?;
+        let mut options = flow.options.clone();
+        change(&mut options);
+        options.validate()?;
+        let (no_delay, hop_limit) = (options.no_delay, options.hop_limit);
+        flow.options = options;
+        flow.probing = false;
+        if let Some(socket) = flow.socket() {
+            socket.set_nagle_enabled(!no_delay);
+            socket.set_hop_limit(Some(hop_limit));
+            socket.set_keep_alive(None);
+        }
+        flow.heard = self.now;
+        self.tcp_mark(id);
+        Ok(())
+    }
+
+    pub(crate) fn tcp_options(&self, id: FlowId) -> Option<&TcpOptions> {
+        self.tcp.flows.get(id).map(|flow| &flow.options)
+    }
+
+    pub(crate) fn tcp_state(&self, id: FlowId) -> tcp::State {
+        self.tcp.flows.get(id).map_or(tcp::State::Closed, Flow::state)
+    }
+
+    pub(crate) fn tcp_tuple_of(&self, id: FlowId) -> Option<Tuple> {
+        self.tcp.flows.get(id).map(|flow| flow.tuple)
+    }
+
+    pub(crate) fn tcp_statistics(&self, id: FlowId) -> TcpStatistics {
+        let Some(flow) = self.tcp.flows.get(id) else { return TcpStatistics::default() };
+        let (receive_queue, send_queue) =
+            flow.socket_ref().map_or((0, 0), |socket| (socket.recv_queue(), socket.send_queue()));
+        TcpStatistics { bytes_received: flow.bytes_received, bytes_sent: flow.bytes_sent, receive_queue, send_queue }
+    }
+}

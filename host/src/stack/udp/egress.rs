@@ -1,0 +1,251 @@
+//! Datagrams that leave.
+
+use core::net::{IpAddr, SocketAddr};
+use core::task::Waker;
+
+use smoltcp::phy::ChecksumCapabilities;
+use smoltcp::socket::{raw, udp};
+use smoltcp::wire::{IpProtocol, IpRepr, Ipv4Packet, Ipv6Packet, TcpPacket, TcpRepr};
+
+use super::MOST_PAYLOAD;
+use crate::address::to_endpoint;
+use crate::error::{Error, Result};
+use crate::platform::Instant;
+use crate::stack::Core;
+use crate::stack::demux::Tuple;
+use crate::stack::neighbours::{RETRANSMIT, SOLICITATIONS};
+
+/// A datagram to be sent.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Outgoing<'a> {
+    pub(crate) payload: &'a [u8],
+    /// The port it leaves from.
+    pub(crate) port: u16,
+    /// The address it leaves from; `None` for the one that suits the destination.
+    pub(crate) source: Option<IpAddr>,
+    pub(crate) remote: SocketAddr,
+    pub(crate) hop_limit: u8,
+    /// Whether a broadcast destination is meant.
+    pub(crate) broadcast: bool,
+}
+
+/// A datagram whose next hop has not answered yet.
+pub(super) struct Unsent {
+    payload: Vec<u8>,
+    port: u16,
+    source: Option<IpAddr>,
+    remote: SocketAddr,
+    hop_limit: u8,
+    /// When to ask the neighbour again.
+    again: Instant,
+    tries: u8,
+}
+
+/// Datagrams that wait for neighbours, on one stack; a newer one takes the place of the oldest.
+const MOST_UNSENT: usize = 256;
+/// Those of them that are for one address (RFC 1122 section 2.3.2.2 asks for at least one). Who sends more waits.
+const MOST_UNSENT_EACH: usize = 64;
+
+enum Attempt {
+    Sent,
+    Full,
+    Unresolved,
+}
+
+pub(super) fn raw_socket() -> raw::Socket<'static> {
+    // A bare TCP segment is all that ever passes.
+    let none = raw::PacketBuffer::new(Vec::new(), Vec::new());
+    let one = raw::PacketBuffer::new(vec![raw::PacketMetadata::EMPTY], vec![0; 128]);
+    raw::Socket::new(None, None, none, one)
+}
+
+impl Core {
+    /// Sends a datagram.
+    ///
+    /// # Errors
+    /// [`Error::WouldBlock`] while the device takes nothing, or as many datagrams as may already wait for the
+    /// neighbour, after which `waker` is woken when that is over;
+    /// [`Error::PacketTooLarge`], [`Error::RemoteUnreachable`], [`Error::AccessDenied`] for a broadcast that is not
+    /// allowed, [`Error::NetworkDown`].
+    pub(crate) fn udp_send(&mut self, datagram: &Outgoing<'_>, waker: Option<&Waker>) -> Result<()> {
+        self.check_up()?;
+        let to = datagram.remote.ip();
+        if self.is_broadcast(to) && !datagram.broadcast {
+            return Err(Error::AccessDenied);
+        }
+        if datagram.payload.len() > self.most_payload(to) {
+            return Err(Error::PacketTooLarge);
+        }
+        let reachable = self.loops_back() || to.is_multicast() || self.is_broadcast(to) || self.reach(to).is_some();
+        let source = datagram.source.or_else(|| self.source_address(to));
+        let (true, Some(source)) = (reachable, source) else { return Err(Error::RemoteUnreachable) };
+        let datagram = Outgoing { source: Some(source), ..*datagram };
+        // What waits for the device goes first.
+        let attempt = if self.full { Attempt::Full } else { self.udp_attempt(&datagram) };
+        match attempt {
+            Attempt::Sent => Ok(()),
+            Attempt::Full => {
+                self.full = true;
+                if let Some(waker) = waker {
+                    self.udp.blocked.register(waker);
+                }
+                Err(Error::WouldBlock)
+            }
+            Attempt::Unresolved => {
+                let waiting = self.udp.unsent.iter().filter(|unsent| unsent.remote.ip() == to).count();
+                if waiting >= MOST_UNSENT_EACH {
+                    if let Some(waker) = waker {
+                        self.udp.hopeful.register(waker);
+                    }
+                    return Err(Error::WouldBlock);
+                }
+                self.udp_keep(&datagram);
+                Ok(())
+            }
+        }
+    }
+
+    /// The largest payload that goes to an address. IPv4 packets are fragmented where they must be; IPv6 packets
+    /// cannot (smoltcp does not).
+    fn most_payload(&self, to: IpAddr) -> usize {
+        match to {
+            IpAddr::V4(_) => MOST_PAYLOAD,
+            IpAddr::V6(_) => (self.capabilities.mtu - 40 - 8).min(65535 - 8),
+        }
+    }
+
+    fn udp_attempt(&mut self, datagram: &Outgoing<'_>) -> Attempt {
+        let scratch = &mut self.udp.egress;
+        let Some(socket) = scratch.bind(datagram.port) else { return Attempt::Sent };
+        socket.set_hop_limit(Some(datagram.hop_limit.max(1)));
+        let mut meta = udp::UdpMetadata::from(to_endpoint(datagram.remote));
+        meta.local_address = datagram.source.map(Into::into);
+        if let Err(error) = socket.send_slice(datagram.payload, meta) {
+            // Checked before: port and address are there, and one datagram of this size fits.
+            tracing::error!(%error, "a datagram was not sent");
+            return Attempt::Sent;
+        }
+        let mut sockets = core::mem::replace(&mut scratch.sockets, smoltcp::iface::SocketSet::new(Vec::new()));
+        let outcome = self.poll_set(&mut sockets).map(|(_, outcome)| outcome);
+        self.udp.egress.sockets = sockets;
+        let Some(outcome) = outcome else { return Attempt::Sent };
+        if outcome.exhausted {
+            return Attempt::Full;
+        }
+        if outcome.awaits_neighbour() {
+            self.solicit(datagram.remote.ip(), outcome);
+            return Attempt::Unresolved;
+        }
+        let mut budget = usize::MAX;
+        if !self.flush_fragments(&mut budget) {
+            self.full = true;
+        }
+        Attempt::Sent
+    }
+
+    fn udp_keep(&mut self, datagram: &Outgoing<'_>) {
+        if self.udp.unsent.len() >= MOST_UNSENT {
+            self.udp.unsent.pop_front();
+            self.statistics.datagram_drops += 1;
+        }
+        self.udp.unsent.push_back(Unsent {
+            payload: datagram.payload.to_vec(),
+            port: datagram.port,
+            source: datagram.source,
+            remote: datagram.remote,
+            hop_limit: datagram.hop_limit,
+            again: self.now + RETRANSMIT,
+            tries: 1,
+        });
+    }
+
+    /// Tries again to send what waited for neighbours; who has not answered after all tries is unreachable.
+    pub(in crate::stack) fn udp_retry(&mut self) {
+        self.udp.stalled = false;
+        let before = self.udp.unsent.len();
+        for mut unsent in core::mem::take(&mut self.udp.unsent) {
+            let datagram = Outgoing {
+                payload: &unsent.payload,
+                port: unsent.port,
+                source: unsent.source,
+                remote: unsent.remote,
+                hop_limit: unsent.hop_limit,
+                broadcast: false,
+            };
+            let attempt = if self.full { Attempt::Full } else { self.udp_attempt(&datagram) };
+            match attempt {
+                Attempt::Sent => continue,
+                Attempt::Full => {
+                    self.full = true;
+                    self.udp.stalled = true;
+                }
+                Attempt::Unresolved if unsent.again <= self.now => {
+                    unsent.tries += 1;
+                    unsent.again = self.now + RETRANSMIT;
+                }
+                Attempt::Unresolved => {}
+            }
+            if unsent.tries > SOLICITATIONS {
+                self.statistics.datagram_drops += 1;
+                let local = SocketAddr::new(unsent.source.unwrap_or(unsent.remote.ip()), unsent.port);
+                self.udp_error(&Tuple { local, remote: unsent.remote }, &Error::RemoteUnreachable);
+            } else {
+                self.udp.unsent.push_back(unsent);
+            }
+        }
+        if self.udp.unsent.len() < before {
+            self.udp.hopeful.take(&mut self.wakes);
+        }
+    }
+
+    /// When a neighbour has to be asked again.
+    pub(in crate::stack) fn udp_next(&self) -> Option<Instant> {
+        self.udp.unsent.iter().map(|unsent| unsent.again).min()
+    }
+
+    /// Wakes those who wait to send datagrams, if the device takes a frame now; false where it does not. Datagrams whose
+    /// neighbour has answered while the device was full go first.
+    pub(in crate::stack) fn udp_unblock(&mut self) -> bool {
+        if self.udp.stalled {
+            self.udp_retry();
+            if self.udp.stalled {
+                return false;
+            }
+        }
+        if self.udp.blocked.is_empty() {
+            return true;
+        }
+        let Some(port) = &mut self.port else { return true };
+        // Asked for and given back: who is woken without room would only come to wait again, for ever.
+        let room = port.device.allocate(self.now, port.capabilities.max_transmission_unit).is_some();
+        if room {
+            self.udp.blocked.take(&mut self.wakes);
+        }
+        room
+    }
+
+    /// Sends a bare TCP segment that belongs to no socket. Lost where the device is full or the neighbour unknown.
+    pub(in crate::stack) fn emit_segment(&mut self, tuple: &Tuple, segment: &TcpRepr<'_>) {
+        let header =
+            IpRepr::new(tuple.local.ip().into(), tuple.remote.ip().into(), IpProtocol::Tcp, segment.buffer_len(), 64);
+        let mut packet = vec![0; header.buffer_len()];
+        let checksums = ChecksumCapabilities::default();
+        match &header {
+            IpRepr::Ipv4(header) => header.emit(&mut Ipv4Packet::new_unchecked(&mut packet[..]), &checksums),
+            IpRepr::Ipv6(header) => header.emit(&mut Ipv6Packet::new_unchecked(&mut packet[..])),
+        }
+        segment.emit(
+            &mut TcpPacket::new_unchecked(&mut packet[header.header_len()..]),
+            &header.src_addr(),
+            &header.dst_addr(),
+            &checksums,
+        );
+        let queued = self.udp.fresh_raw().send_slice(&packet).is_ok();
+        debug_assert!(queued, "a bare segment fits");
+        let mut sockets = core::mem::replace(&mut self.udp.raw, smoltcp::iface::SocketSet::new(Vec::new()));
+        if self.poll_set(&mut sockets).is_none_or(|(_, outcome)| !outcome.carried) {
+            self.statistics.replies_suppressed += 1;
+        }
+        self.udp.raw = sockets;
+    }
+}

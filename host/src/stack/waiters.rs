@@ -1,0 +1,120 @@
+//! Who waits for one direction of a socket.
+
+use core::task::Waker;
+
+use smallvec::SmallVec;
+
+/// Wakers taken under a lock, to be woken after it is released.
+pub(crate) type Wakes = SmallVec<[Waker; 8]>;
+
+/// The tasks that wait for one event, such as "readable". All of them are woken, each tries again, and those that find
+/// nothing wait anew: no waiter can take another's wake-up with it.
+///
+/// smoltcp keeps one waker per direction and overwrites it silently; this list is ours for that reason.
+#[derive(Debug, Default)]
+pub(crate) struct Waiters {
+    wakers: SmallVec<[Waker; 1]>,
+    /// With so many, at least [`FEW`], it is time to find out who is still there.
+    most: usize,
+}
+
+/// So many waiters are kept without asking whether they are still there.
+const FEW: usize = 64;
+/// The most that are ever kept. More real waiters than this on one direction would keep each other awake.
+const MOST: usize = 4096;
+
+impl Waiters {
+    /// Adds a task, once.
+    ///
+    /// A future that is dropped while it waits leaves its waker behind, and a guest may start and cancel operations for
+    /// ever. So where the list is full, all are woken: those who are gone are forgotten, those who still wait come
+    /// back. The list then has twice the room, or many who do wait would wake each other without end.
+    pub(crate) fn register(&mut self, waker: &Waker) {
+        // Who polls once with a waker that wakes nobody (wasmtime does, before it waits in earnest) does not wait.
+        let known = |known: &Waker| known.will_wake(waker);
+        if known(Waker::noop()) || self.wakers.iter().any(known) {
+            return;
+        }
+        if self.wakers.len() >= self.most.max(FEW) {
+            self.most = (self.wakers.len() * 2).min(MOST);
+            self.wakers.drain(..).for_each(Waker::wake);
+        }
+        self.wakers.push(waker.clone());
+    }
+
+    /// Moves every waiting task to `wakes`.
+    pub(crate) fn take(&mut self, wakes: &mut Wakes) {
+        wakes.extend(self.wakers.drain(..));
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.wakers.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use core::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::Arc;
+    use std::task::Wake;
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Count(AtomicUsize);
+
+    impl Wake for Count {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn woken(counts: &[Arc<Count>]) -> usize {
+        counts.iter().map(|count| count.0.load(Ordering::Relaxed)).sum()
+    }
+
+    #[test]
+    fn a_task_is_registered_once_and_every_task_is_woken() {
+        let mut waiters = Waiters::default();
+        let counts: Vec<Arc<Count>> = (0..10).map(|_| Arc::default()).collect();
+        for _ in 0..3 {
+            counts.iter().for_each(|count| waiters.register(&count.clone().into()));
+        }
+        let mut wakes = Wakes::new();
+        waiters.take(&mut wakes);
+        wakes.into_iter().for_each(Waker::wake);
+        assert!(counts.iter().all(|count| count.0.load(Ordering::Relaxed) == 1));
+    }
+
+    #[test]
+    fn those_who_are_gone_do_not_pile_up() {
+        let mut waiters = Waiters::default();
+        for _ in 0..100_000 {
+            waiters.register(&Arc::<Count>::default().into());
+        }
+        assert!(waiters.wakers.len() <= MOST);
+    }
+
+    /// A thousand tasks that wait, and come back whenever they are woken, come to rest.
+    #[test]
+    fn many_waiters_do_not_keep_each_other_awake() {
+        let mut waiters = Waiters::default();
+        let counts: Vec<Arc<Count>> = (0..1000).map(|_| Arc::default()).collect();
+        let mut seen = vec![usize::MAX; counts.len()];
+        for round in 0.. {
+            assert!(round < 10, "still awake");
+            let before = woken(&counts);
+            for (count, seen) in counts.iter().zip(&mut seen) {
+                let times = count.0.load(Ordering::Relaxed);
+                if times != *seen {
+                    *seen = times;
+                    waiters.register(&count.clone().into());
+                }
+            }
+            if woken(&counts) == before {
+                break;
+            }
+        }
+        assert_eq!(waiters.wakers.len(), counts.len());
+    }
+}
