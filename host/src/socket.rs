@@ -1,0 +1,25 @@
+//! Sockets, with the names and manners of `std::net` and tokio.
+//!
+//! | Socket | Is |
+//! |---|---|
+//! | [`TcpListener`] | a queue of connections to a local address |
+//! | [`TcpStream`] | one connection; both halves are usable from two tasks at once |
+//! | [`UdpSocket`] | datagrams |
+//!
+//! All are made on a [`Network`], the interfaces that they may use. None needs a particular async runtime: what waits
+//! registers the waker of its task. Dropping a future cancels its operation and loses nothing.
+
+mod io;
+mod listener;
+pub(crate) mod network;
+mod tcp;
+mod udp;
+
+pub use listener::{ListenOptions, TcpListener};
+pub use network::Network;
+pub use tcp::{ConnectOptions, TcpState, TcpStream};
+pub use udp::UdpSocket;
+
+pub use crate::stack::options::{KeepAlive, TcpOptions, UdpOptions, receive_capacity};
+pub use crate::stack::tcp::operations::TcpStatistics;
+pub use crate::stack::udp::{Datagram, UdpStatistics};

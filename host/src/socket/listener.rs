@@ -1,0 +1,142 @@
+//! Accepting connections.
+
+use core::future::poll_fn;
+use core::net::SocketAddr;
+use core::task::{Context, Poll};
+use std::sync::Arc;
+
+use super::network::Network;
+use super::tcp::TcpStream;
+use crate::error::{Error, Result};
+use crate::stack::Stack;
+use crate::stack::backlog::Backlog;
+use crate::stack::options::TcpOptions;
+use crate::stack::udp::is_bindable;
+
+/// How a listener listens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListenOptions {
+    /// The most connections that are being established or wait to be accepted. A request beyond is not answered, and
+    /// the peer repeats it. 1 to 4096; more is taken as 4096.
+    pub backlog: usize,
+    /// The options of the connections accepted.
+    pub tcp: TcpOptions,
+}
+
+impl Default for ListenOptions {
+    fn default() -> Self {
+        Self { backlog: 128, tcp: TcpOptions::default() }
+    }
+}
+
+/// The largest backlog, the default of Linux's `net.core.somaxconn`.
+const MOST_BACKLOG: usize = 4096;
+
+/// A TCP socket that takes connections (RFC 9293 LISTEN).
+///
+/// Dropping it resets what has not been accepted. Connections that have been go on.
+pub struct TcpListener {
+    stacks: Vec<Stack>,
+    local: SocketAddr,
+    backlog: Arc<Backlog>,
+}
+
+impl TcpListener {
+    /// Listens on a local address; port 0 is one of the ephemeral ports. An unspecified address is every address of its
+    /// family on every interface of `network`.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] for an address that cannot be listened on, a backlog of 0 or bad options;
+    /// [`Error::AddressNotAvailable`], [`Error::AddressInUse`], [`Error::NotFound`] for a network without interfaces.
+    pub fn bind(network: &Network, local: SocketAddr, options: ListenOptions) -> Result<Self> {
+        options.tcp.validate()?;
+        if options.backlog == 0 || !is_bindable(local.ip()) {
+            return Err(Error::InvalidArgument);
+        }
+        let stacks = network.serving(local.ip())?;
+        let backlog = Arc::new(Backlog::new(options.backlog.min(MOST_BACKLOG), options.tcp));
+        let local = Network::bind_all(
+            &stacks,
+            local,
+            |stack, port| stack.with_mut(|core| core.tcp_listen(local.ip(), port, &backlog)),
+            |stack, port| stack.with_mut(|core| core.tcp_unlisten(port, &backlog)),
+        )?;
+        Ok(Self { stacks, local, backlog })
+    }
+
+    /// Waits for a connection; it and its peer's address.
+    ///
+    /// # Errors
+    /// [`Error::NetworkDown`] while no interface that has the listener's address is up;
+    /// [`Error::AddressNotAvailable`] where none has it any more.
+    pub async fn accept(&self) -> Result<(TcpStream, SocketAddr)> {
+        poll_fn(|context| self.poll_accept(context)).await
+    }
+
+    /// As [`accept`](Self::accept), for use in another future.
+    ///
+    /// # Errors
+    /// As [`accept`](Self::accept).
+    pub fn poll_accept(&self, context: &mut Context<'_>) -> Poll<Result<(TcpStream, SocketAddr)>> {
+        loop {
+            let Some(ready) = self.backlog.take(Some(context.waker())) else {
+                return match Network::check_serving(&self.stacks, self.local.ip()) {
+                    Ok(()) => Poll::Pending,
+                    Err(error) => Poll::Ready(Err(error)),
+                };
+            };
+            // A connection whose interface was unmounted meanwhile is gone.
+            if let Some(local) = ready.stack.with_mut(|core| core.tcp_accept(ready.flow)) {
+                return Poll::Ready(Ok((TcpStream::new(ready.stack, ready.flow, local, ready.peer), ready.peer)));
+            }
+        }
+    }
+
+    /// As [`accept`](Self::accept), without waiting.
+    ///
+    /// # Errors
+    /// [`Error::WouldBlock`] where no connection waits.
+    pub fn try_accept(&self) -> Result<(TcpStream, SocketAddr)> {
+        loop {
+            let ready = self.backlog.take(None).ok_or(Error::WouldBlock)?;
+            if let Some(local) = ready.stack.with_mut(|core| core.tcp_accept(ready.flow)) {
+                return Ok((TcpStream::new(ready.stack, ready.flow, local, ready.peer), ready.peer));
+            }
+        }
+    }
+
+    /// The address that is listened on, with the port that was chosen.
+    #[must_use]
+    pub const fn local_addr(&self) -> SocketAddr {
+        self.local
+    }
+
+    /// The backlog in force.
+    #[must_use]
+    pub fn backlog(&self) -> usize {
+        self.backlog.limit()
+    }
+
+    /// The options of the connections accepted.
+    #[must_use]
+    pub fn options(&self) -> &TcpOptions {
+        &self.backlog.options
+    }
+}
+
+impl Drop for TcpListener {
+    fn drop(&mut self) {
+        for stack in &self.stacks {
+            stack.with_mut(|core| core.tcp_unlisten(self.local.port(), &self.backlog));
+        }
+        for ready in self.backlog.close() {
+            ready.stack.with_mut(|core| core.tcp_discard(ready.flow));
+        }
+    }
+}
+
+impl core::fmt::Debug for TcpListener {
+    fn fmt(&self, formatter: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        formatter.debug_struct("TcpListener").field("local", &self.local).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,432 @@
+//! One TCP connection.
+
+use core::fmt;
+use core::future::poll_fn;
+use core::net::SocketAddr;
+use core::task::{Context, Poll};
+use core::time::Duration;
+use std::net::Shutdown;
+
+use smoltcp::socket::tcp;
+
+use super::network::Network;
+use crate::address::{is_unicast, is_v4_mapped};
+use crate::error::{Error, Result};
+use crate::stack::Stack;
+use crate::stack::options::{KeepAlive, TcpOptions};
+use crate::stack::tcp::FlowId;
+use crate::stack::tcp::operations::{Interest, TcpStatistics};
+
+/// How a connection is made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConnectOptions {
+    /// The address to connect from; `None`, or port 0, for one that suits.
+    pub local: Option<SocketAddr>,
+    /// How long the peer may take to answer.
+    pub timeout: Duration,
+    /// The connection's options.
+    pub tcp: TcpOptions,
+}
+
+impl Default for ConnectOptions {
+    fn default() -> Self {
+        Self { local: None, timeout: Duration::from_secs(30), tcp: TcpOptions::default() }
+    }
+}
+
+/// The state of a connection (RFC 9293 section 3.3.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names are the RFC's")]
+pub enum TcpState {
+    Listen,
+    SynSent,
+    SynReceived,
+    Established,
+    FinWait1,
+    FinWait2,
+    CloseWait,
+    Closing,
+    LastAck,
+    TimeWait,
+    Closed,
+}
+
+impl From<tcp::State> for TcpState {
+    fn from(state: tcp::State) -> Self {
+        match state {
+            tcp::State::Listen => Self::Listen,
+            tcp::State::SynSent => Self::SynSent,
+            tcp::State::SynReceived => Self::SynReceived,
+            tcp::State::Established => Self::Established,
+            tcp::State::FinWait1 => Self::FinWait1,
+            tcp::State::FinWait2 => Self::FinWait2,
+            tcp::State::CloseWait => Self::CloseWait,
+            tcp::State::Closing => Self::Closing,
+            tcp::State::LastAck => Self::LastAck,
+            tcp::State::TimeWait => Self::TimeWait,
+            tcp::State::Closed => Self::Closed,
+        }
+    }
+}
+
+/// One TCP connection.
+///
+/// Every method takes `&self`: two tasks may read and write at once, and several may wait for one direction. Dropping
+/// the stream with bytes unread resets the connection; otherwise the stack delivers what was written, within the linger
+/// time, and closes in good order.
+pub struct TcpStream {
+    stack: Stack,
+    flow: FlowId,
+    local: SocketAddr,
+    peer: SocketAddr,
+}
+
+impl TcpStream {
+    pub(super) const fn new(stack: Stack, flow: FlowId, local: SocketAddr, peer: SocketAddr) -> Self {
+        Self { stack, flow, local, peer }
+    }
+
+    /// Connects to `remote` with default options.
+    ///
+    /// # Errors
+    /// As [`connect_with`](Self::connect_with).
+    pub async fn connect(network: &Network, remote: SocketAddr) -> Result<Self> {
+        Self::connect_with(network, remote, ConnectOptions::default()).await
+    }
+
+    /// Connects to `remote`. Dropping the future gives the attempt up and leaves nothing behind.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] for a remote address that is no host's, port 0, families that differ, a timeout of 0 or
+    /// bad options;
+    /// [`Error::RemoteUnreachable`], [`Error::AddressNotAvailable`], [`Error::AddressInUse`],
+    /// [`Error::ConnectionRefused`], [`Error::TimedOut`], [`Error::NetworkDown`], [`Error::NotFound`].
+    pub async fn connect_with(network: &Network, remote: SocketAddr, options: ConnectOptions) -> Result<Self> {
+        let connecting = Self::start(network, remote, options)?;
+        poll_fn(|context| {
+            let waker = context.waker();
+            match connecting.stack.with_mut(|core| core.tcp_connected(connecting.flow, waker)) {
+                Some(result) => Poll::Ready(result),
+                None => Poll::Pending,
+            }
+        })
+        .await?;
+        Ok(connecting)
+    }
+
+    fn start(network: &Network, remote: SocketAddr, options: ConnectOptions) -> Result<Self> {
+        options.tcp.validate()?;
+        if options.timeout.is_zero() || remote.port() == 0 || !is_unicast(remote.ip()) || is_v4_mapped(remote.ip()) {
+            return Err(Error::InvalidArgument);
+        }
+        if options.local.is_some_and(|local| local.is_ipv4() != remote.is_ipv4() || is_v4_mapped(local.ip())) {
+            return Err(Error::InvalidArgument);
+        }
+        let local = options.local.map(|local| local.ip()).filter(|ip| !ip.is_unspecified());
+        let (stack, source) = network.route(local, remote.ip())?;
+        let local = SocketAddr::new(source, options.local.map_or(0, |local| local.port()));
+        let begun = stack.with_mut(|core| {
+            if core.is_broadcast(remote.ip()) {
+                return Err(Error::InvalidArgument);
+            }
+            let flow = core.tcp_connect(local, remote, options.timeout, options.tcp)?;
+            Ok((flow, core.tcp_tuple_of(flow).map_or(local, |tuple| tuple.local)))
+        });
+        let (flow, local) = begun?;
+        Ok(Self::new(stack, flow, local, remote))
+    }
+
+    /// Reads into `buffer`; how many bytes. 0 is the end of the stream: the peer has closed its half.
+    ///
+    /// # Errors
+    /// [`Error::ConnectionReset`], [`Error::TimedOut`], [`Error::ConnectionAborted`], [`Error::AddressNotAvailable`]:
+    /// how the connection ended, once what had arrived is read. [`Error::NetworkDown`] while the interface is down.
+    pub async fn read(&self, buffer: &mut [u8]) -> Result<usize> {
+        poll_fn(|context| self.poll_read(context, buffer)).await
+    }
+
+    /// As [`read`](Self::read), leaving the bytes to be read again.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub async fn peek(&self, buffer: &mut [u8]) -> Result<usize> {
+        poll_fn(|context| self.poll(context, Interest::Read, |core, flow| core.tcp_read(flow, buffer, true))).await
+    }
+
+    /// Writes from `bytes`; how many were queued. They leave at once as far as the peer's window allows.
+    ///
+    /// # Errors
+    /// [`Error::BrokenPipe`] after [`shutdown`](Self::shutdown); else as [`read`](Self::read).
+    pub async fn write(&self, bytes: &[u8]) -> Result<usize> {
+        poll_fn(|context| self.poll_write(context, bytes)).await
+    }
+
+    /// Writes all of `bytes`.
+    ///
+    /// # Errors
+    /// As [`write`](Self::write); some of the bytes may have been queued.
+    pub async fn write_all(&self, mut bytes: &[u8]) -> Result<()> {
+        while !bytes.is_empty() {
+            let count = self.write(bytes).await?;
+            bytes = &bytes[count..];
+        }
+        Ok(())
+    }
+
+    /// As [`read`](Self::read), for use in another future.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub fn poll_read(&self, context: &mut Context<'_>, buffer: &mut [u8]) -> Poll<Result<usize>> {
+        self.poll(context, Interest::Read, |core, flow| core.tcp_read(flow, buffer, false))
+    }
+
+    /// As [`write`](Self::write), for use in another future.
+    ///
+    /// # Errors
+    /// As [`write`](Self::write).
+    pub fn poll_write(&self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<Result<usize>> {
+        self.poll(context, Interest::Write, |core, flow| core.tcp_write(flow, bytes))
+    }
+
+    /// Ready when a read would not wait.
+    ///
+    /// # Errors
+    /// [`Error::NetworkDown`] while the interface is down. How a connection ended is for the read to say.
+    pub fn poll_read_ready(&self, context: &mut Context<'_>) -> Poll<Result<()>> {
+        self.poll(context, Interest::Read, |core, flow| core.tcp_ready(flow, Interest::Read))
+    }
+
+    /// Ready when a write would not wait.
+    ///
+    /// # Errors
+    /// As [`poll_read_ready`](Self::poll_read_ready).
+    pub fn poll_write_ready(&self, context: &mut Context<'_>) -> Poll<Result<()>> {
+        self.poll(context, Interest::Write, |core, flow| core.tcp_ready(flow, Interest::Write))
+    }
+
+    /// Waits until the peer has acknowledged all that was written.
+    ///
+    /// # Errors
+    /// As [`write`](Self::write).
+    pub async fn flush(&self) -> Result<()> {
+        poll_fn(|context| self.poll_flush(context)).await
+    }
+
+    /// As [`flush`](Self::flush), for use in another future.
+    ///
+    /// # Errors
+    /// As [`flush`](Self::flush).
+    pub fn poll_flush(&self, context: &mut Context<'_>) -> Poll<Result<()>> {
+        self.poll(context, Interest::Write, |core, flow| core.tcp_flushed(flow, false))
+    }
+
+    /// After a shutdown of the sending half: waits until the peer has acknowledged the end of the stream.
+    ///
+    /// # Errors
+    /// As [`write`](Self::write).
+    pub async fn closed(&self) -> Result<()> {
+        poll_fn(|context| self.poll_closed(context)).await
+    }
+
+    /// As [`closed`](Self::closed), for use in another future.
+    ///
+    /// # Errors
+    /// As [`closed`](Self::closed).
+    pub fn poll_closed(&self, context: &mut Context<'_>) -> Poll<Result<()>> {
+        self.poll(context, Interest::Write, |core, flow| core.tcp_flushed(flow, true))
+    }
+
+    /// As [`read`](Self::read), without waiting.
+    ///
+    /// # Errors
+    /// [`Error::WouldBlock`] where nothing is there; else as [`read`](Self::read).
+    pub fn try_read(&self, buffer: &mut [u8]) -> Result<usize> {
+        self.stack.with_mut(|core| core.tcp_read(self.flow, buffer, false))
+    }
+
+    /// As [`write`](Self::write), without waiting.
+    ///
+    /// # Errors
+    /// [`Error::WouldBlock`] where there is no room; else as [`write`](Self::write).
+    pub fn try_write(&self, bytes: &[u8]) -> Result<usize> {
+        self.stack.with_mut(|core| core.tcp_write(self.flow, bytes))
+    }
+
+    /// Closes one half or both. The end of the stream follows what was written; reads find the end at once.
+    ///
+    /// # Errors
+    /// How the connection ended, where it has.
+    pub fn shutdown(&self, how: Shutdown) -> Result<()> {
+        self.stack.with_mut(|core| {
+            if matches!(how, Shutdown::Read | Shutdown::Both) {
+                core.tcp_shutdown_read(self.flow)?;
+            }
+            if matches!(how, Shutdown::Write | Shutdown::Both) {
+                core.tcp_shutdown_write(self.flow)?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Ends the connection at once with a reset. Operations fail with [`Error::ConnectionAborted`].
+    pub fn abort(&self) {
+        self.stack.with_mut(|core| core.tcp_abort(self.flow, Error::ConnectionAborted));
+    }
+
+    fn poll<T>(
+        &self,
+        context: &mut Context<'_>,
+        interest: Interest,
+        mut attempt: impl FnMut(&mut crate::stack::Core, FlowId) -> Result<T>,
+    ) -> Poll<Result<T>> {
+        self.stack.with_mut(|core| match attempt(core, self.flow) {
+            Err(Error::WouldBlock) => {
+                core.tcp_wait(self.flow, interest, context.waker());
+                Poll::Pending
+            }
+            result => Poll::Ready(result),
+        })
+    }
+}
+
+/// What a connection says of itself, and what can be asked of it.
+impl TcpStream {
+    /// This end's address.
+    #[must_use]
+    pub const fn local_addr(&self) -> SocketAddr {
+        self.local
+    }
+
+    /// The peer's address.
+    #[must_use]
+    pub const fn peer_addr(&self) -> SocketAddr {
+        self.peer
+    }
+
+    /// The name of the interface that carries the connection.
+    #[must_use]
+    pub fn interface(&self) -> String {
+        self.stack.name().to_string()
+    }
+
+    /// The connection's state.
+    #[must_use]
+    pub fn state(&self) -> TcpState {
+        self.stack.with(|core| core.tcp_state(self.flow)).into()
+    }
+
+    /// Bytes so far and bytes waiting.
+    #[must_use]
+    pub fn statistics(&self) -> TcpStatistics {
+        self.stack.with(|core| core.tcp_statistics(self.flow))
+    }
+
+    /// The options in force, buffer sizes as they were asked for.
+    #[must_use]
+    pub fn options(&self) -> TcpOptions {
+        self.stack.with(|core| core.tcp_options(self.flow).cloned()).unwrap_or_default()
+    }
+
+    /// Whether small segments leave at once.
+    #[must_use]
+    pub fn no_delay(&self) -> bool {
+        self.options().no_delay
+    }
+
+    /// The keep-alive in force.
+    #[must_use]
+    pub fn keep_alive(&self) -> Option<KeepAlive> {
+        self.options().keep_alive
+    }
+
+    /// The hop limit of the packets sent.
+    #[must_use]
+    pub fn hop_limit(&self) -> u8 {
+        self.options().hop_limit
+    }
+
+    /// How long data may stay unacknowledged.
+    #[must_use]
+    pub fn user_timeout(&self) -> Option<Duration> {
+        self.options().user_timeout
+    }
+
+    /// How long the connection may outlive this value.
+    #[must_use]
+    pub fn linger(&self) -> Duration {
+        self.options().linger
+    }
+
+    /// The receive buffer, in bytes as asked for.
+    #[must_use]
+    pub fn receive_buffer(&self) -> usize {
+        self.options().receive_buffer
+    }
+
+    /// The send buffer, in bytes as asked for.
+    #[must_use]
+    pub fn send_buffer(&self) -> usize {
+        self.options().send_buffer
+    }
+
+    /// Sets whether small segments leave at once.
+    ///
+    /// # Errors
+    /// [`Error::InvalidState`] where the connection is no more.
+    pub fn set_no_delay(&self, no_delay: bool) -> Result<()> {
+        self.configure(|options| options.no_delay = no_delay)
+    }
+
+    /// Sets or ends the probing of a silent peer.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] for times of zero or no probes.
+    pub fn set_keep_alive(&self, keep_alive: Option<KeepAlive>) -> Result<()> {
+        self.configure(|options| options.keep_alive = keep_alive)
+    }
+
+    /// Sets the hop limit of the packets sent.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] for 0.
+    pub fn set_hop_limit(&self, hop_limit: u8) -> Result<()> {
+        self.configure(|options| options.hop_limit = hop_limit)
+    }
+
+    /// Sets how long data may stay unacknowledged.
+    ///
+    /// # Errors
+    /// [`Error::InvalidState`] where the connection is no more.
+    pub fn set_user_timeout(&self, timeout: Option<Duration>) -> Result<()> {
+        self.configure(|options| options.user_timeout = timeout)
+    }
+
+    /// Sets how long the connection may outlive this value; zero means that dropping it resets it.
+    ///
+    /// # Errors
+    /// [`Error::InvalidState`] where the connection is no more.
+    pub fn set_linger(&self, linger: Duration) -> Result<()> {
+        self.configure(|options| options.linger = linger)
+    }
+
+    fn configure(&self, change: impl FnOnce(&mut TcpOptions)) -> Result<()> {
+        self.stack.with_mut(|core| core.tcp_configure(self.flow, change))
+    }
+}
+
+impl Drop for TcpStream {
+    fn drop(&mut self) {
+        self.stack.with_mut(|core| core.tcp_release(self.flow));
+    }
+}
+
+impl fmt::Debug for TcpStream {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("TcpStream")
+            .field("local", &self.local)
+            .field("peer", &self.peer)
+            .finish_non_exhaustive()
+    }
+}

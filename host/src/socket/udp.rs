@@ -1,0 +1,435 @@
+//! Datagrams.
+
+use core::fmt;
+use core::future::poll_fn;
+use core::net::{IpAddr, SocketAddr};
+use core::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use core::task::{Context, Poll, Waker};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use super::network::Network;
+use crate::address::is_v4_mapped;
+use crate::error::{Error, Result};
+use crate::stack::Stack;
+use crate::stack::options::{MOST_BUFFER, UdpOptions};
+use crate::stack::udp::{Datagram, Mailbox, Outgoing, UdpStatistics, is_bindable};
+
+/// A UDP socket (RFC 768).
+///
+/// Every method takes `&self`; several tasks may send and receive at once.
+pub struct UdpSocket {
+    network: Network,
+    stacks: Vec<Stack>,
+    local: SocketAddr,
+    mailbox: Arc<Mailbox>,
+    /// The route that the last datagram took.
+    route: Mutex<Option<Known>>,
+    hop_limit: AtomicU8,
+    broadcast: AtomicBool,
+    receive_buffer: usize,
+}
+
+/// A route that was found, good until the network changes.
+struct Known {
+    remote: IpAddr,
+    version: u64,
+    stack: Stack,
+    source: IpAddr,
+}
+
+impl UdpSocket {
+    /// Binds to a local address with default options.
+    ///
+    /// # Errors
+    /// As [`bind_with`](Self::bind_with).
+    pub fn bind(network: &Network, local: SocketAddr) -> Result<Self> {
+        Self::bind_with(network, local, &UdpOptions::default())
+    }
+
+    /// Binds to a local address; port 0 is one of the ephemeral ports. An unspecified address is every address of its
+    /// family on every interface of `network`.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] for an address that cannot be bound to or bad options;
+    /// [`Error::AddressNotAvailable`], [`Error::AddressInUse`], [`Error::NotFound`] for a network without interfaces.
+    pub fn bind_with(network: &Network, local: SocketAddr, options: &UdpOptions) -> Result<Self> {
+        options.validate()?;
+        if !is_bindable(local.ip()) {
+            return Err(Error::InvalidArgument);
+        }
+        let stacks = network.serving(local.ip())?;
+        let mailbox = Arc::new(Mailbox::new(options.receive_buffer.min(MOST_BUFFER)));
+        let local = Network::bind_all(
+            &stacks,
+            local,
+            |stack, port| stack.with_mut(|core| core.udp_bind(local.ip(), port, &mailbox)),
+            |stack, port| stack.with_mut(|core| core.udp_unbind(port, &mailbox)),
+        )?;
+        Ok(Self {
+            network: network.clone(),
+            stacks,
+            local,
+            mailbox,
+            route: Mutex::new(None),
+            hop_limit: AtomicU8::new(options.hop_limit),
+            broadcast: AtomicBool::new(options.broadcast),
+            receive_buffer: options.receive_buffer,
+        })
+    }
+
+    /// Makes `remote` the only peer: [`send`](Self::send) goes there, and what others send is not received. Errors that
+    /// the path reports about it are returned by the next operation.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] for port 0, an unspecified address or another family.
+    pub fn connect(&self, remote: SocketAddr) -> Result<()> {
+        self.check_remote(remote)?;
+        self.mailbox.set_peer(Some(remote));
+        Ok(())
+    }
+
+    /// Takes datagrams from everyone again.
+    ///
+    /// # Errors
+    /// [`Error::InvalidState`] where the socket is not connected.
+    pub fn disconnect(&self) -> Result<()> {
+        if self.mailbox.peer().is_none() {
+            return Err(Error::InvalidState);
+        }
+        self.mailbox.set_peer(None);
+        Ok(())
+    }
+
+    /// Sends a datagram to the connected peer.
+    ///
+    /// # Errors
+    /// [`Error::InvalidState`] where there is none; else as [`send_to`](Self::send_to).
+    pub async fn send(&self, payload: &[u8]) -> Result<usize> {
+        poll_fn(|context| self.poll_send(context, payload)).await
+    }
+
+    /// Sends a datagram to `remote`; its length. Waits only while the link takes nothing.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] as for [`connect`](Self::connect); [`Error::InvalidState`] for another remote than
+    /// the connected peer; [`Error::PacketTooLarge`], [`Error::RemoteUnreachable`], [`Error::NetworkDown`];
+    /// [`Error::AccessDenied`] for a broadcast address without [`set_broadcast`](Self::set_broadcast);
+    /// [`Error::ConnectionRefused`] where the connected peer refused an earlier one.
+    pub async fn send_to(&self, payload: &[u8], remote: SocketAddr) -> Result<usize> {
+        poll_fn(|context| self.poll_send_to(context, payload, remote)).await
+    }
+
+    /// As [`send`](Self::send), for use in another future.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send).
+    pub fn poll_send(&self, context: &mut Context<'_>, payload: &[u8]) -> Poll<Result<usize>> {
+        match self.mailbox.peer() {
+            Some(peer) => self.poll_send_to(context, payload, peer),
+            None => Poll::Ready(Err(Error::InvalidState)),
+        }
+    }
+
+    /// As [`send_to`](Self::send_to), for use in another future.
+    ///
+    /// # Errors
+    /// As [`send_to`](Self::send_to).
+    pub fn poll_send_to(&self, context: &mut Context<'_>, payload: &[u8], remote: SocketAddr) -> Poll<Result<usize>> {
+        pending(self.transmit(payload, remote, Some(context.waker())))
+    }
+
+    /// As [`send_to`](Self::send_to), without waiting.
+    ///
+    /// # Errors
+    /// [`Error::WouldBlock`] while the link takes nothing; else as [`send_to`](Self::send_to).
+    pub fn try_send_to(&self, payload: &[u8], remote: SocketAddr) -> Result<usize> {
+        self.transmit(payload, remote, None)
+    }
+
+    /// As [`send`](Self::send), without waiting.
+    ///
+    /// # Errors
+    /// [`Error::WouldBlock`] while the link takes nothing; else as [`send`](Self::send).
+    pub fn try_send(&self, payload: &[u8]) -> Result<usize> {
+        self.transmit(payload, self.mailbox.peer().ok_or(Error::InvalidState)?, None)
+    }
+
+    /// Sends datagrams in order, to each its remote or the connected peer; how many. Waits for the first only: what
+    /// the link does not take after that is left to the caller.
+    ///
+    /// # Errors
+    /// As [`send_to`](Self::send_to), about the first datagram. An error about a later one ends the batch before it.
+    pub async fn send_many(&self, datagrams: &[(&[u8], Option<SocketAddr>)]) -> Result<usize> {
+        let Some((first, remote)) = datagrams.first() else { return Ok(0) };
+        match remote {
+            Some(remote) => self.send_to(first, *remote).await?,
+            None => self.send(first).await?,
+        };
+        let sent = datagrams[1..].iter().take_while(|(payload, remote)| match remote {
+            Some(remote) => self.try_send_to(payload, *remote).is_ok(),
+            None => self.try_send(payload).is_ok(),
+        });
+        Ok(1 + sent.count())
+    }
+
+    fn transmit(&self, payload: &[u8], remote: SocketAddr, waker: Option<&Waker>) -> Result<usize> {
+        self.check_remote(remote)?;
+        self.mailbox.check_send(remote)?;
+        let (stack, source) = self.route(remote.ip())?;
+        let datagram = Outgoing {
+            payload,
+            port: self.local.port(),
+            source: Some(source),
+            remote,
+            hop_limit: self.hop_limit(),
+            broadcast: self.broadcast(),
+        };
+        stack.with_mut(|core| core.udp_send(&datagram, waker))?;
+        self.mailbox.count_sent();
+        Ok(payload.len())
+    }
+
+    fn route(&self, remote: IpAddr) -> Result<(Stack, IpAddr)> {
+        // Read before the look, so that a change during it makes the result stale at once.
+        let version = self.network.version();
+        let mut known = self.route.lock();
+        if let Some(known) = &*known
+            && (known.remote, known.version) == (remote, version)
+        {
+            return Ok((known.stack.clone(), known.source));
+        }
+        let local = Some(self.local.ip()).filter(|ip| !ip.is_unspecified());
+        let (stack, source) = self.network.route(local, remote)?;
+        *known = Some(Known { remote, version, stack: stack.clone(), source });
+        Ok((stack, source))
+    }
+
+    fn check_remote(&self, remote: SocketAddr) -> Result<()> {
+        let bad = remote.port() == 0
+            || remote.ip().is_unspecified()
+            || remote.is_ipv4() != self.local.is_ipv4()
+            || is_v4_mapped(remote.ip());
+        if bad { Err(Error::InvalidArgument) } else { Ok(()) }
+    }
+
+    /// Receives a datagram into `buffer`: how many bytes, and who sent it. What is longer than the buffer is cut off.
+    ///
+    /// # Errors
+    /// [`Error::ConnectionRefused`], [`Error::RemoteUnreachable`] where the path said so of the connected peer;
+    /// [`Error::NetworkDown`] while no interface that has the socket's address is up;
+    /// [`Error::AddressNotAvailable`] while none has it.
+    pub async fn recv_from(&self, buffer: &mut [u8]) -> Result<(usize, SocketAddr)> {
+        poll_fn(|context| self.poll_recv_from(context, buffer)).await
+    }
+
+    /// As [`recv_from`](Self::recv_from), for a connected socket.
+    ///
+    /// # Errors
+    /// As [`recv_from`](Self::recv_from).
+    pub async fn recv(&self, buffer: &mut [u8]) -> Result<usize> {
+        self.recv_from(buffer).await.map(|(count, _)| count)
+    }
+
+    /// Receives a datagram whole, without copying it.
+    ///
+    /// # Errors
+    /// As [`recv_from`](Self::recv_from).
+    pub async fn recv_datagram(&self) -> Result<Datagram> {
+        poll_fn(|context| self.poll_recv_datagram(context)).await
+    }
+
+    /// Waits for a datagram, then takes it and those that have arrived behind it, at most `most`.
+    ///
+    /// # Errors
+    /// As [`recv_from`](Self::recv_from).
+    pub async fn recv_many(&self, most: usize) -> Result<Vec<Datagram>> {
+        if most == 0 {
+            return Ok(Vec::new());
+        }
+        let mut datagrams = vec![self.recv_datagram().await?];
+        while datagrams.len() < most
+            && let Some(datagram) = self.mailbox.take_queued()
+        {
+            datagrams.push(datagram);
+        }
+        Ok(datagrams)
+    }
+
+    /// As [`recv_from`](Self::recv_from), for use in another future.
+    ///
+    /// # Errors
+    /// As [`recv_from`](Self::recv_from).
+    pub fn poll_recv_from(&self, context: &mut Context<'_>, buffer: &mut [u8]) -> Poll<Result<(usize, SocketAddr)>> {
+        self.poll_recv_datagram(context).map_ok(|datagram| {
+            let count = datagram.data.len().min(buffer.len());
+            buffer[..count].copy_from_slice(&datagram.data[..count]);
+            (count, datagram.remote)
+        })
+    }
+
+    /// As [`recv_datagram`](Self::recv_datagram), for use in another future.
+    ///
+    /// # Errors
+    /// As [`recv_from`](Self::recv_from).
+    pub fn poll_recv_datagram(&self, context: &mut Context<'_>) -> Poll<Result<Datagram>> {
+        match self.mailbox.take(Some(context.waker())) {
+            Err(Error::WouldBlock) => self.idle(),
+            result => Poll::Ready(result),
+        }
+    }
+
+    /// Ready when receiving would not wait.
+    ///
+    /// # Errors
+    /// As [`recv_from`](Self::recv_from).
+    pub fn poll_recv_ready(&self, context: &mut Context<'_>) -> Poll<Result<()>> {
+        match self.mailbox.peek(Some(context.waker()), |_| ()) {
+            Err(Error::WouldBlock) => self.idle(),
+            result => Poll::Ready(result),
+        }
+    }
+
+    /// As [`recv_datagram`](Self::recv_datagram), without waiting.
+    ///
+    /// # Errors
+    /// [`Error::WouldBlock`] where nothing is there; else as [`recv_from`](Self::recv_from).
+    pub fn try_recv_datagram(&self) -> Result<Datagram> {
+        self.mailbox.take(None)
+    }
+
+    /// As [`recv_from`](Self::recv_from), leaving the datagram to be received again.
+    ///
+    /// # Errors
+    /// As [`recv_from`](Self::recv_from).
+    pub async fn peek_from(&self, buffer: &mut [u8]) -> Result<(usize, SocketAddr)> {
+        poll_fn(|context| {
+            let peeked = self.mailbox.peek(Some(context.waker()), |datagram| {
+                let count = datagram.data.len().min(buffer.len());
+                buffer[..count].copy_from_slice(&datagram.data[..count]);
+                (count, datagram.remote)
+            });
+            match peeked {
+                Err(Error::WouldBlock) => self.idle(),
+                result => Poll::Ready(result),
+            }
+        })
+        .await
+    }
+
+    fn idle<T>(&self) -> Poll<Result<T>> {
+        match Network::check_serving(&self.stacks, self.local.ip()) {
+            Ok(()) => Poll::Pending,
+            Err(error) => Poll::Ready(Err(error)),
+        }
+    }
+}
+
+/// What a socket says of itself, and what can be asked of it.
+impl UdpSocket {
+    /// The address that the socket is bound to, with the port that was chosen.
+    #[must_use]
+    pub const fn local_addr(&self) -> SocketAddr {
+        self.local
+    }
+
+    /// The connected peer.
+    #[must_use]
+    pub fn peer_addr(&self) -> Option<SocketAddr> {
+        self.mailbox.peer()
+    }
+
+    /// What was sent, received and dropped.
+    #[must_use]
+    pub fn statistics(&self) -> UdpStatistics {
+        self.mailbox.statistics()
+    }
+
+    /// The receive buffer, in bytes as asked for.
+    #[must_use]
+    pub const fn receive_buffer(&self) -> usize {
+        self.receive_buffer
+    }
+
+    /// The hop limit of the datagrams sent.
+    #[must_use]
+    pub fn hop_limit(&self) -> u8 {
+        self.hop_limit.load(Ordering::Relaxed)
+    }
+
+    /// Sets the hop limit of the datagrams sent.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] for 0.
+    pub fn set_hop_limit(&self, hop_limit: u8) -> Result<()> {
+        if hop_limit == 0 {
+            return Err(Error::InvalidArgument);
+        }
+        self.hop_limit.store(hop_limit, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Whether datagrams may be sent to broadcast addresses.
+    #[must_use]
+    pub fn broadcast(&self) -> bool {
+        self.broadcast.load(Ordering::Relaxed)
+    }
+
+    /// Sets whether datagrams may be sent to broadcast addresses.
+    pub fn set_broadcast(&self, broadcast: bool) {
+        self.broadcast.store(broadcast, Ordering::Relaxed);
+    }
+
+    /// Joins a multicast group, on the named interface or else on the first of this socket's that is not the loopback.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] for an address that is no group of the socket's family; [`Error::NotFound`];
+    /// [`Error::AddressInUse`] where the socket is a member; [`Error::NoFreeSlot`]; [`Error::NetworkDown`].
+    pub fn join_multicast(&self, group: IpAddr, interface: Option<&str>) -> Result<()> {
+        let stack = self.multicast_stack(group, interface)?;
+        stack.with_mut(|core| core.udp_join(group, &self.mailbox))
+    }
+
+    /// Leaves a multicast group.
+    ///
+    /// # Errors
+    /// [`Error::AddressNotAvailable`] where the socket is no member; else as
+    /// [`join_multicast`](Self::join_multicast).
+    pub fn leave_multicast(&self, group: IpAddr, interface: Option<&str>) -> Result<()> {
+        let stack = self.multicast_stack(group, interface)?;
+        stack.with_mut(|core| core.udp_leave(group, &self.mailbox))
+    }
+
+    fn multicast_stack(&self, group: IpAddr, interface: Option<&str>) -> Result<&Stack> {
+        if !group.is_multicast() || group.is_ipv4() != self.local.is_ipv4() {
+            return Err(Error::InvalidArgument);
+        }
+        let chosen = match interface {
+            Some(name) => self.stacks.iter().find(|stack| &**stack.name() == name),
+            None => self.stacks.iter().find(|stack| stack.with(|core| !core.loops_back())).or(self.stacks.first()),
+        };
+        chosen.ok_or(Error::NotFound)
+    }
+}
+
+fn pending<T>(result: Result<T>) -> Poll<Result<T>> {
+    match result {
+        Err(Error::WouldBlock) => Poll::Pending,
+        result => Poll::Ready(result),
+    }
+}
+
+impl Drop for UdpSocket {
+    fn drop(&mut self) {
+        for stack in &self.stacks {
+            stack.with_mut(|core| core.udp_unbind(self.local.port(), &self.mailbox));
+        }
+    }
+}
+
+impl fmt::Debug for UdpSocket {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("UdpSocket").field("local", &self.local).field("peer", &self.peer_addr()).finish()
+    }
+}
