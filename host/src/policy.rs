@@ -1,0 +1,198 @@
+//! What one guest may do with a network, and how much of it it may hold.
+//!
+//! Where a guest may go is, for now, the [`Network`](crate::socket::Network) that the embedder gives its context: no network,
+//! no sockets. How much it may hold is a [`Quota`]: every socket made for a guest carries a [`Charge`] on it, taken
+//! before anything is created and given back when the socket is dropped, so that no guest can grow the host without
+//! bound. Rules about addresses, ports and names will be asked for in the same place and at the same moment: before any
+//! side effect.
+
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use parking_lot::Mutex;
+
+use crate::error::{Error, Result};
+
+/// How much one guest may hold at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Sockets of any kind: listeners, connections, datagram sockets. A connection in a listener's backlog counts from
+    /// the moment that it is accepted.
+    pub sockets: usize,
+    /// Bytes of buffer that those sockets may fill: both buffers of a connection, the receive buffer of a datagram
+    /// socket, and a receive buffer for each place in a listener's backlog. A connection's receive buffer counts for
+    /// 128 KiB at least, which it takes on `lo`. A backlog is cut down so that one listener takes a quarter of this at
+    /// most.
+    pub buffer_bytes: usize,
+}
+
+impl Limits {
+    /// The longest backlog of a listener whose connections have receive buffers of `receive_bytes`. At least 1: that
+    /// too may be more than is left.
+    pub fn backlog(&self, receive_bytes: usize) -> usize {
+        (self.buffer_bytes / 4).checked_div(receive_bytes).unwrap_or(usize::MAX).max(1)
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { sockets: 16_384, buffer_bytes: 1 << 30 }
+    }
+}
+
+/// What a guest holds at one moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Sockets of any kind.
+    pub sockets: usize,
+    /// Bytes of buffer, counted as [`Limits::buffer_bytes`] says.
+    pub buffer_bytes: usize,
+}
+
+/// The account of one guest. Clones share it.
+#[derive(Clone, Debug)]
+pub struct Quota(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    limits: Limits,
+    held: Mutex<Held>,
+}
+
+#[derive(Debug, Default)]
+struct Held {
+    usage: Usage,
+    /// Those who wait for something to be given back.
+    waiters: Vec<Waker>,
+}
+
+impl Quota {
+    /// An account that holds nothing yet.
+    pub fn new(limits: Limits) -> Self {
+        Self(Arc::new(Inner { limits, held: Mutex::default() }))
+    }
+
+    /// The most that may be held.
+    pub fn limits(&self) -> Limits {
+        self.0.limits
+    }
+
+    /// What is held now.
+    pub fn usage(&self) -> Usage {
+        self.0.held.lock().usage
+    }
+
+    /// Takes one socket with `buffer_bytes` of buffer; [`Error::LimitReached`] when that is more than is left.
+    pub fn charge(&self, buffer_bytes: usize) -> Result<Charge> {
+        self.take(buffer_bytes, &mut self.0.held.lock()).ok_or(Error::LimitReached)
+    }
+
+    /// Like [`charge`](Self::charge), but waits until enough has been given back. What could never be had is an error.
+    pub fn poll_charge(&self, cx: &mut Context<'_>, buffer_bytes: usize) -> Poll<Result<Charge>> {
+        if self.0.limits.sockets == 0 || buffer_bytes > self.0.limits.buffer_bytes {
+            return Poll::Ready(Err(Error::LimitReached));
+        }
+        let mut held = self.0.held.lock();
+        if let Some(charge) = self.take(buffer_bytes, &mut held) {
+            return Poll::Ready(Ok(charge));
+        }
+        if !held.waiters.iter().any(|waiter| waiter.will_wake(cx.waker())) {
+            held.waiters.push(cx.waker().clone());
+        }
+        Poll::Pending
+    }
+
+    fn take(&self, buffer_bytes: usize, held: &mut Held) -> Option<Charge> {
+        let Limits { sockets: most_sockets, buffer_bytes: most_bytes } = self.0.limits;
+        let sockets = held.usage.sockets.checked_add(1).filter(|sockets| *sockets <= most_sockets)?;
+        let bytes = held.usage.buffer_bytes.checked_add(buffer_bytes).filter(|bytes| *bytes <= most_bytes)?;
+        held.usage = Usage { sockets, buffer_bytes: bytes };
+        Some(Charge { quota: self.clone(), buffer_bytes })
+    }
+}
+
+/// What one socket takes of a [`Quota`]; dropping it gives it back.
+#[derive(Debug)]
+#[must_use = "a charge that is dropped is given back at once"]
+pub struct Charge {
+    quota: Quota,
+    buffer_bytes: usize,
+}
+
+impl Drop for Charge {
+    fn drop(&mut self) {
+        let waiters = {
+            let mut held = self.quota.0.held.lock();
+            held.usage.sockets -= 1;
+            held.usage.buffer_bytes -= self.buffer_bytes;
+            std::mem::take(&mut held.waiters)
+        };
+        waiters.into_iter().for_each(Waker::wake);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::Wake;
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Count(AtomicUsize);
+
+    impl Wake for Count {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn what_is_dropped_is_given_back() {
+        let quota = Quota::new(Limits { sockets: 2, buffer_bytes: 100 });
+        let first = quota.charge(60).unwrap();
+        assert_eq!(quota.charge(41).unwrap_err(), Error::LimitReached);
+        let second = quota.charge(40).unwrap();
+        assert_eq!(quota.usage(), Usage { sockets: 2, buffer_bytes: 100 });
+        assert_eq!(quota.charge(0).unwrap_err(), Error::LimitReached);
+        drop((first, second));
+        assert_eq!(quota.usage(), Usage::default());
+    }
+
+    #[test]
+    fn a_size_near_the_end_of_the_integers_does_not_wrap_round() {
+        let quota = Quota::new(Limits { sockets: 4, buffer_bytes: usize::MAX });
+        let _held = quota.charge(1).unwrap();
+        assert_eq!(quota.charge(usize::MAX).unwrap_err(), Error::LimitReached);
+    }
+
+    #[test]
+    fn a_backlog_is_cut_down_to_a_quarter_of_the_bytes() {
+        let limits = Limits { sockets: 1, buffer_bytes: 1000 };
+        assert_eq!(limits.backlog(50), 5);
+        assert_eq!(limits.backlog(251), 1);
+        assert_eq!(limits.backlog(0), usize::MAX);
+    }
+
+    #[test]
+    fn a_waiter_is_woken_once_when_there_is_room() {
+        let quota = Quota::new(Limits { sockets: 1, buffer_bytes: 10 });
+        let count = Arc::new(Count::default());
+        let waker = Waker::from(count.clone());
+        let mut cx = Context::from_waker(&waker);
+
+        let held = quota.charge(10).unwrap();
+        assert!(quota.poll_charge(&mut cx, 10).is_pending());
+        assert!(quota.poll_charge(&mut cx, 10).is_pending());
+        drop(held);
+        assert_eq!(count.0.load(Ordering::Relaxed), 1);
+        assert!(matches!(quota.poll_charge(&mut cx, 10), Poll::Ready(Ok(_))));
+    }
+
+    #[test]
+    fn waiting_for_what_can_never_be_had_is_an_error() {
+        let quota = Quota::new(Limits { sockets: 1, buffer_bytes: 10 });
+        let mut cx = Context::from_waker(Waker::noop());
+        assert!(matches!(quota.poll_charge(&mut cx, 11), Poll::Ready(Err(Error::LimitReached))));
+    }
+}

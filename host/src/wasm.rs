@@ -1,0 +1,66 @@
+//! The WIT package `xila:network` for components that run in wasmtime.
+//!
+//! Shaped like wasmtime's own host crates: a [`NetworkCtx`] says what one guest may use, the store's data implements
+//! [`NetworkView`] to hand it out, and [`add_to_linker`] puts the interfaces of the world `sockets` into a linker.
+//!
+//! ```no_run
+//! use wasmtime::component::{Linker, ResourceTable};
+//! use wasmtime::{Engine, Store};
+//! use xila_network_host::Manager;
+//! use xila_network_host::wasm::{self, NetworkCtx, NetworkCtxView, NetworkView};
+//!
+//! struct State {
+//!     network: NetworkCtx,
+//!     table: ResourceTable,
+//! }
+//!
+//! impl NetworkView for State {
+//!     fn network(&mut self) -> NetworkCtxView<'_> {
+//!         NetworkCtxView { ctx: &mut self.network, table: &mut self.table }
+//!     }
+//! }
+//!
+//! # fn example(manager: &Manager) -> wasmtime::Result<()> {
+//! let engine = Engine::default();
+//! let mut linker = Linker::<State>::new(&engine);
+//! wasm::add_to_linker(&mut linker)?;
+//!
+//! let network = NetworkCtx::builder().network(manager.network()).build();
+//! let store = Store::new(&engine, State { network, table: ResourceTable::new() });
+//! # let _ = store;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! | Module | Holds |
+//! |---|---|
+//! | [`bindings`] | what `bindgen!` makes of the WIT package |
+//! | [`xila`] | one file per WIT interface: look up, call, convert |
+//! | `streams` | the host's ends of `stream<u8>` and `stream<tcp-connection>`, which know nothing of WIT types |
+//! | `outcome` | how a stream's end reaches the future beside it |
+//!
+//! What a guest does wrong is an error code for it; a trap means a stale handle or a mistake of the host. Dropping the
+//! store closes everything that its guest held. The handles that a guest can pile up without any socket behind them
+//! (waiting calls, streams) are bounded by the embedder, with
+//! [`Store::concurrent_resource_table`](wasmtime::Store::concurrent_resource_table).
+
+pub mod bindings;
+mod context;
+mod outcome;
+mod streams;
+pub mod xila;
+
+pub use context::{HasNetwork, NetworkCtx, NetworkCtxBuilder, NetworkCtxView, NetworkView};
+
+use wasmtime::component::Linker;
+
+/// Adds the interfaces of the world `xila:network/sockets` to `linker`.
+///
+/// # Errors
+/// If the linker has one of them already.
+pub fn add_to_linker<T: NetworkView>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
+    bindings::types::add_to_linker::<T, HasNetwork>(linker, T::network)?;
+    bindings::tcp::add_to_linker::<T, HasNetwork>(linker, T::network)?;
+    bindings::udp::add_to_linker::<T, HasNetwork>(linker, T::network)?;
+    Ok(())
+}

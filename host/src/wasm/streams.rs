@@ -1,0 +1,258 @@
+//! The host's ends of the streams that guests hold.
+//!
+//! Bytes are copied once: between the guest's memory, which wasmtime lends for the time of one call, and the socket's
+//! queue. Every poll tries first and waits only for what is not there, and nothing is ever taken from one side before
+//! the other has room for it, so that a cancelled read or write has moved nothing.
+
+use std::net::{Shutdown, SocketAddr};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use wasmtime::StoreContextMut;
+use wasmtime::component::{Destination, Resource, Source, StreamConsumer, StreamProducer, StreamResult, VecBuffer};
+
+use super::outcome::Resolver;
+use super::{NetworkCtxView, xila::tcp::TcpConnection};
+use crate::error::{Error, Result};
+use crate::policy::{Charge, Quota};
+use crate::socket::{TcpListener, TcpStream};
+
+/// How much is read at once for a stream whose other end is the host's too: a guest that hands the stream of one
+/// connection to another.
+const HOST_READ: usize = 64 << 10;
+
+/// How many connections are given out in one read of a stream at most.
+const MOST_ACCEPTED: usize = 64;
+
+/// A connection with its place in the guest's quota. The handle and both streams share it: it is closed when all of
+/// them are gone.
+pub(super) struct Connection {
+    pub(super) stream: TcpStream,
+    pub(super) _charge: Charge,
+}
+
+/// The far end of `send`: takes what the guest writes. Dropped when the guest ends the stream, which is the order to
+/// send FIN.
+pub(super) struct SendConsumer {
+    connection: Arc<Connection>,
+    sent: Resolver,
+}
+
+impl SendConsumer {
+    pub(super) fn new(connection: Arc<Connection>, sent: Resolver) -> Self {
+        Self { connection, sent }
+    }
+}
+
+impl Drop for SendConsumer {
+    fn drop(&mut self) {
+        if !self.sent.is_resolved() {
+            self.sent.resolve(self.connection.stream.shutdown(Shutdown::Write));
+        }
+    }
+}
+
+impl<D: 'static> StreamConsumer<D> for SendConsumer {
+    type Item = u8;
+
+    fn poll_consume(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        store: StoreContextMut<'_, D>,
+        source: Source<'_, u8>,
+        finish: bool,
+    ) -> Poll<wasmtime::Result<StreamResult>> {
+        let stream = &self.connection.stream;
+        let mut source = source.as_direct(store);
+        let bytes = source.remaining();
+        // A write of nothing asks whether there is room.
+        let written =
+            if bytes.is_empty() { stream.poll_write_ready(cx).map_ok(|()| 0) } else { stream.poll_write(cx, bytes) };
+        settle(
+            &self.sent,
+            finish,
+            written.map_ok(|written| {
+                source.mark_read(written);
+                StreamResult::Completed
+            }),
+        )
+    }
+}
+
+/// The near end of `receive`: gives the guest what has arrived. Dropped when the guest drops the stream.
+pub(super) struct ReceiveProducer {
+    connection: Arc<Connection>,
+    received: Resolver,
+}
+
+impl ReceiveProducer {
+    pub(super) fn new(connection: Arc<Connection>, received: Resolver) -> Self {
+        Self { connection, received }
+    }
+}
+
+impl Drop for ReceiveProducer {
+    fn drop(&mut self) {
+        if !self.received.is_resolved() {
+            // Only a connection that has failed has nothing to close, and whoever writes learns of that.
+            let _ = self.connection.stream.shutdown(Shutdown::Read);
+            self.received.resolve(Ok(()));
+        }
+    }
+}
+
+impl<D: 'static> StreamProducer<D> for ReceiveProducer {
+    type Item = u8;
+    /// Never filled: bytes go straight to their destination.
+    type Buffer = Option<u8>;
+
+    fn poll_produce<'a>(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        store: StoreContextMut<'a, D>,
+        destination: Destination<'a, u8, Self::Buffer>,
+        finish: bool,
+    ) -> Poll<wasmtime::Result<StreamResult>> {
+        let stream = &self.connection.stream;
+        let mut destination = destination.as_direct(store, HOST_READ);
+        let room = destination.remaining();
+        // A read of nothing asks whether there is something.
+        if room.is_empty() {
+            return settle(&self.received, finish, stream.poll_read_ready(cx).map_ok(|()| StreamResult::Completed));
+        }
+        let length = room.len();
+        let mut read = match stream.poll_read(cx, room) {
+            Poll::Ready(Ok(read)) => read,
+            other => return settle(&self.received, finish, other.map_ok(|_| StreamResult::Completed)),
+        };
+        // What did not fill the room may have been the last. Saying so now spares the guest another read.
+        let mut end = (read == 0).then_some(Ok(()));
+        while end.is_none() && read < length {
+            match stream.try_read(&mut room[read..]) {
+                Ok(0) => end = Some(Ok(())),
+                Ok(more) => read += more,
+                Err(Error::WouldBlock) => break,
+                Err(error) => end = Some(Err(error)),
+            }
+        }
+        destination.mark_written(read);
+        Poll::Ready(Ok(match end {
+            None => StreamResult::Completed,
+            Some(result) => {
+                self.received.resolve(result);
+                StreamResult::Dropped
+            }
+        }))
+    }
+}
+
+/// What a poll of a socket means for a stream: an error ends the stream and goes to the future, and a guest that wants
+/// its read or write back gets it if nothing has happened yet.
+fn settle(
+    resolver: &Resolver,
+    finish: bool,
+    progress: Poll<Result<StreamResult>>,
+) -> Poll<wasmtime::Result<StreamResult>> {
+    match progress {
+        Poll::Ready(Ok(result)) => Poll::Ready(Ok(result)),
+        Poll::Ready(Err(error)) => {
+            resolver.resolve(Err(error));
+            Poll::Ready(Ok(StreamResult::Dropped))
+        }
+        Poll::Pending if finish => Poll::Ready(Ok(StreamResult::Cancelled)),
+        Poll::Pending => Poll::Pending,
+    }
+}
+
+/// A listener with its place in the guest's quota, and what each connection will take of it.
+pub(super) struct Listener {
+    pub(super) socket: TcpListener,
+    pub(super) quota: Quota,
+    pub(super) connection_bytes: usize,
+    pub(super) _charge: Charge,
+}
+
+impl Listener {
+    /// Takes a connection if the guest may hold one more; else it stays in the backlog.
+    pub(super) fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<Result<Connection>> {
+        self.accept_with(cx, self.quota.charge(self.connection_bytes)?)
+    }
+
+    /// Like [`poll_accept`](Self::poll_accept), but waits until the guest may.
+    fn poll_accept_within_quota(&self, cx: &mut Context<'_>) -> Poll<Result<Connection>> {
+        let charge = std::task::ready!(self.quota.poll_charge(cx, self.connection_bytes))?;
+        self.accept_with(cx, charge)
+    }
+
+    /// Waiting holds nothing: a charge for a connection that is not there is given back.
+    fn accept_with(&self, cx: &mut Context<'_>, charge: Charge) -> Poll<Result<Connection>> {
+        self.socket
+            .poll_accept(cx)
+            .map_ok(|(stream, _): (TcpStream, SocketAddr)| Connection { stream, _charge: charge })
+    }
+}
+
+/// The near end of `connections`: accepts while the guest reads.
+pub(super) struct AcceptProducer<D: 'static> {
+    pub(super) listener: Arc<Listener>,
+    pub(super) ended: Resolver,
+    pub(super) view: for<'a> fn(&'a mut D) -> NetworkCtxView<'a>,
+}
+
+impl<D: 'static> Drop for AcceptProducer<D> {
+    fn drop(&mut self) {
+        self.ended.resolve(Ok(()));
+    }
+}
+
+impl<D: 'static> StreamProducer<D> for AcceptProducer<D> {
+    type Item = Resource<TcpConnection>;
+    type Buffer = VecBuffer<Self::Item>;
+
+    fn poll_produce<'a>(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        mut store: StoreContextMut<'a, D>,
+        mut destination: Destination<'a, Self::Item, Self::Buffer>,
+        finish: bool,
+    ) -> Poll<wasmtime::Result<StreamResult>> {
+        // A reader that is the host tells no count.
+        let room = destination.remaining(&mut store).unwrap_or(1).min(MOST_ACCEPTED);
+        if room == 0 {
+            // A read of nothing may be answered before there is something: the next read waits.
+            return Poll::Ready(Ok(StreamResult::Completed));
+        }
+        let mut accepted = Vec::new();
+        let mut end = Poll::Pending;
+        while accepted.len() < room {
+            let connection = match self.listener.poll_accept_within_quota(cx) {
+                Poll::Ready(Ok(connection)) => connection,
+                Poll::Pending => break,
+                Poll::Ready(Err(error)) => {
+                    end = Poll::Ready(Err(error));
+                    break;
+                }
+            };
+            match (self.view)(store.data_mut()).table.push(TcpConnection::new(connection)) {
+                Ok(handle) => accepted.push(handle),
+                Err(_full) => {
+                    end = Poll::Ready(Err(Error::LimitReached));
+                    break;
+                }
+            }
+        }
+        if accepted.is_empty() {
+            return settle(&self.ended, finish, end);
+        }
+        destination.set_buffer(accepted.into());
+        settle(
+            &self.ended,
+            finish,
+            match end {
+                Poll::Pending => Poll::Ready(Ok(StreamResult::Completed)),
+                failed => failed,
+            },
+        )
+    }
+}

@@ -1,0 +1,78 @@
+//! Between the WIT package's values and the host API's.
+
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use core::time::Duration;
+
+use crate::wasm::bindings::types::{Duration as Nanoseconds, IpAddress, SocketAddress};
+
+impl From<IpAddress> for IpAddr {
+    fn from(address: IpAddress) -> Self {
+        match address {
+            IpAddress::Ipv4((a, b, c, d)) => Self::V4(Ipv4Addr::new(a, b, c, d)),
+            IpAddress::Ipv6((a, b, c, d, e, f, g, h)) => Self::V6(Ipv6Addr::new(a, b, c, d, e, f, g, h)),
+        }
+    }
+}
+
+impl From<IpAddr> for IpAddress {
+    fn from(address: IpAddr) -> Self {
+        match address {
+            IpAddr::V4(address) => Self::Ipv4(address.octets().into()),
+            IpAddr::V6(address) => Self::Ipv6(address.segments().into()),
+        }
+    }
+}
+
+impl From<SocketAddress> for SocketAddr {
+    fn from(address: SocketAddress) -> Self {
+        Self::new(address.address.into(), address.port)
+    }
+}
+
+impl From<SocketAddr> for SocketAddress {
+    fn from(address: SocketAddr) -> Self {
+        Self { address: address.ip().into(), port: address.port() }
+    }
+}
+
+/// A WIT duration. Every number of nanoseconds is one.
+pub(super) fn duration(nanoseconds: Nanoseconds) -> Duration {
+    Duration::from_nanos(nanoseconds)
+}
+
+/// A WIT duration; what does not fit (over 584 years) is the longest there is.
+pub(super) fn nanoseconds(duration: Duration) -> Nanoseconds {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// A size in bytes; what this machine cannot address is the largest that it can, which every limit refuses.
+pub(super) fn size(bytes: u64) -> usize {
+    usize::try_from(bytes).unwrap_or(usize::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_come_back_as_they_went() {
+        for text in ["192.0.2.1:80", "0.0.0.0:0", "[2001:db8::1]:65535", "[::ffff:192.0.2.1]:1", "[::]:0"] {
+            let address: SocketAddr = text.parse().expect(text);
+            assert_eq!(SocketAddr::from(SocketAddress::from(address)), address);
+        }
+    }
+
+    #[test]
+    fn an_address_is_written_in_the_order_of_its_parts() {
+        let IpAddress::Ipv4(octets) = IpAddr::from([192, 0, 2, 1]).into() else { panic!("not v4") };
+        assert_eq!(octets, (192, 0, 2, 1));
+        let IpAddress::Ipv6(groups) = "2001:db8::1".parse::<IpAddr>().expect("v6").into() else { panic!("not v6") };
+        assert_eq!(groups, (0x2001, 0xdb8, 0, 0, 0, 0, 0, 1));
+    }
+
+    #[test]
+    fn durations_saturate() {
+        assert_eq!(nanoseconds(duration(u64::MAX)), u64::MAX);
+        assert_eq!(nanoseconds(Duration::MAX), u64::MAX);
+    }
+}

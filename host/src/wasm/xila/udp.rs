@@ -1,0 +1,187 @@
+//! `xila:network/udp`.
+
+use std::sync::Arc;
+
+use wasmtime::component::{Accessor, Resource};
+
+use super::convert::size;
+use super::types::{NetworkError, get, push};
+use crate::error::{Error, Result};
+use crate::policy::Charge;
+use crate::socket::{self, UdpOptions};
+use crate::stack::options::MOST_BUFFER;
+use crate::wasm::bindings::types::{IpAddress, SocketAddress};
+use crate::wasm::bindings::udp::{
+    Datagram, Host, HostUdpSocket, HostUdpSocketWithStore, Options, OutgoingDatagram, Statistics,
+};
+use crate::wasm::{HasNetwork, NetworkCtxView};
+
+/// How many datagrams one call returns at most. Their bytes are bounded by what the receive buffer can hold.
+const MOST_DATAGRAMS: usize = 1024;
+
+/// What a `udp-socket` handle leads to. Calls that wait share the socket with it.
+pub struct UdpSocket(Arc<Bound>);
+
+struct Bound {
+    socket: socket::UdpSocket,
+    _charge: Charge,
+}
+
+impl NetworkCtxView<'_> {
+    fn socket(&self, handle: &Resource<UdpSocket>) -> wasmtime::Result<&socket::UdpSocket> {
+        Ok(&get(self.table, handle)?.0.socket)
+    }
+}
+
+/// The socket behind a handle, for a call that may wait.
+fn shared<T>(accessor: &Accessor<T, HasNetwork>, handle: &Resource<UdpSocket>) -> wasmtime::Result<Arc<Bound>> {
+    accessor.with(|mut access| get(access.get().table, handle).map(|found| found.0.clone()))
+}
+
+impl Host for NetworkCtxView<'_> {}
+
+impl<T: Send + 'static> HostUdpSocketWithStore<T> for HasNetwork {
+    async fn send(
+        accessor: &Accessor<T, Self>,
+        socket: Resource<UdpSocket>,
+        data: Vec<u8>,
+        remote: Option<SocketAddress>,
+    ) -> Result<(), NetworkError> {
+        let bound = shared(accessor, &socket)?;
+        match remote {
+            Some(remote) => bound.socket.send_to(&data, remote.into()).await?,
+            None => bound.socket.send(&data).await?,
+        };
+        Ok(())
+    }
+
+    async fn receive(accessor: &Accessor<T, Self>, socket: Resource<UdpSocket>) -> Result<Datagram, NetworkError> {
+        let bound = shared(accessor, &socket)?;
+        Ok(datagram(bound.socket.recv_datagram().await?))
+    }
+
+    async fn send_many(
+        accessor: &Accessor<T, Self>,
+        socket: Resource<UdpSocket>,
+        datagrams: Vec<OutgoingDatagram>,
+    ) -> Result<u32, NetworkError> {
+        let bound = shared(accessor, &socket)?;
+        let batch: Vec<_> =
+            datagrams.iter().map(|datagram| (datagram.data.as_slice(), datagram.remote.map(Into::into))).collect();
+        let sent = bound.socket.send_many(&batch).await?;
+        // No more than the guest gave, whose lists are counted in 32 bits.
+        Ok(u32::try_from(sent).unwrap_or(u32::MAX))
+    }
+
+    async fn receive_many(
+        accessor: &Accessor<T, Self>,
+        socket: Resource<UdpSocket>,
+        most: u32,
+    ) -> Result<Vec<Datagram>, NetworkError> {
+        if most == 0 {
+            return Err(Error::InvalidArgument.into());
+        }
+        let bound = shared(accessor, &socket)?;
+        let most = size(most.into()).min(MOST_DATAGRAMS);
+        let received = bound.socket.recv_many(most).await?;
+        Ok(received.into_iter().map(datagram).collect())
+    }
+}
+
+impl HostUdpSocket for NetworkCtxView<'_> {
+    fn bind(
+        &mut self,
+        local: SocketAddress,
+        interface: Option<String>,
+        options: Options,
+    ) -> Result<Resource<UdpSocket>, NetworkError> {
+        let options = udp_options(&options);
+        let network = self.ctx.network(interface.as_deref())?;
+        let charge = self.ctx.quota().charge(options.receive_buffer.min(MOST_BUFFER))?;
+        let socket = socket::UdpSocket::bind_with(&network, local.into(), &options)?;
+        push(self.table, UdpSocket(Arc::new(Bound { socket, _charge: charge })))
+    }
+
+    fn connect(&mut self, socket: Resource<UdpSocket>, remote: SocketAddress) -> Result<(), NetworkError> {
+        Ok(self.socket(&socket)?.connect(remote.into())?)
+    }
+
+    fn disconnect(&mut self, socket: Resource<UdpSocket>) -> Result<(), NetworkError> {
+        Ok(self.socket(&socket)?.disconnect()?)
+    }
+
+    fn join_multicast(
+        &mut self,
+        socket: Resource<UdpSocket>,
+        group: IpAddress,
+        interface: Option<String>,
+    ) -> Result<(), NetworkError> {
+        Ok(self.socket(&socket)?.join_multicast(group.into(), interface.as_deref())?)
+    }
+
+    fn leave_multicast(
+        &mut self,
+        socket: Resource<UdpSocket>,
+        group: IpAddress,
+        interface: Option<String>,
+    ) -> Result<(), NetworkError> {
+        Ok(self.socket(&socket)?.leave_multicast(group.into(), interface.as_deref())?)
+    }
+
+    fn local_address(&mut self, socket: Resource<UdpSocket>) -> wasmtime::Result<SocketAddress> {
+        Ok(self.socket(&socket)?.local_addr().into())
+    }
+
+    fn remote_address(&mut self, socket: Resource<UdpSocket>) -> wasmtime::Result<Option<SocketAddress>> {
+        Ok(self.socket(&socket)?.peer_addr().map(Into::into))
+    }
+
+    fn broadcast(&mut self, socket: Resource<UdpSocket>) -> wasmtime::Result<bool> {
+        Ok(self.socket(&socket)?.broadcast())
+    }
+
+    fn set_broadcast(&mut self, socket: Resource<UdpSocket>, value: bool) -> Result<(), NetworkError> {
+        let socket = self.socket(&socket)?;
+        if value && socket.local_addr().is_ipv6() {
+            return Err(Error::NotSupported.into());
+        }
+        socket.set_broadcast(value);
+        Ok(())
+    }
+
+    fn hop_limit(&mut self, socket: Resource<UdpSocket>) -> wasmtime::Result<u8> {
+        Ok(self.socket(&socket)?.hop_limit())
+    }
+
+    fn set_hop_limit(&mut self, socket: Resource<UdpSocket>, value: u8) -> Result<(), NetworkError> {
+        Ok(self.socket(&socket)?.set_hop_limit(value)?)
+    }
+
+    fn receive_buffer(&mut self, socket: Resource<UdpSocket>) -> wasmtime::Result<u64> {
+        Ok(self.socket(&socket)?.receive_buffer() as u64)
+    }
+
+    fn statistics(&mut self, socket: Resource<UdpSocket>) -> wasmtime::Result<Statistics> {
+        let statistics = self.socket(&socket)?.statistics();
+        Ok(Statistics { sent: statistics.sent, received: statistics.received, dropped: statistics.dropped })
+    }
+
+    fn drop(&mut self, socket: Resource<UdpSocket>) -> wasmtime::Result<()> {
+        self.table.delete(socket)?;
+        Ok(())
+    }
+}
+
+fn datagram(received: socket::Datagram) -> Datagram {
+    Datagram { data: received.data, remote: received.remote.into() }
+}
+
+fn udp_options(options: &Options) -> UdpOptions {
+    let Options { receive_buffer, broadcast, hop_limit } = *options;
+    let default = UdpOptions::default();
+    UdpOptions {
+        receive_buffer: receive_buffer.map_or(default.receive_buffer, size),
+        broadcast: broadcast.unwrap_or(default.broadcast),
+        hop_limit: hop_limit.unwrap_or(default.hop_limit),
+    }
+}
