@@ -1,0 +1,100 @@
+//! What the example apps share: arguments and patience.
+#![allow(dead_code, reason = "every app uses a part of it")]
+
+use std::net::SocketAddr;
+use std::process::exit;
+use std::str::FromStr;
+use std::time::{Duration, Instant};
+use xila_network::{Error, Result, TcpStream};
+
+/// The arguments of the command line: `--NAME VALUE` pairs, and the others in their order.
+pub(crate) struct Arguments {
+    usage: &'static str,
+    options: Vec<(String, String)>,
+    positional: std::vec::IntoIter<String>,
+}
+
+impl Arguments {
+    /// Reads the command line. An option that is not among `known` (names without the hyphens) ends the program.
+    pub(crate) fn parse(usage: &'static str, known: &[&str]) -> Self {
+        let mut arguments = Self { usage, options: Vec::new(), positional: Vec::new().into_iter() };
+        let mut positional = Vec::new();
+        let mut words = std::env::args().skip(1);
+        while let Some(word) = words.next() {
+            if word == "--help" || word == "-h" {
+                println!("usage: {usage}");
+                exit(0);
+            }
+            let Some(name) = word.strip_prefix("--").or_else(|| word.strip_prefix('-')).filter(|name| !name.is_empty())
+            else {
+                positional.push(word);
+                continue;
+            };
+            if !known.contains(&name) {
+                arguments.fail(&format!("there is no option {word}"));
+            }
+            match words.next() {
+                Some(value) => arguments.options.push((name.to_owned(), value)),
+                None => arguments.fail(&format!("{word} needs a value")),
+            }
+        }
+        arguments.positional = positional.into_iter();
+        arguments
+    }
+
+    /// The next argument that is no option; `what` it is, for the message when it is missing.
+    pub(crate) fn next<T: FromStr>(&mut self, what: &str) -> T {
+        self.next_if_any(what).unwrap_or_else(|| self.fail(&format!("{what} is missing")))
+    }
+
+    /// The next argument that is no option, if there is one.
+    pub(crate) fn next_if_any<T: FromStr>(&mut self, what: &str) -> Option<T> {
+        let word = self.positional.next()?;
+        Some(word.parse().unwrap_or_else(|_| self.fail(&format!("{word} is not {what}"))))
+    }
+
+    /// The value of an option, if it is given.
+    pub(crate) fn option<T: FromStr>(&self, name: &str) -> Option<T> {
+        let (_, value) = self.options.iter().rev().find(|(other, _)| other == name)?;
+        Some(value.parse().unwrap_or_else(|_| self.fail(&format!("{value} is no value for --{name}"))))
+    }
+
+    /// Ends the program if arguments are left over.
+    pub(crate) fn finish(&mut self) {
+        if let Some(word) = self.positional.next() {
+            self.fail(&format!("{word} is one argument too many"));
+        }
+    }
+
+    /// Ends the program: the command line is wrong.
+    pub(crate) fn fail(&self, problem: &str) -> ! {
+        eprintln!("error: {problem}\nusage: {}", self.usage);
+        exit(2);
+    }
+}
+
+/// Connects; while nobody listens there yet, tries again until `patience` (seconds) is over.
+pub(crate) async fn connect(peer: SocketAddr, patience: Option<f64>) -> Result<TcpStream> {
+    let deadline = patience.map(|seconds| Instant::now() + Duration::from_secs_f64(seconds.clamp(0.0, 1e6)));
+    loop {
+        match TcpStream::connect(peer).await {
+            Err(Error::ConnectionRefused | Error::RemoteUnreachable | Error::TimedOut)
+                if deadline.is_some_and(|deadline| Instant::now() < deadline) =>
+            {
+                // Holds the whole program up, which has nothing else to do.
+                std::thread::sleep(Duration::from_millis(50));
+            }
+            result => return result,
+        }
+    }
+}
+
+/// Bits per second, in a unit that fits.
+pub(crate) fn rate(bytes: u64, elapsed: Duration) -> String {
+    let bits = bytes as f64 * 8.0 / elapsed.as_secs_f64().max(1e-9);
+    match bits {
+        1e9.. => format!("{:.2} Gb/s", bits / 1e9),
+        1e6.. => format!("{:.2} Mb/s", bits / 1e6),
+        _ => format!("{:.2} kb/s", bits / 1e3),
+    }
+}

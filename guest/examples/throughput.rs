@@ -1,0 +1,139 @@
+//! Measures TCP between two of these: `throughput sink ADDRESS:PORT` and `throughput source ADDRESS:PORT` for bytes per
+//! second, `throughput pong ADDRESS:PORT` and `throughput ping ADDRESS:PORT COUNT` for round trips.
+
+mod support;
+
+use std::error::Error;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+use support::{Arguments, rate};
+use xila_network::{Result, TcpListener, TcpStream};
+
+const USAGE: &str = "throughput sink ADDRESS:PORT [--connections N]
+       throughput source ADDRESS:PORT [--seconds S | --bytes N] [--chunk BYTES] [--wait SECONDS]
+       throughput pong ADDRESS:PORT [--connections N]
+       throughput ping ADDRESS:PORT COUNT [--size BYTES] [--wait SECONDS]";
+
+xila_network::main!(run);
+
+async fn run() -> Result<(), Box<dyn Error>> {
+    let mut arguments = Arguments::parse(USAGE, &["connections", "seconds", "bytes", "chunk", "size", "wait"]);
+    let mode: String = arguments.next("sink, source, pong or ping");
+    let address: SocketAddr = arguments.next("ADDRESS:PORT");
+    let count: usize = if mode == "ping" { arguments.next("COUNT") } else { 0 };
+    arguments.finish();
+    let connections: usize = arguments.option("connections").unwrap_or(1);
+    let wait: Option<f64> = arguments.option("wait");
+    match mode.as_str() {
+        "sink" => {
+            let listener = TcpListener::bind(address)?;
+            for _ in 0..connections {
+                sink(listener.accept().await?.0).await?;
+            }
+        }
+        "source" => {
+            let seconds: Option<f64> = arguments.option("seconds");
+            let bytes: Option<u64> = arguments.option("bytes");
+            let limit = match (seconds, bytes) {
+                (None, Some(bytes)) => Limit::Bytes(bytes),
+                (seconds, None) => Limit::Time(Duration::from_secs_f64(seconds.unwrap_or(3.0).clamp(0.0, 1e6))),
+                (Some(_), Some(_)) => arguments.fail("--seconds and --bytes exclude one another"),
+            };
+            let chunk: usize = arguments.option("chunk").unwrap_or(64 * 1024).max(1);
+            source(support::connect(address, wait).await?, limit, chunk).await?;
+        }
+        "pong" => {
+            let listener = TcpListener::bind(address)?;
+            for _ in 0..connections {
+                pong(listener.accept().await?.0).await?;
+            }
+        }
+        "ping" => {
+            let size: usize = arguments.option("size").unwrap_or(64).max(1);
+            ping(support::connect(address, wait).await?, count, size).await?;
+        }
+        other => arguments.fail(&format!("{other} is not sink, source, pong or ping")),
+    }
+    Ok(())
+}
+
+enum Limit {
+    Bytes(u64),
+    Time(Duration),
+}
+
+async fn source(mut stream: TcpStream, limit: Limit, chunk: usize) -> Result<()> {
+    let mut buffer = Vec::with_capacity(chunk);
+    let mut total = 0;
+    let start = Instant::now();
+    loop {
+        let left = match limit {
+            Limit::Bytes(bytes) => usize::try_from(bytes - total).unwrap_or(usize::MAX).min(chunk),
+            Limit::Time(time) if start.elapsed() < time => chunk,
+            Limit::Time(_) => 0,
+        };
+        if left == 0 {
+            break;
+        }
+        buffer.resize(left, 0x5a);
+        let result;
+        (result, buffer) = stream.write_buf(buffer).await;
+        result?;
+        total += left as u64;
+    }
+    stream.acknowledged().await?;
+    report("sent", total, start.elapsed());
+    Ok(())
+}
+
+async fn sink(mut stream: TcpStream) -> Result<()> {
+    let mut buffer = Vec::with_capacity(256 * 1024);
+    let mut total = 0;
+    // From the first byte on, so that what the source waited for does not count.
+    let mut start = None;
+    loop {
+        let result;
+        (result, buffer) = stream.read_buf(buffer).await;
+        let length = result?;
+        let start = start.get_or_insert_with(Instant::now);
+        if length == 0 {
+            report("received", total, start.elapsed());
+            return Ok(());
+        }
+        total += length as u64;
+        buffer.clear();
+    }
+}
+
+async fn ping(mut stream: TcpStream, count: usize, size: usize) -> Result<()> {
+    stream.set_nodelay(true)?;
+    let message = vec![0x5a; size];
+    let mut answer = vec![0; size];
+    let mut times = Vec::with_capacity(count);
+    for _ in 0..count {
+        let start = Instant::now();
+        stream.write_all(&message).await?;
+        stream.read_exact(&mut answer).await?;
+        times.push(start.elapsed());
+    }
+    stream.shutdown().await?;
+    times.sort();
+    let quantile = |q: f64| times.get((times.len() as f64 * q) as usize).map_or(0.0, |time| time.as_secs_f64() * 1e6);
+    println!("{count} round trips of {size} bytes: p50 {:.1} us, p99 {:.1} us", quantile(0.5), quantile(0.99));
+    Ok(())
+}
+
+async fn pong(mut stream: TcpStream) -> Result<()> {
+    stream.set_nodelay(true)?;
+    let mut buffer = vec![0; 64 * 1024];
+    loop {
+        match stream.read(&mut buffer).await? {
+            0 => return stream.shutdown().await,
+            length => stream.write_all(&buffer[..length]).await?,
+        }
+    }
+}
+
+fn report(what: &str, bytes: u64, elapsed: Duration) {
+    println!("{what} {bytes} bytes in {:.3} s: {}", elapsed.as_secs_f64(), rate(bytes, elapsed));
+}

@@ -1,0 +1,53 @@
+//! Between the standard library's addresses and durations and those of the WIT package.
+
+use crate::bindings::types;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
+
+pub(crate) fn ip_to_wit(address: IpAddr) -> types::IpAddress {
+    match address {
+        IpAddr::V4(address) => types::IpAddress::Ipv4(address.octets().into()),
+        IpAddr::V6(address) => types::IpAddress::Ipv6(address.segments().into()),
+    }
+}
+
+/// The scope and the flow label of an IPv6 address stay behind: the package names a link by its interface.
+pub(crate) fn to_wit(address: SocketAddr) -> types::SocketAddress {
+    types::SocketAddress { address: ip_to_wit(address.ip()), port: address.port() }
+}
+
+pub(crate) fn from_wit(address: types::SocketAddress) -> SocketAddr {
+    let ip = match address.address {
+        types::IpAddress::Ipv4(octets) => IpAddr::V4(Ipv4Addr::from(<[u8; 4]>::from(octets))),
+        types::IpAddress::Ipv6(groups) => IpAddr::V6(Ipv6Addr::from(<[u16; 8]>::from(groups))),
+    };
+    SocketAddr::new(ip, address.port)
+}
+
+/// In nanoseconds. What does not fit (584 years) becomes the longest that does.
+pub(crate) fn duration_to_wit(duration: Duration) -> types::Duration {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+pub(crate) fn duration_from_wit(duration: types::Duration) -> Duration {
+    Duration::from_nanos(duration)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_survive_the_way_there_and_back() {
+        for text in ["192.0.2.1:80", "[2001:db8::1]:65535", "0.0.0.0:0", "[::]:0"] {
+            let address: SocketAddr = text.parse().unwrap();
+            assert_eq!(from_wit(to_wit(address)), address);
+        }
+    }
+
+    #[test]
+    fn endless_durations_become_the_longest() {
+        assert_eq!(duration_to_wit(Duration::MAX), u64::MAX);
+        assert_eq!(duration_from_wit(duration_to_wit(Duration::from_millis(5))), Duration::from_millis(5));
+    }
+}

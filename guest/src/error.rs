@@ -1,0 +1,142 @@
+//! Why an operation failed.
+
+use crate::bindings::types::ErrorCode;
+use std::fmt;
+use std::io::{self, ErrorKind};
+
+/// A result whose error is [`Error`].
+pub type Result<T, E = Error> = core::result::Result<T, E>;
+
+/// Why an operation failed: one cause, one variant. In brackets the POSIX name that programs know it by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Error {
+    /// The host's policy forbids it \[EACCES\].
+    AccessDenied,
+    /// It exists, but not here: this address family, this medium \[EOPNOTSUPP\].
+    NotSupported,
+    /// A value lies outside its range, or contradicts another \[EINVAL\].
+    InvalidArgument,
+    /// Not possible in the socket's present state \[EINVAL, ENOTCONN, EISCONN\].
+    InvalidState,
+    /// All that may be held at once (sockets, buffer bytes, half-open connections) is held \[ENOMEM, ENOBUFS\].
+    LimitReached,
+    /// Something else holds what this needs, and the operation does not wait for it \[EBUSY\].
+    ResourceBusy,
+    /// A table of fixed size has no free entry \[ENOSPC\].
+    NoFreeSlot,
+    /// There is no interface of that name, or none at all \[ENODEV\].
+    NotFound,
+    /// Another socket has the address and port, or every ephemeral port is taken \[EADDRINUSE\].
+    AddressInUse,
+    /// The local address belongs to no interface that may be used, or no longer does \[EADDRNOTAVAIL\].
+    AddressNotAvailable,
+    /// No route leads to the remote address, or a router reported so \[EHOSTUNREACH, ENETUNREACH\].
+    RemoteUnreachable,
+    /// The remote host answers, but nothing listens on that port there \[ECONNREFUSED\].
+    ConnectionRefused,
+    /// The peer reset the connection \[ECONNRESET\].
+    ConnectionReset,
+    /// This side aborted the connection \[ECONNABORTED\].
+    ConnectionAborted,
+    /// The half of the connection that sends is closed \[EPIPE\].
+    BrokenPipe,
+    /// The peer did not answer in the time that was allowed \[ETIMEDOUT\].
+    TimedOut,
+    /// The interface is down, or was unmounted \[ENETDOWN\].
+    NetworkDown,
+    /// The datagram is larger than UDP, or the path, allows \[EMSGSIZE\].
+    PacketTooLarge,
+    /// The connection ended before everything that was asked for had arrived. From `read_exact` only; no POSIX name.
+    UnexpectedEnd,
+}
+
+impl Error {
+    fn text(self) -> &'static str {
+        match self {
+            Self::AccessDenied => "access denied",
+            Self::NotSupported => "not supported",
+            Self::InvalidArgument => "invalid argument",
+            Self::InvalidState => "not possible in the socket's present state",
+            Self::LimitReached => "a limit on resources is reached",
+            Self::ResourceBusy => "busy",
+            Self::NoFreeSlot => "the table is full",
+            Self::NotFound => "no such interface",
+            Self::AddressInUse => "address in use",
+            Self::AddressNotAvailable => "address not available",
+            Self::RemoteUnreachable => "remote unreachable",
+            Self::ConnectionRefused => "connection refused",
+            Self::ConnectionReset => "connection reset by peer",
+            Self::ConnectionAborted => "connection aborted",
+            Self::BrokenPipe => "the sending half is closed",
+            Self::TimedOut => "timed out",
+            Self::NetworkDown => "network down",
+            Self::PacketTooLarge => "packet too large",
+            Self::UnexpectedEnd => "the connection ended early",
+        }
+    }
+
+    /// The nearest kind of [`io::Error`].
+    pub fn kind(self) -> ErrorKind {
+        match self {
+            Self::AccessDenied => ErrorKind::PermissionDenied,
+            Self::NotSupported => ErrorKind::Unsupported,
+            Self::InvalidArgument => ErrorKind::InvalidInput,
+            Self::InvalidState => ErrorKind::NotConnected,
+            Self::LimitReached => ErrorKind::OutOfMemory,
+            Self::ResourceBusy => ErrorKind::ResourceBusy,
+            Self::NoFreeSlot => ErrorKind::StorageFull,
+            Self::NotFound => ErrorKind::NotFound,
+            Self::AddressInUse => ErrorKind::AddrInUse,
+            Self::AddressNotAvailable => ErrorKind::AddrNotAvailable,
+            Self::RemoteUnreachable => ErrorKind::HostUnreachable,
+            Self::ConnectionRefused => ErrorKind::ConnectionRefused,
+            Self::ConnectionReset => ErrorKind::ConnectionReset,
+            Self::ConnectionAborted => ErrorKind::ConnectionAborted,
+            Self::BrokenPipe => ErrorKind::BrokenPipe,
+            Self::TimedOut => ErrorKind::TimedOut,
+            Self::NetworkDown => ErrorKind::NetworkDown,
+            Self::PacketTooLarge => ErrorKind::InvalidData,
+            Self::UnexpectedEnd => ErrorKind::UnexpectedEof,
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.text())
+    }
+}
+
+impl std::error::Error for Error {}
+
+impl From<Error> for io::Error {
+    fn from(error: Error) -> Self {
+        Self::new(error.kind(), error)
+    }
+}
+
+impl From<ErrorCode> for Error {
+    fn from(code: ErrorCode) -> Self {
+        match code {
+            ErrorCode::AccessDenied => Self::AccessDenied,
+            ErrorCode::NotSupported => Self::NotSupported,
+            ErrorCode::InvalidArgument => Self::InvalidArgument,
+            ErrorCode::InvalidState => Self::InvalidState,
+            ErrorCode::LimitReached => Self::LimitReached,
+            ErrorCode::ResourceBusy => Self::ResourceBusy,
+            ErrorCode::NoFreeSlot => Self::NoFreeSlot,
+            ErrorCode::NotFound => Self::NotFound,
+            ErrorCode::AddressInUse => Self::AddressInUse,
+            ErrorCode::AddressNotAvailable => Self::AddressNotAvailable,
+            ErrorCode::RemoteUnreachable => Self::RemoteUnreachable,
+            ErrorCode::ConnectionRefused => Self::ConnectionRefused,
+            ErrorCode::ConnectionReset => Self::ConnectionReset,
+            ErrorCode::ConnectionAborted => Self::ConnectionAborted,
+            ErrorCode::BrokenPipe => Self::BrokenPipe,
+            ErrorCode::TimedOut => Self::TimedOut,
+            ErrorCode::NetworkDown => Self::NetworkDown,
+            ErrorCode::PacketTooLarge => Self::PacketTooLarge,
+        }
+    }
+}

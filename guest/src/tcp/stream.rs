@@ -1,0 +1,221 @@
+//! A connection.
+
+use super::{ConnectOptions, Connection, KeepAlive, ReadHalf, TcpState, TcpStatistics, WriteHalf};
+use crate::address::{duration_from_wit, duration_to_wit, from_wit, to_wit};
+use crate::bindings::tcp::TcpConnection;
+use crate::{Error, Result};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+/// A TCP connection.
+///
+/// Two tasks may use its two directions at once: [`split`](Self::split) lends the halves,
+/// [`into_split`](Self::into_split) gives them away. Dropping it sends FIN behind what was written, unless bytes have
+/// arrived that nobody read: then the peer gets a reset.
+#[derive(Debug)]
+pub struct TcpStream {
+    pub(super) read: ReadHalf,
+    pub(super) write: WriteHalf,
+}
+
+impl TcpStream {
+    /// Connects to a peer. Dropping the future gives the attempt up.
+    ///
+    /// # Errors
+    /// [`ConnectionRefused`](Error::ConnectionRefused), [`TimedOut`](Error::TimedOut) after 30 seconds,
+    /// [`RemoteUnreachable`](Error::RemoteUnreachable) and what `connect` of the WIT package names.
+    pub async fn connect(peer: impl Into<SocketAddr>) -> Result<Self> {
+        Self::connect_with(peer, &ConnectOptions::default()).await
+    }
+
+    /// Connects to a peer as `options` say.
+    pub async fn connect_with(peer: impl Into<SocketAddr>, options: &ConnectOptions) -> Result<Self> {
+        let connection = TcpConnection::connect(
+            to_wit(peer.into()),
+            options.local.map(to_wit),
+            options.interface.clone(),
+            options.timeout.map(duration_to_wit),
+            options.tcp.to_wit(),
+        )
+        .await?;
+        Ok(Self::new(connection))
+    }
+
+    pub(super) fn new(connection: TcpConnection) -> Self {
+        let connection = Arc::new(connection);
+        Self { read: ReadHalf::new(Arc::clone(&connection)), write: WriteHalf::new(connection) }
+    }
+
+    /// Lends the two halves, for use at the same time.
+    pub fn split(&mut self) -> (&mut ReadHalf, &mut WriteHalf) {
+        (&mut self.read, &mut self.write)
+    }
+
+    /// Gives the two halves away, for use in two tasks.
+    pub fn into_split(self) -> (ReadHalf, WriteHalf) {
+        (self.read, self.write)
+    }
+
+    /// See [`ReadHalf::read`].
+    pub async fn read(&mut self, buffer: &mut [u8]) -> Result<usize> {
+        self.read.read(buffer).await
+    }
+
+    /// See [`ReadHalf::read_exact`].
+    pub async fn read_exact(&mut self, buffer: &mut [u8]) -> Result<()> {
+        self.read.read_exact(buffer).await
+    }
+
+    /// See [`ReadHalf::read_to_end`].
+    pub async fn read_to_end(&mut self, buffer: &mut Vec<u8>) -> Result<usize> {
+        self.read.read_to_end(buffer).await
+    }
+
+    /// See [`ReadHalf::read_buf`].
+    pub async fn read_buf(&mut self, buffer: Vec<u8>) -> (Result<usize>, Vec<u8>) {
+        self.read.read_buf(buffer).await
+    }
+
+    /// See [`WriteHalf::write`].
+    pub async fn write(&mut self, data: &[u8]) -> Result<usize> {
+        self.write.write(data).await
+    }
+
+    /// See [`WriteHalf::write_all`].
+    pub async fn write_all(&mut self, data: &[u8]) -> Result<()> {
+        self.write.write_all(data).await
+    }
+
+    /// See [`WriteHalf::write_buf`].
+    pub async fn write_buf(&mut self, data: Vec<u8>) -> (Result<()>, Vec<u8>) {
+        self.write.write_buf(data).await
+    }
+
+    /// See [`ReadHalf::poll_read`].
+    pub fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<Result<usize>> {
+        self.read.poll_read(cx, buffer)
+    }
+
+    /// See [`WriteHalf::poll_write`].
+    pub fn poll_write(&mut self, cx: &mut Context<'_>, data: &[u8]) -> Poll<Result<usize>> {
+        self.write.poll_write(cx, data)
+    }
+
+    /// See [`WriteHalf::shutdown`].
+    pub async fn shutdown(&mut self) -> Result<()> {
+        self.write.shutdown().await
+    }
+
+    /// See [`WriteHalf::acknowledged`].
+    pub async fn acknowledged(&mut self) -> Result<()> {
+        self.write.acknowledged().await
+    }
+
+    /// Resets the connection: what is queued is thrown away, and the peer gets an RST. Reads and writes fail with
+    /// [`Error::ConnectionAborted`] from then on.
+    pub fn abort(&self) {
+        self.connection().abort();
+    }
+
+    /// This side's address and port.
+    pub fn local_addr(&self) -> SocketAddr {
+        from_wit(self.connection().local_address())
+    }
+
+    /// The peer's address and port.
+    pub fn peer_addr(&self) -> SocketAddr {
+        from_wit(self.connection().remote_address())
+    }
+
+    /// The name of the interface that carries the connection.
+    pub fn interface(&self) -> String {
+        self.connection().interface()
+    }
+
+    /// The state that the protocol is in.
+    pub fn state(&self) -> TcpState {
+        TcpState::from_wit(self.connection().state())
+    }
+
+    /// Whether small segments leave at once instead of waiting for an acknowledgement.
+    pub fn nodelay(&self) -> bool {
+        self.connection().no_delay()
+    }
+
+    /// Says whether small segments leave at once.
+    pub fn set_nodelay(&self, value: bool) -> Result<()> {
+        self.connection().set_no_delay(value).map_err(Error::from)
+    }
+
+    /// How the connection is probed when it is idle.
+    pub fn keep_alive(&self) -> Option<KeepAlive> {
+        self.connection().keep_alive().map(KeepAlive::from_wit)
+    }
+
+    /// Says how the connection is probed when it is idle.
+    pub fn set_keep_alive(&self, value: Option<KeepAlive>) -> Result<()> {
+        self.connection().set_keep_alive(value.map(KeepAlive::to_wit)).map_err(Error::from)
+    }
+
+    /// The time to live or hop limit of outgoing packets.
+    pub fn hop_limit(&self) -> u8 {
+        self.connection().hop_limit()
+    }
+
+    /// Sets the time to live or hop limit of outgoing packets, 1 to 255.
+    pub fn set_hop_limit(&self, value: u8) -> Result<()> {
+        self.connection().set_hop_limit(value).map_err(Error::from)
+    }
+
+    /// How long sent data may stay unacknowledged.
+    pub fn user_timeout(&self) -> Option<Duration> {
+        self.connection().user_timeout().map(duration_from_wit)
+    }
+
+    /// Sets how long sent data may stay unacknowledged before the connection fails with [`Error::TimedOut`].
+    pub fn set_user_timeout(&self, value: Option<Duration>) -> Result<()> {
+        self.connection().set_user_timeout(value.map(duration_to_wit)).map_err(Error::from)
+    }
+
+    /// How long the host goes on delivering once the connection has been dropped.
+    pub fn linger(&self) -> Duration {
+        duration_from_wit(self.connection().linger())
+    }
+
+    /// Sets how long the host goes on delivering once the connection has been dropped. 0 resets it instead.
+    pub fn set_linger(&self, value: Duration) -> Result<()> {
+        self.connection().set_linger(duration_to_wit(value)).map_err(Error::from)
+    }
+
+    /// The capacity of the receive buffer in bytes, as it was asked for.
+    pub fn receive_buffer(&self) -> u64 {
+        self.connection().receive_buffer()
+    }
+
+    /// The capacity of the send buffer in bytes, as it was asked for.
+    pub fn send_buffer(&self) -> u64 {
+        self.connection().send_buffer()
+    }
+
+    /// How many bytes have arrived at the host and were not fetched yet.
+    pub fn receive_queue(&self) -> u64 {
+        self.connection().receive_queue()
+    }
+
+    /// How many bytes the host has taken and the peer has not acknowledged yet.
+    pub fn send_queue(&self) -> u64 {
+        self.connection().send_queue()
+    }
+
+    /// What the connection has carried.
+    pub fn statistics(&self) -> TcpStatistics {
+        let statistics = self.connection().statistics();
+        TcpStatistics { bytes_sent: statistics.bytes_sent, bytes_received: statistics.bytes_received }
+    }
+
+    fn connection(&self) -> &Connection {
+        self.read.connection()
+    }
+}

@@ -1,0 +1,254 @@
+//! UDP: sockets for datagrams.
+
+use crate::address::{from_wit, ip_to_wit, to_wit};
+use crate::bindings::types::ErrorCode;
+use crate::bindings::udp;
+use crate::flight::{Flight, lock};
+use crate::{Error, Result};
+use std::collections::VecDeque;
+use std::fmt;
+use std::future::poll_fn;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, ready};
+
+/// A datagram that arrived.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Datagram {
+    /// What it carries.
+    pub data: Vec<u8>,
+    /// Who sent it.
+    pub remote: SocketAddr,
+}
+
+/// A datagram to be sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OutgoingDatagram {
+    /// What it carries.
+    pub data: Vec<u8>,
+    /// Where it goes; `None` for the peer of a connected socket.
+    pub remote: Option<SocketAddr>,
+}
+
+/// How to bind a socket. The default leaves everything to the host.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UdpOptions {
+    /// How many bytes of datagrams may wait to be received. Not 0.
+    pub receive_buffer: Option<u64>,
+    /// Whether datagrams may be sent to broadcast addresses.
+    pub broadcast: Option<bool>,
+    /// The time to live (IPv4) or hop limit (IPv6) of outgoing packets, 1 to 255.
+    pub hop_limit: Option<u8>,
+    /// The name of the only interface to use.
+    pub interface: Option<String>,
+}
+
+/// What a socket has carried since it was bound, in datagrams.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct UdpStatistics {
+    /// Handed to the stack for sending.
+    pub sent: u64,
+    /// Arrived and queued.
+    pub received: u64,
+    /// Arrived when the queue was full.
+    pub dropped: u64,
+}
+
+/// A UDP socket.
+///
+/// All methods take `&self`: several tasks may send and receive at once, and each datagram goes to one of them.
+/// Dropping a future that receives loses no datagram.
+pub struct UdpSocket {
+    socket: Arc<udp::UdpSocket>,
+    receive: Flight<Result<Vec<udp::Datagram>, ErrorCode>>,
+    /// What came with the last operation and was not handed out yet.
+    arrived: Mutex<VecDeque<Datagram>>,
+    /// The peer of a connected socket, in the shape in which the host names senders.
+    peer: Mutex<Option<SocketAddr>>,
+}
+
+impl UdpSocket {
+    /// Takes a local address. The unspecified address receives on every interface, port 0 takes a free port.
+    ///
+    /// # Errors
+    /// [`AddressInUse`](Error::AddressInUse), [`AddressNotAvailable`](Error::AddressNotAvailable) and what `bind` of
+    /// the WIT package names.
+    pub fn bind(local: impl Into<SocketAddr>) -> Result<Self> {
+        Self::bind_with(local, &UdpOptions::default())
+    }
+
+    /// Takes a local address as `options` say.
+    pub fn bind_with(local: impl Into<SocketAddr>, options: &UdpOptions) -> Result<Self> {
+        let UdpOptions { receive_buffer, broadcast, hop_limit, interface } = options;
+        let options = udp::Options { receive_buffer: *receive_buffer, broadcast: *broadcast, hop_limit: *hop_limit };
+        let socket = udp::UdpSocket::bind(to_wit(local.into()), interface.as_deref(), options)?;
+        Ok(Self { socket: Arc::new(socket), receive: Flight::new(), arrived: Mutex::default(), peer: Mutex::default() })
+    }
+
+    /// Chooses a peer: [`send`](Self::send) goes there, and only its datagrams are received.
+    pub fn connect(&self, peer: impl Into<SocketAddr>) -> Result<()> {
+        let peer = to_wit(peer.into());
+        self.socket.connect(peer)?;
+        let peer = from_wit(peer);
+        // What the host has handed out already must pass the same filter as what it still holds.
+        *lock(&self.peer) = Some(peer);
+        lock(&self.arrived).retain(|datagram| datagram.remote == peer);
+        Ok(())
+    }
+
+    /// Gives the peer up: receives from everybody again.
+    pub fn disconnect(&self) -> Result<()> {
+        self.socket.disconnect()?;
+        *lock(&self.peer) = None;
+        Ok(())
+    }
+
+    /// Sends a datagram to an address; returns its length.
+    ///
+    /// # Errors
+    /// [`PacketTooLarge`](Error::PacketTooLarge), [`RemoteUnreachable`](Error::RemoteUnreachable) and what `send` of
+    /// the WIT package names.
+    pub async fn send_to(&self, data: &[u8], remote: impl Into<SocketAddr>) -> Result<usize> {
+        self.socket.send(data.to_vec(), Some(to_wit(remote.into()))).await?;
+        Ok(data.len())
+    }
+
+    /// Sends a datagram to the peer of a connected socket; returns its length.
+    pub async fn send(&self, data: &[u8]) -> Result<usize> {
+        self.socket.send(data.to_vec(), None).await?;
+        Ok(data.len())
+    }
+
+    /// Sends several datagrams in their order; returns how many. Waits for room for the first one only.
+    pub async fn send_many(&self, datagrams: Vec<OutgoingDatagram>) -> Result<usize> {
+        let datagrams = datagrams
+            .into_iter()
+            .map(|OutgoingDatagram { data, remote }| udp::OutgoingDatagram { data, remote: remote.map(to_wit) })
+            .collect();
+        Ok(self.socket.send_many(datagrams).await? as usize)
+    }
+
+    /// Waits for a datagram and copies it into `buffer`; returns its length there and who sent it. What does not fit is
+    /// dropped.
+    pub async fn recv_from(&self, buffer: &mut [u8]) -> Result<(usize, SocketAddr)> {
+        let Datagram { data, remote } = self.recv_datagram().await?;
+        let length = data.len().min(buffer.len());
+        buffer[..length].copy_from_slice(&data[..length]);
+        Ok((length, remote))
+    }
+
+    /// [`recv_from`](Self::recv_from) for those who know the sender.
+    pub async fn recv(&self, buffer: &mut [u8]) -> Result<usize> {
+        Ok(self.recv_from(buffer).await?.0)
+    }
+
+    /// Waits for a datagram, and takes it whole.
+    pub async fn recv_datagram(&self) -> Result<Datagram> {
+        poll_fn(|cx| self.poll_recv(cx)).await
+    }
+
+    /// [`recv_datagram`](Self::recv_datagram) for implementations of `poll` functions.
+    pub fn poll_recv(&self, cx: &mut Context<'_>) -> Poll<Result<Datagram>> {
+        loop {
+            if let Some(datagram) = lock(&self.arrived).pop_front() {
+                return Poll::Ready(Ok(datagram));
+            }
+            ready!(self.poll_arrival(cx, 1))?;
+        }
+    }
+
+    /// Waits for a datagram, then takes all that have arrived, `most` of them at the most. `most` is not 0.
+    pub async fn recv_many(&self, most: usize) -> Result<Vec<Datagram>> {
+        if most == 0 {
+            return Err(Error::InvalidArgument);
+        }
+        poll_fn(|cx| {
+            loop {
+                let mut arrived = lock(&self.arrived);
+                if !arrived.is_empty() {
+                    let count = most.min(arrived.len());
+                    return Poll::Ready(Ok(arrived.drain(..count).collect()));
+                }
+                drop(arrived);
+                ready!(self.poll_arrival(cx, most))?;
+            }
+        })
+        .await
+    }
+
+    /// Receives what is sent to a multicast group, on the interface of that name or on the one that the route selects.
+    pub fn join_multicast(&self, group: IpAddr, interface: Option<&str>) -> Result<()> {
+        self.socket.join_multicast(ip_to_wit(group), interface).map_err(Error::from)
+    }
+
+    /// Leaves a group that was joined with the same arguments.
+    pub fn leave_multicast(&self, group: IpAddr, interface: Option<&str>) -> Result<()> {
+        self.socket.leave_multicast(ip_to_wit(group), interface).map_err(Error::from)
+    }
+
+    /// The address that the socket is bound to.
+    pub fn local_addr(&self) -> SocketAddr {
+        from_wit(self.socket.local_address())
+    }
+
+    /// The peer of a connected socket.
+    pub fn peer_addr(&self) -> Option<SocketAddr> {
+        self.socket.remote_address().map(from_wit)
+    }
+
+    /// Whether datagrams may be sent to broadcast addresses.
+    pub fn broadcast(&self) -> bool {
+        self.socket.broadcast()
+    }
+
+    /// Says whether datagrams may be sent to broadcast addresses.
+    pub fn set_broadcast(&self, value: bool) -> Result<()> {
+        self.socket.set_broadcast(value).map_err(Error::from)
+    }
+
+    /// The time to live or hop limit of outgoing packets.
+    pub fn hop_limit(&self) -> u8 {
+        self.socket.hop_limit()
+    }
+
+    /// Sets the time to live or hop limit of outgoing packets, 1 to 255.
+    pub fn set_hop_limit(&self, value: u8) -> Result<()> {
+        self.socket.set_hop_limit(value).map_err(Error::from)
+    }
+
+    /// How many bytes of datagrams may wait to be received, as it was asked for.
+    pub fn receive_buffer(&self) -> u64 {
+        self.socket.receive_buffer()
+    }
+
+    /// What the socket has carried.
+    pub fn statistics(&self) -> UdpStatistics {
+        let udp::Statistics { sent, received, dropped } = self.socket.statistics();
+        UdpStatistics { sent, received, dropped }
+    }
+
+    /// Waits until the operation in flight is done and puts what it brought into `arrived`.
+    fn poll_arrival(&self, cx: &mut Context<'_>, most: usize) -> Poll<Result<()>> {
+        let datagrams = ready!(self.receive.poll(cx, || {
+            let socket = Arc::clone(&self.socket);
+            if most == 1 {
+                return Box::pin(async move { socket.receive().await.map(|datagram| vec![datagram]) });
+            }
+            let most = u32::try_from(most).unwrap_or(u32::MAX);
+            Box::pin(async move { socket.receive_many(most).await })
+        }))?;
+        let peer = *lock(&self.peer);
+        let datagrams = datagrams
+            .into_iter()
+            .map(|udp::Datagram { data, remote }| Datagram { data, remote: from_wit(remote) })
+            .filter(|datagram| peer.is_none_or(|peer| datagram.remote == peer));
+        lock(&self.arrived).extend(datagrams);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl fmt::Debug for UdpSocket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("UdpSocket").field("socket", &self.socket).finish_non_exhaustive()
+    }
+}
