@@ -1,0 +1,156 @@
+//! The command line as clap reads it. What the words of an option mean is read by the modules beside this one, whose
+//! messages name the option.
+
+use clap::{Args, Parser, Subcommand};
+
+/// Runs WebAssembly apps on a network of their own.
+#[derive(Debug, Parser)]
+#[command(name = "xila-net", version, arg_required_else_help = true)]
+pub(super) struct CommandLine {
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    Run(Box<RunArguments>),
+}
+
+/// Run apps, which are components that export wasi:cli/run, until the last one has ended.
+///
+/// An app has the standard streams, the environment and its arguments, and reaches the interfaces given here through
+/// xila:network. It reaches nothing of this machine's own network, and only those folders that --dir names.
+#[derive(Args, Debug)]
+#[command(override_usage = "xila-net run [OPTIONS] [[@INTERFACES] component.wasm args...]", after_long_help = LONG_HELP)]
+pub(super) struct RunArguments {
+    /// Mount an interface, such as eth0=tap,device=tap0,addr=192.0.2.2/24 (kinds and keys: below, in --help)
+    #[arg(short, long = "interface", value_name = "NAME=KIND[,key=value]...")]
+    pub(super) interfaces: Vec<String>,
+
+    /// Run one more app, in a store of its own, at the same time as the others
+    #[arg(short, long = "app", value_name = "[@INTERFACES] component.wasm args...")]
+    pub(super) apps: Vec<String>,
+
+    /// Write what passes an interface to a capture file, which Wireshark reads
+    #[arg(long = "pcap", value_name = "NAME=FILE")]
+    pub(super) captures: Vec<String>,
+
+    /// Set a variable in the environment of all apps, beyond those inherited
+    #[arg(long = "env", value_name = "KEY=VALUE")]
+    pub(super) environment: Vec<String>,
+
+    /// Let all apps read and write a folder, under the same or another path
+    #[arg(long = "dir", value_name = "HOST[::GUEST]")]
+    pub(super) directories: Vec<String>,
+
+    /// End the other apps as soon as one fails
+    #[arg(long)]
+    pub(super) fail_fast: bool,
+
+    /// Print to standard error, at the end, what each interface counted
+    #[arg(long)]
+    pub(super) statistics: bool,
+
+    /// How long to wait, when the apps have ended, for what they sent last to arrive
+    #[arg(long, value_name = "TIME", default_value = "10s")]
+    pub(super) linger: String,
+
+    /// How many threads run the apps and the network
+    #[arg(long, value_name = "N", default_value = "2")]
+    pub(super) threads: String,
+
+    /// Log to standard error what happens; twice and three times for more. The variable RUST_LOG says it finer
+    #[arg(short, long, action = clap::ArgAction::Count)]
+    pub(super) verbose: u8,
+
+    /// One app, as in --app; everything after the component is the app's
+    #[arg(value_name = "APP", trailing_var_arg = true)]
+    pub(super) app: Vec<String>,
+}
+
+// Lines of 78 characters at most, or narrow terminals tear the columns apart.
+const LONG_HELP: &str = "\
+Kinds of interfaces:
+  tap       a TAP interface of this machine: an Ethernet link to its kernel
+  hub       an Ethernet segment inside this process, which joins all interfaces
+            that name the same hub
+  loopback  a link to itself; there is always one, lo
+
+Keys of tap:
+  device=NAME   the TAP interface. Where there is none it is made, if privileges
+                allow it, and goes away at the end. Without privileges, use one
+                made by `ip tuntap add dev NAME mode tap user USER`
+  mtu=BYTES     sets its MTU
+
+Keys of hub:
+  hub=NAME      the hub
+  latency=TIME  how long a frame travels, such as 5ms
+  jitter=TIME   a random further delay, up to this
+  loss=P, duplication=P, reordering=P
+                how probably a frame is, such as 1% or 0.01
+  rate=RATE     how fast each interface sends, such as 100Mbit
+  queue=FRAMES  how many frames wait for each interface, those in flight too
+  mtu=BYTES     1500, unless said otherwise
+  seed=N        the same seed draws the same random numbers; 0, unless given
+  All of them but hub= belong to the hub: give each on any one interface of it.
+
+Keys of tap and hub:
+  addr=ADDRESS/PREFIX  an IPv4 or IPv6 address; has to be given, can be repeated
+  gateway=ADDRESS      the default route: one for IPv4, one for IPv6
+  dns=ADDRESS          a DNS server; can be repeated
+  mac=ADDRESS          the hardware address; random, unless given
+
+Keys of loopback:
+  addr=ADDRESS/PREFIX  instead of 127.0.0.1/8 and ::1/128
+
+Which interfaces an app uses:
+  All, as programs of one computer do. What an app sends to an address of one of
+  its own interfaces then goes through lo, not over the link. An app that begins
+  with @NAME[,NAME]... has those interfaces alone, which makes it a computer of
+  its own. Two apps on two stacks, with a hub between them:
+
+  xila-net run \\
+    --interface a=hub,hub=net,addr=10.0.0.1/24,latency=5ms,loss=1% \\
+    --interface b=hub,hub=net,addr=10.0.0.2/24 \\
+    --app '@a http-server.wasm 10.0.0.1:80 --requests 1' \\
+    --app '@b http-get.wasm http://10.0.0.1/ --wait 5'
+
+  A component whose name begins with @ is written ./@...
+
+Exit status:
+  That of the app that failed first, 134 for one that trapped; 0 if none failed.
+  1 if the apps could not be run, 2 for a mistake in the command line. 130 and
+  143 after Ctrl-C and SIGTERM, which end the apps; after a second one, nothing
+  more is waited for.";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    fn run(words: &[&str]) -> RunArguments {
+        let line = CommandLine::try_parse_from([&["xila-net", "run"], words].concat());
+        let Command::Run(run) = line.unwrap_or_else(|error| panic!("{error}")).command;
+        *run
+    }
+
+    #[test]
+    fn the_definition_is_consistent() {
+        CommandLine::command().debug_assert();
+    }
+
+    #[test]
+    fn everything_after_the_component_is_the_apps() {
+        let arguments = run(&["--statistics", "app.wasm", "-o", "file", "--interface", "x", "--", "-v"]);
+        assert_eq!(arguments.app, ["app.wasm", "-o", "file", "--interface", "x", "--", "-v"]);
+        assert!(arguments.statistics && arguments.interfaces.is_empty());
+        assert_eq!(run(&["-vv", "@eth0", "app.wasm", "-v"]).app, ["@eth0", "app.wasm", "-v"]);
+    }
+
+    #[test]
+    fn an_unknown_option_is_no_component() {
+        let line = CommandLine::try_parse_from(["xila-net", "run", "--statistic", "app.wasm"]);
+        let problem = line.expect_err("a misspelt option").to_string();
+        assert!(problem.contains("--statistic") && problem.contains("--statistics"), "{problem}");
+    }
+}

@@ -1,0 +1,261 @@
+//! `--interface NAME=KIND[,key=value]...`
+
+use core::net::IpAddr;
+
+use super::hubs::{self, HubOption};
+use super::values;
+use crate::address::{Cidr, MacAddress, Route, is_unicast, is_v4_mapped};
+use crate::manager::LOOPBACK;
+
+/// An interface as it was asked for.
+#[derive(Debug)]
+pub(super) struct InterfacePlan {
+    pub(super) name: String,
+    pub(super) kind: Kind,
+    pub(super) addresses: Vec<Cidr>,
+    pub(super) routes: Vec<Route>,
+    pub(super) dns_servers: Vec<IpAddr>,
+    pub(super) hardware_address: Option<MacAddress>,
+}
+
+/// What kind of device an interface is on.
+#[derive(Debug, PartialEq)]
+pub(super) enum Kind {
+    /// A link to itself.
+    Loopback,
+    /// A TAP interface of the kernel; it keeps its MTU where none is given.
+    Tap { device: String, mtu: Option<usize> },
+    /// A port of a hub, with what this interface says about the hub.
+    Hub { hub: String, options: Vec<HubOption> },
+}
+
+impl Kind {
+    const fn name(&self) -> &'static str {
+        match self {
+            Self::Loopback => "loopback",
+            Self::Tap { .. } => "tap",
+            Self::Hub { .. } => "hub",
+        }
+    }
+}
+
+const KINDS: &str = "loopback, tap and hub";
+
+impl InterfacePlan {
+    /// The interface that is always there.
+    pub(super) fn loopback() -> Self {
+        let addresses = [Cidr::new([127, 0, 0, 1].into(), 8), Cidr::new([0, 0, 0, 0, 0, 0, 0, 1u16].into(), 128)];
+        Self {
+            name: LOOPBACK.to_owned(),
+            kind: Kind::Loopback,
+            addresses: addresses.into_iter().flatten().collect(),
+            routes: Vec::new(),
+            dns_servers: Vec::new(),
+            hardware_address: None,
+        }
+    }
+
+    /// How messages call it.
+    pub(super) fn option(&self) -> String {
+        format!("--interface {}={}", self.name, self.kind.name())
+    }
+
+    /// Reads the value of the option. Problems name the option.
+    pub(super) fn parse(text: &str) -> Result<Self, String> {
+        let whole = |problem: &str| format!("--interface {text}: {problem}");
+        let Some((name, rest)) = text.split_once('=').filter(|(name, _)| !name.is_empty()) else {
+            return Err(whole("not NAME=KIND, such as eth0=tap,device=tap0,addr=192.0.2.2/24"));
+        };
+        if name == LOOPBACK {
+            return Err(whole("lo is always there as it is; give another loopback another name"));
+        }
+        let mut parts = rest.split(',');
+        let kind = match parts.next().unwrap_or_default() {
+            "loopback" => Kind::Loopback,
+            "tap" => Kind::Tap { device: String::new(), mtu: None },
+            "hub" => Kind::Hub { hub: String::new(), options: Vec::new() },
+            "" => return Err(whole(&format!("missing kind; there are {KINDS}"))),
+            other => return Err(whole(&format!("unknown kind {other}; there are {KINDS}"))),
+        };
+        let option = format!("--interface {name}={}", kind.name());
+        Settings::read(&kind, parts)
+            .and_then(|settings| settings.plan(name, &kind))
+            .map_err(|problem| format!("{option}: {problem}"))
+    }
+}
+
+/// The key=value pairs of one interface, read.
+#[derive(Default)]
+struct Settings {
+    addresses: Vec<Cidr>,
+    gateways: Vec<IpAddr>,
+    dns_servers: Vec<IpAddr>,
+    hardware_address: Option<MacAddress>,
+    device: Option<String>,
+    mtu: Option<usize>,
+    hub: Option<String>,
+    options: Vec<HubOption>,
+}
+
+impl Settings {
+    fn read<'a>(kind: &Kind, parts: impl Iterator<Item = &'a str>) -> Result<Self, String> {
+        let mut settings = Self::default();
+        for part in parts {
+            let Some((key, value)) = part.split_once('=') else {
+                return Err(match part {
+                    "" => "there is a comma too many".into(),
+                    _ => format!("{part} is not key=value"),
+                });
+            };
+            let taken = keys(kind);
+            if !taken.contains(&key) {
+                let taken: Vec<String> = taken.iter().map(|key| format!("{key}=")).collect();
+                return Err(format!("unknown key {key}=; {} takes {}", kind.name(), taken.join(", ")));
+            }
+            if value.is_empty() {
+                return Err(format!("{key}= has no value"));
+            }
+            settings.set(kind, key, value).map_err(|problem| format!("{key}={problem}"))?;
+        }
+        Ok(settings)
+    }
+
+    /// Takes one pair. Problems begin with the value.
+    fn set(&mut self, kind: &Kind, key: &str, value: &str) -> Result<(), String> {
+        match (key, kind) {
+            ("addr", _) => {
+                let address = network_address(value)?;
+                if self.addresses.iter().any(|known| known.address() == address.address()) {
+                    return Err(format!("{value}: given twice"));
+                }
+                self.addresses.push(address);
+            }
+            ("gateway", _) => {
+                let gateway = address(value)?;
+                if self.gateways.iter().any(|known| known.is_ipv4() == gateway.is_ipv4()) {
+                    return Err(format!("{value}: one gateway per family, IPv4 and IPv6, is what there can be"));
+                }
+                self.gateways.push(gateway);
+            }
+            ("dns", _) => self.dns_servers.push(address(value)?),
+            ("mac", _) => {
+                let example = "a unicast hardware address such as 02:00:00:00:00:01";
+                let parsed = value.parse().map_err(|_| format!("{value}: not {example}"))?;
+                once(&mut self.hardware_address, value, parsed)?;
+            }
+            ("device", _) => once(&mut self.device, value, value.to_owned())?,
+            ("hub", _) => once(&mut self.hub, value, value.to_owned())?,
+            ("mtu", Kind::Tap { .. }) => once(&mut self.mtu, value, values::whole(value)?)?,
+            (key, _) => {
+                let Some(option) = HubOption::parse(key, value)? else {
+                    return Err(format!("{value}: not understood"));
+                };
+                let same = |known: &HubOption| core::mem::discriminant(known) == core::mem::discriminant(&option);
+                if self.options.iter().any(same) {
+                    return Err(format!("{value}: given twice"));
+                }
+                self.options.push(option);
+            }
+        }
+        Ok(())
+    }
+
+    /// The interface, if nothing is missing and everything fits together.
+    fn plan(self, name: &str, kind: &Kind) -> Result<InterfacePlan, String> {
+        let kind = match kind {
+            Kind::Loopback => Kind::Loopback,
+            Kind::Tap { .. } => Kind::Tap {
+                device: self.device.ok_or(
+                    "missing key device=; say which TAP device, such as device=tap0 made by \
+                     `ip tuntap add tap0 mode tap`",
+                )?,
+                mtu: self.mtu,
+            },
+            Kind::Hub { .. } => Kind::Hub {
+                hub: self.hub.ok_or(
+                    "missing key hub=; name the hub, such as hub=net: interfaces that name the same are joined",
+                )?,
+                options: self.options,
+            },
+        };
+        let addresses = match kind {
+            Kind::Loopback if self.addresses.is_empty() => InterfacePlan::loopback().addresses,
+            _ if self.addresses.is_empty() => {
+                return Err("missing key addr=; give the interface an address, such as addr=192.0.2.2/24".into());
+            }
+            _ => self.addresses,
+        };
+        let routes = self.gateways.into_iter().map(|gateway| default_route(&addresses, gateway));
+        Ok(InterfacePlan {
+            name: name.to_owned(),
+            kind,
+            routes: routes.collect::<Result<_, _>>()?,
+            addresses,
+            dns_servers: self.dns_servers,
+            hardware_address: self.hardware_address,
+        })
+    }
+}
+
+/// The keys that a kind takes.
+fn keys(kind: &Kind) -> Vec<&'static str> {
+    match kind {
+        Kind::Loopback => vec!["addr"],
+        Kind::Tap { .. } => vec!["device", "addr", "gateway", "dns", "mac", "mtu"],
+        Kind::Hub { .. } => [&["hub", "addr", "gateway", "dns", "mac"][..], &hubs::KEYS].concat(),
+    }
+}
+
+fn once<T>(place: &mut Option<T>, text: &str, value: T) -> Result<(), String> {
+    match place.replace(value) {
+        None => Ok(()),
+        Some(_) => Err(format!("{text}: given twice")),
+    }
+}
+
+/// An address of the interface with its network. Without a prefix length nothing would be on the link, which is hardly
+/// ever meant.
+fn network_address(text: &str) -> Result<Cidr, String> {
+    let Some((host, _)) = text.split_once('/') else {
+        let length = if address(text)?.is_ipv4() { 24 } else { 64 };
+        return Err(format!("{text}: the prefix length is missing, such as {text}/{length}"));
+    };
+    let longest = match host_address(host) {
+        Ok(IpAddr::V4(_)) => 32,
+        Ok(IpAddr::V6(_)) => 128,
+        Err(problem) => return Err(format!("{text}: {problem}")),
+    };
+    text.parse().map_err(|_| format!("{text}: the prefix length is a number from 0 to {longest}"))
+}
+
+fn address(text: &str) -> Result<IpAddr, String> {
+    host_address(text).map_err(|problem| format!("{text}: {problem}"))
+}
+
+/// An address that one host can have.
+fn host_address(text: &str) -> Result<IpAddr, &'static str> {
+    let address: IpAddr = text.parse().map_err(|_| "not an IPv4 or IPv6 address")?;
+    if is_v4_mapped(address) {
+        return Err("write it as an IPv4 address");
+    }
+    if !is_unicast(address) {
+        return Err("not an address that a host can have");
+    }
+    Ok(address)
+}
+
+/// The default route through a gateway, which has to be on the link, as `ip route` demands.
+fn default_route(addresses: &[Cidr], gateway: IpAddr) -> Result<Route, String> {
+    let link_local = matches!(gateway, IpAddr::V6(v6) if v6.is_unicast_link_local());
+    if addresses.iter().any(|own| own.address() == gateway) {
+        return Err(format!("gateway={gateway}: that is the interface's own address"));
+    }
+    if !link_local && !addresses.iter().any(|own| own.contains(gateway)) {
+        let own: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+        return Err(format!("gateway={gateway}: not on the link, whose addresses are {}", own.join(", ")));
+    }
+    Route::default_via(gateway).map_err(|error| format!("gateway={gateway}: {error}"))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,204 @@
+//! Interfaces, put up and taken down.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, anyhow, bail};
+use parking_lot::Mutex;
+
+use super::interface::{InterfacePlan, Kind};
+use super::plan::{CapturePlan, Plan};
+use crate::device::Device;
+use crate::device::hub::Hub;
+use crate::device::loopback::Loopback;
+use crate::device::pcap::Pcap;
+use crate::error::Error;
+use crate::manager::{InterfaceConfig, Manager};
+use crate::platform::Platform;
+
+/// How often, at the end, it is looked whether all connections have ended.
+const LOOK: Duration = Duration::from_millis(5);
+
+/// The interfaces of a plan, mounted.
+pub(super) struct Mounted {
+    pub(super) manager: Manager,
+    pub(super) hubs: Vec<(String, Hub)>,
+    captures: Vec<(String, Failure)>,
+}
+
+/// What went wrong first in writing a capture file, if anything did.
+type Failure = Arc<Mutex<Option<io::Error>>>;
+
+impl Mounted {
+    /// Mounts all interfaces of a plan. Errors name the option.
+    pub(super) fn new(plan: &Plan, platform: Platform) -> Result<Self> {
+        let hubs = plan.hubs.iter().map(|(name, hub)| {
+            if let [port] = hub.ports.as_slice() {
+                tracing::warn!("hub {name} joins {port} to nothing: no other interface names it");
+            }
+            (name.clone(), Hub::new(&platform, hub.options()))
+        });
+        let hubs = hubs.collect();
+        let mut mounted = Self { manager: Manager::without_loopback(platform), hubs, captures: Vec::new() };
+        for interface in &plan.interfaces {
+            let capture = plan.captures.iter().find(|capture| capture.interface == interface.name);
+            mounted.mount(interface, capture)?;
+        }
+        Ok(mounted)
+    }
+
+    fn mount(&mut self, plan: &InterfacePlan, capture: Option<&CapturePlan>) -> Result<()> {
+        let option = || plan.option();
+        let mut device = self.device(&plan.kind).with_context(option)?;
+        if let Some(capture) = capture {
+            device = self.capture(device, capture)?;
+        }
+        let config = InterfaceConfig {
+            hardware_address: plan.hardware_address,
+            dns_servers: plan.dns_servers.clone(),
+            ..InterfaceConfig::default()
+        };
+        let interface = self.manager.mount_interface(&plan.name, device, config).with_context(option)?;
+        // One by one, so that the message can say which.
+        for address in &plan.addresses {
+            interface.add_address(*address).map_err(|error| match error {
+                Error::NoFreeSlot => anyhow!("{}: addr={address}: too many addresses for one interface", option()),
+                error => anyhow!("{}: addr={address}: {error}", option()),
+            })?;
+        }
+        for route in &plan.routes {
+            interface.add_route(*route).with_context(|| format!("{}: gateway={}", option(), route.gateway()))?;
+        }
+        tracing::info!(name = plan.name, kind = interface.kind(), mtu = interface.mtu(), "mounted");
+        Ok(())
+    }
+
+    fn device(&self, kind: &Kind) -> Result<Box<dyn Device>> {
+        Ok(match kind {
+            Kind::Loopback => Box::new(Loopback::new()),
+            Kind::Hub { hub, .. } => {
+                let known = self.hubs.iter().find(|(name, _)| name == hub);
+                Box::new(known.with_context(|| format!("there is no hub {hub}"))?.1.port())
+            }
+            Kind::Tap { device, mtu } => tap(device, *mtu)?,
+        })
+    }
+
+    fn capture(&mut self, device: Box<dyn Device>, plan: &CapturePlan) -> Result<Box<dyn Device>> {
+        let option = format!("--pcap {}={}", plan.interface, plan.file.display());
+        let cannot = || format!("{option}: cannot write the file");
+        let failure = Failure::default();
+        let file = CaptureFile { file: File::create(&plan.file).with_context(cannot)?, failure: failure.clone() };
+        let captured = Pcap::new(device, file).with_context(cannot)?;
+        self.captures.push((option, failure));
+        Ok(Box::new(captured))
+    }
+
+    /// Waits until everything that apps sent over their connections has been acknowledged, or for as long as `patience`.
+    pub(super) async fn settle(&self, patience: Duration) {
+        let interfaces = self.manager.interfaces();
+        let open = || interfaces.iter().map(|interface| interface.statistics().tcp_flows).sum::<usize>();
+        let waited = tokio::time::timeout(patience, async {
+            while open() > 0 {
+                tokio::time::sleep(LOOK).await;
+            }
+        });
+        if waited.await.is_err() && open() > 0 {
+            tracing::warn!("{} connections did not end within {patience:?} (--linger): data may be lost", open());
+        }
+    }
+
+    /// Takes the interfaces down. Their devices are closed, and captures are whole; errors say where one is not.
+    pub(super) fn unmount(self) -> Result<()> {
+        for interface in self.manager.interfaces() {
+            let device = self.manager.unmount_interface(interface.name()).context("cannot unmount an interface")?;
+            drop(device);
+        }
+        for (option, failure) in self.captures {
+            if let Some(error) = failure.lock().take() {
+                bail!("{option}: the capture is not whole: {error}");
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn tap(device: &str, mtu: Option<usize>) -> Result<Box<dyn Device>> {
+    let tap = crate::device::tap::Tap::open(device, mtu).with_context(|| format!("device={device}"))?;
+    Ok(Box::new(tap))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn tap(_device: &str, _mtu: Option<usize>) -> Result<Box<dyn Device>> {
+    bail!("TAP interfaces exist on Linux only; use a hub to join apps with each other")
+}
+
+/// A capture file that keeps its first error, which the device can only log.
+struct CaptureFile {
+    file: File,
+    failure: Failure,
+}
+
+impl CaptureFile {
+    fn noting<T>(&mut self, result: io::Result<T>) -> io::Result<T> {
+        if let Err(error) = &result {
+            let noted = io::Error::new(error.kind(), error.to_string());
+            self.failure.lock().get_or_insert(noted);
+        }
+        result
+    }
+}
+
+impl Write for CaptureFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let result = self.file.write(bytes);
+        self.noting(result)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let result = self.file.flush();
+        self.noting(result)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::plan::tests::plan;
+    use crate::platform::tokio::platform;
+    use crate::socket::{ListenOptions, TcpListener, TcpStream};
+
+    #[test]
+    fn settling_waits_until_what_was_sent_last_has_arrived() {
+        let a = "a=hub,hub=net,addr=10.0.0.1/24,latency=20ms";
+        let plan = plan(&["-i", a, "-i", "b=hub,hub=net,addr=10.0.0.2/24", "x.wasm"]).expect("a plan");
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+        runtime.expect("a runtime").block_on(async {
+            let mounted = Mounted::new(&plan, platform()).expect("interfaces");
+            let network = |name| mounted.manager.network_of([name]).expect("an interface");
+            let server = "10.0.0.1:80".parse().expect("an address");
+            let listener = TcpListener::bind(&network("a"), server, ListenOptions::default()).expect("a listener");
+            let reader = tokio::spawn(async move {
+                let (stream, _) = listener.accept().await.expect("a connection");
+                let mut buffer = [0; 4096];
+                let mut total = 0;
+                loop {
+                    match stream.read(&mut buffer).await.expect("data") {
+                        0 => return total,
+                        length => total += length,
+                    }
+                }
+            });
+            let stream = TcpStream::connect(&network("b"), server).await.expect("a connection");
+            stream.write_all(&[7; 30_000]).await.expect("room");
+            drop(stream);
+            mounted.settle(Duration::from_secs(60)).await;
+            assert!(reader.is_finished(), "the connection had not ended");
+            assert_eq!(reader.await.expect("the reader"), 30_000);
+            mounted.unmount().expect("no captures");
+        });
+    }
+}

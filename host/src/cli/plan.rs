@@ -1,0 +1,256 @@
+//! What is to be done: the command line, read and checked as a whole, before anything is touched.
+
+use core::time::Duration;
+use std::path::PathBuf;
+
+use super::app::AppPlan;
+use super::arguments::RunArguments;
+use super::hubs::Hubs;
+use super::interface::{InterfacePlan, Kind};
+use super::values;
+
+/// What is to be done.
+#[derive(Debug)]
+pub(super) struct Plan {
+    /// The interfaces, `lo` first.
+    pub(super) interfaces: Vec<InterfacePlan>,
+    pub(super) hubs: Hubs,
+    pub(super) captures: Vec<CapturePlan>,
+    pub(super) apps: Vec<AppPlan>,
+    /// Variables beyond those inherited, or in their place.
+    pub(super) environment: Vec<(String, String)>,
+    pub(super) directories: Vec<DirectoryPlan>,
+    pub(super) fail_fast: bool,
+    pub(super) statistics: bool,
+    pub(super) linger: Duration,
+    pub(super) threads: usize,
+}
+
+/// A capture of an interface to a file.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct CapturePlan {
+    pub(super) interface: String,
+    pub(super) file: PathBuf,
+}
+
+/// A folder that apps may use.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct DirectoryPlan {
+    pub(super) host: PathBuf,
+    pub(super) guest: String,
+}
+
+/// More threads than this are a mistake.
+const MOST_THREADS: usize = 1024;
+
+impl Plan {
+    /// Reads the options and checks that they fit together. Problems name the option and the remedy.
+    pub(super) fn new(arguments: &RunArguments) -> Result<Self, String> {
+        let mut interfaces = vec![InterfacePlan::loopback()];
+        let mut hubs = Hubs::new();
+        for text in &arguments.interfaces {
+            let plan = InterfacePlan::parse(text)?;
+            if interfaces.iter().any(|known| known.name == plan.name) {
+                return Err(format!(
+                    "{}: there is an interface {} already; give it another name",
+                    plan.option(),
+                    plan.name
+                ));
+            }
+            join_hub(&mut hubs, &interfaces, &plan)?;
+            interfaces.push(plan);
+        }
+        let apps = apps(arguments)?;
+        for app in &apps {
+            for name in app.interfaces.iter().flatten() {
+                known(&interfaces, name).map_err(|problem| format!("app {}: @{name}: {problem}", app.name()))?;
+            }
+        }
+        let threads = Some(values::whole(&arguments.threads).map_err(|problem| format!("--threads {problem}"))?)
+            .filter(|threads| (1..=MOST_THREADS).contains(threads))
+            .ok_or_else(|| format!("--threads {}: it takes 1 to {MOST_THREADS}", arguments.threads))?;
+        Ok(Self {
+            captures: captures(&arguments.captures, &interfaces)?,
+            environment: arguments.environment.iter().map(|text| variable(text)).collect::<Result<_, _>>()?,
+            directories: directories(&arguments.directories)?,
+            linger: values::duration(&arguments.linger).map_err(|problem| format!("--linger {problem}"))?,
+            interfaces,
+            hubs,
+            apps,
+            fail_fast: arguments.fail_fast,
+            statistics: arguments.statistics,
+            threads,
+        })
+    }
+}
+
+/// Puts an interface on its hub, if it is on one. Two stations of one segment with one address are a mistake.
+fn join_hub(hubs: &mut Hubs, others: &[InterfacePlan], plan: &InterfacePlan) -> Result<(), String> {
+    let Kind::Hub { hub, options } = &plan.kind else { return Ok(()) };
+    let segment = hubs.entry(hub.clone()).or_default();
+    for other in others.iter().filter(|other| segment.ports.contains(&other.name)) {
+        let same =
+            plan.addresses.iter().find(|address| other.addresses.iter().any(|o| o.address() == address.address()));
+        if let Some(address) = same {
+            return Err(format!(
+                "{}: addr={address}: interface {} on hub {hub} has it already",
+                plan.option(),
+                other.name
+            ));
+        }
+        if let Some(mac) = plan.hardware_address.filter(|mac| other.hardware_address == Some(*mac)) {
+            return Err(format!("{}: mac={mac}: interface {} on hub {hub} has it already", plan.option(), other.name));
+        }
+    }
+    segment.join(&plan.name, options).map_err(|problem| format!("{}: {problem}", plan.option()))
+}
+
+fn apps(arguments: &RunArguments) -> Result<Vec<AppPlan>, String> {
+    let mut apps: Vec<AppPlan> = arguments.apps.iter().map(|text| AppPlan::parse(text)).collect::<Result<_, _>>()?;
+    if !arguments.app.is_empty() {
+        apps.push(AppPlan::from_words(arguments.app.clone())?);
+    }
+    if apps.is_empty() {
+        return Err("nothing to run: name a component, as in `xila-net run app.wasm`, or give --app".into());
+    }
+    Ok(apps)
+}
+
+fn known(interfaces: &[InterfacePlan], name: &str) -> Result<(), String> {
+    if interfaces.iter().any(|interface| interface.name == name) {
+        return Ok(());
+    }
+    let names: Vec<&str> = interfaces.iter().map(|interface| interface.name.as_str()).collect();
+    Err(format!("there is no interface {name}; there are {}", names.join(", ")))
+}
+
+fn captures(texts: &[String], interfaces: &[InterfacePlan]) -> Result<Vec<CapturePlan>, String> {
+    let mut captures: Vec<CapturePlan> = Vec::new();
+    for text in texts {
+        let option = |problem: &str| format!("--pcap {text}: {problem}");
+        let parts = text.split_once('=').filter(|(name, file)| !name.is_empty() && !file.is_empty());
+        let (name, file) = parts.ok_or_else(|| option("not NAME=FILE, such as eth0=eth0.pcap"))?;
+        known(interfaces, name).map_err(|problem| option(&problem))?;
+        let plan = CapturePlan { interface: name.to_owned(), file: file.into() };
+        if captures.iter().any(|other| other.interface == plan.interface) {
+            return Err(option("the interface is captured already; one --pcap is enough"));
+        }
+        if captures.iter().any(|other| other.file == plan.file) {
+            return Err(option("another --pcap writes that file; give each its own"));
+        }
+        captures.push(plan);
+    }
+    Ok(captures)
+}
+
+fn variable(text: &str) -> Result<(String, String), String> {
+    let parts = text.split_once('=').filter(|(key, _)| !key.is_empty());
+    let (key, value) = parts.ok_or_else(|| {
+        format!("--env {text}: not KEY=VALUE; the variables of this environment are inherited without it")
+    })?;
+    Ok((key.to_owned(), value.to_owned()))
+}
+
+fn directories(texts: &[String]) -> Result<Vec<DirectoryPlan>, String> {
+    let mut directories: Vec<DirectoryPlan> = Vec::new();
+    for text in texts {
+        let (host, guest) = text.split_once("::").unwrap_or((text, text));
+        if host.is_empty() || guest.is_empty() {
+            return Err(format!("--dir {text}: not HOST or HOST::GUEST, such as pages::/"));
+        }
+        if directories.iter().any(|other| other.guest == guest) {
+            return Err(format!("--dir {text}: another --dir is {guest} for the apps already"));
+        }
+        directories.push(DirectoryPlan { host: host.into(), guest: guest.to_owned() });
+    }
+    Ok(directories)
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::cli::arguments::{Command, CommandLine};
+    use clap::Parser as _;
+
+    /// The plan that a command line gives.
+    pub(in crate::cli) fn plan(words: &[&str]) -> Result<Plan, String> {
+        let line = CommandLine::try_parse_from([&["xila-net", "run"], words].concat());
+        let Command::Run(run) = line.unwrap_or_else(|error| panic!("{error}")).command;
+        Plan::new(&run)
+    }
+
+    fn problem(words: &[&str], parts: &[&str]) {
+        let problem = plan(words).expect_err("a mistake");
+        for part in parts {
+            assert!(problem.contains(part), "{part:?} is not in {problem:?}");
+        }
+    }
+
+    const A: &str = "a=hub,hub=net,addr=10.0.0.1/24,latency=5ms";
+    const B: &str = "b=hub,hub=net,addr=10.0.0.2/24,loss=1%";
+
+    #[test]
+    fn interfaces_of_one_hub_are_joined_and_lo_comes_first() {
+        let plan = plan(&["-i", A, "-i", B, "--app", "@a,lo x.wasm", "y.wasm", "-z"]).expect("a plan");
+        assert_eq!(plan.interfaces.iter().map(|i| i.name.as_str()).collect::<Vec<_>>(), ["lo", "a", "b"]);
+        let options = plan.hubs["net"].options();
+        assert_eq!((options.latency, options.loss), (Duration::from_millis(5), 0.01));
+        assert_eq!(plan.hubs["net"].ports, ["a", "b"]);
+        assert_eq!(plan.apps.len(), 2);
+        assert_eq!(plan.apps[1].arguments, ["-z"]);
+        assert_eq!((plan.threads, plan.linger), (2, Duration::from_secs(10)));
+    }
+
+    #[test]
+    fn contradictions_between_interfaces_are_refused() {
+        problem(&["-i", A, "-i", A, "x.wasm"], &["--interface a=hub", "an interface a already"]);
+        let other = "b=hub,hub=net,addr=10.0.0.2/24,latency=6ms";
+        problem(&["-i", A, "-i", other, "x.wasm"], &["--interface b=hub", "latency= contradicts", "interface a"]);
+        let same = "b=hub,hub=net,addr=10.0.0.1/16";
+        problem(&["-i", A, "-i", same, "x.wasm"], &["addr=10.0.0.1/16", "interface a on hub net has it"]);
+        let mac = [
+            "a=hub,hub=n,addr=10.0.0.1/24,mac=02:00:00:00:00:01",
+            "b=hub,hub=n,addr=10.0.0.2/24,mac=02:00:00:00:00:01",
+        ];
+        problem(&["-i", mac[0], "-i", mac[1], "x.wasm"], &["mac=02:00:00:00:00:01", "has it already"]);
+        plan(&["-i", A, "-i", "b=hub,hub=other,addr=10.0.0.1/24,latency=6ms", "x.wasm"]).expect("another hub");
+    }
+
+    #[test]
+    fn there_has_to_be_something_to_run() {
+        problem(&["-i", A], &["nothing to run", "--app"]);
+        problem(&["@a"], &["no component"]);
+    }
+
+    #[test]
+    fn names_have_to_exist() {
+        problem(&["-i", A, "--app", "@b x.wasm"], &["app x.wasm: @b", "there are lo, a"]);
+        problem(&["-i", A, "--pcap", "b=file", "x.wasm"], &["--pcap b=file", "there are lo, a"]);
+    }
+
+    #[test]
+    fn captures_are_one_for_each_interface_and_file() {
+        let captured = plan(&["-i", A, "--pcap", "a=a.pcap", "--pcap", "lo=dir/lo=1.pcap", "x.wasm"]).expect("a plan");
+        assert_eq!(captured.captures[1], CapturePlan { interface: "lo".into(), file: "dir/lo=1.pcap".into() });
+        problem(&["--pcap", "lo", "x.wasm"], &["--pcap lo: not NAME=FILE"]);
+        problem(&["--pcap", "lo=", "x.wasm"], &["not NAME=FILE"]);
+        problem(&["--pcap", "lo=x", "--pcap", "lo=y", "x.wasm"], &["captured already"]);
+        problem(&["-i", A, "--pcap", "lo=x", "--pcap", "a=x", "x.wasm"], &["another --pcap writes that file"]);
+    }
+
+    #[test]
+    fn the_other_options_are_checked_too() {
+        let plan =
+            plan(&["--env", "A=b=c", "--env", "E=", "--dir", "/tmp::/", "--dir", ".", "x.wasm"]).expect("a plan");
+        assert_eq!(plan.environment, [("A".into(), "b=c".into()), ("E".into(), String::new())]);
+        assert_eq!(plan.directories[0], DirectoryPlan { host: "/tmp".into(), guest: "/".into() });
+        assert_eq!(plan.directories[1].guest, ".");
+        problem(&["--env", "A", "x.wasm"], &["--env A: not KEY=VALUE"]);
+        problem(&["--env", "=b", "x.wasm"], &["not KEY=VALUE"]);
+        problem(&["--dir", "::/", "x.wasm"], &["--dir ::/"]);
+        problem(&["--dir", "a::/", "--dir", "b::/", "x.wasm"], &["another --dir"]);
+        problem(&["--threads", "0", "x.wasm"], &["--threads 0: it takes 1 to 1024"]);
+        problem(&["--threads", "two", "x.wasm"], &["--threads two: not a whole number"]);
+        problem(&["--linger", "10", "x.wasm"], &["--linger 10: a time needs a unit"]);
+    }
+}

@@ -1,0 +1,172 @@
+//! A plan carried out, from the first file read to the exit status.
+
+use std::ffi::OsString;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use futures_util::future::{self, Either};
+use tokio::task::JoinSet;
+use wasmtime::Engine;
+use wasmtime::component::ResourceTable;
+use wasmtime_wasi::{FsPerms, WasiCtx};
+
+use super::app::AppPlan;
+use super::component::{self, Ending, Program, Sources, State};
+use super::mount::Mounted;
+use super::output::Output;
+use super::plan::Plan;
+use super::say;
+use super::signals::Signals;
+use super::table;
+use super::turns::Turns;
+use crate::platform;
+use crate::wasm::NetworkCtx;
+
+/// The exit status for an app that trapped: 128 and SIGABRT's number.
+const TRAPPED: u8 = 134;
+
+/// How long connections may take to say goodbye after Ctrl-C.
+const GOODBYE: Duration = Duration::from_secs(1);
+
+/// Apps that run, by their place in the plan.
+type Apps = JoinSet<(usize, Ending)>;
+
+/// Does all that the plan says and returns the exit status.
+///
+/// What can fail without side effects comes first, then what has them, then the apps.
+pub(super) async fn run(plan: &Plan) -> Result<u8> {
+    let mut signals = Signals::new().context("cannot wait for signals")?;
+    let sources = component::read(plan.apps.iter().map(|app| app.component.as_path()))?;
+    let contexts = plan.apps.iter().map(|app| wasi(plan, app)).collect::<Result<Vec<_>>>()?;
+    let mounted = Mounted::new(plan, platform::tokio::platform())?;
+
+    let mut apps = Apps::new();
+    let outcome = {
+        let work = std::pin::pin!(work(plan, &sources, contexts, &mounted, &mut apps));
+        let signal = std::pin::pin!(signals.received());
+        match future::select(work, signal).await {
+            Either::Left((status, _)) => status.map(|status| (status, plan.linger)),
+            Either::Right((status, _)) => Ok((status, plan.linger.min(GOODBYE))),
+        }
+    };
+    // Whatever came of it, the rest is ended in order, unless a further signal says that there is no time for that.
+    let mut status = outcome.as_ref().map_or(1, |(status, _)| *status);
+    {
+        let patience = outcome.as_ref().map_or(GOODBYE, |(_, patience)| *patience);
+        let end = std::pin::pin!(end(&mut apps, &mounted, patience));
+        let signal = std::pin::pin!(signals.received());
+        if let Either::Right((signal, _)) = future::select(end, signal).await {
+            status = signal;
+        }
+    }
+    if plan.statistics {
+        say(table::table(&mounted.manager.interfaces(), &mounted.hubs).trim_end());
+    }
+    let unmounted = mounted.unmount();
+    outcome?;
+    unmounted?;
+    Ok(status)
+}
+
+/// Compiles the components, starts the apps, and waits for them: the status is that of the one that fails first, else 0.
+async fn work(
+    plan: &Plan,
+    sources: &Sources,
+    contexts: Vec<WasiCtx>,
+    mounted: &Mounted,
+    apps: &mut Apps,
+) -> Result<u8> {
+    let engine = component::engine()?;
+    let turns = Arc::new(Turns::start(&engine)?);
+    let programs = compile(plan, sources, &engine).await?;
+    for (index, ((app, program), wasi)) in plan.apps.iter().zip(programs).zip(contexts).enumerate() {
+        let network = match &app.interfaces {
+            None => mounted.manager.network(),
+            Some(names) => mounted.manager.network_of(names.iter().map(String::as_str))?,
+        };
+        let network = NetworkCtx::builder().network(network).build();
+        let state = State { wasi, network, table: ResourceTable::new() };
+        let turns = turns.clone();
+        apps.spawn(async move { (index, turns.run(program.run(state)).await) });
+    }
+
+    let mut first_failure = 0;
+    while let Some(ended) = apps.join_next().await {
+        let (index, ending) = ended.context("an app ended by a mistake in xila-net")?;
+        let status = report(plan, index, ending);
+        if first_failure == 0 {
+            first_failure = status;
+        }
+        if status != 0 && plan.fail_fast {
+            break;
+        }
+    }
+    Ok(first_failure)
+}
+
+/// Ends the apps that still run, and gives connections time to end.
+async fn end(apps: &mut Apps, mounted: &Mounted, patience: Duration) {
+    apps.shutdown().await;
+    mounted.settle(patience).await;
+}
+
+/// The programs of the apps, in their order, each component compiled once.
+async fn compile(plan: &Plan, sources: &Sources, engine: &Engine) -> Result<Vec<Program>> {
+    let compiling = sources.iter().map(|(path, bytes)| {
+        let (engine, bytes) = (engine.clone(), bytes.clone());
+        let task = tokio::task::spawn_blocking(move || Program::compile(&engine, &bytes));
+        async move { anyhow::Ok((path, task.await?.with_context(|| path.display().to_string())?)) }
+    });
+    let programs = future::try_join_all(compiling).await?;
+    let program = |app: &AppPlan| {
+        let found = programs.iter().find(|(path, _)| **path == app.component);
+        found.map(|(_, program)| program.clone()).with_context(|| format!("{} was not compiled", app.name()))
+    };
+    plan.apps.iter().map(program).collect()
+}
+
+/// What an app has apart from the network: arguments, environment, standard streams, folders.
+fn wasi(plan: &Plan, app: &AppPlan) -> Result<WasiCtx> {
+    let mut wasi = WasiCtx::builder();
+    wasi.inherit_stdin().stdout(Output::Standard).stderr(Output::Error);
+    wasi.arg(app.name()).args(&app.arguments);
+    wasi.envs(&environment(plan));
+    for folder in &plan.directories {
+        wasi.preopened_dir(&folder.host, &folder.guest, FsPerms::ReadWrite)
+            .map_err(anyhow::Error::from)
+            .with_context(|| format!("--dir {}: cannot open the folder", folder.host.display()))?;
+    }
+    Ok(wasi.build())
+}
+
+/// The inherited variables, with those of `--env` beyond them or in their place. Apps cannot have what is not UTF-8.
+fn environment(plan: &Plan) -> Vec<(String, String)> {
+    let text = |text: OsString| text.into_string().ok();
+    let inherited = std::env::vars_os().filter_map(|(key, value)| text(key).zip(text(value)));
+    let mut variables: Vec<(String, String)> = inherited.collect();
+    for (key, value) in &plan.environment {
+        variables.retain(|(known, _)| known != key);
+        variables.push((key.clone(), value.clone()));
+    }
+    variables
+}
+
+/// Says how an app failed, where it did, and returns the exit status that follows.
+fn report(plan: &Plan, index: usize, ending: Ending) -> u8 {
+    let name = plan.apps.get(index).map(AppPlan::name).unwrap_or_default();
+    match ending {
+        Ending::Status(0) => 0,
+        Ending::Status(status) => {
+            // A single app has said itself what is wrong, and the status is there to be seen.
+            if plan.apps.len() > 1 {
+                say(&format!("xila-net: {name} failed with status {status}"));
+            }
+            status
+        }
+        Ending::Trap(cause) => {
+            say(&format!("xila-net: {name} trapped: {cause}"));
+            TRAPPED
+        }
+    }
+}

@@ -1,0 +1,29 @@
+//! The signals that ask for an end.
+
+use std::io;
+
+use futures_util::future::{self, Either};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+/// SIGINT, which Ctrl-C sends, and SIGTERM. From here on they do not end the process by themselves.
+pub(super) struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    pub(super) fn new() -> io::Result<Self> {
+        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+    }
+
+    /// Waits for one, and returns the exit status that it means: 128 and its number.
+    pub(super) async fn received(&mut self) -> u8 {
+        let interrupt = std::pin::pin!(self.interrupt.recv());
+        let terminate = std::pin::pin!(self.terminate.recv());
+        let kind = match future::select(interrupt, terminate).await {
+            Either::Left(_) => SignalKind::interrupt(),
+            Either::Right(_) => SignalKind::terminate(),
+        };
+        u8::try_from(128 + kind.as_raw_value()).unwrap_or(1)
+    }
+}
