@@ -1,0 +1,42 @@
+//! A write that is given up and repeated sends its bytes once.
+
+use xila_network_programs::*;
+
+xila_network::main!(run);
+
+const LENGTH: usize = 4 * 1024 * 1024;
+
+async fn run() {
+    for place in places() {
+        let (client, server) = connected(place).await;
+        let data = pattern(4, LENGTH);
+        let ((), received) = join(write(client, &data), read(server)).await;
+        assert_same(&received, &data);
+    }
+}
+
+async fn write(mut stream: TcpStream, data: &[u8]) {
+    let mut sent = 0;
+    let mut turns = 0;
+    while sent < data.len() {
+        turns = (turns + 1) % 7;
+        let piece = &data[sent..data.len().min(sent + 50_000)];
+        if let Some(result) = start_and_cancel(stream.write(piece), turns).await {
+            sent += result.unwrap();
+        }
+    }
+    stream.shutdown().await.unwrap();
+}
+
+async fn read(mut stream: TcpStream) -> Vec<u8> {
+    let mut received = Vec::new();
+    let mut buffer = vec![0; 10_000];
+    loop {
+        match stream.read(&mut buffer).await.unwrap() {
+            0 => return received,
+            length => received.extend_from_slice(&buffer[..length]),
+        }
+        // A slow reader makes the writer wait.
+        yield_now().await;
+    }
+}

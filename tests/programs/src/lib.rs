@@ -1,0 +1,101 @@
+//! What the test programs share.
+//!
+//! Each program in `bin/` tries one behaviour of `xila:network` and panics if it is not there, so that its exit status
+//! tells. They run on the loopback interface, or on the local addresses that are given as arguments (`ADDRESS:PORT`).
+
+pub mod raw;
+
+pub use futures_util::future::{join, join_all};
+use std::future::{Future, poll_fn};
+pub use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::Poll;
+pub use xila_network::*;
+
+/// Where to try: the arguments, or else a free port of the loopback interface in each family.
+pub fn places() -> Vec<SocketAddr> {
+    let given: Vec<SocketAddr> =
+        std::env::args().skip(1).map(|word| word.parse().expect("arguments are ADDRESS:PORT")).collect();
+    if given.is_empty() { vec![ipv4_loopback(0), ipv6_loopback(0)] } else { given }
+}
+
+/// 127.0.0.1.
+pub fn ipv4_loopback(port: u16) -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], port))
+}
+
+/// ::1.
+pub fn ipv6_loopback(port: u16) -> SocketAddr {
+    SocketAddr::from(([0, 0, 0, 0, 0, 0, 0, 1], port))
+}
+
+/// Two ends of one connection: who connected and who accepted.
+pub async fn connected(place: SocketAddr) -> (TcpStream, TcpStream) {
+    connected_with(place, &ConnectOptions::default(), &ListenOptions::default()).await
+}
+
+/// Two ends of one connection that was made with options: who connected and who accepted.
+pub async fn connected_with(
+    place: SocketAddr,
+    connect: &ConnectOptions,
+    listen: &ListenOptions,
+) -> (TcpStream, TcpStream) {
+    let listener = TcpListener::bind_with(place, listen).expect("a listener");
+    let (client, accepted) = join(TcpStream::connect_with(listener.local_addr(), connect), listener.accept()).await;
+    let (client, (server, peer)) = (client.expect("a connection"), accepted.expect("an accepted connection"));
+    assert_eq!(peer, client.local_addr());
+    (client, server)
+}
+
+/// Two UDP sockets on the address of a place.
+pub fn socket_pair(place: SocketAddr) -> (UdpSocket, UdpSocket) {
+    let first = UdpSocket::bind(place).expect("a socket");
+    let second = UdpSocket::bind((place.ip(), 0)).expect("another socket");
+    (first, second)
+}
+
+/// A port of the place that nobody uses: it was free a moment ago.
+pub fn unused_port(place: SocketAddr) -> SocketAddr {
+    TcpListener::bind((place.ip(), 0)).expect("a listener").local_addr()
+}
+
+/// Polls a future once.
+pub async fn poll_once<F: Future + Unpin>(future: &mut F) -> Poll<F::Output> {
+    poll_fn(|cx| Poll::Ready(Pin::new(&mut *future).poll(cx))).await
+}
+
+/// Starts a future, lets everything else have its turns, and drops it unless it is done by then.
+pub async fn start_and_cancel<F: Future>(future: F, turns: usize) -> Option<F::Output> {
+    let mut future = Box::pin(future);
+    for _ in 0..turns {
+        if let Poll::Ready(output) = poll_once(&mut future).await {
+            return Some(output);
+        }
+        yield_now().await;
+    }
+    None
+}
+
+/// `length` bytes that look random and differ from seed to seed, so that bytes lost, doubled or exchanged show.
+pub fn pattern(seed: u64, length: usize) -> Vec<u8> {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let mut bytes = Vec::with_capacity(length + 8);
+    while bytes.len() < length {
+        // Marsaglia's xorshift.
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        bytes.extend_from_slice(&state.to_le_bytes());
+    }
+    bytes.truncate(length);
+    bytes
+}
+
+/// Compares without printing megabytes when it fails.
+#[track_caller]
+pub fn assert_same(received: &[u8], expected: &[u8]) {
+    assert_eq!(received.len(), expected.len(), "length");
+    if let Some(place) = received.iter().zip(expected).position(|(a, b)| a != b) {
+        panic!("byte {place} of {} is {:#04x}, not {:#04x}", expected.len(), received[place], expected[place]);
+    }
+}

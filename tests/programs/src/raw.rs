@@ -1,0 +1,40 @@
+//! The WIT package as it is, for what the guest crate does not let a program do.
+
+pub use bindings::wit_stream;
+pub use bindings::xila::network::tcp::{Options, TcpConnection, TcpListener};
+pub use bindings::xila::network::types::{ErrorCode, IpAddress, SocketAddress};
+
+use super::{SocketAddr, join};
+
+#[allow(unsafe_code, missing_docs, unreachable_pub, unused_qualifications, clippy::all, clippy::use_self)]
+#[allow(clippy::semicolon_if_nothing_returned, clippy::needless_pass_by_value)]
+mod bindings {
+    wit_bindgen::generate!({ path: "../../wit", world: "sockets", type_section_suffix: "raw" });
+}
+
+/// The host's defaults.
+pub const OPTIONS: Options = Options {
+    receive_buffer: None,
+    send_buffer: None,
+    no_delay: None,
+    keep_alive: None,
+    hop_limit: None,
+    user_timeout: None,
+    linger: None,
+};
+
+/// Two ends of one connection: who connected and who accepted.
+pub async fn connected(place: SocketAddr) -> (TcpConnection, TcpConnection) {
+    let listener = TcpListener::bind(to_wit(place), None, None, OPTIONS).unwrap();
+    let connecting = TcpConnection::connect(listener.local_address(), None, None, None, OPTIONS);
+    let (client, server) = join(connecting, listener.accept()).await;
+    (client.unwrap(), server.unwrap())
+}
+
+fn to_wit(address: SocketAddr) -> SocketAddress {
+    let ip = match address {
+        SocketAddr::V4(address) => IpAddress::Ipv4(address.ip().octets().into()),
+        SocketAddr::V6(address) => IpAddress::Ipv6(address.ip().segments().into()),
+    };
+    SocketAddress { address: ip, port: address.port() }
+}

@@ -1,0 +1,245 @@
+//! Guest programs: found by name, compiled once per process, each run in a store of its own.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+use std::time::Duration;
+use std::{env, fmt, thread};
+
+use anyhow::{Context as _, Result, bail};
+use tokio::sync::{Mutex, OnceCell};
+use wasmtime::component::{Component, InstancePre, Linker, ResourceTable, TypedFunc};
+use wasmtime::{Config, Engine, Store};
+use wasmtime_wasi::p2::pipe::MemoryOutputPipe;
+use wasmtime_wasi::{I32Exit, WasiCtx, WasiCtxView, WasiView};
+use xila_network_host::policy::Limits;
+use xila_network_host::socket::Network;
+use xila_network_host::wasm::{self, NetworkCtx, NetworkCtxView, NetworkView};
+
+/// How long a program may take before it counts as stuck.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How often a program that spins lets others run.
+const EPOCH: Duration = Duration::from_millis(5);
+
+/// How much a program may print.
+const MOST_OUTPUT: usize = 1 << 20;
+
+/// A guest program and what it is given.
+#[derive(Clone, Debug)]
+pub struct Guest {
+    name: String,
+    arguments: Vec<String>,
+    network: Option<Network>,
+    limits: Limits,
+}
+
+impl Guest {
+    /// The program `NAME.wasm`, without arguments and without a network.
+    pub fn new(name: &str) -> Self {
+        Self { name: name.to_owned(), arguments: Vec::new(), network: None, limits: Limits::default() }
+    }
+
+    /// Adds arguments.
+    #[must_use]
+    pub fn arguments<A: fmt::Display>(mut self, arguments: impl IntoIterator<Item = A>) -> Self {
+        self.arguments.extend(arguments.into_iter().map(|argument| argument.to_string()));
+        self
+    }
+
+    /// Lets the program use a network.
+    #[must_use]
+    pub fn network(mut self, network: Network) -> Self {
+        self.network = Some(network);
+        self
+    }
+
+    /// Bounds what the program may hold.
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Runs the program to its end.
+    ///
+    /// # Errors
+    /// If the program cannot be found or instantiated. A trap and a program that is stuck are ways to end.
+    pub async fn run(self) -> Result<Exit> {
+        let program = program(&self.name).await?;
+        let stdout = MemoryOutputPipe::new(MOST_OUTPUT);
+        let stderr = MemoryOutputPipe::new(MOST_OUTPUT);
+        let mut wasi = WasiCtx::builder();
+        wasi.stdout(stdout.clone()).stderr(stderr.clone()).arg(&self.name).args(&self.arguments);
+        let mut network = NetworkCtx::builder().limits(self.limits);
+        if let Some(usable) = self.network {
+            network = network.network(usable);
+        }
+        let state = State { wasi: wasi.build(), network: network.build(), table: ResourceTable::new() };
+        let quota = state.network.quota().clone();
+
+        let mut store = Store::new(engine(), state);
+        store.set_epoch_deadline(1);
+        store.epoch_deadline_async_yield_and_update(1);
+        let instance = program.instantiate_async(&mut store).await?;
+        let run = find_run(&mut store, &instance)?;
+        let outcome = tokio::time::timeout(PATIENCE, call(&mut store, run)).await;
+        drop(store);
+
+        let ending = match outcome {
+            Err(_) => Ending::Stuck,
+            Ok(Ok(Ok(()))) => Ending::Status(0),
+            Ok(Ok(Err(()))) => Ending::Status(1),
+            Ok(Err(error)) => match error.downcast_ref::<I32Exit>() {
+                Some(I32Exit(status)) => Ending::Status(*status),
+                None => Ending::Trap(format!("{error:?}")),
+            },
+        };
+        let usage = quota.usage();
+        if usage != Default::default() {
+            bail!("{}: its store is gone, and {usage:?} is still held", self.name);
+        }
+        let text = |pipe: MemoryOutputPipe| String::from_utf8_lossy(&pipe.contents()).into_owned();
+        Ok(Exit { name: self.name, ending, stdout: text(stdout), stderr: text(stderr) })
+    }
+
+    /// Runs the program and expects it to end well; returns what it printed.
+    ///
+    /// # Panics
+    /// If it does not, with all that it printed.
+    pub async fn succeed(self) -> String {
+        let name = self.name.clone();
+        let exit = self.run().await.unwrap_or_else(|error| panic!("{name}: {error:?}"));
+        assert!(exit.ending == Ending::Status(0), "{exit}");
+        exit.stdout
+    }
+}
+
+/// How a program ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// It returned, or called `exit`.
+    Status(i32),
+    /// It trapped; with the cause and the stack.
+    Trap(String),
+    /// It was given up after a minute.
+    Stuck,
+}
+
+/// What a program left.
+#[derive(Clone, Debug)]
+pub struct Exit {
+    name: String,
+    /// How it ended.
+    pub ending: Ending,
+    /// What it printed.
+    pub stdout: String,
+    /// What it complained about.
+    pub stderr: String,
+}
+
+impl fmt::Display for Exit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, ending, stdout, stderr } = self;
+        match ending {
+            Ending::Status(status) => writeln!(f, "{name} ended with status {status}")?,
+            Ending::Trap(trap) => writeln!(f, "{name} trapped: {trap}")?,
+            Ending::Stuck => writeln!(f, "{name} was stuck after {PATIENCE:?}")?,
+        }
+        write!(f, "--- stdout\n{stdout}\n--- stderr\n{stderr}")
+    }
+}
+
+/// The data of a program's store.
+struct State {
+    wasi: WasiCtx,
+    network: NetworkCtx,
+    table: ResourceTable,
+}
+
+impl WasiView for State {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+    }
+}
+
+impl NetworkView for State {
+    fn network(&mut self) -> NetworkCtxView<'_> {
+        NetworkCtxView { ctx: &mut self.network, table: &mut self.table }
+    }
+}
+
+/// The engine of all programs.
+fn engine() -> &'static Engine {
+    static ENGINE: OnceLock<Engine> = OnceLock::new();
+    ENGINE.get_or_init(|| {
+        let mut config = Config::new();
+        config.wasm_component_model_async(true).epoch_interruption(true);
+        let engine = Engine::new(&config).expect("an engine with what wasmtime was built with");
+        let ticker = engine.weak();
+        thread::spawn(move || {
+            while let Some(engine) = ticker.upgrade() {
+                engine.increment_epoch();
+                drop(engine);
+                thread::sleep(EPOCH);
+            }
+        });
+        engine
+    })
+}
+
+/// A program, compiled the first time that it is asked for.
+async fn program(name: &str) -> Result<InstancePre<State>> {
+    type Programs = HashMap<String, std::sync::Arc<OnceCell<InstancePre<State>>>>;
+    static PROGRAMS: OnceLock<Mutex<Programs>> = OnceLock::new();
+    let program = PROGRAMS.get_or_init(Mutex::default).lock().await.entry(name.to_owned()).or_default().clone();
+    let path = folder()?.join(name).with_extension("wasm");
+    let compiled = program.get_or_try_init(|| async { tokio::task::spawn_blocking(move || compile(&path)).await? });
+    compiled.await.cloned()
+}
+
+fn compile(path: &Path) -> Result<InstancePre<State>> {
+    let bytes = std::fs::read(path).with_context(|| format!("{}: run `just guests` first", path.display()))?;
+    let component = Component::new(engine(), bytes)?;
+    let mut linker = Linker::new(engine());
+    wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
+    wasm::add_to_linker(&mut linker)?;
+    Ok(linker.instantiate_pre(&component)?)
+}
+
+/// Where the programs are: `XILA_GUESTS`, or else the folder `guests` of the target directory that this test is in.
+fn folder() -> Result<PathBuf> {
+    if let Some(folder) = env::var_os("XILA_GUESTS") {
+        return Ok(folder.into());
+    }
+    let test = env::current_exe()?;
+    test.ancestors()
+        .map(|folder| folder.join("guests"))
+        .find(|folder| folder.is_dir())
+        .context("there are no guest programs: run `just guests`, or name their folder in XILA_GUESTS")
+}
+
+type Run = TypedFunc<(), (std::result::Result<(), ()>,)>;
+
+/// Calls `run`, and waits for the tasks that it has left behind too: they are part of the program.
+async fn call(store: &mut Store<State>, run: Run) -> wasmtime::Result<std::result::Result<(), ()>> {
+    store
+        .run_concurrent(async |accessor| {
+            let (result,) = run.call_concurrent(accessor, ()).await?;
+            std::future::poll_fn(|cx| accessor.poll_no_interesting_tasks(cx)).await;
+            Ok(result)
+        })
+        .await?
+}
+
+/// The function that runs a program: the asynchronous one of `wasi:cli` 0.3 where there is one, because a program that
+/// has it may wait in it, and the other one refuses; else that of 0.2.
+fn find_run(store: &mut Store<State>, instance: &wasmtime::component::Instance) -> Result<Run> {
+    for interface in ["wasi:cli/run@0.3.0", "wasi:cli/run@0.2.0"] {
+        if let Some(interface) = instance.get_export_index(&mut *store, None, interface) {
+            let run = instance.get_export_index(&mut *store, Some(&interface), "run").context("no `run`")?;
+            return Ok(instance.get_typed_func(&mut *store, run)?);
+        }
+    }
+    bail!("this is not a command: it exports no wasi:cli/run")
+}

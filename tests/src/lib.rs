@@ -1,0 +1,11 @@
+//! What the test suites share.
+//!
+//! [`guests`] runs WebAssembly programs on networks of the host crate: those of `tests/programs`, one behaviour each,
+//! and the examples of the guest crate.
+
+pub mod guests;
+pub mod link;
+#[cfg(target_os = "linux")]
+pub mod netns;
+
+include!(concat!(env!("OUT_DIR"), "/programs.rs"));

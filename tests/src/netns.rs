@@ -1,0 +1,244 @@
+//! The kernel as a peer: network namespaces with a TAP interface, and programs that run in them.
+//!
+//! A [`Namespace`] is one test's own. The stack under test has one end of the TAP interface, the namespace's kernel the
+//! other. Both are gone when the value is dropped, whatever became of the test.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+use std::{env, fs, process};
+
+use tokio::io::{AsyncBufReadExt, BufReader, Lines};
+use tokio::process::{Child, ChildStdout};
+use xila_network_host::device::tap::Tap;
+use xila_network_host::platform::tokio::platform;
+use xila_network_host::{InterfaceConfig, Manager};
+
+/// The kernel's address, and the stack's, in a namespace.
+pub const KERNEL_V4: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
+/// See [`KERNEL_V4`].
+pub const STACK_V4: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 2));
+/// See [`KERNEL_V4`].
+pub const KERNEL_V6: IpAddr = IpAddr::V6(std::net::Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 1));
+/// See [`KERNEL_V4`].
+pub const STACK_V6: IpAddr = IpAddr::V6(std::net::Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 2));
+
+/// How long anything with a real peer may take, on a busy machine too.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// A network namespace of the kernel, and the name of the TAP interface that leads into it.
+#[derive(Debug)]
+pub struct Namespace {
+    name: String,
+    interface: String,
+}
+
+impl Namespace {
+    /// A fresh namespace, for a test that runs these programs in it. `None`, with the reason on standard output, where
+    /// this machine cannot have one.
+    ///
+    /// # Panics
+    /// With `CI` set, where a program is missing: there the tests are counted on. What the machine forbids (no
+    /// privileges, no `/dev/net/tun`) cannot be helped by installing anything, so that is a skipped test there too.
+    #[must_use]
+    pub fn new(programs: &[&str]) -> Option<Self> {
+        for program in ["ip"].iter().chain(programs) {
+            if !is_installed(program) {
+                assert!(env::var_os("CI").is_none(), "`{program}` is missing, and CI counts on this test");
+                println!("skipped: `{program}` is missing");
+                return None;
+            }
+        }
+        if let Err(error) = fs::File::options().read(true).write(true).open("/dev/net/tun") {
+            println!("skipped: this machine gives no TAP interfaces: /dev/net/tun: {error}");
+            return None;
+        }
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let namespace = Self {
+            name: format!("xila-test-{}-{number}", process::id()),
+            interface: format!("xt{}n{number}", process::id()),
+        };
+        let output = run(Command::new("ip").args(["netns", "add", &namespace.name]));
+        if !output.status.success() {
+            println!("skipped: this machine gives no network namespaces: {}", text(&output.stderr));
+            return None;
+        }
+        Some(namespace)
+    }
+
+    /// Makes the TAP interface, mounts its near end as `tap0` with [`STACK_V4`] and [`STACK_V6`], and gives the far end
+    /// to the namespace with [`KERNEL_V4`] and [`KERNEL_V6`]. Needs a tokio runtime.
+    ///
+    /// # Panics
+    /// Where any of that fails.
+    #[must_use]
+    pub fn mount(&self, mtu: usize) -> Manager {
+        let interface = &self.interface;
+        expect(Command::new("ip").args(["tuntap", "add", "dev", interface, "mode", "tap"]));
+        let tap = Tap::open(interface, Some(mtu)).unwrap_or_else(|error| panic!("{error}"));
+        // The open end survives the move.
+        expect(Command::new("ip").args(["link", "set", "dev", interface, "netns", &self.name]));
+        self.ip(&format!("link set dev {interface} addrgenmode none"));
+        self.ip(&format!("address add {KERNEL_V4}/24 dev {interface}"));
+        self.ip(&format!("address add {KERNEL_V6}/64 dev {interface} nodad"));
+        self.ip(&format!("link set dev {interface} mtu {mtu} up"));
+        self.ip("link set dev lo up");
+        let addresses = [(STACK_V4, 24), (STACK_V6, 64)]
+            .map(|(address, prefix)| format!("{address}/{prefix}").parse().unwrap_or_else(|error| panic!("{error}")));
+        let manager = Manager::new(platform());
+        let config = InterfaceConfig { addresses: addresses.into(), ..InterfaceConfig::default() };
+        manager.mount_interface("tap0", tap, config).unwrap_or_else(|error| panic!("{error}"));
+        manager
+    }
+
+    /// Runs a command of iproute2 in the namespace.
+    ///
+    /// # Panics
+    /// Where it fails.
+    pub fn ip(&self, arguments: &str) {
+        expect(Command::new("ip").args(["-n", &self.name]).args(arguments.split(' ')));
+    }
+
+    /// The name of the TAP interface.
+    #[must_use]
+    pub fn interface(&self) -> &str {
+        &self.interface
+    }
+
+    /// Starts a program in the namespace. It is killed when its [`Peer`] is dropped.
+    ///
+    /// # Panics
+    /// Where it cannot be started.
+    #[must_use]
+    pub fn start(&self, program: &str, arguments: &[&str]) -> Peer {
+        let mut child = tokio::process::Command::new("ip")
+            .args(["netns", "exec", &self.name, program])
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap_or_else(|error| panic!("{program}: {error}"));
+        let stdout = child.stdout.take().unwrap_or_else(|| panic!("{program}: its output is a pipe"));
+        Peer { name: program.to_owned(), child, lines: BufReader::new(stdout).lines() }
+    }
+
+    /// Starts a Python script in the namespace, `from socket import *` and `import sys, hashlib` before it.
+    ///
+    /// # Panics
+    /// Where it cannot be started.
+    #[must_use]
+    pub fn python(&self, script: &str, arguments: &[&str]) -> Peer {
+        let script = format!("from socket import *\nimport sys, hashlib\n{script}");
+        let mut all = vec!["-u", "-c", &script];
+        all.extend(arguments);
+        self.start("python3", &all)
+    }
+}
+
+impl Drop for Namespace {
+    fn drop(&mut self) {
+        // Either may never have been made, or be gone with the other.
+        let _ = Command::new("ip").args(["netns", "delete", &self.name]).output();
+        let _ = Command::new("ip").args(["link", "delete", "dev", &self.interface]).output();
+    }
+}
+
+/// A program that runs in a namespace.
+#[derive(Debug)]
+pub struct Peer {
+    name: String,
+    child: Child,
+    lines: Lines<BufReader<ChildStdout>>,
+}
+
+impl Peer {
+    /// The next line that it prints.
+    ///
+    /// # Panics
+    /// Where it ends instead.
+    pub async fn line(&mut self) -> String {
+        let line = self.lines.next_line().await.unwrap_or_else(|error| panic!("{}: {error}", self.name));
+        line.unwrap_or_else(|| panic!("{} ended without a further line", self.name))
+    }
+
+    /// Waits for it to end well; what it printed since the last [`line`](Self::line).
+    ///
+    /// # Panics
+    /// Where it ends with another status.
+    pub async fn succeed(mut self) -> String {
+        let mut rest = String::new();
+        while let Some(line) = self.lines.next_line().await.unwrap_or_else(|error| panic!("{}: {error}", self.name)) {
+            rest += &line;
+            rest.push('\n');
+        }
+        let status = self.child.wait().await.unwrap_or_else(|error| panic!("{}: {error}", self.name));
+        assert!(status.success(), "{}: {status}\n{rest}", self.name);
+        rest
+    }
+}
+
+/// Runs a test with real peers, on a runtime of two threads, and fails it when it takes too long.
+///
+/// # Panics
+/// Where it does.
+pub fn block_on<T>(test: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let runtime = runtime.unwrap_or_else(|error| panic!("{error}"));
+    runtime.block_on(async { tokio::time::timeout(PATIENCE, test).await.unwrap_or_else(|_| panic!("still not done")) })
+}
+
+/// A file with arbitrary bytes, gone when dropped.
+#[derive(Debug)]
+pub struct TemporaryFile(PathBuf);
+
+impl TemporaryFile {
+    /// Writes `bytes` to a fresh file.
+    ///
+    /// # Panics
+    /// Where that fails.
+    #[must_use]
+    pub fn new(bytes: &[u8]) -> Self {
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let path = env::temp_dir().join(format!("xila-test-{}-{number}", process::id()));
+        fs::write(&path, bytes).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        Self(path)
+    }
+
+    /// Where it is.
+    ///
+    /// # Panics
+    /// Where the path of the folder for temporary files is not text.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        self.0.to_str().unwrap_or_else(|| panic!("{}: not text", self.0.display()))
+    }
+}
+
+impl Drop for TemporaryFile {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+/// Whether the search path has a program.
+fn is_installed(program: &str) -> bool {
+    env::split_paths(&env::var_os("PATH").unwrap_or_default()).any(|folder| folder.join(program).is_file())
+}
+
+fn run(command: &mut Command) -> Output {
+    command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"))
+}
+
+fn expect(command: &mut Command) {
+    let output = run(command);
+    assert!(output.status.success(), "{command:?}: {}", text(&output.stderr));
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).trim().to_owned()
+}

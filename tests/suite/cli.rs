@@ -1,0 +1,346 @@
+//! The command line `xila-net`, as its users run it: the built program, with real apps, in processes of its own.
+//!
+//! `just test` names the program in `XILA_NET` and the folder of the apps in `XILA_GUESTS`. Without them the tests are
+//! skipped and say so, but in CI they fail.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+use std::{env, fs, io, process};
+
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::process::{Child, Command};
+use xila_network_tests::netns::Namespace;
+
+/// How long anything may take, on a busy machine too.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Two interfaces on one hub that delays.
+const A: &str = "a=hub,hub=net,addr=10.0.0.1/24,latency=5ms";
+const B: &str = "b=hub,hub=net,addr=10.0.0.2/24";
+
+/// The program, the apps and a folder for one test.
+struct Bench {
+    program: PathBuf,
+    guests: PathBuf,
+    folder: PathBuf,
+}
+
+impl Bench {
+    /// `None`, with the reason on standard error, where something is not built.
+    fn new(test: &str) -> Option<Self> {
+        let path = |variable| {
+            let path = env::var_os(variable).map(PathBuf::from).filter(|path| path.exists());
+            if path.is_none() {
+                assert!(
+                    env::var_os("CI").is_none(),
+                    "{variable} names nothing that exists, and CI counts on this test"
+                );
+                // Not `eprintln!`, which the test harness hides.
+                let _ = writeln!(io::stderr(), "SKIPPED {test}: {variable} names nothing that exists: run `just test`");
+            }
+            path
+        };
+        let (program, guests) = (path("XILA_NET")?, path("XILA_GUESTS")?);
+        let folder = env::temp_dir().join(format!("xila-cli-{}-{test}", process::id()));
+        fs::create_dir_all(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+        Some(Self { program, guests, folder })
+    }
+
+    /// An app's file.
+    fn app(&self, name: &str) -> String {
+        self.guests.join(name).with_extension("wasm").display().to_string()
+    }
+
+    /// A file in the test's folder.
+    fn file(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
+    }
+
+    /// `xila-net run` with these arguments, to be started. Words that begin with `%` are the names of apps.
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(&self.program);
+        command.arg("run").current_dir(&self.folder).env_remove("RUST_LOG").env("RUST_BACKTRACE", "0");
+        for argument in arguments {
+            let words: Vec<String> = argument
+                .split(' ')
+                .map(|word| word.strip_prefix('%').map_or_else(|| word.to_owned(), |name| self.app(name)))
+                .collect();
+            command.arg(words.join(" "));
+        }
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+        command
+    }
+
+    /// Runs it to its end.
+    async fn run(&self, arguments: &[&str]) -> Ended {
+        Ended::wait(start(self.command(arguments))).await
+    }
+}
+
+impl Drop for Bench {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+fn start(mut command: Command) -> Child {
+    command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"))
+}
+
+/// What a process left.
+struct Ended {
+    status: Option<i32>,
+    stdout: String,
+    stderr: String,
+}
+
+impl Ended {
+    async fn wait(child: Child) -> Self {
+        let output = tokio::time::timeout(PATIENCE, child.wait_with_output()).await.expect("it is still running");
+        let output = output.expect("its output");
+        let text = |bytes| String::from_utf8(bytes).expect("text");
+        Self { status: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
+    }
+
+    #[track_caller]
+    fn expect(&self, status: i32, words: &[&str]) {
+        assert_eq!(self.status, Some(status), "{}{}", self.stdout, self.stderr);
+        for word in words {
+            assert!(self.stderr.contains(word), "{word:?} is not in: {}", self.stderr);
+        }
+    }
+}
+
+/// Waits for a line of the process's output that begins with `beginning`.
+async fn until_line(child: &mut Child, beginning: &str) {
+    let mut lines = BufReader::new(child.stdout.as_mut().expect("a pipe")).lines();
+    let wait = async {
+        while let Some(line) = lines.next_line().await.expect("text") {
+            if line.starts_with(beginning) {
+                return;
+            }
+        }
+        panic!("it ended without the line {beginning:?}");
+    };
+    tokio::time::timeout(PATIENCE, wait).await.expect("the line does not come");
+}
+
+async fn signal(child: &Child, name: &str) {
+    let number = child.id().expect("it runs").to_string();
+    let status = Command::new("sh").args(["-c", &format!("kill -{name} {number}")]).status().await;
+    assert!(status.expect("sh").success());
+}
+
+/// Makes a test that gets a [`Bench`], where there is one.
+macro_rules! tests {
+    ($($(#[$attribute:meta])* async fn $name:ident($bench:ident: &Bench) $body:block)*) => {
+        $(
+            $(#[$attribute])*
+            #[tokio::test]
+            async fn $name() {
+                let Some(bench) = Bench::new(stringify!($name)) else { return };
+                let $bench = &bench;
+                $body
+            }
+        )*
+    };
+}
+
+tests! {
+    async fn a_page_crosses_a_lossy_hub_whole(bench: &Bench) {
+        let page: Vec<u8> = (0..300_000u32).flat_map(|i| i.wrapping_mul(2_654_435_761).to_le_bytes()).take(300_000).collect();
+        fs::write(bench.file("page"), &page).expect("a file");
+        let ended = bench.run(&[
+            "--interface", &format!("{A},loss=1%,seed=7"), "--interface", B, "--dir", ".::/", "--statistics",
+            "--app", "@a %http-server 10.0.0.1:80 --requests 1 /page",
+            "--app", "@b %http-get http://10.0.0.1/ -o /received --wait 20",
+        ]).await;
+        ended.expect(0, &["interface", "packets in"]);
+        assert!(fs::read(bench.file("received")).expect("what was received") == page);
+        let counts = |name: &str| -> Vec<u64> {
+            let line = ended.stderr.lines().find(|line| line.split_whitespace().next() == Some(name));
+            line.unwrap_or_else(|| panic!("no line {name}: {}", ended.stderr)).split_whitespace().skip(2).map(|cell| cell.parse().expect("a number")).collect()
+        };
+        assert_eq!(counts("lo")[0], 0);
+        assert!(counts("a")[3] > 300_000 && counts("b")[1] > 300_000, "{}", ended.stderr);
+        let hub = ended.stderr.lines().find(|line| line.starts_with("hub net: ")).expect("a line for the hub");
+        assert!(!hub.contains(" 0 lost"), "{hub}");
+    }
+
+    async fn apps_on_all_interfaces_meet_on_loopback(bench: &Bench) {
+        let ended = bench.run(&[
+            "--interface", A, "--statistics",
+            "--app", "%http-server 10.0.0.1:80 --requests 1",
+            "--app", "%http-get http://10.0.0.1/bytes/1000 --wait 20 -o /dev/null", "--dir", "/dev",
+        ]).await;
+        ended.expect(0, &[]);
+        let line = ended.stderr.lines().find(|line| line.starts_with("a ")).expect("a line for a");
+        let sent = line.split_whitespace().nth(5).expect("bytes out");
+        assert!(sent.parse::<u64>().expect("a number") < 1000, "it went over the link: {line}");
+    }
+
+    async fn an_app_kept_to_an_interface_has_no_other(bench: &Bench) {
+        let everywhere = bench.run(&["-i", A, "%http-get", "http://127.0.0.1/"]).await;
+        everywhere.expect(1, &["connection refused"]);
+        let kept = bench.run(&["-i", A, "@a", "%http-get", "http://127.0.0.1/"]).await;
+        kept.expect(1, &["remote unreachable"]);
+    }
+
+    async fn the_status_is_that_of_the_first_to_fail(bench: &Bench) {
+        // The first fails after a second, the second traps at once, the third ends well.
+        let late = "%http-get http://127.0.0.1/ --wait 1";
+        let ended = bench.run(&["--app", late, "--app", "%spin_does_not_starve no-number", "%spin_does_not_starve", "1"]).await;
+        ended.expect(134, &["spin_does_not_starve.wasm trapped", "unreachable", "http-get.wasm failed with status 1"]);
+        assert!(ended.stdout.contains("rounds"), "{}", ended.stdout);
+        bench.run(&["%spin_does_not_starve", "1"]).await.expect(0, &[]);
+    }
+
+    async fn fail_fast_ends_the_others(bench: &Bench) {
+        let failing = "%http-get http://127.0.0.1:81/";
+        bench.run(&["--fail-fast", "--app", failing, "%echo-server"]).await.expect(1, &["http-get.wasm failed"]);
+    }
+
+    async fn a_spinning_app_starves_neither_network_nor_apps(bench: &Bench) {
+        // More apps spin than there are threads.
+        let spinning = "%spin_does_not_starve 6000";
+        let mut command = bench.command(&[
+            "--threads", "1", "-i", A, "-i", B, "--app", spinning, "--app", spinning,
+            "--app", "@a %throughput pong 10.0.0.1:7", "--app", "@b %throughput ping 10.0.0.1:7 20 --wait 20",
+        ]);
+        let start = Instant::now();
+        let ended = Ended::wait(command.spawn().expect("the program")).await;
+        ended.expect(0, &[]);
+        assert!(start.elapsed() > Duration::from_secs(5), "nothing spun");
+        let lines: Vec<&str> = ended.stdout.lines().collect();
+        assert!(lines[0].starts_with("20 round trips"), "the network waited for those who spin: {lines:?}");
+    }
+
+    async fn the_environment_is_inherited_and_added_to(bench: &Bench) {
+        // A panic message of the standard library depends on a variable.
+        let panicking = ["%spin_does_not_starve", "no-number"];
+        bench.run(&panicking).await.expect(134, &["note: run with `RUST_BACKTRACE=1`"]);
+        let ended = bench.run(&[&["--env", "RUST_BACKTRACE=1"], &panicking[..]].concat()).await;
+        ended.expect(134, &["stack backtrace:"]);
+        assert!(!ended.stderr.contains("note: run with"), "{}", ended.stderr);
+    }
+
+    async fn signals_end_the_apps_and_leave_whole_captures(bench: &Bench) {
+        for (name, status) in [("INT", 130), ("TERM", 143)] {
+            let mut child = start(bench.command(&[
+                "--pcap", "lo=lo.pcap", "--pcap", "a=a.pcap", "--statistics", "-i", A, "-i", B,
+                "--app", "%echo-server", "--app", "@a %http-server 10.0.0.1:80",
+                "--app", "@b %http-get http://10.0.0.1/bytes/10 -o /dev/null --wait 20", "--dir", "/dev",
+            ]));
+            until_line(&mut child, "GET ").await;
+            signal(&child, name).await;
+            Ended::wait(child).await.expect(status, &["hub net: "]);
+            assert!(packets(&bench.file("a.pcap")) >= 6, "a handshake, a request and an answer");
+            assert_eq!(packets(&bench.file("lo.pcap")), 0);
+        }
+    }
+
+    async fn a_signal_ends_an_app_that_spins(bench: &Bench) {
+        let mut child = start(bench.command(&["--app", "%spin_does_not_starve 600000", "%echo-server"]));
+        until_line(&mut child, "listening").await;
+        signal(&child, "INT").await;
+        Ended::wait(child).await.expect(130, &[]);
+    }
+
+    /// The app ends as soon as it has answered: what it sent last still has to arrive.
+    async fn an_app_serves_the_kernel_over_a_tap_interface(bench: &Bench) {
+        let Some(namespace) = Namespace::new(&["curl"]) else { return };
+        namespace.ip("tuntap add dev tap0 mode tap");
+        namespace.ip("address add 192.0.2.1/24 dev tap0");
+        namespace.ip("link set dev tap0 up");
+        let program = bench.program.to_str().expect("text");
+        let interface = "eth0=tap,device=tap0,addr=192.0.2.2/24,mac=02:00:00:00:00:07";
+        let app = bench.app("http-server");
+        let mut server = namespace.start(program, &["run", "-i", interface, &app, "192.0.2.2:80", "--requests", "1"]);
+        assert_eq!(server.line().await, "listening on http://192.0.2.2:80/");
+        let url = "http://192.0.2.2/bytes/3000000";
+        let received = bench.file("received");
+        let received = received.to_str().expect("text");
+        let curl = namespace.start("curl", &["--silent", "--show-error", "--max-time", "30", url, "--output", received]);
+        curl.succeed().await;
+        server.succeed().await;
+        let received = fs::read(received).expect("what curl received");
+        assert!(received.len() == 3_000_000 && received[2_999_992..] == splitmix64(374_999).to_le_bytes());
+    }
+
+    async fn mistakes_in_the_command_line_are_explained(bench: &Bench) {
+        for (arguments, words) in [
+            (&["-i", A][..], &["nothing to run", "--app"][..]),
+            (&["-i", "eth0=tap,addr=192.0.2.2/24", "x"], &["--interface eth0=tap: missing key device=", "device=tap0", "ip tuntap add tap0 mode tap"]),
+            (&["-i", "eth0=tap,device=t,addr=192.0.2.2", "x"], &["addr=192.0.2.2: the prefix length is missing"]),
+            (&["-i", "a=hub,hub=n,speed=5", "x"], &["unknown key speed=", "hub takes hub=, addr="]),
+            (&["-i", "a=hub,hub=n,hub=m", "x"], &["hub=m: given twice"]),
+            (&["-i", A, "-i", A, "x"], &["there is an interface a already"]),
+            (&["-i", "lo=hub,hub=n", "x"], &["lo is always there"]),
+            (&["--pcap", "eth9=file", "x"], &["--pcap eth9=file", "there are lo"]),
+            (&["@eth9", "x"], &["@eth9", "there are lo"]),
+            (&["--app", "'x"], &["a quotation mark is not closed"]),
+            (&["--nonsense", "x"], &["--nonsense"]),
+        ] {
+            let ended = bench.run(arguments).await;
+            ended.expect(2, words);
+            assert!(ended.stderr.starts_with("error: ") && ended.stderr.contains("--help"), "{}", ended.stderr);
+        }
+    }
+
+    async fn what_cannot_be_run_is_explained(bench: &Bench) {
+        fs::write(bench.file("core.wasm"), b"\0asm\x01\0\0\0").expect("a file");
+        fs::write(bench.file("text.wasm"), b"(component)").expect("a file");
+        fs::write(bench.file("library.wasm"), b"\0asm\x0d\0\x01\0").expect("a file");
+        fs::write(bench.file("damaged.wasm"), b"\0asm\x0d\0\x01\0\xff\xff").expect("a file");
+        let app = "%spin_does_not_starve";
+        let gone = "eth0=tap,device=no/such,addr=192.0.2.2/24";
+        for (arguments, words) in [
+            (&["missing.wasm"][..], &["missing.wasm: there is no such file"][..]),
+            (&["core.wasm"], &["core.wasm: this is a core module, not a component", "wasm32-wasip2"]),
+            (&["text.wasm"], &["text.wasm: this is not a WebAssembly component"]),
+            (&["library.wasm"], &["library.wasm: ", "exports no wasi:cli/run"]),
+            (&["damaged.wasm"], &["damaged.wasm: "]),
+            (&["-i", "Eth0=hub,hub=n,addr=10.0.0.1/24", app], &["--interface Eth0=hub", "1 to 15 of a-z"]),
+            (&["-i", gone, app], &["--interface eth0=tap: device=no/such: "]),
+            (&["--pcap", "lo=missing/file", app], &["--pcap lo=missing/file: cannot write the file"]),
+            (&["--dir", "missing", app], &["--dir missing: cannot open the folder"]),
+        ] {
+            let ended = bench.run(arguments).await;
+            ended.expect(1, words);
+            assert!(ended.stderr.starts_with("error: ") || ended.stderr.contains("\nerror: "), "{}", ended.stderr);
+        }
+    }
+
+    async fn help_explains_kinds_and_keys(bench: &Bench) {
+        let ended = bench.run(&["--help"]).await;
+        ended.expect(0, &[]);
+        for word in ["device=", "latency=", "loopback", "@NAME", "Exit status"] {
+            assert!(ended.stdout.contains(word), "{word}");
+        }
+    }
+}
+
+/// The `i`th number of those that http-server makes a page of.
+fn splitmix64(i: u64) -> u64 {
+    let mut z = (i + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
+
+/// How many packets a capture has; it has to be whole.
+fn packets(capture: &Path) -> usize {
+    let bytes = fs::read(capture).expect("a capture");
+    let (header, mut rest) = bytes.split_at_checked(24).expect("a header");
+    assert_eq!(header[..4], 0xa1b2_3c4d_u32.to_ne_bytes(), "pcap with nanoseconds");
+    let mut count = 0;
+    while !rest.is_empty() {
+        let (record, following) = rest.split_at_checked(16).expect("a whole record");
+        let length = u32::from_ne_bytes(record[8..12].try_into().expect("four bytes"));
+        rest = following.get(length as usize..).expect("a whole packet");
+        count += 1;
+    }
+    count
+}

@@ -1,0 +1,199 @@
+//! Guest programs: what an app sees of the network.
+//!
+//! Each program of `tests/programs` has a test of its name here, or this file does not compile.
+
+use std::time::Duration;
+
+use xila_network_host::device::hub::{Hub, HubOptions};
+use xila_network_host::policy::Limits;
+use xila_network_host::{InterfaceConfig, Manager, platform};
+use xila_network_tests::guests::{Ending, Guest};
+
+macro_rules! assert_test_exists {
+    ($program:ident) => {
+        #[expect(unused_imports, reason = "a program without a test of its name does not compile")]
+        use self::$program as _;
+    };
+}
+
+xila_network_tests::foreach_program!(assert_test_exists);
+
+/// Tests that run a program on a loopback of its own and expect it to end well and to leave nothing behind.
+macro_rules! on_loopback {
+    ($($program:ident)*) => {
+        $(
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $program() {
+                let manager = manager();
+                Guest::new(stringify!($program)).network(manager.network()).succeed().await;
+                nothing_is_left(&manager).await;
+            }
+        )*
+    };
+}
+
+on_loopback! {
+    tcp_bad_arguments
+    tcp_cancelled_accept
+    tcp_cancelled_read_loses_nothing
+    tcp_cancelled_write_sends_once
+    tcp_connections_stream
+    tcp_echo
+    tcp_half_close
+    tcp_large_transfer
+    tcp_options_read_back
+    tcp_port_conflict
+    tcp_refused
+    tcp_reset_is_seen
+    tcp_send_twice_is_an_error
+    tcp_stream_cancelled
+    tcp_stream_forwarded
+    tcp_two_tasks_one_stream
+    udp_bad_arguments
+    udp_batches
+    udp_cancelled_receive
+    udp_connected_filters
+    udp_echo
+    udp_many_receivers
+    udp_port_conflict
+    udp_too_large
+}
+
+/// The program opens many thousands of sockets, a few at a time: with room for no more than that, each must be counted
+/// back in when it is dropped.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tcp_drop_releases() {
+    let manager = manager();
+    let limits = Limits { sockets: 8, ..Limits::default() };
+    Guest::new("tcp_drop_releases").network(manager.network()).limits(limits).succeed().await;
+    nothing_is_left(&manager).await;
+}
+
+/// A listener, two connections of two ends each: room for one end less.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn limits_leave_connections_waiting() {
+    let manager = manager();
+    let limits = Limits { sockets: 4, ..Limits::default() };
+    Guest::new("limits_leave_connections_waiting").network(manager.network()).limits(limits).succeed().await;
+    nothing_is_left(&manager).await;
+}
+
+/// On a runtime with one thread, a program that never waits lets another one go on.
+#[tokio::test(flavor = "current_thread")]
+async fn spin_does_not_starve() {
+    let manager = manager();
+    let spin = Guest::new("spin_does_not_starve").arguments([2000]).network(manager.network());
+    let mut spin = Box::pin(spin.succeed());
+    // Both are compiled by now, or else the one that comes first would run alone while the other is being compiled.
+    Guest::new("tcp_echo").network(manager.network()).succeed().await;
+    tokio::select! {
+        biased;
+        _ = &mut spin => panic!("the program that spins kept the other one from ending for two seconds"),
+        _ = Guest::new("tcp_echo").network(manager.network()).succeed() => {}
+    }
+    assert!(spin.await.contains("rounds"));
+}
+
+#[tokio::test]
+async fn a_guest_without_a_network_can_make_no_socket() {
+    let exit = Guest::new("tcp_echo").run().await.expect("a run");
+    assert!(exit.ending != Ending::Status(0), "{exit}");
+    assert!(exit.stderr.contains("NotFound"), "{exit}");
+}
+
+#[tokio::test]
+async fn a_guest_may_hold_no_more_than_its_limits() {
+    let manager = manager();
+    for limits in [Limits { sockets: 2, ..Limits::default() }, Limits { buffer_bytes: 100 << 10, ..Limits::default() }]
+    {
+        let exit = Guest::new("tcp_echo").network(manager.network()).limits(limits).run().await.expect("a run");
+        assert!(exit.ending != Ending::Status(0), "{exit}");
+        assert!(exit.stderr.contains("LimitReached"), "{exit}");
+    }
+    nothing_is_left(&manager).await;
+}
+
+/// The store of a guest is dropped in the middle of its work, with a listener, connections and datagrams under way.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_guest_that_is_ended_leaves_nothing() {
+    let manager = manager();
+    let lo = manager.interface("lo").expect("lo");
+    let guests = [
+        (Guest::new("tcp_large_transfer"), 2),
+        (Guest::new("echo-server").arguments(["127.0.0.1:7"]), 1),
+        (Guest::new("udp-echo").arguments(["serve", "127.0.0.1:7"]), 1),
+    ];
+    for (guest, sockets) in guests {
+        let guest = guest.network(manager.network());
+        let busy = until(|| {
+            let now = lo.statistics();
+            now.tcp_flows + now.tcp_listeners + now.udp_sockets >= sockets
+        });
+        tokio::select! {
+            biased;
+            () = busy => {}
+            exit = guest.run() => panic!("it ended before it was ended: {}", exit.expect("a run")),
+        }
+        nothing_is_left(&manager).await;
+    }
+}
+
+/// Two guests, each with a stack of its own, over a link that delays, loses and reorders.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn guests_on_two_stacks_talk_over_a_lossy_link() {
+    let platform = platform::tokio::platform();
+    let options = HubOptions { latency: Duration::from_millis(1), loss: 0.01, seed: 7, ..HubOptions::default() };
+    let hub = Hub::new(&platform, options);
+    let mount = |cidr: &str| {
+        let manager = Manager::new(platform.clone());
+        let config = InterfaceConfig { addresses: vec![cidr.parse().expect("a CIDR")], ..InterfaceConfig::default() };
+        manager.mount_interface("eth0", hub.port(), config).expect("an interface");
+        manager
+    };
+    let (near, far) = (mount("10.0.0.1/24"), mount("10.0.0.2/24"));
+    let sink = Guest::new("throughput").arguments(["sink", "10.0.0.1:9"]).network(near.network());
+    let source = Guest::new("throughput").network(far.network());
+    let source = source.arguments(["source", "10.0.0.1:9", "--bytes", "1048576", "--wait", "30"]);
+    let (received, _) = tokio::join!(sink.succeed(), source.succeed());
+    assert!(received.contains("1048576 bytes"), "{received}");
+    nothing_is_left(&near).await;
+    nothing_is_left(&far).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_guest_sees_its_interface_go() {
+    let manager = manager();
+    let lo = manager.interface("lo").expect("lo");
+    let server = Guest::new("echo-server").arguments(["127.0.0.1:7"]).network(manager.network());
+    let unmount = async {
+        until(|| lo.statistics().tcp_listeners > 0).await;
+        manager.unmount_interface("lo").expect("it is mounted");
+    };
+    let (exit, ()) = tokio::join!(server.run(), unmount);
+    let exit = exit.expect("a run");
+    assert_eq!(exit.ending, Ending::Status(1), "{exit}");
+    assert!(exit.stderr.contains("network down"), "{exit}");
+}
+
+/// A manager with nothing but its loopback.
+fn manager() -> Manager {
+    Manager::new(platform::tokio::platform())
+}
+
+/// Once the guests' stores are gone: no listener and no datagram socket at all, and no connection either as soon as the
+/// peers, which are gone too, have answered.
+async fn nothing_is_left(manager: &Manager) {
+    for interface in manager.interfaces() {
+        let now = interface.statistics();
+        assert_eq!((now.tcp_listeners, now.udp_sockets), (0, 0), "{}: {now:?}", interface.name());
+        let waited = tokio::time::timeout(Duration::from_secs(30), until(|| interface.statistics().tcp_flows == 0));
+        assert!(waited.await.is_ok(), "{}: {:?}", interface.name(), interface.statistics());
+    }
+}
+
+/// Waits until something is so.
+async fn until(mut so: impl FnMut() -> bool) {
+    while !so() {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}

@@ -1,0 +1,128 @@
+//! Addresses and routes: what is taken, what is refused, and how full a table gets.
+
+use std::net::IpAddr;
+
+use xila_network_host::address::{Cidr, MacAddress, Route};
+use xila_network_host::{Error, Interface};
+
+use super::{config, hub, simulation};
+
+fn interface() -> Interface {
+    let (simulation, manager) = simulation();
+    manager.mount_interface("eth0", hub(&simulation).port(), config(&[])).unwrap()
+}
+
+fn cidr(text: &str) -> Cidr {
+    text.parse().unwrap()
+}
+
+fn ip(text: &str) -> IpAddr {
+    text.parse().unwrap()
+}
+
+#[test]
+fn addresses_come_and_go_by_value() {
+    let interface = interface();
+    for address in ["10.0.0.1/24", "fd00::1/64", "10.0.0.2/32"] {
+        interface.add_address(cidr(address)).unwrap();
+    }
+    assert_eq!(interface.addresses(), ["10.0.0.1/24", "fd00::1/64", "10.0.0.2/32"].map(cidr));
+    // One host has an address once, whatever the prefix.
+    assert_eq!(interface.add_address(cidr("10.0.0.1/24")), Err(Error::AddressInUse));
+    assert_eq!(interface.add_address(cidr("10.0.0.1/16")), Err(Error::AddressInUse));
+    // Removed is what is there, not what is like it.
+    assert_eq!(interface.remove_address(cidr("10.0.0.1/16")), Err(Error::AddressNotAvailable));
+    assert_eq!(interface.remove_address(cidr("10.0.0.9/24")), Err(Error::AddressNotAvailable));
+    interface.remove_address(cidr("10.0.0.1/24")).unwrap();
+    assert_eq!(interface.remove_address(cidr("10.0.0.1/24")), Err(Error::AddressNotAvailable));
+    assert_eq!(interface.addresses(), ["fd00::1/64", "10.0.0.2/32"].map(cidr));
+}
+
+#[test]
+fn addresses_that_no_host_has_are_refused() {
+    let interface = interface();
+    for address in [
+        "0.0.0.0/0",
+        "0.0.0.0/8",
+        "::/0",
+        "::/128",
+        "224.0.0.1/4",
+        "239.255.255.255/32",
+        "255.255.255.255/32",
+        "ff02::1/64",
+        "::ffff:10.0.0.1/96",
+    ] {
+        assert_eq!(interface.add_address(cidr(address)), Err(Error::InvalidArgument), "{address}");
+    }
+    assert!(interface.addresses().is_empty());
+    // Neither exists in the first place.
+    assert_eq!(Cidr::new(ip("10.0.0.1"), 33), Err(Error::InvalidArgument));
+    assert_eq!(Cidr::new(ip("fd00::1"), 129), Err(Error::InvalidArgument));
+    assert_eq!(MacAddress::new([1, 0, 0x5e, 0, 0, 1]), Err(Error::InvalidArgument));
+}
+
+#[test]
+fn extreme_prefixes_are_taken() {
+    let interface = interface();
+    for address in ["10.0.0.1/0", "10.0.1.1/32", "fd00::1/0", "fd00::2/128", "240.0.0.1/4", "192.0.2.0/31"] {
+        interface.add_address(cidr(address)).unwrap();
+        interface.remove_address(cidr(address)).unwrap();
+    }
+}
+
+#[test]
+fn eight_addresses_fit_and_the_ninth_changes_nothing() {
+    let interface = interface();
+    for host in 1..=8 {
+        interface.add_address(cidr(&format!("10.0.0.{host}/24"))).unwrap();
+    }
+    let full = interface.addresses();
+    assert_eq!(full.len(), 8);
+    assert_eq!(interface.add_address(cidr("10.0.0.9/24")), Err(Error::NoFreeSlot));
+    assert_eq!(interface.addresses(), full);
+    interface.remove_address(full[3]).unwrap();
+    interface.add_address(cidr("10.0.0.9/24")).unwrap();
+}
+
+#[test]
+fn routes_come_and_go_and_one_network_has_one() {
+    let interface = interface();
+    let route = |network: &str, gateway: &str| Route::new(cidr(network), ip(gateway)).unwrap();
+    interface.add_route(route("192.0.2.0/24", "10.0.0.254")).unwrap();
+    interface.add_route(Route::default_via(ip("10.0.0.254")).unwrap()).unwrap();
+    interface.add_route(Route::default_via(ip("fd00::fe")).unwrap()).unwrap();
+    interface.add_route(route("192.0.2.0/24", "10.0.0.253")).unwrap();
+    assert_eq!(interface.routes().len(), 3, "the later one replaces");
+    assert_eq!(interface.remove_route(route("192.0.2.0/24", "10.0.0.254")), Err(Error::RemoteUnreachable));
+    interface.remove_route(route("192.0.2.0/24", "10.0.0.253")).unwrap();
+    assert_eq!(interface.remove_route(route("192.0.2.0/24", "10.0.0.253")), Err(Error::RemoteUnreachable));
+    assert_eq!(interface.routes().len(), 2);
+    for gateway in ["0.0.0.0", "255.255.255.255", "224.0.0.1", "::", "ff02::1"] {
+        assert_eq!(Route::default_via(ip(gateway)), Err(Error::InvalidArgument), "{gateway}");
+    }
+    assert_eq!(Route::new(cidr("::/0"), ip("10.0.0.1")), Err(Error::InvalidArgument));
+}
+
+#[test]
+fn sixty_four_routes_fit_and_the_next_changes_nothing() {
+    let interface = interface();
+    let route = |number: u8| Route::new(cidr(&format!("10.{number}.0.0/16")), ip("192.0.2.1")).unwrap();
+    for number in 0..64 {
+        interface.add_route(route(number)).unwrap();
+    }
+    let full = interface.routes();
+    assert_eq!(interface.add_route(route(64)), Err(Error::NoFreeSlot));
+    assert_eq!(interface.routes(), full);
+    interface.add_route(Route::new(cidr("10.7.0.0/16"), ip("192.0.2.2")).unwrap()).unwrap();
+    interface.remove_route(route(8)).unwrap();
+    interface.add_route(route(64)).unwrap();
+    assert_eq!(interface.routes().len(), 64);
+}
+
+#[test]
+fn dns_servers_are_as_they_were_set() {
+    let interface = interface();
+    assert!(interface.dns_servers().is_empty());
+    interface.set_dns_servers(vec![ip("192.0.2.53"), ip("fd00::53")]);
+    assert_eq!(interface.dns_servers(), [ip("192.0.2.53"), ip("fd00::53")]);
+}

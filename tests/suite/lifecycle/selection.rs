@@ -1,0 +1,237 @@
+//! Which interface a socket uses.
+
+use xila_network_host::address::Route;
+use xila_network_host::device::hub::Hub;
+use xila_network_host::manager::State;
+use xila_network_host::platform::simulated::Simulation;
+use xila_network_host::socket::{ConnectOptions, ListenOptions, Network, TcpListener, TcpStream, UdpSocket};
+use xila_network_host::{Error, Manager};
+
+use super::{at, bind, config, hub, simulation};
+
+/// A host with two segments. `eth0` is 10.0.0.1/24, and `eth1` 10.0.0.129/25 and fd01::1/64. On the first segment is a
+/// router, 10.0.0.254, which is 192.0.2.7 too; on the second a host, 10.0.0.200 and fd01::2.
+struct World {
+    simulation: Simulation,
+    manager: Manager,
+    router: Manager,
+    second: Manager,
+    segments: [Hub; 2],
+}
+
+impl World {
+    fn new() -> Self {
+        let (simulation, manager) = simulation();
+        let segments = [hub(&simulation), hub(&simulation)];
+        manager.mount_interface("eth0", segments[0].port(), config(&["10.0.0.1/24"])).unwrap();
+        manager.mount_interface("eth1", segments[1].port(), config(&["10.0.0.129/25", "fd01::1/64"])).unwrap();
+        let host = |segment: &Hub, addresses: &[&str]| {
+            let host = Manager::new(simulation.platform());
+            host.mount_interface("eth0", segment.port(), config(addresses)).unwrap();
+            host
+        };
+        let router = host(&segments[0], &["10.0.0.254/24", "192.0.2.7/32", "2001:db8::7/128"]);
+        let second = host(&segments[1], &["10.0.0.200/24", "fd01::2/64"]);
+        Self { simulation, manager, router, second, segments }
+    }
+
+    fn network(&self) -> Network {
+        self.manager.network()
+    }
+
+    fn set_state(&self, name: &str, state: State) {
+        self.manager.interface(name).unwrap().set_state(state);
+    }
+
+    /// What an unbound socket's datagram to `remote` comes from, which `receiver` must have.
+    fn source(&self, network: &Network, receiver: &UdpSocket, remote: &str) -> String {
+        let local = if remote.starts_with('[') { "[::]:0" } else { "0.0.0.0:0" };
+        self.simulation.block_on(async {
+            bind(network, local).send_to(b"x", at(remote)).await.unwrap();
+            receiver.recv_datagram().await.unwrap().remote.ip().to_string()
+        })
+    }
+
+    /// The error of a datagram, and of a connection, to an address.
+    fn error(&self, network: &Network, remote: &str) -> Error {
+        let local = if remote.starts_with('[') { "[::]:0" } else { "0.0.0.0:0" };
+        self.simulation.block_on(async {
+            let error = bind(network, local).send_to(b"x", at(remote)).await.unwrap_err();
+            assert_eq!(TcpStream::connect(network, at(remote)).await.unwrap_err(), error, "UDP and TCP agree");
+            error
+        })
+    }
+}
+
+#[test]
+fn the_longest_prefix_over_all_interfaces_decides() {
+    let world = World::new();
+    // eth0 covers 10.0.0.200 too, but less closely; it has the router on the same segment.
+    let second = bind(&world.second.network(), "10.0.0.200:9");
+    assert_eq!(world.source(&world.network(), &second, "10.0.0.200:9"), "10.0.0.129");
+    // The router is 10.0.0.254, in eth1's half: only a longer prefix leads to it by eth0.
+    let router = bind(&world.router.network(), "10.0.0.254:9");
+    let host_route = Route::new("10.0.0.254/32".parse().unwrap(), "10.0.0.254".parse().unwrap()).unwrap();
+    world.manager.interface("eth0").unwrap().add_route(host_route).unwrap();
+    assert_eq!(world.source(&world.network(), &router, "10.0.0.254:9"), "10.0.0.1");
+    let second = bind(&world.second.network(), "[fd01::2]:9");
+    assert_eq!(world.source(&world.network(), &second, "[fd01::2]:9"), "fd01::1");
+}
+
+#[test]
+fn a_default_route_leads_everywhere_else_until_it_is_removed() {
+    let world = World::new();
+    assert_eq!(world.error(&world.network(), "192.0.2.7:9"), Error::RemoteUnreachable);
+    let eth0 = world.manager.interface("eth0").unwrap();
+    let default = Route::default_via("10.0.0.254".parse().unwrap()).unwrap();
+    eth0.add_route(default).unwrap();
+    let router = bind(&world.router.network(), "192.0.2.7:9");
+    assert_eq!(world.source(&world.network(), &router, "192.0.2.7:9"), "10.0.0.1");
+    // What is nearer is not affected.
+    let second = bind(&world.second.network(), "10.0.0.200:9");
+    assert_eq!(world.source(&world.network(), &second, "10.0.0.200:9"), "10.0.0.129");
+    eth0.remove_route(default).unwrap();
+    assert_eq!(world.error(&world.network(), "192.0.2.7:9"), Error::RemoteUnreachable);
+}
+
+#[test]
+fn a_socket_that_lives_on_follows_a_changed_route() {
+    let world = World::new();
+    let eth0 = world.manager.interface("eth0").unwrap();
+    let router = bind(&world.router.network(), "192.0.2.7:9");
+    world.simulation.block_on(async {
+        let socket = bind(&world.network(), "0.0.0.0:0");
+        assert_eq!(socket.send_to(b"1", at("192.0.2.7:9")).await, Err(Error::RemoteUnreachable));
+        eth0.add_route(Route::default_via("10.0.0.254".parse().unwrap()).unwrap()).unwrap();
+        socket.send_to(b"2", at("192.0.2.7:9")).await.unwrap();
+        assert_eq!(router.recv_datagram().await.unwrap().data, b"2");
+        eth0.set_state(State::Down);
+        assert_eq!(socket.send_to(b"3", at("192.0.2.7:9")).await, Err(Error::NetworkDown));
+    });
+}
+
+#[test]
+fn of_equal_prefixes_the_first_interface_that_is_up_wins() {
+    let world = World::new();
+    world.manager.mount_interface("eth2", world.segments[1].port(), config(&["fd01::3/64"])).unwrap();
+    let second = bind(&world.second.network(), "[fd01::2]:9");
+    assert_eq!(world.source(&world.network(), &second, "[fd01::2]:9"), "fd01::1");
+    world.set_state("eth1", State::Down);
+    assert_eq!(world.source(&world.network(), &second, "[fd01::2]:9"), "fd01::3");
+    world.set_state("eth1", State::Up);
+    assert_eq!(world.source(&world.network(), &second, "[fd01::2]:9"), "fd01::1");
+}
+
+#[test]
+fn no_interface_no_route_and_no_interface_that_is_up_are_three_errors() {
+    let world = World::new();
+    let network = world.network();
+    assert_eq!(world.error(&network, "198.51.100.1:9"), Error::RemoteUnreachable);
+    assert_eq!(world.error(&network, "[2001:db8::1]:9"), Error::RemoteUnreachable);
+    world.set_state("eth1", State::Down);
+    assert_eq!(world.error(&network, "[fd01::2]:9"), Error::NetworkDown);
+    for name in ["lo", "eth0"] {
+        world.set_state(name, State::Down);
+    }
+    for remote in ["198.51.100.1:9", "10.0.0.200:9", "127.0.0.1:9"] {
+        assert_eq!(world.error(&network, remote), Error::NetworkDown, "{remote}");
+    }
+    let nothing = Manager::without_loopback(world.simulation.platform()).network();
+    let connecting = world.simulation.block_on(TcpStream::connect(&nothing, at("10.0.0.200:9")));
+    assert_eq!(connecting.unwrap_err(), Error::NotFound);
+    let listening = TcpListener::bind(&nothing, at("0.0.0.0:80"), ListenOptions::default());
+    assert_eq!(listening.unwrap_err(), Error::NotFound);
+}
+
+#[test]
+fn a_network_of_some_interfaces_is_those_and_no_more() {
+    let world = World::new();
+    let eth0 = world.manager.network_of(["eth0"]).unwrap();
+    assert_eq!(eth0.interfaces(), ["eth0"]);
+    assert_eq!(world.network().interfaces(), ["lo", "eth0", "eth1"]);
+    // Not even the loopback, nor the other interface's address.
+    assert_eq!(world.error(&eth0, "127.0.0.1:9"), Error::RemoteUnreachable);
+    assert_eq!(world.error(&eth0, "[fd01::2]:9"), Error::RemoteUnreachable);
+    for local in ["10.0.0.129:9", "127.0.0.1:9", "[::1]:9"] {
+        assert_eq!(UdpSocket::bind(&eth0, at(local)).unwrap_err(), Error::AddressNotAvailable, "{local}");
+        let listening = TcpListener::bind(&eth0, at(local), ListenOptions::default());
+        assert_eq!(listening.unwrap_err(), Error::AddressNotAvailable, "{local}");
+    }
+    // A wildcard there is not served elsewhere.
+    world.simulation.block_on(async {
+        let _listener = TcpListener::bind(&eth0, at("0.0.0.0:80"), ListenOptions::default()).unwrap();
+        let outcome = TcpStream::connect(&world.second.network(), at("10.0.0.129:80")).await;
+        assert_eq!(outcome.unwrap_err(), Error::ConnectionRefused);
+    });
+    let narrowed = world.manager.network_of(["lo", "eth1"]).unwrap().interface("eth1").unwrap();
+    assert_eq!(narrowed.interfaces(), ["eth1"]);
+    assert_eq!(eth0.interface("eth1").unwrap_err(), Error::NotFound);
+}
+
+#[test]
+fn a_wildcard_listener_takes_connections_from_every_interface() {
+    let world = World::new();
+    world.simulation.block_on(async {
+        for (wildcard, remotes) in [
+            (
+                "0.0.0.0:80",
+                vec![
+                    (&world.router, "10.0.0.1:80"),
+                    (&world.second, "10.0.0.129:80"),
+                    (&world.manager, "127.0.0.1:80"),
+                ],
+            ),
+            ("[::]:80", vec![(&world.second, "[fd01::1]:80"), (&world.manager, "[::1]:80")]),
+        ] {
+            let listener = TcpListener::bind(&world.network(), at(wildcard), ListenOptions::default()).unwrap();
+            assert_eq!(listener.local_addr(), at(wildcard));
+            for (peer, remote) in remotes {
+                // Host 10.0.0.254 would look for 10.0.0.1 by the same segment.
+                let client = TcpStream::connect(&peer.network(), at(remote)).await.unwrap();
+                let (server, from) = listener.accept().await.unwrap();
+                assert_eq!((from, server.local_addr()), (client.local_addr(), at(remote)));
+                client.write_all(remote.as_bytes()).await.unwrap();
+                let mut buffer = [0; 32];
+                let count = server.read(&mut buffer).await.unwrap();
+                assert_eq!(&buffer[..count], remote.as_bytes());
+            }
+        }
+    });
+}
+
+#[test]
+fn a_bound_address_speaks_by_its_own_interface() {
+    let world = World::new();
+    let network = world.network();
+    world.simulation.block_on(async {
+        // eth1 leads to the host more closely, but eth0's address is not to be found there.
+        let socket = bind(&network, "10.0.0.1:0");
+        let before = world.manager.interface("eth1").unwrap().statistics().sent.packets;
+        socket.send_to(b"x", at("10.0.0.200:9")).await.unwrap();
+        let options = ConnectOptions { local: Some(at("10.0.0.1:0")), ..ConnectOptions::default() };
+        let outcome = TcpStream::connect_with(&network, at("10.0.0.200:9"), options).await;
+        assert_eq!(outcome.unwrap_err(), Error::RemoteUnreachable, "nobody has that address on eth0's segment");
+        assert_eq!(world.manager.interface("eth1").unwrap().statistics().sent.packets, before);
+        // And where its own interface leads nowhere, there is no way.
+        assert_eq!(bind(&network, "10.0.0.1:0").send_to(b"x", at("192.0.2.7:9")).await, Err(Error::RemoteUnreachable));
+    });
+}
+
+#[test]
+fn a_network_sees_interfaces_come_and_go() {
+    let (simulation, manager) = simulation();
+    let network = manager.network();
+    let segment = hub(&simulation);
+    let peer = Manager::new(simulation.platform());
+    peer.mount_interface("eth0", segment.port(), config(&["10.0.0.2/24"])).unwrap();
+    let receiver = bind(&peer.network(), "10.0.0.2:9");
+    simulation.block_on(async {
+        let socket = bind(&network, "0.0.0.0:0");
+        assert_eq!(socket.send_to(b"x", at("10.0.0.2:9")).await, Err(Error::RemoteUnreachable));
+        manager.mount_interface("eth0", segment.port(), config(&["10.0.0.1/24"])).unwrap();
+        socket.send_to(b"x", at("10.0.0.2:9")).await.unwrap();
+        receiver.recv_datagram().await.unwrap();
+        manager.unmount_interface("eth0").unwrap();
+        assert_eq!(socket.send_to(b"x", at("10.0.0.2:9")).await, Err(Error::RemoteUnreachable));
+    });
+}

@@ -1,0 +1,99 @@
+//! Ten thousand connections, opened and closed: nothing is left of them. Alone in its process, whose memory is measured.
+
+use std::time::Duration;
+
+use futures_util::future::{join, join_all};
+use xila_network_host::Result;
+use xila_network_host::device::hub::HubOptions;
+use xila_network_host::socket::{ConnectOptions, ListenOptions, TcpListener, TcpOptions, TcpStream};
+use xila_network_tests::link::{Bytes, Family, Link, PORT, receive, receive_next, send};
+
+const CONNECTIONS: u64 = 10_000;
+const WAVE: u64 = 100;
+/// How much memory the process may have grown by, in KiB: what the allocator keeps, but not 100 bytes for each end of each
+/// connection.
+const GROWTH: u64 = 2048;
+
+/// The memory of this process that is resident, in KiB.
+#[cfg(target_os = "linux")]
+fn resident() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").expect("Linux says how a process is");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a process has memory");
+    Some(line.trim().trim_end_matches(" kB").trim().parse().expect("a number"))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn resident() -> Option<u64> {
+    println!("skipped: the memory of a process can be read on Linux only");
+    None
+}
+
+/// One connection of each way to end: the client closes first, the server does, both at once, the client aborts.
+async fn connection(link: &Link, family: Family, listener: &TcpListener, number: u64) -> Result<()> {
+    let tcp = TcpOptions { receive_buffer: 2048, send_buffer: 2048, ..TcpOptions::default() };
+    let connect = ConnectOptions { tcp, ..ConnectOptions::default() };
+    let remote = link.server.at(family, PORT);
+    let connecting = TcpStream::connect_with(&link.client.network, remote, connect);
+    let client = connecting.await?;
+    let serving = async {
+        let (server, _) = listener.accept().await?;
+        receive_next(&server, &mut Bytes::new(0), 100).await?;
+        send(&server, 1, 100).await?;
+        Ok(server)
+    };
+    let asking = async {
+        send(&client, 0, 100).await?;
+        receive_next(&client, &mut Bytes::new(1), 100).await
+    };
+    let (server, asked) = join(serving, asking).await;
+    let server: TcpStream = server?;
+    asked?;
+    match number % 4 {
+        0 => {
+            drop(client);
+            assert_eq!(receive(&server, 0).await?, 0);
+        }
+        1 => {
+            drop(server);
+            assert_eq!(receive(&client, 0).await?, 0);
+        }
+        2 => drop((client, server)),
+        _ => client.abort(),
+    }
+    Ok(())
+}
+
+fn run(link: &Link, family: Family, from: u64, count: u64) {
+    let options = TcpOptions { receive_buffer: 2048, send_buffer: 2048, ..TcpOptions::default() };
+    let listen = ListenOptions { backlog: 2 * WAVE as usize, tcp: options };
+    link.block_on(async {
+        let listener = link.server.listen(family, PORT, listen).expect("a free port");
+        for wave in (from..from + count).step_by(WAVE as usize) {
+            let wave = (wave..wave + WAVE).map(|number| connection(link, family, &listener, number));
+            for result in join_all(wave).await {
+                result.expect("every connection does its work");
+            }
+        }
+    });
+    // The last goodbyes, and 10 s of TIME-WAIT after them.
+    link.simulation.advance(Duration::from_secs(11));
+    for host in [&link.client, &link.server] {
+        host.assert_empty();
+    }
+}
+
+#[test]
+fn ten_thousand_connections_leave_nothing() {
+    for family in Family::BOTH {
+        let link = Link::new(1, HubOptions { latency: Duration::from_millis(1), ..HubOptions::default() });
+        // What is made once, pools and tables, is made before the memory is measured.
+        run(&link, family, 0, 1000);
+        let before = resident();
+        run(&link, family, 1000, CONNECTIONS);
+        if let (Some(before), Some(after)) = (before, resident()) {
+            println!("{family:?}: {before} KiB before, {after} KiB after");
+            assert!(after <= before + GROWTH, "{before} KiB before, {after} KiB after");
+        }
+        assert_eq!(link.client.interface().statistics().tcp_timeouts, 0);
+    }
+}

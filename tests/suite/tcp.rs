@@ -1,0 +1,26 @@
+//! TCP between two hosts on one segment, under virtual time: what the host's sockets promise.
+
+#[path = "tcp/chaos.rs"]
+mod chaos;
+#[path = "tcp/close.rs"]
+mod close;
+#[path = "tcp/connect.rs"]
+mod connect;
+#[path = "tcp/interface.rs"]
+mod interface;
+#[path = "tcp/listen.rs"]
+mod listen;
+#[path = "tcp/local.rs"]
+mod local;
+#[path = "tcp/options.rs"]
+mod options;
+#[path = "tcp/ports.rs"]
+mod ports;
+#[path = "tcp/reset.rs"]
+mod reset;
+#[path = "tcp/timers.rs"]
+mod timers;
+#[path = "tcp/transfer.rs"]
+mod transfer;
+#[path = "tcp/waiting.rs"]
+mod waiting;

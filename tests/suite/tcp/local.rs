@@ -1,0 +1,76 @@
+//! A host's connections to itself.
+
+use std::net::{IpAddr, SocketAddr};
+
+use futures_util::future::join;
+use xila_network_host::socket::{ListenOptions, TcpListener, TcpStream};
+use xila_network_host::{Error, Manager};
+use xila_network_tests::link::{Family, Link, PORT, receive, send};
+
+#[test]
+fn an_own_address_is_reached_through_the_loopback() {
+    for family in Family::BOTH {
+        let link = Link::plain(14);
+        link.block_on(async {
+            let listener = link.client.listen(family, PORT, ListenOptions::default()).expect("a free port");
+            let own = link.client.at(family, PORT);
+            let (stream, accepted) = join(TcpStream::connect(&link.client.network, own), listener.accept()).await;
+            let (stream, (server, _)) = (stream.expect("a connection"), accepted.expect("a connection"));
+            assert_eq!((stream.interface(), server.interface()), ("lo".into(), "lo".into()));
+            assert_eq!(stream.local_addr().ip(), link.client.address(family));
+            let sending = async {
+                send(&stream, 1, 1 << 20).await.expect("it carries");
+                drop(stream);
+            };
+            let ((), received) = join(sending, receive(&server, 1)).await;
+            assert_eq!(received, Ok(1 << 20));
+        });
+        link.assert_empty();
+        assert_eq!(link.client.interface().statistics().sent.packets, link.hub.statistics().delivered);
+    }
+}
+
+#[test]
+fn the_loopback_addresses_carry_connections() {
+    let link = Link::plain(15);
+    link.block_on(async {
+        for address in ["127.0.0.1:80", "127.1.2.3:80", "[::1]:80"] {
+            let address: SocketAddr = address.parse().expect(address);
+            let listener =
+                TcpListener::bind(&link.client.network, address, ListenOptions::default()).expect("a free port");
+            let (stream, accepted) = join(TcpStream::connect(&link.client.network, address), listener.accept()).await;
+            let (stream, (server, _)) = (stream.expect("a connection"), accepted.expect("a connection"));
+            send(&stream, 2, 1000).await.expect("it carries");
+            drop(stream);
+            assert_eq!(receive(&server, 2).await, Ok(1000));
+        }
+    });
+    link.assert_empty();
+}
+
+#[test]
+fn loopback_addresses_are_not_reached_from_outside() {
+    let link = Link::plain(16);
+    link.block_on(async {
+        let local: SocketAddr = (IpAddr::from([127, 0, 0, 1]), PORT).into();
+        let options = ListenOptions::default();
+        let _listener = TcpListener::bind(&link.server.network, local, options).expect("a free port");
+        let remote = link.server.at(Family::V4, PORT);
+        let refused = TcpStream::connect(&link.client.network, remote).await;
+        assert_eq!(refused.expect_err("it listens on the loopback only"), Error::ConnectionRefused);
+    });
+    link.assert_empty();
+}
+
+#[test]
+fn a_network_without_interfaces_has_nothing_to_connect_on() {
+    let link = Link::plain(19);
+    let manager = Manager::without_loopback(link.simulation.platform());
+    link.block_on(async {
+        let result = TcpStream::connect(&manager.network(), link.server.at(Family::V4, PORT)).await;
+        assert_eq!(result.expect_err("no interface"), Error::NotFound);
+        let any = (IpAddr::from([0, 0, 0, 0]), 0).into();
+        let result = TcpListener::bind(&manager.network(), any, ListenOptions::default());
+        assert_eq!(result.expect_err("no interface"), Error::NotFound);
+    });
+}

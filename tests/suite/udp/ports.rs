@@ -1,0 +1,110 @@
+//! Which address and port a socket may have.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+
+use xila_network_host::device::hub::HubOptions;
+use xila_network_host::socket::{ListenOptions, TcpListener, UdpOptions, UdpSocket};
+use xila_network_host::{Error, Manager};
+use xila_network_tests::link::{Family, Link};
+
+use super::{PORT, bind, text};
+
+#[test]
+fn one_port_of_one_address_has_one_socket() {
+    let link = Link::plain(1);
+    let network = &link.client.network;
+    let at = |address: &str| UdpSocket::bind(network, SocketAddr::new(address.parse().unwrap(), PORT));
+    for (first, second) in [
+        ("10.0.0.1", "10.0.0.1"),
+        ("0.0.0.0", "0.0.0.0"),
+        ("0.0.0.0", "10.0.0.1"),
+        ("10.0.0.1", "0.0.0.0"),
+        ("0.0.0.0", "127.0.0.1"),
+        ("fd00::1", "::"),
+        ("::", "::1"),
+    ] {
+        let held = at(first).unwrap();
+        assert_eq!(at(second).unwrap_err(), Error::AddressInUse, "{first}, {second}");
+        drop(held);
+        at(second).unwrap();
+    }
+    let different = ["10.0.0.1", "127.0.0.1", "fd00::1", "::1"].map(|address| at(address).unwrap());
+    drop(different);
+    let _families = ["0.0.0.0", "::"].map(|address| at(address).unwrap());
+    // TCP has ports of its own.
+    TcpListener::bind(network, link.client.at(Family::V4, PORT), ListenOptions::default()).unwrap();
+}
+
+#[test]
+fn a_failed_bind_leaves_nothing_on_any_interface() {
+    let link = Link::plain(1);
+    let network = &link.client.network;
+    let eth0 = link.client.interface().network();
+    let held = bind(&eth0, Family::V4.unspecified(), PORT);
+    assert_eq!(
+        UdpSocket::bind(network, SocketAddr::new(Family::V4.unspecified(), PORT)).unwrap_err(),
+        Error::AddressInUse
+    );
+    // `lo` was bound before eth0 refused.
+    bind(network, "127.0.0.1".parse().unwrap(), PORT);
+    drop(held);
+    bind(network, Family::V4.unspecified(), PORT);
+    link.assert_empty();
+}
+
+#[test]
+fn addresses_that_cannot_be_bound_to_are_told_apart() {
+    let link = Link::plain(1);
+    let network = &link.client.network;
+    for (local, error) in [
+        ("10.0.0.2:0", Error::AddressNotAvailable),
+        ("[fd00::2]:0", Error::AddressNotAvailable),
+        ("224.0.0.1:0", Error::InvalidArgument),
+        ("255.255.255.255:0", Error::InvalidArgument),
+        ("[ff02::1]:0", Error::InvalidArgument),
+        ("[::ffff:10.0.0.1]:0", Error::InvalidArgument),
+    ] {
+        assert_eq!(UdpSocket::bind(network, local.parse().unwrap()).unwrap_err(), error, "{local}");
+    }
+    for options in [
+        UdpOptions { hop_limit: 0, ..UdpOptions::default() },
+        UdpOptions { receive_buffer: 0, ..UdpOptions::default() },
+    ] {
+        let bound = UdpSocket::bind_with(network, link.client.at(Family::V4, 0), &options);
+        assert_eq!(bound.unwrap_err(), Error::InvalidArgument, "{options:?}");
+    }
+    let nowhere = Manager::without_loopback(link.simulation.platform()).network();
+    assert_eq!(UdpSocket::bind(&nowhere, "0.0.0.0:0".parse().unwrap()).unwrap_err(), Error::NotFound);
+}
+
+#[test]
+fn ephemeral_ports_run_out_and_come_back() {
+    let link = Link::with_ephemeral_ports(1, HubOptions::default(), 50_000..=50_009);
+    let network = &link.client.network;
+    for address in [link.client.address(Family::V4), Family::V4.unspecified()] {
+        let mut sockets: Vec<UdpSocket> = (0..10).map(|_| bind(network, address, 0)).collect();
+        let ports: BTreeSet<u16> = sockets.iter().map(|socket| socket.local_addr().port()).collect();
+        assert_eq!(ports, (50_000..=50_009).collect(), "each port of the interface's range once");
+        let next = UdpSocket::bind(network, SocketAddr::new(address, 0));
+        assert_eq!(next.unwrap_err(), Error::AddressInUse);
+        let freed = sockets.swap_remove(3).local_addr();
+        assert_eq!(bind(network, address, 0).local_addr(), freed);
+    }
+    link.assert_empty();
+}
+
+#[test]
+fn a_dropped_socket_frees_its_port_for_the_next_one() {
+    let link = Link::plain(1);
+    link.block_on(async {
+        let client = bind(&link.client.network, link.client.address(Family::V4), 0);
+        for round in 0..3 {
+            let server = bind(&link.server.network, link.server.address(Family::V4), PORT);
+            client.send_to(format!("{round}").as_bytes(), server.local_addr()).await.unwrap();
+            assert_eq!(text(&link, &server).await, format!("{round}"));
+            assert_eq!(link.server.interface().statistics().udp_sockets, 1);
+        }
+    });
+    link.assert_empty();
+}

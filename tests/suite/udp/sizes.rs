@@ -1,0 +1,117 @@
+//! How large a datagram may be.
+
+use std::time::Duration;
+
+use xila_network_host::Error;
+use xila_network_host::device::hub::HubOptions;
+use xila_network_host::socket::UdpOptions;
+use xila_network_host::socket::UdpSocket;
+use xila_network_tests::link::{Bytes, Family, Link};
+
+use super::{PORT, bind, sockets};
+
+fn content(seed: u64, size: usize) -> Vec<u8> {
+    let mut bytes = vec![0; size];
+    Bytes::new(seed).fill(&mut bytes);
+    bytes
+}
+
+/// Sends datagrams of these sizes, one at a time; each must arrive as it was.
+async fn exchange(sender: &UdpSocket, receiver: &UdpSocket, sizes: &[usize]) {
+    for (seed, &size) in sizes.iter().enumerate() {
+        let content = content(seed as u64, size);
+        assert_eq!(sender.send_to(&content, receiver.local_addr()).await, Ok(size));
+        assert!(receiver.recv_datagram().await.unwrap().data == content, "{size} bytes");
+    }
+}
+
+#[test]
+fn the_largest_datagram_goes_over_a_small_mtu_in_reordered_fragments() {
+    let options = HubOptions { latency: Duration::from_millis(1), reordering: 0.3, ..HubOptions::default() };
+    let link = Link::new(1, options);
+    link.block_on(async {
+        let (client, server) = sockets(&link, Family::V4);
+        exchange(&client, &server, &[65_507; 10]).await;
+        exchange(&client, &server, &[1472, 1473, 1480, 2951, 2952, 2953, 9000]).await;
+    });
+    assert!(link.hub.statistics().reordered > 0);
+}
+
+#[test]
+fn fragments_of_two_senders_are_not_mixed_up() {
+    let options = HubOptions { latency: Duration::from_millis(1), reordering: 0.3, ..HubOptions::default() };
+    let link = Link::new(1, options);
+    link.block_on(async {
+        let (one, server) = sockets(&link, Family::V4);
+        let two = bind(&link.client.network, link.client.address(Family::V4), 0);
+        for round in 0..20 {
+            for (sender, seed) in [(&one, 1), (&two, 2)] {
+                sender.send_to(&content(seed, 5000 + round), server.local_addr()).await.unwrap();
+            }
+        }
+        for _ in 0..40 {
+            let datagram = server.recv_datagram().await.unwrap();
+            let seed = if datagram.remote == one.local_addr() { 1 } else { 2 };
+            assert!(datagram.data == content(seed, datagram.data.len()));
+        }
+    });
+}
+
+#[test]
+fn a_lost_fragment_loses_its_datagram_only() {
+    let link = Link::new(3, HubOptions { loss: 0.02, ..HubOptions::default() });
+    link.block_on(async {
+        let client = bind(&link.client.network, link.client.address(Family::V4), 0);
+        let options = UdpOptions { receive_buffer: 4 << 20, ..UdpOptions::default() };
+        let server = UdpSocket::bind_with(&link.server.network, link.server.at(Family::V4, PORT), &options).unwrap();
+        for seed in 0..100 {
+            client.send_to(&content(seed, 20_000), server.local_addr()).await.unwrap();
+        }
+        link.sleep(Duration::from_secs(60)).await;
+        let mut arrived = 0;
+        while let Ok(datagram) = server.try_recv_datagram() {
+            assert!((0..100).any(|seed| datagram.data == content(seed, 20_000)), "none is a mixture");
+            arrived += 1;
+        }
+        assert!((40..100).contains(&arrived), "{arrived} of 100 over a link that loses 2 % of their 14 fragments");
+    });
+}
+
+#[test]
+fn a_datagram_longer_than_udp_can_say_is_too_large() {
+    let link = Link::plain(1);
+    link.block_on(async {
+        for family in Family::BOTH {
+            let (client, server) = sockets(&link, family);
+            for size in [65_508, 65_536, 1 << 20] {
+                let outcome = client.send_to(&vec![0; size], server.local_addr()).await;
+                assert_eq!(outcome, Err(Error::PacketTooLarge), "{size}");
+            }
+        }
+    });
+}
+
+#[test]
+fn ipv6_datagrams_are_as_large_as_the_mtu_and_no_larger() {
+    let link = Link::plain(1);
+    link.block_on(async {
+        let (client, server) = sockets(&link, Family::V6);
+        exchange(&client, &server, &[1452]).await;
+        assert_eq!(client.send_to(&[0; 1453], server.local_addr()).await, Err(Error::PacketTooLarge));
+    });
+}
+
+#[test]
+fn the_loopback_carries_the_largest_datagrams_of_both_families_whole() {
+    let link = Link::plain(1);
+    link.block_on(async {
+        for (address, largest) in [("127.0.0.1", 65_507), ("::1", 65_535 - 48)] {
+            let address = address.parse().unwrap();
+            let receiver = bind(&link.client.network, address, PORT);
+            let sender = bind(&link.client.network, address, 0);
+            exchange(&sender, &receiver, &[largest]).await;
+            let outcome = sender.send_to(&vec![0; largest + 1], receiver.local_addr()).await;
+            assert_eq!(outcome, Err(Error::PacketTooLarge));
+        }
+    });
+}
