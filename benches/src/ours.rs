@@ -1,0 +1,172 @@
+//! Our stack, beside idle sockets. One thread drives everything, in virtual time: only the stack is measured.
+
+use core::net::SocketAddr;
+
+use xila_network_host::manager::{InterfaceConfig, Manager};
+use xila_network_host::platform::simulated::Simulation;
+use xila_network_host::socket::{
+    ConnectOptions, ListenOptions, Network, TcpListener, TcpOptions, TcpStream, UdpOptions, UdpSocket,
+};
+use xila_network_host::{Error, Result};
+
+use crate::link::Link;
+use crate::{ADDRESS, BUFFER, CHUNK, IDLE_BUFFER, PREFIX};
+
+/// The ports of the sockets that work.
+const TCP_PORT: u16 = 9;
+const UDP_PORTS: (u16, u16) = (7, 9);
+
+/// What an idle socket is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Idle {
+    /// A TCP listener.
+    Listeners,
+    /// An established TCP connection, whose other end is on the same stack and idle too.
+    Connections,
+    /// A bound UDP socket.
+    UdpSockets,
+}
+
+/// Sockets that nobody uses while they are held.
+#[expect(dead_code, reason = "they are there to be there")]
+enum Held {
+    Listeners(Vec<TcpListener>),
+    Connections(Vec<(TcpStream, TcpStream)>),
+    UdpSockets(Vec<UdpSocket>),
+}
+
+/// A stack with idle sockets, and the network to make busy ones on.
+struct Bench {
+    simulation: Simulation,
+    network: Network,
+    _manager: Manager,
+    _held: Held,
+}
+
+impl Bench {
+    fn new(idle: Idle, count: usize) -> Result<Self> {
+        let simulation = Simulation::new(1);
+        let manager = Manager::without_loopback(simulation.platform());
+        let addresses = vec![format!("{ADDRESS}/{PREFIX}").parse()?];
+        manager.mount_interface("bench0", Link::default(), InterfaceConfig { addresses, ..Default::default() })?;
+        let network = manager.network();
+        let held = hold(&simulation, &network, idle, count)?;
+        Ok(Self { simulation, network, _manager: manager, _held: held })
+    }
+}
+
+fn hold(simulation: &Simulation, network: &Network, idle: Idle, count: usize) -> Result<Held> {
+    // From port 10000 on: the ephemeral ports are for the connections.
+    let local = |index: usize| SocketAddr::from((ADDRESS, 10_000 + index as u16));
+    Ok(match idle {
+        Idle::Listeners => Held::Listeners(
+            (0..count)
+                .map(|index| TcpListener::bind(network, local(index), ListenOptions::default()))
+                .collect::<Result<_>>()?,
+        ),
+        Idle::Connections => {
+            let tcp = TcpOptions { receive_buffer: IDLE_BUFFER, send_buffer: IDLE_BUFFER, ..Default::default() };
+            let listen = ListenOptions { tcp: tcp.clone(), ..Default::default() };
+            let listener = TcpListener::bind(network, local(0), listen)?;
+            let pair = |_| pair(simulation, network, &listener, &tcp);
+            Held::Connections((0..count).map(pair).collect::<Result<_>>()?)
+        }
+        Idle::UdpSockets => Held::UdpSockets(
+            (0..count)
+                .map(|index| UdpSocket::bind_with(network, local(index), &UdpOptions::default()))
+                .collect::<Result<_>>()?,
+        ),
+    })
+}
+
+fn pair(
+    simulation: &Simulation,
+    network: &Network,
+    listener: &TcpListener,
+    tcp: &TcpOptions,
+) -> Result<(TcpStream, TcpStream)> {
+    simulation.block_on(async {
+        let options = ConnectOptions { tcp: tcp.clone(), ..Default::default() };
+        let client = TcpStream::connect_with(network, listener.local_addr(), options).await?;
+        let (server, _) = listener.accept().await?;
+        Ok((client, server))
+    })
+}
+
+/// One TCP connection that carries bytes beside idle sockets.
+pub struct Bulk {
+    bench: Bench,
+    sender: TcpStream,
+    receiver: TcpStream,
+    data: Vec<u8>,
+    buffer: Vec<u8>,
+}
+
+impl Bulk {
+    /// # Errors
+    /// Where a socket cannot be made.
+    pub fn new(idle: Idle, count: usize) -> Result<Self> {
+        let bench = Bench::new(idle, count)?;
+        let tcp = TcpOptions { receive_buffer: BUFFER, send_buffer: BUFFER, ..Default::default() };
+        let listen = ListenOptions { tcp: tcp.clone(), ..Default::default() };
+        let listener = TcpListener::bind(&bench.network, (ADDRESS, TCP_PORT).into(), listen)?;
+        let (sender, receiver) = pair(&bench.simulation, &bench.network, &listener, &tcp)?;
+        Ok(Self { bench, sender, receiver, data: vec![0x5a; CHUNK], buffer: vec![0; CHUNK] })
+    }
+
+    /// Carries `bytes` from one end to the other.
+    ///
+    /// # Errors
+    /// As writing and reading.
+    pub fn carry(&mut self, bytes: usize) -> Result<()> {
+        let (mut written, mut read) = (0, 0);
+        while read < bytes {
+            let before = (written, read);
+            let rest = CHUNK.min(bytes - written);
+            written += available(self.sender.try_write(&self.data[..rest]))?;
+            read += available(self.receiver.try_read(&mut self.buffer))?;
+            if (written, read) == before {
+                // Neither end can go on by itself: the runner's turn.
+                self.bench.simulation.run_ready();
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Two UDP sockets beside idle sockets.
+pub struct Datagrams {
+    sender: UdpSocket,
+    receiver: UdpSocket,
+    payload: Vec<u8>,
+    _bench: Bench,
+}
+
+impl Datagrams {
+    /// # Errors
+    /// Where a socket cannot be made.
+    pub fn new(idle: Idle, count: usize, length: usize) -> Result<Self> {
+        let bench = Bench::new(idle, count)?;
+        let bind = |port| UdpSocket::bind(&bench.network, (ADDRESS, port).into());
+        let (sender, receiver) = (bind(UDP_PORTS.0)?, bind(UDP_PORTS.1)?);
+        Ok(Self { sender, receiver, payload: vec![0x5a; length], _bench: bench })
+    }
+
+    /// Sends one datagram and receives it.
+    ///
+    /// # Errors
+    /// As sending and receiving; [`Error::WouldBlock`] where it was lost.
+    pub fn carry(&mut self) -> Result<()> {
+        self.sender.try_send_to(&self.payload, self.receiver.local_addr())?;
+        let datagram = self.receiver.try_recv_datagram()?;
+        debug_assert_eq!(datagram.data.len(), self.payload.len());
+        Ok(())
+    }
+}
+
+fn available(result: Result<usize>) -> Result<usize> {
+    match result {
+        Err(Error::WouldBlock) => Ok(0),
+        result => result,
+    }
+}

@@ -1,0 +1,71 @@
+//! Results as text.
+
+use core::time::Duration;
+
+/// Columns of text, the first to the left and the others to the right.
+#[derive(Debug, Default)]
+pub struct Table {
+    rows: Vec<Vec<String>>,
+}
+
+impl Table {
+    /// A table with these headings.
+    #[must_use]
+    pub fn new(headings: &[&str]) -> Self {
+        Self { rows: vec![headings.iter().map(ToString::to_string).collect()] }
+    }
+
+    /// Adds a row.
+    pub fn row(&mut self, cells: impl IntoIterator<Item = String>) {
+        self.rows.push(cells.into_iter().collect());
+    }
+
+    /// Writes the table to the standard output, under a title.
+    pub fn print(&self, title: &str) {
+        let columns = self.rows.iter().map(Vec::len).max().unwrap_or(0);
+        let width =
+            |column: usize| self.rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();
+        let widths: Vec<usize> = (0..columns).map(|column| width(column).unwrap_or(0)).collect();
+        println!("\n{title}\n");
+        for (index, row) in self.rows.iter().enumerate() {
+            let mut line = String::new();
+            for (column, (cell, width)) in row.iter().zip(&widths).enumerate() {
+                let padded = if column == 0 { format!("{cell:<width$}") } else { format!("   {cell:>width$}") };
+                line.push_str(&padded);
+            }
+            println!("  {}", line.trim_end());
+            if index == 0 {
+                println!("  {}", "-".repeat(widths.iter().sum::<usize>() + 3 * (columns.max(1) - 1)));
+            }
+        }
+        println!();
+    }
+}
+
+/// The value below which a share `q` of the values lies, `None` for no values.
+#[must_use]
+pub fn quantile(values: &[f64], q: f64) -> Option<f64> {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let last = sorted.len().checked_sub(1)?;
+    sorted.get(((sorted.len() as f64 * q) as usize).min(last)).copied()
+}
+
+/// The middle one of some values, `None` for none.
+#[must_use]
+pub fn median(values: &[f64]) -> Option<f64> {
+    quantile(values, 0.5)
+}
+
+/// A quantile of some times, in microseconds; not a number for none.
+#[must_use]
+pub fn microseconds(times: &[Duration], q: f64) -> f64 {
+    let values: Vec<f64> = times.iter().map(|time| time.as_secs_f64() * 1e6).collect();
+    quantile(&values, q).unwrap_or(f64::NAN)
+}
+
+/// Bytes per second as gigabits per second.
+#[must_use]
+pub const fn gigabits(bytes_per_second: f64) -> f64 {
+    bytes_per_second * 8.0 / 1e9
+}
