@@ -181,7 +181,7 @@ impl UdpSocket {
         let datagram = Outgoing {
             payload,
             port: self.local.port(),
-            source: Some(source),
+            source,
             remote,
             hop_limit: self.hop_limit(),
             broadcast: self.broadcast(),

@@ -47,7 +47,7 @@ pub(crate) enum Packet {
     /// A fragment of an IPv4 packet, which begins at `ip`.
     Fragment { ip: usize },
     /// Anything else that the engine itself answers or ignores: echo requests, multicast reports, unknown protocols.
-    Other { multicast: bool },
+    Other,
     /// Malformed, or not to be looked at.
     Unreadable,
 }
@@ -115,7 +115,7 @@ fn transport(protocol: IpProtocol, source: IpAddr, destination: IpAddr, payload:
             Icmpv4Message::DstUnreachable | Icmpv4Message::TimeExceeded | Icmpv4Message::ParamProblem => {
                 Packet::IcmpError { ip }
             }
-            _ => Packet::Other { multicast: destination.is_multicast() },
+            _ => Packet::Other,
         },
         IpProtocol::Icmpv6 => match Icmpv6Message::from(*payload.first()?) {
             Icmpv6Message::DstUnreachable
@@ -123,9 +123,9 @@ fn transport(protocol: IpProtocol, source: IpAddr, destination: IpAddr, payload:
             | Icmpv6Message::TimeExceeded
             | Icmpv6Message::ParamProblem => Packet::IcmpError { ip },
             Icmpv6Message::NeighborAdvert | Icmpv6Message::NeighborSolicit => Packet::Neighbour,
-            _ => Packet::Other { multicast: destination.is_multicast() },
+            _ => Packet::Other,
         },
-        _ => Packet::Other { multicast: destination.is_multicast() },
+        _ => Packet::Other,
     })
 }
 

@@ -107,7 +107,7 @@ impl Core {
                 self.neighbour_found();
             }
             Packet::Fragment { ip } => self.fragment(frame, ip),
-            Packet::Other { .. } => self.for_nobody(frame),
+            Packet::Other => self.for_nobody(frame),
             Packet::Unreadable => self.statistics.received.dropped += 1,
         }
     }
@@ -219,19 +219,21 @@ impl Core {
     }
 
     /// Lets the engine send what belongs to no socket.
-    pub(super) fn poll_nobody(&mut self) -> Option<Outcome> {
+    fn poll_nobody(&mut self) -> Option<Outcome> {
         let port = self.port.as_mut()?;
-        let mut egress = Egress { port, now: self.now, outcome: Outcome::default() };
-        self.iface.poll_egress(self.now.into(), &mut egress, &mut self.nobody);
-        Some(egress.outcome)
+        Some(Self::send_one(&mut self.iface, port, self.now, &mut self.nobody).1)
     }
 
-    /// Sends what one set of sockets holds, once; true where the engine did something.
-    pub(super) fn poll_set(&mut self, sockets: &mut SocketSet<'static>) -> Option<(bool, Outcome)> {
-        let port = self.port.as_mut()?;
-        let mut egress = Egress { port, now: self.now, outcome: Outcome::default() };
-        let result = self.iface.poll_egress(self.now.into(), &mut egress, sockets);
-        Some((result == PollResult::SocketStateChanged, egress.outcome))
+    /// Sends one packet of what a set of sockets holds; whether there was one, and what the device did with it.
+    pub(super) fn send_one(
+        iface: &mut Interface,
+        port: &mut Port,
+        now: Instant,
+        sockets: &mut SocketSet<'static>,
+    ) -> (PollResult, Outcome) {
+        let mut egress = Egress { port, now, outcome: Outcome::default() };
+        let result = iface.poll_egress(now.into(), &mut egress, sockets);
+        (result, egress.outcome)
     }
 
     /// Acts on what is due.

@@ -10,7 +10,6 @@ use crate::stack::Core;
 use crate::stack::backlog::Ready;
 use crate::stack::demux::Sent;
 use crate::stack::neighbours::{RETRANSMIT, SOLICITATIONS};
-use crate::stack::phy::{Egress, Outcome};
 
 /// What the engine was doing when a flow's state changed. A reset, a refusal and a timeout leave the same state behind;
 /// this tells them apart.
@@ -53,9 +52,7 @@ impl Core {
             }
             let before = flow.state();
             port.highest = flow.highest;
-            let mut egress = Egress { port, now: self.now, outcome: Outcome::default() };
-            let sent = self.iface.poll_egress(self.now.into(), &mut egress, &mut flow.sockets);
-            let outcome = egress.outcome;
+            let (sent, outcome) = Self::send_one(&mut self.iface, port, self.now, &mut flow.sockets);
             port.highest = None;
             flow.sent = outcome.sent.or(flow.sent);
             if let Some(sent) = outcome.sent

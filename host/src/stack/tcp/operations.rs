@@ -273,12 +273,12 @@ impl Core {
     /// The owner lets go of a connection. Unread bytes mean a reset (RFC 2525 section 2.17); otherwise the stack sees
     /// the connection to its end, within the linger time.
     pub(crate) fn tcp_release(&mut self, id: FlowId) {
-        let deadline = self.now;
+        let now = self.now;
         let Some(flow) = self.tcp.flows.get_mut(id) else { return };
         if flow.retired || flow.socket_ref().is_none() || self.port.is_none() {
             return self.tcp_remove(id);
         }
-        let deadline = deadline + flow.options.linger;
+        let deadline = now + flow.options.linger;
         let connecting = matches!(flow.stage, Stage::Connecting { .. });
         let discard = flow.options.linger.is_zero() || flow.unread_lost;
         flow.stage = Stage::Lingering { deadline };

@@ -21,8 +21,8 @@ pub(crate) struct Outgoing<'a> {
     pub(crate) payload: &'a [u8],
     /// The port it leaves from.
     pub(crate) port: u16,
-    /// The address it leaves from; `None` for the one that suits the destination.
-    pub(crate) source: Option<IpAddr>,
+    /// The address it leaves from.
+    pub(crate) source: IpAddr,
     pub(crate) remote: SocketAddr,
     pub(crate) hop_limit: u8,
     /// Whether a broadcast destination is meant.
@@ -33,7 +33,7 @@ pub(crate) struct Outgoing<'a> {
 pub(super) struct Unsent {
     payload: Vec<u8>,
     port: u16,
-    source: Option<IpAddr>,
+    source: IpAddr,
     remote: SocketAddr,
     hop_limit: u8,
     /// When to ask the neighbour again.
@@ -77,11 +77,11 @@ impl Core {
             return Err(Error::PacketTooLarge);
         }
         let reachable = self.loops_back() || to.is_multicast() || self.is_broadcast(to) || self.reach(to).is_some();
-        let source = datagram.source.or_else(|| self.source_address(to));
-        let (true, Some(source)) = (reachable, source) else { return Err(Error::RemoteUnreachable) };
-        let datagram = Outgoing { source: Some(source), ..*datagram };
+        if !reachable {
+            return Err(Error::RemoteUnreachable);
+        }
         // What waits for the device goes first.
-        let attempt = if self.full { Attempt::Full } else { self.udp_attempt(&datagram) };
+        let attempt = if self.full { Attempt::Full } else { self.udp_attempt(datagram) };
         match attempt {
             Attempt::Sent => Ok(()),
             Attempt::Full => {
@@ -99,7 +99,7 @@ impl Core {
                     }
                     return Err(Error::WouldBlock);
                 }
-                self.udp_keep(&datagram);
+                self.udp_keep(datagram);
                 Ok(())
             }
         }
@@ -119,16 +119,14 @@ impl Core {
         let Some(socket) = scratch.bind(datagram.port) else { return Attempt::Sent };
         socket.set_hop_limit(Some(datagram.hop_limit.max(1)));
         let mut meta = udp::UdpMetadata::from(to_endpoint(datagram.remote));
-        meta.local_address = datagram.source.map(Into::into);
+        meta.local_address = Some(datagram.source.into());
         if let Err(error) = socket.send_slice(datagram.payload, meta) {
             // Checked before: port and address are there, and one datagram of this size fits.
             tracing::error!(%error, "a datagram was not sent");
             return Attempt::Sent;
         }
-        let mut sockets = core::mem::replace(&mut scratch.sockets, smoltcp::iface::SocketSet::new(Vec::new()));
-        let outcome = self.poll_set(&mut sockets).map(|(_, outcome)| outcome);
-        self.udp.egress.sockets = sockets;
-        let Some(outcome) = outcome else { return Attempt::Sent };
+        let Some(port) = &mut self.port else { return Attempt::Sent };
+        let (_, outcome) = Self::send_one(&mut self.iface, port, self.now, &mut scratch.sockets);
         if outcome.exhausted {
             return Attempt::Full;
         }
@@ -187,7 +185,7 @@ impl Core {
             }
             if unsent.tries > SOLICITATIONS {
                 self.statistics.datagram_drops += 1;
-                let local = SocketAddr::new(unsent.source.unwrap_or(unsent.remote.ip()), unsent.port);
+                let local = SocketAddr::new(unsent.source, unsent.port);
                 self.udp_error(&Tuple { local, remote: unsent.remote }, &Error::RemoteUnreachable);
             } else {
                 self.udp.unsent.push_back(unsent);
@@ -242,10 +240,10 @@ impl Core {
         );
         let queued = self.udp.fresh_raw().send_slice(&packet).is_ok();
         debug_assert!(queued, "a bare segment fits");
-        let mut sockets = core::mem::replace(&mut self.udp.raw, smoltcp::iface::SocketSet::new(Vec::new()));
-        if self.poll_set(&mut sockets).is_none_or(|(_, outcome)| !outcome.carried) {
+        let Some(port) = &mut self.port else { return };
+        let (_, outcome) = Self::send_one(&mut self.iface, port, self.now, &mut self.udp.raw);
+        if !outcome.carried {
             self.statistics.replies_suppressed += 1;
         }
-        self.udp.raw = sockets;
     }
 }
