@@ -1,0 +1,87 @@
+//! The commands that every interface knows.
+
+use core::net::IpAddr;
+
+use crate::address::{Cidr, MacAddress, Route};
+use crate::define_command;
+use crate::interface::{AddressInfo, DhcpStatus, Kind, Link, Neighbour, RouteInfo, State, Statistics};
+
+define_command! {
+    /// What the interface is.
+    pub GetKind = "get kind", Get, 0x001, 1, 1: () => Kind;
+    /// The administrative state.
+    pub GetState = "get state", Get, 0x001, 2, 1: () => State;
+    /// Puts the interface up or down.
+    pub SetState = "set state", Set, 0x001, 2, 1: State => ();
+    /// Whether the device's link carries frames.
+    pub GetLink = "get link", Get, 0x001, 3, 1: () => Link;
+    /// The hardware address; none where the medium has no such thing.
+    pub GetHardwareAddress = "get hardware address", Get, 0x001, 4, 1: () => Option<MacAddress>;
+    /// Sets the hardware address.
+    pub SetHardwareAddress = "set hardware address", Set, 0x001, 4, 1: MacAddress => ();
+    /// The IP MTU in bytes.
+    pub GetMtu = "get MTU", Get, 0x001, 5, 1: () => u32;
+    /// Sets the IP MTU in bytes: 1280 to what the device takes.
+    pub SetMtu = "set MTU", Set, 0x001, 5, 1: u32 => ();
+    /// How many frames the device takes or gives at once, where it says so.
+    pub GetMaximumBurst = "get maximum burst size", Get, 0x001, 6, 1: () => Option<u32>;
+    /// Whether the stack answers echo requests.
+    pub GetEchoReply = "get echo reply", Get, 0x001, 7, 1: () => bool;
+    /// Lets the stack answer echo requests, or not.
+    pub SetEchoReply = "set echo reply", Set, 0x001, 7, 1: bool => ();
+
+    /// The addresses.
+    pub ListAddresses = "list addresses", Get, 0x002, 1, 1: () => Vec<AddressInfo>;
+    /// Adds an address.
+    pub AddAddress = "add address", Set, 0x002, 2, 1: Cidr => ();
+    /// Removes an address.
+    pub RemoveAddress = "remove address", Set, 0x002, 3, 1: Cidr => ();
+
+    /// The routes beyond the addresses' own networks.
+    pub ListRoutes = "list routes", Get, 0x003, 1, 1: () => Vec<RouteInfo>;
+    /// Adds a route.
+    pub AddRoute = "add route", Set, 0x003, 2, 1: Route => ();
+    /// Removes a route.
+    pub RemoveRoute = "remove route", Set, 0x003, 3, 1: Route => ();
+
+    /// The DNS servers.
+    pub ListDnsServers = "list DNS servers", Get, 0x004, 1, 1: () => Vec<IpAddr>;
+    /// Adds a DNS server.
+    pub AddDnsServer = "add DNS server", Set, 0x004, 2, 1: IpAddr => ();
+    /// Removes a DNS server.
+    pub RemoveDnsServer = "remove DNS server", Set, 0x004, 3, 1: IpAddr => ();
+
+    /// What DHCP does, and the lease.
+    pub GetDhcp = "get DHCP", Get, 0x005, 1, 1: () => DhcpStatus;
+    /// Switches DHCP on or off.
+    pub SetDhcp = "set DHCP", Set, 0x005, 1, 1: bool => ();
+    /// Whether the interface configures itself for IPv6 (RFC 4862).
+    pub GetAutoconfiguration = "get autoconfiguration", Get, 0x005, 2, 1: () => bool;
+    /// Switches the IPv6 autoconfiguration on or off.
+    pub SetAutoconfiguration = "set autoconfiguration", Set, 0x005, 2, 1: bool => ();
+
+    /// What the interface has counted.
+    pub GetStatistics = "get statistics", Get, 0x006, 1, 1: () => Statistics;
+    /// The hosts on the link whose hardware address is known.
+    pub ListNeighbours = "list neighbours", Get, 0x007, 1, 1: () => Vec<Neighbour>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Command, CommandId};
+
+    #[test]
+    fn the_groups_of_drivers_are_left_alone() {
+        assert!(ALL.iter().all(|(id, _)| id.group() < CommandId::FIRST_DRIVER_GROUP));
+    }
+
+    /// Apps and hosts are built apart: an identifier once given stays.
+    #[test]
+    fn identifiers_do_not_change() {
+        assert_eq!(GetKind::ID.to_raw(), 0x1100_1001);
+        assert_eq!(SetState::ID.to_raw(), 0x2100_1002);
+        assert_eq!(ListNeighbours::ID.to_raw(), 0x1100_7001);
+        assert_eq!(ALL.len(), 26);
+    }
+}
