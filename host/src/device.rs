@@ -12,6 +12,7 @@
 //! | [`pcap`] | a wrapper that writes what passes through another device to a capture file |
 //! | [`polled`] | a wrapper for a plain [`smoltcp::phy::Device`], which cannot signal and is polled on an interval |
 
+pub mod controller;
 pub mod frame;
 pub mod hub;
 pub mod loopback;
@@ -22,8 +23,11 @@ pub mod tap;
 
 use core::task::{Context, Poll};
 use std::io;
+use std::sync::Arc;
 
+pub use controller::{Controller, Plain};
 pub use frame::{Frame, Pool};
+pub use xila_network_commands::interface::Link;
 
 use crate::platform::Instant;
 
@@ -76,15 +80,6 @@ impl Capabilities {
 /// Bytes of an Ethernet header without VLAN tag (IEEE 802.3 clause 3).
 pub const ETHERNET_HEADER: usize = 14;
 
-/// Whether a device's link carries frames.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Link {
-    /// It does.
-    Up,
-    /// The cable is out, the peer is gone, or the device has failed.
-    Down,
-}
-
 /// A non-blocking source and sink of frames, owned and driven by one stack.
 ///
 /// No method blocks, and none may wait for a lock that is held across an `.await`. All are called under the stack's
@@ -129,8 +124,14 @@ pub trait Device: Send + 'static {
         false
     }
 
-    /// What kind of device this is, as interface listings show it: `loopback`, `hub`, `tap`, ...
-    fn kind(&self) -> &'static str;
+    /// The name of the driver, as interface listings show it: `loopback`, `hub`, `tap`, ...
+    fn driver(&self) -> &'static str;
+
+    /// Who answers the commands that the stack does not know. It may be asked while the device is in use, and after it
+    /// was unmounted.
+    fn controller(&self) -> Arc<dyn Controller> {
+        Arc::new(Plain::of(self))
+    }
 }
 
 impl<D: Device + ?Sized> Device for Box<D> {
@@ -166,7 +167,11 @@ impl<D: Device + ?Sized> Device for Box<D> {
         (**self).loops_back()
     }
 
-    fn kind(&self) -> &'static str {
-        (**self).kind()
+    fn driver(&self) -> &'static str {
+        (**self).driver()
+    }
+
+    fn controller(&self) -> Arc<dyn Controller> {
+        (**self).controller()
     }
 }

@@ -1,9 +1,10 @@
-//! What the network needs of its surroundings: time, tasks and randomness.
+//! What the network needs of its surroundings: time, tasks, randomness, and a place where its devices appear.
 //!
 //! The stacks themselves never read a clock, start a thread or draw a random number. They are given a [`Platform`],
-//! three small object-safe traits. [`tokio`] implements them for production, [`simulated`] for tests, where time is
+//! small object-safe traits. [`tokio`] implements them for production, [`simulated`] for tests, where time is
 //! virtual and every run is the same.
 
+pub mod devices;
 pub mod simulated;
 #[cfg(feature = "tokio")]
 pub mod tokio;
@@ -15,6 +16,8 @@ use core::pin::Pin;
 use core::task::{Context, Poll};
 use core::time::Duration;
 use std::sync::Arc;
+
+pub use devices::{Access, CharacterDevice, DeviceFile, DeviceFileSystem, InMemory};
 
 /// A point on a [`Clock`]'s monotonic time line: the time since the clock's origin. Unrelated to the calendar.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -103,6 +106,8 @@ pub struct Platform {
     pub spawner: Arc<dyn Spawner>,
     /// Randomness.
     pub random: Arc<dyn Random>,
+    /// Where interfaces appear as devices; `None` for a file system [in memory](InMemory), one for each manager.
+    pub devices: Option<Arc<dyn DeviceFileSystem>>,
 }
 
 impl Platform {

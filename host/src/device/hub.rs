@@ -29,6 +29,7 @@ pub use self::port::{Cable, HubPort};
 use self::segment::Segment;
 use super::Capabilities;
 use crate::platform::{Clock, Platform};
+pub use xila_network_commands::drivers::hub::Statistics as HubStatistics;
 
 /// An Ethernet segment. A clone is another handle to it; it lives as long as a handle or a port does.
 #[derive(Clone)]
@@ -36,23 +37,6 @@ pub struct Hub {
     segment: Arc<Mutex<Segment>>,
     clock: Arc<dyn Clock>,
     capabilities: Capabilities,
-}
-
-/// What a hub has done with frames since it was made. A frame for three receivers counts three times.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct HubStatistics {
-    /// Taken by a receiver.
-    pub delivered: u64,
-    /// Lost by [`HubOptions::loss`], and in flight to or from a port when it was unplugged.
-    pub lost: u64,
-    /// Delivered once more by [`HubOptions::duplication`].
-    pub duplicated: u64,
-    /// Held back by [`HubOptions::reordering`] so that later ones could overtake.
-    pub reordered: u64,
-    /// Dropped because the receiver's port was full.
-    pub dropped_full: u64,
-    /// Dropped because they were shorter than an Ethernet header.
-    pub malformed: u64,
 }
 
 impl Hub {

@@ -4,8 +4,15 @@ use core::fmt;
 use core::task::{Context, Poll, Waker};
 use std::collections::VecDeque;
 use std::io;
+use std::sync::Arc;
 
-use super::{Capabilities, Checksums, Device, Frame, Medium, Pool};
+use xila_network_commands::drivers::loopback::GetQueueLength;
+use xila_network_commands::interface::Kind;
+use xila_network_commands::{Command, CommandId};
+
+use super::controller::execute;
+use super::{Capabilities, Checksums, Controller, Device, Frame, Medium, Pool};
+use crate::error::{Error, Result};
 use crate::platform::Instant;
 
 /// The largest IP packet there is.
@@ -106,8 +113,28 @@ impl Device for Loopback {
         true
     }
 
-    fn kind(&self) -> &'static str {
+    fn controller(&self) -> Arc<dyn Controller> {
+        Arc::new(LoopbackController)
+    }
+
+    fn driver(&self) -> &'static str {
         "loopback"
+    }
+}
+
+/// Answers the commands of a loopback.
+struct LoopbackController;
+
+impl Controller for LoopbackController {
+    fn kind(&self) -> Kind {
+        Kind::Loopback
+    }
+
+    fn control(&self, command: CommandId, input: &[u8], output: &mut Vec<u8>) -> Result<()> {
+        match command {
+            GetQueueLength::ID => execute::<GetQueueLength>(input, output, |()| Ok(QUEUE as u32)),
+            _ => Err(Error::NotSupported),
+        }
     }
 }
 

@@ -8,9 +8,10 @@ mod tests;
 use core::fmt;
 use core::task::{Context, Poll};
 use std::io::{self, Write};
+use std::sync::Arc;
 
 use self::writer::CaptureWriter;
-use super::{Capabilities, Device, Frame, Link};
+use super::{Capabilities, Controller, Device, Frame, Link};
 use crate::platform::Instant;
 
 /// A device whose frames are captured, both ways, as pcap with nanosecond timestamps.
@@ -118,8 +119,12 @@ impl<D: Device> Device for Pcap<D> {
         self.device.loops_back()
     }
 
-    fn kind(&self) -> &'static str {
-        self.device.kind()
+    fn controller(&self) -> Arc<dyn Controller> {
+        self.device.controller()
+    }
+
+    fn driver(&self) -> &'static str {
+        self.device.driver()
     }
 }
 

@@ -178,7 +178,7 @@ impl<D: phy::Device + Send + 'static> Device for Polled<D> {
         }
     }
 
-    fn kind(&self) -> &'static str {
+    fn driver(&self) -> &'static str {
         self.kind
     }
 }

@@ -20,10 +20,16 @@ use core::ops::RangeInclusive;
 use core::task::{Context, Poll, Waker};
 use std::collections::VecDeque;
 use std::io;
+use std::sync::Arc;
 
 use tun_rs::{AsyncDevice, DeviceBuilder, Layer};
+use xila_network_commands::drivers::tap::GetKernelName;
+use xila_network_commands::interface::Kind;
+use xila_network_commands::{Command, CommandId};
 
-use super::{Capabilities, Checksums, Device, ETHERNET_HEADER, Frame, Link, Medium, Pool};
+use super::controller::execute;
+use super::{Capabilities, Checksums, Controller, Device, ETHERNET_HEADER, Frame, Link, Medium, Pool};
+use crate::error::{Error, Result};
 use crate::platform::Instant;
 
 /// What IPv6 requires, and what the kernel allows a TAP interface.
@@ -244,8 +250,30 @@ impl Device for Tap {
         self.link
     }
 
-    fn kind(&self) -> &'static str {
+    fn controller(&self) -> Arc<dyn Controller> {
+        Arc::new(TapController { kernel_name: self.name.clone() })
+    }
+
+    fn driver(&self) -> &'static str {
         "tap"
+    }
+}
+
+/// Answers the commands of a TAP device.
+struct TapController {
+    kernel_name: String,
+}
+
+impl Controller for TapController {
+    fn kind(&self) -> Kind {
+        Kind::Ethernet
+    }
+
+    fn control(&self, command: CommandId, input: &[u8], output: &mut Vec<u8>) -> Result<()> {
+        match command {
+            GetKernelName::ID => execute::<GetKernelName>(input, output, |()| Ok(self.kernel_name.clone())),
+            _ => Err(Error::NotSupported),
+        }
     }
 }
 

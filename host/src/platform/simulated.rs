@@ -67,6 +67,7 @@ impl Simulation {
             clock: self.0.clock.clone(),
             spawner: Arc::new(SimulatedSpawner(self.0.executor.clone())),
             random: self.0.random.clone(),
+            devices: None,
         }
     }
 

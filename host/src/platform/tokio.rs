@@ -31,6 +31,7 @@ pub fn platform_on(handle: Handle) -> Platform {
         clock: Arc::new(TokioClock(handle.clone())),
         spawner: Arc::new(TokioSpawner(handle)),
         random: Arc::new(SystemRandom),
+        devices: None,
     }
 }
 

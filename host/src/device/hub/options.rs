@@ -127,3 +127,12 @@ impl HubOptions {
         }
     }
 }
+
+impl From<&HubOptions> for xila_network_commands::drivers::hub::Options {
+    fn from(options: &HubOptions) -> Self {
+        let &HubOptions { mtu: _, latency, jitter, loss, duplication, reordering, rate, queue, seed: _ } = options;
+        // At most 65536 frames.
+        let queue = u32::try_from(queue).unwrap_or(u32::MAX);
+        Self { latency, jitter, loss, duplication, reordering, rate, queue }
+    }
+}

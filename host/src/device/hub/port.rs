@@ -7,9 +7,14 @@ use std::io;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+use xila_network_commands::drivers::hub;
+use xila_network_commands::interface::Kind;
+use xila_network_commands::{Command, CommandId};
 
 use super::segment::{Segment, Wakes};
+use crate::device::controller::{Controller, execute};
 use crate::device::{Capabilities, Device, Frame, Link, Pool};
+use crate::error::{Error, Result};
 use crate::platform::{Clock, Instant, Timer};
 
 /// One port of a [`Hub`](super::Hub). Dropping it unplugs it for good.
@@ -153,8 +158,39 @@ impl Device for HubPort {
         if self.plug.up.load(Ordering::Acquire) { Link::Up } else { Link::Down }
     }
 
-    fn kind(&self) -> &'static str {
+    fn controller(&self) -> Arc<dyn Controller> {
+        Arc::new(PortController(self.cable()))
+    }
+
+    fn driver(&self) -> &'static str {
         "hub"
+    }
+}
+
+/// Answers the commands of one port.
+struct PortController(Cable);
+
+impl Controller for PortController {
+    fn kind(&self) -> Kind {
+        Kind::Ethernet
+    }
+
+    fn control(&self, command: CommandId, input: &[u8], output: &mut Vec<u8>) -> Result<()> {
+        let segment = &self.0.plug.segment;
+        match command {
+            hub::GetOptions::ID => execute::<hub::GetOptions>(input, output, |()| Ok(segment.lock().options().into())),
+            hub::GetStatistics::ID => {
+                execute::<hub::GetStatistics>(input, output, |()| Ok(segment.lock().statistics()))
+            }
+            hub::GetPorts::ID => execute::<hub::GetPorts>(input, output, |()| {
+                Ok(u32::try_from(segment.lock().ports()).unwrap_or(u32::MAX))
+            }),
+            hub::SetCable::ID => execute::<hub::SetCable>(input, output, |link| {
+                self.0.set_link(link);
+                Ok(())
+            }),
+            _ => Err(Error::NotSupported),
+        }
     }
 }
 

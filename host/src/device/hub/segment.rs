@@ -62,6 +62,15 @@ impl Segment {
         self.statistics
     }
 
+    pub(super) const fn options(&self) -> &HubOptions {
+        &self.options
+    }
+
+    /// How many ports there are.
+    pub(super) fn ports(&self) -> usize {
+        self.ports.len()
+    }
+
     pub(super) const fn pool(&self) -> &Pool {
         &self.pool
     }
