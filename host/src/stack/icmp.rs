@@ -1,139 +1,225 @@
-//! Errors that the path reports, and limits on those that this stack reports.
+//! ICMP: echo, what the path reports of packets that were sent, and limits on what this stack reports itself.
+//!
+//! A socket is a [`Mailbox`] that is registered under what it is bound to, of each family, with every stack that it uses.
+//! Messages are looked at only where they arrive; no other packet is touched for their sake.
+//!
+//! | An error about | reaches |
+//! |---|---|
+//! | an echo request | the socket of its identifier |
+//! | a datagram | a UDP socket that is connected to that peer, as its next result; the socket that watches the port |
+//! | a TCP segment | a connection that is being made, by the very segment quoted; the socket that watches the port |
+//!
+//! "Packet too big" is a hint besides (`path`), which is taken from whoever quotes a packet that could be ours: a segment
+//! that is not acknowledged yet, or a datagram or echo request among the last large ones that were sent.
 
-use core::net::{IpAddr, SocketAddr};
+mod mailbox;
+mod message;
+mod wire;
+
+use core::net::IpAddr;
 use core::time::Duration;
+use std::sync::Arc;
 
-use smoltcp::wire::{
-    Icmpv4DstUnreachable, Icmpv4Message, Icmpv4Packet, Icmpv6DstUnreachable, Icmpv6Message, Icmpv6Packet, IpProtocol,
-    IpVersion, Ipv4Packet, Ipv6Packet,
-};
+use hashbrown::HashMap;
+
+#[cfg(feature = "wasm")]
+pub(crate) use mailbox::MOST_QUEUED;
+pub(crate) use mailbox::Mailbox;
+pub use message::{EchoReply, IcmpBinding, IcmpErrorKind, IcmpMessage, IcmpReport};
 
 use super::Core;
 use super::demux::Tuple;
 use super::tcp::Stage;
-use crate::error::Error;
+use super::udp::Protocol;
+use crate::address::Family;
+use crate::device::Checksums;
+use crate::error::{Error, Result};
 use crate::platform::Instant;
+use wire::{Content, Quoted, Reported};
 
 /// Resets and "port unreachable" messages per second to senders whom nobody listens to, as many as Linux allows itself
 /// by default (icmp_msgs_per_sec).
 const ANSWERS_PER_SECOND: u32 = 1000;
 
-/// State about messages that belong to no socket.
-#[derive(Debug, Default)]
+/// State about messages, and the sockets that they go to.
 pub(super) struct Icmp {
+    /// Echo requests are answered.
+    pub(super) echo_reply: bool,
+    sockets: HashMap<(Family, IcmpBinding), Arc<Mailbox>>,
     window: Option<Instant>,
+    /// What is left of the answers within it.
     answers: u32,
     /// The engine may have multicast reports to send.
     pub(super) reports_pending: bool,
-    /// The device's link, when it was last looked at.
-    pub(super) link_up: bool,
+}
+
+impl Default for Icmp {
+    fn default() -> Self {
+        Self { echo_reply: true, sockets: HashMap::new(), window: None, answers: 0, reports_pending: false }
+    }
 }
 
 impl Icmp {
     /// Counts an answer to a packet that nobody took; false when there were enough within this second.
-    pub(super) fn may_answer(&mut self, now: Instant) -> bool {
+    ///
+    /// An exact count would tell a stranger, who sends in others' names and then in his own, which ports are open
+    /// (CVE-2020-25705). So, as in Linux since, an answer counts for none, one or two by chance, one on average.
+    fn may_answer(&mut self, now: Instant, random: u64) -> bool {
         if self.window.is_none_or(|start| now - start >= Duration::from_secs(1)) {
             self.window = Some(now);
-            self.answers = 0;
+            self.answers = ANSWERS_PER_SECOND;
         }
-        self.answers += 1;
-        self.answers <= ANSWERS_PER_SECOND
+        let may = self.answers > 0;
+        // The generator's upper bits: a value below 3.
+        let cost = ((random >> 32) * 3) >> 32;
+        self.answers = self.answers.saturating_sub(u32::try_from(cost).unwrap_or(0));
+        may
+    }
+
+    /// Bound sockets.
+    pub(super) fn len(&self) -> usize {
+        self.sockets.len()
     }
 }
 
-/// The packet that an error is about, as its sender (this host) knows it.
-struct Quoted {
-    protocol: IpProtocol,
-    tuple: Tuple,
-    /// The TCP sequence number.
-    sequence: u32,
-}
-
 impl Core {
-    /// An ICMP error has arrived: the socket whose packet it quotes learns of it.
+    /// Whether a packet that nobody took is answered, rather than passed over because there were too many.
+    pub(super) fn may_answer(&mut self) -> bool {
+        self.stir();
+        self.icmp.may_answer(self.now, self.random)
+    }
+
+    /// Registers a mailbox under what it is bound to.
+    ///
+    /// # Errors
+    /// [`Error::AddressInUse`]; [`Error::NetworkDown`] where the interface is unmounted.
+    pub(crate) fn icmp_bind(&mut self, family: Family, binding: IcmpBinding, mailbox: &Arc<Mailbox>) -> Result<()> {
+        self.check_mounted()?;
+        match self.icmp.sockets.try_insert((family, binding), mailbox.clone()) {
+            Ok(_) => Ok(()),
+            Err(_) => Err(Error::AddressInUse),
+        }
+    }
+
+    /// Removes what is bound to `binding`.
+    pub(crate) fn icmp_unbind(&mut self, family: Family, binding: IcmpBinding) {
+        self.icmp.sockets.remove(&(family, binding));
+    }
+
+    /// The identifiers there are, from a random one on.
+    pub(crate) fn identifier_candidates(&mut self) -> impl Iterator<Item = u16> + use<> {
+        self.stir();
+        super::ports::candidates(&(1..=u16::MAX), self.random)
+    }
+
+    /// Wakes everyone who waits for a message.
+    pub(super) fn icmp_rouse(&mut self) {
+        for mailbox in self.icmp.sockets.values() {
+            mailbox.rouse(&mut self.wakes);
+        }
+    }
+
+    /// An echo reply has arrived, in an IP packet: the socket of its identifier gets it. Where nobody asked, nobody is
+    /// told.
+    pub(super) fn echo_reply_ingress(&mut self, packet: &[u8], to: Tuple) {
+        let family = Family::of(to.local.ip());
+        if self.icmp.sockets.is_empty()
+            || !self.icmp.sockets.contains_key(&(family, IcmpBinding::Echo(to.local.port())))
+        {
+            return;
+        }
+        let Some(received) = wire::read(packet, self.verifies()) else { return };
+        let Some((identifier, reply)) = received.echo_reply() else { return };
+        if self.is_mine(received.destination) {
+            self.deliver(family, IcmpBinding::Echo(identifier), IcmpMessage::EchoReply(reply));
+        }
+    }
+
+    /// An ICMP error has arrived: those whose packet it quotes learn of it.
     ///
     /// A quotation proves little, since anyone may send one. So a connection fails by it only while it is being
     /// established and only if the sequence number is the one sent (RFC 5927); for an established one it is ignored, as
     /// a soft error (RFC 1122 section 4.2.3.9), and the retransmission timer decides.
     pub(super) fn icmp_error(&mut self, packet: &[u8]) {
-        let Some((error, quoted)) = read(packet, self.capabilities.checksums == crate::device::Checksums::Computed)
-        else {
+        let Some(received) = wire::read(packet, self.verifies()) else { return };
+        let Some(error) = received.error() else { return };
+        let (source, destination) = (received.source, received.destination);
+        let foreign = (source.is_loopback() || destination.is_loopback()) && !self.loops_back();
+        // It goes to who has sent the packet, which one sends to many have not (RFC 1122 section 3.2.2).
+        if foreign || error.quoted.source != destination || !self.is_mine(destination) {
             return;
+        }
+        let Reported { kind, mtu, quoted } = error;
+        if let Some(mtu) = mtu
+            && self.is_believable(&quoted)
+        {
+            self.path_narrows(quoted.destination, mtu, quoted.length);
+        }
+        let (binding, port, sequence) = match quoted.content {
+            Content::Tcp { from, to, sequence } => {
+                let tuple = Tuple { local: quoted.from(from), remote: quoted.to(to) };
+                self.connecting_error(&tuple, sequence, kind);
+                (IcmpBinding::TcpPort(from), to, None)
+            }
+            Content::Udp { from, to } => {
+                self.udp_error(&Tuple { local: quoted.from(from), remote: quoted.to(to) }, &kind.into());
+                (IcmpBinding::UdpPort(from), to, None)
+            }
+            Content::EchoRequest { identifier, sequence } => (IcmpBinding::Echo(identifier), 0, Some(sequence)),
         };
-        match quoted.protocol {
-            IpProtocol::Tcp => {
-                let Some(&id) = self.tcp.by_tuple.get(&quoted.tuple) else { return };
-                let Some(flow) = self.tcp.flows.get(id) else { return };
-                let ours = flow.sent.is_some_and(|sent| sent.sequence == quoted.sequence);
-                if ours && matches!(flow.stage, Stage::Connecting { .. }) {
-                    self.tcp_abort(id, error);
-                }
-            }
-            IpProtocol::Udp => self.udp_error(&quoted.tuple, &error),
-            _ => {}
+        let mtu = mtu.filter(|mtu| *mtu != 0);
+        self.report(binding, IcmpReport { source, kind, destination: quoted.to(port), sequence, mtu });
+    }
+
+    /// Tells the socket that is bound so of an error, if there is one.
+    pub(super) fn report(&mut self, binding: IcmpBinding, report: IcmpReport) {
+        self.deliver(Family::of(report.destination.ip()), binding, IcmpMessage::Error(report));
+    }
+
+    fn deliver(&mut self, family: Family, binding: IcmpBinding, message: IcmpMessage) {
+        if let Some(mailbox) = self.icmp.sockets.get(&(family, binding))
+            && !mailbox.deliver(message, &mut self.wakes)
+        {
+            self.statistics.datagram_drops += 1;
         }
     }
-}
 
-fn read(packet: &[u8], verify: bool) -> Option<(Error, Quoted)> {
-    match IpVersion::of_packet(packet).ok()? {
-        IpVersion::Ipv4 => {
-            let ip = Ipv4Packet::new_checked(packet).ok()?;
-            let icmp = Icmpv4Packet::new_checked(ip.payload()).ok()?;
-            if verify && !icmp.verify_checksum() {
-                return None;
-            }
-            let error = match icmp.msg_type() {
-                Icmpv4Message::DstUnreachable => match Icmpv4DstUnreachable::from(icmp.msg_code()) {
-                    Icmpv4DstUnreachable::PortUnreachable | Icmpv4DstUnreachable::ProtoUnreachable => {
-                        Error::ConnectionRefused
-                    }
-                    Icmpv4DstUnreachable::FragRequired => Error::PacketTooLarge,
-                    _ => Error::RemoteUnreachable,
-                },
-                Icmpv4Message::TimeExceeded | Icmpv4Message::ParamProblem => Error::RemoteUnreachable,
-                _ => return None,
-            };
-            Some((error, quoted_v4(icmp.data())?))
-        }
-        IpVersion::Ipv6 => {
-            let ip = Ipv6Packet::new_checked(packet).ok()?;
-            let icmp = Icmpv6Packet::new_checked(ip.payload()).ok()?;
-            if verify && !icmp.verify_checksum(&ip.src_addr(), &ip.dst_addr()) {
-                return None;
-            }
-            let error = match icmp.msg_type() {
-                Icmpv6Message::DstUnreachable => match Icmpv6DstUnreachable::from(icmp.msg_code()) {
-                    Icmpv6DstUnreachable::PortUnreachable => Error::ConnectionRefused,
-                    _ => Error::RemoteUnreachable,
-                },
-                Icmpv6Message::PktTooBig => Error::PacketTooLarge,
-                Icmpv6Message::TimeExceeded | Icmpv6Message::ParamProblem => Error::RemoteUnreachable,
-                _ => return None,
-            };
-            Some((error, quoted_v6(icmp.payload())?))
+    /// An error about a segment ends a connection that is being made. Its SYN cannot have been too long for any link.
+    fn connecting_error(&mut self, tuple: &Tuple, sequence: u32, kind: IcmpErrorKind) {
+        let Some(&id) = self.tcp.by_tuple.get(tuple) else { return };
+        let Some(flow) = self.tcp.flows.get(id) else { return };
+        let ours = flow.sent.is_some_and(|sent| sent.sequence == sequence);
+        if ours && kind != IcmpErrorKind::PacketTooBig && matches!(flow.stage, Stage::Connecting { .. }) {
+            self.tcp_abort(id, kind.into());
         }
     }
-}
 
-/// The quoted packet is cut short, so its length fields say more than there is; only fixed offsets are read.
-fn quoted_v4(packet: &[u8]) -> Option<Quoted> {
-    let header = usize::from(packet.first()? & 0x0f) * 4;
-    let source: [u8; 4] = packet.get(12..16)?.try_into().ok()?;
-    let destination: [u8; 4] = packet.get(16..20)?.try_into().ok()?;
-    quoted(*packet.get(9)?, source.into(), destination.into(), packet.get(header.max(20)..)?)
-}
+    /// Whether a quoted packet can be one that was sent: for TCP, a segment that is not acknowledged (RFC 5927 section
+    /// 7.2); else one of the last large packets, whose port or identifier is still bound.
+    fn is_believable(&self, quoted: &Quoted) -> bool {
+        match quoted.content {
+            Content::Tcp { from, to, sequence } => {
+                let tuple = Tuple { local: quoted.from(from), remote: quoted.to(to) };
+                let flow = self.tcp.by_tuple.get(&tuple).and_then(|id| self.tcp.flows.get(*id));
+                flow.is_some_and(|flow| flow.is_in_flight(sequence))
+            }
+            Content::Udp { from, to } => {
+                let tuple = Tuple { local: quoted.from(from), remote: quoted.to(to) };
+                self.udp_is_bound(tuple.local) && self.udp_has_sent(Protocol::Udp, &tuple)
+            }
+            Content::EchoRequest { identifier, .. } => {
+                let tuple = Tuple { local: quoted.from(identifier), remote: quoted.to(0) };
+                let bound = (Family::of(quoted.destination), IcmpBinding::Echo(identifier));
+                self.icmp.sockets.contains_key(&bound) && self.udp_has_sent(Protocol::Echo, &tuple)
+            }
+        }
+    }
 
-fn quoted_v6(packet: &[u8]) -> Option<Quoted> {
-    let source: [u8; 16] = packet.get(8..24)?.try_into().ok()?;
-    let destination: [u8; 16] = packet.get(24..40)?.try_into().ok()?;
-    quoted(*packet.get(6)?, source.into(), destination.into(), packet.get(40..)?)
-}
+    fn is_mine(&self, address: IpAddr) -> bool {
+        self.iface.has_ip_addr(address) && !address.is_multicast() && !self.is_broadcast(address)
+    }
 
-/// The first eight bytes of the transport header are always quoted (RFC 792, RFC 4443): ports, and TCP's sequence.
-fn quoted(protocol: u8, source: IpAddr, destination: IpAddr, transport: &[u8]) -> Option<Quoted> {
-    let port = |at: usize| Some(u16::from_be_bytes(transport.get(at..at + 2)?.try_into().ok()?));
-    let tuple = Tuple { local: SocketAddr::new(source, port(0)?), remote: SocketAddr::new(destination, port(2)?) };
-    let sequence = u32::from_be_bytes(transport.get(4..8)?.try_into().ok()?);
-    Some(Quoted { protocol: protocol.into(), tuple, sequence })
+    fn verifies(&self) -> bool {
+        self.capabilities.checksums == Checksums::Computed
+    }
 }

@@ -8,8 +8,9 @@
 
 mod egress;
 mod mailbox;
+mod recent;
 
-use core::net::IpAddr;
+use core::net::{IpAddr, SocketAddr};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -18,7 +19,7 @@ use smallvec::SmallVec;
 use smoltcp::iface::{SocketHandle, SocketSet};
 use smoltcp::socket::{raw, udp};
 
-pub(crate) use egress::Outgoing;
+pub(crate) use egress::{Kind, Outgoing};
 pub(crate) use mailbox::Mailbox;
 pub use mailbox::{Datagram, UdpStatistics};
 
@@ -28,6 +29,8 @@ use super::ports::{Bound, candidates};
 use crate::address::is_v4_mapped;
 use crate::error::{Error, Result};
 use egress::Unsent;
+pub(super) use recent::Protocol;
+use recent::Recent;
 
 /// The longest payload of a UDP datagram over IPv4: 65535 bytes less the headers (RFC 768, RFC 791).
 pub(crate) const MOST_PAYLOAD: usize = 65535 - 20 - 8;
@@ -41,6 +44,8 @@ pub(super) struct Table {
     egress: Scratch,
     raw: SocketSet<'static>,
     raw_handle: SocketHandle,
+    /// The last large packets.
+    recent: Recent,
     /// Datagrams whose next hop is being resolved.
     unsent: VecDeque<Unsent>,
     /// Some of them could be sent, were the device not full.
@@ -94,7 +99,7 @@ impl Scratch {
 impl Default for Table {
     fn default() -> Self {
         let mut raw = SocketSet::new(Vec::with_capacity(1));
-        let raw_handle = raw.add(egress::raw_socket());
+        let raw_handle = raw.add(egress::raw_socket(0));
         Self {
             members: HashMap::new(),
             groups: HashMap::new(),
@@ -103,6 +108,7 @@ impl Default for Table {
             egress: Scratch::new(),
             raw,
             raw_handle,
+            recent: Recent::default(),
             unsent: VecDeque::new(),
             stalled: false,
             hopeful: super::waiters::Waiters::default(),
@@ -116,10 +122,11 @@ impl Table {
         self.count
     }
 
-    fn fresh_raw(&mut self) -> &mut raw::Socket<'static> {
+    /// The socket for whole packets, empty, with room for one of this length.
+    fn fresh_raw(&mut self, length: usize) -> &mut raw::Socket<'static> {
         let socket = self.raw.remove(self.raw_handle);
         drop(socket);
-        self.raw_handle = self.raw.add(egress::raw_socket());
+        self.raw_handle = self.raw.add(egress::raw_socket(length));
         self.raw.get_mut::<raw::Socket<'_>>(self.raw_handle)
     }
 }
@@ -185,6 +192,21 @@ impl Core {
         self.udp.groups.entry(group).or_default().push(mailbox.clone());
         self.icmp.reports_pending = true;
         Ok(())
+    }
+
+    /// Whether anybody is a member of an IPv4 group.
+    pub(super) fn udp_has_v4_groups(&self) -> bool {
+        self.udp.groups.keys().any(IpAddr::is_ipv4)
+    }
+
+    /// Lets a new engine know the groups that there are members of.
+    pub(super) fn udp_rejoin(&mut self) {
+        for group in self.udp.groups.keys() {
+            // As many as the engine before had, whose table was as large.
+            if let Err(error) = self.iface.join_multicast_group(*group) {
+                tracing::error!(%group, ?error, "a multicast group was lost");
+            }
+        }
     }
 
     /// # Errors
@@ -262,6 +284,17 @@ impl Core {
         for member in members.into_iter().flatten().filter(|member| member.bound.covers(tuple.local.ip())) {
             member.mailbox.fail(tuple.remote, error, &mut self.wakes);
         }
+    }
+
+    /// Whether a socket is bound to an address and port.
+    pub(super) fn udp_is_bound(&self, local: SocketAddr) -> bool {
+        let members = self.udp.members.get(&local.port());
+        members.into_iter().flatten().any(|member| member.bound.covers(local.ip()))
+    }
+
+    /// Whether one of the last large packets was between these ends.
+    pub(super) fn udp_has_sent(&self, protocol: Protocol, tuple: &Tuple) -> bool {
+        self.udp.recent.has(protocol, tuple)
     }
 
     /// Wakes everyone who waits for a datagram or for room.

@@ -1,23 +1,40 @@
-//! Datagrams that leave.
+//! Datagrams that leave, and echo requests, which take the same way.
 
 use core::net::{IpAddr, SocketAddr};
 use core::task::Waker;
 
 use smoltcp::phy::ChecksumCapabilities;
 use smoltcp::socket::{raw, udp};
-use smoltcp::wire::{IpProtocol, IpRepr, Ipv4Packet, Ipv6Packet, TcpPacket, TcpRepr};
+use smoltcp::wire::{
+    Icmpv4Packet, Icmpv4Repr, Icmpv6Packet, Icmpv6Repr, IpProtocol, IpRepr, Ipv4Packet, Ipv6Packet, TcpPacket, TcpRepr,
+};
 
 use super::MOST_PAYLOAD;
+use super::recent::{LARGE, Protocol};
 use crate::address::to_endpoint;
 use crate::error::{Error, Result};
 use crate::platform::Instant;
 use crate::stack::Core;
 use crate::stack::demux::Tuple;
+use crate::stack::icmp::{IcmpBinding, IcmpErrorKind, IcmpReport};
 use crate::stack::neighbours::{RETRANSMIT, SOLICITATIONS};
+
+/// What a packet is sent as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// A UDP datagram.
+    Datagram,
+    /// An ICMP echo request. It leaves from an identifier instead of a port, and the remote port is 0.
+    EchoRequest {
+        /// Its sequence number.
+        sequence: u16,
+    },
+}
 
 /// A datagram to be sent.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Outgoing<'a> {
+    pub(crate) kind: Kind,
     pub(crate) payload: &'a [u8],
     /// The port it leaves from.
     pub(crate) port: u16,
@@ -31,6 +48,7 @@ pub(crate) struct Outgoing<'a> {
 
 /// A datagram whose next hop has not answered yet.
 pub(super) struct Unsent {
+    kind: Kind,
     payload: Vec<u8>,
     port: u16,
     source: IpAddr,
@@ -52,10 +70,10 @@ enum Attempt {
     Unresolved,
 }
 
-pub(super) fn raw_socket() -> raw::Socket<'static> {
-    // A bare TCP segment is all that ever passes.
+/// A socket for one packet of this length.
+pub(super) fn raw_socket(length: usize) -> raw::Socket<'static> {
     let none = raw::PacketBuffer::new(Vec::new(), Vec::new());
-    let one = raw::PacketBuffer::new(vec![raw::PacketMetadata::EMPTY], vec![0; 128]);
+    let one = raw::PacketBuffer::new(vec![raw::PacketMetadata::EMPTY], vec![0; length]);
     raw::Socket::new(None, None, none, one)
 }
 
@@ -105,16 +123,50 @@ impl Core {
         }
     }
 
-    /// The largest payload that goes to an address. IPv4 packets are fragmented where they must be; IPv6 packets
-    /// cannot (smoltcp does not).
+    /// The largest payload that goes to an address, UDP's header and that of an echo request being of one length. IPv4
+    /// packets are fragmented where they must be, for a narrow path too; IPv6 packets cannot (smoltcp does not).
     fn most_payload(&self, to: IpAddr) -> usize {
         match to {
             IpAddr::V4(_) => MOST_PAYLOAD,
-            IpAddr::V6(_) => (self.capabilities.mtu - 40 - 8).min(65535 - 8),
+            IpAddr::V6(_) => (self.path_mtu(to) - 40 - 8).min(65535 - 8),
         }
     }
 
     fn udp_attempt(&mut self, datagram: &Outgoing<'_>) -> Attempt {
+        let attempt = match datagram.kind {
+            Kind::Datagram => self.attempt_datagram(datagram),
+            Kind::EchoRequest { sequence } => self.attempt_echo(datagram, sequence),
+        };
+        if matches!(attempt, Attempt::Sent) {
+            if datagram.payload.len() + 28 > LARGE {
+                let local = SocketAddr::new(datagram.source, datagram.port);
+                self.udp.recent.note(datagram.kind.protocol(), Tuple { local, remote: datagram.remote });
+            }
+            let mut budget = usize::MAX;
+            if !self.flush_fragments(&mut budget) {
+                self.full = true;
+            }
+        }
+        attempt
+    }
+
+    fn attempt_echo(&mut self, request: &Outgoing<'_>, sequence: u16) -> Attempt {
+        let packet = echo_request(request, sequence);
+        let queued = self.udp.fresh_raw(packet.len()).send_slice(&packet).is_ok();
+        debug_assert!(queued, "a packet fits a socket of its length");
+        let Some(port) = &mut self.port else { return Attempt::Sent };
+        let (_, outcome) = Self::send_one(&mut self.iface, port, self.now, &mut self.udp.raw);
+        if outcome.exhausted {
+            return Attempt::Full;
+        }
+        if outcome.awaits_neighbour() {
+            self.solicit(request.remote.ip(), outcome);
+            return Attempt::Unresolved;
+        }
+        Attempt::Sent
+    }
+
+    fn attempt_datagram(&mut self, datagram: &Outgoing<'_>) -> Attempt {
         let scratch = &mut self.udp.egress;
         let Some(socket) = scratch.bind(datagram.port) else { return Attempt::Sent };
         socket.set_hop_limit(Some(datagram.hop_limit.max(1)));
@@ -134,10 +186,6 @@ impl Core {
             self.solicit(datagram.remote.ip(), outcome);
             return Attempt::Unresolved;
         }
-        let mut budget = usize::MAX;
-        if !self.flush_fragments(&mut budget) {
-            self.full = true;
-        }
         Attempt::Sent
     }
 
@@ -147,6 +195,7 @@ impl Core {
             self.statistics.datagram_drops += 1;
         }
         self.udp.unsent.push_back(Unsent {
+            kind: datagram.kind,
             payload: datagram.payload.to_vec(),
             port: datagram.port,
             source: datagram.source,
@@ -163,6 +212,7 @@ impl Core {
         let before = self.udp.unsent.len();
         for mut unsent in core::mem::take(&mut self.udp.unsent) {
             let datagram = Outgoing {
+                kind: unsent.kind,
                 payload: &unsent.payload,
                 port: unsent.port,
                 source: unsent.source,
@@ -185,8 +235,7 @@ impl Core {
             }
             if unsent.tries > SOLICITATIONS {
                 self.statistics.datagram_drops += 1;
-                let local = SocketAddr::new(unsent.source, unsent.port);
-                self.udp_error(&Tuple { local, remote: unsent.remote }, &Error::RemoteUnreachable);
+                self.give_up(&unsent);
             } else {
                 self.udp.unsent.push_back(unsent);
             }
@@ -196,8 +245,25 @@ impl Core {
         }
     }
 
-    /// When a neighbour has to be asked again.
+    /// Tells those concerned that a next hop does not answer.
+    fn give_up(&mut self, unsent: &Unsent) {
+        let (binding, sequence) = match unsent.kind {
+            Kind::Datagram => {
+                let local = SocketAddr::new(unsent.source, unsent.port);
+                self.udp_error(&Tuple { local, remote: unsent.remote }, &Error::RemoteUnreachable);
+                (IcmpBinding::UdpPort(unsent.port), None)
+            }
+            Kind::EchoRequest { sequence } => (IcmpBinding::Echo(unsent.port), Some(sequence)),
+        };
+        let (source, kind) = (unsent.source, IcmpErrorKind::Unreachable);
+        self.report(binding, IcmpReport { source, kind, destination: unsent.remote, sequence, mtu: None });
+    }
+
+    /// When a neighbour has to be asked again; not before the device takes frames again, where it takes none.
     pub(in crate::stack) fn udp_next(&self) -> Option<Instant> {
+        if self.full || self.udp.stalled {
+            return None;
+        }
         self.udp.unsent.iter().map(|unsent| unsent.again).min()
     }
 
@@ -238,7 +304,7 @@ impl Core {
             &header.dst_addr(),
             &checksums,
         );
-        let queued = self.udp.fresh_raw().send_slice(&packet).is_ok();
+        let queued = self.udp.fresh_raw(packet.len()).send_slice(&packet).is_ok();
         debug_assert!(queued, "a bare segment fits");
         let Some(port) = &mut self.port else { return };
         let (_, outcome) = Self::send_one(&mut self.iface, port, self.now, &mut self.udp.raw);
@@ -246,4 +312,37 @@ impl Core {
             self.statistics.replies_suppressed += 1;
         }
     }
+}
+
+impl Kind {
+    const fn protocol(self) -> Protocol {
+        match self {
+            Self::Datagram => Protocol::Udp,
+            Self::EchoRequest { .. } => Protocol::Echo,
+        }
+    }
+}
+
+/// The IP packet of an echo request (RFC 792, RFC 4443 section 4.1).
+fn echo_request(request: &Outgoing<'_>, seq_no: u16) -> Vec<u8> {
+    let (ident, data, checksums) = (request.port, request.payload, ChecksumCapabilities::default());
+    let (source, destination) = (request.source.into(), request.remote.ip().into());
+    let v4 = Icmpv4Repr::EchoRequest { ident, seq_no, data };
+    let protocol = if request.source.is_ipv4() { IpProtocol::Icmp } else { IpProtocol::Icmpv6 };
+    // The messages of both families are of one length.
+    let header = IpRepr::new(source, destination, protocol, v4.buffer_len(), request.hop_limit.max(1));
+    let mut packet = vec![0; header.buffer_len()];
+    match &header {
+        IpRepr::Ipv4(header) => {
+            header.emit(&mut Ipv4Packet::new_unchecked(&mut packet[..]), &checksums);
+            v4.emit(&mut Icmpv4Packet::new_unchecked(&mut packet[header.buffer_len()..]), &checksums);
+        }
+        IpRepr::Ipv6(header) => {
+            header.emit(&mut Ipv6Packet::new_unchecked(&mut packet[..]));
+            let v6 = Icmpv6Repr::EchoRequest { ident, seq_no, data };
+            let mut icmp = Icmpv6Packet::new_unchecked(&mut packet[header.buffer_len()..]);
+            v6.emit(&header.src_addr, &header.dst_addr, &mut icmp, &checksums);
+        }
+    }
+    packet
 }
