@@ -10,45 +10,54 @@
 //! | `demux`, `phy` | whom a frame concerns; the engine's view of the device |
 //! | `tcp` | connections and listeners; `time_wait`, what is left of them; `backlog`, what is not yet accepted |
 //! | `udp` | bound ports and their mailboxes |
-//! | `icmp`, `fragments`, `neighbours` | errors from the path; IPv4 reassembly; asking for hardware addresses |
-//! | `config` | addresses, routes, state |
+//! | `icmp`, `fragments`, `neighbours` | echo, errors from the path; IPv4 reassembly; asking for hardware addresses |
+//! | `path`, `cut` | what is known of narrow paths; making packets fit them |
+//! | `config`, `addresses`, `routes` | what the interface is set to |
+//! | `dhcp`, `autoconfiguration` | what sets it by protocol |
+//! | `events` | telling others of it |
 //! | `timers`, `waiters`, `ports`, `statistics`, `options` | what those are made of |
 
+mod addresses;
+mod autoconfiguration;
 pub(crate) mod backlog;
 mod config;
+mod cut;
 mod demux;
+mod dhcp;
 mod drive;
+pub(crate) mod events;
 mod fragments;
-mod icmp;
+pub(crate) mod icmp;
 mod neighbours;
 pub(crate) mod options;
+mod path;
 mod phy;
 pub(crate) mod ports;
-pub(crate) mod statistics;
+pub(crate) mod routes;
 pub(crate) mod tcp;
 mod time_wait;
 mod timers;
 pub(crate) mod udp;
 pub(crate) mod waiters;
 
+use core::net::IpAddr;
 use core::ops::RangeInclusive;
 use core::task::{Context, Waker};
 use std::collections::VecDeque;
 use std::sync::{Arc, Weak};
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use smoltcp::iface::{Config, Interface, SocketSet};
 use smoltcp::wire::{EthernetAddress, HardwareAddress};
+use xila_network_commands::interface::{Link, Origin, State, Statistics};
 
-pub use config::State;
-
-use crate::address::{MacAddress, Route};
+use crate::address::MacAddress;
 use crate::device::{Capabilities, Device, Medium};
 use crate::error::{Error, Result};
 use crate::platform::{Clock, Instant, Platform};
+use events::Events;
 use fragments::Reassembly;
 use phy::Port;
-use statistics::Statistics;
 use tcp::FlowId;
 use timers::Timers;
 use waiters::Wakes;
@@ -72,9 +81,19 @@ pub(crate) struct Core {
     iface: Interface,
     capabilities: Capabilities,
     hardware_address: Option<MacAddress>,
-    /// As smoltcp has them too, which shows nobody its table.
-    routes: Vec<Route>,
+    addresses: Vec<addresses::Address>,
+    routes: Vec<routes::Entry>,
+    dns_servers: Vec<(IpAddr, Origin)>,
+    /// When the first address or route runs out.
+    lifetimes_next: Option<Instant>,
+    dhcp: dhcp::Dhcp,
+    autoconfiguration: Option<autoconfiguration::Autoconfiguration>,
     state: State,
+    /// The device's link, when it was last looked at.
+    known_link: Link,
+    events: Events,
+    /// Being set up: changes are not told yet.
+    quiet: bool,
     me: Weak<Shared>,
     /// The time of the present call.
     now: Instant,
@@ -106,6 +125,8 @@ pub(crate) struct Core {
 const CALLER_BUDGET: usize = 256;
 /// Frames that the runner handles before it lets other tasks run.
 const RUNNER_BUDGET: usize = 512;
+/// The narrowest link that carries IPv6 (RFC 8200 section 5).
+const MOST_NARROW: usize = 1280;
 
 impl Stack {
     /// Builds a stack on a device. Nothing runs yet.
@@ -115,9 +136,10 @@ impl Stack {
         hardware_address: Option<MacAddress>,
         ephemeral: RangeInclusive<u16>,
         platform: &Platform,
+        events: Events,
     ) -> Result<Self> {
         let capabilities = device.capabilities();
-        if !(1280..=65535).contains(&capabilities.mtu) {
+        if !(MOST_NARROW..=65535).contains(&capabilities.mtu) {
             let reason = format!("an IP MTU of {} is outside 1280 to 65535", capabilities.mtu);
             return Err(Error::FailedToMountDevice(reason));
         }
@@ -133,13 +155,9 @@ impl Stack {
             }
         };
         let now = platform.clock.now();
-        let mut config = Config::new(hardware);
-        config.random_seed = platform.random_u64();
         let mut port = Port::new(device);
-        let mut probe = phy::Ingress { frame: None, port: &mut port, now };
-        let mut iface = Interface::new(config, &mut probe, now.into());
-        // A loopback carries every local address of the process's interfaces, as Linux's `lo` does.
-        iface.set_any_ip(port.device.loops_back());
+        let iface = engine(&mut port, hardware, platform.random_u64(), now);
+        let known_link = port.device.link();
         Ok(Self(Arc::new_cyclic(|me| Shared {
             name: name.into(),
             clock: platform.clock.clone(),
@@ -149,8 +167,16 @@ impl Stack {
                 iface,
                 capabilities,
                 hardware_address: address,
+                addresses: Vec::new(),
                 routes: Vec::new(),
+                dns_servers: Vec::new(),
+                lifetimes_next: None,
+                dhcp: dhcp::Dhcp::default(),
+                autoconfiguration: None,
                 state: State::Up,
+                known_link,
+                events,
+                quiet: true,
                 me: me.clone(),
                 now,
                 random: platform.random_u64(),
@@ -191,7 +217,10 @@ impl Stack {
     /// link and the budget allow.
     pub(crate) fn with_mut<R>(&self, change: impl FnOnce(&mut Core) -> R) -> R {
         let now = self.0.clock.now();
-        let mut core = self.0.core.lock();
+        self.finish(self.0.core.lock(), now, change)
+    }
+
+    fn finish<R>(&self, mut core: MutexGuard<'_, Core>, now: Instant, change: impl FnOnce(&mut Core) -> R) -> R {
         core.now = now;
         let result = change(&mut core);
         core.drive(CALLER_BUDGET, false);
@@ -200,6 +229,12 @@ impl Stack {
         drop(core);
         self.wake(wakes, runner);
         result
+    }
+
+    /// As [`with_mut`](Self::with_mut), where nobody else is at it now; `None` otherwise.
+    pub(crate) fn try_with_mut<R>(&self, change: impl FnOnce(&mut Core) -> R) -> Option<R> {
+        let now = self.0.clock.now();
+        Some(self.finish(self.0.core.try_lock()?, now, change))
     }
 
     /// The runner's turn: handles what the device has and what is due, and says when to be called again. Where that is
@@ -236,6 +271,17 @@ pub(crate) enum Turn {
     Sleep(Option<Instant>),
     /// The stack is unmounted.
     Ended,
+}
+
+/// smoltcp's side of an interface, with no addresses yet.
+fn engine(port: &mut Port, hardware: HardwareAddress, seed: u64, now: Instant) -> Interface {
+    let mut config = Config::new(hardware);
+    config.random_seed = seed;
+    let loops_back = port.device.loops_back();
+    let mut iface = Interface::new(config, &mut phy::Ingress { frame: None, port, now }, now.into());
+    // A loopback carries every local address of the process's interfaces, as Linux's `lo` does.
+    iface.set_any_ip(loops_back);
+    iface
 }
 
 impl Core {

@@ -1,25 +1,19 @@
-//! Addresses, routes and state of an interface.
+//! State, hardware address, MTU and DNS servers of an interface.
 
 use core::net::IpAddr;
 
-use smoltcp::wire::IpCidr;
+use smoltcp::wire::{EthernetAddress, HardwareAddress};
+use xila_network_commands::event::Change;
+use xila_network_commands::interface::{Link, Origin, State, Statistics};
 
 use super::tcp::FlowId;
-use super::{Core, Stack};
-use crate::address::{Cidr, MacAddress, Route, is_unicast, is_v4_mapped};
+use super::{Core, MOST_NARROW, Stack, phy};
+use crate::address::{MacAddress, is_unicast, is_v4_mapped, to_wire};
 use crate::device::{Capabilities, Device};
 use crate::error::{Error, Result};
-use crate::stack::statistics::Statistics;
 
-/// The administrative state of an interface.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
-    /// It sends and receives.
-    Up,
-    /// It does neither. Operations on its sockets fail with [`Error::NetworkDown`]; connections survive until their
-    /// peers give up.
-    Down,
-}
+/// The most DNS servers of an interface.
+const MOST_DNS_SERVERS: usize = 8;
 
 impl Core {
     /// # Errors
@@ -42,16 +36,16 @@ impl Core {
         self.state
     }
 
-    pub(crate) fn kind(&self) -> &'static str {
-        self.port.as_ref().map_or("none", |port| port.device.kind())
+    pub(crate) fn driver(&self) -> &'static str {
+        self.port.as_ref().map_or("none", |port| port.device.driver())
     }
 
     pub(crate) fn loops_back(&self) -> bool {
         self.port.as_ref().is_some_and(|port| port.device.loops_back())
     }
 
-    pub(crate) fn link(&self) -> crate::device::Link {
-        self.port.as_ref().map_or(crate::device::Link::Down, |port| port.device.link())
+    pub(crate) fn link(&self) -> Link {
+        self.port.as_ref().map_or(Link::Down, |port| port.device.link())
     }
 
     pub(crate) const fn capabilities(&self) -> &Capabilities {
@@ -62,112 +56,147 @@ impl Core {
         self.hardware_address
     }
 
-    pub(crate) fn addresses(&self) -> Vec<Cidr> {
-        self.iface.ip_addrs().iter().map(|cidr| Cidr::from_wire(*cidr)).collect()
-    }
-
-    pub(crate) fn has_address(&self, address: IpAddr) -> bool {
-        self.iface.ip_addrs().iter().any(|cidr| IpAddr::from(cidr.address()) == address)
-    }
-
     /// # Errors
-    /// [`Error::InvalidArgument`] for an address that no host can have; [`Error::AddressInUse`] for one that is there;
-    /// [`Error::NoFreeSlot`].
-    pub(crate) fn add_address(&mut self, cidr: Cidr) -> Result<()> {
-        if !is_unicast(cidr.address()) || is_v4_mapped(cidr.address()) {
+    /// [`Error::NotSupported`] where the medium has no hardware addresses.
+    pub(crate) fn set_hardware_address(&mut self, address: MacAddress) -> Result<()> {
+        let known = self.hardware_address.ok_or(Error::NotSupported)?;
+        if known != address {
+            self.iface.set_hardware_addr(HardwareAddress::Ethernet(EthernetAddress(address.octets())));
+            self.hardware_address = Some(address);
+            self.announce(Change::HardwareAddress(address));
+            self.dhcp_restart();
+            self.autoconfiguration_restart();
+        }
+        Ok(())
+    }
+
+    /// The IP MTU in force.
+    pub(crate) const fn mtu(&self) -> u32 {
+        // Between 1280 and 65535.
+        self.capabilities.mtu as u32
+    }
+
+    pub(crate) fn maximum_burst(&self) -> Option<u32> {
+        self.capabilities.max_burst.and_then(|frames| u32::try_from(frames).ok())
+    }
+
+    /// Sets the IP MTU, at most the device's.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] outside 1280 (RFC 8200 section 5) to what the device takes;
+    /// [`Error::NetworkDown`] where the interface is unmounted.
+    pub(crate) fn set_mtu(&mut self, mtu: u32) -> Result<()> {
+        self.apply_mtu(mtu)?;
+        self.autoconfiguration_keep_mtu();
+        Ok(())
+    }
+
+    pub(super) fn apply_mtu(&mut self, mtu: u32) -> Result<()> {
+        let port = self.port.as_mut().ok_or(Error::NetworkDown)?;
+        let mtu = usize::try_from(mtu).map_err(|_| Error::InvalidArgument)?;
+        if !(MOST_NARROW..=port.device.capabilities().mtu).contains(&mtu) {
             return Err(Error::InvalidArgument);
         }
-        if self.has_address(cidr.address()) {
+        if self.capabilities.mtu != mtu {
+            self.capabilities.mtu = mtu;
+            port.capabilities = phy::capabilities(&self.capabilities);
+            self.rebuild();
+            self.announce(Change::Mtu(self.mtu()));
+        }
+        Ok(())
+    }
+
+    /// Makes the engine anew: smoltcp asks a device for its MTU only then. Connections are not the engine's but their
+    /// own; what it has is given to the new one, but for its neighbours, whom it finds again.
+    pub(super) fn rebuild(&mut self) {
+        self.stir();
+        let hardware = match self.hardware_address {
+            Some(address) => HardwareAddress::Ethernet(EthernetAddress(address.octets())),
+            None => HardwareAddress::Ip,
+        };
+        let Some(port) = &mut self.port else { return };
+        self.iface = super::engine(port, hardware, self.random, self.now);
+        let addresses: Vec<_> = self.addresses.iter().map(|known| to_wire(known.cidr)).collect();
+        self.iface.update_ip_addrs(|table| addresses.into_iter().for_each(|cidr| table.push(cidr).unwrap_or_default()));
+        self.settle_routes();
+        self.udp_rejoin();
+        self.neighbours.forget();
+        self.icmp.reports_pending = true;
+    }
+
+    pub(crate) fn dns_servers(&self) -> Vec<IpAddr> {
+        self.dns_servers.iter().map(|(server, _)| *server).collect()
+    }
+
+    /// # Errors
+    /// [`Error::InvalidArgument`] for an address that no host can have; [`Error::AddressInUse`] where it is known;
+    /// [`Error::NoFreeSlot`].
+    pub(crate) fn add_dns_server(&mut self, server: IpAddr) -> Result<()> {
+        if !is_unicast(server) || is_v4_mapped(server) {
+            return Err(Error::InvalidArgument);
+        }
+        if self.dns_servers.iter().any(|(known, _)| *known == server) {
             return Err(Error::AddressInUse);
         }
-        let mut pushed = Ok(());
-        self.iface.update_ip_addrs(|addresses| {
-            pushed = addresses.push(cidr.to_wire()).map_err(|_| Error::NoFreeSlot);
-        });
-        self.icmp.reports_pending = true;
-        pushed
-    }
-
-    /// Removes an address. Connections from it fail with [`Error::AddressNotAvailable`].
-    ///
-    /// # Errors
-    /// [`Error::AddressNotAvailable`] where it is not there.
-    pub(crate) fn remove_address(&mut self, cidr: Cidr) -> Result<()> {
-        let wire: IpCidr = cidr.to_wire();
-        if !self.iface.ip_addrs().contains(&wire) {
-            return Err(Error::AddressNotAvailable);
-        }
-        self.iface.update_ip_addrs(|addresses| addresses.retain(|address| *address != wire));
-        self.icmp.reports_pending = true;
-        // smoltcp notices at the next egress of each connection from that address.
-        let bound: Vec<FlowId> = self
-            .tcp
-            .flows
-            .iter()
-            .filter(|(_, flow)| flow.tuple.local.ip() == cidr.address())
-            .map(|(id, _)| id)
-            .collect();
-        bound.into_iter().for_each(|id| self.tcp_mark(id));
-        for backlog in self.tcp.backlogs() {
-            backlog.rouse(&mut self.wakes);
-        }
-        self.udp_rouse();
-        Ok(())
-    }
-
-    pub(crate) fn routes(&self) -> &[Route] {
-        &self.routes
-    }
-
-    /// Adds a route; one to the same network is replaced.
-    ///
-    /// # Errors
-    /// [`Error::NoFreeSlot`] where the table is full; it is as it was then.
-    pub(crate) fn add_route(&mut self, route: Route) -> Result<()> {
-        let wire = route.to_wire();
-        let mut result = Ok(());
-        self.iface.routes_mut().update(|table| match table.iter_mut().find(|known| known.cidr == wire.cidr) {
-            Some(known) => *known = wire,
-            None => result = table.push(wire).map_err(|_| Error::NoFreeSlot),
-        });
-        result?;
-        self.routes.retain(|known| known.destination() != route.destination());
-        self.routes.push(route);
-        Ok(())
+        self.push_dns_server(server, Origin::Static)
     }
 
     /// # Errors
-    /// [`Error::RemoteUnreachable`] where there is no such route (`ip route del`: "No such process").
-    pub(crate) fn remove_route(&mut self, route: Route) -> Result<()> {
-        let index = self.routes.iter().position(|known| *known == route).ok_or(Error::RemoteUnreachable)?;
-        self.routes.remove(index);
-        let wire = route.to_wire();
-        self.iface.routes_mut().update(|table| table.retain(|known| known.cidr != wire.cidr));
+    /// [`Error::AddressNotAvailable`] where it is not known.
+    pub(crate) fn remove_dns_server(&mut self, server: IpAddr) -> Result<()> {
+        let known = self.dns_servers.iter().position(|(known, _)| *known == server);
+        self.dns_servers.remove(known.ok_or(Error::AddressNotAvailable)?);
+        self.announce(Change::DnsServerRemoved(server));
         Ok(())
     }
 
-    /// How well this interface leads to `destination`: the length of the longest matching prefix among its networks and
-    /// routes, `None` where nothing matches.
-    pub(crate) fn reach(&self, destination: IpAddr) -> Option<u8> {
-        let link = self.iface.ip_addrs().iter().map(|cidr| Cidr::from_wire(*cidr));
-        let link = link.filter(|cidr| cidr.contains(destination)).map(|cidr| cidr.prefix()).max();
-        let routes = self.routes.iter().map(Route::destination);
-        let route = routes.filter(|cidr| cidr.contains(destination)).map(|cidr| cidr.prefix()).max();
-        link.max(route)
+    /// Replaces the servers of one origin. Those that are known from elsewhere stay as they are; those for which there is
+    /// no room, or that no host can be, are left out.
+    pub(crate) fn put_dns_servers(&mut self, origin: Origin, servers: &[IpAddr]) {
+        let gone = |(known, from): &&(IpAddr, Origin)| *from == origin && !servers.contains(known);
+        let gone: Vec<IpAddr> = self.dns_servers.iter().filter(gone).map(|(known, _)| *known).collect();
+        gone.into_iter().for_each(|server| self.remove_dns_server(server).unwrap_or_default());
+        for &server in servers {
+            let known = self.dns_servers.iter().any(|(known, _)| *known == server);
+            if !known
+                && is_unicast(server)
+                && !is_v4_mapped(server)
+                && let Err(error) = self.push_dns_server(server, origin)
+            {
+                tracing::warn!(%server, %error, "a DNS server was left out");
+            }
+        }
     }
 
-    /// The address to speak to `destination` from.
-    pub(crate) fn source_address(&self, destination: IpAddr) -> Option<IpAddr> {
-        // smoltcp answers `::1` where an interface has no IPv6 address, and panics for an unspecified destination.
-        if destination.is_unspecified() {
-            return None;
+    fn push_dns_server(&mut self, server: IpAddr, origin: Origin) -> Result<()> {
+        if self.dns_servers.len() >= MOST_DNS_SERVERS {
+            return Err(Error::NoFreeSlot);
         }
-        let same_family =
-            self.iface.ip_addrs().iter().any(|cidr| IpAddr::from(cidr.address()).is_ipv4() == destination.is_ipv4());
-        if !same_family {
-            return None;
+        self.dns_servers.push((server, origin));
+        self.announce(Change::DnsServerAdded(server));
+        Ok(())
+    }
+
+    pub(crate) const fn echo_reply(&self) -> bool {
+        self.icmp.echo_reply
+    }
+
+    pub(crate) fn set_echo_reply(&mut self, enabled: bool) {
+        self.icmp.echo_reply = enabled;
+    }
+
+    /// From now on changes are told: nobody hears of an interface before it is there.
+    pub(crate) const fn speak(&mut self) {
+        self.quiet = false;
+    }
+
+    /// Tells of a change.
+    pub(super) fn announce(&mut self, change: Change) {
+        if self.quiet {
+            return;
         }
-        self.iface.get_source_address(&destination.into()).map(IpAddr::from)
+        let Some(name) = self.me.upgrade().map(|me| me.name.clone()) else { return };
+        self.events.publish(&name, change, &mut self.wakes);
     }
 
     pub(crate) fn statistics(&self) -> Statistics {
@@ -175,10 +204,9 @@ impl Core {
         if let Some(port) = &self.port {
             statistics.sent = port.sent;
         }
-        statistics.tcp_flows = self.tcp.flows.len();
-        statistics.time_wait = self.tcp.time_wait.len();
-        statistics.tcp_listeners = self.tcp.listening;
-        statistics.udp_sockets = self.udp.len();
+        self.tcp_count(&mut statistics);
+        statistics.udp_sockets = self.udp.len() as u64;
+        statistics.icmp_sockets = self.icmp.len() as u64;
         statistics
     }
 
@@ -200,19 +228,32 @@ impl Core {
                 }
                 let all: Vec<FlowId> = self.tcp.flows.iter().map(|(id, _)| id).collect();
                 all.into_iter().for_each(|id| self.tcp_mark(id));
+                self.dhcp_ask();
+                self.autoconfiguration_ask();
             }
             State::Down => {}
         }
+        self.announce(Change::State(state));
     }
 
-    /// A device's link went up or down: flows that gave up on the neighbour try again.
-    pub(super) fn link_changed(&mut self, up: bool) {
-        if up && !self.icmp.link_up {
+    /// A device's link may have gone up or down: flows that gave up on a neighbour try again.
+    pub(super) fn link_changed(&mut self, link: Link) {
+        if link == self.known_link {
+            return;
+        }
+        self.known_link = link;
+        if link == Link::Up {
             self.icmp.reports_pending = true;
             self.retry_unresolved();
             self.unfinished |= !self.unresolved.is_empty();
         }
-        self.icmp.link_up = up;
+        self.announce(Change::Link(link));
+        self.dhcp_restart();
+        self.autoconfiguration_restart();
+        if link == Link::Up {
+            // What that left due is done before the runner sleeps.
+            self.unfinished |= self.dhcp_next().is_some() || self.autoconfiguration_next().is_some();
+        }
     }
 
     /// Wakes everyone who waits for anything.
@@ -224,6 +265,7 @@ impl Core {
             backlog.rouse(&mut self.wakes);
         }
         self.udp_rouse();
+        self.icmp_rouse();
     }
 }
 
@@ -233,6 +275,8 @@ impl Stack {
         let (device, orphans) = self.with_mut(|core| {
             core.statistics = core.statistics();
             let device = core.port.take().map(|port| port.device);
+            core.dhcp_end();
+            core.autoconfiguration = None;
             core.rouse();
             // Flows without an owner have nobody left to end them.
             let orphans: Vec<FlowId> =

@@ -8,8 +8,8 @@ use core::net::{IpAddr, SocketAddr};
 
 use smoltcp::phy::{DeviceCapabilities, Medium};
 use smoltcp::wire::{
-    EthernetFrame, EthernetProtocol, Icmpv4Message, Icmpv6Message, IpAddress, IpProtocol, IpVersion, Ipv4Packet,
-    Ipv6Packet, TcpPacket, TcpSeqNumber, UdpPacket,
+    DHCP_CLIENT_PORT, DhcpPacket, EthernetFrame, EthernetProtocol, Icmpv4Message, Icmpv6Message, IpAddress, IpProtocol,
+    IpVersion, Ipv4Packet, Ipv6Packet, TcpPacket, TcpSeqNumber, UdpPacket,
 };
 
 /// The two ends of a packet, seen from this host.
@@ -42,11 +42,17 @@ pub(crate) enum Packet {
     Udp(Tuple),
     /// An ICMP error about a packet of this host: where in the frame the IP packet begins.
     IcmpError { ip: usize },
+    /// An echo request: who is asked, with the identifier, and who asks.
+    EchoRequest(Tuple),
+    /// An echo reply, in an IP packet that begins at `ip`: whom it is for, with the identifier, and who answers.
+    EchoReply { ip: usize, to: Tuple },
     /// An ARP packet or a neighbour advertisement: somebody's hardware address may now be known.
     Neighbour,
+    /// A router's advertisement: where in the frame the IP packet begins.
+    RouterAdvertisement { ip: usize },
     /// A fragment of an IPv4 packet, which begins at `ip`.
     Fragment { ip: usize },
-    /// Anything else that the engine itself answers or ignores: echo requests, multicast reports, unknown protocols.
+    /// Anything else that the engine itself answers or ignores: multicast reports, unknown protocols.
     Other,
     /// Malformed, or not to be looked at.
     Unreadable,
@@ -102,6 +108,7 @@ fn inspect(medium: Medium, frame: &[u8]) -> Option<Packet> {
 fn transport(protocol: IpProtocol, source: IpAddr, destination: IpAddr, payload: &[u8], ip: usize) -> Option<Packet> {
     let tuple =
         |to: u16, from: u16| Tuple { local: SocketAddr::new(destination, to), remote: SocketAddr::new(source, from) };
+    let identifier = || Some(u16::from_be_bytes(payload.get(4..6)?.try_into().ok()?));
     Some(match protocol {
         IpProtocol::Tcp => {
             let tcp = TcpPacket::new_checked(payload).ok()?;
@@ -115,6 +122,8 @@ fn transport(protocol: IpProtocol, source: IpAddr, destination: IpAddr, payload:
             Icmpv4Message::DstUnreachable | Icmpv4Message::TimeExceeded | Icmpv4Message::ParamProblem => {
                 Packet::IcmpError { ip }
             }
+            Icmpv4Message::EchoRequest => Packet::EchoRequest(tuple(identifier()?, 0)),
+            Icmpv4Message::EchoReply => Packet::EchoReply { ip, to: tuple(identifier()?, 0) },
             _ => Packet::Other,
         },
         IpProtocol::Icmpv6 => match Icmpv6Message::from(*payload.first()?) {
@@ -123,6 +132,9 @@ fn transport(protocol: IpProtocol, source: IpAddr, destination: IpAddr, payload:
             | Icmpv6Message::TimeExceeded
             | Icmpv6Message::ParamProblem => Packet::IcmpError { ip },
             Icmpv6Message::NeighborAdvert | Icmpv6Message::NeighborSolicit => Packet::Neighbour,
+            Icmpv6Message::RouterAdvert => Packet::RouterAdvertisement { ip },
+            Icmpv6Message::EchoRequest => Packet::EchoRequest(tuple(identifier()?, 0)),
+            Icmpv6Message::EchoReply => Packet::EchoReply { ip, to: tuple(identifier()?, 0) },
             _ => Packet::Other,
         },
         _ => Packet::Other,
@@ -148,6 +160,8 @@ pub(crate) struct Glimpse {
     pub(crate) solicitation: bool,
     /// The sequence numbers of the TCP segment in it.
     pub(crate) sent: Option<Sent>,
+    /// The transaction of the DHCP client's message in it.
+    pub(crate) transaction: Option<u32>,
 }
 
 /// Where a TCP segment that was sent stands in the sequence spaces.
@@ -169,7 +183,7 @@ pub(crate) fn glimpse(medium: Medium, frame: &[u8]) -> Glimpse {
     const NEIGHBOUR_SOLICIT: u8 = 135;
     let ip = match medium {
         Medium::Ethernet if frame.get(12..14) == Some(&ETHERTYPE_ARP) => {
-            return Glimpse { solicitation: true, sent: None };
+            return Glimpse { solicitation: true, ..Glimpse::default() };
         }
         Medium::Ethernet => frame.get(14..).unwrap_or(&[]),
         _ => frame,
@@ -181,8 +195,11 @@ pub(crate) fn glimpse(medium: Medium, frame: &[u8]) -> Glimpse {
     };
     let (Some(&protocol), Some(payload)) = (protocol, payload) else { return Glimpse::default() };
     match IpProtocol::from(protocol) {
-        IpProtocol::Icmpv6 => Glimpse { solicitation: payload.first() == Some(&NEIGHBOUR_SOLICIT), sent: None },
-        IpProtocol::Tcp => Glimpse { solicitation: false, sent: sent(payload) },
+        IpProtocol::Icmpv6 => {
+            Glimpse { solicitation: payload.first() == Some(&NEIGHBOUR_SOLICIT), ..Glimpse::default() }
+        }
+        IpProtocol::Tcp => Glimpse { sent: sent(payload), ..Glimpse::default() },
+        IpProtocol::Udp => Glimpse { transaction: transaction(payload), ..Glimpse::default() },
         _ => Glimpse::default(),
     }
 }
@@ -224,6 +241,12 @@ pub(super) fn raise_acknowledgement(capabilities: &DeviceCapabilities, frame: &m
         }
     }
     Some(())
+}
+
+/// RFC 2131 section 2: the field `xid`, from the client's port.
+fn transaction(datagram: &[u8]) -> Option<u32> {
+    let udp = UdpPacket::new_checked(datagram).ok().filter(|udp| udp.src_port() == DHCP_CLIENT_PORT)?;
+    DhcpPacket::new_checked(udp.payload()).ok().map(|packet| packet.transaction_id())
 }
 
 fn sent(segment: &[u8]) -> Option<Sent> {

@@ -3,12 +3,13 @@
 use core::task::Context;
 
 use smoltcp::iface::{Interface, PollResult, SocketSet};
+use xila_network_commands::interface::State;
 
 use super::demux::{self, Packet};
 use super::phy::{Egress, Ingress, Outcome, Port};
 use super::tcp::life::Sending;
-use super::{Core, State, Turn};
-use crate::device::{Frame, Link};
+use super::{Core, Turn};
+use crate::device::Frame;
 use crate::platform::Instant;
 
 impl Core {
@@ -89,7 +90,10 @@ impl Core {
             None => return,
         };
         let packet = demux::read(medium, frame);
-        if let Packet::Tcp(tuple, _) | Packet::Udp(tuple) = &packet
+        if let Packet::Tcp(tuple, _)
+        | Packet::Udp(tuple)
+        | Packet::EchoRequest(tuple)
+        | Packet::EchoReply { to: tuple, .. } = &packet
             && self.is_martian(tuple)
         {
             self.statistics.received.dropped += 1;
@@ -97,15 +101,25 @@ impl Core {
         }
         match packet {
             Packet::Tcp(tuple, segment) => self.tcp_ingress(frame, tuple, segment),
+            Packet::Udp(tuple) if self.dhcp_takes(&tuple) => self.dhcp_ingress(frame),
             Packet::Udp(tuple) => self.udp_ingress(frame, tuple),
             Packet::IcmpError { ip } => {
                 self.icmp_error(&frame[ip..]);
                 self.for_nobody(frame);
             }
+            Packet::EchoRequest(_) if self.icmp.echo_reply => self.for_nobody(frame),
+            Packet::EchoRequest(_) => self.statistics.received.dropped += 1,
+            Packet::EchoReply { ip, to } => self.echo_reply_ingress(&frame[ip..], to),
             Packet::Neighbour => {
+                self.duplicate(frame);
                 self.for_nobody(frame);
+                if medium == smoltcp::phy::Medium::Ethernet {
+                    self.hear_neighbour(frame);
+                    self.defend(frame);
+                }
                 self.neighbour_found();
             }
+            Packet::RouterAdvertisement { ip } => self.router_advertisement(&frame[ip..]),
             Packet::Fragment { ip } => self.fragment(frame, ip),
             Packet::Other => self.for_nobody(frame),
             Packet::Unreadable => self.statistics.received.dropped += 1,
@@ -131,7 +145,7 @@ impl Core {
     /// for many, or too many such answers were given already.
     pub(super) fn answer_unclaimed(&mut self, frame: &[u8]) {
         let lossless = self.capabilities.lossless;
-        if lossless || self.icmp.may_answer(self.now) {
+        if lossless || self.may_answer() {
             self.for_nobody(frame);
         } else {
             self.statistics.replies_suppressed += 1;
@@ -153,6 +167,7 @@ impl Core {
     fn neighbour_found(&mut self) {
         self.retry_unresolved();
         self.udp_retry();
+        self.dhcp_retry();
     }
 
     /// Lets the flows that wait for a neighbour try again. Each stays on the list until a segment of it has left: the
@@ -173,6 +188,7 @@ impl Core {
         if !self.full {
             self.full = !self.udp_unblock();
             self.housekeep();
+            self.full = !self.dhcp_send(budget) || self.full;
         }
         while *budget > 0 && !self.full {
             let Some(id) = self.dirty.pop_front() else { break };
@@ -191,12 +207,17 @@ impl Core {
                 }
             }
         }
+        // The rest of a packet that was cut up waits for the device.
+        self.full |= self.port.as_ref().is_some_and(Port::is_behind);
         before - *budget
     }
 
     /// smoltcp keeps the fragments of one packet at a time: they leave before anything else is sent. False where the
     /// device took not all of them.
     pub(super) fn flush_fragments(&mut self, budget: &mut usize) -> bool {
+        if self.port.as_mut().is_some_and(|port| !port.catch_up(self.now)) {
+            return false;
+        }
         while self.iface.poll_at(self.now.into(), &self.nobody) == Some(smoltcp::time::Instant::from_millis(0)) {
             let Some(outcome) = self.poll_nobody() else { return true };
             if outcome.exhausted {
@@ -213,8 +234,7 @@ impl Core {
     /// Multicast reports leave with any egress poll.
     fn housekeep(&mut self) {
         if self.icmp.reports_pending {
-            self.icmp.reports_pending = false;
-            self.poll_nobody();
+            self.icmp.reports_pending = self.poll_nobody().is_some_and(|outcome| outcome.exhausted);
         }
     }
 
@@ -253,14 +273,35 @@ impl Core {
         if self.udp_next().is_some_and(|at| at <= self.now) {
             self.udp_retry();
         }
+        if self.dhcp_next().is_some_and(|at| at <= self.now) {
+            self.dhcp_expire();
+        }
+        if self.autoconfiguration_next().is_some_and(|at| at <= self.now) {
+            self.autoconfiguration_expire();
+        }
+        if self.paths_next().is_some_and(|at| at <= self.now) {
+            self.paths_expire();
+        }
+        if self.lifetimes_next.is_some_and(|at| at <= self.now) {
+            self.lifetimes_expire();
+        }
     }
 
     /// When the stack has to be looked at again, if nothing happens before.
     fn next_deadline(&self) -> Option<Instant> {
-        [self.timers.next(), self.tcp.time_wait.next(), self.fragments.next(), self.udp_next()]
-            .into_iter()
-            .flatten()
-            .min()
+        [
+            self.timers.next(),
+            self.tcp.time_wait.next(),
+            self.fragments.next(),
+            self.udp_next(),
+            self.lifetimes_next,
+            self.dhcp_next(),
+            self.autoconfiguration_next(),
+            self.paths_next(),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
     }
 
     /// Whether the runner has to look after what a caller left.
@@ -281,9 +322,10 @@ impl Core {
         let Some(port) = &mut self.port else { return Turn::Ended };
         // A loopback is emptied by whoever fills it, so its readiness is news to nobody.
         let readable = !port.device.loops_back() && port.device.poll_readable(context).is_ready();
-        let writable = self.full && port.device.poll_writable(context).is_ready();
-        let link_up = port.device.link() == Link::Up;
-        self.link_changed(link_up);
+        // While it is down nothing is sent, and a device that has room would wake the runner for nothing, for ever.
+        let writable = self.state == State::Up && self.full && port.device.poll_writable(context).is_ready();
+        let link = port.device.link();
+        self.link_changed(link);
         if self.unfinished || readable || writable {
             self.runner_deadline = None;
             return Turn::Again;

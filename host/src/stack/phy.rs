@@ -3,13 +3,17 @@
 //! smoltcp sees either one received frame ([`Ingress`]) or room for frames to send ([`Egress`]), never the device
 //! itself: which frame meets which sockets is the stack's decision.
 
+use std::collections::VecDeque;
+
 use smoltcp::phy;
 use smoltcp::time::Instant as WireInstant;
 
+use super::cut::{self, Cut};
 use super::demux::{Sent, glimpse, raise_acknowledgement};
-use super::statistics::Counters;
+use super::path::Paths;
 use crate::device::{Capabilities, Checksums, Device, Frame, Medium};
 use crate::platform::Instant;
+use xila_network_commands::interface::Counters;
 
 /// What smoltcp needs to know of a device.
 pub(super) fn capabilities(of: &Capabilities) -> phy::DeviceCapabilities {
@@ -26,6 +30,9 @@ pub(super) fn capabilities(of: &Capabilities) -> phy::DeviceCapabilities {
     capabilities
 }
 
+/// Pieces that wait for the device. One packet may be cut into more, answers to received frames may add to them.
+const MOST_BEHIND: usize = 256;
+
 /// The device as the stack holds it: with its properties at hand and the count of what leaves.
 pub(super) struct Port {
     pub(super) device: Box<dyn Device>,
@@ -33,18 +40,95 @@ pub(super) struct Port {
     pub(super) sent: Counters,
     /// While a connection is served: the end of all that it has sent so far.
     pub(super) highest: Option<u32>,
+    /// Where packets must be smaller than the device takes them.
+    pub(super) paths: Paths,
+    /// What the device had no room for of the last packet that was cut up. Nothing is built until it has left.
+    behind: VecDeque<Vec<u8>>,
+    /// The packet that is being cut up; memory that is used again.
+    whole: Vec<u8>,
+    /// Of the next packet that is cut into fragments.
+    pub(super) identification: u16,
 }
 
 impl Port {
     pub(super) fn new(device: Box<dyn Device>) -> Self {
         let capabilities = capabilities(&device.capabilities());
-        Self { device, capabilities, sent: Counters::default(), highest: None }
+        Self {
+            device,
+            capabilities,
+            sent: Counters::default(),
+            highest: None,
+            paths: Paths::default(),
+            behind: VecDeque::new(),
+            whole: Vec::new(),
+            identification: 0,
+        }
     }
 
     pub(super) fn transmit(&mut self, now: Instant, mut frame: Frame) {
         if let Some(highest) = self.highest {
             raise_acknowledgement(&self.capabilities, &mut frame, highest);
         }
+        if self.paths.may_exceed(frame.len())
+            && let Some(cut) = self.cut(now, &frame)
+        {
+            return self.transmit_cut(now, frame, &cut);
+        }
+        self.put(now, frame);
+    }
+
+    /// Sends what is left of a packet that was cut up; false where the device does not take it yet.
+    pub(super) fn catch_up(&mut self, now: Instant) -> bool {
+        while let Some(next) = self.behind.front() {
+            let Some(mut frame) = self.device.allocate(now, next.len()) else { return false };
+            frame.copy_from_slice(next);
+            self.behind.pop_front();
+            self.put(now, frame);
+        }
+        true
+    }
+
+    pub(super) fn is_behind(&self) -> bool {
+        !self.behind.is_empty()
+    }
+
+    /// How to cut up a frame for its path, where it has to be.
+    fn cut(&mut self, now: Instant, frame: &[u8]) -> Option<Cut> {
+        let medium = self.capabilities.medium;
+        let mtu = self.paths.mtu(cut::destination(medium, frame)?, now)?;
+        self.identification = self.identification.wrapping_add(1);
+        Cut::plan(medium, frame, mtu, self.identification)
+    }
+
+    /// Sends a frame in pieces. Room is asked for each when the one before has been sent, as the device counts them.
+    fn transmit_cut(&mut self, now: Instant, mut frame: Frame, cut: &Cut) {
+        let mut whole = core::mem::take(&mut self.whole);
+        whole.clear();
+        whole.extend_from_slice(&frame);
+        frame.truncate(cut.length(0));
+        cut.finish_first(&self.capabilities, &mut frame);
+        self.put(now, frame);
+        for piece in 1..cut.pieces() {
+            let length = cut.length(piece);
+            let room = if self.behind.is_empty() { self.device.allocate(now, length) } else { None };
+            match room {
+                Some(mut room) => {
+                    cut.write(&whole, piece, &self.capabilities, &mut room);
+                    self.put(now, room);
+                }
+                // As on a full link: peers repeat what matters.
+                None if self.behind.len() >= MOST_BEHIND => self.sent.dropped += 1,
+                None => {
+                    let mut bytes = vec![0; length];
+                    cut.write(&whole, piece, &self.capabilities, &mut bytes);
+                    self.behind.push_back(bytes);
+                }
+            }
+        }
+        self.whole = whole;
+    }
+
+    fn put(&mut self, now: Instant, frame: Frame) {
         let length = frame.len() as u64;
         match self.device.transmit(now, frame) {
             Ok(()) => {
@@ -141,6 +225,8 @@ pub(super) struct Outcome {
     pub(super) solicited: bool,
     /// The TCP segment that was sent.
     pub(super) sent: Option<Sent>,
+    /// The transaction of the DHCP client's message that was sent.
+    pub(super) transaction: Option<u32>,
 }
 
 impl Outcome {
@@ -166,6 +252,10 @@ impl phy::Device for Egress<'_> {
 
     /// Room for the largest frame is reserved before smoltcp builds one: once it has, it takes the packet as sent.
     fn transmit(&mut self, _: WireInstant) -> Option<Self::TxToken<'_>> {
+        if !self.port.catch_up(self.now) {
+            self.outcome.exhausted = true;
+            return None;
+        }
         match self.port.device.allocate(self.now, self.port.capabilities.max_transmission_unit) {
             Some(frame) => {
                 self.outcome.attempted = true;
@@ -199,6 +289,7 @@ impl phy::TxToken for Room<'_> {
         outcome.carried = !seen.solicitation;
         outcome.solicited |= seen.solicitation;
         outcome.sent = seen.sent.or(outcome.sent);
+        outcome.transaction = seen.transaction.or(outcome.transaction);
         port.transmit(now, frame);
         result
     }

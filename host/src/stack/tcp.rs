@@ -15,7 +15,9 @@ use slab::Slab;
 use smallvec::SmallVec;
 use smoltcp::iface::{SocketHandle, SocketSet};
 use smoltcp::socket::tcp;
+use xila_network_commands::interface::Statistics;
 
+use super::Core;
 use super::backlog::Backlog;
 use super::demux::{Sent, Tuple};
 use super::options::{MOST_BUFFER, TcpOptions, receive_capacity};
@@ -187,6 +189,17 @@ impl Flow {
             || self.sent.is_some_and(|sent| Some(sent.next) == end)
     }
 
+    /// Whether something at this sequence number has been sent and is not acknowledged yet.
+    #[expect(clippy::cast_possible_truncation, reason = "sequence numbers count modulo 2^32 (RFC 9293 section 3.4)")]
+    pub(super) fn is_in_flight(&self, sequence: u32) -> bool {
+        let (Some(first), Some(highest), Some(socket)) = (self.first, self.highest, self.socket_ref()) else {
+            return false;
+        };
+        let written = first.wrapping_add(1).wrapping_add(self.bytes_sent as u32);
+        let unacknowledged = written.wrapping_sub(socket.send_queue() as u32);
+        sequence.wrapping_sub(unacknowledged) < highest.wrapping_sub(unacknowledged)
+    }
+
     /// Throws away what has arrived, for an owner who does not read any more.
     pub(super) fn discard(&mut self) {
         if let Some(socket) = self.socket() {
@@ -286,6 +299,28 @@ impl Table {
 
     pub(super) fn backlogs(&self) -> impl Iterator<Item = &Arc<Backlog>> {
         self.listeners.values().flatten().map(|listener| &listener.backlog)
+    }
+}
+
+impl Core {
+    /// Counts what there is now.
+    pub(super) fn tcp_count(&self, statistics: &mut Statistics) {
+        statistics.tcp_flows = self.tcp.flows.len() as u64;
+        statistics.time_wait = self.tcp.time_wait.len() as u64;
+        statistics.tcp_listeners = self.tcp.listening as u64;
+        for (_, flow) in &self.tcp.flows {
+            match flow.state() {
+                tcp::State::SynSent | tcp::State::SynReceived | tcp::State::Listen => statistics.tcp_connecting += 1,
+                tcp::State::Established => statistics.tcp_established += 1,
+                tcp::State::CloseWait
+                | tcp::State::FinWait1
+                | tcp::State::FinWait2
+                | tcp::State::Closing
+                | tcp::State::LastAck
+                | tcp::State::TimeWait => statistics.tcp_closing += 1,
+                tcp::State::Closed => {}
+            }
+        }
     }
 }
 

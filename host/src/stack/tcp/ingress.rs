@@ -119,7 +119,7 @@ impl Core {
         if !matches!(flow.state(), Established | FinWait1 | FinWait2 | CloseWait | Closing | LastAck) {
             return false;
         }
-        if self.icmp.may_answer(self.now) {
+        if self.may_answer() {
             self.tcp_emit(&tuple, TcpControl::None, Sent { sequence: sent.next, ..sent });
         } else {
             self.statistics.replies_suppressed += 1;

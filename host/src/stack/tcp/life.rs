@@ -55,6 +55,11 @@ impl Core {
             let (sent, outcome) = Self::send_one(&mut self.iface, port, self.now, &mut flow.sockets);
             port.highest = None;
             flow.sent = outcome.sent.or(flow.sent);
+            let again =
+                |sent: Sent| flow.highest.is_some_and(|highest| sent.sequence.wrapping_sub(highest).cast_signed() < 0);
+            if outcome.sent.is_some_and(|sent| sent.next != sent.sequence && !flow.probing && again(sent)) {
+                self.statistics.tcp_retransmits += 1;
+            }
             if let Some(sent) = outcome.sent
                 && flow.highest.is_none_or(|highest| sent.next.wrapping_sub(highest).cast_signed() > 0)
             {
