@@ -5,16 +5,23 @@
 //! | [`TcpListener`] | a queue of connections to a local address |
 //! | [`TcpStream`] | one connection; both halves are usable from two tasks at once |
 //! | [`UdpSocket`] | datagrams |
+//! | [`IcmpSocket`] | echo requests, and the errors that the path reports; [`ping`] for one echo |
+//! | [`Resolver`] | names |
 //!
 //! All are made on a [`Network`], the interfaces that they may use. None needs a particular async runtime: what waits
 //! registers the waker of its task. Dropping a future cancels its operation and loses nothing.
 
+pub mod dns;
+pub mod icmp;
 mod io;
 mod listener;
 pub(crate) mod network;
+pub(crate) mod serving;
 mod tcp;
 mod udp;
 
+pub use dns::{ResolveError, Resolver, ResolverOptions};
+pub use icmp::{IcmpBinding, IcmpMessage, IcmpSocket, PingOptions, PingReply, ping};
 pub use listener::{ListenOptions, TcpListener};
 pub use network::Network;
 pub use tcp::{ConnectOptions, TcpState, TcpStream};

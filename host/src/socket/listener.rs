@@ -1,11 +1,12 @@
 //! Accepting connections.
 
 use core::future::poll_fn;
-use core::net::SocketAddr;
+use core::net::{IpAddr, SocketAddr};
 use core::task::{Context, Poll};
 use std::sync::Arc;
 
 use super::network::Network;
+use super::serving::{Binding, Serving};
 use super::tcp::TcpStream;
 use crate::error::{Error, Result};
 use crate::stack::Stack;
@@ -36,14 +37,29 @@ const MOST_BACKLOG: usize = 4096;
 ///
 /// Dropping it resets what has not been accepted. Connections that have been go on.
 pub struct TcpListener {
-    stacks: Vec<Stack>,
-    local: SocketAddr,
+    serving: Serving,
     backlog: Arc<Backlog>,
+}
+
+/// A listener as it is bound.
+struct Listening {
+    address: IpAddr,
+    backlog: Arc<Backlog>,
+}
+
+impl Binding for Listening {
+    fn bind(&self, stack: &Stack, port: u16) -> Result<()> {
+        stack.with_mut(|core| core.tcp_listen(self.address, port, &self.backlog))
+    }
+
+    fn unbind(&self, stack: &Stack, port: u16) {
+        stack.with_mut(|core| core.tcp_unlisten(port, &self.backlog));
+    }
 }
 
 impl TcpListener {
     /// Listens on a local address; port 0 is one of the ephemeral ports. An unspecified address is every address of its
-    /// family on every interface of `network`.
+    /// family on every interface of `network`, those mounted later included.
     ///
     /// # Errors
     /// [`Error::InvalidArgument`] for an address that cannot be listened on, a backlog of 0 or bad options;
@@ -53,15 +69,9 @@ impl TcpListener {
         if options.backlog == 0 || !is_bindable(local.ip()) {
             return Err(Error::InvalidArgument);
         }
-        let stacks = network.serving(local.ip())?;
         let backlog = Arc::new(Backlog::new(options.backlog.min(MOST_BACKLOG), options.tcp));
-        let local = Network::bind_all(
-            &stacks,
-            local,
-            |stack, port| stack.with_mut(|core| core.tcp_listen(local.ip(), port, &backlog)),
-            |stack, port| stack.with_mut(|core| core.tcp_unlisten(port, &backlog)),
-        )?;
-        Ok(Self { stacks, local, backlog })
+        let serving = Serving::bind(network, local, Listening { address: local.ip(), backlog: backlog.clone() })?;
+        Ok(Self { serving, backlog })
     }
 
     /// Waits for a connection; it and its peer's address.
@@ -80,7 +90,7 @@ impl TcpListener {
     pub fn poll_accept(&self, context: &mut Context<'_>) -> Poll<Result<(TcpStream, SocketAddr)>> {
         loop {
             let Some(ready) = self.backlog.take(Some(context.waker())) else {
-                return match Network::check_serving(&self.stacks, self.local.ip()) {
+                return match self.serving.check() {
                     Ok(()) => Poll::Pending,
                     Err(error) => Poll::Ready(Err(error)),
                 };
@@ -107,8 +117,8 @@ impl TcpListener {
 
     /// The address that is listened on, with the port that was chosen.
     #[must_use]
-    pub const fn local_addr(&self) -> SocketAddr {
-        self.local
+    pub fn local_addr(&self) -> SocketAddr {
+        self.serving.local()
     }
 
     /// The backlog in force.
@@ -126,9 +136,7 @@ impl TcpListener {
 
 impl Drop for TcpListener {
     fn drop(&mut self) {
-        for stack in &self.stacks {
-            stack.with_mut(|core| core.tcp_unlisten(self.local.port(), &self.backlog));
-        }
+        self.serving.unbind();
         for ready in self.backlog.close() {
             ready.stack.with_mut(|core| core.tcp_discard(ready.flow));
         }
@@ -137,6 +145,6 @@ impl Drop for TcpListener {
 
 impl core::fmt::Debug for TcpListener {
     fn fmt(&self, formatter: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        formatter.debug_struct("TcpListener").field("local", &self.local).finish_non_exhaustive()
+        formatter.debug_struct("TcpListener").field("local", &self.local_addr()).finish_non_exhaustive()
     }
 }

@@ -1,42 +1,60 @@
 //! The interfaces that a socket may use, and which of them it uses.
 
-use core::net::{IpAddr, SocketAddr};
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::net::IpAddr;
+use core::task::Waker;
 use std::sync::Arc;
 
 use parking_lot::RwLock;
+use xila_network_commands::event::Change;
 
+use super::serving::Wildcards;
 use crate::error::{Error, Result};
+use crate::platform::Platform;
 use crate::stack::Stack;
+use crate::stack::events::{Events, Watch};
+use crate::stack::routes::Reach;
+use crate::stack::waiters::Wakes;
 
 /// The stacks that are mounted, in the order they were; shared by a manager and its networks.
-#[derive(Default)]
 pub(crate) struct Topology {
+    platform: Platform,
     stacks: RwLock<Vec<Stack>>,
-    /// Counts the changes that may lead a packet elsewhere, so that a socket can keep the route it found.
-    version: AtomicU64,
+    wildcards: Wildcards,
+    events: Events,
 }
 
 impl Topology {
-    pub(crate) fn add(&self, stack: Stack) {
-        self.stacks.write().push(stack);
-        self.changed();
+    pub(crate) fn new(platform: Platform) -> Self {
+        Self { platform, stacks: RwLock::default(), wildcards: Wildcards::default(), events: Events::default() }
+    }
+
+    pub(crate) fn add(&self, stack: &Stack) {
+        self.wildcards.meet(stack, || self.stacks.write().push(stack.clone()));
+        self.announce(stack.name(), Change::Mounted);
     }
 
     pub(crate) fn remove(&self, stack: &Stack) {
         self.stacks.write().retain(|known| !known.is(stack));
-        self.changed();
+        self.wildcards.part(stack);
+        self.announce(stack.name(), Change::Unmounted);
     }
 
-    /// An address, a route or the state of an interface has changed.
-    pub(crate) fn changed(&self) {
-        self.version.fetch_add(1, Ordering::Release);
+    /// Where the stacks tell of their changes.
+    pub(crate) const fn events(&self) -> &Events {
+        &self.events
+    }
+
+    fn announce(&self, name: &str, change: Change) {
+        let mut wakes = Wakes::new();
+        self.events.publish(name, change, &mut wakes);
+        wakes.into_iter().for_each(Waker::wake);
     }
 }
 
 /// What sockets are made on: all interfaces of a manager, or some of them by name.
 ///
-/// A network is a live view: it sees interfaces come and go. A socket is bound to those that are there when it is made.
+/// A network is a live view: it sees interfaces come and go, and so does a socket on it that is bound to an unspecified
+/// address.
 #[derive(Clone)]
 pub struct Network {
     topology: Arc<Topology>,
@@ -56,13 +74,31 @@ impl Network {
 
     /// Differs after every change that may lead a packet elsewhere.
     pub(crate) fn version(&self) -> u64 {
-        self.topology.version.load(Ordering::Acquire)
+        self.topology.events.version()
+    }
+
+    /// The surroundings of the manager whose network this is.
+    #[must_use]
+    pub fn platform(&self) -> &Platform {
+        &self.topology.platform
     }
 
     /// The names of the interfaces that are there now.
     #[must_use]
     pub fn interfaces(&self) -> Vec<String> {
         self.stacks().iter().map(|stack| stack.name().to_string()).collect()
+    }
+
+    /// The changes of these interfaces, from now on.
+    #[must_use]
+    pub fn watch(&self) -> Watch {
+        self.topology.events.watch(self.names.clone())
+    }
+
+    /// Whether an interface of this name belongs to the network.
+    #[must_use]
+    pub fn has(&self, name: &str) -> bool {
+        self.stacks().iter().any(|stack| &**stack.name() == name)
     }
 
     /// The part of this network that is one interface.
@@ -75,15 +111,22 @@ impl Network {
     }
 
     pub(crate) fn stacks(&self) -> Vec<Stack> {
-        let stacks = self.topology.stacks.read();
-        let mine = |stack: &&Stack| self.names.as_ref().is_none_or(|names| names.contains(stack.name()));
-        stacks.iter().filter(mine).cloned().collect()
+        self.topology.stacks.read().iter().filter(|stack| self.admits(stack)).cloned().collect()
+    }
+
+    /// Whether a stack belongs to this network.
+    pub(crate) fn admits(&self, stack: &Stack) -> bool {
+        self.names.as_ref().is_none_or(|names| names.contains(stack.name()))
+    }
+
+    pub(crate) fn wildcards(&self) -> &Wildcards {
+        &self.topology.wildcards
     }
 
     /// The stack that leads to `remote`, and the address to speak from.
     ///
     /// An address of one of the interfaces is reached through the loopback, as on every host. Else the longest prefix
-    /// over all interfaces that are up decides, and the first of several equals; a multicast or broadcast address that
+    /// over all interfaces that are up decides, then the lowest metric, and the first of several equals; a multicast or broadcast address that
     /// no prefix covers leaves by the first interface that is not the loopback.
     ///
     /// # Errors
@@ -114,7 +157,7 @@ impl Network {
         // An address speaks by its own interface only: the answers would come to that one.
         let outward =
             |stack: &Stack| stack.with(|core| !core.loops_back() && local.is_none_or(|local| core.has_address(local)));
-        let mut best: Option<(u8, &Stack)> = None;
+        let mut best: Option<(Reach, &Stack)> = None;
         for stack in up.iter().filter(|stack| outward(stack)) {
             let reach = stack.with(|core| core.reach(remote));
             if let Some(reach) = reach
@@ -164,56 +207,5 @@ impl Network {
             return Err(Error::AddressNotAvailable);
         }
         Ok(stacks.into_iter().filter(|stack| serves(stack) || stack.with(|core| core.loops_back())).collect())
-    }
-
-    /// Whether anything can come to a socket that is bound to `address` and served by `stacks`. The loopback carries
-    /// this host's own packets to every address, but a socket stands and falls with the interface that has its address.
-    ///
-    /// # Errors
-    /// [`Error::AddressNotAvailable`] where none has it any more; [`Error::NetworkDown`] where none that has it is up.
-    pub(crate) fn check_serving(stacks: &[Stack], address: IpAddr) -> Result<()> {
-        let has_it = |stack: &&Stack| {
-            let loopback = |stack: &Stack| address.is_loopback() && stack.with(|core| core.loops_back());
-            address.is_unspecified() || stack.with(|core| core.has_address(address)) || loopback(stack)
-        };
-        let mut homes = stacks.iter().filter(has_it).peekable();
-        if homes.peek().is_none() {
-            return Err(Error::AddressNotAvailable);
-        }
-        if homes.any(|stack| stack.with(|core| core.is_up())) { Ok(()) } else { Err(Error::NetworkDown) }
-    }
-
-    /// Binds on all `stacks` or none: to `local`'s port, or for port 0 to an ephemeral one that is free on all.
-    ///
-    /// # Errors
-    /// [`Error::AddressInUse`], also where no ephemeral port is left; what `bind` fails with.
-    pub(crate) fn bind_all(
-        stacks: &[Stack],
-        local: SocketAddr,
-        bind: impl Fn(&Stack, u16) -> Result<()>,
-        unbind: impl Fn(&Stack, u16),
-    ) -> Result<SocketAddr> {
-        // Every socket is served by the loopback too; the range that was configured is the other one's.
-        let outward = stacks.iter().find(|stack| stack.with(|core| !core.loops_back()));
-        let ranging = outward.or(stacks.first()).ok_or(Error::NotFound)?;
-        let all = |port: u16| {
-            for (index, stack) in stacks.iter().enumerate() {
-                if let Err(error) = bind(stack, port) {
-                    stacks[..index].iter().for_each(|bound| unbind(bound, port));
-                    return Err(error);
-                }
-            }
-            Ok(SocketAddr::new(local.ip(), port))
-        };
-        if local.port() != 0 {
-            return all(local.port());
-        }
-        for port in ranging.with_mut(|core| core.port_candidates()) {
-            match all(port) {
-                Err(Error::AddressInUse) => {}
-                other => return other,
-            }
-        }
-        Err(Error::AddressInUse)
     }
 }

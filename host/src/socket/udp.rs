@@ -10,18 +10,19 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use super::network::Network;
+use super::serving::{Binding, Serving};
 use crate::address::is_v4_mapped;
 use crate::error::{Error, Result};
 use crate::stack::Stack;
 use crate::stack::options::{MOST_BUFFER, UdpOptions};
-use crate::stack::udp::{Datagram, Mailbox, Outgoing, UdpStatistics, is_bindable};
+use crate::stack::udp::{Datagram, Kind, Mailbox, Outgoing, UdpStatistics, is_bindable};
 
 /// A UDP socket (RFC 768).
 ///
 /// Every method takes `&self`; several tasks may send and receive at once.
 pub struct UdpSocket {
     network: Network,
-    stacks: Vec<Stack>,
+    serving: Serving,
     local: SocketAddr,
     mailbox: Arc<Mailbox>,
     /// The route that the last datagram took.
@@ -29,6 +30,22 @@ pub struct UdpSocket {
     hop_limit: AtomicU8,
     broadcast: AtomicBool,
     receive_buffer: usize,
+}
+
+/// A socket as it is bound.
+struct Receiving {
+    address: IpAddr,
+    mailbox: Arc<Mailbox>,
+}
+
+impl Binding for Receiving {
+    fn bind(&self, stack: &Stack, port: u16) -> Result<()> {
+        stack.with_mut(|core| core.udp_bind(self.address, port, &self.mailbox))
+    }
+
+    fn unbind(&self, stack: &Stack, port: u16) {
+        stack.with_mut(|core| core.udp_unbind(port, &self.mailbox));
+    }
 }
 
 /// A route that was found, good until the network changes.
@@ -49,7 +66,7 @@ impl UdpSocket {
     }
 
     /// Binds to a local address; port 0 is one of the ephemeral ports. An unspecified address is every address of its
-    /// family on every interface of `network`.
+    /// family on every interface of `network`, those mounted later included.
     ///
     /// # Errors
     /// [`Error::InvalidArgument`] for an address that cannot be bound to or bad options;
@@ -59,18 +76,12 @@ impl UdpSocket {
         if !is_bindable(local.ip()) {
             return Err(Error::InvalidArgument);
         }
-        let stacks = network.serving(local.ip())?;
         let mailbox = Arc::new(Mailbox::new(options.receive_buffer.min(MOST_BUFFER)));
-        let local = Network::bind_all(
-            &stacks,
-            local,
-            |stack, port| stack.with_mut(|core| core.udp_bind(local.ip(), port, &mailbox)),
-            |stack, port| stack.with_mut(|core| core.udp_unbind(port, &mailbox)),
-        )?;
+        let serving = Serving::bind(network, local, Receiving { address: local.ip(), mailbox: mailbox.clone() })?;
         Ok(Self {
             network: network.clone(),
-            stacks,
-            local,
+            local: serving.local(),
+            serving,
             mailbox,
             route: Mutex::new(None),
             hop_limit: AtomicU8::new(options.hop_limit),
@@ -179,6 +190,7 @@ impl UdpSocket {
         self.mailbox.check_send(remote)?;
         let (stack, source) = self.route(remote.ip())?;
         let datagram = Outgoing {
+            kind: Kind::Datagram,
             payload,
             port: self.local.port(),
             source,
@@ -319,7 +331,7 @@ impl UdpSocket {
     }
 
     fn idle<T>(&self) -> Poll<Result<T>> {
-        match Network::check_serving(&self.stacks, self.local.ip()) {
+        match self.serving.check() {
             Ok(()) => Poll::Pending,
             Err(error) => Poll::Ready(Err(error)),
         }
@@ -401,15 +413,17 @@ impl UdpSocket {
         stack.with_mut(|core| core.udp_leave(group, &self.mailbox))
     }
 
-    fn multicast_stack(&self, group: IpAddr, interface: Option<&str>) -> Result<&Stack> {
+    fn multicast_stack(&self, group: IpAddr, interface: Option<&str>) -> Result<Stack> {
         if !group.is_multicast() || group.is_ipv4() != self.local.is_ipv4() {
             return Err(Error::InvalidArgument);
         }
+        let mut stacks = self.serving.stacks();
         let chosen = match interface {
-            Some(name) => self.stacks.iter().find(|stack| &**stack.name() == name),
-            None => self.stacks.iter().find(|stack| stack.with(|core| !core.loops_back())).or(self.stacks.first()),
+            Some(name) => stacks.iter().position(|stack| &**stack.name() == name),
+            None => Some(stacks.iter().position(|stack| stack.with(|core| !core.loops_back())).unwrap_or(0)),
         };
-        chosen.ok_or(Error::NotFound)
+        let chosen = chosen.filter(|chosen| *chosen < stacks.len()).ok_or(Error::NotFound)?;
+        Ok(stacks.swap_remove(chosen))
     }
 }
 
@@ -417,14 +431,6 @@ fn pending<T>(result: Result<T>) -> Poll<Result<T>> {
     match result {
         Err(Error::WouldBlock) => Poll::Pending,
         result => Poll::Ready(result),
-    }
-}
-
-impl Drop for UdpSocket {
-    fn drop(&mut self) {
-        for stack in &self.stacks {
-            stack.with_mut(|core| core.udp_unbind(self.local.port(), &self.mailbox));
-        }
     }
 }
 

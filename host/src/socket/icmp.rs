@@ -1,0 +1,261 @@
+//! Echo requests, and the errors that the path reports (RFC 792, RFC 4443).
+
+use core::fmt;
+use core::future::poll_fn;
+use core::net::{IpAddr, SocketAddr};
+use core::pin::pin;
+use core::sync::atomic::{AtomicU8, Ordering};
+use core::task::{Context, Poll, Waker};
+use core::time::Duration;
+use std::sync::Arc;
+
+use super::network::Network;
+use super::serving::{Binding, Serving};
+use crate::address::{Family, is_v4_mapped};
+use crate::error::{Error, Result};
+use crate::stack::Stack;
+use crate::stack::icmp::Mailbox;
+use crate::stack::udp::{Kind, MOST_PAYLOAD, Outgoing};
+
+pub use crate::stack::icmp::{EchoReply, IcmpBinding, IcmpErrorKind, IcmpMessage, IcmpReport};
+
+/// An ICMP socket of one family.
+///
+/// Every method takes `&self`; several tasks may send and receive at once. At most 208 KiB of messages wait to be
+/// received; what comes beyond is dropped, and counted by the interface as a dropped datagram.
+pub struct IcmpSocket {
+    network: Network,
+    serving: Serving,
+    family: Family,
+    binding: IcmpBinding,
+    mailbox: Arc<Mailbox>,
+    hop_limit: AtomicU8,
+}
+
+/// A socket as it is bound.
+struct Listening {
+    family: Family,
+    /// What it is bound to, by its number: an identifier or a port.
+    numbered: fn(u16) -> IcmpBinding,
+    mailbox: Arc<Mailbox>,
+}
+
+impl Binding for Listening {
+    fn bind(&self, stack: &Stack, number: u16) -> Result<()> {
+        stack.with_mut(|core| core.icmp_bind(self.family, (self.numbered)(number), &self.mailbox))
+    }
+
+    fn unbind(&self, stack: &Stack, number: u16) {
+        stack.with_mut(|core| core.icmp_unbind(self.family, (self.numbered)(number)));
+    }
+
+    fn candidates(&self, stack: &Stack) -> Box<dyn Iterator<Item = u16>> {
+        Box::new(stack.with_mut(|core| core.identifier_candidates()))
+    }
+}
+
+impl IcmpSocket {
+    /// Makes a socket on all interfaces of `network`, those mounted later included.
+    ///
+    /// # Errors
+    /// [`Error::AddressInUse`] where another socket has that identifier or watches that port, or no identifier is free;
+    /// [`Error::InvalidArgument`] for port 0; [`Error::NotFound`] for a network without interfaces.
+    pub fn bind(network: &Network, family: Family, binding: IcmpBinding) -> Result<Self> {
+        if let IcmpBinding::UdpPort(0) | IcmpBinding::TcpPort(0) = binding {
+            return Err(Error::InvalidArgument);
+        }
+        let mailbox = Arc::new(Mailbox::default());
+        let (numbered, number): (fn(u16) -> IcmpBinding, u16) = match binding {
+            IcmpBinding::Echo(identifier) => (IcmpBinding::Echo, identifier),
+            IcmpBinding::UdpPort(port) => (IcmpBinding::UdpPort, port),
+            IcmpBinding::TcpPort(port) => (IcmpBinding::TcpPort, port),
+        };
+        let any = SocketAddr::new(family.unspecified(), number);
+        let serving = Serving::bind(network, any, Listening { family, numbered, mailbox: mailbox.clone() })?;
+        let binding = numbered(serving.local().port());
+        let (network, hop_limit) = (network.clone(), AtomicU8::new(64));
+        Ok(Self { network, serving, family, binding, mailbox, hop_limit })
+    }
+
+    /// Sends an echo request, with the identifier that the socket is bound to. Waits only while the link takes nothing.
+    ///
+    /// # Errors
+    /// [`Error::InvalidState`] where the socket watches a port; [`Error::InvalidArgument`] for an address of the other
+    /// family, an unspecified or an IPv4-mapped one; [`Error::AccessDenied`] for a broadcast address;
+    /// [`Error::PacketTooLarge`], [`Error::RemoteUnreachable`], [`Error::NetworkDown`].
+    pub async fn send_to(&self, remote: IpAddr, sequence: u16, data: &[u8]) -> Result<()> {
+        poll_fn(|context| self.poll_send_to(context, remote, sequence, data)).await
+    }
+
+    /// As [`send_to`](Self::send_to), for use in another future.
+    ///
+    /// # Errors
+    /// As [`send_to`](Self::send_to).
+    pub fn poll_send_to(
+        &self,
+        context: &mut Context<'_>,
+        remote: IpAddr,
+        sequence: u16,
+        data: &[u8],
+    ) -> Poll<Result<()>> {
+        match self.transmit(remote, sequence, data, context.waker()) {
+            Err(Error::WouldBlock) => Poll::Pending,
+            result => Poll::Ready(result),
+        }
+    }
+
+    fn transmit(&self, remote: IpAddr, sequence: u16, data: &[u8], waker: &Waker) -> Result<()> {
+        let IcmpBinding::Echo(identifier) = self.binding else { return Err(Error::InvalidState) };
+        if Family::of(remote) != self.family || remote.is_unspecified() || is_v4_mapped(remote) {
+            return Err(Error::InvalidArgument);
+        }
+        let (stack, source) = self.network.route(None, remote)?;
+        let request = Outgoing {
+            kind: Kind::EchoRequest { sequence },
+            payload: data,
+            port: identifier,
+            source,
+            remote: SocketAddr::new(remote, 0),
+            hop_limit: self.hop_limit(),
+            broadcast: false,
+        };
+        stack.with_mut(|core| core.udp_send(&request, Some(waker)))
+    }
+
+    /// Waits for a message.
+    ///
+    /// # Errors
+    /// [`Error::NetworkDown`] where every interface of the socket is down.
+    pub async fn recv(&self) -> Result<IcmpMessage> {
+        poll_fn(|context| self.poll_recv(context)).await
+    }
+
+    /// As [`recv`](Self::recv), for use in another future.
+    ///
+    /// # Errors
+    /// As [`recv`](Self::recv).
+    pub fn poll_recv(&self, context: &mut Context<'_>) -> Poll<Result<IcmpMessage>> {
+        match self.mailbox.take(context.waker()) {
+            Err(Error::WouldBlock) => {
+                self.serving.check().map_or_else(|error| Poll::Ready(Err(error)), |()| Poll::Pending)
+            }
+            result => Poll::Ready(result),
+        }
+    }
+
+    /// What the socket is bound to, with the identifier that was chosen.
+    #[must_use]
+    pub const fn binding(&self) -> IcmpBinding {
+        self.binding
+    }
+
+    /// The time to live or hop limit of outgoing requests.
+    #[must_use]
+    pub fn hop_limit(&self) -> u8 {
+        self.hop_limit.load(Ordering::Relaxed)
+    }
+
+    /// Sets the time to live or hop limit of outgoing requests.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] for 0.
+    pub fn set_hop_limit(&self, hop_limit: u8) -> Result<()> {
+        if hop_limit == 0 {
+            return Err(Error::InvalidArgument);
+        }
+        self.hop_limit.store(hop_limit, Ordering::Relaxed);
+        Ok(())
+    }
+}
+
+impl fmt::Debug for IcmpSocket {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (family, binding) = (self.family, self.binding);
+        formatter.debug_struct("IcmpSocket").field("family", &family).field("binding", &binding).finish()
+    }
+}
+
+/// How to ask for an echo.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PingOptions {
+    /// The sequence number.
+    pub sequence: u16,
+    /// Bytes of payload.
+    pub size: usize,
+    /// How long to wait for the reply.
+    pub timeout: Duration,
+    /// The time to live or hop limit.
+    pub hop_limit: u8,
+}
+
+impl Default for PingOptions {
+    /// As `ping` of Linux has it: 56 bytes, one second, 64 hops.
+    fn default() -> Self {
+        Self { sequence: 0, size: 56, timeout: Duration::from_secs(1), hop_limit: 64 }
+    }
+}
+
+/// How an echo request was answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PingReply {
+    /// Who answered.
+    pub source: IpAddr,
+    /// The sequence number.
+    pub sequence: u16,
+    /// Bytes of payload that came back.
+    pub size: usize,
+    /// The hop limit that the reply arrived with.
+    pub hop_limit: u8,
+    /// The time between request and reply.
+    pub round_trip_time: Duration,
+}
+
+/// Sends one echo request and waits for its reply. Whoever replies is taken for an answer, since a group may be asked.
+///
+/// # Errors
+/// [`Error::TimedOut`] where no reply came in time; [`Error::RemoteUnreachable`] where no route leads there, or somebody on
+/// the way said so, also because the hop limit ran out; [`Error::PacketTooLarge`] where the path does not take the request;
+/// else as [`IcmpSocket::bind`] and [`IcmpSocket::send_to`].
+pub async fn ping(network: &Network, remote: IpAddr, options: &PingOptions) -> Result<PingReply> {
+    // Before memory is taken for it.
+    if options.size > MOST_PAYLOAD {
+        return Err(Error::PacketTooLarge);
+    }
+    let clock = &network.platform().clock;
+    let mut timer = clock.timer();
+    timer.set(Some(clock.now() + options.timeout));
+    let mut exchange = pin!(exchange(network, remote, options));
+    poll_fn(|context| match exchange.as_mut().poll(context) {
+        Poll::Ready(result) => Poll::Ready(result),
+        Poll::Pending => timer.poll(context).map(|()| Err(Error::TimedOut)),
+    })
+    .await
+}
+
+async fn exchange(network: &Network, remote: IpAddr, options: &PingOptions) -> Result<PingReply> {
+    let socket = IcmpSocket::bind(network, Family::of(remote), IcmpBinding::Echo(0))?;
+    socket.set_hop_limit(options.hop_limit)?;
+    // Every byte its own place, modulo 256.
+    let data: Vec<u8> = (0..=u8::MAX).cycle().take(options.size).collect();
+    let clock = &network.platform().clock;
+    let start = clock.now();
+    socket.send_to(remote, options.sequence, &data).await?;
+    loop {
+        match socket.recv().await? {
+            IcmpMessage::EchoReply(EchoReply { source, sequence, data, hop_limit }) if sequence == options.sequence => {
+                let round_trip_time = clock.now() - start;
+                return Ok(PingReply { source, sequence, size: data.len(), hop_limit, round_trip_time });
+            }
+            IcmpMessage::Error(report)
+                if report.sequence == Some(options.sequence) && report.destination.ip() == remote =>
+            {
+                return Err(match report.kind {
+                    IcmpErrorKind::PacketTooBig => Error::PacketTooLarge,
+                    _ => Error::RemoteUnreachable,
+                });
+            }
+            // Of another's request: whoever had the identifier before.
+            IcmpMessage::EchoReply(_) | IcmpMessage::Error(_) => {}
+        }
+    }
+}

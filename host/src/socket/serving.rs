@@ -1,0 +1,180 @@
+//! The stacks that serve a bound socket, those that come later included.
+
+use core::fmt;
+use core::net::SocketAddr;
+use std::sync::{Arc, Weak};
+
+use parking_lot::{Mutex, RwLock};
+use slab::Slab;
+
+use super::network::Network;
+use crate::error::{Error, Result};
+use crate::stack::Stack;
+
+/// What registers a socket with a stack under a port, and what undoes that.
+pub(crate) trait Binding: Send + Sync {
+    /// # Errors
+    /// As the socket's `bind`.
+    fn bind(&self, stack: &Stack, port: u16) -> Result<()>;
+
+    fn unbind(&self, stack: &Stack, port: u16);
+
+    /// The ports to try on a stack for a socket that names none.
+    fn candidates(&self, stack: &Stack) -> Box<dyn Iterator<Item = u16>> {
+        Box::new(stack.with_mut(|core| core.port_candidates()))
+    }
+}
+
+/// A socket's registration with the stacks that it is bound on. Dropping it unbinds the socket everywhere.
+///
+/// A socket that is bound to an unspecified address is served by every interface of its network, and by those that are
+/// mounted later as soon as they are.
+pub(crate) struct Serving(Arc<Served>);
+
+struct Served {
+    network: Network,
+    local: SocketAddr,
+    stacks: RwLock<Vec<Stack>>,
+    binding: Box<dyn Binding>,
+    /// The place among the wildcards; none for another socket, or once unbound.
+    place: Mutex<Option<usize>>,
+}
+
+/// The sockets that an interface to come has to serve.
+#[derive(Default)]
+pub(crate) struct Wildcards(Mutex<Slab<Weak<Served>>>);
+
+impl Serving {
+    /// Binds on every stack that has `local`'s address, or on none; for port 0 to one of the binding's candidates that is
+    /// free on all.
+    ///
+    /// # Errors
+    /// As [`Network::serving`]; [`Error::AddressInUse`], also where no candidate is left; what the binding fails with.
+    pub(crate) fn bind(network: &Network, local: SocketAddr, binding: impl Binding + 'static) -> Result<Self> {
+        // Held while a wildcard is bound, so that an interface that is being mounted comes either before or after.
+        let mut wildcards = local.ip().is_unspecified().then(|| network.wildcards().0.lock());
+        let stacks = network.serving(local.ip())?;
+        let local = SocketAddr::new(local.ip(), bind_all(&stacks, local.port(), &binding)?);
+        let entry = wildcards.as_mut().map(|wildcards| wildcards.vacant_entry());
+        let place = entry.as_ref().map(slab::VacantEntry::key);
+        let served = Arc::new(Served {
+            network: network.clone(),
+            local,
+            stacks: RwLock::new(stacks),
+            binding: Box::new(binding),
+            place: Mutex::new(place),
+        });
+        entry.map(|entry| entry.insert(Arc::downgrade(&served)));
+        Ok(Self(served))
+    }
+
+    /// The address that the socket is bound to, with the port that was chosen.
+    pub(crate) fn local(&self) -> SocketAddr {
+        self.0.local
+    }
+
+    /// The stacks that serve the socket now.
+    pub(crate) fn stacks(&self) -> Vec<Stack> {
+        self.0.stacks.read().clone()
+    }
+
+    /// Unbinds the socket everywhere, before it is dropped.
+    pub(crate) fn unbind(&self) {
+        self.0.unbind();
+    }
+
+    /// Whether anything can come to the socket. The loopback carries this host's own packets to every address, but a
+    /// socket stands and falls with the interface that has its address.
+    ///
+    /// # Errors
+    /// [`Error::AddressNotAvailable`] where none has it any more; [`Error::NetworkDown`] where none that has it is up.
+    pub(crate) fn check(&self) -> Result<()> {
+        let address = self.0.local.ip();
+        let stacks = self.0.stacks.read();
+        let has_it = |stack: &&Stack| {
+            let loopback = |stack: &Stack| address.is_loopback() && stack.with(|core| core.loops_back());
+            address.is_unspecified() || stack.with(|core| core.has_address(address)) || loopback(stack)
+        };
+        let mut homes = stacks.iter().filter(has_it).peekable();
+        if homes.peek().is_none() && !address.is_unspecified() {
+            return Err(Error::AddressNotAvailable);
+        }
+        if homes.any(|stack| stack.with(|core| core.is_up())) { Ok(()) } else { Err(Error::NetworkDown) }
+    }
+}
+
+impl Served {
+    fn unbind(&self) {
+        let place = self.place.lock().take();
+        if let Some(place) = place {
+            self.network.wildcards().0.lock().try_remove(place);
+        }
+        for stack in core::mem::take(&mut *self.stacks.write()) {
+            self.binding.unbind(&stack, self.local.port());
+        }
+    }
+}
+
+/// Binds on all `stacks` or none, to `port`, or for 0 to a candidate; the port.
+fn bind_all(stacks: &[Stack], port: u16, binding: &impl Binding) -> Result<u16> {
+    if port != 0 {
+        return bind_each(stacks, port, binding);
+    }
+    // Every socket is served by the loopback too; the range that was configured is the other one's.
+    let outward = stacks.iter().find(|stack| stack.with(|core| !core.loops_back()));
+    let ranging = outward.or(stacks.first()).ok_or(Error::NotFound)?;
+    let mut tried = binding.candidates(ranging).map(|port| bind_each(stacks, port, binding));
+    tried.find(|bound| *bound != Err(Error::AddressInUse)).unwrap_or(Err(Error::AddressInUse))
+}
+
+fn bind_each(stacks: &[Stack], port: u16, binding: &impl Binding) -> Result<u16> {
+    for (index, stack) in stacks.iter().enumerate() {
+        if let Err(error) = binding.bind(stack, port) {
+            stacks[..index].iter().for_each(|bound| binding.unbind(bound, port));
+            return Err(error);
+        }
+    }
+    Ok(port)
+}
+
+impl Wildcards {
+    /// Lets a stack that was mounted serve the sockets whose network it belongs to. `mount` makes it known, so that every
+    /// socket meets it either here or when it is bound.
+    pub(crate) fn meet(&self, stack: &Stack, mount: impl FnOnce()) {
+        let waiting: Vec<Arc<Served>> = {
+            let wildcards = self.0.lock();
+            mount();
+            wildcards.iter().filter_map(|(_, served)| served.upgrade()).collect()
+        };
+        for served in waiting.iter().filter(|served| served.network.admits(stack)) {
+            let mut stacks = served.stacks.write();
+            // Served already, or unbound meanwhile.
+            if stacks.iter().any(|known| known.is(stack)) || served.place.lock().is_none() {
+                continue;
+            }
+            match served.binding.bind(stack, served.local.port()) {
+                Ok(()) => stacks.push(stack.clone()),
+                // Another socket, of a network of its own, was bound to that port on an interface of that name.
+                Err(error) => tracing::warn!(interface = %stack.name(), local = %served.local, %error, "not served"),
+            }
+        }
+    }
+
+    /// Lets the sockets forget a stack that is unmounted.
+    pub(crate) fn part(&self, stack: &Stack) {
+        let waiting: Vec<Arc<Served>> = self.0.lock().iter().filter_map(|(_, served)| served.upgrade()).collect();
+        waiting.iter().for_each(|served| served.stacks.write().retain(|known| !known.is(stack)));
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        self.unbind();
+    }
+}
+
+impl fmt::Debug for Serving {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Serving").field("local", &self.0.local).finish_non_exhaustive()
+    }
+}
