@@ -4,25 +4,20 @@
 //! that sockets are made on. It is an ordinary value, cheap to clone; [`initialize`](Manager::initialize) keeps one for
 //! the process, for hosts that expect that.
 
-mod interface;
-
 use std::sync::{Arc, OnceLock};
 
 use parking_lot::RwLock;
 
-pub use interface::{Interface, InterfaceConfig};
-
-pub use crate::stack::State;
-pub use crate::stack::statistics::{Counters, Statistics};
-
 use crate::address::Cidr;
+use crate::control::{self, Node};
 use crate::device::Device;
 use crate::device::loopback::Loopback;
 use crate::error::{Error, Result};
-use crate::platform::Platform;
+use crate::interface::{Interface, InterfaceConfig, Origin, Watch};
+use crate::platform::{DeviceFileSystem, InMemory, Platform};
 use crate::runner;
-use crate::socket::Network;
 use crate::socket::network::Topology;
+use crate::socket::{Network, Resolver, ResolverOptions};
 use crate::stack::Stack;
 
 /// The name of the loopback interface.
@@ -32,6 +27,7 @@ pub const LOOPBACK: &str = "lo";
 #[derive(Clone)]
 pub struct Manager {
     platform: Platform,
+    devices: Arc<dyn DeviceFileSystem>,
     mounted: Arc<RwLock<Vec<Interface>>>,
     topology: Arc<Topology>,
 }
@@ -57,7 +53,9 @@ impl Manager {
     /// A manager without any interface.
     #[must_use]
     pub fn without_loopback(platform: Platform) -> Self {
-        Self { platform, mounted: Arc::default(), topology: Arc::default() }
+        let devices = platform.devices.clone().unwrap_or_else(|| Arc::new(InMemory::default()));
+        let topology = Arc::new(Topology::new(platform.clone()));
+        Self { platform, devices, mounted: Arc::default(), topology }
     }
 
     /// Makes a manager for the whole process.
@@ -84,17 +82,35 @@ impl Manager {
         &self.platform
     }
 
-    /// Builds an interface on a device and starts it: a stack with the configured addresses and routes, and a task that
-    /// runs it. All or nothing: an error leaves no task and no name behind.
+    /// Where the interfaces appear as devices: `/devices/network/<name>`.
+    #[must_use]
+    pub fn devices(&self) -> &Arc<dyn DeviceFileSystem> {
+        &self.devices
+    }
+
+    /// Builds an interface on a device and starts it: a stack with what is configured, its node among the
+    /// [devices](Self::devices), and a task that runs it. All or nothing: an error leaves no task, no node and no name
+    /// behind.
     ///
     /// # Errors
     /// [`Error::InvalidIdentifier`] for a name that is not 1 to 15 of `a-z 0-9 _ -`;
-    /// [`Error::DuplicateIdentifier`]; [`Error::FailedToMountDevice`] where the device cannot carry a stack;
-    /// [`Error::NotSupported`] for a hardware address on a device without; [`Error::InvalidArgument`],
-    /// [`Error::AddressInUse`], [`Error::NoFreeSlot`] for addresses and routes that cannot be.
+    /// [`Error::DuplicateIdentifier`]; [`Error::FailedToMountDevice`] where the device cannot carry a stack, or its node
+    /// cannot be made; [`Error::NotSupported`] for a hardware address, DHCP or autoconfiguration on a device without
+    /// Ethernet; [`Error::InvalidArgument`], [`Error::AddressInUse`], [`Error::NoFreeSlot`] for addresses and routes that
+    /// cannot be.
     pub fn mount_interface(&self, name: &str, device: impl Device, config: InterfaceConfig) -> Result<Interface> {
         check_name(name)?;
-        if config.ephemeral_ports.is_empty() || *config.ephemeral_ports.start() == 0 {
+        let InterfaceConfig {
+            addresses,
+            routes,
+            dns_servers,
+            hardware_address,
+            dhcp,
+            autoconfiguration,
+            controller,
+            ephemeral_ports,
+        } = config;
+        if ephemeral_ports.is_empty() || *ephemeral_ports.start() == 0 {
             return Err(Error::InvalidArgument);
         }
         // Held until the interface is there, so that nobody can take the name meanwhile. What can fail comes first.
@@ -102,21 +118,40 @@ impl Manager {
         if mounted.iter().any(|interface| interface.name() == name) {
             return Err(Error::DuplicateIdentifier(name.into()));
         }
-        let ports = config.ephemeral_ports.clone();
-        let stack = Stack::new(name, Box::new(device), config.hardware_address, ports, &self.platform)?;
-        let configured = stack.with_mut(|core| {
-            config.addresses.iter().try_for_each(|cidr| core.add_address(*cidr))?;
-            config.routes.iter().try_for_each(|route| core.add_route(*route))
+        let controller = controller.unwrap_or_else(|| device.controller());
+        let events = self.topology.events().clone();
+        let stack = Stack::new(name, Box::new(device), hardware_address, ephemeral_ports, &self.platform, events)?;
+        let configured: Result<()> = stack.with_mut(|core| {
+            addresses.iter().try_for_each(|cidr| core.add_address(*cidr))?;
+            routes.iter().try_for_each(|route| core.add_route(*route))?;
+            core.put_dns_servers(Origin::Static, &dns_servers);
+            if dhcp {
+                core.set_dhcp(true)?;
+            }
+            if autoconfiguration {
+                core.set_autoconfiguration(true)?;
+            }
+            core.speak();
+            Ok(())
         });
         configured?;
-        let interface = Interface::new(stack.clone(), self.topology.clone(), config.dns_servers);
+        let interface = Interface::new(stack.clone(), self.topology.clone(), controller);
+        self.mount_node(&interface)?;
         mounted.push(interface.clone());
-        self.topology.add(stack.clone());
+        self.topology.add(&stack);
         self.platform.spawner.spawn(Box::pin(runner::run(stack, self.platform.clone())));
         Ok(interface)
     }
 
-    /// Ends an interface: its sockets fail with [`Error::NetworkDown`], its task ends, and the device is handed back.
+    fn mount_node(&self, interface: &Interface) -> Result<()> {
+        let node = Arc::new(Node::new(interface.clone()));
+        let failed = |error: Error| Error::FailedToMountDevice(error.to_string());
+        self.devices.create_directory(control::DIRECTORY).map_err(failed)?;
+        self.devices.mount_character_device(&control::path(interface.name()), node).map_err(failed)
+    }
+
+    /// Ends an interface: its sockets fail with [`Error::NetworkDown`], its task ends, its node is removed, and the
+    /// device is handed back.
     ///
     /// # Errors
     /// [`Error::NotFound`].
@@ -124,9 +159,18 @@ impl Manager {
         let mut mounted = self.mounted.write();
         let index = mounted.iter().position(|interface| interface.name() == name).ok_or(Error::NotFound)?;
         let interface = mounted.remove(index);
+        if let Err(error) = self.devices.remove(&control::path(name)) {
+            tracing::warn!(name, %error, "the interface's node was gone already");
+        }
         self.topology.remove(interface.stack());
         drop(mounted);
         interface.stack().unmount().ok_or(Error::NotFound)
+    }
+
+    /// The changes of all interfaces, from now on.
+    #[must_use]
+    pub fn watch(&self) -> Watch {
+        self.network().watch()
     }
 
     /// The interface of a name.
@@ -148,6 +192,12 @@ impl Manager {
     #[must_use]
     pub fn network(&self) -> Network {
         Network::new(self.topology.clone(), None)
+    }
+
+    /// A resolver on the network of all interfaces, with default options and a cache of its own.
+    #[must_use]
+    pub fn resolver(&self) -> Resolver {
+        Resolver::new(self.network(), ResolverOptions::default())
     }
 
     /// The network of some interfaces.

@@ -1,0 +1,106 @@
+//! The character device of an interface: commands by identifier and bytes.
+//!
+//! An interface's node decodes what comes in, executes the stack's operation of that command (the same that the typed
+//! methods of [`Interface`] execute) and encodes what comes out. A command that the stack does not know goes to the
+//! interface's [controller](crate::device::Controller), with no lock held.
+
+use xila_network_commands::commands::{
+    AddAddress, AddDnsServer, AddRoute, GetAutoconfiguration, GetDhcp, GetEchoReply, GetHardwareAddress, GetKind,
+    GetLink, GetMaximumBurst, GetMtu, GetState, GetStatistics, ListAddresses, ListDnsServers, ListNeighbours,
+    ListRoutes, RemoveAddress, RemoveDnsServer, RemoveRoute, SetAutoconfiguration, SetDhcp, SetEchoReply,
+    SetHardwareAddress, SetMtu, SetState,
+};
+use xila_network_commands::{Command, CommandId};
+
+use crate::device::controller::execute;
+use crate::error::Result;
+use crate::interface::Interface;
+use crate::platform::{Access, CharacterDevice};
+use crate::stack::Core;
+
+/// The directory in which interfaces appear.
+pub const DIRECTORY: &str = "/devices/network";
+
+/// The path of an interface's device.
+#[must_use]
+pub fn path(interface: &str) -> String {
+    format!("{DIRECTORY}/{interface}")
+}
+
+/// An interface as a character device.
+pub(crate) struct Node(Interface);
+
+impl Node {
+    pub(crate) const fn new(interface: Interface) -> Self {
+        Self(interface)
+    }
+}
+
+impl CharacterDevice for Node {
+    fn control(&self, access: Access, command: CommandId, input: &[u8], output: &mut Vec<u8>) -> Result<()> {
+        let call = Call { interface: &self.0, wait: !access.non_blocking, input, output };
+        match command {
+            GetKind::ID => {
+                let kind = self.0.kind();
+                call.look::<GetKind>(|_| kind)
+            }
+            GetState::ID => call.look::<GetState>(|core| core.state()),
+            SetState::ID => call.execute::<SetState>(|core, state| {
+                core.set_state(state);
+                Ok(())
+            }),
+            GetLink::ID => call.look::<GetLink>(|core| core.link()),
+            GetHardwareAddress::ID => call.look::<GetHardwareAddress>(|core| core.hardware_address()),
+            SetHardwareAddress::ID => call.execute::<SetHardwareAddress>(Core::set_hardware_address),
+            GetMtu::ID => call.look::<GetMtu>(|core| core.mtu()),
+            SetMtu::ID => call.execute::<SetMtu>(Core::set_mtu),
+            GetMaximumBurst::ID => call.look::<GetMaximumBurst>(|core| core.maximum_burst()),
+            GetEchoReply::ID => call.look::<GetEchoReply>(|core| core.echo_reply()),
+            SetEchoReply::ID => call.execute::<SetEchoReply>(|core, enabled| {
+                core.set_echo_reply(enabled);
+                Ok(())
+            }),
+            ListAddresses::ID => call.look::<ListAddresses>(|core| core.address_list()),
+            AddAddress::ID => call.execute::<AddAddress>(Core::add_address),
+            RemoveAddress::ID => call.execute::<RemoveAddress>(Core::remove_address),
+            ListRoutes::ID => call.look::<ListRoutes>(|core| core.route_list()),
+            AddRoute::ID => call.execute::<AddRoute>(Core::add_route),
+            RemoveRoute::ID => call.execute::<RemoveRoute>(Core::remove_route),
+            ListDnsServers::ID => call.look::<ListDnsServers>(|core| core.dns_servers()),
+            AddDnsServer::ID => call.execute::<AddDnsServer>(Core::add_dns_server),
+            RemoveDnsServer::ID => call.execute::<RemoveDnsServer>(Core::remove_dns_server),
+            GetDhcp::ID => call.look::<GetDhcp>(|core| core.dhcp_status()),
+            SetDhcp::ID => call.execute::<SetDhcp>(Core::set_dhcp),
+            GetAutoconfiguration::ID => call.look::<GetAutoconfiguration>(|core| core.autoconfiguration()),
+            SetAutoconfiguration::ID => call.execute::<SetAutoconfiguration>(Core::set_autoconfiguration),
+            GetStatistics::ID => call.look::<GetStatistics>(|core| core.statistics()),
+            ListNeighbours::ID => call.look::<ListNeighbours>(|core| core.neighbours()),
+            // The driver's own. A driver whose interface is gone is not asked any more.
+            _ => {
+                self.0.perform(call.wait, |_| Ok(()))?;
+                self.0.controller().control(command, input, call.output)
+            }
+        }
+    }
+}
+
+/// One call of a command.
+struct Call<'a> {
+    interface: &'a Interface,
+    wait: bool,
+    input: &'a [u8],
+    output: &'a mut Vec<u8>,
+}
+
+impl Call<'_> {
+    /// A command that changes something.
+    fn execute<C: Command>(self, operation: impl FnOnce(&mut Core, C::Input) -> Result<C::Output>) -> Result<()> {
+        let Self { interface, wait, input, output } = self;
+        execute::<C>(input, output, |input| interface.perform(wait, |core| operation(core, input)))
+    }
+
+    /// A command that only looks.
+    fn look<C: Command<Input = ()>>(self, look: impl FnOnce(&Core) -> C::Output) -> Result<()> {
+        self.execute::<C>(|core, ()| Ok(look(core)))
+    }
+}

@@ -1,0 +1,358 @@
+//! One interface: what can be asked of it and set, typed.
+//!
+//! Each operation is a method of the stack behind it, executed under the stack's lock; the character device
+//! ([`control`](crate::control)) executes the same ones.
+
+use core::net::IpAddr;
+use core::ops::RangeInclusive;
+use std::sync::Arc;
+
+use crate::address::{Cidr, MacAddress, Route};
+use crate::device::{Capabilities, Controller};
+use crate::error::{Error, Result};
+use crate::socket::Network;
+use crate::socket::network::Topology;
+use crate::stack::ports::EPHEMERAL;
+use crate::stack::{Core, Stack};
+
+pub use crate::stack::events::{Notice, Watch};
+pub use xila_network_commands::event::{Change, Event};
+pub use xila_network_commands::interface::{
+    AddressInfo, Counters, DhcpState, DhcpStatus, Kind, Lease, Link, Neighbour, Origin, RouteInfo, State, Statistics,
+};
+
+/// How an interface begins.
+#[derive(Clone)]
+pub struct InterfaceConfig {
+    /// Its addresses, each with its network.
+    pub addresses: Vec<Cidr>,
+    /// Its routes beyond those networks.
+    pub routes: Vec<Route>,
+    /// The DNS servers that it leads to.
+    pub dns_servers: Vec<IpAddr>,
+    /// The hardware address; `None` for a random locally administered one. Ethernet devices only.
+    pub hardware_address: Option<MacAddress>,
+    /// Whether it asks a DHCP server for an address, a router and DNS servers (RFC 2131). Ethernet devices only.
+    pub dhcp: bool,
+    /// Whether it gives itself a link-local address and listens to router advertisements (RFC 4862). Ethernet devices
+    /// only.
+    pub autoconfiguration: bool,
+    /// Who answers the commands that the stack does not know; `None` for the device's own.
+    pub controller: Option<Arc<dyn Controller>>,
+    /// The local ports for sockets that name none (RFC 6335: 49152 to 65535).
+    pub ephemeral_ports: RangeInclusive<u16>,
+}
+
+impl Default for InterfaceConfig {
+    fn default() -> Self {
+        Self {
+            addresses: Vec::new(),
+            routes: Vec::new(),
+            dns_servers: Vec::new(),
+            hardware_address: None,
+            dhcp: false,
+            autoconfiguration: false,
+            controller: None,
+            ephemeral_ports: EPHEMERAL,
+        }
+    }
+}
+
+impl core::fmt::Debug for InterfaceConfig {
+    fn fmt(&self, formatter: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        let Self {
+            addresses,
+            routes,
+            dns_servers,
+            hardware_address,
+            dhcp,
+            autoconfiguration,
+            controller: _,
+            ephemeral_ports,
+        } = self;
+        formatter
+            .debug_struct("InterfaceConfig")
+            .field("addresses", addresses)
+            .field("routes", routes)
+            .field("dns_servers", dns_servers)
+            .field("hardware_address", hardware_address)
+            .field("dhcp", dhcp)
+            .field("autoconfiguration", autoconfiguration)
+            .field("ephemeral_ports", ephemeral_ports)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A handle to a mounted interface. It may outlive the interface: what it looks at is then as it was last, and what it
+/// would change fails with [`Error::NotFound`].
+#[derive(Clone)]
+pub struct Interface {
+    stack: Stack,
+    topology: Arc<Topology>,
+    controller: Arc<dyn Controller>,
+}
+
+impl Interface {
+    pub(crate) fn new(stack: Stack, topology: Arc<Topology>, controller: Arc<dyn Controller>) -> Self {
+        Self { stack, topology, controller }
+    }
+
+    pub(crate) const fn stack(&self) -> &Stack {
+        &self.stack
+    }
+
+    /// The name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.stack.name()
+    }
+
+    /// What the interface is, as its controller says.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        self.controller.kind()
+    }
+
+    /// The name of the device's driver: `loopback`, `hub`, `tap`, ...
+    #[must_use]
+    pub fn driver(&self) -> &'static str {
+        self.stack.with(|core| core.driver())
+    }
+
+    /// Who answers the commands that the stack does not know.
+    #[must_use]
+    pub fn controller(&self) -> &Arc<dyn Controller> {
+        &self.controller
+    }
+
+    /// The device's properties, with the MTU that is in force.
+    #[must_use]
+    pub fn capabilities(&self) -> Capabilities {
+        self.stack.with(|core| *core.capabilities())
+    }
+
+    /// The IP MTU in bytes.
+    #[must_use]
+    pub fn mtu(&self) -> u32 {
+        self.stack.with(|core| core.mtu())
+    }
+
+    /// Sets the IP MTU in bytes.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] for less than 1280 or more than the device takes.
+    pub fn set_mtu(&self, mtu: u32) -> Result<()> {
+        self.change(|core| core.set_mtu(mtu))
+    }
+
+    /// How many frames the device takes or gives at once, where it says so.
+    #[must_use]
+    pub fn maximum_burst_size(&self) -> Option<u32> {
+        self.stack.with(|core| core.maximum_burst())
+    }
+
+    /// The hardware address, on an Ethernet device.
+    #[must_use]
+    pub fn hardware_address(&self) -> Option<MacAddress> {
+        self.stack.with(|core| core.hardware_address())
+    }
+
+    /// Sets the hardware address.
+    ///
+    /// # Errors
+    /// [`Error::NotSupported`] where the medium has none.
+    pub fn set_hardware_address(&self, address: MacAddress) -> Result<()> {
+        self.change(|core| core.set_hardware_address(address))
+    }
+
+    /// The addresses, with their networks.
+    #[must_use]
+    pub fn addresses(&self) -> Vec<Cidr> {
+        self.stack.with(|core| core.addresses())
+    }
+
+    /// The addresses, with where they come from and how long they last.
+    #[must_use]
+    pub fn address_list(&self) -> Vec<AddressInfo> {
+        self.stack.with_mut(|core| core.address_list())
+    }
+
+    /// Adds an address.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] for one that no host can have, [`Error::AddressInUse`] for one that is there,
+    /// [`Error::NoFreeSlot`] beyond eight.
+    pub fn add_address(&self, address: Cidr) -> Result<()> {
+        self.change(|core| core.add_address(address))
+    }
+
+    /// Removes an address. Connections from it fail with [`Error::AddressNotAvailable`].
+    ///
+    /// # Errors
+    /// [`Error::AddressNotAvailable`] where it is not there.
+    pub fn remove_address(&self, address: Cidr) -> Result<()> {
+        self.change(|core| core.remove_address(address))
+    }
+
+    /// The routes beyond the addresses' networks.
+    #[must_use]
+    pub fn routes(&self) -> Vec<Route> {
+        self.stack.with(|core| core.routes())
+    }
+
+    /// The routes, with where they come from and how long they last.
+    #[must_use]
+    pub fn route_list(&self) -> Vec<RouteInfo> {
+        self.stack.with_mut(|core| core.route_list())
+    }
+
+    /// Adds a route; one to the same network with the same metric is replaced.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] for IPv4-mapped addresses, [`Error::NoFreeSlot`] beyond 64.
+    pub fn add_route(&self, route: Route) -> Result<()> {
+        self.change(|core| core.add_route(route))
+    }
+
+    /// Removes a route, whatever its lifetime.
+    ///
+    /// # Errors
+    /// [`Error::RemoteUnreachable`] where there is no such route.
+    pub fn remove_route(&self, route: Route) -> Result<()> {
+        self.change(|core| core.remove_route(route))
+    }
+
+    /// The DNS servers that the interface leads to.
+    #[must_use]
+    pub fn dns_servers(&self) -> Vec<IpAddr> {
+        self.stack.with(|core| core.dns_servers())
+    }
+
+    /// Adds a DNS server.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] for one that no host can have, [`Error::AddressInUse`] for one that is there,
+    /// [`Error::NoFreeSlot`] beyond eight.
+    pub fn add_dns_server(&self, server: IpAddr) -> Result<()> {
+        self.change(|core| core.add_dns_server(server))
+    }
+
+    /// Removes a DNS server.
+    ///
+    /// # Errors
+    /// [`Error::AddressNotAvailable`] where it is not there.
+    pub fn remove_dns_server(&self, server: IpAddr) -> Result<()> {
+        self.change(|core| core.remove_dns_server(server))
+    }
+
+    /// What DHCP does, and the lease.
+    #[must_use]
+    pub fn dhcp(&self) -> DhcpStatus {
+        self.stack.with_mut(|core| core.dhcp_status())
+    }
+
+    /// Switches DHCP on or off. Off, what the lease brought is withdrawn.
+    ///
+    /// # Errors
+    /// [`Error::NotSupported`] where the medium is not Ethernet.
+    pub fn set_dhcp(&self, enabled: bool) -> Result<()> {
+        self.change(|core| core.set_dhcp(enabled))
+    }
+
+    /// Whether the interface configures itself for IPv6.
+    #[must_use]
+    pub fn autoconfiguration(&self) -> bool {
+        self.stack.with(|core| core.autoconfiguration())
+    }
+
+    /// Switches the IPv6 autoconfiguration on or off: a link-local address, and what routers advertise (RFC 4862). Off,
+    /// what it brought is withdrawn.
+    ///
+    /// # Errors
+    /// [`Error::NotSupported`] where the medium is not Ethernet.
+    pub fn set_autoconfiguration(&self, enabled: bool) -> Result<()> {
+        self.change(|core| core.set_autoconfiguration(enabled))
+    }
+
+    /// Whether the stack answers echo requests.
+    #[must_use]
+    pub fn echo_reply(&self) -> bool {
+        self.stack.with(|core| core.echo_reply())
+    }
+
+    /// Lets the stack answer echo requests, or not.
+    ///
+    /// # Errors
+    /// None but [`Error::NotFound`].
+    pub fn set_echo_reply(&self, enabled: bool) -> Result<()> {
+        self.change(|core| {
+            core.set_echo_reply(enabled);
+            Ok(())
+        })
+    }
+
+    /// The administrative state.
+    #[must_use]
+    pub fn state(&self) -> State {
+        self.stack.with(|core| core.state())
+    }
+
+    /// Puts the interface up or down. Down, operations fail with [`Error::NetworkDown`], those under way too; up again,
+    /// connections go on where their peers have not given up.
+    pub fn set_state(&self, state: State) {
+        self.stack.with_mut(|core| core.set_state(state));
+    }
+
+    /// Whether the device's link carries frames.
+    #[must_use]
+    pub fn link(&self) -> Link {
+        self.stack.with(|core| core.link())
+    }
+
+    /// What the interface has counted since it was mounted.
+    #[must_use]
+    pub fn statistics(&self) -> Statistics {
+        self.stack.with(|core| core.statistics())
+    }
+
+    /// The hosts on the link whose hardware address is known.
+    #[must_use]
+    pub fn neighbours(&self) -> Vec<Neighbour> {
+        self.stack.with_mut(|core| core.neighbours())
+    }
+
+    /// The changes of this interface, from now on.
+    #[must_use]
+    pub fn watch(&self) -> Watch {
+        self.network().watch()
+    }
+
+    /// The network of this interface alone.
+    #[must_use]
+    pub fn network(&self) -> Network {
+        Network::new(self.topology.clone(), Some([self.stack.name().clone()].into()))
+    }
+
+    /// Executes an operation of the stack, as the character device does. Where it must not wait, a busy stack is
+    /// [`Error::ResourceBusy`].
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] where the interface is unmounted; what the operation fails with.
+    pub(crate) fn perform<R>(&self, wait: bool, operation: impl FnOnce(&mut Core) -> Result<R>) -> Result<R> {
+        let checked = |core: &mut Core| {
+            core.check_mounted().map_err(|_| Error::NotFound)?;
+            operation(core)
+        };
+        if wait { self.stack.with_mut(checked) } else { self.stack.try_with_mut(checked).ok_or(Error::ResourceBusy)? }
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Core) -> Result<()>) -> Result<()> {
+        self.perform(true, change)
+    }
+}
+
+impl core::fmt::Debug for Interface {
+    fn fmt(&self, formatter: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        formatter.debug_struct("Interface").field("name", &self.name()).finish_non_exhaustive()
+    }
+}
