@@ -1,8 +1,9 @@
 //! What one guest may do with a network, and how much of it it may hold.
 //!
-//! Where a guest may go is, for now, the [`Network`](crate::socket::Network) that the embedder gives its context: no network,
-//! no sockets. How much it may hold is a [`Quota`]: every socket made for a guest carries a [`Charge`] on it, taken
-//! before anything is created and given back when the socket is dropped, so that no guest can grow the host without
+//! Where a guest may go is, for now, the [`Network`](crate::socket::Network) that the embedder gives its context: no
+//! network, no sockets. Whether it may look at those interfaces and change them is given apart
+//! ([`NetworkCtxBuilder::control`](crate::wasm::NetworkCtxBuilder::control)), and not at all by default. How much it may hold is a [`Quota`]: every socket made for a guest, every name query and every watch
+//! carries a [`Charge`] on it, taken before anything is created and given back when that is dropped, so that no guest can grow the host without
 //! bound. Rules about addresses, ports and names will be asked for in the same place and at the same moment: before any
 //! side effect.
 
@@ -24,6 +25,11 @@ pub struct Limits {
     /// 128 KiB at least, which it takes on `lo`. A backlog is cut down so that one listener takes a quarter of this at
     /// most.
     pub buffer_bytes: usize,
+    /// Name queries under way. What the host itself needs for one, a few sockets and the servers' answers, counts for
+    /// nothing else.
+    pub queries: usize,
+    /// Watches on interfaces, each with a queue of events.
+    pub watches: usize,
 }
 
 impl Limits {
@@ -36,7 +42,7 @@ impl Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { sockets: 16_384, buffer_bytes: 1 << 30 }
+        Self { sockets: 16_384, buffer_bytes: 1 << 30, queries: 64, watches: 16 }
     }
 }
 
@@ -47,6 +53,33 @@ pub struct Usage {
     pub sockets: usize,
     /// Bytes of buffer, counted as [`Limits::buffer_bytes`] says.
     pub buffer_bytes: usize,
+    /// Name queries under way.
+    pub queries: usize,
+    /// Watches on interfaces.
+    pub watches: usize,
+}
+
+impl Usage {
+    /// Both together, where that is no more than the limits allow.
+    fn plus(self, more: Self, limits: &Limits) -> Option<Self> {
+        let within = |held: usize, more: usize, most: usize| held.checked_add(more).filter(|sum| *sum <= most);
+        Some(Self {
+            sockets: within(self.sockets, more.sockets, limits.sockets)?,
+            buffer_bytes: within(self.buffer_bytes, more.buffer_bytes, limits.buffer_bytes)?,
+            queries: within(self.queries, more.queries, limits.queries)?,
+            watches: within(self.watches, more.watches, limits.watches)?,
+        })
+    }
+
+    /// What is left when `less`, a part of it, is gone.
+    fn minus(self, less: Self) -> Self {
+        Self {
+            sockets: self.sockets - less.sockets,
+            buffer_bytes: self.buffer_bytes - less.buffer_bytes,
+            queries: self.queries - less.queries,
+            watches: self.watches - less.watches,
+        }
+    }
 }
 
 /// The account of one guest. Clones share it.
@@ -84,16 +117,27 @@ impl Quota {
 
     /// Takes one socket with `buffer_bytes` of buffer; [`Error::LimitReached`] when that is more than is left.
     pub fn charge(&self, buffer_bytes: usize) -> Result<Charge> {
-        self.take(buffer_bytes, &mut self.0.held.lock()).ok_or(Error::LimitReached)
+        self.take(Usage { sockets: 1, buffer_bytes, ..Usage::default() })
+    }
+
+    /// Takes one name query; [`Error::LimitReached`] when as many as may be are under way.
+    pub fn charge_query(&self) -> Result<Charge> {
+        self.take(Usage { queries: 1, ..Usage::default() })
+    }
+
+    /// Takes one watch on interfaces; [`Error::LimitReached`] when there are as many as may be.
+    pub fn charge_watch(&self) -> Result<Charge> {
+        self.take(Usage { watches: 1, ..Usage::default() })
     }
 
     /// Like [`charge`](Self::charge), but waits until enough has been given back. What could never be had is an error.
     pub fn poll_charge(&self, cx: &mut Context<'_>, buffer_bytes: usize) -> Poll<Result<Charge>> {
-        if self.0.limits.sockets == 0 || buffer_bytes > self.0.limits.buffer_bytes {
+        let amount = Usage { sockets: 1, buffer_bytes, ..Usage::default() };
+        if Usage::default().plus(amount, &self.0.limits).is_none() {
             return Poll::Ready(Err(Error::LimitReached));
         }
         let mut held = self.0.held.lock();
-        if let Some(charge) = self.take(buffer_bytes, &mut held) {
+        if let Some(charge) = self.take_of(amount, &mut held) {
             return Poll::Ready(Ok(charge));
         }
         if !held.waiters.iter().any(|waiter| waiter.will_wake(cx.waker())) {
@@ -102,29 +146,29 @@ impl Quota {
         Poll::Pending
     }
 
-    fn take(&self, buffer_bytes: usize, held: &mut Held) -> Option<Charge> {
-        let Limits { sockets: most_sockets, buffer_bytes: most_bytes } = self.0.limits;
-        let sockets = held.usage.sockets.checked_add(1).filter(|sockets| *sockets <= most_sockets)?;
-        let bytes = held.usage.buffer_bytes.checked_add(buffer_bytes).filter(|bytes| *bytes <= most_bytes)?;
-        held.usage = Usage { sockets, buffer_bytes: bytes };
-        Some(Charge { quota: self.clone(), buffer_bytes })
+    fn take(&self, amount: Usage) -> Result<Charge> {
+        self.take_of(amount, &mut self.0.held.lock()).ok_or(Error::LimitReached)
+    }
+
+    fn take_of(&self, amount: Usage, held: &mut Held) -> Option<Charge> {
+        held.usage = held.usage.plus(amount, &self.0.limits)?;
+        Some(Charge { quota: self.clone(), amount })
     }
 }
 
-/// What one socket takes of a [`Quota`]; dropping it gives it back.
+/// What one socket, query or watch takes of a [`Quota`]; dropping it gives it back.
 #[derive(Debug)]
 #[must_use = "a charge that is dropped is given back at once"]
 pub struct Charge {
     quota: Quota,
-    buffer_bytes: usize,
+    amount: Usage,
 }
 
 impl Drop for Charge {
     fn drop(&mut self) {
         let waiters = {
             let mut held = self.quota.0.held.lock();
-            held.usage.sockets -= 1;
-            held.usage.buffer_bytes -= self.buffer_bytes;
+            held.usage = held.usage.minus(self.amount);
             std::mem::take(&mut held.waiters)
         };
         waiters.into_iter().for_each(Waker::wake);
@@ -138,6 +182,11 @@ mod tests {
 
     use super::*;
 
+    /// No queries and no watches.
+    fn limits(sockets: usize, buffer_bytes: usize) -> Limits {
+        Limits { sockets, buffer_bytes, queries: 0, watches: 0 }
+    }
+
     #[derive(Default)]
     struct Count(AtomicUsize);
 
@@ -149,11 +198,11 @@ mod tests {
 
     #[test]
     fn what_is_dropped_is_given_back() {
-        let quota = Quota::new(Limits { sockets: 2, buffer_bytes: 100 });
+        let quota = Quota::new(limits(2, 100));
         let first = quota.charge(60).unwrap();
         assert_eq!(quota.charge(41).unwrap_err(), Error::LimitReached);
         let second = quota.charge(40).unwrap();
-        assert_eq!(quota.usage(), Usage { sockets: 2, buffer_bytes: 100 });
+        assert_eq!(quota.usage(), Usage { sockets: 2, buffer_bytes: 100, ..Usage::default() });
         assert_eq!(quota.charge(0).unwrap_err(), Error::LimitReached);
         drop((first, second));
         assert_eq!(quota.usage(), Usage::default());
@@ -161,14 +210,30 @@ mod tests {
 
     #[test]
     fn a_size_near_the_end_of_the_integers_does_not_wrap_round() {
-        let quota = Quota::new(Limits { sockets: 4, buffer_bytes: usize::MAX });
+        let quota = Quota::new(limits(4, usize::MAX));
         let _held = quota.charge(1).unwrap();
         assert_eq!(quota.charge(usize::MAX).unwrap_err(), Error::LimitReached);
     }
 
     #[test]
+    fn queries_and_watches_are_counted_apart() {
+        let quota = Quota::new(Limits { queries: 2, watches: 1, ..limits(0, 0) });
+        let queries = [quota.charge_query().unwrap(), quota.charge_query().unwrap()];
+        assert_eq!(quota.charge_query().unwrap_err(), Error::LimitReached);
+        let watch = quota.charge_watch().unwrap();
+        assert_eq!(quota.charge_watch().unwrap_err(), Error::LimitReached);
+        assert_eq!(quota.charge(0).unwrap_err(), Error::LimitReached);
+        assert_eq!(quota.usage(), Usage { queries: 2, watches: 1, ..Usage::default() });
+        drop(queries);
+        assert_eq!(quota.usage(), Usage { watches: 1, ..Usage::default() });
+        drop(watch);
+        assert_eq!(quota.usage(), Usage::default());
+        let _again = (quota.charge_query().unwrap(), quota.charge_watch().unwrap());
+    }
+
+    #[test]
     fn a_backlog_is_cut_down_to_a_quarter_of_the_bytes() {
-        let limits = Limits { sockets: 1, buffer_bytes: 1000 };
+        let limits = limits(1, 1000);
         assert_eq!(limits.backlog(50), 5);
         assert_eq!(limits.backlog(251), 1);
         assert_eq!(limits.backlog(0), usize::MAX);
@@ -176,7 +241,7 @@ mod tests {
 
     #[test]
     fn a_waiter_is_woken_once_when_there_is_room() {
-        let quota = Quota::new(Limits { sockets: 1, buffer_bytes: 10 });
+        let quota = Quota::new(limits(1, 10));
         let count = Arc::new(Count::default());
         let waker = Waker::from(count.clone());
         let mut cx = Context::from_waker(&waker);
@@ -191,7 +256,7 @@ mod tests {
 
     #[test]
     fn waiting_for_what_can_never_be_had_is_an_error() {
-        let quota = Quota::new(Limits { sockets: 1, buffer_bytes: 10 });
+        let quota = Quota::new(limits(1, 10));
         let mut cx = Context::from_waker(Waker::noop());
         assert!(matches!(quota.poll_charge(&mut cx, 11), Poll::Ready(Err(Error::LimitReached))));
     }

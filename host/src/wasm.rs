@@ -1,7 +1,7 @@
 //! The WIT package `xila:network` for components that run in wasmtime.
 //!
 //! Shaped like wasmtime's own host crates: a [`NetworkCtx`] says what one guest may use, the store's data implements
-//! [`NetworkView`] to hand it out, and [`add_to_linker`] puts the interfaces of the world `sockets` into a linker.
+//! [`NetworkView`] to hand it out, and [`add_to_linker`] puts the interfaces of the world `admin` into a linker.
 //!
 //! ```no_run
 //! use wasmtime::component::{Linker, ResourceTable};
@@ -42,7 +42,9 @@
 //! What a guest does wrong is an error code for it; a trap means a stale handle or a mistake of the host. Dropping the
 //! store closes everything that its guest held. The handles that a guest can pile up without any socket behind them
 //! (waiting calls, streams) are bounded by the embedder, with
-//! [`Store::concurrent_resource_table`](wasmtime::Store::concurrent_resource_table).
+//! [`Store::concurrent_resource_table`](wasmtime::Store::concurrent_resource_table). The handles to interfaces and open
+//! devices, a few words each, are bounded by the capacity of the store's [`ResourceTable`](wasmtime::component::ResourceTable);
+//! sockets, name queries and watches by the guest's [`Limits`](crate::policy::Limits).
 
 pub mod bindings;
 mod context;
@@ -54,7 +56,10 @@ pub use context::{HasNetwork, NetworkCtx, NetworkCtxBuilder, NetworkCtxView, Net
 
 use wasmtime::component::Linker;
 
-/// Adds the interfaces of the world `xila:network/sockets` to `linker`.
+/// Adds the interfaces of the world `xila:network/admin` to `linker`: those of `sockets`, and `control`.
+///
+/// `control` is there for every guest, so that one that merely can do more with it runs everywhere; it refuses all calls
+/// of a guest whose context does not [allow](NetworkCtxBuilder::control) it.
 ///
 /// # Errors
 /// If the linker has one of them already.
@@ -62,5 +67,8 @@ pub fn add_to_linker<T: NetworkView>(linker: &mut Linker<T>) -> wasmtime::Result
     bindings::types::add_to_linker::<T, HasNetwork>(linker, T::network)?;
     bindings::tcp::add_to_linker::<T, HasNetwork>(linker, T::network)?;
     bindings::udp::add_to_linker::<T, HasNetwork>(linker, T::network)?;
+    bindings::icmp::add_to_linker::<T, HasNetwork>(linker, T::network)?;
+    bindings::dns::add_to_linker::<T, HasNetwork>(linker, T::network)?;
+    bindings::control::add_to_linker::<T, HasNetwork>(linker, T::network)?;
     Ok(())
 }

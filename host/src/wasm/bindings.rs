@@ -7,17 +7,21 @@
 mod generated {
     wasmtime::component::bindgen!({
         path: "../wit",
-        world: "xila:network/sockets",
+        world: "xila:network/admin",
         imports: {
             "xila:network/tcp.[method]tcp-listener.connections": store | trappable,
             "xila:network/tcp.[method]tcp-connection.send": store | trappable,
             "xila:network/tcp.[method]tcp-connection.receive": store | trappable,
+            "xila:network/control.watch": store | trappable,
             default: trappable,
         },
         with: {
             "xila:network/tcp.tcp-listener": crate::wasm::xila::tcp::TcpListener,
             "xila:network/tcp.tcp-connection": crate::wasm::xila::tcp::TcpConnection,
             "xila:network/udp.udp-socket": crate::wasm::xila::udp::UdpSocket,
+            "xila:network/icmp.icmp-socket": crate::wasm::xila::icmp::IcmpSocket,
+            "xila:network/control.network-interface": crate::wasm::xila::control::NetworkInterface,
+            "xila:network/control.device": crate::wasm::xila::control::Device,
         },
         trappable_error_type: {
             "xila:network/types.error-code" => crate::wasm::xila::NetworkError,

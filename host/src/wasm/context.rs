@@ -1,10 +1,15 @@
 //! What one guest may use: the context in its store.
 
+use std::sync::{Arc, OnceLock};
+
 use wasmtime::component::{HasData, ResourceTable};
 
 use crate::error::{Error, Result};
+use crate::interface::Interface;
+use crate::manager::Manager;
+use crate::platform::Access;
 use crate::policy::{Limits, Quota};
-use crate::socket::Network;
+use crate::socket::{Network, Resolver, ResolverOptions};
 
 /// What one guest may use, and what it holds.
 ///
@@ -12,11 +17,22 @@ use crate::socket::Network;
 #[derive(Clone, Debug)]
 pub struct NetworkCtx {
     network: Option<Network>,
+    control: Option<Control>,
     quota: Quota,
+    search: Vec<String>,
+    /// Made when the guest asks for the first name, and shared by all its queries.
+    resolver: Arc<OnceLock<Resolver>>,
+}
+
+/// Whose interfaces a guest may look after, and how far.
+#[derive(Clone, Debug)]
+struct Control {
+    manager: Manager,
+    access: Access,
 }
 
 impl NetworkCtx {
-    /// Starts with no network and the default [`Limits`].
+    /// Starts with no network, the default [`Limits`] and no right to look after interfaces.
     pub fn builder() -> NetworkCtxBuilder {
         NetworkCtxBuilder::default()
     }
@@ -26,13 +42,59 @@ impl NetworkCtx {
         &self.quota
     }
 
+    /// All that the guest may use.
+    fn all(&self) -> Result<&Network> {
+        self.network.as_ref().ok_or(Error::NotFound)
+    }
+
     /// What a socket is created on: all that the guest may use, or the one interface that it names.
     pub(crate) fn network(&self, interface: Option<&str>) -> Result<Network> {
-        let network = self.network.as_ref().ok_or(Error::NotFound)?;
+        let network = self.all()?;
         match interface {
             None => Ok(network.clone()),
             Some(name) => network.interface(name),
         }
+    }
+
+    /// Who finds names for the guest.
+    pub(crate) fn resolver(&self) -> Result<Resolver> {
+        let network = self.all()?;
+        let options = || ResolverOptions { search: self.search.clone(), ..ResolverOptions::default() };
+        Ok(self.resolver.get_or_init(|| Resolver::new(network.clone(), options())).clone())
+    }
+
+    /// What the guest may do to its interfaces.
+    ///
+    /// # Errors
+    /// [`Error::AccessDenied`] where that is nothing at all.
+    pub(crate) fn rights(&self) -> Result<Access> {
+        let rights = self.control.as_ref().map_or(Access::default(), |control| control.access);
+        if rights.read || rights.write { Ok(rights) } else { Err(Error::AccessDenied) }
+    }
+
+    /// Fails unless the guest may do as much as `access` to its interfaces.
+    pub(crate) fn check(&self, access: Access) -> Result<()> {
+        if access.is_within(self.rights()?) { Ok(()) } else { Err(Error::AccessDenied) }
+    }
+
+    /// The names of the interfaces that the guest may use, in the order they were mounted. None without a network.
+    pub(crate) fn interfaces(&self) -> Vec<String> {
+        self.network.as_ref().map_or_else(Vec::new, Network::interfaces)
+    }
+
+    /// The manager of the interface of this name, where the guest may use that interface.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] where it may not, and where there is none; [`Error::AccessDenied`] where it may look after no
+    /// interface.
+    pub(crate) fn manager_of(&self, interface: &str) -> Result<&Manager> {
+        let control = self.control.as_ref().ok_or(Error::AccessDenied)?;
+        if self.all()?.has(interface) { Ok(&control.manager) } else { Err(Error::NotFound) }
+    }
+
+    /// The interface of this name, where the guest may use it; errors as [`manager_of`](Self::manager_of).
+    pub(crate) fn interface(&self, name: &str) -> Result<Interface> {
+        self.manager_of(name)?.interface(name)
     }
 }
 
@@ -40,7 +102,9 @@ impl NetworkCtx {
 #[derive(Clone, Debug, Default)]
 pub struct NetworkCtxBuilder {
     network: Option<Network>,
+    control: Option<Control>,
     limits: Limits,
+    search: Vec<String>,
 }
 
 impl NetworkCtxBuilder {
@@ -48,6 +112,24 @@ impl NetworkCtxBuilder {
     #[must_use]
     pub fn network(mut self, network: Network) -> Self {
         self.network = Some(network);
+        self
+    }
+
+    /// Lets the guest look at the interfaces of its [network](Self::network) (`read`), change them (`write`), or both;
+    /// at no others. `manager` is the one that the network is of. Without this call, every function of the WIT interface
+    /// `control` fails with `access-denied`. The last call counts.
+    ///
+    /// A guest that may write can cut off, readdress and overhear whoever shares the interfaces with it.
+    #[must_use]
+    pub fn control(mut self, manager: &Manager, access: Access) -> Self {
+        self.control = Some(Control { manager: manager.clone(), access });
+        self
+    }
+
+    /// The domains in which names without a final dot are looked for too, in this order. None by default.
+    #[must_use]
+    pub fn search_domains(mut self, domains: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.search = domains.into_iter().map(Into::into).collect();
         self
     }
 
@@ -61,7 +143,8 @@ impl NetworkCtxBuilder {
     /// The context.
     #[must_use]
     pub fn build(self) -> NetworkCtx {
-        NetworkCtx { network: self.network, quota: Quota::new(self.limits) }
+        let Self { network, control, limits, search } = self;
+        NetworkCtx { network, control, quota: Quota::new(limits), search, resolver: Arc::default() }
     }
 }
 

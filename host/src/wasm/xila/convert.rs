@@ -3,7 +3,8 @@
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use core::time::Duration;
 
-use crate::wasm::bindings::types::{Duration as Nanoseconds, IpAddress, SocketAddress};
+use crate::address::Family;
+use crate::wasm::bindings::types::{Duration as Nanoseconds, IpAddress, IpAddressFamily, SocketAddress};
 
 impl From<IpAddress> for IpAddr {
     fn from(address: IpAddress) -> Self {
@@ -32,6 +33,15 @@ impl From<SocketAddress> for SocketAddr {
 impl From<SocketAddr> for SocketAddress {
     fn from(address: SocketAddr) -> Self {
         Self { address: address.ip().into(), port: address.port() }
+    }
+}
+
+impl From<IpAddressFamily> for Family {
+    fn from(family: IpAddressFamily) -> Self {
+        match family {
+            IpAddressFamily::Ipv4 => Self::V4,
+            IpAddressFamily::Ipv6 => Self::V6,
+        }
     }
 }
 

@@ -1,0 +1,86 @@
+//! `xila:network/control`.
+//!
+//! Every function asks the guest's rights first, then looks at its arguments, and only then for the interface: so does an
+//! open device, and a guest that may not look learns nothing.
+
+mod convert;
+mod interface;
+mod watch;
+
+use wasmtime::component::{Accessor, Resource, StreamReader};
+
+pub use self::interface::NetworkInterface;
+use self::watch::WatchProducer;
+use super::types::{NetworkError, get, push};
+use crate::control::DIRECTORY;
+use crate::error::{Error, Result};
+use crate::platform::{Access, DeviceFile};
+use crate::wasm::bindings::control::{
+    Access as Rights, Host, HostDevice, HostDeviceWithStore, HostWithStore, InterfaceEvent,
+};
+use crate::wasm::{HasNetwork, NetworkCtxView};
+
+/// The longest input of a command. The stack's own take a few bytes; what a driver needs beyond this is no command.
+const MOST_INPUT: usize = 64 << 10;
+
+/// What a `device` handle leads to.
+pub struct Device(DeviceFile);
+
+impl Host for NetworkCtxView<'_> {
+    fn list(&mut self) -> Result<Vec<String>, NetworkError> {
+        self.ctx.check(Access::READ)?;
+        Ok(self.ctx.interfaces())
+    }
+}
+
+impl<T: Send + 'static> HostWithStore<T> for HasNetwork {
+    fn watch(
+        mut access: wasmtime::component::Access<'_, T, Self>,
+    ) -> Result<StreamReader<InterfaceEvent>, NetworkError> {
+        let view = access.get();
+        view.ctx.check(Access::READ)?;
+        let network = view.ctx.network(None)?;
+        let charge = view.ctx.quota().charge_watch()?;
+        Ok(StreamReader::new(&mut access, WatchProducer::new(network.watch(), charge))?)
+    }
+}
+
+impl<T: Send + 'static> HostDeviceWithStore<T> for HasNetwork {
+    /// The stack answers within a lock that is held shortly. A driver's own commands are executed here too, on the
+    /// thread that runs the guest: how long that takes is the driver's affair.
+    async fn control(
+        accessor: &Accessor<T, Self>,
+        device: Resource<Device>,
+        command: u32,
+        input: Vec<u8>,
+    ) -> Result<Vec<u8>, NetworkError> {
+        let file = accessor.with(|mut access| get(access.get().table, &device).map(|found| found.0.clone()))?;
+        if input.len() > MOST_INPUT {
+            return Err(Error::InvalidArgument.into());
+        }
+        let mut output = Vec::new();
+        file.control(command, &input, &mut output)?;
+        Ok(output)
+    }
+}
+
+impl HostDevice for NetworkCtxView<'_> {
+    fn open(&mut self, path: String, access: Rights) -> Result<Resource<Device>, NetworkError> {
+        self.ctx.rights()?;
+        // Whatever else the host keeps among its devices is not there for guests.
+        let name = path.strip_prefix(DIRECTORY).and_then(|rest| rest.strip_prefix('/')).ok_or(Error::NotFound)?;
+        let manager = self.ctx.manager_of(name)?;
+        let access = Access::from(access);
+        self.ctx.check(access)?;
+        let file = manager.devices().open(&path, access)?;
+        push(self.table, Device(file))
+    }
+
+    fn drop(&mut self, device: Resource<Device>) -> wasmtime::Result<()> {
+        self.table.delete(device)?;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,191 @@
+//! The resource `network-interface`: the typed operations.
+
+use wasmtime::component::Resource;
+
+use crate::address::{Cidr, MacAddress, Route};
+use crate::error::Result;
+use crate::interface::Interface;
+use crate::platform::Access;
+use crate::wasm::NetworkCtxView;
+use crate::wasm::bindings::control::{
+    AddressInfo, DhcpStatus, HostNetworkInterface, Kind, Link, Neighbour, Route as WitRoute, RouteInfo, State,
+    Statistics,
+};
+use crate::wasm::bindings::types::{IpAddress, IpCidr, MacAddress as WitMacAddress};
+use crate::wasm::xila::types::{NetworkError, get, push};
+
+/// What a `network-interface` handle leads to: a name, which is looked up for each call. So the handle finds the interface
+/// again that was unmounted and mounted anew.
+pub struct NetworkInterface {
+    name: String,
+}
+
+impl NetworkCtxView<'_> {
+    /// Looks at the interface behind a handle.
+    fn look<R>(
+        &self,
+        handle: &Resource<NetworkInterface>,
+        look: impl FnOnce(&Interface) -> R,
+    ) -> Result<R, NetworkError> {
+        let name = &get(self.table, handle)?.name;
+        self.ctx.check(Access::READ)?;
+        Ok(look(&self.ctx.interface(name)?))
+    }
+
+    /// Changes the interface behind a handle. A value that cannot be is told to those alone who may change anything.
+    fn change<V>(
+        &self,
+        handle: &Resource<NetworkInterface>,
+        value: Result<V>,
+        change: impl FnOnce(&Interface, V) -> Result<()>,
+    ) -> Result<(), NetworkError> {
+        let name = &get(self.table, handle)?.name;
+        self.ctx.check(Access::WRITE)?;
+        let value = value?;
+        Ok(change(&self.ctx.interface(name)?, value)?)
+    }
+}
+
+impl HostNetworkInterface for NetworkCtxView<'_> {
+    fn open(&mut self, name: String) -> Result<Resource<NetworkInterface>, NetworkError> {
+        self.ctx.rights()?;
+        self.ctx.interface(&name)?;
+        push(self.table, NetworkInterface { name })
+    }
+
+    fn name(&mut self, interface: Resource<NetworkInterface>) -> wasmtime::Result<String> {
+        Ok(get(self.table, &interface)?.name.clone())
+    }
+
+    fn kind(&mut self, interface: Resource<NetworkInterface>) -> Result<Kind, NetworkError> {
+        self.look(&interface, |interface| interface.kind().into())
+    }
+
+    fn state(&mut self, interface: Resource<NetworkInterface>) -> Result<State, NetworkError> {
+        self.look(&interface, |interface| interface.state().into())
+    }
+
+    fn set_state(&mut self, interface: Resource<NetworkInterface>, value: State) -> Result<(), NetworkError> {
+        self.change(&interface, Ok(value.into()), |interface, value| {
+            interface.set_state(value);
+            Ok(())
+        })
+    }
+
+    fn link(&mut self, interface: Resource<NetworkInterface>) -> Result<Link, NetworkError> {
+        self.look(&interface, |interface| interface.link().into())
+    }
+
+    fn hardware_address(
+        &mut self,
+        interface: Resource<NetworkInterface>,
+    ) -> Result<Option<WitMacAddress>, NetworkError> {
+        self.look(&interface, |interface| interface.hardware_address().map(|address| address.octets().into()))
+    }
+
+    fn set_hardware_address(
+        &mut self,
+        interface: Resource<NetworkInterface>,
+        value: WitMacAddress,
+    ) -> Result<(), NetworkError> {
+        let address = MacAddress::new(value.into()).map_err(Into::into);
+        self.change(&interface, address, Interface::set_hardware_address)
+    }
+
+    fn mtu(&mut self, interface: Resource<NetworkInterface>) -> Result<u32, NetworkError> {
+        self.look(&interface, Interface::mtu)
+    }
+
+    fn set_mtu(&mut self, interface: Resource<NetworkInterface>, value: u32) -> Result<(), NetworkError> {
+        self.change(&interface, Ok(value), Interface::set_mtu)
+    }
+
+    fn maximum_burst_size(&mut self, interface: Resource<NetworkInterface>) -> Result<Option<u32>, NetworkError> {
+        self.look(&interface, Interface::maximum_burst_size)
+    }
+
+    fn echo_reply(&mut self, interface: Resource<NetworkInterface>) -> Result<bool, NetworkError> {
+        self.look(&interface, Interface::echo_reply)
+    }
+
+    fn set_echo_reply(&mut self, interface: Resource<NetworkInterface>, value: bool) -> Result<(), NetworkError> {
+        self.change(&interface, Ok(value), Interface::set_echo_reply)
+    }
+
+    fn addresses(&mut self, interface: Resource<NetworkInterface>) -> Result<Vec<AddressInfo>, NetworkError> {
+        self.look(&interface, |interface| interface.address_list().into_iter().map(Into::into).collect())
+    }
+
+    fn add_address(&mut self, interface: Resource<NetworkInterface>, cidr: IpCidr) -> Result<(), NetworkError> {
+        self.change(&interface, Cidr::try_from(cidr), Interface::add_address)
+    }
+
+    fn remove_address(&mut self, interface: Resource<NetworkInterface>, cidr: IpCidr) -> Result<(), NetworkError> {
+        self.change(&interface, Cidr::try_from(cidr), Interface::remove_address)
+    }
+
+    fn routes(&mut self, interface: Resource<NetworkInterface>) -> Result<Vec<RouteInfo>, NetworkError> {
+        self.look(&interface, |interface| interface.route_list().into_iter().map(Into::into).collect())
+    }
+
+    fn add_route(&mut self, interface: Resource<NetworkInterface>, route: WitRoute) -> Result<(), NetworkError> {
+        self.change(&interface, Route::try_from(route), Interface::add_route)
+    }
+
+    fn remove_route(&mut self, interface: Resource<NetworkInterface>, route: WitRoute) -> Result<(), NetworkError> {
+        self.change(&interface, Route::try_from(route), Interface::remove_route)
+    }
+
+    fn dns_servers(&mut self, interface: Resource<NetworkInterface>) -> Result<Vec<IpAddress>, NetworkError> {
+        self.look(&interface, |interface| interface.dns_servers().into_iter().map(Into::into).collect())
+    }
+
+    fn add_dns_server(
+        &mut self,
+        interface: Resource<NetworkInterface>,
+        address: IpAddress,
+    ) -> Result<(), NetworkError> {
+        self.change(&interface, Ok(address.into()), Interface::add_dns_server)
+    }
+
+    fn remove_dns_server(
+        &mut self,
+        interface: Resource<NetworkInterface>,
+        address: IpAddress,
+    ) -> Result<(), NetworkError> {
+        self.change(&interface, Ok(address.into()), Interface::remove_dns_server)
+    }
+
+    fn dhcp(&mut self, interface: Resource<NetworkInterface>) -> Result<DhcpStatus, NetworkError> {
+        self.look(&interface, |interface| interface.dhcp().into())
+    }
+
+    fn set_dhcp(&mut self, interface: Resource<NetworkInterface>, enabled: bool) -> Result<(), NetworkError> {
+        self.change(&interface, Ok(enabled), Interface::set_dhcp)
+    }
+
+    fn autoconfiguration(&mut self, interface: Resource<NetworkInterface>) -> Result<bool, NetworkError> {
+        self.look(&interface, Interface::autoconfiguration)
+    }
+
+    fn set_autoconfiguration(
+        &mut self,
+        interface: Resource<NetworkInterface>,
+        enabled: bool,
+    ) -> Result<(), NetworkError> {
+        self.change(&interface, Ok(enabled), Interface::set_autoconfiguration)
+    }
+
+    fn statistics(&mut self, interface: Resource<NetworkInterface>) -> Result<Statistics, NetworkError> {
+        self.look(&interface, |interface| interface.statistics().into())
+    }
+
+    fn neighbours(&mut self, interface: Resource<NetworkInterface>) -> Result<Vec<Neighbour>, NetworkError> {
+        self.look(&interface, |interface| interface.neighbours().into_iter().map(Into::into).collect())
+    }
+
+    fn drop(&mut self, interface: Resource<NetworkInterface>) -> wasmtime::Result<()> {
+        self.table.delete(interface)?;
+        Ok(())
+    }
+}
