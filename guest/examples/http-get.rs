@@ -1,7 +1,5 @@
 //! Fetches a page over HTTP: `http-get URL [-o FILE] [--wait SECONDS]` writes the body to standard output, or to a
 //! file.
-//!
-//! The host part of the URL is an address: there are no names yet.
 
 #[path = "support/hyper_io.rs"]
 mod hyper_io;
@@ -16,7 +14,6 @@ use hyper_io::HyperIo;
 use std::error::Error;
 use std::fs::File;
 use std::io::{self, Write};
-use std::net::{IpAddr, SocketAddr};
 use support::Arguments;
 
 xila_network::main!(run);
@@ -25,12 +22,12 @@ async fn run() -> Result<(), Box<dyn Error>> {
     let mut arguments = Arguments::parse("http-get URL [-o FILE] [--wait SECONDS]", &["o", "wait"]);
     let url: Uri = arguments.next("a URL such as http://192.0.2.1/index.html");
     arguments.finish();
-    let server = address_of(&url).unwrap_or_else(|problem| arguments.fail(&problem));
+    let (server, port) = server_of(&url).unwrap_or_else(|problem| arguments.fail(&problem));
     let output: Option<String> = arguments.option("o");
 
-    let stream = support::connect(server, arguments.option("wait"))
+    let stream = support::connect((server, port), arguments.option("wait"))
         .await
-        .map_err(|error| format!("cannot connect to {server}: {error}"))?;
+        .map_err(|error| format!("cannot connect to {server}:{port}: {error}"))?;
     let (mut sender, connection) = hyper::client::conn::http1::handshake(HyperIo(stream)).await?;
     xila_network::spawn(async move {
         // What fails here fails the request or the body, too, and is reported there.
@@ -77,16 +74,13 @@ async fn copy_body(response: Response<Incoming>, mut output: impl Write) -> Resu
     }
 }
 
-/// Where the server is.
-fn address_of(url: &Uri) -> Result<SocketAddr, String> {
+/// The server's name or address, and its port.
+fn server_of(url: &Uri) -> Result<(&str, u16), String> {
     match url.scheme_str() {
         Some("http") => {}
         Some(scheme) => return Err(format!("{scheme} is not spoken here, only http")),
         None => return Err(format!("{url} does not begin with http://")),
     }
-    let host = url.host().unwrap_or_default();
-    let address: IpAddr = host.trim_start_matches('[').trim_end_matches(']').parse().map_err(|_| {
-        format!("{host:?} is not an address, and names cannot be looked up yet: write http://ADDRESS/...")
-    })?;
-    Ok(SocketAddr::new(address, url.port_u16().unwrap_or(80)))
+    let host = url.host().filter(|host| !host.is_empty()).ok_or_else(|| format!("{url} names no server"))?;
+    Ok((host, url.port_u16().unwrap_or(80)))
 }

@@ -80,7 +80,7 @@ async fn send(
         SocketAddr::V6(_) => SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)),
     };
     let socket = UdpSocket::bind(local)?;
-    socket.connect(peer)?;
+    socket.connect(peer).await?;
     let deadline = Instant::now() + patience;
     let mut times = Vec::new();
     let mut number = 0;

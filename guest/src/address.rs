@@ -16,12 +16,45 @@ pub(crate) fn to_wit(address: SocketAddr) -> types::SocketAddress {
     types::SocketAddress { address: ip_to_wit(address.ip()), port: address.port() }
 }
 
-pub(crate) fn from_wit(address: types::SocketAddress) -> SocketAddr {
-    let ip = match address.address {
-        types::IpAddress::Ipv4(octets) => IpAddr::V4(Ipv4Addr::from(<[u8; 4]>::from(octets))),
+pub(crate) fn ip_from_wit(address: types::IpAddress) -> IpAddr {
+    match address {
+        types::IpAddress::Ipv4(octets) => ipv4_from_wit(octets).into(),
         types::IpAddress::Ipv6(groups) => IpAddr::V6(Ipv6Addr::from(<[u16; 8]>::from(groups))),
-    };
-    SocketAddr::new(ip, address.port)
+    }
+}
+
+pub(crate) fn ipv4_from_wit(octets: types::Ipv4Address) -> Ipv4Addr {
+    Ipv4Addr::from(<[u8; 4]>::from(octets))
+}
+
+pub(crate) fn from_wit(address: types::SocketAddress) -> SocketAddr {
+    SocketAddr::new(ip_from_wit(address.address), address.port)
+}
+
+/// A kind of address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Family {
+    /// IPv4.
+    V4,
+    /// IPv6.
+    V6,
+}
+
+impl Family {
+    /// The family of an address.
+    pub const fn of(address: IpAddr) -> Self {
+        match address {
+            IpAddr::V4(_) => Self::V4,
+            IpAddr::V6(_) => Self::V6,
+        }
+    }
+
+    pub(crate) fn to_wit(self) -> types::IpAddressFamily {
+        match self {
+            Self::V4 => types::IpAddressFamily::Ipv4,
+            Self::V6 => types::IpAddressFamily::Ipv6,
+        }
+    }
 }
 
 /// In nanoseconds. What does not fit (584 years) becomes the longest that does.

@@ -4,9 +4,10 @@
 #![allow(unsafe_code, missing_docs, unreachable_pub, unused_qualifications, clippy::all, clippy::use_self)]
 #![allow(clippy::semicolon_if_nothing_returned, clippy::needless_pass_by_value)]
 
-/// The imports: `xila:network`.
+/// The imports: `xila:network`. A component imports those of its interfaces that it uses, and no others: an app that
+/// does not look after interfaces does not import `control`.
 mod network {
-    wit_bindgen::generate!({ path: "../wit", world: "sockets" });
+    wit_bindgen::generate!({ path: "../wit", world: "admin" });
 }
 
 /// The export that makes a component a program whose `main` may wait: the run interface of WASI 0.3.
@@ -34,4 +35,4 @@ pub mod command {
 }
 
 pub(crate) use network::wit_stream;
-pub(crate) use network::xila::network::{tcp, types, udp};
+pub(crate) use network::xila::network::{control, dns, icmp, tcp, types, udp};

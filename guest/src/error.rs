@@ -47,6 +47,16 @@ pub enum Error {
     NetworkDown,
     /// The datagram is larger than UDP, or the path, allows \[EMSGSIZE\].
     PacketTooLarge,
+    /// The text is no name: a label that is empty or longer than 63 octets, or more than 255 in all \[EAI_NONAME\].
+    InvalidName,
+    /// There is no such name \[EAI_NONAME\].
+    NameNotFound,
+    /// The name exists, but has no address of the family that is asked for \[EAI_NODATA\].
+    NoRecords,
+    /// No name server is known, or none answered in time \[EAI_AGAIN\].
+    ServersUnreachable,
+    /// The name servers answered that they failed \[EAI_FAIL\].
+    ServerFailure,
     /// The connection ended before everything that was asked for had arrived. From `read_exact` only; no POSIX name.
     UnexpectedEnd,
 }
@@ -72,6 +82,11 @@ impl Error {
             Self::TimedOut => "timed out",
             Self::NetworkDown => "network down",
             Self::PacketTooLarge => "packet too large",
+            Self::InvalidName => "not a name",
+            Self::NameNotFound => "no such name",
+            Self::NoRecords => "no such record",
+            Self::ServersUnreachable => "no name server answers",
+            Self::ServerFailure => "the name servers failed",
             Self::UnexpectedEnd => "the connection ended early",
         }
     }
@@ -97,6 +112,10 @@ impl Error {
             Self::TimedOut => ErrorKind::TimedOut,
             Self::NetworkDown => ErrorKind::NetworkDown,
             Self::PacketTooLarge => ErrorKind::InvalidData,
+            Self::InvalidName => ErrorKind::InvalidInput,
+            Self::NameNotFound | Self::NoRecords => ErrorKind::NotFound,
+            Self::ServersUnreachable => ErrorKind::HostUnreachable,
+            Self::ServerFailure => ErrorKind::Other,
             Self::UnexpectedEnd => ErrorKind::UnexpectedEof,
         }
     }

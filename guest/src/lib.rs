@@ -1,4 +1,4 @@
-//! Async TCP and UDP sockets for WebAssembly apps, on a network of their host's own.
+//! Async sockets, names and interfaces for WebAssembly apps, on a network of their host's own.
 //!
 //! The host keeps the network in user space and lends some of its interfaces to the app, through the WIT package
 //! `xila:network`. This crate gives that package the shape which users of `std::net` and tokio know:
@@ -28,6 +28,51 @@
 //! Futures of this crate may be dropped at any time. What that means is said at each of them; no bytes, datagrams or
 //! connections that have arrived are lost by it.
 //!
+//! # Names
+//!
+//! Wherever a peer is named, text will do; [`dns`] asks for anything else that name servers know.
+//!
+//! ```no_run
+//! # async fn example() -> xila_network::Result<()> {
+//! use xila_network::{TcpStream, dns, dns::RecordType};
+//!
+//! let stream = TcpStream::connect("example.org:80").await?;
+//! for record in dns::lookup("example.org", RecordType::MX).await? {
+//!     println!("{record}");
+//! }
+//! # Ok(()) }
+//! ```
+//!
+//! # The path
+//!
+//! [`ping`] asks whether a host is there; an [`IcmpSocket`] is told what the path has to say about packets.
+//!
+//! ```no_run
+//! # async fn example() -> xila_network::Result<()> {
+//! let reply = xila_network::ping([192, 0, 2, 1].into()).await?;
+//! println!("{} answered after {:?}", reply.source, reply.round_trip_time);
+//! # Ok(()) }
+//! ```
+//!
+//! # Interfaces
+//!
+//! [`control`] looks after the interfaces themselves, where the host allows it.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! use xila_network::control::{Interface, watch};
+//!
+//! for name in Interface::list()? {
+//!     println!("{name}: {:?}", Interface::open(&name)?.addresses()?);
+//! }
+//! Interface::open("eth0")?.add_address("10.0.0.1/24".parse()?)?;
+//! let mut changes = watch()?;
+//! while let Some(change) = changes.next().await {
+//!     println!("{:?}", change?);
+//! }
+//! # Ok(()) }
+//! ```
+//!
 //! # Features
 //!
 //! - `futures-io` (default): `AsyncRead`, `AsyncBufRead` and `AsyncWrite` of the crate `futures-io`.
@@ -36,14 +81,23 @@
 mod address;
 #[doc(hidden)]
 pub mod bindings;
+pub mod control;
+pub mod dns;
 mod error;
 mod flight;
+mod icmp;
 mod run;
+mod target;
 mod tcp;
 mod udp;
 
+pub use address::Family;
 pub use error::{Error, Result};
+pub use icmp::{
+    EchoReply, IcmpBinding, IcmpErrorKind, IcmpMessage, IcmpReport, IcmpSocket, PingOptions, PingReply, ping, ping_with,
+};
 pub use run::{Outcome, spawn, yield_now};
+pub use target::ToSocketAddrs;
 pub use tcp::{
     ConnectOptions, Incoming, KeepAlive, ListenOptions, ReadHalf, TcpListener, TcpOptions, TcpState, TcpStatistics,
     TcpStream, WriteHalf,

@@ -1,5 +1,6 @@
 //! TCP: listeners and streams.
 
+mod attempts;
 mod listener;
 mod options;
 mod read;

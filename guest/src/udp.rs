@@ -1,9 +1,10 @@
 //! UDP: sockets for datagrams.
 
-use crate::address::{from_wit, ip_to_wit, to_wit};
+use crate::address::{Family, from_wit, ip_to_wit, to_wit};
 use crate::bindings::types::ErrorCode;
 use crate::bindings::udp;
 use crate::flight::{Flight, lock};
+use crate::target::{Target, ToSocketAddrs, first_local, target};
 use crate::{Error, Result};
 use std::collections::VecDeque;
 use std::fmt;
@@ -68,26 +69,44 @@ pub struct UdpSocket {
 }
 
 impl UdpSocket {
-    /// Takes a local address. The unspecified address receives on every interface, port 0 takes a free port.
+    /// Takes a local address. The unspecified address receives on every interface, port 0 takes a free port. Of several
+    /// addresses, the first that can be had is taken. A name is [`InvalidArgument`](Error::InvalidArgument).
     ///
     /// # Errors
     /// [`AddressInUse`](Error::AddressInUse), [`AddressNotAvailable`](Error::AddressNotAvailable) and what `bind` of
     /// the WIT package names.
-    pub fn bind(local: impl Into<SocketAddr>) -> Result<Self> {
+    pub fn bind(local: impl ToSocketAddrs) -> Result<Self> {
         Self::bind_with(local, &UdpOptions::default())
     }
 
     /// Takes a local address as `options` say.
-    pub fn bind_with(local: impl Into<SocketAddr>, options: &UdpOptions) -> Result<Self> {
+    pub fn bind_with(local: impl ToSocketAddrs, options: &UdpOptions) -> Result<Self> {
         let UdpOptions { receive_buffer, broadcast, hop_limit, interface } = options;
         let options = udp::Options { receive_buffer: *receive_buffer, broadcast: *broadcast, hop_limit: *hop_limit };
-        let socket = udp::UdpSocket::bind(to_wit(local.into()), interface.as_deref(), options)?;
+        let bind = |local| Ok(udp::UdpSocket::bind(to_wit(local), interface.as_deref(), options)?);
+        let socket = first_local(&local, bind)?;
         Ok(Self { socket: Arc::new(socket), receive: Flight::new(), arrived: Mutex::default(), peer: Mutex::default() })
     }
 
-    /// Chooses a peer: [`send`](Self::send) goes there, and only its datagrams are received.
-    pub fn connect(&self, peer: impl Into<SocketAddr>) -> Result<()> {
-        let peer = to_wit(peer.into());
+    /// Chooses a peer: [`send`](Self::send) goes there, and only its datagrams are received. A name is looked up in the
+    /// socket's family, and its first address to which a route leads is taken.
+    ///
+    /// # Errors
+    /// [`RemoteUnreachable`](Error::RemoteUnreachable), what `connect` of the WIT package names, and for a name what
+    /// [`TcpStream::connect`](crate::TcpStream::connect) has.
+    pub async fn connect(&self, peer: impl ToSocketAddrs) -> Result<()> {
+        let mut result = Err(Error::InvalidArgument);
+        for peer in self.resolve(&peer).await? {
+            result = self.connect_to(peer);
+            if result.is_ok() {
+                break;
+            }
+        }
+        result
+    }
+
+    fn connect_to(&self, peer: SocketAddr) -> Result<()> {
+        let peer = to_wit(peer);
         self.socket.connect(peer)?;
         let peer = from_wit(peer);
         // What the host has handed out already must pass the same filter as what it still holds.
@@ -103,13 +122,15 @@ impl UdpSocket {
         Ok(())
     }
 
-    /// Sends a datagram to an address; returns its length.
+    /// Sends a datagram to an address, or to the first address that a name has in the socket's family; returns its
+    /// length.
     ///
     /// # Errors
     /// [`PacketTooLarge`](Error::PacketTooLarge), [`RemoteUnreachable`](Error::RemoteUnreachable) and what `send` of
-    /// the WIT package names.
-    pub async fn send_to(&self, data: &[u8], remote: impl Into<SocketAddr>) -> Result<usize> {
-        self.socket.send(data.to_vec(), Some(to_wit(remote.into()))).await?;
+    /// the WIT package names; for a name what [`TcpStream::connect`](crate::TcpStream::connect) has.
+    pub async fn send_to(&self, data: &[u8], remote: impl ToSocketAddrs) -> Result<usize> {
+        let remote = self.resolve(&remote).await?.first().copied().ok_or(Error::InvalidArgument)?;
+        self.socket.send(data.to_vec(), Some(to_wit(remote))).await?;
         Ok(data.len())
     }
 
@@ -225,6 +246,13 @@ impl UdpSocket {
     pub fn statistics(&self) -> UdpStatistics {
         let udp::Statistics { sent, received, dropped } = self.socket.statistics();
         UdpStatistics { sent, received, dropped }
+    }
+
+    async fn resolve(&self, given: &impl ToSocketAddrs) -> Result<Vec<SocketAddr>> {
+        match target(given)? {
+            Target::Addresses(addresses) => Ok(addresses),
+            name @ Target::Name(..) => name.resolve(Some(Family::of(self.local_addr().ip()))).await,
+        }
     }
 
     /// Waits until the operation in flight is done and puts what it brought into `arrived`.

@@ -1,23 +1,31 @@
-//! What the example apps share: arguments and patience.
+//! What the example apps share: arguments, names and patience.
 #![allow(dead_code, reason = "every app uses a part of it")]
 
-use std::net::SocketAddr;
+use std::net::IpAddr;
 use std::process::exit;
 use std::str::FromStr;
 use std::time::{Duration, Instant};
-use xila_network::{Error, Result, TcpStream};
+use xila_network::dns::{self, ResolveError};
+use xila_network::{Error, Family, Result, TcpStream, ToSocketAddrs};
 
-/// The arguments of the command line: `--NAME VALUE` pairs, and the others in their order.
+/// The arguments of the command line: `--NAME VALUE` pairs, flags, and the others in their order.
 pub(crate) struct Arguments {
     usage: &'static str,
     options: Vec<(String, String)>,
+    flags: Vec<String>,
     positional: std::vec::IntoIter<String>,
 }
 
 impl Arguments {
     /// Reads the command line. An option that is not among `known` (names without the hyphens) ends the program.
     pub(crate) fn parse(usage: &'static str, known: &[&str]) -> Self {
-        let mut arguments = Self { usage, options: Vec::new(), positional: Vec::new().into_iter() };
+        Self::parse_with_flags(usage, known, &[])
+    }
+
+    /// Reads the command line, with options that have no value, too.
+    pub(crate) fn parse_with_flags(usage: &'static str, known: &[&str], flags: &[&str]) -> Self {
+        let positional = Vec::new().into_iter();
+        let mut arguments = Self { usage, options: Vec::new(), flags: Vec::new(), positional };
         let mut positional = Vec::new();
         let mut words = std::env::args().skip(1);
         while let Some(word) = words.next() {
@@ -30,6 +38,10 @@ impl Arguments {
                 positional.push(word);
                 continue;
             };
+            if flags.contains(&name) {
+                arguments.flags.push(name.to_owned());
+                continue;
+            }
             if !known.contains(&name) {
                 arguments.fail(&format!("there is no option {word}"));
             }
@@ -59,6 +71,21 @@ impl Arguments {
         Some(value.parse().unwrap_or_else(|_| self.fail(&format!("{value} is no value for --{name}"))))
     }
 
+    /// Whether a flag is given.
+    pub(crate) fn flag(&self, name: &str) -> bool {
+        self.flags.iter().any(|other| other == name)
+    }
+
+    /// The family that `-4` or `-6` asks for.
+    pub(crate) fn family(&self) -> Option<Family> {
+        match (self.flag("4"), self.flag("6")) {
+            (true, true) => self.fail("-4 and -6 exclude one another"),
+            (true, false) => Some(Family::V4),
+            (false, true) => Some(Family::V6),
+            (false, false) => None,
+        }
+    }
+
     /// Ends the program if arguments are left over.
     pub(crate) fn finish(&mut self) {
         if let Some(word) = self.positional.next() {
@@ -74,10 +101,10 @@ impl Arguments {
 }
 
 /// Connects; while nobody listens there yet, tries again until `patience` (seconds) is over.
-pub(crate) async fn connect(peer: SocketAddr, patience: Option<f64>) -> Result<TcpStream> {
+pub(crate) async fn connect(peer: impl ToSocketAddrs, patience: Option<f64>) -> Result<TcpStream> {
     let deadline = patience.map(|seconds| Instant::now() + Duration::from_secs_f64(seconds.clamp(0.0, 1e6)));
     loop {
-        match TcpStream::connect(peer).await {
+        match TcpStream::connect(&peer).await {
             Err(Error::ConnectionRefused | Error::RemoteUnreachable | Error::TimedOut)
                 if deadline.is_some_and(|deadline| Instant::now() < deadline) =>
             {
@@ -86,6 +113,38 @@ pub(crate) async fn connect(peer: SocketAddr, patience: Option<f64>) -> Result<T
             }
             result => return result,
         }
+    }
+}
+
+/// The first address of a name.
+pub(crate) async fn resolve(name: &str, family: Option<Family>) -> Result<IpAddr, ResolveError> {
+    let addresses = match family {
+        Some(family) => dns::resolve_family(name, family).await?,
+        None => dns::resolve(name).await?,
+    };
+    addresses.first().copied().ok_or(ResolveError::NoRecords)
+}
+
+/// In the words of `getaddrinfo`.
+pub(crate) fn why_not_resolved(error: ResolveError) -> String {
+    match error {
+        ResolveError::InvalidName | ResolveError::NameNotFound => "Name or service not known".to_owned(),
+        ResolveError::NoRecords => "No address associated with hostname".to_owned(),
+        ResolveError::ServersUnreachable => "Temporary failure in name resolution".to_owned(),
+        ResolveError::ServerFailure => "Non-recoverable failure in name resolution".to_owned(),
+        ResolveError::Other(error) => error.to_string(),
+    }
+}
+
+/// In the words of `strerror`.
+pub(crate) fn why(error: Error) -> String {
+    match error {
+        Error::RemoteUnreachable => "Network is unreachable".to_owned(),
+        Error::AccessDenied => "Permission denied".to_owned(),
+        Error::InvalidArgument => "Invalid argument".to_owned(),
+        Error::NetworkDown => "Network is down".to_owned(),
+        Error::PacketTooLarge => "Message too long".to_owned(),
+        other => other.to_string(),
     }
 }
 

@@ -6,6 +6,7 @@ use crate::address::{from_wit, to_wit};
 use crate::bindings::tcp::{self, TcpConnection};
 use crate::bindings::types::ErrorCode;
 use crate::flight::Flight;
+use crate::target::{ToSocketAddrs, first_local};
 use std::fmt;
 use std::future::poll_fn;
 use std::net::SocketAddr;
@@ -22,23 +23,23 @@ pub struct TcpListener {
 }
 
 impl TcpListener {
-    /// Listens on a local address. The unspecified address listens on every interface, port 0 takes a free port.
+    /// Listens on a local address. The unspecified address listens on every interface, port 0 takes a free port. Of
+    /// several addresses, the first that can be had is taken. A name is
+    /// [`InvalidArgument`](crate::Error::InvalidArgument).
     ///
     /// # Errors
     /// [`AddressInUse`](crate::Error::AddressInUse), [`AddressNotAvailable`](crate::Error::AddressNotAvailable) and
     /// what `bind` of the WIT package names.
-    pub fn bind(local: impl Into<SocketAddr>) -> Result<Self> {
+    pub fn bind(local: impl ToSocketAddrs) -> Result<Self> {
         Self::bind_with(local, &ListenOptions::default())
     }
 
     /// Listens on a local address as `options` say.
-    pub fn bind_with(local: impl Into<SocketAddr>, options: &ListenOptions) -> Result<Self> {
-        let listener = tcp::TcpListener::bind(
-            to_wit(local.into()),
-            options.backlog,
-            options.interface.as_deref(),
-            options.tcp.to_wit(),
-        )?;
+    pub fn bind_with(local: impl ToSocketAddrs, options: &ListenOptions) -> Result<Self> {
+        let listener = first_local(&local, |local| {
+            let (interface, tcp) = (options.interface.as_deref(), options.tcp.to_wit());
+            Ok(tcp::TcpListener::bind(to_wit(local), options.backlog, interface, tcp)?)
+        })?;
         Ok(Self { listener: Arc::new(listener), accept: Flight::new() })
     }
 

@@ -42,7 +42,8 @@ pub struct ConnectOptions {
     pub local: Option<SocketAddr>,
     /// The name of the interface to use. Otherwise the route to the peer chooses one.
     pub interface: Option<String>,
-    /// How long to wait for the peer: 30 seconds if `None`. Not 0.
+    /// How long to wait for the peer, whatever the number of its addresses: 30 seconds if `None`. Not 0. Looking its
+    /// name up is not part of it.
     pub timeout: Option<Duration>,
     /// The connection's own options.
     pub tcp: TcpOptions,

@@ -1,13 +1,15 @@
 //! A connection.
 
+use super::attempts::{more_telling, turn};
 use super::{ConnectOptions, Connection, KeepAlive, ReadHalf, TcpState, TcpStatistics, WriteHalf};
-use crate::address::{duration_from_wit, duration_to_wit, from_wit, to_wit};
+use crate::address::{Family, duration_from_wit, duration_to_wit, from_wit, to_wit};
 use crate::bindings::tcp::TcpConnection;
+use crate::target::{ToSocketAddrs, target};
 use crate::{Error, Result};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// A TCP connection.
 ///
@@ -21,22 +23,46 @@ pub struct TcpStream {
 }
 
 impl TcpStream {
-    /// Connects to a peer. Dropping the future gives the attempt up.
+    /// Connects to a peer, given by an address or by a name, such as `"example.org:80"`. Dropping the future gives the
+    /// attempt up.
+    ///
+    /// The addresses of a name are tried one after another, in the order in which [`dns::resolve`](crate::dns::resolve)
+    /// has them. All but the last have five seconds each, or their share of the time
+    /// where that is less. Where none answers, the error that tells most is returned: a
+    /// refusal rather than silence, silence rather than that there is no route.
     ///
     /// # Errors
     /// [`ConnectionRefused`](Error::ConnectionRefused), [`TimedOut`](Error::TimedOut) after 30 seconds,
-    /// [`RemoteUnreachable`](Error::RemoteUnreachable) and what `connect` of the WIT package names.
-    pub async fn connect(peer: impl Into<SocketAddr>) -> Result<Self> {
+    /// [`RemoteUnreachable`](Error::RemoteUnreachable) and what `connect` of the WIT package names; for a name also
+    /// [`NameNotFound`](Error::NameNotFound), [`ServersUnreachable`](Error::ServersUnreachable) and their kin, and
+    /// [`InvalidArgument`](Error::InvalidArgument) for text that is no host and port.
+    pub async fn connect(peer: impl ToSocketAddrs) -> Result<Self> {
         Self::connect_with(peer, &ConnectOptions::default()).await
     }
 
     /// Connects to a peer as `options` say.
-    pub async fn connect_with(peer: impl Into<SocketAddr>, options: &ConnectOptions) -> Result<Self> {
+    pub async fn connect_with(peer: impl ToSocketAddrs, options: &ConnectOptions) -> Result<Self> {
+        let family = options.local.map(|local| Family::of(local.ip()));
+        let peers = target(&peer)?.resolve(family).await?;
+        let begin = Instant::now();
+        let mut problem = None;
+        for (index, peer) in peers.iter().enumerate() {
+            let more = peers.len() - 1 - index;
+            let Some(timeout) = turn(options.timeout, begin.elapsed(), index == 0, more) else { break };
+            match Self::attempt(*peer, timeout, options).await {
+                Ok(stream) => return Ok(stream),
+                Err(error) => problem = Some(problem.map_or(error, |before| more_telling(before, error))),
+            }
+        }
+        Err(problem.unwrap_or(Error::TimedOut))
+    }
+
+    async fn attempt(peer: SocketAddr, timeout: Option<Duration>, options: &ConnectOptions) -> Result<Self> {
         let connection = TcpConnection::connect(
-            to_wit(peer.into()),
+            to_wit(peer),
             options.local.map(to_wit),
             options.interface.clone(),
-            options.timeout.map(duration_to_wit),
+            timeout.map(duration_to_wit),
             options.tcp.to_wit(),
         )
         .await?;

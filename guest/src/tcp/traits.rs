@@ -83,10 +83,10 @@ mod embedded_io_traits {
             match self {
                 Self::AccessDenied => ErrorKind::PermissionDenied,
                 Self::NotSupported => ErrorKind::Unsupported,
-                Self::InvalidArgument => ErrorKind::InvalidInput,
+                Self::InvalidArgument | Self::InvalidName => ErrorKind::InvalidInput,
                 Self::InvalidState => ErrorKind::NotConnected,
                 Self::LimitReached | Self::NoFreeSlot => ErrorKind::OutOfMemory,
-                Self::NotFound => ErrorKind::NotFound,
+                Self::NotFound | Self::NameNotFound | Self::NoRecords => ErrorKind::NotFound,
                 Self::AddressInUse => ErrorKind::AddrInUse,
                 Self::AddressNotAvailable => ErrorKind::AddrNotAvailable,
                 Self::ConnectionRefused => ErrorKind::ConnectionRefused,
@@ -95,9 +95,12 @@ mod embedded_io_traits {
                 Self::BrokenPipe => ErrorKind::BrokenPipe,
                 Self::TimedOut => ErrorKind::TimedOut,
                 Self::PacketTooLarge => ErrorKind::InvalidData,
-                Self::ResourceBusy | Self::RemoteUnreachable | Self::NetworkDown | Self::UnexpectedEnd => {
-                    ErrorKind::Other
-                }
+                Self::ResourceBusy
+                | Self::RemoteUnreachable
+                | Self::NetworkDown
+                | Self::ServersUnreachable
+                | Self::ServerFailure
+                | Self::UnexpectedEnd => ErrorKind::Other,
             }
         }
     }

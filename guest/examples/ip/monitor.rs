@@ -1,0 +1,72 @@
+//! What changes, as it changes.
+
+use crate::show::{address_lines, dhcp_word, hardware_words, link_line, via};
+use crate::words::{Outcome, Words, garbage};
+use xila_network::control::{AddressInfo, Change, Cidr, Interface, Notice, Origin, watch};
+
+/// `monitor [-c COUNT]`: the events from now on, or so many of them.
+pub(crate) async fn run(mut words: Words) -> Outcome {
+    let mut count: Option<u64> = None;
+    while let Some(word) = words.next() {
+        match word.as_str() {
+            "-c" => count = Some(words.parse("-c")?),
+            "all" => {}
+            _ => return Err(garbage(&word)),
+        }
+    }
+    let mut watch = watch()?;
+    let mut seen = 0;
+    while count.is_none_or(|count| seen < count) {
+        match watch.next().await {
+            Some(Ok(Notice::Changed(event))) => println!("{}", line(&event.interface, event.change)),
+            Some(Ok(Notice::Lost(lost))) => println!("{lost} events were lost"),
+            Some(Err(error)) => return Err(error.into()),
+            None => break,
+        }
+        seen += 1;
+    }
+    Ok(())
+}
+
+fn line(name: &str, change: Change) -> String {
+    match change {
+        Change::Mounted | Change::Link(_) | Change::State(_) | Change::Mtu(_) | Change::HardwareAddress(_) => {
+            link(name)
+        }
+        Change::Unmounted => format!("Deleted {name}"),
+        Change::AddressAdded(cidr) => format!("{}{name}    {}", number(name), address_lines(&info(name, cidr), name)),
+        Change::AddressRemoved(cidr) => {
+            format!("Deleted {}{name}    {}", number(name), address_lines(&info(name, cidr), name))
+        }
+        Change::RouteAdded(route) => format!("{} dev {name}", via(&route)),
+        Change::RouteRemoved(route) => format!("Deleted {} dev {name}", via(&route)),
+        Change::DnsServerAdded(server) => format!("dns {server} dev {name}"),
+        Change::DnsServerRemoved(server) => format!("Deleted dns {server} dev {name}"),
+        Change::Dhcp(state) => format!("dhcp {} dev {name}", dhcp_word(state)),
+    }
+}
+
+/// The interface as it is by now, which may be later than the event.
+fn link(name: &str) -> String {
+    let Some(number) = place(name) else { return name.to_owned() };
+    let described = Interface::open(name)
+        .and_then(|interface| Ok(format!("{}\n    {}", link_line(number, &interface)?, hardware_words(&interface)?)));
+    described.unwrap_or_else(|_| format!("{number}: {name}"))
+}
+
+/// The number of an interface and a colon; nothing for one that is gone.
+fn number(name: &str) -> String {
+    place(name).map_or_else(String::new, |number| format!("{number}: "))
+}
+
+fn place(name: &str) -> Option<usize> {
+    let names = Interface::list().ok()?;
+    names.iter().position(|other| other == name).map(|index| index + 1)
+}
+
+/// What is known of an address that has come or gone.
+fn info(name: &str, cidr: Cidr) -> AddressInfo {
+    let addresses = Interface::open(name).and_then(|interface| interface.addresses()).unwrap_or_default();
+    let found = addresses.into_iter().find(|info| info.cidr == cidr);
+    found.unwrap_or(AddressInfo { cidr, origin: Origin::Static, preferred: None, valid: None })
+}

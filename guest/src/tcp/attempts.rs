@@ -1,0 +1,77 @@
+//! One peer, several addresses: which is tried for how long, and whose error counts.
+
+use crate::Error;
+use std::time::Duration;
+
+/// How long all attempts together may take where the caller does not say: what the host allows one.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How long an address is tried while there are others: long enough for a SYN and two more (after 1 and 3 seconds,
+/// RFC 6298), and much shorter than a peer that is there but slow would get as the only one.
+///
+/// RFC 8305 section 5 would begin the next attempt 250 ms after the one before, and let both go on. That needs a timer,
+/// which a guest does not have.
+const TURN: Duration = Duration::from_secs(5);
+
+/// How long the next attempt may take, with `more` addresses after it, `elapsed` since the first one began.
+/// `Some(None)` leaves it to the host; `None` where the time is over.
+pub(super) fn turn(timeout: Option<Duration>, elapsed: Duration, first: bool, more: usize) -> Option<Option<Duration>> {
+    if first && more == 0 {
+        return Some(timeout);
+    }
+    let left = timeout.unwrap_or(PATIENCE).saturating_sub(elapsed);
+    // A timeout of 0 that the caller has chosen is for the host to refuse.
+    if left.is_zero() && !first {
+        return None;
+    }
+    // So many that not all of them can have a whole turn share what is left.
+    let share = left / u32::try_from(more).map_or(u32::MAX, |more| more.saturating_add(1));
+    Some(Some(if more == 0 { left } else { share.min(TURN) }))
+}
+
+/// The error that says more: an answer says more than silence, and silence more than that there was no way there.
+pub(super) fn more_telling(one: Error, other: Error) -> Error {
+    if telling(other) > telling(one) { other } else { one }
+}
+
+fn telling(error: Error) -> u8 {
+    match error {
+        Error::RemoteUnreachable | Error::NetworkDown | Error::AddressNotAvailable | Error::InvalidArgument => 0,
+        Error::TimedOut => 1,
+        _ => 2,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn s(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn the_only_address_has_all_the_time() {
+        assert_eq!(turn(None, s(0), true, 0), Some(None));
+        assert_eq!(turn(Some(s(60)), s(0), true, 0), Some(Some(s(60))));
+    }
+
+    #[test]
+    fn each_of_several_has_a_turn_and_the_last_the_rest() {
+        assert_eq!(turn(None, s(0), true, 2), Some(Some(s(5))));
+        assert_eq!(turn(None, s(5), false, 1), Some(Some(s(5))));
+        assert_eq!(turn(None, s(10), false, 0), Some(Some(s(20))));
+        assert_eq!(turn(Some(s(7)), s(5), false, 1), Some(Some(s(1))));
+        assert_eq!(turn(None, s(0), true, 29), Some(Some(s(1))), "thirty share the time");
+        assert_eq!(turn(Some(s(7)), s(7), false, 0), None);
+        assert_eq!(turn(Some(s(0)), s(0), true, 1), Some(Some(s(0))));
+    }
+
+    #[test]
+    fn an_answer_says_more_than_silence() {
+        assert_eq!(more_telling(Error::ConnectionRefused, Error::RemoteUnreachable), Error::ConnectionRefused);
+        assert_eq!(more_telling(Error::RemoteUnreachable, Error::TimedOut), Error::TimedOut);
+        assert_eq!(more_telling(Error::TimedOut, Error::ConnectionRefused), Error::ConnectionRefused);
+        assert_eq!(more_telling(Error::ConnectionRefused, Error::AccessDenied), Error::ConnectionRefused);
+    }
+}
