@@ -43,6 +43,20 @@ pub(super) struct RunArguments {
     #[arg(long = "dir", value_name = "HOST[::GUEST]")]
     pub(super) directories: Vec<String>,
 
+    /// Let all apps look at their interfaces and change them, as `ip` does; with =read, look at them only
+    #[arg(
+        long,
+        value_name = "read|write",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "write"
+    )]
+    pub(super) allow_control: Option<String>,
+
+    /// How long the apps wait for interfaces with dhcp to get a lease; 0 starts them at once
+    #[arg(long, value_name = "TIME", default_value = "30s")]
+    pub(super) dhcp_timeout: String,
+
     /// End the other apps as soon as one fails
     #[arg(long)]
     pub(super) fail_fast: bool,
@@ -95,10 +109,16 @@ Keys of hub:
   All of them but hub= belong to the hub: give each on any one interface of it.
 
 Keys of tap and hub:
-  addr=ADDRESS/PREFIX  an IPv4 or IPv6 address; has to be given, can be repeated
+  addr=ADDRESS/PREFIX  an IPv4 or IPv6 address; has to be given, unless dhcp or
+                       autoconf is; can be repeated
   gateway=ADDRESS      the default route: one for IPv4, one for IPv6
   dns=ADDRESS          a DNS server; can be repeated
   mac=ADDRESS          the hardware address; random, unless given
+  dhcp                 asks a DHCP server for an address, the default route and
+                       DNS servers
+  autoconf             gives itself an IPv6 link-local address, and takes further
+                       addresses and routes from router advertisements
+  The last two are off unless given; dhcp=off and autoconf=off say so.
 
 Keys of loopback:
   addr=ADDRESS/PREFIX  instead of 127.0.0.1/8 and ::1/128
@@ -116,6 +136,12 @@ Which interfaces an app uses:
     --app '@b http-get.wasm http://10.0.0.1/ --wait 5'
 
   A component whose name begins with @ is written ./@...
+
+What an app may do to its interfaces:
+  Use them. With --allow-control, it may also do what ip(8) does: show link,
+  state, addresses, routes, neighbours and statistics, watch them change, and set
+  them; with --allow-control=read, show and watch them. What one app sets, all
+  apps on that interface live with.
 
 Exit status:
   That of the app that failed first, 134 for one that trapped; 0 if none failed.

@@ -16,6 +16,10 @@ pub(super) struct InterfacePlan {
     pub(super) routes: Vec<Route>,
     pub(super) dns_servers: Vec<IpAddr>,
     pub(super) hardware_address: Option<MacAddress>,
+    /// Whether a DHCP server gives it its address.
+    pub(super) dhcp: bool,
+    /// Whether it configures itself for IPv6.
+    pub(super) autoconfiguration: bool,
 }
 
 /// What kind of device an interface is on.
@@ -37,6 +41,13 @@ impl Kind {
             Self::Hub { .. } => "hub",
         }
     }
+
+    const fn is_ethernet(&self) -> bool {
+        match self {
+            Self::Tap { .. } | Self::Hub { .. } => true,
+            Self::Loopback => false,
+        }
+    }
 }
 
 const KINDS: &str = "loopback, tap and hub";
@@ -52,6 +63,8 @@ impl InterfacePlan {
             routes: Vec::new(),
             dns_servers: Vec::new(),
             hardware_address: None,
+            dhcp: false,
+            autoconfiguration: false,
         }
     }
 
@@ -95,22 +108,26 @@ struct Settings {
     mtu: Option<usize>,
     hub: Option<String>,
     options: Vec<HubOption>,
+    dhcp: Option<bool>,
+    autoconfiguration: Option<bool>,
 }
 
 impl Settings {
     fn read<'a>(kind: &Kind, parts: impl Iterator<Item = &'a str>) -> Result<Self, String> {
         let mut settings = Self::default();
         for part in parts {
-            let Some((key, value)) = part.split_once('=') else {
-                return Err(match part {
-                    "" => "there is a comma too many".into(),
-                    _ => format!("{part} is not key=value"),
-                });
+            let (key, value) = match part.split_once('=') {
+                Some(pair) => pair,
+                None if SWITCHES.contains(&part) => (part, "on"),
+                None if part.is_empty() => return Err("there is a comma too many".into()),
+                None => return Err(format!("{part} is not key=value")),
             };
-            let taken = keys(kind);
-            if !taken.contains(&key) {
-                let taken: Vec<String> = taken.iter().map(|key| format!("{key}=")).collect();
-                return Err(format!("unknown key {key}=; {} takes {}", kind.name(), taken.join(", ")));
+            if SWITCHES.contains(&key) {
+                if !kind.is_ethernet() {
+                    return Err(format!("{key} needs an Ethernet link, which a {} is not", kind.name()));
+                }
+            } else if !keys(kind).contains(&key) {
+                return Err(format!("unknown key {key}=; {} takes {}", kind.name(), taken(kind)));
             }
             if value.is_empty() {
                 return Err(format!("{key}= has no value"));
@@ -143,6 +160,8 @@ impl Settings {
                 let parsed = value.parse().map_err(|_| format!("{value}: not {example}"))?;
                 once(&mut self.hardware_address, value, parsed)?;
             }
+            ("dhcp", _) => once(&mut self.dhcp, value, switch(value)?)?,
+            ("autoconf" | "autoconfiguration", _) => once(&mut self.autoconfiguration, value, switch(value)?)?,
             ("device", _) => once(&mut self.device, value, value.to_owned())?,
             ("hub", _) => once(&mut self.hub, value, value.to_owned())?,
             ("mtu", Kind::Tap { .. }) => once(&mut self.mtu, value, values::whole(value)?)?,
@@ -178,10 +197,13 @@ impl Settings {
                 options: self.options,
             },
         };
+        let (dhcp, autoconfiguration) = (self.dhcp.unwrap_or(false), self.autoconfiguration.unwrap_or(false));
         let addresses = match kind {
             Kind::Loopback if self.addresses.is_empty() => InterfacePlan::loopback().addresses,
-            _ if self.addresses.is_empty() => {
-                return Err("missing key addr=; give the interface an address, such as addr=192.0.2.2/24".into());
+            _ if self.addresses.is_empty() && !dhcp && !autoconfiguration => {
+                return Err("missing key addr=; give the interface an address, such as addr=192.0.2.2/24, or ask a \
+                            server for one with dhcp"
+                    .into());
             }
             _ => self.addresses,
         };
@@ -193,16 +215,38 @@ impl Settings {
             addresses,
             dns_servers: self.dns_servers,
             hardware_address: self.hardware_address,
+            dhcp,
+            autoconfiguration,
         })
     }
 }
 
-/// The keys that a kind takes.
+/// The keys that may be without a value, which are for Ethernet links.
+const SWITCHES: [&str; 3] = ["dhcp", "autoconf", "autoconfiguration"];
+
+/// What a kind takes, for people.
+fn taken(kind: &Kind) -> String {
+    let mut taken: Vec<String> = keys(kind).iter().map(|key| format!("{key}=")).collect();
+    if kind.is_ethernet() {
+        taken.extend(["dhcp", "autoconf"].map(str::to_owned));
+    }
+    taken.join(", ")
+}
+
+/// The keys with values that a kind takes.
 fn keys(kind: &Kind) -> Vec<&'static str> {
     match kind {
         Kind::Loopback => vec!["addr"],
         Kind::Tap { .. } => vec!["device", "addr", "gateway", "dns", "mac", "mtu"],
         Kind::Hub { .. } => [&["hub", "addr", "gateway", "dns", "mac"][..], &hubs::KEYS].concat(),
+    }
+}
+
+fn switch(value: &str) -> Result<bool, String> {
+    match value {
+        "on" => Ok(true),
+        "off" => Ok(false),
+        _ => Err(format!("{value}: it takes on or off, and is on without a value")),
     }
 }
 
@@ -251,6 +295,9 @@ fn default_route(addresses: &[Cidr], gateway: IpAddr) -> Result<Route, String> {
         return Err(format!("gateway={gateway}: that is the interface's own address"));
     }
     if !link_local && !addresses.iter().any(|own| own.contains(gateway)) {
+        if addresses.is_empty() {
+            return Err(format!("gateway={gateway}: no address is on the same network; give one with addr="));
+        }
         let own: Vec<String> = addresses.iter().map(ToString::to_string).collect();
         return Err(format!("gateway={gateway}: not on the link, whose addresses are {}", own.join(", ")));
     }

@@ -15,7 +15,8 @@ use crate::device::hub::Hub;
 use crate::device::loopback::Loopback;
 use crate::device::pcap::Pcap;
 use crate::error::Error;
-use crate::manager::{InterfaceConfig, Manager};
+use crate::interface::{DhcpState, InterfaceConfig};
+use crate::manager::Manager;
 use crate::platform::Platform;
 
 /// How often, at the end, it is looked whether all connections have ended.
@@ -58,6 +59,8 @@ impl Mounted {
         let config = InterfaceConfig {
             hardware_address: plan.hardware_address,
             dns_servers: plan.dns_servers.clone(),
+            dhcp: plan.dhcp,
+            autoconfiguration: plan.autoconfiguration,
             ..InterfaceConfig::default()
         };
         let interface = self.manager.mount_interface(&plan.name, device, config).with_context(option)?;
@@ -71,8 +74,29 @@ impl Mounted {
         for route in &plan.routes {
             interface.add_route(*route).with_context(|| format!("{}: gateway={}", option(), route.gateway()))?;
         }
-        tracing::info!(name = plan.name, kind = interface.kind(), mtu = interface.mtu(), "mounted");
+        tracing::info!(name = plan.name, kind = interface.driver(), mtu = interface.mtu(), "mounted");
         Ok(())
+    }
+
+    /// Waits until every interface that asks a DHCP server has its lease, or for as long as `patience`. Returns the names
+    /// of those that have none then.
+    pub(super) async fn leases(&self, patience: Duration) -> Vec<String> {
+        // Made before the first look, so that no change falls between them.
+        let mut watch = self.manager.watch();
+        let searching = || {
+            let interfaces = self.manager.interfaces();
+            let searching = interfaces.iter().filter(|interface| interface.dhcp().state == DhcpState::Searching);
+            searching.map(|interface| interface.name().to_owned()).collect::<Vec<_>>()
+        };
+        let leased = async {
+            while !searching().is_empty() {
+                watch.next().await;
+            }
+        };
+        match tokio::time::timeout(patience, leased).await {
+            Ok(()) => Vec::new(),
+            Err(_elapsed) => searching(),
+        }
     }
 
     fn device(&self, kind: &Kind) -> Result<Box<dyn Device>> {
@@ -99,7 +123,7 @@ impl Mounted {
     /// Waits until everything that apps sent over their connections has been acknowledged, or for as long as `patience`.
     pub(super) async fn settle(&self, patience: Duration) {
         let interfaces = self.manager.interfaces();
-        let open = || interfaces.iter().map(|interface| interface.statistics().tcp_flows).sum::<usize>();
+        let open = || interfaces.iter().map(|interface| interface.statistics().tcp_flows).sum::<u64>();
         let waited = tokio::time::timeout(patience, async {
             while open() > 0 {
                 tokio::time::sleep(LOOK).await;

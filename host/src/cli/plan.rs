@@ -8,6 +8,7 @@ use super::arguments::RunArguments;
 use super::hubs::Hubs;
 use super::interface::{InterfacePlan, Kind};
 use super::values;
+use crate::platform::Access;
 
 /// What is to be done.
 #[derive(Debug)]
@@ -20,6 +21,9 @@ pub(super) struct Plan {
     /// Variables beyond those inherited, or in their place.
     pub(super) environment: Vec<(String, String)>,
     pub(super) directories: Vec<DirectoryPlan>,
+    /// What apps may do to their interfaces, beyond using them.
+    pub(super) control: Option<Access>,
+    pub(super) dhcp_timeout: Duration,
     pub(super) fail_fast: bool,
     pub(super) statistics: bool,
     pub(super) linger: Duration,
@@ -73,6 +77,9 @@ impl Plan {
             captures: captures(&arguments.captures, &interfaces)?,
             environment: arguments.environment.iter().map(|text| variable(text)).collect::<Result<_, _>>()?,
             directories: directories(&arguments.directories)?,
+            control: arguments.allow_control.as_deref().map(control).transpose()?,
+            dhcp_timeout: values::duration(&arguments.dhcp_timeout)
+                .map_err(|problem| format!("--dhcp-timeout {problem}"))?,
             linger: values::duration(&arguments.linger).map_err(|problem| format!("--linger {problem}"))?,
             interfaces,
             hubs,
@@ -141,6 +148,15 @@ fn captures(texts: &[String], interfaces: &[InterfacePlan]) -> Result<Vec<Captur
         captures.push(plan);
     }
     Ok(captures)
+}
+
+/// Who may change interfaces may look at them too.
+fn control(text: &str) -> Result<Access, String> {
+    match text {
+        "read" => Ok(Access::READ),
+        "write" => Ok(Access::READ_WRITE),
+        _ => Err(format!("--allow-control={text}: it takes read or write, and is write without a value")),
+    }
 }
 
 fn variable(text: &str) -> Result<(String, String), String> {
@@ -252,5 +268,28 @@ pub(super) mod tests {
         problem(&["--threads", "0", "x.wasm"], &["--threads 0: it takes 1 to 1024"]);
         problem(&["--threads", "two", "x.wasm"], &["--threads two: not a whole number"]);
         problem(&["--linger", "10", "x.wasm"], &["--linger 10: a time needs a unit"]);
+        problem(&["--dhcp-timeout", "10", "x.wasm"], &["--dhcp-timeout 10: a time needs a unit"]);
+    }
+
+    #[test]
+    fn control_is_denied_unless_allowed() {
+        let control = |words: &[&str]| {
+            let plan = plan(&[words, &["x.wasm"]].concat()).expect("a plan");
+            assert_eq!(plan.apps.len(), 1, "the component is no value of the option");
+            plan.control
+        };
+        assert_eq!(control(&[]), None);
+        assert_eq!(control(&["--allow-control"]), Some(Access::READ_WRITE));
+        assert_eq!(control(&["--allow-control=write"]), Some(Access::READ_WRITE));
+        assert_eq!(control(&["--allow-control=read"]), Some(Access::READ));
+        problem(&["--allow-control=all", "x.wasm"], &["--allow-control=all: it takes read or write"]);
+    }
+
+    #[test]
+    fn apps_wait_half_a_minute_for_a_lease_unless_told() {
+        assert_eq!(plan(&["x.wasm"]).expect("a plan").dhcp_timeout, Duration::from_secs(30));
+        let told = plan(&["-i", "e=tap,device=t,dhcp", "--dhcp-timeout", "0", "x.wasm"]).expect("a plan");
+        assert_eq!(told.dhcp_timeout, Duration::ZERO);
+        assert!(told.interfaces[1].dhcp);
     }
 }

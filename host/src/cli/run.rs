@@ -79,14 +79,17 @@ async fn work(
 ) -> Result<u8> {
     let engine = component::engine()?;
     let turns = Arc::new(Turns::start(&engine)?);
-    let programs = compile(plan, sources, &engine).await?;
+    let (programs, ()) = future::try_join(compile(plan, sources, &engine), leases(plan, mounted)).await?;
     for (index, ((app, program), wasi)) in plan.apps.iter().zip(programs).zip(contexts).enumerate() {
         let network = match &app.interfaces {
             None => mounted.manager.network(),
             Some(names) => mounted.manager.network_of(names.iter().map(String::as_str))?,
         };
-        let network = NetworkCtx::builder().network(network).build();
-        let state = State { wasi, network, table: ResourceTable::new() };
+        let mut context = NetworkCtx::builder().network(network);
+        if let Some(access) = plan.control {
+            context = context.control(&mounted.manager, access);
+        }
+        let state = State { wasi, network: context.build(), table: ResourceTable::new() };
         let turns = turns.clone();
         apps.spawn(async move { (index, turns.run(program.run(state)).await) });
     }
@@ -109,6 +112,17 @@ async fn work(
 async fn end(apps: &mut Apps, mounted: &Mounted, patience: Duration) {
     apps.shutdown().await;
     mounted.settle(patience).await;
+}
+
+/// Gives interfaces with `dhcp` time to get a lease, and names those that have none when it is over.
+async fn leases(plan: &Plan, mounted: &Mounted) -> Result<()> {
+    let patience = plan.dhcp_timeout;
+    if patience > Duration::ZERO {
+        for name in mounted.leases(patience).await {
+            say(&format!("xila-net: {name} has no DHCP lease after {patience:?} (--dhcp-timeout); going on without"));
+        }
+    }
+    Ok(())
 }
 
 /// The programs of the apps, in their order, each component compiled once.

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::device::hub::{Hub, HubStatistics};
-use crate::manager::{Interface, Statistics};
+use crate::interface::{Interface, Statistics};
 
 const HEADER: [&str; 9] =
     ["interface", "kind", "packets in", "bytes in", "packets out", "bytes out", "dropped", "errors", "TCP failed"];
@@ -11,7 +11,7 @@ const HEADER: [&str; 9] =
 /// A line for each interface and each hub.
 pub(super) fn table(interfaces: &[Interface], hubs: &[(String, Hub)]) -> String {
     let mut rows = vec![HEADER.map(str::to_owned)];
-    rows.extend(interfaces.iter().map(|interface| row(interface.name(), interface.kind(), &interface.statistics())));
+    rows.extend(interfaces.iter().map(|interface| row(interface.name(), interface.driver(), &interface.statistics())));
     let mut text = align(&rows);
     for (name, hub) in hubs {
         text += &hub_line(name, &hub.statistics());
@@ -66,7 +66,7 @@ fn align(rows: &[[String; 9]]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::manager::Counters;
+    use crate::interface::Counters;
 
     #[test]
     fn columns_line_up_and_nothing_is_cut() {

@@ -75,6 +75,37 @@ fn the_option_needs_a_name_and_a_known_kind() {
 }
 
 #[test]
+fn an_address_may_come_from_the_link() {
+    let plan = parse("eth0=tap,device=tap0,dhcp");
+    assert!(plan.dhcp && !plan.autoconfiguration && plan.addresses.is_empty());
+    let plan = parse("a=hub,hub=net,dhcp=on,autoconf,gateway=fe80::1,dns=192.0.2.53");
+    assert!(plan.dhcp && plan.autoconfiguration);
+    assert_eq!(plan.routes.len(), 1);
+    assert!(parse("a=hub,hub=net,autoconfiguration").autoconfiguration);
+    let plan = parse("a=hub,hub=net,addr=10.0.0.1/24,dhcp=off,autoconf=off");
+    assert!(!plan.dhcp && !plan.autoconfiguration);
+}
+
+#[test]
+fn what_comes_from_the_link_needs_an_ethernet_link() {
+    for text in ["dhcp", "dhcp=on", "dhcp=off", "autoconf", "autoconfiguration"] {
+        problem(&format!("l=loopback,{text}"), &["l=loopback: ", "needs an Ethernet link"]);
+    }
+    for (text, words) in [
+        ("dhcp=yes", &["dhcp=yes: it takes on or off"][..]),
+        ("dhcp=", &["dhcp= has no value"]),
+        ("dhcp,dhcp", &["dhcp=on: given twice"]),
+        ("dhcp,dhcp=off", &["dhcp=off: given twice"]),
+        ("autoconf,autoconfiguration", &["given twice"]),
+        ("dhcp=off", &["missing key addr=", "dhcp"]),
+        ("dhcp,gateway=10.0.0.1", &["gateway=10.0.0.1: no address is on the same network", "addr="]),
+    ] {
+        problem(&format!("e=tap,device=tap0,{text}"), words);
+    }
+    problem("e=tap,device=tap0,adress=1.2.3.4/8", &["dhcp, autoconf"]);
+}
+
+#[test]
 fn missing_keys_are_named_with_a_remedy() {
     problem("eth0=tap,addr=192.0.2.2/24", &["eth0=tap: missing key device=", "ip tuntap add tap0 mode tap"]);
     problem("eth0=tap,device=tap0", &["missing key addr=", "addr=192.0.2.2/24"]);
