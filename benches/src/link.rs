@@ -86,7 +86,7 @@ impl Device for Link {
         true
     }
 
-    fn kind(&self) -> &'static str {
+    fn driver(&self) -> &'static str {
         "benchmark"
     }
 }

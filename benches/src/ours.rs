@@ -2,12 +2,12 @@
 
 use core::net::SocketAddr;
 
-use xila_network_host::manager::{InterfaceConfig, Manager};
 use xila_network_host::platform::simulated::Simulation;
 use xila_network_host::socket::{
     ConnectOptions, ListenOptions, Network, TcpListener, TcpOptions, TcpStream, UdpOptions, UdpSocket,
 };
 use xila_network_host::{Error, Result};
+use xila_network_host::{InterfaceConfig, Manager};
 
 use crate::link::Link;
 use crate::{ADDRESS, BUFFER, CHUNK, IDLE_BUFFER, PREFIX};

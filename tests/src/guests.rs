@@ -12,6 +12,8 @@ use wasmtime::component::{Component, InstancePre, Linker, ResourceTable, TypedFu
 use wasmtime::{Config, Engine, Store};
 use wasmtime_wasi::p2::pipe::MemoryOutputPipe;
 use wasmtime_wasi::{I32Exit, WasiCtx, WasiCtxView, WasiView};
+use xila_network_host::Manager;
+use xila_network_host::platform::Access;
 use xila_network_host::policy::Limits;
 use xila_network_host::socket::Network;
 use xila_network_host::wasm::{self, NetworkCtx, NetworkCtxView, NetworkView};
@@ -31,13 +33,14 @@ pub struct Guest {
     name: String,
     arguments: Vec<String>,
     network: Option<Network>,
+    control: Option<(Manager, Access)>,
     limits: Limits,
 }
 
 impl Guest {
     /// The program `NAME.wasm`, without arguments and without a network.
     pub fn new(name: &str) -> Self {
-        Self { name: name.to_owned(), arguments: Vec::new(), network: None, limits: Limits::default() }
+        Self { name: name.to_owned(), arguments: Vec::new(), network: None, control: None, limits: Limits::default() }
     }
 
     /// Adds arguments.
@@ -51,6 +54,13 @@ impl Guest {
     #[must_use]
     pub fn network(mut self, network: Network) -> Self {
         self.network = Some(network);
+        self
+    }
+
+    /// Lets the program look after the interfaces of its network, which is one of `manager`.
+    #[must_use]
+    pub fn control(mut self, manager: &Manager, access: Access) -> Self {
+        self.control = Some((manager.clone(), access));
         self
     }
 
@@ -74,6 +84,9 @@ impl Guest {
         let mut network = NetworkCtx::builder().limits(self.limits);
         if let Some(usable) = self.network {
             network = network.network(usable);
+        }
+        if let Some((manager, access)) = &self.control {
+            network = network.control(manager, *access);
         }
         let state = State { wasi: wasi.build(), network: network.build(), table: ResourceTable::new() };
         let quota = state.network.quota().clone();

@@ -3,6 +3,8 @@
 //! [`guests`] runs WebAssembly programs on networks of the host crate: those of `tests/programs`, one behaviour each,
 //! and the examples of the guest crate.
 
+#[cfg(target_os = "linux")]
+pub mod dnsmasq;
 pub mod guests;
 pub mod link;
 #[cfg(target_os = "linux")]

@@ -106,13 +106,13 @@ impl Host {
 
     /// Connections that the host's stacks hold now, in whatever state but TIME-WAIT.
     #[must_use]
-    pub fn flows(&self) -> usize {
+    pub fn flows(&self) -> u64 {
         self.manager.interfaces().iter().map(|interface| interface.statistics().tcp_flows).sum()
     }
 
     /// Connections in TIME-WAIT now.
     #[must_use]
-    pub fn time_wait(&self) -> usize {
+    pub fn time_wait(&self) -> u64 {
         self.manager.interfaces().iter().map(|interface| interface.statistics().time_wait).sum()
     }
 
@@ -120,8 +120,9 @@ impl Host {
     pub fn assert_empty(&self) {
         for interface in self.manager.interfaces() {
             let held = interface.statistics();
-            let held = (held.tcp_flows, held.time_wait, held.tcp_listeners, held.udp_sockets);
-            assert_eq!(held, (0, 0, 0, 0), "flows, TIME-WAIT, listeners, UDP of host {} {interface:?}", self.number);
+            let held = (held.tcp_flows, held.time_wait, held.tcp_listeners, held.udp_sockets, held.icmp_sockets);
+            let what = "flows, TIME-WAIT, listeners, UDP, ICMP";
+            assert_eq!(held, (0, 0, 0, 0, 0), "{what} of host {} {interface:?}", self.number);
         }
     }
 }

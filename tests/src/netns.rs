@@ -25,6 +25,11 @@ pub const KERNEL_V6: IpAddr = IpAddr::V6(std::net::Ipv6Addr::new(0xfd00, 0, 0, 0
 /// See [`KERNEL_V4`].
 pub const STACK_V6: IpAddr = IpAddr::V6(std::net::Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 2));
 
+/// The address of what is [behind](Namespace::behind) a namespace.
+pub const FAR_V4: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(198, 51, 100, 2));
+/// See [`FAR_V4`].
+pub const FAR_V6: IpAddr = IpAddr::V6(std::net::Ipv6Addr::new(0xfd01, 0, 0, 0, 0, 0, 0, 2));
+
 /// How long anything with a real peer may take, on a busy machine too.
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -76,6 +81,17 @@ impl Namespace {
     /// Where any of that fails.
     #[must_use]
     pub fn mount(&self, mtu: usize) -> Manager {
+        let addresses = [(STACK_V4, 24), (STACK_V6, 64)]
+            .map(|(address, prefix)| format!("{address}/{prefix}").parse().unwrap_or_else(|error| panic!("{error}")));
+        self.mount_with(mtu, InterfaceConfig { addresses: addresses.into(), ..InterfaceConfig::default() })
+    }
+
+    /// As [`mount`](Self::mount), with a configuration of the test's own for `tap0`.
+    ///
+    /// # Panics
+    /// Where any of that fails.
+    #[must_use]
+    pub fn mount_with(&self, mtu: usize, config: InterfaceConfig) -> Manager {
         let interface = &self.interface;
         expect(Command::new("ip").args(["tuntap", "add", "dev", interface, "mode", "tap"]));
         let tap = Tap::open(interface, Some(mtu)).unwrap_or_else(|error| panic!("{error}"));
@@ -86,12 +102,42 @@ impl Namespace {
         self.ip(&format!("address add {KERNEL_V6}/64 dev {interface} nodad"));
         self.ip(&format!("link set dev {interface} mtu {mtu} up"));
         self.ip("link set dev lo up");
-        let addresses = [(STACK_V4, 24), (STACK_V6, 64)]
-            .map(|(address, prefix)| format!("{address}/{prefix}").parse().unwrap_or_else(|error| panic!("{error}")));
         let manager = Manager::new(platform());
-        let config = InterfaceConfig { addresses: addresses.into(), ..InterfaceConfig::default() };
         manager.mount_interface("tap0", tap, config).unwrap_or_else(|error| panic!("{error}"));
         manager
+    }
+
+    /// A namespace behind this one (`ping` and `sh` are needed), which becomes a router between the TAP interface and it.
+    /// The far end has [`FAR_V4`] and [`FAR_V6`]. The router forwards no larger packets there than `mtu`, of which the far
+    /// end knows nothing.
+    ///
+    /// # Panics
+    /// Where any of that fails.
+    #[must_use]
+    pub fn behind(&self, mtu: usize) -> Self {
+        let far = Self { name: format!("{}-far", self.name), interface: format!("{}v", self.interface) };
+        expect(Command::new("ip").args(["netns", "add", &far.name]));
+        let interface = &far.interface;
+        self.ip(&format!("link add {interface} type veth peer name {interface} netns {}", far.name));
+        for (namespace, number) in [(self, 1), (&far, 2)] {
+            namespace.ip(&format!("link set dev {interface} addrgenmode none"));
+            namespace.ip(&format!("address add 198.51.100.{number}/24 dev {interface}"));
+            namespace.ip(&format!("address add fd01::{number}/64 dev {interface} nodad"));
+            namespace.ip(&format!("link set dev {interface} up"));
+        }
+        self.ip(&format!("route add 198.51.100.2/32 dev {interface} mtu lock {mtu}"));
+        self.ip(&format!("route add fd01::2/128 dev {interface} mtu lock {mtu}"));
+        far.ip("link set dev lo up");
+        far.ip("route add default via 198.51.100.1");
+        far.ip("route add default via fd01::1");
+        let forward = "echo 1 > /proc/sys/net/ipv4/ip_forward && echo 1 > /proc/sys/net/ipv6/conf/all/forwarding";
+        expect(Command::new("ip").args(["netns", "exec", &self.name, "sh", "-c", forward]));
+        // The kernel takes a while to notice that the two ends are joined, and speaks no IPv6 before.
+        let mut hello = Command::new("ip");
+        hello.args(["netns", "exec", &far.name, "ping", "-n", "-c", "1", "-W", "1", "fd01::1"]);
+        let heard = (0..30).any(|_| run(&mut hello).status.success());
+        assert!(heard, "{hello:?}: no answer");
+        far
     }
 
     /// Runs a command of iproute2 in the namespace.
@@ -108,18 +154,25 @@ impl Namespace {
         &self.interface
     }
 
+    /// A command that runs a program in the namespace, with pipes for its output, and kills it when dropped.
+    #[must_use]
+    pub fn command(&self, program: &str) -> tokio::process::Command {
+        let mut command = tokio::process::Command::new("ip");
+        command.args(["netns", "exec", &self.name, program]);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+        command
+    }
+
     /// Starts a program in the namespace. It is killed when its [`Peer`] is dropped.
     ///
     /// # Panics
     /// Where it cannot be started.
     #[must_use]
     pub fn start(&self, program: &str, arguments: &[&str]) -> Peer {
-        let mut child = tokio::process::Command::new("ip")
-            .args(["netns", "exec", &self.name, program])
+        let mut child = self
+            .command(program)
             .args(arguments)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .kill_on_drop(true)
+            .stderr(Stdio::inherit())
             .spawn()
             .unwrap_or_else(|error| panic!("{program}: {error}"));
         let stdout = child.stdout.take().unwrap_or_else(|| panic!("{program}: its output is a pipe"));
@@ -163,6 +216,14 @@ impl Peer {
     pub async fn line(&mut self) -> String {
         let line = self.lines.next_line().await.unwrap_or_else(|error| panic!("{}: {error}", self.name));
         line.unwrap_or_else(|| panic!("{} ended without a further line", self.name))
+    }
+
+    /// Kills it, and waits until it is gone.
+    ///
+    /// # Panics
+    /// Where that fails.
+    pub async fn kill(mut self) {
+        self.child.kill().await.unwrap_or_else(|error| panic!("{}: {error}", self.name));
     }
 
     /// Waits for it to end well; what it printed since the last [`line`](Self::line).

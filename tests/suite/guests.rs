@@ -2,9 +2,13 @@
 //!
 //! Each program of `tests/programs` has a test of its name here, or this file does not compile.
 
+#[path = "guests/apps.rs"]
+mod apps;
+
 use std::time::Duration;
 
 use xila_network_host::device::hub::{Hub, HubOptions};
+use xila_network_host::platform::Access;
 use xila_network_host::policy::Limits;
 use xila_network_host::{InterfaceConfig, Manager, platform};
 use xila_network_tests::guests::{Ending, Guest};
@@ -33,6 +37,13 @@ macro_rules! on_loopback {
 }
 
 on_loopback! {
+    connect_by_name
+    control_denied
+    dns_literals
+    dns_without_servers
+    icmp_bad_arguments
+    icmp_identifiers
+    icmp_ping_loopback
     tcp_bad_arguments
     tcp_cancelled_accept
     tcp_cancelled_read_loses_nothing
@@ -76,6 +87,78 @@ async fn limits_leave_connections_waiting() {
     let limits = Limits { sockets: 4, ..Limits::default() };
     Guest::new("limits_leave_connections_waiting").network(manager.network()).limits(limits).succeed().await;
     nothing_is_left(&manager).await;
+}
+
+/// On both kinds of interface, because they differ in what they support.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn control_commands() {
+    let (_hub, manager) = with_ethernet();
+    for name in ["lo", "eth0"] {
+        let guest = Guest::new("control_commands").arguments([name]).network(manager.network());
+        guest.control(&manager, Access::READ_WRITE).succeed().await;
+    }
+    nothing_is_left(&manager).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn control_read_only() {
+    let manager = manager();
+    let guest = Guest::new("control_read_only").network(manager.network());
+    guest.control(&manager, Access::READ).succeed().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn control_watch() {
+    let manager = manager();
+    let guest = Guest::new("control_watch").network(manager.network());
+    guest.control(&manager, Access::READ_WRITE).succeed().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn limits_bound_watches() {
+    let manager = manager();
+    let limits = Limits { watches: 2, ..Limits::default() };
+    let guest = Guest::new("limits_bound_watches").network(manager.network()).limits(limits);
+    guest.control(&manager, Access::READ_WRITE).succeed().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn limits_bound_queries() {
+    let (_hub, manager) = with_ethernet();
+    manager.interface("eth0").expect("eth0").add_dns_server([10, 0, 0, 53].into()).expect("added");
+    let limits = Limits { queries: 2, ..Limits::default() };
+    Guest::new("limits_bound_queries").network(manager.network()).limits(limits).succeed().await;
+    nothing_is_left(&manager).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn control_bounds_its_input() {
+    let manager = manager();
+    let guest = Guest::new("control_bounds_its_input").network(manager.network());
+    guest.control(&manager, Access::READ_WRITE).succeed().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_guest_controls_nothing_until_it_is_allowed() {
+    let manager = manager();
+    for access in [None, Some(Access::READ)] {
+        let limits = Limits { watches: 2, ..Limits::default() };
+        let mut guest = Guest::new("limits_bound_watches").network(manager.network()).limits(limits);
+        if let Some(access) = access {
+            guest = guest.control(&manager, access);
+        }
+        let exit = guest.run().await.expect("a run");
+        assert!(exit.ending != Ending::Status(0), "{exit}");
+        assert!(exit.stderr.contains("AccessDenied"), "{exit}");
+        assert_eq!(manager.interface("lo").expect("lo").dns_servers(), Vec::<std::net::IpAddr>::new());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn device_paths() {
+    let (_hub, manager) = with_ethernet();
+    let guest = Guest::new("device_paths").network(manager.interface("lo").expect("lo").network());
+    guest.control(&manager, Access::READ_WRITE).succeed().await;
 }
 
 /// On a runtime with one thread, a program that never waits lets another one go on.
@@ -180,12 +263,24 @@ fn manager() -> Manager {
     Manager::new(platform::tokio::platform())
 }
 
-/// Once the guests' stores are gone: no listener and no datagram socket at all, and no connection either as soon as the
-/// peers, which are gone too, have answered.
+/// A manager with `lo` and, on a link without anybody else, `eth0`, 10.0.0.1/24.
+fn with_ethernet() -> (Hub, Manager) {
+    let platform = platform::tokio::platform();
+    let hub = Hub::new(&platform, HubOptions::default());
+    let manager = Manager::new(platform);
+    let addresses = vec!["10.0.0.1/24".parse().expect("a CIDR")];
+    let config = InterfaceConfig { addresses, ..InterfaceConfig::default() };
+    manager.mount_interface("eth0", hub.port(), config).expect("an interface");
+    (hub, manager)
+}
+
+/// Once the guests' stores are gone: no listener and no datagram or ICMP socket at all, and no connection either as soon
+/// as the peers, which are gone too, have answered.
 async fn nothing_is_left(manager: &Manager) {
     for interface in manager.interfaces() {
         let now = interface.statistics();
-        assert_eq!((now.tcp_listeners, now.udp_sockets), (0, 0), "{}: {now:?}", interface.name());
+        let sockets = (now.tcp_listeners, now.udp_sockets, now.icmp_sockets);
+        assert_eq!(sockets, (0, 0, 0), "{}: {now:?}", interface.name());
         let waited = tokio::time::timeout(Duration::from_secs(30), until(|| interface.statistics().tcp_flows == 0));
         assert!(waited.await.is_ok(), "{}: {:?}", interface.name(), interface.statistics());
     }

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use futures_util::future::{join, join_all};
-use xila_network_host::Result;
 use xila_network_host::device::hub::HubOptions;
 use xila_network_host::socket::{ConnectOptions, ListenOptions, TcpListener, TcpOptions, TcpStream};
+use xila_network_host::{Error, Result};
 use xila_network_tests::link::{Bytes, Family, Link, PORT, receive, receive_next, send};
 
 const CONNECTIONS: u64 = 10_000;
@@ -39,7 +39,7 @@ async fn connection(link: &Link, family: Family, listener: &TcpListener, number:
         let (server, _) = listener.accept().await?;
         receive_next(&server, &mut Bytes::new(0), 100).await?;
         send(&server, 1, 100).await?;
-        Ok(server)
+        Ok::<_, Error>(server)
     };
     let asking = async {
         send(&client, 0, 100).await?;

@@ -1,15 +1,16 @@
 //! The WIT package as it is, for what the guest crate does not let a program do.
 
 pub use bindings::wit_stream;
+pub use bindings::xila::network::control;
 pub use bindings::xila::network::tcp::{Options, TcpConnection, TcpListener};
-pub use bindings::xila::network::types::{ErrorCode, IpAddress, SocketAddress};
+pub use bindings::xila::network::types::{ErrorCode, IpAddress, IpCidr, SocketAddress};
 
 use super::{SocketAddr, join};
 
 #[allow(unsafe_code, missing_docs, unreachable_pub, unused_qualifications, clippy::all, clippy::use_self)]
 #[allow(clippy::semicolon_if_nothing_returned, clippy::needless_pass_by_value)]
 mod bindings {
-    wit_bindgen::generate!({ path: "../../wit", world: "sockets", type_section_suffix: "raw" });
+    wit_bindgen::generate!({ path: "../../wit", world: "admin", type_section_suffix: "raw" });
 }
 
 /// The host's defaults.

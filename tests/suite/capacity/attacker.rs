@@ -186,7 +186,7 @@ impl Device for RawDevice {
         Poll::Ready(())
     }
 
-    fn kind(&self) -> &'static str {
+    fn driver(&self) -> &'static str {
         "raw"
     }
 }

@@ -29,6 +29,7 @@ pub(crate) fn samples(victim: &Victim) -> Vec<Vec<u8>> {
         let (from, to) = (SocketAddr::new(own, 4000), SocketAddr::new(target, PORT));
         let echo = if family == Family::V4 { [8, 0] } else { [128, 0] };
         let unreachable = if family == Family::V4 { [3, 3] } else { [1, 4] };
+        let [reply, too_big] = if family == Family::V4 { [[0, 0], [3, 4]] } else { [[129, 0], [2, 0]] };
         let mut syn = Segment::new(from, to, SYN);
         syn.options = vec![2, 4, 5, 0xb4, 4, 2, 1, 3, 3, 7, 8, 10, 0, 0, 0, 1, 0, 0, 0, 0];
         let mut data = Segment::new(from, to, ACK);
@@ -38,7 +39,10 @@ pub(crate) fn samples(victim: &Victim) -> Vec<Vec<u8>> {
             syn.packet(),
             data.packet(),
             icmp(own, target, echo, [0, 1, 0, 1], b"ping"),
+            icmp(own, target, reply, [0, 7, 0, 1], b"pong"),
             icmp(own, target, unreachable, [0; 4], &udp(to, from, b"hello")),
+            icmp(own, target, too_big, [0, 0, 5, 0], &udp(to, from, &[7; 1400])[..100]),
+            icmp(own, target, unreachable, [0; 4], &icmp(target, own, echo, [0, 7, 0, 1], b"ping")),
         ];
         if family == Family::V4 {
             packets.push(ipv4(own, target, UDP, 0x2000, &[0; 16]));

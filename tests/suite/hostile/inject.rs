@@ -126,7 +126,7 @@ impl Device for Inject {
         self.device.as_ref().map_or(Link::Up, |device| device.link())
     }
 
-    fn kind(&self) -> &'static str {
+    fn driver(&self) -> &'static str {
         "inject"
     }
 }

@@ -42,7 +42,7 @@ fn flood(victim: &Victim, family: Family, count: u32) -> usize {
         }
         most = most.max(victim.interface().statistics().tcp_flows);
     }
-    most
+    most as usize
 }
 
 #[test]
@@ -100,7 +100,7 @@ fn half_open_connections_are_bounded_over_all_listeners() {
         victim.inject(&Segment::new(source(Family::V4, number), listener.local_addr(), SYN).packet());
     }
     let flows = victim.interface().statistics().tcp_flows;
-    assert!(flows <= MOST, "{flows}");
+    assert!(flows <= MOST as u64, "{flows}");
     victim.advance(61_000);
     victim.assert_serves();
 }
@@ -120,7 +120,7 @@ fn connections_that_nobody_accepts_fill_the_backlog_and_no_more() {
         }
     }
     let counted = victim.interface().statistics();
-    assert_eq!((counted.tcp_flows, counted.backlog_drops), (BACKLOG, 1000 - BACKLOG as u64));
+    assert_eq!((counted.tcp_flows, counted.backlog_drops), (BACKLOG as u64, 1000 - BACKLOG as u64));
     // As they are accepted and dropped, there is room again.
     let mut accepted = 0;
     while let Ok((stream, _)) = victim.listeners[0].try_accept() {

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use etherparse::{NetSlice, SlicedPacket, TcpSlice, TransportSlice};
 use futures_util::future;
+use xila_network_host::address::Family as Version;
 use xila_network_host::device::Checksums;
-use xila_network_host::socket::{ListenOptions, TcpListener, TcpStream, UdpSocket};
+use xila_network_host::socket::{IcmpBinding, IcmpSocket, ListenOptions, TcpListener, TcpStream, UdpSocket};
 use xila_network_host::{Error, Interface};
 use xila_network_tests::link::{Family, INTERFACE, Link, PORT};
 
@@ -28,6 +29,8 @@ pub(crate) struct Victim {
     pub(crate) wire: Wire,
     pub(crate) listeners: [TcpListener; 2],
     pub(crate) sockets: [UdpSocket; 2],
+    /// Sockets for echo replies and errors, all bound to 7 or [`PORT`]. Nobody reads them.
+    _messages: Vec<IcmpSocket>,
 }
 
 impl Victim {
@@ -50,7 +53,12 @@ impl Victim {
         let listen = |family| TcpListener::bind(network, wildcard(family), ListenOptions::default()).unwrap();
         let (listeners, sockets) =
             (Family::BOTH.map(listen), Family::BOTH.map(|family| UdpSocket::bind(network, wildcard(family)).unwrap()));
-        Self { link, wire, listeners, sockets }
+        let watch = |family| {
+            [IcmpBinding::Echo(7), IcmpBinding::UdpPort(PORT), IcmpBinding::TcpPort(PORT)]
+                .map(|binding| IcmpSocket::bind(network, family, binding).unwrap())
+        };
+        let messages = [Version::V4, Version::V6].into_iter().flat_map(watch).collect();
+        Self { link, wire, listeners, sockets, _messages: messages }
     }
 
     pub(crate) fn interface(&self) -> Interface {

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use xila_network_host::address::{Cidr, MacAddress, Route};
+use xila_network_host::address::{Cidr, InvalidValue, MacAddress, Route};
 use xila_network_host::{Error, Interface};
 
 use super::{config, hub, simulation};
@@ -56,9 +56,9 @@ fn addresses_that_no_host_has_are_refused() {
     }
     assert!(interface.addresses().is_empty());
     // Neither exists in the first place.
-    assert_eq!(Cidr::new(ip("10.0.0.1"), 33), Err(Error::InvalidArgument));
-    assert_eq!(Cidr::new(ip("fd00::1"), 129), Err(Error::InvalidArgument));
-    assert_eq!(MacAddress::new([1, 0, 0x5e, 0, 0, 1]), Err(Error::InvalidArgument));
+    assert_eq!(Cidr::new(ip("10.0.0.1"), 33), Err(InvalidValue));
+    assert_eq!(Cidr::new(ip("fd00::1"), 129), Err(InvalidValue));
+    assert_eq!(MacAddress::new([1, 0, 0x5e, 0, 0, 1]), Err(InvalidValue));
 }
 
 #[test]
@@ -98,9 +98,9 @@ fn routes_come_and_go_and_one_network_has_one() {
     assert_eq!(interface.remove_route(route("192.0.2.0/24", "10.0.0.253")), Err(Error::RemoteUnreachable));
     assert_eq!(interface.routes().len(), 2);
     for gateway in ["0.0.0.0", "255.255.255.255", "224.0.0.1", "::", "ff02::1"] {
-        assert_eq!(Route::default_via(ip(gateway)), Err(Error::InvalidArgument), "{gateway}");
+        assert_eq!(Route::default_via(ip(gateway)), Err(InvalidValue), "{gateway}");
     }
-    assert_eq!(Route::new(cidr("::/0"), ip("10.0.0.1")), Err(Error::InvalidArgument));
+    assert_eq!(Route::new(cidr("::/0"), ip("10.0.0.1")), Err(InvalidValue));
 }
 
 #[test]
@@ -123,6 +123,9 @@ fn sixty_four_routes_fit_and_the_next_changes_nothing() {
 fn dns_servers_are_as_they_were_set() {
     let interface = interface();
     assert!(interface.dns_servers().is_empty());
-    interface.set_dns_servers(vec![ip("192.0.2.53"), ip("fd00::53")]);
+    interface.add_dns_server(ip("192.0.2.53")).unwrap();
+    interface.add_dns_server(ip("fd00::53")).unwrap();
+    assert_eq!(interface.add_dns_server(ip("fd00::53")), Err(Error::AddressInUse));
+    assert_eq!(interface.add_dns_server(ip("224.0.0.53")), Err(Error::InvalidArgument));
     assert_eq!(interface.dns_servers(), [ip("192.0.2.53"), ip("fd00::53")]);
 }

@@ -12,7 +12,7 @@ use pcap_file::DataLink;
 use pcap_file::pcap::PcapReader;
 use xila_network_host::Manager;
 use xila_network_host::device::pcap::Pcap;
-use xila_network_host::manager::Statistics;
+use xila_network_host::interface::Statistics;
 use xila_network_host::socket::{ListenOptions, TcpListener, TcpStream};
 use xila_network_tests::link::{self, Bytes};
 

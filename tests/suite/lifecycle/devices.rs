@@ -83,7 +83,7 @@ fn a_plain_smoltcp_device_carries_sockets_when_it_is_polled() {
             let addresses = [format!("10.0.0.{host}/24"), format!("fd00::{host}/64")];
             let config = config(&addresses.each_ref().map(String::as_str));
             let interface = manager.mount_interface("wire0", polled, config).unwrap();
-            assert_eq!((interface.kind(), interface.mtu()), ("wire", 1500));
+            assert_eq!((interface.driver(), interface.mtu()), ("wire", 1500));
             assert_eq!(interface.hardware_address().is_some(), medium == Medium::Ethernet);
         }
         simulation.block_on(async {

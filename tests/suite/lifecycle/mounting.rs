@@ -59,7 +59,7 @@ impl Device for Silent {
         Poll::Ready(())
     }
 
-    fn kind(&self) -> &'static str {
+    fn driver(&self) -> &'static str {
         "silent"
     }
 }
@@ -151,7 +151,7 @@ fn unmounting_ends_the_task_and_hands_the_device_back() {
         device = manager.unmount_interface("tun0").unwrap();
         simulation.run_ready();
         assert_eq!(tasks.load(Ordering::Relaxed), 0, "its runner has ended");
-        assert_eq!(device.kind(), "silent");
+        assert_eq!(device.driver(), "silent");
         assert_eq!(manager.interface("tun0").unwrap_err(), Error::NotFound);
         assert_eq!(simulation.block_on(socket.recv_datagram()), Err(Error::NetworkDown));
     }
@@ -195,8 +195,8 @@ fn a_handle_outlives_its_interface_and_says_that_it_is_gone() {
     // Nothing that is asked of it panics.
     let _ = (interface.addresses(), interface.routes(), interface.statistics(), interface.kind(), interface.mtu());
     let _ = interface.add_address("10.0.0.3/24".parse().unwrap());
-    interface.set_state(xila_network_host::manager::State::Down);
-    interface.set_state(xila_network_host::manager::State::Up);
+    interface.set_state(xila_network_host::interface::State::Down);
+    interface.set_state(xila_network_host::interface::State::Up);
 }
 
 #[test]

@@ -62,7 +62,7 @@ fn a_manager_has_its_loopback() {
     let lo = manager.interface("lo").unwrap();
     let addresses: Vec<String> = lo.addresses().iter().map(ToString::to_string).collect();
     assert_eq!(addresses, ["127.0.0.1/8", "::1/128"]);
-    assert_eq!((lo.kind(), lo.mtu(), lo.hardware_address()), ("loopback", 65535, None));
+    assert_eq!((lo.driver(), lo.mtu(), lo.hardware_address()), ("loopback", 65535, None));
     assert!(Manager::without_loopback(simulation.platform()).interfaces().is_empty());
 }
 

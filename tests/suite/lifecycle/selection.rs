@@ -2,7 +2,7 @@
 
 use xila_network_host::address::Route;
 use xila_network_host::device::hub::Hub;
-use xila_network_host::manager::State;
+use xila_network_host::interface::State;
 use xila_network_host::platform::simulated::Simulation;
 use xila_network_host::socket::{ConnectOptions, ListenOptions, Network, TcpListener, TcpStream, UdpSocket};
 use xila_network_host::{Error, Manager};

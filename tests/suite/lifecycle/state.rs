@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use xila_network_host::Error;
 use xila_network_host::device::Link as Carrier;
-use xila_network_host::manager::{Counters, State};
+use xila_network_host::interface::{Counters, State};
 use xila_network_host::socket::{ListenOptions, TcpStream};
 use xila_network_tests::link::{Family, Link, PORT};
 

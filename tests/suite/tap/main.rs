@@ -6,8 +6,12 @@
 #![cfg(target_os = "linux")]
 
 mod datagrams;
+mod dhcp;
+mod dns;
 mod echo;
 mod http;
+mod icmp;
+mod several;
 mod transfer;
 
 use std::net::{IpAddr, SocketAddr};

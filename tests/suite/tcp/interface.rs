@@ -6,7 +6,7 @@ use futures_util::future::join3;
 use xila_network_host::Error;
 use xila_network_host::address::Cidr;
 use xila_network_host::device::Link as Carrier;
-use xila_network_host::manager::State;
+use xila_network_host::interface::State;
 use xila_network_host::socket::{ConnectOptions, KeepAlive, ListenOptions, TcpListener, TcpOptions, TcpStream};
 use xila_network_tests::link::{Bytes, Family, INTERFACE, Link, PORT, receive, receive_next, send};
 
@@ -133,7 +133,7 @@ fn unmounting_fails_everything_hands_the_device_back_and_leaves_streams_to_be_dr
             let ((read, written, (connected, accepted, idle_read)), device) =
                 futures_util::future::join(join3(reading, writing, others), unmounting).await;
             let mut device = device.expect("it was mounted");
-            assert_eq!(device.kind(), "hub");
+            assert_eq!(device.driver(), "hub");
             assert_eq!((read, written), (Err(Error::NetworkDown), Err(Error::NetworkDown)));
             assert_eq!(connected.expect_err("unmounted"), Error::NetworkDown);
             assert_eq!(accepted.expect_err("unmounted"), Error::NetworkDown);

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use xila_network_host::Error;
-use xila_network_host::manager::State;
+use xila_network_host::interface::State;
 use xila_network_tests::link::{Family, INTERFACE, Link};
 
 use super::{PORT, SOON, assert_silent, bind, ends_with, join, sockets, text};

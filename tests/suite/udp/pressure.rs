@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures_util::future;
 use xila_network_host::Error;
 use xila_network_host::device::hub::HubOptions;
-use xila_network_host::manager::State;
+use xila_network_host::interface::State;
 use xila_network_host::socket::UdpSocket;
 use xila_network_tests::link::{Family, Link};
 

@@ -29,7 +29,7 @@ async fn run() {
         let other_family = if place.is_ipv4() { ipv6_loopback(9) } else { ipv4_loopback(9) };
         for remote in [SocketAddr::new(place.ip(), 0), SocketAddr::new(unspecified, 9), other_family] {
             assert_eq!(socket.send_to(b"x", remote).await.unwrap_err(), Error::InvalidArgument, "{remote}");
-            assert_eq!(socket.connect(remote).unwrap_err(), Error::InvalidArgument, "{remote}");
+            assert_eq!(socket.connect(remote).await.unwrap_err(), Error::InvalidArgument, "{remote}");
         }
         assert_eq!(socket.set_hop_limit(0).unwrap_err(), Error::InvalidArgument);
         socket.set_hop_limit(7).unwrap();

@@ -17,7 +17,7 @@ async fn run() {
 
         // What a stranger sent before is dropped.
         stranger.send_to(b"early", here).await.unwrap();
-        socket.connect(peer.local_addr()).unwrap();
+        socket.connect(peer.local_addr()).await.unwrap();
         assert_eq!(socket.peer_addr(), Some(peer.local_addr()));
         stranger.send_to(b"stranger", here).await.unwrap();
         peer.send_to(b"peer", here).await.unwrap();
@@ -40,6 +40,6 @@ async fn run() {
         assert_eq!(socket.recv_from(&mut buffer).await.unwrap(), (5, stranger.local_addr()));
 
         let nowhere = SocketAddr::new(gone.ip(), 0);
-        assert_eq!(socket.connect(nowhere).unwrap_err(), Error::InvalidArgument);
+        assert_eq!(socket.connect(nowhere).await.unwrap_err(), Error::InvalidArgument);
     }
 }

@@ -58,17 +58,17 @@ impl Bench {
         self.folder.join(name)
     }
 
-    /// `xila-net run` with these arguments, to be started. Words that begin with `%` are the names of apps.
+    /// The arguments as they are meant: words that begin with `%` are the names of apps.
+    fn arguments(&self, arguments: &[&str]) -> Vec<String> {
+        let word = |word: &str| word.strip_prefix('%').map_or_else(|| word.to_owned(), |name| self.app(name));
+        arguments.iter().map(|argument| argument.split(' ').map(word).collect::<Vec<_>>().join(" ")).collect()
+    }
+
+    /// `xila-net run` with these arguments, to be started.
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(&self.program);
         command.arg("run").current_dir(&self.folder).env_remove("RUST_LOG").env("RUST_BACKTRACE", "0");
-        for argument in arguments {
-            let words: Vec<String> = argument
-                .split(' ')
-                .map(|word| word.strip_prefix('%').map_or_else(|| word.to_owned(), |name| self.app(name)))
-                .collect();
-            command.arg(words.join(" "));
-        }
+        command.args(self.arguments(arguments));
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
         command
     }
@@ -147,6 +147,9 @@ macro_rules! tests {
         )*
     };
 }
+
+// Behind the macro that it uses.
+mod control;
 
 tests! {
     async fn a_page_crosses_a_lossy_hub_whole(bench: &Bench) {
@@ -280,6 +283,11 @@ tests! {
             (&["-i", "lo=hub,hub=n", "x"], &["lo is always there"]),
             (&["--pcap", "eth9=file", "x"], &["--pcap eth9=file", "there are lo"]),
             (&["@eth9", "x"], &["@eth9", "there are lo"]),
+            (&["-i", "l=loopback,dhcp", "x"], &["l=loopback: dhcp needs an Ethernet link"]),
+            (&["-i", "a=hub,hub=n,dhcp=yes", "x"], &["dhcp=yes: it takes on or off"]),
+            (&["-i", "a=hub,hub=n,dhcp=off", "x"], &["missing key addr="]),
+            (&["--dhcp-timeout", "5", "x"], &["--dhcp-timeout 5: a time needs a unit"]),
+            (&["--allow-control=all", "x"], &["--allow-control=all: it takes read or write"]),
             (&["--app", "'x"], &["a quotation mark is not closed"]),
             (&["--nonsense", "x"], &["--nonsense"]),
         ] {
@@ -316,7 +324,7 @@ tests! {
     async fn help_explains_kinds_and_keys(bench: &Bench) {
         let ended = bench.run(&["--help"]).await;
         ended.expect(0, &[]);
-        for word in ["device=", "latency=", "loopback", "@NAME", "Exit status"] {
+        for word in ["device=", "latency=", "loopback", "dhcp", "autoconf", "--allow-control", "--dhcp-timeout", "@NAME", "Exit status"] {
             assert!(ended.stdout.contains(word), "{word}");
         }
     }

@@ -1,0 +1,162 @@
+//! The control plane as its users meet it: interfaces that configure themselves, and the apps ip, dig, ping and traceroute,
+//! with dnsmasq and the kernel at the other end.
+
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use xila_network_tests::dnsmasq::Dnsmasq;
+use xila_network_tests::netns::{FAR_V4, FAR_V6, Namespace};
+
+use super::{A, B, Bench, Ended, PATIENCE, signal, start};
+
+/// A namespace with a TAP interface, which `xila-net` attaches to, and 192.0.2.1 and fd00::1 on it; the option that
+/// mounts it as `eth0` with these keys besides.
+fn namespace(programs: &[&str], keys: &str) -> Option<(Namespace, String)> {
+    let namespace = Namespace::new(programs)?;
+    let device = namespace.interface();
+    namespace.ip(&format!("tuntap add dev {device} mode tap"));
+    namespace.ip(&format!("link set dev {device} addrgenmode none"));
+    namespace.ip(&format!("address add 192.0.2.1/24 dev {device}"));
+    namespace.ip(&format!("address add fd00::1/64 dev {device} nodad"));
+    namespace.ip(&format!("link set dev {device} up"));
+    let interface = format!("eth0=tap,device={device},{keys}");
+    Some((namespace, interface))
+}
+
+/// The addresses of the near end, where it does not ask for them.
+const STATIC: &str = "addr=192.0.2.2/24,addr=fd00::2/64,gateway=192.0.2.1,gateway=fd00::1,mac=02:00:00:00:00:07";
+
+/// `xila-net run` in the namespace; what it printed. Words that begin with `%` are the names of apps.
+async fn run(bench: &Bench, namespace: &Namespace, arguments: &[&str]) -> String {
+    let arguments = bench.arguments(arguments);
+    let arguments: Vec<&str> = ["run"].into_iter().chain(arguments.iter().map(String::as_str)).collect();
+    namespace.start(bench.program.to_str().expect("text"), &arguments).succeed().await
+}
+
+/// Whether a line has these words, in this order, whatever stands between them.
+fn has_line(text: &str, words: &str) -> bool {
+    let in_order = |line: &str| {
+        let mut found = line.split_whitespace();
+        words.split(' ').all(|word| found.any(|known| known == word))
+    };
+    text.lines().any(in_order)
+}
+
+tests! {
+    /// What the issue asks for: a lease and an answer, from nothing but a name.
+    async fn an_interface_with_dhcp_gets_its_lease_and_names_their_addresses(bench: &Bench) {
+        let Some((namespace, interface)) = namespace(&["dnsmasq"], "dhcp") else { return };
+        let _dnsmasq = Dnsmasq::start(&namespace, &[
+            "--dhcp-range=192.0.2.50,192.0.2.50,10m", "--host-record=example.test,192.0.2.1,fd00::1", "--local=/test/",
+        ]).await;
+        // One address is lent, to one hardware address.
+        let interface = interface + ",mac=02:00:00:00:00:07";
+        let printed = run(bench, &namespace, &["-i", &interface, "--app", "%dig example.test"]).await;
+        assert!(has_line(&printed, "example.test. IN A 192.0.2.1"), "{printed}");
+
+        let apps = ["-i", &interface, "-i", "b=hub,hub=n,addr=10.9.0.1/24", "--allow-control=read",
+            "--app", "%ip -4 addr show dev eth0", "--app", "%ip route", "--app", "%ip dns"];
+        let printed = run(bench, &namespace, &apps).await;
+        assert!(has_line(&printed, "inet 192.0.2.50/24 scope global dynamic eth0"), "{printed}");
+        assert!(has_line(&printed, "default via 192.0.2.1 dev eth0 proto dhcp"), "{printed}");
+        assert!(has_line(&printed, "192.0.2.0/24 dev eth0 proto kernel scope link src 192.0.2.50"), "{printed}");
+        assert!(has_line(&printed, "10.9.0.0/24 dev b proto kernel scope link src 10.9.0.1"), "{printed}");
+        assert!(printed.contains("192.0.2.1"), "{printed}");
+    }
+
+    async fn the_kernel_answers_pings_and_is_a_neighbour(bench: &Bench) {
+        let Some((namespace, interface)) = namespace(&[], STATIC) else { return };
+        for (host, title) in
+            [("192.0.2.1", "PING 192.0.2.1 (192.0.2.1) 56(84) bytes"), ("fd00::1", "PING fd00::1(fd00::1) 56 data bytes")]
+        {
+            let printed = run(bench, &namespace, &["-i", &interface, "%ping", "-c", "2", "-i", "0.01", host]).await;
+            assert!(printed.contains(title), "{printed}");
+            assert!(has_line(&printed, &format!("64 bytes from {host}: icmp_seq=2")), "{printed}");
+            assert!(printed.contains("2 packets transmitted, 2 received, 0% packet loss"), "{printed}");
+        }
+    }
+
+    async fn a_ping_that_nobody_answers_fails(bench: &Bench) {
+        let ended = bench.run(&["-i", "a=hub,hub=n,addr=192.0.2.2/24", "%ping", "-c", "1", "-W", "0.2", "192.0.2.99"]).await;
+        ended.expect(1, &[]);
+        assert!(ended.stdout.contains("1 packets transmitted, 0 received"), "{}", ended.stdout);
+    }
+
+    /// Three networks in a row: the second hop says that the first was one.
+    async fn a_route_is_traced_through_a_namespace(bench: &Bench) {
+        let Some((namespace, interface)) = namespace(&[], STATIC) else { return };
+        let _far = namespace.behind(1500);
+        for (host, router) in [(FAR_V4, "192.0.2.1"), (FAR_V6, "fd00::1")] {
+            let printed =
+                run(bench, &namespace, &["-i", &interface, "%traceroute", "-n", "-w", "10", &host.to_string()]).await;
+            assert!(has_line(&printed, &format!("1 {router} ms")), "{printed}");
+            assert!(has_line(&printed, &format!("2 {host} ms")), "{printed}");
+            assert_eq!(printed.lines().count(), 3, "{printed}");
+        }
+    }
+
+    async fn what_ip_may_not_and_cannot_is_said_in_its_words(bench: &Bench) {
+        let interface = "eth0=hub,hub=n,addr=10.0.0.1/24";
+        for (rights, command, word) in [
+            (None, "addr", "Permission denied"),
+            (Some("--allow-control=read"), "addr add 10.0.0.2/24 dev eth0", "Permission denied"),
+            (Some("--allow-control"), "addr add 10.0.0.1/24 dev eth0", "File exists"),
+            (Some("--allow-control"), "addr show dev eth9", "eth9"),
+            (Some("--allow-control"), "route del default via 10.0.0.9 dev eth0", "No such process"),
+        ] {
+            let app = format!("%ip {command}");
+            let arguments: Vec<&str> = ["-i", interface].into_iter().chain(rights).chain(["--app", &app]).collect();
+            let ended = bench.run(&arguments).await;
+            assert_ne!(ended.status, Some(0), "{command}: {}", ended.stdout);
+            assert!(ended.stderr.contains(word), "{command}: {}", ended.stderr);
+        }
+    }
+
+    async fn apps_look_after_interfaces_when_they_are_allowed_to(bench: &Bench) {
+        let (show, add) = ("%ip address", "%ip address add 10.0.0.9/24 dev a");
+        for app in [show, add] {
+            bench.run(&["-i", A, "-i", B, "--app", app]).await.expect(1, &["Permission denied"]);
+        }
+        let ended = bench.run(&["-i", A, "-i", B, "--allow-control=read", "--app", show]).await;
+        ended.expect(0, &[]);
+        for word in ["lo: <LOOPBACK", "inet 127.0.0.1/8", "inet 10.0.0.1/24", "inet 10.0.0.2/24"] {
+            assert!(ended.stdout.contains(word), "{word:?} is not in: {}", ended.stdout);
+        }
+        bench.run(&["-i", A, "-i", B, "--allow-control=read", "--app", add]).await.expect(1, &["Permission denied"]);
+        bench.run(&["-i", A, "-i", B, "--allow-control", "--app", add]).await.expect(0, &[]);
+
+        // Of those that it has alone.
+        let ended = bench.run(&["-i", A, "-i", B, "--allow-control", "--app", "@b %ip address"]).await;
+        ended.expect(0, &[]);
+        assert!(ended.stdout.contains("10.0.0.2/24") && !ended.stdout.contains("10.0.0.1/24"), "{}", ended.stdout);
+        let add = "@b %ip address add 10.0.0.9/24 dev a";
+        let ended = bench.run(&["-i", A, "-i", B, "--allow-control", "--app", add]).await;
+        ended.expect(1, &["Cannot find device \"a\""]);
+    }
+
+    async fn apps_start_without_a_lease_when_the_time_is_over(bench: &Bench) {
+        let interface = "a=hub,hub=net,dhcp";
+        let ended = bench.run(&["-i", interface, "--dhcp-timeout", "100ms", "%spin_does_not_starve", "1"]).await;
+        ended.expect(0, &["a has no DHCP lease after 100ms (--dhcp-timeout); going on without"]);
+        assert!(ended.stdout.contains("rounds"), "{}", ended.stdout);
+        let ended = bench.run(&["-i", interface, "--dhcp-timeout", "0", "%spin_does_not_starve", "1"]).await;
+        ended.expect(0, &[]);
+        assert!(!ended.stderr.contains("lease"), "{}", ended.stderr);
+    }
+
+    async fn a_signal_ends_the_wait_for_a_lease(bench: &Bench) {
+        let mut child = start(bench.command(&["-v", "-i", "a=hub,hub=net,dhcp", "--dhcp-timeout", "600s", "%echo-server"]));
+        let mut log = BufReader::new(child.stderr.take().expect("a pipe")).lines();
+        let mounted = async {
+            while let Some(line) = log.next_line().await.expect("text") {
+                if line.contains("mounted") && line.contains("hub") {
+                    return;
+                }
+            }
+            panic!("it ended without a word of the interface");
+        };
+        tokio::time::timeout(PATIENCE, mounted).await.expect("nothing is mounted");
+        signal(&child, "INT").await;
+        let ended = Ended::wait(child).await;
+        ended.expect(130, &[]);
+        assert_eq!(ended.stdout, "", "the app has started");
+    }
+}

@@ -1,0 +1,83 @@
+//! Which hosts of the link are known.
+
+use std::time::Duration;
+
+use xila_network_commands::commands::ListNeighbours;
+use xila_network_host::device::Device;
+use xila_network_host::socket::UdpSocket;
+
+use super::*;
+
+#[test]
+fn who_has_been_heard_is_listed_with_its_age() {
+    let world = World::new();
+    let other = Manager::new(world.simulation.platform());
+    let config = InterfaceConfig {
+        addresses: vec!["10.0.0.2/24".parse().unwrap(), "fd00::2/64".parse().unwrap()],
+        hardware_address: Some("02:00:00:00:00:02".parse().unwrap()),
+        ..InterfaceConfig::default()
+    };
+    other.mount_interface("eth0", world.hub.port(), config).unwrap();
+    for (local, remote) in [("0.0.0.0:0", "10.0.0.2:9"), ("[::]:0", "[fd00::2]:9")] {
+        let socket = UdpSocket::bind(&world.manager.network(), local.parse().unwrap()).unwrap();
+        world.simulation.block_on(socket.send_to(b"x", remote.parse().unwrap())).unwrap();
+        world.simulation.run_ready();
+    }
+    world.simulation.advance(Duration::from_secs(3));
+    let known = world.file().control::<ListNeighbours>(&()).unwrap();
+    let shown: Vec<String> = known.iter().map(|one| format!("{} {}", one.address, one.hardware_address)).collect();
+    assert_eq!(shown, ["10.0.0.2 02:00:00:00:00:02", "fd00::2 02:00:00:00:00:02"]);
+    assert!(known.iter().all(|one| one.age == Duration::from_secs(3)), "{known:?}");
+    assert_eq!(known, world.interface().neighbours());
+    // The other knows who asked it.
+    assert!(!other.interface("eth0").unwrap().neighbours().is_empty());
+    world.simulation.advance(Duration::from_secs(600));
+    assert_eq!(world.interface().neighbours(), []);
+}
+
+/// Two stacks want one link-local address: the one that has it says so, and the other does without (RFC 4862 section 5.4).
+#[test]
+fn an_address_that_is_taken_is_defended_against_who_would_like_it() {
+    let world = World::new();
+    let taken = "fe80::ff:fe00:2/64".parse().unwrap();
+    world.interface().add_address(taken).unwrap();
+    let other = Manager::new(world.simulation.platform());
+    for (hardware, expected) in [("02:00:00:00:00:02", 0), ("02:00:00:00:00:03", 1)] {
+        let config = InterfaceConfig {
+            hardware_address: Some(hardware.parse().unwrap()),
+            autoconfiguration: true,
+            ..InterfaceConfig::default()
+        };
+        let eth0 = other.mount_interface("eth0", world.hub.port(), config).unwrap();
+        world.simulation.advance(Duration::from_secs(2));
+        assert_eq!(eth0.addresses().len(), expected, "{hardware}");
+        other.unmount_interface("eth0").unwrap();
+    }
+}
+
+/// RFC 5227: who is about to take an IPv4 address asks with none of his own.
+#[test]
+fn an_arp_probe_for_an_own_address_is_answered_and_for_another_is_not() {
+    let world = World::new();
+    let mut port = world.hub.port();
+    let prober = [2, 0, 0, 0, 0, 0x77];
+    let mut probe = |target: [u8; 4]| {
+        let now = world.simulation.now();
+        let request = [&[0xff; 6][..], &prober, &[8, 6, 0, 1, 8, 0, 6, 4, 0, 1], &prober, &[0; 4], &[0; 6], &target];
+        let request = request.concat();
+        let mut frame = port.allocate(now, request.len()).unwrap();
+        frame.copy_from_slice(&request);
+        port.transmit(now, frame).unwrap();
+        world.simulation.run_ready();
+        // Other frames are solicitations of the stack's own.
+        let frames = std::iter::from_fn(|| port.receive(now).unwrap());
+        frames.filter(|frame| frame[..6] == prober).map(|frame| frame.to_vec()).collect::<Vec<_>>()
+    };
+    let own = [2, 0, 0, 0, 0, 1];
+    let reply = [&prober[..], &own, &[8, 6, 0, 1, 8, 0, 6, 4, 0, 2], &own, &[10, 0, 0, 1], &prober, &[0; 4]].concat();
+    let answers = probe([10, 0, 0, 1]);
+    assert_eq!(answers.len(), 1);
+    assert_eq!(answers[0][..reply.len()], reply);
+    assert_eq!(probe([10, 0, 0, 2]), Vec::<Vec<u8>>::new());
+    assert_eq!(world.interface().neighbours(), [], "who only asks is no neighbour yet");
+}

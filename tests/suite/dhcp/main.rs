@@ -1,0 +1,11 @@
+//! What sets an interface by protocol: DHCP (RFC 2131), and IPv6 autoconfiguration (RFC 4861, RFC 4862). The server and
+//! the router are the test's own, under virtual time.
+
+mod lease;
+mod limits;
+mod nonsense;
+mod router;
+mod server;
+mod world;
+
+use world::World;

@@ -1,0 +1,173 @@
+//! The example apps of the guest crate: what they print, and how they complain.
+
+use std::time::Duration;
+
+use xila_network_host::platform::Access;
+use xila_network_tests::guests::{Ending, Guest};
+
+use super::{manager, nothing_is_left, with_ethernet};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ping_tells_what_comes_back() {
+    let manager = manager();
+    for (host, first) in
+        [("127.0.0.1", "PING 127.0.0.1 (127.0.0.1) 56(84) bytes of data."), ("::1", "PING ::1(::1) 56 data bytes")]
+    {
+        let ping = Guest::new("ping").arguments(["-c", "3", "-i", "0.01", host]).network(manager.network());
+        let output = ping.succeed().await;
+        let lines: Vec<&str> = output.lines().collect();
+        assert_eq!(lines[0], first, "{output}");
+        for (index, line) in lines[1..4].iter().enumerate() {
+            let begin = format!("64 bytes from {host}: icmp_seq={} ttl=64 time=", index + 1);
+            assert!(line.starts_with(&begin) && line.ends_with(" ms"), "{output}");
+        }
+        assert_eq!(lines[5], format!("--- {host} ping statistics ---"), "{output}");
+        assert!(lines[6].starts_with("3 packets transmitted, 3 received, 0% packet loss, time "), "{output}");
+        assert!(lines[7].starts_with("rtt min/avg/max/mdev = "), "{output}");
+    }
+    nothing_is_left(&manager).await;
+}
+
+/// Whatever status a guest ends with, the host hears only whether it is 0: `wasi:cli/exit` of WASI 0.2 has no more.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ping_fails_where_nothing_comes_back() {
+    let (_hub, manager) = with_ethernet();
+    for (arguments, complaint) in [
+        (&["-c", "1", "-W", "0.2", "10.0.0.99"][..], ""),
+        (&["-c", "1", "192.0.2.1"], "ping: connect: Network is unreachable\n"),
+        (&["-c", "1", "host.example"], "ping: host.example: Temporary failure in name resolution\n"),
+        (&["-t", "0", "10.0.0.1"], "ping: cannot set unicast time-to-live: Invalid argument\n"),
+    ] {
+        let exit = Guest::new("ping").arguments(arguments).network(manager.network()).run().await.expect("a run");
+        assert_eq!((&exit.ending, &*exit.stderr), (&Ending::Status(1), complaint), "{exit}");
+        assert_eq!(exit.stdout.contains("1 packets transmitted, 0 received"), complaint.is_empty(), "{exit}");
+    }
+    nothing_is_left(&manager).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn traceroute_finds_the_host() {
+    let manager = manager();
+    for (host, size) in [("127.0.0.1", 60), ("::1", 80)] {
+        let guest = Guest::new("traceroute").arguments(["-q", "1", host]).network(manager.network());
+        let output = guest.succeed().await;
+        let (first, second) = output.trim_end().split_once('\n').expect("two lines");
+        assert_eq!(first, format!("traceroute to {host} ({host}), 30 hops max, {size} byte packets"));
+        assert!(second.starts_with(&format!(" 1  localhost ({host})  ")) && second.ends_with(" ms"), "{output}");
+    }
+    nothing_is_left(&manager).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn dig_asks_for_what_it_is_told() {
+    let manager = manager();
+    let dig = |arguments: &[&str]| Guest::new("dig").arguments(arguments).network(manager.network());
+    assert_eq!(dig(&["localhost", "AAAA", "+short"]).succeed().await, "::1\n");
+    let answer = dig(&["localhost"]).succeed().await;
+    assert!(answer.contains("status: NOERROR\n"), "{answer}");
+    assert!(answer.contains("\n;; ANSWER SECTION:\nlocalhost.\t\t"), "{answer}");
+    assert!(answer.contains("\tIN\tA\t127.0.0.1\n"), "{answer}");
+    let unreachable = dig(&["host.example"]).run().await.expect("a run");
+    assert_eq!(unreachable.ending, Ending::Status(1), "{unreachable}");
+    assert_eq!(unreachable.stdout, ";; no servers could be reached\n");
+    for (arguments, complaint) in [
+        (&["a..b"][..], "dig: 'a..b.' is not a legal name"),
+        (&["@10.0.0.1", "a"], "error: the servers are those of the interfaces"),
+        (&[], "error: NAME is missing"),
+        (&["a", "NOTYPE"], "error: NOTYPE is no type of records"),
+    ] {
+        let exit = dig(arguments).run().await.expect("a run");
+        assert_eq!(exit.ending, Ending::Status(1), "{exit}");
+        assert!(exit.stderr.starts_with(complaint), "{exit}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ip_shows_and_changes() {
+    let (_hub, manager) = with_ethernet();
+    let eth0 = manager.interface("eth0").expect("eth0");
+    let mac = eth0.hardware_address().expect("a hardware address");
+    let ip = async |line: &str| {
+        let guest = Guest::new("ip").arguments(line.split_whitespace()).network(manager.network());
+        let exit = guest.control(&manager, Access::READ_WRITE).run().await.expect("a run");
+        match &exit.ending {
+            Ending::Status(0) => Ok(exit.stdout),
+            Ending::Status(_) => Err(exit.stderr),
+            Ending::Trap(_) | Ending::Stuck => panic!("{exit}"),
+        }
+    };
+    let shown = |text: String| Ok::<String, String>(text);
+    let eth0_line = "2: eth0: <BROADCAST,MULTICAST,UP,LOWER_UP> mtu 1500 state UP";
+    let link = format!("{eth0_line}\n    link/ether {mac} brd ff:ff:ff:ff:ff:ff\n");
+    assert_eq!(ip("link show eth0").await, shown(link.clone()));
+    let inet = "    inet 10.0.0.1/24 scope global eth0\n       valid_lft forever preferred_lft forever\n";
+    assert_eq!(ip("a s dev eth0").await, shown(format!("{link}{inet}")));
+    assert_eq!(ip("-br a show eth0").await, shown(format!("{:<16} {:<14} 10.0.0.1/24\n", "eth0", "UP")));
+    assert!(ip("-s link").await.is_ok_and(|text| text.contains("RX:  bytes packets errors dropped\n")));
+
+    for line in [
+        "addr add 192.0.2.1/24 dev eth0",
+        "route add default via 10.0.0.254 dev eth0 metric 100",
+        "r a 198.51.100.0/24 via 192.0.2.254",
+        "dns add 10.0.0.53 dev eth0",
+        "link set dev eth0 mtu 1400 address 02:00:00:00:00:01",
+    ] {
+        assert_eq!(ip(line).await, shown(String::new()), "{line}");
+    }
+    let routes = "default via 10.0.0.254 dev eth0 proto static metric 100\n\
+                  10.0.0.0/24 dev eth0 proto kernel scope link src 10.0.0.1\n\
+                  192.0.2.0/24 dev eth0 proto kernel scope link src 192.0.2.1\n\
+                  198.51.100.0/24 via 192.0.2.254 dev eth0 proto static\n";
+    assert_eq!(ip("r").await, shown(routes.to_owned()));
+    assert_eq!(ip("dns").await, shown("10.0.0.53 dev eth0\n".to_owned()));
+    assert_eq!(ip("dhcp show eth0").await, shown("eth0: off\n".to_owned()));
+    assert_eq!((eth0.mtu(), eth0.addresses().len(), eth0.routes().len()), (1400, 2, 2));
+
+    for (line, complaint) in [
+        ("addr add 192.0.2.1/24 dev eth0", "RTNETLINK answers: File exists\n"),
+        ("addr add 192.0.2.1/33 dev eth0", "Error: any valid prefix is expected rather than \"192.0.2.1/33\".\n"),
+        ("addr add 192.0.2.1/24", "Not enough information: \"dev\" argument is required.\n"),
+        ("addr add 192.0.2.1/24 dev eth9", "Cannot find device \"eth9\"\n"),
+        ("addr show eth9", "Device \"eth9\" does not exist.\n"),
+        ("route del 203.0.113.0/24", "RTNETLINK answers: No such process\n"),
+        ("route add 203.0.113.0/24 via 203.0.113.1", "RTNETLINK answers: Network is unreachable\n"),
+        ("frob", "Object \"frob\" is unknown, try \"ip help\".\n"),
+        ("dhcp on lo", "RTNETLINK answers: Operation not supported\n"),
+    ] {
+        assert_eq!(ip(line).await, Err(complaint.to_owned()), "{line}");
+    }
+
+    for line in [
+        "route del default",
+        "route del 198.51.100.0/24",
+        "addr del 192.0.2.1/24 dev eth0",
+        "dns del 10.0.0.53 dev eth0",
+        "link set eth0 down",
+    ] {
+        assert_eq!(ip(line).await, shown(String::new()), "{line}");
+    }
+    let down = ip("link show eth0").await.expect("it is there");
+    assert!(down.starts_with("2: eth0: <BROADCAST,MULTICAST> mtu 1400 state DOWN\n"), "{down}");
+    assert_eq!(ip("route").await, shown(String::new()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ip_monitors_what_changes() {
+    let manager = manager();
+    let lo = manager.interface("lo").expect("lo");
+    let guest = Guest::new("ip").arguments(["monitor", "-c", "2"]).network(manager.network());
+    let mut monitor = Box::pin(guest.control(&manager, Access::READ).succeed());
+    // It tells what happens once it has begun to watch; nobody outside can see when that is.
+    let server = [192, 0, 2, 53].into();
+    let output = loop {
+        tokio::select! {
+            biased;
+            output = &mut monitor => break output,
+            () = tokio::time::sleep(Duration::from_millis(20)) => {
+                lo.add_dns_server(server).expect("added");
+                lo.remove_dns_server(server).expect("removed");
+            }
+        }
+    };
+    assert_eq!(output, "dns 192.0.2.53 dev lo\nDeleted dns 192.0.2.53 dev lo\n");
+}
