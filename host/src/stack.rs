@@ -11,6 +11,7 @@
 //! | `tcp` | connections and listeners; `time_wait`, what is left of them; `backlog`, what is not yet accepted |
 //! | `udp` | bound ports and their mailboxes |
 //! | `icmp`, `fragments`, `neighbours` | echo, errors from the path; IPv4 reassembly; asking for hardware addresses |
+//! | `groups` | reports of multicast groups |
 //! | `path`, `cut` | what is known of narrow paths; making packets fit them |
 //! | `config`, `addresses`, `routes` | what the interface is set to |
 //! | `dhcp`, `autoconfiguration` | what sets it by protocol |
@@ -27,6 +28,7 @@ mod dhcp;
 mod drive;
 pub(crate) mod events;
 mod fragments;
+mod groups;
 pub(crate) mod icmp;
 mod neighbours;
 pub(crate) mod options;
@@ -102,6 +104,7 @@ pub(crate) struct Core {
     tcp: tcp::Table,
     udp: udp::Table,
     icmp: icmp::Icmp,
+    queried: groups::Queried,
     neighbours: neighbours::Neighbours,
     fragments: Reassembly,
     /// For packets that no socket takes.
@@ -184,6 +187,7 @@ impl Stack {
                 tcp: tcp::Table::default(),
                 udp: udp::Table::default(),
                 icmp: icmp::Icmp::default(),
+                queried: groups::Queried::default(),
                 neighbours: neighbours::Neighbours::default(),
                 fragments: Reassembly::default(),
                 nobody: SocketSet::new(Vec::new()),

@@ -48,11 +48,13 @@ pub(crate) enum Packet {
     EchoReply { ip: usize, to: Tuple },
     /// An ARP packet or a neighbour advertisement: somebody's hardware address may now be known.
     Neighbour,
+    /// A router's question who is a member of which multicast groups.
+    GroupQuery,
     /// A router's advertisement: where in the frame the IP packet begins.
     RouterAdvertisement { ip: usize },
     /// A fragment of an IPv4 packet, which begins at `ip`.
     Fragment { ip: usize },
-    /// Anything else that the engine itself answers or ignores: multicast reports, unknown protocols.
+    /// Anything else that the engine itself answers or ignores: reports of others, unknown protocols.
     Other,
     /// Malformed, or not to be looked at.
     Unreadable,
@@ -126,12 +128,15 @@ fn transport(protocol: IpProtocol, source: IpAddr, destination: IpAddr, payload:
             Icmpv4Message::EchoReply => Packet::EchoReply { ip, to: tuple(identifier()?, 0) },
             _ => Packet::Other,
         },
+        // RFC 2236 section 2.1.
+        IpProtocol::Igmp if payload.first() == Some(&0x11) => Packet::GroupQuery,
         IpProtocol::Icmpv6 => match Icmpv6Message::from(*payload.first()?) {
             Icmpv6Message::DstUnreachable
             | Icmpv6Message::PktTooBig
             | Icmpv6Message::TimeExceeded
             | Icmpv6Message::ParamProblem => Packet::IcmpError { ip },
             Icmpv6Message::NeighborAdvert | Icmpv6Message::NeighborSolicit => Packet::Neighbour,
+            Icmpv6Message::MldQuery => Packet::GroupQuery,
             Icmpv6Message::RouterAdvert => Packet::RouterAdvertisement { ip },
             Icmpv6Message::EchoRequest => Packet::EchoRequest(tuple(identifier()?, 0)),
             Icmpv6Message::EchoReply => Packet::EchoReply { ip, to: tuple(identifier()?, 0) },

@@ -119,6 +119,10 @@ impl Core {
                 }
                 self.neighbour_found();
             }
+            Packet::GroupQuery => {
+                self.for_nobody(frame);
+                self.groups_queried();
+            }
             Packet::RouterAdvertisement { ip } => self.router_advertisement(&frame[ip..]),
             Packet::Fragment { ip } => self.fragment(frame, ip),
             Packet::Other => self.for_nobody(frame),
@@ -273,6 +277,9 @@ impl Core {
         if self.udp_next().is_some_and(|at| at <= self.now) {
             self.udp_retry();
         }
+        if self.groups_next().is_some_and(|at| at <= self.now) {
+            self.groups_expire();
+        }
         if self.dhcp_next().is_some_and(|at| at <= self.now) {
             self.dhcp_expire();
         }
@@ -298,6 +305,7 @@ impl Core {
             self.dhcp_next(),
             self.autoconfiguration_next(),
             self.paths_next(),
+            self.groups_next(),
         ]
         .into_iter()
         .flatten()

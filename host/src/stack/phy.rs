@@ -10,6 +10,7 @@ use smoltcp::time::Instant as WireInstant;
 
 use super::cut::{self, Cut};
 use super::demux::{Sent, glimpse, raise_acknowledgement};
+use super::groups;
 use super::path::Paths;
 use crate::device::{Capabilities, Checksums, Device, Frame, Medium};
 use crate::platform::Instant;
@@ -69,6 +70,7 @@ impl Port {
         if let Some(highest) = self.highest {
             raise_acknowledgement(&self.capabilities, &mut frame, highest);
         }
+        groups::mend(&self.capabilities, &mut frame);
         if self.paths.may_exceed(frame.len())
             && let Some(cut) = self.cut(now, &frame)
         {

@@ -1,9 +1,12 @@
 //! Datagrams for many: broadcast and multicast.
 
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
-use xila_network_host::Error;
+use xila_network_host::device::Device;
+use xila_network_host::device::hub::HubPort;
 use xila_network_host::socket::UdpSocket;
+use xila_network_host::{Error, InterfaceConfig, Manager};
 use xila_network_tests::link::{Family, INTERFACE, Link};
 
 use super::{PORT, assert_silent, bind, join, text};
@@ -185,4 +188,77 @@ fn the_table_of_groups_can_be_full_and_empties_again() {
     assert_eq!(fill(&again), room);
     drop(again);
     link.assert_empty();
+}
+
+/// The frames that a bystander's port has received.
+fn overheard(link: &Link, port: &mut HubPort) -> Vec<Vec<u8>> {
+    // As long as they travel.
+    link.simulation.advance(super::SOON);
+    let now = link.simulation.now();
+    std::iter::from_fn(|| port.receive(now).unwrap()).map(|frame| frame.to_vec()).collect()
+}
+
+/// RFC 3810 section 6.1: a switch that snoops takes "include nobody" for a leave.
+#[test]
+fn a_group_of_ipv6_is_joined_by_excluding_nobody_and_left_by_including_nobody() {
+    let link = Link::plain(1);
+    let mut port = link.hub.port();
+    let socket = bind(&link.server.network, Family::V6.unspecified(), PORT);
+    let IpAddr::V6(group) = group(Family::V6) else { unreachable!("of IPv6") };
+    // Type and record type of the reports about the group, whose checksums are right.
+    let mut reports = || -> Vec<u8> {
+        let about = |frame: &&Vec<u8>| frame.get(62) == Some(&143) && frame[74..90] == group.octets();
+        let check = |frame: &Vec<u8>| {
+            let pseudo = [&frame[22..54], &u32::try_from(frame.len() - 62).unwrap().to_be_bytes(), &[0, 0, 0, 58]];
+            let sum = pseudo.into_iter().flatten().chain(&frame[62..]).copied().collect::<Vec<u8>>();
+            let sum = sum.chunks(2).fold(0u32, |sum, pair| sum + u32::from(u16::from_be_bytes([pair[0], pair[1]])));
+            assert_eq!((sum & 0xffff) + (sum >> 16), 0xffff, "the checksum");
+            frame[70]
+        };
+        overheard(&link, &mut port).iter().filter(about).map(check).collect()
+    };
+    socket.join_multicast(group.into(), Some(INTERFACE)).unwrap();
+    assert_eq!(reports(), [4]);
+    socket.leave_multicast(group.into(), Some(INTERFACE)).unwrap();
+    assert_eq!(reports(), [3]);
+}
+
+/// A socket that only listens answers the query too, in the time that the query leaves.
+#[test]
+fn a_query_for_members_is_answered_though_nothing_else_is_sent() {
+    let link = Link::plain(1);
+    let mut port = link.hub.port();
+    let socket = bind(&link.server.network, Family::V4.unspecified(), PORT);
+    socket.join_multicast(group(Family::V4), Some(INTERFACE)).unwrap();
+    overheard(&link, &mut port);
+    // From 10.0.0.99 to all hosts, a general query of ten seconds (RFC 2236), behind a router alert.
+    let mut query = vec![0x01, 0, 0x5e, 0, 0, 1, 2, 0, 0, 0, 0, 0x99, 8, 0];
+    query.extend([0x45, 0, 0, 28, 0, 0, 0, 0, 1, 2, 0xcf, 0x7c, 10, 0, 0, 99, 224, 0, 0, 1]);
+    query.extend([0x11, 100, 0xee, 0x9b, 0, 0, 0, 0]);
+    let mut frame = port.allocate(link.simulation.now(), query.len()).unwrap();
+    frame.copy_from_slice(&query);
+    port.transmit(link.simulation.now(), frame).unwrap();
+    link.simulation.advance(Duration::from_secs(10));
+    let reports = overheard(&link, &mut port);
+    let reports: Vec<_> = reports.iter().filter(|frame| frame[12..14] == [8, 0] && frame[34] == 0x16).collect();
+    assert_eq!(reports.len(), 1);
+    assert_eq!(reports[0][38..42], [239, 1, 2, 3]);
+    let sent = link.server.interface().statistics().sent.packets;
+    link.simulation.advance(Duration::from_secs(600));
+    assert_eq!(link.server.interface().statistics().sent.packets, sent, "and that is all");
+}
+
+/// A member from before there was an address, as with DHCP, is reported as soon as there is one.
+#[test]
+fn a_group_that_was_joined_without_an_address_is_reported_with_the_first() {
+    let link = Link::plain(1);
+    let mut port = link.hub.port();
+    let host = Manager::new(link.simulation.platform());
+    let eth0 = host.mount_interface(INTERFACE, link.hub.port(), InterfaceConfig::default()).unwrap();
+    let socket = bind(&host.network(), Family::V4.unspecified(), PORT);
+    socket.join_multicast(group(Family::V4), Some(INTERFACE)).unwrap();
+    let reports = |frames: Vec<Vec<u8>>| frames.iter().filter(|it| it[12..14] == [8, 0] && it[34] == 0x16).count();
+    assert_eq!(reports(overheard(&link, &mut port)), 0, "from no address");
+    eth0.add_address("10.0.0.9/24".parse().unwrap()).unwrap();
+    assert_eq!(reports(overheard(&link, &mut port)), 1);
 }
