@@ -45,16 +45,11 @@ pub struct Plain(Kind);
 impl Plain {
     /// One that says what follows from the device's properties.
     pub fn of(device: &(impl Device + ?Sized)) -> Self {
-        Self(kind_of(device))
-    }
-}
-
-/// What a device is, by its properties.
-pub(crate) fn kind_of(device: &(impl Device + ?Sized)) -> Kind {
-    match device.capabilities().medium {
-        _ if device.loops_back() => Kind::Loopback,
-        Medium::Ethernet => Kind::Ethernet,
-        Medium::Ip => Kind::Ip,
+        Self(match device.capabilities().medium {
+            _ if device.loops_back() => Kind::Loopback,
+            Medium::Ethernet => Kind::Ethernet,
+            Medium::Ip => Kind::Ip,
+        })
     }
 }
 

@@ -10,15 +10,13 @@ mod advertisement;
 use core::net::{IpAddr, Ipv6Addr};
 use core::time::Duration;
 
-use smoltcp::wire::{
-    EthernetAddress, EthernetFrame, EthernetProtocol, Icmpv6Packet, Icmpv6Repr, IpProtocol, Ipv6Packet, NdiscRepr,
-};
+use smoltcp::wire::{EthernetAddress, EthernetFrame, EthernetProtocol, Icmpv6Repr, NdiscRepr};
 use xila_network_commands::interface::{Link, Origin};
 
 use super::Core;
-use super::neighbours::{RETRANSMIT, solicited_node};
+use super::neighbours::{RETRANSMIT, discovery, solicited_node};
 use crate::address::{Cidr, MacAddress, Route, is_unicast, is_v4_mapped};
-use crate::device::{Checksums, Medium};
+use crate::device::Medium;
 use crate::error::{Error, Result};
 use crate::platform::Instant;
 use advertisement::{Advertisement, Prefix, two_hours_rule};
@@ -223,8 +221,8 @@ impl Core {
     /// Somebody speaks of a neighbour: an address that is being asked for is taken where he has it, or wants it at the
     /// same time (RFC 4862 sections 5.4.3 and 5.4.4).
     pub(super) fn duplicate(&mut self, frame: &[u8]) {
+        let verify = self.verifies();
         let Some(state) = self.autoconfiguration.as_mut().filter(|state| !state.tentative.is_empty()) else { return };
-        let verify = self.capabilities.checksums == Checksums::Computed;
         // A link may repeat to us what we say ourselves.
         let Some((from, taken)) = claimed(frame, verify).filter(|(from, _)| Some(*from) != self.hardware_address)
         else {
@@ -242,8 +240,7 @@ impl Core {
         if self.autoconfiguration.is_none() {
             return;
         }
-        let verify = self.capabilities.checksums == Checksums::Computed;
-        let advertisement = Advertisement::read(packet, verify);
+        let advertisement = Advertisement::read(packet, self.verifies());
         let for_us = |it: &Advertisement| it.destination == ALL_NODES || self.has_address(it.destination.into());
         let Some(advertisement) = advertisement.filter(for_us) else {
             self.statistics.received.dropped += 1;
@@ -370,18 +367,11 @@ fn claimed(frame: &[u8], verify: bool) -> Option<(MacAddress, IpAddr)> {
         return None;
     }
     let from = MacAddress::new(ethernet.src_addr().0).ok()?;
-    let ip = Ipv6Packet::new_checked(ethernet.payload()).ok()?;
-    if ip.next_header() != IpProtocol::Icmpv6 || ip.hop_limit() != 255 {
-        return None;
-    }
-    let icmp = Icmpv6Packet::new_checked(ip.payload()).ok()?;
-    if verify && !icmp.verify_checksum(&ip.src_addr(), &ip.dst_addr()) {
-        return None;
-    }
-    let target = match NdiscRepr::parse(&icmp).ok()? {
+    let (source, message) = discovery(ethernet.payload(), verify)?;
+    let target = match message {
         NdiscRepr::NeighborAdvert { target_addr, .. } => target_addr,
         // Who has an address already only wants to know where the target is.
-        NdiscRepr::NeighborSolicit { target_addr, .. } if ip.src_addr().is_unspecified() => target_addr,
+        NdiscRepr::NeighborSolicit { target_addr, .. } if source.is_unspecified() => target_addr,
         _ => return None,
     };
     Some((from, target.into()))

@@ -9,7 +9,7 @@ use xila_network_commands::interface::{Link, Origin, State, Statistics};
 use super::tcp::FlowId;
 use super::{Core, MOST_NARROW, Stack, phy};
 use crate::address::{MacAddress, is_unicast, is_v4_mapped, to_wire};
-use crate::device::{Capabilities, Device};
+use crate::device::{Capabilities, Checksums, Device};
 use crate::error::{Error, Result};
 
 /// The most DNS servers of an interface.
@@ -175,6 +175,11 @@ impl Core {
         self.dns_servers.push((server, origin));
         self.announce(Change::DnsServerAdded(server));
         Ok(())
+    }
+
+    /// Whether checksums of what arrives are verified here.
+    pub(super) fn verifies(&self) -> bool {
+        self.capabilities.checksums == Checksums::Computed
     }
 
     pub(crate) const fn echo_reply(&self) -> bool {

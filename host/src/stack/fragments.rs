@@ -11,7 +11,6 @@ use hashbrown::HashMap;
 use smoltcp::wire::{IpProtocol, Ipv4Address, Ipv4Packet, Ipv4Repr};
 
 use super::Core;
-use crate::device::Checksums;
 use crate::platform::Instant;
 
 /// How long the pieces of a packet may take to come (RFC 1122 section 3.3.2 asks for 60 to 120 s; Linux waits 30).
@@ -91,7 +90,7 @@ impl Core {
         // Pieces for others, flooded by a segment, are not worth memory.
         let to = packet.dst_addr();
         let mine = self.iface.has_ip_addr(to) || self.iface.has_multicast_group(to) || self.is_broadcast(to.into());
-        let verify = self.capabilities.checksums == Checksums::Computed;
+        let verify = self.verifies();
         if !mine || (verify && !packet.verify_checksum()) {
             self.statistics.received.dropped += 1;
             return;

@@ -32,7 +32,6 @@ use super::demux::Tuple;
 use super::tcp::Stage;
 use super::udp::Protocol;
 use crate::address::Family;
-use crate::device::Checksums;
 use crate::error::{Error, Result};
 use crate::platform::Instant;
 use wire::{Content, Quoted, Reported};
@@ -217,9 +216,5 @@ impl Core {
 
     fn is_mine(&self, address: IpAddr) -> bool {
         self.iface.has_ip_addr(address) && !address.is_multicast() && !self.is_broadcast(address)
-    }
-
-    fn verifies(&self) -> bool {
-        self.capabilities.checksums == Checksums::Computed
     }
 }

@@ -98,7 +98,7 @@ impl Core {
     /// An ARP packet, a neighbour solicitation or an advertisement has arrived: remembers its sender, where the engine
     /// does (RFC 826; RFC 4861 sections 7.2.3 and 7.2.5).
     pub(super) fn hear_neighbour(&mut self, frame: &[u8]) {
-        let Some(Sender { host, hardware, asks_for }) = sender(frame) else { return };
+        let Some(Sender { host, hardware, asks_for }) = sender(frame, self.verifies()) else { return };
         // ARP between others is not for us.
         if asks_for.is_some_and(|target| !self.has_address(target)) {
             return;
@@ -113,7 +113,7 @@ impl Core {
     /// Somebody wants to take an address, and asks the link whether it is free: he is told of those that this host has
     /// (RFC 5227 section 2.1.1; RFC 4861 section 7.2.4). smoltcp answers nobody who has no address yet.
     pub(super) fn defend(&mut self, frame: &[u8]) {
-        let Some((from, target)) = wanted(frame) else { return };
+        let Some((from, target)) = wanted(frame, self.verifies()) else { return };
         let Some(hardware) = self.hardware_address.filter(|own| own.octets() != from.0) else { return };
         if !self.has_address(target) || !self.may_answer() {
             return;
@@ -228,7 +228,7 @@ struct Sender {
     asks_for: Option<IpAddr>,
 }
 
-fn sender(frame: &[u8]) -> Option<Sender> {
+fn sender(frame: &[u8], verify: bool) -> Option<Sender> {
     let ethernet = EthernetFrame::new_checked(frame).ok()?;
     match ethernet.ethertype() {
         EthernetProtocol::Arp => match ArpRepr::parse(&ArpPacket::new_checked(ethernet.payload()).ok()?).ok()? {
@@ -242,7 +242,7 @@ fn sender(frame: &[u8]) -> Option<Sender> {
             _ => None,
         },
         EthernetProtocol::Ipv6 => {
-            let (host, message) = discovery(ethernet.payload())?;
+            let (host, message) = discovery(ethernet.payload(), verify)?;
             let lladdr = match message {
                 NdiscRepr::NeighborAdvert { lladdr, .. } | NdiscRepr::NeighborSolicit { lladdr, .. } => lladdr?,
                 _ => return None,
@@ -258,7 +258,7 @@ fn sender(frame: &[u8]) -> Option<Sender> {
 }
 
 /// Who asks in an Ethernet frame, without an address of his own, for one that he would like to have.
-fn wanted(frame: &[u8]) -> Option<(EthernetAddress, IpAddr)> {
+fn wanted(frame: &[u8], verify: bool) -> Option<(EthernetAddress, IpAddr)> {
     let ethernet = EthernetFrame::new_checked(frame).ok()?;
     match ethernet.ethertype() {
         EthernetProtocol::Arp => match ArpRepr::parse(&ArpPacket::new_checked(ethernet.payload()).ok()?).ok()? {
@@ -271,7 +271,7 @@ fn wanted(frame: &[u8]) -> Option<(EthernetAddress, IpAddr)> {
             } if source_hardware_addr.is_unicast() => Some((source_hardware_addr, target_protocol_addr.into())),
             _ => None,
         },
-        EthernetProtocol::Ipv6 => match discovery(ethernet.payload())? {
+        EthernetProtocol::Ipv6 => match discovery(ethernet.payload(), verify)? {
             (Ipv6Addr::UNSPECIFIED, NdiscRepr::NeighborSolicit { target_addr, lladdr: None }) => {
                 Some((ethernet.src_addr(), target_addr.into()))
             }
@@ -281,19 +281,19 @@ fn wanted(frame: &[u8]) -> Option<(EthernetAddress, IpAddr)> {
     }
 }
 
-/// A message of neighbour discovery, and its source. Its hop limit proves that it comes from the link (RFC 4861 section
+/// A message of neighbour discovery in an IPv6 packet, and its source. Its hop limit proves that it comes from the link (RFC 4861 section
 /// 7.1).
-fn discovery(packet: &[u8]) -> Option<(Ipv6Addr, NdiscRepr<'_>)> {
+pub(super) fn discovery(packet: &[u8], verify: bool) -> Option<(Ipv6Addr, NdiscRepr<'_>)> {
     let ip = Ipv6Packet::new_checked(packet).ok()?;
     if ip.next_header() != IpProtocol::Icmpv6 || ip.hop_limit() != 255 {
         return None;
     }
     let (source, destination) = (ip.src_addr(), ip.dst_addr());
     let icmp = Icmpv6Packet::new_checked(packet.get(ip.header_len()..ip.total_len())?).ok()?;
-    match Icmpv6Repr::parse(&source, &destination, &icmp, &ChecksumCapabilities::default()).ok()? {
-        Icmpv6Repr::Ndisc(message) => Some((source, message)),
-        _ => None,
+    if verify && !icmp.verify_checksum(&source, &destination) {
+        return None;
     }
+    Some((source, NdiscRepr::parse(&icmp).ok()?))
 }
 
 /// The group of all hosts whose address ends as `target` does (RFC 4291 section 2.7.1).
