@@ -164,6 +164,22 @@ pub struct Charge {
     amount: Usage,
 }
 
+impl Charge {
+    /// Changes the buffer bytes of a socket's charge; [`Error::LimitReached`], and nothing is changed, when more is asked
+    /// for than is left.
+    pub fn resize(&mut self, buffer_bytes: usize) -> Result<()> {
+        let resized = Usage { buffer_bytes, ..self.amount };
+        let mut held = self.quota.0.held.lock();
+        let others = held.usage.minus(self.amount);
+        held.usage = others.plus(resized, &self.quota.0.limits).ok_or(Error::LimitReached)?;
+        self.amount = resized;
+        let waiters = std::mem::take(&mut held.waiters);
+        drop(held);
+        waiters.into_iter().for_each(Waker::wake);
+        Ok(())
+    }
+}
+
 impl Drop for Charge {
     fn drop(&mut self) {
         let waiters = {
@@ -196,6 +212,11 @@ mod tests {
         }
     }
 
+    fn counted() -> (Arc<Count>, Waker) {
+        let count = Arc::new(Count::default());
+        (count.clone(), Waker::from(count))
+    }
+
     #[test]
     fn what_is_dropped_is_given_back() {
         let quota = Quota::new(limits(2, 100));
@@ -206,6 +227,22 @@ mod tests {
         assert_eq!(quota.charge(0).unwrap_err(), Error::LimitReached);
         drop((first, second));
         assert_eq!(quota.usage(), Usage::default());
+    }
+
+    #[test]
+    fn a_charge_is_resized_within_the_limits_or_left_as_it_was() {
+        let quota = Quota::new(limits(2, 100));
+        let _other = quota.charge(40).unwrap();
+        let mut charge = quota.charge(10).unwrap();
+        charge.resize(60).unwrap();
+        assert_eq!(charge.resize(61).unwrap_err(), Error::LimitReached);
+        assert_eq!(quota.usage(), Usage { sockets: 2, buffer_bytes: 100, ..Usage::default() });
+        let (count, waker) = counted();
+        assert!(quota.poll_charge(&mut Context::from_waker(&waker), 0).is_pending(), "two sockets are held");
+        charge.resize(0).unwrap();
+        assert_eq!(count.0.load(Ordering::Relaxed), 1, "whoever waits looks again");
+        drop(charge);
+        assert_eq!(quota.usage(), Usage { sockets: 1, buffer_bytes: 40, ..Usage::default() });
     }
 
     #[test]
@@ -242,8 +279,7 @@ mod tests {
     #[test]
     fn a_waiter_is_woken_once_when_there_is_room() {
         let quota = Quota::new(limits(1, 10));
-        let count = Arc::new(Count::default());
-        let waker = Waker::from(count.clone());
+        let (count, waker) = counted();
         let mut cx = Context::from_waker(&waker);
 
         let held = quota.charge(10).unwrap();

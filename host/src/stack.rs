@@ -217,6 +217,23 @@ impl Stack {
         look(&self.0.core.lock())
     }
 
+    /// Looks at the stack, and registers who waits for it to change. Nothing is left to send by that.
+    pub(crate) fn ask<R>(&self, ask: impl FnOnce(&mut Core) -> R) -> R {
+        ask(&mut self.0.core.lock())
+    }
+
+    /// An operation that either does something or fails, and as a failure leaves nothing to send: then the stack is not
+    /// driven, which is most of what an attempt costs that comes too early.
+    ///
+    /// # Errors
+    /// Those of `operation`.
+    pub(crate) fn attempt<R>(&self, operation: impl FnOnce(&mut Core) -> Result<R>) -> Result<R> {
+        let mut core = self.0.core.lock();
+        let done = operation(&mut core)?;
+        let now = self.0.clock.now();
+        Ok(self.finish(core, now, |_| done))
+    }
+
     /// Changes the stack, then drives it: what the change left to send is on the link when this returns, as far as the
     /// link and the budget allow.
     pub(crate) fn with_mut<R>(&self, change: impl FnOnce(&mut Core) -> R) -> R {

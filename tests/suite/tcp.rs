@@ -1,5 +1,7 @@
 //! TCP between two hosts on one segment, under virtual time: what the host's sockets promise.
 
+#[path = "tcp/bound.rs"]
+mod bound;
 #[path = "tcp/chaos.rs"]
 mod chaos;
 #[path = "tcp/close.rs"]

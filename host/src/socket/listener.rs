@@ -1,18 +1,17 @@
 //! Accepting connections.
 
 use core::future::poll_fn;
-use core::net::{IpAddr, SocketAddr};
+use core::net::SocketAddr;
 use core::task::{Context, Poll};
 use std::sync::Arc;
 
+use super::bound::TcpSocket;
 use super::network::Network;
-use super::serving::{Binding, Serving};
+use super::serving::Serving;
 use super::tcp::TcpStream;
 use crate::error::{Error, Result};
-use crate::stack::Stack;
 use crate::stack::backlog::Backlog;
-use crate::stack::options::TcpOptions;
-use crate::stack::udp::is_bindable;
+use crate::stack::options::{KeepAlive, TcpOptions};
 
 /// How a listener listens.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,6 +29,12 @@ impl Default for ListenOptions {
     }
 }
 
+impl ListenOptions {
+    fn validate(&self) -> Result<()> {
+        if self.backlog == 0 { Err(Error::InvalidArgument) } else { self.tcp.validate() }
+    }
+}
+
 /// The largest backlog, the default of Linux's `net.core.somaxconn`.
 const MOST_BACKLOG: usize = 4096;
 
@@ -41,22 +46,6 @@ pub struct TcpListener {
     backlog: Arc<Backlog>,
 }
 
-/// A listener as it is bound.
-struct Listening {
-    address: IpAddr,
-    backlog: Arc<Backlog>,
-}
-
-impl Binding for Listening {
-    fn bind(&self, stack: &Stack, port: u16) -> Result<()> {
-        stack.with_mut(|core| core.tcp_listen(self.address, port, &self.backlog))
-    }
-
-    fn unbind(&self, stack: &Stack, port: u16) {
-        stack.with_mut(|core| core.tcp_unlisten(port, &self.backlog));
-    }
-}
-
 impl TcpListener {
     /// Listens on a local address; port 0 is one of the ephemeral ports. An unspecified address is every address of its
     /// family on every interface of `network`, those mounted later included.
@@ -65,12 +54,17 @@ impl TcpListener {
     /// [`Error::InvalidArgument`] for an address that cannot be listened on, a backlog of 0 or bad options;
     /// [`Error::AddressNotAvailable`], [`Error::AddressInUse`], [`Error::NotFound`] for a network without interfaces.
     pub fn bind(network: &Network, local: SocketAddr, options: ListenOptions) -> Result<Self> {
-        options.tcp.validate()?;
-        if options.backlog == 0 || !is_bindable(local.ip()) {
-            return Err(Error::InvalidArgument);
-        }
-        let backlog = Arc::new(Backlog::new(options.backlog.min(MOST_BACKLOG), options.tcp));
-        let serving = Serving::bind(network, local, Listening { address: local.ip(), backlog: backlog.clone() })?;
+        options.validate()?;
+        TcpSocket::bind(network, local)?.listen(options)
+    }
+
+    /// Lets connections come to what is bound.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] for a backlog of 0 or bad options.
+    pub(super) fn open(serving: Serving, backlog: Arc<Backlog>, options: ListenOptions) -> Result<Self> {
+        options.validate()?;
+        backlog.open(options.backlog.min(MOST_BACKLOG), options.tcp);
         Ok(Self { serving, backlog })
     }
 
@@ -102,6 +96,12 @@ impl TcpListener {
         }
     }
 
+    /// Ready when accepting would not wait, be it for an error.
+    pub fn poll_accept_ready(&self, context: &mut Context<'_>) -> Poll<()> {
+        let ready = self.backlog.is_ready(context.waker()) || self.serving.check().is_err();
+        if ready { Poll::Ready(()) } else { Poll::Pending }
+    }
+
     /// As [`accept`](Self::accept), without waiting.
     ///
     /// # Errors
@@ -127,10 +127,38 @@ impl TcpListener {
         self.backlog.limit()
     }
 
-    /// The options of the connections accepted.
+    /// Sets the backlog, 1 to 4096; more is taken as 4096. Connections that wait already stay.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] for 0.
+    pub fn set_backlog(&self, backlog: usize) -> Result<()> {
+        if backlog == 0 {
+            return Err(Error::InvalidArgument);
+        }
+        self.backlog.set_limit(backlog.min(MOST_BACKLOG));
+        Ok(())
+    }
+
+    /// The options of the connections to be accepted.
     #[must_use]
-    pub fn options(&self) -> &TcpOptions {
-        &self.backlog.options
+    pub fn options(&self) -> TcpOptions {
+        self.backlog.options().unwrap_or_default()
+    }
+
+    /// Sets or ends the probing of silent peers, for connections that come from now on.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] for times of zero or no probes.
+    pub fn set_keep_alive(&self, keep_alive: Option<KeepAlive>) -> Result<()> {
+        self.backlog.configure(|options| options.keep_alive = keep_alive)
+    }
+
+    /// Sets the hop limit of connections that come from now on.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] for 0.
+    pub fn set_hop_limit(&self, hop_limit: u8) -> Result<()> {
+        self.backlog.configure(|options| options.hop_limit = hop_limit)
     }
 }
 

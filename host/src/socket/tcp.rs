@@ -3,6 +3,7 @@
 use core::fmt;
 use core::future::poll_fn;
 use core::net::SocketAddr;
+use core::pin::Pin;
 use core::task::{Context, Poll};
 use core::time::Duration;
 use std::net::Shutdown;
@@ -12,10 +13,10 @@ use smoltcp::socket::tcp;
 use super::network::Network;
 use crate::address::{is_unicast, is_v4_mapped};
 use crate::error::{Error, Result};
-use crate::stack::Stack;
 use crate::stack::options::{KeepAlive, TcpOptions};
 use crate::stack::tcp::FlowId;
 use crate::stack::tcp::operations::{Interest, TcpStatistics};
+use crate::stack::{Core, Stack};
 
 /// How a connection is made.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -102,19 +103,14 @@ impl TcpStream {
     /// [`Error::RemoteUnreachable`], [`Error::AddressNotAvailable`], [`Error::AddressInUse`],
     /// [`Error::ConnectionRefused`], [`Error::TimedOut`], [`Error::NetworkDown`], [`Error::NotFound`].
     pub async fn connect_with(network: &Network, remote: SocketAddr, options: ConnectOptions) -> Result<Self> {
-        let connecting = Self::start(network, remote, options)?;
-        poll_fn(|context| {
-            let waker = context.waker();
-            match connecting.stack.with_mut(|core| core.tcp_connected(connecting.flow, waker)) {
-                Some(result) => Poll::Ready(result),
-                None => Poll::Pending,
-            }
-        })
-        .await?;
-        Ok(connecting)
+        Self::start(network, remote, options)?.await
     }
 
-    fn start(network: &Network, remote: SocketAddr, options: ConnectOptions) -> Result<Self> {
+    /// As [`connect_with`](Self::connect_with), with the first segment sent when this returns.
+    ///
+    /// # Errors
+    /// Those of [`connect_with`](Self::connect_with) that need no answer of the peer's.
+    pub fn start(network: &Network, remote: SocketAddr, options: ConnectOptions) -> Result<Connecting> {
         options.tcp.validate()?;
         if options.timeout.is_zero() || remote.port() == 0 || !is_unicast(remote.ip()) || is_v4_mapped(remote.ip()) {
             return Err(Error::InvalidArgument);
@@ -133,7 +129,7 @@ impl TcpStream {
             Ok((flow, core.tcp_tuple_of(flow).map_or(local, |tuple| tuple.local)))
         });
         let (flow, local) = begun?;
-        Ok(Self::new(stack, flow, local, remote))
+        Ok(Connecting(Some(Self::new(stack, flow, local, remote))))
     }
 
     /// Reads into `buffer`; how many bytes. 0 is the end of the stream: the peer has closed its half.
@@ -194,7 +190,7 @@ impl TcpStream {
     /// # Errors
     /// [`Error::NetworkDown`] while the interface is down. How a connection ended is for the read to say.
     pub fn poll_read_ready(&self, context: &mut Context<'_>) -> Poll<Result<()>> {
-        self.poll(context, Interest::Read, |core, flow| core.tcp_ready(flow, Interest::Read))
+        self.poll_ready(context, Interest::Read)
     }
 
     /// Ready when a write would not wait.
@@ -202,7 +198,7 @@ impl TcpStream {
     /// # Errors
     /// As [`poll_read_ready`](Self::poll_read_ready).
     pub fn poll_write_ready(&self, context: &mut Context<'_>) -> Poll<Result<()>> {
-        self.poll(context, Interest::Write, |core, flow| core.tcp_ready(flow, Interest::Write))
+        self.poll_ready(context, Interest::Write)
     }
 
     /// Waits until the peer has acknowledged all that was written.
@@ -242,7 +238,31 @@ impl TcpStream {
     /// # Errors
     /// [`Error::WouldBlock`] where nothing is there; else as [`read`](Self::read).
     pub fn try_read(&self, buffer: &mut [u8]) -> Result<usize> {
-        self.stack.with_mut(|core| core.tcp_read(self.flow, buffer, false))
+        self.stack.attempt(|core| core.tcp_read(self.flow, buffer, false))
+    }
+
+    /// As [`try_read`](Self::try_read), leaving the bytes to be read again.
+    ///
+    /// # Errors
+    /// As [`try_read`](Self::try_read).
+    pub fn try_peek(&self, buffer: &mut [u8]) -> Result<usize> {
+        self.stack.attempt(|core| core.tcp_read(self.flow, buffer, true))
+    }
+
+    /// As [`try_read`](Self::try_read), at most `most` bytes, into a vector of their own.
+    ///
+    /// # Errors
+    /// As [`try_read`](Self::try_read).
+    pub fn try_read_vec(&self, most: usize) -> Result<Vec<u8>> {
+        self.stack.attempt(|core| core.tcp_read_vec(self.flow, most))
+    }
+
+    /// How many bytes a write would take now.
+    ///
+    /// # Errors
+    /// As [`write`](Self::write).
+    pub fn send_room(&self) -> Result<usize> {
+        self.stack.ask(|core| core.tcp_send_room(self.flow))
     }
 
     /// As [`write`](Self::write), without waiting.
@@ -250,7 +270,7 @@ impl TcpStream {
     /// # Errors
     /// [`Error::WouldBlock`] where there is no room; else as [`write`](Self::write).
     pub fn try_write(&self, bytes: &[u8]) -> Result<usize> {
-        self.stack.with_mut(|core| core.tcp_write(self.flow, bytes))
+        self.stack.attempt(|core| core.tcp_write(self.flow, bytes))
     }
 
     /// Closes one half or both. The end of the stream follows what was written; reads find the end at once.
@@ -278,15 +298,53 @@ impl TcpStream {
         &self,
         context: &mut Context<'_>,
         interest: Interest,
-        mut attempt: impl FnMut(&mut crate::stack::Core, FlowId) -> Result<T>,
+        attempt: impl FnOnce(&mut Core, FlowId) -> Result<T>,
     ) -> Poll<Result<T>> {
-        self.stack.with_mut(|core| match attempt(core, self.flow) {
-            Err(Error::WouldBlock) => {
+        let result = self.stack.attempt(|core| {
+            let result = attempt(core, self.flow);
+            if let Err(Error::WouldBlock) = result {
                 core.tcp_wait(self.flow, interest, context.waker());
-                Poll::Pending
             }
-            result => Poll::Ready(result),
-        })
+            result
+        });
+        pending(result)
+    }
+
+    fn poll_ready(&self, context: &mut Context<'_>, interest: Interest) -> Poll<Result<()>> {
+        pending(self.stack.ask(|core| {
+            let ready = core.tcp_ready(self.flow, interest);
+            if let Err(Error::WouldBlock) = ready {
+                core.tcp_wait(self.flow, interest, context.waker());
+            }
+            ready
+        }))
+    }
+}
+
+/// A connection that is being made: a future of it. Dropping it gives the attempt up and leaves nothing behind.
+#[derive(Debug)]
+#[must_use = "the attempt is given up when this is dropped"]
+pub struct Connecting(Option<TcpStream>);
+
+impl Connecting {
+    /// This end's address; none once the connection was handed out.
+    #[must_use]
+    pub fn local_addr(&self) -> Option<SocketAddr> {
+        self.0.as_ref().map(TcpStream::local_addr)
+    }
+}
+
+impl Future for Connecting {
+    type Output = Result<TcpStream>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<TcpStream>> {
+        // Polled after its end, as no future may be.
+        let Some(stream) = &self.0 else { return Poll::Ready(Err(Error::InvalidState)) };
+        match stream.stack.with_mut(|core| core.tcp_connected(stream.flow, context.waker())) {
+            None => Poll::Pending,
+            Some(Err(error)) => Poll::Ready(Err(error)),
+            Some(Ok(())) => Poll::Ready(self.0.take().ok_or(Error::InvalidState)),
+        }
     }
 }
 
@@ -412,6 +470,14 @@ impl TcpStream {
 
     fn configure(&self, change: impl FnOnce(&mut TcpOptions)) -> Result<()> {
         self.stack.with_mut(|core| core.tcp_configure(self.flow, change))
+    }
+}
+
+/// What would block is waited for.
+pub(super) fn pending<T>(result: Result<T>) -> Poll<Result<T>> {
+    match result {
+        Err(Error::WouldBlock) => Poll::Pending,
+        result => Poll::Ready(result),
     }
 }
 

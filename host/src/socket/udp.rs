@@ -3,7 +3,7 @@
 use core::fmt;
 use core::future::poll_fn;
 use core::net::{IpAddr, SocketAddr};
-use core::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use core::task::{Context, Poll, Waker};
 use std::sync::Arc;
 
@@ -11,6 +11,7 @@ use parking_lot::Mutex;
 
 use super::network::Network;
 use super::serving::{Binding, Serving};
+use super::tcp::pending;
 use crate::address::is_v4_mapped;
 use crate::error::{Error, Result};
 use crate::stack::Stack;
@@ -29,7 +30,7 @@ pub struct UdpSocket {
     route: Mutex<Option<Known>>,
     hop_limit: AtomicU8,
     broadcast: AtomicBool,
-    receive_buffer: usize,
+    receive_buffer: AtomicUsize,
 }
 
 /// A socket as it is bound.
@@ -86,7 +87,7 @@ impl UdpSocket {
             route: Mutex::new(None),
             hop_limit: AtomicU8::new(options.hop_limit),
             broadcast: AtomicBool::new(options.broadcast),
-            receive_buffer: options.receive_buffer,
+            receive_buffer: AtomicUsize::new(options.receive_buffer),
         })
     }
 
@@ -292,14 +293,22 @@ impl UdpSocket {
         }
     }
 
-    /// Ready when receiving would not wait.
-    ///
-    /// # Errors
-    /// As [`recv_from`](Self::recv_from).
-    pub fn poll_recv_ready(&self, context: &mut Context<'_>) -> Poll<Result<()>> {
-        match self.mailbox.peek(Some(context.waker()), |_| ()) {
-            Err(Error::WouldBlock) => self.idle(),
-            result => Poll::Ready(result),
+    /// Ready when receiving would not wait, be it for an error.
+    pub fn poll_recv_ready(&self, context: &mut Context<'_>) -> Poll<()> {
+        let ready = self.mailbox.is_ready(context.waker()) || self.serving.check().is_err();
+        if ready { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    /// Ready when sending to `remote`, or the connected peer, would not wait, be it for an error. A socket that has not
+    /// sent anything yet is ready.
+    pub fn poll_send_ready(&self, context: &mut Context<'_>) -> Poll<()> {
+        // Whether the way is free is a matter of the stack that was last sent through. Any other says so by itself.
+        let known = self.route.lock().as_ref().map(|known| (known.stack.clone(), known.remote));
+        match known {
+            Some((stack, remote)) if !stack.with_mut(|core| core.udp_may_send(remote, context.waker())) => {
+                Poll::Pending
+            }
+            _ => Poll::Ready(()),
         }
     }
 
@@ -309,6 +318,11 @@ impl UdpSocket {
     /// [`Error::WouldBlock`] where nothing is there; else as [`recv_from`](Self::recv_from).
     pub fn try_recv_datagram(&self) -> Result<Datagram> {
         self.mailbox.take(None)
+    }
+
+    /// A datagram that has arrived, if there is one. An error of the path is left for the next operation.
+    pub fn take_queued(&self) -> Option<Datagram> {
+        self.mailbox.take_queued()
     }
 
     /// As [`recv_from`](Self::recv_from), leaving the datagram to be received again.
@@ -360,8 +374,21 @@ impl UdpSocket {
 
     /// The receive buffer, in bytes as asked for.
     #[must_use]
-    pub const fn receive_buffer(&self) -> usize {
-        self.receive_buffer
+    pub fn receive_buffer(&self) -> usize {
+        self.receive_buffer.load(Ordering::Relaxed)
+    }
+
+    /// Sets the receive buffer, in bytes. What is queued already stays.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] for 0.
+    pub fn set_receive_buffer(&self, bytes: usize) -> Result<()> {
+        if bytes == 0 {
+            return Err(Error::InvalidArgument);
+        }
+        self.receive_buffer.store(bytes, Ordering::Relaxed);
+        self.mailbox.set_limit(bytes.min(MOST_BUFFER));
+        Ok(())
     }
 
     /// The hop limit of the datagrams sent.
@@ -424,13 +451,6 @@ impl UdpSocket {
         };
         let chosen = chosen.filter(|chosen| *chosen < stacks.len()).ok_or(Error::NotFound)?;
         Ok(stacks.swap_remove(chosen))
-    }
-}
-
-fn pending<T>(result: Result<T>) -> Poll<Result<T>> {
-    match result {
-        Err(Error::WouldBlock) => Poll::Pending,
-        result => Poll::Ready(result),
     }
 }
 

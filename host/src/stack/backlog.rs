@@ -10,19 +10,24 @@ use super::Stack;
 use super::options::TcpOptions;
 use super::tcp::FlowId;
 use super::waiters::{Waiters, Wakes};
+use crate::error::{Error, Result};
 
 /// What the stacks that serve one listener share.
 ///
 /// Its lock is taken inside a stack's lock, never the other way round.
+///
+/// It is made when a socket is bound, and [opened](Self::open) when that listens: until then it only keeps others from its
+/// address.
+#[derive(Default)]
 pub(crate) struct Backlog {
-    limit: usize,
-    /// The options of the connections to be accepted.
-    pub(crate) options: TcpOptions,
     queue: Mutex<Queue>,
 }
 
 #[derive(Default)]
 struct Queue {
+    /// The options of the connections to be accepted, once they may come.
+    options: Option<TcpOptions>,
+    limit: usize,
     ready: VecDeque<Ready>,
     /// Handshakes under way.
     half_open: usize,
@@ -38,19 +43,49 @@ pub(crate) struct Ready {
 }
 
 impl Backlog {
-    pub(crate) fn new(limit: usize, options: TcpOptions) -> Self {
-        Self { limit, options, queue: Mutex::default() }
+    /// Lets connections come, with these options, `limit` at once.
+    pub(crate) fn open(&self, limit: usize, options: TcpOptions) {
+        let mut queue = self.queue.lock();
+        (queue.limit, queue.options) = (limit, Some(options));
+    }
+
+    /// The options of the connections to be accepted; none while nobody listens.
+    pub(crate) fn options(&self) -> Option<TcpOptions> {
+        self.queue.lock().options.clone()
+    }
+
+    /// Changes the options of the connections to come.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] where the change makes them bad, and nothing is changed.
+    pub(crate) fn configure(&self, change: impl FnOnce(&mut TcpOptions)) -> Result<()> {
+        let mut queue = self.queue.lock();
+        let mut changed = queue.options.clone().ok_or(Error::InvalidState)?;
+        change(&mut changed);
+        changed.validate()?;
+        queue.options = Some(changed);
+        Ok(())
+    }
+
+    /// Whether connections may come.
+    pub(super) fn is_open(&self) -> bool {
+        self.queue.lock().options.is_some()
     }
 
     /// The most connections that wait or are under way.
-    pub(crate) const fn limit(&self) -> usize {
-        self.limit
+    pub(crate) fn limit(&self) -> usize {
+        self.queue.lock().limit
+    }
+
+    /// Sets how many connections may wait or be under way. Those that do already stay.
+    pub(crate) fn set_limit(&self, limit: usize) {
+        self.queue.lock().limit = limit;
     }
 
     /// Takes a place for a handshake; false when there is none.
     pub(super) fn begin(&self) -> bool {
         let mut queue = self.queue.lock();
-        let room = !queue.closed && queue.half_open + queue.ready.len() < self.limit;
+        let room = !queue.closed && queue.half_open + queue.ready.len() < queue.limit;
         queue.half_open += usize::from(room);
         room
     }
@@ -85,6 +120,16 @@ impl Backlog {
         if ready.is_none()
             && let Some(waker) = waker
         {
+            queue.waiters.register(waker);
+        }
+        ready
+    }
+
+    /// Whether a connection waits; where none does, `waker` is woken when one comes.
+    pub(crate) fn is_ready(&self, waker: &Waker) -> bool {
+        let mut queue = self.queue.lock();
+        let ready = !queue.ready.is_empty();
+        if !ready {
             queue.waiters.register(waker);
         }
         ready

@@ -19,6 +19,13 @@ pub(crate) struct Tuple {
     pub(crate) remote: SocketAddr,
 }
 
+impl Tuple {
+    /// As the other end sees it.
+    pub(crate) const fn reversed(&self) -> Self {
+        Self { local: self.remote, remote: self.local }
+    }
+}
+
 /// The parts of a TCP header that decide about a segment without a flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Segment {

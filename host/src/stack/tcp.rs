@@ -249,9 +249,9 @@ pub(super) struct Table {
     pub(super) time_wait: TimeWait,
     /// Handshakes under way over all listeners.
     pub(super) half_open: usize,
-    pub(super) listening: usize,
 }
 
+/// A socket that listens, or that is bound and may come to.
 #[derive(Clone)]
 struct Listener {
     bound: Bound,
@@ -259,30 +259,29 @@ struct Listener {
 }
 
 impl Table {
-    /// The listener that covers a local address.
-    pub(super) fn listener(&self, local: SocketAddr) -> Option<Arc<Backlog>> {
+    /// The queue of the listener that covers a local address, and the options of its connections.
+    pub(super) fn listener(&self, local: SocketAddr) -> Option<(Arc<Backlog>, TcpOptions)> {
         let listeners = self.listeners.get(&local.port())?;
-        listeners.iter().find(|listener| listener.bound.covers(local.ip())).map(|listener| listener.backlog.clone())
+        let listener = listeners.iter().find(|listener| listener.bound.covers(local.ip()))?;
+        listener.backlog.options().map(|options| (listener.backlog.clone(), options))
     }
 
     /// # Errors
-    /// [`Error::AddressInUse`] where a listener has the address and port. Connections do not stand in the way.
-    pub(super) fn listen(&mut self, address: IpAddr, port: u16, backlog: &Arc<Backlog>) -> Result<(), Error> {
+    /// [`Error::AddressInUse`] where a listener, or a socket that is bound only, has the address and port. Connections do
+    /// not stand in the way.
+    pub(super) fn bind(&mut self, address: IpAddr, port: u16, backlog: &Arc<Backlog>) -> Result<(), Error> {
         let bound = Bound(address);
         let listeners = self.listeners.entry(port).or_default();
         if listeners.iter().any(|listener| listener.bound.conflicts(bound)) {
             return Err(Error::AddressInUse);
         }
         listeners.push(Listener { bound, backlog: backlog.clone() });
-        self.listening += 1;
         Ok(())
     }
 
-    pub(super) fn unlisten(&mut self, port: u16, backlog: &Arc<Backlog>) {
+    pub(super) fn unbind(&mut self, port: u16, backlog: &Arc<Backlog>) {
         if let Some(listeners) = self.listeners.get_mut(&port) {
-            let before = listeners.len();
             listeners.retain(|listener| !Arc::ptr_eq(&listener.backlog, backlog));
-            self.listening -= before - listeners.len();
             if listeners.is_empty() {
                 self.listeners.remove(&port);
             }
@@ -294,7 +293,8 @@ impl Table {
         let listened = self.listeners.get(&tuple.local.port()).is_some_and(|listeners| {
             listeners.iter().any(|listener| listener.bound.conflicts(Bound(tuple.local.ip())))
         });
-        !listened && !self.by_tuple.contains_key(tuple)
+        // The other end of a connection of this host to itself is a flow of this stack too.
+        !listened && !self.by_tuple.contains_key(tuple) && !self.by_tuple.contains_key(&tuple.reversed())
     }
 
     pub(super) fn backlogs(&self) -> impl Iterator<Item = &Arc<Backlog>> {
@@ -307,7 +307,7 @@ impl Core {
     pub(super) fn tcp_count(&self, statistics: &mut Statistics) {
         statistics.tcp_flows = self.tcp.flows.len() as u64;
         statistics.time_wait = self.tcp.time_wait.len() as u64;
-        statistics.tcp_listeners = self.tcp.listening as u64;
+        statistics.tcp_listeners = self.tcp.backlogs().filter(|backlog| backlog.is_open()).count() as u64;
         for (_, flow) in &self.tcp.flows {
             match flow.state() {
                 tcp::State::SynSent | tcp::State::SynReceived | tcp::State::Listen => statistics.tcp_connecting += 1,

@@ -85,6 +85,11 @@ impl TimeWait {
         free
     }
 
+    /// Ends a tuple's wait.
+    pub(crate) fn forget(&mut self, tuple: &Tuple) {
+        self.records.remove(tuple);
+    }
+
     /// The verdict over a segment, where the tuple is in TIME-WAIT.
     pub(crate) fn receive(&mut self, tuple: &Tuple, segment: &Segment, now: Instant) -> Option<Verdict> {
         let record = self.records.get_mut(tuple)?;

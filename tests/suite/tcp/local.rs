@@ -1,11 +1,14 @@
 //! A host's connections to itself.
 
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use futures_util::future::join;
-use xila_network_host::socket::{ListenOptions, TcpListener, TcpStream};
+use xila_network_host::socket::{ConnectOptions, ListenOptions, TcpListener, TcpStream};
 use xila_network_host::{Error, Manager};
 use xila_network_tests::link::{Family, Link, PORT, receive, send};
+
+const SECOND: Duration = Duration::from_secs(1);
 
 #[test]
 fn an_own_address_is_reached_through_the_loopback() {
@@ -73,4 +76,33 @@ fn a_network_without_interfaces_has_nothing_to_connect_on() {
         let result = TcpListener::bind(&manager.network(), any, ListenOptions::default());
         assert_eq!(result.expect_err("no interface"), Error::NotFound);
     });
+}
+
+/// The peer of a connection from the same port as before may remember the last one, in TIME-WAIT, with a sequence number
+/// that is not older than the new one's. Between hosts it has to be asked whether that is over, which takes a second.
+#[test]
+fn a_peer_in_time_wait_on_the_same_host_does_not_hold_up_the_next_connection() {
+    let link = Link::plain(17);
+    link.block_on(async {
+        for family in Family::BOTH {
+            let listener = link.client.listen(family, PORT, ListenOptions::default()).expect("a free port");
+            let remote = link.client.at(family, PORT);
+            let local = Some(link.client.at(family, 4000));
+            for round in 0..50 {
+                let options = ConnectOptions { local, ..ConnectOptions::default() };
+                let connecting = TcpStream::connect_with(&link.client.network, remote, options);
+                let ((stream, accepted), took) = link.within(SECOND, join(connecting, listener.accept())).await;
+                let (stream, (server, _)) = (stream.expect("a connection"), accepted.expect("a connection"));
+                assert!(took < SECOND / 10, "round {round} took {took:?}");
+                // The server closes first, and is the one that waits.
+                drop(server);
+                assert_eq!(receive(&stream, 0).await, Ok(0));
+                drop(stream);
+                link.sleep(SECOND / 100).await;
+                assert_eq!(link.client.time_wait(), 1);
+            }
+            link.sleep(SECOND * 20).await;
+        }
+    });
+    link.assert_empty();
 }

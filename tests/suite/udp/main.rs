@@ -6,6 +6,7 @@ mod mailbox;
 mod paths;
 mod ports;
 mod pressure;
+mod readiness;
 mod sizes;
 
 use std::net::{IpAddr, SocketAddr};

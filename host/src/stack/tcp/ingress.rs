@@ -11,6 +11,7 @@ use super::{Flow, Stage};
 use crate::stack::Core;
 use crate::stack::backlog::Backlog;
 use crate::stack::demux::{Segment, Sent, Tuple};
+use crate::stack::options::TcpOptions;
 use crate::stack::time_wait::Verdict;
 
 /// The most handshakes under way on one stack, over all its listeners: each holds buffers for a peer that has not
@@ -45,9 +46,9 @@ impl Core {
             && !segment.ack
             && !segment.rst
             && tuple.remote.port() != 0
-            && let Some(backlog) = self.tcp.listener(tuple.local)
+            && let Some((backlog, options)) = self.tcp.listener(tuple.local)
         {
-            return self.tcp_admit(frame, tuple, &segment, backlog);
+            return self.tcp_admit(frame, tuple, &segment, backlog, options);
         }
         self.answer_unclaimed(frame);
     }
@@ -87,12 +88,11 @@ impl Core {
 
     /// A SYN for a listener: a flow of its own for it, if there is room. Without room the SYN is dropped, and the peer
     /// will repeat it.
-    fn tcp_admit(&mut self, frame: &[u8], tuple: Tuple, segment: &Segment, backlog: Arc<Backlog>) {
+    fn tcp_admit(&mut self, frame: &[u8], tuple: Tuple, segment: &Segment, backlog: Arc<Backlog>, options: TcpOptions) {
         if self.tcp.half_open >= MOST_HALF_OPEN || !backlog.begin() {
             self.statistics.backlog_drops += 1;
             return;
         }
-        let options = backlog.options.clone();
         let deadline = self.now + HANDSHAKE;
         let stage = Stage::HalfOpen { backlog, deadline };
         let mut flow = Flow::new(tuple, stage, options, &self.capabilities, self.now);

@@ -51,6 +51,9 @@ impl Core {
     ) -> Result<FlowId> {
         self.check_up()?;
         let tuple = self.tcp_tuple(local, remote)?;
+        // Where the peer is on this stack too, nothing old is under way, and it need not question a SYN that is not newer
+        // than what it remembers.
+        self.tcp.time_wait.forget(&tuple.reversed());
         let stage = Stage::Connecting { deadline: self.now + timeout };
         let mut flow = Flow::new(tuple, stage, options, &self.capabilities, self.now);
         let socket = flow.socket().ok_or(Error::InvalidState)?;
@@ -122,14 +125,14 @@ impl Core {
 
     /// # Errors
     /// [`Error::AddressInUse`].
-    pub(crate) fn tcp_listen(&mut self, address: IpAddr, port: u16, backlog: &Arc<Backlog>) -> Result<()> {
+    pub(crate) fn tcp_bind(&mut self, address: IpAddr, port: u16, backlog: &Arc<Backlog>) -> Result<()> {
         self.check_mounted()?;
-        self.tcp.listen(address, port, backlog)
+        self.tcp.bind(address, port, backlog)
     }
 
     /// Ends a listener: handshakes under way are reset.
-    pub(crate) fn tcp_unlisten(&mut self, port: u16, backlog: &Arc<Backlog>) {
-        self.tcp.unlisten(port, backlog);
+    pub(crate) fn tcp_unbind(&mut self, port: u16, backlog: &Arc<Backlog>) {
+        self.tcp.unbind(port, backlog);
         let half_open: Vec<FlowId> = self
             .tcp
             .flows
@@ -147,28 +150,79 @@ impl Core {
     /// # Errors
     /// [`Error::WouldBlock`] while nothing is there; else why the connection ended.
     pub(crate) fn tcp_read(&mut self, id: FlowId, buffer: &mut [u8], peek: bool) -> Result<usize> {
-        self.check_up()?;
-        let flow = self.tcp.flows.get_mut(id).ok_or(Error::InvalidState)?;
-        if flow.read_closed || buffer.is_empty() {
+        if buffer.is_empty() {
+            self.check_up()?;
             return Ok(0);
         }
-        let end = |failure: &Option<Error>| failure.clone().map_or(Ok(0), Err);
-        let failure = flow.failure.clone();
-        let Some(socket) = flow.socket() else { return end(&failure) };
-        if socket.can_recv() {
-            let count = if peek { socket.peek_slice(buffer) } else { socket.recv_slice(buffer) };
-            let count = count.map_err(|_| Error::InvalidState)?;
-            let empty = !socket.can_recv();
-            if !peek {
-                flow.bytes_received += count as u64;
-                if flow.retired && empty {
-                    flow.drop_socket();
-                }
-                self.tcp_mark(id);
-            }
-            return Ok(count);
+        if !peek {
+            return self.tcp_take(id, |socket| socket.recv_slice(buffer));
         }
-        if failure.is_none() && socket.may_recv() { Err(Error::WouldBlock) } else { end(&failure) }
+        let Some(socket) = self.tcp_readable(id)? else { return Ok(0) };
+        socket.peek_slice(buffer).map_err(|_| Error::InvalidState)
+    }
+
+    /// As [`tcp_read`](Self::tcp_read), at most `most` bytes: all that is there, without a buffer that must be cleared
+    /// first. Empty at the end of the stream.
+    ///
+    /// # Errors
+    /// As [`tcp_read`](Self::tcp_read).
+    pub(crate) fn tcp_read_vec(&mut self, id: FlowId, most: usize) -> Result<Vec<u8>> {
+        if most == 0 {
+            self.check_up()?;
+            return Ok(Vec::new());
+        }
+        let mut bytes = Vec::new();
+        self.tcp_take(id, |socket| {
+            let whole = socket.recv_queue().min(most);
+            bytes.reserve_exact(whole);
+            // Once for each part of the ring, and never when it is empty: that would be an error after the end.
+            while bytes.len() < whole {
+                socket.recv(|part| {
+                    let count = part.len().min(whole - bytes.len());
+                    bytes.extend_from_slice(&part[..count]);
+                    (count, ())
+                })?;
+            }
+            Ok(whole)
+        })?;
+        Ok(bytes)
+    }
+
+    /// Takes bytes out of a socket that has some, and does what follows from that. 0 is the end of the stream.
+    fn tcp_take(
+        &mut self,
+        id: FlowId,
+        take: impl FnOnce(&mut tcp::Socket<'static>) -> Result<usize, tcp::RecvError>,
+    ) -> Result<usize> {
+        let Some(socket) = self.tcp_readable(id)? else { return Ok(0) };
+        let count = take(socket).map_err(|_| Error::InvalidState)?;
+        let empty = !socket.can_recv();
+        if let Some(flow) = self.tcp.flows.get_mut(id) {
+            flow.bytes_received += count as u64;
+            if flow.retired && empty {
+                flow.drop_socket();
+            }
+        }
+        self.tcp_mark(id);
+        Ok(count)
+    }
+
+    /// The socket of a flow that has bytes to be read; none at the end of the stream.
+    ///
+    /// # Errors
+    /// [`Error::WouldBlock`] while nothing is there; else why the connection ended.
+    fn tcp_readable(&mut self, id: FlowId) -> Result<Option<&mut tcp::Socket<'static>>> {
+        self.check_up()?;
+        let flow = self.tcp.flows.get_mut(id).ok_or(Error::InvalidState)?;
+        if flow.read_closed {
+            return Ok(None);
+        }
+        let failure = flow.failure.clone();
+        match flow.socket() {
+            Some(socket) if socket.can_recv() => Ok(Some(socket)),
+            Some(socket) if failure.is_none() && socket.may_recv() => Err(Error::WouldBlock),
+            Some(_) | None => failure.map_or(Ok(None), Err),
+        }
     }
 
     /// Queues bytes to be sent, as many as there is room for.
@@ -176,14 +230,7 @@ impl Core {
     /// # Errors
     /// [`Error::WouldBlock`] while there is none; [`Error::BrokenPipe`] after shutdown; else why the connection ended.
     pub(crate) fn tcp_write(&mut self, id: FlowId, bytes: &[u8]) -> Result<usize> {
-        self.check_up()?;
-        let flow = self.tcp.flows.get_mut(id).ok_or(Error::InvalidState)?;
-        if let Some(failure) = &flow.failure {
-            return Err(failure.clone());
-        }
-        if flow.write_closed {
-            return Err(Error::BrokenPipe);
-        }
+        let flow = self.tcp_writable(id)?;
         if bytes.is_empty() {
             return Ok(0);
         }
@@ -196,6 +243,28 @@ impl Core {
                 Ok(count)
             }
             Err(tcp::SendError::InvalidState) => Err(Error::BrokenPipe),
+        }
+    }
+
+    /// How many bytes a write would take.
+    ///
+    /// # Errors
+    /// As [`tcp_write`](Self::tcp_write), but for room.
+    pub(crate) fn tcp_send_room(&mut self, id: FlowId) -> Result<usize> {
+        let socket = self.tcp_writable(id)?.socket().ok_or(Error::BrokenPipe)?;
+        if !socket.may_send() {
+            return Err(Error::BrokenPipe);
+        }
+        Ok(socket.send_capacity() - socket.send_queue())
+    }
+
+    fn tcp_writable(&mut self, id: FlowId) -> Result<&mut Flow> {
+        self.check_up()?;
+        let flow = self.tcp.flows.get_mut(id).ok_or(Error::InvalidState)?;
+        match &flow.failure {
+            Some(failure) => Err(failure.clone()),
+            None if flow.write_closed => Err(Error::BrokenPipe),
+            None => Ok(flow),
         }
     }
 

@@ -110,8 +110,7 @@ impl Core {
                 Err(Error::WouldBlock)
             }
             Attempt::Unresolved => {
-                let waiting = self.udp.unsent.iter().filter(|unsent| unsent.remote.ip() == to).count();
-                if waiting >= MOST_UNSENT_EACH {
+                if self.udp_waiting_for(to) >= MOST_UNSENT_EACH {
                     if let Some(waker) = waker {
                         self.udp.hopeful.register(waker);
                     }
@@ -121,6 +120,28 @@ impl Core {
                 Ok(())
             }
         }
+    }
+
+    /// Whether a datagram to an address would not wait; where it would, `waker` is woken when that is over.
+    pub(crate) fn udp_may_send(&mut self, to: IpAddr, waker: &Waker) -> bool {
+        if self.check_up().is_err() {
+            return true;
+        }
+        if self.full || !self.device_has_room() {
+            self.full = true;
+            self.udp.blocked.register(waker);
+            return false;
+        }
+        let crowded = self.udp_waiting_for(to) >= MOST_UNSENT_EACH;
+        if crowded {
+            self.udp.hopeful.register(waker);
+        }
+        !crowded
+    }
+
+    /// How many datagrams wait for the neighbour that leads to an address.
+    fn udp_waiting_for(&self, to: IpAddr) -> usize {
+        self.udp.unsent.iter().filter(|unsent| unsent.remote.ip() == to).count()
     }
 
     /// The largest payload that goes to an address, UDP's header and that of an echo request being of one length. IPv4
@@ -279,13 +300,18 @@ impl Core {
         if self.udp.blocked.is_empty() {
             return true;
         }
-        let Some(port) = &mut self.port else { return true };
-        // Asked for and given back: who is woken without room would only come to wait again, for ever.
-        let room = port.device.allocate(self.now, port.capabilities.max_transmission_unit).is_some();
+        // Who is woken without room would only come to wait again, for ever.
+        let room = self.device_has_room();
         if room {
             self.udp.blocked.take(&mut self.wakes);
         }
         room
+    }
+
+    /// Whether the device takes a frame now: a place for one is asked for and given back.
+    fn device_has_room(&mut self) -> bool {
+        let Some(port) = &mut self.port else { return true };
+        port.device.allocate(self.now, port.capabilities.max_transmission_unit).is_some()
     }
 
     /// Sends a bare TCP segment that belongs to no socket. Lost where the device is full or the neighbour unknown.

@@ -131,6 +131,21 @@ impl Mailbox {
         Err(Error::WouldBlock)
     }
 
+    /// Whether a datagram or an error is there; where none is, `waker` is woken when one comes.
+    pub(crate) fn is_ready(&self, waker: &Waker) -> bool {
+        let mut content = self.0.lock();
+        let ready = content.error.is_some() || !content.queue.is_empty();
+        if !ready {
+            content.waiters.register(waker);
+        }
+        ready
+    }
+
+    /// Sets how many bytes may be queued.
+    pub(crate) fn set_limit(&self, limit: usize) {
+        self.0.lock().limit = limit;
+    }
+
     /// Takes the oldest datagram, if there is one, and leaves a pending error for the next operation.
     pub(crate) fn take_queued(&self) -> Option<Datagram> {
         self.0.lock().pop()

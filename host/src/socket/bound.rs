@@ -1,0 +1,90 @@
+//! TCP sockets that are bound, and neither listen nor are connected yet.
+
+use core::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use super::listener::{ListenOptions, TcpListener};
+use super::network::Network;
+use super::serving::{Binding, Serving};
+use super::tcp::{ConnectOptions, Connecting, TcpStream};
+use crate::error::{Error, Result};
+use crate::stack::Stack;
+use crate::stack::backlog::Backlog;
+use crate::stack::udp::is_bindable;
+
+/// A TCP socket with a local address and nothing more (bind(2)).
+///
+/// It keeps other sockets from its address and port, and refuses connections, until it is made a listener or connects.
+/// [`TcpListener::bind`] and [`TcpStream::connect`] do both steps at once.
+pub struct TcpSocket {
+    network: Network,
+    serving: Serving,
+    backlog: Arc<Backlog>,
+}
+
+/// The socket as the stacks know it.
+struct Reserved {
+    address: IpAddr,
+    backlog: Arc<Backlog>,
+}
+
+impl Binding for Reserved {
+    fn bind(&self, stack: &Stack, port: u16) -> Result<()> {
+        stack.with_mut(|core| core.tcp_bind(self.address, port, &self.backlog))
+    }
+
+    fn unbind(&self, stack: &Stack, port: u16) {
+        stack.with_mut(|core| core.tcp_unbind(port, &self.backlog));
+    }
+}
+
+impl TcpSocket {
+    /// Binds to a local address; port 0 is one of the ephemeral ports. An unspecified address is every address of its
+    /// family on every interface of `network`, those mounted later included.
+    ///
+    /// Connections, and what is left of them in TIME-WAIT, do not stand in the way (`SO_REUSEADDR`).
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] for an address that cannot be bound to; [`Error::AddressNotAvailable`];
+    /// [`Error::AddressInUse`] where a socket that is bound or listens has it; [`Error::NotFound`] for a network without
+    /// interfaces.
+    pub fn bind(network: &Network, local: SocketAddr) -> Result<Self> {
+        if !is_bindable(local.ip()) {
+            return Err(Error::InvalidArgument);
+        }
+        let backlog = Arc::<Backlog>::default();
+        let serving = Serving::bind(network, local, Reserved { address: local.ip(), backlog: backlog.clone() })?;
+        Ok(Self { network: network.clone(), serving, backlog })
+    }
+
+    /// The address that the socket is bound to, with the port that was chosen.
+    #[must_use]
+    pub fn local_addr(&self) -> SocketAddr {
+        self.serving.local()
+    }
+
+    /// Takes connections from now on.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] for a backlog of 0 or bad options, and the socket is gone.
+    pub fn listen(self, options: ListenOptions) -> Result<TcpListener> {
+        let Self { network: _, serving, backlog } = self;
+        TcpListener::open(serving, backlog, options)
+    }
+
+    /// Begins a connection from this socket's address, whatever `options` say of that.
+    ///
+    /// # Errors
+    /// As [`TcpStream::connect_with`], and the socket is gone.
+    pub fn connect(self, remote: SocketAddr, options: ConnectOptions) -> Result<Connecting> {
+        let options = ConnectOptions { local: Some(self.local_addr()), ..options };
+        // The connection holds the port before the socket lets go of it.
+        TcpStream::start(&self.network, remote, options)
+    }
+}
+
+impl core::fmt::Debug for TcpSocket {
+    fn fmt(&self, formatter: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        formatter.debug_struct("TcpSocket").field("local", &self.local_addr()).finish_non_exhaustive()
+    }
+}
