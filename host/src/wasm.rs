@@ -1,4 +1,4 @@
-//! The WIT package `xila:network` for components that run in wasmtime.
+//! The WIT package `xila:network`, and `wasi:sockets`, for components that run in wasmtime.
 //!
 //! Shaped like wasmtime's own host crates: a [`NetworkCtx`] says what one guest may use, the store's data implements
 //! [`NetworkView`] to hand it out, and [`add_to_linker`] puts the interfaces of the world `admin` into a linker.
@@ -35,7 +35,11 @@
 //! | Module | Holds |
 //! |---|---|
 //! | [`bindings`] | what `bindgen!` makes of the WIT package |
-//! | [`xila`] | one file per WIT interface: look up, call, convert |
+//! | [`xila`] | `xila:network`, one file per WIT interface: look up, call, convert |
+//! | [`p2`], [`p3`] | `wasi:sockets` 0.2 and 0.3 in the same way, for programs that know nothing of this project |
+//! | [`command`] | everything that a program imports, and how it is run |
+//! | `sockets` | what both versions of `wasi:sockets` say |
+//! | `connections` | connections and listeners with their places in a guest's quota |
 //! | `streams` | the host's ends of `stream<u8>` and `stream<tcp-connection>`, which know nothing of WIT types |
 //! | `outcome` | how a stream's end reaches the future beside it |
 //!
@@ -47,12 +51,19 @@
 //! sockets, name queries and watches by the guest's [`Limits`](crate::policy::Limits).
 
 pub mod bindings;
+pub mod command;
+mod connections;
 mod context;
+mod failure;
 mod outcome;
+pub mod p2;
+pub mod p3;
+mod sockets;
 mod streams;
 pub mod xila;
 
 pub use context::{HasNetwork, NetworkCtx, NetworkCtxBuilder, NetworkCtxView, NetworkView};
+pub use failure::Failure;
 
 use wasmtime::component::Linker;
 

@@ -6,12 +6,13 @@ use std::sync::Arc;
 use std::{fs, io};
 
 use anyhow::{Context as _, Result, bail};
-use wasmtime::component::{Component, ComponentExportIndex, InstancePre, Linker, ResourceTable};
+use wasmtime::component::{Component, Linker, ResourceTable};
 use wasmtime::{Config, Engine, Store};
-use wasmtime_wasi::{I32Exit, WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 use super::turns::Turns;
-use crate::wasm::{self, NetworkCtx, NetworkCtxView, NetworkView};
+use crate::wasm::command::{self, Command};
+use crate::wasm::{NetworkCtx, NetworkCtxView, NetworkView};
 
 /// The files of components, each read once.
 pub(super) type Sources = BTreeMap<PathBuf, Arc<Vec<u8>>>;
@@ -47,49 +48,29 @@ fn check_preamble(bytes: &[u8]) -> Result<()> {
 /// An app's program, ready to be run any number of times.
 #[derive(Clone)]
 pub(super) struct Program {
-    instance: InstancePre<State>,
-    run: ComponentExportIndex,
+    engine: Engine,
+    command: Command<State>,
 }
 
 impl Program {
     /// Compiles a component. Takes long: not for a thread that serves others.
     pub(super) fn compile(engine: &Engine, bytes: &[u8]) -> Result<Self> {
         let component = Component::new(engine, bytes)?;
-        let run = find_run(&component)?;
         let mut linker = Linker::new(engine);
-        wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
-        wasm::add_to_linker(&mut linker)?;
-        let instance = linker.instantiate_pre(&component).map_err(anyhow::Error::from);
-        let instance = instance.context("it needs what xila-net does not offer")?;
-        Ok(Self { instance, run })
+        command::add_to_linker(&mut linker)?;
+        let command = Command::new(&component, &linker)?;
+        Ok(Self { engine: engine.clone(), command })
     }
 
     /// Runs the program to its end, in a store of its own.
     pub(super) async fn run(self, state: State) -> Ending {
-        let mut store = Store::new(self.instance.engine(), state);
+        let mut store = Store::new(&self.engine, state);
         Turns::apply(&mut store);
-        match self.call(&mut store).await {
-            Ok(Ok(())) => Ending::Status(0),
-            Ok(Err(())) => Ending::Status(1),
-            Err(error) => match error.downcast_ref::<I32Exit>() {
-                // What the process cannot return is a failure all the same.
-                Some(I32Exit(status)) => Ending::Status(u8::try_from(*status).unwrap_or(1)),
-                None => Ending::Trap(format!("{error:?}")),
-            },
+        match self.command.run(&mut store).await {
+            // What the process cannot return is a failure all the same.
+            Ok(status) => Ending::Status(u8::try_from(status.code()).unwrap_or(1)),
+            Err(trap) => Ending::Trap(format!("{trap:?}")),
         }
-    }
-
-    async fn call(self, store: &mut Store<State>) -> wasmtime::Result<Result<(), ()>> {
-        let instance = self.instance.instantiate_async(&mut *store).await?;
-        let run = instance.get_typed_func::<(), (Result<(), ()>,)>(&mut *store, &self.run)?;
-        store
-            .run_concurrent(async |accessor| {
-                let (result,) = run.call_concurrent(accessor, ()).await?;
-                // The tasks that the app has spawned are part of it.
-                std::future::poll_fn(|context| accessor.poll_no_interesting_tasks(context)).await;
-                Ok(result)
-            })
-            .await?
     }
 }
 
@@ -100,17 +81,6 @@ pub(super) enum Ending {
     Status(u8),
     /// It trapped; the cause and the stack.
     Trap(String),
-}
-
-/// The function that runs a component. One that exports the asynchronous `run` of `wasi:cli` 0.3 may wait in it, and
-/// refuses to be run by that of 0.2, which the standard library adds.
-fn find_run(component: &Component) -> Result<ComponentExportIndex> {
-    for interface in ["wasi:cli/run@0.3.0", "wasi:cli/run@0.2.0"] {
-        if let Some(interface) = component.get_export_index(None, interface) {
-            return component.get_export_index(Some(&interface), "run").context("its wasi:cli/run has no function run");
-        }
-    }
-    bail!("this component is no command: it exports no wasi:cli/run; build it as a program, not as a library")
 }
 
 /// What an app's store holds.

@@ -4,7 +4,8 @@
 //! queue. Every poll tries first and waits only for what is not there, and nothing is ever taken from one side before
 //! the other has room for it, so that a cancelled read or write has moved nothing.
 
-use std::net::{Shutdown, SocketAddr};
+use std::future::poll_fn;
+use std::net::Shutdown;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -12,11 +13,10 @@ use std::task::{Context, Poll};
 use wasmtime::StoreContextMut;
 use wasmtime::component::{Destination, Resource, Source, StreamConsumer, StreamProducer, StreamResult, VecBuffer};
 
-use super::outcome::Resolver;
-use super::{NetworkCtxView, xila::tcp::TcpConnection};
+use super::NetworkCtxView;
+use super::connections::{Connection, Listener};
+use super::outcome::{Outcome, Resolver};
 use crate::error::{Error, Result};
-use crate::policy::{Charge, Quota};
-use crate::socket::{TcpListener, TcpStream};
 
 /// How much is read at once for a stream whose other end is the host's too: a guest that hands the stream of one
 /// connection to another.
@@ -24,13 +24,6 @@ const HOST_READ: usize = 64 << 10;
 
 /// How many connections are given out in one read of a stream at most.
 const MOST_ACCEPTED: usize = 64;
-
-/// A connection with its place in the guest's quota. The handle and both streams share it: it is closed when all of
-/// them are gone.
-pub(super) struct Connection {
-    pub(super) stream: TcpStream,
-    pub(super) _charge: Charge,
-}
 
 /// The far end of `send`: takes what the guest writes. Dropped when the guest ends the stream, which is the order to
 /// send FIN.
@@ -78,6 +71,16 @@ impl<D: 'static> StreamConsumer<D> for SendConsumer {
             }),
         )
     }
+}
+
+/// The end of what a [`SendConsumer`] sends: the peer's acknowledgement of the FIN, or the first failure, be it of a write or
+/// of the connection while nothing was written. Before that, nobody knows whether all was transmitted.
+pub(super) async fn delivered(mut queued: Outcome, connection: Arc<Connection>) -> Result<()> {
+    poll_fn(|cx| match Pin::new(&mut queued).poll(cx) {
+        Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+        Poll::Ready(Ok(())) | Poll::Pending => connection.stream.poll_closed(cx),
+    })
+    .await
 }
 
 /// The near end of `receive`: gives the guest what has arrived. Dropped when the guest drops the stream.
@@ -165,49 +168,29 @@ fn settle(
     }
 }
 
-/// A listener with its place in the guest's quota, and what each connection will take of it.
-pub(super) struct Listener {
-    pub(super) socket: TcpListener,
-    pub(super) quota: Quota,
-    pub(super) connection_bytes: usize,
-    pub(super) _charge: Charge,
-}
-
-impl Listener {
-    /// Takes a connection if the guest may hold one more; else it stays in the backlog.
-    pub(super) fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<Result<Connection>> {
-        self.accept_with(cx, self.quota.charge(self.connection_bytes)?)
-    }
-
-    /// Like [`poll_accept`](Self::poll_accept), but waits until the guest may.
-    fn poll_accept_within_quota(&self, cx: &mut Context<'_>) -> Poll<Result<Connection>> {
-        let charge = std::task::ready!(self.quota.poll_charge(cx, self.connection_bytes))?;
-        self.accept_with(cx, charge)
-    }
-
-    /// Waiting holds nothing: a charge for a connection that is not there is given back.
-    fn accept_with(&self, cx: &mut Context<'_>, charge: Charge) -> Poll<Result<Connection>> {
-        self.socket
-            .poll_accept(cx)
-            .map_ok(|(stream, _): (TcpStream, SocketAddr)| Connection { stream, _charge: charge })
-    }
-}
-
-/// The near end of `connections`: accepts while the guest reads.
-pub(super) struct AcceptProducer<D: 'static> {
+/// The near end of a stream of connections: accepts while the guest reads. Each connection is made a resource of type `R`.
+pub(super) struct AcceptProducer<D: 'static, R> {
     pub(super) listener: Arc<Listener>,
     pub(super) ended: Resolver,
+    /// Whether it goes on while its network is down, as what is mounted or set up later may bring connections again.
+    pub(super) perpetual: bool,
     pub(super) view: for<'a> fn(&'a mut D) -> NetworkCtxView<'a>,
+    pub(super) resource: R,
 }
 
-impl<D: 'static> Drop for AcceptProducer<D> {
+impl<D: 'static, R> Drop for AcceptProducer<D, R> {
     fn drop(&mut self) {
         self.ended.resolve(Ok(()));
     }
 }
 
-impl<D: 'static> StreamProducer<D> for AcceptProducer<D> {
-    type Item = Resource<TcpConnection>;
+impl<D, R, T> StreamProducer<D> for AcceptProducer<D, R>
+where
+    D: 'static,
+    R: Fn(Connection) -> T + Send + Unpin + 'static,
+    T: Send + 'static,
+{
+    type Item = Resource<T>;
     type Buffer = VecBuffer<Self::Item>;
 
     fn poll_produce<'a>(
@@ -219,9 +202,10 @@ impl<D: 'static> StreamProducer<D> for AcceptProducer<D> {
     ) -> Poll<wasmtime::Result<StreamResult>> {
         // A reader that is the host tells no count.
         let room = destination.remaining(&mut store).unwrap_or(1).min(MOST_ACCEPTED);
+        // A read of nothing asks whether there is something.
         if room == 0 {
-            // A read of nothing may be answered before there is something: the next read waits.
-            return Poll::Ready(Ok(StreamResult::Completed));
+            let ready = self.listener.poll_ready_within_quota(cx).map_ok(|()| StreamResult::Completed);
+            return settle(&self.ended, finish, ready);
         }
         let mut accepted = Vec::new();
         let mut end = Poll::Pending;
@@ -229,12 +213,14 @@ impl<D: 'static> StreamProducer<D> for AcceptProducer<D> {
             let connection = match self.listener.poll_accept_within_quota(cx) {
                 Poll::Ready(Ok(connection)) => connection,
                 Poll::Pending => break,
+                // Whoever comes when it is up again wakes this one.
+                Poll::Ready(Err(Error::NetworkDown)) if self.perpetual => break,
                 Poll::Ready(Err(error)) => {
                     end = Poll::Ready(Err(error));
                     break;
                 }
             };
-            match (self.view)(store.data_mut()).table.push(TcpConnection::new(connection)) {
+            match (self.view)(store.data_mut()).table.push((self.resource)(connection)) {
                 Ok(handle) => accepted.push(handle),
                 Err(_full) => {
                     end = Poll::Ready(Err(Error::LimitReached));

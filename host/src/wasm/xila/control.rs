@@ -11,13 +11,14 @@ use wasmtime::component::{Accessor, Resource, StreamReader};
 
 pub use self::interface::NetworkInterface;
 use self::watch::WatchProducer;
-use super::types::{NetworkError, get, push};
+use super::types::NetworkError;
 use crate::control::DIRECTORY;
 use crate::error::{Error, Result};
 use crate::platform::{Access, DeviceFile};
 use crate::wasm::bindings::control::{
     Access as Rights, Host, HostDevice, HostDeviceWithStore, HostWithStore, InterfaceEvent,
 };
+use crate::wasm::failure::{get, push};
 use crate::wasm::{HasNetwork, NetworkCtxView};
 
 /// The longest input of a command. The stack's own take a few bytes; what a driver needs beyond this is no command.
@@ -73,7 +74,7 @@ impl HostDevice for NetworkCtxView<'_> {
         let access = Access::from(access);
         self.ctx.check(access)?;
         let file = manager.devices().open(&path, access)?;
-        push(self.table, Device(file))
+        Ok(push(self.table, Device(file))?)
     }
 
     fn drop(&mut self, device: Resource<Device>) -> wasmtime::Result<()> {

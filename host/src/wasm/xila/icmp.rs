@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use wasmtime::component::{Accessor, Resource};
 
 use super::convert::{duration, nanoseconds};
-use super::types::{NetworkError, get, push};
+use super::types::NetworkError;
 use crate::error::{Error, Result};
 use crate::platform::Clock;
 use crate::policy::Charge;
@@ -18,6 +18,7 @@ use crate::wasm::bindings::icmp::{
     PingOptions, PingReply,
 };
 use crate::wasm::bindings::types::{Duration, IpAddress, IpAddressFamily};
+use crate::wasm::failure::{get, push};
 use crate::wasm::{HasNetwork, NetworkCtxView};
 
 /// The largest payload that an IP packet's length leaves room for, headers not yet subtracted (RFC 791, RFC 8200).
@@ -97,7 +98,7 @@ impl HostIcmpSocket for NetworkCtxView<'_> {
         let charge = self.ctx.quota().charge(MOST_QUEUED)?;
         let socket = socket::IcmpSocket::bind(&network, family.into(), binding.into())?;
         let clock = network.platform().clock.clone();
-        push(self.table, IcmpSocket(Arc::new(Bound { socket, clock, _charge: charge })))
+        Ok(push(self.table, IcmpSocket(Arc::new(Bound { socket, clock, _charge: charge })))?)
     }
 
     fn binding(&mut self, socket: Resource<IcmpSocket>) -> wasmtime::Result<Binding> {

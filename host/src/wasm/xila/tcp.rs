@@ -2,55 +2,40 @@
 
 use std::future::{self, Ready, poll_fn};
 use std::iter;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::Poll;
 
 use wasmtime::component::{Access, Accessor, FutureReader, Resource, StreamReader};
 
 use super::convert::{duration, nanoseconds, size};
-use super::types::{NetworkError, get, push};
+use super::types::NetworkError;
 use crate::error::{Error, Result};
-use crate::socket::{self, ConnectOptions, ListenOptions, TcpOptions, TcpState, TcpStream, receive_capacity};
-use crate::stack::options::MOST_BUFFER;
+use crate::socket::{self, ConnectOptions, ListenOptions, TcpOptions, TcpState, TcpStream};
 use crate::wasm::bindings::tcp::{
     Host, HostTcpConnection, HostTcpConnectionWithStore, HostTcpListener, HostTcpListenerWithStore, KeepAlive, Options,
     State, Statistics,
 };
 use crate::wasm::bindings::types::{Duration, ErrorCode, SocketAddress};
-use crate::wasm::outcome::{Outcome, outcome};
-use crate::wasm::streams::{AcceptProducer, Connection, Listener, ReceiveProducer, SendConsumer};
+use crate::wasm::connections::{Connection, Halves, Listener, buffer_bytes};
+use crate::wasm::failure::{get, push};
+use crate::wasm::outcome::outcome;
+use crate::wasm::streams::{AcceptProducer, ReceiveProducer, SendConsumer, delivered};
 use crate::wasm::{HasNetwork, NetworkCtxView};
 
 /// What a `tcp-listener` handle leads to.
 pub struct TcpListener(Arc<Listener>);
 
 /// What a `tcp-connection` handle leads to.
-pub struct TcpConnection {
-    connection: Arc<Connection>,
-    sending: bool,
-    receiving: bool,
-}
+pub struct TcpConnection(Halves);
 
 impl TcpConnection {
-    pub(in crate::wasm) fn new(connection: Connection) -> Self {
-        Self { connection: Arc::new(connection), sending: false, receiving: false }
-    }
-
-    /// The connection for its one `send`.
-    fn take_send(&mut self) -> Option<Arc<Connection>> {
-        (!std::mem::replace(&mut self.sending, true)).then(|| self.connection.clone())
-    }
-
-    /// The connection for its one `receive`.
-    fn take_receive(&mut self) -> Option<Arc<Connection>> {
-        (!std::mem::replace(&mut self.receiving, true)).then(|| self.connection.clone())
+    fn new(connection: Connection) -> Self {
+        Self(Halves::new(connection))
     }
 }
 
 impl NetworkCtxView<'_> {
     fn stream(&self, handle: &Resource<TcpConnection>) -> wasmtime::Result<&TcpStream> {
-        Ok(&get(self.table, handle)?.connection.stream)
+        Ok(&get(self.table, handle)?.0.connection.stream)
     }
 }
 
@@ -63,7 +48,7 @@ impl<T: Send + 'static> HostTcpListenerWithStore<T> for HasNetwork {
     ) -> Result<Resource<TcpConnection>, NetworkError> {
         let listener = accessor.with(|mut access| get(access.get().table, &listener).map(|found| found.0.clone()))?;
         let connection = poll_fn(|cx| listener.poll_accept(cx)).await?;
-        accessor.with(|mut access| push(access.get().table, TcpConnection::new(connection)))
+        accessor.with(|mut access| Ok(push(access.get().table, TcpConnection::new(connection))?))
     }
 
     fn connections(
@@ -73,10 +58,8 @@ impl<T: Send + 'static> HostTcpListenerWithStore<T> for HasNetwork {
         let view = access.getter();
         let listener = get(access.get().table, &listener)?.0.clone();
         let (ended, end) = outcome();
-        Ok((
-            StreamReader::new(&mut access, AcceptProducer { listener, ended, view })?,
-            FutureReader::new(&mut access, coded(end))?,
-        ))
+        let accepting = AcceptProducer { listener, ended, perpetual: false, view, resource: TcpConnection::new };
+        Ok((StreamReader::new(&mut access, accepting)?, FutureReader::new(&mut access, coded(end))?))
     }
 }
 
@@ -90,15 +73,12 @@ impl HostTcpListener for NetworkCtxView<'_> {
     ) -> Result<Resource<TcpListener>, NetworkError> {
         let network = self.ctx.network(interface.as_deref())?;
         let quota = self.ctx.quota().clone();
+        let charge = quota.charge(0)?;
         let mut listen = ListenOptions { tcp: tcp_options(options), ..ListenOptions::default() };
-        // What fills up before the guest accepts it is the guest's too.
-        let waiting_bytes = receive_bytes(&listen.tcp);
         listen.backlog = backlog.map_or(listen.backlog, |backlog| size(backlog.into()));
-        listen.backlog = listen.backlog.min(quota.limits().backlog(waiting_bytes));
-        let charge = quota.charge(waiting_bytes * listen.backlog)?;
-        let connection_bytes = buffer_bytes(&listen.tcp);
-        let socket = socket::TcpListener::bind(&network, local.into(), listen)?;
-        push(self.table, TcpListener(Arc::new(Listener { socket, quota, connection_bytes, _charge: charge })))
+        let bound = socket::TcpSocket::bind(&network, local.into())?;
+        let listener = Listener::new(bound, listen, quota, charge)?;
+        Ok(push(self.table, TcpListener(Arc::new(listener)))?)
     }
 
     fn local_address(&mut self, listener: Resource<TcpListener>) -> wasmtime::Result<SocketAddress> {
@@ -138,7 +118,7 @@ impl<T: Send + 'static> HostTcpConnectionWithStore<T> for HasNetwork {
         })?;
         let stream = TcpStream::connect_with(&network, remote.into(), connect).await?;
         let connection = TcpConnection::new(Connection { stream, _charge: charge });
-        accessor.with(|mut access| push(access.get().table, connection))
+        accessor.with(|mut access| Ok(push(access.get().table, connection)?))
     }
 
     fn send(
@@ -146,11 +126,11 @@ impl<T: Send + 'static> HostTcpConnectionWithStore<T> for HasNetwork {
         connection: Resource<TcpConnection>,
         mut data: StreamReader<u8>,
     ) -> wasmtime::Result<FutureReader<Result<(), ErrorCode>>> {
-        match access.get().table.get_mut(&connection)?.take_send() {
+        match access.get().table.get_mut(&connection)?.0.take_send() {
             Some(connection) => {
                 let (resolver, queued) = outcome();
                 data.pipe(&mut access, SendConsumer::new(connection.clone(), resolver))?;
-                FutureReader::new(&mut access, delivered(queued, connection))
+                FutureReader::new(&mut access, coded(delivered(queued, connection)))
             }
             None => {
                 data.close(&mut access)?;
@@ -163,7 +143,7 @@ impl<T: Send + 'static> HostTcpConnectionWithStore<T> for HasNetwork {
         mut access: Access<'_, T, Self>,
         connection: Resource<TcpConnection>,
     ) -> wasmtime::Result<(StreamReader<u8>, FutureReader<Result<(), ErrorCode>>)> {
-        match access.get().table.get_mut(&connection)?.take_receive() {
+        match access.get().table.get_mut(&connection)?.0.take_receive() {
             Some(connection) => {
                 let (resolver, end) = outcome();
                 Ok((
@@ -184,18 +164,8 @@ fn taken_before() -> Ready<wasmtime::Result<Result<(), ErrorCode>>> {
 }
 
 /// How a stream ended, for the guest.
-async fn coded(end: Outcome) -> wasmtime::Result<Result<(), ErrorCode>> {
+async fn coded(end: impl Future<Output = Result<()>>) -> wasmtime::Result<Result<(), ErrorCode>> {
     Ok(end.await.map_err(ErrorCode::from))
-}
-
-/// The end of `send`: the peer's acknowledgement of the FIN, or the first failure, be it of a write or of the connection
-/// while nothing was written.
-async fn delivered(mut queued: Outcome, connection: Arc<Connection>) -> wasmtime::Result<Result<(), ErrorCode>> {
-    let result = poll_fn(|cx| match Pin::new(&mut queued).poll(cx) {
-        Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
-        Poll::Ready(Ok(())) | Poll::Pending => connection.stream.poll_closed(cx),
-    });
-    Ok(result.await.map_err(ErrorCode::from))
 }
 
 impl HostTcpConnection for NetworkCtxView<'_> {
@@ -293,17 +263,6 @@ impl HostTcpConnection for NetworkCtxView<'_> {
         self.table.delete(connection)?;
         Ok(())
     }
-}
-
-/// The buffer bytes that one connection counts for.
-fn buffer_bytes(options: &TcpOptions) -> usize {
-    receive_bytes(options) + options.send_buffer.min(MOST_BUFFER)
-}
-
-/// The bytes of a receive buffer. It holds two packets of its link at least, whatever is asked for; which link that will
-/// be is not known yet, and those of `lo` are the largest.
-fn receive_bytes(options: &TcpOptions) -> usize {
-    receive_capacity(options.receive_buffer.max(2 * usize::from(u16::MAX)))
 }
 
 fn tcp_options(options: Options) -> TcpOptions {

@@ -1,32 +1,16 @@
 //! `xila:network/types`: the error codes.
 
-use wasmtime::component::{Resource, ResourceTable};
-
 use crate::error::Error;
 use crate::wasm::NetworkCtxView;
 use crate::wasm::bindings::types::{ErrorCode, Host};
+use crate::wasm::failure::Failure;
 
-/// Why a host function failed.
-#[derive(Debug)]
-pub enum NetworkError {
-    /// An error of the operation: the guest gets its code.
-    Code(ErrorCode),
-    /// A stale handle or a mistake of the host: the guest traps.
-    Trap(wasmtime::Error),
-}
-
-impl From<Error> for NetworkError {
-    fn from(error: Error) -> Self {
-        Self::Code(error.into())
-    }
-}
+/// Why a host function of `xila:network` failed.
+pub type NetworkError = Failure<ErrorCode>;
 
 impl Host for NetworkCtxView<'_> {
     fn convert_error_code(&mut self, error: NetworkError) -> wasmtime::Result<ErrorCode> {
-        match error {
-            NetworkError::Code(code) => Ok(code),
-            NetworkError::Trap(trap) => Err(trap),
-        }
+        error.code()
     }
 }
 
@@ -59,21 +43,5 @@ impl From<Error> for ErrorCode {
             Error::FailedToMountDevice(_) => Self::NetworkDown,
             Error::WouldBlock => Self::ResourceBusy,
         }
-    }
-}
-
-/// Puts a socket into the guest's table. A full table is a limit like any other.
-pub(super) fn push<T: Send + 'static>(table: &mut ResourceTable, entry: T) -> Result<Resource<T>, NetworkError> {
-    table.push(entry).map_err(|_| Error::LimitReached.into())
-}
-
-/// Looks a socket up. A handle that leads nowhere is a trap.
-pub(super) fn get<'a, T: 'static>(table: &'a ResourceTable, handle: &Resource<T>) -> wasmtime::Result<&'a T> {
-    Ok(table.get(handle)?)
-}
-
-impl From<wasmtime::Error> for NetworkError {
-    fn from(trap: wasmtime::Error) -> Self {
-        Self::Trap(trap)
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use wasmtime::component::{Accessor, Resource};
 
 use super::convert::size;
-use super::types::{NetworkError, get, push};
+use super::types::NetworkError;
 use crate::error::{Error, Result};
 use crate::policy::Charge;
 use crate::socket::{self, UdpOptions};
@@ -14,6 +14,7 @@ use crate::wasm::bindings::types::{IpAddress, SocketAddress};
 use crate::wasm::bindings::udp::{
     Datagram, Host, HostUdpSocket, HostUdpSocketWithStore, Options, OutgoingDatagram, Statistics,
 };
+use crate::wasm::failure::{get, push};
 use crate::wasm::{HasNetwork, NetworkCtxView};
 
 /// How many datagrams one call returns at most. Their bytes are bounded by what the receive buffer can hold.
@@ -99,7 +100,7 @@ impl HostUdpSocket for NetworkCtxView<'_> {
         let network = self.ctx.network(interface.as_deref())?;
         let charge = self.ctx.quota().charge(options.receive_buffer.min(MOST_BUFFER))?;
         let socket = socket::UdpSocket::bind_with(&network, local.into(), &options)?;
-        push(self.table, UdpSocket(Arc::new(Bound { socket, _charge: charge })))
+        Ok(push(self.table, UdpSocket(Arc::new(Bound { socket, _charge: charge })))?)
     }
 
     fn connect(&mut self, socket: Resource<UdpSocket>, remote: SocketAddress) -> Result<(), NetworkError> {

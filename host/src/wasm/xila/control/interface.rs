@@ -12,7 +12,8 @@ use crate::wasm::bindings::control::{
     Statistics,
 };
 use crate::wasm::bindings::types::{IpAddress, IpCidr, MacAddress as WitMacAddress};
-use crate::wasm::xila::types::{NetworkError, get, push};
+use crate::wasm::failure::{get, push};
+use crate::wasm::xila::types::NetworkError;
 
 /// What a `network-interface` handle leads to: a name, which is looked up for each call. So the handle finds the interface
 /// again that was unmounted and mounted anew.
@@ -50,7 +51,7 @@ impl HostNetworkInterface for NetworkCtxView<'_> {
     fn open(&mut self, name: String) -> Result<Resource<NetworkInterface>, NetworkError> {
         self.ctx.rights()?;
         self.ctx.interface(&name)?;
-        push(self.table, NetworkInterface { name })
+        Ok(push(self.table, NetworkInterface { name })?)
     }
 
     fn name(&mut self, interface: Resource<NetworkInterface>) -> wasmtime::Result<String> {

@@ -1,0 +1,151 @@
+//! Programs: components that export `wasi:cli/run`, such as every `main` of Rust, C, Go or Python that is built for WASI.
+
+use wasmtime::component::{Component, ComponentExportIndex, HasData, InstancePre, Linker, ResourceTable};
+use wasmtime::error::Context as _;
+use wasmtime::{Result, Store, format_err};
+use wasmtime_wasi::cli::{WasiCli, WasiCliView as _};
+use wasmtime_wasi::clocks::{WasiClocks, WasiClocksView as _};
+use wasmtime_wasi::filesystem::{WasiFilesystem, WasiFilesystemView as _};
+use wasmtime_wasi::random::{WasiRandom, WasiRandomView as _};
+use wasmtime_wasi::{I32Exit, WasiView};
+
+use super::{NetworkView, p2, p3};
+
+/// Adds all that a program may import to `linker`: `xila:network`, `wasi:sockets` 0.2 and 0.3 on the guest's network, and
+/// wasmtime-wasi's interfaces for everything else, of 0.2 and of 0.3.
+///
+/// wasmtime-wasi's own sockets are not among them, so no guest reaches the operating system's network, whatever its
+/// [`WasiCtx`](wasmtime_wasi::WasiCtx) says. [`WasiView::ctx`] and [`NetworkView::network`] have to hand out the same table:
+/// streams and pollables of either are the other's, too.
+///
+/// # Errors
+/// If the linker has one of the interfaces already.
+pub fn add_to_linker<T: WasiView + NetworkView>(linker: &mut Linker<T>) -> Result<()> {
+    super::add_to_linker(linker)?;
+    p2::add_to_linker(linker)?;
+    p3::add_to_linker(linker)?;
+    add_wasi_2(linker)?;
+    add_wasi_3(linker)
+}
+
+/// `wasi:cli/imports` 0.2 but for sockets.
+fn add_wasi_2<T: WasiView>(linker: &mut Linker<T>) -> Result<()> {
+    use wasmtime_wasi::p2::bindings::{cli, clocks, filesystem, random};
+    use wasmtime_wasi_io::bindings::wasi::io;
+
+    io::error::add_to_linker::<T, HasTable>(linker, |data| data.ctx().table)?;
+    io::poll::add_to_linker::<T, HasTable>(linker, |data| data.ctx().table)?;
+    io::streams::add_to_linker::<T, HasTable>(linker, |data| data.ctx().table)?;
+    clocks::wall_clock::add_to_linker::<T, WasiClocks>(linker, T::clocks)?;
+    clocks::monotonic_clock::add_to_linker::<T, WasiClocks>(linker, T::clocks)?;
+    filesystem::types::add_to_linker::<T, WasiFilesystem>(linker, T::filesystem)?;
+    filesystem::preopens::add_to_linker::<T, WasiFilesystem>(linker, T::filesystem)?;
+    random::random::add_to_linker::<T, WasiRandom>(linker, T::random)?;
+    random::insecure::add_to_linker::<T, WasiRandom>(linker, T::random)?;
+    random::insecure_seed::add_to_linker::<T, WasiRandom>(linker, T::random)?;
+    cli::environment::add_to_linker::<T, WasiCli>(linker, T::cli)?;
+    cli::exit::add_to_linker::<T, WasiCli>(linker, T::cli)?;
+    cli::stdin::add_to_linker::<T, WasiCli>(linker, T::cli)?;
+    cli::stdout::add_to_linker::<T, WasiCli>(linker, T::cli)?;
+    cli::stderr::add_to_linker::<T, WasiCli>(linker, T::cli)?;
+    cli::terminal_input::add_to_linker::<T, WasiCli>(linker, T::cli)?;
+    cli::terminal_output::add_to_linker::<T, WasiCli>(linker, T::cli)?;
+    cli::terminal_stdin::add_to_linker::<T, WasiCli>(linker, T::cli)?;
+    cli::terminal_stdout::add_to_linker::<T, WasiCli>(linker, T::cli)?;
+    cli::terminal_stderr::add_to_linker::<T, WasiCli>(linker, T::cli)
+}
+
+/// `wasi:cli/imports` 0.3 but for sockets.
+fn add_wasi_3<T: WasiView + 'static>(linker: &mut Linker<T>) -> Result<()> {
+    use wasmtime_wasi::p3::{cli, clocks, filesystem, random};
+
+    cli::add_to_linker(linker)?;
+    clocks::add_to_linker(linker)?;
+    filesystem::add_to_linker(linker)?;
+    random::add_to_linker(linker)
+}
+
+/// Tells the bindings of `wasi:io` that host functions work on the table.
+struct HasTable;
+
+impl HasData for HasTable {
+    type Data<'a> = &'a mut ResourceTable;
+}
+
+/// A program, compiled and linked, ready to be run any number of times.
+pub struct Command<T: 'static> {
+    instance: InstancePre<T>,
+    run: ComponentExportIndex,
+}
+
+/// How a program ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Status(i32);
+
+impl Status {
+    /// 0 where it returned well, 1 where it returned an error, else what it called `exit` with.
+    #[must_use]
+    pub const fn code(self) -> i32 {
+        self.0
+    }
+}
+
+impl<T: Send + 'static> Command<T> {
+    /// Links a component to what it imports.
+    ///
+    /// # Errors
+    /// Where it exports no `wasi:cli/run`, and where it imports what `linker` does not have.
+    pub fn new(component: &Component, linker: &Linker<T>) -> Result<Self> {
+        let run = find_run(component)?;
+        let instance = linker.instantiate_pre(component).context("it needs what this host does not offer")?;
+        Ok(Self { instance, run })
+    }
+
+    /// Runs the program to its end, with the tasks that it leaves behind when it returns: they are part of it.
+    ///
+    /// # Errors
+    /// Its trap.
+    pub async fn run(&self, store: &mut Store<T>) -> Result<Status> {
+        match self.call(store).await {
+            Ok(Ok(())) => Ok(Status(0)),
+            Ok(Err(())) => Ok(Status(1)),
+            Err(error) => match error.downcast_ref::<I32Exit>() {
+                Some(I32Exit(status)) => Ok(Status(*status)),
+                None => Err(error),
+            },
+        }
+    }
+
+    async fn call(&self, store: &mut Store<T>) -> Result<Result<(), ()>> {
+        let instance = self.instance.instantiate_async(&mut *store).await?;
+        let run = instance.get_typed_func::<(), (Result<(), ()>,)>(&mut *store, &self.run)?;
+        store
+            .run_concurrent(async |accessor| {
+                let (result,) = run.call_concurrent(accessor, ()).await?;
+                std::future::poll_fn(|context| accessor.poll_no_interesting_tasks(context)).await;
+                Ok(result)
+            })
+            .await?
+    }
+}
+
+impl<T> Clone for Command<T> {
+    fn clone(&self) -> Self {
+        Self { instance: self.instance.clone(), run: self.run }
+    }
+}
+
+/// The function that runs a component. One that exports the asynchronous `run` of `wasi:cli` 0.3 may wait in it, and may
+/// refuse to be run by that of 0.2, which the standard library adds.
+fn find_run(component: &Component) -> Result<ComponentExportIndex> {
+    for interface in ["wasi:cli/run@0.3.0", "wasi:cli/run@0.2.0"] {
+        if let Some(interface) = component.get_export_index(None, interface) {
+            return component
+                .get_export_index(Some(&interface), "run")
+                .ok_or_else(|| format_err!("its wasi:cli/run has no function run"));
+        }
+    }
+    Err(format_err!(
+        "this component is no command: it exports no wasi:cli/run; build it as a program, not as a library"
+    ))
+}

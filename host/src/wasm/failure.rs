@@ -1,0 +1,54 @@
+//! Why a host function failed, whichever interface it is of.
+
+use wasmtime::component::{Resource, ResourceTable, ResourceTableError};
+
+use crate::error::Error;
+
+/// Why a host function failed; `C` is the error code of its WIT interface.
+#[derive(Debug)]
+pub enum Failure<C> {
+    /// An error of the operation: the guest gets its code.
+    Code(C),
+    /// A stale handle or a mistake of the host: the guest traps.
+    Trap(wasmtime::Error),
+}
+
+impl<C> Failure<C> {
+    /// The code for the guest, or else the trap.
+    pub(super) fn code(self) -> wasmtime::Result<C> {
+        match self {
+            Self::Code(code) => Ok(code),
+            Self::Trap(trap) => Err(trap),
+        }
+    }
+}
+
+impl<C: From<Error>> From<Error> for Failure<C> {
+    fn from(error: Error) -> Self {
+        Self::Code(error.into())
+    }
+}
+
+impl<C> From<wasmtime::Error> for Failure<C> {
+    fn from(trap: wasmtime::Error) -> Self {
+        Self::Trap(trap)
+    }
+}
+
+/// Puts a resource into the guest's table. A full table is a limit like any other.
+pub(super) fn push<T: Send + 'static>(table: &mut ResourceTable, entry: T) -> Result<Resource<T>, Error> {
+    table.push(entry).map_err(|_full: ResourceTableError| Error::LimitReached)
+}
+
+/// Looks a resource up. A handle that leads nowhere is a trap.
+pub(super) fn get<'a, T: 'static>(table: &'a ResourceTable, handle: &Resource<T>) -> wasmtime::Result<&'a T> {
+    Ok(table.get(handle)?)
+}
+
+/// As [`get`], to change it.
+pub(super) fn get_mut<'a, T: 'static>(
+    table: &'a mut ResourceTable,
+    handle: &Resource<T>,
+) -> wasmtime::Result<&'a mut T> {
+    Ok(table.get_mut(handle)?)
+}

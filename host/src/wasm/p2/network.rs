@@ -1,0 +1,155 @@
+//! `wasi:sockets/network` and `wasi:sockets/instance-network` 0.2, and the conversions of their types.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
+
+use wasmtime::component::Resource;
+
+use super::bindings::instance_network;
+use super::bindings::network::{
+    ErrorCode, Host, HostNetwork, IpAddress, IpAddressFamily, IpSocketAddress, Ipv4SocketAddress, Ipv6SocketAddress,
+};
+use crate::address::Family;
+use crate::error::Error;
+use crate::wasm::NetworkCtxView;
+use crate::wasm::failure::{Failure, get, push};
+
+/// Why a host function of `wasi:sockets` 0.2 failed.
+pub type SocketError = Failure<ErrorCode>;
+
+/// What a `network` handle leads to: nothing. What a guest may use is said by its context, and a guest without a network
+/// gets no socket to use the handle with.
+#[derive(Debug)]
+pub struct Network(());
+
+impl NetworkCtxView<'_> {
+    /// Traps for a handle that leads nowhere.
+    pub(super) fn check_network(&self, network: &Resource<Network>) -> wasmtime::Result<()> {
+        get(self.table, network).map(|Network(())| ())
+    }
+}
+
+impl Host for NetworkCtxView<'_> {
+    fn convert_error_code(&mut self, error: SocketError) -> wasmtime::Result<ErrorCode> {
+        error.code()
+    }
+
+    fn network_error_code(&mut self, error: Resource<wasmtime::Error>) -> wasmtime::Result<Option<ErrorCode>> {
+        Ok(get(self.table, &error)?.downcast_ref::<Error>().cloned().map(ErrorCode::from))
+    }
+}
+
+impl HostNetwork for NetworkCtxView<'_> {
+    fn drop(&mut self, network: Resource<Network>) -> wasmtime::Result<()> {
+        self.table.delete(network)?;
+        Ok(())
+    }
+}
+
+impl instance_network::Host for NetworkCtxView<'_> {
+    fn instance_network(&mut self) -> wasmtime::Result<Resource<Network>> {
+        Ok(push(self.table, Network(()))?)
+    }
+}
+
+impl From<Error> for ErrorCode {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::AccessDenied => Self::AccessDenied,
+            Error::NotSupported => Self::NotSupported,
+            Error::InvalidArgument => Self::InvalidArgument,
+            // Streams have an end of their own for a half that is closed.
+            Error::InvalidState | Error::BrokenPipe => Self::InvalidState,
+            Error::LimitReached | Error::NoFreeSlot => Self::OutOfMemory,
+            Error::ResourceBusy => Self::ConcurrencyConflict,
+            Error::AddressInUse => Self::AddressInUse,
+            Error::AddressNotAvailable => Self::AddressNotBindable,
+            // No interface leads anywhere.
+            Error::RemoteUnreachable | Error::NetworkDown | Error::NotFound => Self::RemoteUnreachable,
+            Error::ConnectionRefused => Self::ConnectionRefused,
+            Error::ConnectionReset => Self::ConnectionReset,
+            Error::ConnectionAborted => Self::ConnectionAborted,
+            Error::TimedOut => Self::Timeout,
+            Error::PacketTooLarge => Self::DatagramTooLarge,
+            Error::WouldBlock => Self::WouldBlock,
+            // These are about mounting interfaces, which no guest does.
+            Error::InvalidIdentifier(_) | Error::DuplicateIdentifier(_) | Error::FailedToMountDevice(_) => {
+                Self::Unknown
+            }
+        }
+    }
+}
+
+impl From<IpAddressFamily> for Family {
+    fn from(family: IpAddressFamily) -> Self {
+        match family {
+            IpAddressFamily::Ipv4 => Self::V4,
+            IpAddressFamily::Ipv6 => Self::V6,
+        }
+    }
+}
+
+impl From<Family> for IpAddressFamily {
+    fn from(family: Family) -> Self {
+        match family {
+            Family::V4 => Self::Ipv4,
+            Family::V6 => Self::Ipv6,
+        }
+    }
+}
+
+impl From<IpAddr> for IpAddress {
+    fn from(address: IpAddr) -> Self {
+        match address {
+            IpAddr::V4(address) => Self::Ipv4(address.octets().into()),
+            IpAddr::V6(address) => Self::Ipv6(address.segments().into()),
+        }
+    }
+}
+
+/// The flow label and the scope of an IPv6 address are not used: no address here is of a scope that needs one.
+impl From<IpSocketAddress> for SocketAddr {
+    fn from(address: IpSocketAddress) -> Self {
+        match address {
+            IpSocketAddress::Ipv4(Ipv4SocketAddress { port, address: (a, b, c, d) }) => {
+                Self::V4(SocketAddrV4::new(Ipv4Addr::new(a, b, c, d), port))
+            }
+            IpSocketAddress::Ipv6(Ipv6SocketAddress { port, flow_info: _, address, scope_id: _ }) => {
+                let (a, b, c, d, e, f, g, h) = address;
+                Self::V6(SocketAddrV6::new(Ipv6Addr::new(a, b, c, d, e, f, g, h), port, 0, 0))
+            }
+        }
+    }
+}
+
+impl From<SocketAddr> for IpSocketAddress {
+    fn from(address: SocketAddr) -> Self {
+        let port = address.port();
+        match address.ip() {
+            IpAddr::V4(address) => Self::Ipv4(Ipv4SocketAddress { port, address: address.octets().into() }),
+            IpAddr::V6(address) => {
+                let address = address.segments().into();
+                Self::Ipv6(Ipv6SocketAddress { port, flow_info: 0, address, scope_id: 0 })
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_come_back_as_they_went() {
+        for text in ["192.0.2.1:80", "0.0.0.0:0", "[2001:db8::1]:65535", "[::ffff:192.0.2.1]:1", "[::]:0"] {
+            let address: SocketAddr = text.parse().expect(text);
+            assert_eq!(SocketAddr::from(IpSocketAddress::from(address)), address);
+        }
+    }
+
+    #[test]
+    fn what_a_stream_failed_with_is_told_by_its_code() {
+        let error = wasmtime::Error::from(Error::ConnectionReset);
+        let code = error.downcast_ref::<Error>().cloned().map(ErrorCode::from);
+        assert_eq!(code, Some(ErrorCode::ConnectionReset));
+    }
+}

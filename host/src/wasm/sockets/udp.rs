@@ -1,0 +1,196 @@
+//! UDP sockets of `wasi:sockets`.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use super::tcp::size;
+use super::{Account, any, check_family, check_remote, not_bindable};
+use crate::address::Family;
+use crate::error::{Error, Result};
+use crate::policy::Charge;
+use crate::socket::{self, UdpOptions};
+use crate::stack::options::MOST_BUFFER;
+use crate::wasm::NetworkCtx;
+
+/// A UDP socket.
+pub(in crate::wasm) struct UdpSocket {
+    family: Family,
+    /// The options until it is bound; a bound socket has its own.
+    options: UdpOptions,
+    /// Datagrams leave at once, so this is a number to be read back.
+    send_buffer: u64,
+    state: State,
+}
+
+enum State {
+    /// As it was created. Left by `bind`, and by what binds implicitly.
+    Unbound(Account),
+    /// It has a local address. Not left.
+    Bound(Arc<Bound>),
+    /// While it is being bound.
+    Binding,
+}
+
+/// A bound socket, which calls that wait and streams of datagrams share.
+pub(in crate::wasm) struct Bound {
+    pub(in crate::wasm) socket: socket::UdpSocket,
+    charge: Mutex<Charge>,
+}
+
+impl Bound {
+    /// Where a datagram goes.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] without a remote address on a socket that is not connected, with another than the
+    /// connected one, and for a bad one.
+    pub(in crate::wasm) fn destination(&self, remote: Option<SocketAddr>) -> Result<SocketAddr> {
+        let peer = self.socket.peer_addr();
+        let remote = remote.or(peer).ok_or(Error::InvalidArgument)?;
+        check_remote(remote, Family::of(self.socket.local_addr().ip()))?;
+        if peer.is_some_and(|peer| peer != remote) { Err(Error::InvalidArgument) } else { Ok(remote) }
+    }
+}
+
+impl UdpSocket {
+    /// # Errors
+    /// [`Error::AccessDenied`] for a guest without a network; [`Error::LimitReached`].
+    pub(in crate::wasm) fn create(ctx: &NetworkCtx, family: Family) -> Result<Self> {
+        let options = UdpOptions::default();
+        let state = State::Unbound(Account::open(ctx)?);
+        Ok(Self { family, send_buffer: options.receive_buffer as u64, options, state })
+    }
+
+    /// # Errors
+    /// [`Error::InvalidState`] where it is bound; [`Error::InvalidArgument`]; [`Error::LimitReached`]; else as
+    /// [`socket::UdpSocket::bind_with`]. It may be tried again.
+    pub(in crate::wasm) fn bind(&mut self, local: SocketAddr) -> Result<()> {
+        let State::Unbound(account) = &mut self.state else { return Err(Error::InvalidState) };
+        check_family(local, self.family)?;
+        account.charge.resize(self.options.receive_buffer.min(MOST_BUFFER))?;
+        let bound = socket::UdpSocket::bind_with(&account.network, local, &self.options);
+        let socket = bound.map_err(not_bindable)?;
+        if let State::Unbound(account) = std::mem::replace(&mut self.state, State::Binding) {
+            self.state = State::Bound(Arc::new(Bound { socket, charge: Mutex::new(account.charge) }));
+        }
+        Ok(())
+    }
+
+    /// The bound socket.
+    ///
+    /// # Errors
+    /// [`Error::InvalidState`] where it is not bound.
+    pub(in crate::wasm) fn bound(&self) -> Result<&Arc<Bound>> {
+        match &self.state {
+            State::Bound(bound) => Ok(bound),
+            State::Unbound(_) | State::Binding => Err(Error::InvalidState),
+        }
+    }
+
+    /// The bound socket; one that is not is bound to a free port of every address first.
+    ///
+    /// # Errors
+    /// [`Error::AddressInUse`] where no port is free; else as [`bind`](Self::bind).
+    pub(in crate::wasm) fn bound_implicitly(&mut self) -> Result<&Arc<Bound>> {
+        if self.bound().is_err() {
+            self.bind(any(self.family))?;
+        }
+        self.bound()
+    }
+
+    /// Who sends a datagram, and where to: `remote`, or else the peer. Binds the socket implicitly, unless that would be for
+    /// nothing.
+    ///
+    /// # Errors
+    /// As [`Bound::destination`] and [`bound_implicitly`](Self::bound_implicitly).
+    pub(in crate::wasm) fn sender(&mut self, remote: Option<SocketAddr>) -> Result<(Arc<Bound>, SocketAddr)> {
+        if self.bound().is_err() {
+            check_remote(remote.ok_or(Error::InvalidArgument)?, self.family)?;
+        }
+        let bound = self.bound_implicitly()?;
+        Ok((bound.clone(), bound.destination(remote)?))
+    }
+
+    /// Makes `remote` the only peer. The socket has to be bound.
+    ///
+    /// # Errors
+    /// [`Error::InvalidState`] where it is not; [`Error::InvalidArgument`].
+    pub(in crate::wasm) fn connect(&self, remote: SocketAddr) -> Result<()> {
+        check_remote(remote, self.family)?;
+        self.bound()?.socket.connect(remote)
+    }
+
+    /// # Errors
+    /// [`Error::InvalidArgument`], which has to be told before a socket is bound implicitly.
+    pub(in crate::wasm) fn check_remote(&self, remote: SocketAddr) -> Result<()> {
+        check_remote(remote, self.family)
+    }
+
+    /// # Errors
+    /// [`Error::InvalidState`] where the socket is not connected.
+    pub(in crate::wasm) fn disconnect(&self) -> Result<()> {
+        self.bound()?.socket.disconnect()
+    }
+
+    /// # Errors
+    /// [`Error::InvalidState`] where the socket is not bound.
+    pub(in crate::wasm) fn local_address(&self) -> Result<SocketAddr> {
+        Ok(self.bound()?.socket.local_addr())
+    }
+
+    /// # Errors
+    /// [`Error::InvalidState`] where the socket is not connected.
+    pub(in crate::wasm) fn remote_address(&self) -> Result<SocketAddr> {
+        self.bound()?.socket.peer_addr().ok_or(Error::InvalidState)
+    }
+
+    pub(in crate::wasm) const fn family(&self) -> Family {
+        self.family
+    }
+
+    pub(in crate::wasm) fn hop_limit(&self) -> u8 {
+        self.bound().map_or(self.options.hop_limit, |bound| bound.socket.hop_limit())
+    }
+
+    /// # Errors
+    /// [`Error::InvalidArgument`] for 0.
+    pub(in crate::wasm) fn set_hop_limit(&mut self, hop_limit: u8) -> Result<()> {
+        if hop_limit == 0 {
+            return Err(Error::InvalidArgument);
+        }
+        if let State::Bound(bound) = &self.state {
+            return bound.socket.set_hop_limit(hop_limit);
+        }
+        self.options.hop_limit = hop_limit;
+        Ok(())
+    }
+
+    pub(in crate::wasm) fn receive_buffer(&self) -> u64 {
+        self.bound().map_or(self.options.receive_buffer, |bound| bound.socket.receive_buffer()) as u64
+    }
+
+    /// # Errors
+    /// [`Error::InvalidArgument`] for 0; [`Error::LimitReached`].
+    pub(in crate::wasm) fn set_receive_buffer(&mut self, bytes: u64) -> Result<()> {
+        let bytes = size(bytes)?;
+        if let State::Bound(bound) = &self.state {
+            bound.charge.lock().resize(bytes.min(MOST_BUFFER))?;
+            return bound.socket.set_receive_buffer(bytes);
+        }
+        self.options.receive_buffer = bytes;
+        Ok(())
+    }
+
+    pub(in crate::wasm) const fn send_buffer(&self) -> u64 {
+        self.send_buffer
+    }
+
+    /// # Errors
+    /// [`Error::InvalidArgument`] for 0.
+    pub(in crate::wasm) fn set_send_buffer(&mut self, bytes: u64) -> Result<()> {
+        size(bytes)?;
+        self.send_buffer = bytes;
+        Ok(())
+    }
+}
