@@ -33,3 +33,16 @@ target_dir() {
     *) printf '%s\n' "$root/$target" ;;
     esac
 }
+
+# Where the linkers for WebAssembly components are: every rustup toolchain ships them.
+component_linkers() {
+    local host linkers
+    host=$(rustc -vV | sed -n 's/^host: //p')
+    linkers=$(rustc --print sysroot)/lib/rustlib/$host/bin
+    [ -x "$linkers/wasm-component-ld" ] || fail "no wasm-component-ld in $linkers: rustup's toolchain should bring it"
+    printf '%s\n' "$linkers"
+}
+
+# Where Debian's package wasi-libc puts the library for WASI 0.2.
+# shellcheck disable=SC2034 # used where this is sourced
+debian_libc=/usr/lib/wasm32-wasip2

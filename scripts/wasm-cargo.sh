@@ -23,11 +23,9 @@ if [ "$toolchain" = rustup ]; then
 fi
 
 # Debian has no standard library for this target, so it is built from source, which needs the nightly switches.
-# The component linker is not in Debian, but every rustup toolchain ships one.
-host=$(rustc -vV | sed -n 's/^host: //p')
-linkers=$(rustc --print sysroot)/lib/rustlib/$host/bin
-[ -x "$linkers/wasm-component-ld" ] || fail "no wasm-component-ld in $linkers: rustup's toolchain should bring it"
-libc=/usr/lib/wasm32-wasip2
+# The component linker is not in Debian.
+linkers=$(component_linkers)
+libc=$debian_libc
 
 # These would go before the target's own flags and leave the linker without its libraries.
 unset RUSTFLAGS CARGO_ENCODED_RUSTFLAGS

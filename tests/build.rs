@@ -1,27 +1,51 @@
 //! Lists the guest programs, so that a program without a test does not compile.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::{env, fs};
 
+/// How the names of programs begin that use `wasi:sockets`, or something that is built on it, and not `xila:network`.
+const WASI: [&str; 3] = ["std_", "p2_", "p3_"];
+
 fn main() {
-    let folder = Path::new("programs/src/bin");
+    let (mut wasi, programs): (Vec<_>, Vec<_>) = programs(Path::new("programs/src/bin"), "rs")
+        .into_iter()
+        .partition(|program| WASI.iter().any(|beginning| program.starts_with(beginning)));
+    wasi.extend(programs_in_other_languages());
+
+    let source = list("foreach_program", "that uses `xila:network`", programs)
+        + &list("foreach_wasi_program", "that uses `wasi:sockets`", wasi);
+    let out = Path::new(&env::var_os("OUT_DIR").expect("cargo sets OUT_DIR")).join("programs.rs");
+    fs::write(&out, source).unwrap_or_else(|error| panic!("{}: {error}", out.display()));
+}
+
+fn programs_in_other_languages() -> Vec<String> {
+    let mut all = programs(Path::new("programs/python"), "py");
+    all.extend(programs(Path::new("programs/c"), "c"));
+    all
+}
+
+/// The names of the programs in a folder, dashes as underscores: `NAME.EXTENSION`, or `NAME/main.EXTENSION`.
+fn programs(folder: &Path, extension: &str) -> Vec<String> {
     println!("cargo::rerun-if-changed={}", folder.display());
-    let mut programs: Vec<String> = fs::read_dir(folder)
+    let main = format!("main.{extension}");
+    fs::read_dir(folder)
         .unwrap_or_else(|error| panic!("{}: {error}", folder.display()))
         .map(|entry| entry.unwrap_or_else(|error| panic!("{}: {error}", folder.display())).path())
-        .filter(|path| path.extension().is_some_and(|extension| extension == "rs") || path.join("main.rs").exists())
+        .filter(|path: &PathBuf| path.extension().is_some_and(|its| its == extension) || path.join(&main).exists())
         .filter_map(|path| Some(path.file_stem()?.to_str()?.replace('-', "_")))
-        .collect();
-    programs.sort();
+        .collect()
+}
 
-    let mut source = String::from(
-        "/// Calls a macro with the name of each program in `tests/programs/src/bin`, dashes as underscores.\n\
-         #[macro_export]\nmacro_rules! foreach_program {\n    ($mac:ident) => {\n",
+/// The macro `name`, which calls a macro with the name of each program.
+fn list(name: &str, which: &str, mut programs: Vec<String>) -> String {
+    programs.sort();
+    let mut source = format!(
+        "/// Calls a macro with the name of each program in `tests/programs` {which}, dashes as underscores.\n\
+         #[macro_export]\nmacro_rules! {name} {{\n    ($mac:ident) => {{\n"
     );
     for program in &programs {
         source += &format!("        $mac!({program});\n");
     }
     source += "    };\n}\n";
-    let out = Path::new(&env::var_os("OUT_DIR").expect("cargo sets OUT_DIR")).join("programs.rs");
-    fs::write(&out, source).unwrap_or_else(|error| panic!("{}: {error}", out.display()));
+    source
 }

@@ -8,15 +8,16 @@ use std::{env, fmt, thread};
 
 use anyhow::{Context as _, Result, bail};
 use tokio::sync::{Mutex, OnceCell};
-use wasmtime::component::{Component, InstancePre, Linker, ResourceTable, TypedFunc};
+use wasmtime::component::{Component, Linker, ResourceTable};
 use wasmtime::{Config, Engine, Store};
 use wasmtime_wasi::p2::pipe::MemoryOutputPipe;
-use wasmtime_wasi::{I32Exit, WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use xila_network_host::Manager;
 use xila_network_host::platform::Access;
 use xila_network_host::policy::Limits;
 use xila_network_host::socket::Network;
-use xila_network_host::wasm::{self, NetworkCtx, NetworkCtxView, NetworkView};
+use xila_network_host::wasm::command::{self, Command};
+use xila_network_host::wasm::{NetworkCtx, NetworkCtxView, NetworkView};
 
 /// How long a program may take before it counts as stuck.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -94,19 +95,13 @@ impl Guest {
         let mut store = Store::new(engine(), state);
         store.set_epoch_deadline(1);
         store.epoch_deadline_async_yield_and_update(1);
-        let instance = program.instantiate_async(&mut store).await?;
-        let run = find_run(&mut store, &instance)?;
-        let outcome = tokio::time::timeout(PATIENCE, call(&mut store, run)).await;
+        let outcome = tokio::time::timeout(PATIENCE, program.run(&mut store)).await;
         drop(store);
 
         let ending = match outcome {
             Err(_) => Ending::Stuck,
-            Ok(Ok(Ok(()))) => Ending::Status(0),
-            Ok(Ok(Err(()))) => Ending::Status(1),
-            Ok(Err(error)) => match error.downcast_ref::<I32Exit>() {
-                Some(I32Exit(status)) => Ending::Status(*status),
-                None => Ending::Trap(format!("{error:?}")),
-            },
+            Ok(Ok(status)) => Ending::Status(status.code()),
+            Ok(Err(trap)) => Ending::Trap(format!("{trap:?}")),
         };
         let usage = quota.usage();
         if usage != Default::default() {
@@ -202,22 +197,37 @@ fn engine() -> &'static Engine {
 }
 
 /// A program, compiled the first time that it is asked for.
-async fn program(name: &str) -> Result<InstancePre<State>> {
-    type Programs = HashMap<String, std::sync::Arc<OnceCell<InstancePre<State>>>>;
+async fn program(name: &str) -> Result<Command<State>> {
+    type Programs = HashMap<String, std::sync::Arc<OnceCell<Command<State>>>>;
     static PROGRAMS: OnceLock<Mutex<Programs>> = OnceLock::new();
     let program = PROGRAMS.get_or_init(Mutex::default).lock().await.entry(name.to_owned()).or_default().clone();
-    let path = folder()?.join(name).with_extension("wasm");
-    let compiled = program.get_or_try_init(|| async { tokio::task::spawn_blocking(move || compile(&path)).await? });
+    let path = path(name)?;
+    let compiled = program.get_or_try_init(|| async { tokio::task::spawn_blocking(move || load(&path)).await? });
     compiled.await.cloned()
 }
 
-fn compile(path: &Path) -> Result<InstancePre<State>> {
+fn load(path: &Path) -> Result<Command<State>> {
     let bytes = std::fs::read(path).with_context(|| format!("{}: run `just guests` first", path.display()))?;
     let component = Component::new(engine(), bytes)?;
     let mut linker = Linker::new(engine());
-    wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
-    wasm::add_to_linker(&mut linker)?;
-    Ok(linker.instantiate_pre(&component)?)
+    command::add_to_linker(&mut linker)?;
+    Ok(Command::new(&component, &linker)?)
+}
+
+/// Compiles the program `name` if that was not done before, so that its time begins when it runs: for large ones.
+///
+/// # Panics
+/// If the program cannot be found or compiled.
+pub async fn compile(name: &str) {
+    program(name).await.unwrap_or_else(|error| panic!("{name}: {error:?}"));
+}
+
+/// The file of the program `name`, whether it was built or not.
+///
+/// # Errors
+/// If there is no folder of programs.
+pub fn path(name: &str) -> Result<PathBuf> {
+    Ok(folder()?.join(name).with_extension("wasm"))
 }
 
 /// Where the programs are: `XILA_GUESTS`, or else the folder `guests` of the target directory that this test is in.
@@ -230,29 +240,4 @@ fn folder() -> Result<PathBuf> {
         .map(|folder| folder.join("guests"))
         .find(|folder| folder.is_dir())
         .context("there are no guest programs: run `just guests`, or name their folder in XILA_GUESTS")
-}
-
-type Run = TypedFunc<(), (std::result::Result<(), ()>,)>;
-
-/// Calls `run`, and waits for the tasks that it has left behind too: they are part of the program.
-async fn call(store: &mut Store<State>, run: Run) -> wasmtime::Result<std::result::Result<(), ()>> {
-    store
-        .run_concurrent(async |accessor| {
-            let (result,) = run.call_concurrent(accessor, ()).await?;
-            std::future::poll_fn(|cx| accessor.poll_no_interesting_tasks(cx)).await;
-            Ok(result)
-        })
-        .await?
-}
-
-/// The function that runs a program: the asynchronous one of `wasi:cli` 0.3 where there is one, because a program that
-/// has it may wait in it, and the other one refuses; else that of 0.2.
-fn find_run(store: &mut Store<State>, instance: &wasmtime::component::Instance) -> Result<Run> {
-    for interface in ["wasi:cli/run@0.3.0", "wasi:cli/run@0.2.0"] {
-        if let Some(interface) = instance.get_export_index(&mut *store, None, interface) {
-            let run = instance.get_export_index(&mut *store, Some(&interface), "run").context("no `run`")?;
-            return Ok(instance.get_typed_func(&mut *store, run)?);
-        }
-    }
-    bail!("this is not a command: it exports no wasi:cli/run")
 }

@@ -9,5 +9,6 @@ pub mod guests;
 pub mod link;
 #[cfg(target_os = "linux")]
 pub mod netns;
+pub mod networks;
 
 include!(concat!(env!("OUT_DIR"), "/programs.rs"));

@@ -1,17 +1,15 @@
 //! Guest programs: what an app sees of the network.
 //!
-//! Each program of `tests/programs` has a test of its name here, or this file does not compile.
+//! Each program of `tests/programs` that uses `xila:network` has a test of its name here, or this file does not compile.
 
 #[path = "guests/apps.rs"]
 mod apps;
 
-use std::time::Duration;
-
-use xila_network_host::device::hub::{Hub, HubOptions};
 use xila_network_host::platform::Access;
 use xila_network_host::policy::Limits;
-use xila_network_host::{InterfaceConfig, Manager, platform};
 use xila_network_tests::guests::{Ending, Guest};
+use xila_network_tests::networks::{manager, nothing_is_left, over_a_lossy_link, until, with_ethernet};
+use xila_network_tests::on_loopback;
 
 macro_rules! assert_test_exists {
     ($program:ident) => {
@@ -21,20 +19,6 @@ macro_rules! assert_test_exists {
 }
 
 xila_network_tests::foreach_program!(assert_test_exists);
-
-/// Tests that run a program on a loopback of its own and expect it to end well and to leave nothing behind.
-macro_rules! on_loopback {
-    ($($program:ident)*) => {
-        $(
-            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $program() {
-                let manager = manager();
-                Guest::new(stringify!($program)).network(manager.network()).succeed().await;
-                nothing_is_left(&manager).await;
-            }
-        )*
-    };
-}
 
 on_loopback! {
     connect_by_name
@@ -224,16 +208,7 @@ async fn a_guest_that_is_ended_leaves_nothing() {
 /// Two guests, each with a stack of its own, over a link that delays, loses and reorders.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn guests_on_two_stacks_talk_over_a_lossy_link() {
-    let platform = platform::tokio::platform();
-    let options = HubOptions { latency: Duration::from_millis(1), loss: 0.01, seed: 7, ..HubOptions::default() };
-    let hub = Hub::new(&platform, options);
-    let mount = |cidr: &str| {
-        let manager = Manager::new(platform.clone());
-        let config = InterfaceConfig { addresses: vec![cidr.parse().expect("a CIDR")], ..InterfaceConfig::default() };
-        manager.mount_interface("eth0", hub.port(), config).expect("an interface");
-        manager
-    };
-    let (near, far) = (mount("10.0.0.1/24"), mount("10.0.0.2/24"));
+    let (_hub, near, far) = over_a_lossy_link();
     let sink = Guest::new("throughput").arguments(["sink", "10.0.0.1:9"]).network(near.network());
     let source = Guest::new("throughput").network(far.network());
     let source = source.arguments(["source", "10.0.0.1:9", "--bytes", "1048576", "--wait", "30"]);
@@ -256,39 +231,4 @@ async fn a_guest_sees_its_interface_go() {
     let exit = exit.expect("a run");
     assert_eq!(exit.ending, Ending::Status(1), "{exit}");
     assert!(exit.stderr.contains("network down"), "{exit}");
-}
-
-/// A manager with nothing but its loopback.
-fn manager() -> Manager {
-    Manager::new(platform::tokio::platform())
-}
-
-/// A manager with `lo` and, on a link without anybody else, `eth0`, 10.0.0.1/24.
-fn with_ethernet() -> (Hub, Manager) {
-    let platform = platform::tokio::platform();
-    let hub = Hub::new(&platform, HubOptions::default());
-    let manager = Manager::new(platform);
-    let addresses = vec!["10.0.0.1/24".parse().expect("a CIDR")];
-    let config = InterfaceConfig { addresses, ..InterfaceConfig::default() };
-    manager.mount_interface("eth0", hub.port(), config).expect("an interface");
-    (hub, manager)
-}
-
-/// Once the guests' stores are gone: no listener and no datagram or ICMP socket at all, and no connection either as soon
-/// as the peers, which are gone too, have answered.
-async fn nothing_is_left(manager: &Manager) {
-    for interface in manager.interfaces() {
-        let now = interface.statistics();
-        let sockets = (now.tcp_listeners, now.udp_sockets, now.icmp_sockets);
-        assert_eq!(sockets, (0, 0, 0), "{}: {now:?}", interface.name());
-        let waited = tokio::time::timeout(Duration::from_secs(30), until(|| interface.statistics().tcp_flows == 0));
-        assert!(waited.await.is_ok(), "{}: {:?}", interface.name(), interface.statistics());
-    }
-}
-
-/// Waits until something is so.
-async fn until(mut so: impl FnMut() -> bool) {
-    while !so() {
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
 }

@@ -1,9 +1,12 @@
 //! What the test programs share.
 //!
-//! Each program in `bin/` tries one behaviour of `xila:network` and panics if it is not there, so that its exit status
+//! Each program in `bin/` tries one behaviour of `xila:network` or `wasi:sockets` and panics if it is not there, so that its exit status
 //! tells. They run on the loopback interface, or on the local addresses that are given as arguments (`ADDRESS:PORT`).
 
+pub mod p2;
+pub mod p3;
 pub mod raw;
+pub mod std_net;
 
 pub use futures_util::future::{join, join_all};
 use std::future::{Future, poll_fn};

@@ -150,6 +150,7 @@ macro_rules! tests {
 
 // Behind the macro that it uses.
 mod control;
+mod unmodified;
 
 tests! {
     async fn a_page_crosses_a_lossy_hub_whole(bench: &Bench) {

@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use xila_network_host::platform::Access;
 use xila_network_tests::guests::{Ending, Guest};
-
-use super::{manager, nothing_is_left, with_ethernet};
+use xila_network_tests::networks::{manager, nothing_is_left, with_ethernet};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ping_tells_what_comes_back() {

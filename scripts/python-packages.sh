@@ -1,0 +1,31 @@
+#!/usr/bin/env bash
+# Makes sure of a Python environment, in the target directory, with what a file of requirements pins, and prints its
+# folder. Quick when nothing is missing:
+#     python-packages.sh NAME REQUIREMENTS
+set -euo pipefail
+source "$(dirname "$0")/lib.sh"
+
+name=$1 requirements=$2
+environment=$(target_dir)/python/$name
+
+# The copy is put there last: an installation that was interrupted is begun anew, and so is one whose Python went away.
+if cmp -s "$requirements" "$environment/requirements.txt" && "$environment/bin/python" -m pip show --quiet "$name" >&2; then
+    echo "$environment"
+    exit
+fi
+
+create() { rm -rf "$environment" && has python3 && python3 -m venv "$environment" >&2; }
+
+if ! create; then
+    can_apt || fail "no Python with venv and pip (Debian package: python3-venv)"
+    say "installing python3-venv"
+    # Package lists may be absent or old.
+    apt_install python3-venv || { apt update && apt_install python3-venv; } || fail "apt could not"
+    hash -r
+    create || fail "python3 -m venv does not work"
+fi
+say "installing what $requirements names"
+"$environment/bin/pip" install --quiet --disable-pip-version-check --retries 1 --require-hashes --requirement "$requirements" >&2 ||
+    fail "pip could not install what $requirements names"
+cp "$requirements" "$environment/requirements.txt"
+echo "$environment"

@@ -1,0 +1,92 @@
+//! A listener gives each connection once, in order, and never more than its backlog waits; it lives as long as its socket or
+//! its stream does.
+
+use xila_network_programs::p3::*;
+
+xila_network::main!(run);
+
+async fn run() {
+    for place in places() {
+        implicitly_bound(place).await;
+        in_order(place).await;
+        backlog(place).await;
+        lifetimes(place).await;
+    }
+}
+
+async fn implicitly_bound(place: SocketAddr) {
+    let listener = tcp(place);
+    let mut incoming = listener.listen().unwrap();
+    let address = std(listener.get_local_address().unwrap());
+    assert!(address.ip().is_unspecified() && address.is_ipv4() == place.is_ipv4(), "{address}");
+    assert_ne!(address.port(), 0);
+    let address = wit(SocketAddr::new(place.ip(), address.port()));
+    let (client, server) = connect_through(&mut incoming, place, address).await;
+    assert_eq!(server.get_local_address(), Ok(address), "not the unspecified one");
+    talks(&client, &server).await;
+}
+
+async fn in_order(place: SocketAddr) {
+    let (_listener, mut incoming, address) = listening(place);
+    let mut clients = Vec::new();
+    for _ in 0..10 {
+        let client = tcp(place);
+        client.connect(address).await.unwrap();
+        clients.push(client);
+    }
+    let mut servers = Vec::new();
+    while servers.len() < 10 {
+        let (result, more) = incoming.read(Vec::with_capacity(3)).await;
+        assert_eq!(result, StreamResult::Complete(more.len()));
+        servers.extend(more);
+    }
+    for (client, server) in clients.iter().zip(&servers) {
+        assert_eq!(client.get_local_address(), server.get_remote_address());
+        talks(client, server).await;
+    }
+}
+
+async fn backlog(place: SocketAddr) {
+    let listener = bound_tcp(place);
+    assert_eq!(listener.set_listen_backlog_size(0), Err(ErrorCode::InvalidArgument));
+    listener.set_listen_backlog_size(2).unwrap();
+    let mut incoming = listener.listen().unwrap();
+    assert_eq!(listener.set_listen_backlog_size(0), Err(ErrorCode::InvalidArgument));
+    let address = listener.get_local_address().unwrap();
+    let sockets = [tcp(place), tcp(place), tcp(place)];
+    sockets[0].connect(address).await.unwrap();
+    sockets[1].connect(address).await.unwrap();
+    let mut third = Box::pin(sockets[2].connect(address));
+    for _ in 0..20 {
+        assert!(poll_once(&mut third).await.is_pending(), "a third connection for a backlog of two");
+        yield_now().await;
+    }
+    // There is room from now on, and the request is repeated.
+    listener.set_listen_backlog_size(u64::MAX).unwrap();
+    third.await.unwrap();
+    for socket in &sockets {
+        let server = incoming.next().await.unwrap();
+        assert_eq!(server.get_remote_address(), socket.get_local_address());
+    }
+}
+
+async fn lifetimes(place: SocketAddr) {
+    // The stream keeps it open, ...
+    let (listener, mut incoming, address) = listening(place);
+    drop(listener);
+    let (client, server) = connect_through(&mut incoming, place, address).await;
+    drop(incoming);
+    assert_eq!(tcp(place).connect(address).await, Err(ErrorCode::ConnectionRefused));
+    // ... and what was accepted goes on without either.
+    talks(&client, &server).await;
+
+    // So does the socket, though nobody accepts any more.
+    let (listener, incoming, address) = listening(place);
+    drop(incoming);
+    assert!(listener.get_is_listening());
+    let client = tcp(place);
+    client.connect(address).await.unwrap();
+    drop(listener);
+    assert_eq!(receive_all(&client).await, (Vec::new(), Err(ErrorCode::ConnectionReset)));
+    bound_tcp(std(address));
+}

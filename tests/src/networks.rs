@@ -1,0 +1,70 @@
+//! Networks for guest programs, and what is left on them.
+
+use std::time::Duration;
+
+use xila_network_host::device::hub::{Hub, HubOptions};
+use xila_network_host::{InterfaceConfig, Manager, platform};
+
+/// A manager with nothing but its loopback.
+pub fn manager() -> Manager {
+    Manager::new(platform::tokio::platform())
+}
+
+/// A manager with `lo` and, on a link without anybody else, `eth0`, 10.0.0.1/24.
+pub fn with_ethernet() -> (Hub, Manager) {
+    let hub = Hub::new(&platform::tokio::platform(), HubOptions::default());
+    let manager = mounted(&hub, "10.0.0.1/24");
+    (hub, manager)
+}
+
+/// Two managers on one link that delays, loses and reorders: `eth0` is 10.0.0.1/24 and 10.0.0.2/24.
+pub fn over_a_lossy_link() -> (Hub, Manager, Manager) {
+    let options = HubOptions { latency: Duration::from_millis(1), loss: 0.01, seed: 7, ..HubOptions::default() };
+    let hub = Hub::new(&platform::tokio::platform(), options);
+    let (near, far) = (mounted(&hub, "10.0.0.1/24"), mounted(&hub, "10.0.0.2/24"));
+    (hub, near, far)
+}
+
+fn mounted(hub: &Hub, cidr: &str) -> Manager {
+    let manager = manager();
+    let config = InterfaceConfig { addresses: vec![cidr.parse().expect("a CIDR")], ..InterfaceConfig::default() };
+    manager.mount_interface("eth0", hub.port(), config).expect("an interface");
+    manager
+}
+
+/// Once the guests' stores are gone: no listener and no datagram or ICMP socket at all, and no connection either as soon
+/// as the peers, which are gone too, have answered.
+///
+/// # Panics
+/// If there is something.
+pub async fn nothing_is_left(manager: &Manager) {
+    for interface in manager.interfaces() {
+        let now = interface.statistics();
+        let sockets = (now.tcp_listeners, now.udp_sockets, now.icmp_sockets);
+        assert_eq!(sockets, (0, 0, 0), "{}: {now:?}", interface.name());
+        let waited = tokio::time::timeout(Duration::from_secs(30), until(|| interface.statistics().tcp_flows == 0));
+        assert!(waited.await.is_ok(), "{}: {:?}", interface.name(), interface.statistics());
+    }
+}
+
+/// Waits until something is so.
+pub async fn until(mut so: impl FnMut() -> bool) {
+    while !so() {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
+/// Tests that run a program on a loopback of its own and expect it to end well and to leave nothing behind.
+#[macro_export]
+macro_rules! on_loopback {
+    ($($program:ident)*) => {
+        $(
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            pub(crate) async fn $program() {
+                let manager = $crate::networks::manager();
+                $crate::guests::Guest::new(stringify!($program)).network(manager.network()).succeed().await;
+                $crate::networks::nothing_is_left(&manager).await;
+            }
+        )*
+    };
+}

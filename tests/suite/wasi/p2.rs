@@ -1,0 +1,113 @@
+//! Programs that call `wasi:sockets` 0.2 and `wasi:io` directly, one behaviour each.
+
+use std::net::SocketAddr;
+
+use xila_network_host::Manager;
+use xila_network_host::policy::Limits;
+use xila_network_host::socket::{ListenOptions, TcpListener};
+use xila_network_tests::guests::{Ending, Guest};
+use xila_network_tests::networks::{manager, nothing_is_left};
+use xila_network_tests::on_loopback;
+
+on_loopback! {
+    p2_names
+    p2_tcp_bind
+    p2_tcp_connect
+    p2_tcp_echo
+    p2_tcp_listen
+    p2_tcp_options
+    p2_tcp_permits
+    p2_tcp_poll
+    p2_tcp_shutdown
+    p2_tcp_splice_skip
+    p2_tcp_states
+    p2_tcp_zero_length
+    p2_udp_bind
+    p2_udp_connect
+    p2_udp_echo
+    p2_udp_options
+    p2_udp_permits
+    p2_udp_sizes
+    p2_udp_states
+    p2_udp_stream_again
+}
+
+#[tokio::test]
+pub(crate) async fn p2_denied() {
+    Guest::new("p2_denied").succeed().await;
+}
+
+/// It makes hundreds of sockets, with room for a few at a time.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+pub(crate) async fn p2_tcp_drop_streams() {
+    let manager = manager();
+    let limits = Limits { sockets: 8, ..Limits::default() };
+    Guest::new("p2_tcp_drop_streams").network(manager.network()).limits(limits).succeed().await;
+    nothing_is_left(&manager).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+pub(crate) async fn p2_limits() {
+    let manager = manager();
+    for sockets in [3, 8] {
+        let limits = Limits { sockets, ..Limits::default() };
+        Guest::new("p2_limits").arguments([sockets]).network(manager.network()).limits(limits).succeed().await;
+    }
+    nothing_is_left(&manager).await;
+}
+
+/// The peer is the host, which can reset a connection with nothing else before it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+pub(crate) async fn p2_tcp_reset() {
+    let manager = manager();
+    let peers = [listener(&manager, "127.0.0.1:0"), listener(&manager, "[::1]:0")];
+    let guest = Guest::new("p2_tcp_reset").arguments(peers.iter().map(TcpListener::local_addr));
+    let [first, second] = &peers;
+    tokio::select! {
+        _ = guest.network(manager.network()).succeed() => {}
+        () = reset_all(first) => {}
+        () = reset_all(second) => {}
+    }
+    drop(peers);
+    nothing_is_left(&manager).await;
+}
+
+fn listener(manager: &Manager, local: &str) -> TcpListener {
+    let local: SocketAddr = local.parse().expect("an address");
+    TcpListener::bind(&manager.network(), local, ListenOptions::default()).expect("a listener")
+}
+
+/// Reads a byte from each who connects, and resets the connection.
+async fn reset_all(listener: &TcpListener) {
+    loop {
+        let (stream, _peer) = listener.accept().await.expect("a connection");
+        assert_eq!(stream.read(&mut [0]).await.expect("a byte"), 1);
+        stream.abort();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+pub(crate) async fn p2_tcp_write_beyond_permit() {
+    for how in ["unasked", "beyond", "twice"] {
+        traps("p2_tcp_write_beyond_permit", how, "more is written than was permitted").await;
+    }
+    traps("p2_tcp_write_beyond_permit", "zeroes", "more zeroes than").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+pub(crate) async fn p2_udp_send_beyond_permit() {
+    for how in ["unasked", "beyond", "twice"] {
+        traps("p2_udp_send_beyond_permit", how, "more datagrams are sent than were permitted").await;
+    }
+}
+
+/// Runs a program and expects it to trap for a `reason`, and to leave nothing behind.
+async fn traps(program: &str, how: &str, reason: &str) {
+    let manager = manager();
+    let guest = Guest::new(program).arguments([how]).network(manager.network());
+    let exit = guest.run().await.expect("a run");
+    let Ending::Trap(why) = &exit.ending else { panic!("{how}: no trap: {exit}") };
+    // A panic of the program is a trap, too.
+    assert!(why.contains(reason) && exit.stderr.is_empty(), "{how}: {exit}");
+    nothing_is_left(&manager).await;
+}
