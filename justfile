@@ -35,8 +35,9 @@ doc:
 
 # The benchmarks; arguments go to `cargo bench`.
 bench *arguments: guests
-    cargo build --release --package xila-network-host --bin xila-net
-    XILA_NET="$CARGO_TARGET_DIR/release/xila-net" cargo bench --package xila-network-benches "$@"
+    cargo build --release --package xila-network-host --package xila-network-bench-peer --bins
+    XILA_NET="$CARGO_TARGET_DIR/release/xila-net" XILA_BENCH_PEER="$CARGO_TARGET_DIR/release/wasmtime-wasi-run" \
+        cargo bench --package xila-network-benches "$@"
 
 # Formats the sources.
 fmt:

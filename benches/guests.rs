@@ -1,109 +1,153 @@
-//! Two guest components that talk to one another through `xila:network` on one manager's `lo`, in one process.
+//! Two apps that talk to one another in one process: through `xila:network` and, unmodified, through `std::net` on one
+//! manager's `lo`; beside them the same `std::net` program on wasmtime-wasi's own sockets, over the kernel's loopback.
 //!
-//! It runs `xila-net` (from the variable `XILA_NET`) with the example app `throughput` (from the folder `XILA_GUESTS`) at
-//! both ends, each in a store of its own, and reads what they print. `just bench` builds both and says where they are.
-//! Beside it, in the same run, what the kernel's loopback does between two native tokio tasks.
+//! It runs `xila-net` (from the variable `XILA_NET`) and `wasmtime-wasi-run` (`XILA_BENCH_PEER`) with the programs
+//! `throughput` and `std_throughput` (from the folder `XILA_GUESTS`) at both ends, and reads what they print. `just bench`
+//! builds all of them and says where they are. The last column is what two native tokio tasks do on the kernel's loopback.
 
 use core::time::Duration;
 use std::env;
-use std::error::Error;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
+use xila_network_benches::apps::{FIGURES, Pair, Result};
 use xila_network_benches::pair::{self, Kernel};
 use xila_network_benches::report::{Table, gigabits, median, microseconds};
 
-type Result<T> = core::result::Result<T, Box<dyn Error>>;
-
 const ROUNDS: usize = 5;
-const BULK: Duration = Duration::from_millis(1_000);
-const ROUND_TRIPS: usize = 10_000;
+const THREADS: [usize; 2] = [1, 2];
 
-/// Gb/s of bulk TCP; p50 and p99 of a round trip, in microseconds.
-type Figures = [f64; 3];
+/// What is measured, as [`Pair::measure`] returns it, and how our figures should compare with wasmtime-wasi's.
+const MEASURED: [Measured; FIGURES] = [
+    Measured { name: "bulk TCP, writes of 64 KiB (Gb/s)", digits: 1, target: Target::Bulk },
+    Measured { name: "bulk TCP, writes of 1 KiB (Gb/s)", digits: 2, target: Target::Bulk },
+    Measured { name: "TCP round trip of 64 bytes, p50 (us)", digits: 1, target: Target::AtMost(6.0) },
+    Measured { name: "TCP round trip of 64 bytes, p99 (us)", digits: 1, target: Target::None },
+    Measured { name: "UDP round trip of 64 bytes, p50 (us)", digits: 1, target: Target::AtMost(6.0) },
+    Measured { name: "UDP round trip of 64 bytes, p99 (us)", digits: 1, target: Target::None },
+    Measured { name: "connections, one after another (1/s)", digits: 0, target: Target::AtLeast(5.0) },
+];
+
+struct Measured {
+    name: &'static str,
+    digits: usize,
+    target: Target,
+}
+
+#[derive(Clone, Copy)]
+enum Target {
+    None,
+    /// What [`bulk_target`] says.
+    Bulk,
+    /// So many times the peer's figure.
+    AtLeast(f64),
+    /// The peer's figure, divided by this.
+    AtMost(f64),
+}
 
 fn main() -> Result<()> {
-    let (Some(command), Some(guests)) = (env::var_os("XILA_NET"), env::var_os("XILA_GUESTS")) else {
-        println!("guests: skipped, as XILA_NET and XILA_GUESTS do not say where they are: run `just bench`");
+    let variables = ["XILA_NET", "XILA_BENCH_PEER", "XILA_GUESTS"].map(env::var_os);
+    let [Some(ours), Some(peer), Some(guests)] = variables else {
+        println!(
+            "guests: skipped, as XILA_NET, XILA_BENCH_PEER and XILA_GUESTS do not say where they are: run `just bench`"
+        );
         return Ok(());
     };
-    let guests = Guests { command: command.into(), app: Path::new(&guests).join("throughput.wasm") };
-    guests.check()?;
-    let mut rounds: [Vec<Figures>; 4] = Default::default();
+    let (ours, peer) = (PathBuf::from(ours), PathBuf::from(peer));
+    let app = |name: &str| Path::new(&guests).join(name).with_extension("wasm");
+    let pairs = [
+        Pair { command: ours.clone(), words: &["run", "--fail-fast"], app: app("throughput") },
+        Pair { command: ours, words: &["run", "--fail-fast"], app: app("std_throughput") },
+        Pair { command: peer, words: &[], app: app("std_throughput") },
+    ];
+    pairs.iter().try_for_each(Pair::check)?;
+    let mut rounds: [Rounds; THREADS.len()] = Default::default();
     for _ in 0..ROUNDS {
-        for (index, threads) in [1, 2].into_iter().enumerate() {
-            rounds[index].push(guests.measure(threads)?);
-            rounds[index + 2].push(kernel(threads)?);
+        for (threads, rounds) in THREADS.into_iter().zip(&mut rounds) {
+            for (pair, rounds) in pairs.iter().zip(rounds.iter_mut()) {
+                rounds.push(pair.measure(threads)?);
+            }
+            rounds[pairs.len()].push(native(threads)?);
         }
     }
-    let mut table = Table::new(&["", "bulk TCP Gb/s", "64 bytes p50 us", "p99 us"]);
-    let names =
-        ["guests, 1 thread", "guests, 2 threads", "native on the kernel, 1 thread", "native on the kernel, 2 threads"];
-    for (name, rounds) in names.into_iter().zip(&rounds) {
-        let figure = |index: usize| median(&rounds.iter().map(|round| round[index]).collect::<Vec<_>>());
-        let figures = (0..3).filter_map(figure).map(|figure| format!("{figure:.1}"));
-        table.row([name.into()].into_iter().chain(figures));
+    for (threads, rounds) in THREADS.into_iter().zip(&rounds) {
+        print(threads, rounds);
     }
-    table.print("Guest to guest through xila:network, one process (medians)");
     Ok(())
 }
 
-struct Guests {
-    command: PathBuf,
-    app: PathBuf,
-}
+/// What each round has measured: `xila:network`, `std::net` on our stack, on wasmtime-wasi, native tasks.
+type Rounds = [Vec<[f64; FIGURES]>; 4];
 
-impl Guests {
-    fn check(&self) -> Result<()> {
-        for file in [&self.command, &self.app] {
-            if !file.exists() {
-                return Err(format!("{} is not there: `just bench` builds it", file.display()).into());
-            }
-        }
-        Ok(())
+fn print(threads: usize, [network, std, peer, native]: &Rounds) {
+    let headings =
+        ["", "xila:network", "std::net", "on wasmtime-wasi", "xila:network to it", "std::net to it", "native, kernel"];
+    let mut table = Table::new(&headings);
+    for (index, measured) in MEASURED.iter().enumerate() {
+        let column = |rounds: &[[f64; FIGURES]]| rounds.iter().map(|round| round[index]).collect::<Vec<_>>();
+        let figure =
+            |rounds| median(&column(rounds)).map_or_else(String::new, |it| format!("{it:.*}", measured.digits));
+        let compared = |rounds, wanted| {
+            // Round by round: what slows the machine down for a while slows both sides of a ratio down.
+            let ratios: Vec<f64> = column(rounds).iter().zip(column(peer)).map(|(ours, peer)| ours / peer).collect();
+            median(&ratios).map_or_else(String::new, |ratio| verdict(ratio, wanted))
+        };
+        let [target_of_network, target_of_std] = targets(measured.target, threads);
+        table.row([
+            measured.name.to_owned(),
+            figure(network),
+            figure(std),
+            figure(peer),
+            compared(network, target_of_network),
+            compared(std, target_of_std),
+            figure(native),
+        ]);
     }
+    let threads = if threads == 1 { "1 thread".to_owned() } else { format!("{threads} threads") };
+    table.print(&format!("App to app in one process, {threads} (medians; ratios with their targets)"));
+}
 
-    fn measure(&self, threads: usize) -> Result<Figures> {
-        let seconds = BULK.as_secs_f64();
-        let bulk =
-            self.run(threads, "sink 127.0.0.1:9000", &format!("source 127.0.0.1:9000 --seconds {seconds} --wait 5"))?;
-        let ping = self.run(threads, "pong 127.0.0.1:9000", &format!("ping 127.0.0.1:9000 {ROUND_TRIPS} --wait 5"))?;
-        Ok([received(&bulk)?, after(&ping, "p50 ")?, after(&ping, "p99 ")?])
-    }
-
-    /// Runs two apps to their end; what they printed.
-    fn run(&self, threads: usize, server: &str, client: &str) -> Result<String> {
-        let app = |arguments: &str| format!("'{}' {arguments}", self.app.display());
-        let output = Command::new(&self.command)
-            .args(["run", "--threads", &threads.to_string()])
-            .args(["--app", &app(server), "--app", &app(client)])
-            .output()?;
-        let printed = String::from_utf8(output.stdout)?;
-        if output.status.success() {
-            return Ok(printed);
-        }
-        let complaint = String::from_utf8_lossy(&output.stderr);
-        Err(format!("{} ({client}): {}\n{printed}{complaint}", self.command.display(), output.status).into())
+/// Of `xila:network` and of `std::net`. In bulk, the kernel gains most from a second thread.
+fn targets(target: Target, threads: usize) -> [Target; 2] {
+    match target {
+        Target::Bulk if threads == 1 => [Target::AtLeast(4.0), Target::AtLeast(2.0)],
+        Target::Bulk => [Target::AtLeast(2.3), Target::AtLeast(1.2)],
+        Target::None | Target::AtLeast(_) | Target::AtMost(_) => [target; 2],
     }
 }
 
-/// The rate in `received N bytes in S s: ...`, in Gb/s.
-fn received(printed: &str) -> Result<f64> {
-    let line = printed.lines().find(|line| line.contains("received ")).ok_or("the sink has printed nothing")?;
-    Ok(gigabits(after(line, "received ")? / after(line, " bytes in ")?))
+/// A ratio beside what it should be.
+fn verdict(ratio: f64, target: Target) -> String {
+    let (met, target) = match target {
+        Target::None | Target::Bulk => return times(ratio),
+        Target::AtLeast(least) => (ratio >= least, format!("at least {least}x")),
+        Target::AtMost(divisor) => (ratio <= 1.0 / divisor, format!("at most 1/{divisor}")),
+    };
+    format!("{} ({}: {target})", times(ratio), if met { "met" } else { "missed" })
 }
 
-/// The number that follows a phrase.
-fn after(printed: &str, phrase: &str) -> Result<f64> {
-    let (_, rest) = printed.split_once(phrase).ok_or_else(|| format!("no `{phrase}` in: {printed}"))?;
-    let number: String = rest.chars().take_while(|char| char.is_ascii_digit() || *char == '.').collect();
-    Ok(number.parse()?)
+fn times(ratio: f64) -> String {
+    if ratio < 1.0 { format!("1/{:.1}", 1.0 / ratio) } else { format!("{ratio:.1}x") }
 }
 
-fn kernel(threads: usize) -> Result<Figures> {
+/// The same between two native tasks.
+fn native(threads: usize) -> Result<[f64; FIGURES]> {
+    const BULK: Duration = Duration::from_millis(300);
+    const ROUND_TRIPS: usize = 5_000;
+    const CONNECTIONS: usize = 1_000;
     pair::runtime(threads)?.block_on(async {
-        let bulk = pair::bulk(Kernel, BULK).await?;
-        let times = pair::tcp_round_trips(Kernel, ROUND_TRIPS).await?;
-        Ok([gigabits(bulk), microseconds(&times, 0.5), microseconds(&times, 0.99)])
+        let bulk_64k = pair::bulk(Kernel, BULK, 64 * 1024).await?;
+        let bulk_1k = pair::bulk(Kernel, BULK, 1024).await?;
+        let tcp = pair::tcp_round_trips(Kernel, ROUND_TRIPS).await?;
+        let udp = pair::udp_round_trips(Kernel, ROUND_TRIPS).await?;
+        let connections = pair::connections(Kernel, CONNECTIONS).await?;
+        Ok([
+            gigabits(bulk_64k),
+            gigabits(bulk_1k),
+            microseconds(&tcp, 0.5),
+            microseconds(&tcp, 0.99),
+            microseconds(&udp, 0.5),
+            microseconds(&udp, 0.99),
+            connections,
+        ])
     })
 }

@@ -6,6 +6,7 @@ use core::time::Duration;
 use std::error::Error;
 use std::io;
 
+use xila_network_benches::CHUNK;
 use xila_network_benches::pair::{self, Kernel, Ours, Sockets};
 use xila_network_benches::report::{Table, gigabits, median, microseconds};
 use xila_network_host::Manager;
@@ -49,7 +50,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 async fn measure(sockets: impl Sockets) -> io::Result<[f64; 6]> {
-    let bulk = pair::bulk(sockets.clone(), BULK).await?;
+    let bulk = pair::bulk(sockets.clone(), BULK, CHUNK).await?;
     let tcp = pair::tcp_round_trips(sockets.clone(), ROUND_TRIPS).await?;
     let udp = pair::udp_round_trips(sockets.clone(), ROUND_TRIPS).await?;
     let connections = pair::connections(sockets, CONNECTIONS).await?;

@@ -2,12 +2,14 @@
 //!
 //! | Module | Holds |
 //! |---|---|
+//! | [`apps`] | pairs of components, run by a command, and what they say of how fast they were |
 //! | [`link`] | the in-memory link that our stack and raw smoltcp are both measured on |
 //! | [`ours`] | our stack on it, beside idle sockets |
 //! | [`pair`] | two tasks on tokio that talk over our loopback or the kernel's |
 //! | [`raw`] | raw smoltcp on it: one interface and one set with every socket, idle ones included |
 //! | [`report`] | tables of results, medians and quantiles |
 
+pub mod apps;
 pub mod link;
 pub mod ours;
 pub mod pair;

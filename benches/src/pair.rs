@@ -171,11 +171,11 @@ pub fn runtime(threads: usize) -> io::Result<Runtime> {
     builder.enable_all().build()
 }
 
-/// Writes 64 KiB at a time for so long; bytes per second, as the reader saw them.
+/// Writes `chunk` bytes at a time for so long; bytes per second, as the reader saw them.
 ///
 /// # Errors
 /// As the sockets' operations; so for all measurements.
-pub async fn bulk<S: Sockets>(sockets: S, time: Duration) -> io::Result<f64> {
+pub async fn bulk<S: Sockets>(sockets: S, time: Duration, chunk: usize) -> io::Result<f64> {
     let (mut listener, address) = sockets.listen().await?;
     let reader = tokio::spawn(async move {
         let mut stream = S::accept(&mut listener).await?;
@@ -191,7 +191,7 @@ pub async fn bulk<S: Sockets>(sockets: S, time: Duration) -> io::Result<f64> {
     });
     let writer = tokio::spawn(async move {
         let mut stream = sockets.connect(address).await?;
-        let data = vec![0x5a; CHUNK];
+        let data = vec![0x5a; chunk];
         let start = Instant::now();
         while start.elapsed() < time {
             S::write_all(&mut stream, &data).await?;

@@ -1,5 +1,6 @@
-//! Measures TCP between two of these: `throughput sink ADDRESS:PORT` and `throughput source ADDRESS:PORT` for bytes per
-//! second, `throughput pong ADDRESS:PORT` and `throughput ping ADDRESS:PORT COUNT` for round trips.
+//! Measures the network between two of these: `throughput sink ADDRESS:PORT` and `throughput source ADDRESS:PORT` for bytes
+//! per second, `pong` and `ping` for round trips, `accept` and `connect` for connections per second, `udp-pong` and
+//! `udp-ping` for round trips of datagrams. The first of each pair is the server, and ends when its peers have.
 
 mod support;
 
@@ -7,20 +8,28 @@ use std::error::Error;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 use support::{Arguments, rate};
-use xila_network::{Result, TcpListener, TcpStream};
+use xila_network::{Result, TcpListener, TcpStream, UdpSocket};
 
 const USAGE: &str = "throughput sink ADDRESS:PORT [--connections N]
        throughput source ADDRESS:PORT [--seconds S | --bytes N] [--chunk BYTES] [--wait SECONDS]
        throughput pong ADDRESS:PORT [--connections N]
-       throughput ping ADDRESS:PORT COUNT [--size BYTES] [--wait SECONDS]";
+       throughput ping ADDRESS:PORT COUNT [--size BYTES] [--wait SECONDS]
+       throughput accept ADDRESS:PORT
+       throughput connect ADDRESS:PORT [--seconds S] [--wait SECONDS]
+       throughput udp-pong ADDRESS:PORT
+       throughput udp-ping ADDRESS:PORT COUNT [--size BYTES] [--wait SECONDS]";
+
+/// What a connection or datagram of one byte says to the server: that more follow, or that it was the last.
+const MORE: u8 = b'+';
+const LAST: u8 = b'.';
 
 xila_network::main!(run);
 
 async fn run() -> Result<(), Box<dyn Error>> {
     let mut arguments = Arguments::parse(USAGE, &["connections", "seconds", "bytes", "chunk", "size", "wait"]);
-    let mode: String = arguments.next("sink, source, pong or ping");
+    let mode: String = arguments.next("the mode");
     let address: SocketAddr = arguments.next("ADDRESS:PORT");
-    let count: usize = if mode == "ping" { arguments.next("COUNT") } else { 0 };
+    let count: usize = if mode.ends_with("ping") { arguments.next("COUNT") } else { 0 };
     arguments.finish();
     let connections: usize = arguments.option("connections").unwrap_or(1);
     let wait: Option<f64> = arguments.option("wait");
@@ -52,7 +61,20 @@ async fn run() -> Result<(), Box<dyn Error>> {
             let size: usize = arguments.option("size").unwrap_or(64).max(1);
             ping(support::connect(address, wait).await?, count, size).await?;
         }
-        other => arguments.fail(&format!("{other} is not sink, source, pong or ping")),
+        "accept" => accept(&TcpListener::bind(address)?).await?,
+        "connect" => {
+            let time = Duration::from_secs_f64(arguments.option("seconds").unwrap_or(3.0_f64).clamp(0.0, 1e6));
+            use_up(support::connect(address, wait).await?, MORE).await?;
+            connect(address, time).await?;
+        }
+        "udp-pong" => udp_pong(&UdpSocket::bind(address)?).await?,
+        "udp-ping" => {
+            let size: usize = arguments.option("size").unwrap_or(64).max(2);
+            let socket = support::datagrams_to(address).await?;
+            support::greet(&socket, &[MORE], wait).await?;
+            udp_ping(&socket, count, size).await?;
+        }
+        other => arguments.fail(&format!("{other} is no mode")),
     }
     Ok(())
 }
@@ -117,9 +139,7 @@ async fn ping(mut stream: TcpStream, count: usize, size: usize) -> Result<()> {
         times.push(start.elapsed());
     }
     stream.shutdown().await?;
-    times.sort();
-    let quantile = |q: f64| times.get((times.len() as f64 * q) as usize).map_or(0.0, |time| time.as_secs_f64() * 1e6);
-    println!("{count} round trips of {size} bytes: p50 {:.1} us, p99 {:.1} us", quantile(0.5), quantile(0.99));
+    report_times(&mut times, size);
     Ok(())
 }
 
@@ -132,6 +152,72 @@ async fn pong(mut stream: TcpStream) -> Result<()> {
             length => stream.write_all(&buffer[..length]).await?,
         }
     }
+}
+
+/// Answers one byte on each connection and ends it, until the byte says that it was the last.
+async fn accept(listener: &TcpListener) -> Result<()> {
+    let mut byte = [MORE];
+    while byte[0] != LAST {
+        let (mut stream, _) = listener.accept().await?;
+        stream.read_exact(&mut byte).await?;
+        stream.write_all(&byte).await?;
+    }
+    Ok(())
+}
+
+/// Makes connections one after another, as fast as one is used up.
+async fn connect(address: SocketAddr, time: Duration) -> Result<()> {
+    let mut count: usize = 0;
+    let start = Instant::now();
+    while start.elapsed() < time {
+        use_up(TcpStream::connect(address).await?, MORE).await?;
+        count += 1;
+    }
+    let seconds = start.elapsed().as_secs_f64();
+    use_up(TcpStream::connect(address).await?, LAST).await?;
+    println!("{count} connections in {seconds:.3} s: {:.0} per second", count as f64 / seconds);
+    Ok(())
+}
+
+/// A byte there, a byte back, and the server's end.
+async fn use_up(mut stream: TcpStream, byte: u8) -> Result<()> {
+    stream.write_all(&[byte]).await?;
+    stream.read_to_end(&mut Vec::with_capacity(1)).await?;
+    Ok(())
+}
+
+/// Sends every datagram back, until it has sent back the last one.
+async fn udp_pong(socket: &UdpSocket) -> Result<()> {
+    loop {
+        let datagram = socket.recv_datagram().await?;
+        socket.send_to(&datagram.data, datagram.remote).await?;
+        if datagram.data == [LAST] {
+            return Ok(());
+        }
+    }
+}
+
+async fn udp_ping(socket: &UdpSocket, count: usize, size: usize) -> Result<()> {
+    let message = vec![0x5a; size];
+    let mut times = Vec::with_capacity(count);
+    for _ in 0..count {
+        let start = Instant::now();
+        socket.send(&message).await?;
+        // What is shorter answers a greeting that was repeated.
+        while socket.recv_datagram().await?.data != message {}
+        times.push(start.elapsed());
+    }
+    socket.send(&[LAST]).await?;
+    while socket.recv_datagram().await?.data != [LAST] {}
+    report_times(&mut times, size);
+    Ok(())
+}
+
+fn report_times(times: &mut [Duration], size: usize) {
+    times.sort();
+    let quantile = |q: f64| times.get((times.len() as f64 * q) as usize).map_or(0.0, |time| time.as_secs_f64() * 1e6);
+    let (p50, p99) = (quantile(0.5), quantile(0.99));
+    println!("{} round trips of {size} bytes: p50 {p50:.1} us, p99 {p99:.1} us", times.len());
 }
 
 fn report(what: &str, bytes: u64, elapsed: Duration) {

@@ -1,12 +1,12 @@
 //! What the example apps share: arguments, names and patience.
 #![allow(dead_code, reason = "every app uses a part of it")]
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::process::exit;
 use std::str::FromStr;
 use std::time::{Duration, Instant};
 use xila_network::dns::{self, ResolveError};
-use xila_network::{Error, Family, Result, TcpStream, ToSocketAddrs};
+use xila_network::{Error, Family, Result, TcpStream, ToSocketAddrs, UdpSocket};
 
 /// The arguments of the command line: `--NAME VALUE` pairs, flags, and the others in their order.
 pub(crate) struct Arguments {
@@ -109,6 +109,34 @@ pub(crate) async fn connect(peer: impl ToSocketAddrs, patience: Option<f64>) -> 
                 if deadline.is_some_and(|deadline| Instant::now() < deadline) =>
             {
                 // Holds the whole program up, which has nothing else to do.
+                std::thread::sleep(Duration::from_millis(50));
+            }
+            result => return result,
+        }
+    }
+}
+
+/// A socket on a port of the host's choice, connected to `peer`.
+pub(crate) async fn datagrams_to(peer: SocketAddr) -> Result<UdpSocket> {
+    let local = match peer {
+        SocketAddr::V4(_) => SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
+        SocketAddr::V6(_) => SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)),
+    };
+    let socket = UdpSocket::bind(local)?;
+    socket.connect(peer).await?;
+    Ok(socket)
+}
+
+/// Sends a greeting, and again while nobody is there to answer it, until `patience` (seconds) is over.
+pub(crate) async fn greet(socket: &UdpSocket, greeting: &[u8], patience: Option<f64>) -> Result<()> {
+    let deadline = patience.map(|seconds| Instant::now() + Duration::from_secs_f64(seconds.clamp(0.0, 1e6)));
+    loop {
+        let answer = match socket.send(greeting).await {
+            Ok(_) => socket.recv_datagram().await.map(drop),
+            Err(error) => Err(error),
+        };
+        match answer {
+            Err(Error::ConnectionRefused) if deadline.is_some_and(|deadline| Instant::now() < deadline) => {
                 std::thread::sleep(Duration::from_millis(50));
             }
             result => return result,

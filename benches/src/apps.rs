@@ -1,0 +1,99 @@
+//! Pairs of apps, run by a command to their end, and what they print of how fast they were.
+
+use core::time::Duration;
+use std::error::Error;
+use std::path::PathBuf;
+use std::process::Command;
+
+use crate::report::gigabits;
+
+/// What any of this may fail with.
+pub type Result<T> = core::result::Result<T, Box<dyn Error>>;
+
+const ADDRESS: &str = "127.0.0.1:9000";
+const BULK: Duration = Duration::from_millis(700);
+const CONNECTING: Duration = Duration::from_millis(500);
+const ROUND_TRIPS: usize = 5_000;
+
+/// How many figures [`Pair::measure`] returns.
+pub const FIGURES: usize = 7;
+
+/// One program at both ends, each end an app with a store of its own, run by one command.
+#[derive(Clone, Debug)]
+pub struct Pair {
+    /// What runs components.
+    pub command: PathBuf,
+    /// The words that come before `--threads N --app '...' --app '...'`.
+    pub words: &'static [&'static str],
+    /// The component.
+    pub app: PathBuf,
+}
+
+impl Pair {
+    /// # Errors
+    /// Where a file is not there.
+    pub fn check(&self) -> Result<()> {
+        let missing = |file: &&PathBuf| !file.exists();
+        match [&self.command, &self.app].iter().copied().find(missing) {
+            Some(file) => Err(format!("{} is not there: `just bench` builds it", file.display()).into()),
+            None => Ok(()),
+        }
+    }
+
+    /// Everything once, on so many threads: bulk TCP with writes of 64 KiB and of 1 KiB (Gb/s), a round trip of 64 bytes
+    /// over TCP (p50 and p99, in microseconds), the same over UDP, connections per second.
+    ///
+    /// # Errors
+    /// Where an app fails, or does not print what it should.
+    pub fn measure(&self, threads: usize) -> Result<[f64; FIGURES]> {
+        let bulk = |chunk: usize| {
+            let source = format!("source {ADDRESS} --seconds {} --chunk {chunk} --wait 5", BULK.as_secs_f64());
+            received(&self.run(threads, "sink", &source)?)
+        };
+        let (bulk_64k, bulk_1k) = (bulk(64 * 1024)?, bulk(1024)?);
+        let tcp = self.run(threads, "pong", &format!("ping {ADDRESS} {ROUND_TRIPS} --wait 5"))?;
+        let udp = self.run(threads, "udp-pong", &format!("udp-ping {ADDRESS} {ROUND_TRIPS} --wait 5"))?;
+        let connect = format!("connect {ADDRESS} --seconds {} --wait 5", CONNECTING.as_secs_f64());
+        let connections = self.run(threads, "accept", &connect)?;
+        Ok([
+            bulk_64k,
+            bulk_1k,
+            after(&tcp, "p50 ")?,
+            after(&tcp, "p99 ")?,
+            after(&udp, "p50 ")?,
+            after(&udp, "p99 ")?,
+            after(&connections, " s: ")?,
+        ])
+    }
+
+    /// Runs two apps to their end; what they printed.
+    fn run(&self, threads: usize, server: &str, client: &str) -> Result<String> {
+        let app = |arguments: &str| format!("'{}' {arguments}", self.app.display());
+        let server = format!("{server} {ADDRESS}");
+        let output = Command::new(&self.command)
+            .args(self.words)
+            .args(["--threads", &threads.to_string()])
+            .args(["--app", &app(&server), "--app", &app(client)])
+            .output()?;
+        let printed = String::from_utf8(output.stdout)?;
+        if output.status.success() {
+            return Ok(printed);
+        }
+        let complaint = String::from_utf8_lossy(&output.stderr);
+        let name = self.command.display();
+        Err(format!("{name} ({client}): {}\n{printed}{complaint}", output.status).into())
+    }
+}
+
+/// The rate in `received N bytes in S s: ...`, in Gb/s.
+fn received(printed: &str) -> Result<f64> {
+    let line = printed.lines().find(|line| line.contains("received ")).ok_or("the sink has printed nothing")?;
+    Ok(gigabits(after(line, "received ")? / after(line, " bytes in ")?))
+}
+
+/// The number that follows a phrase.
+fn after(printed: &str, phrase: &str) -> Result<f64> {
+    let (_, rest) = printed.split_once(phrase).ok_or_else(|| format!("no `{phrase}` in: {printed}"))?;
+    let number: String = rest.chars().take_while(|char| char.is_ascii_digit() || *char == '.').collect();
+    Ok(number.parse()?)
+}

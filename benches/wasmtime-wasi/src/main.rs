@@ -1,0 +1,84 @@
+//! `wasmtime-wasi-run --threads N --app "component.wasm args..." [--app ...]`: the peer of `xila-net run`. Components run as
+//! wasmtime-wasi's documentation has it, on that crate's own sockets, which are the operating system's.
+
+use std::collections::BTreeMap;
+use std::process::ExitCode;
+
+use anyhow::{Context as _, Result, bail};
+use tokio::runtime::Builder;
+use tokio::task::JoinSet;
+use wasmtime::component::{Component, Linker, ResourceTable};
+use wasmtime::{Engine, Store};
+use wasmtime_wasi::p2::bindings::CommandPre;
+use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+
+fn main() -> ExitCode {
+    match start() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("wasmtime-wasi-run: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn start() -> Result<()> {
+    let mut threads = 1;
+    let mut apps = Vec::new();
+    let mut words = std::env::args().skip(1);
+    while let Some(option) = words.next() {
+        let value = words.next().with_context(|| format!("{option} needs a value"))?;
+        match option.as_str() {
+            "--threads" => threads = value.parse().context("--threads")?,
+            "--app" => apps.push(shell_words::split(&value).context("--app")?),
+            _ => bail!("there is no option {option}"),
+        }
+    }
+    // As xila-net does it, for one thread too: the apps run on that one, and not on the one that waits for them here.
+    Builder::new_multi_thread().worker_threads(threads).enable_all().build()?.block_on(run(apps))
+}
+
+/// Runs all apps at once, each as a task with a store of its own.
+async fn run(apps: Vec<Vec<String>>) -> Result<()> {
+    // Without epoch interruption, which xila-net has: these apps need not look at the epoch in their loops.
+    let engine = Engine::default();
+    let mut programs = BTreeMap::new();
+    for path in apps.iter().filter_map(|words| words.first()) {
+        if !programs.contains_key(path) {
+            programs.insert(path.clone(), compile(&engine, path).with_context(|| path.clone())?);
+        }
+    }
+    let mut tasks = JoinSet::new();
+    for words in &apps {
+        let program = words.first().and_then(|path| programs.get(path)).context("--app names no component")?.clone();
+        let mut wasi = WasiCtx::builder();
+        wasi.inherit_stdio().args(words).inherit_network().allow_tcp(true).allow_udp(true).allow_ip_name_lookup(true);
+        let mut store = Store::new(&engine, State { wasi: wasi.build(), table: ResourceTable::new() });
+        tasks.spawn(async move {
+            let command = program.instantiate_async(&mut store).await?;
+            command.wasi_cli_run().call_run(&mut store).await
+        });
+    }
+    while let Some(ended) = tasks.join_next().await {
+        ended??.map_err(|()| anyhow::anyhow!("an app has failed"))?;
+    }
+    Ok(())
+}
+
+fn compile(engine: &Engine, path: &str) -> Result<CommandPre<State>> {
+    let component = Component::from_file(engine, path)?;
+    let mut linker = Linker::new(engine);
+    wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
+    Ok(CommandPre::new(linker.instantiate_pre(&component)?)?)
+}
+
+struct State {
+    wasi: WasiCtx,
+    table: ResourceTable,
+}
+
+impl WasiView for State {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+    }
+}
