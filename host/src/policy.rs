@@ -180,6 +180,13 @@ impl Charge {
     }
 }
 
+impl Charge {
+    /// As [`resize`](Self::resize), but never to less: for what may be filled already.
+    pub fn grow(&mut self, buffer_bytes: usize) -> Result<()> {
+        self.resize(buffer_bytes.max(self.amount.buffer_bytes))
+    }
+}
+
 impl Drop for Charge {
     fn drop(&mut self) {
         let waiters = {
@@ -239,6 +246,8 @@ mod tests {
         assert_eq!(quota.usage(), Usage { sockets: 2, buffer_bytes: 100, ..Usage::default() });
         let (count, waker) = counted();
         assert!(quota.poll_charge(&mut Context::from_waker(&waker), 0).is_pending(), "two sockets are held");
+        charge.grow(1).unwrap();
+        assert_eq!(quota.usage().buffer_bytes, 100, "what may be filled is not given back");
         charge.resize(0).unwrap();
         assert_eq!(count.0.load(Ordering::Relaxed), 1, "whoever waits looks again");
         drop(charge);

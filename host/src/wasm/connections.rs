@@ -51,7 +51,8 @@ impl Listener {
     /// [`Error::LimitReached`](crate::error::Error::LimitReached).
     pub(super) fn set_backlog(&self, backlog: usize) -> Result<()> {
         let backlog = backlog.min(self.quota.limits().backlog(self.waiting_bytes));
-        self.charge.lock().resize(self.waiting_bytes.saturating_mul(backlog))?;
+        // Connections that wait stay, and what they hold is not given back before the listener is.
+        self.charge.lock().grow(self.waiting_bytes.saturating_mul(backlog))?;
         self.socket.set_backlog(backlog)
     }
 

@@ -175,7 +175,8 @@ impl UdpSocket {
     pub(in crate::wasm) fn set_receive_buffer(&mut self, bytes: u64) -> Result<()> {
         let bytes = size(bytes)?;
         if let State::Bound(bound) = &self.state {
-            bound.charge.lock().resize(bytes.min(MOST_BUFFER))?;
+            // What is queued stays, so a smaller buffer gives nothing back.
+            bound.charge.lock().grow(bytes.min(MOST_BUFFER))?;
             return bound.socket.set_receive_buffer(bytes);
         }
         self.options.receive_buffer = bytes;
