@@ -3,8 +3,8 @@
 //! Where a guest may go is, for now, the [`Network`](crate::socket::Network) that the embedder gives its context: no
 //! network, no sockets. Whether it may look at those interfaces and change them is given apart
 //! ([`NetworkCtxBuilder::control`](crate::wasm::NetworkCtxBuilder::control)), and not at all by default. How much it may hold is a [`Quota`]: every socket made for a guest, every name query and every watch
-//! carries a [`Charge`] on it, taken before anything is created and given back when that is dropped, so that no guest can grow the host without
-//! bound. Rules about addresses, ports and names will be asked for in the same place and at the same moment: before any
+//! carries a [`Charge`] on it, taken before anything is created, grown before buffers are, and given back when that is dropped,
+//! so that no guest can grow the host without bound. Rules about addresses, ports and names will be asked for in the same place and at the same moment: before any
 //! side effect.
 
 use std::sync::Arc;
@@ -178,9 +178,7 @@ impl Charge {
         waiters.into_iter().for_each(Waker::wake);
         Ok(())
     }
-}
 
-impl Charge {
     /// As [`resize`](Self::resize), but never to less: for what may be filled already.
     pub fn grow(&mut self, buffer_bytes: usize) -> Result<()> {
         self.resize(buffer_bytes.max(self.amount.buffer_bytes))

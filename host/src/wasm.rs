@@ -41,14 +41,16 @@
 //! | `sockets` | what both versions of `wasi:sockets` say |
 //! | `connections` | connections and listeners with their places in a guest's quota |
 //! | `streams` | the host's ends of `stream<u8>` and `stream<tcp-connection>`, which know nothing of WIT types |
+//! | `units` | durations and sizes |
 //! | `outcome` | how a stream's end reaches the future beside it |
 //!
 //! What a guest does wrong is an error code for it; a trap means a stale handle or a mistake of the host. Dropping the
 //! store closes everything that its guest held. The handles that a guest can pile up without any socket behind them
 //! (waiting calls, streams) are bounded by the embedder, with
 //! [`Store::concurrent_resource_table`](wasmtime::Store::concurrent_resource_table). The handles to interfaces and open
-//! devices, a few words each, are bounded by the capacity of the store's [`ResourceTable`](wasmtime::component::ResourceTable);
-//! sockets, name queries and watches by the guest's [`Limits`](crate::policy::Limits).
+//! devices and, in `wasi:sockets` 0.2, to networks, pollables, pairs of datagram streams and names that were found, a few
+//! words each, are bounded by the capacity of the store's [`ResourceTable`](wasmtime::component::ResourceTable); sockets,
+//! name queries and watches by the guest's [`Limits`](crate::policy::Limits).
 
 pub mod bindings;
 pub mod command;
@@ -60,6 +62,7 @@ pub mod p2;
 pub mod p3;
 mod sockets;
 mod streams;
+mod units;
 pub mod xila;
 
 pub use context::{HasNetwork, NetworkCtx, NetworkCtxBuilder, NetworkCtxView, NetworkView};

@@ -78,7 +78,7 @@ impl TcpSocket {
     /// As [`TcpStream::connect_with`], and the socket is gone.
     pub fn connect(self, remote: SocketAddr, options: ConnectOptions) -> Result<Connecting> {
         let options = ConnectOptions { local: Some(self.local_addr()), ..options };
-        // The connection holds the port before the socket lets go of it.
+        // The connection has its pair of ends before the socket lets go of the port.
         TcpStream::start(&self.network, remote, options)
     }
 }

@@ -340,7 +340,7 @@ impl Future for Connecting {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<TcpStream>> {
         // Polled after its end, as no future may be.
         let Some(stream) = &self.0 else { return Poll::Ready(Err(Error::InvalidState)) };
-        match stream.stack.with_mut(|core| core.tcp_connected(stream.flow, context.waker())) {
+        match stream.stack.ask(|core| core.tcp_connected(stream.flow, context.waker())) {
             None => Poll::Pending,
             Some(Err(error)) => Poll::Ready(Err(error)),
             Some(Ok(())) => Poll::Ready(self.0.take().ok_or(Error::InvalidState)),

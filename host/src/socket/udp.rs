@@ -299,7 +299,7 @@ impl UdpSocket {
         if ready { Poll::Ready(()) } else { Poll::Pending }
     }
 
-    /// Ready when sending to `remote`, or the connected peer, would not wait, be it for an error. A socket that has not
+    /// Ready when sending to the address that was last sent to would not wait, be it for an error. A socket that has not
     /// sent anything yet is ready.
     pub fn poll_send_ready(&self, context: &mut Context<'_>) -> Poll<()> {
         // Whether the way is free is a matter of the stack that was last sent through. Any other says so by itself.

@@ -40,6 +40,22 @@ pub(super) fn push<T: Send + 'static>(table: &mut ResourceTable, entry: T) -> Re
     table.push(entry).map_err(|_full: ResourceTableError| Error::LimitReached)
 }
 
+/// Puts two resources into the guest's table, or neither.
+pub(super) fn push_both<A: Send + 'static, B: Send + 'static, C: From<Error>>(
+    table: &mut ResourceTable,
+    one: A,
+    other: B,
+) -> Result<(Resource<A>, Resource<B>), Failure<C>> {
+    let one = push(table, one)?;
+    match push(table, other) {
+        Ok(other) => Ok((one, other)),
+        Err(full) => {
+            table.delete(one).map_err(wasmtime::Error::from)?;
+            Err(full.into())
+        }
+    }
+}
+
 /// Looks a resource up. A handle that leads nowhere is a trap.
 pub(super) fn get<'a, T: 'static>(table: &'a ResourceTable, handle: &Resource<T>) -> wasmtime::Result<&'a T> {
     Ok(table.get(handle)?)

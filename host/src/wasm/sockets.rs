@@ -4,6 +4,7 @@
 //! keeps the options that it was given. [`p2`](super::p2) and [`p3`](super::p3) look such a socket up, call it, and convert
 //! values and errors; what is special to one of them (0.2's begin and end of operations) is kept there.
 
+mod addresses;
 mod names;
 mod tcp;
 mod udp;

@@ -4,18 +4,22 @@
 //! queue. Every poll tries first and waits only for what is not there, and nothing is ever taken from one side before
 //! the other has room for it, so that a cancelled read or write has moved nothing.
 
-use std::future::poll_fn;
+use std::future::{self, Ready, poll_fn};
+use std::iter;
 use std::net::Shutdown;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use wasmtime::StoreContextMut;
-use wasmtime::component::{Destination, Resource, Source, StreamConsumer, StreamProducer, StreamResult, VecBuffer};
+use wasmtime::component::{
+    Destination, FutureReader, Lift, Lower, Resource, Source, StreamConsumer, StreamProducer, StreamReader,
+    StreamResult, VecBuffer,
+};
+use wasmtime::{AsContextMut, StoreContextMut};
 
 use super::NetworkCtxView;
 use super::connections::{Connection, Listener};
-use super::outcome::{Outcome, Resolver};
+use super::outcome::{Outcome, Resolver, outcome};
 use crate::error::{Error, Result};
 
 /// How much is read at once for a stream whose other end is the host's too: a guest that hands the stream of one
@@ -25,17 +29,64 @@ const HOST_READ: usize = 64 << 10;
 /// How many connections are given out in one read of a stream at most.
 const MOST_ACCEPTED: usize = 64;
 
-/// The far end of `send`: takes what the guest writes. Dropped when the guest ends the stream, which is the order to
-/// send FIN.
-pub(super) struct SendConsumer {
-    connection: Arc<Connection>,
-    sent: Resolver,
+/// How a half ended, in a future for the guest.
+type End<C> = FutureReader<Result<(), C>>;
+
+/// Sends what the guest writes through the one sending half of its connection, and tells when all of it has arrived; where
+/// the half was taken before, or there is none, that this is not the state for it. `C` is the error code of the WIT package.
+pub(super) fn send<C: Code>(
+    mut store: impl AsContextMut,
+    half: Option<Arc<Connection>>,
+    mut data: StreamReader<u8>,
+) -> wasmtime::Result<End<C>> {
+    match half {
+        Some(connection) => {
+            let (resolver, queued) = outcome();
+            data.pipe(&mut store, SendConsumer { connection: connection.clone(), sent: resolver })?;
+            FutureReader::new(store, coded(delivered(queued, connection)))
+        }
+        None => {
+            data.close(&mut store)?;
+            FutureReader::new(store, coded(no_half()))
+        }
+    }
 }
 
-impl SendConsumer {
-    pub(super) fn new(connection: Arc<Connection>, sent: Resolver) -> Self {
-        Self { connection, sent }
+/// Hands out what arrives at the one receiving half of a connection, and tells how it ended; else as [`send`].
+pub(super) fn receive<C: Code>(
+    mut store: impl AsContextMut,
+    half: Option<Arc<Connection>>,
+) -> wasmtime::Result<(StreamReader<u8>, End<C>)> {
+    match half {
+        Some(connection) => {
+            let (received, end) = outcome();
+            let stream = StreamReader::new(&mut store, ReceiveProducer { connection, received })?;
+            Ok((stream, FutureReader::new(store, coded(end))?))
+        }
+        None => Ok((StreamReader::new(&mut store, iter::empty())?, FutureReader::new(store, coded(no_half()))?)),
     }
+}
+
+/// The error code of a WIT package, as futures carry it.
+pub(super) trait Code: From<Error> + Lower + Lift + Send + Sync + 'static {}
+
+impl<C: From<Error> + Lower + Lift + Send + Sync + 'static> Code for C {}
+
+/// The end of a half that another call took, or that a socket without a connection has not.
+fn no_half() -> Ready<Result<()>> {
+    future::ready(Err(Error::InvalidState))
+}
+
+/// How a stream ended, for the guest.
+pub(super) async fn coded<C: Code>(end: impl Future<Output = Result<()>>) -> wasmtime::Result<Result<(), C>> {
+    Ok(end.await.map_err(C::from))
+}
+
+/// The far end of [`send`]: takes what the guest writes. Dropped when the guest ends the stream, which is the order to
+/// send FIN.
+struct SendConsumer {
+    connection: Arc<Connection>,
+    sent: Resolver,
 }
 
 impl Drop for SendConsumer {
@@ -75,7 +126,7 @@ impl<D: 'static> StreamConsumer<D> for SendConsumer {
 
 /// The end of what a [`SendConsumer`] sends: the peer's acknowledgement of the FIN, or the first failure, be it of a write or
 /// of the connection while nothing was written. Before that, nobody knows whether all was transmitted.
-pub(super) async fn delivered(mut queued: Outcome, connection: Arc<Connection>) -> Result<()> {
+async fn delivered(mut queued: Outcome, connection: Arc<Connection>) -> Result<()> {
     poll_fn(|cx| match Pin::new(&mut queued).poll(cx) {
         Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
         Poll::Ready(Ok(())) | Poll::Pending => connection.stream.poll_closed(cx),
@@ -83,16 +134,10 @@ pub(super) async fn delivered(mut queued: Outcome, connection: Arc<Connection>) 
     .await
 }
 
-/// The near end of `receive`: gives the guest what has arrived. Dropped when the guest drops the stream.
-pub(super) struct ReceiveProducer {
+/// The near end of [`receive`]: gives the guest what has arrived. Dropped when the guest drops the stream.
+struct ReceiveProducer {
     connection: Arc<Connection>,
     received: Resolver,
-}
-
-impl ReceiveProducer {
-    pub(super) fn new(connection: Arc<Connection>, received: Resolver) -> Self {
-        Self { connection, received }
-    }
 }
 
 impl Drop for ReceiveProducer {

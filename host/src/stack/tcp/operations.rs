@@ -133,6 +133,9 @@ impl Core {
     /// Ends a listener: handshakes under way are reset.
     pub(crate) fn tcp_unbind(&mut self, port: u16, backlog: &Arc<Backlog>) {
         self.tcp.unbind(port, backlog);
+        if self.tcp.half_open == 0 {
+            return;
+        }
         let half_open: Vec<FlowId> = self
             .tcp
             .flows

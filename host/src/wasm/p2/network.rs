@@ -1,14 +1,9 @@
-//! `wasi:sockets/network` and `wasi:sockets/instance-network` 0.2, and the conversions of their types.
-
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
+//! `wasi:sockets/network` and `wasi:sockets/instance-network` 0.2: error codes, and the handle that stands for the network.
 
 use wasmtime::component::Resource;
 
 use super::bindings::instance_network;
-use super::bindings::network::{
-    ErrorCode, Host, HostNetwork, IpAddress, IpAddressFamily, IpSocketAddress, Ipv4SocketAddress, Ipv6SocketAddress,
-};
-use crate::address::Family;
+use super::bindings::network::{ErrorCode, Host, HostNetwork};
 use crate::error::Error;
 use crate::wasm::NetworkCtxView;
 use crate::wasm::failure::{Failure, get, push};
@@ -79,64 +74,12 @@ impl From<Error> for ErrorCode {
     }
 }
 
-impl From<IpAddressFamily> for Family {
-    fn from(family: IpAddressFamily) -> Self {
-        match family {
-            IpAddressFamily::Ipv4 => Self::V4,
-            IpAddressFamily::Ipv6 => Self::V6,
-        }
-    }
-}
-
-impl From<Family> for IpAddressFamily {
-    fn from(family: Family) -> Self {
-        match family {
-            Family::V4 => Self::Ipv4,
-            Family::V6 => Self::Ipv6,
-        }
-    }
-}
-
-impl From<IpAddr> for IpAddress {
-    fn from(address: IpAddr) -> Self {
-        match address {
-            IpAddr::V4(address) => Self::Ipv4(address.octets().into()),
-            IpAddr::V6(address) => Self::Ipv6(address.segments().into()),
-        }
-    }
-}
-
-/// The flow label and the scope of an IPv6 address are not used: no address here is of a scope that needs one.
-impl From<IpSocketAddress> for SocketAddr {
-    fn from(address: IpSocketAddress) -> Self {
-        match address {
-            IpSocketAddress::Ipv4(Ipv4SocketAddress { port, address: (a, b, c, d) }) => {
-                Self::V4(SocketAddrV4::new(Ipv4Addr::new(a, b, c, d), port))
-            }
-            IpSocketAddress::Ipv6(Ipv6SocketAddress { port, flow_info: _, address, scope_id: _ }) => {
-                let (a, b, c, d, e, f, g, h) = address;
-                Self::V6(SocketAddrV6::new(Ipv6Addr::new(a, b, c, d, e, f, g, h), port, 0, 0))
-            }
-        }
-    }
-}
-
-impl From<SocketAddr> for IpSocketAddress {
-    fn from(address: SocketAddr) -> Self {
-        let port = address.port();
-        match address.ip() {
-            IpAddr::V4(address) => Self::Ipv4(Ipv4SocketAddress { port, address: address.octets().into() }),
-            IpAddr::V6(address) => {
-                let address = address.segments().into();
-                Self::Ipv6(Ipv6SocketAddress { port, flow_info: 0, address, scope_id: 0 })
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::net::SocketAddr;
+
     use super::*;
+    use crate::wasm::p2::bindings::network::IpSocketAddress;
 
     #[test]
     fn addresses_come_back_as_they_went() {

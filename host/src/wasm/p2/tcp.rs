@@ -15,7 +15,8 @@ use super::network::{Network, SocketError};
 use super::streams::{Ends, TcpInput, TcpOutput};
 use crate::error::{Error, Result};
 use crate::wasm::connections::Halves;
-use crate::wasm::failure::{get, get_mut, push};
+use crate::wasm::failure::{get, get_mut, push, push_both};
+use crate::wasm::units::nanoseconds;
 use crate::wasm::{NetworkCtxView, sockets};
 
 /// What a `tcp-socket` handle leads to: a socket, and what has begun on it.
@@ -84,14 +85,7 @@ impl NetworkCtxView<'_> {
     ) -> Result<(Resource<DynInputStream>, Resource<DynOutputStream>), SocketError> {
         let input: DynInputStream = Box::new(TcpInput::new(ends));
         let output: DynOutputStream = Box::new(TcpOutput::new(ends));
-        let input = push(self.table, input)?;
-        match push(self.table, output) {
-            Ok(output) => Ok((input, output)),
-            Err(full) => {
-                self.table.delete(input).map_err(wasmtime::Error::from)?;
-                Err(full.into())
-            }
-        }
+        push_both(self.table, input, output)
     }
 }
 
@@ -309,11 +303,6 @@ pub(super) fn new_socket(error: Error) -> SocketError {
         Error::LimitReached => ErrorCode::NewSocketLimit,
         other => other.into(),
     })
-}
-
-/// What does not fit (over 584 years) is the longest there is; what was set did fit.
-fn nanoseconds(time: std::time::Duration) -> Duration {
-    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
 impl From<ShutdownType> for Shutdown {

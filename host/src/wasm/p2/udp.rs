@@ -13,7 +13,7 @@ use super::datagrams::{IncomingDatagramStream, OutgoingDatagramStream, Pair};
 use super::network::{Network, SocketError};
 use super::tcp::new_socket;
 use crate::error::{Error, Result};
-use crate::wasm::failure::{get, get_mut, push};
+use crate::wasm::failure::{get, get_mut, push, push_both};
 use crate::wasm::{NetworkCtxView, sockets};
 
 /// What a `udp-socket` handle leads to.
@@ -86,20 +86,13 @@ impl HostUdpSocket for NetworkCtxView<'_> {
         }
         let bound = socket.inner.bound()?.clone();
         match remote {
-            Some(remote) => socket.inner.connect(remote.into())?,
-            None if socket.inner.remote_address().is_ok() => socket.inner.disconnect()?,
+            Some(remote) => bound.connect(remote.into())?,
+            None if bound.socket.peer_addr().is_some() => bound.socket.disconnect()?,
             None => {}
         }
         let number = socket.pair.fetch_add(1, Ordering::Relaxed) + 1;
         let pair = Pair::new(bound, number, socket.pair.clone());
-        let incoming = push(self.table, IncomingDatagramStream::new(pair.clone()))?;
-        match push(self.table, OutgoingDatagramStream::new(pair)) {
-            Ok(outgoing) => Ok((incoming, outgoing)),
-            Err(full) => {
-                self.table.delete(incoming).map_err(wasmtime::Error::from)?;
-                Err(full.into())
-            }
-        }
+        push_both(self.table, IncomingDatagramStream::new(pair.clone()), OutgoingDatagramStream::new(pair))
     }
 
     fn local_address(&mut self, socket: Resource<UdpSocket>) -> Result<IpSocketAddress, SocketError> {

@@ -1,13 +1,12 @@
 //! `wasi:sockets/types`: TCP sockets.
 
-use std::future::{self, poll_fn};
-use std::iter;
+use std::future::poll_fn;
 use std::task::Poll;
 
 use wasmtime::component::{Access, Accessor, FutureReader, Resource, StreamReader};
 
 use super::SocketError;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::wasm::connections::Halves;
 use crate::wasm::failure::{get, get_mut, push};
 use crate::wasm::outcome::outcome;
@@ -15,7 +14,8 @@ use crate::wasm::p3::bindings::types::{
     Duration, ErrorCode, HostTcpSocket, HostTcpSocketWithStore, IpAddressFamily, IpSocketAddress,
 };
 use crate::wasm::sockets;
-use crate::wasm::streams::{AcceptProducer, ReceiveProducer, SendConsumer, delivered};
+use crate::wasm::streams::{self, AcceptProducer};
+use crate::wasm::units::nanoseconds;
 use crate::wasm::{HasNetwork, NetworkCtxView};
 
 /// What a `tcp-socket` handle leads to.
@@ -59,10 +59,7 @@ impl<T: Send + 'static> HostTcpSocketWithStore<T> for HasNetwork {
     ) -> Result<StreamReader<Resource<TcpSocket>>, SocketError> {
         let view = access.getter();
         let mut context = access.get();
-        let listening = context.p3_tcp_mut(&socket)?;
-        let listener = listening.listen()?;
-        let Some((_, settings)) = listening.listener() else { return Err(Error::InvalidState.into()) };
-        let settings = settings.clone();
+        let (listener, settings) = context.p3_tcp_mut(&socket)?.listen()?;
         let resource = move |connection| TcpSocket(sockets::TcpSocket::accepted(connection, &settings));
         // Nobody is told how it ended.
         let (ended, _) = outcome();
@@ -73,20 +70,10 @@ impl<T: Send + 'static> HostTcpSocketWithStore<T> for HasNetwork {
     fn send(
         mut access: Access<'_, T, Self>,
         socket: Resource<TcpSocket>,
-        mut data: StreamReader<u8>,
+        data: StreamReader<u8>,
     ) -> wasmtime::Result<FutureReader<Result<(), ErrorCode>>> {
         let half = access.get().p3_tcp_mut(&socket)?.halves().ok().and_then(Halves::take_send);
-        match half {
-            Some(connection) => {
-                let (resolver, queued) = outcome();
-                data.pipe(&mut access, SendConsumer::new(connection.clone(), resolver))?;
-                FutureReader::new(&mut access, coded(delivered(queued, connection)))
-            }
-            None => {
-                data.close(&mut access)?;
-                FutureReader::new(&mut access, coded(no_half()))
-            }
-        }
+        streams::send(access, half, data)
     }
 
     fn receive(
@@ -94,29 +81,8 @@ impl<T: Send + 'static> HostTcpSocketWithStore<T> for HasNetwork {
         socket: Resource<TcpSocket>,
     ) -> wasmtime::Result<(StreamReader<u8>, FutureReader<Result<(), ErrorCode>>)> {
         let half = access.get().p3_tcp_mut(&socket)?.halves().ok().and_then(Halves::take_receive);
-        match half {
-            Some(connection) => {
-                let (resolver, end) = outcome();
-                Ok((
-                    StreamReader::new(&mut access, ReceiveProducer::new(connection, resolver))?,
-                    FutureReader::new(&mut access, coded(end))?,
-                ))
-            }
-            None => {
-                Ok((StreamReader::new(&mut access, iter::empty())?, FutureReader::new(&mut access, coded(no_half()))?))
-            }
-        }
+        streams::receive(access, half)
     }
-}
-
-/// The end of a half that another call set up, or that a socket without a connection has not.
-fn no_half() -> future::Ready<Result<()>> {
-    future::ready(Err(Error::InvalidState))
-}
-
-/// How a stream ended, for the guest.
-async fn coded(end: impl Future<Output = Result<()>>) -> wasmtime::Result<Result<(), ErrorCode>> {
-    Ok(end.await.map_err(ErrorCode::from))
 }
 
 impl HostTcpSocket for NetworkCtxView<'_> {
@@ -209,9 +175,4 @@ impl HostTcpSocket for NetworkCtxView<'_> {
         self.table.delete(socket)?;
         Ok(())
     }
-}
-
-/// A WIT duration. It was set as one, or is a default of the host's, and so it fits.
-fn nanoseconds(duration: std::time::Duration) -> Duration {
-    Duration::try_from(duration.as_nanos()).unwrap_or(Duration::MAX)
 }

@@ -1,15 +1,9 @@
-//! `wasi:sockets/types`: error codes and addresses.
+//! `wasi:sockets/types`: error codes.
 
-use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-
-use crate::address::Family;
 use crate::error::Error;
 use crate::wasm::NetworkCtxView;
 use crate::wasm::failure::Failure;
-use crate::wasm::p3::bindings::types::{
-    ErrorCode, Host, IpAddress, IpAddressFamily, IpSocketAddress, Ipv4Address, Ipv4SocketAddress, Ipv6Address,
-    Ipv6SocketAddress,
-};
+use crate::wasm::p3::bindings::types::{ErrorCode, Host};
 
 /// Why a host function of `wasi:sockets` 0.3 failed.
 pub type SocketError = Failure<ErrorCode>;
@@ -49,71 +43,13 @@ impl From<Error> for ErrorCode {
     }
 }
 
-impl From<IpAddr> for IpAddress {
-    fn from(address: IpAddr) -> Self {
-        match address {
-            IpAddr::V4(address) => Self::Ipv4(ipv4(address)),
-            IpAddr::V6(address) => Self::Ipv6(ipv6(address)),
-        }
-    }
-}
-
-impl From<SocketAddr> for IpSocketAddress {
-    fn from(address: SocketAddr) -> Self {
-        let port = address.port();
-        match address.ip() {
-            IpAddr::V4(address) => Self::Ipv4(Ipv4SocketAddress { port, address: ipv4(address) }),
-            IpAddr::V6(address) => {
-                Self::Ipv6(Ipv6SocketAddress { port, flow_info: 0, address: ipv6(address), scope_id: 0 })
-            }
-        }
-    }
-}
-
-impl From<IpSocketAddress> for SocketAddr {
-    fn from(address: IpSocketAddress) -> Self {
-        match address {
-            IpSocketAddress::Ipv4(Ipv4SocketAddress { port, address: (a, b, c, d) }) => {
-                Self::new(Ipv4Addr::new(a, b, c, d).into(), port)
-            }
-            // Neither part is looked at anywhere; kept, they would tell apart what is the same.
-            IpSocketAddress::Ipv6(Ipv6SocketAddress { port, flow_info: _, address, scope_id: _ }) => {
-                let (a, b, c, d, e, f, g, h) = address;
-                Self::new(Ipv6Addr::new(a, b, c, d, e, f, g, h).into(), port)
-            }
-        }
-    }
-}
-
-impl From<IpAddressFamily> for Family {
-    fn from(family: IpAddressFamily) -> Self {
-        match family {
-            IpAddressFamily::Ipv4 => Self::V4,
-            IpAddressFamily::Ipv6 => Self::V6,
-        }
-    }
-}
-
-impl From<Family> for IpAddressFamily {
-    fn from(family: Family) -> Self {
-        match family {
-            Family::V4 => Self::Ipv4,
-            Family::V6 => Self::Ipv6,
-        }
-    }
-}
-
-fn ipv4(address: Ipv4Addr) -> Ipv4Address {
-    address.octets().into()
-}
-
-fn ipv6(address: Ipv6Addr) -> Ipv6Address {
-    address.segments().into()
-}
-
 #[cfg(test)]
 mod tests {
+    use core::net::{IpAddr, SocketAddr};
+
     use super::*;
+    use crate::address::Family;
+    use crate::wasm::p3::bindings::types::{IpAddress, IpAddressFamily, IpSocketAddress, Ipv6SocketAddress};
 
     #[test]
     fn addresses_come_back_as_they_went() {

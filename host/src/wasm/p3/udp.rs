@@ -66,10 +66,7 @@ impl HostUdpSocket for NetworkCtxView<'_> {
     }
 
     fn connect(&mut self, socket: Resource<UdpSocket>, remote: IpSocketAddress) -> Result<(), SocketError> {
-        let socket = self.p3_udp_mut(&socket)?;
-        socket.check_remote(remote.into())?;
-        socket.bound_implicitly()?;
-        Ok(socket.connect(remote.into())?)
+        Ok(self.p3_udp_mut(&socket)?.connect(remote.into())?)
     }
 
     fn disconnect(&mut self, socket: Resource<UdpSocket>) -> Result<(), SocketError> {

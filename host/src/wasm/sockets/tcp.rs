@@ -13,8 +13,8 @@ use crate::address::{Family, is_unicast};
 use crate::error::{Error, Result};
 use crate::policy::Charge;
 use crate::socket::{self, ConnectOptions, Connecting, KeepAlive, ListenOptions, TcpOptions, TcpStream};
-use crate::wasm::NetworkCtx;
 use crate::wasm::connections::{Connection, Halves, Listener, buffer_bytes};
+use crate::wasm::{NetworkCtx, units};
 
 /// A TCP socket, with the states of `TcpSocketOperationalSemantics.md` that are not mere bookkeeping.
 pub(in crate::wasm) struct TcpSocket {
@@ -114,7 +114,7 @@ impl TcpSocket {
         Ok(())
     }
 
-    /// Whether the socket has a local address, or had.
+    /// Whether the socket was bound, connected or made a listener, or should have been.
     pub(in crate::wasm) const fn is_bound(&self) -> bool {
         !matches!(self.state, State::Unbound(_))
     }
@@ -187,12 +187,13 @@ impl TcpSocket {
         }
     }
 
-    /// Makes the socket a listener; one without an address gets a free port of every address.
+    /// Makes the socket a listener; one without an address gets a free port of every address. The listener, and what
+    /// connections inherit from it.
     ///
     /// # Errors
     /// [`Error::InvalidState`] where it was connected or made a listener before; [`Error::AddressInUse`] where no port is
     /// free; [`Error::LimitReached`], and the socket is closed.
-    pub(in crate::wasm) fn listen(&mut self) -> Result<Arc<Listener>> {
+    pub(in crate::wasm) fn listen(&mut self) -> Result<(Arc<Listener>, Arc<Mutex<Settings>>)> {
         if let State::Unbound(_) = self.state {
             self.bind(any(self.family()))?;
         }
@@ -203,7 +204,7 @@ impl TcpSocket {
         let State::Bound(bound, account) = self.take_state() else { return Err(Error::InvalidState) };
         let listener = Arc::new(Listener::new(bound, options, account.quota, account.charge)?);
         self.state = State::Listening(listener.clone());
-        Ok(listener)
+        Ok((listener, self.settings.clone()))
     }
 
     /// The listener, where the socket is one, and what connections inherit from it.
@@ -401,12 +402,12 @@ fn still(set: Result<()>) -> Result<()> {
     }
 }
 
-/// A size, a number of bytes or places, that is not 0. What this machine cannot address is the largest that it can.
+/// A size, a number of bytes or places, that is not 0.
 pub(super) fn size(value: u64) -> Result<usize> {
-    if value == 0 { Err(Error::InvalidArgument) } else { Ok(usize::try_from(value).unwrap_or(usize::MAX)) }
+    if value == 0 { Err(Error::InvalidArgument) } else { Ok(units::size(value)) }
 }
 
 /// A time that is not 0.
 fn time(nanoseconds: u64) -> Result<Duration> {
-    if nanoseconds == 0 { Err(Error::InvalidArgument) } else { Ok(Duration::from_nanos(nanoseconds)) }
+    if nanoseconds == 0 { Err(Error::InvalidArgument) } else { Ok(units::duration(nanoseconds)) }
 }

@@ -40,6 +40,15 @@ pub(in crate::wasm) struct Bound {
 }
 
 impl Bound {
+    /// Makes `remote` the only peer.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`].
+    pub(in crate::wasm) fn connect(&self, remote: SocketAddr) -> Result<()> {
+        check_remote(remote, self.family())?;
+        self.socket.connect(remote)
+    }
+
     /// Where a datagram goes.
     ///
     /// # Errors
@@ -48,8 +57,12 @@ impl Bound {
     pub(in crate::wasm) fn destination(&self, remote: Option<SocketAddr>) -> Result<SocketAddr> {
         let peer = self.socket.peer_addr();
         let remote = remote.or(peer).ok_or(Error::InvalidArgument)?;
-        check_remote(remote, Family::of(self.socket.local_addr().ip()))?;
+        check_remote(remote, self.family())?;
         if peer.is_some_and(|peer| peer != remote) { Err(Error::InvalidArgument) } else { Ok(remote) }
+    }
+
+    fn family(&self) -> Family {
+        Family::of(self.socket.local_addr().ip())
     }
 }
 
@@ -92,7 +105,7 @@ impl UdpSocket {
     ///
     /// # Errors
     /// [`Error::AddressInUse`] where no port is free; else as [`bind`](Self::bind).
-    pub(in crate::wasm) fn bound_implicitly(&mut self) -> Result<&Arc<Bound>> {
+    fn bound_implicitly(&mut self) -> Result<&Arc<Bound>> {
         if self.bound().is_err() {
             self.bind(any(self.family))?;
         }
@@ -112,19 +125,13 @@ impl UdpSocket {
         Ok((bound.clone(), bound.destination(remote)?))
     }
 
-    /// Makes `remote` the only peer. The socket has to be bound.
+    /// Makes `remote` the only peer. Binds the socket implicitly, unless that would be for nothing.
     ///
     /// # Errors
-    /// [`Error::InvalidState`] where it is not; [`Error::InvalidArgument`].
-    pub(in crate::wasm) fn connect(&self, remote: SocketAddr) -> Result<()> {
+    /// [`Error::InvalidArgument`]; else as [`bound_implicitly`](Self::bound_implicitly).
+    pub(in crate::wasm) fn connect(&mut self, remote: SocketAddr) -> Result<()> {
         check_remote(remote, self.family)?;
-        self.bound()?.socket.connect(remote)
-    }
-
-    /// # Errors
-    /// [`Error::InvalidArgument`], which has to be told before a socket is bound implicitly.
-    pub(in crate::wasm) fn check_remote(&self, remote: SocketAddr) -> Result<()> {
-        check_remote(remote, self.family)
+        self.bound_implicitly()?.connect(remote)
     }
 
     /// # Errors

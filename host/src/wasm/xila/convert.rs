@@ -1,10 +1,9 @@
 //! Between the WIT package's values and the host API's.
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use core::time::Duration;
 
 use crate::address::Family;
-use crate::wasm::bindings::types::{Duration as Nanoseconds, IpAddress, IpAddressFamily, SocketAddress};
+use crate::wasm::bindings::types::{IpAddress, IpAddressFamily, SocketAddress};
 
 impl From<IpAddress> for IpAddr {
     fn from(address: IpAddress) -> Self {
@@ -45,21 +44,6 @@ impl From<IpAddressFamily> for Family {
     }
 }
 
-/// A WIT duration. Every number of nanoseconds is one.
-pub(super) fn duration(nanoseconds: Nanoseconds) -> Duration {
-    Duration::from_nanos(nanoseconds)
-}
-
-/// A WIT duration; what does not fit (over 584 years) is the longest there is.
-pub(super) fn nanoseconds(duration: Duration) -> Nanoseconds {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
-}
-
-/// A size in bytes; what this machine cannot address is the largest that it can, which every limit refuses.
-pub(super) fn size(bytes: u64) -> usize {
-    usize::try_from(bytes).unwrap_or(usize::MAX)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -78,11 +62,5 @@ mod tests {
         assert_eq!(octets, (192, 0, 2, 1));
         let IpAddress::Ipv6(groups) = "2001:db8::1".parse::<IpAddr>().expect("v6").into() else { panic!("not v6") };
         assert_eq!(groups, (0x2001, 0xdb8, 0, 0, 0, 0, 0, 1));
-    }
-
-    #[test]
-    fn durations_saturate() {
-        assert_eq!(nanoseconds(duration(u64::MAX)), u64::MAX);
-        assert_eq!(nanoseconds(Duration::MAX), u64::MAX);
     }
 }

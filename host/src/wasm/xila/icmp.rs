@@ -6,7 +6,6 @@ use std::task::{Context, Poll};
 
 use wasmtime::component::{Accessor, Resource};
 
-use super::convert::{duration, nanoseconds};
 use super::types::NetworkError;
 use crate::error::{Error, Result};
 use crate::platform::Clock;
@@ -19,6 +18,7 @@ use crate::wasm::bindings::icmp::{
 };
 use crate::wasm::bindings::types::{Duration, IpAddress, IpAddressFamily};
 use crate::wasm::failure::{get, push};
+use crate::wasm::units::{self, duration, nanoseconds};
 use crate::wasm::{HasNetwork, NetworkCtxView};
 
 /// The largest payload that an IP packet's length leaves room for, headers not yet subtracted (RFC 791, RFC 8200).
@@ -143,7 +143,7 @@ fn ping_options(options: &PingOptions) -> HostPingOptions {
     let default = HostPingOptions::default();
     HostPingOptions {
         sequence: sequence.unwrap_or(default.sequence),
-        size: size.map_or(default.size, |size| super::convert::size(size.into())),
+        size: size.map_or(default.size, |size| units::size(size.into())),
         timeout: timeout.map_or(default.timeout, duration),
         hop_limit: hop_limit.unwrap_or(default.hop_limit),
     }

@@ -1,12 +1,10 @@
 //! `xila:network/tcp`.
 
-use std::future::{self, Ready, poll_fn};
-use std::iter;
+use std::future::poll_fn;
 use std::sync::Arc;
 
 use wasmtime::component::{Access, Accessor, FutureReader, Resource, StreamReader};
 
-use super::convert::{duration, nanoseconds, size};
 use super::types::NetworkError;
 use crate::error::{Error, Result};
 use crate::socket::{self, ConnectOptions, ListenOptions, TcpOptions, TcpState, TcpStream};
@@ -18,8 +16,9 @@ use crate::wasm::bindings::types::{Duration, ErrorCode, SocketAddress};
 use crate::wasm::connections::{Connection, Halves, Listener, buffer_bytes};
 use crate::wasm::failure::{get, push};
 use crate::wasm::outcome::outcome;
-use crate::wasm::streams::{AcceptProducer, ReceiveProducer, SendConsumer, delivered};
-use crate::wasm::{HasNetwork, NetworkCtxView};
+use crate::wasm::streams::AcceptProducer;
+use crate::wasm::units::{duration, nanoseconds, size};
+use crate::wasm::{HasNetwork, NetworkCtxView, streams};
 
 /// What a `tcp-listener` handle leads to.
 pub struct TcpListener(Arc<Listener>);
@@ -59,7 +58,7 @@ impl<T: Send + 'static> HostTcpListenerWithStore<T> for HasNetwork {
         let listener = get(access.get().table, &listener)?.0.clone();
         let (ended, end) = outcome();
         let accepting = AcceptProducer { listener, ended, perpetual: false, view, resource: TcpConnection::new };
-        Ok((StreamReader::new(&mut access, accepting)?, FutureReader::new(&mut access, coded(end))?))
+        Ok((StreamReader::new(&mut access, accepting)?, FutureReader::new(&mut access, streams::coded(end))?))
     }
 }
 
@@ -124,48 +123,19 @@ impl<T: Send + 'static> HostTcpConnectionWithStore<T> for HasNetwork {
     fn send(
         mut access: Access<'_, T, Self>,
         connection: Resource<TcpConnection>,
-        mut data: StreamReader<u8>,
+        data: StreamReader<u8>,
     ) -> wasmtime::Result<FutureReader<Result<(), ErrorCode>>> {
-        match access.get().table.get_mut(&connection)?.0.take_send() {
-            Some(connection) => {
-                let (resolver, queued) = outcome();
-                data.pipe(&mut access, SendConsumer::new(connection.clone(), resolver))?;
-                FutureReader::new(&mut access, coded(delivered(queued, connection)))
-            }
-            None => {
-                data.close(&mut access)?;
-                FutureReader::new(&mut access, taken_before())
-            }
-        }
+        let half = access.get().table.get_mut(&connection)?.0.take_send();
+        streams::send(access, half, data)
     }
 
     fn receive(
         mut access: Access<'_, T, Self>,
         connection: Resource<TcpConnection>,
     ) -> wasmtime::Result<(StreamReader<u8>, FutureReader<Result<(), ErrorCode>>)> {
-        match access.get().table.get_mut(&connection)?.0.take_receive() {
-            Some(connection) => {
-                let (resolver, end) = outcome();
-                Ok((
-                    StreamReader::new(&mut access, ReceiveProducer::new(connection, resolver))?,
-                    FutureReader::new(&mut access, coded(end))?,
-                ))
-            }
-            None => {
-                Ok((StreamReader::new(&mut access, iter::empty())?, FutureReader::new(&mut access, taken_before())?))
-            }
-        }
+        let half = access.get().table.get_mut(&connection)?.0.take_receive();
+        streams::receive(access, half)
     }
-}
-
-/// The end of a half that another call set up.
-fn taken_before() -> Ready<wasmtime::Result<Result<(), ErrorCode>>> {
-    future::ready(Ok(Err(ErrorCode::InvalidState)))
-}
-
-/// How a stream ended, for the guest.
-async fn coded(end: impl Future<Output = Result<()>>) -> wasmtime::Result<Result<(), ErrorCode>> {
-    Ok(end.await.map_err(ErrorCode::from))
 }
 
 impl HostTcpConnection for NetworkCtxView<'_> {

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use wasmtime::component::{Accessor, Resource};
 
-use super::convert::size;
 use super::types::NetworkError;
 use crate::error::{Error, Result};
 use crate::policy::Charge;
@@ -15,6 +14,7 @@ use crate::wasm::bindings::udp::{
     Datagram, Host, HostUdpSocket, HostUdpSocketWithStore, Options, OutgoingDatagram, Statistics,
 };
 use crate::wasm::failure::{get, push};
+use crate::wasm::units::size;
 use crate::wasm::{HasNetwork, NetworkCtxView};
 
 /// How many datagrams one call returns at most. Their bytes are bounded by what the receive buffer can hold.

@@ -8,7 +8,7 @@ use crate::interface::{self, Change, Notice};
 use crate::platform;
 use crate::wasm::bindings::control as wit;
 use crate::wasm::bindings::types::{IpCidr, Ipv4Address, MacAddress as WitMacAddress};
-use crate::wasm::xila::convert::{duration, nanoseconds};
+use crate::wasm::units::{duration, nanoseconds};
 
 impl From<Cidr> for IpCidr {
     fn from(cidr: Cidr) -> Self {
