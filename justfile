@@ -14,7 +14,7 @@ default:
     @just --list --unsorted
 
 # Apps on two simulated stacks, then, with privileges, apps and a real peer over a TAP device.
-demo: setup guests command-line
+demo: setup apps command-line
     scripts/demo.sh
 
 # Every test; arguments go to `cargo test`.
@@ -34,7 +34,7 @@ doc:
     cargo doc --workspace --no-deps --all-features
 
 # The benchmarks; arguments go to `cargo bench`.
-bench *arguments: guests
+bench *arguments: apps
     cargo build --release --package xila-network-host --package xila-network-bench-peer --bins
     XILA_NET="$CARGO_TARGET_DIR/release/xila-net" XILA_BENCH_PEER="$CARGO_TARGET_DIR/release/wasmtime-wasi-run" \
         cargo bench --package xila-network-benches "$@"
@@ -46,6 +46,11 @@ fmt:
 # Every example app and test program as NAME.wasm in the target directory's guests/.
 guests:
     @scripts/guests.sh
+
+# Those of them that are in Rust.
+[private]
+apps:
+    @scripts/guests.sh rust
 
 [private]
 setup:

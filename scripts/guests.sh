@@ -1,8 +1,14 @@
 #!/usr/bin/env bash
-# Builds every example app and every test program as NAME.wasm in the folder guests/ under the target directory.
+# Builds every example app and every test program as NAME.wasm in the folder guests/ under the target directory:
+#     guests.sh [rust]
+# With `rust`, only those in Rust, which is all that the demo and the benchmarks need: the others take packages from
+# Python's index.
 set -euo pipefail
 source "$(dirname "$0")/lib.sh"
 cd "$root"
+
+languages=${1:-all}
+case $languages in all | rust) ;; *) fail "'$languages': say rust, or nothing" ;; esac
 
 toolchain=$(scripts/wasm-toolchain.sh)
 built=$(target_dir)/wasm/wasm32-wasip2/release
@@ -49,6 +55,11 @@ programs=$(programs_in tests/programs/src/bin)
 if [ -n "$programs" ]; then
     scripts/wasm-cargo.sh "$toolchain" --manifest-path tests/programs/Cargo.toml --bins
     for name in $programs; do publish "$built" "$name"; done
+fi
+
+if [ "$languages" = rust ]; then
+    say "${#wanted[@]} programs in $guests"
+    exit
 fi
 
 # Programs in other languages are built with packages of Python's index, which not every machine reaches.
