@@ -8,6 +8,7 @@
 //! |---|---|
 //! | `drive` | the loop: frames in, frames out, timers |
 //! | `demux`, `phy` | whom a frame concerns; the engine's view of the device |
+//! | `contain` | what becomes of a panic of the engine |
 //! | `tcp` | connections and listeners; `time_wait`, what is left of them; `backlog`, what is not yet accepted |
 //! | `udp` | bound ports and their mailboxes |
 //! | `icmp`, `fragments`, `neighbours` | echo, errors from the path; IPv4 reassembly; asking for hardware addresses |
@@ -22,6 +23,7 @@ mod addresses;
 mod autoconfiguration;
 pub(crate) mod backlog;
 mod config;
+mod contain;
 mod cut;
 mod demux;
 mod dhcp;

@@ -12,6 +12,8 @@ use smoltcp::wire::{
     IpVersion, Ipv4Packet, Ipv6Packet, TcpPacket, TcpSeqNumber, UdpPacket,
 };
 
+use super::groups;
+
 /// The two ends of a packet, seen from this host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct Tuple {
@@ -96,25 +98,40 @@ fn inspect(medium: Medium, frame: &[u8]) -> Option<Packet> {
                 return Some(Packet::Fragment { ip });
             }
             let (source, destination) = (IpAddr::V4(packet.src_addr()), IpAddr::V4(packet.dst_addr()));
-            transport(packet.next_header(), source, destination, packet.payload(), ip)
+            let header = Header { source, destination, hop_limit: packet.hop_limit(), options: &[], ip };
+            transport(packet.next_header(), &header, packet.payload())
         }
         IpVersion::Ipv6 => {
             let packet = Ipv6Packet::new_checked(payload).ok()?;
             let (source, destination) = (IpAddr::V6(packet.src_addr()), IpAddr::V6(packet.dst_addr()));
+            let header = Header { source, destination, hop_limit: packet.hop_limit(), options: &[], ip };
             match packet.next_header() {
                 IpProtocol::HopByHop => {
                     let payload = packet.payload();
                     let length = (usize::from(*payload.get(1)?) + 1) * 8;
                     let next = IpProtocol::from(*payload.first()?);
-                    transport(next, source, destination, payload.get(length..)?, ip)
+                    let header = Header { options: payload.get(2..length)?, ..header };
+                    transport(next, &header, payload.get(length..)?)
                 }
-                next => transport(next, source, destination, packet.payload(), ip),
+                next => transport(next, &header, packet.payload()),
             }
         }
     }
 }
 
-fn transport(protocol: IpProtocol, source: IpAddr, destination: IpAddr, payload: &[u8], ip: usize) -> Option<Packet> {
+/// What the IP header of a packet says.
+struct Header<'a> {
+    source: IpAddr,
+    destination: IpAddr,
+    hop_limit: u8,
+    /// Of the hop-by-hop options header, where there is one (RFC 8200 section 4.3).
+    options: &'a [u8],
+    /// Where in the frame the packet begins.
+    ip: usize,
+}
+
+fn transport(protocol: IpProtocol, header: &Header<'_>, payload: &[u8]) -> Option<Packet> {
+    let &Header { source, destination, hop_limit, options, ip } = header;
     let tuple =
         |to: u16, from: u16| Tuple { local: SocketAddr::new(destination, to), remote: SocketAddr::new(source, from) };
     let identifier = || Some(u16::from_be_bytes(payload.get(4..6)?.try_into().ok()?));
@@ -136,14 +153,20 @@ fn transport(protocol: IpProtocol, source: IpAddr, destination: IpAddr, payload:
             _ => Packet::Other,
         },
         // RFC 2236 section 2.1.
-        IpProtocol::Igmp if payload.first() == Some(&0x11) => Packet::GroupQuery,
+        IpProtocol::Igmp if payload.first() == Some(&0x11) => {
+            groups::check_igmp_query(source, destination, hop_limit, payload)?;
+            Packet::GroupQuery
+        }
         IpProtocol::Icmpv6 => match Icmpv6Message::from(*payload.first()?) {
             Icmpv6Message::DstUnreachable
             | Icmpv6Message::PktTooBig
             | Icmpv6Message::TimeExceeded
             | Icmpv6Message::ParamProblem => Packet::IcmpError { ip },
             Icmpv6Message::NeighborAdvert | Icmpv6Message::NeighborSolicit => Packet::Neighbour,
-            Icmpv6Message::MldQuery => Packet::GroupQuery,
+            Icmpv6Message::MldQuery => {
+                groups::check_mld_query(source, destination, hop_limit, options, payload)?;
+                Packet::GroupQuery
+            }
             Icmpv6Message::RouterAdvert => Packet::RouterAdvertisement { ip },
             Icmpv6Message::EchoRequest => Packet::EchoRequest(tuple(identifier()?, 0)),
             Icmpv6Message::EchoReply => Packet::EchoReply { ip, to: tuple(identifier()?, 0) },

@@ -214,6 +214,10 @@ impl Core {
                 client.sent(transaction, self.now);
             }
             client.due = due(&mut self.iface, client, self.now);
+            if self.mend_engine() {
+                return true;
+            }
+            let Some(client) = &mut self.dhcp.client else { return true };
             if outcome.transaction.is_none() && outcome.awaits_neighbour() {
                 // The set remembers the missing neighbour, and lets the engine try again once a second.
                 client.unresolved = true;

@@ -5,6 +5,7 @@ use core::task::Context;
 use smoltcp::iface::{Interface, PollResult, SocketSet};
 use xila_network_commands::interface::State;
 
+use super::contain::contained;
 use super::demux::{self, Packet};
 use super::phy::{Egress, Ingress, Outcome, Port};
 use super::tcp::life::Sending;
@@ -51,6 +52,9 @@ impl Core {
             *budget -= 1;
             count += 1;
             self.ingress(&frame);
+            if self.mend_engine() {
+                self.statistics.received.dropped += 1;
+            }
         }
         count
     }
@@ -163,8 +167,11 @@ impl Core {
         frame: &[u8],
         sockets: &mut SocketSet<'static>,
     ) {
-        let mut ingress = Ingress { frame: Some(frame), port, now };
-        iface.poll_ingress_single(now.into(), &mut ingress, sockets);
+        // Nobody waits for a result: after a panic the frame is lost.
+        contained(port, |port| {
+            let mut ingress = Ingress { frame: Some(frame), port, now };
+            iface.poll_ingress_single(now.into(), &mut ingress, sockets);
+        });
     }
 
     /// Somebody's hardware address may have become known: those who waited for one try again.
@@ -245,7 +252,9 @@ impl Core {
     /// Lets the engine send what belongs to no socket.
     fn poll_nobody(&mut self) -> Option<Outcome> {
         let port = self.port.as_mut()?;
-        Some(Self::send_one(&mut self.iface, port, self.now, &mut self.nobody).1)
+        let (_, outcome) = Self::send_one(&mut self.iface, port, self.now, &mut self.nobody);
+        self.mend_engine();
+        Some(outcome)
     }
 
     /// Sends one packet of what a set of sockets holds; whether there was one, and what the device did with it.
@@ -255,9 +264,12 @@ impl Core {
         now: Instant,
         sockets: &mut SocketSet<'static>,
     ) -> (PollResult, Outcome) {
-        let mut egress = Egress { port, now, outcome: Outcome::default() };
-        let result = iface.poll_egress(now.into(), &mut egress, sockets);
-        (result, egress.outcome)
+        let sent = contained(port, |port| {
+            let mut egress = Egress { port, now, outcome: Outcome::default() };
+            let result = iface.poll_egress(now.into(), &mut egress, sockets);
+            (result, egress.outcome)
+        });
+        sent.unwrap_or((PollResult::None, Outcome { panicked: true, ..Outcome::default() }))
     }
 
     /// Acts on what is due.

@@ -1,12 +1,19 @@
-//! Reports of multicast groups: smoltcp writes them, but says to nobody when they are due, and swaps joining and leaving.
+//! Reports of multicast groups: smoltcp writes them, but says to nobody when they are due, swaps joining and leaving, and
+//! believes any query: one that names a unicast address as its group makes it panic when the report is written.
 
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use core::time::Duration;
 
 use smoltcp::phy::{DeviceCapabilities, Medium};
 use smoltcp::wire::{EthernetFrame, Icmpv6Packet, IpProtocol, Ipv6Packet};
 
 use super::Core;
+use super::autoconfiguration::ALL_NODES;
+use crate::address::is_unicast;
 use crate::platform::Instant;
+
+/// Every IPv4 host on a link (RFC 1112 section 4).
+const ALL_SYSTEMS: Ipv4Addr = Ipv4Addr::new(224, 0, 0, 1);
 
 /// How often the engine is asked whether an answer to a query is due.
 const LOOK: Duration = Duration::from_millis(100);
@@ -40,6 +47,55 @@ impl Core {
         self.icmp.reports_pending = true;
         self.queried.next = Some(self.now + LOOK).filter(|next| *next <= self.queried.until);
     }
+}
+
+/// Whether a query of IGMP is one that a host answers; `None` where it is not. It came from this link (time to live 1), from
+/// a host or from a switch that has no address, and is about all groups, or about one and sent to that (RFC 2236 sections 2
+/// and 9; RFC 3376 sections 4 and 4.1.12).
+pub(super) fn check_igmp_query(source: IpAddr, destination: IpAddr, hop_limit: u8, message: &[u8]) -> Option<()> {
+    let group: [u8; 4] = message.get(4..8)?.try_into().ok()?;
+    let group = Ipv4Addr::from(group);
+    let fits = group.is_unspecified() || group.is_multicast();
+    let aimed = destination == IpAddr::V4(ALL_SYSTEMS) || (group.is_multicast() && destination == IpAddr::V4(group));
+    (hop_limit == 1 && (source.is_unspecified() || is_unicast(source)) && fits && aimed).then_some(())
+}
+
+/// Whether a query of MLD is one that a host answers; `None` where it is not. It came from a router on this link, which
+/// its hop limit, its link-local source and the router alert in its hop-by-hop `options` say (RFC 3810 sections 5.1.14 and 6.2),
+/// and is about all groups, or about one and sent to that (section 5.1.15). Queries for a unicast address of the
+/// interface, which that section has for debugging, are not taken.
+pub(super) fn check_mld_query(
+    source: IpAddr,
+    destination: IpAddr,
+    hop_limit: u8,
+    options: &[u8],
+    message: &[u8],
+) -> Option<()> {
+    let group: [u8; 16] = message.get(8..24)?.try_into().ok()?;
+    let group = Ipv6Addr::from(group);
+    let IpAddr::V6(source) = source else { return None };
+    let fits = group.is_unspecified() || group.is_multicast();
+    let aimed = destination == IpAddr::V6(ALL_NODES) || (group.is_multicast() && destination == IpAddr::V6(group));
+    (hop_limit == 1 && source.is_unicast_link_local() && alerts_routers(options) && fits && aimed).then_some(())
+}
+
+/// Whether hop-by-hop options contain a router alert for MLD (RFC 2711 section 2.1).
+fn alerts_routers(mut options: &[u8]) -> bool {
+    const PAD1: u8 = 0;
+    const ROUTER_ALERT: u8 = 5;
+    while let Some((kind, rest)) = options.split_first() {
+        if *kind == PAD1 {
+            options = rest;
+            continue;
+        }
+        let Some((length, rest)) = rest.split_first() else { return false };
+        let Some((value, rest)) = rest.split_at_checked(usize::from(*length)) else { return false };
+        if *kind == ROUTER_ALERT && value == [0, 0] {
+            return true;
+        }
+        options = rest;
+    }
+    false
 }
 
 /// Turns a report of a joined group into one. To join is to exclude no source, to leave is to include none (RFC 3810 section

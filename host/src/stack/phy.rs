@@ -49,6 +49,8 @@ pub(super) struct Port {
     whole: Vec<u8>,
     /// Of the next packet that is cut into fragments.
     pub(super) identification: u16,
+    /// The engine has panicked and has to be built anew.
+    pub(super) broken: bool,
 }
 
 impl Port {
@@ -63,6 +65,7 @@ impl Port {
             behind: VecDeque::new(),
             whole: Vec::new(),
             identification: 0,
+            broken: false,
         }
     }
 
@@ -229,12 +232,14 @@ pub(super) struct Outcome {
     pub(super) sent: Option<Sent>,
     /// The transaction of the DHCP client's message that was sent.
     pub(super) transaction: Option<u32>,
+    /// The engine panicked over it.
+    pub(super) panicked: bool,
 }
 
 impl Outcome {
     /// The packet stayed behind because its next hop's hardware address is not known yet.
     pub(super) const fn awaits_neighbour(&self) -> bool {
-        self.attempted && !self.carried && !self.exhausted
+        self.attempted && !self.carried && !self.exhausted && !self.panicked
     }
 }
 

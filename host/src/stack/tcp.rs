@@ -92,6 +92,8 @@ pub(super) struct Flow {
     /// Ended for the peer (in TIME-WAIT, closed), with received bytes still to be read. The engine is not asked again:
     /// it would discard them when TIME-WAIT ends.
     pub(super) retired: bool,
+    /// The engine panicked when it was last to send for the flow.
+    pub(super) panicked: bool,
     pub(super) probing: bool,
     pub(super) read_closed: bool,
     /// The receiving half was closed with bytes unread: at the end the peer has to know that they were.
@@ -142,6 +144,7 @@ impl Flow {
             unresolved: false,
             unanswered: None,
             retired: false,
+            panicked: false,
             probing: false,
             read_closed: false,
             unread_lost: false,

@@ -94,6 +94,23 @@ pub(crate) fn icmp(source: IpAddr, destination: IpAddr, kind: [u8; 2], word: [u8
     seal(source, destination, if source.is_ipv4() { ICMP } else { ICMP_V6 }, 2, segment)
 }
 
+/// An ICMPv6 message, whose checksum is put in, from a hop limit.
+pub(crate) fn icmp_v6(source: IpAddr, destination: IpAddr, hop_limit: u8, message: &[u8]) -> Vec<u8> {
+    let mut packet = seal(source, destination, ICMP_V6, 2, message.to_vec());
+    packet[7] = hop_limit;
+    packet
+}
+
+/// An IPv6 packet with hop-by-hop options put into it, which fill eight bytes with the header's first two.
+pub(crate) fn hop_by_hop(packet: &[u8], options: &[u8; 6]) -> Vec<u8> {
+    let mut with = packet.to_vec();
+    with.splice(40..40, [&[packet[6], 0][..], options].concat());
+    with[6] = 0;
+    let length = u16::try_from(with.len() - 40).unwrap();
+    with[4..6].copy_from_slice(&length.to_be_bytes());
+    with
+}
+
 /// A TCP segment.
 #[derive(Clone, Debug)]
 pub(crate) struct Segment {

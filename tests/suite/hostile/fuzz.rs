@@ -1,6 +1,6 @@
 //! Arbitrary frames.
 
-use std::net::Shutdown;
+use std::net::{IpAddr, Shutdown};
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -10,8 +10,8 @@ use xila_network_tests::link::Family;
 
 use super::Victim;
 use super::arp::samples;
-use super::frames::{ACK, FIN, Segment, seal_ipv4};
-use super::victim::MAC;
+use super::frames::{ACK, FIN, Segment, hop_by_hop, icmp_v6, octets, seal_ipv4};
+use super::victim::{ATTACKER, MAC};
 
 fn config(cases: u32) -> ProptestConfig {
     // A failure prints its smallest input, and belongs into a test of its own.
@@ -104,8 +104,49 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
+/// An ICMPv6 message whose sums are right: source, destination and the address within it out of those that matter to an
+/// engine, whether its hop limit is that of multicast listener discovery or of neighbour discovery, behind a router
+/// alert or not, the kind, and what follows.
+type Message = (usize, usize, usize, bool, bool, u8, Vec<u8>);
+
+fn message() -> impl Strategy<Value = Message> {
+    let kind = prop_oneof![4 => Just(130), 2 => 131..=137u8, 1 => Just(143), 1 => any::<u8>()];
+    (0..6usize, 0..6usize, 0..6usize, any::<bool>(), any::<bool>(), kind, vec(any::<u8>(), 0..60))
+}
+
+/// The packet of a message for the victim.
+fn packet(victim: &Victim, message: &Message) -> Vec<u8> {
+    let (source, destination, within, near, alert, kind, rest) = message;
+    let own = victim.link.server.address(Family::V6);
+    let addresses: [IpAddr; 6] = [
+        "fe80::42".parse().unwrap(),
+        own,
+        "ff02::1".parse().unwrap(),
+        // Its solicited-node group, and a host that ends as the victim does.
+        "ff02::1:ff00:2".parse().unwrap(),
+        "fd00:1::1:0:2".parse().unwrap(),
+        Family::V6.host(ATTACKER),
+    ];
+    // The word behind the checksum is a time in some messages: 0 is now.
+    let word = if rest.len() % 2 == 0 { [0; 4] } else { [0, 0, 0, 1] };
+    let message = [&[*kind, 0, 0, 0][..], &word, &octets(addresses[*within]), rest].concat();
+    let packet = icmp_v6(addresses[*source], addresses[*destination], if *near { 1 } else { 255 }, &message);
+    if *alert { hop_by_hop(&packet, &[5, 2, 0, 0, 1, 0]) } else { packet }
+}
+
 proptest! {
     #![proptest_config(config(256))]
+
+    #[test]
+    fn messages_of_any_kind_do_no_harm(messages in vec((message(), 0..2000u64), 1..40)) {
+        let victim = Victim::new();
+        for (message, pause) in &messages {
+            victim.inject(&packet(&victim, message));
+            victim.advance(*pause);
+        }
+        victim.advance(200_000);
+        victim.assert_serves();
+    }
 
     #[test]
     fn any_course_of_a_connection_does_no_harm(

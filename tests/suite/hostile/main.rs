@@ -7,6 +7,7 @@ mod errors;
 mod fragments;
 mod frames;
 mod fuzz;
+mod groups;
 mod inject;
 mod mutation;
 mod packets;

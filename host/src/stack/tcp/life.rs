@@ -54,6 +54,17 @@ impl Core {
             port.highest = flow.highest;
             let (sent, outcome) = Self::send_one(&mut self.iface, port, self.now, &mut flow.sockets);
             port.highest = None;
+            if outcome.panicked {
+                let again = core::mem::replace(&mut flow.panicked, true);
+                self.mend_engine();
+                // It need not have been about this flow the first time: any poll sends multicast reports too.
+                if again {
+                    self.tcp_break(id);
+                    return Sending::Done;
+                }
+                continue;
+            }
+            flow.panicked &= outcome.sent.is_none();
             flow.sent = outcome.sent.or(flow.sent);
             let again =
                 |sent: Sent| flow.highest.is_some_and(|highest| sent.sequence.wrapping_sub(highest).cast_signed() < 0);
@@ -284,6 +295,14 @@ impl Core {
         flow.failure.get_or_insert(cause);
         flow.wake_all(&mut self.wakes);
         self.tcp_mark(id);
+    }
+
+    /// Ends a connection that makes the engine panic, without asking it for a reset.
+    fn tcp_break(&mut self, id: FlowId) {
+        let Some(flow) = self.tcp.flows.get_mut(id) else { return };
+        flow.drop_socket();
+        flow.failure.get_or_insert(Error::ConnectionAborted);
+        self.tcp_retire(id, false);
     }
 
     /// The connection has ended for the engine. Its tuple is free or in TIME-WAIT; its buffers go as soon as nothing is

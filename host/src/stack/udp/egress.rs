@@ -158,6 +158,10 @@ impl Core {
             Kind::Datagram => self.attempt_datagram(datagram),
             Kind::EchoRequest { sequence } => self.attempt_echo(datagram, sequence),
         };
+        if self.mend_engine() {
+            self.statistics.datagram_drops += 1;
+            return attempt;
+        }
         if matches!(attempt, Attempt::Sent) {
             if datagram.payload.len() + 28 > LARGE {
                 let local = SocketAddr::new(datagram.source, datagram.port);
@@ -334,6 +338,7 @@ impl Core {
         debug_assert!(queued, "a bare segment fits");
         let Some(port) = &mut self.port else { return };
         let (_, outcome) = Self::send_one(&mut self.iface, port, self.now, &mut self.udp.raw);
+        self.mend_engine();
         if !outcome.carried {
             self.statistics.replies_suppressed += 1;
         }
