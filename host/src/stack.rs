@@ -17,7 +17,7 @@
 //! | `config`, `addresses`, `routes` | what the interface is set to |
 //! | `dhcp`, `autoconfiguration` | what sets it by protocol |
 //! | `events` | telling others of it |
-//! | `timers`, `waiters`, `ports`, `statistics`, `options` | what those are made of |
+//! | `timers`, `waiters`, `slots`, `ports`, `options` | what those are made of |
 
 mod addresses;
 mod autoconfiguration;
@@ -38,6 +38,7 @@ mod path;
 mod phy;
 pub(crate) mod ports;
 pub(crate) mod routes;
+mod slots;
 pub(crate) mod tcp;
 mod time_wait;
 mod timers;

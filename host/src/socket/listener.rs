@@ -2,7 +2,7 @@
 
 use core::future::poll_fn;
 use core::net::SocketAddr;
-use core::task::{Context, Poll};
+use core::task::{Context, Poll, Waker};
 use std::sync::Arc;
 
 use super::bound::TcpSocket;
@@ -82,17 +82,9 @@ impl TcpListener {
     /// # Errors
     /// As [`accept`](Self::accept).
     pub fn poll_accept(&self, context: &mut Context<'_>) -> Poll<Result<(TcpStream, SocketAddr)>> {
-        loop {
-            let Some(ready) = self.backlog.take(Some(context.waker())) else {
-                return match self.serving.check() {
-                    Ok(()) => Poll::Pending,
-                    Err(error) => Poll::Ready(Err(error)),
-                };
-            };
-            // A connection whose interface was unmounted meanwhile is gone.
-            if let Some(local) = ready.stack.with_mut(|core| core.tcp_accept(ready.flow)) {
-                return Poll::Ready(Ok((TcpStream::new(ready.stack, ready.flow, local, ready.peer), ready.peer)));
-            }
+        match self.take(Some(context.waker())) {
+            Some(accepted) => Poll::Ready(Ok(accepted)),
+            None => self.serving.check().map_or_else(|error| Poll::Ready(Err(error)), |()| Poll::Pending),
         }
     }
 
@@ -107,11 +99,15 @@ impl TcpListener {
     /// # Errors
     /// [`Error::WouldBlock`] where no connection waits.
     pub fn try_accept(&self) -> Result<(TcpStream, SocketAddr)> {
+        self.take(None).ok_or(Error::WouldBlock)
+    }
+
+    fn take(&self, waker: Option<&Waker>) -> Option<(TcpStream, SocketAddr)> {
         loop {
-            let ready = self.backlog.take(None).ok_or(Error::WouldBlock)?;
-            if let Some(local) = ready.stack.with_mut(|core| core.tcp_accept(ready.flow)) {
-                return Ok((TcpStream::new(ready.stack, ready.flow, local, ready.peer), ready.peer));
-            }
+            let stack = self.backlog.next(waker)?;
+            // Gone meanwhile, with its peer or its interface, or another task has it: there may be a next one.
+            let Some((flow, tuple)) = stack.with_mut(|core| core.tcp_accept(&self.backlog)) else { continue };
+            return Some((TcpStream::new(stack, flow, tuple.local, tuple.remote), tuple.remote));
         }
     }
 
@@ -166,7 +162,7 @@ impl Drop for TcpListener {
     fn drop(&mut self) {
         self.serving.unbind();
         for ready in self.backlog.close() {
-            ready.stack.with_mut(|core| core.tcp_discard(ready.flow));
+            ready.stack.with_mut(|core| core.tcp_discard(ready.flow, &self.backlog));
         }
     }
 }
@@ -176,3 +172,6 @@ impl core::fmt::Debug for TcpListener {
         formatter.debug_struct("TcpListener").field("local", &self.local_addr()).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

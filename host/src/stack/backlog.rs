@@ -1,6 +1,5 @@
 //! The queue of connections that a listener has not accepted yet.
 
-use core::net::SocketAddr;
 use core::task::Waker;
 use std::collections::VecDeque;
 
@@ -39,7 +38,6 @@ struct Queue {
 pub(crate) struct Ready {
     pub(crate) stack: Stack,
     pub(crate) flow: FlowId,
-    pub(crate) peer: SocketAddr,
 }
 
 impl Backlog {
@@ -113,16 +111,23 @@ impl Backlog {
         self.queue.lock().ready.retain(|ready| !(ready.flow == flow && ready.stack.is(stack)));
     }
 
-    /// The oldest connection; where there is none, `waker` is woken when one comes.
-    pub(crate) fn take(&self, waker: Option<&Waker>) -> Option<Ready> {
+    /// The stack that has the oldest connection; where there is none, `waker` is woken when one comes.
+    pub(crate) fn next(&self, waker: Option<&Waker>) -> Option<Stack> {
         let mut queue = self.queue.lock();
-        let ready = queue.ready.pop_front();
-        if ready.is_none()
+        let stack = queue.ready.front().map(|ready| ready.stack.clone());
+        if stack.is_none()
             && let Some(waker) = waker
         {
             queue.waiters.register(waker);
         }
-        ready
+        stack
+    }
+
+    /// The oldest connection of a stack, whose lock is held: so it is still what it was when it was queued.
+    pub(crate) fn take(&self, stack: &Stack) -> Option<FlowId> {
+        let mut queue = self.queue.lock();
+        let place = queue.ready.iter().position(|ready| ready.stack.is(stack))?;
+        queue.ready.remove(place).map(|ready| ready.flow)
     }
 
     /// Whether a connection waits; where none does, `waker` is woken when one comes.

@@ -227,7 +227,7 @@ impl Core {
                 // The device is asked anew, and every timer that fell due meanwhile goes off now.
                 self.unfinished = true;
                 // While it was down nobody could be heard.
-                for (_, flow) in &mut self.tcp.flows {
+                for flow in self.tcp.flows.values_mut() {
                     flow.heard = self.now;
                     flow.unheard = None;
                 }
@@ -263,7 +263,7 @@ impl Core {
 
     /// Wakes everyone who waits for anything.
     fn rouse(&mut self) {
-        for (_, flow) in &mut self.tcp.flows {
+        for flow in self.tcp.flows.values_mut() {
             flow.wake_all(&mut self.wakes);
         }
         for backlog in self.tcp.backlogs() {

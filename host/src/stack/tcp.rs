@@ -11,7 +11,6 @@ use core::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use hashbrown::HashMap;
-use slab::Slab;
 use smallvec::SmallVec;
 use smoltcp::iface::{SocketHandle, SocketSet};
 use smoltcp::socket::tcp;
@@ -22,6 +21,7 @@ use super::backlog::Backlog;
 use super::demux::{Sent, Tuple};
 use super::options::{MOST_BUFFER, TcpOptions, receive_capacity};
 use super::ports::Bound;
+use super::slots::{Key, Slots};
 use super::time_wait::TimeWait;
 use super::timers::Alarm;
 use super::waiters::{Waiters, Wakes};
@@ -29,8 +29,8 @@ use crate::device::Capabilities;
 use crate::error::Error;
 use crate::platform::Instant;
 
-/// A TCP flow's place in its stack's table.
-pub(crate) type FlowId = usize;
+/// A TCP flow's name in its stack's table. No other flow has it, before or after.
+pub(crate) type FlowId = Key;
 
 /// Where a flow is in its life.
 pub(super) enum Stage {
@@ -246,7 +246,7 @@ impl Flow {
 /// The TCP part of a stack.
 #[derive(Default)]
 pub(super) struct Table {
-    pub(super) flows: Slab<Flow>,
+    pub(super) flows: Slots<Flow>,
     pub(super) by_tuple: HashMap<Tuple, FlowId>,
     listeners: HashMap<u16, SmallVec<[Listener; 1]>>,
     pub(super) time_wait: TimeWait,
@@ -311,7 +311,7 @@ impl Core {
         statistics.tcp_flows = self.tcp.flows.len() as u64;
         statistics.time_wait = self.tcp.time_wait.len() as u64;
         statistics.tcp_listeners = self.tcp.backlogs().filter(|backlog| backlog.is_open()).count() as u64;
-        for (_, flow) in &self.tcp.flows {
+        for (_, flow) in self.tcp.flows.iter() {
             match flow.state() {
                 tcp::State::SynSent | tcp::State::SynReceived | tcp::State::Listen => statistics.tcp_connecting += 1,
                 tcp::State::Established => statistics.tcp_established += 1,

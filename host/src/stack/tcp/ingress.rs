@@ -7,7 +7,7 @@ use smoltcp::socket::tcp;
 use smoltcp::wire::{IpListenEndpoint, TcpControl, TcpRepr, TcpSeqNumber};
 
 use super::life::Phase;
-use super::{Flow, Stage};
+use super::{Flow, FlowId, Stage};
 use crate::stack::Core;
 use crate::stack::backlog::Backlog;
 use crate::stack::demux::{Segment, Sent, Tuple};
@@ -53,7 +53,7 @@ impl Core {
         self.answer_unclaimed(frame);
     }
 
-    fn tcp_deliver(&mut self, id: usize, frame: &[u8], segment: &Segment) {
+    fn tcp_deliver(&mut self, id: FlowId, frame: &[u8], segment: &Segment) {
         let Some(flow) = self.tcp.flows.get_mut(id) else { return };
         let before = flow.state();
         let waiting = flow.socket_ref().map_or(0, tcp::Socket::send_queue);
@@ -112,7 +112,7 @@ impl Core {
     /// Answers a bare SYN for an established connection with an acknowledgement (RFC 5961 section 4.2); false where the
     /// connection is not. A peer that has restarted, and knows nothing of the connection, answers with a reset that ends
     /// it, and repeats its SYN. smoltcp would say nothing, and shut such a peer out for as long as the connection lives.
-    fn tcp_challenge(&mut self, id: usize) -> bool {
+    fn tcp_challenge(&mut self, id: FlowId) -> bool {
         use tcp::State::{CloseWait, Closing, Established, FinWait1, FinWait2, LastAck};
         let Some(flow) = self.tcp.flows.get(id) else { return false };
         let (tuple, Some(sent)) = (flow.tuple, flow.sent) else { return false };

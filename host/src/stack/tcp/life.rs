@@ -174,7 +174,7 @@ impl Core {
         let backlog = backlog.clone();
         flow.stage = Stage::Queued { backlog: backlog.clone() };
         self.tcp.half_open -= 1;
-        let ready = Ready { stack, flow: id, peer: flow.tuple.remote };
+        let ready = Ready { stack, flow: id };
         if !backlog.complete(ready, &mut self.wakes) {
             self.tcp_abort(id, Error::ConnectionAborted);
         }
@@ -344,7 +344,7 @@ impl Core {
 
     /// Removes every trace of a flow.
     pub(in crate::stack) fn tcp_remove(&mut self, id: FlowId) {
-        let Some(mut flow) = self.tcp.flows.try_remove(id) else { return };
+        let Some(mut flow) = self.tcp.flows.remove(id) else { return };
         if self.tcp.by_tuple.get(&flow.tuple) == Some(&id) {
             self.tcp.by_tuple.remove(&flow.tuple);
         }
@@ -395,8 +395,7 @@ impl super::Flow {
 impl super::Table {
     /// Gives memory back after many connections were open at once.
     fn trim(&mut self) {
-        if self.flows.is_empty() && self.flows.capacity() > 1024 {
-            self.flows = slab::Slab::new();
+        if self.flows.trim(1024) {
             self.by_tuple = hashbrown::HashMap::default();
         }
     }

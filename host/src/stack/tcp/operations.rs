@@ -105,22 +105,41 @@ impl Core {
         }
     }
 
-    /// Takes a queued connection out of its listener's hands; none where its interface was unmounted meanwhile.
-    pub(crate) fn tcp_accept(&mut self, id: FlowId) -> Option<SocketAddr> {
+    /// Takes this stack's oldest connection out of a listener's queue; none where there is none, be it because its
+    /// interface was unmounted. To take and to open are one step under the stack's lock: in between, the peer could
+    /// end the connection.
+    pub(crate) fn tcp_accept(&mut self, backlog: &Arc<Backlog>) -> Option<(FlowId, Tuple)> {
+        let stack = self.handle()?;
+        self.tcp_open(backlog.take(&stack)?, backlog)
+    }
+
+    /// Opens a connection that was taken out of a queue, unless it is gone.
+    pub(crate) fn tcp_open(&mut self, id: FlowId, backlog: &Arc<Backlog>) -> Option<(FlowId, Tuple)> {
+        let id = self.tcp_queued(id, backlog)?;
         if self.port.is_none() {
             self.tcp_remove(id);
         }
         let flow = self.tcp.flows.get_mut(id)?;
         flow.stage = Stage::Open;
-        Some(flow.tuple.local)
+        Some((id, flow.tuple))
     }
 
-    /// Ends a connection that nobody has accepted.
-    pub(crate) fn tcp_discard(&mut self, id: FlowId) {
-        if let Some(flow) = self.tcp.flows.get_mut(id) {
-            flow.stage = Stage::Lingering { deadline: self.now };
+    /// Ends a connection that nobody has accepted of a listener.
+    pub(crate) fn tcp_discard(&mut self, id: FlowId, backlog: &Arc<Backlog>) {
+        let deadline = self.now;
+        if let Some(id) = self.tcp_queued(id, backlog)
+            && let Some(flow) = self.tcp.flows.get_mut(id)
+        {
+            flow.stage = Stage::Lingering { deadline };
             self.tcp_abort(id, Error::ConnectionAborted);
         }
+    }
+
+    /// The flow, where it waits in this queue and nowhere else. No other stage may be overwritten: a half-open flow
+    /// holds places that would not be given back.
+    fn tcp_queued(&self, id: FlowId, backlog: &Arc<Backlog>) -> Option<FlowId> {
+        let flow = self.tcp.flows.get(id)?;
+        matches!(&flow.stage, Stage::Queued { backlog: of } if Arc::ptr_eq(of, backlog)).then_some(id)
     }
 
     /// # Errors

@@ -1,0 +1,105 @@
+//! Connections that end between the steps of those who have to do with them.
+
+use core::pin::pin;
+
+use super::*;
+use crate::manager::Manager;
+use crate::platform::simulated::Simulation;
+use crate::socket::TcpState;
+use crate::stack::Stack;
+use crate::stack::tcp::FlowId;
+
+fn at(port: u16) -> SocketAddr {
+    SocketAddr::new([127, 0, 0, 1].into(), port)
+}
+
+/// Two listeners of one stack, a flow that the first is about to accept when its peer resets it, and one of the second's
+/// that has come into its place.
+struct Overtaken {
+    listeners: [TcpListener; 2],
+    stack: Stack,
+    stale: FlowId,
+    other: TcpStream,
+}
+
+impl Overtaken {
+    fn new(simulation: &Simulation, network: &Network) -> Self {
+        let listeners =
+            [1000, 2000].map(|port| TcpListener::bind(network, at(port), ListenOptions::default()).unwrap());
+        let client = simulation.block_on(TcpStream::connect(network, at(1000))).unwrap();
+        let stack = listeners[0].backlog.next(None).expect("it is queued");
+        let stale = listeners[0].backlog.take(&stack).expect("it is queued");
+        client.abort();
+        let other = simulation.block_on(TcpStream::connect(network, at(2000))).unwrap();
+        Self { listeners, stack, stale, other }
+    }
+}
+
+#[test]
+fn a_connection_that_was_reset_is_not_accepted_as_anothers() {
+    let simulation = Simulation::new(1);
+    let manager = Manager::new(simulation.platform());
+    let Overtaken { listeners, stack, stale, other } = Overtaken::new(&simulation, &manager.network());
+    assert_eq!(stack.with_mut(|core| core.tcp_open(stale, &listeners[0].backlog)), None);
+    assert_eq!(listeners[0].try_accept().map(drop), Err(Error::WouldBlock));
+    let (accepted, peer) = listeners[1].try_accept().unwrap();
+    assert_eq!((accepted.local_addr(), peer), (at(2000), other.local_addr()));
+}
+
+#[test]
+fn a_listener_that_closes_does_not_end_anothers_connection() {
+    let simulation = Simulation::new(1);
+    let manager = Manager::new(simulation.platform());
+    let Overtaken { listeners, stack, stale, other } = Overtaken::new(&simulation, &manager.network());
+    stack.with_mut(|core| core.tcp_discard(stale, &listeners[0].backlog));
+    let [first, second] = listeners;
+    drop(first);
+    assert_eq!(other.state(), TcpState::Established);
+    // Once it has been accepted, its own listener does not either.
+    let flow = second.backlog.take(&stack).expect("it is queued");
+    stack.with_mut(|core| core.tcp_open(flow, &second.backlog)).expect("it is queued");
+    stack.with_mut(|core| core.tcp_discard(flow, &second.backlog));
+    assert_eq!(other.state(), TcpState::Established);
+}
+
+/// The same by threads: a peer connects to one listener and resets at once, and connects to another.
+#[cfg(feature = "tokio")]
+#[test]
+fn every_listener_accepts_its_own_connections_only() {
+    use core::sync::atomic::{AtomicBool, Ordering};
+    const ROUNDS: usize = 20_000;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let _entered = runtime.enter();
+    let manager = Manager::new(crate::platform::tokio::platform());
+    let network = manager.network();
+    let [first, second] =
+        [1000, 2000].map(|port| TcpListener::bind(&network, at(port), ListenOptions::default()).unwrap());
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let accepting = scope.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                if let Ok((stream, _)) = first.try_accept() {
+                    assert_eq!(stream.local_addr(), at(1000));
+                }
+            }
+        });
+        for _ in 0..ROUNDS {
+            if accepting.is_finished() {
+                break;
+            }
+            if let Ok(connecting) = TcpStream::start(&network, at(1000), super::super::tcp::ConnectOptions::default()) {
+                let connecting = pin!(connecting);
+                if let Poll::Ready(Ok(stream)) = connecting.poll(&mut Context::from_waker(Waker::noop())) {
+                    stream.abort();
+                }
+            }
+            let other = TcpStream::start(&network, at(2000), super::super::tcp::ConnectOptions::default());
+            while let Ok((stream, _)) = second.try_accept() {
+                assert_eq!(stream.local_addr(), at(2000));
+                stream.abort();
+            }
+            drop(other);
+        }
+        done.store(true, Ordering::Relaxed);
+    });
+}
