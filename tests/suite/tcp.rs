@@ -8,6 +8,10 @@ mod chaos;
 mod close;
 #[path = "tcp/connect.rs"]
 mod connect;
+#[path = "tcp/deadlines.rs"]
+mod deadlines;
+#[path = "tcp/fairness.rs"]
+mod fairness;
 #[path = "tcp/interface.rs"]
 mod interface;
 #[path = "tcp/listen.rs"]

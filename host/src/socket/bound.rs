@@ -52,7 +52,7 @@ impl TcpSocket {
         if !is_bindable(local.ip()) {
             return Err(Error::InvalidArgument);
         }
-        let backlog = Arc::<Backlog>::default();
+        let backlog = Arc::new(Backlog::new(network.owner()));
         let serving = Serving::bind(network, local, Reserved { address: local.ip(), backlog: backlog.clone() })?;
         Ok(Self { network: network.clone(), serving, backlog })
     }

@@ -15,7 +15,7 @@ use crate::address::{Family, is_v4_mapped};
 use crate::error::{Error, Result};
 use crate::stack::Stack;
 use crate::stack::icmp::Mailbox;
-use crate::stack::udp::{Kind, MOST_PAYLOAD, Outgoing};
+use crate::stack::udp::{Kind, MOST_PAYLOAD, Outgoing, Outlet};
 
 pub use crate::stack::icmp::{EchoReply, IcmpBinding, IcmpErrorKind, IcmpMessage, IcmpReport};
 
@@ -25,6 +25,7 @@ pub use crate::stack::icmp::{EchoReply, IcmpBinding, IcmpErrorKind, IcmpMessage,
 /// received; what comes beyond is dropped, and counted by the interface as a dropped datagram.
 pub struct IcmpSocket {
     network: Network,
+    outlet: Outlet,
     serving: Serving,
     family: Family,
     binding: IcmpBinding,
@@ -73,8 +74,9 @@ impl IcmpSocket {
         let any = SocketAddr::new(family.unspecified(), number);
         let serving = Serving::bind(network, any, Listening { family, numbered, mailbox: mailbox.clone() })?;
         let binding = numbered(serving.local().port());
+        let outlet = Outlet::new(network.owner());
         let (network, hop_limit) = (network.clone(), AtomicU8::new(64));
-        Ok(Self { network, serving, family, binding, mailbox, hop_limit })
+        Ok(Self { network, outlet, serving, family, binding, mailbox, hop_limit })
     }
 
     /// Sends an echo request, with the identifier that the socket is bound to. Waits only while the link takes nothing.
@@ -119,7 +121,7 @@ impl IcmpSocket {
             hop_limit: self.hop_limit(),
             broadcast: false,
         };
-        stack.with_mut(|core| core.udp_send(&request, Some(waker)))
+        stack.with_mut(|core| core.udp_send(self.outlet, &request, Some(waker)))
     }
 
     /// Waits for a message.

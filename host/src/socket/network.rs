@@ -12,6 +12,7 @@ use crate::error::{Error, Result};
 use crate::platform::Platform;
 use crate::stack::Stack;
 use crate::stack::events::{Events, Watch};
+use crate::stack::owner::Owner;
 use crate::stack::routes::Reach;
 use crate::stack::waiters::Wakes;
 
@@ -59,6 +60,7 @@ impl Topology {
 pub struct Network {
     topology: Arc<Topology>,
     names: Option<Arc<[Arc<str>]>>,
+    owner: Owner,
 }
 
 impl core::fmt::Debug for Network {
@@ -69,7 +71,19 @@ impl core::fmt::Debug for Network {
 
 impl Network {
     pub(crate) const fn new(topology: Arc<Topology>, names: Option<Arc<[Arc<str>]>>) -> Self {
-        Self { topology, names }
+        Self { topology, names, owner: Owner::HOST }
+    }
+
+    /// The same interfaces for somebody else, a guest. On each of them, whose sockets are made on this network or a clone of
+    /// it share the link evenly with every other guest and with the host's, however many they are and whatever they send.
+    #[must_use]
+    pub fn for_guest(&self) -> Self {
+        Self { owner: Owner::guest(), ..self.clone() }
+    }
+
+    /// Whose the sockets on it are.
+    pub(crate) const fn owner(&self) -> Owner {
+        self.owner
     }
 
     /// Differs after every change that may lead a packet elsewhere.
@@ -107,7 +121,7 @@ impl Network {
     /// [`Error::NotFound`] where this network has no interface of that name.
     pub fn interface(&self, name: &str) -> Result<Self> {
         let stack = self.stacks().into_iter().find(|stack| &**stack.name() == name).ok_or(Error::NotFound)?;
-        Ok(Self { topology: self.topology.clone(), names: Some([stack.name().clone()].into()) })
+        Ok(Self { topology: self.topology.clone(), names: Some([stack.name().clone()].into()), owner: self.owner })
     }
 
     pub(crate) fn stacks(&self) -> Vec<Stack> {

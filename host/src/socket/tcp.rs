@@ -125,7 +125,7 @@ impl TcpStream {
             if core.is_broadcast(remote.ip()) {
                 return Err(Error::InvalidArgument);
             }
-            let flow = core.tcp_connect(local, remote, options.timeout, options.tcp)?;
+            let flow = core.tcp_connect(network.owner(), local, remote, options.timeout, options.tcp)?;
             Ok((flow, core.tcp_tuple_of(flow).map_or(local, |tuple| tuple.local)))
         });
         let (flow, local) = begun?;

@@ -16,7 +16,7 @@ use crate::address::is_v4_mapped;
 use crate::error::{Error, Result};
 use crate::stack::Stack;
 use crate::stack::options::{MOST_BUFFER, UdpOptions};
-use crate::stack::udp::{Datagram, Kind, Mailbox, Outgoing, UdpStatistics, is_bindable};
+use crate::stack::udp::{Datagram, Kind, Mailbox, Outgoing, Outlet, UdpStatistics, is_bindable};
 
 /// A UDP socket (RFC 768).
 ///
@@ -26,6 +26,7 @@ pub struct UdpSocket {
     serving: Serving,
     local: SocketAddr,
     mailbox: Arc<Mailbox>,
+    outlet: Outlet,
     /// The route that the last datagram took.
     route: Mutex<Option<Known>>,
     hop_limit: AtomicU8,
@@ -84,6 +85,7 @@ impl UdpSocket {
             local: serving.local(),
             serving,
             mailbox,
+            outlet: Outlet::new(network.owner()),
             route: Mutex::new(None),
             hop_limit: AtomicU8::new(options.hop_limit),
             broadcast: AtomicBool::new(options.broadcast),
@@ -122,7 +124,8 @@ impl UdpSocket {
         poll_fn(|context| self.poll_send(context, payload)).await
     }
 
-    /// Sends a datagram to `remote`; its length. Waits only while the link takes nothing.
+    /// Sends a datagram to `remote`; its length. Waits only while the link takes nothing and a few datagrams of the socket
+    /// wait for it already.
     ///
     /// # Errors
     /// [`Error::InvalidArgument`] as for [`connect`](Self::connect); [`Error::InvalidState`] for another remote than
@@ -199,7 +202,7 @@ impl UdpSocket {
             hop_limit: self.hop_limit(),
             broadcast: self.broadcast(),
         };
-        stack.with_mut(|core| core.udp_send(&datagram, waker))?;
+        stack.with_mut(|core| core.udp_send(self.outlet, &datagram, waker))?;
         self.mailbox.count_sent();
         Ok(payload.len())
     }
@@ -305,7 +308,9 @@ impl UdpSocket {
         // Whether the way is free is a matter of the stack that was last sent through. Any other says so by itself.
         let known = self.route.lock().as_ref().map(|known| (known.stack.clone(), known.remote));
         match known {
-            Some((stack, remote)) if !stack.with_mut(|core| core.udp_may_send(remote, context.waker())) => {
+            Some((stack, remote))
+                if !stack.with_mut(|core| core.udp_may_send(self.outlet, remote, context.waker())) =>
+            {
                 Poll::Pending
             }
             _ => Poll::Ready(()),

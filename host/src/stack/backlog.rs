@@ -10,6 +10,7 @@ use super::options::TcpOptions;
 use super::tcp::FlowId;
 use super::waiters::{Waiters, Wakes};
 use crate::error::{Error, Result};
+use crate::stack::owner::Owner;
 
 /// What the stacks that serve one listener share.
 ///
@@ -17,8 +18,8 @@ use crate::error::{Error, Result};
 ///
 /// It is made when a socket is bound, and [opened](Self::open) when that listens: until then it only keeps others from its
 /// address.
-#[derive(Default)]
 pub(crate) struct Backlog {
+    owner: Owner,
     queue: Mutex<Queue>,
 }
 
@@ -41,6 +42,15 @@ pub(crate) struct Ready {
 }
 
 impl Backlog {
+    pub(crate) fn new(owner: Owner) -> Self {
+        Self { owner, queue: Mutex::default() }
+    }
+
+    /// Whose the listener is, and the connections to it are.
+    pub(super) const fn owner(&self) -> Owner {
+        self.owner
+    }
+
     /// Lets connections come, with these options, `limit` at once.
     pub(crate) fn open(&self, limit: usize, options: TcpOptions) {
         let mut queue = self.queue.lock();

@@ -8,10 +8,20 @@ use xila_network_commands::interface::State;
 use super::contain::contained;
 use super::demux::{self, Packet};
 use super::phy::{Egress, Ingress, Outcome, Port};
-use super::tcp::life::Sending;
-use super::{Core, Turn};
+use super::{Core, Sender, Turn};
 use crate::device::Frame;
 use crate::platform::Instant;
+
+/// What a turn at sending came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sending {
+    /// Nothing more to send for now.
+    Done,
+    /// The turn or the budget is over; there may be more.
+    More,
+    /// The device takes nothing more.
+    Full,
+}
 
 impl Core {
     /// Does what there is to do, at most `budget` frames of it. The runner also takes what the device has received; a
@@ -37,7 +47,7 @@ impl Core {
                 self.unfinished = true;
                 return;
             }
-            if received == 0 && (sent == 0 || !receives) && (self.dirty.is_empty() || self.full) {
+            if received == 0 && (sent == 0 || !receives) && (self.schedule.is_empty() || self.full) {
                 self.unfinished = false;
                 return;
             }
@@ -192,35 +202,37 @@ impl Core {
         self.unresolved = waiting;
     }
 
-    /// Sends for the flows that may have something to send; how many frames.
+    /// Sends for those who may have something to send, in their turn; how many frames.
     fn send(&mut self, budget: &mut usize) -> usize {
         let before = *budget;
         self.full = !self.flush_fragments(budget);
         if !self.full {
-            self.full = !self.udp_unblock();
+            self.full = !self.udp_unstall();
             self.housekeep();
             self.full = !self.dhcp_send(budget) || self.full;
         }
         while *budget > 0 && !self.full {
-            let Some(id) = self.dirty.pop_front() else { break };
-            if let Some(flow) = self.tcp.flows.get_mut(id) {
-                flow.dirty = false;
-            }
-            match self.tcp_send(id, budget) {
-                Sending::Done => {}
-                Sending::Budget => self.tcp_mark(id),
-                Sending::Full => {
-                    self.full = true;
-                    if let Some(flow) = self.tcp.flows.get_mut(id) {
-                        flow.dirty = true;
-                        self.dirty.push_front(id);
-                    }
-                }
+            let Some(turn) = self.schedule.next() else { break };
+            let sent = self.sent_bytes();
+            let limit = sent + turn.bytes as u64;
+            let sending = match turn.key {
+                Sender::Flow(id) => self.tcp_turn(id, limit, budget),
+                Sender::Socket(outlet) => self.udp_turn(outlet, limit, budget),
+            };
+            self.full |= sending == Sending::Full;
+            self.schedule.spend(self.sent_bytes() - sent);
+            if sending == Sending::Done {
+                self.schedule.finish();
             }
         }
         // The rest of a packet that was cut up waits for the device.
         self.full |= self.port.as_ref().is_some_and(Port::is_behind);
         before - *budget
+    }
+
+    /// All bytes that have left so far.
+    pub(super) fn sent_bytes(&self) -> u64 {
+        self.port.as_ref().map_or(0, |port| port.sent.bytes)
     }
 
     /// smoltcp keeps the fragments of one packet at a time: they leave before anything else is sent. False where the

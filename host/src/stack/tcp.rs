@@ -3,6 +3,7 @@
 //! Each connection has a smoltcp socket in a set of its own, so that the engine looks at one socket per packet however
 //! many there are. The table finds the flow of a segment; [`life`] says what becomes of it.
 
+mod alarm;
 pub(super) mod ingress;
 pub(super) mod life;
 pub(crate) mod operations;
@@ -28,6 +29,7 @@ use super::waiters::{Waiters, Wakes};
 use crate::device::Capabilities;
 use crate::error::Error;
 use crate::platform::Instant;
+use crate::stack::owner::Owner;
 
 /// A TCP flow's name in its stack's table. No other flow has it, before or after.
 pub(crate) type FlowId = Key;
@@ -67,6 +69,7 @@ pub(super) struct Flow {
     pub(super) sockets: SocketSet<'static>,
     handle: Option<SocketHandle>,
     pub(super) tuple: Tuple,
+    pub(super) owner: Owner,
     pub(super) stage: Stage,
     pub(super) options: TcpOptions,
     /// Why the connection ended, where it did not end in good order.
@@ -83,7 +86,7 @@ pub(super) struct Flow {
     pub(super) sent: Option<Sent>,
     /// The end of all that was sent. A retransmission goes back behind it.
     pub(super) highest: Option<u32>,
-    /// In the list of flows with something to send.
+    /// In the schedule.
     pub(super) dirty: bool,
     /// In the list of flows whose next hop is being resolved.
     pub(super) unresolved: bool,
@@ -108,7 +111,13 @@ pub(super) struct Flow {
 }
 
 impl Flow {
-    pub(super) fn new(tuple: Tuple, stage: Stage, options: TcpOptions, link: &Capabilities, now: Instant) -> Self {
+    pub(super) fn new(
+        (tuple, owner): (Tuple, Owner),
+        stage: Stage,
+        options: TcpOptions,
+        link: &Capabilities,
+        now: Instant,
+    ) -> Self {
         // Room for two segments at least. smoltcp's fast retransmission sends a whole segment whatever the window; where
         // the window is smaller than that, it may then wait for ever for room for bytes that it takes for sent.
         let receive = vec![0; receive_capacity(options.receive_buffer.max(2 * link.mtu))];
@@ -130,6 +139,7 @@ impl Flow {
             sockets,
             handle,
             tuple,
+            owner,
             stage,
             options,
             failure: None,

@@ -8,6 +8,7 @@
 
 mod egress;
 mod mailbox;
+mod outlets;
 mod recent;
 
 use core::net::{IpAddr, SocketAddr};
@@ -22,6 +23,7 @@ use smoltcp::socket::{raw, udp};
 pub(crate) use egress::{Kind, Outgoing};
 pub(crate) use mailbox::Mailbox;
 pub use mailbox::{Datagram, UdpStatistics};
+pub(crate) use outlets::Outlet;
 
 use super::Core;
 use super::demux::Tuple;
@@ -29,6 +31,7 @@ use super::ports::{Bound, candidates};
 use crate::address::is_v4_mapped;
 use crate::error::{Error, Result};
 use egress::Unsent;
+use outlets::Outlets;
 pub(super) use recent::Protocol;
 use recent::Recent;
 
@@ -48,12 +51,12 @@ pub(super) struct Table {
     recent: Recent,
     /// Datagrams whose next hop is being resolved.
     unsent: VecDeque<Unsent>,
-    /// Some of them could be sent, were the device not full.
+    /// Datagrams that wait for their turn.
+    outlets: Outlets,
+    /// Some of the unsent could be sent, were the device not full.
     stalled: bool,
     /// Who waits for a neighbour, because as many datagrams as may wait for it do.
     hopeful: super::waiters::Waiters,
-    /// Who waits for the device to take datagrams again.
-    blocked: super::waiters::Waiters,
 }
 
 #[derive(Clone)]
@@ -110,9 +113,9 @@ impl Default for Table {
             raw_handle,
             recent: Recent::default(),
             unsent: VecDeque::new(),
+            outlets: Outlets::default(),
             stalled: false,
             hopeful: super::waiters::Waiters::default(),
-            blocked: super::waiters::Waiters::default(),
         }
     }
 }
@@ -302,7 +305,7 @@ impl Core {
         for member in self.udp.members.values().flatten() {
             member.mailbox.rouse(&mut self.wakes);
         }
-        self.udp.blocked.take(&mut self.wakes);
+        self.udp.outlets.rouse(&mut self.wakes);
         self.udp.hopeful.take(&mut self.wakes);
     }
 }

@@ -144,6 +144,8 @@ impl NetworkCtxBuilder {
     #[must_use]
     pub fn build(self) -> NetworkCtx {
         let Self { network, control, limits, search } = self;
+        // A share of each link of its own, whoever else was given the same network.
+        let network = network.map(|network| network.for_guest());
         NetworkCtx { network, control, quota: Quota::new(limits), search, resolver: Arc::default() }
     }
 }

@@ -94,14 +94,16 @@ impl Core {
             return;
         }
         let deadline = self.now + HANDSHAKE;
+        let owner = backlog.owner();
         let stage = Stage::HalfOpen { backlog, deadline };
-        let mut flow = Flow::new(tuple, stage, options, &self.capabilities, self.now);
+        let mut flow = Flow::new((tuple, owner), stage, options, &self.capabilities, self.now);
         let endpoint = IpListenEndpoint { addr: Some(tuple.local.ip().into()), port: tuple.local.port() };
         let listening = flow.socket().is_some_and(|socket| socket.listen(endpoint).is_ok());
         debug_assert!(listening, "a fresh socket listens on a port that a SYN was sent to");
         self.tcp.half_open += 1;
         let id = self.tcp.flows.insert(flow);
         self.tcp.by_tuple.insert(tuple, id);
+        self.tcp_watch(id);
         self.tcp_deliver(id, frame, segment);
         // The engine refused the segment (its checksum, its addresses): no handshake has begun.
         if self.tcp.flows.get(id).is_some_and(|flow| flow.state() == tcp::State::Listen) {

@@ -1,15 +1,13 @@
 //! What becomes of a flow: how it is established, how it ends, and what is left of it.
 
-use smoltcp::socket::tcp;
-use smoltcp::wire::TcpControl;
-
 use super::{FlowId, Stage};
 use crate::error::Error;
 use crate::platform::Instant;
-use crate::stack::Core;
 use crate::stack::backlog::Ready;
 use crate::stack::demux::Sent;
-use crate::stack::neighbours::{RETRANSMIT, SOLICITATIONS};
+use crate::stack::drive::Sending;
+use crate::stack::{Core, Sender};
+use smoltcp::socket::tcp;
 
 /// What the engine was doing when a flow's state changed. A reset, a refusal and a timeout leave the same state behind;
 /// this tells them apart.
@@ -21,17 +19,6 @@ pub(in crate::stack) enum Phase {
     Egress,
 }
 
-/// What an attempt to send for a flow came to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::stack) enum Sending {
-    /// Nothing more to send for now.
-    Done,
-    /// The budget is used up; there may be more.
-    Budget,
-    /// The device takes nothing more.
-    Full,
-}
-
 impl Core {
     /// Puts a flow on the list of those with something to send.
     pub(in crate::stack) fn tcp_mark(&mut self, id: FlowId) {
@@ -39,12 +26,30 @@ impl Core {
             && !flow.dirty
         {
             flow.dirty = true;
-            self.dirty.push_back(id);
+            self.schedule.push(flow.owner, Sender::Flow(id));
         }
     }
 
-    /// Sends what a flow has to send, as long as the device and the budget allow.
-    pub(in crate::stack) fn tcp_send(&mut self, id: FlowId, budget: &mut usize) -> Sending {
+    /// A flow's turn to send, until `limit` bytes in all have left. Where it is not done, it keeps its place.
+    pub(in crate::stack) fn tcp_turn(&mut self, id: FlowId, limit: u64, budget: &mut usize) -> Sending {
+        let Some(flow) = self.tcp.flows.get_mut(id) else { return Sending::Done };
+        flow.dirty = false;
+        let sending = self.tcp_send(id, limit, budget);
+        match self.tcp.flows.get_mut(id).filter(|flow| !flow.dirty) {
+            Some(flow) => {
+                flow.dirty = sending != Sending::Done;
+                sending
+            }
+            // Gone, or marked anew meanwhile: then it has another place.
+            None => {
+                self.full |= sending == Sending::Full;
+                Sending::Done
+            }
+        }
+    }
+
+    /// Sends what a flow has to send, as long as the device, the limit and the budget allow.
+    fn tcp_send(&mut self, id: FlowId, limit: u64, budget: &mut usize) -> Sending {
         loop {
             let (Some(flow), Some(port)) = (self.tcp.flows.get_mut(id), &mut self.port) else { return Sending::Done };
             if flow.retired {
@@ -99,6 +104,7 @@ impl Core {
                 self.tcp_settle(id, before, Phase::Egress);
             }
             if outcome.exhausted {
+                self.tcp_held_back(id);
                 return Sending::Full;
             }
             if sent == smoltcp::iface::PollResult::None {
@@ -106,8 +112,8 @@ impl Core {
                 return Sending::Done;
             }
             *budget = budget.saturating_sub(1);
-            if *budget == 0 {
-                return Sending::Budget;
+            if *budget == 0 || self.sent_bytes() >= limit {
+                return Sending::More;
             }
         }
     }
@@ -205,87 +211,6 @@ impl Core {
         self.iface.poll_at(self.now.into(), &flow.sockets).is_some_and(|at| Instant::from(at) < soon)
     }
 
-    /// Sets the alarm for the flow's next timer: the engine's, its stage's or the keep-alive's.
-    fn tcp_arm(&mut self, id: FlowId) {
-        let now = self.now;
-        let Some(flow) = self.tcp.flows.get_mut(id) else { return };
-        // A time that has come although everything was sent would be asked for again and again.
-        let engine = match self.iface.poll_at(now.into(), &flow.sockets) {
-            Some(at) => Some(Instant::from(at).max(now + MOMENT)),
-            None => flow.is_outstanding().then(|| now.max(flow.heard) + STALLED),
-        };
-        let stage = match flow.stage {
-            Stage::Connecting { deadline } | Stage::HalfOpen { deadline, .. } | Stage::Lingering { deadline } => {
-                Some(deadline)
-            }
-            Stage::Queued { .. } | Stage::Open => None,
-        };
-        let keep_alive =
-            flow.options.keep_alive.map(|keep| flow.heard + if flow.probing { keep.patience() } else { keep.idle });
-        let due = [engine, stage, keep_alive, flow.given_up()].into_iter().flatten().min();
-        self.timers.set(id, &mut flow.alarm, due);
-    }
-
-    /// A flow's alarm has gone off.
-    pub(in crate::stack) fn tcp_alarm(&mut self, id: FlowId) {
-        let now = self.now;
-        let Some(flow) = self.tcp.flows.get_mut(id) else { return };
-        match flow.stage {
-            Stage::Connecting { deadline } if deadline <= now => return self.tcp_abort(id, Error::TimedOut),
-            Stage::Connecting { .. } if flow.unanswered.is_some_and(|since| now - since >= RESOLUTION) => {
-                return self.tcp_abort(id, Error::RemoteUnreachable);
-            }
-            Stage::HalfOpen { deadline, .. } if deadline <= now => return self.tcp_remove(id),
-            Stage::Lingering { deadline } if deadline <= now => return self.tcp_abort(id, Error::TimedOut),
-            _ => {}
-        }
-        if flow.given_up().is_some_and(|at| at <= now) {
-            self.statistics.tcp_timeouts += 1;
-            return self.tcp_abort(id, Error::TimedOut);
-        }
-        if let Some(keep) = flow.options.keep_alive {
-            if flow.probing && flow.heard + keep.patience() <= now {
-                self.statistics.tcp_timeouts += 1;
-                return self.tcp_abort(id, Error::TimedOut);
-            }
-            if !flow.probing && flow.heard + keep.idle <= now {
-                flow.probing = true;
-                // What is outstanding is repeated anyway, and a probe's one byte could be taken for one of it.
-                if !flow.is_outstanding()
-                    && let Some(socket) = flow.socket()
-                {
-                    socket.set_keep_alive(Some(keep.interval.into()));
-                }
-            }
-        }
-        if flow.is_outstanding() && self.iface.poll_at(now.into(), &flow.sockets).is_none() {
-            self.tcp_prod(id);
-        }
-        self.tcp_mark(id);
-    }
-
-    /// Asks the peer what it has and what it has room for: the engine has bytes to send and no timer to send them by.
-    ///
-    /// That comes about where its retransmission timer runs out while the window is closed, as an overtaken
-    /// acknowledgement can say wrongly; and where it retransmits early because of repeated acknowledgements, but has only
-    /// its FIN left, which it then forgets. Any peer answers an old segment with an acknowledgement (RFC 9293 section
-    /// 3.10.7.4); the FIN is repeated here. The engine's own keep-alive probe will not do: its one byte would be taken
-    /// for one in flight.
-    fn tcp_prod(&mut self, id: FlowId) {
-        let Some(flow) = self.tcp.flows.get_mut(id) else { return };
-        let (Some(highest), Some(sent)) = (flow.highest, flow.sent) else { return };
-        flow.unheard.get_or_insert(self.now);
-        let tuple = flow.tuple;
-        let outstanding = u32::try_from(flow.socket_ref().map_or(0, tcp::Socket::send_queue)).unwrap_or(u32::MAX);
-        let (control, sequence) = if outstanding == 0 {
-            (TcpControl::Fin, highest.wrapping_sub(1))
-        } else {
-            // Before everything that may be unacknowledged, the FIN included.
-            (TcpControl::None, highest.wrapping_sub(outstanding).wrapping_sub(2))
-        };
-        self.tcp_emit(&tuple, control, Sent { sequence, ..sent });
-    }
-
     /// Ends a connection at once: the peer is sent a reset, whoever waits learns `cause`.
     pub(crate) fn tcp_abort(&mut self, id: FlowId, cause: Error) {
         let Some(flow) = self.tcp.flows.get_mut(id) else { return };
@@ -357,38 +282,6 @@ impl Core {
         }
         flow.wake_all(&mut self.wakes);
         self.tcp.trim();
-    }
-}
-
-/// How long a next hop may leave solicitations unanswered before a connection that is being made to it fails, as on
-/// Linux.
-const RESOLUTION: core::time::Duration = RETRANSMIT.saturating_mul(SOLICITATIONS as u32);
-
-/// How long a connection stands still before its peer is asked why.
-const STALLED: core::time::Duration = core::time::Duration::from_secs(1);
-
-/// The shortest time between two looks at a flow that has nothing to send.
-const MOMENT: core::time::Duration = core::time::Duration::from_millis(1);
-
-impl super::Flow {
-    /// Whether something waits to be acknowledged by the peer.
-    fn is_outstanding(&self) -> bool {
-        self.socket_ref().is_some_and(|socket| {
-            socket.send_queue() > 0
-                || matches!(socket.state(), tcp::State::FinWait1 | tcp::State::Closing | tcp::State::LastAck)
-        })
-    }
-
-    /// When the user timeout ends the connection, unless the peer is heard before. smoltcp's own timeout counts from the
-    /// peer's last segment, however long ago that was: it would end an idle connection at its FIN, and one whose peer
-    /// answers every probe of its closed window, since those become rarer than a short timeout allows.
-    fn given_up(&self) -> Option<Instant> {
-        match self.stage {
-            Stage::Open | Stage::Queued { .. } | Stage::Lingering { .. } => {
-                Some(self.unheard? + self.options.user_timeout?)
-            }
-            Stage::Connecting { .. } | Stage::HalfOpen { .. } => None,
-        }
     }
 }
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use smoltcp::socket::tcp;
 
+use super::alarm::PARTING;
 use super::{Flow, FlowId, Stage};
 use crate::address::to_endpoint;
 use crate::error::{Error, Result};
@@ -14,6 +15,7 @@ use crate::stack::Core;
 use crate::stack::backlog::Backlog;
 use crate::stack::demux::Tuple;
 use crate::stack::options::TcpOptions;
+use crate::stack::owner::Owner;
 use crate::stack::ports::candidates;
 
 /// What can be waited for.
@@ -44,6 +46,7 @@ impl Core {
     /// [`Error::AddressNotAvailable`] where the engine refuses the pair.
     pub(crate) fn tcp_connect(
         &mut self,
+        owner: Owner,
         local: SocketAddr,
         remote: SocketAddr,
         timeout: Duration,
@@ -55,7 +58,7 @@ impl Core {
         // than what it remembers.
         self.tcp.time_wait.forget(&tuple.reversed());
         let stage = Stage::Connecting { deadline: self.now + timeout };
-        let mut flow = Flow::new(tuple, stage, options, &self.capabilities, self.now);
+        let mut flow = Flow::new((tuple, owner), stage, options, &self.capabilities, self.now);
         let socket = flow.socket().ok_or(Error::InvalidState)?;
         socket
             .connect(self.iface.context(), to_endpoint(tuple.remote), to_endpoint(tuple.local))
@@ -63,6 +66,7 @@ impl Core {
         let id = self.tcp.flows.insert(flow);
         self.tcp.by_tuple.insert(tuple, id);
         self.tcp_mark(id);
+        self.tcp_watch(id);
         Ok(id)
     }
 
@@ -126,12 +130,13 @@ impl Core {
 
     /// Ends a connection that nobody has accepted of a listener.
     pub(crate) fn tcp_discard(&mut self, id: FlowId, backlog: &Arc<Backlog>) {
-        let deadline = self.now;
+        let deadline = self.now + PARTING;
         if let Some(id) = self.tcp_queued(id, backlog)
             && let Some(flow) = self.tcp.flows.get_mut(id)
         {
             flow.stage = Stage::Lingering { deadline };
             self.tcp_abort(id, Error::ConnectionAborted);
+            self.tcp_watch(id);
         }
     }
 
@@ -262,6 +267,9 @@ impl Core {
             Ok(count) => {
                 flow.bytes_sent += count as u64;
                 self.tcp_mark(id);
+                if self.full {
+                    self.tcp_held_back(id);
+                }
                 Ok(count)
             }
             Err(tcp::SendError::InvalidState) => Err(Error::BrokenPipe),
@@ -347,6 +355,9 @@ impl Core {
         flow.close();
         flow.writers.take(&mut self.wakes);
         self.tcp_mark(id);
+        if self.full {
+            self.tcp_held_back(id);
+        }
         Ok(())
     }
 
@@ -369,15 +380,21 @@ impl Core {
         if flow.retired || flow.socket_ref().is_none() || self.port.is_none() {
             return self.tcp_remove(id);
         }
-        let deadline = now + flow.options.linger;
         let connecting = matches!(flow.stage, Stage::Connecting { .. });
         let discard = flow.options.linger.is_zero() || flow.unread_lost;
-        flow.stage = Stage::Lingering { deadline };
-        match flow.socket() {
-            Some(socket) if socket.can_recv() || connecting || discard => socket.abort(),
-            _ => flow.close(),
-        }
+        let patience = match flow.socket() {
+            Some(socket) if socket.can_recv() || connecting || discard || !socket.is_open() => {
+                socket.abort();
+                PARTING
+            }
+            _ => {
+                flow.close();
+                flow.options.linger
+            }
+        };
+        flow.stage = Stage::Lingering { deadline: now + patience };
         self.tcp_mark(id);
+        self.tcp_watch(id);
     }
 
     /// Applies options that may change while the connection lives.
@@ -396,6 +413,7 @@ impl Core {
         }
         flow.heard = self.now;
         self.tcp_mark(id);
+        self.tcp_watch(id);
         Ok(())
     }
 

@@ -10,14 +10,16 @@ use smoltcp::wire::{
 };
 
 use super::MOST_PAYLOAD;
+use super::outlets::Outlet;
 use super::recent::{LARGE, Protocol};
 use crate::address::to_endpoint;
 use crate::error::{Error, Result};
 use crate::platform::Instant;
-use crate::stack::Core;
 use crate::stack::demux::Tuple;
+use crate::stack::drive::Sending;
 use crate::stack::icmp::{IcmpBinding, IcmpErrorKind, IcmpReport};
 use crate::stack::neighbours::{RETRANSMIT, SOLICITATIONS};
+use crate::stack::{Core, Sender};
 
 /// What a packet is sent as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,11 +33,11 @@ pub(crate) enum Kind {
     },
 }
 
-/// A datagram to be sent.
+/// A datagram to be sent, its payload borrowed or kept.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Outgoing<'a> {
+pub(crate) struct Outgoing<P> {
     pub(crate) kind: Kind,
-    pub(crate) payload: &'a [u8],
+    pub(crate) payload: P,
     /// The port it leaves from.
     pub(crate) port: u16,
     /// The address it leaves from.
@@ -46,14 +48,23 @@ pub(crate) struct Outgoing<'a> {
     pub(crate) broadcast: bool,
 }
 
+impl Outgoing<&[u8]> {
+    fn kept(&self) -> Outgoing<Vec<u8>> {
+        let &Self { kind, payload, port, source, remote, hop_limit, broadcast } = self;
+        Outgoing { kind, payload: payload.to_vec(), port, source, remote, hop_limit, broadcast }
+    }
+}
+
+impl Outgoing<Vec<u8>> {
+    fn view(&self) -> Outgoing<&[u8]> {
+        let &Self { kind, ref payload, port, source, remote, hop_limit, broadcast } = self;
+        Outgoing { kind, payload, port, source, remote, hop_limit, broadcast }
+    }
+}
+
 /// A datagram whose next hop has not answered yet.
 pub(super) struct Unsent {
-    kind: Kind,
-    payload: Vec<u8>,
-    port: u16,
-    source: IpAddr,
-    remote: SocketAddr,
-    hop_limit: u8,
+    datagram: Outgoing<Vec<u8>>,
     /// When to ask the neighbour again.
     again: Instant,
     tries: u8,
@@ -78,14 +89,14 @@ pub(super) fn raw_socket(length: usize) -> raw::Socket<'static> {
 }
 
 impl Core {
-    /// Sends a datagram.
+    /// Sends a datagram of a socket, or keeps it for its turn.
     ///
     /// # Errors
-    /// [`Error::WouldBlock`] while the device takes nothing, or as many datagrams as may already wait for the
-    /// neighbour, after which `waker` is woken when that is over;
+    /// [`Error::WouldBlock`] while as many datagrams as may already wait for the socket's turn or for the neighbour, after
+    /// which `waker` is woken when that is over;
     /// [`Error::PacketTooLarge`], [`Error::RemoteUnreachable`], [`Error::AccessDenied`] for a broadcast that is not
     /// allowed, [`Error::NetworkDown`].
-    pub(crate) fn udp_send(&mut self, datagram: &Outgoing<'_>, waker: Option<&Waker>) -> Result<()> {
+    pub(crate) fn udp_send(&mut self, outlet: Outlet, datagram: &Outgoing<&[u8]>, waker: Option<&Waker>) -> Result<()> {
         self.check_up()?;
         let to = datagram.remote.ip();
         if self.is_broadcast(to) && !datagram.broadcast {
@@ -98,50 +109,71 @@ impl Core {
         if !reachable {
             return Err(Error::RemoteUnreachable);
         }
-        // What waits for the device goes first.
-        let attempt = if self.full { Attempt::Full } else { self.udp_attempt(datagram) };
-        match attempt {
-            Attempt::Sent => Ok(()),
-            Attempt::Full => {
-                self.full = true;
-                if let Some(waker) = waker {
-                    self.udp.blocked.register(waker);
-                }
-                Err(Error::WouldBlock)
+        // Where others wait for the device, it is not this one's turn. Whether the device is full still is found out when
+        // the stack is driven, as it is after this.
+        let direct = !self.full && self.schedule.is_empty();
+        let attempt = if direct { self.udp_attempt(datagram) } else { Attempt::Full };
+        if matches!(attempt, Attempt::Sent) {
+            return Ok(());
+        }
+        if self.udp_waiting_for(to) >= MOST_UNSENT_EACH {
+            if let Some(waker) = waker {
+                self.udp.hopeful.register(waker);
             }
-            Attempt::Unresolved => {
-                if self.udp_waiting_for(to) >= MOST_UNSENT_EACH {
-                    if let Some(waker) = waker {
-                        self.udp.hopeful.register(waker);
-                    }
-                    return Err(Error::WouldBlock);
+            return Err(Error::WouldBlock);
+        }
+        if matches!(attempt, Attempt::Unresolved) {
+            self.udp_keep(datagram.kept());
+            return Ok(());
+        }
+        if !self.udp.outlets.has_room(outlet, waker) {
+            return Err(Error::WouldBlock);
+        }
+        if self.udp.outlets.push(outlet, datagram.kept()) {
+            self.schedule.push(outlet.owner, Sender::Socket(outlet));
+        }
+        Ok(())
+    }
+
+    /// A socket's turn to send, until `limit` bytes in all have left.
+    pub(in crate::stack) fn udp_turn(&mut self, outlet: Outlet, limit: u64, budget: &mut usize) -> Sending {
+        loop {
+            let Some(datagram) = self.udp.outlets.take(outlet) else { return Sending::Done };
+            let length = datagram.payload.len();
+            match self.udp_attempt(&datagram.view()) {
+                Attempt::Full => {
+                    self.udp.outlets.put_back(outlet, datagram);
+                    return Sending::Full;
                 }
-                self.udp_keep(datagram);
-                Ok(())
+                Attempt::Sent => {}
+                Attempt::Unresolved => self.udp_keep(datagram),
+            }
+            *budget = budget.saturating_sub(1);
+            if self.udp.outlets.settle(outlet, length, &mut self.wakes) {
+                return Sending::Done;
+            }
+            // The rest of a datagram in fragments may have filled the device.
+            if self.full || *budget == 0 || self.sent_bytes() >= limit {
+                return Sending::More;
             }
         }
     }
 
-    /// Whether a datagram to an address would not wait; where it would, `waker` is woken when that is over.
-    pub(crate) fn udp_may_send(&mut self, to: IpAddr, waker: &Waker) -> bool {
+    /// Whether a datagram of a socket to an address would not wait; where it would, `waker` is woken when that is over.
+    pub(crate) fn udp_may_send(&mut self, outlet: Outlet, to: IpAddr, waker: &Waker) -> bool {
         if self.check_up().is_err() {
             return true;
-        }
-        if self.full || !self.device_has_room() {
-            self.full = true;
-            self.udp.blocked.register(waker);
-            return false;
         }
         let crowded = self.udp_waiting_for(to) >= MOST_UNSENT_EACH;
         if crowded {
             self.udp.hopeful.register(waker);
         }
-        !crowded
+        !crowded && self.udp.outlets.has_room(outlet, Some(waker))
     }
 
     /// How many datagrams wait for the neighbour that leads to an address.
     fn udp_waiting_for(&self, to: IpAddr) -> usize {
-        self.udp.unsent.iter().filter(|unsent| unsent.remote.ip() == to).count()
+        self.udp.unsent.iter().filter(|unsent| unsent.datagram.remote.ip() == to).count()
     }
 
     /// The largest payload that goes to an address, UDP's header and that of an echo request being of one length. IPv4
@@ -153,7 +185,7 @@ impl Core {
         }
     }
 
-    fn udp_attempt(&mut self, datagram: &Outgoing<'_>) -> Attempt {
+    fn udp_attempt(&mut self, datagram: &Outgoing<&[u8]>) -> Attempt {
         let attempt = match datagram.kind {
             Kind::Datagram => self.attempt_datagram(datagram),
             Kind::EchoRequest { sequence } => self.attempt_echo(datagram, sequence),
@@ -175,7 +207,7 @@ impl Core {
         attempt
     }
 
-    fn attempt_echo(&mut self, request: &Outgoing<'_>, sequence: u16) -> Attempt {
+    fn attempt_echo(&mut self, request: &Outgoing<&[u8]>, sequence: u16) -> Attempt {
         let packet = echo_request(request, sequence);
         let queued = self.udp.fresh_raw(packet.len()).send_slice(&packet).is_ok();
         debug_assert!(queued, "a packet fits a socket of its length");
@@ -191,7 +223,7 @@ impl Core {
         Attempt::Sent
     }
 
-    fn attempt_datagram(&mut self, datagram: &Outgoing<'_>) -> Attempt {
+    fn attempt_datagram(&mut self, datagram: &Outgoing<&[u8]>) -> Attempt {
         let scratch = &mut self.udp.egress;
         let Some(socket) = scratch.bind(datagram.port) else { return Attempt::Sent };
         socket.set_hop_limit(Some(datagram.hop_limit.max(1)));
@@ -214,21 +246,12 @@ impl Core {
         Attempt::Sent
     }
 
-    fn udp_keep(&mut self, datagram: &Outgoing<'_>) {
+    fn udp_keep(&mut self, datagram: Outgoing<Vec<u8>>) {
         if self.udp.unsent.len() >= MOST_UNSENT {
             self.udp.unsent.pop_front();
             self.statistics.datagram_drops += 1;
         }
-        self.udp.unsent.push_back(Unsent {
-            kind: datagram.kind,
-            payload: datagram.payload.to_vec(),
-            port: datagram.port,
-            source: datagram.source,
-            remote: datagram.remote,
-            hop_limit: datagram.hop_limit,
-            again: self.now + RETRANSMIT,
-            tries: 1,
-        });
+        self.udp.unsent.push_back(Unsent { datagram, again: self.now + RETRANSMIT, tries: 1 });
     }
 
     /// Tries again to send what waited for neighbours; who has not answered after all tries is unreachable.
@@ -236,16 +259,7 @@ impl Core {
         self.udp.stalled = false;
         let before = self.udp.unsent.len();
         for mut unsent in core::mem::take(&mut self.udp.unsent) {
-            let datagram = Outgoing {
-                kind: unsent.kind,
-                payload: &unsent.payload,
-                port: unsent.port,
-                source: unsent.source,
-                remote: unsent.remote,
-                hop_limit: unsent.hop_limit,
-                broadcast: false,
-            };
-            let attempt = if self.full { Attempt::Full } else { self.udp_attempt(&datagram) };
+            let attempt = if self.full { Attempt::Full } else { self.udp_attempt(&unsent.datagram.view()) };
             match attempt {
                 Attempt::Sent => continue,
                 Attempt::Full => {
@@ -260,7 +274,7 @@ impl Core {
             }
             if unsent.tries > SOLICITATIONS {
                 self.statistics.datagram_drops += 1;
-                self.give_up(&unsent);
+                self.give_up(&unsent.datagram);
             } else {
                 self.udp.unsent.push_back(unsent);
             }
@@ -271,7 +285,7 @@ impl Core {
     }
 
     /// Tells those concerned that a next hop does not answer.
-    fn give_up(&mut self, unsent: &Unsent) {
+    fn give_up(&mut self, unsent: &Outgoing<Vec<u8>>) {
         let (binding, sequence) = match unsent.kind {
             Kind::Datagram => {
                 let local = SocketAddr::new(unsent.source, unsent.port);
@@ -292,30 +306,13 @@ impl Core {
         self.udp.unsent.iter().map(|unsent| unsent.again).min()
     }
 
-    /// Wakes those who wait to send datagrams, if the device takes a frame now; false where it does not. Datagrams whose
-    /// neighbour has answered while the device was full go first.
-    pub(in crate::stack) fn udp_unblock(&mut self) -> bool {
+    /// Sends the datagrams whose neighbour has answered while the device was full, which are a bounded number; false where
+    /// it still is.
+    pub(in crate::stack) fn udp_unstall(&mut self) -> bool {
         if self.udp.stalled {
             self.udp_retry();
-            if self.udp.stalled {
-                return false;
-            }
         }
-        if self.udp.blocked.is_empty() {
-            return true;
-        }
-        // Who is woken without room would only come to wait again, for ever.
-        let room = self.device_has_room();
-        if room {
-            self.udp.blocked.take(&mut self.wakes);
-        }
-        room
-    }
-
-    /// Whether the device takes a frame now: a place for one is asked for and given back.
-    fn device_has_room(&mut self) -> bool {
-        let Some(port) = &mut self.port else { return true };
-        port.device.allocate(self.now, port.capabilities.max_transmission_unit).is_some()
+        !self.udp.stalled
     }
 
     /// Sends a bare TCP segment that belongs to no socket. Lost where the device is full or the neighbour unknown.
@@ -355,7 +352,7 @@ impl Kind {
 }
 
 /// The IP packet of an echo request (RFC 792, RFC 4443 section 4.1).
-fn echo_request(request: &Outgoing<'_>, seq_no: u16) -> Vec<u8> {
+fn echo_request(request: &Outgoing<&[u8]>, seq_no: u16) -> Vec<u8> {
     let (ident, data, checksums) = (request.port, request.payload, ChecksumCapabilities::default());
     let (source, destination) = (request.source.into(), request.remote.ip().into());
     let v4 = Icmpv4Repr::EchoRequest { ident, seq_no, data };

@@ -1,0 +1,17 @@
+//! Whose a socket is, where a link is shared out.
+
+use core::sync::atomic::{AtomicU64, Ordering};
+
+/// The host, or one guest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Owner(u64);
+
+impl Owner {
+    pub(crate) const HOST: Self = Self(0);
+
+    /// A guest that is none of those before.
+    pub(crate) fn guest() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        Self(NEXT.fetch_add(1, Ordering::Relaxed))
+    }
+}

@@ -1,0 +1,142 @@
+use super::*;
+
+const QUANTUM: usize = 10_000;
+
+/// Lets a link carry packets for a while: what each sender has sent. Every sender has packets of its size without end.
+fn run(schedule: &mut Schedule<u8, (u8, u8)>, size: impl Fn((u8, u8)) -> u64, total: u64) -> HashMap<(u8, u8), u64> {
+    let mut sent = HashMap::new();
+    let mut whole = 0;
+    while whole < total {
+        let turn = schedule.next().expect("there are senders");
+        let mut bytes = 0;
+        while bytes < turn.bytes as u64 {
+            bytes += size(turn.key);
+        }
+        schedule.spend(bytes);
+        *sent.entry(turn.key).or_default() += bytes;
+        whole += bytes;
+    }
+    sent
+}
+
+fn of_owner(sent: &HashMap<(u8, u8), u64>, owner: u8) -> u64 {
+    sent.iter().filter(|((of, _), _)| *of == owner).map(|(_, bytes)| bytes).sum()
+}
+
+#[test]
+fn owners_get_the_same_however_many_senders_they_have_and_whatever_they_send() {
+    let mut schedule = Schedule::new(QUANTUM);
+    let senders = [(1, 1), (2, 32), (3, 5)];
+    for (owner, count) in senders {
+        (0..count).for_each(|sender| schedule.push(owner, (owner, sender)));
+    }
+    // Small packets, packets of Ethernet, and packets that are longer than a turn.
+    let size = |(owner, sender): (u8, u8)| [60, 1514, 65_535][usize::from(owner - 1)] - u64::from(sender);
+    let sent = run(&mut schedule, size, 100_000_000);
+    for (owner, count) in senders {
+        let bytes = of_owner(&sent, owner);
+        assert!(bytes.abs_diff(33_333_333) < 200_000, "owner {owner}: {bytes}");
+        for sender in 0..count {
+            let bytes = sent[&(owner, sender)];
+            assert!(bytes.abs_diff(33_333_333 / u64::from(count)) < 200_000, "{owner} {sender}: {bytes}");
+        }
+    }
+}
+
+#[test]
+fn who_comes_waits_for_one_turn_of_each_owner() {
+    let mut schedule = Schedule::new(QUANTUM);
+    for owner in 0..4 {
+        (0..50).for_each(|sender| schedule.push(owner, (owner, sender)));
+    }
+    run(&mut schedule, |_| 1500, 1_000_000);
+    schedule.push(9, (9, 0));
+    let mut before = 0;
+    while schedule.next().expect("there are senders").key != (9, 0) {
+        schedule.spend(1500);
+        before += 1500;
+    }
+    assert!(before <= 4 * (QUANTUM + 1500), "{before} bytes");
+}
+
+#[test]
+fn a_sender_of_an_owner_with_many_waits_for_one_turn_of_each() {
+    let mut schedule = Schedule::new(QUANTUM);
+    (0..10).for_each(|sender| schedule.push(0, (0, sender)));
+    run(&mut schedule, |_| 1500, 1_000_000);
+    schedule.push(0, (0, 99));
+    let mut before = 0;
+    while schedule.next().expect("there are senders").key != (0, 99) {
+        schedule.spend(1500);
+        before += 1500;
+    }
+    assert!(before <= 10 * (QUANTUM + 1500), "{before} bytes");
+}
+
+#[test]
+fn who_is_refused_keeps_what_is_left_of_the_turn_and_no_more() {
+    let mut schedule = Schedule::new(QUANTUM);
+    schedule.push(1, 'a');
+    schedule.push(2, 'b');
+    assert_eq!(schedule.next(), Some(Turn { key: 'a', bytes: QUANTUM }));
+    schedule.spend(9000);
+    // The link is full, again and again; others come meanwhile.
+    for _ in 0..3 {
+        assert_eq!(schedule.next(), Some(Turn { key: 'a', bytes: 1000 }));
+        schedule.push(3, 'c');
+        schedule.spend(0);
+    }
+    schedule.spend(1500);
+    assert_eq!(schedule.next().map(|turn| turn.key), Some('b'));
+    schedule.finish();
+    assert_eq!(schedule.next().map(|turn| turn.key), Some('c'));
+    schedule.spend(20_000);
+    assert_eq!(schedule.next(), Some(Turn { key: 'a', bytes: QUANTUM - 500 }), "what was too much is missing now");
+}
+
+#[test]
+fn who_has_finished_is_out_and_may_come_again() {
+    let mut schedule = Schedule::new(QUANTUM);
+    assert_eq!(schedule.next(), None::<Turn<char>>);
+    schedule.push(1, 'a');
+    schedule.push(1, 'b');
+    schedule.next();
+    schedule.finish();
+    assert_eq!(schedule.next().map(|turn| turn.key), Some('b'));
+    schedule.push(1, 'a');
+    schedule.finish();
+    assert_eq!(schedule.next().map(|turn| turn.key), Some('a'));
+    schedule.finish();
+    assert_eq!(schedule.next(), None);
+    assert!(schedule.is_empty() && schedule.shares.is_empty(), "nothing is kept of owners without senders");
+    // Nothing to finish or to spend.
+    schedule.finish();
+    schedule.spend(1);
+    assert!(schedule.is_empty());
+}
+
+/// Senders that come with one packet and go, as those of datagrams do, are served between the turns of one that always has
+/// more, and take no more than their part.
+#[test]
+fn who_comes_and_goes_is_treated_as_who_stays() {
+    let mut schedule = Schedule::new(QUANTUM);
+    schedule.push(1, 'a');
+    schedule.push(2, 'b');
+    let mut sent = [0u64; 2];
+    while sent[0] + sent[1] < 10_000_000 {
+        let turn = schedule.next().expect("both are there");
+        match turn.key {
+            'a' => {
+                schedule.spend(1500);
+                sent[0] += 1500;
+            }
+            _ => {
+                schedule.spend(1500);
+                sent[1] += 1500;
+                schedule.finish();
+                schedule.push(2, 'b');
+            }
+        }
+    }
+    assert!(sent[1] >= 1_000_000 && sent[1] <= sent[0], "{sent:?}");
+}

@@ -1,0 +1,188 @@
+//! Datagrams that wait for their socket's turn to send.
+//!
+//! A datagram that the device does not take at once waits here, and not in a task that is woken when the device takes
+//! something again: by then others would have filled it.
+
+use core::sync::atomic::{AtomicU64, Ordering};
+use core::task::Waker;
+use std::collections::VecDeque;
+
+use hashbrown::HashMap;
+
+use super::egress::Outgoing;
+use crate::stack::owner::Owner;
+use crate::stack::waiters::{Waiters, Wakes};
+
+/// A socket as the sender of datagrams.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Outlet {
+    pub(crate) owner: Owner,
+    number: u64,
+}
+
+impl Outlet {
+    /// That of a new socket.
+    pub(crate) fn new(owner: Owner) -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        Self { owner, number: NEXT.fetch_add(1, Ordering::Relaxed) }
+    }
+}
+
+/// While a socket has fewer bytes waiting, it may add a datagram: a few small ones, or one of any size.
+const MOST_OF_SOCKET: usize = 4096;
+/// The same for all sockets of one owner together, since nobody is charged for what waits.
+const MOST_OF_OWNER: usize = 1 << 20;
+/// What a datagram takes beside its payload, about.
+const OVERHEAD: usize = 64;
+
+/// The sockets that have datagrams waiting, on one stack.
+#[derive(Default)]
+pub(super) struct Outlets {
+    queues: HashMap<Outlet, Held>,
+    shares: HashMap<Owner, Share>,
+}
+
+#[derive(Default)]
+struct Held {
+    datagrams: VecDeque<Outgoing<Vec<u8>>>,
+    bytes: usize,
+    waiters: Waiters,
+}
+
+#[derive(Default)]
+struct Share {
+    bytes: usize,
+    waiters: Waiters,
+}
+
+impl Outlets {
+    /// Whether a socket may add a datagram; where it may not, `waker` is woken when it may.
+    pub(super) fn has_room(&mut self, outlet: Outlet, waker: Option<&Waker>) -> bool {
+        let waiters = match (self.queues.get_mut(&outlet), self.shares.get_mut(&outlet.owner)) {
+            (Some(held), _) if held.bytes >= MOST_OF_SOCKET => &mut held.waiters,
+            (_, Some(share)) if share.bytes >= MOST_OF_OWNER => &mut share.waiters,
+            _ => return true,
+        };
+        if let Some(waker) = waker {
+            waiters.register(waker);
+        }
+        false
+    }
+
+    /// Adds a datagram; true where it is the socket's only one.
+    pub(super) fn push(&mut self, outlet: Outlet, datagram: Outgoing<Vec<u8>>) -> bool {
+        let held = self.queues.entry(outlet).or_default();
+        let bytes = datagram.payload.len() + OVERHEAD;
+        held.bytes += bytes;
+        self.shares.entry(outlet.owner).or_default().bytes += bytes;
+        held.datagrams.push_back(datagram);
+        held.datagrams.len() == 1
+    }
+
+    /// Takes a socket's oldest datagram.
+    pub(super) fn take(&mut self, outlet: Outlet) -> Option<Outgoing<Vec<u8>>> {
+        self.queues.get_mut(&outlet)?.datagrams.pop_front()
+    }
+
+    /// Puts back what was [taken](Self::take) and could not be sent.
+    pub(super) fn put_back(&mut self, outlet: Outlet, datagram: Outgoing<Vec<u8>>) {
+        if let Some(held) = self.queues.get_mut(&outlet) {
+            held.datagrams.push_front(datagram);
+        }
+    }
+
+    /// Counts what was [taken](Self::take) as gone; true where nothing of the socket is left.
+    pub(super) fn settle(&mut self, outlet: Outlet, payload: usize, wakes: &mut Wakes) -> bool {
+        let bytes = payload + OVERHEAD;
+        if let Some(share) = self.shares.get_mut(&outlet.owner) {
+            share.bytes -= bytes;
+            if share.bytes < MOST_OF_OWNER {
+                share.waiters.take(wakes);
+            }
+            if share.bytes == 0 {
+                self.shares.remove(&outlet.owner);
+            }
+        }
+        let Some(held) = self.queues.get_mut(&outlet) else { return true };
+        held.bytes -= bytes;
+        if held.bytes < MOST_OF_SOCKET {
+            held.waiters.take(wakes);
+        }
+        let empty = held.datagrams.is_empty();
+        if empty {
+            self.queues.remove(&outlet);
+        }
+        empty
+    }
+
+    /// Wakes everyone who waits for room.
+    pub(super) fn rouse(&mut self, wakes: &mut Wakes) {
+        self.queues.values_mut().for_each(|held| held.waiters.take(wakes));
+        self.shares.values_mut().for_each(|share| share.waiters.take(wakes));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use core::net::SocketAddr;
+
+    use super::super::egress::Kind;
+    use super::*;
+
+    fn datagram(length: usize) -> Outgoing<Vec<u8>> {
+        let remote = SocketAddr::new([10, 0, 0, 1].into(), 9);
+        Outgoing {
+            kind: Kind::Datagram,
+            payload: vec![0; length],
+            port: 1,
+            source: remote.ip(),
+            remote,
+            hop_limit: 1,
+            broadcast: false,
+        }
+    }
+
+    #[test]
+    fn a_socket_holds_a_few_small_datagrams_or_one_large_one() {
+        let mut outlets = Outlets::default();
+        let [small, large] = [(); 2].map(|()| Outlet::new(Owner::HOST));
+        let mut count = 0;
+        while outlets.has_room(small, None) {
+            assert_eq!(outlets.push(small, datagram(1000)), count == 0);
+            count += 1;
+        }
+        assert_eq!(count, 4);
+        assert!(outlets.has_room(large, None), "another socket has its own room");
+        outlets.push(large, datagram(65_507));
+        assert!(!outlets.has_room(large, None));
+        let mut wakes = Wakes::new();
+        for left in (0..4).rev() {
+            assert!(outlets.take(small).is_some());
+            assert_eq!(outlets.settle(small, 1000, &mut wakes), left == 0);
+            assert!(outlets.has_room(small, None));
+        }
+        assert!(outlets.take(large).is_some());
+        assert!(outlets.settle(large, 65_507, &mut wakes));
+        assert!(outlets.queues.is_empty() && outlets.shares.is_empty());
+    }
+
+    #[test]
+    fn an_owner_with_many_sockets_has_a_share_that_others_do_not_feel() {
+        let mut outlets = Outlets::default();
+        let (guest, other) = (Owner::guest(), Owner::guest());
+        let mut sockets = Vec::new();
+        loop {
+            let outlet = Outlet::new(guest);
+            if !outlets.has_room(outlet, None) {
+                break;
+            }
+            outlets.push(outlet, datagram(60_000));
+            sockets.push(outlet);
+        }
+        assert!(sockets.len() < 20);
+        assert!(outlets.has_room(Outlet::new(other), None));
+        outlets.take(sockets[0]);
+        outlets.settle(sockets[0], 60_000, &mut Wakes::new());
+        assert!(outlets.has_room(Outlet::new(guest), None));
+    }
+}
