@@ -1,0 +1,211 @@
+//! Which bytes have arrived out of order.
+
+use alloc::collections::VecDeque;
+use core::ops::Range;
+
+/// Ranges of offsets that neither overlap nor touch, in ascending order.
+///
+/// They are told as offsets from an origin that moves forward, and kept from an origin that does not, so that moving
+/// it touches none of them.
+#[derive(Debug, Default)]
+pub(super) struct Ranges {
+    /// Begin and end of each, counted from where the origin was when there was no range.
+    list: VecDeque<(u64, u64)>,
+    /// How far the origin has moved since then.
+    origin: u64,
+}
+
+impl Ranges {
+    pub(super) const fn new() -> Self {
+        Self { list: VecDeque::new(), origin: 0 }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = Range<usize>> + '_ {
+        self.list.iter().map(|range| self.told(*range))
+    }
+
+    /// The end of the last range; 0 where there is none.
+    pub(super) fn end(&self) -> usize {
+        self.list.back().map_or(0, |range| self.told(*range).end)
+    }
+
+    /// The range that holds all of `range`; the one where it begins, for an empty one.
+    pub(super) fn holder(&self, range: &Range<usize>) -> Option<Range<usize>> {
+        let (start, end) = self.kept(range);
+        let after = self.list.partition_point(|(begin, _)| *begin <= start);
+        let holder = *self.list.get(after.checked_sub(1)?)?;
+        (end <= holder.1).then(|| self.told(holder))
+    }
+
+    /// Adds a range, not an empty one, and returns the range that holds it now, merged with those it overlaps or
+    /// touches. None, and no change, where there would be more than `most`.
+    pub(super) fn insert(&mut self, range: &Range<usize>, most: usize) -> Option<Range<usize>> {
+        let (start, end) = self.kept(range);
+        debug_assert!(start < end, "an empty range has no place");
+        // Nearly all that arrives out of order arrives behind all the others.
+        let (first, behind) = match self.list.back() {
+            Some((begin, _)) if start < *begin => (
+                self.list.partition_point(|(_, stop)| *stop < start),
+                self.list.partition_point(|(begin, _)| *begin <= end),
+            ),
+            Some((_, stop)) if start <= *stop => (self.list.len() - 1, self.list.len()),
+            _ => (self.list.len(), self.list.len()),
+        };
+        if first >= behind {
+            if self.list.len() >= most {
+                return None;
+            }
+            self.list.insert(first, (start, end));
+            return Some(range.clone());
+        }
+        let last = self.list.get(behind - 1).map_or(end, |(_, stop)| *stop);
+        let merged = self.list.get_mut(first)?;
+        *merged = (merged.0.min(start), last.max(end));
+        let merged = *merged;
+        self.list.drain(first + 1..behind);
+        Some(self.told(merged))
+    }
+
+    /// Moves the origin forward by `count`, and further over the ranges that it then lies in or touches. Returns by
+    /// how much it has moved.
+    pub(super) fn advance(&mut self, count: usize) -> usize {
+        if self.list.is_empty() {
+            // The usual case on a path that loses nothing; nothing is kept that a new origin would not suit.
+            self.origin = 0;
+            return count;
+        }
+        let mut end = self.origin.wrapping_add(count as u64);
+        while let Some((_, stop)) = self.list.pop_front_if(|(begin, _)| *begin <= end) {
+            end = end.max(stop);
+        }
+        let moved = end.wrapping_sub(self.origin);
+        self.origin = end;
+        usize::try_from(moved).unwrap_or(usize::MAX)
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.list.clear();
+        self.origin = 0;
+    }
+
+    pub(super) fn release(&mut self) {
+        *self = Self::new();
+    }
+
+    /// The bytes of memory held.
+    pub(super) fn held(&self) -> usize {
+        self.list.capacity() * size_of::<(u64, u64)>()
+    }
+
+    const fn kept(&self, range: &Range<usize>) -> (u64, u64) {
+        (self.origin.saturating_add(range.start as u64), self.origin.saturating_add(range.end as u64))
+    }
+
+    fn told(&self, (start, end): (u64, u64)) -> Range<usize> {
+        let told = |offset: u64| usize::try_from(offset.saturating_sub(self.origin)).unwrap_or(usize::MAX);
+        told(start)..told(end)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec;
+    use alloc::vec::Vec;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn told(ranges: &Ranges) -> Vec<Range<usize>> {
+        ranges.iter().collect()
+    }
+
+    #[test]
+    fn ranges_that_touch_become_one() {
+        let mut ranges = Ranges::new();
+        assert_eq!(ranges.insert(&(10..20), 3), Some(10..20));
+        assert_eq!(ranges.insert(&(30..40), 3), Some(30..40));
+        assert_eq!(ranges.insert(&(40..45), 3), Some(30..45));
+        assert_eq!(ranges.insert(&(5..6), 3), Some(5..6));
+        assert_eq!(told(&ranges), vec![5..6, 10..20, 30..45]);
+        assert_eq!(ranges.insert(&(20..30), 3), Some(10..45));
+        assert_eq!(told(&ranges), vec![5..6, 10..45]);
+        assert_eq!((ranges.holder(&(12..45)), ranges.holder(&(12..46))), (Some(10..45), None));
+    }
+
+    #[test]
+    fn one_too_many_is_refused_and_one_that_merges_is_not() {
+        let mut ranges = Ranges::new();
+        for at in [10, 20, 30] {
+            assert!(ranges.insert(&(at..at + 5), 3).is_some());
+        }
+        assert_eq!(
+            (ranges.insert(&(50..51), 3), ranges.insert(&(0..1), 3), ranges.insert(&(16..18), 3)),
+            (None, None, None)
+        );
+        assert_eq!(ranges.insert(&(15..18), 3), Some(10..18));
+        assert_eq!(ranges.insert(&(33..51), 3), Some(30..51));
+    }
+
+    #[test]
+    fn the_origin_moves_over_what_it_touches() {
+        let mut ranges = Ranges::new();
+        for at in [10, 20, 30] {
+            ranges.insert(&(at..at + 5), 8);
+        }
+        assert_eq!(ranges.advance(5), 5);
+        assert_eq!(told(&ranges), vec![5..10, 15..20, 25..30]);
+        assert_eq!(ranges.advance(5), 10);
+        assert_eq!(told(&ranges), vec![5..10, 15..20]);
+        assert_eq!(ranges.advance(17), 20);
+        assert!(ranges.is_empty() && ranges.end() == 0);
+    }
+
+    proptest! {
+        #[test]
+        fn ranges_are_a_set_of_offsets(steps in prop::collection::vec((any::<bool>(), 0usize..200, 1usize..20), 1..80)) {
+            const MOST: usize = 6;
+            let mut ranges = Ranges::new();
+            let mut model: Vec<bool> = vec![false; 4000];
+            for (advances, at, length) in steps {
+                if advances {
+                    let moved = ranges.advance(length);
+                    model.drain(..length);
+                    let more = model.iter().take_while(|set| **set).count();
+                    model.drain(..more);
+                    prop_assert_eq!(moved, length + more);
+                } else {
+                    // What begins at the origin is told to `advance`.
+                    let range = at + 1..at + 1 + length;
+                    let mut next = model.clone();
+                    next[range.clone()].fill(true);
+                    match ranges.insert(&range, MOST) {
+                        Some(holder) => {
+                            model = next;
+                            prop_assert!(holder.start <= range.start && range.end <= holder.end);
+                            prop_assert_eq!(ranges.holder(&range), Some(holder));
+                        }
+                        None => {
+                            prop_assert_eq!(ranges.iter().count(), MOST);
+                            prop_assert!(!model[at..=at + 1 + length].contains(&true));
+                        }
+                    }
+                }
+                let mut expected = Vec::new();
+                let mut at = 0;
+                for run in model.chunk_by(|one, other| one == other) {
+                    if run[0] {
+                        expected.push(at..at + run.len());
+                    }
+                    at += run.len();
+                }
+                prop_assert_eq!(ranges.end(), expected.last().map_or(0, |range| range.end));
+                prop_assert_eq!(told(&ranges), expected);
+            }
+        }
+    }
+}

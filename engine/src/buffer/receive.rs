@@ -1,0 +1,360 @@
+//! Bytes on their way in.
+
+use alloc::vec::Vec;
+use core::ops::Range;
+
+use super::bounded;
+use super::ranges::Ranges;
+use super::ring::Ring;
+
+/// Separate ranges of bytes that are kept out of order. A peer makes more only by sending tiny segments with gaps
+/// between them; whoever does so sends them again.
+const MOST_RANGES: usize = 512;
+
+/// Bytes that have arrived: in order, to be read by the application, and out of order behind a gap.
+///
+/// Offsets, called `at`, count from the end of the bytes in order: 0 is the next byte expected.
+#[derive(Debug)]
+pub struct ReceiveQueue {
+    ring: Ring,
+    /// The bytes in order.
+    length: usize,
+    ranges: Ranges,
+    limit: usize,
+}
+
+/// What [`ReceiveQueue::insert`] has done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Inserted {
+    /// By how many bytes the bytes in order have grown.
+    pub advanced: usize,
+    /// The out-of-order range that holds the bytes now, merged with its neighbours, in offsets as they were before the
+    /// insertion. Empty where the bytes are in order now, or none of them was taken.
+    pub range: Range<usize>,
+    /// There were bytes, and every one of them had been received out of order before.
+    pub duplicate: bool,
+}
+
+impl ReceiveQueue {
+    /// An empty queue, without memory, for up to `limit` bytes, at most [`LARGEST_LIMIT`](super::LARGEST_LIMIT).
+    #[must_use]
+    pub const fn new(limit: usize) -> Self {
+        Self { ring: Ring::new(), length: 0, ranges: Ranges::new(), limit: bounded(limit) }
+    }
+
+    /// How many bytes the queue takes.
+    #[must_use]
+    pub const fn limit(&self) -> usize {
+        self.limit
+    }
+
+    /// Changes the limit, at most to [`LARGEST_LIMIT`](super::LARGEST_LIMIT). What was received beyond a smaller one stays.
+    pub const fn set_limit(&mut self, limit: usize) {
+        self.limit = bounded(limit);
+    }
+
+    /// How many bytes are in order, to be read.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.length
+    }
+
+    /// Whether there is nothing to be read. Bytes may wait out of order.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.length == 0
+    }
+
+    /// How far beyond the bytes in order the queue takes bytes: what the window may offer.
+    #[must_use]
+    pub const fn room(&self) -> usize {
+        self.limit.saturating_sub(self.length)
+    }
+
+    /// Takes bytes that were received at an offset. What lies beyond [`room`](Self::room) is cut off.
+    ///
+    /// None, and no byte taken, where there would be more than 512 ranges out of order. Bytes at offset 0 are never
+    /// refused.
+    pub fn insert(&mut self, at: usize, bytes: &[u8]) -> Option<Inserted> {
+        let room = self.room();
+        let all = at..at.saturating_add(bytes.len());
+        if at > 0
+            && !bytes.is_empty()
+            && let Some(range) = self.ranges.holder(&all)
+        {
+            return Some(Inserted { advanced: 0, range, duplicate: true });
+        }
+        let bytes = bytes.get(..room.saturating_sub(at)).unwrap_or(bytes);
+        if bytes.is_empty() {
+            return Some(Inserted { advanced: 0, range: 0..0, duplicate: false });
+        }
+        // Not beyond the limit, so no sum below overflows.
+        let end = at + bytes.len();
+        let used = self.length + self.ranges.end();
+        let range = if at > 0 { self.ranges.insert(&(at..end), MOST_RANGES)? } else { 0..0 };
+        self.ring.reserve(used, self.length + end, self.limit);
+        self.ring.put(self.length + at, bytes);
+        let advanced = if at > 0 { 0 } else { self.ranges.advance(end) };
+        self.length += advanced;
+        Some(Inserted { advanced, range, duplicate: false })
+    }
+
+    /// The ranges of bytes that are out of order, in ascending order.
+    pub fn ranges(&self) -> impl Iterator<Item = Range<usize>> + '_ {
+        self.ranges.iter()
+    }
+
+    /// Whether every byte of a range has been received, out of order. True for an empty range.
+    #[must_use]
+    pub fn is_received(&self, range: Range<usize>) -> bool {
+        range.is_empty() || self.ranges.holder(&range).is_some()
+    }
+
+    /// Moves bytes in order to `target`, and returns how many.
+    pub fn read(&mut self, target: &mut [u8]) -> usize {
+        let count = self.peek(target);
+        self.consume(count);
+        count
+    }
+
+    /// Copies bytes in order to `target`, and returns how many.
+    pub fn peek(&self, target: &mut [u8]) -> usize {
+        let count = target.len().min(self.length);
+        self.ring.copy_to(target.get_mut(..count).unwrap_or_default());
+        count
+    }
+
+    /// Moves up to `most` bytes in order to a new vector, of exactly their size.
+    pub fn read_vec(&mut self, most: usize) -> Vec<u8> {
+        let count = most.min(self.length);
+        let bytes = self.ring.slices(0, count).concat();
+        self.consume(count);
+        bytes
+    }
+
+    /// Throws the bytes in order away, and returns how many. Those out of order stay.
+    pub fn discard(&mut self) -> usize {
+        let count = self.length;
+        self.consume(count);
+        count
+    }
+
+    /// Throws everything away, also what is out of order, and keeps the memory.
+    pub fn clear(&mut self) {
+        self.length = 0;
+        self.ranges.clear();
+        self.ring.rewind();
+    }
+
+    /// Gives the memory back where nothing is held, neither in order nor out of order. For a connection that is idle or
+    /// over.
+    pub fn release(&mut self) {
+        if self.length == 0 && self.ranges.is_empty() {
+            self.ring.release();
+            self.ranges.release();
+        }
+    }
+
+    /// The bytes of memory held.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        self.ring.capacity() + self.ranges.held()
+    }
+
+    /// Drops that many bytes from the front. There are as many in order.
+    fn consume(&mut self, count: usize) {
+        self.length -= count;
+        if self.length == 0 && self.ranges.is_empty() {
+            self.ring.rewind();
+        } else {
+            self.ring.skip(count);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn taken(advanced: usize, range: Range<usize>) -> Option<Inserted> {
+        Some(Inserted { advanced, range, duplicate: false })
+    }
+
+    fn ranges(queue: &ReceiveQueue) -> Vec<Range<usize>> {
+        queue.ranges().collect()
+    }
+
+    #[test]
+    fn bytes_behind_a_gap_are_read_when_it_is_filled() {
+        let mut queue = ReceiveQueue::new(100);
+        assert_eq!(queue.insert(3, b"def"), taken(0, 3..6));
+        assert_eq!(queue.insert(8, b"ij"), taken(0, 8..10));
+        assert_eq!(queue.insert(5, b"fg"), taken(0, 3..7));
+        assert!(queue.is_empty() && queue.is_received(3..7) && !queue.is_received(3..8));
+        assert!(queue.is_received(50..50), "of no bytes, all have been received");
+        assert_eq!(queue.insert(0, b"abc"), taken(7, 0..0));
+        assert_eq!(ranges(&queue), vec![1..3]);
+        assert_eq!(queue.insert(0, b"hij"), taken(3, 0..0));
+        assert_eq!((queue.read_vec(4), queue.read_vec(usize::MAX)), (b"abcd".to_vec(), b"efghij".to_vec()));
+    }
+
+    #[test]
+    fn bytes_that_were_there_are_told_apart() {
+        let mut queue = ReceiveQueue::new(100);
+        queue.insert(3, b"defgh");
+        assert_eq!(queue.insert(4, b"ef"), Some(Inserted { advanced: 0, range: 3..8, duplicate: true }));
+        assert_eq!(queue.insert(7, b"hi"), taken(0, 3..9));
+        assert_eq!(queue.insert(4, b""), taken(0, 0..0));
+        assert_eq!(queue.insert(0, b""), taken(0, 0..0));
+    }
+
+    #[test]
+    fn what_lies_beyond_the_room_is_cut_off() {
+        let mut queue = ReceiveQueue::new(5);
+        assert_eq!(queue.insert(5, b"f"), taken(0, 0..0));
+        assert_eq!(queue.insert(usize::MAX, b"f"), taken(0, 0..0));
+        assert_eq!(queue.insert(4, b"ef"), taken(0, 4..5));
+        assert_eq!(queue.insert(0, b"abcdefgh"), taken(5, 0..0));
+        assert_eq!((queue.room(), queue.insert(0, b"f")), (0, taken(0, 0..0)));
+        assert_eq!(queue.read_vec(9), b"abcde");
+    }
+
+    #[test]
+    fn a_smaller_limit_keeps_what_was_received() {
+        let mut queue = ReceiveQueue::new(100);
+        queue.insert(0, b"ab");
+        queue.insert(1, b"defgh");
+        queue.set_limit(3);
+        assert_eq!((queue.room(), queue.insert(6, b"i")), (1, taken(0, 0..0)));
+        assert_eq!(queue.insert(0, b"cxxx"), taken(6, 0..0), "it meets the range beyond the limit");
+        assert_eq!((queue.len(), queue.room()), (8, 0));
+    }
+
+    #[test]
+    fn ranges_are_bounded_and_bytes_in_order_are_not_refused() {
+        let mut queue = ReceiveQueue::new(10_000);
+        for index in 0..MOST_RANGES {
+            assert!(queue.insert(2 + 2 * index, b"x").is_some());
+        }
+        assert_eq!(queue.insert(2 + 2 * MOST_RANGES, b"x"), None);
+        assert_eq!(queue.insert(1 + 2 * MOST_RANGES, b"x"), taken(0, 2 * MOST_RANGES..2 + 2 * MOST_RANGES));
+        assert_eq!(queue.insert(0, b"x").map(|inserted| inserted.advanced), Some(1));
+    }
+
+    #[test]
+    fn memory_is_held_from_the_first_byte_to_the_release() {
+        let mut queue = ReceiveQueue::new(1 << 20);
+        assert_eq!(queue.held(), 0);
+        queue.insert(1, b"b");
+        queue.release();
+        assert!(queue.held() >= 4096, "not while a byte waits out of order");
+        queue.insert(0, b"a");
+        assert_eq!(queue.discard(), 2);
+        assert!(queue.held() >= 4096);
+        queue.release();
+        assert_eq!(queue.held(), 0);
+        queue.insert(9, b"x");
+        queue.clear();
+        queue.release();
+        assert_eq!((queue.held(), ranges(&queue)), (0, vec![]));
+    }
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        Insert(usize, usize),
+        Read(usize),
+        ReadVec(usize),
+        Limit(usize),
+        Discard,
+        Clear,
+        Release,
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            20 => (0usize..9000, 0usize..3000).prop_map(|(at, length)| Step::Insert(at, length)),
+            10 => (0usize..3000).prop_map(|length| Step::Insert(0, length)),
+            6 => (0usize..8000).prop_map(Step::Read),
+            6 => (0usize..8000).prop_map(Step::ReadVec),
+            2 => (0usize..20_000).prop_map(Step::Limit),
+            1 => Just(Step::Discard),
+            1 => Just(Step::Clear),
+            2 => Just(Step::Release),
+        ]
+    }
+
+    proptest! {
+        // The model is the stream: byte number n has a value that follows from n, and a set of numbers says which were
+        // received.
+        #[test]
+        fn the_queue_is_a_window_over_a_stream(steps in prop::collection::vec(step(), 1..40)) {
+            let byte = |number: usize| (number % 251) as u8;
+            let stream = |from: usize, to: usize| (from..to).map(byte).collect::<Vec<u8>>();
+            let mut queue = ReceiveQueue::new(10_000);
+            let mut received = vec![false; 500_000];
+            let (mut read, mut next) = (0, 0);
+            for step in steps {
+                match step {
+                    Step::Insert(at, length) => {
+                        let end = (at + length).min(queue.room()).max(at);
+                        let duplicate = length > 0 && received[next + at..next + at + length].iter().all(|known| *known);
+                        let inserted = queue.insert(at, &stream(next + at, next + at + length));
+                        prop_assert!(inserted.is_some(), "so few steps do not make so many ranges");
+                        let Some(inserted) = inserted else { continue };
+                        prop_assert_eq!(inserted.duplicate, duplicate);
+                        received[next + at..next + end].fill(true);
+                        let advanced = received[next..].iter().take_while(|received| **received).count();
+                        prop_assert_eq!(inserted.advanced, advanced);
+                        if advanced > 0 || (end == at && !inserted.duplicate) {
+                            prop_assert!(inserted.range.is_empty());
+                        } else {
+                            let (start, stop) = (next + inserted.range.start, next + inserted.range.end);
+                            prop_assert!(start <= next + at && next + end <= stop);
+                            prop_assert!(received[start..stop].iter().all(|received| *received));
+                            prop_assert!(!received[start - 1] && !received[stop]);
+                        }
+                        next += advanced;
+                    }
+                    Step::Read(length) => {
+                        let mut target = vec![0; length];
+                        let count = length.min(next - read);
+                        prop_assert_eq!(queue.peek(&mut target), count);
+                        prop_assert_eq!(queue.read(&mut target), count);
+                        prop_assert_eq!(&target[..count], stream(read, read + count));
+                        read += count;
+                    }
+                    Step::ReadVec(most) => {
+                        let count = most.min(next - read);
+                        prop_assert_eq!(queue.read_vec(most), stream(read, read + count));
+                        read += count;
+                    }
+                    Step::Limit(limit) => queue.set_limit(limit),
+                    Step::Discard => {
+                        prop_assert_eq!(queue.discard(), next - read);
+                        read = next;
+                    }
+                    Step::Clear => {
+                        queue.clear();
+                        received[next..].fill(false);
+                        read = next;
+                    }
+                    Step::Release => queue.release(),
+                }
+                prop_assert_eq!((queue.len(), queue.room()), (next - read, queue.limit().saturating_sub(next - read)));
+                let (mut expected, mut at) = (Vec::new(), 0);
+                for run in received[next..next + 13_000].chunk_by(|one, other| one == other) {
+                    if run[0] {
+                        expected.push(at..at + run.len());
+                    }
+                    at += run.len();
+                }
+                prop_assert_eq!(ranges(&queue), expected);
+            }
+            prop_assert_eq!(queue.read_vec(usize::MAX), stream(read, next));
+        }
+    }
+}

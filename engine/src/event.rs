@@ -1,0 +1,16 @@
+//! What the shell is told.
+
+use crate::tcp::{ConnectionId, ListenerId};
+
+/// Something that somebody may have waited for. An event says that it is worth to look, and nothing more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// There is something to be read, or reading has ended.
+    Readable(ConnectionId),
+    /// There is room to write, the handshake is over, everything was acknowledged, or writing has ended.
+    Writable(ConnectionId),
+    /// A connection waits to be accepted.
+    Acceptable(ListenerId),
+    /// A connection was taken out of the table: its key finds nothing any more.
+    Removed(ConnectionId),
+}

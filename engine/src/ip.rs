@@ -1,0 +1,6 @@
+//! What TCP needs of the way out: room for packets, and how large they may be.
+
+pub mod output;
+mod path;
+
+pub use path::Paths;

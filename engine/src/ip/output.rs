@@ -1,0 +1,106 @@
+//! The way out: what a packet that leaves consists of, and who takes it.
+
+use core::net::IpAddr;
+
+use smoltcp::phy::ChecksumCapabilities;
+use smoltcp::wire::{IpAddress, IpProtocol, Ipv4Packet, Ipv4Repr, Ipv6Packet, Ipv6Repr, TcpPacket};
+
+use crate::wire::Ecn;
+
+/// Bytes of an IPv4 header without options (RFC 791 section 3.1).
+pub const IPV4_HEADER: usize = 20;
+/// Bytes of an IPv6 header without extensions (RFC 8200 section 3).
+pub const IPV6_HEADER: usize = 40;
+
+/// Why a packet could not leave. The engine keeps what it was about to send, and changes nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Blocked {
+    /// The device has no room; it says when it has.
+    Full,
+    /// The next hop's hardware address is not known yet.
+    Unresolved,
+    /// No route leads there, or the source address is not this host's any more.
+    Unreachable,
+}
+
+/// Who takes packets that leave: the seam between the engine and its link.
+pub trait Outlet {
+    /// Takes a packet, all of it or nothing.
+    ///
+    /// # Errors
+    /// See [`Blocked`].
+    fn send(&mut self, packet: &Packet<'_>) -> Result<(), Blocked>;
+
+    /// The largest IP packet in bytes that goes to `destination` whole, as far as this host knows.
+    fn mtu(&self, destination: IpAddr) -> usize;
+}
+
+/// An IP packet with a TCP segment in it, about to leave: a header, and slices of what it carries.
+#[derive(Clone, Copy, Debug)]
+pub struct Packet<'a> {
+    /// From whom.
+    pub source: IpAddr,
+    /// To whom.
+    pub destination: IpAddr,
+    /// The hop limit, or time to live.
+    pub hop_limit: u8,
+    /// What routers may do in place of dropping it.
+    pub ecn: Ecn,
+    /// The TCP header with its options; the checksum is not computed yet.
+    pub head: &'a [u8],
+    /// What follows it, in two parts.
+    pub payload: [&'a [u8]; 2],
+}
+
+impl Packet<'_> {
+    /// The length of the IP packet in bytes.
+    #[must_use]
+    pub fn length(&self) -> usize {
+        let header = if self.source.is_ipv4() { IPV4_HEADER } else { IPV6_HEADER };
+        header + self.segment_length()
+    }
+
+    fn segment_length(&self) -> usize {
+        self.head.len() + self.payload[0].len() + self.payload[1].len()
+    }
+
+    /// Writes the IP packet into a buffer of its [length](Self::length), with checksums where `checksums` says so.
+    ///
+    /// # Panics
+    /// Where `into` is shorter: a bug in the outlet.
+    pub fn emit(&self, into: &mut [u8], checksums: bool) {
+        let capabilities = if checksums { ChecksumCapabilities::default() } else { ChecksumCapabilities::ignored() };
+        let (payload_len, hop_limit) = (self.segment_length(), self.hop_limit);
+        let segment = match (self.source, self.destination) {
+            (IpAddr::V4(src_addr), IpAddr::V4(dst_addr)) => {
+                let header = Ipv4Repr { src_addr, dst_addr, next_header: IpProtocol::Tcp, payload_len, hop_limit };
+                let mut packet = Ipv4Packet::new_unchecked(&mut *into);
+                header.emit(&mut packet, &ChecksumCapabilities::ignored());
+                packet.set_ecn(self.ecn.bits());
+                if capabilities.ipv4.tx() {
+                    packet.fill_checksum();
+                }
+                &mut into[IPV4_HEADER..]
+            }
+            (IpAddr::V6(src_addr), IpAddr::V6(dst_addr)) => {
+                let header = Ipv6Repr { src_addr, dst_addr, next_header: IpProtocol::Tcp, payload_len, hop_limit };
+                let mut packet = Ipv6Packet::new_unchecked(&mut *into);
+                header.emit(&mut packet);
+                packet.set_traffic_class(self.ecn.bits());
+                &mut into[IPV6_HEADER..]
+            }
+            // A connection's two ends are of one family from its first packet on.
+            (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => return,
+        };
+        let [first, second] = self.payload;
+        let (head, rest) = segment.split_at_mut(self.head.len());
+        head.copy_from_slice(self.head);
+        rest[..first.len()].copy_from_slice(first);
+        rest[first.len()..first.len() + second.len()].copy_from_slice(second);
+        if checksums {
+            let (source, destination) = (IpAddress::from(self.source), IpAddress::from(self.destination));
+            let mut tcp = TcpPacket::new_unchecked(&mut segment[..payload_len]);
+            tcp.fill_checksum(&source, &destination);
+        }
+    }
+}

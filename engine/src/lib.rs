@@ -1,0 +1,33 @@
+//! A TCP engine for one interface, sans-IO.
+//!
+//! The engine holds no lock, waker, device, task or clock. Time, randomness and room for packets are arguments; what
+//! happened is returned, or told as [events](event::Event). So it runs the same under a host's lock, in a simulation
+//! under virtual time and in a fuzzer. Of smoltcp it uses `wire` only: header fields and checksums.
+//!
+//! | Room | Holds |
+//! |---|---|
+//! | [`tcp`] | connections, listeners, and what is left of them |
+//! | [`ip`] | what TCP needs of the way out: room for packets, the path's MTU |
+//! | [`wire`] | one parse for each packet, one emit |
+//! | [`buffer`] | bytes that wait, and the ranges that arrived out of order |
+//! | [`timers`] | alarms by key |
+//! | [`random`] | a keyed generator that every draw goes through |
+//! | [`slots`] | tables by keys that are never mistaken |
+//! | [`time`] | instants on a monotonic time line |
+//! | [`event`] | what the shell is told |
+
+#![no_std]
+
+extern crate alloc;
+#[cfg(test)]
+extern crate std;
+
+pub mod buffer;
+pub mod event;
+pub mod ip;
+pub mod random;
+pub mod slots;
+pub mod tcp;
+pub mod time;
+pub mod timers;
+pub mod wire;

@@ -1,0 +1,156 @@
+//! A table of things by keys that are never mistaken: each key carries a generation, so that one which has outlived its
+//! thing finds nothing, and not the next tenant of its place.
+
+use alloc::vec::Vec;
+
+/// A place in a table, and which of its tenants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Key {
+    index: u32,
+    generation: u32,
+}
+
+impl Key {
+    /// The place, from 0 on. Places are used again.
+    #[must_use]
+    pub const fn index(self) -> u32 {
+        self.index
+    }
+
+    /// How many tenants the place has had before.
+    #[must_use]
+    pub const fn generation(self) -> u32 {
+        self.generation
+    }
+}
+
+struct Slot<T> {
+    generation: u32,
+    tenant: Option<T>,
+}
+
+/// See the [module](self).
+pub struct Slots<T> {
+    slots: Vec<Slot<T>>,
+    free: Vec<u32>,
+    /// The generation that a new place begins with: above all that places had which are gone.
+    first: u32,
+}
+
+impl<T> Default for Slots<T> {
+    fn default() -> Self {
+        Self { slots: Vec::new(), free: Vec::new(), first: 0 }
+    }
+}
+
+impl<T> Slots<T> {
+    /// Takes something in.
+    ///
+    /// # Panics
+    /// Where there are 2^32 of them, for which there is no memory.
+    pub fn insert(&mut self, tenant: T) -> Key {
+        if let Some(index) = self.free.pop()
+            && let Some(slot) = self.slots.get_mut(index as usize)
+        {
+            slot.tenant = Some(tenant);
+            return Key { index, generation: slot.generation };
+        }
+        let index = u32::try_from(self.slots.len()).expect("fewer than 2^32 of them");
+        self.slots.push(Slot { generation: self.first, tenant: Some(tenant) });
+        Key { index, generation: self.first }
+    }
+
+    /// What a key stands for, if that is still there.
+    #[must_use]
+    pub fn get(&self, key: Key) -> Option<&T> {
+        let slot = self.slots.get(key.index as usize)?;
+        if slot.generation == key.generation { slot.tenant.as_ref() } else { None }
+    }
+
+    /// As [`get`](Self::get), to be changed.
+    pub fn get_mut(&mut self, key: Key) -> Option<&mut T> {
+        let slot = self.slots.get_mut(key.index as usize)?;
+        if slot.generation == key.generation { slot.tenant.as_mut() } else { None }
+    }
+
+    /// The key of a place's present tenant.
+    #[must_use]
+    pub fn key_at(&self, index: u32) -> Option<Key> {
+        let slot = self.slots.get(index as usize)?;
+        slot.tenant.as_ref().map(|_| Key { index, generation: slot.generation })
+    }
+
+    /// Takes something out.
+    pub fn remove(&mut self, key: Key) -> Option<T> {
+        let slot = self.slots.get_mut(key.index as usize)?;
+        if slot.generation != key.generation {
+            return None;
+        }
+        let tenant = slot.tenant.take()?;
+        slot.generation = slot.generation.wrapping_add(1);
+        self.free.push(key.index);
+        self.trim();
+        Some(tenant)
+    }
+
+    /// Gives memory back when all are gone after many were there at once. A place that comes again must not know an old key.
+    fn trim(&mut self) {
+        if self.free.len() == self.slots.len() && self.slots.capacity() > 1024 {
+            self.first = self.slots.iter().map(|slot| slot.generation).fold(self.first, u32::max);
+            (self.slots, self.free) = (Vec::new(), Vec::new());
+        }
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.slots.len() - self.free.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = (Key, &T)> {
+        (0..).zip(&self.slots).filter_map(|(index, slot)| {
+            slot.tenant.as_ref().map(|tenant| (Key { index, generation: slot.generation }, tenant))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::vec::Vec;
+
+    use super::*;
+
+    #[test]
+    fn a_key_that_has_outlived_its_thing_finds_nothing() {
+        let mut slots = Slots::default();
+        let first = slots.insert('a');
+        assert_eq!(slots.remove(first), Some('a'));
+        let second = slots.insert('b');
+        assert_eq!(second.index(), first.index());
+        assert_eq!((slots.get(first), slots.get(second)), (None, Some(&'b')));
+        assert_eq!(slots.remove(first), None);
+        assert_eq!(slots.key_at(second.index()), Some(second));
+        assert_eq!(slots.len(), 1);
+    }
+
+    #[test]
+    fn memory_goes_back_and_old_keys_stay_unknown() {
+        let mut slots = Slots::default();
+        let keys: Vec<Key> = (0..5000).map(|number| slots.insert(number)).collect();
+        for key in &keys {
+            slots.remove(*key);
+        }
+        assert!(slots.slots.capacity() < 1024 && slots.is_empty());
+        (0..5000).for_each(|number| {
+            slots.insert(number);
+        });
+        assert!(keys.iter().all(|key| slots.get(*key).is_none()));
+    }
+}

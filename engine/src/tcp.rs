@@ -1,0 +1,352 @@
+//! TCP for one interface (RFC 9293, and the RFCs that each room names where it follows them).
+//!
+//! [`Tcp`] owns the parts and alone knows all of them:
+//!
+//! | Room | Holds |
+//! |---|---|
+//! | `sequence`, `segment`, `tuple` | numbers, headers and options, a connection's two ends |
+//! | `options`, `state` | what can be asked of a connection, and what it says |
+//! | `connection` | one connection: what arrives, what leaves, what is due |
+//! | `send`, `receive` | its two halves |
+//! | `scoreboard`, `recovery`, `rtt` | what was sent, what of it was lost, how long to wait |
+//! | `congestion` | how fast to send |
+//! | `handshake`, `clock` | what two SYNs agree on; timestamps |
+//! | `listener`, `half_open`, `cookies` | who waits for connections; handshakes under way; too many of those |
+//! | `time_wait` | what is left of connections |
+//! | `limiter` | how many answers strangers get |
+//! | `operations`, `ingress`, `egress` | what owners ask; packets that arrive; packets that leave |
+//!
+//! A connection that has something to send is *pending*. Whoever drives the engine takes the pending ones in an order of
+//! its own ([`Tcp::next_pending`], [`Tcp::transmit_one`]), or lets [`Tcp::transmit`] take them in turn.
+
+pub mod congestion;
+pub mod options;
+pub mod segment;
+pub mod sequence;
+pub mod state;
+pub mod time_wait;
+
+mod clock;
+mod connection;
+mod cookies;
+mod egress;
+mod half_open;
+mod handshake;
+mod ingress;
+mod limiter;
+mod listener;
+mod operations;
+mod receive;
+mod recovery;
+mod rtt;
+mod scoreboard;
+mod send;
+mod tuple;
+
+use alloc::collections::VecDeque;
+use core::net::SocketAddr;
+use core::ops::RangeInclusive;
+use core::time::Duration;
+
+use hashbrown::HashMap;
+use thiserror::Error;
+
+pub use congestion::Algorithm;
+pub use connection::{Link, ReadError, WriteError};
+pub use egress::{Progress, Transmitted};
+pub use limiter::Limiter;
+pub use listener::Places;
+pub use options::{EcnUse, InvalidOption, KeepAlive, Options};
+pub use recovery::RecoveryState;
+pub use state::{Cause, Info, TcpState};
+pub use tuple::Tuple;
+
+use connection::Connection;
+use cookies::Cookies;
+use half_open::HalfOpens;
+use listener::Listeners;
+use time_wait::TimeWait;
+
+use crate::event::Event;
+use crate::random::{Random, Secret};
+use crate::slots::{Key, Slots};
+use crate::time::Instant;
+use crate::timers::Timers;
+
+/// Which connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ConnectionId(pub Key);
+
+/// Which listener, or bound socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ListenerId(pub Key);
+
+/// What TCP is set to on one interface.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The link.
+    pub link: Link,
+    /// The ports that are handed out where none is asked for (RFC 6335 section 6).
+    pub ephemeral: RangeInclusive<u16>,
+    /// Twice the maximum segment lifetime: how long TIME-WAIT lasts (RFC 9293 section 3.4.2).
+    pub time_wait: Duration,
+    /// The most records in TIME-WAIT.
+    pub most_time_wait: usize,
+    /// The most handshakes under way over all listeners; beyond, SYNs are answered with cookies.
+    pub most_half_open: usize,
+    /// Answers to strangers in a second, of each kind: resets, and challenges (RFC 5961 section 7).
+    pub answers: u32,
+}
+
+impl Config {
+    /// What suits a link.
+    #[must_use]
+    pub const fn new(link: Link) -> Self {
+        Self {
+            link,
+            ephemeral: 49152..=65535,
+            time_wait: Duration::from_secs(60),
+            most_time_wait: 100_000,
+            most_half_open: 1024,
+            answers: 1000,
+        }
+    }
+}
+
+/// What has been counted so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Segments sent again.
+    pub retransmitted: u64,
+    /// Connections that their peers reset.
+    pub resets: u64,
+    /// Connections whose peers did not answer in time.
+    pub timeouts: u64,
+    /// SYNs and acknowledgements of handshakes that a full backlog kept out.
+    pub backlog_drops: u64,
+    /// Answers to strangers that were left out because there were too many.
+    pub suppressed: u64,
+    /// Segments that could not be read, or whose checksum was wrong.
+    pub malformed: u64,
+    /// Segments that were for nobody, and were dropped without an answer.
+    pub dropped: u64,
+    /// SYNs that were answered with cookies.
+    pub cookies: u64,
+}
+
+/// Why no connection was begun.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum ConnectError {
+    /// The two ends are in use, or the local port is somebody else's, or no port is free (`EADDRINUSE`).
+    #[error("the address is in use")]
+    AddressInUse,
+    /// The two ends are of different families, or one of them is no host's.
+    #[error("an address is no host's")]
+    InvalidAddress,
+}
+
+/// Why an address was not bound.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum BindError {
+    /// A socket that is bound or listens has it (`EADDRINUSE`).
+    #[error("the address is in use")]
+    AddressInUse,
+}
+
+/// A connection that was accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Accepted {
+    /// Its key.
+    pub id: ConnectionId,
+    /// This end.
+    pub local: SocketAddr,
+    /// The peer.
+    pub remote: SocketAddr,
+}
+
+/// A connection in the table.
+struct Entry {
+    connection: Connection,
+    /// The listener in whose queue it waits.
+    listener: Option<ListenerId>,
+    /// It is among the pending.
+    pending: bool,
+}
+
+/// What a tuple stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Flow {
+    Connection(ConnectionId),
+    HalfOpen(Key),
+}
+
+/// Secrets, one for each purpose.
+struct Secrets {
+    /// RFC 6528.
+    sequence: Secret,
+    clock: Secret,
+}
+
+/// See the [module](self).
+pub struct Tcp {
+    config: Config,
+    random: Random,
+    secrets: Secrets,
+    flows: HashMap<Tuple, Flow, Secret>,
+    connections: Slots<Entry>,
+    timers: Timers,
+    listeners: Listeners,
+    half_open: HalfOpens,
+    cookies: Cookies,
+    time_wait: TimeWait,
+    challenges: Limiter,
+    resets: Limiter,
+    pending: VecDeque<ConnectionId>,
+    events: VecDeque<Event>,
+    counters: Counters,
+}
+
+impl Tcp {
+    /// TCP with no connection. `random` is seeded by the platform; whatever others see of it tells nothing of it.
+    #[must_use]
+    pub fn new(config: Config, mut random: Random) -> Self {
+        let table = Secret::new(&mut random);
+        let time_wait = TimeWait::new(config.time_wait, config.most_time_wait, Secret::new(&mut random));
+        Self {
+            secrets: Secrets { sequence: Secret::new(&mut random), clock: Secret::new(&mut random) },
+            flows: HashMap::with_hasher(table.clone()),
+            connections: Slots::default(),
+            timers: Timers::new(),
+            listeners: Listeners::new(&table),
+            half_open: HalfOpens::default(),
+            cookies: Cookies::new(&mut random),
+            time_wait,
+            challenges: Limiter::new(config.answers, Secret::new(&mut random)),
+            resets: Limiter::new(config.answers, Secret::new(&mut random)),
+            pending: VecDeque::new(),
+            events: VecDeque::new(),
+            counters: Counters::default(),
+            random,
+            config,
+        }
+    }
+
+    /// What happened since this was last asked, oldest first.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    /// What has been counted so far.
+    #[must_use]
+    pub const fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// Changes the link's MTU: connections send no longer packets from now on. What peers were told they may send stays.
+    pub fn set_mtu(&mut self, mtu: usize) {
+        self.config.link.mtu = mtu;
+        let all: alloc::vec::Vec<ConnectionId> = self.connections().map(|(id, ..)| id).collect();
+        for id in all {
+            if let Some(entry) = self.connections.get_mut(id.0) {
+                entry.connection.set_path_mtu(mtu);
+                self.mark(id);
+            }
+        }
+    }
+
+    /// The link, as TCP was told of it.
+    #[must_use]
+    pub const fn link(&self) -> &Link {
+        &self.config.link
+    }
+
+    /// When something is due, if nothing happens before. It may be earlier than anything is.
+    #[must_use]
+    pub fn next_timeout(&self) -> Option<Instant> {
+        [self.timers.next(), self.half_open.next_timeout(), self.time_wait.next()].into_iter().flatten().min()
+    }
+
+    /// Acts on what is due; what that leaves to send is pending.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        while let Some(index) = self.timers.pop(now) {
+            let Some(id) = self.connections.key_at(index).map(ConnectionId) else { continue };
+            let Some(entry) = self.connections.get_mut(id.0) else { continue };
+            let effects = entry.connection.handle_timeout(now);
+            self.settle(id, effects, now);
+        }
+        self.half_open.handle_timeout(now, |tuple, half_open| {
+            self.flows.remove(tuple);
+            if let Some(listening) = self.listeners.listening_mut(half_open) {
+                listening.half_open = listening.half_open.saturating_sub(1);
+            }
+        });
+        self.time_wait.expire(now);
+    }
+
+    /// Connections, TIME-WAIT not among them.
+    pub fn connections(&self) -> impl Iterator<Item = (ConnectionId, &Tuple, TcpState)> {
+        self.connections
+            .iter()
+            .map(|(key, entry)| (ConnectionId(key), entry.connection.tuple(), entry.connection.state()))
+    }
+
+    /// How many connections there are, TIME-WAIT not among them.
+    #[must_use]
+    pub fn connection_count(&self) -> usize {
+        self.connections.len()
+    }
+
+    /// How many handshakes listeners have under way.
+    #[must_use]
+    pub fn half_open_count(&self) -> usize {
+        self.half_open.len()
+    }
+
+    /// How many records are in TIME-WAIT.
+    #[must_use]
+    pub const fn time_wait_count(&self) -> usize {
+        self.time_wait.len()
+    }
+
+    /// How many listeners there are.
+    #[must_use]
+    pub fn listener_count(&self) -> usize {
+        self.listeners.count()
+    }
+
+    /// Bytes of memory that connections' queues hold, and records of TIME-WAIT.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        self.connections.iter().map(|(_, entry)| entry.connection.held()).sum::<usize>() + self.time_wait.held()
+    }
+
+    /// The initial sequence number of a connection (RFC 6528 section 3): a clock of 4 microseconds and a keyed hash.
+    #[expect(clippy::cast_possible_truncation, reason = "sequence numbers count modulo 2^32")]
+    fn initial_sequence(&self, tuple: &Tuple, now: Instant) -> sequence::Sequence {
+        let clock = (now.since_origin().as_micros() / 4) as u32;
+        sequence::Sequence(clock.wrapping_add(self.secrets.sequence.hash(tuple) as u32))
+    }
+
+    /// What is added to the clock of a connection's timestamps (RFC 7323 section 7.1).
+    #[expect(clippy::cast_possible_truncation, reason = "clocks count modulo 2^32")]
+    fn clock_offset(&self, tuple: &Tuple) -> u32 {
+        self.secrets.clock.hash(tuple) as u32
+    }
+
+    /// Puts a connection among the pending, where it has something to send.
+    fn mark(&mut self, id: ConnectionId) {
+        if let Some(entry) = self.connections.get_mut(id.0)
+            && !entry.pending
+        {
+            entry.pending = true;
+            self.pending.push_back(id);
+        }
+    }
+
+    /// Sets a connection's alarm.
+    fn arm(&mut self, id: ConnectionId) {
+        if let Some(entry) = self.connections.get(id.0) {
+            self.timers.set(id.0.index(), entry.connection.next_timeout());
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! A connection's timestamps (RFC 7323 sections 3 to 5).
+
+use core::time::Duration;
+
+use super::segment::Timestamp;
+use crate::time::Instant;
+
+/// After so long without a segment the peer's last timestamp says nothing any more: its clock may have gone round
+/// (RFC 7323 section 5.5).
+const STALE: Duration = Duration::from_secs(24 * 24 * 3600);
+
+/// This end's clock in milliseconds, begun at a secret offset, and what was heard of the peer's.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Clock {
+    offset: u32,
+    /// TS.Recent, and when it came.
+    recent: Option<(u32, Instant)>,
+}
+
+/// This end's clock at `now`.
+#[expect(clippy::cast_possible_truncation, reason = "the clock goes round (RFC 7323 section 5.4)")]
+pub(super) const fn stamp(offset: u32, now: Instant) -> u32 {
+    (now.millis() as u32).wrapping_add(offset)
+}
+
+impl Clock {
+    /// A clock; `recent` is the peer's timestamp, where the connection uses them.
+    pub(super) fn new(offset: u32, recent: Option<u32>, now: Instant) -> Self {
+        Self { offset, recent: recent.map(|recent| (recent, now)) }
+    }
+
+    pub(super) const fn offset(&self) -> u32 {
+        self.offset
+    }
+
+    /// TS.Recent, where timestamps are used.
+    pub(super) fn recent(&self) -> Option<u32> {
+        self.recent.map(|(recent, _)| recent)
+    }
+
+    pub(super) const fn is_used(&self) -> bool {
+        self.recent.is_some()
+    }
+
+    /// The option of a segment that leaves.
+    pub(super) fn option(&self, now: Instant) -> Option<Timestamp> {
+        self.recent.map(|(echo, _)| Timestamp { value: stamp(self.offset, now), echo })
+    }
+
+    /// Whether a segment with this TSval is an old one (RFC 7323 section 5.3, PAWS).
+    pub(super) fn is_old(&self, value: u32, now: Instant) -> bool {
+        self.recent.is_some_and(|(recent, at)| {
+            value.wrapping_sub(recent).cast_signed() < 0 && now.saturating_duration_since(at) < STALE
+        })
+    }
+
+    /// Takes the TSval of a segment that begins at or before what was last acknowledged (RFC 7323 section 4.3).
+    pub(super) fn hear(&mut self, value: u32, now: Instant) {
+        if self.recent.is_some() && !self.is_old(value, now) {
+            self.recent = Some((value, now));
+        }
+    }
+
+    /// How long ago this end's clock was what a segment echoes; `None` for what it never was.
+    pub(super) fn elapsed(&self, echo: u32, now: Instant) -> Option<Duration> {
+        let elapsed = stamp(self.offset, now).wrapping_sub(echo);
+        // No more than a few minutes: the rest is nonsense.
+        (self.is_used() && elapsed < 1 << 20).then(|| Duration::from_millis(elapsed.into()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(millis: u64) -> Instant {
+        Instant::from_origin(Duration::from_millis(millis))
+    }
+
+    #[test]
+    fn old_timestamps_are_known_across_the_end_of_the_clock() {
+        let mut clock = Clock::new(7, Some(u32::MAX - 1), at(0));
+        assert!(clock.is_old(u32::MAX - 2, at(1)) && !clock.is_old(3, at(1)) && !clock.is_old(u32::MAX - 1, at(1)));
+        clock.hear(3, at(1));
+        assert!(clock.is_old(u32::MAX, at(1)));
+        clock.hear(u32::MAX, at(1));
+        assert_eq!(clock.recent(), Some(3));
+    }
+
+    /// RFC 7323 section 5.5.
+    #[test]
+    fn after_weeks_of_silence_any_timestamp_is_new() {
+        let clock = Clock::new(7, Some(1000), at(0));
+        assert!(clock.is_old(999, at(1)) && !clock.is_old(999, at(0) + STALE));
+    }
+
+    #[test]
+    fn an_echo_tells_the_round_trip_time() {
+        let clock = Clock::new(u32::MAX, Some(1), at(0));
+        let sent = stamp(clock.offset(), at(10));
+        assert_eq!(clock.elapsed(sent, at(35)), Some(Duration::from_millis(25)));
+        assert_eq!(clock.elapsed(sent.wrapping_add(1000), at(35)), None, "from the future");
+        assert_eq!(Clock::new(0, None, at(0)).elapsed(0, at(5)), None);
+    }
+}

@@ -1,0 +1,226 @@
+//! What a segment does to a connection (RFC 9293 section 3.10.7.4), in the order of that section, with the checks of
+//! RFC 5961 and RFC 7323.
+
+use super::{Cause, Connection, Effects, Link, Owner, State, Synchronized};
+use crate::tcp::limiter::Limiter;
+use crate::tcp::recovery::RecoveryState;
+use crate::tcp::segment::Segment;
+use crate::tcp::send::Incoming;
+use crate::tcp::state::TcpState;
+use crate::time::Instant;
+use crate::wire::Ecn;
+
+/// What a connection needs to know beside the segment itself.
+pub(in crate::tcp) struct Arrival<'a> {
+    pub(in crate::tcp) now: Instant,
+    pub(in crate::tcp) link: &'a Link,
+    /// The MTU of the path to the peer.
+    pub(in crate::tcp) path_mtu: usize,
+    /// What routers have said of it.
+    pub(in crate::tcp) ecn: Ecn,
+    /// How many answers those get who may be strangers (RFC 5961 section 7).
+    pub(in crate::tcp) challenges: &'a mut Limiter,
+}
+
+impl Connection {
+    /// Takes a segment of this connection's peer.
+    pub(in crate::tcp) fn arrives(&mut self, segment: &Segment<'_>, arrival: &mut Arrival<'_>) -> Effects {
+        let (now, link, path_mtu) = (arrival.now, arrival.link, arrival.path_mtu);
+        match &self.state {
+            State::Opening(opening) if opening.is_answered() => self.arrives_syn_received(segment, link, path_mtu, now),
+            State::Opening(_) => self.arrives_syn_sent(segment, link, path_mtu, now),
+            State::Synchronized(_) => self.arrives_synchronized(segment, arrival),
+            State::Closed(_) => Effects::default(),
+        }
+    }
+
+    fn arrives_synchronized(&mut self, segment: &Segment<'_>, arrival: &mut Arrival<'_>) -> Effects {
+        let now = arrival.now;
+        let State::Synchronized(synchronized) = &mut self.state else { return Effects::default() };
+        let Synchronized { sender, receiver, .. } = &mut **synchronized;
+        let control = segment.control;
+        // RFC 7323 section 5.3, R1: an old timestamp makes a segment old, unless it is a reset.
+        if let Some(timestamp) = segment.options.timestamp
+            && !control.rst
+            && self.clock.is_old(timestamp.value, now)
+        {
+            self.answer_unacceptable(segment, arrival);
+            return Effects::default();
+        }
+        // RFC 7323 section 3.2: without one, it is not of this connection.
+        if segment.options.timestamp.is_none() && self.clock.is_used() && !control.rst && !control.syn {
+            return Effects::default();
+        }
+        // First: the sequence number. A SYN is challenged wherever it is (RFC 5961 section 4.2).
+        if control.syn && !control.rst {
+            self.challenge(arrival);
+            return Effects::default();
+        }
+        let shut = receiver.window() == 0 && segment.sequence == receiver.next();
+        if !receiver.is_acceptable(segment.sequence, segment.length()) && !shut {
+            if !control.rst {
+                self.answer_unacceptable(segment, arrival);
+            }
+            return Effects::default();
+        }
+        // Second: resets. Only an exact one is believed at once (RFC 5961 section 3.2).
+        if control.rst {
+            if segment.sequence == receiver.next() {
+                return self.arrives_reset();
+            }
+            self.challenge(arrival);
+            return Effects::default();
+        }
+        // Fifth: the acknowledgement, within bounds (RFC 5961 section 5.2).
+        if !control.ack {
+            return Effects::default();
+        }
+        if !sender.is_acceptable(segment.acknowledgement) {
+            self.challenge(arrival);
+            return Effects::default();
+        }
+        self.heard = now;
+        self.probes = 0;
+        if let Some(timestamp) = segment.options.timestamp
+            && segment.sequence.at_or_before(receiver.acknowledged())
+        {
+            self.clock.hear(timestamp.value, now);
+        }
+        let mut effects = self.arrives_acknowledgement(segment, now);
+        if effects.time_wait || self.is_closed() {
+            return effects;
+        }
+        self.note_marks(segment, arrival.ecn);
+        let text = if shut && segment.length() > 0 {
+            // The window is shut: the acknowledgement counts, the text does not, and is asked for again.
+            if let State::Synchronized(synchronized) = &mut self.state {
+                synchronized.receiver.acknowledge_now();
+            }
+            self.arrives_text(
+                &Segment {
+                    payload: &[],
+                    control: crate::tcp::segment::Control { fin: control.fin && segment.payload.is_empty(), ..control },
+                    ..segment.clone()
+                },
+                now,
+            )
+        } else {
+            self.arrives_text(segment, now)
+        };
+        effects.readable |= text.readable;
+        effects.writable |= text.writable;
+        effects.time_wait |= text.time_wait;
+        effects.reset = text.reset;
+        effects
+    }
+
+    /// An acknowledgement that may be an answer to somebody who is not the peer: no more than a few in a second
+    /// (RFC 5961 section 7).
+    fn challenge(&mut self, arrival: &mut Arrival<'_>) {
+        if arrival.challenges.allows(arrival.now)
+            && let State::Synchronized(synchronized) = &mut self.state
+        {
+            synchronized.receiver.acknowledge_now();
+        }
+    }
+
+    /// A segment outside of the window is answered with an acknowledgement, so that a peer that has lost one hears it again.
+    /// Those without text are limited: two ends could otherwise keep each other at it.
+    fn answer_unacceptable(&mut self, segment: &Segment<'_>, arrival: &mut Arrival<'_>) {
+        if segment.length() == 0 {
+            return self.challenge(arrival);
+        }
+        if let State::Synchronized(synchronized) = &mut self.state {
+            synchronized.receiver.take(segment.sequence, segment.payload, false, arrival.now);
+            synchronized.receiver.acknowledge_now();
+        }
+    }
+
+    fn arrives_reset(&mut self) -> Effects {
+        let cause = match self.state() {
+            // The peer has closed already, and so has this end: nothing was lost that was not acknowledged.
+            TcpState::Closing | TcpState::LastAck | TcpState::TimeWait if self.is_all_acknowledged() => None,
+            _ => Some(Cause::Reset),
+        };
+        self.close(cause);
+        Effects::ALL
+    }
+
+    fn is_all_acknowledged(&self) -> bool {
+        matches!(&self.state, State::Synchronized(synchronized) if synchronized.sender.queue().is_empty())
+    }
+
+    fn arrives_acknowledgement(&mut self, segment: &Segment<'_>, now: Instant) -> Effects {
+        let State::Synchronized(synchronized) = &mut self.state else { return Effects::default() };
+        let Synchronized { sender, agreement, ecn, .. } = &mut **synchronized;
+        let before = (sender.unacknowledged(), sender.recovery().state());
+        let echo = segment.options.timestamp.map(|timestamp| timestamp.echo).filter(|_| self.clock.is_used());
+        let peer_scale = agreement.scales.map_or(0, |(peer, _)| peer);
+        let freed = sender.on_acknowledgement(&Incoming {
+            now,
+            sequence: segment.sequence,
+            acknowledgement: segment.acknowledgement,
+            window: usize::from(segment.window) << peer_scale,
+            sack: if agreement.selective { &segment.options.sack } else { &[] },
+            echo,
+            echoed_rtt: echo.and_then(|echo| self.clock.elapsed(echo, now)),
+            bare: segment.length() == 0,
+            congestion_experienced: agreement.ecn && segment.control.ece,
+        });
+        let slow = |state| matches!(state, RecoveryState::Cwr | RecoveryState::Recovery | RecoveryState::Loss);
+        // RFC 3168 section 6.1.2: however it came that the window was lowered, the peer is told.
+        ecn.slowed |= agreement.ecn && slow(sender.recovery().state()) && !slow(before.1);
+        if sender.unacknowledged() != before.0 || sender.window() == 0 {
+            self.unanswered = sender.is_outstanding().then_some(now);
+        }
+        let (room, limit) = (sender.queue().room(), sender.queue().limit());
+        let finished = sender.is_finished();
+        // A writer that waits is woken when a third of the buffer is free, not for every acknowledged segment.
+        let mut effects = Effects {
+            writable: (freed > 0 && room * 3 >= limit) || finished || sender.queue().is_empty(),
+            ..Effects::default()
+        };
+        if finished {
+            match synchronized.state() {
+                TcpState::LastAck => {
+                    self.close(None);
+                    effects = Effects::ALL;
+                }
+                TcpState::TimeWait => effects.time_wait = true,
+                _ => {}
+            }
+        }
+        effects
+    }
+
+    /// RFC 3168 section 6.1.3: a mark is echoed until the peer has slowed down.
+    fn note_marks(&mut self, segment: &Segment<'_>, mark: Ecn) {
+        if let State::Synchronized(synchronized) = &mut self.state
+            && synchronized.agreement.ecn
+        {
+            let ecn = &mut synchronized.ecn;
+            ecn.echoing &= !segment.control.cwr;
+            ecn.echoing |= mark == Ecn::Congested;
+        }
+    }
+
+    /// Seventh and eighth: text and FIN.
+    pub(super) fn arrives_text(&mut self, segment: &Segment<'_>, now: Instant) -> Effects {
+        let State::Synchronized(synchronized) = &mut self.state else { return Effects::default() };
+        let Synchronized { sender, receiver, peer_ended_first, .. } = &mut **synchronized;
+        let news = segment.sequence + segment.payload.len();
+        // The owner is gone: what still arrives cannot be delivered, and the peer has to know (RFC 9293 section 3.6.1).
+        if matches!(self.owner, Owner::Nobody { .. }) && !segment.payload.is_empty() && news.after(receiver.next()) {
+            let reset = Some(sender.next());
+            self.close(Some(Cause::Aborted));
+            return Effects { reset, ..Effects::ALL };
+        }
+        let taken = receiver.take(segment.sequence, segment.payload, segment.control.fin, now);
+        if !taken.ended {
+            return Effects { readable: taken.readable, ..Effects::default() };
+        }
+        *peer_ended_first = !sender.is_finishing();
+        let time_wait = sender.is_finished();
+        Effects { readable: true, writable: true, reset: None, time_wait }
+    }
+}

@@ -1,0 +1,93 @@
+//! What is due, and when.
+
+use super::{Cause, Connection, Effects, Owner, State};
+use crate::time::Instant;
+
+impl Connection {
+    /// When the connection has to be looked at, if nothing happens before.
+    pub(in crate::tcp) fn next_timeout(&self) -> Option<Instant> {
+        let owner = match self.owner {
+            Owner::Connecting { deadline } | Owner::Nobody { deadline } => Some(deadline),
+            Owner::Held => None,
+        };
+        let own = match &self.state {
+            State::Opening(opening) => [opening.timer(), None],
+            State::Synchronized(synchronized) => {
+                [synchronized.sender.next_timeout(), synchronized.receiver.next_timeout()]
+            }
+            State::Closed(_) => return None,
+        };
+        [owner, own[0], own[1], self.given_up(), self.keep_alive()].into_iter().flatten().min()
+    }
+
+    /// When the user timeout ends the connection (RFC 9293 section 3.9.1, RFC 5482): only while something is unanswered.
+    fn given_up(&self) -> Option<Instant> {
+        match self.state {
+            State::Synchronized(_) => Some(self.unanswered? + self.options.user_timeout?),
+            State::Opening(_) | State::Closed(_) => None,
+        }
+    }
+
+    /// When the peer is asked whether it is still there, or given up because it did not answer.
+    fn keep_alive(&self) -> Option<Instant> {
+        let keep = self.options.keep_alive?;
+        match self.state {
+            State::Synchronized(_) if self.probes >= keep.count => Some(self.heard + keep.patience()),
+            State::Synchronized(_) => Some(self.heard + keep.idle + keep.interval.saturating_mul(self.probes)),
+            State::Opening(_) | State::Closed(_) => None,
+        }
+    }
+
+    /// Acts on what is due.
+    pub(in crate::tcp) fn handle_timeout(&mut self, now: Instant) -> Effects {
+        let due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
+        match self.owner {
+            Owner::Connecting { deadline } | Owner::Nobody { deadline } if deadline <= now => {
+                return self.give_up();
+            }
+            Owner::Connecting { .. } | Owner::Nobody { .. } | Owner::Held => {}
+        }
+        if due(self.given_up()) {
+            return self.give_up();
+        }
+        if let Some(keep) = self.options.keep_alive
+            && due(self.keep_alive())
+        {
+            if self.probes >= keep.count {
+                return self.give_up();
+            }
+            // What is outstanding is sent again anyway, and that asks as well.
+            self.probe_due = !self.is_outstanding();
+            self.probes += 1;
+        }
+        match &mut self.state {
+            State::Opening(opening) if due(opening.timer()) => opening.on_timeout(),
+            State::Synchronized(synchronized) => {
+                synchronized.receiver.handle_timeout(now);
+                synchronized.sender.handle_timeout(now);
+            }
+            State::Opening(_) | State::Closed(_) => {}
+        }
+        Effects::default()
+    }
+
+    fn is_outstanding(&self) -> bool {
+        matches!(&self.state, State::Synchronized(synchronized) if synchronized.sender.is_outstanding())
+    }
+
+    fn give_up(&mut self) -> Effects {
+        self.abort(Cause::TimedOut);
+        Effects::ALL
+    }
+
+    /// The interface was down, and nobody could be heard: the times begin anew.
+    pub(in crate::tcp) fn restart_timers(&mut self, now: Instant) {
+        (self.heard, self.probes) = (now, 0);
+        if self.unanswered.is_some() {
+            self.unanswered = Some(now);
+        }
+        if let State::Synchronized(synchronized) = &mut self.state {
+            synchronized.sender.restart(now);
+        }
+    }
+}

@@ -1,0 +1,212 @@
+//! Which segment leaves next.
+
+use super::{Connection, Link, State, Synchronized};
+use crate::ip::output::{Blocked, Outlet, Packet};
+use crate::tcp::segment::{Control, Header, SackBlocks, SegmentOptions};
+use crate::tcp::send::Plan;
+use crate::tcp::sequence::Sequence;
+use crate::time::Instant;
+use crate::wire::Ecn;
+
+/// Ranges that an acknowledgement has room for, and beside a timestamp.
+const MOST_BLOCKS: usize = 4;
+const MOST_BLOCKS_STAMPED: usize = 3;
+
+/// Bytes that ranges take in a header, with their padding.
+const fn blocks_length(count: usize) -> usize {
+    if count == 0 { 0 } else { 4 + 8 * count }
+}
+
+impl Connection {
+    /// Whether something is to leave, as far as can be told without trying.
+    pub(in crate::tcp) fn has_to_send(&mut self, now: Instant) -> bool {
+        if self.reset_due.is_some() || self.probe_due {
+            return true;
+        }
+        match &mut self.state {
+            State::Opening(opening) => opening.is_due(),
+            State::Synchronized(synchronized) => {
+                synchronized.receiver.owes_acknowledgement()
+                    || synchronized.sender.plan(self.options.no_delay, now).is_some()
+            }
+            State::Closed(_) => false,
+        }
+    }
+
+    /// Sends what there is to send, at most about `quantum` bytes; how many, and whether there is more.
+    ///
+    /// # Errors
+    /// Why not all of it left. The rest stays as it was.
+    pub(in crate::tcp) fn transmit(
+        &mut self,
+        quantum: usize,
+        link: &Link,
+        out: &mut dyn Outlet,
+        now: Instant,
+    ) -> (usize, Result<bool, Blocked>) {
+        let mut sent = 0;
+        loop {
+            match self.transmit_one(link, out, now) {
+                Ok(0) => {
+                    if let State::Synchronized(synchronized) = &mut self.state {
+                        synchronized.sender.rest(now);
+                    }
+                    return (sent, Ok(false));
+                }
+                Ok(length) => sent += length,
+                Err(blocked) => return (sent, Err(blocked)),
+            }
+            if sent >= quantum {
+                return (sent, Ok(true));
+            }
+        }
+    }
+
+    /// Sends one packet, if there is one; its length.
+    fn transmit_one(&mut self, link: &Link, out: &mut dyn Outlet, now: Instant) -> Result<usize, Blocked> {
+        if let Some((sequence, expected)) = self.reset_due {
+            let control = Control { rst: true, ..Control::ACK };
+            let length = self.send_bare(control, sequence, expected, out, now)?;
+            self.reset_due = None;
+            return Ok(length);
+        }
+        match &mut self.state {
+            State::Opening(opening) if opening.is_due() => {
+                self.send_syn(link, out, now)?;
+                Ok(1)
+            }
+            State::Opening(_) | State::Closed(_) => Ok(0),
+            State::Synchronized(_) => self.transmit_synchronized(out, now),
+        }
+    }
+
+    fn transmit_synchronized(&mut self, out: &mut dyn Outlet, now: Instant) -> Result<usize, Blocked> {
+        let State::Synchronized(synchronized) = &mut self.state else { return Ok(0) };
+        let (next, expected) = (synchronized.sender.next(), synchronized.receiver.next());
+        if let Some(plan) = synchronized.sender.plan(self.options.no_delay, now) {
+            return self.send_planned(&plan, out, now);
+        }
+        if self.probe_due {
+            // RFC 9293 section 3.8.4: something old, which has to be answered.
+            let length = self.send_bare(Control::ACK, next - 1, expected, out, now)?;
+            self.probe_due = false;
+            return Ok(length);
+        }
+        if synchronized.receiver.owes_acknowledgement() {
+            return self.send_bare(Control::ACK, next, expected, out, now);
+        }
+        Ok(0)
+    }
+
+    fn send_planned(&mut self, plan: &Plan, out: &mut dyn Outlet, now: Instant) -> Result<usize, Blocked> {
+        let State::Synchronized(synchronized) = &mut self.state else { return Ok(0) };
+        let Synchronized { sender, receiver, agreement, ecn, .. } = &mut **synchronized;
+        let window = receiver.window_field();
+        let timestamp = self.clock.option(now);
+        let spare = sender.segment_size().saturating_sub(plan.length);
+        let new_data = !plan.again && plan.length > 0;
+        let slowed = ecn.slowed && new_data;
+        let header = Header {
+            source_port: self.tuple.local.port(),
+            destination_port: self.tuple.remote.port(),
+            sequence: plan.start,
+            acknowledgement: receiver.next(),
+            control: Control {
+                psh: plan.push && plan.length > 0,
+                fin: plan.fin,
+                ece: agreement.ecn && ecn.echoing,
+                cwr: slowed,
+                ..Control::ACK
+            },
+            window,
+            options: SegmentOptions {
+                timestamp,
+                sack: fitting(receiver.sack_blocks(), spare, timestamp.is_some()),
+                ..SegmentOptions::default()
+            },
+        };
+        let head = header.emit();
+        let packet = Packet {
+            source: self.tuple.local.ip(),
+            destination: self.tuple.remote.ip(),
+            hop_limit: self.options.hop_limit,
+            // RFC 3168 sections 6.1.4 and 6.1.5: neither acknowledgements nor what is sent again.
+            ecn: if agreement.ecn && new_data { Ecn::Capable0 } else { Ecn::NotCapable },
+            head: head.bytes(),
+            payload: sender.queue().slices(plan.offset, plan.length),
+        };
+        let length = packet.length();
+        out.send(&packet)?;
+        ecn.slowed &= !slowed;
+        sender.on_sent(plan, timestamp.map(|timestamp| timestamp.value), now);
+        receiver.on_sent(window);
+        self.unanswered.get_or_insert(now);
+        Ok(length)
+    }
+
+    /// Sends a segment without text: an acknowledgement, a probe, or a reset of a connection that has ended.
+    fn send_bare(
+        &mut self,
+        control: Control,
+        sequence: Sequence,
+        expected: Sequence,
+        out: &mut dyn Outlet,
+        now: Instant,
+    ) -> Result<usize, Blocked> {
+        let timestamp = self.clock.option(now);
+        let mut header = Header {
+            source_port: self.tuple.local.port(),
+            destination_port: self.tuple.remote.port(),
+            sequence,
+            acknowledgement: expected,
+            control,
+            window: 0,
+            options: SegmentOptions { timestamp, ..SegmentOptions::default() },
+        };
+        if let State::Synchronized(synchronized) = &self.state {
+            let most = if timestamp.is_some() { MOST_BLOCKS_STAMPED } else { MOST_BLOCKS };
+            header.window = synchronized.receiver.window_field();
+            header.control.ece = synchronized.agreement.ecn && synchronized.ecn.echoing;
+            header.options.sack = synchronized.receiver.sack_blocks();
+            header.options.sack.truncate(most);
+        }
+        let head = header.emit();
+        let packet = Packet {
+            source: self.tuple.local.ip(),
+            destination: self.tuple.remote.ip(),
+            hop_limit: self.options.hop_limit,
+            ecn: Ecn::NotCapable,
+            head: head.bytes(),
+            payload: [&[], &[]],
+        };
+        out.send(&packet)?;
+        if let State::Synchronized(synchronized) = &mut self.state {
+            synchronized.receiver.on_sent(header.window);
+        }
+        Ok(packet.length())
+    }
+}
+
+/// As many ranges as fit into what a segment leaves free.
+fn fitting(mut blocks: SackBlocks, spare: usize, stamped: bool) -> SackBlocks {
+    let most = if stamped { MOST_BLOCKS_STAMPED } else { MOST_BLOCKS };
+    let mut count = blocks.len().min(most);
+    while count > 0 && blocks_length(count) > spare {
+        count -= 1;
+    }
+    blocks.truncate(count);
+    blocks
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_take_no_room_from_data() {
+        let blocks: SackBlocks = (0..4).map(|block| (Sequence(block), Sequence(block + 1))).collect();
+        let count = |spare, stamped| fitting(blocks.clone(), spare, stamped).len();
+        assert_eq!([count(0, false), count(11, false), count(12, false), count(100, false)], [0, 0, 1, 4]);
+        assert_eq!(count(100, true), 3);
+    }
+}

@@ -1,0 +1,222 @@
+//! Packets that leave.
+
+use super::handshake;
+use super::segment::{Control, Header, SegmentOptions, Timestamp};
+use super::sequence::Sequence;
+use super::time_wait::Remnant;
+use super::tuple::Tuple;
+use super::{ConnectionId, Cookies, Tcp};
+use crate::ip::output::{Blocked, Outlet, Packet};
+use crate::time::Instant;
+use crate::wire::Ecn;
+
+/// The hop limit of packets that belong to no connection.
+const HOP_LIMIT: u8 = 64;
+/// Bytes that a connection may send before the next has its turn.
+const QUANTUM: usize = 64 * 1024;
+
+/// How far an attempt to send came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// Everything that may be sent now has left.
+    Done,
+    /// The quantum is used up, and there is more: the connection is pending.
+    More,
+    /// Something kept it back. After [`Blocked::Full`] the connection is pending; otherwise it is when
+    /// [`resume`](Tcp::resume) says so.
+    Blocked(Blocked),
+}
+
+/// What an attempt to send came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Transmitted {
+    /// Bytes of IP packets that have left.
+    pub bytes: usize,
+    /// How far it came.
+    pub progress: Progress,
+}
+
+impl Tcp {
+    /// A connection that has something to send; it is not pending any more.
+    pub fn next_pending(&mut self) -> Option<ConnectionId> {
+        while let Some(id) = self.pending.pop_front() {
+            if let Some(entry) = self.connections.get_mut(id.0) {
+                entry.pending = false;
+                return Some(id);
+            }
+        }
+        None
+    }
+
+    /// Whether some connection, or an answer to a SYN, has something to send.
+    #[must_use]
+    pub fn has_pending(&mut self) -> bool {
+        !self.pending.is_empty() || self.half_open.next_due().is_some()
+    }
+
+    /// What kept a connection back may be over: its neighbour was found, a route was added.
+    pub fn resume(&mut self, id: ConnectionId) {
+        self.mark(id);
+    }
+
+    /// Sends what one connection has to send, at most about `quantum` bytes.
+    pub fn transmit_one(
+        &mut self,
+        id: ConnectionId,
+        quantum: usize,
+        now: Instant,
+        out: &mut dyn Outlet,
+    ) -> Transmitted {
+        let Some(entry) = self.connections.get_mut(id.0) else {
+            return Transmitted { bytes: 0, progress: Progress::Done };
+        };
+        let before = entry.connection.retransmitted();
+        let (bytes, result) = entry.connection.transmit(quantum, &self.config.link, out, now);
+        self.counters.retransmitted += entry.connection.retransmitted().saturating_sub(before);
+        let progress = match result {
+            Ok(false) => Progress::Done,
+            Ok(true) => Progress::More,
+            Err(blocked) => Progress::Blocked(blocked),
+        };
+        match progress {
+            Progress::Done => {}
+            Progress::More | Progress::Blocked(Blocked::Full) => self.mark(id),
+            // A reset for somebody who cannot be reached is for nobody.
+            Progress::Blocked(Blocked::Unresolved | Blocked::Unreachable) => entry.connection.forget_reset(),
+        }
+        self.arm(id);
+        self.remove_if_over(id);
+        Transmitted { bytes, progress }
+    }
+
+    /// Sends what there is to send, a quantum for each connection in turn, until the outlet is full. Whether it was.
+    pub fn transmit(&mut self, now: Instant, out: &mut dyn Outlet) -> bool {
+        if self.transmit_answers(now, out) {
+            return true;
+        }
+        while let Some(id) = self.next_pending() {
+            if self.transmit_one(id, QUANTUM, now, out).progress == Progress::Blocked(Blocked::Full) {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Answers the SYNs that are to be answered, until the outlet is full. Whether it was.
+    pub fn transmit_answers(&mut self, now: Instant, out: &mut dyn Outlet) -> bool {
+        while let Some((key, record)) = self.half_open.next_due() {
+            let clock = super::clock::stamp(self.clock_offset(&record.tuple), now);
+            let Some(listening) = self.listeners.listening(record.listener) else {
+                self.half_open.remove(key);
+                continue;
+            };
+            let options = record.agreement.answer(self.mss(&record.tuple), clock);
+            let header = Header {
+                acknowledgement: record.peer_isn + 1,
+                control: record.agreement.answer_control(),
+                window: handshake::syn_window(&listening.options),
+                options,
+                ..bare(&record.tuple, record.isn)
+            };
+            if send(&record.tuple, listening.options.hop_limit, &header, out) == Err(Blocked::Full) {
+                return true;
+            }
+            self.counters.retransmitted += u64::from(record.answers > 0);
+            self.half_open.on_answered(key, now);
+        }
+        false
+    }
+
+    /// The option of this end's SYNs.
+    fn mss(&self, tuple: &Tuple) -> u16 {
+        // What fits a segment's option is at most 65535.
+        u16::try_from(handshake::segment_for(self.config.link.mtu, tuple.local.ip())).unwrap_or(u16::MAX)
+    }
+
+    /// Answers a SYN with a cookie. Nothing is kept of it, so it is lost where there is no room.
+    pub(super) fn send_cookie(
+        &mut self,
+        tuple: &Tuple,
+        listener: super::ListenerId,
+        peer_isn: Sequence,
+        agreement: &handshake::Agreement,
+        now: Instant,
+        out: &mut dyn Outlet,
+    ) {
+        let Some(listening) = self.listeners.listening(listener) else { return };
+        let offset = self.clock_offset(tuple);
+        let clock = Cookies::stamp(agreement, offset, super::clock::stamp(offset, now));
+        let header = Header {
+            acknowledgement: peer_isn + 1,
+            control: agreement.answer_control(),
+            window: handshake::syn_window(&listening.options),
+            options: agreement.answer(self.mss(tuple), clock),
+            ..bare(tuple, self.cookies.make(tuple, peer_isn, agreement, now))
+        };
+        let hop_limit = listening.options.hop_limit;
+        self.counters.cookies += u64::from(send(tuple, hop_limit, &header, out).is_ok());
+    }
+
+    /// Answers for a connection that is in TIME-WAIT.
+    pub(super) fn send_remnant(&self, tuple: &Tuple, remnant: &Remnant, now: Instant, out: &mut dyn Outlet) {
+        let timestamp = remnant
+            .timestamp
+            .map(|clock| Timestamp { value: super::clock::stamp(clock.offset, now), echo: clock.recent });
+        let header = Header {
+            acknowledgement: remnant.expected,
+            control: Control::ACK,
+            window: remnant.window,
+            options: SegmentOptions { timestamp, ..SegmentOptions::default() },
+            ..bare(tuple, remnant.next)
+        };
+        // Lost where there is no room: the peer repeats what it wants to have answered.
+        let _lost_or_not = send(tuple, HOP_LIMIT, &header, out);
+    }
+
+    /// Sends a reset that belongs to no connection: with `acknowledgement` where the segment that it answers had none itself
+    /// (RFC 9293 section 3.10.7.1).
+    pub(super) fn send_reset(
+        &mut self,
+        tuple: &Tuple,
+        sequence: Sequence,
+        acknowledgement: Option<Sequence>,
+        now: Instant,
+        out: &mut dyn Outlet,
+    ) {
+        if !self.config.link.lossless && !self.resets.allows(now) {
+            self.counters.suppressed += 1;
+            return;
+        }
+        let header = Header {
+            acknowledgement: acknowledgement.unwrap_or_default(),
+            control: Control { rst: true, ack: acknowledgement.is_some(), ..Control::NONE },
+            ..bare(tuple, sequence)
+        };
+        // Lost where there is no room, as on a full link.
+        let _lost_or_not = send(tuple, HOP_LIMIT, &header, out);
+    }
+}
+
+/// A header with nothing in it.
+fn bare(tuple: &Tuple, sequence: Sequence) -> Header {
+    Header {
+        source_port: tuple.local.port(),
+        destination_port: tuple.remote.port(),
+        sequence,
+        acknowledgement: Sequence(0),
+        control: Control::NONE,
+        window: 0,
+        options: SegmentOptions::default(),
+    }
+}
+
+fn send(tuple: &Tuple, hop_limit: u8, header: &Header, out: &mut dyn Outlet) -> Result<(), Blocked> {
+    out.send(&Packet {
+        source: tuple.local.ip(),
+        destination: tuple.remote.ip(),
+        hop_limit,
+        ecn: Ecn::NotCapable,
+        head: header.emit().bytes(),
+        payload: [&[], &[]],
+    })
+}

@@ -1,0 +1,374 @@
+//! Packets that arrive, and what they do to the tables.
+
+use core::net::{IpAddr, SocketAddr};
+use core::time::Duration;
+
+use smoltcp::wire::IpProtocol;
+
+use super::clock::Clock;
+use super::connection::{Arrival, Effects, Opened, Owner};
+use super::half_open::HalfOpen;
+use super::handshake::{self, Agreement};
+use super::options::Options;
+use super::segment::Segment;
+use super::sequence::Sequence;
+use super::state::Cause;
+use super::time_wait::{Arrival as LateArrival, Verdict};
+use super::tuple::Tuple;
+use super::{Connection, ConnectionId, Entry, Flow, ListenerId, Tcp};
+use crate::event::Event;
+use crate::ip::output::Outlet;
+use crate::slots::Key;
+use crate::time::Instant;
+use crate::wire::{Ecn, Ip};
+
+impl Tcp {
+    /// Takes an IP packet with a TCP segment in it.
+    ///
+    /// The caller has looked at the addresses: the packet is for this host, and not from itself unless it loops back.
+    pub fn receive(&mut self, now: Instant, packet: &[u8], out: &mut dyn Outlet) {
+        let verify = self.config.link.checksums;
+        let Some(ip) = Ip::parse(packet, verify).filter(|ip| ip.protocol == IpProtocol::Tcp) else {
+            self.counters.malformed += 1;
+            return;
+        };
+        let Some(segment) = Segment::parse(ip.source, ip.destination, ip.payload, verify) else {
+            self.counters.malformed += 1;
+            return;
+        };
+        // A connection is between two hosts (RFC 9293 section 3.9.2.3): what is for many is not answered.
+        if !is_host(ip.source) || !is_host(ip.destination) {
+            self.counters.dropped += 1;
+            return;
+        }
+        let tuple = Tuple {
+            local: SocketAddr::new(ip.destination, segment.destination_port),
+            remote: SocketAddr::new(ip.source, segment.source_port),
+        };
+        match self.flows.get(&tuple).copied() {
+            Some(Flow::Connection(id)) => self.arrives(id, &segment, ip.ecn, now, out),
+            Some(Flow::HalfOpen(key)) => self.arrives_half_open(key, &segment, ip.ecn, now, out),
+            None => self.arrives_for_nobody(&tuple, &segment, now, out, ip.ecn),
+        }
+    }
+
+    fn arrives(&mut self, id: ConnectionId, segment: &Segment<'_>, ecn: Ecn, now: Instant, out: &mut dyn Outlet) {
+        let Some(entry) = self.connections.get_mut(id.0) else { return };
+        let tuple = *entry.connection.tuple();
+        let mut arrival = Arrival {
+            now,
+            link: &self.config.link,
+            path_mtu: out.mtu(tuple.remote.ip()),
+            ecn,
+            challenges: &mut self.challenges,
+        };
+        let effects = entry.connection.arrives(segment, &mut arrival);
+        if let Some(sequence) = effects.reset {
+            self.send_reset(&tuple, sequence, None, now, out);
+        }
+        if effects.time_wait {
+            self.retire(id, now, out);
+        }
+        self.settle(id, effects, now);
+    }
+
+    /// Leaves a connection that both ends have closed to TIME-WAIT, with the acknowledgement that its peer waits for.
+    fn retire(&mut self, id: ConnectionId, now: Instant, out: &mut dyn Outlet) {
+        let Some(entry) = self.connections.get_mut(id.0) else { return };
+        let tuple = *entry.connection.tuple();
+        let owes = entry.connection.owes_acknowledgement();
+        if let Some(remnant) = entry.connection.retire() {
+            if owes {
+                self.send_remnant(&tuple, &remnant, now, out);
+            }
+            self.time_wait.insert(tuple, remnant, now);
+        }
+    }
+
+    /// Draws the consequences of what a connection did: tells those who wait, and takes it out of the tables when it is over.
+    pub(super) fn settle(&mut self, id: ConnectionId, effects: Effects, now: Instant) {
+        let Some(entry) = self.connections.get_mut(id.0) else { return };
+        if effects.readable {
+            self.events.push_back(Event::Readable(id));
+        }
+        if effects.writable {
+            self.events.push_back(Event::Writable(id));
+        }
+        if entry.connection.is_closed() {
+            let tuple = *entry.connection.tuple();
+            let (cause, listener) = (entry.connection.cause(), entry.listener);
+            if self.flows.get(&tuple) == Some(&Flow::Connection(id)) {
+                self.flows.remove(&tuple);
+                match cause {
+                    Some(Cause::Reset) => self.counters.resets += 1,
+                    Some(Cause::TimedOut) => self.counters.timeouts += 1,
+                    _ => {}
+                }
+            }
+            // One that fails before it was accepted is not handed out.
+            if let (Some(listener), Some(_)) = (listener, cause) {
+                self.listeners.forget(listener, id);
+                if let Some(entry) = self.connections.get_mut(id.0) {
+                    entry.listener = None;
+                    entry.connection.release(now);
+                }
+            }
+            if self.remove_if_over(id) {
+                return;
+            }
+        }
+        if self.connections.get_mut(id.0).is_some_and(|entry| entry.connection.has_to_send(now)) {
+            self.mark(id);
+        }
+        self.arm(id);
+    }
+
+    /// Takes a connection out that is over and nobody's. Whether it was.
+    pub(super) fn remove_if_over(&mut self, id: ConnectionId) -> bool {
+        let over = self.connections.get(id.0).is_some_and(|entry| {
+            entry.connection.is_done() && matches!(entry.connection.owner(), Owner::Nobody { .. })
+        });
+        if over {
+            self.timers.remove(id.0.index());
+            self.connections.remove(id.0);
+            self.events.push_back(Event::Removed(id));
+        }
+        over
+    }
+
+    /// RFC 9293 section 3.10.7.4, as far as it concerns SYN-RECEIVED of a listener.
+    fn arrives_half_open(&mut self, key: Key, segment: &Segment<'_>, ecn: Ecn, now: Instant, out: &mut dyn Outlet) {
+        let Some(record) = self.half_open.get(key).copied() else { return };
+        let HalfOpen { tuple, isn, peer_isn, agreement, .. } = record;
+        let control = segment.control;
+        let Some(listening) = self.listeners.listening(record.listener) else { return };
+        let options = listening.options.clone();
+        let (next, window) = (peer_isn + 1, usize::from(handshake::syn_window(&options)));
+        let clock = Clock::new(0, agreement.timestamp, record.since);
+        let old = segment.options.timestamp.is_some_and(|timestamp| clock.is_old(timestamp.value, now));
+        let inside = |number: Sequence| number.at_or_after(next) && number.before(next + window);
+        let again = control.syn && !control.ack && segment.sequence == peer_isn;
+        let acceptable =
+            inside(segment.sequence) || (segment.length() > 0 && inside(segment.end() - 1)) || segment.sequence == next;
+        if again {
+            // The peer has not heard the answer.
+            return self.half_open.ask(key);
+        }
+        if !acceptable || (old && !control.rst) {
+            if !control.rst {
+                self.challenge_half_open(&record, now, out);
+            }
+            return;
+        }
+        if control.rst {
+            if segment.sequence == next {
+                self.remove_half_open(key);
+            } else {
+                self.challenge_half_open(&record, now, out);
+            }
+            return;
+        }
+        if control.syn {
+            // RFC 5961 section 4.2.
+            return self.challenge_half_open(&record, now, out);
+        }
+        if !control.ack {
+            return;
+        }
+        if segment.acknowledgement != isn + 1 {
+            return self.send_reset(&tuple, segment.acknowledgement, None, now, out);
+        }
+        if !listening.has_room() {
+            // The peer goes on asking, and finds room when somebody has accepted.
+            self.counters.backlog_drops += 1;
+            return;
+        }
+        let listener = record.listener;
+        self.remove_half_open(key);
+        let rtt = (record.answers == 1).then(|| now - record.since);
+        let opened = Opened {
+            isn,
+            peer_isn,
+            agreement,
+            offered: handshake::syn_window(&options),
+            update: (segment.sequence, segment.acknowledgement, segment.window),
+            unscaled: false,
+            rtt,
+            retries: record.answers.saturating_sub(1),
+            path_mtu: out.mtu(tuple.remote.ip()),
+        };
+        self.establish(tuple, listener, options, &opened, segment, ecn, now, out);
+    }
+
+    /// Answers somebody who may not be the peer of a handshake (RFC 5961), within a rate.
+    fn challenge_half_open(&mut self, record: &HalfOpen, now: Instant, out: &mut dyn Outlet) {
+        if !self.challenges.allows(now) {
+            self.counters.suppressed += 1;
+            return;
+        }
+        let timestamp = record
+            .agreement
+            .timestamp
+            .map(|recent| super::time_wait::RemnantClock { offset: self.clock_offset(&record.tuple), recent });
+        let remnant = super::time_wait::Remnant {
+            next: record.isn + 1,
+            expected: record.peer_isn + 1,
+            window: u16::MAX,
+            timestamp,
+        };
+        self.send_remnant(&record.tuple, &remnant, now, out);
+    }
+
+    fn remove_half_open(&mut self, key: Key) {
+        if let Some(record) = self.half_open.remove(key) {
+            self.flows.remove(&record.tuple);
+            if let Some(listening) = self.listeners.listening_mut(record.listener) {
+                listening.half_open = listening.half_open.saturating_sub(1);
+            }
+        }
+    }
+
+    /// A handshake is over: the connection waits to be accepted, and the segment that ended the handshake is its first.
+    #[expect(clippy::too_many_arguments, reason = "a handshake's end is all of these, once")]
+    fn establish(
+        &mut self,
+        tuple: Tuple,
+        listener: ListenerId,
+        options: Options,
+        opened: &Opened,
+        segment: &Segment<'_>,
+        ecn: Ecn,
+        now: Instant,
+        out: &mut dyn Outlet,
+    ) {
+        let offset = self.clock_offset(&tuple);
+        let connection = Connection::accepted(tuple, options, opened, offset, &self.config.link, now);
+        let entry = Entry { connection, listener: Some(listener), pending: false };
+        let id = ConnectionId(self.connections.insert(entry));
+        let queued = self.listeners.listening_mut(listener).is_some_and(|listening| listening.queue(id));
+        if !queued {
+            self.connections.remove(id.0);
+            self.counters.backlog_drops += 1;
+            return;
+        }
+        self.flows.insert(tuple, Flow::Connection(id));
+        self.events.push_back(Event::Acceptable(listener));
+        self.arrives(id, segment, ecn, now, out);
+    }
+
+    fn arrives_for_nobody(
+        &mut self,
+        tuple: &Tuple,
+        segment: &Segment<'_>,
+        now: Instant,
+        out: &mut dyn Outlet,
+        ecn: Ecn,
+    ) {
+        let control = segment.control;
+        let late = LateArrival {
+            syn: control.syn,
+            ack: control.ack,
+            rst: control.rst,
+            fin: control.fin,
+            sequence: segment.sequence,
+            length: segment.payload.len(),
+            timestamp: segment.options.timestamp.map(|timestamp| timestamp.value),
+        };
+        let listener = self.listeners.find(tuple.local);
+        let mut after = None;
+        // Without a listener, a SYN for what is in TIME-WAIT is answered as any other segment there.
+        match self.time_wait.receive(tuple, &late, now) {
+            Some(Verdict::Ignore) => return,
+            Some(Verdict::Acknowledge(remnant)) => return self.send_remnant(tuple, &remnant, now, out),
+            Some(Verdict::Renew { after: beyond }) => after = Some(beyond),
+            None => {}
+        }
+        if control.rst {
+            return;
+        }
+        match listener {
+            // RFC 9293 section 3.10.7.2.
+            Some(listener) if control.syn && !control.ack => self.admit(tuple, listener, segment, after, now, out),
+            Some(listener)
+                if control.ack && !control.syn && self.accept_cookie(tuple, listener, segment, ecn, now, out) => {}
+            Some(_) if !control.ack => self.counters.dropped += 1,
+            // RFC 9293 section 3.10.7.1.
+            _ if control.ack => self.send_reset(tuple, segment.acknowledgement, None, now, out),
+            _ => self.send_reset(tuple, Sequence(0), Some(segment.end()), now, out),
+        }
+    }
+
+    /// A SYN for a listener.
+    fn admit(
+        &mut self,
+        tuple: &Tuple,
+        listener: ListenerId,
+        segment: &Segment<'_>,
+        after: Option<Sequence>,
+        now: Instant,
+        out: &mut dyn Outlet,
+    ) {
+        let Some(listening) = self.listeners.listening(listener) else { return };
+        if !listening.has_room() {
+            self.counters.backlog_drops += 1;
+            return;
+        }
+        let agreement = Agreement::new(&listening.options, segment, tuple.remote.ip());
+        if !listening.admits() || self.half_open.len() >= self.config.most_half_open {
+            return self.send_cookie(tuple, listener, segment.sequence, &agreement, now, out);
+        }
+        let isn = self.initial_sequence(tuple, now);
+        // The next connection of the same ends begins beyond the last (RFC 9293 section 3.6.1).
+        let isn = after.map_or(isn, |after| isn.latest(after));
+        let key = self.half_open.insert(*tuple, listener, isn, segment.sequence, agreement, now);
+        self.flows.insert(*tuple, Flow::HalfOpen(key));
+        if let Some(listening) = self.listeners.listening_mut(listener) {
+            listening.half_open += 1;
+        }
+        self.transmit_answers(now, out);
+    }
+
+    /// An acknowledgement for a listener that may end a handshake which was answered with a cookie. Whether it did.
+    fn accept_cookie(
+        &mut self,
+        tuple: &Tuple,
+        listener: ListenerId,
+        segment: &Segment<'_>,
+        ecn: Ecn,
+        now: Instant,
+        out: &mut dyn Outlet,
+    ) -> bool {
+        let Some(listening) = self.listeners.listening(listener) else { return false };
+        let options = &listening.options;
+        let offset = self.clock_offset(tuple);
+        let Some((isn, peer_isn, agreement)) = self.cookies.read(tuple, segment, options, offset, now) else {
+            return false;
+        };
+        if !listening.has_room() {
+            self.counters.backlog_drops += 1;
+            return true;
+        }
+        let options = options.clone();
+        let opened = Opened {
+            isn,
+            peer_isn,
+            agreement,
+            offered: handshake::syn_window(&options),
+            update: (segment.sequence, segment.acknowledgement, segment.window),
+            unscaled: false,
+            rtt: None::<Duration>,
+            retries: 0,
+            path_mtu: out.mtu(tuple.remote.ip()),
+        };
+        self.establish(*tuple, listener, options, &opened, segment, ecn, now, out);
+        true
+    }
+}
+
+/// Whether an address can be one host's. Broadcast addresses of a subnet are for the caller to know.
+fn is_host(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => !address.is_multicast() && !address.is_unspecified() && !address.is_broadcast(),
+        IpAddr::V6(address) => !address.is_multicast() && !address.is_unspecified(),
+    }
+}

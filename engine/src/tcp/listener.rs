@@ -1,0 +1,322 @@
+//! Listeners, and sockets that are bound and may come to listen.
+
+use alloc::collections::VecDeque;
+use alloc::sync::Arc;
+use core::net::{IpAddr, SocketAddr};
+use core::sync::atomic::{AtomicUsize, Ordering};
+
+use hashbrown::HashMap;
+
+use super::options::Options;
+use super::{BindError, ConnectionId, ListenerId};
+use crate::random::Secret;
+use crate::slots::Slots;
+
+/// How many connections may wait to be accepted. A listener that listens on several interfaces has one number for all of
+/// them: clones count together.
+#[derive(Clone, Debug, Default)]
+pub struct Places(Arc<Count>);
+
+#[derive(Debug, Default)]
+struct Count {
+    taken: AtomicUsize,
+    limit: AtomicUsize,
+}
+
+impl Places {
+    /// So many places.
+    #[must_use]
+    pub fn new(limit: usize) -> Self {
+        Self(Arc::new(Count { taken: AtomicUsize::new(0), limit: AtomicUsize::new(limit) }))
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn limit(&self) -> usize {
+        self.0.limit.load(Ordering::Relaxed)
+    }
+
+    /// Changes how many there are. Those who have one keep it.
+    pub fn set_limit(&self, limit: usize) {
+        self.0.limit.store(limit, Ordering::Relaxed);
+    }
+
+    /// How many are left.
+    #[must_use]
+    pub fn left(&self) -> usize {
+        self.limit().saturating_sub(self.0.taken.load(Ordering::Relaxed))
+    }
+
+    /// Takes one; false where there is none.
+    fn take(&self) -> bool {
+        let limit = self.limit();
+        let next = |taken: usize| (taken < limit).then_some(taken + 1);
+        self.0.taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next).is_ok()
+    }
+
+    /// Gives some back.
+    fn give_back(&self, count: usize) {
+        self.0.taken.fetch_sub(count, Ordering::Relaxed);
+    }
+}
+
+/// A local address and port that are somebody's.
+pub(super) struct Listener {
+    local: SocketAddr,
+    listening: Option<Listening>,
+}
+
+/// What a listener has once it listens.
+pub(super) struct Listening {
+    pub(super) options: Options,
+    places: Places,
+    ready: VecDeque<ConnectionId>,
+    /// Handshakes under way.
+    pub(super) half_open: usize,
+}
+
+impl Listening {
+    /// Whether one more handshake may be under way: not more than could be accepted.
+    pub(super) fn admits(&self) -> bool {
+        self.half_open < self.places.left()
+    }
+
+    /// Whether a connection can be queued.
+    pub(super) fn has_room(&self) -> bool {
+        self.places.left() > 0
+    }
+
+    /// Queues a connection; false where there is no place.
+    pub(super) fn queue(&mut self, id: ConnectionId) -> bool {
+        let room = self.places.take();
+        if room {
+            self.ready.push_back(id);
+        }
+        room
+    }
+
+    fn take(&mut self) -> Option<ConnectionId> {
+        let id = self.ready.pop_front()?;
+        self.places.give_back(1);
+        Some(id)
+    }
+
+    fn forget(&mut self, id: ConnectionId) {
+        let before = self.ready.len();
+        self.ready.retain(|known| *known != id);
+        self.places.give_back(before - self.ready.len());
+    }
+}
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        self.places.give_back(self.ready.len());
+    }
+}
+
+/// Who is bound to a port.
+#[derive(Clone, Copy, Debug, Default)]
+struct Family {
+    wildcard: bool,
+    specific: u32,
+}
+
+impl Family {
+    const fn is_free(self) -> bool {
+        !self.wildcard && self.specific == 0
+    }
+}
+
+/// The listeners of one interface, by address and port. `0.0.0.0` covers IPv4 only and `::` IPv6 only: no socket here serves
+/// both families (as in wasi:sockets).
+pub(super) struct Listeners {
+    listeners: Slots<Listener>,
+    by_address: HashMap<SocketAddr, ListenerId, Secret>,
+    ports: HashMap<u16, [Family; 2], Secret>,
+}
+
+/// Which of a port's two families an address is of.
+const fn family(address: IpAddr) -> usize {
+    address.is_ipv6() as usize
+}
+
+const fn wildcard(local: SocketAddr) -> SocketAddr {
+    match local {
+        SocketAddr::V4(local) => SocketAddr::new(IpAddr::V4(core::net::Ipv4Addr::UNSPECIFIED), local.port()),
+        SocketAddr::V6(local) => SocketAddr::new(IpAddr::V6(core::net::Ipv6Addr::UNSPECIFIED), local.port()),
+    }
+}
+
+impl Listeners {
+    pub(super) fn new(secret: &Secret) -> Self {
+        Self {
+            listeners: Slots::default(),
+            by_address: HashMap::with_hasher(secret.clone()),
+            ports: HashMap::with_hasher(secret.clone()),
+        }
+    }
+
+    /// Whether somebody is bound in a way that another could not be bound beside it.
+    pub(super) fn conflicts(&self, address: IpAddr, port: u16) -> bool {
+        let Some(families) = self.ports.get(&port) else { return false };
+        let known = families[family(address)];
+        if address.is_unspecified() {
+            !known.is_free()
+        } else {
+            known.wildcard || self.by_address.contains_key(&SocketAddr::new(address, port))
+        }
+    }
+
+    /// Who is bound to exactly this address and port.
+    pub(super) fn at(&self, local: SocketAddr) -> Option<ListenerId> {
+        self.by_address.get(&local).copied()
+    }
+
+    pub(super) fn bind(&mut self, address: IpAddr, port: u16) -> Result<ListenerId, BindError> {
+        if self.conflicts(address, port) {
+            return Err(BindError::AddressInUse);
+        }
+        let local = SocketAddr::new(address, port);
+        let id = ListenerId(self.listeners.insert(Listener { local, listening: None }));
+        self.by_address.insert(local, id);
+        let known = &mut self.ports.entry(port).or_default()[family(address)];
+        if address.is_unspecified() {
+            known.wildcard = true;
+        } else {
+            known.specific += 1;
+        }
+        Ok(id)
+    }
+
+    /// Lets connections come.
+    pub(super) fn open(&mut self, id: ListenerId, places: Places, options: Options) {
+        if let Some(listener) = self.listeners.get_mut(id.0) {
+            listener.listening = Some(Listening { options, places, ready: VecDeque::new(), half_open: 0 });
+        }
+    }
+
+    /// Who listens on a local address.
+    pub(super) fn find(&self, local: SocketAddr) -> Option<ListenerId> {
+        if self.by_address.is_empty() {
+            return None;
+        }
+        let found = self.by_address.get(&local).or_else(|| self.by_address.get(&wildcard(local))).copied()?;
+        self.listening(found).map(|_| found)
+    }
+
+    pub(super) fn listening(&self, id: ListenerId) -> Option<&Listening> {
+        self.listeners.get(id.0)?.listening.as_ref()
+    }
+
+    pub(super) fn listening_mut(&mut self, id: ListenerId) -> Option<&mut Listening> {
+        self.listeners.get_mut(id.0)?.listening.as_mut()
+    }
+
+    /// The oldest connection that waits.
+    pub(super) fn take(&mut self, id: ListenerId) -> Option<ConnectionId> {
+        self.listening_mut(id)?.take()
+    }
+
+    /// Whether a connection waits.
+    pub(super) fn is_ready(&self, id: ListenerId) -> bool {
+        self.listening(id).is_some_and(|listening| !listening.ready.is_empty())
+    }
+
+    /// A connection that waits has ended.
+    pub(super) fn forget(&mut self, id: ListenerId, connection: ConnectionId) {
+        if let Some(listening) = self.listening_mut(id) {
+            listening.forget(connection);
+        }
+    }
+
+    /// Gives the address free; the connections that waited.
+    pub(super) fn unbind(&mut self, id: ListenerId) -> VecDeque<ConnectionId> {
+        let Some(mut listener) = self.listeners.remove(id.0) else { return VecDeque::new() };
+        let local = listener.local;
+        self.by_address.remove(&local);
+        if let Some(families) = self.ports.get_mut(&local.port()) {
+            let known = &mut families[family(local.ip())];
+            if local.ip().is_unspecified() {
+                known.wildcard = false;
+            } else {
+                known.specific = known.specific.saturating_sub(1);
+            }
+            if families.iter().all(|family| family.is_free()) {
+                self.ports.remove(&local.port());
+            }
+        }
+        listener.listening.as_mut().map_or_else(VecDeque::new, |listening| {
+            listening.places.give_back(listening.ready.len());
+            core::mem::take(&mut listening.ready)
+        })
+    }
+
+    /// How many listen.
+    pub(super) fn count(&self) -> usize {
+        self.listeners.iter().filter(|(_, listener)| listener.listening.is_some()).count()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use core::net::{Ipv4Addr, Ipv6Addr};
+
+    use super::*;
+    use crate::random::Random;
+
+    fn listeners() -> Listeners {
+        Listeners::new(&Secret::new(&mut Random::new([3; 32])))
+    }
+
+    const ANY: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+    const ONE: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1));
+    const TWO: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 2));
+    const ANY6: IpAddr = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
+
+    #[test]
+    fn a_wildcard_and_an_address_of_its_family_exclude_each_other() {
+        let mut listeners = listeners();
+        let one = listeners.bind(ONE, 80).expect("free");
+        assert_eq!(listeners.bind(ONE, 80), Err(BindError::AddressInUse));
+        assert_eq!(listeners.bind(ANY, 80), Err(BindError::AddressInUse));
+        let others = [listeners.bind(TWO, 80), listeners.bind(ANY6, 80), listeners.bind(ONE, 81)];
+        assert!(others.iter().all(Result::is_ok));
+        listeners.unbind(one);
+        listeners.unbind(others[0].expect("bound"));
+        let any = listeners.bind(ANY, 80).expect("free again");
+        assert!(listeners.conflicts(ONE, 80));
+        listeners.unbind(any);
+        assert!(!listeners.conflicts(ONE, 80));
+    }
+
+    #[test]
+    fn only_who_listens_is_found() {
+        let mut listeners = listeners();
+        let any = listeners.bind(ANY, 80).expect("free");
+        assert_eq!(listeners.find(SocketAddr::new(ONE, 80)), None);
+        listeners.open(any, Places::new(1), Options::default());
+        assert_eq!(listeners.find(SocketAddr::new(ONE, 80)), Some(any));
+        assert_eq!(listeners.find(SocketAddr::new(ANY6, 80)), None);
+        assert_eq!(listeners.count(), 1);
+    }
+
+    #[test]
+    fn places_are_shared_and_given_back() {
+        let places = Places::new(2);
+        let mut here = listeners();
+        let mut there = listeners();
+        let (a, b) = (here.bind(ONE, 80).expect("free"), there.bind(TWO, 80).expect("free"));
+        here.open(a, places.clone(), Options::default());
+        there.open(b, places.clone(), Options::default());
+        let mut connections = Slots::default();
+        let mut connection = || ConnectionId(connections.insert(()));
+        let (first, second) = (connection(), connection());
+        assert!(here.listening_mut(a).is_some_and(|listening| listening.queue(first)));
+        assert!(there.listening_mut(b).is_some_and(|listening| listening.queue(second)));
+        assert!(!there.listening_mut(b).is_some_and(|listening| listening.queue(connection())));
+        assert_eq!(here.take(a), Some(first));
+        assert_eq!(places.left(), 1);
+        assert_eq!(there.unbind(b), [second]);
+        assert_eq!(places.left(), 2);
+    }
+}

@@ -1,0 +1,449 @@
+//! What owners of connections and listeners ask.
+
+use alloc::vec::Vec;
+use core::net::{IpAddr, SocketAddr};
+use core::time::Duration;
+
+use super::connection::{Connection, Effects, Owner, ReadError, WriteError};
+use super::options::{InvalidOption, Options};
+use super::sequence::Sequence;
+use super::state::{Cause, Info, TcpState};
+use super::tuple::Tuple;
+use super::{Accepted, BindError, ConnectError, ConnectionId, Entry, Flow, ListenerId, Places, Tcp};
+use crate::event::Event;
+use crate::ip::output::Outlet;
+use crate::time::Instant;
+
+impl Tcp {
+    /// Takes a local address and port, for a socket that may come to listen or to connect. The address may be unspecified:
+    /// every address of its family.
+    ///
+    /// # Errors
+    /// [`BindError::AddressInUse`]. Connections do not stand in the way, nor what is left of them.
+    pub fn bind(&mut self, address: IpAddr, port: u16) -> Result<ListenerId, BindError> {
+        self.listeners.bind(address, port)
+    }
+
+    /// Lets connections come to what is bound.
+    pub fn listen(&mut self, id: ListenerId, places: Places, options: Options) {
+        self.listeners.open(id, places, options);
+    }
+
+    /// The options of the connections to come; none where nobody listens.
+    #[must_use]
+    pub fn listener_options(&self, id: ListenerId) -> Option<&Options> {
+        self.listeners.listening(id).map(|listening| &listening.options)
+    }
+
+    /// Changes the options of the connections to come.
+    ///
+    /// # Errors
+    /// [`InvalidOption`], and nothing was changed.
+    pub fn configure_listener(
+        &mut self,
+        id: ListenerId,
+        change: impl FnOnce(&mut Options),
+    ) -> Result<(), InvalidOption> {
+        let Some(listening) = self.listeners.listening_mut(id) else { return Ok(()) };
+        let mut options = listening.options.clone();
+        change(&mut options);
+        options.validate()?;
+        listening.options = options;
+        Ok(())
+    }
+
+    /// Gives an address free. Connections that waited to be accepted are reset, handshakes under way too.
+    pub fn unbind(&mut self, id: ListenerId, now: Instant, out: &mut dyn Outlet) {
+        let flows = &mut self.flows;
+        let mut half_open: Vec<(Tuple, Sequence, Sequence)> = Vec::new();
+        if self.listeners.listening(id).is_some_and(|listening| listening.half_open > 0) {
+            self.half_open.remove_all(id, |record| {
+                flows.remove(&record.tuple);
+                half_open.push((record.tuple, record.isn + 1, record.peer_isn + 1));
+            });
+        }
+        for (tuple, sequence, acknowledgement) in half_open {
+            self.send_reset(&tuple, sequence, Some(acknowledgement), now, out);
+        }
+        for connection in self.listeners.unbind(id) {
+            if let Some(entry) = self.connections.get_mut(connection.0) {
+                entry.listener = None;
+                entry.connection.release(now);
+                entry.connection.abort(Cause::Aborted);
+                self.settle(connection, Effects::default(), now);
+            }
+        }
+    }
+
+    /// The oldest connection that waits to be accepted. Taking it and giving it to its owner is one step.
+    pub fn accept(&mut self, id: ListenerId) -> Option<Accepted> {
+        while let Some(connection) = self.listeners.take(id) {
+            if let Some(entry) = self.connections.get_mut(connection.0)
+                && entry.listener == Some(id)
+            {
+                entry.listener = None;
+                let Tuple { local, remote } = *entry.connection.tuple();
+                return Some(Accepted { id: connection, local, remote });
+            }
+        }
+        None
+    }
+
+    /// Whether a connection waits to be accepted.
+    #[must_use]
+    pub fn is_acceptable(&self, id: ListenerId) -> bool {
+        self.listeners.is_ready(id)
+    }
+
+    /// Begins a connection from `local` (port 0: an ephemeral one) to `remote`. `bound` is the socket that the caller has
+    /// bound before, whose address `local` is.
+    ///
+    /// # Errors
+    /// See [`ConnectError`].
+    pub fn connect(
+        &mut self,
+        local: SocketAddr,
+        remote: SocketAddr,
+        bound: Option<ListenerId>,
+        timeout: Duration,
+        options: Options,
+        now: Instant,
+    ) -> Result<ConnectionId, ConnectError> {
+        if local.is_ipv4() != remote.is_ipv4() || local.ip().is_unspecified() || remote.port() == 0 {
+            return Err(ConnectError::InvalidAddress);
+        }
+        let tuple = self.choose(local, remote, bound, now)?;
+        let isn = self.initial_sequence(&tuple, now);
+        // Beyond what an earlier connection of the same ends has used (RFC 9293 section 3.6.1, RFC 6191).
+        let isn = self.time_wait.take(&tuple).map_or(isn, |remnant| isn.latest(remnant.next + BEYOND));
+        // Where the peer is on this interface too, nothing old is under way, and it need not question a SYN.
+        self.time_wait.take(&tuple.reversed());
+        let deadline = now + timeout;
+        let connection = Connection::connect(tuple, options, isn, self.clock_offset(&tuple), deadline, now);
+        let id = ConnectionId(self.connections.insert(Entry { connection, listener: None, pending: false }));
+        self.flows.insert(tuple, Flow::Connection(id));
+        self.mark(id);
+        self.arm(id);
+        Ok(id)
+    }
+
+    /// Finds the two ends of a new connection.
+    fn choose(
+        &mut self,
+        local: SocketAddr,
+        remote: SocketAddr,
+        bound: Option<ListenerId>,
+        now: Instant,
+    ) -> Result<Tuple, ConnectError> {
+        let tuple = |port| Tuple { local: SocketAddr::new(local.ip(), port), remote };
+        if local.port() != 0 {
+            let tuple = tuple(local.port());
+            let own = bound.is_some_and(|bound| self.is_bound_to(bound, tuple.local));
+            // Somebody else's port is not to be connected from: its clients would meet this connection instead.
+            let foreign = !own && self.listeners.conflicts(local.ip(), local.port());
+            let free = !foreign && !self.flows.contains_key(&tuple) && self.is_past(&tuple, now);
+            return if free { Ok(tuple) } else { Err(ConnectError::AddressInUse) };
+        }
+        let (first, last) = (*self.config.ephemeral.start(), *self.config.ephemeral.end());
+        if first > last {
+            return Err(ConnectError::AddressInUse);
+        }
+        // RFC 6056 section 3.3.1: from a random place on, the next that is free.
+        let start = self.random.range(self.config.ephemeral.clone());
+        (start..=last)
+            .chain(first..start)
+            .map(tuple)
+            // A connection with itself (RFC 9293's simultaneous open) is for those who name the port.
+            .find(|tuple| tuple.local != tuple.remote && self.is_free(tuple) && self.is_past(tuple, now))
+            .ok_or(ConnectError::AddressInUse)
+    }
+
+    fn is_bound_to(&self, bound: ListenerId, local: SocketAddr) -> bool {
+        let any: IpAddr = if local.is_ipv4() {
+            core::net::Ipv4Addr::UNSPECIFIED.into()
+        } else {
+            core::net::Ipv6Addr::UNSPECIFIED.into()
+        };
+        [local, SocketAddr::new(any, local.port())].into_iter().any(|at| self.listeners.at(at) == Some(bound))
+    }
+
+    /// Whether a new connection may take a pair of ends whose local port nobody has named.
+    fn is_free(&self, tuple: &Tuple) -> bool {
+        // The other end of a connection of this host to itself is a flow of this interface too.
+        !self.listeners.conflicts(tuple.local.ip(), tuple.local.port())
+            && !self.flows.contains_key(tuple)
+            && !self.flows.contains_key(&tuple.reversed())
+    }
+
+    /// Whether nothing is left of an earlier connection that a new one would have to wait for.
+    fn is_past(&self, tuple: &Tuple, now: Instant) -> bool {
+        self.config.link.lossless || !self.time_wait.holds(tuple) || self.time_wait.reusable(tuple, now)
+    }
+
+    /// Whether `connect` is over: `None` while it is not.
+    #[must_use]
+    pub fn is_connected(&self, id: ConnectionId) -> Option<Result<(), Cause>> {
+        let Some(entry) = self.connections.get(id.0) else { return Some(Err(Cause::Aborted)) };
+        if entry.connection.is_opening() {
+            return None;
+        }
+        Some(match entry.connection.cause() {
+            Some(cause) => Err(cause),
+            None => Ok(()),
+        })
+    }
+
+    /// A connection that is being made cannot come about: its peer cannot be reached. One that is established is not
+    /// concerned (RFC 5927 section 5.2).
+    pub fn fail_connecting(&mut self, id: ConnectionId, cause: Cause, now: Instant) {
+        if let Some(entry) = self.connections.get_mut(id.0)
+            && entry.connection.is_opening()
+        {
+            entry.connection.abort(cause);
+            self.settle(id, Effects { readable: true, writable: true, ..Effects::default() }, now);
+        }
+    }
+
+    /// Reads what has arrived. `Ok(0)` for a non-empty buffer is the end of the stream.
+    ///
+    /// # Errors
+    /// See [`ReadError`].
+    pub fn read(&mut self, id: ConnectionId, buffer: &mut [u8], now: Instant) -> Result<usize, ReadError> {
+        let entry = self.connections.get_mut(id.0).ok_or(ReadError::Unknown)?;
+        let count = entry.connection.read(buffer)?;
+        self.after_read(id, now);
+        Ok(count)
+    }
+
+    /// As [`read`](Self::read), at most `most` bytes, into a vector of their own. Empty at the end of the stream.
+    ///
+    /// # Errors
+    /// See [`ReadError`].
+    pub fn read_vec(&mut self, id: ConnectionId, most: usize, now: Instant) -> Result<Vec<u8>, ReadError> {
+        let entry = self.connections.get_mut(id.0).ok_or(ReadError::Unknown)?;
+        let bytes = entry.connection.read_vec(most)?;
+        self.after_read(id, now);
+        Ok(bytes)
+    }
+
+    /// As [`read`](Self::read), leaving the bytes to be read again.
+    ///
+    /// # Errors
+    /// See [`ReadError`].
+    pub fn peek(&mut self, id: ConnectionId, buffer: &mut [u8]) -> Result<usize, ReadError> {
+        self.connections.get_mut(id.0).ok_or(ReadError::Unknown)?.connection.peek(buffer)
+    }
+
+    /// Room has come about, of which the peer may have to know.
+    fn after_read(&mut self, id: ConnectionId, now: Instant) {
+        let owes = self.connections.get(id.0).is_some_and(|entry| entry.connection.owes_acknowledgement());
+        if owes {
+            self.touch(id, now);
+        }
+    }
+
+    /// Queues bytes to be sent, as many as there is room for.
+    ///
+    /// # Errors
+    /// See [`WriteError`].
+    pub fn write(&mut self, id: ConnectionId, bytes: &[u8], now: Instant) -> Result<usize, WriteError> {
+        let entry = self.connections.get_mut(id.0).ok_or(WriteError::Unknown)?;
+        let count = entry.connection.write(bytes, now)?;
+        self.touch(id, now);
+        Ok(count)
+    }
+
+    /// How many bytes a write would take.
+    ///
+    /// # Errors
+    /// As [`write`](Self::write), but for room.
+    pub fn room(&mut self, id: ConnectionId) -> Result<usize, WriteError> {
+        self.connections.get_mut(id.0).ok_or(WriteError::Unknown)?.connection.room()
+    }
+
+    /// Whether a read would not wait.
+    #[must_use]
+    pub fn is_readable(&mut self, id: ConnectionId) -> bool {
+        self.connections.get_mut(id.0).is_none_or(|entry| entry.connection.is_readable())
+    }
+
+    /// Whether a write would not wait.
+    #[must_use]
+    pub fn is_writable(&mut self, id: ConnectionId) -> bool {
+        !matches!(self.room(id), Ok(0) | Err(WriteError::WouldBlock))
+    }
+
+    /// Whether everything written was acknowledged and, where `finished`, the end of the stream too.
+    ///
+    /// # Errors
+    /// Why the connection ended before.
+    pub fn is_flushed(&self, id: ConnectionId, finished: bool) -> Result<bool, Cause> {
+        self.connections.get(id.0).map_or(Ok(true), |entry| entry.connection.is_flushed(finished))
+    }
+
+    /// Ends the sending half: a FIN follows what was written.
+    ///
+    /// # Errors
+    /// Why the connection ended before.
+    pub fn shutdown_write(&mut self, id: ConnectionId, now: Instant) -> Result<(), Cause> {
+        let Some(entry) = self.connections.get_mut(id.0) else { return Ok(()) };
+        entry.connection.shutdown_write(now)?;
+        self.events.push_back(Event::Writable(id));
+        self.touch(id, now);
+        Ok(())
+    }
+
+    /// Ends the receiving half: reads find the end of the stream from now on, and what arrives is thrown away.
+    pub fn shutdown_read(&mut self, id: ConnectionId, now: Instant) {
+        if let Some(entry) = self.connections.get_mut(id.0) {
+            entry.connection.shutdown_read();
+            self.events.push_back(Event::Readable(id));
+            self.touch(id, now);
+        }
+    }
+
+    /// The owner lets go of a connection. Unread bytes mean a reset (RFC 2525 section 2.17); otherwise it is seen to its end,
+    /// within the linger time.
+    pub fn release(&mut self, id: ConnectionId, now: Instant) {
+        if let Some(entry) = self.connections.get_mut(id.0) {
+            entry.connection.release(now);
+            self.settle(id, Effects::default(), now);
+        }
+    }
+
+    /// Ends a connection at once: its peer is sent a reset, whoever waits learns `cause`.
+    pub fn abort(&mut self, id: ConnectionId, cause: Cause, now: Instant) {
+        if let Some(entry) = self.connections.get_mut(id.0) {
+            entry.connection.abort(cause);
+            self.settle(id, Effects { readable: true, writable: true, ..Effects::default() }, now);
+        }
+    }
+
+    /// Takes a connection out without a word to its peer: its interface is gone.
+    pub fn forget(&mut self, id: ConnectionId) {
+        if let Some(entry) = self.connections.remove(id.0) {
+            let tuple = entry.connection.tuple();
+            if self.flows.get(tuple) == Some(&Flow::Connection(id)) {
+                self.flows.remove(tuple);
+            }
+            self.timers.remove(id.0.index());
+            self.events.push_back(Event::Removed(id));
+        }
+    }
+
+    /// Applies options that may change while the connection lives.
+    ///
+    /// # Errors
+    /// [`InvalidOption`], and nothing was changed.
+    pub fn configure(
+        &mut self,
+        id: ConnectionId,
+        change: impl FnOnce(&mut Options),
+        now: Instant,
+    ) -> Result<(), InvalidOption> {
+        let Some(entry) = self.connections.get_mut(id.0) else { return Ok(()) };
+        entry.connection.configure(change, now)?;
+        self.touch(id, now);
+        Ok(())
+    }
+
+    /// A connection's options.
+    #[must_use]
+    pub fn options(&self, id: ConnectionId) -> Option<&Options> {
+        self.connections.get(id.0).map(|entry| entry.connection.options())
+    }
+
+    /// The listener in whose queue a connection waits.
+    #[must_use]
+    pub fn listener_of(&self, id: ConnectionId) -> Option<ListenerId> {
+        self.connections.get(id.0)?.listener
+    }
+
+    /// A connection's two ends.
+    #[must_use]
+    pub fn tuple(&self, id: ConnectionId) -> Option<Tuple> {
+        self.connections.get(id.0).map(|entry| *entry.connection.tuple())
+    }
+
+    /// A connection's state.
+    #[must_use]
+    pub fn state(&self, id: ConnectionId) -> TcpState {
+        self.connections.get(id.0).map_or(TcpState::Closed, |entry| entry.connection.state())
+    }
+
+    /// What a connection says of itself.
+    #[must_use]
+    pub fn info(&self, id: ConnectionId) -> Info {
+        self.connections.get(id.0).map_or(Info::CLOSED, |entry| entry.connection.info())
+    }
+
+    /// Whether nobody holds a connection any more.
+    #[must_use]
+    pub fn is_orphan(&self, id: ConnectionId) -> bool {
+        self.connections.get(id.0).is_some_and(|entry| matches!(entry.connection.owner(), Owner::Nobody { .. }))
+    }
+
+    /// Whether this sequence number of a pair of ends was sent and not acknowledged yet: then an error that quotes it is
+    /// about something real (RFC 5927 section 4.1).
+    #[must_use]
+    pub fn is_in_flight(&self, tuple: &Tuple, sequence: Sequence) -> bool {
+        match self.flows.get(tuple) {
+            Some(Flow::Connection(id)) => {
+                self.connections.get(id.0).is_some_and(|entry| entry.connection.is_in_flight(sequence))
+            }
+            Some(Flow::HalfOpen(key)) => self.half_open.get(*key).is_some_and(|record| record.isn == sequence),
+            None => false,
+        }
+    }
+
+    /// The connection of a pair of ends.
+    #[must_use]
+    pub fn find(&self, tuple: &Tuple) -> Option<ConnectionId> {
+        match self.flows.get(tuple) {
+            Some(Flow::Connection(id)) => Some(*id),
+            Some(Flow::HalfOpen(_)) | None => None,
+        }
+    }
+
+    /// The path to a peer has become narrower: its connections send smaller segments, and again what was too long.
+    pub fn set_path_mtu(&mut self, remote: IpAddr, mtu: usize, now: Instant) {
+        let concerned: Vec<ConnectionId> =
+            self.connections().filter(|(_, tuple, _)| tuple.remote.ip() == remote).map(|(id, ..)| id).collect();
+        for id in concerned {
+            if let Some(entry) = self.connections.get_mut(id.0) {
+                entry.connection.set_path_mtu(mtu);
+                self.touch(id, now);
+            }
+        }
+    }
+
+    /// A local address is gone: its connections have ended.
+    pub fn remove_address(&mut self, address: IpAddr, now: Instant) {
+        let concerned: Vec<ConnectionId> =
+            self.connections().filter(|(_, tuple, _)| tuple.local.ip() == address).map(|(id, ..)| id).collect();
+        concerned.into_iter().for_each(|id| self.abort(id, Cause::AddressGone, now));
+    }
+
+    /// The interface was down, and nobody could be heard: the times in which peers have to answer begin anew.
+    pub fn restart_timers(&mut self, now: Instant) {
+        let all: Vec<ConnectionId> = self.connections().map(|(id, ..)| id).collect();
+        for id in all {
+            if let Some(entry) = self.connections.get_mut(id.0) {
+                entry.connection.restart_timers(now);
+                self.mark(id);
+                self.arm(id);
+            }
+        }
+    }
+
+    /// A connection was changed by its owner.
+    fn touch(&mut self, id: ConnectionId, now: Instant) {
+        if self.connections.get_mut(id.0).is_some_and(|entry| entry.connection.has_to_send(now)) {
+            self.mark(id);
+        }
+        self.arm(id);
+    }
+}
+
+/// How far a connection begins beyond an earlier one of the same ends: further than a window that was not scaled.
+const BEYOND: usize = 1 << 16;

@@ -1,0 +1,436 @@
+//! The receiving half of a connection: what has arrived, the window that is offered, and when to acknowledge.
+
+use alloc::vec::Vec;
+use core::ops::Range;
+use core::time::Duration;
+
+use smallvec::SmallVec;
+
+use super::segment::{SackBlock, SackBlocks};
+use super::sequence::Sequence;
+use crate::buffer::ReceiveQueue;
+use crate::time::Instant;
+
+/// How long an acknowledgement may wait for data to travel with (RFC 9293 section 3.8.6.3: less than half a second).
+const DELAY: Duration = Duration::from_millis(40);
+/// Out-of-order ranges whose order of arrival is remembered (RFC 2018 section 4: the most recent first).
+const REMEMBERED: usize = 8;
+/// What a full segment of the peer's is taken for until a larger one comes (RFC 9293 section 3.7.1, the default MSS).
+const SMALL: usize = 536;
+
+/// When the next acknowledgement leaves, unless it travels with data before.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Acknowledge {
+    /// Nothing is owed.
+    #[default]
+    Nothing,
+    /// At this time.
+    At(Instant),
+    /// Now.
+    Now,
+}
+
+/// The peer's end of the stream.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum End {
+    /// Not heard of yet.
+    #[default]
+    Unknown,
+    /// Its FIN has this number, and something before it is missing.
+    Seen(Sequence),
+    /// It was received in order.
+    Reached,
+}
+
+/// What begins a receiving half, once the handshake is over.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ReceiverSetup {
+    /// Where data begins: IRS + 1.
+    pub first: Sequence,
+    /// The window that the handshake offered, in bytes.
+    pub window: usize,
+    /// By how many bits windows are shifted.
+    pub scale: u8,
+    /// Bytes that may wait to be read.
+    pub limit: usize,
+    /// Bytes of data in a full segment of the peer's, as far as this end can tell.
+    pub segment: usize,
+    /// Ranges that arrived out of order are reported.
+    pub selective: bool,
+    /// Acknowledgements may wait.
+    pub delays: bool,
+}
+
+/// What came of a segment's data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Taken {
+    /// There is more to read, or the end was reached.
+    pub readable: bool,
+    /// The peer's FIN was reached just now.
+    pub ended: bool,
+}
+
+/// See the [module](self).
+#[derive(Debug)]
+pub(super) struct Receiver {
+    queue: ReceiveQueue,
+    /// RCV.NXT.
+    next: Sequence,
+    /// The end of the window as the peer knows it. It never moves back (RFC 9293 section 3.8.6).
+    edge: Sequence,
+    scale: u8,
+    /// What the owner asked for. The queue holds a little more, for windows that are rounded up.
+    limit: usize,
+    segment: usize,
+    /// The largest segment that has come, as far as a full one of the peer's is known.
+    seen: usize,
+    selective: bool,
+    delays: bool,
+    end: End,
+    /// The owner does not read any more: what arrives is acknowledged and thrown away.
+    discarding: bool,
+    acknowledge: Acknowledge,
+    /// RCV.NXT when an acknowledgement was last sent: `Last.ACK.sent` of RFC 7323.
+    acknowledged: Sequence,
+    /// Ranges out of order, the most recently changed first.
+    recent: SmallVec<[SackBlock; 2]>,
+    /// A duplicate that the next acknowledgement reports (RFC 2883).
+    duplicate: Option<SackBlock>,
+}
+
+impl Receiver {
+    /// A receiver that has nothing yet.
+    #[must_use]
+    pub(super) fn new(setup: ReceiverSetup) -> Self {
+        let ReceiverSetup { first, window, scale, limit, segment, selective, delays } = setup;
+        Self {
+            queue: ReceiveQueue::new(limit + slack(limit, scale)),
+            next: first,
+            edge: first + window,
+            scale,
+            limit,
+            segment,
+            seen: segment.min(SMALL),
+            selective,
+            delays,
+            end: End::Unknown,
+            discarding: false,
+            acknowledge: Acknowledge::Nothing,
+            acknowledged: first,
+            recent: SmallVec::new(),
+            duplicate: None,
+        }
+    }
+
+    /// RCV.NXT.
+    #[must_use]
+    pub(super) const fn next(&self) -> Sequence {
+        self.next
+    }
+
+    /// RCV.WND in bytes.
+    #[must_use]
+    pub(super) const fn window(&self) -> usize {
+        self.edge.since(self.next)
+    }
+
+    /// RCV.NXT as the peer was last told.
+    #[must_use]
+    pub(super) const fn acknowledged(&self) -> Sequence {
+        self.acknowledged
+    }
+
+    /// Bytes that can be read.
+    #[must_use]
+    pub(super) fn len(&self) -> usize {
+        self.queue.len()
+    }
+
+    /// Whether nothing can be read.
+    #[must_use]
+    pub(super) fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+
+    /// Whether everything up to the peer's FIN has arrived.
+    #[must_use]
+    pub(super) fn is_ended(&self) -> bool {
+        self.end == End::Reached
+    }
+
+    /// Whether the owner has stopped reading.
+    #[must_use]
+    pub(super) const fn is_discarding(&self) -> bool {
+        self.discarding
+    }
+
+    /// RFC 9293 section 3.10.7.4, first check: whether some of a segment lies in the window.
+    #[must_use]
+    pub(super) fn is_acceptable(&self, sequence: Sequence, length: usize) -> bool {
+        let begins = sequence.at_or_after(self.next) && sequence.before(self.edge);
+        if length == 0 {
+            // At the very edge too, as BSD and Linux have it: a peer that has filled the window acknowledges from there,
+            // and what it filled it with may be lost.
+            return begins || sequence == self.next || sequence == self.edge;
+        }
+        let last = sequence + (length - 1);
+        begins || (last.at_or_after(self.next) && last.before(self.edge))
+    }
+
+    /// Whether something out of order is held.
+    fn queue_has_gaps(&self) -> bool {
+        self.queue.ranges().next().is_some()
+    }
+
+    /// Takes the data of an acceptable segment, as much of it as lies in the window, and its FIN where that does.
+    pub(super) fn take(&mut self, sequence: Sequence, payload: &[u8], fin: bool, now: Instant) -> Taken {
+        let nothing = Taken { readable: false, ended: false };
+        if payload.is_empty() && !fin {
+            return nothing;
+        }
+        if self.end == End::Reached {
+            self.note_duplicate(sequence, sequence + payload.len());
+            self.acknowledge = Acknowledge::Now;
+            return nothing;
+        }
+        let end = sequence + payload.len();
+        self.seen = self.seen.max(payload.len().min(self.segment));
+        let first = sequence.latest(self.next);
+        // What the FIN follows has to fit: a FIN behind data that was cut off has not arrived (RFC 9293 section 3.10.7.4).
+        let last = end.earliest(self.edge);
+        let fits = end.at_or_before(self.edge);
+        self.note_duplicate(sequence, end);
+        let before = self.next;
+        if first.before(last) {
+            let from = first.since(sequence);
+            self.insert(first, payload.get(from..last.since(sequence)).unwrap_or_default());
+        }
+        if fin && fits && end.at_or_after(self.next) && self.end == End::Unknown {
+            self.end = End::Seen(end);
+        }
+        let gap = self.queue_has_gaps();
+        let mut ended = false;
+        if self.end == End::Seen(self.next) {
+            self.next += 1;
+            // The FIN takes a number of its own, not room in the window.
+            self.edge = self.edge.latest(self.next);
+            self.end = End::Reached;
+            ended = true;
+        }
+        self.decide(sequence, before, gap, ended, now);
+        if self.discarding {
+            self.queue.discard();
+        }
+        Taken { readable: self.next != before, ended }
+    }
+
+    fn insert(&mut self, first: Sequence, bytes: &[u8]) {
+        let at = first.since(self.next);
+        let Some(inserted) = self.queue.insert(at, bytes) else { return };
+        if inserted.advanced == 0 {
+            let Range { start, end } = inserted.range;
+            self.remember((self.next + start, self.next + end));
+        } else {
+            self.next += inserted.advanced;
+            let next = self.next;
+            self.recent.retain(|(start, _)| start.after(next));
+        }
+    }
+
+    /// A range out of order has come or grown: it goes to the front, and what it has swallowed goes.
+    fn remember(&mut self, block: SackBlock) {
+        let (start, end) = block;
+        self.recent.retain(|known| known.1.before(start) || known.0.after(end));
+        self.recent.insert(0, block);
+        self.recent.truncate(REMEMBERED);
+    }
+
+    /// Remembers which part of a segment had been received before: the first such part (RFC 2883 section 4).
+    fn note_duplicate(&mut self, sequence: Sequence, end: Sequence) {
+        if !self.selective || sequence == end {
+            return;
+        }
+        if sequence.before(self.next) {
+            self.duplicate = Some((sequence, end.earliest(self.next)));
+            return;
+        }
+        let next = self.next;
+        let overlap =
+            self.queue.ranges().map(|range| (next + range.start, next + range.end)).find_map(|(start, stop)| {
+                let (from, to) = (start.latest(sequence), stop.earliest(end));
+                from.before(to).then_some((from, to))
+            });
+        if overlap.is_some() {
+            self.duplicate = overlap;
+        }
+    }
+
+    /// RFC 9293 section 3.8.6.3 and RFC 5681 section 4.2: at once for what is out of order, fills a hole, or is the second
+    /// full segment; otherwise after a while.
+    fn decide(&mut self, sequence: Sequence, before: Sequence, gap: bool, ended: bool, now: Instant) {
+        let in_order = sequence == before && !gap && self.next != before;
+        let filled = self.next.since(before) > 0 && !self.recent.is_empty();
+        let waiting = self.next.since(self.acknowledged);
+        if !in_order || filled || ended || !self.delays || waiting >= 2 * self.seen || self.duplicate.is_some() {
+            self.acknowledge = Acknowledge::Now;
+        } else if self.acknowledge == Acknowledge::Nothing {
+            self.acknowledge = Acknowledge::At(now + DELAY);
+        }
+    }
+
+    /// An acknowledgement leaves as soon as it can.
+    pub(super) const fn acknowledge_now(&mut self) {
+        self.acknowledge = Acknowledge::Now;
+    }
+
+    /// Whether an acknowledgement is to leave now, with data or without.
+    #[must_use]
+    pub(super) fn owes_acknowledgement(&self) -> bool {
+        self.acknowledge == Acknowledge::Now
+    }
+
+    /// When a delayed acknowledgement is due.
+    #[must_use]
+    pub(super) const fn next_timeout(&self) -> Option<Instant> {
+        match self.acknowledge {
+            Acknowledge::At(at) => Some(at),
+            Acknowledge::Nothing | Acknowledge::Now => None,
+        }
+    }
+
+    /// A delayed acknowledgement is due.
+    pub(super) fn handle_timeout(&mut self, now: Instant) {
+        if self.next_timeout().is_some_and(|at| at <= now) {
+            self.acknowledge = Acknowledge::Now;
+        }
+    }
+
+    /// How far the window may reach now, by the room there is.
+    fn offer(&self) -> Sequence {
+        self.next + self.limit.saturating_sub(self.queue.len())
+    }
+
+    /// The window field of a segment that leaves now (RFC 7323 section 2.3). The window does not move back: where its size is
+    /// no multiple of what the field can say, it is rounded up (section 2.4), and where there is little more room than
+    /// before, it stays as it is (RFC 9293 section 3.8.6.2.2).
+    #[must_use]
+    pub(super) fn window_field(&self) -> u16 {
+        let unit = 1usize << self.scale;
+        let offer = self.offer();
+        let gain = offer.since(self.edge);
+        let wanted = if gain >= (self.limit / 2).min(self.segment) { offer.since(self.next) / unit } else { 0 };
+        let rounded = self.window().div_ceil(unit);
+        // A peer that sends little at a time could have the window rounded up for ever.
+        let kept = if rounded * unit <= self.queue.room() { rounded } else { self.window() / unit };
+        u16::try_from(wanted.max(kept)).unwrap_or(u16::MAX)
+    }
+
+    /// A segment with an acknowledgement and this window field has left.
+    pub(super) fn on_sent(&mut self, window: u16) {
+        let edge = self.next + (usize::from(window) << self.scale);
+        self.edge = self.edge.latest(edge);
+        self.acknowledged = self.next;
+        self.acknowledge = Acknowledge::Nothing;
+        self.duplicate = None;
+    }
+
+    /// The ranges to report (RFC 2018 section 4, RFC 2883 section 4): a duplicate first, then what arrived most recently.
+    #[must_use]
+    pub(super) fn sack_blocks(&self) -> SackBlocks {
+        let mut blocks = SackBlocks::new();
+        if !self.selective {
+            return blocks;
+        }
+        blocks.extend(self.duplicate);
+        if let Some((start, end)) = self.duplicate {
+            // The range that the duplicate lies in comes second, so that the peer sees that it is one.
+            let around = self.recent.iter().find(|known| known.0.at_or_before(start) && known.1.at_or_after(end));
+            blocks.extend(around.copied());
+        }
+        for &block in &self.recent {
+            if blocks.len() < 4
+                && !blocks.iter().skip(usize::from(self.duplicate.is_some())).any(|known| *known == block)
+            {
+                blocks.push(block);
+            }
+        }
+        blocks
+    }
+
+    /// Reads what has arrived; how many bytes.
+    pub(super) fn read(&mut self, buffer: &mut [u8]) -> usize {
+        let count = self.queue.read(buffer);
+        self.reopen(count);
+        count
+    }
+
+    /// As [`read`](Self::read), into a vector of its own, at most `most` bytes.
+    pub(super) fn read_vec(&mut self, most: usize) -> Vec<u8> {
+        let bytes = self.queue.read_vec(most);
+        self.reopen(bytes.len());
+        bytes
+    }
+
+    /// As [`read`](Self::read), leaving the bytes where they are.
+    #[must_use]
+    pub(super) fn peek(&self, buffer: &mut [u8]) -> usize {
+        self.queue.peek(buffer)
+    }
+
+    /// The owner has read: the peer is told of the room where its window had become small (RFC 9293 section 3.8.6.2.2).
+    fn reopen(&mut self, count: usize) {
+        if count == 0 || self.end != End::Unknown {
+            return;
+        }
+        let (window, offer) = (self.window(), self.offer().since(self.next));
+        let gain = offer.saturating_sub(window);
+        if gain >= (self.limit / 2).min(self.segment) && window <= self.limit / 2 && offer >= 2 * window {
+            self.acknowledge = Acknowledge::Now;
+        }
+    }
+
+    /// The owner does not read any more. Whether something was unread.
+    pub(super) fn discard(&mut self) -> bool {
+        self.discarding = true;
+        let unread = self.queue.discard() > 0;
+        self.reopen(usize::from(unread));
+        unread
+    }
+
+    /// Sets how many bytes may wait. A window that was offered is honoured.
+    pub(super) fn set_limit(&mut self, limit: usize) {
+        self.limit = limit;
+        self.queue.set_limit((limit + slack(limit, self.scale)).max(self.queue.len() + self.window()));
+        self.reopen(1);
+    }
+
+    /// What can still be read of a connection that has ended, and whether its end was reached.
+    #[must_use]
+    pub(super) fn into_remains(self) -> (ReceiveQueue, bool) {
+        (self.queue, self.end == End::Reached)
+    }
+
+    /// Bytes of memory held.
+    #[must_use]
+    pub(super) fn held(&self) -> usize {
+        self.queue.held()
+    }
+}
+
+/// Room beyond the limit, for windows that are rounded up so that they do not shrink.
+const fn slack(limit: usize, scale: u8) -> usize {
+    if scale == 0 { 0 } else { limit / 4 + (1 << scale) }
+}
+
+/// The least scale by which a window field can offer `limit` bytes (RFC 7323 section 2.2).
+#[must_use]
+pub(super) const fn scale_for(limit: usize) -> u8 {
+    let mut scale = 0;
+    while scale < 14 && limit >> scale > 65_535 {
+        scale += 1;
+    }
+    scale
+}
+
+#[cfg(test)]
+mod tests;

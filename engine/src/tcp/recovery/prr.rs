@@ -1,0 +1,92 @@
+//! Proportional rate reduction (RFC 6937): how fast to send during a recovery.
+
+/// The account of one recovery.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Prr {
+    /// RecoverFS: bytes in flight when it began.
+    flight: usize,
+    /// Bytes delivered since.
+    delivered: usize,
+    /// Bytes sent since.
+    out: usize,
+    /// Bytes that may be sent until the next acknowledgement: `sndcnt`.
+    room: usize,
+    segment: usize,
+}
+
+impl Prr {
+    pub(super) fn new(flight: usize, segment: usize) -> Self {
+        Self { flight: flight.max(1), delivered: 0, out: 0, room: 0, segment }
+    }
+
+    pub(super) const fn room(&self) -> usize {
+        self.room
+    }
+
+    pub(super) fn on_sent(&mut self, bytes: usize) {
+        self.out = self.out.saturating_add(bytes);
+        self.room = self.room.saturating_sub(bytes);
+    }
+
+    /// Takes an acknowledgement that shows `arrived` more bytes delivered, where `in_flight` are on their way and the
+    /// window is to become `threshold`. `safe` means that it shows no further loss: then the window may grow as in slow
+    /// start towards the threshold (PRR-SSRB), else by no more than what was delivered (PRR-CRB).
+    pub(super) fn on_delivered(&mut self, arrived: usize, in_flight: usize, threshold: usize, safe: bool) {
+        self.delivered = self.delivered.saturating_add(arrived);
+        let room = if in_flight > threshold {
+            let due = (self.delivered as u128 * threshold as u128).div_ceil(self.flight as u128);
+            usize::try_from(due).unwrap_or(usize::MAX).saturating_sub(self.out)
+        } else {
+            let behind = self.delivered.saturating_sub(self.out);
+            let limit = if safe { behind.max(arrived) + self.segment } else { behind };
+            limit.min(threshold - in_flight)
+        };
+        // The first retransmission leaves at once (RFC 6937 section 3).
+        self.room = if self.out == 0 { room.max(self.segment) } else { room };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// RFC 6937 section 4: at the end of a recovery the window is the threshold.
+    #[test]
+    fn half_of_what_is_delivered_is_sent_again() {
+        let mut prr = Prr::new(20_000, 1000);
+        let (mut in_flight, mut sent) = (19_000usize, 0);
+        for _ in 0..19 {
+            in_flight -= 1000;
+            prr.on_delivered(1000, in_flight, 10_000, true);
+            while prr.room() >= 1000 {
+                prr.on_sent(1000);
+                in_flight += 1000;
+                sent += 1;
+            }
+        }
+        assert!((9_000..=11_000).contains(&in_flight), "{in_flight} after {sent}");
+    }
+
+    #[test]
+    fn after_heavy_losses_the_flight_grows_back_to_the_threshold_and_no_further() {
+        let mut prr = Prr::new(20_000, 1000);
+        let mut in_flight = 2000usize;
+        for _ in 0..20 {
+            in_flight = in_flight.saturating_sub(1000);
+            prr.on_delivered(1000, in_flight, 10_000, true);
+            while prr.room() >= 1000 {
+                prr.on_sent(1000);
+                in_flight += 1000;
+            }
+            assert!(in_flight <= 10_000);
+        }
+        assert_eq!(in_flight, 10_000);
+    }
+
+    #[test]
+    fn the_first_retransmission_leaves_at_once() {
+        let mut prr = Prr::new(20_000, 1000);
+        prr.on_delivered(0, 19_000, 10_000, false);
+        assert_eq!(prr.room(), 1000);
+    }
+}

@@ -1,0 +1,219 @@
+//! Recovery against acknowledgements made by hand.
+
+use core::time::Duration;
+
+use super::*;
+use crate::tcp::congestion::Algorithm;
+
+const SEGMENT: usize = 1000;
+
+struct Path {
+    recovery: Recovery,
+    rtt: RoundTrip,
+    congestion: Congestion,
+    next: Sequence,
+    acknowledged: Sequence,
+}
+
+fn at(millis: u64) -> Instant {
+    Instant::from_origin(Duration::from_millis(millis))
+}
+
+impl Path {
+    fn new(selective: bool) -> Self {
+        let mut rtt = RoundTrip::default();
+        (0..50).for_each(|_| rtt.measure(Duration::from_millis(100), 1, Instant::ORIGIN));
+        Self {
+            recovery: Recovery::new(selective, SEGMENT),
+            rtt,
+            congestion: Congestion::new(Algorithm::Cubic, SEGMENT),
+            next: Sequence(0),
+            acknowledged: Sequence(0),
+        }
+    }
+
+    fn send(&mut self, segments: usize, now: Instant) {
+        for _ in 0..segments {
+            self.recovery.on_sent(self.next, self.next + SEGMENT, now);
+            self.next += SEGMENT;
+        }
+    }
+
+    fn send_again(&mut self, stamp: u32, now: Instant) -> usize {
+        let mut count = 0;
+        while self.recovery.room(&self.congestion) >= SEGMENT
+            && let Some((start, end)) = self.recovery.first_lost()
+        {
+            self.recovery.on_sent_again(start, end, Some(stamp), now);
+            count += 1;
+        }
+        count
+    }
+
+    fn report(&mut self, to: usize, sack: &[(usize, usize)], echo: Option<u32>, now: Instant) -> usize {
+        let sack: smallvec::SmallVec<[SackBlock; 4]> =
+            sack.iter().map(|(start, end)| (Sequence(0) + start * SEGMENT, Sequence(0) + end * SEGMENT)).collect();
+        let before = self.acknowledged;
+        self.acknowledged = Sequence(0) + to * SEGMENT;
+        let report = Report {
+            now,
+            before,
+            acknowledged: self.acknowledged,
+            next: self.next,
+            sack: &sack,
+            echo,
+            echoed_rtt: None,
+            bare: true,
+            congestion_experienced: false,
+            limited: true,
+        };
+        self.recovery.on_report(&report, &mut self.rtt, &mut self.congestion)
+    }
+}
+
+#[test]
+fn three_segments_behind_a_hole_begin_a_recovery() {
+    let mut path = Path::new(true);
+    path.send(10, at(0));
+    path.report(0, &[(1, 2)], None, at(100));
+    assert_eq!(path.recovery.state(), RecoveryState::Disorder);
+    path.report(0, &[(1, 3)], None, at(100));
+    path.report(0, &[(1, 4)], None, at(100));
+    assert_eq!(path.recovery.state(), RecoveryState::Recovery);
+    assert_eq!(path.send_again(100, at(100)), 1);
+    path.report(10, &[], None, at(200));
+    assert_eq!(path.recovery.state(), RecoveryState::Open);
+    assert_eq!(path.congestion.window(), path.congestion.threshold());
+    assert!(path.congestion.window() < 10 * SEGMENT);
+}
+
+/// RFC 8985: one segment behind the hole is enough after a quarter of the round-trip time.
+#[test]
+fn a_single_segment_behind_a_hole_is_enough_in_time() {
+    let mut path = Path::new(true);
+    path.send(2, at(0));
+    path.report(0, &[(1, 2)], None, at(100));
+    let deadline = path.recovery.reordering_deadline().expect("it may be late");
+    assert_eq!(deadline, at(125));
+    path.recovery.on_reordering_timeout(deadline, path.next, &path.rtt, &mut path.congestion);
+    assert_eq!(path.recovery.state(), RecoveryState::Recovery);
+    assert_eq!(path.send_again(125, at(125)), 1);
+}
+
+/// RFC 8985 section 3.2: a retransmission that is lost is found out by what was sent after it.
+#[test]
+fn a_lost_retransmission_is_sent_again() {
+    let mut path = Path::new(true);
+    path.send(10, at(0));
+    path.report(0, &[(1, 5)], None, at(100));
+    assert_eq!(path.send_again(100, at(100)), 1);
+    path.send(5, at(101));
+    path.report(0, &[(1, 10)], None, at(102));
+    path.report(0, &[(1, 15)], None, at(201));
+    path.recovery.on_reordering_timeout(at(260), path.next, &path.rtt, &mut path.congestion);
+    assert_eq!(path.recovery.first_lost(), Some((Sequence(0), Sequence(1000))));
+}
+
+/// RFC 3522: the echo of the original's timestamp shows that the timer ran out too early.
+#[test]
+fn a_spurious_timeout_is_undone_by_its_echo() {
+    let mut path = Path::new(true);
+    path.send(10, at(0));
+    let window = path.congestion.window();
+    path.rtt.back_off();
+    path.recovery.on_timeout(at(300), path.next, &path.rtt, &mut path.congestion);
+    assert_eq!((path.recovery.state(), path.congestion.window()), (RecoveryState::Loss, SEGMENT));
+    assert_eq!(path.send_again(300, at(300)), 1);
+    path.report(1, &[], Some(0), at(310));
+    assert_eq!(path.recovery.state(), RecoveryState::Open);
+    assert!(path.congestion.window() >= window);
+    assert_eq!((path.recovery.first_lost(), path.recovery.in_flight()), (None, 9 * SEGMENT));
+}
+
+#[test]
+fn a_true_timeout_is_not_undone() {
+    let mut path = Path::new(true);
+    path.send(10, at(0));
+    path.rtt.back_off();
+    path.recovery.on_timeout(at(300), path.next, &path.rtt, &mut path.congestion);
+    path.send_again(300, at(300));
+    path.report(1, &[], Some(300), at(400));
+    assert_eq!(path.recovery.state(), RecoveryState::Loss);
+    assert_eq!(path.send_again(400, at(400)), 2, "slow start");
+}
+
+/// RFC 3708: every retransmission was reported as a duplicate.
+#[test]
+fn a_spurious_recovery_is_undone_by_duplicates() {
+    let mut path = Path::new(true);
+    path.send(10, at(0));
+    let window = path.congestion.window();
+    path.report(0, &[(1, 4)], None, at(100));
+    path.send_again(100, at(100));
+    path.report(10, &[(0, 1)], None, at(200));
+    assert!(path.congestion.window() >= window, "{}", path.congestion.window());
+}
+
+/// RFC 6582: without selective acknowledgements each partial one shows the next loss.
+#[test]
+fn partial_acknowledgements_show_the_next_loss() {
+    let mut path = Path::new(false);
+    path.send(10, at(0));
+    (0..3).for_each(|_| {
+        path.report(0, &[], None, at(100));
+    });
+    assert_eq!(path.recovery.state(), RecoveryState::Recovery);
+    assert_eq!(path.send_again(100, at(100)), 1);
+    path.report(5, &[], None, at(200));
+    assert_eq!(path.recovery.state(), RecoveryState::Recovery);
+    assert_eq!(path.recovery.first_lost(), Some((Sequence(5000), Sequence(6000))));
+    path.send_again(200, at(200));
+    path.report(10, &[], None, at(300));
+    assert_eq!(path.recovery.state(), RecoveryState::Open);
+}
+
+/// RFC 3042: each duplicate acknowledgement lets a new segment go.
+#[test]
+fn duplicates_let_new_data_go() {
+    let mut path = Path::new(false);
+    path.send(10, at(0));
+    let room = path.recovery.room(&path.congestion);
+    path.report(0, &[], None, at(100));
+    assert_eq!(path.recovery.room(&path.congestion), room + SEGMENT);
+}
+
+/// RFC 3168 section 6.1.2: once for each window.
+#[test]
+fn marks_lower_the_window_once_in_a_round() {
+    let mut path = Path::new(true);
+    path.send(10, at(0));
+    let window = path.congestion.window();
+    for acknowledged in 1..=9 {
+        let report = Report {
+            now: at(100),
+            before: path.acknowledged,
+            acknowledged: Sequence(0) + acknowledged * SEGMENT,
+            next: path.next,
+            sack: &[],
+            echo: None,
+            echoed_rtt: None,
+            bare: true,
+            congestion_experienced: true,
+            limited: true,
+        };
+        path.acknowledged = report.acknowledged;
+        path.recovery.on_report(&report, &mut path.rtt, &mut path.congestion);
+        assert_eq!(path.recovery.state(), RecoveryState::Cwr);
+    }
+    assert!(path.congestion.window() >= window / 2 && path.congestion.window() < window);
+}
+
+#[test]
+fn ranges_that_make_no_sense_are_ignored() {
+    let mut path = Path::new(true);
+    path.send(10, at(0));
+    for block in [(5, 5), (5, 4), (8, 11), (11, 20), (1_000_000, 1)] {
+        assert_eq!(path.report(0, &[block], None, at(100)), 0, "{block:?}");
+    }
+    assert_eq!(path.recovery.in_flight(), 10 * SEGMENT);
+}

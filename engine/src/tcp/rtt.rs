@@ -1,0 +1,162 @@
+//! The round-trip time of a path, and how long to wait for an acknowledgement (RFC 6298).
+
+use core::time::Duration;
+
+use crate::time::Instant;
+
+/// The timeout before the first measurement (RFC 6298 section 2.1).
+const INITIAL: Duration = Duration::from_secs(1);
+/// The least timeout. RFC 6298 section 2.4 says a second, which no host of today waits; this is Linux's.
+const FLOOR: Duration = Duration::from_millis(200);
+/// The longest timeout (RFC 6298 section 2.5: at least 60 seconds).
+pub(super) const CEILING: Duration = Duration::from_secs(60);
+/// The granularity of time, G (RFC 6298 section 2).
+const GRANULARITY: Duration = Duration::from_millis(1);
+/// After so long a smallest round-trip time is believed no more: the path may have changed (RFC 8985 section 6.2, step 1).
+const MEMORY: Duration = Duration::from_secs(300);
+/// More doublings than lead to the longest timeout.
+const MOST_DOUBLINGS: u32 = 16;
+
+/// What is known of the round-trip time.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct RoundTrip {
+    /// SRTT and RTTVAR, once something was measured.
+    estimate: Option<(Duration, Duration)>,
+    minimum: Option<(Duration, Instant)>,
+    /// How often the timer has run out since the last acknowledgement of new data.
+    doublings: u32,
+}
+
+impl RoundTrip {
+    /// Takes a measurement, one of about `each_trip` that come in a round-trip time (RFC 7323 appendix G: many
+    /// measurements must not make the estimate forget faster).
+    pub(super) fn measure(&mut self, sample: Duration, each_trip: u32, now: Instant) {
+        self.measure_between(sample, sample, each_trip, now);
+    }
+
+    /// As [`measure`](Self::measure), of several segments that one acknowledgement tells of: the last of them shows how long
+    /// the path is, the first how long the peer may delay its answer.
+    pub(super) fn measure_between(&mut self, shortest: Duration, longest: Duration, each_trip: u32, now: Instant) {
+        let shortest = shortest.max(Duration::from_micros(1));
+        let (sample, each_trip) = (longest.max(shortest), each_trip.clamp(1, 1 << 16));
+        if self.minimum.is_none_or(|(least, at)| shortest <= least || now - at > MEMORY) {
+            self.minimum = Some((shortest, now));
+        }
+        self.estimate = Some(match self.estimate {
+            None => (sample, sample / 2),
+            Some((smoothed, variance)) => {
+                let difference = smoothed.abs_diff(sample);
+                // RTTVAR <- (1 - beta') RTTVAR + beta' |SRTT - R'|, beta' = 1/4 by the number of samples.
+                (blend(smoothed, sample, 8 * each_trip), blend(variance, difference, 4 * each_trip))
+            }
+        });
+    }
+
+    /// The smoothed round-trip time, once there is one.
+    #[must_use]
+    pub(super) fn smoothed(&self) -> Option<Duration> {
+        self.estimate.map(|(smoothed, _)| smoothed)
+    }
+
+    /// How much it varies, once there is something.
+    #[must_use]
+    pub(super) fn variance(&self) -> Option<Duration> {
+        self.estimate.map(|(_, variance)| variance)
+    }
+
+    /// The least that was measured within the last minutes.
+    #[must_use]
+    pub(super) fn minimum(&self) -> Option<Duration> {
+        self.minimum.map(|(least, _)| least)
+    }
+
+    /// The retransmission timeout, doubled for each time that it has run out.
+    #[must_use]
+    pub(super) fn timeout(&self) -> Duration {
+        self.base().saturating_mul(1 << self.doublings.min(MOST_DOUBLINGS)).min(CEILING)
+    }
+
+    /// The retransmission timeout as it was before it ran out.
+    fn base(&self) -> Duration {
+        match self.estimate {
+            None => INITIAL,
+            Some((smoothed, variance)) => (smoothed + GRANULARITY.max(variance * 4)).clamp(FLOOR, CEILING),
+        }
+    }
+
+    /// The timer has run out (RFC 6298 section 5.5).
+    pub(super) const fn back_off(&mut self) {
+        self.doublings = self.doublings.saturating_add(1);
+    }
+
+    /// New data was acknowledged: the timeout is the measured one again (RFC 6298 section 5, last paragraph).
+    pub(super) const fn settle(&mut self) {
+        self.doublings = 0;
+    }
+
+    /// How often the timer has run out in a row.
+    #[must_use]
+    pub(super) const fn doublings(&self) -> u32 {
+        self.doublings
+    }
+}
+
+/// `old` moved towards `new` by a `parts`-th of the way.
+fn blend(old: Duration, new: Duration, parts: u32) -> Duration {
+    if new >= old { old + (new - old) / parts } else { old - (old - new) / parts }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn millis(count: u64) -> Duration {
+        Duration::from_millis(count)
+    }
+
+    #[test]
+    fn the_first_measurement_sets_the_estimate() {
+        let mut rtt = RoundTrip::default();
+        assert_eq!(rtt.timeout(), Duration::from_secs(1));
+        rtt.measure(millis(400), 1, Instant::ORIGIN);
+        assert_eq!((rtt.smoothed(), rtt.timeout()), (Some(millis(400)), millis(1200)));
+        rtt.measure(millis(400), 1, Instant::ORIGIN);
+        assert_eq!(rtt.timeout(), millis(1000));
+    }
+
+    #[test]
+    fn the_timeout_has_a_floor_a_ceiling_and_doubles() {
+        let mut rtt = RoundTrip::default();
+        (0..100).for_each(|_| rtt.measure(millis(1), 1, Instant::ORIGIN));
+        assert_eq!(rtt.timeout(), FLOOR);
+        rtt.back_off();
+        rtt.back_off();
+        assert_eq!(rtt.timeout(), 4 * FLOOR);
+        (0..1000).for_each(|_| rtt.back_off());
+        assert_eq!(rtt.timeout(), CEILING);
+        rtt.settle();
+        assert_eq!(rtt.timeout(), FLOOR);
+    }
+
+    /// RFC 7323 appendix G.
+    #[test]
+    fn many_measurements_in_a_round_trip_weigh_as_one() {
+        let (mut few, mut many) = (RoundTrip::default(), RoundTrip::default());
+        few.measure(millis(100), 1, Instant::ORIGIN);
+        many.measure(millis(100), 1, Instant::ORIGIN);
+        few.measure(millis(200), 1, Instant::ORIGIN);
+        (0..20).for_each(|_| many.measure(millis(200), 20, Instant::ORIGIN));
+        let difference = few.smoothed().unwrap_or_default().abs_diff(many.smoothed().unwrap_or_default());
+        assert!(difference < millis(1), "{difference:?}");
+    }
+
+    #[test]
+    fn the_least_is_forgotten_after_minutes() {
+        let mut rtt = RoundTrip::default();
+        rtt.measure(millis(10), 1, Instant::ORIGIN);
+        rtt.measure(millis(20), 1, Instant::ORIGIN + MEMORY);
+        assert_eq!(rtt.minimum(), Some(millis(10)));
+        rtt.measure(millis(20), 1, Instant::ORIGIN + MEMORY + millis(1));
+        assert_eq!(rtt.minimum(), Some(millis(20)));
+    }
+}

@@ -1,0 +1,531 @@
+//! What was sent and not acknowledged yet, range by range: the scoreboard of RFC 6675 section 3, with the times that
+//! RACK (RFC 8985) asks for.
+
+use alloc::collections::VecDeque;
+
+use super::sequence::Sequence;
+use crate::time::Instant;
+
+/// What is known of a range.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Status {
+    /// On its way, as far as this end knows.
+    InFlight,
+    /// The peer holds it, with something missing before it.
+    Sacked,
+    /// Taken for lost, and not sent again yet.
+    Lost,
+}
+
+/// A range as it was last sent.
+#[derive(Clone, Copy, Debug)]
+struct Range {
+    start: Sequence,
+    end: Sequence,
+    sent: Instant,
+    /// Which transmission it was, counted from the beginning of the connection.
+    transmission: u64,
+    status: Status,
+    again: bool,
+}
+
+impl Range {
+    fn length(&self) -> usize {
+        self.end.since(self.start)
+    }
+}
+
+/// A transmission, in the order that they happened.
+#[derive(Clone, Copy, Debug)]
+struct Transmission {
+    number: u64,
+    start: Sequence,
+    end: Sequence,
+}
+
+/// A range that the peer turned out to have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Delivered {
+    /// The number behind it.
+    pub end: Sequence,
+    /// When it was last sent.
+    pub sent: Instant,
+    /// It was sent more than once.
+    pub again: bool,
+}
+
+/// How recently something was sent: by time, and by sequence number where the times are the same (RFC 8985 section 6.2,
+/// `RACK_sent_after`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Recency {
+    /// When it was sent.
+    pub sent: Instant,
+    /// The number behind it.
+    pub end: Sequence,
+}
+
+impl Recency {
+    /// Whether this was sent after the other.
+    #[must_use]
+    pub(super) fn after(&self, other: &Self) -> bool {
+        self.sent > other.sent || (self.sent == other.sent && self.end.after(other.end))
+    }
+}
+
+/// Ranges beyond those that the sender made itself by sending. A peer whose acknowledgements split them at every byte is
+/// believed no further.
+const MOST_SPLITS: usize = 256;
+
+/// The ranges from SND.UNA to SND.NXT.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Scoreboard {
+    ranges: VecDeque<Range>,
+    order: VecDeque<Transmission>,
+    transmissions: u64,
+    sacked: usize,
+    lost: usize,
+    splits: usize,
+    /// No range before this one is lost.
+    lost_from: Sequence,
+}
+
+impl Scoreboard {
+    /// Nothing is outstanding.
+    #[must_use]
+    pub(super) fn is_empty(&self) -> bool {
+        self.ranges.is_empty()
+    }
+
+    /// Bytes that the peer holds beyond what it has acknowledged.
+    #[must_use]
+    pub(super) const fn sacked(&self) -> usize {
+        self.sacked
+    }
+
+    /// Bytes that are taken for lost and were not sent again.
+    #[must_use]
+    pub(super) const fn lost(&self) -> usize {
+        self.lost
+    }
+
+    /// Bytes on their way: the pipe of RFC 6675 section 4.
+    #[must_use]
+    pub(super) fn in_flight(&self) -> usize {
+        let outstanding = match (self.ranges.front(), self.ranges.back()) {
+            (Some(first), Some(last)) => last.end.since(first.start),
+            _ => 0,
+        };
+        outstanding.saturating_sub(self.sacked + self.lost)
+    }
+
+    /// New data was sent, behind everything else.
+    pub(super) fn on_sent(&mut self, start: Sequence, end: Sequence, now: Instant) {
+        let transmission = self.count(start, end);
+        let range = Range { start, end, sent: now, transmission, status: Status::InFlight, again: false };
+        self.ranges.push_back(range);
+    }
+
+    fn count(&mut self, start: Sequence, end: Sequence) -> u64 {
+        self.transmissions += 1;
+        self.order.push_back(Transmission { number: self.transmissions, start, end });
+        self.transmissions
+    }
+
+    /// The first range that is lost and was not sent again.
+    pub(super) fn first_lost(&mut self) -> Option<(Sequence, Sequence)> {
+        if self.lost == 0 {
+            return None;
+        }
+        let from = self.index(self.lost_from);
+        let found = self.ranges.iter().skip(from).find(|range| range.status == Status::Lost)?;
+        self.lost_from = found.start;
+        Some((found.start, found.end))
+    }
+
+    /// The last range that was sent, for a loss probe (RFC 8985 section 7.3).
+    #[must_use]
+    pub(super) fn last(&self) -> Option<(Sequence, Sequence)> {
+        self.ranges.back().map(|range| (range.start, range.end))
+    }
+
+    /// The numbers from `start`, which begins a range, to `end` were sent again.
+    pub(super) fn on_sent_again(&mut self, start: Sequence, end: Sequence, now: Instant) {
+        let mut at = self.index(start);
+        while let Some(range) = self.ranges.get(at).copied().filter(|range| range.start.before(end)) {
+            if range.end.after(end) {
+                self.split(at, end);
+            }
+            let transmission = self.count(range.start, range.end.earliest(end));
+            if let Some(range) = self.ranges.get_mut(at) {
+                if range.status == Status::Lost {
+                    self.lost -= range.length();
+                }
+                if range.status != Status::Sacked {
+                    *range = Range { sent: now, transmission, status: Status::InFlight, again: true, ..*range };
+                }
+            }
+            at += 1;
+        }
+    }
+
+    /// Everything before `to` was acknowledged. Tells `each` of what had not been known to be there.
+    pub(super) fn acknowledge(&mut self, to: Sequence, mut each: impl FnMut(Delivered)) -> usize {
+        let mut delivered = 0;
+        while let Some(range) = self.ranges.front().copied().filter(|range| range.start.before(to)) {
+            let end = range.end.earliest(to);
+            let count = end.since(range.start);
+            match range.status {
+                Status::InFlight => {}
+                Status::Sacked => self.sacked -= count,
+                Status::Lost => self.lost -= count,
+            }
+            if range.status != Status::Sacked {
+                delivered += count;
+                each(Delivered { end, sent: range.sent, again: range.again });
+            }
+            if range.end.after(to) {
+                if let Some(front) = self.ranges.front_mut() {
+                    front.start = to;
+                }
+                break;
+            }
+            self.ranges.pop_front();
+        }
+        while self.order.front().is_some_and(|transmission| transmission.end.at_or_before(to)) {
+            self.order.pop_front();
+        }
+        if self.ranges.is_empty() {
+            self.order.clear();
+            self.splits = 0;
+        }
+        if self.lost_from.before(to) {
+            self.lost_from = to;
+        }
+        delivered
+    }
+
+    /// The peer holds the numbers from `start` to `end`. Tells `each` of what had not been known to be there; returns how
+    /// many bytes that is.
+    pub(super) fn sack(&mut self, start: Sequence, end: Sequence, mut each: impl FnMut(Delivered)) -> usize {
+        let mut delivered = 0;
+        let mut at = self.index(start);
+        while let Some(range) = self.ranges.get(at).copied().filter(|range| range.start.before(end)) {
+            let (head, tail) = (range.start.before(start), range.end.after(end));
+            if range.status == Status::Sacked {
+                at += 1;
+                continue;
+            }
+            if head || tail {
+                if self.splits >= MOST_SPLITS {
+                    at += 1;
+                    continue;
+                }
+                self.splits += 1;
+                self.split(at, if head { start } else { end });
+                at += usize::from(head);
+                continue;
+            }
+            if range.status == Status::Lost {
+                self.lost -= range.length();
+            }
+            self.sacked += range.length();
+            delivered += range.length();
+            each(Delivered { end: range.end, sent: range.sent, again: range.again });
+            if let Some(range) = self.ranges.get_mut(at) {
+                range.status = Status::Sacked;
+            }
+            at = self.merge(at) + 1;
+        }
+        delivered
+    }
+
+    /// Joins a sacked range with sacked neighbours, so that the part of the list that the peer has seen stays short;
+    /// returns where the whole is now.
+    fn merge(&mut self, at: usize) -> usize {
+        let joins = |ranges: &VecDeque<Range>, at: usize| {
+            matches!((ranges.get(at), ranges.get(at + 1)),
+                (Some(one), Some(next)) if one.status == Status::Sacked && next.status == Status::Sacked)
+        };
+        if joins(&self.ranges, at) {
+            self.join(at);
+        }
+        if at > 0 && joins(&self.ranges, at - 1) {
+            self.join(at - 1);
+            return at - 1;
+        }
+        at
+    }
+
+    /// Joins a range with the next.
+    fn join(&mut self, at: usize) {
+        if let Some(next) = self.ranges.remove(at + 1)
+            && let Some(range) = self.ranges.get_mut(at)
+        {
+            range.end = next.end;
+        }
+    }
+
+    fn split(&mut self, at: usize, middle: Sequence) {
+        let Some(range) = self.ranges.get_mut(at) else { return };
+        let rest = Range { start: middle, ..*range };
+        range.end = middle;
+        self.ranges.insert(at + 1, rest);
+    }
+
+    /// Where the first range lies that does not end at or before `sequence`.
+    fn index(&self, sequence: Sequence) -> usize {
+        self.ranges.partition_point(|range| range.end.at_or_before(sequence))
+    }
+
+    fn mark_lost(&mut self, at: usize) -> usize {
+        let Some(range) = self.ranges.get_mut(at).filter(|range| range.status == Status::InFlight) else { return 0 };
+        range.status = Status::Lost;
+        let (start, length) = (range.start, range.length());
+        if self.lost == 0 || start.before(self.lost_from) {
+            self.lost_from = start;
+        }
+        self.lost += length;
+        length
+    }
+
+    /// Takes for lost, in the order that they were sent, what `is_lost` says of each transmission: `None` ends the search.
+    /// Returns how many bytes that is.
+    pub(super) fn detect(&mut self, mut is_lost: impl FnMut(Recency) -> Option<bool>) -> usize {
+        let mut found = 0;
+        'transmissions: while let Some(transmission) = self.order.front().copied() {
+            let mut at = self.index(transmission.start);
+            while let Some(range) = self.ranges.get(at).copied().filter(|range| range.start.before(transmission.end)) {
+                if range.transmission == transmission.number && range.status == Status::InFlight {
+                    match is_lost(Recency { sent: range.sent, end: range.end }) {
+                        Some(true) => found += self.mark_lost(at),
+                        Some(false) | None => break 'transmissions,
+                    }
+                }
+                at += 1;
+            }
+            self.order.pop_front();
+        }
+        found
+    }
+
+    /// Takes the first range for lost, where it is in flight.
+    pub(super) fn lose_first(&mut self) -> usize {
+        self.mark_lost(0)
+    }
+
+    /// Takes everything for lost that the peer does not hold.
+    pub(super) fn lose_all(&mut self) -> usize {
+        self.order.clear();
+        (0..self.ranges.len()).map(|at| self.mark_lost(at)).sum()
+    }
+
+    /// Nothing was lost after all: what was taken for lost is in flight as it was (RFC 3522).
+    pub(super) fn find_all(&mut self) {
+        for range in self.ranges.iter_mut().filter(|range| range.status == Status::Lost) {
+            range.status = Status::InFlight;
+        }
+        self.lost = 0;
+        // What was taken off the order goes back, as it was sent.
+        let mut order: alloc::vec::Vec<Transmission> = self
+            .ranges
+            .iter()
+            .filter(|range| range.status == Status::InFlight)
+            .map(|range| Transmission { number: range.transmission, start: range.start, end: range.end })
+            .collect();
+        order.sort_unstable_by_key(|transmission| transmission.number);
+        self.order = order.into();
+    }
+
+    /// The peer has thrown away what it had held: nothing is known to be there (RFC 2018 section 8).
+    pub(super) fn renege(&mut self) {
+        for range in self.ranges.iter_mut().filter(|range| range.status == Status::Sacked) {
+            range.status = Status::InFlight;
+        }
+        self.sacked = 0;
+    }
+
+    /// Forgets everything from `end` on: it was not sent after all.
+    pub(super) fn retract(&mut self, end: Sequence) {
+        while let Some(range) = self.ranges.back().copied().filter(|range| range.end.after(end)) {
+            if range.start.before(end) {
+                self.split(self.ranges.len() - 1, end);
+                continue;
+            }
+            match range.status {
+                Status::InFlight => {}
+                Status::Sacked => self.sacked -= range.length(),
+                Status::Lost => self.lost -= range.length(),
+            }
+            self.ranges.pop_back();
+        }
+    }
+
+    /// Bytes of memory held.
+    #[must_use]
+    pub(super) fn held(&self) -> usize {
+        self.ranges.capacity() * size_of::<Range>() + self.order.capacity() * size_of::<Transmission>()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use core::time::Duration;
+    use std::vec::Vec;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn at(millis: u64) -> Instant {
+        Instant::from_origin(Duration::from_millis(millis))
+    }
+
+    /// Ten segments of 100 bytes, a millisecond apart.
+    fn ten() -> Scoreboard {
+        let mut board = Scoreboard::default();
+        for segment in 0..10u32 {
+            board.on_sent(Sequence(segment * 100), Sequence(segment * 100 + 100), at(segment.into()));
+        }
+        board
+    }
+
+    #[test]
+    fn what_the_peer_holds_leaves_the_pipe() {
+        let mut board = ten();
+        let mut seen = Vec::new();
+        assert_eq!(board.sack(Sequence(200), Sequence(400), |delivered| seen.push(delivered.end.0)), 200);
+        assert_eq!(board.sack(Sequence(100), Sequence(500), |delivered| seen.push(delivered.end.0)), 200);
+        assert_eq!(seen, [300, 400, 200, 500]);
+        assert_eq!((board.in_flight(), board.sacked()), (600, 400));
+        assert_eq!(board.acknowledge(Sequence(500), |delivered| seen.push(delivered.end.0)), 100);
+        assert_eq!((board.in_flight(), board.sacked()), (500, 0));
+        assert_eq!(seen.last(), Some(&100));
+    }
+
+    #[test]
+    fn losses_are_sent_again_from_the_first_on() {
+        let mut board = ten();
+        board.sack(Sequence(500), Sequence(600), |_| ());
+        assert_eq!(board.detect(|sent| Some(sent.end.0 <= 200)), 200);
+        assert_eq!(board.first_lost(), Some((Sequence(0), Sequence(100))));
+        board.on_sent_again(Sequence(0), Sequence(50), at(20));
+        assert_eq!(board.first_lost(), Some((Sequence(50), Sequence(100))));
+        board.on_sent_again(Sequence(50), Sequence(200), at(20));
+        assert_eq!((board.first_lost(), board.lost(), board.in_flight()), (None, 0, 900));
+        // Sent again, they are the last in order.
+        let mut order = Vec::new();
+        board.detect(|sent| {
+            order.push(sent.end.0);
+            Some(true)
+        });
+        assert_eq!(order, [300, 400, 500, 700, 800, 900, 1000, 50, 100, 200]);
+    }
+
+    #[test]
+    fn a_spurious_loss_is_taken_back() {
+        let mut board = ten();
+        board.lose_all();
+        board.on_sent_again(Sequence(0), Sequence(100), at(20));
+        assert_eq!(board.in_flight(), 100);
+        board.acknowledge(Sequence(100), |_| ());
+        board.find_all();
+        assert_eq!((board.in_flight(), board.lost()), (900, 0));
+        assert_eq!(board.detect(|_| Some(true)), 900);
+    }
+
+    #[test]
+    fn a_peer_that_splits_every_range_is_believed_no_further() {
+        let mut board = Scoreboard::default();
+        for segment in 0..1000u32 {
+            board.on_sent(Sequence(segment * 1000), Sequence(segment * 1000 + 1000), at(0));
+        }
+        for byte in (1..1_000_000u32).step_by(2) {
+            board.sack(Sequence(byte), Sequence(byte + 1), |_| ());
+        }
+        assert!(board.ranges.len() <= 1000 + 2 * MOST_SPLITS, "{}", board.ranges.len());
+    }
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        Send(usize),
+        Sack(u32, u32),
+        Acknowledge(u32),
+        LoseAll,
+        Detect(u32),
+        SendAgain,
+        FindAll,
+        Renege,
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            4 => (1usize..2000).prop_map(Step::Send),
+            4 => (0u32..20_000, 1u32..3000).prop_map(|(start, length)| Step::Sack(start, length)),
+            2 => (0u32..20_000).prop_map(Step::Acknowledge),
+            1 => Just(Step::LoseAll),
+            2 => (0u32..20_000).prop_map(Step::Detect),
+            4 => Just(Step::SendAgain),
+            1 => Just(Step::FindAll),
+            1 => Just(Step::Renege),
+        ]
+    }
+
+    proptest! {
+        /// Whatever happens, the ranges are whole and the sums are right.
+        #[test]
+        fn the_sums_are_right(base: u32, steps in proptest::collection::vec(step(), 0..200)) {
+            let mut board = Scoreboard::default();
+            let (mut first, mut next) = (Sequence(base), Sequence(base));
+            for (time, step) in steps.into_iter().enumerate() {
+                let now = at(time as u64);
+                match step {
+                    Step::Send(length) => {
+                        board.on_sent(next, next + length, now);
+                        next += length;
+                    }
+                    Step::Sack(start, length) => {
+                        let start = first + start as usize;
+                        let end = (start + length as usize).earliest(next);
+                        if start.before(end) {
+                            board.sack(start, end, |_| ());
+                        }
+                    }
+                    Step::Acknowledge(count) => {
+                        first = (first + count as usize).earliest(next);
+                        board.acknowledge(first, |_| ());
+                    }
+                    Step::LoseAll => {
+                        board.lose_all();
+                    }
+                    Step::Detect(count) => {
+                        let border = first + count as usize;
+                        board.detect(|sent| Some(sent.end.before(border)));
+                    }
+                    Step::SendAgain => {
+                        if let Some((start, end)) = board.first_lost() {
+                            board.on_sent_again(start, end, now);
+                        }
+                    }
+                    Step::FindAll => board.find_all(),
+                    Step::Renege => board.renege(),
+                }
+                let mut expected = first;
+                let (mut sacked, mut lost) = (0, 0);
+                for range in &board.ranges {
+                    prop_assert_eq!(range.start, expected);
+                    prop_assert!(range.start.before(range.end));
+                    expected = range.end;
+                    match range.status {
+                        Status::InFlight => {}
+                        Status::Sacked => sacked += range.length(),
+                        Status::Lost => lost += range.length(),
+                    }
+                }
+                prop_assert_eq!(expected, if board.ranges.is_empty() { first } else { next });
+                prop_assert_eq!((sacked, lost), (board.sacked(), board.lost()));
+                prop_assert_eq!(board.in_flight(), next.since(first) - sacked - lost);
+                prop_assert_eq!(board.first_lost().is_some(), lost > 0);
+            }
+        }
+    }
+}

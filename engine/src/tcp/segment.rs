@@ -1,0 +1,385 @@
+//! Segments: what is read from one that arrives, and the header of one that leaves (RFC 9293 section 3.1).
+
+use core::net::IpAddr;
+
+use smallvec::SmallVec;
+use smoltcp::wire::{IpAddress, TcpPacket};
+
+use super::sequence::Sequence;
+
+/// The control bits of a segment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names are the RFC's")]
+pub struct Control {
+    pub fin: bool,
+    pub syn: bool,
+    pub rst: bool,
+    pub psh: bool,
+    pub ack: bool,
+    pub ece: bool,
+    pub cwr: bool,
+}
+
+impl Control {
+    /// A segment that only acknowledges.
+    pub const ACK: Self = Self { ack: true, ..Self::NONE };
+    /// No bit.
+    pub const NONE: Self = Self { fin: false, syn: false, rst: false, psh: false, ack: false, ece: false, cwr: false };
+
+    const fn bits(self) -> u8 {
+        (self.fin as u8)
+            | (self.syn as u8) << 1
+            | (self.rst as u8) << 2
+            | (self.psh as u8) << 3
+            | (self.ack as u8) << 4
+            | (self.ece as u8) << 6
+            | (self.cwr as u8) << 7
+    }
+}
+
+/// The option of RFC 7323 section 3.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Timestamp {
+    /// TSval: the sender's clock.
+    pub value: u32,
+    /// TSecr: what of the receiver's clock it answers.
+    pub echo: u32,
+}
+
+/// A range of sequence numbers that a receiver holds (RFC 2018): the first, and the one behind the last.
+pub type SackBlock = (Sequence, Sequence);
+
+/// A segment has room for four ranges, three beside a timestamp.
+pub type SackBlocks = SmallVec<[SackBlock; 4]>;
+
+/// The options of a segment, those that this engine knows.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SegmentOptions {
+    /// The largest segment that the sender takes (RFC 6691).
+    pub mss: Option<u16>,
+    /// By how many bits its window is to be shifted (RFC 7323 section 2).
+    pub scale: Option<u8>,
+    /// It takes selective acknowledgements.
+    pub sack_permitted: bool,
+    /// Selective acknowledgements.
+    pub sack: SackBlocks,
+    /// The timestamp.
+    pub timestamp: Option<Timestamp>,
+}
+
+const END: u8 = 0;
+const NOTHING: u8 = 1;
+const MSS: u8 = 2;
+const SCALE: u8 = 3;
+const SACK_PERMITTED: u8 = 4;
+const SACK: u8 = 5;
+const TIMESTAMP: u8 = 8;
+/// A larger shift is taken for this one (RFC 7323 section 2.3).
+const MOST_SCALE: u8 = 14;
+
+impl SegmentOptions {
+    /// Reads options as far as they make sense: what follows an option with an impossible length is not looked at, and a
+    /// known option of a wrong length is passed by (RFC 9293 section 3.1, MUST-7).
+    #[must_use]
+    pub fn parse(mut bytes: &[u8]) -> Self {
+        let mut options = Self::default();
+        while let Some((&kind, rest)) = bytes.split_first() {
+            match kind {
+                END => break,
+                NOTHING => {
+                    bytes = rest;
+                    continue;
+                }
+                _ => {}
+            }
+            let Some(length) = rest.first().map(|length| usize::from(*length)).filter(|length| *length >= 2) else {
+                break;
+            };
+            let Some(value) = bytes.get(2..length) else { break };
+            options.take(kind, value);
+            bytes = &bytes[length..];
+        }
+        options
+    }
+
+    fn take(&mut self, kind: u8, value: &[u8]) {
+        match (kind, value) {
+            (MSS, &[high, low]) => self.mss = Some(u16::from_be_bytes([high, low])),
+            (SCALE, &[scale]) => self.scale = Some(scale.min(MOST_SCALE)),
+            (SACK_PERMITTED, []) => self.sack_permitted = true,
+            (SACK, blocks) if !blocks.is_empty() && blocks.len() % 8 == 0 => {
+                self.sack =
+                    blocks.chunks_exact(8).map(|block| (Sequence(word(block)), Sequence(word(&block[4..])))).collect();
+            }
+            (TIMESTAMP, value) if value.len() == 8 => {
+                self.timestamp = Some(Timestamp { value: word(value), echo: word(&value[4..]) });
+            }
+            _ => {}
+        }
+    }
+}
+
+fn word(bytes: &[u8]) -> u32 {
+    bytes.first_chunk().map_or(0, |bytes| u32::from_be_bytes(*bytes))
+}
+
+/// A segment that has arrived.
+#[derive(Clone, Debug)]
+pub struct Segment<'a> {
+    /// From which port.
+    pub source_port: u16,
+    /// To which port.
+    pub destination_port: u16,
+    /// SEG.SEQ.
+    pub sequence: Sequence,
+    /// SEG.ACK; means something where `control.ack` is set.
+    pub acknowledgement: Sequence,
+    /// The control bits.
+    pub control: Control,
+    /// SEG.WND as the field is, not scaled.
+    pub window: u16,
+    /// The options.
+    pub options: SegmentOptions,
+    /// The data.
+    pub payload: &'a [u8],
+}
+
+impl<'a> Segment<'a> {
+    /// Reads a segment; `None` for one that is malformed, or whose checksum is wrong where `verify` says that there is
+    /// one.
+    #[must_use]
+    pub fn parse(source: IpAddr, destination: IpAddr, bytes: &'a [u8], verify: bool) -> Option<Self> {
+        let tcp = TcpPacket::new_checked(bytes).ok()?;
+        if tcp.src_port() == 0 || tcp.dst_port() == 0 {
+            return None;
+        }
+        if verify && !tcp.verify_checksum(&IpAddress::from(source), &IpAddress::from(destination)) {
+            return None;
+        }
+        let header = usize::from(tcp.header_len());
+        Some(Self {
+            source_port: tcp.src_port(),
+            destination_port: tcp.dst_port(),
+            sequence: Sequence(tcp.seq_number().0.cast_unsigned()),
+            acknowledgement: Sequence(tcp.ack_number().0.cast_unsigned()),
+            control: Control {
+                fin: tcp.fin(),
+                syn: tcp.syn(),
+                rst: tcp.rst(),
+                psh: tcp.psh(),
+                ack: tcp.ack(),
+                ece: tcp.ece(),
+                cwr: tcp.cwr(),
+            },
+            window: tcp.window_len(),
+            options: SegmentOptions::parse(bytes.get(FIXED_HEADER..header)?),
+            payload: bytes.get(header..)?,
+        })
+    }
+
+    /// SEG.LEN: how many sequence numbers the segment takes, SYN and FIN included.
+    #[must_use]
+    pub const fn length(&self) -> usize {
+        self.payload.len() + self.control.syn as usize + self.control.fin as usize
+    }
+
+    /// The sequence number behind the segment.
+    #[must_use]
+    pub fn end(&self) -> Sequence {
+        self.sequence + self.length()
+    }
+}
+
+/// Bytes of a TCP header without options.
+pub const FIXED_HEADER: usize = 20;
+/// Bytes of the longest TCP header.
+const LONGEST_HEADER: usize = 60;
+
+/// The header of a segment that leaves.
+#[derive(Clone, Debug)]
+pub struct Header {
+    /// From which port.
+    pub source_port: u16,
+    /// To which port.
+    pub destination_port: u16,
+    /// SEG.SEQ.
+    pub sequence: Sequence,
+    /// SEG.ACK, where `control.ack` is set.
+    pub acknowledgement: Sequence,
+    /// The control bits.
+    pub control: Control,
+    /// The window field.
+    pub window: u16,
+    /// The options.
+    pub options: SegmentOptions,
+}
+
+/// A header in the form that it has on the wire.
+#[derive(Clone, Copy, Debug)]
+pub struct Head {
+    bytes: [u8; LONGEST_HEADER],
+    length: usize,
+}
+
+impl Head {
+    /// The header's bytes.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes[..self.length]
+    }
+
+    fn push(&mut self, bytes: &[u8]) {
+        let end = self.length + bytes.len();
+        if let Some(room) = self.bytes.get_mut(self.length..end) {
+            room.copy_from_slice(bytes);
+            self.length = end;
+        }
+    }
+
+    /// Fills up until the length is `rest` modulo 4, so that the option that follows ends on a word's border.
+    fn align(&mut self, rest: usize) {
+        while self.length % 4 != rest {
+            self.push(&[NOTHING]);
+        }
+    }
+}
+
+impl Header {
+    /// Writes the header. The order of options is BSD's, so that every one ends where a word does.
+    #[must_use]
+    pub fn emit(&self) -> Head {
+        let mut head = Head { bytes: [0; LONGEST_HEADER], length: 0 };
+        head.push(&self.source_port.to_be_bytes());
+        head.push(&self.destination_port.to_be_bytes());
+        head.push(&self.sequence.0.to_be_bytes());
+        let acknowledgement = if self.control.ack { self.acknowledgement.0 } else { 0 };
+        head.push(&acknowledgement.to_be_bytes());
+        head.push(&[0, self.control.bits()]);
+        head.push(&self.window.to_be_bytes());
+        // The checksum is computed over the whole, the urgent pointer is never used.
+        head.push(&[0; 4]);
+        if let Some(mss) = self.options.mss {
+            let [high, low] = mss.to_be_bytes();
+            head.push(&[MSS, 4, high, low]);
+        }
+        if let Some(scale) = self.options.scale {
+            head.align(1);
+            head.push(&[SCALE, 3, scale]);
+        }
+        if self.options.sack_permitted {
+            head.push(&[SACK_PERMITTED, 2]);
+        }
+        if let Some(Timestamp { value, echo }) = self.options.timestamp {
+            head.align(2);
+            head.push(&[TIMESTAMP, 10]);
+            head.push(&value.to_be_bytes());
+            head.push(&echo.to_be_bytes());
+        }
+        self.emit_sack(&mut head);
+        while head.length % 4 != 0 {
+            head.push(&[END]);
+        }
+        // At most 15 words.
+        head.bytes[12] = ((head.length / 4) as u8) << 4;
+        head
+    }
+
+    /// As many ranges as there is room for.
+    fn emit_sack(&self, head: &mut Head) {
+        if self.options.sack.is_empty() {
+            return;
+        }
+        head.align(2);
+        let room = (LONGEST_HEADER - head.length).saturating_sub(2) / 8;
+        let count = self.options.sack.len().min(room);
+        if count == 0 {
+            return;
+        }
+        // At most 34.
+        head.push(&[SACK, (2 + 8 * count) as u8]);
+        for (start, end) in &self.options.sack[..count] {
+            head.push(&start.0.to_be_bytes());
+            head.push(&end.0.to_be_bytes());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn header(options: SegmentOptions) -> Header {
+        Header {
+            source_port: 1000,
+            destination_port: 2000,
+            sequence: Sequence(1),
+            acknowledgement: Sequence(2),
+            control: Control { syn: true, ece: true, ..Control::ACK },
+            window: 4096,
+            options,
+        }
+    }
+
+    fn full() -> SegmentOptions {
+        SegmentOptions {
+            mss: Some(1460),
+            scale: Some(7),
+            sack_permitted: true,
+            sack: SackBlocks::new(),
+            timestamp: Some(Timestamp { value: 5, echo: 6 }),
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        let blocks: SackBlocks = (0..4).map(|block| (Sequence(block * 10), Sequence(block * 10 + 5))).collect();
+        let sack = SegmentOptions { sack: blocks.clone(), ..SegmentOptions::default() };
+        for options in [SegmentOptions::default(), full(), sack] {
+            let head = header(options.clone()).emit();
+            let (source, destination) = ([10, 0, 0, 1].into(), [10, 0, 0, 2].into());
+            let segment = Segment::parse(source, destination, head.bytes(), false).expect("well-formed");
+            assert_eq!(segment.options, options);
+            assert_eq!(segment.control, Control { syn: true, ece: true, ..Control::ACK });
+            assert_eq!((segment.sequence, segment.acknowledgement, segment.window), (Sequence(1), Sequence(2), 4096));
+            assert_eq!((segment.length(), segment.end()), (1, Sequence(2)));
+        }
+    }
+
+    #[test]
+    fn beside_a_timestamp_there_is_room_for_three_ranges() {
+        let blocks: SackBlocks = (0..4).map(|block| (Sequence(block * 10), Sequence(block * 10 + 5))).collect();
+        let timestamp = Some(Timestamp::default());
+        let head = header(SegmentOptions { sack: blocks, timestamp, ..SegmentOptions::default() }).emit();
+        assert_eq!(head.bytes().len(), LONGEST_HEADER);
+        assert_eq!(SegmentOptions::parse(&head.bytes()[FIXED_HEADER..]).sack.len(), 3);
+    }
+
+    /// RFC 9293 section 3.1, MUST-7: an illegal length must not harm.
+    #[test]
+    fn options_are_read_as_far_as_they_make_sense() {
+        let mss = [MSS, 4, 5, 180];
+        assert_eq!(SegmentOptions::parse(&mss).mss, Some(1460));
+        for bad in [&[9, 0][..], &[9, 1], &[9, 200], &[9], &[MSS, 0], &[TIMESTAMP, 0, 0, 0]] {
+            let options = [&mss[..], bad, &[SACK_PERMITTED, 2]].concat();
+            let read = SegmentOptions::parse(&options);
+            assert_eq!((read.mss, read.sack_permitted), (Some(1460), false), "{bad:?}");
+        }
+        for odd in [
+            &[MSS, 3, 1][..],
+            &[TIMESTAMP, 3, 1],
+            &[SACK, 5, 1, 2, 3],
+            &[SCALE, 2],
+            &[SACK_PERMITTED, 3, 0],
+            &[SACK, 2],
+        ] {
+            let options = [odd, &mss[..]].concat();
+            let expected = SegmentOptions { mss: Some(1460), ..SegmentOptions::default() };
+            assert_eq!(SegmentOptions::parse(&options), expected, "{odd:?}");
+        }
+    }
+
+    #[test]
+    fn a_scale_that_is_too_large_is_taken_for_the_largest() {
+        assert_eq!(SegmentOptions::parse(&[SCALE, 3, 200]).scale, Some(14));
+    }
+}

@@ -1,0 +1,159 @@
+//! Packets as they are on the wire: one parse for each that arrives, one emit for each that leaves.
+//!
+//! Header fields and checksums are `smoltcp::wire`'s; how much of a packet is believed is decided here.
+
+use core::net::IpAddr;
+
+use smoltcp::wire::{IpProtocol, IpVersion, Ipv4Packet, Ipv6Packet};
+
+/// What routers say of congestion in a packet's header (RFC 3168 section 5).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Ecn {
+    /// The sender does not take part.
+    #[default]
+    NotCapable,
+    /// ECT(1).
+    Capable1,
+    /// ECT(0), what this engine's own senders use.
+    Capable0,
+    /// CE: a router would rather have dropped the packet.
+    Congested,
+}
+
+impl Ecn {
+    /// From the two lowest bits of an octet, the traffic class or type of service.
+    #[must_use]
+    pub const fn from_bits(bits: u8) -> Self {
+        match bits & 0b11 {
+            0b00 => Self::NotCapable,
+            0b01 => Self::Capable1,
+            0b10 => Self::Capable0,
+            _ => Self::Congested,
+        }
+    }
+
+    /// The two bits.
+    #[must_use]
+    pub const fn bits(self) -> u8 {
+        match self {
+            Self::NotCapable => 0b00,
+            Self::Capable1 => 0b01,
+            Self::Capable0 => 0b10,
+            Self::Congested => 0b11,
+        }
+    }
+}
+
+/// An IP packet that has arrived, whole, with the headers between IP and the transport walked over.
+#[derive(Clone, Copy, Debug)]
+pub struct Ip<'a> {
+    /// Who sent it.
+    pub source: IpAddr,
+    /// Whom it is for.
+    pub destination: IpAddr,
+    /// What `payload` is.
+    pub protocol: IpProtocol,
+    /// What routers said.
+    pub ecn: Ecn,
+    /// The transport's header and data.
+    pub payload: &'a [u8],
+}
+
+/// Extension headers before the transport's that are walked over; no honest packet has more.
+const MOST_EXTENSIONS: usize = 8;
+
+impl<'a> Ip<'a> {
+    /// Reads a packet; `None` for one that is malformed, a fragment, or whose checksum is wrong where `verify` says that
+    /// there is one.
+    #[must_use]
+    pub fn parse(packet: &'a [u8], verify: bool) -> Option<Self> {
+        // smoltcp looks at the first byte without asking whether there is one.
+        packet.first()?;
+        match IpVersion::of_packet(packet).ok()? {
+            IpVersion::Ipv4 => {
+                let ip = Ipv4Packet::new_checked(packet).ok()?;
+                if ip.more_frags() || ip.frag_offset() != 0 || (verify && !ip.verify_checksum()) {
+                    return None;
+                }
+                Some(Self {
+                    source: ip.src_addr().into(),
+                    destination: ip.dst_addr().into(),
+                    protocol: ip.next_header(),
+                    ecn: Ecn::from_bits(ip.ecn()),
+                    payload: packet.get(usize::from(ip.header_len())..usize::from(ip.total_len()))?,
+                })
+            }
+            IpVersion::Ipv6 => {
+                let ip = Ipv6Packet::new_checked(packet).ok()?;
+                let payload = packet.get(ip.header_len()..ip.total_len())?;
+                let (protocol, payload) = walk(ip.next_header(), payload)?;
+                Some(Self {
+                    source: ip.src_addr().into(),
+                    destination: ip.dst_addr().into(),
+                    protocol,
+                    ecn: Ecn::from_bits(ip.traffic_class()),
+                    payload,
+                })
+            }
+        }
+    }
+}
+
+/// Walks over the extension headers that a host may pass by (RFC 8200 section 4): hop-by-hop and destination options, and
+/// a routing header that has been followed to its end.
+fn walk(mut protocol: IpProtocol, mut payload: &[u8]) -> Option<(IpProtocol, &[u8])> {
+    for _ in 0..MOST_EXTENSIONS {
+        match protocol {
+            IpProtocol::HopByHop | IpProtocol::Ipv6Opts => {}
+            IpProtocol::Ipv6Route if payload.get(3) == Some(&0) => {}
+            _ => return Some((protocol, payload)),
+        }
+        let length = (usize::from(*payload.get(1)?) + 1) * 8;
+        protocol = IpProtocol::from(*payload.first()?);
+        payload = payload.get(length..)?;
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use std::vec::Vec;
+
+    use super::*;
+
+    fn ipv6(next: u8, payload: &[u8]) -> Vec<u8> {
+        let length = u16::try_from(payload.len()).expect("short").to_be_bytes();
+        let mut packet = Vec::from([0x60, 0x10, 0, 0, length[0], length[1], next, 64]);
+        packet.extend([0xfe; 16]);
+        packet.extend([0xfd; 16]);
+        packet.extend(payload);
+        packet
+    }
+
+    #[test]
+    fn extension_headers_are_walked_over() {
+        let mut payload = Vec::from([60, 0, 1, 4, 0, 0, 0, 0]);
+        payload.extend([6, 0, 1, 4, 0, 0, 0, 0]);
+        payload.extend([1, 2, 3]);
+        let packet = ipv6(0, &payload);
+        let ip = Ip::parse(&packet, true).expect("well-formed");
+        assert_eq!((ip.protocol, ip.payload), (IpProtocol::Tcp, &[1, 2, 3][..]));
+        assert_eq!(ip.ecn, Ecn::Capable1);
+    }
+
+    #[test]
+    fn a_routing_header_with_segments_left_is_not_for_this_host() {
+        let mut payload = Vec::from([6, 0, 0, 1, 0, 0, 0, 0]);
+        payload.extend([1, 2, 3]);
+        let packet = ipv6(43, &payload);
+        assert_eq!(Ip::parse(&packet, true).map(|ip| ip.protocol), Some(IpProtocol::Ipv6Route));
+    }
+
+    #[test]
+    fn what_is_cut_short_is_not_a_packet() {
+        let packet = ipv6(0, &[6, 1, 1, 4, 0, 0, 0, 0]);
+        for length in 0..=packet.len() {
+            assert!(Ip::parse(&packet[..length], true).is_none(), "{length}");
+        }
+    }
+}
