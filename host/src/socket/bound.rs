@@ -72,14 +72,15 @@ impl TcpSocket {
         TcpListener::open(serving, backlog, options)
     }
 
-    /// Begins a connection from this socket's address, whatever `options` say of that.
+    /// Begins a connection from this socket's address, whatever `options` say of that. The socket keeps others from its port
+    /// until the connection is made or given up.
     ///
     /// # Errors
     /// As [`TcpStream::connect_with`], and the socket is gone.
     pub fn connect(self, remote: SocketAddr, options: ConnectOptions) -> Result<Connecting> {
         let options = ConnectOptions { local: Some(self.local_addr()), ..options };
-        // The connection has its pair of ends before the socket lets go of the port.
-        TcpStream::start(&self.network, remote, options)
+        let network = self.network.clone();
+        TcpStream::begin(&network, remote, options, Some(self))
     }
 }
 

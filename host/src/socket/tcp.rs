@@ -10,6 +10,7 @@ use std::net::Shutdown;
 
 use smoltcp::socket::tcp;
 
+use super::bound::TcpSocket;
 use super::network::Network;
 use crate::address::{is_unicast, is_v4_mapped};
 use crate::error::{Error, Result};
@@ -21,7 +22,8 @@ use crate::stack::{Core, Stack};
 /// How a connection is made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConnectOptions {
-    /// The address to connect from; `None`, or port 0, for one that suits.
+    /// The address to connect from; `None`, or port 0, for one that suits. A port that is named must be free for
+    /// [`TcpSocket::bind`], and is taken while the connection is being made.
     pub local: Option<SocketAddr>,
     /// How long the peer may take to answer.
     pub timeout: Duration,
@@ -100,7 +102,8 @@ impl TcpStream {
     /// # Errors
     /// [`Error::InvalidArgument`] for a remote address that is no host's, port 0, families that differ, a timeout of 0 or
     /// bad options;
-    /// [`Error::RemoteUnreachable`], [`Error::AddressNotAvailable`], [`Error::AddressInUse`],
+    /// [`Error::AddressInUse`] where somebody listens at or is bound to the local address and port that are named;
+    /// [`Error::RemoteUnreachable`], [`Error::AddressNotAvailable`],
     /// [`Error::ConnectionRefused`], [`Error::TimedOut`], [`Error::NetworkDown`], [`Error::NotFound`].
     pub async fn connect_with(network: &Network, remote: SocketAddr, options: ConnectOptions) -> Result<Self> {
         Self::start(network, remote, options)?.await
@@ -111,6 +114,15 @@ impl TcpStream {
     /// # Errors
     /// Those of [`connect_with`](Self::connect_with) that need no answer of the peer's.
     pub fn start(network: &Network, remote: SocketAddr, options: ConnectOptions) -> Result<Connecting> {
+        Self::check(remote, &options)?;
+        match options.local.filter(|local| local.port() != 0) {
+            // The same way as for a socket that was bound before.
+            Some(local) => TcpSocket::bind(network, local)?.connect(remote, options),
+            None => Self::begin(network, remote, options, None),
+        }
+    }
+
+    fn check(remote: SocketAddr, options: &ConnectOptions) -> Result<()> {
         options.tcp.validate()?;
         if options.timeout.is_zero() || remote.port() == 0 || !is_unicast(remote.ip()) || is_v4_mapped(remote.ip()) {
             return Err(Error::InvalidArgument);
@@ -118,6 +130,17 @@ impl TcpStream {
         if options.local.is_some_and(|local| local.is_ipv4() != remote.is_ipv4() || is_v4_mapped(local.ip())) {
             return Err(Error::InvalidArgument);
         }
+        Ok(())
+    }
+
+    /// Begins a connection. Where a local port is named, `reserved` is bound to it.
+    pub(super) fn begin(
+        network: &Network,
+        remote: SocketAddr,
+        options: ConnectOptions,
+        reserved: Option<TcpSocket>,
+    ) -> Result<Connecting> {
+        Self::check(remote, &options)?;
         let local = options.local.map(|local| local.ip()).filter(|ip| !ip.is_unspecified());
         let (stack, source) = network.route(local, remote.ip())?;
         let local = SocketAddr::new(source, options.local.map_or(0, |local| local.port()));
@@ -129,7 +152,7 @@ impl TcpStream {
             Ok((flow, core.tcp_tuple_of(flow).map_or(local, |tuple| tuple.local)))
         });
         let (flow, local) = begun?;
-        Ok(Connecting(Some(Self::new(stack, flow, local, remote))))
+        Ok(Connecting { stream: Some(Self::new(stack, flow, local, remote)), reserved })
     }
 
     /// Reads into `buffer`; how many bytes. 0 is the end of the stream: the peer has closed its half.
@@ -324,13 +347,18 @@ impl TcpStream {
 /// A connection that is being made: a future of it. Dropping it gives the attempt up and leaves nothing behind.
 #[derive(Debug)]
 #[must_use = "the attempt is given up when this is dropped"]
-pub struct Connecting(Option<TcpStream>);
+pub struct Connecting {
+    stream: Option<TcpStream>,
+    /// What keeps others from the local port that was named. A connection does not, and while it is being made, the
+    /// client of a listener that came to have the port could complete it (RFC 9293 section 3.5, simultaneous open).
+    reserved: Option<TcpSocket>,
+}
 
 impl Connecting {
     /// This end's address; none once the connection was handed out.
     #[must_use]
     pub fn local_addr(&self) -> Option<SocketAddr> {
-        self.0.as_ref().map(TcpStream::local_addr)
+        self.stream.as_ref().map(TcpStream::local_addr)
     }
 }
 
@@ -339,11 +367,14 @@ impl Future for Connecting {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<TcpStream>> {
         // Polled after its end, as no future may be.
-        let Some(stream) = &self.0 else { return Poll::Ready(Err(Error::InvalidState)) };
+        let Some(stream) = &self.stream else { return Poll::Ready(Err(Error::InvalidState)) };
         match stream.stack.ask(|core| core.tcp_connected(stream.flow, context.waker())) {
             None => Poll::Pending,
             Some(Err(error)) => Poll::Ready(Err(error)),
-            Some(Ok(())) => Poll::Ready(self.0.take().ok_or(Error::InvalidState)),
+            Some(Ok(())) => {
+                self.reserved = None;
+                Poll::Ready(self.stream.take().ok_or(Error::InvalidState))
+            }
         }
     }
 }

@@ -91,6 +91,72 @@ fn a_connection_leaves_from_the_port_it_was_bound_to_and_lets_go_of_the_socket()
     }
 }
 
+/// The two ways to connect from a port that is named.
+fn connect_from(link: &Link, local: SocketAddr, remote: SocketAddr) -> [Result<(), Error>; 2] {
+    let network = &link.server.network;
+    let options = ConnectOptions { local: Some(local), ..ConnectOptions::default() };
+    let at_once = TcpStream::start(network, remote, options).map(drop);
+    let bound = TcpSocket::bind(network, local).and_then(|socket| socket.connect(remote, ConnectOptions::default()));
+    [at_once, bound.map(drop)]
+}
+
+/// Else a client of the listener's, by connecting to it, would complete the other's connection.
+#[test]
+fn nobody_connects_from_a_port_that_is_anothers() {
+    for family in Family::BOTH {
+        let link = Link::plain(1);
+        let (own, any) = (link.server.at(family, PORT), SocketAddr::new(family.unspecified(), PORT));
+        let remote = link.client.at(family, 40_000);
+        for taken in [own, any] {
+            let socket = TcpSocket::bind(&link.server.network, taken).expect("the port is free");
+            for local in [own, any] {
+                assert_eq!(connect_from(&link, local, remote), [const { Err(Error::AddressInUse) }; 2], "{local}");
+            }
+            let listener = socket.listen(ListenOptions::default()).expect("it was free");
+            for local in [own, any] {
+                assert_eq!(connect_from(&link, local, remote), [const { Err(Error::AddressInUse) }; 2], "{local}");
+            }
+            assert_eq!(link.server.flows(), 0);
+            // The client gets to the listener, whatever was tried.
+            link.block_on(async {
+                let options = ConnectOptions { local: Some(remote), ..ConnectOptions::default() };
+                let (client, accepted) =
+                    join(TcpStream::connect_with(&link.client.network, own, options), listener.accept()).await;
+                assert_eq!(accepted.expect("a connection").1, remote);
+                client.expect("it listens").abort();
+            });
+            drop(listener);
+            let another = link.client.at(family, 40_001);
+            assert_eq!(connect_from(&link, own, another), [Ok(()), Ok(())], "it is free again");
+            link.simulation.advance(SECOND);
+        }
+        link.assert_empty();
+    }
+}
+
+#[test]
+fn nobody_comes_to_listen_at_a_port_that_a_connection_is_being_made_from() {
+    let link = Link::plain(1);
+    link.block_on(async {
+        let network = &link.server.network;
+        let local = link.server.at(Family::V4, PORT);
+        let options = || ConnectOptions { local: Some(local), ..ConnectOptions::default() };
+        // Nobody is there.
+        let nowhere = SocketAddr::new(Family::V4.host(99), PORT);
+        let connecting = TcpStream::start(network, nowhere, options()).expect("the port is free");
+        let listen = || TcpListener::bind(network, local, ListenOptions::default());
+        assert_eq!(listen().expect_err("taken"), Error::AddressInUse);
+        drop(connecting);
+        drop(listen().expect("given up"));
+        let there = link.client.listen(Family::V4, PORT, ListenOptions::default()).expect("a free port");
+        let (stream, accepted) =
+            join(TcpStream::connect_with(network, link.client.at(Family::V4, PORT), options()), there.accept()).await;
+        drop(listen().expect("a connection that is made is another matter"));
+        drop((stream.expect("it listens"), accepted.expect("a connection")));
+    });
+    link.assert_empty();
+}
+
 #[test]
 fn a_connection_that_is_being_made_is_given_up_when_it_is_dropped() {
     let link = Link::plain(1);
