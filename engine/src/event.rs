@@ -9,7 +9,7 @@ pub enum Event {
     Readable(ConnectionId),
     /// There is room to write, the handshake is over, everything was acknowledged, or writing has ended.
     Writable(ConnectionId),
-    /// A connection waits to be accepted.
+    /// The connections that wait to be accepted are others than before.
     Acceptable(ListenerId),
     /// A connection was taken out of the table: its key finds nothing any more.
     Removed(ConnectionId),

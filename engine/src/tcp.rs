@@ -86,16 +86,27 @@ pub struct ListenerId(pub Key);
 pub struct Config {
     /// The link.
     pub link: Link,
+    /// What leaves arrives here again, and at once: nothing old can be under way, and TIME-WAIT keeps nobody waiting.
+    pub loops_back: bool,
     /// The ports that are handed out where none is asked for (RFC 6335 section 6).
     pub ephemeral: RangeInclusive<u16>,
     /// Twice the maximum segment lifetime: how long TIME-WAIT lasts (RFC 9293 section 3.4.2).
     pub time_wait: Duration,
     /// The most records in TIME-WAIT.
     pub most_time_wait: usize,
+    /// The most connections that nobody owns any more, and the bytes that they may hold; one beyond is reset when its owner
+    /// lets go of it.
+    pub most_orphans: usize,
+    /// See [`most_orphans`](Self::most_orphans).
+    pub most_orphan_bytes: usize,
+    /// Bytes that send buffers may grow by, over all connections, beyond what was asked for.
+    pub spare_bytes: usize,
     /// The most handshakes under way over all listeners; beyond, SYNs are answered with cookies.
     pub most_half_open: usize,
     /// Answers to strangers in a second, of each kind: resets, and challenges (RFC 5961 section 7).
     pub answers: u32,
+    /// The congestion control of connections whose options leave it open; `None` for what suits the link.
+    pub congestion: Option<Algorithm>,
 }
 
 impl Config {
@@ -104,11 +115,16 @@ impl Config {
     pub const fn new(link: Link) -> Self {
         Self {
             link,
+            loops_back: false,
             ephemeral: 49152..=65535,
             time_wait: Duration::from_secs(60),
             most_time_wait: 100_000,
+            most_orphans: 4096,
+            most_orphan_bytes: 64 << 20,
+            spare_bytes: 64 << 20,
             most_half_open: 1024,
             answers: 1000,
+            congestion: None,
         }
     }
 }
@@ -171,6 +187,16 @@ struct Entry {
     listener: Option<ListenerId>,
     /// It is among the pending.
     pending: bool,
+    /// How much of the spare memory its send buffer may use.
+    spare: usize,
+    /// What it held when its owner let go of it.
+    orphan: Option<usize>,
+}
+
+impl Entry {
+    const fn new(connection: Connection, listener: Option<ListenerId>) -> Self {
+        Self { connection, listener, pending: false, spare: 0, orphan: None }
+    }
 }
 
 /// What a tuple stands for.
@@ -202,6 +228,10 @@ pub struct Tcp {
     challenges: Limiter,
     resets: Limiter,
     pending: VecDeque<ConnectionId>,
+    /// Bytes that send buffers may still grow by.
+    spare: usize,
+    /// How many connections nobody owns any more, and what they held when that began.
+    orphans: (usize, usize),
     events: VecDeque<Event>,
     counters: Counters,
 }
@@ -224,6 +254,8 @@ impl Tcp {
             challenges: Limiter::new(config.answers, Secret::new(&mut random)),
             resets: Limiter::new(config.answers, Secret::new(&mut random)),
             pending: VecDeque::new(),
+            spare: config.spare_bytes,
+            orphans: (0, 0),
             events: VecDeque::new(),
             counters: Counters::default(),
             random,
@@ -277,7 +309,7 @@ impl Tcp {
         self.half_open.handle_timeout(now, |tuple, half_open| {
             self.flows.remove(tuple);
             if let Some(listening) = self.listeners.listening_mut(half_open) {
-                listening.half_open = listening.half_open.saturating_sub(1);
+                listening.end();
             }
         });
         self.time_wait.expire(now);
@@ -314,10 +346,11 @@ impl Tcp {
         self.listeners.count()
     }
 
-    /// Bytes of memory that connections' queues hold, and records of TIME-WAIT.
+    /// Bytes of memory that connections' queues hold, records of TIME-WAIT, and lists of what is to leave.
     #[must_use]
     pub fn held(&self) -> usize {
-        self.connections.iter().map(|(_, entry)| entry.connection.held()).sum::<usize>() + self.time_wait.held()
+        let lists = self.pending.capacity() * size_of::<ConnectionId>() + self.half_open.held();
+        self.connections.iter().map(|(_, entry)| entry.connection.held()).sum::<usize>() + self.time_wait.held() + lists
     }
 
     /// The initial sequence number of a connection (RFC 6528 section 3): a clock of 4 microseconds and a keyed hash.
@@ -333,6 +366,12 @@ impl Tcp {
         self.secrets.clock.hash(tuple) as u32
     }
 
+    /// The options of a new connection, with what TCP is set to where they leave something open.
+    fn with_defaults(&self, mut options: Options) -> Options {
+        options.congestion = options.congestion.or(self.config.congestion);
+        options
+    }
+
     /// Puts a connection among the pending, where it has something to send.
     fn mark(&mut self, id: ConnectionId) {
         if let Some(entry) = self.connections.get_mut(id.0)
@@ -340,6 +379,56 @@ impl Tcp {
         {
             entry.pending = true;
             self.pending.push_back(id);
+            if self.pending.len() > 2 * self.connections.len() + 64 {
+                // Where the outlet has no room for long, connections come and go.
+                let connections = &self.connections;
+                self.pending.retain(|id| connections.get(id.0).is_some_and(|entry| entry.pending));
+            }
+        }
+    }
+
+    /// Lets a connection's send buffer grow where its path would carry more than that holds.
+    fn grow(&mut self, id: ConnectionId) {
+        let Some(entry) = self.connections.get_mut(id.0) else { return };
+        let Some(wanted) = entry.connection.wanted_room().filter(|wanted| *wanted <= self.spare) else { return };
+        entry.connection.grow(wanted);
+        entry.spare += wanted;
+        self.spare -= wanted;
+        self.events.push_back(Event::Writable(id));
+    }
+
+    /// A connection has nobody any more; where there are too many such, it is reset.
+    fn adopt(&mut self, id: ConnectionId, now: Instant) {
+        let Some(entry) = self.connections.get_mut(id.0) else { return };
+        if entry.orphan.is_some() || entry.connection.is_closed() {
+            return;
+        }
+        let bytes = entry.connection.held();
+        let (count, held) = self.orphans;
+        if count >= self.config.most_orphans || held + bytes > self.config.most_orphan_bytes {
+            entry.connection.abort(Cause::Aborted, now);
+            return;
+        }
+        entry.orphan = Some(bytes);
+        self.orphans = (count + 1, held + bytes);
+    }
+
+    /// Takes an entry out for good.
+    fn remove(&mut self, id: ConnectionId) -> Option<Entry> {
+        let entry = self.connections.remove(id.0)?;
+        self.timers.remove(id.0.index());
+        self.spare += entry.spare;
+        if let Some(bytes) = entry.orphan {
+            self.orphans = (self.orphans.0 - 1, self.orphans.1 - bytes);
+        }
+        self.events.push_back(Event::Removed(id));
+        Some(entry)
+    }
+
+    /// Takes back what a connection's send buffer had grown by.
+    fn reclaim(&mut self, id: ConnectionId) {
+        if let Some(entry) = self.connections.get_mut(id.0) {
+            self.spare += core::mem::take(&mut entry.spare);
         }
     }
 
@@ -350,3 +439,6 @@ impl Tcp {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

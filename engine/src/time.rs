@@ -3,42 +3,37 @@
 use core::ops::{Add, AddAssign, Sub};
 use core::time::Duration;
 
-/// A point on a monotonic time line: the time since its origin, in nanoseconds. Unrelated to the calendar.
+/// A point on a monotonic time line: the time since its origin. Unrelated to the calendar.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Instant(u64);
+pub struct Instant(Duration);
 
 impl Instant {
     /// The origin of the time line.
-    pub const ORIGIN: Self = Self(0);
+    pub const ORIGIN: Self = Self(Duration::ZERO);
 
-    /// The instant that lies `elapsed` after the origin; the end of time, 584 years after it, for more.
+    /// The instant that lies `elapsed` after the origin.
     #[must_use]
     pub const fn from_origin(elapsed: Duration) -> Self {
-        Self(nanoseconds(elapsed))
+        Self(elapsed)
     }
 
     /// The time since the origin.
     #[must_use]
     pub const fn since_origin(self) -> Duration {
-        Duration::from_nanos(self.0)
+        self.0
     }
 
     /// The time from `earlier` to this instant; zero where `earlier` is the later one.
     #[must_use]
     pub const fn saturating_duration_since(self, earlier: Self) -> Duration {
-        Duration::from_nanos(self.0.saturating_sub(earlier.0))
+        self.0.saturating_sub(earlier.0)
     }
 
-    /// Whole milliseconds since the origin.
+    /// Whole milliseconds since the origin, in 64 bits of them.
     #[must_use]
     pub const fn millis(self) -> u64 {
-        self.0 / 1_000_000
+        self.0.as_secs().wrapping_mul(1000).wrapping_add(self.0.subsec_millis() as u64)
     }
-}
-
-const fn nanoseconds(duration: Duration) -> u64 {
-    let nanoseconds = duration.as_nanos();
-    if nanoseconds > u64::MAX as u128 { u64::MAX } else { nanoseconds as u64 }
 }
 
 impl Add<Duration> for Instant {
@@ -46,7 +41,7 @@ impl Add<Duration> for Instant {
 
     /// Saturates at the end of time instead of overflowing: an application may name any duration.
     fn add(self, duration: Duration) -> Self {
-        Self(self.0.saturating_add(nanoseconds(duration)))
+        Self(self.0.saturating_add(duration))
     }
 }
 

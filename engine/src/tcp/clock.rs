@@ -61,11 +61,12 @@ impl Clock {
         }
     }
 
-    /// How long ago this end's clock was what a segment echoes; `None` for what it never was.
+    /// How long ago this end's clock was what a segment echoes, a millisecond at least, since it tells no less; `None` for what
+    /// it never was.
     pub(super) fn elapsed(&self, echo: u32, now: Instant) -> Option<Duration> {
         let elapsed = stamp(self.offset, now).wrapping_sub(echo);
         // No more than a few minutes: the rest is nonsense.
-        (self.is_used() && elapsed < 1 << 20).then(|| Duration::from_millis(elapsed.into()))
+        (self.is_used() && elapsed < 1 << 20).then(|| Duration::from_millis(elapsed.max(1).into()))
     }
 }
 
@@ -99,6 +100,7 @@ mod tests {
         let clock = Clock::new(u32::MAX, Some(1), at(0));
         let sent = stamp(clock.offset(), at(10));
         assert_eq!(clock.elapsed(sent, at(35)), Some(Duration::from_millis(25)));
+        assert_eq!(clock.elapsed(sent, at(10)), Some(Duration::from_millis(1)));
         assert_eq!(clock.elapsed(sent.wrapping_add(1000), at(35)), None, "from the future");
         assert_eq!(Clock::new(0, None, at(0)).elapsed(0, at(5)), None);
     }

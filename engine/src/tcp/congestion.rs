@@ -1,6 +1,6 @@
 //! How fast a connection may send (RFC 5681): a window of bytes in flight, apart from the recovery of what was lost.
 //!
-//! [`Recovery`](super::recovery) finds out what was lost and repeats it; a [`CongestionControl`] is told of
+//! The connection's recovery finds out what was lost and repeats it; a [`CongestionControl`] is told of
 //! acknowledgements and of congestion, and answers with a window.
 
 mod cubic;

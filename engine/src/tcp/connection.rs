@@ -2,7 +2,9 @@
 //!
 //! | Room | Says |
 //! |---|---|
-//! | here | what a connection consists of, and what its owner asks of it |
+//! | here | what a connection consists of, and how it ends |
+//! | `owner` | what its owner reads, writes and ends |
+//! | `synchronized` | what both ends know of each other once they do |
 //! | `opening` | SYN-SENT, and SYN-RECEIVED after a simultaneous open |
 //! | `arrives` | what a segment does to a synchronized connection |
 //! | `leaves` | which segment leaves next |
@@ -12,27 +14,26 @@ mod arrives;
 mod deadlines;
 mod leaves;
 mod opening;
+mod owner;
+mod synchronized;
 
 use alloc::boxed::Box;
-use alloc::vec::Vec;
 use core::time::Duration;
 
 pub(super) use arrives::Arrival;
 use opening::Opening;
+pub use owner::{ReadError, WriteError};
+pub(super) use synchronized::Opened;
+use synchronized::Synchronized;
 
 use super::clock::Clock;
-use super::congestion::{Algorithm, Congestion, CongestionControl};
-use super::handshake::Agreement;
-use super::options::{InvalidOption, Options};
-use super::receive::{Receiver, ReceiverSetup};
-use super::recovery::RecoveryState;
-use super::rtt::RoundTrip;
-use super::send::{Sender, SenderSetup};
+use super::congestion::{Congestion, CongestionControl};
+use super::options::{DEFAULT_BUFFER, InvalidOption, MOST_BUFFER, Options};
 use super::sequence::Sequence;
 use super::state::{Cause, Info, TcpState};
 use super::time_wait::{Remnant, RemnantClock};
 use super::tuple::Tuple;
-use crate::buffer::{ReceiveQueue, SendQueue};
+use crate::buffer::ReceiveQueue;
 use crate::time::Instant;
 
 /// What a connection is told of its interface.
@@ -55,25 +56,6 @@ enum State {
     Synchronized(Box<Synchronized>),
     /// The connection is over; what had arrived may still be read.
     Closed(Remains),
-}
-
-/// What both ends know of each other.
-struct Synchronized {
-    sender: Sender,
-    receiver: Receiver,
-    agreement: Agreement,
-    /// The peer ended its half before this end did: LAST-ACK follows, not CLOSING.
-    peer_ended_first: bool,
-    ecn: EcnEcho,
-}
-
-/// RFC 3168 section 6.1.
-#[derive(Clone, Copy, Debug, Default)]
-struct EcnEcho {
-    /// A mark has come, and is echoed until the peer says that it has slowed down.
-    echoing: bool,
-    /// The next new data says that this end has slowed down.
-    slowed: bool,
 }
 
 /// What is left of a connection that has ended.
@@ -110,12 +92,13 @@ pub(super) struct Connection {
     clock: Clock,
     /// When the peer was last heard: something of it that was verified.
     heard: Instant,
-    /// Keep-alive probes since.
+    /// Keep-alive probes since, and when the last of them was due.
     probes: u32,
+    probed: Instant,
     /// A keep-alive probe is to leave.
     probe_due: bool,
-    /// A reset is to leave: the connection was given up. Its sequence number, and what was expected of the peer.
-    reset_due: Option<(Sequence, Sequence)>,
+    /// A reset is to leave: the connection was given up.
+    reset_due: Option<Reset>,
     /// Since when the peer owes an answer: something is outstanding, and nothing of it was acknowledged since.
     unanswered: Option<Instant>,
     /// The owner stopped reading with bytes unread.
@@ -123,6 +106,19 @@ pub(super) struct Connection {
     bytes_read: u64,
     bytes_written: u64,
 }
+
+/// A reset that is to leave.
+#[derive(Clone, Copy, Debug)]
+struct Reset {
+    sequence: Sequence,
+    /// What was expected of the peer.
+    expected: Sequence,
+    /// By when: it is worth no more than any other packet, and is forgotten where the link does not take it.
+    deadline: Instant,
+}
+
+/// How long a reset may take to leave.
+const PARTING: Duration = Duration::from_secs(1);
 
 /// What a segment came to, beyond what the connection itself does about it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -139,6 +135,16 @@ pub(super) struct Effects {
 
 impl Effects {
     const ALL: Self = Self { readable: true, writable: true, reset: None, time_wait: false };
+
+    /// What both come to.
+    fn and(self, later: Self) -> Self {
+        Self {
+            readable: self.readable || later.readable,
+            writable: self.writable || later.writable,
+            reset: self.reset.or(later.reset),
+            time_wait: self.time_wait || later.time_wait,
+        }
+    }
 }
 
 impl Connection {
@@ -164,6 +170,7 @@ impl Connection {
             clock,
             heard: now,
             probes: 0,
+            probed: now,
             probe_due: false,
             reset_due: None,
             unanswered: None,
@@ -242,137 +249,12 @@ impl Connection {
         }
     }
 
-    /// Reads what has arrived. `Ok(0)` for a non-empty buffer is the end of the stream.
-    pub(super) fn read(&mut self, buffer: &mut [u8]) -> Result<usize, ReadError> {
-        if buffer.is_empty() {
-            return Ok(0);
-        }
-        let count = match self.readable()? {
-            Readable::Live(receiver) => receiver.read(buffer),
-            Readable::Left(unread) => unread.read(buffer),
-            Readable::End => 0,
-        };
-        self.bytes_read += count as u64;
-        Ok(count)
-    }
-
-    /// As [`read`](Self::read), into a vector of its own.
-    pub(super) fn read_vec(&mut self, most: usize) -> Result<Vec<u8>, ReadError> {
-        let bytes = match self.readable()? {
-            Readable::Live(receiver) => receiver.read_vec(most),
-            Readable::Left(unread) => unread.read_vec(most),
-            Readable::End => Vec::new(),
-        };
-        self.bytes_read += bytes.len() as u64;
-        Ok(bytes)
-    }
-
-    /// As [`read`](Self::read), leaving the bytes where they are.
-    pub(super) fn peek(&mut self, buffer: &mut [u8]) -> Result<usize, ReadError> {
-        Ok(match self.readable()? {
-            Readable::Live(receiver) => receiver.peek(buffer),
-            Readable::Left(unread) => unread.peek(buffer),
-            Readable::End => 0,
-        })
-    }
-
-    /// Whether a read would not wait.
-    pub(super) fn is_readable(&mut self) -> bool {
-        !matches!(self.readable(), Err(ReadError::WouldBlock))
-    }
-
-    fn readable(&mut self) -> Result<Readable<'_>, ReadError> {
-        match &mut self.state {
-            State::Opening(_) => Err(ReadError::WouldBlock),
-            State::Synchronized(synchronized) => {
-                let receiver = &mut synchronized.receiver;
-                if receiver.is_discarding() {
-                    Ok(Readable::End)
-                } else if !receiver.is_empty() {
-                    Ok(Readable::Live(receiver))
-                } else if receiver.is_ended() {
-                    Ok(Readable::End)
-                } else {
-                    Err(ReadError::WouldBlock)
-                }
-            }
-            State::Closed(remains) => match remains.cause {
-                _ if !remains.unread.is_empty() => Ok(Readable::Left(&mut remains.unread)),
-                Some(cause) if !remains.ended => Err(ReadError::Ended(cause)),
-                _ => Ok(Readable::End),
-            },
-        }
-    }
-
-    /// Queues bytes to be sent, as many as there is room for.
-    pub(super) fn write(&mut self, bytes: &[u8], now: Instant) -> Result<usize, WriteError> {
-        let sender = self.writable()?;
-        if bytes.is_empty() {
-            return Ok(0);
-        }
-        let count = sender.write(bytes);
-        if count == 0 {
-            return Err(WriteError::WouldBlock);
-        }
-        self.bytes_written += count as u64;
-        self.unanswered.get_or_insert(now);
-        Ok(count)
-    }
-
-    /// How many bytes a write would take.
-    pub(super) fn room(&mut self) -> Result<usize, WriteError> {
-        Ok(self.writable()?.queue().room())
-    }
-
-    fn writable(&mut self) -> Result<&mut Sender, WriteError> {
-        match &mut self.state {
-            State::Opening(_) => Err(WriteError::WouldBlock),
-            State::Synchronized(synchronized) if synchronized.sender.is_finishing() => Err(WriteError::Finished),
-            State::Synchronized(synchronized) => Ok(&mut synchronized.sender),
-            State::Closed(Remains { cause, .. }) => Err(cause.map_or(WriteError::Finished, WriteError::Ended)),
-        }
-    }
-
-    /// Whether everything written was acknowledged and, where `finished`, the end of the stream too.
-    pub(super) fn is_flushed(&self, finished: bool) -> Result<bool, Cause> {
-        match &self.state {
-            State::Opening(_) => Ok(false),
-            State::Synchronized(synchronized) => {
-                let sender = &synchronized.sender;
-                Ok(sender.queue().is_empty() && (!finished || sender.is_finished()))
-            }
-            State::Closed(remains) => remains.cause.map_or(Ok(true), Err),
-        }
-    }
-
-    /// Ends the sending half: a FIN follows what was written.
-    pub(super) fn shutdown_write(&mut self, now: Instant) -> Result<(), Cause> {
-        match &mut self.state {
-            State::Opening(_) => Ok(()),
-            State::Synchronized(synchronized) => {
-                synchronized.sender.finish();
-                self.unanswered.get_or_insert(now);
-                Ok(())
-            }
-            State::Closed(remains) => remains.cause.map_or(Ok(()), Err),
-        }
-    }
-
-    /// Ends the receiving half: reads find the end of the stream from now on, and what arrives is thrown away.
-    pub(super) fn shutdown_read(&mut self) {
-        match &mut self.state {
-            State::Opening(_) => {}
-            State::Synchronized(synchronized) => self.unread_lost |= synchronized.receiver.discard(),
-            State::Closed(remains) => {
-                remains.unread.clear();
-                remains.ended = true;
-            }
-        }
-    }
-
     /// The owner lets go. Unread bytes mean a reset (RFC 2525 section 2.17); otherwise the connection is seen to its end
     /// within the linger time.
     pub(super) fn release(&mut self, now: Instant) {
+        if matches!(self.owner, Owner::Nobody { .. }) {
+            return;
+        }
         self.owner = Owner::Nobody { deadline: now + self.options.linger_time() };
         let discard = self.unread_lost || self.options.linger.is_zero();
         match &mut self.state {
@@ -380,19 +262,20 @@ impl Connection {
                 synchronized.sender.finish();
                 self.unanswered.get_or_insert(now);
             }
-            State::Opening(_) | State::Synchronized(_) => self.abort(Cause::Aborted),
+            State::Opening(_) | State::Synchronized(_) => self.abort(Cause::Aborted, now),
             State::Closed(_) => {}
         }
     }
 
     /// Ends the connection at once with a reset.
-    pub(super) fn abort(&mut self, cause: Cause) {
-        self.reset_due = match &self.state {
+    pub(super) fn abort(&mut self, cause: Cause, now: Instant) {
+        let ends = match &self.state {
             // RFC 9293 section 3.10.5: a SYN that nobody has answered needs no reset.
             State::Opening(opening) => opening.expected().map(|expected| (opening.isn() + 1, expected)),
             State::Synchronized(synchronized) => Some((synchronized.sender.next(), synchronized.receiver.next())),
             State::Closed(_) => return,
         };
+        self.reset_due = ends.map(|(sequence, expected)| Reset { sequence, expected, deadline: now + PARTING });
         self.close(Some(cause));
     }
 
@@ -424,6 +307,7 @@ impl Connection {
             next: synchronized.sender.next(),
             expected: synchronized.receiver.next(),
             window: synchronized.receiver.window_field(),
+            hop_limit: self.options.hop_limit,
             timestamp,
         })
     }
@@ -484,6 +368,27 @@ impl Connection {
         }
     }
 
+    /// How many bytes more the send buffer would have to hold for the path to be used: none unless its size is nobody's
+    /// choice, it is used, and the congestion window allows for more.
+    pub(super) fn wanted_room(&self) -> Option<usize> {
+        let State::Synchronized(synchronized) = &self.state else { return None };
+        let (queue, congestion) = (synchronized.sender.queue(), synchronized.sender.congestion());
+        let (limit, chosen) = (queue.limit(), self.options.send_buffer != DEFAULT_BUFFER);
+        let unlimited = matches!(congestion, Congestion::Unlimited(_));
+        // Twice the window: what is in flight, and what comes next while that is acknowledged.
+        let short = congestion.window() * 2 > limit && queue.len() * 2 > limit;
+        let more = limit.min(MOST_BUFFER.saturating_sub(limit));
+        (!chosen && !unlimited && short && more > 0).then_some(more)
+    }
+
+    /// Lets the send buffer hold so many bytes more.
+    pub(super) fn grow(&mut self, bytes: usize) {
+        if let State::Synchronized(synchronized) = &mut self.state {
+            let limit = synchronized.sender.queue().limit();
+            synchronized.sender.set_limit(limit + bytes);
+        }
+    }
+
     /// Whether an acknowledgement is to leave now.
     pub(super) fn owes_acknowledgement(&self) -> bool {
         matches!(&self.state, State::Synchronized(synchronized) if synchronized.receiver.owes_acknowledgement())
@@ -494,160 +399,11 @@ impl Connection {
         match &self.state {
             State::Synchronized(synchronized) => synchronized.sender.held() + synchronized.receiver.held(),
             State::Closed(remains) => remains.unread.held(),
-            State::Opening(_) => 0,
+            State::Opening(opening) => opening.held(),
         }
     }
-}
-
-/// Where a read finds its bytes.
-enum Readable<'a> {
-    Live(&'a mut Receiver),
-    Left(&'a mut ReceiveQueue),
-    End,
 }
 
 impl Remains {
     const NONE: Self = Self { unread: ReceiveQueue::new(0), ended: false, cause: None };
-}
-
-/// Why nothing was read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ReadError {
-    /// Nothing is there yet.
-    #[error("nothing is there yet")]
-    WouldBlock,
-    /// The connection has ended, and everything that had arrived was read.
-    #[error(transparent)]
-    Ended(Cause),
-    /// There is no such connection.
-    #[error("there is no such connection")]
-    Unknown,
-}
-
-/// Why nothing was written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum WriteError {
-    /// There is no room yet.
-    #[error("there is no room yet")]
-    WouldBlock,
-    /// This end has closed its half.
-    #[error("the sending half is closed")]
-    Finished,
-    /// The connection has ended.
-    #[error(transparent)]
-    Ended(Cause),
-    /// There is no such connection.
-    #[error("there is no such connection")]
-    Unknown,
-}
-
-/// How a handshake ended.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Opened {
-    /// ISS and IRS.
-    pub(super) isn: Sequence,
-    pub(super) peer_isn: Sequence,
-    pub(super) agreement: Agreement,
-    /// The window that this end's SYN offered.
-    pub(super) offered: u16,
-    /// The segment that ended it: its sequence number, acknowledgement and window field, as far as that is known.
-    pub(super) update: (Sequence, Sequence, u16),
-    /// The window field is of a SYN, which is not scaled.
-    pub(super) unscaled: bool,
-    /// The round-trip time that the handshake took, where nothing was sent twice.
-    pub(super) rtt: Option<Duration>,
-    /// How often the SYN was sent again.
-    pub(super) retries: u32,
-    /// The MTU of the path.
-    pub(super) path_mtu: usize,
-}
-
-impl Synchronized {
-    fn new(tuple: &Tuple, options: &Options, opened: &Opened, link: &Link, now: Instant) -> Self {
-        let Opened { isn, peer_isn, agreement, offered, update, unscaled, rtt, retries, path_mtu } = *opened;
-        let segment = agreement.segment(path_mtu.min(link.mtu), tuple.remote.ip());
-        let (peer_scale, own_scale) = agreement.scales.unwrap_or((0, 0));
-        let default = if link.lossless { Algorithm::None } else { Algorithm::Cubic };
-        let mut congestion = Congestion::new(options.congestion.unwrap_or(default), segment);
-        let mut round_trip = RoundTrip::default();
-        if let Some(rtt) = rtt {
-            round_trip.measure(rtt, 1, now);
-        }
-        // One SYN that is lost says little of the path; more do (RFC 6928 section 2, last paragraph).
-        if retries > 1 {
-            congestion.on_timeout(now, segment, false);
-        }
-        let window = usize::from(update.2) << if unscaled { 0 } else { peer_scale };
-        let sender = Sender::new(
-            SenderSetup {
-                first: isn + 1,
-                window_update: (update.0, update.1, window),
-                segment,
-                selective: agreement.selective,
-                congestion,
-                rtt: round_trip,
-                queue: SendQueue::new(options.send_limit()),
-            },
-            now,
-        );
-        let own = super::handshake::segment_for(link.mtu, tuple.local.ip());
-        let receiver = Receiver::new(ReceiverSetup {
-            first: peer_isn + 1,
-            window: usize::from(offered),
-            scale: own_scale,
-            limit: options.receive_limit(),
-            segment: own - if agreement.timestamp.is_some() { super::handshake::TIMESTAMP_LENGTH } else { 0 },
-            selective: agreement.selective,
-            delays: !link.lossless,
-        });
-        Self { sender, receiver, agreement, peer_ended_first: false, ecn: EcnEcho::default() }
-    }
-
-    /// The state by how far each half is.
-    fn state(&self) -> TcpState {
-        let (sender, receiver) = (&self.sender, &self.receiver);
-        match (sender.is_finishing(), receiver.is_ended()) {
-            (false, false) => TcpState::Established,
-            (false, true) => TcpState::CloseWait,
-            (true, false) if sender.is_finished() => TcpState::FinWait2,
-            (true, false) => TcpState::FinWait1,
-            (true, true) if self.peer_ended_first => TcpState::LastAck,
-            (true, true) if sender.is_finished() => TcpState::TimeWait,
-            (true, true) => TcpState::Closing,
-        }
-    }
-
-    fn describe(&self, info: Info) -> Info {
-        let (sender, receiver, recovery) = (&self.sender, &self.receiver, self.sender.recovery());
-        let state = match recovery.state() {
-            // What is slowed down after a mark is told so until the peer knows.
-            RecoveryState::Open if self.ecn.slowed => RecoveryState::Cwr,
-            state => state,
-        };
-        Info {
-            receive_queue: receiver.len(),
-            send_queue: sender.queue().len(),
-            rtt: sender.rtt().smoothed(),
-            rtt_variance: sender.rtt().variance(),
-            minimum_rtt: sender.rtt().minimum(),
-            timeout: sender.rtt().timeout(),
-            backoff: sender.rtt().doublings(),
-            segment: sender.segment_size(),
-            congestion_window: sender.congestion().window(),
-            threshold: sender.congestion().threshold(),
-            send_window: sender.window(),
-            receive_window: receiver.window(),
-            in_flight: recovery.in_flight(),
-            sacked: recovery.sacked(),
-            lost_now: recovery.lost_now(),
-            lost: recovery.lost(),
-            retransmitted: recovery.retransmitted(),
-            recovery: state,
-            congestion: match sender.congestion() {
-                Congestion::Cubic(_) => Algorithm::Cubic,
-                Congestion::Unlimited(_) => Algorithm::None,
-            },
-            ..info
-        }
-    }
 }

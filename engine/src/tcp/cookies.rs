@@ -38,6 +38,15 @@ impl Cookies {
         Self { base: Secret::new(random), check: Secret::new(random), last: None }
     }
 
+    /// What of an agreement comes back with a cookie. No more may be said in the answer to the SYN: the peer would scale its
+    /// reading of windows, and this end not.
+    pub(super) fn kept(agreement: &Agreement) -> Agreement {
+        match agreement.timestamp {
+            Some(_) => *agreement,
+            None => Agreement { scales: None, selective: false, ecn: false, ..*agreement },
+        }
+    }
+
     /// The initial sequence number for a SYN.
     #[expect(clippy::cast_possible_truncation, reason = "the parts of a cookie are cut to their bits")]
     pub(super) fn make(&mut self, tuple: &Tuple, peer_isn: Sequence, agreement: &Agreement, now: Instant) -> Sequence {
@@ -54,6 +63,11 @@ impl Cookies {
         self.check.hash(&(tuple, peer_isn, count)) as u32
     }
 
+    /// Whether a cookie may still come back.
+    pub(super) fn are_out(&self, now: Instant) -> bool {
+        self.last.is_some_and(|last| now.millis() / PERIOD <= last.millis() / PERIOD + PERIODS)
+    }
+
     /// What was agreed on with the peer whose acknowledgement carries a cookie; `None` where it does not. `offset` is that of
     /// this connection's clock.
     #[expect(clippy::cast_possible_truncation, reason = "the parts of a cookie are cut to their bits")]
@@ -65,11 +79,10 @@ impl Cookies {
         offset: u32,
         now: Instant,
     ) -> Option<(Sequence, Sequence, Agreement)> {
-        let last = self.last?;
-        let present = now.millis() / PERIOD;
-        if present > last.millis() / PERIOD + PERIODS {
+        if !self.are_out(now) {
             return None;
         }
+        let present = now.millis() / PERIOD;
         let (isn, peer_isn) = (segment.acknowledgement - 1, segment.sequence - 1);
         let base = self.base.hash(&(tuple, peer_isn)) as u32;
         let rest = isn.0.wrapping_sub(base);

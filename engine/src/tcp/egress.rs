@@ -59,6 +59,11 @@ impl Tcp {
         self.mark(id);
     }
 
+    /// Some next hop was found: answers to SYNs that wait for theirs are tried again.
+    pub fn resume_answers(&mut self) {
+        self.half_open.release();
+    }
+
     /// Sends what one connection has to send, at most about `quantum` bytes.
     pub fn transmit_one(
         &mut self,
@@ -118,8 +123,13 @@ impl Tcp {
                 options,
                 ..bare(&record.tuple, record.isn)
             };
-            if send(&record.tuple, listening.options.hop_limit, &header, out) == Err(Blocked::Full) {
-                return true;
+            match send(&record.tuple, listening.options.hop_limit, &header, out) {
+                Err(Blocked::Full) => return true,
+                Err(Blocked::Unresolved) => {
+                    self.half_open.hold(key, now);
+                    continue;
+                }
+                Ok(()) | Err(Blocked::Unreachable) => {}
             }
             self.counters.retransmitted += u64::from(record.answers > 0);
             self.half_open.on_answered(key, now);
@@ -144,6 +154,7 @@ impl Tcp {
         out: &mut dyn Outlet,
     ) {
         let Some(listening) = self.listeners.listening(listener) else { return };
+        let agreement = &Cookies::kept(agreement);
         let offset = self.clock_offset(tuple);
         let clock = Cookies::stamp(agreement, offset, super::clock::stamp(offset, now));
         let header = Header {
@@ -170,7 +181,7 @@ impl Tcp {
             ..bare(tuple, remnant.next)
         };
         // Lost where there is no room: the peer repeats what it wants to have answered.
-        let _lost_or_not = send(tuple, HOP_LIMIT, &header, out);
+        let _lost_or_not = send(tuple, remnant.hop_limit, &header, out);
     }
 
     /// Sends a reset that belongs to no connection: with `acknowledgement` where the segment that it answers had none itself

@@ -14,6 +14,8 @@ use crate::timers::Timers;
 const FIRST_TIMEOUT: Duration = Duration::from_secs(1);
 /// How often a SYN is answered at most: for 31 seconds in all.
 const MOST_ANSWERS: u32 = 5;
+/// How long a handshake may take whose answers could not leave.
+const LIFETIME: Duration = Duration::from_secs(31);
 
 /// One handshake.
 #[derive(Clone, Copy, Debug)]
@@ -24,11 +26,15 @@ pub(super) struct HalfOpen {
     pub(super) isn: Sequence,
     pub(super) peer_isn: Sequence,
     pub(super) agreement: Agreement,
-    /// When the answer first left, and how often it has.
+    /// When the SYN came.
     pub(super) since: Instant,
+    /// When the answer last left, and how often it has.
+    pub(super) answered: Instant,
     pub(super) answers: u32,
     /// The answer is to leave again.
     due: bool,
+    /// It waits for the next hop.
+    is_held: bool,
 }
 
 /// The handshakes of one interface.
@@ -37,6 +43,8 @@ pub(super) struct HalfOpens {
     records: Slots<HalfOpen>,
     timers: Timers,
     due: alloc::collections::VecDeque<Key>,
+    /// Those whose answer waits for the next hop's hardware address.
+    held: alloc::vec::Vec<Key>,
 }
 
 impl HalfOpens {
@@ -54,7 +62,9 @@ impl HalfOpens {
         agreement: Agreement,
         now: Instant,
     ) -> Key {
-        let record = HalfOpen { tuple, listener, isn, peer_isn, agreement, since: now, answers: 0, due: false };
+        let (since, answered) = (now, now);
+        let (answers, due, is_held) = (0, false, false);
+        let record = HalfOpen { tuple, listener, isn, peer_isn, agreement, since, answered, answers, due, is_held };
         let key = self.records.insert(record);
         self.ask(key);
         key
@@ -80,6 +90,14 @@ impl HalfOpens {
         }
     }
 
+    /// The peer's SYN came again without asking for ECN: then ECN is not used, whatever it asked for first (RFC 3168
+    /// section 6.1.1).
+    pub(super) fn forget_ecn(&mut self, key: Key) {
+        if let Some(record) = self.records.get_mut(key) {
+            record.agreement.ecn = false;
+        }
+    }
+
     /// The answer is to leave, or to leave again.
     pub(super) fn ask(&mut self, key: Key) {
         if let Some(record) = self.records.get_mut(key)
@@ -87,6 +105,11 @@ impl HalfOpens {
         {
             record.due = true;
             self.due.push_back(key);
+            if self.due.len() > 2 * self.records.len() + 64 {
+                // Where the outlet has no room for long, handshakes come and go.
+                let records = &self.records;
+                self.due.retain(|key| records.get(*key).is_some_and(|record| record.due));
+            }
         }
     }
 
@@ -103,12 +126,40 @@ impl HalfOpens {
         None
     }
 
+    /// The answer that was next waits for its next hop. It is tried again by [`release`](Self::release), and in a second.
+    pub(super) fn hold(&mut self, key: Key, now: Instant) {
+        self.due.pop_front();
+        if let Some(record) = self.records.get_mut(key) {
+            record.due = false;
+            self.timers.set(key.index(), Some(now + FIRST_TIMEOUT));
+            if core::mem::replace(&mut record.is_held, true) {
+                return;
+            }
+            self.held.push(key);
+            if self.held.len() > 2 * self.records.len() + 64 {
+                // Where nobody is found for long, handshakes come and go.
+                let records = &self.records;
+                self.held.retain(|key| records.get(*key).is_some());
+            }
+        }
+    }
+
+    /// Some next hop was found: the answers that wait for one are tried again.
+    pub(super) fn release(&mut self) {
+        for key in core::mem::take(&mut self.held) {
+            if let Some(record) = self.records.get_mut(key) {
+                record.is_held = false;
+            }
+            self.ask(key);
+        }
+    }
+
     /// An answer has left, or could not: either way the next is due when this one was not acknowledged in time.
     pub(super) fn on_answered(&mut self, key: Key, now: Instant) {
         if let Some(record) = self.records.get_mut(key) {
             record.due = false;
             let timeout = FIRST_TIMEOUT.saturating_mul(1 << record.answers.min(6));
-            record.answers += 1;
+            (record.answered, record.answers) = (now, record.answers + 1);
             self.timers.set(key.index(), Some(now + timeout));
         }
     }
@@ -117,12 +168,18 @@ impl HalfOpens {
     pub(super) fn handle_timeout(&mut self, now: Instant, mut expired: impl FnMut(&Tuple, ListenerId)) {
         while let Some(index) = self.timers.pop(now) {
             let Some(key) = self.records.key_at(index) else { continue };
-            if self.records.get(key).is_some_and(|record| record.answers < MOST_ANSWERS) {
+            let lives = |record: &HalfOpen| record.answers < MOST_ANSWERS && now - record.since < LIFETIME;
+            if self.records.get(key).is_some_and(lives) {
                 self.ask(key);
             } else if let Some(record) = self.remove(key) {
                 expired(&record.tuple, record.listener);
             }
         }
+    }
+
+    /// Bytes of memory that the lists of what is to leave hold.
+    pub(super) fn held(&self) -> usize {
+        (self.due.capacity() + self.held.capacity()) * size_of::<Key>()
     }
 
     pub(super) fn next_timeout(&self) -> Option<Instant> {

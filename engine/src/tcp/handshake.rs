@@ -14,7 +14,7 @@ const DEFAULT_V6: usize = 1220;
 /// A peer that says less is taken to have said this: smaller segments would serve an attacker (Linux `tcp_min_snd_mss`).
 const LEAST: usize = 48;
 /// Bytes of the timestamp option with its padding.
-pub(super) const TIMESTAMP_LENGTH: usize = 12;
+const TIMESTAMP_LENGTH: usize = 12;
 
 /// Bytes of the IP and TCP headers without options.
 pub(super) const fn headers(address: IpAddr) -> usize {
@@ -23,7 +23,7 @@ pub(super) const fn headers(address: IpAddr) -> usize {
 
 /// The largest segment that a link of this MTU takes (RFC 6691: options are not subtracted).
 pub(super) fn segment_for(mtu: usize, address: IpAddr) -> usize {
-    mtu.saturating_sub(headers(address)).max(LEAST)
+    mtu.saturating_sub(headers(address)).max(1)
 }
 
 /// What both ends agree on.
@@ -77,10 +77,19 @@ impl Agreement {
         Control { syn: true, ece: self.ecn, ..Control::ACK }
     }
 
+    /// The window field of what follows this end's SYN, before anything is read: its window, scaled (RFC 7323 section 2.3).
+    pub(super) fn window_field(&self, options: &Options) -> u16 {
+        syn_window(options) >> self.scales.map_or(0, |(_, own)| own)
+    }
+
     /// Bytes of data in a full segment to the peer, over a path of this MTU.
     pub(super) fn segment(&self, mtu: usize, address: IpAddr) -> usize {
-        let options = if self.timestamp.is_some() { TIMESTAMP_LENGTH } else { 0 };
-        self.mss.min(segment_for(mtu, address)).saturating_sub(options).max(LEAST - TIMESTAMP_LENGTH)
+        self.mss.min(segment_for(mtu, address)).saturating_sub(self.options_length()).max(1)
+    }
+
+    /// Bytes of the options that each segment has.
+    pub(super) const fn options_length(&self) -> usize {
+        if self.timestamp.is_some() { TIMESTAMP_LENGTH } else { 0 }
     }
 }
 
@@ -95,9 +104,10 @@ pub(super) fn offer(options: &Options, mss: u16, clock: u32) -> SegmentOptions {
     }
 }
 
-/// The control bits of that SYN.
-pub(super) fn offer_control(options: &Options) -> Control {
-    let ecn = options.ecn == EcnUse::Request;
+/// The control bits of that SYN, which was sent `tries` times before. Some hosts and firewalls drop SYNs that ask for ECN: it
+/// is asked for once (RFC 3168 section 6.1.1.1).
+pub(super) fn offer_control(options: &Options, tries: u32) -> Control {
+    let ecn = options.ecn == EcnUse::Request && tries == 0;
     Control { syn: true, ece: ecn, cwr: ecn, ..Control::NONE }
 }
 
@@ -164,6 +174,7 @@ mod tests {
         assert_eq!(agreed.segment(1500, PEER), 1448);
         assert_eq!(agreed.segment(1400, PEER), 1348);
         assert_eq!(Agreement { mss: LEAST, ..agreed }.segment(1500, PEER), 36);
-        assert_eq!(agreed.segment(0, PEER), 36);
+        assert_eq!(agreed.segment(72, PEER), 20, "what the peer takes does not widen the link");
+        assert_eq!((agreed.segment(0, PEER), segment_for(72, PEER)), (1, 32));
     }
 }

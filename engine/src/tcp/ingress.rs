@@ -9,11 +9,12 @@ use super::clock::Clock;
 use super::connection::{Arrival, Effects, Opened, Owner};
 use super::half_open::HalfOpen;
 use super::handshake::{self, Agreement};
+use super::listener::Admission;
 use super::options::Options;
 use super::segment::Segment;
 use super::sequence::Sequence;
 use super::state::Cause;
-use super::time_wait::{Arrival as LateArrival, Verdict};
+use super::time_wait::{Arrival as LateArrival, Remnant, RemnantClock, Verdict};
 use super::tuple::Tuple;
 use super::{Connection, ConnectionId, Entry, Flow, ListenerId, Tcp};
 use crate::event::Event;
@@ -69,6 +70,7 @@ impl Tcp {
         if effects.time_wait {
             self.retire(id, now, out);
         }
+        self.grow(id);
         self.settle(id, effects, now);
     }
 
@@ -95,6 +97,7 @@ impl Tcp {
             self.events.push_back(Event::Writable(id));
         }
         if entry.connection.is_closed() {
+            self.spare += core::mem::take(&mut entry.spare);
             let tuple = *entry.connection.tuple();
             let (cause, listener) = (entry.connection.cause(), entry.listener);
             if self.flows.get(&tuple) == Some(&Flow::Connection(id)) {
@@ -108,6 +111,7 @@ impl Tcp {
             // One that fails before it was accepted is not handed out.
             if let (Some(listener), Some(_)) = (listener, cause) {
                 self.listeners.forget(listener, id);
+                self.events.push_back(Event::Acceptable(listener));
                 if let Some(entry) = self.connections.get_mut(id.0) {
                     entry.listener = None;
                     entry.connection.release(now);
@@ -129,9 +133,7 @@ impl Tcp {
             entry.connection.is_done() && matches!(entry.connection.owner(), Owner::Nobody { .. })
         });
         if over {
-            self.timers.remove(id.0.index());
-            self.connections.remove(id.0);
-            self.events.push_back(Event::Removed(id));
+            self.remove(id);
         }
         over
     }
@@ -152,11 +154,14 @@ impl Tcp {
             inside(segment.sequence) || (segment.length() > 0 && inside(segment.end() - 1)) || segment.sequence == next;
         if again {
             // The peer has not heard the answer.
+            if !control.ece || !control.cwr {
+                self.half_open.forget_ecn(key);
+            }
             return self.half_open.ask(key);
         }
         if !acceptable || (old && !control.rst) {
             if !control.rst {
-                self.challenge_half_open(&record, now, out);
+                self.challenge_half_open(&record, &options, now, out);
             }
             return;
         }
@@ -164,13 +169,13 @@ impl Tcp {
             if segment.sequence == next {
                 self.remove_half_open(key);
             } else {
-                self.challenge_half_open(&record, now, out);
+                self.challenge_half_open(&record, &options, now, out);
             }
             return;
         }
         if control.syn {
             // RFC 5961 section 4.2.
-            return self.challenge_half_open(&record, now, out);
+            return self.challenge_half_open(&record, &options, now, out);
         }
         if !control.ack {
             return;
@@ -178,14 +183,12 @@ impl Tcp {
         if segment.acknowledgement != isn + 1 {
             return self.send_reset(&tuple, segment.acknowledgement, None, now, out);
         }
-        if !listening.has_room() {
-            // The peer goes on asking, and finds room when somebody has accepted.
-            self.counters.backlog_drops += 1;
-            return;
-        }
         let listener = record.listener;
         self.remove_half_open(key);
-        let rtt = (record.answers == 1).then(|| now - record.since);
+        let clock = Clock::new(self.clock_offset(&tuple), agreement.timestamp, now);
+        let echo = segment.options.timestamp.map(|timestamp| timestamp.echo);
+        let once = (record.answers == 1).then(|| now - record.answered);
+        let rtt = once.or_else(|| clock.elapsed(echo?, now));
         let opened = Opened {
             isn,
             peer_isn,
@@ -201,29 +204,32 @@ impl Tcp {
     }
 
     /// Answers somebody who may not be the peer of a handshake (RFC 5961), within a rate.
-    fn challenge_half_open(&mut self, record: &HalfOpen, now: Instant, out: &mut dyn Outlet) {
-        if !self.challenges.allows(now) {
-            self.counters.suppressed += 1;
-            return;
-        }
-        let timestamp = record
-            .agreement
-            .timestamp
-            .map(|recent| super::time_wait::RemnantClock { offset: self.clock_offset(&record.tuple), recent });
-        let remnant = super::time_wait::Remnant {
-            next: record.isn + 1,
-            expected: record.peer_isn + 1,
-            window: u16::MAX,
-            timestamp,
+    fn challenge_half_open(&mut self, record: &HalfOpen, options: &Options, now: Instant, out: &mut dyn Outlet) {
+        let HalfOpen { tuple, isn, peer_isn, agreement, .. } = record;
+        let remnant = Remnant {
+            next: *isn + 1,
+            expected: *peer_isn + 1,
+            window: agreement.window_field(options),
+            hop_limit: options.hop_limit,
+            timestamp: agreement.timestamp.map(|recent| RemnantClock { offset: self.clock_offset(tuple), recent }),
         };
-        self.send_remnant(&record.tuple, &remnant, now, out);
+        self.challenge_for(tuple, &remnant, now, out);
+    }
+
+    /// Acknowledges what is expected of a peer, within a rate.
+    fn challenge_for(&mut self, tuple: &Tuple, remnant: &Remnant, now: Instant, out: &mut dyn Outlet) {
+        if self.challenges.allows(now) {
+            self.send_remnant(tuple, remnant, now, out);
+        } else {
+            self.counters.suppressed += 1;
+        }
     }
 
     fn remove_half_open(&mut self, key: Key) {
         if let Some(record) = self.half_open.remove(key) {
             self.flows.remove(&record.tuple);
             if let Some(listening) = self.listeners.listening_mut(record.listener) {
-                listening.half_open = listening.half_open.saturating_sub(1);
+                listening.end();
             }
         }
     }
@@ -242,15 +248,12 @@ impl Tcp {
         out: &mut dyn Outlet,
     ) {
         let offset = self.clock_offset(&tuple);
+        let options = self.with_defaults(options);
         let connection = Connection::accepted(tuple, options, opened, offset, &self.config.link, now);
-        let entry = Entry { connection, listener: Some(listener), pending: false };
+        let Some(listening) = self.listeners.listening_mut(listener) else { return };
+        let entry = Entry::new(connection, Some(listener));
         let id = ConnectionId(self.connections.insert(entry));
-        let queued = self.listeners.listening_mut(listener).is_some_and(|listening| listening.queue(id));
-        if !queued {
-            self.connections.remove(id.0);
-            self.counters.backlog_drops += 1;
-            return;
-        }
+        listening.queue(id);
         self.flows.insert(tuple, Flow::Connection(id));
         self.events.push_back(Event::Acceptable(listener));
         self.arrives(id, segment, ecn, now, out);
@@ -279,6 +282,7 @@ impl Tcp {
         // Without a listener, a SYN for what is in TIME-WAIT is answered as any other segment there.
         match self.time_wait.receive(tuple, &late, now) {
             Some(Verdict::Ignore) => return,
+            Some(Verdict::Challenge(remnant)) => return self.challenge_for(tuple, &remnant, now, out),
             Some(Verdict::Acknowledge(remnant)) => return self.send_remnant(tuple, &remnant, now, out),
             Some(Verdict::Renew { after: beyond }) => after = Some(beyond),
             None => {}
@@ -308,14 +312,16 @@ impl Tcp {
         now: Instant,
         out: &mut dyn Outlet,
     ) {
-        let Some(listening) = self.listeners.listening(listener) else { return };
-        if !listening.has_room() {
-            self.counters.backlog_drops += 1;
-            return;
-        }
+        let room = self.half_open.len() < self.config.most_half_open;
+        let Some(listening) = self.listeners.listening_mut(listener) else { return };
         let agreement = Agreement::new(&listening.options, segment, tuple.remote.ip());
-        if !listening.admits() || self.half_open.len() >= self.config.most_half_open {
-            return self.send_cookie(tuple, listener, segment.sequence, &agreement, now, out);
+        match listening.admit(room, now) {
+            Admission::Admitted => {}
+            Admission::Cookie => return self.send_cookie(tuple, listener, segment.sequence, &agreement, now, out),
+            Admission::Dropped => {
+                self.counters.backlog_drops += 1;
+                return;
+            }
         }
         let isn = self.initial_sequence(tuple, now);
         // The next connection of the same ends begins beyond the last (RFC 9293 section 3.6.1).
@@ -323,7 +329,7 @@ impl Tcp {
         let key = self.half_open.insert(*tuple, listener, isn, segment.sequence, agreement, now);
         self.flows.insert(*tuple, Flow::HalfOpen(key));
         if let Some(listening) = self.listeners.listening_mut(listener) {
-            listening.half_open += 1;
+            listening.begin();
         }
         self.transmit_answers(now, out);
     }
@@ -339,15 +345,20 @@ impl Tcp {
         out: &mut dyn Outlet,
     ) -> bool {
         let Some(listening) = self.listeners.listening(listener) else { return false };
-        let options = &listening.options;
-        let offset = self.clock_offset(tuple);
-        let Some((isn, peer_isn, agreement)) = self.cookies.read(tuple, segment, options, offset, now) else {
-            return false;
-        };
-        if !listening.has_room() {
+        let out_there = self.cookies.are_out(now);
+        if !listening.has_room() && out_there {
+            // The peer repeats what is not acknowledged, and there may be room then.
             self.counters.backlog_drops += 1;
             return true;
         }
+        let options = &listening.options;
+        let offset = self.clock_offset(tuple);
+        let Some((isn, peer_isn, agreement)) = self.cookies.read(tuple, segment, options, offset, now) else {
+            // Only the first text of a connection carries the cookie. What follows it, where that was lost, looks like a
+            // stranger's; a reset would end a connection that is about to come about. So until the attack is over, nobody
+            // is told that his connection is unknown.
+            return out_there;
+        };
         let options = options.clone();
         let opened = Opened {
             isn,
@@ -366,7 +377,7 @@ impl Tcp {
 }
 
 /// Whether an address can be one host's. Broadcast addresses of a subnet are for the caller to know.
-fn is_host(address: IpAddr) -> bool {
+pub(super) fn is_host(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => !address.is_multicast() && !address.is_unspecified() && !address.is_broadcast(),
         IpAddr::V6(address) => !address.is_multicast() && !address.is_unspecified(),

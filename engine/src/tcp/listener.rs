@@ -4,6 +4,7 @@ use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use core::net::{IpAddr, SocketAddr};
 use core::sync::atomic::{AtomicUsize, Ordering};
+use core::time::Duration;
 
 use hashbrown::HashMap;
 
@@ -11,6 +12,7 @@ use super::options::Options;
 use super::{BindError, ConnectionId, ListenerId};
 use crate::random::Secret;
 use crate::slots::Slots;
+use crate::time::Instant;
 
 /// How many connections may wait to be accepted. A listener that listens on several interfaces has one number for all of
 /// them: clones count together.
@@ -47,11 +49,9 @@ impl Places {
         self.limit().saturating_sub(self.0.taken.load(Ordering::Relaxed))
     }
 
-    /// Takes one; false where there is none.
-    fn take(&self) -> bool {
-        let limit = self.limit();
-        let next = |taken: usize| (taken < limit).then_some(taken + 1);
-        self.0.taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next).is_ok()
+    /// Takes one, whether there is one or not.
+    fn take(&self) {
+        self.0.taken.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Gives some back.
@@ -72,13 +72,58 @@ pub(super) struct Listening {
     places: Places,
     ready: VecDeque<ConnectionId>,
     /// Handshakes under way.
-    pub(super) half_open: usize,
+    half_open: usize,
+    /// Since when there are as many as there may be.
+    crowded: Option<Instant>,
+}
+
+/// So long handshakes may be as many as there may be before it is taken for an attack: peers that are there end theirs
+/// within a round-trip time, and others that come meanwhile are better told nothing, and ask again, than let in without a
+/// place for them.
+const CROWD: Duration = Duration::from_millis(500);
+
+/// What becomes of a SYN.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Admission {
+    /// It begins a handshake.
+    Admitted,
+    /// It is answered with a cookie.
+    Cookie,
+    /// It is dropped.
+    Dropped,
 }
 
 impl Listening {
-    /// Whether one more handshake may be under way: not more than could be accepted.
-    pub(super) fn admits(&self) -> bool {
-        self.half_open < self.places.left()
+    /// What becomes of a SYN. No more handshakes are under way than connections could be accepted, and no more than `room` says.
+    pub(super) fn admit(&mut self, room: bool, now: Instant) -> Admission {
+        let left = self.places.left();
+        if left == 0 {
+            return Admission::Dropped;
+        }
+        if room && self.half_open < left {
+            // One of a crowd that has gone is still of the same attack.
+            if self.half_open * 2 < left {
+                self.crowded = None;
+            }
+            return Admission::Admitted;
+        }
+        let since = *self.crowded.get_or_insert(now);
+        if room && now - since < CROWD { Admission::Dropped } else { Admission::Cookie }
+    }
+
+    /// A handshake has begun.
+    pub(super) const fn begin(&mut self) {
+        self.half_open += 1;
+    }
+
+    /// A handshake is over, one way or the other.
+    pub(super) const fn end(&mut self) {
+        self.half_open = self.half_open.saturating_sub(1);
+    }
+
+    /// Handshakes under way.
+    pub(super) const fn half_open(&self) -> usize {
+        self.half_open
     }
 
     /// Whether a connection can be queued.
@@ -86,13 +131,11 @@ impl Listening {
         self.places.left() > 0
     }
 
-    /// Queues a connection; false where there is no place.
-    pub(super) fn queue(&mut self, id: ConnectionId) -> bool {
-        let room = self.places.take();
-        if room {
-            self.ready.push_back(id);
-        }
-        room
+    /// Queues a connection. One whose handshake was admitted had a place promised to it: it is queued though one that came
+    /// by a cookie has taken that. So no more than twice as many wait as there are places.
+    pub(super) fn queue(&mut self, id: ConnectionId) {
+        self.places.take();
+        self.ready.push_back(id);
     }
 
     fn take(&mut self) -> Option<ConnectionId> {
@@ -191,7 +234,8 @@ impl Listeners {
     /// Lets connections come.
     pub(super) fn open(&mut self, id: ListenerId, places: Places, options: Options) {
         if let Some(listener) = self.listeners.get_mut(id.0) {
-            listener.listening = Some(Listening { options, places, ready: VecDeque::new(), half_open: 0 });
+            listener.listening =
+                Some(Listening { options, places, ready: VecDeque::new(), half_open: 0, crowded: None });
         }
     }
 
@@ -301,6 +345,31 @@ mod tests {
     }
 
     #[test]
+    fn a_crowd_of_handshakes_is_an_attack_only_after_a_while() {
+        let at = |millis| Instant::from_origin(Duration::from_millis(millis));
+        let mut listeners = listeners();
+        let id = listeners.bind(ONE, 80).expect("free");
+        listeners.open(id, Places::new(4), Options::default());
+        let listening = listeners.listening_mut(id).expect("it listens");
+        for _ in 0..4 {
+            assert_eq!(listening.admit(true, at(0)), Admission::Admitted);
+            listening.begin();
+        }
+        assert_eq!(listening.admit(true, at(10)), Admission::Dropped);
+        assert_eq!(listening.admit(true, at(509)), Admission::Dropped);
+        assert_eq!(listening.admit(true, at(510)), Admission::Cookie);
+        assert_eq!(listening.admit(false, at(0)), Admission::Cookie, "no room for anybody's");
+        listening.end();
+        assert_eq!(listening.admit(true, at(600)), Admission::Admitted);
+        listening.begin();
+        assert_eq!(listening.admit(true, at(601)), Admission::Cookie, "the same crowd");
+        (0..4).for_each(|_| listening.end());
+        assert_eq!(listening.admit(true, at(700)), Admission::Admitted);
+        (0..4).for_each(|_| listening.begin());
+        assert_eq!(listening.admit(true, at(701)), Admission::Dropped, "another crowd");
+    }
+
+    #[test]
     fn places_are_shared_and_given_back() {
         let places = Places::new(2);
         let mut here = listeners();
@@ -311,9 +380,9 @@ mod tests {
         let mut connections = Slots::default();
         let mut connection = || ConnectionId(connections.insert(()));
         let (first, second) = (connection(), connection());
-        assert!(here.listening_mut(a).is_some_and(|listening| listening.queue(first)));
-        assert!(there.listening_mut(b).is_some_and(|listening| listening.queue(second)));
-        assert!(!there.listening_mut(b).is_some_and(|listening| listening.queue(connection())));
+        here.listening_mut(a).expect("it listens").queue(first);
+        there.listening_mut(b).expect("it listens").queue(second);
+        assert!(!there.listening(b).expect("it listens").has_room());
         assert_eq!(here.take(a), Some(first));
         assert_eq!(places.left(), 1);
         assert_eq!(there.unbind(b), [second]);

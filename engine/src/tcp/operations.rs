@@ -5,6 +5,7 @@ use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 
 use super::connection::{Connection, Effects, Owner, ReadError, WriteError};
+use super::ingress::is_host;
 use super::options::{InvalidOption, Options};
 use super::sequence::Sequence;
 use super::state::{Cause, Info, TcpState};
@@ -56,7 +57,7 @@ impl Tcp {
     pub fn unbind(&mut self, id: ListenerId, now: Instant, out: &mut dyn Outlet) {
         let flows = &mut self.flows;
         let mut half_open: Vec<(Tuple, Sequence, Sequence)> = Vec::new();
-        if self.listeners.listening(id).is_some_and(|listening| listening.half_open > 0) {
+        if self.listeners.listening(id).is_some_and(|listening| listening.half_open() > 0) {
             self.half_open.remove_all(id, |record| {
                 flows.remove(&record.tuple);
                 half_open.push((record.tuple, record.isn + 1, record.peer_isn + 1));
@@ -69,7 +70,7 @@ impl Tcp {
             if let Some(entry) = self.connections.get_mut(connection.0) {
                 entry.listener = None;
                 entry.connection.release(now);
-                entry.connection.abort(Cause::Aborted);
+                entry.connection.abort(Cause::Aborted, now);
                 self.settle(connection, Effects::default(), now);
             }
         }
@@ -109,7 +110,9 @@ impl Tcp {
         options: Options,
         now: Instant,
     ) -> Result<ConnectionId, ConnectError> {
-        if local.is_ipv4() != remote.is_ipv4() || local.ip().is_unspecified() || remote.port() == 0 {
+        // RFC 9293 section 3.9.1.1 (MUST-46).
+        let are_hosts = is_host(local.ip()) && is_host(remote.ip());
+        if local.is_ipv4() != remote.is_ipv4() || !are_hosts || remote.port() == 0 {
             return Err(ConnectError::InvalidAddress);
         }
         let tuple = self.choose(local, remote, bound, now)?;
@@ -119,8 +122,9 @@ impl Tcp {
         // Where the peer is on this interface too, nothing old is under way, and it need not question a SYN.
         self.time_wait.take(&tuple.reversed());
         let deadline = now + timeout;
+        let options = self.with_defaults(options);
         let connection = Connection::connect(tuple, options, isn, self.clock_offset(&tuple), deadline, now);
-        let id = ConnectionId(self.connections.insert(Entry { connection, listener: None, pending: false }));
+        let id = ConnectionId(self.connections.insert(Entry::new(connection, None)));
         self.flows.insert(tuple, Flow::Connection(id));
         self.mark(id);
         self.arm(id);
@@ -177,7 +181,7 @@ impl Tcp {
 
     /// Whether nothing is left of an earlier connection that a new one would have to wait for.
     fn is_past(&self, tuple: &Tuple, now: Instant) -> bool {
-        self.config.link.lossless || !self.time_wait.holds(tuple) || self.time_wait.reusable(tuple, now)
+        self.config.loops_back || !self.time_wait.holds(tuple) || self.time_wait.reusable(tuple, now)
     }
 
     /// Whether `connect` is over: `None` while it is not.
@@ -199,7 +203,7 @@ impl Tcp {
         if let Some(entry) = self.connections.get_mut(id.0)
             && entry.connection.is_opening()
         {
-            entry.connection.abort(cause);
+            entry.connection.abort(cause, now);
             self.settle(id, Effects { readable: true, writable: true, ..Effects::default() }, now);
         }
     }
@@ -307,6 +311,7 @@ impl Tcp {
     pub fn release(&mut self, id: ConnectionId, now: Instant) {
         if let Some(entry) = self.connections.get_mut(id.0) {
             entry.connection.release(now);
+            self.adopt(id, now);
             self.settle(id, Effects::default(), now);
         }
     }
@@ -314,20 +319,18 @@ impl Tcp {
     /// Ends a connection at once: its peer is sent a reset, whoever waits learns `cause`.
     pub fn abort(&mut self, id: ConnectionId, cause: Cause, now: Instant) {
         if let Some(entry) = self.connections.get_mut(id.0) {
-            entry.connection.abort(cause);
+            entry.connection.abort(cause, now);
             self.settle(id, Effects { readable: true, writable: true, ..Effects::default() }, now);
         }
     }
 
     /// Takes a connection out without a word to its peer: its interface is gone.
     pub fn forget(&mut self, id: ConnectionId) {
-        if let Some(entry) = self.connections.remove(id.0) {
+        if let Some(entry) = self.remove(id) {
             let tuple = entry.connection.tuple();
             if self.flows.get(tuple) == Some(&Flow::Connection(id)) {
                 self.flows.remove(tuple);
             }
-            self.timers.remove(id.0.index());
-            self.events.push_back(Event::Removed(id));
         }
     }
 
@@ -342,7 +345,11 @@ impl Tcp {
         now: Instant,
     ) -> Result<(), InvalidOption> {
         let Some(entry) = self.connections.get_mut(id.0) else { return Ok(()) };
+        let before = entry.connection.options().send_buffer;
         entry.connection.configure(change, now)?;
+        if entry.connection.options().send_buffer != before {
+            self.reclaim(id);
+        }
         self.touch(id, now);
         Ok(())
     }
@@ -405,8 +412,10 @@ impl Tcp {
         }
     }
 
-    /// The path to a peer has become narrower: its connections send smaller segments, and again what was too long.
+    /// The path to a peer has become narrower: its connections send smaller segments, and again what was too long. No path
+    /// is wider than the link.
     pub fn set_path_mtu(&mut self, remote: IpAddr, mtu: usize, now: Instant) {
+        let mtu = mtu.min(self.config.link.mtu);
         let concerned: Vec<ConnectionId> =
             self.connections().filter(|(_, tuple, _)| tuple.remote.ip() == remote).map(|(id, ..)| id).collect();
         for id in concerned {

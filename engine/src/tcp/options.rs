@@ -58,7 +58,8 @@ pub struct Options {
     /// What `receive_buffer` may be set to later: windows are scaled so that they can say it (RFC 7323 section 2.3: the
     /// scale is settled by the SYN). No more than `receive_buffer` where that is larger.
     pub window_limit: usize,
-    /// Bytes that may wait to be sent and acknowledged; up to [`MOST_BUFFER`].
+    /// Bytes that may wait to be sent and acknowledged; up to [`MOST_BUFFER`]. [`DEFAULT_BUFFER`], which is what nobody has
+    /// chosen, grows by itself where the path would carry more, as far as the interface has memory to spare.
     pub send_buffer: usize,
     /// Whether small segments leave at once instead of waiting for an acknowledgement (`TCP_NODELAY`).
     pub no_delay: bool,
@@ -72,7 +73,8 @@ pub struct Options {
     /// How long a dropped connection may take to deliver what was written and to be closed by the peer. More than
     /// [`LONGEST_LINGER`] is taken for that.
     pub linger: Duration,
-    /// The congestion control (`TCP_CONGESTION`); `None` for what suits the link: none where it loses nothing, else CUBIC.
+    /// The congestion control (`TCP_CONGESTION`); `None` for [that of the interface](super::Config::congestion), or else
+    /// for what suits the link: none where it loses nothing, else CUBIC.
     pub congestion: Option<Algorithm>,
     /// Explicit congestion notification.
     pub ecn: EcnUse,
@@ -87,9 +89,9 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
-            receive_buffer: 128 * 1024,
+            receive_buffer: DEFAULT_BUFFER,
             window_limit: 0,
-            send_buffer: 128 * 1024,
+            send_buffer: DEFAULT_BUFFER,
             no_delay: true,
             keep_alive: None,
             hop_limit: 64,
@@ -131,11 +133,14 @@ impl Options {
     }
 }
 
+/// What a buffer holds where nobody has said how much, in bytes.
+pub const DEFAULT_BUFFER: usize = 128 * 1024;
+
 /// The most that any buffer holds, in bytes.
 pub const MOST_BUFFER: usize = 4 << 20;
 
 /// The longest that a connection may outlive its owner. Nobody is charged for it then, so its owner cannot say more.
-pub const LONGEST_LINGER: Duration = Duration::from_secs(300);
+pub const LONGEST_LINGER: Duration = Duration::from_secs(900);
 
 /// An option has a value that makes no sense.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]

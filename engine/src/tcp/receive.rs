@@ -128,6 +128,11 @@ impl Receiver {
         self.next
     }
 
+    /// The end of the window that the peer was offered.
+    pub(super) const fn edge(&self) -> Sequence {
+        self.edge
+    }
+
     /// RCV.WND in bytes.
     #[must_use]
     pub(super) const fn window(&self) -> usize {
@@ -201,6 +206,7 @@ impl Receiver {
         let fits = end.at_or_before(self.edge);
         self.note_duplicate(sequence, end);
         let before = self.next;
+        let had_gap = self.queue_has_gaps();
         if first.before(last) {
             let from = first.since(sequence);
             self.insert(first, payload.get(from..last.since(sequence)).unwrap_or_default());
@@ -217,7 +223,7 @@ impl Receiver {
             self.end = End::Reached;
             ended = true;
         }
-        self.decide(sequence, before, gap, ended, now);
+        self.decide(sequence, before, gap || had_gap, ended, now);
         if self.discarding {
             self.queue.discard();
         }
@@ -246,7 +252,7 @@ impl Receiver {
     }
 
     /// Remembers which part of a segment had been received before: the first such part (RFC 2883 section 4).
-    fn note_duplicate(&mut self, sequence: Sequence, end: Sequence) {
+    pub(super) fn note_duplicate(&mut self, sequence: Sequence, end: Sequence) {
         if !self.selective || sequence == end {
             return;
         }
@@ -265,13 +271,14 @@ impl Receiver {
         }
     }
 
-    /// RFC 9293 section 3.8.6.3 and RFC 5681 section 4.2: at once for what is out of order, fills a hole, or is the second
-    /// full segment; otherwise after a while.
+    /// RFC 9293 section 3.8.6.3 and RFC 5681 section 4.2: at once for what is out of order, fills a hole (`gap` says that
+    /// there is one, or was), or is the second full segment; otherwise after a while.
     fn decide(&mut self, sequence: Sequence, before: Sequence, gap: bool, ended: bool, now: Instant) {
         let in_order = sequence == before && !gap && self.next != before;
-        let filled = self.next.since(before) > 0 && !self.recent.is_empty();
         let waiting = self.next.since(self.acknowledged);
-        if !in_order || filled || ended || !self.delays || waiting >= 2 * self.seen || self.duplicate.is_some() {
+        // More than a full segment, as Linux has it: a sender takes so much for something that is not waited with, and would
+        // begin to probe for losses.
+        if !in_order || ended || !self.delays || waiting > self.seen || self.duplicate.is_some() {
             self.acknowledge = Acknowledge::Now;
         } else if self.acknowledge == Acknowledge::Nothing {
             self.acknowledge = Acknowledge::At(now + DELAY);
@@ -305,9 +312,16 @@ impl Receiver {
         }
     }
 
-    /// How far the window may reach now, by the room there is.
+    /// By how much a window has to grow for the peer to be told (RFC 9293 section 3.8.6.2.2).
+    fn worthwhile(&self) -> usize {
+        (self.limit / 2).min(self.segment).max(1)
+    }
+
+    /// How far the window may reach now, by the room there is and by what its field can say: an update that says nothing new
+    /// would be taken for a duplicate.
     fn offer(&self) -> Sequence {
-        self.next + self.limit.saturating_sub(self.queue.len())
+        let most = usize::from(u16::MAX) << self.scale;
+        self.next + self.limit.saturating_sub(self.queue.len()).min(most)
     }
 
     /// The window field of a segment that leaves now (RFC 7323 section 2.3). The window does not move back: where its size is
@@ -318,7 +332,9 @@ impl Receiver {
         let unit = 1usize << self.scale;
         let offer = self.offer();
         let gain = offer.since(self.edge);
-        let wanted = if gain >= (self.limit / 2).min(self.segment) { offer.since(self.next) / unit } else { 0 };
+        // Less than the field can say is rounded up too, or a small buffer would be shut for ever.
+        let least = usize::from(gain > 0 && unit <= self.queue.room());
+        let wanted = if gain >= self.worthwhile() { (offer.since(self.next) / unit).max(least) } else { 0 };
         let rounded = self.window().div_ceil(unit);
         // A peer that sends little at a time could have the window rounded up for ever.
         let kept = if rounded * unit <= self.queue.room() { rounded } else { self.window() / unit };
@@ -338,7 +354,7 @@ impl Receiver {
     #[must_use]
     pub(super) fn sack_blocks(&self) -> SackBlocks {
         let mut blocks = SackBlocks::new();
-        if !self.selective {
+        if !self.selective || (self.recent.is_empty() && self.duplicate.is_none()) {
             return blocks;
         }
         blocks.extend(self.duplicate);
@@ -384,7 +400,7 @@ impl Receiver {
         }
         let (window, offer) = (self.window(), self.offer().since(self.next));
         let gain = offer.saturating_sub(window);
-        if gain >= (self.limit / 2).min(self.segment) && window <= self.limit / 2 && offer >= 2 * window {
+        if gain >= self.worthwhile() && window <= self.limit / 2 && offer >= 2 * window {
             self.acknowledge = Acknowledge::Now;
         }
     }

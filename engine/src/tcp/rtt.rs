@@ -6,12 +6,14 @@ use crate::time::Instant;
 
 /// The timeout before the first measurement (RFC 6298 section 2.1).
 const INITIAL: Duration = Duration::from_secs(1);
-/// The least timeout. RFC 6298 section 2.4 says a second, which no host of today waits; this is Linux's.
+/// The timeout after a SYN that had to be repeated (RFC 6298 section 5.7).
+const DISTRUSTED: Duration = Duration::from_secs(3);
+/// The least time that the timeout leaves beyond the round-trip time, in place of the granularity G: on a steady path the
+/// variance goes towards nothing, and a peer may delay an acknowledgement for so long. RFC 6298 section 2.4 says a second in
+/// all, which no host of today waits; this is Linux's.
 const FLOOR: Duration = Duration::from_millis(200);
 /// The longest timeout (RFC 6298 section 2.5: at least 60 seconds).
 pub(super) const CEILING: Duration = Duration::from_secs(60);
-/// The granularity of time, G (RFC 6298 section 2).
-const GRANULARITY: Duration = Duration::from_millis(1);
 /// After so long a smallest round-trip time is believed no more: the path may have changed (RFC 8985 section 6.2, step 1).
 const MEMORY: Duration = Duration::from_secs(300);
 /// More doublings than lead to the longest timeout.
@@ -23,11 +25,22 @@ pub(super) struct RoundTrip {
     /// SRTT and RTTVAR, once something was measured.
     estimate: Option<(Duration, Duration)>,
     minimum: Option<(Duration, Instant)>,
-    /// How often the timer has run out since the last acknowledgement of new data.
+    /// The timeout that follows from all that; the initial one while nothing is known.
+    timeout: Option<Duration>,
+    /// How often the timer has run out since the last measurement.
     doublings: u32,
+    /// The SYN had to be repeated, and nothing was measured since.
+    distrusted: bool,
 }
 
 impl RoundTrip {
+    /// The SYN had to be repeated. Until data is measured, the timeout is long enough for paths that are slow: the handshake
+    /// may have been repeated for no other reason (RFC 6298 section 5.7). What it taught of the round-trip time stays.
+    pub(super) fn distrust(&mut self) {
+        self.distrusted = true;
+        self.settle();
+    }
+
     /// Takes a measurement, one of about `each_trip` that come in a round-trip time (RFC 7323 appendix G: many
     /// measurements must not make the estimate forget faster).
     pub(super) fn measure(&mut self, sample: Duration, each_trip: u32, now: Instant) {
@@ -39,6 +52,8 @@ impl RoundTrip {
     pub(super) fn measure_between(&mut self, shortest: Duration, longest: Duration, each_trip: u32, now: Instant) {
         let shortest = shortest.max(Duration::from_micros(1));
         let (sample, each_trip) = (longest.max(shortest), each_trip.clamp(1, 1 << 16));
+        // The timeout is the measured one again (RFC 6298 section 5, last paragraph).
+        (self.doublings, self.distrusted) = (0, false);
         if self.minimum.is_none_or(|(least, at)| shortest <= least || now - at > MEMORY) {
             self.minimum = Some((shortest, now));
         }
@@ -50,6 +65,7 @@ impl RoundTrip {
                 (blend(smoothed, sample, 8 * each_trip), blend(variance, difference, 4 * each_trip))
             }
         });
+        self.settle();
     }
 
     /// The smoothed round-trip time, once there is one.
@@ -73,25 +89,26 @@ impl RoundTrip {
     /// The retransmission timeout, doubled for each time that it has run out.
     #[must_use]
     pub(super) fn timeout(&self) -> Duration {
-        self.base().saturating_mul(1 << self.doublings.min(MOST_DOUBLINGS)).min(CEILING)
+        self.timeout.unwrap_or(INITIAL)
+    }
+
+    /// The timeout is asked for with every packet, and changes with a measurement.
+    fn settle(&mut self) {
+        let doubled = self.base().saturating_mul(1 << self.doublings.min(MOST_DOUBLINGS));
+        self.timeout = Some(doubled.min(CEILING));
     }
 
     /// The retransmission timeout as it was before it ran out.
     fn base(&self) -> Duration {
-        match self.estimate {
-            None => INITIAL,
-            Some((smoothed, variance)) => (smoothed + GRANULARITY.max(variance * 4)).clamp(FLOOR, CEILING),
-        }
+        let least = if self.distrusted { DISTRUSTED } else { Duration::ZERO };
+        let timeout = self.estimate.map_or(INITIAL, |(smoothed, variance)| smoothed + FLOOR.max(variance * 4));
+        timeout.clamp(least, CEILING)
     }
 
     /// The timer has run out (RFC 6298 section 5.5).
-    pub(super) const fn back_off(&mut self) {
+    pub(super) fn back_off(&mut self) {
         self.doublings = self.doublings.saturating_add(1);
-    }
-
-    /// New data was acknowledged: the timeout is the measured one again (RFC 6298 section 5, last paragraph).
-    pub(super) const fn settle(&mut self) {
-        self.doublings = 0;
+        self.settle();
     }
 
     /// How often the timer has run out in a row.
@@ -122,20 +139,39 @@ mod tests {
         assert_eq!((rtt.smoothed(), rtt.timeout()), (Some(millis(400)), millis(1200)));
         rtt.measure(millis(400), 1, Instant::ORIGIN);
         assert_eq!(rtt.timeout(), millis(1000));
+        (0..100).for_each(|_| rtt.measure(millis(400), 1, Instant::ORIGIN));
+        assert_eq!(rtt.timeout(), millis(600), "a steady path leaves room for a delayed acknowledgement");
     }
 
     #[test]
     fn the_timeout_has_a_floor_a_ceiling_and_doubles() {
         let mut rtt = RoundTrip::default();
         (0..100).for_each(|_| rtt.measure(millis(1), 1, Instant::ORIGIN));
-        assert_eq!(rtt.timeout(), FLOOR);
+        assert_eq!(rtt.timeout(), FLOOR + millis(1));
         rtt.back_off();
         rtt.back_off();
-        assert_eq!(rtt.timeout(), 4 * FLOOR);
+        assert_eq!(rtt.timeout(), 4 * (FLOOR + millis(1)));
         (0..1000).for_each(|_| rtt.back_off());
         assert_eq!(rtt.timeout(), CEILING);
-        rtt.settle();
-        assert_eq!(rtt.timeout(), FLOOR);
+        rtt.measure(millis(1), 1, Instant::ORIGIN);
+        assert_eq!(rtt.timeout(), FLOOR + millis(1));
+    }
+
+    /// RFC 6298 section 5.7.
+    #[test]
+    fn after_a_repeated_syn_the_timeout_is_three_seconds_until_data_is_measured() {
+        for known in [false, true] {
+            let mut rtt = RoundTrip::default();
+            if known {
+                rtt.measure(millis(20), 1, Instant::ORIGIN);
+            }
+            rtt.distrust();
+            assert_eq!((rtt.timeout(), rtt.smoothed()), (DISTRUSTED, known.then_some(millis(20))));
+            rtt.back_off();
+            assert_eq!(rtt.timeout(), 2 * DISTRUSTED);
+            rtt.measure(millis(20), 1, Instant::ORIGIN);
+            assert!(rtt.timeout() < millis(300));
+        }
     }
 
     /// RFC 7323 appendix G.

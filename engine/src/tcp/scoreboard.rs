@@ -73,7 +73,7 @@ impl Recency {
 }
 
 /// Ranges beyond those that the sender made itself by sending. A peer whose acknowledgements split them at every byte is
-/// believed no further.
+/// believed no further, until ranges are acknowledged or join again.
 const MOST_SPLITS: usize = 256;
 
 /// The ranges from SND.UNA to SND.NXT.
@@ -108,14 +108,25 @@ impl Scoreboard {
         self.lost
     }
 
+    /// Bytes that were not acknowledged, whatever is known of them: FlightSize of RFC 5681 section 2.
+    #[must_use]
+    pub(super) fn outstanding(&self) -> usize {
+        match (self.ranges.front(), self.ranges.back()) {
+            (Some(first), Some(last)) => last.end.since(first.start),
+            _ => 0,
+        }
+    }
+
     /// Bytes on their way: the pipe of RFC 6675 section 4.
     #[must_use]
     pub(super) fn in_flight(&self) -> usize {
-        let outstanding = match (self.ranges.front(), self.ranges.back()) {
-            (Some(first), Some(last)) => last.end.since(first.start),
-            _ => 0,
-        };
-        outstanding.saturating_sub(self.sacked + self.lost)
+        self.outstanding().saturating_sub(self.sacked + self.lost)
+    }
+
+    /// Whether the peer said that it holds what it has to acknowledge next.
+    #[must_use]
+    pub(super) fn begins_sacked(&self) -> bool {
+        self.ranges.front().is_some_and(|range| range.status == Status::Sacked)
     }
 
     /// New data was sent, behind everything else.
@@ -127,8 +138,23 @@ impl Scoreboard {
 
     fn count(&mut self, start: Sequence, end: Sequence) -> u64 {
         self.transmissions += 1;
+        if self.order.len() > 2 * self.ranges.len() + 64 {
+            self.forget_old_transmissions();
+        }
         self.order.push_back(Transmission { number: self.transmissions, start, end });
         self.transmissions
+    }
+
+    /// What was sent again since, or has arrived, need not be looked at: without this, a peer that acknowledges nothing
+    /// would make the list longer with each retransmission.
+    fn forget_old_transmissions(&mut self) {
+        let mut order = core::mem::take(&mut self.order);
+        order.retain(|transmission| {
+            let ranges = self.ranges.iter().skip(self.index(transmission.start));
+            let mut within = ranges.take_while(|range| range.start.before(transmission.end));
+            within.any(|range| range.transmission == transmission.number && range.status == Status::InFlight)
+        });
+        self.order = order;
     }
 
     /// The first range that is lost and was not sent again.
@@ -148,10 +174,15 @@ impl Scoreboard {
         self.ranges.back().map(|range| (range.start, range.end))
     }
 
-    /// The numbers from `start`, which begins a range, to `end` were sent again.
+    /// The numbers from `start` to `end` were sent again.
     pub(super) fn on_sent_again(&mut self, start: Sequence, end: Sequence, now: Instant) {
         let mut at = self.index(start);
         while let Some(range) = self.ranges.get(at).copied().filter(|range| range.start.before(end)) {
+            if range.start.before(start) {
+                self.split(at, start);
+                at += 1;
+                continue;
+            }
             if range.end.after(end) {
                 self.split(at, end);
             }
@@ -190,6 +221,7 @@ impl Scoreboard {
                 break;
             }
             self.ranges.pop_front();
+            self.splits = self.splits.saturating_sub(1);
         }
         while self.order.front().is_some_and(|transmission| transmission.end.at_or_before(to)) {
             self.order.pop_front();
@@ -262,6 +294,7 @@ impl Scoreboard {
             && let Some(range) = self.ranges.get_mut(at)
         {
             range.end = next.end;
+            self.splits = self.splits.saturating_sub(1);
         }
     }
 
@@ -342,22 +375,6 @@ impl Scoreboard {
             range.status = Status::InFlight;
         }
         self.sacked = 0;
-    }
-
-    /// Forgets everything from `end` on: it was not sent after all.
-    pub(super) fn retract(&mut self, end: Sequence) {
-        while let Some(range) = self.ranges.back().copied().filter(|range| range.end.after(end)) {
-            if range.start.before(end) {
-                self.split(self.ranges.len() - 1, end);
-                continue;
-            }
-            match range.status {
-                Status::InFlight => {}
-                Status::Sacked => self.sacked -= range.length(),
-                Status::Lost => self.lost -= range.length(),
-            }
-            self.ranges.pop_back();
-        }
     }
 
     /// Bytes of memory held.

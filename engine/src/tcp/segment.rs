@@ -276,7 +276,7 @@ impl Header {
             head.push(&echo.to_be_bytes());
         }
         self.emit_sack(&mut head);
-        while head.length % 4 != 0 {
+        while !head.length.is_multiple_of(4) {
             head.push(&[END]);
         }
         // At most 15 words.

@@ -28,6 +28,10 @@ const LEAST_GROWTH: usize = 16;
 const MOST_GROWTH: usize = 4096;
 /// Room for that many records is kept.
 const SMALL: usize = 256;
+/// The connection had timestamps: `offset` and `recent` mean something.
+const TIMED: u8 = 1;
+/// A SYN was answered with an acknowledgement.
+const QUESTIONED: u8 = 2;
 /// No record.
 const NONE: u32 = u32::MAX;
 
@@ -40,6 +44,8 @@ pub struct Remnant {
     pub expected: Sequence,
     /// The window as acknowledgements carry it: scaled already.
     pub window: u16,
+    /// The hop limit of its packets.
+    pub hop_limit: u8,
     /// Present where the connection used timestamps.
     pub timestamp: Option<RemnantClock>,
 }
@@ -75,8 +81,11 @@ pub struct Arrival {
 /// What to do with a segment for a connection that has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// Nothing: it is an acknowledgement, or a reset (RFC 1337).
+    /// Nothing: it is the acknowledgement that is expected, or a reset (RFC 1337).
     Ignore,
+    /// Send an acknowledgement of this, within a rate: the segment is an acknowledgement itself, which is old or lies
+    /// elsewhere (RFC 9293 section 3.10.7.4, first step). Two ends that disagree would otherwise never stop.
+    Challenge(Remnant),
     /// Send an acknowledgement of this: the peer has not heard the last one, or the segment is an old one.
     Acknowledge(Remnant),
     /// The peer begins a new connection, and the record is gone.
@@ -108,16 +117,15 @@ struct Record {
     expected: Sequence,
     offset: u32,
     recent: u32,
-    /// When the wait began, or began anew.
-    since: Instant,
+    /// When the wait began, or began anew: milliseconds since the origin of time.
+    since: u64,
     /// The neighbours in the order of expiry.
     before: u32,
     after: u32,
     window: u16,
-    /// Whether `offset` and `recent` mean anything.
-    timestamps: bool,
-    /// A SYN was answered with an acknowledgement.
-    questioned: bool,
+    hop_limit: u8,
+    /// [`TIMED`] and [`QUESTIONED`], in one byte.
+    flags: u8,
 }
 
 /// A tuple as short as it can be. IPv4 addresses are kept as IPv4-mapped ones, which no other address is. Flow label
@@ -190,8 +198,8 @@ impl TimeWait {
     #[must_use]
     pub fn reusable(&self, tuple: &Tuple, now: Instant) -> bool {
         let Some(record) = self.find(&Key::from(tuple)).and_then(|index| self.record(index)) else { return true };
-        let wait = if record.timestamps { REUSABLE.min(self.lifetime) } else { self.lifetime / 2 };
-        now - record.since >= wait
+        let wait = if record.has(TIMED) { REUSABLE.min(self.lifetime) } else { self.lifetime / 2 };
+        now - record.since() >= wait
     }
 
     /// Ends a tuple's wait. A new connection's sequence numbers and timestamps are to begin beyond what is returned.
@@ -207,7 +215,7 @@ impl TimeWait {
         if arrival.rst {
             // The answer to our acknowledgement of a SYN: its sender knows nothing of the old connection and will repeat
             // the SYN. Any other reset may be an old one (RFC 1337).
-            if record.questioned && arrival.sequence == record.expected {
+            if record.has(QUESTIONED) && arrival.sequence == record.expected {
                 self.remove(index);
             }
             return Some(Verdict::Ignore);
@@ -218,13 +226,12 @@ impl TimeWait {
                 self.remove(index);
                 return Some(Verdict::Renew { after });
             }
-            record.questioned = true;
+            record.flags |= QUESTIONED;
         } else if !arrival.syn && !arrival.fin && arrival.length == 0 {
-            // Whatever its timestamp and wherever it lies: were acknowledgements answered with acknowledgements, two ends
-            // that disagree would never stop.
-            if arrival.sequence == record.expected {
-                record.hear(arrival);
+            if !record.is_expected(arrival) {
+                return Some(Verdict::Challenge(record.remnant()));
             }
+            record.hear(arrival);
             return Some(Verdict::Ignore);
         } else if record.is_repeated_by(arrival) {
             let remnant = record.remnant();
@@ -246,7 +253,7 @@ impl TimeWait {
     /// When the next record expires.
     #[must_use]
     pub fn next(&self) -> Option<Instant> {
-        self.record(self.oldest).map(|record| record.since + self.lifetime)
+        self.record(self.oldest).map(|record| record.since() + self.lifetime)
     }
 
     /// The bytes of memory held.
@@ -289,7 +296,7 @@ impl TimeWait {
     /// Begins a record's wait anew: it becomes the last to expire.
     fn restart(&mut self, index: u32, now: Instant) {
         let Some(record) = self.records.get_mut(index as usize) else { return };
-        record.since = now;
+        record.since = now.millis();
         let (before, after) = (record.before, record.after);
         self.join(before, after);
         self.append(index);
@@ -330,11 +337,21 @@ fn hash_of(secret: &Secret, records: &[Record], index: u32) -> u64 {
 
 impl Record {
     fn new(key: Key, remnant: Remnant, now: Instant) -> Self {
-        let Remnant { next, expected, window, timestamp } = remnant;
+        let Remnant { next, expected, window, hop_limit, timestamp } = remnant;
         let RemnantClock { offset, recent } = timestamp.unwrap_or(RemnantClock { offset: 0, recent: 0 });
-        let timestamps = timestamp.is_some();
-        let (since, before, after) = (now, NONE, NONE);
-        Self { key, next, expected, offset, recent, since, before, after, window, timestamps, questioned: false }
+        Self {
+            key,
+            next,
+            expected,
+            offset,
+            recent,
+            since: now.millis(),
+            before: NONE,
+            after: NONE,
+            window,
+            hop_limit,
+            flags: if timestamp.is_some() { TIMED } else { 0 },
+        }
     }
 
     fn remnant(&self) -> Remnant {
@@ -343,13 +360,22 @@ impl Record {
             next: self.next,
             expected: self.expected,
             window: self.window,
-            timestamp: self.timestamps.then_some(clock),
+            hop_limit: self.hop_limit,
+            timestamp: self.has(TIMED).then_some(clock),
         }
+    }
+
+    const fn has(&self, flag: u8) -> bool {
+        self.flags & flag != 0
+    }
+
+    fn since(&self) -> Instant {
+        Instant::from_origin(Duration::from_millis(self.since))
     }
 
     /// By how much a segment's timestamp is greater than the latest one, where both ends use them.
     fn ahead(&self, arrival: &Arrival) -> Option<i32> {
-        let timestamp = arrival.timestamp.filter(|_| self.timestamps)?;
+        let timestamp = arrival.timestamp.filter(|_| self.has(TIMED))?;
         Some(timestamp.wrapping_sub(self.recent).cast_signed())
     }
 
@@ -363,10 +389,19 @@ impl Record {
         }
     }
 
+    /// Whether a segment is an old one by its timestamp (RFC 7323 section 5.3).
+    fn is_old(&self, arrival: &Arrival) -> bool {
+        self.ahead(arrival).is_some_and(|ahead| ahead < 0)
+    }
+
+    /// Whether an acknowledgement is acceptable. Behind the peer's FIN there is nothing: its window is the next number alone.
+    fn is_expected(&self, arrival: &Arrival) -> bool {
+        arrival.sequence == self.expected && !self.is_old(arrival)
+    }
+
     /// Whether a segment repeats the peer's FIN, the number before the one expected, with a timestamp that is not old.
     fn is_repeated_by(&self, arrival: &Arrival) -> bool {
-        let old = self.ahead(arrival).is_some_and(|ahead| ahead < 0);
-        arrival.fin && !arrival.syn && !old && arrival.sequence + arrival.length + 1 == self.expected
+        arrival.fin && !arrival.syn && !self.is_old(arrival) && arrival.sequence + arrival.length + 1 == self.expected
     }
 
     /// Takes note of the timestamp of a segment that lies where the next is expected (RFC 7323 section 4.3).

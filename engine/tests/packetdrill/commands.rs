@@ -1,7 +1,7 @@
 //! Shell commands: `sysctl` as options of the engine, and the few others that say something about TCP.
 //!
-//! A value that asks for a behaviour there is no option for makes the script *doubtful*: it runs, and where it fails it
-//! is skipped with the reason instead.
+//! A value that asks for what there is no option for, and what the engine does not do anyway, has the script skipped there:
+//! whatever it comes to says nothing of the engine.
 
 use std::time::Duration;
 
@@ -12,13 +12,11 @@ use super::settings::Host;
 pub(crate) enum Effect {
     /// It is done, or there is nothing to do.
     Nothing,
-    /// What follows may depend on something that the engine does not have.
-    Doubtful(String),
     /// So many connections have to be in the state with this name.
     Count { state: String, number: usize, in_process: bool },
     /// Connections in the state with this name are dropped.
     Drop { state: String },
-    /// The script is about something else.
+    /// The script is about something that the engine does not have.
     Unsupported(String),
 }
 
@@ -78,7 +76,7 @@ fn sysctl(name: &str, value: &str, host: &mut Host) -> Effect {
     let is_set = number != 0;
     let millis = Duration::from_millis(number);
     let size = usize::try_from(number).unwrap_or(usize::MAX);
-    let wanted = |holds: bool| if holds { Effect::Nothing } else { doubtful(name, value) };
+    let wanted = |holds: bool| if holds { Effect::Nothing } else { unsupported(name, value) };
     let (namespace, key) = split(name);
     match (namespace, key) {
         ("kern.ipc", "maxsockbuf") => {
@@ -103,7 +101,7 @@ fn sysctl(name: &str, value: &str, host: &mut Host) -> Effect {
             return wanted(!is_set);
         }
         ("net.inet.tcp", "recvbuf_max") | ("net.ipv4", "tcp_rmem") | ("net.core", "rmem_max") => {
-            host.receive_limit = size
+            host.receive_limit = size;
         }
         ("net.inet.tcp", "sendbuf_max") | ("net.ipv4", "tcp_wmem") | ("net.core", "wmem_max") => host.send_limit = size,
         ("net.inet.tcp", "delacktime") => return wanted(number == 40),
@@ -151,6 +149,8 @@ fn fixed(namespace: &str, key: &str, number: u64, wanted: impl Fn(bool) -> Effec
         | ("net.ipv4", "tcp_rfc1337" | "tcp_fastopen" | "tcp_abort_on_overflow" | "tcp_thin_linear_timeouts") => {
             wanted(number == 0)
         }
+        // A SYN that is sent again does not ask for ECN (RFC 3168 section 6.1.1.1).
+        ("net.inet.tcp", "ecn.maxretries") => wanted(number == 0),
         // A SYN with FIN is a SYN like any other (RFC 9293 section 3.10.7.2 looks at FIN in its eighth step alone).
         ("net.inet.tcp", "drop_synfin") => wanted(number == 0),
         ("net.inet.tcp", "rfc3390" | "rfc3042" | "rfc3465" | "rfc6675_pipe" | "path_mtu_discovery" | "syncookies")
@@ -168,10 +168,10 @@ fn sysctl_word(name: &str, value: &str, host: &mut Host) -> Effect {
         ((_, "cc.algorithm" | "tcp_congestion_control"), "cubic") => Effect::Nothing,
         ((_, "cc.algorithm" | "tcp_congestion_control"), _) => {
             host.socket.congestion = value.to_owned();
-            doubtful(name, value)
+            unsupported(name, value)
         }
         ((_, "functions_default"), "freebsd") => Effect::Nothing,
-        _ => doubtful(name, value),
+        _ => unsupported(name, value),
     }
 }
 
@@ -183,6 +183,6 @@ fn split(name: &str) -> (&str, &str) {
         .unwrap_or(("", name))
 }
 
-fn doubtful(name: &str, value: &str) -> Effect {
-    Effect::Doubtful(format!("{name}={value} asks for what the engine has no option for"))
+fn unsupported(name: &str, value: &str) -> Effect {
+    Effect::Unsupported(format!("{name}={value} asks for what the engine has no option for"))
 }

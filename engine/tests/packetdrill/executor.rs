@@ -32,19 +32,20 @@ pub(crate) fn run(script: &Script, is_foreign: bool) -> Outcome {
         Ok(configuration) => World::new(configuration, is_foreign),
         Err(stop) => return Outcome::of(stop),
     };
-    let stop = match world.play(script) {
-        Err(Stop::Failed { line, message }) if !world.doubts.is_empty() => {
-            Some(Stop::Skipped(format!("{}; line {line} then fails: {message}", world.doubts.join("; "))))
-        }
-        result => result.err(),
-    };
+    let stop = world.play(script).err();
     Outcome { stop, tolerances: world.tolerances.used().collect(), wire: world.log }
 }
 
 impl World {
     fn play(&mut self, script: &Script) -> Result<(), Stop> {
-        for event in &script.events {
-            let result = self.event(event);
+        // Commands behind everything else set the host back as it was.
+        let is_command = |event: &Event| matches!(event.action, Action::Command(_));
+        let epilogue = script.events.iter().rposition(|event| !is_command(event)).map_or(0, |last| last + 1);
+        for (index, event) in script.events.iter().enumerate() {
+            let result = match self.event(event) {
+                Err(Stop::Skipped(_)) if index >= epilogue => Ok(()),
+                result => result,
+            };
             // What went wrong meanwhile is likely to be the reason of what goes wrong now.
             if let Some(late) = self.late.take() {
                 return Err(late);
@@ -132,7 +133,6 @@ impl World {
         for effect in commands::run(command, &mut self.host) {
             match effect {
                 Effect::Nothing => {}
-                Effect::Doubtful(reason) => self.doubts.push(reason),
                 Effect::Unsupported(reason) => return Err(Stop::Skipped(reason)),
                 Effect::Drop { state } => self.drop_connections(&state),
                 Effect::Count { state, number, in_process } => {

@@ -47,9 +47,10 @@ impl Arguments {
     }
 }
 
-/// What came of all scripts.
+/// What came of the scripts of a folder.
 #[derive(Debug, Default)]
 pub(crate) struct Report {
+    is_foreign: bool,
     passed: usize,
     failed: Vec<String>,
     skipped: Vec<String>,
@@ -58,37 +59,44 @@ pub(crate) struct Report {
 }
 
 impl Report {
-    /// Runs the scripts under `ours`, and the foreign ones under `theirs`.
-    pub(crate) fn of(ours: &Path, theirs: Option<&Path>, arguments: &Arguments) -> Self {
-        let mut report = Self::default();
+    /// Whether the interpreter itself sees what is wrong, and the scripts under `folder`, which are our own.
+    pub(crate) fn of_ours(folder: &Path, arguments: &Arguments) -> Self {
+        let mut report = Self::of(folder, false, arguments);
         if !arguments.is_list {
             report.failed.extend(selftest::run().into_iter().map(|failure| format!("the interpreter: {failure}")));
         }
-        let folders = [Some((ours, false)), theirs.map(|theirs| (theirs, true))];
-        for (folder, is_foreign) in folders.into_iter().flatten() {
-            let mut found = Vec::new();
-            if let Err(error) = scripts(folder, &mut found) {
-                report.failed.push(format!("{}: {error}", folder.display()));
+        report
+    }
+
+    /// The scripts of others under `folder`.
+    pub(crate) fn of_others(folder: &Path, arguments: &Arguments) -> Self {
+        Self::of(folder, true, arguments)
+    }
+
+    fn of(folder: &Path, is_foreign: bool, arguments: &Arguments) -> Self {
+        let mut report = Self { is_foreign, ..Self::default() };
+        let mut found = Vec::new();
+        if let Err(error) = scripts(folder, &mut found) {
+            report.failed.push(format!("{}: {error}", folder.display()));
+        }
+        found.sort();
+        for path in found {
+            let name = path.strip_prefix(folder).unwrap_or(&path).display().to_string();
+            if !arguments.selects(&name) {
+                continue;
             }
-            found.sort();
-            for path in found {
-                let name = path.strip_prefix(folder).unwrap_or(&path).display().to_string();
-                if !arguments.selects(&name) {
-                    continue;
-                }
-                if arguments.is_list {
-                    println!("{name}: test");
-                    continue;
-                }
-                report.add(&name, &run(&path, is_foreign), arguments);
+            if arguments.is_list {
+                println!("{name}: test");
+                continue;
             }
+            report.add(&name, &run(&path, is_foreign), arguments);
         }
         report
     }
 
     /// Whether nothing failed, and nothing of our own was skipped.
     pub(crate) const fn is_success(&self) -> bool {
-        self.failed.is_empty()
+        self.failed.is_empty() && (self.is_foreign || self.skipped.is_empty())
     }
 
     fn add(&mut self, name: &str, outcome: &Outcome, arguments: &Arguments) {

@@ -89,7 +89,8 @@ impl Host {
     /// FreeBSD's defaults, for its scripts.
     pub(crate) fn freebsd() -> Self {
         let ours = Self::ours();
-        let socket = Settings { send_buffer: 32_768, keep_count: 8, ..ours.socket };
+        // `net.inet.tcp.always_keepalive` is set there.
+        let socket = Settings { send_buffer: 32_768, keep_alive: true, keep_count: 8, ..ours.socket };
         Self { receive_limit: 2_097_152, send_limit: 2_097_152, socket, ..ours }
     }
 }

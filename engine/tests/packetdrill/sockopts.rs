@@ -32,11 +32,6 @@ impl World {
         };
         let mut settings = self.sockets[&descriptor].settings.clone();
         let attempt = set(&mut settings, &name, value.inner());
-        if let Attempt::Unsupported(reason) = attempt {
-            // It may be of no importance to what follows.
-            self.doubts.push(reason);
-            return Attempt::Done(0);
-        }
         if attempt != Attempt::Done(0) {
             return attempt;
         }
@@ -77,7 +72,8 @@ impl World {
             "SO_ERROR" => connection
                 .and_then(|connection| self.kernel().take_error(connection))
                 .map_or(0, |Errno(error)| symbols::number_of(error).unwrap_or(-1)),
-            "SO_RCVBUF" => self.receive_buffer(descriptor),
+            "SO_RCVBUF" => self.buffer(descriptor, settings.receive_buffer),
+            "SO_SNDBUF" => self.buffer(descriptor, settings.send_buffer),
             "SO_TYPE" => 1,
             "SO_ACCEPTCONN" => i64::from(matches!(self.sockets[&descriptor].role, Role::Listening(..))),
             "TCP_MAXSEG" => {
@@ -105,15 +101,14 @@ impl World {
         }
     }
 
-    /// The receive buffer: until its handshake is over, a socket's own; then its connection's.
-    fn receive_buffer(&mut self, descriptor: i64) -> i64 {
-        let socket = self.sockets[&descriptor].clone();
-        let facts = socket.connection().map(|connection| self.kernel().facts(connection));
-        let mut buffer = socket.settings.receive_buffer;
+    /// The size of a buffer: until its handshake is over, a socket's own; then its connection's.
+    fn buffer(&mut self, descriptor: i64, mut size: usize) -> i64 {
+        let connection = self.sockets[&descriptor].connection();
+        let facts = connection.map(|connection| self.kernel().facts(connection));
         if let Some(facts) = facts.filter(|facts| facts.state != State::SynSent) {
-            self.round_buffer(&mut buffer, Some(facts.send_mss).filter(|mss| *mss > 0));
+            self.round_buffer(&mut size, Some(facts.send_mss).filter(|mss| *mss > 0));
         }
-        buffer as i64
+        size as i64
     }
 
     /// Whether both ends had closed the connection of a socket that is closed.
@@ -222,7 +217,6 @@ fn get(settings: &Settings, name: &str) -> Option<i64> {
     let seconds = |duration: Duration| i64::try_from(duration.as_secs()).unwrap_or(i64::MAX);
     Some(match name {
         "SO_REUSEADDR" => i64::from(settings.reuse_address),
-        "SO_SNDBUF" => settings.send_buffer as i64,
         "SO_KEEPALIVE" => i64::from(settings.keep_alive),
         "TCP_NODELAY" => i64::from(settings.no_delay),
         "TCP_CORK" | "TCP_NOPUSH" => i64::from(settings.cork),

@@ -60,7 +60,9 @@ impl World {
         let waits = waits && !symbols::has(&flags, "MSG_DONTWAIT");
         let Some(length) = length(call) else { return Attempt::Unsupported(format!("the buffer of {}", call.name)) };
         if symbols::has(&flags, "MSG_MORE") {
-            self.doubts.push("the engine has no option for segments that wait for more (MSG_MORE)".to_owned());
+            return Attempt::Unsupported(
+                "the engine has no option for segments that wait for more (MSG_MORE)".to_owned(),
+            );
         }
         let now = self.now;
         loop {

@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 
 use super::options::{self, TcpOption, TcpOptions};
-use super::script::{Flags, IpFields, Segment, Start};
+use super::script::{Ecn, Flags, IpFields, Segment, Start};
 use super::wire::LiveSegment;
 
 /// A connection as the wire sees it: two addresses and what the numbers are relative to.
@@ -329,7 +329,6 @@ fn timestamp(segment: &Segment) -> Option<u32> {
 }
 
 fn traffic_class(ip: IpFields) -> u8 {
-    use super::script::Ecn;
     let ecn = match ip.ecn {
         None | Some(Ecn::NotCapable) => 0,
         Some(Ecn::Ect1) => 1,

@@ -86,8 +86,6 @@ impl Configuration {
 pub(crate) struct World {
     pub(crate) configuration: Configuration,
     pub(crate) tolerances: Tolerances,
-    /// Why a failure may be none.
-    pub(crate) doubts: Vec<String>,
     pub(crate) host: Host,
     kernel: Option<Kernel>,
     pub(crate) now: Micros,
@@ -114,7 +112,6 @@ impl World {
         Self {
             configuration,
             tolerances: Tolerances::new(is_foreign),
-            doubts: Vec::new(),
             host,
             kernel: None,
             now: 0,

@@ -25,10 +25,9 @@ pub(in crate::tcp) struct Arrival<'a> {
 impl Connection {
     /// Takes a segment of this connection's peer.
     pub(in crate::tcp) fn arrives(&mut self, segment: &Segment<'_>, arrival: &mut Arrival<'_>) -> Effects {
-        let (now, link, path_mtu) = (arrival.now, arrival.link, arrival.path_mtu);
         match &self.state {
-            State::Opening(opening) if opening.is_answered() => self.arrives_syn_received(segment, link, path_mtu, now),
-            State::Opening(_) => self.arrives_syn_sent(segment, link, path_mtu, now),
+            State::Opening(opening) if opening.is_answered() => self.arrives_syn_received(segment, arrival),
+            State::Opening(_) => self.arrives_syn_sent(segment, arrival),
             State::Synchronized(_) => self.arrives_synchronized(segment, arrival),
             State::Closed(_) => Effects::default(),
         }
@@ -44,7 +43,7 @@ impl Connection {
             && !control.rst
             && self.clock.is_old(timestamp.value, now)
         {
-            self.answer_unacceptable(segment, arrival);
+            self.answer_old(segment, arrival);
             return Effects::default();
         }
         // RFC 7323 section 3.2: without one, it is not of this connection.
@@ -57,7 +56,9 @@ impl Connection {
             return Effects::default();
         }
         let shut = receiver.window() == 0 && segment.sequence == receiver.next();
-        if !receiver.is_acceptable(segment.sequence, segment.length()) && !shut {
+        // The very edge is for acknowledgements alone (RFC 5961 section 3.2 has the window as RFC 9293 does).
+        let beyond = control.rst && segment.sequence == receiver.edge() && !shut;
+        if beyond || (!receiver.is_acceptable(segment.sequence, segment.length()) && !shut) {
             if !control.rst {
                 self.answer_unacceptable(segment, arrival);
             }
@@ -86,7 +87,7 @@ impl Connection {
         {
             self.clock.hear(timestamp.value, now);
         }
-        let mut effects = self.arrives_acknowledgement(segment, now);
+        let effects = self.arrives_acknowledgement(segment, now);
         if effects.time_wait || self.is_closed() {
             return effects;
         }
@@ -107,11 +108,7 @@ impl Connection {
         } else {
             self.arrives_text(segment, now)
         };
-        effects.readable |= text.readable;
-        effects.writable |= text.writable;
-        effects.time_wait |= text.time_wait;
-        effects.reset = text.reset;
-        effects
+        effects.and(text)
     }
 
     /// An acknowledgement that may be an answer to somebody who is not the peer: no more than a few in a second
@@ -127,11 +124,17 @@ impl Connection {
     /// A segment outside of the window is answered with an acknowledgement, so that a peer that has lost one hears it again.
     /// Those without text are limited: two ends could otherwise keep each other at it.
     fn answer_unacceptable(&mut self, segment: &Segment<'_>, arrival: &mut Arrival<'_>) {
+        if let State::Synchronized(synchronized) = &mut self.state {
+            synchronized.receiver.note_duplicate(segment.sequence, segment.sequence + segment.payload.len());
+        }
+        self.answer_old(segment, arrival);
+    }
+
+    fn answer_old(&mut self, segment: &Segment<'_>, arrival: &mut Arrival<'_>) {
         if segment.length() == 0 {
             return self.challenge(arrival);
         }
         if let State::Synchronized(synchronized) = &mut self.state {
-            synchronized.receiver.take(segment.sequence, segment.payload, false, arrival.now);
             synchronized.receiver.acknowledge_now();
         }
     }
@@ -170,16 +173,19 @@ impl Connection {
         let slow = |state| matches!(state, RecoveryState::Cwr | RecoveryState::Recovery | RecoveryState::Loss);
         // RFC 3168 section 6.1.2: however it came that the window was lowered, the peer is told.
         ecn.slowed |= agreement.ecn && slow(sender.recovery().state()) && !slow(before.1);
-        if sender.unacknowledged() != before.0 || sender.window() == 0 {
+        let advanced = sender.unacknowledged() != before.0;
+        // A peer that answers has all the time it wants to open its window (RFC 9293 section 3.8.6.1, MUST-37): what it has to
+        // answer next is the next probe.
+        if sender.window() == 0 {
+            self.unanswered = None;
+        } else if advanced {
             self.unanswered = sender.is_outstanding().then_some(now);
         }
         let (room, limit) = (sender.queue().room(), sender.queue().limit());
         let finished = sender.is_finished();
         // A writer that waits is woken when a third of the buffer is free, not for every acknowledged segment.
-        let mut effects = Effects {
-            writable: (freed > 0 && room * 3 >= limit) || finished || sender.queue().is_empty(),
-            ..Effects::default()
-        };
+        let mut effects =
+            Effects { writable: (freed > 0 && room * 3 >= limit) || (finished && advanced), ..Effects::default() };
         if finished {
             match synchronized.state() {
                 TcpState::LastAck => {

@@ -15,25 +15,24 @@ impl Connection {
             State::Synchronized(synchronized) => {
                 [synchronized.sender.next_timeout(), synchronized.receiver.next_timeout()]
             }
-            State::Closed(_) => return None,
+            State::Closed(_) => return self.reset_due.map(|reset| reset.deadline),
         };
         [owner, own[0], own[1], self.given_up(), self.keep_alive()].into_iter().flatten().min()
     }
 
     /// When the user timeout ends the connection (RFC 9293 section 3.9.1, RFC 5482): only while something is unanswered.
     fn given_up(&self) -> Option<Instant> {
-        match self.state {
-            State::Synchronized(_) => Some(self.unanswered? + self.options.user_timeout?),
-            State::Opening(_) | State::Closed(_) => None,
-        }
+        self.is_outstanding().then_some(self.unanswered? + self.options.user_timeout?)
     }
 
     /// When the peer is asked whether it is still there, or given up because it did not answer.
     fn keep_alive(&self) -> Option<Instant> {
         let keep = self.options.keep_alive?;
         match self.state {
-            State::Synchronized(_) if self.probes >= keep.count => Some(self.heard + keep.patience()),
-            State::Synchronized(_) => Some(self.heard + keep.idle + keep.interval.saturating_mul(self.probes)),
+            // From the last probe on, not from when it should have been: one who looks late, after a suspension for one,
+            // still gives the peer the time to answer.
+            State::Synchronized(_) if self.probes > 0 => Some(self.probed + keep.interval),
+            State::Synchronized(_) => Some(self.heard + keep.idle),
             State::Opening(_) | State::Closed(_) => None,
         }
     }
@@ -41,24 +40,29 @@ impl Connection {
     /// Acts on what is due.
     pub(in crate::tcp) fn handle_timeout(&mut self, now: Instant) -> Effects {
         let due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
+        if self.is_closed() {
+            self.reset_due = self.reset_due.filter(|reset| reset.deadline > now);
+            return Effects::default();
+        }
         match self.owner {
             Owner::Connecting { deadline } | Owner::Nobody { deadline } if deadline <= now => {
-                return self.give_up();
+                return self.give_up(now);
             }
             Owner::Connecting { .. } | Owner::Nobody { .. } | Owner::Held => {}
         }
         if due(self.given_up()) {
-            return self.give_up();
+            return self.give_up(now);
         }
         if let Some(keep) = self.options.keep_alive
             && due(self.keep_alive())
         {
             if self.probes >= keep.count {
-                return self.give_up();
+                return self.give_up(now);
             }
             // What is outstanding is sent again anyway, and that asks as well.
             self.probe_due = !self.is_outstanding();
             self.probes += 1;
+            self.probed = now;
         }
         match &mut self.state {
             State::Opening(opening) if due(opening.timer()) => opening.on_timeout(),
@@ -75,8 +79,8 @@ impl Connection {
         matches!(&self.state, State::Synchronized(synchronized) if synchronized.sender.is_outstanding())
     }
 
-    fn give_up(&mut self) -> Effects {
-        self.abort(Cause::TimedOut);
+    fn give_up(&mut self, now: Instant) -> Effects {
+        self.abort(Cause::TimedOut, now);
         Effects::ALL
     }
 

@@ -1,6 +1,6 @@
 //! Which segment leaves next.
 
-use super::{Connection, Link, State, Synchronized};
+use super::{Connection, Link, Reset, State, Synchronized};
 use crate::ip::output::{Blocked, Outlet, Packet};
 use crate::tcp::segment::{Control, Header, SackBlocks, SegmentOptions};
 use crate::tcp::send::Plan;
@@ -24,10 +24,13 @@ impl Connection {
             return true;
         }
         match &mut self.state {
-            State::Opening(opening) => opening.is_due(),
+            State::Opening(opening) => opening.is_due() || opening.challenge().is_some(),
             State::Synchronized(synchronized) => {
-                synchronized.receiver.owes_acknowledgement()
-                    || synchronized.sender.plan(self.options.no_delay, now).is_some()
+                let planned = synchronized.sender.plan(self.options.no_delay, now).is_some();
+                if !planned {
+                    synchronized.sender.rest(now);
+                }
+                planned || synchronized.receiver.owes_acknowledgement()
             }
             State::Closed(_) => false,
         }
@@ -64,7 +67,7 @@ impl Connection {
 
     /// Sends one packet, if there is one; its length.
     fn transmit_one(&mut self, link: &Link, out: &mut dyn Outlet, now: Instant) -> Result<usize, Blocked> {
-        if let Some((sequence, expected)) = self.reset_due {
+        if let Some(Reset { sequence, expected, .. }) = self.reset_due {
             let control = Control { rst: true, ..Control::ACK };
             let length = self.send_bare(control, sequence, expected, out, now)?;
             self.reset_due = None;
@@ -75,7 +78,17 @@ impl Connection {
                 self.send_syn(link, out, now)?;
                 Ok(1)
             }
-            State::Opening(_) | State::Closed(_) => Ok(0),
+            State::Opening(opening) => match opening.challenge() {
+                Some((next, expected)) => {
+                    let length = self.send_bare(Control::ACK, next, expected, out, now)?;
+                    if let State::Opening(opening) = &mut self.state {
+                        opening.on_challenged();
+                    }
+                    Ok(length)
+                }
+                None => Ok(0),
+            },
+            State::Closed(_) => Ok(0),
             State::Synchronized(_) => self.transmit_synchronized(out, now),
         }
     }
@@ -163,12 +176,16 @@ impl Connection {
             window: 0,
             options: SegmentOptions { timestamp, ..SegmentOptions::default() },
         };
-        if let State::Synchronized(synchronized) = &self.state {
-            let most = if timestamp.is_some() { MOST_BLOCKS_STAMPED } else { MOST_BLOCKS };
-            header.window = synchronized.receiver.window_field();
-            header.control.ece = synchronized.agreement.ecn && synchronized.ecn.echoing;
-            header.options.sack = synchronized.receiver.sack_blocks();
-            header.options.sack.truncate(most);
+        match &self.state {
+            State::Synchronized(synchronized) => {
+                let most = if timestamp.is_some() { MOST_BLOCKS_STAMPED } else { MOST_BLOCKS };
+                header.window = synchronized.receiver.window_field();
+                header.control.ece = synchronized.agreement.ecn && synchronized.ecn.echoing;
+                header.options.sack = synchronized.receiver.sack_blocks();
+                header.options.sack.truncate(most);
+            }
+            State::Opening(opening) => header.window = opening.window_field(&self.options),
+            State::Closed(_) => {}
         }
         let head = header.emit();
         let packet = Packet {

@@ -1,13 +1,15 @@
 //! SYN-SENT, and SYN-RECEIVED after a simultaneous open (RFC 9293 sections 3.5 and 3.10.7.3).
 
 use alloc::boxed::Box;
+use alloc::vec::Vec;
 use core::time::Duration;
 
-use super::{Cause, Connection, Effects, Opened, Owner, State, Synchronized};
+use super::{Arrival, Cause, Connection, Effects, Opened, Owner, State, Synchronized};
 use crate::ip::output::{Blocked, Outlet, Packet};
 use crate::tcp::clock::Clock;
 use crate::tcp::connection::Link;
 use crate::tcp::handshake::{self, Agreement};
+use crate::tcp::options::{EcnUse, Options};
 use crate::tcp::rtt::CEILING;
 use crate::tcp::segment::{Control, Header, Segment, SegmentOptions};
 use crate::tcp::sequence::Sequence;
@@ -22,24 +24,39 @@ pub(super) struct Opening {
     isn: Sequence,
     /// The peer's SYN, where it came without an acknowledgement of ours: a simultaneous open.
     answer: Option<Answer>,
+    /// The text of that SYN, for when the handshake is over (RFC 9293 section 3.10.7.3): a segment at most.
+    text: Vec<u8>,
     /// The SYN is to leave.
     due: bool,
-    /// When it first left, and how often it has.
+    /// An acknowledgement is to leave: the answer to somebody who may not be the peer.
+    challenge_due: bool,
+    /// When the SYN first left, and how often it has.
     sent: Option<Instant>,
     tries: u32,
     timer: Option<Instant>,
+    /// How often the timer has run out.
+    timeouts: u32,
 }
 
 #[derive(Clone, Copy)]
 struct Answer {
     isn: Sequence,
     agreement: Agreement,
-    window: u16,
 }
 
 impl Opening {
     pub(super) const fn new(isn: Sequence) -> Self {
-        Self { isn, answer: None, due: true, sent: None, tries: 0, timer: None }
+        Self {
+            isn,
+            answer: None,
+            text: Vec::new(),
+            due: true,
+            challenge_due: false,
+            sent: None,
+            tries: 0,
+            timer: None,
+            timeouts: 0,
+        }
     }
 
     pub(super) const fn isn(&self) -> Sequence {
@@ -60,6 +77,25 @@ impl Opening {
         self.due
     }
 
+    /// SND.NXT and RCV.NXT, where an acknowledgement is to leave.
+    pub(super) fn challenge(&self) -> Option<(Sequence, Sequence)> {
+        self.expected().filter(|_| self.challenge_due).map(|expected| (self.isn + 1, expected))
+    }
+
+    pub(super) const fn on_challenged(&mut self) {
+        self.challenge_due = false;
+    }
+
+    /// The window field of what follows the SYN.
+    pub(super) fn window_field(&self, options: &Options) -> u16 {
+        self.answer.map_or(0, |answer| answer.agreement.window_field(options))
+    }
+
+    /// Bytes of memory held.
+    pub(super) const fn held(&self) -> usize {
+        self.text.capacity()
+    }
+
     pub(super) const fn timer(&self) -> Option<Instant> {
         self.timer
     }
@@ -72,6 +108,7 @@ impl Opening {
     pub(super) const fn on_timeout(&mut self) {
         self.due = true;
         self.timer = None;
+        self.timeouts = self.timeouts.saturating_add(1);
     }
 
     fn on_sent(&mut self, now: Instant) {
@@ -84,13 +121,8 @@ impl Opening {
 
 impl Connection {
     /// RFC 9293 section 3.10.7.3.
-    pub(super) fn arrives_syn_sent(
-        &mut self,
-        segment: &Segment<'_>,
-        link: &Link,
-        path_mtu: usize,
-        now: Instant,
-    ) -> Effects {
+    pub(super) fn arrives_syn_sent(&mut self, segment: &Segment<'_>, arrival: &Arrival<'_>) -> Effects {
+        let now = arrival.now;
         let State::Opening(opening) = &mut self.state else { return Effects::default() };
         let isn = opening.isn;
         let acceptable = segment.acknowledgement == isn + 1 && opening.tries > 0;
@@ -108,18 +140,21 @@ impl Connection {
         if !segment.control.syn {
             return Effects::default();
         }
-        let agreement = Agreement::new(&self.options, segment, self.tuple.remote.ip());
+        let mut agreement = Agreement::new(&self.options, segment, self.tuple.remote.ip());
+        // Not after a SYN that did not ask for it (RFC 3168 section 6.1.1).
+        agreement.ecn &= self.options.ecn == EcnUse::Request && opening.tries == 1;
         self.clock = Clock::new(self.clock.offset(), agreement.timestamp, now);
         self.heard = now;
         if !segment.control.ack {
-            // Both ends have sent a SYN: this one is answered with SYN and ACK.
-            opening.answer = Some(Answer { isn: segment.sequence, agreement, window: segment.window });
+            // Both ends have sent a SYN: this one is answered with SYN and ACK, which does not acknowledge the text yet. A FIN
+            // is not looked at in this state (section 3.10.7.4, eighth step).
+            let most = handshake::segment_for(arrival.link.mtu, self.tuple.local.ip());
+            opening.text = segment.payload.iter().copied().take(most).collect();
+            opening.answer = Some(Answer { isn: segment.sequence, agreement });
             (opening.due, opening.tries, opening.timer) = (true, 0, None);
             return Effects::default();
         }
-        let update = (segment.sequence, segment.acknowledgement, segment.window);
-        let answer = Answer { isn: segment.sequence, agreement, window: segment.window };
-        self.open(answer, update, true, link, path_mtu, now);
+        self.open(Answer { isn: segment.sequence, agreement }, segment, arrival);
         // Text and FIN of the SYN itself.
         let rest = Segment {
             sequence: segment.sequence + 1,
@@ -135,83 +170,71 @@ impl Connection {
     }
 
     /// RFC 9293 section 3.10.7.4, as far as it concerns SYN-RECEIVED of a simultaneous open.
-    pub(super) fn arrives_syn_received(
-        &mut self,
-        segment: &Segment<'_>,
-        link: &Link,
-        path_mtu: usize,
-        now: Instant,
-    ) -> Effects {
+    pub(super) fn arrives_syn_received(&mut self, segment: &Segment<'_>, arrival: &mut Arrival<'_>) -> Effects {
+        let now = arrival.now;
         let State::Opening(opening) = &mut self.state else { return Effects::default() };
         let Some(answer) = opening.answer else { return Effects::default() };
-        let next = answer.isn + 1;
+        let (next, control) = (answer.isn + 1, segment.control);
         let window = usize::from(handshake::syn_window(&self.options));
-        let length = segment.length();
-        // The peer's SYN again, now with an acknowledgement: it begins before the window.
-        let syn_again = segment.control.syn && segment.sequence == answer.isn;
         let inside = |number: Sequence| number.at_or_after(next) && number.before(next + window);
-        if !syn_again && !inside(segment.sequence) && !(length > 0 && inside(segment.end() - 1)) {
-            opening.due |= !segment.control.rst;
-            return Effects::default();
-        }
-        if segment.control.rst {
-            if segment.sequence == next {
-                self.close(Some(Cause::Refused));
-                return Effects::ALL;
-            }
+        let acceptable = inside(segment.sequence) || (segment.length() > 0 && inside(segment.end() - 1));
+        // The peer's SYN again, which begins before the window: it has not heard the answer, or sends its own.
+        let syn_again = control.syn && segment.sequence == answer.isn;
+        if syn_again && !control.ack {
             opening.due = true;
             return Effects::default();
         }
-        if segment.control.syn && !syn_again {
-            // RFC 5961 section 4.2.
-            opening.due = true;
+        if control.rst && segment.sequence == next {
+            self.close(Some(Cause::Refused));
+            return Effects::ALL;
+        }
+        // Resets that are not exact, other SYNs and what lies elsewhere may be a stranger's (RFC 5961 sections 3.2 and 4.2).
+        if !syn_again && (!acceptable || control.rst || control.syn) {
+            let answered = acceptable || !control.rst;
+            opening.challenge_due |= answered && arrival.challenges.allows(now);
             return Effects::default();
         }
-        if !segment.control.ack {
-            opening.due |= syn_again;
+        if !control.ack {
             return Effects::default();
         }
         if segment.acknowledgement != opening.isn + 1 {
             return Effects { reset: Some(segment.acknowledgement), ..Effects::default() };
         }
+        let text = core::mem::take(&mut opening.text);
         self.heard = now;
-        let update = (segment.sequence, segment.acknowledgement, segment.window);
-        self.open(answer, update, segment.control.syn, link, path_mtu, now);
+        self.open(answer, segment, arrival);
+        let of_syn = Segment { sequence: next, control: Control::ACK, payload: &text, ..segment.clone() };
         let mut rest = segment.clone();
         if syn_again {
             rest.sequence += 1;
             rest.control.syn = false;
         }
-        let mut effects = self.arrives_text(&rest, now);
-        effects.writable = true;
-        effects
+        let effects = self.arrives_text(&of_syn, now).and(self.arrives_text(&rest, now));
+        Effects { writable: true, ..effects }
     }
 
-    fn open(
-        &mut self,
-        answer: Answer,
-        update: (Sequence, Sequence, u16),
-        unscaled: bool,
-        link: &Link,
-        path_mtu: usize,
-        now: Instant,
-    ) {
+    /// The handshake is over with this segment.
+    fn open(&mut self, answer: Answer, segment: &Segment<'_>, arrival: &Arrival<'_>) {
+        let now = arrival.now;
         let State::Opening(opening) = &self.state else { return };
-        let rtt = opening.sent.filter(|_| opening.tries == 1).map(|sent| now - sent);
-        // The window of a bare SYN is not scaled either, but the update's is what counts.
-        let window = if unscaled && answer.window != update.2 { answer.window } else { update.2 };
+        // What was sent twice tells nothing of the round-trip time, and in a simultaneous open the SYN was: with an
+        // acknowledgement and without (Karn's algorithm).
+        let once = opening.tries == 1 && !opening.is_answered();
+        let echo = segment.options.timestamp.map(|timestamp| timestamp.echo);
+        let echoed = || echo.and_then(|echo| self.clock.elapsed(echo, now));
+        let rtt = opening.sent.filter(|_| once).map(|sent| now - sent).or_else(echoed);
         let opened = Opened {
             isn: opening.isn,
             peer_isn: answer.isn,
             agreement: answer.agreement,
             offered: handshake::syn_window(&self.options),
-            update: (update.0, update.1, window),
-            unscaled,
+            update: (segment.sequence, segment.acknowledgement, segment.window),
+            unscaled: segment.control.syn,
             rtt,
-            retries: opening.tries.saturating_sub(1),
-            path_mtu,
+            retries: opening.timeouts,
+            path_mtu: arrival.path_mtu,
         };
-        let synchronized = Synchronized::new(&self.tuple, &self.options, &opened, link, now);
+        let synchronized = Synchronized::new(&self.tuple, &self.options, &opened, arrival.link, now);
         self.state = State::Synchronized(Box::new(synchronized));
         self.unanswered = None;
         if let Owner::Connecting { .. } = self.owner {
@@ -226,7 +249,10 @@ impl Connection {
         let mss = u16::try_from(handshake::segment_for(link.mtu, self.tuple.local.ip())).unwrap_or(u16::MAX);
         let clock = crate::tcp::clock::stamp(self.clock.offset(), now);
         let (control, acknowledgement, options): (_, _, SegmentOptions) = match &opening.answer {
-            None => (handshake::offer_control(&self.options), Sequence(0), handshake::offer(&self.options, mss, clock)),
+            None => {
+                let control = handshake::offer_control(&self.options, opening.tries);
+                (control, Sequence(0), handshake::offer(&self.options, mss, clock))
+            }
             Some(answer) => (answer.agreement.answer_control(), answer.isn + 1, answer.agreement.answer(mss, clock)),
         };
         let header = Header {

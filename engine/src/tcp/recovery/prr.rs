@@ -44,6 +44,11 @@ impl Prr {
         // The first retransmission leaves at once (RFC 6937 section 3).
         self.room = if self.out == 0 { room.max(self.segment) } else { room };
     }
+
+    /// A segment may leave at once, whatever the rate: the next hole of RFC 6582 section 3.2, step 3.
+    pub(super) fn allow_segment(&mut self) {
+        self.room = self.room.max(self.segment);
+    }
 }
 
 #[cfg(test)]

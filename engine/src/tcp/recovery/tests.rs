@@ -51,6 +51,21 @@ impl Path {
     }
 
     fn report(&mut self, to: usize, sack: &[(usize, usize)], echo: Option<u32>, now: Instant) -> usize {
+        self.report_all(to, sack, echo, false, now)
+    }
+
+    fn report_marked(&mut self, to: usize, sack: &[(usize, usize)], now: Instant) -> usize {
+        self.report_all(to, sack, None, true, now)
+    }
+
+    fn report_all(
+        &mut self,
+        to: usize,
+        sack: &[(usize, usize)],
+        echo: Option<u32>,
+        congestion_experienced: bool,
+        now: Instant,
+    ) -> usize {
         let sack: smallvec::SmallVec<[SackBlock; 4]> =
             sack.iter().map(|(start, end)| (Sequence(0) + start * SEGMENT, Sequence(0) + end * SEGMENT)).collect();
         let before = self.acknowledged;
@@ -64,7 +79,7 @@ impl Path {
             echo,
             echoed_rtt: None,
             bare: true,
-            congestion_experienced: false,
+            congestion_experienced,
             limited: true,
         };
         self.recovery.on_report(&report, &mut self.rtt, &mut self.congestion)
@@ -189,20 +204,7 @@ fn marks_lower_the_window_once_in_a_round() {
     path.send(10, at(0));
     let window = path.congestion.window();
     for acknowledged in 1..=9 {
-        let report = Report {
-            now: at(100),
-            before: path.acknowledged,
-            acknowledged: Sequence(0) + acknowledged * SEGMENT,
-            next: path.next,
-            sack: &[],
-            echo: None,
-            echoed_rtt: None,
-            bare: true,
-            congestion_experienced: true,
-            limited: true,
-        };
-        path.acknowledged = report.acknowledged;
-        path.recovery.on_report(&report, &mut path.rtt, &mut path.congestion);
+        path.report_marked(acknowledged, &[], at(100));
         assert_eq!(path.recovery.state(), RecoveryState::Cwr);
     }
     assert!(path.congestion.window() >= window / 2 && path.congestion.window() < window);
@@ -216,4 +218,88 @@ fn ranges_that_make_no_sense_are_ignored() {
         assert_eq!(path.report(0, &[block], None, at(100)), 0, "{block:?}");
     }
     assert_eq!(path.recovery.in_flight(), 10 * SEGMENT);
+}
+
+/// RFC 5681 section 2: what duplicates or reports show to have left is still part of FlightSize.
+#[test]
+fn the_threshold_is_of_all_that_was_not_acknowledged() {
+    let lossy = |path: &Path| path.congestion.threshold() / SEGMENT;
+    let mut path = Path::new(false);
+    path.send(10, at(0));
+    (0..3).for_each(|_| {
+        path.report(0, &[], None, at(100));
+    });
+    assert_eq!((path.recovery.state(), lossy(&path)), (RecoveryState::Recovery, 7));
+    let mut path = Path::new(true);
+    path.send(10, at(0));
+    path.report(0, &[(1, 3)], None, at(100));
+    path.report(0, &[(1, 9)], None, at(100));
+    assert_eq!((path.recovery.state(), lossy(&path)), (RecoveryState::Recovery, 7));
+}
+
+/// RFC 6582 section 3.2, step 3.
+#[test]
+fn the_next_hole_is_sent_again_whatever_the_rate() {
+    let mut path = Path::new(false);
+    path.send(20, at(0));
+    (0..3).for_each(|_| {
+        path.report(0, &[], None, at(100));
+    });
+    assert_eq!(path.send_again(100, at(100)), 1);
+    path.report(1, &[], None, at(200));
+    assert_eq!(path.send_again(200, at(200)), 1, "the rate has room for less");
+}
+
+/// RFC 5681 section 3.1.
+#[test]
+fn what_is_only_reported_does_not_open_the_window() {
+    let mut path = Path::new(true);
+    path.send(10, at(0));
+    let window = path.congestion.window();
+    path.report(0, &[(1, 3)], None, at(100));
+    assert_eq!(path.congestion.window(), window);
+    path.report(3, &[], None, at(101));
+    assert!(path.congestion.window() > window);
+}
+
+/// RFC 5681 section 3.1, RFC 3168 section 6.1.2: once for each window, whatever comes.
+#[test]
+fn a_threshold_is_lowered_once_for_a_window() {
+    let timeout = |path: &mut Path, now| {
+        path.rtt.back_off();
+        path.recovery.on_timeout(now, path.next, &path.rtt, &mut path.congestion);
+        path.congestion.threshold() / SEGMENT
+    };
+    let mut path = Path::new(true);
+    path.send(10, at(0));
+    path.report(0, &[(1, 4)], None, at(100));
+    assert_eq!(timeout(&mut path, at(400)), 7, "of the recovery");
+    assert_eq!(timeout(&mut path, at(1000)), 7, "of the first timeout");
+    path.send_again(1000, at(1000));
+    path.report(1, &[], Some(1000), at(1100));
+    assert_eq!(timeout(&mut path, at(2000)), 2, "something had been acknowledged");
+    let mut path = Path::new(true);
+    path.send(10, at(0));
+    path.report_marked(1, &[], at(100));
+    let threshold = path.congestion.threshold();
+    path.report(1, &[(2, 6)], None, at(100));
+    assert_eq!((path.recovery.state(), path.congestion.threshold()), (RecoveryState::Recovery, threshold));
+    path.report(10, &[], None, at(200));
+    assert_eq!((path.recovery.state(), path.congestion.window()), (RecoveryState::Open, threshold));
+}
+
+/// RFC 6675 section 5.1, RFC 2018 section 8.
+#[test]
+fn reports_are_believed_until_the_peer_shows_to_have_dropped_what_it_had() {
+    let mut path = Path::new(true);
+    path.send(4, at(0));
+    path.report(0, &[(1, 3)], None, at(100));
+    path.rtt.back_off();
+    path.recovery.on_timeout(at(400), path.next, &path.rtt, &mut path.congestion);
+    assert_eq!((path.recovery.sacked(), path.recovery.lost_now()), (2 * SEGMENT, 2 * SEGMENT));
+    path.send_again(400, at(400));
+    // It should have been 3.
+    path.report(1, &[], Some(400), at(500));
+    path.recovery.on_timeout(at(1000), path.next, &path.rtt, &mut path.congestion);
+    assert_eq!((path.recovery.sacked(), path.recovery.lost_now()), (0, 3 * SEGMENT));
 }

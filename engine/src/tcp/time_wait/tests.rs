@@ -8,8 +8,9 @@ use crate::random::Random;
 
 const LIFETIME: Duration = Duration::from_secs(10);
 const CLOCK: RemnantClock = RemnantClock { offset: 7, recent: 1000 };
-const PLAIN: Remnant = Remnant { next: Sequence(100), expected: Sequence(200), window: 9, timestamp: None };
-const TIMED: Remnant = Remnant { timestamp: Some(CLOCK), ..PLAIN };
+const PLAIN: Remnant =
+    Remnant { next: Sequence(100), expected: Sequence(200), window: 9, hop_limit: 5, timestamp: None };
+const STAMPED: Remnant = Remnant { timestamp: Some(CLOCK), ..PLAIN };
 const ACK: Arrival =
     Arrival { syn: false, ack: true, rst: false, fin: false, sequence: Sequence(200), length: 0, timestamp: None };
 const RST: Arrival = Arrival { rst: true, ..ACK };
@@ -53,14 +54,14 @@ fn a_repeated_fin_is_acknowledged_and_restarts_the_wait() {
 
 #[test]
 fn a_fin_elsewhere_or_with_an_old_timestamp_does_not_restart_the_wait() {
-    let mut waiting = waiting_with(TIMED);
+    let mut waiting = waiting_with(STAMPED);
     for fin in [
         Arrival { sequence: Sequence(200), ..FIN },
         Arrival { length: 1, ..FIN },
         Arrival { syn: true, ..FIN },
         stamped(FIN, 999),
     ] {
-        assert_eq!(waiting.receive(&tuple(1), &fin, at(5)), Some(Verdict::Acknowledge(TIMED)));
+        assert_eq!(waiting.receive(&tuple(1), &fin, at(5)), Some(Verdict::Acknowledge(STAMPED)));
         assert_eq!(waiting.next(), Some(at(10)));
     }
     waiting.receive(&tuple(1), &stamped(FIN, 1000), at(5));
@@ -86,15 +87,15 @@ fn with_timestamps_a_syn_is_newer_by_its_timestamp() {
         waiting_with(remnant).receive(&tuple(1), &syn, at(1))
     };
     let renewed = Some(Verdict::Renew { after: Sequence(100 + 0x10000) });
-    let refused = Some(Verdict::Acknowledge(TIMED));
-    assert_eq!(verdict(TIMED, 150, Some(1001)), renewed);
-    assert_eq!(verdict(TIMED, 150, Some(1000)), refused);
-    assert_eq!(verdict(TIMED, 201, Some(1000)), renewed, "RFC 6191: the same timestamp, but beyond");
-    assert_eq!(verdict(TIMED, 201, Some(999)), refused);
-    assert_eq!(verdict(TIMED, 201, None), renewed);
-    assert_eq!(verdict(TIMED, 150, None), refused);
+    let refused = Some(Verdict::Acknowledge(STAMPED));
+    assert_eq!(verdict(STAMPED, 150, Some(1001)), renewed);
+    assert_eq!(verdict(STAMPED, 150, Some(1000)), refused);
+    assert_eq!(verdict(STAMPED, 201, Some(1000)), renewed, "RFC 6191: the same timestamp, but beyond");
+    assert_eq!(verdict(STAMPED, 201, Some(999)), refused);
+    assert_eq!(verdict(STAMPED, 201, None), renewed);
+    assert_eq!(verdict(STAMPED, 150, None), refused);
     assert_eq!(verdict(PLAIN, 150, Some(1001)), Some(Verdict::Acknowledge(PLAIN)), "there is nothing to compare with");
-    let wrapped = Remnant { timestamp: Some(RemnantClock { recent: u32::MAX, ..CLOCK }), ..TIMED };
+    let wrapped = Remnant { timestamp: Some(RemnantClock { recent: u32::MAX, ..CLOCK }), ..STAMPED };
     assert_eq!(verdict(wrapped, 150, Some(1)), renewed);
 }
 
@@ -111,40 +112,50 @@ fn the_answer_to_an_answered_syn_makes_room_for_its_repetition() {
 
 #[test]
 fn resets_and_acknowledgements_change_nothing() {
-    let mut waiting = waiting_with(TIMED);
-    let far = Arrival { sequence: Sequence(9000), ..ACK };
-    for arrival in [ACK, RST, far, stamped(ACK, 999), stamped(RST, 1001), Arrival { ack: false, ..ACK }] {
+    let mut waiting = waiting_with(STAMPED);
+    for arrival in [ACK, RST, stamped(ACK, 1000), stamped(RST, 999), Arrival { ack: false, ..ACK }] {
         assert_eq!(waiting.receive(&tuple(1), &arrival, at(1)), Some(Verdict::Ignore));
     }
-    assert_eq!((waiting.next(), waiting.take(&tuple(1))), (Some(at(10)), Some(TIMED)));
+    assert_eq!((waiting.next(), waiting.take(&tuple(1))), (Some(at(10)), Some(STAMPED)));
+}
+
+/// RFC 9293 section 3.10.7.4, first step.
+#[test]
+fn acknowledgements_that_are_old_or_lie_elsewhere_are_answered_within_a_rate() {
+    let mut waiting = waiting_with(STAMPED);
+    let elsewhere = |number| Arrival { sequence: Sequence(number), ..ACK };
+    for arrival in [elsewhere(199), elsewhere(201), elsewhere(9000), stamped(ACK, 999), stamped(elsewhere(199), 1001)] {
+        assert_eq!(waiting.receive(&tuple(1), &arrival, at(1)), Some(Verdict::Challenge(STAMPED)));
+    }
+    assert_eq!((waiting.next(), waiting.take(&tuple(1))), (Some(at(10)), Some(STAMPED)));
 }
 
 #[test]
 fn data_old_or_new_is_acknowledged() {
-    let mut waiting = waiting_with(TIMED);
+    let mut waiting = waiting_with(STAMPED);
     let data = Arrival { length: 10, ..ACK };
     for arrival in [data, stamped(data, 999), stamped(data, 1001), Arrival { sequence: Sequence(150), ..data }] {
-        assert_eq!(waiting.receive(&tuple(1), &arrival, at(1)), Some(Verdict::Acknowledge(TIMED)));
+        assert_eq!(waiting.receive(&tuple(1), &arrival, at(1)), Some(Verdict::Acknowledge(STAMPED)));
     }
     let syn_ack = Arrival { ack: true, ..SYN };
-    assert_eq!(waiting.receive(&tuple(1), &syn_ack, at(1)), Some(Verdict::Acknowledge(TIMED)));
+    assert_eq!(waiting.receive(&tuple(1), &syn_ack, at(1)), Some(Verdict::Acknowledge(STAMPED)));
     assert_eq!(waiting.receive(&tuple(1), &RST, at(1)), Some(Verdict::Ignore));
     assert!(waiting.holds(&tuple(1)), "a SYN with an ACK begins nothing that a reset could answer for");
 }
 
 #[test]
 fn the_latest_timestamp_is_that_of_a_segment_at_the_expected_number() {
-    let mut waiting = waiting_with(TIMED);
+    let mut waiting = waiting_with(STAMPED);
     waiting.receive(&tuple(1), &stamped(ACK, 1500), at(1));
     waiting.receive(&tuple(1), &stamped(ACK, 1400), at(1));
     waiting.receive(&tuple(1), &stamped(Arrival { sequence: Sequence(201), ..ACK }, 1600), at(1));
     let clock = RemnantClock { recent: 1500, ..CLOCK };
-    assert_eq!(waiting.take(&tuple(1)), Some(Remnant { timestamp: Some(clock), ..TIMED }));
+    assert_eq!(waiting.take(&tuple(1)), Some(Remnant { timestamp: Some(clock), ..STAMPED }));
 }
 
 #[test]
 fn a_tuple_is_reusable_after_a_second_with_timestamps_and_after_half_the_wait_without() {
-    let (timed, plain) = (waiting_with(TIMED), waiting_with(PLAIN));
+    let (timed, plain) = (waiting_with(STAMPED), waiting_with(PLAIN));
     assert!(!timed.reusable(&tuple(1), at(0)) && timed.reusable(&tuple(1), at(1)));
     assert!(!plain.reusable(&tuple(1), at(4)) && plain.reusable(&tuple(1), at(5)));
     assert!(timed.reusable(&tuple(2), at(0)));
@@ -170,7 +181,7 @@ fn ends_are_told_apart() {
         assert_eq!(waiting.receive(&other, &FIN, at(1)), None);
     }
     for other in others {
-        waiting.insert(other, TIMED, at(0));
+        waiting.insert(other, STAMPED, at(0));
     }
     assert_eq!((waiting.len(), waiting.take(&tuple(1))), (6, Some(PLAIN)));
     assert!(others.iter().all(|other| waiting.holds(other)));
@@ -183,7 +194,7 @@ fn the_oldest_gives_way_when_there_are_too_many() {
         waiting.insert(tuple(peer), PLAIN, at(u64::from(peer)));
     }
     waiting.receive(&tuple(1), &FIN, at(4));
-    waiting.insert(tuple(3), TIMED, at(5));
+    waiting.insert(tuple(3), STAMPED, at(5));
     assert_eq!((waiting.len(), waiting.next()), (3, Some(at(12))), "the same tuple again takes no other's place");
     waiting.insert(tuple(4), PLAIN, at(6));
     assert!(!waiting.holds(&tuple(2)) && [1, 3, 4].iter().all(|peer| waiting.holds(&tuple(*peer))));
@@ -203,7 +214,7 @@ fn a_hundred_thousand_records_fit_into_16_mib() {
     let mut peak = 0;
     for peer in 0..150_000 {
         let before = waiting.held();
-        waiting.insert(tuple(peer), TIMED, at(0));
+        waiting.insert(tuple(peer), STAMPED, at(0));
         let after = waiting.held();
         // While it grows, what it held may lie beside what it holds now.
         assert!(waiting.records.capacity() - waiting.len() < MOST_GROWTH, "room grows by bounded steps");

@@ -1,0 +1,178 @@
+//! What the owner of a connection reads, writes and ends.
+
+use alloc::vec::Vec;
+
+use super::{Connection, Remains, State};
+use crate::buffer::ReceiveQueue;
+use crate::tcp::receive::Receiver;
+use crate::tcp::send::Sender;
+use crate::tcp::state::Cause;
+use crate::time::Instant;
+
+/// Why nothing was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ReadError {
+    /// Nothing is there yet.
+    #[error("nothing is there yet")]
+    WouldBlock,
+    /// The connection has ended, and everything that had arrived was read.
+    #[error(transparent)]
+    Ended(Cause),
+    /// There is no such connection.
+    #[error("there is no such connection")]
+    Unknown,
+}
+
+/// Why nothing was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum WriteError {
+    /// There is no room yet.
+    #[error("there is no room yet")]
+    WouldBlock,
+    /// This end has closed its half.
+    #[error("the sending half is closed")]
+    Finished,
+    /// The connection has ended.
+    #[error(transparent)]
+    Ended(Cause),
+    /// There is no such connection.
+    #[error("there is no such connection")]
+    Unknown,
+}
+
+/// Where a read finds its bytes.
+enum Readable<'a> {
+    Live(&'a mut Receiver),
+    Left(&'a mut ReceiveQueue),
+    End,
+}
+
+impl Connection {
+    /// Reads what has arrived. `Ok(0)` for a non-empty buffer is the end of the stream.
+    pub(in crate::tcp) fn read(&mut self, buffer: &mut [u8]) -> Result<usize, ReadError> {
+        if buffer.is_empty() {
+            return Ok(0);
+        }
+        let count = match self.readable()? {
+            Readable::Live(receiver) => receiver.read(buffer),
+            Readable::Left(unread) => unread.read(buffer),
+            Readable::End => 0,
+        };
+        self.bytes_read += count as u64;
+        Ok(count)
+    }
+
+    /// As [`read`](Self::read), into a vector of its own.
+    pub(in crate::tcp) fn read_vec(&mut self, most: usize) -> Result<Vec<u8>, ReadError> {
+        let bytes = match self.readable()? {
+            Readable::Live(receiver) => receiver.read_vec(most),
+            Readable::Left(unread) => unread.read_vec(most),
+            Readable::End => Vec::new(),
+        };
+        self.bytes_read += bytes.len() as u64;
+        Ok(bytes)
+    }
+
+    /// As [`read`](Self::read), leaving the bytes where they are.
+    pub(in crate::tcp) fn peek(&mut self, buffer: &mut [u8]) -> Result<usize, ReadError> {
+        Ok(match self.readable()? {
+            Readable::Live(receiver) => receiver.peek(buffer),
+            Readable::Left(unread) => unread.peek(buffer),
+            Readable::End => 0,
+        })
+    }
+
+    /// Whether a read would not wait.
+    pub(in crate::tcp) fn is_readable(&mut self) -> bool {
+        !matches!(self.readable(), Err(ReadError::WouldBlock))
+    }
+
+    fn readable(&mut self) -> Result<Readable<'_>, ReadError> {
+        match &mut self.state {
+            State::Opening(_) => Err(ReadError::WouldBlock),
+            State::Synchronized(synchronized) => {
+                let receiver = &mut synchronized.receiver;
+                if receiver.is_discarding() {
+                    Ok(Readable::End)
+                } else if !receiver.is_empty() {
+                    Ok(Readable::Live(receiver))
+                } else if receiver.is_ended() {
+                    Ok(Readable::End)
+                } else {
+                    Err(ReadError::WouldBlock)
+                }
+            }
+            State::Closed(remains) => match remains.cause {
+                _ if !remains.unread.is_empty() => Ok(Readable::Left(&mut remains.unread)),
+                Some(cause) => Err(ReadError::Ended(cause)),
+                None => Ok(Readable::End),
+            },
+        }
+    }
+
+    /// Queues bytes to be sent, as many as there is room for.
+    pub(in crate::tcp) fn write(&mut self, bytes: &[u8], now: Instant) -> Result<usize, WriteError> {
+        let sender = self.writable()?;
+        if bytes.is_empty() {
+            return Ok(0);
+        }
+        let count = sender.write(bytes);
+        if count == 0 {
+            return Err(WriteError::WouldBlock);
+        }
+        self.bytes_written += count as u64;
+        self.unanswered.get_or_insert(now);
+        Ok(count)
+    }
+
+    /// How many bytes a write would take.
+    pub(in crate::tcp) fn room(&mut self) -> Result<usize, WriteError> {
+        Ok(self.writable()?.queue().room())
+    }
+
+    fn writable(&mut self) -> Result<&mut Sender, WriteError> {
+        match &mut self.state {
+            State::Opening(_) => Err(WriteError::WouldBlock),
+            State::Synchronized(synchronized) if synchronized.sender.is_finishing() => Err(WriteError::Finished),
+            State::Synchronized(synchronized) => Ok(&mut synchronized.sender),
+            State::Closed(Remains { cause, .. }) => Err(cause.map_or(WriteError::Finished, WriteError::Ended)),
+        }
+    }
+
+    /// Whether everything written was acknowledged and, where `finished`, the end of the stream too.
+    pub(in crate::tcp) fn is_flushed(&self, finished: bool) -> Result<bool, Cause> {
+        match &self.state {
+            State::Opening(_) => Ok(false),
+            State::Synchronized(synchronized) => {
+                let sender = &synchronized.sender;
+                Ok(sender.queue().is_empty() && (!finished || sender.is_finished()))
+            }
+            State::Closed(remains) => remains.cause.map_or(Ok(true), Err),
+        }
+    }
+
+    /// Ends the sending half: a FIN follows what was written.
+    pub(in crate::tcp) fn shutdown_write(&mut self, now: Instant) -> Result<(), Cause> {
+        match &mut self.state {
+            State::Opening(_) => Ok(()),
+            State::Synchronized(synchronized) => {
+                synchronized.sender.finish();
+                self.unanswered.get_or_insert(now);
+                Ok(())
+            }
+            State::Closed(remains) => remains.cause.map_or(Ok(()), Err),
+        }
+    }
+
+    /// Ends the receiving half: reads find the end of the stream from now on, and what arrives is thrown away.
+    pub(in crate::tcp) fn shutdown_read(&mut self) {
+        match &mut self.state {
+            State::Opening(_) => {}
+            State::Synchronized(synchronized) => self.unread_lost |= synchronized.receiver.discard(),
+            State::Closed(remains) => {
+                remains.unread.clear();
+                remains.ended = true;
+            }
+        }
+    }
+}

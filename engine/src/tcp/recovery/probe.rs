@@ -1,0 +1,82 @@
+//! The tail loss probe (RFC 8985 section 7).
+
+use super::report::Report;
+use crate::tcp::segment::SackBlock;
+use crate::tcp::sequence::Sequence;
+
+/// A probe under way.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Probe {
+    /// SND.NXT when it was sent.
+    end: Sequence,
+    /// It repeated something, and was not new data.
+    again: bool,
+}
+
+/// What an acknowledgement shows of a probe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// Nothing yet.
+    Pending,
+    /// It was not needed: nothing had been lost.
+    Needless,
+    /// It filled a hole, and so hid a loss from the congestion control.
+    Repair,
+}
+
+impl Probe {
+    pub(super) const fn new(end: Sequence, again: bool) -> Self {
+        Self { end, again }
+    }
+
+    /// RFC 8985 section 7.4.2.
+    pub(super) fn judge(&self, report: &Report<'_>, duplicate: Option<SackBlock>) -> Outcome {
+        if report.acknowledged.before(self.end) {
+            return Outcome::Pending;
+        }
+        let reported = duplicate.is_some_and(|(_, end)| end == self.end);
+        let silent = report.acknowledged == self.end && !report.is_progress() && report.sack.is_empty();
+        if !self.again || reported || silent {
+            Outcome::Needless
+        } else if report.acknowledged.after(self.end) {
+            Outcome::Repair
+        } else {
+            Outcome::Pending
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::time::Instant;
+
+    /// RFC 8985 section 7.4.2: what comes after the probe of 100 to 200.
+    #[test]
+    fn only_progress_beyond_a_repetition_shows_a_loss() {
+        let duplicate = (Sequence(100), Sequence(200));
+        for (again, before, acknowledged, sack, outcome) in [
+            (true, 100, 150, &[][..], Outcome::Pending),
+            (true, 100, 200, &[], Outcome::Pending),
+            (true, 200, 200, &[], Outcome::Needless),
+            (true, 200, 300, &[], Outcome::Repair),
+            (true, 200, 200, &[duplicate], Outcome::Needless),
+            (true, 200, 300, &[duplicate], Outcome::Needless),
+            (false, 100, 200, &[], Outcome::Needless),
+        ] {
+            let report = Report {
+                now: Instant::ORIGIN,
+                before: Sequence(before),
+                acknowledged: Sequence(acknowledged),
+                next: Sequence(1000),
+                sack,
+                echo: None,
+                echoed_rtt: None,
+                bare: true,
+                congestion_experienced: false,
+                limited: true,
+            };
+            assert_eq!(Probe::new(Sequence(200), again).judge(&report, report.duplicate()), outcome);
+        }
+    }
+}

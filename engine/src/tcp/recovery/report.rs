@@ -1,0 +1,176 @@
+//! What an acknowledgement says to the sender's recovery, and what is learnt from it.
+
+use core::time::Duration;
+
+use super::rack::Rack;
+use crate::tcp::rtt::RoundTrip;
+use crate::tcp::scoreboard::Delivered;
+use crate::tcp::segment::SackBlock;
+use crate::tcp::sequence::Sequence;
+use crate::time::Instant;
+
+/// An acknowledgement.
+#[derive(Clone, Debug)]
+pub(in crate::tcp) struct Report<'a> {
+    /// When it arrived.
+    pub now: Instant,
+    /// SND.UNA before it.
+    pub before: Sequence,
+    /// SEG.ACK, at or after `before`.
+    pub acknowledged: Sequence,
+    /// SND.NXT.
+    pub next: Sequence,
+    /// Its ranges.
+    pub sack: &'a [SackBlock],
+    /// TSecr: what of this end's clock it echoes.
+    pub echo: Option<u32>,
+    /// The round-trip time by that echo.
+    pub echoed_rtt: Option<Duration>,
+    /// It carries no data and changes no window, so that it may count as a duplicate (RFC 5681 section 2).
+    pub bare: bool,
+    /// It echoes congestion (RFC 3168).
+    pub congestion_experienced: bool,
+    /// The congestion window was what kept more from being sent.
+    pub limited: bool,
+}
+
+impl Report<'_> {
+    /// Whether it acknowledges something new.
+    pub(super) fn is_progress(&self) -> bool {
+        self.acknowledged.after(self.before)
+    }
+
+    /// The range of a duplicate that the peer reports (RFC 2883 section 4): the first one, below what is acknowledged or
+    /// within the second.
+    pub(super) fn duplicate(&self) -> Option<SackBlock> {
+        let &(start, end) = self.sack.first()?;
+        let within = |&(outer, outer_end): &SackBlock| start.at_or_after(outer) && end.at_or_before(outer_end);
+        let below = end.at_or_before(self.acknowledged);
+        (start.before(end) && (below || self.sack.get(1).is_some_and(within))).then_some((start, end))
+    }
+
+    /// The ranges that can be what the peer holds: beyond what it acknowledges, within what was sent.
+    pub(super) fn held(&self) -> impl Iterator<Item = SackBlock> {
+        let reported = self.sack.iter().skip(usize::from(self.duplicate().is_some())).copied();
+        reported.filter(|(start, end)| {
+            start.before(*end) && start.at_or_after(self.acknowledged) && end.at_or_before(self.next)
+        })
+    }
+}
+
+/// What an acknowledgement teaches RACK, and the round-trip times that it shows without a timestamp.
+pub(super) struct Heard<'a> {
+    rack: &'a mut Rack,
+    now: Instant,
+    least: Option<Duration>,
+    /// Of the last and of the first of what was sent only once.
+    shortest: Option<Duration>,
+    longest: Option<Duration>,
+    /// Something that was sent again is among it: then the first may have waited for that.
+    again: bool,
+}
+
+impl<'a> Heard<'a> {
+    pub(super) const fn new(rack: &'a mut Rack, now: Instant, least: Option<Duration>) -> Self {
+        Self { rack, now, least, shortest: None, longest: None, again: false }
+    }
+
+    /// Something has arrived.
+    pub(super) fn take(&mut self, delivered: &Delivered) {
+        let elapsed = self.now - delivered.sent;
+        if delivered.again {
+            (self.again, self.longest) = (true, None);
+        } else {
+            self.shortest = Some(self.shortest.map_or(elapsed, |least| least.min(elapsed)));
+            if !self.again {
+                self.longest = Some(self.longest.map_or(elapsed, |most| most.max(elapsed)));
+            }
+        }
+        self.rack.on_delivered(delivered, elapsed, self.least);
+    }
+
+    /// Measures the round-trip time, by one of about `each_trip` acknowledgements, and returns what it was for the path.
+    /// What was sent once tells exactly; otherwise only the echo of a timestamp does (Karn's algorithm, RFC 6298
+    /// section 3; RFC 7323 section 4.1).
+    pub(super) fn measure(self, report: &Report<'_>, each_trip: usize, rtt: &mut RoundTrip) -> Option<Duration> {
+        let echoed = report.echoed_rtt.filter(|_| report.is_progress());
+        let each_trip = u32::try_from(each_trip).unwrap_or(u32::MAX).max(1);
+        match (self.longest.or(echoed), self.shortest) {
+            // The timeout has to bear with delayed acknowledgements, the minimum is of the path.
+            (Some(longest), Some(shortest)) => rtt.measure_between(shortest, longest, each_trip, report.now),
+            (Some(sample), None) => rtt.measure(sample, each_trip, report.now),
+            (None, _) => {}
+        }
+        self.shortest.or(report.echoed_rtt)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::vec::Vec;
+
+    use super::*;
+
+    fn blocks(ranges: &[(u32, u32)]) -> Vec<SackBlock> {
+        ranges.iter().map(|&(start, end)| (Sequence(start), Sequence(end))).collect()
+    }
+
+    fn report(sack: &[SackBlock]) -> Report<'_> {
+        Report {
+            now: Instant::ORIGIN,
+            before: Sequence(100),
+            acknowledged: Sequence(200),
+            next: Sequence(1000),
+            sack,
+            echo: None,
+            echoed_rtt: None,
+            bare: true,
+            congestion_experienced: false,
+            limited: true,
+        }
+    }
+
+    /// RFC 2883 section 4.
+    #[test]
+    fn a_duplicate_is_the_first_range_below_the_acknowledgement_or_within_the_second() {
+        for (ranges, duplicate) in [
+            (&[(100, 200)][..], true),
+            (&[(100, 201)], false),
+            (&[(300, 400), (250, 500)], true),
+            (&[(300, 400), (350, 500)], false),
+            (&[(300, 400), (500, 600), (250, 450)], false),
+            (&[(200, 100)], false),
+            (&[], false),
+        ] {
+            let sack = blocks(ranges);
+            assert_eq!(report(&sack).duplicate(), duplicate.then(|| sack[0]), "{ranges:?}");
+        }
+    }
+
+    #[test]
+    fn ranges_are_believed_between_the_acknowledgement_and_what_was_sent() {
+        let sack = blocks(&[(100, 150), (200, 300), (199, 300), (300, 300), (900, 1000), (900, 1001), (400, 350)]);
+        let held: Vec<SackBlock> = report(&sack).held().collect();
+        assert_eq!(held, blocks(&[(200, 300), (900, 1000)]));
+    }
+
+    /// Karn's algorithm, and RFC 7323 section 4.1.
+    #[test]
+    fn what_was_sent_twice_is_measured_by_its_echo_alone() {
+        let now = Instant::ORIGIN + Duration::from_millis(500);
+        let sent = |millis, again| Delivered {
+            end: Sequence(200),
+            sent: Instant::ORIGIN + Duration::from_millis(millis),
+            again,
+        };
+        for (again, echoed, measured) in [(false, None, Some(100)), (true, None, None), (true, Some(30), Some(30))] {
+            let (mut rack, mut rtt) = (Rack::default(), RoundTrip::default());
+            let mut heard = Heard::new(&mut rack, now, None);
+            heard.take(&sent(400, again));
+            let measured = measured.map(Duration::from_millis);
+            let report = Report { now, echoed_rtt: echoed.map(Duration::from_millis), ..report(&[]) };
+            assert_eq!(heard.measure(&report, 1, &mut rtt), measured);
+            assert_eq!(rtt.smoothed(), measured);
+        }
+    }
+}

@@ -1,0 +1,206 @@
+//! Which segment is to leave next: what the peer's window, the silly window syndrome and Nagle's algorithm have to say of
+//! it. How much may be in flight is for recovery and the congestion control to say.
+
+use super::Finish;
+use super::window::PeerWindow;
+use crate::tcp::sequence::Sequence;
+
+/// A segment that may leave now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::tcp) struct Plan {
+    /// Its first sequence number.
+    pub start: Sequence,
+    /// Where its data begins in the queue.
+    pub offset: usize,
+    /// Bytes of data.
+    pub length: usize,
+    /// It carries the FIN.
+    pub fin: bool,
+    /// Nothing more is queued behind it.
+    pub push: bool,
+    /// It was sent before.
+    pub again: bool,
+    pub(super) kind: PlanKind,
+}
+
+/// What a segment is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum PlanKind {
+    Ordinary,
+    LossProbe,
+    WindowProbe,
+}
+
+impl Plan {
+    /// The number behind the segment.
+    #[must_use]
+    pub(in crate::tcp) fn end(&self) -> Sequence {
+        self.start + self.length + usize::from(self.fin)
+    }
+}
+
+/// Where the sending half stands.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Situation {
+    /// SND.UNA.
+    pub(super) unacknowledged: Sequence,
+    /// SND.NXT.
+    pub(super) next: Sequence,
+    /// Bytes in the queue, from SND.UNA on.
+    pub(super) queued: usize,
+    pub(super) window: PeerWindow,
+    /// Bytes of data in a full segment.
+    pub(super) segment: usize,
+    pub(super) finish: Finish,
+}
+
+impl Situation {
+    /// From SND.UNA to SND.NXT.
+    const fn outstanding(&self) -> usize {
+        self.next.since(self.unacknowledged)
+    }
+
+    fn outstanding_data(&self) -> usize {
+        let outstanding = self.outstanding();
+        outstanding - usize::from(self.finish == Finish::Sent && outstanding > 0)
+    }
+
+    /// Bytes that were not sent yet.
+    pub(super) fn unsent(&self) -> usize {
+        self.queued.saturating_sub(self.outstanding_data())
+    }
+
+    /// The first segment of what is to be sent again from `start` to `end`.
+    pub(super) fn again(&self, start: Sequence, end: Sequence) -> Plan {
+        let has_fin = self.finish == Finish::Sent && end == self.next;
+        let data = end.since(start) - usize::from(has_fin);
+        let length = data.min(self.segment);
+        let offset = start.since(self.unacknowledged);
+        let push = offset + length == self.queued;
+        Plan { start, offset, length, fin: has_fin && length == data, push, again: true, kind: PlanKind::Ordinary }
+    }
+
+    /// RFC 9293 section 3.8.6.2.1: full segments, or what empties the queue, or half of the largest window. A piece that is
+    /// cut off because of the congestion window is none of these.
+    pub(super) fn fresh(&self, no_delay: bool) -> Option<Plan> {
+        let (outstanding, unsent) = (self.outstanding(), self.unsent());
+        if unsent == 0 && self.finish != Finish::Wanted {
+            return None;
+        }
+        let usable = self.window.size().saturating_sub(outstanding);
+        let length = unsent.min(self.segment).min(usable);
+        let whole = length == unsent;
+        let fin = whole && self.finish == Finish::Wanted;
+        let sensible = length == self.segment
+            // Nagle's algorithm (RFC 9293 section 3.7.4) holds what is not full back while something is outstanding.
+            || (whole && (no_delay || fin || outstanding == 0))
+            || (length > 0 && length * 2 >= self.window.largest());
+        if !sensible || (length == 0 && !fin) {
+            return None;
+        }
+        let offset = self.outstanding_data();
+        Some(Plan { start: self.next, offset, length, fin, push: whole, again: false, kind: PlanKind::Ordinary })
+    }
+
+    /// RFC 8985 section 7.3: new data where the peer has room for it, else the end of the `last` range again.
+    pub(super) fn loss_probe(&self, last: Option<(Sequence, Sequence)>) -> Option<Plan> {
+        if let Some(plan) = self.fresh(true) {
+            return Some(Plan { kind: PlanKind::LossProbe, ..plan });
+        }
+        let (start, end) = last?;
+        let start = start.latest(end - self.segment.min(end.since(start)));
+        Some(Plan { kind: PlanKind::LossProbe, ..self.again(start, end) })
+    }
+
+    /// RFC 9293 section 3.8.6.1: an octet that the peer may have no room for; or, where it has some, all that it takes, as
+    /// little as that may be (section 3.8.6.2.1, the override timeout).
+    pub(super) fn window_probe(&self) -> Option<Plan> {
+        // What is under way asks as well: the window has opened meanwhile.
+        if self.queued == 0 || self.outstanding() > 0 {
+            return None;
+        }
+        let (length, kind) = match self.window.size() {
+            0 => (1, PlanKind::WindowProbe),
+            room => (room.min(self.segment).min(self.queued), PlanKind::Ordinary),
+        };
+        let push = length == self.queued;
+        Some(Plan { start: self.next, offset: 0, length, fin: false, push, again: false, kind })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const UNACKNOWLEDGED: Sequence = Sequence(1000);
+
+    /// `sent` of `queued` bytes are under way.
+    fn situation(queued: usize, sent: usize, window: usize) -> Situation {
+        Situation {
+            unacknowledged: UNACKNOWLEDGED,
+            next: UNACKNOWLEDGED + sent,
+            queued,
+            window: PeerWindow::new(Sequence(0), Sequence(0), window),
+            segment: 100,
+            finish: Finish::Open,
+        }
+    }
+
+    fn fresh(queued: usize, sent: usize, window: usize, no_delay: bool) -> Option<(usize, usize)> {
+        situation(queued, sent, window).fresh(no_delay).map(|plan| (plan.offset, plan.length))
+    }
+
+    /// RFC 9293 section 3.7.4.
+    #[test]
+    fn what_is_not_full_waits_while_something_is_under_way() {
+        assert_eq!(fresh(30, 0, 1000, false), Some((0, 30)));
+        assert_eq!(fresh(230, 200, 1000, false), None);
+        assert_eq!(fresh(230, 200, 1000, true), Some((200, 30)));
+        assert_eq!(fresh(230, 100, 1000, false), Some((100, 100)));
+        let ending = Situation { finish: Finish::Wanted, ..situation(230, 200, 1000) };
+        assert_eq!(ending.fresh(false).map(|plan| (plan.length, plan.fin)), Some((30, true)));
+    }
+
+    /// RFC 9293 section 3.8.6.2.1.
+    #[test]
+    fn silly_windows_are_not_filled() {
+        assert_eq!(fresh(500, 0, 60, false), Some((0, 60)), "all that the peer ever offered");
+        assert_eq!(fresh(500, 0, 0, false), None);
+        let mut narrow = situation(500, 0, 200);
+        for (window, length) in [(99, None), (100, Some(100))] {
+            narrow.window.update(Sequence(0), Sequence(0), window);
+            assert_eq!(narrow.fresh(true).map(|plan| plan.length), length, "{window}");
+        }
+    }
+
+    #[test]
+    fn a_fin_goes_alone_and_is_sent_again_with_what_it_followed() {
+        let ending = Situation { finish: Finish::Wanted, ..situation(0, 0, 0) };
+        assert_eq!(ending.fresh(false).map(|plan| (plan.length, plan.fin)), Some((0, true)));
+        let ended = Situation { finish: Finish::Sent, ..situation(150, 151, 1000) };
+        assert_eq!(ended.fresh(true), None);
+        let plan = ended.again(UNACKNOWLEDGED + 50, ended.next);
+        assert_eq!((plan.offset, plan.length, plan.fin, plan.end()), (50, 100, true, ended.next));
+        let plan = ended.again(UNACKNOWLEDGED, ended.next);
+        assert_eq!((plan.length, plan.fin), (100, false));
+    }
+
+    /// RFC 8985 section 7.3.
+    #[test]
+    fn a_loss_probe_is_new_data_or_the_last_segment() {
+        let plan = situation(230, 200, 1000).loss_probe(None).expect("there is more");
+        assert_eq!((plan.offset, plan.length, plan.again), (200, 30, false));
+        let last = (UNACKNOWLEDGED, UNACKNOWLEDGED + 230);
+        let plan = situation(230, 230, 1000).loss_probe(Some(last)).expect("something is under way");
+        assert_eq!((plan.offset, plan.length, plan.again), (130, 100, true));
+        assert_eq!(situation(0, 0, 1000).loss_probe(None), None);
+    }
+
+    /// RFC 9293 section 3.8.6.1.
+    #[test]
+    fn a_window_probe_is_a_byte_or_all_that_fits() {
+        let probe = |queued, sent, window| situation(queued, sent, window).window_probe().map(|plan| plan.length);
+        assert_eq!([probe(500, 0, 0), probe(500, 0, 7), probe(5, 0, 7)], [Some(1), Some(7), Some(5)]);
+        assert_eq!([probe(0, 0, 0), probe(500, 100, 0)], [None, None]);
+    }
+}

@@ -1,0 +1,75 @@
+//! The peer's window.
+
+use crate::tcp::sequence::Sequence;
+
+/// SND.WND in bytes, as the peer's segments set it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct PeerWindow {
+    size: usize,
+    largest: usize,
+    /// SND.WL1 and SND.WL2.
+    updated_by: (Sequence, Sequence),
+}
+
+impl PeerWindow {
+    /// The window that a segment with these numbers gave.
+    pub(super) const fn new(sequence: Sequence, acknowledgement: Sequence, size: usize) -> Self {
+        Self { size, largest: size, updated_by: (sequence, acknowledgement) }
+    }
+
+    pub(super) const fn size(&self) -> usize {
+        self.size
+    }
+
+    /// The largest that it ever was (Max.SND.WND).
+    pub(super) const fn largest(&self) -> usize {
+        self.largest
+    }
+
+    /// Takes the window of a segment, unless it is an old one (RFC 9293 section 3.10.7.4). Whether it changed.
+    pub(super) fn update(&mut self, sequence: Sequence, acknowledgement: Sequence, size: usize) -> bool {
+        let (by_sequence, by_acknowledgement) = self.updated_by;
+        let newer = by_sequence.before(sequence)
+            || (by_sequence == sequence && by_acknowledgement.at_or_before(acknowledgement));
+        if !newer {
+            return false;
+        }
+        self.updated_by = (sequence, acknowledgement);
+        self.largest = self.largest.max(size);
+        core::mem::replace(&mut self.size, size) != size
+    }
+
+    /// Whether a segment of this many bytes does not fit, and what fits is less than half of what it ever was: then it is
+    /// not worth a segment (RFC 9293 section 3.8.6.2.1).
+    pub(super) const fn is_too_small_for(&self, length: usize) -> bool {
+        self.size < length && (self.size == 0 || self.size * 2 < self.largest)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_old_segment_does_not_set_the_window() {
+        let mut window = PeerWindow::new(Sequence(100), Sequence(200), 1000);
+        assert!(!window.update(Sequence(99), Sequence(300), 5));
+        assert!(!window.update(Sequence(100), Sequence(199), 5));
+        assert_eq!((window.size(), window.largest()), (1000, 1000));
+        assert!(window.update(Sequence(100), Sequence(200), 2000));
+        assert!(!window.update(Sequence(101), Sequence(100), 2000), "the same");
+        assert!(window.update(Sequence(101), Sequence(100), 10));
+        assert_eq!((window.size(), window.largest()), (10, 2000));
+    }
+
+    #[test]
+    fn half_of_the_largest_is_worth_a_segment() {
+        let mut window = PeerWindow::new(Sequence(0), Sequence(0), 1000);
+        window.update(Sequence(0), Sequence(0), 499);
+        assert!(window.is_too_small_for(500) && !window.is_too_small_for(499));
+        window.update(Sequence(0), Sequence(0), 500);
+        assert!(!window.is_too_small_for(1000));
+        let never = PeerWindow::new(Sequence(0), Sequence(0), 0);
+        assert!(never.is_too_small_for(1));
+    }
+}

@@ -1,0 +1,166 @@
+//! What only the tables as a whole can show: two hosts, joined without delay.
+
+use alloc::collections::VecDeque;
+use core::net::{IpAddr, Ipv4Addr};
+use std::vec;
+use std::vec::Vec;
+
+use super::*;
+use crate::ip::output::{Blocked, Outlet, Packet};
+
+const ADDRESSES: [IpAddr; 2] = [IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1)), IpAddr::V4(Ipv4Addr::new(10, 0, 0, 2))];
+const PORT: u16 = 80;
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// What one host has sent.
+#[derive(Default)]
+struct Wire(VecDeque<Vec<u8>>);
+
+impl Outlet for Wire {
+    fn send(&mut self, packet: &Packet<'_>) -> Result<(), Blocked> {
+        let mut bytes = vec![0; packet.length()];
+        packet.emit(&mut bytes, true);
+        self.0.push_back(bytes);
+        Ok(())
+    }
+
+    fn mtu(&self, _: IpAddr) -> usize {
+        1500
+    }
+}
+
+struct Hosts {
+    hosts: [Tcp; 2],
+    wires: [Wire; 2],
+    now: Instant,
+}
+
+impl Hosts {
+    fn new(change: impl Fn(&mut Config)) -> Self {
+        let mut config = Config::new(Link { mtu: 1500, lossless: false, checksums: true });
+        change(&mut config);
+        let hosts = [1, 2].map(|seed| Tcp::new(config.clone(), Random::new([seed; 32])));
+        Self { hosts, wires: [Wire::default(), Wire::default()], now: Instant::ORIGIN + Duration::from_secs(1000) }
+    }
+
+    /// Carries packets until there are none.
+    fn settle(&mut self) {
+        loop {
+            for (host, wire) in self.hosts.iter_mut().zip(&mut self.wires) {
+                host.transmit(self.now, wire);
+                while host.poll_event().is_some() {}
+            }
+            let before = self.wires.each_mut().map(|wire| core::mem::take(&mut wire.0));
+            if before.iter().all(VecDeque::is_empty) {
+                return;
+            }
+            for (from, packets) in before.into_iter().enumerate() {
+                for packet in packets {
+                    let (host, wire) = (&mut self.hosts[1 - from], &mut self.wires[1 - from]);
+                    host.receive(self.now, &packet, wire);
+                    host.transmit(self.now, wire);
+                }
+            }
+        }
+    }
+
+    fn advance(&mut self, time: Duration) {
+        let end = self.now + time;
+        while let Some(at) = self.hosts.iter().filter_map(Tcp::next_timeout).min().filter(|at| *at <= end) {
+            self.now = self.now.max(at);
+            self.hosts.iter_mut().for_each(|host| host.handle_timeout(self.now));
+            self.settle();
+        }
+        self.now = end;
+    }
+
+    fn listen(&mut self) -> ListenerId {
+        let listener = self.hosts[1].bind(ADDRESSES[1], PORT).expect("a free port");
+        self.hosts[1].listen(listener, Places::new(128), Options::default());
+        listener
+    }
+
+    fn pair(&mut self, listener: ListenerId) -> (ConnectionId, ConnectionId) {
+        let [local, remote] = [SocketAddr::new(ADDRESSES[0], 0), SocketAddr::new(ADDRESSES[1], PORT)];
+        let client = self.hosts[0].connect(local, remote, None, TIMEOUT, Options::default(), self.now).expect("a port");
+        self.settle();
+        (client, self.hosts[1].accept(listener).expect("it is established").id)
+    }
+}
+
+#[test]
+fn orphans_are_bounded_in_number_and_bytes() {
+    let mut hosts = Hosts::new(|config| (config.most_orphans, config.most_orphan_bytes) = (3, 300_000));
+    let listener = hosts.listen();
+    // The peers do not close: each waits for its FIN.
+    let pairs: Vec<_> = (0..5).map(|_| hosts.pair(listener)).collect();
+    for (client, _) in &pairs {
+        hosts.hosts[0].release(*client, hosts.now);
+        hosts.settle();
+    }
+    assert_eq!(hosts.hosts[0].connection_count(), 3);
+    let states: Vec<TcpState> = pairs.iter().map(|(_, server)| hosts.hosts[1].state(*server)).collect();
+    assert_eq!(states[..3], [TcpState::CloseWait; 3]);
+    assert_eq!(states[3..], [TcpState::Closed; 2], "those beyond were reset");
+    for (_, server) in &pairs {
+        hosts.hosts[1].release(*server, hosts.now);
+    }
+    hosts.advance(Duration::from_secs(200));
+    assert_eq!(hosts.hosts[0].connection_count(), 0);
+    // Now by what they hold.
+    let (first, second) = (hosts.pair(listener), hosts.pair(listener));
+    for (client, _) in [first, second] {
+        // More than the window, so that some of it stays.
+        while hosts.hosts[0].write(client, &[7; 100_000], hosts.now).is_ok() {
+            hosts.settle();
+        }
+        hosts.hosts[0].release(client, hosts.now);
+        hosts.settle();
+    }
+    assert_eq!(hosts.hosts[0].connection_count(), 1);
+}
+
+#[test]
+fn a_send_buffer_of_the_default_size_grows_and_gives_back_what_it_took() {
+    let mut hosts = Hosts::new(|config| config.spare_bytes = 1 << 20);
+    let listener = hosts.listen();
+    let (client, server) = hosts.pair(listener);
+    let mut buffer = vec![0; 100_000];
+    for _ in 0..100 {
+        while hosts.hosts[0].write(client, &[7; 50_000], hosts.now).is_ok() {}
+        hosts.settle();
+        while hosts.hosts[1].read(server, &mut buffer, hosts.now).is_ok_and(|count| count > 0) {}
+        hosts.advance(Duration::from_millis(100));
+    }
+    let grown = (1 << 20) - hosts.hosts[0].spare;
+    assert!(grown > 0, "the path carries more than the default");
+    let asked = Options { send_buffer: 10_000, ..Options::default() };
+    hosts.hosts[0].configure(client, |options| *options = asked, hosts.now).expect("valid");
+    assert_eq!(hosts.hosts[0].spare, 1 << 20, "a size that was chosen is what was asked for");
+    hosts.hosts[0].abort(client, Cause::Aborted, hosts.now);
+    hosts.settle();
+    assert_eq!(hosts.hosts[0].spare, 1 << 20);
+}
+
+#[test]
+fn a_connection_to_nobody_is_refused() {
+    let mut hosts = Hosts::new(|_| ());
+    let [local, remote] = [SocketAddr::new(ADDRESSES[0], 0), SocketAddr::new(ADDRESSES[1], PORT)];
+    let client = hosts.hosts[0].connect(local, remote, None, TIMEOUT, Options::default(), hosts.now).expect("a port");
+    assert_eq!(hosts.hosts[0].is_connected(client), None);
+    hosts.settle();
+    assert_eq!(hosts.hosts[0].is_connected(client), Some(Err(Cause::Refused)));
+    hosts.hosts[0].release(client, hosts.now);
+    assert_eq!((hosts.hosts[0].connection_count(), hosts.hosts[0].next_timeout()), (0, None));
+}
+
+#[test]
+fn a_listeners_port_is_connected_from_by_its_owner_alone() {
+    let mut hosts = Hosts::new(|_| ());
+    let own = hosts.hosts[0].bind(ADDRESSES[0], 5000).expect("a free port");
+    let [local, remote] = [SocketAddr::new(ADDRESSES[0], 5000), SocketAddr::new(ADDRESSES[1], PORT)];
+    let mut connect = |bound| hosts.hosts[0].connect(local, remote, bound, TIMEOUT, Options::default(), hosts.now);
+    assert_eq!(connect(None), Err(ConnectError::AddressInUse));
+    assert!(connect(Some(own)).is_ok());
+    assert_eq!(connect(Some(own)), Err(ConnectError::AddressInUse), "the pair of ends is taken");
+}

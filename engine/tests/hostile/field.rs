@@ -1,0 +1,289 @@
+//! What was seen to go wrong in the field, with the right values: one peer, segments made by hand.
+
+use core::time::Duration;
+
+use xila_network_engine::tcp::{Cause, KeepAlive, Options, ReadError, TcpState};
+
+use super::peer::{ACK, FIN, PSH, RST, Raw, SYN};
+use super::victim::{Peer, SERVER, THERE, Victim, millis};
+
+const MSS: [u8; 4] = [2, 4, 0x05, 0xb4];
+
+fn bytes(count: usize) -> Vec<u8> {
+    (0..count).map(|at| (at * 7 % 251) as u8).collect()
+}
+
+/// RFC 9293 section 3.10.7.4: the FIN is cut off with the data that it follows.
+#[test]
+fn a_fin_behind_data_that_was_cut_off_has_not_arrived() {
+    let mut victim = Victim::new();
+    let listener = victim.listen(Options { receive_buffer: 4096, ..Options::default() });
+    let (mut peer, accepted) = Peer::open(&mut victim, listener, 1000, &MSS);
+    let stream = bytes(4096 - 500 + 1400);
+    for piece in stream[..4096 - 500].chunks(1400) {
+        peer.send(&mut victim, ACK, piece);
+    }
+    // 500 bytes lie within the window, 900 and the FIN beyond it.
+    let last = peer.segment(ACK | FIN, &stream[4096 - 500..]);
+    victim.receive(&last.packet());
+    let (read, end) = victim.read(accepted.id);
+    assert_eq!((read.as_slice(), end), (&stream[..4096], Some(ReadError::WouldBlock)));
+    victim.transmit();
+    victim.receive(&last.packet());
+    assert_eq!(
+        victim.read(accepted.id),
+        (stream[4096..].to_vec(), None),
+        "the rest and the end, once they are repeated"
+    );
+    assert_eq!(victim.tcp.state(accepted.id), TcpState::CloseWait);
+}
+
+/// RFC 7323 section 2.4: what the window field rounds does not take back what was offered.
+#[test]
+fn a_window_does_not_shrink_because_it_is_rounded() {
+    for limit in [70_000, 99_999, 262_143, 1_000_001] {
+        let mut victim = Victim::new();
+        let listener = victim.listen(Options { receive_buffer: limit, window_limit: 4 << 20, ..Options::default() });
+        let (mut peer, accepted) = Peer::open(&mut victim, listener, 1000, &[2, 4, 0x05, 0xb4, 1, 3, 3, 7]);
+        assert!(peer.scale > 2);
+        let (mut edge, mut sent) = (0, 0);
+        for round in 0..3000 {
+            let length = 1 + round * 37 % 97;
+            if sent + length > limit {
+                break;
+            }
+            sent += length;
+            for answer in peer.send(&mut victim, ACK, &bytes(length)) {
+                let offered = answer.acknowledgement.wrapping_add(u32::from(answer.window) << peer.scale);
+                assert!(edge == 0 || offered.wrapping_sub(edge).cast_signed() >= 0, "round {round} of {limit}");
+                edge = offered;
+            }
+            if round % 50 == 49 {
+                victim.tcp.read(accepted.id, &mut [0; 50], victim.now).expect("there is something");
+                sent -= 50;
+            }
+        }
+    }
+}
+
+/// A buffer that is smaller than what the window field counts in is not shut for ever.
+#[test]
+fn a_tiny_buffer_with_a_large_scale_is_open() {
+    let mut victim = Victim::new();
+    let listener = victim.listen(Options { receive_buffer: 1, window_limit: 4 << 20, ..Options::default() });
+    let (mut peer, accepted) = Peer::open(&mut victim, listener, 1000, &[2, 4, 0x05, 0xb4, 1, 3, 3, 7]);
+    for round in 0..20 {
+        peer.send(&mut victim, ACK, &[round]);
+        assert_eq!(victim.read(accepted.id), (vec![round], Some(ReadError::WouldBlock)));
+        let answers = victim.pass(millis(100));
+        peer.hear(&answers.into_iter().map(|(_, seen)| seen).collect::<Vec<_>>());
+        assert!(peer.window > 0);
+    }
+}
+
+/// RFC 5961 sections 3.2 and 4.2.
+#[test]
+fn an_inexact_reset_and_a_syn_in_the_window_are_challenged_once() {
+    for (flags, ahead) in
+        [(RST, 1), (RST, 30_000), (RST | ACK, 5), (SYN, 0), (SYN, 100), (SYN | ACK, 0), (SYN | ACK, 100)]
+    {
+        let mut victim = Victim::new();
+        let listener = victim.listen(Options::default());
+        let (mut peer, accepted) = Peer::open(&mut victim, listener, 1000, &MSS);
+        peer.send(&mut victim, ACK | PSH, b"before");
+        victim.pass(millis(100));
+        let mut segment = peer.segment(flags, &[]);
+        segment.sequence = segment.sequence.wrapping_add(ahead);
+        let answers = victim.receive(&segment.packet());
+        let shown: Vec<_> =
+            answers.iter().map(|seen| (seen.flags, seen.sequence, seen.acknowledgement, seen.payload.len())).collect();
+        assert_eq!(shown, [(ACK, peer.expected, peer.next, 0)], "{flags} {ahead}");
+        peer.send(&mut victim, ACK | PSH, b" and after");
+        assert_eq!(victim.read(accepted.id).0, b"before and after");
+        victim.pass(Duration::from_secs(1));
+        assert_eq!(victim.tcp.state(accepted.id), TcpState::Established);
+    }
+}
+
+#[test]
+fn an_exact_reset_ends_a_connection_and_one_outside_of_the_window_is_nothing() {
+    let mut victim = Victim::new();
+    let listener = victim.listen(Options::default());
+    let (peer, accepted) = Peer::open(&mut victim, listener, 1000, &MSS);
+    for away in [0u32.wrapping_sub(1), 1 << 17, 1 << 31] {
+        let mut outside = peer.segment(RST, &[]);
+        outside.sequence = outside.sequence.wrapping_add(away);
+        assert!(victim.receive(&outside.packet()).is_empty(), "a reset outside of the window is not answered");
+        assert_eq!(victim.tcp.state(accepted.id), TcpState::Established);
+    }
+    assert!(victim.receive(&peer.segment(RST, &[]).packet()).is_empty());
+    assert_eq!(victim.read(accepted.id), (Vec::new(), Some(ReadError::Ended(Cause::Reset))));
+}
+
+/// RFC 5961 section 7, and so that two hosts do not keep each other at it.
+#[test]
+fn challenges_are_rated() {
+    let mut victim = Victim::new();
+    let listener = victim.listen(Options::default());
+    let (peer, accepted) = Peer::open(&mut victim, listener, 1000, &MSS);
+    let mut reset = peer.segment(RST, &[]);
+    reset.sequence += 1;
+    let answers: usize = (0..10_000).map(|_| victim.receive(&reset.packet()).len()).sum();
+    assert!((400..=1600).contains(&answers), "{answers} answers to 10,000 resets in a second");
+    assert_eq!(victim.tcp.state(accepted.id), TcpState::Established);
+}
+
+/// RFC 9293 section 3.1, MUST-7.
+#[test]
+fn a_segment_is_taken_although_its_options_are_impossible() {
+    let strange: [&[u8]; 9] = [
+        &[9, 0],
+        &[2, 0],
+        &[2, 3, 5],
+        &[2, 1],
+        &[8, 3, 1],
+        &[8, 9, 0, 0, 0, 0, 0, 0, 0],
+        &[5, 5, 1, 2, 3],
+        &[5, 2],
+        &[4, 40],
+    ];
+    for options in strange {
+        let mut victim = Victim::new();
+        let listener = victim.listen(Options::default());
+        let (peer, accepted) = Peer::open(&mut victim, listener, 1000, options);
+        let mut data = peer.segment(ACK | PSH, b"data");
+        data.options = options.to_vec();
+        victim.receive(&data.packet());
+        assert_eq!(victim.read(accepted.id).0, b"data", "{options:?}");
+    }
+}
+
+/// Only what was verified counts as heard.
+#[test]
+fn damaged_copies_do_not_keep_a_dead_connection_alive() {
+    let keep = KeepAlive { idle: Duration::from_secs(1), interval: Duration::from_secs(1), count: 3 };
+    let mut victim = Victim::new();
+    let listener = victim.listen(Options { keep_alive: Some(keep), ..Options::default() });
+    let (peer, accepted) = Peer::open(&mut victim, listener, 1000, &MSS);
+    let begun = victim.now;
+    let mut damaged = peer.segment(ACK, b"x").packet();
+    *damaged.last_mut().expect("it is long") ^= 1;
+    let mut far = peer.segment(ACK, &[]);
+    far.sequence = far.sequence.wrapping_sub(1 << 30);
+    let mut probes = 0;
+    while victim.tcp.state(accepted.id) == TcpState::Established {
+        probes += victim.pass(millis(500)).iter().filter(|(_, seen)| seen.flags & RST == 0).count();
+        victim.receive(&damaged);
+        victim.receive(&far.packet());
+        assert!(victim.now - begun <= Duration::from_secs(10), "it lives for ever");
+    }
+    assert_eq!((victim.now - begun, probes), (Duration::from_secs(4), 3));
+    assert_eq!(victim.read(accepted.id).1, Some(ReadError::Ended(Cause::TimedOut)));
+}
+
+/// One who was suspended has sent no probe, so that the peer owes no answer.
+#[test]
+fn a_late_look_at_the_clock_does_not_end_a_connection_that_was_not_probed() {
+    let keep = KeepAlive { idle: Duration::from_secs(1), interval: Duration::from_secs(1), count: 3 };
+    let mut victim = Victim::new();
+    let listener = victim.listen(Options { keep_alive: Some(keep), ..Options::default() });
+    let (mut peer, accepted) = Peer::open(&mut victim, listener, 1000, &MSS);
+    victim.now += Duration::from_secs(3600);
+    victim.tcp.handle_timeout(victim.now);
+    let probes = victim.transmit();
+    assert_eq!(probes.len(), 1);
+    assert_eq!(probes[0].sequence.wrapping_add(1), peer.expected);
+    peer.send(&mut victim, ACK, &[]);
+    victim.pass(millis(900));
+    assert_eq!(victim.tcp.state(accepted.id), TcpState::Established);
+}
+
+/// RFC 7323 section 5.3: an old segment's data is not this connection's.
+#[test]
+fn data_with_an_old_timestamp_is_not_taken() {
+    let mut victim = Victim::new();
+    let listener = victim.listen(Options::default());
+    let stamp = |value: u32| [&[1, 1, 8, 10][..], &value.to_be_bytes(), &[0; 4]].concat();
+    let (mut peer, accepted) = Peer::open(&mut victim, listener, 1000, &[&MSS[..], &stamp(5000)].concat());
+    // Its first acknowledgement was without a timestamp, and not of this connection.
+    let with = |peer: &Peer, value, payload: &[u8]| Raw { options: stamp(value), ..peer.segment(ACK | PSH, payload) };
+    victim.receive(&with(&peer, 5001, b"new").packet());
+    peer.next += 3;
+    let answers = victim.receive(&with(&peer, 4000, b"old").packet());
+    assert_eq!(answers.len(), 1, "it is answered with an acknowledgement");
+    assert_eq!(answers[0].acknowledgement, peer.next);
+    victim.receive(&with(&peer, 5002, b" data").packet());
+    assert_eq!(victim.read(accepted.id).0, b"new data");
+}
+
+/// Bound, connecting to a neighbour that does not answer, which sends a SYN itself.
+#[test]
+fn a_syn_of_a_neighbour_that_was_not_reached_yet_is_a_simultaneous_open_or_nothing() {
+    use xila_network_engine::ip::output::Blocked;
+    let mut victim = Victim::new();
+    victim.out.blocked = Some(Blocked::Unresolved);
+    let remote = core::net::SocketAddr::new(THERE, 1000);
+    let connect = victim.tcp.connect(SERVER, remote, None, Duration::from_secs(30), Options::default(), victim.now);
+    let id = connect.expect("free");
+    assert!(victim.transmit().is_empty());
+    let syn = Raw { sequence: 77, flags: SYN, ..Raw::new(remote, SERVER) };
+    assert!(victim.receive(&syn.packet()).is_empty());
+    victim.out.blocked = None;
+    victim.tcp.resume(id);
+    let answer = victim.transmit().pop().expect("it has a way now");
+    assert_eq!((answer.flags, answer.acknowledgement), (SYN | ACK, 78));
+    let end = Raw { sequence: 78, acknowledgement: answer.end(), flags: ACK, ..syn };
+    victim.receive(&end.packet());
+    assert_eq!(victim.tcp.state(id), TcpState::Established);
+}
+
+/// RFC 9293 section 3.8.6.1 and 3.7.2: while the window is shut, acknowledgements carry a number that the peer takes.
+#[test]
+fn acknowledgements_beside_a_window_probe_lie_within_the_peers_window() {
+    let mut victim = Victim::new();
+    let listener = victim.listen(Options::default());
+    let (mut peer, accepted) = Peer::open(&mut victim, listener, 1000, &MSS);
+    victim.tcp.write(accepted.id, &bytes(3000), victim.now).expect("there is room");
+    let sent = victim.transmit();
+    peer.hear(&sent);
+    // All of it is acknowledged, and the window is shut.
+    let mut shut = peer.segment(ACK, &[]);
+    shut.window = 0;
+    victim.receive(&shut.packet());
+    victim.tcp.write(accepted.id, b"more", victim.now).expect("there is room");
+    let probes: Vec<_> = victim.pass(Duration::from_secs(10)).into_iter().map(|(_, seen)| seen).collect();
+    assert!(probes.len() >= 3 && probes.iter().all(|probe| probe.payload == b"m" && probe.sequence == peer.expected));
+    let mut data = peer.segment(ACK | PSH, b"data");
+    data.window = 0;
+    let answers: Vec<_> = victim
+        .receive(&data.packet())
+        .into_iter()
+        .chain(victim.pass(millis(50)).into_iter().map(|(_, seen)| seen))
+        .collect();
+    assert_eq!(answers.last().map(|seen| seen.sequence), Some(peer.expected), "the probe is not part of what was sent");
+}
+
+/// RFC 9293 section 3.8.6.2.1: what fits into a small window does not wait for the end of a long back-off.
+#[test]
+fn a_small_window_after_a_shut_one_is_used_in_time() {
+    let mut victim = Victim::new();
+    let listener = victim.listen(Options::default());
+    let (mut peer, accepted) = Peer::open(&mut victim, listener, 1000, &MSS);
+    let mut shut = peer.segment(ACK, &[]);
+    shut.window = 0;
+    victim.receive(&shut.packet());
+    victim.tcp.write(accepted.id, &bytes(3000), victim.now).expect("there is room");
+    let mut probes = 0;
+    for _ in 0..240 {
+        probes += victim.pass(millis(500)).len();
+        // Every one is answered, and none is taken.
+        victim.receive(&shut.packet());
+    }
+    assert!(probes < 15, "{probes} probes in two minutes");
+    peer.expected = shut.acknowledgement;
+    let mut small = peer.segment(ACK, &[]);
+    small.window = 500;
+    let mut sent: Vec<_> = victim.receive(&small.packet());
+    sent.extend(victim.pass(Duration::from_secs(1)).into_iter().map(|(_, seen)| seen));
+    assert!(sent.iter().any(|seen| seen.payload.len() == 500), "{sent:?}");
+}

@@ -1,0 +1,115 @@
+//! How fast, and in how many segments: two engines on a wire.
+
+use core::time::Duration;
+
+use xila_network_engine::tcp::Options;
+
+use super::peer::SYN;
+use super::victim::millis;
+use super::wire::Wire;
+
+/// RFC 9293 section 3.8.6.2: neither side makes silly windows.
+#[test]
+fn a_reader_of_one_byte_at_a_time_gets_full_segments() {
+    const COUNT: usize = 1 << 20;
+    let mut wire = Wire::new(Duration::from_micros(10));
+    let [client, server] = wire.connect([Options::default(), Options::default()]);
+    let (mut written, mut read) = (0, 0);
+    while read < COUNT {
+        if written < COUNT {
+            let now = wire.now;
+            written += wire.hosts[0].tcp.write(client, &[7; 4096][..4096.min(COUNT - written)], now).unwrap_or(0);
+        }
+        // The window is full, or everything has arrived, before the next byte is read.
+        wire.quiet();
+        let now = wire.now;
+        match wire.hosts[1].tcp.read(server, &mut [0; 1], now) {
+            Ok(count) => read += count,
+            Err(_) => assert!(wire.step(Duration::from_secs(60)), "a stall after {read} bytes"),
+        }
+    }
+    let segments = wire.log.iter().filter(|(_, from, seen)| *from == 0 && !seen.payload.is_empty()).count();
+    assert!((700..=800).contains(&segments), "{segments} segments with data");
+    let answers = wire.log.iter().filter(|(_, from, _)| *from == 1).count();
+    assert!(answers <= 2 * segments, "{answers} packets of the reader");
+}
+
+/// RFC 6928 section 2, RFC 5681 section 3.1: one lost SYN says nothing of the path.
+#[test]
+fn a_lost_syn_does_not_slow_what_comes_after_it() {
+    let mut wire = Wire::new(millis(10));
+    wire.loses = |count, _| count == 1;
+    let [client, _] = wire.connect([Options::default(), Options::default()]);
+    wire.quiet();
+    let syns = wire.log.iter().filter(|(_, _, seen)| seen.flags == SYN).count();
+    assert_eq!(syns, 2);
+    let info = wire.hosts[0].tcp.info(client);
+    assert!(info.threshold >= 1 << 30, "the threshold is untouched: {}", info.threshold);
+    assert_eq!(info.congestion_window, 10 * info.segment);
+    wire.log.clear();
+    let now = wire.now;
+    wire.hosts[0].tcp.write(client, &[7; 100_000], now).expect("there is room");
+    wire.transmit();
+    assert_eq!(wire.log.len(), 10, "the initial window leaves at once");
+}
+
+/// RFC 2861, RFC 7661: a window that was not used for long is not proven.
+#[test]
+fn a_window_that_an_application_did_not_use_is_validated() {
+    let mut wire = Wire::new(millis(25));
+    let options = Options { send_buffer: 4 << 20, receive_buffer: 4 << 20, ..Options::default() };
+    let [client, server] = wire.connect([options.clone(), options]);
+    let mut buffer = vec![0; 1 << 20];
+    let mut drain = |wire: &mut Wire| while wire.hosts[1].tcp.read(server, &mut buffer, wire.now).is_ok() {};
+    for _ in 0..40 {
+        let now = wire.now;
+        let _full_or_not = wire.hosts[0].tcp.write(client, &[7; 400_000], now);
+        wire.pass(millis(50));
+        drain(&mut wire);
+    }
+    while wire.hosts[0].tcp.info(client).send_queue > 0 {
+        wire.pass(millis(50));
+        drain(&mut wire);
+    }
+    let grown = wire.hosts[0].tcp.info(client).congestion_window;
+    assert!(grown > 200_000, "{grown}");
+    // Ten seconds of one byte at a time.
+    for _ in 0..100 {
+        let now = wire.now;
+        wire.hosts[0].tcp.write(client, b"x", now).expect("there is room");
+        wire.pass(millis(100));
+        drain(&mut wire);
+    }
+    wire.log.clear();
+    let now = wire.now;
+    wire.hosts[0].tcp.write(client, &vec![7; 1 << 20], now).expect("there is room");
+    wire.transmit();
+    let burst: usize = wire.log.iter().map(|(_, _, seen)| seen.payload.len()).sum();
+    let info = wire.hosts[0].tcp.info(client);
+    assert!(burst <= 20 * info.segment, "a burst of {burst} bytes, the window had been {grown}");
+}
+
+/// What was lost is sent again in little more than a round trip, and not by the timer.
+#[test]
+fn a_lost_segment_is_recovered_without_the_timer() {
+    let took = |loses: fn(usize, usize) -> bool| {
+        let mut wire = Wire::new(millis(50));
+        wire.loses = loses;
+        let [client, server] = wire.connect([Options::default(), Options::default()]);
+        let (begun, mut read) = (wire.now, 0);
+        wire.hosts[0].tcp.write(client, &[7; 60_000], begun).expect("there is room");
+        while read < 60_000 {
+            assert!(wire.step(Duration::from_secs(10)), "a stall after {read} bytes");
+            let now = wire.now;
+            read += wire.hosts[1].tcp.read(server, &mut [0; 65_536], now).unwrap_or(0);
+        }
+        wire.now - begun
+    };
+    let (whole, lossy) = (took(|_, _| false), took(|count, _| count == 8));
+    // It is sent again after a round trip, and the rest leaves with half of the window; the timer would begin anew with one
+    // segment, 300 ms later.
+    assert!(whole >= millis(250) && lossy <= whole + millis(350), "{whole:?}, with a loss {lossy:?}");
+    // Of the last segments nothing that follows tells (RFC 8985 section 7).
+    let tail = took(|count, from| from == 0 && count == 66);
+    assert!(tail <= whole + millis(500), "{tail:?}");
+}

@@ -1,0 +1,122 @@
+//! One host: an engine and its device.
+
+use core::net::IpAddr;
+
+use xila_network_engine::ip::output::{Blocked, Outlet, Packet};
+use xila_network_engine::random::Random;
+use xila_network_engine::tcp::{Config, ConnectionId, Progress, Tcp};
+use xila_network_engine::time::Instant;
+
+use super::Dice;
+
+/// A device that has no room now and then, and a neighbour who does not answer at once.
+pub(crate) struct Device {
+    pub(crate) mtu: usize,
+    pub(crate) checksums: bool,
+    /// In so many of ten thousand cases there is no room.
+    pub(crate) full: u32,
+    /// Until then the neighbour's address is not known.
+    pub(crate) unresolved: Option<Instant>,
+    pub(crate) now: Instant,
+    pub(crate) dice: Dice,
+    pub(crate) sent: Vec<Vec<u8>>,
+}
+
+impl Outlet for Device {
+    fn send(&mut self, packet: &Packet<'_>) -> Result<(), Blocked> {
+        assert!(packet.length() <= self.mtu, "{} bytes for a path of {}: {packet:?}", packet.length(), self.mtu);
+        if self.unresolved.is_some_and(|until| self.now < until) {
+            return Err(Blocked::Unresolved);
+        }
+        if self.dice.chance(self.full) {
+            return Err(Blocked::Full);
+        }
+        let mut bytes = vec![0; packet.length()];
+        packet.emit(&mut bytes, self.checksums);
+        self.sent.push(bytes);
+        Ok(())
+    }
+
+    fn mtu(&self, _destination: IpAddr) -> usize {
+        self.mtu
+    }
+}
+
+pub(crate) struct Host {
+    pub(crate) tcp: Tcp,
+    pub(crate) device: Device,
+    pub(crate) address: IpAddr,
+    /// It takes the pending connections itself, each with this many bytes in turn.
+    pub(crate) quantum: Option<usize>,
+    /// When the device has room again.
+    pub(crate) ready: Option<Instant>,
+    /// Who waits for the neighbour.
+    pub(crate) waiting: Vec<ConnectionId>,
+}
+
+impl Host {
+    pub(crate) fn new(config: Config, device: Device, address: IpAddr, quantum: Option<usize>, seed: u64) -> Self {
+        let mut key = [7; 32];
+        key[..8].copy_from_slice(&seed.to_le_bytes());
+        let tcp = Tcp::new(config, Random::new(key));
+        Self { tcp, device, address, quantum, ready: None, waiting: Vec::new() }
+    }
+
+    pub(crate) fn receive(&mut self, now: Instant, packet: &[u8]) {
+        self.device.now = now;
+        self.tcp.receive(now, packet, &mut self.device);
+    }
+
+    /// Sends what there is to send. Where the device has no room, it has some again a little later.
+    pub(crate) fn transmit(&mut self, now: Instant) {
+        self.device.now = now;
+        if self.ready.is_some_and(|ready| now < ready) {
+            return;
+        }
+        self.ready = None;
+        if let Some(until) = self.device.unresolved
+            && now >= until
+        {
+            self.device.unresolved = None;
+            for id in core::mem::take(&mut self.waiting) {
+                self.tcp.resume(id);
+            }
+        }
+        let full = match self.quantum {
+            None => self.transmit_all(now),
+            Some(quantum) => self.transmit_in_turn(now, quantum),
+        };
+        if full {
+            self.ready = Some(now + core::time::Duration::from_micros(self.device.dice.below(3000)));
+        }
+    }
+
+    fn transmit_all(&mut self, now: Instant) -> bool {
+        let full = self.tcp.transmit(now, &mut self.device);
+        if self.device.unresolved.is_some() {
+            // Who was held back is not told: all are tried again.
+            self.waiting = self.tcp.connections().map(|(id, ..)| id).collect();
+        }
+        full
+    }
+
+    fn transmit_in_turn(&mut self, now: Instant, quantum: usize) -> bool {
+        if self.tcp.transmit_answers(now, &mut self.device) {
+            return true;
+        }
+        while let Some(id) = self.tcp.next_pending() {
+            match self.tcp.transmit_one(id, quantum, now, &mut self.device).progress {
+                Progress::Done | Progress::More => {}
+                Progress::Blocked(Blocked::Full) => return true,
+                Progress::Blocked(Blocked::Unresolved | Blocked::Unreachable) => self.waiting.push(id),
+            }
+        }
+        false
+    }
+
+    /// When this host has to be looked at again.
+    pub(crate) fn next(&mut self) -> Option<Instant> {
+        let resolved = self.device.unresolved.filter(|_| !self.waiting.is_empty());
+        [self.tcp.next_timeout(), self.ready, resolved].into_iter().flatten().min()
+    }
+}
