@@ -22,9 +22,10 @@ test *arguments: setup guests command-line
     scripts/minimal.sh
     cargo test --workspace --exclude xila-network-programs "$@"
 
-# Formatting, clippy and documentation with warnings as errors, and the direction of imports.
+# Formatting, clippy and documentation with warnings as errors, the direction of imports, and the engine without std.
 lint:
     scripts/layers.py
+    scripts/no-std.sh
     cargo fmt --all --check
     cargo clippy --workspace --all-targets --all-features -- -D warnings
     RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --all-features

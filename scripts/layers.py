@@ -1,18 +1,19 @@
 #!/usr/bin/env python3
-"""Checks that imports inside the host crate go one way (ARCHITECTURE.md has the layer map).
+"""Checks that imports inside the host crate and inside the engine go one way (ARCHITECTURE.md has the layer maps), and what
+either may import of smoltcp.
 
 A module may import from the layers below its own. Modules of one layer may import each other only in one direction.
 Test code is free: nothing is built upon it.
 
-    layers.py [SOURCE_FOLDER]       prints file:line of each forbidden import and fails if there is one
+    layers.py [ROOT]        prints file:line of each forbidden import and fails if there is one
 """
 
 import re
 import sys
 from pathlib import Path
 
-# Lowest first.
-LAYERS = [
+# Each lowest first. `a::b` is the room b of module a, which without it has what its own file declares.
+HOST = [
     ["error", "address", "platform"],
     ["device", "policy"],
     ["stack"],
@@ -23,7 +24,41 @@ LAYERS = [
     ["wasm"],
     ["cli"],
 ]
-RANK = {module: rank for rank, layer in enumerate(LAYERS) for module in layer}
+ENGINE = [
+    ["time", "random", "slots", "buffer", "wire"],
+    ["timers", "ip"],
+    # Declared where everything comes together, but what they are made of is low, and rooms below name them.
+    ["tcp::ConnectionId", "tcp::ListenerId", "tcp::BindError"],
+    ["event"],
+    ["tcp::sequence", "tcp::tuple", "tcp::limiter"],
+    ["tcp::segment", "tcp::congestion", "tcp::rtt", "tcp::scoreboard", "tcp::time_wait"],
+    ["tcp::options", "tcp::clock", "tcp::receive", "tcp::recovery"],
+    ["tcp::state", "tcp::handshake", "tcp::send", "tcp::listener"],
+    ["tcp::cookies", "tcp::half_open", "tcp::connection"],
+    ["tcp"],
+]
+# Rooms that are one with what they belong to: each holds methods of the type that the module's own file declares.
+PARTS = {"tcp::operations": "tcp", "tcp::ingress": "tcp", "tcp::egress": "tcp"}
+
+
+def allowed_in_engine(path, file):
+    """smoltcp's header fields and checksums, and no more. The one exception is what its `emit` wants to be told."""
+    return path[:2] == ["smoltcp", "wire"] or (
+        path == ["smoltcp", "phy", "ChecksumCapabilities"] and file.as_posix() == "ip/output.rs"
+    )
+
+
+def allowed_in_host(path, _file):
+    """Anything but smoltcp's TCP, also by a name of what holds it."""
+    forbidden = ["smoltcp", "socket", "tcp"]
+    common = min(len(path), len(forbidden))
+    return path[:common] != forbidden[:common]
+
+
+CRATES = [
+    ("host/src", HOST, allowed_in_host, "smoltcp's TCP"),
+    ("engine/src", ENGINE, allowed_in_engine, "anything but smoltcp::wire"),
+]
 
 # Comments and literals may hold anything, braces and `crate::` included. Alternatives in order of precedence; a
 # lifetime such as 'a is none of them. Block comments within block comments are not looked for.
@@ -68,7 +103,7 @@ def use_tree(found, at, prefix):
 
 
 def paths_of(text):
-    """Every path of a source that names the crate: (words, line, enclosing inline modules)."""
+    """Every path of a source that names the crate or smoltcp: (words, line, enclosing inline modules)."""
     found = tokens(text)
     scopes, opened, at = [], 0, 0  # scopes: (module name, brace depth)
     while at < len(found):
@@ -91,7 +126,11 @@ def paths_of(text):
             for path in paths:
                 yield [word for word, _ in path], path[-1][1], inside
             continue
-        if token in ("crate", "super", "self") and following == "::":
+        if token == "pub" and following == "(":  # how far something is seen is no import
+            while at < len(found) and found[at][0] != ")":
+                at += 1
+            continue
+        if token in ("crate", "super", "self", "smoltcp") and following == "::":
             words = [token]
             while at + 2 < len(found) and found[at + 1][0] == "::" and re.match(r"\w|[*]", found[at + 2][0]):
                 words.append(found[at + 2][0])
@@ -115,7 +154,7 @@ def from_root(words, home):
 
 
 def reexports(text):
-    """What the crate's root re-exports: name -> module."""
+    """The names that a module's file takes from elsewhere, by `use`: name -> module, of its own or of the crate."""
     found, names, at = tokens(text), {}, 0
     while at < len(found):
         if found[at][0] != "use":
@@ -124,7 +163,8 @@ def reexports(text):
         paths, at = use_tree(found, at + 1, [])
         for path in paths:
             words = [word for word, _ in path if word not in ("crate", "self")]
-            names[words[-1]] = words[0]
+            if words:
+                names[words[-1]] = words[0]
     return names
 
 
@@ -132,9 +172,42 @@ def is_test(module):
     return any(name == "tests" or name.endswith("_tests") for name in module)
 
 
-def main():
-    source = Path(sys.argv[1] if len(sys.argv) > 1 else Path(__file__).parent.parent / "host/src")
-    exported = reexports((source / "lib.rs").read_text())
+class Map:
+    """Which layer each module of a crate is in."""
+
+    def __init__(self, source, layers):
+        self.rank = {module: rank for rank, layer in enumerate(layers) for module in layer}
+        self.exported = reexports((source / "lib.rs").read_text())
+        # Of the modules whose rooms have layers of their own.
+        divided = {module.split("::")[0] for module in self.rank if "::" in module}
+        self.inside = {module: reexports((source / f"{module}.rs").read_text()) for module in divided}
+
+    def module(self, path):
+        """The module with a layer that a path from the crate's root leads to, or None."""
+        module = path[0] if path[0] in self.rank or path[0] in self.inside else self.exported.get(path[0])
+        if module in self.inside and len(path) > 1:
+            origin = self.inside[module].get(path[1])
+            for room in (f"{module}::{path[1]}", f"{module}::{origin}"):
+                room = PARTS.get(room, room)
+                if room in self.rank:
+                    return room
+            if origin in self.rank:
+                return origin
+        return module if module in self.rank else None
+
+    def home(self, path):
+        """The module that a file belongs to, or None where it has no layer."""
+        if path[0] in self.inside and len(path) > 1:
+            room = "::".join(path[:2])
+            room = PARTS.get(room, room)
+            return room if room in self.rank else None
+        return path[0] if path[0] in self.rank else None
+
+
+def check(source, layers, allowed, what):
+    """The forbidden imports of a crate, as (file, line, problem), and how many files were looked at."""
+    layered = Map(source, layers)
+    rank = layered.rank
     wrong, sideways = [], {}
     files = [file for file in sorted(source.rglob("*.rs")) if file.name not in ("lib.rs", "main.rs")]
     for file in files:
@@ -142,29 +215,44 @@ def main():
         if home[0] == "bin" or is_test(home):
             continue
         home = home[:-1] if home[-1] == "mod" else home
-        module = home[0]
-        if module not in RANK:
-            wrong.append((file, 1, f"module `{module}` has no layer: give it one in {Path(__file__).name}"))
+        module = layered.home(home)
+        if module is None:
+            name = "::".join(home[:2])
+            wrong.append((file, 1, f"module `{name}` has no layer: give it one in {Path(__file__).name}"))
             continue
         for words, line, inside in paths_of(file.read_text()):
-            path = from_root(words, [*home, *inside])
-            if path is None or is_test(inside) or not path:
+            if is_test(inside):
                 continue
-            target = path[0] if path[0] in RANK else exported.get(path[0])
+            if words[0] == "smoltcp" and not allowed(words, file.relative_to(source)):
+                wrong.append((file, line, f"`{'::'.join(words)}`: this crate may not import {what}"))
+            path = from_root(words, [*home, *inside])
+            if not path:
+                continue
+            target = layered.module(path)
             if target == module:
                 continue
-            if target not in RANK:
+            if target is None:
                 wrong.append((file, line, f"`{'::'.join(words)}`: cannot tell its layer, import it from its module"))
-            elif RANK[target] > RANK[module]:
+            elif rank[target] > rank[module]:
                 wrong.append((file, line, f"`{module}` may not import `{target}`, a layer above it"))
-            elif RANK[target] == RANK[module]:
+            elif rank[target] == rank[module]:
                 sideways.setdefault((module, target), (file, line))
     for (module, target), (file, line) in sideways.items():
         if (target, module) in sideways:
             wrong.append((file, line, f"`{module}` and `{target}` import each other"))
+    return wrong, len(files)
+
+
+def main():
+    root = Path(sys.argv[1] if len(sys.argv) > 1 else Path(__file__).parent.parent)
+    wrong, count = [], 0
+    for folder, layers, allowed, what in CRATES:
+        found, files = check(root / folder, layers, allowed, what)
+        wrong += found
+        count += files
     for file, line, what in wrong:
         print(f"{file}:{line}: {what}", file=sys.stderr)
-    print(f"layers: {len(files)} files, {len(wrong)} forbidden imports")
+    print(f"layers: {count} files, {len(wrong)} forbidden imports")
     sys.exit(bool(wrong))
 
 

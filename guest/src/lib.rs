@@ -99,7 +99,7 @@ pub use icmp::{
 pub use run::{Outcome, spawn, yield_now};
 pub use target::ToSocketAddrs;
 pub use tcp::{
-    ConnectOptions, Incoming, KeepAlive, ListenOptions, ReadHalf, TcpListener, TcpOptions, TcpState, TcpStatistics,
-    TcpStream, WriteHalf,
+    CongestionControl, ConnectOptions, Incoming, KeepAlive, ListenOptions, ReadHalf, RecoveryState, TcpListener,
+    TcpOptions, TcpState, TcpStatistics, TcpStream, WriteHalf,
 };
 pub use udp::{Datagram, OutgoingDatagram, UdpOptions, UdpSocket, UdpStatistics};

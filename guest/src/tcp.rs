@@ -10,7 +10,9 @@ mod traits;
 mod write;
 
 pub use listener::{Incoming, TcpListener};
-pub use options::{ConnectOptions, KeepAlive, ListenOptions, TcpOptions, TcpState, TcpStatistics};
+pub use options::{
+    CongestionControl, ConnectOptions, KeepAlive, ListenOptions, RecoveryState, TcpOptions, TcpState, TcpStatistics,
+};
 pub use read::ReadHalf;
 pub use stream::TcpStream;
 pub use write::WriteHalf;

@@ -80,6 +80,12 @@ pub enum Error {
 /// A result whose error is [`Error`].
 pub type Result<T, E = Error> = core::result::Result<T, E>;
 
+impl From<xila_network_engine::tcp::InvalidOption> for Error {
+    fn from(_: xila_network_engine::tcp::InvalidOption) -> Self {
+        Self::InvalidArgument
+    }
+}
+
 impl From<Error> for io::Error {
     fn from(error: Error) -> Self {
         use io::ErrorKind;

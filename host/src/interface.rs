@@ -10,8 +10,8 @@ use std::sync::Arc;
 use crate::address::{Cidr, MacAddress, Route};
 use crate::device::{Capabilities, Controller};
 use crate::error::{Error, Result};
-use crate::socket::Network;
 use crate::socket::network::Topology;
+use crate::socket::{CongestionAlgorithm, Network};
 use crate::stack::ports::EPHEMERAL;
 use crate::stack::{Core, Stack};
 
@@ -41,6 +41,10 @@ pub struct InterfaceConfig {
     pub controller: Option<Arc<dyn Controller>>,
     /// The local ports for sockets that name none (RFC 6335: 49152 to 65535).
     pub ephemeral_ports: RangeInclusive<u16>,
+    /// The congestion control of connections that ask for none in
+    /// [`TcpOptions::congestion`](crate::socket::TcpOptions::congestion); `None` for what suits the device: none where it
+    /// loses nothing, else CUBIC.
+    pub congestion: Option<CongestionAlgorithm>,
 }
 
 impl Default for InterfaceConfig {
@@ -54,6 +58,7 @@ impl Default for InterfaceConfig {
             autoconfiguration: false,
             controller: None,
             ephemeral_ports: EPHEMERAL,
+            congestion: None,
         }
     }
 }
@@ -69,6 +74,7 @@ impl core::fmt::Debug for InterfaceConfig {
             autoconfiguration,
             controller: _,
             ephemeral_ports,
+            congestion,
         } = self;
         formatter
             .debug_struct("InterfaceConfig")
@@ -79,6 +85,7 @@ impl core::fmt::Debug for InterfaceConfig {
             .field("dhcp", dhcp)
             .field("autoconfiguration", autoconfiguration)
             .field("ephemeral_ports", ephemeral_ports)
+            .field("congestion", congestion)
             .finish_non_exhaustive()
     }
 }

@@ -109,6 +109,7 @@ impl Manager {
             autoconfiguration,
             controller,
             ephemeral_ports,
+            congestion,
         } = config;
         if ephemeral_ports.is_empty() || *ephemeral_ports.start() == 0 {
             return Err(Error::InvalidArgument);
@@ -120,7 +121,8 @@ impl Manager {
         }
         let controller = controller.unwrap_or_else(|| device.controller());
         let events = self.topology.events().clone();
-        let stack = Stack::new(name, Box::new(device), hardware_address, ephemeral_ports, &self.platform, events)?;
+        let stack =
+            Stack::new(name, Box::new(device), hardware_address, ephemeral_ports, congestion, &self.platform, events)?;
         let configured: Result<()> = stack.with_mut(|core| {
             addresses.iter().try_for_each(|cidr| core.add_address(*cidr))?;
             routes.iter().try_for_each(|route| core.add_route(*route))?;

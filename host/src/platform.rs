@@ -11,57 +11,13 @@ pub mod tokio;
 
 use core::fmt;
 use core::future::Future;
-use core::ops::{Add, Sub};
 use core::pin::Pin;
 use core::task::{Context, Poll};
-use core::time::Duration;
 use std::sync::Arc;
 
+pub use xila_network_engine::time::Instant;
+
 pub use devices::{Access, CharacterDevice, DeviceFile, DeviceFileSystem, InMemory};
-
-/// A point on a [`Clock`]'s monotonic time line: the time since the clock's origin. Unrelated to the calendar.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Instant(Duration);
-
-impl Instant {
-    /// The clock's origin.
-    pub const ORIGIN: Self = Self(Duration::ZERO);
-
-    /// The instant that lies `elapsed` after the clock's origin.
-    #[must_use]
-    pub const fn from_origin(elapsed: Duration) -> Self {
-        Self(elapsed)
-    }
-
-    /// The time since the clock's origin.
-    #[must_use]
-    pub const fn since_origin(self) -> Duration {
-        self.0
-    }
-
-    /// The time from `earlier` to this instant; zero where `earlier` is the later one.
-    #[must_use]
-    pub const fn saturating_duration_since(self, earlier: Self) -> Duration {
-        self.0.saturating_sub(earlier.0)
-    }
-}
-
-impl Add<Duration> for Instant {
-    type Output = Self;
-
-    /// Saturates at the end of time instead of overflowing: a guest may name any duration.
-    fn add(self, duration: Duration) -> Self {
-        Self(self.0.saturating_add(duration))
-    }
-}
-
-impl Sub for Instant {
-    type Output = Duration;
-
-    fn sub(self, earlier: Self) -> Duration {
-        self.saturating_duration_since(earlier)
-    }
-}
 
 /// Monotonic time.
 pub trait Clock: Send + Sync {

@@ -20,10 +20,10 @@ pub struct Limits {
     /// Sockets of any kind: listeners, connections, datagram sockets. A connection in a listener's backlog counts from
     /// the moment that it is accepted.
     pub sockets: usize,
-    /// Bytes of buffer that those sockets may fill: both buffers of a connection, the receive buffer of a datagram
-    /// socket, and a receive buffer for each place in a listener's backlog. A connection's receive buffer counts for
-    /// 128 KiB at least, which it takes on `lo`. A backlog is cut down so that one listener takes a quarter of this at
-    /// most.
+    /// Bytes of buffer that those sockets may fill: both buffers of a connection, each for no more than the 4 MiB that it
+    /// can hold, the receive buffer of a datagram socket, and a receive buffer for each place in a listener's backlog. A
+    /// backlog is cut down so that one listener takes a quarter of this at most. What a send buffer of the default size
+    /// grows by is not the guest's, who did not ask for it: it comes out of what the interface has to spare.
     pub buffer_bytes: usize,
     /// Name queries under way. What the host itself needs for one, a few sockets and the servers' answers, counts for
     /// nothing else.

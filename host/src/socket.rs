@@ -19,6 +19,7 @@ mod io;
 mod listener;
 pub(crate) mod network;
 pub(crate) mod serving;
+mod statistics;
 mod tcp;
 mod udp;
 
@@ -30,6 +31,7 @@ pub use network::Network;
 pub use tcp::{ConnectOptions, Connecting, TcpState, TcpStream};
 pub use udp::UdpSocket;
 
-pub use crate::stack::options::{KeepAlive, TcpOptions, UdpOptions, receive_capacity};
-pub use crate::stack::tcp::operations::TcpStatistics;
+pub use crate::stack::options::{KeepAlive, TcpOptions, UdpOptions};
 pub use crate::stack::udp::{Datagram, UdpStatistics};
+pub use statistics::{CongestionAlgorithm, RecoveryState, TcpStatistics};
+pub use xila_network_engine::tcp::EcnUse;

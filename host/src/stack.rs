@@ -9,7 +9,8 @@
 //! | `drive`, `schedule` | the loop: frames in, frames out, timers; whose turn it is to send |
 //! | `demux`, `phy` | whom a frame concerns; the engine's view of the device |
 //! | `contain` | what becomes of a panic of the engine |
-//! | `tcp` | connections and listeners; `time_wait`, what is left of them; `backlog`, what is not yet accepted |
+//! | `tcp` | the engine's connections and listeners; `backlog`, who waits for connections |
+//! | `resolution` | connections that wait for a next hop's hardware address |
 //! | `udp` | bound ports and their mailboxes |
 //! | `icmp`, `fragments`, `neighbours` | echo, errors from the path; IPv4 reassembly; asking for hardware addresses |
 //! | `groups` | reports of multicast groups |
@@ -17,7 +18,7 @@
 //! | `config`, `addresses`, `routes` | what the interface is set to |
 //! | `dhcp`, `autoconfiguration` | what sets it by protocol |
 //! | `events` | telling others of it |
-//! | `timers`, `waiters`, `slots`, `ports`, `options`, `owner` | what those are made of |
+//! | `waiters`, `ports`, `options`, `owner` | what those are made of |
 
 mod addresses;
 mod autoconfiguration;
@@ -38,12 +39,10 @@ pub(crate) mod owner;
 mod path;
 mod phy;
 pub(crate) mod ports;
+mod resolution;
 pub(crate) mod routes;
 mod schedule;
-mod slots;
 pub(crate) mod tcp;
-mod time_wait;
-mod timers;
 pub(crate) mod udp;
 pub(crate) mod waiters;
 
@@ -56,6 +55,7 @@ use parking_lot::{Mutex, MutexGuard};
 use smoltcp::iface::{Config, Interface, SocketSet};
 use smoltcp::wire::{EthernetAddress, HardwareAddress};
 use xila_network_commands::interface::{Link, Origin, State, Statistics};
+use xila_network_engine::tcp::Algorithm;
 
 use crate::address::MacAddress;
 use crate::device::{Capabilities, Device, Medium};
@@ -67,7 +67,6 @@ use owner::Owner;
 use phy::Port;
 use schedule::Schedule;
 use tcp::FlowId;
-use timers::Timers;
 use waiters::Wakes;
 
 /// A handle to a stack. Clones are the same stack.
@@ -115,11 +114,9 @@ pub(crate) struct Core {
     fragments: Reassembly,
     /// For packets that no socket takes.
     nobody: SocketSet<'static>,
-    timers: Timers<FlowId>,
     /// Who may have something to send.
     schedule: Schedule<Owner, Sender>,
-    /// Flows that wait for a neighbour's hardware address.
-    unresolved: Vec<FlowId>,
+    resolution: resolution::Resolution,
     /// The device took nothing more; the runner waits until it does.
     full: bool,
     /// The budget ended before the work did; the runner goes on.
@@ -153,6 +150,7 @@ impl Stack {
         device: Box<dyn Device>,
         hardware_address: Option<MacAddress>,
         ephemeral: RangeInclusive<u16>,
+        congestion: Option<Algorithm>,
         platform: &Platform,
         events: Events,
     ) -> Result<Self> {
@@ -176,6 +174,9 @@ impl Stack {
         let mut port = Port::new(device);
         let iface = engine(&mut port, hardware, platform.random_u64(), now);
         let known_link = port.device.link();
+        let mut seed = [0; 32];
+        platform.random.fill(&mut seed);
+        let tcp = tcp::Table::new(&capabilities, port.device.loops_back(), ephemeral.clone(), congestion, seed);
         Ok(Self(Arc::new_cyclic(|me| Shared {
             name: name.into(),
             clock: platform.clock.clone(),
@@ -199,16 +200,15 @@ impl Stack {
                 now,
                 random: platform.random_u64(),
                 ephemeral,
-                tcp: tcp::Table::default(),
+                tcp,
                 udp: udp::Table::default(),
                 icmp: icmp::Icmp::default(),
                 queried: groups::Queried::default(),
                 neighbours: neighbours::Neighbours::default(),
                 fragments: Reassembly::default(),
                 nobody: SocketSet::new(Vec::new()),
-                timers: Timers::new(),
                 schedule: Schedule::new(QUANTUM),
-                unresolved: Vec::new(),
+                resolution: resolution::Resolution::default(),
                 full: false,
                 unfinished: false,
                 runner_deadline: None,
@@ -243,9 +243,10 @@ impl Stack {
     /// # Errors
     /// Those of `operation`.
     pub(crate) fn attempt<R>(&self, operation: impl FnOnce(&mut Core) -> Result<R>) -> Result<R> {
-        let mut core = self.0.core.lock();
-        let done = operation(&mut core)?;
         let now = self.0.clock.now();
+        let mut core = self.0.core.lock();
+        core.now = now;
+        let done = operation(&mut core)?;
         Ok(self.finish(core, now, |_| done))
     }
 
@@ -314,7 +315,7 @@ fn engine(port: &mut Port, hardware: HardwareAddress, seed: u64, now: Instant) -
     let mut config = Config::new(hardware);
     config.random_seed = seed;
     let loops_back = port.device.loops_back();
-    let mut iface = Interface::new(config, &mut phy::Ingress { frame: None, port, now }, now.into());
+    let mut iface = Interface::new(config, &mut phy::Ingress { frame: None, port, now }, wire_time(now));
     // A loopback carries every local address of the process's interfaces, as Linux's `lo` does.
     iface.set_any_ip(loops_back);
     iface
@@ -335,14 +336,12 @@ impl Core {
     }
 }
 
-impl From<Instant> for smoltcp::time::Instant {
-    fn from(instant: Instant) -> Self {
-        Self::from_micros(i64::try_from(instant.since_origin().as_micros()).unwrap_or(i64::MAX))
-    }
+/// A time as smoltcp counts it, in microseconds.
+fn wire_time(instant: Instant) -> smoltcp::time::Instant {
+    smoltcp::time::Instant::from_micros(i64::try_from(instant.since_origin().as_micros()).unwrap_or(i64::MAX))
 }
 
-impl From<smoltcp::time::Instant> for Instant {
-    fn from(instant: smoltcp::time::Instant) -> Self {
-        Self::from_origin(core::time::Duration::from_micros(u64::try_from(instant.total_micros()).unwrap_or(0)))
-    }
+/// A time that smoltcp tells.
+fn from_wire_time(instant: smoltcp::time::Instant) -> Instant {
+    Instant::from_origin(core::time::Duration::from_micros(u64::try_from(instant.total_micros()).unwrap_or(0)))
 }

@@ -41,6 +41,7 @@ on_loopback! {
     tcp_refused
     tcp_reset_is_seen
     tcp_send_twice_is_an_error
+    tcp_statistics
     tcp_stream_cancelled
     tcp_stream_forwarded
     tcp_two_tasks_one_stream

@@ -6,6 +6,8 @@ mod bound;
 mod chaos;
 #[path = "tcp/close.rs"]
 mod close;
+#[path = "tcp/congestion.rs"]
+mod congestion;
 #[path = "tcp/connect.rs"]
 mod connect;
 #[path = "tcp/deadlines.rs"]

@@ -33,6 +33,32 @@ pub struct TcpOptions {
     pub user_timeout: Option<Duration>,
     /// How long the host goes on delivering once the connection has been dropped. 0 resets it instead.
     pub linger: Option<Duration>,
+    /// What keeps the connection from sending more than the path takes.
+    pub congestion: Option<CongestionControl>,
+}
+
+/// What keeps a connection from sending more than the path takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum CongestionControl {
+    /// CUBIC (RFC 9438) with HyStart++ (RFC 9406).
+    Cubic,
+    /// Nothing does, but the peer's window. For links that lose nothing.
+    None,
+}
+
+/// Where a connection stands with what was lost, by the names of Linux.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum RecoveryState {
+    /// Nothing points to a loss.
+    Open,
+    /// Acknowledgements point to a loss, or to segments that overtook others.
+    Disorder,
+    /// A router marked a packet instead of dropping it, and less is sent.
+    Cwr,
+    /// Something was lost and is being sent again.
+    Recovery,
+    /// The retransmission timer ran out: everything in flight is taken for lost.
+    Loss,
 }
 
 /// How to connect. The default leaves everything to the host.
@@ -85,13 +111,43 @@ pub enum TcpState {
     Closed,
 }
 
-/// What a connection has carried since it began.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// What a connection has carried since it began, and how it sends at the moment: what `ss -i` shows.
+///
+/// Windows and sizes are in bytes. Of a connection that has ended, only the bytes that it carried say something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TcpStatistics {
     /// Bytes taken from the app for sending.
     pub bytes_sent: u64,
     /// Bytes handed to the app.
     pub bytes_received: u64,
+    /// The round-trip time, smoothed; `None` before it was first measured.
+    pub round_trip_time: Option<Duration>,
+    /// How much the round-trip time varies.
+    pub round_trip_variation: Option<Duration>,
+    /// The least round-trip time of the last minutes.
+    pub minimum_round_trip_time: Option<Duration>,
+    /// How long an acknowledgement is waited for before something is sent again.
+    pub retransmission_timeout: Duration,
+    /// Bytes of data in a full segment.
+    pub segment_size: u64,
+    /// How many bytes the congestion control lets be in flight: 2^30 where it is [`CongestionControl::None`].
+    pub congestion_window: u64,
+    /// The congestion window above which it grows slowly: 2^30 before anything was lost.
+    pub slow_start_threshold: u64,
+    /// How many bytes the peer lets be in flight.
+    pub send_window: u64,
+    /// How many bytes the peer may have in flight.
+    pub receive_window: u64,
+    /// Bytes that were sent and neither acknowledged nor taken for lost.
+    pub in_flight: u64,
+    /// How many segments were sent again so far.
+    pub retransmitted: u64,
+    /// How many bytes were taken for lost so far.
+    pub lost: u64,
+    /// Where the connection stands with what was lost.
+    pub recovery: RecoveryState,
+    /// The congestion control in force.
+    pub congestion: CongestionControl,
 }
 
 impl TcpOptions {
@@ -104,6 +160,76 @@ impl TcpOptions {
             hop_limit: self.hop_limit,
             user_timeout: self.user_timeout.map(duration_to_wit),
             linger: self.linger.map(duration_to_wit),
+            congestion: self.congestion.map(CongestionControl::to_wit),
+        }
+    }
+}
+
+impl CongestionControl {
+    const fn to_wit(self) -> tcp::CongestionControl {
+        match self {
+            Self::Cubic => tcp::CongestionControl::Cubic,
+            Self::None => tcp::CongestionControl::None,
+        }
+    }
+
+    const fn from_wit(congestion: tcp::CongestionControl) -> Self {
+        match congestion {
+            tcp::CongestionControl::Cubic => Self::Cubic,
+            tcp::CongestionControl::None => Self::None,
+        }
+    }
+}
+
+impl RecoveryState {
+    const fn from_wit(recovery: tcp::RecoveryState) -> Self {
+        match recovery {
+            tcp::RecoveryState::Open => Self::Open,
+            tcp::RecoveryState::Disorder => Self::Disorder,
+            tcp::RecoveryState::Cwr => Self::Cwr,
+            tcp::RecoveryState::Recovery => Self::Recovery,
+            tcp::RecoveryState::Loss => Self::Loss,
+        }
+    }
+}
+
+impl TcpStatistics {
+    pub(super) fn from_wit(statistics: tcp::Statistics) -> Self {
+        let tcp::Statistics {
+            bytes_sent,
+            bytes_received,
+            round_trip_time,
+            round_trip_variation,
+            minimum_round_trip_time,
+            retransmission_timeout,
+            segment_size,
+            congestion_window,
+            slow_start_threshold,
+            send_window,
+            receive_window,
+            in_flight,
+            retransmitted,
+            lost,
+            recovery,
+            congestion,
+        } = statistics;
+        Self {
+            bytes_sent,
+            bytes_received,
+            round_trip_time: round_trip_time.map(duration_from_wit),
+            round_trip_variation: round_trip_variation.map(duration_from_wit),
+            minimum_round_trip_time: minimum_round_trip_time.map(duration_from_wit),
+            retransmission_timeout: duration_from_wit(retransmission_timeout),
+            segment_size,
+            congestion_window,
+            slow_start_threshold,
+            send_window,
+            receive_window,
+            in_flight,
+            retransmitted,
+            lost,
+            recovery: RecoveryState::from_wit(recovery),
+            congestion: CongestionControl::from_wit(congestion),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! A connection.
 
 use super::attempts::{more_telling, turn};
-use super::{ConnectOptions, Connection, KeepAlive, ReadHalf, TcpState, TcpStatistics, WriteHalf};
+use super::{CongestionControl, ConnectOptions, Connection, KeepAlive, ReadHalf, TcpState, TcpStatistics, WriteHalf};
 use crate::address::{Family, duration_from_wit, duration_to_wit, from_wit, to_wit};
 use crate::bindings::tcp::TcpConnection;
 use crate::target::{ToSocketAddrs, target};
@@ -235,10 +235,14 @@ impl TcpStream {
         self.connection().send_queue()
     }
 
-    /// What the connection has carried.
+    /// What keeps the connection from sending more than the path takes.
+    pub fn congestion(&self) -> CongestionControl {
+        self.statistics().congestion
+    }
+
+    /// What the connection has carried, and how it sends.
     pub fn statistics(&self) -> TcpStatistics {
-        let statistics = self.connection().statistics();
-        TcpStatistics { bytes_sent: statistics.bytes_sent, bytes_received: statistics.bytes_received }
+        TcpStatistics::from_wit(self.connection().statistics())
     }
 
     fn connection(&self) -> &Connection {

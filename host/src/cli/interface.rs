@@ -6,6 +6,7 @@ use super::hubs::{self, HubOption};
 use super::values;
 use crate::address::{Cidr, MacAddress, Route, is_unicast, is_v4_mapped};
 use crate::manager::LOOPBACK;
+use crate::socket::CongestionAlgorithm;
 
 /// An interface as it was asked for.
 #[derive(Debug)]
@@ -20,6 +21,8 @@ pub(super) struct InterfacePlan {
     pub(super) dhcp: bool,
     /// Whether it configures itself for IPv6.
     pub(super) autoconfiguration: bool,
+    /// The congestion control of connections that ask for none.
+    pub(super) congestion: Option<CongestionAlgorithm>,
 }
 
 /// What kind of device an interface is on.
@@ -65,6 +68,7 @@ impl InterfacePlan {
             hardware_address: None,
             dhcp: false,
             autoconfiguration: false,
+            congestion: None,
         }
     }
 
@@ -110,6 +114,7 @@ struct Settings {
     options: Vec<HubOption>,
     dhcp: Option<bool>,
     autoconfiguration: Option<bool>,
+    congestion: Option<CongestionAlgorithm>,
 }
 
 impl Settings {
@@ -162,6 +167,7 @@ impl Settings {
             }
             ("dhcp", _) => once(&mut self.dhcp, value, switch(value)?)?,
             ("autoconf" | "autoconfiguration", _) => once(&mut self.autoconfiguration, value, switch(value)?)?,
+            ("congestion", _) => once(&mut self.congestion, value, congestion(value)?)?,
             ("device", _) => once(&mut self.device, value, value.to_owned())?,
             ("hub", _) => once(&mut self.hub, value, value.to_owned())?,
             ("mtu", Kind::Tap { .. }) => once(&mut self.mtu, value, values::whole(value)?)?,
@@ -217,6 +223,7 @@ impl Settings {
             hardware_address: self.hardware_address,
             dhcp,
             autoconfiguration,
+            congestion: self.congestion,
         })
     }
 }
@@ -236,9 +243,9 @@ fn taken(kind: &Kind) -> String {
 /// The keys with values that a kind takes.
 fn keys(kind: &Kind) -> Vec<&'static str> {
     match kind {
-        Kind::Loopback => vec!["addr"],
-        Kind::Tap { .. } => vec!["device", "addr", "gateway", "dns", "mac", "mtu"],
-        Kind::Hub { .. } => [&["hub", "addr", "gateway", "dns", "mac"][..], &hubs::KEYS].concat(),
+        Kind::Loopback => vec!["addr", "congestion"],
+        Kind::Tap { .. } => vec!["device", "addr", "gateway", "dns", "mac", "congestion", "mtu"],
+        Kind::Hub { .. } => [&["hub", "addr", "gateway", "dns", "mac", "congestion"][..], &hubs::KEYS].concat(),
     }
 }
 
@@ -247,6 +254,14 @@ fn switch(value: &str) -> Result<bool, String> {
         "on" => Ok(true),
         "off" => Ok(false),
         _ => Err(format!("{value}: it takes on or off, and is on without a value")),
+    }
+}
+
+fn congestion(value: &str) -> Result<CongestionAlgorithm, String> {
+    match value {
+        "cubic" => Ok(CongestionAlgorithm::Cubic),
+        "none" => Ok(CongestionAlgorithm::None),
+        _ => Err(format!("{value}: there are the congestion controls cubic and none")),
     }
 }
 

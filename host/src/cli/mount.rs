@@ -61,6 +61,7 @@ impl Mounted {
             dns_servers: plan.dns_servers.clone(),
             dhcp: plan.dhcp,
             autoconfiguration: plan.autoconfiguration,
+            congestion: plan.congestion,
             ..InterfaceConfig::default()
         };
         let interface = self.manager.mount_interface(&plan.name, device, config).with_context(option)?;
@@ -223,6 +224,25 @@ mod tests {
             assert!(reader.is_finished(), "the connection had not ended");
             assert_eq!(reader.await.expect("the reader"), 30_000);
             mounted.unmount().expect("no captures");
+        });
+    }
+
+    #[test]
+    fn connections_have_the_congestion_control_of_their_interface() {
+        use crate::socket::CongestionAlgorithm::{Cubic, None as Unlimited};
+
+        let words = ["-i", "a=loopback,congestion=cubic", "-i", "b=loopback", "x.wasm"];
+        let plan = plan(&words).expect("a plan");
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+        runtime.expect("a runtime").block_on(async {
+            let mounted = Mounted::new(&plan, platform()).expect("interfaces");
+            for (name, congestion) in [("a", Cubic), ("b", Unlimited)] {
+                let network = mounted.manager.network_of([name]).expect("an interface");
+                let server = "127.0.0.1:80".parse().expect("an address");
+                let _listener = TcpListener::bind(&network, server, ListenOptions::default()).expect("a listener");
+                let stream = TcpStream::connect(&network, server).await.expect("a connection");
+                assert_eq!(stream.congestion(), congestion, "{name}");
+            }
         });
     }
 }

@@ -30,11 +30,11 @@ struct Reserved {
 
 impl Binding for Reserved {
     fn bind(&self, stack: &Stack, port: u16) -> Result<()> {
-        stack.with_mut(|core| core.tcp_bind(self.address, port, &self.backlog))
+        stack.with_mut(|core| core.tcp_bind(SocketAddr::new(self.address, port), &self.backlog))
     }
 
-    fn unbind(&self, stack: &Stack, port: u16) {
-        stack.with_mut(|core| core.tcp_unbind(port, &self.backlog));
+    fn unbind(&self, stack: &Stack, _port: u16) {
+        stack.with_mut(|core| core.tcp_unbind(&self.backlog));
     }
 }
 
@@ -55,6 +55,11 @@ impl TcpSocket {
         let backlog = Arc::new(Backlog::new(network.owner()));
         let serving = Serving::bind(network, local, Reserved { address: local.ip(), backlog: backlog.clone() })?;
         Ok(Self { network: network.clone(), serving, backlog })
+    }
+
+    /// What the stacks know the socket by.
+    pub(super) fn backlog(&self) -> &Backlog {
+        &self.backlog
     }
 
     /// The address that the socket is bound to, with the port that was chosen.

@@ -31,7 +31,7 @@ impl Default for ListenOptions {
 
 impl ListenOptions {
     fn validate(&self) -> Result<()> {
-        if self.backlog == 0 { Err(Error::InvalidArgument) } else { self.tcp.validate() }
+        if self.backlog == 0 { Err(Error::InvalidArgument) } else { Ok(self.tcp.validate()?) }
     }
 }
 
@@ -65,6 +65,9 @@ impl TcpListener {
     pub(super) fn open(serving: Serving, backlog: Arc<Backlog>, options: ListenOptions) -> Result<Self> {
         options.validate()?;
         backlog.open(options.backlog.min(MOST_BACKLOG), options.tcp);
+        for stack in serving.stacks() {
+            stack.with_mut(|core| core.tcp_listen(&backlog));
+        }
         Ok(Self { serving, backlog })
     }
 
@@ -120,7 +123,7 @@ impl TcpListener {
     /// The backlog in force.
     #[must_use]
     pub fn backlog(&self) -> usize {
-        self.backlog.limit()
+        self.backlog.places().limit()
     }
 
     /// Sets the backlog, 1 to 4096; more is taken as 4096. Connections that wait already stay.
@@ -131,7 +134,7 @@ impl TcpListener {
         if backlog == 0 {
             return Err(Error::InvalidArgument);
         }
-        self.backlog.set_limit(backlog.min(MOST_BACKLOG));
+        self.backlog.places().set_limit(backlog.min(MOST_BACKLOG));
         Ok(())
     }
 
@@ -146,7 +149,7 @@ impl TcpListener {
     /// # Errors
     /// [`Error::InvalidArgument`] for times of zero or no probes.
     pub fn set_keep_alive(&self, keep_alive: Option<KeepAlive>) -> Result<()> {
-        self.backlog.configure(|options| options.keep_alive = keep_alive)
+        self.configure(|options| options.keep_alive = keep_alive)
     }
 
     /// Sets the hop limit of connections that come from now on.
@@ -154,16 +157,21 @@ impl TcpListener {
     /// # Errors
     /// [`Error::InvalidArgument`] for 0.
     pub fn set_hop_limit(&self, hop_limit: u8) -> Result<()> {
-        self.backlog.configure(|options| options.hop_limit = hop_limit)
+        self.configure(|options| options.hop_limit = hop_limit)
+    }
+
+    fn configure(&self, change: impl FnOnce(&mut TcpOptions)) -> Result<()> {
+        self.backlog.configure(change)?;
+        for stack in self.serving.stacks() {
+            stack.with_mut(|core| core.tcp_configure_listener(&self.backlog));
+        }
+        Ok(())
     }
 }
 
 impl Drop for TcpListener {
     fn drop(&mut self) {
         self.serving.unbind();
-        for ready in self.backlog.close() {
-            ready.stack.with_mut(|core| core.tcp_discard(ready.flow, &self.backlog));
-        }
     }
 }
 

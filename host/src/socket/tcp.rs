@@ -8,15 +8,16 @@ use core::task::{Context, Poll};
 use core::time::Duration;
 use std::net::Shutdown;
 
-use smoltcp::socket::tcp;
+use xila_network_engine::tcp as engine;
 
 use super::bound::TcpSocket;
 use super::network::Network;
+use super::statistics::{CongestionAlgorithm, TcpStatistics};
 use crate::address::{is_unicast, is_v4_mapped};
 use crate::error::{Error, Result};
 use crate::stack::options::{KeepAlive, TcpOptions};
 use crate::stack::tcp::FlowId;
-use crate::stack::tcp::operations::{Interest, TcpStatistics};
+use crate::stack::tcp::operations::Interest;
 use crate::stack::{Core, Stack};
 
 /// How a connection is made.
@@ -54,20 +55,19 @@ pub enum TcpState {
     Closed,
 }
 
-impl From<tcp::State> for TcpState {
-    fn from(state: tcp::State) -> Self {
+impl From<engine::TcpState> for TcpState {
+    fn from(state: engine::TcpState) -> Self {
         match state {
-            tcp::State::Listen => Self::Listen,
-            tcp::State::SynSent => Self::SynSent,
-            tcp::State::SynReceived => Self::SynReceived,
-            tcp::State::Established => Self::Established,
-            tcp::State::FinWait1 => Self::FinWait1,
-            tcp::State::FinWait2 => Self::FinWait2,
-            tcp::State::CloseWait => Self::CloseWait,
-            tcp::State::Closing => Self::Closing,
-            tcp::State::LastAck => Self::LastAck,
-            tcp::State::TimeWait => Self::TimeWait,
-            tcp::State::Closed => Self::Closed,
+            engine::TcpState::SynSent => Self::SynSent,
+            engine::TcpState::SynReceived => Self::SynReceived,
+            engine::TcpState::Established => Self::Established,
+            engine::TcpState::FinWait1 => Self::FinWait1,
+            engine::TcpState::FinWait2 => Self::FinWait2,
+            engine::TcpState::CloseWait => Self::CloseWait,
+            engine::TcpState::Closing => Self::Closing,
+            engine::TcpState::LastAck => Self::LastAck,
+            engine::TcpState::TimeWait => Self::TimeWait,
+            engine::TcpState::Closed => Self::Closed,
         }
     }
 }
@@ -148,7 +148,8 @@ impl TcpStream {
             if core.is_broadcast(remote.ip()) {
                 return Err(Error::InvalidArgument);
             }
-            let flow = core.tcp_connect(network.owner(), local, remote, options.timeout, options.tcp)?;
+            let bound = reserved.as_ref().map(TcpSocket::backlog);
+            let flow = core.tcp_connect(network.owner(), local, remote, bound, options.timeout, options.tcp)?;
             Ok((flow, core.tcp_tuple_of(flow).map_or(local, |tuple| tuple.local)))
         });
         let (flow, local) = begun?;
@@ -303,7 +304,7 @@ impl TcpStream {
     pub fn shutdown(&self, how: Shutdown) -> Result<()> {
         self.stack.with_mut(|core| {
             if matches!(how, Shutdown::Read | Shutdown::Both) {
-                core.tcp_shutdown_read(self.flow)?;
+                core.tcp_shutdown_read(self.flow);
             }
             if matches!(how, Shutdown::Write | Shutdown::Both) {
                 core.tcp_shutdown_write(self.flow)?;
@@ -314,7 +315,7 @@ impl TcpStream {
 
     /// Ends the connection at once with a reset. Operations fail with [`Error::ConnectionAborted`].
     pub fn abort(&self) {
-        self.stack.with_mut(|core| core.tcp_abort(self.flow, Error::ConnectionAborted));
+        self.stack.with_mut(|core| core.tcp_abort(self.flow));
     }
 
     fn poll<T>(
@@ -402,13 +403,13 @@ impl TcpStream {
     /// The connection's state.
     #[must_use]
     pub fn state(&self) -> TcpState {
-        self.stack.with(|core| core.tcp_state(self.flow)).into()
+        self.stack.with(|core| core.tcp_info(self.flow)).state.into()
     }
 
-    /// Bytes so far and bytes waiting.
+    /// What the connection has carried, and how it sends.
     #[must_use]
     pub fn statistics(&self) -> TcpStatistics {
-        self.stack.with(|core| core.tcp_statistics(self.flow))
+        self.stack.with(|core| core.tcp_info(self.flow)).into()
     }
 
     /// The options in force, buffer sizes as they were asked for.
@@ -457,6 +458,13 @@ impl TcpStream {
     #[must_use]
     pub fn send_buffer(&self) -> usize {
         self.options().send_buffer
+    }
+
+    /// The congestion control in force: what was asked for in [`TcpOptions::congestion`], else what the interface has
+    /// ([`InterfaceConfig::congestion`](crate::InterfaceConfig)).
+    #[must_use]
+    pub fn congestion(&self) -> CongestionAlgorithm {
+        self.statistics().congestion
     }
 
     /// Sets whether small segments leave at once.

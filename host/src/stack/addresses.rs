@@ -8,7 +8,6 @@ use xila_network_commands::event::Change;
 use xila_network_commands::interface::{AddressInfo, Origin};
 
 use super::Core;
-use super::tcp::FlowId;
 use crate::address::preference::{Source, is_better_source};
 use crate::address::{Cidr, is_unicast, is_v4_mapped, to_wire};
 use crate::error::{Error, Result};
@@ -100,6 +99,7 @@ impl Core {
         if cidr.address().is_ipv4() && first && self.udp_has_v4_groups() {
             self.rebuild();
         }
+        self.tcp_resume_all();
         self.announce(Change::AddressAdded(cidr));
         Ok(())
     }
@@ -116,18 +116,8 @@ impl Core {
         self.iface.update_ip_addrs(|addresses| addresses.retain(|address| *address != wire));
         self.neighbours.forget();
         self.icmp.reports_pending = true;
-        // smoltcp notices at the next egress of each connection from that address.
-        let bound: Vec<FlowId> = self
-            .tcp
-            .flows
-            .iter()
-            .filter(|(_, flow)| flow.tuple.local.ip() == cidr.address())
-            .map(|(id, _)| id)
-            .collect();
-        bound.into_iter().for_each(|id| self.tcp_mark(id));
-        for backlog in self.tcp.backlogs() {
-            backlog.rouse(&mut self.wakes);
-        }
+        self.tcp_address_removed(cidr.address());
+        self.tcp.rouse_listeners(&mut self.wakes);
         self.udp_rouse();
         self.announce(Change::AddressRemoved(cidr));
         Ok(())

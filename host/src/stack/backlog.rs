@@ -1,18 +1,19 @@
-//! The queue of connections that a listener has not accepted yet.
+//! Who waits for the connections of a listener, and what the stacks that serve it share.
 
+use core::sync::atomic::{AtomicU64, Ordering};
 use core::task::Waker;
 use std::collections::VecDeque;
 
 use parking_lot::Mutex;
+use xila_network_engine::tcp::Places;
 
 use super::Stack;
 use super::options::TcpOptions;
-use super::tcp::FlowId;
+use super::owner::Owner;
 use super::waiters::{Waiters, Wakes};
 use crate::error::{Error, Result};
-use crate::stack::owner::Owner;
 
-/// What the stacks that serve one listener share.
+/// What the stacks that serve one listener share. The connections themselves wait in the stacks' engines.
 ///
 /// Its lock is taken inside a stack's lock, never the other way round.
 ///
@@ -20,6 +21,8 @@ use crate::stack::owner::Owner;
 /// address.
 pub(crate) struct Backlog {
     owner: Owner,
+    number: u64,
+    places: Places,
     queue: Mutex<Queue>,
 }
 
@@ -27,23 +30,16 @@ pub(crate) struct Backlog {
 struct Queue {
     /// The options of the connections to be accepted, once they may come.
     options: Option<TcpOptions>,
-    limit: usize,
-    ready: VecDeque<Ready>,
-    /// Handshakes under way.
-    half_open: usize,
+    /// The stacks that have connections waiting, each once, the one that had the first first.
+    ready: VecDeque<Stack>,
     waiters: Waiters,
-    closed: bool,
-}
-
-/// An established connection that waits to be accepted.
-pub(crate) struct Ready {
-    pub(crate) stack: Stack,
-    pub(crate) flow: FlowId,
 }
 
 impl Backlog {
     pub(crate) fn new(owner: Owner) -> Self {
-        Self { owner, queue: Mutex::default() }
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        Self { owner, number, places: Places::default(), queue: Mutex::default() }
     }
 
     /// Whose the listener is, and the connections to it are.
@@ -51,10 +47,20 @@ impl Backlog {
         self.owner
     }
 
-    /// Lets connections come, with these options, `limit` at once.
+    /// What tells it from all others.
+    pub(super) const fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// How many connections may wait, over all stacks.
+    pub(crate) const fn places(&self) -> &Places {
+        &self.places
+    }
+
+    /// Lets connections come, with these options, `limit` at once. The stacks that are bound already have to be told.
     pub(crate) fn open(&self, limit: usize, options: TcpOptions) {
-        let mut queue = self.queue.lock();
-        (queue.limit, queue.options) = (limit, Some(options));
+        self.places.set_limit(limit);
+        self.queue.lock().options = Some(options);
     }
 
     /// The options of the connections to be accepted; none while nobody listens.
@@ -62,7 +68,7 @@ impl Backlog {
         self.queue.lock().options.clone()
     }
 
-    /// Changes the options of the connections to come.
+    /// Changes the options of the connections to come. The stacks have to be told.
     ///
     /// # Errors
     /// [`Error::InvalidArgument`] where the change makes them bad, and nothing is changed.
@@ -75,69 +81,33 @@ impl Backlog {
         Ok(())
     }
 
-    /// Whether connections may come.
-    pub(super) fn is_open(&self) -> bool {
-        self.queue.lock().options.is_some()
-    }
-
-    /// The most connections that wait or are under way.
-    pub(crate) fn limit(&self) -> usize {
-        self.queue.lock().limit
-    }
-
-    /// Sets how many connections may wait or be under way. Those that do already stay.
-    pub(crate) fn set_limit(&self, limit: usize) {
-        self.queue.lock().limit = limit;
-    }
-
-    /// Takes a place for a handshake; false when there is none.
-    pub(super) fn begin(&self) -> bool {
+    /// Takes note of whether a stack has connections waiting, and wakes who waits for some.
+    pub(super) fn announce(&self, stack: &Stack, waiting: bool, wakes: &mut Wakes) {
         let mut queue = self.queue.lock();
-        let room = !queue.closed && queue.half_open + queue.ready.len() < queue.limit;
-        queue.half_open += usize::from(room);
-        room
-    }
-
-    /// Gives the place of a failed handshake back.
-    pub(super) fn abandon(&self) {
-        let mut queue = self.queue.lock();
-        queue.half_open = queue.half_open.saturating_sub(1);
-    }
-
-    /// Queues the connection of a completed handshake; false when the listener is gone.
-    pub(super) fn complete(&self, ready: Ready, wakes: &mut Wakes) -> bool {
-        let mut queue = self.queue.lock();
-        queue.half_open = queue.half_open.saturating_sub(1);
-        if queue.closed {
-            return false;
+        let known = queue.ready.iter().position(|known| known.is(stack));
+        match (known, waiting) {
+            (None, true) => queue.ready.push_back(stack.clone()),
+            (Some(known), false) => {
+                queue.ready.remove(known);
+            }
+            (Some(_), true) | (None, false) => {}
         }
-        queue.ready.push_back(ready);
-        queue.waiters.take(wakes);
-        true
+        if waiting {
+            queue.waiters.take(wakes);
+        }
     }
 
-    /// Forgets a connection that ended before it was accepted.
-    pub(super) fn forget(&self, stack: &Stack, flow: FlowId) {
-        self.queue.lock().ready.retain(|ready| !(ready.flow == flow && ready.stack.is(stack)));
-    }
-
-    /// The stack that has the oldest connection; where there is none, `waker` is woken when one comes.
+    /// The stack whose turn it is to give a connection; where none has one, `waker` is woken when one comes.
     pub(crate) fn next(&self, waker: Option<&Waker>) -> Option<Stack> {
         let mut queue = self.queue.lock();
-        let stack = queue.ready.front().map(|ready| ready.stack.clone());
-        if stack.is_none()
-            && let Some(waker) = waker
-        {
+        // The next time it is another's turn.
+        let ready = queue.ready.pop_front();
+        if let Some(stack) = &ready {
+            queue.ready.push_back(stack.clone());
+        } else if let Some(waker) = waker {
             queue.waiters.register(waker);
         }
-        stack
-    }
-
-    /// The oldest connection of a stack, whose lock is held: so it is still what it was when it was queued.
-    pub(crate) fn take(&self, stack: &Stack) -> Option<FlowId> {
-        let mut queue = self.queue.lock();
-        let place = queue.ready.iter().position(|ready| ready.stack.is(stack))?;
-        queue.ready.remove(place).map(|ready| ready.flow)
+        ready
     }
 
     /// Whether a connection waits; where none does, `waker` is woken when one comes.
@@ -148,13 +118,6 @@ impl Backlog {
             queue.waiters.register(waker);
         }
         ready
-    }
-
-    /// Ends the listener: nothing is queued any more, and what was queued is returned.
-    pub(crate) fn close(&self) -> VecDeque<Ready> {
-        let mut queue = self.queue.lock();
-        queue.closed = true;
-        core::mem::take(&mut queue.ready)
     }
 
     /// Wakes whoever waits, because an interface went down or away.

@@ -6,7 +6,6 @@ use smoltcp::wire::{EthernetAddress, HardwareAddress};
 use xila_network_commands::event::Change;
 use xila_network_commands::interface::{Link, Origin, State, Statistics};
 
-use super::tcp::FlowId;
 use super::{Core, MOST_NARROW, Stack, phy};
 use crate::address::{MacAddress, is_unicast, is_v4_mapped, to_wire};
 use crate::device::{Capabilities, Checksums, Device};
@@ -101,6 +100,7 @@ impl Core {
             self.capabilities.mtu = mtu;
             port.capabilities = phy::capabilities(&self.capabilities);
             self.rebuild();
+            self.tcp_set_mtu(mtu);
             self.announce(Change::Mtu(self.mtu()));
         }
         Ok(())
@@ -206,10 +206,11 @@ impl Core {
 
     pub(crate) fn statistics(&self) -> Statistics {
         let mut statistics = self.statistics;
+        // What an interface that is unmounted has counted stays.
         if let Some(port) = &self.port {
             statistics.sent = port.sent;
+            self.tcp.count(&mut statistics);
         }
-        self.tcp_count(&mut statistics);
         statistics.udp_sockets = self.udp.len() as u64;
         statistics.icmp_sockets = self.icmp.len() as u64;
         statistics
@@ -227,12 +228,7 @@ impl Core {
                 // The device is asked anew, and every timer that fell due meanwhile goes off now.
                 self.unfinished = true;
                 // While it was down nobody could be heard.
-                for flow in self.tcp.flows.values_mut() {
-                    flow.heard = self.now;
-                    flow.unheard = None;
-                }
-                let all: Vec<FlowId> = self.tcp.flows.iter().map(|(id, _)| id).collect();
-                all.into_iter().for_each(|id| self.tcp_mark(id));
+                self.tcp_restart();
                 self.dhcp_ask();
                 self.autoconfiguration_ask();
             }
@@ -249,8 +245,8 @@ impl Core {
         self.known_link = link;
         if link == Link::Up {
             self.icmp.reports_pending = true;
-            self.retry_unresolved();
-            self.unfinished |= !self.unresolved.is_empty();
+            self.resolution_restart();
+            self.unfinished |= !self.schedule.is_empty();
         }
         self.announce(Change::Link(link));
         self.dhcp_restart();
@@ -263,12 +259,7 @@ impl Core {
 
     /// Wakes everyone who waits for anything.
     fn rouse(&mut self) {
-        for flow in self.tcp.flows.values_mut() {
-            flow.wake_all(&mut self.wakes);
-        }
-        for backlog in self.tcp.backlogs() {
-            backlog.rouse(&mut self.wakes);
-        }
+        self.tcp.rouse(&mut self.wakes);
         self.udp_rouse();
         self.icmp_rouse();
     }
@@ -277,18 +268,14 @@ impl Core {
 impl Stack {
     /// Ends the stack: every operation fails with [`Error::NetworkDown`] from now on, and the device is returned.
     pub(crate) fn unmount(&self) -> Option<Box<dyn Device>> {
-        let (device, orphans) = self.with_mut(|core| {
+        self.with_mut(|core| {
             core.statistics = core.statistics();
             let device = core.port.take().map(|port| port.device);
             core.dhcp_end();
             core.autoconfiguration = None;
             core.rouse();
-            // Flows without an owner have nobody left to end them.
-            let orphans: Vec<FlowId> =
-                core.tcp.flows.iter().filter(|(_, flow)| flow.is_unowned()).map(|(id, _)| id).collect();
-            (device, orphans)
-        });
-        self.with_mut(|core| orphans.into_iter().for_each(|id| core.tcp_remove(id)));
-        device
+            core.tcp_end();
+            device
+        })
     }
 }

@@ -21,11 +21,16 @@ pub(super) fn contained<R>(port: &mut Port, call: impl FnOnce(&mut Port) -> R) -
 }
 
 impl Core {
+    /// Panics as a defect of the engine would.
+    #[cfg(test)]
+    pub(crate) fn tcp_panic(&mut self) {
+        self.tcp_with(|_, _, _| -> () { panic!("as the test demands") });
+    }
+
     /// Builds the engine anew where it has panicked; whether it had.
     pub(super) fn mend_engine(&mut self) -> bool {
         let Some(port) = self.port.as_mut().filter(|port| port.broken) else { return false };
         port.broken = false;
-        port.highest = None;
         let interface = self.me.upgrade().map(|me| me.name.clone()).unwrap_or_default();
         tracing::error!(%interface, "the engine has panicked and is built anew");
         self.rebuild();

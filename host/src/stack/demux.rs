@@ -6,47 +6,21 @@
 
 use core::net::{IpAddr, SocketAddr};
 
-use smoltcp::phy::{DeviceCapabilities, Medium};
+use smoltcp::phy::Medium;
 use smoltcp::wire::{
-    DHCP_CLIENT_PORT, DhcpPacket, EthernetFrame, EthernetProtocol, Icmpv4Message, Icmpv6Message, IpAddress, IpProtocol,
-    IpVersion, Ipv4Packet, Ipv6Packet, TcpPacket, TcpSeqNumber, UdpPacket,
+    DHCP_CLIENT_PORT, DhcpPacket, EthernetFrame, EthernetProtocol, Icmpv4Message, Icmpv6Message, IpProtocol, IpVersion,
+    Ipv4Packet, Ipv6Packet, TcpPacket, UdpPacket,
 };
 
 use super::groups;
 
-/// The two ends of a packet, seen from this host.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) struct Tuple {
-    pub(crate) local: SocketAddr,
-    pub(crate) remote: SocketAddr,
-}
-
-impl Tuple {
-    /// As the other end sees it.
-    pub(crate) const fn reversed(&self) -> Self {
-        Self { local: self.remote, remote: self.local }
-    }
-}
-
-/// The parts of a TCP header that decide about a segment without a flow.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Segment {
-    pub(crate) syn: bool,
-    pub(crate) ack: bool,
-    pub(crate) rst: bool,
-    pub(crate) fin: bool,
-    pub(crate) sequence: u32,
-    /// Bytes of payload.
-    pub(crate) length: u32,
-    /// The receive window, not scaled.
-    pub(crate) window: u16,
-}
+pub(crate) use xila_network_engine::tcp::Tuple;
 
 /// What a received frame is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Packet {
-    /// A TCP segment.
-    Tcp(Tuple, Segment),
+    /// A TCP segment, in an IP packet that begins at `ip`.
+    Tcp { ip: usize, tuple: Tuple },
     /// A UDP datagram.
     Udp(Tuple),
     /// An ICMP error about a packet of this host: where in the frame the IP packet begins.
@@ -138,7 +112,7 @@ fn transport(protocol: IpProtocol, header: &Header<'_>, payload: &[u8]) -> Optio
     Some(match protocol {
         IpProtocol::Tcp => {
             let tcp = TcpPacket::new_checked(payload).ok()?;
-            Packet::Tcp(tuple(tcp.dst_port(), tcp.src_port()), segment(&tcp))
+            Packet::Tcp { ip, tuple: tuple(tcp.dst_port(), tcp.src_port()) }
         }
         IpProtocol::Udp => {
             let udp = UdpPacket::new_checked(payload).ok()?;
@@ -176,40 +150,13 @@ fn transport(protocol: IpProtocol, header: &Header<'_>, payload: &[u8]) -> Optio
     })
 }
 
-fn segment(tcp: &TcpPacket<&[u8]>) -> Segment {
-    Segment {
-        syn: tcp.syn(),
-        ack: tcp.ack(),
-        rst: tcp.rst(),
-        fin: tcp.fin(),
-        sequence: tcp.seq_number().0.cast_unsigned(),
-        length: u32::try_from(tcp.payload().len()).unwrap_or(u32::MAX),
-        window: tcp.window_len(),
-    }
-}
-
 /// What the stack wants to know of a frame that it sends itself.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Glimpse {
     /// It asks for a neighbour's hardware address and carries nothing else.
     pub(crate) solicitation: bool,
-    /// The sequence numbers of the TCP segment in it.
-    pub(crate) sent: Option<Sent>,
     /// The transaction of the DHCP client's message in it.
     pub(crate) transaction: Option<u32>,
-}
-
-/// Where a TCP segment that was sent stands in the sequence spaces.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Sent {
-    /// Of its first byte or flag.
-    pub(crate) sequence: u32,
-    /// Of what follows it.
-    pub(crate) next: u32,
-    /// What it expects from the peer.
-    pub(crate) acknowledgement: u32,
-    /// The window field as it is, without its scale.
-    pub(crate) window: u16,
 }
 
 /// Looks at a frame that smoltcp has built. Its headers are well-formed, so fixed offsets do (RFC 791, RFC 8200).
@@ -233,65 +180,13 @@ pub(crate) fn glimpse(medium: Medium, frame: &[u8]) -> Glimpse {
         IpProtocol::Icmpv6 => {
             Glimpse { solicitation: payload.first() == Some(&NEIGHBOUR_SOLICIT), ..Glimpse::default() }
         }
-        IpProtocol::Tcp => Glimpse { sent: sent(payload), ..Glimpse::default() },
         IpProtocol::Udp => Glimpse { transaction: transaction(payload), ..Glimpse::default() },
         _ => Glimpse::default(),
     }
-}
-
-/// Sets the sequence number of a bare acknowledgement to `highest`, where it is behind.
-///
-/// After a retransmission timeout smoltcp goes back to the first byte that is not acknowledged, with the sequence numbers
-/// of its bare acknowledgements too. Two ends that both do so refuse each other's segments as old, and with them the
-/// acknowledgements that either waits for: the connection stands still for ever. RFC 9293 section 3.10.7.4 sends
-/// SND.NXT, which is the highest number there; BSD's `tcp_output` says why it takes `snd_max`.
-pub(super) fn raise_acknowledgement(capabilities: &DeviceCapabilities, frame: &mut [u8], highest: u32) -> Option<()> {
-    // Headers of Ethernet, IP and TCP, the latter two with all options there can be.
-    const LONGEST: usize = 14 + 60 + 60;
-    if frame.len() > LONGEST {
-        return None;
-    }
-    let ip = match capabilities.medium {
-        Medium::Ethernet if !matches!(frame.get(12..14)?, [0x08, 0x00] | [0x86, 0xdd]) => return None,
-        Medium::Ethernet => frame.get_mut(EthernetFrame::<&[u8]>::header_len()..)?,
-        _ => frame,
-    };
-    let (source, destination, payload): (IpAddress, IpAddress, _) = match IpVersion::of_packet(ip).ok()? {
-        IpVersion::Ipv4 => {
-            let packet = Ipv4Packet::new_checked(&*ip).ok().filter(|packet| packet.next_header() == IpProtocol::Tcp)?;
-            let (source, destination) = (packet.src_addr().into(), packet.dst_addr().into());
-            (source, destination, usize::from(packet.header_len())..usize::from(packet.total_len()))
-        }
-        IpVersion::Ipv6 => {
-            let packet = Ipv6Packet::new_checked(&*ip).ok().filter(|packet| packet.next_header() == IpProtocol::Tcp)?;
-            (packet.src_addr().into(), packet.dst_addr().into(), packet.header_len()..packet.total_len())
-        }
-    };
-    let mut tcp = TcpPacket::new_checked(ip.get_mut(payload)?).ok()?;
-    let bare = tcp.segment_len() == 0 && !tcp.rst();
-    if bare && highest.wrapping_sub(tcp.seq_number().0.cast_unsigned()).cast_signed() > 0 {
-        tcp.set_seq_number(TcpSeqNumber(highest.cast_signed()));
-        if capabilities.checksum.tcp.tx() {
-            tcp.fill_checksum(&source, &destination);
-        }
-    }
-    Some(())
 }
 
 /// RFC 2131 section 2: the field `xid`, from the client's port.
 fn transaction(datagram: &[u8]) -> Option<u32> {
     let udp = UdpPacket::new_checked(datagram).ok().filter(|udp| udp.src_port() == DHCP_CLIENT_PORT)?;
     DhcpPacket::new_checked(udp.payload()).ok().map(|packet| packet.transaction_id())
-}
-
-fn sent(segment: &[u8]) -> Option<Sent> {
-    let tcp = TcpPacket::new_checked(segment).ok()?;
-    let sequence = tcp.seq_number().0.cast_unsigned();
-    let length = u32::try_from(tcp.segment_len()).ok()?;
-    Some(Sent {
-        sequence,
-        next: sequence.wrapping_add(length),
-        acknowledgement: tcp.ack_number().0.cast_unsigned(),
-        window: tcp.window_len(),
-    })
 }

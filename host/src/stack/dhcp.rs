@@ -19,9 +19,9 @@ use smoltcp::wire::{DHCP_CLIENT_PORT, DHCP_SERVER_PORT, DhcpMessageType};
 use xila_network_commands::event::Change;
 use xila_network_commands::interface::{DhcpState, DhcpStatus, Lease, Link, Origin, State};
 
-use super::Core;
 use super::demux::Tuple;
 use super::neighbours::RETRANSMIT;
+use super::{Core, from_wire_time, wire_time};
 use crate::address::{MacAddress, Route};
 use crate::device::Medium;
 use crate::error::{Error, Result};
@@ -359,5 +359,5 @@ impl Core {
 
 /// When the engine wants to be looked at.
 fn due(iface: &mut smoltcp::iface::Interface, client: &Client, now: Instant) -> Instant {
-    iface.poll_at(now.into(), &client.sockets).map_or(now + RETRANSMIT, Instant::from)
+    iface.poll_at(wire_time(now), &client.sockets).map_or(now + RETRANSMIT, from_wire_time)
 }

@@ -3,12 +3,13 @@
 use core::task::Context;
 
 use smoltcp::iface::{Interface, PollResult, SocketSet};
+use smoltcp::wire::EthernetFrame;
 use xila_network_commands::interface::State;
 
 use super::contain::contained;
 use super::demux::{self, Packet};
 use super::phy::{Egress, Ingress, Outcome, Port};
-use super::{Core, Sender, Turn};
+use super::{Core, Sender, Turn, wire_time};
 use crate::device::Frame;
 use crate::platform::Instant;
 
@@ -104,7 +105,7 @@ impl Core {
             None => return,
         };
         let packet = demux::read(medium, frame);
-        if let Packet::Tcp(tuple, _)
+        if let Packet::Tcp { tuple, .. }
         | Packet::Udp(tuple)
         | Packet::EchoRequest(tuple)
         | Packet::EchoReply { to: tuple, .. } = &packet
@@ -114,7 +115,7 @@ impl Core {
             return;
         }
         match packet {
-            Packet::Tcp(tuple, segment) => self.tcp_ingress(frame, tuple, segment),
+            Packet::Tcp { ip, tuple } => self.tcp_packet(frame, ip, &tuple),
             Packet::Udp(tuple) if self.dhcp_takes(&tuple) => self.dhcp_ingress(frame),
             Packet::Udp(tuple) => self.udp_ingress(frame, tuple),
             Packet::IcmpError { ip } => {
@@ -151,6 +152,28 @@ impl Core {
         !loops_back && (tuple.local.ip().is_loopback() || tuple.remote.ip().is_loopback())
     }
 
+    /// A segment for this host, in a frame whose IP packet begins at `ip`.
+    fn tcp_packet(&mut self, frame: &[u8], ip: usize, tuple: &demux::Tuple) {
+        let (local, remote) = (tuple.local.ip(), tuple.remote.ip());
+        // smoltcp's table of addresses, which on a loopback has every one.
+        if !self.iface.has_ip_addr(local) && !self.loops_back() || self.is_broadcast(local) || self.is_broadcast(remote)
+        {
+            self.statistics.received.dropped += 1;
+            return;
+        }
+        if ip > 0
+            && let Ok(ethernet) = EthernetFrame::new_checked(frame)
+        {
+            // Neither for another host, nor for many (RFC 1122 section 4.2.3.10).
+            if self.hardware_address.is_none_or(|own| own.octets() != ethernet.dst_addr().0) {
+                self.statistics.received.dropped += 1;
+                return;
+            }
+            self.confirm_neighbour(remote, ethernet.src_addr());
+        }
+        self.tcp_ingress(&frame[ip..]);
+    }
+
     /// Gives a frame to the engine with no socket at hand: it answers echo requests, neighbour solicitations and
     /// reports by itself.
     pub(super) fn for_nobody(&mut self, frame: &[u8]) {
@@ -180,26 +203,14 @@ impl Core {
         // Nobody waits for a result: after a panic the frame is lost.
         contained(port, |port| {
             let mut ingress = Ingress { frame: Some(frame), port, now };
-            iface.poll_ingress_single(now.into(), &mut ingress, sockets);
+            iface.poll_ingress_single(wire_time(now), &mut ingress, sockets);
         });
     }
 
     /// Somebody's hardware address may have become known: those who waited for one try again.
     fn neighbour_found(&mut self) {
-        self.retry_unresolved();
         self.udp_retry();
         self.dhcp_retry();
-    }
-
-    /// Lets the flows that wait for a neighbour try again. Each stays on the list until a segment of it has left: the
-    /// address that became known may be another's, and the engine then keeps silent without a word.
-    pub(super) fn retry_unresolved(&mut self) {
-        let mut waiting = core::mem::take(&mut self.unresolved);
-        waiting.sort_unstable();
-        waiting.dedup();
-        waiting.retain(|id| self.tcp.flows.get(*id).is_some_and(|flow| flow.unresolved));
-        waiting.iter().for_each(|id| self.tcp_mark(*id));
-        self.unresolved = waiting;
     }
 
     /// Sends for those who may have something to send, in their turn; how many frames.
@@ -210,13 +221,14 @@ impl Core {
             self.full = !self.udp_unstall();
             self.housekeep();
             self.full = !self.dhcp_send(budget) || self.full;
+            self.full = !self.tcp_answer() || self.full;
         }
         while *budget > 0 && !self.full {
             let Some(turn) = self.schedule.next() else { break };
             let sent = self.sent_bytes();
             let limit = sent + turn.bytes as u64;
             let sending = match turn.key {
-                Sender::Flow(id) => self.tcp_turn(id, limit, budget),
+                Sender::Flow(id) => self.tcp_turn(id, turn.bytes, budget),
                 Sender::Socket(outlet) => self.udp_turn(outlet, limit, budget),
             };
             self.full |= sending == Sending::Full;
@@ -241,7 +253,7 @@ impl Core {
         if self.port.as_mut().is_some_and(|port| !port.catch_up(self.now)) {
             return false;
         }
-        while self.iface.poll_at(self.now.into(), &self.nobody) == Some(smoltcp::time::Instant::from_millis(0)) {
+        while self.iface.poll_at(wire_time(self.now), &self.nobody) == Some(smoltcp::time::Instant::from_millis(0)) {
             let Some(outcome) = self.poll_nobody() else { return true };
             if outcome.exhausted {
                 return false;
@@ -278,7 +290,7 @@ impl Core {
     ) -> (PollResult, Outcome) {
         let sent = contained(port, |port| {
             let mut egress = Egress { port, now, outcome: Outcome::default() };
-            let result = iface.poll_egress(now.into(), &mut egress, sockets);
+            let result = iface.poll_egress(wire_time(now), &mut egress, sockets);
             (result, egress.outcome)
         });
         sent.unwrap_or((PollResult::None, Outcome { panicked: true, ..Outcome::default() }))
@@ -286,14 +298,9 @@ impl Core {
 
     /// Acts on what is due.
     fn expire(&mut self) {
-        while let Some((time, id)) = self.timers.pop(self.now) {
-            let Some(flow) = self.tcp.flows.get_mut(id) else { continue };
-            if self.timers.settle(id, &mut flow.alarm, time, self.now) {
-                self.tcp_alarm(id);
-            }
-        }
-        if self.tcp.time_wait.next().is_some_and(|at| at <= self.now) {
-            self.tcp.time_wait.expire(self.now);
+        self.tcp_expire();
+        if self.resolution.next().is_some_and(|at| at <= self.now) {
+            self.resolution_expire();
         }
         if self.fragments.next().is_some_and(|at| at <= self.now) {
             self.fragments.expire(self.now);
@@ -321,8 +328,8 @@ impl Core {
     /// When the stack has to be looked at again, if nothing happens before.
     fn next_deadline(&self) -> Option<Instant> {
         [
-            self.timers.next(),
-            self.tcp.time_wait.next(),
+            self.tcp.next_timeout(),
+            self.resolution.next(),
             self.fragments.next(),
             self.udp_next(),
             self.lifetimes_next,

@@ -27,9 +27,11 @@ pub(crate) use mailbox::MOST_QUEUED;
 pub(crate) use mailbox::Mailbox;
 pub use message::{EchoReply, IcmpBinding, IcmpErrorKind, IcmpMessage, IcmpReport};
 
+use xila_network_engine::tcp::Cause;
+use xila_network_engine::tcp::sequence::Sequence;
+
 use super::Core;
 use super::demux::Tuple;
-use super::tcp::Stage;
 use super::udp::Protocol;
 use crate::address::Family;
 use crate::error::{Error, Result};
@@ -185,11 +187,17 @@ impl Core {
 
     /// An error about a segment ends a connection that is being made. Its SYN cannot have been too long for any link.
     fn connecting_error(&mut self, tuple: &Tuple, sequence: u32, kind: IcmpErrorKind) {
-        let Some(&id) = self.tcp.by_tuple.get(tuple) else { return };
-        let Some(flow) = self.tcp.flows.get(id) else { return };
-        let ours = flow.sent.is_some_and(|sent| sent.sequence == sequence);
-        if ours && kind != IcmpErrorKind::PacketTooBig && matches!(flow.stage, Stage::Connecting { .. }) {
-            self.tcp_abort(id, kind.into());
+        let Some(id) = self.tcp.engine().find(tuple) else { return };
+        let cause = match kind {
+            IcmpErrorKind::PacketTooBig => return,
+            IcmpErrorKind::PortUnreachable => Cause::Refused,
+            IcmpErrorKind::Unreachable
+            | IcmpErrorKind::Prohibited
+            | IcmpErrorKind::TimeExceeded
+            | IcmpErrorKind::ParameterProblem => Cause::Unreachable,
+        };
+        if self.tcp.engine().is_in_flight(tuple, Sequence(sequence)) {
+            self.tcp_fail_connecting(id, cause);
         }
     }
 
@@ -199,8 +207,7 @@ impl Core {
         match quoted.content {
             Content::Tcp { from, to, sequence } => {
                 let tuple = Tuple { local: quoted.from(from), remote: quoted.to(to) };
-                let flow = self.tcp.by_tuple.get(&tuple).and_then(|id| self.tcp.flows.get(*id));
-                flow.is_some_and(|flow| flow.is_in_flight(sequence))
+                self.tcp.engine().is_in_flight(&tuple, Sequence(sequence))
             }
             Content::Udp { from, to } => {
                 let tuple = Tuple { local: quoted.from(from), remote: quoted.to(to) };

@@ -33,6 +33,20 @@ const MOST: usize = 256;
 /// For how long a host is remembered that is not heard again.
 const MEMORY: Duration = Duration::from_secs(600);
 
+/// How long a hardware address is believed without a question (RFC 4861 section 10, REACHABLE_TIME is half of it; smoltcp has
+/// this one).
+const REACHABLE: Duration = Duration::from_secs(60);
+/// And how long while the host is asked.
+const PROBING: Duration = Duration::from_secs(4);
+
+/// A host whose hardware address is known.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Known {
+    pub(super) hardware: MacAddress,
+    /// It was heard of late, and need not be asked.
+    pub(super) fresh: bool,
+}
+
 /// Whom the stack has asked for, and when; who was heard.
 #[derive(Debug, Default)]
 pub(super) struct Neighbours {
@@ -71,6 +85,22 @@ impl Neighbours {
         self.heard.insert(host, (hardware, now));
     }
 
+    /// The hardware address of a host on the link, as far as it is known.
+    pub(super) fn find(&self, host: IpAddr, now: Instant) -> Option<Known> {
+        let &(hardware, heard) = self.heard.get(&host)?;
+        let age = now - heard;
+        (age < REACHABLE + PROBING).then_some(Known { hardware, fresh: age < REACHABLE })
+    }
+
+    /// A host that is known was heard, by a packet of its own or one that it has passed on.
+    fn confirm(&mut self, host: IpAddr, hardware: [u8; 6], now: Instant) {
+        if let Some((known, heard)) = self.heard.get_mut(&host)
+            && known.octets() == hardware
+        {
+            *heard = now;
+        }
+    }
+
     /// As the engine forgets its neighbours when an address changes.
     pub(super) fn forget(&mut self) {
         self.heard.clear();
@@ -107,6 +137,30 @@ impl Core {
         let on_link = self.addresses.iter().any(|known| known.cidr.contains(host));
         if is_unicast(host) && on_link && !self.has_address(host) {
             self.neighbours.remember(host, hardware, self.now);
+            self.hop_found(host);
+        }
+    }
+
+    /// A packet of a remote host has come from this hardware address: whoever leads there is still there.
+    pub(super) fn confirm_neighbour(&mut self, remote: IpAddr, hardware: EthernetAddress) {
+        if let Some(hop) = self.next_hop(remote) {
+            self.neighbours.confirm(hop, hardware.0, self.now);
+        }
+    }
+
+    /// Asks for a next hop, unless it was asked within the last second.
+    pub(super) fn solicit_hop(&mut self, hop: IpAddr) {
+        let Some(hardware) = self.hardware_address else { return };
+        if self.neighbours.may_ask(hop, self.now) {
+            self.solicit_from(hop, hardware);
+        }
+    }
+
+    fn solicit_from(&mut self, hop: IpAddr, hardware: MacAddress) {
+        match (hop, self.source_address(hop)) {
+            (IpAddr::V4(hop), Some(IpAddr::V4(source))) => self.solicit_v4(hop, source, hardware),
+            (IpAddr::V6(hop), Some(IpAddr::V6(source))) => self.solicit_v6(hop, source, hardware),
+            _ => {}
         }
     }
 
@@ -151,11 +205,7 @@ impl Core {
             // The engine has just asked, for this one.
             self.neighbours.note(hop, self.now);
         } else if self.neighbours.may_ask(hop, self.now) {
-            match (hop, self.source_address(hop)) {
-                (IpAddr::V4(hop), Some(IpAddr::V4(source))) => self.solicit_v4(hop, source, hardware),
-                (IpAddr::V6(hop), Some(IpAddr::V6(source))) => self.solicit_v6(hop, source, hardware),
-                _ => {}
-            }
+            self.solicit_from(hop, hardware);
         }
     }
 
@@ -242,9 +292,11 @@ fn sender(frame: &[u8], verify: bool) -> Option<Sender> {
             _ => None,
         },
         EthernetProtocol::Ipv6 => {
-            let (host, message) = discovery(ethernet.payload(), verify)?;
-            let lladdr = match message {
-                NdiscRepr::NeighborAdvert { lladdr, .. } | NdiscRepr::NeighborSolicit { lladdr, .. } => lladdr?,
+            let (source, message) = discovery(ethernet.payload(), verify)?;
+            // A solicitation is about its source, an advertisement about its target (RFC 4861 sections 7.2.3 and 7.2.5).
+            let (host, lladdr) = match message {
+                NdiscRepr::NeighborAdvert { lladdr, target_addr, .. } => (target_addr, lladdr?),
+                NdiscRepr::NeighborSolicit { lladdr, .. } => (source, lladdr?),
                 _ => return None,
             };
             match lladdr.parse(WireMedium::Ethernet).ok()? {

@@ -9,12 +9,12 @@ use smoltcp::phy;
 use smoltcp::time::Instant as WireInstant;
 
 use super::cut::{self, Cut};
-use super::demux::{Sent, glimpse, raise_acknowledgement};
+use super::demux::glimpse;
 use super::groups;
-use super::path::Paths;
 use crate::device::{Capabilities, Checksums, Device, Frame, Medium};
 use crate::platform::Instant;
 use xila_network_commands::interface::Counters;
+use xila_network_engine::ip::Paths;
 
 /// What smoltcp needs to know of a device.
 pub(super) fn capabilities(of: &Capabilities) -> phy::DeviceCapabilities {
@@ -39,8 +39,6 @@ pub(super) struct Port {
     pub(super) device: Box<dyn Device>,
     pub(super) capabilities: phy::DeviceCapabilities,
     pub(super) sent: Counters,
-    /// While a connection is served: the end of all that it has sent so far.
-    pub(super) highest: Option<u32>,
     /// Where packets must be smaller than the device takes them.
     pub(super) paths: Paths,
     /// What the device had no room for of the last packet that was cut up. Nothing is built until it has left.
@@ -60,7 +58,6 @@ impl Port {
             device,
             capabilities,
             sent: Counters::default(),
-            highest: None,
             paths: Paths::default(),
             behind: VecDeque::new(),
             whole: Vec::new(),
@@ -70,9 +67,6 @@ impl Port {
     }
 
     pub(super) fn transmit(&mut self, now: Instant, mut frame: Frame) {
-        if let Some(highest) = self.highest {
-            raise_acknowledgement(&self.capabilities, &mut frame, highest);
-        }
         groups::mend(&self.capabilities, &mut frame);
         if self.paths.may_exceed(frame.len())
             && let Some(cut) = self.cut(now, &frame)
@@ -228,8 +222,6 @@ pub(super) struct Outcome {
     pub(super) carried: bool,
     /// A neighbour solicitation was sent instead.
     pub(super) solicited: bool,
-    /// The TCP segment that was sent.
-    pub(super) sent: Option<Sent>,
     /// The transaction of the DHCP client's message that was sent.
     pub(super) transaction: Option<u32>,
     /// The engine panicked over it.
@@ -295,7 +287,6 @@ impl phy::TxToken for Room<'_> {
         let seen = glimpse(port.capabilities.medium, &frame);
         outcome.carried = !seen.solicitation;
         outcome.solicited |= seen.solicitation;
-        outcome.sent = seen.sent.or(outcome.sent);
         outcome.transaction = seen.transaction.or(outcome.transaction);
         port.transmit(now, frame);
         result

@@ -7,6 +7,7 @@ use xila_network_commands::event::Change;
 use xila_network_commands::interface::{Origin, RouteInfo};
 
 use super::Core;
+use super::addresses::Address;
 use crate::address::{Route, is_v4_mapped, to_wire};
 use crate::error::{Error, Result};
 use crate::platform::Instant;
@@ -100,6 +101,7 @@ impl Core {
             }
         }
         self.settle_lifetimes();
+        self.tcp_resume_all();
         self.iface.routes_mut().update(|table| {
             table.clear();
             for route in best {
@@ -117,12 +119,7 @@ impl Core {
 
     /// The host on the link that packets for `destination` are given to.
     pub(super) fn next_hop(&self, destination: IpAddr) -> Option<IpAddr> {
-        if self.addresses.iter().any(|known| known.cidr.contains(destination)) {
-            return Some(destination);
-        }
-        let routes = self.routes.iter().map(|entry| entry.route);
-        let routes = routes.filter(|route| route.destination().contains(destination));
-        routes.max_by_key(|route| (route.destination().prefix(), Reverse(route.metric()))).map(|route| route.gateway())
+        next_hop(&self.addresses, &self.routes, destination)
     }
 
     /// How well this interface leads to `destination`, by its networks and routes; `None` where nothing matches.
@@ -164,4 +161,13 @@ impl Core {
         self.put_dns_servers(origin, &[]);
         addresses.into_iter().for_each(|cidr| self.remove_address(cidr).unwrap_or_default());
     }
+}
+
+/// The host on the link that packets for `destination` are given to, by an interface's networks and routes.
+pub(super) fn next_hop(addresses: &[Address], routes: &[Entry], destination: IpAddr) -> Option<IpAddr> {
+    if addresses.iter().any(|known| known.cidr.contains(destination)) {
+        return Some(destination);
+    }
+    let routes = routes.iter().map(|entry| entry.route).filter(|route| route.destination().contains(destination));
+    routes.max_by_key(|route| (route.destination().prefix(), Reverse(route.metric()))).map(|route| route.gateway())
 }

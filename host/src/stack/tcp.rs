@@ -1,345 +1,367 @@
-//! TCP flows: the table of connections and listeners of one stack.
+//! TCP's shell: the engine's connections and listeners, those who wait for them, and whose they are.
 //!
-//! Each connection has a smoltcp socket in a set of its own, so that the engine looks at one socket per packet however
-//! many there are. The table finds the flow of a segment; [`life`] says what becomes of it.
+//! What TCP itself does is [`xila_network_engine::tcp`]'s. Here its events become wakes, and its pending connections take
+//! their turns with everybody else who sends.
+//!
+//! | Room | Holds |
+//! |---|---|
+//! | `operations` | what owners of connections and listeners ask |
+//! | `way` | the way out: next hops, hardware addresses, room on the device |
 
-mod alarm;
-pub(super) mod ingress;
-pub(super) mod life;
 pub(crate) mod operations;
+pub(super) mod way;
 
 use core::net::{IpAddr, SocketAddr};
+use core::time::Duration;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use hashbrown::HashMap;
-use smallvec::SmallVec;
-use smoltcp::iface::{SocketHandle, SocketSet};
-use smoltcp::socket::tcp;
 use xila_network_commands::interface::Statistics;
+use xila_network_engine::event::Event;
+use xila_network_engine::ip::output::Blocked;
+use xila_network_engine::random::Random;
+use xila_network_engine::tcp::{
+    Algorithm, Cause, Config, ConnectionId, Link, ListenerId, Progress, Tcp, TcpState, Transmitted,
+};
 
-use super::Core;
 use super::backlog::Backlog;
-use super::demux::{Sent, Tuple};
-use super::options::{MOST_BUFFER, TcpOptions, receive_capacity};
-use super::ports::Bound;
-use super::slots::{Key, Slots};
-use super::time_wait::TimeWait;
-use super::timers::Alarm;
+use super::drive::Sending;
+use super::owner::Owner;
+use super::schedule::Schedule;
 use super::waiters::{Waiters, Wakes};
-use crate::device::Capabilities;
+use super::{Core, Sender, Stack};
+use crate::device::{Capabilities, Checksums};
 use crate::error::Error;
 use crate::platform::Instant;
-use crate::stack::owner::Owner;
+use way::Way;
 
-/// A TCP flow's name in its stack's table. No other flow has it, before or after.
-pub(crate) type FlowId = Key;
+/// A connection's key in its stack.
+pub(crate) type FlowId = ConnectionId;
 
-/// Where a flow is in its life.
-pub(super) enum Stage {
-    /// SYN sent, by `connect`. Left for `Open` by the peer's SYN-ACK, or with a failure at `deadline`.
-    Connecting {
-        /// When it is given up.
-        deadline: Instant,
-    },
-    /// SYN received by a listener. Left for `Queued` by the peer's ACK; removed at `deadline` or by a reset.
-    HalfOpen {
-        /// The listener's queue, where it holds a place.
-        backlog: Arc<Backlog>,
-        /// When it is given up.
-        deadline: Instant,
-    },
-    /// Established and waiting in a listener's queue. Left for `Open` by `accept`; removed when the listener closes.
-    Queued {
-        /// The listener's queue.
-        backlog: Arc<Backlog>,
-    },
-    /// In the hands of a `TcpStream`. Left for `Lingering` when that is dropped.
-    Open,
-    /// Dropped by its owner; the stack delivers what was written and says goodbye. Removed when that is done, or with a
-    /// reset at `deadline`.
-    Lingering {
-        /// When it is given up.
-        deadline: Instant,
-    },
+/// How long what is left of a connection keeps its pair of ends: twice a maximum segment lifetime of 5 s, since the links of
+/// these stacks are short.
+const TIME_WAIT: Duration = Duration::from_secs(10);
+
+/// The most handshakes under way on one stack, over all its listeners, before SYNs are answered with cookies.
+const MOST_HALF_OPEN: usize = 256;
+
+/// The TCP part of a stack.
+pub(super) struct Table {
+    engine: Tcp,
+    /// What seeds an engine that has to be built anew.
+    seed: [u8; 32],
+    /// The congestion control of connections that ask for none.
+    congestion: Option<Algorithm>,
+    flows: HashMap<FlowId, Flow>,
+    backlogs: HashMap<ListenerId, (SocketAddr, Arc<Backlog>)>,
+    /// The listener of each backlog, by its number.
+    listeners: HashMap<u64, ListenerId>,
 }
 
-/// One connection.
-pub(super) struct Flow {
-    /// At most one socket: none is left once the connection has ended and everything received was read.
-    pub(super) sockets: SocketSet<'static>,
-    handle: Option<SocketHandle>,
-    pub(super) tuple: Tuple,
-    pub(super) owner: Owner,
-    pub(super) stage: Stage,
-    pub(super) options: TcpOptions,
-    /// Why the connection ended, where it did not end in good order.
-    pub(super) failure: Option<Error>,
-    pub(super) readers: Waiters,
-    pub(super) writers: Waiters,
-    pub(super) alarm: Alarm,
-    /// When the peer was last heard.
-    pub(super) heard: Instant,
-    /// Since when the peer owes an answer: something was sent, or would be if its next hop were known, and neither was
-    /// anything acknowledged since, nor did the peer say that it has no room.
-    pub(super) unheard: Option<Instant>,
-    /// The last segment sent.
-    pub(super) sent: Option<Sent>,
-    /// The end of all that was sent. A retransmission goes back behind it.
-    pub(super) highest: Option<u32>,
-    /// In the schedule.
-    pub(super) dirty: bool,
-    /// In the list of flows whose next hop is being resolved.
-    pub(super) unresolved: bool,
-    /// Since when the next hop has not answered.
-    pub(super) unanswered: Option<Instant>,
-    /// Ended for the peer (in TIME-WAIT, closed), with received bytes still to be read. The engine is not asked again:
-    /// it would discard them when TIME-WAIT ends.
-    pub(super) retired: bool,
-    /// The engine panicked when it was last to send for the flow.
-    pub(super) panicked: bool,
-    pub(super) probing: bool,
-    pub(super) read_closed: bool,
-    /// The receiving half was closed with bytes unread: at the end the peer has to know that they were.
-    pub(super) unread_lost: bool,
-    pub(super) write_closed: bool,
-    /// The sending half ends as soon as everything was sent.
-    pub(super) finishing: bool,
-    /// The sequence number of the SYN that was sent.
-    pub(super) first: Option<u32>,
-    pub(super) bytes_received: u64,
-    pub(super) bytes_sent: u64,
+/// What the shell knows of a connection.
+struct Flow {
+    owner: Owner,
+    readers: Waiters,
+    writers: Waiters,
+    /// It has its place in the schedule.
+    scheduled: bool,
 }
 
 impl Flow {
-    pub(super) fn new(
-        (tuple, owner): (Tuple, Owner),
-        stage: Stage,
-        options: TcpOptions,
-        link: &Capabilities,
-        now: Instant,
-    ) -> Self {
-        // Room for two segments at least. smoltcp's fast retransmission sends a whole segment whatever the window; where
-        // the window is smaller than that, it may then wait for ever for room for bytes that it takes for sent.
-        let receive = vec![0; receive_capacity(options.receive_buffer.max(2 * link.mtu))];
-        let send = vec![0; options.send_buffer.clamp(1, MOST_BUFFER)];
-        let mut socket = tcp::Socket::new(tcp::SocketBuffer::new(receive), tcp::SocketBuffer::new(send));
-        // Chosen before the handshake, as smoltcp demands. On a link that neither loses nor delays, congestion control
-        // and delayed acknowledgements only cost.
-        if link.lossless {
-            socket.set_congestion_control(tcp::CongestionControl::None);
-            socket.set_ack_delay(None);
-        } else {
-            socket.set_congestion_control(tcp::CongestionControl::Cubic);
-        }
-        socket.set_nagle_enabled(!options.no_delay);
-        socket.set_hop_limit(Some(options.hop_limit.max(1)));
-        let mut sockets = SocketSet::new(Vec::with_capacity(1));
-        let handle = Some(sockets.add(socket));
-        Self {
-            sockets,
-            handle,
-            tuple,
-            owner,
-            stage,
-            options,
-            failure: None,
-            readers: Waiters::default(),
-            writers: Waiters::default(),
-            alarm: Alarm::default(),
-            heard: now,
-            unheard: None,
-            sent: None,
-            highest: None,
-            dirty: false,
-            unresolved: false,
-            unanswered: None,
-            retired: false,
-            panicked: false,
-            probing: false,
-            read_closed: false,
-            unread_lost: false,
-            write_closed: false,
-            finishing: false,
-            first: None,
-            bytes_received: 0,
-            bytes_sent: 0,
-        }
+    fn new(owner: Owner) -> Self {
+        Self { owner, readers: Waiters::default(), writers: Waiters::default(), scheduled: false }
     }
 
-    pub(super) fn socket(&mut self) -> Option<&mut tcp::Socket<'static>> {
-        self.handle.map(|handle| self.sockets.get_mut::<tcp::Socket<'_>>(handle))
-    }
-
-    pub(super) fn socket_ref(&self) -> Option<&tcp::Socket<'static>> {
-        self.handle.map(|handle| self.sockets.get::<tcp::Socket<'_>>(handle))
-    }
-
-    pub(super) fn state(&self) -> tcp::State {
-        self.socket_ref().map_or(tcp::State::Closed, tcp::Socket::state)
-    }
-
-    /// Ends the sending half: FIN follows what was written.
-    ///
-    /// In LAST-ACK smoltcp takes no window update, and data behind a closed window would wait for its probe timer. So
-    /// in CLOSE-WAIT the end is kept back until everything was sent.
-    pub(super) fn close(&mut self) {
-        self.finishing = self.state() == tcp::State::CloseWait && !self.is_all_sent();
-        if !self.finishing
-            && let Some(socket) = self.socket()
-        {
-            socket.close();
-        }
-    }
-
-    /// Whether everything written has left at least once.
-    pub(super) fn is_all_sent(&self) -> bool {
-        #[expect(
-            clippy::cast_possible_truncation,
-            reason = "sequence numbers count modulo 2^32 (RFC 9293 section 3.4)"
-        )]
-        let end = self.first.map(|first| first.wrapping_add(1).wrapping_add(self.bytes_sent as u32));
-        self.socket_ref().is_none_or(|socket| socket.send_queue() == 0)
-            || self.sent.is_some_and(|sent| Some(sent.next) == end)
-    }
-
-    /// Whether something at this sequence number has been sent and is not acknowledged yet.
-    #[expect(clippy::cast_possible_truncation, reason = "sequence numbers count modulo 2^32 (RFC 9293 section 3.4)")]
-    pub(super) fn is_in_flight(&self, sequence: u32) -> bool {
-        let (Some(first), Some(highest), Some(socket)) = (self.first, self.highest, self.socket_ref()) else {
-            return false;
-        };
-        let written = first.wrapping_add(1).wrapping_add(self.bytes_sent as u32);
-        let unacknowledged = written.wrapping_sub(socket.send_queue() as u32);
-        sequence.wrapping_sub(unacknowledged) < highest.wrapping_sub(unacknowledged)
-    }
-
-    /// Throws away what has arrived, for an owner who does not read any more.
-    pub(super) fn discard(&mut self) {
-        if let Some(socket) = self.socket() {
-            while matches!(socket.recv(|bytes| (bytes.len(), bytes.len())), Ok(1..)) {}
-        }
-    }
-
-    /// Frees the socket and its buffers.
-    pub(super) fn drop_socket(&mut self) {
-        if let Some(handle) = self.handle.take() {
-            self.sockets.remove(handle);
-        }
-    }
-
-    /// Moves those to `wakes` who can go on now.
-    pub(super) fn wake(&mut self, wakes: &mut Wakes) {
-        let (readable, writable) = match self.socket_ref() {
-            // Who waits for the handshake is woken when it is over.
-            Some(socket) if matches!(socket.state(), tcp::State::SynSent | tcp::State::SynReceived) => (false, false),
-            // A writer that waits is woken when a third of the buffer is free, not for every acknowledged segment.
-            Some(socket) => (
-                socket.can_recv() || !socket.may_recv(),
-                !socket.may_send() || (socket.send_capacity() - socket.send_queue()) * 3 >= socket.send_capacity(),
-            ),
-            None => (true, true),
-        };
-        if readable && !self.readers.is_empty() {
-            self.readers.take(wakes);
-        }
-        if writable && !self.writers.is_empty() {
-            self.writers.take(wakes);
-        }
-    }
-
-    pub(super) fn wake_all(&mut self, wakes: &mut Wakes) {
+    fn wake_all(&mut self, wakes: &mut Wakes) {
         self.readers.take(wakes);
         self.writers.take(wakes);
     }
 }
 
-/// The TCP part of a stack.
-#[derive(Default)]
-pub(super) struct Table {
-    pub(super) flows: Slots<Flow>,
-    pub(super) by_tuple: HashMap<Tuple, FlowId>,
-    listeners: HashMap<u16, SmallVec<[Listener; 1]>>,
-    pub(super) time_wait: TimeWait,
-    /// Handshakes under way over all listeners.
-    pub(super) half_open: usize,
-}
-
-/// A socket that listens, or that is bound and may come to.
-#[derive(Clone)]
-struct Listener {
-    bound: Bound,
-    backlog: Arc<Backlog>,
-}
-
 impl Table {
-    /// The queue of the listener that covers a local address, and the options of its connections.
-    pub(super) fn listener(&self, local: SocketAddr) -> Option<(Arc<Backlog>, TcpOptions)> {
-        let listeners = self.listeners.get(&local.port())?;
-        let listener = listeners.iter().find(|listener| listener.bound.covers(local.ip()))?;
-        listener.backlog.options().map(|options| (listener.backlog.clone(), options))
+    pub(super) fn new(
+        of: &Capabilities,
+        loops_back: bool,
+        ephemeral: core::ops::RangeInclusive<u16>,
+        congestion: Option<Algorithm>,
+        seed: [u8; 32],
+    ) -> Self {
+        let link = Link { mtu: of.mtu, lossless: of.lossless, checksums: of.checksums == Checksums::Computed };
+        let config = Config {
+            loops_back,
+            ephemeral,
+            congestion,
+            most_half_open: MOST_HALF_OPEN,
+            time_wait: TIME_WAIT,
+            ..Config::new(link)
+        };
+        let engine = Tcp::new(config, Random::new(seed));
+        Self { engine, seed, congestion, flows: HashMap::new(), backlogs: HashMap::new(), listeners: HashMap::new() }
     }
 
-    /// # Errors
-    /// [`Error::AddressInUse`] where a listener, or a socket that is bound only, has the address and port. Connections do
-    /// not stand in the way.
-    pub(super) fn bind(&mut self, address: IpAddr, port: u16, backlog: &Arc<Backlog>) -> Result<(), Error> {
-        let bound = Bound(address);
-        let listeners = self.listeners.entry(port).or_default();
-        if listeners.iter().any(|listener| listener.bound.conflicts(bound)) {
-            return Err(Error::AddressInUse);
+    /// The engine, to be asked.
+    pub(super) const fn engine(&self) -> &Tcp {
+        &self.engine
+    }
+
+    /// Whether a connection is there that could send.
+    pub(super) fn waits(&self, id: FlowId) -> bool {
+        !matches!(self.engine.state(id), TcpState::Closed)
+    }
+
+    /// When something is due.
+    pub(super) fn next_timeout(&self) -> Option<Instant> {
+        self.engine.next_timeout()
+    }
+
+    /// Wakes everyone who waits for anything.
+    pub(super) fn rouse(&mut self, wakes: &mut Wakes) {
+        self.flows.values_mut().for_each(|flow| flow.wake_all(wakes));
+        self.rouse_listeners(wakes);
+    }
+
+    /// Wakes everyone who waits for connections.
+    pub(super) fn rouse_listeners(&self, wakes: &mut Wakes) {
+        self.backlogs.values().for_each(|(_, backlog)| backlog.rouse(wakes));
+    }
+
+    /// What happened becomes wakes, and who has something to send gets a place in the schedule.
+    fn settle(&mut self, stack: impl Fn() -> Option<Stack>, schedule: &mut Schedule<Owner, Sender>, wakes: &mut Wakes) {
+        while let Some(event) = self.engine.poll_event() {
+            match event {
+                Event::Readable(id) => {
+                    if let Some(flow) = self.flows.get_mut(&id) {
+                        flow.readers.take(wakes);
+                    }
+                }
+                Event::Writable(id) => {
+                    if let Some(flow) = self.flows.get_mut(&id) {
+                        flow.writers.take(wakes);
+                    }
+                }
+                Event::Acceptable(id) => {
+                    if let (Some((_, backlog)), Some(stack)) = (self.backlogs.get(&id), stack()) {
+                        backlog.announce(&stack, self.engine.is_acceptable(id), wakes);
+                    }
+                }
+                Event::Removed(id) => {
+                    if let Some(mut flow) = self.flows.remove(&id) {
+                        flow.wake_all(wakes);
+                    }
+                }
+            }
         }
-        listeners.push(Listener { bound, backlog: backlog.clone() });
-        Ok(())
+        while let Some(id) = self.engine.next_pending() {
+            if !self.flows.contains_key(&id) {
+                let listener = self.engine.listener_of(id).and_then(|id| self.backlogs.get(&id));
+                let owner = listener.map_or(Owner::HOST, |(_, backlog)| backlog.owner());
+                self.flows.insert(id, Flow::new(owner));
+            }
+            if let Some(flow) = self.flows.get_mut(&id).filter(|flow| !flow.scheduled) {
+                flow.scheduled = true;
+                schedule.push(flow.owner, Sender::Flow(id));
+            }
+        }
+        // After many connections were open at once.
+        if self.flows.is_empty() && self.flows.capacity() > 1024 {
+            self.flows = HashMap::new();
+        }
     }
 
-    pub(super) fn unbind(&mut self, port: u16, backlog: &Arc<Backlog>) {
-        if let Some(listeners) = self.listeners.get_mut(&port) {
-            listeners.retain(|listener| !Arc::ptr_eq(&listener.backlog, backlog));
-            if listeners.is_empty() {
-                self.listeners.remove(&port);
+    /// Counts what there is now, and what was counted so far.
+    pub(super) fn count(&self, statistics: &mut Statistics) {
+        let engine = &self.engine;
+        let counters = engine.counters();
+        statistics.tcp_retransmits += counters.retransmitted;
+        statistics.tcp_resets += counters.resets;
+        statistics.tcp_timeouts += counters.timeouts;
+        statistics.backlog_drops += counters.backlog_drops;
+        statistics.replies_suppressed += counters.suppressed;
+        statistics.received.dropped += counters.dropped + counters.malformed;
+        statistics.tcp_flows = (engine.connection_count() + engine.half_open_count()) as u64;
+        statistics.time_wait = engine.time_wait_count() as u64;
+        statistics.tcp_listeners = engine.listener_count() as u64;
+        statistics.tcp_connecting = engine.half_open_count() as u64;
+        for (_, _, state) in engine.connections() {
+            match state {
+                TcpState::SynSent | TcpState::SynReceived => statistics.tcp_connecting += 1,
+                TcpState::Established => statistics.tcp_established += 1,
+                TcpState::CloseWait
+                | TcpState::FinWait1
+                | TcpState::FinWait2
+                | TcpState::Closing
+                | TcpState::LastAck
+                | TcpState::TimeWait => statistics.tcp_closing += 1,
+                TcpState::Closed => {}
             }
         }
     }
+}
 
-    /// Whether a new connection may take a local port for itself.
-    pub(super) fn port_is_free(&self, tuple: &Tuple) -> bool {
-        let listened = self.listeners.get(&tuple.local.port()).is_some_and(|listeners| {
-            listeners.iter().any(|listener| listener.bound.conflicts(Bound(tuple.local.ip())))
-        });
-        // The other end of a connection of this host to itself is a flow of this stack too.
-        !listened && !self.by_tuple.contains_key(tuple) && !self.by_tuple.contains_key(&tuple.reversed())
-    }
-
-    pub(super) fn backlogs(&self) -> impl Iterator<Item = &Arc<Backlog>> {
-        self.listeners.values().flatten().map(|listener| &listener.backlog)
+impl From<Cause> for Error {
+    fn from(cause: Cause) -> Self {
+        match cause {
+            Cause::Refused => Self::ConnectionRefused,
+            Cause::Reset => Self::ConnectionReset,
+            Cause::TimedOut => Self::TimedOut,
+            Cause::Aborted => Self::ConnectionAborted,
+            Cause::Unreachable => Self::RemoteUnreachable,
+            Cause::AddressGone => Self::AddressNotAvailable,
+        }
     }
 }
 
 impl Core {
-    /// Counts what there is now.
-    pub(super) fn tcp_count(&self, statistics: &mut Statistics) {
-        statistics.tcp_flows = self.tcp.flows.len() as u64;
-        statistics.time_wait = self.tcp.time_wait.len() as u64;
-        statistics.tcp_listeners = self.tcp.backlogs().filter(|backlog| backlog.is_open()).count() as u64;
-        for (_, flow) in self.tcp.flows.iter() {
-            match flow.state() {
-                tcp::State::SynSent | tcp::State::SynReceived | tcp::State::Listen => statistics.tcp_connecting += 1,
-                tcp::State::Established => statistics.tcp_established += 1,
-                tcp::State::CloseWait
-                | tcp::State::FinWait1
-                | tcp::State::FinWait2
-                | tcp::State::Closing
-                | tcp::State::LastAck
-                | tcp::State::TimeWait => statistics.tcp_closing += 1,
-                tcp::State::Closed => {}
-            }
+    /// Lets the engine do something that may send, with the way out at hand; then tells whom it concerns.
+    ///
+    /// A panic of the engine is contained to its interface: its connections end, its listeners go on.
+    pub(super) fn tcp_with<R: Default>(&mut self, act: impl FnOnce(&mut Tcp, &mut Way<'_>, Instant) -> R) -> R {
+        let now = self.now;
+        let Self { tcp, port, addresses, routes, neighbours, capabilities, hardware_address, .. } = self;
+        let Some(port) = port else { return R::default() };
+        let mut way = Way {
+            port,
+            addresses,
+            routes,
+            neighbours,
+            mtu: capabilities.mtu,
+            hardware: *hardware_address,
+            wanted: None,
+            now,
+        };
+        let done = catch_unwind(AssertUnwindSafe(|| act(&mut tcp.engine, &mut way, now)));
+        let wanted = way.wanted;
+        let result = done.unwrap_or_else(|_| {
+            self.tcp_rebuild();
+            R::default()
+        });
+        if let Some(hop) = wanted {
+            self.solicit_hop(hop);
+        }
+        self.tcp_settle();
+        result
+    }
+
+    /// Tells whom it concerns of what the engine did.
+    pub(super) fn tcp_settle(&mut self) {
+        let Self { tcp, me, schedule, wakes, .. } = self;
+        tcp.settle(|| me.upgrade().map(Stack), schedule, wakes);
+    }
+
+    /// Builds the engine anew after a panic. Its connections are gone; listeners stay.
+    fn tcp_rebuild(&mut self) {
+        let interface = self.me.upgrade().map(|me| me.name.clone()).unwrap_or_default();
+        tracing::error!(%interface, "TCP has panicked and is built anew; its connections are lost");
+        self.stir();
+        let mut seed = self.tcp.seed;
+        seed[..8].copy_from_slice(&self.random.to_ne_bytes());
+        let mut table =
+            Table::new(&self.capabilities, self.loops_back(), self.ephemeral.clone(), self.tcp.congestion, seed);
+        for (local, backlog) in self.tcp.backlogs.values() {
+            // It was bound before, and the new engine has nobody else.
+            let bound = table.bind(*local, backlog);
+            debug_assert!(bound.is_ok(), "an address is free in a new engine");
+        }
+        let mut old = core::mem::replace(&mut self.tcp, table);
+        old.rouse(&mut self.wakes);
+    }
+
+    /// A packet with a segment in it has arrived.
+    pub(super) fn tcp_ingress(&mut self, packet: &[u8]) {
+        self.tcp_with(|engine, way, now| engine.receive(now, packet, way));
+    }
+
+    /// Acts on what is due.
+    pub(super) fn tcp_expire(&mut self) {
+        if self.tcp.next_timeout().is_some_and(|at| at <= self.now) {
+            self.tcp_with(|engine, _, now| engine.handle_timeout(now));
         }
     }
-}
 
-impl Flow {
-    /// Whether no `TcpStream` and no listener's queue holds the flow.
-    pub(super) const fn is_unowned(&self) -> bool {
-        matches!(self.stage, Stage::HalfOpen { .. } | Stage::Lingering { .. })
+    /// Answers SYNs that are to be answered again; false where the device takes nothing more.
+    pub(super) fn tcp_answer(&mut self) -> bool {
+        !self.tcp_with(|engine, way, now| engine.transmit_answers(now, way))
+    }
+
+    /// A connection's turn to send.
+    pub(super) fn tcp_turn(&mut self, id: FlowId, bytes: usize, budget: &mut usize) -> Sending {
+        let before = self.sent_packets();
+        let sent = self.tcp_with(|engine, way, now| Some((engine.transmit_one(id, bytes, now, way), way.wanted)));
+        *budget = budget.saturating_sub(usize::try_from(self.sent_packets() - before).unwrap_or(usize::MAX));
+        let sending = match sent {
+            Some((Transmitted { progress: Progress::More, .. }, _)) => Sending::More,
+            Some((Transmitted { progress: Progress::Blocked(Blocked::Full), .. }, _)) => Sending::Full,
+            Some((Transmitted { progress: Progress::Blocked(Blocked::Unresolved), .. }, Some(hop))) => {
+                self.wait_for(hop, id);
+                Sending::Done
+            }
+            Some((Transmitted { progress: Progress::Blocked(Blocked::Unreachable), .. }, _)) => {
+                self.tcp_fail_connecting(id, Cause::Unreachable);
+                Sending::Done
+            }
+            Some(_) | None => Sending::Done,
+        };
+        if sending == Sending::Done
+            && let Some(flow) = self.tcp.flows.get_mut(&id)
+        {
+            flow.scheduled = false;
+        }
+        sending
+    }
+
+    fn sent_packets(&self) -> u64 {
+        self.port.as_ref().map_or(0, |port| port.sent.packets)
+    }
+
+    /// Ends a connection that is being made; an established one is not concerned.
+    pub(super) fn tcp_fail_connecting(&mut self, id: FlowId, cause: Cause) {
+        self.tcp_with(|engine, _, now| engine.fail_connecting(id, cause, now));
+    }
+
+    /// A next hop was found: answers to SYNs may wait for it.
+    pub(super) fn tcp_resume_answers(&mut self) {
+        self.tcp.engine.resume_answers();
+    }
+
+    /// What kept a connection back may be over.
+    pub(super) fn tcp_resume(&mut self, ids: impl IntoIterator<Item = FlowId>) {
+        ids.into_iter().for_each(|id| self.tcp.engine.resume(id));
+        self.tcp_settle();
+    }
+
+    /// Addresses, routes or the link have changed: what could not leave may now.
+    pub(super) fn tcp_resume_all(&mut self) {
+        let all: Vec<FlowId> = self.tcp.engine.connections().map(|(id, ..)| id).collect();
+        self.tcp_resume(all);
+    }
+
+    /// The interface is up again, and peers could not be heard meanwhile.
+    pub(super) fn tcp_restart(&mut self) {
+        self.tcp_with(|engine, _, now| engine.restart_timers(now));
+    }
+
+    /// A local address is gone.
+    pub(super) fn tcp_address_removed(&mut self, address: IpAddr) {
+        self.tcp_with(|engine, _, now| engine.remove_address(address, now));
+    }
+
+    /// The interface's MTU has changed.
+    pub(super) fn tcp_set_mtu(&mut self, mtu: usize) {
+        self.tcp.engine.set_mtu(mtu);
+        self.tcp_settle();
+    }
+
+    /// The path to a peer has become narrower.
+    pub(super) fn tcp_path_narrowed(&mut self, remote: IpAddr, mtu: usize) {
+        self.tcp_with(|engine, _, now| engine.set_path_mtu(remote, mtu, now));
+    }
+
+    /// The interface is unmounted: connections that nobody holds have nobody left to end them.
+    pub(super) fn tcp_end(&mut self) {
+        let engine = &mut self.tcp.engine;
+        let orphans: Vec<FlowId> = engine.connections().map(|(id, ..)| id).filter(|id| engine.is_orphan(*id)).collect();
+        orphans.into_iter().for_each(|id| engine.forget(id));
+        self.tcp_settle();
     }
 }

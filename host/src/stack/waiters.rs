@@ -44,11 +44,9 @@ impl Waiters {
 
     /// Moves every waiting task to `wakes`.
     pub(crate) fn take(&mut self, wakes: &mut Wakes) {
-        wakes.extend(self.wakers.drain(..));
-    }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.wakers.is_empty()
+        if !self.wakers.is_empty() {
+            wakes.extend(self.wakers.drain(..));
+        }
     }
 }
 

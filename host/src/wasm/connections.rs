@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 
 use crate::error::Result;
 use crate::policy::{Charge, Quota};
-use crate::socket::{ListenOptions, TcpListener, TcpOptions, TcpSocket, TcpStream, receive_capacity};
+use crate::socket::{ListenOptions, TcpListener, TcpOptions, TcpSocket, TcpStream};
 use crate::stack::options::MOST_BUFFER;
 
 /// A connection with its place in the guest's quota. The handle and both streams share it: it is closed when all of
@@ -36,7 +36,7 @@ impl Listener {
     /// [`Error::LimitReached`](crate::error::Error::LimitReached); else as [`TcpSocket::listen`].
     pub(super) fn new(bound: TcpSocket, mut options: ListenOptions, quota: Quota, mut charge: Charge) -> Result<Self> {
         // What fills up before the guest accepts it is the guest's too.
-        let waiting_bytes = receive_bytes(&options.tcp);
+        let waiting_bytes = options.tcp.receive_buffer.min(MOST_BUFFER);
         options.backlog = options.backlog.min(quota.limits().backlog(waiting_bytes));
         charge.resize(waiting_bytes.saturating_mul(options.backlog))?;
         let connection_bytes = buffer_bytes(&options.tcp);
@@ -84,13 +84,7 @@ impl Listener {
 
 /// The buffer bytes that one connection counts for.
 pub(super) fn buffer_bytes(options: &TcpOptions) -> usize {
-    receive_bytes(options) + options.send_buffer.min(MOST_BUFFER)
-}
-
-/// The bytes of a receive buffer. It holds two packets of its link at least, whatever is asked for; which link that will
-/// be is not known yet, and those of `lo` are the largest.
-fn receive_bytes(options: &TcpOptions) -> usize {
-    receive_capacity(options.receive_buffer.max(2 * usize::from(u16::MAX)))
+    options.receive_buffer.min(MOST_BUFFER) + options.send_buffer.min(MOST_BUFFER)
 }
 
 /// A handle to a connection, whose halves are each given out once.

@@ -22,6 +22,7 @@ pub const OPTIONS: Options = Options {
     hop_limit: None,
     user_timeout: None,
     linger: None,
+    congestion: None,
 };
 
 /// Two ends of one connection: who connected and who accepted.

@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
-use smoltcp::phy::{self, ChecksumCapabilities, DeviceCapabilities};
+use smoltcp::phy::ChecksumCapabilities;
 use smoltcp::wire::{IpAddress, IpProtocol, Ipv4Packet, Ipv4Repr, TcpControl, TcpPacket, TcpRepr, TcpSeqNumber};
 use xila_network_host::device::{Capabilities, Checksums, Device, Frame, Medium, Pool};
 use xila_network_host::platform::Instant;
@@ -60,11 +60,6 @@ impl Attacker {
     /// Bytes of a full segment's payload.
     pub(crate) const fn segment(&self) -> usize {
         self.mtu - IP_HEADER - TCP_HEADER
-    }
-
-    /// Whether packets wait for the host.
-    pub(crate) fn pending(&self) -> bool {
-        !lock(&self.queues).to_host.is_empty()
     }
 
     /// Sends a SYN that offers window scaling.
@@ -188,49 +183,5 @@ impl Device for RawDevice {
 
     fn driver(&self) -> &'static str {
         "raw"
-    }
-}
-
-/// The same link, for smoltcp without this project's stack.
-pub(crate) struct Wire(pub(crate) RawDevice);
-
-pub(crate) struct Received(Vec<u8>);
-
-impl phy::RxToken for Received {
-    fn consume<R, F: FnOnce(&[u8]) -> R>(self, take: F) -> R {
-        take(&self.0)
-    }
-}
-
-pub(crate) struct Sending<'a>(&'a RawDevice);
-
-impl phy::TxToken for Sending<'_> {
-    fn consume<R, F: FnOnce(&mut [u8]) -> R>(self, length: usize, fill: F) -> R {
-        let mut packet = vec![0; length];
-        let result = fill(&mut packet);
-        lock(&self.0.queues).from_host.push_back(packet);
-        result
-    }
-}
-
-impl phy::Device for Wire {
-    type RxToken<'a> = Received;
-    type TxToken<'a> = Sending<'a>;
-
-    fn receive(&mut self, _: smoltcp::time::Instant) -> Option<(Received, Sending<'_>)> {
-        let packet = lock(&self.0.queues).to_host.pop_front()?;
-        Some((Received(packet), Sending(&self.0)))
-    }
-
-    fn transmit(&mut self, _: smoltcp::time::Instant) -> Option<Sending<'_>> {
-        Some(Sending(&self.0))
-    }
-
-    fn capabilities(&self) -> DeviceCapabilities {
-        let mut capabilities = DeviceCapabilities::default();
-        capabilities.medium = phy::Medium::Ip;
-        capabilities.max_transmission_unit = self.0.mtu;
-        capabilities.checksum = ChecksumCapabilities::ignored();
-        capabilities
     }
 }

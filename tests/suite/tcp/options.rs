@@ -73,6 +73,7 @@ fn options_read_back_as_they_were_asked_for() {
         hop_limit: 17,
         user_timeout: Some(SECOND * 41),
         linger: SECOND * 3,
+        ..TcpOptions::default()
     };
     let link = Link::plain(18);
     link.block_on(async {

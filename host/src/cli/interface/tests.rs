@@ -106,6 +106,22 @@ fn what_comes_from_the_link_needs_an_ethernet_link() {
 }
 
 #[test]
+fn every_kind_takes_a_congestion_control() {
+    use CongestionAlgorithm::{Cubic, None as Unlimited};
+    for (text, congestion) in [
+        ("e=tap,device=t,addr=10.0.0.2/24,congestion=cubic", Some(Cubic)),
+        ("a=hub,hub=net,dhcp,congestion=none", Some(Unlimited)),
+        ("l=loopback,congestion=cubic", Some(Cubic)),
+        ("l=loopback", None),
+    ] {
+        assert_eq!(parse(text).congestion, congestion, "{text}");
+    }
+    problem("a=hub,hub=net,congestion=reno", &["a=hub: congestion=reno: there are", "cubic and none"]);
+    problem("l=loopback,congestion=", &["congestion= has no value"]);
+    problem("l=loopback,congestion=none,congestion=cubic", &["congestion=cubic: given twice"]);
+}
+
+#[test]
 fn missing_keys_are_named_with_a_remedy() {
     problem("eth0=tap,addr=192.0.2.2/24", &["eth0=tap: missing key device=", "ip tuntap add tap0 mode tap"]);
     problem("eth0=tap,device=tap0", &["missing key addr=", "addr=192.0.2.2/24"]);

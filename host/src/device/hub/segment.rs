@@ -298,7 +298,7 @@ impl Segment {
         if let Some(port) = self.ports.get_mut(&from) {
             due = due.max(port.last_due);
             if reordered {
-                due = due + self.options.reordering_window().mul_f64(self.random.unit());
+                due += self.options.reordering_window().mul_f64(self.random.unit());
                 self.statistics.reordered += 1;
             } else {
                 port.last_due = due;

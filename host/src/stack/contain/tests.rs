@@ -111,19 +111,34 @@ fn a_panic_over_a_frame_costs_that_frame() {
     world.assert_carries(&world.pair());
 }
 
+/// The segment is lost each time that it is sent; the connection ends by its own time, and others go on.
 #[test]
-fn a_connection_that_makes_the_engine_panic_again_ends_and_others_go_on() {
+fn a_device_that_panics_over_a_segment_costs_that_segment() {
     let world = World::new();
     let (deadly, good) = (world.pair(), world.pair());
     deadly.0.try_write(DEADLY).unwrap();
     world.simulation.advance(core::time::Duration::from_secs(1));
-    assert_eq!(deadly.0.state(), TcpState::Closed);
-    assert_eq!(deadly.0.try_write(b"more"), Err(Error::ConnectionAborted));
+    assert_eq!(deadly.0.state(), TcpState::Established);
     world.assert_carries(&good);
+    world.simulation.advance(core::time::Duration::from_secs(180));
+    assert_eq!(deadly.0.try_write(b"more"), Err(Error::TimedOut));
     drop(deadly);
     world.assert_carries(&world.pair());
     world.simulation.advance(core::time::Duration::from_secs(60));
     assert_eq!(world.host.interface("eth0").unwrap().statistics().tcp_flows, 1, "only the good one is left");
+}
+
+/// After a panic of the engine itself its connections are gone, and listeners and what comes after go on.
+#[test]
+fn an_engine_that_panics_is_built_anew_and_its_listeners_stay() {
+    let world = World::new();
+    let pair = world.pair();
+    let stacks = world.peer.network().serving(PEER.ip()).expect("it has the address");
+    let stack = stacks.iter().find(|stack| &**stack.name() == "eth0").expect("it is mounted");
+    stack.with_mut(super::super::Core::tcp_panic);
+    assert_eq!(pair.1.try_write(b"more"), Err(Error::ConnectionAborted));
+    world.assert_carries(&world.pair());
+    drop(pair);
 }
 
 #[test]

@@ -5,9 +5,7 @@ use core::task::Waker;
 
 use smoltcp::phy::ChecksumCapabilities;
 use smoltcp::socket::{raw, udp};
-use smoltcp::wire::{
-    Icmpv4Packet, Icmpv4Repr, Icmpv6Packet, Icmpv6Repr, IpProtocol, IpRepr, Ipv4Packet, Ipv6Packet, TcpPacket, TcpRepr,
-};
+use smoltcp::wire::{Icmpv4Packet, Icmpv4Repr, Icmpv6Packet, Icmpv6Repr, IpProtocol, IpRepr, Ipv4Packet, Ipv6Packet};
 
 use super::MOST_PAYLOAD;
 use super::outlets::Outlet;
@@ -313,32 +311,6 @@ impl Core {
             self.udp_retry();
         }
         !self.udp.stalled
-    }
-
-    /// Sends a bare TCP segment that belongs to no socket. Lost where the device is full or the neighbour unknown.
-    pub(in crate::stack) fn emit_segment(&mut self, tuple: &Tuple, segment: &TcpRepr<'_>) {
-        let header =
-            IpRepr::new(tuple.local.ip().into(), tuple.remote.ip().into(), IpProtocol::Tcp, segment.buffer_len(), 64);
-        let mut packet = vec![0; header.buffer_len()];
-        let checksums = ChecksumCapabilities::default();
-        match &header {
-            IpRepr::Ipv4(header) => header.emit(&mut Ipv4Packet::new_unchecked(&mut packet[..]), &checksums),
-            IpRepr::Ipv6(header) => header.emit(&mut Ipv6Packet::new_unchecked(&mut packet[..])),
-        }
-        segment.emit(
-            &mut TcpPacket::new_unchecked(&mut packet[header.header_len()..]),
-            &header.src_addr(),
-            &header.dst_addr(),
-            &checksums,
-        );
-        let queued = self.udp.fresh_raw(packet.len()).send_slice(&packet).is_ok();
-        debug_assert!(queued, "a bare segment fits");
-        let Some(port) = &mut self.port else { return };
-        let (_, outcome) = Self::send_one(&mut self.iface, port, self.now, &mut self.udp.raw);
-        self.mend_engine();
-        if !outcome.carried {
-            self.statistics.replies_suppressed += 1;
-        }
     }
 }
 

@@ -7,10 +7,12 @@ use wasmtime::component::{Access, Accessor, FutureReader, Resource, StreamReader
 
 use super::types::NetworkError;
 use crate::error::{Error, Result};
-use crate::socket::{self, ConnectOptions, ListenOptions, TcpOptions, TcpState, TcpStream};
+use crate::socket::{
+    self, CongestionAlgorithm, ConnectOptions, ListenOptions, TcpOptions, TcpState, TcpStatistics, TcpStream,
+};
 use crate::wasm::bindings::tcp::{
-    Host, HostTcpConnection, HostTcpConnectionWithStore, HostTcpListener, HostTcpListenerWithStore, KeepAlive, Options,
-    State, Statistics,
+    CongestionControl, Host, HostTcpConnection, HostTcpConnectionWithStore, HostTcpListener, HostTcpListenerWithStore,
+    KeepAlive, Options, RecoveryState, State, Statistics,
 };
 use crate::wasm::bindings::types::{Duration, ErrorCode, SocketAddress};
 use crate::wasm::connections::{Connection, Halves, Listener, buffer_bytes};
@@ -225,8 +227,7 @@ impl HostTcpConnection for NetworkCtxView<'_> {
     }
 
     fn statistics(&mut self, connection: Resource<TcpConnection>) -> wasmtime::Result<Statistics> {
-        let statistics = self.stream(&connection)?.statistics();
-        Ok(Statistics { bytes_sent: statistics.bytes_sent, bytes_received: statistics.bytes_received })
+        Ok(self.stream(&connection)?.statistics().into())
     }
 
     fn drop(&mut self, connection: Resource<TcpConnection>) -> wasmtime::Result<()> {
@@ -236,7 +237,8 @@ impl HostTcpConnection for NetworkCtxView<'_> {
 }
 
 fn tcp_options(options: Options) -> TcpOptions {
-    let Options { receive_buffer, send_buffer, no_delay, keep_alive, hop_limit, user_timeout, linger } = options;
+    let Options { receive_buffer, send_buffer, no_delay, keep_alive, hop_limit, user_timeout, linger, congestion } =
+        options;
     let default = TcpOptions::default();
     TcpOptions {
         receive_buffer: receive_buffer.map_or(default.receive_buffer, size),
@@ -246,6 +248,82 @@ fn tcp_options(options: Options) -> TcpOptions {
         hop_limit: hop_limit.unwrap_or(default.hop_limit),
         user_timeout: user_timeout.map(duration).or(default.user_timeout),
         linger: linger.map_or(default.linger, duration),
+        congestion: congestion.map(Into::into).or(default.congestion),
+        ..default
+    }
+}
+
+impl From<CongestionControl> for CongestionAlgorithm {
+    fn from(value: CongestionControl) -> Self {
+        match value {
+            CongestionControl::Cubic => Self::Cubic,
+            CongestionControl::None => Self::None,
+        }
+    }
+}
+
+impl From<CongestionAlgorithm> for CongestionControl {
+    fn from(value: CongestionAlgorithm) -> Self {
+        match value {
+            CongestionAlgorithm::Cubic => Self::Cubic,
+            CongestionAlgorithm::None => Self::None,
+        }
+    }
+}
+
+impl From<socket::RecoveryState> for RecoveryState {
+    fn from(value: socket::RecoveryState) -> Self {
+        match value {
+            socket::RecoveryState::Open => Self::Open,
+            socket::RecoveryState::Disorder => Self::Disorder,
+            socket::RecoveryState::Cwr => Self::Cwr,
+            socket::RecoveryState::Recovery => Self::Recovery,
+            socket::RecoveryState::Loss => Self::Loss,
+        }
+    }
+}
+
+impl From<TcpStatistics> for Statistics {
+    fn from(statistics: TcpStatistics) -> Self {
+        // The queues have functions of their own.
+        let TcpStatistics {
+            bytes_received,
+            bytes_sent,
+            receive_queue: _,
+            send_queue: _,
+            round_trip_time,
+            round_trip_variation,
+            minimum_round_trip_time,
+            retransmission_timeout,
+            segment_size,
+            congestion_window,
+            slow_start_threshold,
+            send_window,
+            receive_window,
+            in_flight,
+            retransmitted,
+            lost,
+            recovery,
+            congestion,
+        } = statistics;
+        Self {
+            bytes_sent,
+            bytes_received,
+            round_trip_time: round_trip_time.map(nanoseconds),
+            round_trip_variation: round_trip_variation.map(nanoseconds),
+            minimum_round_trip_time: minimum_round_trip_time.map(nanoseconds),
+            retransmission_timeout: nanoseconds(retransmission_timeout),
+            segment_size: segment_size as u64,
+            congestion_window: congestion_window as u64,
+            slow_start_threshold: slow_start_threshold as u64,
+            send_window: send_window as u64,
+            receive_window: receive_window as u64,
+            in_flight: in_flight as u64,
+            retransmitted,
+            lost,
+            recovery: recovery.into(),
+            congestion: congestion.into(),
+        }
     }
 }
 

@@ -103,13 +103,13 @@ async fn connects(place: SocketAddr) {
     let (_listener, mut incoming, address, _first) = full_listener(place).await;
     let local = SocketAddr::new(place.ip(), 0);
 
-    // The two addresses are taken while there is an attempt between them, ...
+    // The address is the socket's while it attempts to connect, ...
     let socket = bound_tcp(local);
     let near = std(socket.get_local_address().unwrap());
     {
         let mut connect = Box::pin(socket.connect(address));
         assert!(poll_once(&mut connect).await.is_pending());
-        assert_eq!(bound_tcp(near).connect(address).await, Err(ErrorCode::AddressInUse));
+        assert_eq!(tcp(place).bind(wit(near)), Err(ErrorCode::AddressInUse));
         assert!(poll_once(&mut connect).await.is_pending());
     }
     // ... and free as soon as it is given up, while its socket, which is closed, is still there.

@@ -15,6 +15,7 @@ async fn run() {
             hop_limit: Some(33),
             user_timeout: Some(Duration::from_secs(20)),
             linger: Some(Duration::from_secs(7)),
+            congestion: Some(CongestionControl::Cubic),
         };
         let connect = ConnectOptions { tcp: options.clone(), ..ConnectOptions::default() };
         let listen = ListenOptions { backlog: Some(5), tcp: options.clone(), ..ListenOptions::default() };
@@ -29,6 +30,8 @@ async fn run() {
             assert_eq!(stream.hop_limit(), 33);
             assert_eq!(stream.user_timeout(), options.user_timeout);
             assert_eq!(stream.linger(), Duration::from_secs(7));
+            // The loopback loses nothing and would have none.
+            assert_eq!(stream.congestion(), CongestionControl::Cubic);
 
             stream.set_nodelay(false).unwrap();
             stream.set_keep_alive(None).unwrap();
