@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`apps`] | pairs of components, run by a command, and what they say of how fast they were |
 //! | [`link`] | the in-memory link that our stack and raw smoltcp are both measured on |
+//! | [`links`] | two namespaces with a lossy link between them, for our TCP beside the kernel's |
 //! | [`ours`] | our stack on it, beside idle sockets |
 //! | [`pair`] | two tasks on tokio that talk over our loopback or the kernel's |
 //! | [`raw`] | raw smoltcp on it: one interface and one set with every socket, idle ones included |
@@ -11,6 +12,8 @@
 
 pub mod apps;
 pub mod link;
+#[cfg(target_os = "linux")]
+pub mod links;
 pub mod ours;
 pub mod pair;
 pub mod raw;

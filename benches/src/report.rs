@@ -51,10 +51,14 @@ pub fn quantile(values: &[f64], q: f64) -> Option<f64> {
     sorted.get(((sorted.len() as f64 * q) as usize).min(last)).copied()
 }
 
-/// The middle one of some values, `None` for none.
+/// The middle one of some values, or the mean of the middle two; `None` for none.
 #[must_use]
 pub fn median(values: &[f64]) -> Option<f64> {
-    quantile(values, 0.5)
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let upper = sorted.get(sorted.len() / 2)?;
+    let lower = sorted.get((sorted.len() - 1) / 2)?;
+    Some((lower + upper) / 2.0)
 }
 
 /// A quantile of some times, in microseconds; not a number for none.

@@ -1,0 +1,143 @@
+//! The runs of a row: ours and the kernel's, pattern by pattern.
+
+use core::time::Duration;
+use std::io;
+use std::path::PathBuf;
+use std::thread;
+
+use super::endpoint::Kind;
+use super::measure::{Link, Run};
+use super::options::Options;
+use super::rows::{Row, What};
+use crate::report::quantile;
+
+/// The time of a run of goodput.
+const TIME: Duration = Duration::from_secs(10);
+/// Of two connections that share a link.
+const SHARING: Duration = Duration::from_secs(20);
+/// Of either, to be quick.
+const QUICK: Duration = Duration::from_secs(3);
+/// The most that the fetches of a row take.
+const LIMIT: Duration = Duration::from_secs(45);
+
+/// What one pattern of losses gave.
+#[derive(Clone, Debug)]
+pub struct Pair {
+    /// The figures of ours.
+    pub ours: Vec<f64>,
+    /// The kernel's.
+    pub kernel: Vec<f64>,
+    /// The frames that the links handed out, and how many of them more than a millisecond late.
+    pub frames: u64,
+    /// See [`frames`](Self::frames).
+    pub late: u64,
+}
+
+/// Measures a row.
+///
+/// # Errors
+/// Where the links cannot be made.
+pub fn measure(row: &Row, options: &Options) -> io::Result<Vec<Pair>> {
+    let rounds = if options.quick { 1 } else { row.rounds };
+    let mut pairs = Vec::new();
+    for round in 0..rounds {
+        match row.beside {
+            None => pairs.push(in_turn(row, options, round)?),
+            Some(beside) => {
+                let seeds = round * beside..(round + 1) * beside;
+                let started = thread::scope(|scope| {
+                    let pairs: Vec<_> = seeds.map(|seed| scope.spawn(move || at_once(row, options, seed))).collect();
+                    pairs.into_iter().map(|pair| pair.join().expect("no run panics")).collect::<io::Result<Vec<_>>>()
+                });
+                pairs.extend(started?);
+            }
+        }
+    }
+    Ok(pairs)
+}
+
+/// Ours and the kernel's one after another, in the odd rounds the kernel's first.
+fn in_turn(row: &Row, options: &Options, round: usize) -> io::Result<Pair> {
+    let run = |kind| run(row, options, round, kind);
+    if round.is_multiple_of(2) {
+        let ours = run(Kind::Ours)?;
+        return Ok(pair(ours, run(Kind::Kernel)?));
+    }
+    let kernel = run(Kind::Kernel)?;
+    Ok(pair(run(Kind::Ours)?, kernel))
+}
+
+/// Ours and the kernel's at the same time.
+fn at_once(row: &Row, options: &Options, seed: usize) -> io::Result<Pair> {
+    if matches!(row.what, What::Share) {
+        let mut ours = run(row, options, seed, Kind::Ours)?;
+        let kernel = Run { figures: ours.figures.split_off(1), failures: Vec::new(), counts: Default::default() };
+        return Ok(pair(ours, kernel));
+    }
+    thread::scope(|scope| {
+        let ours = scope.spawn(|| run(row, options, seed, Kind::Ours));
+        let kernel = run(row, options, seed, Kind::Kernel)?;
+        Ok(pair(ours.join().expect("no run panics")?, kernel))
+    })
+}
+
+fn pair(ours: Run, kernel: Run) -> Pair {
+    let counts = || ours.counts.iter().chain(&kernel.counts);
+    let (frames, late) = (counts().map(|counts| counts.delivered).sum(), counts().map(|counts| counts.late).sum());
+    Pair { frames, late, ours: ours.figures, kernel: kernel.figures }
+}
+
+/// One run, with ours or the kernel's in the place that is measured.
+fn run(row: &Row, options: &Options, seed: usize, kind: Kind) -> io::Result<Run> {
+    let called = match kind {
+        Kind::Ours => "ours",
+        Kind::Kernel => "kernel",
+    };
+    let kind = if options.self_check { Kind::Kernel } else { kind };
+    let name = row.name();
+    let capture = options.pcap.as_ref().map(|prefix| {
+        let name: String = name.chars().map(|it| if it.is_alphanumeric() || it == '.' { it } else { '-' }).collect();
+        let mut path = prefix.clone().into_os_string();
+        path.push(format!("-{name}-{seed}-{called}.pcap"));
+        PathBuf::from(path)
+    });
+    let link =
+        Link { conditions: row.conditions, seed: seed as u64, capture: capture.as_deref(), buffer: options.buffer };
+    let time = |time| if options.quick { QUICK } else { time };
+    let run = match row.what {
+        What::Goodput => link.goodput(kind, Kind::Kernel, time(TIME)),
+        What::Receiving => link.goodput(Kind::Kernel, kind, time(TIME)),
+        What::Share => link.share([kind, Kind::Kernel], time(SHARING)),
+        What::Fetch { bytes, count, at_once } => {
+            let count = if options.quick { count / 4 } else { count };
+            link.fetch(kind, bytes, count, at_once, LIMIT)
+        }
+    }?;
+    for failure in &run.failures {
+        eprintln!("{name}, pattern {seed}, {called}: {failure}");
+    }
+    if options.verbose {
+        // Of many fetches a few quantiles; of goodput there is one figure, or two.
+        let figures: Vec<f64> = match row.what {
+            What::Fetch { .. } => {
+                [0.0, 0.25, 0.5, 0.75, 0.95, 1.0].iter().filter_map(|q| quantile(&run.figures, *q)).collect()
+            }
+            What::Goodput | What::Receiving | What::Share => run.figures.clone(),
+        };
+        let figures: Vec<String> = figures.into_iter().map(|figure| shown(row.what, figure)).collect();
+        let [sent, returned] = &run.counts;
+        eprintln!("{name}, pattern {seed}, {called}: {}\n  {sent:?}\n  {returned:?}", figures.join(" "));
+    }
+    Ok(run)
+}
+
+/// A figure as tables show it: megabits per second, or milliseconds.
+#[must_use]
+pub fn shown(what: What, figure: f64) -> String {
+    let figure = match what {
+        What::Goodput | What::Receiving | What::Share => figure / 1e6,
+        What::Fetch { .. } => figure,
+    };
+    let digits = if figure < 10.0 { 2 } else { usize::from(figure < 1000.0) };
+    format!("{figure:.digits$}")
+}

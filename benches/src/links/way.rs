@@ -1,0 +1,192 @@
+//! One direction of a link, without a clock or a device of its own.
+//!
+//! A frame may be lost; else it waits in the queue of the bottleneck, or is dropped where that is full; then it is under
+//! way for the delay; and if it is to be reordered, for a further random time, in which later frames pass it.
+
+use core::cmp::Reverse;
+use core::time::Duration;
+use std::collections::{BinaryHeap, HashMap, VecDeque};
+use std::time::Instant;
+
+/// What a link does to frames, in each direction.
+#[derive(Clone, Copy, Debug)]
+pub struct Conditions {
+    /// The rate of the bottleneck, in bits per second of whole Ethernet frames.
+    pub rate: f64,
+    /// How many frames wait for the bottleneck at most, the one that is being sent included.
+    pub queue: usize,
+    /// The delay one way, besides the queue's.
+    pub delay: Duration,
+    /// The share of frames that are lost, 0 to 1.
+    pub loss: f64,
+    /// The share of frames that are late by up to [`delay`](Self::delay) more, evenly distributed.
+    pub reordered: f64,
+}
+
+/// What became of the frames of one direction.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Counts {
+    /// Frames that came.
+    pub frames: u64,
+    /// Bytes that came.
+    pub bytes: u64,
+    /// Frames lost by chance.
+    pub lost: u64,
+    /// Frames dropped because the queue was full.
+    pub overflowed: u64,
+    /// Frames held back so that others pass them.
+    pub reordered: u64,
+    /// Frames handed out.
+    pub delivered: u64,
+    /// Frames handed out more than a millisecond after they were due: the machine was too busy.
+    pub late: u64,
+    /// How much after its time the latest one was.
+    pub latest: Duration,
+}
+
+/// Connections by the order in which they were first seen, in either direction.
+#[derive(Debug, Default)]
+pub struct Flows(HashMap<[u8; 4], usize>);
+
+impl Flows {
+    /// The number of the TCP connection over IPv4 that a frame belongs to; `None` for any other frame.
+    pub fn number(&mut self, frame: &[u8]) -> Option<usize> {
+        const IPV4: [u8; 2] = [8, 0];
+        const TCP: u8 = 6;
+        let packet = frame.get(14..)?;
+        if frame.get(12..14)? != IPV4 || *packet.get(9)? != TCP {
+            return None;
+        }
+        let ports = packet.get(usize::from(packet[0] & 15) * 4..)?.first_chunk::<4>()?;
+        let [a, b, c, d] = *ports;
+        // The same in both directions.
+        let key = if [a, b] < [c, d] { [a, b, c, d] } else { [c, d, a, b] };
+        let next = self.0.len();
+        Some(*self.0.entry(key).or_insert(next))
+    }
+}
+
+/// One direction.
+///
+/// Every connection has random numbers of its own, from the seed, the direction and its [number](Flows::number). So the
+/// n-th frame of the k-th connection is lost or not whatever the others do meanwhile, and two TCPs that are compared
+/// meet the same losses for as long as they send the same frames. What is no TCP is neither lost nor reordered.
+#[derive(Debug)]
+pub struct Way {
+    conditions: Conditions,
+    seed: u64,
+    randoms: Vec<Random>,
+    /// When the bottleneck will have sent each frame that waits for it.
+    departures: VecDeque<Instant>,
+    under_way: BinaryHeap<Reverse<UnderWay>>,
+    counts: Counts,
+}
+
+/// Ordered by when it is due, then by when it came.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct UnderWay {
+    due: Instant,
+    number: u64,
+    frame: Vec<u8>,
+}
+
+impl Way {
+    /// A direction in which nothing is under way. The two directions of a link take different seeds.
+    #[must_use]
+    pub fn new(conditions: Conditions, seed: u64) -> Self {
+        Self {
+            conditions,
+            seed,
+            randoms: Vec::new(),
+            departures: VecDeque::new(),
+            under_way: BinaryHeap::new(),
+            counts: Counts::default(),
+        }
+    }
+
+    /// Takes a frame of the connection of that number.
+    pub fn offer(&mut self, now: Instant, frame: &[u8], flow: Option<usize>) {
+        let Conditions { rate, queue, delay, loss, reordered } = self.conditions;
+        self.counts.frames += 1;
+        self.counts.bytes += frame.len() as u64;
+        if self.chance(flow, loss) {
+            self.counts.lost += 1;
+            return;
+        }
+        while self.departures.pop_front_if(|departure| *departure <= now).is_some() {}
+        if self.departures.len() >= queue {
+            self.counts.overflowed += 1;
+            return;
+        }
+        let begin = self.departures.back().map_or(now, |last| now.max(*last));
+        let departure = begin + Duration::from_secs_f64(frame.len() as f64 * 8.0 / rate);
+        self.departures.push_back(departure);
+        let mut due = departure + delay;
+        if self.chance(flow, reordered) {
+            self.counts.reordered += 1;
+            due += delay.mul_f64(self.random(flow).map_or(0.0, Random::unit));
+        }
+        self.under_way.push(Reverse(UnderWay { due, number: self.counts.frames, frame: frame.to_vec() }));
+    }
+
+    /// The next frame that is due.
+    pub fn take(&mut self, now: Instant) -> Option<Vec<u8>> {
+        const LATE: Duration = Duration::from_millis(1);
+        if self.next_due()? > now {
+            return None;
+        }
+        let Reverse(UnderWay { due, frame, .. }) = self.under_way.pop()?;
+        let late = now.duration_since(due);
+        self.counts.delivered += 1;
+        self.counts.late += u64::from(late > LATE);
+        self.counts.latest = self.counts.latest.max(late);
+        Some(frame)
+    }
+
+    /// When there will be something to [take](Self::take).
+    #[must_use]
+    pub fn next_due(&self) -> Option<Instant> {
+        self.under_way.peek().map(|Reverse(next)| next.due)
+    }
+
+    /// What became of the frames so far.
+    #[must_use]
+    pub const fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    fn chance(&mut self, flow: Option<usize>, share: f64) -> bool {
+        share > 0.0 && self.random(flow).is_some_and(|random| random.unit() < share)
+    }
+
+    fn random(&mut self, flow: Option<usize>) -> Option<&mut Random> {
+        let flow = flow?;
+        while self.randoms.len() <= flow {
+            let mut random = Random(self.seed.wrapping_mul(0x1_0000_0001).wrapping_add(self.randoms.len() as u64));
+            // Numbers that are near one another are none of each other's sequences.
+            self.randoms.push(Random(random.next()));
+        }
+        self.randoms.get_mut(flow)
+    }
+}
+
+/// Splitmix64: small, and good enough to lose frames by.
+#[derive(Debug)]
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    /// From 0 to, but not including, 1.
+    fn unit(&mut self) -> f64 {
+        (self.next() >> 11) as f64 / (1u64 << 53) as f64
+    }
+}
+
+#[cfg(test)]
+mod tests;
