@@ -228,6 +228,8 @@ pub struct Tcp {
     challenges: Limiter,
     resets: Limiter,
     pending: VecDeque<ConnectionId>,
+    /// Whose acknowledgement from TIME-WAIT is to leave.
+    owed: VecDeque<Tuple>,
     /// Bytes that send buffers may still grow by.
     spare: usize,
     /// How many connections nobody owns any more, and what they held when that began.
@@ -254,6 +256,7 @@ impl Tcp {
             challenges: Limiter::new(config.answers, Secret::new(&mut random)),
             resets: Limiter::new(config.answers, Secret::new(&mut random)),
             pending: VecDeque::new(),
+            owed: VecDeque::new(),
             spare: config.spare_bytes,
             orphans: (0, 0),
             events: VecDeque::new(),

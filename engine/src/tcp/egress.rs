@@ -14,6 +14,8 @@ use crate::wire::Ecn;
 const HOP_LIMIT: u8 = 64;
 /// Bytes that a connection may send before the next has its turn.
 const QUANTUM: usize = 64 * 1024;
+/// Acknowledgements of TIME-WAIT that wait for room; more are lost, and their peers ask again.
+const MOST_OWED: usize = 64;
 
 /// How far an attempt to send came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,7 +53,7 @@ impl Tcp {
     /// Whether some connection, or an answer to a SYN, has something to send.
     #[must_use]
     pub fn has_pending(&mut self) -> bool {
-        !self.pending.is_empty() || self.half_open.next_due().is_some()
+        !self.pending.is_empty() || !self.owed.is_empty() || self.half_open.next_due().is_some()
     }
 
     /// What kept a connection back may be over: its neighbour was found, a route was added.
@@ -109,6 +111,9 @@ impl Tcp {
 
     /// Answers the SYNs that are to be answered, until the outlet is full. Whether it was.
     pub fn transmit_answers(&mut self, now: Instant, out: &mut dyn Outlet) -> bool {
+        if self.transmit_owed(now, out) {
+            return true;
+        }
         while let Some((key, record)) = self.half_open.next_due() {
             let clock = super::clock::stamp(self.clock_offset(&record.tuple), now);
             let Some(listening) = self.listeners.listening(record.listener) else {
@@ -168,8 +173,36 @@ impl Tcp {
         self.counters.cookies += u64::from(send(tuple, hop_limit, &header, out).is_ok());
     }
 
-    /// Answers for a connection that is in TIME-WAIT.
-    pub(super) fn send_remnant(&self, tuple: &Tuple, remnant: &Remnant, now: Instant, out: &mut dyn Outlet) {
+    /// Answers for a connection that is in TIME-WAIT. Where there is no room, the answer is owed: on a link that is kept full,
+    /// peers would else repeat the end of their streams until they give up.
+    pub(super) fn answer_late(&mut self, tuple: &Tuple, remnant: &Remnant, now: Instant, out: &mut dyn Outlet) {
+        let full = self.send_remnant(tuple, remnant, now, out) == Err(Blocked::Full);
+        if full && self.owed.len() < MOST_OWED && !self.owed.contains(tuple) {
+            self.owed.push_back(*tuple);
+        }
+    }
+
+    /// Sends the answers that TIME-WAIT owes, until the outlet is full. Whether it was.
+    fn transmit_owed(&mut self, now: Instant, out: &mut dyn Outlet) -> bool {
+        while let Some(tuple) = self.owed.front().copied() {
+            if let Some(remnant) = self.time_wait.remnant(&tuple)
+                && self.send_remnant(&tuple, &remnant, now, out) == Err(Blocked::Full)
+            {
+                return true;
+            }
+            self.owed.pop_front();
+        }
+        false
+    }
+
+    /// Sends an acknowledgement for what is no connection, or none any more.
+    pub(super) fn send_remnant(
+        &self,
+        tuple: &Tuple,
+        remnant: &Remnant,
+        now: Instant,
+        out: &mut dyn Outlet,
+    ) -> Result<(), Blocked> {
         let timestamp = remnant
             .timestamp
             .map(|clock| Timestamp { value: super::clock::stamp(clock.offset, now), echo: clock.recent });
@@ -180,8 +213,7 @@ impl Tcp {
             options: SegmentOptions { timestamp, ..SegmentOptions::default() },
             ..bare(tuple, remnant.next)
         };
-        // Lost where there is no room: the peer repeats what it wants to have answered.
-        let _lost_or_not = send(tuple, remnant.hop_limit, &header, out);
+        send(tuple, remnant.hop_limit, &header, out)
     }
 
     /// Sends a reset that belongs to no connection: with `acknowledgement` where the segment that it answers had none itself

@@ -81,7 +81,7 @@ impl Tcp {
         let owes = entry.connection.owes_acknowledgement();
         if let Some(remnant) = entry.connection.retire() {
             if owes {
-                self.send_remnant(&tuple, &remnant, now, out);
+                self.answer_late(&tuple, &remnant, now, out);
             }
             self.time_wait.insert(tuple, remnant, now);
         }
@@ -219,7 +219,7 @@ impl Tcp {
     /// Acknowledges what is expected of a peer, within a rate.
     fn challenge_for(&mut self, tuple: &Tuple, remnant: &Remnant, now: Instant, out: &mut dyn Outlet) {
         if self.challenges.allows(now) {
-            self.send_remnant(tuple, remnant, now, out);
+            let _lost_or_not = self.send_remnant(tuple, remnant, now, out);
         } else {
             self.counters.suppressed += 1;
         }
@@ -283,7 +283,7 @@ impl Tcp {
         match self.time_wait.receive(tuple, &late, now) {
             Some(Verdict::Ignore) => return,
             Some(Verdict::Challenge(remnant)) => return self.challenge_for(tuple, &remnant, now, out),
-            Some(Verdict::Acknowledge(remnant)) => return self.send_remnant(tuple, &remnant, now, out),
+            Some(Verdict::Acknowledge(remnant)) => return self.answer_late(tuple, &remnant, now, out),
             Some(Verdict::Renew { after: beyond }) => after = Some(beyond),
             None => {}
         }

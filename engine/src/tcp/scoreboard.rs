@@ -462,6 +462,21 @@ mod tests {
         assert!(board.ranges.len() <= 1000 + 2 * MOST_SPLITS, "{}", board.ranges.len());
     }
 
+    #[test]
+    fn what_is_sent_again_and_again_does_not_make_the_order_longer() {
+        let mut board = ten();
+        for millis in 0..10_000 {
+            board.on_sent_again(Sequence(500), Sequence(600), at(millis));
+        }
+        assert!(board.held() < 8192, "{} bytes", board.held());
+        let mut order = Vec::new();
+        board.detect(|sent| {
+            order.push(sent.end.0);
+            Some(true)
+        });
+        assert_eq!(order, [100, 200, 300, 400, 500, 700, 800, 900, 1000, 600]);
+    }
+
     #[derive(Clone, Debug)]
     enum Step {
         Send(usize),

@@ -189,6 +189,12 @@ impl TimeWait {
         self.find(&Key::from(tuple)).is_some()
     }
 
+    /// What is remembered of a tuple's connection.
+    #[must_use]
+    pub fn remnant(&self, tuple: &Tuple) -> Option<Remnant> {
+        self.find(&Key::from(tuple)).and_then(|index| self.record(index)).map(Record::remnant)
+    }
+
     /// Whether this host may use a tuple for a new connection, in need, after it has [taken](Self::take) the record.
     ///
     /// It may where nothing waits; where the connection had timestamps, a second after the wait began or began anew,

@@ -287,3 +287,97 @@ fn a_small_window_after_a_shut_one_is_used_in_time() {
     sent.extend(victim.pass(Duration::from_secs(1)).into_iter().map(|(_, seen)| seen));
     assert!(sent.iter().any(|seen| seen.payload.len() == 500), "{sent:?}");
 }
+
+/// RFC 9293 section 3.8.6.2.2: a reader of one byte at a time does not make its peer send one byte at a time.
+#[test]
+fn a_window_is_opened_again_when_it_is_worth_a_segment() {
+    let mut victim = Victim::new();
+    let listener = victim.listen(Options { receive_buffer: 20_000, ..Options::default() });
+    let (mut peer, accepted) = Peer::open(&mut victim, listener, 1000, &MSS);
+    while peer.window > 0 {
+        let piece = bytes(peer.window.min(1400));
+        peer.send(&mut victim, ACK, &piece);
+        peer.hear(&victim.pass(millis(50)).into_iter().map(|(_, seen)| seen).collect::<Vec<_>>());
+    }
+    let mut windows = Vec::new();
+    for _ in 0..20_000 {
+        victim.tcp.read(accepted.id, &mut [0; 1], victim.now).expect("there is something");
+        windows.extend(victim.transmit().iter().map(|seen| usize::from(seen.window) << peer.scale));
+    }
+    assert!(windows.len() < 8 && windows.iter().all(|window| *window >= 1400), "{windows:?}");
+}
+
+/// RFC 9293 section 3.8.6.2.1: nor does one whose peer opens its window byte by byte.
+#[test]
+fn small_windows_are_not_used_before_the_override_timeout() {
+    let mut victim = Victim::new();
+    let listener = victim.listen(Options::default());
+    let (mut peer, accepted) = Peer::open(&mut victim, listener, 1000, &MSS);
+    let mut shut = peer.segment(ACK, &[]);
+    shut.window = 0;
+    victim.receive(&shut.packet());
+    victim.tcp.write(accepted.id, &bytes(30_000), victim.now).expect("there is room");
+    for window in 1..1400 {
+        let mut small = peer.segment(ACK, &[]);
+        small.window = window;
+        let sent = victim.receive(&small.packet());
+        assert!(sent.is_empty(), "{} bytes for a window of {window}", sent[0].payload.len());
+    }
+    let sent: Vec<_> = victim.pass(millis(1100)).into_iter().map(|(_, seen)| seen).collect();
+    peer.hear(&sent);
+    assert_eq!(sent.first().map(|seen| seen.payload.len()), Some(1399));
+}
+
+/// On a link that is kept full, the last acknowledgement waits for room.
+#[test]
+fn the_acknowledgement_of_a_fin_leaves_when_there_is_room() {
+    use xila_network_engine::ip::output::Blocked;
+    let mut victim = Victim::new();
+    let listener = victim.listen(Options::default());
+    let (mut peer, accepted) = Peer::open(&mut victim, listener, 1000, &MSS);
+    victim.tcp.release(accepted.id, victim.now);
+    let fin = victim.transmit();
+    peer.hear(&fin);
+    victim.out.blocked = Some(Blocked::Full);
+    let last = peer.segment(ACK | FIN, &[]);
+    for _ in 0..3 {
+        assert!(victim.receive(&last.packet()).is_empty());
+    }
+    assert!(victim.tcp.has_pending());
+    victim.out.blocked = None;
+    let sent = victim.transmit();
+    assert_eq!(sent.iter().map(|seen| (seen.flags, seen.acknowledgement)).collect::<Vec<_>>(), [(ACK, peer.next + 1)]);
+    assert!(!victim.tcp.has_pending());
+}
+
+/// An update that says nothing new is a duplicate to its peer, and three of them a loss (RFC 5681 section 3.2).
+#[test]
+fn a_window_that_cannot_be_said_larger_is_not_said_again() {
+    let mut victim = Victim::new();
+    let listener = victim.listen(Options { receive_buffer: 1 << 20, ..Options::default() });
+    let (mut peer, accepted) = Peer::open(&mut victim, listener, 1000, &MSS);
+    for _ in 0..40 {
+        peer.send(&mut victim, ACK, &bytes(1400));
+    }
+    victim.pass(millis(100));
+    while victim.tcp.read(accepted.id, &mut [0; 1000], victim.now).is_ok() {
+        assert!(victim.transmit().is_empty(), "the window was 65535 before");
+    }
+}
+
+/// RFC 5482: the user timeout is for what is unacknowledged, whatever the owner asks for besides.
+#[test]
+fn a_half_closed_connection_is_not_given_up_while_nothing_is_owed() {
+    let mut victim = Victim::new();
+    let listener = victim.listen(Options { user_timeout: Some(Duration::from_secs(5)), ..Options::default() });
+    let (mut peer, accepted) = Peer::open(&mut victim, listener, 1000, &MSS);
+    victim.tcp.shutdown_write(accepted.id, victim.now).expect("it is open");
+    let fin = victim.transmit();
+    peer.hear(&fin);
+    peer.send(&mut victim, ACK, &[]);
+    victim.tcp.shutdown_write(accepted.id, victim.now).expect("it is half closed");
+    victim.pass(Duration::from_secs(60));
+    peer.send(&mut victim, ACK, b"late");
+    assert_eq!(victim.read(accepted.id), (b"late".to_vec(), Some(ReadError::WouldBlock)));
+    assert_eq!(victim.tcp.state(accepted.id), TcpState::FinWait2);
+}

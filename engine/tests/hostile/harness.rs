@@ -1,5 +1,7 @@
 //! What the fuzz targets take of these tests.
 
+#![allow(dead_code, reason = "each target takes a part")]
+
 #[path = "bytes.rs"]
 pub(crate) mod bytes;
 #[path = "frames.rs"]

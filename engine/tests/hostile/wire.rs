@@ -19,7 +19,7 @@ pub(crate) struct Wire {
     /// What was sent: when, by whom, what.
     pub(crate) log: Vec<(Instant, usize, Seen)>,
     /// Whether a packet is lost: its number among all, who has sent it.
-    pub(crate) loses: fn(usize, usize) -> bool,
+    pub(crate) loses: Box<dyn Fn(usize, usize) -> bool>,
     count: usize,
 }
 
@@ -28,7 +28,7 @@ impl Wire {
         let config = xila_network_engine::tcp::Config::new(super::victim::LINK);
         let hosts = [Victim::with(config.clone(), 3), Victim::with(config, 4)];
         let now = hosts[0].now;
-        Self { hosts, delay, now, under_way: VecDeque::new(), log: Vec::new(), loses: |_, _| false, count: 0 }
+        Self { hosts, delay, now, under_way: VecDeque::new(), log: Vec::new(), loses: Box::new(|_, _| false), count: 0 }
     }
 
     /// A connection: the client's key, then the server's.
@@ -77,6 +77,8 @@ impl Wire {
         while let Some((_, to, packet)) = self.under_way.pop_front_if(|(at, ..)| *at <= self.now) {
             let host = &mut self.hosts[to];
             host.tcp.receive(self.now, &packet, &mut host.out);
+            // Duplicate acknowledgements are to be seen one by one.
+            self.transmit();
         }
         for host in &mut self.hosts {
             host.tcp.handle_timeout(self.now);

@@ -22,8 +22,6 @@ impl World {
         let round: f64 = conditions.iter().map(|one| seconds(one.delay + one.jitter)).sum();
         let full = if self.plan.full > 0 { 1.0 } else { 0.0 };
         // So many in a row are lost once in 10^9 times.
-        // What answers for a connection that has ended is lost where the device has no room.
-        let loss = (loss + f64::from(self.plan.full) / 10_000.0).min(0.9);
         let both = 1.0 - (1.0 - loss) * (1.0 - loss);
         let mut failures = if both > 0.0 { (1e-9f64.ln() / both.ln()).ceil() } else { 0.0 };
         if queue > 0.0 {
