@@ -41,8 +41,8 @@ use crate::time::Instant;
 pub struct Link {
     /// The IP MTU in bytes.
     pub mtu: usize,
-    /// Nothing is lost or waits in the path, as on a loopback: then congestion control and delayed acknowledgements only
-    /// cost.
+    /// Nothing is lost or waits in the path, as on a loopback: then congestion control only costs, and so does waiting before
+    /// what was read is acknowledged.
     pub lossless: bool,
     /// Checksums are computed and verified.
     pub checksums: bool,

@@ -17,6 +17,9 @@ const DELAY: Duration = Duration::from_millis(40);
 const REMEMBERED: usize = 8;
 /// What a full segment of the peer's is taken for until a larger one comes (RFC 9293 section 3.7.1, the default MSS).
 const SMALL: usize = 536;
+/// A message of so many bytes is acknowledged when it was read, whether or not an answer is likely to follow soon: a peer
+/// whose send buffer is small may wait for it.
+const LARGE: usize = 4096;
 
 /// When the next acknowledgement leaves, unless it travels with data before.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -57,8 +60,22 @@ pub(super) struct ReceiverSetup {
     pub segment: usize,
     /// Ranges that arrived out of order are reported.
     pub selective: bool,
-    /// Acknowledgements may wait.
-    pub delays: bool,
+    /// What was read is acknowledged at once, where no answer is likely to carry the acknowledgement: over a path without
+    /// delay, a peer that waits for one loses more than a packet costs.
+    pub prompt: bool,
+}
+
+/// What a segment brings for the stream.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Text<'a> {
+    /// SEG.SEQ, or the number after it where that is the SYN's.
+    pub sequence: Sequence,
+    /// Its data.
+    pub payload: &'a [u8],
+    /// Its PSH flag.
+    pub push: bool,
+    /// Its FIN flag.
+    pub fin: bool,
 }
 
 /// What came of a segment's data.
@@ -85,11 +102,17 @@ pub(super) struct Receiver {
     /// The largest segment that has come, as far as a full one of the peer's is known.
     seen: usize,
     selective: bool,
-    delays: bool,
+    prompt: bool,
     end: End,
     /// The owner does not read any more: what arrives is acknowledged and thrown away.
     discarding: bool,
     acknowledge: Acknowledge,
+    /// What waits for its acknowledgement seems to end a message, so that nothing more may come before that has left.
+    pushed: bool,
+    /// When data came last.
+    heard: Option<Instant>,
+    /// This end has answered data with data before an acknowledgement would have been due, and may do so again.
+    interactive: bool,
     /// RCV.NXT when an acknowledgement was last sent: `Last.ACK.sent` of RFC 7323.
     acknowledged: Sequence,
     /// Ranges out of order, the most recently changed first.
@@ -102,7 +125,7 @@ impl Receiver {
     /// A receiver that has nothing yet.
     #[must_use]
     pub(super) fn new(setup: ReceiverSetup) -> Self {
-        let ReceiverSetup { first, window, scale, limit, segment, selective, delays } = setup;
+        let ReceiverSetup { first, window, scale, limit, segment, selective, prompt } = setup;
         Self {
             queue: ReceiveQueue::new(limit + slack(limit, scale)),
             next: first,
@@ -112,10 +135,13 @@ impl Receiver {
             segment,
             seen: segment.min(SMALL),
             selective,
-            delays,
+            prompt,
             end: End::Unknown,
             discarding: false,
             acknowledge: Acknowledge::Nothing,
+            pushed: false,
+            heard: None,
+            interactive: false,
             acknowledged: first,
             recent: SmallVec::new(),
             duplicate: None,
@@ -188,7 +214,8 @@ impl Receiver {
     }
 
     /// Takes the data of an acceptable segment, as much of it as lies in the window, and its FIN where that does.
-    pub(super) fn take(&mut self, sequence: Sequence, payload: &[u8], fin: bool, now: Instant) -> Taken {
+    pub(super) fn take(&mut self, text: &Text<'_>, now: Instant) -> Taken {
+        let Text { sequence, payload, push, fin } = *text;
         let nothing = Taken { readable: false, ended: false };
         if payload.is_empty() && !fin {
             return nothing;
@@ -200,6 +227,8 @@ impl Receiver {
         }
         let end = sequence + payload.len();
         self.seen = self.seen.max(payload.len().min(self.segment));
+        self.pushed |= push || payload.len() < self.seen;
+        self.heard = Some(now);
         let first = sequence.latest(self.next);
         // What the FIN follows has to fit: a FIN behind data that was cut off has not arrived (RFC 9293 section 3.10.7.4).
         let last = end.earliest(self.edge);
@@ -278,7 +307,7 @@ impl Receiver {
         let waiting = self.next.since(self.acknowledged);
         // More than a full segment, as Linux has it: a sender takes so much for something that is not waited with, and would
         // begin to probe for losses.
-        if !in_order || ended || !self.delays || waiting > self.seen || self.duplicate.is_some() {
+        if !in_order || ended || waiting > self.seen || self.duplicate.is_some() {
             self.acknowledge = Acknowledge::Now;
         } else if self.acknowledge == Acknowledge::Nothing {
             self.acknowledge = Acknowledge::At(now + DELAY);
@@ -305,10 +334,11 @@ impl Receiver {
         }
     }
 
-    /// A delayed acknowledgement is due.
+    /// A delayed acknowledgement is due: this end did not answer in time.
     pub(super) fn handle_timeout(&mut self, now: Instant) {
         if self.next_timeout().is_some_and(|at| at <= now) {
             self.acknowledge = Acknowledge::Now;
+            self.interactive = false;
         }
     }
 
@@ -341,12 +371,19 @@ impl Receiver {
         u16::try_from(wanted.max(kept)).unwrap_or(u16::MAX)
     }
 
+    /// A segment with data, an acknowledgement and this window field has left.
+    pub(super) fn on_sent_with_data(&mut self, window: u16, now: Instant) {
+        self.interactive |= self.heard.is_some_and(|heard| now < heard + DELAY);
+        self.on_sent(window);
+    }
+
     /// A segment with an acknowledgement and this window field has left.
     pub(super) fn on_sent(&mut self, window: u16) {
         let edge = self.next + (usize::from(window) << self.scale);
         self.edge = self.edge.latest(edge);
         self.acknowledged = self.next;
         self.acknowledge = Acknowledge::Nothing;
+        self.pushed = false;
         self.duplicate = None;
     }
 
@@ -376,14 +413,14 @@ impl Receiver {
     /// Reads what has arrived; how many bytes.
     pub(super) fn read(&mut self, buffer: &mut [u8]) -> usize {
         let count = self.queue.read(buffer);
-        self.reopen(count);
+        self.on_read(count);
         count
     }
 
     /// As [`read`](Self::read), into a vector of its own, at most `most` bytes.
     pub(super) fn read_vec(&mut self, most: usize) -> Vec<u8> {
         let bytes = self.queue.read_vec(most);
-        self.reopen(bytes.len());
+        self.on_read(bytes.len());
         bytes
     }
 
@@ -391,6 +428,17 @@ impl Receiver {
     #[must_use]
     pub(super) fn peek(&self, buffer: &mut [u8]) -> usize {
         self.queue.peek(buffer)
+    }
+
+    /// The owner has read so many bytes. Once it has the whole of a message, the acknowledgement waits for the answer where one
+    /// is likely, and otherwise for nothing (as in Linux, `tcp_cleanup_rbuf`): the peer may wait for it.
+    fn on_read(&mut self, count: usize) {
+        let read_all = self.prompt && count > 0 && self.pushed && self.queue.is_empty();
+        let delayed = matches!(self.acknowledge, Acknowledge::At(_));
+        if read_all && delayed && (!self.interactive || self.next.since(self.acknowledged) >= LARGE) {
+            self.acknowledge = Acknowledge::Now;
+        }
+        self.reopen(count);
     }
 
     /// The owner has read: the peer is told of the room where its window had become small (RFC 9293 section 3.8.6.2.2).

@@ -3,6 +3,7 @@
 
 use super::{Cause, Connection, Effects, Link, Owner, State, Synchronized};
 use crate::tcp::limiter::Limiter;
+use crate::tcp::receive::Text;
 use crate::tcp::recovery::RecoveryState;
 use crate::tcp::segment::Segment;
 use crate::tcp::send::Incoming;
@@ -221,7 +222,13 @@ impl Connection {
             self.close(Some(Cause::Aborted));
             return Effects { reset, ..Effects::ALL };
         }
-        let taken = receiver.take(segment.sequence, segment.payload, segment.control.fin, now);
+        let text = Text {
+            sequence: segment.sequence,
+            payload: segment.payload,
+            push: segment.control.psh,
+            fin: segment.control.fin,
+        };
+        let taken = receiver.take(&text, now);
         if !taken.ended {
             return Effects { readable: taken.readable, ..Effects::default() };
         }

@@ -152,7 +152,11 @@ impl Connection {
         out.send(&packet)?;
         ecn.slowed &= !slowed;
         sender.on_sent(plan, timestamp.map(|timestamp| timestamp.value), now);
-        receiver.on_sent(window);
+        if new_data {
+            receiver.on_sent_with_data(window, now);
+        } else {
+            receiver.on_sent(window);
+        }
         self.unanswered.get_or_insert(now);
         Ok(length)
     }

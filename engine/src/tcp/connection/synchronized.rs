@@ -95,7 +95,7 @@ impl Synchronized {
             limit: options.receive_limit(),
             segment: own.saturating_sub(agreement.options_length()).max(1),
             selective: agreement.selective,
-            delays: !link.lossless,
+            prompt: link.lossless,
         });
         Self { sender, receiver, agreement, peer_ended_first: false, ecn: EcnEcho::default() }
     }
