@@ -67,7 +67,7 @@ use half_open::HalfOpens;
 use listener::Listeners;
 use time_wait::TimeWait;
 
-use crate::event::Event;
+use crate::event::{Event, Events};
 use crate::random::{Random, Secret};
 use crate::slots::{Key, Slots};
 use crate::time::Instant;
@@ -234,7 +234,7 @@ pub struct Tcp {
     spare: usize,
     /// How many connections nobody owns any more, and what they held when that began.
     orphans: (usize, usize),
-    events: VecDeque<Event>,
+    events: Events,
     counters: Counters,
 }
 
@@ -259,7 +259,7 @@ impl Tcp {
             owed: VecDeque::new(),
             spare: config.spare_bytes,
             orphans: (0, 0),
-            events: VecDeque::new(),
+            events: Events::default(),
             counters: Counters::default(),
             random,
             config,
@@ -268,7 +268,7 @@ impl Tcp {
 
     /// What happened since this was last asked, oldest first.
     pub fn poll_event(&mut self) -> Option<Event> {
-        self.events.pop_front()
+        self.events.poll()
     }
 
     /// What has been counted so far.
@@ -397,7 +397,7 @@ impl Tcp {
         entry.connection.grow(wanted);
         entry.spare += wanted;
         self.spare -= wanted;
-        self.events.push_back(Event::Writable(id));
+        self.events.tell(Event::Writable(id));
     }
 
     /// A connection has nobody any more; where there are too many such, it is reset.
@@ -424,7 +424,7 @@ impl Tcp {
         if let Some(bytes) = entry.orphan {
             self.orphans = (self.orphans.0 - 1, self.orphans.1 - bytes);
         }
-        self.events.push_back(Event::Removed(id));
+        self.events.tell(Event::Removed(id));
         Some(entry)
     }
 

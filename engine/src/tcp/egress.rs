@@ -53,7 +53,13 @@ impl Tcp {
     /// Whether some connection, or an answer to a SYN, has something to send.
     #[must_use]
     pub fn has_pending(&mut self) -> bool {
-        !self.pending.is_empty() || !self.owed.is_empty() || self.half_open.next_due().is_some()
+        !self.pending.is_empty() || self.owes_answers()
+    }
+
+    /// Whether something is to be sent that belongs to no connection: see [`transmit_answers`](Self::transmit_answers).
+    #[must_use]
+    pub fn owes_answers(&mut self) -> bool {
+        !self.owed.is_empty() || self.half_open.next_due().is_some()
     }
 
     /// What kept a connection back may be over: its neighbour was found, a route was added.

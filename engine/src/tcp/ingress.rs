@@ -91,10 +91,10 @@ impl Tcp {
     pub(super) fn settle(&mut self, id: ConnectionId, effects: Effects, now: Instant) {
         let Some(entry) = self.connections.get_mut(id.0) else { return };
         if effects.readable {
-            self.events.push_back(Event::Readable(id));
+            self.events.tell(Event::Readable(id));
         }
         if effects.writable {
-            self.events.push_back(Event::Writable(id));
+            self.events.tell(Event::Writable(id));
         }
         if entry.connection.is_closed() {
             self.spare += core::mem::take(&mut entry.spare);
@@ -111,7 +111,7 @@ impl Tcp {
             // One that fails before it was accepted is not handed out.
             if let (Some(listener), Some(_)) = (listener, cause) {
                 self.listeners.forget(listener, id);
-                self.events.push_back(Event::Acceptable(listener));
+                self.events.tell(Event::Acceptable(listener));
                 if let Some(entry) = self.connections.get_mut(id.0) {
                     entry.listener = None;
                     entry.connection.release(now);
@@ -121,7 +121,7 @@ impl Tcp {
                 return;
             }
         }
-        if self.connections.get_mut(id.0).is_some_and(|entry| entry.connection.has_to_send(now)) {
+        if self.connections.get_mut(id.0).is_some_and(|entry| !entry.pending && entry.connection.has_to_send(now)) {
             self.mark(id);
         }
         self.arm(id);
@@ -255,7 +255,7 @@ impl Tcp {
         let id = ConnectionId(self.connections.insert(entry));
         listening.queue(id);
         self.flows.insert(tuple, Flow::Connection(id));
-        self.events.push_back(Event::Acceptable(listener));
+        self.events.tell(Event::Acceptable(listener));
         self.arrives(id, segment, ecn, now, out);
     }
 

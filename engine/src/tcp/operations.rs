@@ -292,7 +292,7 @@ impl Tcp {
     pub fn shutdown_write(&mut self, id: ConnectionId, now: Instant) -> Result<(), Cause> {
         let Some(entry) = self.connections.get_mut(id.0) else { return Ok(()) };
         entry.connection.shutdown_write(now)?;
-        self.events.push_back(Event::Writable(id));
+        self.events.tell(Event::Writable(id));
         self.touch(id, now);
         Ok(())
     }
@@ -301,7 +301,7 @@ impl Tcp {
     pub fn shutdown_read(&mut self, id: ConnectionId, now: Instant) {
         if let Some(entry) = self.connections.get_mut(id.0) {
             entry.connection.shutdown_read();
-            self.events.push_back(Event::Readable(id));
+            self.events.tell(Event::Readable(id));
             self.touch(id, now);
         }
     }

@@ -67,6 +67,9 @@ impl Core {
                 self.statistics.received.dropped += 1;
             }
         }
+        if count > 0 {
+            self.tcp_settle();
+        }
         count
     }
 

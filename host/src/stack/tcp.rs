@@ -217,6 +217,13 @@ impl Core {
     ///
     /// A panic of the engine is contained to its interface: its connections end, its listeners go on.
     pub(super) fn tcp_with<R: Default>(&mut self, act: impl FnOnce(&mut Tcp, &mut Way<'_>, Instant) -> R) -> R {
+        let result = self.tcp_let(act);
+        self.tcp_settle();
+        result
+    }
+
+    /// As [`tcp_with`](Self::tcp_with), where the caller [tells](Self::tcp_settle) once of several such steps.
+    fn tcp_let<R: Default>(&mut self, act: impl FnOnce(&mut Tcp, &mut Way<'_>, Instant) -> R) -> R {
         let now = self.now;
         let Self { tcp, port, addresses, routes, neighbours, capabilities, hardware_address, .. } = self;
         let Some(port) = port else { return R::default() };
@@ -239,7 +246,6 @@ impl Core {
         if let Some(hop) = wanted {
             self.solicit_hop(hop);
         }
-        self.tcp_settle();
         result
     }
 
@@ -267,9 +273,9 @@ impl Core {
         old.rouse(&mut self.wakes);
     }
 
-    /// A packet with a segment in it has arrived.
+    /// A packet with a segment in it has arrived. Whom it concerns is told when all that has arrived was looked at.
     pub(super) fn tcp_ingress(&mut self, packet: &[u8]) {
-        self.tcp_with(|engine, way, now| engine.receive(now, packet, way));
+        self.tcp_let(|engine, way, now| engine.receive(now, packet, way));
     }
 
     /// Acts on what is due.
@@ -281,7 +287,7 @@ impl Core {
 
     /// Answers SYNs that are to be answered again; false where the device takes nothing more.
     pub(super) fn tcp_answer(&mut self) -> bool {
-        !self.tcp_with(|engine, way, now| engine.transmit_answers(now, way))
+        !self.tcp.engine.owes_answers() || !self.tcp_with(|engine, way, now| engine.transmit_answers(now, way))
     }
 
     /// A connection's turn to send.
