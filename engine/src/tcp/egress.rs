@@ -13,7 +13,7 @@ use crate::wire::Ecn;
 /// The hop limit of packets that belong to no connection.
 const HOP_LIMIT: u8 = 64;
 /// Bytes that a connection may send before the next has its turn.
-const QUANTUM: usize = 64 * 1024;
+pub(super) const QUANTUM: usize = 64 * 1024;
 /// Acknowledgements of TIME-WAIT that wait for room; more are lost, and their peers ask again.
 const MOST_OWED: usize = 64;
 

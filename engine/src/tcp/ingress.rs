@@ -7,6 +7,7 @@ use smoltcp::wire::IpProtocol;
 
 use super::clock::Clock;
 use super::connection::{Arrival, Effects, Opened, Owner};
+use super::egress::QUANTUM;
 use super::half_open::HalfOpen;
 use super::handshake::{self, Agreement};
 use super::listener::Admission;
@@ -54,6 +55,11 @@ impl Tcp {
     }
 
     fn arrives(&mut self, id: ConnectionId, segment: &Segment<'_>, ecn: Ecn, now: Instant, out: &mut dyn Outlet) {
+        let entry = self.connections.get(id.0);
+        if entry.is_some_and(|entry| entry.pending && entry.connection.comes_after_what_is_due(segment)) {
+            // Where it cannot leave now, it is still pending.
+            let _sent_or_not = self.transmit_one(id, QUANTUM, now, out);
+        }
         let Some(entry) = self.connections.get_mut(id.0) else { return };
         let tuple = *entry.connection.tuple();
         let mut arrival = Arrival {

@@ -7,7 +7,7 @@ use xila_network_engine::tcp::{Cause, KeepAlive, Options, ReadError, TcpState};
 use super::peer::{ACK, FIN, PSH, RST, Raw, SYN};
 use super::victim::{Peer, SERVER, THERE, Victim, millis};
 
-const MSS: [u8; 4] = [2, 4, 0x05, 0xb4];
+pub(super) const MSS: [u8; 4] = [2, 4, 0x05, 0xb4];
 
 fn bytes(count: usize) -> Vec<u8> {
     (0..count).map(|at| (at * 7 % 251) as u8).collect()

@@ -4,8 +4,9 @@ use core::time::Duration;
 
 use xila_network_engine::tcp::Options;
 
-use super::peer::SYN;
-use super::victim::millis;
+use super::field::MSS;
+use super::peer::{ACK, Raw, SYN, Seen};
+use super::victim::{Peer, Victim, millis};
 use super::wire::Wire;
 
 /// RFC 9293 section 3.8.6.2: neither side makes silly windows.
@@ -124,4 +125,52 @@ fn a_lost_segment_is_recovered_without_the_timer() {
     let (again, _) = run(last, true);
     // Twice the round trip, of which delayed acknowledgements are a part, and 200 ms for a lone segment.
     assert!(again.is_some_and(|again| again <= ROUND * 5 / 2 + millis(200)), "{again:?}");
+}
+
+/// A shell takes all frames that have arrived before it sends. That costs no round trip where they tell of a loss: what the
+/// acknowledgements before it allow leaves first, as it would have one by one.
+#[test]
+fn what_acknowledgements_allow_leaves_before_the_loss_that_follows_them() {
+    let mut victim = Victim::new();
+    let listener = victim.listen(Options::default());
+    let mut options = MSS.to_vec();
+    options.extend([4, 2, 1, 1]);
+    let (peer, accepted) = Peer::open(&mut victim, listener, 1000, &options);
+    victim.tcp.write(accepted.id, &[7; 100_000], victim.now).expect("there is room");
+    let sent = victim.transmit();
+    assert_eq!(sent.len(), 10);
+    let end = |index: usize| sent[index].end();
+    victim.now += millis(50);
+    for index in 0..4 {
+        let packet = Raw { acknowledgement: end(index), ..peer.segment(ACK, &[]) }.packet();
+        victim.tcp.receive(victim.now, &packet, &mut victim.out);
+    }
+    for index in 5..10 {
+        let mut options = vec![1, 1, 5, 10];
+        options.extend([end(4), end(index)].iter().flat_map(|edge| edge.to_be_bytes()));
+        let packet = Raw { acknowledgement: end(3), options, ..peer.segment(ACK, &[]) }.packet();
+        victim.tcp.receive(victim.now, &packet, &mut victim.out);
+    }
+    let then = victim.transmit();
+    let (new, again): (Vec<&Seen>, Vec<&Seen>) =
+        then.iter().partition(|seen| seen.sequence.wrapping_sub(end(9)) < 1 << 31);
+    assert_eq!(again.iter().map(|seen| seen.end()).collect::<Vec<_>>(), [end(4)]);
+    assert!(new.len() >= 8, "four were acknowledged in slow start: {} new segments", new.len());
+}
+
+/// RFC 5681 section 4.2: one for each, though all are looked at in one go: a peer without selective acknowledgements counts.
+#[test]
+fn segments_out_of_order_are_acknowledged_one_by_one() {
+    let mut victim = Victim::new();
+    let listener = victim.listen(Options::default());
+    let (mut peer, _) = Peer::open(&mut victim, listener, 1000, &MSS);
+    let lost = peer.next;
+    peer.next += 1000;
+    for _ in 0..5 {
+        let packet = peer.segment(ACK, &[7; 1000]).packet();
+        victim.tcp.receive(victim.now, &packet, &mut victim.out);
+        peer.next += 1000;
+    }
+    let sent = victim.transmit();
+    assert_eq!(sent.iter().map(|seen| seen.acknowledgement).collect::<Vec<_>>(), [lost; 5]);
 }

@@ -24,6 +24,10 @@ pub(super) enum Sending {
     Full,
 }
 
+/// Frames that are taken from a link that may lose some, before what they ask for is sent. With more, one acknowledgement would
+/// answer a peer's whole flight, and the peer stand still where that is lost.
+const BATCH: usize = 8;
+
 impl Core {
     /// Does what there is to do, at most `budget` frames of it. The runner also takes what the device has received; a
     /// caller does so only on a loopback, where the answer to what it just sent is there already, and would otherwise
@@ -55,10 +59,11 @@ impl Core {
         }
     }
 
-    /// Takes frames from the device; how many.
+    /// Takes frames from the device, at most a batch; how many.
     fn receive(&mut self, budget: &mut usize) -> usize {
+        let most = if self.capabilities.lossless { usize::MAX } else { BATCH };
         let mut count = 0;
-        while *budget > 0 {
+        while *budget > 0 && count < most {
             let Some(frame) = self.next_frame() else { break };
             *budget -= 1;
             count += 1;
