@@ -33,6 +33,10 @@ impl Range {
     fn length(&self) -> usize {
         self.end.since(self.start)
     }
+
+    fn recency(&self) -> Recency {
+        Recency { sent: self.sent, transmission: self.transmission, end: self.end }
+    }
 }
 
 /// A transmission, in the order that they happened.
@@ -46,29 +50,30 @@ struct Transmission {
 /// A range that the peer turned out to have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Delivered {
-    /// The number behind it.
-    pub end: Sequence,
-    /// When it was last sent.
-    pub sent: Instant,
+    /// When it was last sent, and after how much else.
+    pub recency: Recency,
     /// It was sent more than once.
     pub again: bool,
 }
 
-/// How recently something was sent: by time, and by sequence number where the times are the same (RFC 8985 section 6.2,
-/// `RACK_sent_after`).
+/// How recently something was sent. RFC 8985 section 6.2 goes by time, and by sequence number where times are the same
+/// (`RACK_sent_after`); but all that leaves in one go has the same time here, a retransmission among new data too, so that
+/// transmissions are counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Recency {
     /// When it was sent.
     pub sent: Instant,
+    /// Which transmission it was, counted from the beginning of the connection.
+    pub transmission: u64,
     /// The number behind it.
     pub end: Sequence,
 }
 
 impl Recency {
-    /// Whether this was sent after the other.
+    /// Whether this was sent after the other, or is a later part of the same.
     #[must_use]
     pub(super) fn after(&self, other: &Self) -> bool {
-        self.sent > other.sent || (self.sent == other.sent && self.end.after(other.end))
+        self.transmission > other.transmission || (self.transmission == other.transmission && self.end.after(other.end))
     }
 }
 
@@ -212,7 +217,7 @@ impl Scoreboard {
             }
             if range.status != Status::Sacked {
                 delivered += count;
-                each(Delivered { end, sent: range.sent, again: range.again });
+                each(Delivered { recency: Recency { end, ..range.recency() }, again: range.again });
             }
             if range.end.after(to) {
                 if let Some(front) = self.ranges.front_mut() {
@@ -262,7 +267,7 @@ impl Scoreboard {
             }
             self.sacked += range.length();
             delivered += range.length();
-            each(Delivered { end: range.end, sent: range.sent, again: range.again });
+            each(Delivered { recency: range.recency(), again: range.again });
             if let Some(range) = self.ranges.get_mut(at) {
                 range.status = Status::Sacked;
             }
@@ -329,7 +334,7 @@ impl Scoreboard {
             let mut at = self.index(transmission.start);
             while let Some(range) = self.ranges.get(at).copied().filter(|range| range.start.before(transmission.end)) {
                 if range.transmission == transmission.number && range.status == Status::InFlight {
-                    match is_lost(Recency { sent: range.sent, end: range.end }) {
+                    match is_lost(range.recency()) {
                         Some(true) => found += self.mark_lost(at),
                         Some(false) | None => break 'transmissions,
                     }
@@ -410,11 +415,11 @@ mod tests {
     fn what_the_peer_holds_leaves_the_pipe() {
         let mut board = ten();
         let mut seen = Vec::new();
-        assert_eq!(board.sack(Sequence(200), Sequence(400), |delivered| seen.push(delivered.end.0)), 200);
-        assert_eq!(board.sack(Sequence(100), Sequence(500), |delivered| seen.push(delivered.end.0)), 200);
+        assert_eq!(board.sack(Sequence(200), Sequence(400), |delivered| seen.push(delivered.recency.end.0)), 200);
+        assert_eq!(board.sack(Sequence(100), Sequence(500), |delivered| seen.push(delivered.recency.end.0)), 200);
         assert_eq!(seen, [300, 400, 200, 500]);
         assert_eq!((board.in_flight(), board.sacked()), (600, 400));
-        assert_eq!(board.acknowledge(Sequence(500), |delivered| seen.push(delivered.end.0)), 100);
+        assert_eq!(board.acknowledge(Sequence(500), |delivered| seen.push(delivered.recency.end.0)), 100);
         assert_eq!((board.in_flight(), board.sacked()), (500, 0));
         assert_eq!(seen.last(), Some(&100));
     }

@@ -47,13 +47,13 @@ impl Rack {
             if least.is_some_and(|least| elapsed < least) {
                 return;
             }
-        } else if self.highest.is_some_and(|highest| delivered.end.before(highest)) {
+        } else if self.highest.is_some_and(|highest| delivered.recency.end.before(highest)) {
             self.reordered = true;
         }
-        self.highest = Some(self.highest.map_or(delivered.end, |highest| highest.latest(delivered.end)));
-        let recency = Recency { sent: delivered.sent, end: delivered.end };
-        if self.latest.is_none_or(|(latest, _)| recency.after(&latest)) {
-            self.latest = Some((recency, elapsed));
+        self.highest =
+            Some(self.highest.map_or(delivered.recency.end, |highest| highest.latest(delivered.recency.end)));
+        if self.latest.is_none_or(|(latest, _)| delivered.recency.after(&latest)) {
+            self.latest = Some((delivered.recency, elapsed));
         }
     }
 

@@ -77,7 +77,7 @@ impl<'a> Heard<'a> {
 
     /// Something has arrived.
     pub(super) fn take(&mut self, delivered: &Delivered) {
-        let elapsed = self.now - delivered.sent;
+        let elapsed = self.now - delivered.recency.sent;
         if delivered.again {
             (self.again, self.longest) = (true, None);
         } else {
@@ -110,6 +110,7 @@ mod tests {
     use std::vec::Vec;
 
     use super::*;
+    use crate::tcp::scoreboard::Recency;
 
     fn blocks(ranges: &[(u32, u32)]) -> Vec<SackBlock> {
         ranges.iter().map(|&(start, end)| (Sequence(start), Sequence(end))).collect()
@@ -159,8 +160,11 @@ mod tests {
     fn what_was_sent_twice_is_measured_by_its_echo_alone() {
         let now = Instant::ORIGIN + Duration::from_millis(500);
         let sent = |millis, again| Delivered {
-            end: Sequence(200),
-            sent: Instant::ORIGIN + Duration::from_millis(millis),
+            recency: Recency {
+                sent: Instant::ORIGIN + Duration::from_millis(millis),
+                transmission: 1,
+                end: Sequence(200),
+            },
             again,
         };
         for (again, echoed, measured) in [(false, None, Some(100)), (true, None, None), (true, Some(30), Some(30))] {

@@ -130,6 +130,21 @@ fn a_lost_retransmission_is_sent_again() {
 }
 
 /// RFC 3522: the echo of the original's timestamp shows that the timer ran out too early.
+/// RFC 8985 section 6.2 tells by sequence numbers which of two transmissions of one instant was the later. What leaves in one
+/// go has one instant here, and a retransmission comes after new data then.
+#[test]
+fn a_retransmission_is_not_lost_when_new_data_that_left_just_before_it_arrives() {
+    let mut path = Path::new(true);
+    path.send(10, at(0));
+    path.send(2, at(100));
+    path.report(0, &[(1, 4)], None, at(100));
+    assert_eq!(path.send_again(1, at(100)), 1);
+    path.report(0, &[(1, 12)], None, at(200));
+    assert_eq!(path.recovery.first_lost(), None);
+    path.report(12, &[], None, at(201));
+    assert_eq!(path.recovery.in_flight(), 0);
+}
+
 #[test]
 fn a_spurious_timeout_is_undone_by_its_echo() {
     let mut path = Path::new(true);
