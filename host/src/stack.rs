@@ -260,7 +260,7 @@ impl Stack {
     fn finish<R>(&self, mut core: MutexGuard<'_, Core>, now: Instant, change: impl FnOnce(&mut Core) -> R) -> R {
         core.now = now;
         let result = change(&mut core);
-        core.drive(CALLER_BUDGET, false);
+        core.drive(CALLER_BUDGET, false, &*self.0.clock);
         let runner = core.needs_runner();
         let wakes = core::mem::take(&mut core.wakes);
         drop(core);
@@ -282,7 +282,7 @@ impl Stack {
         let now = self.0.clock.now();
         let mut core = self.0.core.lock();
         core.now = now;
-        core.drive(RUNNER_BUDGET, true);
+        core.drive(RUNNER_BUDGET, true, &*self.0.clock);
         let turn = core.turn(context);
         let wakes = core::mem::take(&mut core.wakes);
         drop(core);

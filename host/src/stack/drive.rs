@@ -11,7 +11,7 @@ use super::demux::{self, Packet};
 use super::phy::{Egress, Ingress, Outcome, Port};
 use super::{Core, Sender, Turn, wire_time};
 use crate::device::Frame;
-use crate::platform::Instant;
+use crate::platform::{Clock, Instant};
 
 /// What a turn at sending came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,15 +24,16 @@ pub(super) enum Sending {
     Full,
 }
 
-/// Frames that are taken from a link that may lose some, before what they ask for is sent. With more, one acknowledgement would
-/// answer a peer's whole flight, and the peer stand still where that is lost.
+/// Frames that are taken from a link that may lose some before what they ask for is sent, and sent before it is looked at again.
+/// With more, one acknowledgement would answer a peer's whole flight, and the peer stand still where that is lost; and much
+/// would be sent again that has arrived, as acknowledgements say that wait to be read.
 const BATCH: usize = 8;
 
 impl Core {
     /// Does what there is to do, at most `budget` frames of it. The runner also takes what the device has received; a
     /// caller does so only on a loopback, where the answer to what it just sent is there already, and would otherwise
     /// ask the operating system for nothing.
-    pub(super) fn drive(&mut self, budget: usize, runner: bool) {
+    pub(super) fn drive(&mut self, budget: usize, runner: bool, clock: &dyn Clock) {
         if self.port.is_none() {
             return;
         }
@@ -42,12 +43,26 @@ impl Core {
             }
             return;
         }
-        let mut budget = budget;
-        self.expire();
         let receives = runner || self.port.as_ref().is_some_and(|port| port.device.loops_back());
+        let batch = if self.capabilities.lossless { budget } else { BATCH };
+        let mut budget = budget;
+        // What has arrived may be what a timer waits for. So timers come after it, and with who looks for it, or the timer of a
+        // stack that was not given the processor in time would be believed in place of its peer.
+        let mut received = if runner { self.receive(batch.min(budget)) } else { 0 };
+        budget -= received;
+        let mut expired = !receives;
         loop {
-            let sent = self.send(&mut budget);
-            let received = if receives { self.receive(&mut budget) } else { 0 };
+            if !expired && (received < batch || budget == 0) {
+                self.expire();
+                expired = true;
+            }
+            let sent = self.send(batch.min(budget));
+            budget = budget.saturating_sub(sent);
+            if batch < budget && sent >= batch {
+                self.now = clock.now();
+            }
+            received = if receives { self.receive(batch.min(budget)) } else { 0 };
+            budget -= received;
             if budget == 0 {
                 self.unfinished = true;
                 return;
@@ -59,13 +74,11 @@ impl Core {
         }
     }
 
-    /// Takes frames from the device, at most a batch; how many.
-    fn receive(&mut self, budget: &mut usize) -> usize {
-        let most = if self.capabilities.lossless { usize::MAX } else { BATCH };
+    /// Takes frames from the device, at most so many; how many.
+    fn receive(&mut self, most: usize) -> usize {
         let mut count = 0;
-        while *budget > 0 && count < most {
+        while count < most {
             let Some(frame) = self.next_frame() else { break };
-            *budget -= 1;
             count += 1;
             self.ingress(&frame);
             if self.mend_engine() {
@@ -221,9 +234,10 @@ impl Core {
         self.dhcp_retry();
     }
 
-    /// Sends for those who may have something to send, in their turn; how many frames.
-    fn send(&mut self, budget: &mut usize) -> usize {
-        let before = *budget;
+    /// Sends for those who may have something to send, in their turn, about so many frames at most; how many.
+    fn send(&mut self, most: usize) -> usize {
+        let mut left = most;
+        let budget = &mut left;
         self.full = !self.flush_fragments(budget);
         if !self.full {
             self.full = !self.udp_unstall();
@@ -247,7 +261,7 @@ impl Core {
         }
         // The rest of a packet that was cut up waits for the device.
         self.full |= self.port.as_ref().is_some_and(Port::is_behind);
-        before - *budget
+        most - left
     }
 
     /// All bytes that have left so far.

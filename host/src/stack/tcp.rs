@@ -293,6 +293,7 @@ impl Core {
     /// A connection's turn to send.
     pub(super) fn tcp_turn(&mut self, id: FlowId, bytes: usize, budget: &mut usize) -> Sending {
         let before = self.sent_packets();
+        let bytes = bytes.min(budget.saturating_mul(self.capabilities.mtu));
         let sent = self.tcp_with(|engine, way, now| Some((engine.transmit_one(id, bytes, now, way), way.wanted)));
         *budget = budget.saturating_sub(usize::try_from(self.sent_packets() - before).unwrap_or(usize::MAX));
         let sending = match sent {
