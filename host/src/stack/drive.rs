@@ -396,3 +396,6 @@ impl Core {
         Turn::Sleep(deadline)
     }
 }
+
+#[cfg(test)]
+mod tests;

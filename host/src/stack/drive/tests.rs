@@ -1,0 +1,117 @@
+//! A stack that is not given the processor while its peer answers.
+
+use core::net::SocketAddr;
+use core::task::{Context, Poll};
+use core::time::Duration;
+use std::io;
+use std::sync::{Arc, Mutex};
+
+use crate::device::hub::{Hub, HubOptions, HubPort};
+use crate::device::{Capabilities, Device, Frame};
+use crate::interface::InterfaceConfig;
+use crate::manager::Manager;
+use crate::platform::Instant;
+use crate::platform::simulated::Simulation;
+use crate::socket::{ListenOptions, TcpListener, TcpStream};
+
+/// A device that says nothing of what it receives before some time, as if nobody had been there to look.
+struct Unheard {
+    port: HubPort,
+    until: Arc<Mutex<Instant>>,
+}
+
+impl Device for Unheard {
+    fn capabilities(&self) -> Capabilities {
+        self.port.capabilities()
+    }
+
+    fn receive(&mut self, now: Instant) -> io::Result<Option<Frame>> {
+        if now < *self.until.lock().unwrap() { Ok(None) } else { self.port.receive(now) }
+    }
+
+    fn allocate(&mut self, now: Instant, length: usize) -> Option<Frame> {
+        self.port.allocate(now, length)
+    }
+
+    fn transmit(&mut self, now: Instant, frame: Frame) -> io::Result<()> {
+        self.port.transmit(now, frame)
+    }
+
+    fn poll_readable(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        if *self.until.lock().unwrap() > Instant::ORIGIN { Poll::Pending } else { self.port.poll_readable(context) }
+    }
+
+    fn poll_writable(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        self.port.poll_writable(context)
+    }
+
+    fn driver(&self) -> &'static str {
+        "unheard"
+    }
+}
+
+/// A host and its peer, with a connection between them.
+struct World {
+    simulation: Simulation,
+    host: Manager,
+    _peer: Manager,
+    until: Arc<Mutex<Instant>>,
+    client: TcpStream,
+    server: TcpStream,
+}
+
+impl World {
+    fn new() -> Self {
+        let simulation = Simulation::new(1);
+        let options = HubOptions { latency: Duration::from_millis(1), ..HubOptions::default() };
+        let hub = Hub::new(&simulation.platform(), options);
+        let [host, peer] = [(); 2].map(|()| Manager::new(simulation.platform()));
+        let config = |cidr: &str| InterfaceConfig { addresses: vec![cidr.parse().unwrap()], ..Default::default() };
+        let until = Arc::new(Mutex::new(Instant::ORIGIN));
+        let device = Unheard { port: hub.port(), until: until.clone() };
+        host.mount_interface("eth0", device, config("10.0.0.1/24")).unwrap();
+        peer.mount_interface("eth0", hub.port(), config("10.0.0.2/24")).unwrap();
+        let address: SocketAddr = "10.0.0.2:7000".parse().unwrap();
+        let listener = TcpListener::bind(&peer.network(), address, ListenOptions::default()).unwrap();
+        let (client, server) = simulation.block_on(async {
+            let client = TcpStream::connect(&host.network(), address).await.unwrap();
+            (client, listener.accept().await.unwrap().0)
+        });
+        Self { simulation, host, _peer: peer, until, client, server }
+    }
+
+    /// Lets the host hear nothing for so long, and look at its device only when a timer makes it.
+    fn deafen(&self, time: Duration) {
+        *self.until.lock().unwrap() = self.simulation.now() + time;
+    }
+
+    fn sent(&self) -> u64 {
+        self.host.interface("eth0").unwrap().statistics().sent.packets
+    }
+}
+
+/// The peer has answered by the time that its time is up; only nobody had looked.
+#[test]
+fn a_peer_that_has_answered_is_not_given_up_by_a_stack_that_looks_late() {
+    let world = World::new();
+    world.client.set_user_timeout(Some(Duration::from_secs(2))).unwrap();
+    world.deafen(Duration::from_millis(1999));
+    world.client.try_write(b"once").unwrap();
+    world.simulation.advance(Duration::from_secs(3));
+    assert_eq!(world.server.try_read(&mut [0; 9]), Ok(4));
+    assert_eq!(world.client.try_write(b"more"), Ok(4));
+}
+
+/// The loss of one acknowledgement must not stop a peer that has sent a whole flight.
+#[test]
+fn a_flight_that_is_read_late_is_acknowledged_by_more_than_one_segment() {
+    let world = World::new();
+    world.deafen(Duration::from_millis(100));
+    assert_eq!(world.server.try_write(&[7; 14_000]), Ok(14_000));
+    // What is written now has the host look at its device after the flight has come.
+    world.client.try_write(b"x").unwrap();
+    let before = world.sent();
+    world.simulation.advance(Duration::from_millis(250));
+    assert_eq!(world.client.try_read(&mut [0; 20_000]), Ok(14_000));
+    assert!(world.sent() - before >= 2, "{} acknowledgements", world.sent() - before);
+}
