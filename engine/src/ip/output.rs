@@ -44,6 +44,9 @@ pub struct Packet<'a> {
     pub destination: IpAddr,
     /// The hop limit, or time to live.
     pub hop_limit: u8,
+    /// The differentiated services field (RFC 2474): the upper six bits of the octet that it shares with `ecn`, whose two are
+    /// not looked at here.
+    pub traffic_class: u8,
     /// What routers may do in place of dropping it.
     pub ecn: Ecn,
     /// The TCP header with its options; the checksum is not computed yet.
@@ -76,6 +79,7 @@ impl Packet<'_> {
                 let header = Ipv4Repr { src_addr, dst_addr, next_header: IpProtocol::Tcp, payload_len, hop_limit };
                 let mut packet = Ipv4Packet::new_unchecked(&mut *into);
                 header.emit(&mut packet, &ChecksumCapabilities::ignored());
+                packet.set_dscp(self.traffic_class >> 2);
                 packet.set_ecn(self.ecn.bits());
                 if capabilities.ipv4.tx() {
                     packet.fill_checksum();
@@ -86,7 +90,7 @@ impl Packet<'_> {
                 let header = Ipv6Repr { src_addr, dst_addr, next_header: IpProtocol::Tcp, payload_len, hop_limit };
                 let mut packet = Ipv6Packet::new_unchecked(&mut *into);
                 header.emit(&mut packet);
-                packet.set_traffic_class(self.ecn.bits());
+                packet.set_traffic_class(self.traffic_class & !3 | self.ecn.bits());
                 &mut into[IPV6_HEADER..]
             }
             // A connection's two ends are of one family from its first packet on.

@@ -308,6 +308,7 @@ impl Connection {
             expected: synchronized.receiver.next(),
             window: synchronized.receiver.window_field(),
             hop_limit: self.options.hop_limit,
+            traffic_class: self.options.traffic_class,
             timestamp,
         })
     }

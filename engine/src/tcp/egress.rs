@@ -1,6 +1,7 @@
 //! Packets that leave.
 
 use super::handshake;
+use super::options::Options;
 use super::segment::{Control, Header, SegmentOptions, Timestamp};
 use super::sequence::Sequence;
 use super::time_wait::Remnant;
@@ -134,7 +135,7 @@ impl Tcp {
                 options,
                 ..bare(&record.tuple, record.isn)
             };
-            match send(&record.tuple, listening.options.hop_limit, &header, out) {
+            match send(&record.tuple, (&listening.options).into(), &header, out) {
                 Err(Blocked::Full) => return true,
                 Err(Blocked::Unresolved) => {
                     self.half_open.hold(key, now);
@@ -175,8 +176,8 @@ impl Tcp {
             options: agreement.answer(self.mss(tuple), clock),
             ..bare(tuple, self.cookies.make(tuple, peer_isn, agreement, now))
         };
-        let hop_limit = listening.options.hop_limit;
-        self.counters.cookies += u64::from(send(tuple, hop_limit, &header, out).is_ok());
+        let service = Service::from(&listening.options);
+        self.counters.cookies += u64::from(send(tuple, service, &header, out).is_ok());
     }
 
     /// Answers for a connection that is in TIME-WAIT. Where there is no room, the answer is owed: on a link that is kept full,
@@ -219,14 +220,16 @@ impl Tcp {
             options: SegmentOptions { timestamp, ..SegmentOptions::default() },
             ..bare(tuple, remnant.next)
         };
-        send(tuple, remnant.hop_limit, &header, out)
+        let &Remnant { hop_limit, traffic_class, .. } = remnant;
+        send(tuple, Service { hop_limit, traffic_class }, &header, out)
     }
 
-    /// Sends a reset that belongs to no connection: with `acknowledgement` where the segment that it answers had none itself
+    /// Sends a reset that no connection is left to send: with `acknowledgement` where the segment that it answers had none itself
     /// (RFC 9293 section 3.10.7.1).
     pub(super) fn send_reset(
         &mut self,
         tuple: &Tuple,
+        service: Service,
         sequence: Sequence,
         acknowledgement: Option<Sequence>,
         now: Instant,
@@ -242,7 +245,7 @@ impl Tcp {
             ..bare(tuple, sequence)
         };
         // Lost where there is no room, as on a full link.
-        let _lost_or_not = send(tuple, HOP_LIMIT, &header, out);
+        let _lost_or_not = send(tuple, service, &header, out);
     }
 }
 
@@ -259,11 +262,30 @@ fn bare(tuple: &Tuple, sequence: Sequence) -> Header {
     }
 }
 
-fn send(tuple: &Tuple, hop_limit: u8, header: &Header, out: &mut dyn Outlet) -> Result<(), Blocked> {
+/// What the IP header of an answer says beside whom it is for.
+#[derive(Clone, Copy)]
+pub(super) struct Service {
+    hop_limit: u8,
+    traffic_class: u8,
+}
+
+impl Service {
+    /// For somebody who has no connection.
+    pub(super) const ANY: Self = Self { hop_limit: HOP_LIMIT, traffic_class: 0 };
+}
+
+impl From<&Options> for Service {
+    fn from(options: &Options) -> Self {
+        Self { hop_limit: options.hop_limit, traffic_class: options.traffic_class }
+    }
+}
+
+fn send(tuple: &Tuple, service: Service, header: &Header, out: &mut dyn Outlet) -> Result<(), Blocked> {
     out.send(&Packet {
         source: tuple.local.ip(),
         destination: tuple.remote.ip(),
-        hop_limit,
+        hop_limit: service.hop_limit,
+        traffic_class: service.traffic_class,
         ecn: Ecn::NotCapable,
         head: header.emit().bytes(),
         payload: [&[], &[]],

@@ -7,7 +7,7 @@ use smoltcp::wire::IpProtocol;
 
 use super::clock::Clock;
 use super::connection::{Arrival, Effects, Opened, Owner};
-use super::egress::QUANTUM;
+use super::egress::{QUANTUM, Service};
 use super::half_open::HalfOpen;
 use super::handshake::{self, Agreement};
 use super::listener::Admission;
@@ -71,7 +71,8 @@ impl Tcp {
         };
         let effects = entry.connection.arrives(segment, &mut arrival);
         if let Some(sequence) = effects.reset {
-            self.send_reset(&tuple, sequence, None, now, out);
+            let service = Service::from(entry.connection.options());
+            self.send_reset(&tuple, service, sequence, None, now, out);
         }
         if effects.time_wait {
             self.retire(id, now, out);
@@ -187,7 +188,7 @@ impl Tcp {
             return;
         }
         if segment.acknowledgement != isn + 1 {
-            return self.send_reset(&tuple, segment.acknowledgement, None, now, out);
+            return self.send_reset(&tuple, Service::from(&options), segment.acknowledgement, None, now, out);
         }
         let listener = record.listener;
         self.remove_half_open(key);
@@ -217,6 +218,7 @@ impl Tcp {
             expected: *peer_isn + 1,
             window: agreement.window_field(options),
             hop_limit: options.hop_limit,
+            traffic_class: options.traffic_class,
             timestamp: agreement.timestamp.map(|recent| RemnantClock { offset: self.clock_offset(tuple), recent }),
         };
         self.challenge_for(tuple, &remnant, now, out);
@@ -303,8 +305,8 @@ impl Tcp {
                 if control.ack && !control.syn && self.accept_cookie(tuple, listener, segment, ecn, now, out) => {}
             Some(_) if !control.ack => self.counters.dropped += 1,
             // RFC 9293 section 3.10.7.1.
-            _ if control.ack => self.send_reset(tuple, segment.acknowledgement, None, now, out),
-            _ => self.send_reset(tuple, Sequence(0), Some(segment.end()), now, out),
+            _ if control.ack => self.send_reset(tuple, Service::ANY, segment.acknowledgement, None, now, out),
+            _ => self.send_reset(tuple, Service::ANY, Sequence(0), Some(segment.end()), now, out),
         }
     }
 

@@ -5,6 +5,7 @@ use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 
 use super::connection::{Connection, Effects, Owner, ReadError, WriteError};
+use super::egress::Service;
 use super::ingress::is_host;
 use super::options::{InvalidOption, Options};
 use super::sequence::Sequence;
@@ -57,14 +58,16 @@ impl Tcp {
     pub fn unbind(&mut self, id: ListenerId, now: Instant, out: &mut dyn Outlet) {
         let flows = &mut self.flows;
         let mut half_open: Vec<(Tuple, Sequence, Sequence)> = Vec::new();
-        if self.listeners.listening(id).is_some_and(|listening| listening.half_open() > 0) {
+        let listening = self.listeners.listening(id);
+        let service = listening.map_or(Service::ANY, |listening| Service::from(&listening.options));
+        if listening.is_some_and(|listening| listening.half_open() > 0) {
             self.half_open.remove_all(id, |record| {
                 flows.remove(&record.tuple);
                 half_open.push((record.tuple, record.isn + 1, record.peer_isn + 1));
             });
         }
         for (tuple, sequence, acknowledgement) in half_open {
-            self.send_reset(&tuple, sequence, Some(acknowledgement), now, out);
+            self.send_reset(&tuple, service, sequence, Some(acknowledgement), now, out);
         }
         for connection in self.listeners.unbind(id) {
             if let Some(entry) = self.connections.get_mut(connection.0) {

@@ -67,6 +67,9 @@ pub struct Options {
     pub keep_alive: Option<KeepAlive>,
     /// The hop limit (IPv6) or time to live (IPv4) of the connection's packets, 1 to 255.
     pub hop_limit: u8,
+    /// The traffic class (IPv6) or type of service (IPv4) of the connection's packets: the differentiated services field is
+    /// its upper six bits, and the lower two are ECN's, and ignored (RFC 2474 section 3, `IP_TOS`).
+    pub traffic_class: u8,
     /// How long data may stay unacknowledged before the connection fails (RFC 5482, `TCP_USER_TIMEOUT`); `None` for
     /// ever.
     pub user_timeout: Option<Duration>,
@@ -95,6 +98,7 @@ impl Default for Options {
             no_delay: true,
             keep_alive: None,
             hop_limit: 64,
+            traffic_class: 0,
             user_timeout: Some(Duration::from_secs(120)),
             linger: Duration::from_secs(60),
             congestion: None,

@@ -46,6 +46,8 @@ pub struct Remnant {
     pub window: u16,
     /// The hop limit of its packets.
     pub hop_limit: u8,
+    /// Their traffic class.
+    pub traffic_class: u8,
     /// Present where the connection used timestamps.
     pub timestamp: Option<RemnantClock>,
 }
@@ -124,7 +126,7 @@ struct Record {
     after: u32,
     window: u16,
     hop_limit: u8,
-    /// [`TIMED`] and [`QUESTIONED`], in one byte.
+    /// [`TIMED`] and [`QUESTIONED`], in the bits of the traffic class that are not its own.
     flags: u8,
 }
 
@@ -343,7 +345,7 @@ fn hash_of(secret: &Secret, records: &[Record], index: u32) -> u64 {
 
 impl Record {
     fn new(key: Key, remnant: Remnant, now: Instant) -> Self {
-        let Remnant { next, expected, window, hop_limit, timestamp } = remnant;
+        let Remnant { next, expected, window, hop_limit, traffic_class, timestamp } = remnant;
         let RemnantClock { offset, recent } = timestamp.unwrap_or(RemnantClock { offset: 0, recent: 0 });
         Self {
             key,
@@ -356,7 +358,7 @@ impl Record {
             after: NONE,
             window,
             hop_limit,
-            flags: if timestamp.is_some() { TIMED } else { 0 },
+            flags: (traffic_class & !(TIMED | QUESTIONED)) | if timestamp.is_some() { TIMED } else { 0 },
         }
     }
 
@@ -367,6 +369,7 @@ impl Record {
             expected: self.expected,
             window: self.window,
             hop_limit: self.hop_limit,
+            traffic_class: self.flags & !(TIMED | QUESTIONED),
             timestamp: self.has(TIMED).then_some(clock),
         }
     }

@@ -72,6 +72,7 @@ fn options(bytes: &mut Bytes<'_>) -> Options {
         no_delay: bytes.flag(),
         keep_alive,
         hop_limit: bytes.byte().max(1),
+        traffic_class: bytes.byte(),
         user_timeout: bytes.flag().then(|| duration(bytes)),
         linger: if bytes.flag() { Duration::ZERO } else { duration(bytes) },
         congestion: bytes.pick(&[None, Some(Algorithm::Cubic), Some(Algorithm::None)]),

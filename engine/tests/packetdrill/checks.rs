@@ -23,8 +23,8 @@ pub(crate) fn differences(expected: &Segment, got: &Segment, checks: &mut Checks
     check("urgent pointer", expected.urgent == got.urgent);
     check("options", checks.are_options(&expected.options, &got.options));
     check("ECN field", is_ecn(expected.ip.ecn, got.ip.traffic_class.unwrap_or_default()));
-    check("type of service", expected.ip.traffic_class.is_none_or(|wanted| got.ip.traffic_class == Some(wanted)));
-    check("time to live", checks.is_hop_limit(expected, got));
+    check("type of service", checks.is_in_header(expected.ip.traffic_class, got.ip.traffic_class, got));
+    check("time to live", checks.is_in_header(expected.ip.hop_limit, got.ip.hop_limit, got));
     found
 }
 
@@ -65,9 +65,10 @@ impl Checks<'_> {
             && self.tolerates(Tolerance::FinAgain)
     }
 
-    fn is_hop_limit(&mut self, expected: &Segment, got: &Segment) -> bool {
-        let Some(wanted) = expected.ip.hop_limit else { return true };
-        got.ip.hop_limit == Some(wanted) || (got.flags.has(Flags::RST) && self.tolerates(Tolerance::HopLimitOfResets))
+    fn is_in_header(&mut self, expected: Option<u8>, got: Option<u8>, packet: &Segment) -> bool {
+        expected.is_none()
+            || expected == got
+            || (packet.flags.has(Flags::RST) && self.tolerates(Tolerance::HeaderOfResets))
     }
 
     fn are_options(&mut self, expected: &TcpOptions, got: &TcpOptions) -> bool {

@@ -185,6 +185,7 @@ impl Kernel {
             no_delay: settings.no_delay,
             keep_alive: settings.keep_alive.then_some(keep),
             hop_limit: settings.hop_limit.unwrap_or(default.hop_limit),
+            traffic_class: settings.traffic_class,
             user_timeout: settings.user_timeout,
             linger: settings.linger.unwrap_or(default.linger),
             congestion: default.congestion,

@@ -202,7 +202,6 @@ fn set(settings: &mut Settings, name: &str, value: &Value) -> Attempt {
         "IP_TTL" | "IPV6_UNICAST_HOPS" => settings.hop_limit = u8::try_from(number).ok(),
         "IP_TOS" | "IPV6_TCLASS" => {
             settings.traffic_class = u8::try_from(number & 0xff).unwrap_or_default();
-            return if is_set { unsupported("DSCP in the IP header") } else { Attempt::Done(0) };
         }
         _ => return unsupported(&format!("the socket option {name}")),
     }

@@ -28,8 +28,8 @@ pub(crate) enum Tolerance {
     ResetAtTheEnd,
     /// A reset where FreeBSD is silent.
     ResetForSynAck,
-    /// The hop limit of a reset.
-    HopLimitOfResets,
+    /// The hop limit and the traffic class of a reset.
+    HeaderOfResets,
     /// A script with variants for the standard and for FreeBSD.
     Variant,
 }
@@ -68,8 +68,8 @@ impl Tolerance {
             Self::ResetForSynAck => {
                 "FreeBSD does not answer a SYN with ACK to a listener; RFC 9293 section 3.10.7.2, second step, asks for a reset"
             }
-            Self::HopLimitOfResets => {
-                "FreeBSD sends resets for nobody with the hop limit of a socket that is bound there"
+            Self::HeaderOfResets => {
+                "FreeBSD sends resets for nobody with the hop limit and the traffic class of a socket that is bound there"
             }
             Self::Variant => "the script's own FreeBSD variant, beside the standard one, was met",
         }

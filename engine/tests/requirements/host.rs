@@ -124,6 +124,7 @@ impl Arrival {
             source: self.from.ip(),
             destination: self.to.ip(),
             hop_limit: 64,
+            traffic_class: 0,
             ecn: Ecn::NotCapable,
             head: head.bytes(),
             payload: [&self.text, &[]],

@@ -253,6 +253,7 @@ fn options(dice: &mut Dice) -> Options {
             count: 9,
         }),
         hop_limit: dice.between(1, 255) as u8,
+        traffic_class: 0,
         user_timeout: None,
         linger: Duration::from_secs(dice.between(60, 400)),
         congestion: dice.pick(&[None, None, Some(Algorithm::Cubic)]),

@@ -436,6 +436,12 @@ impl TcpStream {
         self.options().hop_limit
     }
 
+    /// The traffic class, or type of service, of the packets sent.
+    #[must_use]
+    pub fn traffic_class(&self) -> u8 {
+        self.options().traffic_class
+    }
+
     /// How long data may stay unacknowledged.
     #[must_use]
     pub fn user_timeout(&self) -> Option<Duration> {
@@ -489,6 +495,15 @@ impl TcpStream {
     /// [`Error::InvalidArgument`] for 0.
     pub fn set_hop_limit(&self, hop_limit: u8) -> Result<()> {
         self.configure(|options| options.hop_limit = hop_limit)
+    }
+
+    /// Sets the traffic class (IPv6) or type of service (IPv4) of the packets sent: the differentiated services field in the
+    /// upper six bits; the lower two are ECN's, and ignored (RFC 2474, `IP_TOS`).
+    ///
+    /// # Errors
+    /// [`Error::InvalidState`] where the connection is no more.
+    pub fn set_traffic_class(&self, traffic_class: u8) -> Result<()> {
+        self.configure(|options| options.traffic_class = traffic_class)
     }
 
     /// Sets how long data may stay unacknowledged.

@@ -71,6 +71,7 @@ fn options_read_back_as_they_were_asked_for() {
         no_delay: false,
         keep_alive: Some(KeepAlive { idle: SECOND * 9, interval: SECOND * 2, count: 4 }),
         hop_limit: 17,
+        traffic_class: 0xb8,
         user_timeout: Some(SECOND * 41),
         linger: SECOND * 3,
         ..TcpOptions::default()
@@ -86,13 +87,14 @@ fn options_read_back_as_they_were_asked_for() {
             stream.set_no_delay(true).expect("settable");
             stream.set_keep_alive(None).expect("settable");
             stream.set_hop_limit(255).expect("settable");
+            stream.set_traffic_class(0x20).expect("settable");
             stream.set_user_timeout(None).expect("settable");
             stream.set_linger(SECOND).expect("settable");
             assert_eq!(stream.set_hop_limit(0), Err(Error::InvalidArgument));
             let bad = Some(KeepAlive { count: 0, ..KeepAlive::default() });
             assert_eq!(stream.set_keep_alive(bad), Err(Error::InvalidArgument));
             assert!(stream.no_delay());
-            assert_eq!((stream.keep_alive(), stream.hop_limit()), (None, 255));
+            assert_eq!((stream.keep_alive(), stream.hop_limit(), stream.traffic_class()), (None, 255, 0x20));
             assert_eq!((stream.user_timeout(), stream.linger()), (None, SECOND));
         }
     });

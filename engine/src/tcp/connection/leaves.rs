@@ -143,6 +143,7 @@ impl Connection {
             source: self.tuple.local.ip(),
             destination: self.tuple.remote.ip(),
             hop_limit: self.options.hop_limit,
+            traffic_class: self.options.traffic_class,
             // RFC 3168 sections 6.1.4 and 6.1.5: neither acknowledgements nor what is sent again.
             ecn: if agreement.ecn && new_data { Ecn::Capable0 } else { Ecn::NotCapable },
             head: head.bytes(),
@@ -196,6 +197,7 @@ impl Connection {
             source: self.tuple.local.ip(),
             destination: self.tuple.remote.ip(),
             hop_limit: self.options.hop_limit,
+            traffic_class: self.options.traffic_class,
             ecn: Ecn::NotCapable,
             head: head.bytes(),
             payload: [&[], &[]],

@@ -268,6 +268,7 @@ impl Connection {
             source: self.tuple.local.ip(),
             destination: self.tuple.remote.ip(),
             hop_limit: self.options.hop_limit,
+            traffic_class: self.options.traffic_class,
             ecn: Ecn::NotCapable,
             head: header.emit().bytes(),
             payload: [&[], &[]],

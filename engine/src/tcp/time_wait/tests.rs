@@ -8,8 +8,14 @@ use crate::random::Random;
 
 const LIFETIME: Duration = Duration::from_secs(10);
 const CLOCK: RemnantClock = RemnantClock { offset: 7, recent: 1000 };
-const PLAIN: Remnant =
-    Remnant { next: Sequence(100), expected: Sequence(200), window: 9, hop_limit: 5, timestamp: None };
+const PLAIN: Remnant = Remnant {
+    next: Sequence(100),
+    expected: Sequence(200),
+    window: 9,
+    hop_limit: 5,
+    traffic_class: 0x20,
+    timestamp: None,
+};
 const STAMPED: Remnant = Remnant { timestamp: Some(CLOCK), ..PLAIN };
 const ACK: Arrival =
     Arrival { syn: false, ack: true, rst: false, fin: false, sequence: Sequence(200), length: 0, timestamp: None };

@@ -4,7 +4,8 @@ use super::{Row, asserted, in_part, not_offered};
 
 const NO_SOURCE_ROUTES: &str = "WASI sockets cannot name a route, and packets with one are not to be had on the Internet: \
                                 RFC 7126 sections 4.3 and 4.4 have them dropped, RFC 5095 has taken them from IPv6";
-const NO_DIFFSERV: &str = "WASI sockets cannot name it, and the engine has no option for it: the field is 0";
+
+const TRAFFIC_CLASS: &str = "data/traffic-class-is-set.pkt";
 
 pub(super) const ROWS: &[Row] = &[
     // Options of IP.
@@ -83,14 +84,10 @@ pub(super) const ROWS: &[Row] = &[
         "errors of ICMP are, to who watches the port; retransmissions and urgent data are not: see SHLD-9 and MUST-32",
     ),
     not_offered("SHLD-20", "the reports can be turned off", "nobody gets any who does not ask for them with a watcher"),
-    not_offered("MUST-48", "an application can name the Diffserv field", NO_DIFFSERV),
-    not_offered("SHLD-22", "which IP gets unchanged", NO_DIFFSERV),
-    not_offered("SHLD-21", "and which may change while the connection lives", NO_DIFFSERV),
-    not_offered(
-        "SHLD-23",
-        "applications do not change it as a rule",
-        "this is for applications, which cannot change it here",
-    ),
+    asserted("MUST-48", "an application can name the Diffserv field", &[TRAFFIC_CLASS]),
+    asserted("SHLD-22", "which IP gets unchanged", &[TRAFFIC_CLASS]),
+    asserted("SHLD-21", "and which may change while the connection lives", &[TRAFFIC_CLASS]),
+    not_offered("SHLD-23", "applications do not change it as a rule", "this is for applications"),
     not_offered("MAY-9", "the peer's Diffserv field may be told", "WASI sockets have no call that would tell it"),
     not_offered("MAY-14", "there may be a FLUSH call", "WASI sockets have none: who wants nothing sent aborts"),
     asserted(
