@@ -245,7 +245,7 @@ impl Stack {
     pub(crate) fn attempt<R>(&self, operation: impl FnOnce(&mut Core) -> Result<R>) -> Result<R> {
         let now = self.0.clock.now();
         let mut core = self.0.core.lock();
-        core.now = now;
+        core.advance(now);
         let done = operation(&mut core)?;
         Ok(self.finish(core, now, |_| done))
     }
@@ -258,7 +258,7 @@ impl Stack {
     }
 
     fn finish<R>(&self, mut core: MutexGuard<'_, Core>, now: Instant, change: impl FnOnce(&mut Core) -> R) -> R {
-        core.now = now;
+        core.advance(now);
         let result = change(&mut core);
         core.drive(CALLER_BUDGET, false, &*self.0.clock);
         let runner = core.needs_runner();
@@ -281,7 +281,7 @@ impl Stack {
         *self.0.runner.lock() = Some(context.waker().clone());
         let now = self.0.clock.now();
         let mut core = self.0.core.lock();
-        core.now = now;
+        core.advance(now);
         core.drive(RUNNER_BUDGET, true, &*self.0.clock);
         let turn = core.turn(context);
         let wakes = core::mem::take(&mut core.wakes);

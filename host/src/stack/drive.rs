@@ -59,7 +59,7 @@ impl Core {
             let sent = self.send(batch.min(budget));
             budget = budget.saturating_sub(sent);
             if batch < budget && sent >= batch {
-                self.now = clock.now();
+                self.advance(clock.now());
             }
             received = if receives { self.receive(batch.min(budget)) } else { 0 };
             budget -= received;
@@ -72,6 +72,12 @@ impl Core {
                 return;
             }
         }
+    }
+
+    /// Sets the time. Clocks are read before the lock is taken, so that whoever waits for it may bring the time of before: a
+    /// peer would take that for an old segment's (RFC 7323 section 5).
+    pub(super) fn advance(&mut self, now: Instant) {
+        self.now = self.now.max(now);
     }
 
     /// Takes frames from the device, at most so many; how many.

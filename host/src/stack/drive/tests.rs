@@ -10,8 +10,8 @@ use crate::device::hub::{Hub, HubOptions, HubPort};
 use crate::device::{Capabilities, Device, Frame};
 use crate::interface::InterfaceConfig;
 use crate::manager::Manager;
-use crate::platform::Instant;
 use crate::platform::simulated::Simulation;
+use crate::platform::{Clock, Instant, Timer};
 use crate::socket::{ListenOptions, TcpListener, TcpStream};
 
 /// A device that says nothing of what it receives before some time, as if nobody had been there to look.
@@ -114,4 +114,43 @@ fn a_flight_that_is_read_late_is_acknowledged_by_more_than_one_segment() {
     world.simulation.advance(Duration::from_millis(250));
     assert_eq!(world.client.try_read(&mut [0; 20_000]), Ok(14_000));
     assert!(world.sent() - before >= 2, "{} acknowledgements", world.sent() - before);
+}
+
+/// A clock that is late by some time: what a thread has read of it before another had its turn.
+struct Late(Arc<dyn Clock>, Arc<Mutex<Duration>>);
+
+impl Clock for Late {
+    fn now(&self) -> Instant {
+        let late = *self.1.lock().unwrap();
+        Instant::ORIGIN + (self.0.now() - Instant::ORIGIN).saturating_sub(late)
+    }
+
+    fn timer(&self) -> Box<dyn Timer> {
+        self.0.timer()
+    }
+}
+
+/// Clocks are read before the lock is taken, and another thread may have had it meanwhile.
+#[test]
+fn time_does_not_go_back_where_threads_take_turns() {
+    let simulation = Simulation::new(1);
+    let late = Arc::new(Mutex::new(Duration::ZERO));
+    let mut platform = simulation.platform();
+    platform.clock = Arc::new(Late(platform.clock, late.clone()));
+    let manager = Manager::new(platform);
+    let address: SocketAddr = "127.0.0.1:7000".parse().unwrap();
+    let listener = TcpListener::bind(&manager.network(), address, ListenOptions::default()).unwrap();
+    let (client, server) = simulation.block_on(async {
+        let client = TcpStream::connect(&manager.network(), address).await.unwrap();
+        (client, listener.accept().await.unwrap().0)
+    });
+    simulation.advance(Duration::from_secs(1));
+    client.try_write(b"at this time").unwrap();
+    let packets = || manager.interface("lo").unwrap().statistics().sent.packets;
+    *late.lock().unwrap() = Duration::from_millis(100);
+    let before = packets();
+    assert_eq!(server.try_read(&mut [0; 99]), Ok(12));
+    client.try_write(b"and before it").unwrap();
+    assert_eq!(server.try_read(&mut [0; 99]), Ok(13));
+    assert!(packets() - before <= 4, "{} packets", packets() - before);
 }
