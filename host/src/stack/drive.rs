@@ -44,7 +44,8 @@ impl Core {
             return;
         }
         let receives = runner || self.port.as_ref().is_some_and(|port| port.device.loops_back());
-        let batch = if self.capabilities.lossless { budget } else { BATCH };
+        // Neither of the two takes the whole of the budget, or a flood would keep the stack from sending.
+        let batch = if self.capabilities.lossless { budget.div_ceil(2) } else { BATCH };
         let mut budget = budget;
         // What has arrived may be what a timer waits for. So timers come after it, and with who looks for it, or the timer of a
         // stack that was not given the processor in time would be believed in place of its peer.
@@ -52,18 +53,21 @@ impl Core {
         budget -= received;
         let mut expired = !receives;
         loop {
-            if !expired && (received < batch || budget == 0) {
+            if !expired && received < batch {
                 self.expire();
                 expired = true;
             }
             let sent = self.send(batch.min(budget));
             budget = budget.saturating_sub(sent);
-            if batch < budget && sent >= batch {
+            if sent >= batch {
                 self.advance(clock.now());
             }
             received = if receives { self.receive(batch.min(budget)) } else { 0 };
             budget -= received;
             if budget == 0 {
+                if !expired {
+                    self.expire();
+                }
                 self.unfinished = true;
                 return;
             }

@@ -8,11 +8,12 @@ use std::sync::{Arc, Mutex};
 
 use crate::device::hub::{Hub, HubOptions, HubPort};
 use crate::device::{Capabilities, Device, Frame};
+use crate::error::Error;
 use crate::interface::InterfaceConfig;
 use crate::manager::Manager;
 use crate::platform::simulated::Simulation;
 use crate::platform::{Clock, Instant, Timer};
-use crate::socket::{ListenOptions, TcpListener, TcpStream};
+use crate::socket::{ConnectOptions, ListenOptions, TcpListener, TcpStream};
 
 /// A device that says nothing of what it receives before some time, as if nobody had been there to look.
 struct Unheard {
@@ -153,4 +154,65 @@ fn time_does_not_go_back_where_threads_take_turns() {
     client.try_write(b"and before it").unwrap();
     assert_eq!(server.try_read(&mut [0; 99]), Ok(13));
     assert!(packets() - before <= 4, "{} packets", packets() - before);
+}
+
+/// A device that has frames without end from some time on, or nearly so.
+struct Flooded {
+    port: HubPort,
+    since: Instant,
+    left: Arc<Mutex<usize>>,
+}
+
+impl Device for Flooded {
+    fn capabilities(&self) -> Capabilities {
+        self.port.capabilities()
+    }
+
+    fn receive(&mut self, now: Instant) -> io::Result<Option<Frame>> {
+        let mut left = self.left.lock().unwrap();
+        if now < self.since || *left == 0 {
+            return Ok(None);
+        }
+        *left -= 1;
+        Ok(self.port.allocate(now, 60))
+    }
+
+    fn allocate(&mut self, now: Instant, length: usize) -> Option<Frame> {
+        self.port.allocate(now, length)
+    }
+
+    fn transmit(&mut self, now: Instant, frame: Frame) -> io::Result<()> {
+        self.port.transmit(now, frame)
+    }
+
+    fn poll_readable(&mut self, _: &mut Context<'_>) -> Poll<()> {
+        Poll::Pending
+    }
+
+    fn poll_writable(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        self.port.poll_writable(context)
+    }
+
+    fn driver(&self) -> &'static str {
+        "flooded"
+    }
+}
+
+/// There is always more to read, and what is due is due all the same.
+#[test]
+fn timers_go_off_during_a_flood() {
+    for latency in [Duration::ZERO, Duration::from_millis(1)] {
+        let simulation = Simulation::new(1);
+        let hub = Hub::new(&simulation.platform(), HubOptions { latency, ..HubOptions::default() });
+        let host = Manager::new(simulation.platform());
+        let left = Arc::new(Mutex::new(20_000));
+        let since = simulation.now() + Duration::from_secs(1);
+        let config = InterfaceConfig { addresses: vec!["10.0.0.1/24".parse().unwrap()], ..Default::default() };
+        host.mount_interface("eth0", Flooded { port: hub.port(), since, left: left.clone() }, config).unwrap();
+        let connect = ConnectOptions { timeout: Duration::from_secs(1), ..ConnectOptions::default() };
+        let remote = "10.0.0.2:7000".parse().unwrap();
+        let result = simulation.block_on(TcpStream::connect_with(&host.network(), remote, connect));
+        assert_eq!(result.err(), Some(Error::TimedOut));
+        assert!(*left.lock().unwrap() > 0, "the flood is over");
+    }
 }
