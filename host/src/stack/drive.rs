@@ -32,7 +32,7 @@ const BATCH: usize = 8;
 impl Core {
     /// Does what there is to do, at most `budget` frames of it. The runner also takes what the device has received; a
     /// caller does so only on a loopback, where the answer to what it just sent is there already, and would otherwise
-    /// ask the operating system for nothing.
+    /// ask the operating system for nothing. Of a turn that takes long on a lossy link, `clock` says how long.
     pub(super) fn drive(&mut self, budget: usize, runner: bool, clock: &dyn Clock) {
         if self.port.is_none() {
             return;
