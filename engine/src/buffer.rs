@@ -1,13 +1,26 @@
 //! Bytes that wait: written and not yet acknowledged, or received and not yet read.
 //!
-//! Both queues keep their bytes in a ring that begins without memory, grows by doubling up to what the queue's limit
-//! asks for, and is given back by an explicit `release`. Bytes move by at most two `copy_from_slice` for each call.
+//! They lie in chunks of memory that many may share: what a segment carries are slices of the chunks that the sender's
+//! application was copied to, and on a link within one process the receiver's queue keeps those very slices. A queue without
+//! bytes holds no memory.
+//!
+//! | Room | Holds |
+//! |---|---|
+//! | `chunk` | memory: written by one, then shared |
+//! | `payload` | what a segment carries |
+//! | `pieces` | the slices of a stream |
+//! | `ranges` | which bytes have arrived out of order |
+//! | `send`, `receive` | the queues |
 
+mod chunk;
+mod payload;
+mod pieces;
 mod ranges;
 mod receive;
-mod ring;
 mod send;
 
+pub use chunk::{Buffer, LARGEST_CHUNK, Memory, Slice, Slices, Store};
+pub use payload::Payload;
 pub use receive::{Inserted, ReceiveQueue};
 pub use send::SendQueue;
 

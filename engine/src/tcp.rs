@@ -67,6 +67,7 @@ use half_open::HalfOpens;
 use listener::Listeners;
 use time_wait::TimeWait;
 
+use crate::buffer::Memory;
 use crate::event::{Event, Events};
 use crate::random::{Random, Secret};
 use crate::slots::{Key, Slots};
@@ -107,6 +108,8 @@ pub struct Config {
     pub answers: u32,
     /// The congestion control of connections whose options leave it open; `None` for what suits the link.
     pub congestion: Option<Algorithm>,
+    /// Where the memory of what waits comes from.
+    pub memory: Memory,
 }
 
 impl Config {
@@ -125,6 +128,7 @@ impl Config {
             most_half_open: 1024,
             answers: 1000,
             congestion: None,
+            memory: Memory::HEAP,
         }
     }
 }

@@ -4,7 +4,10 @@
 
 use core::net::IpAddr;
 
-use smoltcp::wire::{IpProtocol, IpVersion, Ipv4Packet, Ipv6Packet};
+use smoltcp::wire::{IpAddress, IpProtocol, IpVersion, Ipv4Packet, Ipv6Packet, checksum};
+
+use crate::buffer::Payload;
+use crate::ip::output::{IPV4_HEADER, IPV6_HEADER};
 
 /// What routers say of congestion in a packet's header (RFC 3168 section 5).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -55,23 +58,48 @@ pub struct Ip<'a> {
     pub protocol: IpProtocol,
     /// What routers said.
     pub ecn: Ecn,
-    /// The transport's header and data.
+    /// The transport's header and data, or as much of it as does not lie apart.
     pub payload: &'a [u8],
+}
+
+/// What the TCP checksum of a segment comes to (RFC 9293 section 3.1): 0 where its field is right, and what the field is to be
+/// where that is 0.
+#[must_use]
+#[expect(clippy::cast_possible_truncation, reason = "the pseudo-header counts modulo 2^32, and no packet has more")]
+pub(crate) fn tcp_checksum(source: IpAddr, destination: IpAddr, segment: &Payload<'_>) -> u16 {
+    let (source, destination) = (IpAddress::from(source), IpAddress::from(destination));
+    let mut sum = checksum::pseudo_header(&source, &destination, IpProtocol::Tcp, segment.len() as u32);
+    let mut is_odd = false;
+    for bytes in segment.chunks() {
+        let part = checksum::data(bytes);
+        sum = checksum::combine(&[sum, if is_odd { part.swap_bytes() } else { part }]);
+        is_odd ^= bytes.len() % 2 == 1;
+    }
+    !sum
 }
 
 /// Extension headers before the transport's that are walked over; no honest packet has more.
 const MOST_EXTENSIONS: usize = 8;
 
 impl<'a> Ip<'a> {
-    /// Reads a packet; `None` for one that is malformed, a fragment, or whose checksum is wrong where `verify` says that
-    /// there is one.
+    /// Reads a packet, whose headers are whole in `packet`, and of which `apart` more bytes lie elsewhere; `None` for one that is
+    /// malformed, a fragment, or whose checksum is wrong where `verify` says that there is one.
     #[must_use]
-    pub fn parse(packet: &'a [u8], verify: bool) -> Option<Self> {
+    pub fn parse(packet: &'a [u8], apart: usize, verify: bool) -> Option<Self> {
         // smoltcp looks at the first byte without asking whether there is one.
         packet.first()?;
+        // What follows the packet in its frame is padding; nothing is between the two parts.
+        let within = |total: usize| total <= packet.len() + apart && (apart == 0 || total == packet.len() + apart);
         match IpVersion::of_packet(packet).ok()? {
             IpVersion::Ipv4 => {
-                let ip = Ipv4Packet::new_checked(packet).ok()?;
+                if packet.len() < IPV4_HEADER {
+                    return None;
+                }
+                let ip = Ipv4Packet::new_unchecked(packet);
+                let (header, total) = (usize::from(ip.header_len()), usize::from(ip.total_len()));
+                if header < IPV4_HEADER || header > packet.len() || total < header || !within(total) {
+                    return None;
+                }
                 if ip.more_frags() || ip.frag_offset() != 0 || (verify && !ip.verify_checksum()) {
                     return None;
                 }
@@ -80,12 +108,18 @@ impl<'a> Ip<'a> {
                     destination: ip.dst_addr().into(),
                     protocol: ip.next_header(),
                     ecn: Ecn::from_bits(ip.ecn()),
-                    payload: packet.get(usize::from(ip.header_len())..usize::from(ip.total_len()))?,
+                    payload: packet.get(header..total - apart)?,
                 })
             }
             IpVersion::Ipv6 => {
-                let ip = Ipv6Packet::new_checked(packet).ok()?;
-                let payload = packet.get(ip.header_len()..ip.total_len())?;
+                if packet.len() < IPV6_HEADER {
+                    return None;
+                }
+                let ip = Ipv6Packet::new_unchecked(packet);
+                if !within(ip.total_len()) {
+                    return None;
+                }
+                let payload = packet.get(IPV6_HEADER..ip.total_len() - apart)?;
                 let (protocol, payload) = walk(ip.next_header(), payload)?;
                 Some(Self {
                     source: ip.src_addr().into(),
@@ -136,7 +170,7 @@ mod tests {
         payload.extend([6, 0, 1, 4, 0, 0, 0, 0]);
         payload.extend([1, 2, 3]);
         let packet = ipv6(0, &payload);
-        let ip = Ip::parse(&packet, true).expect("well-formed");
+        let ip = Ip::parse(&packet, 0, true).expect("well-formed");
         assert_eq!((ip.protocol, ip.payload), (IpProtocol::Tcp, &[1, 2, 3][..]));
         assert_eq!(ip.ecn, Ecn::Capable1);
     }
@@ -146,14 +180,14 @@ mod tests {
         let mut payload = Vec::from([6, 0, 0, 1, 0, 0, 0, 0]);
         payload.extend([1, 2, 3]);
         let packet = ipv6(43, &payload);
-        assert_eq!(Ip::parse(&packet, true).map(|ip| ip.protocol), Some(IpProtocol::Ipv6Route));
+        assert_eq!(Ip::parse(&packet, 0, true).map(|ip| ip.protocol), Some(IpProtocol::Ipv6Route));
     }
 
     #[test]
     fn what_is_cut_short_is_not_a_packet() {
         let packet = ipv6(0, &[6, 1, 1, 4, 0, 0, 0, 0]);
         for length in 0..=packet.len() {
-            assert!(Ip::parse(&packet[..length], true).is_none(), "{length}");
+            assert!(Ip::parse(&packet[..length], 0, true).is_none(), "{length}");
         }
     }
 }

@@ -28,11 +28,6 @@ impl Ranges {
         self.list.iter().map(|range| self.told(*range))
     }
 
-    /// The end of the last range; 0 where there is none.
-    pub(super) fn end(&self) -> usize {
-        self.list.back().map_or(0, |range| self.told(*range).end)
-    }
-
     /// The range that holds all of `range`; the one where it begins, for an empty one.
     pub(super) fn holder(&self, range: &Range<usize>) -> Option<Range<usize>> {
         let (start, end) = self.kept(range);
@@ -85,15 +80,6 @@ impl Ranges {
         let moved = end.wrapping_sub(self.origin);
         self.origin = end;
         usize::try_from(moved).unwrap_or(usize::MAX)
-    }
-
-    pub(super) fn clear(&mut self) {
-        self.list.clear();
-        self.origin = 0;
-    }
-
-    pub(super) fn release(&mut self) {
-        *self = Self::new();
     }
 
     /// The bytes of memory held.
@@ -162,7 +148,7 @@ mod tests {
         assert_eq!(ranges.advance(5), 10);
         assert_eq!(told(&ranges), vec![5..10, 15..20]);
         assert_eq!(ranges.advance(17), 20);
-        assert!(ranges.is_empty() && ranges.end() == 0);
+        assert!(ranges.is_empty());
     }
 
     proptest! {
@@ -203,7 +189,6 @@ mod tests {
                     }
                     at += run.len();
                 }
-                prop_assert_eq!(ranges.end(), expected.last().map_or(0, |range| range.end));
                 prop_assert_eq!(told(&ranges), expected);
             }
         }

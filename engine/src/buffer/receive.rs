@@ -4,8 +4,10 @@ use alloc::vec::Vec;
 use core::ops::Range;
 
 use super::bounded;
+use super::chunk::Memory;
+use super::payload::Payload;
+use super::pieces::Pieces;
 use super::ranges::Ranges;
-use super::ring::Ring;
 
 /// Separate ranges of bytes that are kept out of order. A peer makes more only by sending tiny segments with gaps
 /// between them; whoever does so sends them again.
@@ -16,7 +18,9 @@ const MOST_RANGES: usize = 512;
 /// Offsets, called `at`, count from the end of the bytes in order: 0 is the next byte expected.
 #[derive(Debug)]
 pub struct ReceiveQueue {
-    ring: Ring,
+    pieces: Pieces,
+    /// Where in the stream the first byte lies that was not read.
+    begin: u64,
     /// The bytes in order.
     length: usize,
     ranges: Ranges,
@@ -39,7 +43,7 @@ impl ReceiveQueue {
     /// An empty queue, without memory, for up to `limit` bytes, at most [`LARGEST_LIMIT`](super::LARGEST_LIMIT).
     #[must_use]
     pub const fn new(limit: usize) -> Self {
-        Self { ring: Ring::new(), length: 0, ranges: Ranges::new(), limit: bounded(limit) }
+        Self { pieces: Pieces::new(), begin: 0, length: 0, ranges: Ranges::new(), limit: bounded(limit) }
     }
 
     /// How many bytes the queue takes.
@@ -71,29 +75,36 @@ impl ReceiveQueue {
         self.limit.saturating_sub(self.length)
     }
 
-    /// Takes bytes that were received at an offset. What lies beyond [`room`](Self::room) is cut off.
+    /// Takes the bytes of a part of a payload, which were received at an offset. What lies beyond [`room`](Self::room) is cut
+    /// off, and what was received before stays as it is.
     ///
     /// None, and no byte taken, where there would be more than 512 ranges out of order. Bytes at offset 0 are never
     /// refused.
-    pub fn insert(&mut self, at: usize, bytes: &[u8]) -> Option<Inserted> {
-        let room = self.room();
-        let all = at..at.saturating_add(bytes.len());
+    pub fn insert(
+        &mut self,
+        at: usize,
+        payload: &Payload<'_>,
+        part: Range<usize>,
+        memory: &Memory,
+    ) -> Option<Inserted> {
+        let all = at..at.saturating_add(part.len());
         if at > 0
-            && !bytes.is_empty()
+            && !part.is_empty()
             && let Some(range) = self.ranges.holder(&all)
         {
             return Some(Inserted { advanced: 0, range, duplicate: true });
         }
-        let bytes = bytes.get(..room.saturating_sub(at)).unwrap_or(bytes);
-        if bytes.is_empty() {
+        let length = part.len().min(self.room().saturating_sub(at));
+        if length == 0 {
             return Some(Inserted { advanced: 0, range: 0..0, duplicate: false });
         }
         // Not beyond the limit, so no sum below overflows.
-        let end = at + bytes.len();
-        let used = self.length + self.ranges.end();
+        let end = at + length;
         let range = if at > 0 { self.ranges.insert(&(at..end), MOST_RANGES)? } else { 0..0 };
-        self.ring.reserve(used, self.length + end, self.limit);
-        self.ring.put(self.length + at, bytes);
+        let origin = self.begin + (self.length + at) as u64;
+        for (offset, bytes) in payload.parts(part.start..part.start + length) {
+            self.pieces.insert(origin + (offset - part.start) as u64, bytes, memory);
+        }
         let advanced = if at > 0 { 0 } else { self.ranges.advance(end) };
         self.length += advanced;
         Some(Inserted { advanced, range, duplicate: false })
@@ -102,12 +113,6 @@ impl ReceiveQueue {
     /// The ranges of bytes that are out of order, in ascending order.
     pub fn ranges(&self) -> impl Iterator<Item = Range<usize>> + '_ {
         self.ranges.iter()
-    }
-
-    /// Whether every byte of a range has been received, out of order. True for an empty range.
-    #[must_use]
-    pub fn is_received(&self, range: Range<usize>) -> bool {
-        range.is_empty() || self.ranges.holder(&range).is_some()
     }
 
     /// Moves bytes in order to `target`, and returns how many.
@@ -120,14 +125,16 @@ impl ReceiveQueue {
     /// Copies bytes in order to `target`, and returns how many.
     pub fn peek(&self, target: &mut [u8]) -> usize {
         let count = target.len().min(self.length);
-        self.ring.copy_to(target.get_mut(..count).unwrap_or_default());
-        count
+        self.pieces.copy_to(self.begin, target.get_mut(..count).unwrap_or_default())
     }
 
     /// Moves up to `most` bytes in order to a new vector, of exactly their size.
     pub fn read_vec(&mut self, most: usize) -> Vec<u8> {
         let count = most.min(self.length);
-        let bytes = self.ring.slices(0, count).concat();
+        let mut bytes = Vec::with_capacity(count);
+        for slice in self.pieces.slices(self.begin..self.begin + count as u64) {
+            bytes.extend_from_slice(&slice);
+        }
         self.consume(count);
         bytes
     }
@@ -139,35 +146,19 @@ impl ReceiveQueue {
         count
     }
 
-    /// Throws everything away, also what is out of order, and keeps the memory.
-    pub fn clear(&mut self) {
-        self.length = 0;
-        self.ranges.clear();
-        self.ring.rewind();
-    }
-
-    /// Gives the memory back where nothing is held, neither in order nor out of order. For a connection that is idle or
-    /// over.
-    pub fn release(&mut self) {
-        if self.length == 0 && self.ranges.is_empty() {
-            self.ring.release();
-            self.ranges.release();
-        }
-    }
-
     /// The bytes of memory held.
     #[must_use]
     pub fn held(&self) -> usize {
-        self.ring.capacity() + self.ranges.held()
+        self.pieces.held() + self.ranges.held()
     }
 
     /// Drops that many bytes from the front. There are as many in order.
     fn consume(&mut self, count: usize) {
         self.length -= count;
-        if self.length == 0 && self.ranges.is_empty() {
-            self.ring.rewind();
-        } else {
-            self.ring.skip(count);
+        self.begin += count as u64;
+        self.pieces.skip_to(self.begin);
+        if self.ranges.is_empty() {
+            self.ranges = Ranges::new();
         }
     }
 }
@@ -178,10 +169,15 @@ mod tests {
 
     use proptest::prelude::*;
 
+    use super::super::Slice;
     use super::*;
 
     fn taken(advanced: usize, range: Range<usize>) -> Option<Inserted> {
         Some(Inserted { advanced, range, duplicate: false })
+    }
+
+    fn insert(queue: &mut ReceiveQueue, at: usize, bytes: &[u8]) -> Option<Inserted> {
+        queue.insert(at, &bytes.into(), 0..bytes.len(), &Memory::HEAP)
     }
 
     fn ranges(queue: &ReceiveQueue) -> Vec<Range<usize>> {
@@ -191,46 +187,45 @@ mod tests {
     #[test]
     fn bytes_behind_a_gap_are_read_when_it_is_filled() {
         let mut queue = ReceiveQueue::new(100);
-        assert_eq!(queue.insert(3, b"def"), taken(0, 3..6));
-        assert_eq!(queue.insert(8, b"ij"), taken(0, 8..10));
-        assert_eq!(queue.insert(5, b"fg"), taken(0, 3..7));
-        assert!(queue.is_empty() && queue.is_received(3..7) && !queue.is_received(3..8));
-        assert!(queue.is_received(50..50), "of no bytes, all have been received");
-        assert_eq!(queue.insert(0, b"abc"), taken(7, 0..0));
+        assert_eq!(insert(&mut queue, 3, b"def"), taken(0, 3..6));
+        assert_eq!(insert(&mut queue, 8, b"ij"), taken(0, 8..10));
+        assert_eq!(insert(&mut queue, 5, b"fg"), taken(0, 3..7));
+        assert!(queue.is_empty());
+        assert_eq!(insert(&mut queue, 0, b"abc"), taken(7, 0..0));
         assert_eq!(ranges(&queue), vec![1..3]);
-        assert_eq!(queue.insert(0, b"hij"), taken(3, 0..0));
+        assert_eq!(insert(&mut queue, 0, b"hij"), taken(3, 0..0));
         assert_eq!((queue.read_vec(4), queue.read_vec(usize::MAX)), (b"abcd".to_vec(), b"efghij".to_vec()));
     }
 
     #[test]
     fn bytes_that_were_there_are_told_apart() {
         let mut queue = ReceiveQueue::new(100);
-        queue.insert(3, b"defgh");
-        assert_eq!(queue.insert(4, b"ef"), Some(Inserted { advanced: 0, range: 3..8, duplicate: true }));
-        assert_eq!(queue.insert(7, b"hi"), taken(0, 3..9));
-        assert_eq!(queue.insert(4, b""), taken(0, 0..0));
-        assert_eq!(queue.insert(0, b""), taken(0, 0..0));
+        insert(&mut queue, 3, b"defgh");
+        assert_eq!(insert(&mut queue, 4, b"ef"), Some(Inserted { advanced: 0, range: 3..8, duplicate: true }));
+        assert_eq!(insert(&mut queue, 7, b"hi"), taken(0, 3..9));
+        assert_eq!(insert(&mut queue, 4, b""), taken(0, 0..0));
+        assert_eq!(insert(&mut queue, 0, b""), taken(0, 0..0));
     }
 
     #[test]
     fn what_lies_beyond_the_room_is_cut_off() {
         let mut queue = ReceiveQueue::new(5);
-        assert_eq!(queue.insert(5, b"f"), taken(0, 0..0));
-        assert_eq!(queue.insert(usize::MAX, b"f"), taken(0, 0..0));
-        assert_eq!(queue.insert(4, b"ef"), taken(0, 4..5));
-        assert_eq!(queue.insert(0, b"abcdefgh"), taken(5, 0..0));
-        assert_eq!((queue.room(), queue.insert(0, b"f")), (0, taken(0, 0..0)));
+        assert_eq!(insert(&mut queue, 5, b"f"), taken(0, 0..0));
+        assert_eq!(insert(&mut queue, usize::MAX, b"f"), taken(0, 0..0));
+        assert_eq!(insert(&mut queue, 4, b"ef"), taken(0, 4..5));
+        assert_eq!(insert(&mut queue, 0, b"abcdefgh"), taken(5, 0..0));
+        assert_eq!((queue.room(), insert(&mut queue, 0, b"f")), (0, taken(0, 0..0)));
         assert_eq!(queue.read_vec(9), b"abcde");
     }
 
     #[test]
     fn a_smaller_limit_keeps_what_was_received() {
         let mut queue = ReceiveQueue::new(100);
-        queue.insert(0, b"ab");
-        queue.insert(1, b"defgh");
+        insert(&mut queue, 0, b"ab");
+        insert(&mut queue, 1, b"defgh");
         queue.set_limit(3);
-        assert_eq!((queue.room(), queue.insert(6, b"i")), (1, taken(0, 0..0)));
-        assert_eq!(queue.insert(0, b"cxxx"), taken(6, 0..0), "it meets the range beyond the limit");
+        assert_eq!((queue.room(), insert(&mut queue, 6, b"i")), (1, taken(0, 0..0)));
+        assert_eq!(insert(&mut queue, 0, b"cxxx"), taken(6, 0..0), "it meets the range beyond the limit");
         assert_eq!((queue.len(), queue.room()), (8, 0));
     }
 
@@ -238,29 +233,46 @@ mod tests {
     fn ranges_are_bounded_and_bytes_in_order_are_not_refused() {
         let mut queue = ReceiveQueue::new(10_000);
         for index in 0..MOST_RANGES {
-            assert!(queue.insert(2 + 2 * index, b"x").is_some());
+            assert!(insert(&mut queue, 2 + 2 * index, b"x").is_some());
         }
-        assert_eq!(queue.insert(2 + 2 * MOST_RANGES, b"x"), None);
-        assert_eq!(queue.insert(1 + 2 * MOST_RANGES, b"x"), taken(0, 2 * MOST_RANGES..2 + 2 * MOST_RANGES));
-        assert_eq!(queue.insert(0, b"x").map(|inserted| inserted.advanced), Some(1));
+        assert_eq!(insert(&mut queue, 2 + 2 * MOST_RANGES, b"x"), None);
+        assert_eq!(insert(&mut queue, 1 + 2 * MOST_RANGES, b"x"), taken(0, 2 * MOST_RANGES..2 + 2 * MOST_RANGES));
+        assert_eq!(insert(&mut queue, 0, b"x").map(|inserted| inserted.advanced), Some(1));
     }
 
     #[test]
-    fn memory_is_held_from_the_first_byte_to_the_release() {
+    fn memory_is_held_from_the_first_byte_to_the_last() {
         let mut queue = ReceiveQueue::new(1 << 20);
         assert_eq!(queue.held(), 0);
-        queue.insert(1, b"b");
-        queue.release();
-        assert!(queue.held() >= 4096, "not while a byte waits out of order");
-        queue.insert(0, b"a");
-        assert_eq!(queue.discard(), 2);
-        assert!(queue.held() >= 4096);
-        queue.release();
+        insert(&mut queue, 1, &[1; 1000]);
+        assert!((1024..1500).contains(&queue.held()), "{}", queue.held());
+        insert(&mut queue, 0, b"a");
+        assert_eq!(queue.discard(), 1001);
+        assert!(queue.held() < 200, "{}", queue.held());
+        for at in 0..10 {
+            insert(&mut queue, 1 + 1000 * at, &[1; 900]);
+        }
+        insert(&mut queue, 0, &[0; 10_000]);
+        assert_eq!(queue.discard(), 10_000);
         assert_eq!(queue.held(), 0);
-        queue.insert(9, b"x");
-        queue.clear();
-        queue.release();
-        assert_eq!((queue.held(), ranges(&queue)), (0, vec![]));
+    }
+
+    /// Whoever keeps the bytes of a large buffer keeps the buffer, so a few of them are copied.
+    #[test]
+    fn a_small_slice_does_not_hold_a_large_chunk() {
+        let chunk = Slice::from([3; 60_000].as_slice());
+        let mut queue = ReceiveQueue::new(1 << 20);
+        for at in 0..30 {
+            let slice = [chunk.slice(at * 2000..at * 2000 + 1900)];
+            queue.insert(1 + 2000 * at, &Payload::new(&[], &slice), 0..1900, &Memory::HEAP);
+        }
+        assert!(queue.held() < 2 * 60_000, "{}", queue.held());
+        let mut whole = ReceiveQueue::new(1 << 20);
+        for at in 0..30 {
+            let slice = [chunk.slice(at * 2000..at * 2000 + 2000)];
+            whole.insert(0, &Payload::new(&[], &slice), 0..2000, &Memory::HEAP);
+        }
+        assert!((60_000..70_000).contains(&whole.held()), "{}", whole.held());
     }
 
     #[derive(Clone, Debug)]
@@ -270,8 +282,6 @@ mod tests {
         ReadVec(usize),
         Limit(usize),
         Discard,
-        Clear,
-        Release,
     }
 
     fn step() -> impl Strategy<Value = Step> {
@@ -282,8 +292,6 @@ mod tests {
             6 => (0usize..8000).prop_map(Step::ReadVec),
             2 => (0usize..20_000).prop_map(Step::Limit),
             1 => Just(Step::Discard),
-            1 => Just(Step::Clear),
-            2 => Just(Step::Release),
         ]
     }
 
@@ -302,7 +310,7 @@ mod tests {
                     Step::Insert(at, length) => {
                         let end = (at + length).min(queue.room()).max(at);
                         let duplicate = length > 0 && received[next + at..next + at + length].iter().all(|known| *known);
-                        let inserted = queue.insert(at, &stream(next + at, next + at + length));
+                        let inserted = insert(&mut queue, at, &stream(next + at, next + at + length));
                         prop_assert!(inserted.is_some(), "so few steps do not make so many ranges");
                         let Some(inserted) = inserted else { continue };
                         prop_assert_eq!(inserted.duplicate, duplicate);
@@ -337,12 +345,6 @@ mod tests {
                         prop_assert_eq!(queue.discard(), next - read);
                         read = next;
                     }
-                    Step::Clear => {
-                        queue.clear();
-                        received[next..].fill(false);
-                        read = next;
-                    }
-                    Step::Release => queue.release(),
                 }
                 prop_assert_eq!((queue.len(), queue.room()), (next - read, queue.limit().saturating_sub(next - read)));
                 let (mut expected, mut at) = (Vec::new(), 0);

@@ -1,14 +1,17 @@
 //! Bytes on their way out.
 
 use super::bounded;
-use super::ring::Ring;
+use super::chunk::{Memory, Slices};
+use super::pieces::Pieces;
 
 /// Bytes that the application has written and the peer has not yet acknowledged.
 ///
 /// Offsets count from the first unacknowledged byte.
 #[derive(Debug)]
 pub struct SendQueue {
-    ring: Ring,
+    pieces: Pieces,
+    /// Where in the stream the first unacknowledged byte lies.
+    begin: u64,
     length: usize,
     limit: usize,
 }
@@ -17,7 +20,7 @@ impl SendQueue {
     /// An empty queue, without memory, that takes up to `limit` bytes, at most [`LARGEST_LIMIT`](super::LARGEST_LIMIT).
     #[must_use]
     pub const fn new(limit: usize) -> Self {
-        Self { ring: Ring::new(), length: 0, limit: bounded(limit) }
+        Self { pieces: Pieces::new(), begin: 0, length: 0, limit: bounded(limit) }
     }
 
     /// How many bytes the queue takes.
@@ -50,51 +53,33 @@ impl SendQueue {
     }
 
     /// Appends as many of the bytes as there is room for, and returns how many.
-    pub fn write(&mut self, bytes: &[u8]) -> usize {
+    pub fn write(&mut self, bytes: &[u8], memory: &Memory) -> usize {
         let taken = bytes.get(..self.room()).unwrap_or(bytes);
-        if !taken.is_empty() {
-            let end = self.length + taken.len();
-            self.ring.reserve(self.length, end, self.limit);
-            self.ring.put(self.length, taken);
-            self.length = end;
-        }
+        self.pieces.append(self.begin + self.length as u64, taken, memory);
+        self.length += taken.len();
         taken.len()
     }
 
-    /// The bytes at the offsets `at..at + length`, as far as they are there, in one piece or two.
+    /// The bytes at the offsets `at..at + length`, as far as they are there.
     #[must_use]
-    pub fn slices(&self, at: usize, length: usize) -> [&[u8]; 2] {
-        self.ring.slices(at, length.min(self.length.saturating_sub(at)))
+    pub fn slices(&self, at: usize, length: usize) -> Slices {
+        let at = at.min(self.length);
+        let start = self.begin + at as u64;
+        self.pieces.slices(start..start + length.min(self.length - at) as u64)
     }
 
     /// Drops that many bytes from the front: the peer has acknowledged them.
     pub fn acknowledge(&mut self, count: usize) {
         let count = count.min(self.length);
         self.length -= count;
-        if self.length == 0 {
-            self.ring.rewind();
-        } else {
-            self.ring.skip(count);
-        }
-    }
-
-    /// Drops every byte and keeps the memory.
-    pub const fn clear(&mut self) {
-        self.length = 0;
-        self.ring.rewind();
-    }
-
-    /// Gives the memory back where the queue is empty. For a connection that is idle or over.
-    pub fn release(&mut self) {
-        if self.length == 0 {
-            self.ring.release();
-        }
+        self.begin += count as u64;
+        self.pieces.skip_to(self.begin);
     }
 
     /// The bytes of memory held.
     #[must_use]
-    pub const fn held(&self) -> usize {
-        self.ring.capacity()
+    pub fn held(&self) -> usize {
+        self.pieces.held()
     }
 }
 
@@ -107,45 +92,64 @@ mod tests {
     use super::super::LARGEST_LIMIT;
     use super::*;
 
+    fn write(queue: &mut SendQueue, bytes: &[u8]) -> usize {
+        queue.write(bytes, &Memory::HEAP)
+    }
+
+    fn bytes(queue: &SendQueue, at: usize, length: usize) -> Vec<u8> {
+        queue.slices(at, length).iter().flat_map(|slice| slice.to_vec()).collect()
+    }
+
     #[test]
     fn the_queue_takes_what_the_limit_allows() {
         let mut queue = SendQueue::new(5);
-        assert_eq!((queue.write(b"abc"), queue.write(b"defg"), queue.write(b"x")), (3, 2, 0));
-        assert_eq!(queue.slices(0, usize::MAX).concat(), b"abcde");
+        assert_eq!((write(&mut queue, b"abc"), write(&mut queue, b"defg"), write(&mut queue, b"x")), (3, 2, 0));
+        assert_eq!(bytes(&queue, 0, usize::MAX), b"abcde");
         queue.set_limit(2);
         assert_eq!((queue.room(), queue.len()), (0, 5), "a smaller limit takes nothing back");
         queue.acknowledge(4);
-        assert_eq!((queue.room(), queue.slices(0, 9).concat().as_slice()), (1, b"e".as_slice()));
+        assert_eq!((queue.room(), bytes(&queue, 0, 9).as_slice()), (1, b"e".as_slice()));
         assert_eq!(SendQueue::new(usize::MAX).limit(), LARGEST_LIMIT);
     }
 
     #[test]
     fn slices_are_clipped_to_what_is_there() {
         let mut queue = SendQueue::new(10);
-        queue.write(b"0123456789");
-        assert_eq!(queue.slices(8, 5).concat(), b"89");
-        assert_eq!(queue.slices(usize::MAX, usize::MAX).concat(), b"");
+        write(&mut queue, b"0123456789");
+        assert_eq!(bytes(&queue, 8, 5), b"89");
+        assert_eq!(bytes(&queue, usize::MAX, usize::MAX), b"");
         queue.acknowledge(usize::MAX);
         assert!(queue.is_empty());
     }
 
     #[test]
-    fn memory_is_held_from_the_first_byte_to_the_release() {
+    fn memory_is_held_from_the_first_byte_to_the_last() {
         let mut queue = SendQueue::new(1 << 20);
+        write(&mut queue, b"");
         assert_eq!(queue.held(), 0);
-        queue.write(b"");
-        assert_eq!(queue.held(), 0);
-        queue.write(b"a");
-        assert_eq!(queue.held(), 4096);
-        queue.release();
-        assert_eq!(queue.held(), 4096, "not while it holds bytes");
+        write(&mut queue, &[1; 65_536]);
+        assert!((65_536..66_000).contains(&queue.held()), "{}", queue.held());
+        queue.acknowledge(65_535);
+        assert!(queue.held() >= 65_536, "the last byte holds them all");
         queue.acknowledge(1);
-        assert_eq!(queue.held(), 4096);
-        queue.release();
-        assert_eq!(queue.held(), 0);
-        queue.write(b"b");
-        queue.clear();
-        assert_eq!((queue.len(), queue.held()), (0, 4096));
+        assert!(queue.held() < 200, "{}", queue.held());
+    }
+
+    /// An application that sends a byte at a time.
+    #[test]
+    fn single_bytes_share_memory_unless_others_read_it() {
+        let mut queue = SendQueue::new(1 << 20);
+        for _ in 0..100_000 {
+            write(&mut queue, b"x");
+        }
+        assert!(queue.held() < 150_000, "{}", queue.held());
+        let mut queue = SendQueue::new(1 << 20);
+        let mut kept = Vec::new();
+        for at in 0..1000 {
+            write(&mut queue, b"x");
+            kept.push(queue.slices(at, 1));
+        }
+        assert!(queue.held() < 100 * 1000, "{}", queue.held());
     }
 
     #[derive(Clone, Debug)]
@@ -154,8 +158,6 @@ mod tests {
         Acknowledge(usize),
         Limit(usize),
         Look(usize, usize),
-        Clear,
-        Release,
     }
 
     fn step() -> impl Strategy<Value = Step> {
@@ -164,8 +166,6 @@ mod tests {
             6 => (0usize..6000).prop_map(Step::Acknowledge),
             2 => (0usize..20_000).prop_map(Step::Limit),
             6 => (0usize..20_000, 0usize..20_000).prop_map(|(at, length)| Step::Look(at, length)),
-            1 => Just(Step::Clear),
-            1 => Just(Step::Release),
         ]
     }
 
@@ -174,13 +174,13 @@ mod tests {
         fn the_queue_is_a_vector_of_bytes(steps in prop::collection::vec(step(), 1..60)) {
             let mut queue = SendQueue::new(10_000);
             let mut model: Vec<u8> = Vec::new();
-            let mut bytes = (0..=250u8).cycle();
+            let mut source = (0..=250u8).cycle();
             for step in steps {
                 match step {
                     Step::Write(length) => {
-                        let written: Vec<u8> = bytes.by_ref().take(length).collect();
+                        let written: Vec<u8> = source.by_ref().take(length).collect();
                         let taken = length.min(queue.limit().saturating_sub(model.len()));
-                        prop_assert_eq!(queue.write(&written), taken);
+                        prop_assert_eq!(write(&mut queue, &written), taken);
                         model.extend_from_slice(&written[..taken]);
                     }
                     Step::Acknowledge(count) => {
@@ -190,19 +190,14 @@ mod tests {
                     Step::Limit(limit) => queue.set_limit(limit),
                     Step::Look(at, length) => {
                         let (start, end) = (at.min(model.len()), (at + length).min(model.len()));
-                        prop_assert_eq!(&queue.slices(at, length).concat(), &model[start..end]);
+                        prop_assert_eq!(&bytes(&queue, at, length), &model[start..end]);
                     }
-                    Step::Clear => {
-                        queue.clear();
-                        model.clear();
-                    }
-                    Step::Release => queue.release(),
                 }
                 prop_assert_eq!(queue.len(), model.len());
                 prop_assert_eq!(queue.room(), queue.limit().saturating_sub(model.len()));
-                prop_assert!(queue.held() <= 20_000);
+                prop_assert!(queue.held() <= 2 * model.len() + 40_000, "{}", queue.held());
             }
-            prop_assert_eq!(queue.slices(0, usize::MAX).concat(), model);
+            prop_assert_eq!(bytes(&queue, 0, usize::MAX), model);
         }
     }
 }

@@ -3,9 +3,10 @@
 use core::net::IpAddr;
 
 use smoltcp::phy::ChecksumCapabilities;
-use smoltcp::wire::{IpAddress, IpProtocol, Ipv4Packet, Ipv4Repr, Ipv6Packet, Ipv6Repr, TcpPacket};
+use smoltcp::wire::{IpProtocol, Ipv4Packet, Ipv4Repr, Ipv6Packet, Ipv6Repr, TcpPacket};
 
-use crate::wire::Ecn;
+use crate::buffer::{Payload, Slice};
+use crate::wire::{Ecn, tcp_checksum};
 
 /// Bytes of an IPv4 header without options (RFC 791 section 3.1).
 pub const IPV4_HEADER: usize = 20;
@@ -51,8 +52,8 @@ pub struct Packet<'a> {
     pub ecn: Ecn,
     /// The TCP header with its options; the checksum is not computed yet.
     pub head: &'a [u8],
-    /// What follows it, in two parts.
-    pub payload: [&'a [u8]; 2],
+    /// What follows it.
+    pub payload: &'a [Slice],
 }
 
 impl Packet<'_> {
@@ -63,8 +64,15 @@ impl Packet<'_> {
         header + self.segment_length()
     }
 
+    /// The length of its headers in bytes.
+    #[must_use]
+    pub fn head_length(&self) -> usize {
+        let header = if self.source.is_ipv4() { IPV4_HEADER } else { IPV6_HEADER };
+        header + self.head.len()
+    }
+
     fn segment_length(&self) -> usize {
-        self.head.len() + self.payload[0].len() + self.payload[1].len()
+        self.head.len() + self.payload.iter().map(|slice| slice.len()).sum::<usize>()
     }
 
     /// Writes the IP packet into a buffer of its [length](Self::length), with checksums where `checksums` says so.
@@ -72,6 +80,20 @@ impl Packet<'_> {
     /// # Panics
     /// Where `into` is shorter: a bug in the outlet.
     pub fn emit(&self, into: &mut [u8], checksums: bool) {
+        self.emit_head(into, checksums);
+        let mut at = self.head_length();
+        for slice in self.payload {
+            into[at..at + slice.len()].copy_from_slice(slice);
+            at += slice.len();
+        }
+    }
+
+    /// Writes the headers into a buffer of [their length](Self::head_length), with checksums, also of what they are followed
+    /// by, where `checksums` says so.
+    ///
+    /// # Panics
+    /// Where `into` is shorter: a bug in the outlet.
+    pub fn emit_head(&self, into: &mut [u8], checksums: bool) {
         let capabilities = if checksums { ChecksumCapabilities::default() } else { ChecksumCapabilities::ignored() };
         let (payload_len, hop_limit) = (self.segment_length(), self.hop_limit);
         let segment = match (self.source, self.destination) {
@@ -96,15 +118,11 @@ impl Packet<'_> {
             // A connection's two ends are of one family from its first packet on.
             (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => return,
         };
-        let [first, second] = self.payload;
-        let (head, rest) = segment.split_at_mut(self.head.len());
+        let head = &mut segment[..self.head.len()];
         head.copy_from_slice(self.head);
-        rest[..first.len()].copy_from_slice(first);
-        rest[first.len()..first.len() + second.len()].copy_from_slice(second);
         if checksums {
-            let (source, destination) = (IpAddress::from(self.source), IpAddress::from(self.destination));
-            let mut tcp = TcpPacket::new_unchecked(&mut segment[..payload_len]);
-            tcp.fill_checksum(&source, &destination);
+            let sum = tcp_checksum(self.source, self.destination, &Payload::new(self.head, self.payload));
+            TcpPacket::new_unchecked(head).set_checksum(sum);
         }
     }
 }

@@ -122,6 +122,7 @@ mod tests {
     use core::time::Duration;
 
     use super::*;
+    use crate::buffer::Payload;
     use crate::tcp::segment::{Control, SegmentOptions, Timestamp};
 
     fn tuple(port: u16) -> Tuple {
@@ -137,7 +138,7 @@ mod tests {
             control: Control::ACK,
             window: 1000,
             options: SegmentOptions { timestamp, ..SegmentOptions::default() },
-            payload: &[],
+            payload: Payload::EMPTY,
         }
     }
 

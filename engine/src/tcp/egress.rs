@@ -288,6 +288,6 @@ fn send(tuple: &Tuple, service: Service, header: &Header, out: &mut dyn Outlet) 
         traffic_class: service.traffic_class,
         ecn: Ecn::NotCapable,
         head: header.emit().bytes(),
-        payload: [&[], &[]],
+        payload: &[],
     })
 }

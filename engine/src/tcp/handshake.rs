@@ -123,6 +123,7 @@ fn own_scale(options: &Options) -> u8 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::buffer::Payload;
     use crate::tcp::sequence::Sequence;
 
     const PEER: IpAddr = IpAddr::V4(core::net::Ipv4Addr::new(192, 0, 2, 1));
@@ -136,7 +137,7 @@ mod tests {
             control,
             window: 1000,
             options,
-            payload: &[],
+            payload: Payload::EMPTY,
         }
     }
 

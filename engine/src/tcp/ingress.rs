@@ -18,6 +18,7 @@ use super::state::Cause;
 use super::time_wait::{Arrival as LateArrival, Remnant, RemnantClock, Verdict};
 use super::tuple::Tuple;
 use super::{Connection, ConnectionId, Entry, Flow, ListenerId, Tcp};
+use crate::buffer::Slice;
 use crate::event::Event;
 use crate::ip::output::Outlet;
 use crate::slots::Key;
@@ -29,12 +30,19 @@ impl Tcp {
     ///
     /// The caller has looked at the addresses: the packet is for this host, and not from itself unless it loops back.
     pub fn receive(&mut self, now: Instant, packet: &[u8], out: &mut dyn Outlet) {
+        self.receive_parts(now, packet, &[], out);
+    }
+
+    /// As [`receive`](Self::receive), of a packet whose headers are whole in `packet`, and whose data goes on in `apart`. Those
+    /// slices are kept by reference.
+    pub fn receive_parts(&mut self, now: Instant, packet: &[u8], apart: &[Slice], out: &mut dyn Outlet) {
         let verify = self.config.link.checksums;
-        let Some(ip) = Ip::parse(packet, verify).filter(|ip| ip.protocol == IpProtocol::Tcp) else {
+        let length_apart = apart.iter().map(|slice| slice.len()).sum();
+        let Some(ip) = Ip::parse(packet, length_apart, verify).filter(|ip| ip.protocol == IpProtocol::Tcp) else {
             self.counters.malformed += 1;
             return;
         };
-        let Some(segment) = Segment::parse(ip.source, ip.destination, ip.payload, verify) else {
+        let Some(segment) = Segment::parse(ip.source, ip.destination, ip.payload, apart, verify) else {
             self.counters.malformed += 1;
             return;
         };
@@ -65,6 +73,7 @@ impl Tcp {
         let mut arrival = Arrival {
             now,
             link: &self.config.link,
+            memory: &self.config.memory,
             path_mtu: out.mtu(tuple.remote.ip()),
             ecn,
             challenges: &mut self.challenges,

@@ -255,7 +255,7 @@ impl Tcp {
     /// See [`WriteError`].
     pub fn write(&mut self, id: ConnectionId, bytes: &[u8], now: Instant) -> Result<usize, WriteError> {
         let entry = self.connections.get_mut(id.0).ok_or(WriteError::Unknown)?;
-        let count = entry.connection.write(bytes, now)?;
+        let count = entry.connection.write(bytes, &self.config.memory, now)?;
         self.touch(id, now);
         Ok(count)
     }

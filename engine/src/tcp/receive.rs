@@ -8,7 +8,7 @@ use smallvec::SmallVec;
 
 use super::segment::{SackBlock, SackBlocks};
 use super::sequence::Sequence;
-use crate::buffer::ReceiveQueue;
+use crate::buffer::{Memory, Payload, ReceiveQueue};
 use crate::time::Instant;
 
 /// How long an acknowledgement may wait for data to travel with (RFC 9293 section 3.8.6.3: less than half a second).
@@ -71,7 +71,7 @@ pub(super) struct Text<'a> {
     /// SEG.SEQ, or the number after it where that is the SYN's.
     pub sequence: Sequence,
     /// Its data.
-    pub payload: &'a [u8],
+    pub payload: Payload<'a>,
     /// Its PSH flag.
     pub push: bool,
     /// Its FIN flag.
@@ -214,7 +214,7 @@ impl Receiver {
     }
 
     /// Takes the data of an acceptable segment, as much of it as lies in the window, and its FIN where that does.
-    pub(super) fn take(&mut self, text: &Text<'_>, now: Instant) -> Taken {
+    pub(super) fn take(&mut self, text: &Text<'_>, memory: &Memory, now: Instant) -> Taken {
         let Text { sequence, payload, push, fin } = *text;
         let nothing = Taken { readable: false, ended: false };
         if payload.is_empty() && !fin {
@@ -238,7 +238,7 @@ impl Receiver {
         let had_gap = self.queue_has_gaps();
         if first.before(last) {
             let from = first.since(sequence);
-            self.insert(first, payload.get(from..last.since(sequence)).unwrap_or_default());
+            self.insert(first, &payload, from..last.since(sequence), memory);
         }
         if fin && fits && end.at_or_after(self.next) && self.end == End::Unknown {
             self.end = End::Seen(end);
@@ -259,9 +259,9 @@ impl Receiver {
         Taken { readable: self.next != before, ended }
     }
 
-    fn insert(&mut self, first: Sequence, bytes: &[u8]) {
+    fn insert(&mut self, first: Sequence, payload: &Payload<'_>, part: Range<usize>, memory: &Memory) {
         let at = first.since(self.next);
-        let Some(inserted) = self.queue.insert(at, bytes) else { return };
+        let Some(inserted) = self.queue.insert(at, payload, part, memory) else { return };
         if inserted.advanced == 0 {
             let Range { start, end } = inserted.range;
             self.remember((self.next + start, self.next + end));

@@ -3,9 +3,11 @@
 use core::net::IpAddr;
 
 use smallvec::SmallVec;
-use smoltcp::wire::{IpAddress, TcpPacket};
+use smoltcp::wire::TcpPacket;
 
 use super::sequence::Sequence;
+use crate::buffer::{Payload, Slice};
+use crate::wire::tcp_checksum;
 
 /// The control bits of a segment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -141,19 +143,25 @@ pub struct Segment<'a> {
     /// The options.
     pub options: SegmentOptions,
     /// The data.
-    pub payload: &'a [u8],
+    pub payload: Payload<'a>,
 }
 
 impl<'a> Segment<'a> {
-    /// Reads a segment; `None` for one that is malformed, or whose checksum is wrong where `verify` says that there is
-    /// one.
+    /// Reads a segment, whose header is whole in `bytes` and whose data goes on in `slices`; `None` for one that is malformed,
+    /// or whose checksum is wrong where `verify` says that there is one.
     #[must_use]
-    pub fn parse(source: IpAddr, destination: IpAddr, bytes: &'a [u8], verify: bool) -> Option<Self> {
+    pub fn parse(
+        source: IpAddr,
+        destination: IpAddr,
+        bytes: &'a [u8],
+        slices: &'a [Slice],
+        verify: bool,
+    ) -> Option<Self> {
         let tcp = TcpPacket::new_checked(bytes).ok()?;
         if tcp.src_port() == 0 || tcp.dst_port() == 0 {
             return None;
         }
-        if verify && !tcp.verify_checksum(&IpAddress::from(source), &IpAddress::from(destination)) {
+        if verify && tcp_checksum(source, destination, &Payload::new(bytes, slices)) != 0 {
             return None;
         }
         let header = usize::from(tcp.header_len());
@@ -173,7 +181,7 @@ impl<'a> Segment<'a> {
             },
             window: tcp.window_len(),
             options: SegmentOptions::parse(bytes.get(FIXED_HEADER..header)?),
-            payload: bytes.get(header..)?,
+            payload: Payload::new(bytes.get(header..)?, slices),
         })
     }
 
@@ -337,7 +345,7 @@ mod tests {
         for options in [SegmentOptions::default(), full(), sack] {
             let head = header(options.clone()).emit();
             let (source, destination) = ([10, 0, 0, 1].into(), [10, 0, 0, 2].into());
-            let segment = Segment::parse(source, destination, head.bytes(), false).expect("well-formed");
+            let segment = Segment::parse(source, destination, head.bytes(), &[], false).expect("well-formed");
             assert_eq!(segment.options, options);
             assert_eq!(segment.control, Control { syn: true, ece: true, ..Control::ACK });
             assert_eq!((segment.sequence, segment.acknowledgement, segment.window), (Sequence(1), Sequence(2), 4096));

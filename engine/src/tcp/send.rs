@@ -18,7 +18,7 @@ use super::recovery::{Recovery, RecoveryState, Report};
 use super::rtt::RoundTrip;
 use super::segment::SackBlock;
 use super::sequence::Sequence;
-use crate::buffer::SendQueue;
+use crate::buffer::{Memory, SendQueue};
 use crate::time::Instant;
 
 /// The sending half's way to its end.
@@ -123,8 +123,8 @@ impl Sender {
     }
 
     /// Takes bytes to be sent, as many as there is room for.
-    pub(super) fn write(&mut self, bytes: &[u8]) -> usize {
-        self.queue.write(bytes)
+    pub(super) fn write(&mut self, bytes: &[u8], memory: &Memory) -> usize {
+        self.queue.write(bytes, memory)
     }
 
     /// Sets how many bytes may wait.

@@ -119,8 +119,8 @@ pub(crate) struct Seen {
 impl Seen {
     /// Of a packet that is expected to be right, checksums too.
     pub(crate) fn new(packet: &[u8]) -> Self {
-        let ip = Ip::parse(packet, true).expect("an IP packet");
-        let segment = Segment::parse(ip.source, ip.destination, ip.payload, true).expect("a segment");
+        let ip = Ip::parse(packet, 0, true).expect("an IP packet");
+        let segment = Segment::parse(ip.source, ip.destination, ip.payload, &[], true).expect("a segment");
         let control = segment.control;
         let bits = [control.fin, control.syn, control.rst, control.psh, control.ack];
         Self {
@@ -132,7 +132,7 @@ impl Seen {
             window: segment.window,
             scale: segment.options.scale,
             timestamp: segment.options.timestamp.map(|timestamp| (timestamp.value, timestamp.echo)),
-            payload: segment.payload.to_vec(),
+            payload: segment.payload.chunks().flatten().copied().collect(),
         }
     }
 

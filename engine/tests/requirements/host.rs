@@ -3,6 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use xila_network_engine::buffer::Slice;
 use xila_network_engine::ip::output::{Blocked, Outlet, Packet};
 use xila_network_engine::random::Random;
 use xila_network_engine::tcp::segment::{Control, Header, SegmentOptions};
@@ -127,7 +128,7 @@ impl Arrival {
             traffic_class: 0,
             ecn: Ecn::NotCapable,
             head: head.bytes(),
-            payload: [&self.text, &[]],
+            payload: &[Slice::from(&self.text[..])],
         };
         let mut bytes = vec![0; packet.length()];
         packet.emit(&mut bytes, true);

@@ -2,10 +2,14 @@
 
 use core::net::IpAddr;
 
+use xila_network_engine::buffer::Slice;
 use xila_network_engine::ip::output::{Blocked, Outlet, Packet};
 use xila_network_engine::random::Random;
+use xila_network_engine::tcp::segment::Segment;
 use xila_network_engine::tcp::{Config, ConnectionId, Progress, Tcp};
 use xila_network_engine::time::Instant;
+
+use xila_network_engine::wire::Ip;
 
 use super::Dice;
 
@@ -48,6 +52,8 @@ pub(crate) struct Host {
     pub(crate) address: IpAddr,
     /// It takes the pending connections itself, each with this many bytes in turn.
     pub(crate) quantum: Option<usize>,
+    /// In so many of ten thousand cases a packet comes in parts.
+    pub(crate) apart: u32,
     /// When the device has room again.
     pub(crate) ready: Option<Instant>,
     /// Who waits for the neighbour.
@@ -59,11 +65,22 @@ impl Host {
         let mut key = [7; 32];
         key[..8].copy_from_slice(&seed.to_le_bytes());
         let tcp = Tcp::new(config, Random::new(key));
-        Self { tcp, device, address, quantum, ready: None, waiting: Vec::new() }
+        let apart = [0, 5000, 10_000][seed as usize % 3];
+        Self { tcp, device, address, quantum, apart, ready: None, waiting: Vec::new() }
     }
 
     pub(crate) fn receive(&mut self, now: Instant, packet: &[u8]) {
         self.device.now = now;
+        if self.device.dice.chance(self.apart)
+            && let Some(head) = head_length(packet)
+        {
+            // As a link within one process hands packets over: the text in slices, cut wherever the sender's memory ended.
+            let (head, text) = packet.split_at(head);
+            let cut = usize::try_from(self.device.dice.below(text.len() as u64 + 1)).expect("a packet is short");
+            let text = Slice::from(text);
+            let slices = [text.slice(0..cut), text.slice(cut..text.len())];
+            return self.tcp.receive_parts(now, head, &slices, &mut self.device);
+        }
         self.tcp.receive(now, packet, &mut self.device);
     }
 
@@ -119,4 +136,11 @@ impl Host {
         let resolved = self.device.unresolved.filter(|_| !self.waiting.is_empty());
         [self.tcp.next_timeout(), self.ready, resolved].into_iter().flatten().min()
     }
+}
+
+/// The length of a packet's headers; none of one that cannot be read.
+fn head_length(packet: &[u8]) -> Option<usize> {
+    let ip = Ip::parse(packet, 0, false)?;
+    let segment = Segment::parse(ip.source, ip.destination, ip.payload, &[], false)?;
+    packet.len().checked_sub(segment.payload.len())
 }

@@ -8,8 +8,10 @@ use xila_network_engine::wire::Ip;
 
 pub(crate) fn line(now: Duration, from: usize, packet: &[u8]) -> String {
     let mut text = format!("{:>14.6} {from} ", now.as_secs_f64());
-    let Some(ip) = Ip::parse(packet, false) else { return text + "unreadable" };
-    let Some(segment) = Segment::parse(ip.source, ip.destination, ip.payload, false) else { return text + "malformed" };
+    let Some(ip) = Ip::parse(packet, 0, false) else { return text + "unreadable" };
+    let Some(segment) = Segment::parse(ip.source, ip.destination, ip.payload, &[], false) else {
+        return text + "malformed";
+    };
     let control = segment.control;
     let bits = [
         (control.syn, 'S'),

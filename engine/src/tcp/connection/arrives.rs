@@ -2,6 +2,7 @@
 //! RFC 5961 and RFC 7323.
 
 use super::{Cause, Connection, Effects, Link, Owner, State, Synchronized};
+use crate::buffer::{Memory, Payload};
 use crate::tcp::limiter::Limiter;
 use crate::tcp::receive::Text;
 use crate::tcp::recovery::RecoveryState;
@@ -15,6 +16,8 @@ use crate::wire::Ecn;
 pub(in crate::tcp) struct Arrival<'a> {
     pub(in crate::tcp) now: Instant,
     pub(in crate::tcp) link: &'a Link,
+    /// Where memory for what is copied comes from.
+    pub(in crate::tcp) memory: &'a Memory,
     /// The MTU of the path to the peer.
     pub(in crate::tcp) path_mtu: usize,
     /// What routers have said of it.
@@ -113,14 +116,14 @@ impl Connection {
             }
             self.arrives_text(
                 &Segment {
-                    payload: &[],
+                    payload: Payload::EMPTY,
                     control: crate::tcp::segment::Control { fin: control.fin && segment.payload.is_empty(), ..control },
                     ..segment.clone()
                 },
-                now,
+                arrival,
             )
         } else {
-            self.arrives_text(segment, now)
+            self.arrives_text(segment, arrival)
         };
         effects.and(text)
     }
@@ -225,7 +228,7 @@ impl Connection {
     }
 
     /// Seventh and eighth: text and FIN.
-    pub(super) fn arrives_text(&mut self, segment: &Segment<'_>, now: Instant) -> Effects {
+    pub(super) fn arrives_text(&mut self, segment: &Segment<'_>, arrival: &Arrival<'_>) -> Effects {
         let State::Synchronized(synchronized) = &mut self.state else { return Effects::default() };
         let Synchronized { sender, receiver, peer_ended_first, .. } = &mut **synchronized;
         let news = segment.sequence + segment.payload.len();
@@ -241,7 +244,7 @@ impl Connection {
             push: segment.control.psh,
             fin: segment.control.fin,
         };
-        let taken = receiver.take(&text, now);
+        let taken = receiver.take(&text, arrival.memory, arrival.now);
         if !taken.ended {
             return Effects { readable: taken.readable, ..Effects::default() };
         }

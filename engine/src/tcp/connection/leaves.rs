@@ -139,6 +139,7 @@ impl Connection {
             },
         };
         let head = header.emit();
+        let payload = sender.queue().slices(plan.offset, plan.length);
         let packet = Packet {
             source: self.tuple.local.ip(),
             destination: self.tuple.remote.ip(),
@@ -147,7 +148,7 @@ impl Connection {
             // RFC 3168 sections 6.1.4 and 6.1.5: neither acknowledgements nor what is sent again.
             ecn: if agreement.ecn && new_data { Ecn::Capable0 } else { Ecn::NotCapable },
             head: head.bytes(),
-            payload: sender.queue().slices(plan.offset, plan.length),
+            payload: &payload,
         };
         let length = packet.length();
         out.send(&packet)?;
@@ -200,7 +201,7 @@ impl Connection {
             traffic_class: self.options.traffic_class,
             ecn: Ecn::NotCapable,
             head: head.bytes(),
-            payload: [&[], &[]],
+            payload: &[],
         };
         out.send(&packet)?;
         if let State::Synchronized(synchronized) = &mut self.state {

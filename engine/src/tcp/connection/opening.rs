@@ -149,7 +149,7 @@ impl Connection {
             // Both ends have sent a SYN: this one is answered with SYN and ACK, which does not acknowledge the text yet. A FIN
             // is not looked at in this state (section 3.10.7.4, eighth step).
             let most = handshake::segment_for(arrival.link.mtu, self.tuple.local.ip());
-            opening.text = segment.payload.iter().copied().take(most).collect();
+            opening.text = segment.payload.chunks().flatten().copied().take(most).collect();
             opening.answer = Some(Answer { isn: segment.sequence, agreement });
             (opening.due, opening.tries, opening.timer) = (true, 0, None);
             return Effects::default();
@@ -161,7 +161,7 @@ impl Connection {
             control: Control { syn: false, ..segment.control },
             ..segment.clone()
         };
-        let mut effects = self.arrives_text(&rest, now);
+        let mut effects = self.arrives_text(&rest, arrival);
         if let State::Synchronized(synchronized) = &mut self.state {
             synchronized.receiver.acknowledge_now();
         }
@@ -203,13 +203,13 @@ impl Connection {
         let text = core::mem::take(&mut opening.text);
         self.heard = now;
         self.open(answer, segment, arrival);
-        let of_syn = Segment { sequence: next, control: Control::ACK, payload: &text, ..segment.clone() };
+        let of_syn = Segment { sequence: next, control: Control::ACK, payload: text[..].into(), ..segment.clone() };
         let mut rest = segment.clone();
         if syn_again {
             rest.sequence += 1;
             rest.control.syn = false;
         }
-        let effects = self.arrives_text(&of_syn, now).and(self.arrives_text(&rest, now));
+        let effects = self.arrives_text(&of_syn, arrival).and(self.arrives_text(&rest, arrival));
         Effects { writable: true, ..effects }
     }
 
@@ -271,7 +271,7 @@ impl Connection {
             traffic_class: self.options.traffic_class,
             ecn: Ecn::NotCapable,
             head: header.emit().bytes(),
-            payload: [&[], &[]],
+            payload: &[],
         })?;
         opening.on_sent(now);
         Ok(())

@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use super::{Connection, Remains, State};
-use crate::buffer::ReceiveQueue;
+use crate::buffer::{Memory, ReceiveQueue};
 use crate::tcp::receive::Receiver;
 use crate::tcp::send::Sender;
 use crate::tcp::state::Cause;
@@ -111,12 +111,12 @@ impl Connection {
     }
 
     /// Queues bytes to be sent, as many as there is room for.
-    pub(in crate::tcp) fn write(&mut self, bytes: &[u8], now: Instant) -> Result<usize, WriteError> {
+    pub(in crate::tcp) fn write(&mut self, bytes: &[u8], memory: &Memory, now: Instant) -> Result<usize, WriteError> {
         let sender = self.writable()?;
         if bytes.is_empty() {
             return Ok(0);
         }
-        let count = sender.write(bytes);
+        let count = sender.write(bytes, memory);
         if count == 0 {
             return Err(WriteError::WouldBlock);
         }
@@ -170,7 +170,7 @@ impl Connection {
             State::Opening(_) => {}
             State::Synchronized(synchronized) => self.unread_lost |= synchronized.receiver.discard(),
             State::Closed(remains) => {
-                remains.unread.clear();
+                remains.unread = ReceiveQueue::new(0);
                 remains.ended = true;
             }
         }

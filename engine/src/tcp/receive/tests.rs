@@ -17,7 +17,7 @@ fn first() -> Sequence {
 }
 
 fn text(sequence: Sequence, payload: &[u8], fin: bool) -> Text<'_> {
-    Text { sequence, payload, push: false, fin }
+    Text { sequence, payload: payload.into(), push: false, fin }
 }
 
 fn block(start: usize, end: usize) -> SackBlock {
@@ -27,10 +27,10 @@ fn block(start: usize, end: usize) -> SackBlock {
 #[test]
 fn every_second_full_segment_is_acknowledged_at_once() {
     let mut receiver = receiver(10_000, 0);
-    receiver.take(&text(first(), &[1; 100], false), at(0));
+    receiver.take(&text(first(), &[1; 100], false), &Memory::HEAP, at(0));
     assert!(!receiver.owes_acknowledgement());
     assert_eq!(receiver.next_timeout(), Some(at(40)));
-    receiver.take(&text(first() + 100, &[1; 100], false), at(1));
+    receiver.take(&text(first() + 100, &[1; 100], false), &Memory::HEAP, at(1));
     assert!(receiver.owes_acknowledgement());
     receiver.on_sent(receiver.window_field());
     assert!(!receiver.owes_acknowledgement() && receiver.next_timeout().is_none());
@@ -42,7 +42,11 @@ fn message(receiver: &mut Receiver, length: usize, millis: u64) -> bool {
     for start in (0..length).step_by(100) {
         let payload = &[1; 100][..100.min(length - start)];
         let push = start + payload.len() == length;
-        receiver.take(&Text { sequence: sequence + start, payload, push, fin: false }, at(millis));
+        receiver.take(
+            &Text { sequence: sequence + start, payload: payload.into(), push, fin: false },
+            &Memory::HEAP,
+            at(millis),
+        );
     }
     receiver.read(&mut [0; 10_000]);
     receiver.owes_acknowledgement()
@@ -55,7 +59,7 @@ fn a_message_is_acknowledged_once_it_is_read() {
     receiver.on_sent(receiver.window_field());
     assert!(message(&mut receiver, 100, 1), "a full segment that was pushed is one");
     receiver.on_sent(receiver.window_field());
-    receiver.take(&text(receiver.next(), &[1; 100], false), at(1));
+    receiver.take(&text(receiver.next(), &[1; 100], false), &Memory::HEAP, at(1));
     receiver.read(&mut [0; 100]);
     assert!(!receiver.owes_acknowledgement(), "more is likely to follow");
     receiver.on_sent(receiver.window_field());
@@ -96,7 +100,7 @@ fn a_large_message_is_acknowledged_once_it_is_read_even_so() {
         message(&mut receiver, 10, 0);
         receiver.on_sent_with_data(receiver.window_field(), at(0));
         let text = Text { push: true, ..text(receiver.next(), &[1; LARGE][..length], false) };
-        receiver.take(&text, at(1));
+        receiver.take(&text, &Memory::HEAP, at(1));
         receiver.read(&mut [0; LARGE]);
         assert_eq!(receiver.owes_acknowledgement(), owes, "{length} bytes");
     }
@@ -106,13 +110,13 @@ fn a_large_message_is_acknowledged_once_it_is_read_even_so() {
 fn what_is_out_of_order_is_reported_most_recent_first() {
     let mut receiver = receiver(10_000, 0);
     for start in [200, 400, 600] {
-        receiver.take(&text(first() + start, &[1; 100], false), at(0));
+        receiver.take(&text(first() + start, &[1; 100], false), &Memory::HEAP, at(0));
         assert!(receiver.owes_acknowledgement());
     }
     assert_eq!(receiver.sack_blocks()[..], [block(600, 700), block(400, 500), block(200, 300)]);
     receiver.on_sent(receiver.window_field());
     // RFC 2883: the first part that was there already comes first.
-    receiver.take(&text(first(), &[1; 475], false), at(0));
+    receiver.take(&text(first(), &[1; 475], false), &Memory::HEAP, at(0));
     assert_eq!(receiver.next(), first() + 500);
     assert_eq!(receiver.sack_blocks()[..], [block(200, 300), block(600, 700)]);
 }
@@ -120,10 +124,10 @@ fn what_is_out_of_order_is_reported_most_recent_first() {
 #[test]
 fn a_duplicate_within_a_range_is_followed_by_it() {
     let mut receiver = receiver(10_000, 0);
-    receiver.take(&text(first() + 600, &[1; 200], false), at(0));
-    receiver.take(&text(first() + 200, &[1; 200], false), at(0));
+    receiver.take(&text(first() + 600, &[1; 200], false), &Memory::HEAP, at(0));
+    receiver.take(&text(first() + 200, &[1; 200], false), &Memory::HEAP, at(0));
     receiver.on_sent(receiver.window_field());
-    receiver.take(&text(first() + 650, &[1; 50], false), at(0));
+    receiver.take(&text(first() + 650, &[1; 50], false), &Memory::HEAP, at(0));
     assert_eq!(receiver.sack_blocks()[..], [block(650, 700), block(600, 800), block(200, 400)]);
 }
 
@@ -131,13 +135,13 @@ fn a_duplicate_within_a_range_is_followed_by_it() {
 #[test]
 fn a_fin_beyond_the_window_has_not_arrived() {
     let mut receiver = receiver(1000, 0);
-    let taken = receiver.take(&text(first(), &[1; 1400], true), at(0));
+    let taken = receiver.take(&text(first(), &[1; 1400], true), &Memory::HEAP, at(0));
     assert!(!taken.ended && receiver.len() == 1000);
     assert!(!receiver.is_ended());
     let mut buffer = [0; 2000];
     assert_eq!(receiver.read(&mut buffer), 1000);
     receiver.on_sent(receiver.window_field());
-    let taken = receiver.take(&text(first() + 1000, &[1; 400], true), at(0));
+    let taken = receiver.take(&text(first() + 1000, &[1; 400], true), &Memory::HEAP, at(0));
     assert!(taken.ended && receiver.is_ended());
     assert_eq!(receiver.next(), first() + 1401);
 }
@@ -145,8 +149,8 @@ fn a_fin_beyond_the_window_has_not_arrived() {
 #[test]
 fn a_fin_out_of_order_waits_for_what_is_missing() {
     let mut receiver = receiver(1000, 0);
-    assert!(!receiver.take(&text(first() + 100, &[2; 100], true), at(0)).ended);
-    assert!(receiver.take(&text(first(), &[1; 100], false), at(0)).ended);
+    assert!(!receiver.take(&text(first() + 100, &[2; 100], true), &Memory::HEAP, at(0)).ended);
+    assert!(receiver.take(&text(first(), &[1; 100], false), &Memory::HEAP, at(0)).ended);
     assert_eq!(receiver.len(), 200);
 }
 
@@ -156,7 +160,7 @@ fn fill(length: usize) -> usize {
     let (mut retreats, mut sent) = (0, 0);
     while receiver.window() > 0 {
         let length = length.min(receiver.window());
-        receiver.take(&text(first() + sent, &[1; 1448][..length], false), at(0));
+        receiver.take(&text(first() + sent, &[1; 1448][..length], false), &Memory::HEAP, at(0));
         sent += length;
         assert_eq!(receiver.len(), sent, "everything in the window is taken");
         assert!(receiver.len() <= 60_000 + slack(60_000, 7));
@@ -185,7 +189,7 @@ fn a_window_is_not_rounded_up_for_ever() {
 #[test]
 fn a_small_window_is_not_offered() {
     let mut receiver = receiver(1000, 0);
-    receiver.take(&text(first(), &[1; 1000], false), at(0));
+    receiver.take(&text(first(), &[1; 1000], false), &Memory::HEAP, at(0));
     receiver.on_sent(receiver.window_field());
     assert_eq!(receiver.window_field(), 0);
     for _ in 0..99 {
@@ -213,7 +217,7 @@ fn segments_are_acceptable_by_the_table_of_rfc_9293() {
     }
     assert!(!receiver.is_acceptable(first() - 1, 0) && !receiver.is_acceptable(first() - 10, 10));
     assert!(receiver.is_acceptable(first() - 10, 11));
-    receiver.take(&text(first(), &[1; 1000], false), at(0));
+    receiver.take(&text(first(), &[1; 1000], false), &Memory::HEAP, at(0));
     receiver.on_sent(receiver.window_field());
     assert!(receiver.is_acceptable(first() + 1000, 0), "with no window, what is empty and next");
     assert!(!receiver.is_acceptable(first() + 1000, 1));

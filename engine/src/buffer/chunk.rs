@@ -1,0 +1,290 @@
+//! Memory that bytes lie in: written by one, then shared by those who carry and keep the bytes.
+
+use alloc::boxed::Box;
+use alloc::sync::Arc;
+use alloc::vec;
+use core::fmt;
+use core::ops::{Deref, DerefMut, Range};
+
+use smallvec::SmallVec;
+
+/// The largest piece of memory that is asked for at once.
+pub const LARGEST_CHUNK: usize = 64 * 1024;
+/// The smallest.
+const SMALLEST_CHUNK: usize = 64;
+
+/// A pool of memory, which the platform has.
+pub trait Store: Send + Sync {
+    /// Memory of exactly `length` bytes, whose content is arbitrary.
+    fn take(&self, length: usize) -> Box<[u8]>;
+
+    /// Gives memory back that was taken.
+    fn give_back(&self, memory: Box<[u8]>);
+}
+
+/// Where memory comes from: a [`Store`], or the allocator where there is none.
+#[derive(Clone, Default)]
+pub struct Memory(Option<Arc<dyn Store>>);
+
+impl Memory {
+    /// The allocator.
+    pub const HEAP: Self = Self(None);
+
+    /// Memory of a store.
+    #[must_use]
+    pub const fn of(store: Arc<dyn Store>) -> Self {
+        Self(Some(store))
+    }
+
+    /// A buffer for at least `least` bytes; its length is 0. The capacity is a power of two up to [`LARGEST_CHUNK`], and
+    /// `least` itself beyond that.
+    #[must_use]
+    pub fn buffer(&self, least: usize) -> Buffer {
+        let capacity = if least > LARGEST_CHUNK { least } else { least.max(SMALLEST_CHUNK).next_power_of_two() };
+        let bytes = match &self.0 {
+            Some(store) => store.take(capacity),
+            None => vec![0; capacity].into_boxed_slice(),
+        };
+        Buffer { chunk: Chunk { bytes, home: self.clone() }, length: 0 }
+    }
+}
+
+impl fmt::Debug for Memory {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(if self.0.is_some() { "Memory(store)" } else { "Memory(heap)" })
+    }
+}
+
+/// One piece of memory, which goes back to where it came from.
+struct Chunk {
+    bytes: Box<[u8]>,
+    home: Memory,
+}
+
+impl Drop for Chunk {
+    fn drop(&mut self) {
+        if let Memory(Some(store)) = &self.home {
+            store.give_back(core::mem::take(&mut self.bytes));
+        }
+    }
+}
+
+/// Memory that one has for himself, to write to.
+pub struct Buffer {
+    chunk: Chunk,
+    length: usize,
+}
+
+impl Buffer {
+    /// How many bytes there is memory for.
+    #[must_use]
+    pub fn capacity(&self) -> usize {
+        self.chunk.bytes.len()
+    }
+
+    /// Sets the length, up to the capacity. Bytes that come into view are arbitrary.
+    pub fn set_length(&mut self, length: usize) {
+        self.length = length.min(self.capacity());
+    }
+
+    /// Appends bytes, as many as there is room for, and returns how many.
+    pub fn append(&mut self, bytes: &[u8]) -> usize {
+        let count = bytes.len().min(self.capacity() - self.length);
+        self.chunk.bytes[self.length..self.length + count].copy_from_slice(&bytes[..count]);
+        self.length += count;
+        count
+    }
+
+    /// Shares the bytes. From now on they are read only.
+    #[must_use]
+    pub fn share(self) -> Slice {
+        let end = bounded(self.length);
+        Slice { chunk: Arc::new(self.chunk), start: 0, end }
+    }
+}
+
+impl Deref for Buffer {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.chunk.bytes[..self.length]
+    }
+}
+
+impl DerefMut for Buffer {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        &mut self.chunk.bytes[..self.length]
+    }
+}
+
+impl fmt::Debug for Buffer {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "Buffer({} of {} bytes)", self.length, self.capacity())
+    }
+}
+
+/// Some of the bytes of a shared [`Buffer`]. A clone is another reference to the same bytes.
+#[derive(Clone)]
+pub struct Slice {
+    chunk: Arc<Chunk>,
+    start: u32,
+    end: u32,
+}
+
+/// Slices whose bytes follow one another.
+pub type Slices = SmallVec<[Slice; 2]>;
+
+impl Slice {
+    /// The bytes of memory that are kept from being used again: those of the whole buffer.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        self.chunk.bytes.len()
+    }
+
+    /// The bytes of a range, which is cut to what there is.
+    #[must_use]
+    pub fn slice(&self, range: Range<usize>) -> Self {
+        let length = self.len();
+        let end = range.end.min(length);
+        let start = range.start.min(end);
+        Self { chunk: self.chunk.clone(), start: self.start + bounded(start), end: self.start + bounded(end) }
+    }
+
+    /// Drops bytes from the front, at most all.
+    pub(super) fn skip(&mut self, count: usize) {
+        self.start += bounded(count.min(self.len()));
+    }
+
+    /// Whether the bytes are few beside the memory that they hold: less than a quarter of it.
+    #[must_use]
+    pub(super) fn is_wasteful(&self) -> bool {
+        self.len() * 4 < self.held()
+    }
+
+    /// Whether there is no memory behind the bytes.
+    pub(super) fn is_full(&self) -> bool {
+        self.end as usize == self.held()
+    }
+
+    /// Appends the bytes of a slice that lies behind this one in the same memory. Whether it does.
+    pub(super) fn join(&mut self, next: &Self) -> bool {
+        let joins = Arc::ptr_eq(&self.chunk, &next.chunk) && self.end == next.start;
+        if joins {
+            self.end = next.end;
+        }
+        joins
+    }
+
+    /// Appends bytes to the memory behind the slice, where nobody else has a part in it, as many as there is room for; how
+    /// many.
+    pub(super) fn append(&mut self, bytes: &[u8]) -> usize {
+        if self.is_full() {
+            return 0;
+        }
+        let end = self.end as usize;
+        let Some(chunk) = Arc::get_mut(&mut self.chunk) else { return 0 };
+        let count = bytes.len().min(chunk.bytes.len() - end);
+        chunk.bytes[end..end + count].copy_from_slice(&bytes[..count]);
+        self.end += bounded(count);
+        count
+    }
+}
+
+impl Deref for Slice {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.chunk.bytes[self.start as usize..self.end as usize]
+    }
+}
+
+impl From<&[u8]> for Slice {
+    /// A copy of the bytes, in memory of the allocator.
+    fn from(bytes: &[u8]) -> Self {
+        let mut buffer = Memory::HEAP.buffer(bytes.len());
+        buffer.append(bytes);
+        buffer.share()
+    }
+}
+
+impl fmt::Debug for Slice {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "Slice({} of {} bytes)", self.len(), self.held())
+    }
+}
+
+/// A place in a buffer. No buffer has more than 4 GiB: what is asked for is a frame, or no more than [`LARGEST_CHUNK`].
+fn bounded(place: usize) -> u32 {
+    u32::try_from(place).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use core::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Count {
+        taken: AtomicUsize,
+        given: AtomicUsize,
+    }
+
+    impl Store for Count {
+        fn take(&self, length: usize) -> Box<[u8]> {
+            self.taken.fetch_add(length, Ordering::Relaxed);
+            vec![7; length].into_boxed_slice()
+        }
+
+        fn give_back(&self, memory: Box<[u8]>) {
+            self.given.fetch_add(memory.len(), Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn capacities_are_powers_of_two_up_to_the_largest() {
+        let capacities = [0, 64, 65, 1500, 65_535, 65_536, 70_000].map(|least| Memory::HEAP.buffer(least).capacity());
+        assert_eq!(capacities, [64, 64, 128, 2048, 65_536, 65_536, 70_000]);
+    }
+
+    #[test]
+    fn memory_goes_back_with_its_last_slice() {
+        let store = Arc::new(Count::default());
+        let memory = Memory::of(store.clone());
+        let mut buffer = memory.buffer(100);
+        assert_eq!((buffer.append(b"abc"), &buffer[..]), (3, b"abc".as_slice()));
+        let slice = buffer.share();
+        let part = slice.slice(1..9);
+        drop(slice);
+        assert_eq!((store.taken.load(Ordering::Relaxed), store.given.load(Ordering::Relaxed)), (128, 0));
+        assert_eq!((&part[..], part.held()), (b"bc".as_slice(), 128));
+        drop(part);
+        drop(memory.buffer(10));
+        assert_eq!(store.given.load(Ordering::Relaxed), 128 + 64);
+    }
+
+    #[test]
+    fn only_who_has_the_memory_alone_appends_to_it() {
+        let mut slice = Slice::from(b"abc".as_slice());
+        assert_eq!(slice.append(b"def"), 3);
+        let other = slice.slice(0..1);
+        assert_eq!(slice.append(b"x"), 0);
+        drop(other);
+        assert_eq!((slice.append(&[b'-'; 100]), slice.len()), (58, 64));
+        assert_eq!(slice.append(b"x"), 0, "there is no room");
+        assert_eq!(&slice[..7], b"abcdef-");
+    }
+
+    #[test]
+    fn neighbours_join_and_strangers_do_not() {
+        let all = Slice::from(b"abcdef".as_slice());
+        let (mut first, second) = (all.slice(0..2), all.slice(2..3));
+        assert!(first.join(&second) && first.join(&all.slice(3..6)) && !first.join(&all.slice(0..1)));
+        assert!(!first.join(&Slice::from(b"g".as_slice())));
+        assert_eq!(&first[..], b"abcdef");
+        first.skip(4);
+        assert_eq!(&first[..], b"ef");
+        first.skip(9);
+        assert!(first.is_empty());
+    }
+}
