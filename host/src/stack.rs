@@ -58,7 +58,7 @@ use xila_network_commands::interface::{Link, Origin, State, Statistics};
 use xila_network_engine::tcp::Algorithm;
 
 use crate::address::MacAddress;
-use crate::device::{Capabilities, Device, Medium};
+use crate::device::{Capabilities, Device, Medium, Pool};
 use crate::error::{Error, Result};
 use crate::platform::{Clock, Instant, Platform};
 use events::Events;
@@ -176,7 +176,9 @@ impl Stack {
         let known_link = port.device.link();
         let mut seed = [0; 32];
         platform.random.fill(&mut seed);
-        let tcp = tcp::Table::new(&capabilities, port.device.loops_back(), ephemeral.clone(), congestion, seed);
+        let memory = Pool::for_streams().memory().clone();
+        let loops_back = port.device.loops_back();
+        let tcp = tcp::Table::new(&capabilities, loops_back, ephemeral.clone(), congestion, memory, seed);
         Ok(Self(Arc::new_cyclic(|me| Shared {
             name: name.into(),
             clock: platform.clock.clone(),

@@ -1,72 +1,220 @@
-//! Pooled frame buffers.
+//! Frames, and the memory that they lie in.
 
 use core::fmt;
 use core::ops::{Deref, DerefMut};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
+use xila_network_engine::buffer::{Buffer, LARGEST_CHUNK, Memory, Slice, Slices, Store};
 
 /// Bytes at the front of a fresh frame that are zeroed: no header is longer (Ethernet 14, IPv4 with options 60, TCP
 /// with options 60). What follows is payload, which the stack always overwrites whole, so zeroing it would be waste.
 const ZEROED: usize = 134;
 
-/// A bounded store of idle buffers of one capacity.
+/// A bounded store of idle memory, in pieces of powers of two up to 64 KiB.
 ///
-/// Buffers are made when the pool is empty and freed when it is full, so it bounds only what lies idle; a device bounds
-/// its queues. A clone is another handle to the same pool.
+/// Memory is made when there is none idle and freed when there is enough, so the store bounds only what lies idle; devices
+/// and connections bound what they hold. A clone is another handle to the same store.
 #[derive(Clone)]
-pub struct Pool(Arc<Shelf>);
+pub struct Pool {
+    shelves: Arc<Shelves>,
+    memory: Memory,
+    longest: usize,
+}
 
-struct Shelf {
-    idle: Mutex<Vec<Box<[u8]>>>,
-    buffer: usize,
+/// Idle memory, by size.
+struct Shelves {
+    /// Pieces of 2, 4, 8, 16, 32 and 64 KiB.
+    idle: Mutex<[Vec<Box<[u8]>>; SIZES]>,
     most: usize,
 }
 
-impl Pool {
-    /// A pool of buffers of `buffer` bytes that keeps at most `most` of them idle.
-    #[must_use]
-    pub fn new(buffer: usize, most: usize) -> Self {
-        Self(Arc::new(Shelf { idle: Mutex::new(Vec::new()), buffer, most }))
+/// How many sizes there are from [`SMALLEST`] to [`LARGEST_CHUNK`].
+const SIZES: usize = (LARGEST_CHUNK / SMALLEST).ilog2() as usize + 1;
+/// Smaller pieces are left to the allocator, which is as fast with them.
+const SMALLEST: usize = 2048;
+/// Bytes of each size that may lie idle where nobody says how many.
+const IDLE: usize = 4 << 20;
+
+impl Shelves {
+    /// On which shelf pieces of a length lie.
+    fn shelf(length: usize) -> Option<usize> {
+        let fits = length.is_power_of_two() && (SMALLEST..=LARGEST_CHUNK).contains(&length);
+        fits.then(|| (length / SMALLEST).ilog2() as usize)
+    }
+}
+
+impl Store for Shelves {
+    fn take(&self, length: usize) -> Box<[u8]> {
+        let idle = Self::shelf(length).and_then(|shelf| self.idle.lock()[shelf].pop());
+        idle.unwrap_or_else(|| vec![0; length].into_boxed_slice())
     }
 
-    /// A frame of `length` bytes. Headers are zero, the rest is arbitrary (zero or an earlier frame's).
+    fn give_back(&self, memory: Box<[u8]>) {
+        let Some(shelf) = Self::shelf(memory.len()) else { return };
+        let mut idle = self.idle.lock();
+        if idle[shelf].len() * memory.len() < self.most {
+            idle[shelf].push(memory);
+        }
+    }
+}
+
+impl Pool {
+    /// A pool for frames of up to `longest` bytes that keeps about `most` of them idle.
+    #[must_use]
+    pub fn new(longest: usize, most: usize) -> Self {
+        Self::with_idle(longest, most.saturating_mul(longest.next_power_of_two()))
+    }
+
+    /// A pool for what connections hold.
+    pub(crate) fn for_streams() -> Self {
+        Self::with_idle(LARGEST_CHUNK, IDLE)
+    }
+
+    fn with_idle(longest: usize, most: usize) -> Self {
+        let shelves = Arc::new(Shelves { idle: Mutex::default(), most });
+        Self { memory: Memory::of(shelves.clone()), shelves, longest }
+    }
+
+    /// A frame of `length` bytes in one piece. Headers are zero, the rest is arbitrary (zero or an earlier frame's).
     ///
     /// # Panics
-    /// Where `length` is more than the pool's buffers hold: a bug in the device that asks.
+    /// Where `length` is more than the pool's longest: a bug in the device that asks.
     #[must_use]
     pub fn frame(&self, length: usize) -> Frame {
-        let shelf = &self.0;
-        assert!(length <= shelf.buffer, "a frame of {length} bytes from a pool of {}", shelf.buffer);
-        let mut buffer = shelf.idle.lock().pop().unwrap_or_else(|| vec![0; shelf.buffer].into_boxed_slice());
+        assert!(length <= self.longest, "a frame of {length} bytes from a pool for {}", self.longest);
+        let mut buffer = self.memory.buffer(length);
+        buffer.set_length(length);
         buffer[..length.min(ZEROED)].fill(0);
-        Frame { buffer, length, home: Arc::downgrade(shelf) }
+        Frame { head: Head::Own(buffer), payload: Slices::new(), whole: OnceLock::new() }
     }
 
-    /// The capacity of the pool's buffers in bytes.
+    /// The longest frame in bytes.
     #[must_use]
-    pub fn buffer_length(&self) -> usize {
-        self.0.buffer
+    pub const fn longest(&self) -> usize {
+        self.longest
+    }
+
+    /// The memory itself.
+    pub(crate) const fn memory(&self) -> &Memory {
+        &self.memory
     }
 }
 
 impl fmt::Debug for Pool {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Pool").field("buffer", &self.0.buffer).finish_non_exhaustive()
+        let idle: usize = self.shelves.idle.lock().iter().flatten().map(|memory| memory.len()).sum();
+        formatter.debug_struct("Pool").field("longest", &self.longest).field("idle", &idle).finish_non_exhaustive()
     }
 }
 
-/// One frame, as it is on the wire. Its buffer goes back to its pool when it is dropped.
+/// One frame, as it is on the wire. Its memory goes back to where it came from when nobody has a part in it any more.
+///
+/// A frame lies in one piece, or in parts: a [head](Self::head) with all of its headers, and slices of memory that others may
+/// share, in which the rest [lies apart](Self::apart). A device that copies what it sends gathers the [parts](Self::parts); one
+/// that hands frames on within the process hands on the parts. Whoever reads a frame as a slice of bytes sees it whole, for which
+/// it is copied where it lies in parts.
 pub struct Frame {
-    buffer: Box<[u8]>,
-    length: usize,
-    home: Weak<Shelf>,
+    head: Head,
+    payload: Slices,
+    /// All of it, where somebody has asked for that and it lies in parts.
+    whole: OnceLock<Box<[u8]>>,
+}
+
+enum Head {
+    Own(Buffer),
+    /// What lies apart is of the same memory.
+    Shared(Slice),
+}
+
+impl Head {
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Own(buffer) => buffer,
+            Self::Shared(slice) => slice,
+        }
+    }
 }
 
 impl Frame {
+    /// The number of bytes in all parts.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.head().len() + self.payload.iter().map(|slice| slice.len()).sum::<usize>()
+    }
+
+    /// Whether there is no byte.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The first part, with all headers of the frame.
+    #[must_use]
+    pub fn head(&self) -> &[u8] {
+        self.head.bytes()
+    }
+
+    /// What follows the head.
+    #[must_use]
+    pub fn apart(&self) -> &[Slice] {
+        &self.payload
+    }
+
+    /// The parts, in order.
+    pub fn parts(&self) -> impl Iterator<Item = &[u8]> {
+        core::iter::once(self.head()).chain(self.payload.iter().map(|slice| &slice[..]))
+    }
+
+    /// Copies the frame to the begin of `target`, as much of it as there is room for.
+    pub fn copy_to(&self, target: &mut [u8]) {
+        let mut target = target;
+        for part in self.parts() {
+            let count = part.len().min(target.len());
+            let Some(place) = target.split_off_mut(..count) else { return };
+            place.copy_from_slice(&part[..count]);
+        }
+    }
+
+    /// Adds parts that follow what is there, by reference.
+    pub(crate) fn attach(&mut self, slices: &[Slice]) {
+        self.payload.extend(slices.iter().cloned());
+        self.whole = OnceLock::new();
+    }
+
+    /// Lets the bytes from `at` on lie apart, so that they can be kept without being copied.
+    pub(crate) fn split(&mut self, at: usize) {
+        if let Head::Own(buffer) = &mut self.head
+            && self.payload.is_empty()
+            && at < buffer.len()
+        {
+            let all = core::mem::replace(buffer, Memory::HEAP.buffer(0)).share();
+            self.payload.push(all.slice(at..all.len()));
+            self.head = Head::Shared(all.slice(0..at));
+        }
+    }
+
     /// Shortens the frame to its first `length` bytes; a longer `length` changes nothing.
     pub fn truncate(&mut self, length: usize) {
-        self.length = self.length.min(length);
+        if length < self.len() {
+            self.gather().set_length(length);
+        }
+    }
+
+    /// Puts the frame into one piece, if it is not.
+    fn gather(&mut self) -> &mut Buffer {
+        if !self.payload.is_empty() || matches!(self.head, Head::Shared(_)) {
+            let mut buffer = Memory::HEAP.buffer(self.len());
+            buffer.set_length(self.len());
+            self.copy_to(&mut buffer);
+            self.head = Head::Own(buffer);
+            self.payload.clear();
+            self.whole = OnceLock::new();
+        }
+        match &mut self.head {
+            Head::Own(buffer) => buffer,
+            Head::Shared(_) => unreachable!("it was gathered"),
+        }
     }
 }
 
@@ -74,30 +222,27 @@ impl Deref for Frame {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
-        &self.buffer[..self.length]
+        if self.payload.is_empty() {
+            return self.head();
+        }
+        self.whole.get_or_init(|| {
+            let mut whole = vec![0; self.len()].into_boxed_slice();
+            self.copy_to(&mut whole);
+            whole
+        })
     }
 }
 
 impl DerefMut for Frame {
     fn deref_mut(&mut self) -> &mut [u8] {
-        &mut self.buffer[..self.length]
-    }
-}
-
-impl Drop for Frame {
-    fn drop(&mut self) {
-        if let Some(shelf) = self.home.upgrade() {
-            let mut idle = shelf.idle.lock();
-            if idle.len() < shelf.most {
-                idle.push(core::mem::take(&mut self.buffer));
-            }
-        }
+        self.gather()
     }
 }
 
 impl fmt::Debug for Frame {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "Frame({} bytes)", self.length)
+        write!(formatter, "Frame({} bytes", self.len())?;
+        if self.payload.is_empty() { formatter.write_str(")") } else { write!(formatter, " in {} parts)", 1 + self.payload.len()) }
     }
 }
 
@@ -108,26 +253,51 @@ mod tests {
     #[test]
     fn a_dropped_frame_is_used_again() {
         let pool = Pool::new(2048, 4);
-        let mut frame = pool.frame(100);
+        let mut frame = pool.frame(2000);
         frame[99] = 7;
         let first = frame.as_ptr();
         drop(frame);
-        let again = pool.frame(200);
+        let again = pool.frame(2001);
         assert_eq!(again.as_ptr(), first);
         assert_eq!(again[99], 0, "headers of a used buffer are zeroed");
     }
 
     #[test]
     fn no_more_than_the_bound_lie_idle() {
-        let pool = Pool::new(64, 2);
-        let frames: Vec<_> = (0..5).map(|_| pool.frame(64)).collect();
+        let pool = Pool::new(2048, 2);
+        let frames: Vec<_> = (0..5).map(|_| pool.frame(2048)).collect();
         drop(frames);
-        assert_eq!(pool.0.idle.lock().len(), 2);
+        assert_eq!(pool.shelves.idle.lock()[0].len(), 2);
+    }
+
+    #[test]
+    fn every_size_has_its_shelf() {
+        let shelves = [2048, 4096, 8192, 16_384, 32_768, 65_536].map(Shelves::shelf);
+        assert_eq!(shelves, [0, 1, 2, 3, 4, 5].map(Some));
+        assert_eq!([0, 64, 1024, 3000, 131_072].map(Shelves::shelf), [None; 5]);
     }
 
     #[test]
     fn a_frame_outlives_its_pool() {
         let frame = Pool::new(64, 2).frame(10);
         assert_eq!(frame.len(), 10);
+    }
+
+    #[test]
+    fn a_frame_in_parts_reads_as_one() {
+        let mut frame = Pool::new(64, 2).frame(2);
+        frame.copy_from_slice(b"ab");
+        frame.attach(&[Slice::from(b"cd".as_slice()), Slice::from(b"e".as_slice())]);
+        assert_eq!((frame.len(), frame.head(), &frame[..]), (5, b"ab".as_slice(), b"abcde".as_slice()));
+        let mut short = [0; 3];
+        frame.copy_to(&mut short);
+        assert_eq!((&short, frame.apart().len()), (b"abc", 2));
+        frame[0] = b'A';
+        assert_eq!((&frame[..], frame.apart().len()), (b"Abcde".as_slice(), 0), "who writes to it has it in one piece");
+        frame.split(3);
+        assert_eq!((frame.head(), &frame.apart()[0][..]), (b"Abc".as_slice(), b"de".as_slice()));
+        frame.truncate(9);
+        frame.truncate(4);
+        assert_eq!(&frame[..], b"Abcd");
     }
 }

@@ -21,18 +21,14 @@ const MTU: usize = 65535;
 /// Frames that wait at most.
 const QUEUE: usize = 256;
 
-/// Frames up to this length take a small buffer, so that a queue of acknowledgements does not hold megabytes.
-const SMALL: usize = 2048;
-
-/// Large buffers that may lie idle: 4 MiB.
-const LARGE_IDLE: usize = 64;
+/// Large buffers that may lie idle.
+const IDLE: usize = 64;
 
 /// A device that receives what it sends: in order, without loss, without a copy and without checksums.
 ///
 /// It holds 256 frames. When they wait, [`allocate`](Device::allocate) gives none until one is received.
 pub struct Loopback {
-    small: Pool,
-    large: Pool,
+    pool: Pool,
     queue: VecDeque<Frame>,
     reader: Option<Waker>,
     writer: Option<Waker>,
@@ -43,8 +39,7 @@ impl Loopback {
     #[must_use]
     pub fn new() -> Self {
         Self {
-            small: Pool::new(SMALL, QUEUE),
-            large: Pool::new(MTU, LARGE_IDLE),
+            pool: Pool::new(MTU, IDLE),
             queue: VecDeque::with_capacity(QUEUE),
             reader: None,
             writer: None,
@@ -78,11 +73,7 @@ impl Device for Loopback {
     }
 
     fn allocate(&mut self, _now: Instant, length: usize) -> Option<Frame> {
-        if self.queue.len() >= QUEUE || length > MTU {
-            return None;
-        }
-        let pool = if length <= SMALL { &self.small } else { &self.large };
-        Some(pool.frame(length))
+        (self.queue.len() < QUEUE && length <= MTU).then(|| self.pool.frame(length))
     }
 
     fn transmit(&mut self, _now: Instant, frame: Frame) -> io::Result<()> {

@@ -52,7 +52,7 @@ impl<D: Device> Pcap<D> {
 }
 
 impl<D> Pcap<D> {
-    fn record(&mut self, now: Instant, frame: &[u8]) {
+    fn record(&mut self, now: Instant, frame: &Frame) {
         if let Some(capture) = &mut self.capture
             && let Err(error) = capture.record(now, frame)
         {

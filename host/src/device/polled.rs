@@ -94,7 +94,7 @@ impl<D: phy::Device + Send + 'static> Polled<D> {
         };
         let pool = &self.pool;
         let fetched = token.consume(|bytes| {
-            if bytes.len() > pool.buffer_length() {
+            if bytes.len() > pool.longest() {
                 let message = format!("the device gave a frame of {} bytes, longer than its MTU allows", bytes.len());
                 return Err(io::Error::new(io::ErrorKind::InvalidData, message));
             }
@@ -137,7 +137,7 @@ impl<D: phy::Device + Send + 'static> Device for Polled<D> {
     }
 
     fn allocate(&mut self, now: Instant, length: usize) -> Option<Frame> {
-        (length <= self.pool.buffer_length() && self.is_writable(now)).then(|| self.pool.frame(length))
+        (length <= self.pool.longest() && self.is_writable(now)).then(|| self.pool.frame(length))
     }
 
     fn transmit(&mut self, now: Instant, frame: Frame) -> io::Result<()> {

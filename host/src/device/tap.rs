@@ -19,9 +19,10 @@ use core::fmt;
 use core::ops::RangeInclusive;
 use core::task::{Context, Poll, Waker};
 use std::collections::VecDeque;
-use std::io;
+use std::io::{self, IoSlice};
 use std::sync::Arc;
 
+use smallvec::SmallVec;
 use tun_rs::{AsyncDevice, DeviceBuilder, Layer};
 use xila_network_commands::drivers::tap::GetKernelName;
 use xila_network_commands::interface::Kind;
@@ -119,7 +120,8 @@ impl Tap {
     /// Sends what is held, as far as the kernel takes it. A frame that it refuses is lost, and the error kept.
     fn flush(&mut self) {
         while let Some(frame) = self.held.front() {
-            match self.device.try_send(frame) {
+            let parts: SmallVec<[IoSlice<'_>; 4]> = frame.parts().map(IoSlice::new).collect();
+            match self.device.try_send_vectored(&parts) {
                 Err(error) if is_transient(&error) => return,
                 Err(error) => self.failure = Some(error),
                 Ok(_) => {}
@@ -174,7 +176,7 @@ impl Device for Tap {
         if self.link == Link::Down {
             return Ok(None);
         }
-        let mut frame = self.spare.take().unwrap_or_else(|| self.pool.frame(self.pool.buffer_length()));
+        let mut frame = self.spare.take().unwrap_or_else(|| self.pool.frame(self.pool.longest()));
         loop {
             match self.device.try_recv(&mut frame) {
                 Ok(length) => {
@@ -198,7 +200,7 @@ impl Device for Tap {
         if self.held.len() >= HELD {
             self.flush();
         }
-        (self.held.len() < HELD && length <= self.pool.buffer_length()).then(|| self.pool.frame(length))
+        (self.held.len() < HELD && length <= self.pool.longest()).then(|| self.pool.frame(length))
     }
 
     fn transmit(&mut self, _now: Instant, frame: Frame) -> io::Result<()> {

@@ -14,7 +14,9 @@ use smoltcp::wire::{
 
 use super::groups;
 
+use xila_network_engine::buffer::Slice;
 pub(crate) use xila_network_engine::tcp::Tuple;
+use xila_network_engine::wire::Ip;
 
 /// What a received frame is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,12 +45,12 @@ pub(crate) enum Packet {
     Unreadable,
 }
 
-/// Reads a received frame.
-pub(crate) fn read(medium: Medium, frame: &[u8]) -> Packet {
-    inspect(medium, frame).unwrap_or(Packet::Unreadable)
+/// Reads a received frame, some of whose data may lie apart.
+pub(crate) fn read(medium: Medium, frame: &[u8], apart: &[Slice]) -> Packet {
+    inspect(medium, frame, apart).unwrap_or(Packet::Unreadable)
 }
 
-fn inspect(medium: Medium, frame: &[u8]) -> Option<Packet> {
+fn inspect(medium: Medium, frame: &[u8], apart: &[Slice]) -> Option<Packet> {
     let (ip, payload) = match medium {
         Medium::Ethernet => {
             let ethernet = EthernetFrame::new_checked(frame).ok()?;
@@ -63,6 +65,9 @@ fn inspect(medium: Medium, frame: &[u8]) -> Option<Packet> {
         #[allow(unreachable_patterns, reason = "smoltcp's media depend on features that another crate may turn on")]
         _ => return None,
     };
+    if !apart.is_empty() {
+        return segment(ip, payload, apart);
+    }
     // smoltcp looks at the first byte without asking whether there is one.
     payload.first()?;
     match IpVersion::of_packet(payload).ok()? {
@@ -91,6 +96,15 @@ fn inspect(medium: Medium, frame: &[u8]) -> Option<Packet> {
             }
         }
     }
+}
+
+/// A packet in parts, which a stack of this process has sent: a TCP segment, as nothing else goes in parts.
+fn segment(ip: usize, head: &[u8], apart: &[Slice]) -> Option<Packet> {
+    let packet = Ip::parse(head, apart.iter().map(|slice| slice.len()).sum(), false)?;
+    let tcp = TcpPacket::new_checked(packet.payload).ok().filter(|_| packet.protocol == IpProtocol::Tcp)?;
+    let local = SocketAddr::new(packet.destination, tcp.dst_port());
+    let remote = SocketAddr::new(packet.source, tcp.src_port());
+    Some(Packet::Tcp { ip, tuple: Tuple { local, remote } })
 }
 
 /// What the IP header of a packet says.

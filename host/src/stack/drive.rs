@@ -5,6 +5,7 @@ use core::task::Context;
 use smoltcp::iface::{Interface, PollResult, SocketSet};
 use smoltcp::wire::EthernetFrame;
 use xila_network_commands::interface::State;
+use xila_network_engine::buffer::Slice;
 
 use super::contain::contained;
 use super::demux::{self, Packet};
@@ -90,7 +91,7 @@ impl Core {
         while count < most {
             let Some(frame) = self.next_frame() else { break };
             count += 1;
-            self.ingress(&frame);
+            self.ingress(frame.head(), frame.apart());
             if self.mend_engine() {
                 self.statistics.received.dropped += 1;
             }
@@ -130,12 +131,13 @@ impl Core {
         self.unfinished = true;
     }
 
-    pub(super) fn ingress(&mut self, frame: &[u8]) {
+    /// Takes a frame that has arrived: its head, and what lies apart, which only of a TCP segment may be something.
+    pub(super) fn ingress(&mut self, frame: &[u8], apart: &[Slice]) {
         let medium = match &self.port {
             Some(port) => port.capabilities.medium,
             None => return,
         };
-        let packet = demux::read(medium, frame);
+        let packet = demux::read(medium, frame, apart);
         if let Packet::Tcp { tuple, .. }
         | Packet::Udp(tuple)
         | Packet::EchoRequest(tuple)
@@ -146,7 +148,7 @@ impl Core {
             return;
         }
         match packet {
-            Packet::Tcp { ip, tuple } => self.tcp_packet(frame, ip, &tuple),
+            Packet::Tcp { ip, tuple } => self.tcp_packet(frame, apart, ip, &tuple),
             Packet::Udp(tuple) if self.dhcp_takes(&tuple) => self.dhcp_ingress(frame),
             Packet::Udp(tuple) => self.udp_ingress(frame, tuple),
             Packet::IcmpError { ip } => {
@@ -184,7 +186,7 @@ impl Core {
     }
 
     /// A segment for this host, in a frame whose IP packet begins at `ip`.
-    fn tcp_packet(&mut self, frame: &[u8], ip: usize, tuple: &demux::Tuple) {
+    fn tcp_packet(&mut self, frame: &[u8], apart: &[Slice], ip: usize, tuple: &demux::Tuple) {
         let (local, remote) = (tuple.local.ip(), tuple.remote.ip());
         // smoltcp's table of addresses, which on a loopback has every one.
         if !self.iface.has_ip_addr(local) && !self.loops_back() || self.is_broadcast(local) || self.is_broadcast(remote)
@@ -202,7 +204,7 @@ impl Core {
             }
             self.confirm_neighbour(remote, ethernet.src_addr());
         }
-        self.tcp_ingress(&frame[ip..]);
+        self.tcp_ingress(&frame[ip..], apart);
     }
 
     /// Gives a frame to the engine with no socket at hand: it answers echo requests, neighbour solicitations and

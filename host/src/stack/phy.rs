@@ -66,8 +66,14 @@ impl Port {
         }
     }
 
+    /// Sends a frame that smoltcp has built.
     pub(super) fn transmit(&mut self, now: Instant, mut frame: Frame) {
         groups::mend(&self.capabilities, &mut frame);
+        self.transmit_whole(now, frame);
+    }
+
+    /// Sends a frame, in pieces where its path takes no longer ones.
+    pub(super) fn transmit_whole(&mut self, now: Instant, frame: Frame) {
         if self.paths.may_exceed(frame.len())
             && let Some(cut) = self.cut(now, &frame)
         {

@@ -18,6 +18,7 @@ use std::sync::Arc;
 
 use hashbrown::HashMap;
 use xila_network_commands::interface::Statistics;
+use xila_network_engine::buffer::{Memory, Slice};
 use xila_network_engine::event::Event;
 use xila_network_engine::ip::output::Blocked;
 use xila_network_engine::random::Random;
@@ -53,6 +54,8 @@ pub(super) struct Table {
     seed: [u8; 32],
     /// The congestion control of connections that ask for none.
     congestion: Option<Algorithm>,
+    /// Where the memory of what waits comes from.
+    memory: Memory,
     flows: HashMap<FlowId, Flow>,
     backlogs: HashMap<ListenerId, (SocketAddr, Arc<Backlog>)>,
     /// The listener of each backlog, by its number.
@@ -85,6 +88,7 @@ impl Table {
         loops_back: bool,
         ephemeral: core::ops::RangeInclusive<u16>,
         congestion: Option<Algorithm>,
+        memory: Memory,
         seed: [u8; 32],
     ) -> Self {
         let link = Link { mtu: of.mtu, lossless: of.lossless, checksums: of.checksums == Checksums::Computed };
@@ -94,10 +98,11 @@ impl Table {
             congestion,
             most_half_open: MOST_HALF_OPEN,
             time_wait: TIME_WAIT,
+            memory: memory.clone(),
             ..Config::new(link)
         };
         let engine = Tcp::new(config, Random::new(seed));
-        Self { engine, seed, congestion, flows: HashMap::new(), backlogs: HashMap::new(), listeners: HashMap::new() }
+        Self { engine, seed, congestion, memory, flows: HashMap::new(), backlogs: HashMap::new(), listeners: HashMap::new() }
     }
 
     /// The engine, to be asked.
@@ -262,8 +267,9 @@ impl Core {
         self.stir();
         let mut seed = self.tcp.seed;
         seed[..8].copy_from_slice(&self.random.to_ne_bytes());
+        let (ephemeral, memory) = (self.ephemeral.clone(), self.tcp.memory.clone());
         let mut table =
-            Table::new(&self.capabilities, self.loops_back(), self.ephemeral.clone(), self.tcp.congestion, seed);
+            Table::new(&self.capabilities, self.loops_back(), ephemeral, self.tcp.congestion, memory, seed);
         for (local, backlog) in self.tcp.backlogs.values() {
             // It was bound before, and the new engine has nobody else.
             let bound = table.bind(*local, backlog);
@@ -274,8 +280,8 @@ impl Core {
     }
 
     /// A packet with a segment in it has arrived. Whom it concerns is told when all that has arrived was looked at.
-    pub(super) fn tcp_ingress(&mut self, packet: &[u8]) {
-        self.tcp_let(|engine, way, now| engine.receive(now, packet, way));
+    pub(super) fn tcp_ingress(&mut self, packet: &[u8], apart: &[Slice]) {
+        self.tcp_let(|engine, way, now| engine.receive_parts(now, packet, apart, way));
     }
 
     /// Acts on what is due.

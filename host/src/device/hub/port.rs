@@ -100,7 +100,7 @@ impl Device for HubPort {
     }
 
     fn allocate(&mut self, now: Instant, length: usize) -> Option<Frame> {
-        if length > self.pool.buffer_length() {
+        if length > self.pool.longest() {
             return None;
         }
         let writable = self.plug.with(|segment, number, wakes| segment.is_writable(now, number, wakes));

@@ -174,7 +174,7 @@ impl Segment {
             self.statistics.lost += 1;
             return;
         }
-        let Some((_, source)) = addresses(&frame) else {
+        let Some((_, source)) = addresses(frame.head()) else {
             self.statistics.malformed += 1;
             return;
         };
@@ -235,8 +235,8 @@ impl Segment {
         sent
     }
 
-    fn route(&self, from: u64, frame: &[u8]) -> Route {
-        let known = addresses(frame).and_then(|(destination, _)| self.stations.get(&destination));
+    fn route(&self, from: u64, frame: &Frame) -> Route {
+        let known = addresses(frame.head()).and_then(|(destination, _)| self.stations.get(&destination));
         if let Some(&port) = known {
             return if port == from { Route::Nowhere } else { Route::Port(port) };
         }
@@ -335,9 +335,11 @@ impl Segment {
         true
     }
 
+    /// The same frame once more. What lies apart of it is shared.
     fn copy(&self, frame: &Frame) -> Frame {
-        let mut copy = self.pool.frame(frame.len());
-        copy.copy_from_slice(frame);
+        let mut copy = self.pool.frame(frame.head().len());
+        copy.copy_from_slice(frame.head());
+        copy.attach(frame.apart());
         copy
     }
 

@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use pcap_file::pcap::{PcapHeader, PcapPacket, PcapWriter};
 use pcap_file::{DataLink, Endianness, PcapError, TsResolution};
 
-use crate::device::{Capabilities, Medium};
+use crate::device::{Capabilities, Frame, Medium};
 use crate::platform::Instant;
 
 /// Bytes that wait at most to be written.
@@ -25,6 +25,8 @@ pub(super) struct CaptureWriter {
     output: Arc<Mutex<Output>>,
     /// The calendar's time at the clock's origin, since 1970.
     origin: Option<Duration>,
+    /// Where a frame that lies in parts is put together.
+    whole: Vec<u8>,
 }
 
 /// `PcapWriter` keeps its writer to itself, and it is to be flushed now and then.
@@ -58,10 +60,10 @@ impl CaptureWriter {
         };
         let records = PcapWriter::with_header(Shared(output.clone()), header).map_err(into_io)?;
         output.lock().flush()?;
-        Ok(Self { records, output, origin: None })
+        Ok(Self { records, output, origin: None, whole: Vec::new() })
     }
 
-    pub(super) fn record(&mut self, now: Instant, frame: &[u8]) -> io::Result<()> {
+    pub(super) fn record(&mut self, now: Instant, frame: &Frame) -> io::Result<()> {
         let origin = *self.origin.get_or_insert_with(|| {
             // A calendar before 1970 is no reason not to capture.
             let calendar = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
@@ -69,7 +71,9 @@ impl CaptureWriter {
         });
         let timestamp = origin.saturating_add(now.since_origin());
         let length = u32::try_from(frame.len()).map_err(io::Error::other)?;
-        self.records.write_packet(&PcapPacket::new(timestamp, length, frame)).map(drop).map_err(into_io)
+        self.whole.resize(frame.len(), 0);
+        frame.copy_to(&mut self.whole);
+        self.records.write_packet(&PcapPacket::new(timestamp, length, &self.whole)).map(drop).map_err(into_io)
     }
 
     pub(super) fn flush(&mut self) -> io::Result<()> {

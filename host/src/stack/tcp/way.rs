@@ -14,6 +14,9 @@ use crate::stack::neighbours::{Known, Neighbours};
 use crate::stack::phy::Port;
 use crate::stack::routes::{self, Entry};
 
+/// Data up to this many bytes is copied behind the headers: that costs less than to keep the memory that it lies in.
+const COPIED: usize = 512;
+
 /// What of a stack a segment needs in order to leave.
 pub(in crate::stack) struct Way<'a> {
     pub(super) port: &'a mut Port,
@@ -73,15 +76,23 @@ impl Outlet for Way<'_> {
             return Err(Blocked::Full);
         }
         let start = if header.is_some() { ETHERNET_HEADER } else { 0 };
-        let room = self.port.device.allocate(self.now, start + packet.length());
+        let (head, length) = (packet.head_length(), packet.length());
+        let apart = length - head > COPIED;
+        let room = self.port.device.allocate(self.now, start + if apart { head } else { length });
         let Some(mut frame) = room else { return Err(Blocked::Full) };
+        let bytes = &mut frame[..];
         if let Some(header) = header {
-            header.emit(&mut EthernetFrame::new_unchecked(&mut frame[..]));
+            header.emit(&mut EthernetFrame::new_unchecked(&mut *bytes));
         }
         let checksums = self.port.capabilities.checksum.tcp.tx();
-        packet.emit(&mut frame[start..], checksums);
+        if apart {
+            packet.emit_head(&mut bytes[start..], checksums);
+            frame.attach(packet.payload);
+        } else {
+            packet.emit(&mut bytes[start..], checksums);
+        }
         // A device that panics loses the frame, as any link may, and nothing else.
-        let sent = catch_unwind(AssertUnwindSafe(|| self.port.transmit(self.now, frame)));
+        let sent = catch_unwind(AssertUnwindSafe(|| self.port.transmit_whole(self.now, frame)));
         if sent.is_err() {
             tracing::error!("a device has panicked over a frame, which is lost");
         }
