@@ -6,12 +6,14 @@
 //!
 //! | Room | Holds |
 //! |---|---|
+//! | `budget` | how much may be held together |
 //! | `chunk` | memory: written by one, then shared |
 //! | `payload` | what a segment carries |
 //! | `pieces` | the slices of a stream |
 //! | `ranges` | which bytes have arrived out of order |
 //! | `send`, `receive` | the queues |
 
+mod budget;
 mod chunk;
 mod payload;
 mod pieces;
@@ -19,6 +21,7 @@ mod ranges;
 mod receive;
 mod send;
 
+pub use budget::{Budget, Charge, RESERVED};
 pub use chunk::{Buffer, LARGEST_CHUNK, Memory, Slice, Slices, Store};
 pub use payload::Payload;
 pub use receive::{Inserted, ReceiveQueue};

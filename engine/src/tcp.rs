@@ -67,7 +67,7 @@ use half_open::HalfOpens;
 use listener::Listeners;
 use time_wait::TimeWait;
 
-use crate::buffer::Memory;
+use crate::buffer::{Budget, Memory};
 use crate::event::{Event, Events};
 use crate::random::{Random, Secret};
 use crate::slots::{Key, Slots};
@@ -100,8 +100,9 @@ pub struct Config {
     pub most_orphans: usize,
     /// See [`most_orphans`](Self::most_orphans).
     pub most_orphan_bytes: usize,
-    /// Bytes that send buffers may grow by, over all connections, beyond what was asked for.
-    pub spare_bytes: usize,
+    /// The most bytes of memory that the queues of all connections may hold together. When little of it is left, windows
+    /// become small.
+    pub most_bytes: usize,
     /// The most handshakes under way over all listeners; beyond, SYNs are answered with cookies.
     pub most_half_open: usize,
     /// Answers to strangers in a second, of each kind: resets, and challenges (RFC 5961 section 7).
@@ -124,7 +125,7 @@ impl Config {
             most_time_wait: 100_000,
             most_orphans: 4096,
             most_orphan_bytes: 64 << 20,
-            spare_bytes: 64 << 20,
+            most_bytes: 1 << 30,
             most_half_open: 1024,
             answers: 1000,
             congestion: None,
@@ -160,6 +161,9 @@ pub enum ConnectError {
     /// The two ends are in use, or the local port is somebody else's, or no port is free (`EADDRINUSE`).
     #[error("the address is in use")]
     AddressInUse,
+    /// There is no memory for one more connection (`ENOBUFS`).
+    #[error("the limit of memory is reached")]
+    LimitReached,
     /// The two ends are of different families, or one of them is no host's.
     #[error("an address is no host's")]
     InvalidAddress,
@@ -191,15 +195,13 @@ struct Entry {
     listener: Option<ListenerId>,
     /// It is among the pending.
     pending: bool,
-    /// How much of the spare memory its send buffer may use.
-    spare: usize,
     /// What it held when its owner let go of it.
     orphan: Option<usize>,
 }
 
 impl Entry {
     const fn new(connection: Connection, listener: Option<ListenerId>) -> Self {
-        Self { connection, listener, pending: false, spare: 0, orphan: None }
+        Self { connection, listener, pending: false, orphan: None }
     }
 }
 
@@ -234,8 +236,8 @@ pub struct Tcp {
     pending: VecDeque<ConnectionId>,
     /// Whose acknowledgement from TIME-WAIT is to leave.
     owed: VecDeque<Tuple>,
-    /// Bytes that send buffers may still grow by.
-    spare: usize,
+    /// What all connections together may hold.
+    budget: Budget,
     /// How many connections nobody owns any more, and what they held when that began.
     orphans: (usize, usize),
     events: Events,
@@ -261,7 +263,7 @@ impl Tcp {
             resets: Limiter::new(config.answers, Secret::new(&mut random)),
             pending: VecDeque::new(),
             owed: VecDeque::new(),
-            spare: config.spare_bytes,
+            budget: Budget::new(config.most_bytes),
             orphans: (0, 0),
             events: Events::default(),
             counters: Counters::default(),
@@ -291,6 +293,12 @@ impl Tcp {
                 self.mark(id);
             }
         }
+    }
+
+    /// What the queues of all connections hold, and may hold.
+    #[must_use]
+    pub const fn budget(&self) -> &Budget {
+        &self.budget
     }
 
     /// The link, as TCP was told of it.
@@ -394,14 +402,11 @@ impl Tcp {
         }
     }
 
-    /// Lets a connection's send buffer grow where its path would carry more than that holds.
+    /// Lets a connection's send buffer grow where its path carries more than that holds.
     fn grow(&mut self, id: ConnectionId) {
-        let Some(entry) = self.connections.get_mut(id.0) else { return };
-        let Some(wanted) = entry.connection.wanted_room().filter(|wanted| *wanted <= self.spare) else { return };
-        entry.connection.grow(wanted);
-        entry.spare += wanted;
-        self.spare -= wanted;
-        self.events.tell(Event::Writable(id));
+        if self.connections.get_mut(id.0).is_some_and(|entry| entry.connection.grow()) {
+            self.events.tell(Event::Writable(id));
+        }
     }
 
     /// A connection has nobody any more; where there are too many such, it is reset.
@@ -424,19 +429,11 @@ impl Tcp {
     fn remove(&mut self, id: ConnectionId) -> Option<Entry> {
         let entry = self.connections.remove(id.0)?;
         self.timers.remove(id.0.index());
-        self.spare += entry.spare;
         if let Some(bytes) = entry.orphan {
             self.orphans = (self.orphans.0 - 1, self.orphans.1 - bytes);
         }
         self.events.tell(Event::Removed(id));
         Some(entry)
-    }
-
-    /// Takes back what a connection's send buffer had grown by.
-    fn reclaim(&mut self, id: ConnectionId) {
-        if let Some(entry) = self.connections.get_mut(id.0) {
-            self.spare += core::mem::take(&mut entry.spare);
-        }
     }
 
     /// Sets a connection's alarm.

@@ -11,7 +11,7 @@ use smallvec::SmallVec;
 /// The largest piece of memory that is asked for at once.
 pub const LARGEST_CHUNK: usize = 64 * 1024;
 /// The smallest.
-const SMALLEST_CHUNK: usize = 64;
+pub(super) const SMALLEST_CHUNK: usize = 64;
 
 /// A pool of memory, which the platform has.
 pub trait Store: Send + Sync {
@@ -36,11 +36,22 @@ impl Memory {
         Self(Some(store))
     }
 
-    /// A buffer for at least `least` bytes; its length is 0. The capacity is a power of two up to [`LARGEST_CHUNK`], and
-    /// `least` itself beyond that.
+    /// The capacity of a buffer for at least `least` bytes: a power of two up to [`LARGEST_CHUNK`], and `least` itself beyond
+    /// that.
+    pub(super) const fn capacity(least: usize) -> usize {
+        if least > LARGEST_CHUNK {
+            least
+        } else if least < SMALLEST_CHUNK {
+            SMALLEST_CHUNK
+        } else {
+            least.next_power_of_two()
+        }
+    }
+
+    /// A buffer for at least `least` bytes; its length is 0.
     #[must_use]
     pub fn buffer(&self, least: usize) -> Buffer {
-        let capacity = if least > LARGEST_CHUNK { least } else { least.max(SMALLEST_CHUNK).next_power_of_two() };
+        let capacity = Self::capacity(least);
         let bytes = match &self.0 {
             Some(store) => store.take(capacity),
             None => vec![0; capacity].into_boxed_slice(),

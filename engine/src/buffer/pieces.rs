@@ -3,7 +3,8 @@
 use alloc::collections::VecDeque;
 use core::ops::Range;
 
-use super::chunk::{LARGEST_CHUNK, Memory, Slice, Slices};
+use super::budget::Charge;
+use super::chunk::{Buffer, LARGEST_CHUNK, Memory, SMALLEST_CHUNK, Slice, Slices};
 use super::payload::Part;
 
 /// The first memory of bytes that are copied, where there are not more of them.
@@ -12,15 +13,18 @@ const FIRST_CHUNK: usize = 256;
 const GROWN_CHUNK: usize = 16 * 1024;
 /// Pieces that an empty queue may keep memory for.
 const KEPT: usize = 4;
+/// What a piece takes beside the memory of its bytes: its place in the list, and the count of those who share it.
+const OVERHEAD: usize = 64;
 
 /// Slices that do not overlap, each with the offset in the stream where it begins. There may be gaps between them.
 ///
 /// Bytes come by reference, or are copied: where they come without memory of their own, or hold much more than they are.
-#[derive(Debug, Default)]
+///
+/// What is held is charged: the memory of every slice, whole, and what it takes to know of it.
+#[derive(Debug)]
 pub(super) struct Pieces {
     list: VecDeque<Piece>,
-    /// The memory of all slices.
-    held: usize,
+    charge: Charge,
 }
 
 #[derive(Debug)]
@@ -33,6 +37,11 @@ impl Piece {
     fn end(&self) -> u64 {
         self.at + self.slice.len() as u64
     }
+
+    /// What is charged for it.
+    fn cost(&self) -> usize {
+        self.slice.held() + OVERHEAD
+    }
 }
 
 /// Offsets are apart by what a queue holds.
@@ -41,13 +50,18 @@ fn distance(from: u64, to: u64) -> usize {
 }
 
 impl Pieces {
-    pub(super) const fn new() -> Self {
-        Self { list: VecDeque::new(), held: 0 }
+    pub(super) const fn new(charge: Charge) -> Self {
+        Self { list: VecDeque::new(), charge }
     }
 
     /// The bytes of memory held, and what it takes to know of them.
-    pub(super) fn held(&self) -> usize {
-        self.held + self.list.capacity() * size_of::<Piece>()
+    pub(super) const fn held(&self) -> usize {
+        self.charge.held()
+    }
+
+    /// How many bytes of memory more could be held.
+    pub(super) fn left(&self) -> usize {
+        self.charge.left()
     }
 
     /// Where the last piece ends.
@@ -55,53 +69,63 @@ impl Pieces {
         self.list.back().map(Piece::end)
     }
 
-    /// Copies bytes to an offset at or behind the end of the last piece.
-    pub(super) fn append(&mut self, at: u64, mut bytes: &[u8], memory: &Memory) {
-        let mut at = at;
+    /// Copies bytes to an offset at or behind the end of the last piece, as many as there is memory for; how many.
+    pub(super) fn append(&mut self, at: u64, bytes: &[u8], memory: &Memory) -> usize {
+        let mut copied = 0;
         let mut wanted = FIRST_CHUNK;
         if let Some(last) = self.list.back_mut() {
             if last.end() == at {
-                let count = last.slice.append(bytes);
-                at += count as u64;
-                bytes = &bytes[count..];
+                copied = last.slice.append(bytes);
             }
             // What fills one piece of memory after the other is likely to be followed by more. Where there was room, and others
             // read what is there already, they will read this too.
             wanted = if last.slice.is_full() { last.slice.held().saturating_mul(2).min(GROWN_CHUNK) } else { 0 };
         }
-        while !bytes.is_empty() {
-            let mut buffer = memory.buffer(wanted.max(bytes.len()).min(LARGEST_CHUNK));
-            let count = buffer.append(bytes);
-            self.push(at, buffer.share());
-            at += count as u64;
-            bytes = &bytes[count..];
+        while let Some(rest) = bytes.get(copied..).filter(|rest| !rest.is_empty()) {
+            let Some(mut buffer) = self.buffer(wanted, rest.len(), memory) else { break };
+            let count = buffer.append(rest);
+            self.list.push_back(Piece { at: at + copied as u64, slice: buffer.share() });
+            copied += count;
         }
+        copied
     }
 
-    /// Adds a piece behind the last.
-    fn push(&mut self, at: u64, slice: Slice) {
-        self.held += slice.held();
-        self.list.push_back(Piece { at, slice });
-    }
-
-    /// Adds bytes that lie behind the last piece.
-    fn add(&mut self, at: u64, part: Part<'_>, memory: &Memory) {
-        match part {
-            Part::Bytes(bytes) => self.append(at, bytes, memory),
-            Part::Slice(slice) => {
-                let joined = self.list.back_mut().is_some_and(|last| last.end() == at && last.slice.join(&slice));
-                if joined {
-                } else if slice.is_wasteful() {
-                    self.append(at, &slice, memory);
-                } else {
-                    self.push(at, slice);
-                }
+    /// Memory for some of `length` bytes, and for `wanted` if that is more; for less than that where there is less left.
+    fn buffer(&mut self, wanted: usize, length: usize, memory: &Memory) -> Option<Buffer> {
+        let mut least = wanted.max(length).min(LARGEST_CHUNK);
+        loop {
+            let capacity = Memory::capacity(least);
+            if self.charge.take(capacity + OVERHEAD) {
+                return Some(memory.buffer(least));
+            }
+            least = capacity / 2;
+            if least < SMALLEST_CHUNK {
+                return None;
             }
         }
     }
 
-    /// Adds bytes wherever they belong, as far as they are not there yet.
-    pub(super) fn insert(&mut self, at: u64, part: Part<'_>, memory: &Memory) {
+    /// Adds bytes that lie behind the last piece; how many.
+    fn add(&mut self, at: u64, part: Part<'_>, memory: &Memory) -> usize {
+        let slice = match part {
+            Part::Bytes(bytes) => return self.append(at, bytes, memory),
+            Part::Slice(slice) => slice,
+        };
+        let length = slice.len();
+        if self.list.back_mut().is_some_and(|last| last.end() == at && last.slice.join(&slice)) {
+            return length;
+        }
+        let piece = Piece { at, slice };
+        if piece.slice.is_wasteful() || !self.charge.take(piece.cost()) {
+            return self.append(at, &piece.slice, memory);
+        }
+        self.list.push_back(piece);
+        length
+    }
+
+    /// Adds bytes wherever they belong, as far as they are not there yet and there is memory for them. How many of them, from
+    /// the first, are there then.
+    pub(super) fn insert(&mut self, at: u64, part: Part<'_>, memory: &Memory) -> usize {
         if self.end().is_none_or(|end| end <= at) {
             return self.add(at, part, memory);
         }
@@ -114,17 +138,20 @@ impl Pieces {
             if from < gap {
                 let missing = part.clone().cut(distance(at, from)..distance(at, gap));
                 if next.is_none() {
-                    return self.add(from, missing, memory);
+                    return distance(at, from) + self.add(from, missing, memory);
                 }
-                let slice = missing.own(memory);
-                self.held += slice.held();
-                self.list.insert(index, Piece { at: from, slice });
+                let piece = Piece { at: from, slice: missing.own(memory) };
+                if !self.charge.take(piece.cost()) {
+                    break;
+                }
+                self.list.insert(index, piece);
                 index += 1;
             }
             let Some(piece) = self.list.get(index) else { break };
             from = piece.end();
             index += 1;
         }
+        distance(at, from.min(end))
     }
 
     /// The bytes of a range without gaps, by reference.
@@ -163,11 +190,23 @@ impl Pieces {
                 first.at = first.at.max(at);
                 return;
             }
-            self.held -= first.slice.held();
+            self.charge.give_back(first.cost());
             self.list.pop_front();
         }
         if self.list.capacity() > KEPT {
             self.list = VecDeque::new();
+        }
+    }
+
+    /// Drops what lies at an offset and behind it.
+    pub(super) fn cut_at(&mut self, at: u64) {
+        while let Some(last) = self.list.back_mut() {
+            if last.at < at {
+                last.slice = last.slice.slice(0..distance(last.at, at));
+                return;
+            }
+            self.charge.give_back(last.cost());
+            self.list.pop_back();
         }
     }
 }

@@ -36,6 +36,15 @@ impl Ranges {
         (end <= holder.1).then(|| self.told(holder))
     }
 
+    /// Whether a range, not an empty one, can be [added](Self::insert).
+    pub(super) fn takes(&self, range: &Range<usize>, most: usize) -> bool {
+        if self.list.len() < most {
+            return true;
+        }
+        let (start, end) = self.kept(range);
+        self.list.iter().any(|(begin, stop)| *begin <= end && start <= *stop)
+    }
+
     /// Adds a range, not an empty one, and returns the range that holds it now, merged with those it overlaps or
     /// touches. None, and no change, where there would be more than `most`.
     pub(super) fn insert(&mut self, range: &Range<usize>, most: usize) -> Option<Range<usize>> {

@@ -4,6 +4,7 @@ use alloc::vec::Vec;
 use core::ops::Range;
 
 use super::bounded;
+use super::budget::Charge;
 use super::chunk::Memory;
 use super::payload::Payload;
 use super::pieces::Pieces;
@@ -28,7 +29,7 @@ pub struct ReceiveQueue {
 }
 
 /// What [`ReceiveQueue::insert`] has done.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Inserted {
     /// By how many bytes the bytes in order have grown.
     pub advanced: usize,
@@ -37,13 +38,16 @@ pub struct Inserted {
     pub range: Range<usize>,
     /// There were bytes, and every one of them had been received out of order before.
     pub duplicate: bool,
+    /// What had been received out of order was thrown away, for want of memory for what comes before it.
+    pub reneged: bool,
 }
 
 impl ReceiveQueue {
-    /// An empty queue, without memory, for up to `limit` bytes, at most [`LARGEST_LIMIT`](super::LARGEST_LIMIT).
+    /// An empty queue, without memory, for up to `limit` bytes, at most [`LARGEST_LIMIT`](super::LARGEST_LIMIT), as far as
+    /// there is memory for them by what `charge` is taken of.
     #[must_use]
-    pub const fn new(limit: usize) -> Self {
-        Self { pieces: Pieces::new(), begin: 0, length: 0, ranges: Ranges::new(), limit: bounded(limit) }
+    pub const fn new(limit: usize, charge: Charge) -> Self {
+        Self { pieces: Pieces::new(charge), begin: 0, length: 0, ranges: Ranges::new(), limit: bounded(limit) }
     }
 
     /// How many bytes the queue takes.
@@ -78,8 +82,9 @@ impl ReceiveQueue {
     /// Takes the bytes of a part of a payload, which were received at an offset. What lies beyond [`room`](Self::room) is cut
     /// off, and what was received before stays as it is.
     ///
-    /// None, and no byte taken, where there would be more than 512 ranges out of order. Bytes at offset 0 are never
-    /// refused.
+    /// None, and no byte taken, where there would be more than 512 ranges out of order, or there is no memory. For bytes at
+    /// offset 0 there is memory while nothing waits to be read: that of bytes out of order, which are then thrown away
+    /// (RFC 2018 section 8).
     pub fn insert(
         &mut self,
         at: usize,
@@ -92,22 +97,55 @@ impl ReceiveQueue {
             && !part.is_empty()
             && let Some(range) = self.ranges.holder(&all)
         {
-            return Some(Inserted { advanced: 0, range, duplicate: true });
+            return Some(Inserted { range, duplicate: true, ..Inserted::default() });
         }
         let length = part.len().min(self.room().saturating_sub(at));
         if length == 0 {
-            return Some(Inserted { advanced: 0, range: 0..0, duplicate: false });
+            return Some(Inserted::default());
         }
         // Not beyond the limit, so no sum below overflows.
-        let end = at + length;
-        let range = if at > 0 { self.ranges.insert(&(at..end), MOST_RANGES)? } else { 0..0 };
-        let origin = self.begin + (self.length + at) as u64;
-        for (offset, bytes) in payload.parts(part.start..part.start + length) {
-            self.pieces.insert(origin + (offset - part.start) as u64, bytes, memory);
+        if at > 0 {
+            if !self.ranges.takes(&(at..at + length), MOST_RANGES) {
+                return None;
+            }
+            let taken = self.keep(at, payload, part.start..part.start + length, memory);
+            let range = (taken > 0).then(|| self.ranges.insert(&(at..at + taken), MOST_RANGES))??;
+            return Some(Inserted { range, ..Inserted::default() });
         }
-        let advanced = if at > 0 { 0 } else { self.ranges.advance(end) };
+        let mut taken = self.keep(0, payload, part.start..part.start + length, memory);
+        let reneged = taken < length && !self.ranges.is_empty();
+        if reneged {
+            self.pieces.cut_at(self.begin + (self.length + taken) as u64);
+            self.ranges = Ranges::new();
+            taken += self.keep(taken, payload, part.start + taken..part.start + length, memory);
+        }
+        if taken == 0 {
+            return None;
+        }
+        let advanced = self.ranges.advance(taken);
         self.length += advanced;
-        Some(Inserted { advanced, range, duplicate: false })
+        Some(Inserted { advanced, reneged, ..Inserted::default() })
+    }
+
+    /// Keeps the bytes of a part of a payload, which belong at an offset, as many as there is memory for; how many.
+    fn keep(&mut self, at: usize, payload: &Payload<'_>, part: Range<usize>, memory: &Memory) -> usize {
+        let origin = self.begin + (self.length + at) as u64;
+        let mut kept = 0;
+        for (offset, bytes) in payload.parts(part.clone()) {
+            let length = bytes.len();
+            let count = self.pieces.insert(origin + (offset - part.start) as u64, bytes, memory);
+            kept += count;
+            if count < length {
+                break;
+            }
+        }
+        kept
+    }
+
+    /// How many bytes of memory more the queue could hold.
+    #[must_use]
+    pub fn left(&self) -> usize {
+        self.pieces.left()
     }
 
     /// The ranges of bytes that are out of order, in ascending order.
@@ -173,7 +211,7 @@ mod tests {
     use super::*;
 
     fn taken(advanced: usize, range: Range<usize>) -> Option<Inserted> {
-        Some(Inserted { advanced, range, duplicate: false })
+        Some(Inserted { advanced, range, ..Inserted::default() })
     }
 
     fn insert(queue: &mut ReceiveQueue, at: usize, bytes: &[u8]) -> Option<Inserted> {
@@ -186,7 +224,7 @@ mod tests {
 
     #[test]
     fn bytes_behind_a_gap_are_read_when_it_is_filled() {
-        let mut queue = ReceiveQueue::new(100);
+        let mut queue = ReceiveQueue::new(100, Charge::NONE);
         assert_eq!(insert(&mut queue, 3, b"def"), taken(0, 3..6));
         assert_eq!(insert(&mut queue, 8, b"ij"), taken(0, 8..10));
         assert_eq!(insert(&mut queue, 5, b"fg"), taken(0, 3..7));
@@ -199,9 +237,12 @@ mod tests {
 
     #[test]
     fn bytes_that_were_there_are_told_apart() {
-        let mut queue = ReceiveQueue::new(100);
+        let mut queue = ReceiveQueue::new(100, Charge::NONE);
         insert(&mut queue, 3, b"defgh");
-        assert_eq!(insert(&mut queue, 4, b"ef"), Some(Inserted { advanced: 0, range: 3..8, duplicate: true }));
+        assert_eq!(
+            insert(&mut queue, 4, b"ef"),
+            Some(Inserted { range: 3..8, duplicate: true, ..Inserted::default() })
+        );
         assert_eq!(insert(&mut queue, 7, b"hi"), taken(0, 3..9));
         assert_eq!(insert(&mut queue, 4, b""), taken(0, 0..0));
         assert_eq!(insert(&mut queue, 0, b""), taken(0, 0..0));
@@ -209,7 +250,7 @@ mod tests {
 
     #[test]
     fn what_lies_beyond_the_room_is_cut_off() {
-        let mut queue = ReceiveQueue::new(5);
+        let mut queue = ReceiveQueue::new(5, Charge::NONE);
         assert_eq!(insert(&mut queue, 5, b"f"), taken(0, 0..0));
         assert_eq!(insert(&mut queue, usize::MAX, b"f"), taken(0, 0..0));
         assert_eq!(insert(&mut queue, 4, b"ef"), taken(0, 4..5));
@@ -220,7 +261,7 @@ mod tests {
 
     #[test]
     fn a_smaller_limit_keeps_what_was_received() {
-        let mut queue = ReceiveQueue::new(100);
+        let mut queue = ReceiveQueue::new(100, Charge::NONE);
         insert(&mut queue, 0, b"ab");
         insert(&mut queue, 1, b"defgh");
         queue.set_limit(3);
@@ -231,7 +272,7 @@ mod tests {
 
     #[test]
     fn ranges_are_bounded_and_bytes_in_order_are_not_refused() {
-        let mut queue = ReceiveQueue::new(10_000);
+        let mut queue = ReceiveQueue::new(10_000, Charge::NONE);
         for index in 0..MOST_RANGES {
             assert!(insert(&mut queue, 2 + 2 * index, b"x").is_some());
         }
@@ -242,7 +283,7 @@ mod tests {
 
     #[test]
     fn memory_is_held_from_the_first_byte_to_the_last() {
-        let mut queue = ReceiveQueue::new(1 << 20);
+        let mut queue = ReceiveQueue::new(1 << 20, Charge::NONE);
         assert_eq!(queue.held(), 0);
         insert(&mut queue, 1, &[1; 1000]);
         assert!((1024..1500).contains(&queue.held()), "{}", queue.held());
@@ -261,13 +302,13 @@ mod tests {
     #[test]
     fn a_small_slice_does_not_hold_a_large_chunk() {
         let chunk = Slice::from([3; 60_000].as_slice());
-        let mut queue = ReceiveQueue::new(1 << 20);
+        let mut queue = ReceiveQueue::new(1 << 20, Charge::NONE);
         for at in 0..30 {
             let slice = [chunk.slice(at * 2000..at * 2000 + 1900)];
             queue.insert(1 + 2000 * at, &Payload::new(&[], &slice), 0..1900, &Memory::HEAP);
         }
         assert!(queue.held() < 2 * 60_000, "{}", queue.held());
-        let mut whole = ReceiveQueue::new(1 << 20);
+        let mut whole = ReceiveQueue::new(1 << 20, Charge::NONE);
         for at in 0..30 {
             let slice = [chunk.slice(at * 2000..at * 2000 + 2000)];
             whole.insert(0, &Payload::new(&[], &slice), 0..2000, &Memory::HEAP);
@@ -302,7 +343,7 @@ mod tests {
         fn the_queue_is_a_window_over_a_stream(steps in prop::collection::vec(step(), 1..40)) {
             let byte = |number: usize| (number % 251) as u8;
             let stream = |from: usize, to: usize| (from..to).map(byte).collect::<Vec<u8>>();
-            let mut queue = ReceiveQueue::new(10_000);
+            let mut queue = ReceiveQueue::new(10_000, Charge::NONE);
             let mut received = vec![false; 500_000];
             let (mut read, mut next) = (0, 0);
             for step in steps {

@@ -23,17 +23,17 @@ use core::time::Duration;
 pub(super) use arrives::Arrival;
 use opening::Opening;
 pub use owner::{ReadError, WriteError};
-pub(super) use synchronized::Opened;
 use synchronized::Synchronized;
+pub(super) use synchronized::{Charges, Opened};
 
 use super::clock::Clock;
-use super::congestion::{Congestion, CongestionControl};
-use super::options::{DEFAULT_BUFFER, InvalidOption, MOST_BUFFER, Options};
+use super::congestion::CongestionControl;
+use super::options::{InvalidOption, Options};
 use super::sequence::Sequence;
 use super::state::{Cause, Info, TcpState};
 use super::time_wait::{Remnant, RemnantClock};
 use super::tuple::Tuple;
-use crate::buffer::ReceiveQueue;
+use crate::buffer::{Charge, ReceiveQueue};
 use crate::time::Instant;
 
 /// What a connection is told of its interface.
@@ -152,12 +152,13 @@ impl Connection {
     pub(super) fn connect(
         tuple: Tuple,
         options: Options,
+        charges: Charges,
         isn: Sequence,
         clock_offset: u32,
         deadline: Instant,
         now: Instant,
     ) -> Self {
-        let state = State::Opening(Opening::new(isn));
+        let state = State::Opening(Opening::new(isn, charges));
         Self::new(tuple, options, Owner::Connecting { deadline }, state, Clock::new(clock_offset, None, now), now)
     }
 
@@ -185,12 +186,13 @@ impl Connection {
         tuple: Tuple,
         options: Options,
         opened: &Opened,
+        charges: Charges,
         clock_offset: u32,
         link: &Link,
         now: Instant,
     ) -> Self {
         let clock = Clock::new(clock_offset, opened.agreement.timestamp, now);
-        let synchronized = Synchronized::new(&tuple, &options, opened, link, now);
+        let synchronized = Synchronized::new(&tuple, &options, opened, charges, link, now);
         let state = State::Synchronized(Box::new(synchronized));
         Self::new(tuple, options, Owner::Held, state, clock, now)
     }
@@ -293,7 +295,7 @@ impl Connection {
     fn close(&mut self, cause: Option<Cause>) {
         let (unread, ended) = match core::mem::replace(&mut self.state, State::Closed(Remains::NONE)) {
             State::Synchronized(synchronized) => synchronized.receiver.into_remains(),
-            State::Opening(_) => (ReceiveQueue::new(0), false),
+            State::Opening(_) => (ReceiveQueue::new(0, Charge::NONE), false),
             State::Closed(remains) => (remains.unread, remains.ended),
         };
         self.state = State::Closed(Remains { unread, ended, cause });
@@ -329,10 +331,10 @@ impl Connection {
         change(&mut options);
         options.validate()?;
         if let State::Synchronized(synchronized) = &mut self.state {
-            if options.receive_limit() != self.options.receive_limit() {
-                synchronized.receiver.set_limit(options.receive_limit());
+            if options.receive_buffer != self.options.receive_buffer {
+                synchronized.receiver.set_limit(options.receive_limit(), options.most_received());
             }
-            if options.send_limit() != self.options.send_limit() {
+            if options.send_buffer != self.options.send_buffer {
                 synchronized.sender.set_limit(options.send_limit());
             }
         }
@@ -369,25 +371,18 @@ impl Connection {
         }
     }
 
-    /// How many bytes more the send buffer would have to hold for the path to be used: none unless its size is nobody's
-    /// choice, it is used, and the congestion window allows for more.
-    pub(super) fn wanted_room(&self) -> Option<usize> {
-        let State::Synchronized(synchronized) = &self.state else { return None };
-        let (queue, congestion) = (synchronized.sender.queue(), synchronized.sender.congestion());
-        let (limit, chosen) = (queue.limit(), self.options.send_buffer != DEFAULT_BUFFER);
-        let unlimited = matches!(congestion, Congestion::Unlimited(_));
-        // Twice the window: what is in flight, and what comes next while that is acknowledged.
-        let short = congestion.window() * 2 > limit && queue.len() * 2 > limit;
-        let more = limit.min(MOST_BUFFER.saturating_sub(limit));
-        (!chosen && !unlimited && short && more > 0).then_some(more)
-    }
-
-    /// Lets the send buffer hold so many bytes more.
-    pub(super) fn grow(&mut self, bytes: usize) {
-        if let State::Synchronized(synchronized) = &mut self.state {
-            let limit = synchronized.sender.queue().limit();
-            synchronized.sender.set_limit(limit + bytes);
+    /// Lets the send buffer hold twice as much where the path carries more than it holds: what is in flight, and what comes
+    /// next while that is acknowledged. Whether it has grown.
+    pub(super) fn grow(&mut self) -> bool {
+        let State::Synchronized(synchronized) = &mut self.state else { return false };
+        let sender = &mut synchronized.sender;
+        let (limit, most) = (sender.queue().limit(), self.options.most_sent());
+        let window = sender.congestion().window().min(sender.window());
+        let grows = limit < most && window * 2 > limit && sender.queue().len() * 2 > limit;
+        if grows {
+            sender.set_limit((limit * 2).min(most));
         }
+        grows
     }
 
     /// Whether an acknowledgement is to leave now.
@@ -406,5 +401,5 @@ impl Connection {
 }
 
 impl Remains {
-    const NONE: Self = Self { unread: ReceiveQueue::new(0), ended: false, cause: None };
+    const NONE: Self = Self { unread: ReceiveQueue::new(0, Charge::NONE), ended: false, cause: None };
 }

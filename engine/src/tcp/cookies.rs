@@ -147,7 +147,7 @@ mod tests {
     }
 
     const AGREED: Agreement =
-        Agreement { mss: 1460, scales: Some((7, 2)), selective: true, timestamp: Some(9), ecn: true };
+        Agreement { mss: 1460, scales: Some((7, 7)), selective: true, timestamp: Some(9), ecn: true };
 
     #[test]
     fn a_cookie_says_what_the_syn_offered() {

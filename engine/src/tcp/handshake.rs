@@ -146,7 +146,7 @@ mod tests {
         let full = offer(&Options::default(), 1460, 7);
         let agreed =
             Agreement::new(&Options::default(), &syn(Control { syn: true, ..Control::NONE }, full.clone()), PEER);
-        let expected = Agreement { mss: 1460, scales: Some((2, 2)), selective: true, timestamp: Some(7), ecn: false };
+        let expected = Agreement { mss: 1460, scales: Some((7, 7)), selective: true, timestamp: Some(7), ecn: false };
         assert_eq!(agreed, expected);
         let plain = Options { timestamps: false, window_scaling: false, selective: false, ..Options::default() };
         let agreed = Agreement::new(&plain, &syn(Control::NONE, full), PEER);

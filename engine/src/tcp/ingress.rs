@@ -6,7 +6,7 @@ use core::time::Duration;
 use smoltcp::wire::IpProtocol;
 
 use super::clock::Clock;
-use super::connection::{Arrival, Effects, Opened, Owner};
+use super::connection::{Arrival, Charges, Effects, Opened, Owner};
 use super::egress::{QUANTUM, Service};
 use super::half_open::HalfOpen;
 use super::handshake::{self, Agreement};
@@ -113,7 +113,6 @@ impl Tcp {
             self.events.tell(Event::Writable(id));
         }
         if entry.connection.is_closed() {
-            self.spare += core::mem::take(&mut entry.spare);
             let tuple = *entry.connection.tuple();
             let (cause, listener) = (entry.connection.cause(), entry.listener);
             if self.flows.get(&tuple) == Some(&Flow::Connection(id)) {
@@ -200,6 +199,11 @@ impl Tcp {
             return self.send_reset(&tuple, Service::from(&options), segment.acknowledgement, None, now, out);
         }
         let listener = record.listener;
+        let Some(charges) = Charges::new(&options, &self.budget) else {
+            // The peer repeats what is not acknowledged, and there may be memory then.
+            self.counters.backlog_drops += 1;
+            return;
+        };
         self.remove_half_open(key);
         let clock = Clock::new(self.clock_offset(&tuple), agreement.timestamp, now);
         let echo = segment.options.timestamp.map(|timestamp| timestamp.echo);
@@ -216,7 +220,7 @@ impl Tcp {
             retries: record.answers.saturating_sub(1),
             path_mtu: out.mtu(tuple.remote.ip()),
         };
-        self.establish(tuple, listener, options, &opened, segment, ecn, now, out);
+        self.establish(tuple, listener, options, charges, &opened, segment, ecn, now, out);
     }
 
     /// Answers somebody who may not be the peer of a handshake (RFC 5961), within a rate.
@@ -258,6 +262,7 @@ impl Tcp {
         tuple: Tuple,
         listener: ListenerId,
         options: Options,
+        charges: Charges,
         opened: &Opened,
         segment: &Segment<'_>,
         ecn: Ecn,
@@ -266,7 +271,7 @@ impl Tcp {
     ) {
         let offset = self.clock_offset(&tuple);
         let options = self.with_defaults(options);
-        let connection = Connection::accepted(tuple, options, opened, offset, &self.config.link, now);
+        let connection = Connection::accepted(tuple, options, opened, charges, offset, &self.config.link, now);
         let Some(listening) = self.listeners.listening_mut(listener) else { return };
         let entry = Entry::new(connection, Some(listener));
         let id = ConnectionId(self.connections.insert(entry));
@@ -377,6 +382,10 @@ impl Tcp {
             return out_there;
         };
         let options = options.clone();
+        let Some(charges) = Charges::new(&options, &self.budget) else {
+            self.counters.backlog_drops += 1;
+            return true;
+        };
         let opened = Opened {
             isn,
             peer_isn,
@@ -388,7 +397,7 @@ impl Tcp {
             retries: 0,
             path_mtu: out.mtu(tuple.remote.ip()),
         };
-        self.establish(*tuple, listener, options, &opened, segment, ecn, now, out);
+        self.establish(*tuple, listener, options, charges, &opened, segment, ecn, now, out);
         true
     }
 }

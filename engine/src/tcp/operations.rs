@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 
-use super::connection::{Connection, Effects, Owner, ReadError, WriteError};
+use super::connection::{Charges, Connection, Effects, Owner, ReadError, WriteError};
 use super::egress::Service;
 use super::ingress::is_host;
 use super::options::{InvalidOption, Options};
@@ -119,6 +119,7 @@ impl Tcp {
             return Err(ConnectError::InvalidAddress);
         }
         let tuple = self.choose(local, remote, bound, now)?;
+        let charges = Charges::new(&options, &self.budget).ok_or(ConnectError::LimitReached)?;
         let isn = self.initial_sequence(&tuple, now);
         // Beyond what an earlier connection of the same ends has used (RFC 9293 section 3.6.1, RFC 6191).
         let isn = self.time_wait.take(&tuple).map_or(isn, |remnant| isn.latest(remnant.next + BEYOND));
@@ -126,7 +127,7 @@ impl Tcp {
         self.time_wait.take(&tuple.reversed());
         let deadline = now + timeout;
         let options = self.with_defaults(options);
-        let connection = Connection::connect(tuple, options, isn, self.clock_offset(&tuple), deadline, now);
+        let connection = Connection::connect(tuple, options, charges, isn, self.clock_offset(&tuple), deadline, now);
         let id = ConnectionId(self.connections.insert(Entry::new(connection, None)));
         self.flows.insert(tuple, Flow::Connection(id));
         self.mark(id);
@@ -217,7 +218,7 @@ impl Tcp {
     /// See [`ReadError`].
     pub fn read(&mut self, id: ConnectionId, buffer: &mut [u8], now: Instant) -> Result<usize, ReadError> {
         let entry = self.connections.get_mut(id.0).ok_or(ReadError::Unknown)?;
-        let count = entry.connection.read(buffer)?;
+        let count = entry.connection.read(buffer, now)?;
         self.after_read(id, now);
         Ok(count)
     }
@@ -228,7 +229,7 @@ impl Tcp {
     /// See [`ReadError`].
     pub fn read_vec(&mut self, id: ConnectionId, most: usize, now: Instant) -> Result<Vec<u8>, ReadError> {
         let entry = self.connections.get_mut(id.0).ok_or(ReadError::Unknown)?;
-        let bytes = entry.connection.read_vec(most)?;
+        let bytes = entry.connection.read_vec(most, now)?;
         self.after_read(id, now);
         Ok(bytes)
     }
@@ -348,11 +349,9 @@ impl Tcp {
         now: Instant,
     ) -> Result<(), InvalidOption> {
         let Some(entry) = self.connections.get_mut(id.0) else { return Ok(()) };
-        let before = entry.connection.options().send_buffer;
         entry.connection.configure(change, now)?;
-        if entry.connection.options().send_buffer != before {
-            self.reclaim(id);
-        }
+        // There may be more room now.
+        self.events.tell(Event::Writable(id));
         self.touch(id, now);
         Ok(())
     }

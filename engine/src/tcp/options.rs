@@ -5,6 +5,7 @@ use core::time::Duration;
 use thiserror::Error;
 
 use super::congestion::Algorithm;
+use crate::buffer::Budget;
 
 /// When a silent peer is asked whether it is still there (RFC 9293 section 3.8.4, tcp(7) `TCP_KEEP*`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,14 +54,19 @@ pub enum EcnUse {
 /// The options of a connection, or of those that a listener accepts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
-    /// Bytes that may wait to be read; the window that the peer is offered. Up to [`MOST_BUFFER`].
+    /// Bytes that may wait to be read; the window that the peer is offered. Up to [`MOST_BUFFER`]. [`DEFAULT_BUFFER`], which
+    /// is what nobody has chosen, grows by itself up to `window_limit` where the owner reads so fast that the window would
+    /// hold the peer up.
     pub receive_buffer: usize,
-    /// What `receive_buffer` may be set to later: windows are scaled so that they can say it (RFC 7323 section 2.3: the
-    /// scale is settled by the SYN). No more than `receive_buffer` where that is larger.
+    /// What either buffer may grow to by itself, and what `receive_buffer` may be set to later: windows are scaled so that
+    /// they can say it (RFC 7323 section 2.3: the scale is settled by the SYN). Up to [`MOST_BUFFER`]; no more than
+    /// `receive_buffer` where that is larger.
     pub window_limit: usize,
     /// Bytes that may wait to be sent and acknowledged; up to [`MOST_BUFFER`]. [`DEFAULT_BUFFER`], which is what nobody has
-    /// chosen, grows by itself where the path would carry more, as far as the interface has memory to spare.
+    /// chosen, grows by itself up to `window_limit` where the path would carry more.
     pub send_buffer: usize,
+    /// What the memory of both is taken of, beside that of the interface; `None` for that of the interface alone.
+    pub budget: Option<Budget>,
     /// Whether small segments leave at once instead of waiting for an acknowledgement (`TCP_NODELAY`).
     pub no_delay: bool,
     /// Probing of a silent peer; `None` for none.
@@ -93,8 +99,9 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             receive_buffer: DEFAULT_BUFFER,
-            window_limit: 0,
+            window_limit: MOST_BUFFER,
             send_buffer: DEFAULT_BUFFER,
+            budget: None,
             no_delay: true,
             keep_alive: None,
             hop_limit: 64,
@@ -131,13 +138,27 @@ impl Options {
         if self.send_buffer > MOST_BUFFER { MOST_BUFFER } else { self.send_buffer }
     }
 
+    /// What the receive buffer may grow to.
+    pub(super) fn most_received(&self) -> usize {
+        Self::most(self.receive_buffer, self.window_limit)
+    }
+
+    /// What the send buffer may grow to.
+    pub(super) fn most_sent(&self) -> usize {
+        Self::most(self.send_buffer, self.window_limit)
+    }
+
+    fn most(size: usize, limit: usize) -> usize {
+        if size == DEFAULT_BUFFER { size.max(limit.min(MOST_BUFFER)) } else { size.min(MOST_BUFFER) }
+    }
+
     /// The linger time in force.
     pub(super) fn linger_time(&self) -> Duration {
         self.linger.min(LONGEST_LINGER)
     }
 }
 
-/// What a buffer holds where nobody has said how much, in bytes.
+/// What a buffer holds at first where nobody has said how much, in bytes.
 pub const DEFAULT_BUFFER: usize = 128 * 1024;
 
 /// The most that any buffer holds, in bytes.

@@ -8,7 +8,7 @@ use smallvec::SmallVec;
 
 use super::segment::{SackBlock, SackBlocks};
 use super::sequence::Sequence;
-use crate::buffer::{Memory, Payload, ReceiveQueue};
+use crate::buffer::{Charge, Memory, Payload, ReceiveQueue};
 use crate::time::Instant;
 
 /// How long an acknowledgement may wait for data to travel with (RFC 9293 section 3.8.6.3: less than half a second).
@@ -46,7 +46,7 @@ enum End {
 }
 
 /// What begins a receiving half, once the handshake is over.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(super) struct ReceiverSetup {
     /// Where data begins: IRS + 1.
     pub first: Sequence,
@@ -54,8 +54,11 @@ pub(super) struct ReceiverSetup {
     pub window: usize,
     /// By how many bits windows are shifted.
     pub scale: u8,
-    /// Bytes that may wait to be read.
+    /// Bytes that may wait to be read, and the most that this may grow to by itself.
     pub limit: usize,
+    pub most: usize,
+    /// What their memory is taken of.
+    pub charge: Charge,
     /// Bytes of data in a full segment of the peer's, as far as this end can tell.
     pub segment: usize,
     /// Ranges that arrived out of order are reported.
@@ -96,8 +99,9 @@ pub(super) struct Receiver {
     /// The end of the window as the peer knows it. It never moves back (RFC 9293 section 3.8.6).
     edge: Sequence,
     scale: u8,
-    /// What the owner asked for. The queue holds a little more, for windows that are rounded up.
+    /// How many bytes may wait. The queue holds a little more, for windows that are rounded up.
     limit: usize,
+    tuning: Tuning,
     segment: usize,
     /// The largest segment that has come, as far as a full one of the peer's is known.
     seen: usize,
@@ -125,13 +129,14 @@ impl Receiver {
     /// A receiver that has nothing yet.
     #[must_use]
     pub(super) fn new(setup: ReceiverSetup) -> Self {
-        let ReceiverSetup { first, window, scale, limit, segment, selective, prompt } = setup;
+        let ReceiverSetup { first, window, scale, limit, most, charge, segment, selective, prompt } = setup;
         Self {
-            queue: ReceiveQueue::new(limit + slack(limit, scale)),
+            queue: ReceiveQueue::new(limit + slack(limit, scale), charge),
             next: first,
             edge: first + window,
             scale,
             limit,
+            tuning: Tuning::new(most),
             segment,
             seen: segment.min(SMALL),
             selective,
@@ -262,6 +267,9 @@ impl Receiver {
     fn insert(&mut self, first: Sequence, payload: &Payload<'_>, part: Range<usize>, memory: &Memory) {
         let at = first.since(self.next);
         let Some(inserted) = self.queue.insert(at, payload, part, memory) else { return };
+        if inserted.reneged {
+            self.recent.clear();
+        }
         if inserted.advanced == 0 {
             let Range { start, end } = inserted.range;
             self.remember((self.next + start, self.next + end));
@@ -342,16 +350,22 @@ impl Receiver {
         }
     }
 
+    /// How many bytes may wait, by what was asked for and by the memory that is left: of that, half, as what comes may hold more
+    /// than it is, and others take of the same.
+    fn bound(&self) -> usize {
+        self.limit.min(self.queue.len() + self.queue.left() / 2)
+    }
+
     /// By how much a window has to grow for the peer to be told (RFC 9293 section 3.8.6.2.2).
     fn worthwhile(&self) -> usize {
-        (self.limit / 2).min(self.segment).max(1)
+        (self.bound() / 2).min(self.segment).max(1)
     }
 
     /// How far the window may reach now, by the room there is and by what its field can say: an update that says nothing new
     /// would be taken for a duplicate.
     fn offer(&self) -> Sequence {
         let most = usize::from(u16::MAX) << self.scale;
-        self.next + self.limit.saturating_sub(self.queue.len()).min(most)
+        self.next + self.bound().saturating_sub(self.queue.len()).min(most)
     }
 
     /// The window field of a segment that leaves now (RFC 7323 section 2.3). The window does not move back: where its size is
@@ -433,6 +447,7 @@ impl Receiver {
     /// The owner has read so many bytes. Once it has the whole of a message, the acknowledgement waits for the answer where one
     /// is likely, and otherwise for nothing (as in Linux, `tcp_cleanup_rbuf`): the peer may wait for it.
     fn on_read(&mut self, count: usize) {
+        self.tuning.on_read(count);
         let read_all = self.prompt && count > 0 && self.pushed && self.queue.is_empty();
         let delayed = matches!(self.acknowledge, Acknowledge::At(_));
         if read_all && delayed && (!self.interactive || self.next.since(self.acknowledged) >= LARGE) {
@@ -448,7 +463,7 @@ impl Receiver {
         }
         let (window, offer) = (self.window(), self.offer().since(self.next));
         let gain = offer.saturating_sub(window);
-        if gain >= self.worthwhile() && window <= self.limit / 2 && offer >= 2 * window {
+        if gain >= self.worthwhile() && window <= self.bound() / 2 && offer >= 2 * window {
             self.acknowledge = Acknowledge::Now;
         }
     }
@@ -462,10 +477,23 @@ impl Receiver {
     }
 
     /// Sets how many bytes may wait. A window that was offered is honoured.
-    pub(super) fn set_limit(&mut self, limit: usize) {
+    pub(super) fn set_limit(&mut self, limit: usize, most: usize) {
+        self.tuning = Tuning::new(most);
+        self.resize(limit);
+    }
+
+    fn resize(&mut self, limit: usize) {
         self.limit = limit;
         self.queue.set_limit((limit + slack(limit, self.scale)).max(self.queue.len() + self.window()));
         self.reopen(1);
+    }
+
+    /// After a read, over a path whose round-trip time is `rtt`: lets more bytes wait where the owner reads so fast that a
+    /// window would keep the peer waiting.
+    pub(super) fn tune(&mut self, rtt: Duration, now: Instant) {
+        if let Some(limit) = self.tuning.limit(rtt, now).filter(|limit| *limit > self.limit) {
+            self.resize(limit);
+        }
     }
 
     /// What can still be read of a connection that has ended, and whether its end was reached.
@@ -478,6 +506,44 @@ impl Receiver {
     #[must_use]
     pub(super) fn held(&self) -> usize {
         self.queue.held()
+    }
+}
+
+/// Dynamic right-sizing (Fisk and Feng, 2001): in a round-trip time the owner reads what the peer has sent in one, and so the
+/// buffer has to hold twice as much for a peer that sends twice as fast in the next.
+#[derive(Clone, Copy, Debug)]
+struct Tuning {
+    /// The most that the limit may be.
+    most: usize,
+    /// When the present round trip began.
+    since: Option<Instant>,
+    /// Bytes read in it, and in the one before.
+    read: usize,
+    before: usize,
+}
+
+/// What a buffer holds beyond what one round trip fills.
+const HEADROOM: usize = 16 * 1460;
+
+impl Tuning {
+    const fn new(most: usize) -> Self {
+        Self { most, since: None, read: 0, before: 0 }
+    }
+
+    fn on_read(&mut self, count: usize) {
+        self.read += count;
+    }
+
+    /// The limit that what was read in a round trip asks for; none before one is over.
+    fn limit(&mut self, rtt: Duration, now: Instant) -> Option<usize> {
+        let since = *self.since.get_or_insert(now);
+        if now < since + rtt {
+            return None;
+        }
+        let faster = self.read.saturating_sub(self.before);
+        let wanted = 2 * self.read.saturating_add(faster) + HEADROOM;
+        (self.since, self.before, self.read) = (Some(now), self.read, 0);
+        Some(wanted.min(self.most))
     }
 }
 

@@ -5,6 +5,7 @@ use core::net::{IpAddr, Ipv4Addr};
 use std::vec;
 use std::vec::Vec;
 
+use super::options::{DEFAULT_BUFFER, MOST_BUFFER};
 use super::*;
 use crate::ip::output::{Blocked, Outlet, Packet};
 
@@ -75,14 +76,28 @@ impl Hosts {
     }
 
     fn listen(&mut self) -> ListenerId {
+        self.listen_with(Options::default())
+    }
+
+    fn listen_with(&mut self, options: Options) -> ListenerId {
         let listener = self.hosts[1].bind(ADDRESSES[1], PORT).expect("a free port");
-        self.hosts[1].listen(listener, Places::new(128), Options::default());
+        self.hosts[1].listen(listener, Places::new(128), options);
         listener
     }
 
+    /// A listener, and a connection to it, with the same options.
+    fn pair_with(&mut self, options: Options) -> (ConnectionId, ConnectionId) {
+        let listener = self.listen_with(options.clone());
+        self.connect(listener, options)
+    }
+
     fn pair(&mut self, listener: ListenerId) -> (ConnectionId, ConnectionId) {
+        self.connect(listener, Options::default())
+    }
+
+    fn connect(&mut self, listener: ListenerId, options: Options) -> (ConnectionId, ConnectionId) {
         let [local, remote] = [SocketAddr::new(ADDRESSES[0], 0), SocketAddr::new(ADDRESSES[1], PORT)];
-        let client = self.hosts[0].connect(local, remote, None, TIMEOUT, Options::default(), self.now).expect("a port");
+        let client = self.hosts[0].connect(local, remote, None, TIMEOUT, options, self.now).expect("a port");
         self.settle();
         (client, self.hosts[1].accept(listener).expect("it is established").id)
     }
@@ -121,25 +136,39 @@ fn orphans_are_bounded_in_number_and_bytes() {
 }
 
 #[test]
-fn a_send_buffer_of_the_default_size_grows_and_gives_back_what_it_took() {
-    let mut hosts = Hosts::new(|config| config.spare_bytes = 1 << 20);
-    let listener = hosts.listen();
-    let (client, server) = hosts.pair(listener);
-    let mut buffer = vec![0; 100_000];
-    for _ in 0..100 {
-        while hosts.hosts[0].write(client, &[7; 50_000], hosts.now).is_ok() {}
-        hosts.settle();
-        while hosts.hosts[1].read(server, &mut buffer, hosts.now).is_ok_and(|count| count > 0) {}
-        hosts.advance(Duration::from_millis(100));
+fn buffers_of_the_default_size_grow_with_the_path_and_chosen_ones_do_not() {
+    for chosen in [false, true] {
+        let mut hosts = Hosts::new(|_| ());
+        let size = if chosen { 100_000 } else { DEFAULT_BUFFER };
+        let options = Options { send_buffer: size, receive_buffer: size, ..Options::default() };
+        let (client, server) = hosts.pair_with(options);
+        let (mut most_queued, mut widest) = (0, 0);
+        let mut buffer = vec![0; 4 << 20];
+        for _ in 0..100 {
+            while hosts.hosts[0].write(client, &[7; 50_000], hosts.now).is_ok() {}
+            let info = hosts.hosts[0].info(client);
+            (most_queued, widest) = (most_queued.max(info.send_queue), widest.max(info.send_window));
+            hosts.settle();
+            while hosts.hosts[1].read(server, &mut buffer, hosts.now).is_ok_and(|count| count > 0) {}
+            hosts.advance(Duration::from_millis(100));
+        }
+        let grown = most_queued > 3 * DEFAULT_BUFFER && widest > 3 * DEFAULT_BUFFER;
+        assert_eq!(grown, !chosen, "{most_queued} bytes were queued, {widest} bytes offered");
+        assert!(most_queued <= MOST_BUFFER && widest <= MOST_BUFFER + MOST_BUFFER / 4);
     }
-    let grown = (1 << 20) - hosts.hosts[0].spare;
-    assert!(grown > 0, "the path carries more than the default");
-    let asked = Options { send_buffer: 10_000, ..Options::default() };
-    hosts.hosts[0].configure(client, |options| *options = asked, hosts.now).expect("valid");
-    assert_eq!(hosts.hosts[0].spare, 1 << 20, "a size that was chosen is what was asked for");
-    hosts.hosts[0].abort(client, Cause::Aborted, hosts.now);
+}
+
+/// What a size is set to later takes effect at once (wasi:sockets `set-send-buffer-size`).
+#[test]
+fn a_size_that_is_set_takes_effect() {
+    let mut hosts = Hosts::new(|_| ());
+    let (client, server) = hosts.pair_with(Options::default());
+    assert_eq!(hosts.hosts[0].room(client), Ok(DEFAULT_BUFFER));
+    hosts.hosts[0].configure(client, |options| options.send_buffer = 1 << 20, hosts.now).expect("valid");
+    assert_eq!(hosts.hosts[0].room(client), Ok(1 << 20));
+    hosts.hosts[1].configure(server, |options| options.receive_buffer = 1 << 20, hosts.now).expect("valid");
     hosts.settle();
-    assert_eq!(hosts.hosts[0].spare, 1 << 20);
+    assert_eq!(hosts.hosts[0].info(client).send_window, 1 << 20);
 }
 
 #[test]

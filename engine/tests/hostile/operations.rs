@@ -69,6 +69,7 @@ fn options(bytes: &mut Bytes<'_>) -> Options {
         receive_buffer: size(bytes),
         send_buffer: size(bytes),
         window_limit: size(bytes),
+        budget: None,
         no_delay: bytes.flag(),
         keep_alive,
         hop_limit: bytes.byte().max(1),

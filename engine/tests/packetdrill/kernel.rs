@@ -122,6 +122,7 @@ impl Kernel {
             match error {
                 ConnectError::AddressInUse => Errno("EADDRINUSE"),
                 ConnectError::InvalidAddress => Errno("EINVAL"),
+                ConnectError::LimitReached => Errno("ENOBUFS"),
             }
         })
     }
@@ -181,6 +182,7 @@ impl Kernel {
         Options {
             receive_buffer: settings.receive_buffer,
             window_limit: self.host.receive_limit,
+            budget: None,
             send_buffer: settings.send_buffer,
             no_delay: settings.no_delay,
             keep_alive: settings.keep_alive.then_some(keep),

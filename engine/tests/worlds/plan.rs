@@ -72,6 +72,8 @@ pub(crate) struct Plan {
     pub(crate) quantum: Option<usize>,
     pub(crate) backlog: usize,
     pub(crate) most_half_open: usize,
+    /// The memory of each host.
+    pub(crate) most_bytes: usize,
     /// How long a connection that waits to be accepted has to.
     pub(crate) accept_pause: Duration,
     /// The options of what each host accepts.
@@ -82,6 +84,9 @@ pub(crate) struct Plan {
     /// So much may be lost that a handshake fails, or is forgotten by one end.
     pub(crate) fragile: bool,
 }
+
+/// More memory than any world needs.
+pub(crate) const PLENTY: usize = 1 << 30;
 
 fn millis(count: u64) -> Duration {
     Duration::from_millis(count)
@@ -120,6 +125,7 @@ impl Plan {
             quantum: dice.chance(5000).then(|| dice.magnitude(1, 200_000) as usize),
             backlog: if dice.chance(2000) { dice.between(1, 3) as usize } else { 128 },
             most_half_open,
+            most_bytes: if dice.chance(1500) { dice.magnitude(100_000, 1 << 20) as usize } else { PLENTY },
             listening,
             accept_pause: if dice.chance(2000) { millis(dice.below(3000)) } else { Duration::ZERO },
             connections,
@@ -242,10 +248,13 @@ fn options(dice: &mut Dice) -> Options {
         _ => 128 * 1024,
     };
     let (receive_buffer, send_buffer) = (buffer(1500), buffer(1000));
+    let some = dice.magnitude(1, 4 << 20) as usize;
+    let window_limit = dice.pick(&[0, 4 << 20, some]);
     Options {
         receive_buffer,
         send_buffer,
-        window_limit: if dice.chance(2000) { dice.magnitude(1, 4 << 20) as usize } else { 0 },
+        window_limit,
+        budget: None,
         no_delay: dice.chance(7000),
         keep_alive: dice.chance(2000).then(|| KeepAlive {
             idle: millis(dice.magnitude(500, 60_000)),

@@ -79,7 +79,8 @@ impl World {
         let mut dice = Dice::new(plan.seed ^ 0x5eed);
         let mut hosts = [0, 1].map(|host| {
             let link = Link { mtu: plan.mtu[host], lossless: plan.lossless, checksums: plan.checksums };
-            let config = Config { most_half_open: plan.most_half_open, ..Config::new(link) };
+            let config =
+                Config { most_half_open: plan.most_half_open, most_bytes: plan.most_bytes, ..Config::new(link) };
             let device = Device {
                 mtu: plan.mtu[host],
                 checksums: plan.checksums,
@@ -287,7 +288,7 @@ impl World {
                 let streams = streams(connection, host);
                 self.ends.push((connection, round, End::new(host, id, (local, remote), script, streams, self.now)));
             }
-            Err(ConnectError::AddressInUse) => {
+            Err(ConnectError::AddressInUse | ConnectError::LimitReached) => {
                 self.starts.push(Start { at: self.now + Duration::from_millis(700), ..start });
             }
             Err(ConnectError::InvalidAddress) => panic!("{local} to {remote}"),

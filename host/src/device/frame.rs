@@ -242,7 +242,11 @@ impl DerefMut for Frame {
 impl fmt::Debug for Frame {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "Frame({} bytes", self.len())?;
-        if self.payload.is_empty() { formatter.write_str(")") } else { write!(formatter, " in {} parts)", 1 + self.payload.len()) }
+        if self.payload.is_empty() {
+            formatter.write_str(")")
+        } else {
+            write!(formatter, " in {} parts)", 1 + self.payload.len())
+        }
     }
 }
 

@@ -38,12 +38,7 @@ impl Loopback {
     /// A loopback device with an empty queue.
     #[must_use]
     pub fn new() -> Self {
-        Self {
-            pool: Pool::new(MTU, IDLE),
-            queue: VecDeque::with_capacity(QUEUE),
-            reader: None,
-            writer: None,
-        }
+        Self { pool: Pool::new(MTU, IDLE), queue: VecDeque::with_capacity(QUEUE), reader: None, writer: None }
     }
 }
 

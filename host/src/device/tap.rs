@@ -121,7 +121,9 @@ impl Tap {
     fn flush(&mut self) {
         while let Some(frame) = self.held.front() {
             let parts: SmallVec<[IoSlice<'_>; 4]> = frame.parts().map(IoSlice::new).collect();
-            match self.device.try_send_vectored(&parts) {
+            let sent = self.device.try_send_vectored(&parts);
+            drop(parts);
+            match sent {
                 Err(error) if is_transient(&error) => return,
                 Err(error) => self.failure = Some(error),
                 Ok(_) => {}

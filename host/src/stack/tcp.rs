@@ -102,7 +102,15 @@ impl Table {
             ..Config::new(link)
         };
         let engine = Tcp::new(config, Random::new(seed));
-        Self { engine, seed, congestion, memory, flows: HashMap::new(), backlogs: HashMap::new(), listeners: HashMap::new() }
+        Self {
+            engine,
+            seed,
+            congestion,
+            memory,
+            flows: HashMap::new(),
+            backlogs: HashMap::new(),
+            listeners: HashMap::new(),
+        }
     }
 
     /// The engine, to be asked.
@@ -268,8 +276,7 @@ impl Core {
         let mut seed = self.tcp.seed;
         seed[..8].copy_from_slice(&self.random.to_ne_bytes());
         let (ephemeral, memory) = (self.ephemeral.clone(), self.tcp.memory.clone());
-        let mut table =
-            Table::new(&self.capabilities, self.loops_back(), ephemeral, self.tcp.congestion, memory, seed);
+        let mut table = Table::new(&self.capabilities, self.loops_back(), ephemeral, self.tcp.congestion, memory, seed);
         for (local, backlog) in self.tcp.backlogs.values() {
             // It was bound before, and the new engine has nobody else.
             let bound = table.bind(*local, backlog);

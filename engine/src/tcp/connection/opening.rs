@@ -4,7 +4,7 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use super::{Arrival, Cause, Connection, Effects, Opened, Owner, State, Synchronized};
+use super::{Arrival, Cause, Charges, Connection, Effects, Opened, Owner, State, Synchronized};
 use crate::ip::output::{Blocked, Outlet, Packet};
 use crate::tcp::clock::Clock;
 use crate::tcp::connection::Link;
@@ -22,6 +22,8 @@ const FIRST_TIMEOUT: Duration = Duration::from_secs(1);
 /// A handshake that this end began.
 pub(super) struct Opening {
     isn: Sequence,
+    /// What is reserved for its queues.
+    charges: Charges,
     /// The peer's SYN, where it came without an acknowledgement of ours: a simultaneous open.
     answer: Option<Answer>,
     /// The text of that SYN, for when the handshake is over (RFC 9293 section 3.10.7.3): a segment at most.
@@ -45,9 +47,10 @@ struct Answer {
 }
 
 impl Opening {
-    pub(super) const fn new(isn: Sequence) -> Self {
+    pub(super) const fn new(isn: Sequence, charges: Charges) -> Self {
         Self {
             isn,
+            charges,
             answer: None,
             text: Vec::new(),
             due: true,
@@ -216,7 +219,8 @@ impl Connection {
     /// The handshake is over with this segment.
     fn open(&mut self, answer: Answer, segment: &Segment<'_>, arrival: &Arrival<'_>) {
         let now = arrival.now;
-        let State::Opening(opening) = &self.state else { return };
+        let State::Opening(opening) = &mut self.state else { return };
+        let charges = core::mem::take(&mut opening.charges);
         // What was sent twice tells nothing of the round-trip time, and in a simultaneous open the SYN was: with an
         // acknowledgement and without (Karn's algorithm).
         let once = opening.tries == 1 && !opening.is_answered();
@@ -234,7 +238,7 @@ impl Connection {
             retries: opening.timeouts,
             path_mtu: arrival.path_mtu,
         };
-        let synchronized = Synchronized::new(&self.tuple, &self.options, &opened, arrival.link, now);
+        let synchronized = Synchronized::new(&self.tuple, &self.options, &opened, charges, arrival.link, now);
         self.state = State::Synchronized(Box::new(synchronized));
         self.unanswered = None;
         if let Owner::Connecting { .. } = self.owner {

@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use super::{Connection, Remains, State};
-use crate::buffer::{Memory, ReceiveQueue};
+use crate::buffer::{Charge, Memory, ReceiveQueue};
 use crate::tcp::receive::Receiver;
 use crate::tcp::send::Sender;
 use crate::tcp::state::Cause;
@@ -49,7 +49,7 @@ enum Readable<'a> {
 
 impl Connection {
     /// Reads what has arrived. `Ok(0)` for a non-empty buffer is the end of the stream.
-    pub(in crate::tcp) fn read(&mut self, buffer: &mut [u8]) -> Result<usize, ReadError> {
+    pub(in crate::tcp) fn read(&mut self, buffer: &mut [u8], now: Instant) -> Result<usize, ReadError> {
         if buffer.is_empty() {
             return Ok(0);
         }
@@ -58,19 +58,28 @@ impl Connection {
             Readable::Left(unread) => unread.read(buffer),
             Readable::End => 0,
         };
-        self.bytes_read += count as u64;
+        self.on_read(count, now);
         Ok(count)
     }
 
     /// As [`read`](Self::read), into a vector of its own.
-    pub(in crate::tcp) fn read_vec(&mut self, most: usize) -> Result<Vec<u8>, ReadError> {
+    pub(in crate::tcp) fn read_vec(&mut self, most: usize, now: Instant) -> Result<Vec<u8>, ReadError> {
         let bytes = match self.readable()? {
             Readable::Live(receiver) => receiver.read_vec(most),
             Readable::Left(unread) => unread.read_vec(most),
             Readable::End => Vec::new(),
         };
-        self.bytes_read += bytes.len() as u64;
+        self.on_read(bytes.len(), now);
         Ok(bytes)
+    }
+
+    fn on_read(&mut self, count: usize, now: Instant) {
+        self.bytes_read += count as u64;
+        if let State::Synchronized(synchronized) = &mut self.state
+            && let Some(rtt) = synchronized.sender.rtt().smoothed()
+        {
+            synchronized.receiver.tune(rtt, now);
+        }
     }
 
     /// As [`read`](Self::read), leaving the bytes where they are.
@@ -170,7 +179,7 @@ impl Connection {
             State::Opening(_) => {}
             State::Synchronized(synchronized) => self.unread_lost |= synchronized.receiver.discard(),
             State::Closed(remains) => {
-                remains.unread = ReceiveQueue::new(0);
+                remains.unread = ReceiveQueue::new(0, Charge::NONE);
                 remains.ended = true;
             }
         }

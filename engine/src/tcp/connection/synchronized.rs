@@ -3,7 +3,7 @@
 use core::time::Duration;
 
 use super::Link;
-use crate::buffer::SendQueue;
+use crate::buffer::{Budget, Charge, SendQueue};
 use crate::tcp::congestion::{Algorithm, Congestion, CongestionControl};
 use crate::tcp::handshake::{self, Agreement};
 use crate::tcp::options::Options;
@@ -24,6 +24,21 @@ pub(super) struct Synchronized {
     /// The peer ended its half before this end did: LAST-ACK follows, not CLOSING.
     pub(super) peer_ended_first: bool,
     pub(super) ecn: EcnEcho,
+}
+
+/// What a connection's two queues hold of the budgets that it belongs to.
+#[derive(Debug, Default)]
+pub(in crate::tcp) struct Charges {
+    send: Charge,
+    receive: Charge,
+}
+
+impl Charges {
+    /// What is reserved for a connection; `None` where that is not left.
+    pub(in crate::tcp) fn new(options: &Options, interface: &Budget) -> Option<Self> {
+        let charge = || Charge::new(options.budget.as_ref(), Some(interface));
+        Some(Self { send: charge()?, receive: charge()? })
+    }
 }
 
 /// RFC 3168 section 6.1.
@@ -57,7 +72,14 @@ pub(in crate::tcp) struct Opened {
 }
 
 impl Synchronized {
-    pub(super) fn new(tuple: &Tuple, options: &Options, opened: &Opened, link: &Link, now: Instant) -> Self {
+    pub(super) fn new(
+        tuple: &Tuple,
+        options: &Options,
+        opened: &Opened,
+        charges: Charges,
+        link: &Link,
+        now: Instant,
+    ) -> Self {
         let Opened { isn, peer_isn, agreement, offered, update, unscaled, rtt, retries, path_mtu } = *opened;
         let segment = agreement.segment(path_mtu.min(link.mtu), tuple.remote.ip());
         let (peer_scale, own_scale) = agreement.scales.unwrap_or((0, 0));
@@ -83,7 +105,7 @@ impl Synchronized {
                 selective: agreement.selective,
                 congestion,
                 rtt: round_trip,
-                queue: SendQueue::new(options.send_limit()),
+                queue: SendQueue::new(options.send_limit(), charges.send),
             },
             now,
         );
@@ -93,6 +115,8 @@ impl Synchronized {
             window: usize::from(offered),
             scale: own_scale,
             limit: options.receive_limit(),
+            most: options.most_received(),
+            charge: charges.receive,
             segment: own.saturating_sub(agreement.options_length()).max(1),
             selective: agreement.selective,
             prompt: link.lossless,

@@ -7,9 +7,12 @@ fn at(millis: u64) -> Instant {
 }
 
 fn receiver(limit: usize, scale: u8) -> Receiver {
-    let window = limit.min(65_535);
-    let first = Sequence(u32::MAX - 50);
-    Receiver::new(ReceiverSetup { first, window, scale, limit, segment: 100, selective: true, prompt: true })
+    Receiver::new(setup(limit, scale, 100))
+}
+
+fn setup(limit: usize, scale: u8, segment: usize) -> ReceiverSetup {
+    let (first, window, charge) = (first(), limit.min(65_535), Charge::NONE);
+    ReceiverSetup { first, window, scale, limit, most: limit, charge, segment, selective: true, prompt: true }
 }
 
 fn first() -> Sequence {
@@ -86,17 +89,8 @@ fn the_acknowledgement_of_a_message_waits_for_an_answer_that_is_likely() {
 
 #[test]
 fn a_large_message_is_acknowledged_once_it_is_read_even_so() {
-    let setup = ReceiverSetup {
-        first: first(),
-        window: 20_000,
-        scale: 0,
-        limit: 20_000,
-        segment: 9000,
-        selective: true,
-        prompt: true,
-    };
     for (length, owes) in [(LARGE - 1, false), (LARGE, true)] {
-        let mut receiver = Receiver::new(setup);
+        let mut receiver = Receiver::new(setup(20_000, 0, 9000));
         message(&mut receiver, 10, 0);
         receiver.on_sent_with_data(receiver.window_field(), at(0));
         let text = Text { push: true, ..text(receiver.next(), &[1; LARGE][..length], false) };

@@ -1,0 +1,190 @@
+//! Bounds on the memory that many hold together.
+
+use alloc::sync::Arc;
+use core::sync::atomic::{AtomicUsize, Ordering};
+
+/// The bytes of memory that several connections may hold together: those of one guest, or of one interface. Clones are the
+/// same budget.
+#[derive(Clone, Debug)]
+pub struct Budget(Arc<Account>);
+
+#[derive(Debug)]
+struct Account {
+    limit: usize,
+    held: AtomicUsize,
+}
+
+impl Budget {
+    /// A budget of so many bytes, of which none is held.
+    #[must_use]
+    pub fn new(limit: usize) -> Self {
+        Self(Arc::new(Account { limit, held: AtomicUsize::new(0) }))
+    }
+
+    /// The most that may be held.
+    #[must_use]
+    pub fn limit(&self) -> usize {
+        self.0.limit
+    }
+
+    /// What is held.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        self.0.held.load(Ordering::Relaxed)
+    }
+
+    /// What is left.
+    #[must_use]
+    pub fn left(&self) -> usize {
+        self.limit().saturating_sub(self.held())
+    }
+
+    /// Takes so many bytes, all or none. Whether there were as many.
+    #[must_use]
+    pub fn take(&self, bytes: usize) -> bool {
+        let more = |held: usize| held.checked_add(bytes).filter(|sum| *sum <= self.0.limit);
+        self.0.held.try_update(Ordering::Relaxed, Ordering::Relaxed, more).is_ok()
+    }
+
+    /// Gives bytes back that were taken.
+    pub fn give_back(&self, bytes: usize) {
+        self.0.held.fetch_sub(bytes, Ordering::Relaxed);
+    }
+}
+
+impl PartialEq for Budget {
+    /// Whether both are the same budget.
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for Budget {}
+
+/// What every queue has for certain, in bytes. It is taken when the queue is made, so that no queue comes to a standstill
+/// because others hold everything.
+pub const RESERVED: usize = 4096;
+
+/// What one queue holds of the budgets that it belongs to. It is given back when this is dropped.
+#[derive(Debug, Default)]
+pub struct Charge {
+    /// The owner's budget.
+    owner: Option<Budget>,
+    /// The interface's.
+    interface: Option<Budget>,
+    held: usize,
+    /// What of the budgets was taken for it: no less than is reserved.
+    taken: usize,
+}
+
+impl Charge {
+    /// A charge to nobody.
+    pub const NONE: Self = Self { owner: None, interface: None, held: 0, taken: 0 };
+
+    /// Takes what is [`RESERVED`]; `None` where that is not left.
+    #[must_use]
+    pub fn new(owner: Option<&Budget>, interface: Option<&Budget>) -> Option<Self> {
+        let mut charge = Self { owner: owner.cloned(), interface: interface.cloned(), held: 0, taken: 0 };
+        charge.extend(RESERVED).then_some(charge)
+    }
+
+    /// What is held.
+    #[must_use]
+    pub const fn held(&self) -> usize {
+        self.held
+    }
+
+    /// How many bytes more could be held.
+    #[must_use]
+    pub fn left(&self) -> usize {
+        let left = |budget: &Option<Budget>| budget.as_ref().map_or(usize::MAX, Budget::left);
+        left(&self.owner).min(left(&self.interface)).saturating_add(self.taken - self.held.min(self.taken))
+    }
+
+    /// Holds so many bytes more, all or none. Whether there were as many.
+    #[must_use]
+    pub fn take(&mut self, bytes: usize) -> bool {
+        let held = self.held.saturating_add(bytes);
+        let fits = held <= self.taken || self.extend(held - self.taken);
+        if fits {
+            self.held = held;
+        }
+        fits
+    }
+
+    /// Holds so many bytes less.
+    pub fn give_back(&mut self, bytes: usize) {
+        self.held -= bytes.min(self.held);
+        let surplus = self.taken.saturating_sub(self.held.max(RESERVED));
+        self.taken -= surplus;
+        self.return_to_budgets(surplus);
+    }
+
+    /// Takes bytes of both budgets.
+    fn extend(&mut self, bytes: usize) -> bool {
+        let take = |budget: &Option<Budget>| budget.as_ref().is_none_or(|budget| budget.take(bytes));
+        if !take(&self.owner) {
+            return false;
+        }
+        if !take(&self.interface) {
+            if let Some(owner) = &self.owner {
+                owner.give_back(bytes);
+            }
+            return false;
+        }
+        self.taken += bytes;
+        true
+    }
+
+    fn return_to_budgets(&self, bytes: usize) {
+        if bytes > 0 {
+            [&self.owner, &self.interface].into_iter().flatten().for_each(|budget| budget.give_back(bytes));
+        }
+    }
+}
+
+impl Drop for Charge {
+    fn drop(&mut self) {
+        self.return_to_budgets(self.taken);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_budget_is_taken_whole_or_not() {
+        let budget = Budget::new(100);
+        assert!(budget.take(60) && !budget.take(41) && budget.take(40));
+        assert_eq!((budget.held(), budget.left(), budget.take(usize::MAX)), (100, 0, false));
+        budget.give_back(30);
+        assert_eq!((budget.left(), budget.clone() == budget, budget == Budget::new(100)), (30, true, false));
+    }
+
+    #[test]
+    fn a_charge_has_what_is_reserved_and_counts_beyond() {
+        let (owner, interface) = (Budget::new(3 * RESERVED), Budget::new(2 * RESERVED));
+        let mut charge = Charge::new(Some(&owner), Some(&interface)).expect("there is enough");
+        assert_eq!((owner.held(), interface.held(), charge.left()), (RESERVED, RESERVED, 2 * RESERVED));
+        assert!(charge.take(RESERVED - 1));
+        assert_eq!(owner.held(), RESERVED, "that was reserved");
+        assert!(charge.take(101) && !charge.take(RESERVED));
+        assert_eq!((owner.held(), interface.held()), (RESERVED + 100, RESERVED + 100), "a refusal takes of neither");
+        assert!(Charge::new(Some(&owner), Some(&interface)).is_none());
+        charge.give_back(50);
+        assert_eq!((charge.held(), owner.held()), (RESERVED + 50, RESERVED + 50));
+        charge.give_back(RESERVED + 50);
+        assert_eq!((charge.held(), owner.held()), (0, RESERVED));
+        drop(charge);
+        assert_eq!((owner.held(), interface.held()), (0, 0));
+    }
+
+    #[test]
+    fn who_is_charged_to_nobody_is_not_bound() {
+        let mut charge = Charge::NONE;
+        assert!(charge.take(1 << 40));
+        charge.give_back(1 << 40);
+        assert_eq!(charge.held(), 0);
+    }
+}
