@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use parking_lot::Mutex;
+use xila_network_engine::buffer::Budget;
 
 use crate::error::{Error, Result};
 
@@ -18,26 +19,17 @@ use crate::error::{Error, Result};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Sockets of any kind: listeners, connections, datagram sockets. A connection in a listener's backlog counts from
-    /// the moment that it is accepted.
+    /// the moment that it is accepted, and one that the guest has let go of until it is over.
     pub sockets: usize,
-    /// Bytes of buffer that those sockets may fill: both buffers of a connection, each for no more than the 4 MiB that it
-    /// can hold, the receive buffer of a datagram socket, and a receive buffer for each place in a listener's backlog. A
-    /// backlog is cut down so that one listener takes a quarter of this at most. What a send buffer of the default size
-    /// grows by is not the guest's, who did not ask for it: it comes out of what the interface has to spare.
+    /// Bytes of memory that those sockets may hold: what the queues of each connection hold, and 4096 bytes for each of its
+    /// two queues at least, be it in use, in a backlog or let go of; and the receive buffer of each datagram socket. While
+    /// little of it is left, connections offer small windows and take little at once.
     pub buffer_bytes: usize,
     /// Name queries under way. What the host itself needs for one, a few sockets and the servers' answers, counts for
     /// nothing else.
     pub queries: usize,
     /// Watches on interfaces, each with a queue of events.
     pub watches: usize,
-}
-
-impl Limits {
-    /// The longest backlog of a listener whose connections have receive buffers of `receive_bytes`. At least 1: that
-    /// too may be more than is left.
-    pub fn backlog(&self, receive_bytes: usize) -> usize {
-        (self.buffer_bytes / 4).checked_div(receive_bytes).unwrap_or(usize::MAX).max(1)
-    }
 }
 
 impl Default for Limits {
@@ -51,7 +43,7 @@ impl Default for Limits {
 pub struct Usage {
     /// Sockets of any kind.
     pub sockets: usize,
-    /// Bytes of buffer, counted as [`Limits::buffer_bytes`] says.
+    /// Bytes of memory, counted as [`Limits::buffer_bytes`] says.
     pub buffer_bytes: usize,
     /// Name queries under way.
     pub queries: usize,
@@ -65,7 +57,8 @@ impl Usage {
         let within = |held: usize, more: usize, most: usize| held.checked_add(more).filter(|sum| *sum <= most);
         Some(Self {
             sockets: within(self.sockets, more.sockets, limits.sockets)?,
-            buffer_bytes: within(self.buffer_bytes, more.buffer_bytes, limits.buffer_bytes)?,
+            // The budget's to say.
+            buffer_bytes: 0,
             queries: within(self.queries, more.queries, limits.queries)?,
             watches: within(self.watches, more.watches, limits.watches)?,
         })
@@ -75,7 +68,7 @@ impl Usage {
     fn minus(self, less: Self) -> Self {
         Self {
             sockets: self.sockets - less.sockets,
-            buffer_bytes: self.buffer_bytes - less.buffer_bytes,
+            buffer_bytes: 0,
             queries: self.queries - less.queries,
             watches: self.watches - less.watches,
         }
@@ -89,6 +82,7 @@ pub struct Quota(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     limits: Limits,
+    memory: Budget,
     held: Mutex<Held>,
 }
 
@@ -102,7 +96,7 @@ struct Held {
 impl Quota {
     /// An account that holds nothing yet.
     pub fn new(limits: Limits) -> Self {
-        Self(Arc::new(Inner { limits, held: Mutex::default() }))
+        Self(Arc::new(Inner { limits, memory: Budget::new(limits.buffer_bytes), held: Mutex::default() }))
     }
 
     /// The most that may be held.
@@ -112,7 +106,12 @@ impl Quota {
 
     /// What is held now.
     pub fn usage(&self) -> Usage {
-        self.0.held.lock().usage
+        Usage { buffer_bytes: self.0.memory.held(), ..self.0.held.lock().usage }
+    }
+
+    /// What the guest's connections take their memory of.
+    pub fn memory(&self) -> &Budget {
+        &self.0.memory
     }
 
     /// Takes one socket with `buffer_bytes` of buffer; [`Error::LimitReached`] when that is more than is left.
@@ -130,9 +129,10 @@ impl Quota {
         self.take(Usage { watches: 1, ..Usage::default() })
     }
 
-    /// Like [`charge`](Self::charge), but waits until enough has been given back. What could never be had is an error.
-    pub fn poll_charge(&self, cx: &mut Context<'_>, buffer_bytes: usize) -> Poll<Result<Charge>> {
-        let amount = Usage { sockets: 1, buffer_bytes, ..Usage::default() };
+    /// Like [`charge`](Self::charge) of no memory, but waits until a socket has been given back. What could never be had is an
+    /// error.
+    pub fn poll_charge(&self, cx: &mut Context<'_>) -> Poll<Result<Charge>> {
+        let amount = Usage { sockets: 1, ..Usage::default() };
         if Usage::default().plus(amount, &self.0.limits).is_none() {
             return Poll::Ready(Err(Error::LimitReached));
         }
@@ -151,7 +151,11 @@ impl Quota {
     }
 
     fn take_of(&self, amount: Usage, held: &mut Held) -> Option<Charge> {
-        held.usage = held.usage.plus(amount, &self.0.limits)?;
+        let usage = held.usage.plus(amount, &self.0.limits)?;
+        if !self.0.memory.take(amount.buffer_bytes) {
+            return None;
+        }
+        held.usage = usage;
         Some(Charge { quota: self.clone(), amount })
     }
 }
@@ -168,14 +172,13 @@ impl Charge {
     /// Changes the buffer bytes of a socket's charge; [`Error::LimitReached`], and nothing is changed, when more is asked
     /// for than is left.
     pub fn resize(&mut self, buffer_bytes: usize) -> Result<()> {
-        let resized = Usage { buffer_bytes, ..self.amount };
-        let mut held = self.quota.0.held.lock();
-        let others = held.usage.minus(self.amount);
-        held.usage = others.plus(resized, &self.quota.0.limits).ok_or(Error::LimitReached)?;
-        self.amount = resized;
-        let waiters = std::mem::take(&mut held.waiters);
-        drop(held);
-        waiters.into_iter().for_each(Waker::wake);
+        let (memory, before) = (&self.quota.0.memory, self.amount.buffer_bytes);
+        match buffer_bytes.checked_sub(before) {
+            Some(more) if !memory.take(more) => return Err(Error::LimitReached),
+            Some(_) => {}
+            None => memory.give_back(before - buffer_bytes),
+        }
+        self.amount.buffer_bytes = buffer_bytes;
         Ok(())
     }
 
@@ -183,16 +186,28 @@ impl Charge {
     pub fn grow(&mut self, buffer_bytes: usize) -> Result<()> {
         self.resize(buffer_bytes.max(self.amount.buffer_bytes))
     }
+
+    /// Gives it back, and adds whoever waited for that to `wakes`, to be woken when no lock is held.
+    pub fn give_back(mut self, wakes: &mut impl Extend<Waker>) {
+        wakes.extend(self.empty());
+    }
+
+    /// What is left when this is dropped is nothing.
+    fn empty(&mut self) -> Vec<Waker> {
+        let amount = std::mem::take(&mut self.amount);
+        if amount == Usage::default() {
+            return Vec::new();
+        }
+        self.quota.0.memory.give_back(amount.buffer_bytes);
+        let mut held = self.quota.0.held.lock();
+        held.usage = held.usage.minus(amount);
+        std::mem::take(&mut held.waiters)
+    }
 }
 
 impl Drop for Charge {
     fn drop(&mut self) {
-        let waiters = {
-            let mut held = self.quota.0.held.lock();
-            held.usage = held.usage.minus(self.amount);
-            std::mem::take(&mut held.waiters)
-        };
-        waiters.into_iter().for_each(Waker::wake);
+        self.empty().into_iter().for_each(Waker::wake);
     }
 }
 
@@ -242,14 +257,21 @@ mod tests {
         charge.resize(60).unwrap();
         assert_eq!(charge.resize(61).unwrap_err(), Error::LimitReached);
         assert_eq!(quota.usage(), Usage { sockets: 2, buffer_bytes: 100, ..Usage::default() });
-        let (count, waker) = counted();
-        assert!(quota.poll_charge(&mut Context::from_waker(&waker), 0).is_pending(), "two sockets are held");
-        charge.grow(1).unwrap();
-        assert_eq!(quota.usage().buffer_bytes, 100, "what may be filled is not given back");
-        charge.resize(0).unwrap();
-        assert_eq!(count.0.load(Ordering::Relaxed), 1, "whoever waits looks again");
+        charge.resize(5).unwrap();
+        assert_eq!(quota.usage().buffer_bytes, 45);
         drop(charge);
         assert_eq!(quota.usage(), Usage { sockets: 1, buffer_bytes: 40, ..Usage::default() });
+    }
+
+    #[test]
+    fn who_waits_is_woken_when_the_lock_is_released() {
+        let quota = Quota::new(limits(1, 100));
+        let charge = quota.charge(40).unwrap();
+        let (count, waker) = counted();
+        assert!(quota.poll_charge(&mut Context::from_waker(&waker)).is_pending());
+        let mut wakes = Vec::new();
+        charge.give_back(&mut wakes);
+        assert_eq!((quota.usage(), wakes.len(), count.0.load(Ordering::Relaxed)), (Usage::default(), 1, 0));
     }
 
     #[test]
@@ -276,31 +298,23 @@ mod tests {
     }
 
     #[test]
-    fn a_backlog_is_cut_down_to_a_quarter_of_the_bytes() {
-        let limits = limits(1, 1000);
-        assert_eq!(limits.backlog(50), 5);
-        assert_eq!(limits.backlog(251), 1);
-        assert_eq!(limits.backlog(0), usize::MAX);
-    }
-
-    #[test]
     fn a_waiter_is_woken_once_when_there_is_room() {
         let quota = Quota::new(limits(1, 10));
         let (count, waker) = counted();
         let mut cx = Context::from_waker(&waker);
 
         let held = quota.charge(10).unwrap();
-        assert!(quota.poll_charge(&mut cx, 10).is_pending());
-        assert!(quota.poll_charge(&mut cx, 10).is_pending());
+        assert!(quota.poll_charge(&mut cx).is_pending());
+        assert!(quota.poll_charge(&mut cx).is_pending());
         drop(held);
         assert_eq!(count.0.load(Ordering::Relaxed), 1);
-        assert!(matches!(quota.poll_charge(&mut cx, 10), Poll::Ready(Ok(_))));
+        assert!(matches!(quota.poll_charge(&mut cx), Poll::Ready(Ok(_))));
     }
 
     #[test]
     fn waiting_for_what_can_never_be_had_is_an_error() {
-        let quota = Quota::new(limits(1, 10));
+        let quota = Quota::new(limits(0, 10));
         let mut cx = Context::from_waker(Waker::noop());
-        assert!(matches!(quota.poll_charge(&mut cx, 11), Poll::Ready(Err(Error::LimitReached))));
+        assert!(matches!(quota.poll_charge(&mut cx), Poll::Ready(Err(Error::LimitReached))));
     }
 }

@@ -172,8 +172,7 @@ async fn a_guest_without_a_network_can_make_no_socket() {
 #[tokio::test]
 async fn a_guest_may_hold_no_more_than_its_limits() {
     let manager = manager();
-    for limits in [Limits { sockets: 2, ..Limits::default() }, Limits { buffer_bytes: 100 << 10, ..Limits::default() }]
-    {
+    for limits in [Limits { sockets: 2, ..Limits::default() }, Limits { buffer_bytes: 4 << 10, ..Limits::default() }] {
         let exit = Guest::new("tcp_echo").network(manager.network()).limits(limits).run().await.expect("a run");
         assert!(exit.ending != Ending::Status(0), "{exit}");
         assert!(exit.stderr.contains("LimitReached"), "{exit}");

@@ -73,18 +73,20 @@ pub struct Charge {
     /// The interface's.
     interface: Option<Budget>,
     held: usize,
+    /// What of that is promised and not used yet.
+    promised: usize,
     /// What of the budgets was taken for it: no less than is reserved.
     taken: usize,
 }
 
 impl Charge {
     /// A charge to nobody.
-    pub const NONE: Self = Self { owner: None, interface: None, held: 0, taken: 0 };
+    pub const NONE: Self = Self { owner: None, interface: None, held: 0, promised: 0, taken: 0 };
 
     /// Takes what is [`RESERVED`]; `None` where that is not left.
     #[must_use]
     pub fn new(owner: Option<&Budget>, interface: Option<&Budget>) -> Option<Self> {
-        let mut charge = Self { owner: owner.cloned(), interface: interface.cloned(), held: 0, taken: 0 };
+        let mut charge = Self { owner: owner.cloned(), interface: interface.cloned(), ..Self::NONE };
         charge.extend(RESERVED).then_some(charge)
     }
 
@@ -101,13 +103,30 @@ impl Charge {
         left(&self.owner).min(left(&self.interface)).saturating_add(self.taken - self.held.min(self.taken))
     }
 
-    /// Holds so many bytes more, all or none. Whether there were as many.
+    /// Promises up to so many bytes to who [takes](Self::take) next, in place of what was promised before; how many.
+    pub fn promise(&mut self, bytes: usize) -> usize {
+        self.forget_promise();
+        let promised = bytes.min(self.left());
+        // Another may have been faster.
+        self.promised = if self.take(promised) { promised } else { 0 };
+        self.promised
+    }
+
+    /// Gives back what was promised and not used.
+    pub fn forget_promise(&mut self) {
+        let promised = core::mem::take(&mut self.promised);
+        self.give_back(promised);
+    }
+
+    /// Holds so many bytes more, all or none, of what was promised first. Whether there were as many.
     #[must_use]
     pub fn take(&mut self, bytes: usize) -> bool {
-        let held = self.held.saturating_add(bytes);
+        let promised = self.promised.min(bytes);
+        let held = self.held.saturating_add(bytes - promised);
         let fits = held <= self.taken || self.extend(held - self.taken);
         if fits {
             self.held = held;
+            self.promised -= promised;
         }
         fits
     }
@@ -178,6 +197,22 @@ mod tests {
         assert_eq!((charge.held(), owner.held()), (0, RESERVED));
         drop(charge);
         assert_eq!((owner.held(), interface.held()), (0, 0));
+    }
+
+    #[test]
+    fn what_is_promised_is_there_whatever_others_take() {
+        let budget = Budget::new(4 * RESERVED);
+        let [mut charge, mut other] = [0; 2].map(|_| Charge::new(Some(&budget), None).expect("there is enough"));
+        assert_eq!(charge.promise(2 * RESERVED), 2 * RESERVED);
+        assert_eq!(
+            (charge.held(), other.take(2 * RESERVED + 1), other.take(2 * RESERVED)),
+            (2 * RESERVED, false, true)
+        );
+        assert!(charge.take(2 * RESERVED) && !charge.take(1));
+        other.give_back(2 * RESERVED);
+        assert_eq!((charge.promise(usize::MAX), charge.promise(10), charge.held()), (RESERVED, 10, 2 * RESERVED + 10));
+        charge.forget_promise();
+        assert_eq!(charge.held(), 2 * RESERVED);
     }
 
     #[test]

@@ -64,6 +64,22 @@ impl Pieces {
         self.charge.left()
     }
 
+    /// Promises memory to what is added next, in place of what was promised before: up to so many bytes; how many.
+    pub(super) fn promise(&mut self, bytes: usize) -> usize {
+        self.charge.promise(bytes)
+    }
+
+    /// Gives back what was promised and not used.
+    pub(super) fn forget_promise(&mut self) {
+        self.charge.forget_promise();
+    }
+
+    /// The memory that suffices to copy so many bytes by one call of [`append`](Self::append).
+    pub(super) const fn cost_of(bytes: usize) -> usize {
+        // A chunk has the largest power of two that there is memory for, which is more than half of that.
+        2 * bytes + (bytes / LARGEST_CHUNK + 2) * OVERHEAD
+    }
+
     /// Where the last piece ends.
     fn end(&self) -> Option<u64> {
         self.list.back().map(Piece::end)

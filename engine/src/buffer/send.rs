@@ -54,11 +54,19 @@ impl SendQueue {
         self.limit.saturating_sub(self.length)
     }
 
+    /// Promises to take up to `most` bytes by the next [`write`](Self::write), whatever others do meanwhile; how many.
+    pub fn promise(&mut self, most: usize) -> usize {
+        let wanted = self.room().min(most);
+        let memory = self.pieces.promise(Pieces::cost_of(wanted));
+        wanted.min(memory.saturating_sub(Pieces::cost_of(0)) / 2)
+    }
+
     /// Appends as many of the bytes as there is room and memory for, and returns how many. Where the queue is empty, that is at
     /// least one.
     pub fn write(&mut self, bytes: &[u8], memory: &Memory) -> usize {
         let fitting = bytes.get(..self.room()).unwrap_or(bytes);
         let taken = self.pieces.append(self.begin + self.length as u64, fitting, memory);
+        self.pieces.forget_promise();
         self.length += taken;
         taken
     }
@@ -92,7 +100,7 @@ mod tests {
 
     use proptest::prelude::*;
 
-    use super::super::LARGEST_LIMIT;
+    use super::super::{Budget, LARGEST_LIMIT};
     use super::*;
 
     fn write(queue: &mut SendQueue, bytes: &[u8]) -> usize {
@@ -153,6 +161,24 @@ mod tests {
             kept.push(queue.slices(at, 1));
         }
         assert!(queue.held() < 140 * 1000, "{}", queue.held());
+    }
+
+    /// An application that asks how much it may write, as `check-write` of wasi:io does.
+    #[test]
+    fn what_is_promised_is_taken() {
+        let budget = Budget::new(100_000);
+        let mut queue = SendQueue::new(1 << 20, Charge::new(Some(&budget), None).expect("there is enough"));
+        let mut other = Charge::new(Some(&budget), None).expect("there is enough");
+        for _ in 0..20 {
+            let promised = queue.promise(60_000);
+            let rest = other.left();
+            assert!(other.take(rest) && (promised > 0 || !queue.is_empty()), "{promised} of {}", queue.len());
+            assert_eq!(write(&mut queue, &[1; 60_000][..promised]), promised);
+            other.give_back(rest);
+            assert!(budget.held() <= budget.limit());
+            queue.acknowledge(promised / 3);
+        }
+        assert_eq!(queue.promise(10), 10);
     }
 
     #[derive(Clone, Debug)]

@@ -269,6 +269,14 @@ impl Tcp {
         self.connections.get_mut(id.0).ok_or(WriteError::Unknown)?.connection.room()
     }
 
+    /// Promises to take up to `most` bytes by the next write, whatever others do meanwhile; how many.
+    ///
+    /// # Errors
+    /// As [`write`](Self::write), but for room.
+    pub fn promise(&mut self, id: ConnectionId, most: usize) -> Result<usize, WriteError> {
+        self.connections.get_mut(id.0).ok_or(WriteError::Unknown)?.connection.promise(most)
+    }
+
     /// Whether a read would not wait.
     #[must_use]
     pub fn is_readable(&mut self, id: ConnectionId) -> bool {

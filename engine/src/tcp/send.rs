@@ -127,6 +127,11 @@ impl Sender {
         self.queue.write(bytes, memory)
     }
 
+    /// Promises to take up to `most` bytes by the next write; how many.
+    pub(super) fn promise(&mut self, most: usize) -> usize {
+        self.queue.promise(most)
+    }
+
     /// Sets how many bytes may wait.
     pub(super) fn set_limit(&mut self, limit: usize) {
         self.queue.set_limit(limit);

@@ -140,13 +140,16 @@ impl Plan {
     fn settled(mut self) -> Self {
         let sure = self.full == 0 && self.backlog == 128 && self.unresolved.is_zero();
         self.fragile |= self.most_half_open < 1024 && !sure;
+        // Where others hold all memory for a minute, a handshake fails.
+        self.fragile |= self.most_bytes < PLENTY;
         self
     }
 
     /// The same, over a link that does nothing but take its time.
     pub(crate) fn over_a_perfect_link(&self) -> Self {
         let conditions = self.conditions.clone().map(|one| Conditions { delay: one.delay, ..Conditions::default() });
-        Self { conditions, full: 0, unresolved: Duration::ZERO, fragile: false, ..self.clone() }
+        let most_bytes = PLENTY;
+        Self { conditions, full: 0, unresolved: Duration::ZERO, fragile: false, most_bytes, ..self.clone() }
     }
 }
 

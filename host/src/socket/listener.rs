@@ -160,6 +160,22 @@ impl TcpListener {
         self.configure(|options| options.hop_limit = hop_limit)
     }
 
+    /// Sets the receive buffer, in bytes, of connections that come from now on.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] for 0.
+    pub fn set_receive_buffer(&self, bytes: usize) -> Result<()> {
+        self.configure(|options| options.receive_buffer = bytes)
+    }
+
+    /// Sets the send buffer, in bytes, of connections that come from now on.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] for 0.
+    pub fn set_send_buffer(&self, bytes: usize) -> Result<()> {
+        self.configure(|options| options.send_buffer = bytes)
+    }
+
     fn configure(&self, change: impl FnOnce(&mut TcpOptions)) -> Result<()> {
         self.backlog.configure(change)?;
         for stack in self.serving.stacks() {

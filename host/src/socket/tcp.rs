@@ -15,6 +15,7 @@ use super::network::Network;
 use super::statistics::{CongestionAlgorithm, TcpStatistics};
 use crate::address::{is_unicast, is_v4_mapped};
 use crate::error::{Error, Result};
+use crate::policy::Charge;
 use crate::stack::options::{KeepAlive, TcpOptions};
 use crate::stack::tcp::FlowId;
 use crate::stack::tcp::operations::Interest;
@@ -82,11 +83,20 @@ pub struct TcpStream {
     flow: FlowId,
     local: SocketAddr,
     peer: SocketAddr,
+    /// Its place in the quota of its owner.
+    charge: Option<Charge>,
 }
 
 impl TcpStream {
     pub(super) const fn new(stack: Stack, flow: FlowId, local: SocketAddr, peer: SocketAddr) -> Self {
-        Self { stack, flow, local, peer }
+        Self { stack, flow, local, peer, charge: None }
+    }
+
+    /// The same, with its place in its owner's quota, which the connection keeps until it is over.
+    #[cfg(feature = "wasm")]
+    pub(crate) fn charged(mut self, charge: Charge) -> Self {
+        self.charge = Some(charge);
+        self
     }
 
     /// Connects to `remote` with default options.
@@ -286,7 +296,15 @@ impl TcpStream {
     /// # Errors
     /// As [`write`](Self::write).
     pub fn send_room(&self) -> Result<usize> {
-        self.stack.ask(|core| core.tcp_send_room(self.flow))
+        self.promise(usize::MAX)
+    }
+
+    /// How many bytes, up to `most`, the next write will take for certain.
+    ///
+    /// # Errors
+    /// As [`write`](Self::write).
+    pub(crate) fn promise(&self, most: usize) -> Result<usize> {
+        self.stack.ask(|core| core.tcp_promise(self.flow, most))
     }
 
     /// As [`write`](Self::write), without waiting.
@@ -522,6 +540,23 @@ impl TcpStream {
         self.configure(|options| options.linger = linger)
     }
 
+    /// Sets the receive buffer, in bytes: how much may wait to be read, and the window that the peer is offered. A window that
+    /// was offered is honoured.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] for 0.
+    pub fn set_receive_buffer(&self, bytes: usize) -> Result<()> {
+        self.configure(|options| options.receive_buffer = bytes)
+    }
+
+    /// Sets the send buffer, in bytes: how much may wait to be sent and acknowledged.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] for 0.
+    pub fn set_send_buffer(&self, bytes: usize) -> Result<()> {
+        self.configure(|options| options.send_buffer = bytes)
+    }
+
     fn configure(&self, change: impl FnOnce(&mut TcpOptions)) -> Result<()> {
         self.stack.with_mut(|core| core.tcp_configure(self.flow, change))
     }
@@ -537,7 +572,8 @@ pub(super) fn pending<T>(result: Result<T>) -> Poll<Result<T>> {
 
 impl Drop for TcpStream {
     fn drop(&mut self) {
-        self.stack.with_mut(|core| core.tcp_release(self.flow));
+        let charge = self.charge.take();
+        self.stack.with_mut(|core| core.tcp_release(self.flow, charge));
     }
 }
 

@@ -59,7 +59,7 @@ async fn a_p3_guest_without_a_network_can_make_no_socket() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_p3_guest_may_hold_no_more_than_its_limits() {
     let manager = manager();
-    let limits = [Limits { sockets: 1, ..Limits::default() }, Limits { buffer_bytes: 100 << 10, ..Limits::default() }];
+    let limits = [Limits { sockets: 1, ..Limits::default() }, Limits { buffer_bytes: 4 << 10, ..Limits::default() }];
     for limits in limits {
         let exit = Guest::new("p3_tcp_echo").network(manager.network()).limits(limits).run().await.expect("a run");
         assert!(exit.ending != Ending::Status(0), "{exit}");

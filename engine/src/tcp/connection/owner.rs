@@ -139,6 +139,11 @@ impl Connection {
         Ok(self.writable()?.queue().room())
     }
 
+    /// Promises to take up to `most` bytes by the next write; how many.
+    pub(in crate::tcp) fn promise(&mut self, most: usize) -> Result<usize, WriteError> {
+        Ok(self.writable()?.promise(most))
+    }
+
     fn writable(&mut self) -> Result<&mut Sender, WriteError> {
         match &mut self.state {
             State::Opening(_) => Err(WriteError::WouldBlock),

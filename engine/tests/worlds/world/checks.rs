@@ -30,6 +30,9 @@ impl World {
         if self.plan.backlog < 128 {
             failures += 6.0;
         }
+        if self.plan.most_bytes < PLENTY {
+            failures += 6.0;
+        }
         let timeout = 1.0 + 4.0 * (round + 2.0 * queue);
         let lost: f64 = (0..failures as i32).map(|tries| (timeout * 2f64.powi(tries)).min(65.0)).sum();
         let pauses = 6.0 + seconds(self.plan.accept_pause) * 2.0 + seconds(self.plan.unresolved) * 3.0;

@@ -11,6 +11,7 @@ use xila_network_engine::tcp::{
 
 use super::{Flow, FlowId, Table};
 use crate::error::{Error, Result};
+use crate::policy::Charge;
 use crate::stack::Core;
 use crate::stack::backlog::Backlog;
 use crate::stack::options::TcpOptions;
@@ -58,6 +59,7 @@ impl From<ConnectError> for Error {
         match error {
             ConnectError::AddressInUse => Self::AddressInUse,
             ConnectError::InvalidAddress => Self::InvalidArgument,
+            ConnectError::LimitReached => Self::LimitReached,
         }
     }
 }
@@ -213,13 +215,13 @@ impl Core {
         Ok(count)
     }
 
-    /// How many bytes a write would take.
+    /// How many bytes, up to `most`, the next write will take for certain.
     ///
     /// # Errors
     /// As [`tcp_write`](Self::tcp_write), but for room.
-    pub(crate) fn tcp_send_room(&mut self, id: FlowId) -> Result<usize> {
+    pub(crate) fn tcp_promise(&mut self, id: FlowId, most: usize) -> Result<usize> {
         self.check_up()?;
-        match self.tcp.engine.room(id) {
+        match self.tcp.engine.promise(id, most) {
             Err(WriteError::WouldBlock) => Ok(0),
             room => Ok(room?),
         }
@@ -272,7 +274,14 @@ impl Core {
 
     /// The owner lets go of a connection. Unread bytes mean a reset (RFC 2525 section 2.17); otherwise the stack sees
     /// the connection to its end, within the linger time.
-    pub(crate) fn tcp_release(&mut self, id: FlowId) {
+    ///
+    /// Its place in the owner's quota is given back when it is over.
+    pub(crate) fn tcp_release(&mut self, id: FlowId, charge: Option<Charge>) {
+        if let Some(flow) = self.tcp.flows.get_mut(&id) {
+            flow.charge = charge;
+        } else if let Some(charge) = charge {
+            charge.give_back(&mut self.wakes);
+        }
         if self.port.is_none() {
             self.tcp.engine.forget(id);
         } else {

@@ -133,8 +133,8 @@ impl TcpOutput {
 impl OutputStream for TcpOutput {
     fn check_write(&mut self) -> StreamResult<usize> {
         self.check_open()?;
-        let room = self.stream().send_room();
-        self.permit = self.settle(room)?.min(MOST);
+        let promised = self.stream().promise(MOST);
+        self.permit = self.settle(promised)?;
         Ok(self.permit)
     }
 

@@ -13,7 +13,7 @@ use crate::address::{Family, is_unicast};
 use crate::error::{Error, Result};
 use crate::policy::Charge;
 use crate::socket::{self, ConnectOptions, Connecting, KeepAlive, ListenOptions, TcpOptions, TcpStream};
-use crate::wasm::connections::{Connection, Halves, Listener, buffer_bytes};
+use crate::wasm::connections::{Connection, Halves, Listener};
 use crate::wasm::{NetworkCtx, units};
 
 /// A TCP socket, with the states of `TcpSocketOperationalSemantics.md` that are not mere bookkeeping.
@@ -37,12 +37,18 @@ impl Settings {
     /// Sets what can be set on a connection that is there, where that is something else: mostly it is not, and looking is
     /// cheaper.
     fn apply(&self, stream: &TcpStream) -> Result<()> {
-        let TcpOptions { keep_alive, hop_limit, .. } = stream.options();
+        let TcpOptions { keep_alive, hop_limit, receive_buffer, send_buffer, .. } = stream.options();
         if keep_alive != self.options.keep_alive {
             stream.set_keep_alive(self.options.keep_alive)?;
         }
         if hop_limit != self.options.hop_limit {
             stream.set_hop_limit(self.options.hop_limit)?;
+        }
+        if receive_buffer != self.options.receive_buffer {
+            stream.set_receive_buffer(self.options.receive_buffer)?;
+        }
+        if send_buffer != self.options.send_buffer {
+            stream.set_send_buffer(self.options.send_buffer)?;
         }
         Ok(())
     }
@@ -132,15 +138,14 @@ impl TcpSocket {
         if !is_unicast(remote.ip()) {
             return Err(Error::InvalidArgument);
         }
-        let options = ConnectOptions { tcp: self.settings().options.clone(), ..ConnectOptions::default() };
-        let bytes = buffer_bytes(&options.tcp);
+        let mut options = ConnectOptions { tcp: self.settings().options.clone(), ..ConnectOptions::default() };
         let (connecting, charge) = match self.take_state() {
-            State::Unbound(mut account) => {
-                account.charge.resize(bytes)?;
+            State::Unbound(account) => {
+                options.tcp.budget = Some(account.quota.memory().clone());
                 (TcpStream::start(&account.network, remote, options)?, account.charge)
             }
-            State::Bound(bound, mut account) => {
-                account.charge.resize(bytes)?;
+            State::Bound(bound, account) => {
+                options.tcp.budget = Some(account.quota.memory().clone());
                 (bound.connect(remote, options)?, account.charge)
             }
             State::Connecting(_) | State::Connected(_) | State::Listening(_) | State::Closed => {
@@ -175,7 +180,7 @@ impl TcpSocket {
         // What was set meanwhile.
         self.settings().apply(&stream)?;
         let Some((_, charge)) = ended else { return Poll::Ready(Err(Error::InvalidState)) };
-        self.state = State::Connected(Halves::new(Connection { stream, _charge: charge }));
+        self.state = State::Connected(Halves::new(Connection::new(stream, charge)));
         Poll::Ready(Ok(()))
     }
 
@@ -271,7 +276,7 @@ impl TcpSocket {
         let backlog = size(backlog)?;
         match &self.state {
             State::Unbound(_) | State::Bound(..) => self.backlog = backlog,
-            State::Listening(listener) => listener.set_backlog(backlog)?,
+            State::Listening(listener) => listener.socket.set_backlog(backlog)?,
             State::Connecting(_) | State::Connected(_) | State::Closed => return Err(Error::InvalidState),
         }
         Ok(())
@@ -336,17 +341,18 @@ impl TcpSocket {
         Ok(self.open_settings()?.options.receive_buffer as u64)
     }
 
-    /// Buffers are what they are from `connect` or `listen` on: a later value is taken without an effect.
+    /// Sets the receive buffer of a connection, or of those that a listener accepts from now on.
     ///
     /// # Errors
     /// [`Error::InvalidArgument`] for 0.
     pub(in crate::wasm) fn set_receive_buffer(&self, bytes: u64) -> Result<()> {
         let bytes = size(bytes)?;
-        let mut settings = self.open_settings()?;
-        if self.has_no_buffers() {
-            settings.options.receive_buffer = bytes;
+        self.open_settings()?.options.receive_buffer = bytes;
+        match &self.state {
+            State::Connected(halves) => still(halves.connection.stream.set_receive_buffer(bytes)),
+            State::Listening(listener) => listener.socket.set_receive_buffer(bytes),
+            State::Unbound(_) | State::Bound(..) | State::Connecting(_) | State::Closed => Ok(()),
         }
-        Ok(())
     }
 
     pub(in crate::wasm) fn send_buffer(&self) -> Result<u64> {
@@ -359,15 +365,12 @@ impl TcpSocket {
     /// [`Error::InvalidArgument`] for 0.
     pub(in crate::wasm) fn set_send_buffer(&self, bytes: u64) -> Result<()> {
         let bytes = size(bytes)?;
-        let mut settings = self.open_settings()?;
-        if self.has_no_buffers() {
-            settings.options.send_buffer = bytes;
+        self.open_settings()?.options.send_buffer = bytes;
+        match &self.state {
+            State::Connected(halves) => still(halves.connection.stream.set_send_buffer(bytes)),
+            State::Listening(listener) => listener.socket.set_send_buffer(bytes),
+            State::Unbound(_) | State::Bound(..) | State::Connecting(_) | State::Closed => Ok(()),
         }
-        Ok(())
-    }
-
-    const fn has_no_buffers(&self) -> bool {
-        matches!(self.state, State::Unbound(_) | State::Bound(..))
     }
 
     fn open_settings(&self) -> Result<MutexGuard<'_, Settings>> {

@@ -15,7 +15,7 @@ use crate::wasm::bindings::tcp::{
     KeepAlive, Options, RecoveryState, State, Statistics,
 };
 use crate::wasm::bindings::types::{Duration, ErrorCode, SocketAddress};
-use crate::wasm::connections::{Connection, Halves, Listener, buffer_bytes};
+use crate::wasm::connections::{Connection, Halves, Listener};
 use crate::wasm::failure::{get, push};
 use crate::wasm::outcome::outcome;
 use crate::wasm::streams::AcceptProducer;
@@ -112,13 +112,12 @@ impl<T: Send + 'static> HostTcpConnectionWithStore<T> for HasNetwork {
         }
         let (network, charge) = accessor.with(|mut access| {
             let view = access.get();
-            Ok::<_, Error>((
-                view.ctx.network(interface.as_deref())?,
-                view.ctx.quota().charge(buffer_bytes(&connect.tcp))?,
-            ))
+            let quota = view.ctx.quota();
+            connect.tcp.budget = Some(quota.memory().clone());
+            Ok::<_, Error>((view.ctx.network(interface.as_deref())?, quota.charge(0)?))
         })?;
         let stream = TcpStream::connect_with(&network, remote.into(), connect).await?;
-        let connection = TcpConnection::new(Connection { stream, _charge: charge });
+        let connection = TcpConnection::new(Connection::new(stream, charge));
         accessor.with(|mut access| Ok(push(access.get().table, connection)?))
     }
 
