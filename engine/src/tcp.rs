@@ -191,6 +191,8 @@ pub struct Accepted {
 /// A connection in the table.
 struct Entry {
     connection: Connection,
+    /// The other end, where it is on this interface too.
+    peer: Option<ConnectionId>,
     /// The listener in whose queue it waits.
     listener: Option<ListenerId>,
     /// It is among the pending.
@@ -201,7 +203,7 @@ struct Entry {
 
 impl Entry {
     const fn new(connection: Connection, listener: Option<ListenerId>) -> Self {
-        Self { connection, listener, pending: false, orphan: None }
+        Self { connection, peer: None, listener, pending: false, orphan: None }
     }
 }
 
@@ -434,6 +436,16 @@ impl Tcp {
         }
         self.events.tell(Event::Removed(id));
         Some(entry)
+    }
+
+    /// Tells a connection to this very interface how far its reader is, before it decides what to send: while who reads has not
+    /// looked at what is there, small pieces had better wait and leave together.
+    fn look_at_reader(&mut self, id: ConnectionId) {
+        let Some(peer) = self.connections.get(id.0).and_then(|entry| entry.peer) else { return };
+        let is_behind = self.connections.get(peer.0).is_some_and(|peer| peer.connection.has_news());
+        if let Some(entry) = self.connections.get_mut(id.0) {
+            entry.connection.set_reader_is_behind(is_behind);
+        }
     }
 
     /// Sets a connection's alarm.

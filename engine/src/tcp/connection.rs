@@ -101,6 +101,10 @@ pub(super) struct Connection {
     reset_due: Option<Reset>,
     /// Since when the peer owes an answer: something is outstanding, and nothing of it was acknowledged since.
     unanswered: Option<Instant>,
+    /// Who reads at the other end has not looked at what arrived there last: what is small may wait until he does.
+    reader_is_behind: bool,
+    /// The owner waits until everything was acknowledged: nothing that may leave is held back.
+    flushing: bool,
     /// The owner stopped reading with bytes unread.
     unread_lost: bool,
     bytes_read: u64,
@@ -175,6 +179,8 @@ impl Connection {
             probe_due: false,
             reset_due: None,
             unanswered: None,
+            reader_is_behind: false,
+            flushing: false,
             unread_lost: false,
             bytes_read: 0,
             bytes_written: 0,
@@ -383,6 +389,21 @@ impl Connection {
             sender.set_limit((limit * 2).min(most));
         }
         grows
+    }
+
+    /// Whether something has arrived that the owner has not looked at.
+    pub(super) fn has_news(&self) -> bool {
+        matches!(&self.state, State::Synchronized(synchronized) if synchronized.receiver.has_news())
+    }
+
+    /// Says whether [who reads at the other end](Self::reader_is_behind) has looked at everything, where that is known.
+    pub(super) const fn set_reader_is_behind(&mut self, is_behind: bool) {
+        self.reader_is_behind = is_behind;
+    }
+
+    /// Holds nothing back until everything written so far was sent.
+    pub(super) const fn flush(&mut self) {
+        self.flushing = true;
     }
 
     /// Whether an acknowledgement is to leave now.

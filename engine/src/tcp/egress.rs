@@ -81,6 +81,7 @@ impl Tcp {
         now: Instant,
         out: &mut dyn Outlet,
     ) -> Transmitted {
+        self.look_at_reader(id);
         let Some(entry) = self.connections.get_mut(id.0) else {
             return Transmitted { bytes: 0, progress: Progress::Done };
         };

@@ -136,6 +136,7 @@ impl Tcp {
                 return;
             }
         }
+        self.look_at_reader(id);
         if self.connections.get_mut(id.0).is_some_and(|entry| !entry.pending && entry.connection.has_to_send(now)) {
             self.mark(id);
         }
@@ -273,8 +274,15 @@ impl Tcp {
         let options = self.with_defaults(options);
         let connection = Connection::accepted(tuple, options, opened, charges, offset, &self.config.link, now);
         let Some(listening) = self.listeners.listening_mut(listener) else { return };
-        let entry = Entry::new(connection, Some(listener));
+        let peer = match self.flows.get(&tuple.reversed()) {
+            Some(Flow::Connection(peer)) => Some(*peer),
+            Some(Flow::HalfOpen(_)) | None => None,
+        };
+        let entry = Entry { peer, ..Entry::new(connection, Some(listener)) };
         let id = ConnectionId(self.connections.insert(entry));
+        if let Some(other) = peer.and_then(|peer| self.connections.get_mut(peer.0)) {
+            other.peer = Some(id);
+        }
         listening.queue(id);
         self.flows.insert(tuple, Flow::Connection(id));
         self.events.tell(Event::Acceptable(listener));

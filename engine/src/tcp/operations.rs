@@ -218,8 +218,9 @@ impl Tcp {
     /// See [`ReadError`].
     pub fn read(&mut self, id: ConnectionId, buffer: &mut [u8], now: Instant) -> Result<usize, ReadError> {
         let entry = self.connections.get_mut(id.0).ok_or(ReadError::Unknown)?;
+        let had_news = entry.connection.has_news();
         let count = entry.connection.read(buffer, now)?;
-        self.after_read(id, now);
+        self.after_read(id, had_news, now);
         Ok(count)
     }
 
@@ -229,8 +230,9 @@ impl Tcp {
     /// See [`ReadError`].
     pub fn read_vec(&mut self, id: ConnectionId, most: usize, now: Instant) -> Result<Vec<u8>, ReadError> {
         let entry = self.connections.get_mut(id.0).ok_or(ReadError::Unknown)?;
+        let had_news = entry.connection.has_news();
         let bytes = entry.connection.read_vec(most, now)?;
-        self.after_read(id, now);
+        self.after_read(id, had_news, now);
         Ok(bytes)
     }
 
@@ -238,15 +240,24 @@ impl Tcp {
     ///
     /// # Errors
     /// See [`ReadError`].
-    pub fn peek(&mut self, id: ConnectionId, buffer: &mut [u8]) -> Result<usize, ReadError> {
-        self.connections.get_mut(id.0).ok_or(ReadError::Unknown)?.connection.peek(buffer)
+    pub fn peek(&mut self, id: ConnectionId, buffer: &mut [u8], now: Instant) -> Result<usize, ReadError> {
+        let entry = self.connections.get_mut(id.0).ok_or(ReadError::Unknown)?;
+        let had_news = entry.connection.has_news();
+        let count = entry.connection.peek(buffer)?;
+        self.after_read(id, had_news, now);
+        Ok(count)
     }
 
-    /// Room has come about, of which the peer may have to know.
-    fn after_read(&mut self, id: ConnectionId, now: Instant) {
-        let owes = self.connections.get(id.0).is_some_and(|entry| entry.connection.owes_acknowledgement());
-        if owes {
+    /// Room has come about, of which the peer may have to know; and where it waited until the owner looks at what it has sent,
+    /// it waits no longer.
+    fn after_read(&mut self, id: ConnectionId, had_news: bool, now: Instant) {
+        let Some(entry) = self.connections.get(id.0) else { return };
+        let peer = entry.peer.filter(|_| had_news);
+        if entry.connection.owes_acknowledgement() {
             self.touch(id, now);
+        }
+        if let Some(peer) = peer {
+            self.touch(peer, now);
         }
     }
 
@@ -457,10 +468,19 @@ impl Tcp {
 
     /// A connection was changed by its owner.
     fn touch(&mut self, id: ConnectionId, now: Instant) {
+        self.look_at_reader(id);
         if self.connections.get_mut(id.0).is_some_and(|entry| entry.connection.has_to_send(now)) {
             self.mark(id);
         }
         self.arm(id);
+    }
+
+    /// The owner waits until everything written so far was acknowledged: nothing of it is held back any more.
+    pub fn flush(&mut self, id: ConnectionId, now: Instant) {
+        if let Some(entry) = self.connections.get_mut(id.0) {
+            entry.connection.flush();
+            self.touch(id, now);
+        }
     }
 }
 

@@ -113,6 +113,8 @@ pub(super) struct Receiver {
     acknowledge: Acknowledge,
     /// What waits for its acknowledgement seems to end a message, so that nothing more may come before that has left.
     pushed: bool,
+    /// Data has come that the owner has not looked at.
+    news: bool,
     /// When data came last.
     heard: Option<Instant>,
     /// This end has answered data with data before an acknowledgement would have been due, and may do so again.
@@ -145,6 +147,7 @@ impl Receiver {
             discarding: false,
             acknowledge: Acknowledge::Nothing,
             pushed: false,
+            news: false,
             heard: None,
             interactive: false,
             acknowledged: first,
@@ -174,6 +177,12 @@ impl Receiver {
     #[must_use]
     pub(super) const fn acknowledged(&self) -> Sequence {
         self.acknowledged
+    }
+
+    /// Whether something can be read that the owner has not looked at.
+    #[must_use]
+    pub(super) const fn has_news(&self) -> bool {
+        self.news
     }
 
     /// Bytes that can be read.
@@ -257,6 +266,7 @@ impl Receiver {
             self.end = End::Reached;
             ended = true;
         }
+        self.news |= self.next != before && !self.discarding;
         self.decide(sequence, before, gap || had_gap, ended, now);
         if self.discarding {
             self.queue.discard();
@@ -440,13 +450,15 @@ impl Receiver {
 
     /// As [`read`](Self::read), leaving the bytes where they are.
     #[must_use]
-    pub(super) fn peek(&self, buffer: &mut [u8]) -> usize {
+    pub(super) fn peek(&mut self, buffer: &mut [u8]) -> usize {
+        self.news = false;
         self.queue.peek(buffer)
     }
 
     /// The owner has read so many bytes. Once it has the whole of a message, the acknowledgement waits for the answer where one
     /// is likely, and otherwise for nothing (as in Linux, `tcp_cleanup_rbuf`): the peer may wait for it.
     fn on_read(&mut self, count: usize) {
+        self.news = false;
         self.tuning.on_read(count);
         let read_all = self.prompt && count > 0 && self.pushed && self.queue.is_empty();
         let delayed = matches!(self.acknowledge, Acknowledge::At(_));
@@ -470,7 +482,7 @@ impl Receiver {
 
     /// The owner does not read any more. Whether something was unread.
     pub(super) fn discard(&mut self) -> bool {
-        self.discarding = true;
+        (self.discarding, self.news) = (true, false);
         let unread = self.queue.discard() > 0;
         self.reopen(usize::from(unread));
         unread

@@ -240,7 +240,7 @@ impl Scene {
             19..=21 => drop(tcp.write(id, &vec![7; size], now)),
             22 => drop(tcp.read(id, &mut vec![0; size], now)),
             23 => drop(tcp.read_vec(id, size, now)),
-            24 => drop(tcp.peek(id, &mut vec![0; size])),
+            24 => drop(tcp.peek(id, &mut vec![0; size], now)),
             25 => drop(tcp.shutdown_write(id, now)),
             26 => tcp.shutdown_read(id, now),
             27 | 28 => tcp.release(id, now),

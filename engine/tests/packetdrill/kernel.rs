@@ -133,7 +133,7 @@ impl Kernel {
     }
 
     pub(crate) fn read(&mut self, now: Micros, id: Connection, into: &mut [u8], peeks: bool) -> Result<usize, Errno> {
-        let result = if peeks { self.tcp.peek(id, into) } else { self.tcp.read(id, into, instant(now)) };
+        let result = if peeks { self.tcp.peek(id, into, instant(now)) } else { self.tcp.read(id, into, instant(now)) };
         match result {
             Ok(length) => Ok(length),
             Err(ReadError::WouldBlock) => Err(WOULD_BLOCK),
@@ -210,7 +210,7 @@ impl Kernel {
     pub(crate) fn facts(&mut self, id: Connection) -> Facts {
         let info = self.tcp.info(id);
         let cause = self.tcp.is_connected(id).and_then(Result::err);
-        let is_read_ended = self.tcp.peek(id, &mut [0]) == Ok(0);
+        let is_read_ended = self.tcp.is_readable(id) && info.receive_queue == 0 && cause.is_none();
         let state = match info.state {
             // A connection in TIME-WAIT is none any more, but its owner may still hold it.
             TcpState::Closed if cause.is_none() && self.tcp.time_wait_count() > 0 => State::TimeWait,

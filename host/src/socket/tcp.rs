@@ -248,7 +248,7 @@ impl TcpStream {
     /// # Errors
     /// As [`flush`](Self::flush).
     pub fn poll_flush(&self, context: &mut Context<'_>) -> Poll<Result<()>> {
-        self.poll(context, Interest::Write, |core, flow| core.tcp_flushed(flow, false))
+        self.poll_flushed(context, false)
     }
 
     /// After a shutdown of the sending half: waits until the peer has acknowledged the end of the stream.
@@ -264,7 +264,7 @@ impl TcpStream {
     /// # Errors
     /// As [`closed`](Self::closed).
     pub fn poll_closed(&self, context: &mut Context<'_>) -> Poll<Result<()>> {
-        self.poll(context, Interest::Write, |core, flow| core.tcp_flushed(flow, true))
+        self.poll_flushed(context, true)
     }
 
     /// As [`read`](Self::read), without waiting.
@@ -350,6 +350,14 @@ impl TcpStream {
             result
         });
         pending(result)
+    }
+
+    fn poll_flushed(&self, context: &mut Context<'_>, closed: bool) -> Poll<Result<()>> {
+        let flushed = self.stack.attempt(|core| core.tcp_flushed(self.flow, closed, context.waker()));
+        flushed.map_or_else(
+            |error| Poll::Ready(Err(error)),
+            |flushed| if flushed { Poll::Ready(Ok(())) } else { Poll::Pending },
+        )
     }
 
     fn poll_ready(&self, context: &mut Context<'_>, interest: Interest) -> Poll<Result<()>> {

@@ -26,7 +26,8 @@ impl Connection {
         match &mut self.state {
             State::Opening(opening) => opening.is_due() || opening.challenge().is_some(),
             State::Synchronized(synchronized) => {
-                let planned = synchronized.sender.plan(self.options.no_delay, now).is_some();
+                let eager = self.options.no_delay && (self.flushing || !self.reader_is_behind);
+                let planned = synchronized.sender.plan(eager, now).is_some();
                 if !planned {
                     synchronized.sender.rest(now);
                 }
@@ -96,7 +97,8 @@ impl Connection {
     fn transmit_synchronized(&mut self, out: &mut dyn Outlet, now: Instant) -> Result<usize, Blocked> {
         let State::Synchronized(synchronized) = &mut self.state else { return Ok(0) };
         let (next, expected) = (synchronized.sender.next(), synchronized.receiver.next());
-        if let Some(plan) = synchronized.sender.plan(self.options.no_delay, now) {
+        let eager = self.options.no_delay && (self.flushing || !self.reader_is_behind);
+        if let Some(plan) = synchronized.sender.plan(eager, now) {
             return self.send_planned(&plan, out, now);
         }
         if self.probe_due {
@@ -153,6 +155,7 @@ impl Connection {
         let length = packet.length();
         out.send(&packet)?;
         ecn.slowed &= !slowed;
+        self.flushing &= !plan.push;
         sender.on_sent(plan, timestamp.map(|timestamp| timestamp.value), now);
         if new_data {
             receiver.on_sent_with_data(window, now);

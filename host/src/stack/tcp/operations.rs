@@ -181,10 +181,8 @@ impl Core {
     /// [`Error::WouldBlock`] while nothing is there; else why the connection ended.
     pub(crate) fn tcp_read(&mut self, id: FlowId, buffer: &mut [u8], peek: bool) -> Result<usize> {
         self.check_up()?;
-        if peek {
-            return Ok(self.tcp.engine.peek(id, buffer)?);
-        }
-        let count = self.tcp.engine.read(id, buffer, self.now)?;
+        let engine = &mut self.tcp.engine;
+        let count = if peek { engine.peek(id, buffer, self.now)? } else { engine.read(id, buffer, self.now)? };
         self.tcp_settle();
         Ok(count)
     }
@@ -240,13 +238,20 @@ impl Core {
         if ready { Ok(()) } else { Err(Error::WouldBlock) }
     }
 
-    /// Whether everything written was acknowledged and, where `closed`, the end of the stream too.
+    /// Whether everything written was acknowledged and, where `closed`, the end of the stream too. Where it was not, it is not
+    /// held back, and `waker` is woken when it may be.
     ///
     /// # Errors
-    /// [`Error::WouldBlock`] while it was not; else why the connection ended before.
-    pub(crate) fn tcp_flushed(&mut self, id: FlowId, closed: bool) -> Result<()> {
+    /// Why the connection ended before.
+    pub(crate) fn tcp_flushed(&mut self, id: FlowId, closed: bool, waker: &Waker) -> Result<bool> {
         self.check_up()?;
-        if self.tcp.engine.is_flushed(id, closed)? { Ok(()) } else { Err(Error::WouldBlock) }
+        let flushed = self.tcp.engine.is_flushed(id, closed)?;
+        if !flushed {
+            self.tcp.engine.flush(id, self.now);
+            self.tcp_settle();
+            self.tcp_wait(id, Interest::Write, waker);
+        }
+        Ok(flushed)
     }
 
     /// Wakes `waker` at the next event in a direction.
