@@ -181,7 +181,7 @@ impl End {
             Step::Write(count, piece) => return self.write(count, piece, tcp, now),
             Step::Read(count, piece) => return self.read(Some(count), piece, tcp, now),
             Step::ReadToEnd(piece) => return self.read(None, piece, tcp, now),
-            Step::Peek(count) => return self.peek(count, tcp),
+            Step::Peek(count) => return self.peek(count, tcp, now),
             Step::Pause(time) => {
                 let task = if writing { &mut self.writer } else { &mut self.reader };
                 task.rests = Some(now + time);
@@ -282,10 +282,10 @@ impl End {
         }
     }
 
-    fn peek(&mut self, count: usize, tcp: &mut Tcp) -> Turn {
+    fn peek(&mut self, count: usize, tcp: &mut Tcp, now: Instant) -> Turn {
         self.buffer.0.clear();
         self.buffer.0.resize(count, 0xaa);
-        match tcp.peek(self.id, &mut self.buffer.0) {
+        match tcp.peek(self.id, &mut self.buffer.0, now) {
             Ok(taken) => self.check(taken),
             Err(ReadError::WouldBlock) => return Turn::Wait,
             Err(ReadError::Ended(_) | ReadError::Unknown) => {}
