@@ -2,5 +2,6 @@
 
 pub mod output;
 mod path;
+pub mod segmentation;
 
 pub use path::Paths;

@@ -6,7 +6,6 @@ use core::net::IpAddr;
 
 use smoltcp::wire::{IpAddress, IpProtocol, IpVersion, Ipv4Packet, Ipv6Packet, checksum};
 
-use crate::buffer::Payload;
 use crate::ip::output::{IPV4_HEADER, IPV6_HEADER};
 
 /// What routers say of congestion in a packet's header (RFC 3168 section 5).
@@ -47,6 +46,14 @@ impl Ecn {
     }
 }
 
+/// As [`tcp_checksum`], of the pseudo-header alone, for a segment of so many bytes.
+#[must_use]
+#[expect(clippy::cast_possible_truncation, reason = "the pseudo-header counts modulo 2^32, and no packet has more")]
+pub(crate) fn tcp_pseudo_checksum(source: IpAddr, destination: IpAddr, length: usize) -> u16 {
+    let (source, destination) = (IpAddress::from(source), IpAddress::from(destination));
+    !checksum::pseudo_header(&source, &destination, IpProtocol::Tcp, length as u32)
+}
+
 /// An IP packet that has arrived, whole, with the headers between IP and the transport walked over.
 #[derive(Clone, Copy, Debug)]
 pub struct Ip<'a> {
@@ -62,15 +69,18 @@ pub struct Ip<'a> {
     pub payload: &'a [u8],
 }
 
-/// What the TCP checksum of a segment comes to (RFC 9293 section 3.1): 0 where its field is right, and what the field is to be
+/// What the TCP checksum of a segment of so many bytes, in parts, comes to (RFC 9293 section 3.1): 0 where its field is right, and what the field is to be
 /// where that is 0.
 #[must_use]
-#[expect(clippy::cast_possible_truncation, reason = "the pseudo-header counts modulo 2^32, and no packet has more")]
-pub(crate) fn tcp_checksum(source: IpAddr, destination: IpAddr, segment: &Payload<'_>) -> u16 {
-    let (source, destination) = (IpAddress::from(source), IpAddress::from(destination));
-    let mut sum = checksum::pseudo_header(&source, &destination, IpProtocol::Tcp, segment.len() as u32);
+pub(crate) fn tcp_checksum<'a>(
+    source: IpAddr,
+    destination: IpAddr,
+    length: usize,
+    parts: impl Iterator<Item = &'a [u8]>,
+) -> u16 {
+    let mut sum = !tcp_pseudo_checksum(source, destination, length);
     let mut is_odd = false;
-    for bytes in segment.chunks() {
+    for bytes in parts {
         let part = checksum::data(bytes);
         sum = checksum::combine(&[sum, if is_odd { part.swap_bytes() } else { part }]);
         is_odd ^= bytes.len() % 2 == 1;

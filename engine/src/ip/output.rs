@@ -6,7 +6,7 @@ use smoltcp::phy::ChecksumCapabilities;
 use smoltcp::wire::{IpProtocol, Ipv4Packet, Ipv4Repr, Ipv6Packet, Ipv6Repr, TcpPacket};
 
 use crate::buffer::{Payload, Slice};
-use crate::wire::{Ecn, tcp_checksum};
+use crate::wire::{Ecn, tcp_checksum, tcp_pseudo_checksum};
 
 /// Bytes of an IPv4 header without options (RFC 791 section 3.1).
 pub const IPV4_HEADER: usize = 20;
@@ -34,6 +34,22 @@ pub trait Outlet {
 
     /// The largest IP packet in bytes that goes to `destination` whole, as far as this host knows.
     fn mtu(&self, destination: IpAddr) -> usize;
+
+    /// The largest IP packet in bytes that is taken from here to be cut into segments on its way; 0 where none is.
+    fn longest(&self) -> usize {
+        0
+    }
+}
+
+/// Which checksums of a packet are computed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Checksums {
+    /// None: nobody looks at them.
+    None,
+    /// That of the IP header, and of TCP's the part that the addresses make: a device does the rest.
+    Partial,
+    /// All.
+    All,
 }
 
 /// An IP packet with a TCP segment in it, about to leave: a header, and slices of what it carries.
@@ -54,6 +70,8 @@ pub struct Packet<'a> {
     pub head: &'a [u8],
     /// What follows it.
     pub payload: &'a [Slice],
+    /// Where it is longer than its path takes: how many bytes of data each segment is to have that it is cut into. Else 0.
+    pub segment: usize,
 }
 
 impl Packet<'_> {
@@ -80,7 +98,7 @@ impl Packet<'_> {
     /// # Panics
     /// Where `into` is shorter: a bug in the outlet.
     pub fn emit(&self, into: &mut [u8], checksums: bool) {
-        self.emit_head(into, checksums);
+        self.emit_head(into, if checksums { Checksums::All } else { Checksums::None });
         let mut at = self.head_length();
         for slice in self.payload {
             into[at..at + slice.len()].copy_from_slice(slice);
@@ -89,12 +107,11 @@ impl Packet<'_> {
     }
 
     /// Writes the headers into a buffer of [their length](Self::head_length), with checksums, also of what they are followed
-    /// by, where `checksums` says so.
+    /// by, as `checksums` says.
     ///
     /// # Panics
     /// Where `into` is shorter: a bug in the outlet.
-    pub fn emit_head(&self, into: &mut [u8], checksums: bool) {
-        let capabilities = if checksums { ChecksumCapabilities::default() } else { ChecksumCapabilities::ignored() };
+    pub fn emit_head(&self, into: &mut [u8], checksums: Checksums) {
         let (payload_len, hop_limit) = (self.segment_length(), self.hop_limit);
         let segment = match (self.source, self.destination) {
             (IpAddr::V4(src_addr), IpAddr::V4(dst_addr)) => {
@@ -103,7 +120,7 @@ impl Packet<'_> {
                 header.emit(&mut packet, &ChecksumCapabilities::ignored());
                 packet.set_dscp(self.traffic_class >> 2);
                 packet.set_ecn(self.ecn.bits());
-                if capabilities.ipv4.tx() {
+                if checksums != Checksums::None {
                     packet.fill_checksum();
                 }
                 &mut into[IPV4_HEADER..]
@@ -120,9 +137,14 @@ impl Packet<'_> {
         };
         let head = &mut segment[..self.head.len()];
         head.copy_from_slice(self.head);
-        if checksums {
-            let sum = tcp_checksum(self.source, self.destination, &Payload::new(self.head, self.payload));
-            TcpPacket::new_unchecked(head).set_checksum(sum);
-        }
+        let sum = match checksums {
+            Checksums::None => return,
+            Checksums::All => {
+                let whole = Payload::new(self.head, self.payload);
+                tcp_checksum(self.source, self.destination, whole.len(), whole.chunks())
+            }
+            Checksums::Partial => !tcp_pseudo_checksum(self.source, self.destination, payload_len),
+        };
+        TcpPacket::new_unchecked(head).set_checksum(sum);
     }
 }

@@ -290,5 +290,6 @@ fn send(tuple: &Tuple, service: Service, header: &Header, out: &mut dyn Outlet) 
         ecn: Ecn::NotCapable,
         head: header.emit().bytes(),
         payload: &[],
+        segment: 0,
     })
 }

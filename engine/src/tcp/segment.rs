@@ -161,7 +161,8 @@ impl<'a> Segment<'a> {
         if tcp.src_port() == 0 || tcp.dst_port() == 0 {
             return None;
         }
-        if verify && tcp_checksum(source, destination, &Payload::new(bytes, slices)) != 0 {
+        let whole = Payload::new(bytes, slices);
+        if verify && tcp_checksum(source, destination, whole.len(), whole.chunks()) != 0 {
             return None;
         }
         let header = usize::from(tcp.header_len());

@@ -80,6 +80,8 @@ pub(super) struct Sender {
     usage: Usage,
 }
 
+/// Segments that leave as one are at most this part of the congestion window.
+const PARTS: usize = 4;
 /// The longest that a peer may delay an acknowledgement, for the loss probe of a lone segment (RFC 8985 section 7.2,
 /// `TLP.max_ack_delay`).
 const LONGEST_DELAY: Duration = Duration::from_millis(200);
@@ -243,9 +245,10 @@ impl Sender {
         }
     }
 
-    /// The segment that is to leave next, if any may. Nothing changes until it has [left](Self::on_sent).
+    /// The segment that is to leave next, if any may; or several new ones of together at most `most` bytes. Nothing changes
+    /// until it has [left](Self::on_sent).
     #[must_use]
-    pub(super) fn plan(&mut self, no_delay: bool, now: Instant) -> Option<Plan> {
+    pub(super) fn plan(&mut self, no_delay: bool, most: usize, now: Instant) -> Option<Plan> {
         let situation = self.situation();
         if let Some(urge) = self.urge {
             let plan = match urge {
@@ -261,13 +264,15 @@ impl Sender {
         if situation.unsent() > 0 && self.recovery.state() == RecoveryState::Open {
             self.usage.validate(in_flight, is_idle, self.rtt.timeout(), &mut self.congestion, now);
         }
+        let room = self.recovery.room(&self.congestion);
         let plan = match self.recovery.first_lost() {
             Some((start, end)) => situation.again(start, end),
-            None => situation.fresh(no_delay)?,
+            // No more at once than a part of the window, or acknowledgements would come in as large lumps.
+            None => situation.fresh(no_delay, most.min(room).min(self.congestion.window() / PARTS))?,
         };
         // With nothing in flight nothing would come back, so at least what was lost leaves.
         let is_urgent = plan.again && in_flight == 0;
-        if self.recovery.room(&self.congestion) < plan.length && !is_urgent {
+        if room < plan.length && !is_urgent {
             self.usage.on_blocked(self.next);
             return None;
         }
@@ -291,7 +296,7 @@ impl Sender {
                 self.alarms.restart(now);
             }
         } else {
-            self.recovery.on_sent(plan.start, end, now);
+            self.record(plan, now);
             self.next = end;
             if plan.fin {
                 self.finish = Finish::Sent;
@@ -310,6 +315,16 @@ impl Sender {
             self.schedule_probe(now);
         }
         self.alarms.run(now);
+    }
+
+    /// Each segment is acknowledged, or lost, by itself.
+    fn record(&mut self, plan: &Plan, now: Instant) {
+        let (mut start, end) = (plan.start, plan.end());
+        while end.since(start) > self.segment + usize::from(plan.fin) {
+            self.recovery.on_sent(start, start + self.segment, now);
+            start += self.segment;
+        }
+        self.recovery.on_sent(start, end, now);
     }
 
     /// RFC 8985 section 7.2.

@@ -129,6 +129,7 @@ impl Arrival {
             ecn: Ecn::NotCapable,
             head: head.bytes(),
             payload: &[Slice::from(&self.text[..])],
+            segment: 0,
         };
         let mut bytes = vec![0; packet.length()];
         packet.emit(&mut bytes, true);

@@ -4,6 +4,7 @@ use core::net::IpAddr;
 
 use xila_network_engine::buffer::Slice;
 use xila_network_engine::ip::output::{Blocked, Outlet, Packet};
+use xila_network_engine::ip::segmentation::Segmentation;
 use xila_network_engine::random::Random;
 use xila_network_engine::tcp::segment::Segment;
 use xila_network_engine::tcp::{Config, ConnectionId, Progress, Tcp};
@@ -16,6 +17,8 @@ use super::Dice;
 /// A device that has no room now and then, and a neighbour who does not answer at once.
 pub(crate) struct Device {
     pub(crate) mtu: usize,
+    /// Packets up to this length are taken, and cut into segments.
+    pub(crate) longest: usize,
     pub(crate) checksums: bool,
     /// In so many of ten thousand cases there is no room.
     pub(crate) full: u32,
@@ -28,7 +31,8 @@ pub(crate) struct Device {
 
 impl Outlet for Device {
     fn send(&mut self, packet: &Packet<'_>) -> Result<(), Blocked> {
-        assert!(packet.length() <= self.mtu, "{} bytes for a path of {}: {packet:?}", packet.length(), self.mtu);
+        let longest = if packet.segment > 0 { self.longest } else { self.mtu };
+        assert!(packet.length() <= longest, "{} bytes for a path of {longest}: {packet:?}", packet.length());
         if self.unresolved.is_some_and(|until| self.now < until) {
             return Err(Blocked::Unresolved);
         }
@@ -37,8 +41,24 @@ impl Outlet for Device {
         }
         let mut bytes = vec![0; packet.length()];
         packet.emit(&mut bytes, self.checksums);
-        self.sent.push(bytes);
+        if packet.segment == 0 {
+            self.sent.push(bytes);
+            return Ok(());
+        }
+        let cut = Segmentation::new(&bytes, bytes.len(), packet.segment).expect("there is something to cut");
+        for index in 0..cut.count() {
+            let data = &bytes[cut.head_length()..][cut.range(index)];
+            let mut segment = vec![0; cut.head_length()];
+            cut.write_head(&bytes, index, &data.into(), self.checksums, &mut segment);
+            segment.extend(data);
+            assert!(segment.len() <= self.mtu, "{} bytes for a path of {}", segment.len(), self.mtu);
+            self.sent.push(segment);
+        }
         Ok(())
+    }
+
+    fn longest(&self) -> usize {
+        self.longest
     }
 
     fn mtu(&self, _destination: IpAddr) -> usize {

@@ -63,6 +63,8 @@ pub(crate) struct Plan {
     pub(crate) v6: bool,
     pub(crate) conditions: [Conditions; 2],
     pub(crate) mtu: [usize; 2],
+    /// The longest packet that a device cuts into segments; 0 for one that does not.
+    pub(crate) longest: usize,
     /// The path becomes narrower.
     pub(crate) narrows: Option<(Instant, usize)>,
     pub(crate) lossless: bool,
@@ -125,6 +127,7 @@ impl Plan {
             quantum: dice.chance(5000).then(|| dice.magnitude(1, 200_000) as usize),
             backlog: if dice.chance(2000) { dice.between(1, 3) as usize } else { 128 },
             most_half_open,
+            longest: dice.pick(&[0, 65_535]),
             most_bytes: if dice.chance(1500) { dice.magnitude(100_000, 1 << 20) as usize } else { PLENTY },
             listening,
             accept_pause: if dice.chance(2000) { millis(dice.below(3000)) } else { Duration::ZERO },

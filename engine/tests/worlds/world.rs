@@ -83,6 +83,7 @@ impl World {
                 Config { most_half_open: plan.most_half_open, most_bytes: plan.most_bytes, ..Config::new(link) };
             let device = Device {
                 mtu: plan.mtu[host],
+                longest: plan.longest,
                 checksums: plan.checksums,
                 full: plan.full,
                 unresolved: (!plan.unresolved.is_zero()).then(|| Instant::ORIGIN + plan.unresolved),

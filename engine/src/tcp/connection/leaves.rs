@@ -2,6 +2,7 @@
 
 use super::{Connection, Link, Reset, State, Synchronized};
 use crate::ip::output::{Blocked, Outlet, Packet};
+use crate::tcp::handshake;
 use crate::tcp::segment::{Control, Header, SackBlocks, SegmentOptions};
 use crate::tcp::send::Plan;
 use crate::tcp::sequence::Sequence;
@@ -27,7 +28,7 @@ impl Connection {
             State::Opening(opening) => opening.is_due() || opening.challenge().is_some(),
             State::Synchronized(synchronized) => {
                 let eager = self.options.no_delay && (self.flushing || !self.reader_is_behind);
-                let planned = synchronized.sender.plan(eager, now).is_some();
+                let planned = synchronized.sender.plan(eager, 0, now).is_some();
                 if !planned {
                     synchronized.sender.rest(now);
                 }
@@ -98,7 +99,10 @@ impl Connection {
         let State::Synchronized(synchronized) = &mut self.state else { return Ok(0) };
         let (next, expected) = (synchronized.sender.next(), synchronized.receiver.next());
         let eager = self.options.no_delay && (self.flushing || !self.reader_is_behind);
-        if let Some(plan) = synchronized.sender.plan(eager, now) {
+        // A segment that tells of congestion is one by itself (RFC 3168 section 6.1.2).
+        let most = if synchronized.ecn.slowed { 0 } else { self.most_at_once(out.longest()) };
+        let State::Synchronized(synchronized) = &mut self.state else { return Ok(0) };
+        if let Some(plan) = synchronized.sender.plan(eager, most, now) {
             return self.send_planned(&plan, out, now);
         }
         if self.probe_due {
@@ -111,6 +115,13 @@ impl Connection {
             return self.send_bare(Control::ACK, next, expected, out, now);
         }
         Ok(0)
+    }
+
+    /// Bytes of data that packets of this length hold, options and all.
+    fn most_at_once(&self, packet: usize) -> usize {
+        let State::Synchronized(synchronized) = &self.state else { return 0 };
+        let headers = handshake::headers(self.tuple.local.ip()) + synchronized.agreement.options_length();
+        packet.saturating_sub(headers)
     }
 
     fn send_planned(&mut self, plan: &Plan, out: &mut dyn Outlet, now: Instant) -> Result<usize, Blocked> {
@@ -151,6 +162,7 @@ impl Connection {
             ecn: if agreement.ecn && new_data { Ecn::Capable0 } else { Ecn::NotCapable },
             head: head.bytes(),
             payload: &payload,
+            segment: if plan.length > sender.segment_size() { sender.segment_size() } else { 0 },
         };
         let length = packet.length();
         out.send(&packet)?;
@@ -205,6 +217,7 @@ impl Connection {
             ecn: Ecn::NotCapable,
             head: head.bytes(),
             payload: &[],
+            segment: 0,
         };
         out.send(&packet)?;
         if let State::Synchronized(synchronized) = &mut self.state {

@@ -276,6 +276,7 @@ impl Connection {
             ecn: Ecn::NotCapable,
             head: header.emit().bytes(),
             payload: &[],
+            segment: 0,
         })?;
         opening.on_sent(now);
         Ok(())

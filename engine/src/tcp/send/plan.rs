@@ -5,7 +5,7 @@ use super::Finish;
 use super::window::PeerWindow;
 use crate::tcp::sequence::Sequence;
 
-/// A segment that may leave now.
+/// A segment that may leave now, or several that leave as one and are cut apart on their way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::tcp) struct Plan {
     /// Its first sequence number.
@@ -81,17 +81,23 @@ impl Situation {
     }
 
     /// RFC 9293 section 3.8.6.2.1: full segments, or what empties the queue, or half of the largest window. A piece that is
-    /// cut off because of the congestion window is none of these.
-    pub(super) fn fresh(&self, no_delay: bool) -> Option<Plan> {
+    /// cut off because of the congestion window is none of these. Of full segments, as many as `most` bytes hold, one at least.
+    pub(super) fn fresh(&self, no_delay: bool, most: usize) -> Option<Plan> {
         let (outstanding, unsent) = (self.outstanding(), self.unsent());
         if unsent == 0 && self.finish != Finish::Wanted {
             return None;
         }
         let usable = self.window.size().saturating_sub(outstanding);
-        let length = unsent.min(self.segment).min(usable);
-        let whole = length == unsent;
+        let mut length = unsent.min(most.max(self.segment)).min(usable);
+        let ends = |length: usize| length == unsent;
+        // What is left over of full segments has to be sensible by itself.
+        let rest = if length > self.segment { length % self.segment } else { 0 };
+        if rest > 0 && !(ends(length) && (no_delay || self.finish == Finish::Wanted)) {
+            length -= rest;
+        }
+        let whole = ends(length);
         let fin = whole && self.finish == Finish::Wanted;
-        let sensible = length == self.segment
+        let sensible = length >= self.segment
             // Nagle's algorithm (RFC 9293 section 3.7.4) holds what is not full back while something is outstanding.
             || (whole && (no_delay || fin || outstanding == 0))
             || (length > 0 && length * 2 >= self.window.largest());
@@ -104,7 +110,7 @@ impl Situation {
 
     /// RFC 8985 section 7.3: new data where the peer has room for it, else the end of the `last` range again.
     pub(super) fn loss_probe(&self, last: Option<(Sequence, Sequence)>) -> Option<Plan> {
-        if let Some(plan) = self.fresh(true) {
+        if let Some(plan) = self.fresh(true, self.segment) {
             return Some(Plan { kind: PlanKind::LossProbe, ..plan });
         }
         let (start, end) = last?;
@@ -147,7 +153,7 @@ mod tests {
     }
 
     fn fresh(queued: usize, sent: usize, window: usize, no_delay: bool) -> Option<(usize, usize)> {
-        situation(queued, sent, window).fresh(no_delay).map(|plan| (plan.offset, plan.length))
+        situation(queued, sent, window).fresh(no_delay, 0).map(|plan| (plan.offset, plan.length))
     }
 
     /// RFC 9293 section 3.7.4.
@@ -158,7 +164,21 @@ mod tests {
         assert_eq!(fresh(230, 200, 1000, true), Some((200, 30)));
         assert_eq!(fresh(230, 100, 1000, false), Some((100, 100)));
         let ending = Situation { finish: Finish::Wanted, ..situation(230, 200, 1000) };
-        assert_eq!(ending.fresh(false).map(|plan| (plan.length, plan.fin)), Some((30, true)));
+        assert_eq!(ending.fresh(false, 0).map(|plan| (plan.length, plan.fin)), Some((30, true)));
+    }
+
+    /// Several segments that leave as one are what they would have been one by one.
+    #[test]
+    fn full_segments_leave_together_and_what_is_left_over_as_ever() {
+        let fresh = |queued, window, no_delay, most| {
+            situation(queued, 100, window).fresh(no_delay, most).map(|plan| (plan.length, plan.push))
+        };
+        assert_eq!(fresh(1050, 2000, false, 400), Some((400, false)));
+        assert_eq!(fresh(1050, 2000, false, 450), Some((400, false)), "a part of a segment waits for the rest of it");
+        assert_eq!(fresh(1050, 2000, true, 1000), Some((950, true)));
+        assert_eq!(fresh(1050, 2000, false, 1000), Some((900, false)), "Nagle");
+        assert_eq!(fresh(1050, 450, true, 1000), Some((300, false)), "the peer's window");
+        assert_eq!(fresh(1050, 2000, true, 0), Some((100, false)));
     }
 
     /// RFC 9293 section 3.8.6.2.1.
@@ -169,16 +189,16 @@ mod tests {
         let mut narrow = situation(500, 0, 200);
         for (window, length) in [(99, None), (100, Some(100))] {
             narrow.window.update(Sequence(0), Sequence(0), window);
-            assert_eq!(narrow.fresh(true).map(|plan| plan.length), length, "{window}");
+            assert_eq!(narrow.fresh(true, 0).map(|plan| plan.length), length, "{window}");
         }
     }
 
     #[test]
     fn a_fin_goes_alone_and_is_sent_again_with_what_it_followed() {
         let ending = Situation { finish: Finish::Wanted, ..situation(0, 0, 0) };
-        assert_eq!(ending.fresh(false).map(|plan| (plan.length, plan.fin)), Some((0, true)));
+        assert_eq!(ending.fresh(false, 0).map(|plan| (plan.length, plan.fin)), Some((0, true)));
         let ended = Situation { finish: Finish::Sent, ..situation(150, 151, 1000) };
-        assert_eq!(ended.fresh(true), None);
+        assert_eq!(ended.fresh(true, 0), None);
         let plan = ended.again(UNACKNOWLEDGED + 50, ended.next);
         assert_eq!((plan.offset, plan.length, plan.fin, plan.end()), (50, 100, true, ended.next));
         let plan = ended.again(UNACKNOWLEDGED, ended.next);

@@ -1,0 +1,195 @@
+//! Cutting apart what left as one: a TCP segment with the data of several becomes those, as network cards do it for kernels.
+
+use core::net::IpAddr;
+use core::ops::Range;
+
+use smoltcp::wire::{IpProtocol, Ipv4Packet, Ipv6Packet, TcpPacket, TcpSeqNumber};
+
+use super::output::IPV6_HEADER;
+use crate::buffer::Payload;
+use crate::wire::tcp_checksum;
+
+/// How a TCP segment in an IP packet is cut.
+#[derive(Clone, Copy, Debug)]
+pub struct Segmentation {
+    source: IpAddr,
+    destination: IpAddr,
+    /// Where the TCP header begins and ends.
+    tcp: usize,
+    head: usize,
+    /// Bytes of data in all, and in each segment but the last.
+    data: usize,
+    segment: usize,
+}
+
+impl Segmentation {
+    /// How to cut a packet whose headers are whole in `head`, and that has `length` bytes in all, into segments with `segment`
+    /// bytes of data each; `None` for what is no TCP segment or has no data.
+    #[must_use]
+    pub fn new(head: &[u8], length: usize, segment: usize) -> Option<Self> {
+        let (source, destination, tcp) = match head.first()? >> 4 {
+            4 => {
+                let ip = Ipv4Packet::new_unchecked(head.get(..20).map(|_| head)?);
+                let protocol = ip.next_header();
+                (protocol == IpProtocol::Tcp)
+                    .then(|| (ip.src_addr().into(), ip.dst_addr().into(), usize::from(ip.header_len())))?
+            }
+            6 => {
+                let ip = Ipv6Packet::new_unchecked(head.get(..IPV6_HEADER).map(|_| head)?);
+                let protocol = ip.next_header();
+                (protocol == IpProtocol::Tcp).then(|| (ip.src_addr().into(), ip.dst_addr().into(), IPV6_HEADER))?
+            }
+            _ => return None,
+        };
+        let header = TcpPacket::new_unchecked(head.get(tcp..tcp + 20).and(head.get(tcp..))?).header_len();
+        let end = tcp + usize::from(header);
+        let data = length.checked_sub(end)?;
+        (end <= head.len() && segment > 0 && data > 0).then_some(Self {
+            source,
+            destination,
+            tcp,
+            head: end,
+            data,
+            segment,
+        })
+    }
+
+    /// How many segments there are.
+    #[must_use]
+    pub const fn count(&self) -> usize {
+        self.data.div_ceil(self.segment)
+    }
+
+    /// The length of the headers of each.
+    #[must_use]
+    pub const fn head_length(&self) -> usize {
+        self.head
+    }
+
+    /// Which bytes of the data a segment has.
+    #[must_use]
+    pub fn range(&self, index: usize) -> Range<usize> {
+        let start = (index * self.segment).min(self.data);
+        start..(start + self.segment).min(self.data)
+    }
+
+    /// Writes the headers of a segment, which has these `data`, into a buffer of [their length](Self::head_length); with
+    /// checksums where `checksums` says so. `head` is the packet that is cut.
+    ///
+    /// # Panics
+    /// Where one of the buffers is shorter than the headers: a bug in the caller.
+    pub fn write_head(&self, head: &[u8], index: usize, data: &Payload<'_>, checksums: bool, into: &mut [u8]) {
+        let (is_first, is_last) = (index == 0, index + 1 == self.count());
+        let into = &mut into[..self.head];
+        into.copy_from_slice(&head[..self.head]);
+        let length = self.head + data.len();
+        if self.source.is_ipv4() {
+            let mut ip = Ipv4Packet::new_unchecked(&mut *into);
+            // No more than the whole, which had a length of 16 bits.
+            ip.set_total_len(u16::try_from(length).unwrap_or(u16::MAX));
+            ip.set_ident(ip.ident().wrapping_add(u16::try_from(index).unwrap_or(0)));
+            if checksums {
+                ip.fill_checksum();
+            }
+        } else {
+            let mut ip = Ipv6Packet::new_unchecked(&mut *into);
+            ip.set_payload_len(u16::try_from(length - IPV6_HEADER).unwrap_or(u16::MAX));
+        }
+        let header = &mut into[self.tcp..];
+        let mut tcp = TcpPacket::new_unchecked(&mut *header);
+        let offset = i32::try_from(self.range(index).start).unwrap_or(0);
+        tcp.set_seq_number(TcpSeqNumber(tcp.seq_number().0.wrapping_add(offset)));
+        tcp.set_fin(tcp.fin() && is_last);
+        tcp.set_psh(tcp.psh() && is_last);
+        // The peer has been told that this end has slowed down (RFC 3168 section 6.1.2).
+        tcp.set_cwr(tcp.cwr() && is_first);
+        tcp.set_checksum(0);
+        if checksums {
+            let parts = core::iter::once(&*header).chain(data.chunks());
+            let sum = tcp_checksum(self.source, self.destination, length - self.tcp, parts);
+            TcpPacket::new_unchecked(header).set_checksum(sum);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::vec;
+    use std::vec::Vec;
+
+    use super::*;
+    use crate::buffer::Slice;
+    use crate::ip::output::Packet;
+    use crate::tcp::segment::{Control, Header, Segment, SegmentOptions, Timestamp};
+    use crate::tcp::sequence::Sequence;
+    use crate::wire::{Ecn, Ip};
+
+    fn whole(source: IpAddr, data: &[u8]) -> Vec<u8> {
+        let control = Control { fin: true, psh: true, cwr: true, ..Control::ACK };
+        let options = SegmentOptions { timestamp: Some(Timestamp { value: 1, echo: 2 }), ..SegmentOptions::default() };
+        let header = Header {
+            source_port: 1,
+            destination_port: 2,
+            sequence: Sequence(u32::MAX - 100),
+            acknowledgement: Sequence(7),
+            control,
+            window: 9,
+            options,
+        };
+        let emitted = header.emit();
+        let packet = Packet {
+            source,
+            destination: source,
+            hop_limit: 64,
+            traffic_class: 0,
+            ecn: Ecn::NotCapable,
+            head: emitted.bytes(),
+            payload: &[Slice::from(data)],
+            segment: 0,
+        };
+        let mut bytes = vec![0; packet.length()];
+        packet.emit(&mut bytes, false);
+        bytes
+    }
+
+    #[test]
+    fn segments_follow_one_another_and_only_the_last_ends_the_stream() {
+        let data: Vec<u8> = (0..=u8::MAX).cycle().take(1001).collect();
+        for source in [IpAddr::from([10, 0, 0, 1]), IpAddr::from([0xfd00, 0, 0, 0, 0, 0, 0, 1])] {
+            let packet = whole(source, &data);
+            let head = packet.len() - data.len();
+            let cut = Segmentation::new(&packet[..head], packet.len(), 300).expect("it has data");
+            assert_eq!((cut.count(), cut.head_length(), cut.range(3)), (4, head, 900..1001));
+            let mut next = Sequence(u32::MAX - 100);
+            for index in 0..cut.count() {
+                let range = cut.range(index);
+                let part = Payload::from(&data[range.clone()]);
+                let mut bytes = vec![0; head];
+                cut.write_head(&packet[..head], index, &part, true, &mut bytes);
+                bytes.extend(&data[range.clone()]);
+                let ip = Ip::parse(&bytes, 0, true).expect("well-formed");
+                let segment = Segment::parse(ip.source, ip.destination, ip.payload, &[], true).expect("well-formed");
+                assert_eq!((segment.sequence, segment.payload.len()), (next, range.len()));
+                let Control { fin, psh, cwr, ack, .. } = segment.control;
+                assert_eq!((fin, psh, cwr, ack), (index == 3, index == 3, index == 0, true));
+                assert_eq!(segment.options.timestamp, Some(Timestamp { value: 1, echo: 2 }));
+                next = segment.end();
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_no_segment_with_data_is_not_cut() {
+        let packet = whole([10, 0, 0, 1].into(), b"data");
+        for length in 0..packet.len() - 4 {
+            assert!(Segmentation::new(&packet[..length], packet.len(), 2).is_none(), "{length}");
+        }
+        let head = &packet[..packet.len() - 4];
+        assert!(Segmentation::new(head, head.len(), 2).is_none(), "there is no data");
+        assert!(Segmentation::new(head, packet.len(), 0).is_none());
+        assert_eq!(Segmentation::new(&packet, packet.len(), 3).map(|cut| cut.count()), Some(2));
+        let mut other = packet.clone();
+        other[9] = 17;
+        assert!(Segmentation::new(&other, packet.len(), 2).is_none(), "UDP");
+    }
+}
