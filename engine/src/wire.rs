@@ -48,10 +48,14 @@ impl Ecn {
 
 /// As [`tcp_checksum`], of the pseudo-header alone, for a segment of so many bytes.
 #[must_use]
-#[expect(clippy::cast_possible_truncation, reason = "the pseudo-header counts modulo 2^32, and no packet has more")]
 pub(crate) fn tcp_pseudo_checksum(source: IpAddr, destination: IpAddr, length: usize) -> u16 {
+    !pseudo_sum(source, destination, IpProtocol::Tcp, length)
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "the pseudo-header counts modulo 2^32, and no packet has more")]
+fn pseudo_sum(source: IpAddr, destination: IpAddr, protocol: IpProtocol, length: usize) -> u16 {
     let (source, destination) = (IpAddress::from(source), IpAddress::from(destination));
-    !checksum::pseudo_header(&source, &destination, IpProtocol::Tcp, length as u32)
+    checksum::pseudo_header(&source, &destination, protocol, length as u32)
 }
 
 /// An IP packet that has arrived, whole, with the headers between IP and the transport walked over.
@@ -69,8 +73,8 @@ pub struct Ip<'a> {
     pub payload: &'a [u8],
 }
 
-/// What the TCP checksum of a segment of so many bytes, in parts, comes to (RFC 9293 section 3.1): 0 where its field is right, and what the field is to be
-/// where that is 0.
+/// What the TCP checksum of a segment of so many bytes, in parts, comes to (RFC 9293 section 3.1): 0 where its field is
+/// right, and what the field is to be where that is 0.
 #[must_use]
 pub(crate) fn tcp_checksum<'a>(
     source: IpAddr,
@@ -78,7 +82,19 @@ pub(crate) fn tcp_checksum<'a>(
     length: usize,
     parts: impl Iterator<Item = &'a [u8]>,
 ) -> u16 {
-    let mut sum = !tcp_pseudo_checksum(source, destination, length);
+    transport_checksum(source, destination, IpProtocol::Tcp, length, parts)
+}
+
+/// As [`tcp_checksum`], of any protocol that has the same kind of checksum.
+#[must_use]
+pub(crate) fn transport_checksum<'a>(
+    source: IpAddr,
+    destination: IpAddr,
+    protocol: IpProtocol,
+    length: usize,
+    parts: impl Iterator<Item = &'a [u8]>,
+) -> u16 {
+    let mut sum = pseudo_sum(source, destination, protocol, length);
     let mut is_odd = false;
     for bytes in parts {
         let part = checksum::data(bytes);

@@ -17,6 +17,7 @@ pub mod frame;
 pub mod hub;
 pub mod loopback;
 pub mod pcap;
+mod plain;
 pub mod polled;
 #[cfg(all(feature = "tap", target_os = "linux"))]
 pub mod tap;
@@ -77,6 +78,16 @@ impl Capabilities {
     }
 }
 
+/// What a device and its stack do for each other beyond carrying frames of the MTU.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Offloads {
+    /// The longest IP packet, in bytes, with the data of several TCP segments in it ([`Frame::segment`]) that the device cuts
+    /// apart, or hands on whole to who takes it; it may be given such too. 0 for none.
+    pub segmentation: usize,
+    /// The device completes TCP checksums, and tells of those that it has verified ([`Frame::is_unchecked`]).
+    pub checksums: bool,
+}
+
 /// Bytes of an Ethernet header without VLAN tag (IEEE 802.3 clause 3).
 pub const ETHERNET_HEADER: usize = 14;
 
@@ -112,6 +123,14 @@ pub trait Device: Send + 'static {
     /// Ready when [`allocate`](Self::allocate) may succeed; otherwise the waker is kept (the latest one only) and woken
     /// then.
     fn poll_writable(&mut self, context: &mut Context<'_>) -> Poll<()>;
+
+    /// A stack takes the device, and takes frames with several segments and without checksums where the device has some
+    /// (`wanted`), or gives it back. Returns what the device does. One that does nothing of it, or a wrapper that does not pass
+    /// this on, gets and gives frames as they are on the wire.
+    fn set_offloads(&mut self, wanted: bool) -> Offloads {
+        let _ = wanted;
+        Offloads::default()
+    }
 
     /// Whether the link carries frames. A change wakes the waker of `poll_readable`.
     fn link(&self) -> Link {
@@ -157,6 +176,10 @@ impl<D: Device + ?Sized> Device for Box<D> {
 
     fn poll_writable(&mut self, context: &mut Context<'_>) -> Poll<()> {
         (**self).poll_writable(context)
+    }
+
+    fn set_offloads(&mut self, wanted: bool) -> Offloads {
+        (**self).set_offloads(wanted)
     }
 
     fn link(&self) -> Link {

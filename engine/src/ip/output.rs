@@ -99,7 +99,15 @@ impl Packet<'_> {
     /// Where `into` is shorter: a bug in the outlet.
     pub fn emit(&self, into: &mut [u8], checksums: bool) {
         self.emit_head(into, if checksums { Checksums::All } else { Checksums::None });
-        let mut at = self.head_length();
+        self.copy_payload(&mut into[self.head_length()..]);
+    }
+
+    /// Copies what follows the headers.
+    ///
+    /// # Panics
+    /// Where `into` is shorter: a bug in the outlet.
+    pub fn copy_payload(&self, into: &mut [u8]) {
+        let mut at = 0;
         for slice in self.payload {
             into[at..at + slice.len()].copy_from_slice(slice);
             at += slice.len();

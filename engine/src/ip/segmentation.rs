@@ -1,60 +1,108 @@
-//! Cutting apart what left as one: a TCP segment with the data of several becomes those, as network cards do it for kernels.
+//! Cutting apart what left as one: a TCP segment with the data of several becomes those, and a datagram likewise, as network
+//! cards do it for kernels.
 
 use core::net::IpAddr;
 use core::ops::Range;
 
-use smoltcp::wire::{IpProtocol, Ipv4Packet, Ipv6Packet, TcpPacket, TcpSeqNumber};
+use smoltcp::wire::{IpProtocol, Ipv4Packet, Ipv6Packet, TcpPacket, TcpSeqNumber, UdpPacket};
 
 use super::output::IPV6_HEADER;
 use crate::buffer::Payload;
-use crate::wire::tcp_checksum;
+use crate::wire::transport_checksum;
 
-/// How a TCP segment in an IP packet is cut.
+/// Where the headers of a packet are.
 #[derive(Clone, Copy, Debug)]
-pub struct Segmentation {
+struct Layout {
     source: IpAddr,
     destination: IpAddr,
-    /// Where the TCP header begins and ends.
-    tcp: usize,
-    head: usize,
-    /// Bytes of data in all, and in each segment but the last.
+    protocol: IpProtocol,
+    /// Where the transport's header begins and ends.
+    transport: usize,
+    end: usize,
+}
+
+/// Bytes of a UDP header (RFC 768).
+const UDP_HEADER: usize = 8;
+
+impl Layout {
+    /// Of an IP packet whose headers are whole in `head`; `None` for what is neither TCP nor UDP.
+    fn of(head: &[u8]) -> Option<Self> {
+        let (source, destination, protocol, transport) = match head.first()? >> 4 {
+            4 => {
+                let ip = Ipv4Packet::new_unchecked(head.get(..20).and(Some(head))?);
+                (ip.src_addr().into(), ip.dst_addr().into(), ip.next_header(), usize::from(ip.header_len()))
+            }
+            6 => {
+                let ip = Ipv6Packet::new_unchecked(head.get(..IPV6_HEADER).and(Some(head))?);
+                (ip.src_addr().into(), ip.dst_addr().into(), ip.next_header(), IPV6_HEADER)
+            }
+            _ => return None,
+        };
+        let header = head.get(transport..)?;
+        let length = match protocol {
+            IpProtocol::Tcp => {
+                usize::from(TcpPacket::new_unchecked(header.get(..20).and(Some(header))?).header_len()).max(20)
+            }
+            IpProtocol::Udp => UDP_HEADER,
+            _ => return None,
+        };
+        let end = transport + length;
+        (end <= head.len()).then_some(Self { source, destination, protocol, transport, end })
+    }
+
+    /// Computes the transport's checksum, into its header, which is followed by `data`.
+    fn fill_checksum(&self, header: &mut [u8], data: &Payload<'_>) {
+        self.set_checksum(header, 0);
+        let length = header.len() + data.len();
+        let parts = core::iter::once(&*header).chain(data.chunks());
+        let sum = transport_checksum(self.source, self.destination, self.protocol, length, parts);
+        // No checksum is 0 in UDP: that stands for none (RFC 768).
+        let is_none = sum == 0 && self.protocol == IpProtocol::Udp;
+        self.set_checksum(header, if is_none { u16::MAX } else { sum });
+    }
+
+    fn set_checksum(&self, header: &mut [u8], sum: u16) {
+        match self.protocol {
+            IpProtocol::Udp => UdpPacket::new_unchecked(header).set_checksum(sum),
+            _ => TcpPacket::new_unchecked(header).set_checksum(sum),
+        }
+    }
+}
+
+/// Computes the transport's checksum of an IP packet with TCP or UDP in it, whose headers are whole in `head`, and whose data
+/// goes on in `data`. Anything else is left as it is.
+pub fn complete_checksum(head: &mut [u8], data: &[crate::buffer::Slice]) {
+    if let Some(layout) = Layout::of(head) {
+        layout.fill_checksum(&mut head[layout.transport..], &Payload::new(&[], data));
+    }
+}
+
+/// How a TCP segment or a datagram in an IP packet is cut.
+#[derive(Clone, Copy, Debug)]
+pub struct Segmentation {
+    layout: Layout,
+    /// Bytes of data in all, and in each piece but the last.
     data: usize,
     segment: usize,
 }
 
 impl Segmentation {
-    /// How to cut a packet whose headers are whole in `head`, and that has `length` bytes in all, into segments with `segment`
-    /// bytes of data each; `None` for what is no TCP segment or has no data.
+    /// How to cut a packet whose headers are whole in `head`, and that has `length` bytes in all, into pieces with `segment`
+    /// bytes of data each; `None` for what is neither TCP nor UDP or has no data.
     #[must_use]
     pub fn new(head: &[u8], length: usize, segment: usize) -> Option<Self> {
-        let (source, destination, tcp) = match head.first()? >> 4 {
-            4 => {
-                let ip = Ipv4Packet::new_unchecked(head.get(..20).map(|_| head)?);
-                let protocol = ip.next_header();
-                (protocol == IpProtocol::Tcp)
-                    .then(|| (ip.src_addr().into(), ip.dst_addr().into(), usize::from(ip.header_len())))?
-            }
-            6 => {
-                let ip = Ipv6Packet::new_unchecked(head.get(..IPV6_HEADER).map(|_| head)?);
-                let protocol = ip.next_header();
-                (protocol == IpProtocol::Tcp).then(|| (ip.src_addr().into(), ip.dst_addr().into(), IPV6_HEADER))?
-            }
-            _ => return None,
-        };
-        let header = TcpPacket::new_unchecked(head.get(tcp..tcp + 20).and(head.get(tcp..))?).header_len();
-        let end = tcp + usize::from(header);
-        let data = length.checked_sub(end)?;
-        (end <= head.len() && segment > 0 && data > 0).then_some(Self {
-            source,
-            destination,
-            tcp,
-            head: end,
-            data,
-            segment,
-        })
+        let layout = Layout::of(head)?;
+        let data = length.checked_sub(layout.end)?;
+        (segment > 0 && data > 0).then_some(Self { layout, data, segment })
     }
 
-    /// How many segments there are.
+    /// Whether it is a TCP segment that is cut.
+    #[must_use]
+    pub fn is_tcp(&self) -> bool {
+        self.layout.protocol == IpProtocol::Tcp
+    }
+
+    /// How many pieces there are.
     #[must_use]
     pub const fn count(&self) -> usize {
         self.data.div_ceil(self.segment)
@@ -63,7 +111,7 @@ impl Segmentation {
     /// The length of the headers of each.
     #[must_use]
     pub const fn head_length(&self) -> usize {
-        self.head
+        self.layout.end
     }
 
     /// Which bytes of the data a segment has.
@@ -79,11 +127,11 @@ impl Segmentation {
     /// # Panics
     /// Where one of the buffers is shorter than the headers: a bug in the caller.
     pub fn write_head(&self, head: &[u8], index: usize, data: &Payload<'_>, checksums: bool, into: &mut [u8]) {
-        let (is_first, is_last) = (index == 0, index + 1 == self.count());
-        let into = &mut into[..self.head];
-        into.copy_from_slice(&head[..self.head]);
-        let length = self.head + data.len();
-        if self.source.is_ipv4() {
+        let layout = &self.layout;
+        let into = &mut into[..layout.end];
+        into.copy_from_slice(&head[..layout.end]);
+        let length = layout.end + data.len();
+        if layout.source.is_ipv4() {
             let mut ip = Ipv4Packet::new_unchecked(&mut *into);
             // No more than the whole, which had a length of 16 bits.
             ip.set_total_len(u16::try_from(length).unwrap_or(u16::MAX));
@@ -95,20 +143,29 @@ impl Segmentation {
             let mut ip = Ipv6Packet::new_unchecked(&mut *into);
             ip.set_payload_len(u16::try_from(length - IPV6_HEADER).unwrap_or(u16::MAX));
         }
-        let header = &mut into[self.tcp..];
-        let mut tcp = TcpPacket::new_unchecked(&mut *header);
+        let header = &mut into[layout.transport..];
+        match layout.protocol {
+            IpProtocol::Udp => {
+                let length = u16::try_from(UDP_HEADER + data.len()).unwrap_or(u16::MAX);
+                UdpPacket::new_unchecked(&mut *header).set_len(length);
+            }
+            _ => self.set_tcp(header, index),
+        }
+        if checksums {
+            layout.fill_checksum(header, data);
+        }
+    }
+
+    /// Sets what differs between the TCP headers of the pieces.
+    fn set_tcp(&self, header: &mut [u8], index: usize) {
+        let (is_first, is_last) = (index == 0, index + 1 == self.count());
+        let mut tcp = TcpPacket::new_unchecked(header);
         let offset = i32::try_from(self.range(index).start).unwrap_or(0);
         tcp.set_seq_number(TcpSeqNumber(tcp.seq_number().0.wrapping_add(offset)));
         tcp.set_fin(tcp.fin() && is_last);
         tcp.set_psh(tcp.psh() && is_last);
-        // The peer has been told that this end has slowed down (RFC 3168 section 6.1.2).
+        // The peer is told once that this end has slowed down (RFC 3168 section 6.1.2).
         tcp.set_cwr(tcp.cwr() && is_first);
-        tcp.set_checksum(0);
-        if checksums {
-            let parts = core::iter::once(&*header).chain(data.chunks());
-            let sum = tcp_checksum(self.source, self.destination, length - self.tcp, parts);
-            TcpPacket::new_unchecked(header).set_checksum(sum);
-        }
     }
 }
 
@@ -189,7 +246,39 @@ mod tests {
         assert!(Segmentation::new(head, packet.len(), 0).is_none());
         assert_eq!(Segmentation::new(&packet, packet.len(), 3).map(|cut| cut.count()), Some(2));
         let mut other = packet.clone();
-        other[9] = 17;
-        assert!(Segmentation::new(&other, packet.len(), 2).is_none(), "UDP");
+        other[9] = 1;
+        assert!(Segmentation::new(&other, packet.len(), 2).is_none(), "ICMP");
+        other[9] = 6;
+        other[20 + 12] = 0;
+        assert_eq!(
+            Segmentation::new(&other, packet.len(), 99).map(|cut| cut.head_length()),
+            Some(40),
+            "a header of 0 words"
+        );
+    }
+
+    #[test]
+    fn datagrams_are_cut_and_checksums_completed() {
+        let address = [10, 0, 0, 1];
+        let mut packet = vec![0x45, 0, 0, 0, 0, 0, 0, 0, 64, 17, 0, 0];
+        packet.extend([address, address].concat());
+        packet.extend([0, 53, 0, 53, 0, 0, 9, 9]);
+        packet.extend(b"abcdefg");
+        let cut = Segmentation::new(&packet, packet.len(), 3).expect("it has data");
+        let pieces = [b"abc".as_slice(), b"def", b"g"];
+        assert_eq!(cut.count(), pieces.len());
+        for (index, data) in pieces.into_iter().enumerate() {
+            let mut bytes = vec![0; cut.head_length()];
+            cut.write_head(&packet, index, &data.into(), true, &mut bytes);
+            let mut again = bytes.clone();
+            again[26..28].fill(1);
+            complete_checksum(&mut again, &[Slice::from(data)]);
+            assert_eq!(again, bytes);
+            bytes.extend(data);
+            let ip = Ip::parse(&bytes, 0, true).expect("well-formed");
+            let udp = UdpPacket::new_checked(ip.payload).expect("well-formed");
+            assert_eq!((ip.payload.len(), udp.payload()), (8 + data.len(), data));
+            assert!(udp.verify_checksum(&ip.source.into(), &ip.destination.into()));
+        }
     }
 }

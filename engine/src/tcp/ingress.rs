@@ -30,13 +30,20 @@ impl Tcp {
     ///
     /// The caller has looked at the addresses: the packet is for this host, and not from itself unless it loops back.
     pub fn receive(&mut self, now: Instant, packet: &[u8], out: &mut dyn Outlet) {
-        self.receive_parts(now, packet, &[], out);
+        self.receive_parts(now, packet, &[], false, out);
     }
 
     /// As [`receive`](Self::receive), of a packet whose headers are whole in `packet`, and whose data goes on in `apart`. Those
-    /// slices are kept by reference.
-    pub fn receive_parts(&mut self, now: Instant, packet: &[u8], apart: &[Slice], out: &mut dyn Outlet) {
-        let verify = self.config.link.checksums;
+    /// slices are kept by reference. Where it `is_verified`, or never left this host, its checksums are not looked at.
+    pub fn receive_parts(
+        &mut self,
+        now: Instant,
+        packet: &[u8],
+        apart: &[Slice],
+        is_verified: bool,
+        out: &mut dyn Outlet,
+    ) {
+        let verify = self.config.link.checksums && !is_verified;
         let length_apart = apart.iter().map(|slice| slice.len()).sum();
         let Some(ip) = Ip::parse(packet, length_apart, verify).filter(|ip| ip.protocol == IpProtocol::Tcp) else {
             self.counters.malformed += 1;

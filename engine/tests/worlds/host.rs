@@ -99,7 +99,7 @@ impl Host {
             let cut = usize::try_from(self.device.dice.below(text.len() as u64 + 1)).expect("a packet is short");
             let text = Slice::from(text);
             let slices = [text.slice(0..cut), text.slice(cut..text.len())];
-            return self.tcp.receive_parts(now, head, &slices, &mut self.device);
+            return self.tcp.receive_parts(now, head, &slices, false, &mut self.device);
         }
         self.tcp.receive(now, packet, &mut self.device);
     }

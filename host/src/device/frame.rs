@@ -86,7 +86,7 @@ impl Pool {
         let mut buffer = self.memory.buffer(length);
         buffer.set_length(length);
         buffer[..length.min(ZEROED)].fill(0);
-        Frame { head: Head::Own(buffer), payload: Slices::new(), whole: OnceLock::new() }
+        Frame { head: buffer, payload: Slices::new(), segment: 0, unchecked: false, whole: OnceLock::new() }
     }
 
     /// The longest frame in bytes.
@@ -115,25 +115,14 @@ impl fmt::Debug for Pool {
 /// that hands frames on within the process hands on the parts. Whoever reads a frame as a slice of bytes sees it whole, for which
 /// it is copied where it lies in parts.
 pub struct Frame {
-    head: Head,
+    head: Buffer,
     payload: Slices,
+    /// Bytes of data in each of the TCP segments whose data it has; 0 where it is one.
+    segment: u16,
+    /// Its TCP checksum is not computed, or was verified already.
+    unchecked: bool,
     /// All of it, where somebody has asked for that and it lies in parts.
     whole: OnceLock<Box<[u8]>>,
-}
-
-enum Head {
-    Own(Buffer),
-    /// What lies apart is of the same memory.
-    Shared(Slice),
-}
-
-impl Head {
-    fn bytes(&self) -> &[u8] {
-        match self {
-            Self::Own(buffer) => buffer,
-            Self::Shared(slice) => slice,
-        }
-    }
 }
 
 impl Frame {
@@ -152,7 +141,7 @@ impl Frame {
     /// The first part, with all headers of the frame.
     #[must_use]
     pub fn head(&self) -> &[u8] {
-        self.head.bytes()
+        &self.head
     }
 
     /// What follows the head.
@@ -176,22 +165,41 @@ impl Frame {
         }
     }
 
+    /// Where the frame has the data of several TCP segments: how many bytes of it each has, but for the last. Only who
+    /// [takes such](super::Device::set_offloads) is given them.
+    #[must_use]
+    pub fn segment(&self) -> Option<usize> {
+        (self.segment > 0).then_some(self.segment.into())
+    }
+
+    /// See [`segment`](Self::segment); 0 for one.
+    pub fn set_segment(&mut self, bytes: usize) {
+        // No segment has more than an IP packet.
+        self.segment = u16::try_from(bytes).unwrap_or(u16::MAX);
+    }
+
+    /// Whether the TCP checksum says nothing: that of a frame to be sent holds the sum of the pseudo-header and is to be
+    /// completed, and that of a received one need not be looked at. Only who [takes such](super::Device::set_offloads) is given
+    /// them.
+    #[must_use]
+    pub const fn is_unchecked(&self) -> bool {
+        self.unchecked
+    }
+
+    /// See [`is_unchecked`](Self::is_unchecked).
+    pub const fn set_unchecked(&mut self, unchecked: bool) {
+        self.unchecked = unchecked;
+    }
+
+    /// The head, to be written to, and what lies apart.
+    pub(crate) fn split_mut(&mut self) -> (&mut [u8], &[Slice]) {
+        (&mut self.head, &self.payload)
+    }
+
     /// Adds parts that follow what is there, by reference.
     pub(crate) fn attach(&mut self, slices: &[Slice]) {
         self.payload.extend(slices.iter().cloned());
         self.whole = OnceLock::new();
-    }
-
-    /// Lets the bytes from `at` on lie apart, so that they can be kept without being copied.
-    pub(crate) fn split(&mut self, at: usize) {
-        if let Head::Own(buffer) = &mut self.head
-            && self.payload.is_empty()
-            && at < buffer.len()
-        {
-            let all = core::mem::replace(buffer, Memory::HEAP.buffer(0)).share();
-            self.payload.push(all.slice(at..all.len()));
-            self.head = Head::Shared(all.slice(0..at));
-        }
     }
 
     /// Shortens the frame to its first `length` bytes; a longer `length` changes nothing.
@@ -203,18 +211,15 @@ impl Frame {
 
     /// Puts the frame into one piece, if it is not.
     fn gather(&mut self) -> &mut Buffer {
-        if !self.payload.is_empty() || matches!(self.head, Head::Shared(_)) {
+        if !self.payload.is_empty() {
             let mut buffer = Memory::HEAP.buffer(self.len());
             buffer.set_length(self.len());
             self.copy_to(&mut buffer);
-            self.head = Head::Own(buffer);
+            self.head = buffer;
             self.payload.clear();
             self.whole = OnceLock::new();
         }
-        match &mut self.head {
-            Head::Own(buffer) => buffer,
-            Head::Shared(_) => unreachable!("it was gathered"),
-        }
+        &mut self.head
     }
 }
 
@@ -298,8 +303,6 @@ mod tests {
         assert_eq!((&short, frame.apart().len()), (b"abc", 2));
         frame[0] = b'A';
         assert_eq!((&frame[..], frame.apart().len()), (b"Abcde".as_slice(), 0), "who writes to it has it in one piece");
-        frame.split(3);
-        assert_eq!((frame.head(), &frame.apart()[0][..]), (b"Abc".as_slice(), b"de".as_slice()));
         frame.truncate(9);
         frame.truncate(4);
         assert_eq!(&frame[..], b"Abcd");

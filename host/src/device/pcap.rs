@@ -11,7 +11,7 @@ use std::io::{self, Write};
 use std::sync::Arc;
 
 use self::writer::CaptureWriter;
-use super::{Capabilities, Controller, Device, Frame, Link};
+use super::{Capabilities, Controller, Device, Frame, Link, Offloads};
 use crate::platform::Instant;
 
 /// A device whose frames are captured, both ways, as pcap with nanosecond timestamps.
@@ -109,6 +109,10 @@ impl<D: Device> Device for Pcap<D> {
 
     fn poll_writable(&mut self, context: &mut Context<'_>) -> Poll<()> {
         self.device.poll_writable(context)
+    }
+
+    fn set_offloads(&mut self, wanted: bool) -> Offloads {
+        self.device.set_offloads(wanted)
     }
 
     fn link(&self) -> Link {

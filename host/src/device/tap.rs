@@ -9,27 +9,34 @@
 //! ip link set tap0 up
 //! ```
 //!
+//! Checksums are left to the kernel, and so is cutting long segments apart (virtio-net headers, `IFF_VNET_HDR` of the kernel's
+//! tuntap documentation); it hands over merged ones likewise. Where it does not do that, frames are as they are on the wire.
+//!
 //! The kernel's end is the administrator's: addresses and the up state are left as they are. Until it is up for the first
 //! time, frames to send wait. While it is down later, sending fails, frame by frame, and receiving waits.
 
 #[cfg(test)]
 mod tests;
+mod virtio;
 
 use core::fmt;
 use core::ops::RangeInclusive;
 use core::task::{Context, Poll, Waker};
 use std::collections::VecDeque;
-use std::io::{self, IoSlice};
+use std::io::{self, IoSlice, IoSliceMut};
 use std::sync::Arc;
 
 use smallvec::SmallVec;
-use tun_rs::{AsyncDevice, DeviceBuilder, Layer};
+use tun_rs::{AsyncDevice, DeviceBuilder, Layer, VIRTIO_NET_HDR_LEN, VirtioNetHdr};
 use xila_network_commands::drivers::tap::GetKernelName;
 use xila_network_commands::interface::Kind;
 use xila_network_commands::{Command, CommandId};
+use xila_network_engine::buffer::{Buffer, LARGEST_CHUNK};
 
+use self::virtio::{Todo, header_of};
 use super::controller::execute;
-use super::{Capabilities, Checksums, Controller, Device, ETHERNET_HEADER, Frame, Link, Medium, Pool};
+use super::plain::plain;
+use super::{Capabilities, Checksums, Controller, Device, ETHERNET_HEADER, Frame, Link, Medium, Offloads, Pool};
 use crate::error::{Error, Result};
 use crate::platform::Instant;
 
@@ -45,14 +52,27 @@ const HELD: usize = 64;
 /// Buffers that may lie idle.
 const IDLE: usize = 512;
 
+/// Frames up to this length, and the heads of longer ones, are read into a buffer of their own. It has room for every header.
+const HEAD: usize = 2048;
+
+/// The longest IP packet.
+const LONGEST: usize = 65535;
+
 /// One open TAP interface.
 pub struct Tap {
     name: String,
     device: AsyncDevice,
     mtu: usize,
     pool: Pool,
-    /// The buffer for the next read.
+    /// Frames come and go with a header that says what is left to be done about them.
+    has_headers: bool,
+    /// Who has the device takes frames with several segments and without checksums.
+    offloads: bool,
+    /// The buffers for the next read: for short frames and the heads of long ones, and for the rest of those.
     spare: Option<Frame>,
+    rest: Option<Buffer>,
+    /// Frames that came as one.
+    pending: VecDeque<Frame>,
     /// Frames that the kernel has not taken yet, oldest first.
     held: VecDeque<Frame>,
     /// A failure met where it could not be returned.
@@ -82,13 +102,15 @@ impl Tap {
         if tokio::runtime::Handle::try_current().is_err() {
             return Err(io::Error::other("a TAP interface is opened within a tokio runtime"));
         }
-        let device = DeviceBuilder::new()
-            .name(name)
-            .layer(Layer::L2)
-            .packet_information(false)
-            .inherit_enable_state()
-            .build_async()
-            .map_err(|error| explain(name, &error))?;
+        let open = |offload| {
+            let builder = DeviceBuilder::new().name(name).layer(Layer::L2).packet_information(false);
+            builder.inherit_enable_state().offload(offload).build_async()
+        };
+        // Whatever is wrong with the interface itself is wrong the second time too.
+        let (device, has_headers) = match open(true) {
+            Ok(device) => (device, true),
+            Err(_) => (open(false).map_err(|error| explain(name, &error))?, false),
+        };
         let actual = usize::from(device.mtu()?);
         let mtu = mtu.unwrap_or(actual);
         if mtu != actual {
@@ -102,8 +124,12 @@ impl Tap {
             name: name.to_owned(),
             device,
             mtu,
-            pool: Pool::new(mtu + ETHERNET_HEADER + VLAN_TAG, IDLE),
+            pool: Pool::new((mtu + ETHERNET_HEADER + VLAN_TAG).max(HEAD), IDLE),
+            has_headers,
+            offloads: false,
             spare: None,
+            rest: None,
+            pending: VecDeque::new(),
             held: VecDeque::new(),
             failure: None,
             link: Link::Up,
@@ -120,7 +146,9 @@ impl Tap {
     /// Sends what is held, as far as the kernel takes it. A frame that it refuses is lost, and the error kept.
     fn flush(&mut self) {
         while let Some(frame) = self.held.front() {
-            let parts: SmallVec<[IoSlice<'_>; 4]> = frame.parts().map(IoSlice::new).collect();
+            let header = if self.has_headers { header_of(frame) } else { [0; VIRTIO_NET_HDR_LEN] };
+            let header = self.has_headers.then_some(&header[..]);
+            let parts: SmallVec<[IoSlice<'_>; 4]> = header.into_iter().chain(frame.parts()).map(IoSlice::new).collect();
             let sent = self.device.try_send_vectored(&parts);
             drop(parts);
             match sent {
@@ -151,12 +179,58 @@ impl Tap {
         }
     }
 
+    /// Reads one frame, and the header that says what is left to be done about it.
+    fn read(&mut self) -> io::Result<(VirtioNetHdr, Frame)> {
+        let pool = &self.pool;
+        let mut frame = self.spare.take().unwrap_or_else(|| pool.frame(pool.longest()));
+        let mut rest = self.rest.take().unwrap_or_else(|| {
+            let mut rest = pool.memory().buffer(LARGEST_CHUNK);
+            rest.set_length(LARGEST_CHUNK);
+            rest
+        });
+        let mut header = [0; VIRTIO_NET_HDR_LEN];
+        let skipped = if self.has_headers { 0 } else { header.len() };
+        let mut parts = [&mut header[skipped..], &mut frame[..], &mut rest[..]].map(IoSliceMut::new);
+        let read = self.device.try_recv_vectored(&mut parts[usize::from(!self.has_headers)..]);
+        let length = match read {
+            Ok(length) => length.saturating_sub(VIRTIO_NET_HDR_LEN - skipped),
+            Err(error) => {
+                (self.spare, self.rest) = (Some(frame), Some(rest));
+                return Err(error);
+            }
+        };
+        match length.checked_sub(frame.len()).filter(|beyond| *beyond > 0) {
+            Some(beyond) => {
+                rest.set_length(beyond);
+                frame.attach(&[rest.share()]);
+            }
+            None => {
+                self.rest = Some(rest);
+                frame.truncate(length);
+            }
+        }
+        Ok((VirtioNetHdr::decode(&header)?, frame))
+    }
+
+    /// What a frame becomes for who has the device; what it became beyond that is pending.
+    fn arrived(&mut self, header: &VirtioNetHdr, mut frame: Frame) -> Option<Frame> {
+        let todo = Todo::of(header);
+        frame.set_segment(todo.segment);
+        frame.set_unchecked(todo.checksum);
+        if (todo.is_tcp && self.offloads) || todo.is_nothing() {
+            return Some(frame);
+        }
+        self.pending.extend(plain(frame, Medium::Ethernet, &self.pool));
+        self.pending.pop_front()
+    }
+
     /// Ends the device: the interface was deleted.
     fn fail(&mut self, error: &io::Error) {
         tracing::warn!(name = self.name, %error, "the TAP interface is gone");
         self.link = Link::Down;
         self.held.clear();
-        self.spare = None;
+        self.pending.clear();
+        (self.spare, self.rest) = (None, None);
     }
 }
 
@@ -178,18 +252,17 @@ impl Device for Tap {
         if self.link == Link::Down {
             return Ok(None);
         }
-        let mut frame = self.spare.take().unwrap_or_else(|| self.pool.frame(self.pool.longest()));
         loop {
-            match self.device.try_recv(&mut frame) {
-                Ok(length) => {
-                    frame.truncate(length);
+            if let Some(frame) = self.pending.pop_front() {
+                return Ok(Some(frame));
+            }
+            match self.read() {
+                Ok((header, frame)) => {
+                    let Some(frame) = self.arrived(&header, frame) else { continue };
                     return Ok(Some(frame));
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.spare = Some(frame);
-                    return Ok(None);
-                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
                 Err(error) => {
                     self.fail(&error);
                     return Err(error);
@@ -222,7 +295,7 @@ impl Device for Tap {
         if self.link == Link::Up {
             self.poll_flush(context);
         }
-        if self.failure.is_some() {
+        if self.failure.is_some() || !self.pending.is_empty() {
             return Poll::Ready(());
         }
         if self.link == Link::Down {
@@ -248,6 +321,11 @@ impl Device for Tap {
         }
         self.poll_flush(context);
         if self.held.len() < HELD { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    fn set_offloads(&mut self, wanted: bool) -> Offloads {
+        self.offloads = wanted && self.has_headers;
+        if self.has_headers { Offloads { segmentation: LONGEST, checksums: true } } else { Offloads::default() }
     }
 
     fn link(&self) -> Link {

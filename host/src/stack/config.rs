@@ -270,7 +270,11 @@ impl Stack {
     pub(crate) fn unmount(&self) -> Option<Box<dyn Device>> {
         self.with_mut(|core| {
             core.statistics = core.statistics();
-            let device = core.port.take().map(|port| port.device);
+            let device = core.port.take().map(|mut port| {
+                // Whoever has it next may know of no offloads.
+                port.device.set_offloads(false);
+                port.device
+            });
             core.dhcp_end();
             core.autoconfiguration = None;
             core.rouse();

@@ -15,6 +15,7 @@ use smoltcp::wire::{
 use super::groups;
 
 use xila_network_engine::buffer::Slice;
+use xila_network_engine::ip::segmentation::Segmentation;
 pub(crate) use xila_network_engine::tcp::Tuple;
 use xila_network_engine::wire::Ip;
 
@@ -98,7 +99,14 @@ fn inspect(medium: Medium, frame: &[u8], apart: &[Slice]) -> Option<Packet> {
     }
 }
 
-/// A packet in parts, which a stack of this process has sent: a TCP segment, as nothing else goes in parts.
+/// Whether there is a TCP header whole in the head of a frame.
+pub(crate) fn is_tcp(medium: Medium, head: &[u8]) -> bool {
+    let ip = if medium == Medium::Ethernet { EthernetFrame::<&[u8]>::header_len() } else { 0 };
+    // Its length does not matter here.
+    head.get(ip..).is_some_and(|packet| Segmentation::new(packet, usize::MAX, 1).is_some_and(|found| found.is_tcp()))
+}
+
+/// A packet in parts: a TCP segment, as nothing else is looked at in parts.
 fn segment(ip: usize, head: &[u8], apart: &[Slice]) -> Option<Packet> {
     let packet = Ip::parse(head, apart.iter().map(|slice| slice.len()).sum(), false)?;
     let tcp = TcpPacket::new_checked(packet.payload).ok().filter(|_| packet.protocol == IpProtocol::Tcp)?;

@@ -91,7 +91,7 @@ impl Core {
         while count < most {
             let Some(frame) = self.next_frame() else { break };
             count += 1;
-            self.ingress(frame.head(), frame.apart());
+            self.take(&frame);
             if self.mend_engine() {
                 self.statistics.received.dropped += 1;
             }
@@ -131,8 +131,18 @@ impl Core {
         self.unfinished = true;
     }
 
+    /// Takes a frame that has arrived. Only TCP can do with parts of one.
+    fn take(&mut self, frame: &Frame) {
+        let in_parts = !frame.apart().is_empty();
+        let medium = self.port.as_ref().map(|port| port.capabilities.medium);
+        if in_parts && !medium.is_some_and(|medium| demux::is_tcp(medium, frame.head())) {
+            return self.ingress(frame, &[], frame.is_unchecked());
+        }
+        self.ingress(frame.head(), frame.apart(), frame.is_unchecked());
+    }
+
     /// Takes a frame that has arrived: its head, and what lies apart, which only of a TCP segment may be something.
-    pub(super) fn ingress(&mut self, frame: &[u8], apart: &[Slice]) {
+    pub(super) fn ingress(&mut self, frame: &[u8], apart: &[Slice], is_verified: bool) {
         let medium = match &self.port {
             Some(port) => port.capabilities.medium,
             None => return,
@@ -148,7 +158,7 @@ impl Core {
             return;
         }
         match packet {
-            Packet::Tcp { ip, tuple } => self.tcp_packet(frame, apart, ip, &tuple),
+            Packet::Tcp { ip, tuple } => self.tcp_packet(frame, apart, is_verified, ip, &tuple),
             Packet::Udp(tuple) if self.dhcp_takes(&tuple) => self.dhcp_ingress(frame),
             Packet::Udp(tuple) => self.udp_ingress(frame, tuple),
             Packet::IcmpError { ip } => {
@@ -186,7 +196,7 @@ impl Core {
     }
 
     /// A segment for this host, in a frame whose IP packet begins at `ip`.
-    fn tcp_packet(&mut self, frame: &[u8], apart: &[Slice], ip: usize, tuple: &demux::Tuple) {
+    fn tcp_packet(&mut self, frame: &[u8], apart: &[Slice], is_verified: bool, ip: usize, tuple: &demux::Tuple) {
         let (local, remote) = (tuple.local.ip(), tuple.remote.ip());
         // smoltcp's table of addresses, which on a loopback has every one.
         if !self.iface.has_ip_addr(local) && !self.loops_back() || self.is_broadcast(local) || self.is_broadcast(remote)
@@ -204,7 +214,7 @@ impl Core {
             }
             self.confirm_neighbour(remote, ethernet.src_addr());
         }
-        self.tcp_ingress(&frame[ip..], apart);
+        self.tcp_ingress(&frame[ip..], apart, is_verified);
     }
 
     /// Gives a frame to the engine with no socket at hand: it answers echo requests, neighbour solicitations and

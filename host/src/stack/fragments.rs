@@ -111,7 +111,7 @@ impl Core {
         whole[..ip].copy_from_slice(&frame[..ip]);
         header.emit(&mut Ipv4Packet::new_unchecked(&mut whole[ip..]), &smoltcp::phy::ChecksumCapabilities::default());
         whole.extend_from_slice(&payload);
-        self.ingress(&whole, &[]);
+        self.ingress(&whole, &[], false);
     }
 }
 

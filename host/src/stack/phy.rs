@@ -11,7 +11,7 @@ use smoltcp::time::Instant as WireInstant;
 use super::cut::{self, Cut};
 use super::demux::glimpse;
 use super::groups;
-use crate::device::{Capabilities, Checksums, Device, Frame, Medium};
+use crate::device::{Capabilities, Checksums, Device, Frame, Medium, Offloads};
 use crate::platform::Instant;
 use xila_network_commands::interface::Counters;
 use xila_network_engine::ip::Paths;
@@ -38,6 +38,7 @@ const MOST_BEHIND: usize = 256;
 pub(super) struct Port {
     pub(super) device: Box<dyn Device>,
     pub(super) capabilities: phy::DeviceCapabilities,
+    pub(super) offloads: Offloads,
     pub(super) sent: Counters,
     /// Where packets must be smaller than the device takes them.
     pub(super) paths: Paths,
@@ -52,11 +53,13 @@ pub(super) struct Port {
 }
 
 impl Port {
-    pub(super) fn new(device: Box<dyn Device>) -> Self {
+    pub(super) fn new(mut device: Box<dyn Device>) -> Self {
         let capabilities = capabilities(&device.capabilities());
+        let offloads = device.set_offloads(true);
         Self {
             device,
             capabilities,
+            offloads,
             sent: Counters::default(),
             paths: Paths::default(),
             behind: VecDeque::new(),
@@ -74,7 +77,8 @@ impl Port {
 
     /// Sends a frame, in pieces where its path takes no longer ones.
     pub(super) fn transmit_whole(&mut self, now: Instant, frame: Frame) {
-        if self.paths.may_exceed(frame.len())
+        if frame.segment().is_none()
+            && self.paths.may_exceed(frame.len())
             && let Some(cut) = self.cut(now, &frame)
         {
             return self.transmit_cut(now, frame, &cut);

@@ -293,8 +293,8 @@ impl Core {
     }
 
     /// A packet with a segment in it has arrived. Whom it concerns is told when all that has arrived was looked at.
-    pub(super) fn tcp_ingress(&mut self, packet: &[u8], apart: &[Slice]) {
-        self.tcp_let(|engine, way, now| engine.receive_parts(now, packet, apart, way));
+    pub(super) fn tcp_ingress(&mut self, packet: &[u8], apart: &[Slice], is_verified: bool) {
+        self.tcp_let(|engine, way, now| engine.receive_parts(now, packet, apart, is_verified, way));
     }
 
     /// Acts on what is due.

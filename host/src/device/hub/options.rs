@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use crate::device::{Capabilities, Checksums, Medium};
+use crate::device::{Capabilities, Checksums, Medium, Offloads};
 
 /// How a [`Hub`](super::Hub) treats frames. The default is a perfect segment: no delay and no loss.
 #[derive(Clone, Debug, PartialEq)]
@@ -60,6 +60,8 @@ pub struct InvalidOption {
 
 const MTU: core::ops::RangeInclusive<usize> = 1280..=65535;
 const QUEUE: core::ops::RangeInclusive<usize> = 1..=65536;
+/// The longest IP packet.
+const LONGEST: usize = 65535;
 const LONGEST_DELAY: Duration = Duration::from_secs(3600);
 const SHORTEST_REORDERING: Duration = Duration::from_millis(1);
 
@@ -114,6 +116,12 @@ impl HubOptions {
     /// The longest time by which reordering holds a frame back.
     pub(super) fn reordering_window(&self) -> Duration {
         (self.latency + self.jitter).max(SHORTEST_REORDERING)
+    }
+
+    /// Frames with several segments are handed on whole where nothing happens to single ones.
+    pub(super) fn offloads(&self) -> Offloads {
+        let lossless = self.capabilities().lossless && self.duplication == 0.0;
+        if lossless { Offloads { segmentation: LONGEST, checksums: true } } else { Offloads::default() }
     }
 
     pub(super) fn capabilities(&self) -> Capabilities {

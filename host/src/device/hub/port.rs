@@ -13,7 +13,7 @@ use xila_network_commands::{Command, CommandId};
 
 use super::segment::{Segment, Wakes};
 use crate::device::controller::{Controller, execute};
-use crate::device::{Capabilities, Device, Frame, Link, Pool};
+use crate::device::{Capabilities, Device, Frame, Link, Offloads, Pool};
 use crate::error::{Error, Result};
 use crate::platform::{Clock, Instant, Timer};
 
@@ -152,6 +152,10 @@ impl Device for HubPort {
                 return Poll::Pending;
             }
         }
+    }
+
+    fn set_offloads(&mut self, wanted: bool) -> Offloads {
+        self.plug.with(|segment, number, _| segment.set_offloads(number, wanted))
     }
 
     fn link(&self) -> Link {

@@ -14,6 +14,8 @@ const STALL: Duration = Duration::from_secs(1);
 /// One port: the frames to it and the frames from it.
 pub(super) struct Port {
     pub(super) plugged: bool,
+    /// Who has the port takes frames with several segments, and without checksums.
+    pub(super) offloads: bool,
     /// Frames to this port, in flight or arrived.
     pub(super) arrivals: BinaryHeap<Arrival>,
     /// Since when `arrivals` has been full.
@@ -35,6 +37,7 @@ impl Port {
     pub(super) fn new() -> Self {
         Self {
             plugged: true,
+            offloads: false,
             arrivals: BinaryHeap::new(),
             full_since: None,
             held: VecDeque::new(),

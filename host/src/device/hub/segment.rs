@@ -8,7 +8,8 @@ use hashbrown::HashMap;
 
 use super::queues::{Arrival, Port};
 use super::{HubOptions, HubStatistics};
-use crate::device::{ETHERNET_HEADER, Frame, Pool};
+use crate::device::plain::plain;
+use crate::device::{ETHERNET_HEADER, Frame, Medium, Offloads, Pool};
 use crate::platform::Instant;
 use crate::platform::simulated::SplitMix;
 
@@ -73,6 +74,15 @@ impl Segment {
 
     pub(super) const fn pool(&self) -> &Pool {
         &self.pool
+    }
+
+    /// Who has a port takes frames with several segments and without checksums, or does not any more. What the hub does.
+    pub(super) fn set_offloads(&mut self, number: u64, wanted: bool) -> Offloads {
+        let offloads = self.options.offloads();
+        if let Some(port) = self.ports.get_mut(&number) {
+            port.offloads = wanted && offloads != Offloads::default();
+        }
+        offloads
     }
 
     /// Plugs in a new port and returns its number, which is never used again.
@@ -323,6 +333,19 @@ impl Segment {
             self.statistics.dropped_full += 1;
             return false;
         }
+        if (frame.segment().is_some() || frame.is_unchecked()) && !port.offloads {
+            // All of them have the one place that there was.
+            let pool = self.pool.clone();
+            plain(frame, Medium::Ethernet, &pool).for_each(|piece| self.queue(now, due, to, piece, wakes));
+        } else {
+            self.queue(now, due, to, frame, wakes);
+        }
+        true
+    }
+
+    fn queue(&mut self, now: Instant, due: Instant, to: u64, frame: Frame, wakes: &mut Wakes) {
+        let queue = self.options.queue;
+        let Some(port) = self.ports.get_mut(&to) else { return };
         // The reader's timer is set for the frame that was first so far.
         if port.arrivals.peek().is_none_or(|first| due < first.due) {
             wakes.extend(port.reader.take());
@@ -330,9 +353,8 @@ impl Segment {
         port.arrivals.push(Arrival { due, sequence: self.sequence, frame });
         self.sequence += 1;
         if port.is_full(queue) {
-            port.full_since = Some(now);
+            port.full_since.get_or_insert(now);
         }
-        true
     }
 
     /// The same frame once more. What lies apart of it is shared.
@@ -340,6 +362,8 @@ impl Segment {
         let mut copy = self.pool.frame(frame.head().len());
         copy.copy_from_slice(frame.head());
         copy.attach(frame.apart());
+        copy.set_segment(frame.segment().unwrap_or(0));
+        copy.set_unchecked(frame.is_unchecked());
         copy
     }
 

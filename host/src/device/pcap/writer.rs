@@ -8,12 +8,16 @@ use std::time::SystemTime;
 use parking_lot::Mutex;
 use pcap_file::pcap::{PcapHeader, PcapPacket, PcapWriter};
 use pcap_file::{DataLink, Endianness, PcapError, TsResolution};
+use xila_network_engine::ip::segmentation::complete_checksum;
 
-use crate::device::{Capabilities, Frame, Medium};
+use crate::device::{Capabilities, ETHERNET_HEADER, Frame, Medium};
 use crate::platform::Instant;
 
 /// Bytes that wait at most to be written.
 const BUFFER: usize = 64 * 1024;
+
+/// The longest IP packet in an Ethernet frame.
+const LONGEST: usize = 65535 + ETHERNET_HEADER;
 
 /// A frame may carry an 802.1Q tag beyond the device's own header.
 const VLAN_TAG: usize = 4;
@@ -27,6 +31,8 @@ pub(super) struct CaptureWriter {
     origin: Option<Duration>,
     /// Where a frame that lies in parts is put together.
     whole: Vec<u8>,
+    /// Where the IP packet begins in it.
+    ip: usize,
 }
 
 /// `PcapWriter` keeps its writer to itself, and it is to be flushed now and then.
@@ -50,7 +56,8 @@ impl CaptureWriter {
             version_minor: 4,
             ts_correction: 0,
             ts_accuracy: 0,
-            snaplen: u32::try_from(capabilities.frame_length() + VLAN_TAG).unwrap_or(u32::MAX),
+            // A frame may have the data of several segments.
+            snaplen: u32::try_from(capabilities.frame_length().max(LONGEST) + VLAN_TAG).unwrap_or(u32::MAX),
             datalink: match capabilities.medium {
                 Medium::Ethernet => DataLink::ETHERNET,
                 Medium::Ip => DataLink::RAW,
@@ -60,7 +67,8 @@ impl CaptureWriter {
         };
         let records = PcapWriter::with_header(Shared(output.clone()), header).map_err(into_io)?;
         output.lock().flush()?;
-        Ok(Self { records, output, origin: None, whole: Vec::new() })
+        let ip = capabilities.frame_length() - capabilities.mtu;
+        Ok(Self { records, output, origin: None, whole: Vec::new(), ip })
     }
 
     pub(super) fn record(&mut self, now: Instant, frame: &Frame) -> io::Result<()> {
@@ -73,6 +81,10 @@ impl CaptureWriter {
         let length = u32::try_from(frame.len()).map_err(io::Error::other)?;
         self.whole.resize(frame.len(), 0);
         frame.copy_to(&mut self.whole);
+        if frame.is_unchecked() {
+            // A reader of the file would take it for damaged.
+            complete_checksum(self.whole.get_mut(self.ip..).unwrap_or_default(), &[]);
+        }
         self.records.write_packet(&PcapPacket::new(timestamp, length, &self.whole)).map(drop).map_err(into_io)
     }
 

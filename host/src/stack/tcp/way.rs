@@ -4,7 +4,7 @@ use core::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use smoltcp::wire::{EthernetAddress, EthernetFrame, EthernetProtocol, EthernetRepr};
-use xila_network_engine::ip::output::{Blocked, Outlet, Packet};
+use xila_network_engine::ip::output::{Blocked, Checksums, Outlet, Packet};
 
 use crate::address::MacAddress;
 use crate::device::{ETHERNET_HEADER, Medium};
@@ -84,19 +84,29 @@ impl Outlet for Way<'_> {
         if let Some(header) = header {
             header.emit(&mut EthernetFrame::new_unchecked(&mut *bytes));
         }
-        let checksums = self.port.capabilities.checksum.tcp.tx();
+        let checksums = match self.port.capabilities.checksum.tcp.tx() {
+            true if self.port.offloads.checksums => Checksums::Partial,
+            true => Checksums::All,
+            false => Checksums::None,
+        };
+        packet.emit_head(&mut bytes[start..], checksums);
         if apart {
-            packet.emit_head(&mut bytes[start..], checksums);
             frame.attach(packet.payload);
+            frame.set_segment(packet.segment);
         } else {
-            packet.emit(&mut bytes[start..], checksums);
+            packet.copy_payload(&mut bytes[start + head..]);
         }
+        frame.set_unchecked(checksums == Checksums::Partial);
         // A device that panics loses the frame, as any link may, and nothing else.
         let sent = catch_unwind(AssertUnwindSafe(|| self.port.transmit_whole(self.now, frame)));
         if sent.is_err() {
             tracing::error!("a device has panicked over a frame, which is lost");
         }
         Ok(())
+    }
+
+    fn longest(&self) -> usize {
+        self.port.offloads.segmentation
     }
 
     fn mtu(&self, destination: IpAddr) -> usize {

@@ -1,0 +1,116 @@
+//! The header before each frame: what one side leaves to the other (`struct virtio_net_hdr` of `linux/virtio_net.h`, virtio 1.2
+//! section 5.1.6).
+
+use tun_rs::{VIRTIO_NET_HDR_LEN, VirtioNetHdr};
+
+use crate::device::{ETHERNET_HEADER, Frame};
+
+/// In `flags`: the checksum is to be completed.
+const NEEDS_CHECKSUM: u8 = 1;
+/// In `gso_type`: the frame has several segments, or datagrams.
+const NO_SEGMENTS: u8 = 0;
+const TCP_V4: u8 = 1;
+const TCP_V6: u8 = 4;
+/// In `gso_type`, beside one of those: the first segment says that its sender has slowed down.
+const ECN: u8 = 0x80;
+
+/// Where the checksum is in a TCP header (RFC 9293 section 3.1).
+const TCP_CHECKSUM: u16 = 16;
+/// Bytes of an IPv6 header (RFC 8200 section 3).
+const IPV6_HEADER: usize = 40;
+
+/// What is left to be done about a frame that the kernel gives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Todo {
+    /// It has segments with this many bytes of data each, or datagrams; 0 for one.
+    pub(super) segment: usize,
+    /// The checksum is not computed.
+    pub(super) checksum: bool,
+    /// It is TCP's, which a stack takes as it is.
+    pub(super) is_tcp: bool,
+}
+
+impl Todo {
+    pub(super) const fn of(header: &VirtioNetHdr) -> Self {
+        let kind = header.gso_type & !ECN;
+        let checksum = header.flags & NEEDS_CHECKSUM != 0;
+        let segment = if kind == NO_SEGMENTS { 0 } else { header.gso_size as usize };
+        let is_tcp = match kind {
+            NO_SEGMENTS => checksum && header.csum_offset == TCP_CHECKSUM,
+            kind => matches!(kind, TCP_V4 | TCP_V6),
+        };
+        Self { segment, checksum, is_tcp }
+    }
+
+    pub(super) const fn is_nothing(&self) -> bool {
+        self.segment == 0 && !self.checksum
+    }
+}
+
+/// What the kernel has to do about a frame.
+pub(super) fn header_of(frame: &Frame) -> [u8; VIRTIO_NET_HDR_LEN] {
+    let mut bytes = [0; VIRTIO_NET_HDR_LEN];
+    let head = frame.head();
+    let first = head.get(ETHERNET_HEADER).copied().unwrap_or_default();
+    // The stack's own IPv6 segments have no extension headers.
+    let ip = if first >> 4 == 4 { usize::from(first & 0x0f) * 4 } else { IPV6_HEADER };
+    let tcp = ETHERNET_HEADER + ip;
+    let mut header = VirtioNetHdr::default();
+    // Offsets in a head are small.
+    let small = |offset: usize| u16::try_from(offset).unwrap_or_default();
+    if frame.is_unchecked() {
+        header.flags = NEEDS_CHECKSUM;
+        (header.csum_start, header.csum_offset) = (small(tcp), TCP_CHECKSUM);
+    }
+    if let Some(segment) = frame.segment() {
+        header.gso_type = if first >> 4 == 4 { TCP_V4 } else { TCP_V6 };
+        header.gso_size = small(segment);
+        header.hdr_len = small(tcp + head.get(tcp + 12).map_or(0, |words| usize::from(words >> 4) * 4));
+    }
+    let encoded = header.encode(&mut bytes);
+    debug_assert!(encoded.is_ok(), "there is room for a header");
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::device::Pool;
+
+    #[test]
+    fn what_the_kernel_leaves_is_told_apart() {
+        let header = |flags, gso_type, gso_size, csum_offset| {
+            Todo::of(&VirtioNetHdr { flags, gso_type, gso_size, csum_offset, ..VirtioNetHdr::default() })
+        };
+        assert!(header(0, 0, 0, 0).is_nothing() && header(2, 0, 0, 0).is_nothing(), "a checksum that was verified");
+        assert_eq!(header(1, 0, 0, 16), Todo { segment: 0, checksum: true, is_tcp: true });
+        assert_eq!(header(1, 0, 0, 6), Todo { segment: 0, checksum: true, is_tcp: false }, "UDP");
+        for kind in [1, 4, 0x81, 0x84] {
+            assert_eq!(header(1, kind, 1448, 16), Todo { segment: 1448, checksum: true, is_tcp: true });
+        }
+        assert_eq!(header(1, 5, 1000, 6), Todo { segment: 1000, checksum: true, is_tcp: false }, "datagrams");
+    }
+
+    #[test]
+    fn what_is_left_to_the_kernel_is_said() {
+        let pool = Pool::new(200, 1);
+        let mut frame = pool.frame(ETHERNET_HEADER + 24 + 32);
+        frame[ETHERNET_HEADER] = 0x46;
+        frame[ETHERNET_HEADER + 24 + 12] = 0x80;
+        assert_eq!(header_of(&frame), [0; VIRTIO_NET_HDR_LEN]);
+        frame.set_unchecked(true);
+        frame.set_segment(1448);
+        let header = VirtioNetHdr::decode(&header_of(&frame)).unwrap();
+        assert_eq!((header.flags, header.csum_start, header.csum_offset), (1, 14 + 24, 16));
+        assert_eq!((header.gso_type, header.gso_size, header.hdr_len), (1, 1448, 14 + 24 + 32));
+        frame[ETHERNET_HEADER] = 0x60;
+        frame[ETHERNET_HEADER + 40 + 12] = 0x50;
+        let header = VirtioNetHdr::decode(&header_of(&frame)).unwrap();
+        assert_eq!((header.gso_type, header.csum_start, header.hdr_len), (4, 14 + 40, 14 + 40 + 20));
+        for length in 0..ETHERNET_HEADER + 20 {
+            let mut short = pool.frame(length);
+            short.set_segment(1);
+            header_of(&short);
+        }
+    }
+}
