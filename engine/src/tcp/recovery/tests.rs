@@ -26,7 +26,7 @@ impl Path {
         Self {
             recovery: Recovery::new(selective, SEGMENT),
             rtt,
-            congestion: Congestion::new(Algorithm::Cubic, SEGMENT),
+            congestion: Congestion::new(Algorithm::Cubic, SEGMENT, 0),
             next: Sequence(0),
             acknowledged: Sequence(0),
         }
