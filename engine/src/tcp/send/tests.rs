@@ -124,3 +124,22 @@ fn a_timeout_is_not_kept_waiting_by_pacing() {
     assert_eq!(sender.congestion().window(), SEGMENT);
     assert!(sender.recovery().in_flight() > 0, "the first is sent again at once");
 }
+
+/// Sections 4.1.2.4 and 5.4.1 of draft-ietf-ccwg-bbr.
+#[test]
+fn a_silence_is_known_to_be_the_applications() {
+    let mut resting = sender(Algorithm::Bbr, 2 * SEGMENT);
+    assert_eq!(burst(&mut resting, at(0)), 2);
+    acknowledge(&mut resting, 2 * SEGMENT, &[], at(100_000));
+    assert!(resting.recovery().is_resting());
+    // Six seconds later the queue of the path has had its time to go: the round-trip time need not be measured anew.
+    resting.write(&[7; 2 * SEGMENT], &Memory::HEAP);
+    assert_eq!(burst(&mut resting, at(6_000_000)), 2);
+    acknowledge(&mut resting, 4 * SEGMENT, &[], at(6_100_000));
+    assert!(!resting.congestion().holds_back());
+    // Where there is more to send, nothing rests.
+    let mut busy = sender(Algorithm::Bbr, 100 * SEGMENT);
+    burst(&mut busy, at(0));
+    acknowledge(&mut busy, 2 * SEGMENT, &[], at(100_000));
+    assert!(!busy.recovery().is_resting());
+}

@@ -284,6 +284,11 @@ fn after_five_seconds_the_round_trip_time_is_measured_with_little_in_flight() {
     assert_eq!(path.bbr.state, State::ProbeBandwidth(Phase::Cruise));
     assert!(path.bbr.window >= 2 * PRODUCT, "the window is what it was: {} of {before}", path.bbr.window);
     assert_eq!(path.bbr.min_rtt.shortest(), Some(RTT));
+    // The next time is counted from the end of this.
+    let ended = path.now;
+    path.rtt = Duration::from_millis(12);
+    path.reach(State::is_probing_rtt);
+    assert!(path.now - ended > Duration::from_secs(5), "{:?}", path.now - ended);
 }
 
 /// Section 5.4.1.
