@@ -3,6 +3,7 @@
 use core::time::Duration;
 
 use super::segment::Timestamp;
+use super::sequence::Sequence;
 use crate::time::Instant;
 
 /// After so long without a segment the peer's last timestamp says nothing any more: its clock may have gone round
@@ -31,6 +32,12 @@ impl Clock {
 
     pub(super) const fn offset(&self) -> u32 {
         self.offset
+    }
+
+    /// A number that differs from connection to connection, for what is left to chance and need not be secret: the offset
+    /// and the initial sequence number both come from keyed hashes, and either tells nothing of other connections.
+    pub(super) const fn seed(&self, isn: Sequence) -> u64 {
+        ((isn.0 as u64) << 32) | self.offset as u64
     }
 
     /// TS.Recent, where timestamps are used.

@@ -3,13 +3,18 @@
 //! The connection's recovery finds out what was lost and repeats it; a [`CongestionControl`] is told of
 //! acknowledgements and of congestion, and answers with a window.
 
+mod bbr;
 mod cubic;
 mod hystart;
+mod rate;
 mod unlimited;
 
+use alloc::boxed::Box;
 use core::time::Duration;
 
+pub use bbr::Bbr;
 pub use cubic::Cubic;
+pub use rate::Rate;
 pub use unlimited::Unlimited;
 
 use super::sequence::Sequence;
@@ -27,6 +32,9 @@ pub enum Algorithm {
     Cubic,
     /// None: the peer's window alone limits what is in flight. For links that lose nothing.
     None,
+    /// BBR, version 3 (draft-ietf-ccwg-bbr): by the rate and the round-trip time that are measured, and not by losses. For
+    /// links that lose packets for other reasons than congestion, or whose queues are longer than they should be.
+    Bbr,
 }
 
 /// An acknowledgement of new data, outside of recovery.
@@ -48,6 +56,47 @@ pub struct Acknowledgement {
     pub rtt: Option<Duration>,
     /// The smoothed round-trip time, once there is one.
     pub smoothed_rtt: Option<Duration>,
+}
+
+/// What is known of the moment at which something was sent (draft-ietf-ccwg-bbr section 4.1.2.2).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SentState {
+    /// Bytes in flight just after it was sent, itself among them (`tx_in_flight`).
+    pub in_flight: u64,
+    /// Bytes that were taken for lost since.
+    pub lost: u64,
+    /// There was not enough to send, then or shortly before.
+    pub application_limited: bool,
+}
+
+/// What an acknowledgement tells of the path (draft-ietf-ccwg-bbr section 4.1.2.3): of the most recently sent of all that it
+/// is for, and of the time since that was sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RateSample {
+    /// When it arrived.
+    pub now: Instant,
+    /// Bytes that have arrived over the life of the connection, with this acknowledgement.
+    pub total: u64,
+    /// How many of these had arrived when that was sent; zero where this is not known.
+    pub prior: u64,
+    /// How many have arrived since.
+    pub delivered: u64,
+    /// The rate at which they have; none where nothing can be said of it.
+    pub rate: Option<Rate>,
+    /// What is known of the moment at which it was sent.
+    pub sent: SentState,
+    /// Bytes that this acknowledgement shows to have arrived.
+    pub newly_delivered: u64,
+    /// Bytes that were taken for lost since the last one.
+    pub newly_lost: u64,
+    /// The round-trip time of what was sent only once.
+    pub rtt: Option<Duration>,
+    /// Bytes in flight after it.
+    pub in_flight: u64,
+    /// The congestion window was what kept more from being sent.
+    pub limited: bool,
+    /// Lost data is being sent again.
+    pub recovering: bool,
 }
 
 /// A congestion control: all of its windows are in bytes.
@@ -94,6 +143,45 @@ pub trait CongestionControl {
     /// long: its size is not proven any more (RFC 2861, RFC 7661). `idle` is the time since then, or since the last call
     /// of this where that is later.
     fn on_idle(&mut self, now: Instant, idle: Duration, timeout: Duration);
+
+    /// How fast data may leave, where that is limited beside the window. It is asked for with every segment.
+    fn pacing_rate(&self, smoothed_rtt: Option<Duration>) -> Option<Rate> {
+        let _ = smoothed_rtt;
+        None
+    }
+
+    /// Whether the window holds in a recovery too, in place of proportional rate reduction.
+    fn rules_recovery(&self) -> bool {
+        false
+    }
+
+    /// Whether [`on_sample`](Self::on_sample), [`on_lost`](Self::on_lost) and [`on_restart`](Self::on_restart) are called:
+    /// what they tell costs memory.
+    fn wants_samples(&self) -> bool {
+        false
+    }
+
+    /// An acknowledgement has come that shows something to have arrived or to be lost, in a recovery too. The last of all
+    /// calls for one acknowledgement.
+    fn on_sample(&mut self, sample: &RateSample) {
+        let _ = sample;
+    }
+
+    /// `bytes` that were sent together are taken for lost.
+    fn on_lost(&mut self, now: Instant, bytes: u64, sent: &SentState) {
+        let _ = (now, bytes, sent);
+    }
+
+    /// Something is sent after everything was acknowledged and there was nothing to send.
+    fn on_restart(&mut self, now: Instant) {
+        let _ = now;
+    }
+
+    /// Whether less is in flight now than the path would bear, on purpose: what is measured meanwhile says nothing of its
+    /// rate.
+    fn holds_back(&self) -> bool {
+        false
+    }
 }
 
 /// The initial window for segments of this size (RFC 6928).
@@ -112,15 +200,28 @@ pub enum Congestion {
     Cubic(Cubic),
     /// See [`Algorithm::None`].
     Unlimited(Unlimited),
+    /// See [`Algorithm::Bbr`].
+    Bbr(Box<Bbr>),
 }
 
 impl Congestion {
-    /// The algorithm at the beginning of a connection.
+    /// The algorithm at the beginning of a connection. `seed` is for what it leaves to chance.
     #[must_use]
-    pub fn new(algorithm: Algorithm, segment: usize) -> Self {
+    pub fn new(algorithm: Algorithm, segment: usize, seed: u64) -> Self {
         match algorithm {
             Algorithm::Cubic => Self::Cubic(Cubic::new(segment)),
             Algorithm::None => Self::Unlimited(Unlimited),
+            Algorithm::Bbr => Self::Bbr(Box::new(Bbr::new(segment, seed))),
+        }
+    }
+
+    /// Which algorithm it is.
+    #[must_use]
+    pub const fn algorithm(&self) -> Algorithm {
+        match self {
+            Self::Cubic(_) => Algorithm::Cubic,
+            Self::Unlimited(_) => Algorithm::None,
+            Self::Bbr(_) => Algorithm::Bbr,
         }
     }
 }
@@ -131,6 +232,7 @@ macro_rules! each {
         match $congestion {
             Congestion::Cubic($control) => $call,
             Congestion::Unlimited($control) => $call,
+            Congestion::Bbr($control) => $call,
         }
     };
 }
@@ -174,5 +276,33 @@ impl CongestionControl for Congestion {
 
     fn on_idle(&mut self, now: Instant, idle: Duration, timeout: Duration) {
         each!(self, control => control.on_idle(now, idle, timeout));
+    }
+
+    fn pacing_rate(&self, smoothed_rtt: Option<Duration>) -> Option<Rate> {
+        each!(self, control => control.pacing_rate(smoothed_rtt))
+    }
+
+    fn rules_recovery(&self) -> bool {
+        each!(self, control => control.rules_recovery())
+    }
+
+    fn wants_samples(&self) -> bool {
+        each!(self, control => control.wants_samples())
+    }
+
+    fn on_sample(&mut self, sample: &RateSample) {
+        each!(self, control => control.on_sample(sample));
+    }
+
+    fn on_lost(&mut self, now: Instant, bytes: u64, sent: &SentState) {
+        each!(self, control => control.on_lost(now, bytes, sent));
+    }
+
+    fn on_restart(&mut self, now: Instant) {
+        each!(self, control => control.on_restart(now));
+    }
+
+    fn holds_back(&self) -> bool {
+        each!(self, control => control.holds_back())
     }
 }

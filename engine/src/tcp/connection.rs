@@ -198,7 +198,8 @@ impl Connection {
         now: Instant,
     ) -> Self {
         let clock = Clock::new(clock_offset, opened.agreement.timestamp, now);
-        let synchronized = Synchronized::new(&tuple, &options, opened, charges, link, now);
+        let seed = clock.seed(opened.isn);
+        let synchronized = Synchronized::new(&tuple, &options, opened, charges, seed, link, now);
         let state = State::Synchronized(Box::new(synchronized));
         Self::new(tuple, options, Owner::Held, state, clock, now)
     }

@@ -4,6 +4,7 @@
 //!
 //! How large the window is afterwards is for the [congestion control](super::congestion) to say.
 
+mod delivery;
 mod duplicates;
 mod phase;
 mod probe;
@@ -12,8 +13,10 @@ mod rack;
 mod report;
 mod undo;
 
+use alloc::boxed::Box;
 use core::time::Duration;
 
+use delivery::{Delivery, Moment};
 use duplicates::Duplicates;
 use phase::Phase;
 pub use phase::RecoveryState;
@@ -26,7 +29,7 @@ use undo::Undo;
 
 use super::congestion::{Acknowledgement, Congestion, CongestionControl};
 use super::rtt::RoundTrip;
-use super::scoreboard::Scoreboard;
+use super::scoreboard::{Lost, Scoreboard};
 use super::segment::SackBlock;
 use super::sequence::Sequence;
 use crate::time::Instant;
@@ -40,6 +43,8 @@ struct News<'a> {
     delivered: usize,
     /// The round-trip time that it shows.
     rtt: Option<Duration>,
+    /// The round-trip time of what was sent only once.
+    exact_rtt: Option<Duration>,
 }
 
 /// The recovery of one connection's sending half.
@@ -60,6 +65,8 @@ pub(super) struct Recovery {
     reordering: Option<Instant>,
     retransmitted: u64,
     lost: u64,
+    /// The rate of delivery, where the congestion control wants to know.
+    delivery: Option<Box<Delivery>>,
 }
 
 impl Recovery {
@@ -79,7 +86,13 @@ impl Recovery {
             reordering: None,
             retransmitted: 0,
             lost: 0,
+            delivery: None,
         }
+    }
+
+    /// The rate of delivery is sampled from now on.
+    pub(super) fn take_samples(&mut self, now: Instant) {
+        self.delivery = Some(Box::new(Delivery::new(now)));
     }
 
     /// The path takes segments of this many bytes from now on.
@@ -110,8 +123,10 @@ impl Recovery {
     #[must_use]
     pub(super) fn room(&self, congestion: &Congestion) -> usize {
         match &self.phase {
-            Phase::Recovery { prr, .. } => prr.room(),
-            Phase::Open | Phase::Loss { .. } => congestion.window().saturating_sub(self.in_flight()),
+            Phase::Recovery { prr, .. } if !congestion.rules_recovery() => prr.room(),
+            Phase::Open | Phase::Recovery { .. } | Phase::Loss { .. } => {
+                congestion.window().saturating_sub(self.in_flight())
+            }
         }
     }
 
@@ -168,14 +183,42 @@ impl Recovery {
         self.board.sacked()
     }
 
+    /// Whether what is sent next is the first after everything was acknowledged and there was nothing to send, as far as
+    /// that is sampled.
+    #[must_use]
+    pub(super) fn is_resting(&self) -> bool {
+        self.delivery.as_ref().is_some_and(|delivery| delivery.is_limited()) && self.in_flight() == 0
+    }
+
+    /// There is nothing more to send. Whether that is what limits the rate is for the window to say, and for losses that
+    /// were not sent again yet.
+    pub(super) fn on_application_limit(&mut self, congestion: &Congestion) {
+        let in_flight = self.in_flight();
+        if let Some(delivery) = &mut self.delivery
+            && self.board.lost() == 0
+            && in_flight < congestion.window()
+        {
+            delivery.limit(in_flight);
+        }
+    }
+
+    /// Something is about to leave, as the next transmission.
+    fn note_sent(&mut self, now: Instant) {
+        if let Some(delivery) = &mut self.delivery {
+            delivery.on_sent(self.board.next_transmission(), self.board.in_flight() == 0, now);
+        }
+    }
+
     /// New data was sent.
     pub(super) fn on_sent(&mut self, start: Sequence, end: Sequence, now: Instant) {
+        self.note_sent(now);
         self.board.on_sent(start, end, now);
         self.count(end.since(start));
     }
 
     /// Something was sent again; `stamp` is the clock that it carries.
     pub(super) fn on_sent_again(&mut self, start: Sequence, end: Sequence, stamp: Option<u32>, now: Instant) {
+        self.note_sent(now);
         self.board.on_sent_again(start, end, now);
         self.retransmitted += 1;
         self.count(end.since(start));
@@ -199,16 +242,24 @@ impl Recovery {
     pub(super) fn on_report(&mut self, report: &Report<'_>, rtt: &mut RoundTrip, congestion: &mut Congestion) -> usize {
         let flight = self.board.outstanding();
         let mut heard = Heard::new(&mut self.rack, report.now, rtt.minimum());
-        let mut delivered = self.board.acknowledge(report.acknowledged, |range| heard.take(&range));
+        let delivery = &mut self.delivery;
+        let mut take = |range| {
+            heard.take(&range);
+            if let Some(delivery) = delivery {
+                delivery.take(&range, report.now);
+            }
+        };
+        let mut delivered = self.board.acknowledge(report.acknowledged, &mut take);
         if self.selective {
             for (start, end) in report.held() {
-                delivered += self.board.sack(start, end, |range| heard.take(&range));
+                delivered += self.board.sack(start, end, &mut take);
             }
         }
+        let exact_rtt = heard.exact();
         // As many acknowledgements as come in a round trip (RFC 7323 appendix G).
         let each_trip = flight / (2 * self.segment.max(1));
         let measured = heard.measure(report, each_trip, rtt);
-        let news = News { report, flight, delivered, rtt: measured };
+        let news = News { report, flight, delivered, rtt: measured, exact_rtt };
         let duplicate = report.duplicate().filter(|_| self.selective);
         if let Some((start, end)) = duplicate {
             self.rack.on_duplicate(report.next, report.acknowledged);
@@ -223,7 +274,36 @@ impl Recovery {
         self.find_losses(&news, rtt, congestion);
         self.mark(&news, congestion);
         self.advance(&news, rtt.smoothed(), congestion);
+        self.sample(&news, rtt, congestion);
         delivered
+    }
+
+    /// Tells the congestion control of the rate of delivery, where it wants to know.
+    fn sample(&mut self, news: &News<'_>, rtt: &RoundTrip, congestion: &mut Congestion) {
+        let in_flight = self.in_flight();
+        let Some(delivery) = &mut self.delivery else { return };
+        let moment = Moment {
+            now: news.report.now,
+            least_rtt: rtt.minimum(),
+            rtt: news.exact_rtt,
+            in_flight,
+            limited: news.report.limited,
+            recovering: !self.phase.is_open(),
+        };
+        let sample = delivery.sample(&moment, self.board.oldest_transmission());
+        if sample.newly_delivered > 0 || sample.newly_lost > 0 {
+            congestion.on_sample(&sample);
+        }
+        if congestion.holds_back() {
+            delivery.limit(in_flight);
+        }
+    }
+
+    /// Tells the congestion control of what is taken for lost, where it wants to know.
+    fn lose(delivery: &mut Option<Box<Delivery>>, lost: &Lost, congestion: &mut Congestion, now: Instant) {
+        if let Some(sent) = delivery.as_mut().and_then(|delivery| delivery.lose(lost)) {
+            congestion.on_lost(now, lost.bytes as u64, &sent);
+        }
     }
 
     /// Where the peer has no selective acknowledgements, repeated ones stand for segments that arrived.
@@ -270,10 +350,12 @@ impl Recovery {
     fn find_losses(&mut self, news: &News<'_>, rtt: &RoundTrip, congestion: &mut Congestion) {
         let report = news.report;
         let lost = if self.selective {
-            self.detect(report.now, rtt)
+            self.detect(report.now, rtt, congestion)
+        } else if (self.duplicates.show_loss() && self.phase.is_open()) || self.is_partial(report) {
+            let delivery = &mut self.delivery;
+            self.board.lose_first(|lost| Self::lose(delivery, &lost, congestion, report.now))
         } else {
-            let third = self.duplicates.show_loss() && self.phase.is_open();
-            if third || self.is_partial(report) { self.board.lose_first() } else { 0 }
+            0
         };
         self.lost += lost as u64;
         if lost > 0 {
@@ -289,17 +371,18 @@ impl Recovery {
     }
 
     /// Looks for ranges that are late by now.
-    fn detect(&mut self, now: Instant, rtt: &RoundTrip) -> usize {
+    fn detect(&mut self, now: Instant, rtt: &RoundTrip, congestion: &mut Congestion) -> usize {
         let recovering = !self.phase.is_open();
         let window = self.rack.reordering_window(rtt, recovering, self.board.sacked() / self.segment.max(1));
-        let (mut deadline, rack) = (None, &self.rack);
-        let lost = self.board.detect(|sent| {
+        let (mut deadline, rack, delivery) = (None, &self.rack, &mut self.delivery);
+        let is_lost = |sent| {
             let due = rack.is_late_at(&sent, window)?;
             if due > now {
                 deadline = Some(due);
             }
             Some(due <= now)
-        });
+        };
+        let lost = self.board.detect(is_lost, |lost| Self::lose(delivery, &lost, congestion, now));
         self.reordering = deadline;
         lost
     }
@@ -329,7 +412,7 @@ impl Recovery {
 
     /// Ends a phase whose point is reached, and lets the window grow where there is none.
     fn advance(&mut self, news: &News<'_>, smoothed_rtt: Option<Duration>, congestion: &mut Congestion) {
-        let &News { report, flight, delivered, rtt } = news;
+        let &News { report, flight, delivered, rtt, .. } = news;
         if self.phase.is_over(report.acknowledged) {
             return self.end_phase(report, congestion);
         }
@@ -384,7 +467,7 @@ impl Recovery {
     ) {
         let flight = self.board.outstanding();
         self.reordering = None;
-        let lost = self.detect(now, rtt);
+        let lost = self.detect(now, rtt, congestion);
         self.lost += lost as u64;
         if lost > 0 {
             self.enter_recovery(now, next, congestion, flight);
@@ -410,7 +493,8 @@ impl Recovery {
         if rtt.doublings() > 1 || self.board.begins_sacked() {
             self.board.renege();
         }
-        self.lost += self.board.lose_all() as u64;
+        let delivery = &mut self.delivery;
+        self.lost += self.board.lose_all(|lost| Self::lose(delivery, &lost, congestion, now)) as u64;
         self.duplicates.clear();
         self.reordering = None;
         self.probe = None;
@@ -423,13 +507,13 @@ impl Recovery {
 
     /// The path has become narrower: what was in flight and too long is sent again, cut up, and that is no congestion.
     pub(super) fn on_narrower_path(&mut self) {
-        self.board.lose_all();
+        self.board.lose_all(|_| ());
     }
 
     /// Bytes of memory held.
     #[must_use]
     pub(super) fn held(&self) -> usize {
-        self.board.held()
+        self.board.held() + self.delivery.as_ref().map_or(0, |delivery| delivery.held())
     }
 }
 

@@ -25,6 +25,8 @@ struct Range {
     sent: Instant,
     /// Which transmission it was, counted from the beginning of the connection.
     transmission: u64,
+    /// Bytes in flight just after it was sent, itself among them.
+    in_flight: u32,
     status: Status,
     again: bool,
 }
@@ -36,6 +38,16 @@ impl Range {
 
     fn recency(&self) -> Recency {
         Recency { sent: self.sent, transmission: self.transmission, end: self.end }
+    }
+
+    /// What arrives with it, or with its part up to `end`.
+    fn delivered(&self, end: Sequence) -> Delivered {
+        Delivered {
+            recency: Recency { end, ..self.recency() },
+            again: self.again,
+            bytes: end.since(self.start),
+            in_flight: self.in_flight,
+        }
     }
 }
 
@@ -54,6 +66,21 @@ pub(super) struct Delivered {
     pub recency: Recency,
     /// It was sent more than once.
     pub again: bool,
+    /// How many bytes it has.
+    pub bytes: usize,
+    /// Bytes in flight just after it was last sent.
+    pub in_flight: u32,
+}
+
+/// A range that is taken for lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Lost {
+    /// Which transmission it was that got lost.
+    pub transmission: u64,
+    /// How many bytes it has.
+    pub bytes: usize,
+    /// Bytes in flight just after it was last sent.
+    pub in_flight: u32,
 }
 
 /// How recently something was sent. RFC 8985 section 6.2 goes by time, and by sequence number where times are the same
@@ -137,8 +164,21 @@ impl Scoreboard {
     /// New data was sent, behind everything else.
     pub(super) fn on_sent(&mut self, start: Sequence, end: Sequence, now: Instant) {
         let transmission = self.count(start, end);
-        let range = Range { start, end, sent: now, transmission, status: Status::InFlight, again: false };
+        let in_flight = bounded(self.in_flight() + end.since(start));
+        let range = Range { start, end, sent: now, transmission, in_flight, status: Status::InFlight, again: false };
         self.ranges.push_back(range);
+    }
+
+    /// The number that the next transmission gets.
+    #[must_use]
+    pub(super) const fn next_transmission(&self) -> u64 {
+        self.transmissions + 1
+    }
+
+    /// The first transmission of which something may be in flight.
+    #[must_use]
+    pub(super) fn oldest_transmission(&self) -> Option<u64> {
+        self.order.front().map(|transmission| transmission.number)
     }
 
     fn count(&mut self, start: Sequence, end: Sequence) -> u64 {
@@ -192,12 +232,14 @@ impl Scoreboard {
                 self.split(at, end);
             }
             let transmission = self.count(range.start, range.end.earliest(end));
-            if let Some(range) = self.ranges.get_mut(at) {
+            if let Some(range) = self.ranges.get(at).copied().filter(|range| range.status != Status::Sacked) {
                 if range.status == Status::Lost {
                     self.lost -= range.length();
                 }
-                if range.status != Status::Sacked {
-                    *range = Range { sent: now, transmission, status: Status::InFlight, again: true, ..*range };
+                let in_flight = bounded(self.in_flight());
+                if let Some(place) = self.ranges.get_mut(at) {
+                    *place =
+                        Range { sent: now, transmission, in_flight, status: Status::InFlight, again: true, ..range };
                 }
             }
             at += 1;
@@ -217,7 +259,7 @@ impl Scoreboard {
             }
             if range.status != Status::Sacked {
                 delivered += count;
-                each(Delivered { recency: Recency { end, ..range.recency() }, again: range.again });
+                each(range.delivered(end));
             }
             if range.end.after(to) {
                 if let Some(front) = self.ranges.front_mut() {
@@ -267,7 +309,7 @@ impl Scoreboard {
             }
             self.sacked += range.length();
             delivered += range.length();
-            each(Delivered { recency: range.recency(), again: range.again });
+            each(range.delivered(range.end));
             if let Some(range) = self.ranges.get_mut(at) {
                 range.status = Status::Sacked;
             }
@@ -315,27 +357,33 @@ impl Scoreboard {
         self.ranges.partition_point(|range| range.end.at_or_before(sequence))
     }
 
-    fn mark_lost(&mut self, at: usize) -> usize {
+    fn mark_lost(&mut self, at: usize, each: &mut dyn FnMut(Lost)) -> usize {
         let Some(range) = self.ranges.get_mut(at).filter(|range| range.status == Status::InFlight) else { return 0 };
         range.status = Status::Lost;
         let (start, length) = (range.start, range.length());
+        let (transmission, in_flight) = (range.transmission, range.in_flight);
         if self.lost == 0 || start.before(self.lost_from) {
             self.lost_from = start;
         }
         self.lost += length;
+        each(Lost { transmission, bytes: length, in_flight });
         length
     }
 
     /// Takes for lost, in the order that they were sent, what `is_lost` says of each transmission: `None` ends the search.
-    /// Returns how many bytes that is.
-    pub(super) fn detect(&mut self, mut is_lost: impl FnMut(Recency) -> Option<bool>) -> usize {
+    /// Tells `each` of what that is; returns how many bytes it has.
+    pub(super) fn detect(
+        &mut self,
+        mut is_lost: impl FnMut(Recency) -> Option<bool>,
+        mut each: impl FnMut(Lost),
+    ) -> usize {
         let mut found = 0;
         'transmissions: while let Some(transmission) = self.order.front().copied() {
             let mut at = self.index(transmission.start);
             while let Some(range) = self.ranges.get(at).copied().filter(|range| range.start.before(transmission.end)) {
                 if range.transmission == transmission.number && range.status == Status::InFlight {
                     match is_lost(range.recency()) {
-                        Some(true) => found += self.mark_lost(at),
+                        Some(true) => found += self.mark_lost(at, &mut each),
                         Some(false) | None => break 'transmissions,
                     }
                 }
@@ -346,15 +394,15 @@ impl Scoreboard {
         found
     }
 
-    /// Takes the first range for lost, where it is in flight.
-    pub(super) fn lose_first(&mut self) -> usize {
-        self.mark_lost(0)
+    /// Takes the first range for lost, where it is in flight. As [`detect`](Self::detect) otherwise.
+    pub(super) fn lose_first(&mut self, mut each: impl FnMut(Lost)) -> usize {
+        self.mark_lost(0, &mut each)
     }
 
-    /// Takes everything for lost that the peer does not hold.
-    pub(super) fn lose_all(&mut self) -> usize {
+    /// Takes everything for lost that the peer does not hold. As [`detect`](Self::detect) otherwise.
+    pub(super) fn lose_all(&mut self, mut each: impl FnMut(Lost)) -> usize {
         self.order.clear();
-        (0..self.ranges.len()).map(|at| self.mark_lost(at)).sum()
+        (0..self.ranges.len()).map(|at| self.mark_lost(at, &mut each)).sum()
     }
 
     /// Nothing was lost after all: what was taken for lost is in flight as it was (RFC 3522).
@@ -389,6 +437,11 @@ impl Scoreboard {
     }
 }
 
+/// Bytes in flight, in 32 bits: no window has more (RFC 7323 section 2.3).
+fn bounded(bytes: usize) -> u32 {
+    u32::try_from(bytes).unwrap_or(u32::MAX)
+}
+
 #[cfg(test)]
 mod tests {
     use core::time::Duration;
@@ -412,6 +465,20 @@ mod tests {
     }
 
     #[test]
+    fn each_transmission_knows_what_was_in_flight_with_it() {
+        let mut board = ten();
+        let (mut delivered, mut lost) = (Vec::new(), Vec::new());
+        board.sack(Sequence(800), Sequence(900), |one| delivered.push((one.bytes, one.in_flight)));
+        board.detect(|sent| Some(sent.end.0 <= 200), |one| lost.push((one.transmission, one.bytes, one.in_flight)));
+        assert_eq!((&delivered[..], &lost[..]), (&[(100, 900)][..], &[(1, 100, 100), (2, 100, 200)][..]));
+        // 700 are in flight, and what is sent again.
+        assert_eq!((board.next_transmission(), board.oldest_transmission()), (11, Some(3)));
+        board.on_sent_again(Sequence(0), Sequence(100), at(20));
+        board.acknowledge(Sequence(50), |one| delivered.push((one.bytes, one.in_flight)));
+        assert_eq!(delivered[1..], [(50, 800)]);
+    }
+
+    #[test]
     fn what_the_peer_holds_leaves_the_pipe() {
         let mut board = ten();
         let mut seen = Vec::new();
@@ -428,7 +495,7 @@ mod tests {
     fn losses_are_sent_again_from_the_first_on() {
         let mut board = ten();
         board.sack(Sequence(500), Sequence(600), |_| ());
-        assert_eq!(board.detect(|sent| Some(sent.end.0 <= 200)), 200);
+        assert_eq!(board.detect(|sent| Some(sent.end.0 <= 200), |_| ()), 200);
         assert_eq!(board.first_lost(), Some((Sequence(0), Sequence(100))));
         board.on_sent_again(Sequence(0), Sequence(50), at(20));
         assert_eq!(board.first_lost(), Some((Sequence(50), Sequence(100))));
@@ -436,23 +503,26 @@ mod tests {
         assert_eq!((board.first_lost(), board.lost(), board.in_flight()), (None, 0, 900));
         // Sent again, they are the last in order.
         let mut order = Vec::new();
-        board.detect(|sent| {
-            order.push(sent.end.0);
-            Some(true)
-        });
+        board.detect(
+            |sent| {
+                order.push(sent.end.0);
+                Some(true)
+            },
+            |_| (),
+        );
         assert_eq!(order, [300, 400, 500, 700, 800, 900, 1000, 50, 100, 200]);
     }
 
     #[test]
     fn a_spurious_loss_is_taken_back() {
         let mut board = ten();
-        board.lose_all();
+        board.lose_all(|_| ());
         board.on_sent_again(Sequence(0), Sequence(100), at(20));
         assert_eq!(board.in_flight(), 100);
         board.acknowledge(Sequence(100), |_| ());
         board.find_all();
         assert_eq!((board.in_flight(), board.lost()), (900, 0));
-        assert_eq!(board.detect(|_| Some(true)), 900);
+        assert_eq!(board.detect(|_| Some(true), |_| ()), 900);
     }
 
     #[test]
@@ -475,10 +545,13 @@ mod tests {
         }
         assert!(board.held() < 8192, "{} bytes", board.held());
         let mut order = Vec::new();
-        board.detect(|sent| {
-            order.push(sent.end.0);
-            Some(true)
-        });
+        board.detect(
+            |sent| {
+                order.push(sent.end.0);
+                Some(true)
+            },
+            |_| (),
+        );
         assert_eq!(order, [100, 200, 300, 400, 500, 700, 800, 900, 1000, 600]);
     }
 
@@ -532,11 +605,11 @@ mod tests {
                         board.acknowledge(first, |_| ());
                     }
                     Step::LoseAll => {
-                        board.lose_all();
+                        board.lose_all(|_| ());
                     }
                     Step::Detect(count) => {
                         let border = first + count as usize;
-                        board.detect(|sent| Some(sent.end.before(border)));
+                        board.detect(|sent| Some(sent.end.before(border)), |_| ());
                     }
                     Step::SendAgain => {
                         if let Some((start, end)) = board.first_lost() {

@@ -1,6 +1,7 @@
 //! The sending half of a connection: what waits, what may leave now, and what is outstanding.
 
 mod alarms;
+mod pacing;
 mod plan;
 mod usage;
 mod window;
@@ -8,6 +9,7 @@ mod window;
 use core::time::Duration;
 
 use alarms::{Alarm, Alarms};
+use pacing::Pacing;
 pub(super) use plan::Plan;
 use plan::{PlanKind, Situation};
 use usage::Usage;
@@ -78,10 +80,13 @@ pub(super) struct Sender {
     alarms: Alarms,
     urge: Option<Urge>,
     usage: Usage,
+    pacing: Pacing,
 }
 
 /// Segments that leave as one are at most this part of the congestion window.
 const PARTS: usize = 4;
+/// Segments that leave as one are at most what the pacing rate lets go in this time (as in Linux, `tcp_tso_autosize`).
+const LUMP: Duration = Duration::from_millis(1);
 /// The longest that a peer may delay an acknowledgement, for the loss probe of a lone segment (RFC 8985 section 7.2,
 /// `TLP.max_ack_delay`).
 const LONGEST_DELAY: Duration = Duration::from_millis(200);
@@ -101,6 +106,10 @@ impl Sender {
             rtt,
             queue,
         } = setup;
+        let mut recovery = Recovery::new(selective, segment);
+        if congestion.wants_samples() {
+            recovery.take_samples(now);
+        }
         Self {
             queue,
             unacknowledged: first,
@@ -109,12 +118,13 @@ impl Sender {
             window: PeerWindow::new(sequence, acknowledgement, window),
             segment,
             finish: Finish::Open,
-            recovery: Recovery::new(selective, segment),
+            recovery,
             rtt,
             congestion,
             alarms: Alarms::default(),
             urge: None,
             usage: Usage::new(now),
+            pacing: Pacing::new(now),
         }
     }
 
@@ -250,6 +260,7 @@ impl Sender {
     #[must_use]
     pub(super) fn plan(&mut self, no_delay: bool, most: usize, now: Instant) -> Option<Plan> {
         let situation = self.situation();
+        self.alarms.set_pacing(None);
         if let Some(urge) = self.urge {
             let plan = match urge {
                 Urge::LossProbe => situation.loss_probe(self.recovery.last()),
@@ -265,15 +276,25 @@ impl Sender {
             self.usage.validate(in_flight, is_idle, self.rtt.timeout(), &mut self.congestion, now);
         }
         let room = self.recovery.room(&self.congestion);
+        let rate = self.congestion.pacing_rate(self.rtt.smoothed());
         let plan = match self.recovery.first_lost() {
             Some((start, end)) => situation.again(start, end),
             // No more at once than a part of the window, or acknowledgements would come in as large lumps.
-            None => situation.fresh(no_delay, most.min(room).min(self.congestion.window() / PARTS))?,
+            None => {
+                let paced = rate.map_or(usize::MAX, |rate| usize::try_from(rate.bytes_in(LUMP)).unwrap_or(usize::MAX));
+                situation.fresh(no_delay, most.min(room).min(self.congestion.window() / PARTS).min(paced))?
+            }
         };
         // With nothing in flight nothing would come back, so at least what was lost leaves.
         let is_urgent = plan.again && in_flight == 0;
         if room < plan.length && !is_urgent {
             self.usage.on_blocked(self.next);
+            return None;
+        }
+        // A FIN alone has nothing to be paced.
+        let rate = rate.filter(|_| plan.length > 0);
+        if let Some(held) = rate.and_then(|rate| self.pacing.held_until(rate, self.segment, now)) {
+            self.alarms.set_pacing(Some(held));
             return None;
         }
         Some(plan)
@@ -288,6 +309,12 @@ impl Sender {
             // SND.NXT stays: acknowledgements that carry a number beyond the peer's window would not be taken (as in BSD,
             // `tcp_output` in its persist state).
             return self.alarms.on_asked(self.rtt.timeout(), now);
+        }
+        if self.recovery.is_resting() {
+            self.congestion.on_restart(now);
+        }
+        if let Some(rate) = self.congestion.pacing_rate(self.rtt.smoothed()) {
+            self.pacing.on_sent(rate, plan.length, now);
         }
         if plan.again {
             self.recovery.on_sent_again(plan.start, end, stamp, now);
@@ -395,6 +422,10 @@ impl Sender {
     /// After everything was sent that may be: asks for the window in time, where that is what keeps the rest back.
     pub(super) fn rest(&mut self, now: Instant) {
         self.usage.rest(now);
+        // Section 4.1.2.4 of draft-ietf-ccwg-bbr: less than a segment waits, and the congestion window would bear it.
+        if self.situation().unsent() < self.segment {
+            self.recovery.on_application_limit(&self.congestion);
+        }
         if self.unacknowledged == self.next {
             self.settle_window(now);
         }
@@ -430,6 +461,8 @@ impl Sender {
             Alarm::Reordering => {
                 self.recovery.on_reordering_timeout(now, self.next, &self.rtt, &mut self.congestion);
             }
+            // What was held back may leave now.
+            Alarm::Pacing => self.alarms.set_pacing(None),
             Alarm::Window => {
                 self.urge = Some(Urge::WindowProbe);
                 // Counted when it leaves; until then it is not asked for again.
@@ -473,3 +506,6 @@ pub(super) struct Incoming<'a> {
     /// It echoes congestion.
     pub congestion_experienced: bool,
 }
+
+#[cfg(test)]
+mod tests;

@@ -76,7 +76,7 @@ fn options(bytes: &mut Bytes<'_>) -> Options {
         traffic_class: bytes.byte(),
         user_timeout: bytes.flag().then(|| duration(bytes)),
         linger: if bytes.flag() { Duration::ZERO } else { duration(bytes) },
-        congestion: bytes.pick(&[None, Some(Algorithm::Cubic), Some(Algorithm::None)]),
+        congestion: bytes.pick(&[None, Some(Algorithm::Cubic), Some(Algorithm::None), Some(Algorithm::Bbr)]),
         ecn: bytes.pick(&[EcnUse::Off, EcnUse::Accept, EcnUse::Request]),
         timestamps: bytes.flag(),
         window_scaling: bytes.flag(),

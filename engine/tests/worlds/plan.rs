@@ -271,7 +271,7 @@ fn options(dice: &mut Dice) -> Options {
         traffic_class: 0,
         user_timeout: None,
         linger: Duration::from_secs(dice.between(60, 400)),
-        congestion: dice.pick(&[None, None, Some(Algorithm::Cubic)]),
+        congestion: dice.pick(&[None, Some(Algorithm::None), Some(Algorithm::Cubic), Some(Algorithm::Bbr)]),
         ecn: dice.pick(&[EcnUse::Off, EcnUse::Accept, EcnUse::Request, EcnUse::Request]),
         timestamps: dice.chance(8000),
         window_scaling: dice.chance(8500),

@@ -44,6 +44,8 @@ pub enum CongestionControl {
     Cubic,
     /// Nothing does, but the peer's window. For links that lose nothing.
     None,
+    /// BBR, version 3 (draft-ietf-ccwg-bbr): for paths that lose without being full.
+    Bbr,
 }
 
 /// Where a connection stands with what was lost, by the names of Linux.
@@ -170,6 +172,7 @@ impl CongestionControl {
         match self {
             Self::Cubic => tcp::CongestionControl::Cubic,
             Self::None => tcp::CongestionControl::None,
+            Self::Bbr => tcp::CongestionControl::Bbr,
         }
     }
 
@@ -177,6 +180,7 @@ impl CongestionControl {
         match congestion {
             tcp::CongestionControl::Cubic => Self::Cubic,
             tcp::CongestionControl::None => Self::None,
+            tcp::CongestionControl::Bbr => Self::Bbr,
         }
     }
 }

@@ -124,10 +124,10 @@ Keys of loopback:
   addr=ADDRESS/PREFIX  instead of 127.0.0.1/8 and ::1/128
 
 Keys of all kinds:
-  congestion=cubic|none  what keeps TCP from sending more than the path takes,
-                       where an app does not choose: CUBIC, or nothing but the
-                       peer's window. Unless given, none on a loopback and on
-                       hubs that neither delay nor lose, else cubic
+  congestion=cubic|bbr|none  what keeps TCP from sending more than the path takes,
+                       where an app does not choose: CUBIC, BBR, or nothing but
+                       the peer's window. Unless given, none on a loopback and
+                       on hubs that neither delay nor lose, else cubic
 
 Which interfaces an app uses:
   All, as programs of one computer do. What an app sends to an address of one of

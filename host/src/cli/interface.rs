@@ -260,8 +260,9 @@ fn switch(value: &str) -> Result<bool, String> {
 fn congestion(value: &str) -> Result<CongestionAlgorithm, String> {
     match value {
         "cubic" => Ok(CongestionAlgorithm::Cubic),
+        "bbr" => Ok(CongestionAlgorithm::Bbr),
         "none" => Ok(CongestionAlgorithm::None),
-        _ => Err(format!("{value}: there are the congestion controls cubic and none")),
+        _ => Err(format!("{value}: there are the congestion controls cubic, bbr and none")),
     }
 }
 

@@ -229,14 +229,15 @@ mod tests {
 
     #[test]
     fn connections_have_the_congestion_control_of_their_interface() {
-        use crate::socket::CongestionAlgorithm::{Cubic, None as Unlimited};
+        use crate::socket::CongestionAlgorithm::{Bbr, Cubic, None as Unlimited};
 
-        let words = ["-i", "a=loopback,congestion=cubic", "-i", "b=loopback", "x.wasm"];
+        let words =
+            ["-i", "a=loopback,congestion=cubic", "-i", "b=loopback", "-i", "c=loopback,congestion=bbr", "x.wasm"];
         let plan = plan(&words).expect("a plan");
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
         runtime.expect("a runtime").block_on(async {
             let mounted = Mounted::new(&plan, platform()).expect("interfaces");
-            for (name, congestion) in [("a", Cubic), ("b", Unlimited)] {
+            for (name, congestion) in [("a", Cubic), ("b", Unlimited), ("c", Bbr)] {
                 let network = mounted.manager.network_of([name]).expect("an interface");
                 let server = "127.0.0.1:80".parse().expect("an address");
                 let _listener = TcpListener::bind(&network, server, ListenOptions::default()).expect("a listener");

@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures_util::future::join;
 use xila_network_host::device::hub::HubOptions;
 use xila_network_host::device::loopback::Loopback;
-use xila_network_host::socket::CongestionAlgorithm::{self, Cubic, None as Unlimited};
+use xila_network_host::socket::CongestionAlgorithm::{self, Bbr, Cubic, None as Unlimited};
 use xila_network_host::socket::{
     ConnectOptions, ListenOptions, RecoveryState, TcpListener, TcpOptions, TcpStatistics, TcpStream,
 };
@@ -57,6 +57,8 @@ fn the_socket_chooses_then_the_interface_then_the_link() {
         (lossless, None, Some(Cubic), Cubic),
         (lossless, Some(Unlimited), Some(Cubic), Cubic),
         (lossy, Some(Cubic), Some(Unlimited), Unlimited),
+        (lossy, Some(Bbr), None, Bbr),
+        (lossless, Some(Cubic), Some(Bbr), Bbr),
     ] {
         let options = HubOptions { latency, ..HubOptions::default() };
         assert_eq!(chosen(options, interface, socket), expected, "{interface:?}, {socket:?}");

@@ -8,7 +8,7 @@
 use core::time::Duration;
 
 use super::hystart::{Growth, HyStart};
-use super::{Acknowledgement, CongestionControl, MAXIMUM_WINDOW, initial_window};
+use super::{Acknowledgement, CongestionControl, MAXIMUM_WINDOW, Rate, initial_window};
 use crate::tcp::sequence::Sequence;
 use crate::time::Instant;
 
@@ -25,6 +25,16 @@ const BETA: u64 = 7;
 /// 9/17 (alpha_cubic of RFC 9438 section 4.3).
 const ALPHA: u64 = 9;
 const ALPHA_DIVISOR: u64 = 17;
+
+/// Windows of no more segments are not paced, nor those of shorter round-trip times: timers of hosts are too coarse to
+/// divide these.
+const UNPACED_SEGMENTS: u64 = 64;
+const UNPACED_RTT: Duration = Duration::from_millis(2);
+
+/// How fast a window is sent, in thousandths of the rate at which it would last for a round trip: so that it can double in
+/// slow start, and grow otherwise (Linux, `tcp_update_pacing_rate`).
+const SLOW_START_PACE: u64 = 2000;
+const AVOIDANCE_PACE: u64 = 1200;
 
 /// C of RFC 9438 section 5.1, 0.4 segments per second cubed, is C_NUMERATOR / C_DENOMINATOR segments per microsecond
 /// cubed.
@@ -116,7 +126,7 @@ impl Cubic {
     /// (RFC 9406 section 4.3).
     ///
     /// The window grows by all that is acknowledged, however few acknowledgements tell of it: L of RFC 9406 section 4.2 is
-    /// infinite, as in Linux, though nothing is paced here. Receivers that merge segments acknowledge dozens of them at
+    /// infinite, as in Linux, though small windows are not paced. Receivers that merge segments acknowledge dozens of them at
     /// once, and eight segments for each such acknowledgement would be a growth of a fifth in a round trip. The burst that
     /// follows is no longer than twice what has just been shown to have left the path.
     fn slow_start(&mut self, acknowledgement: &Acknowledgement) {
@@ -327,6 +337,13 @@ impl CongestionControl for Cubic {
         // The shift is below 64, and no window has more than 31 bits.
         self.state.window = (window >> timeouts.min(63)).max(restart);
         self.state.epoch = None;
+    }
+
+    fn pacing_rate(&self, smoothed_rtt: Option<Duration>) -> Option<Rate> {
+        let window = self.state.window;
+        let rtt = smoothed_rtt.filter(|rtt| *rtt >= UNPACED_RTT && window > UNPACED_SEGMENTS * self.segment)?;
+        let pace = if window < self.slow_start_threshold() / 2 { SLOW_START_PACE } else { AVOIDANCE_PACE };
+        Some(Rate::new(window, rtt).scaled(pace))
     }
 }
 

@@ -238,7 +238,8 @@ impl Connection {
             retries: opening.timeouts,
             path_mtu: arrival.path_mtu,
         };
-        let synchronized = Synchronized::new(&self.tuple, &self.options, &opened, charges, arrival.link, now);
+        let seed = self.clock.seed(opened.isn);
+        let synchronized = Synchronized::new(&self.tuple, &self.options, &opened, charges, seed, arrival.link, now);
         self.state = State::Synchronized(Box::new(synchronized));
         self.unanswered = None;
         if let Owner::Connecting { .. } = self.owner {

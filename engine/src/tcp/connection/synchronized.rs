@@ -72,11 +72,13 @@ pub(in crate::tcp) struct Opened {
 }
 
 impl Synchronized {
+    /// `seed` is for what the congestion control leaves to chance.
     pub(super) fn new(
         tuple: &Tuple,
         options: &Options,
         opened: &Opened,
         charges: Charges,
+        seed: u64,
         link: &Link,
         now: Instant,
     ) -> Self {
@@ -84,7 +86,7 @@ impl Synchronized {
         let segment = agreement.segment(path_mtu.min(link.mtu), tuple.remote.ip());
         let (peer_scale, own_scale) = agreement.scales.unwrap_or((0, 0));
         let default = if link.lossless { Algorithm::None } else { Algorithm::Cubic };
-        let mut congestion = Congestion::new(options.congestion.unwrap_or(default), segment);
+        let mut congestion = Congestion::new(options.congestion.unwrap_or(default), segment, seed);
         let mut round_trip = RoundTrip::default();
         if let Some(rtt) = rtt {
             round_trip.measure(rtt, 1, now);
@@ -164,10 +166,7 @@ impl Synchronized {
             lost: recovery.lost(),
             retransmitted: recovery.retransmitted(),
             recovery: state,
-            congestion: match sender.congestion() {
-                Congestion::Cubic(_) => Algorithm::Cubic,
-                Congestion::Unlimited(_) => Algorithm::None,
-            },
+            congestion: sender.congestion().algorithm(),
             ..info
         }
     }

@@ -89,6 +89,11 @@ impl<'a> Heard<'a> {
         self.rack.on_delivered(delivered, elapsed, self.least);
     }
 
+    /// The round-trip time of what was sent only once.
+    pub(super) const fn exact(&self) -> Option<Duration> {
+        self.shortest
+    }
+
     /// Measures the round-trip time, by one of about `each_trip` acknowledgements, and returns what it was for the path.
     /// What was sent once tells exactly; otherwise only the echo of a timestamp does (Karn's algorithm, RFC 6298
     /// section 3; RFC 7323 section 4.1).
@@ -166,6 +171,8 @@ mod tests {
                 end: Sequence(200),
             },
             again,
+            bytes: 100,
+            in_flight: 100,
         };
         for (again, echoed, measured) in [(false, None, Some(100)), (true, None, None), (true, Some(30), Some(30))] {
             let (mut rack, mut rtt) = (Rack::default(), RoundTrip::default());

@@ -21,15 +21,18 @@ fn at(millis: u64) -> Instant {
 
 impl Path {
     fn new(selective: bool) -> Self {
+        Self::with(Algorithm::Cubic, selective)
+    }
+
+    fn with(algorithm: Algorithm, selective: bool) -> Self {
+        let mut recovery = Recovery::new(selective, SEGMENT);
+        let congestion = Congestion::new(algorithm, SEGMENT, 0);
+        if congestion.wants_samples() {
+            recovery.take_samples(Instant::ORIGIN);
+        }
         let mut rtt = RoundTrip::default();
         (0..50).for_each(|_| rtt.measure(Duration::from_millis(100), 1, Instant::ORIGIN));
-        Self {
-            recovery: Recovery::new(selective, SEGMENT),
-            rtt,
-            congestion: Congestion::new(Algorithm::Cubic, SEGMENT),
-            next: Sequence(0),
-            acknowledged: Sequence(0),
-        }
+        Self { recovery, rtt, congestion, next: Sequence(0), acknowledged: Sequence(0) }
     }
 
     fn send(&mut self, segments: usize, now: Instant) {
@@ -317,4 +320,35 @@ fn reports_are_believed_until_the_peer_shows_to_have_dropped_what_it_had() {
     path.report(1, &[], Some(400), at(500));
     path.recovery.on_timeout(at(1000), path.next, &path.rtt, &mut path.congestion);
     assert_eq!((path.recovery.sacked(), path.recovery.lost_now()), (0, 3 * SEGMENT));
+}
+
+/// Section 5.6.4.4 of draft-ietf-ccwg-bbr.
+#[test]
+fn the_window_of_bbr_holds_in_a_recovery() {
+    let mut path = Path::with(Algorithm::Bbr, true);
+    path.send(10, at(0));
+    path.report(0, &[(1, 5)], None, at(100));
+    assert_eq!(path.recovery.state(), RecoveryState::Recovery);
+    // Five are in flight, of a window of ten and the four that were delivered.
+    assert_eq!(path.recovery.in_flight(), 5 * SEGMENT);
+    assert_eq!(path.recovery.room(&path.congestion), 9 * SEGMENT);
+    let mut other = Path::new(true);
+    other.send(10, at(0));
+    other.report(0, &[(1, 5)], None, at(100));
+    assert!(other.recovery.room(&other.congestion) < 5 * SEGMENT, "the rate of CUBIC is reduced in proportion");
+}
+
+#[test]
+fn what_is_measured_while_bbr_holds_back_does_not_count() {
+    let mut path = Path::with(Algorithm::Bbr, true);
+    for round in 0..60 {
+        assert!(!path.recovery.is_resting() || path.congestion.holds_back(), "round {round}");
+        path.send(4, at(round * 100));
+        path.report(4 * (round as usize + 1), &[], None, at(round * 100 + 100));
+        if path.congestion.holds_back() {
+            assert!(path.recovery.is_resting(), "round {round}");
+            return;
+        }
+    }
+    panic!("the round-trip time is not measured anew");
 }

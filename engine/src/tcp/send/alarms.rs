@@ -19,6 +19,8 @@ pub(super) enum Alarm {
     Reordering,
     /// The peer's window is asked for (RFC 9293 section 3.8.6.1).
     Window,
+    /// What pacing held back may leave.
+    Pacing,
 }
 
 /// The alarms of one sending half, but for the one that recovery has.
@@ -31,11 +33,19 @@ pub(super) struct Alarms {
     /// When the window is asked for, and how often it was without its opening.
     window: Option<Instant>,
     asked: u32,
+    /// When what pacing holds back may leave.
+    pacing: Option<Instant>,
 }
 
 impl Alarms {
     /// What is due first. The retransmission timeout is `timeout` long, and `reordering` is when something late becomes lost.
     pub(super) fn next(&self, timeout: Duration, reordering: Option<Instant>) -> Option<(Instant, Alarm)> {
+        let pacing = self.pacing.map(|at| (at, Alarm::Pacing));
+        let other = self.next_unpaced(timeout, reordering);
+        [other, pacing].into_iter().flatten().min_by_key(|(at, _)| *at)
+    }
+
+    fn next_unpaced(&self, timeout: Duration, reordering: Option<Instant>) -> Option<(Instant, Alarm)> {
         if let Some(at) = self.window {
             return Some((at, Alarm::Window));
         }
@@ -74,6 +84,11 @@ impl Alarms {
     /// The loss probe is due then, or not at all.
     pub(super) const fn set_probe(&mut self, at: Option<Instant>) {
         self.probe = at;
+    }
+
+    /// What pacing holds back may leave then, or it holds nothing back.
+    pub(super) const fn set_pacing(&mut self, at: Option<Instant>) {
+        self.pacing = at;
     }
 
     /// The peer's window, which `is_shut` or only too small, keeps everything back. One that is shut is asked for less and
@@ -130,6 +145,18 @@ mod tests {
         assert_eq!(alarms.next(TIMEOUT, Some(at(20))), Some((at(20), Alarm::Reordering)));
         alarms.stop();
         assert_eq!(alarms.next(TIMEOUT, None), None);
+    }
+
+    #[test]
+    fn pacing_has_its_turn_beside_the_others_and_needs_nothing_under_way() {
+        let mut alarms = Alarms::default();
+        alarms.set_pacing(Some(at(20)));
+        assert_eq!(alarms.next(TIMEOUT, None), Some((at(20), Alarm::Pacing)));
+        alarms.run(at(0));
+        assert_eq!(alarms.next(TIMEOUT, Some(at(20))), Some((at(20), Alarm::Reordering)), "a loss goes before");
+        assert_eq!(alarms.next(TIMEOUT, Some(at(21))), Some((at(20), Alarm::Pacing)));
+        alarms.set_pacing(None);
+        assert_eq!(alarms.next(TIMEOUT, None), Some((at(1000), Alarm::Retransmission)));
     }
 
     /// RFC 9293 section 3.8.6.1.

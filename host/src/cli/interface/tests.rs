@@ -107,16 +107,17 @@ fn what_comes_from_the_link_needs_an_ethernet_link() {
 
 #[test]
 fn every_kind_takes_a_congestion_control() {
-    use CongestionAlgorithm::{Cubic, None as Unlimited};
+    use CongestionAlgorithm::{Bbr, Cubic, None as Unlimited};
     for (text, congestion) in [
         ("e=tap,device=t,addr=10.0.0.2/24,congestion=cubic", Some(Cubic)),
         ("a=hub,hub=net,dhcp,congestion=none", Some(Unlimited)),
         ("l=loopback,congestion=cubic", Some(Cubic)),
+        ("a=hub,hub=net,dhcp,congestion=bbr", Some(Bbr)),
         ("l=loopback", None),
     ] {
         assert_eq!(parse(text).congestion, congestion, "{text}");
     }
-    problem("a=hub,hub=net,congestion=reno", &["a=hub: congestion=reno: there are", "cubic and none"]);
+    problem("a=hub,hub=net,congestion=reno", &["a=hub: congestion=reno: there are", "cubic, bbr and none"]);
     problem("l=loopback,congestion=", &["congestion= has no value"]);
     problem("l=loopback,congestion=none,congestion=cubic", &["congestion=cubic: given twice"]);
 }

@@ -256,6 +256,7 @@ impl From<CongestionControl> for CongestionAlgorithm {
     fn from(value: CongestionControl) -> Self {
         match value {
             CongestionControl::Cubic => Self::Cubic,
+            CongestionControl::Bbr => Self::Bbr,
             CongestionControl::None => Self::None,
         }
     }
@@ -265,6 +266,7 @@ impl From<CongestionAlgorithm> for CongestionControl {
     fn from(value: CongestionAlgorithm) -> Self {
         match value {
             CongestionAlgorithm::Cubic => Self::Cubic,
+            CongestionAlgorithm::Bbr => Self::Bbr,
             CongestionAlgorithm::None => Self::None,
         }
     }

@@ -13,7 +13,8 @@ const BYTES: usize = 3 << 20;
 
 async fn run() {
     for place in places() {
-        for congestion in [None, Some(CongestionControl::None), Some(CongestionControl::Cubic)] {
+        let all = [CongestionControl::None, CongestionControl::Cubic, CongestionControl::Bbr];
+        for congestion in all.map(Some).into_iter().chain([None]) {
             carry(place, congestion).await;
         }
     }
@@ -57,7 +58,7 @@ async fn carry(place: SocketAddr, congestion: Option<CongestionControl>) {
         CongestionControl::None => {
             assert_eq!((sender.congestion_window, sender.slow_start_threshold), (UNLIMITED, UNLIMITED));
         }
-        CongestionControl::Cubic => {
+        CongestionControl::Cubic | CongestionControl::Bbr => {
             assert!((2 * sender.segment_size..UNLIMITED).contains(&sender.congestion_window), "{sender:?}");
         }
     }

@@ -661,3 +661,20 @@ fn competing_windows_converge() {
     let (older, newer) = (paths[0].cubic.window(), paths[1].cubic.window());
     assert!(newer * 10 > older * 8, "{newer} beside {older}");
 }
+
+/// Linux, `tcp_update_pacing_rate`.
+#[test]
+fn a_large_window_is_paced_where_the_round_trip_is_long_enough() {
+    let mut cubic = Cubic::new(1000);
+    let rtt = Duration::from_millis(10);
+    cubic.state.window = 64_000;
+    assert_eq!(cubic.pacing_rate(Some(rtt)), None, "a small window");
+    cubic.state.window = 65_000;
+    assert_eq!(cubic.pacing_rate(None), None);
+    assert_eq!(cubic.pacing_rate(Some(Duration::from_micros(1999))), None, "a short path");
+    assert_eq!(cubic.pacing_rate(Some(rtt)), Some(Rate(13_000_000)), "twice the window in slow start");
+    cubic.state.threshold = Some(130_000);
+    assert_eq!(cubic.pacing_rate(Some(rtt)), Some(Rate(7_800_000)), "from half of the threshold on it grows less");
+    cubic.state.threshold = Some(130_002);
+    assert_eq!(cubic.pacing_rate(Some(rtt)), Some(Rate(13_000_000)));
+}

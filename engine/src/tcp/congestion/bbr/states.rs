@@ -1,0 +1,318 @@
+//! The states of BBR and what leads from one to the next (draft-ietf-ccwg-bbr section 5.3).
+
+use core::time::Duration;
+
+use super::{Bbr, bounds};
+use crate::tcp::congestion::{Rate, RateSample, SentState};
+use crate::time::Instant;
+
+/// How long ProbeRTT keeps little in flight (`ProbeRTTDuration`).
+pub(super) const PROBE_RTT_DURATION: Duration = Duration::from_millis(200);
+/// A probe for a higher rate comes after this much time, and up to so many milliseconds more (section 5.3.3.5).
+const PROBE_WAIT: Duration = Duration::from_secs(2);
+const PROBE_WAIT_CHANCE: u64 = 1001;
+/// But after no more round trips than Reno would need to grow by what is in flight, and this many.
+const RENO_ROUNDS: u64 = 63;
+/// Acknowledgements that show losses, in a round trip, that end Startup (`BBRStartupFullLossCnt`).
+const STARTUP_LOSSES: u32 = 6;
+/// Drain is left after so many round trips, drained or not.
+const DRAIN_ROUNDS: u64 = 3;
+
+// Section 5.6.1, in thousandths.
+const STARTUP_GAIN: u64 = 2773;
+const DRAIN_GAIN: u64 = 500;
+const DOWN_GAIN: u64 = 900;
+const UP_GAIN: u64 = 1250;
+const WINDOW_GAIN: u64 = 2000;
+const UP_WINDOW_GAIN: u64 = 2250;
+const PROBE_RTT_WINDOW_GAIN: u64 = 500;
+
+/// What a connection does at the time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum State {
+    /// Looks for the rate of the path by doubling. Entered at the beginning, and where a loss that had ended it was none.
+    /// Left for `Drain` when the rate does not grow any more, or by losses.
+    Startup,
+    /// Lets the queue go that `Startup` has made. Left for `ProbeBandwidth` when no more is in flight than the path
+    /// holds, or some rounds after the one that is named.
+    Drain { since: u64 },
+    /// Sends at the rate of the path, and asks for more now and then. Left for `ProbeRtt` when no short round-trip time was
+    /// measured for long.
+    ProbeBandwidth(Phase),
+    /// Keeps little in flight, so that the round-trip time without a queue shows. Left for `ProbeBandwidth`, or `Startup`
+    /// where that was not over.
+    ProbeRtt(ProbeRtt),
+}
+
+/// The phases of a cycle of probing, in their order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// Slower than the path, until the queue is gone and something is left to others.
+    Down,
+    /// As fast as the path, until it is time for a probe.
+    Cruise,
+    /// As fast, for a round trip, with all in flight that may be.
+    Refill,
+    /// Faster than the path, until losses are too many or the rate does not follow.
+    Up,
+}
+
+/// How far ProbeRTT is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct ProbeRtt {
+    /// When it may end: since no more was in flight than is meant to be.
+    until: Option<Instant>,
+    /// A round trip has passed since.
+    round_done: bool,
+}
+
+impl State {
+    pub(super) const fn pacing_gain(self) -> u64 {
+        match self {
+            Self::Startup => STARTUP_GAIN,
+            Self::Drain { .. } => DRAIN_GAIN,
+            Self::ProbeBandwidth(Phase::Down) => DOWN_GAIN,
+            Self::ProbeBandwidth(Phase::Up) => UP_GAIN,
+            Self::ProbeBandwidth(Phase::Cruise | Phase::Refill) | Self::ProbeRtt(_) => 1000,
+        }
+    }
+
+    pub(super) const fn window_gain(self) -> u64 {
+        match self {
+            Self::ProbeBandwidth(Phase::Up) => UP_WINDOW_GAIN,
+            Self::ProbeRtt(_) => PROBE_RTT_WINDOW_GAIN,
+            Self::Startup | Self::Drain { .. } | Self::ProbeBandwidth(_) => WINDOW_GAIN,
+        }
+    }
+
+    pub(super) const fn is_probing_rtt(self) -> bool {
+        matches!(self, Self::ProbeRtt(_))
+    }
+
+    const fn is_probe_bandwidth(self) -> bool {
+        matches!(self, Self::ProbeBandwidth(_))
+    }
+
+    /// Whether it looks for a higher rate: then losses are judged by how many they are.
+    pub(super) const fn is_probing_rate(self) -> bool {
+        matches!(self, Self::Startup | Self::ProbeBandwidth(Phase::Refill | Phase::Up))
+    }
+}
+
+/// What the acknowledgements that come tell of (`ack_phase`): they are a round trip behind the phases.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Feedback {
+    /// Of nothing in particular.
+    #[default]
+    None,
+    Refilling,
+    /// Of what was sent before the probe, still.
+    ProbeStarting,
+    Probe,
+    /// Of the probe, still.
+    ProbeStopping,
+}
+
+/// Where a cycle of probing is.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Cycle {
+    /// When it began (`cycle_stamp`), and how long it waits to probe.
+    began: Instant,
+    wait: Duration,
+    pub(super) rounds_since_probe: u64,
+    feedback: Feedback,
+    /// Losses are of a probe (`bw_probe_samples`).
+    pub(super) samples_probe: bool,
+}
+
+impl Bbr {
+    /// The part of section 5.2.3 that changes the state.
+    pub(super) fn update_state(&mut self, sample: &RateSample) {
+        if self.rounds.started {
+            self.full.update(sample);
+        }
+        self.check_startup(sample);
+        self.check_drain(sample);
+        self.update_cycle(sample);
+        self.min_rtt.update(sample.rtt, sample.now);
+        self.check_probe_rtt(sample);
+    }
+
+    /// Sections 5.3.1.2 and 5.3.1.3.
+    fn check_startup(&mut self, sample: &RateSample) {
+        let losses = self.bounds.round_started && sample.recovering && self.bounds.events >= STARTUP_LOSSES;
+        if !self.full.reached && losses && bounds::is_too_high(&sample.sent, self.segment) {
+            self.end_startup_by_losses(sample.delivered);
+        }
+        if self.state == State::Startup && self.full.reached {
+            self.state = State::Drain { since: self.rounds.count };
+        }
+    }
+
+    /// Section 5.3.1.3: the path bears what was delivered in a round trip, and no more.
+    pub(super) fn end_startup_by_losses(&mut self, delivered: u64) {
+        let flight = self.bandwidth_delay(self.highest.highest(), 1000).max(self.bounds.latest_flight());
+        self.bounds.long_term = Some(flight.max(delivered).max(self.least_window()));
+        self.full.reached = true;
+    }
+
+    /// Section 5.3.2.
+    fn check_drain(&mut self, sample: &RateSample) {
+        let State::Drain { since } = self.state else { return };
+        if self.in_flight <= self.flight(1000) || self.rounds.count > since + DRAIN_ROUNDS {
+            self.start_down(sample.now);
+        }
+    }
+
+    /// Section 5.3.3.6.
+    fn update_cycle(&mut self, sample: &RateSample) {
+        if !self.full.reached {
+            return;
+        }
+        // Asked before the bound is raised by what this acknowledgement tells.
+        let bounded = sample.limited && self.bounds.long_term.is_some_and(|bound| self.window >= bound);
+        self.adapt_long_term(sample, bounded);
+        let State::ProbeBandwidth(phase) = self.state else { return };
+        match phase {
+            Phase::Down | Phase::Cruise if self.is_time_to_probe(sample.now) => self.start_refill(),
+            Phase::Down if self.is_time_to_cruise() => self.start_cruise(),
+            Phase::Down | Phase::Cruise => {}
+            Phase::Refill if self.rounds.started => {
+                self.cycle.samples_probe = true;
+                self.start_up(sample.now, sample.rate);
+            }
+            Phase::Refill => {}
+            // The bound is what limits the rate, and it is being raised.
+            Phase::Up if bounded => self.full.reset(sample.rate.unwrap_or_default()),
+            Phase::Up if self.full.now => self.start_down(sample.now),
+            Phase::Up => {}
+        }
+    }
+
+    /// `BBRAdaptLongTermModel`. `bounded` says that the long-term bound is what limits the sender.
+    fn adapt_long_term(&mut self, sample: &RateSample, bounded: bool) {
+        match self.cycle.feedback {
+            Feedback::ProbeStarting if self.rounds.started => self.cycle.feedback = Feedback::Probe,
+            Feedback::ProbeStopping if self.rounds.started => {
+                // Once in a cycle: what comes from now on tells nothing of the probe.
+                (self.cycle.feedback, self.cycle.samples_probe) = (Feedback::None, false);
+                if self.state.is_probe_bandwidth() && !sample.sent.application_limited {
+                    self.highest.advance();
+                }
+            }
+            _ => {}
+        }
+        if self.bounds.long_term.is_none() || bounds::is_too_high(&sample.sent, self.segment) {
+            return;
+        }
+        self.bounds.raise(sample.sent.in_flight);
+        if self.state == State::ProbeBandwidth(Phase::Up) && bounded {
+            self.bounds.climb(sample.newly_delivered);
+            if self.rounds.started {
+                self.bounds.steepen(self.segment, self.window);
+            }
+        }
+    }
+
+    /// `BBRIsTimeToProbeBW`: by the clock, or by the round trips that Reno would need to ask for as much.
+    fn is_time_to_probe(&self, now: Instant) -> bool {
+        let rounds = (self.target_flight() / self.segment.max(1)).min(RENO_ROUNDS);
+        now - self.cycle.began > self.cycle.wait || self.cycle.rounds_since_probe >= rounds
+    }
+
+    /// `BBRIsTimeToCruise`.
+    fn is_time_to_cruise(&self) -> bool {
+        let headroom = self.bounds.with_headroom(self.segment, self.least_window());
+        headroom.is_none_or(|bound| self.in_flight <= bound) && self.in_flight <= self.flight(1000)
+    }
+
+    pub(super) fn start_down(&mut self, now: Instant) {
+        self.bounds.forget_signals();
+        self.cycle.began = now;
+        // Flows that share a queue are not to probe at the same time.
+        self.cycle.rounds_since_probe = self.below(2);
+        self.cycle.wait = PROBE_WAIT + Duration::from_millis(self.below(PROBE_WAIT_CHANCE));
+        self.cycle.feedback = Feedback::ProbeStopping;
+        self.rounds.restart(self.total);
+        self.state = State::ProbeBandwidth(Phase::Down);
+    }
+
+    fn start_cruise(&mut self) {
+        self.state = State::ProbeBandwidth(Phase::Cruise);
+    }
+
+    fn start_refill(&mut self) {
+        self.bounds.forget_short_term();
+        self.bounds.begin_probe();
+        self.cycle.feedback = Feedback::Refilling;
+        self.rounds.restart(self.total);
+        self.state = State::ProbeBandwidth(Phase::Refill);
+    }
+
+    pub(super) fn start_up(&mut self, now: Instant, rate: Option<Rate>) {
+        self.cycle.feedback = Feedback::ProbeStarting;
+        self.cycle.began = now;
+        self.rounds.restart(self.total);
+        self.full.reset(rate.unwrap_or_default());
+        self.bounds.steepen(self.segment, self.window);
+        self.state = State::ProbeBandwidth(Phase::Up);
+    }
+
+    /// Section 5.5.10.2: a probe was too much.
+    pub(super) fn handle_flight_too_high(&mut self, sent: &SentState, now: Instant) {
+        self.cycle.samples_probe = false;
+        if !sent.application_limited {
+            self.bounds.set_long_term(sent.in_flight, self.target_flight());
+        }
+        if self.state == State::ProbeBandwidth(Phase::Up) {
+            self.start_down(now);
+        }
+    }
+
+    /// Section 5.3.4.3.
+    fn check_probe_rtt(&mut self, sample: &RateSample) {
+        if self.min_rtt.expired && !self.state.is_probing_rtt() && !self.restarted {
+            self.save_window();
+            self.state = State::ProbeRtt(ProbeRtt::default());
+            self.cycle.feedback = Feedback::ProbeStopping;
+            self.rounds.restart(self.total);
+        }
+        self.handle_probe_rtt(sample);
+        if sample.delivered > 0 {
+            self.restarted = false;
+        }
+    }
+
+    fn handle_probe_rtt(&mut self, sample: &RateSample) {
+        let State::ProbeRtt(ProbeRtt { until, round_done }) = self.state else { return };
+        if until.is_none() {
+            if self.in_flight <= self.probe_rtt_window() {
+                let until = Some(sample.now + PROBE_RTT_DURATION);
+                self.state = State::ProbeRtt(ProbeRtt { until, round_done: false });
+                self.rounds.restart(self.total);
+            }
+            return;
+        }
+        self.state = State::ProbeRtt(ProbeRtt { until, round_done: round_done || self.rounds.started });
+        if round_done || self.rounds.started {
+            self.end_probe_rtt(sample.now);
+        }
+    }
+
+    /// Section 5.3.4.4, once its time is over.
+    pub(super) fn end_probe_rtt(&mut self, now: Instant) {
+        let State::ProbeRtt(ProbeRtt { until: Some(until), .. }) = self.state else { return };
+        if now <= until {
+            return;
+        }
+        self.min_rtt.renew(now);
+        self.restore_window();
+        self.bounds.forget_short_term();
+        if self.full.reached {
+            self.start_down(now);
+            self.start_cruise();
+        } else {
+            self.state = State::Startup;
+        }
+    }
+}
