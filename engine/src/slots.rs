@@ -121,6 +121,58 @@ impl<T> Slots<T> {
     }
 }
 
+/// What others keep of the things of a table, by the same keys.
+pub struct Beside<T> {
+    list: Vec<Option<(u32, T)>>,
+    count: usize,
+}
+
+impl<T> Default for Beside<T> {
+    fn default() -> Self {
+        Self { list: Vec::new(), count: 0 }
+    }
+}
+
+impl<T> Beside<T> {
+    /// What is kept of a key's thing.
+    #[must_use]
+    pub fn get_mut(&mut self, key: Key) -> Option<&mut T> {
+        let (generation, kept) = self.list.get_mut(key.index as usize)?.as_mut()?;
+        (*generation == key.generation).then_some(kept)
+    }
+
+    /// As [`get_mut`](Self::get_mut); where nothing is kept, what `make` makes. What was kept of an earlier tenant of the place
+    /// goes.
+    pub fn get_or_insert_with(&mut self, key: Key, make: impl FnOnce() -> T) -> &mut T {
+        let index = key.index as usize;
+        if self.list.len() <= index {
+            self.list.resize_with(index + 1, || None);
+        }
+        let place = &mut self.list[index];
+        if place.as_ref().is_none_or(|(generation, _)| *generation != key.generation) {
+            self.count += usize::from(place.is_none());
+            *place = None;
+        }
+        &mut place.get_or_insert_with(|| (key.generation, make())).1
+    }
+
+    /// Takes out what is kept of a key's thing.
+    pub fn remove(&mut self, key: Key) -> Option<T> {
+        let place = self.list.get_mut(key.index as usize)?;
+        let (_, kept) = place.take_if(|(generation, _)| *generation == key.generation)?;
+        self.count -= 1;
+        if self.count == 0 && self.list.capacity() > 1024 {
+            self.list = Vec::new();
+        }
+        Some(kept)
+    }
+
+    /// All that is kept.
+    pub fn values_mut(&mut self) -> impl Iterator<Item = &mut T> {
+        self.list.iter_mut().flatten().map(|(_, kept)| kept)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::vec::Vec;
@@ -138,6 +190,20 @@ mod tests {
         assert_eq!(slots.remove(first), None);
         assert_eq!(slots.key_at(second.index()), Some(second));
         assert_eq!(slots.len(), 1);
+    }
+
+    #[test]
+    fn what_is_kept_beside_is_kept_for_one_tenant() {
+        let (mut slots, mut beside) = (Slots::default(), Beside::default());
+        let first = slots.insert(());
+        *beside.get_or_insert_with(first, || 1) += 1;
+        assert_eq!((*beside.get_or_insert_with(first, || 9), beside.get_mut(first)), (2, Some(&mut 2)));
+        slots.remove(first);
+        let second = slots.insert(());
+        assert_eq!((beside.get_mut(second), beside.remove(second)), (None, None));
+        assert_eq!(*beside.get_or_insert_with(second, || 5), 5);
+        assert_eq!((beside.get_mut(first), beside.values_mut().count(), beside.count), (None, 1, 1));
+        assert_eq!((beside.remove(second), beside.remove(second), beside.count), (Some(5), None, 0));
     }
 
     #[test]

@@ -121,6 +121,8 @@ pub(crate) struct Core {
     full: bool,
     /// The budget ended before the work did; the runner goes on.
     unfinished: bool,
+    /// Packets that had left when the stack was last driven.
+    sent_so_far: u64,
     /// What the runner sleeps until.
     runner_deadline: Option<Instant>,
     wakes: Wakes,
@@ -213,6 +215,7 @@ impl Stack {
                 resolution: resolution::Resolution::default(),
                 full: false,
                 unfinished: false,
+                sent_so_far: 0,
                 runner_deadline: None,
                 wakes: Wakes::new(),
                 statistics: Statistics::default(),

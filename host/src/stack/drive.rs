@@ -44,6 +44,14 @@ impl Core {
             }
             return;
         }
+        if !runner && self.is_at_rest() {
+            return;
+        }
+        self.drive_on(budget, runner, clock);
+        self.sent_so_far = self.sent_packets();
+    }
+
+    fn drive_on(&mut self, budget: usize, runner: bool, clock: &dyn Clock) {
         let receives = runner || self.port.as_ref().is_some_and(|port| port.device.loops_back());
         // Neither of the two takes the whole of the budget, or a flood would keep the stack from sending.
         let batch = if self.capabilities.lossless { budget.div_ceil(2) } else { BATCH };
@@ -77,6 +85,13 @@ impl Core {
                 return;
             }
         }
+    }
+
+    /// Whether a caller has left nothing to be sent, and has sent nothing that a loopback would have received. What else there is
+    /// to do, the runner knows.
+    fn is_at_rest(&mut self) -> bool {
+        let waits = self.full || self.unfinished || self.udp.is_stalled() || self.icmp.reports_pending;
+        !waits && self.schedule.is_empty() && !self.tcp.owes_answers() && self.sent_packets() == self.sent_so_far
     }
 
     /// Sets the time. Clocks are read before the lock is taken, so that whoever waits for it may bring the time of before: a

@@ -20,8 +20,12 @@ pub(crate) struct Schedule<O, K> {
     quantum: usize,
     /// Owners that have senders, from the one whose turn it is.
     ring: VecDeque<O>,
+    /// The shares of those, and of some who had senders before: most come again soon.
     shares: HashMap<O, Share<K>>,
 }
+
+/// Shares that are kept though their owners have no senders.
+const KEPT: usize = 64;
 
 /// One owner's senders, from the one whose turn it is.
 #[derive(Debug)]
@@ -58,10 +62,11 @@ impl<O: Copy + Eq + Hash, K: Copy> Schedule<O, K> {
     /// Adds a sender that is not in the queue; it is the last of its owner, and an owner that had none the last of all.
     pub(crate) fn push(&mut self, owner: O, key: K) {
         let credit = self.full_credit();
-        let share = self.shares.entry(owner).or_insert_with(|| {
+        let share = self.shares.entry(owner).or_insert_with(|| Share { senders: VecDeque::new(), credit });
+        if share.senders.is_empty() {
             self.ring.push_back(owner);
-            Share { senders: VecDeque::new(), credit }
-        });
+            share.credit = credit;
+        }
         share.senders.push_back((key, credit));
     }
 
@@ -103,7 +108,9 @@ impl<O: Copy + Eq + Hash, K: Copy> Schedule<O, K> {
         let Some(share) = self.shares.get_mut(owner) else { return };
         share.senders.pop_front();
         if share.senders.is_empty() {
-            self.shares.remove(owner);
+            if self.shares.len() > KEPT {
+                self.shares.remove(owner);
+            }
             self.ring.pop_front();
         }
     }

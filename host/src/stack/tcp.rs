@@ -22,6 +22,7 @@ use xila_network_engine::buffer::{Memory, Slice};
 use xila_network_engine::event::Event;
 use xila_network_engine::ip::output::Blocked;
 use xila_network_engine::random::Random;
+use xila_network_engine::slots::Beside;
 use xila_network_engine::tcp::{
     Algorithm, Cause, Config, ConnectionId, Link, ListenerId, Progress, Tcp, TcpState, Transmitted,
 };
@@ -57,7 +58,7 @@ pub(super) struct Table {
     congestion: Option<Algorithm>,
     /// Where the memory of what waits comes from.
     memory: Memory,
-    flows: HashMap<FlowId, Flow>,
+    flows: Beside<Flow>,
     backlogs: HashMap<ListenerId, (SocketAddr, Arc<Backlog>)>,
     /// The listener of each backlog, by its number.
     listeners: HashMap<u64, ListenerId>,
@@ -110,7 +111,7 @@ impl Table {
             seed,
             congestion,
             memory,
-            flows: HashMap::new(),
+            flows: Beside::default(),
             backlogs: HashMap::new(),
             listeners: HashMap::new(),
         }
@@ -119,6 +120,11 @@ impl Table {
     /// The engine, to be asked.
     pub(super) const fn engine(&self) -> &Tcp {
         &self.engine
+    }
+
+    /// Whether a handshake waits for its answer.
+    pub(super) fn owes_answers(&mut self) -> bool {
+        self.engine.owes_answers()
     }
 
     /// Whether a connection is there that could send.
@@ -147,12 +153,12 @@ impl Table {
         while let Some(event) = self.engine.poll_event() {
             match event {
                 Event::Readable(id) => {
-                    if let Some(flow) = self.flows.get_mut(&id) {
+                    if let Some(flow) = self.flows.get_mut(id.0) {
                         flow.readers.take(wakes);
                     }
                 }
                 Event::Writable(id) => {
-                    if let Some(flow) = self.flows.get_mut(&id) {
+                    if let Some(flow) = self.flows.get_mut(id.0) {
                         flow.writers.take(wakes);
                     }
                 }
@@ -162,7 +168,7 @@ impl Table {
                     }
                 }
                 Event::Removed(id) => {
-                    if let Some(mut flow) = self.flows.remove(&id) {
+                    if let Some(mut flow) = self.flows.remove(id.0) {
                         flow.wake_all(wakes);
                         if let Some(charge) = flow.charge {
                             charge.give_back(wakes);
@@ -172,19 +178,15 @@ impl Table {
             }
         }
         while let Some(id) = self.engine.next_pending() {
-            if !self.flows.contains_key(&id) {
-                let listener = self.engine.listener_of(id).and_then(|id| self.backlogs.get(&id));
-                let owner = listener.map_or(Owner::HOST, |(_, backlog)| backlog.owner());
-                self.flows.insert(id, Flow::new(owner));
-            }
-            if let Some(flow) = self.flows.get_mut(&id).filter(|flow| !flow.scheduled) {
+            let (engine, backlogs) = (&self.engine, &self.backlogs);
+            let flow = self.flows.get_or_insert_with(id.0, || {
+                let listener = engine.listener_of(id).and_then(|id| backlogs.get(&id));
+                Flow::new(listener.map_or(Owner::HOST, |(_, backlog)| backlog.owner()))
+            });
+            if !flow.scheduled {
                 flow.scheduled = true;
                 schedule.push(flow.owner, Sender::Flow(id));
             }
-        }
-        // After many connections were open at once.
-        if self.flows.is_empty() && self.flows.capacity() > 1024 {
-            self.flows = HashMap::new();
         }
     }
 
@@ -329,14 +331,14 @@ impl Core {
             Some(_) | None => Sending::Done,
         };
         if sending == Sending::Done
-            && let Some(flow) = self.tcp.flows.get_mut(&id)
+            && let Some(flow) = self.tcp.flows.get_mut(id.0)
         {
             flow.scheduled = false;
         }
         sending
     }
 
-    fn sent_packets(&self) -> u64 {
+    pub(super) fn sent_packets(&self) -> u64 {
         self.port.as_ref().map_or(0, |port| port.sent.packets)
     }
 

@@ -121,6 +121,11 @@ impl Default for Table {
 }
 
 impl Table {
+    /// Whether a datagram waits for room on the device.
+    pub(super) const fn is_stalled(&self) -> bool {
+        self.stalled
+    }
+
     pub(super) const fn len(&self) -> usize {
         self.count
     }

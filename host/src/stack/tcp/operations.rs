@@ -107,7 +107,7 @@ impl Core {
         self.check_up()?;
         let bound = bound.and_then(|backlog| self.tcp.listener(backlog));
         let id = self.tcp.engine.connect(local, remote, bound, timeout, options, self.now)?;
-        self.tcp.flows.insert(id, Flow::new(owner));
+        self.tcp.flows.get_or_insert_with(id.0, || Flow::new(owner));
         self.tcp_settle();
         Ok(id)
     }
@@ -171,7 +171,7 @@ impl Core {
             self.tcp_settle();
             return None;
         }
-        self.tcp.flows.entry(accepted.id).or_insert_with(|| Flow::new(backlog.owner()));
+        self.tcp.flows.get_or_insert_with(accepted.id.0, || Flow::new(backlog.owner()));
         Some((accepted.id, Tuple { local: accepted.local, remote: accepted.remote }))
     }
 
@@ -256,7 +256,7 @@ impl Core {
 
     /// Wakes `waker` at the next event in a direction.
     pub(crate) fn tcp_wait(&mut self, id: FlowId, interest: Interest, waker: &Waker) {
-        if let Some(flow) = self.tcp.flows.get_mut(&id) {
+        if let Some(flow) = self.tcp.flows.get_mut(id.0) {
             match interest {
                 Interest::Read => flow.readers.register(waker),
                 Interest::Write => flow.writers.register(waker),
@@ -282,7 +282,7 @@ impl Core {
     ///
     /// Its place in the owner's quota is given back when it is over.
     pub(crate) fn tcp_release(&mut self, id: FlowId, charge: Option<Charge>) {
-        if let Some(flow) = self.tcp.flows.get_mut(&id) {
+        if let Some(flow) = self.tcp.flows.get_mut(id.0) {
             flow.charge = charge;
         } else if let Some(charge) = charge {
             charge.give_back(&mut self.wakes);
