@@ -22,7 +22,7 @@ mod receive;
 mod send;
 
 pub use budget::{Budget, Charge, RESERVED};
-pub use chunk::{Buffer, LARGEST_CHUNK, Memory, Slice, Slices, Store};
+pub use chunk::{Buffer, LARGEST_CHUNK, Memory, SMALLEST_STORED, Slice, Slices, Store};
 pub use payload::Payload;
 pub use receive::{Inserted, ReceiveQueue};
 pub use send::SendQueue;

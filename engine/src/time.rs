@@ -1,38 +1,61 @@
 //! Time as the engine counts it: an argument, never read from a clock.
 
+use core::fmt;
+use core::num::NonZeroU64;
 use core::ops::{Add, AddAssign, Sub};
 use core::time::Duration;
 
-/// A point on a monotonic time line: the time since its origin. Unrelated to the calendar.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Instant(Duration);
+/// A point on a monotonic time line: the time since its origin, in nanoseconds. Unrelated to the calendar.
+///
+/// The line ends 584 years after its origin. An `Option` of an instant is no larger than an instant: a connection has many.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Instant(NonZeroU64);
+
+const NANOSECONDS: u64 = 1_000_000_000;
 
 impl Instant {
     /// The origin of the time line.
-    pub const ORIGIN: Self = Self(Duration::ZERO);
+    pub const ORIGIN: Self = Self(NonZeroU64::MIN);
 
     /// The instant that lies `elapsed` after the origin.
     #[must_use]
     pub const fn from_origin(elapsed: Duration) -> Self {
-        Self(elapsed)
+        Self(NonZeroU64::MIN.saturating_add(nanoseconds(elapsed)))
     }
 
     /// The time since the origin.
     #[must_use]
     pub const fn since_origin(self) -> Duration {
-        self.0
+        Duration::from_nanos(self.0.get() - 1)
     }
 
     /// The time from `earlier` to this instant; zero where `earlier` is the later one.
     #[must_use]
     pub const fn saturating_duration_since(self, earlier: Self) -> Duration {
-        self.0.saturating_sub(earlier.0)
+        Duration::from_nanos(self.0.get().saturating_sub(earlier.0.get()))
     }
 
-    /// Whole milliseconds since the origin, in 64 bits of them.
+    /// Whole milliseconds since the origin.
     #[must_use]
     pub const fn millis(self) -> u64 {
-        self.0.as_secs().wrapping_mul(1000).wrapping_add(self.0.subsec_millis() as u64)
+        (self.0.get() - 1) / 1_000_000
+    }
+}
+
+/// As many as there are, or as 64 bits hold.
+const fn nanoseconds(duration: Duration) -> u64 {
+    duration.as_secs().saturating_mul(NANOSECONDS).saturating_add(duration.subsec_nanos() as u64)
+}
+
+impl Default for Instant {
+    fn default() -> Self {
+        Self::ORIGIN
+    }
+}
+
+impl fmt::Debug for Instant {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_tuple("Instant").field(&self.since_origin()).finish()
     }
 }
 
@@ -41,7 +64,7 @@ impl Add<Duration> for Instant {
 
     /// Saturates at the end of time instead of overflowing: an application may name any duration.
     fn add(self, duration: Duration) -> Self {
-        Self(self.0.saturating_add(duration))
+        Self(self.0.saturating_add(nanoseconds(duration)))
     }
 }
 
@@ -69,5 +92,7 @@ mod tests {
         assert_eq!(end + Duration::from_secs(1), end);
         assert_eq!(Instant::ORIGIN - end, Duration::ZERO);
         assert_eq!(Instant::from_origin(Duration::from_millis(1500)).millis(), 1500);
+        assert_eq!(Instant::from_origin(Duration::from_nanos(1)).since_origin(), Duration::from_nanos(1));
+        assert_eq!(size_of::<Option<Instant>>(), size_of::<Instant>());
     }
 }

@@ -3,6 +3,7 @@
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec;
+use alloc::vec::Vec;
 use core::fmt;
 use core::ops::{Deref, DerefMut, Range};
 
@@ -12,6 +13,19 @@ use smallvec::SmallVec;
 pub const LARGEST_CHUNK: usize = 64 * 1024;
 /// The smallest.
 pub(super) const SMALLEST_CHUNK: usize = 64;
+
+/// Smaller pieces are left to the allocator, which is as fast with them as a store.
+pub const SMALLEST_STORED: usize = 2048;
+
+/// Memory of the allocator. Where there is little of it, to take it and to clear it is faster than to ask for cleared memory.
+fn cleared(length: usize) -> Box<[u8]> {
+    if length >= SMALLEST_STORED {
+        return vec![0; length].into_boxed_slice();
+    }
+    let mut bytes = Vec::with_capacity(length);
+    bytes.extend(core::iter::repeat_n(0, length));
+    bytes.into_boxed_slice()
+}
 
 /// A pool of memory, which the platform has.
 pub trait Store: Send + Sync {
@@ -52,11 +66,11 @@ impl Memory {
     #[must_use]
     pub fn buffer(&self, least: usize) -> Buffer {
         let capacity = Self::capacity(least);
-        let bytes = match &self.0 {
-            Some(store) => store.take(capacity),
-            None => vec![0; capacity].into_boxed_slice(),
+        let chunk = match &self.0 {
+            Some(store) if capacity >= SMALLEST_STORED => Chunk { bytes: store.take(capacity), home: self.clone() },
+            _ => Chunk { bytes: cleared(capacity), home: Self::HEAP },
         };
-        Buffer { chunk: Chunk { bytes, home: self.clone() }, length: 0 }
+        Buffer { chunk, length: 0 }
     }
 }
 
@@ -262,16 +276,17 @@ mod tests {
     fn memory_goes_back_with_its_last_slice() {
         let store = Arc::new(Count::default());
         let memory = Memory::of(store.clone());
-        let mut buffer = memory.buffer(100);
+        drop(memory.buffer(1024));
+        let mut buffer = memory.buffer(2000);
         assert_eq!((buffer.append(b"abc"), &buffer[..]), (3, b"abc".as_slice()));
         let slice = buffer.share();
         let part = slice.slice(1..9);
         drop(slice);
-        assert_eq!((store.taken.load(Ordering::Relaxed), store.given.load(Ordering::Relaxed)), (128, 0));
-        assert_eq!((&part[..], part.held()), (b"bc".as_slice(), 128));
+        assert_eq!((store.taken.load(Ordering::Relaxed), store.given.load(Ordering::Relaxed)), (2048, 0));
+        assert_eq!((&part[..], part.held()), (b"bc".as_slice(), 2048));
         drop(part);
-        drop(memory.buffer(10));
-        assert_eq!(store.given.load(Ordering::Relaxed), 128 + 64);
+        drop(memory.buffer(4096));
+        assert_eq!(store.given.load(Ordering::Relaxed), 2048 + 4096);
     }
 
     #[test]

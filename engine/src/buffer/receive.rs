@@ -184,6 +184,12 @@ impl ReceiveQueue {
         count
     }
 
+    /// The bytes of memory that are charged for: all but what it takes to know which ranges are out of order, which is bounded.
+    #[must_use]
+    pub const fn charged(&self) -> usize {
+        self.pieces.held()
+    }
+
     /// The bytes of memory held.
     #[must_use]
     pub fn held(&self) -> usize {

@@ -412,6 +412,16 @@ impl Connection {
         matches!(&self.state, State::Synchronized(synchronized) if synchronized.receiver.owes_acknowledgement())
     }
 
+    /// Bytes of memory that are charged for the connection's queues.
+    #[cfg(test)]
+    pub(super) fn queues_held(&self) -> usize {
+        match &self.state {
+            State::Synchronized(synchronized) => synchronized.sender.queue().held() + synchronized.receiver.charged(),
+            State::Closed(remains) => remains.unread.charged(),
+            State::Opening(_) => 0,
+        }
+    }
+
     /// Bytes of memory that the connection's queues hold.
     pub(super) fn held(&self) -> usize {
         match &self.state {

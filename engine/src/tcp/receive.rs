@@ -514,6 +514,12 @@ impl Receiver {
         (self.queue, self.end == End::Reached)
     }
 
+    /// Bytes of memory that are charged for.
+    #[cfg(test)]
+    pub(super) fn charged(&self) -> usize {
+        self.queue.charged()
+    }
+
     /// Bytes of memory held.
     #[must_use]
     pub(super) fn held(&self) -> usize {

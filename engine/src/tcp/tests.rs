@@ -5,8 +5,11 @@ use core::net::{IpAddr, Ipv4Addr};
 use std::vec;
 use std::vec::Vec;
 
+use proptest::prelude::*;
+
 use super::options::{DEFAULT_BUFFER, MOST_BUFFER};
 use super::*;
+use crate::buffer::RESERVED;
 use crate::ip::output::{Blocked, Outlet, Packet};
 
 const ADDRESSES: [IpAddr; 2] = [IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1)), IpAddr::V4(Ipv4Addr::new(10, 0, 0, 2))];
@@ -34,6 +37,8 @@ struct Hosts {
     hosts: [Tcp; 2],
     wires: [Wire; 2],
     now: Instant,
+    /// No packet arrives.
+    loses: bool,
 }
 
 impl Hosts {
@@ -41,7 +46,12 @@ impl Hosts {
         let mut config = Config::new(Link { mtu: 1500, lossless: false, checksums: true });
         change(&mut config);
         let hosts = [1, 2].map(|seed| Tcp::new(config.clone(), Random::new([seed; 32])));
-        Self { hosts, wires: [Wire::default(), Wire::default()], now: Instant::ORIGIN + Duration::from_secs(1000) }
+        Self {
+            hosts,
+            wires: [Wire::default(), Wire::default()],
+            now: Instant::ORIGIN + Duration::from_secs(1000),
+            loses: false,
+        }
     }
 
     /// Carries packets until there are none.
@@ -53,6 +63,9 @@ impl Hosts {
             }
             let before = self.wires.each_mut().map(|wire| core::mem::take(&mut wire.0));
             if before.iter().all(VecDeque::is_empty) {
+                return;
+            }
+            if self.loses {
                 return;
             }
             for (from, packets) in before.into_iter().enumerate() {
@@ -192,4 +205,121 @@ fn a_listeners_port_is_connected_from_by_its_owner_alone() {
     assert_eq!(connect(None), Err(ConnectError::AddressInUse));
     assert!(connect(Some(own)).is_ok());
     assert_eq!(connect(Some(own)), Err(ConnectError::AddressInUse), "the pair of ends is taken");
+}
+
+/// What an application, or time, does next.
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    Connect(usize),
+    Accept,
+    Write(usize, usize),
+    Read(usize, usize),
+    Shutdown(usize),
+    Release(usize),
+    Abort(usize),
+    Pass(u64),
+    /// Packets are lost from now on, or not any more.
+    Lose(bool),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let which = 0..40usize;
+    prop_oneof![
+        3 => (0..2usize).prop_map(Step::Connect),
+        3 => Just(Step::Accept),
+        12 => (which.clone(), 1..300_000usize).prop_map(|(which, count)| Step::Write(which, count)),
+        4 => (which.clone(), 1..4usize).prop_map(|(which, count)| Step::Write(which, count)),
+        10 => (which.clone(), 1..100_000usize).prop_map(|(which, count)| Step::Read(which, count)),
+        4 => (which.clone(), 1..4usize).prop_map(|(which, count)| Step::Read(which, count)),
+        1 => which.clone().prop_map(Step::Shutdown),
+        2 => which.clone().prop_map(Step::Release),
+        1 => which.prop_map(Step::Abort),
+        8 => (0..3000u64).prop_map(Step::Pass),
+        1 => any::<bool>().prop_map(Step::Lose),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// Whatever two guests of one host and their peers do, each holds no more than it may, all of them no more than the
+    /// interface has, what is held is what is counted, and in the end nothing is.
+    #[test]
+    fn memory_is_bounded_and_counted_and_given_back(
+        limits in (20_000..400_000usize, 20_000..400_000usize, 40_000..600_000usize),
+        steps in prop::collection::vec(step(), 1..120),
+    ) {
+        let guests = [limits.0, limits.1].map(Budget::new);
+        let mut hosts = Hosts::new(|config| config.most_bytes = limits.2);
+        let options = |guest: usize| Options {
+            budget: Some(guests[guest].clone()),
+            linger: Duration::from_secs(5),
+            ..Options::default()
+        };
+        let listener = hosts.listen_with(Options { budget: Some(guests[1].clone()), ..Options::default() });
+        // Who holds what, and of which host.
+        let mut held: Vec<(usize, ConnectionId)> = Vec::new();
+        let [local, remote] = [SocketAddr::new(ADDRESSES[0], 0), SocketAddr::new(ADDRESSES[1], PORT)];
+        for step in steps {
+            let now = hosts.now;
+            let at = |which: usize| which.checked_rem(held.len()).map(|at| (at, held[at]));
+            match step {
+                Step::Connect(guest) => {
+                    if let Ok(id) = hosts.hosts[0].connect(local, remote, None, TIMEOUT, options(guest), now) {
+                        held.push((0, id));
+                    }
+                }
+                Step::Accept => held.extend(hosts.hosts[1].accept(listener).map(|accepted| (1, accepted.id))),
+                Step::Write(which, count) => {
+                    if let Some((_, (host, id))) = at(which) {
+                        let _ = hosts.hosts[host].write(id, &vec![7; count], now);
+                    }
+                }
+                Step::Read(which, count) => {
+                    if let Some((_, (host, id))) = at(which) {
+                        let _ = hosts.hosts[host].read(id, &mut vec![0; count], now);
+                    }
+                }
+                Step::Shutdown(which) => {
+                    if let Some((_, (host, id))) = at(which) {
+                        let _ = hosts.hosts[host].shutdown_write(id, now);
+                    }
+                }
+                Step::Release(which) => {
+                    if let Some((at, (host, id))) = at(which) {
+                        hosts.hosts[host].release(id, now);
+                        held.swap_remove(at);
+                    }
+                }
+                Step::Abort(which) => {
+                    if let Some((_, (host, id))) = at(which) {
+                        hosts.hosts[host].abort(id, Cause::Aborted, now);
+                    }
+                }
+                Step::Pass(milliseconds) => hosts.advance(Duration::from_millis(milliseconds)),
+                Step::Lose(loses) => hosts.loses = loses,
+            }
+            hosts.settle();
+            for budget in guests.iter().chain(hosts.hosts.each_ref().map(Tcp::budget)) {
+                prop_assert!(budget.held() <= budget.limit(), "{} of {} bytes", budget.held(), budget.limit());
+            }
+            for host in &hosts.hosts {
+                let queues: usize = host.connections.iter().map(|(_, entry)| entry.connection.queues_held()).sum();
+                prop_assert!(queues <= host.budget().held(), "{queues} held, {} counted", host.budget().held());
+                let reserved = 2 * RESERVED * host.connections.len();
+                prop_assert!(host.budget().held() <= queues + reserved, "{} counted", host.budget().held());
+            }
+        }
+        hosts.loses = false;
+        for (host, id) in held {
+            hosts.hosts[host].release(id, hosts.now);
+        }
+        let now = hosts.now;
+        let [_, server] = &mut hosts.hosts;
+        server.unbind(listener, now, &mut hosts.wires[1]);
+        hosts.settle();
+        hosts.advance(Duration::from_secs(400));
+        prop_assert_eq!(guests.each_ref().map(Budget::held), [0, 0]);
+        prop_assert_eq!(hosts.hosts.each_ref().map(|host| host.budget().held()), [0, 0]);
+    }
 }

@@ -5,7 +5,7 @@ use core::ops::{Deref, DerefMut};
 use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
-use xila_network_engine::buffer::{Buffer, LARGEST_CHUNK, Memory, Slice, Slices, Store};
+use xila_network_engine::buffer::{Buffer, LARGEST_CHUNK, Memory, SMALLEST_STORED, Slice, Slices, Store};
 
 /// Bytes at the front of a fresh frame that are zeroed: no header is longer (Ethernet 14, IPv4 with options 60, TCP
 /// with options 60). What follows is payload, which the stack always overwrites whole, so zeroing it would be waste.
@@ -29,18 +29,16 @@ struct Shelves {
     most: usize,
 }
 
-/// How many sizes there are from [`SMALLEST`] to [`LARGEST_CHUNK`].
-const SIZES: usize = (LARGEST_CHUNK / SMALLEST).ilog2() as usize + 1;
-/// Smaller pieces are left to the allocator, which is as fast with them.
-const SMALLEST: usize = 2048;
+/// How many sizes there are from [`SMALLEST_STORED`] to [`LARGEST_CHUNK`].
+const SIZES: usize = (LARGEST_CHUNK / SMALLEST_STORED).ilog2() as usize + 1;
 /// Bytes of each size that may lie idle where nobody says how many.
 const IDLE: usize = 4 << 20;
 
 impl Shelves {
     /// On which shelf pieces of a length lie.
     fn shelf(length: usize) -> Option<usize> {
-        let fits = length.is_power_of_two() && (SMALLEST..=LARGEST_CHUNK).contains(&length);
-        fits.then(|| (length / SMALLEST).ilog2() as usize)
+        let fits = length.is_power_of_two() && (SMALLEST_STORED..=LARGEST_CHUNK).contains(&length);
+        fits.then(|| (length / SMALLEST_STORED).ilog2() as usize)
     }
 }
 

@@ -84,3 +84,51 @@ impl Halves {
         (!std::mem::replace(&mut self.receiving, true)).then(|| self.connection.clone())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::Manager;
+    use crate::error::Error;
+    use crate::platform::simulated::Simulation;
+    use crate::policy::{Limits, Usage};
+    use crate::socket::{ConnectOptions, TcpOptions};
+
+    const BYTES: usize = 1 << 20;
+
+    /// A guest that drops a connection whose peer does not read still holds what it wrote, and the connection's place, until
+    /// the stack has seen the connection to its end.
+    #[test]
+    fn a_connection_that_was_dropped_counts_until_it_is_over() {
+        let simulation = Simulation::new(1);
+        let manager = Manager::new(simulation.platform());
+        let network = manager.network();
+        let limits = Limits { sockets: 1, buffer_bytes: 3 << 20, ..Limits::default() };
+        let quota = Quota::new(limits);
+        let listener = TcpListener::bind(&network, "127.0.0.1:80".parse().unwrap(), ListenOptions::default()).unwrap();
+        let tcp = TcpOptions {
+            send_buffer: BYTES,
+            linger: Duration::from_secs(20),
+            budget: Some(quota.memory().clone()),
+            ..TcpOptions::default()
+        };
+        let server = simulation.block_on(async {
+            let connect = ConnectOptions { tcp, ..ConnectOptions::default() };
+            let stream = TcpStream::connect_with(&network, "127.0.0.1:80".parse().unwrap(), connect).await.unwrap();
+            let connection = Connection::new(stream, quota.charge(0).unwrap());
+            let (server, _) = listener.accept().await.unwrap();
+            let written = connection.stream.write(&vec![7; 2 * BYTES]).await.unwrap();
+            assert!(written >= BYTES / 2, "{written}");
+            drop(connection);
+            server
+        });
+        let held = quota.usage();
+        assert!(held.sockets == 1 && held.buffer_bytes > BYTES / 2, "{held:?}");
+        assert_eq!(quota.charge(0).unwrap_err(), Error::LimitReached);
+        simulation.block_on(simulation.sleep(Duration::from_secs(21)));
+        assert_eq!(quota.usage(), Usage::default(), "the linger time is over, and the peer was sent a reset");
+        drop(server);
+    }
+}
