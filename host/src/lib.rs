@@ -18,6 +18,7 @@ pub mod error;
 pub mod interface;
 pub mod manager;
 pub mod platform;
+#[cfg(feature = "wasm")]
 pub mod policy;
 mod runner;
 pub mod socket;

@@ -19,7 +19,7 @@ use crate::error::{Error, Result};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Sockets of any kind: listeners, connections, datagram sockets. A connection in a listener's backlog counts from
-    /// the moment that it is accepted, and one that the guest has let go of until it is over.
+    /// the moment that it is accepted, until the guest lets go of it.
     pub sockets: usize,
     /// Bytes of memory that those sockets may hold: what the queues of each connection hold, and 4096 bytes for each of its
     /// two queues at least, be it in use, in a backlog or let go of; and the receive buffer of each datagram socket. While
@@ -186,28 +186,17 @@ impl Charge {
     pub fn grow(&mut self, buffer_bytes: usize) -> Result<()> {
         self.resize(buffer_bytes.max(self.amount.buffer_bytes))
     }
-
-    /// Gives it back, and adds whoever waited for that to `wakes`, to be woken when no lock is held.
-    pub fn give_back(mut self, wakes: &mut impl Extend<Waker>) {
-        wakes.extend(self.empty());
-    }
-
-    /// What is left when this is dropped is nothing.
-    fn empty(&mut self) -> Vec<Waker> {
-        let amount = std::mem::take(&mut self.amount);
-        if amount == Usage::default() {
-            return Vec::new();
-        }
-        self.quota.0.memory.give_back(amount.buffer_bytes);
-        let mut held = self.quota.0.held.lock();
-        held.usage = held.usage.minus(amount);
-        std::mem::take(&mut held.waiters)
-    }
 }
 
 impl Drop for Charge {
     fn drop(&mut self) {
-        self.empty().into_iter().for_each(Waker::wake);
+        self.quota.0.memory.give_back(self.amount.buffer_bytes);
+        let waiters = {
+            let mut held = self.quota.0.held.lock();
+            held.usage = held.usage.minus(self.amount);
+            std::mem::take(&mut held.waiters)
+        };
+        waiters.into_iter().for_each(Waker::wake);
     }
 }
 
@@ -261,17 +250,6 @@ mod tests {
         assert_eq!(quota.usage().buffer_bytes, 45);
         drop(charge);
         assert_eq!(quota.usage(), Usage { sockets: 1, buffer_bytes: 40, ..Usage::default() });
-    }
-
-    #[test]
-    fn who_waits_is_woken_when_the_lock_is_released() {
-        let quota = Quota::new(limits(1, 100));
-        let charge = quota.charge(40).unwrap();
-        let (count, waker) = counted();
-        assert!(quota.poll_charge(&mut Context::from_waker(&waker)).is_pending());
-        let mut wakes = Vec::new();
-        charge.give_back(&mut wakes);
-        assert_eq!((quota.usage(), wakes.len(), count.0.load(Ordering::Relaxed)), (Usage::default(), 1, 0));
     }
 
     #[test]

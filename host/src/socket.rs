@@ -34,4 +34,5 @@ pub use udp::UdpSocket;
 pub use crate::stack::options::{KeepAlive, TcpOptions, UdpOptions};
 pub use crate::stack::udp::{Datagram, UdpStatistics};
 pub use statistics::{CongestionAlgorithm, RecoveryState, TcpStatistics};
+pub use xila_network_engine::buffer::Budget;
 pub use xila_network_engine::tcp::EcnUse;

@@ -15,7 +15,6 @@ use super::network::Network;
 use super::statistics::{CongestionAlgorithm, TcpStatistics};
 use crate::address::{is_unicast, is_v4_mapped};
 use crate::error::{Error, Result};
-use crate::policy::Charge;
 use crate::stack::options::{KeepAlive, TcpOptions};
 use crate::stack::tcp::FlowId;
 use crate::stack::tcp::operations::Interest;
@@ -83,20 +82,11 @@ pub struct TcpStream {
     flow: FlowId,
     local: SocketAddr,
     peer: SocketAddr,
-    /// Its place in the quota of its owner.
-    charge: Option<Charge>,
 }
 
 impl TcpStream {
     pub(super) const fn new(stack: Stack, flow: FlowId, local: SocketAddr, peer: SocketAddr) -> Self {
-        Self { stack, flow, local, peer, charge: None }
-    }
-
-    /// The same, with its place in its owner's quota, which the connection keeps until it is over.
-    #[cfg(feature = "wasm")]
-    pub(crate) fn charged(mut self, charge: Charge) -> Self {
-        self.charge = Some(charge);
-        self
+        Self { stack, flow, local, peer }
     }
 
     /// Connects to `remote` with default options.
@@ -580,8 +570,7 @@ pub(super) fn pending<T>(result: Result<T>) -> Poll<Result<T>> {
 
 impl Drop for TcpStream {
     fn drop(&mut self) {
-        let charge = self.charge.take();
-        self.stack.with_mut(|core| core.tcp_release(self.flow, charge));
+        self.stack.with_mut(|core| core.tcp_release(self.flow));
     }
 }
 

@@ -36,7 +36,6 @@ use super::{Core, Sender, Stack};
 use crate::device::{Capabilities, Checksums};
 use crate::error::Error;
 use crate::platform::Instant;
-use crate::policy::Charge;
 use way::Way;
 
 /// A connection's key in its stack.
@@ -67,8 +66,6 @@ pub(super) struct Table {
 /// What the shell knows of a connection.
 struct Flow {
     owner: Owner,
-    /// Its place in its owner's quota, once nobody holds it any more.
-    charge: Option<Charge>,
     readers: Waiters,
     writers: Waiters,
     /// It has its place in the schedule.
@@ -77,7 +74,7 @@ struct Flow {
 
 impl Flow {
     fn new(owner: Owner) -> Self {
-        Self { owner, charge: None, readers: Waiters::default(), writers: Waiters::default(), scheduled: false }
+        Self { owner, readers: Waiters::default(), writers: Waiters::default(), scheduled: false }
     }
 
     fn wake_all(&mut self, wakes: &mut Wakes) {
@@ -170,9 +167,6 @@ impl Table {
                 Event::Removed(id) => {
                     if let Some(mut flow) = self.flows.remove(id.0) {
                         flow.wake_all(wakes);
-                        if let Some(charge) = flow.charge {
-                            charge.give_back(wakes);
-                        }
                     }
                 }
             }

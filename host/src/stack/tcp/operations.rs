@@ -11,7 +11,6 @@ use xila_network_engine::tcp::{
 
 use super::{Flow, FlowId, Table};
 use crate::error::{Error, Result};
-use crate::policy::Charge;
 use crate::stack::Core;
 use crate::stack::backlog::Backlog;
 use crate::stack::options::TcpOptions;
@@ -279,14 +278,7 @@ impl Core {
 
     /// The owner lets go of a connection. Unread bytes mean a reset (RFC 2525 section 2.17); otherwise the stack sees
     /// the connection to its end, within the linger time.
-    ///
-    /// Its place in the owner's quota is given back when it is over.
-    pub(crate) fn tcp_release(&mut self, id: FlowId, charge: Option<Charge>) {
-        if let Some(flow) = self.tcp.flows.get_mut(id.0) {
-            flow.charge = charge;
-        } else if let Some(charge) = charge {
-            charge.give_back(&mut self.wakes);
-        }
+    pub(crate) fn tcp_release(&mut self, id: FlowId) {
         if self.port.is_none() {
             self.tcp.engine.forget(id);
         } else {

@@ -180,7 +180,7 @@ impl TcpSocket {
         // What was set meanwhile.
         self.settings().apply(&stream)?;
         let Some((_, charge)) = ended else { return Poll::Ready(Err(Error::InvalidState)) };
-        self.state = State::Connected(Halves::new(Connection::new(stream, charge)));
+        self.state = State::Connected(Halves::new(Connection { stream, _charge: charge }));
         Poll::Ready(Ok(()))
     }
 

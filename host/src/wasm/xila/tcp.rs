@@ -117,7 +117,7 @@ impl<T: Send + 'static> HostTcpConnectionWithStore<T> for HasNetwork {
             Ok::<_, Error>((view.ctx.network(interface.as_deref())?, quota.charge(0)?))
         })?;
         let stream = TcpStream::connect_with(&network, remote.into(), connect).await?;
-        let connection = TcpConnection::new(Connection::new(stream, charge));
+        let connection = TcpConnection::new(Connection { stream, _charge: charge });
         accessor.with(|mut access| Ok(push(access.get().table, connection)?))
     }
 
