@@ -192,12 +192,11 @@ pub const fn initial_window(segment: usize) -> usize {
     if ten < most { ten } else { most }
 }
 
-/// One of the algorithms, in place.
+/// One of the algorithms. Those that know something of the path lie apart: many connections are on a link that needs none.
 #[derive(Clone, Debug)]
-#[expect(clippy::large_enum_variant, reason = "the default is the large one: a box would only be one more allocation")]
 pub enum Congestion {
     /// See [`Algorithm::Cubic`].
-    Cubic(Cubic),
+    Cubic(Box<Cubic>),
     /// See [`Algorithm::None`].
     Unlimited(Unlimited),
     /// See [`Algorithm::Bbr`].
@@ -209,7 +208,7 @@ impl Congestion {
     #[must_use]
     pub fn new(algorithm: Algorithm, segment: usize, seed: u64) -> Self {
         match algorithm {
-            Algorithm::Cubic => Self::Cubic(Cubic::new(segment)),
+            Algorithm::Cubic => Self::Cubic(Box::new(Cubic::new(segment))),
             Algorithm::None => Self::Unlimited(Unlimited),
             Algorithm::Bbr => Self::Bbr(Box::new(Bbr::new(segment, seed))),
         }

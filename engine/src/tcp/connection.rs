@@ -18,6 +18,7 @@ mod owner;
 mod synchronized;
 
 use alloc::boxed::Box;
+use alloc::sync::Arc;
 use core::time::Duration;
 
 pub(super) use arrives::Arrival;
@@ -33,7 +34,7 @@ use super::sequence::Sequence;
 use super::state::{Cause, Info, TcpState};
 use super::time_wait::{Remnant, RemnantClock};
 use super::tuple::Tuple;
-use crate::buffer::{Charge, ReceiveQueue};
+use crate::buffer::ReceiveQueue;
 use crate::time::Instant;
 
 /// What a connection is told of its interface.
@@ -51,7 +52,7 @@ pub struct Link {
 /// Where a connection is in its life.
 enum State {
     /// A SYN was sent, and the handshake is not over.
-    Opening(Opening),
+    Opening(Box<Opening>),
     /// From ESTABLISHED to LAST-ACK.
     Synchronized(Box<Synchronized>),
     /// The connection is over; what had arrived may still be read.
@@ -60,7 +61,8 @@ enum State {
 
 /// What is left of a connection that has ended.
 struct Remains {
-    unread: ReceiveQueue,
+    /// None where everything was read.
+    unread: Option<Box<ReceiveQueue>>,
     /// The peer's FIN was received in order.
     ended: bool,
     cause: Option<Cause>,
@@ -86,7 +88,7 @@ pub(super) enum Owner {
 /// See the [module](self).
 pub(super) struct Connection {
     tuple: Tuple,
-    options: Options,
+    options: Arc<Options>,
     owner: Owner,
     state: State,
     clock: Clock,
@@ -155,18 +157,18 @@ impl Connection {
     /// A connection whose SYN is to leave.
     pub(super) fn connect(
         tuple: Tuple,
-        options: Options,
+        options: Arc<Options>,
         charges: Charges,
         isn: Sequence,
         clock_offset: u32,
         deadline: Instant,
         now: Instant,
     ) -> Self {
-        let state = State::Opening(Opening::new(isn, charges));
+        let state = State::Opening(Box::new(Opening::new(isn, charges)));
         Self::new(tuple, options, Owner::Connecting { deadline }, state, Clock::new(clock_offset, None, now), now)
     }
 
-    fn new(tuple: Tuple, options: Options, owner: Owner, state: State, clock: Clock, now: Instant) -> Self {
+    fn new(tuple: Tuple, options: Arc<Options>, owner: Owner, state: State, clock: Clock, now: Instant) -> Self {
         Self {
             tuple,
             options,
@@ -190,7 +192,7 @@ impl Connection {
     /// A connection whose handshake a listener has seen to its end.
     pub(super) fn accepted(
         tuple: Tuple,
-        options: Options,
+        options: Arc<Options>,
         opened: &Opened,
         charges: Charges,
         clock_offset: u32,
@@ -208,7 +210,7 @@ impl Connection {
         &self.tuple
     }
 
-    pub(super) const fn options(&self) -> &Options {
+    pub(super) fn options(&self) -> &Options {
         &self.options
     }
 
@@ -253,7 +255,9 @@ impl Connection {
         };
         match &self.state {
             State::Synchronized(synchronized) => synchronized.describe(info),
-            State::Closed(remains) => Info { receive_queue: remains.unread.len(), ..info },
+            State::Closed(remains) => {
+                Info { receive_queue: remains.unread.as_ref().map_or(0, |unread| unread.len()), ..info }
+            }
             State::Opening(_) => info,
         }
     }
@@ -301,8 +305,11 @@ impl Connection {
     /// The connection is over. What had arrived can still be read.
     fn close(&mut self, cause: Option<Cause>) {
         let (unread, ended) = match core::mem::replace(&mut self.state, State::Closed(Remains::NONE)) {
-            State::Synchronized(synchronized) => synchronized.receiver.into_remains(),
-            State::Opening(_) => (ReceiveQueue::new(0, Charge::NONE), false),
+            State::Synchronized(synchronized) => {
+                let (unread, ended) = synchronized.receiver.into_remains();
+                ((!unread.is_empty()).then(|| Box::new(unread)), ended)
+            }
+            State::Opening(_) => (None, false),
             State::Closed(remains) => (remains.unread, remains.ended),
         };
         self.state = State::Closed(Remains { unread, ended, cause });
@@ -334,7 +341,7 @@ impl Connection {
     /// # Errors
     /// [`InvalidOption`], and nothing was changed.
     pub(super) fn configure(&mut self, change: impl FnOnce(&mut Options), now: Instant) -> Result<(), InvalidOption> {
-        let mut options = self.options.clone();
+        let mut options = (*self.options).clone();
         change(&mut options);
         options.validate()?;
         if let State::Synchronized(synchronized) = &mut self.state {
@@ -348,7 +355,7 @@ impl Connection {
         if options.keep_alive != self.options.keep_alive {
             (self.heard, self.probes) = (now, 0);
         }
-        self.options = options;
+        self.options = Arc::new(options);
         Ok(())
     }
 
@@ -417,7 +424,7 @@ impl Connection {
     pub(super) fn queues_held(&self) -> usize {
         match &self.state {
             State::Synchronized(synchronized) => synchronized.sender.queue().held() + synchronized.receiver.charged(),
-            State::Closed(remains) => remains.unread.charged(),
+            State::Closed(remains) => remains.unread.as_ref().map_or(0, |unread| unread.charged()),
             State::Opening(_) => 0,
         }
     }
@@ -426,12 +433,12 @@ impl Connection {
     pub(super) fn held(&self) -> usize {
         match &self.state {
             State::Synchronized(synchronized) => synchronized.sender.held() + synchronized.receiver.held(),
-            State::Closed(remains) => remains.unread.held(),
+            State::Closed(remains) => remains.unread.as_ref().map_or(0, |unread| unread.held()),
             State::Opening(opening) => opening.held(),
         }
     }
 }
 
 impl Remains {
-    const NONE: Self = Self { unread: ReceiveQueue::new(0, Charge::NONE), ended: false, cause: None };
+    const NONE: Self = Self { unread: None, ended: false, cause: None };
 }

@@ -136,7 +136,7 @@ impl Tcp {
                 options,
                 ..bare(&record.tuple, record.isn)
             };
-            match send(&record.tuple, (&listening.options).into(), &header, out) {
+            match send(&record.tuple, (&*listening.options).into(), &header, out) {
                 Err(Blocked::Full) => return true,
                 Err(Blocked::Unresolved) => {
                     self.half_open.hold(key, now);
@@ -177,7 +177,7 @@ impl Tcp {
             options: agreement.answer(self.mss(tuple), clock),
             ..bare(tuple, self.cookies.make(tuple, peer_isn, agreement, now))
         };
-        let service = Service::from(&listening.options);
+        let service = Service::from(&*listening.options);
         self.counters.cookies += u64::from(send(tuple, service, &header, out).is_ok());
     }
 

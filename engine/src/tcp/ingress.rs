@@ -1,5 +1,6 @@
 //! Packets that arrive, and what they do to the tables.
 
+use alloc::sync::Arc;
 use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 
@@ -204,7 +205,7 @@ impl Tcp {
             return;
         }
         if segment.acknowledgement != isn + 1 {
-            return self.send_reset(&tuple, Service::from(&options), segment.acknowledgement, None, now, out);
+            return self.send_reset(&tuple, Service::from(&*options), segment.acknowledgement, None, now, out);
         }
         let listener = record.listener;
         let Some(charges) = Charges::new(&options, &self.budget) else {
@@ -269,7 +270,7 @@ impl Tcp {
         &mut self,
         tuple: Tuple,
         listener: ListenerId,
-        options: Options,
+        options: Arc<Options>,
         charges: Charges,
         opened: &Opened,
         segment: &Segment<'_>,
@@ -278,7 +279,6 @@ impl Tcp {
         out: &mut dyn Outlet,
     ) {
         let offset = self.clock_offset(&tuple);
-        let options = self.with_defaults(options);
         let connection = Connection::accepted(tuple, options, opened, charges, offset, &self.config.link, now);
         let Some(listening) = self.listeners.listening_mut(listener) else { return };
         let peer = match self.flows.get(&tuple.reversed()) {

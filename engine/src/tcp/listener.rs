@@ -68,7 +68,8 @@ pub(super) struct Listener {
 
 /// What a listener has once it listens.
 pub(super) struct Listening {
-    pub(super) options: Options,
+    /// What connections are made with, which share it until they are configured.
+    pub(super) options: Arc<Options>,
     places: Places,
     ready: VecDeque<ConnectionId>,
     /// Handshakes under way.
@@ -232,7 +233,7 @@ impl Listeners {
     }
 
     /// Lets connections come.
-    pub(super) fn open(&mut self, id: ListenerId, places: Places, options: Options) {
+    pub(super) fn open(&mut self, id: ListenerId, places: Places, options: Arc<Options>) {
         if let Some(listener) = self.listeners.get_mut(id.0) {
             listener.listening =
                 Some(Listening { options, places, ready: VecDeque::new(), half_open: 0, crowded: None });
@@ -338,7 +339,7 @@ mod tests {
         let mut listeners = listeners();
         let any = listeners.bind(ANY, 80).expect("free");
         assert_eq!(listeners.find(SocketAddr::new(ONE, 80)), None);
-        listeners.open(any, Places::new(1), Options::default());
+        listeners.open(any, Places::new(1), Arc::default());
         assert_eq!(listeners.find(SocketAddr::new(ONE, 80)), Some(any));
         assert_eq!(listeners.find(SocketAddr::new(ANY6, 80)), None);
         assert_eq!(listeners.count(), 1);
@@ -349,7 +350,7 @@ mod tests {
         let at = |millis| Instant::from_origin(Duration::from_millis(millis));
         let mut listeners = listeners();
         let id = listeners.bind(ONE, 80).expect("free");
-        listeners.open(id, Places::new(4), Options::default());
+        listeners.open(id, Places::new(4), Arc::default());
         let listening = listeners.listening_mut(id).expect("it listens");
         for _ in 0..4 {
             assert_eq!(listening.admit(true, at(0)), Admission::Admitted);
@@ -375,8 +376,8 @@ mod tests {
         let mut here = listeners();
         let mut there = listeners();
         let (a, b) = (here.bind(ONE, 80).expect("free"), there.bind(TWO, 80).expect("free"));
-        here.open(a, places.clone(), Options::default());
-        there.open(b, places.clone(), Options::default());
+        here.open(a, places.clone(), Arc::default());
+        there.open(b, places.clone(), Arc::default());
         let mut connections = Slots::default();
         let mut connection = || ConnectionId(connections.insert(()));
         let (first, second) = (connection(), connection());

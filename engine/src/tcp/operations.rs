@@ -1,5 +1,6 @@
 //! What owners of connections and listeners ask.
 
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
@@ -28,13 +29,14 @@ impl Tcp {
 
     /// Lets connections come to what is bound.
     pub fn listen(&mut self, id: ListenerId, places: Places, options: Options) {
-        self.listeners.open(id, places, options);
+        let options = self.with_defaults(options);
+        self.listeners.open(id, places, Arc::new(options));
     }
 
     /// The options of the connections to come; none where nobody listens.
     #[must_use]
     pub fn listener_options(&self, id: ListenerId) -> Option<&Options> {
-        self.listeners.listening(id).map(|listening| &listening.options)
+        self.listeners.listening(id).map(|listening| &*listening.options)
     }
 
     /// Changes the options of the connections to come.
@@ -47,10 +49,10 @@ impl Tcp {
         change: impl FnOnce(&mut Options),
     ) -> Result<(), InvalidOption> {
         let Some(listening) = self.listeners.listening_mut(id) else { return Ok(()) };
-        let mut options = listening.options.clone();
+        let mut options = (*listening.options).clone();
         change(&mut options);
         options.validate()?;
-        listening.options = options;
+        listening.options = Arc::new(options);
         Ok(())
     }
 
@@ -59,7 +61,7 @@ impl Tcp {
         let flows = &mut self.flows;
         let mut half_open: Vec<(Tuple, Sequence, Sequence)> = Vec::new();
         let listening = self.listeners.listening(id);
-        let service = listening.map_or(Service::ANY, |listening| Service::from(&listening.options));
+        let service = listening.map_or(Service::ANY, |listening| Service::from(&*listening.options));
         if listening.is_some_and(|listening| listening.half_open() > 0) {
             self.half_open.remove_all(id, |record| {
                 flows.remove(&record.tuple);
@@ -126,7 +128,7 @@ impl Tcp {
         // Where the peer is on this interface too, nothing old is under way, and it need not question a SYN.
         self.time_wait.take(&tuple.reversed());
         let deadline = now + timeout;
-        let options = self.with_defaults(options);
+        let options = Arc::new(self.with_defaults(options));
         let connection = Connection::connect(tuple, options, charges, isn, self.clock_offset(&tuple), deadline, now);
         let id = ConnectionId(self.connections.insert(Entry::new(connection, None)));
         self.flows.insert(tuple, Flow::Connection(id));

@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use super::{Connection, Remains, State};
-use crate::buffer::{Charge, Memory, ReceiveQueue};
+use crate::buffer::{Memory, ReceiveQueue};
 use crate::tcp::receive::Receiver;
 use crate::tcp::send::Sender;
 use crate::tcp::state::Cause;
@@ -111,10 +111,10 @@ impl Connection {
                     Err(ReadError::WouldBlock)
                 }
             }
-            State::Closed(remains) => match remains.cause {
-                _ if !remains.unread.is_empty() => Ok(Readable::Left(&mut remains.unread)),
-                Some(cause) => Err(ReadError::Ended(cause)),
-                None => Ok(Readable::End),
+            State::Closed(remains) => match (&mut remains.unread, remains.cause) {
+                (Some(unread), _) if !unread.is_empty() => Ok(Readable::Left(unread)),
+                (_, Some(cause)) => Err(ReadError::Ended(cause)),
+                (_, None) => Ok(Readable::End),
             },
         }
     }
@@ -184,7 +184,7 @@ impl Connection {
             State::Opening(_) => {}
             State::Synchronized(synchronized) => self.unread_lost |= synchronized.receiver.discard(),
             State::Closed(remains) => {
-                remains.unread = ReceiveQueue::new(0, Charge::NONE);
+                remains.unread = None;
                 remains.ended = true;
             }
         }
