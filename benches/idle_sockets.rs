@@ -8,13 +8,16 @@ use core::time::Duration;
 use std::time::Instant;
 
 use criterion::{BenchmarkId, Criterion, SamplingMode, Throughput};
+use xila_network_benches::link::Segments;
 use xila_network_benches::report::{Table, gigabits, quantile};
 use xila_network_benches::{ours, raw};
 
-const COUNTS: [usize; 3] = [0, 1_000, 10_000];
+const COUNTS: [usize; 4] = [0, 1_000, 10_000, 100_000];
 /// Bytes of one iteration; fewer where raw smoltcp would take a tenth of a second for them.
 const BYTES: usize = 1 << 20;
 const BYTES_SLOW: usize = 64 << 10;
+/// Connections whose memory is looked at.
+const MANY: usize = 10_000;
 /// The payload of a datagram.
 const DATAGRAM: usize = 64;
 /// The turns that each case of a table takes, and how long one is at least: less than what the scheduler of a busy
@@ -25,6 +28,8 @@ const TURN: Duration = Duration::from_millis(2);
 /// Something to be measured beside a number of idle sockets.
 struct Subject {
     name: &'static str,
+    /// The largest of the [`COUNTS`] that it is measured beside.
+    most: usize,
     /// Makes the idle sockets and the busy ones, and what uses these once.
     prepare: fn(usize) -> Work,
     /// The bytes or datagrams of one use.
@@ -33,25 +38,52 @@ struct Subject {
 
 type Work = Box<dyn FnMut()>;
 
-/// The last of each is raw smoltcp.
-const TCP: [Subject; 4] = [
-    Subject { name: "ours, idle listeners", prepare: |count| bulk(ours::Idle::Listeners, count), units: |_| BYTES },
-    Subject { name: "ours, idle connections", prepare: |count| bulk(ours::Idle::Connections, count), units: |_| BYTES },
-    Subject { name: "ours, idle UDP sockets", prepare: |count| bulk(ours::Idle::UdpSockets, count), units: |_| BYTES },
-    Subject { name: "raw smoltcp, idle listeners", prepare: raw_bulk, units: raw_bytes },
-];
-const UDP: [Subject; 3] = [
-    Subject { name: "ours, idle UDP sockets", prepare: |count| datagrams(ours::Idle::UdpSockets, count), units: |_| 1 },
+/// The last of each is raw smoltcp, and the first is what is set against it.
+const TCP: [Subject; 5] = [
     Subject {
         name: "ours, idle connections",
+        most: 100_000,
+        prepare: |count| bulk(ours::Idle::Connections, count, Segments::Together),
+        units: |_| BYTES,
+    },
+    Subject {
+        name: "ours, idle listeners",
+        most: 10_000,
+        prepare: |count| bulk(ours::Idle::Listeners, count, Segments::Together),
+        units: |_| BYTES,
+    },
+    Subject {
+        name: "ours, idle UDP sockets",
+        most: 10_000,
+        prepare: |count| bulk(ours::Idle::UdpSockets, count, Segments::Together),
+        units: |_| BYTES,
+    },
+    Subject {
+        name: "ours, idle connections, a frame for each segment",
+        most: 100_000,
+        prepare: |count| bulk(ours::Idle::Connections, count, Segments::Single),
+        units: |_| BYTES,
+    },
+    Subject { name: "raw smoltcp, idle listeners", most: 10_000, prepare: raw_bulk, units: raw_bytes },
+];
+const UDP: [Subject; 3] = [
+    Subject {
+        name: "ours, idle connections",
+        most: 100_000,
         prepare: |count| datagrams(ours::Idle::Connections, count),
         units: |_| 1,
     },
-    Subject { name: "raw smoltcp, idle UDP sockets", prepare: raw_datagrams, units: |_| 1 },
+    Subject {
+        name: "ours, idle UDP sockets",
+        most: 10_000,
+        prepare: |count| datagrams(ours::Idle::UdpSockets, count),
+        units: |_| 1,
+    },
+    Subject { name: "raw smoltcp, idle UDP sockets", most: 10_000, prepare: raw_datagrams, units: |_| 1 },
 ];
 
-fn bulk(idle: ours::Idle, count: usize) -> Work {
-    let mut bulk = ours::Bulk::new(idle, count).expect("the sockets are made");
+fn bulk(idle: ours::Idle, count: usize, segments: Segments) -> Work {
+    let mut bulk = ours::Bulk::new(idle, count, segments).expect("the sockets are made");
     Box::new(move || bulk.carry(BYTES).expect("the connection is open"))
 }
 
@@ -84,6 +116,7 @@ fn main() {
     let tcp = group(&mut criterion, "tcp_mtu_1500", &TCP, |units| Throughput::Bytes(units as u64));
     let udp = group(&mut criterion, "udp_64_bytes", &UDP, |units| Throughput::Elements(units as u64));
     criterion.final_summary();
+    memory();
     // A group that a filter cut, or a mode that only lists or tests, gets no table.
     if tcp {
         let rate = |cost: f64| gigabits(cost.recip());
@@ -95,13 +128,35 @@ fn main() {
     }
 }
 
+/// Prints what idle connections hold of this process's memory. Nothing is as good as the real thing: the pages that are there.
+fn memory() {
+    let Some(before) = resident() else { return println!("memory: skipped, as this system has no /proc/self/statm") };
+    let mut table = Table::new(&["10,000 idle connections:", "bytes each, both ends"]);
+    for (name, spoken) in [("that carried nothing yet", false), ("that carried 64 bytes each way", true)] {
+        let before = resident().unwrap_or(before);
+        let held = ours::IdleConnections::new(MANY, spoken).expect("the sockets are made");
+        let bytes = resident().unwrap_or(before).saturating_sub(before);
+        table.row([name.into(), format!("{}", bytes / MANY)]);
+        // The next ones are not to lie in what these leave behind.
+        std::mem::forget(held);
+    }
+    table.print("Resident memory of an established, idle connection");
+}
+
+/// Bytes of memory that this process has in use (proc_pid_statm(5)).
+fn resident() -> Option<usize> {
+    const PAGE: usize = 4096;
+    let pages = std::fs::read_to_string("/proc/self/statm").ok()?;
+    pages.split_whitespace().nth(1)?.parse::<usize>().ok().map(|pages| pages * PAGE)
+}
+
 /// Has criterion measure the cases of a group; whether it measured them all.
 fn group(criterion: &mut Criterion, name: &str, subjects: &[Subject], throughput: fn(usize) -> Throughput) -> bool {
     let mut group = criterion.benchmark_group(name);
     group.sampling_mode(SamplingMode::Flat);
     let mut complete = true;
     for subject in subjects {
-        for count in COUNTS {
+        for count in COUNTS.into_iter().filter(|count| *count <= subject.most) {
             group.throughput(throughput((subject.units)(count)));
             // Prepared once for all of criterion's calls, and not at all where a filter leaves the case out.
             let mut prepared = None;
@@ -121,24 +176,29 @@ fn group(criterion: &mut Criterion, name: &str, subjects: &[Subject], throughput
 /// Measures the cases of a group in turns and prints a line for each subject, then by how much ours is the better.
 fn table(title: &str, subjects: &[Subject], show: fn(f64) -> f64, gain: fn(f64, f64) -> f64) {
     let costs = costs(subjects);
-    let mut table = Table::new(&["beside idle sockets:", "0", "1,000", "10,000", "10,000 : 0"]);
+    let mut table = Table::new(&["beside idle sockets:", "0", "1,000", "10,000", "100,000", "most : 0"]);
     for (subject, costs) in subjects.iter().zip(&costs) {
         let shown: Vec<f64> = costs.iter().map(|cost| show(*cost)).collect();
-        let figures = shown.iter().map(|figure| significant(*figure));
+        let figures = (0..COUNTS.len()).map(|at| shown.get(at).map_or(String::new(), |figure| significant(*figure)));
         let flatness = shown[shown.len() - 1] / shown[0];
         table.row([subject.name.into()].into_iter().chain(figures).chain([significant(flatness)]));
     }
     let (ours, raw) = (&costs[0], &costs[costs.len() - 1]);
     let gains = ours.iter().zip(raw).map(|(ours, raw)| format!("{}x", significant(gain(show(*ours), show(*raw)))));
-    table.row(["ours against raw smoltcp".into()].into_iter().chain(gains).chain([String::new()]));
+    let blank = [String::new(), String::new()];
+    table.row(["the first against the last".into()].into_iter().chain(gains).chain(blank));
     table.print(title);
 }
 
 /// The cost of one unit of each case, in seconds: the lower quartile over its turns, as what disturbs a turn only adds.
 fn costs(subjects: &[Subject]) -> Vec<Vec<f64>> {
-    let cases = subjects.iter().flat_map(|subject| COUNTS.map(|count| (subject, count)));
-    let mut cases: Vec<(usize, Work)> =
-        cases.map(|(subject, count)| ((subject.units)(count), (subject.prepare)(count))).collect();
+    let counts = |subject: &Subject| COUNTS.into_iter().filter(|count| *count <= subject.most).count();
+    let mut cases: Vec<(usize, Work)> = Vec::new();
+    for subject in subjects {
+        let prepared =
+            COUNTS[..counts(subject)].iter().map(|count| ((subject.units)(*count), (subject.prepare)(*count)));
+        cases.extend(prepared);
+    }
     let mut samples = vec![Vec::with_capacity(TURNS); cases.len()];
     for round in 0..TURNS {
         for index in 0..cases.len() {
@@ -151,7 +211,8 @@ fn costs(subjects: &[Subject]) -> Vec<Vec<f64>> {
         }
     }
     let costs: Vec<f64> = samples.iter().filter_map(|samples| quantile(samples, 0.25)).collect();
-    costs.chunks(COUNTS.len()).map(<[f64]>::to_vec).collect()
+    let mut costs = costs.into_iter();
+    subjects.iter().map(|subject| costs.by_ref().take(counts(subject)).collect()).collect()
 }
 
 /// Uses some sockets for a while; seconds per use.

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::io;
 
 use smoltcp::phy;
-use xila_network_host::device::{Capabilities, Checksums, Device, Frame, Medium, Pool};
+use xila_network_host::device::{Capabilities, Checksums, Device, Frame, Medium, Offloads, Pool};
 use xila_network_host::platform::Instant;
 
 /// The IP MTU: Ethernet's.
@@ -20,18 +20,35 @@ const QUEUE: usize = 256;
 #[derive(Debug)]
 pub struct Link {
     pool: Pool,
+    segments: Segments,
     queue: VecDeque<Frame>,
     reader: Option<Waker>,
     writer: Option<Waker>,
 }
 
+/// How segments travel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Segments {
+    /// The data of several in one frame, as hubs hand them on within a process.
+    Together,
+    /// A frame for each.
+    Single,
+}
+
 impl Default for Link {
     fn default() -> Self {
-        Self { pool: Pool::new(MTU, QUEUE), queue: VecDeque::with_capacity(QUEUE), reader: None, writer: None }
+        Self::new(Segments::Single)
     }
 }
 
 impl Link {
+    /// A link with nothing on it.
+    #[must_use]
+    pub fn new(segments: Segments) -> Self {
+        let (pool, queue) = (Pool::new(MTU, QUEUE), VecDeque::with_capacity(QUEUE));
+        Self { pool, segments, queue, reader: None, writer: None }
+    }
+
     fn take(&mut self) -> Option<Frame> {
         let frame = self.queue.pop_front();
         if let Some(writer) = self.writer.take_if(|_| frame.is_some()) {
@@ -80,6 +97,13 @@ impl Device for Link {
         }
         self.writer = Some(context.waker().clone());
         Poll::Pending
+    }
+
+    fn set_offloads(&mut self, _wanted: bool) -> Offloads {
+        match self.segments {
+            Segments::Together => Offloads { segmentation: 65535, checksums: false },
+            Segments::Single => Offloads::default(),
+        }
     }
 
     fn loops_back(&self) -> bool {

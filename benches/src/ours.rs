@@ -9,12 +9,15 @@ use xila_network_host::socket::{
 use xila_network_host::{Error, Result};
 use xila_network_host::{InterfaceConfig, Manager};
 
-use crate::link::Link;
+use crate::link::{Link, Segments};
 use crate::{ADDRESS, BUFFER, CHUNK, IDLE_BUFFER, PREFIX};
 
 /// The ports of the sockets that work.
 const TCP_PORT: u16 = 9;
 const UDP_PORTS: (u16, u16) = (7, 9);
+
+/// Connections from one address to another port of the same.
+const PORTS: usize = 10_000;
 
 /// What an idle socket is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,11 +47,11 @@ struct Bench {
 }
 
 impl Bench {
-    fn new(idle: Idle, count: usize) -> Result<Self> {
+    fn new(idle: Idle, count: usize, segments: Segments) -> Result<Self> {
         let simulation = Simulation::new(1);
         let manager = Manager::without_loopback(simulation.platform());
         let addresses = vec![format!("{ADDRESS}/{PREFIX}").parse()?];
-        manager.mount_interface("bench0", Link::default(), InterfaceConfig { addresses, ..Default::default() })?;
+        manager.mount_interface("bench0", Link::new(segments), InterfaceConfig { addresses, ..Default::default() })?;
         let network = manager.network();
         let held = hold(&simulation, &network, idle, count)?;
         Ok(Self { simulation, network, _manager: manager, _held: held })
@@ -67,8 +70,11 @@ fn hold(simulation: &Simulation, network: &Network, idle: Idle, count: usize) ->
         Idle::Connections => {
             let tcp = TcpOptions { receive_buffer: IDLE_BUFFER, send_buffer: IDLE_BUFFER, ..Default::default() };
             let listen = ListenOptions { tcp: tcp.clone(), ..Default::default() };
-            let listener = TcpListener::bind(network, local(0), listen)?;
-            let pair = |_| pair(simulation, network, &listener, &tcp);
+            // One address has no ports for more connections to another.
+            let listeners: Vec<TcpListener> = (0..=count / PORTS)
+                .map(|index| TcpListener::bind(network, local(index), listen.clone()))
+                .collect::<Result<_>>()?;
+            let pair = |index| pair(simulation, network, &listeners[index / PORTS], &tcp);
             Held::Connections((0..count).map(pair).collect::<Result<_>>()?)
         }
         Idle::UdpSockets => Held::UdpSockets(
@@ -93,6 +99,39 @@ fn pair(
     })
 }
 
+/// Connections that are there, with the options that they have where nobody says others.
+pub struct IdleConnections {
+    _bench: Bench,
+    _held: Vec<(TcpStream, TcpStream)>,
+}
+
+impl IdleConnections {
+    /// So many, each of which has carried a small message each way, or nothing yet.
+    ///
+    /// # Errors
+    /// Where a socket cannot be made.
+    pub fn new(count: usize, spoken: bool) -> Result<Self> {
+        let bench = Bench::new(Idle::Listeners, 0, Segments::Together)?;
+        let listener = TcpListener::bind(&bench.network, (ADDRESS, TCP_PORT).into(), ListenOptions::default())?;
+        let mut held = Vec::with_capacity(count);
+        for _ in 0..count {
+            let (client, server) = pair(&bench.simulation, &bench.network, &listener, &TcpOptions::default())?;
+            if spoken {
+                bench.simulation.block_on(async {
+                    let mut buffer = [0; 64];
+                    for (from, to) in [(&client, &server), (&server, &client)] {
+                        from.write_all(&buffer).await?;
+                        to.read(&mut buffer).await?;
+                    }
+                    Ok::<_, Error>(())
+                })?;
+            }
+            held.push((client, server));
+        }
+        Ok(Self { _bench: bench, _held: held })
+    }
+}
+
 /// One TCP connection that carries bytes beside idle sockets.
 pub struct Bulk {
     bench: Bench,
@@ -105,8 +144,8 @@ pub struct Bulk {
 impl Bulk {
     /// # Errors
     /// Where a socket cannot be made.
-    pub fn new(idle: Idle, count: usize) -> Result<Self> {
-        let bench = Bench::new(idle, count)?;
+    pub fn new(idle: Idle, count: usize, segments: Segments) -> Result<Self> {
+        let bench = Bench::new(idle, count, segments)?;
         let tcp = TcpOptions { receive_buffer: BUFFER, send_buffer: BUFFER, ..Default::default() };
         let listen = ListenOptions { tcp: tcp.clone(), ..Default::default() };
         let listener = TcpListener::bind(&bench.network, (ADDRESS, TCP_PORT).into(), listen)?;
@@ -146,7 +185,7 @@ impl Datagrams {
     /// # Errors
     /// Where a socket cannot be made.
     pub fn new(idle: Idle, count: usize, length: usize) -> Result<Self> {
-        let bench = Bench::new(idle, count)?;
+        let bench = Bench::new(idle, count, Segments::Together)?;
         let bind = |port| UdpSocket::bind(&bench.network, (ADDRESS, port).into());
         let (sender, receiver) = (bind(UDP_PORTS.0)?, bind(UDP_PORTS.1)?);
         Ok(Self { sender, receiver, payload: vec![0x5a; length], _bench: bench })
