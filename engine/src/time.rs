@@ -7,7 +7,7 @@ use core::time::Duration;
 
 /// A point on a monotonic time line: the time since its origin, in nanoseconds. Unrelated to the calendar.
 ///
-/// The line ends 584 years after its origin. An `Option` of an instant is no larger than an instant: a connection has many.
+/// The line ends 584 years after its origin; what would lie beyond lies at its end, and that is for ever away. An `Option` of an instant is no larger than an instant: a connection has many.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Instant(NonZeroU64);
 
@@ -29,9 +29,12 @@ impl Instant {
         Duration::from_nanos(self.0.get() - 1)
     }
 
-    /// The time from `earlier` to this instant; zero where `earlier` is the later one.
+    /// The time from `earlier` to this instant; zero where `earlier` is the later one, and `Duration::MAX` to the end of time.
     #[must_use]
     pub const fn saturating_duration_since(self, earlier: Self) -> Duration {
+        if self.0.get() == u64::MAX && earlier.0.get() < u64::MAX {
+            return Duration::MAX;
+        }
         Duration::from_nanos(self.0.get().saturating_sub(earlier.0.get()))
     }
 
@@ -90,7 +93,10 @@ mod tests {
     fn the_end_of_time_is_not_passed() {
         let end = Instant::ORIGIN + Duration::MAX;
         assert_eq!(end + Duration::from_secs(1), end);
-        assert_eq!(Instant::ORIGIN - end, Duration::ZERO);
+        assert_eq!(
+            (Instant::ORIGIN - end, end - Instant::ORIGIN, end - end),
+            (Duration::ZERO, Duration::MAX, Duration::ZERO)
+        );
         assert_eq!(Instant::from_origin(Duration::from_millis(1500)).millis(), 1500);
         assert_eq!(Instant::from_origin(Duration::from_nanos(1)).since_origin(), Duration::from_nanos(1));
         assert_eq!(size_of::<Option<Instant>>(), size_of::<Instant>());
