@@ -92,6 +92,11 @@ impl Tap {
     /// # Panics
     /// In a tokio runtime whose I/O driver is off (`Builder::enable_io` or `enable_all`).
     pub fn open(name: &str, mtu: Option<usize>) -> io::Result<Self> {
+        Self::open_with(name, mtu, true)
+    }
+
+    /// As [`open`](Self::open), and leaves checksums and segmentation to the kernel only where `offloads` allows it.
+    fn open_with(name: &str, mtu: Option<usize>, offloads: bool) -> io::Result<Self> {
         let invalid = |message: String| Err(io::Error::new(io::ErrorKind::InvalidInput, message));
         if !is_interface_name(name) {
             return invalid(format!("{name:?} is no name for a TAP interface: it takes 1 to 15 letters and digits"));
@@ -106,10 +111,10 @@ impl Tap {
             let builder = DeviceBuilder::new().name(name).layer(Layer::L2).packet_information(false);
             builder.inherit_enable_state().offload(offload).build_async()
         };
-        // Whatever is wrong with the interface itself is wrong the second time too.
-        let (device, has_headers) = match open(true) {
-            Ok(device) => (device, true),
-            Err(_) => (open(false).map_err(|error| explain(name, &error))?, false),
+        // A kernel that does not know of offloads refuses; whatever else is wrong is wrong the second time too.
+        let (device, has_headers) = match offloads.then(|| open(true)) {
+            Some(Ok(device)) => (device, true),
+            Some(Err(_)) | None => (open(false).map_err(|error| explain(name, &error))?, false),
         };
         let actual = usize::from(device.mtu()?);
         let mtu = mtu.unwrap_or(actual);

@@ -8,8 +8,11 @@ use std::process::Command;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+use smoltcp::wire::{Ipv4Packet, UdpPacket};
 
 use super::*;
+use crate::socket::{ListenOptions, TcpListener};
+use crate::{InterfaceConfig, Manager, platform};
 
 /// Time for the kernel to answer on a busy machine; a test that reaches it fails.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -111,11 +114,16 @@ fn answer_arp(frame: &mut [u8], request: &[u8]) {
 
 #[test]
 fn frames_pass_both_ways_and_a_deleted_interface_is_one_error_and_then_a_link_that_is_down() {
+    [true, false].into_iter().for_each(frames_pass_both_ways);
+}
+
+/// With what the kernel does for a TAP, or without.
+fn frames_pass_both_ways(offloads: bool) {
     let Some(namespace) = Namespace::new("pass") else {
         return;
     };
     block_on(async {
-        let mut tap = Tap::open(&namespace.interface, None).unwrap();
+        let mut tap = Tap::open_with(&namespace.interface, None, offloads).unwrap();
         assert_eq!(tap.capabilities().mtu, 1500);
         namespace.set_up();
         namespace.send_datagram("knock");
@@ -124,7 +132,10 @@ fn frames_pass_both_ways_and_a_deleted_interface_is_one_error_and_then_a_link_th
         answer_arp(&mut answer, &request);
         tap.transmit(NOW, answer).unwrap();
         // The datagram waited at the kernel for the answer.
-        receive(&mut tap, |frame| frame.ends_with(b"knock")).await.unwrap();
+        let datagram = receive(&mut tap, |frame| frame.ends_with(b"knock")).await.unwrap();
+        let ip = Ipv4Packet::new_checked(&datagram[ETHERNET_HEADER..]).unwrap();
+        let udp = UdpPacket::new_checked(ip.payload()).unwrap();
+        assert!(udp.verify_checksum(&ip.src_addr().into(), &ip.dst_addr().into()), "the kernel had left it");
 
         namespace.ip(&format!("link delete {}", tap.name()));
         let error = receive(&mut tap, |_| false).await.unwrap_err();
@@ -137,6 +148,48 @@ fn frames_pass_both_ways_and_a_deleted_interface_is_one_error_and_then_a_link_th
         assert!(tap.poll_readable(&mut context).is_pending());
         assert!(tap.poll_writable(&mut context).is_ready());
     });
+}
+
+/// A stack takes a stream from the kernel, which hands over many segments as one where it does that.
+#[test]
+fn a_stream_from_the_kernel_arrives_with_offloads_and_without() {
+    const BYTES: usize = 20 << 20;
+    let mut frames = Vec::new();
+    for offloads in [true, false] {
+        let Some(namespace) = Namespace::new("stream") else {
+            return;
+        };
+        block_on(async {
+            let tap = Tap::open_with(&namespace.interface, None, offloads).unwrap();
+            namespace.set_up();
+            let manager = Manager::new(platform::tokio::platform());
+            let config = InterfaceConfig { addresses: vec!["192.0.2.2/24".parse().unwrap()], ..Default::default() };
+            let interface = manager.mount_interface("eth0", tap, config).unwrap();
+            let local = "192.0.2.2:9".parse().unwrap();
+            let listener = TcpListener::bind(&manager.network(), local, ListenOptions::default()).unwrap();
+            let script = format!("head -c {BYTES} /dev/zero >/dev/tcp/192.0.2.2/9");
+            let mut kernel = Command::new("ip");
+            let mut kernel = kernel.args(["netns", "exec", &namespace.name, "bash", "-c", &script]).spawn().unwrap();
+            let (stream, _) = listener.accept().await.unwrap();
+            let mut buffer = vec![1; 1 << 20];
+            let mut total = 0;
+            loop {
+                let count = stream.read(&mut buffer).await.unwrap();
+                assert!(buffer[..count].iter().all(|byte| *byte == 0));
+                total += count;
+                if count == 0 {
+                    break;
+                }
+            }
+            assert_eq!(total, BYTES);
+            assert!(kernel.wait().unwrap().success());
+            frames.push(interface.statistics().received.packets);
+        });
+    }
+    println!("{frames:?} frames");
+    if let [with, without] = frames[..] {
+        assert!(without >= (BYTES / 1460) as u64 && with * 3 < without, "{with} and {without}");
+    }
 }
 
 #[test]
