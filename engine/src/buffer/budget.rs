@@ -77,16 +77,18 @@ pub struct Charge {
     promised: usize,
     /// What of the budgets was taken for it: no less than is reserved.
     taken: usize,
+    reserved: usize,
 }
 
 impl Charge {
     /// A charge to nobody.
-    pub const NONE: Self = Self { owner: None, interface: None, held: 0, promised: 0, taken: 0 };
+    pub const NONE: Self = Self { owner: None, interface: None, held: 0, promised: 0, taken: 0, reserved: 0 };
 
     /// Takes what is [`RESERVED`]; `None` where that is not left.
     #[must_use]
     pub fn new(owner: Option<&Budget>, interface: Option<&Budget>) -> Option<Self> {
-        let mut charge = Self { owner: owner.cloned(), interface: interface.cloned(), ..Self::NONE };
+        let (owner, interface) = (owner.cloned(), interface.cloned());
+        let mut charge = Self { owner, interface, reserved: RESERVED, ..Self::NONE };
         charge.extend(RESERVED).then_some(charge)
     }
 
@@ -131,10 +133,17 @@ impl Charge {
         fits
     }
 
+    /// Nothing is reserved any more: the queue takes nothing further.
+    pub fn forgo(&mut self) {
+        self.forget_promise();
+        self.reserved = 0;
+        self.give_back(0);
+    }
+
     /// Holds so many bytes less.
     pub fn give_back(&mut self, bytes: usize) {
         self.held -= bytes.min(self.held);
-        let surplus = self.taken.saturating_sub(self.held.max(RESERVED));
+        let surplus = self.taken.saturating_sub(self.held.max(self.reserved));
         self.taken -= surplus;
         self.return_to_budgets(surplus);
     }
@@ -195,6 +204,9 @@ mod tests {
         assert_eq!((charge.held(), owner.held()), (RESERVED + 50, RESERVED + 50));
         charge.give_back(RESERVED + 50);
         assert_eq!((charge.held(), owner.held()), (0, RESERVED));
+        assert!(charge.take(10));
+        charge.forgo();
+        assert_eq!((charge.held(), owner.held()), (10, 10), "what is held is, and no more");
         drop(charge);
         assert_eq!((owner.held(), interface.held()), (0, 0));
     }

@@ -80,6 +80,11 @@ impl Pieces {
         2 * bytes + (bytes / LARGEST_CHUNK + 2) * OVERHEAD
     }
 
+    /// Nothing is added any more, and nothing reserved for it.
+    pub(super) fn forgo(&mut self) {
+        self.charge.forgo();
+    }
+
     /// Where the last piece ends.
     fn end(&self) -> Option<u64> {
         self.list.back().map(Piece::end)

@@ -190,6 +190,11 @@ impl ReceiveQueue {
         self.pieces.held()
     }
 
+    /// Nothing is added any more: what was reserved for it is given back, and what is held when it goes.
+    pub fn forgo(&mut self) {
+        self.pieces.forgo();
+    }
+
     /// The bytes of memory held.
     #[must_use]
     pub fn held(&self) -> usize {

@@ -87,6 +87,11 @@ impl SendQueue {
         self.pieces.skip_to(self.begin);
     }
 
+    /// Nothing is added any more: what was reserved for it is given back, and what is held when it goes.
+    pub fn forgo(&mut self) {
+        self.pieces.forgo();
+    }
+
     /// The bytes of memory held.
     #[must_use]
     pub const fn held(&self) -> usize {

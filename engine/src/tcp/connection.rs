@@ -273,6 +273,8 @@ impl Connection {
         match &mut self.state {
             State::Synchronized(synchronized) if synchronized.receiver.is_empty() && !discard => {
                 synchronized.sender.finish();
+                synchronized.sender.forgo();
+                synchronized.receiver.forgo();
                 self.unanswered.get_or_insert(now);
             }
             State::Opening(_) | State::Synchronized(_) => self.abort(Cause::Aborted, now),

@@ -480,6 +480,11 @@ impl Receiver {
         }
     }
 
+    /// The owner is gone, and nothing is reserved for it.
+    pub(super) fn forgo(&mut self) {
+        self.queue.forgo();
+    }
+
     /// The owner does not read any more. Whether something was unread.
     pub(super) fn discard(&mut self) -> bool {
         (self.discarding, self.news) = (true, false);

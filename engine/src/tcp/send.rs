@@ -139,6 +139,11 @@ impl Sender {
         self.queue.write(bytes, memory)
     }
 
+    /// The owner writes nothing more: nothing is reserved for it.
+    pub(super) fn forgo(&mut self) {
+        self.queue.forgo();
+    }
+
     /// Promises to take up to `most` bytes by the next write; how many.
     pub(super) fn promise(&mut self, most: usize) -> usize {
         self.queue.promise(most)

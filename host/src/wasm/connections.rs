@@ -4,7 +4,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use crate::error::Result;
+use xila_network_engine::buffer::RESERVED;
+
+use crate::error::{Error, Result};
 use crate::policy::{Charge, Quota};
 use crate::socket::{ListenOptions, TcpListener, TcpSocket, TcpStream};
 
@@ -17,6 +19,9 @@ pub(super) struct Connection {
     pub(super) stream: TcpStream,
     pub(super) _charge: Charge,
 }
+
+/// What a connection has of its guest's memory for certain: its two queues.
+const LEAST: usize = 2 * RESERVED;
 
 /// A listener with its place in the guest's quota.
 pub(super) struct Listener {
@@ -35,9 +40,14 @@ impl Listener {
         Ok(Self { socket: bound.listen(options)?, quota, _charge: charge })
     }
 
-    /// Takes a connection if the guest may hold one more; else it stays in the backlog.
+    /// Takes a connection if the guest may hold one more; else it stays in the backlog. Where none is there, and the guest has
+    /// no memory for one, that is an error too.
     pub(super) fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<Result<Connection>> {
-        self.accept_with(cx, self.quota.charge(0)?)
+        let accepted = self.accept_with(cx, self.quota.charge(0)?);
+        if accepted.is_pending() && self.quota.memory().left() < LEAST {
+            return Poll::Ready(Err(Error::LimitReached));
+        }
+        accepted
     }
 
     /// As [`poll_accept`](Self::poll_accept), but waits until the guest may.
