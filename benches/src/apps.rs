@@ -86,13 +86,13 @@ impl Pair {
 }
 
 /// The rate in `received N bytes in S s: ...`, in Gb/s.
-fn received(printed: &str) -> Result<f64> {
+pub(crate) fn received(printed: &str) -> Result<f64> {
     let line = printed.lines().find(|line| line.contains("received ")).ok_or("the sink has printed nothing")?;
     Ok(gigabits(after(line, "received ")? / after(line, " bytes in ")?))
 }
 
 /// The number that follows a phrase.
-fn after(printed: &str, phrase: &str) -> Result<f64> {
+pub(crate) fn after(printed: &str, phrase: &str) -> Result<f64> {
     let (_, rest) = printed.split_once(phrase).ok_or_else(|| format!("no `{phrase}` in: {printed}"))?;
     let number: String = rest.chars().take_while(|char| char.is_ascii_digit() || *char == '.').collect();
     Ok(number.parse()?)

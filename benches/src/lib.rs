@@ -9,6 +9,7 @@
 //! | [`pair`] | two tasks on tokio that talk over our loopback or the kernel's |
 //! | [`raw`] | raw smoltcp on it: one interface and one set with every socket, idle ones included |
 //! | [`report`] | tables of results, medians and quantiles |
+//! | [`taps`] | a program and the kernel, over a TAP device or a veth pair |
 
 pub mod apps;
 pub mod link;
@@ -18,6 +19,8 @@ pub mod ours;
 pub mod pair;
 pub mod raw;
 pub mod report;
+#[cfg(target_os = "linux")]
+pub mod taps;
 
 use core::net::Ipv4Addr;
 

@@ -27,12 +27,42 @@ pub const END: &str = "--end";
 pub enum Kind {
     /// The host crate's.
     Ours,
-    /// The kernel's, with CUBIC.
+    /// The kernel's.
     Kernel,
 }
 
 /// The sizes of our sockets' buffers, both ways; `None` for what they have by themselves.
 pub type Buffer = Option<usize>;
+
+/// How both ends send.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Congestion {
+    /// By CUBIC.
+    #[default]
+    Cubic,
+    /// By BBR, of whichever version it is.
+    Bbr,
+}
+
+impl Congestion {
+    /// The kernel's name of it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Cubic => "cubic",
+            Self::Bbr => "bbr",
+        }
+    }
+}
+
+/// What sockets are set to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Settings {
+    /// The buffers of ours.
+    pub buffer: Buffer,
+    /// How all send.
+    pub congestion: Congestion,
+}
 
 /// A process at an end of a link. It is killed when this is dropped.
 #[derive(Debug)]
@@ -46,15 +76,15 @@ impl Endpoint {
     ///
     /// # Errors
     /// Where it cannot be started.
-    pub fn start(world: &World, side: Side, kind: Kind, role: &Role, buffer: Buffer) -> io::Result<Self> {
+    pub fn start(world: &World, side: Side, kind: Kind, role: &Role, settings: Settings) -> io::Result<Self> {
         let kind_word = match kind {
             Kind::Ours => "ours",
             Kind::Kernel => "kernel",
         };
         let address = side.address(kind).to_string();
-        let buffer = buffer.map_or_else(|| "-".to_owned(), |bytes| bytes.to_string());
+        let buffer = settings.buffer.map_or_else(|| "-".to_owned(), |bytes| bytes.to_string());
         let mut command = Command::new(env::current_exe()?);
-        command.args([END, kind_word, &address, &buffer]).args(role.to_words());
+        command.args([END, kind_word, &address, &buffer, settings.congestion.name()]).args(role.to_words());
         // The child ends when its standard input does: it survives this process in no case.
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = world.namespace(side).run(|| command.spawn())?;
@@ -109,17 +139,19 @@ const CHUNK: usize = 256 * 1024;
 /// # Errors
 /// Where the words are not those of [`Endpoint::start`], or what is to be done fails.
 pub fn run(words: &[String]) -> Result<()> {
-    let [kind, address, buffer, role @ ..] = words else { return Err("an end takes more words".into()) };
+    let [kind, address, buffer, congestion, role @ ..] = words else { return Err("an end takes more words".into()) };
     let (address, role) = (address.parse()?, Role::from_words(role)?);
     let buffer = if buffer == "-" { None } else { Some(buffer.parse()?) };
+    let all = [Congestion::Cubic, Congestion::Bbr];
+    let congestion = all.into_iter().find(|known| known.name() == congestion).ok_or("there is no such algorithm")?;
     thread::spawn(|| {
         // Nothing is ever written: this waits for the end.
         let _ = io::stdin().read(&mut [0]);
         std::process::exit(1);
     });
     match kind.as_str() {
-        "ours" => ours::run(address, buffer, role),
-        "kernel" => kernel::run(address, role),
+        "ours" => ours::run(address, Settings { buffer, congestion }, role),
+        "kernel" => kernel::run(address, congestion, role),
         other => Err(format!("there are no ends of the kind {other:?}").into()),
     }
 }

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Instant;
 
-use super::endpoint::{Buffer, Endpoint, Kind, Role};
+use super::endpoint::{Endpoint, Kind, Role, Settings};
 use super::way::{Conditions, Counts};
 use super::world::{Side, World};
 
@@ -25,8 +25,8 @@ pub struct Link<'a> {
     pub seed: u64,
     /// Where what passes the sender's end is written to.
     pub capture: Option<&'a Path>,
-    /// The buffers of our sockets.
-    pub buffer: Buffer,
+    /// What the ends' sockets are set to.
+    pub settings: Settings,
 }
 
 /// What a run has found.
@@ -61,7 +61,7 @@ impl Link<'_> {
         let world = World::new(self.conditions, self.seed, self.capture)?;
         let address = Side::Receiver.address(receiver);
         let sinks = (PORT..).zip(senders).map(|(port, _)| {
-            let sink = Endpoint::start(&world, Side::Receiver, receiver, &Role::Sink { port, time }, self.buffer)?;
+            let sink = Endpoint::start(&world, Side::Receiver, receiver, &Role::Sink { port, time }, self.settings)?;
             sink.await_listening()?;
             Ok((port, sink))
         });
@@ -71,7 +71,7 @@ impl Link<'_> {
         order.rotate_left(self.seed as usize % senders.len());
         let sources = order.into_iter().map(|index| {
             let to = SocketAddr::new(address, sinks[index].0);
-            Endpoint::start(&world, Side::Sender, senders[index], &Role::Source { to }, self.buffer)
+            Endpoint::start(&world, Side::Sender, senders[index], &Role::Source { to }, self.settings)
         });
         let sources = sources.collect::<io::Result<Vec<_>>>()?;
         let (mut figures, mut failures) = (Vec::new(), Vec::new());
@@ -94,11 +94,11 @@ impl Link<'_> {
     /// See [`goodput`](Self::goodput).
     pub fn fetch(&self, server: Kind, bytes: u64, count: usize, at_once: usize, limit: Duration) -> io::Result<Run> {
         let world = World::new(self.conditions, self.seed, self.capture)?;
-        let serving = Endpoint::start(&world, Side::Sender, server, &Role::Serve { port: PORT }, self.buffer)?;
+        let serving = Endpoint::start(&world, Side::Sender, server, &Role::Serve { port: PORT }, self.settings)?;
         serving.await_listening()?;
         let from = SocketAddr::new(Side::Sender.address(server), PORT);
         let role = Role::Fetch { from, bytes, count, at_once, limit };
-        let fetching = Endpoint::start(&world, Side::Receiver, Kind::Kernel, &role, None)?;
+        let fetching = Endpoint::start(&world, Side::Receiver, Kind::Kernel, &role, Settings::default())?;
         let (mut figures, mut failures) = (Vec::new(), Vec::new());
         let deadline = Instant::now() + limit + PATIENCE;
         let mut unfinished = 0;

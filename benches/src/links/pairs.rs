@@ -5,7 +5,7 @@ use std::io;
 use std::path::PathBuf;
 use std::thread;
 
-use super::endpoint::Kind;
+use super::endpoint::{Kind, Settings};
 use super::measure::{Link, Run};
 use super::options::Options;
 use super::rows::{Row, What};
@@ -101,8 +101,8 @@ fn run(row: &Row, options: &Options, seed: usize, kind: Kind) -> io::Result<Run>
         path.push(format!("-{name}-{seed}-{called}.pcap"));
         PathBuf::from(path)
     });
-    let link =
-        Link { conditions: row.conditions, seed: seed as u64, capture: capture.as_deref(), buffer: options.buffer };
+    let settings = Settings { buffer: options.buffer, congestion: row.congestion };
+    let link = Link { conditions: row.conditions, seed: seed as u64, capture: capture.as_deref(), settings };
     let time = |time| if options.quick { QUICK } else { time };
     let run = match row.what {
         What::Goodput => link.goodput(kind, Kind::Kernel, time(TIME)),

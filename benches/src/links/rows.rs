@@ -6,6 +6,7 @@
 
 use core::time::Duration;
 
+use super::endpoint::Congestion;
 use super::way::Conditions;
 
 /// What is measured in a row.
@@ -50,6 +51,8 @@ pub struct Row {
     pub link: &'static str,
     /// The link.
     pub conditions: Conditions,
+    /// How the ends send.
+    pub congestion: Congestion,
     /// How many times it is measured, one after another.
     pub rounds: usize,
     /// How many patterns are measured at once in each round; `None` where the processors have no time for more than one
@@ -86,7 +89,10 @@ const FETCHES: [(&str, Conditions); 2] =
 /// processors bear at once.
 #[must_use]
 pub fn all() -> Vec<Row> {
-    let row = |what, link, conditions, rounds, beside| Row { what, link, conditions, rounds, beside };
+    let row = |what, link, conditions, rounds, beside| {
+        let congestion = Congestion::Cubic;
+        Row { what, link, conditions, congestion, rounds, beside }
+    };
     let fetch = |bytes, link: usize, count, at_once| {
         let (name, conditions) = FETCHES[link];
         row(What::Fetch { bytes, count, at_once }, name, conditions, 1, Some(4))
@@ -99,6 +105,10 @@ pub fn all() -> Vec<Row> {
         row(What::Goodput, "RTT 100 ms, loss 0.1 %", gigabit(100, 0.001), 3, Some(6)),
         row(What::Goodput, "RTT 100 ms, loss 1 %", gigabit(100, 0.01), 3, Some(8)),
         row(What::Goodput, "RTT 10 ms, 5 % reordered", Conditions { reordered: 0.05, ..gigabit(10, 0.0) }, 5, None),
+        Row {
+            congestion: Congestion::Bbr,
+            ..row(What::Goodput, "RTT 10 ms, loss 1 %, BBR", gigabit(10, 0.01), 3, Some(1))
+        },
         row(What::Receiving, "RTT 10 ms, loss 1 %", gigabit(10, 0.01), 2, Some(4)),
         row(What::Share, "100 Mb/s, RTT 20 ms, queue 1 BDP", SHARED, 2, Some(4)),
         fetch(64 << 10, 0, 250, 8),

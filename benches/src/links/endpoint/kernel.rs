@@ -1,4 +1,4 @@
-//! An end with the kernel's TCP and CUBIC, whatever the machine's default is.
+//! An end with the kernel's TCP and a congestion control that was chosen, whatever the machine's default is.
 
 use core::net::IpAddr;
 use core::time::Duration;
@@ -14,21 +14,21 @@ use std::time::Instant;
 use nix::sys::socket::sockopt::TcpCongestion;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, SockaddrStorage, connect, setsockopt, socket};
 
-use super::{CHUNK, LISTENING, Role, print_received, until_reset};
+use super::{CHUNK, Congestion, LISTENING, Role, print_received, until_reset};
 use crate::apps::Result;
 
-pub(super) fn run(address: IpAddr, role: Role) -> Result<()> {
+pub(super) fn run(address: IpAddr, congestion: Congestion, role: Role) -> Result<()> {
     let listen = |port| {
         let listener = TcpListener::bind((address, port))?;
         // What it accepts has what it has.
-        use_cubic(&listener)?;
+        use_congestion(&listener, congestion)?;
         println!("{LISTENING}");
         Ok::<_, io::Error>(listener)
     };
     match role {
         Role::Sink { port, time } => sink(&listen(port)?, time),
         Role::Source { to } => {
-            let stream = connected(to)?;
+            let stream = connected(to, congestion)?;
             Ok(until_reset(send(&stream, u64::MAX))?)
         }
         Role::Serve { port } => {
@@ -52,18 +52,18 @@ pub(super) fn run(address: IpAddr, role: Role) -> Result<()> {
 }
 
 /// A connection. The algorithm is set before there is one: BBR, where it is the default, would leave its pacing behind.
-fn connected(to: SocketAddr) -> io::Result<TcpStream> {
+fn connected(to: SocketAddr, congestion: Congestion) -> io::Result<TcpStream> {
     let socket = socket(AddressFamily::Inet, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?;
-    use_cubic(&socket)?;
+    use_congestion(&socket, congestion)?;
     connect(socket.as_raw_fd(), &SockaddrStorage::from(to))?;
     let stream = TcpStream::from(socket);
     stream.set_nodelay(true)?;
     Ok(stream)
 }
 
-fn use_cubic(socket: &impl AsFd) -> io::Result<()> {
-    setsockopt(socket, TcpCongestion, &OsString::from("cubic"))
-        .map_err(|error| io::Error::other(format!("this kernel has no CUBIC: {error}")))
+fn use_congestion(socket: &impl AsFd, congestion: Congestion) -> io::Result<()> {
+    setsockopt(socket, TcpCongestion, &OsString::from(congestion.name()))
+        .map_err(|error| io::Error::other(format!("this kernel has no {}: {error}", congestion.name())))
 }
 
 fn sink(listener: &TcpListener, time: Duration) -> Result<()> {
@@ -108,7 +108,7 @@ fn serve(mut stream: &TcpStream) -> io::Result<()> {
 /// Gets one body; how long that took.
 fn fetch(from: SocketAddr, bytes: u64) -> io::Result<Duration> {
     let start = Instant::now();
-    let mut stream = connected(from)?;
+    let mut stream = connected(from, Congestion::Cubic)?;
     stream.write_all(&bytes.to_be_bytes())?;
     let mut buffer = vec![0; CHUNK];
     let mut came = 0;

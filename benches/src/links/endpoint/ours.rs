@@ -9,23 +9,29 @@ use std::time::Instant;
 use tokio::time::timeout;
 use xila_network_host::device::tap::Tap;
 use xila_network_host::platform::tokio::platform;
-use xila_network_host::socket::{ConnectOptions, ListenOptions, TcpListener, TcpOptions, TcpStream};
+use xila_network_host::socket::{
+    CongestionAlgorithm, ConnectOptions, ListenOptions, TcpListener, TcpOptions, TcpStream,
+};
 use xila_network_host::{InterfaceConfig, Manager};
 
-use super::{Buffer, CHUNK, LISTENING, Role, print_received, until_reset};
+use super::{CHUNK, Congestion, LISTENING, Role, Settings, print_received, until_reset};
 use crate::apps::Result;
 use crate::links::world::OURS;
 use crate::pair;
 
-pub(super) fn run(address: IpAddr, buffer: Buffer, role: Role) -> Result<()> {
+pub(super) fn run(address: IpAddr, settings: Settings, role: Role) -> Result<()> {
     pair::runtime(1)?.block_on(async {
         let manager = Manager::without_loopback(platform());
         let addresses = vec![format!("{address}/24").parse()?];
         let config = InterfaceConfig { addresses, ..InterfaceConfig::default() };
         manager.mount_interface("tap0", Tap::open(OURS, None)?, config)?;
         let network = manager.network();
-        let mut tcp = TcpOptions::default();
-        if let Some(bytes) = buffer {
+        let congestion = match settings.congestion {
+            Congestion::Cubic => CongestionAlgorithm::Cubic,
+            Congestion::Bbr => CongestionAlgorithm::Bbr,
+        };
+        let mut tcp = TcpOptions { congestion: Some(congestion), ..TcpOptions::default() };
+        if let Some(bytes) = settings.buffer {
             tcp.receive_buffer = bytes;
             tcp.send_buffer = bytes;
         }

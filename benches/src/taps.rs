@@ -1,0 +1,162 @@
+//! A program of the standard library at both ends of a link to the kernel.
+
+use std::io::Read;
+use std::path::PathBuf;
+use std::process::{Child, Command, Output, Stdio};
+
+use crate::apps::{Result, after, received};
+use crate::links::namespace::Namespace;
+
+/// The kernel's end, and the measured one.
+const FAR: &str = "10.9.0.1";
+const NEAR: &str = "10.9.0.2";
+const PORT: u16 = 9000;
+const BULK: f64 = 1.0;
+const CONNECTING: f64 = 0.7;
+const ROUND_TRIPS: usize = 5_000;
+
+/// How many figures [`Runner::measure`] returns.
+pub const FIGURES: usize = 5;
+
+/// What is run.
+#[derive(Clone, Debug)]
+pub struct Programs {
+    /// `xila-net`.
+    pub ours: PathBuf,
+    /// `wasmtime-wasi-run`.
+    pub peer: PathBuf,
+    /// The program as a component.
+    pub guest: PathBuf,
+    /// The same program for this machine.
+    pub native: PathBuf,
+}
+
+impl Programs {
+    /// # Errors
+    /// Where a file is not there.
+    pub fn check(&self) -> Result<()> {
+        let missing = |file: &&PathBuf| !file.exists();
+        match [&self.ours, &self.peer, &self.guest, &self.native].into_iter().find(missing) {
+            Some(file) => Err(format!("{} is not there: `just bench` builds it", file.display()).into()),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Who runs the program at the near end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Runner {
+    /// `xila-net`, over a TAP device.
+    Ours,
+    /// wasmtime-wasi's own sockets, over a veth pair.
+    WasmtimeWasi,
+    /// Nobody, over a veth pair.
+    Native,
+    /// Nobody, over a veth pair that takes single segments only.
+    NativeWithoutOffloads,
+}
+
+/// Two network namespaces that are joined, or one with a TAP device.
+#[derive(Debug)]
+pub struct Place {
+    far: Namespace,
+    near: Option<Namespace>,
+}
+
+impl Place {
+    /// A fresh one.
+    ///
+    /// # Errors
+    /// Without the privileges for it.
+    pub fn new(runner: Runner) -> Result<Self> {
+        let far = Namespace::new()?;
+        if runner == Runner::Ours {
+            far.batch(
+                "ip",
+                "link set lo up\ntuntap add dev tap0 mode tap\naddress add 10.9.0.1/24 dev tap0\nlink set tap0 up\n",
+            )?;
+            return Ok(Self { far, near: None });
+        }
+        let near = Namespace::new()?;
+        // The other namespace has no name; a process in it has a number.
+        let mut keeper = near.run(|| Command::new("sleep").arg("60").spawn())?;
+        let joined =
+            far.batch("ip", &format!("link set lo up\nlink add far type veth peer name near netns {}\n", keeper.id()));
+        keeper.kill()?;
+        keeper.wait()?;
+        joined?;
+        let single = if runner == Runner::NativeWithoutOffloads { " gso_max_segs 1 gro_max_size 1500" } else { "" };
+        far.batch("ip", &format!("address add {FAR}/24 dev far\nlink set far up{single}\n"))?;
+        near.batch("ip", &format!("link set lo up\naddress add {NEAR}/24 dev near\nlink set near up{single}\n"))?;
+        Ok(Self { far, near: Some(near) })
+    }
+}
+
+impl Runner {
+    /// Everything once: bulk TCP from the near end and to it (Gb/s), a round trip of 64 bytes over TCP and over UDP (p50, in
+    /// microseconds), connections per second.
+    ///
+    /// # Errors
+    /// Where a program fails, or does not print what it should.
+    pub fn measure(self, programs: &Programs, place: &Place) -> Result<[f64; FIGURES]> {
+        let bulk = |to: &str| format!("source {to}:{PORT} --seconds {BULK} --chunk 65536 --wait 5");
+        let (sink, _) = self.run(programs, place, &format!("sink {FAR}:{PORT}"), &bulk(FAR))?;
+        let sending = received(&sink)?;
+        let (_, sink) = self.run(programs, place, &bulk(NEAR), &format!("sink {NEAR}:{PORT}"))?;
+        let receiving = received(&sink)?;
+        let client = |server: &str, client: &str, phrase: &str| {
+            let (_, printed) = self.run(programs, place, &format!("{server} {FAR}:{PORT}"), client)?;
+            after(&printed, phrase)
+        };
+        let tcp = client("pong", &format!("ping {FAR}:{PORT} {ROUND_TRIPS} --wait 5"), "p50 ")?;
+        let udp = client("udp-pong", &format!("udp-ping {FAR}:{PORT} {ROUND_TRIPS} --wait 5"), "p50 ")?;
+        let connect = format!("connect {FAR}:{PORT} --seconds {CONNECTING} --wait 5");
+        let connections = client("accept", &connect, " s: ")?;
+        Ok([sending, receiving, tcp, udp, connections])
+    }
+
+    /// Runs the program at both ends to its end; what the far one and the near one have printed.
+    fn run(self, programs: &Programs, place: &Place, far: &str, near: &str) -> Result<(String, String)> {
+        let mut command = Command::new(&programs.native);
+        command.args(far.split(' '));
+        let far = start(&place.far, command)?;
+        let app = format!("'{}' {near}", programs.guest.display());
+        let command = match self {
+            Self::Ours => {
+                let mut command = Command::new(&programs.ours);
+                let interface = format!("eth0=tap,device=tap0,addr={NEAR}/24");
+                command.args(["run", "--fail-fast", "--threads", "1", "-i", &interface, "--app", &app]);
+                command
+            }
+            Self::WasmtimeWasi => {
+                let mut command = Command::new(&programs.peer);
+                command.args(["--threads", "1", "--app", &app]);
+                command
+            }
+            Self::Native | Self::NativeWithoutOffloads => {
+                let mut command = Command::new(&programs.native);
+                command.args(near.split(' '));
+                command
+            }
+        };
+        let near = start(place.near.as_ref().unwrap_or(&place.far), command)?;
+        let near = end(near)?;
+        Ok((end(far)?, near))
+    }
+}
+
+fn start(place: &Namespace, mut command: Command) -> Result<Child> {
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    Ok(place.run(move || command.spawn())?)
+}
+
+/// Waits for a program; what it has printed.
+fn end(child: Child) -> Result<String> {
+    let Output { status, stdout, stderr } = child.wait_with_output()?;
+    let mut printed = String::new();
+    stdout.as_slice().read_to_string(&mut printed)?;
+    if status.success() {
+        return Ok(printed);
+    }
+    Err(format!("{status}: {printed}{}", String::from_utf8_lossy(&stderr)).into())
+}
