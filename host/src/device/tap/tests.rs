@@ -188,7 +188,9 @@ fn a_stream_from_the_kernel_arrives_with_offloads_and_without() {
     }
     println!("{frames:?} frames");
     if let [with, without] = frames[..] {
-        assert!(without >= (BYTES / 1460) as u64 && with * 3 < without, "{with} and {without}");
+        // Fewer than there are segments: some came together.
+        let segments = (BYTES / 1460) as u64;
+        assert!(with < segments && segments <= without, "{with} and {without}");
     }
 }
 
