@@ -8,6 +8,7 @@
 //! side effect.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker};
 
 use parking_lot::Mutex;
@@ -57,8 +58,8 @@ impl Usage {
         let within = |held: usize, more: usize, most: usize| held.checked_add(more).filter(|sum| *sum <= most);
         Some(Self {
             sockets: within(self.sockets, more.sockets, limits.sockets)?,
-            // The budget's to say.
-            buffer_bytes: 0,
+            // How many there may be is the budget's to say, which others take of too.
+            buffer_bytes: self.buffer_bytes.saturating_add(more.buffer_bytes),
             queries: within(self.queries, more.queries, limits.queries)?,
             watches: within(self.watches, more.watches, limits.watches)?,
         })
@@ -68,7 +69,7 @@ impl Usage {
     fn minus(self, less: Self) -> Self {
         Self {
             sockets: self.sockets - less.sockets,
-            buffer_bytes: 0,
+            buffer_bytes: self.buffer_bytes - less.buffer_bytes,
             queries: self.queries - less.queries,
             watches: self.watches - less.watches,
         }
@@ -83,6 +84,8 @@ pub struct Quota(Arc<Inner>);
 struct Inner {
     limits: Limits,
     memory: Budget,
+    /// The guest is gone.
+    closed: AtomicBool,
     held: Mutex<Held>,
 }
 
@@ -96,7 +99,12 @@ struct Held {
 impl Quota {
     /// An account that holds nothing yet.
     pub fn new(limits: Limits) -> Self {
-        Self(Arc::new(Inner { limits, memory: Budget::new(limits.buffer_bytes), held: Mutex::default() }))
+        Self(Arc::new(Inner {
+            limits,
+            memory: Budget::new(limits.buffer_bytes),
+            closed: AtomicBool::new(false),
+            held: Mutex::default(),
+        }))
     }
 
     /// The most that may be held.
@@ -104,9 +112,20 @@ impl Quota {
         self.0.limits
     }
 
-    /// What is held now.
+    /// What is held now. What connections still hold that the guest has let go of counts as the guest's while there is one;
+    /// once it is gone, as that of their interfaces alone.
     pub fn usage(&self) -> Usage {
-        Usage { buffer_bytes: self.0.memory.held(), ..self.0.held.lock().usage }
+        let usage = self.0.held.lock().usage;
+        if self.0.closed.load(Ordering::Acquire) {
+            usage
+        } else {
+            Usage { buffer_bytes: self.0.memory.held(), ..usage }
+        }
+    }
+
+    /// The guest is gone: nobody is left to be asked for what its connections hold until they are over.
+    pub fn close(&self) {
+        self.0.closed.store(true, Ordering::Release);
     }
 
     /// What the guest's connections take their memory of.
@@ -178,6 +197,8 @@ impl Charge {
             Some(_) => {}
             None => memory.give_back(before - buffer_bytes),
         }
+        let mut held = self.quota.0.held.lock();
+        held.usage.buffer_bytes = held.usage.buffer_bytes - before + buffer_bytes;
         self.amount.buffer_bytes = buffer_bytes;
         Ok(())
     }
@@ -202,7 +223,7 @@ impl Drop for Charge {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::atomic::AtomicUsize;
     use std::task::Wake;
 
     use super::*;
@@ -250,6 +271,19 @@ mod tests {
         assert_eq!(quota.usage().buffer_bytes, 45);
         drop(charge);
         assert_eq!(quota.usage(), Usage { sockets: 1, buffer_bytes: 40, ..Usage::default() });
+    }
+
+    /// What its connections hold is taken of the budget by the stacks.
+    #[test]
+    fn what_is_left_of_a_guest_that_is_gone_is_not_its_own() {
+        let quota = Quota::new(limits(2, 100));
+        let socket = quota.charge(10).unwrap();
+        assert!(quota.memory().take(30));
+        assert_eq!(quota.usage(), Usage { sockets: 1, buffer_bytes: 40, ..Usage::default() });
+        quota.close();
+        assert_eq!(quota.usage(), Usage { sockets: 1, buffer_bytes: 10, ..Usage::default() });
+        drop(socket);
+        assert_eq!((quota.usage(), quota.memory().held()), (Usage::default(), 30));
     }
 
     #[test]

@@ -34,8 +34,11 @@ impl Listener {
     /// Makes a bound socket a listener, with the `charge` for a socket.
     ///
     /// # Errors
-    /// As [`TcpSocket::listen`].
+    /// [`Error::LimitReached`] where the guest has no memory for a single connection; else as [`TcpSocket::listen`].
     pub(super) fn new(bound: TcpSocket, mut options: ListenOptions, quota: Quota, charge: Charge) -> Result<Self> {
+        if quota.memory().left() < LEAST {
+            return Err(Error::LimitReached);
+        }
         options.tcp.budget = Some(quota.memory().clone());
         Ok(Self { socket: bound.listen(options)?, quota, _charge: charge })
     }

@@ -19,9 +19,20 @@ pub struct NetworkCtx {
     network: Option<Network>,
     control: Option<Control>,
     quota: Quota,
+    _presence: Arc<Presence>,
     search: Vec<String>,
     /// Made when the guest asks for the first name, and shared by all its queries.
     resolver: Arc<OnceLock<Resolver>>,
+}
+
+/// The guest is there while one of these is.
+#[derive(Debug)]
+struct Presence(Quota);
+
+impl Drop for Presence {
+    fn drop(&mut self) {
+        self.0.close();
+    }
 }
 
 /// Whose interfaces a guest may look after, and how far.
@@ -146,7 +157,9 @@ impl NetworkCtxBuilder {
         let Self { network, control, limits, search } = self;
         // A share of each link of its own, whoever else was given the same network.
         let network = network.map(|network| network.for_guest());
-        NetworkCtx { network, control, quota: Quota::new(limits), search, resolver: Arc::default() }
+        let quota = Quota::new(limits);
+        let presence = Arc::new(Presence(quota.clone()));
+        NetworkCtx { network, control, quota, _presence: presence, search, resolver: Arc::default() }
     }
 }
 
