@@ -107,6 +107,8 @@ fn raw_datagrams(count: usize) -> Work {
 }
 
 fn main() {
+    // Before anything else has left memory behind.
+    memory();
     let mut criterion = Criterion::default()
         .sample_size(20)
         .warm_up_time(Duration::from_millis(300))
@@ -116,7 +118,6 @@ fn main() {
     let tcp = group(&mut criterion, "tcp_mtu_1500", &TCP, |units| Throughput::Bytes(units as u64));
     let udp = group(&mut criterion, "udp_64_bytes", &UDP, |units| Throughput::Elements(units as u64));
     criterion.final_summary();
-    memory();
     // A group that a filter cut, or a mode that only lists or tests, gets no table.
     if tcp {
         let rate = |cost: f64| gigabits(cost.recip());

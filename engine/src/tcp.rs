@@ -113,6 +113,9 @@ pub struct Config {
     pub memory: Memory,
 }
 
+/// 4 GiB, of which each connection has 8 KiB for certain; 1 GiB where addresses have 32 bits.
+const MOST_BYTES: usize = if usize::BITS > 32 { 1 << (usize::BITS / 2) } else { 1 << 30 };
+
 impl Config {
     /// What suits a link.
     #[must_use]
@@ -125,7 +128,7 @@ impl Config {
             most_time_wait: 100_000,
             most_orphans: 4096,
             most_orphan_bytes: 64 << 20,
-            most_bytes: 1 << 30,
+            most_bytes: MOST_BYTES,
             most_half_open: 1024,
             answers: 1000,
             congestion: None,
