@@ -267,6 +267,7 @@ impl Receiver {
             ended = true;
         }
         self.news |= self.next != before && !self.discarding;
+        self.tuning.on_received(self.next, self.edge, now);
         self.decide(sequence, before, gap || had_gap, ended, now);
         if self.discarding {
             self.queue.discard();
@@ -505,8 +506,8 @@ impl Receiver {
         self.reopen(1);
     }
 
-    /// After a read, over a path whose round-trip time is `rtt`: lets more bytes wait where the owner reads so fast that a
-    /// window would keep the peer waiting.
+    /// After a read, over a path whose round-trip time is `rtt` or longer: lets more bytes wait where the owner reads so fast that
+    /// a window would keep the peer waiting.
     pub(super) fn tune(&mut self, rtt: Duration, now: Instant) {
         if let Some(limit) = self.tuning.limit(rtt, now).filter(|limit| *limit > self.limit) {
             self.resize(limit);
@@ -543,6 +544,11 @@ struct Tuning {
     /// Bytes read in it, and in the one before.
     read: usize,
     before: usize,
+    /// When a window of data began to arrive, and where it ends.
+    window: Option<(Instant, Sequence)>,
+    /// The least time in which a window of data has arrived: what a round trip takes at least where the window is what keeps the
+    /// peer, with the time that both ends take to act.
+    fastest: Option<Duration>,
 }
 
 /// What a buffer holds beyond what one round trip fills.
@@ -550,15 +556,29 @@ const HEADROOM: usize = 16 * 1460;
 
 impl Tuning {
     const fn new(most: usize) -> Self {
-        Self { most, since: None, read: 0, before: 0 }
+        Self { most, since: None, read: 0, before: 0, window: None, fastest: None }
     }
 
     fn on_read(&mut self, count: usize) {
         self.read += count;
     }
 
+    /// Data has arrived up to `next`, and the peer knows of the window up to `edge`.
+    fn on_received(&mut self, next: Sequence, edge: Sequence, now: Instant) {
+        let Some((since, end)) = self.window else {
+            self.window = Some((now, edge));
+            return;
+        };
+        if next.at_or_after(end) {
+            let took = now - since;
+            self.fastest = Some(self.fastest.map_or(took, |fastest| fastest.min(took)));
+            self.window = Some((now, edge));
+        }
+    }
+
     /// The limit that what was read in a round trip asks for; none before one is over.
     fn limit(&mut self, rtt: Duration, now: Instant) -> Option<usize> {
+        let rtt = self.fastest.map_or(rtt, |fastest| fastest.max(rtt));
         let since = *self.since.get_or_insert(now);
         if now < since + rtt {
             return None;
