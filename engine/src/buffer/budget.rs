@@ -105,12 +105,20 @@ impl Charge {
         left(&self.owner).min(left(&self.interface)).saturating_add(self.taken - self.held.min(self.taken))
     }
 
-    /// Promises up to so many bytes to who [takes](Self::take) next, in place of what was promised before; how many.
+    /// Promises up to so many bytes to who [takes](Self::take) next, in place of what was promised before; how many. What was
+    /// promised stays so, as far as it is not more than is asked for now.
     pub fn promise(&mut self, bytes: usize) -> usize {
-        self.forget_promise();
-        let promised = bytes.min(self.left());
-        // Another may have been faster.
-        self.promised = if self.take(promised) { promised } else { 0 };
+        if bytes < self.promised {
+            let surplus = self.promised - bytes;
+            self.promised = bytes;
+            self.give_back(surplus);
+        } else {
+            let more = (bytes - self.promised).min(self.left());
+            // Another may have been faster.
+            if self.hold(more) {
+                self.promised += more;
+            }
+        }
         self.promised
     }
 
@@ -124,11 +132,19 @@ impl Charge {
     #[must_use]
     pub fn take(&mut self, bytes: usize) -> bool {
         let promised = self.promised.min(bytes);
-        let held = self.held.saturating_add(bytes - promised);
+        let fits = self.hold(bytes - promised);
+        if fits {
+            self.promised -= promised;
+        }
+        fits
+    }
+
+    /// Holds so many bytes more beside what is promised, all or none. Whether there were as many.
+    fn hold(&mut self, bytes: usize) -> bool {
+        let held = self.held.saturating_add(bytes);
         let fits = held <= self.taken || self.extend(held - self.taken);
         if fits {
             self.held = held;
-            self.promised -= promised;
         }
         fits
     }

@@ -126,6 +126,11 @@ impl Pieces {
         }
     }
 
+    /// Keeps a slice at an offset behind the last piece, or copies it; how many of its bytes.
+    pub(super) fn keep(&mut self, at: u64, slice: Slice, memory: &Memory) -> usize {
+        self.add(at, Part::Slice(slice), memory)
+    }
+
     /// Adds bytes that lie behind the last piece; how many.
     fn add(&mut self, at: u64, part: Part<'_>, memory: &Memory) -> usize {
         let slice = match part {

@@ -1,11 +1,10 @@
 //! Bytes on their way in.
 
-use alloc::vec::Vec;
 use core::ops::Range;
 
 use super::bounded;
 use super::budget::Charge;
-use super::chunk::Memory;
+use super::chunk::{Memory, Slices};
 use super::payload::Payload;
 use super::pieces::Pieces;
 use super::ranges::Ranges;
@@ -166,15 +165,12 @@ impl ReceiveQueue {
         self.pieces.copy_to(self.begin, target.get_mut(..count).unwrap_or_default())
     }
 
-    /// Moves up to `most` bytes in order to a new vector, of exactly their size.
-    pub fn read_vec(&mut self, most: usize) -> Vec<u8> {
+    /// Hands over up to `most` bytes in order, by reference.
+    pub fn take(&mut self, most: usize) -> Slices {
         let count = most.min(self.length);
-        let mut bytes = Vec::with_capacity(count);
-        for slice in self.pieces.slices(self.begin..self.begin + count as u64) {
-            bytes.extend_from_slice(&slice);
-        }
+        let slices = self.pieces.slices(self.begin..self.begin + count as u64);
         self.consume(count);
-        bytes
+        slices
     }
 
     /// Throws the bytes in order away, and returns how many. Those out of order stay.
@@ -215,6 +211,7 @@ impl ReceiveQueue {
 #[cfg(test)]
 mod tests {
     use alloc::vec;
+    use alloc::vec::Vec;
 
     use proptest::prelude::*;
 
@@ -223,6 +220,10 @@ mod tests {
 
     fn taken(advanced: usize, range: Range<usize>) -> Option<Inserted> {
         Some(Inserted { advanced, range, ..Inserted::default() })
+    }
+
+    fn taken_bytes(queue: &mut ReceiveQueue, most: usize) -> Vec<u8> {
+        queue.take(most).iter().flat_map(|slice| slice.to_vec()).collect()
     }
 
     fn insert(queue: &mut ReceiveQueue, at: usize, bytes: &[u8]) -> Option<Inserted> {
@@ -243,7 +244,10 @@ mod tests {
         assert_eq!(insert(&mut queue, 0, b"abc"), taken(7, 0..0));
         assert_eq!(ranges(&queue), vec![1..3]);
         assert_eq!(insert(&mut queue, 0, b"hij"), taken(3, 0..0));
-        assert_eq!((queue.read_vec(4), queue.read_vec(usize::MAX)), (b"abcd".to_vec(), b"efghij".to_vec()));
+        assert_eq!(
+            (taken_bytes(&mut queue, 4), taken_bytes(&mut queue, usize::MAX)),
+            (b"abcd".to_vec(), b"efghij".to_vec())
+        );
     }
 
     #[test]
@@ -267,7 +271,7 @@ mod tests {
         assert_eq!(insert(&mut queue, 4, b"ef"), taken(0, 4..5));
         assert_eq!(insert(&mut queue, 0, b"abcdefgh"), taken(5, 0..0));
         assert_eq!((queue.room(), insert(&mut queue, 0, b"f")), (0, taken(0, 0..0)));
-        assert_eq!(queue.read_vec(9), b"abcde");
+        assert_eq!(taken_bytes(&mut queue, 9), b"abcde");
     }
 
     #[test]
@@ -331,7 +335,7 @@ mod tests {
     enum Step {
         Insert(usize, usize),
         Read(usize),
-        ReadVec(usize),
+        Take(usize),
         Limit(usize),
         Discard,
     }
@@ -341,7 +345,7 @@ mod tests {
             20 => (0usize..9000, 0usize..3000).prop_map(|(at, length)| Step::Insert(at, length)),
             10 => (0usize..3000).prop_map(|length| Step::Insert(0, length)),
             6 => (0usize..8000).prop_map(Step::Read),
-            6 => (0usize..8000).prop_map(Step::ReadVec),
+            6 => (0usize..8000).prop_map(Step::Take),
             2 => (0usize..20_000).prop_map(Step::Limit),
             1 => Just(Step::Discard),
         ]
@@ -387,9 +391,9 @@ mod tests {
                         prop_assert_eq!(&target[..count], stream(read, read + count));
                         read += count;
                     }
-                    Step::ReadVec(most) => {
+                    Step::Take(most) => {
                         let count = most.min(next - read);
-                        prop_assert_eq!(queue.read_vec(most), stream(read, read + count));
+                        prop_assert_eq!(taken_bytes(&mut queue, most), stream(read, read + count));
                         read += count;
                     }
                     Step::Limit(limit) => queue.set_limit(limit),
@@ -408,7 +412,7 @@ mod tests {
                 }
                 prop_assert_eq!(ranges(&queue), expected);
             }
-            prop_assert_eq!(queue.read_vec(usize::MAX), stream(read, next));
+            prop_assert_eq!(taken_bytes(&mut queue, usize::MAX), stream(read, next));
         }
     }
 }

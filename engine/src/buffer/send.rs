@@ -2,7 +2,7 @@
 
 use super::bounded;
 use super::budget::Charge;
-use super::chunk::{Memory, Slices};
+use super::chunk::{Memory, Slice, Slices};
 use super::pieces::Pieces;
 
 /// Bytes that the application has written and the peer has not yet acknowledged.
@@ -71,6 +71,23 @@ impl SendQueue {
         taken
     }
 
+    /// As [`write`](Self::write), by reference.
+    pub fn append(&mut self, slices: &[Slice], memory: &Memory) -> usize {
+        let mut taken = 0;
+        for slice in slices {
+            let fitting = slice.slice(0..self.room());
+            let length = fitting.len();
+            let count = self.pieces.keep(self.begin + self.length as u64, fitting, memory);
+            self.length += count;
+            taken += count;
+            if count < slice.len() || count < length {
+                break;
+            }
+        }
+        self.pieces.forget_promise();
+        taken
+    }
+
     /// The bytes at the offsets `at..at + length`, as far as they are there.
     #[must_use]
     pub fn slices(&self, at: usize, length: usize) -> Slices {
@@ -101,6 +118,7 @@ impl SendQueue {
 
 #[cfg(test)]
 mod tests {
+    use alloc::vec;
     use alloc::vec::Vec;
 
     use proptest::prelude::*;
@@ -184,6 +202,19 @@ mod tests {
             queue.acknowledge(promised / 3);
         }
         assert_eq!(queue.promise(10), 10);
+    }
+
+    #[test]
+    fn slices_are_taken_by_reference_as_far_as_there_is_room() {
+        let budget = Budget::new(200_000);
+        let mut queue = SendQueue::new(70_000, Charge::new(Some(&budget), None).expect("there is enough"));
+        let slice = Slice::from([5; 60_000].as_slice());
+        assert_eq!(queue.append(&[slice.clone(), slice.clone()], &Memory::HEAP), 70_000);
+        assert_eq!((queue.len(), queue.append(&[slice], &Memory::HEAP)), (70_000, 0));
+        assert!(queue.held() < 65_536 + 16_384 + 1000, "the few bytes of the second are copied: {}", queue.held());
+        assert_eq!(bytes(&queue, 0, 70_000), vec![5; 70_000]);
+        queue.acknowledge(70_000);
+        assert!(queue.held() < 200);
     }
 
     #[derive(Clone, Debug)]

@@ -13,6 +13,7 @@ use super::sequence::Sequence;
 use super::state::{Cause, Info, TcpState};
 use super::tuple::Tuple;
 use super::{Accepted, BindError, ConnectError, ConnectionId, Entry, Flow, ListenerId, Places, Tcp};
+use crate::buffer::{Slice, Slices};
 use crate::event::Event;
 use crate::ip::output::Outlet;
 use crate::time::Instant;
@@ -226,16 +227,23 @@ impl Tcp {
         Ok(count)
     }
 
-    /// As [`read`](Self::read), at most `most` bytes, into a vector of their own. Empty at the end of the stream.
+    /// As [`read`](Self::read), at most `most` bytes, by reference: they can be copied when nobody else waits for the engine.
+    /// None at the end of the stream.
     ///
     /// # Errors
     /// See [`ReadError`].
-    pub fn read_vec(&mut self, id: ConnectionId, most: usize, now: Instant) -> Result<Vec<u8>, ReadError> {
+    pub fn read_slices(&mut self, id: ConnectionId, most: usize, now: Instant) -> Result<Slices, ReadError> {
         let entry = self.connections.get_mut(id.0).ok_or(ReadError::Unknown)?;
         let had_news = entry.connection.has_news();
-        let bytes = entry.connection.read_vec(most, now)?;
+        let slices = entry.connection.read_slices(most, now)?;
         self.after_read(id, had_news, now);
-        Ok(bytes)
+        Ok(slices)
+    }
+
+    /// How many bytes a read would find.
+    #[must_use]
+    pub fn readable_bytes(&mut self, id: ConnectionId) -> usize {
+        self.connections.get_mut(id.0).map_or(0, |entry| entry.connection.readable_bytes())
     }
 
     /// As [`read`](Self::read), leaving the bytes to be read again.
@@ -270,6 +278,17 @@ impl Tcp {
     pub fn write(&mut self, id: ConnectionId, bytes: &[u8], now: Instant) -> Result<usize, WriteError> {
         let entry = self.connections.get_mut(id.0).ok_or(WriteError::Unknown)?;
         let count = entry.connection.write(bytes, &self.config.memory, now)?;
+        self.touch(id, now);
+        Ok(count)
+    }
+
+    /// As [`write`](Self::write), by reference: they were copied when nobody else waited for the engine.
+    ///
+    /// # Errors
+    /// See [`WriteError`].
+    pub fn write_slices(&mut self, id: ConnectionId, slices: &[Slice], now: Instant) -> Result<usize, WriteError> {
+        let entry = self.connections.get_mut(id.0).ok_or(WriteError::Unknown)?;
+        let count = entry.connection.write_slices(slices, &self.config.memory, now)?;
         self.touch(id, now);
         Ok(count)
     }

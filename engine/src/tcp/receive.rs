@@ -1,6 +1,5 @@
 //! The receiving half of a connection: what has arrived, the window that is offered, and when to acknowledge.
 
-use alloc::vec::Vec;
 use core::ops::Range;
 use core::time::Duration;
 
@@ -8,7 +7,7 @@ use smallvec::SmallVec;
 
 use super::segment::{SackBlock, SackBlocks};
 use super::sequence::Sequence;
-use crate::buffer::{Charge, Memory, Payload, ReceiveQueue};
+use crate::buffer::{Charge, Memory, Payload, ReceiveQueue, Slices};
 use crate::time::Instant;
 
 /// How long an acknowledgement may wait for data to travel with (RFC 9293 section 3.8.6.3: less than half a second).
@@ -442,11 +441,11 @@ impl Receiver {
         count
     }
 
-    /// As [`read`](Self::read), into a vector of its own, at most `most` bytes.
-    pub(super) fn read_vec(&mut self, most: usize) -> Vec<u8> {
-        let bytes = self.queue.read_vec(most);
-        self.on_read(bytes.len());
-        bytes
+    /// As [`read`](Self::read), by reference, at most `most` bytes.
+    pub(super) fn read_slices(&mut self, most: usize) -> Slices {
+        let slices = self.queue.take(most);
+        self.on_read(slices.iter().map(|slice| slice.len()).sum());
+        slices
     }
 
     /// As [`read`](Self::read), leaving the bytes where they are.

@@ -20,7 +20,7 @@ use super::recovery::{Recovery, RecoveryState, Report};
 use super::rtt::RoundTrip;
 use super::segment::SackBlock;
 use super::sequence::Sequence;
-use crate::buffer::{Memory, SendQueue};
+use crate::buffer::{Memory, SendQueue, Slice};
 use crate::time::Instant;
 
 /// The sending half's way to its end.
@@ -147,6 +147,11 @@ impl Sender {
     /// Promises to take up to `most` bytes by the next write; how many.
     pub(super) fn promise(&mut self, most: usize) -> usize {
         self.queue.promise(most)
+    }
+
+    /// As [`write`](Self::write), by reference.
+    pub(super) fn append(&mut self, slices: &[Slice], memory: &Memory) -> usize {
+        self.queue.append(slices, memory)
     }
 
     /// Sets how many bytes may wait.

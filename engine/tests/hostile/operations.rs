@@ -237,9 +237,10 @@ impl Scene {
         let now = *now;
         let size = bytes.pick(&[0, 1, 10, 1448, 5000, 70_000]);
         match code {
-            19..=21 => drop(tcp.write(id, &vec![7; size], now)),
+            19 | 20 => drop(tcp.write(id, &vec![7; size], now)),
+            21 => drop(tcp.write_slices(id, &[vec![7; size].as_slice().into()], now)),
             22 => drop(tcp.read(id, &mut vec![0; size], now)),
-            23 => drop(tcp.read_vec(id, size, now)),
+            23 => drop(tcp.read_slices(id, size, now)),
             24 => drop(tcp.peek(id, &mut vec![0; size], now)),
             25 => drop(tcp.shutdown_write(id, now)),
             26 => tcp.shutdown_read(id, now),

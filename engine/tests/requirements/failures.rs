@@ -25,7 +25,7 @@ fn without_another_value_text_is_sent_again_for_more_than_a_hundred_seconds() {
         }
         assert!(host.now - began >= Duration::from_secs(100), "{:?}", host.now - began);
         assert!(sent > 6 && host.now - last <= Duration::from_secs(60), "{sent}");
-        assert_eq!(host.tcp.read_vec(connection, 1, host.now), Err(ReadError::Ended(Cause::TimedOut)));
+        assert_eq!(host.read(connection, 1), Err(ReadError::Ended(Cause::TimedOut)));
         // What waits longest is what nobody has limited: MUST-21.
         assert!(Options { user_timeout: None, ..Options::default() }.validate().is_ok());
     }

@@ -8,7 +8,7 @@ use xila_network_engine::ip::output::{Blocked, Outlet, Packet};
 use xila_network_engine::random::Random;
 use xila_network_engine::tcp::segment::{Control, Header, SegmentOptions};
 use xila_network_engine::tcp::sequence::Sequence;
-use xila_network_engine::tcp::{Config, ConnectionId, Link, ListenerId, Options, Places, Tcp};
+use xila_network_engine::tcp::{Config, ConnectionId, Link, ListenerId, Options, Places, ReadError, Tcp};
 use xila_network_engine::time::Instant;
 use xila_network_engine::wire::Ecn;
 
@@ -61,6 +61,14 @@ impl Host {
     pub(crate) fn receive(&mut self, packet: &[u8]) -> Vec<Vec<u8>> {
         self.tcp.receive(self.now, packet, &mut self.wire);
         self.transmit()
+    }
+
+    /// Reads up to `most` bytes.
+    pub(crate) fn read(&mut self, connection: ConnectionId, most: usize) -> Result<Vec<u8>, ReadError> {
+        let mut bytes = vec![0; most];
+        let count = self.tcp.read(connection, &mut bytes, self.now)?;
+        bytes.truncate(count);
+        Ok(bytes)
     }
 
     /// What leaves now, or has left since this was last asked.

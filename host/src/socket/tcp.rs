@@ -18,6 +18,7 @@ use crate::error::{Error, Result};
 use crate::stack::options::{KeepAlive, TcpOptions};
 use crate::stack::tcp::FlowId;
 use crate::stack::tcp::operations::Interest;
+use crate::stack::tcp::transfer::{gather, share};
 use crate::stack::{Core, Stack};
 
 /// How a connection is made.
@@ -170,7 +171,7 @@ impl TcpStream {
     /// # Errors
     /// As [`read`](Self::read).
     pub async fn peek(&self, buffer: &mut [u8]) -> Result<usize> {
-        poll_fn(|context| self.poll(context, Interest::Read, |core, flow| core.tcp_read(flow, buffer, true))).await
+        poll_fn(|context| self.poll(context, Interest::Read, |core, flow| core.tcp_peek(flow, buffer))).await
     }
 
     /// Writes from `bytes`; how many were queued. They leave at once as far as the peer's window allows.
@@ -198,7 +199,8 @@ impl TcpStream {
     /// # Errors
     /// As [`read`](Self::read).
     pub fn poll_read(&self, context: &mut Context<'_>, buffer: &mut [u8]) -> Poll<Result<usize>> {
-        self.poll(context, Interest::Read, |core, flow| core.tcp_read(flow, buffer, false))
+        self.poll(context, Interest::Read, |core, flow| core.tcp_read(flow, buffer))
+            .map_ok(|found| found.copy_to(buffer))
     }
 
     /// As [`write`](Self::write), for use in another future.
@@ -206,7 +208,8 @@ impl TcpStream {
     /// # Errors
     /// As [`write`](Self::write).
     pub fn poll_write(&self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<Result<usize>> {
-        self.poll(context, Interest::Write, |core, flow| core.tcp_write(flow, bytes))
+        let shared = share(&self.stack, self.flow, bytes);
+        self.poll(context, Interest::Write, |core, flow| core.tcp_write(flow, bytes, shared.as_deref()))
     }
 
     /// Ready when a read would not wait.
@@ -262,7 +265,7 @@ impl TcpStream {
     /// # Errors
     /// [`Error::WouldBlock`] where nothing is there; else as [`read`](Self::read).
     pub fn try_read(&self, buffer: &mut [u8]) -> Result<usize> {
-        self.stack.attempt(|core| core.tcp_read(self.flow, buffer, false))
+        self.stack.attempt(|core| core.tcp_read(self.flow, buffer)).map(|found| found.copy_to(buffer))
     }
 
     /// As [`try_read`](Self::try_read), leaving the bytes to be read again.
@@ -270,7 +273,7 @@ impl TcpStream {
     /// # Errors
     /// As [`try_read`](Self::try_read).
     pub fn try_peek(&self, buffer: &mut [u8]) -> Result<usize> {
-        self.stack.attempt(|core| core.tcp_read(self.flow, buffer, true))
+        self.stack.attempt(|core| core.tcp_peek(self.flow, buffer))
     }
 
     /// As [`try_read`](Self::try_read), at most `most` bytes, into a vector of their own.
@@ -278,7 +281,7 @@ impl TcpStream {
     /// # Errors
     /// As [`try_read`](Self::try_read).
     pub fn try_read_vec(&self, most: usize) -> Result<Vec<u8>> {
-        self.stack.attempt(|core| core.tcp_read_vec(self.flow, most))
+        self.stack.attempt(|core| core.tcp_read_slices(self.flow, most)).map(|slices| gather(&slices))
     }
 
     /// How many bytes a write would take now.
@@ -302,7 +305,8 @@ impl TcpStream {
     /// # Errors
     /// [`Error::WouldBlock`] where there is no room; else as [`write`](Self::write).
     pub fn try_write(&self, bytes: &[u8]) -> Result<usize> {
-        self.stack.attempt(|core| core.tcp_write(self.flow, bytes))
+        let shared = share(&self.stack, self.flow, bytes);
+        self.stack.attempt(|core| core.tcp_write(self.flow, bytes, shared.as_deref()))
     }
 
     /// Closes one half or both. The end of the stream follows what was written; reads find the end at once.

@@ -6,9 +6,11 @@
 //! | Room | Holds |
 //! |---|---|
 //! | `operations` | what owners of connections and listeners ask |
+//! | `transfer` | bytes into and out of connections |
 //! | `way` | the way out: next hops, hardware addresses, room on the device |
 
 pub(crate) mod operations;
+pub(crate) mod transfer;
 pub(super) mod way;
 
 use core::net::{IpAddr, SocketAddr};

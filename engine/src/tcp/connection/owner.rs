@@ -1,9 +1,7 @@
 //! What the owner of a connection reads, writes and ends.
 
-use alloc::vec::Vec;
-
 use super::{Connection, Remains, State};
-use crate::buffer::{Memory, ReceiveQueue};
+use crate::buffer::{Memory, ReceiveQueue, Slice, Slices};
 use crate::tcp::receive::Receiver;
 use crate::tcp::send::Sender;
 use crate::tcp::state::Cause;
@@ -62,15 +60,24 @@ impl Connection {
         Ok(count)
     }
 
-    /// As [`read`](Self::read), into a vector of its own.
-    pub(in crate::tcp) fn read_vec(&mut self, most: usize, now: Instant) -> Result<Vec<u8>, ReadError> {
-        let bytes = match self.readable()? {
-            Readable::Live(receiver) => receiver.read_vec(most),
-            Readable::Left(unread) => unread.read_vec(most),
-            Readable::End => Vec::new(),
+    /// As [`read`](Self::read), by reference.
+    pub(in crate::tcp) fn read_slices(&mut self, most: usize, now: Instant) -> Result<Slices, ReadError> {
+        let slices = match self.readable()? {
+            Readable::Live(receiver) => receiver.read_slices(most),
+            Readable::Left(unread) => unread.take(most),
+            Readable::End => Slices::new(),
         };
-        self.on_read(bytes.len(), now);
-        Ok(bytes)
+        self.on_read(slices.iter().map(|slice| slice.len()).sum(), now);
+        Ok(slices)
+    }
+
+    /// How many bytes a read would find.
+    pub(in crate::tcp) fn readable_bytes(&mut self) -> usize {
+        match self.readable() {
+            Ok(Readable::Live(receiver)) => receiver.len(),
+            Ok(Readable::Left(unread)) => unread.len(),
+            Ok(Readable::End) | Err(_) => 0,
+        }
     }
 
     fn on_read(&mut self, count: usize, now: Instant) {
@@ -126,6 +133,21 @@ impl Connection {
             return Ok(0);
         }
         let count = sender.write(bytes, memory);
+        self.on_written(count, now)
+    }
+
+    /// As [`write`](Self::write), by reference, of some bytes at least.
+    pub(in crate::tcp) fn write_slices(
+        &mut self,
+        slices: &[Slice],
+        memory: &Memory,
+        now: Instant,
+    ) -> Result<usize, WriteError> {
+        let count = self.writable()?.append(slices, memory);
+        self.on_written(count, now)
+    }
+
+    fn on_written(&mut self, count: usize, now: Instant) -> Result<usize, WriteError> {
         if count == 0 {
             return Err(WriteError::WouldBlock);
         }

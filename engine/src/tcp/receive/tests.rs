@@ -1,5 +1,7 @@
 //! The receiving half alone.
 
+use alloc::vec::Vec;
+
 use super::*;
 
 fn at(millis: u64) -> Instant {

@@ -174,56 +174,6 @@ impl Core {
         Some((accepted.id, Tuple { local: accepted.local, remote: accepted.remote }))
     }
 
-    /// Reads what has arrived. `Ok(0)` for a non-empty `buffer` is the end of the stream.
-    ///
-    /// # Errors
-    /// [`Error::WouldBlock`] while nothing is there; else why the connection ended.
-    pub(crate) fn tcp_read(&mut self, id: FlowId, buffer: &mut [u8], peek: bool) -> Result<usize> {
-        self.check_up()?;
-        let engine = &mut self.tcp.engine;
-        let count = if peek { engine.peek(id, buffer, self.now)? } else { engine.read(id, buffer, self.now)? };
-        self.tcp_settle();
-        Ok(count)
-    }
-
-    /// As [`tcp_read`](Self::tcp_read), at most `most` bytes: all that is there, without a buffer that must be cleared
-    /// first. Empty at the end of the stream.
-    ///
-    /// # Errors
-    /// As [`tcp_read`](Self::tcp_read).
-    pub(crate) fn tcp_read_vec(&mut self, id: FlowId, most: usize) -> Result<Vec<u8>> {
-        self.check_up()?;
-        if most == 0 {
-            return Ok(Vec::new());
-        }
-        let bytes = self.tcp.engine.read_vec(id, most, self.now)?;
-        self.tcp_settle();
-        Ok(bytes)
-    }
-
-    /// Queues bytes to be sent, as many as there is room for.
-    ///
-    /// # Errors
-    /// [`Error::WouldBlock`] while there is none; [`Error::BrokenPipe`] after shutdown; else why the connection ended.
-    pub(crate) fn tcp_write(&mut self, id: FlowId, bytes: &[u8]) -> Result<usize> {
-        self.check_up()?;
-        let count = self.tcp.engine.write(id, bytes, self.now)?;
-        self.tcp_settle();
-        Ok(count)
-    }
-
-    /// How many bytes, up to `most`, the next write will take for certain.
-    ///
-    /// # Errors
-    /// As [`tcp_write`](Self::tcp_write), but for room.
-    pub(crate) fn tcp_promise(&mut self, id: FlowId, most: usize) -> Result<usize> {
-        self.check_up()?;
-        match self.tcp.engine.promise(id, most) {
-            Err(WriteError::WouldBlock) => Ok(0),
-            room => Ok(room?),
-        }
-    }
-
     /// Whether a read, or a write, would not wait.
     ///
     /// # Errors
