@@ -6,7 +6,10 @@ use core::net::IpAddr;
 
 use smoltcp::wire::{IpAddress, IpProtocol, IpVersion, Ipv4Packet, Ipv6Packet, checksum};
 
-use crate::ip::output::{IPV4_HEADER, IPV6_HEADER};
+/// Bytes of an IPv4 header without options (RFC 791 section 3.1).
+pub const IPV4_HEADER: usize = 20;
+/// Bytes of an IPv6 header without extensions (RFC 8200 section 3).
+pub const IPV6_HEADER: usize = 40;
 
 /// What routers say of congestion in a packet's header (RFC 3168 section 5).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

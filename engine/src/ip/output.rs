@@ -6,12 +6,7 @@ use smoltcp::phy::ChecksumCapabilities;
 use smoltcp::wire::{IpProtocol, Ipv4Packet, Ipv4Repr, Ipv6Packet, Ipv6Repr, TcpPacket};
 
 use crate::buffer::{Payload, Slice};
-use crate::wire::{Ecn, tcp_checksum, tcp_pseudo_checksum};
-
-/// Bytes of an IPv4 header without options (RFC 791 section 3.1).
-pub const IPV4_HEADER: usize = 20;
-/// Bytes of an IPv6 header without extensions (RFC 8200 section 3).
-pub const IPV6_HEADER: usize = 40;
+use crate::wire::{Ecn, IPV4_HEADER, IPV6_HEADER, tcp_checksum, tcp_pseudo_checksum};
 
 /// Why a packet could not leave. The engine keeps what it was about to send, and changes nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

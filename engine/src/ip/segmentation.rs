@@ -6,9 +6,8 @@ use core::ops::Range;
 
 use smoltcp::wire::{IpProtocol, Ipv4Packet, Ipv6Packet, TcpPacket, TcpSeqNumber, UdpPacket};
 
-use super::output::IPV6_HEADER;
 use crate::buffer::Payload;
-use crate::wire::transport_checksum;
+use crate::wire::{IPV6_HEADER, transport_checksum};
 
 /// Where the headers of a packet are.
 #[derive(Clone, Copy, Debug)]

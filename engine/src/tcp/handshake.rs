@@ -5,7 +5,7 @@ use core::net::IpAddr;
 use super::options::{EcnUse, Options};
 use super::receive::scale_for;
 use super::segment::{Control, FIXED_HEADER, Segment, SegmentOptions, Timestamp};
-use crate::ip::output::{IPV4_HEADER, IPV6_HEADER};
+use crate::wire::{IPV4_HEADER, IPV6_HEADER};
 
 /// A peer that says nothing takes segments of this size (RFC 9293 section 3.7.1, MUST-15).
 const DEFAULT_V4: usize = 536;
