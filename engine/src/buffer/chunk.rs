@@ -232,14 +232,6 @@ impl From<&[u8]> for Slice {
     }
 }
 
-impl From<Vec<u8>> for Slice {
-    /// The bytes where they are, if the vector has no capacity beyond them.
-    fn from(bytes: Vec<u8>) -> Self {
-        let end = bounded(bytes.len());
-        Self { chunk: Arc::new(Chunk { bytes: bytes.into_boxed_slice(), home: Memory::HEAP }), start: 0, end }
-    }
-}
-
 impl fmt::Debug for Slice {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "Slice({} of {} bytes)", self.len(), self.held())
@@ -307,14 +299,6 @@ mod tests {
         assert_eq!((slice.append(&[b'-'; 100]), slice.len()), (58, 64));
         assert_eq!(slice.append(b"x"), 0, "there is no room");
         assert_eq!(&slice[..7], b"abcdef-");
-    }
-
-    #[test]
-    fn the_memory_of_a_vector_is_taken_over() {
-        let bytes = vec![7; 1000];
-        let place = bytes.as_ptr();
-        let slice = Slice::from(bytes);
-        assert_eq!((slice.as_ptr(), slice.len(), slice.held()), (place, 1000, 1000));
     }
 
     #[test]

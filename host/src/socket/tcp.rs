@@ -18,7 +18,7 @@ use crate::error::{Error, Result};
 use crate::stack::options::{KeepAlive, TcpOptions};
 use crate::stack::tcp::FlowId;
 use crate::stack::tcp::operations::Interest;
-use crate::stack::tcp::transfer::{gather, share, take_over};
+use crate::stack::tcp::transfer::{gather, share};
 use crate::stack::{Core, Stack};
 
 /// How a connection is made.
@@ -307,14 +307,6 @@ impl TcpStream {
     pub fn try_write(&self, bytes: &[u8]) -> Result<usize> {
         let shared = share(&self.stack, self.flow, bytes);
         self.stack.attempt(|core| core.tcp_write(self.flow, bytes, shared.as_deref()))
-    }
-
-    /// As [`try_write`](Self::try_write), of bytes that the connection may keep as they are.
-    pub(crate) fn try_write_vec(&self, bytes: Vec<u8>) -> Result<usize> {
-        match take_over(bytes) {
-            Ok(slice) => self.stack.attempt(|core| core.tcp_write(self.flow, &[], Some(&[slice]))),
-            Err(bytes) => self.try_write(&bytes),
-        }
     }
 
     /// Closes one half or both. The end of the stream follows what was written; reads find the end at once.

@@ -43,12 +43,6 @@ pub(crate) fn gather(slices: &[Slice]) -> Vec<u8> {
     bytes
 }
 
-/// Many bytes that lie in memory which the stack can keep as it is; the vector itself where they are few, or so many that the
-/// last of them would hold too much.
-pub(crate) fn take_over(bytes: Vec<u8>) -> core::result::Result<Slice, Vec<u8>> {
-    if (MANY..=LARGEST_CHUNK).contains(&bytes.len()) { Ok(bytes.into()) } else { Err(bytes) }
-}
-
 /// Many bytes, as far as a connection of the stack has room for them, copied to memory that it can keep. `None` where they are
 /// few.
 pub(crate) fn share(stack: &Stack, id: FlowId, bytes: &[u8]) -> Option<Slices> {

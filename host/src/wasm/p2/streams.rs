@@ -145,10 +145,9 @@ impl OutputStream for TcpOutput {
         }
         self.permit = 0;
         // Nobody else writes, so there is at least the room that was permitted.
-        let length = bytes.len();
-        let written = self.stream().try_write_vec(bytes.into());
+        let written = self.stream().try_write(&bytes);
         let written = self.settle(written)?;
-        if written == length { Ok(()) } else { Err(StreamError::trap("what was permitted is not taken whole")) }
+        if written == bytes.len() { Ok(()) } else { Err(StreamError::trap("what was permitted is not taken whole")) }
     }
 
     /// What is written leaves as soon as the peer's window allows, whether asked to or not.
