@@ -4,6 +4,13 @@
 //! It runs `xila-net` (from the variable `XILA_NET`) and `wasmtime-wasi-run` (`XILA_BENCH_PEER`) with the programs
 //! `throughput` and `std_throughput` (from the folder `XILA_GUESTS`) at both ends, and reads what they print. `just bench`
 //! builds all of them and says where they are. The last column is what two native tokio tasks do on the kernel's loopback.
+//!
+//! A second table shows how much of a round trip no network could save: what two guests cost that wake each other by a
+//! host function that does nothing else, or by streams that their host joins. The programs are `floor` and `std_floor`,
+//! and `wasmtime-wasi-run` runs them.
+
+#[path = "guests/floor.rs"]
+mod floor;
 
 use core::time::Duration;
 use std::env;
@@ -13,31 +20,34 @@ use xila_network_benches::apps::{FIGURES, Pair, Result};
 use xila_network_benches::pair::{self, Kernel};
 use xila_network_benches::report::{Table, gigabits, median, microseconds};
 
+use Target::{Any, AtLeast, AtMost};
+use floor::{FLOORS, Floor};
+
 const ROUNDS: usize = 5;
 const THREADS: [usize; 2] = [1, 2];
 
 /// What is measured, as [`Pair::measure`] returns it, and how our figures should compare with wasmtime-wasi's.
 const MEASURED: [Measured; FIGURES] = [
-    Measured { name: "bulk TCP, writes of 64 KiB (Gb/s)", digits: 1, target: Target::Bulk },
-    Measured { name: "bulk TCP, writes of 1 KiB (Gb/s)", digits: 2, target: Target::Bulk },
-    Measured { name: "TCP round trip of 64 bytes, p50 (us)", digits: 1, target: Target::AtMost(6.0) },
-    Measured { name: "TCP round trip of 64 bytes, p99 (us)", digits: 1, target: Target::None },
-    Measured { name: "UDP round trip of 64 bytes, p50 (us)", digits: 1, target: Target::AtMost(6.0) },
-    Measured { name: "UDP round trip of 64 bytes, p99 (us)", digits: 1, target: Target::None },
-    Measured { name: "connections, one after another (1/s)", digits: 0, target: Target::AtLeast(5.0) },
+    Measured { name: "bulk TCP, writes of 64 KiB (Gb/s)", digits: 1, targets: [AtLeast(6.0), AtLeast(4.0)] },
+    Measured { name: "bulk TCP, writes of 1 KiB (Gb/s)", digits: 2, targets: [AtLeast(3.0), AtLeast(2.5)] },
+    Measured { name: "TCP round trip of 64 bytes, p50 (us)", digits: 1, targets: [AtMost(3.0), AtMost(4.0)] },
+    Measured { name: "TCP round trip of 64 bytes, p99 (us)", digits: 1, targets: [Any, Any] },
+    Measured { name: "UDP round trip of 64 bytes, p50 (us)", digits: 1, targets: [AtMost(3.0), AtMost(4.0)] },
+    Measured { name: "UDP round trip of 64 bytes, p99 (us)", digits: 1, targets: [Any, Any] },
+    Measured { name: "connections, one after another (1/s)", digits: 0, targets: [AtLeast(5.0), AtLeast(5.0)] },
 ];
 
 struct Measured {
     name: &'static str,
     digits: usize,
-    target: Target,
+    /// Of `xila:network` and of `std::net`, on any number of threads.
+    targets: [Target; 2],
 }
 
 #[derive(Clone, Copy)]
 enum Target {
-    None,
-    /// What [`bulk_target`] says.
-    Bulk,
+    /// None: the ratio is only shown.
+    Any,
     /// So many times the peer's figure.
     AtLeast(f64),
     /// The peer's figure, divided by this.
@@ -54,31 +64,45 @@ fn main() -> Result<()> {
     };
     let (ours, peer) = (PathBuf::from(ours), PathBuf::from(peer));
     let app = |name: &str| Path::new(&guests).join(name).with_extension("wasm");
-    let pairs = [
+    let floor = Floor::new(&peer, app);
+    let [network, std, peer] = [
         Pair { command: ours.clone(), words: &["run", "--fail-fast"], app: app("throughput") },
         Pair { command: ours, words: &["run", "--fail-fast"], app: app("std_throughput") },
         Pair { command: peer, words: &[], app: app("std_throughput") },
     ];
-    pairs.iter().try_for_each(Pair::check)?;
+    [&network, &std, &peer].into_iter().try_for_each(Pair::check)?;
+    floor.check()?;
     let mut rounds: [Rounds; THREADS.len()] = Default::default();
     for _ in 0..ROUNDS {
         for (threads, rounds) in THREADS.into_iter().zip(&mut rounds) {
-            for (pair, rounds) in pairs.iter().zip(rounds.iter_mut()) {
-                rounds.push(pair.measure(threads)?);
-            }
-            rounds[pairs.len()].push(native(threads)?);
+            rounds.network.push(network.measure(threads)?);
+            rounds.std.push(std.measure(threads)?);
+            rounds.peer.push(peer.measure(threads)?);
+            rounds.native.push(native(threads)?);
+            rounds.floors.push(floor.measure(threads)?);
         }
     }
     for (threads, rounds) in THREADS.into_iter().zip(&rounds) {
-        print(threads, rounds);
+        let threads = if threads == 1 { "1 thread".to_owned() } else { format!("{threads} threads") };
+        print(&threads, rounds);
+        floor::print(&threads, rounds);
     }
     Ok(())
 }
 
-/// What each round has measured: `xila:network`, `std::net` on our stack, on wasmtime-wasi, native tasks.
-type Rounds = [Vec<[f64; FIGURES]>; 4];
+/// What each round has measured: `xila:network`, `std::net` on our stack, on wasmtime-wasi, native tasks, and guests
+/// without a network.
+#[derive(Default)]
+struct Rounds {
+    network: Vec<[f64; FIGURES]>,
+    std: Vec<[f64; FIGURES]>,
+    peer: Vec<[f64; FIGURES]>,
+    native: Vec<[f64; FIGURES]>,
+    floors: Vec<[f64; FLOORS]>,
+}
 
-fn print(threads: usize, [network, std, peer, native]: &Rounds) {
+fn print(threads: &str, rounds: &Rounds) {
+    let Rounds { network, std, peer, native, floors: _ } = rounds;
     let headings =
         ["", "xila:network", "std::net", "on wasmtime-wasi", "xila:network to it", "std::net to it", "native, kernel"];
     let mut table = Table::new(&headings);
@@ -91,7 +115,7 @@ fn print(threads: usize, [network, std, peer, native]: &Rounds) {
             let ratios: Vec<f64> = column(rounds).iter().zip(column(peer)).map(|(ours, peer)| ours / peer).collect();
             median(&ratios).map_or_else(String::new, |ratio| verdict(ratio, wanted))
         };
-        let [target_of_network, target_of_std] = targets(measured.target, threads);
+        let [target_of_network, target_of_std] = measured.targets;
         table.row([
             measured.name.to_owned(),
             figure(network),
@@ -102,25 +126,15 @@ fn print(threads: usize, [network, std, peer, native]: &Rounds) {
             figure(native),
         ]);
     }
-    let threads = if threads == 1 { "1 thread".to_owned() } else { format!("{threads} threads") };
     table.print(&format!("App to app in one process, {threads} (medians; ratios with their targets)"));
-}
-
-/// Of `xila:network` and of `std::net`. In bulk, the kernel gains most from a second thread.
-fn targets(target: Target, threads: usize) -> [Target; 2] {
-    match target {
-        Target::Bulk if threads == 1 => [Target::AtLeast(4.0), Target::AtLeast(2.0)],
-        Target::Bulk => [Target::AtLeast(2.3), Target::AtLeast(1.2)],
-        Target::None | Target::AtLeast(_) | Target::AtMost(_) => [target; 2],
-    }
 }
 
 /// A ratio beside what it should be.
 fn verdict(ratio: f64, target: Target) -> String {
     let (met, target) = match target {
-        Target::None | Target::Bulk => return times(ratio),
-        Target::AtLeast(least) => (ratio >= least, format!("at least {least}x")),
-        Target::AtMost(divisor) => (ratio <= 1.0 / divisor, format!("at most 1/{divisor}")),
+        Any => return times(ratio),
+        AtLeast(least) => (ratio >= least, format!("at least {least}x")),
+        AtMost(divisor) => (ratio <= 1.0 / divisor, format!("at most 1/{divisor}")),
     };
     format!("{} ({}: {target})", times(ratio), if met { "met" } else { "missed" })
 }

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Builds every example app and every test program as NAME.wasm in the folder guests/ under the target directory:
+# Builds every example app, every test program and those of the benchmarks as NAME.wasm in the folder guests/ under the
+# target directory:
 #     guests.sh [rust]
 # With `rust`, only those in Rust, which is all that the demo and the benchmarks need: the others take packages from
 # Python's index.
@@ -51,11 +52,13 @@ if [ -n "$examples" ]; then
     for name in $examples; do publish "$built/examples" "$name"; done
 fi
 
-programs=$(programs_in tests/programs/src/bin)
-if [ -n "$programs" ]; then
-    scripts/wasm-cargo.sh "$toolchain" --manifest-path tests/programs/Cargo.toml --bins
-    for name in $programs; do publish "$built" "$name"; done
-fi
+for folder in tests/programs benches/floor; do
+    programs=$(programs_in "$folder/src/bin")
+    if [ -n "$programs" ]; then
+        scripts/wasm-cargo.sh "$toolchain" --manifest-path "$folder/Cargo.toml" --bins
+        for name in $programs; do publish "$built" "$name"; done
+    fi
+done
 
 if [ "$languages" = rust ]; then
     say "${#wanted[@]} programs in $guests"

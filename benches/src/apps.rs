@@ -17,6 +17,10 @@ const ROUND_TRIPS: usize = 5_000;
 
 /// How many figures [`Pair::measure`] returns.
 pub const FIGURES: usize = 7;
+/// Where among them the p50 of round trips over TCP is.
+pub const TCP_P50: usize = 2;
+/// Where among them the p50 of round trips over UDP is.
+pub const UDP_P50: usize = 4;
 
 /// One program at both ends, each end an app with a store of its own, run by one command.
 #[derive(Clone, Debug)]
@@ -48,13 +52,16 @@ impl Pair {
     pub fn measure(&self, threads: usize) -> Result<[f64; FIGURES]> {
         let bulk = |chunk: usize| {
             let source = format!("source {ADDRESS} --seconds {} --chunk {chunk} --wait 5", BULK.as_secs_f64());
-            received(&self.run(threads, "sink", &source)?)
+            received(&self.run(threads, &format!("sink {ADDRESS}"), &source)?)
         };
         let (bulk_64k, bulk_1k) = (bulk(64 * 1024)?, bulk(1024)?);
-        let tcp = self.run(threads, "pong", &format!("ping {ADDRESS} {ROUND_TRIPS} --wait 5"))?;
-        let udp = self.run(threads, "udp-pong", &format!("udp-ping {ADDRESS} {ROUND_TRIPS} --wait 5"))?;
+        let round_trips = |server: &str, client: &str| {
+            let client = format!("{client} {ADDRESS} {ROUND_TRIPS} --wait 5");
+            self.run(threads, &format!("{server} {ADDRESS}"), &client)
+        };
+        let (tcp, udp) = (round_trips("pong", "ping")?, round_trips("udp-pong", "udp-ping")?);
         let connect = format!("connect {ADDRESS} --seconds {} --wait 5", CONNECTING.as_secs_f64());
-        let connections = self.run(threads, "accept", &connect)?;
+        let connections = self.run(threads, &format!("accept {ADDRESS}"), &connect)?;
         Ok([
             bulk_64k,
             bulk_1k,
@@ -66,14 +73,22 @@ impl Pair {
         ])
     }
 
+    /// The p50 in microseconds of as many round trips, where the program takes turns without a network, in the modes that
+    /// are named. The app in the second is the one that measures.
+    ///
+    /// # Errors
+    /// As [`Self::measure`].
+    pub fn turns(&self, threads: usize, follow: &str, lead: &str) -> Result<f64> {
+        after(&self.run(threads, follow, &format!("{lead} {ROUND_TRIPS}"))?, "p50 ")
+    }
+
     /// Runs two apps to their end; what they printed.
     fn run(&self, threads: usize, server: &str, client: &str) -> Result<String> {
         let app = |arguments: &str| format!("'{}' {arguments}", self.app.display());
-        let server = format!("{server} {ADDRESS}");
         let output = Command::new(&self.command)
             .args(self.words)
             .args(["--threads", &threads.to_string()])
-            .args(["--app", &app(&server), "--app", &app(client)])
+            .args(["--app", &app(server), "--app", &app(client)])
             .output()?;
         let printed = String::from_utf8(output.stdout)?;
         if output.status.success() {

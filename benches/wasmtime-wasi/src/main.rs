@@ -1,7 +1,11 @@
 //! `wasmtime-wasi-run --threads N --app "component.wasm args..." [--app ...]`: the peer of `xila-net run`. Components run as
-//! wasmtime-wasi's documentation has it, on that crate's own sockets, which are the operating system's.
+//! wasmtime-wasi's documentation has it, on that crate's own sockets, which are the operating system's. The programs of
+//! the crate `benches/floor` need no sockets: each two of them take turns by what the module `floor` has.
+
+mod floor;
 
 use std::collections::BTreeMap;
+use std::iter;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, bail};
@@ -9,8 +13,7 @@ use tokio::runtime::Builder;
 use tokio::task::JoinSet;
 use wasmtime::component::{Component, Linker, ResourceTable};
 use wasmtime::{Engine, Store};
-use wasmtime_wasi::p2::bindings::CommandPre;
-use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView, p2, p3};
 
 fn main() -> ExitCode {
     match start() {
@@ -49,15 +52,12 @@ async fn run(apps: Vec<Vec<String>>) -> Result<()> {
         }
     }
     let mut tasks = JoinSet::new();
-    for words in &apps {
+    for (words, side) in apps.iter().zip(iter::repeat_with(floor::pair).flatten()) {
         let program = words.first().and_then(|path| programs.get(path)).context("--app names no component")?.clone();
         let mut wasi = WasiCtx::builder();
         wasi.inherit_stdio().args(words).inherit_network().allow_tcp(true).allow_udp(true).allow_ip_name_lookup(true);
-        let mut store = Store::new(&engine, State { wasi: wasi.build(), table: ResourceTable::new() });
-        tasks.spawn(async move {
-            let command = program.instantiate_async(&mut store).await?;
-            command.wasi_cli_run().call_run(&mut store).await
-        });
+        let mut store = Store::new(&engine, State { wasi: wasi.build(), table: ResourceTable::new(), side });
+        tasks.spawn(async move { program.run(&mut store).await });
     }
     while let Some(ended) = tasks.join_next().await {
         ended??.map_err(|()| anyhow::anyhow!("an app has failed"))?;
@@ -65,16 +65,46 @@ async fn run(apps: Vec<Vec<String>>) -> Result<()> {
     Ok(())
 }
 
-fn compile(engine: &Engine, path: &str) -> Result<CommandPre<State>> {
+fn compile(engine: &Engine, path: &str) -> Result<Program> {
     let component = Component::from_file(engine, path)?;
     let mut linker = Linker::new(engine);
-    wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
-    Ok(CommandPre::new(linker.instantiate_pre(&component)?)?)
+    p2::add_to_linker_async(&mut linker)?;
+    p3::add_to_linker(&mut linker)?;
+    floor::add_to_linker(&mut linker)?;
+    let instance = linker.instantiate_pre(&component)?;
+    // As xila-net has it: a program with the `run` of 0.3 has that of 0.2 too, from the standard library.
+    Ok(match p3::bindings::CommandPre::new(instance.clone()) {
+        Ok(command) => Program::Wasi3(command),
+        Err(_) => Program::Wasi2(p2::bindings::CommandPre::new(instance)?),
+    })
+}
+
+/// A component by the version of `wasi:cli/run` that it exports.
+#[derive(Clone)]
+enum Program {
+    Wasi2(p2::bindings::CommandPre<State>),
+    Wasi3(p3::bindings::CommandPre<State>),
+}
+
+impl Program {
+    async fn run(&self, store: &mut Store<State>) -> wasmtime::Result<Result<(), ()>> {
+        match self {
+            Self::Wasi2(command) => {
+                let command = command.instantiate_async(&mut *store).await?;
+                command.wasi_cli_run().call_run(store).await
+            }
+            Self::Wasi3(command) => {
+                let command = command.instantiate_async(&mut *store).await?;
+                store.run_concurrent(async |store| command.wasi_cli_run().call_run(store).await).await?
+            }
+        }
+    }
 }
 
 struct State {
     wasi: WasiCtx,
     table: ResourceTable,
+    side: floor::Side,
 }
 
 impl WasiView for State {

@@ -1,0 +1,148 @@
+//! What two guests cost that take turns with no network between them: the host's side of the package `xila:floor`, which
+//! the crate `benches/floor` has. Nothing is done here beyond waking the other guest.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use wasmtime::component::{Destination, Linker, Source, StreamConsumer, StreamProducer, StreamReader, StreamResult};
+use wasmtime::{Result, StoreContextMut};
+
+use crate::State;
+
+/// One guest's side.
+pub(crate) struct Side {
+    has_turn: bool,
+    /// Ends the turn.
+    give: UnboundedSender<()>,
+    take: UnboundedReceiver<()>,
+    /// Until the guest has asked for it.
+    exchange: Option<(Outgoing, Incoming)>,
+}
+
+/// The sides of two guests, that of the one with the first turn first.
+pub(crate) fn pair() -> [Side; 2] {
+    let [(to_first, turns_of_first), (to_second, turns_of_second)] = [unbounded_channel(), unbounded_channel()];
+    let [(out_of_first, into_second), (out_of_second, into_first)] = [unbounded_channel(), unbounded_channel()];
+    // Its receiver is here, so that it cannot fail.
+    let _ = to_first.send(());
+    [
+        Side::new(to_second, turns_of_first, out_of_first, into_first),
+        Side::new(to_first, turns_of_second, out_of_second, into_second),
+    ]
+}
+
+/// Adds `xila:floor/turns` to a linker.
+pub(crate) fn add_to_linker(linker: &mut Linker<State>) -> Result<()> {
+    let mut turns = linker.instance("xila:floor/turns")?;
+    turns.func_wrap_concurrent("take-turn", |accessor, ()| {
+        Box::pin(async move {
+            accessor.with(|mut access| access.get().side.end_turn());
+            let turn = poll_fn(|cx| accessor.with(|mut access| access.get().side.poll_turn(cx))).await;
+            Ok((turn,))
+        })
+    })?;
+    turns.func_wrap_async("take-turn-blocking", |mut store: StoreContextMut<'_, State>, ()| {
+        Box::new(async move {
+            let side = &mut store.data_mut().side;
+            side.end_turn();
+            Ok((poll_fn(|cx| side.poll_turn(cx)).await,))
+        })
+    })?;
+    turns.func_wrap("exchange", |mut store: StoreContextMut<'_, State>, (mut data,): (StreamReader<u8>,)| {
+        let Some((outgoing, incoming)) = store.data_mut().side.exchange.take() else {
+            data.close(&mut store)?;
+            return Ok((StreamReader::new(store, std::iter::empty())?,));
+        };
+        data.pipe(&mut store, outgoing)?;
+        Ok((StreamReader::new(store, incoming)?,))
+    })
+}
+
+impl Side {
+    fn new(
+        give: UnboundedSender<()>,
+        take: UnboundedReceiver<()>,
+        outgoing: UnboundedSender<Vec<u8>>,
+        incoming: UnboundedReceiver<Vec<u8>>,
+    ) -> Self {
+        let exchange = (Outgoing(outgoing), Incoming { messages: incoming, rest: Vec::new() });
+        Self { has_turn: false, give, take, exchange: Some(exchange) }
+    }
+
+    fn end_turn(&mut self) {
+        if self.has_turn {
+            self.has_turn = false;
+            // Where the other guest has ended, there is no turn to wait for either.
+            let _ = self.give.send(());
+        }
+    }
+
+    /// False where the other guest has ended.
+    fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+        self.has_turn = ready!(self.take.poll_recv(cx)).is_some();
+        Poll::Ready(self.has_turn)
+    }
+}
+
+/// What the guest writes, on its way to the other. Dropped when the guest ends the stream.
+struct Outgoing(UnboundedSender<Vec<u8>>);
+
+impl<D: 'static> StreamConsumer<D> for Outgoing {
+    type Item = u8;
+
+    fn poll_consume(
+        self: Pin<&mut Self>,
+        _cx: &mut Context<'_>,
+        store: StoreContextMut<'_, D>,
+        source: Source<'_, u8>,
+        _finish: bool,
+    ) -> Poll<Result<StreamResult>> {
+        let mut source = source.as_direct(store);
+        let message = source.remaining().to_vec();
+        let length = message.len();
+        if length > 0 && self.0.send(message).is_err() {
+            return Poll::Ready(Ok(StreamResult::Dropped));
+        }
+        source.mark_read(length);
+        Poll::Ready(Ok(StreamResult::Completed))
+    }
+}
+
+/// What the other guest has written. Ends when that one has ended its stream.
+struct Incoming {
+    messages: UnboundedReceiver<Vec<u8>>,
+    /// What of the last message was not read yet.
+    rest: Vec<u8>,
+}
+
+impl<D: 'static> StreamProducer<D> for Incoming {
+    type Item = u8;
+    /// Never filled: bytes go straight to their destination, as those of our sockets do.
+    type Buffer = Option<u8>;
+
+    fn poll_produce<'a>(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        store: StoreContextMut<'a, D>,
+        destination: Destination<'a, u8, Self::Buffer>,
+        finish: bool,
+    ) -> Poll<Result<StreamResult>> {
+        if self.rest.is_empty() {
+            match self.messages.poll_recv(cx) {
+                Poll::Ready(Some(message)) => self.rest = message,
+                Poll::Ready(None) => return Poll::Ready(Ok(StreamResult::Dropped)),
+                Poll::Pending if finish => return Poll::Ready(Ok(StreamResult::Cancelled)),
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+        let mut destination = destination.as_direct(store, self.rest.len());
+        let room = destination.remaining();
+        let length = room.len().min(self.rest.len());
+        room[..length].copy_from_slice(&self.rest[..length]);
+        self.rest.drain(..length);
+        destination.mark_written(length);
+        Poll::Ready(Ok(StreamResult::Completed))
+    }
+}
