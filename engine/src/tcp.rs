@@ -30,6 +30,7 @@ mod clock;
 mod connection;
 mod cookies;
 mod egress;
+mod flows;
 mod half_open;
 mod handshake;
 mod ingress;
@@ -44,11 +45,12 @@ mod send;
 mod tuple;
 
 use alloc::collections::VecDeque;
+use alloc::sync::Arc;
 use core::net::SocketAddr;
 use core::ops::RangeInclusive;
 use core::time::Duration;
 
-use hashbrown::HashMap;
+use flows::{Flow, Flows};
 use thiserror::Error;
 
 pub use congestion::Algorithm;
@@ -210,13 +212,6 @@ impl Entry {
     }
 }
 
-/// What a tuple stands for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Flow {
-    Connection(ConnectionId),
-    HalfOpen(Key),
-}
-
 /// Secrets, one for each purpose.
 struct Secrets {
     /// RFC 6528.
@@ -229,7 +224,7 @@ pub struct Tcp {
     config: Config,
     random: Random,
     secrets: Secrets,
-    flows: HashMap<Tuple, Flow, Secret>,
+    flows: Flows,
     connections: Slots<Entry>,
     timers: Timers,
     listeners: Listeners,
@@ -243,6 +238,8 @@ pub struct Tcp {
     owed: VecDeque<Tuple>,
     /// What all connections together may hold.
     budget: Budget,
+    /// The options that were asked for last.
+    latest_options: Option<Arc<Options>>,
     /// How many connections nobody owns any more, and what they held when that began.
     orphans: (usize, usize),
     events: Events,
@@ -257,7 +254,7 @@ impl Tcp {
         let time_wait = TimeWait::new(config.time_wait, config.most_time_wait, Secret::new(&mut random));
         Self {
             secrets: Secrets { sequence: Secret::new(&mut random), clock: Secret::new(&mut random) },
-            flows: HashMap::with_hasher(table.clone()),
+            flows: Flows::new(table.clone()),
             connections: Slots::default(),
             timers: Timers::new(),
             listeners: Listeners::new(&table),
@@ -269,6 +266,7 @@ impl Tcp {
             pending: VecDeque::new(),
             owed: VecDeque::new(),
             budget: Budget::new(config.most_bytes),
+            latest_options: None,
             orphans: (0, 0),
             events: Events::default(),
             counters: Counters::default(),
@@ -326,13 +324,21 @@ impl Tcp {
             let effects = entry.connection.handle_timeout(now);
             self.settle(id, effects, now);
         }
-        self.half_open.handle_timeout(now, |tuple, half_open| {
-            self.flows.remove(tuple);
-            if let Some(listening) = self.listeners.listening_mut(half_open) {
+        self.half_open.handle_timeout(now, |key, record| {
+            self.flows.remove(&record.tuple, Flow::HalfOpen(key));
+            if let Some(listening) = self.listeners.listening_mut(record.listener) {
                 listening.end();
             }
         });
         self.time_wait.expire(now);
+    }
+
+    /// What a pair of ends stands for.
+    fn flow(&self, tuple: &Tuple) -> Option<Flow> {
+        self.flows.find(tuple, |flow| match flow {
+            Flow::Connection(id) => self.connections.get(id.0).is_some_and(|entry| entry.connection.tuple() == tuple),
+            Flow::HalfOpen(key) => self.half_open.get(key).is_some_and(|record| record.tuple == *tuple),
+        })
     }
 
     /// Connections, TIME-WAIT not among them.
@@ -386,10 +392,14 @@ impl Tcp {
         self.secrets.clock.hash(tuple) as u32
     }
 
-    /// The options of a new connection, with what TCP is set to where they leave something open.
-    fn with_defaults(&self, mut options: Options) -> Options {
+    /// The options of a new connection or listener, with what TCP is set to where they leave something open. Most connections
+    /// have the options of the one before, and share them.
+    fn share_options(&mut self, mut options: Options) -> Arc<Options> {
         options.congestion = options.congestion.or(self.config.congestion);
-        options
+        match &self.latest_options {
+            Some(latest) if **latest == options => latest.clone(),
+            _ => self.latest_options.insert(Arc::new(options)).clone(),
+        }
     }
 
     /// Puts a connection among the pending, where it has something to send.

@@ -80,12 +80,12 @@ impl HalfOpens {
     }
 
     /// The handshakes of a listener that is no more.
-    pub(super) fn remove_all(&mut self, listener: ListenerId, mut each: impl FnMut(&HalfOpen)) {
+    pub(super) fn remove_all(&mut self, listener: ListenerId, mut each: impl FnMut(Key, &HalfOpen)) {
         let keys: alloc::vec::Vec<Key> =
             self.records.iter().filter(|(_, record)| record.listener == listener).map(|(key, _)| key).collect();
         for key in keys {
             if let Some(record) = self.remove(key) {
-                each(&record);
+                each(key, &record);
             }
         }
     }
@@ -165,14 +165,14 @@ impl HalfOpens {
     }
 
     /// Answers again what is due; `expired` is told of handshakes whose time is over.
-    pub(super) fn handle_timeout(&mut self, now: Instant, mut expired: impl FnMut(&Tuple, ListenerId)) {
+    pub(super) fn handle_timeout(&mut self, now: Instant, mut expired: impl FnMut(Key, &HalfOpen)) {
         while let Some(index) = self.timers.pop(now) {
             let Some(key) = self.records.key_at(index) else { continue };
             let lives = |record: &HalfOpen| record.answers < MOST_ANSWERS && now - record.since < LIFETIME;
             if self.records.get(key).is_some_and(lives) {
                 self.ask(key);
             } else if let Some(record) = self.remove(key) {
-                expired(&record.tuple, record.listener);
+                expired(key, &record);
             }
         }
     }

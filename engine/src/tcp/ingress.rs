@@ -63,7 +63,7 @@ impl Tcp {
             local: SocketAddr::new(ip.destination, segment.destination_port),
             remote: SocketAddr::new(ip.source, segment.source_port),
         };
-        match self.flows.get(&tuple).copied() {
+        match self.flow(&tuple) {
             Some(Flow::Connection(id)) => self.arrives(id, &segment, ip.ecn, now, out),
             Some(Flow::HalfOpen(key)) => self.arrives_half_open(key, &segment, ip.ecn, now, out),
             None => self.arrives_for_nobody(&tuple, &segment, now, out, ip.ecn),
@@ -123,8 +123,7 @@ impl Tcp {
         if entry.connection.is_closed() {
             let tuple = *entry.connection.tuple();
             let (cause, listener) = (entry.connection.cause(), entry.listener);
-            if self.flows.get(&tuple) == Some(&Flow::Connection(id)) {
-                self.flows.remove(&tuple);
+            if self.flows.remove(&tuple, Flow::Connection(id)) {
                 match cause {
                     Some(Cause::Reset) => self.counters.resets += 1,
                     Some(Cause::TimedOut) => self.counters.timeouts += 1,
@@ -257,7 +256,7 @@ impl Tcp {
 
     fn remove_half_open(&mut self, key: Key) {
         if let Some(record) = self.half_open.remove(key) {
-            self.flows.remove(&record.tuple);
+            self.flows.remove(&record.tuple, Flow::HalfOpen(key));
             if let Some(listening) = self.listeners.listening_mut(record.listener) {
                 listening.end();
             }
@@ -280,18 +279,15 @@ impl Tcp {
     ) {
         let offset = self.clock_offset(&tuple);
         let connection = Connection::accepted(tuple, options, opened, charges, offset, &self.config.link, now);
+        let peer = self.find(&tuple.reversed());
         let Some(listening) = self.listeners.listening_mut(listener) else { return };
-        let peer = match self.flows.get(&tuple.reversed()) {
-            Some(Flow::Connection(peer)) => Some(*peer),
-            Some(Flow::HalfOpen(_)) | None => None,
-        };
         let entry = Entry { peer, ..Entry::new(connection, Some(listener)) };
         let id = ConnectionId(self.connections.insert(entry));
         if let Some(other) = peer.and_then(|peer| self.connections.get_mut(peer.0)) {
             other.peer = Some(id);
         }
         listening.queue(id);
-        self.flows.insert(tuple, Flow::Connection(id));
+        self.flows.insert(&tuple, Flow::Connection(id));
         self.events.tell(Event::Acceptable(listener));
         self.arrives(id, segment, ecn, now, out);
     }
@@ -364,7 +360,7 @@ impl Tcp {
         // The next connection of the same ends begins beyond the last (RFC 9293 section 3.6.1).
         let isn = after.map_or(isn, |after| isn.latest(after));
         let key = self.half_open.insert(*tuple, listener, isn, segment.sequence, agreement, now);
-        self.flows.insert(*tuple, Flow::HalfOpen(key));
+        self.flows.insert(tuple, Flow::HalfOpen(key));
         if let Some(listening) = self.listeners.listening_mut(listener) {
             listening.begin();
         }

@@ -30,8 +30,8 @@ impl Tcp {
 
     /// Lets connections come to what is bound.
     pub fn listen(&mut self, id: ListenerId, places: Places, options: Options) {
-        let options = self.with_defaults(options);
-        self.listeners.open(id, places, Arc::new(options));
+        let options = self.share_options(options);
+        self.listeners.open(id, places, options);
     }
 
     /// The options of the connections to come; none where nobody listens.
@@ -64,8 +64,8 @@ impl Tcp {
         let listening = self.listeners.listening(id);
         let service = listening.map_or(Service::ANY, |listening| Service::from(&*listening.options));
         if listening.is_some_and(|listening| listening.half_open() > 0) {
-            self.half_open.remove_all(id, |record| {
-                flows.remove(&record.tuple);
+            self.half_open.remove_all(id, |key, record| {
+                flows.remove(&record.tuple, Flow::HalfOpen(key));
                 half_open.push((record.tuple, record.isn + 1, record.peer_isn + 1));
             });
         }
@@ -129,10 +129,10 @@ impl Tcp {
         // Where the peer is on this interface too, nothing old is under way, and it need not question a SYN.
         self.time_wait.take(&tuple.reversed());
         let deadline = now + timeout;
-        let options = Arc::new(self.with_defaults(options));
+        let options = self.share_options(options);
         let connection = Connection::connect(tuple, options, charges, isn, self.clock_offset(&tuple), deadline, now);
         let id = ConnectionId(self.connections.insert(Entry::new(connection, None)));
-        self.flows.insert(tuple, Flow::Connection(id));
+        self.flows.insert(&tuple, Flow::Connection(id));
         self.mark(id);
         self.arm(id);
         Ok(id)
@@ -152,7 +152,7 @@ impl Tcp {
             let own = bound.is_some_and(|bound| self.is_bound_to(bound, tuple.local));
             // Somebody else's port is not to be connected from: its clients would meet this connection instead.
             let foreign = !own && self.listeners.conflicts(local.ip(), local.port());
-            let free = !foreign && !self.flows.contains_key(&tuple) && self.is_past(&tuple, now);
+            let free = !foreign && self.flow(&tuple).is_none() && self.is_past(&tuple, now);
             return if free { Ok(tuple) } else { Err(ConnectError::AddressInUse) };
         }
         let (first, last) = (*self.config.ephemeral.start(), *self.config.ephemeral.end());
@@ -182,8 +182,8 @@ impl Tcp {
     fn is_free(&self, tuple: &Tuple) -> bool {
         // The other end of a connection of this host to itself is a flow of this interface too.
         !self.listeners.conflicts(tuple.local.ip(), tuple.local.port())
-            && !self.flows.contains_key(tuple)
-            && !self.flows.contains_key(&tuple.reversed())
+            && self.flow(tuple).is_none()
+            && self.flow(&tuple.reversed()).is_none()
     }
 
     /// Whether nothing is left of an earlier connection that a new one would have to wait for.
@@ -371,10 +371,7 @@ impl Tcp {
     /// Takes a connection out without a word to its peer: its interface is gone.
     pub fn forget(&mut self, id: ConnectionId) {
         if let Some(entry) = self.remove(id) {
-            let tuple = entry.connection.tuple();
-            if self.flows.get(tuple) == Some(&Flow::Connection(id)) {
-                self.flows.remove(tuple);
-            }
+            self.flows.remove(entry.connection.tuple(), Flow::Connection(id));
         }
     }
 
@@ -436,11 +433,11 @@ impl Tcp {
     /// about something real (RFC 5927 section 4.1).
     #[must_use]
     pub fn is_in_flight(&self, tuple: &Tuple, sequence: Sequence) -> bool {
-        match self.flows.get(tuple) {
+        match self.flow(tuple) {
             Some(Flow::Connection(id)) => {
                 self.connections.get(id.0).is_some_and(|entry| entry.connection.is_in_flight(sequence))
             }
-            Some(Flow::HalfOpen(key)) => self.half_open.get(*key).is_some_and(|record| record.isn == sequence),
+            Some(Flow::HalfOpen(key)) => self.half_open.get(key).is_some_and(|record| record.isn == sequence),
             None => false,
         }
     }
@@ -448,8 +445,8 @@ impl Tcp {
     /// The connection of a pair of ends.
     #[must_use]
     pub fn find(&self, tuple: &Tuple) -> Option<ConnectionId> {
-        match self.flows.get(tuple) {
-            Some(Flow::Connection(id)) => Some(*id),
+        match self.flow(tuple) {
+            Some(Flow::Connection(id)) => Some(id),
             Some(Flow::HalfOpen(_)) | None => None,
         }
     }

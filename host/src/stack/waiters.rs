@@ -13,7 +13,15 @@ pub(crate) type Wakes = SmallVec<[Waker; 8]>;
 /// smoltcp keeps one waker per direction and overwrites it silently; this list is ours for that reason.
 #[derive(Debug, Default)]
 pub(crate) struct Waiters {
-    wakers: SmallVec<[Waker; 1]>,
+    first: Option<Waker>,
+    /// Every socket has waiters, and few have more than one: the others take no memory before they come.
+    others: Option<Box<Others>>,
+}
+
+/// Those who wait beside the first.
+#[derive(Debug, Default)]
+struct Others {
+    wakers: Vec<Waker>,
     /// With so many, at least [`FEW`], it is time to find out who is still there.
     most: usize,
 }
@@ -32,21 +40,33 @@ impl Waiters {
     pub(crate) fn register(&mut self, waker: &Waker) {
         // Who polls once with a waker that wakes nobody (wasmtime does, before it waits in earnest) does not wait.
         let known = |known: &Waker| known.will_wake(waker);
-        if known(Waker::noop()) || self.wakers.iter().any(known) {
+        let Some(first) = &self.first else {
+            self.first = (!known(Waker::noop())).then(|| waker.clone());
+            return;
+        };
+        let known_among = |others: &Others| others.wakers.iter().any(known);
+        if known(Waker::noop()) || known(first) || self.others.as_deref().is_some_and(known_among) {
             return;
         }
-        if self.wakers.len() >= self.most.max(FEW) {
-            self.most = (self.wakers.len() * 2).min(MOST);
-            self.wakers.drain(..).for_each(Waker::wake);
+        let others = self.others.get_or_insert_default();
+        if others.wakers.len() >= others.most.max(FEW) {
+            others.most = (others.wakers.len() * 2).min(MOST - 1);
+            others.wakers.drain(..).for_each(Waker::wake);
         }
-        self.wakers.push(waker.clone());
+        others.wakers.push(waker.clone());
     }
 
     /// Moves every waiting task to `wakes`.
     pub(crate) fn take(&mut self, wakes: &mut Wakes) {
-        if !self.wakers.is_empty() {
-            wakes.extend(self.wakers.drain(..));
+        wakes.extend(self.first.take());
+        if let Some(others) = &mut self.others {
+            wakes.extend(others.wakers.drain(..));
         }
+    }
+
+    #[cfg(test)]
+    fn len(&self) -> usize {
+        usize::from(self.first.is_some()) + self.others.as_deref().map_or(0, |others| others.wakers.len())
     }
 }
 
@@ -90,7 +110,7 @@ mod tests {
         for _ in 0..100_000 {
             waiters.register(&Arc::<Count>::default().into());
         }
-        assert!(waiters.wakers.len() <= MOST);
+        assert!(waiters.len() <= MOST);
     }
 
     /// A thousand tasks that wait, and come back whenever they are woken, come to rest.
@@ -113,6 +133,6 @@ mod tests {
                 break;
             }
         }
-        assert_eq!(waiters.wakers.len(), counts.len());
+        assert_eq!(waiters.len(), counts.len());
     }
 }
