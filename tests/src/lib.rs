@@ -10,5 +10,6 @@ pub mod link;
 #[cfg(target_os = "linux")]
 pub mod netns;
 pub mod networks;
+pub mod probe;
 
 include!(concat!(env!("OUT_DIR"), "/programs.rs"));

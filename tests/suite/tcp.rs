@@ -22,6 +22,8 @@ mod listen;
 mod local;
 #[path = "tcp/options.rs"]
 mod options;
+#[path = "tcp/pieces.rs"]
+mod pieces;
 #[path = "tcp/ports.rs"]
 mod ports;
 #[path = "tcp/reset.rs"]

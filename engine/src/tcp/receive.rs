@@ -14,6 +14,8 @@ use crate::time::Instant;
 const DELAY: Duration = Duration::from_millis(40);
 /// Out-of-order ranges whose order of arrival is remembered (RFC 2018 section 4: the most recent first).
 const REMEMBERED: usize = 8;
+/// Ranges that one acknowledgement tells of for certain (RFC 2018 section 3: three fit beside timestamps).
+const TOLD: usize = 3;
 /// What a full segment of the peer's is taken for until a larger one comes (RFC 9293 section 3.7.1, the default MSS).
 const SMALL: usize = 536;
 /// A message of so many bytes is acknowledged when it was read, whether or not an answer is likely to follow soon: a peer
@@ -122,6 +124,8 @@ pub(super) struct Receiver {
     acknowledged: Sequence,
     /// Ranges out of order, the most recently changed first.
     recent: SmallVec<[SackBlock; 2]>,
+    /// How many of them, from the first, no acknowledgement has told of as they are now.
+    untold: usize,
     /// A duplicate that the next acknowledgement reports (RFC 2883).
     duplicate: Option<SackBlock>,
 }
@@ -151,6 +155,7 @@ impl Receiver {
             interactive: false,
             acknowledged: first,
             recent: SmallVec::new(),
+            untold: 0,
             duplicate: None,
         }
     }
@@ -279,6 +284,7 @@ impl Receiver {
         let Some(inserted) = self.queue.insert(at, payload, part, memory) else { return };
         if inserted.reneged {
             self.recent.clear();
+            self.untold = 0;
         }
         if inserted.advanced == 0 {
             let Range { start, end } = inserted.range;
@@ -287,15 +293,26 @@ impl Receiver {
             self.next += inserted.advanced;
             let next = self.next;
             self.recent.retain(|(start, _)| start.after(next));
+            self.untold = self.untold.min(self.recent.len());
         }
     }
 
     /// A range out of order has come or grown: it goes to the front, and what it has swallowed goes.
     fn remember(&mut self, block: SackBlock) {
         let (start, end) = block;
-        self.recent.retain(|known| known.1.before(start) || known.0.after(end));
+        let is_apart = |known: &SackBlock| known.1.before(start) || known.0.after(end);
+        self.untold = 1 + self.recent.iter().take(self.untold).filter(|known| is_apart(known)).count();
+        self.recent.retain(|known| is_apart(known));
         self.recent.insert(0, block);
         self.recent.truncate(REMEMBERED);
+    }
+
+    /// Whether there are as many ranges that the peer does not know of as one acknowledgement tells of: what came next could
+    /// push one out of it, and the peer would take for lost what has arrived.
+    #[must_use]
+    pub(super) fn has_much_to_tell(&self) -> bool {
+        // A duplicate takes the place of two: its own, and that of the range around it.
+        self.untold + if self.duplicate.is_some() { 2 } else { 0 } >= TOLD
     }
 
     /// Remembers which part of a segment had been received before: the first such part (RFC 2883 section 4).
@@ -408,6 +425,7 @@ impl Receiver {
         self.acknowledged = self.next;
         self.acknowledge = Acknowledge::Nothing;
         self.pushed = false;
+        self.untold = 0;
         self.duplicate = None;
     }
 

@@ -40,14 +40,17 @@ impl Connection {
     /// Whether what the segments before this one have allowed or asked for is to leave before it is looked at, though the shell
     /// takes all that has arrived in one go: new data for the acknowledgements before one that may tell of a loss, and, for a
     /// peer that can only count them, one acknowledgement for each segment that is out of order (RFC 5681 sections 3.2 and
-    /// 4.2). Otherwise one acknowledgement answers all (RFC 9293 section 3.10.7.4, MUST-58 and MUST-59).
+    /// 4.2); for another, one for as many ranges as it tells of. Otherwise one acknowledgement answers all (RFC 9293 section
+    /// 3.10.7.4, MUST-58 and MUST-59).
     pub(in crate::tcp) fn comes_after_what_is_due(&self, segment: &Segment<'_>) -> bool {
         let State::Synchronized(synchronized) = &self.state else { return false };
         let Synchronized { sender, receiver, agreement, .. } = &**synchronized;
         let outstanding = sender.next() != sender.unacknowledged();
         let repeated = outstanding && segment.payload.is_empty() && segment.acknowledgement == sender.unacknowledged();
         let disordered = !segment.payload.is_empty() && segment.sequence != receiver.next();
-        repeated || !segment.options.sack.is_empty() || (disordered && !agreement.selective)
+        repeated
+            || !segment.options.sack.is_empty()
+            || (disordered && (!agreement.selective || receiver.has_much_to_tell()))
     }
 
     fn arrives_synchronized(&mut self, segment: &Segment<'_>, arrival: &mut Arrival<'_>) -> Effects {

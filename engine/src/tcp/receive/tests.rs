@@ -117,6 +117,27 @@ fn what_is_out_of_order_is_reported_most_recent_first() {
     assert_eq!(receiver.sack_blocks()[..], [block(200, 300), block(600, 700)]);
 }
 
+/// RFC 2018 section 4: what no acknowledgement has told of is told before there is more of it than one has room for.
+#[test]
+fn there_is_much_to_tell_once_three_ranges_have_come_or_grown() {
+    let mut receiver = receiver(10_000, 0);
+    let mut take = |receiver: &mut Receiver, start: usize| {
+        receiver.take(&text(first() + start, &[1; 100], false), &Memory::HEAP, at(0));
+        receiver.has_much_to_tell()
+    };
+    assert_eq!(
+        [200, 400, 500, 300, 700, 900].map(|start| take(&mut receiver, start)),
+        [false, false, false, false, false, true]
+    );
+    receiver.on_sent(receiver.window_field());
+    assert!(!receiver.has_much_to_tell());
+    assert_eq!([800, 1100, 1200].map(|start| take(&mut receiver, start)), [false; 3], "those grow, or are told of");
+    assert!(take(&mut receiver, 1100), "a duplicate takes the place of two");
+    receiver.on_sent(receiver.window_field());
+    assert_eq!([1400, 1600, 1800, 0, 100].map(|start| take(&mut receiver, start)), [false, false, true, true, true]);
+    assert_eq!(receiver.next(), first() + 600);
+}
+
 #[test]
 fn a_duplicate_within_a_range_is_followed_by_it() {
     let mut receiver = receiver(10_000, 0);
