@@ -191,6 +191,7 @@ impl Frame {
 
     /// The head, to be written to, and what lies apart.
     pub(crate) fn split_mut(&mut self) -> (&mut [u8], &[Slice]) {
+        self.whole = OnceLock::new();
         (&mut self.head, &self.payload)
     }
 
@@ -296,6 +297,9 @@ mod tests {
         frame.copy_from_slice(b"ab");
         frame.attach(&[Slice::from(b"cd".as_slice()), Slice::from(b"e".as_slice())]);
         assert_eq!((frame.len(), frame.head(), &frame[..]), (5, b"ab".as_slice(), b"abcde".as_slice()));
+        frame.split_mut().0[1] = b'B';
+        assert_eq!(&frame[..], b"aBcde", "what is written to the head is seen, though the frame was read before");
+        frame.split_mut().0[1] = b'b';
         let mut short = [0; 3];
         frame.copy_to(&mut short);
         assert_eq!((&short, frame.apart().len()), (b"abc", 2));

@@ -3,6 +3,7 @@
 mod addresses;
 mod capture;
 mod devices;
+mod mixed;
 mod mounting;
 mod names;
 mod selection;
