@@ -20,6 +20,8 @@ mod interface;
 mod listen;
 #[path = "tcp/local.rs"]
 mod local;
+#[path = "tcp/memory.rs"]
+mod memory;
 #[path = "tcp/options.rs"]
 mod options;
 #[path = "tcp/pieces.rs"]

@@ -3,6 +3,7 @@
 mod addresses;
 mod capture;
 mod devices;
+mod idle;
 mod mixed;
 mod mounting;
 mod names;
