@@ -2,6 +2,8 @@
 
 #[path = "tcp/bound.rs"]
 mod bound;
+#[path = "tcp/budget.rs"]
+mod budget;
 #[path = "tcp/chaos.rs"]
 mod chaos;
 #[path = "tcp/close.rs"]

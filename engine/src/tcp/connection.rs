@@ -164,7 +164,7 @@ impl Connection {
         deadline: Instant,
         now: Instant,
     ) -> Self {
-        let state = State::Opening(Box::new(Opening::new(isn, charges)));
+        let state = State::Opening(Box::new(Opening::new(isn, charges, &options)));
         Self::new(tuple, options, Owner::Connecting { deadline }, state, Clock::new(clock_offset, None, now), now)
     }
 

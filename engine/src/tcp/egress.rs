@@ -7,6 +7,7 @@ use super::sequence::Sequence;
 use super::time_wait::Remnant;
 use super::tuple::Tuple;
 use super::{ConnectionId, Cookies, Tcp};
+use crate::buffer::{Budget, RESERVED};
 use crate::ip::output::{Blocked, Outlet, Packet};
 use crate::time::Instant;
 use crate::wire::Ecn;
@@ -132,7 +133,7 @@ impl Tcp {
             let header = Header {
                 acknowledgement: record.peer_isn + 1,
                 control: record.agreement.answer_control(),
-                window: handshake::syn_window(&listening.options),
+                window: record.offered,
                 options,
                 ..bare(&record.tuple, record.isn)
             };
@@ -156,6 +157,13 @@ impl Tcp {
         u16::try_from(handshake::segment_for(self.config.link.mtu, tuple.local.ip())).unwrap_or(u16::MAX)
     }
 
+    /// The window that a SYN offers for a connection that will be.
+    pub(super) fn offer(&self, options: &Options) -> u16 {
+        let left = options.budget.as_ref().map_or(usize::MAX, Budget::left).min(self.budget.left());
+        // Of its two queues, what the one that sends has reserved is not for what comes.
+        handshake::syn_window(options, left.saturating_sub(RESERVED))
+    }
+
     /// Answers a SYN with a cookie. Nothing is kept of it, so it is lost where there is no room.
     pub(super) fn send_cookie(
         &mut self,
@@ -173,7 +181,7 @@ impl Tcp {
         let header = Header {
             acknowledgement: peer_isn + 1,
             control: agreement.answer_control(),
-            window: handshake::syn_window(&listening.options),
+            window: self.offer(&listening.options),
             options: agreement.answer(self.mss(tuple), clock),
             ..bare(tuple, self.cookies.make(tuple, peer_isn, agreement, now))
         };

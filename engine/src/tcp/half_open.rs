@@ -26,6 +26,8 @@ pub(super) struct HalfOpen {
     pub(super) isn: Sequence,
     pub(super) peer_isn: Sequence,
     pub(super) agreement: Agreement,
+    /// The window that the answer offers.
+    pub(super) offered: u16,
     /// When the SYN came.
     pub(super) since: Instant,
     /// When the answer last left, and how often it has.
@@ -52,19 +54,20 @@ impl HalfOpens {
         self.records.len()
     }
 
-    /// A peer has begun a handshake, and is to be answered.
+    /// A peer has begun a handshake, of these ISS and IRS, and is to be answered.
     pub(super) fn insert(
         &mut self,
         tuple: Tuple,
         listener: ListenerId,
-        isn: Sequence,
-        peer_isn: Sequence,
+        (isn, peer_isn): (Sequence, Sequence),
         agreement: Agreement,
+        offered: u16,
         now: Instant,
     ) -> Key {
         let (since, answered) = (now, now);
         let (answers, due, is_held) = (0, false, false);
-        let record = HalfOpen { tuple, listener, isn, peer_isn, agreement, since, answered, answers, due, is_held };
+        let record =
+            HalfOpen { tuple, listener, isn, peer_isn, agreement, offered, since, answered, answers, due, is_held };
         let key = self.records.insert(record);
         self.ask(key);
         key

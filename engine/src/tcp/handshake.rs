@@ -77,9 +77,10 @@ impl Agreement {
         Control { syn: true, ece: self.ecn, ..Control::ACK }
     }
 
-    /// The window field of what follows this end's SYN, before anything is read: its window, scaled (RFC 7323 section 2.3).
-    pub(super) fn window_field(&self, options: &Options) -> u16 {
-        syn_window(options) >> self.scales.map_or(0, |(_, own)| own)
+    /// The window field of what follows this end's SYN, before anything is read: the window that it offered, scaled (RFC 7323
+    /// section 2.3).
+    pub(super) fn window_field(&self, offered: u16) -> u16 {
+        offered >> self.scales.map_or(0, |(_, own)| own)
     }
 
     /// Bytes of data in a full segment to the peer, over a path of this MTU.
@@ -111,9 +112,10 @@ pub(super) fn offer_control(options: &Options, tries: u32) -> Control {
     Control { syn: true, ece: ecn, cwr: ecn, ..Control::NONE }
 }
 
-/// The window field of a SYN, which is never scaled (RFC 7323 section 2.2).
-pub(super) fn syn_window(options: &Options) -> u16 {
-    u16::try_from(options.receive_limit()).unwrap_or(u16::MAX)
+/// The window field of a SYN, which is never scaled (RFC 7323 section 2.2), where there is so much memory left for what comes:
+/// half of that, as later windows are.
+pub(super) fn syn_window(options: &Options, left: usize) -> u16 {
+    u16::try_from(options.receive_limit().min(left / 2)).unwrap_or(u16::MAX)
 }
 
 fn own_scale(options: &Options) -> u8 {

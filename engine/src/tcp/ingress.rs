@@ -10,7 +10,7 @@ use super::clock::Clock;
 use super::connection::{Arrival, Charges, Effects, Opened, Owner};
 use super::egress::{QUANTUM, Service};
 use super::half_open::HalfOpen;
-use super::handshake::{self, Agreement};
+use super::handshake::Agreement;
 use super::listener::Admission;
 use super::options::Options;
 use super::segment::Segment;
@@ -164,11 +164,11 @@ impl Tcp {
     /// RFC 9293 section 3.10.7.4, as far as it concerns SYN-RECEIVED of a listener.
     fn arrives_half_open(&mut self, key: Key, segment: &Segment<'_>, ecn: Ecn, now: Instant, out: &mut dyn Outlet) {
         let Some(record) = self.half_open.get(key).copied() else { return };
-        let HalfOpen { tuple, isn, peer_isn, agreement, .. } = record;
+        let HalfOpen { tuple, isn, peer_isn, agreement, offered, .. } = record;
         let control = segment.control;
         let Some(listening) = self.listeners.listening(record.listener) else { return };
         let options = listening.options.clone();
-        let (next, window) = (peer_isn + 1, usize::from(handshake::syn_window(&options)));
+        let (next, window) = (peer_isn + 1, usize::from(offered));
         let clock = Clock::new(0, agreement.timestamp, record.since);
         let old = segment.options.timestamp.is_some_and(|timestamp| clock.is_old(timestamp.value, now));
         let inside = |number: Sequence| number.at_or_after(next) && number.before(next + window);
@@ -221,7 +221,7 @@ impl Tcp {
             isn,
             peer_isn,
             agreement,
-            offered: handshake::syn_window(&options),
+            offered,
             update: (segment.sequence, segment.acknowledgement, segment.window),
             unscaled: false,
             rtt,
@@ -233,11 +233,11 @@ impl Tcp {
 
     /// Answers somebody who may not be the peer of a handshake (RFC 5961), within a rate.
     fn challenge_half_open(&mut self, record: &HalfOpen, options: &Options, now: Instant, out: &mut dyn Outlet) {
-        let HalfOpen { tuple, isn, peer_isn, agreement, .. } = record;
+        let HalfOpen { tuple, isn, peer_isn, agreement, offered, .. } = record;
         let remnant = Remnant {
             next: *isn + 1,
             expected: *peer_isn + 1,
-            window: agreement.window_field(options),
+            window: agreement.window_field(*offered),
             hop_limit: options.hop_limit,
             traffic_class: options.traffic_class,
             timestamp: agreement.timestamp.map(|recent| RemnantClock { offset: self.clock_offset(tuple), recent }),
@@ -359,7 +359,8 @@ impl Tcp {
         let isn = self.initial_sequence(tuple, now);
         // The next connection of the same ends begins beyond the last (RFC 9293 section 3.6.1).
         let isn = after.map_or(isn, |after| isn.latest(after));
-        let key = self.half_open.insert(*tuple, listener, isn, segment.sequence, agreement, now);
+        let offered = self.listeners.listening(listener).map_or(0, |listening| self.offer(&listening.options));
+        let key = self.half_open.insert(*tuple, listener, (isn, segment.sequence), agreement, offered, now);
         self.flows.insert(tuple, Flow::HalfOpen(key));
         if let Some(listening) = self.listeners.listening_mut(listener) {
             listening.begin();
@@ -401,7 +402,7 @@ impl Tcp {
             isn,
             peer_isn,
             agreement,
-            offered: handshake::syn_window(&options),
+            offered: charges.window(&options),
             update: (segment.sequence, segment.acknowledgement, segment.window),
             unscaled: false,
             rtt: None::<Duration>,

@@ -205,7 +205,7 @@ impl Connection {
                 header.options.sack = synchronized.receiver.sack_blocks();
                 header.options.sack.truncate(most);
             }
-            State::Opening(opening) => header.window = opening.window_field(&self.options),
+            State::Opening(opening) => header.window = opening.window_field(),
             State::Closed(_) => {}
         }
         let head = header.emit();

@@ -24,6 +24,8 @@ pub(super) struct Opening {
     isn: Sequence,
     /// What is reserved for its queues.
     charges: Charges,
+    /// The window that its SYN offers.
+    offered: u16,
     /// The peer's SYN, where it came without an acknowledgement of ours: a simultaneous open.
     answer: Option<Answer>,
     /// The text of that SYN, for when the handshake is over (RFC 9293 section 3.10.7.3): a segment at most.
@@ -47,9 +49,10 @@ struct Answer {
 }
 
 impl Opening {
-    pub(super) const fn new(isn: Sequence, charges: Charges) -> Self {
+    pub(super) fn new(isn: Sequence, charges: Charges, options: &Options) -> Self {
         Self {
             isn,
+            offered: charges.window(options),
             charges,
             answer: None,
             text: Vec::new(),
@@ -90,8 +93,8 @@ impl Opening {
     }
 
     /// The window field of what follows the SYN.
-    pub(super) fn window_field(&self, options: &Options) -> u16 {
-        self.answer.map_or(0, |answer| answer.agreement.window_field(options))
+    pub(super) fn window_field(&self) -> u16 {
+        self.answer.map_or(0, |answer| answer.agreement.window_field(self.offered))
     }
 
     /// Bytes of memory held.
@@ -178,7 +181,7 @@ impl Connection {
         let State::Opening(opening) = &mut self.state else { return Effects::default() };
         let Some(answer) = opening.answer else { return Effects::default() };
         let (next, control) = (answer.isn + 1, segment.control);
-        let window = usize::from(handshake::syn_window(&self.options));
+        let window = usize::from(opening.offered);
         let inside = |number: Sequence| number.at_or_after(next) && number.before(next + window);
         let acceptable = inside(segment.sequence) || (segment.length() > 0 && inside(segment.end() - 1));
         // The peer's SYN again, which begins before the window: it has not heard the answer, or sends its own.
@@ -231,7 +234,7 @@ impl Connection {
             isn: opening.isn,
             peer_isn: answer.isn,
             agreement: answer.agreement,
-            offered: handshake::syn_window(&self.options),
+            offered: opening.offered,
             update: (segment.sequence, segment.acknowledgement, segment.window),
             unscaled: segment.control.syn,
             rtt,
@@ -266,7 +269,7 @@ impl Connection {
             sequence: opening.isn,
             acknowledgement,
             control,
-            window: handshake::syn_window(&self.options),
+            window: opening.offered,
             options,
         };
         out.send(&Packet {

@@ -39,6 +39,11 @@ impl Charges {
         let charge = || Charge::new(options.budget.as_ref(), Some(interface));
         Some(Self { send: charge()?, receive: charge()? })
     }
+
+    /// The window that a SYN offers, by what is left for what comes.
+    pub(in crate::tcp) fn window(&self, options: &Options) -> u16 {
+        handshake::syn_window(options, self.receive.left())
+    }
 }
 
 /// RFC 3168 section 6.1.

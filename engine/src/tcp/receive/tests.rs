@@ -121,7 +121,7 @@ fn what_is_out_of_order_is_reported_most_recent_first() {
 #[test]
 fn there_is_much_to_tell_once_three_ranges_have_come_or_grown() {
     let mut receiver = receiver(10_000, 0);
-    let mut take = |receiver: &mut Receiver, start: usize| {
+    let take = |receiver: &mut Receiver, start: usize| {
         receiver.take(&text(first() + start, &[1; 100], false), &Memory::HEAP, at(0));
         receiver.has_much_to_tell()
     };
