@@ -57,7 +57,7 @@ impl Station {
 }
 
 /// Checks the sums of a frame but those that are left to others; the length of its headers.
-fn check_checksums(frame: &Seen) -> usize {
+pub(super) fn check_checksums(frame: &Seen) -> usize {
     let ethernet = EthernetFrame::new_checked(&frame.bytes).unwrap();
     let (source, destination, protocol, header, data) = match ethernet.ethertype() {
         EthernetProtocol::Ipv4 => {
