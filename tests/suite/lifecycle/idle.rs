@@ -110,8 +110,11 @@ fn assert_idle(simulation: &Simulation, watch: &Watch, what: &str) {
     assert!(watch.deadlines().is_empty(), "{what}");
 }
 
-/// The kinds of devices that can be mounted twice on one segment, in each of its states.
-fn devices() -> Vec<(&'static str, HubOptions, fn(&Hub) -> Box<dyn Device>)> {
+/// Makes a device on a segment.
+type Make = fn(&Hub) -> Box<dyn Device>;
+
+/// The kinds of devices that can be mounted twice on one segment: each with its name, its segment and how it is made.
+fn devices() -> Vec<(&'static str, HubOptions, Make)> {
     let delayed = HubOptions { latency: Duration::from_millis(1), rate: Some(100_000_000), ..HubOptions::default() };
     vec![
         ("hub", HubOptions::default(), |hub| Box::new(hub.port())),
