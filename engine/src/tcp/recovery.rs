@@ -141,6 +141,12 @@ impl Recovery {
         self.board.last()
     }
 
+    /// How many ranges are remembered.
+    #[must_use]
+    pub(super) fn ranges(&self) -> usize {
+        self.board.len()
+    }
+
     /// Nothing is outstanding.
     #[must_use]
     pub(super) fn is_idle(&self) -> bool {

@@ -122,6 +122,12 @@ pub(super) struct Scoreboard {
 }
 
 impl Scoreboard {
+    /// How many ranges there are.
+    #[must_use]
+    pub(super) fn len(&self) -> usize {
+        self.ranges.len()
+    }
+
     /// Nothing is outstanding.
     #[must_use]
     pub(super) fn is_empty(&self) -> bool {

@@ -83,6 +83,9 @@ pub(super) struct Sender {
     pacing: Pacing,
 }
 
+/// So many segments under way keep one that is not full from leaving, whether Nagle's algorithm is on or not: for each of them
+/// something has to be remembered, however few its bytes are.
+const MOST_SMALL: usize = 1024;
 /// Segments that leave as one are at most this part of the congestion window.
 const PARTS: usize = 4;
 /// Segments that leave as one are at most what the pacing rate lets go in this time (as in Linux, `tcp_tso_autosize`).
@@ -285,6 +288,7 @@ impl Sender {
         if situation.unsent() > 0 && self.recovery.state() == RecoveryState::Open {
             self.usage.validate(in_flight, is_idle, self.rtt.timeout(), &mut self.congestion, now);
         }
+        let no_delay = no_delay && self.recovery.ranges() < MOST_SMALL;
         let room = self.recovery.room(&self.congestion);
         let rate = self.congestion.pacing_rate(self.rtt.smoothed());
         let plan = match self.recovery.first_lost() {

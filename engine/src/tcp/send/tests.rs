@@ -144,3 +144,22 @@ fn a_silence_is_known_to_be_the_applications() {
     acknowledge(&mut busy, 2 * SEGMENT, &[], at(100_000));
     assert!(!busy.recovery().is_resting());
 }
+
+/// What is remembered of single bytes is bounded, and the others leave together once some are acknowledged.
+#[test]
+fn many_small_segments_keep_the_next_one_waiting() {
+    let mut sender = sender(Algorithm::None, 0);
+    let left: usize = (0..5000)
+        .map(|_| {
+            sender.write(&[7], &Memory::HEAP);
+            burst(&mut sender, at(0))
+        })
+        .sum();
+    // Of those that wait, full segments leave as they come to be.
+    let full = (5000 - MOST_SMALL) / SEGMENT;
+    assert_eq!((left, sender.recovery().ranges()), (MOST_SMALL + full, MOST_SMALL + full));
+    acknowledge(&mut sender, full, &[], at(100_000));
+    assert_eq!(burst(&mut sender, at(100_000)), 0);
+    acknowledge(&mut sender, full + 1, &[], at(100_000));
+    assert_eq!((burst(&mut sender, at(100_000)), sender.next()), (1, Sequence(5000)));
+}
