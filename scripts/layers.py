@@ -31,7 +31,7 @@ ENGINE = [
     ["tcp::ConnectionId", "tcp::ListenerId", "tcp::BindError"],
     ["event"],
     ["tcp::sequence", "tcp::tuple", "tcp::limiter"],
-    ["tcp::segment", "tcp::congestion", "tcp::rtt", "tcp::scoreboard", "tcp::time_wait"],
+    ["tcp::segment", "tcp::congestion", "tcp::rtt", "tcp::scoreboard", "tcp::time_wait", "tcp::flows"],
     ["tcp::options", "tcp::clock", "tcp::receive", "tcp::recovery"],
     ["tcp::state", "tcp::handshake", "tcp::send", "tcp::listener"],
     ["tcp::cookies", "tcp::half_open", "tcp::connection"],
