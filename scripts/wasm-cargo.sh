@@ -14,6 +14,9 @@ export CARGO_TARGET_DIR
 
 # The host's release profile keeps line tables; in a guest, whose functions' names are enough, they are most of its size.
 export CARGO_PROFILE_RELEASE_DEBUG=none CARGO_PROFILE_RELEASE_STRIP=debuginfo
+# Nor is a guest linked as one: it gains nothing by it, takes several times as long, and wit-component fails to merge the
+# descriptions of worlds that two crates of one guest carry.
+export CARGO_PROFILE_RELEASE_LTO=false CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16
 
 # --locked: Debian's cargo is another version, and only the pinned one may write Cargo.lock.
 build=(build --release --locked --target wasm32-wasip2)

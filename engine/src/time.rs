@@ -11,6 +11,29 @@ use core::time::Duration;
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Instant(NonZeroU64);
 
+/// How long something took, in nanoseconds: half as large as a [`Duration`], of which a connection remembers many, and so is an
+/// `Option` of it. What is longer than 584 years is that long.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Span(NonZeroU64);
+
+impl From<Duration> for Span {
+    fn from(duration: Duration) -> Self {
+        Self(NonZeroU64::MIN.saturating_add(nanoseconds(duration)))
+    }
+}
+
+impl From<Span> for Duration {
+    fn from(span: Span) -> Self {
+        Self::from_nanos(span.0.get() - 1)
+    }
+}
+
+impl fmt::Debug for Span {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Duration::from(*self).fmt(formatter)
+    }
+}
+
 const NANOSECONDS: u64 = 1_000_000_000;
 
 impl Instant {
@@ -100,5 +123,14 @@ mod tests {
         assert_eq!(Instant::from_origin(Duration::from_millis(1500)).millis(), 1500);
         assert_eq!(Instant::from_origin(Duration::from_nanos(1)).since_origin(), Duration::from_nanos(1));
         assert_eq!(size_of::<Option<Instant>>(), size_of::<Instant>());
+    }
+
+    #[test]
+    fn a_span_is_the_duration_that_it_was_made_of() {
+        for duration in [Duration::ZERO, Duration::from_nanos(1), Duration::from_secs(3600)] {
+            assert_eq!(Duration::from(Span::from(duration)), duration);
+        }
+        assert_eq!(Duration::from(Span::from(Duration::MAX)), Duration::from_nanos(u64::MAX - 1));
+        assert_eq!(size_of::<Option<Span>>(), size_of::<Duration>() / 2);
     }
 }

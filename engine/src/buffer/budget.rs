@@ -72,12 +72,18 @@ pub struct Charge {
     owner: Option<Budget>,
     /// The interface's.
     interface: Option<Budget>,
-    held: usize,
+    // In 32 bits each: a connection has two charges, and many connections hold nothing.
+    held: u32,
     /// What of that is promised and not used yet.
-    promised: usize,
+    promised: u32,
     /// What of the budgets was taken for it: no less than is reserved.
-    taken: usize,
-    reserved: usize,
+    taken: u32,
+    reserved: u32,
+}
+
+/// As many bytes as one charge can hold, 4 GiB, where there are more.
+fn bounded(bytes: usize) -> u32 {
+    u32::try_from(bytes).unwrap_or(u32::MAX)
 }
 
 impl Charge {
@@ -87,50 +93,55 @@ impl Charge {
     /// Takes what is [`RESERVED`]; `None` where that is not left.
     #[must_use]
     pub fn new(owner: Option<&Budget>, interface: Option<&Budget>) -> Option<Self> {
-        let (owner, interface) = (owner.cloned(), interface.cloned());
-        let mut charge = Self { owner, interface, reserved: RESERVED, ..Self::NONE };
-        charge.extend(RESERVED).then_some(charge)
+        let (owner, interface, reserved) = (owner.cloned(), interface.cloned(), bounded(RESERVED));
+        let mut charge = Self { owner, interface, reserved, ..Self::NONE };
+        charge.extend(reserved).then_some(charge)
     }
 
     /// What is held.
     #[must_use]
     pub const fn held(&self) -> usize {
-        self.held
+        self.held as usize
     }
 
     /// How many bytes more could be held.
     #[must_use]
     pub fn left(&self) -> usize {
         let left = |budget: &Option<Budget>| budget.as_ref().map_or(usize::MAX, Budget::left);
-        left(&self.owner).min(left(&self.interface)).saturating_add(self.taken - self.held.min(self.taken))
+        let in_budgets = left(&self.owner).min(left(&self.interface));
+        in_budgets
+            .saturating_add((self.taken - self.held.min(self.taken)) as usize)
+            .min((u32::MAX - self.held) as usize)
     }
 
     /// Promises up to so many bytes to who [takes](Self::take) next, in place of what was promised before; how many. What was
     /// promised stays so, as far as it is not more than is asked for now.
     pub fn promise(&mut self, bytes: usize) -> usize {
+        let bytes = bounded(bytes);
         if bytes < self.promised {
             let surplus = self.promised - bytes;
             self.promised = bytes;
-            self.give_back(surplus);
+            self.release(surplus);
         } else {
-            let more = (bytes - self.promised).min(self.left());
+            let more = (bytes - self.promised).min(bounded(self.left()));
             // Another may have been faster.
             if self.hold(more) {
                 self.promised += more;
             }
         }
-        self.promised
+        self.promised as usize
     }
 
     /// Gives back what was promised and not used.
     pub fn forget_promise(&mut self) {
         let promised = core::mem::take(&mut self.promised);
-        self.give_back(promised);
+        self.release(promised);
     }
 
     /// Holds so many bytes more, all or none, of what was promised first. Whether there were as many.
     #[must_use]
     pub fn take(&mut self, bytes: usize) -> bool {
+        let Ok(bytes) = u32::try_from(bytes) else { return false };
         let promised = self.promised.min(bytes);
         let fits = self.hold(bytes - promised);
         if fits {
@@ -140,8 +151,8 @@ impl Charge {
     }
 
     /// Holds so many bytes more beside what is promised, all or none. Whether there were as many.
-    fn hold(&mut self, bytes: usize) -> bool {
-        let held = self.held.saturating_add(bytes);
+    fn hold(&mut self, bytes: u32) -> bool {
+        let Some(held) = self.held.checked_add(bytes) else { return false };
         let fits = held <= self.taken || self.extend(held - self.taken);
         if fits {
             self.held = held;
@@ -153,11 +164,15 @@ impl Charge {
     pub fn forgo(&mut self) {
         self.forget_promise();
         self.reserved = 0;
-        self.give_back(0);
+        self.release(0);
     }
 
     /// Holds so many bytes less.
     pub fn give_back(&mut self, bytes: usize) {
+        self.release(bounded(bytes));
+    }
+
+    fn release(&mut self, bytes: u32) {
         self.held -= bytes.min(self.held);
         let surplus = self.taken.saturating_sub(self.held.max(self.reserved));
         self.taken -= surplus;
@@ -165,14 +180,14 @@ impl Charge {
     }
 
     /// Takes bytes of both budgets.
-    fn extend(&mut self, bytes: usize) -> bool {
-        let take = |budget: &Option<Budget>| budget.as_ref().is_none_or(|budget| budget.take(bytes));
+    fn extend(&mut self, bytes: u32) -> bool {
+        let take = |budget: &Option<Budget>| budget.as_ref().is_none_or(|budget| budget.take(bytes as usize));
         if !take(&self.owner) {
             return false;
         }
         if !take(&self.interface) {
             if let Some(owner) = &self.owner {
-                owner.give_back(bytes);
+                owner.give_back(bytes as usize);
             }
             return false;
         }
@@ -180,9 +195,9 @@ impl Charge {
         true
     }
 
-    fn return_to_budgets(&self, bytes: usize) {
+    fn return_to_budgets(&self, bytes: u32) {
         if bytes > 0 {
-            [&self.owner, &self.interface].into_iter().flatten().for_each(|budget| budget.give_back(bytes));
+            [&self.owner, &self.interface].into_iter().flatten().for_each(|budget| budget.give_back(bytes as usize));
         }
     }
 }
@@ -244,10 +259,11 @@ mod tests {
     }
 
     #[test]
-    fn who_is_charged_to_nobody_is_not_bound() {
+    fn who_is_charged_to_nobody_is_bound_by_no_budget() {
         let mut charge = Charge::NONE;
-        assert!(charge.take(1 << 40));
-        charge.give_back(1 << 40);
-        assert_eq!(charge.held(), 0);
+        assert!(charge.take(u32::MAX as usize - 1) && charge.take(1) && !charge.take(1), "one queue holds 4 GiB");
+        assert_eq!(charge.left(), 0);
+        charge.give_back(u32::MAX as usize);
+        assert_eq!((charge.held(), charge.left()), (0, u32::MAX as usize));
     }
 }

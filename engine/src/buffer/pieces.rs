@@ -11,8 +11,6 @@ use super::payload::Part;
 const FIRST_CHUNK: usize = 256;
 /// The most that is asked for at once in expectation of more.
 const GROWN_CHUNK: usize = 16 * 1024;
-/// Pieces that an empty queue may keep memory for.
-const KEPT: usize = 4;
 /// What a piece takes beside the memory of its bytes: its place in the list, and the count of those who share it.
 const OVERHEAD: usize = 64;
 
@@ -219,9 +217,7 @@ impl Pieces {
             self.charge.give_back(first.cost());
             self.list.pop_front();
         }
-        if self.list.capacity() > KEPT {
-            self.list = VecDeque::new();
-        }
+        self.list = VecDeque::new();
     }
 
     /// Drops what lies at an offset and behind it.

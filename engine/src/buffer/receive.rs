@@ -1,5 +1,6 @@
 //! Bytes on their way in.
 
+use alloc::boxed::Box;
 use core::ops::Range;
 
 use super::bounded;
@@ -23,7 +24,8 @@ pub struct ReceiveQueue {
     begin: u64,
     /// The bytes in order.
     length: usize,
-    ranges: Ranges,
+    /// What is out of order; None where nothing is, as nearly always.
+    ranges: Option<Box<Ranges>>,
     limit: usize,
 }
 
@@ -46,7 +48,7 @@ impl ReceiveQueue {
     /// there is memory for them by what `charge` is taken of.
     #[must_use]
     pub const fn new(limit: usize, charge: Charge) -> Self {
-        Self { pieces: Pieces::new(charge), begin: 0, length: 0, ranges: Ranges::new(), limit: bounded(limit) }
+        Self { pieces: Pieces::new(charge), begin: 0, length: 0, ranges: None, limit: bounded(limit) }
     }
 
     /// How many bytes the queue takes.
@@ -94,7 +96,7 @@ impl ReceiveQueue {
         let all = at..at.saturating_add(part.len());
         if at > 0
             && !part.is_empty()
-            && let Some(range) = self.ranges.holder(&all)
+            && let Some(range) = self.ranges.as_ref().and_then(|ranges| ranges.holder(&all))
         {
             return Some(Inserted { range, duplicate: true, ..Inserted::default() });
         }
@@ -104,24 +106,28 @@ impl ReceiveQueue {
         }
         // Not beyond the limit, so no sum below overflows.
         if at > 0 {
-            if !self.ranges.takes(&(at..at + length), MOST_RANGES) {
+            if self.ranges.as_ref().is_some_and(|ranges| !ranges.takes(&(at..at + length), MOST_RANGES)) {
                 return None;
             }
             let taken = self.keep(at, payload, part.start..part.start + length, memory);
-            let range = (taken > 0).then(|| self.ranges.insert(&(at..at + taken), MOST_RANGES))??;
+            if taken == 0 {
+                return None;
+            }
+            let range = self.ranges.get_or_insert_default().insert(&(at..at + taken), MOST_RANGES)?;
             return Some(Inserted { range, ..Inserted::default() });
         }
         let mut taken = self.keep(0, payload, part.start..part.start + length, memory);
-        let reneged = taken < length && !self.ranges.is_empty();
+        let reneged = taken < length && self.ranges.is_some();
         if reneged {
             self.pieces.cut_at(self.begin + (self.length + taken) as u64);
-            self.ranges = Ranges::new();
+            self.ranges = None;
             taken += self.keep(taken, payload, part.start + taken..part.start + length, memory);
         }
         if taken == 0 {
             return None;
         }
-        let advanced = self.ranges.advance(taken);
+        let advanced = self.ranges.as_mut().map_or(taken, |ranges| ranges.advance(taken));
+        self.ranges.take_if(|ranges| ranges.is_empty());
         self.length += advanced;
         Some(Inserted { advanced, reneged, ..Inserted::default() })
     }
@@ -149,7 +155,7 @@ impl ReceiveQueue {
 
     /// The ranges of bytes that are out of order, in ascending order.
     pub fn ranges(&self) -> impl Iterator<Item = Range<usize>> + '_ {
-        self.ranges.iter()
+        self.ranges.iter().flat_map(|ranges| ranges.iter())
     }
 
     /// Moves bytes in order to `target`, and returns how many.
@@ -194,7 +200,7 @@ impl ReceiveQueue {
     /// The bytes of memory held.
     #[must_use]
     pub fn held(&self) -> usize {
-        self.pieces.held() + self.ranges.held()
+        self.pieces.held() + self.ranges.as_ref().map_or(0, |ranges| ranges.held())
     }
 
     /// Drops that many bytes from the front. There are as many in order.
@@ -202,9 +208,6 @@ impl ReceiveQueue {
         self.length -= count;
         self.begin += count as u64;
         self.pieces.skip_to(self.begin);
-        if self.ranges.is_empty() {
-            self.ranges = Ranges::new();
-        }
     }
 }
 

@@ -14,7 +14,7 @@ use crate::random::{Random, Secret};
 use crate::time::Instant;
 
 /// The segment sizes that a cookie can say; of those that are no larger than the peer's, the largest.
-const SIZES: [usize; 8] = [48, 536, 1220, 1300, 1380, 1440, 1460, 8940];
+const SIZES: [u16; 8] = [48, 536, 1220, 1300, 1380, 1440, 1460, 8940];
 /// Milliseconds for which the count in a cookie stays the same.
 const PERIOD: u64 = 64_000;
 /// Cookies of this many periods are taken: at least a minute's.

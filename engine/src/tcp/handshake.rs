@@ -8,11 +8,11 @@ use super::segment::{Control, FIXED_HEADER, Segment, SegmentOptions, Timestamp};
 use crate::wire::{IPV4_HEADER, IPV6_HEADER};
 
 /// A peer that says nothing takes segments of this size (RFC 9293 section 3.7.1, MUST-15).
-const DEFAULT_V4: usize = 536;
+const DEFAULT_V4: u16 = 536;
 /// The same for IPv6 (RFC 9293 section 3.7.1).
-const DEFAULT_V6: usize = 1220;
+const DEFAULT_V6: u16 = 1220;
 /// A peer that says less is taken to have said this: smaller segments would serve an attacker (Linux `tcp_min_snd_mss`).
-const LEAST: usize = 48;
+const LEAST: u16 = 48;
 /// Bytes of the timestamp option with its padding.
 const TIMESTAMP_LENGTH: usize = 12;
 
@@ -30,7 +30,7 @@ pub(super) fn segment_for(mtu: usize, address: IpAddr) -> usize {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Agreement {
     /// The largest segment that the peer takes, in bytes.
-    pub(super) mss: usize,
+    pub(super) mss: u16,
     /// By how many bits the peer's windows are shifted, and this end's; `None` where they are not.
     pub(super) scales: Option<(u8, u8)>,
     /// Both ends report ranges.
@@ -53,7 +53,7 @@ impl Agreement {
             options.ecn != EcnUse::Off && control.ece && control.cwr
         };
         Self {
-            mss: theirs.mss.map_or(default, usize::from).max(LEAST),
+            mss: theirs.mss.unwrap_or(default).max(LEAST),
             scales: theirs.scale.filter(|_| options.window_scaling).map(|scale| (scale, own_scale(options))),
             selective: options.selective && theirs.sack_permitted,
             timestamp: theirs.timestamp.filter(|_| options.timestamps).map(|timestamp| timestamp.value),
@@ -85,7 +85,7 @@ impl Agreement {
 
     /// Bytes of data in a full segment to the peer, over a path of this MTU.
     pub(super) fn segment(&self, mtu: usize, address: IpAddr) -> usize {
-        self.mss.min(segment_for(mtu, address)).saturating_sub(self.options_length()).max(1)
+        usize::from(self.mss).min(segment_for(mtu, address)).saturating_sub(self.options_length()).max(1)
     }
 
     /// Bytes of the options that each segment has.

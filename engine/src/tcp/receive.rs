@@ -1,21 +1,22 @@
 //! The receiving half of a connection: what has arrived, the window that is offered, and when to acknowledge.
 
+mod selective;
+mod tuning;
+
+use alloc::boxed::Box;
 use core::ops::Range;
 use core::time::Duration;
 
-use smallvec::SmallVec;
+use selective::Selective;
+use tuning::Tuning;
 
-use super::segment::{SackBlock, SackBlocks};
+use super::segment::SackBlocks;
 use super::sequence::Sequence;
 use crate::buffer::{Charge, Memory, Payload, ReceiveQueue, Slices};
 use crate::time::Instant;
 
 /// How long an acknowledgement may wait for data to travel with (RFC 9293 section 3.8.6.3: less than half a second).
 const DELAY: Duration = Duration::from_millis(40);
-/// Out-of-order ranges whose order of arrival is remembered (RFC 2018 section 4: the most recent first).
-const REMEMBERED: usize = 8;
-/// Ranges that one acknowledgement tells of for certain (RFC 2018 section 3: three fit beside timestamps).
-const TOLD: usize = 3;
 /// What a full segment of the peer's is taken for until a larger one comes (RFC 9293 section 3.7.1, the default MSS).
 const SMALL: usize = 536;
 /// A message of so many bytes is acknowledged when it was read, whether or not an answer is likely to follow soon: a peer
@@ -122,12 +123,8 @@ pub(super) struct Receiver {
     interactive: bool,
     /// RCV.NXT when an acknowledgement was last sent: `Last.ACK.sent` of RFC 7323.
     acknowledged: Sequence,
-    /// Ranges out of order, the most recently changed first.
-    recent: SmallVec<[SackBlock; 2]>,
-    /// How many of them, from the first, no acknowledgement has told of as they are now.
-    untold: usize,
-    /// A duplicate that the next acknowledgement reports (RFC 2883).
-    duplicate: Option<SackBlock>,
+    /// What there is to tell beside the next number; None where nothing is, as nearly always.
+    to_tell: Option<Box<Selective>>,
 }
 
 impl Receiver {
@@ -154,9 +151,7 @@ impl Receiver {
             heard: None,
             interactive: false,
             acknowledged: first,
-            recent: SmallVec::new(),
-            untold: 0,
-            duplicate: None,
+            to_tell: None,
         }
     }
 
@@ -283,36 +278,32 @@ impl Receiver {
         let at = first.since(self.next);
         let Some(inserted) = self.queue.insert(at, payload, part, memory) else { return };
         if inserted.reneged {
-            self.recent.clear();
-            self.untold = 0;
+            self.retell(Selective::on_reneged);
         }
         if inserted.advanced == 0 {
             let Range { start, end } = inserted.range;
-            self.remember((self.next + start, self.next + end));
+            let block = (self.next + start, self.next + end);
+            self.to_tell.get_or_insert_default().on_range(block);
         } else {
             self.next += inserted.advanced;
             let next = self.next;
-            self.recent.retain(|(start, _)| start.after(next));
-            self.untold = self.untold.min(self.recent.len());
+            self.retell(|to_tell| to_tell.on_advance(next));
         }
     }
 
-    /// A range out of order has come or grown: it goes to the front, and what it has swallowed goes.
-    fn remember(&mut self, block: SackBlock) {
-        let (start, end) = block;
-        let is_apart = |known: &SackBlock| known.1.before(start) || known.0.after(end);
-        self.untold = 1 + self.recent.iter().take(self.untold).filter(|known| is_apart(known)).count();
-        self.recent.retain(|known| is_apart(known));
-        self.recent.insert(0, block);
-        self.recent.truncate(REMEMBERED);
+    /// Changes what there is to tell, if there is something.
+    fn retell(&mut self, change: impl FnOnce(&mut Selective)) {
+        if let Some(to_tell) = &mut self.to_tell {
+            change(to_tell);
+            self.to_tell.take_if(|to_tell| to_tell.is_empty());
+        }
     }
 
     /// Whether there are as many ranges that the peer does not know of as one acknowledgement tells of: what came next could
     /// push one out of it, and the peer would take for lost what has arrived.
     #[must_use]
     pub(super) fn has_much_to_tell(&self) -> bool {
-        // A duplicate takes the place of two: its own, and that of the range around it.
-        self.untold + if self.duplicate.is_some() { 2 } else { 0 } >= TOLD
+        self.to_tell.as_ref().is_some_and(|to_tell| to_tell.is_much())
     }
 
     /// Remembers which part of a segment had been received before: the first such part (RFC 2883 section 4).
@@ -321,7 +312,7 @@ impl Receiver {
             return;
         }
         if sequence.before(self.next) {
-            self.duplicate = Some((sequence, end.earliest(self.next)));
+            self.to_tell.get_or_insert_default().on_duplicate((sequence, end.earliest(self.next)));
             return;
         }
         let next = self.next;
@@ -330,8 +321,8 @@ impl Receiver {
                 let (from, to) = (start.latest(sequence), stop.earliest(end));
                 from.before(to).then_some((from, to))
             });
-        if overlap.is_some() {
-            self.duplicate = overlap;
+        if let Some(overlap) = overlap {
+            self.to_tell.get_or_insert_default().on_duplicate(overlap);
         }
     }
 
@@ -342,11 +333,15 @@ impl Receiver {
         let waiting = self.next.since(self.acknowledged);
         // More than a full segment, as Linux has it: a sender takes so much for something that is not waited with, and would
         // begin to probe for losses.
-        if !in_order || ended || waiting > self.seen || self.duplicate.is_some() {
+        if !in_order || ended || waiting > self.seen || self.reports_duplicate() {
             self.acknowledge = Acknowledge::Now;
         } else if self.acknowledge == Acknowledge::Nothing {
             self.acknowledge = Acknowledge::At(now + DELAY);
         }
+    }
+
+    fn reports_duplicate(&self) -> bool {
+        self.to_tell.as_ref().is_some_and(|to_tell| to_tell.has_duplicate())
     }
 
     /// An acknowledgement leaves as soon as it can.
@@ -425,31 +420,13 @@ impl Receiver {
         self.acknowledged = self.next;
         self.acknowledge = Acknowledge::Nothing;
         self.pushed = false;
-        self.untold = 0;
-        self.duplicate = None;
+        self.retell(Selective::on_told);
     }
 
-    /// The ranges to report (RFC 2018 section 4, RFC 2883 section 4): a duplicate first, then what arrived most recently.
+    /// The ranges to report.
     #[must_use]
     pub(super) fn sack_blocks(&self) -> SackBlocks {
-        let mut blocks = SackBlocks::new();
-        if !self.selective || (self.recent.is_empty() && self.duplicate.is_none()) {
-            return blocks;
-        }
-        blocks.extend(self.duplicate);
-        if let Some((start, end)) = self.duplicate {
-            // The range that the duplicate lies in comes second, so that the peer sees that it is one.
-            let around = self.recent.iter().find(|known| known.0.at_or_before(start) && known.1.at_or_after(end));
-            blocks.extend(around.copied());
-        }
-        for &block in &self.recent {
-            if blocks.len() < 4
-                && !blocks.iter().skip(usize::from(self.duplicate.is_some())).any(|known| *known == block)
-            {
-                blocks.push(block);
-            }
-        }
-        blocks
+        self.to_tell.as_ref().filter(|_| self.selective).map(|to_tell| to_tell.blocks()).unwrap_or_default()
     }
 
     /// Reads what has arrived; how many bytes.
@@ -546,64 +523,7 @@ impl Receiver {
     /// Bytes of memory held.
     #[must_use]
     pub(super) fn held(&self) -> usize {
-        self.queue.held()
-    }
-}
-
-/// Dynamic right-sizing (Fisk and Feng, 2001): in a round-trip time the owner reads what the peer has sent in one, and so the
-/// buffer has to hold twice as much for a peer that sends twice as fast in the next.
-#[derive(Clone, Copy, Debug)]
-struct Tuning {
-    /// The most that the limit may be.
-    most: usize,
-    /// When the present round trip began.
-    since: Option<Instant>,
-    /// Bytes read in it, and in the one before.
-    read: usize,
-    before: usize,
-    /// When a window of data began to arrive, and where it ends.
-    window: Option<(Instant, Sequence)>,
-    /// The least time in which a window of data has arrived: what a round trip takes at least where the window is what keeps the
-    /// peer, with the time that both ends take to act.
-    fastest: Option<Duration>,
-}
-
-/// What a buffer holds beyond what one round trip fills.
-const HEADROOM: usize = 16 * 1460;
-
-impl Tuning {
-    const fn new(most: usize) -> Self {
-        Self { most, since: None, read: 0, before: 0, window: None, fastest: None }
-    }
-
-    fn on_read(&mut self, count: usize) {
-        self.read += count;
-    }
-
-    /// Data has arrived up to `next`, and the peer knows of the window up to `edge`.
-    fn on_received(&mut self, next: Sequence, edge: Sequence, now: Instant) {
-        let Some((since, end)) = self.window else {
-            self.window = Some((now, edge));
-            return;
-        };
-        if next.at_or_after(end) {
-            let took = now - since;
-            self.fastest = Some(self.fastest.map_or(took, |fastest| fastest.min(took)));
-            self.window = Some((now, edge));
-        }
-    }
-
-    /// The limit that what was read in a round trip asks for; none before one is over.
-    fn limit(&mut self, rtt: Duration, now: Instant) -> Option<usize> {
-        let rtt = self.fastest.map_or(rtt, |fastest| fastest.max(rtt));
-        let since = *self.since.get_or_insert(now);
-        if now < since + rtt {
-            return None;
-        }
-        let faster = self.read.saturating_sub(self.before);
-        let wanted = 2 * self.read.saturating_add(faster) + HEADROOM;
-        (self.since, self.before, self.read) = (Some(now), self.read, 0);
-        Some(wanted.min(self.most))
+        self.queue.held() + self.to_tell.as_ref().map_or(0, |to_tell| to_tell.held())
     }
 }
 

@@ -11,6 +11,7 @@ mod probe;
 mod prr;
 mod rack;
 mod report;
+mod sleeper;
 mod undo;
 
 use alloc::boxed::Box;
@@ -25,6 +26,7 @@ use prr::Prr;
 use rack::Rack;
 use report::Heard;
 pub(super) use report::Report;
+pub(super) use sleeper::Sleeper;
 use undo::Undo;
 
 use super::congestion::{Acknowledgement, Congestion, CongestionControl};
@@ -72,17 +74,17 @@ pub(super) struct Recovery {
 impl Recovery {
     /// The recovery of a connection whose peer has selective acknowledgements, or not.
     #[must_use]
-    pub(super) fn new(selective: bool, segment: usize) -> Self {
+    pub(super) const fn new(selective: bool, segment: usize) -> Self {
         Self {
-            board: Scoreboard::default(),
-            rack: Rack::default(),
+            board: Scoreboard::new(),
+            rack: Rack::new(),
             phase: Phase::Open,
             selective,
             segment,
             undo: None,
             probe: None,
             marked_until: None,
-            duplicates: Duplicates::default(),
+            duplicates: Duplicates::NONE,
             reordering: None,
             retransmitted: 0,
             lost: 0,
@@ -98,6 +100,21 @@ impl Recovery {
     /// The path takes segments of this many bytes from now on.
     pub(super) const fn set_segment_size(&mut self, bytes: usize) {
         self.segment = bytes;
+    }
+
+    /// Whether it knows nothing that a new one would not: everything was acknowledged, and nothing was ever lost or late.
+    fn is_as_new(&self) -> bool {
+        self.board.is_empty()
+            && self.retransmitted == 0
+            && self.lost == 0
+            && !self.rack.has_seen_reordering()
+            && self.phase.is_open()
+            && self.undo.is_none()
+            && self.probe.is_none()
+            && self.marked_until.is_none()
+            && self.duplicates.is_none()
+            && self.reordering.is_none()
+            && self.delivery.is_none()
     }
 
     /// Where the sender stands.

@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use crate::time::Instant;
+use crate::time::{Instant, Span};
 
 /// The timeout before the first measurement (RFC 6298 section 2.1).
 const INITIAL: Duration = Duration::from_secs(1);
@@ -23,10 +23,10 @@ const MOST_DOUBLINGS: u32 = 16;
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct RoundTrip {
     /// SRTT and RTTVAR, once something was measured.
-    estimate: Option<(Duration, Duration)>,
-    minimum: Option<(Duration, Instant)>,
+    estimate: Option<(Span, Span)>,
+    minimum: Option<(Span, Instant)>,
     /// The timeout that follows from all that; the initial one while nothing is known.
-    timeout: Option<Duration>,
+    timeout: Option<Span>,
     /// How often the timer has run out since the last measurement.
     doublings: u32,
     /// The SYN had to be repeated, and nothing was measured since.
@@ -54,54 +54,57 @@ impl RoundTrip {
         let (sample, each_trip) = (longest.max(shortest), each_trip.clamp(1, 1 << 16));
         // The timeout is the measured one again (RFC 6298 section 5, last paragraph).
         (self.doublings, self.distrusted) = (0, false);
-        if self.minimum.is_none_or(|(least, at)| shortest <= least || now - at > MEMORY) {
-            self.minimum = Some((shortest, now));
+        if self.minimum.is_none_or(|(least, at)| shortest <= least.into() || now - at > MEMORY) {
+            self.minimum = Some((shortest.into(), now));
         }
-        self.estimate = Some(match self.estimate {
-            None => (sample, sample / 2),
-            Some((smoothed, variance)) => {
+        let (smoothed, variance) = match (self.smoothed(), self.variance()) {
+            (Some(smoothed), Some(variance)) => {
                 let difference = smoothed.abs_diff(sample);
                 // RTTVAR <- (1 - beta') RTTVAR + beta' |SRTT - R'|, beta' = 1/4 by the number of samples.
                 (blend(smoothed, sample, 8 * each_trip), blend(variance, difference, 4 * each_trip))
             }
-        });
+            _ => (sample, sample / 2),
+        };
+        self.estimate = Some((smoothed.into(), variance.into()));
         self.settle();
     }
 
     /// The smoothed round-trip time, once there is one.
     #[must_use]
     pub(super) fn smoothed(&self) -> Option<Duration> {
-        self.estimate.map(|(smoothed, _)| smoothed)
+        self.estimate.map(|(smoothed, _)| smoothed.into())
     }
 
     /// How much it varies, once there is something.
     #[must_use]
     pub(super) fn variance(&self) -> Option<Duration> {
-        self.estimate.map(|(_, variance)| variance)
+        self.estimate.map(|(_, variance)| variance.into())
     }
 
     /// The least that was measured within the last minutes.
     #[must_use]
     pub(super) fn minimum(&self) -> Option<Duration> {
-        self.minimum.map(|(least, _)| least)
+        self.minimum.map(|(least, _)| least.into())
     }
 
     /// The retransmission timeout, doubled for each time that it has run out.
     #[must_use]
     pub(super) fn timeout(&self) -> Duration {
-        self.timeout.unwrap_or(INITIAL)
+        self.timeout.map_or(INITIAL, Duration::from)
     }
 
     /// The timeout is asked for with every packet, and changes with a measurement.
     fn settle(&mut self) {
         let doubled = self.base().saturating_mul(1 << self.doublings.min(MOST_DOUBLINGS));
-        self.timeout = Some(doubled.min(CEILING));
+        self.timeout = Some(doubled.min(CEILING).into());
     }
 
     /// The retransmission timeout as it was before it ran out.
     fn base(&self) -> Duration {
         let least = if self.distrusted { DISTRUSTED } else { Duration::ZERO };
-        let timeout = self.estimate.map_or(INITIAL, |(smoothed, variance)| smoothed + FLOOR.max(variance * 4));
+        let timeout = self
+            .estimate
+            .map_or(INITIAL, |(smoothed, variance)| Duration::from(smoothed) + FLOOR.max(Duration::from(variance) * 4));
         timeout.clamp(least, CEILING)
     }
 

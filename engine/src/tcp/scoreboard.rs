@@ -109,7 +109,7 @@ impl Recency {
 const MOST_SPLITS: usize = 256;
 
 /// The ranges from SND.UNA to SND.NXT.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct Scoreboard {
     ranges: VecDeque<Range>,
     order: VecDeque<Transmission>,
@@ -122,6 +122,20 @@ pub(super) struct Scoreboard {
 }
 
 impl Scoreboard {
+    /// Nothing was sent yet.
+    #[must_use]
+    pub(super) const fn new() -> Self {
+        Self {
+            ranges: VecDeque::new(),
+            order: VecDeque::new(),
+            transmissions: 0,
+            sacked: 0,
+            lost: 0,
+            splits: 0,
+            lost_from: Sequence(0),
+        }
+    }
+
     /// How many ranges there are.
     #[must_use]
     pub(super) fn len(&self) -> usize {
@@ -463,7 +477,7 @@ mod tests {
 
     /// Ten segments of 100 bytes, a millisecond apart.
     fn ten() -> Scoreboard {
-        let mut board = Scoreboard::default();
+        let mut board = Scoreboard::new();
         for segment in 0..10u32 {
             board.on_sent(Sequence(segment * 100), Sequence(segment * 100 + 100), at(segment.into()));
         }
@@ -533,7 +547,7 @@ mod tests {
 
     #[test]
     fn a_peer_that_splits_every_range_is_believed_no_further() {
-        let mut board = Scoreboard::default();
+        let mut board = Scoreboard::new();
         for segment in 0..1000u32 {
             board.on_sent(Sequence(segment * 1000), Sequence(segment * 1000 + 1000), at(0));
         }
@@ -590,7 +604,7 @@ mod tests {
         /// Whatever happens, the ranges are whole and the sums are right.
         #[test]
         fn the_sums_are_right(base: u32, steps in proptest::collection::vec(step(), 0..200)) {
-            let mut board = Scoreboard::default();
+            let mut board = Scoreboard::new();
             let (mut first, mut next) = (Sequence(base), Sequence(base));
             for (time, step) in steps.into_iter().enumerate() {
                 let now = at(time as u64);

@@ -16,7 +16,7 @@ use usage::Usage;
 use window::PeerWindow;
 
 use super::congestion::{Congestion, CongestionControl};
-use super::recovery::{Recovery, RecoveryState, Report};
+use super::recovery::{Recovery, RecoveryState, Report, Sleeper};
 use super::rtt::RoundTrip;
 use super::segment::SackBlock;
 use super::sequence::Sequence;
@@ -74,7 +74,8 @@ pub(super) struct Sender {
     window: PeerWindow,
     segment: usize,
     finish: Finish,
-    recovery: Recovery,
+    recovery: Sleeper,
+    selective: bool,
     rtt: RoundTrip,
     congestion: Congestion,
     alarms: Alarms,
@@ -109,9 +110,9 @@ impl Sender {
             rtt,
             queue,
         } = setup;
-        let mut recovery = Recovery::new(selective, segment);
+        let mut recovery = Sleeper::default();
         if congestion.wants_samples() {
-            recovery.take_samples(now);
+            recovery.wake(selective, segment).take_samples(now);
         }
         Self {
             queue,
@@ -122,6 +123,7 @@ impl Sender {
             segment,
             finish: Finish::Open,
             recovery,
+            selective,
             rtt,
             congestion,
             alarms: Alarms::default(),
@@ -213,7 +215,7 @@ impl Sender {
 
     /// The recovery.
     #[must_use]
-    pub(super) const fn recovery(&self) -> &Recovery {
+    pub(super) fn recovery(&self) -> &Recovery {
         &self.recovery
     }
 
@@ -261,10 +263,12 @@ impl Sender {
         }
         let narrower = bytes < self.segment;
         self.segment = bytes;
-        self.recovery.set_segment_size(bytes);
         self.congestion.set_segment_size(bytes);
-        if narrower {
-            self.recovery.on_narrower_path();
+        if let Some(recovery) = self.recovery.awake() {
+            recovery.set_segment_size(bytes);
+            if narrower {
+                recovery.on_narrower_path();
+            }
         }
     }
 
@@ -291,7 +295,7 @@ impl Sender {
         let no_delay = no_delay && self.recovery.ranges() < MOST_SMALL;
         let room = self.recovery.room(&self.congestion);
         let rate = self.congestion.pacing_rate(self.rtt.smoothed());
-        let plan = match self.recovery.first_lost() {
+        let plan = match self.recovery.awake().and_then(Recovery::first_lost) {
             Some((start, end)) => situation.again(start, end),
             // No more at once than a part of the window, or acknowledgements would come in as large lumps.
             None => {
@@ -331,7 +335,7 @@ impl Sender {
             self.pacing.on_sent(rate, plan.length, now);
         }
         if plan.again {
-            self.recovery.on_sent_again(plan.start, end, stamp, now);
+            self.recovery.wake(self.selective, self.segment).on_sent_again(plan.start, end, stamp, now);
             if plan.start == self.unacknowledged {
                 // The answer to this is waited for as long as for anything else (RFC 6675 section 6; Linux).
                 self.alarms.restart(now);
@@ -348,7 +352,7 @@ impl Sender {
         }
         self.usage.on_sent(self.recovery.in_flight(), now);
         if plan.kind == PlanKind::LossProbe {
-            self.recovery.on_probe(self.next, plan.again);
+            self.recovery.wake(self.selective, self.segment).on_probe(self.next, plan.again);
             // RFC 8985 section 7.3: the retransmission timer begins anew with the probe.
             self.alarms.restart(now);
             self.alarms.set_probe(None);
@@ -360,12 +364,13 @@ impl Sender {
 
     /// Each segment is acknowledged, or lost, by itself.
     fn record(&mut self, plan: &Plan, now: Instant) {
+        let recovery = self.recovery.wake(self.selective, self.segment);
         let (mut start, end) = (plan.start, plan.end());
         while end.since(start) > self.segment + usize::from(plan.fin) {
-            self.recovery.on_sent(start, start + self.segment, now);
+            recovery.on_sent(start, start + self.segment, now);
             start += self.segment;
         }
-        self.recovery.on_sent(start, end, now);
+        recovery.on_sent(start, end, now);
     }
 
     /// RFC 8985 section 7.2.
@@ -405,13 +410,17 @@ impl Sender {
             limited: self.usage.is_limited(),
         };
         let fin_acknowledged = self.finish == Finish::Sent && acknowledgement == self.next;
-        self.recovery.on_report(&report, &mut self.rtt, &mut self.congestion);
+        if report.is_news() || self.recovery.awake().is_some() {
+            let recovery = self.recovery.wake(self.selective, self.segment);
+            recovery.on_report(&report, &mut self.rtt, &mut self.congestion);
+        }
         self.unacknowledged = acknowledgement;
         let freed = (acknowledgement.since(before) - usize::from(fin_acknowledged && advanced)).min(self.queue.len());
         self.queue.acknowledge(freed);
         self.usage.on_acknowledged(acknowledgement);
         if advanced && self.unacknowledged == self.next {
             self.alarms.stop();
+            self.recovery.sleep();
         } else if advanced {
             self.alarms.restart(now);
             self.schedule_probe(now);
@@ -438,7 +447,9 @@ impl Sender {
         self.usage.rest(now);
         // Section 4.1.2.4 of draft-ietf-ccwg-bbr: less than a segment waits, and the congestion window would bear it.
         if self.situation().unsent() < self.segment {
-            self.recovery.on_application_limit(&self.congestion);
+            if let Some(recovery) = self.recovery.awake() {
+                recovery.on_application_limit(&self.congestion);
+            }
         }
         if self.unacknowledged == self.next {
             self.settle_window(now);
@@ -461,7 +472,8 @@ impl Sender {
         match alarm {
             Alarm::Retransmission => {
                 self.rtt.back_off();
-                self.recovery.on_timeout(now, self.next, &self.rtt, &mut self.congestion);
+                let recovery = self.recovery.wake(self.selective, self.segment);
+                recovery.on_timeout(now, self.next, &self.rtt, &mut self.congestion);
                 self.alarms.restart(now);
                 self.alarms.set_probe(None);
                 self.urge = None;
@@ -473,7 +485,8 @@ impl Sender {
                 self.urge = Some(Urge::LossProbe);
             }
             Alarm::Reordering => {
-                self.recovery.on_reordering_timeout(now, self.next, &self.rtt, &mut self.congestion);
+                let recovery = self.recovery.wake(self.selective, self.segment);
+                recovery.on_reordering_timeout(now, self.next, &self.rtt, &mut self.congestion);
             }
             // What was held back may leave now.
             Alarm::Pacing => self.alarms.set_pacing(None),

@@ -3,6 +3,7 @@
 use alloc::vec::Vec;
 
 use super::*;
+use crate::tcp::segment::SackBlock;
 
 fn at(millis: u64) -> Instant {
     Instant::from_origin(Duration::from_millis(millis))

@@ -9,6 +9,8 @@ const THRESHOLD: u32 = 3;
 pub(super) struct Duplicates(u32);
 
 impl Duplicates {
+    pub(super) const NONE: Self = Self(0);
+
     pub(super) const fn is_none(self) -> bool {
         self.0 == 0
     }

@@ -32,13 +32,17 @@ pub(super) struct Rack {
     round: Option<Sequence>,
 }
 
-impl Default for Rack {
-    fn default() -> Self {
+impl Rack {
+    /// Nothing has arrived yet.
+    pub(super) const fn new() -> Self {
         Self { latest: None, highest: None, reordered: false, quarters: 1, persist: PERSISTENCE, round: None }
     }
-}
 
-impl Rack {
+    /// Whether the path was ever seen to reorder, which is for the rest of the connection.
+    pub(super) const fn has_seen_reordering(&self) -> bool {
+        self.reordered
+    }
+
     /// Takes something that has arrived, `elapsed` after it was last sent (section 6.2, steps 1 to 3). `least` is the
     /// smallest round-trip time of the path.
     pub(super) fn on_delivered(&mut self, delivered: &Delivered, elapsed: Duration, least: Option<Duration>) {

@@ -40,6 +40,11 @@ impl Report<'_> {
         self.acknowledged.after(self.before)
     }
 
+    /// Whether it says something to a sender that has nothing under way.
+    pub(in crate::tcp) fn is_news(&self) -> bool {
+        self.is_progress() || self.congestion_experienced || self.duplicate().is_some()
+    }
+
     /// The range of a duplicate that the peer reports (RFC 2883 section 4): the first one, below what is acknowledged or
     /// within the second.
     pub(super) fn duplicate(&self) -> Option<SackBlock> {
@@ -175,7 +180,7 @@ mod tests {
             in_flight: 100,
         };
         for (again, echoed, measured) in [(false, None, Some(100)), (true, None, None), (true, Some(30), Some(30))] {
-            let (mut rack, mut rtt) = (Rack::default(), RoundTrip::default());
+            let (mut rack, mut rtt) = (Rack::new(), RoundTrip::default());
             let mut heard = Heard::new(&mut rack, now, None);
             heard.take(&sent(400, again));
             let measured = measured.map(Duration::from_millis);

@@ -5,25 +5,27 @@ use crate::tcp::sequence::Sequence;
 /// SND.WND in bytes, as the peer's segments set it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct PeerWindow {
-    size: usize,
-    largest: usize,
+    // Windows have at most 30 bits (RFC 7323 section 2.3).
+    size: u32,
+    largest: u32,
     /// SND.WL1 and SND.WL2.
     updated_by: (Sequence, Sequence),
 }
 
 impl PeerWindow {
     /// The window that a segment with these numbers gave.
-    pub(super) const fn new(sequence: Sequence, acknowledgement: Sequence, size: usize) -> Self {
+    pub(super) fn new(sequence: Sequence, acknowledgement: Sequence, size: usize) -> Self {
+        let size = in_bits(size);
         Self { size, largest: size, updated_by: (sequence, acknowledgement) }
     }
 
     pub(super) const fn size(&self) -> usize {
-        self.size
+        self.size as usize
     }
 
     /// The largest that it ever was (Max.SND.WND).
     pub(super) const fn largest(&self) -> usize {
-        self.largest
+        self.largest as usize
     }
 
     /// Takes the window of a segment, unless it is an old one (RFC 9293 section 3.10.7.4). Whether it changed.
@@ -34,6 +36,7 @@ impl PeerWindow {
         if !newer {
             return false;
         }
+        let size = in_bits(size);
         self.updated_by = (sequence, acknowledgement);
         self.largest = self.largest.max(size);
         core::mem::replace(&mut self.size, size) != size
@@ -42,8 +45,12 @@ impl PeerWindow {
     /// Whether a segment of this many bytes does not fit, and what fits is less than half of what it ever was: then it is
     /// not worth a segment (RFC 9293 section 3.8.6.2.1).
     pub(super) const fn is_too_small_for(&self, length: usize) -> bool {
-        self.size < length && (self.size == 0 || self.size * 2 < self.largest)
+        self.size() < length && (self.size == 0 || self.size * 2 < self.largest)
     }
+}
+
+fn in_bits(size: usize) -> u32 {
+    u32::try_from(size).unwrap_or(u32::MAX / 2)
 }
 
 #[cfg(test)]
