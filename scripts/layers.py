@@ -25,8 +25,8 @@ HOST = [
     ["cli"],
 ]
 ENGINE = [
-    ["time", "random", "slots", "buffer", "wire"],
-    ["timers", "ip"],
+    ["time", "random", "pages", "buffer", "wire"],
+    ["slots", "timers", "ip"],
     # Declared where everything comes together, but what they are made of is low, and rooms below name them.
     ["tcp::ConnectionId", "tcp::ListenerId", "tcp::BindError"],
     ["event"],

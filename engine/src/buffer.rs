@@ -30,6 +30,9 @@ pub use send::SendQueue;
 /// The largest limit of a queue: no window of TCP is larger (RFC 7323 section 2.3), and so no sum of offsets overflows.
 pub const LARGEST_LIMIT: usize = 1 << 30;
 
-const fn bounded(limit: usize) -> usize {
-    if limit < LARGEST_LIMIT { limit } else { LARGEST_LIMIT }
+/// What is no more than the largest limit has 32 bits. A queue keeps such numbers in as many: every connection has two queues, and
+/// most are empty.
+#[expect(clippy::cast_possible_truncation, reason = "the largest limit has 31 bits")]
+const fn bounded(bytes: usize) -> u32 {
+    (if bytes < LARGEST_LIMIT { bytes } else { LARGEST_LIMIT }) as u32
 }

@@ -25,6 +25,7 @@ extern crate std;
 pub mod buffer;
 pub mod event;
 pub mod ip;
+mod pages;
 pub mod random;
 pub mod slots;
 pub mod tcp;

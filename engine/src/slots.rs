@@ -3,6 +3,8 @@
 
 use alloc::vec::Vec;
 
+use crate::pages::Pages;
+
 /// A place in a table, and which of its tenants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Key {
@@ -24,6 +26,9 @@ impl Key {
     }
 }
 
+/// So many places keep their memory when all are free.
+const MANY: usize = 1024;
+
 struct Slot<T> {
     generation: u32,
     tenant: Option<T>,
@@ -31,7 +36,7 @@ struct Slot<T> {
 
 /// See the [module](self).
 pub struct Slots<T> {
-    slots: Vec<Slot<T>>,
+    slots: Pages<Slot<T>>,
     free: Vec<u32>,
     /// The generation that a new place begins with: above all that places had which are gone.
     first: u32,
@@ -39,7 +44,7 @@ pub struct Slots<T> {
 
 impl<T> Default for Slots<T> {
     fn default() -> Self {
-        Self { slots: Vec::new(), free: Vec::new(), first: 0 }
+        Self { slots: Pages::default(), free: Vec::new(), first: 0 }
     }
 }
 
@@ -95,9 +100,9 @@ impl<T> Slots<T> {
 
     /// Gives memory back when all are gone after many were there at once. A place that comes again must not know an old key.
     fn trim(&mut self) {
-        if self.free.len() == self.slots.len() && self.slots.capacity() > 1024 {
+        if self.free.len() == self.slots.len() && self.slots.len() > MANY {
             self.first = self.slots.iter().map(|slot| slot.generation).fold(self.first, u32::max);
-            (self.slots, self.free) = (Vec::new(), Vec::new());
+            (self.slots, self.free) = (Pages::default(), Vec::new());
         }
     }
 
@@ -115,7 +120,7 @@ impl<T> Slots<T> {
 
     /// All of them.
     pub fn iter(&self) -> impl Iterator<Item = (Key, &T)> {
-        (0..).zip(&self.slots).filter_map(|(index, slot)| {
+        (0..).zip(self.slots.iter()).filter_map(|(index, slot)| {
             slot.tenant.as_ref().map(|tenant| (Key { index, generation: slot.generation }, tenant))
         })
     }
@@ -123,13 +128,13 @@ impl<T> Slots<T> {
 
 /// What others keep of the things of a table, by the same keys.
 pub struct Beside<T> {
-    list: Vec<Option<(u32, T)>>,
+    list: Pages<Option<(u32, T)>>,
     count: usize,
 }
 
 impl<T> Default for Beside<T> {
     fn default() -> Self {
-        Self { list: Vec::new(), count: 0 }
+        Self { list: Pages::default(), count: 0 }
     }
 }
 
@@ -145,10 +150,10 @@ impl<T> Beside<T> {
     /// goes.
     pub fn get_or_insert_with(&mut self, key: Key, make: impl FnOnce() -> T) -> &mut T {
         let index = key.index as usize;
-        if self.list.len() <= index {
-            self.list.resize_with(index + 1, || None);
+        while self.list.len() <= index {
+            self.list.push(None);
         }
-        let place = &mut self.list[index];
+        let place = self.list.get_mut(index).expect("the list is as long");
         if place.as_ref().is_none_or(|(generation, _)| *generation != key.generation) {
             self.count += usize::from(place.is_none());
             *place = None;
@@ -161,8 +166,8 @@ impl<T> Beside<T> {
         let place = self.list.get_mut(key.index as usize)?;
         let (_, kept) = place.take_if(|(generation, _)| *generation == key.generation)?;
         self.count -= 1;
-        if self.count == 0 && self.list.capacity() > 1024 {
-            self.list = Vec::new();
+        if self.count == 0 && self.list.len() > MANY {
+            self.list = Pages::default();
         }
         Some(kept)
     }
@@ -216,7 +221,7 @@ mod tests {
         for key in &keys {
             slots.remove(*key);
         }
-        assert!(slots.slots.capacity() < 1024 && slots.is_empty());
+        assert!(slots.slots.len() == 0 && slots.is_empty());
         (0..5000).for_each(|number| {
             slots.insert(number);
         });

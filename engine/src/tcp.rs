@@ -203,7 +203,7 @@ struct Entry {
     /// It is among the pending.
     pending: bool,
     /// What it held when its owner let go of it.
-    orphan: Option<usize>,
+    orphan: Option<u32>,
 }
 
 impl Entry {
@@ -430,14 +430,15 @@ impl Tcp {
         if entry.orphan.is_some() || entry.connection.is_closed() {
             return;
         }
-        let bytes = entry.connection.held();
         let (count, held) = self.orphans;
+        let bytes = entry.connection.held();
         if count >= self.config.most_orphans || held + bytes > self.config.most_orphan_bytes {
             entry.connection.abort(Cause::Aborted, now);
             return;
         }
-        entry.orphan = Some(bytes);
-        self.orphans = (count + 1, held + bytes);
+        let counted = u32::try_from(bytes).unwrap_or(u32::MAX);
+        entry.orphan = Some(counted);
+        self.orphans = (count + 1, held + counted as usize);
     }
 
     /// Takes an entry out for good.
@@ -445,7 +446,7 @@ impl Tcp {
         let entry = self.connections.remove(id.0)?;
         self.timers.remove(id.0.index());
         if let Some(bytes) = entry.orphan {
-            self.orphans = (self.orphans.0 - 1, self.orphans.1 - bytes);
+            self.orphans = (self.orphans.0 - 1, self.orphans.1 - bytes as usize);
         }
         self.events.tell(Event::Removed(id));
         Some(entry)

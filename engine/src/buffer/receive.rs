@@ -23,10 +23,10 @@ pub struct ReceiveQueue {
     /// Where in the stream the first byte lies that was not read.
     begin: u64,
     /// The bytes in order.
-    length: usize,
+    length: u32,
     /// What is out of order; None where nothing is, as nearly always.
     ranges: Option<Box<Ranges>>,
-    limit: usize,
+    limit: u32,
 }
 
 /// What [`ReceiveQueue::insert`] has done.
@@ -54,7 +54,7 @@ impl ReceiveQueue {
     /// How many bytes the queue takes.
     #[must_use]
     pub const fn limit(&self) -> usize {
-        self.limit
+        self.limit as usize
     }
 
     /// Changes the limit, at most to [`LARGEST_LIMIT`](super::LARGEST_LIMIT). What was received beyond a smaller one stays.
@@ -65,7 +65,7 @@ impl ReceiveQueue {
     /// How many bytes are in order, to be read.
     #[must_use]
     pub const fn len(&self) -> usize {
-        self.length
+        self.length as usize
     }
 
     /// Whether there is nothing to be read. Bytes may wait out of order.
@@ -77,7 +77,7 @@ impl ReceiveQueue {
     /// How far beyond the bytes in order the queue takes bytes: what the window may offer.
     #[must_use]
     pub const fn room(&self) -> usize {
-        self.limit.saturating_sub(self.length)
+        self.limit.saturating_sub(self.length) as usize
     }
 
     /// Takes the bytes of a part of a payload, which were received at an offset. What lies beyond [`room`](Self::room) is cut
@@ -119,7 +119,7 @@ impl ReceiveQueue {
         let mut taken = self.keep(0, payload, part.start..part.start + length, memory);
         let reneged = taken < length && self.ranges.is_some();
         if reneged {
-            self.pieces.cut_at(self.begin + (self.length + taken) as u64);
+            self.pieces.cut_at(self.begin + (self.len() + taken) as u64);
             self.ranges = None;
             taken += self.keep(taken, payload, part.start + taken..part.start + length, memory);
         }
@@ -128,13 +128,13 @@ impl ReceiveQueue {
         }
         let advanced = self.ranges.as_mut().map_or(taken, |ranges| ranges.advance(taken));
         self.ranges.take_if(|ranges| ranges.is_empty());
-        self.length += advanced;
+        self.length += bounded(advanced);
         Some(Inserted { advanced, reneged, ..Inserted::default() })
     }
 
     /// Keeps the bytes of a part of a payload, which belong at an offset, as many as there is memory for; how many.
     fn keep(&mut self, at: usize, payload: &Payload<'_>, part: Range<usize>, memory: &Memory) -> usize {
-        let origin = self.begin + (self.length + at) as u64;
+        let origin = self.begin + (self.len() + at) as u64;
         let mut kept = 0;
         for (offset, bytes) in payload.parts(part.clone()) {
             let length = bytes.len();
@@ -167,13 +167,13 @@ impl ReceiveQueue {
 
     /// Copies bytes in order to `target`, and returns how many.
     pub fn peek(&self, target: &mut [u8]) -> usize {
-        let count = target.len().min(self.length);
+        let count = target.len().min(self.len());
         self.pieces.copy_to(self.begin, target.get_mut(..count).unwrap_or_default())
     }
 
     /// Hands over up to `most` bytes in order, by reference.
     pub fn take(&mut self, most: usize) -> Slices {
-        let count = most.min(self.length);
+        let count = most.min(self.len());
         let slices = self.pieces.slices(self.begin..self.begin + count as u64);
         self.consume(count);
         slices
@@ -181,7 +181,7 @@ impl ReceiveQueue {
 
     /// Throws the bytes in order away, and returns how many. Those out of order stay.
     pub fn discard(&mut self) -> usize {
-        let count = self.length;
+        let count = self.len();
         self.consume(count);
         count
     }
@@ -205,7 +205,7 @@ impl ReceiveQueue {
 
     /// Drops that many bytes from the front. There are as many in order.
     fn consume(&mut self, count: usize) {
-        self.length -= count;
+        self.length -= bounded(count);
         self.begin += count as u64;
         self.pieces.skip_to(self.begin);
     }

@@ -13,8 +13,8 @@ pub struct SendQueue {
     pieces: Pieces,
     /// Where in the stream the first unacknowledged byte lies.
     begin: u64,
-    length: usize,
-    limit: usize,
+    length: u32,
+    limit: u32,
 }
 
 impl SendQueue {
@@ -28,7 +28,7 @@ impl SendQueue {
     /// How many bytes the queue takes.
     #[must_use]
     pub const fn limit(&self) -> usize {
-        self.limit
+        self.limit as usize
     }
 
     /// Changes the limit, at most to [`LARGEST_LIMIT`](super::LARGEST_LIMIT). Bytes beyond a smaller one stay until they are acknowledged.
@@ -39,7 +39,7 @@ impl SendQueue {
     /// How many bytes are in the queue.
     #[must_use]
     pub const fn len(&self) -> usize {
-        self.length
+        self.length as usize
     }
 
     /// Whether every byte written has been acknowledged.
@@ -51,7 +51,7 @@ impl SendQueue {
     /// How many bytes [`write`](Self::write) takes now.
     #[must_use]
     pub const fn room(&self) -> usize {
-        self.limit.saturating_sub(self.length)
+        self.limit.saturating_sub(self.length) as usize
     }
 
     /// Promises to take up to `most` bytes by the next [`write`](Self::write), whatever others do meanwhile; how many.
@@ -65,9 +65,9 @@ impl SendQueue {
     /// least one.
     pub fn write(&mut self, bytes: &[u8], memory: &Memory) -> usize {
         let fitting = bytes.get(..self.room()).unwrap_or(bytes);
-        let taken = self.pieces.append(self.begin + self.length as u64, fitting, memory);
+        let taken = self.pieces.append(self.begin + u64::from(self.length), fitting, memory);
         self.pieces.forget_promise();
-        self.length += taken;
+        self.length += bounded(taken);
         taken
     }
 
@@ -77,8 +77,8 @@ impl SendQueue {
         for slice in slices {
             let fitting = slice.slice(0..self.room());
             let length = fitting.len();
-            let count = self.pieces.keep(self.begin + self.length as u64, fitting, memory);
-            self.length += count;
+            let count = self.pieces.keep(self.begin + u64::from(self.length), fitting, memory);
+            self.length += bounded(count);
             taken += count;
             if count < slice.len() || count < length {
                 break;
@@ -91,15 +91,15 @@ impl SendQueue {
     /// The bytes at the offsets `at..at + length`, as far as they are there.
     #[must_use]
     pub fn slices(&self, at: usize, length: usize) -> Slices {
-        let at = at.min(self.length);
+        let at = at.min(self.len());
         let start = self.begin + at as u64;
-        self.pieces.slices(start..start + length.min(self.length - at) as u64)
+        self.pieces.slices(start..start + length.min(self.len() - at) as u64)
     }
 
     /// Drops that many bytes from the front: the peer has acknowledged them.
     pub fn acknowledge(&mut self, count: usize) {
-        let count = count.min(self.length);
-        self.length -= count;
+        let count = count.min(self.len());
+        self.length -= bounded(count);
         self.begin += count as u64;
         self.pieces.skip_to(self.begin);
     }

@@ -100,7 +100,7 @@ pub(super) struct Connection {
     /// A keep-alive probe is to leave.
     probe_due: bool,
     /// A reset is to leave: the connection was given up.
-    reset_due: Option<Reset>,
+    reset_due: Option<Box<Reset>>,
     /// Since when the peer owes an answer: something is outstanding, and nothing of it was acknowledged since.
     unanswered: Option<Instant>,
     /// Who reads at the other end has not looked at what arrived there last: what is small may wait until he does.
@@ -290,12 +290,13 @@ impl Connection {
             State::Synchronized(synchronized) => Some((synchronized.sender.next(), synchronized.receiver.next())),
             State::Closed(_) => return,
         };
-        self.reset_due = ends.map(|(sequence, expected)| Reset { sequence, expected, deadline: now + PARTING });
+        self.reset_due =
+            ends.map(|(sequence, expected)| Box::new(Reset { sequence, expected, deadline: now + PARTING }));
         self.close(Some(cause));
     }
 
     /// The reset that was to leave will not.
-    pub(super) const fn forget_reset(&mut self) {
+    pub(super) fn forget_reset(&mut self) {
         self.reset_due = None;
     }
 
@@ -373,7 +374,7 @@ impl Connection {
     /// The path to the peer takes packets of `mtu` bytes.
     pub(super) fn set_path_mtu(&mut self, mtu: usize) {
         if let State::Synchronized(synchronized) = &mut self.state {
-            let segment = synchronized.agreement.segment(mtu, self.tuple.remote.ip());
+            let segment = synchronized.agreement.segment(mtu, self.tuple.remote().ip());
             synchronized.sender.set_segment_size(segment);
         }
     }
@@ -440,6 +441,10 @@ impl Connection {
         }
     }
 }
+
+/// Bytes of memory of what both ends know of each other, which a connection has apart from its entry.
+#[cfg(test)]
+pub(super) const SYNCHRONIZED: usize = size_of::<Synchronized>();
 
 impl Remains {
     const NONE: Self = Self { unread: None, ended: false, cause: None };

@@ -126,7 +126,7 @@ mod tests {
     use crate::tcp::segment::{Control, SegmentOptions, Timestamp};
 
     fn tuple(port: u16) -> Tuple {
-        Tuple { local: ([10, 0, 0, 1], 80).into(), remote: ([10, 0, 0, 2], port).into() }
+        Tuple::new(([10, 0, 0, 1], 80).into(), ([10, 0, 0, 2], port).into())
     }
 
     fn acknowledgement(isn: Sequence, peer_isn: Sequence, timestamp: Option<Timestamp>) -> Segment<'static> {

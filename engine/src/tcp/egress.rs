@@ -154,7 +154,7 @@ impl Tcp {
     /// The option of this end's SYNs.
     fn mss(&self, tuple: &Tuple) -> u16 {
         // What fits a segment's option is at most 65535.
-        u16::try_from(handshake::segment_for(self.config.link.mtu, tuple.local.ip())).unwrap_or(u16::MAX)
+        u16::try_from(handshake::segment_for(self.config.link.mtu, tuple.local().ip())).unwrap_or(u16::MAX)
     }
 
     /// The window that a SYN offers for a connection that will be.
@@ -261,8 +261,8 @@ impl Tcp {
 /// A header with nothing in it.
 fn bare(tuple: &Tuple, sequence: Sequence) -> Header {
     Header {
-        source_port: tuple.local.port(),
-        destination_port: tuple.remote.port(),
+        source_port: tuple.local().port(),
+        destination_port: tuple.remote().port(),
         sequence,
         acknowledgement: Sequence(0),
         control: Control::NONE,
@@ -291,8 +291,8 @@ impl From<&Options> for Service {
 
 fn send(tuple: &Tuple, service: Service, header: &Header, out: &mut dyn Outlet) -> Result<(), Blocked> {
     out.send(&Packet {
-        source: tuple.local.ip(),
-        destination: tuple.remote.ip(),
+        source: tuple.local().ip(),
+        destination: tuple.remote().ip(),
         hop_limit: service.hop_limit,
         traffic_class: service.traffic_class,
         ecn: Ecn::NotCapable,

@@ -77,7 +77,7 @@ mod tests {
     use crate::slots::Slots;
 
     fn tuple(port: u16) -> Tuple {
-        Tuple { local: ([10, 0, 0, 1], 80).into(), remote: ([10, 0, 0, 2], port).into() }
+        Tuple::new(([10, 0, 0, 1], 80).into(), ([10, 0, 0, 2], port).into())
     }
 
     #[test]

@@ -59,10 +59,10 @@ impl Tcp {
             self.counters.dropped += 1;
             return;
         }
-        let tuple = Tuple {
-            local: SocketAddr::new(ip.destination, segment.destination_port),
-            remote: SocketAddr::new(ip.source, segment.source_port),
-        };
+        let tuple = Tuple::new(
+            SocketAddr::new(ip.destination, segment.destination_port),
+            SocketAddr::new(ip.source, segment.source_port),
+        );
         match self.flow(&tuple) {
             Some(Flow::Connection(id)) => self.arrives(id, &segment, ip.ecn, now, out),
             Some(Flow::HalfOpen(key)) => self.arrives_half_open(key, &segment, ip.ecn, now, out),
@@ -82,7 +82,7 @@ impl Tcp {
             now,
             link: &self.config.link,
             memory: &self.config.memory,
-            path_mtu: out.mtu(tuple.remote.ip()),
+            path_mtu: out.mtu(tuple.remote().ip()),
             ecn,
             challenges: &mut self.challenges,
         };
@@ -226,7 +226,7 @@ impl Tcp {
             unscaled: false,
             rtt,
             retries: record.answers.saturating_sub(1),
-            path_mtu: out.mtu(tuple.remote.ip()),
+            path_mtu: out.mtu(tuple.remote().ip()),
         };
         self.establish(tuple, listener, options, charges, &opened, segment, ecn, now, out);
     }
@@ -310,7 +310,7 @@ impl Tcp {
             length: segment.payload.len(),
             timestamp: segment.options.timestamp.map(|timestamp| timestamp.value),
         };
-        let listener = self.listeners.find(tuple.local);
+        let listener = self.listeners.find(tuple.local());
         let mut after = None;
         // Without a listener, a SYN for what is in TIME-WAIT is answered as any other segment there.
         match self.time_wait.receive(tuple, &late, now) {
@@ -347,7 +347,7 @@ impl Tcp {
     ) {
         let room = self.half_open.len() < self.config.most_half_open;
         let Some(listening) = self.listeners.listening_mut(listener) else { return };
-        let agreement = Agreement::new(&listening.options, segment, tuple.remote.ip());
+        let agreement = Agreement::new(&listening.options, segment, tuple.remote().ip());
         match listening.admit(room, now) {
             Admission::Admitted => {}
             Admission::Cookie => return self.send_cookie(tuple, listener, segment.sequence, &agreement, now, out),
@@ -407,7 +407,7 @@ impl Tcp {
             unscaled: false,
             rtt: None::<Duration>,
             retries: 0,
-            path_mtu: out.mtu(tuple.remote.ip()),
+            path_mtu: out.mtu(tuple.remote().ip()),
         };
         self.establish(*tuple, listener, options, charges, &opened, segment, ecn, now, out);
         true

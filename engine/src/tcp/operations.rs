@@ -89,8 +89,8 @@ impl Tcp {
                 && entry.listener == Some(id)
             {
                 entry.listener = None;
-                let Tuple { local, remote } = *entry.connection.tuple();
-                return Some(Accepted { id: connection, local, remote });
+                let tuple = entry.connection.tuple();
+                return Some(Accepted { id: connection, local: tuple.local(), remote: tuple.remote() });
             }
         }
         None
@@ -146,10 +146,10 @@ impl Tcp {
         bound: Option<ListenerId>,
         now: Instant,
     ) -> Result<Tuple, ConnectError> {
-        let tuple = |port| Tuple { local: SocketAddr::new(local.ip(), port), remote };
+        let tuple = |port| Tuple::new(SocketAddr::new(local.ip(), port), remote);
         if local.port() != 0 {
             let tuple = tuple(local.port());
-            let own = bound.is_some_and(|bound| self.is_bound_to(bound, tuple.local));
+            let own = bound.is_some_and(|bound| self.is_bound_to(bound, tuple.local()));
             // Somebody else's port is not to be connected from: its clients would meet this connection instead.
             let foreign = !own && self.listeners.conflicts(local.ip(), local.port());
             let free = !foreign && self.flow(&tuple).is_none() && self.is_past(&tuple, now);
@@ -165,7 +165,7 @@ impl Tcp {
             .chain(first..start)
             .map(tuple)
             // A connection with itself (RFC 9293's simultaneous open) is for those who name the port.
-            .find(|tuple| tuple.local != tuple.remote && self.is_free(tuple) && self.is_past(tuple, now))
+            .find(|tuple| tuple.local() != tuple.remote() && self.is_free(tuple) && self.is_past(tuple, now))
             .ok_or(ConnectError::AddressInUse)
     }
 
@@ -181,7 +181,7 @@ impl Tcp {
     /// Whether a new connection may take a pair of ends whose local port nobody has named.
     fn is_free(&self, tuple: &Tuple) -> bool {
         // The other end of a connection of this host to itself is a flow of this interface too.
-        !self.listeners.conflicts(tuple.local.ip(), tuple.local.port())
+        !self.listeners.conflicts(tuple.local().ip(), tuple.local().port())
             && self.flow(tuple).is_none()
             && self.flow(&tuple.reversed()).is_none()
     }
@@ -456,7 +456,7 @@ impl Tcp {
     pub fn set_path_mtu(&mut self, remote: IpAddr, mtu: usize, now: Instant) {
         let mtu = mtu.min(self.config.link.mtu);
         let concerned: Vec<ConnectionId> =
-            self.connections().filter(|(_, tuple, _)| tuple.remote.ip() == remote).map(|(id, ..)| id).collect();
+            self.connections().filter(|(_, tuple, _)| tuple.remote().ip() == remote).map(|(id, ..)| id).collect();
         for id in concerned {
             if let Some(entry) = self.connections.get_mut(id.0) {
                 entry.connection.set_path_mtu(mtu);
@@ -468,7 +468,7 @@ impl Tcp {
     /// A local address is gone: its connections have ended.
     pub fn remove_address(&mut self, address: IpAddr, now: Instant) {
         let concerned: Vec<ConnectionId> =
-            self.connections().filter(|(_, tuple, _)| tuple.local.ip() == address).map(|(id, ..)| id).collect();
+            self.connections().filter(|(_, tuple, _)| tuple.local().ip() == address).map(|(id, ..)| id).collect();
         concerned.into_iter().for_each(|id| self.abort(id, Cause::AddressGone, now));
     }
 

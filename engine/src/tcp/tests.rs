@@ -116,6 +116,27 @@ impl Hosts {
     }
 }
 
+/// Both ends of one are to take no more than 2 KiB, with what the tables and their owners add to this.
+#[cfg(target_pointer_width = "64")]
+#[test]
+fn a_connection_that_has_spoken_and_is_idle_holds_nothing_beside_itself() {
+    assert!(size_of::<Entry>() <= 208 && connection::SYNCHRONIZED <= 520, "a connection has become larger");
+    let mut hosts = Hosts::new(|_| ());
+    let (client, server) = hosts.pair_with(Options::default());
+    for message in [1, 64, 100_000] {
+        let (mut sent, mut received) = (0, vec![0; 1000]);
+        while sent < message {
+            sent += hosts.hosts[0].write(client, &vec![7; message - sent], hosts.now).expect("it is open");
+            hosts.settle();
+            while hosts.hosts[1].read(server, &mut received, hosts.now).is_ok_and(|count| count > 0) {}
+            hosts.settle();
+        }
+        hosts.advance(Duration::from_secs(1));
+        let held = |host: &Tcp, id: ConnectionId| host.connections.get(id.0).map(|entry| entry.connection.held());
+        assert_eq!((held(&hosts.hosts[0], client), held(&hosts.hosts[1], server)), (Some(0), Some(0)));
+    }
+}
+
 #[test]
 fn orphans_are_bounded_in_number_and_bytes() {
     let mut hosts = Hosts::new(|config| (config.most_orphans, config.most_orphan_bytes) = (3, 300_000));

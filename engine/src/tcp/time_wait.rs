@@ -430,10 +430,10 @@ impl From<&Tuple> for Key {
             IpAddr::V6(address) => address.octets(),
         };
         Self {
-            local: octets(tuple.local),
-            remote: octets(tuple.remote),
-            local_port: tuple.local.port(),
-            remote_port: tuple.remote.port(),
+            local: octets(tuple.local()),
+            remote: octets(tuple.remote()),
+            local_port: tuple.local().port(),
+            remote_port: tuple.remote().port(),
         }
     }
 }

@@ -1,36 +1,86 @@
 //! The ends of a connection.
 
 use core::hash::{Hash, Hasher};
-use core::net::{IpAddr, SocketAddr};
+use core::net::{IpAddr, SocketAddr, SocketAddrV6};
 
-/// A connection's two ends, by which segments are told apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+/// A connection's two ends, by which segments are told apart: the addresses, their scopes and the ports. A flow label is not
+/// part of an end.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Tuple {
-    /// This host's end.
-    pub local: SocketAddr,
-    /// The peer's end.
-    pub remote: SocketAddr,
+    // Not two socket addresses, which are a third larger: every connection has a tuple, and every packet is looked up by one.
+    local: IpAddr,
+    remote: IpAddr,
+    local_port: u16,
+    remote_port: u16,
+    local_scope: u32,
+    remote_scope: u32,
 }
 
 impl Tuple {
+    /// The connection between this host's end and the peer's.
+    #[must_use]
+    pub const fn new(local: SocketAddr, remote: SocketAddr) -> Self {
+        Self {
+            local: local.ip(),
+            remote: remote.ip(),
+            local_port: local.port(),
+            remote_port: remote.port(),
+            local_scope: scope(local),
+            remote_scope: scope(remote),
+        }
+    }
+
+    /// This host's end.
+    #[must_use]
+    pub const fn local(&self) -> SocketAddr {
+        end(self.local, self.local_port, self.local_scope)
+    }
+
+    /// The peer's end.
+    #[must_use]
+    pub const fn remote(&self) -> SocketAddr {
+        end(self.remote, self.remote_port, self.remote_scope)
+    }
+
     /// The same connection as its peer sees it.
     #[must_use]
     pub const fn reversed(self) -> Self {
-        Self { local: self.remote, remote: self.local }
+        Self::new(self.remote(), self.local())
+    }
+}
+
+const fn scope(end: SocketAddr) -> u32 {
+    match end {
+        SocketAddr::V4(_) => 0,
+        SocketAddr::V6(end) => end.scope_id(),
+    }
+}
+
+const fn end(address: IpAddr, port: u16, scope: u32) -> SocketAddr {
+    match address {
+        IpAddr::V4(_) => SocketAddr::new(address, port),
+        IpAddr::V6(address) => SocketAddr::V6(SocketAddrV6::new(address, port, 0, scope)),
+    }
+}
+
+impl core::fmt::Debug for Tuple {
+    fn fmt(&self, formatter: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        formatter.debug_struct("Tuple").field("local", &self.local()).field("remote", &self.remote()).finish()
     }
 }
 
 impl Hash for Tuple {
-    /// Every packet is looked up by its ends, so they are hashed in few and long words.
+    /// Every packet is looked up by its ends, so they are hashed in few and long words. Ends that differ in their scope alone
+    /// are rare enough to be found in one place.
     fn hash<H: Hasher>(&self, state: &mut H) {
-        for end in [&self.local, &self.remote] {
-            match end.ip() {
-                IpAddr::V4(address) => state.write_u64(u64::from(address.to_bits()) << 16 | u64::from(end.port())),
+        for (address, port) in [(self.local, self.local_port), (self.remote, self.remote_port)] {
+            match address {
+                IpAddr::V4(address) => state.write_u64(u64::from(address.to_bits()) << 16 | u64::from(port)),
                 IpAddr::V6(address) => {
                     let [high, low] = halves(address.to_bits());
                     state.write_u64(high);
                     state.write_u64(low);
-                    state.write_u16(end.port());
+                    state.write_u16(port);
                 }
             }
         }
@@ -44,13 +94,23 @@ const fn halves(bits: u128) -> [u64; 2] {
 
 #[cfg(test)]
 mod tests {
+    use core::net::Ipv6Addr;
+
     use super::*;
 
     #[test]
-    fn the_peer_sees_the_ends_the_other_way_round() {
-        let (local, remote) = (([10, 0, 0, 1], 80).into(), ([10, 0, 0, 2], 50_000).into());
-        let tuple = Tuple { local, remote };
-        assert_eq!(tuple.reversed(), Tuple { local: remote, remote: local });
-        assert_eq!(tuple.reversed().reversed(), tuple);
+    fn the_ends_are_as_they_were_named() {
+        let v6 = |last, scope| {
+            SocketAddr::V6(SocketAddrV6::new(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, last), 80, 0, scope))
+        };
+        for (local, remote) in
+            [(SocketAddr::from(([10, 0, 0, 1], 80)), SocketAddr::from(([10, 0, 0, 2], 50_000))), (v6(1, 3), v6(2, 7))]
+        {
+            let tuple = Tuple::new(local, remote);
+            assert_eq!((tuple.local(), tuple.remote()), (local, remote));
+            assert_eq!(tuple.reversed(), Tuple::new(remote, local), "the peer sees them the other way round");
+            assert_eq!(tuple.reversed().reversed(), tuple);
+        }
+        assert_ne!(Tuple::new(v6(1, 3), v6(2, 7)), Tuple::new(v6(1, 3), v6(2, 8)));
     }
 }

@@ -149,7 +149,7 @@ fn connect_and_close(victim: &mut Victim, remote: SocketAddr) {
     victim.tcp.release(id, victim.now);
     let fin = victim.transmit().pop().expect("a FIN");
     victim.receive(&reply(11, fin.end(), ACK | FIN));
-    assert_eq!(victim.tcp.find(&xila_network_engine::tcp::Tuple { local: syn.source, remote }), None);
+    assert_eq!(victim.tcp.find(&xila_network_engine::tcp::Tuple::new(syn.source, remote)), None);
 }
 
 #[test]

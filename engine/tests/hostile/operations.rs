@@ -170,12 +170,9 @@ impl Scene {
         let listener = self.listeners[bytes.below(self.listeners.len())];
         let _said = self.host.tcp.is_acceptable(listener);
         if let Some(accepted) = self.host.tcp.accept(listener) {
-            assert_eq!(
-                self.host.tcp.tuple(accepted.id),
-                Some(Tuple { local: accepted.local, remote: accepted.remote })
-            );
+            assert_eq!(self.host.tcp.tuple(accepted.id), Some(Tuple::new(accepted.local, accepted.remote)));
             self.connections.push(accepted.id);
-            self.tuples.push(Tuple { local: accepted.local, remote: accepted.remote });
+            self.tuples.push(Tuple::new(accepted.local, accepted.remote));
         }
         if bytes.byte() == 0 {
             let change = options(bytes);
@@ -274,7 +271,7 @@ impl Scene {
             window: bytes.word(),
             options: bytes.take(options).to_vec(),
             payload: vec![1; length],
-            ..Raw::new(tuple.remote, tuple.local)
+            ..Raw::new(tuple.remote(), tuple.local())
         };
         self.host.tcp.receive(self.host.now, &raw.packet(), &mut self.host.out);
         if let Some(id) = self.host.tcp.find(&tuple) {

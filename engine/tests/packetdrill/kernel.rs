@@ -281,7 +281,7 @@ impl Kernel {
     /// An ICMP error that quotes `quoted`. The engine has no ICMP: this is what its shell does with one that is about
     /// something in flight (RFC 5927 section 4.1).
     pub(crate) fn receive_error(&mut self, now: Micros, quoted: &LiveSegment, icmp: &Icmp) {
-        let tuple = Tuple { local: quoted.source, remote: quoted.destination };
+        let tuple = Tuple::new(quoted.source, quoted.destination);
         if !self.tcp.is_in_flight(&tuple, Sequence(quoted.sequence)) {
             return;
         }
@@ -290,9 +290,9 @@ impl Kernel {
             ("unreachable", "frag_needed") | ("packet_too_big", _) => {
                 let least = if quoted.source.is_ipv4() { 68 } else { 1280 };
                 let mtu = icmp.mtu.map_or(least, |mtu| mtu as usize).max(least);
-                if mtu < self.outlet.mtu(tuple.remote.ip()) {
+                if mtu < self.outlet.mtu(tuple.remote().ip()) {
                     self.outlet.path = Some(mtu);
-                    self.tcp.set_path_mtu(tuple.remote.ip(), mtu, instant(now));
+                    self.tcp.set_path_mtu(tuple.remote().ip(), mtu, instant(now));
                 }
             }
             // Hard errors end a handshake and nothing else (RFC 1122 section 4.2.3.9, RFC 5927 section 5.2).

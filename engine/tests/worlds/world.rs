@@ -285,7 +285,7 @@ impl World {
         let tcp = &mut self.hosts[host].tcp;
         match tcp.connect(local, remote, None, Duration::from_secs(3000), options, self.now) {
             Ok(id) => {
-                let local = tcp.tuple(id).expect("it was just begun").local;
+                let local = tcp.tuple(id).expect("it was just begun").local();
                 let streams = streams(connection, host);
                 self.ends.push((connection, round, End::new(host, id, (local, remote), script, streams, self.now)));
             }

@@ -110,7 +110,7 @@ impl TcpListener {
             let stack = self.backlog.next(waker)?;
             // Gone meanwhile, with its peer or its interface, or another task has it: there may be a next one.
             let Some((flow, tuple)) = stack.with_mut(|core| core.tcp_accept(&self.backlog)) else { continue };
-            return Some((TcpStream::new(stack, flow, tuple.local, tuple.remote), tuple.remote));
+            return Some((TcpStream::new(stack, flow, tuple.local(), tuple.remote()), tuple.remote()));
         }
     }
 

@@ -81,13 +81,12 @@ impl From<engine::TcpState> for TcpState {
 pub struct TcpStream {
     stack: Stack,
     flow: FlowId,
-    local: SocketAddr,
-    peer: SocketAddr,
+    ends: engine::Tuple,
 }
 
 impl TcpStream {
     pub(super) const fn new(stack: Stack, flow: FlowId, local: SocketAddr, peer: SocketAddr) -> Self {
-        Self { stack, flow, local, peer }
+        Self { stack, flow, ends: engine::Tuple::new(local, peer) }
     }
 
     /// Connects to `remote` with default options.
@@ -151,7 +150,7 @@ impl TcpStream {
             }
             let bound = reserved.as_ref().map(TcpSocket::backlog);
             let flow = core.tcp_connect(network.owner(), local, remote, bound, options.timeout, options.tcp)?;
-            Ok((flow, core.tcp_tuple_of(flow).map_or(local, |tuple| tuple.local)))
+            Ok((flow, core.tcp_tuple_of(flow).map_or(local, |tuple| tuple.local())))
         });
         let (flow, local) = begun?;
         Ok(Connecting { stream: Some(Self::new(stack, flow, local, remote)), reserved })
@@ -405,13 +404,13 @@ impl TcpStream {
     /// This end's address.
     #[must_use]
     pub const fn local_addr(&self) -> SocketAddr {
-        self.local
+        self.ends.local()
     }
 
     /// The peer's address.
     #[must_use]
     pub const fn peer_addr(&self) -> SocketAddr {
-        self.peer
+        self.ends.remote()
     }
 
     /// The name of the interface that carries the connection.
@@ -582,8 +581,8 @@ impl fmt::Debug for TcpStream {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
             .debug_struct("TcpStream")
-            .field("local", &self.local)
-            .field("peer", &self.peer)
+            .field("local", &self.ends.local())
+            .field("peer", &self.ends.remote())
             .finish_non_exhaustive()
     }
 }

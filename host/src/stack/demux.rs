@@ -112,7 +112,7 @@ fn segment(ip: usize, head: &[u8], apart: &[Slice]) -> Option<Packet> {
     let tcp = TcpPacket::new_checked(packet.payload).ok().filter(|_| packet.protocol == IpProtocol::Tcp)?;
     let local = SocketAddr::new(packet.destination, tcp.dst_port());
     let remote = SocketAddr::new(packet.source, tcp.src_port());
-    Some(Packet::Tcp { ip, tuple: Tuple { local, remote } })
+    Some(Packet::Tcp { ip, tuple: Tuple::new(local, remote) })
 }
 
 /// What the IP header of a packet says.
@@ -128,8 +128,7 @@ struct Header<'a> {
 
 fn transport(protocol: IpProtocol, header: &Header<'_>, payload: &[u8]) -> Option<Packet> {
     let &Header { source, destination, hop_limit, options, ip } = header;
-    let tuple =
-        |to: u16, from: u16| Tuple { local: SocketAddr::new(destination, to), remote: SocketAddr::new(source, from) };
+    let tuple = |to: u16, from: u16| Tuple::new(SocketAddr::new(destination, to), SocketAddr::new(source, from));
     let identifier = || Some(u16::from_be_bytes(payload.get(4..6)?.try_into().ok()?));
     Some(match protocol {
         IpProtocol::Tcp => {

@@ -242,8 +242,8 @@ impl Core {
 
     /// Whether a datagram is the client's.
     pub(super) fn dhcp_takes(&self, tuple: &Tuple) -> bool {
-        let ports = (tuple.remote.port(), tuple.local.port());
-        self.dhcp.client.is_some() && tuple.local.is_ipv4() && ports == (DHCP_SERVER_PORT, DHCP_CLIENT_PORT)
+        let ports = (tuple.remote().port(), tuple.local().port());
+        self.dhcp.client.is_some() && tuple.local().is_ipv4() && ports == (DHCP_SERVER_PORT, DHCP_CLIENT_PORT)
     }
 
     /// Takes a server's answer. The engine sees none that was not waited for: it would take a second copy of an answer

@@ -207,12 +207,12 @@ impl Core {
     /// `::1` from any.
     fn is_martian(&self, tuple: &demux::Tuple) -> bool {
         let loops_back = self.port.as_ref().is_some_and(|port| port.device.loops_back());
-        !loops_back && (tuple.local.ip().is_loopback() || tuple.remote.ip().is_loopback())
+        !loops_back && (tuple.local().ip().is_loopback() || tuple.remote().ip().is_loopback())
     }
 
     /// A segment for this host, in a frame whose IP packet begins at `ip`.
     fn tcp_packet(&mut self, frame: &[u8], apart: &[Slice], is_verified: bool, ip: usize, tuple: &demux::Tuple) {
-        let (local, remote) = (tuple.local.ip(), tuple.remote.ip());
+        let (local, remote) = (tuple.local().ip(), tuple.remote().ip());
         // smoltcp's table of addresses, which on a loopback has every one.
         if !self.iface.has_ip_addr(local) && !self.loops_back() || self.is_broadcast(local) || self.is_broadcast(remote)
         {

@@ -123,9 +123,9 @@ impl Core {
     /// An echo reply has arrived, in an IP packet: the socket of its identifier gets it. Where nobody asked, nobody is
     /// told.
     pub(super) fn echo_reply_ingress(&mut self, packet: &[u8], to: Tuple) {
-        let family = Family::of(to.local.ip());
+        let family = Family::of(to.local().ip());
         if self.icmp.sockets.is_empty()
-            || !self.icmp.sockets.contains_key(&(family, IcmpBinding::Echo(to.local.port())))
+            || !self.icmp.sockets.contains_key(&(family, IcmpBinding::Echo(to.local().port())))
         {
             return;
         }
@@ -158,12 +158,12 @@ impl Core {
         }
         let (binding, port, sequence) = match quoted.content {
             Content::Tcp { from, to, sequence } => {
-                let tuple = Tuple { local: quoted.from(from), remote: quoted.to(to) };
+                let tuple = Tuple::new(quoted.from(from), quoted.to(to));
                 self.connecting_error(&tuple, sequence, kind);
                 (IcmpBinding::TcpPort(from), to, None)
             }
             Content::Udp { from, to } => {
-                self.udp_error(&Tuple { local: quoted.from(from), remote: quoted.to(to) }, &kind.into());
+                self.udp_error(&Tuple::new(quoted.from(from), quoted.to(to)), &kind.into());
                 (IcmpBinding::UdpPort(from), to, None)
             }
             Content::EchoRequest { identifier, sequence } => (IcmpBinding::Echo(identifier), 0, Some(sequence)),
@@ -206,15 +206,15 @@ impl Core {
     fn is_believable(&self, quoted: &Quoted) -> bool {
         match quoted.content {
             Content::Tcp { from, to, sequence } => {
-                let tuple = Tuple { local: quoted.from(from), remote: quoted.to(to) };
+                let tuple = Tuple::new(quoted.from(from), quoted.to(to));
                 self.tcp.engine().is_in_flight(&tuple, Sequence(sequence))
             }
             Content::Udp { from, to } => {
-                let tuple = Tuple { local: quoted.from(from), remote: quoted.to(to) };
-                self.udp_is_bound(tuple.local) && self.udp_has_sent(Protocol::Udp, &tuple)
+                let tuple = Tuple::new(quoted.from(from), quoted.to(to));
+                self.udp_is_bound(tuple.local()) && self.udp_has_sent(Protocol::Udp, &tuple)
             }
             Content::EchoRequest { identifier, .. } => {
-                let tuple = Tuple { local: quoted.from(identifier), remote: quoted.to(0) };
+                let tuple = Tuple::new(quoted.from(identifier), quoted.to(0));
                 let bound = (Family::of(quoted.destination), IcmpBinding::Echo(identifier));
                 self.icmp.sockets.contains_key(&bound) && self.udp_has_sent(Protocol::Echo, &tuple)
             }

@@ -237,7 +237,7 @@ impl Core {
 
     /// Delivers a datagram to whom it concerns.
     pub(super) fn udp_ingress(&mut self, frame: &[u8], tuple: Tuple) {
-        let to_many = tuple.local.ip().is_multicast() || self.is_broadcast(tuple.local.ip());
+        let to_many = tuple.local().ip().is_multicast() || self.is_broadcast(tuple.local().ip());
         let members: SmallVec<[Arc<Mailbox>; 2]> = self.udp_members(&tuple, to_many);
         if members.is_empty() {
             if to_many {
@@ -248,7 +248,7 @@ impl Core {
             return;
         }
         let Some(port) = &mut self.port else { return };
-        if self.udp.ingress.bind(tuple.local.port()).is_none() {
+        if self.udp.ingress.bind(tuple.local().port()).is_none() {
             return;
         }
         Self::receive_one(&mut self.iface, port, self.now, frame, &mut self.udp.ingress.sockets);
@@ -262,16 +262,17 @@ impl Core {
     }
 
     fn udp_members(&self, tuple: &Tuple, to_many: bool) -> SmallVec<[Arc<Mailbox>; 2]> {
-        let group = self.udp.groups.get(&tuple.local.ip());
+        let group = self.udp.groups.get(&tuple.local().ip());
         let takes = |member: &&Member| {
-            let by_address = if tuple.local.ip().is_multicast() {
+            let by_address = if tuple.local().ip().is_multicast() {
                 group.is_some_and(|of| of.iter().any(|mailbox| Arc::ptr_eq(mailbox, &member.mailbox)))
             } else {
-                member.bound.covers(tuple.local.ip()) || (to_many && member.bound.0.is_ipv4() == tuple.local.is_ipv4())
+                member.bound.covers(tuple.local().ip())
+                    || (to_many && member.bound.0.is_ipv4() == tuple.local().is_ipv4())
             };
-            by_address && member.mailbox.takes_from(tuple.remote)
+            by_address && member.mailbox.takes_from(tuple.remote())
         };
-        let members = self.udp.members.get(&tuple.local.port());
+        let members = self.udp.members.get(&tuple.local().port());
         let members = members.into_iter().flatten().filter(takes).map(|member| member.mailbox.clone());
         if to_many { members.collect() } else { members.take(1).collect() }
     }
@@ -288,9 +289,9 @@ impl Core {
 
     /// An ICMP error about a datagram that was sent: the socket learns of it, if it is connected to that peer.
     pub(super) fn udp_error(&mut self, tuple: &Tuple, error: &Error) {
-        let members = self.udp.members.get(&tuple.local.port());
-        for member in members.into_iter().flatten().filter(|member| member.bound.covers(tuple.local.ip())) {
-            member.mailbox.fail(tuple.remote, error, &mut self.wakes);
+        let members = self.udp.members.get(&tuple.local().port());
+        for member in members.into_iter().flatten().filter(|member| member.bound.covers(tuple.local().ip())) {
+            member.mailbox.fail(tuple.remote(), error, &mut self.wakes);
         }
     }
 

@@ -15,7 +15,7 @@ impl Connection {
             State::Synchronized(synchronized) => {
                 [synchronized.sender.next_timeout(), synchronized.receiver.next_timeout()]
             }
-            State::Closed(_) => return self.reset_due.map(|reset| reset.deadline),
+            State::Closed(_) => return self.reset_due.as_ref().map(|reset| reset.deadline),
         };
         [owner, own[0], own[1], self.given_up(), self.keep_alive()].into_iter().flatten().min()
     }
@@ -41,7 +41,7 @@ impl Connection {
     pub(in crate::tcp) fn handle_timeout(&mut self, now: Instant) -> Effects {
         let due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
         if self.is_closed() {
-            self.reset_due = self.reset_due.filter(|reset| reset.deadline > now);
+            self.reset_due.take_if(|reset| reset.deadline <= now);
             return Effects::default();
         }
         match self.owner {

@@ -69,7 +69,7 @@ impl Connection {
 
     /// Sends one packet, if there is one; its length.
     fn transmit_one(&mut self, link: &Link, out: &mut dyn Outlet, now: Instant) -> Result<usize, Blocked> {
-        if let Some(Reset { sequence, expected, .. }) = self.reset_due {
+        if let Some(Reset { sequence, expected, .. }) = self.reset_due.as_deref().copied() {
             let control = Control { rst: true, ..Control::ACK };
             let length = self.send_bare(control, sequence, expected, out, now)?;
             self.reset_due = None;
@@ -120,7 +120,7 @@ impl Connection {
     /// Bytes of data that packets of this length hold, options and all.
     fn most_at_once(&self, packet: usize) -> usize {
         let State::Synchronized(synchronized) = &self.state else { return 0 };
-        let headers = handshake::headers(self.tuple.local.ip()) + synchronized.agreement.options_length();
+        let headers = handshake::headers(self.tuple.local().ip()) + synchronized.agreement.options_length();
         packet.saturating_sub(headers)
     }
 
@@ -133,8 +133,8 @@ impl Connection {
         let new_data = !plan.again && plan.length > 0;
         let slowed = ecn.slowed && new_data;
         let header = Header {
-            source_port: self.tuple.local.port(),
-            destination_port: self.tuple.remote.port(),
+            source_port: self.tuple.local().port(),
+            destination_port: self.tuple.remote().port(),
             sequence: plan.start,
             acknowledgement: receiver.next(),
             control: Control {
@@ -154,8 +154,8 @@ impl Connection {
         let head = header.emit();
         let payload = sender.queue().slices(plan.offset, plan.length);
         let packet = Packet {
-            source: self.tuple.local.ip(),
-            destination: self.tuple.remote.ip(),
+            source: self.tuple.local().ip(),
+            destination: self.tuple.remote().ip(),
             hop_limit: self.options.hop_limit,
             traffic_class: self.options.traffic_class,
             // RFC 3168 sections 6.1.4 and 6.1.5: neither acknowledgements nor what is sent again.
@@ -189,8 +189,8 @@ impl Connection {
     ) -> Result<usize, Blocked> {
         let timestamp = self.clock.option(now);
         let mut header = Header {
-            source_port: self.tuple.local.port(),
-            destination_port: self.tuple.remote.port(),
+            source_port: self.tuple.local().port(),
+            destination_port: self.tuple.remote().port(),
             sequence,
             acknowledgement: expected,
             control,
@@ -210,8 +210,8 @@ impl Connection {
         }
         let head = header.emit();
         let packet = Packet {
-            source: self.tuple.local.ip(),
-            destination: self.tuple.remote.ip(),
+            source: self.tuple.local().ip(),
+            destination: self.tuple.remote().ip(),
             hop_limit: self.options.hop_limit,
             traffic_class: self.options.traffic_class,
             ecn: Ecn::NotCapable,

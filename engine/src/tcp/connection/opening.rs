@@ -146,7 +146,7 @@ impl Connection {
         if !segment.control.syn {
             return Effects::default();
         }
-        let mut agreement = Agreement::new(&self.options, segment, self.tuple.remote.ip());
+        let mut agreement = Agreement::new(&self.options, segment, self.tuple.remote().ip());
         // Not after a SYN that did not ask for it (RFC 3168 section 6.1.1).
         agreement.ecn &= self.options.ecn == EcnUse::Request && opening.tries == 1;
         self.clock = Clock::new(self.clock.offset(), agreement.timestamp, now);
@@ -154,7 +154,7 @@ impl Connection {
         if !segment.control.ack {
             // Both ends have sent a SYN: this one is answered with SYN and ACK, which does not acknowledge the text yet. A FIN
             // is not looked at in this state (section 3.10.7.4, eighth step).
-            let most = handshake::segment_for(arrival.link.mtu, self.tuple.local.ip());
+            let most = handshake::segment_for(arrival.link.mtu, self.tuple.local().ip());
             opening.text = segment.payload.chunks().flatten().copied().take(most).collect();
             opening.answer = Some(Answer { isn: segment.sequence, agreement });
             (opening.due, opening.tries, opening.timer) = (true, 0, None);
@@ -254,7 +254,7 @@ impl Connection {
     pub(super) fn send_syn(&mut self, link: &Link, out: &mut dyn Outlet, now: Instant) -> Result<(), Blocked> {
         let State::Opening(opening) = &mut self.state else { return Ok(()) };
         // What fits a segment's option is at most 65535.
-        let mss = u16::try_from(handshake::segment_for(link.mtu, self.tuple.local.ip())).unwrap_or(u16::MAX);
+        let mss = u16::try_from(handshake::segment_for(link.mtu, self.tuple.local().ip())).unwrap_or(u16::MAX);
         let clock = crate::tcp::clock::stamp(self.clock.offset(), now);
         let (control, acknowledgement, options): (_, _, SegmentOptions) = match &opening.answer {
             None => {
@@ -264,8 +264,8 @@ impl Connection {
             Some(answer) => (answer.agreement.answer_control(), answer.isn + 1, answer.agreement.answer(mss, clock)),
         };
         let header = Header {
-            source_port: self.tuple.local.port(),
-            destination_port: self.tuple.remote.port(),
+            source_port: self.tuple.local().port(),
+            destination_port: self.tuple.remote().port(),
             sequence: opening.isn,
             acknowledgement,
             control,
@@ -273,8 +273,8 @@ impl Connection {
             options,
         };
         out.send(&Packet {
-            source: self.tuple.local.ip(),
-            destination: self.tuple.remote.ip(),
+            source: self.tuple.local().ip(),
+            destination: self.tuple.remote().ip(),
             hop_limit: self.options.hop_limit,
             traffic_class: self.options.traffic_class,
             ecn: Ecn::NotCapable,

@@ -88,7 +88,7 @@ impl Synchronized {
         now: Instant,
     ) -> Self {
         let Opened { isn, peer_isn, agreement, offered, update, unscaled, rtt, retries, path_mtu } = *opened;
-        let segment = agreement.segment(path_mtu.min(link.mtu), tuple.remote.ip());
+        let segment = agreement.segment(path_mtu.min(link.mtu), tuple.remote().ip());
         let (peer_scale, own_scale) = agreement.scales.unwrap_or((0, 0));
         let default = if link.lossless { Algorithm::None } else { Algorithm::Cubic };
         let mut congestion = Congestion::new(options.congestion.unwrap_or(default), segment, seed);
@@ -116,7 +116,7 @@ impl Synchronized {
             },
             now,
         );
-        let own = handshake::segment_for(link.mtu, tuple.local.ip());
+        let own = handshake::segment_for(link.mtu, tuple.local().ip());
         let receiver = Receiver::new(ReceiverSetup {
             first: peer_isn + 1,
             window: usize::from(offered),

@@ -10,12 +10,12 @@ use crate::time::{Instant, Span};
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Tuning {
     /// The most that the limit may be.
-    most: usize,
+    most: u32,
     /// When the present round trip began.
     since: Option<Instant>,
     /// Bytes read in it, and in the one before.
-    read: usize,
-    before: usize,
+    read: u32,
+    before: u32,
     /// When a window of data began to arrive, and where it ends.
     window: Option<(Instant, Sequence)>,
     /// The least time in which a window of data has arrived: what a round trip takes at least where the window is what keeps the
@@ -24,15 +24,15 @@ pub(super) struct Tuning {
 }
 
 /// What a buffer holds beyond what one round trip fills.
-const HEADROOM: usize = 16 * 1460;
+const HEADROOM: u32 = 16 * 1460;
 
 impl Tuning {
-    pub(super) const fn new(most: usize) -> Self {
-        Self { most, since: None, read: 0, before: 0, window: None, fastest: None }
+    pub(super) fn new(most: usize) -> Self {
+        Self { most: in_bits(most), since: None, read: 0, before: 0, window: None, fastest: None }
     }
 
     pub(super) fn on_read(&mut self, count: usize) {
-        self.read += count;
+        self.read = self.read.saturating_add(in_bits(count));
     }
 
     /// Data has arrived up to `next`, and the peer knows of the window up to `edge`.
@@ -56,8 +56,13 @@ impl Tuning {
             return None;
         }
         let faster = self.read.saturating_sub(self.before);
-        let wanted = 2 * self.read.saturating_add(faster) + HEADROOM;
+        let wanted = self.read.saturating_add(faster).saturating_mul(2).saturating_add(HEADROOM);
         (self.since, self.before, self.read) = (Some(now), self.read, 0);
-        Some(wanted.min(self.most))
+        Some(wanted.min(self.most) as usize)
     }
+}
+
+/// As many bytes as 32 bits hold: more than any buffer.
+fn in_bits(bytes: usize) -> u32 {
+    u32::try_from(bytes).unwrap_or(u32::MAX)
 }

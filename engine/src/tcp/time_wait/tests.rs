@@ -34,7 +34,7 @@ fn waiting_with(remnant: Remnant) -> TimeWait {
 }
 
 fn tuple(peer: u32) -> Tuple {
-    Tuple { local: ([10, 0, 0, 1], 80).into(), remote: (Ipv4Addr::from_bits(0x0a00_0000 + peer), 5000).into() }
+    Tuple::new(([10, 0, 0, 1], 80).into(), (Ipv4Addr::from_bits(0x0a00_0000 + peer), 5000).into())
 }
 
 fn at(seconds: u64) -> Instant {
@@ -173,14 +173,14 @@ fn a_tuple_is_reusable_after_a_second_with_timestamps_and_after_half_the_wait_wi
 #[test]
 fn ends_are_told_apart() {
     let mut waiting = waiting_with(PLAIN);
-    let Tuple { local, remote } = tuple(1);
+    let (local, remote) = (tuple(1).local(), tuple(1).remote());
     let v6 = |address: Ipv6Addr| SocketAddr::from((address, 5000));
     let others = [
         tuple(1).reversed(),
         tuple(2),
-        Tuple { remote: (remote.ip(), 5001).into(), local },
-        Tuple { local: (local.ip(), 81).into(), remote },
-        Tuple { local: v6(Ipv6Addr::LOCALHOST), remote: v6(Ipv6Addr::UNSPECIFIED) },
+        Tuple::new(local, (remote.ip(), 5001).into()),
+        Tuple::new((local.ip(), 81).into(), remote),
+        Tuple::new(v6(Ipv6Addr::LOCALHOST), v6(Ipv6Addr::UNSPECIFIED)),
     ];
     for other in others {
         assert!(!waiting.holds(&other) && waiting.take(&other).is_none());

@@ -171,7 +171,7 @@ impl Core {
             return None;
         }
         self.tcp.flows.get_or_insert_with(accepted.id.0, || Flow::new(backlog.owner()));
-        Some((accepted.id, Tuple { local: accepted.local, remote: accepted.remote }))
+        Some((accepted.id, Tuple::new(accepted.local, accepted.remote)))
     }
 
     /// Whether a read, or a write, would not wait.

@@ -195,7 +195,7 @@ impl Core {
         if matches!(attempt, Attempt::Sent) {
             if datagram.payload.len() + 28 > LARGE {
                 let local = SocketAddr::new(datagram.source, datagram.port);
-                self.udp.recent.note(datagram.kind.protocol(), Tuple { local, remote: datagram.remote });
+                self.udp.recent.note(datagram.kind.protocol(), Tuple::new(local, datagram.remote));
             }
             let mut budget = usize::MAX;
             if !self.flush_fragments(&mut budget) {
@@ -287,7 +287,7 @@ impl Core {
         let (binding, sequence) = match unsent.kind {
             Kind::Datagram => {
                 let local = SocketAddr::new(unsent.source, unsent.port);
-                self.udp_error(&Tuple { local, remote: unsent.remote }, &Error::RemoteUnreachable);
+                self.udp_error(&Tuple::new(local, unsent.remote), &Error::RemoteUnreachable);
                 (IcmpBinding::UdpPort(unsent.port), None)
             }
             Kind::EchoRequest { sequence } => (IcmpBinding::Echo(unsent.port), Some(sequence)),

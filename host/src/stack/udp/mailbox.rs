@@ -98,7 +98,7 @@ impl Mailbox {
         content.weight += weight;
         content.payload += payload.len();
         content.received += 1;
-        content.queue.push_back(Datagram { data: payload.to_vec(), remote: tuple.remote, local: tuple.local });
+        content.queue.push_back(Datagram { data: payload.to_vec(), remote: tuple.remote(), local: tuple.local() });
         content.waiters.take(wakes);
         true
     }

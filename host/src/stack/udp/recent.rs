@@ -46,7 +46,7 @@ mod tests {
     #[test]
     fn the_last_ends_are_remembered() {
         let mut recent = Recent::default();
-        let to = |port| Tuple { local: ([10, 0, 0, 1], 7).into(), remote: ([10, 0, 0, 2], port).into() };
+        let to = |port| Tuple::new(([10, 0, 0, 1], 7).into(), ([10, 0, 0, 2], port).into());
         for port in 0..100 {
             recent.note(Protocol::Udp, to(port));
             recent.note(Protocol::Udp, to(port));
