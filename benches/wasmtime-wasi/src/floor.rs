@@ -6,7 +6,9 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
-use wasmtime::component::{Destination, Linker, Source, StreamConsumer, StreamProducer, StreamReader, StreamResult};
+use wasmtime::component::{
+    Destination, Linker, LinkerInstance, Source, StreamConsumer, StreamProducer, StreamReader, StreamResult,
+};
 use wasmtime::{Result, StoreContextMut};
 
 use crate::State;
@@ -33,21 +35,30 @@ pub(crate) fn pair() -> [Side; 2] {
     ]
 }
 
-/// Adds `xila:floor/turns` to a linker.
-pub(crate) fn add_to_linker(linker: &mut Linker<State>) -> Result<()> {
-    let mut turns = linker.instance("xila:floor/turns")?;
-    turns.func_wrap_concurrent("take-turn", |accessor, ()| {
-        Box::pin(async move {
-            accessor.with(|mut access| access.get().side.end_turn());
-            let turn = poll_fn(|cx| accessor.with(|mut access| access.get().side.poll_turn(cx))).await;
-            Ok((turn,))
-        })
-    })?;
+/// Adds what is not asynchronous of `xila:floor/turns` to a linker.
+pub(crate) fn add_blocking_to_linker(linker: &mut Linker<State>) -> Result<()> {
+    add_blocking(&mut linker.instance("xila:floor/turns")?)
+}
+
+fn add_blocking(turns: &mut LinkerInstance<'_, State>) -> Result<()> {
     turns.func_wrap_async("take-turn-blocking", |mut store: StoreContextMut<'_, State>, ()| {
         Box::new(async move {
             let side = &mut store.data_mut().side;
             side.end_turn();
             Ok((poll_fn(|cx| side.poll_turn(cx)).await,))
+        })
+    })
+}
+
+/// Adds `xila:floor/turns` to a linker.
+pub(crate) fn add_to_linker(linker: &mut Linker<State>) -> Result<()> {
+    let mut turns = linker.instance("xila:floor/turns")?;
+    add_blocking(&mut turns)?;
+    turns.func_wrap_concurrent("take-turn", |accessor, ()| {
+        Box::pin(async move {
+            accessor.with(|mut access| access.get().side.end_turn());
+            let turn = poll_fn(|cx| accessor.with(|mut access| access.get().side.poll_turn(cx))).await;
+            Ok((turn,))
         })
     })?;
     turns.func_wrap("exchange", |mut store: StoreContextMut<'_, State>, (mut data,): (StreamReader<u8>,)| {

@@ -446,10 +446,10 @@ impl Sender {
     pub(super) fn rest(&mut self, now: Instant) {
         self.usage.rest(now);
         // Section 4.1.2.4 of draft-ietf-ccwg-bbr: less than a segment waits, and the congestion window would bear it.
-        if self.situation().unsent() < self.segment {
-            if let Some(recovery) = self.recovery.awake() {
-                recovery.on_application_limit(&self.congestion);
-            }
+        if self.situation().unsent() < self.segment
+            && let Some(recovery) = self.recovery.awake()
+        {
+            recovery.on_application_limit(&self.congestion);
         }
         if self.unacknowledged == self.next {
             self.settle_window(now);

@@ -54,10 +54,16 @@ pub(super) struct Program {
 
 impl Program {
     /// Compiles a component. Takes long: not for a thread that serves others.
-    pub(super) fn compile(engine: &Engine, bytes: &[u8]) -> Result<Self> {
+    pub(super) fn compile(engines: &Engines, bytes: &[u8]) -> Result<Self> {
+        // What is asynchronous is no valid component for the first engine, which finds that out before it compiles anything.
+        Self::link(&engines.p2, bytes, command::add_p2_to_linker)
+            .or_else(|_| Self::link(&engines.all, bytes, command::add_to_linker))
+    }
+
+    fn link(engine: &Engine, bytes: &[u8], add: fn(&mut Linker<State>) -> wasmtime::Result<()>) -> Result<Self> {
         let component = Component::new(engine, bytes)?;
         let mut linker = Linker::new(engine);
-        command::add_to_linker(&mut linker)?;
+        add(&mut linker)?;
         let command = Command::new(&component, &linker)?;
         Ok(Self { engine: engine.clone(), command })
     }
@@ -102,11 +108,27 @@ impl NetworkView for State {
     }
 }
 
-/// The engine of all apps.
-pub(super) fn engine() -> Result<Engine> {
-    let mut config = Config::new();
-    config.wasm_component_model_async(true).epoch_interruption(true);
-    Ok(Engine::new(&config)?)
+/// The engines of all apps.
+pub(super) struct Engines {
+    /// For programs of WASI 0.2, whose calls cost less where nothing is asynchronous.
+    p2: Engine,
+    /// For all others.
+    all: Engine,
+}
+
+impl Engines {
+    pub(super) fn new() -> Result<Self> {
+        let engine = |concurrency| {
+            let mut config = Config::new();
+            config.concurrency_support(concurrency).epoch_interruption(true);
+            Engine::new(&config)
+        };
+        Ok(Self { p2: engine(false)?, all: engine(true)? })
+    }
+
+    pub(super) fn each(&self) -> [&Engine; 2] {
+        [&self.p2, &self.all]
+    }
 }
 
 #[cfg(test)]
@@ -129,11 +151,11 @@ mod tests {
 
     #[test]
     fn a_component_that_is_no_command_is_refused() {
-        let engine = engine().expect("an engine");
+        let engines = Engines::new().expect("two engines");
         // The empty component: a preamble and nothing else.
-        let Err(problem) = Program::compile(&engine, b"\0asm\x0d\0\x01\0") else { panic!("it is no command") };
+        let Err(problem) = Program::compile(&engines, b"\0asm\x0d\0\x01\0") else { panic!("it is no command") };
         assert!(problem.to_string().contains("exports no wasi:cli/run"), "{problem}");
-        let Err(problem) = Program::compile(&engine, b"\0asm\x0d\0\x01\0\xff\xff") else { panic!("it is damaged") };
+        let Err(problem) = Program::compile(&engines, b"\0asm\x0d\0\x01\0\xff\xff") else { panic!("it is damaged") };
         assert!(!problem.to_string().is_empty());
     }
 }

@@ -7,12 +7,11 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use futures_util::future::{self, Either};
 use tokio::task::JoinSet;
-use wasmtime::Engine;
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{FsPerms, WasiCtx};
 
 use super::app::AppPlan;
-use super::component::{self, Ending, Program, Sources, State};
+use super::component::{self, Ending, Engines, Program, Sources, State};
 use super::mount::Mounted;
 use super::output::Output;
 use super::plan::Plan;
@@ -77,9 +76,9 @@ async fn work(
     mounted: &Mounted,
     apps: &mut Apps,
 ) -> Result<u8> {
-    let engine = component::engine()?;
-    let turns = Arc::new(Turns::start(&engine)?);
-    let (programs, ()) = future::try_join(compile(plan, sources, &engine), leases(plan, mounted)).await?;
+    let engines = Arc::new(Engines::new()?);
+    let turns = Arc::new(Turns::start(engines.each())?);
+    let (programs, ()) = future::try_join(compile(plan, sources, &engines), leases(plan, mounted)).await?;
     for (index, ((app, program), wasi)) in plan.apps.iter().zip(programs).zip(contexts).enumerate() {
         let network = match &app.interfaces {
             None => mounted.manager.network(),
@@ -126,10 +125,10 @@ async fn leases(plan: &Plan, mounted: &Mounted) -> Result<()> {
 }
 
 /// The programs of the apps, in their order, each component compiled once.
-async fn compile(plan: &Plan, sources: &Sources, engine: &Engine) -> Result<Vec<Program>> {
+async fn compile(plan: &Plan, sources: &Sources, engines: &Arc<Engines>) -> Result<Vec<Program>> {
     let compiling = sources.iter().map(|(path, bytes)| {
-        let (engine, bytes) = (engine.clone(), bytes.clone());
-        let task = tokio::task::spawn_blocking(move || Program::compile(&engine, &bytes));
+        let (engines, bytes) = (engines.clone(), bytes.clone());
+        let task = tokio::task::spawn_blocking(move || Program::compile(&engines, &bytes));
         async move { anyhow::Ok((path, task.await?.with_context(|| path.display().to_string())?)) }
     });
     let programs = future::try_join_all(compiling).await?;

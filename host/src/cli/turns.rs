@@ -1,6 +1,6 @@
 //! Turns: an app that only computes is interrupted, so that the network and other apps go on.
 //!
-//! Compiled components look at the engine's epoch in every loop. A thread advances it once per turn, but only while
+//! Compiled components look at their engine's epoch in every loop. A thread advances it once per turn, but only while
 //! apps run: a program whose apps all wait uses no processor time.
 
 use std::future::poll_fn;
@@ -11,7 +11,7 @@ use std::thread::{self, Thread};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use wasmtime::{Engine, Store, UpdateDeadline};
+use wasmtime::{Engine, EngineWeak, Store, UpdateDeadline};
 
 /// How long an app may compute before others have a turn.
 const TURN: Duration = Duration::from_millis(1);
@@ -35,10 +35,13 @@ struct State {
 }
 
 impl Turns {
-    pub(super) fn start(engine: &Engine) -> Result<Self> {
+    pub(super) fn start<const N: usize>(engines: [&Engine; N]) -> Result<Self> {
         let state = Arc::new(State::default());
-        let (engine, shared) = (engine.weak(), state.clone());
-        let advance = move || engine.upgrade().inspect(Engine::increment_epoch).is_some();
+        let (engines, shared) = (engines.map(Engine::weak), state.clone());
+        let advance = move || {
+            let there = engines.iter().filter_map(EngineWeak::upgrade).inspect(Engine::increment_epoch);
+            there.count() > 0
+        };
         let thread = thread::Builder::new().name("turns".into()).spawn(move || shared.keep(advance));
         let thread = thread.context("cannot start a thread")?.thread().clone();
         Ok(Self { state, thread })

@@ -22,10 +22,23 @@ use super::{NetworkView, p2, p3};
 /// If the linker has one of the interfaces already.
 pub fn add_to_linker<T: WasiView + NetworkView>(linker: &mut Linker<T>) -> Result<()> {
     super::add_to_linker(linker)?;
-    p2::add_to_linker(linker)?;
+    add_p2_to_linker(linker)?;
     p3::add_to_linker(linker)?;
-    add_wasi_2(linker)?;
     add_wasi_3(linker)
+}
+
+/// Adds what a program of WASI 0.2 may import, and no more: `wasi:sockets` 0.2 on the guest's network, and wasmtime-wasi's
+/// interfaces for everything else. [`add_to_linker`] has all of it too.
+///
+/// This is for an engine without [`Config::concurrency_support`](wasmtime::Config::concurrency_support), which `xila:network`
+/// and WASI 0.3 need and such a program does not: there, wasmtime keeps no record of a task for each call of a host function,
+/// and a program that sends small messages saves a sixth of its time.
+///
+/// # Errors
+/// If the linker has one of the interfaces already.
+pub fn add_p2_to_linker<T: WasiView + NetworkView>(linker: &mut Linker<T>) -> Result<()> {
+    p2::add_to_linker(linker)?;
+    add_wasi_2(linker)
 }
 
 /// `wasi:cli/imports` 0.2 but for sockets.
@@ -119,6 +132,10 @@ impl<T: Send + 'static> Command<T> {
     async fn call(&self, store: &mut Store<T>) -> Result<Result<(), ()>> {
         let instance = self.instance.instantiate_async(&mut *store).await?;
         let run = instance.get_typed_func::<(), (Result<(), ()>,)>(&mut *store, &self.run)?;
+        // An engine without concurrency support has no tasks that could be left behind, and no `run_concurrent`.
+        if store.concurrent_resource_table().is_none() {
+            return Ok(run.call_async(store, ()).await?.0);
+        }
         store
             .run_concurrent(async |accessor| {
                 let (result,) = run.call_concurrent(accessor, ()).await?;
