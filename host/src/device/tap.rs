@@ -15,12 +15,14 @@
 //! The kernel's end is the administrator's: addresses and the up state are left as they are. Until it is up for the first
 //! time, frames to send wait. While it is down later, sending fails, frame by frame, and receiving waits.
 
+mod lull;
 #[cfg(test)]
 mod tests;
 mod virtio;
 
 use core::fmt;
 use core::ops::RangeInclusive;
+use core::pin::pin;
 use core::task::{Context, Poll, Waker};
 use std::collections::VecDeque;
 use std::io::{self, IoSlice, IoSliceMut};
@@ -33,6 +35,7 @@ use xila_network_commands::interface::Kind;
 use xila_network_commands::{Command, CommandId};
 use xila_network_engine::buffer::{Buffer, LARGEST_CHUNK};
 
+use self::lull::Lull;
 use self::virtio::{Todo, header_of};
 use super::controller::execute;
 use super::plain::plain;
@@ -79,6 +82,7 @@ pub struct Tap {
     failure: Option<io::Error>,
     link: Link,
     reader: Option<Waker>,
+    lull: Lull,
 }
 
 impl Tap {
@@ -139,6 +143,7 @@ impl Tap {
             failure: None,
             link: Link::Up,
             reader: None,
+            lull: Lull::default(),
         })
     }
 
@@ -263,6 +268,9 @@ impl Device for Tap {
             }
             match self.read() {
                 Ok((header, frame)) => {
+                    if self.lull.is_on() {
+                        self.lull.end(std::time::Instant::now());
+                    }
                     let Some(frame) = self.arrived(&header, frame) else { continue };
                     return Ok(Some(frame));
                 }
@@ -315,6 +323,10 @@ impl Device for Tap {
             }
             Poll::Pending => {
                 self.reader = Some(context.waker().clone());
+                if self.lull.is_worth_waiting(std::time::Instant::now()) {
+                    // The task is polled again as soon as the runtime has asked the kernel what is ready.
+                    let _ = pin!(tokio::task::yield_now()).poll(context);
+                }
                 Poll::Pending
             }
         }
