@@ -1,5 +1,6 @@
 //! A program of the standard library at both ends of a link to the kernel.
 
+use std::fs;
 use std::io::Read;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
@@ -16,7 +17,22 @@ const CONNECTING: f64 = 0.7;
 const ROUND_TRIPS: usize = 5_000;
 
 /// How many figures [`Runner::measure`] returns.
-pub const FIGURES: usize = 5;
+pub const FIGURES: usize = 6;
+
+/// Where the kernel has its congestion control, which is that of a namespace.
+const ALGORITHM: &str = "/proc/sys/net/ipv4/tcp_congestion_control";
+
+/// What kernels that send are measured with. Others pace: on a virtual machine, a timer for each packet is then all that there is to
+/// measure.
+const UNPACED: &str = "reno";
+
+/// The congestion control that this machine's kernel has by default.
+///
+/// # Errors
+/// Where it does not say.
+pub fn default_algorithm() -> Result<String> {
+    Ok(fs::read_to_string(ALGORITHM)?.trim().to_owned())
+}
 
 /// What is run.
 #[derive(Clone, Debug)]
@@ -90,20 +106,33 @@ impl Place {
         near.batch("ip", &format!("link set lo up\naddress add {NEAR}/24 dev near\nlink set near up{single}\n"))?;
         Ok(Self { far, near: Some(near) })
     }
+
+    /// Has kernels send by an algorithm.
+    fn set_algorithm(&self, name: &str) -> Result<()> {
+        for namespace in [Some(&self.far), self.near.as_ref()].into_iter().flatten() {
+            namespace.run(|| fs::write(ALGORITHM, name))?;
+        }
+        Ok(())
+    }
 }
 
 impl Runner {
-    /// Everything once: bulk TCP from the near end and to it (Gb/s), a round trip of 64 bytes over TCP and over UDP (p50, in
-    /// microseconds), connections per second.
+    /// Everything once: bulk TCP from the near end, to it, and to it from a kernel that sends by its default (Gb/s), a round trip
+    /// of 64 bytes over TCP and over UDP (p50, in microseconds), connections per second.
     ///
     /// # Errors
     /// Where a program fails, or does not print what it should.
     pub fn measure(self, programs: &Programs, place: &Place) -> Result<[f64; FIGURES]> {
+        place.set_algorithm(UNPACED)?;
         let bulk = |to: &str| format!("source {to}:{PORT} --seconds {BULK} --chunk 65536 --wait 5");
         let (sink, _) = self.run(programs, place, &format!("sink {FAR}:{PORT}"), &bulk(FAR))?;
         let sending = received(&sink)?;
         let (_, sink) = self.run(programs, place, &bulk(NEAR), &format!("sink {NEAR}:{PORT}"))?;
         let receiving = received(&sink)?;
+        place.set_algorithm(&default_algorithm()?)?;
+        let (_, sink) = self.run(programs, place, &bulk(NEAR), &format!("sink {NEAR}:{PORT}"))?;
+        let receiving_by_default = received(&sink)?;
+        place.set_algorithm(UNPACED)?;
         let client = |server: &str, client: &str, phrase: &str| {
             let (_, printed) = self.run(programs, place, &format!("{server} {FAR}:{PORT}"), client)?;
             after(&printed, phrase)
@@ -112,7 +141,7 @@ impl Runner {
         let udp = client("udp-pong", &format!("udp-ping {FAR}:{PORT} {ROUND_TRIPS} --wait 5"), "p50 ")?;
         let connect = format!("connect {FAR}:{PORT} --seconds {CONNECTING} --wait 5");
         let connections = client("accept", &connect, " s: ")?;
-        Ok([sending, receiving, tcp, udp, connections])
+        Ok([sending, receiving, receiving_by_default, tcp, udp, connections])
     }
 
     /// Runs the program at both ends to its end; what the far one and the near one have printed.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use xila_network_benches::apps::Result;
 use xila_network_benches::report::{Table, median};
-use xila_network_benches::taps::{FIGURES, Place, Programs, Runner};
+use xila_network_benches::taps::{FIGURES, Place, Programs, Runner, default_algorithm};
 
 const ROUNDS: usize = 5;
 
@@ -13,6 +13,7 @@ const ROUNDS: usize = 5;
 const MEASURED: [(&str, bool); FIGURES] = [
     ("bulk TCP, sending (Gb/s)", true),
     ("bulk TCP, receiving (Gb/s)", true),
+    ("the same, from a kernel as it is (Gb/s)", true),
     ("TCP round trip of 64 bytes, p50 (us)", false),
     ("UDP round trip of 64 bytes, p50 (us)", false),
     ("connections, one after another (1/s)", true),
@@ -58,7 +59,10 @@ pub(super) fn print() -> Result<()> {
         let figures = rounds.iter().map(figure);
         table.row([name.to_owned()].into_iter().chain(figures).chain([against(&rounds[1]), against(&rounds[2])]));
     }
-    table
-        .print("A std::net program and the kernel (medians; ours to the same program on wasmtime-wasi, and to native)");
+    table.print(&format!(
+        "A std::net program and the kernel, which sends by Reno, or by its default, {} (medians; ours to the same program on \
+         wasmtime-wasi, and to native)",
+        default_algorithm()?
+    ));
     Ok(())
 }
