@@ -84,6 +84,9 @@ pub struct ConnectionId(pub Key);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ListenerId(pub Key);
 
+/// So many connections keep memory for what they do next.
+const MOST_AWAKE: usize = 64;
+
 /// What TCP is set to on one interface.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -202,13 +205,15 @@ struct Entry {
     listener: Option<ListenerId>,
     /// It is among the pending.
     pending: bool,
+    /// It is among those who are awake.
+    awake: bool,
     /// What it held when its owner let go of it.
     orphan: Option<u32>,
 }
 
 impl Entry {
     const fn new(connection: Connection, listener: Option<ListenerId>) -> Self {
-        Self { connection, peer: None, listener, pending: false, orphan: None }
+        Self { connection, peer: None, listener, pending: false, awake: false, orphan: None }
     }
 }
 
@@ -234,6 +239,8 @@ pub struct Tcp {
     challenges: Limiter,
     resets: Limiter,
     pending: VecDeque<ConnectionId>,
+    /// Those that did something last: they keep the little memory that they will need again when they do more.
+    awake: VecDeque<ConnectionId>,
     /// Whose acknowledgement from TIME-WAIT is to leave.
     owed: VecDeque<Tuple>,
     /// What all connections together may hold.
@@ -264,6 +271,7 @@ impl Tcp {
             challenges: Limiter::new(config.answers, Secret::new(&mut random)),
             resets: Limiter::new(config.answers, Secret::new(&mut random)),
             pending: VecDeque::new(),
+            awake: VecDeque::new(),
             owed: VecDeque::new(),
             budget: Budget::new(config.most_bytes),
             latest_options: None,
@@ -462,10 +470,20 @@ impl Tcp {
         }
     }
 
-    /// Sets a connection's alarm.
+    /// A connection has done something: sets its alarm, and puts the one to sleep that has done nothing for longest.
     fn arm(&mut self, id: ConnectionId) {
-        if let Some(entry) = self.connections.get(id.0) {
-            self.timers.set(id.0.index(), entry.connection.next_timeout());
+        let Some(entry) = self.connections.get_mut(id.0) else { return };
+        self.timers.set(id.0.index(), entry.connection.next_timeout());
+        if core::mem::replace(&mut entry.awake, true) {
+            return;
+        }
+        self.awake.push_back(id);
+        if self.awake.len() > MOST_AWAKE
+            && let Some(oldest) = self.awake.pop_front()
+            && let Some(entry) = self.connections.get_mut(oldest.0)
+        {
+            entry.awake = false;
+            entry.connection.sleep();
         }
     }
 }

@@ -11,6 +11,8 @@ use super::payload::Part;
 const FIRST_CHUNK: usize = 256;
 /// The most that is asked for at once in expectation of more.
 const GROWN_CHUNK: usize = 16 * 1024;
+/// Pieces that an empty queue may keep memory for.
+const KEPT: usize = 4;
 /// What a piece takes beside the memory of its bytes: its place in the list, and the count of those who share it.
 const OVERHEAD: usize = 64;
 
@@ -217,7 +219,16 @@ impl Pieces {
             self.charge.give_back(first.cost());
             self.list.pop_front();
         }
-        self.list = VecDeque::new();
+        if self.list.capacity() > KEPT {
+            self.list = VecDeque::new();
+        }
+    }
+
+    /// Gives the list's memory back where it is empty.
+    pub(super) fn sleep(&mut self) {
+        if self.list.is_empty() {
+            self.list = VecDeque::new();
+        }
     }
 
     /// Drops what lies at an offset and behind it.

@@ -197,6 +197,11 @@ impl ReceiveQueue {
         self.pieces.forgo();
     }
 
+    /// Gives memory back that no byte is in.
+    pub fn sleep(&mut self) {
+        self.pieces.sleep();
+    }
+
     /// The bytes of memory held.
     #[must_use]
     pub fn held(&self) -> usize {

@@ -109,6 +109,11 @@ impl SendQueue {
         self.pieces.forgo();
     }
 
+    /// Gives memory back that no byte is in.
+    pub fn sleep(&mut self) {
+        self.pieces.sleep();
+    }
+
     /// The bytes of memory held.
     #[must_use]
     pub const fn held(&self) -> usize {

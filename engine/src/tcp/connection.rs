@@ -417,6 +417,14 @@ impl Connection {
         self.flushing = true;
     }
 
+    /// Gives memory back that nothing is in.
+    pub(super) fn sleep(&mut self) {
+        if let State::Synchronized(synchronized) = &mut self.state {
+            synchronized.sender.sleep();
+            synchronized.receiver.sleep();
+        }
+    }
+
     /// Whether an acknowledgement is to leave now.
     pub(super) fn owes_acknowledgement(&self) -> bool {
         matches!(&self.state, State::Synchronized(synchronized) if synchronized.receiver.owes_acknowledgement())

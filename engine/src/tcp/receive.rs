@@ -514,6 +514,11 @@ impl Receiver {
         (self.queue, self.end == End::Reached)
     }
 
+    /// Gives memory back that nothing is in.
+    pub(super) fn sleep(&mut self) {
+        self.queue.sleep();
+    }
+
     /// Bytes of memory that are charged for.
     #[cfg(test)]
     pub(super) fn charged(&self) -> usize {

@@ -149,6 +149,12 @@ impl Sender {
         self.queue.forgo();
     }
 
+    /// Gives memory back that nothing is in.
+    pub(super) fn sleep(&mut self) {
+        self.recovery.sleep();
+        self.queue.sleep();
+    }
+
     /// Promises to take up to `most` bytes by the next write; how many.
     pub(super) fn promise(&mut self, most: usize) -> usize {
         self.queue.promise(most)
@@ -420,7 +426,6 @@ impl Sender {
         self.usage.on_acknowledged(acknowledgement);
         if advanced && self.unacknowledged == self.next {
             self.alarms.stop();
-            self.recovery.sleep();
         } else if advanced {
             self.alarms.restart(now);
             self.schedule_probe(now);
