@@ -58,7 +58,7 @@ impl Core {
         let mut budget = budget;
         // What has arrived may be what a timer waits for. So timers come after it, and with who looks for it, or the timer of a
         // stack that was not given the processor in time would be believed in place of its peer.
-        let mut received = if runner { self.receive(batch.min(budget)) } else { 0 };
+        let mut received = if runner { self.receive(batch.min(budget), clock) } else { 0 };
         budget -= received;
         let mut expired = !receives;
         loop {
@@ -68,12 +68,10 @@ impl Core {
             }
             let sent = self.send(batch.min(budget));
             budget = budget.saturating_sub(sent);
-            // On a link that delays, what arrives next has its own time: a round trip that ends in the turn in which it began
-            // would else have taken none.
-            if sent >= batch || !self.capabilities.lossless {
+            if sent >= batch {
                 self.advance(clock.now());
             }
-            received = if receives { self.receive(batch.min(budget)) } else { 0 };
+            received = if receives { self.receive(batch.min(budget), clock) } else { 0 };
             budget -= received;
             if budget == 0 {
                 if !expired {
@@ -103,11 +101,16 @@ impl Core {
     }
 
     /// Takes frames from the device, at most so many; how many.
-    fn receive(&mut self, most: usize) -> usize {
+    fn receive(&mut self, most: usize, clock: &dyn Clock) -> usize {
         let mut count = 0;
         while count < most {
             let Some(frame) = self.next_frame() else { break };
             count += 1;
+            // On a link that delays, the time is that at which a frame is there, and not that before it was looked for: this
+            // thread may have been kept waiting since, and round trips would seem shorter than the path is.
+            if !self.capabilities.lossless {
+                self.advance(clock.now());
+            }
             self.take(&frame);
             if self.mend_engine() {
                 self.statistics.received.dropped += 1;
