@@ -5,7 +5,7 @@ use core::time::Duration;
 use super::rack::Rack;
 use crate::tcp::rtt::RoundTrip;
 use crate::tcp::scoreboard::Delivered;
-use crate::tcp::segment::SackBlock;
+use crate::tcp::segment::{SackBlock, SackBlocks};
 use crate::tcp::sequence::Sequence;
 use crate::time::Instant;
 
@@ -54,12 +54,18 @@ impl Report<'_> {
         (start.before(end) && (below || self.sack.get(1).is_some_and(within))).then_some((start, end))
     }
 
-    /// The ranges that can be what the peer holds: beyond what it acknowledges, within what was sent.
-    pub(super) fn held(&self) -> impl Iterator<Item = SackBlock> {
+    /// The ranges that can be what the peer holds: beyond what it acknowledges, within what was sent. In ascending order, and
+    /// not in the peer's, which has the latest first: what lies below something else that this same acknowledgement reports
+    /// has not arrived after it.
+    pub(super) fn held(&self) -> SackBlocks {
         let reported = self.sack.iter().skip(usize::from(self.duplicate().is_some())).copied();
-        reported.filter(|(start, end)| {
-            start.before(*end) && start.at_or_after(self.acknowledged) && end.at_or_before(self.next)
-        })
+        let mut held: SackBlocks = reported
+            .filter(|(start, end)| {
+                start.before(*end) && start.at_or_after(self.acknowledged) && end.at_or_before(self.next)
+            })
+            .collect();
+        held.sort_unstable_by_key(|(start, _)| start.since(self.acknowledged));
+        held
     }
 }
 
@@ -160,9 +166,9 @@ mod tests {
 
     #[test]
     fn ranges_are_believed_between_the_acknowledgement_and_what_was_sent() {
-        let sack = blocks(&[(100, 150), (200, 300), (199, 300), (300, 300), (900, 1000), (900, 1001), (400, 350)]);
-        let held: Vec<SackBlock> = report(&sack).held().collect();
-        assert_eq!(held, blocks(&[(200, 300), (900, 1000)]));
+        let sack = blocks(&[(100, 150), (900, 1000), (200, 300), (199, 300), (300, 300), (900, 1001), (400, 350)]);
+        let held: Vec<SackBlock> = report(&sack).held().into_iter().collect();
+        assert_eq!(held, blocks(&[(200, 300), (900, 1000)]), "in ascending order");
     }
 
     /// Karn's algorithm, and RFC 7323 section 4.1.

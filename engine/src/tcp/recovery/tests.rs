@@ -118,6 +118,17 @@ fn a_single_segment_behind_a_hole_is_enough_in_time() {
     assert_eq!(path.send_again(125, at(125)), 1);
 }
 
+/// RFC 8985 section 6.2, step 3. An acknowledgement has the latest range first (RFC 2018 section 4); after some were lost, the others
+/// are new as well.
+#[test]
+fn what_one_acknowledgement_reports_has_not_arrived_out_of_order() {
+    let mut path = Path::new(true);
+    path.send(10, at(0));
+    path.report(0, &[(8, 9), (5, 7), (1, 3)], None, at(100));
+    assert_eq!(path.recovery.state(), RecoveryState::Recovery, "three are enough where nothing was ever reordered");
+    assert_eq!(path.send_again(100, at(100)), 3);
+}
+
 /// RFC 8985 section 3.2: a retransmission that is lost is found out by what was sent after it.
 #[test]
 fn a_lost_retransmission_is_sent_again() {
