@@ -126,7 +126,7 @@ fn what_one_acknowledgement_reports_has_not_arrived_out_of_order() {
     path.send(10, at(0));
     path.report(0, &[(8, 9), (5, 7), (1, 3)], None, at(100));
     assert_eq!(path.recovery.state(), RecoveryState::Recovery, "three are enough where nothing was ever reordered");
-    assert_eq!(path.send_again(100, at(100)), 3);
+    assert_eq!(path.send_again(100, at(100)), 4);
 }
 
 /// RFC 8985 section 3.2: a retransmission that is lost is found out by what was sent after it.
