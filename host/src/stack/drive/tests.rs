@@ -156,6 +156,100 @@ fn time_does_not_go_back_where_threads_take_turns() {
     assert!(packets() - before <= 4, "{} packets", packets() - before);
 }
 
+/// A device that keeps who reads a frame waiting for half a millisecond.
+struct Slow {
+    port: HubPort,
+    waited: Arc<Mutex<Duration>>,
+}
+
+impl Slow {
+    /// The link's time: nobody waits there.
+    fn on_the_link(&self, now: Instant) -> Instant {
+        Instant::ORIGIN + (now - Instant::ORIGIN).saturating_sub(*self.waited.lock().unwrap())
+    }
+}
+
+/// A clock that goes on while a thread is kept waiting.
+struct Waiting(Arc<dyn Clock>, Arc<Mutex<Duration>>);
+
+impl Clock for Waiting {
+    fn now(&self) -> Instant {
+        self.0.now() + *self.1.lock().unwrap()
+    }
+
+    fn timer(&self) -> Box<dyn Timer> {
+        self.0.timer()
+    }
+}
+
+impl Device for Slow {
+    fn capabilities(&self) -> Capabilities {
+        self.port.capabilities()
+    }
+
+    fn receive(&mut self, now: Instant) -> io::Result<Option<Frame>> {
+        let frame = self.port.receive(self.on_the_link(now))?;
+        if frame.is_some() {
+            *self.waited.lock().unwrap() += Duration::from_micros(500);
+        }
+        Ok(frame)
+    }
+
+    fn allocate(&mut self, now: Instant, length: usize) -> Option<Frame> {
+        self.port.allocate(self.on_the_link(now), length)
+    }
+
+    fn transmit(&mut self, now: Instant, frame: Frame) -> io::Result<()> {
+        self.port.transmit(self.on_the_link(now), frame)
+    }
+
+    fn poll_readable(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        self.port.poll_readable(context)
+    }
+
+    fn poll_writable(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        self.port.poll_writable(context)
+    }
+
+    fn driver(&self) -> &'static str {
+        "slow"
+    }
+}
+
+/// A round trip ends when its answer is there, and not when somebody had begun to look for it: one that seems shorter than the
+/// path makes BBR believe that the path holds less than it does.
+#[test]
+fn a_frame_has_the_time_at_which_it_is_there() {
+    let simulation = Simulation::new(1);
+    let latency = Duration::from_millis(1);
+    let hub = Hub::new(&simulation.platform(), HubOptions { latency, ..HubOptions::default() });
+    let waited = Arc::new(Mutex::new(Duration::ZERO));
+    let mut platform = simulation.platform();
+    platform.clock = Arc::new(Waiting(platform.clock, waited.clone()));
+    let [host, peer] = [platform, simulation.platform()].map(Manager::new);
+    let config = |cidr: &str| InterfaceConfig { addresses: vec![cidr.parse().unwrap()], ..Default::default() };
+    let device = Slow { port: hub.port(), waited };
+    host.mount_interface("eth0", device, config("10.0.0.1/24")).unwrap();
+    peer.mount_interface("eth0", hub.port(), config("10.0.0.2/24")).unwrap();
+    let address: SocketAddr = "10.0.0.2:7000".parse().unwrap();
+    let listener = TcpListener::bind(&peer.network(), address, ListenOptions::default()).unwrap();
+    let (client, server) = simulation.block_on(async {
+        let client = TcpStream::connect(&host.network(), address).await.unwrap();
+        (client, listener.accept().await.unwrap().0)
+    });
+    for _ in 0..10 {
+        client.try_write(b"message").unwrap();
+        simulation.advance(latency);
+        assert_eq!(server.try_read(&mut [0; 9]), Ok(7));
+        // The answer takes the acknowledgement along.
+        server.try_write(b"answer").unwrap();
+        simulation.advance(latency * 100);
+        assert_eq!(client.try_read(&mut [0; 9]), Ok(6));
+    }
+    let least = client.statistics().minimum_round_trip_time;
+    assert!(least.is_some_and(|least| least >= 2 * latency + Duration::from_micros(500)), "{least:?}");
+}
+
 /// A device that has frames without end from some time on, or nearly so.
 struct Flooded {
     port: HubPort,
