@@ -1,11 +1,13 @@
 //! Ten thousand connections, opened and closed: nothing is left of them. Alone in its process, whose memory is measured.
 
+use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::time::Duration;
 
-use futures_util::future::{join, join_all};
+use futures_util::future::{join, join_all, try_join_all};
+use xila_network_host::Result;
 use xila_network_host::device::hub::HubOptions;
 use xila_network_host::socket::{ConnectOptions, ListenOptions, TcpListener, TcpOptions, TcpStream};
-use xila_network_host::{Error, Result};
 use xila_network_tests::link::{Bytes, Family, Link, PORT, receive, receive_next, send};
 
 const CONNECTIONS: u64 = 10_000;
@@ -28,25 +30,37 @@ fn resident() -> Option<u64> {
     None
 }
 
-/// One connection of each way to end: the client closes first, the server does, both at once, the client aborts.
-async fn connection(link: &Link, family: Family, listener: &TcpListener, number: u64) -> Result<()> {
-    let tcp = TcpOptions { receive_buffer: 2048, send_buffer: 2048, ..TcpOptions::default() };
-    let connect = ConnectOptions { tcp, ..ConnectOptions::default() };
+/// As many connections as a wave has, all of them made at once. A listener hands out in an order of its own.
+async fn wave(link: &Link, family: Family, listener: &TcpListener) -> Result<Vec<(TcpStream, TcpStream)>> {
     let remote = link.server.at(family, PORT);
-    let connecting = TcpStream::connect_with(&link.client.network, remote, connect);
-    let client = connecting.await?;
+    let connecting = (0..WAVE).map(|_| {
+        let tcp = TcpOptions { receive_buffer: 2048, send_buffer: 2048, ..TcpOptions::default() };
+        let connect = ConnectOptions { tcp, ..ConnectOptions::default() };
+        TcpStream::connect_with(&link.client.network, remote, connect)
+    });
+    let accepting = (0..WAVE).map(|_| listener.accept());
+    let (clients, servers) = join(try_join_all(connecting), try_join_all(accepting)).await;
+    let mut servers: HashMap<SocketAddr, TcpStream> =
+        servers?.into_iter().map(|(server, peer)| (peer, server)).collect();
+    let pair = |client: TcpStream| {
+        let server = servers.remove(&client.local_addr()).expect("every client is accepted");
+        (client, server)
+    };
+    Ok(clients?.into_iter().map(pair).collect())
+}
+
+/// One connection of each way to end: the client closes first, the server does, both at once, the client aborts.
+async fn connection(client: TcpStream, server: TcpStream, number: u64) -> Result<()> {
     let serving = async {
-        let (server, _) = listener.accept().await?;
         receive_next(&server, &mut Bytes::new(0), 100).await?;
-        send(&server, 1, 100).await?;
-        Ok::<_, Error>(server)
+        send(&server, 1, 100).await
     };
     let asking = async {
         send(&client, 0, 100).await?;
         receive_next(&client, &mut Bytes::new(1), 100).await
     };
-    let (server, asked) = join(serving, asking).await;
-    let server: TcpStream = server?;
+    let (served, asked) = join(serving, asking).await;
+    served?;
     asked?;
     match number % 4 {
         0 => {
@@ -68,9 +82,10 @@ fn run(link: &Link, family: Family, from: u64, count: u64) {
     let listen = ListenOptions { backlog: 2 * WAVE as usize, tcp: options };
     link.block_on(async {
         let listener = link.server.listen(family, PORT, listen).expect("a free port");
-        for wave in (from..from + count).step_by(WAVE as usize) {
-            let wave = (wave..wave + WAVE).map(|number| connection(link, family, &listener, number));
-            for result in join_all(wave).await {
+        for first in (from..from + count).step_by(WAVE as usize) {
+            let pairs = wave(link, family, &listener).await.expect("every connection is made");
+            let ways = (first..).zip(pairs).map(|(number, (client, server))| connection(client, server, number));
+            for result in join_all(ways).await {
                 result.expect("every connection does its work");
             }
         }
