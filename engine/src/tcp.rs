@@ -438,8 +438,8 @@ impl Tcp {
         if entry.orphan.is_some() || entry.connection.is_closed() {
             return;
         }
-        let (count, held) = self.orphans;
         let bytes = entry.connection.held();
+        let (count, held) = self.orphans;
         if count >= self.config.most_orphans || held + bytes > self.config.most_orphan_bytes {
             entry.connection.abort(Cause::Aborted, now);
             return;
