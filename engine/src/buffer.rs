@@ -30,6 +30,11 @@ pub use send::SendQueue;
 /// The largest limit of a queue: no window of TCP is larger (RFC 7323 section 2.3), and so no sum of offsets overflows.
 pub const LARGEST_LIMIT: usize = 1 << 30;
 
+/// As many bytes as 32 bits hold, where there are more.
+pub(crate) fn in_32_bits(bytes: usize) -> u32 {
+    u32::try_from(bytes).unwrap_or(u32::MAX)
+}
+
 /// What is no more than the largest limit has 32 bits. A queue keeps such numbers in as many: every connection has two queues, and
 /// most are empty.
 #[expect(clippy::cast_possible_truncation, reason = "the largest limit has 31 bits")]

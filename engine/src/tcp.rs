@@ -69,7 +69,7 @@ use half_open::HalfOpens;
 use listener::Listeners;
 use time_wait::TimeWait;
 
-use crate::buffer::{Budget, Memory};
+use crate::buffer::{Budget, Memory, in_32_bits};
 use crate::event::{Event, Events};
 use crate::random::{Random, Secret};
 use crate::slots::{Key, Slots};
@@ -444,7 +444,7 @@ impl Tcp {
             entry.connection.abort(Cause::Aborted, now);
             return;
         }
-        let counted = u32::try_from(bytes).unwrap_or(u32::MAX);
+        let counted = in_32_bits(bytes);
         entry.orphan = Some(counted);
         self.orphans = (count + 1, held + counted as usize);
     }

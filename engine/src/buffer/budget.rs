@@ -3,6 +3,8 @@
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicUsize, Ordering};
 
+use super::in_32_bits;
+
 /// The bytes of memory that several connections may hold together: those of one guest, or of one interface. Clones are the
 /// same budget.
 #[derive(Clone, Debug)]
@@ -81,11 +83,6 @@ pub struct Charge {
     reserved: u32,
 }
 
-/// As many bytes as one charge can hold, 4 GiB, where there are more.
-fn bounded(bytes: usize) -> u32 {
-    u32::try_from(bytes).unwrap_or(u32::MAX)
-}
-
 impl Charge {
     /// A charge to nobody.
     pub const NONE: Self = Self { owner: None, interface: None, held: 0, promised: 0, taken: 0, reserved: 0 };
@@ -93,7 +90,7 @@ impl Charge {
     /// Takes what is [`RESERVED`]; `None` where that is not left.
     #[must_use]
     pub fn new(owner: Option<&Budget>, interface: Option<&Budget>) -> Option<Self> {
-        let (owner, interface, reserved) = (owner.cloned(), interface.cloned(), bounded(RESERVED));
+        let (owner, interface, reserved) = (owner.cloned(), interface.cloned(), in_32_bits(RESERVED));
         let mut charge = Self { owner, interface, reserved, ..Self::NONE };
         charge.extend(reserved).then_some(charge)
     }
@@ -117,13 +114,13 @@ impl Charge {
     /// Promises up to so many bytes to who [takes](Self::take) next, in place of what was promised before; how many. What was
     /// promised stays so, as far as it is not more than is asked for now.
     pub fn promise(&mut self, bytes: usize) -> usize {
-        let bytes = bounded(bytes);
+        let bytes = in_32_bits(bytes);
         if bytes < self.promised {
             let surplus = self.promised - bytes;
             self.promised = bytes;
             self.release(surplus);
         } else {
-            let more = (bytes - self.promised).min(bounded(self.left()));
+            let more = (bytes - self.promised).min(in_32_bits(self.left()));
             // Another may have been faster.
             if self.hold(more) {
                 self.promised += more;
@@ -169,7 +166,7 @@ impl Charge {
 
     /// Holds so many bytes less.
     pub fn give_back(&mut self, bytes: usize) {
-        self.release(bounded(bytes));
+        self.release(in_32_bits(bytes));
     }
 
     fn release(&mut self, bytes: u32) {

@@ -2,6 +2,7 @@
 
 use core::time::Duration;
 
+use crate::buffer::in_32_bits;
 use crate::tcp::sequence::Sequence;
 use crate::time::{Instant, Span};
 
@@ -28,11 +29,11 @@ const HEADROOM: u32 = 16 * 1460;
 
 impl Tuning {
     pub(super) fn new(most: usize) -> Self {
-        Self { most: in_bits(most), since: None, read: 0, before: 0, window: None, fastest: None }
+        Self { most: in_32_bits(most), since: None, read: 0, before: 0, window: None, fastest: None }
     }
 
     pub(super) fn on_read(&mut self, count: usize) {
-        self.read = self.read.saturating_add(in_bits(count));
+        self.read = self.read.saturating_add(in_32_bits(count));
     }
 
     /// Data has arrived up to `next`, and the peer knows of the window up to `edge`.
@@ -60,9 +61,4 @@ impl Tuning {
         (self.since, self.before, self.read) = (Some(now), self.read, 0);
         Some(wanted.min(self.most) as usize)
     }
-}
-
-/// As many bytes as 32 bits hold: more than any buffer.
-fn in_bits(bytes: usize) -> u32 {
-    u32::try_from(bytes).unwrap_or(u32::MAX)
 }
