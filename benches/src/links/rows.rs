@@ -107,7 +107,7 @@ pub fn all() -> Vec<Row> {
         row(What::Goodput, "RTT 10 ms, 5 % reordered", Conditions { reordered: 0.05, ..gigabit(10, 0.0) }, 5, None),
         Row {
             congestion: Congestion::Bbr,
-            ..row(What::Goodput, "RTT 10 ms, loss 1 %, BBR", gigabit(10, 0.01), 3, Some(1))
+            ..row(What::Goodput, "RTT 10 ms, loss 1 %, BBR", gigabit(10, 0.01), 5, None)
         },
         row(What::Receiving, "RTT 10 ms, loss 1 %", gigabit(10, 0.01), 2, Some(4)),
         row(What::Share, "100 Mb/s, RTT 20 ms, queue 1 BDP", SHARED, 2, Some(4)),
