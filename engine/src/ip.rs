@@ -1,7 +1,14 @@
-//! What TCP needs of the way out: room for packets, and how large they may be.
+//! IP of both families: addresses and routes, headers, fragments and errors, and the way out.
 
+pub mod addresses;
+pub mod fragmentation;
+pub mod headers;
+pub mod icmp;
+pub mod limiter;
 pub mod output;
 mod path;
+pub mod reassembly;
+pub mod routes;
 pub mod segmentation;
 
 pub use path::Paths;

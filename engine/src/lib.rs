@@ -7,7 +7,9 @@
 //! | Room | Holds |
 //! |---|---|
 //! | [`tcp`] | connections, listeners, and what is left of them |
-//! | [`ip`] | what TCP needs of the way out: room for packets, the path's MTU |
+//! | [`udp`] | ports, and the datagrams that wait at them |
+//! | [`ip`] | addresses and routes, fragments, errors; the way out: room for packets, the path's MTU |
+//! | [`link`] | who is on the link: hardware addresses, multicast groups |
 //! | [`wire`] | one parse for each packet, one emit |
 //! | [`buffer`] | bytes that wait, and the ranges that arrived out of order |
 //! | [`timers`] | alarms by key |
@@ -25,10 +27,12 @@ extern crate std;
 pub mod buffer;
 pub mod event;
 pub mod ip;
+pub mod link;
 mod pages;
 pub mod random;
 pub mod slots;
 pub mod tcp;
 pub mod time;
 pub mod timers;
+pub mod udp;
 pub mod wire;

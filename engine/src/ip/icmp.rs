@@ -1,0 +1,348 @@
+//! ICMP of both families (RFC 792, RFC 4443): messages read and written, and when a host stays silent.
+//!
+//! | Room | Holds |
+//! |---|---|
+//! | this file | messages as they arrive |
+//! | [`write`] | echoes and errors as they leave |
+//! | [`permission`] | about which packets an error may be sent, and which sources no wire can bring |
+//!
+//! Everything is read at fixed offsets. The packet that an error quotes is cut short, so that its length fields say
+//! more than there is.
+
+use core::net::IpAddr;
+
+use smoltcp::wire::IpProtocol;
+
+use crate::wire::{IPV4_HEADER, IPV6_HEADER, transport_checksum};
+
+pub mod permission;
+pub mod write;
+
+#[cfg(test)]
+mod tests;
+
+/// Bytes of a message before what differs in length: type, code, checksum and one word.
+pub(crate) const HEADER: usize = 8;
+/// Extension headers of a quoted packet that are walked over; no honest packet has more (RFC 8504 section 5.3).
+const MOST_EXTENSIONS: usize = 8;
+
+/// The numbers of message types (RFC 792, RFC 4443 section 2.1).
+mod types {
+    pub(super) const ECHO_REPLY_V4: u8 = 0;
+    pub(super) const UNREACHABLE_V4: u8 = 3;
+    pub(super) const ECHO_REQUEST_V4: u8 = 8;
+    pub(super) const TIME_EXCEEDED_V4: u8 = 11;
+    pub(super) const PARAMETER_PROBLEM_V4: u8 = 12;
+    pub(super) const UNREACHABLE_V6: u8 = 1;
+    pub(super) const PACKET_TOO_BIG_V6: u8 = 2;
+    pub(super) const TIME_EXCEEDED_V6: u8 = 3;
+    pub(super) const PARAMETER_PROBLEM_V6: u8 = 4;
+    pub(super) const ECHO_REQUEST_V6: u8 = 128;
+    pub(super) const ECHO_REPLY_V6: u8 = 129;
+    pub(super) const REDIRECT_V6: u8 = 137;
+}
+
+/// A message that has arrived.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Message<'a> {
+    /// Somebody asks whether this host is there.
+    EchoRequest(Echo<'a>),
+    /// Somebody answers.
+    EchoReply(Echo<'a>),
+    /// A packet did not arrive.
+    Error(Report<'a>),
+    /// Any other message: neighbour discovery, membership of groups, redirects, and what is unknown and
+    /// informational, which is to be dropped in silence (RFC 1122 section 3.2.2, RFC 4443 section 2.4 (b)).
+    Other {
+        /// Its type.
+        number: u8,
+        /// Its code.
+        code: u8,
+    },
+}
+
+/// An echo request or reply (RFC 792, RFC 4443 section 4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Echo<'a> {
+    /// Which socket of the asker it belongs to.
+    pub identifier: u16,
+    /// Which of its requests.
+    pub sequence: u16,
+    /// What a reply has to bring back.
+    pub payload: &'a [u8],
+}
+
+/// An error, and the packet that it is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Report<'a> {
+    /// What it means.
+    pub kind: ErrorKind,
+    /// The message's type, whose meaning depends on the family.
+    pub number: u8,
+    /// Its code.
+    pub code: u8,
+    /// The MTU of the next link in bytes, where `kind` is [`ErrorKind::PacketTooBig`] (RFC 1191 section 4, RFC 8201).
+    /// It is 0 from a router that knows RFC 792 only.
+    pub mtu: Option<u32>,
+    /// The packet.
+    pub quoted: Quoted<'a>,
+}
+
+/// Why a packet did not arrive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ErrorKind {
+    /// No route leads on to its network or host.
+    Unreachable,
+    /// The host is there, but nothing takes the port or protocol.
+    PortUnreachable,
+    /// Somebody on the way forbids it.
+    Prohibited,
+    /// The packet passed through as many routers as it may, or its fragments did not arrive in time.
+    TimeExceeded,
+    /// The packet is larger than the next link takes.
+    PacketTooBig,
+    /// A field of the packet's header makes no sense to somebody on the way.
+    ParameterProblem,
+    /// An error of a type that is not known, over IPv6. It is for whoever sent the packet as well (RFC 4443 section
+    /// 2.4 (a)).
+    Unknown,
+}
+
+/// The packet that an error is about, as its sender knows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Quoted<'a> {
+    /// Who sent it: this host, if the error is true.
+    pub source: IpAddr,
+    /// Where it was going.
+    pub destination: IpAddr,
+    /// How long it says that it was, in bytes, its header included.
+    pub length: usize,
+    /// What it carried, after the extension headers.
+    pub protocol: IpProtocol,
+    /// The beginning of what it carried.
+    pub content: Content,
+    /// The packet, as far as it is quoted, its header included.
+    pub bytes: &'a [u8],
+}
+
+/// What a quoted packet carried. Its first eight bytes are always quoted (RFC 792).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Content {
+    /// A segment.
+    Tcp {
+        /// The source port.
+        from: u16,
+        /// The destination port.
+        to: u16,
+        /// The sequence number, which tells whether the segment is outstanding (RFC 5927 section 4).
+        sequence: u32,
+    },
+    /// A datagram.
+    Udp {
+        /// The source port.
+        from: u16,
+        /// The destination port.
+        to: u16,
+    },
+    /// An echo request.
+    Echo {
+        /// The identifier.
+        identifier: u16,
+        /// The sequence number.
+        sequence: u16,
+    },
+    /// Another protocol, a fragment other than the first, or less than eight bytes.
+    Other,
+}
+
+/// Why bytes are not a message. It is dropped in silence.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Malformed {
+    /// It ends before its header does.
+    #[error("the message is cut short")]
+    Truncated,
+    /// Its checksum is wrong.
+    #[error("the checksum is wrong")]
+    Checksum,
+    /// It is an error, but what it quotes is no packet of its family, or is cut within the header.
+    #[error("what the error quotes is no packet")]
+    Quotation,
+}
+
+impl<'a> Message<'a> {
+    /// Reads what an IP packet from `source` to `destination` carries, from the ICMP type on. The checksum is looked
+    /// at where `verify` says so.
+    ///
+    /// The addresses are of one family; two of different ones, which no packet has, are taken for IPv4.
+    ///
+    /// # Errors
+    /// See [`Malformed`].
+    pub fn read(source: IpAddr, destination: IpAddr, bytes: &'a [u8], verify: bool) -> Result<Self, Malformed> {
+        let [number, code, _, _, word @ ..] = at::<HEADER>(bytes, 0).ok_or(Malformed::Truncated)?;
+        if verify && checksum(source, destination, bytes) != 0 {
+            return Err(Malformed::Checksum);
+        }
+        let rest = bytes.get(HEADER..).unwrap_or_default();
+        let [a, b, c, d] = word;
+        let (first, second) = (u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d]));
+        let echo = Echo { identifier: first, sequence: second, payload: rest };
+        let is_v6 = is_v6(source, destination);
+        Ok(match (is_v6, number, code) {
+            (false, types::ECHO_REQUEST_V4, 0) | (true, types::ECHO_REQUEST_V6, 0) => Self::EchoRequest(echo),
+            (false, types::ECHO_REPLY_V4, 0) | (true, types::ECHO_REPLY_V6, 0) => Self::EchoReply(echo),
+            _ => {
+                let kind = if is_v6 { kind_v6(number, code) } else { kind_v4(number, code) };
+                let Some(kind) = kind else { return Ok(Self::Other { number, code }) };
+                let mtu = (kind == ErrorKind::PacketTooBig).then_some(if is_v6 {
+                    u32::from_be_bytes(word)
+                } else {
+                    u32::from(second)
+                });
+                let quoted = original(is_v6, number, word, rest);
+                let quoted = if is_v6 { quoted_v6(quoted) } else { quoted_v4(quoted) };
+                Self::Error(Report { kind, number, code, mtu, quoted: quoted.ok_or(Malformed::Quotation)? })
+            }
+        })
+    }
+}
+
+/// What the checksum of a message comes to: 0 where its field is right, and what the field is to be where that is 0.
+/// Over IPv6 it covers the addresses too (RFC 4443 section 2.3).
+pub(crate) fn checksum(source: IpAddr, destination: IpAddr, message: &[u8]) -> u16 {
+    if is_v6(source, destination) {
+        transport_checksum(source, destination, IpProtocol::Icmpv6, message.len(), core::iter::once(message))
+    } else {
+        !smoltcp::wire::checksum::data(message)
+    }
+}
+
+/// A field of fixed length, where all of it is there.
+pub(crate) fn at<const LENGTH: usize>(bytes: &[u8], offset: usize) -> Option<[u8; LENGTH]> {
+    bytes.get(offset..)?.first_chunk().copied()
+}
+
+const fn is_v6(source: IpAddr, destination: IpAddr) -> bool {
+    source.is_ipv6() && destination.is_ipv6()
+}
+
+/// RFC 792, RFC 1122 section 3.2.2.1, RFC 1812 section 5.2.7.1. Source Quench means nothing any more (RFC 6633).
+const fn kind_v4(number: u8, code: u8) -> Option<ErrorKind> {
+    Some(match (number, code) {
+        (types::UNREACHABLE_V4, 2 | 3) => ErrorKind::PortUnreachable,
+        (types::UNREACHABLE_V4, 4) => ErrorKind::PacketTooBig,
+        (types::UNREACHABLE_V4, 9 | 10 | 13..=15) => ErrorKind::Prohibited,
+        (types::UNREACHABLE_V4, _) => ErrorKind::Unreachable,
+        (types::TIME_EXCEEDED_V4, _) => ErrorKind::TimeExceeded,
+        (types::PARAMETER_PROBLEM_V4, _) => ErrorKind::ParameterProblem,
+        _ => return None,
+    })
+}
+
+/// RFC 4443 section 3.
+const fn kind_v6(number: u8, code: u8) -> Option<ErrorKind> {
+    Some(match (number, code) {
+        (types::UNREACHABLE_V6, 4) => ErrorKind::PortUnreachable,
+        (types::UNREACHABLE_V6, 1 | 5 | 6) => ErrorKind::Prohibited,
+        (types::UNREACHABLE_V6, _) => ErrorKind::Unreachable,
+        (types::PACKET_TOO_BIG_V6, _) => ErrorKind::PacketTooBig,
+        (types::TIME_EXCEEDED_V6, _) => ErrorKind::TimeExceeded,
+        (types::PARAMETER_PROBLEM_V6, _) => ErrorKind::ParameterProblem,
+        (0..128, _) => ErrorKind::Unknown,
+        _ => return None,
+    })
+}
+
+/// What is quoted, without the extensions that some routers put behind it and the padding between (RFC 4884 section
+/// 4).
+fn original(is_v6: bool, number: u8, word: [u8; 4], rest: &[u8]) -> &[u8] {
+    let length = match (is_v6, number) {
+        (false, _) => usize::from(word[1]) * 4,
+        (true, types::UNREACHABLE_V6 | types::TIME_EXCEEDED_V6) => usize::from(word[0]) * 8,
+        (true, _) => 0,
+    };
+    if length == 0 { rest } else { rest.get(..length).unwrap_or(rest) }
+}
+
+fn quoted_v4(bytes: &[u8]) -> Option<Quoted<'_>> {
+    let first = *bytes.first()?;
+    let header = usize::from(first & 0x0f) * 4;
+    if first >> 4 != 4 || header < IPV4_HEADER {
+        return None;
+    }
+    let protocol = IpProtocol::from(*bytes.get(9)?);
+    // Only the first fragment tells the ports.
+    let is_first = u16::from_be_bytes(at(bytes, 6)?) & 0x1fff == 0;
+    let transport = bytes.get(header..).filter(|_| is_first).unwrap_or_default();
+    Some(Quoted {
+        source: IpAddr::from(at::<4>(bytes, 12)?),
+        destination: IpAddr::from(at::<4>(bytes, 16)?),
+        length: usize::from(u16::from_be_bytes(at(bytes, 2)?)),
+        protocol,
+        content: content(protocol, transport),
+        bytes,
+    })
+}
+
+fn quoted_v6(bytes: &[u8]) -> Option<Quoted<'_>> {
+    if bytes.first()? >> 4 != 6 {
+        return None;
+    }
+    let length = usize::from(u16::from_be_bytes(at(bytes, 4)?)) + IPV6_HEADER;
+    let (source, destination) = (at::<16>(bytes, 8)?, at::<16>(bytes, 24)?);
+    let Carried { protocol, transport, is_first } = carried(*bytes.get(6)?, bytes.get(IPV6_HEADER..)?);
+    Some(Quoted {
+        source: source.into(),
+        destination: destination.into(),
+        length,
+        protocol,
+        content: if is_first { content(protocol, transport) } else { Content::Other },
+        bytes,
+    })
+}
+
+/// What lies behind the extension headers of an IPv6 packet, or of the part of one.
+struct Carried<'a> {
+    protocol: IpProtocol,
+    transport: &'a [u8],
+    /// Whether the packet is whole or the first fragment.
+    is_first: bool,
+}
+
+/// Walks over extension headers (RFC 8200 section 4), as far as they are there. A routing header is passed by
+/// whatever is left of it: this host may have sent it.
+fn carried(first: u8, mut rest: &[u8]) -> Carried<'_> {
+    let mut protocol = IpProtocol::from(first);
+    for _ in 0..MOST_EXTENSIONS {
+        let length = match protocol {
+            IpProtocol::HopByHop | IpProtocol::Ipv6Opts | IpProtocol::Ipv6Route => {
+                rest.get(1).map(|length| (usize::from(*length) + 1) * 8)
+            }
+            IpProtocol::Ipv6Frag => Some(8),
+            _ => break,
+        };
+        let later = protocol == IpProtocol::Ipv6Frag
+            && at::<2>(rest, 2).is_some_and(|offset| u16::from_be_bytes(offset) & 0xfff8 != 0);
+        let (Some(next), Some(behind)) = (rest.first(), length.and_then(|length| rest.get(length..))) else {
+            return Carried { protocol, transport: &[], is_first: !later };
+        };
+        (protocol, rest) = (IpProtocol::from(*next), behind);
+        if later {
+            return Carried { protocol, transport: &[], is_first: false };
+        }
+    }
+    Carried { protocol, transport: rest, is_first: true }
+}
+
+fn content(protocol: IpProtocol, transport: &[u8]) -> Content {
+    let Some([a, b, c, d, sequence @ ..]) = at::<8>(transport, 0) else { return Content::Other };
+    let (from, to) = (u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d]));
+    let [e, f, g, h] = sequence;
+    match (protocol, a) {
+        (IpProtocol::Tcp, _) => Content::Tcp { from, to, sequence: u32::from_be_bytes(sequence) },
+        (IpProtocol::Udp, _) => Content::Udp { from, to },
+        (IpProtocol::Icmp, types::ECHO_REQUEST_V4) | (IpProtocol::Icmpv6, types::ECHO_REQUEST_V6) => {
+            Content::Echo { identifier: u16::from_be_bytes([e, f]), sequence: u16::from_be_bytes([g, h]) }
+        }
+        _ => Content::Other,
+    }
+}

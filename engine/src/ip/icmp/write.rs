@@ -1,0 +1,194 @@
+//! Messages as they leave.
+
+use alloc::vec::Vec;
+use core::net::IpAddr;
+
+use super::{HEADER, checksum, is_v6, types};
+use crate::wire::{IPV4_HEADER, IPV6_HEADER};
+
+/// How long an IPv4 packet with an error in it may be (RFC 1812 section 4.3.2.3).
+const LONGEST_V4: usize = 576;
+/// The same over IPv6: what every link takes (RFC 4443 section 3).
+const LONGEST_V6: usize = 1280;
+
+/// Why a packet is not taken, or not sent on. Each is one type and code for each family.
+///
+/// Where IPv4 has no code that says as much, it is the one of RFC 7915 section 4.2 and 5.2, which translate between
+/// both.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// No route leads to its destination.
+    NoRoute,
+    /// The destination's hardware address is not known, or something else is wrong with the link to it.
+    AddressUnreachable,
+    /// Nothing takes its protocol. Over IPv6 this is a parameter problem (RFC 8200 section 4).
+    ProtocolUnreachable {
+        /// Where in the packet the protocol's number lies, in bytes from its begin. IPv4 does not say.
+        pointer: u32,
+    },
+    /// Nothing takes its port.
+    PortUnreachable,
+    /// It is longer than the next link takes, and may not be cut.
+    TooBig {
+        /// The MTU of the link, in bytes.
+        mtu: u32,
+    },
+    /// It is forbidden by this host's rules.
+    Prohibited,
+    /// Its destination cannot be reached within the scope of its source address.
+    BeyondScope,
+    /// Its source address is not allowed here.
+    SourcePolicy,
+    /// The route to its destination is one that refuses.
+    RejectRoute,
+    /// It may pass through no more routers.
+    HopLimitExceeded,
+    /// The rest of it did not come in time. The packet to be quoted is its first fragment.
+    ReassemblyTimeExceeded,
+    /// A field of its header makes no sense.
+    Parameter {
+        /// In which way. IPv4 does not say.
+        problem: Problem,
+        /// Where the field begins, in bytes from the packet's begin.
+        pointer: u32,
+    },
+}
+
+/// What is wrong with a field (RFC 4443 section 3.4, RFC 7112 section 5.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Problem {
+    /// Its value.
+    ErroneousField,
+    /// The type of the next header is not known.
+    UnrecognizedNextHeader,
+    /// The option is not known, and asks to be told of.
+    UnrecognizedOption,
+    /// The first fragment ends before its headers do.
+    IncompleteHeaderChain,
+}
+
+/// Appends an echo request.
+///
+/// The addresses are those of the packet that is to carry it, as for all in this room; two of different families,
+/// which no packet has, are taken for IPv4.
+pub fn echo_request(
+    into: &mut Vec<u8>,
+    source: IpAddr,
+    destination: IpAddr,
+    identifier: u16,
+    sequence: u16,
+    payload: &[u8],
+) {
+    let number = if is_v6(source, destination) { types::ECHO_REQUEST_V6 } else { types::ECHO_REQUEST_V4 };
+    let word = echo_word(identifier, sequence);
+    message(into, source, destination, [number, 0], word, payload);
+}
+
+/// Appends the reply to an echo request. It brings back all of the payload (RFC 1122 section 3.2.2.6, RFC 4443
+/// section 4.2).
+pub fn echo_reply(
+    into: &mut Vec<u8>,
+    source: IpAddr,
+    destination: IpAddr,
+    identifier: u16,
+    sequence: u16,
+    payload: &[u8],
+) {
+    let number = if is_v6(source, destination) { types::ECHO_REPLY_V6 } else { types::ECHO_REPLY_V4 };
+    let word = echo_word(identifier, sequence);
+    message(into, source, destination, [number, 0], word, payload);
+}
+
+/// Appends an error about `packet`, which is given **exactly as it came**, from its IP header on: its sender finds
+/// what it belongs to by the bytes. As much of it is quoted as fits.
+///
+/// Whether it may be sent is told by [`permission`](super::permission) and the [limiter](crate::ip::limiter).
+pub fn error(into: &mut Vec<u8>, source: IpAddr, destination: IpAddr, reason: Reason, packet: &[u8]) {
+    let is_v6 = is_v6(source, destination);
+    let room = if is_v6 { LONGEST_V6 - IPV6_HEADER - HEADER } else { LONGEST_V4 - IPV4_HEADER - HEADER };
+    let quoted = packet.get(..room).unwrap_or(packet);
+    let (kind, word) = if is_v6 { reason.v6() } else { reason.v4() };
+    message(into, source, destination, kind, word, quoted);
+}
+
+impl Reason {
+    /// Type, code, and the word behind the checksum (RFC 792, RFC 1191 section 4, RFC 1812 section 5.2.7.1).
+    fn v4(self) -> ([u8; 2], [u8; 4]) {
+        let unreachable = |code| ([types::UNREACHABLE_V4, code], [0; 4]);
+        match self {
+            Self::NoRoute => unreachable(0),
+            Self::AddressUnreachable | Self::BeyondScope => unreachable(1),
+            Self::ProtocolUnreachable { pointer: _ } => unreachable(2),
+            Self::PortUnreachable => unreachable(3),
+            Self::TooBig { mtu } => {
+                // No IPv4 packet is longer than 16 bits say.
+                let [high, low] = u16::try_from(mtu).unwrap_or(u16::MAX).to_be_bytes();
+                ([types::UNREACHABLE_V4, 4], [0, 0, high, low])
+            }
+            Self::Prohibited | Self::SourcePolicy | Self::RejectRoute => unreachable(13),
+            Self::HopLimitExceeded => ([types::TIME_EXCEEDED_V4, 0], [0; 4]),
+            Self::ReassemblyTimeExceeded => ([types::TIME_EXCEEDED_V4, 1], [0; 4]),
+            Self::Parameter { problem: _, pointer } => {
+                // A header has no more than 60 bytes.
+                ([types::PARAMETER_PROBLEM_V4, 0], [u8::try_from(pointer).unwrap_or(u8::MAX), 0, 0, 0])
+            }
+        }
+    }
+
+    /// The same by RFC 4443 section 3.
+    const fn v6(self) -> ([u8; 2], [u8; 4]) {
+        let (kind, word) = match self {
+            Self::NoRoute => ([types::UNREACHABLE_V6, 0], 0),
+            Self::Prohibited => ([types::UNREACHABLE_V6, 1], 0),
+            Self::BeyondScope => ([types::UNREACHABLE_V6, 2], 0),
+            Self::AddressUnreachable => ([types::UNREACHABLE_V6, 3], 0),
+            Self::PortUnreachable => ([types::UNREACHABLE_V6, 4], 0),
+            Self::SourcePolicy => ([types::UNREACHABLE_V6, 5], 0),
+            Self::RejectRoute => ([types::UNREACHABLE_V6, 6], 0),
+            Self::TooBig { mtu } => ([types::PACKET_TOO_BIG_V6, 0], mtu),
+            Self::HopLimitExceeded => ([types::TIME_EXCEEDED_V6, 0], 0),
+            Self::ReassemblyTimeExceeded => ([types::TIME_EXCEEDED_V6, 1], 0),
+            Self::ProtocolUnreachable { pointer } => ([types::PARAMETER_PROBLEM_V6, 1], pointer),
+            Self::Parameter { problem, pointer } => ([types::PARAMETER_PROBLEM_V6, problem.code()], pointer),
+        };
+        (kind, word.to_be_bytes())
+    }
+}
+
+impl Problem {
+    const fn code(self) -> u8 {
+        match self {
+            Self::ErroneousField => 0,
+            Self::UnrecognizedNextHeader => 1,
+            Self::UnrecognizedOption => 2,
+            Self::IncompleteHeaderChain => 3,
+        }
+    }
+}
+
+const fn echo_word(identifier: u16, sequence: u16) -> [u8; 4] {
+    let ([a, b], [c, d]) = (identifier.to_be_bytes(), sequence.to_be_bytes());
+    [a, b, c, d]
+}
+
+/// Appends a message with its checksum.
+pub(crate) fn message(
+    into: &mut Vec<u8>,
+    source: IpAddr,
+    destination: IpAddr,
+    [number, code]: [u8; 2],
+    word: [u8; 4],
+    rest: &[u8],
+) {
+    let start = into.len();
+    into.reserve(HEADER + rest.len());
+    into.extend([number, code, 0, 0]);
+    into.extend(word);
+    into.extend_from_slice(rest);
+    if let Some(written) = into.get_mut(start..) {
+        let sum = checksum(source, destination, written).to_be_bytes();
+        if let Some(field) = written.get_mut(2..4) {
+            field.copy_from_slice(&sum);
+        }
+    }
+}

@@ -1,0 +1,221 @@
+//! One neighbour: the state machine of RFC 4861 section 7.3.2 and appendix C.
+
+use alloc::collections::VecDeque;
+use core::net::IpAddr;
+use core::time::Duration;
+
+use smoltcp::wire::EthernetAddress;
+
+use super::ranks::Rank;
+use super::{Evidence, State};
+use crate::time::Instant;
+
+/// DELAY_FIRST_PROBE_TIME (RFC 4861 section 10).
+const DELAY_FIRST_PROBE: Duration = Duration::from_secs(5);
+/// How long a neighbour that did not answer is remembered as such. It is ours: long enough for a router that is gone
+/// not to be chosen again at once, short enough for one that came back to be found.
+const REMEMBERED: Duration = Duration::from_secs(30);
+
+/// What is known of one neighbour, and what waits for it.
+pub(super) struct Entry<W> {
+    pub(super) hop: IpAddr,
+    pub(super) knowledge: Knowledge,
+    /// IsRouter (RFC 4861 section 5.1).
+    pub(super) is_router: bool,
+    /// When a solicitation was last sent.
+    pub(super) asked: Option<Instant>,
+    /// When it was last confirmed that packets reach it.
+    pub(super) confirmed: Option<Instant>,
+    /// What waits, oldest first: nothing unless the neighbour is [`Incomplete`](Knowledge::Incomplete).
+    pub(super) waiting: VecDeque<W>,
+}
+
+/// Whether the hardware address is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Knowledge {
+    /// INCOMPLETE: so many solicitations were sent. Entered when a packet is to leave; left for
+    /// [`Known`](Self::Known) by an answer, else for [`Failed`](Self::Failed) or [`Displaced`](Self::Displaced).
+    Incomplete { solicitations: u32 },
+    /// It is. Left only by unanswered probes, or because the entry is dropped.
+    Known { hardware: EthernetAddress, trust: Trust },
+    /// No solicitation was answered. The RFC deletes such an entry; here it is remembered for a while. A packet to be
+    /// sent makes it incomplete again, and an answer that is late is still an answer.
+    Failed,
+    /// As failed, but it had to give way to others before it could answer.
+    Displaced,
+}
+
+/// How much a known hardware address is trusted: the other states of RFC 4861 section 7.3.2.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Trust {
+    /// REACHABLE: confirmed, and so believed until then. That this time passes is noticed when it matters (section
+    /// 7.3.3 allows that), so that neighbours in rest need no alarm.
+    Reachable { until: Instant },
+    /// STALE: the neighbour said so itself, or the confirmation is old. A packet to it makes it DELAY.
+    Stale,
+    /// DELAY: packets go to it; somebody may confirm that they arrive, before it is probed.
+    Delay,
+    /// PROBE: so many unicast solicitations were sent.
+    Probe { solicitations: u32 },
+    /// It was configured, and nothing that is heard changes it.
+    Permanent,
+}
+
+impl<W> Entry<W> {
+    pub(super) const fn new(hop: IpAddr, knowledge: Knowledge) -> Self {
+        Self { hop, knowledge, is_router: false, asked: None, confirmed: None, waiting: VecDeque::new() }
+    }
+
+    pub(super) const fn hardware(&self) -> Option<EthernetAddress> {
+        match self.knowledge {
+            Knowledge::Known { hardware, .. } => Some(hardware),
+            Knowledge::Incomplete { .. } | Knowledge::Failed | Knowledge::Displaced => None,
+        }
+    }
+
+    pub(super) const fn is_incomplete(&self) -> bool {
+        matches!(self.knowledge, Knowledge::Incomplete { .. })
+    }
+
+    pub(super) fn state(&self, now: Instant) -> State {
+        match self.knowledge {
+            Knowledge::Incomplete { .. } => State::Incomplete,
+            Knowledge::Failed | Knowledge::Displaced => State::Failed,
+            Knowledge::Known { trust, .. } => match trust {
+                Trust::Reachable { until } if now < until => State::Reachable,
+                Trust::Reachable { .. } | Trust::Stale => State::Stale,
+                Trust::Delay => State::Delay,
+                Trust::Probe { .. } => State::Probe,
+                Trust::Permanent => State::Permanent,
+            },
+        }
+    }
+
+    pub(super) fn rank(&self) -> Rank {
+        match self.knowledge {
+            Knowledge::Incomplete { .. } if self.waiting.is_empty() => Rank::Asked,
+            Knowledge::Incomplete { .. } => Rank::Awaited,
+            Knowledge::Failed | Knowledge::Displaced => Rank::Dead,
+            Knowledge::Known { trust, .. } => match trust {
+                Trust::Reachable { .. } => Rank::Confirmed,
+                Trust::Stale => Rank::Stale,
+                Trust::Delay | Trust::Probe { .. } => Rank::Suspect,
+                Trust::Permanent => Rank::Fixed,
+            },
+        }
+    }
+
+    /// When something is to be done about a state that was entered now. No neighbour is solicited more often than once
+    /// per `retransmit` (RFC 4861 section 7.3.3; RFC 1122 section 2.3.2.1), whatever its states were meanwhile.
+    pub(super) fn alarm(&self, retransmit: Duration, now: Instant) -> Option<Instant> {
+        let solicitation = self.asked.map_or(now, |asked| asked + retransmit);
+        match self.knowledge {
+            Knowledge::Incomplete { .. } => Some(solicitation),
+            Knowledge::Failed | Knowledge::Displaced => Some(now + REMEMBERED),
+            Knowledge::Known { trust, .. } => match trust {
+                Trust::Delay => Some(solicitation.max(now + DELAY_FIRST_PROBE)),
+                Trust::Probe { .. } => Some(solicitation),
+                Trust::Reachable { .. } | Trust::Stale | Trust::Permanent => None,
+            },
+        }
+    }
+
+    /// A packet leaves to it (RFC 4861 section 7.3.3).
+    pub(super) fn send(&mut self, now: Instant) {
+        let state = self.state(now);
+        if let Knowledge::Known { trust, .. } = &mut self.knowledge
+            && state == State::Stale
+        {
+            *trust = Trust::Delay;
+        }
+    }
+
+    /// Packets to it arrive (RFC 4861 section 7.3.1). Without a hardware address that says nothing.
+    pub(super) fn confirm(&mut self, until: Instant, now: Instant) {
+        if let Knowledge::Known { trust, .. } = &mut self.knowledge {
+            self.confirmed = Some(now);
+            if *trust != Trust::Permanent {
+                *trust = Trust::Reachable { until };
+            }
+        }
+    }
+
+    /// Takes note of what is heard of it; a confirmation of now counts `until` then.
+    pub(super) fn hear(&mut self, evidence: Evidence, until: Instant, now: Instant) {
+        match evidence {
+            Evidence::Solicitation { hardware } => self.learn(hardware),
+            Evidence::RouterAdvertisement { hardware } => {
+                self.is_router = true;
+                hardware.into_iter().for_each(|hardware| self.learn(hardware));
+            }
+            Evidence::Redirect { hardware, is_router } => {
+                self.is_router |= is_router;
+                hardware.into_iter().for_each(|hardware| self.learn(hardware));
+            }
+            Evidence::Advertisement { hardware, is_solicited, overrides, is_router } => {
+                if self.advertise(hardware, is_solicited, overrides, (until, now)) {
+                    self.is_router = is_router;
+                }
+            }
+            Evidence::ArpReply { hardware } => {
+                let is_solicited = self.is_asked();
+                self.advertise(Some(hardware), is_solicited, true, (until, now));
+            }
+            Evidence::ArpAnnouncement { hardware } => {
+                self.advertise(Some(hardware), false, true, (until, now));
+            }
+        }
+    }
+
+    /// Whether an answer is expected, as far as the state tells: ARP's replies do not say what they answer.
+    const fn is_asked(&self) -> bool {
+        match self.knowledge {
+            Knowledge::Incomplete { solicitations } => solicitations > 0,
+            Knowledge::Known { trust, .. } => matches!(trust, Trust::Probe { .. }),
+            Knowledge::Failed | Knowledge::Displaced => false,
+        }
+    }
+
+    /// The hardware address as a message says that is not an answer (RFC 4861 sections 6.3.4, 7.2.3 and 8.3). It tells
+    /// nothing about the way to the neighbour, so what is new is not trusted.
+    fn learn(&mut self, heard: EthernetAddress) {
+        match self.knowledge {
+            Knowledge::Known { trust: Trust::Permanent, .. } => {}
+            Knowledge::Known { hardware, .. } if hardware == heard => {}
+            Knowledge::Known { .. } | Knowledge::Incomplete { .. } | Knowledge::Failed | Knowledge::Displaced => {
+                self.knowledge = Knowledge::Known { hardware: heard, trust: Trust::Stale };
+            }
+        }
+    }
+
+    /// An advertisement (RFC 4861 section 7.2.5). Returns whether it is believed, as its router flag is then.
+    fn advertise(
+        &mut self,
+        heard: Option<EthernetAddress>,
+        is_solicited: bool,
+        overrides: bool,
+        (until, now): (Instant, Instant),
+    ) -> bool {
+        match (&mut self.knowledge, heard) {
+            (Knowledge::Known { trust: Trust::Permanent, .. }, _) => return true,
+            (Knowledge::Known { hardware, trust }, Some(heard)) if *hardware != heard => {
+                if !overrides {
+                    // Case I: somebody else says that the address is its own.
+                    if matches!(trust, Trust::Reachable { .. }) {
+                        *trust = Trust::Stale;
+                    }
+                    return false;
+                }
+                (*hardware, *trust) = (heard, Trust::Stale);
+            }
+            (Knowledge::Known { .. }, _) => {}
+            (knowledge, Some(hardware)) => *knowledge = Knowledge::Known { hardware, trust: Trust::Stale },
+            // Nothing is learnt but what appendix C asks for, the router flag.
+            (_, None) => return true,
+        }
+        if is_solicited {
+            self.confirm(until, now);
+        }
+        true
+    }
+}
