@@ -12,7 +12,7 @@
 //! | `tcp` | the engine's connections and listeners; `backlog`, who waits for connections |
 //! | `resolution` | connections that wait for a next hop's hardware address |
 //! | `udp` | bound ports and their mailboxes |
-//! | `icmp`, `fragments`, `neighbours` | echo, errors from the path; IPv4 reassembly; asking for hardware addresses |
+//! | `icmp`, `fragments`, `neighbours` | echo, errors from the path; what comes in fragments or behind extension headers; asking for hardware addresses |
 //! | `groups` | reports of multicast groups |
 //! | `path`, `cut` | what is known of narrow paths; making packets fit them |
 //! | `config`, `addresses`, `routes` | what the interface is set to |
@@ -55,6 +55,8 @@ use parking_lot::{Mutex, MutexGuard};
 use smoltcp::iface::{Config, Interface, SocketSet};
 use smoltcp::wire::{EthernetAddress, HardwareAddress};
 use xila_network_commands::interface::{Link, Origin, State, Statistics};
+use xila_network_engine::ip::reassembly::Reassembly;
+use xila_network_engine::random::{Random, Secret};
 use xila_network_engine::tcp::Algorithm;
 
 use crate::address::MacAddress;
@@ -62,7 +64,6 @@ use crate::device::{Capabilities, Device, Medium, Pool};
 use crate::error::{Error, Result};
 use crate::platform::{Clock, Instant, Platform};
 use events::Events;
-use fragments::Reassembly;
 use owner::Owner;
 use phy::Port;
 use schedule::Schedule;
@@ -178,6 +179,8 @@ impl Stack {
         let known_link = port.device.link();
         let mut seed = [0; 32];
         platform.random.fill(&mut seed);
+        let fragments = Reassembly::new(&Secret::new(&mut Random::new(seed)));
+        platform.random.fill(&mut seed);
         let memory = Pool::for_streams().memory().clone();
         let loops_back = port.device.loops_back();
         let tcp = tcp::Table::new(&capabilities, loops_back, ephemeral.clone(), congestion, memory, seed);
@@ -209,7 +212,7 @@ impl Stack {
                 icmp: icmp::Icmp::default(),
                 queried: groups::Queried::default(),
                 neighbours: neighbours::Neighbours::default(),
-                fragments: Reassembly::default(),
+                fragments,
                 nobody: SocketSet::new(Vec::new()),
                 schedule: Schedule::new(QUANTUM),
                 resolution: resolution::Resolution::default(),

@@ -38,8 +38,8 @@ pub(crate) enum Packet {
     GroupQuery,
     /// A router's advertisement: where in the frame the IP packet begins.
     RouterAdvertisement { ip: usize },
-    /// A fragment of an IPv4 packet, which begins at `ip`.
-    Fragment { ip: usize },
+    /// A packet that begins at `ip` and has to be unwrapped first: a fragment, or one with IPv6 extension headers.
+    Wrapped { ip: usize },
     /// Anything else that the engine itself answers or ignores: reports of others, unknown protocols.
     Other,
     /// Malformed, or not to be looked at.
@@ -75,7 +75,7 @@ fn inspect(medium: Medium, frame: &[u8], apart: &[Slice]) -> Option<Packet> {
         IpVersion::Ipv4 => {
             let packet = Ipv4Packet::new_checked(payload).ok()?;
             if packet.more_frags() || packet.frag_offset() != 0 {
-                return Some(Packet::Fragment { ip });
+                return Some(Packet::Wrapped { ip });
             }
             let (source, destination) = (IpAddr::V4(packet.src_addr()), IpAddr::V4(packet.dst_addr()));
             let header = Header { source, destination, hop_limit: packet.hop_limit(), options: &[], ip };
@@ -167,6 +167,11 @@ fn transport(protocol: IpProtocol, header: &Header<'_>, payload: &[u8]) -> Optio
             Icmpv6Message::EchoReply => Packet::EchoReply { ip, to: tuple(identifier()?, 0) },
             _ => Packet::Other,
         },
+        IpProtocol::Ipv6Frag | IpProtocol::Ipv6Opts | IpProtocol::Ipv6Route | IpProtocol::Ipv6NoNxt
+            if source.is_ipv6() =>
+        {
+            Packet::Wrapped { ip }
+        }
         _ => Packet::Other,
     })
 }

@@ -202,7 +202,7 @@ impl Core {
                 self.groups_queried();
             }
             Packet::RouterAdvertisement { ip } => self.router_advertisement(&frame[ip..]),
-            Packet::Fragment { ip } => self.fragment(frame, ip),
+            Packet::Wrapped { ip } => self.wrapped(frame, ip),
             Packet::Other => self.for_nobody(frame),
             Packet::Unreadable => self.statistics.received.dropped += 1,
         }
@@ -366,8 +366,8 @@ impl Core {
         if self.resolution.next().is_some_and(|at| at <= self.now) {
             self.resolution_expire();
         }
-        if self.fragments.next().is_some_and(|at| at <= self.now) {
-            self.fragments.expire(self.now);
+        if self.fragments.next_timeout().is_some_and(|at| at <= self.now) {
+            self.fragments_expire();
         }
         if self.udp_next().is_some_and(|at| at <= self.now) {
             self.udp_retry();
@@ -394,7 +394,7 @@ impl Core {
         [
             self.tcp.next_timeout(),
             self.resolution.next(),
-            self.fragments.next(),
+            self.fragments.next_timeout(),
             self.udp_next(),
             self.lifetimes_next,
             self.dhcp_next(),

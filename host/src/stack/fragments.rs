@@ -1,183 +1,154 @@
-//! IPv4 reassembly (RFC 791 section 3.2), before the flow is looked up: only the whole packet names its ports.
+//! Packets that are not read as they came: fragments of both families, and what lies behind IPv6 extension headers.
 //!
-//! The pieces of one packet are put together by `etherparse`; its own pool of such packets is not bounded, so the pool
-//! is here.
+//! The engine's `ip` puts fragments together and walks over extension headers. What is inside is taken in as a packet of
+//! its own, in a frame with the same link header: only that names its ports.
 
-use core::time::Duration;
+use core::net::{IpAddr, Ipv4Addr};
 
-use etherparse::defrag::IpDefragBuf;
-use etherparse::{IpFragOffset, IpNumber};
-use hashbrown::HashMap;
-use smoltcp::wire::{IpProtocol, Ipv4Address, Ipv4Packet, Ipv4Repr};
+use smoltcp::wire::{Icmpv6Message, IpProtocol, IpVersion, Ipv4Packet, Ipv6Packet, Ipv6Repr};
+use xila_network_engine::ip::headers::{self, Packet, Refusal};
+use xila_network_engine::ip::icmp::permission::{Arrival, may_report};
+use xila_network_engine::ip::icmp::write::{self, Problem, Reason};
+use xila_network_engine::ip::reassembly::{Expired, Outcome};
 
 use super::Core;
-use crate::platform::Instant;
-
-/// How long the pieces of a packet may take to come (RFC 1122 section 3.3.2 asks for 60 to 120 s; Linux waits 30).
-const PATIENCE: Duration = Duration::from_secs(30);
-/// Packets in pieces at one time, of at most 64 KiB each: 4 MiB, as in Linux (ipfrag_high_thresh).
-const MOST_PACKETS: usize = 64;
-/// Gaps in one packet. More of them is no link's doing.
-const MOST_GAPS: usize = 64;
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct Key {
-    source: Ipv4Address,
-    destination: Ipv4Address,
-    protocol: IpProtocol,
-    identification: u16,
-}
-
-struct Partial {
-    buffer: IpDefragBuf,
-    expires: Instant,
-}
-
-/// The packets of which some pieces have come.
-#[derive(Default)]
-pub(super) struct Reassembly {
-    partial: HashMap<Key, Partial>,
-}
-
-impl Reassembly {
-    /// Adds a piece; the payload of the packet where it is now whole.
-    fn add(&mut self, packet: &Ipv4Packet<&[u8]>, now: Instant) -> Option<Vec<u8>> {
-        let key = Key {
-            source: packet.src_addr(),
-            destination: packet.dst_addr(),
-            protocol: packet.next_header(),
-            identification: packet.ident(),
-        };
-        if !self.partial.contains_key(&key) && self.partial.len() >= MOST_PACKETS {
-            self.drop_oldest();
-        }
-        let partial = self.partial.entry(key).or_insert_with(|| Partial {
-            buffer: IpDefragBuf::new(IpNumber(u8::from(key.protocol)), Vec::new(), Vec::new()),
-            expires: now + PATIENCE,
-        });
-        let offset = IpFragOffset::try_new(packet.frag_offset() / 8).ok()?;
-        let added = partial.buffer.add(offset, packet.more_frags(), packet.payload());
-        if added.is_err() || partial.buffer.sections().len() > MOST_GAPS {
-            self.partial.remove(&key);
-            return None;
-        }
-        if partial.buffer.is_complete() {
-            self.partial.remove(&key).map(|whole| whole.buffer.take_bufs().0)
-        } else {
-            None
-        }
-    }
-
-    fn drop_oldest(&mut self) {
-        let oldest = self.partial.iter().min_by_key(|(_, partial)| partial.expires).map(|(key, _)| *key);
-        oldest.and_then(|key| self.partial.remove(&key));
-    }
-
-    pub(super) fn expire(&mut self, now: Instant) {
-        self.partial.retain(|_, partial| partial.expires > now);
-    }
-
-    pub(super) fn next(&self) -> Option<Instant> {
-        self.partial.values().map(|partial| partial.expires).min()
-    }
-}
 
 impl Core {
-    /// A frame with a piece of an IPv4 packet, which begins at `ip`. The whole packet is taken in as one frame with the
-    /// link header of its last piece.
-    pub(super) fn fragment(&mut self, frame: &[u8], ip: usize) {
-        let Ok(packet) = Ipv4Packet::new_checked(&frame[ip..]) else { return };
-        // Pieces for others, flooded by a segment, are not worth memory.
-        let to = packet.dst_addr();
-        let mine = self.iface.has_ip_addr(to) || self.iface.has_multicast_group(to) || self.is_broadcast(to.into());
-        let verify = self.verifies();
-        if !mine || (verify && !packet.verify_checksum()) {
-            self.statistics.received.dropped += 1;
-            return;
-        }
-        let Some(payload) = self.fragments.add(&packet, self.now) else { return };
-        let header = Ipv4Repr {
-            src_addr: packet.src_addr(),
-            dst_addr: packet.dst_addr(),
-            next_header: packet.next_header(),
-            payload_len: payload.len(),
-            hop_limit: packet.hop_limit(),
+    /// A frame has arrived with a packet that begins at `ip`, and is a fragment or has extension headers.
+    pub(super) fn wrapped(&mut self, frame: &[u8], ip: usize) {
+        let Some((link, bytes)) = frame.split_at_checked(ip) else { return };
+        let packet = match Packet::parse(bytes, self.verifies()) {
+            Ok(packet) => packet,
+            Err(refusal) => return self.refuse(bytes, refusal),
         };
-        if header.buffer_len() + payload.len() > usize::from(u16::MAX) {
+        // Fragments for others, flooded by a segment, are not worth memory.
+        if !self.takes_packets_for(packet.destination) {
             self.statistics.received.dropped += 1;
             return;
         }
-        let mut whole = vec![0; ip + header.buffer_len()];
-        whole[..ip].copy_from_slice(&frame[..ip]);
-        header.emit(&mut Ipv4Packet::new_unchecked(&mut whole[ip..]), &smoltcp::phy::ChecksumCapabilities::default());
-        whole.extend_from_slice(&payload);
-        self.ingress(&whole, &[], false);
+        // Neighbour discovery is not believed in fragments, whether there is one or more (RFC 6980 section 5).
+        let came_in_fragments = packet.source.is_ipv6() && packet.fragment.is_some();
+        if packet.needs_reassembly() {
+            match self.fragments.add(&packet, self.now) {
+                Outcome::Pending => {}
+                Outcome::Whole(whole) => self.unwrapped(link, &whole, came_in_fragments),
+                Outcome::Refused(refusal) => self.refuse(bytes, refusal),
+                Outcome::Dropped(_) => self.statistics.received.dropped += 1,
+            }
+            return;
+        }
+        match packet.protocol {
+            IpProtocol::Tcp | IpProtocol::Udp | IpProtocol::Icmpv6 => match without_extensions(&packet) {
+                Some(plain) => self.unwrapped(link, &plain, came_in_fragments),
+                None => self.statistics.received.dropped += 1,
+            },
+            // Nothing is in it.
+            IpProtocol::Ipv6NoNxt => self.statistics.received.dropped += 1,
+            _ => {
+                self.statistics.received.dropped += 1;
+                let pointer = u32::try_from(packet.protocol_at).unwrap_or(u32::MAX);
+                self.send_error(bytes, Reason::ProtocolUnreachable { pointer });
+            }
+        }
+    }
+
+    fn unwrapped(&mut self, link: &[u8], packet: &[u8], came_in_fragments: bool) {
+        if came_in_fragments && is_discovery(packet) {
+            self.statistics.received.dropped += 1;
+            return;
+        }
+        self.ingress(&[link, packet].concat(), &[], false);
+    }
+
+    /// Drops a packet, and tells its source of what is wrong with it where that is due.
+    fn refuse(&mut self, packet: &[u8], refusal: Refusal) {
+        self.statistics.received.dropped += 1;
+        let Refusal::Problem { pointer, problem } = refusal else { return };
+        let problem = match problem {
+            headers::Problem::Field => Problem::ErroneousField,
+            headers::Problem::NextHeader => Problem::UnrecognizedNextHeader,
+            headers::Problem::Option => Problem::UnrecognizedOption,
+            headers::Problem::IncompleteChain => Problem::IncompleteHeaderChain,
+        };
+        self.send_error(packet, Reason::Parameter { problem, pointer });
+    }
+
+    /// Gives up packets whose fragments did not all come in time.
+    pub(super) fn fragments_expire(&mut self) {
+        while let Some(Expired { first, .. }) = self.fragments.expire(self.now) {
+            if let Some(first) = first {
+                self.send_error(&first, Reason::ReassemblyTimeExceeded);
+            }
+        }
+    }
+
+    /// Tells the source of a packet why it was not taken, within the rate of such answers.
+    fn send_error(&mut self, packet: &[u8], reason: Reason) {
+        let arrival = Arrival { to_many: false, from_loopback: self.loops_back() };
+        let is_broadcast = |address: Ipv4Addr| self.is_broadcast(address.into());
+        if may_report(packet, reason, arrival, is_broadcast).is_err() {
+            return;
+        }
+        let Some((source, destination)) = ends(packet).filter(|(_, to)| self.takes_packets_for(*to)) else { return };
+        if !self.may_answer() {
+            self.statistics.replies_suppressed += 1;
+            return;
+        }
+        // What was for many is answered by an address of this host's own.
+        let from = if self.has_address(destination) { Some(destination) } else { self.source_address(source) };
+        let Some(from) = from else { return };
+        let mut message = Vec::new();
+        write::error(&mut message, from, source, reason, packet);
+        self.send_icmp(from, source, &message);
+    }
+
+    /// Whether packets to an address are for this host.
+    fn takes_packets_for(&self, address: IpAddr) -> bool {
+        self.iface.has_ip_addr(address) || self.iface.has_multicast_group(address) || self.is_broadcast(address)
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// One piece of a packet: `offset` in bytes.
-    fn piece(identification: u16, offset: u16, more: bool, payload: &[u8]) -> Vec<u8> {
-        let header = Ipv4Repr {
-            src_addr: Ipv4Address::new(10, 0, 0, 2),
-            dst_addr: Ipv4Address::new(10, 0, 0, 1),
-            next_header: IpProtocol::Udp,
-            payload_len: payload.len(),
-            hop_limit: 64,
-        };
-        let mut bytes = vec![0; header.buffer_len()];
-        let mut packet = Ipv4Packet::new_unchecked(&mut bytes[..]);
-        header.emit(&mut packet, &smoltcp::phy::ChecksumCapabilities::default());
-        packet.set_ident(identification);
-        packet.set_dont_frag(false);
-        packet.set_more_frags(more);
-        packet.set_frag_offset(offset);
-        bytes.extend_from_slice(payload);
-        bytes
-    }
-
-    fn add(reassembly: &mut Reassembly, bytes: &[u8]) -> Option<Vec<u8>> {
-        reassembly.add(&Ipv4Packet::new_checked(bytes).expect("well-formed"), Instant::ORIGIN)
-    }
-
-    #[test]
-    fn pieces_in_any_order_make_the_packet() {
-        let mut reassembly = Reassembly::default();
-        assert_eq!(add(&mut reassembly, &piece(7, 16, false, b"end")), None);
-        assert_eq!(add(&mut reassembly, &piece(7, 8, true, b"89abcdef")), None);
-        assert_eq!(add(&mut reassembly, &piece(8, 0, true, b"another!")), None);
-        assert_eq!(add(&mut reassembly, &piece(7, 0, true, b"01234567")).as_deref(), Some(&b"0123456789abcdefend"[..]));
-        assert_eq!(reassembly.partial.len(), 1);
-    }
-
-    #[test]
-    fn packets_in_pieces_are_bounded_and_expire() {
-        let mut reassembly = Reassembly::default();
-        for identification in 0..1000 {
-            assert_eq!(add(&mut reassembly, &piece(identification, 0, true, &[0; 8])), None);
+/// The source and the destination of a packet.
+fn ends(packet: &[u8]) -> Option<(IpAddr, IpAddr)> {
+    packet.first()?;
+    match IpVersion::of_packet(packet).ok()? {
+        IpVersion::Ipv4 => {
+            let packet = Ipv4Packet::new_checked(packet).ok()?;
+            Some((packet.src_addr().into(), packet.dst_addr().into()))
         }
-        assert_eq!(reassembly.partial.len(), MOST_PACKETS);
-        reassembly.expire(Instant::ORIGIN + PATIENCE);
-        assert!(reassembly.partial.is_empty());
-    }
-
-    #[test]
-    fn a_packet_full_of_holes_is_given_up() {
-        let mut reassembly = Reassembly::default();
-        for hole in 0..200 {
-            assert_eq!(add(&mut reassembly, &piece(7, hole * 16, true, &[0; 8])), None);
+        IpVersion::Ipv6 => {
+            let packet = Ipv6Packet::new_checked(packet).ok()?;
+            Some((packet.src_addr().into(), packet.dst_addr().into()))
         }
-        assert!(reassembly.partial.values().all(|partial| partial.buffer.sections().len() <= MOST_GAPS));
     }
+}
 
-    #[test]
-    fn contradicting_ends_are_refused() {
-        let mut reassembly = Reassembly::default();
-        assert_eq!(add(&mut reassembly, &piece(7, 16, false, b"end")), None);
-        assert_eq!(add(&mut reassembly, &piece(7, 32, false, b"other end")), None);
-        assert!(reassembly.partial.is_empty());
-    }
+/// An IPv6 packet without its extension headers.
+fn without_extensions(packet: &Packet<'_>) -> Option<Vec<u8>> {
+    let (IpAddr::V6(src_addr), IpAddr::V6(dst_addr)) = (packet.source, packet.destination) else { return None };
+    let (payload, next_header) = (packet.payload(), packet.protocol);
+    let header = Ipv6Repr { src_addr, dst_addr, next_header, payload_len: payload.len(), hop_limit: packet.hop_limit };
+    let mut plain = vec![0; header.buffer_len()];
+    let mut written = Ipv6Packet::new_unchecked(&mut plain[..]);
+    header.emit(&mut written);
+    written.set_traffic_class(packet.traffic_class);
+    plain.extend_from_slice(payload);
+    Some(plain)
+}
+
+/// Whether an IPv6 packet is a message of neighbour discovery (RFC 4861 section 4).
+fn is_discovery(packet: &[u8]) -> bool {
+    let Ok(packet) = Packet::parse(packet, false) else { return false };
+    let kind = packet.payload().first().copied().map(Icmpv6Message::from);
+    packet.protocol == IpProtocol::Icmpv6
+        && matches!(
+            kind,
+            Some(
+                Icmpv6Message::RouterSolicit
+                    | Icmpv6Message::RouterAdvert
+                    | Icmpv6Message::NeighborSolicit
+                    | Icmpv6Message::NeighborAdvert
+                    | Icmpv6Message::Redirect
+            )
+        )
 }

@@ -1,6 +1,7 @@
 //! UDP sockets, under virtual time: who gets which datagram, and who learns what went wrong.
 
 mod connected;
+mod extensions;
 mod fragments;
 mod groups;
 mod mailbox;

@@ -29,6 +29,8 @@ pub(crate) enum Kind {
         /// Its sequence number.
         sequence: u16,
     },
+    /// A message of the stack's own, whose payload is the whole IP packet. It has no ports, and nobody waits for it.
+    Answer,
 }
 
 /// A datagram to be sent, its payload borrowed or kept.
@@ -72,6 +74,9 @@ pub(super) struct Unsent {
 const MOST_UNSENT: usize = 256;
 /// Those of them that are for one address (RFC 1122 section 2.3.2.2 asks for at least one). Who sends more waits.
 const MOST_UNSENT_EACH: usize = 64;
+
+/// The hop limit of the stack's own messages (RFC 1700, "IP time to live").
+const ANSWER_HOP_LIMIT: u8 = 64;
 
 enum Attempt {
     Sent,
@@ -187,15 +192,18 @@ impl Core {
         let attempt = match datagram.kind {
             Kind::Datagram => self.attempt_datagram(datagram),
             Kind::EchoRequest { sequence } => self.attempt_echo(datagram, sequence),
+            Kind::Answer => self.attempt_packet(datagram.remote.ip(), datagram.payload),
         };
         if self.mend_engine() {
             self.statistics.datagram_drops += 1;
             return attempt;
         }
         if matches!(attempt, Attempt::Sent) {
-            if datagram.payload.len() + 28 > LARGE {
+            if datagram.payload.len() + 28 > LARGE
+                && let Some(protocol) = datagram.kind.protocol()
+            {
                 let local = SocketAddr::new(datagram.source, datagram.port);
-                self.udp.recent.note(datagram.kind.protocol(), Tuple::new(local, datagram.remote));
+                self.udp.recent.note(protocol, Tuple::new(local, datagram.remote));
             }
             let mut budget = usize::MAX;
             if !self.flush_fragments(&mut budget) {
@@ -206,8 +214,12 @@ impl Core {
     }
 
     fn attempt_echo(&mut self, request: &Outgoing<&[u8]>, sequence: u16) -> Attempt {
-        let packet = echo_request(request, sequence);
-        let queued = self.udp.fresh_raw(packet.len()).send_slice(&packet).is_ok();
+        self.attempt_packet(request.remote.ip(), &echo_request(request, sequence))
+    }
+
+    /// Sends a whole IP packet.
+    fn attempt_packet(&mut self, destination: IpAddr, packet: &[u8]) -> Attempt {
+        let queued = self.udp.fresh_raw(packet.len()).send_slice(packet).is_ok();
         debug_assert!(queued, "a packet fits a socket of its length");
         let Some(port) = &mut self.port else { return Attempt::Sent };
         let (_, outcome) = Self::send_one(&mut self.iface, port, self.now, &mut self.udp.raw);
@@ -215,10 +227,26 @@ impl Core {
             return Attempt::Full;
         }
         if outcome.awaits_neighbour() {
-            self.solicit(request.remote.ip(), outcome);
+            self.solicit(destination, outcome);
             return Attempt::Unresolved;
         }
         Attempt::Sent
+    }
+
+    /// Sends an ICMP message of the stack's own. Where the device is full it is lost, as answers may be: whoever it is for
+    /// repeats what it is about. Where the next hop is not known it waits for that, as datagrams do.
+    pub(in crate::stack) fn send_icmp(&mut self, source: IpAddr, destination: IpAddr, message: &[u8]) {
+        let protocol = if source.is_ipv4() { IpProtocol::Icmp } else { IpProtocol::Icmpv6 };
+        let mut payload = ip_header(source, destination, protocol, message.len(), ANSWER_HOP_LIMIT);
+        payload.extend_from_slice(message);
+        let remote = SocketAddr::new(destination, 0);
+        let (kind, hop_limit, broadcast) = (Kind::Answer, ANSWER_HOP_LIMIT, false);
+        let answer = Outgoing { kind, payload, port: 0, source, remote, hop_limit, broadcast };
+        if matches!(self.udp_attempt(&answer.view()), Attempt::Unresolved)
+            && self.udp_waiting_for(destination) < MOST_UNSENT_EACH
+        {
+            self.udp_keep(answer);
+        }
     }
 
     fn attempt_datagram(&mut self, datagram: &Outgoing<&[u8]>) -> Attempt {
@@ -291,6 +319,7 @@ impl Core {
                 (IcmpBinding::UdpPort(unsent.port), None)
             }
             Kind::EchoRequest { sequence } => (IcmpBinding::Echo(unsent.port), Some(sequence)),
+            Kind::Answer => return,
         };
         let (source, kind) = (unsent.source, IcmpErrorKind::Unreachable);
         self.report(binding, IcmpReport { source, kind, destination: unsent.remote, sequence, mtu: None });
@@ -315,10 +344,11 @@ impl Core {
 }
 
 impl Kind {
-    const fn protocol(self) -> Protocol {
+    const fn protocol(self) -> Option<Protocol> {
         match self {
-            Self::Datagram => Protocol::Udp,
-            Self::EchoRequest { .. } => Protocol::Echo,
+            Self::Datagram => Some(Protocol::Udp),
+            Self::EchoRequest { .. } => Some(Protocol::Echo),
+            Self::Answer => None,
         }
     }
 }
@@ -345,4 +375,17 @@ fn echo_request(request: &Outgoing<&[u8]>, seq_no: u16) -> Vec<u8> {
         }
     }
     packet
+}
+
+/// The header of an IP packet that carries so many bytes.
+fn ip_header(source: IpAddr, destination: IpAddr, protocol: IpProtocol, length: usize, hop_limit: u8) -> Vec<u8> {
+    let header = IpRepr::new(source.into(), destination.into(), protocol, length, hop_limit);
+    let mut bytes = vec![0; header.header_len()];
+    match header {
+        IpRepr::Ipv4(header) => {
+            header.emit(&mut Ipv4Packet::new_unchecked(&mut bytes[..]), &ChecksumCapabilities::default());
+        }
+        IpRepr::Ipv6(header) => header.emit(&mut Ipv6Packet::new_unchecked(&mut bytes[..])),
+    }
+    bytes
 }

@@ -1,0 +1,279 @@
+//! Datagrams behind IPv6 extension headers, in fragments and in what only looks like one (RFC 8200 section 4).
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use etherparse::{Icmpv6Slice, Icmpv6Type, NetSlice, SlicedPacket, TransportSlice};
+use xila_network_host::device::hub::{Hub, HubOptions};
+use xila_network_host::platform::simulated::Simulation;
+use xila_network_host::socket::UdpSocket;
+use xila_network_host::{Error, InterfaceConfig, Manager};
+use xila_network_tests::link::{Bytes, Family};
+use xila_network_tests::probe::{Monitor, Probe};
+
+use super::{PORT, bind};
+
+/// How long the fragments of a packet may take to come (RFC 8200 section 4.5).
+const PATIENCE: Duration = Duration::from_secs(60);
+
+const ETHERNET: usize = 14;
+const IPV6: usize = 40;
+
+const HOP_BY_HOP: u8 = 0;
+const UDP: u8 = 17;
+const ROUTING: u8 = 43;
+const FRAGMENT: u8 = 44;
+const ICMPV6: u8 = 58;
+const NONE: u8 = 59;
+const OPTIONS: u8 = 60;
+
+/// ICMPv6 types and codes (RFC 4443).
+const TIME_EXCEEDED: u8 = 3;
+const PARAMETER_PROBLEM: u8 = 4;
+
+/// Two hosts of which the second gets what the test makes of the first one's datagrams.
+struct World {
+    simulation: Simulation,
+    victim: Monitor,
+    caught: Arc<Mutex<Vec<Vec<u8>>>>,
+    sender: UdpSocket,
+    receiver: UdpSocket,
+    hosts: [Manager; 2],
+}
+
+impl World {
+    fn new() -> Self {
+        let simulation = Simulation::new(1);
+        let hub = Hub::new(&simulation.platform(), HubOptions::default());
+        let address = |number| Family::V6.host(number);
+        let mut monitors = Vec::new();
+        let hosts = [1, 2].map(|number| {
+            let (device, monitor) = Probe::new(hub.port(), false);
+            monitors.push(monitor);
+            let addresses = vec![format!("{}/64", address(number)).parse().expect("an address")];
+            let manager = Manager::new(simulation.platform());
+            let config = InterfaceConfig { addresses, ..InterfaceConfig::default() };
+            manager.mount_interface("eth0", device, config).expect("a fresh host");
+            manager
+        });
+        let victim = monitors.pop().expect("that of the second");
+        let caught = Arc::<Mutex<Vec<Vec<u8>>>>::default();
+        victim.lose(Box::new({
+            let caught = caught.clone();
+            move |frame| {
+                let is_datagram = frame.get(ETHERNET + 6) == Some(&UDP);
+                if is_datagram {
+                    caught.lock().expect("nobody has panicked").push(frame.to_vec());
+                }
+                is_datagram
+            }
+        }));
+        let sender = bind(&hosts[0].network(), address(1), 0);
+        let receiver = bind(&hosts[1].network(), address(2), PORT);
+        Self { simulation, victim, caught, sender, receiver, hosts }
+    }
+
+    /// The frame of a datagram that did not arrive.
+    fn datagram(&self, content: &[u8]) -> Vec<u8> {
+        let remote = self.receiver.local_addr();
+        let sent = self.simulation.block_on(async { self.sender.send_to(content, remote).await });
+        assert_eq!(sent, Ok(content.len()));
+        self.simulation.run_ready();
+        self.victim.sent();
+        self.caught.lock().expect("nobody has panicked").pop().expect("the datagram was sent")
+    }
+
+    /// Has a frame arrive; what is received of it, and what it is answered.
+    fn take(&self, frame: Vec<u8>) -> (Result<Vec<u8>, Error>, Vec<Vec<u8>>) {
+        self.victim.inject(frame);
+        self.simulation.run_ready();
+        let received = self.receiver.try_recv_datagram().map(|datagram| datagram.data);
+        (received, self.victim.sent().into_iter().map(|seen| seen.bytes).collect())
+    }
+}
+
+fn content(length: usize) -> Vec<u8> {
+    let mut content = vec![0; length];
+    Bytes::new(1).fill(&mut content);
+    content
+}
+
+/// A frame with extension headers put in front of what it carries; `next` is what the first of them is.
+fn behind(frame: &[u8], next: u8, headers: &[u8]) -> Vec<u8> {
+    let (head, payload) = frame.split_at(ETHERNET + IPV6);
+    let mut wrapped = [head, headers, payload].concat();
+    wrapped[ETHERNET + 6] = next;
+    let length = u16::try_from(headers.len() + payload.len()).expect("a short packet");
+    wrapped[ETHERNET + 4..ETHERNET + 6].copy_from_slice(&length.to_be_bytes());
+    wrapped
+}
+
+/// One fragment of the packet in a frame: bytes `from..to` of what it carries.
+fn fragment(frame: &[u8], from: usize, to: usize) -> Vec<u8> {
+    let (head, payload) = frame.split_at(ETHERNET + IPV6);
+    let more = u16::from(to < payload.len());
+    let place = (u16::try_from(from).expect("a short packet") | more).to_be_bytes();
+    let header = [frame[ETHERNET + 6], 0, place[0], place[1], 0x12, 0x34, 0x56, 0x78];
+    behind(&[head, &payload[from..to]].concat(), FRAGMENT, &header)
+}
+
+/// The ICMPv6 error in a frame, whose checksum is right: type, code, pointer, and what it quotes.
+fn error(frame: &[u8]) -> (u8, u8, u32, Vec<u8>) {
+    let packet = SlicedPacket::from_ethernet(frame).expect("a whole frame");
+    let Some(NetSlice::Ipv6(ip)) = packet.net else { panic!("no IPv6") };
+    let Some(TransportSlice::Icmpv6(icmp)) = packet.transport else { panic!("no ICMPv6") };
+    let (source, destination) = (ip.header().source_addr().octets(), ip.header().destination_addr().octets());
+    assert!(icmp.is_checksum_valid(source, destination));
+    let slice: &Icmpv6Slice<'_> = &icmp;
+    assert!(!matches!(slice.icmp_type(), Icmpv6Type::EchoReply(_)));
+    let bytes = slice.slice();
+    let pointer = u32::from_be_bytes(bytes[4..8].try_into().expect("four bytes"));
+    (bytes[0], bytes[1], pointer, bytes[8..].to_vec())
+}
+
+#[test]
+fn a_datagram_behind_headers_that_ask_for_nothing_is_delivered() {
+    let world = World::new();
+    let sent = content(100);
+    // Options are padding; no segments are left; offset 0, and no more fragments (RFC 6946).
+    let headers: [(u8, &[u8]); 6] = [
+        (OPTIONS, &[UDP, 0, 1, 4, 0, 0, 0, 0]),
+        (ROUTING, &[UDP, 0, 4, 0, 0, 0, 0, 0]),
+        (FRAGMENT, &[UDP, 0, 0, 0, 1, 2, 3, 4]),
+        (HOP_BY_HOP, &[UDP, 0, 1, 4, 0, 0, 0, 0]),
+        (HOP_BY_HOP, &[OPTIONS, 0, 1, 4, 0, 0, 0, 0, ROUTING, 0, 1, 4, 0, 0, 0, 0, UDP, 0, 0, 0, 0, 0, 0, 0]),
+        (OPTIONS, &[FRAGMENT, 0, 1, 4, 0, 0, 0, 0, UDP, 0, 0, 0, 9, 9, 9, 9]),
+    ];
+    for (next, headers) in headers {
+        let frame = behind(&world.datagram(&sent), next, headers);
+        assert_eq!(world.take(frame), (Ok(sent.clone()), vec![]), "{next}");
+    }
+}
+
+#[test]
+fn a_datagram_in_fragments_is_delivered_in_whatever_order_they_come() {
+    let world = World::new();
+    let sent = content(1400);
+    for order in [[0, 1, 2], [2, 1, 0], [1, 2, 0]] {
+        let frame = world.datagram(&sent);
+        let parts = [(0, 504), (504, 1000), (1000, 1408)].map(|(from, to)| fragment(&frame, from, to));
+        let mut last = None;
+        for index in order {
+            assert_ne!(last, Some(Ok(sent.clone())), "not before all are there");
+            let (received, answers) = world.take(parts[index].clone());
+            assert_eq!(answers, Vec::<Vec<u8>>::new());
+            last = Some(received);
+        }
+        assert_eq!(last, Some(Ok(sent.clone())), "{order:?}");
+    }
+}
+
+#[test]
+fn fragments_that_overlap_are_dropped_with_their_packet() {
+    let world = World::new();
+    let frame = world.datagram(&content(1400));
+    for part in [(0, 504), (496, 1000), (504, 1000), (1000, 1408)].map(|(from, to)| fragment(&frame, from, to)) {
+        assert_eq!(world.take(part), (Err(Error::WouldBlock), vec![]));
+    }
+    // RFC 5722: the sender has to use another identification.
+    world.simulation.advance(PATIENCE + PATIENCE);
+    world.victim.sent();
+    let parts = [(0, 504), (504, 1408)].map(|(from, to)| fragment(&frame, from, to));
+    assert_eq!(world.take(parts[0].clone()).0, Err(Error::WouldBlock));
+    assert_eq!(world.take(parts[1].clone()).0, Ok(content(1400)));
+}
+
+#[test]
+fn the_sender_is_told_of_fragments_that_did_not_come_in_time_where_the_first_one_did() {
+    let world = World::new();
+    let frame = world.datagram(&content(1400));
+    let first = fragment(&frame, 0, 504);
+    assert_eq!(world.take(first.clone()), (Err(Error::WouldBlock), vec![]));
+    world.simulation.advance(PATIENCE - Duration::from_millis(1));
+    assert_eq!(world.victim.sent().len(), 0);
+    world.simulation.advance(Duration::from_millis(1));
+    let told = errors(&world.victim);
+    assert_eq!(told, [(TIME_EXCEEDED, 1, 0, first[ETHERNET..].to_vec())]);
+    // Without the first one nobody is told (RFC 8200 section 4.5).
+    assert_eq!(world.take(fragment(&frame, 504, 1000)), (Err(Error::WouldBlock), vec![]));
+    world.simulation.advance(PATIENCE * 2);
+    assert_eq!(errors(&world.victim), []);
+}
+
+/// The errors among what was sent.
+fn errors(monitor: &Monitor) -> Vec<(u8, u8, u32, Vec<u8>)> {
+    let is_error = |frame: &Vec<u8>| {
+        frame[12..14] == [0x86, 0xdd] && frame[ETHERNET + 6] == ICMPV6 && frame[ETHERNET + IPV6] < 128
+    };
+    monitor.sent().into_iter().map(|seen| seen.bytes).filter(is_error).map(|frame| error(&frame)).collect()
+}
+
+#[test]
+fn the_sender_is_told_what_is_wrong_with_headers_and_where() {
+    let world = World::new();
+    let at = |offset: usize| u32::try_from(IPV6 + offset).expect("a short packet");
+    let cases: [(u8, &[u8], u8, u32); 5] = [
+        // An option of type 0x80, which is unknown, asks for an answer (section 4.2).
+        (OPTIONS, &[UDP, 0, 0x80, 4, 0, 0, 0, 0], 2, at(2)),
+        // Segments are left in a route of a type that is unknown (section 4.4).
+        (ROUTING, &[UDP, 0, 77, 1, 0, 0, 0, 0], 0, at(2)),
+        // Hop-by-hop options stand nowhere but at the beginning (section 4.1).
+        (OPTIONS, &[HOP_BY_HOP, 0, 1, 4, 0, 0, 0, 0], 1, at(0)),
+        // A protocol that nobody here knows.
+        (OPTIONS, &[253, 0, 1, 4, 0, 0, 0, 0], 1, at(0)),
+        // A fragment that is not the last, and no multiple of eight bytes long: the payload length is wrong (section 4.5).
+        (FRAGMENT, &[UDP, 0, 0, 1, 0, 0, 0, 1], 0, 4),
+    ];
+    for (next, headers, code, pointer) in cases {
+        let frame = behind(&world.datagram(&content(101)), next, headers);
+        let (received, answers) = world.take(frame.clone());
+        assert_eq!(received, Err(Error::WouldBlock));
+        let told: Vec<_> = answers.iter().map(|answer| error(answer)).collect();
+        assert_eq!(told, [(PARAMETER_PROBLEM, code, pointer, frame[ETHERNET..].to_vec())], "{next}");
+    }
+}
+
+#[test]
+fn options_that_ask_for_silence_and_packets_with_nothing_in_them_are_dropped() {
+    let world = World::new();
+    let cases: [(u8, &[u8]); 3] = [
+        (OPTIONS, &[UDP, 0, 0x40, 4, 0, 0, 0, 0]),
+        (OPTIONS, &[NONE, 0, 1, 4, 0, 0, 0, 0]),
+        (OPTIONS, &[UDP, 200, 1, 4, 0, 0, 0, 0]),
+    ];
+    for (next, headers) in cases {
+        let before = world.hosts[1].interface("eth0").expect("it is there").statistics().received.dropped;
+        let frame = behind(&world.datagram(&content(10)), next, headers);
+        let (received, answers) = world.take(frame);
+        assert_eq!(received, Err(Error::WouldBlock));
+        // A length beyond the packet is told of (RFC 4443 section 3.4), the others are not.
+        assert_eq!(answers.len(), usize::from(headers[1] == 200));
+        assert_eq!(world.hosts[1].interface("eth0").expect("it is there").statistics().received.dropped, before + 1);
+    }
+}
+
+#[test]
+fn neighbour_discovery_is_not_believed_in_a_fragment() {
+    let world = World::new();
+    world.datagram(b"known");
+    let (own, host) = (world.receiver.local_addr().ip(), Family::V6.host(9));
+    let (std::net::IpAddr::V6(own), std::net::IpAddr::V6(host)) = (own, host) else { panic!("both are IPv6") };
+    let template = world.datagram(b"x");
+    let solicitation = |is_fragment: bool| {
+        let mut frame = template[..ETHERNET + IPV6].to_vec();
+        frame[ETHERNET + 6] = ICMPV6;
+        frame[ETHERNET + 7] = 255;
+        frame[ETHERNET + 8..ETHERNET + 24].copy_from_slice(&host.octets());
+        let mut message = vec![135, 0, 0, 0, 0, 0, 0, 0];
+        message.extend(own.octets());
+        message.extend([1, 1, 2, 0, 0, 0, 0, 9]);
+        let header = Icmpv6Type::Unknown { type_u8: 135, code_u8: 0, bytes5to8: [0; 4] };
+        let sum = header.calc_checksum(host.octets(), own.octets(), &message[8..]).expect("a short message");
+        message[2..4].copy_from_slice(&sum.to_be_bytes());
+        frame.extend(message);
+        frame[ETHERNET + 4..ETHERNET + 6].copy_from_slice(&[0, 32]);
+        if is_fragment { behind(&frame, FRAGMENT, &[ICMPV6, 0, 0, 0, 1, 2, 3, 4]) } else { frame }
+    };
+    assert_eq!(world.take(solicitation(true)).1, Vec::<Vec<u8>>::new(), "RFC 6980 section 5");
+    assert_eq!(world.take(solicitation(false)).1.len(), 1, "the same is answered where it is whole");
+}
