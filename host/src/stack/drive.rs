@@ -1,11 +1,13 @@
 //! The loop: frames in, frames out, timers.
 
+use core::net::IpAddr;
 use core::task::Context;
 
 use smoltcp::iface::{Interface, PollResult, SocketSet};
-use smoltcp::wire::EthernetFrame;
+use smoltcp::wire::{EthernetFrame, IpProtocol};
 use xila_network_commands::interface::State;
 use xila_network_engine::buffer::Slice;
+use xila_network_engine::ip::icmp::permission;
 
 use super::contain::contained;
 use super::demux::{self, Packet};
@@ -168,12 +170,19 @@ impl Core {
             None => return,
         };
         let packet = demux::read(medium, frame, apart);
-        if let Packet::Tcp { tuple, .. }
-        | Packet::Udp(tuple)
-        | Packet::EchoRequest(tuple)
-        | Packet::EchoReply { to: tuple, .. } = &packet
-            && self.is_martian(tuple)
-        {
+        let claim = match &packet {
+            Packet::Tcp { tuple, .. } => Some((tuple, IpProtocol::Tcp)),
+            Packet::Udp(tuple) => Some((tuple, IpProtocol::Udp)),
+            Packet::EchoRequest(tuple) | Packet::EchoReply { to: tuple, .. } => Some((tuple, IpProtocol::Icmp)),
+            Packet::IcmpError { .. }
+            | Packet::Neighbour
+            | Packet::GroupQuery
+            | Packet::RouterAdvertisement { .. }
+            | Packet::Wrapped { .. }
+            | Packet::Other
+            | Packet::Unreadable => None,
+        };
+        if claim.is_some_and(|(tuple, protocol)| self.is_martian(tuple.remote().ip(), tuple.local().ip(), protocol)) {
             self.statistics.received.dropped += 1;
             return;
         }
@@ -208,11 +217,11 @@ impl Core {
         }
     }
 
-    /// Loopback addresses do not come from a link (RFC 1122 section 3.2.1.3, RFC 4291 section 2.5.3); smoltcp takes
-    /// `::1` from any.
-    fn is_martian(&self, tuple: &demux::Tuple) -> bool {
-        let loops_back = self.port.as_ref().is_some_and(|port| port.device.loops_back());
-        !loops_back && (tuple.local().ip().is_loopback() || tuple.remote().ip().is_loopback())
+    /// Whether no honest link brings a packet with these ends: from this host's own addresses, or from none that one host
+    /// may have.
+    pub(super) fn is_martian(&self, source: IpAddr, destination: IpAddr, protocol: IpProtocol) -> bool {
+        let own = |address| self.has_address(address) || self.is_broadcast(address);
+        permission::is_martian(source, destination, protocol, self.loops_back(), own)
     }
 
     /// A segment for this host, in a frame whose IP packet begins at `ip`.

@@ -21,6 +21,7 @@ use core::time::Duration;
 use std::sync::Arc;
 
 use hashbrown::HashMap;
+use smoltcp::wire::IpProtocol;
 
 #[cfg(feature = "wasm")]
 pub(crate) use mailbox::MOST_QUEUED;
@@ -145,7 +146,7 @@ impl Core {
         let Some(received) = wire::read(packet, self.verifies()) else { return };
         let Some(error) = received.error() else { return };
         let (source, destination) = (received.source, received.destination);
-        let foreign = (source.is_loopback() || destination.is_loopback()) && !self.loops_back();
+        let foreign = self.is_martian(source, destination, IpProtocol::Icmp);
         // It goes to who has sent the packet, which one sends to many have not (RFC 1122 section 3.2.2).
         if foreign || error.quoted.source != destination || !self.is_mine(destination) {
             return;

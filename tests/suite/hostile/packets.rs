@@ -157,6 +157,36 @@ fn loopback_addresses_do_not_come_from_a_link() {
     victim.assert_serves();
 }
 
+/// A guest may take the sender's address for a proof of who it is.
+#[test]
+fn sources_that_no_link_can_bring_are_not_believed() {
+    let victim = Victim::new();
+    victim.introduce();
+    victim.advance(1000);
+    for family in Family::BOTH {
+        let own = match victim.at(family, PORT).ip() {
+            IpAddr::V4(_) => vec!["0.0.0.0", "0.1.2.3", "224.0.0.5", "240.0.0.1", "255.255.255.255", "10.0.0.255"],
+            IpAddr::V6(_) => vec!["::", "::ffff:127.0.0.1", "::ffff:10.0.0.1", "ff02::5"],
+        };
+        let own = own.into_iter().map(|address| address.parse().unwrap()).chain([victim.at(family, PORT).ip()]);
+        for source in own {
+            let before = victim.interface().statistics().received.dropped;
+            victim.wire.sent();
+            let from = SocketAddr::new(source, 4000);
+            victim.inject(&udp(from, victim.at(family, PORT), b"it is me"));
+            victim.inject(&udp(from, victim.at(family, CLOSED), b"it is me"));
+            victim.inject(&Segment::new(from, victim.at(family, PORT), SYN).packet());
+            victim.advance(10);
+            let index = usize::from(family == Family::V6);
+            assert!(victim.sockets[index].try_recv_datagram().is_err(), "{source}");
+            assert_eq!(victim.interface().statistics().tcp_flows, 0, "{source}");
+            assert_eq!(victim.wire.sent(), Vec::<Vec<u8>>::new(), "{source}");
+            assert_eq!(victim.interface().statistics().received.dropped, before + 3, "{source}");
+        }
+    }
+    victim.assert_serves();
+}
+
 #[test]
 fn packets_for_other_hosts_are_not_taken() {
     let victim = Victim::new();
