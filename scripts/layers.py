@@ -27,10 +27,12 @@ HOST = [
 ENGINE = [
     ["time", "random", "pages", "buffer", "wire"],
     ["slots", "timers", "ip"],
+    ["link"],
     # Declared where everything comes together, but what they are made of is low, and rooms below name them.
     ["tcp::ConnectionId", "tcp::ListenerId", "tcp::BindError"],
     ["event"],
     ["tcp::sequence", "tcp::tuple", "tcp::limiter"],
+    ["udp"],
     ["tcp::segment", "tcp::congestion", "tcp::rtt", "tcp::scoreboard", "tcp::time_wait", "tcp::flows"],
     ["tcp::options", "tcp::clock", "tcp::receive", "tcp::recovery"],
     ["tcp::state", "tcp::handshake", "tcp::send", "tcp::listener"],
