@@ -1,4 +1,4 @@
-//! A TCP engine for one interface, sans-IO.
+//! A TCP/IP engine for one interface, sans-IO.
 //!
 //! The engine holds no lock, waker, device, task or clock. Time, randomness and room for packets are arguments; what
 //! happened is returned, or told as [events](event::Event). So it runs the same under a host's lock, in a simulation
