@@ -3,7 +3,7 @@
 //! | Room | Holds |
 //! |---|---|
 //! | this file | messages as they arrive |
-//! | [`write`] | echoes and errors as they leave |
+//! | [`mod@write`] | echoes and errors as they leave |
 //! | [`permission`] | about which packets an error may be sent, and which sources no wire can bring |
 //!
 //! Everything is read at fixed offsets. The packet that an error quotes is cut short, so that its length fields say

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | this file | messages as they arrive, with all checks of RFC 4861 sections 6.1, 7.1 and 8.1 |
 //! | [`options`] | what messages carry beside their header |
-//! | [`write`] | messages as they leave |
+//! | [`mod@write`] | messages as they leave |
 //!
 //! What is read has passed every check that can be made without knowing this host's addresses, routers and
 //! neighbours.
