@@ -4,6 +4,7 @@
 //! its own, in a frame with the same link header: only that names its ports.
 
 use core::net::{IpAddr, Ipv4Addr};
+use std::borrow::Cow;
 
 use smoltcp::wire::{Icmpv6Message, IpProtocol, IpVersion, Ipv4Packet, Ipv6Packet, Ipv6Repr};
 use xila_network_engine::ip::headers::{self, Packet, Refusal};
@@ -13,51 +14,58 @@ use xila_network_engine::ip::reassembly::{Expired, Outcome};
 
 use super::Core;
 
+/// How often one packet may have been cut: by its sender, and by a tunnel or two on its way.
+const MOST_CUTS: usize = 4;
+
 impl Core {
     /// A frame has arrived with a packet that begins at `ip`, and is a fragment or has extension headers.
     pub(super) fn wrapped(&mut self, frame: &[u8], ip: usize) {
-        let Some((link, bytes)) = frame.split_at_checked(ip) else { return };
-        let packet = match Packet::parse(bytes, self.verifies()) {
-            Ok(packet) => packet,
-            Err(refusal) => return self.refuse(bytes, refusal),
-        };
-        // Fragments for others, flooded by a segment, are not worth memory.
-        if !self.takes_packets_for(packet.destination) {
-            self.statistics.received.dropped += 1;
-            return;
-        }
-        // Neighbour discovery is not believed in fragments, whether there is one or more (RFC 6980 section 5).
-        let came_in_fragments = packet.source.is_ipv6() && packet.fragment.is_some();
-        if packet.needs_reassembly() {
-            match self.fragments.add(&packet, self.now) {
-                Outcome::Pending => {}
-                Outcome::Whole(whole) => self.unwrapped(link, &whole, came_in_fragments),
-                Outcome::Refused(refusal) => self.refuse(bytes, refusal),
-                Outcome::Dropped(_) => self.statistics.received.dropped += 1,
-            }
-            return;
-        }
-        match packet.protocol {
-            IpProtocol::Tcp | IpProtocol::Udp | IpProtocol::Icmpv6 => match without_extensions(&packet) {
-                Some(plain) => self.unwrapped(link, &plain, came_in_fragments),
-                None => self.statistics.received.dropped += 1,
-            },
-            // Nothing is in it.
-            IpProtocol::Ipv6NoNxt => self.statistics.received.dropped += 1,
-            _ => {
+        let Some((link, packet)) = frame.split_at_checked(ip) else { return };
+        let (mut packet, mut came_in_fragments) = (Cow::Borrowed(packet), false);
+        // What fragments make may be a fragment again. A loop and not a recursion, as strangers say how deep it goes.
+        for _ in 0..MOST_CUTS {
+            let Ok(read) = Packet::parse(&packet, self.verifies()).map_err(|refusal| self.refuse(&packet, refusal))
+            else {
+                return;
+            };
+            // Fragments for others, flooded by a segment, are not worth memory.
+            if !self.takes_packets_for(read.destination) {
                 self.statistics.received.dropped += 1;
-                let pointer = u32::try_from(packet.protocol_at).unwrap_or(u32::MAX);
-                self.send_error(bytes, Reason::ProtocolUnreachable { pointer });
+                return;
+            }
+            came_in_fragments |= read.source.is_ipv6() && read.fragment.is_some();
+            if !read.needs_reassembly() {
+                return self.unwrapped(link, &read, came_in_fragments);
+            }
+            match self.fragments.add(&read, self.now) {
+                Outcome::Pending => return,
+                Outcome::Whole(whole) => packet = Cow::Owned(whole),
+                Outcome::Refused(refusal) => return self.refuse(&packet, refusal),
+                Outcome::Dropped(_) => break,
             }
         }
+        self.statistics.received.dropped += 1;
     }
 
-    fn unwrapped(&mut self, link: &[u8], packet: &[u8], came_in_fragments: bool) {
-        if came_in_fragments && is_discovery(packet) {
-            self.statistics.received.dropped += 1;
-            return;
+    /// Takes in what is in a whole packet.
+    fn unwrapped(&mut self, link: &[u8], packet: &Packet<'_>, came_in_fragments: bool) {
+        let plain = match packet.protocol {
+            _ if packet.source.is_ipv4() => Some(packet.bytes.to_vec()),
+            // Neighbour discovery is not believed in fragments, whether there is one or more (RFC 6980 section 5).
+            IpProtocol::Icmpv6 if came_in_fragments && is_discovery(packet) => None,
+            IpProtocol::Tcp | IpProtocol::Udp | IpProtocol::Icmpv6 => without_extensions(packet),
+            // Nothing is in it.
+            IpProtocol::Ipv6NoNxt => None,
+            _ => {
+                let pointer = u32::try_from(packet.protocol_at).unwrap_or(u32::MAX);
+                self.send_error(packet.bytes, Reason::ProtocolUnreachable { pointer });
+                None
+            }
+        };
+        match plain {
+            Some(plain) => self.ingress(&[link, &plain].concat(), &[], false),
+            None => self.statistics.received.dropped += 1,
         }
-        self.ingress(&[link, packet].concat(), &[], false);
     }
 
     /// Drops a packet, and tells its source of what is wrong with it where that is due.
@@ -136,19 +144,17 @@ fn without_extensions(packet: &Packet<'_>) -> Option<Vec<u8>> {
     Some(plain)
 }
 
-/// Whether an IPv6 packet is a message of neighbour discovery (RFC 4861 section 4).
-fn is_discovery(packet: &[u8]) -> bool {
-    let Ok(packet) = Packet::parse(packet, false) else { return false };
+/// Whether an ICMPv6 message is one of neighbour discovery (RFC 4861 section 4).
+fn is_discovery(packet: &Packet<'_>) -> bool {
     let kind = packet.payload().first().copied().map(Icmpv6Message::from);
-    packet.protocol == IpProtocol::Icmpv6
-        && matches!(
-            kind,
-            Some(
-                Icmpv6Message::RouterSolicit
-                    | Icmpv6Message::RouterAdvert
-                    | Icmpv6Message::NeighborSolicit
-                    | Icmpv6Message::NeighborAdvert
-                    | Icmpv6Message::Redirect
-            )
+    matches!(
+        kind,
+        Some(
+            Icmpv6Message::RouterSolicit
+                | Icmpv6Message::RouterAdvert
+                | Icmpv6Message::NeighborSolicit
+                | Icmpv6Message::NeighborAdvert
+                | Icmpv6Message::Redirect
         )
+    )
 }

@@ -277,3 +277,30 @@ fn neighbour_discovery_is_not_believed_in_a_fragment() {
     assert_eq!(world.take(solicitation(true)).1, Vec::<Vec<u8>>::new(), "RFC 6980 section 5");
     assert_eq!(world.take(solicitation(false)).1.len(), 1, "the same is answered where it is whole");
 }
+
+/// What a fragment completes may be a fragment that completes another packet, and so on: as deep as a stranger likes.
+#[test]
+fn a_packet_may_have_been_cut_three_times_and_not_over_and_over() {
+    let world = World::new();
+    let template = world.datagram(&content(24));
+    let (head, datagram) = template.split_at(ETHERNET + IPV6);
+    let part = |level: u8, next: u8, offset: u16, more: bool, payload: &[u8]| {
+        let place = (offset | u16::from(more)).to_be_bytes();
+        behind(&[head, payload].concat(), FRAGMENT, &[next, 0, place[0], place[1], 0, 0, 1, level])
+    };
+    for (depth, arrives) in [(1, true), (2, true), (3, false), (60, false), (200, false)] {
+        // The first part of the datagram, and around its second part more and more packets in two fragments each.
+        world.take(part(0, UDP, 0, true, &datagram[..16])).0.expect_err("a part is missing");
+        let mut inner = [&[NONE, 0, 0, 16, 0, 0, 1, 0], &datagram[16..]].concat();
+        for level in 1..=depth {
+            world.take(part(level, FRAGMENT, 0, true, &inner[..8])).0.expect_err("a part is missing");
+            inner = [&[NONE, 0, 0, 8, 0, 0, 1, level], &inner[8..]].concat();
+        }
+        let (received, _) =
+            world.take(behind(&[head, &inner[8..]].concat(), FRAGMENT, inner.first_chunk::<8>().unwrap()));
+        assert_eq!(received.is_ok(), arrives, "{depth}");
+        world.simulation.advance(PATIENCE * 2);
+    }
+    let frame = behind(&world.datagram(b"alive"), OPTIONS, &[UDP, 0, 1, 4, 0, 0, 0, 0]);
+    assert_eq!(world.take(frame).0, Ok(b"alive".to_vec()));
+}
