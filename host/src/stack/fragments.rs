@@ -6,13 +6,14 @@
 use core::net::{IpAddr, Ipv4Addr};
 use std::borrow::Cow;
 
-use smoltcp::wire::{Icmpv6Message, IpProtocol, IpVersion, Ipv4Packet, Ipv6Packet, Ipv6Repr};
-use xila_network_engine::ip::headers::{self, Packet, Refusal};
+use smoltcp::wire::{Icmpv6Message, IpProtocol, IpVersion, Ipv4Packet, Ipv6Packet};
+use xila_network_engine::ip::headers::{Packet, Refusal};
 use xila_network_engine::ip::icmp::permission::{Arrival, may_report};
-use xila_network_engine::ip::icmp::write::{self, Problem, Reason};
+use xila_network_engine::ip::icmp::write::{self, Reason};
 use xila_network_engine::ip::reassembly::{Expired, Outcome};
 
 use super::Core;
+use super::udp::ip_packet;
 
 /// How often one packet may have been cut: by its sender, and by a tunnel or two on its way.
 const MOST_CUTS: usize = 4;
@@ -50,10 +51,10 @@ impl Core {
     /// Takes in what is in a whole packet.
     fn unwrapped(&mut self, link: &[u8], packet: &Packet<'_>, came_in_fragments: bool) {
         let plain = match packet.protocol {
-            _ if packet.source.is_ipv4() => Some(packet.bytes.to_vec()),
+            _ if packet.source.is_ipv4() => Some(Cow::Borrowed(packet.bytes)),
             // Neighbour discovery is not believed in fragments, whether there is one or more (RFC 6980 section 5).
             IpProtocol::Icmpv6 if came_in_fragments && is_discovery(packet) => None,
-            IpProtocol::Tcp | IpProtocol::Udp | IpProtocol::Icmpv6 => without_extensions(packet),
+            IpProtocol::Tcp | IpProtocol::Udp | IpProtocol::Icmpv6 => Some(Cow::Owned(without_extensions(packet))),
             // Nothing is in it.
             IpProtocol::Ipv6NoNxt => None,
             _ => {
@@ -72,12 +73,6 @@ impl Core {
     fn refuse(&mut self, packet: &[u8], refusal: Refusal) {
         self.statistics.received.dropped += 1;
         let Refusal::Problem { pointer, problem } = refusal else { return };
-        let problem = match problem {
-            headers::Problem::Field => Problem::ErroneousField,
-            headers::Problem::NextHeader => Problem::UnrecognizedNextHeader,
-            headers::Problem::Option => Problem::UnrecognizedOption,
-            headers::Problem::IncompleteChain => Problem::IncompleteHeaderChain,
-        };
         self.send_error(packet, Reason::Parameter { problem, pointer });
     }
 
@@ -132,16 +127,11 @@ fn ends(packet: &[u8]) -> Option<(IpAddr, IpAddr)> {
 }
 
 /// An IPv6 packet without its extension headers.
-fn without_extensions(packet: &Packet<'_>) -> Option<Vec<u8>> {
-    let (IpAddr::V6(src_addr), IpAddr::V6(dst_addr)) = (packet.source, packet.destination) else { return None };
-    let (payload, next_header) = (packet.payload(), packet.protocol);
-    let header = Ipv6Repr { src_addr, dst_addr, next_header, payload_len: payload.len(), hop_limit: packet.hop_limit };
-    let mut plain = vec![0; header.buffer_len()];
-    let mut written = Ipv6Packet::new_unchecked(&mut plain[..]);
-    header.emit(&mut written);
-    written.set_traffic_class(packet.traffic_class);
-    plain.extend_from_slice(payload);
-    Some(plain)
+fn without_extensions(packet: &Packet<'_>) -> Vec<u8> {
+    let Packet { source, destination, protocol, hop_limit, .. } = *packet;
+    let mut plain = ip_packet(source, destination, protocol, hop_limit, packet.payload());
+    Ipv6Packet::new_unchecked(&mut plain[..]).set_traffic_class(packet.traffic_class);
+    plain
 }
 
 /// Whether an ICMPv6 message is one of neighbour discovery (RFC 4861 section 4).

@@ -20,6 +20,7 @@ use smallvec::SmallVec;
 use smoltcp::iface::{SocketHandle, SocketSet};
 use smoltcp::socket::{raw, udp};
 
+pub(super) use egress::ip_packet;
 pub(crate) use egress::{Kind, Outgoing};
 pub(crate) use mailbox::Mailbox;
 pub use mailbox::{Datagram, UdpStatistics};

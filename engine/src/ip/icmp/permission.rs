@@ -4,8 +4,9 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use smoltcp::wire::IpProtocol;
 
-use super::write::{Problem, Reason};
+use super::write::Reason;
 use super::{Carried, at, carried, types};
+use crate::ip::headers::Problem;
 use crate::wire::{IPV4_HEADER, IPV6_HEADER};
 
 /// How a packet came, beside what it says itself.
@@ -93,7 +94,7 @@ fn may_report_v6(packet: &[u8], reason: Reason, arrival: Arrival) -> Result<(), 
     // options.
     let is_exception = match reason {
         Reason::TooBig { mtu: _ } => true,
-        Reason::Parameter { problem, pointer: _ } => problem == Problem::UnrecognizedOption,
+        Reason::Parameter { problem, pointer: _ } => problem == Problem::Option,
         Reason::NoRoute
         | Reason::AddressUnreachable
         | Reason::ProtocolUnreachable { pointer: _ }
@@ -114,7 +115,7 @@ fn may_report_v6(packet: &[u8], reason: Reason, arrival: Arrival) -> Result<(), 
     }
     let Carried { protocol, transport, is_first } = carried(header[6], packet.get(IPV6_HEADER..).unwrap_or_default());
     if !is_first {
-        let is_asked_for = matches!(reason, Reason::Parameter { problem: Problem::ErroneousField, pointer: _ });
+        let is_asked_for = matches!(reason, Reason::Parameter { problem: Problem::Field, pointer: _ });
         return if is_asked_for { Ok(()) } else { Err(Silence::LaterFragment) };
     }
     if protocol == IpProtocol::Icmpv6

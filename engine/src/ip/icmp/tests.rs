@@ -3,8 +3,9 @@ use std::vec;
 use std::vec::Vec;
 
 use super::permission::{Arrival, Silence, is_martian, may_report};
-use super::write::{Problem, Reason, echo_reply, echo_request, error};
+use super::write::{Reason, echo_reply, echo_request, error};
 use super::*;
+use crate::ip::headers::Problem;
 use crate::random::Random;
 
 const A4: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
@@ -213,10 +214,10 @@ fn errors_have_the_types_and_codes_of_their_family() {
         (Reason::RejectRoute, [3, 13], [1, 6], [0, 0]),
         (Reason::HopLimitExceeded, [11, 0], [3, 0], [0, 0]),
         (Reason::ReassemblyTimeExceeded, [11, 1], [3, 1], [0, 0]),
-        (parameter(Problem::ErroneousField), [12, 0], [4, 0], [40, 40]),
-        (parameter(Problem::UnrecognizedNextHeader), [12, 0], [4, 1], [40, 40]),
-        (parameter(Problem::UnrecognizedOption), [12, 0], [4, 2], [40, 40]),
-        (parameter(Problem::IncompleteHeaderChain), [12, 0], [4, 3], [40, 40]),
+        (parameter(Problem::Field), [12, 0], [4, 0], [40, 40]),
+        (parameter(Problem::NextHeader), [12, 0], [4, 1], [40, 40]),
+        (parameter(Problem::Option), [12, 0], [4, 2], [40, 40]),
+        (parameter(Problem::IncompleteChain), [12, 0], [4, 3], [40, 40]),
     ];
     for (reason, old, new, pointers) in cases {
         let mut bytes = Vec::new();
@@ -281,8 +282,8 @@ fn no_error_is_sent_about_what_was_for_many_but_the_two_exceptions_of_ipv6() {
     for destination in ["224.0.0.1", "239.1.2.3", "255.255.255.255", "192.0.2.255"] {
         assert_eq!(verdict(&packet(A4, v4(destination), 17, &[0; 8]), PORT), to_many, "{destination}");
     }
-    let option = Reason::Parameter { problem: Problem::UnrecognizedOption, pointer: 42 };
-    let field = Reason::Parameter { problem: Problem::ErroneousField, pointer: 42 };
+    let option = Reason::Parameter { problem: Problem::Option, pointer: 42 };
+    let field = Reason::Parameter { problem: Problem::Field, pointer: 42 };
     let group = packet(A6, v6("ff02::1"), 17, &[0; 8]);
     let single = packet(A6, B6, 17, &[0; 8]);
     let by_link = Arrival { to_many: true, from_loopback: false };
@@ -305,7 +306,7 @@ fn no_error_is_sent_about_a_later_fragment_but_where_rfc_8200_asks_for_it() {
     assert_eq!(verdict(&fragment, PORT), Err(Silence::LaterFragment));
     let later = packet(A6, B6, 44, &[&[17, 0, 0, 8, 0, 0, 0, 1][..], &[0; 8]].concat());
     assert_eq!(verdict(&later, PORT), Err(Silence::LaterFragment));
-    let field = Reason::Parameter { problem: Problem::ErroneousField, pointer: 4 };
+    let field = Reason::Parameter { problem: Problem::Field, pointer: 4 };
     assert_eq!(verdict(&later, field), Ok(()));
     let first = packet(A6, B6, 44, &[&[17, 0, 0, 1, 0, 0, 0, 1][..], &[0; 8]].concat());
     assert_eq!(verdict(&first, Reason::ReassemblyTimeExceeded), Ok(()));

@@ -4,6 +4,7 @@ use alloc::vec::Vec;
 use core::net::IpAddr;
 
 use super::{HEADER, checksum, is_v6, types};
+use crate::ip::headers::Problem;
 use crate::wire::{IPV4_HEADER, IPV6_HEADER};
 
 /// How long an IPv4 packet with an error in it may be (RFC 1812 section 4.3.2.3).
@@ -52,19 +53,6 @@ pub enum Reason {
         /// Where the field begins, in bytes from the packet's begin.
         pointer: u32,
     },
-}
-
-/// What is wrong with a field (RFC 4443 section 3.4, RFC 7112 section 5.1).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Problem {
-    /// Its value.
-    ErroneousField,
-    /// The type of the next header is not known.
-    UnrecognizedNextHeader,
-    /// The option is not known, and asks to be told of.
-    UnrecognizedOption,
-    /// The first fragment ends before its headers do.
-    IncompleteHeaderChain,
 }
 
 /// Appends an echo request.
@@ -152,17 +140,6 @@ impl Reason {
             Self::Parameter { problem, pointer } => ([types::PARAMETER_PROBLEM_V6, problem.code()], pointer),
         };
         (kind, word.to_be_bytes())
-    }
-}
-
-impl Problem {
-    const fn code(self) -> u8 {
-        match self {
-            Self::ErroneousField => 0,
-            Self::UnrecognizedNextHeader => 1,
-            Self::UnrecognizedOption => 2,
-            Self::IncompleteHeaderChain => 3,
-        }
     }
 }
 

@@ -15,31 +15,43 @@ use crate::platform::simulated::Simulation;
 use crate::platform::{Clock, Instant, Timer};
 use crate::socket::{ConnectOptions, ListenOptions, TcpListener, TcpStream};
 
-/// A device that says nothing of what it receives before some time, as if nobody had been there to look.
-struct Unheard {
+/// A hub's port, whose frames come in as a test will have it.
+struct Tampered<T> {
     port: HubPort,
-    until: Arc<Mutex<Instant>>,
+    tamper: T,
 }
 
-impl Device for Unheard {
+trait Tamper: Send + 'static {
+    fn receive(&mut self, port: &mut HubPort, now: Instant) -> io::Result<Option<Frame>>;
+
+    /// Whether the device says that it has frames.
+    fn signals(&self) -> bool;
+
+    /// The link's time.
+    fn on_the_link(&self, now: Instant) -> Instant {
+        now
+    }
+}
+
+impl<T: Tamper> Device for Tampered<T> {
     fn capabilities(&self) -> Capabilities {
         self.port.capabilities()
     }
 
     fn receive(&mut self, now: Instant) -> io::Result<Option<Frame>> {
-        if now < *self.until.lock().unwrap() { Ok(None) } else { self.port.receive(now) }
+        self.tamper.receive(&mut self.port, now)
     }
 
     fn allocate(&mut self, now: Instant, length: usize) -> Option<Frame> {
-        self.port.allocate(now, length)
+        self.port.allocate(self.tamper.on_the_link(now), length)
     }
 
     fn transmit(&mut self, now: Instant, frame: Frame) -> io::Result<()> {
-        self.port.transmit(now, frame)
+        self.port.transmit(self.tamper.on_the_link(now), frame)
     }
 
     fn poll_readable(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        if *self.until.lock().unwrap() > Instant::ORIGIN { Poll::Pending } else { self.port.poll_readable(context) }
+        if self.tamper.signals() { self.port.poll_readable(context) } else { Poll::Pending }
     }
 
     fn poll_writable(&mut self, context: &mut Context<'_>) -> Poll<()> {
@@ -47,7 +59,20 @@ impl Device for Unheard {
     }
 
     fn driver(&self) -> &'static str {
-        "unheard"
+        "tampered"
+    }
+}
+
+/// Nothing is said of what is received before some time, as if nobody had been there to look.
+struct Unheard(Arc<Mutex<Instant>>);
+
+impl Tamper for Unheard {
+    fn receive(&mut self, port: &mut HubPort, now: Instant) -> io::Result<Option<Frame>> {
+        if now < *self.0.lock().unwrap() { Ok(None) } else { port.receive(now) }
+    }
+
+    fn signals(&self) -> bool {
+        *self.0.lock().unwrap() == Instant::ORIGIN
     }
 }
 
@@ -69,7 +94,7 @@ impl World {
         let [host, peer] = [(); 2].map(|()| Manager::new(simulation.platform()));
         let config = |cidr: &str| InterfaceConfig { addresses: vec![cidr.parse().unwrap()], ..Default::default() };
         let until = Arc::new(Mutex::new(Instant::ORIGIN));
-        let device = Unheard { port: hub.port(), until: until.clone() };
+        let device = Tampered { port: hub.port(), tamper: Unheard(until.clone()) };
         host.mount_interface("eth0", device, config("10.0.0.1/24")).unwrap();
         peer.mount_interface("eth0", hub.port(), config("10.0.0.2/24")).unwrap();
         let address: SocketAddr = "10.0.0.2:7000".parse().unwrap();
@@ -156,16 +181,24 @@ fn time_does_not_go_back_where_threads_take_turns() {
     assert!(packets() - before <= 4, "{} packets", packets() - before);
 }
 
-/// A device that keeps who reads a frame waiting for half a millisecond.
-struct Slow {
-    port: HubPort,
-    waited: Arc<Mutex<Duration>>,
-}
+/// Who reads a frame is kept waiting for half a millisecond; the link goes on meanwhile as if nobody waited.
+struct Slow(Arc<Mutex<Duration>>);
 
-impl Slow {
-    /// The link's time: nobody waits there.
+impl Tamper for Slow {
+    fn receive(&mut self, port: &mut HubPort, now: Instant) -> io::Result<Option<Frame>> {
+        let frame = port.receive(self.on_the_link(now))?;
+        if frame.is_some() {
+            *self.0.lock().unwrap() += Duration::from_micros(500);
+        }
+        Ok(frame)
+    }
+
+    fn signals(&self) -> bool {
+        true
+    }
+
     fn on_the_link(&self, now: Instant) -> Instant {
-        Instant::ORIGIN + (now - Instant::ORIGIN).saturating_sub(*self.waited.lock().unwrap())
+        Instant::ORIGIN + (now - Instant::ORIGIN).saturating_sub(*self.0.lock().unwrap())
     }
 }
 
@@ -182,40 +215,6 @@ impl Clock for Waiting {
     }
 }
 
-impl Device for Slow {
-    fn capabilities(&self) -> Capabilities {
-        self.port.capabilities()
-    }
-
-    fn receive(&mut self, now: Instant) -> io::Result<Option<Frame>> {
-        let frame = self.port.receive(self.on_the_link(now))?;
-        if frame.is_some() {
-            *self.waited.lock().unwrap() += Duration::from_micros(500);
-        }
-        Ok(frame)
-    }
-
-    fn allocate(&mut self, now: Instant, length: usize) -> Option<Frame> {
-        self.port.allocate(self.on_the_link(now), length)
-    }
-
-    fn transmit(&mut self, now: Instant, frame: Frame) -> io::Result<()> {
-        self.port.transmit(self.on_the_link(now), frame)
-    }
-
-    fn poll_readable(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        self.port.poll_readable(context)
-    }
-
-    fn poll_writable(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        self.port.poll_writable(context)
-    }
-
-    fn driver(&self) -> &'static str {
-        "slow"
-    }
-}
-
 /// A round trip ends when its answer is there, and not when somebody had begun to look for it: one that seems shorter than the
 /// path makes BBR believe that the path holds less than it does.
 #[test]
@@ -228,7 +227,7 @@ fn a_frame_has_the_time_at_which_it_is_there() {
     platform.clock = Arc::new(Waiting(platform.clock, waited.clone()));
     let [host, peer] = [platform, simulation.platform()].map(Manager::new);
     let config = |cidr: &str| InterfaceConfig { addresses: vec![cidr.parse().unwrap()], ..Default::default() };
-    let device = Slow { port: hub.port(), waited };
+    let device = Tampered { port: hub.port(), tamper: Slow(waited) };
     host.mount_interface("eth0", device, config("10.0.0.1/24")).unwrap();
     peer.mount_interface("eth0", hub.port(), config("10.0.0.2/24")).unwrap();
     let address: SocketAddr = "10.0.0.2:7000".parse().unwrap();
@@ -250,45 +249,24 @@ fn a_frame_has_the_time_at_which_it_is_there() {
     assert!(least.is_some_and(|least| least >= 2 * latency + Duration::from_micros(500)), "{least:?}");
 }
 
-/// A device that has frames without end from some time on, or nearly so.
+/// From some time on there are frames without end, or nearly so.
 struct Flooded {
-    port: HubPort,
     since: Instant,
     left: Arc<Mutex<usize>>,
 }
 
-impl Device for Flooded {
-    fn capabilities(&self) -> Capabilities {
-        self.port.capabilities()
-    }
-
-    fn receive(&mut self, now: Instant) -> io::Result<Option<Frame>> {
+impl Tamper for Flooded {
+    fn receive(&mut self, port: &mut HubPort, now: Instant) -> io::Result<Option<Frame>> {
         let mut left = self.left.lock().unwrap();
         if now < self.since || *left == 0 {
             return Ok(None);
         }
         *left -= 1;
-        Ok(self.port.allocate(now, 60))
+        Ok(port.allocate(now, 60))
     }
 
-    fn allocate(&mut self, now: Instant, length: usize) -> Option<Frame> {
-        self.port.allocate(now, length)
-    }
-
-    fn transmit(&mut self, now: Instant, frame: Frame) -> io::Result<()> {
-        self.port.transmit(now, frame)
-    }
-
-    fn poll_readable(&mut self, _: &mut Context<'_>) -> Poll<()> {
-        Poll::Pending
-    }
-
-    fn poll_writable(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        self.port.poll_writable(context)
-    }
-
-    fn driver(&self) -> &'static str {
-        "flooded"
+    fn signals(&self) -> bool {
+        false
     }
 }
 
@@ -302,7 +280,8 @@ fn timers_go_off_during_a_flood() {
         let left = Arc::new(Mutex::new(20_000));
         let since = simulation.now() + Duration::from_secs(1);
         let config = InterfaceConfig { addresses: vec!["10.0.0.1/24".parse().unwrap()], ..Default::default() };
-        host.mount_interface("eth0", Flooded { port: hub.port(), since, left: left.clone() }, config).unwrap();
+        let device = Tampered { port: hub.port(), tamper: Flooded { since, left: left.clone() } };
+        host.mount_interface("eth0", device, config).unwrap();
         let connect = ConnectOptions { timeout: Duration::from_secs(1), ..ConnectOptions::default() };
         let remote = "10.0.0.2:7000".parse().unwrap();
         let result = simulation.block_on(TcpStream::connect_with(&host.network(), remote, connect));

@@ -5,7 +5,8 @@ use core::task::Waker;
 
 use smoltcp::phy::ChecksumCapabilities;
 use smoltcp::socket::{raw, udp};
-use smoltcp::wire::{Icmpv4Packet, Icmpv4Repr, Icmpv6Packet, Icmpv6Repr, IpProtocol, IpRepr, Ipv4Packet, Ipv6Packet};
+use smoltcp::wire::{IpProtocol, IpRepr, Ipv4Packet, Ipv6Packet};
+use xila_network_engine::ip::icmp::write;
 
 use super::MOST_PAYLOAD;
 use super::outlets::Outlet;
@@ -214,7 +215,11 @@ impl Core {
     }
 
     fn attempt_echo(&mut self, request: &Outgoing<&[u8]>, sequence: u16) -> Attempt {
-        self.attempt_packet(request.remote.ip(), &echo_request(request, sequence))
+        let &Outgoing { payload, port: identifier, source, remote, hop_limit, .. } = request;
+        let mut message = Vec::new();
+        write::echo_request(&mut message, source, remote.ip(), identifier, sequence, payload);
+        let packet = ip_packet(source, remote.ip(), icmp_protocol(source), hop_limit.max(1), &message);
+        self.attempt_packet(remote.ip(), &packet)
     }
 
     /// Sends a whole IP packet.
@@ -236,9 +241,7 @@ impl Core {
     /// Sends an ICMP message of the stack's own. Where the device is full it is lost, as answers may be: whoever it is for
     /// repeats what it is about. Where the next hop is not known it waits for that, as datagrams do.
     pub(in crate::stack) fn send_icmp(&mut self, source: IpAddr, destination: IpAddr, message: &[u8]) {
-        let protocol = if source.is_ipv4() { IpProtocol::Icmp } else { IpProtocol::Icmpv6 };
-        let mut payload = ip_header(source, destination, protocol, message.len(), ANSWER_HOP_LIMIT);
-        payload.extend_from_slice(message);
+        let payload = ip_packet(source, destination, icmp_protocol(source), ANSWER_HOP_LIMIT, message);
         let remote = SocketAddr::new(destination, 0);
         let (kind, hop_limit, broadcast) = (Kind::Answer, ANSWER_HOP_LIMIT, false);
         let answer = Outgoing { kind, payload, port: 0, source, remote, hop_limit, broadcast };
@@ -353,39 +356,30 @@ impl Kind {
     }
 }
 
-/// The IP packet of an echo request (RFC 792, RFC 4443 section 4.1).
-fn echo_request(request: &Outgoing<&[u8]>, seq_no: u16) -> Vec<u8> {
-    let (ident, data, checksums) = (request.port, request.payload, ChecksumCapabilities::default());
-    let (source, destination) = (request.source.into(), request.remote.ip().into());
-    let v4 = Icmpv4Repr::EchoRequest { ident, seq_no, data };
-    let protocol = if request.source.is_ipv4() { IpProtocol::Icmp } else { IpProtocol::Icmpv6 };
-    // The messages of both families are of one length.
-    let header = IpRepr::new(source, destination, protocol, v4.buffer_len(), request.hop_limit.max(1));
-    let mut packet = vec![0; header.buffer_len()];
-    match &header {
+/// An IP packet of this content, with nothing between its header and that.
+pub(in crate::stack) fn ip_packet(
+    source: IpAddr,
+    destination: IpAddr,
+    protocol: IpProtocol,
+    hop_limit: u8,
+    content: &[u8],
+) -> Vec<u8> {
+    let header = IpRepr::new(source.into(), destination.into(), protocol, content.len(), hop_limit);
+    let mut packet = vec![0; header.header_len()];
+    match header {
         IpRepr::Ipv4(header) => {
-            header.emit(&mut Ipv4Packet::new_unchecked(&mut packet[..]), &checksums);
-            v4.emit(&mut Icmpv4Packet::new_unchecked(&mut packet[header.buffer_len()..]), &checksums);
+            header.emit(&mut Ipv4Packet::new_unchecked(&mut packet[..]), &ChecksumCapabilities::default());
         }
-        IpRepr::Ipv6(header) => {
-            header.emit(&mut Ipv6Packet::new_unchecked(&mut packet[..]));
-            let v6 = Icmpv6Repr::EchoRequest { ident, seq_no, data };
-            let mut icmp = Icmpv6Packet::new_unchecked(&mut packet[header.buffer_len()..]);
-            v6.emit(&header.src_addr, &header.dst_addr, &mut icmp, &checksums);
-        }
+        IpRepr::Ipv6(header) => header.emit(&mut Ipv6Packet::new_unchecked(&mut packet[..])),
     }
+    packet.extend_from_slice(content);
     packet
 }
 
-/// The header of an IP packet that carries so many bytes.
-fn ip_header(source: IpAddr, destination: IpAddr, protocol: IpProtocol, length: usize, hop_limit: u8) -> Vec<u8> {
-    let header = IpRepr::new(source.into(), destination.into(), protocol, length, hop_limit);
-    let mut bytes = vec![0; header.header_len()];
-    match header {
-        IpRepr::Ipv4(header) => {
-            header.emit(&mut Ipv4Packet::new_unchecked(&mut bytes[..]), &ChecksumCapabilities::default());
-        }
-        IpRepr::Ipv6(header) => header.emit(&mut Ipv6Packet::new_unchecked(&mut bytes[..])),
+/// The protocol of ICMP messages between addresses of the family of this one.
+const fn icmp_protocol(address: IpAddr) -> IpProtocol {
+    match address {
+        IpAddr::V4(_) => IpProtocol::Icmp,
+        IpAddr::V6(_) => IpProtocol::Icmpv6,
     }
-    bytes
 }
