@@ -1,6 +1,7 @@
 //! IP of both families: addresses and routes, headers, fragments and errors, and the way out.
 
 pub mod addresses;
+mod entries;
 pub mod fragmentation;
 pub mod headers;
 pub mod icmp;

@@ -14,6 +14,7 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use smoltcp::wire::{IpAddress, IpCidr};
 use thiserror::Error;
 
+use super::entries::{Entries, Entry, Full};
 use crate::time::Instant;
 
 mod preference;
@@ -179,6 +180,16 @@ pub enum AddAddressError {
     Full,
 }
 
+impl Entry for Address {
+    fn origin(&self) -> Origin {
+        self.origin
+    }
+
+    fn valid_until(&self) -> Option<Instant> {
+        self.valid_until
+    }
+}
+
 /// What became of an address that was added.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Added {
@@ -191,15 +202,12 @@ pub enum Added {
 /// The addresses of one interface, no more than its limit. Looking for an address is a binary search.
 #[derive(Debug)]
 pub struct Addresses {
-    limit: usize,
     /// In the order in which they were added, which decides between equals.
-    list: Vec<Address>,
+    list: Entries<Address>,
     /// Where each address is in the list; sorted.
     places: Vec<(IpAddr, usize)>,
     /// The directed broadcast addresses; sorted.
     broadcasts: Vec<Ipv4Addr>,
-    /// When the first of them is gone.
-    next: Option<Instant>,
     revision: u64,
 }
 
@@ -214,7 +222,8 @@ impl Addresses {
     /// cannot keep the other origins out.
     #[must_use]
     pub const fn new(limit: usize) -> Self {
-        Self { limit, list: Vec::new(), places: Vec::new(), broadcasts: Vec::new(), next: None, revision: 0 }
+        let list = Entries::new(limit, limit / 4);
+        Self { list, places: Vec::new(), broadcasts: Vec::new(), revision: 0 }
     }
 
     /// Adds an address. Where the interface has it already from the same origin, its prefix, its lifetimes and whether
@@ -227,52 +236,41 @@ impl Addresses {
         if !is_assignable(address.cidr) {
             return Err(AddAddressError::Invalid);
         }
-        if let Some(known) = self.find_mut(address.address()) {
-            if known.origin != address.origin {
+        if let Some(before) = self.find(address.address()).copied() {
+            if before.origin != address.origin {
                 return Err(AddAddressError::InUse);
             }
-            let before = *known;
-            *known = Address { detection: before.detection, advertisers: before.advertisers, ..address };
+            let mut known = Address { detection: before.detection, advertisers: before.advertisers, ..address };
             address.advertisers.0.into_iter().rev().flatten().for_each(|router| known.advertisers.insert(router));
             // A router repeats itself all the time, and only the lifetimes change.
             let is_changed = (known.cidr, known.on_link) != (before.cidr, before.on_link);
-            self.update(is_changed);
+            self.replace(known, is_changed);
             return Ok(Added::Updated(before));
         }
-        let from_routers = self.list.iter().filter(|known| known.origin == Origin::Router).count();
-        let is_crowded = address.origin == Origin::Router && from_routers >= self.limit / 4;
-        if self.list.len() >= self.limit || is_crowded {
-            return Err(AddAddressError::Full);
-        }
-        self.list.push(address);
-        self.update(true);
+        self.list.push(address).map_err(|Full| AddAddressError::Full)?;
+        self.update();
         Ok(Added::New)
     }
 
     /// Removes an address; `None` where there is no such.
     pub fn remove(&mut self, address: IpAddr) -> Option<Address> {
-        let removed = self.list.remove(self.place(address)?);
-        self.update(true);
-        Some(removed)
+        self.left(|list| list.take(|known| known.address() == address)).pop()
     }
 
     /// Removes what an origin brought, and returns it.
     pub fn withdraw(&mut self, origin: Origin) -> Vec<Address> {
-        self.take(|address| address.origin == origin)
+        self.left(|list| list.withdraw(origin))
     }
 
     /// Removes the addresses whose valid lifetime is over (RFC 4862 section 5.5.4), and returns them.
     pub fn expire(&mut self, now: Instant) -> Vec<Address> {
-        if self.next.is_none_or(|next| next > now) {
-            return Vec::new();
-        }
-        self.take(|address| address.valid_until.is_some_and(|until| until <= now))
+        self.left(|list| list.expire(now))
     }
 
     /// When to call [`expire`](Self::expire) again. That an address becomes deprecated needs no call.
     #[must_use]
     pub const fn next_timeout(&self) -> Option<Instant> {
-        self.next
+        self.list.next_timeout()
     }
 
     /// Assigns an address: duplicate address detection has found nobody who has it. Whether it was tentative.
@@ -290,9 +288,8 @@ impl Addresses {
     /// Makes an address tentative again, as when the link was gone, and others may have taken the address meanwhile.
     /// Whether the interface has it.
     pub fn restart_detection(&mut self, address: IpAddr) -> bool {
-        let Some(known) = self.find_mut(address) else { return false };
-        known.detection = Detection::Running;
-        self.update(true);
+        let Some(known) = self.find(address).copied() else { return false };
+        self.replace(Address { detection: Detection::Running, ..known }, true);
         true
     }
 
@@ -309,13 +306,13 @@ impl Addresses {
 
     /// How many there are, in whatever state.
     #[must_use]
-    pub const fn len(&self) -> usize {
+    pub fn len(&self) -> usize {
         self.list.len()
     }
 
     /// Whether there is none.
     #[must_use]
-    pub const fn is_empty(&self) -> bool {
+    pub fn is_empty(&self) -> bool {
         self.list.is_empty()
     }
 
@@ -385,31 +382,34 @@ impl Addresses {
         self.places.get(found).map(|(_, place)| *place)
     }
 
-    fn find_mut(&mut self, address: IpAddr) -> Option<&mut Address> {
-        let place = self.place(address)?;
-        self.list.get_mut(place)
-    }
-
     fn move_on(&mut self, address: IpAddr, from: Detection, to: Detection) -> bool {
-        let Some(known) = self.find_mut(address).filter(|known| known.detection == from) else { return false };
-        known.detection = to;
-        self.update(true);
+        let Some(known) = self.find(address).filter(|known| known.detection == from).copied() else { return false };
+        self.replace(Address { detection: to, ..known }, true);
         true
     }
 
-    fn take(&mut self, leaves: impl Fn(&Address) -> bool) -> Vec<Address> {
-        let taken: Vec<Address> = self.list.extract_if(.., |address| leaves(address)).collect();
-        self.update(!taken.is_empty());
-        taken
+    /// Changes what is known of an address; `is_changed` where it is more than lifetimes.
+    fn replace(&mut self, known: Address, is_changed: bool) {
+        if let Some(place) = self.place(known.address()) {
+            self.list.replace(place, known);
+        }
+        if is_changed {
+            self.update();
+        }
     }
 
-    /// Finds anew what is kept besides the list, of which more than lifetimes has changed where `is_changed` says so.
-    /// There are few addresses, and they seldom change.
-    fn update(&mut self, is_changed: bool) {
-        self.next = self.list.iter().filter_map(|address| address.valid_until).min();
-        if !is_changed {
-            return;
+    /// Those that leave the list.
+    fn left(&mut self, leave: impl FnOnce(&mut Entries<Address>) -> Vec<Address>) -> Vec<Address> {
+        let left = leave(&mut self.list);
+        if !left.is_empty() {
+            self.update();
         }
+        left
+    }
+
+    /// Finds anew what is kept besides the list, of which more than lifetimes has changed. There are few addresses, and
+    /// they seldom change.
+    fn update(&mut self) {
         self.places = self.list.iter().enumerate().map(|(place, address)| (address.address(), place)).collect();
         self.places.sort_unstable();
         let assigned = self.list.iter().filter(|address| address.is_assigned());

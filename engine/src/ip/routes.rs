@@ -21,6 +21,7 @@ use thiserror::Error;
 
 use self::prefixes::Prefixes;
 use super::addresses::{Addresses, Origin, is_v4_mapped};
+use super::entries::{Entries, Full};
 use crate::time::Instant;
 
 mod prefixes;
@@ -90,14 +91,10 @@ pub enum NoRoute {
 /// changed.
 #[derive(Debug)]
 pub struct Routes {
-    limit: usize,
-    /// In the order in which they were added.
-    list: Vec<Route>,
+    list: Entries<Route>,
     table: Prefixes<Node>,
     /// The revision of the addresses that the table was made with; `None` where it is to be made anew.
     made_with: Option<u64>,
-    /// When the first of them is gone.
-    next: Option<Instant>,
     /// Whose turn it is of routers between which nothing decides.
     turn: usize,
 }
@@ -125,7 +122,7 @@ impl Routes {
     /// keep the other origins out.
     #[must_use]
     pub fn new(limit: usize) -> Self {
-        Self { limit, list: Vec::new(), table: Prefixes::default(), made_with: None, next: None, turn: 0 }
+        Self { list: Entries::new(limit, limit / 2), table: Prefixes::default(), made_with: None, turn: 0 }
     }
 
     /// Adds a route, and returns the one that it takes the place of: one by the same way to the same destinations, with
@@ -136,20 +133,16 @@ impl Routes {
     pub fn add(&mut self, route: Route) -> Result<Option<Route>, AddRouteError> {
         route.check()?;
         let route = route.masked();
-        if let Some(known) = self.list.iter_mut().find(|known| known.is_same(&route)) {
-            let before = core::mem::replace(known, route);
+        if let Some(place) = self.place(&route) {
+            let before = self.list.replace(place, route);
             // A router repeats itself all the time, and only the lifetime changes, which the table does not know.
-            let is_changed = Route { valid_until: route.valid_until, ..before } != route;
-            self.update(is_changed);
-            return Ok(Some(before));
+            if before.is_some_and(|before| Route { valid_until: route.valid_until, ..before } != route) {
+                self.made_with = None;
+            }
+            return Ok(before);
         }
-        let from_routers = self.list.iter().filter(|known| known.origin == Origin::Router).count();
-        let is_crowded = route.origin == Origin::Router && from_routers >= self.limit / 2;
-        if self.list.len() >= self.limit || is_crowded {
-            return Err(AddRouteError::Full);
-        }
-        self.list.push(route);
-        self.update(true);
+        self.list.push(route).map_err(|Full| AddRouteError::Full)?;
+        self.made_with = None;
         Ok(None)
     }
 
@@ -160,7 +153,7 @@ impl Routes {
     pub fn replace(&mut self, route: Route) -> Result<Vec<Route>, AddRouteError> {
         route.check()?;
         let route = route.masked();
-        let mut before = self.take(|known| known.is_rival(&route) && !known.is_same(&route));
+        let mut before = self.left(|list| list.take(|known| known.is_rival(&route) && !known.is_same(&route)));
         // It cannot fail where one has left.
         before.extend(self.add(route)?);
         Ok(before)
@@ -169,29 +162,23 @@ impl Routes {
     /// Removes a route, whatever it says of sources, MTU, preference and lifetime; `None` where there is no such.
     pub fn remove(&mut self, route: &Route) -> Option<Route> {
         let route = route.masked();
-        let place = self.list.iter().position(|known| known.is_same(&route))?;
-        let removed = self.list.remove(place);
-        self.update(true);
-        Some(removed)
+        self.left(|list| list.take(|known| known.is_same(&route))).pop()
     }
 
     /// Removes what an origin brought, and returns it.
     pub fn withdraw(&mut self, origin: Origin) -> Vec<Route> {
-        self.take(|route| route.origin == origin)
+        self.left(|list| list.withdraw(origin))
     }
 
     /// Removes the routes whose lifetime is over, and returns them.
     pub fn expire(&mut self, now: Instant) -> Vec<Route> {
-        if self.next.is_none_or(|next| next > now) {
-            return Vec::new();
-        }
-        self.take(|route| route.valid_until.is_some_and(|until| until <= now))
+        self.left(|list| list.expire(now))
     }
 
     /// When to call [`expire`](Self::expire) again.
     #[must_use]
     pub const fn next_timeout(&self) -> Option<Instant> {
-        self.next
+        self.list.next_timeout()
     }
 
     /// All of them, dormant ones too, in the order in which they were added.
@@ -201,13 +188,13 @@ impl Routes {
 
     /// How many there are, dormant ones too.
     #[must_use]
-    pub const fn len(&self) -> usize {
+    pub fn len(&self) -> usize {
         self.list.len()
     }
 
     /// Whether there is none.
     #[must_use]
-    pub const fn is_empty(&self) -> bool {
+    pub fn is_empty(&self) -> bool {
         self.list.is_empty()
     }
 
@@ -319,17 +306,17 @@ impl Routes {
         }
     }
 
-    fn take(&mut self, leaves: impl Fn(&Route) -> bool) -> Vec<Route> {
-        let taken: Vec<Route> = self.list.extract_if(.., |route| leaves(route)).collect();
-        self.update(!taken.is_empty());
-        taken
+    fn place(&self, route: &Route) -> Option<usize> {
+        self.list.iter().position(|known| known.is_same(route))
     }
 
-    fn update(&mut self, is_changed: bool) {
-        self.next = self.list.iter().filter_map(|route| route.valid_until).min();
-        if is_changed {
+    /// Those that leave the list.
+    fn left(&mut self, leave: impl FnOnce(&mut Entries<Route>) -> Vec<Route>) -> Vec<Route> {
+        let left = leave(&mut self.list);
+        if !left.is_empty() {
             self.made_with = None;
         }
+        left
     }
 
     /// Makes the table anew where routes or addresses have changed.

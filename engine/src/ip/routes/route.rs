@@ -7,6 +7,7 @@ use smoltcp::wire::IpCidr;
 use thiserror::Error;
 
 use crate::ip::addresses::{Origin, is_v4_mapped};
+use crate::ip::entries::Entry;
 use crate::time::Instant;
 
 /// Where a route leads.
@@ -61,6 +62,16 @@ pub struct Route {
     pub origin: Origin,
     /// From when on it is gone; `None` for never.
     pub valid_until: Option<Instant>,
+}
+
+impl Entry for Route {
+    fn origin(&self) -> Origin {
+        self.origin
+    }
+
+    fn valid_until(&self) -> Option<Instant> {
+        self.valid_until
+    }
 }
 
 impl Route {
