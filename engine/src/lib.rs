@@ -26,6 +26,8 @@ extern crate std;
 
 pub mod buffer;
 pub mod event;
+pub mod frame;
+pub mod interface;
 pub mod ip;
 pub mod link;
 mod pages;

@@ -76,6 +76,36 @@ pub struct Ip<'a> {
     pub payload: &'a [u8],
 }
 
+/// The source and the destination of a packet, where its header is whole.
+#[must_use]
+pub fn ends(packet: &[u8]) -> Option<(IpAddr, IpAddr)> {
+    fn at<const LENGTH: usize>(packet: &[u8], offset: usize) -> Option<[u8; LENGTH]> {
+        packet.get(offset..)?.first_chunk().copied()
+    }
+    match packet.first()? >> 4 {
+        4 => Some((at::<4>(packet, 12)?.into(), at::<4>(packet, 16)?.into())),
+        6 => Some((at::<16>(packet, 8)?.into(), at::<16>(packet, 24)?.into())),
+        _ => None,
+    }
+}
+
+/// The destination of a packet, where its header is whole.
+#[must_use]
+pub fn destination(packet: &[u8]) -> Option<IpAddr> {
+    ends(packet).map(|(_, destination)| destination)
+}
+
+/// What the header of a packet says that it carries, which may be an extension header.
+#[must_use]
+pub fn protocol(packet: &[u8]) -> Option<IpProtocol> {
+    let at = match packet.first()? >> 4 {
+        4 => 9,
+        6 => 6,
+        _ => return None,
+    };
+    packet.get(at).copied().map(IpProtocol::from)
+}
+
 /// What the TCP checksum of a segment of so many bytes, in parts, comes to (RFC 9293 section 3.1): 0 where its field is
 /// right, and what the field is to be where that is 0.
 #[must_use]

@@ -2,8 +2,7 @@
 
 use core::net::IpAddr;
 
-use smoltcp::phy::ChecksumCapabilities;
-use smoltcp::wire::{IpProtocol, Ipv4Packet, Ipv4Repr, Ipv6Packet, Ipv6Repr, TcpPacket};
+use smoltcp::wire::{IpProtocol, TcpPacket, checksum};
 
 use crate::buffer::{Payload, Slice};
 use crate::wire::{Ecn, IPV4_HEADER, IPV6_HEADER, tcp_checksum, tcp_pseudo_checksum};
@@ -33,6 +32,70 @@ pub trait Outlet {
     /// The largest IP packet in bytes that is taken from here to be cut into segments on its way; 0 where none is.
     fn longest(&self) -> usize {
         0
+    }
+}
+
+/// The IP header of a packet that leaves, without options.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Header {
+    /// From whom.
+    pub source: IpAddr,
+    /// To whom, of the same family.
+    pub destination: IpAddr,
+    /// What it carries.
+    pub protocol: IpProtocol,
+    /// The hop limit, or time to live.
+    pub hop_limit: u8,
+    /// The traffic class, or type of service: the whole octet.
+    pub traffic_class: u8,
+}
+
+impl Header {
+    /// Its length in bytes.
+    #[must_use]
+    pub const fn length(&self) -> usize {
+        if self.source.is_ipv4() { IPV4_HEADER } else { IPV6_HEADER }
+    }
+
+    /// What its length field says of a payload of so many bytes; `None` where no packet can carry as much.
+    #[must_use]
+    pub fn payload_length(&self, payload: usize) -> Option<u16> {
+        let counted = if self.source.is_ipv4() { IPV4_HEADER + payload } else { payload };
+        u16::try_from(counted).ok()
+    }
+
+    /// Writes it before a payload of so many bytes, with the checksum of an IPv4 header where `checksum` says so. Whether
+    /// a packet fits its path is found out, so no router is to cut it (RFC 1191 section 3).
+    ///
+    /// # Panics
+    /// Where `into` is shorter: a bug in the caller.
+    pub fn write(&self, into: &mut [u8], payload: usize, checksum: bool) {
+        const DONT_FRAGMENT: u8 = 0x40;
+        let [high, low] = self.payload_length(payload).unwrap_or(u16::MAX).to_be_bytes();
+        let protocol = u8::from(self.protocol);
+        match (self.source, self.destination) {
+            (IpAddr::V4(source), IpAddr::V4(destination)) => {
+                let header = &mut into[..IPV4_HEADER];
+                header[..12].copy_from_slice(&[
+                    0x45, self.traffic_class, high, low, 0, 0, DONT_FRAGMENT, 0, self.hop_limit, protocol, 0, 0,
+                ]);
+                header[12..16].copy_from_slice(&source.octets());
+                header[16..].copy_from_slice(&destination.octets());
+                if checksum {
+                    let sum = !checksum::data(header);
+                    header[10..12].copy_from_slice(&sum.to_be_bytes());
+                }
+            }
+            (IpAddr::V6(source), IpAddr::V6(destination)) => {
+                let header = &mut into[..IPV6_HEADER];
+                let class = self.traffic_class;
+                header[..8].copy_from_slice(&[0x60 | class >> 4, class << 4, 0, 0, high, low, protocol, self.hop_limit]);
+                header[8..24].copy_from_slice(&source.octets());
+                header[24..].copy_from_slice(&destination.octets());
+            }
+            // The two ends of a packet are of one family.
+            (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => {}
+        }
     }
 }
 
@@ -115,29 +178,20 @@ impl Packet<'_> {
     /// # Panics
     /// Where `into` is shorter: a bug in the outlet.
     pub fn emit_head(&self, into: &mut [u8], checksums: Checksums) {
-        let (payload_len, hop_limit) = (self.segment_length(), self.hop_limit);
-        let segment = match (self.source, self.destination) {
-            (IpAddr::V4(src_addr), IpAddr::V4(dst_addr)) => {
-                let header = Ipv4Repr { src_addr, dst_addr, next_header: IpProtocol::Tcp, payload_len, hop_limit };
-                let mut packet = Ipv4Packet::new_unchecked(&mut *into);
-                header.emit(&mut packet, &ChecksumCapabilities::ignored());
-                packet.set_dscp(self.traffic_class >> 2);
-                packet.set_ecn(self.ecn.bits());
-                if checksums != Checksums::None {
-                    packet.fill_checksum();
-                }
-                &mut into[IPV4_HEADER..]
-            }
-            (IpAddr::V6(src_addr), IpAddr::V6(dst_addr)) => {
-                let header = Ipv6Repr { src_addr, dst_addr, next_header: IpProtocol::Tcp, payload_len, hop_limit };
-                let mut packet = Ipv6Packet::new_unchecked(&mut *into);
-                header.emit(&mut packet);
-                packet.set_traffic_class(self.traffic_class & !3 | self.ecn.bits());
-                &mut into[IPV6_HEADER..]
-            }
-            // A connection's two ends are of one family from its first packet on.
-            (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => return,
+        let header = Header {
+            source: self.source,
+            destination: self.destination,
+            protocol: IpProtocol::Tcp,
+            hop_limit: self.hop_limit,
+            traffic_class: self.traffic_class & !3 | self.ecn.bits(),
         };
+        if self.source.is_ipv4() != self.destination.is_ipv4() {
+            // A connection's two ends are of one family from its first packet on.
+            return;
+        }
+        let payload_len = self.segment_length();
+        header.write(into, payload_len, checksums != Checksums::None);
+        let segment = &mut into[header.length()..];
         let head = &mut segment[..self.head.len()];
         head.copy_from_slice(self.head);
         let sum = match checksums {

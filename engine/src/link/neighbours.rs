@@ -237,6 +237,12 @@ impl<W> Neighbours<W> {
         self.entries.get(self.find(hop)?)?.waiting.front()
     }
 
+    /// How much waits for a neighbour.
+    #[must_use]
+    pub fn waiting_for(&self, hop: IpAddr) -> usize {
+        self.find(hop).and_then(|key| self.entries.get(key)).map_or(0, |entry| entry.waiting.len())
+    }
+
     /// Something was heard of a neighbour. The caller has made sure that `hop` is none of this host's addresses.
     pub fn hear(&mut self, hop: IpAddr, evidence: Evidence, now: Instant) -> Heard {
         let hardware = evidence.hardware();

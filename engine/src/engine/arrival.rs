@@ -1,0 +1,369 @@
+//! Frames and packets that arrive, and whom they concern.
+
+use alloc::borrow::Cow;
+use alloc::vec::Vec;
+use core::net::{IpAddr, SocketAddr};
+use core::time::Duration;
+
+use smallvec::SmallVec;
+use smoltcp::wire::{EthernetAddress, Icmpv6Message, IpProtocol};
+
+use super::Engine;
+use crate::buffer::Slice;
+use crate::event::Event;
+use crate::frame::Transmitter;
+use crate::interface::{ETHERNET_HEADER, Way};
+use crate::ip::headers::{Packet, Refusal};
+use crate::ip::icmp::permission::{Arrival, is_martian};
+use crate::ip::icmp::write::Reason;
+use crate::ip::output::Header;
+use crate::ip::reassembly::{Expired, Outcome};
+use crate::link::groups;
+use crate::time::Instant;
+use crate::udp::queue::{Content, Datagram};
+use crate::udp::{SocketId, Tuple, datagram};
+use crate::wire;
+
+/// How often one packet may have been cut: by its sender, and by a tunnel or two on its way.
+const MOST_CUTS: usize = 4;
+/// How often it is noted that a peer is still there.
+const CONFIRMATION_INTERVAL: Duration = Duration::from_secs(1);
+
+/// A frame that has arrived.
+#[derive(Clone, Copy, Debug)]
+pub struct Arrived<'a> {
+    /// The frame, or its head.
+    pub head: &'a [u8],
+    /// What lies apart: data of a TCP segment.
+    pub apart: &'a [Slice],
+    /// Its checksums need not be looked at.
+    pub is_verified: bool,
+}
+
+/// What a frame says of the packet in it.
+#[derive(Clone, Copy, Debug)]
+struct Frame {
+    /// Who has sent it, on an Ethernet.
+    from: Option<EthernetAddress>,
+    /// It was for many.
+    to_many: bool,
+    is_verified: bool,
+}
+
+impl Engine {
+    /// Takes a frame that has arrived, and answers what is to be answered at once.
+    pub fn receive(&mut self, arrived: Arrived<'_>, now: Instant, device: &mut dyn Transmitter) {
+        const IPV4: [u8; 2] = [0x08, 0x00];
+        const ARP: [u8; 2] = [0x08, 0x06];
+        const IPV6: [u8; 2] = [0x86, 0xdd];
+        let Arrived { head, apart, is_verified } = arrived;
+        let Some(own) = self.interface.link().hardware else {
+            let frame = Frame { from: None, to_many: false, is_verified };
+            return self.receive_packet(head, apart, frame, now, device);
+        };
+        let Some((link, packet)) = head.split_first_chunk::<ETHERNET_HEADER>() else {
+            self.counters.dropped += 1;
+            return;
+        };
+        let [a, b, c, d, e, f, g, h, i, j, k, l, ethertype @ ..] = *link;
+        let (to, from) = (EthernetAddress([a, b, c, d, e, f]), EthernetAddress([g, h, i, j, k, l]));
+        // A bridge floods what it does not know, and a hub everything.
+        if to.is_unicast() && to != own {
+            self.counters.dropped += 1;
+            return;
+        }
+        let frame = Frame { from: Some(from), to_many: !to.is_unicast(), is_verified };
+        match ethertype {
+            ARP => self.interface.receive_arp(packet, now, device),
+            IPV4 | IPV6 => return self.receive_packet(packet, apart, frame, now, device),
+            _ => self.counters.dropped += 1,
+        }
+        self.draw_consequences(now);
+    }
+
+    fn receive_packet(
+        &mut self,
+        packet: &[u8],
+        apart: &[Slice],
+        frame: Frame,
+        now: Instant,
+        device: &mut dyn Transmitter,
+    ) {
+        if is_plain_tcp(packet) {
+            return self.receive_segment(packet, apart, frame, now, device);
+        }
+        if apart.is_empty() {
+            self.unwrap(packet, frame, now, device);
+        } else {
+            let whole = core::iter::once(packet).chain(apart.iter().map(|slice| &slice[..]));
+            let whole: Vec<u8> = whole.flatten().copied().collect();
+            self.unwrap(&whole, frame, now, device);
+        }
+        self.draw_consequences(now);
+    }
+
+    /// Takes an IP packet with a segment right behind its header.
+    fn receive_segment(
+        &mut self,
+        packet: &[u8],
+        apart: &[Slice],
+        frame: Frame,
+        now: Instant,
+        device: &mut dyn Transmitter,
+    ) {
+        let Some((source, destination)) = wire::ends(packet) else {
+            self.counters.dropped += 1;
+            return;
+        };
+        // Neither for another host, nor for many (RFC 1122 section 4.2.3.10).
+        let is_for_us = self.interface.is_local(destination) && !frame.to_many;
+        if !is_for_us
+            || self.interface.addresses().is_broadcast(source)
+            || self.is_martian(source, destination, IpProtocol::Tcp)
+        {
+            self.counters.dropped += 1;
+            return;
+        }
+        let Self { interface, tcp, .. } = self;
+        let mut way = Way { interface, device, now, keeps: true, wanted: None };
+        tcp.receive_parts(now, packet, apart, frame.is_verified, &mut way);
+        if self.tcp.take_progress() {
+            self.confirm(source, now);
+        }
+    }
+
+    /// A peer has acknowledged what was sent to it: whoever leads there passes packets on (RFC 4861 section 7.3.1).
+    fn confirm(&mut self, peer: IpAddr, now: Instant) {
+        let is_recent = |(known, at): (IpAddr, Instant)| known == peer && now - at < CONFIRMATION_INTERVAL;
+        if self.interface.link().hardware.is_some() && !self.confirmed.is_some_and(is_recent) {
+            self.confirmed = Some((peer, now));
+            self.interface.confirm(peer, now);
+        }
+    }
+
+    /// Whether no honest link brings a packet with these ends: from this host's own addresses, or from none that one host
+    /// may have.
+    fn is_martian(&self, source: IpAddr, destination: IpAddr, protocol: IpProtocol) -> bool {
+        let addresses = self.interface.addresses();
+        let own = |address| addresses.is_local(address) || addresses.is_broadcast(address);
+        is_martian(source, destination, protocol, self.interface.link().loops_back, own)
+    }
+
+    /// Takes what is in a packet, which may be a fragment, or have options and extension headers.
+    fn unwrap(&mut self, packet: &[u8], frame: Frame, now: Instant, device: &mut dyn Transmitter) {
+        let verify = self.interface.link().checksums && !frame.is_verified;
+        let (mut packet, mut came_in_fragments) = (Cow::Borrowed(packet), false);
+        // What fragments make may be a fragment again. A loop and not a recursion, as strangers say how deep it goes.
+        for _ in 0..MOST_CUTS {
+            let read = match Packet::parse(&packet, verify) {
+                Ok(read) => read,
+                Err(refusal) => return self.refuse(&packet, refusal, frame, now, device),
+            };
+            if self.is_martian(read.source, read.destination, read.protocol) || !self.concerns(&read, frame) {
+                break;
+            }
+            came_in_fragments |= read.source.is_ipv6() && read.fragment.is_some();
+            if !read.needs_reassembly() {
+                return self.deliver(&read, came_in_fragments, frame, now, device);
+            }
+            match self.reassembly.add(&read, now) {
+                Outcome::Pending => return,
+                Outcome::Whole(whole) => packet = Cow::Owned(whole),
+                Outcome::Refused(refusal) => return self.refuse(&packet, refusal, frame, now, device),
+                Outcome::Dropped(_) => break,
+            }
+        }
+        self.counters.dropped += 1;
+    }
+
+    /// Whether a packet is for this host. A frame for many brings none for one (RFC 1122 section 3.3.6).
+    fn concerns(&self, packet: &Packet<'_>, frame: Frame) -> bool {
+        let to = packet.destination;
+        let is_contradiction = to.is_ipv4() && frame.to_many && !to.is_multicast() && self.interface.is_local(to);
+        !is_contradiction && (self.interface.takes(to) || self.may_be_lease(packet))
+    }
+
+    /// Takes a whole packet that is for this host.
+    fn deliver(
+        &mut self,
+        packet: &Packet<'_>,
+        came_in_fragments: bool,
+        frame: Frame,
+        now: Instant,
+        device: &mut dyn Transmitter,
+    ) {
+        match (packet.protocol, packet.source) {
+            (IpProtocol::Tcp, _) => {
+                let plain = plain(packet);
+                // Its checksum was not verified here yet, and nothing but the addresses of its header counts in it.
+                self.receive_segment(&plain, &[], frame, now, device);
+            }
+            (IpProtocol::Udp, _) => self.receive_datagram(packet, frame, now, device),
+            (IpProtocol::Icmp, IpAddr::V4(_)) => self.receive_message(packet, self.verifies(frame), now, device),
+            (IpProtocol::Icmpv6, IpAddr::V6(_)) => {
+                let number = packet.payload().first().copied().map(Icmpv6Message::from);
+                match number {
+                    Some(
+                        Icmpv6Message::RouterSolicit
+                        | Icmpv6Message::RouterAdvert
+                        | Icmpv6Message::NeighborSolicit
+                        | Icmpv6Message::NeighborAdvert
+                        | Icmpv6Message::Redirect,
+                    ) => self.receive_discovery(packet, came_in_fragments, frame, now, device),
+                    Some(Icmpv6Message::MldQuery | Icmpv6Message::MldReport) => self.receive_mld(packet, frame, now, device),
+                    // Reports of MLDv1 and its Done.
+                    Some(Icmpv6Message::Unknown(131 | 132)) => self.receive_mld(packet, frame, now, device),
+                    _ => self.receive_message(packet, self.verifies(frame), now, device),
+                }
+            }
+            (IpProtocol::Igmp, IpAddr::V4(_)) => {
+                let received = self.group_message(packet, &[], frame);
+                self.interface.receive_igmp(&received, now);
+                self.interface.handle_timeout(now, device);
+            }
+            // Nothing is in it.
+            (IpProtocol::Ipv6NoNxt, IpAddr::V6(_)) => self.counters.dropped += 1,
+            _ => {
+                self.counters.dropped += 1;
+                let pointer = u32::try_from(packet.protocol_at).unwrap_or(u32::MAX);
+                let reason = Reason::ProtocolUnreachable { pointer };
+                self.interface.report(packet.bytes, reason, self.arrival(frame), now, device);
+            }
+        }
+    }
+
+    fn receive_discovery(
+        &mut self,
+        packet: &Packet<'_>,
+        fragmented: bool,
+        frame: Frame,
+        now: Instant,
+        device: &mut dyn Transmitter,
+    ) {
+        let (IpAddr::V6(source), IpAddr::V6(destination)) = (packet.source, packet.destination) else { return };
+        let (bytes, hop_limit) = (packet.payload(), packet.hop_limit);
+        let received = crate::link::ndp::Received { source, destination, hop_limit, fragmented, bytes };
+        let verify = self.verifies(frame);
+        let advertised = self.interface.receive_ndp(&received, frame.from, verify, now, device);
+        if let Some(advertisement) = advertised {
+            self.advertised(&advertisement, now, device);
+        }
+    }
+
+    fn receive_mld(&mut self, packet: &Packet<'_>, frame: Frame, now: Instant, device: &mut dyn Transmitter) {
+        /// Where an IPv6 packet has its hop-by-hop options, behind the two bytes that begin their header.
+        const OPTIONS: usize = wire::IPV6_HEADER + 2;
+        let is_there = packet.bytes.get(6) == Some(&u8::from(IpProtocol::HopByHop));
+        let length = packet.bytes.get(OPTIONS - 1).map_or(0, |length| usize::from(*length) * 8 + 6);
+        let options = packet.bytes.get(OPTIONS..OPTIONS + length).filter(|_| is_there).unwrap_or_default();
+        let received = self.group_message(packet, options, frame);
+        self.interface.receive_mld(&received, now);
+        self.interface.handle_timeout(now, device);
+    }
+
+    fn group_message<'a>(&self, packet: &Packet<'a>, hop_by_hop: &'a [u8], frame: Frame) -> groups::Received<'a> {
+        let Packet { source, destination, hop_limit, .. } = *packet;
+        let message = packet.payload();
+        groups::Received { source, destination, hop_limit, hop_by_hop, message, verify: self.verifies(frame) }
+    }
+
+    /// Takes a datagram for those who receive it.
+    fn receive_datagram(&mut self, packet: &Packet<'_>, frame: Frame, now: Instant, device: &mut dyn Transmitter) {
+        let read = datagram::read(packet.source, packet.destination, packet.payload(), self.verifies(frame));
+        let Ok(received) = read else {
+            self.counters.dropped += 1;
+            return;
+        };
+        if self.lease_takes(&received, now, device) {
+            return;
+        }
+        let tuple = Tuple::new(received.destination, received.source);
+        let is_broadcast = self.interface.addresses().is_broadcast(packet.destination);
+        let receivers: SmallVec<[SocketId; 4]> = self.udp.receivers(&tuple, is_broadcast).collect();
+        if receivers.is_empty() {
+            self.counters.dropped += 1;
+            let is_for_one = self.interface.is_local(packet.destination);
+            if is_for_one {
+                self.interface.report(packet.bytes, Reason::PortUnreachable, self.arrival(frame), now, device);
+            }
+            return;
+        }
+        for to in receivers {
+            self.events.push_back(Event::Datagram {
+                to,
+                datagram: Datagram {
+                    content: Content::Owned(received.payload.to_vec()),
+                    remote: received.source,
+                    local: received.destination,
+                    interface: 0,
+                    hop_limit: packet.hop_limit,
+                    ecn: packet.ecn,
+                },
+            });
+        }
+    }
+
+    /// Drops a packet, and tells its source of what is wrong with it where that is due.
+    fn refuse(
+        &mut self,
+        packet: &[u8],
+        refusal: Refusal,
+        frame: Frame,
+        now: Instant,
+        device: &mut dyn Transmitter,
+    ) {
+        self.counters.dropped += 1;
+        let Refusal::Problem { pointer, problem } = refusal else { return };
+        let reason = Reason::Parameter { problem, pointer };
+        if let Some((source, destination)) = wire::ends(packet)
+            && !self.is_martian(source, destination, IpProtocol::Unknown(0))
+        {
+            self.interface.report(packet, reason, self.arrival(frame), now, device);
+        }
+    }
+
+    /// Gives up packets whose fragments did not all come in time.
+    pub(super) fn expire_fragments(&mut self, now: Instant, device: &mut dyn Transmitter) {
+        while let Some(Expired { first, .. }) = self.reassembly.expire(now) {
+            if let Some(first) = first {
+                let arrival = Arrival { to_many: false, from_loopback: self.interface.link().loops_back };
+                self.interface.report(&first, Reason::ReassemblyTimeExceeded, arrival, now, device);
+            }
+        }
+    }
+
+    fn arrival(&self, frame: Frame) -> Arrival {
+        Arrival { to_many: frame.to_many, from_loopback: self.interface.link().loops_back }
+    }
+
+    fn verifies(&self, frame: Frame) -> bool {
+        self.interface.link().checksums && !frame.is_verified
+    }
+}
+
+/// Whether a packet has a TCP header right behind its IP header, and is whole.
+fn is_plain_tcp(packet: &[u8]) -> bool {
+    let is_whole = match packet.first().map(|first| first >> 4) {
+        // Neither more fragments nor an offset.
+        Some(4) => packet.get(6..8).is_some_and(|field| field[0] & 0x3f == 0 && field[1] == 0),
+        Some(6) => true,
+        Some(_) | None => false,
+    };
+    is_whole && wire::protocol(packet) == Some(IpProtocol::Tcp)
+}
+
+/// A packet without options and extension headers.
+fn plain(packet: &Packet<'_>) -> Vec<u8> {
+    let Packet { source, destination, protocol, hop_limit, traffic_class, .. } = *packet;
+    let header = Header { source, destination, protocol, hop_limit, traffic_class };
+    let payload = packet.payload();
+    let mut bytes = alloc::vec![0; header.length() + payload.len()];
+    header.write(&mut bytes, payload.len(), true);
+    bytes[header.length()..].copy_from_slice(payload);
+    bytes
+}
+
+/// The ends of a datagram as this host sees them, with ports that stand for something else where there are none.
+pub(super) fn ends(local: (IpAddr, u16), remote: (IpAddr, u16)) -> Tuple {
+    Tuple::new(SocketAddr::new(local.0, local.1), SocketAddr::new(remote.0, remote.1))
+}

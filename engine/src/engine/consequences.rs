@@ -1,0 +1,55 @@
+//! What the parts tell each other: whose neighbour was found, which address is gone.
+
+use alloc::vec::Vec;
+
+use super::{Engine, PARKED};
+use crate::event::Event;
+use crate::interface::{Change, Resolved};
+use crate::tcp::{Cause, ConnectionId, TcpState};
+use crate::time::Instant;
+
+impl Engine {
+    /// Draws the consequences of what the interface did.
+    pub(super) fn draw_consequences(&mut self, now: Instant) {
+        while let Some(resolved) = self.interface.poll_resolved() {
+            match resolved {
+                Resolved::Reachable(key) => self.tcp.resume(ConnectionId(key)),
+                Resolved::Displaced(key) => self.park(ConnectionId(key), now),
+                Resolved::Unreachable(key) => {
+                    let id = ConnectionId(key);
+                    self.tcp.fail_connecting(id, Cause::Unreachable, now);
+                    // One that is established has its own time.
+                    self.park(id, now);
+                }
+                Resolved::Undeliverable(packet) => self.undeliverable(&packet),
+            }
+        }
+        if self.interface.take_news() {
+            self.tcp.resume_answers();
+        }
+        if self.interface.take_room() {
+            self.events.push_back(Event::Uncrowded);
+        }
+        while let Some(change) = self.interface.poll_change() {
+            match change {
+                Change::AddressRemoved(cidr) => self.tcp.remove_address(cidr.address().into(), now),
+                Change::AddressAdded(_) | Change::RouteAdded(_) | Change::RouteRemoved(_) => self.resume_all(),
+                Change::AddressConflict(_) => {}
+            }
+            self.events.push_back(Event::Changed(change));
+        }
+    }
+
+    fn park(&mut self, id: ConnectionId, now: Instant) {
+        if self.tcp.state(id) != TcpState::Closed && !self.parked.iter().any(|(_, known)| *known == id) {
+            self.parked.push_back((now + PARKED, id));
+        }
+    }
+
+    /// Addresses, routes or the link have changed: what could not leave may now.
+    pub(super) fn resume_all(&mut self) {
+        let all: Vec<ConnectionId> = self.tcp.connections().map(|(id, ..)| id).collect();
+        all.into_iter().for_each(|id| self.tcp.resume(id));
+        self.tcp.resume_answers();
+    }
+}

@@ -1,0 +1,205 @@
+//! What owners of sockets send.
+
+use alloc::vec::Vec;
+use core::net::SocketAddr;
+
+use smoltcp::wire::IpProtocol;
+
+use super::Engine;
+use crate::buffer::Payload;
+use crate::frame::Transmitter;
+use crate::interface::{Outgoing, SendError, Way};
+use crate::ip::icmp::write;
+use crate::ip::output::{Blocked, Checksums, Header};
+use crate::tcp::{Cause, ConnectionId, ListenerId, Progress, Transmitted};
+use crate::time::Instant;
+use crate::udp::recent::Protocol;
+use crate::udp::{BindError, JoinError, LeaveError, Membership, SocketId, Tuple, datagram, ports};
+
+/// A datagram to be sent.
+#[derive(Clone, Copy, Debug)]
+pub struct Datagram<'a> {
+    /// From where.
+    pub source: SocketAddr,
+    /// To whom, of the same family.
+    pub destination: SocketAddr,
+    /// The hop limit, or time to live.
+    pub hop_limit: u8,
+    /// It goes whole or not at all.
+    pub whole: bool,
+    /// What it carries.
+    pub payload: &'a [u8],
+}
+
+/// An echo request to be sent.
+#[derive(Clone, Copy, Debug)]
+pub struct EchoRequest<'a> {
+    /// From where; the port is the identifier.
+    pub source: SocketAddr,
+    /// To whom; the port is 0.
+    pub destination: SocketAddr,
+    /// The hop limit, or time to live.
+    pub hop_limit: u8,
+    /// Its number.
+    pub sequence: u16,
+    /// What the reply is to bring back.
+    pub payload: &'a [u8],
+}
+
+/// Datagrams.
+impl Engine {
+    /// Binds a socket; see [`Udp::bind`](crate::udp::Udp::bind).
+    ///
+    /// # Errors
+    /// See [`BindError`].
+    pub fn bind_udp(&mut self, local: SocketAddr, owner: ports::Owner) -> Result<SocketId, BindError> {
+        self.udp.bind(local, owner, (), &mut self.random)
+    }
+
+    /// Takes a socket out, with its memberships.
+    pub fn unbind_udp(&mut self, id: SocketId, now: Instant) {
+        if let Some(unbound) = self.udp.unbind(id) {
+            for group in unbound.left {
+                // The socket was a member, so the interface is one.
+                let _left = self.interface.leave_group(group, now);
+            }
+        }
+    }
+
+    /// Makes a socket a member of a group.
+    ///
+    /// # Errors
+    /// See [`JoinError`].
+    pub fn join(&mut self, id: SocketId, group: core::net::IpAddr, now: Instant) -> Result<(), JoinError> {
+        match self.udp.join(id, group)? {
+            Membership::Socket => {}
+            Membership::Interface => {
+                if self.interface.join_group(group, now).is_err() {
+                    let _taken_back = self.udp.leave(id, group);
+                    return Err(JoinError::ShareExhausted);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends a socket's membership.
+    ///
+    /// # Errors
+    /// See [`LeaveError`].
+    pub fn leave(&mut self, id: SocketId, group: core::net::IpAddr, now: Instant) -> Result<(), LeaveError> {
+        match self.udp.leave(id, group)? {
+            Membership::Socket => {}
+            Membership::Interface => {
+                let _left = self.interface.leave_group(group, now);
+            }
+        }
+        Ok(())
+    }
+
+    /// Connects a socket, or takes datagrams from everyone again.
+    pub fn connect_udp(&mut self, id: SocketId, connection: Option<Tuple>) -> bool {
+        self.udp.connect(id, connection)
+    }
+
+    /// Sends a datagram, or lets it wait for its neighbour.
+    ///
+    /// # Errors
+    /// See [`SendError`].
+    pub fn send_datagram(
+        &mut self,
+        datagram: &Datagram<'_>,
+        now: Instant,
+        device: &mut dyn Transmitter,
+    ) -> Result<(), SendError> {
+        let Datagram { source, destination, hop_limit, whole, payload } = *datagram;
+        let checksums = if self.interface.link().checksums { Checksums::All } else { Checksums::None };
+        let mtu = self.interface.link().mtu;
+        let head = datagram::header(source, destination, Payload::from(payload), checksums)
+            .map_err(|_| SendError::TooLarge { mtu })?;
+        let header = header(source, destination, IpProtocol::Udp, hop_limit);
+        let packet = Outgoing { header, head: &head, payload, whole };
+        self.interface.send(&packet, now, device)?;
+        self.recent.note(Protocol::Udp, Tuple::new(source, destination), packet.length());
+        Ok(())
+    }
+
+    /// Sends an echo request, or lets it wait for its neighbour.
+    ///
+    /// # Errors
+    /// See [`SendError`].
+    pub fn send_echo(
+        &mut self,
+        request: &EchoRequest<'_>,
+        now: Instant,
+        device: &mut dyn Transmitter,
+    ) -> Result<(), SendError> {
+        let EchoRequest { source, destination, hop_limit, sequence, payload } = *request;
+        let mut message = Vec::new();
+        write::echo_request(&mut message, source.ip(), destination.ip(), source.port(), sequence, payload);
+        let protocol = if source.is_ipv4() { IpProtocol::Icmp } else { IpProtocol::Icmpv6 };
+        let header = header(source, destination, protocol, hop_limit);
+        let packet = Outgoing { header, head: &message, payload: &[], whole: false };
+        self.interface.send(&packet, now, device)?;
+        self.recent.note(Protocol::Echo, Tuple::new(source, destination), packet.length());
+        Ok(())
+    }
+}
+
+/// Segments.
+impl Engine {
+    /// Sends what belongs to no socket in particular; false where the device has no room for all.
+    pub fn transmit(&mut self, now: Instant, device: &mut dyn Transmitter) -> bool {
+        if !self.interface.catch_up(device) {
+            return false;
+        }
+        if !self.tcp.owes_answers() {
+            return true;
+        }
+        let Self { interface, tcp, .. } = self;
+        let mut way = Way { interface, device, now, keeps: false, wanted: None };
+        !tcp.transmit_answers(now, &mut way)
+    }
+
+    /// Whether something is to be sent that belongs to no socket in particular.
+    #[must_use]
+    pub fn owes(&mut self) -> bool {
+        self.interface.is_behind() || self.tcp.owes_answers()
+    }
+
+    /// Sends what one connection has to send, at most about so many bytes. One whose neighbour is not known waits for it;
+    /// one that is being made, and to which no way leads, fails.
+    pub fn transmit_connection(
+        &mut self,
+        id: ConnectionId,
+        bytes: usize,
+        now: Instant,
+        device: &mut dyn Transmitter,
+    ) -> Transmitted {
+        let Self { interface, tcp, .. } = self;
+        let mut way = Way { interface, device, now, keeps: false, wanted: None };
+        let sent = tcp.transmit_one(id, bytes, now, &mut way);
+        let wanted = way.wanted;
+        match sent.progress {
+            Progress::Blocked(Blocked::Unresolved) => {
+                if let Some(hop) = wanted {
+                    self.interface.await_neighbour(hop, id.0, now);
+                    self.act(now, device);
+                }
+            }
+            Progress::Blocked(Blocked::Unreachable) => self.tcp.fail_connecting(id, Cause::Unreachable, now),
+            Progress::Done | Progress::More | Progress::Blocked(Blocked::Full) => {}
+        }
+        sent
+    }
+
+    /// Ends a listener: connections that wait, and handshakes under way, are reset.
+    pub fn unbind_tcp(&mut self, id: ListenerId, now: Instant, device: &mut dyn Transmitter) {
+        let Self { interface, tcp, .. } = self;
+        tcp.unbind(id, now, &mut Way { interface, device, now, keeps: true, wanted: None });
+    }
+}
+
+fn header(source: SocketAddr, destination: SocketAddr, protocol: IpProtocol, hop_limit: u8) -> Header {
+    Header { source: source.ip(), destination: destination.ip(), protocol, hop_limit, traffic_class: 0 }
+}

@@ -1,0 +1,188 @@
+//! ICMP: echoes, and errors about packets of this host (RFC 792, RFC 4443).
+
+use alloc::vec::Vec;
+use core::net::{IpAddr, SocketAddr};
+
+use super::Engine;
+use super::arrival::ends;
+use crate::event::Event;
+use crate::frame::Transmitter;
+use crate::icmp::{Binding, EchoReply, Report};
+use crate::ip::headers::Packet;
+use crate::ip::icmp::{Content, Echo, ErrorKind, Message, Quoted, write};
+use crate::tcp::Cause;
+use crate::tcp::sequence::Sequence;
+use crate::time::Instant;
+use crate::udp::Tuple;
+use crate::udp::queue::PathError;
+use crate::udp::recent::Protocol;
+
+impl Engine {
+    /// Takes an ICMP message.
+    pub(super) fn receive_message(
+        &mut self,
+        packet: &Packet<'_>,
+        verify: bool,
+        now: Instant,
+        device: &mut dyn Transmitter,
+    ) {
+        match Message::read(packet.source, packet.destination, packet.payload(), verify) {
+            Ok(Message::EchoRequest(echo)) => self.echo(packet, &echo, now, device),
+            Ok(Message::EchoReply(echo)) => self.echo_reply_arrived(packet, &echo),
+            Ok(Message::Error(report)) if self.interface.is_local(packet.destination) => {
+                // It goes to who has sent the packet, which one sent to many have not (RFC 1122 section 3.2.2).
+                if report.quoted.source == packet.destination {
+                    self.error_arrived(packet.source, report.kind, report.mtu, &report.quoted, now);
+                }
+            }
+            // What is unknown and informational is dropped in silence (RFC 1122 section 3.2.2, RFC 4443 section 2.4 b).
+            Ok(Message::Error(_) | Message::Other { .. }) | Err(_) => self.counters.dropped += 1,
+        }
+    }
+
+    /// Answers an echo request. One for a group or for all is answered over IPv6 only (RFC 4443 section 4.2; RFC 1122
+    /// section 3.2.2.6 leaves it open, and answers to many serve attackers).
+    fn echo(&mut self, packet: &Packet<'_>, echo: &Echo<'_>, now: Instant, device: &mut dyn Transmitter) {
+        let (asker, asked) = (packet.source, packet.destination);
+        let is_for_one = self.interface.is_local(asked);
+        if !self.echo_reply || (!is_for_one && asked.is_ipv4()) || asker.is_unspecified() {
+            self.counters.dropped += 1;
+            return;
+        }
+        let from = if is_for_one { Some(asked) } else { self.interface.source_for(asker, now) };
+        let Some(from) = from else { return };
+        let mut message = Vec::new();
+        write::echo_reply(&mut message, from, asker, echo.identifier, echo.sequence, echo.payload);
+        self.interface.send_icmp(from, asker, &message, now, device);
+    }
+
+    /// The socket of its identifier gets an echo reply. Where nobody asked, nobody is told.
+    fn echo_reply_arrived(&mut self, packet: &Packet<'_>, echo: &Echo<'_>) {
+        let is_ipv4 = packet.source.is_ipv4();
+        let is_awaited = self.icmp.is_bound(is_ipv4, Binding::Echo(echo.identifier));
+        if !is_awaited || !self.interface.is_local(packet.destination) {
+            return;
+        }
+        self.events.push_back(Event::EchoReply(EchoReply {
+            source: packet.source,
+            identifier: echo.identifier,
+            sequence: echo.sequence,
+            data: echo.payload.to_vec(),
+            hop_limit: packet.hop_limit,
+        }));
+    }
+
+    /// Those learn of an error whose packet it quotes.
+    ///
+    /// A quotation proves little, since anyone may send one. So a connection fails by it only while it is being
+    /// established and only if the sequence number is the one sent (RFC 5927); for an established one it is ignored, as
+    /// a soft error (RFC 1122 section 4.2.3.9), and the retransmission timer decides.
+    fn error_arrived(
+        &mut self,
+        source: IpAddr,
+        kind: ErrorKind,
+        mtu: Option<u32>,
+        quoted: &Quoted<'_>,
+        now: Instant,
+    ) {
+        if let Some(mtu) = mtu
+            && self.is_believable(quoted)
+        {
+            self.interface.narrow_path(quoted.destination, mtu, quoted.length, now);
+            let mtu = self.interface.mtu_to(quoted.destination, now);
+            self.tcp.set_path_mtu(quoted.destination, mtu, now);
+        }
+        if let Content::Tcp { from, to, sequence } = quoted.content {
+            let tuple = ends((quoted.source, from), (quoted.destination, to));
+            self.connecting_failed(&tuple, Sequence(sequence), kind, now);
+        }
+        self.tell_of_error(source, kind, mtu, quoted, now);
+    }
+
+    /// The neighbour that a packet of this host was for does not answer.
+    pub(super) fn undeliverable(&mut self, packet: &[u8]) {
+        if let Some(quoted) = Quoted::read(packet) {
+            let now = Instant::ORIGIN;
+            self.tell_of_error(quoted.source, ErrorKind::Unreachable, None, &quoted, now);
+        }
+    }
+
+    /// Tells sockets of an error about one of their packets.
+    fn tell_of_error(
+        &mut self,
+        source: IpAddr,
+        kind: ErrorKind,
+        mtu: Option<u32>,
+        quoted: &Quoted<'_>,
+        _now: Instant,
+    ) {
+        let (binding, port, sequence) = match quoted.content {
+            Content::Tcp { from, to, .. } => (Binding::TcpPort(from), to, None),
+            Content::Udp { from, to } => {
+                let local = SocketAddr::new(quoted.source, from);
+                if let Some(to_socket) = self.udp.holder(local) {
+                    let remote = SocketAddr::new(quoted.destination, to);
+                    let error = path_error(kind, mtu);
+                    self.events.push_back(Event::PathError { to: to_socket, remote, error });
+                }
+                (Binding::UdpPort(from), to, None)
+            }
+            Content::Echo { identifier, sequence } => (Binding::Echo(identifier), 0, Some(sequence)),
+            Content::Other => return,
+        };
+        if self.icmp.is_bound(quoted.source.is_ipv4(), binding) {
+            let destination = SocketAddr::new(quoted.destination, port);
+            let mtu = mtu.filter(|mtu| *mtu != 0);
+            self.events.push_back(Event::Report(Report { binding, source, kind, destination, sequence, mtu }));
+        }
+    }
+
+    /// An error about a segment ends a connection that is being made. Its SYN cannot have been too long for any link.
+    fn connecting_failed(&mut self, tuple: &Tuple, sequence: Sequence, kind: ErrorKind, now: Instant) {
+        let cause = match kind {
+            ErrorKind::PacketTooBig => return,
+            ErrorKind::PortUnreachable => Cause::Refused,
+            ErrorKind::Unreachable
+            | ErrorKind::Prohibited
+            | ErrorKind::TimeExceeded
+            | ErrorKind::ParameterProblem
+            | ErrorKind::Unknown => Cause::Unreachable,
+        };
+        if let Some(id) = self.tcp.find(tuple)
+            && self.tcp.is_in_flight(tuple, sequence)
+        {
+            self.tcp.fail_connecting(id, cause, now);
+        }
+    }
+
+    /// Whether a quoted packet can be one that was sent: for TCP, a segment that is not acknowledged (RFC 5927 section
+    /// 7.2); else one of the last large packets, whose port or identifier is still bound.
+    fn is_believable(&self, quoted: &Quoted<'_>) -> bool {
+        let tuple = |from, to| ends((quoted.source, from), (quoted.destination, to));
+        match quoted.content {
+            Content::Tcp { from, to, sequence } => self.tcp.is_in_flight(&tuple(from, to), Sequence(sequence)),
+            Content::Udp { from, to } => {
+                let tuple = tuple(from, to);
+                self.udp.holder(tuple.local()).is_some() && self.recent.has(Protocol::Udp, &tuple)
+            }
+            Content::Echo { identifier, .. } => {
+                self.icmp.is_bound(quoted.destination.is_ipv4(), Binding::Echo(identifier))
+                    && self.recent.has(Protocol::Echo, &tuple(identifier, 0))
+            }
+            Content::Other => false,
+        }
+    }
+}
+
+/// What an error means for datagrams (RFC 1122 section 4.1.3.3).
+fn path_error(kind: ErrorKind, mtu: Option<u32>) -> PathError {
+    match kind {
+        ErrorKind::PortUnreachable => PathError::PortUnreachable,
+        ErrorKind::PacketTooBig => PathError::TooLarge { mtu: mtu.unwrap_or_default() },
+        ErrorKind::Unreachable
+        | ErrorKind::Prohibited
+        | ErrorKind::TimeExceeded
+        | ErrorKind::ParameterProblem
+        | ErrorKind::Unknown => PathError::Unreachable,
+    }
+}

@@ -1,0 +1,335 @@
+//! This host on one link: which addresses and routes it has, who its neighbours are, and the way out.
+//!
+//! [`Interface`] owns what a packet meets on its way to the link, whoever sends it: a source address, a next hop, the
+//! next hop's hardware address, the path's MTU, room on the device. What cannot leave yet waits here, in one queue for
+//! each neighbour and one for the device.
+//!
+//! | Room | Holds |
+//! |---|---|
+//! | this file | what the interface is set to |
+//! | `egress` | the way out of packets of every kind |
+//! | `neighbourhood` | ARP and neighbour discovery: asked, answered, announced |
+//! | `ownership` | how addresses become this host's, and who else claims them |
+//! | `membership` | groups of the interface itself, and the reports of all of them |
+//! | `errors` | what other hosts are told of packets that were not taken |
+
+mod egress;
+mod errors;
+mod membership;
+mod neighbourhood;
+mod ownership;
+
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+use core::net::IpAddr;
+
+use smoltcp::wire::{EthernetAddress, IpCidr};
+
+use crate::ip::Paths;
+use crate::ip::addresses::{Addresses, Origin};
+use crate::ip::fragmentation::Identifications;
+use crate::ip::limiter::{self, Limiter};
+use crate::ip::routes::{AddRouteError, NextHop, NoRoute, Reachability, Route, Routes};
+use crate::link::groups::{self, Groups};
+use crate::link::neighbours::{self, Neighbour, Neighbours};
+use crate::random::{Random, Secret};
+use crate::slots::Key;
+use crate::time::Instant;
+
+pub use egress::{Outgoing, SendError, Way};
+pub use neighbourhood::Resolved;
+pub use ownership::{Conflict, Verification};
+
+use egress::Backlog;
+use ownership::Claims;
+
+/// What a link is, as far as the engine has to know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Link {
+    /// This host's hardware address on an Ethernet; none where the link carries bare IP packets.
+    pub hardware: Option<EthernetAddress>,
+    /// The IP MTU in bytes: 1280 to 65535.
+    pub mtu: usize,
+    /// What leaves arrives here again, and at once; every address is this host's, as on Linux's `lo`.
+    pub loops_back: bool,
+    /// Checksums are computed and verified here.
+    pub checksums: bool,
+    /// The device completes the checksums of TCP.
+    pub completes_checksums: bool,
+    /// The longest IP packet in bytes, with the data of several TCP segments in it, that the device takes; 0 for none.
+    pub segmentation: usize,
+}
+
+/// What has changed about an interface.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// An address is this host's.
+    AddressAdded(IpCidr),
+    /// An address is this host's no more.
+    AddressRemoved(IpCidr),
+    /// Somebody else uses an address that this host has or wanted.
+    AddressConflict(Conflict),
+    /// A route is there.
+    RouteAdded(Route),
+    /// A route is gone.
+    RouteRemoved(Route),
+}
+
+/// What waits for a neighbour.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Waiting {
+    /// A whole IP packet.
+    Packet(Vec<u8>),
+    /// Somebody who has packets, and makes them once they can leave.
+    Sender(Key),
+}
+
+/// What has been counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Packets that were to leave, and were dropped: their neighbour did not answer, or too many waited.
+    pub dropped: u64,
+    /// Errors that were not sent because there were too many.
+    pub suppressed: u64,
+}
+
+/// Most lists of an interface; see the constants of their rooms.
+const MOST_CHANGES: usize = 1024;
+
+/// See the [module](self).
+pub struct Interface {
+    link: Link,
+    addresses: Addresses,
+    routes: Routes,
+    paths: Paths,
+    neighbours: Neighbours<Waiting>,
+    claims: Claims,
+    groups: Groups,
+    limiter: Limiter,
+    identifications: Identifications,
+    /// Frames that wait for the device.
+    backlog: Backlog,
+    /// Who waited for a neighbour and may try again, or learns that it does not answer.
+    resolved: VecDeque<Resolved>,
+    /// Bytes of packets that wait for neighbours.
+    waiting_bytes: usize,
+    changes: VecDeque<Change>,
+    /// Somebody's hardware address became known.
+    has_news: bool,
+    /// When a better router that does not answer was last asked.
+    avoided_asked: Option<Instant>,
+    counters: Counters,
+    random: Random,
+}
+
+impl Interface {
+    /// An interface without addresses.
+    #[must_use]
+    pub fn new(link: Link, mut random: Random) -> Self {
+        let mut groups = Groups::new(groups::DEFAULT_LIMIT, &mut random);
+        if link.loops_back {
+            // There are no routers to hear of them.
+            groups.link_down(Instant::ORIGIN);
+        }
+        Self {
+            link,
+            addresses: Addresses::default(),
+            routes: Routes::default(),
+            paths: Paths::default(),
+            neighbours: Neighbours::new(neighbours::Config::default(), &mut random),
+            claims: Claims::new(Secret::new(&mut random)),
+            groups,
+            limiter: Limiter::new(limiter::Config::default(), &mut random),
+            identifications: Identifications::new(&mut random),
+            backlog: Backlog::default(),
+            resolved: VecDeque::new(),
+            waiting_bytes: 0,
+            changes: VecDeque::new(),
+            has_news: false,
+            avoided_asked: None,
+            counters: Counters::default(),
+            random,
+        }
+    }
+
+    /// The link.
+    #[must_use]
+    pub const fn link(&self) -> &Link {
+        &self.link
+    }
+
+    /// Sets the IP MTU.
+    pub const fn set_mtu(&mut self, mtu: usize) {
+        self.link.mtu = mtu;
+    }
+
+    /// What has been counted.
+    #[must_use]
+    pub const fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// What has changed and was not asked for yet, oldest first.
+    pub fn poll_change(&mut self) -> Option<Change> {
+        self.changes.pop_front()
+    }
+
+    /// The addresses.
+    #[must_use]
+    pub const fn addresses(&self) -> &Addresses {
+        &self.addresses
+    }
+
+    /// The routes.
+    #[must_use]
+    pub const fn routes(&self) -> &Routes {
+        &self.routes
+    }
+
+    /// The neighbours, in no order.
+    pub fn neighbours(&self, now: Instant) -> impl Iterator<Item = Neighbour> {
+        self.neighbours.entries(now)
+    }
+
+    /// Adds a route, or takes the place of one by the same way.
+    ///
+    /// # Errors
+    /// See [`AddRouteError`].
+    pub fn add_route(&mut self, route: Route) -> Result<(), AddRouteError> {
+        let is_there = |known: &&Route| {
+            (known.destination, known.target, known.metric) == (route.destination, route.target, route.metric)
+        };
+        let repeated = self.routes.iter().any(|known| is_there(&known));
+        self.routes.add(route)?;
+        if !repeated {
+            self.tell(Change::RouteAdded(route));
+        }
+        Ok(())
+    }
+
+    /// Adds a route in place of those with the same destinations, metric and origin.
+    ///
+    /// # Errors
+    /// See [`AddRouteError`].
+    pub fn replace_route(&mut self, route: Route) -> Result<(), AddRouteError> {
+        let before = self.routes.replace(route)?;
+        let repeated = before.iter().any(|known| known.target == route.target);
+        before
+            .into_iter()
+            .filter(|known| known.target != route.target)
+            .for_each(|known| self.tell(Change::RouteRemoved(known)));
+        if !repeated {
+            self.tell(Change::RouteAdded(route));
+        }
+        Ok(())
+    }
+
+    /// Removes a route, whatever its lifetime; `None` where there is no such.
+    pub fn remove_route(&mut self, route: &Route) -> Option<Route> {
+        let removed = self.routes.remove(route)?;
+        self.tell(Change::RouteRemoved(removed));
+        Some(removed)
+    }
+
+    /// Removes the routes of an origin.
+    pub fn withdraw_routes(&mut self, origin: Origin) {
+        let gone = self.routes.withdraw(origin);
+        gone.into_iter().for_each(|route| self.tell(Change::RouteRemoved(route)));
+    }
+
+    /// To whom packets for a destination are given.
+    ///
+    /// # Errors
+    /// See [`NoRoute`].
+    pub fn next_hop(&mut self, destination: IpAddr) -> Result<NextHop, NoRoute> {
+        let neighbours = &self.neighbours;
+        self.routes.lookup(destination, &self.addresses, |router| match neighbours.reachability(router) {
+            neighbours::Reachability::Probable => Reachability::Reachable,
+            neighbours::Reachability::Unknown | neighbours::Reachability::Incomplete => Reachability::Unknown,
+            neighbours::Reachability::Failed => Reachability::Unreachable,
+        })
+    }
+
+    /// The address to speak to a destination from (RFC 6724 section 5); that of the route, where it says one.
+    pub fn source_for(&mut self, destination: IpAddr, now: Instant) -> Option<IpAddr> {
+        let next_hop = self.next_hop(destination).ok();
+        let said = next_hop.and_then(|next_hop| next_hop.source);
+        let hop = next_hop.map_or(destination, |next_hop| next_hop.hop);
+        said.or_else(|| self.addresses.select(destination, hop, now))
+    }
+
+    /// Whether a packet for an address is for this host alone.
+    #[must_use]
+    pub fn is_local(&self, address: IpAddr) -> bool {
+        if self.link.loops_back {
+            return !address.is_multicast() && !self.addresses.is_broadcast(address);
+        }
+        self.addresses.is_local(address)
+    }
+
+    /// Whether a packet for an address is for this host, be it among others.
+    #[must_use]
+    pub fn takes(&self, destination: IpAddr) -> bool {
+        self.is_local(destination)
+            || self.addresses.is_broadcast(destination)
+            || (destination.is_multicast() && self.groups.is_member(destination))
+    }
+
+    /// The largest IP packet in bytes that goes to a destination whole, as far as this host knows.
+    #[must_use]
+    pub fn mtu_to(&self, destination: IpAddr, now: Instant) -> usize {
+        self.paths.mtu(destination, now).map_or(self.link.mtu, |known| known.min(self.link.mtu))
+    }
+
+    /// A router has dropped a packet of this host of `length` bytes because its next link takes only `mtu`. Whether that
+    /// may be believed is the caller's to have decided.
+    pub fn narrow_path(&mut self, destination: IpAddr, mtu: u32, length: usize, now: Instant) {
+        // This host sends nothing longer, and nothing is dropped between itself and itself.
+        if length <= self.link.mtu && !self.link.loops_back {
+            self.paths.learn(destination, usize::try_from(mtu).unwrap_or(usize::MAX), length, now);
+        }
+    }
+
+    /// When to call [`handle_timeout`](Self::handle_timeout) again; it may be too early.
+    #[must_use]
+    pub fn next_timeout(&self) -> Option<Instant> {
+        [
+            self.neighbours.next_timeout(),
+            self.claims.next_timeout(),
+            self.groups.next_timeout(),
+            self.addresses.next_timeout(),
+            self.routes.next_timeout(),
+            self.paths.next(),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+
+    /// The memory held, in bytes.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        self.neighbours.held() + self.groups.held() + self.limiter.held() + self.backlog.held()
+    }
+
+    fn tell(&mut self, change: Change) {
+        // Who does not ask for so many has no use for them.
+        if self.changes.len() < MOST_CHANGES {
+            self.changes.push_back(change);
+        }
+    }
+
+    fn expire(&mut self, now: Instant) {
+        if self.routes.next_timeout().is_some_and(|at| at <= now) {
+            let gone = self.routes.expire(now);
+            gone.into_iter().for_each(|route| self.tell(Change::RouteRemoved(route)));
+        }
+        if self.addresses.next_timeout().is_some_and(|at| at <= now) {
+            let gone = self.addresses.expire(now);
+            gone.into_iter().for_each(|address| self.disown(&address, now));
+        }
+        if self.paths.next().is_some_and(|at| at <= now) {
+            self.paths.expire(now);
+        }
+    }
+}

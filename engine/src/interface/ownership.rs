@@ -1,0 +1,291 @@
+//! How addresses become this host's, and what is done when somebody else claims one (RFC 5227, RFC 4862 section 5.4).
+
+use alloc::vec::Vec;
+use core::net::{IpAddr, Ipv6Addr};
+use core::time::Duration;
+
+use smoltcp::wire::{EthernetAddress, IpCidr};
+
+use super::{Change, Interface};
+use crate::frame::Transmitter;
+use crate::ip::addresses::{
+    AddAddressError, Added, Address, Detection, Origin, StableIdentifier, solicited_node, stable_identifier,
+};
+use crate::link::claim::{Action, Claim, Defence, Outcome, State, Timing};
+use crate::random::{Random, Secret};
+use crate::time::Instant;
+
+/// The least time between two announcements that defend an address, and between two tellings of one conflict (RFC 5227
+/// section 1.1, `DEFEND_INTERVAL`).
+const DEFEND_INTERVAL: Duration = Duration::from_secs(10);
+/// How many identifiers are tried before a link goes without one of its addresses (RFC 7217 section 6,
+/// `IDGEN_RETRIES`).
+const MOST_RETRIES: u32 = 3;
+/// Nonces that are remembered, for probes that come back.
+const MOST_NONCES: usize = 16;
+
+/// Whether an address is used before the link was asked about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verification {
+    /// The link is asked first: for addresses that this host has made itself, or that were lent.
+    First,
+    /// It is used and announced at once: somebody who knows the network has set it.
+    None,
+}
+
+/// Somebody else uses an address that this host has or wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Conflict {
+    /// The address.
+    pub address: IpAddr,
+    /// Who has it.
+    pub hardware: EthernetAddress,
+    /// This host does not use it any more.
+    pub is_lost: bool,
+}
+
+/// The claims to addresses.
+pub(super) struct Claims {
+    list: Vec<Claimed>,
+    /// The last nonces of probes.
+    nonces: [[u8; 6]; MOST_NONCES],
+    next_nonce: usize,
+    /// Identifiers are made with it (RFC 7217).
+    secret: Secret,
+    /// How many link-local addresses were found to be another's.
+    link_local_conflicts: u32,
+    /// There is to be a link-local address.
+    wants_link_local: bool,
+}
+
+struct Claimed {
+    address: IpAddr,
+    claim: Claim,
+    /// When a conflict about it was last told.
+    told: Option<Instant>,
+}
+
+impl Claims {
+    pub(super) const fn new(secret: Secret) -> Self {
+        Self {
+            list: Vec::new(),
+            nonces: [[0; 6]; MOST_NONCES],
+            next_nonce: 0,
+            secret,
+            link_local_conflicts: 0,
+            wants_link_local: false,
+        }
+    }
+
+    pub(super) fn next_timeout(&self) -> Option<Instant> {
+        self.list.iter().filter_map(|claimed| claimed.claim.next_timeout()).min()
+    }
+
+    /// Whether a probe with this nonce was sent a short time ago (RFC 7527 section 4.2).
+    pub(super) fn has_sent(&self, nonce: [u8; 6]) -> bool {
+        self.nonces.contains(&nonce)
+    }
+
+    fn nonce(&mut self, random: &mut Random) -> [u8; 6] {
+        let [a, b, c, d, e, f, ..] = random.next_u64().to_be_bytes();
+        let nonce = [a, b, c, d, e, f];
+        self.next_nonce = (self.next_nonce + 1) % MOST_NONCES;
+        self.nonces[self.next_nonce] = nonce;
+        nonce
+    }
+
+    fn find(&mut self, address: IpAddr) -> Option<&mut Claimed> {
+        self.list.iter_mut().find(|claimed| claimed.address == address)
+    }
+}
+
+impl Interface {
+    /// Adds an address, or sets anew how long one of this origin lasts. On an Ethernet it is announced (RFC 5227 section
+    /// 2.3, RFC 4861 section 7.2.6), or the link is asked about it first.
+    ///
+    /// # Errors
+    /// See [`AddAddressError`].
+    pub fn add_address(
+        &mut self,
+        mut address: Address,
+        verification: Verification,
+        now: Instant,
+    ) -> Result<Added, AddAddressError> {
+        let is_claimed = self.link.hardware.is_some() && !address.address().is_loopback();
+        address.detection = match verification {
+            Verification::First if is_claimed => Detection::Running,
+            Verification::First | Verification::None => Detection::Passed,
+        };
+        let added = self.addresses.add(address)?;
+        if let Added::Updated(before) = added {
+            if before.cidr != address.cidr {
+                self.tell(Change::AddressRemoved(before.cidr));
+                self.tell(Change::AddressAdded(address.cidr));
+            }
+            return Ok(added);
+        }
+        if let IpAddr::V6(own) = address.address() {
+            // Whoever looks for it asks this group (RFC 4862 section 5.4.2). Where there is no room for it, what the
+            // link's switches pass on to all is still heard.
+            let _is_first = self.groups.join(solicited_node(own).into(), now);
+        }
+        if is_claimed {
+            let timing = timing(address.address(), address.origin, verification);
+            let claim = Claim::new(timing, now, &mut self.random);
+            self.claims.list.push(Claimed { address: address.address(), claim, told: None });
+        }
+        if address.detection == Detection::Passed {
+            self.tell(Change::AddressAdded(address.cidr));
+        }
+        Ok(added)
+    }
+
+    /// Removes an address; `None` where it is not there.
+    pub fn remove_address(&mut self, address: IpAddr, now: Instant) -> Option<Address> {
+        let removed = self.addresses.remove(address)?;
+        self.disown(&removed, now);
+        Some(removed)
+    }
+
+    /// Removes the addresses of an origin.
+    pub fn withdraw_addresses(&mut self, origin: Origin, now: Instant) {
+        let gone = self.addresses.withdraw(origin);
+        gone.into_iter().for_each(|address| self.disown(&address, now));
+    }
+
+    /// What goes with an address that is not there any more.
+    pub(super) fn disown(&mut self, address: &Address, now: Instant) {
+        self.claims.list.retain(|claimed| claimed.address != address.address());
+        if let IpAddr::V6(own) = address.address() {
+            let _was_last = self.groups.leave(solicited_node(own).into(), now);
+        }
+        if address.detection == Detection::Passed {
+            self.tell(Change::AddressRemoved(address.cidr));
+        }
+    }
+
+    /// Whether there is to be a link-local IPv6 address (RFC 4291 section 2.8), by RFC 7217.
+    pub fn set_link_local(&mut self, wanted: bool, now: Instant) {
+        self.claims.wants_link_local = wanted;
+        self.claims.link_local_conflicts = 0;
+        if wanted {
+            self.add_link_local(now);
+        } else {
+            self.withdraw_addresses(Origin::LinkLocal, now);
+        }
+    }
+
+    /// The identifier of this interface in a network of 64 bits, after so many that were found to be another's (RFC
+    /// 7217).
+    #[must_use]
+    pub fn stable_identifier(&self, prefix: Ipv6Addr, conflicts: u32) -> Option<StableIdentifier> {
+        Some(stable_identifier(prefix, &self.claims.secret, &self.link.hardware?.0, &[], conflicts))
+    }
+
+    /// Another secret makes other identifiers: those of before, where it was kept.
+    pub fn set_identifier_secret(&mut self, secret: Secret) {
+        self.claims.secret = secret;
+    }
+
+    fn add_link_local(&mut self, now: Instant) {
+        const PREFIX: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0);
+        let conflicts = self.claims.link_local_conflicts;
+        let Some(identifier) = self.stable_identifier(PREFIX, conflicts) else { return };
+        let cidr = IpCidr::new(identifier.address_in(PREFIX).into(), 64);
+        let address = Address::new(cidr, Origin::LinkLocal);
+        // It cannot be another's: nobody else makes such, and there is room at the beginning.
+        let _added = self.add_address(address, Verification::First, now);
+    }
+
+    /// The hardware address is another: neighbours are told (RFC 4861 section 7.2.6), and the link-local address, which is
+    /// made of it, is another too.
+    pub fn set_hardware(&mut self, hardware: EthernetAddress, now: Instant) {
+        self.link.hardware = Some(hardware);
+        self.withdraw_addresses(Origin::LinkLocal, now);
+        self.claims.list.iter_mut().for_each(|claimed| claimed.claim.announce());
+        self.set_link_local(self.claims.wants_link_local, now);
+    }
+
+    /// The link is back, and may be another: addresses are verified and announced anew, neighbours asked at once, and
+    /// groups reported.
+    pub fn link_up(&mut self, now: Instant) {
+        let (claims, random) = (&mut self.claims.list, &mut self.random);
+        claims.iter_mut().for_each(|claimed| claimed.claim.restart(now, random));
+        self.neighbours.retry_unresolved(now);
+        if !self.link.loops_back {
+            self.groups.link_up(now);
+        }
+    }
+
+    /// The link is gone.
+    pub fn link_down(&mut self, now: Instant) {
+        self.groups.link_down(now);
+    }
+
+    /// Probes for addresses and announces them, as it is due.
+    pub(super) fn claim_addresses(&mut self, now: Instant, device: &mut dyn Transmitter) {
+        let mut at = 0;
+        while let Some(claimed) = self.claims.list.get_mut(at) {
+            let address = claimed.address;
+            match claimed.claim.poll(now, &mut self.random) {
+                None => at += 1,
+                Some(Action::Probe) => {
+                    let nonce = self.claims.nonce(&mut self.random);
+                    self.probe(address, nonce, device);
+                }
+                Some(Action::Announce) => self.announce(address, now, device),
+                Some(Action::Acquired) => {
+                    if self.addresses.assign(address)
+                        && let Some(known) = self.addresses.find(address)
+                    {
+                        let cidr = known.cidr;
+                        self.tell(Change::AddressAdded(cidr));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Somebody says something that another host says only of its own address: claims that are not settled are lost
+    /// where it `contests` them.
+    pub(super) fn contest(&mut self, now: Instant, by: EthernetAddress, contests: impl Fn(IpAddr) -> bool) {
+        let is_lost = |claimed: &&Claimed| claimed.claim.state() == State::Probing && contests(claimed.address);
+        let Some(address) = self.claims.list.iter().find(is_lost).map(|claimed| claimed.address) else { return };
+        self.conflict(address, by, now);
+    }
+
+    /// Another host uses an address that this one has or wanted.
+    pub(super) fn conflict(&mut self, address: IpAddr, by: EthernetAddress, now: Instant) {
+        let Some(claimed) = self.claims.find(address) else { return };
+        let is_lost = claimed.claim.conflict(now) == Outcome::Lost;
+        let is_news = claimed.told.is_none_or(|told| now - told >= DEFEND_INTERVAL);
+        if is_news || is_lost {
+            claimed.told = Some(now);
+            self.tell(Change::AddressConflict(Conflict { address, hardware: by, is_lost }));
+        }
+        if !is_lost {
+            return;
+        }
+        let is_link_local = self.addresses.find(address).is_some_and(|known| known.origin == Origin::LinkLocal);
+        self.remove_address(address, now);
+        if is_link_local && self.claims.link_local_conflicts < MOST_RETRIES {
+            self.claims.link_local_conflicts += 1;
+            self.add_link_local(now);
+        }
+    }
+}
+
+/// How an address is claimed. What somebody has set is defended and kept, whatever others say.
+const fn timing(address: IpAddr, origin: Origin, verification: Verification) -> Timing {
+    let timing = match address {
+        IpAddr::V4(_) => match origin {
+            Origin::Static => Timing::ARP.with_defence(Defence::Always(DEFEND_INTERVAL)),
+            Origin::Dhcp | Origin::Router | Origin::LinkLocal => Timing::ARP,
+        },
+        IpAddr::V6(_) => Timing::NDP,
+    };
+    match verification {
+        Verification::First => timing,
+        Verification::None => timing.without_probes(),
+    }
+}
