@@ -25,6 +25,7 @@ extern crate alloc;
 extern crate std;
 
 pub mod buffer;
+pub mod configure;
 pub mod event;
 pub mod frame;
 pub mod interface;

@@ -1,0 +1,7 @@
+//! How an interface comes by its addresses, routes and servers of names without being told.
+//!
+//! | Room | Holds |
+//! |---|---|
+//! | [`router`] | what IPv6 routers say: router discovery and address autoconfiguration |
+
+pub mod router;

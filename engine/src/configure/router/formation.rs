@@ -1,0 +1,150 @@
+//! Addresses that are formed of advertised prefixes (RFC 4862 section 5.5), and what is tried where another host has
+//! one (RFC 7217 section 6).
+
+use alloc::vec::Vec;
+use core::net::{IpAddr, Ipv6Addr};
+use core::time::Duration;
+
+use smoltcp::wire::IpCidr;
+
+use super::end_of;
+use super::routing::is_advertisable;
+use crate::ip::addresses::{AddAddressError, Added, Address, Addresses, Detection, Origin, StableIdentifier};
+use crate::link::ndp::options::Prefix;
+use crate::time::Instant;
+
+/// The length of an identifier is 64 bits (RFC 4291 section 2.5.1), and so is that of a prefix.
+const LENGTH: u8 = 64;
+/// `IDGEN_RETRIES` of RFC 7217 section 7.
+const RETRIES: u32 = 3;
+/// See [`valid_until`].
+const TWO_HOURS: Duration = Duration::from_secs(2 * 60 * 60);
+
+/// The prefixes whose first addresses others had. There are no more than there are addresses from routers.
+#[derive(Debug, Default)]
+pub(super) struct Formation {
+    retried: Vec<Retried>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Retried {
+    prefix: Ipv6Addr,
+    /// That of the present address.
+    counter: u32,
+    /// How many addresses were tried after the first.
+    retries: u32,
+}
+
+/// There are as many addresses as there may be.
+pub(super) struct Full;
+
+impl Formation {
+    /// A prefix is advertised (RFC 4862 section 5.5.3): forms an address, which is returned, or gives the one that was
+    /// formed its new lifetimes.
+    pub(super) fn advertised(
+        &mut self,
+        prefix: &Prefix,
+        router: Ipv6Addr,
+        now: Instant,
+        addresses: &mut Addresses,
+        identify: impl Fn(Ipv6Addr, u32) -> StableIdentifier,
+    ) -> Result<Option<Address>, Full> {
+        let Prefix { prefix, length, on_link: _, autonomous, valid, preferred } = *prefix;
+        if !autonomous || length != LENGTH || preferred > valid || !is_advertisable(prefix) {
+            return Ok(None);
+        }
+        let known = formed(addresses).find(|(_, of)| *of == prefix).map(|(address, _)| *address);
+        let mut address = match known {
+            Some(known) => Address { valid_until: valid_until(&known, valid, now), ..known },
+            None if valid.is_zero() => return Ok(None),
+            None => {
+                let address = identify(prefix, 0).address_in(prefix);
+                let cidr = IpCidr::new(address.into(), LENGTH);
+                Address {
+                    on_link: false,
+                    detection: Detection::Running,
+                    valid_until: end_of(valid, now),
+                    ..Address::new(cidr, Origin::Router)
+                }
+            }
+        };
+        address.preferred_until = end_of(preferred, now);
+        address.advertisers.insert(router);
+        match addresses.add(address) {
+            Ok(Added::New) => Ok(Some(address)),
+            Ok(Added::Updated(_)) => Ok(None),
+            Err(AddAddressError::Full) => Err(Full),
+            // Somebody has set the very same address: it is left alone.
+            Err(AddAddressError::InUse | AddAddressError::Invalid) => Ok(None),
+        }
+    }
+
+    /// See [`Discovery::conflict`](super::Discovery::conflict).
+    pub(super) fn conflict(
+        &mut self,
+        address: Ipv6Addr,
+        addresses: &mut Addresses,
+        identify: impl Fn(Ipv6Addr, u32) -> StableIdentifier,
+    ) -> Option<Address> {
+        let is_ours = |known: &&Address| known.origin == Origin::Router && known.detection == Detection::Running;
+        let taken = *addresses.find(address.into()).filter(is_ours)?;
+        let prefix = prefix_of(address);
+        let known = self.retried.iter().position(|retried| retried.prefix == prefix);
+        let mut retried = match known {
+            Some(place) => self.retried.swap_remove(place),
+            None => Retried { prefix, counter: identify(prefix, 0).counter, retries: 0 },
+        };
+        let mut next = None;
+        while next.is_none() && retried.retries < RETRIES {
+            let StableIdentifier { bits, counter } = identify(prefix, retried.counter.wrapping_add(1));
+            retried = Retried { counter, retries: retried.retries + 1, ..retried };
+            let candidate = StableIdentifier { bits, counter }.address_in(prefix);
+            next = Some(candidate).filter(|candidate| addresses.find(IpAddr::V6(*candidate)).is_none());
+        }
+        self.retried.push(retried);
+        let Some(candidate) = next else {
+            addresses.mark_duplicated(address.into());
+            return None;
+        };
+        let next = Address { cidr: IpCidr::new(candidate.into(), LENGTH), ..taken };
+        addresses.remove(address.into());
+        // It has the place of the one that has left, and no other address is the same.
+        addresses.add(next).is_ok().then_some(next)
+    }
+
+    /// Forgets the prefixes of which there is no address any more: they begin anew.
+    pub(super) fn forget_those_without_address(&mut self, addresses: &Addresses) {
+        self.retried.retain(|retried| formed(addresses).any(|(_, prefix)| prefix == retried.prefix));
+    }
+
+    /// How many prefixes are remembered.
+    #[cfg(test)]
+    pub(super) const fn len(&self) -> usize {
+        self.retried.len()
+    }
+}
+
+/// Until when an address is valid that is there, when its prefix is advertised again. Nobody can end it within two
+/// hours by an advertisement that is not authenticated (RFC 4862 section 5.5.3 e).
+fn valid_until(known: &Address, received: Duration, now: Instant) -> Option<Instant> {
+    let remaining = known.valid_until.map_or(Duration::MAX, |until| until - now);
+    if received > TWO_HOURS || received > remaining {
+        end_of(received, now)
+    } else if remaining <= TWO_HOURS {
+        known.valid_until
+    } else {
+        Some(now + TWO_HOURS)
+    }
+}
+
+/// The addresses that were formed, with their prefixes.
+fn formed(addresses: &Addresses) -> impl Iterator<Item = (&Address, Ipv6Addr)> {
+    addresses.iter().filter(|known| known.origin == Origin::Router).filter_map(|known| match known.address() {
+        IpAddr::V4(_) => None,
+        IpAddr::V6(address) => Some((known, prefix_of(address))),
+    })
+}
+
+const fn prefix_of(address: Ipv6Addr) -> Ipv6Addr {
+    Ipv6Addr::from_bits(address.to_bits() >> LENGTH << LENGTH)
+}
