@@ -3,5 +3,7 @@
 //! | Room | Holds |
 //! |---|---|
 //! | [`router`] | what IPv6 routers say: router discovery and address autoconfiguration |
+//! | [`servers`] | servers of names, whoever brings them |
 
 pub mod router;
+pub mod servers;

@@ -7,15 +7,15 @@
 //! |---|---|
 //! | `arrival` | frames and packets that arrive, and whom they concern |
 //! | `departure` | what owners of sockets send |
+//! | `configuration` | what DHCP and routers say |
 //! | `messages` | ICMP: echoes, and errors about packets of this host |
 //! | `consequences` | what the parts tell each other |
 
 mod arrival;
+mod configuration;
 mod consequences;
 mod departure;
 mod messages;
-#[cfg(test)]
-mod tests;
 
 use alloc::collections::VecDeque;
 use core::net::IpAddr;
@@ -23,6 +23,7 @@ use core::time::Duration;
 
 use smoltcp::wire::EthernetAddress;
 
+use crate::configure::servers::Servers;
 use crate::event::Event;
 use crate::frame::Transmitter;
 use crate::icmp;
@@ -33,6 +34,7 @@ use crate::tcp::{self, ConnectionId, Tcp};
 use crate::time::Instant;
 use crate::udp::recent::Recent;
 use crate::udp::{self, Udp};
+use configuration::Configuration;
 
 pub use arrival::Arrived;
 pub use departure::{Datagram, EchoRequest};
@@ -69,6 +71,8 @@ pub struct Engine {
     /// The last large packets.
     recent: Recent,
     echo_reply: bool,
+    configuration: Configuration,
+    servers: Servers,
     events: VecDeque<Event>,
     /// Connections that had to give way to others that wait for neighbours, and when they try again.
     parked: VecDeque<(Instant, ConnectionId)>,
@@ -94,6 +98,8 @@ impl Engine {
             icmp: icmp::Sockets::new(&secret),
             recent: Recent::new(Secret::new(&mut random)),
             echo_reply,
+            configuration: Configuration::default(),
+            servers: Servers::default(),
             events: VecDeque::new(),
             parked: VecDeque::new(),
             confirmed: None,
@@ -162,20 +168,16 @@ impl Engine {
         self.events.pop_front().or_else(|| self.tcp.poll_event())
     }
 
-    /// Sets the IP MTU.
-    pub fn set_mtu(&mut self, mtu: usize) {
-        self.interface.set_mtu(mtu);
-        self.tcp.set_mtu(mtu);
-    }
-
     /// The hardware address is another.
     pub fn set_hardware(&mut self, hardware: EthernetAddress, now: Instant) {
         self.interface.set_hardware(hardware, now);
+        self.rediscover(now);
     }
 
     /// The link is back.
     pub fn link_up(&mut self, now: Instant) {
         self.interface.link_up(now);
+        self.rediscover(now);
         self.resume_all();
     }
 
@@ -192,6 +194,7 @@ impl Engine {
             self.interface.next_timeout(),
             self.reassembly.next_timeout(),
             self.parked.front().map(|(at, _)| *at),
+            self.next_discovery(),
         ]
         .into_iter()
         .flatten()
@@ -210,6 +213,7 @@ impl Engine {
             self.parked.pop_front();
             self.tcp.resume(id);
         }
+        self.poll_discovery(now, device);
         self.act(now, device);
     }
 

@@ -10,11 +10,13 @@
 //! | `egress` | the way out of packets of every kind |
 //! | `neighbourhood` | ARP and neighbour discovery: asked, answered, announced |
 //! | `ownership` | how addresses become this host's, and who else claims them |
+//! | `learning` | what routers advertise |
 //! | `membership` | groups of the interface itself, and the reports of all of them |
 //! | `errors` | what other hosts are told of packets that were not taken |
 
 mod egress;
 mod errors;
+mod learning;
 mod membership;
 mod neighbourhood;
 mod ownership;
@@ -36,6 +38,7 @@ use crate::random::{Random, Secret};
 use crate::slots::Key;
 use crate::time::Instant;
 
+pub(crate) use egress::ETHERNET_HEADER;
 pub use egress::{Outgoing, SendError, Way};
 pub use neighbourhood::Resolved;
 pub use ownership::{Conflict, Verification};
@@ -73,6 +76,14 @@ pub enum Change {
     RouteAdded(Route),
     /// A route is gone.
     RouteRemoved(Route),
+    /// The IP MTU is another, in bytes.
+    Mtu(usize),
+    /// A server of names is known.
+    ServerAdded(IpAddr),
+    /// A server of names is not known any more.
+    ServerRemoved(IpAddr),
+    /// DHCP found, renewed or lost a lease.
+    Dhcp,
 }
 
 /// What waits for a neighbour.
@@ -116,6 +127,8 @@ pub struct Interface {
     changes: VecDeque<Change>,
     /// Somebody's hardware address became known.
     has_news: bool,
+    /// Something waits less for a neighbour.
+    has_room: bool,
     /// When a better router that does not answer was last asked.
     avoided_asked: Option<Instant>,
     counters: Counters,
@@ -146,6 +159,7 @@ impl Interface {
             waiting_bytes: 0,
             changes: VecDeque::new(),
             has_news: false,
+            has_room: false,
             avoided_asked: None,
             counters: Counters::default(),
             random,

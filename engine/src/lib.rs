@@ -26,8 +26,10 @@ extern crate std;
 
 pub mod buffer;
 pub mod configure;
+pub mod engine;
 pub mod event;
 pub mod frame;
+pub mod icmp;
 pub mod interface;
 pub mod ip;
 pub mod link;

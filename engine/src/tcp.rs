@@ -251,6 +251,8 @@ pub struct Tcp {
     orphans: (usize, usize),
     events: Events,
     counters: Counters,
+    /// A peer has acknowledged something new.
+    progressed: bool,
 }
 
 impl Tcp {
@@ -278,6 +280,7 @@ impl Tcp {
             orphans: (0, 0),
             events: Events::default(),
             counters: Counters::default(),
+            progressed: false,
             random,
             config,
         }
@@ -286,6 +289,11 @@ impl Tcp {
     /// What happened since this was last asked, oldest first.
     pub fn poll_event(&mut self) -> Option<Event> {
         self.events.poll()
+    }
+
+    /// Whether a peer has acknowledged something new since this was last asked: packets reach it (RFC 4861 section 7.3.1).
+    pub const fn take_progress(&mut self) -> bool {
+        core::mem::replace(&mut self.progressed, false)
     }
 
     /// What has been counted so far.

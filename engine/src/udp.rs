@@ -35,7 +35,7 @@ use queue::is_same_end;
 
 /// A bound socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct SocketId(Key);
+pub struct SocketId(pub Key);
 
 /// How much of a table one owner may have.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -246,7 +246,7 @@ impl Engine {
         let verify = self.verifies(frame);
         let advertised = self.interface.receive_ndp(&received, frame.from, verify, now, device);
         if let Some(advertisement) = advertised {
-            self.advertised(&advertisement, now, device);
+            self.advertised(&advertisement, now);
         }
     }
 

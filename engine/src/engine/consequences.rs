@@ -1,6 +1,7 @@
 //! What the parts tell each other: whose neighbour was found, which address is gone.
 
 use alloc::vec::Vec;
+use core::net::IpAddr;
 
 use super::{Engine, PARKED};
 use crate::event::Event;
@@ -33,8 +34,19 @@ impl Engine {
         while let Some(change) = self.interface.poll_change() {
             match change {
                 Change::AddressRemoved(cidr) => self.tcp.remove_address(cidr.address().into(), now),
-                Change::AddressAdded(_) | Change::RouteAdded(_) | Change::RouteRemoved(_) => self.resume_all(),
-                Change::AddressConflict(_) => {}
+                Change::AddressAdded(cidr) => {
+                    if matches!(cidr.address().into(), IpAddr::V6(own) if own.is_unicast_link_local()) {
+                        self.solicit_routers(now);
+                    }
+                    self.resume_all();
+                }
+                Change::RouteAdded(_) | Change::RouteRemoved(_) => self.resume_all(),
+                Change::AddressConflict(conflict) if conflict.is_lost => self.form_anew(conflict.address, now),
+                Change::AddressConflict(_)
+                | Change::Mtu(_)
+                | Change::ServerAdded(_)
+                | Change::ServerRemoved(_)
+                | Change::Dhcp => {}
             }
             self.events.push_back(Event::Changed(change));
         }

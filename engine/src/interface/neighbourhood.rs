@@ -179,6 +179,7 @@ impl Interface {
                 Action::Solicit { hop, to } => self.solicit(hop, to, now, device),
                 Action::Release { waiting: Waiting::Packet(packet), .. } => {
                     self.waiting_bytes -= packet.len();
+                    self.has_room = true;
                     self.release(packet, now, device);
                 }
                 Action::Release { waiting: Waiting::Sender(sender), .. } => {
@@ -186,6 +187,7 @@ impl Interface {
                 }
                 Action::Unreachable { waiting: Waiting::Packet(packet), .. } => {
                     self.waiting_bytes -= packet.len();
+                    self.has_room = true;
                     self.counters.dropped += 1;
                     self.resolved.push_back(Resolved::Undeliverable(packet));
                 }
@@ -217,6 +219,11 @@ impl Interface {
     /// Whether somebody's hardware address became known since this was last asked.
     pub fn take_news(&mut self) -> bool {
         core::mem::take(&mut self.has_news)
+    }
+
+    /// Whether less waits for some neighbour than before, since this was last asked.
+    pub fn take_room(&mut self) -> bool {
+        core::mem::take(&mut self.has_room)
     }
 
     /// Asks for a neighbour, from the address of what waits for it (RFC 4861 section 7.2.2, RFC 826).
@@ -306,6 +313,11 @@ impl Interface {
         }
         let header = discovery_header(source, destination);
         self.answer(&Outgoing { header, head: &message, payload: &[], whole: true }, now, device);
+    }
+
+    /// Whether there is a link-local address that is this host's.
+    pub(crate) fn has_link_local(&self, now: Instant) -> bool {
+        self.link_local(now).is_some()
     }
 
     /// The link-local address, once it is this host's.

@@ -51,7 +51,7 @@ pub(super) struct Claims {
     nonces: [[u8; 6]; MOST_NONCES],
     next_nonce: usize,
     /// Identifiers are made with it (RFC 7217).
-    secret: Secret,
+    pub(super) secret: Secret,
     /// How many link-local addresses were found to be another's.
     link_local_conflicts: u32,
     /// There is to be a link-local address.
@@ -124,20 +124,34 @@ impl Interface {
             }
             return Ok(added);
         }
+        self.claim(&address, now);
+        if address.detection == Detection::Passed {
+            self.tell(Change::AddressAdded(address.cidr));
+        }
+        Ok(added)
+    }
+
+    /// Begins to claim an address that was added: one that is not verified yet is asked about first.
+    pub(super) fn claim(&mut self, address: &Address, now: Instant) {
         if let IpAddr::V6(own) = address.address() {
             // Whoever looks for it asks this group (RFC 4862 section 5.4.2). Where there is no room for it, what the
             // link's switches pass on to all is still heard.
             let _is_first = self.groups.join(solicited_node(own).into(), now);
         }
-        if is_claimed {
+        if self.link.hardware.is_some() && !address.address().is_loopback() {
+            let verification =
+                if address.detection == Detection::Running { Verification::First } else { Verification::None };
             let timing = timing(address.address(), address.origin, verification);
             let claim = Claim::new(timing, now, &mut self.random);
             self.claims.list.push(Claimed { address: address.address(), claim, told: None });
         }
-        if address.detection == Detection::Passed {
-            self.tell(Change::AddressAdded(address.cidr));
+    }
+
+    pub(super) fn forget_claim(&mut self, address: IpAddr, now: Instant) {
+        self.claims.list.retain(|claimed| claimed.address != address);
+        if let IpAddr::V6(own) = address {
+            let _was_last = self.groups.leave(solicited_node(own).into(), now);
         }
-        Ok(added)
     }
 
     /// Removes an address; `None` where it is not there.
@@ -155,10 +169,7 @@ impl Interface {
 
     /// What goes with an address that is not there any more.
     pub(super) fn disown(&mut self, address: &Address, now: Instant) {
-        self.claims.list.retain(|claimed| claimed.address != address.address());
-        if let IpAddr::V6(own) = address.address() {
-            let _was_last = self.groups.leave(solicited_node(own).into(), now);
-        }
+        self.forget_claim(address.address(), now);
         if address.detection == Detection::Passed {
             self.tell(Change::AddressRemoved(address.cidr));
         }
@@ -177,8 +188,7 @@ impl Interface {
 
     /// The identifier of this interface in a network of 64 bits, after so many that were found to be another's (RFC
     /// 7217).
-    #[must_use]
-    pub fn stable_identifier(&self, prefix: Ipv6Addr, conflicts: u32) -> Option<StableIdentifier> {
+    fn stable_identifier(&self, prefix: Ipv6Addr, conflicts: u32) -> Option<StableIdentifier> {
         Some(stable_identifier(prefix, &self.claims.secret, &self.link.hardware?.0, &[], conflicts))
     }
 
@@ -266,9 +276,13 @@ impl Interface {
         if !is_lost {
             return;
         }
-        let is_link_local = self.addresses.find(address).is_some_and(|known| known.origin == Origin::LinkLocal);
+        let origin = self.addresses.find(address).map(|known| known.origin);
+        if origin == Some(Origin::Router) {
+            // Whoever knows the router's prefix has another one.
+            return;
+        }
         self.remove_address(address, now);
-        if is_link_local && self.claims.link_local_conflicts < MOST_RETRIES {
+        if origin == Some(Origin::LinkLocal) && self.claims.link_local_conflicts < MOST_RETRIES {
             self.claims.link_local_conflicts += 1;
             self.add_link_local(now);
         }

@@ -206,6 +206,18 @@ impl<'a> Message<'a> {
     }
 }
 
+impl<'a> Quoted<'a> {
+    /// Reads a packet of this host, or the begin of one.
+    #[must_use]
+    pub fn read(bytes: &'a [u8]) -> Option<Self> {
+        match bytes.first()? >> 4 {
+            4 => quoted_v4(bytes),
+            6 => quoted_v6(bytes),
+            _ => None,
+        }
+    }
+}
+
 /// What the checksum of a message comes to: 0 where its field is right, and what the field is to be where that is 0.
 /// Over IPv6 it covers the addresses too (RFC 4443 section 2.3).
 pub(crate) fn checksum(source: IpAddr, destination: IpAddr, message: &[u8]) -> u16 {

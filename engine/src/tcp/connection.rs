@@ -137,10 +137,12 @@ pub(super) struct Effects {
     pub(super) reset: Option<Sequence>,
     /// It is TIME-WAIT's now.
     pub(super) time_wait: bool,
+    /// The peer has acknowledged something new.
+    pub(super) advanced: bool,
 }
 
 impl Effects {
-    const ALL: Self = Self { readable: true, writable: true, reset: None, time_wait: false };
+    const ALL: Self = Self { readable: true, writable: true, reset: None, time_wait: false, advanced: false };
 
     /// What both come to.
     fn and(self, later: Self) -> Self {
@@ -149,6 +151,7 @@ impl Effects {
             writable: self.writable || later.writable,
             reset: self.reset.or(later.reset),
             time_wait: self.time_wait || later.time_wait,
+            advanced: self.advanced || later.advanced,
         }
     }
 }

@@ -87,6 +87,7 @@ impl Tcp {
             challenges: &mut self.challenges,
         };
         let effects = entry.connection.arrives(segment, &mut arrival);
+        self.progressed |= effects.advanced;
         if let Some(sequence) = effects.reset {
             let service = Service::from(entry.connection.options());
             self.send_reset(&tuple, service, sequence, None, now, out);

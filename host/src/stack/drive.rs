@@ -1,19 +1,12 @@
 //! The loop: frames in, frames out, timers.
 
-use core::net::IpAddr;
 use core::task::Context;
 
-use smoltcp::iface::{Interface, PollResult, SocketSet};
-use smoltcp::wire::{EthernetFrame, IpProtocol};
 use xila_network_commands::interface::State;
-use xila_network_engine::buffer::Slice;
-use xila_network_engine::ip::icmp::permission;
+use xila_network_engine::engine::Arrived;
 
-use super::contain::contained;
-use super::demux::{self, Packet};
-use super::phy::{Egress, Ingress, Outcome, Port};
-use super::{Core, Sender, Turn, wire_time};
-use crate::device::Frame;
+use super::{Core, Sender, Turn};
+use crate::device::{Frame, Medium};
 use crate::platform::{Clock, Instant};
 
 /// What a turn at sending came to.
@@ -54,7 +47,7 @@ impl Core {
     }
 
     fn drive_on(&mut self, budget: usize, runner: bool, clock: &dyn Clock) {
-        let receives = runner || self.port.as_ref().is_some_and(|port| port.device.loops_back());
+        let receives = runner || self.loops_back();
         // Neither of the two takes the whole of the budget, or a flood would keep the stack from sending.
         let batch = if self.capabilities.lossless { budget.div_ceil(2) } else { BATCH };
         let mut budget = budget;
@@ -92,8 +85,8 @@ impl Core {
     /// Whether a caller has left nothing to be sent, and has sent nothing that a loopback would have received. What else there is
     /// to do, the runner knows.
     fn is_at_rest(&mut self) -> bool {
-        let waits = self.full || self.unfinished || self.udp.is_stalled() || self.icmp.reports_pending;
-        !waits && self.schedule.is_empty() && !self.tcp.owes_answers() && self.sent_packets() == self.sent_so_far
+        let waits = self.full || self.unfinished || self.engine.owes();
+        !waits && self.schedule.is_empty() && self.sent_packets() == self.sent_so_far
     }
 
     /// Sets the time. Clocks are read before the lock is taken, so that whoever waits for it may bring the time of before: a
@@ -113,13 +106,11 @@ impl Core {
             if !self.capabilities.lossless {
                 self.advance(clock.now());
             }
-            self.take(&frame);
-            if self.mend_engine() {
-                self.statistics.received.dropped += 1;
-            }
+            let arrived = Arrived { head: frame.head(), apart: frame.apart(), is_verified: frame.is_unchecked() };
+            self.engage(|engine, port, now| engine.receive(arrived, now, port));
         }
         if count > 0 {
-            self.tcp_settle();
+            self.tell();
         }
         count
     }
@@ -153,149 +144,11 @@ impl Core {
         self.unfinished = true;
     }
 
-    /// Takes a frame that has arrived. Only TCP can do with parts of one.
-    fn take(&mut self, frame: &Frame) {
-        let in_parts = !frame.apart().is_empty();
-        let medium = self.port.as_ref().map(|port| port.capabilities.medium);
-        if in_parts && !medium.is_some_and(|medium| demux::is_tcp(medium, frame.head())) {
-            return self.ingress(frame, &[], frame.is_unchecked());
-        }
-        self.ingress(frame.head(), frame.apart(), frame.is_unchecked());
-    }
-
-    /// Takes a frame that has arrived: its head, and what lies apart, which only of a TCP segment may be something.
-    pub(super) fn ingress(&mut self, frame: &[u8], apart: &[Slice], is_verified: bool) {
-        let medium = match &self.port {
-            Some(port) => port.capabilities.medium,
-            None => return,
-        };
-        let packet = demux::read(medium, frame, apart);
-        let claim = match &packet {
-            Packet::Tcp { tuple, .. } => Some((tuple, IpProtocol::Tcp)),
-            Packet::Udp(tuple) => Some((tuple, IpProtocol::Udp)),
-            Packet::EchoRequest(tuple) | Packet::EchoReply { to: tuple, .. } => Some((tuple, IpProtocol::Icmp)),
-            Packet::IcmpError { .. }
-            | Packet::Neighbour
-            | Packet::GroupQuery
-            | Packet::RouterAdvertisement { .. }
-            | Packet::Wrapped { .. }
-            | Packet::Other
-            | Packet::Unreadable => None,
-        };
-        if claim.is_some_and(|(tuple, protocol)| self.is_martian(tuple.remote().ip(), tuple.local().ip(), protocol)) {
-            self.statistics.received.dropped += 1;
-            return;
-        }
-        match packet {
-            Packet::Tcp { ip, tuple } => self.tcp_packet(frame, apart, is_verified, ip, &tuple),
-            Packet::Udp(tuple) if self.dhcp_takes(&tuple) => self.dhcp_ingress(frame),
-            Packet::Udp(tuple) => self.udp_ingress(frame, tuple),
-            Packet::IcmpError { ip } => {
-                self.icmp_error(&frame[ip..]);
-                self.for_nobody(frame);
-            }
-            Packet::EchoRequest(_) if self.icmp.echo_reply => self.for_nobody(frame),
-            Packet::EchoRequest(_) => self.statistics.received.dropped += 1,
-            Packet::EchoReply { ip, to } => self.echo_reply_ingress(&frame[ip..], to),
-            Packet::Neighbour => {
-                self.duplicate(frame);
-                self.for_nobody(frame);
-                if medium == smoltcp::phy::Medium::Ethernet {
-                    self.hear_neighbour(frame);
-                    self.defend(frame);
-                }
-                self.neighbour_found();
-            }
-            Packet::GroupQuery => {
-                self.for_nobody(frame);
-                self.groups_queried();
-            }
-            Packet::RouterAdvertisement { ip } => self.router_advertisement(&frame[ip..]),
-            Packet::Wrapped { ip } => self.wrapped(frame, ip),
-            Packet::Other => self.for_nobody(frame),
-            Packet::Unreadable => self.statistics.received.dropped += 1,
-        }
-    }
-
-    /// Whether no honest link brings a packet with these ends: from this host's own addresses, or from none that one host
-    /// may have.
-    pub(super) fn is_martian(&self, source: IpAddr, destination: IpAddr, protocol: IpProtocol) -> bool {
-        let own = |address| self.has_address(address) || self.is_broadcast(address);
-        permission::is_martian(source, destination, protocol, self.loops_back(), own)
-    }
-
-    /// A segment for this host, in a frame whose IP packet begins at `ip`.
-    fn tcp_packet(&mut self, frame: &[u8], apart: &[Slice], is_verified: bool, ip: usize, tuple: &demux::Tuple) {
-        let (local, remote) = (tuple.local().ip(), tuple.remote().ip());
-        // smoltcp's table of addresses, which on a loopback has every one.
-        if !self.iface.has_ip_addr(local) && !self.loops_back() || self.is_broadcast(local) || self.is_broadcast(remote)
-        {
-            self.statistics.received.dropped += 1;
-            return;
-        }
-        if ip > 0
-            && let Ok(ethernet) = EthernetFrame::new_checked(frame)
-        {
-            // Neither for another host, nor for many (RFC 1122 section 4.2.3.10).
-            if self.hardware_address.is_none_or(|own| own.octets() != ethernet.dst_addr().0) {
-                self.statistics.received.dropped += 1;
-                return;
-            }
-            self.confirm_neighbour(remote, ethernet.src_addr());
-        }
-        self.tcp_ingress(&frame[ip..], apart, is_verified);
-    }
-
-    /// Gives a frame to the engine with no socket at hand: it answers echo requests, neighbour solicitations and
-    /// reports by itself.
-    pub(super) fn for_nobody(&mut self, frame: &[u8]) {
-        if let Some(port) = &mut self.port {
-            Self::receive_one(&mut self.iface, port, self.now, frame, &mut self.nobody);
-        }
-    }
-
-    /// A segment or datagram that nobody takes: the engine answers with a reset or "port unreachable", unless it was
-    /// for many, or too many such answers were given already.
-    pub(super) fn answer_unclaimed(&mut self, frame: &[u8]) {
-        let lossless = self.capabilities.lossless;
-        if lossless || self.may_answer() {
-            self.for_nobody(frame);
-        } else {
-            self.statistics.replies_suppressed += 1;
-        }
-    }
-
-    pub(super) fn receive_one(
-        iface: &mut Interface,
-        port: &mut Port,
-        now: Instant,
-        frame: &[u8],
-        sockets: &mut SocketSet<'static>,
-    ) {
-        // Nobody waits for a result: after a panic the frame is lost.
-        contained(port, |port| {
-            let mut ingress = Ingress { frame: Some(frame), port, now };
-            iface.poll_ingress_single(wire_time(now), &mut ingress, sockets);
-        });
-    }
-
-    /// Somebody's hardware address may have become known: those who waited for one try again.
-    fn neighbour_found(&mut self) {
-        self.udp_retry();
-        self.dhcp_retry();
-    }
-
     /// Sends for those who may have something to send, in their turn, about so many frames at most; how many.
     fn send(&mut self, most: usize) -> usize {
         let mut left = most;
         let budget = &mut left;
-        self.full = !self.flush_fragments(budget);
-        if !self.full {
-            self.full = !self.udp_unstall();
-            self.housekeep();
-            self.full = !self.dhcp_send(budget) || self.full;
-            self.full = !self.tcp_answer() || self.full;
-        }
+        self.full = self.engine.owes() && !self.engage(|engine, port, now| engine.transmit(now, port));
         while *budget > 0 && !self.full {
             let Some(turn) = self.schedule.next() else { break };
             let sent = self.sent_bytes();
@@ -311,7 +164,7 @@ impl Core {
             }
         }
         // The rest of a packet that was cut up waits for the device.
-        self.full |= self.port.as_ref().is_some_and(Port::is_behind);
+        self.full |= self.engine.interface().is_behind();
         most - left
     }
 
@@ -320,100 +173,17 @@ impl Core {
         self.port.as_ref().map_or(0, |port| port.sent.bytes)
     }
 
-    /// smoltcp keeps the fragments of one packet at a time: they leave before anything else is sent. False where the
-    /// device took not all of them.
-    pub(super) fn flush_fragments(&mut self, budget: &mut usize) -> bool {
-        if self.port.as_mut().is_some_and(|port| !port.catch_up(self.now)) {
-            return false;
-        }
-        while self.iface.poll_at(wire_time(self.now), &self.nobody) == Some(smoltcp::time::Instant::from_millis(0)) {
-            let Some(outcome) = self.poll_nobody() else { return true };
-            if outcome.exhausted {
-                return false;
-            }
-            if !outcome.attempted {
-                return true;
-            }
-            *budget = budget.saturating_sub(1);
-        }
-        true
-    }
-
-    /// Multicast reports leave with any egress poll.
-    fn housekeep(&mut self) {
-        if self.icmp.reports_pending {
-            self.icmp.reports_pending = self.poll_nobody().is_some_and(|outcome| outcome.exhausted);
-        }
-    }
-
-    /// Lets the engine send what belongs to no socket.
-    fn poll_nobody(&mut self) -> Option<Outcome> {
-        let port = self.port.as_mut()?;
-        let (_, outcome) = Self::send_one(&mut self.iface, port, self.now, &mut self.nobody);
-        self.mend_engine();
-        Some(outcome)
-    }
-
-    /// Sends one packet of what a set of sockets holds; whether there was one, and what the device did with it.
-    pub(super) fn send_one(
-        iface: &mut Interface,
-        port: &mut Port,
-        now: Instant,
-        sockets: &mut SocketSet<'static>,
-    ) -> (PollResult, Outcome) {
-        let sent = contained(port, |port| {
-            let mut egress = Egress { port, now, outcome: Outcome::default() };
-            let result = iface.poll_egress(wire_time(now), &mut egress, sockets);
-            (result, egress.outcome)
-        });
-        sent.unwrap_or((PollResult::None, Outcome { panicked: true, ..Outcome::default() }))
+    /// All packets that have left so far.
+    pub(super) fn sent_packets(&self) -> u64 {
+        self.port.as_ref().map_or(0, |port| port.sent.packets)
     }
 
     /// Acts on what is due.
     fn expire(&mut self) {
-        self.tcp_expire();
-        if self.resolution.next().is_some_and(|at| at <= self.now) {
-            self.resolution_expire();
+        if self.engine.next_timeout().is_some_and(|at| at <= self.now) {
+            self.engage(|engine, port, now| engine.handle_timeout(now, port));
+            self.tell();
         }
-        if self.fragments.next_timeout().is_some_and(|at| at <= self.now) {
-            self.fragments_expire();
-        }
-        if self.udp_next().is_some_and(|at| at <= self.now) {
-            self.udp_retry();
-        }
-        if self.groups_next().is_some_and(|at| at <= self.now) {
-            self.groups_expire();
-        }
-        if self.dhcp_next().is_some_and(|at| at <= self.now) {
-            self.dhcp_expire();
-        }
-        if self.autoconfiguration_next().is_some_and(|at| at <= self.now) {
-            self.autoconfiguration_expire();
-        }
-        if self.paths_next().is_some_and(|at| at <= self.now) {
-            self.paths_expire();
-        }
-        if self.lifetimes_next.is_some_and(|at| at <= self.now) {
-            self.lifetimes_expire();
-        }
-    }
-
-    /// When the stack has to be looked at again, if nothing happens before.
-    fn next_deadline(&self) -> Option<Instant> {
-        [
-            self.tcp.next_timeout(),
-            self.resolution.next(),
-            self.fragments.next_timeout(),
-            self.udp_next(),
-            self.lifetimes_next,
-            self.dhcp_next(),
-            self.autoconfiguration_next(),
-            self.paths_next(),
-            self.groups_next(),
-        ]
-        .into_iter()
-        .flatten()
-        .min()
     }
 
     /// Whether the runner has to look after what a caller left.
@@ -421,7 +191,7 @@ impl Core {
         if self.port.is_none() {
             return true;
         }
-        let sooner = match (self.next_deadline(), self.runner_deadline) {
+        let sooner = match (self.engine.next_timeout(), self.runner_deadline) {
             (Some(next), Some(planned)) => next < planned,
             (Some(_), None) => true,
             (None, _) => false,
@@ -442,9 +212,14 @@ impl Core {
             self.runner_deadline = None;
             return Turn::Again;
         }
-        let deadline = if self.state == State::Up { self.next_deadline() } else { None };
+        let deadline = if self.state == State::Up { self.engine.next_timeout() } else { None };
         self.runner_deadline = deadline;
         Turn::Sleep(deadline)
+    }
+
+    /// Whether the medium is Ethernet.
+    pub(super) fn is_ethernet(&self) -> bool {
+        self.capabilities.medium == Medium::Ethernet
     }
 }
 

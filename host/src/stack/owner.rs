@@ -4,7 +4,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 
 /// The host, or one guest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Owner(u64);
+pub(crate) struct Owner(pub(super) u64);
 
 impl Owner {
     pub(crate) const HOST: Self = Self(0);

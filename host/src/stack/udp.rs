@@ -1,320 +1,304 @@
-//! UDP: bound ports, and datagrams in and out.
+//! UDP: whose mailbox a datagram is for, and datagrams that leave.
 //!
 //! A socket here is a [`Mailbox`], which may be registered with several stacks (a wildcard socket is, with each of its
-//! network's). smoltcp's part is the protocol: a datagram that arrives passes through one shared socket of its, which
-//! checks it, and goes straight to the mailboxes; one that leaves passes through another, which finds the route and the
-//! neighbour. So no idle socket costs a packet anything, a datagram for a group reaches every member, and a neighbour
-//! that does not answer holds back only what is for it.
+//! network's). Which of them a datagram is for, the engine knows; what waits for the device waits here, for the socket's
+//! turn.
 
-mod egress;
 mod mailbox;
 mod outlets;
-mod recent;
 
 use core::net::{IpAddr, SocketAddr};
-use std::collections::VecDeque;
+use core::task::Waker;
 use std::sync::Arc;
 
 use hashbrown::HashMap;
-use smallvec::SmallVec;
-use smoltcp::iface::{SocketHandle, SocketSet};
-use smoltcp::socket::{raw, udp};
+use xila_network_engine::engine::{Datagram as Leaving, EchoRequest};
+use xila_network_engine::interface::SendError;
+use xila_network_engine::slots::Beside;
+use xila_network_engine::udp::ports::{FreePorts, Owner as PortOwner};
+use xila_network_engine::udp::queue::{self, PathError};
+use xila_network_engine::udp::{BindError, JoinError, LeaveError, SocketId, Tuple, datagram};
 
-pub(super) use egress::ip_packet;
-pub(crate) use egress::{Kind, Outgoing};
 pub(crate) use mailbox::Mailbox;
 pub use mailbox::{Datagram, UdpStatistics};
 pub(crate) use outlets::Outlet;
 
-use super::Core;
-use super::demux::Tuple;
-use super::ports::{Bound, candidates};
+use super::drive::Sending;
+use super::owner::Owner;
+use super::waiters::Waiters;
+use super::{Core, Sender};
 use crate::address::is_v4_mapped;
 use crate::error::{Error, Result};
-use egress::Unsent;
 use outlets::Outlets;
-pub(super) use recent::Protocol;
-use recent::Recent;
 
-/// The longest payload of a UDP datagram over IPv4: 65535 bytes less the headers (RFC 768, RFC 791).
-pub(crate) const MOST_PAYLOAD: usize = 65535 - 20 - 8;
+/// The longest payload of a datagram over IPv4 (RFC 768, RFC 791).
+pub(crate) const MOST_PAYLOAD: usize = datagram::longest_payload(IpAddr::V4(core::net::Ipv4Addr::UNSPECIFIED));
+
+/// What a packet is sent as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// A UDP datagram.
+    Datagram,
+    /// An ICMP echo request. It leaves from an identifier instead of a port, and the remote port is 0.
+    EchoRequest {
+        /// Its sequence number.
+        sequence: u16,
+    },
+}
+
+/// A datagram to be sent, its payload borrowed or kept.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Outgoing<P> {
+    pub(crate) kind: Kind,
+    pub(crate) payload: P,
+    /// The port it leaves from.
+    pub(crate) port: u16,
+    /// The address it leaves from.
+    pub(crate) source: IpAddr,
+    pub(crate) remote: SocketAddr,
+    pub(crate) hop_limit: u8,
+    /// Whether a broadcast destination is meant.
+    pub(crate) broadcast: bool,
+}
+
+impl Outgoing<&[u8]> {
+    fn kept(&self) -> Outgoing<Vec<u8>> {
+        let &Self { kind, payload, port, source, remote, hop_limit, broadcast } = self;
+        Outgoing { kind, payload: payload.to_vec(), port, source, remote, hop_limit, broadcast }
+    }
+}
+
+impl Outgoing<Vec<u8>> {
+    fn view(&self) -> Outgoing<&[u8]> {
+        let &Self { kind, ref payload, port, source, remote, hop_limit, broadcast } = self;
+        Outgoing { kind, payload, port, source, remote, hop_limit, broadcast }
+    }
+}
 
 /// The UDP part of a stack.
+#[derive(Default)]
 pub(super) struct Table {
-    members: HashMap<u16, SmallVec<[Member; 1]>>,
-    groups: HashMap<IpAddr, Vec<Arc<Mailbox>>>,
-    count: usize,
-    ingress: Scratch,
-    egress: Scratch,
-    raw: SocketSet<'static>,
-    raw_handle: SocketHandle,
-    /// The last large packets.
-    recent: Recent,
-    /// Datagrams whose next hop is being resolved.
-    unsent: VecDeque<Unsent>,
+    mailboxes: Beside<Arc<Mailbox>>,
+    /// The socket of each mailbox on this stack, by where the mailbox lies.
+    sockets: HashMap<usize, SocketId>,
     /// Datagrams that wait for their turn.
     outlets: Outlets,
-    /// Some of the unsent could be sent, were the device not full.
-    stalled: bool,
     /// Who waits for a neighbour, because as many datagrams as may wait for it do.
-    hopeful: super::waiters::Waiters,
+    hopeful: Waiters,
 }
 
-#[derive(Clone)]
-struct Member {
-    bound: Bound,
-    mailbox: Arc<Mailbox>,
-}
-
-/// A smoltcp socket that every datagram of one direction passes through.
-struct Scratch {
-    sockets: SocketSet<'static>,
-    handle: SocketHandle,
-}
-
-impl Scratch {
-    fn new() -> Self {
-        // One datagram each way, of any size. The memory is not touched before it is used.
-        let buffer = || udp::PacketBuffer::new(vec![udp::PacketMetadata::EMPTY], vec![0; MOST_PAYLOAD]);
-        let mut sockets = SocketSet::new(Vec::with_capacity(1));
-        let handle = sockets.add(udp::Socket::new(buffer(), buffer()));
-        Self { sockets, handle }
-    }
-
-    /// The socket, empty and bound to a port. Where the last datagram has stayed behind, the socket is put into the set
-    /// anew: the set remembers that a neighbour was missing, and would hold the next datagram back for that.
-    fn bind(&mut self, port: u16) -> Option<&mut udp::Socket<'static>> {
-        if !self.socket().can_send()
-            && let smoltcp::socket::Socket::Udp(socket) = self.sockets.remove(self.handle)
-        {
-            self.handle = self.sockets.add(socket);
-        }
-        let socket = self.socket();
-        socket.close();
-        socket.bind(port).ok()?;
-        Some(socket)
-    }
-
-    fn socket(&mut self) -> &mut udp::Socket<'static> {
-        self.sockets.get_mut::<udp::Socket<'_>>(self.handle)
-    }
-}
-
-impl Default for Table {
-    fn default() -> Self {
-        let mut raw = SocketSet::new(Vec::with_capacity(1));
-        let raw_handle = raw.add(egress::raw_socket(0));
-        Self {
-            members: HashMap::new(),
-            groups: HashMap::new(),
-            count: 0,
-            ingress: Scratch::new(),
-            egress: Scratch::new(),
-            raw,
-            raw_handle,
-            recent: Recent::default(),
-            unsent: VecDeque::new(),
-            outlets: Outlets::default(),
-            stalled: false,
-            hopeful: super::waiters::Waiters::default(),
-        }
-    }
-}
-
-impl Table {
-    /// Whether a datagram waits for room on the device.
-    pub(super) const fn is_stalled(&self) -> bool {
-        self.stalled
-    }
-
-    pub(super) const fn len(&self) -> usize {
-        self.count
-    }
-
-    /// The socket for whole packets, empty, with room for one of this length.
-    fn fresh_raw(&mut self, length: usize) -> &mut raw::Socket<'static> {
-        let socket = self.raw.remove(self.raw_handle);
-        drop(socket);
-        self.raw_handle = self.raw.add(egress::raw_socket(length));
-        self.raw.get_mut::<raw::Socket<'_>>(self.raw_handle)
-    }
-}
-
+/// Sockets.
 impl Core {
-    /// Registers a mailbox under a port.
+    /// Registers a mailbox under an address and port.
     ///
     /// # Errors
-    /// [`Error::AddressInUse`]; [`Error::NetworkDown`] where the interface is unmounted.
-    pub(crate) fn udp_bind(&mut self, address: IpAddr, port: u16, mailbox: &Arc<Mailbox>) -> Result<()> {
-        self.check_mounted()?;
-        let bound = Bound(address);
-        let members = self.udp.members.entry(port).or_default();
-        if members.iter().any(|member| member.bound.conflicts(bound)) {
-            return Err(Error::AddressInUse);
-        }
-        members.push(Member { bound, mailbox: mailbox.clone() });
-        self.udp.count += 1;
+    /// [`Error::AddressInUse`], also where the owner has its share of the ephemeral ports;
+    /// [`Error::NetworkDown`] where the interface is gone.
+    pub(crate) fn udp_bind(&mut self, local: SocketAddr, owner: Owner, mailbox: &Arc<Mailbox>) -> Result<()> {
+        let id = self.engage(|engine, _, _| engine.bind_udp(local, PortOwner(owner.0)).map_err(Error::from))?;
+        self.udp.sockets.insert(place(mailbox), id);
+        self.udp.mailboxes.get_or_insert_with(id.0, || mailbox.clone());
         Ok(())
     }
 
     /// Removes a mailbox: its port and its groups.
-    pub(crate) fn udp_unbind(&mut self, port: u16, mailbox: &Arc<Mailbox>) {
-        if let Some(members) = self.udp.members.get_mut(&port) {
-            let before = members.len();
-            members.retain(|member| !Arc::ptr_eq(&member.mailbox, mailbox));
-            self.udp.count -= before - members.len();
-            if members.is_empty() {
-                self.udp.members.remove(&port);
-            }
-        }
-        let groups: Vec<IpAddr> = self.udp.groups.keys().copied().collect();
-        for group in groups {
-            // Not a member of most of them: nothing to leave there.
-            self.udp_leave(group, mailbox).unwrap_or_default();
+    pub(crate) fn udp_unbind(&mut self, mailbox: &Arc<Mailbox>) {
+        if let Some(id) = self.udp.sockets.remove(&place(mailbox)) {
+            self.udp.mailboxes.remove(id.0);
+            self.engage(|engine, _, now| engine.unbind_udp(id, now));
+            self.act();
         }
     }
 
-    /// The ephemeral ports, from a random one on.
-    pub(crate) fn port_candidates(&mut self) -> impl Iterator<Item = u16> + use<> {
-        self.stir();
-        candidates(&self.ephemeral, self.random)
+    /// The ephemeral ports of a family that are free.
+    pub(crate) fn free_udp_ports(&self, is_ipv4: bool) -> FreePorts {
+        self.engine.udp().free_ports(is_ipv4).clone()
     }
 
     /// Makes a mailbox a member of a multicast group on this interface.
     ///
     /// # Errors
     /// [`Error::InvalidArgument`] for an address that is no group; [`Error::AddressInUse`] where it is a member;
-    /// [`Error::NoFreeSlot`] where the interface's table of groups is full.
+    /// [`Error::NoFreeSlot`] where the interface has too many groups, or the owner too many memberships.
     pub(crate) fn udp_join(&mut self, group: IpAddr, mailbox: &Arc<Mailbox>) -> Result<()> {
         self.check_up()?;
-        if !group.is_multicast() {
-            return Err(Error::InvalidArgument);
-        }
-        let known = self.udp.groups.get(&group);
-        if known.is_some_and(|members| members.iter().any(|member| Arc::ptr_eq(member, mailbox))) {
-            return Err(Error::AddressInUse);
-        }
-        self.iface.join_multicast_group(group).map_err(|error| match error {
-            smoltcp::iface::MulticastError::GroupTableFull => Error::NoFreeSlot,
-            smoltcp::iface::MulticastError::Unaddressable => Error::InvalidArgument,
-        })?;
-        self.udp.groups.entry(group).or_default().push(mailbox.clone());
-        self.icmp.reports_pending = true;
+        let id = self.udp.sockets.get(&place(mailbox)).copied().ok_or(Error::InvalidState)?;
+        self.engage(|engine, _, now| engine.join(id, group, now).map_err(Error::from))?;
+        self.act();
         Ok(())
-    }
-
-    /// Whether anybody is a member of an IPv4 group.
-    pub(super) fn udp_has_v4_groups(&self) -> bool {
-        self.udp.groups.keys().any(IpAddr::is_ipv4)
-    }
-
-    /// Lets a new engine know the groups that there are members of.
-    pub(super) fn udp_rejoin(&mut self) {
-        for group in self.udp.groups.keys() {
-            // As many as the engine before had, whose table was as large.
-            if let Err(error) = self.iface.join_multicast_group(*group) {
-                tracing::error!(%group, ?error, "a multicast group was lost");
-            }
-        }
     }
 
     /// # Errors
     /// [`Error::AddressNotAvailable`] where the mailbox is no member.
     pub(crate) fn udp_leave(&mut self, group: IpAddr, mailbox: &Arc<Mailbox>) -> Result<()> {
-        let members = self.udp.groups.get_mut(&group).ok_or(Error::AddressNotAvailable)?;
-        let before = members.len();
-        members.retain(|member| !Arc::ptr_eq(member, mailbox));
-        if members.len() == before {
-            return Err(Error::AddressNotAvailable);
-        }
-        if members.is_empty() {
-            self.udp.groups.remove(&group);
-            // Joined through smoltcp before, so it knows the group.
-            self.iface.leave_multicast_group(group).map_err(|_| Error::AddressNotAvailable)?;
-            self.icmp.reports_pending = true;
-        }
+        let id = self.udp.sockets.get(&place(mailbox)).copied().ok_or(Error::AddressNotAvailable)?;
+        self.engage(|engine, _, now| engine.leave(id, group, now).map_err(Error::from))?;
+        self.act();
         Ok(())
     }
 
-    /// Delivers a datagram to whom it concerns.
-    pub(super) fn udp_ingress(&mut self, frame: &[u8], tuple: Tuple) {
-        let to_many = tuple.local().ip().is_multicast() || self.is_broadcast(tuple.local().ip());
-        let members: SmallVec<[Arc<Mailbox>; 2]> = self.udp_members(&tuple, to_many);
-        if members.is_empty() {
-            if to_many {
-                self.statistics.received.dropped += 1;
-            } else {
-                self.answer_unclaimed(frame);
-            }
-            return;
-        }
-        let Some(port) = &mut self.port else { return };
-        if self.udp.ingress.bind(tuple.local().port()).is_none() {
-            return;
-        }
-        Self::receive_one(&mut self.iface, port, self.now, frame, &mut self.udp.ingress.sockets);
-        // Nothing there: the engine refused the datagram.
-        let Ok((payload, _)) = self.udp.ingress.socket().recv() else { return };
-        for mailbox in members {
-            if !mailbox.deliver(payload, tuple, &mut self.wakes) {
-                self.statistics.datagram_drops += 1;
-            }
+    /// A mailbox takes datagrams from one peer only, or from everyone.
+    pub(crate) fn udp_connect(&mut self, mailbox: &Arc<Mailbox>, connection: Option<Tuple>) {
+        if let Some(id) = self.udp.sockets.get(&place(mailbox)).copied() {
+            self.engage(|engine, _, _| engine.connect_udp(id, connection));
         }
     }
 
-    fn udp_members(&self, tuple: &Tuple, to_many: bool) -> SmallVec<[Arc<Mailbox>; 2]> {
-        let group = self.udp.groups.get(&tuple.local().ip());
-        let takes = |member: &&Member| {
-            let by_address = if tuple.local().ip().is_multicast() {
-                group.is_some_and(|of| of.iter().any(|mailbox| Arc::ptr_eq(mailbox, &member.mailbox)))
-            } else {
-                member.bound.covers(tuple.local().ip())
-                    || (to_many && member.bound.0.is_ipv4() == tuple.local().is_ipv4())
-            };
-            by_address && member.mailbox.takes_from(tuple.remote())
-        };
-        let members = self.udp.members.get(&tuple.local().port());
-        let members = members.into_iter().flatten().filter(takes).map(|member| member.mailbox.clone());
-        if to_many { members.collect() } else { members.take(1).collect() }
-    }
-
-    /// Whether an address means every host of a link.
-    pub(crate) fn is_broadcast(&self, address: IpAddr) -> bool {
-        let IpAddr::V4(address) = address else { return false };
-        address.is_broadcast()
-            || self.iface.ip_addrs().iter().any(|cidr| match cidr {
-                smoltcp::wire::IpCidr::Ipv4(cidr) => cidr.broadcast() == Some(address),
-                smoltcp::wire::IpCidr::Ipv6(_) => false,
-            })
-    }
-
-    /// An ICMP error about a datagram that was sent: the socket learns of it, if it is connected to that peer.
-    pub(super) fn udp_error(&mut self, tuple: &Tuple, error: &Error) {
-        let members = self.udp.members.get(&tuple.local().port());
-        for member in members.into_iter().flatten().filter(|member| member.bound.covers(tuple.local().ip())) {
-            member.mailbox.fail(tuple.remote(), error, &mut self.wakes);
+    /// A datagram has arrived for a socket.
+    pub(super) fn datagram_arrived(&mut self, to: SocketId, mut datagram: queue::Datagram) {
+        datagram.interface = self.number;
+        if let Some(mailbox) = self.udp.mailboxes.get_mut(to.0)
+            && !mailbox.deliver(datagram, &mut self.wakes)
+        {
+            self.statistics.datagram_drops += 1;
         }
     }
 
-    /// Whether a socket is bound to an address and port.
-    pub(super) fn udp_is_bound(&self, local: SocketAddr) -> bool {
-        let members = self.udp.members.get(&local.port());
-        members.into_iter().flatten().any(|member| member.bound.covers(local.ip()))
+    /// The path says something of a datagram that was sent: the socket learns of it, if it is connected to that peer.
+    pub(super) fn datagram_failed(&mut self, to: SocketId, remote: SocketAddr, error: PathError) {
+        if let Some(mailbox) = self.udp.mailboxes.get_mut(to.0) {
+            mailbox.fail(remote, error, &mut self.wakes);
+        }
     }
 
-    /// Whether one of the last large packets was between these ends.
-    pub(super) fn udp_has_sent(&self, protocol: Protocol, tuple: &Tuple) -> bool {
-        self.udp.recent.has(protocol, tuple)
+    /// Wakes who waits for a neighbour that too much waits for.
+    pub(super) fn rouse_hopeful(&mut self) {
+        self.udp.hopeful.take(&mut self.wakes);
     }
 
     /// Wakes everyone who waits for a datagram or for room.
-    pub(super) fn udp_rouse(&mut self) {
-        for member in self.udp.members.values().flatten() {
-            member.mailbox.rouse(&mut self.wakes);
+    pub(super) fn rouse_datagrams(&mut self) {
+        for mailbox in self.udp.mailboxes.values_mut() {
+            mailbox.rouse(&mut self.wakes);
         }
         self.udp.outlets.rouse(&mut self.wakes);
         self.udp.hopeful.take(&mut self.wakes);
     }
+}
+
+/// Sending.
+impl Core {
+    /// Sends a datagram of a socket, or keeps it for its turn.
+    ///
+    /// # Errors
+    /// [`Error::WouldBlock`] while as many datagrams as may already wait for the socket's turn or for the neighbour, after
+    /// which `waker` is woken when that is over;
+    /// [`Error::PacketTooLarge`], [`Error::RemoteUnreachable`], [`Error::AccessDenied`] for a broadcast that is not
+    /// allowed, [`Error::NetworkDown`].
+    pub(crate) fn udp_send(&mut self, outlet: Outlet, datagram: &Outgoing<&[u8]>, waker: Option<&Waker>) -> Result<()> {
+        self.check_up()?;
+        let to = datagram.remote.ip();
+        if self.is_broadcast(to) && !datagram.broadcast {
+            return Err(Error::AccessDenied);
+        }
+        if datagram.payload.len() > datagram::longest_payload(to) {
+            return Err(Error::PacketTooLarge);
+        }
+        // Where others wait for the device, it is not this one's turn. Whether the device is full still is found out when
+        // the stack is driven, as it is after this.
+        let direct = !self.full && self.schedule.is_empty();
+        let attempt = if direct { self.udp_attempt(datagram) } else { Err(Attempt::Full) };
+        match attempt {
+            Ok(()) => return Ok(()),
+            Err(Attempt::Refused(error)) => return Err(error),
+            Err(Attempt::Crowded) => {
+                if let Some(waker) = waker {
+                    self.udp.hopeful.register(waker);
+                }
+                return Err(Error::WouldBlock);
+            }
+            Err(Attempt::Full) => {}
+        }
+        if !self.udp.outlets.has_room(outlet, waker) {
+            return Err(Error::WouldBlock);
+        }
+        if !direct && !self.leads_to(to) {
+            return Err(Error::RemoteUnreachable);
+        }
+        if self.udp.outlets.push(outlet, datagram.kept()) {
+            self.schedule.push(outlet.owner, Sender::Socket(outlet));
+        }
+        Ok(())
+    }
+
+    /// A socket's turn to send, until `limit` bytes in all have left.
+    pub(super) fn udp_turn(&mut self, outlet: Outlet, limit: u64, budget: &mut usize) -> Sending {
+        loop {
+            let Some(datagram) = self.udp.outlets.take(outlet) else { return Sending::Done };
+            let length = datagram.payload.len();
+            match self.udp_attempt(&datagram.view()) {
+                Err(Attempt::Full) => {
+                    self.udp.outlets.put_back(outlet, datagram);
+                    return Sending::Full;
+                }
+                Ok(()) => {}
+                // The way is not what it was when the datagram came.
+                Err(Attempt::Crowded | Attempt::Refused(_)) => self.statistics.datagram_drops += 1,
+            }
+            *budget = budget.saturating_sub(1);
+            if self.udp.outlets.settle(outlet, length, &mut self.wakes) {
+                return Sending::Done;
+            }
+            // The rest of a datagram in fragments may have filled the device.
+            if self.engine.interface().is_behind() || *budget == 0 || self.sent_bytes() >= limit {
+                return Sending::More;
+            }
+        }
+    }
+
+    /// Whether a datagram of a socket to an address would not wait; where it would, `waker` is woken when that is over.
+    pub(crate) fn udp_may_send(&mut self, outlet: Outlet, to: IpAddr, waker: &Waker) -> bool {
+        if self.check_up().is_err() {
+            return true;
+        }
+        let crowded = self.engage(|engine, _, _| engine.interface_mut().is_crowded(to));
+        if crowded {
+            self.udp.hopeful.register(waker);
+        }
+        !crowded && self.udp.outlets.has_room(outlet, Some(waker))
+    }
+
+    fn leads_to(&mut self, to: IpAddr) -> bool {
+        self.loops_back() || self.engage(|engine, _, _| engine.interface_mut().next_hop(to).is_ok())
+    }
+
+    fn udp_attempt(&mut self, datagram: &Outgoing<&[u8]>) -> Result<(), Attempt> {
+        let &Outgoing { kind, payload, port, source, remote: destination, hop_limit, broadcast: _ } = datagram;
+        let source = SocketAddr::new(source, port);
+        let gone = Err(Attempt::Refused(Error::NetworkDown));
+        let sent = self.engage(|engine, port, now| {
+            Some(match kind {
+                Kind::Datagram => {
+                    let leaving = Leaving { source, destination, hop_limit, whole: false, payload };
+                    engine.send_datagram(&leaving, now, port)
+                }
+                Kind::EchoRequest { sequence } => {
+                    let request = EchoRequest { source, destination, hop_limit, sequence, payload };
+                    engine.send_echo(&request, now, port)
+                }
+            })
+        });
+        let Some(sent) = sent else { return gone };
+        sent.map_err(|error| match error {
+            SendError::Full => Attempt::Full,
+            SendError::Crowded => Attempt::Crowded,
+            SendError::Unreachable => Attempt::Refused(Error::RemoteUnreachable),
+            SendError::TooLarge { mtu: _ } => Attempt::Refused(Error::PacketTooLarge),
+        })
+    }
+}
+
+/// Why a datagram did not leave.
+enum Attempt {
+    /// The device has no room.
+    Full,
+    /// Too much waits for the neighbour.
+    Crowded,
+    Refused(Error),
+}
+
+fn place(mailbox: &Arc<Mailbox>) -> usize {
+    Arc::as_ptr(mailbox).addr()
 }
 
 /// Whether a socket can be bound to an address at all.
@@ -324,4 +308,33 @@ pub(crate) fn is_bindable(address: IpAddr) -> bool {
             IpAddr::V4(address) => !address.is_multicast() && !address.is_broadcast(),
             IpAddr::V6(address) => !address.is_multicast(),
         }
+}
+
+impl From<BindError> for Error {
+    fn from(error: BindError) -> Self {
+        match error {
+            BindError::AddressInUse | BindError::NoPort => Self::AddressInUse,
+            BindError::ShareExhausted => Self::LimitReached,
+            BindError::Unbindable => Self::InvalidArgument,
+        }
+    }
+}
+
+impl From<JoinError> for Error {
+    fn from(error: JoinError) -> Self {
+        match error {
+            JoinError::NotMulticast | JoinError::OtherFamily => Self::InvalidArgument,
+            JoinError::AlreadyMember => Self::AddressInUse,
+            JoinError::ShareExhausted => Self::NoFreeSlot,
+            JoinError::Unbound => Self::InvalidState,
+        }
+    }
+}
+
+impl From<LeaveError> for Error {
+    fn from(error: LeaveError) -> Self {
+        match error {
+            LeaveError::NotMember | LeaveError::Unbound => Self::AddressNotAvailable,
+        }
+    }
 }

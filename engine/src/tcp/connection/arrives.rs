@@ -205,7 +205,7 @@ impl Connection {
         let finished = sender.is_finished();
         // A writer that waits is woken when a third of the buffer is free, not for every acknowledged segment.
         let mut effects =
-            Effects { writable: (freed > 0 && room * 3 >= limit) || (finished && advanced), ..Effects::default() };
+            Effects { writable: (freed > 0 && room * 3 >= limit) || (finished && advanced), advanced, ..Effects::default() };
         if finished {
             match synchronized.state() {
                 TcpState::LastAck => {
@@ -253,6 +253,6 @@ impl Connection {
         }
         *peer_ended_first = !sender.is_finishing();
         let time_wait = sender.is_finished();
-        Effects { readable: true, writable: true, reset: None, time_wait }
+        Effects { readable: true, writable: true, reset: None, time_wait, advanced: false }
     }
 }

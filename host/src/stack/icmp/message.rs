@@ -2,6 +2,8 @@
 
 use core::net::{IpAddr, SocketAddr};
 
+use xila_network_engine::ip::icmp::ErrorKind;
+
 use crate::error::Error;
 
 /// What an ICMP socket is told about.
@@ -30,6 +32,20 @@ pub enum IcmpErrorKind {
     PacketTooBig,
     /// A field of the packet's header makes no sense to somebody on the way.
     ParameterProblem,
+}
+
+impl From<ErrorKind> for IcmpErrorKind {
+    fn from(kind: ErrorKind) -> Self {
+        match kind {
+            ErrorKind::PortUnreachable => Self::PortUnreachable,
+            ErrorKind::Prohibited => Self::Prohibited,
+            ErrorKind::TimeExceeded => Self::TimeExceeded,
+            ErrorKind::PacketTooBig => Self::PacketTooBig,
+            ErrorKind::ParameterProblem => Self::ParameterProblem,
+            // What is not known is an error nevertheless (RFC 4443 section 2.4 a).
+            ErrorKind::Unreachable | ErrorKind::Unknown => Self::Unreachable,
+        }
+    }
 }
 
 impl From<IcmpErrorKind> for Error {

@@ -64,24 +64,6 @@ impl From<ConnectError> for Error {
 }
 
 impl Table {
-    /// Takes a listener's address, and lets connections come where it listens already.
-    pub(super) fn bind(&mut self, local: SocketAddr, backlog: &Arc<Backlog>) -> Result<()> {
-        let id = self.engine.bind(local.ip(), local.port())?;
-        self.backlogs.insert(id, (local, backlog.clone()));
-        self.listeners.insert(backlog.number(), id);
-        self.listen(backlog);
-        Ok(())
-    }
-
-    /// Lets connections come, once there are options for them.
-    fn listen(&mut self, backlog: &Backlog) {
-        if let (Some(id), Some(options)) = (self.listener(backlog), backlog.options())
-            && self.engine.listener_options(id).is_none()
-        {
-            self.engine.listen(id, backlog.places().clone(), options);
-        }
-    }
-
     fn listener(&self, backlog: &Backlog) -> Option<ListenerId> {
         self.listeners.get(&backlog.number()).copied()
     }
@@ -105,9 +87,11 @@ impl Core {
     ) -> Result<FlowId> {
         self.check_up()?;
         let bound = bound.and_then(|backlog| self.tcp.listener(backlog));
-        let id = self.tcp.engine.connect(local, remote, bound, timeout, options, self.now)?;
+        let id = self.engage(|engine, _, now| {
+            engine.tcp_mut().connect(local, remote, bound, timeout, options, now).map_err(Error::from)
+        })?;
         self.tcp.flows.get_or_insert_with(id.0, || Flow::new(owner));
-        self.tcp_settle();
+        self.tell();
         Ok(id)
     }
 
@@ -116,7 +100,7 @@ impl Core {
         if let Err(error) = self.check_up() {
             return Some(Err(error));
         }
-        let connected = self.tcp.engine.is_connected(id);
+        let connected = self.engine.tcp_mut().is_connected(id);
         if connected.is_none() {
             self.tcp_wait(id, Interest::Write, waker);
         }
@@ -126,19 +110,26 @@ impl Core {
     /// # Errors
     /// [`Error::AddressInUse`].
     pub(crate) fn tcp_bind(&mut self, local: SocketAddr, backlog: &Arc<Backlog>) -> Result<()> {
-        self.check_mounted()?;
-        self.tcp.bind(local, backlog)
+        let id = self.engage(|engine, _, _| engine.tcp_mut().bind(local.ip(), local.port()).map_err(Error::from))?;
+        self.tcp.backlogs.insert(id, backlog.clone());
+        self.tcp.listeners.insert(backlog.number(), id);
+        self.tcp_listen(backlog);
+        Ok(())
     }
 
     /// Lets connections come to what is bound.
     pub(crate) fn tcp_listen(&mut self, backlog: &Backlog) {
-        self.tcp.listen(backlog);
+        if let (Some(id), Some(options)) = (self.tcp.listener(backlog), backlog.options())
+            && self.engine.tcp().listener_options(id).is_none()
+        {
+            self.engine.tcp_mut().listen(id, backlog.places().clone(), options);
+        }
     }
 
     /// Changes the options of the connections to come to those of the backlog.
     pub(crate) fn tcp_configure_listener(&mut self, backlog: &Backlog) {
         if let (Some(id), Some(options)) = (self.tcp.listener(backlog), backlog.options()) {
-            let changed = self.tcp.engine.configure_listener(id, |known| *known = options);
+            let changed = self.engine.tcp_mut().configure_listener(id, |known| *known = options);
             debug_assert!(changed.is_ok(), "a backlog's options are valid");
         }
     }
@@ -146,7 +137,8 @@ impl Core {
     /// Ends a listener: connections that wait, and handshakes under way, are reset.
     pub(crate) fn tcp_unbind(&mut self, backlog: &Backlog) {
         if let Some(id) = self.tcp.listeners.remove(&backlog.number()) {
-            self.tcp_with(|engine, way, now| engine.unbind(id, now, way));
+            self.engage(|engine, port, now| engine.unbind_tcp(id, now, port));
+            self.tell();
             self.tcp.backlogs.remove(&id);
         }
         if let Some(stack) = self.handle() {
@@ -159,15 +151,15 @@ impl Core {
     /// connection.
     pub(crate) fn tcp_accept(&mut self, backlog: &Backlog) -> Option<(FlowId, Tuple)> {
         let id = self.tcp.listener(backlog)?;
-        let accepted = self.tcp.engine.accept(id);
-        let more = self.port.is_some() && self.tcp.engine.is_acceptable(id);
+        let accepted = self.engine.tcp_mut().accept(id);
+        let more = self.port.is_some() && self.engine.tcp_mut().is_acceptable(id);
         if let Some(stack) = self.handle() {
             backlog.announce(&stack, more, &mut self.wakes);
         }
         let accepted = accepted?;
         if self.port.is_none() {
-            self.tcp.engine.forget(accepted.id);
-            self.tcp_settle();
+            self.engine.tcp_mut().forget(accepted.id);
+            self.tell();
             return None;
         }
         self.tcp.flows.get_or_insert_with(accepted.id.0, || Flow::new(backlog.owner()));
@@ -181,8 +173,8 @@ impl Core {
     pub(crate) fn tcp_ready(&mut self, id: FlowId, interest: Interest) -> Result<()> {
         self.check_up()?;
         let ready = match interest {
-            Interest::Read => self.tcp.engine.is_readable(id),
-            Interest::Write => self.tcp.engine.is_writable(id),
+            Interest::Read => self.engine.tcp_mut().is_readable(id),
+            Interest::Write => self.engine.tcp_mut().is_writable(id),
         };
         if ready { Ok(()) } else { Err(Error::WouldBlock) }
     }
@@ -194,10 +186,10 @@ impl Core {
     /// Why the connection ended before.
     pub(crate) fn tcp_flushed(&mut self, id: FlowId, closed: bool, waker: &Waker) -> Result<bool> {
         self.check_up()?;
-        let flushed = self.tcp.engine.is_flushed(id, closed)?;
+        let flushed = self.engine.tcp_mut().is_flushed(id, closed)?;
         if !flushed {
-            self.tcp.engine.flush(id, self.now);
-            self.tcp_settle();
+            self.engine.tcp_mut().flush(id, self.now);
+            self.tell();
             self.tcp_wait(id, Interest::Write, waker);
         }
         Ok(flushed)
@@ -215,32 +207,32 @@ impl Core {
 
     /// Ends the sending half: FIN follows what was written.
     pub(crate) fn tcp_shutdown_write(&mut self, id: FlowId) -> Result<()> {
-        self.tcp.engine.shutdown_write(id, self.now)?;
-        self.tcp_settle();
+        self.engine.tcp_mut().shutdown_write(id, self.now)?;
+        self.tell();
         Ok(())
     }
 
     /// Ends the receiving half: reads find the end of the stream from now on, and whatever arrives is thrown away.
     pub(crate) fn tcp_shutdown_read(&mut self, id: FlowId) {
-        self.tcp.engine.shutdown_read(id, self.now);
-        self.tcp_settle();
+        self.engine.tcp_mut().shutdown_read(id, self.now);
+        self.tell();
     }
 
     /// The owner lets go of a connection. Unread bytes mean a reset (RFC 2525 section 2.17); otherwise the stack sees
     /// the connection to its end, within the linger time.
     pub(crate) fn tcp_release(&mut self, id: FlowId) {
         if self.port.is_none() {
-            self.tcp.engine.forget(id);
+            self.engine.tcp_mut().forget(id);
         } else {
-            self.tcp.engine.release(id, self.now);
+            self.engine.tcp_mut().release(id, self.now);
         }
-        self.tcp_settle();
+        self.tell();
     }
 
     /// Ends a connection at once: the peer is sent a reset, whoever waits learns of it.
     pub(crate) fn tcp_abort(&mut self, id: FlowId) {
-        self.tcp.engine.abort(id, Cause::Aborted, self.now);
-        self.tcp_settle();
+        self.engine.tcp_mut().abort(id, Cause::Aborted, self.now);
+        self.tell();
     }
 
     /// Applies options that may change while the connection lives.
@@ -248,20 +240,21 @@ impl Core {
     /// # Errors
     /// [`Error::InvalidArgument`], and nothing was changed.
     pub(crate) fn tcp_configure(&mut self, id: FlowId, change: impl FnOnce(&mut TcpOptions)) -> Result<()> {
-        self.tcp.engine.configure(id, change, self.now).map_err(|_| Error::InvalidArgument)?;
-        self.tcp_settle();
+        let now = self.now;
+        self.engine.tcp_mut().configure(id, change, now).map_err(|_| Error::InvalidArgument)?;
+        self.tell();
         Ok(())
     }
 
     pub(crate) fn tcp_options(&self, id: FlowId) -> Option<&Options> {
-        self.tcp.engine.options(id)
+        self.engine.tcp().options(id)
     }
 
     pub(crate) fn tcp_info(&self, id: FlowId) -> Info {
-        self.tcp.engine.info(id)
+        self.engine.tcp().info(id)
     }
 
     pub(crate) fn tcp_tuple_of(&self, id: FlowId) -> Option<Tuple> {
-        self.tcp.engine.tuple(id)
+        self.engine.tcp().tuple(id)
     }
 }

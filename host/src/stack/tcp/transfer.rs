@@ -69,13 +69,13 @@ impl Core {
     /// `Error::WouldBlock` while nothing is there; else why the connection ended.
     pub(crate) fn tcp_read(&mut self, id: FlowId, buffer: &mut [u8]) -> Result<Found> {
         self.check_up()?;
-        let engine = &mut self.tcp.engine;
+        let engine = self.engine.tcp_mut();
         let found = if buffer.len().min(engine.readable_bytes(id)) < MANY {
             Found::Copied(engine.read(id, buffer, self.now)?)
         } else {
             Found::Slices(engine.read_slices(id, buffer.len(), self.now)?)
         };
-        self.tcp_settle();
+        self.tell();
         Ok(found)
     }
 
@@ -88,8 +88,8 @@ impl Core {
         if most == 0 {
             return Ok(Slices::new());
         }
-        let slices = self.tcp.engine.read_slices(id, most, self.now)?;
-        self.tcp_settle();
+        let slices = self.engine.tcp_mut().read_slices(id, most, self.now)?;
+        self.tell();
         Ok(slices)
     }
 
@@ -99,7 +99,7 @@ impl Core {
     /// As [`tcp_read`](Self::tcp_read).
     pub(crate) fn tcp_peek(&mut self, id: FlowId, buffer: &mut [u8]) -> Result<usize> {
         self.check_up()?;
-        Ok(self.tcp.engine.peek(id, buffer, self.now)?)
+        Ok(self.engine.tcp_mut().peek(id, buffer, self.now)?)
     }
 
     /// Queues bytes to be sent, as many as there is room for: those of `shared`, which are the first of them, where there are
@@ -109,12 +109,12 @@ impl Core {
     /// `Error::WouldBlock` while there is no room; `Error::BrokenPipe` after shutdown; else why the connection ended.
     pub(crate) fn tcp_write(&mut self, id: FlowId, bytes: &[u8], shared: Option<&[Slice]>) -> Result<usize> {
         self.check_up()?;
-        let engine = &mut self.tcp.engine;
+        let engine = self.engine.tcp_mut();
         let count = match shared {
             Some(slices) => engine.write_slices(id, slices, self.now)?,
             None => engine.write(id, bytes, self.now)?,
         };
-        self.tcp_settle();
+        self.tell();
         Ok(count)
     }
 
@@ -124,7 +124,7 @@ impl Core {
     /// As [`tcp_write`](Self::tcp_write), but for room.
     pub(crate) fn tcp_promise(&mut self, id: FlowId, most: usize) -> Result<usize> {
         self.check_up()?;
-        match self.tcp.engine.promise(id, most) {
+        match self.engine.tcp_mut().promise(id, most) {
             Err(WriteError::WouldBlock) => Ok(0),
             room => Ok(room?),
         }

@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 
 use hashbrown::HashMap;
 
-use super::egress::Outgoing;
+use super::Outgoing;
 use crate::stack::owner::Owner;
 use crate::stack::waiters::{Waiters, Wakes};
 
@@ -126,7 +126,7 @@ impl Outlets {
 mod tests {
     use core::net::SocketAddr;
 
-    use super::super::egress::Kind;
+    use super::super::Kind;
     use super::*;
 
     fn datagram(length: usize) -> Outgoing<Vec<u8>> {

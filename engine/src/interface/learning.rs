@@ -1,0 +1,69 @@
+//! What routers advertise becomes addresses and routes of this interface.
+
+use alloc::vec::Vec;
+use core::net::{IpAddr, Ipv6Addr};
+
+use super::{Change, Interface};
+use crate::configure::router::{Discovery, Effect};
+use crate::ip::addresses::{Origin, StableIdentifier, stable_identifier};
+use crate::link::ndp::RouterAdvertisement;
+use crate::time::Instant;
+
+impl Interface {
+    /// Takes a router's advertisement, and returns what is not the interface's to keep.
+    pub(crate) fn learn(
+        &mut self,
+        discovery: &mut Discovery,
+        advertisement: &RouterAdvertisement<'_>,
+        now: Instant,
+    ) -> Vec<Effect> {
+        let Some(identify) = self.identify() else { return Vec::new() };
+        let effects = discovery.receive(advertisement, now, &mut self.addresses, &mut self.routes, identify);
+        self.apply(effects, now)
+    }
+
+    /// Forgets what routers have advertised.
+    pub(crate) fn unlearn(&mut self, discovery: &mut Discovery, now: Instant) -> Vec<Effect> {
+        let effects = discovery.withdraw(&mut self.addresses, &mut self.routes);
+        self.apply(effects, now)
+    }
+
+    /// An address that was formed of a router's prefix is another host's: the next one is tried.
+    pub(crate) fn form_anew(&mut self, discovery: &mut Discovery, address: Ipv6Addr, now: Instant) {
+        let Some(identify) = self.identify() else { return };
+        if self.addresses.find(address.into()).is_none_or(|known| known.origin != Origin::Router) {
+            return;
+        }
+        self.forget_claim(IpAddr::V6(address), now);
+        if let Some(next) = discovery.conflict(address, &mut self.addresses, identify) {
+            self.claim(&next, now);
+        }
+    }
+
+    /// What identifiers are made of (RFC 7217); none where the link has no hardware addresses.
+    fn identify(&self) -> Option<impl Fn(Ipv6Addr, u32) -> StableIdentifier + use<>> {
+        let (secret, hardware) = (self.claims.secret.clone(), self.link.hardware?);
+        Some(move |prefix, conflicts| stable_identifier(prefix, &secret, &hardware.0, &[], conflicts))
+    }
+
+    fn apply(&mut self, effects: Vec<Effect>, now: Instant) -> Vec<Effect> {
+        let mut others = Vec::new();
+        for effect in effects {
+            match effect {
+                Effect::AddressAdded(address) => self.claim(&address, now),
+                Effect::AddressRemoved(address) => self.disown(&address, now),
+                Effect::RouteAdded(route) => self.tell(Change::RouteAdded(route)),
+                Effect::RouteRemoved(route) => self.tell(Change::RouteRemoved(route)),
+                Effect::RouteChanged(_) => {}
+                Effect::Times { reachable, retransmit } => self.neighbours.set_advertised_times(reachable, retransmit),
+                Effect::Solicit
+                | Effect::Mtu(_)
+                | Effect::HopLimit(_)
+                | Effect::Flags { .. }
+                | Effect::Servers
+                | Effect::Domains => others.push(effect),
+            }
+        }
+        others
+    }
+}

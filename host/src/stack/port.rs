@@ -1,0 +1,54 @@
+//! The device as the stack holds it.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use xila_network_commands::interface::Counters;
+use xila_network_engine::frame::{Frame, Transmitter};
+
+use crate::device::{Device, Offloads};
+use crate::platform::Instant;
+
+/// A device, what it does for the stack, and the count of what leaves.
+pub(super) struct Port {
+    pub(super) device: Box<dyn Device>,
+    pub(super) offloads: Offloads,
+    pub(super) sent: Counters,
+    /// The time of the present call.
+    pub(super) now: Instant,
+}
+
+impl Port {
+    pub(super) fn new(mut device: Box<dyn Device>, now: Instant) -> Self {
+        let offloads = device.set_offloads(true);
+        Self { device, offloads, sent: Counters::default(), now }
+    }
+}
+
+impl Transmitter for Port {
+    fn transmit(&mut self, frame: Frame<'_>, write: &mut dyn FnMut(&mut [u8])) -> bool {
+        let Some(mut room) = self.device.allocate(self.now, frame.length) else { return false };
+        write(&mut room[..]);
+        if !frame.apart.is_empty() {
+            room.attach(frame.apart);
+            room.set_segment(frame.segment);
+        }
+        room.set_unchecked(frame.is_unchecked);
+        let length = room.len() as u64;
+        // A device that panics loses the frame, as any link may, and nothing else.
+        match catch_unwind(AssertUnwindSafe(|| self.device.transmit(self.now, room))) {
+            Ok(Ok(())) => {
+                self.sent.packets += 1;
+                self.sent.bytes += length;
+            }
+            Ok(Err(error)) => {
+                self.sent.errors += 1;
+                tracing::debug!(%error, "a frame was not sent");
+            }
+            Err(_) => {
+                self.sent.errors += 1;
+                tracing::error!("a device has panicked over a frame, which is lost");
+            }
+        }
+        true
+    }
+}

@@ -1,0 +1,488 @@
+//! What the interface is set to, and what it shows of itself.
+
+use core::cmp::Reverse;
+use core::net::IpAddr;
+
+use smoltcp::wire::EthernetAddress;
+use xila_network_commands::event::Change;
+use xila_network_commands::interface::{
+    AddressInfo, DhcpStatus, Link, Neighbour, Origin, RouteInfo, State, Statistics,
+};
+use xila_network_engine::configure::servers::AddServerError;
+use xila_network_engine::interface::{Change as EngineChange, Verification};
+use xila_network_engine::ip::addresses::{self, AddAddressError, Added};
+use xila_network_engine::ip::routes::{self, AddRouteError, Target};
+
+use super::{Core, MOST_NARROW, Stack};
+use crate::address::{Cidr, MacAddress, Route, from_wire, to_wire};
+use crate::device::{Capabilities, Device};
+use crate::error::{Error, Result};
+use crate::platform::Instant;
+
+/// How well an interface leads somewhere: by a longer prefix, or else a lower metric, better.
+pub(crate) type Reach = (u8, Reverse<u32>);
+
+/// The device and the state.
+impl Core {
+    /// # Errors
+    /// [`Error::NetworkDown`] where the interface is down or gone.
+    pub(crate) fn check_up(&self) -> Result<()> {
+        if self.state == State::Up && self.port.is_some() { Ok(()) } else { Err(Error::NetworkDown) }
+    }
+
+    /// # Errors
+    /// [`Error::NetworkDown`] where the interface is gone.
+    pub(crate) fn check_mounted(&self) -> Result<()> {
+        if self.port.is_some() { Ok(()) } else { Err(Error::NetworkDown) }
+    }
+
+    pub(crate) fn is_up(&self) -> bool {
+        self.check_up().is_ok()
+    }
+
+    pub(crate) const fn state(&self) -> State {
+        self.state
+    }
+
+    pub(crate) fn driver(&self) -> &'static str {
+        self.port.as_ref().map_or("none", |port| port.device.driver())
+    }
+
+    pub(crate) fn loops_back(&self) -> bool {
+        self.port.is_some() && self.engine.interface().link().loops_back
+    }
+
+    pub(crate) fn link(&self) -> Link {
+        self.port.as_ref().map_or(Link::Down, |port| port.device.link())
+    }
+
+    pub(crate) const fn capabilities(&self) -> &Capabilities {
+        &self.capabilities
+    }
+
+    pub(crate) fn hardware_address(&self) -> Option<MacAddress> {
+        self.engine.interface().link().hardware.and_then(|hardware| MacAddress::new(hardware.0).ok())
+    }
+
+    /// # Errors
+    /// [`Error::NotSupported`] where the medium has no hardware addresses.
+    pub(crate) fn set_hardware_address(&mut self, address: MacAddress) -> Result<()> {
+        let known = self.hardware_address().ok_or(Error::NotSupported)?;
+        if known != address {
+            let hardware = EthernetAddress(address.octets());
+            self.engage(|engine, _, now| engine.set_hardware(hardware, now));
+            self.announce(Change::HardwareAddress(address));
+            self.act();
+        }
+        Ok(())
+    }
+
+    /// The IP MTU in force.
+    pub(crate) const fn mtu(&self) -> u32 {
+        // Between 1280 and 65535.
+        self.capabilities.mtu as u32
+    }
+
+    pub(crate) fn maximum_burst(&self) -> Option<u32> {
+        self.capabilities.max_burst.and_then(|frames| u32::try_from(frames).ok())
+    }
+
+    /// Sets the IP MTU, at most the device's.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] outside 1280 (RFC 8200 section 5) to what the device takes;
+    /// [`Error::NetworkDown`] where the interface is gone.
+    pub(crate) fn set_mtu(&mut self, mtu: u32) -> Result<()> {
+        let port = self.port.as_mut().ok_or(Error::NetworkDown)?;
+        let mtu = usize::try_from(mtu).map_err(|_| Error::InvalidArgument)?;
+        if !(MOST_NARROW..=port.device.capabilities().mtu).contains(&mtu) {
+            return Err(Error::InvalidArgument);
+        }
+        self.engage(|engine, _, _| engine.set_mtu(mtu));
+        self.tell();
+        Ok(())
+    }
+
+    /// Changes the administrative state. Whoever waits learns it.
+    pub(crate) fn set_state(&mut self, state: State) {
+        if self.state == state {
+            return;
+        }
+        self.state = state;
+        self.rouse();
+        if state == State::Up {
+            // The device is asked anew, and every timer that fell due meanwhile goes off now.
+            self.unfinished = true;
+            self.engage(|engine, _, now| engine.resume(now));
+            self.act();
+        }
+        self.announce(Change::State(state));
+    }
+
+    /// A device's link may have gone up or down.
+    pub(super) fn link_changed(&mut self, link: Link) {
+        if link == self.known_link {
+            return;
+        }
+        self.known_link = link;
+        self.announce(Change::Link(link));
+        match link {
+            Link::Up => {
+                self.engage(|engine, _, now| engine.link_up(now));
+                // What that left due is done before the runner sleeps.
+                self.unfinished = true;
+            }
+            Link::Down => self.engage(|engine, _, now| engine.link_down(now)),
+        }
+        self.act();
+    }
+
+    pub(crate) const fn echo_reply(&self) -> bool {
+        self.engine.echo_reply()
+    }
+
+    pub(crate) const fn set_echo_reply(&mut self, enabled: bool) {
+        self.engine.set_echo_reply(enabled);
+    }
+
+    pub(crate) fn statistics(&self) -> Statistics {
+        let mut statistics = self.statistics;
+        // What an interface that is gone has counted stays.
+        if let Some(port) = &self.port {
+            statistics.sent = port.sent;
+            let (interface, engine) = (self.engine.interface().counters(), self.engine.counters());
+            statistics.received.dropped += engine.dropped;
+            statistics.datagram_drops += interface.dropped;
+            statistics.replies_suppressed += interface.suppressed;
+            self.tcp.count(self.engine.tcp(), &mut statistics);
+        }
+        statistics.udp_sockets = self.engine.udp().len() as u64;
+        statistics.icmp_sockets = self.icmp.len() as u64;
+        statistics
+    }
+
+    /// The hosts whose hardware address is known, by address.
+    pub(crate) fn neighbours(&self) -> Vec<Neighbour> {
+        let known = self.engine.interface().neighbours(self.now).filter_map(|known| {
+            let hardware_address = MacAddress::new(known.hardware?.0).ok()?;
+            Some(Neighbour { address: known.hop, hardware_address, age: known.confirmed.unwrap_or_default() })
+        });
+        let mut known: Vec<Neighbour> = known.collect();
+        known.sort_unstable_by_key(|neighbour| neighbour.address);
+        known
+    }
+}
+
+/// Addresses.
+impl Core {
+    pub(crate) fn addresses(&self) -> Vec<Cidr> {
+        self.engine.interface().addresses().iter().filter_map(|known| from_wire(known.cidr)).collect()
+    }
+
+    /// The addresses with all that is known of them.
+    pub(crate) fn address_list(&self) -> Vec<AddressInfo> {
+        let left = |until: Option<Instant>| until.map(|until| until - self.now);
+        let info = |known: &addresses::Address| {
+            Some(AddressInfo {
+                cidr: from_wire(known.cidr)?,
+                origin: origin(known.origin),
+                preferred: left(known.preferred_until),
+                valid: left(known.valid_until),
+            })
+        };
+        self.engine.interface().addresses().iter().filter_map(info).collect()
+    }
+
+    pub(crate) fn has_address(&self, address: IpAddr) -> bool {
+        self.engine.interface().addresses().is_local(address)
+    }
+
+    /// Whether an address means every host of a link.
+    pub(crate) fn is_broadcast(&self, address: IpAddr) -> bool {
+        self.engine.interface().addresses().is_broadcast(address)
+    }
+
+    /// Adds an address for good.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] for an address that no host can have; [`Error::AddressInUse`] for one that is there;
+    /// [`Error::NoFreeSlot`].
+    pub(crate) fn add_address(&mut self, cidr: Cidr) -> Result<()> {
+        if self.engine.interface().addresses().find(cidr.address()).is_some() {
+            return Err(Error::AddressInUse);
+        }
+        let address = addresses::Address::new(to_wire(cidr), addresses::Origin::Static);
+        self.engage(|engine, _, now| {
+            let added = engine.interface_mut().add_address(address, Verification::None, now);
+            added.map(|_: Added| ()).map_err(Error::from)
+        })?;
+        self.act();
+        Ok(())
+    }
+
+    /// Removes an address. Connections from it fail with [`Error::AddressNotAvailable`].
+    ///
+    /// # Errors
+    /// [`Error::AddressNotAvailable`] where it is not there.
+    pub(crate) fn remove_address(&mut self, cidr: Cidr) -> Result<()> {
+        let known = self.engine.interface().addresses().find(cidr.address());
+        if known.is_none_or(|known| known.cidr != to_wire(cidr)) {
+            return Err(Error::AddressNotAvailable);
+        }
+        self.engage(|engine, _, now| engine.interface_mut().remove_address(cidr.address(), now).map(|_| ()));
+        self.act();
+        self.tcp.rouse_listeners(&mut self.wakes);
+        self.rouse_datagrams();
+        Ok(())
+    }
+
+    /// The address to speak to `destination` from (RFC 6724 section 5).
+    pub(crate) fn source_address(&mut self, destination: IpAddr) -> Option<IpAddr> {
+        // The unspecified address is no destination.
+        if destination.is_unspecified() {
+            return None;
+        }
+        self.engage(|engine, _, now| engine.interface_mut().source_for(destination, now))
+    }
+}
+
+/// Routes.
+impl Core {
+    pub(crate) fn routes(&self) -> Vec<Route> {
+        self.engine.interface().routes().iter().filter_map(|known| route(known, self.now)).collect()
+    }
+
+    /// The routes with all that is known of them.
+    pub(crate) fn route_list(&self) -> Vec<RouteInfo> {
+        let info = |known: &routes::Route| {
+            let valid = known.valid_until.map(|until| until - self.now);
+            Some(RouteInfo { route: route(known, self.now)?, origin: origin(known.origin), valid })
+        };
+        self.engine.interface().routes().iter().filter_map(info).collect()
+    }
+
+    /// Adds a route; one to the same network with the same metric is replaced. Its gateway is taken for a neighbour,
+    /// whatever the interface's networks are (`onlink` of `ip route`).
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] for IPv4-mapped addresses; [`Error::NoFreeSlot`] where the table is full. It is as it was
+    /// then.
+    pub(crate) fn add_route(&mut self, route: Route) -> Result<()> {
+        let target = Target::Gateway { address: route.gateway(), onlink: true };
+        let known = routes::Route {
+            metric: route.metric(),
+            valid_until: route.lifetime().map(|lifetime| self.now + lifetime),
+            ..routes::Route::new(to_wire(route.destination()), target)
+        };
+        self.engage(|engine, _, _| engine.interface_mut().replace_route(known).map_err(Error::from))?;
+        self.act();
+        Ok(())
+    }
+
+    /// Removes a route, whatever its lifetime.
+    ///
+    /// # Errors
+    /// [`Error::RemoteUnreachable`] where there is no such route (`ip route del`: "No such process").
+    pub(crate) fn remove_route(&mut self, wanted: Route) -> Result<()> {
+        let is_it = |known: &&routes::Route| route(known, self.now).is_some_and(|known| known.is_same(&wanted));
+        let known = self.engine.interface().routes().iter().find(is_it).copied().ok_or(Error::RemoteUnreachable)?;
+        self.engage(|engine, _, _| engine.interface_mut().remove_route(&known).map(|_| ()));
+        self.act();
+        Ok(())
+    }
+
+    /// How well this interface leads to `destination`, by its networks and routes; `None` where nothing matches.
+    pub(crate) fn reach(&mut self, destination: IpAddr) -> Option<Reach> {
+        let next_hop = self.engage(|engine, _, _| engine.interface_mut().next_hop(destination).ok())?;
+        // A group or broadcast address that no prefix covers is on every link, and so says nothing for this one.
+        let is_for_many = destination.is_multicast() || matches!(destination, IpAddr::V4(to) if to.is_broadcast());
+        let says_something = !is_for_many || next_hop.prefix_length > 0;
+        says_something.then_some((next_hop.prefix_length, Reverse(next_hop.metric)))
+    }
+}
+
+/// What configures the interface by protocol.
+impl Core {
+    pub(crate) const fn autoconfiguration(&self) -> bool {
+        self.engine.autoconfiguration()
+    }
+
+    /// # Errors
+    /// [`Error::NotSupported`] where the medium is not Ethernet.
+    pub(crate) fn set_autoconfiguration(&mut self, enabled: bool) -> Result<()> {
+        if enabled && !self.is_ethernet() {
+            return Err(Error::NotSupported);
+        }
+        self.engage(|engine, _, now| engine.set_autoconfiguration(enabled, now));
+        self.act();
+        Ok(())
+    }
+
+    /// Whether there is to be a link-local IPv6 address on an Ethernet.
+    pub(crate) fn set_link_local(&mut self, wanted: bool) {
+        self.engage(|engine, _, now| engine.interface_mut().set_link_local(wanted, now));
+        self.act();
+    }
+
+    pub(crate) fn dhcp_status(&self) -> DhcpStatus {
+        DhcpStatus::default()
+    }
+
+    /// # Errors
+    /// [`Error::NotSupported`] where the medium is not Ethernet.
+    pub(crate) fn set_dhcp(&mut self, enabled: bool) -> Result<()> {
+        if enabled && !self.is_ethernet() {
+            return Err(Error::NotSupported);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn dns_servers(&self) -> Vec<IpAddr> {
+        self.engine.servers().collect()
+    }
+
+    /// # Errors
+    /// [`Error::InvalidArgument`] for an address that no host can have; [`Error::AddressInUse`] where it is known;
+    /// [`Error::NoFreeSlot`].
+    pub(crate) fn add_dns_server(&mut self, server: IpAddr) -> Result<()> {
+        self.engage(|engine, _, _| engine.add_server(server).map_err(Error::from))?;
+        self.tell();
+        Ok(())
+    }
+
+    /// # Errors
+    /// [`Error::AddressNotAvailable`] where it is not known.
+    pub(crate) fn remove_dns_server(&mut self, server: IpAddr) -> Result<()> {
+        if !self.engage(|engine, _, _| engine.remove_server(server)) {
+            return Err(Error::AddressNotAvailable);
+        }
+        self.tell();
+        Ok(())
+    }
+
+    /// Sets the servers that somebody has set; those for which there is no room, or that no host can be, are left out.
+    pub(crate) fn set_dns_servers(&mut self, servers: &[IpAddr]) {
+        self.engage(|engine, _, _| engine.replace_servers(addresses::Origin::Static, servers));
+        self.tell();
+    }
+}
+
+/// Telling others.
+impl Core {
+    /// From now on changes are told: nobody hears of an interface before it is there.
+    pub(crate) const fn speak(&mut self) {
+        self.quiet = false;
+    }
+
+    /// Tells of a change.
+    pub(super) fn announce(&mut self, change: Change) {
+        if self.quiet {
+            return;
+        }
+        let Some(name) = self.me.upgrade().map(|me| me.name.clone()) else { return };
+        self.events.publish(&name, change, &mut self.wakes);
+    }
+
+    /// Tells of a change of the engine's.
+    pub(super) fn announce_change(&mut self, change: EngineChange) {
+        let change = match change {
+            EngineChange::AddressAdded(cidr) => from_wire(cidr).map(Change::AddressAdded),
+            EngineChange::AddressRemoved(cidr) => from_wire(cidr).map(Change::AddressRemoved),
+            EngineChange::AddressConflict(conflict) => {
+                let by = conflict.hardware;
+                tracing::warn!(address = %conflict.address, %by, lost = conflict.is_lost, "another host uses an address");
+                MacAddress::new(by.0).ok().map(|by| Change::AddressConflict { address: conflict.address, by })
+            }
+            EngineChange::RouteAdded(known) => route(&known, self.now).map(Change::RouteAdded),
+            EngineChange::RouteRemoved(known) => route(&known, self.now).map(Change::RouteRemoved),
+            EngineChange::Mtu(mtu) => {
+                self.capabilities.mtu = mtu;
+                Some(Change::Mtu(self.mtu()))
+            }
+            EngineChange::ServerAdded(server) => Some(Change::DnsServerAdded(server)),
+            EngineChange::ServerRemoved(server) => Some(Change::DnsServerRemoved(server)),
+            EngineChange::Dhcp => Some(Change::Dhcp(self.dhcp_status().state)),
+        };
+        change.into_iter().for_each(|change| self.announce(change));
+    }
+
+    /// Wakes everyone who waits for anything.
+    pub(super) fn rouse(&mut self) {
+        self.tcp.rouse(&mut self.wakes);
+        self.rouse_datagrams();
+        self.rouse_messages();
+    }
+}
+
+impl Stack {
+    /// Ends the stack: every operation fails with [`Error::NetworkDown`] from now on, and the device is returned.
+    pub(crate) fn unmount(&self) -> Option<Box<dyn Device>> {
+        self.with_mut(|core| {
+            core.statistics = core.statistics();
+            // What it has to say before it goes leaves while there is a device.
+            core.act();
+            let device = core.release_device().or_else(|| core.failed.take());
+            core.rouse();
+            core.tcp_end();
+            device
+        })
+    }
+}
+
+impl Core {
+    /// Takes the device out. Whoever has it next may know of no offloads.
+    pub(super) fn release_device(&mut self) -> Option<Box<dyn Device>> {
+        let mut port = self.port.take()?;
+        port.device.set_offloads(false);
+        Some(port.device)
+    }
+}
+
+/// A route as the host shows it; none of what is on the link, which is no route beyond the interface's networks.
+fn route(known: &routes::Route, now: Instant) -> Option<Route> {
+    let Target::Gateway { address, onlink: _ } = known.target else { return None };
+    let route = Route::new(from_wire(known.destination)?, address).ok()?.with_metric(known.metric);
+    Some(match known.valid_until {
+        Some(until) => route.with_lifetime(until - now),
+        None => route,
+    })
+}
+
+const fn origin(origin: addresses::Origin) -> Origin {
+    match origin {
+        addresses::Origin::Static => Origin::Static,
+        addresses::Origin::Dhcp => Origin::Dhcp,
+        addresses::Origin::Router | addresses::Origin::LinkLocal => Origin::Autoconfigured,
+    }
+}
+
+impl From<AddAddressError> for Error {
+    fn from(error: AddAddressError) -> Self {
+        match error {
+            AddAddressError::Invalid => Self::InvalidArgument,
+            AddAddressError::InUse => Self::AddressInUse,
+            AddAddressError::Full => Self::NoFreeSlot,
+        }
+    }
+}
+
+impl From<AddRouteError> for Error {
+    fn from(error: AddRouteError) -> Self {
+        match error {
+            AddRouteError::InvalidDestination | AddRouteError::InvalidGateway | AddRouteError::InvalidSource => {
+                Self::InvalidArgument
+            }
+            AddRouteError::Full => Self::NoFreeSlot,
+        }
+    }
+}
+
+impl From<AddServerError> for Error {
+    fn from(error: AddServerError) -> Self {
+        match error {
+            AddServerError::Invalid => Self::InvalidArgument,
+            AddServerError::Known => Self::AddressInUse,
+            AddServerError::Full => Self::NoFreeSlot,
+        }
+    }
+}
