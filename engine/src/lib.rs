@@ -10,6 +10,7 @@
 //! | [`udp`] | ports, and the datagrams that wait at them |
 //! | [`ip`] | addresses and routes, fragments, errors; the way out: room for packets, the path's MTU |
 //! | [`link`] | who is on the link: hardware addresses, multicast groups |
+//! | [`configure`] | addresses, routes and names from the link's servers |
 //! | [`wire`] | one parse for each packet, one emit |
 //! | [`buffer`] | bytes that wait, and the ranges that arrived out of order |
 //! | [`timers`] | alarms by key |
@@ -25,6 +26,7 @@ extern crate alloc;
 extern crate std;
 
 pub mod buffer;
+pub mod configure;
 pub mod event;
 pub mod ip;
 pub mod link;
