@@ -171,19 +171,30 @@ impl Engine {
     /// The hardware address is another.
     pub fn set_hardware(&mut self, hardware: EthernetAddress, now: Instant) {
         self.interface.set_hardware(hardware, now);
+        self.restart_dhcp(hardware, now);
         self.rediscover(now);
     }
 
-    /// The link is back.
+    /// The link is back, and may be another: what is known of it is verified.
     pub fn link_up(&mut self, now: Instant) {
         self.interface.link_up(now);
+        self.verify_lease(now);
         self.rediscover(now);
         self.resume_all();
     }
 
-    /// The link is gone.
+    /// The link is gone: nothing is asked until it is [back](Self::link_up).
     pub fn link_down(&mut self, now: Instant) {
         self.interface.link_down(now);
+    }
+
+    /// The interface was out of use and could not hear its peers; its link was there.
+    pub fn resume(&mut self, now: Instant) {
+        self.interface.link_up(now);
+        self.verify_lease(now);
+        self.solicit_routers(now);
+        self.tcp.restart_timers(now);
+        self.resume_all();
     }
 
     /// When to call [`handle_timeout`](Self::handle_timeout), if nothing happens before; it may be too early.
@@ -195,6 +206,7 @@ impl Engine {
             self.reassembly.next_timeout(),
             self.parked.front().map(|(at, _)| *at),
             self.next_discovery(),
+            self.next_dhcp(),
         ]
         .into_iter()
         .flatten()
@@ -213,17 +225,28 @@ impl Engine {
             self.parked.pop_front();
             self.tcp.resume(id);
         }
-        self.poll_discovery(now, device);
         self.act(now, device);
     }
 
     /// Does what has become due by what was changed: to be called after every change of the
     /// [interface](Self::interface_mut), and when the engine was told anything else.
     pub fn act(&mut self, now: Instant, device: &mut dyn Transmitter) {
+        self.draw_consequences(now, device);
+        if self.next_discovery().is_some_and(|at| at <= now) {
+            self.poll_discovery(now, device);
+        }
+        if self.next_dhcp().is_some_and(|at| at <= now) {
+            self.poll_dhcp(now, device);
+        }
+        self.act_at_once(now, device);
+        self.draw_consequences(now, device);
+    }
+
+    /// Does what is due of the interface: who is to be asked, and what is to be said.
+    fn act_at_once(&mut self, now: Instant, device: &mut dyn Transmitter) {
         if self.interface.next_timeout().is_some_and(|at| at <= now) {
             self.interface.handle_timeout(now, device);
         }
-        self.draw_consequences(now);
     }
 }
 

@@ -129,6 +129,10 @@ pub struct Interface {
     has_news: bool,
     /// Something waits less for a neighbour.
     has_room: bool,
+    /// Somebody is to be asked at once.
+    is_urgent: bool,
+    /// The link carries frames.
+    is_up: bool,
     /// When a better router that does not answer was last asked.
     avoided_asked: Option<Instant>,
     counters: Counters,
@@ -160,6 +164,8 @@ impl Interface {
             changes: VecDeque::new(),
             has_news: false,
             has_room: false,
+            is_urgent: false,
+            is_up: true,
             avoided_asked: None,
             counters: Counters::default(),
             random,
@@ -309,7 +315,7 @@ impl Interface {
     pub fn next_timeout(&self) -> Option<Instant> {
         [
             self.neighbours.next_timeout(),
-            self.claims.next_timeout(),
+            self.claims.next_timeout().filter(|_| self.is_up),
             self.groups.next_timeout(),
             self.addresses.next_timeout(),
             self.routes.next_timeout(),
@@ -318,6 +324,17 @@ impl Interface {
         .into_iter()
         .flatten()
         .min()
+    }
+
+    /// Whether the link carries frames, as far as the engine was told.
+    #[must_use]
+    pub const fn is_up(&self) -> bool {
+        self.is_up
+    }
+
+    /// Whether somebody is to be [asked](Self::handle_timeout) at once, since this was last looked at.
+    pub const fn take_urgency(&mut self) -> bool {
+        core::mem::replace(&mut self.is_urgent, false)
     }
 
     /// The memory held, in bytes.

@@ -6,11 +6,14 @@
 //!
 //! | Room | Holds |
 //! |---|---|
+//! | [`engine`] | [`Engine`]: all of it, for one interface |
 //! | [`tcp`] | connections, listeners, and what is left of them |
-//! | [`udp`] | ports, and the datagrams that wait at them |
-//! | [`ip`] | addresses and routes, fragments, errors; the way out: room for packets, the path's MTU |
+//! | [`udp`], [`icmp`] | ports, and the datagrams that wait at them; who is told of echoes and errors |
+//! | [`interface`] | this host on its link: addresses, neighbours, and the way out |
+//! | [`configure`] | addresses, routes and names from the link's servers and routers |
 //! | [`link`] | who is on the link: hardware addresses, multicast groups |
-//! | [`wire`] | one parse for each packet, one emit |
+//! | [`ip`] | addresses and routes, headers, fragments, errors |
+//! | [`wire`], [`frame`] | one parse for each packet, one emit; the seam to the device |
 //! | [`buffer`] | bytes that wait, and the ranges that arrived out of order |
 //! | [`timers`] | alarms by key |
 //! | [`random`] | a keyed generator that every draw goes through |
@@ -41,3 +44,5 @@ pub mod time;
 pub mod timers;
 pub mod udp;
 pub mod wire;
+
+pub use engine::Engine;

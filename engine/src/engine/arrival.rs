@@ -78,7 +78,7 @@ impl Engine {
             IPV4 | IPV6 => return self.receive_packet(packet, apart, frame, now, device),
             _ => self.counters.dropped += 1,
         }
-        self.draw_consequences(now);
+        self.act(now, device);
     }
 
     fn receive_packet(
@@ -99,7 +99,7 @@ impl Engine {
             let whole: Vec<u8> = whole.flatten().copied().collect();
             self.unwrap(&whole, frame, now, device);
         }
-        self.draw_consequences(now);
+        self.act(now, device);
     }
 
     /// Takes an IP packet with a segment right behind its header.
@@ -129,6 +129,10 @@ impl Engine {
         tcp.receive_parts(now, packet, apart, frame.is_verified, &mut way);
         if self.tcp.take_progress() {
             self.confirm(source, now);
+        }
+        if self.interface.take_urgency() {
+            // Somebody is asked for whom an answer waits.
+            self.act(now, device);
         }
     }
 

@@ -1,24 +1,37 @@
 //! Interfaces that configure themselves: what DHCP and routers say becomes addresses, routes and settings.
 
 use alloc::vec::Vec;
-use core::net::IpAddr;
+use core::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use smoltcp::wire::{EthernetAddress, IpCidr, IpProtocol};
 
 use super::Engine;
+use crate::buffer::Payload;
+use crate::configure::dhcp::{self, Action, Client, Lease, Reception, Remember};
 use crate::configure::router::{self, Discovery, Effect, Persistence};
 use crate::configure::servers::{AddServerError, ServerChange};
 use crate::event::Event;
 use crate::frame::Transmitter;
-use crate::interface::Change;
-use crate::ip::addresses::Origin;
+use crate::interface::{Change, Outgoing, Verification};
+use crate::ip::addresses::{AddAddressError, Address, Origin};
 use crate::ip::headers::Packet;
+use crate::ip::output::{Checksums, Header};
+use crate::ip::routes::{Route, Target};
 use crate::link::ndp::RouterAdvertisement;
 use crate::time::Instant;
+use crate::udp;
 use crate::udp::datagram::Received;
+
+/// The metric of a lease's routes: behind those that somebody set, as NetworkManager has it on a wire.
+const LEASE_METRIC: u32 = 100;
+/// The hop limit of what this host says by itself (RFC 1700, "IP time to live").
+const HOP_LIMIT: u8 = 64;
 
 /// What configures an interface by protocol.
 #[derive(Default)]
 pub(super) struct Configuration {
     discovery: Option<Discovery>,
+    client: Option<Client>,
     /// The MTU before a router set another.
     mtu_before: Option<usize>,
 }
@@ -189,11 +202,195 @@ impl Engine {
 
 /// DHCP.
 impl Engine {
-    pub(super) fn may_be_lease(&self, _packet: &Packet<'_>) -> bool {
-        false
+    /// The client, while DHCP is switched on.
+    #[must_use]
+    pub const fn dhcp(&self) -> Option<&Client> {
+        self.configuration.client.as_ref()
     }
 
-    pub(super) fn lease_takes(&mut self, _received: &Received<'_>, _now: Instant, _device: &mut dyn Transmitter) -> bool {
-        false
+    /// Switches DHCP on or off. What was lent is given back, and goes with it. Nothing happens where the link has no
+    /// hardware addresses.
+    pub fn set_dhcp(&mut self, enabled: bool, now: Instant, device: &mut dyn Transmitter) {
+        let Some(hardware) = self.interface.link().hardware else { return };
+        match (enabled, self.configuration.client.take()) {
+            (true, Some(client)) => self.configuration.client = Some(client),
+            (true, None) => {
+                self.configuration.client = Some(Client::new(hardware, dhcp::Config::default(), now));
+                self.events.push_back(Event::Changed(Change::Dhcp));
+            }
+            (false, Some(mut client)) => {
+                if let Some(release) = client.release(now, &mut self.random) {
+                    self.send_dhcp(&release, now, device);
+                }
+                self.withdraw_lease(now);
+                self.events.push_back(Event::Changed(Change::Dhcp));
+            }
+            (false, None) => {}
+        }
+    }
+
+    /// Another hardware address is another client.
+    pub(super) fn restart_dhcp(&mut self, hardware: EthernetAddress, now: Instant) {
+        if self.configuration.client.is_some() {
+            self.configuration.client = Some(Client::new(hardware, dhcp::Config::default(), now));
+            self.withdraw_lease(now);
+            self.events.push_back(Event::Changed(Change::Dhcp));
+        }
+    }
+
+    /// The link is back, or the interface is up again: what was lent is verified (RFC 2131 section 4.4.2), and counts
+    /// until it runs out or a server says otherwise.
+    pub(super) fn verify_lease(&mut self, now: Instant) {
+        if let Some(client) = &mut self.configuration.client {
+            client.restart(Remember::Verify, now);
+        }
+    }
+
+    /// Another host has the address that was lent (RFC 2131 section 3.1 point 5).
+    pub(super) fn decline_lease(&mut self, address: IpAddr, now: Instant, device: &mut dyn Transmitter) {
+        let (IpAddr::V4(address), Some(client)) = (address, &mut self.configuration.client) else { return };
+        if client.lease().is_some_and(|lease| lease.address == address)
+            && let Some(decline) = client.decline(address, now, &mut self.random)
+        {
+            self.send_dhcp(&decline, now, device);
+        }
+    }
+
+    /// Whether a packet may be a server's answer, which is for this host whatever address it is sent to: there may be
+    /// none yet.
+    pub(super) fn may_be_lease(&self, packet: &Packet<'_>) -> bool {
+        let ports = packet.payload().first_chunk::<4>().map(|[a, b, c, d]| {
+            (u16::from_be_bytes([*a, *b]), u16::from_be_bytes([*c, *d]))
+        });
+        self.configuration.client.is_some()
+            && packet.source.is_ipv4()
+            && packet.protocol == IpProtocol::Udp
+            && ports == Some((dhcp::SERVER_PORT, dhcp::CLIENT_PORT))
+    }
+
+    /// Takes a datagram where it is a server's; whether it is.
+    pub(super) fn lease_takes(
+        &mut self,
+        received: &Received<'_>,
+        now: Instant,
+        device: &mut dyn Transmitter,
+    ) -> bool {
+        let ports = (received.source.port(), received.destination.port());
+        let (IpAddr::V4(source), IpAddr::V4(destination), Some(client)) =
+            (received.source.ip(), received.destination.ip(), &mut self.configuration.client)
+        else {
+            return false;
+        };
+        if ports != (dhcp::SERVER_PORT, dhcp::CLIENT_PORT) {
+            return false;
+        }
+        let answer = dhcp::Received { source, destination, payload: received.payload };
+        match client.receive(answer, now, &mut self.random) {
+            Ok(Reception::Taken) => {}
+            // What is refused for its nonsense is counted by the client.
+            Ok(Reception::Ignored) | Err(_) => self.counters.dropped += 1,
+        }
+        self.poll_dhcp(now, device);
+        true
+    }
+
+    /// When the client is to be looked at.
+    pub(super) fn next_dhcp(&self) -> Option<Instant> {
+        self.configuration.client.as_ref().filter(|_| self.interface.is_up()).and_then(Client::next_timeout)
+    }
+
+    /// Does what is due of DHCP. While frames wait for the device it waits too, as what it says is not said twice.
+    pub(super) fn poll_dhcp(&mut self, now: Instant, device: &mut dyn Transmitter) {
+        if !self.interface.is_up() {
+            return;
+        }
+        loop {
+            let Some(client) = &mut self.configuration.client else { return };
+            let Some(action) = client.poll(now, &mut self.random) else { return };
+            match action {
+                Action::Send(datagram) => self.send_dhcp(&datagram, now, device),
+                Action::Bound { lease, former } => {
+                    if former.is_some_and(|former| former.cidr() != lease.cidr()) {
+                        self.withdraw_lease(now);
+                    }
+                    self.apply_lease(&lease, now);
+                    self.events.push_back(Event::Changed(Change::Dhcp));
+                }
+                Action::Lost(_) => {
+                    self.withdraw_lease(now);
+                    self.events.push_back(Event::Changed(Change::Dhcp));
+                }
+            }
+        }
+    }
+
+    fn send_dhcp(&mut self, datagram: &dhcp::Datagram, now: Instant, device: &mut dyn Transmitter) {
+        let source = SocketAddr::new(datagram.source.into(), dhcp::CLIENT_PORT);
+        let destination = SocketAddr::new(datagram.destination.into(), dhcp::SERVER_PORT);
+        let payload = Payload::from(&datagram.payload[..]);
+        let Ok(head) = udp::datagram::header(source, destination, payload, Checksums::All) else { return };
+        let header = Header {
+            source: source.ip(),
+            destination: destination.ip(),
+            protocol: IpProtocol::Udp,
+            hop_limit: HOP_LIMIT,
+            traffic_class: 0,
+        };
+        let packet = Outgoing { header, head: &head, payload: &datagram.payload, whole: false };
+        self.interface.answer(&packet, now, device);
+        self.act_at_once(now, device);
+    }
+
+    fn apply_lease(&mut self, lease: &Lease, now: Instant) {
+        let mut address = Address::new(lease.cidr(), Origin::Dhcp);
+        (address.preferred_until, address.valid_until) = (lease.expires(), lease.expires());
+        match self.interface.add_address(address, Verification::None, now) {
+            // One that somebody has set stays theirs.
+            Ok(_) | Err(AddAddressError::InUse) => {}
+            Err(AddAddressError::Invalid | AddAddressError::Full) => {
+                if let Some(client) = &mut self.configuration.client {
+                    client.refuse(now);
+                }
+                return;
+            }
+        }
+        self.apply_lease_routes(lease);
+        let servers: Vec<IpAddr> = lease.dns_servers.iter().copied().map(IpAddr::V4).collect();
+        self.replace_servers(Origin::Dhcp, &servers);
+    }
+
+    /// Leads where the lease says, and nowhere else where a lease said.
+    fn apply_lease_routes(&mut self, lease: &Lease) {
+        let everywhere = IpCidr::new(Ipv4Addr::UNSPECIFIED.into(), 0);
+        let classless = !lease.routes.is_empty();
+        // Beside classless routes the router does not count (RFC 3442).
+        let default = lease.routers.first().filter(|_| !classless).map(|router| (everywhere, Some(*router)));
+        let said = lease.routes.iter().map(|route| (route.destination, route.gateway)).chain(default);
+        let routes: Vec<Route> = said
+            .map(|(destination, gateway)| {
+                // A router outside of the network is a neighbour nevertheless.
+                let by = |gateway: Ipv4Addr| Target::Gateway { address: gateway.into(), onlink: true };
+                let target = gateway.map_or(Target::Link, by);
+                Route { metric: LEASE_METRIC, origin: Origin::Dhcp, ..Route::new(destination, target) }
+            })
+            .collect();
+        let is_said = |known: &Route| {
+            routes.iter().any(|route| (route.destination, route.target) == (known.destination, known.target))
+        };
+        let ours = self.interface.routes().iter().filter(|known| known.origin == Origin::Dhcp);
+        let stale: Vec<Route> = ours.filter(|known| !is_said(known)).copied().collect();
+        for route in stale {
+            self.interface.remove_route(&route);
+        }
+        for route in routes {
+            // Where there is no room for it, the lease has not less.
+            let _added = self.interface.add_route(route);
+        }
+    }
+
+    fn withdraw_lease(&mut self, now: Instant) {
+        self.interface.withdraw_routes(Origin::Dhcp);
+        self.replace_servers(Origin::Dhcp, &[]);
+        self.interface.withdraw_addresses(Origin::Dhcp, now);
     }
 }

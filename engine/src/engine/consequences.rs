@@ -5,13 +5,14 @@ use core::net::IpAddr;
 
 use super::{Engine, PARKED};
 use crate::event::Event;
+use crate::frame::Transmitter;
 use crate::interface::{Change, Resolved};
 use crate::tcp::{Cause, ConnectionId, TcpState};
 use crate::time::Instant;
 
 impl Engine {
     /// Draws the consequences of what the interface did.
-    pub(super) fn draw_consequences(&mut self, now: Instant) {
+    pub(super) fn draw_consequences(&mut self, now: Instant, device: &mut dyn Transmitter) {
         while let Some(resolved) = self.interface.poll_resolved() {
             match resolved {
                 Resolved::Reachable(key) => self.tcp.resume(ConnectionId(key)),
@@ -41,7 +42,10 @@ impl Engine {
                     self.resume_all();
                 }
                 Change::RouteAdded(_) | Change::RouteRemoved(_) => self.resume_all(),
-                Change::AddressConflict(conflict) if conflict.is_lost => self.form_anew(conflict.address, now),
+                Change::AddressConflict(conflict) if conflict.is_lost => {
+                    self.form_anew(conflict.address, now);
+                    self.decline_lease(conflict.address, now, device);
+                }
                 Change::AddressConflict(_)
                 | Change::Mtu(_)
                 | Change::ServerAdded(_)

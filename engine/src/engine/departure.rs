@@ -120,6 +120,9 @@ impl Engine {
         let header = header(source, destination, IpProtocol::Udp, hop_limit);
         let packet = Outgoing { header, head: &head, payload, whole };
         self.interface.send(&packet, now, device)?;
+        if self.interface.take_urgency() {
+            self.act(now, device);
+        }
         self.recent.note(Protocol::Udp, Tuple::new(source, destination), packet.length());
         Ok(())
     }
@@ -141,6 +144,9 @@ impl Engine {
         let header = header(source, destination, protocol, hop_limit);
         let packet = Outgoing { header, head: &message, payload: &[], whole: false };
         self.interface.send(&packet, now, device)?;
+        if self.interface.take_urgency() {
+            self.act(now, device);
+        }
         self.recent.note(Protocol::Echo, Tuple::new(source, destination), packet.length());
         Ok(())
     }
@@ -158,7 +164,11 @@ impl Engine {
         }
         let Self { interface, tcp, .. } = self;
         let mut way = Way { interface, device, now, keeps: false, wanted: None };
-        !tcp.transmit_answers(now, &mut way)
+        let is_full = tcp.transmit_answers(now, &mut way);
+        if self.interface.take_urgency() {
+            self.act(now, device);
+        }
+        !is_full
     }
 
     /// Whether something is to be sent that belongs to no socket in particular.

@@ -25,6 +25,8 @@ pub(crate) const ETHERNET_HEADER: usize = 14;
 const COPIED: usize = 512;
 /// Frames that wait for the device: two of the largest packets in fragments, and answers besides.
 const MOST_BACKLOG: usize = 256;
+/// Packets that wait for one neighbour (RFC 1122 section 2.3.2.2 asks for at least one). Who sends more waits.
+const MOST_WAITING_EACH: usize = 64;
 /// Bytes of packets that wait for neighbours, of all together.
 const MOST_WAITING_BYTES: usize = 4 << 20;
 /// How often a better router that does not answer is asked whether it is back (RFC 4191 section 3.5).
@@ -145,6 +147,9 @@ impl Interface {
         }
         let lead = self.lead(destination, next_hop, now);
         if let Lead::Unresolved(hop) = lead {
+            if self.neighbours.waiting_for(hop) >= MOST_WAITING_EACH {
+                return Err(SendError::Crowded);
+            }
             return self.wait(hop, packet.bytes(), now);
         }
         if !self.backlog.catch_up(device) {
@@ -218,11 +223,11 @@ impl Interface {
         !self.backlog.0.is_empty()
     }
 
-    /// How many packets wait for the neighbour that leads to a destination.
+    /// Whether as many packets as may already wait for the neighbour that leads to a destination.
     #[must_use]
-    pub fn waiting_for(&mut self, destination: IpAddr) -> usize {
-        let Ok(next_hop) = self.next_hop(destination) else { return 0 };
-        self.neighbours.waiting_for(next_hop.hop)
+    pub fn is_crowded(&mut self, destination: IpAddr) -> bool {
+        let next_hop = self.next_hop(destination);
+        next_hop.is_ok_and(|next_hop| self.neighbours.waiting_for(next_hop.hop) >= MOST_WAITING_EACH)
     }
 
     /// Somebody who has packets for a destination, and could not send one because a neighbour is not known: he comes
@@ -358,7 +363,13 @@ impl Interface {
         if self.addresses.is_broadcast(destination) {
             return Lead::Station(EthernetAddress::BROADCAST);
         }
-        self.neighbours.resolve(next_hop.hop, now).map_or(Lead::Unresolved(next_hop.hop), Lead::Station)
+        match self.neighbours.resolve(next_hop.hop, now) {
+            Some(station) => Lead::Station(station),
+            None => {
+                self.is_urgent = true;
+                Lead::Unresolved(next_hop.hop)
+            }
+        }
     }
 
     const fn link_header(&self) -> usize {

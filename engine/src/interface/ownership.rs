@@ -219,6 +219,7 @@ impl Interface {
     /// The link is back, and may be another: addresses are verified and announced anew, neighbours asked at once, and
     /// groups reported.
     pub fn link_up(&mut self, now: Instant) {
+        self.is_up = true;
         let (claims, random) = (&mut self.claims.list, &mut self.random);
         claims.iter_mut().for_each(|claimed| claimed.claim.restart(now, random));
         self.neighbours.retry_unresolved(now);
@@ -229,12 +230,13 @@ impl Interface {
 
     /// The link is gone.
     pub fn link_down(&mut self, now: Instant) {
+        self.is_up = false;
         self.groups.link_down(now);
     }
 
     /// Probes for addresses and announces them, as it is due.
     pub(super) fn claim_addresses(&mut self, now: Instant, device: &mut dyn Transmitter) {
-        let mut at = 0;
+        let mut at = if self.is_up { 0 } else { self.claims.list.len() };
         while let Some(claimed) = self.claims.list.get_mut(at) {
             let address = claimed.address;
             match claimed.claim.poll(now, &mut self.random) {

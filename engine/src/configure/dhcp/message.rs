@@ -1,0 +1,236 @@
+//! DHCP messages on the wire: read from servers, written for them (RFC 2131 section 2, RFC 2132).
+
+use alloc::vec::Vec;
+use core::net::Ipv4Addr;
+
+use smoltcp::wire::EthernetAddress;
+
+#[cfg(test)]
+mod tests;
+
+/// What a message is (option 53, RFC 2132 section 9.6), as the client sends or takes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(super) enum Kind {
+    Discover = 1,
+    Offer = 2,
+    Request = 3,
+    Decline = 4,
+    Ack = 5,
+    Nak = 6,
+    Release = 7,
+}
+
+/// The codes of options.
+pub(super) mod code {
+    pub(crate) const MASK: u8 = 1;
+    pub(crate) const ROUTERS: u8 = 3;
+    pub(crate) const DNS_SERVERS: u8 = 6;
+    pub(crate) const HOST_NAME: u8 = 12;
+    pub(crate) const DOMAIN: u8 = 15;
+    pub(crate) const MTU: u8 = 26;
+    pub(crate) const NTP_SERVERS: u8 = 42;
+    pub(crate) const REQUESTED: u8 = 50;
+    pub(crate) const LIFETIME: u8 = 51;
+    pub(crate) const OVERLOAD: u8 = 52;
+    pub(crate) const KIND: u8 = 53;
+    pub(crate) const SERVER: u8 = 54;
+    pub(crate) const PARAMETERS: u8 = 55;
+    pub(crate) const LONGEST: u8 = 57;
+    pub(crate) const RENEWAL: u8 = 58;
+    pub(crate) const REBINDING: u8 = 59;
+    pub(crate) const CLIENT: u8 = 61;
+    pub(crate) const SEARCH: u8 = 119;
+    pub(crate) const ROUTES: u8 = 121;
+}
+
+/// What is asked for, in the order of preference. Option 121 comes before 3 (RFC 3442).
+pub(super) const PARAMETERS: [u8; 12] = [
+    code::MASK,
+    code::ROUTES,
+    code::ROUTERS,
+    code::DNS_SERVERS,
+    code::DOMAIN,
+    code::MTU,
+    code::NTP_SERVERS,
+    code::LIFETIME,
+    code::SERVER,
+    code::RENEWAL,
+    code::REBINDING,
+    code::SEARCH,
+];
+
+const PAD: u8 = 0;
+const END: u8 = 255;
+/// What the options begin with (RFC 2131 section 3).
+const COOKIE: [u8; 4] = [99, 130, 83, 99];
+/// Where the fields lie (RFC 2131 figure 1).
+const TRANSACTION: usize = 4;
+const YIADDR: usize = 16;
+const CHADDR: usize = 28;
+const SNAME: usize = 44;
+const FILE: usize = 108;
+const HEADER: usize = 236;
+/// Relays of BOOTP drop what is shorter (RFC 1542 section 2.1).
+const SHORTEST: usize = 300;
+const BOOT_REQUEST: u8 = 1;
+const BOOT_REPLY: u8 = 2;
+const ETHERNET: u8 = 1;
+/// The bit of the flags that asks a server to answer by broadcast (RFC 2131 figure 2).
+const BROADCAST: u8 = 0x80;
+
+/// A message that a server may have sent; its options are well-formed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Reply<'a> {
+    pub(super) transaction: u32,
+    pub(super) hardware: EthernetAddress,
+    /// What it lends.
+    pub(super) address: Ipv4Addr,
+    /// The fields that hold options, in the order in which they are read (RFC 2131 section 4.1, RFC 3396 section 5).
+    fields: [&'a [u8]; 3],
+}
+
+impl<'a> Reply<'a> {
+    /// Reads the payload of a datagram; `None` for what is not a well-formed message to a client on Ethernet.
+    pub(super) fn parse(payload: &'a [u8]) -> Option<Self> {
+        let [op, kind, length, ..] = *payload.first_chunk::<4>()?;
+        if (op, kind, length) != (BOOT_REPLY, ETHERNET, 6) {
+            return None;
+        }
+        let options = payload.get(HEADER..)?.strip_prefix(&COOKIE)?;
+        let mut reply = Self {
+            transaction: u32::from_be_bytes(field(payload, TRANSACTION)?),
+            hardware: EthernetAddress(field(payload, CHADDR)?),
+            address: field(payload, YIADDR).map(Ipv4Addr::from_octets)?,
+            fields: [options, &[], &[]],
+        };
+        let overload = match reply.first(code::OVERLOAD) {
+            Some([overload @ 1..=3]) => *overload,
+            Some(_) => return None,
+            None => 0,
+        };
+        if overload & 1 != 0 {
+            reply.fields[1] = payload.get(FILE..HEADER)?;
+        }
+        if overload & 2 != 0 {
+            reply.fields[2] = payload.get(SNAME..FILE)?;
+        }
+        reply.fields.iter().all(|field| is_well_formed(field)).then_some(reply)
+    }
+
+    /// What a server's message is; `None` for what servers do not send.
+    pub(super) fn kind(&self) -> Option<Kind> {
+        [Kind::Offer, Kind::Ack, Kind::Nak].into_iter().find(|kind| self.first(code::KIND) == Some(&[*kind as u8]))
+    }
+
+    /// An option that appears once, of a fixed length; one of another length is none.
+    pub(super) fn fixed<const LENGTH: usize>(&self, code: u8) -> Option<[u8; LENGTH]> {
+        self.first(code)?.try_into().ok()
+    }
+
+    /// An option of any length, whose parts are put together (RFC 3396 section 7); empty where there is none.
+    pub(super) fn joined(&self, code: u8) -> Vec<u8> {
+        self.options().filter(|option| option.0 == code).flat_map(|option| option.1).copied().collect()
+    }
+
+    fn first(&self, code: u8) -> Option<&'a [u8]> {
+        self.options().find(|option| option.0 == code).map(|option| option.1)
+    }
+
+    fn options(&self) -> impl Iterator<Item = (u8, &'a [u8])> {
+        self.fields.into_iter().flat_map(|field| Options { field })
+    }
+}
+
+/// The options of a field, up to its end or to what is broken.
+struct Options<'a> {
+    field: &'a [u8],
+}
+
+impl<'a> Iterator for Options<'a> {
+    type Item = (u8, &'a [u8]);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        while let [PAD, rest @ ..] = self.field {
+            self.field = rest;
+        }
+        let [code, length, rest @ ..] = self.field else { return None };
+        if *code == END {
+            return None;
+        }
+        let (data, rest) = rest.split_at_checked(usize::from(*length))?;
+        self.field = rest;
+        Some((*code, data))
+    }
+}
+
+/// Whether the options of a field lie in it whole. That an end is missing is overlooked.
+fn is_well_formed(field: &[u8]) -> bool {
+    let mut options = Options { field };
+    options.by_ref().for_each(drop);
+    matches!(options.field, [] | [END, ..])
+}
+
+fn field<const LENGTH: usize>(payload: &[u8], at: usize) -> Option<[u8; LENGTH]> {
+    payload.get(at..)?.first_chunk().copied()
+}
+
+/// A message of the client. What it holds of addresses differs from state to state (RFC 2131 tables 4 and 5).
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Request<'a> {
+    pub(super) kind: Kind,
+    pub(super) transaction: u32,
+    /// Seconds since the client began to ask.
+    pub(super) secs: u16,
+    /// Whether the server is to answer by broadcast.
+    pub(super) broadcast: bool,
+    pub(super) hardware: EthernetAddress,
+    /// `ciaddr`: the address that the client uses.
+    pub(super) client: Ipv4Addr,
+    /// The address that it would like, or refuses.
+    pub(super) requested: Option<Ipv4Addr>,
+    /// The server that it means.
+    pub(super) server: Option<Ipv4Addr>,
+    pub(super) host_name: Option<&'a str>,
+    /// How long an answer may be, in bytes.
+    pub(super) longest: u16,
+}
+
+impl Request<'_> {
+    /// The payload of its datagram.
+    pub(super) fn emit(&self) -> Vec<u8> {
+        let hardware = self.hardware.0;
+        let mut payload = Vec::with_capacity(SHORTEST + 256);
+        payload.extend([BOOT_REQUEST, ETHERNET, 6, 0]);
+        payload.extend(self.transaction.to_be_bytes());
+        payload.extend(self.secs.to_be_bytes());
+        payload.extend([if self.broadcast { BROADCAST } else { 0 }, 0]);
+        payload.extend(self.client.octets());
+        payload.resize(CHADDR, 0);
+        payload.extend(hardware);
+        payload.resize(HEADER, 0);
+        payload.extend(COOKIE);
+        let mut put = |code: u8, data: &[u8]| {
+            // Host names that are longer than an option were left out by the client.
+            if let Ok(length) = u8::try_from(data.len()) {
+                payload.extend([code, length]);
+                payload.extend(data);
+            }
+        };
+        put(code::KIND, &[self.kind as u8]);
+        let [a, b, c, d, e, f] = hardware;
+        put(code::CLIENT, &[ETHERNET, a, b, c, d, e, f]);
+        self.requested.into_iter().for_each(|requested| put(code::REQUESTED, &requested.octets()));
+        self.server.into_iter().for_each(|server| put(code::SERVER, &server.octets()));
+        if matches!(self.kind, Kind::Discover | Kind::Request) {
+            put(code::LONGEST, &self.longest.to_be_bytes());
+            self.host_name.into_iter().for_each(|name| put(code::HOST_NAME, name.as_bytes()));
+            put(code::PARAMETERS, &PARAMETERS);
+        }
+        payload.push(END);
+        if payload.len() < SHORTEST {
+            payload.resize(SHORTEST, PAD);
+        }
+        payload
+    }
+}

@@ -1,0 +1,667 @@
+use std::vec::Vec;
+
+use super::world::{ADDRESS, HARDWARE, Heard, Message, SERVER};
+use super::*;
+
+const NONE: Ipv4Addr = Ipv4Addr::UNSPECIFIED;
+const OTHER: Ipv4Addr = Ipv4Addr::new(10, 8, 0, 20);
+const OFFER: u8 = 2;
+const ACK: u8 = 5;
+const NAK: u8 = 6;
+const DISCOVER: u8 = 1;
+const REQUEST: u8 = 3;
+
+/// What leaves a client: when, in milliseconds, from where to where, and what it says.
+type Sent = (u64, Ipv4Addr, Ipv4Addr, Heard);
+
+/// A client and what it has said, under virtual time.
+struct World {
+    client: Client,
+    random: Random,
+    now: Instant,
+    sent: Vec<Sent>,
+    told: Vec<Action>,
+}
+
+/// A server's behaviour: what it answers to what it hears.
+type Server<'a> = &'a dyn Fn(&Heard) -> Option<Message>;
+
+/// One that lends what [`Message::new`] says.
+fn lends(heard: &Heard) -> Option<Message> {
+    match heard.kind {
+        DISCOVER => Some(Message::new(OFFER, heard.transaction)),
+        REQUEST => Some(Message::new(ACK, heard.transaction)),
+        _ => None,
+    }
+}
+
+/// One that refuses what it offers.
+fn refuses(heard: &Heard) -> Option<Message> {
+    match heard.kind {
+        DISCOVER => Some(Message::new(OFFER, heard.transaction)),
+        REQUEST => Some(Message::new(NAK, heard.transaction)),
+        _ => None,
+    }
+}
+
+fn silent(_: &Heard) -> Option<Message> {
+    None
+}
+
+fn seconds(count: u64) -> Duration {
+    Duration::from_secs(count)
+}
+
+impl World {
+    fn with(config: Config) -> Self {
+        let now = Instant::from_origin(seconds(1000));
+        let client = Client::new(HARDWARE, config, now);
+        Self { client, random: Random::new([11; 32]), now, sent: Vec::new(), told: Vec::new() }
+    }
+
+    fn new() -> Self {
+        Self::with(Config::default())
+    }
+
+    /// One with a lease, asked for at second 0.
+    fn bound() -> Self {
+        let mut world = Self::new();
+        world.advance(0, &lends);
+        assert_eq!(world.client.state(), State::Bound);
+        world.clear();
+        world
+    }
+
+    fn clear(&mut self) {
+        self.sent.clear();
+        self.told.clear();
+    }
+
+    /// Milliseconds since the begin.
+    fn time(&self) -> u64 {
+        self.now.millis() - 1_000_000
+    }
+
+    fn receive(&mut self, message: &Message) -> Result<Reception, Nonsense> {
+        let bytes = message.bytes();
+        let received = Received { source: SERVER, destination: Ipv4Addr::BROADCAST, payload: &bytes };
+        self.client.receive(received, self.now, &mut self.random)
+    }
+
+    /// Does what is due now; the server answers at once.
+    fn run(&mut self, server: Server<'_>) {
+        let mut steps = 0;
+        while let Some(action) = self.client.poll(self.now, &mut self.random) {
+            steps += 1;
+            assert!(steps < 40, "too much at once");
+            let Action::Send(datagram) = action else {
+                self.told.push(action);
+                continue;
+            };
+            let heard = Heard::read(&datagram.payload);
+            self.sent.push((self.time(), datagram.source, datagram.destination, heard.clone()));
+            if let Some(answer) = server(&heard) {
+                let _ = self.receive(&answer);
+            }
+        }
+        assert!(self.client.next_timeout().is_none_or(|next| next > self.now), "it says when to poll");
+    }
+
+    /// Lets time pass up to a number of seconds since the begin, in steps that the client asks for.
+    fn advance(&mut self, until: u64, server: Server<'_>) {
+        let end = Instant::from_origin(seconds(1000 + until));
+        loop {
+            self.run(server);
+            match self.client.next_timeout() {
+                Some(next) if next <= end => self.now = next,
+                Some(_) | None => break,
+            }
+        }
+        self.now = end;
+        self.run(server);
+    }
+
+    fn kinds(&self) -> Vec<u8> {
+        self.sent.iter().map(|sent| sent.3.kind).collect()
+    }
+
+    /// When messages left, in seconds, rounded.
+    fn times(&self) -> Vec<u64> {
+        self.sent.iter().map(|sent| (sent.0 + 500) / 1000).collect()
+    }
+
+    fn is_lost(&self) -> bool {
+        matches!(&self.told[..], [.., Action::Lost(_)]) && self.client.lease().is_none()
+    }
+}
+
+#[test]
+fn a_lease_is_found_offered_requested_and_lent() {
+    let mut world = World::with(Config { host_name: Some("xila".into()), ..Config::default() });
+    assert_eq!((world.client.state(), world.client.next_timeout()), (State::Init, Some(world.now)));
+    world.run(&silent);
+    assert_eq!(world.client.state(), State::Selecting);
+    let (at, source, destination, discover) = world.sent[0].clone();
+    assert_eq!((at, source, destination), (0, NONE, Ipv4Addr::BROADCAST));
+    assert_eq!((discover.kind, discover.secs, discover.flags, discover.client), (DISCOVER, 0, 0, NONE));
+    assert_eq!((discover.requested, discover.server), (None, None));
+    assert_eq!(discover.options[&61], [1, 2, 0, 0, 0, 0, 7]);
+    assert_eq!(discover.options[&57], 1472u16.to_be_bytes());
+    assert_eq!(discover.options[&12], b"xila");
+    assert_eq!(discover.options[&55], [1, 121, 3, 6, 15, 26, 42, 51, 54, 58, 59, 119]);
+
+    world.now += seconds(2);
+    assert_eq!(world.receive(&Message::new(OFFER, discover.transaction)), Ok(Reception::Taken));
+    assert_eq!(world.client.state(), State::Requesting);
+    world.run(&silent);
+    let (at, source, destination, request) = world.sent[1].clone();
+    assert_eq!((at, source, destination), (2000, NONE, Ipv4Addr::BROADCAST));
+    assert_eq!((request.kind, request.transaction, request.client), (REQUEST, discover.transaction, NONE));
+    assert_eq!(request.secs, 0, "as the message that was offered for (RFC 2131 section 3.1 step 3)");
+    assert_eq!((request.requested, request.server), (Some(ADDRESS), Some(SERVER)));
+    assert_eq!(request.options[&55], discover.options[&55]);
+    assert_eq!(request.options[&61], discover.options[&61]);
+
+    world.now += seconds(1);
+    assert_eq!(world.receive(&Message::new(ACK, discover.transaction)), Ok(Reception::Taken));
+    let lease = world.client.lease().expect("bound").clone();
+    assert_eq!((lease.address, lease.prefix, lease.server), (ADDRESS, 24, SERVER));
+    assert_eq!(lease.since.millis(), 1_002_000, "from the request on");
+    assert_eq!(world.client.next_timeout(), Some(world.now), "to be told");
+    world.run(&silent);
+    assert_eq!(world.told, [Action::Bound { lease: Box::new(lease), former: None }]);
+    assert_eq!((world.client.state(), world.client.remembered()), (State::Bound, Some(ADDRESS)));
+    assert_eq!(world.client.next_timeout().map(Instant::millis), Some(1_402_000), "T1");
+}
+
+#[test]
+fn a_silent_link_is_asked_ever_less_often() {
+    let mut world = World::new();
+    world.advance(700, &silent);
+    let times: Vec<u64> = world.sent.iter().map(|sent| sent.0).collect();
+    assert_eq!(times[0], 0);
+    let waits: Vec<u64> = times.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    for (wait, about) in waits.iter().zip([4000, 8000, 16_000, 32_000, 64_000, 64_000, 64_000, 64_000]) {
+        assert!((about - 1000..=about + 1000).contains(wait), "{waits:?}");
+    }
+    assert!(waits.iter().any(|wait| wait % 1000 != 0), "by chance");
+    let (first, last) = (&world.sent[0].3, &world.sent[5].3);
+    assert_eq!(first.transaction, last.transaction);
+    assert_eq!(u64::from(last.secs), times[5] / 1000);
+    assert!(world.kinds().iter().all(|kind| *kind == DISCOVER));
+}
+
+#[test]
+fn a_request_without_an_answer_is_repeated_for_a_minute_and_then_all_begins_anew() {
+    let mut world = World::new();
+    let offers = |heard: &Heard| lends(heard).filter(|_| heard.kind == DISCOVER);
+    world.advance(70, &offers);
+    let kinds = world.kinds();
+    assert_eq!(kinds[..6], [DISCOVER, REQUEST, REQUEST, REQUEST, REQUEST, DISCOVER]);
+    let times = world.times();
+    for (time, about) in times[..6].iter().zip([0, 0, 4, 12, 28, 60u64]) {
+        assert!(time.abs_diff(about) <= 4, "{times:?}");
+    }
+    let transactions: Vec<u32> = world.sent.iter().map(|sent| sent.3.transaction).collect();
+    assert!(transactions[..5].iter().all(|transaction| *transaction == transactions[0]));
+    assert_ne!(transactions[5], transactions[0]);
+    assert!(world.sent[..5].iter().all(|sent| sent.3.secs == 0), "as the message that was offered for");
+}
+
+#[test]
+fn a_lease_counts_from_its_first_request() {
+    let mut world = World::new();
+    let asked = core::cell::Cell::new(0);
+    let late = |heard: &Heard| {
+        asked.set(asked.get() + u32::from(heard.kind == REQUEST));
+        lends(heard).filter(|_| heard.kind == DISCOVER || asked.get() == 3)
+    };
+    world.advance(20, &late);
+    assert_eq!(world.client.lease().expect("bound").since.millis(), 1_000_000);
+    // One that is over when it comes is none.
+    let mut world = World::new();
+    asked.set(0);
+    let moments = |heard: &Heard| late(heard).map(|answer| answer.with(51, 9u32.to_be_bytes()));
+    world.advance(20, &moments);
+    assert_eq!((world.client.state(), world.client.lease()), (State::Requesting, None));
+}
+
+#[test]
+fn who_was_not_asked_is_not_heard() {
+    let mut world = World::new();
+    for kind in [OFFER, ACK, NAK] {
+        assert_eq!(world.receive(&Message::new(kind, 0)), Ok(Reception::Ignored), "before anything was asked");
+    }
+    world.run(&silent);
+    let transaction = world.sent[0].3.transaction;
+    for message in [
+        Message::new(OFFER, transaction ^ 1),
+        Message::new(ACK, transaction),
+        Message::new(NAK, transaction),
+        Message { hardware: EthernetAddress([2, 0, 0, 0, 0, 8]), ..Message::new(OFFER, transaction) },
+    ] {
+        assert_eq!(world.receive(&message), Ok(Reception::Ignored));
+    }
+    let bytes = Message::new(OFFER, transaction).bytes();
+    let group = Received { source: SERVER, destination: Ipv4Addr::new(224, 0, 0, 1), payload: &bytes };
+    assert_eq!(world.client.receive(group, world.now, &mut world.random), Ok(Reception::Ignored));
+    assert_eq!(world.receive(&Message::new(OFFER, transaction)), Ok(Reception::Taken));
+    assert_eq!(world.receive(&Message::new(ACK, transaction)), Ok(Reception::Ignored), "not requested yet");
+    world.run(&silent);
+    assert_eq!(world.receive(&Message::new(OFFER, transaction)), Ok(Reception::Ignored), "one was taken");
+    for kind in [ACK, NAK] {
+        let other = Message::new(kind, transaction).with(54, OTHER.octets());
+        assert_eq!(world.receive(&other), Ok(Reception::Ignored), "another server");
+    }
+    assert_eq!(world.receive(&Message::new(ACK, transaction)), Ok(Reception::Taken));
+    let copy = Message { address: OTHER, ..Message::new(ACK, transaction) };
+    assert_eq!(world.receive(&copy), Ok(Reception::Ignored), "a second copy is no renewal");
+    assert_eq!(world.receive(&Message::new(NAK, transaction)), Ok(Reception::Ignored));
+    assert_eq!((world.client.lease().map(|lease| lease.address), world.client.refused()), (Some(ADDRESS), 0));
+}
+
+#[test]
+fn an_offer_that_makes_no_sense_is_counted_and_another_one_is_taken() {
+    let mut world = World::new();
+    world.run(&silent);
+    let transaction = world.sent[0].3.transaction;
+    let bad = Message::new(OFFER, transaction).with(1, [255, 0, 255, 0]);
+    assert_eq!(world.receive(&bad), Err(Nonsense::MaskHoles));
+    assert_eq!((world.client.refused(), world.client.state()), (1, State::Selecting));
+    assert_eq!(world.receive(&Message::new(OFFER, transaction).without(1)), Ok(Reception::Taken));
+    world.run(&silent);
+    assert_eq!(world.sent[1].3.kind, REQUEST);
+}
+
+#[test]
+fn a_lease_that_makes_no_sense_is_counted_and_asked_for_again_after_ten_seconds() {
+    let mut world = World::new();
+    world.advance(60, &|heard: &Heard| {
+        lends(heard).map(|message| if heard.kind == REQUEST { message.without(1) } else { message })
+    });
+    let times = world.times();
+    assert_eq!(times[..6], [0, 0, 10, 10, 20, 20]);
+    assert_eq!((world.client.refused(), world.client.lease()), (7, None));
+    assert!(world.told.is_empty());
+    world.advance(70, &lends);
+    assert_eq!(world.client.state(), State::Bound);
+}
+
+#[test]
+fn a_refusal_begins_anew_at_once_but_not_at_the_pace_of_the_server() {
+    let mut world = World::new();
+    world.advance(400, &refuses);
+    let times = world.times();
+    assert_eq!(times[..10], [0, 0, 0, 0, 0, 0, 0, 0, 4, 8]);
+    assert_eq!(times.len(), 8 + 100);
+    assert!(world.told.is_empty() && world.client.remembered().is_none());
+    // Beginning anew is no way around it.
+    for _ in 0..20 {
+        world.client.restart(Remember::Nothing, world.now);
+        world.run(&refuses);
+    }
+    assert_eq!(world.sent.len(), 8 + 100);
+}
+
+#[test]
+fn a_lease_for_moments_does_not_set_the_pace() {
+    let mut world = World::new();
+    let moments = |heard: &Heard| {
+        let message = lends(heard)?.with(51, 2u32.to_be_bytes()).with(58, [0; 4]);
+        Some(message.with(59, 1u32.to_be_bytes()))
+    };
+    world.advance(400, &moments);
+    assert!((100..=8 + 100).contains(&world.sent.len()), "{}", world.sent.len());
+}
+
+#[test]
+fn a_lease_is_renewed_at_t1_by_its_server_alone() {
+    let mut world = World::bound();
+    world.advance(399, &lends);
+    assert!(world.sent.is_empty());
+    let former = world.client.lease().cloned();
+    world.advance(400, &lends);
+    let [(at, source, destination, request)] = &world.sent[..] else { panic!("{:?}", world.sent) };
+    assert_eq!((*at, *source, *destination), (400_000, ADDRESS, SERVER));
+    assert_eq!((request.kind, request.client, request.secs, request.flags), (REQUEST, ADDRESS, 0, 0));
+    assert_eq!((request.requested, request.server), (None, None), "table 4 of RFC 2131");
+    assert!(request.options.contains_key(&55) && request.options.contains_key(&61));
+    let lease = world.client.lease().cloned().map(Box::new).expect("renewed");
+    assert_eq!(lease.since.millis(), 1_400_000);
+    assert_eq!(world.told, [Action::Bound { lease, former: former.map(Box::new) }]);
+    assert_eq!(world.client.state(), State::Bound);
+    // And again.
+    world.advance(2000, &lends);
+    assert_eq!(world.times(), [400, 800, 1200, 1600, 2000]);
+}
+
+#[test]
+fn renewing_waits_half_of_the_rest_and_then_any_server_is_asked_and_then_it_is_over() {
+    let mut world = World::bound();
+    world.advance(999, &silent);
+    // T1 400, T2 800, end 1000: half of what is left, a minute at least.
+    assert_eq!(world.times(), [400, 600, 700, 760, 800, 900, 960]);
+    for (_, source, destination, request) in &world.sent[..4] {
+        assert_eq!((*source, *destination, request.client), (ADDRESS, SERVER, ADDRESS));
+    }
+    for (_, source, destination, request) in &world.sent[4..] {
+        assert_eq!((*source, *destination, request.client), (ADDRESS, Ipv4Addr::BROADCAST, ADDRESS));
+        assert_eq!((request.requested, request.server, request.kind), (None, None, REQUEST));
+    }
+    assert_eq!((world.sent[2].3.secs, world.sent[5].3.secs), (300, 100));
+    assert_ne!(world.sent[0].3.transaction, world.sent[1].3.transaction);
+    assert_eq!((world.client.state(), world.told.len()), (State::Rebinding, 0));
+    let transaction = world.sent[6].3.transaction;
+    world.advance(1000, &silent);
+    assert!(world.is_lost());
+    assert_eq!((world.client.state(), world.kinds().last()), (State::Selecting, Some(&DISCOVER)));
+    // The same address is asked for, with nothing to say that it is used.
+    let (_, source, _, discover) = world.sent.last().cloned().expect("sent");
+    assert_eq!((source, discover.client, discover.requested), (NONE, NONE, Some(ADDRESS)));
+    assert_eq!(world.receive(&Message::new(ACK, transaction)), Ok(Reception::Ignored), "too late");
+}
+
+#[test]
+fn an_answer_to_the_last_question_counts_from_that_question() {
+    let mut world = World::bound();
+    world.advance(650, &silent);
+    let (first, second) = (world.sent[0].3.transaction, world.sent[1].3.transaction);
+    assert_eq!(world.receive(&Message::new(ACK, first)), Ok(Reception::Ignored));
+    assert_eq!(world.receive(&Message::new(ACK, second)), Ok(Reception::Taken));
+    assert_eq!(world.client.lease().expect("renewed").since.millis(), 1_600_000);
+}
+
+#[test]
+fn an_answer_after_the_end_is_too_late_although_nobody_has_looked_since() {
+    let mut world = World::bound();
+    world.advance(990, &silent);
+    let transaction = world.sent.last().expect("asked").3.transaction;
+    world.now += seconds(10);
+    assert_eq!(world.receive(&Message::new(ACK, transaction)), Ok(Reception::Ignored));
+    assert_eq!((world.client.state(), world.client.lease()), (State::Init, None));
+    let mut world = World::bound();
+    world.now += seconds(1000);
+    assert_eq!(world.client.release(world.now, &mut world.random), None, "it is not this host's to give back");
+}
+
+#[test]
+fn another_server_may_extend_a_lease_after_t2_and_lend_another_address() {
+    let mut world = World::bound();
+    world.advance(799, &silent);
+    let other = |heard: &Heard| {
+        Some(Message { address: OTHER, ..lends(heard)?.with(54, [10, 8, 0, 1]).with(3, [10, 8, 0, 1]) })
+    };
+    world.advance(800, &other);
+    let Some(Action::Bound { lease, former }) = world.told.last() else { panic!("{:?}", world.told) };
+    assert_eq!((lease.address, lease.server), (OTHER, Ipv4Addr::new(10, 8, 0, 1)));
+    assert_eq!(former.as_ref().map(|former| former.address), Some(ADDRESS));
+}
+
+#[test]
+fn a_renewal_that_makes_no_sense_leaves_the_lease_until_its_end() {
+    let mut world = World::bound();
+    let nonsense = |heard: &Heard| lends(heard).map(|message| message.with(3, [0; 4]));
+    world.advance(999, &nonsense);
+    assert_eq!((world.client.refused(), world.told.len(), world.client.state()), (7, 0, State::Rebinding));
+    world.advance(1000, &nonsense);
+    assert!(world.is_lost());
+}
+
+#[test]
+fn a_refused_renewal_ends_the_lease_at_once() {
+    let mut world = World::bound();
+    let lease = world.client.lease().cloned().map(Box::new).expect("bound");
+    world.advance(400, &|heard: &Heard| refuses(heard).filter(|_| heard.kind == REQUEST));
+    assert_eq!(world.told, [Action::Lost(lease)]);
+    assert_eq!((world.kinds(), world.client.remembered()), (Vec::from([REQUEST, DISCOVER]), None));
+    assert_eq!(world.sent[1].3.requested, None, "it was refused");
+    // A refusal that names no server is none.
+    let mut world = World::bound();
+    world.advance(400, &|heard: &Heard| refuses(heard).map(|message| message.without(54)));
+    assert_eq!((world.client.refused(), world.client.state()), (1, State::Renewing));
+}
+
+#[test]
+fn a_host_that_has_slept_does_what_is_due_now() {
+    for (until, kinds, destination) in [
+        (790, &[REQUEST][..], SERVER),
+        (900, &[REQUEST], Ipv4Addr::BROADCAST),
+        (5000, &[DISCOVER], Ipv4Addr::BROADCAST),
+    ] {
+        let mut world = World::bound();
+        world.now += seconds(until);
+        world.run(&silent);
+        assert_eq!((&world.kinds()[..], world.sent[0].2), (kinds, destination), "{until}");
+        assert_eq!(world.client.lease().is_none(), until == 5000);
+    }
+}
+
+#[test]
+fn a_lease_for_ever_is_never_asked_for_again() {
+    let mut world = World::new();
+    world.advance(3600 * 24 * 365, &|heard: &Heard| lends(heard).map(|message| message.with(51, [255; 4])));
+    assert_eq!((world.kinds(), world.client.next_timeout()), (Vec::from([DISCOVER, REQUEST]), None));
+    assert_eq!(world.client.state(), State::Bound);
+}
+
+#[test]
+fn a_remembered_address_is_verified_by_whichever_server_knows_it() {
+    let mut world = World::with(Config { remembered: Some(ADDRESS), ..Config::default() });
+    assert_eq!(world.client.state(), State::InitReboot);
+    world.run(&silent);
+    assert_eq!(world.client.state(), State::Rebooting);
+    let (at, source, destination, request) = world.sent[0].clone();
+    assert_eq!((at, source, destination), (0, NONE, Ipv4Addr::BROADCAST));
+    assert_eq!((request.kind, request.client), (REQUEST, NONE));
+    assert_eq!((request.requested, request.server), (Some(ADDRESS), None), "table 4 of RFC 2131");
+    assert_eq!(world.receive(&Message::new(ACK, request.transaction)), Ok(Reception::Taken));
+    world.run(&silent);
+    assert!(matches!(&world.told[..], [Action::Bound { lease, former: None }] if lease.address == ADDRESS));
+    let nothing = Client::new(HARDWARE, Config { remembered: Some(NONE), ..Config::default() }, world.now);
+    assert_eq!(nothing.state(), State::Init);
+}
+
+#[test]
+fn a_lease_goes_on_while_it_is_verified_and_is_the_same_afterwards() {
+    let mut world = World::bound();
+    world.advance(100, &silent);
+    world.client.restart(Remember::Verify, world.now);
+    assert_eq!((world.client.state(), world.client.lease().is_some()), (State::InitReboot, true));
+    world.run(&lends);
+    assert_eq!(world.kinds(), [REQUEST]);
+    assert_eq!((world.sent[0].1, world.sent[0].3.client, world.sent[0].3.requested), (NONE, NONE, Some(ADDRESS)));
+    assert!(matches!(&world.told[..], [Action::Bound { former: Some(former), lease }]
+        if former.address == lease.address && lease.since.millis() == 1_100_000));
+}
+
+#[test]
+fn on_another_network_that_says_so_the_lease_is_lost_at_once_and_another_one_found() {
+    let mut world = World::bound();
+    world.advance(100, &silent);
+    world.client.restart(Remember::Verify, world.now);
+    let other = |heard: &Heard| match (heard.kind, heard.server) {
+        (REQUEST, None) => Some(Message::new(NAK, heard.transaction)),
+        _ => Some(Message { address: OTHER, ..lends(heard)?.with(3, [10, 8, 0, 1]) }),
+    };
+    world.run(&other);
+    assert_eq!((world.time(), world.kinds()), (100_000, Vec::from([REQUEST, DISCOVER, REQUEST])));
+    assert_eq!(world.sent[1].3.requested, None);
+    assert!(matches!(&world.told[..], [Action::Lost(lost), Action::Bound { lease, former: None }]
+        if lost.address == ADDRESS && lease.address == OTHER));
+}
+
+#[test]
+fn on_another_network_that_is_silent_another_lease_is_found_in_a_quarter_of_a_minute() {
+    let mut world = World::bound();
+    world.advance(100, &silent);
+    world.client.restart(Remember::Verify, world.now);
+    let other = |heard: &Heard| match (heard.kind, heard.server) {
+        (REQUEST, None) => None,
+        _ => Some(Message { address: OTHER, ..lends(heard)?.with(3, [10, 8, 0, 1]) }),
+    };
+    world.advance(115, &other);
+    assert_eq!(world.kinds(), [REQUEST, REQUEST, DISCOVER, REQUEST]);
+    assert!(world.sent[3].0 <= 110_000);
+    assert!(matches!(&world.told[..], [Action::Bound { lease, former: Some(former) }]
+        if former.address == ADDRESS && lease.address == OTHER));
+}
+
+#[test]
+fn a_lease_that_nobody_verifies_lasts_until_its_end() {
+    let mut world = World::bound();
+    world.client.restart(Remember::Verify, world.now);
+    world.advance(999, &silent);
+    assert!(world.told.is_empty() && world.client.lease().is_some());
+    world.advance(1000, &silent);
+    assert!(world.is_lost());
+    assert_eq!(world.client.state(), State::Selecting);
+    world.client.restart(Remember::Verify, world.now);
+    assert_eq!(world.client.state(), State::Init, "what is over cannot be verified");
+}
+
+#[test]
+fn a_refusal_of_another_address_leaves_the_lease() {
+    let mut world = World::bound();
+    world.client.restart(Remember::Verify, world.now);
+    world.advance(30, &|heard: &Heard| match (heard.kind, heard.server) {
+        (REQUEST, None) => None,
+        _ => Some(Message { address: OTHER, ..refuses(heard)?.without(3) }),
+    });
+    assert!(world.kinds().contains(&DISCOVER) && world.kinds().len() > 4);
+    assert!(world.told.is_empty());
+    assert_eq!(world.client.lease().map(|lease| lease.address), Some(ADDRESS));
+}
+
+#[test]
+fn on_another_link_nothing_is_remembered() {
+    let mut world = World::bound();
+    world.client.restart(Remember::Nothing, world.now);
+    assert_eq!((world.client.state(), world.client.remembered()), (State::Init, None));
+    world.run(&silent);
+    assert!(world.is_lost());
+    assert_eq!((world.sent[0].3.kind, world.sent[0].3.requested), (DISCOVER, None));
+}
+
+#[test]
+fn a_released_lease_is_given_back_to_its_server_and_nothing_is_asked() {
+    let mut world = World::bound();
+    let Datagram { source, destination, payload } =
+        world.client.release(world.now, &mut world.random).expect("there is one");
+    let release = Heard::read(&payload);
+    assert_eq!((source, destination), (ADDRESS, SERVER));
+    assert_eq!((release.kind, release.client, release.secs), (7, ADDRESS, 0));
+    assert_eq!((release.requested, release.server), (None, Some(SERVER)));
+    assert_eq!(release.options[&61], [1, 2, 0, 0, 0, 0, 7]);
+    world.advance(5000, &lends);
+    assert!(world.is_lost() && world.sent.is_empty());
+    assert_eq!((world.client.state(), world.client.next_timeout()), (State::Released, None));
+    assert_eq!(world.client.release(world.now, &mut world.random), None);
+    // Later the same address is asked for, and no more than that.
+    world.client.restart(Remember::Verify, world.now);
+    world.run(&lends);
+    assert_eq!((world.kinds(), world.sent[0].3.requested), (Vec::from([DISCOVER, REQUEST]), Some(ADDRESS)));
+}
+
+#[test]
+fn a_declined_address_is_not_asked_for_again_and_the_next_one_after_ten_seconds() {
+    let mut world = World::bound();
+    assert_eq!(world.client.decline(OTHER, world.now, &mut world.random), None, "not what is lent");
+    let Datagram { source, destination, payload } =
+        world.client.decline(ADDRESS, world.now, &mut world.random).expect("there is one");
+    let decline = Heard::read(&payload);
+    assert_eq!((source, destination), (NONE, Ipv4Addr::BROADCAST));
+    assert_eq!((decline.kind, decline.client, decline.secs, decline.flags), (4, NONE, 0, 0));
+    assert_eq!((decline.requested, decline.server), (Some(ADDRESS), Some(SERVER)));
+    world.advance(9, &lends);
+    assert!(world.is_lost() && world.sent.is_empty());
+    assert_eq!((world.client.state(), world.client.remembered()), (State::Init, None));
+    world.advance(10, &lends);
+    assert_eq!((world.times(), world.sent[0].3.requested), (Vec::from([10, 10]), None));
+    assert_eq!(world.client.state(), State::Bound);
+}
+
+#[test]
+fn after_ten_conflicts_one_address_is_tried_in_a_minute() {
+    let mut world = World::new();
+    let mut pauses = Vec::new();
+    for _ in 0..12 {
+        world.run(&lends);
+        world.client.decline(ADDRESS, world.now, &mut world.random).expect("bound");
+        world.run(&silent);
+        let next = world.client.next_timeout().expect("it is tried again");
+        pauses.push((next - world.now).as_secs());
+        world.now = next;
+    }
+    assert_eq!(pauses, [10, 10, 10, 10, 10, 10, 10, 10, 10, 60, 60, 60]);
+}
+
+#[test]
+fn a_lease_that_cannot_be_used_is_counted_and_asked_for_again_after_ten_seconds() {
+    let mut world = World::bound();
+    world.client.refuse(world.now);
+    world.advance(9, &lends);
+    assert!(world.is_lost() && world.sent.is_empty());
+    world.advance(10, &lends);
+    assert_eq!((world.client.refused(), world.client.state()), (1, State::Bound));
+    world.client.restart(Remember::Nothing, world.now);
+    world.client.refuse(world.now);
+    assert_eq!((world.client.refused(), world.client.state()), (1, State::Init), "nothing is lent");
+}
+
+#[test]
+fn what_the_host_says_of_itself_is_bounded_and_answers_may_be_asked_by_broadcast() {
+    let config = |name: usize, longest_message| Config {
+        host_name: Some(core::iter::repeat_n('a', name).collect()),
+        longest_message,
+        broadcast: true,
+        remembered: None,
+    };
+    for (name, is_sent) in [(0, false), (1, true), (255, true), (256, false)] {
+        let mut world = World::with(config(name, 0));
+        world.advance(500, &lends);
+        let discover = &world.sent[0].3;
+        assert_eq!(discover.options.contains_key(&12), is_sent, "{name}");
+        assert_eq!(discover.options[&57], 576u16.to_be_bytes());
+        assert!(world.sent.iter().map(|sent| sent.3.flags).eq([0x8000, 0x8000, 0]), "with an address it needs none");
+    }
+}
+
+#[test]
+fn whatever_servers_answer_the_client_is_there_afterwards() {
+    for seed in 0..40 {
+        let mut world = World::new();
+        let chance = core::cell::RefCell::new(Random::new([seed; 32]));
+        let mut steps = 0;
+        while steps < 300 {
+            steps += 1;
+            while let Some(action) = world.client.poll(world.now, &mut world.random) {
+                let Action::Send(datagram) = action else { continue };
+                let heard = Heard::read(&datagram.payload);
+                let mut chance = chance.borrow_mut();
+                let kind = [OFFER, ACK, ACK, NAK][chance.below(4) as usize];
+                let mut bytes = Message::new(kind, heard.transaction).with(51, chance.next_u32().to_be_bytes()).bytes();
+                for _ in 0..chance.below(3) {
+                    let at = chance.below(bytes.len() as u32) as usize;
+                    bytes[at] = chance.next_u32() as u8;
+                }
+                let received = Received { source: SERVER, destination: ADDRESS, payload: &bytes };
+                let _ = world.client.receive(received, world.now, &mut world.random);
+            }
+            if let Some(lease) = world.client.lease() {
+                assert!(lease.expires().is_none_or(|expires| expires > world.now));
+            }
+            match chance.borrow_mut().below(30) {
+                0 => world.client.restart(Remember::Verify, world.now),
+                1 => world.client.restart(Remember::Nothing, world.now),
+                2 => drop(world.client.decline(ADDRESS, world.now, &mut world.random)),
+                3 => world.client.refuse(world.now),
+                _ => {}
+            }
+            world.now = world.client.next_timeout().unwrap_or(world.now + seconds(1)).max(world.now);
+        }
+        world.client.restart(Remember::Nothing, world.now);
+        let until = world.time() / 1000 + 40;
+        world.advance(until, &lends);
+        assert_eq!(world.client.state(), State::Bound, "{seed}");
+    }
+}

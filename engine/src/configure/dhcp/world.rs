@@ -1,0 +1,146 @@
+//! For tests: messages of servers as bytes, and what they hear.
+
+use std::collections::BTreeMap;
+use std::vec::Vec;
+
+use core::net::Ipv4Addr;
+
+use smoltcp::wire::EthernetAddress;
+
+pub(super) const HARDWARE: EthernetAddress = EthernetAddress([2, 0, 0, 0, 0, 7]);
+pub(super) const SERVER: Ipv4Addr = Ipv4Addr::new(10, 9, 0, 1);
+pub(super) const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 9, 0, 50);
+
+/// A server's message, field by field.
+#[derive(Clone)]
+pub(super) struct Message {
+    pub(super) transaction: u32,
+    pub(super) hardware: EthernetAddress,
+    pub(super) address: Ipv4Addr,
+    pub(super) options: Vec<(u8, Vec<u8>)>,
+    pub(super) sname: Vec<u8>,
+    pub(super) file: Vec<u8>,
+}
+
+impl Message {
+    /// A message of a kind (2 offer, 5 acknowledgement, 6 refusal), for 1000 seconds with T1 at 400 and T2 at 800.
+    pub(super) fn new(kind: u8, transaction: u32) -> Self {
+        let message = Self {
+            transaction,
+            hardware: HARDWARE,
+            address: ADDRESS,
+            options: Vec::new(),
+            sname: Vec::new(),
+            file: Vec::new(),
+        };
+        let message = message.with(53, [kind]).with(54, SERVER.octets());
+        if kind == 6 {
+            return Self { address: Ipv4Addr::UNSPECIFIED, ..message };
+        }
+        message
+            .with(51, 1000u32.to_be_bytes())
+            .with(58, 400u32.to_be_bytes())
+            .with(59, 800u32.to_be_bytes())
+            .with(1, [255, 255, 255, 0])
+            .with(3, SERVER.octets())
+            .with(6, [10, 9, 0, 2, 9, 9, 9, 9])
+    }
+
+    /// The same with an option in place of those of its code.
+    pub(super) fn with(self, code: u8, data: impl AsRef<[u8]>) -> Self {
+        let mut message = self.without(code);
+        message.options.push((code, data.as_ref().to_vec()));
+        message
+    }
+
+    /// The same without an option.
+    pub(super) fn without(mut self, code: u8) -> Self {
+        self.options.retain(|option| option.0 != code);
+        self
+    }
+
+    pub(super) fn bytes(&self) -> Vec<u8> {
+        let mut bytes = Vec::from([2, 1, 6, 0]);
+        bytes.extend(self.transaction.to_be_bytes());
+        bytes.resize(16, 0);
+        bytes.extend(self.address.octets());
+        bytes.resize(28, 0);
+        bytes.extend(self.hardware.0);
+        bytes.resize(44, 0);
+        bytes.extend(&self.sname);
+        bytes.resize(108, 0);
+        bytes.extend(&self.file);
+        bytes.resize(236, 0);
+        bytes.extend([99, 130, 83, 99]);
+        bytes.extend(encoded(&self.options));
+        bytes.push(255);
+        bytes
+    }
+}
+
+/// Options as bytes; those that are too long in several parts (RFC 3396).
+pub(super) fn encoded(options: &[(u8, Vec<u8>)]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for (code, data) in options {
+        for part in data.chunks(255) {
+            bytes.extend([*code, part.len() as u8]);
+            bytes.extend(part);
+        }
+        if data.is_empty() {
+            bytes.extend([*code, 0]);
+        }
+    }
+    bytes
+}
+
+/// What a server hears of a client.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Heard {
+    /// 1 discover, 3 request, 4 decline, 7 release.
+    pub(super) kind: u8,
+    pub(super) transaction: u32,
+    pub(super) secs: u16,
+    pub(super) flags: u16,
+    pub(super) client: Ipv4Addr,
+    /// Option 50.
+    pub(super) requested: Option<Ipv4Addr>,
+    /// Option 54.
+    pub(super) server: Option<Ipv4Addr>,
+    pub(super) options: BTreeMap<u8, Vec<u8>>,
+}
+
+impl Heard {
+    pub(super) fn read(payload: &[u8]) -> Self {
+        assert!(payload.len() >= 300);
+        assert_eq!(payload[..4], [1, 1, 6, 0]);
+        assert_eq!((&payload[28..34], &payload[34..44]), (&HARDWARE.0[..], &[0; 10][..]));
+        assert!(
+            payload[16..28].iter().chain(&payload[44..236]).all(|byte| *byte == 0),
+            "yiaddr, siaddr, giaddr, names"
+        );
+        assert_eq!(payload[236..240], [99, 130, 83, 99]);
+        let mut options = BTreeMap::new();
+        let mut rest = &payload[240..];
+        while let [code, length, data @ ..] = rest
+            && *code != 255
+        {
+            let (data, behind) = data.split_at(usize::from(*length));
+            assert_eq!(options.insert(*code, data.to_vec()), None, "option {code} twice");
+            rest = behind;
+        }
+        assert_eq!(rest[0], 255);
+        assert!(rest[1..].iter().all(|byte| *byte == 0));
+        let address = |code| options.get(&code).map(|data: &Vec<u8>| Ipv4Addr::from(*data.first_chunk::<4>().unwrap()));
+        let number = |at: usize| u16::from_be_bytes([payload[at], payload[at + 1]]);
+        Self {
+            kind: options[&53][0],
+            transaction: u32::from_be_bytes(*payload[4..].first_chunk().unwrap()),
+            secs: number(8),
+            flags: number(10),
+            client: Ipv4Addr::from(*payload[12..].first_chunk::<4>().unwrap()),
+            requested: address(50),
+            server: address(54),
+            options,
+        }
+    }
+}
