@@ -2,9 +2,7 @@
 //!
 //! A [`Cidr`], [`MacAddress`] or [`Route`] that exists is one that the engine accepts.
 
-pub(crate) mod preference;
-
-use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use smoltcp::wire;
 
@@ -56,6 +54,7 @@ pub(crate) fn is_v4_mapped(address: IpAddr) -> bool {
     matches!(address, IpAddr::V6(address) if address.to_ipv4_mapped().is_some())
 }
 
-pub(crate) fn to_endpoint(address: SocketAddr) -> wire::IpEndpoint {
-    wire::IpEndpoint::new(address.ip().into(), address.port())
+/// A network of the engine's.
+pub(crate) fn from_wire(cidr: wire::IpCidr) -> Option<Cidr> {
+    Cidr::new(cidr.address().into(), cidr.prefix_len()).ok()
 }

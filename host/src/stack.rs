@@ -1,71 +1,64 @@
-//! One interface's TCP/IP stack: a smoltcp interface, its device, and the tables that find the socket of a packet.
+//! One interface's stack: the engine, its device, and those who wait for what it does.
 //!
 //! A [`Stack`] is a handle; what it stands for, the [`Core`], sits behind one short synchronous lock, never held across
 //! an `.await`. An operation that leaves something to send drives the stack at once, within a budget, before it gives
 //! the lock back; the [runner](crate::runner) does the rest. Wakers are collected under the lock and woken after it.
 //!
+//! What TCP/IP itself does is [`xila_network_engine`]'s, whose one [`Engine`] each stack has. Here is what it knows
+//! nothing of:
+//!
 //! | Room | Holds |
 //! |---|---|
 //! | `drive`, `schedule` | the loop: frames in, frames out, timers; whose turn it is to send |
-//! | `demux`, `phy` | whom a frame concerns; the engine's view of the device |
-//! | `contain` | what becomes of a panic of the engine |
-//! | `tcp` | the engine's connections and listeners; `backlog`, who waits for connections |
-//! | `resolution` | connections that wait for a next hop's hardware address |
-//! | `udp` | bound ports and their mailboxes |
-//! | `icmp`, `fragments`, `neighbours` | echo, errors from the path; what comes in fragments or behind extension headers; asking for hardware addresses |
-//! | `groups` | reports of multicast groups |
-//! | `path`, `cut` | what is known of narrow paths; making packets fit them |
-//! | `config`, `addresses`, `routes` | what the interface is set to |
-//! | `dhcp`, `autoconfiguration` | what sets it by protocol |
-//! | `events` | telling others of it |
+//! | `port` | the device |
+//! | `tell` | what the engine tells, and who is told |
+//! | `tcp`, `backlog` | who waits for connections, and for what they bring |
+//! | `udp`, `icmp` | the mailboxes of sockets; datagrams that wait for their turn |
+//! | `settings` | what the interface is set to, and what it shows of itself |
+//! | `events` | telling others of changes |
+//! | `ending` | what becomes of a panic of the engine |
 //! | `waiters`, `ports`, `options`, `owner` | what those are made of |
 
-mod addresses;
-mod autoconfiguration;
 pub(crate) mod backlog;
-mod config;
-mod contain;
-mod cut;
-mod demux;
-mod dhcp;
 mod drive;
+mod ending;
 pub(crate) mod events;
-mod fragments;
-mod groups;
 pub(crate) mod icmp;
-mod neighbours;
 pub(crate) mod options;
 pub(crate) mod owner;
-mod path;
-mod phy;
+mod port;
 pub(crate) mod ports;
-mod resolution;
-pub(crate) mod routes;
 mod schedule;
+pub(crate) mod settings;
 pub(crate) mod tcp;
+mod tell;
 pub(crate) mod udp;
 pub(crate) mod waiters;
 
-use core::net::IpAddr;
 use core::ops::RangeInclusive;
+use core::sync::atomic::{AtomicU32, Ordering};
 use core::task::{Context, Waker};
+use core::time::Duration;
 use std::sync::{Arc, Weak};
 
 use parking_lot::{Mutex, MutexGuard};
-use smoltcp::iface::{Config, Interface, SocketSet};
-use smoltcp::wire::{EthernetAddress, HardwareAddress};
-use xila_network_commands::interface::{Link, Origin, State, Statistics};
-use xila_network_engine::ip::reassembly::Reassembly;
-use xila_network_engine::random::{Random, Secret};
-use xila_network_engine::tcp::Algorithm;
+use smoltcp::wire::EthernetAddress;
+use xila_network_commands::interface::{Link, State, Statistics};
+use xila_network_engine::Engine;
+use xila_network_engine::engine::Config;
+use xila_network_engine::interface;
+use xila_network_engine::random::Random;
+use xila_network_engine::tcp::{Algorithm, Config as TcpConfig, Link as TcpLink};
+use xila_network_engine::udp::ports::PortLimits;
+use xila_network_engine::udp::Limits;
 
 use crate::address::MacAddress;
-use crate::device::{Capabilities, Device, Medium, Pool};
+use crate::device::{Capabilities, Checksums, Device, Medium, Pool};
 use crate::error::{Error, Result};
 use crate::platform::{Clock, Instant, Platform};
 use events::Events;
 use owner::Owner;
-use phy::Port;
+use port::Port;
 use schedule::Schedule;
 use tcp::FlowId;
 use waiters::Wakes;
@@ -76,6 +69,8 @@ pub(crate) struct Stack(Arc<Shared>);
 
 struct Shared {
     name: Arc<str>,
+    /// What tells it from all others: the scope of link-local addresses (RFC 4007 section 11).
+    number: u32,
     clock: Arc<dyn Clock>,
     core: Mutex<Core>,
     /// Wakes the runner. Never held together with `core`.
@@ -84,18 +79,15 @@ struct Shared {
 
 /// What a stack is made of.
 pub(crate) struct Core {
-    /// The device; none once unmounted.
+    engine: Engine,
+    /// The device; none once the interface is gone.
     port: Option<Port>,
-    iface: Interface,
+    /// The device of an interface whose engine has panicked, until it is unmounted.
+    failed: Option<Box<dyn Device>>,
+    /// What makes an engine anew.
+    config: Config,
     capabilities: Capabilities,
-    hardware_address: Option<MacAddress>,
-    addresses: Vec<addresses::Address>,
-    routes: Vec<routes::Entry>,
-    dns_servers: Vec<(IpAddr, Origin)>,
-    /// When the first address or route runs out.
-    lifetimes_next: Option<Instant>,
-    dhcp: dhcp::Dhcp,
-    autoconfiguration: Option<autoconfiguration::Autoconfiguration>,
+    number: u32,
     state: State,
     /// The device's link, when it was last looked at.
     known_link: Link,
@@ -105,19 +97,12 @@ pub(crate) struct Core {
     me: Weak<Shared>,
     /// The time of the present call.
     now: Instant,
-    random: u64,
     ephemeral: RangeInclusive<u16>,
     tcp: tcp::Table,
     udp: udp::Table,
-    icmp: icmp::Icmp,
-    queried: groups::Queried,
-    neighbours: neighbours::Neighbours,
-    fragments: Reassembly,
-    /// For packets that no socket takes.
-    nobody: SocketSet<'static>,
+    icmp: icmp::Mailboxes,
     /// Who may have something to send.
     schedule: Schedule<Owner, Sender>,
-    resolution: resolution::Resolution,
     /// The device took nothing more; the runner waits until it does.
     full: bool,
     /// The budget ended before the work did; the runner goes on.
@@ -145,6 +130,11 @@ const RUNNER_BUDGET: usize = 512;
 const QUANTUM: usize = 16 << 10;
 /// The narrowest link that carries IPv6 (RFC 8200 section 5).
 const MOST_NARROW: usize = 1280;
+/// How long what is left of a connection keeps its pair of ends: twice a maximum segment lifetime of 5 s, since the links of
+/// these stacks are short.
+const TIME_WAIT: Duration = Duration::from_secs(10);
+/// The most handshakes under way on one stack, over all its listeners, before SYNs are answered with cookies.
+const MOST_HALF_OPEN: usize = 256;
 
 impl Stack {
     /// Builds a stack on a device. Nothing runs yet.
@@ -157,65 +147,58 @@ impl Stack {
         platform: &Platform,
         events: Events,
     ) -> Result<Self> {
+        static NEXT: AtomicU32 = AtomicU32::new(1);
         let capabilities = device.capabilities();
         if !(MOST_NARROW..=65535).contains(&capabilities.mtu) {
             let reason = format!("an IP MTU of {} is outside 1280 to 65535", capabilities.mtu);
             return Err(Error::FailedToMountDevice(reason));
         }
-        let (hardware, address) = match (capabilities.medium, hardware_address) {
-            (Medium::Ip, None) => (HardwareAddress::Ip, None),
+        let hardware = match (capabilities.medium, hardware_address) {
+            (Medium::Ip, None) => None,
             (Medium::Ip, Some(_)) => return Err(Error::NotSupported),
             (Medium::Ethernet, address) => {
                 let address = address.unwrap_or_else(|| {
                     let [a, b, c, d, e, f, ..] = platform.random_u64().to_ne_bytes();
                     MacAddress::locally_administered([a, b, c, d, e, f])
                 });
-                (HardwareAddress::Ethernet(EthernetAddress(address.octets())), Some(address))
+                Some(EthernetAddress(address.octets()))
             }
         };
         let now = platform.clock.now();
-        let mut port = Port::new(device);
-        let iface = engine(&mut port, hardware, platform.random_u64(), now);
+        let port = Port::new(device, now);
         let known_link = port.device.link();
+        let config = config(&capabilities, &port, hardware, &ephemeral, congestion);
         let mut seed = [0; 32];
         platform.random.fill(&mut seed);
-        let fragments = Reassembly::new(&Secret::new(&mut Random::new(seed)));
-        platform.random.fill(&mut seed);
-        let memory = Pool::for_streams().memory().clone();
-        let loops_back = port.device.loops_back();
-        let tcp = tcp::Table::new(&capabilities, loops_back, ephemeral.clone(), congestion, memory, seed);
+        let mut engine = Engine::new(config.clone(), Random::new(seed));
+        if known_link == Link::Down {
+            engine.link_down(now);
+        }
+        let tcp = tcp::Table::new(config.tcp.memory.clone());
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
         Ok(Self(Arc::new_cyclic(|me| Shared {
             name: name.into(),
+            number,
             clock: platform.clock.clone(),
             runner: Mutex::new(None),
             core: Mutex::new(Core {
+                engine,
                 port: Some(port),
-                iface,
+                failed: None,
+                config,
                 capabilities,
-                hardware_address: address,
-                addresses: Vec::new(),
-                routes: Vec::new(),
-                dns_servers: Vec::new(),
-                lifetimes_next: None,
-                dhcp: dhcp::Dhcp::default(),
-                autoconfiguration: None,
+                number,
                 state: State::Up,
                 known_link,
                 events,
                 quiet: true,
                 me: me.clone(),
                 now,
-                random: platform.random_u64(),
                 ephemeral,
                 tcp,
                 udp: udp::Table::default(),
-                icmp: icmp::Icmp::default(),
-                queried: groups::Queried::default(),
-                neighbours: neighbours::Neighbours::default(),
-                fragments,
-                nobody: SocketSet::new(Vec::new()),
+                icmp: icmp::Mailboxes::default(),
                 schedule: Schedule::new(QUANTUM),
-                resolution: resolution::Resolution::default(),
                 full: false,
                 unfinished: false,
                 sent_so_far: 0,
@@ -230,19 +213,27 @@ impl Stack {
         &self.0.name
     }
 
+    /// What tells it from all others.
+    pub(crate) fn number(&self) -> u32 {
+        self.0.number
+    }
+
     /// Whether both handles are the same stack.
     pub(crate) fn is(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
     }
 
-    /// Looks at the stack.
+    /// Looks at the stack, as it is now.
     pub(crate) fn with<R>(&self, look: impl FnOnce(&Core) -> R) -> R {
-        look(&self.0.core.lock())
+        self.ask(|core| look(core))
     }
 
     /// Looks at the stack, and registers who waits for it to change. Nothing is left to send by that.
     pub(crate) fn ask<R>(&self, ask: impl FnOnce(&mut Core) -> R) -> R {
-        ask(&mut self.0.core.lock())
+        let now = self.0.clock.now();
+        let mut core = self.0.core.lock();
+        core.advance(now);
+        ask(&mut core)
     }
 
     /// An operation that either does something or fails, and as a failure leaves nothing to send: then the stack is not
@@ -318,15 +309,36 @@ pub(crate) enum Turn {
     Ended,
 }
 
-/// smoltcp's side of an interface, with no addresses yet.
-fn engine(port: &mut Port, hardware: HardwareAddress, seed: u64, now: Instant) -> Interface {
-    let mut config = Config::new(hardware);
-    config.random_seed = seed;
+/// What an engine is set to, on a device.
+fn config(
+    capabilities: &Capabilities,
+    port: &Port,
+    hardware: Option<EthernetAddress>,
+    ephemeral: &RangeInclusive<u16>,
+    congestion: Option<Algorithm>,
+) -> Config {
+    let &Capabilities { mtu, lossless, checksums, .. } = capabilities;
+    let checksums = checksums == Checksums::Computed;
     let loops_back = port.device.loops_back();
-    let mut iface = Interface::new(config, &mut phy::Ingress { frame: None, port, now }, wire_time(now));
-    // A loopback carries every local address of the process's interfaces, as Linux's `lo` does.
-    iface.set_any_ip(loops_back);
-    iface
+    let tcp = TcpConfig {
+        loops_back,
+        ephemeral: ephemeral.clone(),
+        congestion,
+        most_half_open: MOST_HALF_OPEN,
+        time_wait: TIME_WAIT,
+        memory: Pool::for_streams().memory().clone(),
+        ..TcpConfig::new(TcpLink { mtu, lossless, checksums })
+    };
+    let link = interface::Link {
+        hardware,
+        mtu,
+        loops_back,
+        checksums,
+        completes_checksums: port.offloads.checksums,
+        segmentation: port.offloads.segmentation,
+    };
+    let ports = PortLimits { range: ephemeral.clone(), ..PortLimits::default() };
+    Config { link, tcp, udp: Limits { ports, ..Limits::default() }, echo_reply: true }
 }
 
 impl Core {
@@ -334,22 +346,14 @@ impl Core {
         self.me.upgrade().map(Stack)
     }
 
-    /// A new random number, from a generator that the platform's randomness seeded (splitmix64).
-    fn stir(&mut self) {
-        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.random;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        self.random = mixed ^ (mixed >> 31);
+    /// An engine that has nothing, in the place of one that cannot be trusted any more.
+    fn fresh_engine(&mut self) -> Engine {
+        let seed = core::array::from_fn(|_| self.engine.random().next_u32().to_le_bytes()[0]);
+        Engine::new(self.config.clone(), Random::new(seed))
     }
-}
 
-/// A time as smoltcp counts it, in microseconds.
-fn wire_time(instant: Instant) -> smoltcp::time::Instant {
-    smoltcp::time::Instant::from_micros(i64::try_from(instant.since_origin().as_micros()).unwrap_or(i64::MAX))
-}
-
-/// A time that smoltcp tells.
-fn from_wire_time(instant: smoltcp::time::Instant) -> Instant {
-    Instant::from_origin(core::time::Duration::from_micros(u64::try_from(instant.total_micros()).unwrap_or(0)))
+    /// The ephemeral ports, from a random one on.
+    pub(crate) fn port_candidates(&mut self) -> impl Iterator<Item = u16> + use<> {
+        ports::candidates(&self.ephemeral, self.engine.random().next_u64())
+    }
 }
