@@ -15,7 +15,7 @@ use super::tcp::pending;
 use crate::address::is_v4_mapped;
 use crate::error::{Error, Result};
 use crate::stack::Stack;
-use crate::stack::options::{MOST_BUFFER, UdpOptions};
+use crate::stack::options::{UdpOptions, datagram_memory};
 use crate::stack::udp::{Datagram, Kind, Mailbox, Outgoing, Outlet, UdpStatistics, is_bindable};
 
 /// A UDP socket (RFC 768).
@@ -78,7 +78,7 @@ impl UdpSocket {
         if !is_bindable(local.ip()) {
             return Err(Error::InvalidArgument);
         }
-        let mailbox = Arc::new(Mailbox::new(options.receive_buffer.min(MOST_BUFFER)));
+        let mailbox = Arc::new(Mailbox::new(datagram_memory(options.receive_buffer)));
         let serving = Serving::bind(network, local, Receiving { address: local.ip(), mailbox: mailbox.clone() })?;
         Ok(Self {
             network: network.clone(),
@@ -337,8 +337,8 @@ impl UdpSocket {
     pub async fn peek_from(&self, buffer: &mut [u8]) -> Result<(usize, SocketAddr)> {
         poll_fn(|context| {
             let peeked = self.mailbox.peek(Some(context.waker()), |datagram| {
-                let count = datagram.data.len().min(buffer.len());
-                buffer[..count].copy_from_slice(&datagram.data[..count]);
+                let count = datagram.content.len().min(buffer.len());
+                buffer[..count].copy_from_slice(&datagram.content[..count]);
                 (count, datagram.remote)
             });
             match peeked {
@@ -383,7 +383,8 @@ impl UdpSocket {
         self.receive_buffer.load(Ordering::Relaxed)
     }
 
-    /// Sets the receive buffer, in bytes. What is queued already stays.
+    /// Sets the receive buffer, in bytes. What has no room in it any more, of what is queued, is dropped and counted, the
+    /// latest first.
     ///
     /// # Errors
     /// [`Error::InvalidArgument`] for 0.
@@ -392,7 +393,7 @@ impl UdpSocket {
             return Err(Error::InvalidArgument);
         }
         self.receive_buffer.store(bytes, Ordering::Relaxed);
-        self.mailbox.set_limit(bytes.min(MOST_BUFFER));
+        self.mailbox.set_limit(datagram_memory(bytes));
         Ok(())
     }
 

@@ -8,7 +8,7 @@ use super::types::NetworkError;
 use crate::error::{Error, Result};
 use crate::policy::Charge;
 use crate::socket::{self, UdpOptions};
-use crate::stack::options::MOST_BUFFER;
+use crate::stack::options::datagram_memory;
 use crate::wasm::bindings::types::{IpAddress, SocketAddress};
 use crate::wasm::bindings::udp::{
     Datagram, Host, HostUdpSocket, HostUdpSocketWithStore, Options, OutgoingDatagram, Statistics,
@@ -98,7 +98,7 @@ impl HostUdpSocket for NetworkCtxView<'_> {
     ) -> Result<Resource<UdpSocket>, NetworkError> {
         let options = udp_options(&options);
         let network = self.ctx.network(interface.as_deref())?;
-        let charge = self.ctx.quota().charge(options.receive_buffer.min(MOST_BUFFER))?;
+        let charge = self.ctx.quota().charge(datagram_memory(options.receive_buffer))?;
         let socket = socket::UdpSocket::bind_with(&network, local.into(), &options)?;
         Ok(push(self.table, UdpSocket(Arc::new(Bound { socket, _charge: charge })))?)
     }
