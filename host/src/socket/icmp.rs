@@ -111,7 +111,7 @@ impl IcmpSocket {
         if Family::of(remote) != self.family || remote.is_unspecified() || is_v4_mapped(remote) {
             return Err(Error::InvalidArgument);
         }
-        let (stack, source) = self.network.route(None, remote)?;
+        let (stack, source) = self.network.route_of_socket(None, remote)?;
         let request = Outgoing {
             kind: Kind::EchoRequest { sequence },
             payload: data,

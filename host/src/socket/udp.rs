@@ -217,7 +217,7 @@ impl UdpSocket {
             return Ok((known.stack.clone(), known.source));
         }
         let local = Some(self.local.ip()).filter(|ip| !ip.is_unspecified());
-        let (stack, source) = self.network.route(local, remote)?;
+        let (stack, source) = self.network.route_of_socket(local, remote)?;
         *known = Some(Known { remote, version, stack: stack.clone(), source });
         Ok((stack, source))
     }
