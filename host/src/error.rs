@@ -6,6 +6,7 @@
 use std::io;
 
 use xila_network_engine::udp::queue::PathError;
+use xila_network_engine::wire::InvalidHopLimit;
 
 /// Why an operation failed. In brackets the POSIX name that programs know the cause by.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, thiserror::Error)]
@@ -84,6 +85,12 @@ pub type Result<T, E = Error> = core::result::Result<T, E>;
 
 impl From<xila_network_engine::tcp::InvalidOption> for Error {
     fn from(_: xila_network_engine::tcp::InvalidOption) -> Self {
+        Self::InvalidArgument
+    }
+}
+
+impl From<InvalidHopLimit> for Error {
+    fn from(InvalidHopLimit: InvalidHopLimit) -> Self {
         Self::InvalidArgument
     }
 }

@@ -144,9 +144,6 @@ impl Manager {
             ephemeral_ports,
             congestion,
         } = config;
-        if ephemeral_ports.is_empty() || *ephemeral_ports.start() == 0 {
-            return Err(Error::InvalidArgument);
-        }
         // Held until the interface is there, so that nobody can take the name meanwhile. What can fail comes first.
         let mut mounted = self.mounted.interfaces.write();
         if mounted.iter().any(|interface| interface.name() == name) {
@@ -155,8 +152,15 @@ impl Manager {
         let controller = controller.unwrap_or_else(|| device.controller());
         let topology = &self.mounted.topology;
         let events = topology.events().clone();
-        let stack =
-            Stack::new(name, Box::new(device), hardware_address, ephemeral_ports, congestion, &self.platform, events)?;
+        let stack = Stack::new(
+            name,
+            Box::new(device),
+            hardware_address,
+            ephemeral_ports.into(),
+            congestion,
+            &self.platform,
+            events,
+        )?;
         let configured: Result<()> = stack.with_mut(|core| {
             addresses.iter().try_for_each(|cidr| core.add_address(*cidr))?;
             routes.iter().try_for_each(|route| core.add_route(*route))?;

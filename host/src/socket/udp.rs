@@ -3,19 +3,20 @@
 use core::fmt;
 use core::future::poll_fn;
 use core::net::{IpAddr, SocketAddr};
-use core::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use core::task::{Context, Poll, Waker};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 
+use super::hop_limit::SharedHopLimit;
 use super::network::Network;
 use super::serving::{Binding, Serving};
 use super::tcp::pending;
 use crate::address::is_v4_mapped;
 use crate::error::{Error, Result};
 use crate::stack::Stack;
-use crate::stack::options::{UdpOptions, datagram_memory};
+use crate::stack::options::{HopLimit, UdpOptions, datagram_memory};
 use crate::stack::udp::{Datagram, Kind, Mailbox, Outgoing, Outlet, UdpStatistics, is_bindable};
 
 /// A UDP socket (RFC 768).
@@ -29,7 +30,7 @@ pub struct UdpSocket {
     outlet: Outlet,
     /// The route that the last datagram took.
     route: Mutex<Option<Known>>,
-    hop_limit: AtomicU8,
+    hop_limit: SharedHopLimit,
     broadcast: AtomicBool,
     receive_buffer: AtomicUsize,
 }
@@ -87,7 +88,7 @@ impl UdpSocket {
             mailbox,
             outlet: Outlet::new(network.owner()),
             route: Mutex::new(None),
-            hop_limit: AtomicU8::new(options.hop_limit),
+            hop_limit: SharedHopLimit::new(options.hop_limit),
             broadcast: AtomicBool::new(options.broadcast),
             receive_buffer: AtomicUsize::new(options.receive_buffer),
         })
@@ -199,7 +200,7 @@ impl UdpSocket {
             port: self.local.port(),
             source,
             remote,
-            hop_limit: self.hop_limit(),
+            hop_limit: self.hop_limit().octet(),
             broadcast: self.broadcast(),
         };
         stack.with_mut(|core| core.udp_send(self.outlet, &datagram, waker))?;
@@ -399,20 +400,13 @@ impl UdpSocket {
 
     /// The hop limit of the datagrams sent.
     #[must_use]
-    pub fn hop_limit(&self) -> u8 {
-        self.hop_limit.load(Ordering::Relaxed)
+    pub fn hop_limit(&self) -> HopLimit {
+        self.hop_limit.load()
     }
 
     /// Sets the hop limit of the datagrams sent.
-    ///
-    /// # Errors
-    /// [`Error::InvalidArgument`] for 0.
-    pub fn set_hop_limit(&self, hop_limit: u8) -> Result<()> {
-        if hop_limit == 0 {
-            return Err(Error::InvalidArgument);
-        }
-        self.hop_limit.store(hop_limit, Ordering::Relaxed);
-        Ok(())
+    pub fn set_hop_limit(&self, hop_limit: HopLimit) {
+        self.hop_limit.store(hop_limit);
     }
 
     /// Whether datagrams may be sent to broadcast addresses.

@@ -2,6 +2,7 @@
 
 pub use xila_network_engine::tcp::{KeepAlive, Options as TcpOptions};
 use xila_network_engine::udp::queue::LEAST_LIMIT;
+pub use xila_network_engine::wire::{HopLimit, InvalidHopLimit};
 
 use crate::error::{Error, Result};
 
@@ -14,21 +15,21 @@ pub struct UdpOptions {
     pub receive_buffer: usize,
     /// Whether datagrams may be sent to broadcast addresses (`SO_BROADCAST`).
     pub broadcast: bool,
-    /// The hop limit (IPv6) or time to live (IPv4) of the datagrams sent, 1 to 255.
-    pub hop_limit: u8,
+    /// The hop limit (IPv6) or time to live (IPv4) of the datagrams sent.
+    pub hop_limit: HopLimit,
 }
 
 impl Default for UdpOptions {
     fn default() -> Self {
-        Self { receive_buffer: 208 * 1024, broadcast: false, hop_limit: 64 }
+        Self { receive_buffer: 208 * 1024, broadcast: false, hop_limit: HopLimit::DEFAULT }
     }
 }
 
 impl UdpOptions {
     /// # Errors
-    /// [`Error::InvalidArgument`] for a hop limit of 0 or an empty buffer.
+    /// [`Error::InvalidArgument`] for an empty buffer.
     pub(crate) fn validate(&self) -> Result<()> {
-        if self.hop_limit == 0 || self.receive_buffer == 0 { Err(Error::InvalidArgument) } else { Ok(()) }
+        if self.receive_buffer == 0 { Err(Error::InvalidArgument) } else { Ok(()) }
     }
 }
 

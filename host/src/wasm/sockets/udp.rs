@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::policy::Charge;
 use crate::socket::{self, UdpOptions};
 use crate::stack::options::datagram_memory;
-use crate::wasm::NetworkCtx;
+use crate::wasm::{NetworkCtx, units};
 
 /// A UDP socket.
 pub(in crate::wasm) struct UdpSocket {
@@ -157,19 +157,17 @@ impl UdpSocket {
     }
 
     pub(in crate::wasm) fn hop_limit(&self) -> u8 {
-        self.bound().map_or(self.options.hop_limit, |bound| bound.socket.hop_limit())
+        self.bound().map_or(self.options.hop_limit, |bound| bound.socket.hop_limit()).octet()
     }
 
     /// # Errors
     /// [`Error::InvalidArgument`] for 0.
     pub(in crate::wasm) fn set_hop_limit(&mut self, hop_limit: u8) -> Result<()> {
-        if hop_limit == 0 {
-            return Err(Error::InvalidArgument);
+        let hop_limit = units::hop_limit(hop_limit)?;
+        match &self.state {
+            State::Bound(bound) => bound.socket.set_hop_limit(hop_limit),
+            State::Unbound(_) | State::Binding => self.options.hop_limit = hop_limit,
         }
-        if let State::Bound(bound) = &self.state {
-            return bound.socket.set_hop_limit(hop_limit);
-        }
-        self.options.hop_limit = hop_limit;
         Ok(())
     }
 
