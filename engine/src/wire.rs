@@ -2,9 +2,13 @@
 //!
 //! Header fields and checksums are `smoltcp::wire`'s; how much of a packet is believed is decided here.
 
+mod hop_limit;
+
 use core::net::IpAddr;
 
 use smoltcp::wire::{IpAddress, IpProtocol, IpVersion, Ipv4Packet, Ipv6Packet, checksum};
+
+pub use hop_limit::{HopLimit, InvalidHopLimit};
 
 /// Bytes of an IPv4 header without options (RFC 791 section 3.1).
 pub const IPV4_HEADER: usize = 20;

@@ -5,6 +5,9 @@
 
 use std::io;
 
+use xila_network_engine::udp::queue::PathError;
+use xila_network_engine::wire::InvalidHopLimit;
+
 /// Why an operation failed. In brackets the POSIX name that programs know the cause by.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
@@ -83,6 +86,22 @@ pub type Result<T, E = Error> = core::result::Result<T, E>;
 impl From<xila_network_engine::tcp::InvalidOption> for Error {
     fn from(_: xila_network_engine::tcp::InvalidOption) -> Self {
         Self::InvalidArgument
+    }
+}
+
+impl From<InvalidHopLimit> for Error {
+    fn from(InvalidHopLimit: InvalidHopLimit) -> Self {
+        Self::InvalidArgument
+    }
+}
+
+impl From<PathError> for Error {
+    fn from(error: PathError) -> Self {
+        match error {
+            PathError::PortUnreachable => Self::ConnectionRefused,
+            PathError::Unreachable => Self::RemoteUnreachable,
+            PathError::TooLarge { mtu: _ } => Self::PacketTooLarge,
+        }
     }
 }
 

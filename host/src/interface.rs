@@ -40,7 +40,7 @@ pub struct InterfaceConfig {
     /// Who answers the commands that the stack does not know; `None` for the device's own.
     pub controller: Option<Arc<dyn Controller>>,
     /// The local ports for sockets that name none (RFC 6335: 49152 to 65535).
-    pub ephemeral_ports: RangeInclusive<u16>,
+    pub ephemeral_ports: PortRange,
     /// The congestion control of connections that ask for none in
     /// [`TcpOptions::congestion`](crate::socket::TcpOptions::congestion); `None` for what suits the device: none where it
     /// loses nothing, else CUBIC.
@@ -57,7 +57,7 @@ impl Default for InterfaceConfig {
             dhcp: false,
             autoconfiguration: false,
             controller: None,
-            ephemeral_ports: EPHEMERAL,
+            ephemeral_ports: PortRange::EPHEMERAL,
             congestion: None,
         }
     }
@@ -87,6 +87,35 @@ impl core::fmt::Debug for InterfaceConfig {
             .field("ephemeral_ports", ephemeral_ports)
             .field("congestion", congestion)
             .finish_non_exhaustive()
+    }
+}
+
+/// Ports from one to another, both included: one at least, and never port 0, which is none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct PortRange {
+    first: u16,
+    last: u16,
+}
+
+impl PortRange {
+    /// The ports that nobody has been assigned (RFC 6335 section 6), 49152 to 65535.
+    pub const EPHEMERAL: Self = Self { first: *EPHEMERAL.start(), last: *EPHEMERAL.end() };
+}
+
+impl TryFrom<RangeInclusive<u16>> for PortRange {
+    type Error = Error;
+
+    /// # Errors
+    /// [`Error::InvalidArgument`] for a range without ports and for one with port 0.
+    fn try_from(ports: RangeInclusive<u16>) -> Result<Self> {
+        let (first, last) = (*ports.start(), *ports.end());
+        if ports.is_empty() || first == 0 { Err(Error::InvalidArgument) } else { Ok(Self { first, last }) }
+    }
+}
+
+impl From<PortRange> for RangeInclusive<u16> {
+    fn from(ports: PortRange) -> Self {
+        ports.first..=ports.last
     }
 }
 
@@ -361,5 +390,21 @@ impl Interface {
 impl core::fmt::Debug for Interface {
     fn fmt(&self, formatter: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         formatter.debug_struct("Interface").field("name", &self.name()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_range_of_ports_has_one_and_not_0() {
+        #[expect(clippy::reversed_empty_ranges, reason = "an empty range is the case")]
+        let bad = [9..=8, 0..=8, 0..=0];
+        assert_eq!(bad.map(PortRange::try_from), [const { Err(Error::InvalidArgument) }; 3]);
+        for range in [1..=65_535, 8..=8, EPHEMERAL] {
+            assert_eq!(PortRange::try_from(range.clone()).map(RangeInclusive::from), Ok(range));
+        }
+        assert_eq!(PortRange::try_from(EPHEMERAL), Ok(PortRange::EPHEMERAL));
     }
 }

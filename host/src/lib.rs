@@ -27,7 +27,7 @@ mod stack;
 pub mod wasm;
 
 pub use error::{Error, Result};
-pub use interface::{Interface, InterfaceConfig};
+pub use interface::{Interface, InterfaceConfig, PortRange};
 pub use manager::Manager;
 pub use socket::Network;
 /// The commands that interfaces are asked by, and the values they carry.

@@ -1,8 +1,8 @@
 //! Interfaces by name.
 //!
 //! A [`Manager`] mounts devices as interfaces, each with a stack and a runner of its own, and hands out the [`Network`]
-//! that sockets are made on. It is an ordinary value, cheap to clone; [`initialize`](Manager::initialize) keeps one for
-//! the process, for hosts that expect that.
+//! that sockets are made on. It is an ordinary value, cheap to clone, and the interfaces are its own: they end with its last
+//! clone. [`initialize`](Manager::initialize) keeps one for as long as the process lives, for hosts that expect that.
 
 use std::sync::{Arc, OnceLock};
 
@@ -23,13 +23,46 @@ use crate::stack::Stack;
 /// The name of the loopback interface.
 pub const LOOPBACK: &str = "lo";
 
-/// A set of interfaces. Clones are the same set.
+/// A set of interfaces, and their owner. Clones are the same set.
+///
+/// When the last clone is dropped, every interface ends as by [`unmount_interface`](Self::unmount_interface): its task ends,
+/// its node is removed and its device is dropped. A [`Network`], a [`Resolver`], an [`Interface`] or a socket does not keep
+/// it: those may outlive the manager, as they may outlive an interface. Their sockets then fail with [`Error::NetworkDown`],
+/// and a network without interfaces makes no others ([`Error::NotFound`]). So whoever makes a manager keeps a clone for as
+/// long as its interfaces are to work.
 #[derive(Clone)]
 pub struct Manager {
     platform: Platform,
+    mounted: Arc<Mounted>,
+}
+
+/// The interfaces of a manager, in the order they were mounted, and where they are known.
+struct Mounted {
+    interfaces: RwLock<Vec<Interface>>,
     devices: Arc<dyn DeviceFileSystem>,
-    mounted: Arc<RwLock<Vec<Interface>>>,
     topology: Arc<Topology>,
+}
+
+impl Mounted {
+    /// Makes an interface unknown: it has no node, no network has it, and no socket to come is bound on it. What is left to do
+    /// is to unmount its stack.
+    fn forget(&self, interface: &Interface) {
+        let name = interface.name();
+        if let Err(error) = self.devices.remove(&control::path(name)) {
+            tracing::warn!(name, %error, "the interface's node was gone already");
+        }
+        self.topology.remove(interface.stack());
+    }
+}
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        for interface in core::mem::take(self.interfaces.get_mut()) {
+            self.forget(&interface);
+            // The runner's task has the stack too, until it has looked; the device goes here.
+            drop(interface.stack().unmount());
+        }
+    }
 }
 
 static PROCESS_WIDE: OnceLock<Manager> = OnceLock::new();
@@ -55,10 +88,10 @@ impl Manager {
     pub fn without_loopback(platform: Platform) -> Self {
         let devices = platform.devices.clone().unwrap_or_else(|| Arc::new(InMemory::default()));
         let topology = Arc::new(Topology::new(platform.clone()));
-        Self { platform, devices, mounted: Arc::default(), topology }
+        Self { platform, mounted: Arc::new(Mounted { interfaces: RwLock::default(), devices, topology }) }
     }
 
-    /// Makes a manager for the whole process.
+    /// Makes a manager for the whole process, which keeps a clone: its interfaces end when they are unmounted, and not before.
     ///
     /// # Errors
     /// [`Error::DuplicateIdentifier`] where there is one.
@@ -85,7 +118,7 @@ impl Manager {
     /// Where the interfaces appear as devices: `/devices/network/<name>`.
     #[must_use]
     pub fn devices(&self) -> &Arc<dyn DeviceFileSystem> {
-        &self.devices
+        &self.mounted.devices
     }
 
     /// Builds an interface on a device and starts it: a stack with what is configured, its node among the
@@ -111,18 +144,23 @@ impl Manager {
             ephemeral_ports,
             congestion,
         } = config;
-        if ephemeral_ports.is_empty() || *ephemeral_ports.start() == 0 {
-            return Err(Error::InvalidArgument);
-        }
         // Held until the interface is there, so that nobody can take the name meanwhile. What can fail comes first.
-        let mut mounted = self.mounted.write();
+        let mut mounted = self.mounted.interfaces.write();
         if mounted.iter().any(|interface| interface.name() == name) {
             return Err(Error::DuplicateIdentifier(name.into()));
         }
         let controller = controller.unwrap_or_else(|| device.controller());
-        let events = self.topology.events().clone();
-        let stack =
-            Stack::new(name, Box::new(device), hardware_address, ephemeral_ports, congestion, &self.platform, events)?;
+        let topology = &self.mounted.topology;
+        let events = topology.events().clone();
+        let stack = Stack::new(
+            name,
+            Box::new(device),
+            hardware_address,
+            ephemeral_ports.into(),
+            congestion,
+            &self.platform,
+            events,
+        )?;
         let configured: Result<()> = stack.with_mut(|core| {
             addresses.iter().try_for_each(|cidr| core.add_address(*cidr))?;
             routes.iter().try_for_each(|route| core.add_route(*route))?;
@@ -137,10 +175,10 @@ impl Manager {
             Ok(())
         });
         configured?;
-        let interface = Interface::new(stack.clone(), self.topology.clone(), controller);
+        let interface = Interface::new(stack.clone(), topology.clone(), controller);
         self.mount_node(&interface)?;
         mounted.push(interface.clone());
-        self.topology.add(&stack);
+        topology.add(&stack);
         self.platform.spawner.spawn(Box::pin(runner::run(stack, self.platform.clone())));
         Ok(interface)
     }
@@ -148,8 +186,8 @@ impl Manager {
     fn mount_node(&self, interface: &Interface) -> Result<()> {
         let node = Arc::new(Node::new(interface.clone()));
         let failed = |error: Error| Error::FailedToMountDevice(error.to_string());
-        self.devices.create_directory(control::DIRECTORY).map_err(failed)?;
-        self.devices.mount_character_device(&control::path(interface.name()), node).map_err(failed)
+        self.devices().create_directory(control::DIRECTORY).map_err(failed)?;
+        self.devices().mount_character_device(&control::path(interface.name()), node).map_err(failed)
     }
 
     /// Ends an interface: its sockets fail with [`Error::NetworkDown`], its task ends, its node is removed, and the
@@ -158,13 +196,10 @@ impl Manager {
     /// # Errors
     /// [`Error::NotFound`].
     pub fn unmount_interface(&self, name: &str) -> Result<Box<dyn Device>> {
-        let mut mounted = self.mounted.write();
+        let mut mounted = self.mounted.interfaces.write();
         let index = mounted.iter().position(|interface| interface.name() == name).ok_or(Error::NotFound)?;
         let interface = mounted.remove(index);
-        if let Err(error) = self.devices.remove(&control::path(name)) {
-            tracing::warn!(name, %error, "the interface's node was gone already");
-        }
-        self.topology.remove(interface.stack());
+        self.mounted.forget(&interface);
         drop(mounted);
         interface.stack().unmount().ok_or(Error::NotFound)
     }
@@ -180,20 +215,20 @@ impl Manager {
     /// # Errors
     /// [`Error::NotFound`].
     pub fn interface(&self, name: &str) -> Result<Interface> {
-        let mounted = self.mounted.read();
+        let mounted = self.mounted.interfaces.read();
         mounted.iter().find(|interface| interface.name() == name).cloned().ok_or(Error::NotFound)
     }
 
     /// All interfaces, in the order they were mounted.
     #[must_use]
     pub fn interfaces(&self) -> Vec<Interface> {
-        self.mounted.read().clone()
+        self.mounted.interfaces.read().clone()
     }
 
     /// The network of all interfaces, those to come included.
     #[must_use]
     pub fn network(&self) -> Network {
-        Network::new(self.topology.clone(), None)
+        Network::new(self.mounted.topology.clone(), None)
     }
 
     /// A resolver on the network of all interfaces, with default options and a cache of its own.
@@ -209,7 +244,7 @@ impl Manager {
     pub fn network_of<'a>(&self, names: impl IntoIterator<Item = &'a str>) -> Result<Network> {
         let names: Result<Vec<Arc<str>>> =
             names.into_iter().map(|name| self.interface(name).map(|found| found.stack().name().clone())).collect();
-        Ok(Network::new(self.topology.clone(), Some(names?.into())))
+        Ok(Network::new(self.mounted.topology.clone(), Some(names?.into())))
     }
 }
 

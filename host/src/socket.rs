@@ -14,6 +14,7 @@
 
 mod bound;
 pub mod dns;
+mod hop_limit;
 pub mod icmp;
 mod io;
 mod listener;
@@ -31,7 +32,7 @@ pub use network::Network;
 pub use tcp::{ConnectOptions, Connecting, TcpState, TcpStream};
 pub use udp::UdpSocket;
 
-pub use crate::stack::options::{KeepAlive, TcpOptions, UdpOptions};
+pub use crate::stack::options::{HopLimit, InvalidHopLimit, KeepAlive, TcpOptions, UdpOptions};
 pub use crate::stack::udp::{Datagram, UdpStatistics};
 pub use statistics::{CongestionAlgorithm, RecoveryState, TcpStatistics};
 pub use xila_network_engine::buffer::Budget;

@@ -5,7 +5,6 @@
 //! what they did.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::ops::RangeInclusive;
 use std::pin::pin;
 use std::time::Duration;
 
@@ -14,7 +13,7 @@ use xila_network_host::address::Cidr;
 use xila_network_host::device::hub::{Cable, Hub, HubOptions};
 use xila_network_host::platform::simulated::Simulation;
 use xila_network_host::socket::{ConnectOptions, ListenOptions, Network, TcpListener, TcpStream};
-use xila_network_host::{Interface, InterfaceConfig, Manager, Result};
+use xila_network_host::{Interface, InterfaceConfig, Manager, PortRange, Result};
 
 /// The name of the interface that each host has on the segment.
 pub const INTERFACE: &str = "eth0";
@@ -66,7 +65,7 @@ pub struct Host {
 }
 
 impl Host {
-    fn new(simulation: &Simulation, hub: &Hub, number: u8, ephemeral_ports: RangeInclusive<u16>) -> Self {
+    fn new(simulation: &Simulation, hub: &Hub, number: u8, ephemeral_ports: PortRange) -> Self {
         let manager = Manager::new(simulation.platform());
         let port = hub.port();
         let cable = port.cable();
@@ -96,7 +95,7 @@ impl Host {
     #[must_use]
     pub fn config(&self) -> InterfaceConfig {
         let hardware_address = self.interface().hardware_address();
-        InterfaceConfig { hardware_address, ..config(self.number, InterfaceConfig::default().ephemeral_ports) }
+        InterfaceConfig { hardware_address, ..config(self.number, PortRange::EPHEMERAL) }
     }
 
     /// Listens on the host's address.
@@ -127,7 +126,7 @@ impl Host {
     }
 }
 
-fn config(number: u8, ephemeral_ports: RangeInclusive<u16>) -> InterfaceConfig {
+fn config(number: u8, ephemeral_ports: PortRange) -> InterfaceConfig {
     let address = |family: Family, prefix| Cidr::new(family.host(number), prefix).expect("a prefix of its family");
     let addresses = vec![address(Family::V4, 24), address(Family::V6, 64)];
     InterfaceConfig { addresses, ephemeral_ports, ..InterfaceConfig::default() }
@@ -149,17 +148,17 @@ impl Link {
     /// Two hosts, joined by a hub of these options but `seed`.
     #[must_use]
     pub fn new(seed: u64, options: HubOptions) -> Self {
-        Self::with_ephemeral_ports(seed, options, InterfaceConfig::default().ephemeral_ports)
+        Self::with_ephemeral_ports(seed, options, PortRange::EPHEMERAL)
     }
 
     /// As [`new`](Self::new), the client's interface having only these ephemeral ports.
     #[must_use]
-    pub fn with_ephemeral_ports(seed: u64, mut options: HubOptions, ports: RangeInclusive<u16>) -> Self {
+    pub fn with_ephemeral_ports(seed: u64, mut options: HubOptions, ports: PortRange) -> Self {
         let simulation = Simulation::new(seed);
         options.seed = seed;
         let hub = Hub::new(&simulation.platform(), options);
         let client = Host::new(&simulation, &hub, 1, ports);
-        let server = Host::new(&simulation, &hub, 2, InterfaceConfig::default().ephemeral_ports);
+        let server = Host::new(&simulation, &hub, 2, PortRange::EPHEMERAL);
         Self { simulation, hub, client, server }
     }
 

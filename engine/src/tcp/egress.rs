@@ -10,10 +10,8 @@ use super::{ConnectionId, Cookies, Tcp};
 use crate::buffer::{Budget, RESERVED};
 use crate::ip::output::{Blocked, Outlet, Packet};
 use crate::time::Instant;
-use crate::wire::Ecn;
+use crate::wire::{Ecn, HopLimit};
 
-/// The hop limit of packets that belong to no connection.
-const HOP_LIMIT: u8 = 64;
 /// Bytes that a connection may send before the next has its turn.
 pub(super) const QUANTUM: usize = 64 * 1024;
 /// Acknowledgements of TIME-WAIT that wait for room; more are lost, and their peers ask again.
@@ -274,13 +272,13 @@ fn bare(tuple: &Tuple, sequence: Sequence) -> Header {
 /// What the IP header of an answer says beside whom it is for.
 #[derive(Clone, Copy)]
 pub(super) struct Service {
-    hop_limit: u8,
+    hop_limit: HopLimit,
     traffic_class: u8,
 }
 
 impl Service {
     /// For somebody who has no connection.
-    pub(super) const ANY: Self = Self { hop_limit: HOP_LIMIT, traffic_class: 0 };
+    pub(super) const ANY: Self = Self { hop_limit: HopLimit::DEFAULT, traffic_class: 0 };
 }
 
 impl From<&Options> for Service {
@@ -293,7 +291,7 @@ fn send(tuple: &Tuple, service: Service, header: &Header, out: &mut dyn Outlet) 
     out.send(&Packet {
         source: tuple.local().ip(),
         destination: tuple.remote().ip(),
-        hop_limit: service.hop_limit,
+        hop_limit: service.hop_limit.octet(),
         traffic_class: service.traffic_class,
         ecn: Ecn::NotCapable,
         head: header.emit().bytes(),

@@ -6,6 +6,7 @@ use thiserror::Error;
 
 use super::congestion::Algorithm;
 use crate::buffer::Budget;
+use crate::wire::HopLimit;
 
 /// When a silent peer is asked whether it is still there (RFC 9293 section 3.8.4, tcp(7) `TCP_KEEP*`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,8 +72,8 @@ pub struct Options {
     pub no_delay: bool,
     /// Probing of a silent peer; `None` for none.
     pub keep_alive: Option<KeepAlive>,
-    /// The hop limit (IPv6) or time to live (IPv4) of the connection's packets, 1 to 255.
-    pub hop_limit: u8,
+    /// The hop limit (IPv6) or time to live (IPv4) of the connection's packets.
+    pub hop_limit: HopLimit,
     /// The traffic class (IPv6) or type of service (IPv4) of the connection's packets: the differentiated services field is
     /// its upper six bits, and the lower two are ECN's, and ignored (RFC 2474 section 3, `IP_TOS`).
     pub traffic_class: u8,
@@ -104,7 +105,7 @@ impl Default for Options {
             budget: None,
             no_delay: true,
             keep_alive: None,
-            hop_limit: 64,
+            hop_limit: HopLimit::DEFAULT,
             traffic_class: 0,
             user_timeout: Some(Duration::from_secs(120)),
             linger: Duration::from_secs(60),
@@ -119,10 +120,10 @@ impl Default for Options {
 
 impl Options {
     /// # Errors
-    /// [`InvalidOption`] for a hop limit or a user timeout of 0, an empty buffer, or a keep-alive without time or probes.
+    /// [`InvalidOption`] for a user timeout of 0, an empty buffer, or a keep-alive without time or probes.
     pub fn validate(&self) -> Result<(), InvalidOption> {
         let timeout = self.user_timeout.is_none_or(|timeout| !timeout.is_zero());
-        if !timeout || self.hop_limit == 0 || self.receive_buffer == 0 || self.send_buffer == 0 {
+        if !timeout || self.receive_buffer == 0 || self.send_buffer == 0 {
             return Err(InvalidOption);
         }
         self.keep_alive.map_or(Ok(()), |keep| keep.validate())
@@ -181,7 +182,6 @@ mod tests {
         let bad = [
             Options { receive_buffer: 0, ..Options::default() },
             Options { send_buffer: 0, ..Options::default() },
-            Options { hop_limit: 0, ..Options::default() },
             Options { user_timeout: Some(Duration::ZERO), ..Options::default() },
             Options { keep_alive: Some(KeepAlive { count: 0, ..KeepAlive::default() }), ..Options::default() },
             Options {

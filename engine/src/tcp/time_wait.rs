@@ -13,6 +13,7 @@ use super::sequence::Sequence;
 use super::tuple::Tuple;
 use crate::random::Secret;
 use crate::time::Instant;
+use crate::wire::HopLimit;
 
 #[cfg(test)]
 mod tests;
@@ -45,7 +46,7 @@ pub struct Remnant {
     /// The window as acknowledgements carry it: scaled already.
     pub window: u16,
     /// The hop limit of its packets.
-    pub hop_limit: u8,
+    pub hop_limit: HopLimit,
     /// Their traffic class.
     pub traffic_class: u8,
     /// Present where the connection used timestamps.
@@ -125,7 +126,7 @@ struct Record {
     before: u32,
     after: u32,
     window: u16,
-    hop_limit: u8,
+    hop_limit: HopLimit,
     /// [`TIMED`] and [`QUESTIONED`], in the bits of the traffic class that are not its own.
     flags: u8,
 }

@@ -9,6 +9,7 @@ use xila_network_engine::tcp::options::LONGEST_LINGER;
 use xila_network_engine::tcp::{
     Algorithm, Cause, Config, ConnectionId, EcnUse, KeepAlive, Link, ListenerId, Options, Places, Tuple,
 };
+use xila_network_engine::wire::HopLimit;
 
 use super::bytes::Bytes;
 use super::peer::{Raw, Seen};
@@ -72,7 +73,7 @@ fn options(bytes: &mut Bytes<'_>) -> Options {
         budget: None,
         no_delay: bytes.flag(),
         keep_alive,
-        hop_limit: bytes.byte().max(1),
+        hop_limit: HopLimit::new(bytes.byte()).unwrap_or_default(),
         traffic_class: bytes.byte(),
         user_timeout: bytes.flag().then(|| duration(bytes)),
         linger: if bytes.flag() { Duration::ZERO } else { duration(bytes) },

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use xila_network_engine::wire::HopLimit;
+
 /// The options of a socket, those that its connection inherits among them.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
@@ -25,7 +27,7 @@ pub(crate) struct Settings {
     pub(crate) no_options: bool,
     /// SO_LINGER.
     pub(crate) linger: Option<Duration>,
-    pub(crate) hop_limit: Option<u8>,
+    pub(crate) hop_limit: Option<HopLimit>,
     pub(crate) traffic_class: u8,
     pub(crate) reuse_address: bool,
     pub(crate) congestion: String,

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use xila_network_engine::wire::HopLimit;
+
 use super::kernel::Errno;
 use super::script::{Call, Value};
 use super::settings::Settings;
@@ -199,7 +201,12 @@ fn set(settings: &mut Settings, name: &str, value: &Value) -> Attempt {
             settings.no_options = is_set;
             return if is_set { unsupported("SYNs without options") } else { Attempt::Done(0) };
         }
-        "IP_TTL" | "IPV6_UNICAST_HOPS" => settings.hop_limit = u8::try_from(number).ok(),
+        "IP_TTL" | "IPV6_UNICAST_HOPS" => match u8::try_from(number).map(HopLimit::new) {
+            Ok(None) => return Attempt::Failed(Errno("EINVAL")),
+            Ok(hop_limit) => settings.hop_limit = hop_limit,
+            // -1 is the default.
+            Err(_) => settings.hop_limit = None,
+        },
         "IP_TOS" | "IPV6_TCLASS" => {
             settings.traffic_class = u8::try_from(number & 0xff).unwrap_or_default();
         }
@@ -225,7 +232,7 @@ fn get(settings: &Settings, name: &str) -> Option<i64> {
         "TCP_KEEPCNT" => i64::from(settings.keep_count),
         "TCP_KEEPINIT" => seconds(settings.connect_timeout),
         "TCP_USER_TIMEOUT" => settings.user_timeout.map_or(0, |timeout| timeout.as_millis() as i64),
-        "IP_TTL" | "IPV6_UNICAST_HOPS" => i64::from(settings.hop_limit.unwrap_or(64)),
+        "IP_TTL" | "IPV6_UNICAST_HOPS" => i64::from(settings.hop_limit.unwrap_or_default().octet()),
         "IP_TOS" | "IPV6_TCLASS" => i64::from(settings.traffic_class),
         _ => return None,
     })

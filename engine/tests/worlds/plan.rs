@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 
 use xila_network_engine::tcp::{Algorithm, EcnUse, KeepAlive, Options};
 use xila_network_engine::time::Instant;
+use xila_network_engine::wire::HopLimit;
 
 use super::Dice;
 use super::link::Conditions;
@@ -267,7 +268,7 @@ fn options(dice: &mut Dice) -> Options {
             interval: Duration::from_secs(30),
             count: 9,
         }),
-        hop_limit: dice.between(1, 255) as u8,
+        hop_limit: HopLimit::new(dice.between(1, 255) as u8).unwrap_or_default(),
         traffic_class: 0,
         user_timeout: None,
         linger: Duration::from_secs(dice.between(60, 400)),

@@ -4,17 +4,18 @@ use core::fmt;
 use core::future::poll_fn;
 use core::net::{IpAddr, SocketAddr};
 use core::pin::pin;
-use core::sync::atomic::{AtomicU8, Ordering};
 use core::task::{Context, Poll, Waker};
 use core::time::Duration;
 use std::sync::Arc;
 
+use super::hop_limit::SharedHopLimit;
 use super::network::Network;
 use super::serving::{Binding, Serving};
 use crate::address::{Family, is_v4_mapped};
 use crate::error::{Error, Result};
 use crate::stack::Stack;
 use crate::stack::icmp::Mailbox;
+use crate::stack::options::HopLimit;
 use crate::stack::udp::{Kind, MOST_PAYLOAD, Outgoing, Outlet};
 
 pub use crate::stack::icmp::{EchoReply, IcmpBinding, IcmpErrorKind, IcmpMessage, IcmpReport};
@@ -30,7 +31,7 @@ pub struct IcmpSocket {
     family: Family,
     binding: IcmpBinding,
     mailbox: Arc<Mailbox>,
-    hop_limit: AtomicU8,
+    hop_limit: SharedHopLimit,
 }
 
 /// A socket as it is bound.
@@ -75,7 +76,7 @@ impl IcmpSocket {
         let serving = Serving::bind(network, any, Listening { family, numbered, mailbox: mailbox.clone() })?;
         let binding = numbered(serving.local().port());
         let outlet = Outlet::new(network.owner());
-        let (network, hop_limit) = (network.clone(), AtomicU8::new(64));
+        let (network, hop_limit) = (network.clone(), SharedHopLimit::new(HopLimit::DEFAULT));
         Ok(Self { network, outlet, serving, family, binding, mailbox, hop_limit })
     }
 
@@ -111,14 +112,14 @@ impl IcmpSocket {
         if Family::of(remote) != self.family || remote.is_unspecified() || is_v4_mapped(remote) {
             return Err(Error::InvalidArgument);
         }
-        let (stack, source) = self.network.route(None, remote)?;
+        let (stack, source) = self.network.route_of_socket(None, remote)?;
         let request = Outgoing {
             kind: Kind::EchoRequest { sequence },
             payload: data,
             port: identifier,
             source,
             remote: SocketAddr::new(remote, 0),
-            hop_limit: self.hop_limit(),
+            hop_limit: self.hop_limit().octet(),
             broadcast: false,
         };
         stack.with_mut(|core| core.udp_send(self.outlet, &request, Some(waker)))
@@ -153,20 +154,13 @@ impl IcmpSocket {
 
     /// The time to live or hop limit of outgoing requests.
     #[must_use]
-    pub fn hop_limit(&self) -> u8 {
-        self.hop_limit.load(Ordering::Relaxed)
+    pub fn hop_limit(&self) -> HopLimit {
+        self.hop_limit.load()
     }
 
     /// Sets the time to live or hop limit of outgoing requests.
-    ///
-    /// # Errors
-    /// [`Error::InvalidArgument`] for 0.
-    pub fn set_hop_limit(&self, hop_limit: u8) -> Result<()> {
-        if hop_limit == 0 {
-            return Err(Error::InvalidArgument);
-        }
-        self.hop_limit.store(hop_limit, Ordering::Relaxed);
-        Ok(())
+    pub fn set_hop_limit(&self, hop_limit: HopLimit) {
+        self.hop_limit.store(hop_limit);
     }
 }
 
@@ -187,13 +181,13 @@ pub struct PingOptions {
     /// How long to wait for the reply.
     pub timeout: Duration,
     /// The time to live or hop limit.
-    pub hop_limit: u8,
+    pub hop_limit: HopLimit,
 }
 
 impl Default for PingOptions {
     /// As `ping` of Linux has it: 56 bytes, one second, 64 hops.
     fn default() -> Self {
-        Self { sequence: 0, size: 56, timeout: Duration::from_secs(1), hop_limit: 64 }
+        Self { sequence: 0, size: 56, timeout: Duration::from_secs(1), hop_limit: HopLimit::DEFAULT }
     }
 }
 
@@ -236,7 +230,7 @@ pub async fn ping(network: &Network, remote: IpAddr, options: &PingOptions) -> R
 
 async fn exchange(network: &Network, remote: IpAddr, options: &PingOptions) -> Result<PingReply> {
     let socket = IcmpSocket::bind(network, Family::of(remote), IcmpBinding::Echo(0))?;
-    socket.set_hop_limit(options.hop_limit)?;
+    socket.set_hop_limit(options.hop_limit);
     // Every byte its own place, modulo 256.
     let data: Vec<u8> = (0..=u8::MAX).cycle().take(options.size).collect();
     let clock = &network.platform().clock;

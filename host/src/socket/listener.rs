@@ -11,7 +11,7 @@ use super::serving::Serving;
 use super::tcp::TcpStream;
 use crate::error::{Error, Result};
 use crate::stack::backlog::Backlog;
-use crate::stack::options::{KeepAlive, TcpOptions};
+use crate::stack::options::{HopLimit, KeepAlive, TcpOptions};
 
 /// How a listener listens.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -155,8 +155,8 @@ impl TcpListener {
     /// Sets the hop limit of connections that come from now on.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] for 0.
-    pub fn set_hop_limit(&self, hop_limit: u8) -> Result<()> {
+    /// [`Error::InvalidState`] where the listener is none any more.
+    pub fn set_hop_limit(&self, hop_limit: HopLimit) -> Result<()> {
         self.configure(|options| options.hop_limit = hop_limit)
     }
 

@@ -55,7 +55,7 @@ impl Topology {
 /// What sockets are made on: all interfaces of a manager, or some of them by name.
 ///
 /// A network is a live view: it sees interfaces come and go, and so does a socket on it that is bound to an unspecified
-/// address.
+/// address. It does not keep them: with their [`Manager`](crate::Manager) they are gone.
 #[derive(Clone)]
 pub struct Network {
     topology: Arc<Topology>,
@@ -199,6 +199,14 @@ impl Network {
             None => stack.with(|core| core.source_address(remote)).ok_or(Error::RemoteUnreachable)?,
         };
         Ok((stack.clone(), source))
+    }
+
+    /// As [`route`](Self::route), for a socket that there is: where its interfaces are gone, what it had is down.
+    ///
+    /// # Errors
+    /// As [`route`](Self::route), but that [`Error::NetworkDown`] is also that of a network without interfaces.
+    pub(crate) fn route_of_socket(&self, local: Option<IpAddr>, remote: IpAddr) -> Result<(Stack, IpAddr)> {
+        self.route(local, remote).map_err(|error| if error == Error::NotFound { Error::NetworkDown } else { error })
     }
 
     /// The stacks that a socket bound to `address` is served by: for an unspecified address all of the network, for

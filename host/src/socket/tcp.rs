@@ -15,7 +15,7 @@ use super::network::Network;
 use super::statistics::{CongestionAlgorithm, TcpStatistics};
 use crate::address::{is_unicast, is_v4_mapped};
 use crate::error::{Error, Result};
-use crate::stack::options::{KeepAlive, TcpOptions};
+use crate::stack::options::{HopLimit, KeepAlive, TcpOptions};
 use crate::stack::tcp::FlowId;
 use crate::stack::tcp::operations::Interest;
 use crate::stack::tcp::transfer::{gather, share};
@@ -451,7 +451,7 @@ impl TcpStream {
 
     /// The hop limit of the packets sent.
     #[must_use]
-    pub fn hop_limit(&self) -> u8 {
+    pub fn hop_limit(&self) -> HopLimit {
         self.options().hop_limit
     }
 
@@ -511,8 +511,8 @@ impl TcpStream {
     /// Sets the hop limit of the packets sent.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] for 0.
-    pub fn set_hop_limit(&self, hop_limit: u8) -> Result<()> {
+    /// [`Error::InvalidState`] where the connection is no more.
+    pub fn set_hop_limit(&self, hop_limit: HopLimit) -> Result<()> {
         self.configure(|options| options.hop_limit = hop_limit)
     }
 

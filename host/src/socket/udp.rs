@@ -3,19 +3,20 @@
 use core::fmt;
 use core::future::poll_fn;
 use core::net::{IpAddr, SocketAddr};
-use core::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use core::task::{Context, Poll, Waker};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 
+use super::hop_limit::SharedHopLimit;
 use super::network::Network;
 use super::serving::{Binding, Serving};
 use super::tcp::pending;
 use crate::address::is_v4_mapped;
 use crate::error::{Error, Result};
 use crate::stack::Stack;
-use crate::stack::options::{MOST_BUFFER, UdpOptions};
+use crate::stack::options::{HopLimit, UdpOptions, datagram_memory};
 use crate::stack::udp::{Datagram, Kind, Mailbox, Outgoing, Outlet, UdpStatistics, is_bindable};
 
 /// A UDP socket (RFC 768).
@@ -29,7 +30,7 @@ pub struct UdpSocket {
     outlet: Outlet,
     /// The route that the last datagram took.
     route: Mutex<Option<Known>>,
-    hop_limit: AtomicU8,
+    hop_limit: SharedHopLimit,
     broadcast: AtomicBool,
     receive_buffer: AtomicUsize,
 }
@@ -78,7 +79,7 @@ impl UdpSocket {
         if !is_bindable(local.ip()) {
             return Err(Error::InvalidArgument);
         }
-        let mailbox = Arc::new(Mailbox::new(options.receive_buffer.min(MOST_BUFFER)));
+        let mailbox = Arc::new(Mailbox::new(datagram_memory(options.receive_buffer)));
         let serving = Serving::bind(network, local, Receiving { address: local.ip(), mailbox: mailbox.clone() })?;
         Ok(Self {
             network: network.clone(),
@@ -87,7 +88,7 @@ impl UdpSocket {
             mailbox,
             outlet: Outlet::new(network.owner()),
             route: Mutex::new(None),
-            hop_limit: AtomicU8::new(options.hop_limit),
+            hop_limit: SharedHopLimit::new(options.hop_limit),
             broadcast: AtomicBool::new(options.broadcast),
             receive_buffer: AtomicUsize::new(options.receive_buffer),
         })
@@ -199,7 +200,7 @@ impl UdpSocket {
             port: self.local.port(),
             source,
             remote,
-            hop_limit: self.hop_limit(),
+            hop_limit: self.hop_limit().octet(),
             broadcast: self.broadcast(),
         };
         stack.with_mut(|core| core.udp_send(self.outlet, &datagram, waker))?;
@@ -217,7 +218,7 @@ impl UdpSocket {
             return Ok((known.stack.clone(), known.source));
         }
         let local = Some(self.local.ip()).filter(|ip| !ip.is_unspecified());
-        let (stack, source) = self.network.route(local, remote)?;
+        let (stack, source) = self.network.route_of_socket(local, remote)?;
         *known = Some(Known { remote, version, stack: stack.clone(), source });
         Ok((stack, source))
     }
@@ -337,8 +338,8 @@ impl UdpSocket {
     pub async fn peek_from(&self, buffer: &mut [u8]) -> Result<(usize, SocketAddr)> {
         poll_fn(|context| {
             let peeked = self.mailbox.peek(Some(context.waker()), |datagram| {
-                let count = datagram.data.len().min(buffer.len());
-                buffer[..count].copy_from_slice(&datagram.data[..count]);
+                let count = datagram.content.len().min(buffer.len());
+                buffer[..count].copy_from_slice(&datagram.content[..count]);
                 (count, datagram.remote)
             });
             match peeked {
@@ -383,7 +384,8 @@ impl UdpSocket {
         self.receive_buffer.load(Ordering::Relaxed)
     }
 
-    /// Sets the receive buffer, in bytes. What is queued already stays.
+    /// Sets the receive buffer, in bytes. What has no room in it any more, of what is queued, is dropped and counted, the
+    /// latest first.
     ///
     /// # Errors
     /// [`Error::InvalidArgument`] for 0.
@@ -392,26 +394,19 @@ impl UdpSocket {
             return Err(Error::InvalidArgument);
         }
         self.receive_buffer.store(bytes, Ordering::Relaxed);
-        self.mailbox.set_limit(bytes.min(MOST_BUFFER));
+        self.mailbox.set_limit(datagram_memory(bytes));
         Ok(())
     }
 
     /// The hop limit of the datagrams sent.
     #[must_use]
-    pub fn hop_limit(&self) -> u8 {
-        self.hop_limit.load(Ordering::Relaxed)
+    pub fn hop_limit(&self) -> HopLimit {
+        self.hop_limit.load()
     }
 
     /// Sets the hop limit of the datagrams sent.
-    ///
-    /// # Errors
-    /// [`Error::InvalidArgument`] for 0.
-    pub fn set_hop_limit(&self, hop_limit: u8) -> Result<()> {
-        if hop_limit == 0 {
-            return Err(Error::InvalidArgument);
-        }
-        self.hop_limit.store(hop_limit, Ordering::Relaxed);
-        Ok(())
+    pub fn set_hop_limit(&self, hop_limit: HopLimit) {
+        self.hop_limit.store(hop_limit);
     }
 
     /// Whether datagrams may be sent to broadcast addresses.

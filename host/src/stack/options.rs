@@ -1,33 +1,55 @@
 //! What a socket can be asked for.
 
 pub use xila_network_engine::tcp::{KeepAlive, Options as TcpOptions};
+use xila_network_engine::udp::queue::LEAST_LIMIT;
+pub use xila_network_engine::wire::{HopLimit, InvalidHopLimit};
 
 use crate::error::{Error, Result};
 
 /// The options of a UDP socket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UdpOptions {
-    /// Bytes of datagrams that may wait to be received; what comes beyond is dropped and counted. Up to 4 MiB.
+    /// Bytes of memory that datagrams may take while they wait to be received: their payloads, and some 250 bytes for each.
+    /// What has no room is dropped and counted, be it the only one. Less than 2304 is taken for that, in which a datagram of
+    /// an Ethernet frame has room, and more than 4 MiB for 4 MiB (`SO_RCVBUF`).
     pub receive_buffer: usize,
     /// Whether datagrams may be sent to broadcast addresses (`SO_BROADCAST`).
     pub broadcast: bool,
-    /// The hop limit (IPv6) or time to live (IPv4) of the datagrams sent, 1 to 255.
-    pub hop_limit: u8,
+    /// The hop limit (IPv6) or time to live (IPv4) of the datagrams sent.
+    pub hop_limit: HopLimit,
 }
 
 impl Default for UdpOptions {
     fn default() -> Self {
-        Self { receive_buffer: 208 * 1024, broadcast: false, hop_limit: 64 }
+        Self { receive_buffer: 208 * 1024, broadcast: false, hop_limit: HopLimit::DEFAULT }
     }
 }
 
 impl UdpOptions {
     /// # Errors
-    /// [`Error::InvalidArgument`] for a hop limit of 0 or an empty buffer.
+    /// [`Error::InvalidArgument`] for an empty buffer.
     pub(crate) fn validate(&self) -> Result<()> {
-        if self.hop_limit == 0 || self.receive_buffer == 0 { Err(Error::InvalidArgument) } else { Ok(()) }
+        if self.receive_buffer == 0 { Err(Error::InvalidArgument) } else { Ok(()) }
     }
+}
+
+/// The bytes that the queue of a datagram socket may hold at most, of which its owner asked for `receive_buffer`. It is also
+/// what a guest is charged for the socket, so that no guest has more than is counted.
+pub(crate) fn datagram_memory(receive_buffer: usize) -> usize {
+    receive_buffer.clamp(LEAST_LIMIT, MOST_BUFFER)
 }
 
 /// The most that any buffer holds, in bytes.
 pub(crate) const MOST_BUFFER: usize = xila_network_engine::tcp::options::MOST_BUFFER;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_datagram_queue_holds_something_and_not_everything() {
+        assert_eq!([0, 1, 2304].map(datagram_memory), [2304; 3]);
+        assert_eq!([99_000, MOST_BUFFER].map(datagram_memory), [99_000, MOST_BUFFER]);
+        assert_eq!(datagram_memory(usize::MAX), MOST_BUFFER);
+    }
+}

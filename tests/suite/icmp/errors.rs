@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use xila_network_host::Error;
 use xila_network_host::device::hub::HubOptions;
 use xila_network_host::socket::icmp::{IcmpErrorKind, IcmpReport};
-use xila_network_host::socket::{ConnectOptions, IcmpBinding, PingOptions, TcpStream, UdpSocket, ping};
+use xila_network_host::socket::{ConnectOptions, HopLimit, IcmpBinding, PingOptions, TcpStream, UdpSocket, ping};
 use xila_network_tests::link::{Family, Link};
 
 use super::frames::{icmp, udp};
@@ -23,7 +23,7 @@ fn time_exceeded_is_reported_to_the_socket_of_the_request() {
         for family in Family::BOTH {
             let (asking, other) = (socket(&link.client.network, family), socket(&link.client.network, family));
             for hop_limit in 1..=4 {
-                asking.set_hop_limit(hop_limit).unwrap();
+                asking.set_hop_limit(HopLimit::new(hop_limit).unwrap());
                 asking.send_to(link.server.address(family), 100 + u16::from(hop_limit), &[0; 100]).await.unwrap();
                 let message = next(&link, &asking).await;
                 if hop_limit == 4 {
@@ -57,7 +57,7 @@ fn a_watcher_of_a_udp_port_hears_what_unconnected_sockets_do_not() {
             let tcp = bind(&link.client.network, family, IcmpBinding::TcpPort(port)).unwrap();
             let mut heard = Vec::new();
             for hop_limit in 1..=2 {
-                probe.set_hop_limit(hop_limit).unwrap();
+                probe.set_hop_limit(HopLimit::new(hop_limit).unwrap());
                 probe.send_to(b"probe", link.server.at(family, 33_434)).await.unwrap();
                 let report = report(next(&link, &watcher).await);
                 assert_eq!(report.destination, link.server.at(family, 33_434));

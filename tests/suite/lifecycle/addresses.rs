@@ -3,13 +3,15 @@
 use std::net::IpAddr;
 
 use xila_network_host::address::{Cidr, InvalidValue, MacAddress, Route};
-use xila_network_host::{Error, Interface};
+use xila_network_host::{Error, Interface, Manager};
 
 use super::{config, hub, simulation};
 
-fn interface() -> Interface {
+/// An interface without addresses, and its manager, without which there is none.
+fn interface() -> (Manager, Interface) {
     let (simulation, manager) = simulation();
-    manager.mount_interface("eth0", hub(&simulation).port(), config(&[])).unwrap()
+    let interface = manager.mount_interface("eth0", hub(&simulation).port(), config(&[])).unwrap();
+    (manager, interface)
 }
 
 fn cidr(text: &str) -> Cidr {
@@ -22,7 +24,7 @@ fn ip(text: &str) -> IpAddr {
 
 #[test]
 fn addresses_come_and_go_by_value() {
-    let interface = interface();
+    let (_manager, interface) = interface();
     for address in ["10.0.0.1/24", "fd00::1/64", "10.0.0.2/32"] {
         interface.add_address(cidr(address)).unwrap();
     }
@@ -40,7 +42,7 @@ fn addresses_come_and_go_by_value() {
 
 #[test]
 fn addresses_that_no_host_has_are_refused() {
-    let interface = interface();
+    let (_manager, interface) = interface();
     for address in [
         "0.0.0.0/0",
         "0.0.0.0/8",
@@ -63,7 +65,7 @@ fn addresses_that_no_host_has_are_refused() {
 
 #[test]
 fn extreme_prefixes_are_taken() {
-    let interface = interface();
+    let (_manager, interface) = interface();
     for address in ["10.0.0.1/0", "10.0.1.1/32", "fd00::1/0", "fd00::2/128", "240.0.0.1/4", "192.0.2.0/31"] {
         interface.add_address(cidr(address)).unwrap();
         interface.remove_address(cidr(address)).unwrap();
@@ -72,7 +74,7 @@ fn extreme_prefixes_are_taken() {
 
 #[test]
 fn eight_addresses_fit_and_the_ninth_changes_nothing() {
-    let interface = interface();
+    let (_manager, interface) = interface();
     for host in 1..=8 {
         interface.add_address(cidr(&format!("10.0.0.{host}/24"))).unwrap();
     }
@@ -86,7 +88,7 @@ fn eight_addresses_fit_and_the_ninth_changes_nothing() {
 
 #[test]
 fn routes_come_and_go_and_one_network_has_one() {
-    let interface = interface();
+    let (_manager, interface) = interface();
     let route = |network: &str, gateway: &str| Route::new(cidr(network), ip(gateway)).unwrap();
     interface.add_route(route("192.0.2.0/24", "10.0.0.254")).unwrap();
     interface.add_route(Route::default_via(ip("10.0.0.254")).unwrap()).unwrap();
@@ -105,7 +107,7 @@ fn routes_come_and_go_and_one_network_has_one() {
 
 #[test]
 fn sixty_four_routes_fit_and_the_next_changes_nothing() {
-    let interface = interface();
+    let (_manager, interface) = interface();
     let route = |number: u8| Route::new(cidr(&format!("10.{number}.0.0/16")), ip("192.0.2.1")).unwrap();
     for number in 0..64 {
         interface.add_route(route(number)).unwrap();
@@ -121,7 +123,7 @@ fn sixty_four_routes_fit_and_the_next_changes_nothing() {
 
 #[test]
 fn dns_servers_are_as_they_were_set() {
-    let interface = interface();
+    let (_manager, interface) = interface();
     assert!(interface.dns_servers().is_empty());
     interface.add_dns_server(ip("192.0.2.53")).unwrap();
     interface.add_dns_server(ip("fd00::53")).unwrap();

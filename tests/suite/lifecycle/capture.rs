@@ -14,7 +14,7 @@ use pcap_file::pcap::PcapReader;
 use xila_network_host::Manager;
 use xila_network_host::device::pcap::Pcap;
 use xila_network_host::interface::Statistics;
-use xila_network_host::socket::{ListenOptions, TcpListener, TcpStream};
+use xila_network_host::socket::{HopLimit, ListenOptions, TcpListener, TcpStream};
 use xila_network_tests::link::{self, Bytes};
 use xila_network_tests::probe::{Probe, Seen};
 
@@ -64,7 +64,7 @@ fn capture() -> (Vec<u8>, Statistics) {
         for (local, remote, size) in [("10.0.0.1:0", "10.0.0.2:9", 4000), ("[fd00::1]:0", "[fd00::2]:9", 1000)] {
             let receiver = bind(&server.network(), remote);
             let sender = bind(&network, local);
-            sender.set_hop_limit(9).unwrap();
+            sender.set_hop_limit(HopLimit::new(9).unwrap());
             sender.send_to(&vec![7; size], at(remote)).await.unwrap();
             receiver.recv_datagram().await.unwrap();
         }

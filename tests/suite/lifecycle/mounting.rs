@@ -5,9 +5,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::{io, iter};
 
-use xila_network_host::address::Route;
+use xila_network_host::address::{Family, Route};
 use xila_network_host::device::{Capabilities, Checksums, Device, Frame, Medium, Pool};
-use xila_network_host::platform::{Instant, Platform, Spawner, Task};
+use xila_network_host::platform::{Access, Instant, Platform, Spawner, Task};
+use xila_network_host::socket::{IcmpBinding, IcmpSocket, ListenOptions, TcpListener, TcpStream};
 use xila_network_host::{Error, InterfaceConfig, Manager};
 
 use super::{at, bind, config, hub, simulation};
@@ -97,7 +98,6 @@ fn a_mount_that_fails_leaves_no_name_no_task_and_no_device() {
     let routes = (0..=64).map(|network| {
         Route::new(format!("10.{network}.0.0/16").parse().unwrap(), "192.0.2.1".parse().unwrap()).unwrap()
     });
-    #[expect(clippy::reversed_empty_ranges, reason = "an empty range is the case")]
     let cases: Vec<(&str, Silent, InterfaceConfig, Error)> = vec![
         ("an address too many", ethernet(1500), config(&nine), Error::NoFreeSlot),
         (
@@ -116,8 +116,6 @@ fn a_mount_that_fails_leaves_no_name_no_task_and_no_device() {
             InterfaceConfig { hardware_address: mac, ..config(&[]) },
             Error::NotSupported,
         ),
-        ("no ports", ethernet(1500), InterfaceConfig { ephemeral_ports: 9..=8, ..config(&[]) }, Error::InvalidArgument),
-        ("port 0", ethernet(1500), InterfaceConfig { ephemeral_ports: 0..=8, ..config(&[]) }, Error::InvalidArgument),
     ];
     for (case, device, config, error) in cases {
         let outcome = manager.mount_interface("eth0", device, config);
@@ -161,6 +159,67 @@ fn unmounting_ends_the_task_and_hands_the_device_back() {
 }
 
 #[test]
+fn the_last_clone_of_a_manager_takes_tasks_nodes_and_devices_with_it() {
+    let (simulation, _) = simulation();
+    let (platform, tasks) = counting(simulation.platform());
+    let manager = Manager::new(platform);
+    let alive = Arc::new(AtomicUsize::new(0));
+    for name in ["tun0", "tun1"] {
+        manager.mount_interface(name, Silent::new(Medium::Ip, 1500, &alive), config(&[])).unwrap();
+    }
+    simulation.run_ready();
+    let devices = manager.devices().clone();
+    let (clone, network, interface) = (manager.clone(), manager.network(), manager.interface("tun0").unwrap());
+    drop(manager);
+    simulation.run_ready();
+    assert_eq!((tasks.load(Ordering::Relaxed), alive.load(Ordering::Relaxed)), (3, 2), "a clone is the manager too");
+    assert_eq!(network.interfaces(), ["lo", "tun0", "tun1"]);
+    let open = |name: &str| devices.open(&format!("/devices/network/{name}"), Access::READ).map(|_| ());
+    assert_eq!(open("tun1"), Ok(()));
+    drop(clone);
+    assert_eq!(alive.load(Ordering::Relaxed), 0, "at once");
+    simulation.run_ready();
+    assert_eq!(tasks.load(Ordering::Relaxed), 0);
+    assert_eq!(["lo", "tun0", "tun1"].map(open), [const { Err(Error::NotFound) }; 3]);
+    assert!(network.interfaces().is_empty());
+    assert_eq!(interface.set_mtu(1400), Err(Error::NotFound));
+}
+
+#[test]
+fn what_outlives_the_manager_has_no_network() {
+    let (simulation, manager) = simulation();
+    manager.mount_interface("eth0", hub(&simulation).port(), config(&["10.0.0.1/24"])).unwrap();
+    let network = manager.network();
+    let listen = |local| TcpListener::bind(&network, at(local), ListenOptions::default());
+    let (everywhere, here) = (listen("0.0.0.0:80").unwrap(), listen("127.0.0.1:81").unwrap());
+    let datagrams = [bind(&network, "0.0.0.0:9"), bind(&network, "10.0.0.1:10")];
+    let echoes = IcmpSocket::bind(&network, Family::V4, IcmpBinding::Echo(0)).unwrap();
+    simulation.block_on(async {
+        let connecting = TcpStream::connect(&network, at("127.0.0.1:81"));
+        let (client, accepted) = futures_util::future::join(connecting, here.accept()).await;
+        let (client, (server, _)) = (client.unwrap(), accepted.unwrap());
+        let mut buffer = [0; 8];
+        let reading = client.read(&mut buffer);
+        let ending = async { drop(manager) };
+        assert_eq!(futures_util::future::join(reading, ending).await.0, Err(Error::NetworkDown), "who waits is told");
+        assert_eq!(server.write(b"x").await, Err(Error::NetworkDown));
+        for listener in [&everywhere, &here] {
+            assert_eq!(listener.accept().await.map(drop), Err(Error::NetworkDown));
+        }
+        for socket in &datagrams {
+            assert_eq!(socket.recv_datagram().await, Err(Error::NetworkDown));
+            for remote in ["10.0.0.2:9", "127.0.0.1:9"] {
+                assert_eq!(socket.send_to(b"x", at(remote)).await, Err(Error::NetworkDown));
+            }
+        }
+        assert_eq!(echoes.recv().await, Err(Error::NetworkDown));
+        assert_eq!(echoes.send_to(at("10.0.0.2:0").ip(), 1, b"x").await, Err(Error::NetworkDown));
+        assert_eq!(TcpStream::connect(&network, at("127.0.0.1:81")).await.map(drop), Err(Error::NotFound));
+    });
+    assert_eq!(listen("0.0.0.0:82").map(drop), Err(Error::NotFound));
+}
+
+#[test]
 fn a_device_that_was_handed_back_carries_packets_again() {
     let (simulation, manager) = simulation();
     let other = Manager::new(simulation.platform());
@@ -190,7 +249,7 @@ fn a_handle_outlives_its_interface_and_says_that_it_is_gone() {
     manager.unmount_interface("eth0").unwrap();
     assert_eq!(interface.name(), "eth0");
     assert_eq!(interface.link(), xila_network_host::device::Link::Down);
-    assert_eq!(socket.try_send_to(b"x", at("10.0.0.2:9")), Err(Error::NotFound));
+    assert_eq!(socket.try_send_to(b"x", at("10.0.0.2:9")), Err(Error::NetworkDown));
     assert!(network.interfaces().is_empty());
     // Nothing that is asked of it panics.
     let _ = (interface.addresses(), interface.routes(), interface.statistics(), interface.kind(), interface.mtu());

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use xila_network_host::address::{Family, Route};
 use xila_network_host::socket::icmp::{IcmpErrorKind, IcmpReport};
-use xila_network_host::socket::{IcmpBinding, IcmpMessage, IcmpSocket, PingOptions, TcpStream, UdpSocket, ping};
+use xila_network_host::socket::{
+    HopLimit, IcmpBinding, IcmpMessage, IcmpSocket, PingOptions, TcpStream, UdpSocket, ping,
+};
 use xila_network_host::{Error, Manager};
 use xila_network_tests::netns::{FAR_V4, FAR_V6, KERNEL_V4, KERNEL_V6, Namespace};
 
@@ -73,12 +75,14 @@ fn a_route_is_traced_hop_by_hop() {
     with_router(&["sh", "ping"], 1500, async |_, manager| {
         for (router, far) in [(KERNEL_V4, FAR_V4), (KERNEL_V6, FAR_V6)] {
             // By echo requests, as `traceroute -I` does.
-            let near = PingOptions { hop_limit: 1, ..options() };
+            let near = PingOptions { hop_limit: HopLimit::ONE, ..options() };
             assert_eq!(ping(&manager.network(), far, &near).await, Err(Error::RemoteUnreachable));
-            let reply = ping(&manager.network(), far, &PingOptions { hop_limit: 2, ..near }).await.unwrap();
+            let reply = ping(&manager.network(), far, &PingOptions { hop_limit: HopLimit::new(2).unwrap(), ..near })
+                .await
+                .unwrap();
             assert_eq!((reply.source, reply.hop_limit), (far, 63));
             let echo = IcmpSocket::bind(&manager.network(), Family::of(far), IcmpBinding::Echo(0)).unwrap();
-            echo.set_hop_limit(1).unwrap();
+            echo.set_hop_limit(HopLimit::ONE);
             echo.send_to(far, 9, b"probe").await.unwrap();
             let told = report(&echo).await;
             assert_eq!((told.source, told.kind, told.sequence), (router, IcmpErrorKind::TimeExceeded, Some(9)));
@@ -91,7 +95,7 @@ fn a_route_is_traced_hop_by_hop() {
             let remote = SocketAddr::new(far, 33_434);
             let hops = [(1, router, IcmpErrorKind::TimeExceeded), (2, far, IcmpErrorKind::PortUnreachable)];
             for (hop_limit, source, kind) in hops {
-                probe.set_hop_limit(hop_limit).unwrap();
+                probe.set_hop_limit(HopLimit::new(hop_limit).unwrap());
                 probe.send_to(b"probe", remote).await.unwrap();
                 let report = report(&watcher).await;
                 assert_eq!((report.source, report.kind, report.destination), (source, kind, remote));

@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures_util::future::join;
 use xila_network_host::Error;
 use xila_network_host::socket::{
-    ConnectOptions, KeepAlive, ListenOptions, TcpListener, TcpOptions, TcpSocket, TcpStream,
+    ConnectOptions, HopLimit, KeepAlive, ListenOptions, TcpListener, TcpOptions, TcpSocket, TcpStream,
 };
 use xila_network_tests::link::{Bytes, Family, Link, PORT, receive, send};
 
@@ -223,13 +223,12 @@ fn what_is_set_on_a_listener_is_for_connections_to_come() {
         let (first, before) = join(connect(), listener.accept()).await;
         let keep_alive = KeepAlive { idle: SECOND * 10, interval: SECOND, count: 3 };
         listener.set_keep_alive(Some(keep_alive)).expect("good times");
-        listener.set_hop_limit(7).expect("a good limit");
-        assert_eq!(listener.set_hop_limit(0), Err(Error::InvalidArgument));
+        listener.set_hop_limit(HopLimit::ONE).expect("a good limit");
         let (second, after) = join(connect(), listener.accept()).await;
         let (before, after) = (before.expect("accepted").0, after.expect("accepted").0);
         assert_eq!((before.hop_limit(), before.keep_alive()), (TcpOptions::default().hop_limit, None));
-        assert_eq!((after.hop_limit(), after.keep_alive()), (7, Some(keep_alive)));
-        assert_eq!((listener.options().hop_limit, listener.options().keep_alive), (7, Some(keep_alive)));
+        assert_eq!((after.hop_limit(), after.keep_alive()), (HopLimit::ONE, Some(keep_alive)));
+        assert_eq!((listener.options().hop_limit, listener.options().keep_alive), (HopLimit::ONE, Some(keep_alive)));
         drop((first, second));
     });
 }

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use xila_network_host::Error;
-use xila_network_host::socket::{ConnectOptions, KeepAlive, ListenOptions, TcpListener, TcpOptions, TcpStream};
+use xila_network_host::socket::{
+    ConnectOptions, HopLimit, KeepAlive, ListenOptions, TcpListener, TcpOptions, TcpStream,
+};
 use xila_network_tests::link::{Family, Link, PORT};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -28,7 +30,6 @@ fn bad_arguments_are_errors_and_leave_nothing() {
     let bad_options = [
         TcpOptions { receive_buffer: 0, ..tcp.clone() },
         TcpOptions { send_buffer: 0, ..tcp.clone() },
-        TcpOptions { hop_limit: 0, ..tcp.clone() },
         TcpOptions { keep_alive: Some(KeepAlive { idle: Duration::ZERO, ..keep }), ..tcp.clone() },
         TcpOptions { keep_alive: Some(KeepAlive { interval: Duration::ZERO, ..keep }), ..tcp.clone() },
         TcpOptions { keep_alive: Some(KeepAlive { count: 0, ..keep }), ..tcp },
@@ -70,7 +71,7 @@ fn options_read_back_as_they_were_asked_for() {
         send_buffer: 70_003,
         no_delay: false,
         keep_alive: Some(KeepAlive { idle: SECOND * 9, interval: SECOND * 2, count: 4 }),
-        hop_limit: 17,
+        hop_limit: HopLimit::new(17).expect("not 0"),
         traffic_class: 0xb8,
         user_timeout: Some(SECOND * 41),
         linger: SECOND * 3,
@@ -86,15 +87,14 @@ fn options_read_back_as_they_were_asked_for() {
             assert_eq!((stream.receive_buffer(), stream.send_buffer()), (100_001, 70_003));
             stream.set_no_delay(true).expect("settable");
             stream.set_keep_alive(None).expect("settable");
-            stream.set_hop_limit(255).expect("settable");
+            stream.set_hop_limit(HopLimit::MAX).expect("settable");
             stream.set_traffic_class(0x20).expect("settable");
             stream.set_user_timeout(None).expect("settable");
             stream.set_linger(SECOND).expect("settable");
-            assert_eq!(stream.set_hop_limit(0), Err(Error::InvalidArgument));
             let bad = Some(KeepAlive { count: 0, ..KeepAlive::default() });
             assert_eq!(stream.set_keep_alive(bad), Err(Error::InvalidArgument));
             assert!(stream.no_delay());
-            assert_eq!((stream.keep_alive(), stream.hop_limit(), stream.traffic_class()), (None, 255, 0x20));
+            assert_eq!((stream.keep_alive(), stream.hop_limit(), stream.traffic_class()), (None, HopLimit::MAX, 0x20));
             assert_eq!((stream.user_timeout(), stream.linger()), (None, SECOND));
         }
     });

@@ -58,7 +58,7 @@ fn an_address_that_is_not_ours_cannot_be_listened_on() {
 #[test]
 fn ephemeral_ports_run_out_and_come_back() {
     for family in Family::BOTH {
-        let link = Link::with_ephemeral_ports(4, HubOptions::default(), 50_000..=50_003);
+        let link = Link::with_ephemeral_ports(4, HubOptions::default(), (50_000..=50_003).try_into().unwrap());
         link.block_on(async {
             let listener = link.server.listen(family, PORT, ListenOptions::default()).expect("a free port");
             let connect = async || {
@@ -105,7 +105,7 @@ fn ephemeral_ports_run_out_and_come_back() {
 
 #[test]
 fn listening_on_port_0_fails_when_every_ephemeral_port_is_listened_on() {
-    let link = Link::with_ephemeral_ports(5, HubOptions::default(), 50_000..=50_001);
+    let link = Link::with_ephemeral_ports(5, HubOptions::default(), (50_000..=50_001).try_into().unwrap());
     let network = link.client.interface().network();
     let first = listen(&network, "10.0.0.1:0").expect("two are left");
     let _second = listen(&network, "10.0.0.1:0").expect("one is left");
@@ -117,7 +117,7 @@ fn listening_on_port_0_fails_when_every_ephemeral_port_is_listened_on() {
 
 #[test]
 fn a_port_that_is_listened_on_is_no_ephemeral_port_for_a_connection() {
-    let link = Link::with_ephemeral_ports(6, HubOptions::default(), 50_000..=50_001);
+    let link = Link::with_ephemeral_ports(6, HubOptions::default(), (50_000..=50_001).try_into().unwrap());
     link.block_on(async {
         let _served = link.client.listen(Family::V4, 50_000, ListenOptions::default()).expect("a free port");
         for _ in 0..8 {

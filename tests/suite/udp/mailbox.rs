@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use xila_network_host::Error;
-use xila_network_host::socket::UdpSocket;
+use xila_network_host::socket::{HopLimit, UdpOptions, UdpSocket};
 use xila_network_tests::link::{Family, Link};
 
 use super::{PORT, SOON, assert_silent, bind, server_with_buffer, sockets, text};
@@ -144,16 +144,74 @@ fn what_comes_to_a_full_queue_is_dropped_and_counted() {
 }
 
 #[test]
-fn a_datagram_larger_than_the_queue_is_taken_when_the_queue_is_empty() {
+fn a_datagram_larger_than_the_queue_is_dropped_though_the_queue_is_empty() {
+    let link = Link::plain(1);
+    link.block_on(async {
+        let client = bind(&link.client.network, link.client.address(Family::V4), 0);
+        let server = server_with_buffer(&link, 4096);
+        client.send_to(&[7; 5000], server.local_addr()).await.unwrap();
+        assert_silent(&link, &server).await;
+        client.send_to(&[8; 3500], server.local_addr()).await.unwrap();
+        assert_eq!(server.recv_datagram().await.unwrap().data, [8; 3500]);
+        assert_eq!(server.statistics().dropped, 1);
+        assert_eq!(link.server.interface().statistics().datagram_drops, 1);
+    });
+}
+
+#[test]
+fn the_smallest_buffer_takes_what_one_frame_brings() {
     let link = Link::plain(1);
     link.block_on(async {
         let client = bind(&link.client.network, link.client.address(Family::V4), 0);
         let server = server_with_buffer(&link, 1);
-        client.send_to(&[7; 1400], server.local_addr()).await.unwrap();
-        client.send_to(&[8; 1400], server.local_addr()).await.unwrap();
-        assert_eq!(server.recv_datagram().await.unwrap().data, [7; 1400]);
+        assert_eq!(server.receive_buffer(), 1);
+        for number in 0..2 {
+            client.send_to(&[number; 1472], server.local_addr()).await.unwrap();
+        }
+        assert_eq!(server.recv_datagram().await.unwrap().data, [0; 1472]);
         assert_silent(&link, &server).await;
         assert_eq!(server.statistics().dropped, 1);
+    });
+}
+
+/// A socket counts for its buffer, or 2304 bytes, and no datagram is an exception to that.
+#[test]
+fn many_sockets_with_tiny_buffers_hold_no_more_than_they_count_for() {
+    let link = Link::plain(1);
+    let network = &link.client.network;
+    let options = UdpOptions { receive_buffer: 1, ..UdpOptions::default() };
+    let sender = bind(network, [127, 0, 0, 1].into(), 0);
+    let bound = |port| UdpSocket::bind_with(network, ([127, 0, 0, 1], port).into(), &options).unwrap();
+    let sockets: Vec<UdpSocket> = (10_000..10_200).map(bound).collect();
+    for socket in &sockets {
+        for size in [65_507, 1400, 1400] {
+            assert_eq!(sender.try_send_to(&vec![7; size], socket.local_addr()), Ok(size));
+        }
+    }
+    let each = sockets.iter().map(UdpSocket::statistics);
+    let (held, dropped) = each.fold((0, 0), |(held, dropped), of| (held + of.receive_queue, dropped + of.dropped));
+    assert_eq!((held, dropped), (200 * 1400, 400), "of what all of them count for, {}", 200 * 2304);
+}
+
+#[test]
+fn a_buffer_made_smaller_keeps_what_came_first_and_has_room_for() {
+    let link = Link::plain(1);
+    link.block_on(async {
+        let (client, server) = sockets(&link, Family::V4);
+        for number in 0..10 {
+            client.send_to(&[number; 1000], server.local_addr()).await.unwrap();
+        }
+        link.sleep(SOON).await;
+        assert_eq!(server.set_receive_buffer(0), Err(Error::InvalidArgument));
+        server.set_receive_buffer(3000).unwrap();
+        let left = server.statistics();
+        assert_eq!((left.received, left.dropped, left.receive_queue), (10, 8, 2000));
+        for number in 0..2 {
+            assert_eq!(server.recv_datagram().await.unwrap().data[0], number);
+        }
+        server.set_receive_buffer(65_536).unwrap();
+        client.send_to(&[9; 20_000], server.local_addr()).await.unwrap();
+        assert_eq!(server.recv_datagram().await.unwrap().data, [9; 20_000]);
     });
 }
 
@@ -208,10 +266,9 @@ fn what_a_socket_is_asked_for_reads_back() {
     let link = Link::plain(1);
     let socket: UdpSocket = server_with_buffer(&link, 12_345);
     assert_eq!(socket.receive_buffer(), 12_345);
-    assert_eq!(socket.hop_limit(), 64);
-    assert_eq!(socket.set_hop_limit(0), Err(Error::InvalidArgument));
-    assert_eq!(socket.set_hop_limit(255), Ok(()));
-    assert_eq!(socket.hop_limit(), 255);
+    assert_eq!(socket.hop_limit(), HopLimit::DEFAULT);
+    socket.set_hop_limit(HopLimit::MAX);
+    assert_eq!(socket.hop_limit(), HopLimit::MAX);
     assert!(!socket.broadcast());
     socket.set_broadcast(true);
     assert!(socket.broadcast());

@@ -67,20 +67,16 @@ fn addresses_that_cannot_be_bound_to_are_told_apart() {
     ] {
         assert_eq!(UdpSocket::bind(network, local.parse().unwrap()).unwrap_err(), error, "{local}");
     }
-    for options in [
-        UdpOptions { hop_limit: 0, ..UdpOptions::default() },
-        UdpOptions { receive_buffer: 0, ..UdpOptions::default() },
-    ] {
-        let bound = UdpSocket::bind_with(network, link.client.at(Family::V4, 0), &options);
-        assert_eq!(bound.unwrap_err(), Error::InvalidArgument, "{options:?}");
-    }
+    let options = UdpOptions { receive_buffer: 0, ..UdpOptions::default() };
+    let bound = UdpSocket::bind_with(network, link.client.at(Family::V4, 0), &options);
+    assert_eq!(bound.unwrap_err(), Error::InvalidArgument);
     let nowhere = Manager::without_loopback(link.simulation.platform()).network();
     assert_eq!(UdpSocket::bind(&nowhere, "0.0.0.0:0".parse().unwrap()).unwrap_err(), Error::NotFound);
 }
 
 #[test]
 fn ephemeral_ports_run_out_and_come_back() {
-    let link = Link::with_ephemeral_ports(1, HubOptions::default(), 50_000..=50_009);
+    let link = Link::with_ephemeral_ports(1, HubOptions::default(), (50_000..=50_009).try_into().unwrap());
     let network = &link.client.network;
     for address in [link.client.address(Family::V4), Family::V4.unspecified()] {
         let mut sockets: Vec<UdpSocket> = (0..10).map(|_| bind(network, address, 0)).collect();

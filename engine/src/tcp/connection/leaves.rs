@@ -156,7 +156,7 @@ impl Connection {
         let packet = Packet {
             source: self.tuple.local().ip(),
             destination: self.tuple.remote().ip(),
-            hop_limit: self.options.hop_limit,
+            hop_limit: self.options.hop_limit.octet(),
             traffic_class: self.options.traffic_class,
             // RFC 3168 sections 6.1.4 and 6.1.5: neither acknowledgements nor what is sent again.
             ecn: if agreement.ecn && new_data { Ecn::Capable0 } else { Ecn::NotCapable },
@@ -212,7 +212,7 @@ impl Connection {
         let packet = Packet {
             source: self.tuple.local().ip(),
             destination: self.tuple.remote().ip(),
-            hop_limit: self.options.hop_limit,
+            hop_limit: self.options.hop_limit.octet(),
             traffic_class: self.options.traffic_class,
             ecn: Ecn::NotCapable,
             head: head.bytes(),

@@ -275,7 +275,7 @@ impl Connection {
         out.send(&Packet {
             source: self.tuple.local().ip(),
             destination: self.tuple.remote().ip(),
-            hop_limit: self.options.hop_limit,
+            hop_limit: self.options.hop_limit.octet(),
             traffic_class: self.options.traffic_class,
             ecn: Ecn::NotCapable,
             head: header.emit().bytes(),

@@ -12,7 +12,7 @@ const PLAIN: Remnant = Remnant {
     next: Sequence(100),
     expected: Sequence(200),
     window: 9,
-    hop_limit: 5,
+    hop_limit: HopLimit::MAX,
     traffic_class: 0x20,
     timestamp: None,
 };

@@ -1,10 +1,11 @@
-//! Datagrams that wait to be received.
+//! Datagrams that wait to be received, and who waits for them.
 
 use core::net::SocketAddr;
 use core::task::Waker;
-use std::collections::VecDeque;
 
 use parking_lot::Mutex;
+use xila_network_engine::udp::queue::{self, Content, Delivery, PathError, Queue, SendError, Statistics, TakeError};
+use xila_network_engine::wire::Ecn;
 
 use crate::error::{Error, Result};
 use crate::stack::demux::Tuple;
@@ -21,6 +22,13 @@ pub struct Datagram {
     pub local: SocketAddr,
 }
 
+impl From<queue::Datagram> for Datagram {
+    fn from(queued: queue::Datagram) -> Self {
+        let queue::Datagram { content, remote, local, interface: _, hop_limit: _, ecn: _ } = queued;
+        Self { data: content.into_vec(), remote, local }
+    }
+}
+
 /// What a UDP socket says of itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct UdpStatistics {
@@ -28,87 +36,69 @@ pub struct UdpStatistics {
     pub sent: u64,
     /// Datagrams that were received into the queue.
     pub received: u64,
-    /// Datagrams that were dropped because the queue was full.
+    /// Datagrams that were dropped because the queue had no room for them.
     pub dropped: u64,
     /// Bytes of payload in the queue.
     pub receive_queue: usize,
 }
 
-/// A UDP socket as the stacks see it. Its lock is taken inside a stack's lock, never the other way round.
-pub(crate) struct Mailbox(Mutex<Content>);
-
-struct Content {
-    queue: VecDeque<Datagram>,
-    /// Bytes that the queue accounts for, and may.
-    weight: usize,
-    limit: usize,
-    payload: usize,
-    /// The only peer, once connected.
-    peer: Option<SocketAddr>,
-    /// What the path said of the last datagrams.
-    error: Option<Error>,
-    waiters: Waiters,
-    received: u64,
-    sent: u64,
-    dropped: u64,
-}
-
-/// What a datagram costs beside its payload, so that empty ones are bounded too.
-const OVERHEAD: usize = size_of::<Datagram>();
-
-impl Content {
-    fn pop(&mut self) -> Option<Datagram> {
-        let datagram = self.queue.pop_front()?;
-        self.weight -= datagram.data.len() + OVERHEAD;
-        self.payload -= datagram.data.len();
-        Some(datagram)
+impl From<Statistics> for UdpStatistics {
+    fn from(statistics: Statistics) -> Self {
+        let Statistics { sent, received, dropped, queued } = statistics;
+        Self { sent, received, dropped, receive_queue: queued }
     }
 }
 
+/// A UDP socket as the stacks see it. Its lock is taken inside a stack's lock, never the other way round.
+pub(crate) struct Mailbox(Mutex<Inside>);
+
+struct Inside {
+    queue: Queue,
+    waiters: Waiters,
+}
+
 impl Mailbox {
+    /// Nothing waits yet. `limit` is [what the queue may hold](crate::stack::options::datagram_memory).
     pub(crate) fn new(limit: usize) -> Self {
-        Self(Mutex::new(Content {
-            queue: VecDeque::new(),
-            weight: 0,
-            limit,
-            payload: 0,
-            peer: None,
-            error: None,
-            waiters: Waiters::default(),
-            received: 0,
-            sent: 0,
-            dropped: 0,
-        }))
+        Self(Mutex::new(Inside { queue: Queue::new(limit), waiters: Waiters::default() }))
     }
 
     /// Whether datagrams from `remote` are taken.
     pub(super) fn takes_from(&self, remote: SocketAddr) -> bool {
-        self.0.lock().peer.is_none_or(|peer| peer == remote)
+        self.0.lock().queue.takes_from(remote)
     }
 
-    /// Queues a datagram; false where there is no room.
+    /// Queues a datagram; false where it was dropped instead, for want of room or because the socket has been connected
+    /// to somebody else in the meantime.
     pub(super) fn deliver(&self, payload: &[u8], tuple: Tuple, wakes: &mut Wakes) -> bool {
-        let mut content = self.0.lock();
-        let weight = payload.len() + OVERHEAD;
-        // One datagram always fits, or a small queue would take none.
-        if content.weight + weight > content.limit && !content.queue.is_empty() {
-            content.dropped += 1;
+        let mut inside = self.0.lock();
+        // Before it is copied.
+        if !inside.queue.admits(payload.len()) {
             return false;
         }
-        content.weight += weight;
-        content.payload += payload.len();
-        content.received += 1;
-        content.queue.push_back(Datagram { data: payload.to_vec(), remote: tuple.remote(), local: tuple.local() });
-        content.waiters.take(wakes);
-        true
+        let delivery = inside.queue.deliver(queue::Datagram {
+            content: Content::Owned(payload.to_vec()),
+            remote: tuple.remote(),
+            local: tuple.local(),
+            // The packet's header does not come as far as this, and no socket tells of these.
+            interface: 0,
+            hop_limit: 0,
+            ecn: Ecn::NotCapable,
+        });
+        match delivery {
+            Delivery::Queued => {
+                inside.waiters.take(wakes);
+                true
+            }
+            Delivery::Full | Delivery::Stranger => false,
+        }
     }
 
     /// Keeps an error from the path, where the socket is connected to the peer it is about.
     pub(super) fn fail(&self, remote: SocketAddr, error: &Error, wakes: &mut Wakes) {
-        let mut content = self.0.lock();
-        if content.peer == Some(remote) {
-            content.error = Some(error.clone());
-            content.waiters.take(wakes);
+        let mut inside = self.0.lock();
+        if inside.queue.fail(remote, path_error(error)) {
+            inside.waiters.take(wakes);
         }
     }
 
@@ -118,95 +108,159 @@ impl Mailbox {
     /// The pending error, once; [`Error::WouldBlock`] while nothing is there, after which `waker` is woken when
     /// something comes.
     pub(crate) fn take(&self, waker: Option<&Waker>) -> Result<Datagram> {
-        let mut content = self.0.lock();
-        if let Some(error) = content.error.take() {
-            return Err(error);
-        }
-        if let Some(datagram) = content.pop() {
-            return Ok(datagram);
-        }
-        if let Some(waker) = waker {
-            content.waiters.register(waker);
-        }
-        Err(Error::WouldBlock)
+        let Inside { queue, waiters } = &mut *self.0.lock();
+        or_wait(queue.take(), waiters, waker).map(Datagram::from)
     }
 
     /// Whether a datagram or an error is there; where none is, `waker` is woken when one comes.
     pub(crate) fn is_ready(&self, waker: &Waker) -> bool {
-        let mut content = self.0.lock();
-        let ready = content.error.is_some() || !content.queue.is_empty();
+        let mut inside = self.0.lock();
+        let ready = inside.queue.is_ready();
         if !ready {
-            content.waiters.register(waker);
+            inside.waiters.register(waker);
         }
         ready
     }
 
-    /// Sets how many bytes may be queued.
+    /// Sets what the queue may hold, as for [`new`](Self::new). The latest datagrams are dropped where that is less than it
+    /// does hold.
     pub(crate) fn set_limit(&self, limit: usize) {
-        self.0.lock().limit = limit;
+        self.0.lock().queue.set_limit(limit);
     }
 
     /// Takes the oldest datagram, if there is one, and leaves a pending error for the next operation.
     pub(crate) fn take_queued(&self) -> Option<Datagram> {
-        self.0.lock().pop()
+        self.0.lock().queue.take_queued().map(Datagram::from)
     }
 
     /// Looks at the oldest datagram without taking it; errors as for [`take`](Self::take).
-    pub(crate) fn peek<R>(&self, waker: Option<&Waker>, look: impl FnOnce(&Datagram) -> R) -> Result<R> {
-        let mut content = self.0.lock();
-        if let Some(error) = content.error.take() {
-            return Err(error);
-        }
-        if let Some(datagram) = content.queue.front() {
-            return Ok(look(datagram));
-        }
-        if let Some(waker) = waker {
-            content.waiters.register(waker);
-        }
-        Err(Error::WouldBlock)
+    pub(crate) fn peek<R>(&self, waker: Option<&Waker>, look: impl FnOnce(&queue::Datagram) -> R) -> Result<R> {
+        let Inside { queue, waiters } = &mut *self.0.lock();
+        or_wait(queue.peek(), waiters, waker).map(look)
     }
 
     /// # Errors
     /// [`Error::InvalidState`] for another remote than the peer; the pending error, once.
     pub(crate) fn check_send(&self, remote: SocketAddr) -> Result<()> {
-        let mut content = self.0.lock();
-        if content.peer.is_some_and(|peer| peer != remote) {
-            return Err(Error::InvalidState);
-        }
-        content.error.take().map_or(Ok(()), Err)
+        self.0.lock().queue.check_send(remote).map_err(|error| match error {
+            SendError::OtherPeer => Error::InvalidState,
+            SendError::Path(error) => error.into(),
+        })
     }
 
     pub(crate) fn peer(&self) -> Option<SocketAddr> {
-        self.0.lock().peer
+        self.0.lock().queue.peer()
     }
 
     /// Sets or clears the only peer. What others have sent before is dropped.
     pub(crate) fn set_peer(&self, peer: Option<SocketAddr>) {
-        let mut content = self.0.lock();
-        content.peer = peer;
-        content.error = None;
-        if let Some(peer) = peer {
-            content.queue.retain(|datagram| datagram.remote == peer);
-            content.payload = content.queue.iter().map(|datagram| datagram.data.len()).sum();
-            content.weight = content.payload + content.queue.len() * OVERHEAD;
-        }
+        self.0.lock().queue.set_peer(peer);
     }
 
     pub(crate) fn count_sent(&self) {
-        self.0.lock().sent += 1;
+        self.0.lock().queue.count_sent(1);
     }
 
     pub(crate) fn statistics(&self) -> UdpStatistics {
-        let content = self.0.lock();
-        UdpStatistics {
-            sent: content.sent,
-            received: content.received,
-            dropped: content.dropped,
-            receive_queue: content.payload,
-        }
+        self.0.lock().queue.statistics().into()
     }
 
     pub(super) fn rouse(&self, wakes: &mut Wakes) {
         self.0.lock().waiters.take(wakes);
+    }
+}
+
+/// What a queue gave, or its error; where nothing is there yet, `waker` is registered.
+fn or_wait<T>(taken: Result<T, TakeError>, waiters: &mut Waiters, waker: Option<&Waker>) -> Result<T> {
+    taken.map_err(|error| match error {
+        TakeError::Path(error) => error.into(),
+        TakeError::Empty => {
+            if let Some(waker) = waker {
+                waiters.register(waker);
+            }
+            Error::WouldBlock
+        }
+    })
+}
+
+/// An error as the path has said it. How narrow the path is, [`Error`] does not tell, and nobody asks a queue for it.
+fn path_error(error: &Error) -> PathError {
+    if *error == Error::ConnectionRefused {
+        PathError::PortUnreachable
+    } else if *error == Error::PacketTooLarge {
+        PathError::TooLarge { mtu: 0 }
+    } else {
+        PathError::Unreachable
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use core::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::Arc;
+    use std::task::Wake;
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Count(AtomicUsize);
+
+    impl Wake for Count {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn from(last: u8) -> Tuple {
+        Tuple::new(([10, 0, 0, 1], 9).into(), ([10, 0, 0, last], 7).into())
+    }
+
+    fn deliver(mailbox: &Mailbox, last: u8, length: usize) -> bool {
+        let mut wakes = Wakes::new();
+        let queued = mailbox.deliver(&vec![last; length], from(last), &mut wakes);
+        wakes.into_iter().for_each(Waker::wake);
+        queued
+    }
+
+    #[test]
+    fn who_waits_is_woken_by_a_datagram_and_not_by_one_that_is_dropped() {
+        let (mailbox, count) = (Mailbox::new(4096), Arc::new(Count::default()));
+        let waker = Waker::from(count.clone());
+        assert_eq!(mailbox.take(Some(&waker)), Err(Error::WouldBlock));
+        assert!(!deliver(&mailbox, 2, 5000), "it does not fit even an empty queue");
+        mailbox.set_peer(Some(from(2).remote()));
+        assert!(!deliver(&mailbox, 3, 10), "it is a stranger's");
+        assert_eq!((count.0.load(Ordering::Relaxed), mailbox.is_ready(&waker)), (0, false));
+        assert!(deliver(&mailbox, 2, 10));
+        assert_eq!((count.0.load(Ordering::Relaxed), mailbox.is_ready(&waker)), (1, true));
+        let expected = Datagram { data: vec![2; 10], remote: from(2).remote(), local: from(2).local() };
+        assert_eq!(mailbox.take(Some(&waker)), Ok(expected));
+        let statistics = UdpStatistics { sent: 0, received: 1, dropped: 1, receive_queue: 0 };
+        assert_eq!(mailbox.statistics(), statistics);
+    }
+
+    #[test]
+    fn what_the_path_says_of_the_peer_is_the_socket_s_error_once() {
+        let (mailbox, count) = (Mailbox::new(4096), Arc::new(Count::default()));
+        let (waker, peer) = (Waker::from(count.clone()), from(2).remote());
+        let said = |error: &Error| {
+            let mut wakes = Wakes::new();
+            mailbox.fail(peer, error, &mut wakes);
+            wakes.into_iter().for_each(Waker::wake);
+        };
+        assert!(!mailbox.is_ready(&waker));
+        said(&Error::ConnectionRefused);
+        assert_eq!(count.0.load(Ordering::Relaxed), 0, "no peer, nobody to tell whom it is about");
+        mailbox.set_peer(Some(peer));
+        for (number, error) in (1..).zip([Error::ConnectionRefused, Error::RemoteUnreachable, Error::PacketTooLarge]) {
+            said(&error);
+            assert_eq!(count.0.load(Ordering::Relaxed), number);
+            assert_eq!(mailbox.take(Some(&waker)), Err(error.clone()));
+            assert_eq!(mailbox.take(Some(&waker)), Err(Error::WouldBlock));
+        }
+        said(&Error::ConnectionRefused);
+        assert_eq!(mailbox.check_send(from(3).remote()), Err(Error::InvalidState), "and that is no answer to this");
+        assert_eq!(mailbox.check_send(peer), Err(Error::ConnectionRefused));
+        assert_eq!(mailbox.check_send(peer), Ok(()));
     }
 }

@@ -320,15 +320,13 @@ impl TcpSocket {
     }
 
     pub(in crate::wasm) fn hop_limit(&self) -> Result<u8> {
-        Ok(self.open_settings()?.options.hop_limit)
+        Ok(self.open_settings()?.options.hop_limit.octet())
     }
 
     /// # Errors
     /// [`Error::InvalidArgument`] for 0.
     pub(in crate::wasm) fn set_hop_limit(&self, hop_limit: u8) -> Result<()> {
-        if hop_limit == 0 {
-            return Err(Error::InvalidArgument);
-        }
+        let hop_limit = units::hop_limit(hop_limit)?;
         self.open_settings()?.options.hop_limit = hop_limit;
         match &self.state {
             State::Connected(halves) => still(halves.connection.stream.set_hop_limit(hop_limit)),

@@ -11,8 +11,8 @@ use crate::address::Family;
 use crate::error::{Error, Result};
 use crate::policy::Charge;
 use crate::socket::{self, UdpOptions};
-use crate::stack::options::MOST_BUFFER;
-use crate::wasm::NetworkCtx;
+use crate::stack::options::datagram_memory;
+use crate::wasm::{NetworkCtx, units};
 
 /// A UDP socket.
 pub(in crate::wasm) struct UdpSocket {
@@ -81,7 +81,7 @@ impl UdpSocket {
     pub(in crate::wasm) fn bind(&mut self, local: SocketAddr) -> Result<()> {
         let State::Unbound(account) = &mut self.state else { return Err(Error::InvalidState) };
         check_family(local, self.family)?;
-        account.charge.resize(self.options.receive_buffer.min(MOST_BUFFER))?;
+        account.charge.resize(datagram_memory(self.options.receive_buffer))?;
         let bound = socket::UdpSocket::bind_with(&account.network, local, &self.options);
         let socket = bound.map_err(not_bindable)?;
         if let State::Unbound(account) = std::mem::replace(&mut self.state, State::Binding) {
@@ -157,19 +157,17 @@ impl UdpSocket {
     }
 
     pub(in crate::wasm) fn hop_limit(&self) -> u8 {
-        self.bound().map_or(self.options.hop_limit, |bound| bound.socket.hop_limit())
+        self.bound().map_or(self.options.hop_limit, |bound| bound.socket.hop_limit()).octet()
     }
 
     /// # Errors
     /// [`Error::InvalidArgument`] for 0.
     pub(in crate::wasm) fn set_hop_limit(&mut self, hop_limit: u8) -> Result<()> {
-        if hop_limit == 0 {
-            return Err(Error::InvalidArgument);
+        let hop_limit = units::hop_limit(hop_limit)?;
+        match &self.state {
+            State::Bound(bound) => bound.socket.set_hop_limit(hop_limit),
+            State::Unbound(_) | State::Binding => self.options.hop_limit = hop_limit,
         }
-        if let State::Bound(bound) = &self.state {
-            return bound.socket.set_hop_limit(hop_limit);
-        }
-        self.options.hop_limit = hop_limit;
         Ok(())
     }
 
@@ -182,9 +180,11 @@ impl UdpSocket {
     pub(in crate::wasm) fn set_receive_buffer(&mut self, bytes: u64) -> Result<()> {
         let bytes = size(bytes)?;
         if let State::Bound(bound) = &self.state {
-            // What is queued stays, so a smaller buffer gives nothing back.
-            bound.charge.lock().grow(bytes.min(MOST_BUFFER))?;
-            return bound.socket.set_receive_buffer(bytes);
+            // At no moment may more be queued than is charged.
+            let mut charge = bound.charge.lock();
+            charge.grow(datagram_memory(bytes))?;
+            bound.socket.set_receive_buffer(bytes)?;
+            return charge.resize(datagram_memory(bytes));
         }
         self.options.receive_buffer = bytes;
         Ok(())
@@ -200,5 +200,36 @@ impl UdpSocket {
         size(bytes)?;
         self.send_buffer = bytes;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::manager::Manager;
+    use crate::platform::simulated::Simulation;
+    use crate::policy::Limits;
+
+    /// What the quota counts is what the queue may hold, whatever was asked for.
+    #[test]
+    fn a_socket_counts_for_what_its_queue_may_hold() {
+        let manager = Manager::new(Simulation::new(1).platform());
+        let limits = Limits { buffer_bytes: 100_000, ..Limits::default() };
+        let ctx = NetworkCtx::builder().network(manager.network()).limits(limits).build();
+        let counted = || ctx.quota().usage().buffer_bytes;
+        let mut socket = UdpSocket::create(&ctx, Family::V4).unwrap();
+        assert_eq!(socket.set_receive_buffer(0), Err(Error::InvalidArgument));
+        socket.set_receive_buffer(1).unwrap();
+        assert_eq!(counted(), 0, "it has no queue yet");
+        socket.bind("127.0.0.1:9".parse().unwrap()).unwrap();
+        assert_eq!((counted(), socket.receive_buffer()), (2304, 1));
+        for (asked, charged) in [(99_000, 99_000), (3000, 3000), (1, 2304)] {
+            socket.set_receive_buffer(asked).unwrap();
+            assert_eq!((counted(), socket.receive_buffer()), (charged, asked));
+        }
+        assert_eq!(socket.set_receive_buffer(100_001), Err(Error::LimitReached));
+        assert_eq!((counted(), socket.receive_buffer()), (2304, 1));
+        drop(socket);
+        assert_eq!(counted(), 0);
     }
 }

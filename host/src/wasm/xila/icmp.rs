@@ -18,7 +18,7 @@ use crate::wasm::bindings::icmp::{
 };
 use crate::wasm::bindings::types::{Duration, IpAddress, IpAddressFamily};
 use crate::wasm::failure::{get, push};
-use crate::wasm::units::{self, duration, nanoseconds};
+use crate::wasm::units::{self, duration, hop_limit, nanoseconds};
 use crate::wasm::{HasNetwork, NetworkCtxView};
 
 /// The largest payload that an IP packet's length leaves room for, headers not yet subtracted (RFC 791, RFC 8200).
@@ -55,12 +55,13 @@ impl<T: Send + 'static> HostWithStore<T> for HasNetwork {
         if options.size.is_some_and(|size| size > MOST_PAYLOAD) {
             return Err(Error::PacketTooLarge.into());
         }
+        let asked = ping_options(&options)?;
         // Held until the reply is there, or the guest gives up: a ping is a socket for as long as it takes.
         let (network, _charge) = accessor.with(|mut access| {
             let view = access.get();
             Ok::<_, Error>((view.ctx.network(options.interface.as_deref())?, view.ctx.quota().charge(MOST_QUEUED)?))
         })?;
-        Ok(socket::ping(&network, remote.into(), &ping_options(&options)).await?.into())
+        Ok(socket::ping(&network, remote.into(), &asked).await?.into())
     }
 }
 
@@ -106,11 +107,12 @@ impl HostIcmpSocket for NetworkCtxView<'_> {
     }
 
     fn hop_limit(&mut self, socket: Resource<IcmpSocket>) -> wasmtime::Result<u8> {
-        Ok(self.icmp_socket(&socket)?.hop_limit())
+        Ok(self.icmp_socket(&socket)?.hop_limit().octet())
     }
 
     fn set_hop_limit(&mut self, socket: Resource<IcmpSocket>, value: u8) -> Result<(), NetworkError> {
-        Ok(self.icmp_socket(&socket)?.set_hop_limit(value)?)
+        self.icmp_socket(&socket)?.set_hop_limit(hop_limit(value)?);
+        Ok(())
     }
 
     fn drop(&mut self, socket: Resource<IcmpSocket>) -> wasmtime::Result<()> {
@@ -138,15 +140,17 @@ async fn within<R>(
     .await
 }
 
-fn ping_options(options: &PingOptions) -> HostPingOptions {
-    let PingOptions { sequence, size, timeout, hop_limit, interface: _ } = options;
+/// # Errors
+/// [`Error::InvalidArgument`] for a hop limit of 0.
+fn ping_options(options: &PingOptions) -> Result<HostPingOptions> {
+    let &PingOptions { sequence, size, timeout, hop_limit: hops, interface: _ } = options;
     let default = HostPingOptions::default();
-    HostPingOptions {
+    Ok(HostPingOptions {
         sequence: sequence.unwrap_or(default.sequence),
         size: size.map_or(default.size, |size| units::size(size.into())),
         timeout: timeout.map_or(default.timeout, duration),
-        hop_limit: hop_limit.unwrap_or(default.hop_limit),
-    }
+        hop_limit: hops.map_or(Ok(default.hop_limit), hop_limit)?,
+    })
 }
 
 impl From<Binding> for IcmpBinding {
@@ -226,6 +230,7 @@ mod tests {
 
     use super::*;
     use crate::platform::simulated::Simulation;
+    use crate::socket::HopLimit;
     use crate::socket::icmp::{IcmpErrorKind, IcmpReport};
 
     #[test]
@@ -256,7 +261,7 @@ mod tests {
     #[test]
     fn what_a_ping_leaves_open_is_the_hosts_default() {
         let open = PingOptions { sequence: None, size: None, timeout: None, hop_limit: None, interface: None };
-        assert_eq!(ping_options(&open), HostPingOptions::default());
+        assert_eq!(ping_options(&open), Ok(HostPingOptions::default()));
         let chosen = PingOptions {
             sequence: Some(7),
             size: Some(1000),
@@ -264,8 +269,15 @@ mod tests {
             hop_limit: Some(3),
             interface: Some("eth0".into()),
         };
-        let expected = HostPingOptions { sequence: 7, size: 1000, timeout: Duration::from_millis(5), hop_limit: 3 };
-        assert_eq!(ping_options(&chosen), expected);
+        let expected = HostPingOptions {
+            sequence: 7,
+            size: 1000,
+            timeout: Duration::from_millis(5),
+            hop_limit: HopLimit::new(3).unwrap(),
+        };
+        assert_eq!(ping_options(&chosen), Ok(expected));
+        let nowhere = PingOptions { hop_limit: Some(0), ..chosen };
+        assert_eq!(ping_options(&nowhere), Err(Error::InvalidArgument));
     }
 
     #[test]

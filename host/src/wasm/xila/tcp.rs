@@ -19,7 +19,7 @@ use crate::wasm::connections::{Connection, Halves, Listener};
 use crate::wasm::failure::{get, push};
 use crate::wasm::outcome::outcome;
 use crate::wasm::streams::AcceptProducer;
-use crate::wasm::units::{duration, nanoseconds, size};
+use crate::wasm::units::{duration, hop_limit, nanoseconds, size};
 use crate::wasm::{HasNetwork, NetworkCtxView, streams};
 
 /// What a `tcp-listener` handle leads to.
@@ -75,7 +75,7 @@ impl HostTcpListener for NetworkCtxView<'_> {
         let network = self.ctx.network(interface.as_deref())?;
         let quota = self.ctx.quota().clone();
         let charge = quota.charge(0)?;
-        let mut listen = ListenOptions { tcp: tcp_options(options), ..ListenOptions::default() };
+        let mut listen = ListenOptions { tcp: tcp_options(options)?, ..ListenOptions::default() };
         listen.backlog = backlog.map_or(listen.backlog, |backlog| size(backlog.into()));
         let bound = socket::TcpSocket::bind(&network, local.into())?;
         let listener = Listener::new(bound, listen, quota, charge)?;
@@ -106,7 +106,7 @@ impl<T: Send + 'static> HostTcpConnectionWithStore<T> for HasNetwork {
         options: Options,
     ) -> Result<Resource<TcpConnection>, NetworkError> {
         let mut connect =
-            ConnectOptions { local: local.map(Into::into), tcp: tcp_options(options), ..ConnectOptions::default() };
+            ConnectOptions { local: local.map(Into::into), tcp: tcp_options(options)?, ..ConnectOptions::default() };
         if let Some(timeout) = timeout {
             connect.timeout = duration(timeout);
         }
@@ -182,11 +182,11 @@ impl HostTcpConnection for NetworkCtxView<'_> {
     }
 
     fn hop_limit(&mut self, connection: Resource<TcpConnection>) -> wasmtime::Result<u8> {
-        Ok(self.stream(&connection)?.hop_limit())
+        Ok(self.stream(&connection)?.hop_limit().octet())
     }
 
     fn set_hop_limit(&mut self, connection: Resource<TcpConnection>, value: u8) -> Result<(), NetworkError> {
-        Ok(self.stream(&connection)?.set_hop_limit(value)?)
+        Ok(self.stream(&connection)?.set_hop_limit(hop_limit(value)?)?)
     }
 
     fn user_timeout(&mut self, connection: Resource<TcpConnection>) -> wasmtime::Result<Option<Duration>> {
@@ -235,21 +235,31 @@ impl HostTcpConnection for NetworkCtxView<'_> {
     }
 }
 
-fn tcp_options(options: Options) -> TcpOptions {
-    let Options { receive_buffer, send_buffer, no_delay, keep_alive, hop_limit, user_timeout, linger, congestion } =
-        options;
+/// # Errors
+/// [`Error::InvalidArgument`] for a hop limit of 0.
+fn tcp_options(options: Options) -> Result<TcpOptions> {
+    let Options {
+        receive_buffer,
+        send_buffer,
+        no_delay,
+        keep_alive,
+        hop_limit: hops,
+        user_timeout,
+        linger,
+        congestion,
+    } = options;
     let default = TcpOptions::default();
-    TcpOptions {
+    Ok(TcpOptions {
         receive_buffer: receive_buffer.map_or(default.receive_buffer, size),
         send_buffer: send_buffer.map_or(default.send_buffer, size),
         no_delay: no_delay.unwrap_or(default.no_delay),
         keep_alive: keep_alive.map(Into::into).or(default.keep_alive),
-        hop_limit: hop_limit.unwrap_or(default.hop_limit),
+        hop_limit: hops.map_or(Ok(default.hop_limit), hop_limit)?,
         user_timeout: user_timeout.map(duration).or(default.user_timeout),
         linger: linger.map_or(default.linger, duration),
         congestion: congestion.map(Into::into).or(default.congestion),
         ..default
-    }
+    })
 }
 
 impl From<CongestionControl> for CongestionAlgorithm {

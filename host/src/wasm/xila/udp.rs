@@ -8,13 +8,13 @@ use super::types::NetworkError;
 use crate::error::{Error, Result};
 use crate::policy::Charge;
 use crate::socket::{self, UdpOptions};
-use crate::stack::options::MOST_BUFFER;
+use crate::stack::options::datagram_memory;
 use crate::wasm::bindings::types::{IpAddress, SocketAddress};
 use crate::wasm::bindings::udp::{
     Datagram, Host, HostUdpSocket, HostUdpSocketWithStore, Options, OutgoingDatagram, Statistics,
 };
 use crate::wasm::failure::{get, push};
-use crate::wasm::units::size;
+use crate::wasm::units::{hop_limit, size};
 use crate::wasm::{HasNetwork, NetworkCtxView};
 
 /// How many datagrams one call returns at most. Their bytes are bounded by what the receive buffer can hold.
@@ -96,9 +96,9 @@ impl HostUdpSocket for NetworkCtxView<'_> {
         interface: Option<String>,
         options: Options,
     ) -> Result<Resource<UdpSocket>, NetworkError> {
-        let options = udp_options(&options);
+        let options = udp_options(&options)?;
         let network = self.ctx.network(interface.as_deref())?;
-        let charge = self.ctx.quota().charge(options.receive_buffer.min(MOST_BUFFER))?;
+        let charge = self.ctx.quota().charge(datagram_memory(options.receive_buffer))?;
         let socket = socket::UdpSocket::bind_with(&network, local.into(), &options)?;
         Ok(push(self.table, UdpSocket(Arc::new(Bound { socket, _charge: charge })))?)
     }
@@ -151,11 +151,12 @@ impl HostUdpSocket for NetworkCtxView<'_> {
     }
 
     fn hop_limit(&mut self, socket: Resource<UdpSocket>) -> wasmtime::Result<u8> {
-        Ok(self.socket(&socket)?.hop_limit())
+        Ok(self.socket(&socket)?.hop_limit().octet())
     }
 
     fn set_hop_limit(&mut self, socket: Resource<UdpSocket>, value: u8) -> Result<(), NetworkError> {
-        Ok(self.socket(&socket)?.set_hop_limit(value)?)
+        self.socket(&socket)?.set_hop_limit(hop_limit(value)?);
+        Ok(())
     }
 
     fn receive_buffer(&mut self, socket: Resource<UdpSocket>) -> wasmtime::Result<u64> {
@@ -177,12 +178,14 @@ fn datagram(received: socket::Datagram) -> Datagram {
     Datagram { data: received.data, remote: received.remote.into() }
 }
 
-fn udp_options(options: &Options) -> UdpOptions {
-    let Options { receive_buffer, broadcast, hop_limit } = *options;
+/// # Errors
+/// [`Error::InvalidArgument`] for a hop limit of 0.
+fn udp_options(options: &Options) -> Result<UdpOptions> {
+    let Options { receive_buffer, broadcast, hop_limit: hops } = *options;
     let default = UdpOptions::default();
-    UdpOptions {
+    Ok(UdpOptions {
         receive_buffer: receive_buffer.map_or(default.receive_buffer, size),
         broadcast: broadcast.unwrap_or(default.broadcast),
-        hop_limit: hop_limit.unwrap_or(default.hop_limit),
-    }
+        hop_limit: hops.map_or(Ok(default.hop_limit), hop_limit)?,
+    })
 }
