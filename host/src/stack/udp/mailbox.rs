@@ -4,11 +4,9 @@ use core::net::SocketAddr;
 use core::task::Waker;
 
 use parking_lot::Mutex;
-use xila_network_engine::udp::queue::{self, Content, Delivery, PathError, Queue, SendError, Statistics, TakeError};
-use xila_network_engine::wire::Ecn;
+use xila_network_engine::udp::queue::{self, Delivery, PathError, Queue, SendError, Statistics, TakeError};
 
 use crate::error::{Error, Result};
-use crate::stack::demux::Tuple;
 use crate::stack::waiters::{Waiters, Wakes};
 
 /// A datagram that has arrived.
@@ -63,29 +61,11 @@ impl Mailbox {
         Self(Mutex::new(Inside { queue: Queue::new(limit), waiters: Waiters::default() }))
     }
 
-    /// Whether datagrams from `remote` are taken.
-    pub(super) fn takes_from(&self, remote: SocketAddr) -> bool {
-        self.0.lock().queue.takes_from(remote)
-    }
-
     /// Queues a datagram; false where it was dropped instead, for want of room or because the socket has been connected
     /// to somebody else in the meantime.
-    pub(super) fn deliver(&self, payload: &[u8], tuple: Tuple, wakes: &mut Wakes) -> bool {
+    pub(super) fn deliver(&self, datagram: queue::Datagram, wakes: &mut Wakes) -> bool {
         let mut inside = self.0.lock();
-        // Before it is copied.
-        if !inside.queue.admits(payload.len()) {
-            return false;
-        }
-        let delivery = inside.queue.deliver(queue::Datagram {
-            content: Content::Owned(payload.to_vec()),
-            remote: tuple.remote(),
-            local: tuple.local(),
-            // The packet's header does not come as far as this, and no socket tells of these.
-            interface: 0,
-            hop_limit: 0,
-            ecn: Ecn::NotCapable,
-        });
-        match delivery {
+        match inside.queue.deliver(datagram) {
             Delivery::Queued => {
                 inside.waiters.take(wakes);
                 true
@@ -95,9 +75,9 @@ impl Mailbox {
     }
 
     /// Keeps an error from the path, where the socket is connected to the peer it is about.
-    pub(super) fn fail(&self, remote: SocketAddr, error: &Error, wakes: &mut Wakes) {
+    pub(super) fn fail(&self, remote: SocketAddr, error: PathError, wakes: &mut Wakes) {
         let mut inside = self.0.lock();
-        if inside.queue.fail(remote, path_error(error)) {
+        if inside.queue.fail(remote, error) {
             inside.waiters.take(wakes);
         }
     }
@@ -181,17 +161,6 @@ fn or_wait<T>(taken: Result<T, TakeError>, waiters: &mut Waiters, waker: Option<
             Error::WouldBlock
         }
     })
-}
-
-/// An error as the path has said it. How narrow the path is, [`Error`] does not tell, and nobody asks a queue for it.
-fn path_error(error: &Error) -> PathError {
-    if *error == Error::ConnectionRefused {
-        PathError::PortUnreachable
-    } else if *error == Error::PacketTooLarge {
-        PathError::TooLarge { mtu: 0 }
-    } else {
-        PathError::Unreachable
-    }
 }
 
 #[cfg(test)]
