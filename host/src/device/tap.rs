@@ -12,13 +12,16 @@
 //! Checksums are left to the kernel, and so is cutting long segments apart (virtio-net headers, `IFF_VNET_HDR` of the kernel's
 //! tuntap documentation); it hands over merged ones likewise. Where it does not do that, frames are as they are on the wire.
 //!
-//! The kernel's end is the administrator's: addresses and the up state are left as they are. Until it is up for the first
-//! time, frames to send wait. While it is down later, sending fails, frame by frame, and receiving waits.
+//! The kernel's end is the administrator's: addresses and the up state are left as they are. The link is up while that end is
+//! up and has carrier (`ip link set tap0 carrier off`), which the kernel tells as it changes, also after the interface was moved to
+//! another network namespace. Until it is up for the first time, frames to send wait. While it is down later, sending fails, frame
+//! by frame, and receiving waits. Where the kernel tells nothing, because the process may not ask, the link counts as up.
 
 mod lull;
 #[cfg(test)]
 mod tests;
 mod virtio;
+mod watch;
 
 use core::fmt;
 use core::ops::RangeInclusive;
@@ -37,6 +40,7 @@ use xila_network_engine::buffer::{Buffer, LARGEST_CHUNK};
 
 use self::lull::Lull;
 use self::virtio::{Todo, header_of};
+use self::watch::Watch;
 use super::controller::execute;
 use super::plain::plain;
 use super::{Capabilities, Checksums, Controller, Device, ETHERNET_HEADER, Frame, Link, Medium, Offloads, Pool};
@@ -80,7 +84,10 @@ pub struct Tap {
     held: VecDeque<Frame>,
     /// A failure met where it could not be returned.
     failure: Option<io::Error>,
-    link: Link,
+    /// The interface was deleted.
+    is_gone: bool,
+    /// What is known of its link; `None` where the kernel tells nothing.
+    watch: Option<Watch>,
     reader: Option<Waker>,
     lull: Lull,
 }
@@ -129,6 +136,8 @@ impl Tap {
                 io::Error::new(error.kind(), format!("cannot set the MTU of {name} from {actual} to {mtu}: {error}"))
             })?;
         }
+        let watch = device.if_index().and_then(Watch::open);
+        let watch = watch.inspect_err(|error| tell_unwatched(name, error)).ok();
         Ok(Self {
             name: name.to_owned(),
             device,
@@ -141,7 +150,8 @@ impl Tap {
             pending: VecDeque::new(),
             held: VecDeque::new(),
             failure: None,
-            link: Link::Up,
+            is_gone: false,
+            watch,
             reader: None,
             lull: Lull::default(),
         })
@@ -234,10 +244,20 @@ impl Tap {
         self.pending.pop_front()
     }
 
+    /// Learns whether the link has changed, and has the task woken when it does.
+    fn poll_link(&mut self, context: &mut Context<'_>) {
+        let Some(watch) = &mut self.watch else { return };
+        if let Err(error) = watch.poll(context) {
+            tell_unwatched(&self.name, &error);
+            self.watch = None;
+        }
+    }
+
     /// Ends the device: the interface was deleted.
     fn fail(&mut self, error: &io::Error) {
         tracing::warn!(name = self.name, %error, "the TAP interface is gone");
-        self.link = Link::Down;
+        self.is_gone = true;
+        self.watch = None;
         self.held.clear();
         self.pending.clear();
         (self.spare, self.rest) = (None, None);
@@ -259,7 +279,7 @@ impl Device for Tap {
         if let Some(error) = self.failure.take() {
             return Err(error);
         }
-        if self.link == Link::Down {
+        if self.is_gone {
             return Ok(None);
         }
         loop {
@@ -292,7 +312,7 @@ impl Device for Tap {
     }
 
     fn transmit(&mut self, _now: Instant, frame: Frame) -> io::Result<()> {
-        if self.link == Link::Up {
+        if !self.is_gone {
             self.held.push_back(frame);
             self.flush();
             // Whoever waits for frames to come in also waits until what is held can go out. Frames are held right after
@@ -305,13 +325,14 @@ impl Device for Tap {
     }
 
     fn poll_readable(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        if self.link == Link::Up {
+        if !self.is_gone {
+            self.poll_link(context);
             self.poll_flush(context);
         }
         if self.failure.is_some() || !self.pending.is_empty() {
             return Poll::Ready(());
         }
-        if self.link == Link::Down {
+        if self.is_gone {
             return Poll::Pending;
         }
         match self.device.poll_readable(context) {
@@ -346,7 +367,11 @@ impl Device for Tap {
     }
 
     fn link(&self) -> Link {
-        self.link
+        match &self.watch {
+            _ if self.is_gone => Link::Down,
+            Some(watch) => watch.link(),
+            None => Link::Up,
+        }
     }
 
     fn controller(&self) -> Arc<dyn Controller> {
@@ -380,6 +405,10 @@ impl fmt::Debug for Tap {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_struct("Tap").field("name", &self.name).field("mtu", &self.mtu).finish_non_exhaustive()
     }
+}
+
+fn tell_unwatched(name: &str, error: &io::Error) {
+    tracing::warn!(name, %error, "the TAP interface's link is not watched, and counts as up");
 }
 
 /// Whether an attempt may succeed later.

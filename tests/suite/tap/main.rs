@@ -11,6 +11,7 @@ mod dns;
 mod echo;
 mod http;
 mod icmp;
+mod link;
 mod several;
 mod transfer;
 

@@ -97,6 +97,17 @@ async fn receive(tap: &mut Tap, wanted: impl Fn(&[u8]) -> bool) -> io::Result<Fr
     }
 }
 
+/// Waits until the link is as wanted, woken by nothing but the device. Frames are dropped.
+async fn until(tap: &mut Tap, wanted: Link) {
+    poll_fn(|context| {
+        while tap.poll_readable(context).is_ready() && tap.link() != wanted {
+            while tap.receive(NOW).unwrap().is_some() {}
+        }
+        if tap.link() == wanted { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+}
+
 fn is_arp_request(frame: &[u8]) -> bool {
     frame[12..14] == [8, 6] && frame[20..22] == [0, 1] && frame[38..42] == [192, 0, 2, 2]
 }
@@ -254,7 +265,6 @@ fn a_frame_for_an_interface_that_is_down_waits_or_is_an_error_and_up_again_all_w
         let frame = tap.allocate(NOW, 60).unwrap();
         let error = tap.transmit(NOW, frame).unwrap_err();
         println!("an interface that is down: {error}");
-        assert_eq!(tap.link(), Link::Up);
         namespace.ip(&format!("link set {} up", tap.name()));
         namespace.send_datagram("knock");
         receive(&mut tap, is_arp_request).await.unwrap();
@@ -284,5 +294,180 @@ fn bad_names_bad_mtus_and_a_missing_runtime_are_errors() {
         for mtu in [0, 1279, 65522, usize::MAX] {
             assert_eq!(Tap::open("tap0", Some(mtu)).unwrap_err().kind(), io::ErrorKind::InvalidInput, "{mtu}");
         }
+    });
+}
+
+/// Runs a command of iproute2 in the namespace of this process.
+fn ip(arguments: &str) {
+    run(Command::new("ip").args(arguments.split(' ')));
+}
+
+#[test]
+fn the_link_is_up_while_the_kernels_end_is_up_and_has_carrier_whatever_its_name() {
+    let Some(namespace) = Namespace::new("link") else { return };
+    block_on(async {
+        let name = &namespace.interface;
+        let mut tap = Tap::open(name, None).unwrap();
+        assert_eq!(tap.link(), Link::Down, "nobody has set it up");
+        ip(&format!("link set {name} up"));
+        until(&mut tap, Link::Up).await;
+        ip(&format!("link set {name} carrier off"));
+        until(&mut tap, Link::Down).await;
+        let _ = tap.poll_readable(&mut Context::from_waker(Waker::noop()));
+        assert_eq!(tap.link(), Link::Down, "it stays so");
+        ip(&format!("link set {name} carrier on"));
+        until(&mut tap, Link::Up).await;
+        ip(&format!("link set {name} down"));
+        until(&mut tap, Link::Down).await;
+        ip(&format!("link set {name} name {name}x"));
+        ip(&format!("link set {name}x up"));
+        until(&mut tap, Link::Up).await;
+        ip(&format!("link set {name}x down"));
+        until(&mut tap, Link::Down).await;
+        ip(&format!("link set {name}x name {name}"));
+
+        // One that is set up before it is opened is up from the start, though it had no carrier.
+        drop(tap);
+        ip(&format!("tuntap add dev {name} mode tap"));
+        ip(&format!("link set {name} up"));
+        assert_eq!(Tap::open(name, None).unwrap().link(), Link::Up);
+    });
+}
+
+#[test]
+fn a_link_that_was_down_while_nobody_looked_is_told_as_down_first() {
+    let Some(namespace) = Namespace::new("blink") else {
+        return;
+    };
+    block_on(async {
+        let name = &namespace.interface;
+        let mut tap = Tap::open(name, None).unwrap();
+        ip(&format!("link set {name} up"));
+        until(&mut tap, Link::Up).await;
+        for (away, back) in [("down", "up"), ("carrier off", "carrier on")] {
+            ip(&format!("link set {name} {away}"));
+            ip(&format!("link set {name} {back}"));
+            until(&mut tap, Link::Down).await;
+            until(&mut tap, Link::Up).await;
+        }
+        // Elsewhere the kernel's count of lost carriers tells.
+        namespace.set_up();
+        until(&mut tap, Link::Down).await;
+        until(&mut tap, Link::Up).await;
+        namespace.ip(&format!("link set {name} carrier off"));
+        namespace.ip(&format!("link set {name} carrier on"));
+        until(&mut tap, Link::Down).await;
+        until(&mut tap, Link::Up).await;
+    });
+}
+
+#[test]
+fn what_happens_to_other_interfaces_and_as_a_port_of_a_bridge_is_not_the_links() {
+    let Some(namespace) = Namespace::new("port") else { return };
+    block_on(async {
+        let name = &namespace.interface;
+        let mut tap = Tap::open(name, None).unwrap();
+        ip(&format!("link set {name} up"));
+        until(&mut tap, Link::Up).await;
+        let bridge = format!("{name}b");
+        ip(&format!("link add {bridge} type bridge"));
+        ip(&format!("link set {name} master {bridge}"));
+        ip(&format!("link set {name} nomaster"));
+        ip(&format!("link delete {bridge}"));
+        // The end of what is told above.
+        ip(&format!("link set {name} alias last"));
+        let mut seen = Vec::new();
+        let _ = tokio::time::timeout(
+            Duration::from_millis(200),
+            poll_fn(|context| {
+                while tap.poll_readable(context).is_ready() {
+                    while tap.receive(NOW).unwrap().is_some() {}
+                }
+                seen.push(tap.link());
+                Poll::<()>::Pending
+            }),
+        )
+        .await;
+        assert!(seen.iter().all(|link| *link == Link::Up), "{seen:?}");
+        assert!(tap.watch.is_some());
+    });
+}
+
+#[test]
+fn more_news_than_there_is_room_for_is_asked_for() {
+    let Some(namespace) = Namespace::new("flood") else {
+        return;
+    };
+    block_on(async {
+        let name = &namespace.interface;
+        let mut tap = Tap::open(name, None).unwrap();
+        ip(&format!("link set {name} up"));
+        until(&mut tap, Link::Up).await;
+        let other = format!("{name}b");
+        // While an interface is down, the kernel does not tell of its alias.
+        ip(&format!("link add {other} type bridge"));
+        ip(&format!("link set {other} up"));
+        let commands: String = (0..1000).map(|number| format!("link set {other} alias {number}\n")).collect();
+        let file = std::env::temp_dir().join(name);
+        std::fs::write(&file, commands).unwrap();
+        ip(&format!("-batch {}", file.display()));
+        std::fs::remove_file(file).unwrap();
+        // Of that the kernel's message is lost.
+        ip(&format!("link set {name} down"));
+        ip(&format!("link delete {other}"));
+        until(&mut tap, Link::Down).await;
+        ip(&format!("link set {name} up"));
+        until(&mut tap, Link::Up).await;
+        assert!(tap.watch.is_some());
+    });
+}
+
+#[test]
+fn the_link_is_watched_in_another_namespace_where_its_index_is_another() {
+    let Some(namespace) = Namespace::new("moved") else {
+        return;
+    };
+    block_on(async {
+        let mut tap = Tap::open(&namespace.interface, None).unwrap();
+        let index = tap.device.if_index().unwrap();
+        namespace.ip(&format!("link add other index {index} type bridge"));
+        namespace.set_up();
+        until(&mut tap, Link::Up).await;
+        namespace.ip("link set other up");
+        namespace.ip(&format!("link set {} carrier off", tap.name()));
+        until(&mut tap, Link::Down).await;
+        namespace.ip(&format!("link set {} carrier on", tap.name()));
+        until(&mut tap, Link::Up).await;
+        namespace.ip("link delete other");
+        namespace.ip(&format!("link set {} down", tap.name()));
+        until(&mut tap, Link::Down).await;
+        namespace.ip(&format!("link set {} up", tap.name()));
+        until(&mut tap, Link::Up).await;
+        namespace.send_datagram("knock");
+        receive(&mut tap, is_arp_request).await.unwrap();
+        assert!(tap.watch.is_some());
+    });
+}
+
+#[test]
+fn a_link_that_nobody_tells_of_counts_as_up() {
+    let (Some(first), Some(second)) = (Namespace::new("astray"), Namespace::new("further")) else {
+        return;
+    };
+    block_on(async {
+        let mut tap = Tap::open(&first.interface, None).unwrap();
+        first.set_up();
+        until(&mut tap, Link::Up).await;
+        // From another namespace to a third one: where to, this process's namespace is not told.
+        first.ip(&format!("link set {} netns {}", first.interface, second.name));
+        poll_fn(|context| {
+            while tap.watch.is_some() && tap.poll_readable(context).is_ready() {
+                while tap.receive(NOW).unwrap().is_some() {}
+            }
+            if tap.watch.is_none() { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+        assert_eq!(tap.link(), Link::Up);
+        assert!(!tap.is_gone);
     });
 }
