@@ -35,6 +35,13 @@ pub enum Change {
     AddressAdded(Cidr),
     /// An address was removed, or ran out.
     AddressRemoved(Cidr),
+    /// Another host on the link uses an address that this one has or was about to take (RFC 5227, RFC 4862).
+    AddressConflict {
+        /// The address.
+        address: IpAddr,
+        /// The other host's hardware address.
+        by: MacAddress,
+    },
     /// A route was added.
     RouteAdded(Route),
     /// A route was removed, or ran out.

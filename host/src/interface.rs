@@ -37,6 +37,9 @@ pub struct InterfaceConfig {
     /// Whether it gives itself a link-local address and listens to router advertisements (RFC 4862). Ethernet devices
     /// only.
     pub autoconfiguration: bool,
+    /// Whether it has an IPv6 link-local address (RFC 4291 section 2.8), made by RFC 7217 and verified on the link. Ethernet
+    /// devices only; others have none.
+    pub link_local: bool,
     /// Who answers the commands that the stack does not know; `None` for the device's own.
     pub controller: Option<Arc<dyn Controller>>,
     /// The local ports for sockets that name none (RFC 6335: 49152 to 65535).
@@ -56,6 +59,7 @@ impl Default for InterfaceConfig {
             hardware_address: None,
             dhcp: false,
             autoconfiguration: false,
+            link_local: true,
             controller: None,
             ephemeral_ports: PortRange::EPHEMERAL,
             congestion: None,
@@ -72,6 +76,7 @@ impl core::fmt::Debug for InterfaceConfig {
             hardware_address,
             dhcp,
             autoconfiguration,
+            link_local,
             controller: _,
             ephemeral_ports,
             congestion,
@@ -84,6 +89,7 @@ impl core::fmt::Debug for InterfaceConfig {
             .field("hardware_address", hardware_address)
             .field("dhcp", dhcp)
             .field("autoconfiguration", autoconfiguration)
+            .field("link_local", link_local)
             .field("ephemeral_ports", ephemeral_ports)
             .field("congestion", congestion)
             .finish_non_exhaustive()

@@ -13,7 +13,7 @@ use crate::control::{self, Node};
 use crate::device::Device;
 use crate::device::loopback::Loopback;
 use crate::error::{Error, Result};
-use crate::interface::{Interface, InterfaceConfig, Origin, Watch};
+use crate::interface::{Interface, InterfaceConfig, Watch};
 use crate::platform::{DeviceFileSystem, InMemory, Platform};
 use crate::runner;
 use crate::socket::network::Topology;
@@ -44,6 +44,15 @@ struct Mounted {
 }
 
 impl Mounted {
+    /// Takes an interface out that has ended by itself, so that its name is free.
+    fn remove(&self, stack: &Stack) {
+        let mut interfaces = self.interfaces.write();
+        if let Some(index) = interfaces.iter().position(|interface| interface.stack().is(stack)) {
+            let interface = interfaces.remove(index);
+            self.forget(&interface);
+        }
+    }
+
     /// Makes an interface unknown: it has no node, no network has it, and no socket to come is bound on it. What is left to do
     /// is to unmount its stack.
     fn forget(&self, interface: &Interface) {
@@ -140,6 +149,7 @@ impl Manager {
             hardware_address,
             dhcp,
             autoconfiguration,
+            link_local,
             controller,
             ephemeral_ports,
             congestion,
@@ -164,9 +174,13 @@ impl Manager {
         let configured: Result<()> = stack.with_mut(|core| {
             addresses.iter().try_for_each(|cidr| core.add_address(*cidr))?;
             routes.iter().try_for_each(|route| core.add_route(*route))?;
-            core.put_dns_servers(Origin::Static, &dns_servers);
+            core.set_dns_servers(&dns_servers);
             if dhcp {
                 core.set_dhcp(true)?;
+            }
+            // Routers are asked from the link-local address.
+            if link_local || autoconfiguration {
+                core.set_link_local(true);
             }
             if autoconfiguration {
                 core.set_autoconfiguration(true)?;
@@ -179,7 +193,14 @@ impl Manager {
         self.mount_node(&interface)?;
         mounted.push(interface.clone());
         topology.add(&stack);
-        self.platform.spawner.spawn(Box::pin(runner::run(stack, self.platform.clone())));
+        let (platform, mounted) = (self.platform.clone(), Arc::downgrade(&self.mounted));
+        self.platform.spawner.spawn(Box::pin(async move {
+            runner::run(stack.clone(), platform).await;
+            // It ended by itself where its engine has failed.
+            if let Some(mounted) = mounted.upgrade() {
+                mounted.remove(&stack);
+            }
+        }));
         Ok(interface)
     }
 

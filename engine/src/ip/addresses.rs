@@ -22,7 +22,7 @@ mod stable;
 #[cfg(test)]
 mod tests;
 
-pub use preference::Scope;
+pub use preference::{Scope, common_prefix, policy};
 pub use stable::{StableIdentifier, stable_identifier};
 
 /// How many addresses an interface has at most where nothing else is said.

@@ -202,6 +202,9 @@ fn change(change: control::Change) -> Result<Change> {
         control::Change::DnsServerAdded(server) => Change::DnsServerAdded(ip_from_wit(server)),
         control::Change::DnsServerRemoved(server) => Change::DnsServerRemoved(ip_from_wit(server)),
         control::Change::Dhcp(state) => Change::Dhcp(dhcp_state(state)),
+        control::Change::AddressConflict((address, by)) => {
+            Change::AddressConflict { address: ip_from_wit(address), by: mac(by)? }
+        }
     })
 }
 

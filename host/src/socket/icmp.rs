@@ -52,7 +52,7 @@ impl Binding for Listening {
     }
 
     fn candidates(&self, stack: &Stack) -> Box<dyn Iterator<Item = u16>> {
-        Box::new(stack.with_mut(|core| core.identifier_candidates()))
+        Box::new(stack.ask(|core| core.identifier_candidates()))
     }
 }
 

@@ -13,7 +13,7 @@ use crate::platform::Platform;
 use crate::stack::Stack;
 use crate::stack::events::{Events, Watch};
 use crate::stack::owner::Owner;
-use crate::stack::routes::Reach;
+use crate::stack::settings::Reach;
 use crate::stack::waiters::Wakes;
 
 /// The stacks that are mounted, in the order they were; shared by a manager and its networks.
@@ -173,7 +173,7 @@ impl Network {
             |stack: &Stack| stack.with(|core| !core.loops_back() && local.is_none_or(|local| core.has_address(local)));
         let mut best: Option<(Reach, &Stack)> = None;
         for stack in up.iter().filter(|stack| outward(stack)) {
-            let reach = stack.with(|core| core.reach(remote));
+            let reach = stack.ask(|core| core.reach(remote));
             if let Some(reach) = reach
                 && best.is_none_or(|(known, _)| reach > known)
             {
@@ -185,18 +185,18 @@ impl Network {
             Some((_, stack)) => stack,
             None if to_many => {
                 let of_family =
-                    |stack: &&&Stack| outward(stack) && stack.with(|core| core.source_address(remote).is_some());
+                    |stack: &&&Stack| outward(stack) && stack.ask(|core| core.source_address(remote).is_some());
                 up.iter().find(of_family).copied().or(loopback).ok_or(Error::RemoteUnreachable)?
             }
             // One that is down would lead there.
-            None if stacks.iter().any(|stack| outward(stack) && stack.with(|core| core.reach(remote).is_some())) => {
+            None if stacks.iter().any(|stack| outward(stack) && stack.ask(|core| core.reach(remote).is_some())) => {
                 return Err(Error::NetworkDown);
             }
             None => return Err(Error::RemoteUnreachable),
         };
         let source = match local {
             Some(local) => local,
-            None => stack.with(|core| core.source_address(remote)).ok_or(Error::RemoteUnreachable)?,
+            None => stack.ask(|core| core.source_address(remote)).ok_or(Error::RemoteUnreachable)?,
         };
         Ok((stack.clone(), source))
     }
@@ -207,6 +207,20 @@ impl Network {
     /// As [`route`](Self::route), but that [`Error::NetworkDown`] is also that of a network without interfaces.
     pub(crate) fn route_of_socket(&self, local: Option<IpAddr>, remote: IpAddr) -> Result<(Stack, IpAddr)> {
         self.route(local, remote).map_err(|error| if error == Error::NotFound { Error::NetworkDown } else { error })
+    }
+
+    /// As [`route`](Self::route), by the interface of this number and from this address, which a host has asked this one at:
+    /// the answer leaves by the same way. `None` where that is not possible any more.
+    pub(crate) fn way_back(&self, interface: u32, asked: Option<IpAddr>, remote: IpAddr) -> Option<(Stack, IpAddr)> {
+        let stack = self.stacks().into_iter().find(|stack| stack.number() == interface)?;
+        let source = stack.ask(|core| {
+            let source = match asked {
+                Some(asked) if core.has_address(asked) || core.loops_back() => asked,
+                Some(_) | None => core.source_address(remote)?,
+            };
+            (core.is_up() && (core.loops_back() || core.leads_to(remote))).then_some(source)
+        })?;
+        Some((stack, source))
     }
 
     /// The stacks that a socket bound to `address` is served by: for an unspecified address all of the network, for

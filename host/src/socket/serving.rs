@@ -21,7 +21,7 @@ pub(crate) trait Binding: Send + Sync {
 
     /// The ports to try on a stack for a socket that names none.
     fn candidates(&self, stack: &Stack) -> Box<dyn Iterator<Item = u16>> {
-        Box::new(stack.with_mut(|core| core.port_candidates()))
+        Box::new(stack.ask(|core| core.port_candidates()))
     }
 }
 

@@ -17,7 +17,9 @@ use crate::address::is_v4_mapped;
 use crate::error::{Error, Result};
 use crate::stack::Stack;
 use crate::stack::options::{HopLimit, UdpOptions, datagram_memory};
-use crate::stack::udp::{Datagram, Kind, Mailbox, Outgoing, Outlet, UdpStatistics, is_bindable};
+use crate::stack::owner::Owner;
+use crate::stack::udp::{Datagram, Kind, Mailbox, Outgoing, Outlet, UdpStatistics, Way, is_bindable};
+use xila_network_engine::udp::Tuple;
 
 /// A UDP socket (RFC 768).
 ///
@@ -30,6 +32,8 @@ pub struct UdpSocket {
     outlet: Outlet,
     /// The route that the last datagram took.
     route: Mutex<Option<Known>>,
+    /// The address that was selected when the socket was connected.
+    selected: Mutex<Option<IpAddr>>,
     hop_limit: SharedHopLimit,
     broadcast: AtomicBool,
     receive_buffer: AtomicUsize,
@@ -38,23 +42,40 @@ pub struct UdpSocket {
 /// A socket as it is bound.
 struct Receiving {
     address: IpAddr,
+    owner: Owner,
     mailbox: Arc<Mailbox>,
 }
 
 impl Binding for Receiving {
     fn bind(&self, stack: &Stack, port: u16) -> Result<()> {
-        stack.with_mut(|core| core.udp_bind(self.address, port, &self.mailbox))
+        let local = SocketAddr::new(self.address, port);
+        stack.with_mut(|core| {
+            core.udp_bind(local, self.owner, &self.mailbox)?;
+            core.udp_connect(&self.mailbox, connection(local, self.mailbox.peer()));
+            Ok(())
+        })
     }
 
-    fn unbind(&self, stack: &Stack, port: u16) {
-        stack.with_mut(|core| core.udp_unbind(port, &self.mailbox));
+    fn unbind(&self, stack: &Stack, _port: u16) {
+        stack.with_mut(|core| core.udp_unbind(&self.mailbox));
     }
+
+    fn candidates(&self, stack: &Stack) -> Box<dyn Iterator<Item = u16>> {
+        Box::new(stack.ask(|core| core.free_udp_ports(self.address.is_ipv4())))
+    }
+}
+
+/// The ends of a socket that is bound to an address and has this peer.
+fn connection(local: SocketAddr, peer: Option<SocketAddr>) -> Option<Tuple> {
+    peer.map(|peer| Tuple::new(local, peer))
 }
 
 /// A route that was found, good until the network changes.
 struct Known {
     remote: IpAddr,
     version: u64,
+    /// The way back, where one was known.
+    way: Option<Way>,
     stack: Stack,
     source: IpAddr,
 }
@@ -80,7 +101,8 @@ impl UdpSocket {
             return Err(Error::InvalidArgument);
         }
         let mailbox = Arc::new(Mailbox::new(datagram_memory(options.receive_buffer)));
-        let serving = Serving::bind(network, local, Receiving { address: local.ip(), mailbox: mailbox.clone() })?;
+        let receiving = Receiving { address: local.ip(), owner: network.owner(), mailbox: mailbox.clone() };
+        let serving = Serving::bind(network, local, receiving)?;
         Ok(Self {
             network: network.clone(),
             local: serving.local(),
@@ -88,6 +110,7 @@ impl UdpSocket {
             mailbox,
             outlet: Outlet::new(network.owner()),
             route: Mutex::new(None),
+            selected: Mutex::new(None),
             hop_limit: SharedHopLimit::new(options.hop_limit),
             broadcast: AtomicBool::new(options.broadcast),
             receive_buffer: AtomicUsize::new(options.receive_buffer),
@@ -95,14 +118,25 @@ impl UdpSocket {
     }
 
     /// Makes `remote` the only peer: [`send`](Self::send) goes there, and what others send is not received. Errors that
-    /// the path reports about it are returned by the next operation.
+    /// the path reports about it are returned by the next operation. A socket that is bound to every address has that one
+    /// from now on that the route to the peer selects.
     ///
     /// # Errors
     /// [`Error::InvalidArgument`] for port 0, an unspecified address or another family.
     pub fn connect(&self, remote: SocketAddr) -> Result<()> {
         self.check_remote(remote)?;
-        self.mailbox.set_peer(Some(remote));
+        self.set_peer(Some(remote));
+        // Where no route leads there yet, sending says so.
+        let source = self.route(remote).ok().map(|(_, source)| source);
+        *self.selected.lock() = source.filter(|_| self.local.ip().is_unspecified());
         Ok(())
+    }
+
+    fn set_peer(&self, peer: Option<SocketAddr>) {
+        self.mailbox.set_peer(peer);
+        for stack in self.serving.stacks() {
+            stack.with_mut(|core| core.udp_connect(&self.mailbox, connection(self.local, peer)));
+        }
     }
 
     /// Takes datagrams from everyone again.
@@ -113,7 +147,8 @@ impl UdpSocket {
         if self.mailbox.peer().is_none() {
             return Err(Error::InvalidState);
         }
-        self.mailbox.set_peer(None);
+        self.set_peer(None);
+        *self.selected.lock() = None;
         Ok(())
     }
 
@@ -193,7 +228,7 @@ impl UdpSocket {
     fn transmit(&self, payload: &[u8], remote: SocketAddr, waker: Option<&Waker>) -> Result<usize> {
         self.check_remote(remote)?;
         self.mailbox.check_send(remote)?;
-        let (stack, source) = self.route(remote.ip())?;
+        let (stack, source) = self.route(remote)?;
         let datagram = Outgoing {
             kind: Kind::Datagram,
             payload,
@@ -208,18 +243,26 @@ impl UdpSocket {
         Ok(payload.len())
     }
 
-    fn route(&self, remote: IpAddr) -> Result<(Stack, IpAddr)> {
+    /// The stack that leads to a peer, and the address to speak from: where the peer has asked this socket, and that names
+    /// no address of its own, the interface and address that it was asked at.
+    fn route(&self, peer: SocketAddr) -> Result<(Stack, IpAddr)> {
         // Read before the look, so that a change during it makes the result stale at once.
         let version = self.network.version();
+        let remote = peer.ip();
+        let local = self.selected.lock().or(Some(self.local.ip()).filter(|ip| !ip.is_unspecified()));
+        let way = if local.is_none() { self.mailbox.way_back(peer) } else { None };
         let mut known = self.route.lock();
         if let Some(known) = &*known
-            && (known.remote, known.version) == (remote, version)
+            && (known.remote, known.version, known.way) == (remote, version, way)
         {
             return Ok((known.stack.clone(), known.source));
         }
-        let local = Some(self.local.ip()).filter(|ip| !ip.is_unspecified());
-        let (stack, source) = self.network.route_of_socket(local, remote)?;
-        *known = Some(Known { remote, version, stack: stack.clone(), source });
+        let back = way.and_then(|way| self.network.way_back(way.interface, way.address, remote));
+        let (stack, source) = match back {
+            Some(back) => back,
+            None => self.network.route(local, remote)?,
+        };
+        *known = Some(Known { remote, version, way, stack: stack.clone(), source });
         Ok((stack, source))
     }
 
@@ -360,10 +403,14 @@ impl UdpSocket {
 
 /// What a socket says of itself, and what can be asked of it.
 impl UdpSocket {
-    /// The address that the socket is bound to, with the port that was chosen.
+    /// The address that the socket is bound to, with the port that was chosen; for a connected socket that is bound to every
+    /// address, the one that it speaks from.
     #[must_use]
-    pub const fn local_addr(&self) -> SocketAddr {
-        self.local
+    pub fn local_addr(&self) -> SocketAddr {
+        match *self.selected.lock() {
+            Some(selected) => SocketAddr::new(selected, self.local.port()),
+            None => self.local,
+        }
     }
 
     /// The connected peer.

@@ -2,11 +2,12 @@
 
 use core::cmp::Reverse;
 use core::net::IpAddr;
+use core::time::Duration;
 
 use smoltcp::wire::EthernetAddress;
 use xila_network_commands::event::Change;
 use xila_network_commands::interface::{
-    AddressInfo, DhcpStatus, Link, Neighbour, Origin, RouteInfo, State, Statistics,
+    AddressInfo, DhcpState, DhcpStatus, Lease, Link, Neighbour, Origin, RouteInfo, State, Statistics,
 };
 use xila_network_engine::configure::servers::AddServerError;
 use xila_network_engine::interface::{Change as EngineChange, Verification};
@@ -18,6 +19,9 @@ use crate::address::{Cidr, MacAddress, Route, from_wire, to_wire};
 use crate::device::{Capabilities, Device};
 use crate::error::{Error, Result};
 use crate::platform::Instant;
+
+/// How long a lease is that has no end (RFC 2131 section 3.3: all ones are infinity).
+const FOR_EVER: Duration = Duration::from_secs(u32::MAX as u64);
 
 /// How well an interface leads somewhere: by a longer prefix, or else a lower metric, better.
 pub(crate) type Reach = (u8, Reverse<u32>);
@@ -325,7 +329,18 @@ impl Core {
     }
 
     pub(crate) fn dhcp_status(&self) -> DhcpStatus {
-        DhcpStatus::default()
+        let Some(client) = self.engine.dhcp() else { return DhcpStatus::default() };
+        let lease = client.lease().and_then(|lease| {
+            Some(Lease {
+                address: from_wire(lease.cidr())?,
+                router: lease.routers.first().copied(),
+                dns_servers: lease.dns_servers.clone(),
+                server: lease.server,
+                valid: lease.expires().map_or(FOR_EVER, |until| until - self.now),
+            })
+        });
+        let state = if lease.is_some() { DhcpState::Bound } else { DhcpState::Searching };
+        DhcpStatus { state, lease, refused: client.refused() }
     }
 
     /// # Errors
@@ -334,6 +349,8 @@ impl Core {
         if enabled && !self.is_ethernet() {
             return Err(Error::NotSupported);
         }
+        self.engage(|engine, port, now| engine.set_dhcp(enabled, now, port));
+        self.act();
         Ok(())
     }
 

@@ -4,6 +4,7 @@
 //! network's). Which of them a datagram is for, the engine knows; what waits for the device waits here, for the socket's
 //! turn.
 
+mod asked;
 mod mailbox;
 mod outlets;
 
@@ -14,11 +15,13 @@ use std::sync::Arc;
 use hashbrown::HashMap;
 use xila_network_engine::engine::{Datagram as Leaving, EchoRequest};
 use xila_network_engine::interface::SendError;
+use xila_network_engine::random::Random;
 use xila_network_engine::slots::Beside;
 use xila_network_engine::udp::ports::{FreePorts, Owner as PortOwner};
 use xila_network_engine::udp::queue::{self, PathError};
 use xila_network_engine::udp::{BindError, JoinError, LeaveError, SocketId, Tuple, datagram};
 
+pub(crate) use asked::Way;
 pub(crate) use mailbox::Mailbox;
 pub use mailbox::{Datagram, UdpStatistics};
 pub(crate) use outlets::Outlet;
@@ -110,9 +113,16 @@ impl Core {
         }
     }
 
-    /// The ephemeral ports of a family that are free.
-    pub(crate) fn free_udp_ports(&self, is_ipv4: bool) -> FreePorts {
-        self.engine.udp().free_ports(is_ipv4).clone()
+    /// The ephemeral ports of a family that are free, in an order of chance: each is as likely as the others to be the next
+    /// (RFC 6056 section 3.3).
+    pub(crate) fn free_udp_ports(&mut self, is_ipv4: bool) -> impl Iterator<Item = u16> + use<> {
+        let mut free: FreePorts = self.engine.udp().free_ports(is_ipv4).clone();
+        let mut random = Random::new(core::array::from_fn(|_| self.engine.random().next_u32().to_le_bytes()[0]));
+        core::iter::from_fn(move || {
+            let port = free.choose(&mut random)?;
+            free.remove(port);
+            Some(port)
+        })
     }
 
     /// Makes a mailbox a member of a multicast group on this interface.
@@ -147,8 +157,10 @@ impl Core {
     /// A datagram has arrived for a socket.
     pub(super) fn datagram_arrived(&mut self, to: SocketId, mut datagram: queue::Datagram) {
         datagram.interface = self.number;
+        let local = datagram.local.ip();
+        let is_for_many = local.is_multicast() || self.is_broadcast(local);
         if let Some(mailbox) = self.udp.mailboxes.get_mut(to.0)
-            && !mailbox.deliver(datagram, &mut self.wakes)
+            && !mailbox.deliver(datagram, is_for_many, &mut self.wakes)
         {
             self.statistics.datagram_drops += 1;
         }
@@ -258,7 +270,8 @@ impl Core {
         !crowded && self.udp.outlets.has_room(outlet, Some(waker))
     }
 
-    fn leads_to(&mut self, to: IpAddr) -> bool {
+    /// Whether a way leads to an address.
+    pub(crate) fn leads_to(&mut self, to: IpAddr) -> bool {
         self.loops_back() || self.engage(|engine, _, _| engine.interface_mut().next_hop(to).is_ok())
     }
 

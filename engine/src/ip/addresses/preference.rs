@@ -139,25 +139,31 @@ fn suits(known: &Address, next_hop: IpAddr) -> bool {
     }
 }
 
-/// The label of an address in the default policy table (RFC 6724 section 2.1). The precedence is for choosing among
-/// destinations.
-fn label(address: IpAddr) -> u8 {
-    let IpAddr::V6(address) = address else { return 4 };
+/// What the default policy table says of an address (RFC 6724 section 2.1): its precedence among destinations, and its
+/// label.
+#[must_use]
+pub fn policy(address: IpAddr) -> (u8, u8) {
+    let IpAddr::V6(address) = address else { return (35, 4) };
     match address.segments() {
-        _ if address == Ipv6Addr::LOCALHOST => 0,
-        [0, 0, 0, 0, 0, 0xffff, ..] => 4,
-        [0, 0, 0, 0, 0, 0, ..] => 3,
-        [0x2001, 0, ..] => 5,
-        [0x2002, ..] => 2,
-        [0x3ffe, ..] => 12,
-        [first, ..] if first & 0xfe00 == 0xfc00 => 13,
-        [first, ..] if first & 0xffc0 == 0xfec0 => 11,
-        _ => 1,
+        _ if address == Ipv6Addr::LOCALHOST => (50, 0),
+        [0, 0, 0, 0, 0, 0xffff, ..] => (35, 4),
+        [0, 0, 0, 0, 0, 0, ..] => (1, 3),
+        [0x2001, 0, ..] => (5, 5),
+        [0x2002, ..] => (30, 2),
+        [0x3ffe, ..] => (1, 12),
+        [first, ..] if first & 0xfe00 == 0xfc00 => (3, 13),
+        [first, ..] if first & 0xffc0 == 0xfec0 => (1, 11),
+        _ => (40, 1),
     }
 }
 
+fn label(address: IpAddr) -> u8 {
+    policy(address).1
+}
+
 /// How many leading bits two addresses of one family share.
-fn common_prefix(one: IpAddr, other: IpAddr) -> u32 {
+#[must_use]
+pub fn common_prefix(one: IpAddr, other: IpAddr) -> u32 {
     match (one, other) {
         (IpAddr::V4(one), IpAddr::V4(other)) => (one.to_bits() ^ other.to_bits()).leading_zeros(),
         (IpAddr::V6(one), IpAddr::V6(other)) => (one.to_bits() ^ other.to_bits()).leading_zeros(),

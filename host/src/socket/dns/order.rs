@@ -4,8 +4,9 @@ use core::cmp::Reverse;
 use core::net::IpAddr;
 use std::collections::HashSet;
 
+use xila_network_engine::ip::addresses::{Scope, common_prefix, policy};
+
 use crate::address::Family;
-use crate::address::preference::{common_prefix, policy, scope};
 
 /// Destinations in the order of RFC 6724 section 6, the families taking turns (RFC 8305 section 4). `source` is the
 /// address that packets to a destination would leave from; those without one come last. Each once.
@@ -34,10 +35,10 @@ fn sorted(destinations: Vec<IpAddr>, source: impl Fn(IpAddr) -> Option<IpAddr>) 
     found.sort_by_cached_key(|(destination, source)| {
         let (precedence, label) = policy(*destination);
         (
-            source.is_none_or(|source| scope(source) != scope(*destination)),
+            source.is_none_or(|source| Scope::of(source) != Scope::of(*destination)),
             source.is_none_or(|source| policy(source).1 != label),
             Reverse(precedence),
-            scope(*destination),
+            Scope::of(*destination),
             destination.is_ipv4(),
             Reverse(source.map_or(0, |source| common_prefix(source, *destination))),
         )

@@ -6,6 +6,7 @@ use core::task::Waker;
 use parking_lot::Mutex;
 use xila_network_engine::udp::queue::{self, Delivery, PathError, Queue, SendError, Statistics, TakeError};
 
+use super::asked::{Asked, Way};
 use crate::error::{Error, Result};
 use crate::stack::waiters::{Waiters, Wakes};
 
@@ -52,19 +53,26 @@ pub(crate) struct Mailbox(Mutex<Inside>);
 
 struct Inside {
     queue: Queue,
+    /// By whom it was asked, and where.
+    asked: Asked,
     waiters: Waiters,
 }
 
 impl Mailbox {
     /// Nothing waits yet. `limit` is [what the queue may hold](crate::stack::options::datagram_memory).
     pub(crate) fn new(limit: usize) -> Self {
-        Self(Mutex::new(Inside { queue: Queue::new(limit), waiters: Waiters::default() }))
+        Self(Mutex::new(Inside {
+            queue: Queue::new(limit),
+            asked: Asked::default(),
+            waiters: Waiters::default(),
+        }))
     }
 
     /// Queues a datagram; false where it was dropped instead, for want of room or because the socket has been connected
     /// to somebody else in the meantime.
-    pub(super) fn deliver(&self, datagram: queue::Datagram, wakes: &mut Wakes) -> bool {
+    pub(super) fn deliver(&self, datagram: queue::Datagram, is_for_many: bool, wakes: &mut Wakes) -> bool {
         let mut inside = self.0.lock();
+        inside.asked.note(&datagram, is_for_many);
         match inside.queue.deliver(datagram) {
             Delivery::Queued => {
                 inside.waiters.take(wakes);
@@ -72,6 +80,11 @@ impl Mailbox {
             }
             Delivery::Full | Delivery::Stranger => false,
         }
+    }
+
+    /// By which interface and address a peer has asked last, where that is remembered.
+    pub(crate) fn way_back(&self, remote: SocketAddr) -> Option<Way> {
+        self.0.lock().asked.by(remote)
     }
 
     /// Keeps an error from the path, where the socket is connected to the peer it is about.
@@ -88,7 +101,7 @@ impl Mailbox {
     /// The pending error, once; [`Error::WouldBlock`] while nothing is there, after which `waker` is woken when
     /// something comes.
     pub(crate) fn take(&self, waker: Option<&Waker>) -> Result<Datagram> {
-        let Inside { queue, waiters } = &mut *self.0.lock();
+        let Inside { queue, waiters, .. } = &mut *self.0.lock();
         or_wait(queue.take(), waiters, waker).map(Datagram::from)
     }
 
@@ -115,7 +128,7 @@ impl Mailbox {
 
     /// Looks at the oldest datagram without taking it; errors as for [`take`](Self::take).
     pub(crate) fn peek<R>(&self, waker: Option<&Waker>, look: impl FnOnce(&queue::Datagram) -> R) -> Result<R> {
-        let Inside { queue, waiters } = &mut *self.0.lock();
+        let Inside { queue, waiters, .. } = &mut *self.0.lock();
         or_wait(queue.peek(), waiters, waker).map(look)
     }
 
@@ -180,13 +193,23 @@ mod tests {
         }
     }
 
-    fn from(last: u8) -> Tuple {
-        Tuple::new(([10, 0, 0, 1], 9).into(), ([10, 0, 0, last], 7).into())
+    const LOCAL: SocketAddr = SocketAddr::new(core::net::IpAddr::V4(core::net::Ipv4Addr::new(10, 0, 0, 1)), 9);
+
+    fn from(last: u8) -> SocketAddr {
+        ([10, 0, 0, last], 7).into()
     }
 
     fn deliver(mailbox: &Mailbox, last: u8, length: usize) -> bool {
         let mut wakes = Wakes::new();
-        let queued = mailbox.deliver(&vec![last; length], from(last), &mut wakes);
+        let datagram = queue::Datagram {
+            content: queue::Content::Owned(vec![last; length]),
+            remote: from(last),
+            local: LOCAL,
+            interface: 1,
+            hop_limit: 64,
+            ecn: xila_network_engine::wire::Ecn::default(),
+        };
+        let queued = mailbox.deliver(datagram, false, &mut wakes);
         wakes.into_iter().for_each(Waker::wake);
         queued
     }
@@ -197,12 +220,12 @@ mod tests {
         let waker = Waker::from(count.clone());
         assert_eq!(mailbox.take(Some(&waker)), Err(Error::WouldBlock));
         assert!(!deliver(&mailbox, 2, 5000), "it does not fit even an empty queue");
-        mailbox.set_peer(Some(from(2).remote()));
+        mailbox.set_peer(Some(from(2)));
         assert!(!deliver(&mailbox, 3, 10), "it is a stranger's");
         assert_eq!((count.0.load(Ordering::Relaxed), mailbox.is_ready(&waker)), (0, false));
         assert!(deliver(&mailbox, 2, 10));
         assert_eq!((count.0.load(Ordering::Relaxed), mailbox.is_ready(&waker)), (1, true));
-        let expected = Datagram { data: vec![2; 10], remote: from(2).remote(), local: from(2).local() };
+        let expected = Datagram { data: vec![2; 10], remote: from(2), local: LOCAL };
         assert_eq!(mailbox.take(Some(&waker)), Ok(expected));
         let statistics = UdpStatistics { sent: 0, received: 1, dropped: 1, receive_queue: 0 };
         assert_eq!(mailbox.statistics(), statistics);
@@ -211,24 +234,29 @@ mod tests {
     #[test]
     fn what_the_path_says_of_the_peer_is_the_socket_s_error_once() {
         let (mailbox, count) = (Mailbox::new(4096), Arc::new(Count::default()));
-        let (waker, peer) = (Waker::from(count.clone()), from(2).remote());
-        let said = |error: &Error| {
+        let (waker, peer) = (Waker::from(count.clone()), from(2));
+        let said = |error: PathError| {
             let mut wakes = Wakes::new();
             mailbox.fail(peer, error, &mut wakes);
             wakes.into_iter().for_each(Waker::wake);
         };
         assert!(!mailbox.is_ready(&waker));
-        said(&Error::ConnectionRefused);
+        said(PathError::PortUnreachable);
         assert_eq!(count.0.load(Ordering::Relaxed), 0, "no peer, nobody to tell whom it is about");
         mailbox.set_peer(Some(peer));
-        for (number, error) in (1..).zip([Error::ConnectionRefused, Error::RemoteUnreachable, Error::PacketTooLarge]) {
-            said(&error);
+        let errors = [
+            (PathError::PortUnreachable, Error::ConnectionRefused),
+            (PathError::Unreachable, Error::RemoteUnreachable),
+            (PathError::TooLarge { mtu: 1280 }, Error::PacketTooLarge),
+        ];
+        for (number, (said_by_path, error)) in (1..).zip(errors) {
+            said(said_by_path);
             assert_eq!(count.0.load(Ordering::Relaxed), number);
             assert_eq!(mailbox.take(Some(&waker)), Err(error.clone()));
             assert_eq!(mailbox.take(Some(&waker)), Err(Error::WouldBlock));
         }
-        said(&Error::ConnectionRefused);
-        assert_eq!(mailbox.check_send(from(3).remote()), Err(Error::InvalidState), "and that is no answer to this");
+        said(PathError::PortUnreachable);
+        assert_eq!(mailbox.check_send(from(3)), Err(Error::InvalidState), "and that is no answer to this");
         assert_eq!(mailbox.check_send(peer), Err(Error::ConnectionRefused));
         assert_eq!(mailbox.check_send(peer), Ok(()));
     }

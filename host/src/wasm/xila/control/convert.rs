@@ -188,6 +188,7 @@ impl From<Change> for wit::Change {
             Change::DnsServerAdded(server) => Self::DnsServerAdded(server.into()),
             Change::DnsServerRemoved(server) => Self::DnsServerRemoved(server.into()),
             Change::Dhcp(state) => Self::Dhcp(state.into()),
+            Change::AddressConflict { address, by } => Self::AddressConflict((address.into(), octets(by))),
         }
     }
 }

@@ -172,6 +172,7 @@ fn each_change_is_told_as_itself() {
         (Change::DnsServerAdded([10, 0, 0, 53].into()), "DnsServerAdded"),
         (Change::DnsServerRemoved([10, 0, 0, 53].into()), "DnsServerRemoved"),
         (Change::Dhcp(DhcpState::Bound), "Dhcp"),
+        (Change::AddressConflict { address: [10, 0, 0, 1].into(), by: mac() }, "AddressConflict"),
     ];
     for (change, name) in changes {
         let event = Event { interface: "eth0".into(), change };
