@@ -104,7 +104,9 @@ pub struct Counters {
     pub suppressed: u64,
 }
 
-/// Most lists of an interface; see the constants of their rooms.
+/// Senders and packets that wait for one neighbour; of packets there are fewer.
+const MOST_WAITING: usize = 1024;
+/// Changes that were not asked for yet.
 const MOST_CHANGES: usize = 1024;
 
 /// See the [module](self).
@@ -153,7 +155,14 @@ impl Interface {
             addresses: Addresses::default(),
             routes: Routes::default(),
             paths: Paths::default(),
-            neighbours: Neighbours::new(neighbours::Config::default(), &mut random),
+            neighbours: Neighbours::new(
+                neighbours::Config {
+                    most_waiting: MOST_WAITING,
+                    most_waiting_total: 8 * MOST_WAITING,
+                    ..neighbours::Config::default()
+                },
+                &mut random,
+            ),
             claims: Claims::new(Secret::new(&mut random)),
             groups,
             limiter: Limiter::new(limiter::Config::default(), &mut random),

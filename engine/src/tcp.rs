@@ -308,7 +308,7 @@ impl Tcp {
         let all: alloc::vec::Vec<ConnectionId> = self.connections().map(|(id, ..)| id).collect();
         for id in all {
             if let Some(entry) = self.connections.get_mut(id.0) {
-                entry.connection.set_path_mtu(mtu);
+                entry.connection.set_link_mtu(mtu);
                 self.mark(id);
             }
         }

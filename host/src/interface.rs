@@ -223,7 +223,7 @@ impl Interface {
     ///
     /// # Errors
     /// [`Error::InvalidArgument`] for one that no host can have, [`Error::AddressInUse`] for one that is there,
-    /// [`Error::NoFreeSlot`] beyond eight.
+    /// [`Error::NoFreeSlot`] beyond 64.
     pub fn add_address(&self, address: Cidr) -> Result<()> {
         self.change(|core| core.add_address(address))
     }
@@ -236,7 +236,7 @@ impl Interface {
         self.change(|core| core.remove_address(address))
     }
 
-    /// The routes beyond the addresses' networks.
+    /// The routes beyond the addresses' networks, without lifetimes; see [`route_list`](Self::route_list) for those.
     #[must_use]
     pub fn routes(&self) -> Vec<Route> {
         self.stack.with(|core| core.routes())
@@ -251,7 +251,7 @@ impl Interface {
     /// Adds a route; one to the same network with the same metric is replaced.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] for IPv4-mapped addresses, [`Error::NoFreeSlot`] beyond 64.
+    /// [`Error::InvalidArgument`] for IPv4-mapped addresses, [`Error::NoFreeSlot`] beyond 256.
     pub fn add_route(&self, route: Route) -> Result<()> {
         self.change(|core| core.add_route(route))
     }

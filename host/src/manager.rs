@@ -178,6 +178,7 @@ impl Manager {
             if dhcp {
                 core.set_dhcp(true)?;
             }
+            core.set_identifier_secret(topology.identifiers());
             // Routers are asked from the link-local address.
             if link_local || autoconfiguration {
                 core.set_link_local(true);

@@ -21,6 +21,11 @@ pub const INTERFACE: &str = "eth0";
 /// The port that [`Link::pair`] listens on.
 pub const PORT: u16 = 7000;
 
+/// How long a new interface tells of its addresses: three advertisements, a second apart (RFC 4861 section 7.2.6), two
+/// announcements, two seconds apart (RFC 5227 section 2.3), and twice the reports of groups, in up to a second (RFC 3810
+/// section 9.11).
+pub const ANNOUNCEMENTS: Duration = Duration::from_secs(5);
+
 /// Which internet protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Family {
@@ -129,7 +134,8 @@ impl Host {
 fn config(number: u8, ephemeral_ports: PortRange) -> InterfaceConfig {
     let address = |family: Family, prefix| Cidr::new(family.host(number), prefix).expect("a prefix of its family");
     let addresses = vec![address(Family::V4, 24), address(Family::V6, 64)];
-    InterfaceConfig { addresses, ephemeral_ports, ..InterfaceConfig::default() }
+    // What counts frames here counts its own; an interface's own address has tests of its own.
+    InterfaceConfig { addresses, ephemeral_ports, link_local: false, ..InterfaceConfig::default() }
 }
 
 /// Two hosts joined by a hub.
@@ -159,6 +165,8 @@ impl Link {
         let hub = Hub::new(&simulation.platform(), options);
         let client = Host::new(&simulation, &hub, 1, ports);
         let server = Host::new(&simulation, &hub, 2, PortRange::EPHEMERAL);
+        // The hosts announce their addresses, and are silent then.
+        simulation.advance(ANNOUNCEMENTS);
         Self { simulation, hub, client, server }
     }
 

@@ -163,8 +163,13 @@ impl Engine {
                 Ok(read) => read,
                 Err(refusal) => return self.refuse(&packet, refusal, frame, now, device),
             };
-            if self.is_martian(read.source, read.destination, read.protocol) || !self.concerns(&read, frame) {
+            if self.is_martian(read.source, read.destination, read.protocol) {
                 break;
+            }
+            if !self.concerns(&read, frame) {
+                // What is for other members of a group, a network card would not have passed on.
+                self.counters.dropped += u64::from(!read.destination.is_multicast());
+                return;
             }
             came_in_fragments |= read.source.is_ipv6() && read.fragment.is_some();
             if !read.needs_reassembly() {

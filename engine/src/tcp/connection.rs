@@ -137,7 +137,7 @@ pub(super) struct Effects {
     pub(super) reset: Option<Sequence>,
     /// It is TIME-WAIT's now.
     pub(super) time_wait: bool,
-    /// The peer has acknowledged something new.
+    /// The peer has acknowledged something new, or answered a probe.
     pub(super) advanced: bool,
 }
 
@@ -376,9 +376,18 @@ impl Connection {
 
     /// The path to the peer takes packets of `mtu` bytes.
     pub(super) fn set_path_mtu(&mut self, mtu: usize) {
+        self.set_longest_packet(mtu, true);
+    }
+
+    /// The link takes packets of so many bytes from now on. What has left has left.
+    pub(super) fn set_link_mtu(&mut self, mtu: usize) {
+        self.set_longest_packet(mtu, false);
+    }
+
+    fn set_longest_packet(&mut self, mtu: usize, drops: bool) {
         if let State::Synchronized(synchronized) = &mut self.state {
             let segment = synchronized.agreement.segment(mtu, self.tuple.remote().ip());
-            synchronized.sender.set_segment_size(segment);
+            synchronized.sender.set_segment_size(segment, drops);
         }
     }
 

@@ -287,6 +287,8 @@ impl Tcp {
         if let Some(other) = peer.and_then(|peer| self.connections.get_mut(peer.0)) {
             other.peer = Some(id);
         }
+        // What was answered has reached the peer.
+        self.progressed = true;
         listening.queue(id);
         self.flows.insert(&tuple, Flow::Connection(id));
         self.events.tell(Event::Acceptable(listener));

@@ -262,8 +262,9 @@ impl Sender {
         }
     }
 
-    /// Takes a new path MTU into account: segments carry this many bytes of data.
-    pub(super) fn set_segment_size(&mut self, bytes: usize) {
+    /// Segments carry this many bytes of data from now on. What was sent in longer ones is taken for lost where the path
+    /// `drops` it.
+    pub(super) fn set_segment_size(&mut self, bytes: usize, drops: bool) {
         if bytes == self.segment {
             return;
         }
@@ -272,7 +273,7 @@ impl Sender {
         self.congestion.set_segment_size(bytes);
         if let Some(recovery) = self.recovery.awake() {
             recovery.set_segment_size(bytes);
-            if narrower {
+            if narrower && drops {
                 recovery.on_narrower_path();
             }
         }

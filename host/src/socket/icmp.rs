@@ -16,7 +16,8 @@ use crate::error::{Error, Result};
 use crate::stack::Stack;
 use crate::stack::icmp::Mailbox;
 use crate::stack::options::HopLimit;
-use crate::stack::udp::{Kind, MOST_PAYLOAD, Outgoing, Outlet};
+use crate::stack::udp::{Kind, Outgoing, Outlet};
+use xila_network_engine::udp::datagram::longest_payload;
 
 pub use crate::stack::icmp::{EchoReply, IcmpBinding, IcmpErrorKind, IcmpMessage, IcmpReport};
 
@@ -214,7 +215,7 @@ pub struct PingReply {
 /// else as [`IcmpSocket::bind`] and [`IcmpSocket::send_to`].
 pub async fn ping(network: &Network, remote: IpAddr, options: &PingOptions) -> Result<PingReply> {
     // Before memory is taken for it.
-    if options.size > MOST_PAYLOAD {
+    if options.size > longest_payload(remote) {
         return Err(Error::PacketTooLarge);
     }
     let clock = &network.platform().clock;

@@ -22,11 +22,15 @@ pub(crate) struct Topology {
     stacks: RwLock<Vec<Stack>>,
     wildcards: Wildcards,
     events: Events,
+    /// What identifiers of IPv6 addresses are made with (RFC 7217).
+    identifiers: [u8; 32],
 }
 
 impl Topology {
     pub(crate) fn new(platform: Platform) -> Self {
-        Self { platform, stacks: RwLock::default(), wildcards: Wildcards::default(), events: Events::default() }
+        let mut identifiers = [0; 32];
+        platform.random.fill(&mut identifiers);
+        Self { identifiers, platform, stacks: RwLock::default(), wildcards: Wildcards::default(), events: Events::default() }
     }
 
     pub(crate) fn add(&self, stack: &Stack) {
@@ -43,6 +47,12 @@ impl Topology {
     /// Where the stacks tell of their changes.
     pub(crate) const fn events(&self) -> &Events {
         &self.events
+    }
+
+    /// What identifiers of IPv6 addresses are made with: while a manager lives, an interface that is mounted again with the
+    /// same hardware address has the same ones.
+    pub(crate) const fn identifiers(&self) -> [u8; 32] {
+        self.identifiers
     }
 
     fn announce(&self, name: &str, change: Change) {

@@ -260,7 +260,7 @@ impl UdpSocket {
         let back = way.and_then(|way| self.network.way_back(way.interface, way.address, remote));
         let (stack, source) = match back {
             Some(back) => back,
-            None => self.network.route(local, remote)?,
+            None => self.network.route_of_socket(local, remote)?,
         };
         *known = Some(Known { remote, version, way, stack: stack.clone(), source });
         Ok((stack, source))

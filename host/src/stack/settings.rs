@@ -13,6 +13,7 @@ use xila_network_engine::configure::servers::AddServerError;
 use xila_network_engine::interface::{Change as EngineChange, Verification};
 use xila_network_engine::ip::addresses::{self, AddAddressError, Added};
 use xila_network_engine::ip::routes::{self, AddRouteError, Target};
+use xila_network_engine::random::{Random, Secret};
 
 use super::{Core, MOST_NARROW, Stack};
 use crate::address::{Cidr, MacAddress, Route, from_wire, to_wire};
@@ -253,14 +254,14 @@ impl Core {
 /// Routes.
 impl Core {
     pub(crate) fn routes(&self) -> Vec<Route> {
-        self.engine.interface().routes().iter().filter_map(|known| route(known, self.now)).collect()
+        self.engine.interface().routes().iter().filter_map(route).collect()
     }
 
     /// The routes with all that is known of them.
     pub(crate) fn route_list(&self) -> Vec<RouteInfo> {
         let info = |known: &routes::Route| {
             let valid = known.valid_until.map(|until| until - self.now);
-            Some(RouteInfo { route: route(known, self.now)?, origin: origin(known.origin), valid })
+            Some(RouteInfo { route: route(known)?, origin: origin(known.origin), valid })
         };
         self.engine.interface().routes().iter().filter_map(info).collect()
     }
@@ -288,7 +289,7 @@ impl Core {
     /// # Errors
     /// [`Error::RemoteUnreachable`] where there is no such route (`ip route del`: "No such process").
     pub(crate) fn remove_route(&mut self, wanted: Route) -> Result<()> {
-        let is_it = |known: &&routes::Route| route(known, self.now).is_some_and(|known| known.is_same(&wanted));
+        let is_it = |known: &&routes::Route| route(known).is_some_and(|known| known.is_same(&wanted));
         let known = self.engine.interface().routes().iter().find(is_it).copied().ok_or(Error::RemoteUnreachable)?;
         self.engage(|engine, _, _| engine.interface_mut().remove_route(&known).map(|_| ()));
         self.act();
@@ -320,6 +321,12 @@ impl Core {
         self.engage(|engine, _, now| engine.set_autoconfiguration(enabled, now));
         self.act();
         Ok(())
+    }
+
+    /// What identifiers of IPv6 addresses are made with (RFC 7217); before there are any.
+    pub(crate) fn set_identifier_secret(&mut self, key: [u8; 32]) {
+        let secret = Secret::new(&mut Random::new(key));
+        self.engage(|engine, _, _| engine.interface_mut().set_identifier_secret(secret));
     }
 
     /// Whether there is to be a link-local IPv6 address on an Ethernet.
@@ -410,8 +417,8 @@ impl Core {
                 tracing::warn!(address = %conflict.address, %by, lost = conflict.is_lost, "another host uses an address");
                 MacAddress::new(by.0).ok().map(|by| Change::AddressConflict { address: conflict.address, by })
             }
-            EngineChange::RouteAdded(known) => route(&known, self.now).map(Change::RouteAdded),
-            EngineChange::RouteRemoved(known) => route(&known, self.now).map(Change::RouteRemoved),
+            EngineChange::RouteAdded(known) => route(&known).map(Change::RouteAdded),
+            EngineChange::RouteRemoved(known) => route(&known).map(Change::RouteRemoved),
             EngineChange::Mtu(mtu) => {
                 self.capabilities.mtu = mtu;
                 Some(Change::Mtu(self.mtu()))
@@ -455,14 +462,10 @@ impl Core {
     }
 }
 
-/// A route as the host shows it; none of what is on the link, which is no route beyond the interface's networks.
-fn route(known: &routes::Route, now: Instant) -> Option<Route> {
+/// A route as the host shows it, without how long it lasts; none of what is on the link, which is no route beyond the interface's networks.
+fn route(known: &routes::Route) -> Option<Route> {
     let Target::Gateway { address, onlink: _ } = known.target else { return None };
-    let route = Route::new(from_wire(known.destination)?, address).ok()?.with_metric(known.metric);
-    Some(match known.valid_until {
-        Some(until) => route.with_lifetime(until - now),
-        None => route,
-    })
+    Some(Route::new(from_wire(known.destination)?, address).ok()?.with_metric(known.metric))
 }
 
 const fn origin(origin: addresses::Origin) -> Origin {

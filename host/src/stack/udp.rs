@@ -34,9 +34,6 @@ use crate::address::is_v4_mapped;
 use crate::error::{Error, Result};
 use outlets::Outlets;
 
-/// The longest payload of a datagram over IPv4 (RFC 768, RFC 791).
-pub(crate) const MOST_PAYLOAD: usize = datagram::longest_payload(IpAddr::V4(core::net::Ipv4Addr::UNSPECIFIED));
-
 /// What a packet is sent as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {

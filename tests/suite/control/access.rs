@@ -59,7 +59,8 @@ fn a_file_outlives_its_interface_and_says_so() {
     assert_eq!(file.control::<SetMtu>(&1400), Err(Error::NotFound));
     assert_eq!(world.manager.devices().open("/devices/network/eth0", Access::READ).unwrap_err(), Error::NotFound);
     // The name is free again, and the file is still that of the old one.
-    world.manager.mount_interface("eth0", world.hub.port(), InterfaceConfig::default()).unwrap();
+    let config = InterfaceConfig { link_local: false, ..InterfaceConfig::default() };
+    world.manager.mount_interface("eth0", world.hub.port(), config).unwrap();
     assert_eq!(file.control::<ListAddresses>(&()), Err(Error::NotFound));
     assert_eq!(world.file().control::<ListAddresses>(&()), Ok(Vec::new()));
 }

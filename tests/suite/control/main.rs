@@ -32,6 +32,7 @@ impl World {
         let config = InterfaceConfig {
             addresses: vec!["10.0.0.1/24".parse().unwrap(), "fd00::1/64".parse().unwrap()],
             hardware_address: Some("02:00:00:00:00:01".parse().unwrap()),
+            link_local: false,
             ..InterfaceConfig::default()
         };
         manager.mount_interface("eth0", hub.port(), config).unwrap();

@@ -1,5 +1,6 @@
 //! Which hosts of the link are known.
 
+use xila_network_host::interface::{Change, Notice};
 use std::time::Duration;
 
 use xila_network_commands::commands::ListNeighbours;
@@ -15,6 +16,7 @@ fn who_has_been_heard_is_listed_with_its_age() {
     let config = InterfaceConfig {
         addresses: vec!["10.0.0.2/24".parse().unwrap(), "fd00::2/64".parse().unwrap()],
         hardware_address: Some("02:00:00:00:00:02".parse().unwrap()),
+        link_local: false,
         ..InterfaceConfig::default()
     };
     other.mount_interface("eth0", world.hub.port(), config).unwrap();
@@ -31,28 +33,39 @@ fn who_has_been_heard_is_listed_with_its_age() {
     assert_eq!(known, world.interface().neighbours());
     // The other knows who asked it.
     assert!(!other.interface("eth0").unwrap().neighbours().is_empty());
-    world.simulation.advance(Duration::from_secs(600));
-    assert_eq!(world.interface().neighbours(), []);
 }
 
-/// Two stacks want one link-local address: the one that has it says so, and the other does without (RFC 4862 section 5.4).
+/// Two stacks want one link-local address: the one that has it says so, and the other takes the next one of its own (RFC
+/// 4862 section 5.4, RFC 7217 section 6).
 #[test]
 fn an_address_that_is_taken_is_defended_against_who_would_like_it() {
     let world = World::new();
-    let taken = "fe80::ff:fe00:2/64".parse().unwrap();
-    world.interface().add_address(taken).unwrap();
     let other = Manager::new(world.simulation.platform());
-    for (hardware, expected) in [("02:00:00:00:00:02", 0), ("02:00:00:00:00:03", 1)] {
-        let config = InterfaceConfig {
-            hardware_address: Some(hardware.parse().unwrap()),
-            autoconfiguration: true,
-            ..InterfaceConfig::default()
-        };
+    let link_local = || {
+        let hardware_address = Some("02:00:00:00:00:02".parse().unwrap());
+        let config = InterfaceConfig { hardware_address, ..InterfaceConfig::default() };
         let eth0 = other.mount_interface("eth0", world.hub.port(), config).unwrap();
-        world.simulation.advance(Duration::from_secs(2));
-        assert_eq!(eth0.addresses().len(), expected, "{hardware}");
+        let mut watch = eth0.watch();
+        world.simulation.advance(Duration::from_secs(5));
+        let [own] = eth0.addresses()[..] else { panic!("one address: {:?}", eth0.addresses()) };
+        let told: Vec<Change> = std::iter::from_fn(|| watch.try_next())
+            .filter_map(|notice| match notice {
+                Notice::Changed(event) => Some(event.change),
+                Notice::Lost(_) => None,
+            })
+            .filter(|change| matches!(change, Change::AddressConflict { .. }))
+            .collect();
         other.unmount_interface("eth0").unwrap();
-    }
+        (own, told)
+    };
+    let (first, conflicts) = link_local();
+    assert_eq!(conflicts, []);
+    assert_eq!(link_local(), (first, vec![]), "the same for the same hardware");
+    world.interface().add_address(first).unwrap();
+    let (second, conflicts) = link_local();
+    assert_ne!(first, second);
+    let by = world.interface().hardware_address().unwrap();
+    assert_eq!(conflicts, [Change::AddressConflict { address: first.address(), by }]);
 }
 
 /// RFC 5227: who is about to take an IPv4 address asks with none of his own.

@@ -24,7 +24,7 @@ impl Tunnel {
         let manager = Manager::new(simulation.platform());
         let (device, wire) = Inject::bare();
         let addresses = vec!["10.0.0.2/24".parse().unwrap(), "fd00::2/64".parse().unwrap()];
-        let config = InterfaceConfig { addresses, ..InterfaceConfig::default() };
+        let config = InterfaceConfig { addresses, link_local: false, ..InterfaceConfig::default() };
         manager.mount_interface("tun0", device, config).unwrap();
         let socket = UdpSocket::bind(&manager.network(), SocketAddr::new(Family::V4.host(2), PORT)).unwrap();
         Self { simulation, manager, wire, socket }

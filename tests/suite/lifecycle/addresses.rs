@@ -73,17 +73,17 @@ fn extreme_prefixes_are_taken() {
 }
 
 #[test]
-fn eight_addresses_fit_and_the_ninth_changes_nothing() {
+fn sixty_four_addresses_fit_and_the_next_changes_nothing() {
     let (_manager, interface) = interface();
-    for host in 1..=8 {
+    for host in 1..=64 {
         interface.add_address(cidr(&format!("10.0.0.{host}/24"))).unwrap();
     }
     let full = interface.addresses();
-    assert_eq!(full.len(), 8);
-    assert_eq!(interface.add_address(cidr("10.0.0.9/24")), Err(Error::NoFreeSlot));
+    assert_eq!(full.len(), 64);
+    assert_eq!(interface.add_address(cidr("10.0.0.65/24")), Err(Error::NoFreeSlot));
     assert_eq!(interface.addresses(), full);
     interface.remove_address(full[3]).unwrap();
-    interface.add_address(cidr("10.0.0.9/24")).unwrap();
+    interface.add_address(cidr("10.0.0.65/24")).unwrap();
 }
 
 #[test]
@@ -106,19 +106,21 @@ fn routes_come_and_go_and_one_network_has_one() {
 }
 
 #[test]
-fn sixty_four_routes_fit_and_the_next_changes_nothing() {
+fn two_hundred_and_fifty_six_routes_fit_and_the_next_changes_nothing() {
     let (_manager, interface) = interface();
-    let route = |number: u8| Route::new(cidr(&format!("10.{number}.0.0/16")), ip("192.0.2.1")).unwrap();
-    for number in 0..64 {
+    let route = |number: u16| {
+        Route::new(cidr(&format!("10.{}.{}.0/24", number >> 8, number & 0xff)), ip("192.0.2.1")).unwrap()
+    };
+    for number in 0..256 {
         interface.add_route(route(number)).unwrap();
     }
     let full = interface.routes();
-    assert_eq!(interface.add_route(route(64)), Err(Error::NoFreeSlot));
+    assert_eq!(interface.add_route(route(256)), Err(Error::NoFreeSlot));
     assert_eq!(interface.routes(), full);
-    interface.add_route(Route::new(cidr("10.7.0.0/16"), ip("192.0.2.2")).unwrap()).unwrap();
+    interface.add_route(Route::new(cidr("10.0.7.0/24"), ip("192.0.2.2")).unwrap()).unwrap();
     interface.remove_route(route(8)).unwrap();
-    interface.add_route(route(64)).unwrap();
-    assert_eq!(interface.routes().len(), 64);
+    interface.add_route(route(256)).unwrap();
+    assert_eq!(interface.routes().len(), 256);
 }
 
 #[test]

@@ -29,7 +29,7 @@ fn hub(simulation: &Simulation) -> Hub {
 
 fn config(addresses: &[&str]) -> InterfaceConfig {
     let addresses = addresses.iter().map(|address| address.parse().unwrap()).collect();
-    InterfaceConfig { addresses, ..InterfaceConfig::default() }
+    InterfaceConfig { addresses, link_local: false, ..InterfaceConfig::default() }
 }
 
 fn bind(network: &Network, local: &str) -> UdpSocket {

@@ -93,13 +93,13 @@ fn a_mount_that_fails_leaves_no_name_no_task_and_no_device() {
     let alive = Arc::new(AtomicUsize::new(0));
     let ethernet = |mtu| Silent::new(Medium::Ethernet, mtu, &alive);
     let mac = Some("02:00:00:00:00:01".parse().unwrap());
-    let nine: Vec<String> = (1..=9).map(|host| format!("10.0.0.{host}/24")).collect();
-    let nine: Vec<&str> = nine.iter().map(String::as_str).collect();
-    let routes = (0..=64).map(|network| {
-        Route::new(format!("10.{network}.0.0/16").parse().unwrap(), "192.0.2.1".parse().unwrap()).unwrap()
+    let many: Vec<String> = (1..=65).map(|host| format!("10.0.0.{host}/24")).collect();
+    let many: Vec<&str> = many.iter().map(String::as_str).collect();
+    let routes = (0..=256).map(|network| {
+        Route::new(format!("10.{}.{}.0/24", network >> 8, network & 0xff).parse().unwrap(), "192.0.2.1".parse().unwrap()).unwrap()
     });
     let cases: Vec<(&str, Silent, InterfaceConfig, Error)> = vec![
-        ("an address too many", ethernet(1500), config(&nine), Error::NoFreeSlot),
+        ("an address too many", ethernet(1500), config(&many), Error::NoFreeSlot),
         (
             "a route too many",
             ethernet(1500),

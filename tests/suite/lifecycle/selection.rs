@@ -32,6 +32,7 @@ impl World {
         };
         let router = host(&segments[0], &["10.0.0.254/24", "192.0.2.7/32", "2001:db8::7/128"]);
         let second = host(&segments[1], &["10.0.0.200/24", "fd01::2/64"]);
+        simulation.advance(xila_network_tests::link::ANNOUNCEMENTS);
         Self { simulation, manager, router, second, segments }
     }
 

@@ -81,7 +81,6 @@ fn packets_and_bytes_are_counted_each_way() {
     link.block_on(async {
         let (client, server) = (link.client.interface(), link.server.interface());
         // What they announce at the beginning, that they listen to groups of IPv6, is not to be counted.
-        link.sleep(Duration::from_secs(1)).await;
         let before = [client.statistics(), server.statistics()];
         let sender = bind(&link.client.network, "10.0.0.1:0");
         let receiver = bind(&link.server.network, "10.0.0.2:9");
@@ -130,7 +129,6 @@ fn sockets_and_endings_are_counted() {
 fn what_a_socket_is_not_told_about_is_counted_as_dropped() {
     let link = Link::plain(1);
     link.block_on(async {
-        link.sleep(Duration::from_secs(1)).await;
         let before = link.server.interface().statistics();
         let sender = bind(&link.client.network, "0.0.0.0:0");
         sender.set_broadcast(true);

@@ -41,7 +41,7 @@ impl World {
                 format!("{}/64", Family::V6.host(number)).parse().expect("an address"),
             ];
             let manager = Manager::new(simulation.platform());
-            let config = InterfaceConfig { addresses, ..InterfaceConfig::default() };
+            let config = InterfaceConfig { addresses, link_local: false, ..InterfaceConfig::default() };
             manager.mount_interface("eth0", device, config).expect("a fresh host");
             (manager, monitor)
         };

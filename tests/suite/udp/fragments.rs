@@ -57,7 +57,7 @@ impl World {
             monitors.push(monitor);
             let addresses = vec![format!("{}/24", address(number)).parse().expect("an address")];
             let manager = Manager::new(simulation.platform());
-            let config = InterfaceConfig { addresses, ..InterfaceConfig::default() };
+            let config = InterfaceConfig { addresses, link_local: false, ..InterfaceConfig::default() };
             manager.mount_interface("eth0", device, config).expect("a fresh host");
             manager
         });

@@ -25,7 +25,9 @@ fn a_broadcast_needs_permission_and_reaches_every_host() {
     link.block_on(async {
         let client = bind(&link.client.network, Family::V4.unspecified(), 0);
         let server = bind(&link.server.network, Family::V4.unspecified(), PORT);
-        let third = bind(&others[0].network(), "10.0.0.3".parse().unwrap(), PORT);
+        let third = bind(&others[0].network(), Family::V4.unspecified(), PORT);
+        // One that is bound to an address is not sent what is for all.
+        let bound = bind(&others[1].network(), "10.0.0.4".parse().unwrap(), PORT);
         let fourth = bind(&others[1].network(), Family::V4.unspecified(), PORT + 1);
         for address in ["255.255.255.255", "10.0.0.255"] {
             let remote = SocketAddr::new(address.parse().unwrap(), PORT);
@@ -42,6 +44,7 @@ fn a_broadcast_needs_permission_and_reaches_every_host() {
             }
             // Another port: nobody is told off for a broadcast either.
             assert_silent(&link, &fourth).await;
+            assert_silent(&link, &bound).await;
         }
     });
 }
@@ -167,8 +170,9 @@ fn memberships_that_cannot_be_are_refused() {
 fn the_table_of_groups_can_be_full_and_empties_again() {
     let link = Link::plain(1);
     let fill = |socket: &UdpSocket| {
-        (0..=u8::MAX)
-            .map(|number| socket.join_multicast([239, 9, 9, number].into(), None))
+        (0..=u16::MAX)
+            .map(|number| number.to_be_bytes())
+            .map(|[high, low]| socket.join_multicast([239, 9, high, low].into(), None))
             .take_while(|joined| match joined {
                 Ok(()) => true,
                 Err(error) => {
@@ -180,7 +184,8 @@ fn the_table_of_groups_can_be_full_and_empties_again() {
     };
     let socket = bind(&link.client.network, Family::V4.unspecified(), PORT);
     let room = fill(&socket);
-    assert!((16..=32).contains(&room), "{room}");
+    // Those of the interface's own addresses of IPv6 have their places too.
+    assert_eq!(room, 1023);
     drop(socket);
     // The reports of leaving have to go out before the places are free.
     link.simulation.advance(super::SOON);
@@ -215,7 +220,10 @@ fn a_group_of_ipv6_is_joined_by_excluding_nobody_and_left_by_including_nobody() 
             assert_eq!((sum & 0xffff) + (sum >> 16), 0xffff, "the checksum");
             frame[70]
         };
-        overheard(&link, &mut port).iter().filter(about).map(check).collect()
+        let mut told: Vec<u8> = overheard(&link, &mut port).iter().filter(about).map(check).collect();
+        // Each is said twice, in case that one is lost (RFC 3810 section 9.1).
+        told.dedup();
+        told
     };
     socket.join_multicast(group.into(), Some(INTERFACE)).unwrap();
     assert_eq!(reports(), [4]);
@@ -240,9 +248,10 @@ fn a_query_for_members_is_answered_though_nothing_else_is_sent() {
     port.transmit(link.simulation.now(), frame).unwrap();
     link.simulation.advance(Duration::from_secs(10));
     let reports = overheard(&link, &mut port);
-    let reports: Vec<_> = reports.iter().filter(|frame| frame[12..14] == [8, 0] && frame[34] == 0x16).collect();
+    // As the querier speaks: version 2, behind a router alert (RFC 2236 section 2).
+    let reports: Vec<_> = reports.iter().filter(|frame| frame[12..14] == [8, 0] && frame[38] == 0x16).collect();
     assert_eq!(reports.len(), 1);
-    assert_eq!(reports[0][38..42], [239, 1, 2, 3]);
+    assert_eq!(reports[0][42..46], [239, 1, 2, 3]);
     let sent = link.server.interface().statistics().sent.packets;
     link.simulation.advance(Duration::from_secs(600));
     assert_eq!(link.server.interface().statistics().sent.packets, sent, "and that is all");
@@ -257,8 +266,9 @@ fn a_group_that_was_joined_without_an_address_is_reported_with_the_first() {
     let eth0 = host.mount_interface(INTERFACE, link.hub.port(), InterfaceConfig::default()).unwrap();
     let socket = bind(&host.network(), Family::V4.unspecified(), PORT);
     socket.join_multicast(group(Family::V4), Some(INTERFACE)).unwrap();
-    let reports = |frames: Vec<Vec<u8>>| frames.iter().filter(|it| it[12..14] == [8, 0] && it[34] == 0x16).count();
+    // Version 3, behind a router alert (RFC 3376 section 4.2).
+    let reports = |frames: Vec<Vec<u8>>| frames.iter().filter(|it| it[12..14] == [8, 0] && it[38] == 0x22).count();
     assert_eq!(reports(overheard(&link, &mut port)), 0, "from no address");
     eth0.add_address("10.0.0.9/24".parse().unwrap()).unwrap();
-    assert_eq!(reports(overheard(&link, &mut port)), 1);
+    assert!(reports(overheard(&link, &mut port)) >= 1);
 }

@@ -48,7 +48,7 @@ fn join(link: &Link, number: u8) -> Manager {
     let manager = Manager::new(link.simulation.platform());
     let addresses =
         [(Family::V4, 24), (Family::V6, 64)].map(|(family, prefix)| Cidr::new(family.host(number), prefix).unwrap());
-    let config = InterfaceConfig { addresses: addresses.into(), ..InterfaceConfig::default() };
+    let config = InterfaceConfig { addresses: addresses.into(), link_local: false, ..InterfaceConfig::default() };
     manager.mount_interface(INTERFACE, link.hub.port(), config).unwrap();
     manager
 }

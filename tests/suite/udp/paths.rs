@@ -77,7 +77,9 @@ fn the_memory_of_datagrams_for_silent_neighbours_is_bounded() {
         }
         client.send_to(b"hello", server.local_addr()).await.unwrap();
         assert_eq!(text(&link, &server).await, "hello");
-        assert!(link.client.interface().statistics().datagram_drops > 65_000);
+        let drops = link.client.interface().statistics().datagram_drops;
+        // About a thousand wait still.
+        assert!(drops > 64_000, "{drops}");
     });
 }
 

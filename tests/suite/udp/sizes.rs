@@ -83,7 +83,8 @@ fn a_datagram_longer_than_udp_can_say_is_too_large() {
     link.block_on(async {
         for family in Family::BOTH {
             let (client, server) = sockets(&link, family);
-            for size in [65_508, 65_536, 1 << 20] {
+            let most = longest(family);
+            for size in [most + 1, 65_536, 1 << 20] {
                 let outcome = client.send_to(&vec![0; size], server.local_addr()).await;
                 assert_eq!(outcome, Err(Error::PacketTooLarge), "{size}");
             }
@@ -91,21 +92,40 @@ fn a_datagram_longer_than_udp_can_say_is_too_large() {
     });
 }
 
+/// The longest datagram of a family (RFC 768, RFC 791, RFC 8200).
+const fn longest(family: Family) -> usize {
+    match family {
+        Family::V4 => 65_535 - 20 - 8,
+        Family::V6 => 65_535 - 8,
+    }
+}
+
+/// RFC 8200 section 4.5: what a link does not take whole goes in fragments, over IPv6 as over IPv4.
 #[test]
-fn ipv6_datagrams_are_as_large_as_the_mtu_and_no_larger() {
+fn datagrams_over_the_mtu_go_in_fragments_in_both_families() {
     let link = Link::plain(1);
     link.block_on(async {
-        let (client, server) = sockets(&link, Family::V6);
-        exchange(&client, &server, &[1452]).await;
-        assert_eq!(client.send_to(&[0; 1453], server.local_addr()).await, Err(Error::PacketTooLarge));
+        // What of a packet of 1500 bytes is payload, and what of a fragment is, in units of eight bytes.
+        for (family, whole, fragment) in [(Family::V4, 1472, 1480), (Family::V6, 1452, 1448)] {
+            let (client, server) = sockets(&link, family);
+            exchange(&client, &server, &[100]).await;
+            for size in [whole, whole + 1, 4000, longest(family)] {
+                let frames = if size <= whole { 1 } else { (size + 8).div_ceil(fragment) as u64 };
+                let before = link.client.interface().statistics().sent.packets;
+                exchange(&client, &server, &[size]).await;
+                let sent = link.client.interface().statistics().sent.packets - before;
+                assert!((frames..=frames + 1).contains(&sent), "{size} bytes over {family:?} in {sent} frames");
+            }
+        }
     });
 }
 
 #[test]
-fn the_loopback_carries_the_largest_datagrams_of_both_families_whole() {
+fn the_loopback_carries_the_largest_datagrams_of_both_families() {
     let link = Link::plain(1);
     link.block_on(async {
-        for (address, largest) in [("127.0.0.1", 65_507), ("::1", 65_535 - 48)] {
+        for (address, family) in [("127.0.0.1", Family::V4), ("::1", Family::V6)] {
+            let largest = longest(family);
             let address = address.parse().unwrap();
             let receiver = bind(&link.client.network, address, PORT);
             let sender = bind(&link.client.network, address, 0);

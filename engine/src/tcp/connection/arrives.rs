@@ -101,13 +101,14 @@ impl Connection {
             return Effects::default();
         }
         self.heard = now;
-        self.probes = 0;
+        let has_answered = core::mem::take(&mut self.probes) > 0;
         if let Some(timestamp) = segment.options.timestamp
             && segment.sequence.at_or_before(receiver.acknowledged())
         {
             self.clock.hear(timestamp.value, now);
         }
-        let effects = self.arrives_acknowledgement(segment, now);
+        let mut effects = self.arrives_acknowledgement(segment, now);
+        effects.advanced |= has_answered;
         if effects.time_wait || self.is_closed() {
             return effects;
         }

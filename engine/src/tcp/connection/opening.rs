@@ -172,6 +172,7 @@ impl Connection {
             synchronized.receiver.acknowledge_now();
         }
         effects.writable = true;
+        effects.advanced = true;
         effects
     }
 
