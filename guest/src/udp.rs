@@ -40,6 +40,10 @@ pub struct UdpOptions {
     pub broadcast: Option<bool>,
     /// The time to live (IPv4) or hop limit (IPv6) of outgoing packets, 1 to 255.
     pub hop_limit: Option<u8>,
+    /// Whether datagrams that are longer than their path takes are refused, and not sent in fragments.
+    pub dont_fragment: Option<bool>,
+    /// Whether what is sent to a group is received by its members on this host too.
+    pub multicast_loop: Option<bool>,
     /// The name of the only interface to use.
     pub interface: Option<String>,
 }
@@ -81,8 +85,14 @@ impl UdpSocket {
 
     /// Takes a local address as `options` say.
     pub fn bind_with(local: impl ToSocketAddrs, options: &UdpOptions) -> Result<Self> {
-        let UdpOptions { receive_buffer, broadcast, hop_limit, interface } = options;
-        let options = udp::Options { receive_buffer: *receive_buffer, broadcast: *broadcast, hop_limit: *hop_limit };
+        let UdpOptions { receive_buffer, broadcast, hop_limit, dont_fragment, multicast_loop, interface } = options;
+        let options = udp::Options {
+            receive_buffer: *receive_buffer,
+            broadcast: *broadcast,
+            hop_limit: *hop_limit,
+            dont_fragment: *dont_fragment,
+            multicast_loop: *multicast_loop,
+        };
         let bind = |local| Ok(udp::UdpSocket::bind(to_wit(local), interface.as_deref(), options)?);
         let socket = first_local(&local, bind)?;
         Ok(Self { socket: Arc::new(socket), receive: Flight::new(), arrived: Mutex::default(), peer: Mutex::default() })

@@ -1,4 +1,4 @@
-//! Addresses: the standard library's at the API, smoltcp's inside.
+//! Addresses: the standard library's at the API, those of the engine's wire formats inside.
 //!
 //! A [`Cidr`], [`MacAddress`] or [`Route`] that exists is one that the engine accepts.
 

@@ -7,6 +7,7 @@ use smoltcp::wire::IpProtocol;
 
 use super::Engine;
 use crate::buffer::Payload;
+use crate::event::Event;
 use crate::frame::Transmitter;
 use crate::interface::{Outgoing, SendError, Way};
 use crate::ip::icmp::write;
@@ -14,6 +15,8 @@ use crate::ip::output::{Blocked, Checksums, Header};
 use crate::tcp::{Cause, ConnectionId, ListenerId, Progress, Transmitted};
 use crate::time::Instant;
 use crate::udp::recent::Protocol;
+use crate::wire::Ecn;
+use crate::udp::queue;
 use crate::udp::{BindError, JoinError, LeaveError, Membership, SocketId, Tuple, datagram, ports};
 
 /// A datagram to be sent.
@@ -27,6 +30,8 @@ pub struct Datagram<'a> {
     pub hop_limit: u8,
     /// It goes whole or not at all.
     pub whole: bool,
+    /// Where it is for a group, the members of the group on this interface receive it too (RFC 1112 section 6.1).
+    pub loops_back: bool,
     /// What it carries.
     pub payload: &'a [u8],
 }
@@ -112,7 +117,7 @@ impl Engine {
         now: Instant,
         device: &mut dyn Transmitter,
     ) -> Result<(), SendError> {
-        let Datagram { source, destination, hop_limit, whole, payload } = *datagram;
+        let Datagram { source, destination, hop_limit, whole, loops_back, payload } = *datagram;
         let checksums = if self.interface.link().checksums { Checksums::All } else { Checksums::None };
         let mtu = self.interface.link().mtu;
         let head = datagram::header(source, destination, Payload::from(payload), checksums)
@@ -123,8 +128,30 @@ impl Engine {
         if self.interface.take_urgency() {
             self.act(now, device);
         }
-        self.recent.note(Protocol::Udp, Tuple::new(source, destination), packet.length());
+        let tuple = Tuple::new(source, destination);
+        self.recent.note(Protocol::Udp, tuple, packet.length());
+        // What leaves by a loopback comes back anyway.
+        if loops_back && destination.ip().is_multicast() && !self.interface.link().loops_back {
+            self.loop_back(&tuple, hop_limit, payload);
+        }
         Ok(())
+    }
+
+    /// Delivers to the members of a group on this interface what was sent to it from here.
+    fn loop_back(&mut self, sent: &Tuple, hop_limit: u8, payload: &[u8]) {
+        for to in self.udp.receivers_here(sent, false) {
+            self.events.push_back(Event::Datagram {
+                to,
+                datagram: queue::Datagram {
+                    content: queue::Content::Owned(payload.to_vec()),
+                    remote: sent.local(),
+                    local: sent.remote(),
+                    interface: 0,
+                    hop_limit,
+                    ecn: Ecn::default(),
+                },
+            });
+        }
     }
 
     /// Sends an echo request, or lets it wait for its neighbour.

@@ -122,6 +122,8 @@ impl IcmpSocket {
             remote: SocketAddr::new(remote, 0),
             hop_limit: self.hop_limit().octet(),
             broadcast: false,
+            whole: false,
+            loops_back: false,
         };
         stack.with_mut(|core| core.udp_send(self.outlet, &request, Some(waker)))
     }

@@ -36,6 +36,8 @@ pub struct UdpSocket {
     selected: Mutex<Option<IpAddr>>,
     hop_limit: SharedHopLimit,
     broadcast: AtomicBool,
+    dont_fragment: AtomicBool,
+    multicast_loop: AtomicBool,
     receive_buffer: AtomicUsize,
 }
 
@@ -113,6 +115,8 @@ impl UdpSocket {
             selected: Mutex::new(None),
             hop_limit: SharedHopLimit::new(options.hop_limit),
             broadcast: AtomicBool::new(options.broadcast),
+            dont_fragment: AtomicBool::new(options.dont_fragment),
+            multicast_loop: AtomicBool::new(options.multicast_loop),
             receive_buffer: AtomicUsize::new(options.receive_buffer),
         })
     }
@@ -237,6 +241,8 @@ impl UdpSocket {
             remote,
             hop_limit: self.hop_limit().octet(),
             broadcast: self.broadcast(),
+            whole: self.dont_fragment(),
+            loops_back: self.multicast_loop(),
         };
         stack.with_mut(|core| core.udp_send(self.outlet, &datagram, waker))?;
         self.mailbox.count_sent();
@@ -465,6 +471,30 @@ impl UdpSocket {
     /// Sets whether datagrams may be sent to broadcast addresses.
     pub fn set_broadcast(&self, broadcast: bool) {
         self.broadcast.store(broadcast, Ordering::Relaxed);
+    }
+
+    /// Whether datagrams that are longer than their path takes are refused, and not sent in fragments.
+    #[must_use]
+    pub fn dont_fragment(&self) -> bool {
+        self.dont_fragment.load(Ordering::Relaxed)
+    }
+
+    /// Sets whether datagrams that are longer than their path takes are refused with [`Error::PacketTooLarge`] (as by
+    /// `IP_PMTUDISC_DO` of ip(7)), and not sent in fragments.
+    pub fn set_dont_fragment(&self, dont_fragment: bool) {
+        self.dont_fragment.store(dont_fragment, Ordering::Relaxed);
+    }
+
+    /// Whether what is sent to a group is received by its members on this host too.
+    #[must_use]
+    pub fn multicast_loop(&self) -> bool {
+        self.multicast_loop.load(Ordering::Relaxed)
+    }
+
+    /// Sets whether what is sent to a group is received by its members on this host too (`IP_MULTICAST_LOOP`), the sender
+    /// among them.
+    pub fn set_multicast_loop(&self, multicast_loop: bool) {
+        self.multicast_loop.store(multicast_loop, Ordering::Relaxed);
     }
 
     /// Joins a multicast group, on the named interface or else on the first of this socket's that is not the loopback.

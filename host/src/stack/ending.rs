@@ -77,3 +77,6 @@ impl Core {
         self.tell();
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -17,11 +17,22 @@ pub struct UdpOptions {
     pub broadcast: bool,
     /// The hop limit (IPv6) or time to live (IPv4) of the datagrams sent.
     pub hop_limit: HopLimit,
+    /// Whether datagrams that are longer than their path takes are refused (as by `IP_PMTUDISC_DO` of ip(7)), and not sent in
+    /// fragments.
+    pub dont_fragment: bool,
+    /// Whether what is sent to a group is received by its members on this host too (`IP_MULTICAST_LOOP`).
+    pub multicast_loop: bool,
 }
 
 impl Default for UdpOptions {
     fn default() -> Self {
-        Self { receive_buffer: 208 * 1024, broadcast: false, hop_limit: HopLimit::DEFAULT }
+        Self {
+            receive_buffer: 208 * 1024,
+            broadcast: false,
+            hop_limit: HopLimit::DEFAULT,
+            dont_fragment: false,
+            multicast_loop: false,
+        }
     }
 }
 

@@ -59,19 +59,23 @@ pub(crate) struct Outgoing<P> {
     pub(crate) hop_limit: u8,
     /// Whether a broadcast destination is meant.
     pub(crate) broadcast: bool,
+    /// It goes whole or not at all.
+    pub(crate) whole: bool,
+    /// Whether members of its group on this host receive it too.
+    pub(crate) loops_back: bool,
 }
 
 impl Outgoing<&[u8]> {
     fn kept(&self) -> Outgoing<Vec<u8>> {
-        let &Self { kind, payload, port, source, remote, hop_limit, broadcast } = self;
-        Outgoing { kind, payload: payload.to_vec(), port, source, remote, hop_limit, broadcast }
+        let &Self { kind, payload, port, source, remote, hop_limit, broadcast, whole, loops_back } = self;
+        Outgoing { kind, payload: payload.to_vec(), port, source, remote, hop_limit, broadcast, whole, loops_back }
     }
 }
 
 impl Outgoing<Vec<u8>> {
     fn view(&self) -> Outgoing<&[u8]> {
-        let &Self { kind, ref payload, port, source, remote, hop_limit, broadcast } = self;
-        Outgoing { kind, payload, port, source, remote, hop_limit, broadcast }
+        let &Self { kind, ref payload, port, source, remote, hop_limit, broadcast, whole, loops_back } = self;
+        Outgoing { kind, payload, port, source, remote, hop_limit, broadcast, whole, loops_back }
     }
 }
 
@@ -208,7 +212,12 @@ impl Core {
         let direct = !self.full && self.schedule.is_empty();
         let attempt = if direct { self.udp_attempt(datagram) } else { Err(Attempt::Full) };
         match attempt {
-            Ok(()) => return Ok(()),
+            Ok(()) => {
+                if datagram.loops_back {
+                    self.tell();
+                }
+                return Ok(());
+            }
             Err(Attempt::Refused(error)) => return Err(error),
             Err(Attempt::Crowded) => {
                 if let Some(waker) = waker {
@@ -273,13 +282,14 @@ impl Core {
     }
 
     fn udp_attempt(&mut self, datagram: &Outgoing<&[u8]>) -> Result<(), Attempt> {
-        let &Outgoing { kind, payload, port, source, remote: destination, hop_limit, broadcast: _ } = datagram;
+        let &Outgoing { kind, payload, port, source, remote, hop_limit, broadcast: _, whole, loops_back } = datagram;
+        let destination = remote;
         let source = SocketAddr::new(source, port);
         let gone = Err(Attempt::Refused(Error::NetworkDown));
         let sent = self.engage(|engine, port, now| {
             Some(match kind {
                 Kind::Datagram => {
-                    let leaving = Leaving { source, destination, hop_limit, whole: false, payload };
+                    let leaving = Leaving { source, destination, hop_limit, whole, loops_back, payload };
                     engine.send_datagram(&leaving, now, port)
                 }
                 Kind::EchoRequest { sequence } => {

@@ -9,8 +9,6 @@ pub(crate) type Wakes = SmallVec<[Waker; 8]>;
 
 /// The tasks that wait for one event, such as "readable". All of them are woken, each tries again, and those that find
 /// nothing wait anew: no waiter can take another's wake-up with it.
-///
-/// smoltcp keeps one waker per direction and overwrites it silently; this list is ours for that reason.
 #[derive(Debug, Default)]
 pub(crate) struct Waiters {
     first: Option<Waker>,

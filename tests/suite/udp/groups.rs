@@ -167,6 +167,28 @@ fn memberships_that_cannot_be_are_refused() {
 }
 
 #[test]
+fn a_host_hears_what_it_sends_to_a_group_where_it_asks_for_that() {
+    let link = Link::plain(1);
+    link.block_on(async {
+        for family in Family::BOTH {
+            let [sender, member] = [0, PORT].map(|port| bind(&link.client.network, family.unspecified(), port));
+            let away = bind(&link.server.network, family.unspecified(), PORT);
+            for socket in [&member, &away] {
+                socket.join_multicast(group(family), Some(INTERFACE)).unwrap();
+            }
+            let remote = SocketAddr::new(group(family), PORT);
+            sender.send_to(b"for others", remote).await.unwrap();
+            assert_eq!(text(&link, &away).await, "for others");
+            assert_silent(&link, &member).await;
+            sender.set_multicast_loop(true);
+            sender.send_to(b"for all", remote).await.unwrap();
+            assert_eq!([text(&link, &away).await, text(&link, &member).await], ["for all", "for all"]);
+            assert_silent(&link, &member).await;
+        }
+    });
+}
+
+#[test]
 fn the_table_of_groups_can_be_full_and_empties_again() {
     let link = Link::plain(1);
     let fill = |socket: &UdpSocket| {

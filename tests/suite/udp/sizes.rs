@@ -121,6 +121,21 @@ fn datagrams_over_the_mtu_go_in_fragments_in_both_families() {
 }
 
 #[test]
+fn a_socket_that_does_not_fragment_is_told_what_is_too_large() {
+    let link = Link::plain(1);
+    link.block_on(async {
+        for (family, whole) in [(Family::V4, 1472), (Family::V6, 1452)] {
+            let (client, server) = sockets(&link, family);
+            client.set_dont_fragment(true);
+            exchange(&client, &server, &[whole]).await;
+            assert_eq!(client.send_to(&vec![0; whole + 1], server.local_addr()).await, Err(Error::PacketTooLarge));
+            client.set_dont_fragment(false);
+            exchange(&client, &server, &[whole + 1]).await;
+        }
+    });
+}
+
+#[test]
 fn the_loopback_carries_the_largest_datagrams_of_both_families() {
     let link = Link::plain(1);
     link.block_on(async {

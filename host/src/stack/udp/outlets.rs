@@ -139,6 +139,8 @@ mod tests {
             remote,
             hop_limit: 1,
             broadcast: false,
+            whole: false,
+            loops_back: false,
         }
     }
 

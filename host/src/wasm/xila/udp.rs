@@ -181,11 +181,13 @@ fn datagram(received: socket::Datagram) -> Datagram {
 /// # Errors
 /// [`Error::InvalidArgument`] for a hop limit of 0.
 fn udp_options(options: &Options) -> Result<UdpOptions> {
-    let Options { receive_buffer, broadcast, hop_limit: hops } = *options;
+    let Options { receive_buffer, broadcast, hop_limit: hops, dont_fragment, multicast_loop } = *options;
     let default = UdpOptions::default();
     Ok(UdpOptions {
         receive_buffer: receive_buffer.map_or(default.receive_buffer, size),
         broadcast: broadcast.unwrap_or(default.broadcast),
         hop_limit: hops.map_or(Ok(default.hop_limit), hop_limit)?,
+        dont_fragment: dont_fragment.unwrap_or(default.dont_fragment),
+        multicast_loop: multicast_loop.unwrap_or(default.multicast_loop),
     })
 }
