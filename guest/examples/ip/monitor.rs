@@ -42,6 +42,7 @@ fn line(name: &str, change: Change) -> String {
         Change::RouteRemoved(route) => format!("Deleted {} dev {name}", via(&route)),
         Change::DnsServerAdded(server) => format!("dns {server} dev {name}"),
         Change::DnsServerRemoved(server) => format!("Deleted dns {server} dev {name}"),
+        Change::AddressConflict { address, by } => format!("{}{name}    {address} is used by {by} too", number(name)),
         Change::Dhcp(state) => format!("dhcp {} dev {name}", dhcp_word(state)),
     }
 }

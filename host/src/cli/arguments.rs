@@ -119,6 +119,7 @@ Keys of tap and hub:
   autoconf             gives itself an IPv6 link-local address, and takes further
                        addresses and routes from router advertisements
   The last two are off unless given; dhcp=off and autoconf=off say so.
+  link-local=off       no IPv6 link-local address, which there is otherwise
 
 Keys of loopback:
   addr=ADDRESS/PREFIX  instead of 127.0.0.1/8 and ::1/128

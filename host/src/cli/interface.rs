@@ -21,6 +21,7 @@ pub(super) struct InterfacePlan {
     pub(super) dhcp: bool,
     /// Whether it configures itself for IPv6.
     pub(super) autoconfiguration: bool,
+    pub(super) link_local: bool,
     /// The congestion control of connections that ask for none.
     pub(super) congestion: Option<CongestionAlgorithm>,
 }
@@ -68,6 +69,7 @@ impl InterfacePlan {
             hardware_address: None,
             dhcp: false,
             autoconfiguration: false,
+            link_local: false,
             congestion: None,
         }
     }
@@ -114,6 +116,7 @@ struct Settings {
     options: Vec<HubOption>,
     dhcp: Option<bool>,
     autoconfiguration: Option<bool>,
+    link_local: Option<bool>,
     congestion: Option<CongestionAlgorithm>,
 }
 
@@ -167,6 +170,7 @@ impl Settings {
             }
             ("dhcp", _) => once(&mut self.dhcp, value, switch(value)?)?,
             ("autoconf" | "autoconfiguration", _) => once(&mut self.autoconfiguration, value, switch(value)?)?,
+            ("link-local", _) => once(&mut self.link_local, value, switch(value)?)?,
             ("congestion", _) => once(&mut self.congestion, value, congestion(value)?)?,
             ("device", _) => once(&mut self.device, value, value.to_owned())?,
             ("hub", _) => once(&mut self.hub, value, value.to_owned())?,
@@ -223,19 +227,20 @@ impl Settings {
             hardware_address: self.hardware_address,
             dhcp,
             autoconfiguration,
+            link_local: self.link_local.unwrap_or(true),
             congestion: self.congestion,
         })
     }
 }
 
 /// The keys that may be without a value, which are for Ethernet links.
-const SWITCHES: [&str; 3] = ["dhcp", "autoconf", "autoconfiguration"];
+const SWITCHES: [&str; 4] = ["dhcp", "autoconf", "autoconfiguration", "link-local"];
 
 /// What a kind takes, for people.
 fn taken(kind: &Kind) -> String {
     let mut taken: Vec<String> = keys(kind).iter().map(|key| format!("{key}=")).collect();
     if kind.is_ethernet() {
-        taken.extend(["dhcp", "autoconf"].map(str::to_owned));
+        taken.extend(["dhcp", "autoconf", "link-local"].map(str::to_owned));
     }
     taken.join(", ")
 }
@@ -310,7 +315,12 @@ fn default_route(addresses: &[Cidr], gateway: IpAddr) -> Result<Route, String> {
     if addresses.iter().any(|own| own.address() == gateway) {
         return Err(format!("gateway={gateway}: that is the interface's own address"));
     }
-    if !link_local && !addresses.iter().any(|own| own.contains(gateway)) {
+    // An address that is alone in its network says nothing about the link: the router is on it, as by `onlink` of ip(8).
+    let alone = |own: &Cidr| {
+        let whole = if gateway.is_ipv4() { 32 } else { 128 };
+        own.address().is_ipv4() == gateway.is_ipv4() && own.prefix() == whole
+    };
+    if !link_local && !addresses.iter().any(|own| own.contains(gateway) || alone(own)) {
         if addresses.is_empty() {
             return Err(format!("gateway={gateway}: no address is on the same network; give one with addr="));
         }

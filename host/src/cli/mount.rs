@@ -61,6 +61,7 @@ impl Mounted {
             dns_servers: plan.dns_servers.clone(),
             dhcp: plan.dhcp,
             autoconfiguration: plan.autoconfiguration,
+            link_local: plan.link_local,
             congestion: plan.congestion,
             ..InterfaceConfig::default()
         };
