@@ -236,3 +236,41 @@ fn a_network_sees_interfaces_come_and_go() {
         assert_eq!(socket.send_to(b"x", at("10.0.0.2:9")).await, Err(Error::RemoteUnreachable));
     });
 }
+
+/// Two links may have hosts of one link-local address: who has asked on one is answered on that one (RFC 4007 section 6).
+#[test]
+fn an_answer_leaves_by_the_interface_and_from_the_address_that_was_asked() {
+    let world = World::new();
+    for name in ["eth0", "eth1"] {
+        let eth = world.manager.interface(name).unwrap();
+        eth.add_address("fe80::1/64".parse().unwrap()).unwrap();
+    }
+    let server = bind(&world.network(), "[::]:53");
+    let peers = [&world.router, &world.second].map(|peer| {
+        peer.interface("eth0").unwrap().add_address("fe80::5/64".parse().unwrap()).unwrap();
+        bind(&peer.network(), "[fe80::5]:5353")
+    });
+    world.simulation.block_on(async {
+        for (peer, secret) in [(&peers[0], b"for eth0"), (&peers[1], b"for eth1"), (&peers[0], b"for eth0")] {
+            peer.send_to(b"who?", at("[fe80::1]:53")).await.unwrap();
+            let asked = server.recv_datagram().await.unwrap();
+            assert_eq!(asked.remote, at("[fe80::5]:5353"));
+            server.send_to(secret, asked.remote).await.unwrap();
+            let answer = peer.recv_datagram().await.unwrap();
+            assert_eq!((&answer.data[..], answer.remote), (&secret[..], at("[fe80::1]:53")));
+        }
+        for peer in &peers {
+            assert_eq!(peer.try_recv_datagram().map(drop), Err(Error::WouldBlock), "nobody hears what is another's");
+        }
+        // Of several addresses, the one that was asked is the answer's.
+        let server = bind(&world.network(), "0.0.0.0:53");
+        world.manager.interface("eth0").unwrap().add_address("10.0.0.77/24".parse().unwrap()).unwrap();
+        let peer = bind(&world.router.network(), "10.0.0.254:5353");
+        for asked in ["10.0.0.1:53", "10.0.0.77:53"] {
+            peer.send_to(b"who?", at(asked)).await.unwrap();
+            let datagram = server.recv_datagram().await.unwrap();
+            server.send_to(b"I", datagram.remote).await.unwrap();
+            assert_eq!(peer.recv_datagram().await.unwrap().remote, at(asked));
+        }
+    });
+}

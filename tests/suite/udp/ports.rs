@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
 use xila_network_host::device::hub::HubOptions;
-use xila_network_host::socket::{ListenOptions, TcpListener, UdpOptions, UdpSocket};
+use xila_network_host::socket::{ListenOptions, Network, TcpListener, UdpOptions, UdpSocket};
 use xila_network_host::{Error, Manager};
 use xila_network_tests::link::{Family, Link};
 
@@ -102,5 +102,35 @@ fn a_dropped_socket_frees_its_port_for_the_next_one() {
             assert_eq!(link.server.interface().statistics().udp_sockets, 1);
         }
     });
+    link.assert_empty();
+}
+
+/// A guest gets its share of the ephemeral ports and no more, others theirs, and the host always has some for its resolver.
+#[test]
+fn no_guest_takes_all_ephemeral_ports() {
+    let link = Link::plain(1);
+    let any = || SocketAddr::new(Family::V4.unspecified(), 0);
+    let take = |network: &Network| {
+        let mut taken = Vec::new();
+        let refused = loop {
+            match UdpSocket::bind(network, any()) {
+                Ok(socket) => taken.push(socket),
+                Err(error) => break error,
+            }
+        };
+        (taken, refused)
+    };
+    let [greedy, other] = [(); 2].map(|()| link.client.network.for_guest());
+    let (first, refused) = take(&greedy);
+    assert_eq!((first.len(), refused), (8192, Error::LimitReached));
+    let (second, refused) = take(&other);
+    assert_eq!((second.len(), refused), (8192 - 256, Error::AddressInUse), "what is left but for the host's");
+    let hosts: Vec<UdpSocket> = (0..256).map(|_| UdpSocket::bind(&link.client.network, any()).unwrap()).collect();
+    assert_eq!(UdpSocket::bind(&link.client.network, any()).map(drop), Err(Error::AddressInUse));
+    let mut ports: Vec<u16> =
+        first.iter().chain(&second).chain(&hosts).map(|socket| socket.local_addr().port()).collect();
+    ports.sort_unstable();
+    assert_eq!(ports, (49_152..=65_535).collect::<Vec<u16>>(), "each has been given once");
+    drop((first, second, hosts));
     link.assert_empty();
 }

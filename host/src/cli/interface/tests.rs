@@ -184,6 +184,14 @@ fn bad_values_are_named_with_their_key() {
 }
 
 #[test]
+fn an_address_that_is_alone_in_its_network_has_its_router_outside() {
+    let plan = parse("e=tap,device=t,addr=192.0.2.5/32,gateway=192.0.2.1,addr=2001:db8::5/128,gateway=2001:db8:1::1");
+    let gateways: Vec<String> = plan.routes.iter().map(|route| route.gateway().to_string()).collect();
+    assert_eq!(gateways, ["192.0.2.1", "2001:db8:1::1"]);
+    problem("e=tap,device=t,addr=192.0.2.5/32,gateway=fd00::1", &["gateway=fd00::1: not on the link"]);
+}
+
+#[test]
 fn a_gateway_is_on_the_link() {
     problem("e=tap,device=t,addr=10.0.0.2/24,gateway=10.0.1.1", &["gateway=10.0.1.1: not on the link", "10.0.0.2/24"]);
     problem("e=tap,device=t,addr=10.0.0.2/24,gateway=10.0.0.2", &["own address"]);
