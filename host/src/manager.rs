@@ -178,8 +178,7 @@ impl Manager {
             if dhcp {
                 core.set_dhcp(true)?;
             }
-            // Routers are asked from the link-local address.
-            if link_local || autoconfiguration {
+            if link_local {
                 core.set_link_local(true);
             }
             if autoconfiguration {
