@@ -314,17 +314,17 @@ impl Engine {
 
     /// When the client is to be looked at.
     pub(super) fn next_dhcp(&self) -> Option<Instant> {
-        self.configuration.client.as_ref().filter(|_| self.interface.is_up()).and_then(Client::next_timeout)
+        let client = self.configuration.client.as_ref()?;
+        if self.interface.is_up() { client.next_timeout() } else { client.next_silent_timeout() }
     }
 
-    /// Does what is due of DHCP. While frames wait for the device it waits too, as what it says is not said twice.
+    /// Does what is due of DHCP. Without a link nobody is asked, but a lease ends nevertheless.
     pub(super) fn poll_dhcp(&mut self, now: Instant, device: &mut dyn Transmitter) {
-        if !self.interface.is_up() {
-            return;
-        }
         loop {
             let Some(client) = &mut self.configuration.client else { return };
-            let Some(action) = client.poll(now, &mut self.random) else { return };
+            let is_up = self.interface.is_up();
+            let action = if is_up { client.poll(now, &mut self.random) } else { client.poll_silently(now) };
+            let Some(action) = action else { return };
             match action {
                 Action::Send(datagram) => self.send_dhcp(&datagram, now, device),
                 Action::Bound { lease, former } => {
