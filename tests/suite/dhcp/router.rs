@@ -397,7 +397,10 @@ fn what_routers_brought_goes_when_the_link_is_back_and_they_are_asked_anew() {
     world.advance(3);
     // Its own address is made sure of again, and announced.
     let messages = heard(&world);
-    assert!([SOLICITATION, ADVERTISEMENT, ROUTER_SOLICITATION].iter().all(|kind| messages.contains(kind)), "{messages:?}");
+    assert!(
+        [SOLICITATION, ADVERTISEMENT, ROUTER_SOLICITATION].iter().all(|kind| messages.contains(kind)),
+        "{messages:?}"
+    );
     advertise(&world, 1800, &options);
     assert_eq!(own(&world), before);
 }
@@ -418,7 +421,10 @@ fn an_address_of_a_router_that_another_has_taken_while_the_interface_was_down_is
     let changes = world.changes();
     let after = made(&world, NETWORK);
     assert_ne!(after, before);
-    assert!(matches!(changes[0], Change::AddressConflict { address, .. } if address == before.address()), "{changes:?}");
+    assert!(
+        matches!(changes[0], Change::AddressConflict { address, .. } if address == before.address()),
+        "{changes:?}"
+    );
     assert_eq!(changes[1..], [Change::AddressRemoved(before), Change::AddressAdded(after)]);
 }
 
