@@ -186,6 +186,7 @@ impl Engine {
     /// The link is gone: nothing is asked until it is [back](Self::link_up).
     pub fn link_down(&mut self, now: Instant) {
         self.interface.link_down(now);
+        self.stop_soliciting();
     }
 
     /// The interface was out of use and could not hear its peers; its link was there.

@@ -352,7 +352,8 @@ impl Interface {
         self.neighbours.held() + self.groups.held() + self.limiter.held() + self.backlog.held()
     }
 
-    fn tell(&mut self, change: Change) {
+    /// Notes a change, behind those that came before it.
+    pub(crate) fn tell(&mut self, change: Change) {
         // Who does not ask for so many has no use for them.
         if self.changes.len() < MOST_CHANGES {
             self.changes.push_back(change);

@@ -10,7 +10,6 @@ use crate::buffer::Payload;
 use crate::configure::dhcp::{self, Action, Client, Lease, Reception, Remember};
 use crate::configure::router::{self, Discovery, Effect, Persistence};
 use crate::configure::servers::{AddServerError, ServerChange};
-use crate::event::Event;
 use crate::frame::Transmitter;
 use crate::interface::{Change, Outgoing, Verification};
 use crate::ip::addresses::{AddAddressError, Address, Origin};
@@ -32,6 +31,10 @@ const HOP_LIMIT: u8 = 64;
 pub(super) struct Configuration {
     discovery: Option<Discovery>,
     client: Option<Client>,
+    /// The station that the last answer of a server came from: the server, or a relay.
+    server_station: Option<EthernetAddress>,
+    /// There was a lease when the client's state was last told.
+    was_bound: bool,
     /// The MTU before a router set another.
     mtu_before: Option<usize>,
 }
@@ -62,12 +65,20 @@ impl Engine {
         }
     }
 
-    /// Asks for routers, once there is an address to ask from.
+    /// Asks for routers, once there is an address to ask from and a link to ask on.
     pub(super) fn solicit_routers(&mut self, now: Instant) {
         if let Some(discovery) = &mut self.configuration.discovery
+            && self.interface.is_up()
             && self.interface.has_link_local(now)
         {
             discovery.solicit(now);
+        }
+    }
+
+    /// The link is gone: nobody hears who asks.
+    pub(super) fn stop_soliciting(&mut self) {
+        if let Some(discovery) = &mut self.configuration.discovery {
+            discovery.stop_soliciting();
         }
     }
 
@@ -140,7 +151,7 @@ impl Engine {
     fn change_mtu(&mut self, mtu: usize) {
         self.interface.set_mtu(mtu);
         self.tcp.set_mtu(mtu);
-        self.events.push_back(Event::Changed(Change::Mtu(mtu)));
+        self.interface.tell(Change::Mtu(mtu));
     }
 
     /// Does what is due of what routers brought.
@@ -176,7 +187,7 @@ impl Engine {
     /// See [`AddServerError`].
     pub fn add_server(&mut self, server: IpAddr) -> Result<(), AddServerError> {
         self.servers.add(server, Origin::Static)?;
-        self.events.push_back(Event::Changed(Change::ServerAdded(server)));
+        self.interface.tell(Change::ServerAdded(server));
         Ok(())
     }
 
@@ -184,7 +195,7 @@ impl Engine {
     pub fn remove_server(&mut self, server: IpAddr) -> bool {
         let was_there = self.servers.remove(server);
         if was_there {
-            self.events.push_back(Event::Changed(Change::ServerRemoved(server)));
+            self.interface.tell(Change::ServerRemoved(server));
         }
         was_there
     }
@@ -192,10 +203,10 @@ impl Engine {
     /// Replaces the servers of one origin.
     pub fn replace_servers(&mut self, origin: Origin, servers: &[IpAddr]) {
         for change in self.servers.replace(origin, servers) {
-            self.events.push_back(Event::Changed(match change {
+            self.interface.tell(match change {
                 ServerChange::Added(server) => Change::ServerAdded(server),
                 ServerChange::Removed(server) => Change::ServerRemoved(server),
-            }));
+            });
         }
     }
 }
@@ -208,22 +219,28 @@ impl Engine {
         self.configuration.client.as_ref()
     }
 
-    /// Switches DHCP on or off. What was lent is given back, and goes with it. Nothing happens where the link has no
-    /// hardware addresses.
+    /// Switches DHCP on or off. What was lent is given back where there is a link, and goes with it. Nothing happens
+    /// where the link has no hardware addresses.
     pub fn set_dhcp(&mut self, enabled: bool, now: Instant, device: &mut dyn Transmitter) {
         let Some(hardware) = self.interface.link().hardware else { return };
         match (enabled, self.configuration.client.take()) {
             (true, Some(client)) => self.configuration.client = Some(client),
             (true, None) => {
                 self.configuration.client = Some(Client::new(hardware, dhcp::Config::default(), now));
-                self.events.push_back(Event::Changed(Change::Dhcp));
+                self.interface.tell(Change::Dhcp);
             }
             (false, Some(mut client)) => {
-                if let Some(release) = client.release(now, &mut self.random) {
+                let release = client.release(now, &mut self.random).filter(|_| self.interface.is_up());
+                if let Some(release) = release {
+                    // The address is gone before anybody could be asked from it who the server is.
+                    if let Some(station) = self.configuration.server_station {
+                        self.interface.introduce(release.destination.into(), station, now);
+                    }
                     self.send_dhcp(&release, now, device);
                 }
                 self.withdraw_lease(now);
-                self.events.push_back(Event::Changed(Change::Dhcp));
+                self.configuration.was_bound = false;
+                self.interface.tell(Change::Dhcp);
             }
             (false, None) => {}
         }
@@ -234,7 +251,7 @@ impl Engine {
         if self.configuration.client.is_some() {
             self.configuration.client = Some(Client::new(hardware, dhcp::Config::default(), now));
             self.withdraw_lease(now);
-            self.events.push_back(Event::Changed(Change::Dhcp));
+            self.tell_of_lease();
         }
     }
 
@@ -268,10 +285,11 @@ impl Engine {
             && ports == Some((dhcp::SERVER_PORT, dhcp::CLIENT_PORT))
     }
 
-    /// Takes a datagram where it is a server's; whether it is.
+    /// Takes a datagram where it is a server's, which came from a station; whether it is.
     pub(super) fn lease_takes(
         &mut self,
         received: &Received<'_>,
+        station: Option<EthernetAddress>,
         now: Instant,
         device: &mut dyn Transmitter,
     ) -> bool {
@@ -286,7 +304,7 @@ impl Engine {
         }
         let answer = dhcp::Received { source, destination, payload: received.payload };
         match client.receive(answer, now, &mut self.random) {
-            Ok(Reception::Taken) => {}
+            Ok(Reception::Taken) => self.configuration.server_station = station,
             // What is refused for its nonsense is counted by the client.
             Ok(Reception::Ignored) | Err(_) => self.counters.dropped += 1,
         }
@@ -296,32 +314,42 @@ impl Engine {
 
     /// When the client is to be looked at.
     pub(super) fn next_dhcp(&self) -> Option<Instant> {
-        self.configuration.client.as_ref().filter(|_| self.interface.is_up()).and_then(Client::next_timeout)
+        let client = self.configuration.client.as_ref()?;
+        if self.interface.is_up() { client.next_timeout() } else { client.next_silent_timeout() }
     }
 
-    /// Does what is due of DHCP. While frames wait for the device it waits too, as what it says is not said twice.
+    /// Does what is due of DHCP. Without a link nobody is asked, but a lease ends nevertheless.
     pub(super) fn poll_dhcp(&mut self, now: Instant, device: &mut dyn Transmitter) {
-        if !self.interface.is_up() {
-            return;
-        }
         loop {
             let Some(client) = &mut self.configuration.client else { return };
-            let Some(action) = client.poll(now, &mut self.random) else { return };
+            let is_up = self.interface.is_up();
+            let action = if is_up { client.poll(now, &mut self.random) } else { client.poll_silently(now) };
+            let Some(action) = action else { return };
             match action {
                 Action::Send(datagram) => self.send_dhcp(&datagram, now, device),
                 Action::Bound { lease, former } => {
-                    if former.is_some_and(|former| former.cidr() != lease.cidr()) {
+                    // With another mask it is the same address, and what goes on from it goes on.
+                    if former.is_some_and(|former| former.address != lease.address) {
                         self.withdraw_lease(now);
                     }
                     self.apply_lease(&lease, now);
-                    self.events.push_back(Event::Changed(Change::Dhcp));
+                    self.tell_of_lease();
                 }
                 Action::Lost(_) => {
                     self.withdraw_lease(now);
-                    self.events.push_back(Event::Changed(Change::Dhcp));
+                    self.tell_of_lease();
                 }
             }
         }
+    }
+
+    /// Tells that there is a lease, or none any more; of one that could not be used nobody has heard.
+    fn tell_of_lease(&mut self) {
+        let is_bound = self.dhcp().is_some_and(|client| client.lease().is_some());
+        if is_bound || self.configuration.was_bound {
+            self.interface.tell(Change::Dhcp);
+        }
+        self.configuration.was_bound = is_bound;
     }
 
     fn send_dhcp(&mut self, datagram: &dhcp::Datagram, now: Instant, device: &mut dyn Transmitter) {

@@ -34,6 +34,8 @@ impl Engine {
         }
         while let Some(change) = self.interface.poll_change() {
             match change {
+                // It may be there again, or with another prefix.
+                Change::AddressRemoved(cidr) if self.interface.is_local(cidr.address().into()) => {}
                 Change::AddressRemoved(cidr) => self.tcp.remove_address(cidr.address().into(), now),
                 Change::AddressAdded(cidr) => {
                     if matches!(cidr.address().into(), IpAddr::V6(own) if own.is_unicast_link_local()) {
