@@ -16,6 +16,8 @@ mod configuration;
 mod consequences;
 mod departure;
 mod messages;
+#[cfg(test)]
+mod tests;
 
 use alloc::collections::VecDeque;
 use core::net::IpAddr;
