@@ -345,15 +345,15 @@ impl Engine {
     }
 }
 
-/// Whether a packet has a TCP header right behind its IP header, and is whole.
+/// Whether a packet has a TCP header right behind an IP header without options, and is whole.
 fn is_plain_tcp(packet: &[u8]) -> bool {
-    let is_whole = match packet.first().map(|first| first >> 4) {
+    let is_plain = match packet.first() {
         // Neither more fragments nor an offset.
-        Some(4) => packet.get(6..8).is_some_and(|field| field[0] & 0x3f == 0 && field[1] == 0),
-        Some(6) => true,
-        Some(_) | None => false,
+        Some(0x45) => packet.get(6..8).is_some_and(|field| field[0] & 0x3f == 0 && field[1] == 0),
+        Some(first) => first >> 4 == 6,
+        None => false,
     };
-    is_whole && wire::protocol(packet) == Some(IpProtocol::Tcp)
+    is_plain && wire::protocol(packet) == Some(IpProtocol::Tcp)
 }
 
 /// A packet without options and extension headers.
