@@ -3,7 +3,6 @@
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::net::IpAddr;
-use core::time::Duration;
 
 use smoltcp::wire::{EthernetAddress, IpProtocol};
 use thiserror::Error;
@@ -29,8 +28,6 @@ const MOST_BACKLOG: usize = 256;
 const MOST_WAITING_EACH: usize = 64;
 /// Bytes of packets that wait for neighbours, of all together.
 const MOST_WAITING_BYTES: usize = 4 << 20;
-/// How often a better router that does not answer is asked whether it is back (RFC 4191 section 3.5).
-const AVOIDED_INTERVAL: Duration = Duration::from_secs(60);
 
 /// What a frame carries (IEEE 802 numbers).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -341,17 +338,10 @@ impl Interface {
             return Ok(None);
         }
         let next_hop = self.next_hop(destination).map_err(|_| SendError::Unreachable)?;
-        if let Some(avoided) = next_hop.avoided {
-            self.ask_avoided(avoided, now);
+        if let Some(avoided) = next_hop.avoided.filter(|_| self.link.hardware.is_some()) {
+            self.neighbours.pass_over(avoided, now);
         }
         Ok(Some(next_hop))
-    }
-
-    fn ask_avoided(&mut self, router: IpAddr, now: Instant) {
-        if self.link.hardware.is_some() && self.avoided_asked.is_none_or(|asked| now - asked >= AVOIDED_INTERVAL) {
-            self.avoided_asked = Some(now);
-            self.neighbours.resolve(router, now);
-        }
     }
 
     /// The station that a packet goes to; who is not known is asked for.
