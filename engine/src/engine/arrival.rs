@@ -153,6 +153,16 @@ impl Engine {
         is_martian(source, destination, protocol, self.interface.link().loops_back, own)
     }
 
+    /// Whether somebody advertises one of this host's addresses from that address (RFC 4861 section 7.2.6): nothing else
+    /// from there is believed, and this tells of a conflict (RFC 4862 section 5.4.4).
+    fn is_claim(&self, packet: &Packet<'_>) -> bool {
+        const NEIGHBOUR_ADVERTISEMENT: u8 = 136;
+        packet.protocol == IpProtocol::Icmpv6
+            && packet.fragment.is_none()
+            && packet.payload().first() == Some(&NEIGHBOUR_ADVERTISEMENT)
+            && self.interface.addresses().is_local(packet.source)
+    }
+
     /// Takes what is in a packet, which may be a fragment, or have options and extension headers.
     fn unwrap(&mut self, packet: &[u8], frame: Frame, now: Instant, device: &mut dyn Transmitter) {
         let verify = self.interface.link().checksums && !frame.is_verified;
@@ -163,7 +173,8 @@ impl Engine {
                 Ok(read) => read,
                 Err(refusal) => return self.refuse(&packet, refusal, frame, now, device),
             };
-            if self.is_martian(read.source, read.destination, read.protocol) || !self.concerns(&read, frame) {
+            let is_martian = self.is_martian(read.source, read.destination, read.protocol);
+            if (is_martian && !self.is_claim(&read)) || !self.concerns(&read, frame) {
                 break;
             }
             came_in_fragments |= read.source.is_ipv6() && read.fragment.is_some();

@@ -47,11 +47,15 @@ fn a_static_address_that_another_host_claims_is_defended_told_of_and_kept() {
 fn another_host_that_advertises_an_address_of_this_host_is_told_of() {
     let mut host = Host::acquainted();
     let claim = Advertisement::announcement(V6, PEER);
+    let expected = [Conflict { address: V6.into(), hardware: PEER, is_lost: false }];
     host.receive(&write::advertisement((OWN, PEER), V6, all_nodes(), &claim));
-    host.receive(&write::advertisement((OWN, PEER), V6, all_nodes(), &claim));
+    assert_eq!(conflicts(&host), expected);
     let from_elsewhere = core::net::Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 2);
     host.receive(&write::advertisement((OWN, PEER), from_elsewhere, all_nodes(), &claim));
-    assert_eq!(conflicts(&host), [Conflict { address: V6.into(), hardware: PEER, is_lost: false }]);
+    assert_eq!(conflicts(&host), expected, "told of once in a while");
+    host.advance(seconds(10));
+    host.receive(&write::advertisement((OWN, PEER), from_elsewhere, all_nodes(), &claim));
+    assert_eq!(conflicts(&host).len(), 2);
     assert!(host.has(V6.into()));
     assert_eq!(host.neighbour(V6.into()), None);
 }
