@@ -177,11 +177,11 @@ impl Engine {
         self.rediscover(now);
     }
 
-    /// The link is back, and may be another: what is known of it is verified.
+    /// The link is back, and may be another: what is known of it is verified, and counts until it is found to be wrong.
     pub fn link_up(&mut self, now: Instant) {
         self.interface.link_up(now);
         self.verify_lease(now);
-        self.rediscover(now);
+        self.verify_network(now);
         self.resume_all();
     }
 

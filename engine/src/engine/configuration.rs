@@ -17,7 +17,8 @@ use crate::ip::addresses::{AddAddressError, Address, Origin};
 use crate::ip::headers::Packet;
 use crate::ip::output::{Checksums, Header};
 use crate::ip::routes::{Route, Target};
-use crate::link::ndp::RouterAdvertisement;
+use crate::link::ndp::options::Prefix;
+use crate::link::ndp::{NdpOption, RouterAdvertisement};
 use crate::time::Instant;
 use crate::udp;
 use crate::udp::datagram::Received;
@@ -34,6 +35,8 @@ pub(super) struct Configuration {
     client: Option<Client>,
     /// The MTU before a router set another.
     mtu_before: Option<usize>,
+    /// The link was gone, and may lead to other routers than before.
+    is_network_unverified: bool,
 }
 
 /// Router discovery and address autoconfiguration.
@@ -71,7 +74,14 @@ impl Engine {
         }
     }
 
-    /// The link is another, or the hardware address is: what routers said counts no more.
+    /// The link is back: routers are asked, and the first that answers tells whether it is the network of before. Until
+    /// then what was said counts, so that connections live on.
+    pub(super) fn verify_network(&mut self, now: Instant) {
+        self.configuration.is_network_unverified = true;
+        self.solicit_routers(now);
+    }
+
+    /// The hardware address is another, or the network is: what routers said counts no more.
     pub(super) fn rediscover(&mut self, now: Instant) {
         if let Some(mut discovery) = self.configuration.discovery.take() {
             let effects = self.interface.unlearn(&mut discovery, now);
@@ -83,11 +93,38 @@ impl Engine {
 
     /// Takes a router's advertisement.
     pub(super) fn advertised(&mut self, advertisement: &RouterAdvertisement<'_>, now: Instant) {
+        match self.is_same_network(advertisement).filter(|_| self.configuration.is_network_unverified) {
+            Some(true) => self.configuration.is_network_unverified = false,
+            Some(false) => {
+                self.configuration.is_network_unverified = false;
+                self.rediscover(now);
+            }
+            None => {}
+        }
         if let Some(mut discovery) = self.configuration.discovery.take() {
             let effects = self.interface.learn(&mut discovery, advertisement, now);
             self.apply(effects, &discovery);
             self.configuration.discovery = Some(discovery);
         }
+    }
+
+    /// Whether a router advertises one of the prefixes that are known: routers of one link advertise some in common, and
+    /// those of different links none. `None` where it advertises none at all, or none are known.
+    fn is_same_network(&self, advertisement: &RouterAdvertisement<'_>) -> Option<bool> {
+        let addresses = self.interface.addresses().iter().filter(|known| known.origin == Origin::Router);
+        let links = self.interface.routes().iter().filter(|known| known.origin == Origin::Router);
+        let links = links.filter(|known| known.target == Target::Link).map(|known| known.destination);
+        let known: Vec<IpCidr> = addresses.map(|known| known.cidr).chain(links).collect();
+        let mut advertised = advertisement
+            .options
+            .filter_map(|option| if let NdpOption::Prefix(prefix) = option { Some(prefix) } else { None })
+            .filter(|prefix| !prefix.prefix.is_unicast_link_local())
+            .peekable();
+        if known.is_empty() || advertised.peek().is_none() {
+            return None;
+        }
+        let is_known = |prefix: Prefix| known.iter().any(|known| known.contains_addr(&prefix.prefix.into()));
+        Some(advertised.any(is_known))
     }
 
     /// An address that was made of a router's prefix is another host's.

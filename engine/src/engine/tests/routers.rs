@@ -214,3 +214,30 @@ fn a_connection_from_a_formed_address_outlives_a_link_that_was_down() {
     assert!(host.has(formed));
     assert_eq!(host.engine.tcp().state(connection), crate::tcp::TcpState::Established);
 }
+
+#[test]
+fn another_network_behind_the_link_takes_the_place_of_the_one_before() {
+    let other = Ipv6Addr::new(0x2001, 0xdb8, 8, 0, 0, 0, 0, 0);
+    for is_other in [false, true] {
+        let mut host = listening();
+        host.receive(&router_advertisement(PEER, PEER_LOCAL, 0, 1800, &prefix(NETWORK)));
+        host.advance(seconds(10));
+        host.with(|engine, now, _| engine.link_down(now));
+        host.with(|engine, now, _| engine.link_up(now));
+        host.act();
+        host.receive(&router_advertisement(OTHER, OTHER_LOCAL, 0, 1800, &[]));
+        assert_eq!(gateways(&host), [IpAddr::V6(PEER_LOCAL), OTHER_LOCAL.into()], "that says nothing of the network");
+        let network = if is_other { other } else { NETWORK };
+        host.receive(&router_advertisement(OTHER, OTHER_LOCAL, 0, 1800, &prefix(network)));
+        host.advance(seconds(3));
+        let formed = host.engine.interface().addresses().iter().last().expect("an address").address();
+        assert!(matches!(formed, IpAddr::V6(formed) if formed.segments()[..4] == network.segments()[..4]));
+        assert_eq!((host.has(formed), host.engine.interface().addresses().len()), (true, 2));
+        assert_eq!(gateways(&host).len(), if is_other { 1 } else { 2 });
+        // Later on, routers may advertise what they like.
+        let third = Ipv6Addr::new(0x2001, 0xdb8, 6, 0, 0, 0, 0, 0);
+        host.receive(&router_advertisement(OTHER, OTHER_LOCAL, 0, 1800, &prefix(third)));
+        host.advance(seconds(3));
+        assert_eq!(host.engine.interface().addresses().len(), 3);
+    }
+}
