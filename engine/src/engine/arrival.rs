@@ -289,7 +289,7 @@ impl Engine {
             self.counters.dropped += 1;
             return;
         };
-        if self.lease_takes(&received, now, device) {
+        if self.lease_takes(&received, frame.from, now, device) {
             return;
         }
         let tuple = Tuple::new(received.destination, received.source);

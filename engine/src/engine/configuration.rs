@@ -25,6 +25,8 @@ use crate::udp::datagram::Received;
 
 /// The metric of a lease's routes: behind those that somebody set, as NetworkManager has it on a wire.
 const LEASE_METRIC: u32 = 100;
+/// The least MTU of an interface.
+const LEAST_MTU: usize = 1280;
 /// The hop limit of what this host says by itself (RFC 1700, "IP time to live").
 const HOP_LIMIT: u8 = 64;
 
@@ -33,8 +35,11 @@ const HOP_LIMIT: u8 = 64;
 pub(super) struct Configuration {
     discovery: Option<Discovery>,
     client: Option<Client>,
-    /// The MTU before a router set another.
+    /// The MTU before a router or a server set another.
     mtu_before: Option<usize>,
+    /// The MTU that a router has advertised, and that which came with a lease.
+    advertised_mtu: Option<usize>,
+    leased_mtu: Option<usize>,
     /// The link was gone, and may lead to other routers than before.
     is_network_unverified: bool,
 }
@@ -154,21 +159,28 @@ impl Engine {
         }
     }
 
-    /// A router never widens what was set before it came.
     fn apply_advertised_mtu(&mut self, advertised: Option<u32>) {
+        self.configuration.advertised_mtu = advertised.and_then(|mtu| usize::try_from(mtu).ok());
+        self.narrow_mtu();
+    }
+
+    /// Neither routers nor servers widen what was set before they came.
+    fn narrow_mtu(&mut self) {
         let present = self.interface.link().mtu;
         let before = self.configuration.mtu_before.take().unwrap_or(present);
-        let advertised = advertised.and_then(|mtu| usize::try_from(mtu).ok()).filter(|mtu| *mtu < before);
-        self.configuration.mtu_before = advertised.is_some().then_some(before);
-        let wanted = advertised.unwrap_or(before);
+        let said = [self.configuration.advertised_mtu, self.configuration.leased_mtu].into_iter().flatten().min();
+        let narrower = said.filter(|mtu| *mtu < before);
+        self.configuration.mtu_before = narrower.map(|_| before);
+        let wanted = narrower.unwrap_or(before);
         if wanted != present {
             self.change_mtu(wanted);
         }
     }
 
-    /// Sets the IP MTU, which is no router's from now on.
+    /// Sets the IP MTU, which is no router's and no server's from now on.
     pub fn set_mtu(&mut self, mtu: usize) {
         self.configuration.mtu_before = None;
+        (self.configuration.advertised_mtu, self.configuration.leased_mtu) = (None, None);
         if self.interface.link().mtu != mtu {
             self.change_mtu(mtu);
         }
@@ -305,10 +317,11 @@ impl Engine {
             && ports == Some((dhcp::SERVER_PORT, dhcp::CLIENT_PORT))
     }
 
-    /// Takes a datagram where it is a server's; whether it is.
+    /// Takes a datagram where it is a server's; whether it is. It came in a frame from that hardware address.
     pub(super) fn lease_takes(
         &mut self,
         received: &Received<'_>,
+        from: Option<EthernetAddress>,
         now: Instant,
         device: &mut dyn Transmitter,
     ) -> bool {
@@ -328,6 +341,11 @@ impl Engine {
             Ok(Reception::Ignored) | Err(_) => self.counters.dropped += 1,
         }
         self.poll_dhcp(now, device);
+        // Who has lent something is told when it is given back, and then there is no time to ask where that is.
+        let lender = self.dhcp().and_then(Client::lease).map(|lease| lease.server);
+        if let Some(hardware) = from.filter(|_| lender == Some(source)) {
+            self.interface.meet(source.into(), hardware, now);
+        }
         true
     }
 
@@ -392,6 +410,9 @@ impl Engine {
             }
         }
         self.apply_lease_routes(lease);
+        // Every link that has IPv6 takes as much (RFC 8200 section 5).
+        self.configuration.leased_mtu = lease.mtu.map(|mtu| usize::from(mtu).max(LEAST_MTU));
+        self.narrow_mtu();
         let servers: Vec<IpAddr> = lease.dns_servers.iter().copied().map(IpAddr::V4).collect();
         self.replace_servers(Origin::Dhcp, &servers);
     }
@@ -426,6 +447,8 @@ impl Engine {
     }
 
     fn withdraw_lease(&mut self, now: Instant) {
+        self.configuration.leased_mtu = None;
+        self.narrow_mtu();
         self.interface.withdraw_routes(Origin::Dhcp);
         self.replace_servers(Origin::Dhcp, &[]);
         self.interface.withdraw_addresses(Origin::Dhcp, now);

@@ -128,6 +128,14 @@ impl Interface {
         self.hear(target, Evidence::Advertisement { hardware, is_solicited, overrides, is_router }, now);
     }
 
+    /// A host of the link was heard by something else than its hardware address is asked and told with: it will be sent
+    /// something. Beyond a router nobody is a neighbour.
+    pub(crate) fn meet(&mut self, neighbour: IpAddr, hardware: EthernetAddress, now: Instant) {
+        if self.next_hop(neighbour).is_ok_and(|next_hop| next_hop.hop == neighbour) {
+            self.hear(neighbour, Evidence::Solicitation { hardware }, now);
+        }
+    }
+
     fn hear(&mut self, neighbour: IpAddr, evidence: Evidence, now: Instant) {
         // Nobody else is where this host is.
         if self.addresses.find(neighbour).is_some() {
@@ -177,10 +185,10 @@ impl Interface {
         while let Some(action) = self.neighbours.poll(now) {
             match action {
                 Action::Solicit { hop, to } => self.solicit(hop, to, now, device),
-                Action::Release { waiting: Waiting::Packet(packet), .. } => {
+                Action::Release { hop, waiting: Waiting::Packet(packet) } => {
                     self.waiting_bytes -= packet.len();
                     self.has_room = true;
-                    self.release(packet, now, device);
+                    self.release(packet, hop, now, device);
                 }
                 Action::Release { waiting: Waiting::Sender(sender), .. } => {
                     self.resolved.push_back(Resolved::Reachable(sender));
