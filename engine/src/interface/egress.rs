@@ -154,7 +154,7 @@ impl Interface {
         }
         let start = self.link_header();
         if length > mtu {
-            let sent = self.send_in_fragments(lead, &packet.bytes(), mtu, now, device);
+            let sent = self.send_in_fragments(lead, &packet.bytes(), mtu, false, now, device);
             return if sent { Ok(()) } else { Err(SendError::Full) };
         }
         let (own, family) = (self.link.hardware, EtherType::of(packet.header.source));
@@ -239,11 +239,15 @@ impl Interface {
         displaced.into_iter().for_each(|displaced| self.displace(displaced));
     }
 
-    /// A whole packet whose neighbour has answered leaves, by the route that there is now.
-    pub(super) fn release(&mut self, packet: Vec<u8>, now: Instant, device: &mut dyn Transmitter) {
+    /// A whole packet whose neighbour has answered leaves, by the route that there is now. Where there is none any more
+    /// it goes to that neighbour: what gives an address back is sent while the address goes (RFC 2131 section 4.4.6).
+    pub(super) fn release(&mut self, packet: Vec<u8>, hop: IpAddr, now: Instant, device: &mut dyn Transmitter) {
         let Some(destination) = crate::wire::destination(&packet) else { return };
         let Ok(next_hop) = self.way_to(destination, now) else {
-            self.counters.dropped += 1;
+            match self.neighbours.resolve(hop, now) {
+                Some(station) => self.put(Lead::Station(station), &packet, now, device),
+                None => self.counters.dropped += 1,
+            }
             return;
         };
         match self.lead(destination, next_hop, now) {
@@ -262,7 +266,7 @@ impl Interface {
         let mtu = self.mtu_to(destination, now);
         if packet.len() > mtu {
             self.backlog.catch_up(device);
-            self.send_in_fragments(lead, packet, mtu, now, device);
+            self.send_in_fragments(lead, packet, mtu, true, now, device);
             return;
         }
         let (start, own) = (self.link_header(), self.link.hardware);
@@ -275,13 +279,14 @@ impl Interface {
         self.counters.dropped += u64::from(!kept);
     }
 
-    /// Sends a packet in fragments. Once the first has left, the others wait for the device where they must; false
-    /// where not even the first could, and nothing has happened.
+    /// Sends a packet in fragments. Once the first has left, the others wait for the device where they must, and the
+    /// first does too where it `keeps`. False where it does not and the first could not leave: nothing has happened.
     fn send_in_fragments(
         &mut self,
         lead: Lead,
         packet: &[u8],
         mtu: usize,
+        keeps: bool,
         now: Instant,
         device: &mut dyn Transmitter,
     ) -> bool {
@@ -295,6 +300,11 @@ impl Interface {
             self.counters.dropped += 1;
             return true;
         };
+        if self.backlog.0.len() + fragmentation.count() > MOST_BACKLOG {
+            // Without one of them the others are worth nothing.
+            self.counters.dropped += 1;
+            return true;
+        }
         let (start, own) = (self.link_header(), self.link.hardware);
         let payload = Payload::from(packet);
         for index in 0..fragmentation.count() {
@@ -304,14 +314,13 @@ impl Interface {
                 write_link_header(link, own, lead, family);
                 fragmentation.write(&payload, index, ip);
             };
-            if index == 0 && self.backlog.0.is_empty() {
+            if index == 0 && !keeps {
                 if !device.transmit(Frame::plain(length), &mut write) {
                     return false;
                 }
-            } else if !self.backlog.push(length, device, &mut write) {
-                // Without it the others are worth nothing.
-                self.counters.dropped += 1;
-                return true;
+            } else {
+                // There is room for all of them.
+                let _kept = self.backlog.push(length, device, &mut write);
             }
         }
         true
