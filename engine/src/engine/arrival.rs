@@ -125,7 +125,7 @@ impl Engine {
             return;
         }
         let Self { interface, tcp, .. } = self;
-        let mut way = Way { interface, device, now, keeps: true, wanted: None };
+        let mut way = Way { interface, device, now, keeps: true, displaces: true, wanted: None };
         tcp.receive_parts(now, packet, apart, frame.is_verified, &mut way);
         if self.tcp.take_progress() {
             self.confirm(source, now);
@@ -225,7 +225,9 @@ impl Engine {
                         | Icmpv6Message::NeighborAdvert
                         | Icmpv6Message::Redirect,
                     ) => self.receive_discovery(packet, came_in_fragments, frame, now, device),
-                    Some(Icmpv6Message::MldQuery | Icmpv6Message::MldReport) => self.receive_mld(packet, frame, now, device),
+                    Some(Icmpv6Message::MldQuery | Icmpv6Message::MldReport) => {
+                        self.receive_mld(packet, frame, now, device)
+                    }
                     // Reports of MLDv1 and its Done.
                     Some(Icmpv6Message::Unknown(131 | 132)) => self.receive_mld(packet, frame, now, device),
                     _ => self.receive_message(packet, self.verifies(frame), now, device),
@@ -319,14 +321,7 @@ impl Engine {
     }
 
     /// Drops a packet, and tells its source of what is wrong with it where that is due.
-    fn refuse(
-        &mut self,
-        packet: &[u8],
-        refusal: Refusal,
-        frame: Frame,
-        now: Instant,
-        device: &mut dyn Transmitter,
-    ) {
+    fn refuse(&mut self, packet: &[u8], refusal: Refusal, frame: Frame, now: Instant, device: &mut dyn Transmitter) {
         self.counters.dropped += 1;
         let Refusal::Problem { pointer, problem } = refusal else { return };
         let reason = Reason::Parameter { problem, pointer };

@@ -308,9 +308,10 @@ impl Engine {
     /// Whether a packet may be a server's answer, which is for this host whatever address it is sent to: there may be
     /// none yet.
     pub(super) fn may_be_lease(&self, packet: &Packet<'_>) -> bool {
-        let ports = packet.payload().first_chunk::<4>().map(|[a, b, c, d]| {
-            (u16::from_be_bytes([*a, *b]), u16::from_be_bytes([*c, *d]))
-        });
+        let ports = packet
+            .payload()
+            .first_chunk::<4>()
+            .map(|[a, b, c, d]| (u16::from_be_bytes([*a, *b]), u16::from_be_bytes([*c, *d])));
         self.configuration.client.is_some()
             && packet.source.is_ipv4()
             && packet.protocol == IpProtocol::Udp

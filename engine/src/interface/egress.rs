@@ -128,17 +128,13 @@ impl Interface {
     ///
     /// # Errors
     /// See [`SendError`]. The packet is the caller's then.
-    pub fn send(
-        &mut self,
-        packet: &Outgoing<'_>,
-        now: Instant,
-        device: &mut dyn Transmitter,
-    ) -> Result<(), SendError> {
+    pub fn send(&mut self, packet: &Outgoing<'_>, now: Instant, device: &mut dyn Transmitter) -> Result<(), SendError> {
         let destination = packet.header.destination;
         let next_hop = self.way_to(destination, now)?;
         let mtu = next_hop.and_then(|next_hop| next_hop.mtu).unwrap_or(usize::MAX).min(self.mtu_to(destination, now));
         let length = packet.length();
-        if packet.header.payload_length(packet.head.len() + packet.payload.len()).is_none() || (packet.whole && length > mtu)
+        if packet.header.payload_length(packet.head.len() + packet.payload.len()).is_none()
+            || (packet.whole && length > mtu)
         {
             return Err(SendError::TooLarge { mtu });
         }
@@ -225,6 +221,11 @@ impl Interface {
     pub fn is_crowded(&mut self, destination: IpAddr) -> bool {
         let next_hop = self.next_hop(destination);
         next_hop.is_ok_and(|next_hop| self.neighbours.waiting_for(next_hop.hop) >= MOST_WAITING_EACH)
+    }
+
+    /// Whether a neighbour is known or asked for, or may be without another one giving way.
+    pub(crate) fn may_ask(&self, hop: IpAddr) -> bool {
+        self.link.hardware.is_none() || self.neighbours.may_ask(hop)
     }
 
     /// Somebody who has packets for a destination, and could not send one because a neighbour is not known: he comes
@@ -445,18 +446,27 @@ pub struct Way<'a> {
     pub now: Instant,
     /// Whether segments without data wait for a neighbour by themselves: answers, which nobody would make again.
     pub keeps: bool,
+    /// Whether a neighbour is asked for though another one gives way for that.
+    pub displaces: bool,
     /// The neighbour that a segment could not leave for.
     pub wanted: Option<IpAddr>,
 }
 
 impl Outlet for Way<'_> {
     fn send(&mut self, packet: &Packet<'_>) -> Result<(), Blocked> {
-        let Self { interface, device, now, keeps, wanted } = self;
+        let Self { interface, device, now, keeps, displaces, wanted } = self;
         // A loopback carries every local address of the process's interfaces.
         if !interface.link.loops_back && !interface.addresses.is_local(packet.source) {
             return Err(Blocked::Unreachable);
         }
         let next_hop = interface.way_to(packet.destination, *now).map_err(|_| Blocked::Unreachable)?;
+        if !*displaces
+            && let Some(NextHop { hop, .. }) = next_hop
+            && !interface.may_ask(hop)
+        {
+            *wanted = Some(hop);
+            return Err(Blocked::Unresolved);
+        }
         let lead = interface.lead(packet.destination, next_hop, *now);
         if let Lead::Unresolved(hop) = lead {
             if *keeps && packet.payload.is_empty() {

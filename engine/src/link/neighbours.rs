@@ -243,6 +243,13 @@ impl<W> Neighbours<W> {
         self.entries.get(self.find(hop)?)?.waiting.front()
     }
 
+    /// Whether a neighbour is known or asked for, or may be without another one giving way.
+    #[must_use]
+    pub fn may_ask(&self, hop: IpAddr) -> bool {
+        self.find(hop).is_some_and(|key| self.is_resolving(key))
+            || self.ranks.count(&[Rank::Asked, Rank::Awaited]) < self.config.most_unresolved
+    }
+
     /// How much waits for a neighbour.
     #[must_use]
     pub fn waiting_for(&self, hop: IpAddr) -> usize {

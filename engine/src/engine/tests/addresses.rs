@@ -157,9 +157,7 @@ fn an_address_that_is_probed_for_is_not_answered_for() {
 fn an_address_that_another_host_has_or_probes_for_is_left_to_it_and_the_next_is_tried() {
     type Objection = fn(Ipv6Addr) -> Vec<u8>;
     let objections: [Objection; 2] = [
-        |address| {
-            write::advertisement((OWN, PEER), address, all_nodes(), &Advertisement::announcement(address, PEER))
-        },
+        |address| write::advertisement((OWN, PEER), address, all_nodes(), &Advertisement::announcement(address, PEER)),
         |address| write::solicitation((OWN, PEER), &Solicitation::probe(address, Some([9; 6]))),
     ];
     for objection in objections {
@@ -207,8 +205,7 @@ fn a_neighbour_that_asks_from_its_link_local_address_is_answered() {
     let sent = host.sent();
     let answer = sent[0].advertisement().expect("an answer");
     assert_eq!((sent.len(), sent[0].to()), (1, PEER));
-    let expected =
-        Advertisement { target: V6, hardware: Some(OWN), router: false, solicited: true, overrides: true };
+    let expected = Advertisement { target: V6, hardware: Some(OWN), router: false, solicited: true, overrides: true };
     assert_eq!(answer, expected);
     let packet = sent[0].packet().expect("a packet");
     assert_eq!((packet.source, packet.destination), (V6.into(), PEER_LOCAL.into()));

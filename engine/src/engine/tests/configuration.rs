@@ -32,8 +32,7 @@ fn host() -> Host {
 fn heard(sent: &[Sent]) -> Vec<(Heard, EthernetAddress, SocketAddr, SocketAddr)> {
     let heard = sent.iter().filter_map(|frame| {
         let packet = frame.packet()?;
-        let read =
-            crate::udp::datagram::read(packet.source, packet.destination, packet.payload(), true).ok()?;
+        let read = crate::udp::datagram::read(packet.source, packet.destination, packet.payload(), true).ok()?;
         (read.destination.port() == 67).then(|| (Heard::read(read.payload), frame.to(), read.source, read.destination))
     });
     heard.collect()
@@ -95,7 +94,8 @@ fn a_host_without_anything_gets_an_address_routes_and_servers() {
     assert!(host.changes().contains(&Change::AddressAdded(cidr("10.9.0.50/24"))));
     assert!(host.changes().contains(&Change::Dhcp));
     host.advance(seconds(10));
-    let announced = host.sent().iter().filter(|frame| frame.arp() == Some(Arp::announcement(HARDWARE, ADDRESS))).count();
+    let announced =
+        host.sent().iter().filter(|frame| frame.arp() == Some(Arp::announcement(HARDWARE, ADDRESS))).count();
     assert_eq!(announced, 2, "RFC 5227 section 2.3");
 }
 

@@ -21,11 +21,7 @@ fn announcements(sent: &[Sent]) -> usize {
 #[test]
 fn a_static_address_that_another_host_claims_is_defended_told_of_and_kept() {
     let mut host = Host::acquainted();
-    let claims = [
-        Arp::announcement(PEER, V4),
-        Arp::request(PEER, V4, PEER_V4),
-        Arp::request(OWN, V4, V4).reply(PEER),
-    ];
+    let claims = [Arp::announcement(PEER, V4), Arp::request(PEER, V4, PEER_V4), Arp::request(OWN, V4, V4).reply(PEER)];
     for claim in claims {
         host.receive(&write::arp(&claim));
     }

@@ -144,8 +144,13 @@ fn what_waited_for_a_neighbour_waits_for_the_device_too() {
         host.sent();
         host.wire.room = 2;
         // Of IPv6, the answer to the question takes one of the places.
-        host.receive(&write::arp(&crate::link::arp::Arp::request(OWN, super::bench::V4, super::bench::PEER_V4).reply(PEER)));
-        host.receive(&write::solicitation((OWN, PEER), &crate::link::ndp::Solicitation::question(super::bench::PEER_V6, PEER, super::bench::V6)));
+        host.receive(&write::arp(
+            &crate::link::arp::Arp::request(OWN, super::bench::V4, super::bench::PEER_V4).reply(PEER),
+        ));
+        host.receive(&write::solicitation(
+            (OWN, PEER),
+            &crate::link::ndp::Solicitation::question(super::bench::PEER_V6, PEER, super::bench::V6),
+        ));
         let mut sent = host.sent();
         assert_eq!(sent.len(), 2);
         sent.extend(open(&mut host));

@@ -110,8 +110,7 @@ fn an_echo_request_of_2000_bytes_is_answered_in_fragments() {
         let reply = host.sent();
         assert_eq!(cut(&reply).0.len(), 2);
         reply.iter().for_each(|frame| other.receive(&frame.bytes));
-        let replies: Vec<&Event> =
-            other.events.iter().filter(|event| matches!(event, Event::EchoReply(_))).collect();
+        let replies: Vec<&Event> = other.events.iter().filter(|event| matches!(event, Event::EchoReply(_))).collect();
         let [Event::EchoReply(reply)] = replies[..] else { panic!("{replies:?}") };
         assert_eq!((reply.source, reply.identifier, &reply.data), (own, 7, &bytes(2000)));
     }

@@ -89,7 +89,8 @@ fn groups_of_sockets_are_reported_and_what_is_for_them_is_delivered() {
         let unspecified: IpAddr =
             if own.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
         let id = host.bind(unspecified);
-        let remote = SocketAddr::new(if own.is_ipv4() { PEER_V4.into() } else { super::bench::PEER_V6.into() }, PEER_PORT);
+        let remote =
+            SocketAddr::new(if own.is_ipv4() { PEER_V4.into() } else { super::bench::PEER_V6.into() }, PEER_PORT);
         let frame = write::framed(
             multicast_hardware(group),
             PEER,
@@ -158,7 +159,11 @@ fn a_query_about_an_address_that_is_no_group_is_ignored() {
     for about in [V6, PEER_LOCAL] {
         for tail in [&[][..], &[2, 125, 0, 0]] {
             let rest = [&about.octets()[..], tail].concat();
-            host.receive(&write::framed(hardware, PEER, &write::mld(PEER_LOCAL, all_nodes(), 130, [0, 1, 0, 0], &rest)));
+            host.receive(&write::framed(
+                hardware,
+                PEER,
+                &write::mld(PEER_LOCAL, all_nodes(), 130, [0, 1, 0, 0], &rest),
+            ));
             host.receive_packet(&write::mld(PEER_LOCAL, V6, 130, [0, 1, 0, 0], &rest));
         }
     }

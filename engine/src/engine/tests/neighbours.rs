@@ -228,3 +228,73 @@ fn a_scan_of_addresses_where_nobody_is_leaves_known_neighbours_alone() {
     host.advance(seconds(10));
     assert_eq!(host.neighbour(PEER_V6.into()).map(|(state, _)| state), Some(State::Failed), "it was asked meanwhile");
 }
+
+#[test]
+fn connections_to_more_neighbours_than_may_be_asked_for_at_once_all_come_to_an_end() {
+    let mut host = Host::new();
+    host.add([10, 0, 0, 1].into(), 8);
+    host.settle();
+    let to = |number: u16| IpAddr::V4([10, 1, (number >> 8) as u8, number as u8].into());
+    let connections: Vec<_> = (1..=600).map(|number| host.connect(V4.into(), to(number))).collect();
+    assert_eq!(host.sent().len(), 600);
+    assert!(
+        host.engine.interface().neighbours(host.now).filter(|known| known.state == State::Incomplete).count() <= 256
+    );
+    host.advance(millis(500));
+    host.receive(&write::arp(&Arp::request(OWN, V4, [10, 1, 0, 1].into()).reply(PEER)));
+    host.advance(millis(600));
+    let is_syn = |frame: &&Sent| frame.packet().is_some_and(|packet| packet.destination == to(1));
+    assert_eq!(host.sent().iter().filter(is_syn).count(), 1, "one that had to give way tries again in a second");
+    host.advance(seconds(14));
+    let ended = connections.iter().filter(|id| host.engine.tcp().is_connected(**id) == Some(Err(Cause::Unreachable)));
+    assert!(ended.count() >= 599, "three seconds for each of three times as many as may be asked for");
+    host.advance(seconds(60));
+    assert_eq!((host.engine.parked.len(), host.engine.parked_ids.len()), (0, 0));
+}
+
+#[test]
+fn many_connections_to_one_neighbour_all_begin_when_it_has_answered() {
+    for (own, peer) in FAMILIES {
+        let mut host = Host::new();
+        let connections: Vec<_> = (0..300).map(|_| host.connect(own, peer)).collect();
+        assert_eq!(host.sent().len(), 1);
+        host.advance(millis(500));
+        host.receive(&answer(peer));
+        host.advance(seconds(1));
+        let sent = host.sent();
+        let mut ports: Vec<_> = sent
+            .iter()
+            .filter_map(Sent::packet)
+            .filter(|packet| u8::from(packet.protocol) == 6)
+            .map(|packet| [packet.payload()[0], packet.payload()[1]])
+            .collect();
+        ports.sort_unstable();
+        ports.dedup();
+        assert_eq!(ports.len(), connections.len());
+    }
+}
+
+#[test]
+fn a_link_without_hardware_addresses_has_no_neighbours() {
+    let mut host = Host::on(crate::interface::Link { hardware: None, ..Host::link() }, 1);
+    host.add(V4.into(), 24);
+    host.add(V6.into(), 64);
+    host.with(|engine, now, wire| {
+        engine.interface_mut().set_link_local(true, now);
+        engine.set_dhcp(true, now, wire);
+        engine.set_autoconfiguration(true, now);
+    });
+    host.act();
+    host.advance(seconds(60));
+    assert!(host.sent().iter().all(|frame| matches!(frame.bytes[6], 0)), "reports of groups alone");
+    for (own, peer) in FAMILIES {
+        host.bind(own);
+        assert_eq!(host.send(own, peer, b"out"), Ok(()));
+        let expected = write::udp(SocketAddr::new(own, PORT), SocketAddr::new(peer, PEER_PORT), b"out");
+        assert_eq!(host.sent()[0].bytes, expected);
+        host.receive(&write::udp(SocketAddr::new(peer, PEER_PORT), SocketAddr::new(own, PORT), b"in"));
+        assert_eq!(host.delivered(), [b"in"]);
+        host.receive(&write::ping(peer, own, 1, b"x"));
+        assert_eq!(host.sent().len(), 1);
+    }
+}

@@ -179,7 +179,11 @@ fn what_is_for_all_is_delivered_and_an_echo_request_for_all_not_answered() {
         let (remote, local) = ends(all.into(), PEER_V4.into());
         host.receive(&write::framed(EthernetAddress::BROADCAST, PEER, &write::udp(remote, local, b"all")));
         assert_eq!(host.delivered(), [b"all"]);
-        host.receive(&write::framed(EthernetAddress::BROADCAST, PEER, &write::ping(PEER_V4.into(), all.into(), 1, b"")));
+        host.receive(&write::framed(
+            EthernetAddress::BROADCAST,
+            PEER,
+            &write::ping(PEER_V4.into(), all.into(), 1, b""),
+        ));
     }
     assert_eq!(host.sent(), []);
 }
@@ -243,4 +247,16 @@ fn echo_requests_to_a_group_are_answered_over_ipv6_alone() {
     let systems = IpAddr::V4(Ipv4Addr::new(224, 0, 0, 1));
     host.receive(&write::framed(multicast_hardware(systems), PEER, &write::ping(PEER_V4.into(), systems, 1, b"x")));
     assert_eq!(host.sent(), []);
+}
+
+#[test]
+fn neighbour_discovery_in_a_fragment_is_not_believed() {
+    let mut host = Host::new();
+    let mut message = Vec::new();
+    crate::link::ndp::Solicitation::question(PEER_V6, PEER, V6).write(&mut message);
+    let group = crate::link::ndp::solicited_node(V6);
+    let headers = fragment_header(58, 0, false, 1);
+    let packet = write::hopping(255, PEER_V6.into(), group.into(), 44, &[&headers[..], &message].concat());
+    host.receive(&write::framed(multicast_hardware(group.into()), PEER, &packet));
+    assert_eq!((host.sent(), host.neighbour(PEER_V6.into())), (Vec::new(), None), "RFC 6980 section 5");
 }

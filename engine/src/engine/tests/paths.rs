@@ -178,7 +178,8 @@ fn a_segment_that_was_too_big_is_sent_again_in_shorter_ones() {
         assert_eq!(host.engine.interface().mtu_to(peer, host.now), 1300);
         host.advance(seconds(3));
         let sent: Vec<_> = host.sent();
-        let segments: Vec<_> = sent.iter().filter(|frame| frame.packet().is_some_and(|packet| u8::from(packet.protocol) == 6)).collect();
+        let segments: Vec<_> =
+            sent.iter().filter(|frame| frame.packet().is_some_and(|packet| u8::from(packet.protocol) == 6)).collect();
         assert!(!segments.is_empty() && segments.iter().all(|frame| frame.body().len() <= 1300), "{segments:?}");
         assert_eq!(host.engine.tcp().state(connection), TcpState::Established);
     }

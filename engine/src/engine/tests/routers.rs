@@ -71,7 +71,9 @@ fn an_advertisement_brings_an_address_a_router_and_a_network_on_the_link() {
     assert!(host.has(formed));
     let probes: Vec<_> = host.sent().iter().filter_map(super::bench::Sent::solicitation).collect();
     assert!(matches!(probes[..], [probe] if probe.is_probe() && probe.target == address));
-    assert!(host.changes().iter().any(|change| matches!(change, Change::AddressAdded(cidr) if cidr.prefix_len() == 64)));
+    assert!(
+        host.changes().iter().any(|change| matches!(change, Change::AddressAdded(cidr) if cidr.prefix_len() == 64))
+    );
     let neighbour = Ipv6Addr::new(0x2001, 0xdb8, 7, 0, 0, 0, 0, 9);
     let interface = host.engine.interface_mut();
     assert!(interface.next_hop(neighbour.into()).expect("a way").on_link);
@@ -106,13 +108,23 @@ fn an_address_that_is_found_to_be_anothers_when_the_interface_is_used_again_is_l
     let IpAddr::V6(address) = formed else { panic!() };
     host.with(|engine, now, _| engine.resume(now));
     host.act();
-    host.receive(&write::advertisement((OWN, OTHER), address, all_nodes(), &Advertisement::announcement(address, OTHER)));
+    host.receive(&write::advertisement(
+        (OWN, OTHER),
+        address,
+        all_nodes(),
+        &Advertisement::announcement(address, OTHER),
+    ));
     assert!(!host.has(formed), "it was probed for anew");
     assert!(host.changes().contains(&Change::AddressRemoved(smoltcp::wire::IpCidr::new(formed.into(), 64))));
     host.advance(seconds(3));
     host.receive(&router_advertisement(PEER, PEER_LOCAL, 0, 1800, &prefix(NETWORK)));
     host.advance(seconds(1));
-    host.receive(&write::advertisement((OWN, OTHER), address, all_nodes(), &Advertisement::announcement(address, OTHER)));
+    host.receive(&write::advertisement(
+        (OWN, OTHER),
+        address,
+        all_nodes(),
+        &Advertisement::announcement(address, OTHER),
+    ));
     host.advance(seconds(3));
     let next = host.engine.interface().addresses().iter().last().expect("an address").address();
     assert!(next != formed && host.has(next));
@@ -126,8 +138,10 @@ fn a_router_with_a_lifetime_of_zero_is_none_any_more() {
     assert_eq!(gateways(&host).len(), 2);
     host.receive(&router_advertisement(PEER, PEER_LOCAL, 0, 0, &[]));
     assert_eq!(gateways(&host), [IpAddr::V6(OTHER_LOCAL)]);
-    let removed = |change: &Change| matches!(change, Change::RouteRemoved(route) if route.target
-        == Target::Gateway { address: PEER_LOCAL.into(), onlink: false });
+    let removed = |change: &Change| {
+        matches!(change, Change::RouteRemoved(route) if route.target
+        == Target::Gateway { address: PEER_LOCAL.into(), onlink: false })
+    };
     assert_eq!(host.changes().iter().filter(|change| removed(change)).count(), 1);
     host.advance(seconds(1799));
     assert_eq!(gateways(&host).len(), 1);

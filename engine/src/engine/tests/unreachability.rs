@@ -9,8 +9,8 @@ use super::bench::{
     FAMILIES, Host, OTHER, OTHER_LOCAL, OWN, PEER, PEER_LOCAL, PEER_V4, Sent, V4, V6, exchange, millis, peer, seconds,
 };
 use super::write;
-use crate::link::arp::{Arp, Operation};
 use crate::ip::routes::{Route, Target};
+use crate::link::arp::{Arp, Operation};
 use crate::link::ndp::{Advertisement, Solicitation};
 use crate::link::neighbours::State;
 use crate::tcp::{Options, Places};
@@ -167,9 +167,14 @@ fn a_better_router_that_is_lost_is_asked_once_a_minute_whether_it_is_back() {
         assert_eq!(host.wire.frames[0].to(), expected, "no packet waits for it");
         host.advance(seconds(1));
         let sent = host.sent();
-        asked.extend(sent.iter().filter(|frame| {
-            frame.solicitation().is_some_and(|question| IpAddr::V6(question.target) == first) && frame.to() != PEER
-        }).map(|frame| frame.at));
+        asked.extend(
+            sent.iter()
+                .filter(|frame| {
+                    frame.solicitation().is_some_and(|question| IpAddr::V6(question.target) == first)
+                        && frame.to() != PEER
+                })
+                .map(|frame| frame.at),
+        );
     }
     let begun = asked[0];
     let minutes: Vec<u64> = asked.iter().map(|at| (*at - begun).as_secs()).collect();

@@ -7,8 +7,8 @@ use std::vec::Vec;
 use smoltcp::wire::{EthernetAddress, IpProtocol};
 
 use crate::buffer::Payload;
-use crate::ip::icmp::write::{echo_reply, echo_request, error, message};
 use crate::ip::icmp::write::Reason;
+use crate::ip::icmp::write::{echo_reply, echo_request, error, message};
 use crate::ip::output::{Checksums, Header};
 use crate::link::arp::Arp;
 use crate::link::groups::multicast_hardware;
@@ -41,8 +41,7 @@ pub(super) fn ip(source: IpAddr, destination: IpAddr, protocol: u8, payload: &[u
 }
 
 pub(super) fn hopping(hop_limit: u8, source: IpAddr, destination: IpAddr, protocol: u8, payload: &[u8]) -> Vec<u8> {
-    let header =
-        Header { source, destination, protocol: IpProtocol::from(protocol), hop_limit, traffic_class: 0 };
+    let header = Header { source, destination, protocol: IpProtocol::from(protocol), hop_limit, traffic_class: 0 };
     let mut packet = vec![0; header.length() + payload.len()];
     header.write(&mut packet, payload.len(), true);
     packet[header.length()..].copy_from_slice(payload);
@@ -102,10 +101,7 @@ pub(super) fn discovery(
     framed(to, from, &hopping(255, source.into(), destination.into(), 58, bytes))
 }
 
-pub(super) fn solicitation(
-    hardware: (EthernetAddress, EthernetAddress),
-    solicitation: &Solicitation,
-) -> Vec<u8> {
+pub(super) fn solicitation(hardware: (EthernetAddress, EthernetAddress), solicitation: &Solicitation) -> Vec<u8> {
     let mut bytes = Vec::new();
     solicitation.write(&mut bytes);
     discovery(hardware, solicitation.source, solicitation.destination, &bytes)
