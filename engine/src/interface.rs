@@ -135,8 +135,6 @@ pub struct Interface {
     is_urgent: bool,
     /// The link carries frames.
     is_up: bool,
-    /// When a better router that does not answer was last asked.
-    avoided_asked: Option<Instant>,
     counters: Counters,
     random: Random,
 }
@@ -175,7 +173,6 @@ impl Interface {
             has_room: false,
             is_urgent: false,
             is_up: true,
-            avoided_asked: None,
             counters: Counters::default(),
             random,
         }

@@ -36,7 +36,7 @@ mod names;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
-mod world;
+pub(crate) mod world;
 
 use ask::broadcast;
 use exchange::{Exchange, Pace};

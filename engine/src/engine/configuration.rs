@@ -16,13 +16,16 @@ use crate::ip::addresses::{AddAddressError, Address, Origin};
 use crate::ip::headers::Packet;
 use crate::ip::output::{Checksums, Header};
 use crate::ip::routes::{Route, Target};
-use crate::link::ndp::RouterAdvertisement;
+use crate::link::ndp::options::Prefix;
+use crate::link::ndp::{NdpOption, RouterAdvertisement};
 use crate::time::Instant;
 use crate::udp;
 use crate::udp::datagram::Received;
 
 /// The metric of a lease's routes: behind those that somebody set, as NetworkManager has it on a wire.
 const LEASE_METRIC: u32 = 100;
+/// The least MTU of an interface.
+const LEAST_MTU: usize = 1280;
 /// The hop limit of what this host says by itself (RFC 1700, "IP time to live").
 const HOP_LIMIT: u8 = 64;
 
@@ -35,8 +38,13 @@ pub(super) struct Configuration {
     server_station: Option<EthernetAddress>,
     /// There was a lease when the client's state was last told.
     was_bound: bool,
-    /// The MTU before a router set another.
+    /// The MTU before a router or a server set another.
     mtu_before: Option<usize>,
+    /// The MTU that a router has advertised, and that which came with a lease.
+    advertised_mtu: Option<usize>,
+    leased_mtu: Option<usize>,
+    /// The link was gone, and may lead to other routers than before.
+    is_network_unverified: bool,
 }
 
 /// Router discovery and address autoconfiguration.
@@ -82,7 +90,14 @@ impl Engine {
         }
     }
 
-    /// The link is another, or the hardware address is: what routers said counts no more.
+    /// The link is back: routers are asked, and the first that answers tells whether it is the network of before. Until
+    /// then what was said counts, so that connections live on.
+    pub(super) fn verify_network(&mut self, now: Instant) {
+        self.configuration.is_network_unverified = true;
+        self.solicit_routers(now);
+    }
+
+    /// The hardware address is another, or the network is: what routers said counts no more.
     pub(super) fn rediscover(&mut self, now: Instant) {
         if let Some(mut discovery) = self.configuration.discovery.take() {
             let effects = self.interface.unlearn(&mut discovery, now);
@@ -94,11 +109,38 @@ impl Engine {
 
     /// Takes a router's advertisement.
     pub(super) fn advertised(&mut self, advertisement: &RouterAdvertisement<'_>, now: Instant) {
+        match self.is_same_network(advertisement).filter(|_| self.configuration.is_network_unverified) {
+            Some(true) => self.configuration.is_network_unverified = false,
+            Some(false) => {
+                self.configuration.is_network_unverified = false;
+                self.rediscover(now);
+            }
+            None => {}
+        }
         if let Some(mut discovery) = self.configuration.discovery.take() {
             let effects = self.interface.learn(&mut discovery, advertisement, now);
             self.apply(effects, &discovery);
             self.configuration.discovery = Some(discovery);
         }
+    }
+
+    /// Whether a router advertises one of the prefixes that are known: routers of one link advertise some in common, and
+    /// those of different links none. `None` where it advertises none at all, or none are known.
+    fn is_same_network(&self, advertisement: &RouterAdvertisement<'_>) -> Option<bool> {
+        let addresses = self.interface.addresses().iter().filter(|known| known.origin == Origin::Router);
+        let links = self.interface.routes().iter().filter(|known| known.origin == Origin::Router);
+        let links = links.filter(|known| known.target == Target::Link).map(|known| known.destination);
+        let known: Vec<IpCidr> = addresses.map(|known| known.cidr).chain(links).collect();
+        let mut advertised = advertisement
+            .options
+            .filter_map(|option| if let NdpOption::Prefix(prefix) = option { Some(prefix) } else { None })
+            .filter(|prefix| !prefix.prefix.is_unicast_link_local())
+            .peekable();
+        if known.is_empty() || advertised.peek().is_none() {
+            return None;
+        }
+        let is_known = |prefix: Prefix| known.iter().any(|known| known.contains_addr(&prefix.prefix.into()));
+        Some(advertised.any(is_known))
     }
 
     /// An address that was made of a router's prefix is another host's.
@@ -128,21 +170,28 @@ impl Engine {
         }
     }
 
-    /// A router never widens what was set before it came.
     fn apply_advertised_mtu(&mut self, advertised: Option<u32>) {
+        self.configuration.advertised_mtu = advertised.and_then(|mtu| usize::try_from(mtu).ok());
+        self.narrow_mtu();
+    }
+
+    /// Neither routers nor servers widen what was set before they came.
+    fn narrow_mtu(&mut self) {
         let present = self.interface.link().mtu;
         let before = self.configuration.mtu_before.take().unwrap_or(present);
-        let advertised = advertised.and_then(|mtu| usize::try_from(mtu).ok()).filter(|mtu| *mtu < before);
-        self.configuration.mtu_before = advertised.is_some().then_some(before);
-        let wanted = advertised.unwrap_or(before);
+        let said = [self.configuration.advertised_mtu, self.configuration.leased_mtu].into_iter().flatten().min();
+        let narrower = said.filter(|mtu| *mtu < before);
+        self.configuration.mtu_before = narrower.map(|_| before);
+        let wanted = narrower.unwrap_or(before);
         if wanted != present {
             self.change_mtu(wanted);
         }
     }
 
-    /// Sets the IP MTU, which is no router's from now on.
+    /// Sets the IP MTU, which is no router's and no server's from now on.
     pub fn set_mtu(&mut self, mtu: usize) {
         self.configuration.mtu_before = None;
+        (self.configuration.advertised_mtu, self.configuration.leased_mtu) = (None, None);
         if self.interface.link().mtu != mtu {
             self.change_mtu(mtu);
         }
@@ -276,9 +325,10 @@ impl Engine {
     /// Whether a packet may be a server's answer, which is for this host whatever address it is sent to: there may be
     /// none yet.
     pub(super) fn may_be_lease(&self, packet: &Packet<'_>) -> bool {
-        let ports = packet.payload().first_chunk::<4>().map(|[a, b, c, d]| {
-            (u16::from_be_bytes([*a, *b]), u16::from_be_bytes([*c, *d]))
-        });
+        let ports = packet
+            .payload()
+            .first_chunk::<4>()
+            .map(|[a, b, c, d]| (u16::from_be_bytes([*a, *b]), u16::from_be_bytes([*c, *d])));
         self.configuration.client.is_some()
             && packet.source.is_ipv4()
             && packet.protocol == IpProtocol::Udp
@@ -383,6 +433,9 @@ impl Engine {
             }
         }
         self.apply_lease_routes(lease);
+        // Every link that has IPv6 takes as much (RFC 8200 section 5).
+        self.configuration.leased_mtu = lease.mtu.map(|mtu| usize::from(mtu).max(LEAST_MTU));
+        self.narrow_mtu();
         let servers: Vec<IpAddr> = lease.dns_servers.iter().copied().map(IpAddr::V4).collect();
         self.replace_servers(Origin::Dhcp, &servers);
     }
@@ -417,6 +470,8 @@ impl Engine {
     }
 
     fn withdraw_lease(&mut self, now: Instant) {
+        self.configuration.leased_mtu = None;
+        self.narrow_mtu();
         self.interface.withdraw_routes(Origin::Dhcp);
         self.replace_servers(Origin::Dhcp, &[]);
         self.interface.withdraw_addresses(Origin::Dhcp, now);

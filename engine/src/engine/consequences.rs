@@ -58,8 +58,9 @@ impl Engine {
         }
     }
 
-    fn park(&mut self, id: ConnectionId, now: Instant) {
-        if self.tcp.state(id) != TcpState::Closed && !self.parked.iter().any(|(_, known)| *known == id) {
+    /// A connection that has to wait for a neighbour cannot, and tries again later.
+    pub(super) fn park(&mut self, id: ConnectionId, now: Instant) {
+        if self.tcp.state(id) != TcpState::Closed && self.parked_ids.insert(id) {
             self.parked.push_back((now + PARKED, id));
         }
     }

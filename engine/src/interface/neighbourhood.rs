@@ -185,10 +185,10 @@ impl Interface {
         while let Some(action) = self.neighbours.poll(now) {
             match action {
                 Action::Solicit { hop, to } => self.solicit(hop, to, now, device),
-                Action::Release { waiting: Waiting::Packet(packet), .. } => {
+                Action::Release { hop, waiting: Waiting::Packet(packet) } => {
                     self.waiting_bytes -= packet.len();
                     self.has_room = true;
-                    self.release(packet, now, device);
+                    self.release(packet, hop, now, device);
                 }
                 Action::Release { waiting: Waiting::Sender(sender), .. } => {
                     self.resolved.push_back(Resolved::Reachable(sender));

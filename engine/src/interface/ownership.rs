@@ -287,11 +287,12 @@ impl Interface {
         if !is_lost {
             return;
         }
-        let origin = self.addresses.find(address).map(|known| known.origin);
-        if origin == Some(Origin::Router) {
+        let known = self.addresses.find(address);
+        if known.is_some_and(|known| known.origin == Origin::Router && known.detection == Detection::Running) {
             // Whoever knows the router's prefix has another one.
             return;
         }
+        let origin = known.map(|known| known.origin);
         self.remove_address(address, now);
         if origin == Some(Origin::LinkLocal) && self.claims.link_local_conflicts < MOST_RETRIES {
             self.claims.link_local_conflicts += 1;
