@@ -288,7 +288,7 @@ impl Interface {
             return;
         }
         let known = self.addresses.find(address);
-        if known.is_some_and(|known| known.origin == Origin::Router && known.detection == Detection::Running) {
+        if known.is_some_and(|known| known.origin == Origin::Router) {
             // Whoever knows the router's prefix has another one.
             return;
         }

@@ -377,9 +377,9 @@ fn an_mtu_that_somebody_sets_after_the_router_is_his_and_stays() {
     assert_eq!(world.interface.mtu(), 1300, "nor does switching off");
 }
 
-/// A link that is back may be another one.
+/// A link that is back may be another one: which it is, its routers say.
 #[test]
-fn what_routers_brought_goes_when_the_link_is_back_and_they_are_asked_anew() {
+fn what_routers_brought_goes_when_those_of_another_network_are_behind_the_link() {
     let world = settled();
     let options = [mtu(1400), prefix("fd00:5::", 3600, 1800), servers(600, &["fd00:5::53"])];
     advertise(&world, 1800, &options);
@@ -392,8 +392,7 @@ fn what_routers_brought_goes_when_the_link_is_back_and_they_are_asked_anew() {
     world.server.frames();
     world.cable.set_link(Link::Up);
     world.simulation.run_ready();
-    let left = (own(&world), world.interface.routes(), world.interface.dns_servers(), world.interface.mtu());
-    assert_eq!(left, (vec![link_local], vec![], vec![], 1500));
+    assert_eq!((own(&world), world.interface.routes().len(), world.interface.mtu()), (before.clone(), 1, 1400));
     world.advance(3);
     // Its own address is made sure of again, and announced.
     let messages = heard(&world);
@@ -402,7 +401,15 @@ fn what_routers_brought_goes_when_the_link_is_back_and_they_are_asked_anew() {
         "{messages:?}"
     );
     advertise(&world, 1800, &options);
-    assert_eq!(own(&world), before);
+    assert_eq!(own(&world), before, "it is the one of before");
+    for link in [Link::Down, Link::Up] {
+        world.cable.set_link(link);
+        world.advance(3);
+    }
+    advertise(&world, 1800, &[prefix("fd00:6::", 3600, 1800)]);
+    world.advance(3);
+    assert_eq!(networks(&world), [LINK, "fd00:6::"]);
+    assert_eq!((made(&world, LINK), world.interface.dns_servers(), world.interface.mtu()), (link_local, vec![], 1500));
 }
 
 /// While an interface is down its routers may be there; its own addresses are verified when it is up again.
