@@ -75,8 +75,8 @@ fn strange_headers(station: &Station, bytes: &mut Bytes<'_>) -> Vec<u8> {
     let (source, destination) = station.ends(bytes, is_v4);
     let (protocol, payload) = match bytes.byte() % 8 {
         0..=2 => (UDP, datagram(9, bytes.pick(&[7, 99]), &[5; 20])),
-        3 if is_v4 => (ICMP, message([8, 0], [0; 4], &[6; 20])),
-        3 => (ICMPV6, message([128, 0], [0; 4], &[6; 20])),
+        3 if is_v4 => (ICMP, message(bytes.pick(&[[8, 0], [3, 3], [11, 1], [0, 0], [5, 1]]), [0; 4], &[6; 20])),
+        3 => (ICMPV6, message(bytes.pick(&[[128, 0], [1, 4], [100, 0], [129, 0], [137, 0]]), [0; 4], &[6; 20])),
         4 => (TCP, [&[0, 80, 0, 80][..], &[1; 8], &[0x50, bytes.byte()], &[2; 12]].concat()),
         5 => (59, vec![7; 4]),
         _ => (bytes.byte(), bytes.take(12).to_vec()),

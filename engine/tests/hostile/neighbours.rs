@@ -45,7 +45,16 @@ impl Station {
                 self.change_addresses(bytes);
                 self.go_on();
             }
-            _ => self.operate(bytes),
+            14 => self.operate(bytes),
+            _ => {
+                // More than may wait.
+                let times = if bytes.byte() < 240 { 2 } else { 70 };
+                let whom = bytes.take(7);
+                for _ in 0..times {
+                    self.send(&mut Bytes::new(whom));
+                    self.go_on();
+                }
+            }
         }
     }
 

@@ -44,7 +44,7 @@ impl Station {
         }
     }
 
-    fn send(&mut self, bytes: &mut Bytes<'_>) {
+    pub(crate) fn send(&mut self, bytes: &mut Bytes<'_>) {
         let to = Self::whom(bytes);
         let length = bytes.pick(&[0, 8, 100, 1400, 1472, 1500, 3000, 9000, 20_000, 65_507]);
         let payload: Vec<u8> = (0..length).map(|at| at as u8).collect();
