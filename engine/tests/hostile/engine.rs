@@ -4,6 +4,7 @@
 use core::net::Ipv4Addr;
 use core::time::Duration;
 
+use xila_network_engine::random::Random;
 use xila_network_engine::time::Instant;
 
 use super::bytes::Bytes;
@@ -18,7 +19,9 @@ struct Pair {
     /// How many frames of each have been carried over.
     carried: [usize; 2],
     /// What is lost: one in so many, none for 0.
-    loss: usize,
+    loss: u32,
+    /// Which one is, without a pattern: where all answers are lost and no questions, neighbours ask for ever.
+    chance: Random,
 }
 
 /// Runs what the bytes say.
@@ -31,6 +34,7 @@ pub(crate) fn run(data: &[u8]) {
         ],
         carried: [0; 2],
         loss: 0,
+        chance: Random::new([5; 32]),
     };
     pair.carry();
     while !bytes.is_empty() {
@@ -109,7 +113,7 @@ impl Pair {
                 for frame in new {
                     is_quiet = false;
                     frames += 1;
-                    if self.loss == 0 || !frames.is_multiple_of(self.loss) {
+                    if self.loss == 0 || self.chance.below(self.loss) > 0 {
                         self.stations[1 - from].receive(&frame);
                     }
                 }
