@@ -155,6 +155,13 @@ impl Engine {
         &self.counters
     }
 
+    /// The memory held, in bytes: what waits to leave or to be whole, queues and tables. What waits to be polled as an
+    /// event is not counted.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        self.interface.held() + self.reassembly.held() + self.tcp.held()
+    }
+
     /// Randomness, for what is drawn beside the engine.
     pub const fn random(&mut self) -> &mut Random {
         &mut self.random

@@ -346,7 +346,7 @@ impl Interface {
     /// The memory held, in bytes.
     #[must_use]
     pub fn held(&self) -> usize {
-        self.neighbours.held() + self.groups.held() + self.limiter.held() + self.backlog.held()
+        self.neighbours.held() + self.waiting_bytes + self.groups.held() + self.limiter.held() + self.backlog.held()
     }
 
     /// Notes a change, behind those that came before it.

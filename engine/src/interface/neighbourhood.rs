@@ -129,8 +129,10 @@ impl Interface {
     }
 
     fn hear(&mut self, neighbour: IpAddr, evidence: Evidence, now: Instant) {
-        // Nobody else is where this host is.
-        if self.addresses.find(neighbour).is_some() {
+        // Nobody else is where this host is: at none of its addresses, and not at its hardware address, at which frames
+        // for others would come back.
+        if self.addresses.find(neighbour).is_some() || said_of(&evidence).is_some_and(|said| Some(said) == self.link.hardware)
+        {
             return;
         }
         let was_known = self.neighbours.reachability(neighbour) == Reachability::Probable;
@@ -348,6 +350,18 @@ impl Interface {
             IpAddr::V4(address) if self.addresses.is_local(known.address()) => Some(address),
             IpAddr::V4(_) | IpAddr::V6(_) => None,
         })
+    }
+}
+
+/// The hardware address that somebody says a neighbour has.
+const fn said_of(evidence: &Evidence) -> Option<EthernetAddress> {
+    match *evidence {
+        Evidence::Solicitation { hardware }
+        | Evidence::ArpReply { hardware }
+        | Evidence::ArpAnnouncement { hardware } => Some(hardware),
+        Evidence::RouterAdvertisement { hardware }
+        | Evidence::Redirect { hardware, is_router: _ }
+        | Evidence::Advertisement { hardware, is_solicited: _, overrides: _, is_router: _ } => hardware,
     }
 }
 

@@ -24,19 +24,19 @@ pub(crate) struct Raw {
     pub(crate) payload: Vec<u8>,
 }
 
-fn sum(bytes: &[u8]) -> u32 {
+pub(crate) fn sum(bytes: &[u8]) -> u32 {
     let pair = |pair: &[u8]| (u32::from(pair[0]) << 8) | pair.get(1).map_or(0, |low| u32::from(*low));
     bytes.chunks(2).map(pair).sum()
 }
 
-fn checksum(mut sum: u32) -> [u8; 2] {
+pub(crate) fn checksum(mut sum: u32) -> [u8; 2] {
     while sum >> 16 != 0 {
         sum = (sum & 0xffff) + (sum >> 16);
     }
     (!(sum as u16)).to_be_bytes()
 }
 
-fn octets(address: IpAddr) -> Vec<u8> {
+pub(crate) fn octets(address: IpAddr) -> Vec<u8> {
     match address {
         IpAddr::V4(address) => address.octets().to_vec(),
         IpAddr::V6(address) => address.octets().to_vec(),

@@ -1,4 +1,4 @@
-//! What the fuzzers run, from seeds. `XILA_HOSTILE` is how many of each; `XILA_HOSTILE_SEED` runs one alone.
+//! What the fuzzers run, from numbers and from what they begin with. `XILA_HOSTILE` is how many of each; `XILA_HOSTILE_SEED` runs one alone.
 
 use std::panic::catch_unwind;
 
@@ -19,6 +19,17 @@ fn bytes(seed: u64) -> Vec<u8> {
     (0..length).map(|_| next() as u8).collect()
 }
 
+/// What a fuzzer begins with: strings of bytes that mean something.
+fn seeds(target: &str, run: fn(&[u8])) {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds").join(target);
+    let files: Vec<_> = std::fs::read_dir(&folder).expect("a folder of seeds").flatten().collect();
+    assert!(!files.is_empty(), "no seeds in {}", folder.display());
+    for file in files {
+        let bytes = std::fs::read(file.path()).expect("a seed");
+        assert!(catch_unwind(|| run(&bytes)).is_ok(), "{} has failed", file.path().display());
+    }
+}
+
 fn each(run: fn(&[u8])) {
     if let Some(seed) = number("XILA_HOSTILE_SEED") {
         return run(&bytes(seed));
@@ -36,4 +47,40 @@ fn any_frames_at_connections_in_every_state() {
 #[test]
 fn any_operations_in_any_order() {
     each(super::operations::run);
+}
+
+#[test]
+fn any_arp_and_neighbour_discovery() {
+    seeds("neighbours", super::neighbours::run);
+    each(super::neighbours::run);
+}
+
+#[test]
+fn any_icmp_and_any_quotation() {
+    seeds("icmp", super::icmp::run);
+    each(super::icmp::run);
+}
+
+#[test]
+fn any_fragments_of_both_families() {
+    seeds("fragments", super::fragments::run);
+    each(super::fragments::run);
+}
+
+#[test]
+fn any_options_and_extension_headers() {
+    seeds("headers", super::headers::run);
+    each(super::headers::run);
+}
+
+#[test]
+fn any_queries_and_memberships() {
+    seeds("groups", super::groups::run);
+    each(super::groups::run);
+}
+
+#[test]
+fn any_frames_and_operations_at_two_engines() {
+    seeds("engine", super::engine::run);
+    each(super::engine::run);
 }

@@ -6,7 +6,7 @@ use smoltcp::wire::IpProtocol;
 
 use super::write::Reason;
 use super::{Carried, at, carried, types};
-use crate::ip::headers::Problem;
+use crate::ip::headers::{Problem, upper_header};
 use crate::wire::{IPV4_HEADER, IPV6_HEADER};
 
 /// How a packet came, beside what it says itself.
@@ -24,7 +24,7 @@ pub enum Silence {
     /// It has no whole header of a known version.
     #[error("it is no packet")]
     Malformed,
-    /// It is an ICMP error or a redirect itself, or what may be one: two hosts would otherwise never stop.
+    /// It is an ICMP error or a redirect itself, or what may be one, as behind too many extension headers: two hosts would otherwise never stop.
     #[error("it is an error itself")]
     AboutError,
     /// It was for many, who would all answer.
@@ -117,6 +117,10 @@ fn may_report_v6(packet: &[u8], reason: Reason, arrival: Arrival) -> Result<(), 
     if !is_first {
         let is_asked_for = matches!(reason, Reason::Parameter { problem: Problem::Field, pointer: _ });
         return if is_asked_for { Ok(()) } else { Err(Silence::LaterFragment) };
+    }
+    // Extension headers that go on further than anybody looks may hide an error.
+    if upper_header(protocol).is_none() && !transport.is_empty() {
+        return Err(Silence::AboutError);
     }
     if protocol == IpProtocol::Icmpv6
         && !transport.first().is_some_and(|number| *number >= 128 && *number != types::REDIRECT_V6)

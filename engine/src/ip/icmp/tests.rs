@@ -313,6 +313,16 @@ fn no_error_is_sent_about_a_later_fragment_but_where_rfc_8200_asks_for_it() {
 }
 
 #[test]
+fn no_error_is_sent_about_what_lies_behind_more_headers_than_are_looked_at() {
+    let behind = |count: usize| [&[60, 0, 1, 4, 0, 0, 0, 0].repeat(count - 1)[..], &[58, 0, 1, 4, 0, 0, 0, 0]].concat();
+    let chain = |count, number| packet(A6, B6, 60, &[&behind(count)[..], &[number; 8]].concat());
+    let field = Reason::Parameter { problem: Problem::NextHeader, pointer: 40 };
+    assert_eq!(verdict(&chain(MOST_EXTENSIONS, 128), field), Ok(()), "an echo request that is found");
+    assert_eq!(verdict(&chain(MOST_EXTENSIONS, 1), field), Err(Silence::AboutError), "an error that is found");
+    assert_eq!(verdict(&chain(MOST_EXTENSIONS + 1, 1), field), Err(Silence::AboutError), "what is not found");
+}
+
+#[test]
 fn no_error_is_sent_to_what_is_not_one_host() {
     for source in ["0.0.0.0", "0.1.2.3", "127.0.0.1", "224.0.0.1", "240.0.0.1", "255.255.255.255", "192.0.2.255"] {
         assert_eq!(verdict(&packet(v4(source), B4, 17, &[0; 8]), PORT), Err(Silence::Source), "{source}");
