@@ -49,8 +49,8 @@ use xila_network_engine::engine::Config;
 use xila_network_engine::interface;
 use xila_network_engine::random::Random;
 use xila_network_engine::tcp::{Algorithm, Config as TcpConfig, Link as TcpLink};
-use xila_network_engine::udp::ports::PortLimits;
 use xila_network_engine::udp::Limits;
+use xila_network_engine::udp::ports::PortLimits;
 
 use crate::address::MacAddress;
 use crate::device::{Capabilities, Checksums, Device, Medium, Pool};

@@ -27,7 +27,11 @@ pub fn over_a_lossy_link() -> (Hub, Manager, Manager) {
 
 fn mounted(hub: &Hub, cidr: &str) -> Manager {
     let manager = manager();
-    let config = InterfaceConfig { addresses: vec![cidr.parse().expect("a CIDR")], link_local: false, ..InterfaceConfig::default() };
+    let config = InterfaceConfig {
+        addresses: vec![cidr.parse().expect("a CIDR")],
+        link_local: false,
+        ..InterfaceConfig::default()
+    };
     manager.mount_interface("eth0", hub.port(), config).expect("an interface");
     manager
 }

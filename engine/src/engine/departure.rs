@@ -14,10 +14,10 @@ use crate::ip::icmp::write;
 use crate::ip::output::{Blocked, Checksums, Header};
 use crate::tcp::{Cause, ConnectionId, ListenerId, Progress, Transmitted};
 use crate::time::Instant;
-use crate::udp::recent::Protocol;
-use crate::wire::Ecn;
 use crate::udp::queue;
+use crate::udp::recent::Protocol;
 use crate::udp::{BindError, JoinError, LeaveError, Membership, SocketId, Tuple, datagram, ports};
+use crate::wire::Ecn;
 
 /// A datagram to be sent.
 #[derive(Clone, Copy, Debug)]

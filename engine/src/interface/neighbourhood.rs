@@ -131,7 +131,8 @@ impl Interface {
     fn hear(&mut self, neighbour: IpAddr, evidence: Evidence, now: Instant) {
         // Nobody else is where this host is: at none of its addresses, and not at its hardware address, at which frames
         // for others would come back.
-        if self.addresses.find(neighbour).is_some() || said_of(&evidence).is_some_and(|said| Some(said) == self.link.hardware)
+        if self.addresses.find(neighbour).is_some()
+            || said_of(&evidence).is_some_and(|said| Some(said) == self.link.hardware)
         {
             return;
         }

@@ -111,6 +111,10 @@ impl Interface {
         verification: Verification,
         now: Instant,
     ) -> Result<Added, AddAddressError> {
+        // Loopback addresses are on no link but their own (RFC 1122 section 3.2.1.3, RFC 4291 section 2.5.3).
+        if address.address().is_loopback() && !self.link.loops_back {
+            return Err(AddAddressError::Invalid);
+        }
         let is_claimed = self.link.hardware.is_some() && !address.address().is_loopback();
         address.detection = match verification {
             Verification::First if is_claimed => Detection::Running,

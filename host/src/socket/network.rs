@@ -30,7 +30,13 @@ impl Topology {
     pub(crate) fn new(platform: Platform) -> Self {
         let mut identifiers = [0; 32];
         platform.random.fill(&mut identifiers);
-        Self { identifiers, platform, stacks: RwLock::default(), wildcards: Wildcards::default(), events: Events::default() }
+        Self {
+            identifiers,
+            platform,
+            stacks: RwLock::default(),
+            wildcards: Wildcards::default(),
+            events: Events::default(),
+        }
     }
 
     pub(crate) fn add(&self, stack: &Stack) {

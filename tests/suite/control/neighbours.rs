@@ -1,7 +1,7 @@
 //! Which hosts of the link are known.
 
-use xila_network_host::interface::{Change, Notice};
 use std::time::Duration;
+use xila_network_host::interface::{Change, Notice};
 
 use xila_network_commands::commands::ListNeighbours;
 use xila_network_host::device::Device;

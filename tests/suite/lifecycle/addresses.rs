@@ -108,9 +108,8 @@ fn routes_come_and_go_and_one_network_has_one() {
 #[test]
 fn two_hundred_and_fifty_six_routes_fit_and_the_next_changes_nothing() {
     let (_manager, interface) = interface();
-    let route = |number: u16| {
-        Route::new(cidr(&format!("10.{}.{}.0/24", number >> 8, number & 0xff)), ip("192.0.2.1")).unwrap()
-    };
+    let route =
+        |number: u16| Route::new(cidr(&format!("10.{}.{}.0/24", number >> 8, number & 0xff)), ip("192.0.2.1")).unwrap();
     for number in 0..256 {
         interface.add_route(route(number)).unwrap();
     }

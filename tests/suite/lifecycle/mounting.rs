@@ -96,7 +96,11 @@ fn a_mount_that_fails_leaves_no_name_no_task_and_no_device() {
     let many: Vec<String> = (1..=65).map(|host| format!("10.0.0.{host}/24")).collect();
     let many: Vec<&str> = many.iter().map(String::as_str).collect();
     let routes = (0..=256).map(|network| {
-        Route::new(format!("10.{}.{}.0/24", network >> 8, network & 0xff).parse().unwrap(), "192.0.2.1".parse().unwrap()).unwrap()
+        Route::new(
+            format!("10.{}.{}.0/24", network >> 8, network & 0xff).parse().unwrap(),
+            "192.0.2.1".parse().unwrap(),
+        )
+        .unwrap()
     });
     let cases: Vec<(&str, Silent, InterfaceConfig, Error)> = vec![
         ("an address too many", ethernet(1500), config(&many), Error::NoFreeSlot),

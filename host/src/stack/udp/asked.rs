@@ -46,7 +46,6 @@ impl Asked {
         let peer = self.places.as_ref()?[place(remote)]?;
         (peer.remote == remote).then_some(peer.way)
     }
-
 }
 
 /// Where a peer is remembered. Whoever takes another's place on purpose gains nothing: that one's answers leave by the

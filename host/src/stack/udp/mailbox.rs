@@ -61,11 +61,7 @@ struct Inside {
 impl Mailbox {
     /// Nothing waits yet. `limit` is [what the queue may hold](crate::stack::options::datagram_memory).
     pub(crate) fn new(limit: usize) -> Self {
-        Self(Mutex::new(Inside {
-            queue: Queue::new(limit),
-            asked: Asked::default(),
-            waiters: Waiters::default(),
-        }))
+        Self(Mutex::new(Inside { queue: Queue::new(limit), asked: Asked::default(), waiters: Waiters::default() }))
     }
 
     /// Queues a datagram; false where it was dropped instead, for want of room or because the socket has been connected
