@@ -337,7 +337,8 @@ impl Interface {
     /// The memory held, in bytes.
     #[must_use]
     pub fn held(&self) -> usize {
-        self.neighbours.held() + self.groups.held() + self.limiter.held() + self.backlog.held()
+        let waiting = self.waiting_bytes + self.backlog.held();
+        self.neighbours.held() + self.groups.held() + self.limiter.held() + waiting
     }
 
     fn tell(&mut self, change: Change) {

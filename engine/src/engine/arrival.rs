@@ -226,7 +226,7 @@ impl Engine {
                         | Icmpv6Message::Redirect,
                     ) => self.receive_discovery(packet, came_in_fragments, frame, now, device),
                     Some(Icmpv6Message::MldQuery | Icmpv6Message::MldReport) => {
-                        self.receive_mld(packet, frame, now, device)
+                        self.receive_mld(packet, frame, now, device);
                     }
                     // Reports of MLDv1 and its Done.
                     Some(Icmpv6Message::Unknown(131 | 132)) => self.receive_mld(packet, frame, now, device),

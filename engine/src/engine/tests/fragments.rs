@@ -137,7 +137,7 @@ fn parts(own: IpAddr, remote: IpAddr, identification: u32) -> [Vec<u8>; 2] {
         }
         let mut packet = write::ip(remote, own, 17, data);
         packet[4..6].copy_from_slice(&(identification as u16).to_be_bytes());
-        packet[6..8].copy_from_slice(&(offset / 8 | if more { 0x2000 } else { 0 }).to_be_bytes());
+        packet[6..8].copy_from_slice(&((offset / 8) | if more { 0x2000 } else { 0 }).to_be_bytes());
         packet[10..12].fill(0);
         let sum = (!smoltcp::wire::checksum::data(&packet[..20])).to_be_bytes();
         packet[10..12].copy_from_slice(&sum);
