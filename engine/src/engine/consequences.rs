@@ -34,7 +34,13 @@ impl Engine {
         }
         while let Some(change) = self.interface.poll_change() {
             match change {
-                Change::AddressRemoved(cidr) => self.tcp.remove_address(cidr.address().into(), now),
+                Change::AddressRemoved(cidr) => {
+                    let address = cidr.address().into();
+                    // With another prefix it is there again.
+                    if !self.interface.addresses().is_local(address) {
+                        self.tcp.remove_address(address, now);
+                    }
+                }
                 Change::AddressAdded(cidr) => {
                     if matches!(cidr.address().into(), IpAddr::V6(own) if own.is_unicast_link_local()) {
                         self.solicit_routers(now);
