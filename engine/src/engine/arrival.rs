@@ -323,8 +323,11 @@ impl Engine {
     /// Drops a packet, and tells its source of what is wrong with it where that is due.
     fn refuse(&mut self, packet: &[u8], refusal: Refusal, frame: Frame, now: Instant, device: &mut dyn Transmitter) {
         self.counters.dropped += 1;
-        let Refusal::Problem { pointer, problem } = refusal else { return };
-        let reason = Reason::Parameter { problem, pointer };
+        let reason = match refusal {
+            Refusal::Malformed => return,
+            Refusal::Problem { pointer, problem } => Reason::Parameter { problem, pointer },
+            Refusal::NotForEndHost => Reason::SourceRouteFailed,
+        };
         if let Some((source, destination)) = wire::ends(packet)
             && !self.is_martian(source, destination, IpProtocol::Unknown(0))
         {

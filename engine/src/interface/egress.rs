@@ -131,7 +131,7 @@ impl Interface {
     pub fn send(&mut self, packet: &Outgoing<'_>, now: Instant, device: &mut dyn Transmitter) -> Result<(), SendError> {
         let destination = packet.header.destination;
         let next_hop = self.way_to(destination, now)?;
-        let mtu = next_hop.and_then(|next_hop| next_hop.mtu).unwrap_or(usize::MAX).min(self.mtu_to(destination, now));
+        let mtu = self.mtu_by(next_hop, destination, now);
         let length = packet.length();
         if packet.header.payload_length(packet.head.len() + packet.payload.len()).is_none()
             || (packet.whole && length > mtu)
@@ -171,14 +171,14 @@ impl Interface {
             self.counters.dropped += 1;
             return;
         };
-        let bytes = packet.bytes();
+        let (bytes, mtu) = (packet.bytes(), self.mtu_by(next_hop, destination, now));
         match self.lead(destination, next_hop, now) {
             Lead::Unresolved(hop) => {
                 if self.wait(hop, bytes, now).is_err() {
                     self.counters.dropped += 1;
                 }
             }
-            lead => self.put(lead, &bytes, now, device),
+            lead => self.put(lead, &bytes, mtu, now, device),
         }
     }
 
@@ -246,25 +246,24 @@ impl Interface {
         let Some(destination) = crate::wire::destination(&packet) else { return };
         let Ok(next_hop) = self.way_to(destination, now) else {
             match self.neighbours.resolve(hop, now) {
-                Some(station) => self.put(Lead::Station(station), &packet, now, device),
+                Some(station) => self.put(Lead::Station(station), &packet, self.link.mtu, now, device),
                 None => self.counters.dropped += 1,
             }
             return;
         };
+        let mtu = self.mtu_by(next_hop, destination, now);
         match self.lead(destination, next_hop, now) {
             Lead::Unresolved(hop) => {
                 if self.wait(hop, packet, now).is_err() {
                     self.counters.dropped += 1;
                 }
             }
-            lead => self.put(lead, &packet, now, device),
+            lead => self.put(lead, &packet, mtu, now, device),
         }
     }
 
     /// Sends a whole packet, in fragments where its path is narrow; what finds no room waits for the device.
-    fn put(&mut self, lead: Lead, packet: &[u8], now: Instant, device: &mut dyn Transmitter) {
-        let Some(destination) = crate::wire::destination(packet) else { return };
-        let mtu = self.mtu_to(destination, now);
+    fn put(&mut self, lead: Lead, packet: &[u8], mtu: usize, now: Instant, device: &mut dyn Transmitter) {
         if packet.len() > mtu {
             self.backlog.catch_up(device);
             self.send_in_fragments(lead, packet, mtu, true, now, device);
@@ -340,6 +339,12 @@ impl Interface {
             }
             Err(_) => Err(SendError::Crowded),
         }
+    }
+
+    /// The largest packet that goes whole, by what is known of the path and by what the route says.
+    fn mtu_by(&self, next_hop: Option<NextHop>, destination: IpAddr, now: Instant) -> usize {
+        let said = next_hop.and_then(|next_hop| next_hop.mtu);
+        said.unwrap_or(usize::MAX).min(self.mtu_to(destination, now))
     }
 
     /// The next hop, and none where the link needs none.
