@@ -140,9 +140,6 @@ impl Interface {
         }
         let lead = self.lead(destination, next_hop, now);
         if let Lead::Unresolved(hop) = lead {
-            if self.neighbours.waiting_for(hop) >= MOST_WAITING_EACH {
-                return Err(SendError::Crowded);
-            }
             return self.wait(hop, packet.bytes(), now);
         }
         if !self.backlog.catch_up(device) {
@@ -326,9 +323,12 @@ impl Interface {
         true
     }
 
+    /// A packet waits for a neighbour. Of many for one neighbour none gives way: strangers who want answers would drive out
+    /// what others send.
     fn wait(&mut self, hop: IpAddr, packet: Vec<u8>, now: Instant) -> Result<(), SendError> {
         let length = packet.len();
-        if self.waiting_bytes + length > MOST_WAITING_BYTES {
+        let is_crowded = self.neighbours.waiting_for(hop) >= MOST_WAITING_EACH;
+        if is_crowded || self.waiting_bytes + length > MOST_WAITING_BYTES {
             return Err(SendError::Crowded);
         }
         match self.neighbours.wait(hop, Waiting::Packet(packet), now) {
