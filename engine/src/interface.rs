@@ -20,6 +20,8 @@ mod learning;
 mod membership;
 mod neighbourhood;
 mod ownership;
+#[cfg(test)]
+mod tests;
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
@@ -222,13 +224,8 @@ impl Interface {
     /// # Errors
     /// See [`AddRouteError`].
     pub fn add_route(&mut self, route: Route) -> Result<(), AddRouteError> {
-        let is_there = |known: &&Route| {
-            (known.destination, known.target, known.metric) == (route.destination, route.target, route.metric)
-        };
-        let repeated = self.routes.iter().any(|known| is_there(&known));
-        self.routes.add(route)?;
-        if !repeated {
-            self.tell(Change::RouteAdded(route));
+        if self.routes.add(route)?.is_none() {
+            self.tell(Change::RouteAdded(route.masked()));
         }
         Ok(())
     }
@@ -245,7 +242,7 @@ impl Interface {
             .filter(|known| known.target != route.target)
             .for_each(|known| self.tell(Change::RouteRemoved(known)));
         if !repeated {
-            self.tell(Change::RouteAdded(route));
+            self.tell(Change::RouteAdded(route.masked()));
         }
         Ok(())
     }

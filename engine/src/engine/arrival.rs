@@ -231,7 +231,7 @@ impl Engine {
                         | Icmpv6Message::Redirect,
                     ) => self.receive_discovery(packet, came_in_fragments, frame, now, device),
                     Some(Icmpv6Message::MldQuery | Icmpv6Message::MldReport) => {
-                        self.receive_mld(packet, frame, now, device)
+                        self.receive_mld(packet, frame, now, device);
                     }
                     // Reports of MLDv1 and its Done.
                     Some(Icmpv6Message::Unknown(131 | 132)) => self.receive_mld(packet, frame, now, device),
@@ -328,8 +328,11 @@ impl Engine {
     /// Drops a packet, and tells its source of what is wrong with it where that is due.
     fn refuse(&mut self, packet: &[u8], refusal: Refusal, frame: Frame, now: Instant, device: &mut dyn Transmitter) {
         self.counters.dropped += 1;
-        let Refusal::Problem { pointer, problem } = refusal else { return };
-        let reason = Reason::Parameter { problem, pointer };
+        let reason = match refusal {
+            Refusal::Malformed => return,
+            Refusal::Problem { pointer, problem } => Reason::Parameter { problem, pointer },
+            Refusal::NotForEndHost => Reason::SourceRouteFailed,
+        };
         if let Some((source, destination)) = wire::ends(packet)
             && !self.is_martian(source, destination, IpProtocol::Unknown(0))
         {

@@ -125,7 +125,7 @@ impl Engine {
     }
 
     /// Whether a router advertises one of the prefixes that are known: routers of one link advertise some in common, and
-    /// those of different links none. `None` where it advertises none at all, or none are known.
+    /// those of different links none. `None` where it advertises none at all.
     fn is_same_network(&self, advertisement: &RouterAdvertisement<'_>) -> Option<bool> {
         let addresses = self.interface.addresses().iter().filter(|known| known.origin == Origin::Router);
         let links = self.interface.routes().iter().filter(|known| known.origin == Origin::Router);
@@ -136,11 +136,9 @@ impl Engine {
             .filter_map(|option| if let NdpOption::Prefix(prefix) = option { Some(prefix) } else { None })
             .filter(|prefix| !prefix.prefix.is_unicast_link_local())
             .peekable();
-        if known.is_empty() || advertised.peek().is_none() {
-            return None;
-        }
+        advertised.peek()?;
         let is_known = |prefix: Prefix| known.iter().any(|known| known.contains_addr(&prefix.prefix.into()));
-        Some(advertised.any(is_known))
+        Some(known.is_empty() || advertised.any(is_known))
     }
 
     /// An address that was made of a router's prefix is another host's.

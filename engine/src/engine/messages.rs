@@ -89,19 +89,18 @@ impl Engine {
             let tuple = ends((quoted.source, from), (quoted.destination, to));
             self.connecting_failed(&tuple, Sequence(sequence), kind, now);
         }
-        self.tell_of_error(source, kind, mtu, quoted, now);
+        self.tell_of_error(source, kind, mtu, quoted);
     }
 
     /// The neighbour that a packet of this host was for does not answer.
     pub(super) fn undeliverable(&mut self, packet: &[u8]) {
         if let Some(quoted) = Quoted::read(packet) {
-            let now = Instant::ORIGIN;
-            self.tell_of_error(quoted.source, ErrorKind::Unreachable, None, &quoted, now);
+            self.tell_of_error(quoted.source, ErrorKind::Unreachable, None, &quoted);
         }
     }
 
     /// Tells sockets of an error about one of their packets.
-    fn tell_of_error(&mut self, source: IpAddr, kind: ErrorKind, mtu: Option<u32>, quoted: &Quoted<'_>, _now: Instant) {
+    fn tell_of_error(&mut self, source: IpAddr, kind: ErrorKind, mtu: Option<u32>, quoted: &Quoted<'_>) {
         let (binding, port, sequence) = match quoted.content {
             Content::Tcp { from, to, .. } => (Binding::TcpPort(from), to, None),
             Content::Udp { from, to } => {

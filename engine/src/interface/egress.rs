@@ -131,7 +131,7 @@ impl Interface {
     pub fn send(&mut self, packet: &Outgoing<'_>, now: Instant, device: &mut dyn Transmitter) -> Result<(), SendError> {
         let destination = packet.header.destination;
         let next_hop = self.way_to(destination, now)?;
-        let mtu = next_hop.and_then(|next_hop| next_hop.mtu).unwrap_or(usize::MAX).min(self.mtu_to(destination, now));
+        let mtu = self.mtu_by(next_hop, destination, now);
         let length = packet.length();
         if packet.header.payload_length(packet.head.len() + packet.payload.len()).is_none()
             || (packet.whole && length > mtu)
@@ -140,9 +140,6 @@ impl Interface {
         }
         let lead = self.lead(destination, next_hop, now);
         if let Lead::Unresolved(hop) = lead {
-            if self.neighbours.waiting_for(hop) >= MOST_WAITING_EACH {
-                return Err(SendError::Crowded);
-            }
             return self.wait(hop, packet.bytes(), now);
         }
         if !self.backlog.catch_up(device) {
@@ -171,14 +168,14 @@ impl Interface {
             self.counters.dropped += 1;
             return;
         };
-        let bytes = packet.bytes();
+        let (bytes, mtu) = (packet.bytes(), self.mtu_by(next_hop, destination, now));
         match self.lead(destination, next_hop, now) {
             Lead::Unresolved(hop) => {
                 if self.wait(hop, bytes, now).is_err() {
                     self.counters.dropped += 1;
                 }
             }
-            lead => self.put(lead, &bytes, now, device),
+            lead => self.put(lead, &bytes, mtu, now, device),
         }
     }
 
@@ -246,25 +243,24 @@ impl Interface {
         let Some(destination) = crate::wire::destination(&packet) else { return };
         let Ok(next_hop) = self.way_to(destination, now) else {
             match self.neighbours.resolve(hop, now) {
-                Some(station) => self.put(Lead::Station(station), &packet, now, device),
+                Some(station) => self.put(Lead::Station(station), &packet, self.link.mtu, now, device),
                 None => self.counters.dropped += 1,
             }
             return;
         };
+        let mtu = self.mtu_by(next_hop, destination, now);
         match self.lead(destination, next_hop, now) {
             Lead::Unresolved(hop) => {
                 if self.wait(hop, packet, now).is_err() {
                     self.counters.dropped += 1;
                 }
             }
-            lead => self.put(lead, &packet, now, device),
+            lead => self.put(lead, &packet, mtu, now, device),
         }
     }
 
     /// Sends a whole packet, in fragments where its path is narrow; what finds no room waits for the device.
-    fn put(&mut self, lead: Lead, packet: &[u8], now: Instant, device: &mut dyn Transmitter) {
-        let Some(destination) = crate::wire::destination(packet) else { return };
-        let mtu = self.mtu_to(destination, now);
+    fn put(&mut self, lead: Lead, packet: &[u8], mtu: usize, now: Instant, device: &mut dyn Transmitter) {
         if packet.len() > mtu {
             self.backlog.catch_up(device);
             self.send_in_fragments(lead, packet, mtu, true, now, device);
@@ -327,9 +323,12 @@ impl Interface {
         true
     }
 
+    /// A packet waits for a neighbour. Of many for one neighbour none gives way: strangers who want answers would drive out
+    /// what others send.
     fn wait(&mut self, hop: IpAddr, packet: Vec<u8>, now: Instant) -> Result<(), SendError> {
         let length = packet.len();
-        if self.waiting_bytes + length > MOST_WAITING_BYTES {
+        let is_crowded = self.neighbours.waiting_for(hop) >= MOST_WAITING_EACH;
+        if is_crowded || self.waiting_bytes + length > MOST_WAITING_BYTES {
             return Err(SendError::Crowded);
         }
         match self.neighbours.wait(hop, Waiting::Packet(packet), now) {
@@ -340,6 +339,12 @@ impl Interface {
             }
             Err(_) => Err(SendError::Crowded),
         }
+    }
+
+    /// The largest packet that goes whole, by what is known of the path and by what the route says.
+    fn mtu_by(&self, next_hop: Option<NextHop>, destination: IpAddr, now: Instant) -> usize {
+        let said = next_hop.and_then(|next_hop| next_hop.mtu);
+        said.unwrap_or(usize::MAX).min(self.mtu_to(destination, now))
     }
 
     /// The next hop, and none where the link needs none.

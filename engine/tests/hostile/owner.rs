@@ -62,7 +62,14 @@ impl Station {
             self.engine.send_echo(&request, now, &mut self.device)
         } else {
             let (source, destination) = (SocketAddr::new(from, port), SocketAddr::new(to, 9));
-            let datagram = Datagram { source, destination, hop_limit, whole: bytes.flag(), loops_back: bytes.flag(), payload: &payload };
+            let datagram = Datagram {
+                source,
+                destination,
+                hop_limit,
+                whole: bytes.flag(),
+                loops_back: bytes.flag(),
+                payload: &payload,
+            };
             self.engine.send_datagram(&datagram, now, &mut self.device)
         };
     }

@@ -281,6 +281,20 @@ fn a_lease_is_renewed_by_unicast_and_gone_when_its_time_is_over() {
 }
 
 #[test]
+fn a_connection_outlives_another_mask_of_its_address() {
+    let mut host = bound(|message| message);
+    let connection = host.connect(ADDRESS.into(), SERVER.into());
+    host.engine.link_down(host.now);
+    host.engine.link_up(host.now);
+    host.act();
+    let request = heard(&host.sent()).remove(0).0;
+    answer(&mut host, &Message::new(ACK, request.transaction).with(1, [255, 255, 0, 0]));
+    host.advance(millis(1));
+    assert_eq!(addresses(&host), [cidr("10.9.0.50/16")]);
+    assert_eq!(host.engine.tcp().state(connection), crate::tcp::TcpState::SynSent);
+}
+
+#[test]
 fn an_address_that_somebody_has_set_stays_theirs() {
     let mut host = host();
     host.add(ADDRESS.into(), 24);

@@ -4,7 +4,7 @@ use core::net::{IpAddr, SocketAddr};
 use std::vec;
 use std::vec::Vec;
 
-use super::bench::{FAMILIES, Host, OWN, PEER, PEER_PORT, PORT, Sent, exchange, peer};
+use super::bench::{FAMILIES, Host, OWN, PEER, PEER_PORT, Sent, exchange, peer};
 use super::write;
 use crate::event::Event;
 use crate::interface::SendError;
@@ -49,16 +49,18 @@ fn fragments_behind_the_first_wait_and_nothing_overtakes_them() {
         assert_eq!(host.send(own, remote, &vec![1; 4000]), Ok(()));
         assert_eq!((host.sent().len(), host.engine.owes()), (1, true));
         assert_eq!(host.send(own, remote, b"later"), Err(SendError::Full));
-        host.receive_packet(&write::ping(remote, own, 1, b"x"));
-        let connection = host.connect(own, remote);
-        assert_eq!(host.sent(), []);
         host.wire.room = 1;
-        assert_eq!(host.send(own, remote, b"later"), Err(SendError::Full));
-        assert_eq!(host.sent().len(), 1);
+        let connection = host.connect(own, remote);
+        let sent = host.sent();
+        assert_eq!((sent.len(), sent[0].packet().and_then(|packet| packet.fragment).is_some()), (1, true));
+        assert_eq!(u8::from(sent[0].packet().expect("a packet").protocol), 17, "and no segment");
+        host.receive_packet(&write::ping(remote, own, 1, b"x"));
+        assert_eq!(host.sent(), []);
         let sent = open(&mut host);
         assert_eq!((sent[0].packet().and_then(|packet| packet.fragment).map(|fragment| fragment.more)), Some(false));
-        assert_eq!(replies(&sent[1..]), [1]);
-        assert_eq!((host.engine.tcp().state(connection), sent.len()), (TcpState::SynSent, 3), "and the SYN");
+        assert_eq!(replies(&sent[1..2]), [1]);
+        assert_eq!(u8::from(sent[2].packet().expect("a SYN").protocol), 6);
+        assert_eq!((host.engine.tcp().state(connection), sent.len()), (TcpState::SynSent, 3));
         assert_eq!(host.dropped(), (0, 0));
     }
 }
@@ -157,5 +159,51 @@ fn what_waited_for_a_neighbour_waits_for_the_device_too() {
         let order: Vec<u8> = sent.iter().filter_map(|frame| frame.datagram()).map(|data| data[0]).collect();
         assert_eq!(order, [0, 1, 2, 3, 4]);
     }
-    let _ = PORT;
+}
+
+#[test]
+fn a_stream_arrives_whole_through_a_device_that_is_often_full_and_a_path_that_becomes_narrow() {
+    for (own, remote) in FAMILIES {
+        let (mut host, mut other) = (Host::new(), peer());
+        let listener = other.engine.tcp_mut().bind(remote, PEER_PORT).expect("free");
+        other.engine.tcp_mut().listen(listener, crate::tcp::Places::new(4), crate::tcp::Options::default());
+        let connection = host.connect(own, remote);
+        let data: Vec<u8> = (0..300_000u32).map(|at| (at % 251) as u8).collect();
+        let (mut written, mut read, mut accepted, mut narrow) = (0, Vec::new(), None, None);
+        for round in 0..20_000 {
+            if read.len() == data.len() {
+                break;
+            }
+            host.wire.room = [0, 1, 3, 50][round % 4];
+            let (from, now) = (written, host.now);
+            if let Ok(count) = host.with(|engine, _, _| engine.tcp_mut().write(connection, &data[from..], now)) {
+                written += count;
+            }
+            for frame in host.sent() {
+                // A router whose next link takes 1300 bytes, from the middle on.
+                if frame.body().len() > 1300 && read.len() > 100_000 {
+                    narrow.get_or_insert(round);
+                    let reason = crate::ip::icmp::write::Reason::TooBig { mtu: 1300 };
+                    let error = write::error_about(remote, own, reason, frame.body());
+                    host.receive_packet(&error);
+                } else {
+                    other.receive(&frame.bytes);
+                }
+            }
+            accepted = accepted.or_else(|| other.engine.tcp_mut().accept(listener).map(|accepted| accepted.id));
+            if let Some(id) = accepted {
+                let mut buffer = vec![0; 10_000];
+                let now = other.now;
+                while let Ok(count @ 1..) = other.with(|engine, _, _| engine.tcp_mut().read(id, &mut buffer, now)) {
+                    read.extend_from_slice(&buffer[..count]);
+                }
+            }
+            other.sent().iter().for_each(|frame| host.receive(&frame.bytes));
+            host.advance(super::bench::millis(5));
+            other.advance(super::bench::millis(5));
+        }
+        assert!(read == data, "{} of {}", read.len(), data.len());
+        assert!(narrow.is_some());
+        assert_eq!(host.engine.interface().mtu_to(remote, host.now), 1300);
+    }
 }

@@ -138,7 +138,7 @@ fn parts(own: IpAddr, remote: IpAddr, identification: u32) -> [Vec<u8>; 2] {
         }
         let mut packet = write::ip(remote, own, 17, data);
         packet[4..6].copy_from_slice(&(identification as u16).to_be_bytes());
-        packet[6..8].copy_from_slice(&(offset / 8 | if more { 0x2000 } else { 0 }).to_be_bytes());
+        packet[6..8].copy_from_slice(&((offset / 8) | if more { 0x2000 } else { 0 }).to_be_bytes());
         packet[10..12].fill(0);
         let sum = (!smoltcp::wire::checksum::data(&packet[..20])).to_be_bytes();
         packet[10..12].copy_from_slice(&sum);
@@ -192,4 +192,20 @@ fn fragments_that_overlap_lose_the_packet() {
         [first, overlapping, last].iter().for_each(|packet| host.receive_packet(packet));
         assert_eq!(host.delivered().len(), 0, "RFC 5722");
     }
+}
+
+#[test]
+fn packets_are_cut_as_their_route_says() {
+    let mut host = Host::acquainted();
+    let target = crate::ip::routes::Target::Gateway { address: PEER_V4.into(), onlink: false };
+    let route = crate::ip::routes::Route {
+        mtu: Some(1400),
+        ..crate::ip::routes::Route::new("0.0.0.0/0".parse().expect("a network"), target)
+    };
+    host.engine.interface_mut().add_route(route).expect("room");
+    let beyond = IpAddr::V4([203, 0, 113, 1].into());
+    assert_eq!((host.send(V4.into(), beyond, &bytes(1450)), host.sent().len()), (Ok(()), 2));
+    host.receive_packet(&write::ping(beyond, V4.into(), 1, &bytes(1450)));
+    let sent = host.sent();
+    assert_eq!(sent.iter().map(|frame| frame.body().len()).collect::<Vec<_>>(), [1396, 102]);
 }

@@ -95,12 +95,19 @@ fn options_of_ipv4_are_passed_by_and_source_routes_are_not_followed() {
     let (remote, local) = ends(V4.into(), PEER_V4.into());
     let datagram = write::udp(remote, local, b"data");
     let segment = write::ip(PEER_V4.into(), V4.into(), 6, &write::segment(remote, local, SYN, 100, 0));
-    for (options, is_taken) in [(&[1, 1, 0x94, 4, 0, 0, 1, 0][..], true), (&DONE, true), (&LEFT, false)] {
+    for options in [[1, 1, 0x94, 4, 0, 0, 1, 0], DONE] {
         let mut host = serving(V4.into());
-        host.receive_packet(&with_options(&datagram, options));
-        assert_eq!(host.delivered().len(), usize::from(is_taken), "{options:?}");
-        host.receive_packet(&with_options(&segment, options));
-        assert_eq!(host.sent().len(), usize::from(is_taken), "{options:?}");
+        host.receive_packet(&with_options(&datagram, &options));
+        assert_eq!(host.delivered(), [b"data"], "{options:?}");
+        host.receive_packet(&with_options(&segment, &options));
+        assert_eq!(host.sent()[0].packet().expect("an answer").payload()[13], 0x12, "{options:?}: SYN, ACK");
+    }
+    for packet in [datagram, segment] {
+        let mut host = serving(V4.into());
+        host.receive_packet(&with_options(&packet, &LEFT));
+        let sent = host.sent();
+        let Some(Message::Error(report)) = sent[0].icmp() else { panic!() };
+        assert_eq!((report.number, report.code, host.delivered().len()), (3, 5, 0), "RFC 1122 section 3.3.5");
     }
 }
 
@@ -259,4 +266,54 @@ fn neighbour_discovery_in_a_fragment_is_not_believed() {
     let packet = write::hopping(255, PEER_V6.into(), group.into(), 44, &[&headers[..], &message].concat());
     host.receive(&write::framed(multicast_hardware(group.into()), PEER, &packet));
     assert_eq!((host.sent(), host.neighbour(PEER_V6.into())), (Vec::new(), None), "RFC 6980 section 5");
+}
+
+/// The bytes of a frame in two parts, as a device may bring them.
+#[test]
+fn what_lies_apart_is_part_of_its_packet() {
+    for (own, peer) in FAMILIES {
+        let (remote, local) = ends(own, peer);
+        let frame = write::framed(OWN, PEER, &write::udp(remote, local, &[7; 3000]));
+        for head in [60, 100, 1500] {
+            let mut host = serving(own);
+            let mut buffer = crate::buffer::Memory::HEAP.buffer(frame.len());
+            buffer.append(&frame[head..]);
+            let apart = [buffer.share()];
+            let arrived = crate::engine::Arrived { head: &frame[..head], apart: &apart, is_verified: false };
+            host.with(|engine, now, wire| engine.receive(arrived, now, wire));
+            assert_eq!(host.delivered(), [[7; 3000]]);
+        }
+    }
+}
+
+#[test]
+fn checksums_are_not_looked_at_where_the_device_has_verified_them() {
+    for (own, peer) in FAMILIES {
+        let (remote, local) = ends(own, peer);
+        let mut host = serving(own);
+        let mut frame = write::framed(OWN, PEER, &write::udp(remote, local, b"data"));
+        *frame.last_mut().expect("a byte") ^= 1;
+        for is_verified in [false, true] {
+            let arrived = crate::engine::Arrived { head: &frame, apart: &[], is_verified };
+            host.with(|engine, now, wire| engine.receive(arrived, now, wire));
+            assert_eq!(host.delivered().len(), usize::from(is_verified));
+        }
+    }
+}
+
+#[test]
+fn what_is_for_many_leaves_to_their_hardware_address_and_asks_for_nobody() {
+    let mut host = Host::new();
+    let cases = [
+        (IpAddr::V4(V4), IpAddr::V4(Ipv4Addr::BROADCAST), EthernetAddress::BROADCAST),
+        (V4.into(), Ipv4Addr::new(192, 0, 2, 255).into(), EthernetAddress::BROADCAST),
+        (V4.into(), Ipv4Addr::new(239, 129, 2, 3).into(), EthernetAddress([1, 0, 0x5e, 1, 2, 3])),
+        (V6.into(), crate::link::ndp::all_nodes().into(), EthernetAddress([0x33, 0x33, 0, 0, 0, 1])),
+    ];
+    for (source, destination, hardware) in cases {
+        assert_eq!(host.send(source, destination, b"data"), Ok(()));
+        let sent = host.sent();
+        assert_eq!((sent.len(), sent[0].to(), sent[0].datagram()), (1, hardware, Some(&b"data"[..])));
+    }
+    assert_eq!(host.send(V4.into(), [203, 0, 113, 1].into(), b"x"), Err(crate::interface::SendError::Unreachable));
 }

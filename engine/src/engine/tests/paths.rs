@@ -4,7 +4,7 @@ use core::net::{IpAddr, SocketAddr};
 use std::vec;
 use std::vec::Vec;
 
-use super::bench::{FAMILIES, Host, PEER_PORT, PEER_V4, PEER_V6, PORT, Sent, V4, V6, seconds};
+use super::bench::{FAMILIES, Host, PEER_PORT, PORT, Sent, seconds};
 use super::write;
 use crate::icmp::Binding;
 use crate::ip::icmp::ErrorKind;
@@ -99,6 +99,23 @@ fn an_error_about_what_was_not_sent_is_not_believed() {
         // Nor one that says no less than the packet had.
         report(&mut host, own, Reason::TooBig { mtu: 1490 }, &about);
         assert_eq!((host.send(own, peer, &large), host.sent().len()), (Ok(()), 1));
+    }
+}
+
+#[test]
+fn an_error_goes_to_the_address_that_the_packet_came_from() {
+    for (own, peer) in FAMILIES {
+        let mut host = Host::acquainted();
+        host.bind(own);
+        let second: IpAddr =
+            if own.is_ipv4() { [192, 0, 2, 7].into() } else { [0x2001, 0xdb8, 0, 0, 0, 0, 0, 7].into() };
+        host.add(second, if own.is_ipv4() { 24 } else { 64 });
+        host.sent();
+        assert_eq!(host.send(own, peer, &vec![1; 1400]), Ok(()));
+        let about = host.sent();
+        host.receive_packet(&write::error_about(router(own), second, Reason::PortUnreachable, about[0].body()));
+        host.receive_packet(&write::error_about(router(own), second, Reason::TooBig { mtu: 1300 }, about[0].body()));
+        assert_eq!((host.path_errors(), host.engine.interface().mtu_to(peer, host.now)), (Vec::new(), 1500));
     }
 }
 
@@ -207,5 +224,4 @@ fn an_established_connection_outlives_errors_and_one_that_begins_fails_by_those_
             assert_eq!(host.outcome(connection), Some(Err(cause)));
         }
     }
-    let _ = (V4, V6, PEER_V4, PEER_V6);
 }

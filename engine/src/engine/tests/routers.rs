@@ -230,6 +230,17 @@ fn a_connection_from_a_formed_address_outlives_a_link_that_was_down() {
 }
 
 #[test]
+fn routers_of_a_first_network_may_advertise_what_they_like() {
+    let mut host = listening();
+    host.with(|engine, now, _| engine.link_up(now));
+    host.act();
+    let other = Ipv6Addr::new(0x2001, 0xdb8, 8, 0, 0, 0, 0, 0);
+    host.receive(&router_advertisement(PEER, PEER_LOCAL, 0, 1800, &prefix(NETWORK)));
+    host.receive(&router_advertisement(OTHER, OTHER_LOCAL, 0, 1800, &prefix(other)));
+    assert_eq!((gateways(&host).len(), host.engine.interface().addresses().len()), (2, 3));
+}
+
+#[test]
 fn another_network_behind_the_link_takes_the_place_of_the_one_before() {
     let other = Ipv6Addr::new(0x2001, 0xdb8, 8, 0, 0, 0, 0, 0);
     for is_other in [false, true] {

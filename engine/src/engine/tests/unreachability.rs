@@ -182,3 +182,24 @@ fn a_better_router_that_is_lost_is_asked_once_a_minute_whether_it_is_back() {
     introduce(&mut host, first, PEER);
     assert_eq!((host.send(V6.into(), beyond, b"data"), host.sent()[0].to()), (Ok(()), PEER));
 }
+
+#[test]
+fn who_was_reachable_before_the_link_was_down_is_asked_when_something_is_sent_there() {
+    for (own, remote) in FAMILIES {
+        let (mut host, mut other) = (Host::acquainted(), peer());
+        assert_eq!(host.send(own, remote, b"data"), Ok(()));
+        host.sent();
+        host.advance(seconds(5));
+        exchange(&mut host, &mut other);
+        assert_eq!(host.neighbour(remote).map(|(state, _)| state), Some(State::Reachable));
+        host.engine.link_down(host.now);
+        host.engine.link_up(host.now);
+        host.act();
+        host.sent();
+        let begun = host.now;
+        assert_eq!((host.send(own, remote, b"data"), host.sent()[0].to()), (Ok(()), PEER));
+        host.advance(seconds(5));
+        let asked: Vec<_> = checks(&host.sent(), own, PEER).into_iter().map(|at| at - begun).collect();
+        assert_eq!(asked, [seconds(5)], "it may be another link");
+    }
+}

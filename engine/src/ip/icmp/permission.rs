@@ -103,6 +103,7 @@ fn may_report_v6(packet: &[u8], reason: Reason, arrival: Arrival) -> Result<(), 
         | Reason::BeyondScope
         | Reason::SourcePolicy
         | Reason::RejectRoute
+        | Reason::SourceRouteFailed
         | Reason::HopLimitExceeded
         | Reason::ReassemblyTimeExceeded => false,
     };

@@ -212,6 +212,7 @@ fn errors_have_the_types_and_codes_of_their_family() {
         (Reason::BeyondScope, [3, 1], [1, 2], [0, 0]),
         (Reason::SourcePolicy, [3, 13], [1, 5], [0, 0]),
         (Reason::RejectRoute, [3, 13], [1, 6], [0, 0]),
+        (Reason::SourceRouteFailed, [3, 5], [1, 3], [0, 0]),
         (Reason::HopLimitExceeded, [11, 0], [3, 0], [0, 0]),
         (Reason::ReassemblyTimeExceeded, [11, 1], [3, 1], [0, 0]),
         (parameter(Problem::Field), [12, 0], [4, 0], [40, 40]),

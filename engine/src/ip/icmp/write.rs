@@ -42,6 +42,9 @@ pub enum Reason {
     SourcePolicy,
     /// The route to its destination is one that refuses.
     RejectRoute,
+    /// Its source route leads on from here, and this host does not follow it (RFC 1122 section 3.3.5). Over IPv6 it is a
+    /// parameter problem instead.
+    SourceRouteFailed,
     /// It may pass through no more routers.
     HopLimitExceeded,
     /// The rest of it did not come in time. The packet to be quoted is its first fragment.
@@ -114,6 +117,7 @@ impl Reason {
                 ([types::UNREACHABLE_V4, 4], [0, 0, high, low])
             }
             Self::Prohibited | Self::SourcePolicy | Self::RejectRoute => unreachable(13),
+            Self::SourceRouteFailed => unreachable(5),
             Self::HopLimitExceeded => ([types::TIME_EXCEEDED_V4, 0], [0; 4]),
             Self::ReassemblyTimeExceeded => ([types::TIME_EXCEEDED_V4, 1], [0; 4]),
             Self::Parameter { problem: _, pointer } => {
@@ -129,7 +133,7 @@ impl Reason {
             Self::NoRoute => ([types::UNREACHABLE_V6, 0], 0),
             Self::Prohibited => ([types::UNREACHABLE_V6, 1], 0),
             Self::BeyondScope => ([types::UNREACHABLE_V6, 2], 0),
-            Self::AddressUnreachable => ([types::UNREACHABLE_V6, 3], 0),
+            Self::AddressUnreachable | Self::SourceRouteFailed => ([types::UNREACHABLE_V6, 3], 0),
             Self::PortUnreachable => ([types::UNREACHABLE_V6, 4], 0),
             Self::SourcePolicy => ([types::UNREACHABLE_V6, 5], 0),
             Self::RejectRoute => ([types::UNREACHABLE_V6, 6], 0),

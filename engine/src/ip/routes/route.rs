@@ -115,7 +115,7 @@ impl Route {
     }
 
     /// As it is kept: without bits behind its prefix.
-    pub(super) fn masked(self) -> Self {
+    pub(crate) fn masked(self) -> Self {
         let destination = match self.destination {
             IpCidr::Ipv4(cidr) => IpCidr::Ipv4(cidr.network()),
             IpCidr::Ipv6(cidr) => {
