@@ -16,8 +16,10 @@ mod configuration;
 mod consequences;
 mod departure;
 mod messages;
+#[cfg(test)]
+mod tests;
 
-use alloc::collections::VecDeque;
+use alloc::collections::{BTreeSet, VecDeque};
 use core::net::IpAddr;
 use core::time::Duration;
 
@@ -76,6 +78,10 @@ pub struct Engine {
     events: VecDeque<Event>,
     /// Connections that had to give way to others that wait for neighbours, and when they try again.
     parked: VecDeque<(Instant, ConnectionId)>,
+    /// The same connections, to be found.
+    parked_ids: BTreeSet<ConnectionId>,
+    /// Those that try again now.
+    retrying: BTreeSet<ConnectionId>,
     /// Whose neighbour was last found to be there by what he said, and when.
     confirmed: Option<(IpAddr, Instant)>,
     counters: Counters,
@@ -102,6 +108,8 @@ impl Engine {
             servers: Servers::default(),
             events: VecDeque::new(),
             parked: VecDeque::new(),
+            parked_ids: BTreeSet::new(),
+            retrying: BTreeSet::new(),
             confirmed: None,
             counters: Counters::default(),
             random,
@@ -175,17 +183,18 @@ impl Engine {
         self.rediscover(now);
     }
 
-    /// The link is back, and may be another: what is known of it is verified.
+    /// The link is back, and may be another: what is known of it is verified, and counts until it is found to be wrong.
     pub fn link_up(&mut self, now: Instant) {
         self.interface.link_up(now);
         self.verify_lease(now);
-        self.rediscover(now);
+        self.verify_network(now);
         self.resume_all();
     }
 
     /// The link is gone: nothing is asked until it is [back](Self::link_up).
     pub fn link_down(&mut self, now: Instant) {
         self.interface.link_down(now);
+        self.stop_soliciting();
     }
 
     /// The interface was out of use and could not hear its peers; its link was there.
@@ -221,11 +230,22 @@ impl Engine {
         if self.reassembly.next_timeout().is_some_and(|at| at <= now) {
             self.expire_fragments(now, device);
         }
+        self.unpark(now);
+        self.act(now, device);
+    }
+
+    /// Connections that had to give way try again.
+    fn unpark(&mut self, now: Instant) {
+        if self.parked.front().is_some_and(|(at, _)| *at <= now) {
+            // Whoever has not tried by now is gone.
+            self.retrying.clear();
+        }
         while let Some((_, id)) = self.parked.front().copied().filter(|(at, _)| *at <= now) {
             self.parked.pop_front();
+            self.parked_ids.remove(&id);
+            self.retrying.insert(id);
             self.tcp.resume(id);
         }
-        self.act(now, device);
     }
 
     /// Does what has become due by what was changed: to be called after every change of the

@@ -135,8 +135,6 @@ pub struct Interface {
     is_urgent: bool,
     /// The link carries frames.
     is_up: bool,
-    /// When a better router that does not answer was last asked.
-    avoided_asked: Option<Instant>,
     counters: Counters,
     random: Random,
 }
@@ -175,7 +173,6 @@ impl Interface {
             has_room: false,
             is_urgent: false,
             is_up: true,
-            avoided_asked: None,
             counters: Counters::default(),
             random,
         }
@@ -352,7 +349,8 @@ impl Interface {
         self.neighbours.held() + self.groups.held() + self.limiter.held() + self.backlog.held()
     }
 
-    fn tell(&mut self, change: Change) {
+    /// Notes a change, behind those that came before it.
+    pub(crate) fn tell(&mut self, change: Change) {
         // Who does not ask for so many has no use for them.
         if self.changes.len() < MOST_CHANGES {
             self.changes.push_back(change);

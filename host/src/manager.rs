@@ -179,8 +179,7 @@ impl Manager {
                 core.set_dhcp(true)?;
             }
             core.set_identifier_secret(topology.identifiers());
-            // Routers are asked from the link-local address.
-            if link_local || autoconfiguration {
+            if link_local {
                 core.set_link_local(true);
             }
             if autoconfiguration {

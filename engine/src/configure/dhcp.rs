@@ -36,7 +36,7 @@ mod names;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
-mod world;
+pub(crate) mod world;
 
 use ask::broadcast;
 use exchange::{Exchange, Pace};
@@ -244,10 +244,7 @@ impl Client {
     /// What is to be done by now, one thing at a time, until there is nothing. The caller polls while it can send: what
     /// it was given and does not send is lost, as if by the link.
     pub fn poll(&mut self, now: Instant, random: &mut Random) -> Option<Action> {
-        self.expire(now);
-        if self.news.take().is_some()
-            && let Some(action) = self.tell()
-        {
+        if let Some(action) = self.poll_silently(now) {
             return Some(action);
         }
         self.advance(now);
@@ -257,6 +254,19 @@ impl Client {
         let datagram = self.ask(now, random)?;
         self.pace.spend(now);
         Some(Action::Send(datagram))
+    }
+
+    /// As [`poll`](Self::poll) while there is no link: nobody is asked, but a lease ends when its time is over.
+    pub fn poll_silently(&mut self, now: Instant) -> Option<Action> {
+        self.expire(now);
+        self.news.take()?;
+        self.tell()
+    }
+
+    /// When to [poll silently](Self::poll_silently) again.
+    #[must_use]
+    pub fn next_silent_timeout(&self) -> Option<Instant> {
+        [self.news, self.lease().and_then(Lease::expires)].into_iter().flatten().min()
     }
 
     /// When to [poll](Self::poll) again, where nothing happens before.
@@ -272,7 +282,7 @@ impl Client {
             | Phase::Rebinding(_)
             | Phase::Released => None,
         };
-        [self.news, lease.and_then(Lease::expires), rebinds, self.due()].into_iter().flatten().min()
+        [self.next_silent_timeout(), rebinds, self.due()].into_iter().flatten().min()
     }
 
     /// Takes a datagram.

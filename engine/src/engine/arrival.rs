@@ -125,7 +125,7 @@ impl Engine {
             return;
         }
         let Self { interface, tcp, .. } = self;
-        let mut way = Way { interface, device, now, keeps: true, wanted: None };
+        let mut way = Way { interface, device, now, keeps: true, displaces: true, wanted: None };
         tcp.receive_parts(now, packet, apart, frame.is_verified, &mut way);
         if self.tcp.take_progress() {
             self.confirm(source, now);
@@ -153,6 +153,16 @@ impl Engine {
         is_martian(source, destination, protocol, self.interface.link().loops_back, own)
     }
 
+    /// Whether somebody advertises one of this host's addresses from that address (RFC 4861 section 7.2.6): nothing else
+    /// from there is believed, and this tells of a conflict (RFC 4862 section 5.4.4).
+    fn is_claim(&self, packet: &Packet<'_>) -> bool {
+        const NEIGHBOUR_ADVERTISEMENT: u8 = 136;
+        packet.protocol == IpProtocol::Icmpv6
+            && packet.fragment.is_none()
+            && packet.payload().first() == Some(&NEIGHBOUR_ADVERTISEMENT)
+            && self.interface.addresses().is_local(packet.source)
+    }
+
     /// Takes what is in a packet, which may be a fragment, or have options and extension headers.
     fn unwrap(&mut self, packet: &[u8], frame: Frame, now: Instant, device: &mut dyn Transmitter) {
         let verify = self.interface.link().checksums && !frame.is_verified;
@@ -163,7 +173,8 @@ impl Engine {
                 Ok(read) => read,
                 Err(refusal) => return self.refuse(&packet, refusal, frame, now, device),
             };
-            if self.is_martian(read.source, read.destination, read.protocol) {
+            let is_martian = self.is_martian(read.source, read.destination, read.protocol);
+            if is_martian && !self.is_claim(&read) {
                 break;
             }
             if !self.concerns(&read, frame) {
@@ -219,7 +230,9 @@ impl Engine {
                         | Icmpv6Message::NeighborAdvert
                         | Icmpv6Message::Redirect,
                     ) => self.receive_discovery(packet, came_in_fragments, frame, now, device),
-                    Some(Icmpv6Message::MldQuery | Icmpv6Message::MldReport) => self.receive_mld(packet, frame, now, device),
+                    Some(Icmpv6Message::MldQuery | Icmpv6Message::MldReport) => {
+                        self.receive_mld(packet, frame, now, device)
+                    }
                     // Reports of MLDv1 and its Done.
                     Some(Icmpv6Message::Unknown(131 | 132)) => self.receive_mld(packet, frame, now, device),
                     _ => self.receive_message(packet, self.verifies(frame), now, device),
@@ -283,7 +296,7 @@ impl Engine {
             self.counters.dropped += 1;
             return;
         };
-        if self.lease_takes(&received, now, device) {
+        if self.lease_takes(&received, frame.from, now, device) {
             return;
         }
         let tuple = Tuple::new(received.destination, received.source);
@@ -313,14 +326,7 @@ impl Engine {
     }
 
     /// Drops a packet, and tells its source of what is wrong with it where that is due.
-    fn refuse(
-        &mut self,
-        packet: &[u8],
-        refusal: Refusal,
-        frame: Frame,
-        now: Instant,
-        device: &mut dyn Transmitter,
-    ) {
+    fn refuse(&mut self, packet: &[u8], refusal: Refusal, frame: Frame, now: Instant, device: &mut dyn Transmitter) {
         self.counters.dropped += 1;
         let Refusal::Problem { pointer, problem } = refusal else { return };
         let reason = Reason::Parameter { problem, pointer };
@@ -350,15 +356,15 @@ impl Engine {
     }
 }
 
-/// Whether a packet has a TCP header right behind its IP header, and is whole.
+/// Whether a packet has a TCP header right behind an IP header without options, and is whole.
 fn is_plain_tcp(packet: &[u8]) -> bool {
-    let is_whole = match packet.first().map(|first| first >> 4) {
+    let is_plain = match packet.first() {
         // Neither more fragments nor an offset.
-        Some(4) => packet.get(6..8).is_some_and(|field| field[0] & 0x3f == 0 && field[1] == 0),
-        Some(6) => true,
-        Some(_) | None => false,
+        Some(0x45) => packet.get(6..8).is_some_and(|field| field[0] & 0x3f == 0 && field[1] == 0),
+        Some(first) => first >> 4 == 6,
+        None => false,
     };
-    is_whole && wire::protocol(packet) == Some(IpProtocol::Tcp)
+    is_plain && wire::protocol(packet) == Some(IpProtocol::Tcp)
 }
 
 /// A packet without options and extension headers.

@@ -10,20 +10,22 @@ use crate::buffer::Payload;
 use crate::configure::dhcp::{self, Action, Client, Lease, Reception, Remember};
 use crate::configure::router::{self, Discovery, Effect, Persistence};
 use crate::configure::servers::{AddServerError, ServerChange};
-use crate::event::Event;
 use crate::frame::Transmitter;
 use crate::interface::{Change, Outgoing, Verification};
 use crate::ip::addresses::{AddAddressError, Address, Origin};
 use crate::ip::headers::Packet;
 use crate::ip::output::{Checksums, Header};
 use crate::ip::routes::{Route, Target};
-use crate::link::ndp::RouterAdvertisement;
+use crate::link::ndp::options::Prefix;
+use crate::link::ndp::{NdpOption, RouterAdvertisement};
 use crate::time::Instant;
 use crate::udp;
 use crate::udp::datagram::Received;
 
 /// The metric of a lease's routes: behind those that somebody set, as NetworkManager has it on a wire.
 const LEASE_METRIC: u32 = 100;
+/// The least MTU of an interface.
+const LEAST_MTU: usize = 1280;
 /// The hop limit of what this host says by itself (RFC 1700, "IP time to live").
 const HOP_LIMIT: u8 = 64;
 
@@ -32,8 +34,17 @@ const HOP_LIMIT: u8 = 64;
 pub(super) struct Configuration {
     discovery: Option<Discovery>,
     client: Option<Client>,
-    /// The MTU before a router set another.
+    /// The station that the last answer of a server came from: the server, or a relay.
+    server_station: Option<EthernetAddress>,
+    /// There was a lease when the client's state was last told.
+    was_bound: bool,
+    /// The MTU before a router or a server set another.
     mtu_before: Option<usize>,
+    /// The MTU that a router has advertised, and that which came with a lease.
+    advertised_mtu: Option<usize>,
+    leased_mtu: Option<usize>,
+    /// The link was gone, and may lead to other routers than before.
+    is_network_unverified: bool,
 }
 
 /// Router discovery and address autoconfiguration.
@@ -62,16 +73,31 @@ impl Engine {
         }
     }
 
-    /// Asks for routers, once there is an address to ask from.
+    /// Asks for routers, once there is an address to ask from and a link to ask on.
     pub(super) fn solicit_routers(&mut self, now: Instant) {
         if let Some(discovery) = &mut self.configuration.discovery
+            && self.interface.is_up()
             && self.interface.has_link_local(now)
         {
             discovery.solicit(now);
         }
     }
 
-    /// The link is another, or the hardware address is: what routers said counts no more.
+    /// The link is gone: nobody hears who asks.
+    pub(super) fn stop_soliciting(&mut self) {
+        if let Some(discovery) = &mut self.configuration.discovery {
+            discovery.stop_soliciting();
+        }
+    }
+
+    /// The link is back: routers are asked, and the first that answers tells whether it is the network of before. Until
+    /// then what was said counts, so that connections live on.
+    pub(super) fn verify_network(&mut self, now: Instant) {
+        self.configuration.is_network_unverified = true;
+        self.solicit_routers(now);
+    }
+
+    /// The hardware address is another, or the network is: what routers said counts no more.
     pub(super) fn rediscover(&mut self, now: Instant) {
         if let Some(mut discovery) = self.configuration.discovery.take() {
             let effects = self.interface.unlearn(&mut discovery, now);
@@ -83,11 +109,38 @@ impl Engine {
 
     /// Takes a router's advertisement.
     pub(super) fn advertised(&mut self, advertisement: &RouterAdvertisement<'_>, now: Instant) {
+        match self.is_same_network(advertisement).filter(|_| self.configuration.is_network_unverified) {
+            Some(true) => self.configuration.is_network_unverified = false,
+            Some(false) => {
+                self.configuration.is_network_unverified = false;
+                self.rediscover(now);
+            }
+            None => {}
+        }
         if let Some(mut discovery) = self.configuration.discovery.take() {
             let effects = self.interface.learn(&mut discovery, advertisement, now);
             self.apply(effects, &discovery);
             self.configuration.discovery = Some(discovery);
         }
+    }
+
+    /// Whether a router advertises one of the prefixes that are known: routers of one link advertise some in common, and
+    /// those of different links none. `None` where it advertises none at all, or none are known.
+    fn is_same_network(&self, advertisement: &RouterAdvertisement<'_>) -> Option<bool> {
+        let addresses = self.interface.addresses().iter().filter(|known| known.origin == Origin::Router);
+        let links = self.interface.routes().iter().filter(|known| known.origin == Origin::Router);
+        let links = links.filter(|known| known.target == Target::Link).map(|known| known.destination);
+        let known: Vec<IpCidr> = addresses.map(|known| known.cidr).chain(links).collect();
+        let mut advertised = advertisement
+            .options
+            .filter_map(|option| if let NdpOption::Prefix(prefix) = option { Some(prefix) } else { None })
+            .filter(|prefix| !prefix.prefix.is_unicast_link_local())
+            .peekable();
+        if known.is_empty() || advertised.peek().is_none() {
+            return None;
+        }
+        let is_known = |prefix: Prefix| known.iter().any(|known| known.contains_addr(&prefix.prefix.into()));
+        Some(advertised.any(is_known))
     }
 
     /// An address that was made of a router's prefix is another host's.
@@ -117,21 +170,28 @@ impl Engine {
         }
     }
 
-    /// A router never widens what was set before it came.
     fn apply_advertised_mtu(&mut self, advertised: Option<u32>) {
+        self.configuration.advertised_mtu = advertised.and_then(|mtu| usize::try_from(mtu).ok());
+        self.narrow_mtu();
+    }
+
+    /// Neither routers nor servers widen what was set before they came.
+    fn narrow_mtu(&mut self) {
         let present = self.interface.link().mtu;
         let before = self.configuration.mtu_before.take().unwrap_or(present);
-        let advertised = advertised.and_then(|mtu| usize::try_from(mtu).ok()).filter(|mtu| *mtu < before);
-        self.configuration.mtu_before = advertised.is_some().then_some(before);
-        let wanted = advertised.unwrap_or(before);
+        let said = [self.configuration.advertised_mtu, self.configuration.leased_mtu].into_iter().flatten().min();
+        let narrower = said.filter(|mtu| *mtu < before);
+        self.configuration.mtu_before = narrower.map(|_| before);
+        let wanted = narrower.unwrap_or(before);
         if wanted != present {
             self.change_mtu(wanted);
         }
     }
 
-    /// Sets the IP MTU, which is no router's from now on.
+    /// Sets the IP MTU, which is no router's and no server's from now on.
     pub fn set_mtu(&mut self, mtu: usize) {
         self.configuration.mtu_before = None;
+        (self.configuration.advertised_mtu, self.configuration.leased_mtu) = (None, None);
         if self.interface.link().mtu != mtu {
             self.change_mtu(mtu);
         }
@@ -140,7 +200,7 @@ impl Engine {
     fn change_mtu(&mut self, mtu: usize) {
         self.interface.set_mtu(mtu);
         self.tcp.set_mtu(mtu);
-        self.events.push_back(Event::Changed(Change::Mtu(mtu)));
+        self.interface.tell(Change::Mtu(mtu));
     }
 
     /// Does what is due of what routers brought.
@@ -176,7 +236,7 @@ impl Engine {
     /// See [`AddServerError`].
     pub fn add_server(&mut self, server: IpAddr) -> Result<(), AddServerError> {
         self.servers.add(server, Origin::Static)?;
-        self.events.push_back(Event::Changed(Change::ServerAdded(server)));
+        self.interface.tell(Change::ServerAdded(server));
         Ok(())
     }
 
@@ -184,7 +244,7 @@ impl Engine {
     pub fn remove_server(&mut self, server: IpAddr) -> bool {
         let was_there = self.servers.remove(server);
         if was_there {
-            self.events.push_back(Event::Changed(Change::ServerRemoved(server)));
+            self.interface.tell(Change::ServerRemoved(server));
         }
         was_there
     }
@@ -192,10 +252,10 @@ impl Engine {
     /// Replaces the servers of one origin.
     pub fn replace_servers(&mut self, origin: Origin, servers: &[IpAddr]) {
         for change in self.servers.replace(origin, servers) {
-            self.events.push_back(Event::Changed(match change {
+            self.interface.tell(match change {
                 ServerChange::Added(server) => Change::ServerAdded(server),
                 ServerChange::Removed(server) => Change::ServerRemoved(server),
-            }));
+            });
         }
     }
 }
@@ -208,22 +268,28 @@ impl Engine {
         self.configuration.client.as_ref()
     }
 
-    /// Switches DHCP on or off. What was lent is given back, and goes with it. Nothing happens where the link has no
-    /// hardware addresses.
+    /// Switches DHCP on or off. What was lent is given back where there is a link, and goes with it. Nothing happens
+    /// where the link has no hardware addresses.
     pub fn set_dhcp(&mut self, enabled: bool, now: Instant, device: &mut dyn Transmitter) {
         let Some(hardware) = self.interface.link().hardware else { return };
         match (enabled, self.configuration.client.take()) {
             (true, Some(client)) => self.configuration.client = Some(client),
             (true, None) => {
                 self.configuration.client = Some(Client::new(hardware, dhcp::Config::default(), now));
-                self.events.push_back(Event::Changed(Change::Dhcp));
+                self.interface.tell(Change::Dhcp);
             }
             (false, Some(mut client)) => {
-                if let Some(release) = client.release(now, &mut self.random) {
+                let release = client.release(now, &mut self.random).filter(|_| self.interface.is_up());
+                if let Some(release) = release {
+                    // The address is gone before anybody could be asked from it who the server is.
+                    if let Some(station) = self.configuration.server_station {
+                        self.interface.introduce(release.destination.into(), station, now);
+                    }
                     self.send_dhcp(&release, now, device);
                 }
                 self.withdraw_lease(now);
-                self.events.push_back(Event::Changed(Change::Dhcp));
+                self.configuration.was_bound = false;
+                self.interface.tell(Change::Dhcp);
             }
             (false, None) => {}
         }
@@ -234,7 +300,7 @@ impl Engine {
         if self.configuration.client.is_some() {
             self.configuration.client = Some(Client::new(hardware, dhcp::Config::default(), now));
             self.withdraw_lease(now);
-            self.events.push_back(Event::Changed(Change::Dhcp));
+            self.tell_of_lease();
         }
     }
 
@@ -259,19 +325,21 @@ impl Engine {
     /// Whether a packet may be a server's answer, which is for this host whatever address it is sent to: there may be
     /// none yet.
     pub(super) fn may_be_lease(&self, packet: &Packet<'_>) -> bool {
-        let ports = packet.payload().first_chunk::<4>().map(|[a, b, c, d]| {
-            (u16::from_be_bytes([*a, *b]), u16::from_be_bytes([*c, *d]))
-        });
+        let ports = packet
+            .payload()
+            .first_chunk::<4>()
+            .map(|[a, b, c, d]| (u16::from_be_bytes([*a, *b]), u16::from_be_bytes([*c, *d])));
         self.configuration.client.is_some()
             && packet.source.is_ipv4()
             && packet.protocol == IpProtocol::Udp
             && ports == Some((dhcp::SERVER_PORT, dhcp::CLIENT_PORT))
     }
 
-    /// Takes a datagram where it is a server's; whether it is.
+    /// Takes a datagram where it is a server's, which came from a station; whether it is.
     pub(super) fn lease_takes(
         &mut self,
         received: &Received<'_>,
+        station: Option<EthernetAddress>,
         now: Instant,
         device: &mut dyn Transmitter,
     ) -> bool {
@@ -286,7 +354,7 @@ impl Engine {
         }
         let answer = dhcp::Received { source, destination, payload: received.payload };
         match client.receive(answer, now, &mut self.random) {
-            Ok(Reception::Taken) => {}
+            Ok(Reception::Taken) => self.configuration.server_station = station,
             // What is refused for its nonsense is counted by the client.
             Ok(Reception::Ignored) | Err(_) => self.counters.dropped += 1,
         }
@@ -296,32 +364,42 @@ impl Engine {
 
     /// When the client is to be looked at.
     pub(super) fn next_dhcp(&self) -> Option<Instant> {
-        self.configuration.client.as_ref().filter(|_| self.interface.is_up()).and_then(Client::next_timeout)
+        let client = self.configuration.client.as_ref()?;
+        if self.interface.is_up() { client.next_timeout() } else { client.next_silent_timeout() }
     }
 
-    /// Does what is due of DHCP. While frames wait for the device it waits too, as what it says is not said twice.
+    /// Does what is due of DHCP. Without a link nobody is asked, but a lease ends nevertheless.
     pub(super) fn poll_dhcp(&mut self, now: Instant, device: &mut dyn Transmitter) {
-        if !self.interface.is_up() {
-            return;
-        }
         loop {
             let Some(client) = &mut self.configuration.client else { return };
-            let Some(action) = client.poll(now, &mut self.random) else { return };
+            let is_up = self.interface.is_up();
+            let action = if is_up { client.poll(now, &mut self.random) } else { client.poll_silently(now) };
+            let Some(action) = action else { return };
             match action {
                 Action::Send(datagram) => self.send_dhcp(&datagram, now, device),
                 Action::Bound { lease, former } => {
-                    if former.is_some_and(|former| former.cidr() != lease.cidr()) {
+                    // With another mask it is the same address, and what goes on from it goes on.
+                    if former.is_some_and(|former| former.address != lease.address) {
                         self.withdraw_lease(now);
                     }
                     self.apply_lease(&lease, now);
-                    self.events.push_back(Event::Changed(Change::Dhcp));
+                    self.tell_of_lease();
                 }
                 Action::Lost(_) => {
                     self.withdraw_lease(now);
-                    self.events.push_back(Event::Changed(Change::Dhcp));
+                    self.tell_of_lease();
                 }
             }
         }
+    }
+
+    /// Tells that there is a lease, or none any more; of one that could not be used nobody has heard.
+    fn tell_of_lease(&mut self) {
+        let is_bound = self.dhcp().is_some_and(|client| client.lease().is_some());
+        if is_bound || self.configuration.was_bound {
+            self.interface.tell(Change::Dhcp);
+        }
+        self.configuration.was_bound = is_bound;
     }
 
     fn send_dhcp(&mut self, datagram: &dhcp::Datagram, now: Instant, device: &mut dyn Transmitter) {
@@ -355,6 +433,9 @@ impl Engine {
             }
         }
         self.apply_lease_routes(lease);
+        // Every link that has IPv6 takes as much (RFC 8200 section 5).
+        self.configuration.leased_mtu = lease.mtu.map(|mtu| usize::from(mtu).max(LEAST_MTU));
+        self.narrow_mtu();
         let servers: Vec<IpAddr> = lease.dns_servers.iter().copied().map(IpAddr::V4).collect();
         self.replace_servers(Origin::Dhcp, &servers);
     }
@@ -389,6 +470,8 @@ impl Engine {
     }
 
     fn withdraw_lease(&mut self, now: Instant) {
+        self.configuration.leased_mtu = None;
+        self.narrow_mtu();
         self.interface.withdraw_routes(Origin::Dhcp);
         self.replace_servers(Origin::Dhcp, &[]);
         self.interface.withdraw_addresses(Origin::Dhcp, now);

@@ -34,6 +34,8 @@ impl Engine {
         }
         while let Some(change) = self.interface.poll_change() {
             match change {
+                // It may be there again, or with another prefix.
+                Change::AddressRemoved(cidr) if self.interface.is_local(cidr.address().into()) => {}
                 Change::AddressRemoved(cidr) => self.tcp.remove_address(cidr.address().into(), now),
                 Change::AddressAdded(cidr) => {
                     if matches!(cidr.address().into(), IpAddr::V6(own) if own.is_unicast_link_local()) {
@@ -56,8 +58,9 @@ impl Engine {
         }
     }
 
-    fn park(&mut self, id: ConnectionId, now: Instant) {
-        if self.tcp.state(id) != TcpState::Closed && !self.parked.iter().any(|(_, known)| *known == id) {
+    /// A connection that has to wait for a neighbour cannot, and tries again later.
+    pub(super) fn park(&mut self, id: ConnectionId, now: Instant) {
+        if self.tcp.state(id) != TcpState::Closed && self.parked_ids.insert(id) {
             self.parked.push_back((now + PARKED, id));
         }
     }

@@ -190,7 +190,7 @@ impl Engine {
             return true;
         }
         let Self { interface, tcp, .. } = self;
-        let mut way = Way { interface, device, now, keeps: false, wanted: None };
+        let mut way = Way { interface, device, now, keeps: false, displaces: true, wanted: None };
         let is_full = tcp.transmit_answers(now, &mut way);
         if self.interface.take_urgency() {
             self.act(now, device);
@@ -213,15 +213,19 @@ impl Engine {
         now: Instant,
         device: &mut dyn Transmitter,
     ) -> Transmitted {
+        // One that had to give way does not make others give way: none of them would be asked for long enough.
+        let displaces = !self.retrying.remove(&id);
         let Self { interface, tcp, .. } = self;
-        let mut way = Way { interface, device, now, keeps: false, wanted: None };
+        let mut way = Way { interface, device, now, keeps: false, displaces, wanted: None };
         let sent = tcp.transmit_one(id, bytes, now, &mut way);
         let wanted = way.wanted;
         match sent.progress {
             Progress::Blocked(Blocked::Unresolved) => {
-                if let Some(hop) = wanted {
+                if let Some(hop) = wanted.filter(|hop| displaces || self.interface.may_ask(*hop)) {
                     self.interface.await_neighbour(hop, id.0, now);
                     self.act(now, device);
+                } else if wanted.is_some() {
+                    self.park(id, now);
                 }
             }
             Progress::Blocked(Blocked::Unreachable) => self.tcp.fail_connecting(id, Cause::Unreachable, now),
@@ -233,7 +237,7 @@ impl Engine {
     /// Ends a listener: connections that wait, and handshakes under way, are reset.
     pub fn unbind_tcp(&mut self, id: ListenerId, now: Instant, device: &mut dyn Transmitter) {
         let Self { interface, tcp, .. } = self;
-        tcp.unbind(id, now, &mut Way { interface, device, now, keeps: true, wanted: None });
+        tcp.unbind(id, now, &mut Way { interface, device, now, keeps: true, displaces: true, wanted: None });
     }
 }
 

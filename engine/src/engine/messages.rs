@@ -77,14 +77,7 @@ impl Engine {
     /// A quotation proves little, since anyone may send one. So a connection fails by it only while it is being
     /// established and only if the sequence number is the one sent (RFC 5927); for an established one it is ignored, as
     /// a soft error (RFC 1122 section 4.2.3.9), and the retransmission timer decides.
-    fn error_arrived(
-        &mut self,
-        source: IpAddr,
-        kind: ErrorKind,
-        mtu: Option<u32>,
-        quoted: &Quoted<'_>,
-        now: Instant,
-    ) {
+    fn error_arrived(&mut self, source: IpAddr, kind: ErrorKind, mtu: Option<u32>, quoted: &Quoted<'_>, now: Instant) {
         if let Some(mtu) = mtu
             && self.is_believable(quoted)
         {
@@ -108,14 +101,7 @@ impl Engine {
     }
 
     /// Tells sockets of an error about one of their packets.
-    fn tell_of_error(
-        &mut self,
-        source: IpAddr,
-        kind: ErrorKind,
-        mtu: Option<u32>,
-        quoted: &Quoted<'_>,
-        _now: Instant,
-    ) {
+    fn tell_of_error(&mut self, source: IpAddr, kind: ErrorKind, mtu: Option<u32>, quoted: &Quoted<'_>, _now: Instant) {
         let (binding, port, sequence) = match quoted.content {
             Content::Tcp { from, to, .. } => (Binding::TcpPort(from), to, None),
             Content::Udp { from, to } => {

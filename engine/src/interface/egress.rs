@@ -3,7 +3,6 @@
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::net::IpAddr;
-use core::time::Duration;
 
 use smoltcp::wire::{EthernetAddress, IpProtocol};
 use thiserror::Error;
@@ -29,8 +28,6 @@ const MOST_BACKLOG: usize = 256;
 const MOST_WAITING_EACH: usize = 64;
 /// Bytes of packets that wait for neighbours, of all together.
 const MOST_WAITING_BYTES: usize = 4 << 20;
-/// How often a better router that does not answer is asked whether it is back (RFC 4191 section 3.5).
-const AVOIDED_INTERVAL: Duration = Duration::from_secs(60);
 
 /// What a frame carries (IEEE 802 numbers).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -131,17 +128,13 @@ impl Interface {
     ///
     /// # Errors
     /// See [`SendError`]. The packet is the caller's then.
-    pub fn send(
-        &mut self,
-        packet: &Outgoing<'_>,
-        now: Instant,
-        device: &mut dyn Transmitter,
-    ) -> Result<(), SendError> {
+    pub fn send(&mut self, packet: &Outgoing<'_>, now: Instant, device: &mut dyn Transmitter) -> Result<(), SendError> {
         let destination = packet.header.destination;
         let next_hop = self.way_to(destination, now)?;
         let mtu = next_hop.and_then(|next_hop| next_hop.mtu).unwrap_or(usize::MAX).min(self.mtu_to(destination, now));
         let length = packet.length();
-        if packet.header.payload_length(packet.head.len() + packet.payload.len()).is_none() || (packet.whole && length > mtu)
+        if packet.header.payload_length(packet.head.len() + packet.payload.len()).is_none()
+            || (packet.whole && length > mtu)
         {
             return Err(SendError::TooLarge { mtu });
         }
@@ -157,7 +150,7 @@ impl Interface {
         }
         let start = self.link_header();
         if length > mtu {
-            let sent = self.send_in_fragments(lead, &packet.bytes(), mtu, now, device);
+            let sent = self.send_in_fragments(lead, &packet.bytes(), mtu, false, now, device);
             return if sent { Ok(()) } else { Err(SendError::Full) };
         }
         let (own, family) = (self.link.hardware, EtherType::of(packet.header.source));
@@ -230,6 +223,11 @@ impl Interface {
         next_hop.is_ok_and(|next_hop| self.neighbours.waiting_for(next_hop.hop) >= MOST_WAITING_EACH)
     }
 
+    /// Whether a neighbour is known or asked for, or may be without another one giving way.
+    pub(crate) fn may_ask(&self, hop: IpAddr) -> bool {
+        self.link.hardware.is_none() || self.neighbours.may_ask(hop)
+    }
+
     /// Somebody who has packets for a destination, and could not send one because a neighbour is not known: he comes
     /// back by [`poll_resolved`](Self::poll_resolved).
     pub fn await_neighbour(&mut self, hop: IpAddr, sender: Key, now: Instant) {
@@ -242,11 +240,15 @@ impl Interface {
         displaced.into_iter().for_each(|displaced| self.displace(displaced));
     }
 
-    /// A whole packet whose neighbour has answered leaves, by the route that there is now.
-    pub(super) fn release(&mut self, packet: Vec<u8>, now: Instant, device: &mut dyn Transmitter) {
+    /// A whole packet whose neighbour has answered leaves, by the route that there is now. Where there is none any more
+    /// it goes to that neighbour: what gives an address back is sent while the address goes (RFC 2131 section 4.4.6).
+    pub(super) fn release(&mut self, packet: Vec<u8>, hop: IpAddr, now: Instant, device: &mut dyn Transmitter) {
         let Some(destination) = crate::wire::destination(&packet) else { return };
         let Ok(next_hop) = self.way_to(destination, now) else {
-            self.counters.dropped += 1;
+            match self.neighbours.resolve(hop, now) {
+                Some(station) => self.put(Lead::Station(station), &packet, now, device),
+                None => self.counters.dropped += 1,
+            }
             return;
         };
         match self.lead(destination, next_hop, now) {
@@ -265,7 +267,7 @@ impl Interface {
         let mtu = self.mtu_to(destination, now);
         if packet.len() > mtu {
             self.backlog.catch_up(device);
-            self.send_in_fragments(lead, packet, mtu, now, device);
+            self.send_in_fragments(lead, packet, mtu, true, now, device);
             return;
         }
         let (start, own) = (self.link_header(), self.link.hardware);
@@ -278,13 +280,14 @@ impl Interface {
         self.counters.dropped += u64::from(!kept);
     }
 
-    /// Sends a packet in fragments. Once the first has left, the others wait for the device where they must; false
-    /// where not even the first could, and nothing has happened.
+    /// Sends a packet in fragments. Once the first has left, the others wait for the device where they must, and the
+    /// first does too where it `keeps`. False where it does not and the first could not leave: nothing has happened.
     fn send_in_fragments(
         &mut self,
         lead: Lead,
         packet: &[u8],
         mtu: usize,
+        keeps: bool,
         now: Instant,
         device: &mut dyn Transmitter,
     ) -> bool {
@@ -298,6 +301,11 @@ impl Interface {
             self.counters.dropped += 1;
             return true;
         };
+        if self.backlog.0.len() + fragmentation.count() > MOST_BACKLOG {
+            // Without one of them the others are worth nothing.
+            self.counters.dropped += 1;
+            return true;
+        }
         let (start, own) = (self.link_header(), self.link.hardware);
         let payload = Payload::from(packet);
         for index in 0..fragmentation.count() {
@@ -307,14 +315,13 @@ impl Interface {
                 write_link_header(link, own, lead, family);
                 fragmentation.write(&payload, index, ip);
             };
-            if index == 0 && self.backlog.0.is_empty() {
+            if index == 0 && !keeps {
                 if !device.transmit(Frame::plain(length), &mut write) {
                     return false;
                 }
-            } else if !self.backlog.push(length, device, &mut write) {
-                // Without it the others are worth nothing.
-                self.counters.dropped += 1;
-                return true;
+            } else {
+                // There is room for all of them.
+                let _kept = self.backlog.push(length, device, &mut write);
             }
         }
         true
@@ -341,17 +348,10 @@ impl Interface {
             return Ok(None);
         }
         let next_hop = self.next_hop(destination).map_err(|_| SendError::Unreachable)?;
-        if let Some(avoided) = next_hop.avoided {
-            self.ask_avoided(avoided, now);
+        if let Some(avoided) = next_hop.avoided.filter(|_| self.link.hardware.is_some()) {
+            self.neighbours.pass_over(avoided, now);
         }
         Ok(Some(next_hop))
-    }
-
-    fn ask_avoided(&mut self, router: IpAddr, now: Instant) {
-        if self.link.hardware.is_some() && self.avoided_asked.is_none_or(|asked| now - asked >= AVOIDED_INTERVAL) {
-            self.avoided_asked = Some(now);
-            self.neighbours.resolve(router, now);
-        }
     }
 
     /// The station that a packet goes to; who is not known is asked for.
@@ -446,18 +446,27 @@ pub struct Way<'a> {
     pub now: Instant,
     /// Whether segments without data wait for a neighbour by themselves: answers, which nobody would make again.
     pub keeps: bool,
+    /// Whether a neighbour is asked for though another one gives way for that.
+    pub displaces: bool,
     /// The neighbour that a segment could not leave for.
     pub wanted: Option<IpAddr>,
 }
 
 impl Outlet for Way<'_> {
     fn send(&mut self, packet: &Packet<'_>) -> Result<(), Blocked> {
-        let Self { interface, device, now, keeps, wanted } = self;
+        let Self { interface, device, now, keeps, displaces, wanted } = self;
         // A loopback carries every local address of the process's interfaces.
         if !interface.link.loops_back && !interface.addresses.is_local(packet.source) {
             return Err(Blocked::Unreachable);
         }
         let next_hop = interface.way_to(packet.destination, *now).map_err(|_| Blocked::Unreachable)?;
+        if !*displaces
+            && let Some(NextHop { hop, .. }) = next_hop
+            && !interface.may_ask(hop)
+        {
+            *wanted = Some(hop);
+            return Err(Blocked::Unresolved);
+        }
         let lead = interface.lead(packet.destination, next_hop, *now);
         if let Lead::Unresolved(hop) = lead {
             if *keeps && packet.payload.is_empty() {

@@ -5,7 +5,7 @@ use core::net::{IpAddr, Ipv6Addr};
 
 use super::{Change, Interface};
 use crate::configure::router::{Discovery, Effect};
-use crate::ip::addresses::{Origin, StableIdentifier, stable_identifier};
+use crate::ip::addresses::{Detection, Origin, StableIdentifier, stable_identifier};
 use crate::link::ndp::RouterAdvertisement;
 use crate::time::Instant;
 
@@ -31,8 +31,12 @@ impl Interface {
     /// An address that was formed of a router's prefix is another host's: the next one is tried.
     pub(crate) fn form_anew(&mut self, discovery: &mut Discovery, address: Ipv6Addr, now: Instant) {
         let Some(identify) = self.identify() else { return };
-        if self.addresses.find(address.into()).is_none_or(|known| known.origin != Origin::Router) {
-            return;
+        let known = self.addresses.find(address.into()).filter(|known| known.origin == Origin::Router);
+        let Some(known) = known.copied() else { return };
+        if known.detection == Detection::Passed {
+            // It was in use, and was verified anew: the interface was out of use, and another host has taken it.
+            self.addresses.restart_detection(address.into());
+            self.tell(Change::AddressRemoved(known.cidr));
         }
         self.forget_claim(IpAddr::V6(address), now);
         if let Some(next) = discovery.conflict(address, &mut self.addresses, identify) {

@@ -141,6 +141,14 @@ impl Interface {
         self.has_news |= !was_known && self.neighbours.reachability(neighbour) == Reachability::Probable;
     }
 
+    /// Something came from a neighbour on the link that is not known yet: what is sent to it goes to that station.
+    pub(crate) fn introduce(&mut self, neighbour: IpAddr, hardware: EthernetAddress, now: Instant) {
+        let is_on_link = self.next_hop(neighbour).is_ok_and(|next_hop| next_hop.on_link);
+        if is_on_link && self.neighbours.reachability(neighbour) != Reachability::Probable {
+            self.hear(neighbour, Evidence::Solicitation { hardware }, now);
+        }
+    }
+
     /// A router says that it is none any more: it is no default router (RFC 4861 section 7.2.5).
     fn forget_router(&mut self, router: IpAddr) {
         let through = |route: &&crate::ip::routes::Route| {
@@ -177,10 +185,10 @@ impl Interface {
         while let Some(action) = self.neighbours.poll(now) {
             match action {
                 Action::Solicit { hop, to } => self.solicit(hop, to, now, device),
-                Action::Release { waiting: Waiting::Packet(packet), .. } => {
+                Action::Release { hop, waiting: Waiting::Packet(packet) } => {
                     self.waiting_bytes -= packet.len();
                     self.has_room = true;
-                    self.release(packet, now, device);
+                    self.release(packet, hop, now, device);
                 }
                 Action::Release { waiting: Waiting::Sender(sender), .. } => {
                     self.resolved.push_back(Resolved::Reachable(sender));

@@ -178,11 +178,19 @@ impl Interface {
     /// Whether there is to be a link-local IPv6 address (RFC 4291 section 2.8), by RFC 7217.
     pub fn set_link_local(&mut self, wanted: bool, now: Instant) {
         self.claims.wants_link_local = wanted;
-        self.claims.link_local_conflicts = 0;
         if wanted {
-            self.add_link_local(now);
+            self.want_link_local(now);
         } else {
             self.withdraw_addresses(Origin::LinkLocal, now);
+        }
+    }
+
+    /// Begins anew with the first identifier where there is to be a link-local address and is none.
+    fn want_link_local(&mut self, now: Instant) {
+        let is_there = self.addresses.iter().any(|known| known.origin == Origin::LinkLocal);
+        if self.claims.wants_link_local && !is_there {
+            self.claims.link_local_conflicts = 0;
+            self.add_link_local(now);
         }
     }
 
@@ -213,15 +221,16 @@ impl Interface {
         self.link.hardware = Some(hardware);
         self.withdraw_addresses(Origin::LinkLocal, now);
         self.claims.list.iter_mut().for_each(|claimed| claimed.claim.announce(now));
-        self.set_link_local(self.claims.wants_link_local, now);
+        self.want_link_local(now);
     }
 
     /// The link is back, and may be another: addresses are verified and announced anew, neighbours asked at once, and
-    /// groups reported.
+    /// groups reported. Where others had every link-local address that this host has tried, it tries them again.
     pub fn link_up(&mut self, now: Instant) {
         self.is_up = true;
         let (claims, random) = (&mut self.claims.list, &mut self.random);
         claims.iter_mut().for_each(|claimed| claimed.claim.restart(now, random));
+        self.want_link_local(now);
         self.neighbours.retry_unresolved(now);
         if !self.link.loops_back {
             self.groups.link_up(now);
@@ -278,11 +287,12 @@ impl Interface {
         if !is_lost {
             return;
         }
-        let origin = self.addresses.find(address).map(|known| known.origin);
-        if origin == Some(Origin::Router) {
+        let known = self.addresses.find(address);
+        if known.is_some_and(|known| known.origin == Origin::Router && known.detection == Detection::Running) {
             // Whoever knows the router's prefix has another one.
             return;
         }
+        let origin = known.map(|known| known.origin);
         self.remove_address(address, now);
         if origin == Some(Origin::LinkLocal) && self.claims.link_local_conflicts < MOST_RETRIES {
             self.claims.link_local_conflicts += 1;

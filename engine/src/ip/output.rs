@@ -77,7 +77,18 @@ impl Header {
             (IpAddr::V4(source), IpAddr::V4(destination)) => {
                 let header = &mut into[..IPV4_HEADER];
                 header[..12].copy_from_slice(&[
-                    0x45, self.traffic_class, high, low, 0, 0, DONT_FRAGMENT, 0, self.hop_limit, protocol, 0, 0,
+                    0x45,
+                    self.traffic_class,
+                    high,
+                    low,
+                    0,
+                    0,
+                    DONT_FRAGMENT,
+                    0,
+                    self.hop_limit,
+                    protocol,
+                    0,
+                    0,
                 ]);
                 header[12..16].copy_from_slice(&source.octets());
                 header[16..].copy_from_slice(&destination.octets());
@@ -89,7 +100,16 @@ impl Header {
             (IpAddr::V6(source), IpAddr::V6(destination)) => {
                 let header = &mut into[..IPV6_HEADER];
                 let class = self.traffic_class;
-                header[..8].copy_from_slice(&[0x60 | class >> 4, class << 4, 0, 0, high, low, protocol, self.hop_limit]);
+                header[..8].copy_from_slice(&[
+                    0x60 | class >> 4,
+                    class << 4,
+                    0,
+                    0,
+                    high,
+                    low,
+                    protocol,
+                    self.hop_limit,
+                ]);
                 header[8..24].copy_from_slice(&source.octets());
                 header[24..].copy_from_slice(&destination.octets());
             }

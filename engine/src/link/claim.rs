@@ -167,6 +167,8 @@ impl Claim {
     #[must_use]
     pub const fn state(&self) -> State {
         match self.phase {
+            // Nobody is asked: it is this host's before that has been said.
+            Phase::Probing { left: _, due: _ } if self.timing.probes == 0 => State::Held,
             Phase::Probing { left: _, due: _ } => State::Probing,
             Phase::Held { left: _, due: _, defended: _ } => State::Held,
             Phase::Lost => State::Lost,
@@ -221,6 +223,11 @@ impl Claim {
     /// Another host uses the address, or probes for it while this one does too. A probe for an address that is held
     /// is no conflict, but is answered.
     pub fn conflict(&mut self, now: Instant) -> Outcome {
+        if let Phase::Probing { left: _, due } = self.phase
+            && self.timing.probes == 0
+        {
+            self.phase = Phase::Held { left: self.timing.announcements, due, defended: None };
+        }
         let Phase::Held { left, due, defended } = &mut self.phase else {
             self.phase = Phase::Lost;
             return Outcome::Lost;

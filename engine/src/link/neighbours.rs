@@ -134,7 +134,12 @@ pub struct Neighbours<W> {
     leaving: Leaving<W>,
     /// How much waits, what leaves included.
     waiting: usize,
+    /// Who is to be asked once although nothing is sent to it.
+    recheck: Option<IpAddr>,
 }
+
+/// How often a neighbour that is passed over is asked whether it is back (RFC 4191 section 3.5).
+const RECHECK_INTERVAL: Duration = Duration::from_secs(60);
 
 impl<W> Neighbours<W> {
     /// No neighbours.
@@ -150,6 +155,7 @@ impl<W> Neighbours<W> {
             timers: Timers::new(),
             leaving: Leaving::default(),
             waiting: 0,
+            recheck: None,
         }
     }
 
@@ -237,6 +243,13 @@ impl<W> Neighbours<W> {
         self.entries.get(self.find(hop)?)?.waiting.front()
     }
 
+    /// Whether a neighbour is known or asked for, or may be without another one giving way.
+    #[must_use]
+    pub fn may_ask(&self, hop: IpAddr) -> bool {
+        self.find(hop).is_some_and(|key| self.is_resolving(key))
+            || self.ranks.count(&[Rank::Asked, Rank::Awaited]) < self.config.most_unresolved
+    }
+
     /// How much waits for a neighbour.
     #[must_use]
     pub fn waiting_for(&self, hop: IpAddr) -> usize {
@@ -276,9 +289,27 @@ impl<W> Neighbours<W> {
         }
     }
 
+    /// A packet went another way because this neighbour has not answered. As long as that happens, it is remembered as
+    /// one that does not answer, so that no packet waits for it; and it is asked by one solicitation, at most once a
+    /// minute, whether it is back (RFC 4191 section 3.5).
+    pub fn pass_over(&mut self, hop: IpAddr, now: Instant) {
+        let Some(key) = self.find(hop) else { return };
+        let Some(entry) = self.entries.get_mut(key).filter(|entry| entry.knowledge == Knowledge::Failed) else {
+            return;
+        };
+        if self.recheck.is_none() && entry.asked.is_none_or(|asked| now - asked >= RECHECK_INTERVAL) {
+            entry.asked = Some(now);
+            self.recheck = Some(hop);
+        }
+        self.timers.set(key.index(), entry.alarm(Duration::ZERO, now));
+    }
+
     /// What is to be done by `now`, one at a time; `None` where nothing is. To be called after every other call that
     /// changes something, and when [`next_timeout`](Self::next_timeout) says so.
     pub fn poll(&mut self, now: Instant) -> Option<Action<W>> {
+        if let Some(hop) = self.recheck.take() {
+            return Some(Action::Solicit { hop, to: None });
+        }
         loop {
             if let Some(action) = self.leaving.pop() {
                 self.waiting -= 1;
@@ -297,7 +328,7 @@ impl<W> Neighbours<W> {
     /// already.
     #[must_use]
     pub fn next_timeout(&self) -> Option<Instant> {
-        if self.leaving.is_empty() { self.timers.next() } else { Some(Instant::ORIGIN) }
+        if self.leaving.is_empty() && self.recheck.is_none() { self.timers.next() } else { Some(Instant::ORIGIN) }
     }
 
     /// Whether a neighbour is reachable.
@@ -371,13 +402,14 @@ impl<W> Neighbours<W> {
         }
     }
 
-    /// The link came back: what was asked while it was down was not heard by anybody. All that are asked for or probed
-    /// are solicited at once, and counted anew; failures are forgotten.
+    /// The link came back, and may lead elsewhere; what was asked while it was down was not heard by anybody. All that
+    /// are asked for or probed are solicited at once, and counted anew; failures are forgotten, and confirmations are:
+    /// whoever is sent something next is asked whether it is there.
     pub fn retry_unresolved(&mut self, now: Instant) {
         while let Some(key) = self.first(Rank::Dead) {
             self.remove(key);
         }
-        let Self { entries, timers, .. } = self;
+        let Self { entries, timers, ranks, .. } = self;
         let keys: alloc::vec::Vec<Key> = entries.iter().map(|(key, _)| key).collect();
         for key in keys {
             let Some(entry) = entries.get_mut(key) else { continue };
@@ -386,6 +418,10 @@ impl<W> Neighbours<W> {
                 | Knowledge::Known { trust: Trust::Probe { solicitations }, .. } => {
                     (*solicitations, entry.asked) = (0, None);
                     timers.set(key.index(), Some(now));
+                }
+                Knowledge::Known { trust: trust @ Trust::Reachable { .. }, .. } => {
+                    *trust = Trust::Stale;
+                    ranks.place(key.index(), entry.rank());
                 }
                 Knowledge::Known { .. } | Knowledge::Failed | Knowledge::Displaced => {}
             }

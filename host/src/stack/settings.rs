@@ -11,7 +11,7 @@ use xila_network_commands::interface::{
 };
 use xila_network_engine::configure::servers::AddServerError;
 use xila_network_engine::interface::{Change as EngineChange, Verification};
-use xila_network_engine::ip::addresses::{self, AddAddressError, Added};
+use xila_network_engine::ip::addresses::{self, AddAddressError, Added, Detection};
 use xila_network_engine::ip::routes::{self, AddRouteError, Target};
 use xila_network_engine::random::{Random, Secret};
 
@@ -104,7 +104,7 @@ impl Core {
             return Err(Error::InvalidArgument);
         }
         self.engage(|engine, _, _| engine.set_mtu(mtu));
-        self.tell();
+        self.act();
         Ok(())
     }
 
@@ -115,13 +115,19 @@ impl Core {
         }
         self.state = state;
         self.rouse();
-        if state == State::Up {
-            // The device is asked anew, and every timer that fell due meanwhile goes off now.
-            self.unfinished = true;
-            self.engage(|engine, _, now| engine.resume(now));
-            self.act();
-        }
         self.announce(Change::State(state));
+        match state {
+            State::Up => {
+                // The device is asked anew, and every timer that fell due meanwhile goes off now.
+                self.unfinished = true;
+                if self.known_link == Link::Up {
+                    self.engage(|engine, _, now| engine.resume(now));
+                }
+                self.act();
+            }
+            // Nothing is said by itself until then, whatever is changed meanwhile.
+            State::Down => self.engage(|engine, _, now| engine.link_down(now)),
+        }
     }
 
     /// A device's link may have gone up or down.
@@ -134,6 +140,10 @@ impl Core {
         match link {
             Link::Up => {
                 self.engage(|engine, _, now| engine.link_up(now));
+                if self.state == State::Down {
+                    // It may be another link, but nobody speaks on it yet.
+                    self.engage(|engine, _, now| engine.link_down(now));
+                }
                 // What that left due is done before the runner sleeps.
                 self.unfinished = true;
             }
@@ -181,7 +191,12 @@ impl Core {
 /// Addresses.
 impl Core {
     pub(crate) fn addresses(&self) -> Vec<Cidr> {
-        self.engine.interface().addresses().iter().filter_map(|known| from_wire(known.cidr)).collect()
+        self.assigned_addresses().filter_map(|known| from_wire(known.cidr)).collect()
+    }
+
+    /// Those that are this host's: one that the link is still being asked about, or that another has, is not.
+    fn assigned_addresses(&self) -> impl Iterator<Item = &addresses::Address> {
+        self.engine.interface().addresses().iter().filter(|known| known.detection == Detection::Passed)
     }
 
     /// The addresses with all that is known of them.
@@ -195,7 +210,7 @@ impl Core {
                 valid: left(known.valid_until),
             })
         };
-        self.engine.interface().addresses().iter().filter_map(info).collect()
+        self.assigned_addresses().filter_map(info).collect()
     }
 
     pub(crate) fn has_address(&self, address: IpAddr) -> bool {
@@ -318,7 +333,13 @@ impl Core {
         if enabled && !self.is_ethernet() {
             return Err(Error::NotSupported);
         }
-        self.engage(|engine, _, now| engine.set_autoconfiguration(enabled, now));
+        self.engage(|engine, _, now| {
+            if enabled {
+                // Routers are asked from it.
+                engine.interface_mut().set_link_local(true, now);
+            }
+            engine.set_autoconfiguration(enabled, now);
+        });
         self.act();
         Ok(())
     }
@@ -329,14 +350,16 @@ impl Core {
         self.engage(|engine, _, _| engine.interface_mut().set_identifier_secret(secret));
     }
 
-    /// Whether there is to be a link-local IPv6 address on an Ethernet.
+    /// Whether there is to be a link-local IPv6 address on an Ethernet; autoconfiguration brings one too.
     pub(crate) fn set_link_local(&mut self, wanted: bool) {
         self.engage(|engine, _, now| engine.interface_mut().set_link_local(wanted, now));
         self.act();
     }
 
     pub(crate) fn dhcp_status(&self) -> DhcpStatus {
-        let Some(client) = self.engine.dhcp() else { return DhcpStatus::default() };
+        // Who is unmounted asks nobody any more.
+        let client = self.engine.dhcp().filter(|_| self.port.is_some());
+        let Some(client) = client else { return DhcpStatus::default() };
         let lease = client.lease().and_then(|lease| {
             Some(Lease {
                 address: from_wire(lease.cidr())?,
@@ -370,7 +393,7 @@ impl Core {
     /// [`Error::NoFreeSlot`].
     pub(crate) fn add_dns_server(&mut self, server: IpAddr) -> Result<()> {
         self.engage(|engine, _, _| engine.add_server(server).map_err(Error::from))?;
-        self.tell();
+        self.act();
         Ok(())
     }
 
@@ -380,14 +403,14 @@ impl Core {
         if !self.engage(|engine, _, _| engine.remove_server(server)) {
             return Err(Error::AddressNotAvailable);
         }
-        self.tell();
+        self.act();
         Ok(())
     }
 
     /// Sets the servers that somebody has set; those for which there is no room, or that no host can be, are left out.
     pub(crate) fn set_dns_servers(&mut self, servers: &[IpAddr]) {
         self.engage(|engine, _, _| engine.replace_servers(addresses::Origin::Static, servers));
-        self.tell();
+        self.act();
     }
 }
 

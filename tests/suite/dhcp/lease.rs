@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
-use smoltcp::wire::DhcpMessageType::{Discover, Release, Request};
+use smoltcp::wire::DhcpMessageType::{Release, Request};
 use xila_network_host::address::MacAddress;
 use xila_network_host::device::Link;
 use xila_network_host::interface::{Change, DhcpState, Lease, Origin, State};
@@ -11,7 +11,7 @@ use xila_network_host::socket::{ListenOptions, TcpListener, TcpStream, UdpSocket
 use xila_network_host::{Error, InterfaceConfig, Manager};
 
 use super::World;
-use super::server::{Answer, Terms};
+use super::server::{Answer, Heard, Terms, arp_requests};
 use super::world::{cidr, route};
 
 const BROADCAST: Ipv4Addr = Ipv4Addr::BROADCAST;
@@ -57,6 +57,7 @@ async fn connect(world: &World, neighbour: &Manager) -> (TcpStream, TcpStream) {
 #[test]
 fn a_lease_gives_an_address_a_router_and_dns_servers() {
     let world = World::with(InterfaceConfig::default());
+    world.advance(10);
     world.changes();
     assert_eq!(world.interface.dhcp().state, DhcpState::Off);
     world.interface.set_dhcp(true).unwrap();
@@ -113,24 +114,24 @@ fn a_lease_is_renewed_at_t1_and_nothing_else_changes() {
     });
 }
 
+/// RFC 2131 section 4.4.5: again after half of the time from T1 to T2.
 #[test]
-fn a_renewal_waits_for_a_server_whose_hardware_address_is_unknown() {
+fn a_renewal_whose_server_is_not_found_on_the_link_is_tried_again_half_way_to_t2() {
     let world = World::bound();
     world.serve(|server| server.answers_arp = false);
     world.server.frames();
+    world.server.heard();
     world.advance(420);
-    // Once a second, and never more.
-    let asked = world.server.frames().len();
-    assert!((19..=24).contains(&asked), "{asked} frames");
-    assert!(
-        !world
-            .server
-            .heard()
-            .iter()
-            .any(|heard| heard.kind == Request && heard.client == Ipv4Addr::from([10, 9, 0, 50]))
-    );
+    // Three times, and then the datagram is lost.
+    assert_eq!(arp_requests(&world.server.frames(), SERVER), 3);
     world.serve(|server| server.answers_arp = true);
-    world.advance(2);
+    world.advance(178);
+    assert_eq!((world.server.heard(), world.changes()), (vec![], vec![]));
+    world.advance(3);
+    let heard = world.server.heard();
+    let [renewal] = &heard[..] else { panic!("{heard:?}") };
+    assert_eq!((renewal.kind, renewal.destination, renewal.client), (Request, SERVER, [10, 9, 0, 50].into()));
+    assert_eq!(renewal.at.since_origin().as_millis() / 100, 6000);
     assert_eq!(world.changes(), [Change::Dhcp(DhcpState::Bound)]);
     assert!(world.interface.dhcp().lease.unwrap().valid.as_secs() >= 998);
 }
@@ -230,26 +231,71 @@ fn a_renewal_with_other_content_changes_what_is_other() {
     assert_eq!(world.routes(Origin::Dhcp), []);
 }
 
-#[test]
-fn a_link_that_goes_down_takes_the_lease_with_it() {
-    let world = World::bound();
-    world.cable.set_link(Link::Down);
-    world.advance(30);
-    let mut expected = vec![Change::Link(Link::Down)];
-    expected.extend(withdrawn(DhcpState::Searching));
-    assert_eq!(world.changes(), expected);
-    world.assert_nothing_lent();
-    world.server.heard();
-    world.cable.set_link(Link::Up);
-    world.advance(1);
-    let mut expected = vec![Change::Link(Link::Up)];
-    expected.extend(lent());
-    assert_eq!(world.changes(), expected);
-    assert_eq!(world.server.heard().iter().map(|heard| heard.kind).collect::<Vec<_>>(), [Discover, Request]);
+/// The one message that verifies a lease is one to all, without a server and an own address (RFC 2131 sections 3.2 and
+/// 4.3.2).
+fn assert_verified(world: &World) {
+    let heard = world.server.heard();
+    let [verification] = &heard[..] else { panic!("{heard:?}") };
+    let Heard { kind, destination, client, at: _ } = *verification;
+    assert_eq!((kind, destination, client), (Request, BROADCAST, Ipv4Addr::UNSPECIFIED));
 }
 
 #[test]
-fn down_nothing_is_sent_and_up_again_it_is_asked_anew() {
+fn a_lease_is_verified_when_its_link_is_back_and_counts_until_then() {
+    let world = World::bound();
+    let neighbour = neighbour(&world);
+    let (client, server) = world.simulation.block_on(connect(&world, &neighbour));
+    world.server.heard();
+    world.cable.set_link(Link::Down);
+    world.advance(30);
+    assert_eq!((world.changes(), world.state()), (vec![Change::Link(Link::Down)], DhcpState::Bound));
+    assert_eq!(world.server.heard(), [], "nobody is asked over a link that is gone");
+    world.cable.set_link(Link::Up);
+    world.advance(1);
+    assert_eq!(world.changes(), [Change::Link(Link::Up), Change::Dhcp(DhcpState::Bound)]);
+    assert_verified(&world);
+    assert!(world.interface.dhcp().lease.unwrap().valid.as_secs() >= 998);
+    world.simulation.block_on(async {
+        client.write_all(b"still").await.unwrap();
+        assert_eq!(server.read(&mut [0; 8]).await, Ok(5));
+    });
+}
+
+#[test]
+fn a_lease_of_another_network_is_gone_when_its_server_says_so() {
+    let world = World::bound();
+    world.cable.set_link(Link::Down);
+    world.advance(30);
+    world.changes();
+    world.serve(|server| server.answer = Answer::Refuse);
+    world.cable.set_link(Link::Up);
+    world.advance(1);
+    let mut expected = vec![Change::Link(Link::Up)];
+    expected.extend(withdrawn(DhcpState::Searching));
+    assert_eq!(world.changes(), expected);
+    world.assert_nothing_lent();
+    world.serve(|server| server.answer = Answer::Grant);
+    world.advance(64);
+    assert_eq!(world.changes(), lent());
+}
+
+/// RFC 2131 section 3.2 point 3.
+#[test]
+fn a_lease_that_nobody_verifies_counts_until_its_end() {
+    let world = World::bound();
+    world.serve(|server| server.answer = Answer::Nothing);
+    world.cable.set_link(Link::Down);
+    world.advance(30);
+    world.cable.set_link(Link::Up);
+    world.advance(960);
+    assert_eq!((world.state(), world.interface.addresses()), (DhcpState::Bound, vec![cidr("10.9.0.50/24")]));
+    world.changes();
+    world.advance(10);
+    assert_eq!(world.changes(), withdrawn(DhcpState::Searching));
+}
+
+#[test]
+fn down_nothing_is_sent_and_up_again_the_lease_is_verified() {
     let world = World::bound();
     let neighbour = neighbour(&world);
     let (client, server) = world.simulation.block_on(connect(&world, &neighbour));
@@ -259,7 +305,7 @@ fn down_nothing_is_sent_and_up_again_it_is_asked_anew() {
     assert_eq!(world.server.heard(), []);
     world.interface.set_state(State::Up);
     world.advance(1);
-    assert_eq!(world.server.heard().iter().map(|heard| heard.kind).collect::<Vec<_>>(), [Discover, Request]);
+    assert_verified(&world);
     // The same lease: connections go on.
     assert_eq!(world.changes(), [Change::State(State::Down), Change::State(State::Up), Change::Dhcp(DhcpState::Bound)]);
     world.simulation.block_on(async {
@@ -276,8 +322,54 @@ fn a_lease_that_ran_out_while_down_is_gone_when_up() {
     world.advance(2000);
     world.interface.set_state(State::Up);
     world.advance(0);
-    assert!(world.changes().ends_with(&withdrawn(DhcpState::Searching)));
+    let mut expected = vec![Change::State(State::Down), Change::State(State::Up)];
+    expected.extend(withdrawn(DhcpState::Searching));
+    assert_eq!(world.changes(), expected);
     world.assert_nothing_lent();
+}
+
+#[test]
+fn an_interface_that_is_up_without_a_link_asks_nobody() {
+    let world = World::bound();
+    world.interface.set_state(State::Down);
+    world.cable.set_link(Link::Down);
+    world.advance(10);
+    world.server.frames();
+    world.interface.set_state(State::Up);
+    world.advance(2000);
+    world.assert_nothing_lent();
+    // And one whose link is back while it is down says nothing before it is up.
+    world.interface.set_state(State::Down);
+    world.cable.set_link(Link::Up);
+    world.advance(10);
+    world.interface.set_dhcp(false).unwrap();
+    world.interface.set_dhcp(true).unwrap();
+    world.advance(10);
+    assert_eq!(world.server.frames(), [] as [Vec<u8>; 0]);
+    world.interface.set_state(State::Up);
+    world.advance(1);
+    assert_eq!(world.state(), DhcpState::Bound);
+}
+
+#[test]
+fn another_mask_changes_the_network_and_ends_no_connection() {
+    let world = World::bound();
+    let neighbour = neighbour(&world);
+    let (client, server) = world.simulation.block_on(connect(&world, &neighbour));
+    world.serve(|server| server.terms.mask = Some([255, 255, 0, 0].into()));
+    world.advance(405);
+    assert_eq!(
+        world.changes(),
+        [
+            Change::AddressRemoved(cidr("10.9.0.50/24")),
+            Change::AddressAdded(cidr("10.9.0.50/16")),
+            Change::Dhcp(DhcpState::Bound)
+        ]
+    );
+    world.simulation.block_on(async {
+        client.write_all(b"still").await.unwrap();
+        assert_eq!(server.read(&mut [0; 8]).await, Ok(5));
+    });
 }
 
 #[test]
@@ -344,7 +436,8 @@ fn what_somebody_has_set_is_left_alone() {
     world.advance(405);
     assert_eq!((world.state(), world.interface.dhcp().refused), (DhcpState::Bound, 0));
     world.interface.set_dhcp(false).unwrap();
-    assert_eq!(world.interface.addresses(), [address]);
+    let stays: Vec<_> = world.addresses(Origin::Static).iter().map(|info| info.cidr).collect();
+    assert_eq!((stays, world.addresses(Origin::Dhcp)), (vec![address], vec![]));
     assert_eq!(world.interface.routes(), [gateway]);
     assert_eq!(world.interface.dns_servers(), [server]);
 }

@@ -17,9 +17,15 @@ fn a_silent_link_is_asked_ever_less_often() {
     world.serve(|server| server.answer = Answer::Nothing);
     world.interface.set_dhcp(true).unwrap();
     world.advance(600);
-    let times: Vec<u64> = world.server.heard().iter().map(|heard| heard.at.since_origin().as_secs()).collect();
-    assert_eq!(times[..7], [0, 4, 12, 28, 60, 124, 188]);
-    assert_eq!(times.len(), 7 + 6);
+    let times: Vec<u128> = world.server.heard().iter().map(|heard| heard.at.since_origin().as_millis()).collect();
+    let waits: Vec<u128> = times.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    // RFC 2131 section 4.1: twice as long each time, a second more or less by chance.
+    let expected = [4000, 8000, 16_000, 32_000].into_iter().chain(std::iter::repeat_n(64_000, 8));
+    assert_eq!((times[0] / 1000, waits.len()), (0, 12));
+    for (wait, expected) in waits.iter().zip(expected.clone()) {
+        assert!((expected - 1000..=expected + 1000).contains(wait), "{waits:?}");
+    }
+    assert!(!waits.into_iter().eq(expected), "clients that began together do not stay so");
 }
 
 #[test]
@@ -70,10 +76,11 @@ fn who_was_not_asked_is_not_heard() {
 
 #[test]
 fn a_lease_for_which_there_is_no_room_is_refused() {
-    let addresses = (1..=8).map(|host| cidr(&format!("10.8.0.{host}/24"))).collect();
-    let world = World::with(InterfaceConfig { addresses, dhcp: true, ..InterfaceConfig::default() });
+    let addresses = (1..=64).map(|host| cidr(&format!("10.8.0.{host}/24"))).collect();
+    let world = World::with(InterfaceConfig { addresses, dhcp: true, ..World::ipv4() });
     world.advance(1);
     assert_eq!((world.state(), world.interface.dhcp().refused), (DhcpState::Searching, 1));
+    assert_eq!(world.changes(), [Change::Mounted], "nobody hears of what is not used");
     world.assert_nothing_lent();
     world.interface.remove_address(cidr("10.8.0.1/24")).unwrap();
     world.advance(10);

@@ -12,7 +12,7 @@ use super::server::{Terms, datagram};
 
 /// A lease is refused: counted, never applied, asked for again but not at once; and a good one is taken after it.
 fn assert_refused(what: &str, change: impl FnOnce(&mut Terms)) {
-    let world = World::with(xila_network_host::InterfaceConfig::default());
+    let world = World::with(World::ipv4());
     world.serve(|server| change(&mut server.terms));
     world.changes();
     world.interface.set_dhcp(true).unwrap();

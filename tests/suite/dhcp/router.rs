@@ -1,6 +1,7 @@
 //! Router advertisements, and addresses of one's own making.
 
 use std::net::{IpAddr, Ipv6Addr};
+use std::time::Duration;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -9,10 +10,10 @@ use smoltcp::wire::{
     EthernetAddress, EthernetFrame, EthernetProtocol, Icmpv6Packet, Icmpv6Repr, IpProtocol, Ipv6Packet, Ipv6Repr,
     NdiscNeighborFlags, NdiscRepr,
 };
-use xila_network_host::InterfaceConfig;
-use xila_network_host::address::MacAddress;
+use xila_network_host::address::{Cidr, MacAddress};
 use xila_network_host::device::Link;
 use xila_network_host::interface::{Change, Origin, State};
+use xila_network_host::{Error, InterfaceConfig};
 
 use super::World;
 use super::server::ethernet_frame;
@@ -21,8 +22,12 @@ use super::world::cidr;
 const ROUTER: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0x66);
 const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
 const HARDWARE: [u8; 6] = [2, 0, 0, 0, 0, 5];
-const LINK_LOCAL: &str = "fe80::ff:fe00:5/64";
-const GLOBAL: &str = "fd00:5::ff:fe00:5/64";
+/// What an address in the link-local network would be that says the hardware address (RFC 4291 appendix A).
+const EUI_64: &str = "fe80::ff:fe00:5";
+/// The first half of what is made there.
+const LINK: &str = "fe80::";
+/// What [`advertise`] tells of in most tests.
+const NETWORK: &str = "fd00:5::";
 
 /// A host with [`HARDWARE`], which configures itself.
 fn host() -> World {
@@ -33,8 +38,8 @@ fn host() -> World {
 /// As [`host`], with its link-local address; what happened until then is read.
 fn settled() -> World {
     let world = host();
-    world.advance(1);
-    assert_eq!(world.changes(), [Change::Mounted, Change::AddressAdded(cidr(LINK_LOCAL))]);
+    world.advance(5);
+    assert_eq!(world.changes(), [Change::Mounted, Change::AddressAdded(made(&world, LINK))]);
     world.server.frames();
     world
 }
@@ -85,40 +90,128 @@ fn frame(source: Ipv6Addr, destination: Ipv6Addr, hop_limit: u8, message: &[u8])
 
 fn advertise(world: &World, lifetime: u16, options: &[Vec<u8>]) {
     world.server.send(&frame(ROUTER, ALL_NODES, 255, &advertisement(lifetime, options)));
-    world.advance(2);
+    // Addresses are asked for after up to a second, and used a second later.
+    world.advance(3);
 }
 
+/// A frame with a message of neighbour discovery. One without a source is a probe, which goes to the group of its target
+/// (RFC 4861 section 7.1.1).
 fn ndisc(source: Ipv6Addr, message: NdiscRepr<'_>) -> Vec<u8> {
+    let destination = match message {
+        NdiscRepr::NeighborSolicit { target_addr, .. } if source.is_unspecified() => solicited_node(target_addr),
+        _ => ALL_NODES,
+    };
     let message = Icmpv6Repr::Ndisc(message);
     let mut bytes = vec![0; message.buffer_len()];
     let mut packet = Icmpv6Packet::new_unchecked(&mut bytes[..]);
-    message.emit(&source, &ALL_NODES, &mut packet, &ChecksumCapabilities::default());
-    frame(source, ALL_NODES, 255, &bytes)
+    message.emit(&source, &destination, &mut packet, &ChecksumCapabilities::default());
+    frame(source, destination, 255, &bytes)
 }
 
-/// The types of the ICMPv6 messages that the host has sent since the last look.
-fn heard(world: &World) -> Vec<u8> {
+/// A solicitation of a router.
+const ROUTER_SOLICITATION: u8 = 133;
+/// A solicitation of a neighbour.
+const SOLICITATION: u8 = 135;
+/// An advertisement of a neighbour.
+const ADVERTISEMENT: u8 = 136;
+
+/// The messages of neighbour discovery that the host has sent since the last look, each with its frame. Those about
+/// groups are left out.
+fn discovery(world: &World) -> Vec<(u8, Vec<u8>)> {
     let kind = |frame: Vec<u8>| {
         let ethernet = EthernetFrame::new_checked(&frame[..]).unwrap();
         let ip = Ipv6Packet::new_checked(ethernet.payload()).ok()?;
-        (ip.next_header() == IpProtocol::Icmpv6).then(|| ip.payload()[0])
+        let kind = (ip.next_header() == IpProtocol::Icmpv6).then(|| ip.payload()[0])?;
+        (133..=137).contains(&kind).then_some((kind, frame))
     };
     world.server.frames().into_iter().filter_map(kind).collect()
 }
 
-fn own(world: &World) -> Vec<String> {
-    world.addresses(Origin::Autoconfigured).iter().map(|info| info.cidr.to_string()).collect()
+/// RFC 4291 section 2.7.1.
+const fn solicited_node(address: Ipv6Addr) -> Ipv6Addr {
+    let [.., high, low] = address.segments();
+    Ipv6Addr::new(0xff02, 0, 0, 0, 0, 1, 0xff00 | high & 0xff, low)
+}
+
+/// The types of those messages.
+fn heard(world: &World) -> Vec<u8> {
+    discovery(world).into_iter().map(|(kind, _)| kind).collect()
+}
+
+/// How often the host has asked for routers since the last look.
+fn router_solicitations(world: &World) -> usize {
+    heard(world).iter().filter(|kind| **kind == ROUTER_SOLICITATION).count()
+}
+
+/// What the host has made.
+fn own(world: &World) -> Vec<Cidr> {
+    world.addresses(Origin::Autoconfigured).iter().map(|info| info.cidr).collect()
+}
+
+/// The networks of what the host has made, each of 64 bits.
+fn networks(world: &World) -> Vec<String> {
+    let network = |cidr: &Cidr| {
+        let IpAddr::V6(address) = cidr.address() else { panic!("{cidr}") };
+        assert_eq!(cidr.prefix(), 64);
+        Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).to_string()
+    };
+    own(world).iter().map(network).collect()
+}
+
+/// The one address that the host has made in a network.
+fn made(world: &World, network: &str) -> Cidr {
+    let place = networks(world).iter().position(|known| known == network);
+    own(world)[place.unwrap_or_else(|| panic!("nothing in {network}"))]
+}
+
+fn v6(cidr: Cidr) -> Ipv6Addr {
+    let IpAddr::V6(address) = cidr.address() else { panic!("{cidr}") };
+    address
 }
 
 #[test]
 fn a_link_local_address_is_made_and_routers_are_asked_for() {
     let world = host();
-    assert_eq!(own(&world), [] as [&str; 0]);
+    assert_eq!((own(&world), world.interface.addresses()), (vec![], vec![]), "it is nobody's yet");
     world.advance(30);
-    assert_eq!(world.changes(), [Change::Mounted, Change::AddressAdded(cidr(LINK_LOCAL))]);
+    assert_eq!(world.changes(), [Change::Mounted, Change::AddressAdded(made(&world, LINK))]);
+    let mut messages = discovery(&world);
+    // It is everybody's to know, three times (RFC 4861 section 7.2.6).
+    let announcements = messages.extract_if(.., |(kind, _)| *kind == ADVERTISEMENT).count();
+    assert_eq!(announcements, 3);
     // Is it anybody's? Then three times for routers.
-    assert_eq!(heard(&world), [135, 133, 133, 133]);
+    let kinds: Vec<u8> = messages.iter().map(|(kind, _)| *kind).collect();
+    assert_eq!(kinds, [SOLICITATION, ROUTER_SOLICITATION, ROUTER_SOLICITATION, ROUTER_SOLICITATION]);
     assert!(world.interface.autoconfiguration());
+}
+
+/// RFC 7217: an identifier says nothing of the hardware, differs from network to network, and is the same again.
+#[test]
+fn what_is_made_says_nothing_of_the_hardware_and_is_another_in_each_network() {
+    let world = settled();
+    let networks = [prefix("fd00:5::", 3600, 1800), prefix("fd00:6::", 3600, 1800)];
+    advertise(&world, 1800, &networks);
+    let before = own(&world);
+    let mut identifiers: Vec<u64> = before.iter().map(|cidr| v6(*cidr).to_bits() as u64).collect();
+    identifiers.push(EUI_64.parse::<Ipv6Addr>().unwrap().to_bits() as u64);
+    identifiers.sort_unstable();
+    identifiers.dedup();
+    assert_eq!(identifiers.len(), 4);
+    world.interface.set_autoconfiguration(false).unwrap();
+    world.interface.set_autoconfiguration(true).unwrap();
+    advertise(&world, 1800, &networks);
+    assert_eq!(own(&world), before);
+}
+
+#[test]
+fn autoconfiguration_brings_the_address_that_routers_are_asked_from() {
+    let world = World::with(World::ipv4());
+    world.advance(10);
+    assert_eq!((own(&world), heard(&world)), (vec![], vec![]));
+    world.interface.set_autoconfiguration(true).unwrap();
+    world.advance(20);
+    assert_eq!(networks(&world), [LINK]);
+    assert_eq!(router_solicitations(&world), 3);
 }
 
 #[test]
@@ -136,7 +229,7 @@ fn an_advertisement_gives_addresses_a_router_an_mtu_and_dns_servers() {
             vec![200, 1, 0, 0, 0, 0, 0, 0],
         ],
     );
-    assert_eq!(own(&world), [LINK_LOCAL, GLOBAL, "fd00:6::ff:fe00:5/64"]);
+    assert_eq!(networks(&world), [LINK, NETWORK, "fd00:6::"]);
     let addresses = world.addresses(Origin::Autoconfigured);
     let seconds =
         |index: usize| [addresses[index].preferred, addresses[index].valid].map(|left| left.map(|left| left.as_secs()));
@@ -152,7 +245,7 @@ fn an_advertisement_gives_addresses_a_router_an_mtu_and_dns_servers() {
     // Somebody has answered: nobody else is asked.
     world.server.frames();
     world.advance(20);
-    assert!(!heard(&world).contains(&133));
+    assert_eq!(router_solicitations(&world), 0);
     // The same again changes nothing.
     world.changes();
     advertise(&world, 1800, &[mtu(1400), prefix("fd00:5::", 3600, 1800), servers(600, &["fd00:5::53"])]);
@@ -164,7 +257,8 @@ fn what_was_advertised_runs_out() {
     let world = settled();
     advertise(&world, 100, &[prefix("fd00:5::", 300, 50), servers(200, &["fd00:5::53"])]);
     world.changes();
-    world.advance(97);
+    let made = made(&world, NETWORK);
+    world.advance(96);
     assert_eq!(world.changes(), []);
     assert_eq!(world.addresses(Origin::Autoconfigured)[1].preferred.unwrap().as_secs(), 0);
     world.advance(2);
@@ -172,7 +266,7 @@ fn what_was_advertised_runs_out() {
     world.advance(100);
     assert_eq!(world.changes(), [Change::DnsServerRemoved("fd00:5::53".parse().unwrap())]);
     world.advance(100);
-    assert_eq!(world.changes(), [Change::AddressRemoved(cidr(GLOBAL))]);
+    assert_eq!(world.changes(), [Change::AddressRemoved(made)]);
 }
 
 #[test]
@@ -228,9 +322,11 @@ fn switched_off_nothing_is_heard_and_nothing_stays() {
     advertise(&world, 1800, &[mtu(1400), prefix("fd00:5::", 3600, 1800), servers(600, &["fd00:5::53"])]);
     world.interface.set_autoconfiguration(true).unwrap();
     assert_eq!(own(&world).len(), 2);
+    let link_local = made(&world, LINK);
     world.interface.set_autoconfiguration(false).unwrap();
     assert!(!world.interface.autoconfiguration());
-    assert_eq!((world.interface.addresses(), world.interface.routes()), (vec![], vec![]));
+    // That of the link is no router's.
+    assert_eq!((world.interface.addresses(), world.interface.routes()), (vec![link_local], vec![]));
     assert_eq!((world.interface.dns_servers(), world.interface.mtu()), (vec![], 1500));
     world.changes();
     advertise(&world, 1800, &[mtu(1400), prefix("fd00:5::", 3600, 1800)]);
@@ -249,12 +345,14 @@ fn a_flood_of_prefixes_and_routers_takes_its_share_and_no_more() {
         world.server.send(&frame(router, ALL_NODES, 255, &message));
         world.advance(2);
     }
-    assert_eq!(own(&world).len(), 4);
-    assert_eq!(world.interface.routes().len(), 4);
+    // Its own, and a quarter of all.
+    assert_eq!(own(&world).len(), 1 + 16);
+    assert_eq!(world.interface.routes().len(), 8);
     assert_eq!(world.interface.dns_servers().len(), 4);
-    for host in 1..=4 {
+    for host in 1..=47 {
         world.interface.add_address(cidr(&format!("10.0.0.{host}/24"))).unwrap();
     }
+    assert_eq!(world.interface.add_address(cidr("10.0.0.48/24")), Err(Error::NoFreeSlot));
 }
 
 #[test]
@@ -279,19 +377,55 @@ fn an_mtu_that_somebody_sets_after_the_router_is_his_and_stays() {
     assert_eq!(world.interface.mtu(), 1300, "nor does switching off");
 }
 
+/// A link that is back may be another one.
 #[test]
-fn what_routers_brought_goes_with_the_cable() {
+fn what_routers_brought_goes_when_the_link_is_back_and_they_are_asked_anew() {
     let world = settled();
-    advertise(&world, 1800, &[mtu(1400), prefix("fd00:5::", 3600, 1800), servers(600, &["fd00:5::53"])]);
-    world.advance(2);
-    assert_eq!((own(&world).len(), world.interface.routes().len()), (2, 1));
+    let options = [mtu(1400), prefix("fd00:5::", 3600, 1800), servers(600, &["fd00:5::53"])];
+    advertise(&world, 1800, &options);
+    let (before, link_local) = (own(&world), made(&world, LINK));
+    assert_eq!((before.len(), world.interface.routes().len()), (2, 1));
+    world.changes();
     world.cable.set_link(Link::Down);
+    world.advance(20);
+    assert_eq!((world.changes(), own(&world)), (vec![Change::Link(Link::Down)], before.clone()));
+    world.server.frames();
+    world.cable.set_link(Link::Up);
     world.simulation.run_ready();
     let left = (own(&world), world.interface.routes(), world.interface.dns_servers(), world.interface.mtu());
-    assert_eq!(left, (vec![], vec![], vec![], 1500));
-    world.cable.set_link(Link::Up);
-    world.advance(2);
-    assert_eq!(own(&world).len(), 1, "its own address is made sure of again");
+    assert_eq!(left, (vec![link_local], vec![], vec![], 1500));
+    world.advance(3);
+    // Its own address is made sure of again, and announced.
+    let messages = heard(&world);
+    assert!(
+        [SOLICITATION, ADVERTISEMENT, ROUTER_SOLICITATION].iter().all(|kind| messages.contains(kind)),
+        "{messages:?}"
+    );
+    advertise(&world, 1800, &options);
+    assert_eq!(own(&world), before);
+}
+
+/// While an interface is down its routers may be there; its own addresses are verified when it is up again.
+#[test]
+fn an_address_of_a_router_that_another_has_taken_while_the_interface_was_down_is_formed_anew() {
+    let world = settled();
+    advertise(&world, 1800, &[prefix("fd00:5::", 3600, 1800)]);
+    let before = made(&world, NETWORK);
+    world.interface.set_state(State::Down);
+    world.advance(20);
+    world.interface.set_state(State::Up);
+    let rival = NdiscRepr::NeighborSolicit { target_addr: v6(before), lladdr: None };
+    world.server.send(&ndisc(Ipv6Addr::UNSPECIFIED, rival));
+    world.changes();
+    world.advance(4);
+    let changes = world.changes();
+    let after = made(&world, NETWORK);
+    assert_ne!(after, before);
+    assert!(
+        matches!(changes[0], Change::AddressConflict { address, .. } if address == before.address()),
+        "{changes:?}"
+    );
+    assert_eq!(changes[1..], [Change::AddressRemoved(before), Change::AddressAdded(after)]);
 }
 
 #[test]
@@ -308,78 +442,125 @@ fn a_second_router_is_there_when_the_first_is_gone() {
     let routes = |world: &World| {
         world.interface.routes().iter().map(|route| (route.gateway(), route.metric())).collect::<Vec<_>>()
     };
-    assert_eq!(routes(&world), [(ROUTER.into(), 1024), (second.into(), 1025)]);
+    assert_eq!(routes(&world), [(ROUTER.into(), 1024), (second.into(), 1024)]);
     world.advance(100);
-    assert_eq!(routes(&world), [(second.into(), 1025)]);
+    assert_eq!(routes(&world), [(second.into(), 1024)]);
 }
 
 #[test]
 fn an_address_that_somebody_has_is_not_taken() {
-    let target: Ipv6Addr = "fe80::ff:fe00:5".parse().unwrap();
+    // The same host makes the same again.
+    let first = made(&settled(), LINK);
+    let target = v6(first);
     let answer = NdiscRepr::NeighborAdvert { flags: NdiscNeighborFlags::OVERRIDE, target_addr: target, lladdr: None };
     let rival = NdiscRepr::NeighborSolicit { target_addr: target, lladdr: None };
     for frame in [ndisc(target, answer), ndisc(Ipv6Addr::UNSPECIFIED, rival)] {
         let world = host();
         world.server.send(&frame);
-        world.advance(20);
-        assert_eq!(own(&world), [] as [&str; 0]);
-        assert!(!heard(&world).contains(&133), "nobody is asked in another's name");
+        world.advance(5);
+        // Another identifier is tried (RFC 7217 section 6).
+        assert_eq!(networks(&world), [LINK]);
+        assert_ne!(own(&world), [first]);
+        assert!(matches!(world.changes()[1], Change::AddressConflict { address, .. } if address == first.address()));
     }
-    // What is said by oneself, or about others, takes nothing away.
-    let mut echo = ndisc(Ipv6Addr::UNSPECIFIED, rival);
-    echo[6..12].copy_from_slice(&HARDWARE);
+    // What is said by others to whoever has it, about others, or to all of them, takes nothing away.
     let other = NdiscRepr::NeighborSolicit { target_addr: "fe80::1".parse().unwrap(), lladdr: None };
-    for frame in [echo, ndisc(Ipv6Addr::UNSPECIFIED, other), ndisc(ROUTER, rival)] {
+    let mut to_all = [&[135, 0, 0, 0, 0, 0, 0, 0][..], &target.octets()].concat();
+    to_all = frame(Ipv6Addr::UNSPECIFIED, ALL_NODES, 255, &to_all);
+    for frame in [ndisc(Ipv6Addr::UNSPECIFIED, other), ndisc(ROUTER, rival), to_all] {
         let world = host();
         world.server.send(&frame);
-        world.advance(2);
-        assert_eq!(own(&world), [LINK_LOCAL]);
+        world.advance(5);
+        assert_eq!(own(&world), [first]);
     }
+}
+
+/// RFC 7527.
+#[test]
+fn a_probe_that_comes_back_takes_nothing_away() {
+    let world = host();
+    world.simulation.advance(Duration::from_millis(1200));
+    let probes = discovery(&world);
+    let [(SOLICITATION, probe)] = &probes[..] else { panic!("{probes:?}") };
+    world.server.send(probe);
+    world.advance(5);
+    assert_eq!(own(&world), [made(&settled(), LINK)]);
+    assert!(!world.changes().iter().any(|change| matches!(change, Change::AddressConflict { .. })));
+}
+
+#[test]
+fn where_somebody_has_all_that_is_tried_there_is_none_until_the_link_is_back() {
+    let world = host();
+    let mut tried = Vec::new();
+    for _ in 0..200 {
+        world.simulation.advance(Duration::from_millis(100));
+        for (kind, frame) in discovery(&world) {
+            assert_eq!(kind, SOLICITATION, "nobody is asked in another's name");
+            // Behind the headers of Ethernet and IPv6, and eight octets of the message.
+            let target = Ipv6Addr::from_octets(frame[14 + 40 + 8..][..16].try_into().unwrap());
+            tried.push(target);
+            let answer =
+                NdiscRepr::NeighborAdvert { flags: NdiscNeighborFlags::OVERRIDE, target_addr: target, lladdr: None };
+            world.server.send(&ndisc(target, answer));
+        }
+    }
+    assert_eq!((tried.len(), own(&world)), (4, vec![]));
+    world.cable.set_link(Link::Down);
+    world.advance(1);
+    world.cable.set_link(Link::Up);
+    world.advance(5);
+    assert_eq!(own(&world).iter().map(|cidr| v6(*cidr)).collect::<Vec<_>>(), [tried[0]]);
+    assert!(router_solicitations(&world) > 0);
 }
 
 #[test]
 fn a_link_that_comes_up_is_asked_anew_and_so_is_an_interface() {
     let world = settled();
-    world.advance(20);
-    world.server.frames();
+    let before = own(&world);
     world.cable.set_link(Link::Down);
-    world.advance(5);
+    world.advance(20);
+    assert_eq!(heard(&world), [], "the link is gone");
     world.cable.set_link(Link::Up);
     world.advance(20);
-    assert_eq!(heard(&world).iter().filter(|kind| **kind == 133).count(), 3);
+    assert_eq!(router_solicitations(&world), 3);
     world.interface.set_state(State::Down);
     world.advance(20);
     assert_eq!(heard(&world), []);
     world.interface.set_state(State::Up);
     world.advance(20);
-    assert_eq!(heard(&world).iter().filter(|kind| **kind == 133).count(), 3);
-    assert_eq!(own(&world), [LINK_LOCAL]);
+    assert_eq!(router_solicitations(&world), 3);
+    assert_eq!(own(&world), before);
 }
 
 #[test]
 fn another_hardware_address_makes_other_addresses() {
     let world = settled();
     advertise(&world, 1800, &[prefix("fd00:5::", 3600, 1800)]);
+    let before = own(&world);
     world.interface.set_hardware_address(MacAddress::new([2, 0, 0, 0, 0, 6]).unwrap()).unwrap();
-    assert_eq!(own(&world), [] as [&str; 0]);
-    world.advance(2);
-    assert_eq!(own(&world), ["fe80::ff:fe00:6/64"]);
+    assert_eq!(own(&world), []);
+    world.advance(3);
+    assert_eq!(networks(&world), [LINK]);
+    assert!(!before.contains(&own(&world)[0]));
 }
 
 #[test]
 fn what_somebody_has_set_is_left_alone() {
+    // The same host makes the same again.
+    let other = settled();
+    advertise(&other, 1800, &[prefix("fd00:5::", 3600, 1800)]);
     let config = InterfaceConfig {
         hardware_address: Some(MacAddress::new(HARDWARE).unwrap()),
-        addresses: vec![cidr(LINK_LOCAL), cidr(GLOBAL)],
+        addresses: own(&other),
         autoconfiguration: true,
         ..InterfaceConfig::default()
     };
     let world = World::with(config);
     world.advance(2);
     advertise(&world, 1800, &[prefix("fd00:5::", 3600, 1800)]);
-    assert_eq!(own(&world), [] as [&str; 0]);
+    assert_eq!(own(&world), []);
     world.interface.set_autoconfiguration(false).unwrap();
-    assert_eq!(world.interface.addresses().len(), 2);
+    assert_eq!(world.interface.addresses(), own(&other));
 }
 
 proptest! {
@@ -407,6 +588,6 @@ proptest! {
         }
         let addresses = world.interface.addresses();
         prop_assert!(addresses.iter().all(|cidr| cidr.prefix() == 64 && !cidr.address().is_multicast()));
-        prop_assert!(addresses.len() <= 4 && (1280..=1500).contains(&world.interface.mtu()));
+        prop_assert!(addresses.len() <= 1 + 16 && (1280..=1500).contains(&world.interface.mtu()));
     }
 }

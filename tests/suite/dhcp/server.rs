@@ -245,6 +245,18 @@ impl Terms {
     }
 }
 
+/// How often these frames ask for the hardware address of an IPv4 one.
+pub(crate) fn arp_requests(frames: &[Vec<u8>], wanted: Ipv4Addr) -> usize {
+    let asks = |frame: &&Vec<u8>| {
+        let ethernet = EthernetFrame::new_checked(&frame[..]).unwrap();
+        let is_arp = ethernet.ethertype() == EthernetProtocol::Arp;
+        let packet = is_arp.then(|| ArpRepr::parse(&ArpPacket::new_checked(ethernet.payload()).unwrap()).unwrap());
+        matches!(packet, Some(ArpRepr::EthernetIpv4 { operation: ArpOperation::Request, target_protocol_addr, .. })
+            if target_protocol_addr == wanted)
+    };
+    frames.iter().filter(asks).count()
+}
+
 /// A frame with a UDP datagram.
 pub(crate) fn datagram(to: EthernetAddress, from: (Ipv4Addr, u16), at: (Ipv4Addr, u16), payload: &[u8]) -> Vec<u8> {
     let ports = UdpRepr { src_port: from.1, dst_port: at.1 };

@@ -24,9 +24,14 @@ pub(crate) struct World {
 }
 
 impl World {
-    /// A host that is asking already.
+    /// A host that is asking already, and has no IPv6 address to be made meanwhile.
     pub(crate) fn dhcp() -> Self {
-        Self::with(InterfaceConfig { dhcp: true, ..InterfaceConfig::default() })
+        Self::with(InterfaceConfig { dhcp: true, ..Self::ipv4() })
+    }
+
+    /// What a host is set to that has no IPv6 address: nothing happens but what DHCP does.
+    pub(crate) fn ipv4() -> InterfaceConfig {
+        InterfaceConfig { link_local: false, ..InterfaceConfig::default() }
     }
 
     /// A host that configures itself already.

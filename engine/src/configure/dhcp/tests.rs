@@ -520,6 +520,18 @@ fn a_lease_that_nobody_verifies_lasts_until_its_end() {
 }
 
 #[test]
+fn without_a_link_nobody_is_asked_and_a_lease_ends_nevertheless() {
+    let mut world = World::bound();
+    let (begin, end) = (world.now, world.now + seconds(1000));
+    assert_eq!(world.client.next_silent_timeout(), Some(end));
+    for elapsed in [400, 800, 999] {
+        assert_eq!(world.client.poll_silently(begin + seconds(elapsed)), None);
+    }
+    assert!(matches!(world.client.poll_silently(end), Some(Action::Lost(lease)) if lease.address == ADDRESS));
+    assert_eq!((world.client.poll_silently(end), world.client.next_silent_timeout()), (None, None));
+}
+
+#[test]
 fn a_refusal_of_another_address_leaves_the_lease() {
     let mut world = World::bound();
     world.client.restart(Remember::Verify, world.now);

@@ -7,24 +7,24 @@ use core::net::Ipv4Addr;
 
 use smoltcp::wire::EthernetAddress;
 
-pub(super) const HARDWARE: EthernetAddress = EthernetAddress([2, 0, 0, 0, 0, 7]);
-pub(super) const SERVER: Ipv4Addr = Ipv4Addr::new(10, 9, 0, 1);
-pub(super) const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 9, 0, 50);
+pub(crate) const HARDWARE: EthernetAddress = EthernetAddress([2, 0, 0, 0, 0, 7]);
+pub(crate) const SERVER: Ipv4Addr = Ipv4Addr::new(10, 9, 0, 1);
+pub(crate) const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 9, 0, 50);
 
 /// A server's message, field by field.
 #[derive(Clone)]
-pub(super) struct Message {
-    pub(super) transaction: u32,
-    pub(super) hardware: EthernetAddress,
-    pub(super) address: Ipv4Addr,
-    pub(super) options: Vec<(u8, Vec<u8>)>,
-    pub(super) sname: Vec<u8>,
-    pub(super) file: Vec<u8>,
+pub(crate) struct Message {
+    pub(crate) transaction: u32,
+    pub(crate) hardware: EthernetAddress,
+    pub(crate) address: Ipv4Addr,
+    pub(crate) options: Vec<(u8, Vec<u8>)>,
+    pub(crate) sname: Vec<u8>,
+    pub(crate) file: Vec<u8>,
 }
 
 impl Message {
     /// A message of a kind (2 offer, 5 acknowledgement, 6 refusal), for 1000 seconds with T1 at 400 and T2 at 800.
-    pub(super) fn new(kind: u8, transaction: u32) -> Self {
+    pub(crate) fn new(kind: u8, transaction: u32) -> Self {
         let message = Self {
             transaction,
             hardware: HARDWARE,
@@ -47,19 +47,19 @@ impl Message {
     }
 
     /// The same with an option in place of those of its code.
-    pub(super) fn with(self, code: u8, data: impl AsRef<[u8]>) -> Self {
+    pub(crate) fn with(self, code: u8, data: impl AsRef<[u8]>) -> Self {
         let mut message = self.without(code);
         message.options.push((code, data.as_ref().to_vec()));
         message
     }
 
     /// The same without an option.
-    pub(super) fn without(mut self, code: u8) -> Self {
+    pub(crate) fn without(mut self, code: u8) -> Self {
         self.options.retain(|option| option.0 != code);
         self
     }
 
-    pub(super) fn bytes(&self) -> Vec<u8> {
+    pub(crate) fn bytes(&self) -> Vec<u8> {
         let mut bytes = Vec::from([2, 1, 6, 0]);
         bytes.extend(self.transaction.to_be_bytes());
         bytes.resize(16, 0);
@@ -79,7 +79,7 @@ impl Message {
 }
 
 /// Options as bytes; those that are too long in several parts (RFC 3396).
-pub(super) fn encoded(options: &[(u8, Vec<u8>)]) -> Vec<u8> {
+pub(crate) fn encoded(options: &[(u8, Vec<u8>)]) -> Vec<u8> {
     let mut bytes = Vec::new();
     for (code, data) in options {
         for part in data.chunks(255) {
@@ -95,22 +95,22 @@ pub(super) fn encoded(options: &[(u8, Vec<u8>)]) -> Vec<u8> {
 
 /// What a server hears of a client.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Heard {
+pub(crate) struct Heard {
     /// 1 discover, 3 request, 4 decline, 7 release.
-    pub(super) kind: u8,
-    pub(super) transaction: u32,
-    pub(super) secs: u16,
-    pub(super) flags: u16,
-    pub(super) client: Ipv4Addr,
+    pub(crate) kind: u8,
+    pub(crate) transaction: u32,
+    pub(crate) secs: u16,
+    pub(crate) flags: u16,
+    pub(crate) client: Ipv4Addr,
     /// Option 50.
-    pub(super) requested: Option<Ipv4Addr>,
+    pub(crate) requested: Option<Ipv4Addr>,
     /// Option 54.
-    pub(super) server: Option<Ipv4Addr>,
-    pub(super) options: BTreeMap<u8, Vec<u8>>,
+    pub(crate) server: Option<Ipv4Addr>,
+    pub(crate) options: BTreeMap<u8, Vec<u8>>,
 }
 
 impl Heard {
-    pub(super) fn read(payload: &[u8]) -> Self {
+    pub(crate) fn read(payload: &[u8]) -> Self {
         assert!(payload.len() >= 300);
         assert_eq!(payload[..4], [1, 1, 6, 0]);
         assert_eq!((&payload[28..34], &payload[34..44]), (&HARDWARE.0[..], &[0; 10][..]));

@@ -205,8 +205,11 @@ impl Connection {
         let (room, limit) = (sender.queue().room(), sender.queue().limit());
         let finished = sender.is_finished();
         // A writer that waits is woken when a third of the buffer is free, not for every acknowledged segment.
-        let mut effects =
-            Effects { writable: (freed > 0 && room * 3 >= limit) || (finished && advanced), advanced, ..Effects::default() };
+        let mut effects = Effects {
+            writable: (freed > 0 && room * 3 >= limit) || (finished && advanced),
+            advanced,
+            ..Effects::default()
+        };
         if finished {
             match synchronized.state() {
                 TcpState::LastAck => {

@@ -1,0 +1,17 @@
+//! The engine as its link sees it: frames arrive, frames leave, and events say the rest. Time is virtual.
+
+mod addresses;
+mod bench;
+mod configuration;
+mod conflicts;
+mod device;
+mod errors;
+mod fragments;
+mod groups;
+mod hostile;
+mod neighbours;
+mod packets;
+mod paths;
+mod routers;
+mod unreachability;
+mod write;

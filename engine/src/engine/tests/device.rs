@@ -1,0 +1,161 @@
+//! A device that has no room: what waits, in which order, and what is told.
+
+use core::net::{IpAddr, SocketAddr};
+use std::vec;
+use std::vec::Vec;
+
+use super::bench::{FAMILIES, Host, OWN, PEER, PEER_PORT, PORT, Sent, exchange, peer};
+use super::write;
+use crate::event::Event;
+use crate::interface::SendError;
+use crate::ip::icmp::Message;
+use crate::tcp::TcpState;
+use crate::udp::ports::Owner;
+
+/// Frames leave again.
+fn open(host: &mut Host) -> Vec<Sent> {
+    host.wire.room = usize::MAX;
+    host.with(|engine, now, wire| assert!(engine.transmit(now, wire)));
+    host.sent()
+}
+
+/// The sequence numbers of echo replies.
+fn replies(sent: &[Sent]) -> Vec<u16> {
+    let reply = |frame: &Sent| match frame.icmp() {
+        Some(Message::EchoReply(echo)) => Some(echo.sequence),
+        _ => None,
+    };
+    sent.iter().filter_map(reply).collect()
+}
+
+#[test]
+fn a_datagram_for_which_there_is_no_room_is_its_senders_to_keep() {
+    for (own, remote) in FAMILIES {
+        let mut host = Host::acquainted();
+        host.wire.room = 0;
+        assert_eq!(host.send(own, remote, b"data"), Err(SendError::Full));
+        assert_eq!(host.send(own, remote, &vec![1; 4000]), Err(SendError::Full));
+        assert_eq!(open(&mut host), []);
+        assert_eq!(host.dropped(), (0, 0));
+    }
+}
+
+#[test]
+fn fragments_behind_the_first_wait_and_nothing_overtakes_them() {
+    for (own, remote) in FAMILIES {
+        let (mut host, mut other) = (Host::acquainted(), peer());
+        other.engine.bind_udp(SocketAddr::new(remote, PEER_PORT), Owner(1)).expect("free");
+        host.wire.room = 1;
+        assert_eq!(host.send(own, remote, &vec![1; 4000]), Ok(()));
+        assert_eq!((host.sent().len(), host.engine.owes()), (1, true));
+        assert_eq!(host.send(own, remote, b"later"), Err(SendError::Full));
+        host.receive_packet(&write::ping(remote, own, 1, b"x"));
+        let connection = host.connect(own, remote);
+        assert_eq!(host.sent(), []);
+        host.wire.room = 1;
+        assert_eq!(host.send(own, remote, b"later"), Err(SendError::Full));
+        assert_eq!(host.sent().len(), 1);
+        let sent = open(&mut host);
+        assert_eq!((sent[0].packet().and_then(|packet| packet.fragment).map(|fragment| fragment.more)), Some(false));
+        assert_eq!(replies(&sent[1..]), [1]);
+        assert_eq!((host.engine.tcp().state(connection), sent.len()), (TcpState::SynSent, 3), "and the SYN");
+        assert_eq!(host.dropped(), (0, 0));
+    }
+}
+
+#[test]
+fn every_fragment_arrives_however_little_room_there_is() {
+    for (own, remote) in FAMILIES {
+        let (mut host, mut other) = (Host::acquainted(), peer());
+        other.engine.bind_udp(SocketAddr::new(remote, PEER_PORT), Owner(1)).expect("free");
+        let payload: Vec<u8> = (0..60_000u32).map(|at| (at % 251) as u8).collect();
+        host.wire.room = 1;
+        assert_eq!(host.send(own, remote, &payload), Ok(()));
+        for _ in 0..100 {
+            host.sent().iter().for_each(|frame| other.receive(&frame.bytes));
+            host.wire.room = 1;
+            host.with(|engine, now, wire| engine.transmit(now, wire));
+        }
+        assert_eq!((other.delivered(), host.dropped()), (vec![payload], (0, 0)));
+    }
+}
+
+#[test]
+fn answers_wait_for_the_device_in_order_and_too_many_are_counted() {
+    for (own, remote) in FAMILIES {
+        let mut host = Host::acquainted();
+        host.wire.room = 0;
+        (0..300).for_each(|number| host.receive_packet(&write::ping(remote, own, number, b"x")));
+        assert_eq!((host.sent(), host.dropped()), (Vec::new(), (0, 300 - 256)));
+        assert_eq!(replies(&open(&mut host)), (0..256).collect::<Vec<u16>>());
+    }
+}
+
+#[test]
+fn an_answer_in_fragments_waits_for_the_device_as_one_that_is_short() {
+    for (own, remote) in FAMILIES {
+        let (mut host, mut other) = (Host::acquainted(), peer());
+        other.engine.icmp_mut().bind(own.is_ipv4(), crate::icmp::Binding::Echo(7));
+        assert_eq!(other.send_echo(remote, own, &vec![1; 3000]), Ok(()));
+        exchange(&mut host, &mut other);
+        other.events.clear();
+        assert_eq!(other.send_echo(remote, own, &vec![1; 3000]), Ok(()));
+        let asked = other.sent();
+        host.wire.room = 0;
+        asked.iter().for_each(|frame| host.receive(&frame.bytes));
+        assert_eq!(host.sent(), []);
+        let sent = open(&mut host);
+        sent.iter().for_each(|frame| other.receive(&frame.bytes));
+        let answered = other.events.iter().filter(|event| matches!(event, Event::EchoReply(_))).count();
+        assert_eq!((sent.len(), answered, host.dropped()), (3, 1, (0, 0)));
+    }
+}
+
+#[test]
+fn an_answer_of_which_not_all_fragments_may_wait_leaves_none() {
+    for (own, remote) in FAMILIES {
+        let mut host = Host::acquainted();
+        host.wire.room = 0;
+        (0..255).for_each(|number| host.receive_packet(&write::ping(remote, own, number, b"x")));
+        host.receive_fragments(remote, own);
+        let sent = open(&mut host);
+        assert_eq!((sent.len(), replies(&sent).len(), host.dropped().1), (255, 255, 1));
+    }
+}
+
+impl Host {
+    /// An echo request of 3000 bytes arrives.
+    fn receive_fragments(&mut self, remote: IpAddr, own: IpAddr) {
+        let packet = write::ping(remote, own, 999, &vec![1; 3000]);
+        let cut = crate::ip::fragmentation::Fragmentation::new(&packet, packet.len(), 1500, 77).expect("long");
+        for index in 0..cut.count() {
+            let mut fragment = vec![0; cut.length(index)];
+            cut.write(&crate::buffer::Payload::from(&packet[..]), index, &mut fragment);
+            self.receive(&write::framed(OWN, PEER, &fragment));
+        }
+    }
+}
+
+#[test]
+fn what_waited_for_a_neighbour_waits_for_the_device_too() {
+    for (own, remote) in FAMILIES {
+        let mut host = Host::new();
+        (0..5).for_each(|number| assert_eq!(host.send(own, remote, &[number]), Ok(())));
+        host.sent();
+        host.wire.room = 2;
+        // Of IPv6, the answer to the question takes one of the places.
+        host.receive(&write::arp(
+            &crate::link::arp::Arp::request(OWN, super::bench::V4, super::bench::PEER_V4).reply(PEER),
+        ));
+        host.receive(&write::solicitation(
+            (OWN, PEER),
+            &crate::link::ndp::Solicitation::question(super::bench::PEER_V6, PEER, super::bench::V6),
+        ));
+        let mut sent = host.sent();
+        assert_eq!(sent.len(), 2);
+        sent.extend(open(&mut host));
+        let order: Vec<u8> = sent.iter().filter_map(|frame| frame.datagram()).map(|data| data[0]).collect();
+        assert_eq!(order, [0, 1, 2, 3, 4]);
+    }
+    let _ = PORT;
+}

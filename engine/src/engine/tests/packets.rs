@@ -1,0 +1,262 @@
+//! Packets that arrive: which are delivered, and which are dropped.
+
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::format;
+use std::vec::Vec;
+
+use smoltcp::wire::EthernetAddress;
+
+use super::bench::{FAMILIES, Host, OTHER, OWN, PEER, PEER_PORT, PEER_V4, PEER_V6, PORT, V4, V6};
+use super::write::{self, extension, fragment_header};
+use crate::ip::icmp::Message;
+use crate::link::groups::multicast_hardware;
+use crate::tcp::{Options, Places};
+
+const SYN: u8 = 2;
+
+fn ends(own: IpAddr, peer: IpAddr) -> (SocketAddr, SocketAddr) {
+    (SocketAddr::new(peer, PEER_PORT), SocketAddr::new(own, PORT))
+}
+
+/// A host with a socket of UDP and a listener on the port, at every address of the family.
+fn serving(own: IpAddr) -> Host {
+    let mut host = Host::acquainted();
+    host.bind(own);
+    let listener = host.engine.tcp_mut().bind(own, PORT).expect("free");
+    host.engine.tcp_mut().listen(listener, Places::new(16), Options::default());
+    host
+}
+
+/// Headers of IPv6 that a host passes by.
+fn passed_by(next: u8) -> Vec<(&'static str, u8, Vec<u8>)> {
+    std::vec![
+        ("an atomic fragment", 44, fragment_header(next, 0, false, 0x1234).to_vec()),
+        ("destination options", 60, extension(next, [1, 4, 0, 0, 0, 0]).to_vec()),
+        ("an unknown option that is to be skipped", 60, extension(next, [0x1e, 4, 9, 9, 9, 9]).to_vec()),
+        ("a routing header that was followed", 43, extension(next, [0, 0, 0, 0, 0, 0]).to_vec()),
+        (
+            "all of them",
+            0,
+            [
+                extension(60, [1, 4, 0, 0, 0, 0]),
+                extension(43, [1, 4, 0, 0, 0, 0]),
+                extension(44, [253, 0, 0, 0, 0, 0]),
+                fragment_header(next, 0, false, 9),
+            ]
+            .concat(),
+        ),
+    ]
+}
+
+fn behind(first: u8, headers: &[u8], payload: &[u8]) -> Vec<u8> {
+    write::ip(PEER_V6.into(), V6.into(), first, &[headers, payload].concat())
+}
+
+#[test]
+fn headers_that_a_host_passes_by_stand_before_datagrams_segments_and_echoes() {
+    let (remote, local) = ends(V6.into(), PEER_V6.into());
+    for (name, first, headers) in passed_by(17) {
+        let mut host = serving(V6.into());
+        host.receive_packet(&behind(first, &headers, &write::datagram(remote, local, b"data")));
+        assert_eq!(host.sent(), [], "{name}");
+        assert_eq!(host.delivered(), [b"data"], "{name}");
+    }
+    for (name, first, headers) in passed_by(6) {
+        let mut host = serving(V6.into());
+        host.receive_packet(&behind(first, &headers, &write::segment(remote, local, SYN, 100, 0)));
+        let sent = host.sent();
+        let packet = sent[0].packet().expect("an answer");
+        assert_eq!((sent.len(), u8::from(packet.protocol), packet.payload()[13]), (1, 6, 0x12), "{name}: SYN, ACK");
+    }
+    for (name, first, headers) in passed_by(58) {
+        let mut host = serving(V6.into());
+        host.receive_packet(&behind(first, &headers, &write::echo(PEER_V6.into(), V6.into(), 1, b"data")));
+        let sent = host.sent();
+        assert!(matches!(sent[0].icmp(), Some(Message::EchoReply(echo)) if echo.payload == b"data"), "{name}");
+    }
+}
+
+/// An IPv4 packet with options.
+fn with_options(packet: &[u8], options: &[u8]) -> Vec<u8> {
+    let mut bytes = [&packet[..20], options, &packet[20..]].concat();
+    bytes[0] = 0x45 + (options.len() / 4) as u8;
+    let length = (bytes.len() as u16).to_be_bytes();
+    bytes[2..4].copy_from_slice(&length);
+    bytes[10..12].fill(0);
+    let sum = (!smoltcp::wire::checksum::data(&bytes[..20 + options.len()])).to_be_bytes();
+    bytes[10..12].copy_from_slice(&sum);
+    bytes
+}
+
+#[test]
+fn options_of_ipv4_are_passed_by_and_source_routes_are_not_followed() {
+    const DONE: [u8; 8] = [131, 7, 8, 192, 0, 2, 9, 0];
+    const LEFT: [u8; 8] = [131, 7, 4, 192, 0, 2, 9, 0];
+    let (remote, local) = ends(V4.into(), PEER_V4.into());
+    let datagram = write::udp(remote, local, b"data");
+    let segment = write::ip(PEER_V4.into(), V4.into(), 6, &write::segment(remote, local, SYN, 100, 0));
+    for (options, is_taken) in [(&[1, 1, 0x94, 4, 0, 0, 1, 0][..], true), (&DONE, true), (&LEFT, false)] {
+        let mut host = serving(V4.into());
+        host.receive_packet(&with_options(&datagram, options));
+        assert_eq!(host.delivered().len(), usize::from(is_taken), "{options:?}");
+        host.receive_packet(&with_options(&segment, options));
+        assert_eq!(host.sent().len(), usize::from(is_taken), "{options:?}");
+    }
+}
+
+#[test]
+fn a_routing_header_with_segments_left_is_a_parameter_problem() {
+    let (remote, local) = ends(V6.into(), PEER_V6.into());
+    for next in [17, 6] {
+        let mut host = serving(V6.into());
+        let payload = match next {
+            17 => write::datagram(remote, local, b"data"),
+            _ => write::segment(remote, local, SYN, 100, 0),
+        };
+        let packet = behind(43, &extension(next, [0, 1, 0, 0, 0, 0]), &payload);
+        host.receive_packet(&packet);
+        let sent = host.sent();
+        assert_eq!((host.delivered().len(), sent.len()), (0, 1));
+        let Some(Message::Error(report)) = sent[0].icmp() else { panic!() };
+        assert_eq!((report.number, report.code, report.quoted.bytes), (4, 0, &packet[..]));
+        let error = sent[0].packet().expect("a packet");
+        assert_eq!((error.source, error.destination), (V6.into(), PEER_V6.into()));
+        assert_eq!(error.payload()[4..8], [0, 0, 0, 42], "it points to the routing type (RFC 8200 section 4.4)");
+    }
+}
+
+#[test]
+fn a_datagram_over_ipv6_without_a_checksum_is_dropped_in_silence() {
+    for (own, peer) in FAMILIES {
+        let mut host = serving(own);
+        let (remote, local) = ends(own, peer);
+        let mut datagram = write::datagram(remote, local, b"data");
+        datagram[6..8].fill(0);
+        host.receive_packet(&write::ip(peer, own, 17, &datagram));
+        assert_eq!(host.delivered().len(), usize::from(own.is_ipv4()), "RFC 8200 section 8.1");
+        assert_eq!((host.sent(), host.dropped().0), (Vec::new(), u64::from(own.is_ipv6())));
+        let mut datagram = write::datagram(remote, local, b"data");
+        datagram[9] ^= 1;
+        host.receive_packet(&write::ip(peer, own, 17, &datagram));
+        assert_eq!((host.delivered().len(), host.sent().len()), (0, 0), "damaged");
+    }
+}
+
+#[test]
+fn frames_for_another_hardware_address_are_dropped() {
+    for (own, peer) in FAMILIES {
+        let mut host = serving(own);
+        let (remote, local) = ends(own, peer);
+        let packet = write::udp(remote, local, b"data");
+        host.receive(&write::framed(OTHER, PEER, &packet));
+        host.receive(&write::framed(OTHER, PEER, &write::ping(peer, own, 1, b"")));
+        host.receive(&write::ethernet(OWN, PEER, [0x88, 0xcc], &[0; 46]));
+        host.receive(&[2; 13]);
+        assert_eq!((host.delivered().len(), host.sent().len(), host.dropped().0), (0, 0, 4));
+        host.receive(&write::framed(OWN, PEER, &[&packet[..], &[0; 18]].concat()));
+        assert_eq!(host.delivered(), [b"data"], "padding is cut off");
+    }
+}
+
+#[test]
+fn a_packet_for_one_in_a_frame_for_many_is_dropped_over_ipv4() {
+    let mut host = serving(V4.into());
+    let (remote, local) = ends(V4.into(), PEER_V4.into());
+    for to in [EthernetAddress::BROADCAST, multicast_hardware(Ipv4Addr::new(224, 0, 0, 1).into())] {
+        host.receive(&write::framed(to, PEER, &write::udp(remote, local, b"data")));
+        host.receive(&write::framed(to, PEER, &write::ping(PEER_V4.into(), V4.into(), 1, b"")));
+        let segment = write::segment(remote, local, SYN, 1, 0);
+        host.receive(&write::framed(to, PEER, &write::ip(PEER_V4.into(), V4.into(), 6, &segment)));
+    }
+    assert_eq!((host.delivered().len(), host.sent().len(), host.dropped().0), (0, 0, 6), "RFC 1122 section 3.3.6");
+}
+
+#[test]
+fn what_is_for_all_is_delivered_and_an_echo_request_for_all_not_answered() {
+    let mut host = Host::acquainted();
+    host.bind(Ipv4Addr::UNSPECIFIED.into());
+    for all in [Ipv4Addr::BROADCAST, Ipv4Addr::new(192, 0, 2, 255)] {
+        let (remote, local) = ends(all.into(), PEER_V4.into());
+        host.receive(&write::framed(EthernetAddress::BROADCAST, PEER, &write::udp(remote, local, b"all")));
+        assert_eq!(host.delivered(), [b"all"]);
+        host.receive(&write::framed(
+            EthernetAddress::BROADCAST,
+            PEER,
+            &write::ping(PEER_V4.into(), all.into(), 1, b""),
+        ));
+    }
+    assert_eq!(host.sent(), []);
+}
+
+#[test]
+fn packets_that_no_honest_link_brings_are_dropped_in_silence() {
+    let v4 = |text: &str| IpAddr::V4(text.parse::<Ipv4Addr>().expect("an address"));
+    let v6 = |text: &str| IpAddr::V6(text.parse::<Ipv6Addr>().expect("an address"));
+    let (own, own6) = (IpAddr::V4(V4), IpAddr::V6(V6));
+    let martians = [
+        (v4("127.0.0.1"), own),
+        (own, own),
+        (v4("192.0.2.255"), own),
+        (v4("255.255.255.255"), own),
+        (v4("224.0.0.1"), own),
+        (v4("240.0.0.1"), own),
+        (v4("0.0.0.0"), own),
+        (v4("0.1.2.3"), own),
+        (IpAddr::V4(PEER_V4), v4("127.0.0.1")),
+        (IpAddr::V4(PEER_V4), v4("0.0.0.0")),
+        (IpAddr::V4(PEER_V4), v4("240.0.0.1")),
+        (IpAddr::V4(PEER_V4), v4("192.0.2.77")),
+        (v6("::1"), own6),
+        (own6, own6),
+        (v6("::"), own6),
+        (v6("ff02::1"), own6),
+        (v6("::ffff:192.0.2.2"), own6),
+        (IpAddr::V6(PEER_V6), v6("::1")),
+        (IpAddr::V6(PEER_V6), v6("::")),
+        (IpAddr::V6(PEER_V6), v6("::ffff:192.0.2.1")),
+        (IpAddr::V6(PEER_V6), v6("ff01::1")),
+        (IpAddr::V6(PEER_V6), v6("ff00::1")),
+        (IpAddr::V6(PEER_V6), v6("2001:db8::77")),
+    ];
+    for (source, destination) in martians {
+        let mut host = serving(if source.is_ipv4() { own } else { own6 });
+        let (remote, local) = (SocketAddr::new(source, PEER_PORT), SocketAddr::new(destination, PORT));
+        let closed = SocketAddr::new(destination, PORT + 1);
+        host.receive_packet(&write::udp(remote, local, b"data"));
+        host.receive_packet(&write::udp(remote, closed, b"data"));
+        host.receive_packet(&write::ping(source, destination, 1, b""));
+        for local in [local, closed] {
+            host.receive_packet(&write::ip(source, destination, 6, &write::segment(remote, local, SYN, 1, 0)));
+        }
+        host.receive_packet(&write::ip(source, destination, 200, b"unknown"));
+        let name = format!("{source} to {destination}");
+        assert_eq!((host.sent(), host.dropped()), (Vec::new(), (6, 0)), "{name}");
+        assert_eq!(host.delivered().len(), 0, "{name}");
+    }
+}
+
+#[test]
+fn echo_requests_to_a_group_are_answered_over_ipv6_alone() {
+    let mut host = Host::acquainted();
+    let nodes = crate::link::ndp::all_nodes();
+    let to = multicast_hardware(nodes.into());
+    host.receive(&write::framed(to, PEER, &write::ping(PEER_V6.into(), nodes.into(), 1, b"x")));
+    let sent = host.sent();
+    let packet = sent[0].packet().expect("a reply");
+    assert_eq!((packet.source, packet.destination), (V6.into(), PEER_V6.into()), "RFC 4443 section 4.2");
+    let systems = IpAddr::V4(Ipv4Addr::new(224, 0, 0, 1));
+    host.receive(&write::framed(multicast_hardware(systems), PEER, &write::ping(PEER_V4.into(), systems, 1, b"x")));
+    assert_eq!(host.sent(), []);
+}
+
+#[test]
+fn neighbour_discovery_in_a_fragment_is_not_believed() {
+    let mut host = Host::new();
+    let mut message = Vec::new();
+    crate::link::ndp::Solicitation::question(PEER_V6, PEER, V6).write(&mut message);
+    let group = crate::link::ndp::solicited_node(V6);
+    let headers = fragment_header(58, 0, false, 1);
+    let packet = write::hopping(255, PEER_V6.into(), group.into(), 44, &[&headers[..], &message].concat());
+    host.receive(&write::framed(multicast_hardware(group.into()), PEER, &packet));
+    assert_eq!((host.sent(), host.neighbour(PEER_V6.into())), (Vec::new(), None), "RFC 6980 section 5");
+}

@@ -1,0 +1,211 @@
+//! Errors about this host's own packets: which are believed, and what follows from them.
+
+use core::net::{IpAddr, SocketAddr};
+use std::vec;
+use std::vec::Vec;
+
+use super::bench::{FAMILIES, Host, PEER_PORT, PEER_V4, PEER_V6, PORT, Sent, V4, V6, seconds};
+use super::write;
+use crate::icmp::Binding;
+use crate::ip::icmp::ErrorKind;
+use crate::ip::icmp::write::Reason;
+use crate::tcp::{Cause, ConnectionId, TcpState};
+use crate::udp::queue::PathError;
+
+/// A router on the way.
+fn router(own: IpAddr) -> IpAddr {
+    if own.is_ipv4() { [203, 0, 113, 1].into() } else { [0x2001, 0xdb8, 9, 0, 0, 0, 0, 1].into() }
+}
+
+fn longest(sent: &[Sent]) -> usize {
+    sent.iter().map(|frame| frame.body().len()).max().unwrap_or_default()
+}
+
+/// An error from a router about a packet of this host, whose beginning is quoted.
+fn report(host: &mut Host, own: IpAddr, reason: Reason, about: &[u8]) {
+    host.receive_packet(&write::error_about(router(own), own, reason, about));
+}
+
+#[test]
+fn a_datagram_that_was_too_big_makes_the_next_ones_leave_in_smaller_fragments() {
+    for (own, peer) in FAMILIES {
+        let mut host = Host::acquainted();
+        host.bind(own);
+        assert_eq!(host.send(own, peer, &vec![1; 1400]), Ok(()));
+        let first = host.sent();
+        assert_eq!(first.len(), 1);
+        report(&mut host, own, Reason::TooBig { mtu: 1300 }, first[0].body());
+        assert_eq!(host.path_errors(), [(SocketAddr::new(peer, PEER_PORT), PathError::TooLarge { mtu: 1300 })]);
+        assert_eq!(host.send(own, peer, &vec![1; 1400]), Ok(()));
+        let sent = host.sent();
+        assert_eq!(sent.len(), 2);
+        assert!((1290..=1300).contains(&longest(&sent)));
+        host.advance(seconds(601));
+        host.meet();
+        assert_eq!((host.send(own, peer, &vec![1; 1400]), host.sent().len()), (Ok(()), 1), "the path may be wider now");
+    }
+}
+
+#[test]
+fn fragments_that_were_too_big_are_told_of_by_the_first_of_them() {
+    for (own, peer) in FAMILIES {
+        let mut host = Host::acquainted();
+        host.bind(own);
+        assert_eq!(host.send(own, peer, &vec![1; 4000]), Ok(()));
+        let first = host.sent();
+        report(&mut host, own, Reason::TooBig { mtu: 1300 }, first[0].body());
+        assert_eq!(host.send(own, peer, &vec![1; 4000]), Ok(()));
+        assert!((1290..=1300).contains(&longest(&host.sent())));
+    }
+}
+
+#[test]
+fn answers_to_echo_requests_are_cut_as_the_path_asks() {
+    for (own, peer) in FAMILIES {
+        let mut host = Host::acquainted();
+        assert_eq!(host.send_echo(own, peer, &vec![1; 1400]), Ok(()));
+        let first = host.sent();
+        report(&mut host, own, Reason::TooBig { mtu: 1300 }, first[0].body());
+        host.receive_packet(&write::ping(peer, own, 1, &vec![1; 1400]));
+        let sent = host.sent();
+        assert_eq!((sent.len(), longest(&sent) <= 1300), (2, true));
+    }
+}
+
+#[test]
+fn an_error_about_what_was_not_sent_is_not_believed() {
+    for (own, peer) in FAMILIES {
+        let mut host = Host::acquainted();
+        host.bind(own);
+        let (local, remote) = (SocketAddr::new(own, PORT), SocketAddr::new(peer, PEER_PORT));
+        let large = vec![1; 1400];
+        let guesses = [
+            write::udp(local, remote, &large),
+            write::udp(SocketAddr::new(own, PORT + 1), remote, &large),
+            write::ping(own, peer, 1, &large),
+            write::ip(own, peer, 6, &[&write::segment(local, remote, 0x10, 1, 1)[..], &large].concat()),
+            write::ip(own, peer, 200, &large),
+        ];
+        for guess in &guesses {
+            report(&mut host, own, Reason::TooBig { mtu: 1300 }, guess);
+        }
+        assert_eq!((host.send(own, peer, &large), host.sent().len()), (Ok(()), 1), "RFC 5927 section 7.2");
+        // Nor one about a packet of somebody else, or that is to somebody else.
+        let host_of_its_own = write::udp(remote, local, &large);
+        report(&mut host, own, Reason::TooBig { mtu: 1300 }, &host_of_its_own);
+        let about = write::udp(local, remote, &large);
+        let many = if own.is_ipv4() { IpAddr::V4([224, 0, 0, 1].into()) } else { crate::link::ndp::all_nodes().into() };
+        host.receive_packet(&write::error_about(router(own), many, Reason::TooBig { mtu: 1300 }, &about));
+        // Nor one that says no less than the packet had.
+        report(&mut host, own, Reason::TooBig { mtu: 1490 }, &about);
+        assert_eq!((host.send(own, peer, &large), host.sent().len()), (Ok(()), 1));
+    }
+}
+
+#[test]
+fn a_path_is_never_narrower_than_every_link_is() {
+    for (own, peer) in FAMILIES {
+        let mut host = Host::acquainted();
+        host.bind(own);
+        assert_eq!(host.send(own, peer, &vec![1; 1400]), Ok(()));
+        let first = host.sent();
+        report(&mut host, own, Reason::TooBig { mtu: 68 }, first[0].body());
+        assert_eq!(host.send(own, peer, &vec![1; 1400]), Ok(()));
+        let sent = host.sent();
+        if own.is_ipv4() {
+            assert!((545..=552).contains(&longest(&sent)));
+        } else {
+            assert_eq!(sent.len(), 1, "RFC 8201 section 4: it is ignored");
+        }
+    }
+}
+
+#[test]
+fn a_port_that_nobody_has_is_told_to_the_socket_that_sent_there() {
+    for (own, peer) in FAMILIES {
+        let mut host = Host::acquainted();
+        host.bind(own);
+        host.engine.icmp_mut().bind(own.is_ipv4(), Binding::UdpPort(PORT));
+        assert_eq!(host.send(own, peer, b"data"), Ok(()));
+        let about = host.sent();
+        host.receive_packet(&write::error_about(peer, own, Reason::PortUnreachable, about[0].body()));
+        let remote = SocketAddr::new(peer, PEER_PORT);
+        assert_eq!(host.path_errors(), [(remote, PathError::PortUnreachable)]);
+        let reports = host.reports();
+        assert_eq!(reports.len(), 1);
+        assert_eq!((reports[0].source, reports[0].kind), (peer, ErrorKind::PortUnreachable));
+        assert_eq!((reports[0].destination, reports[0].binding), (remote, Binding::UdpPort(PORT)));
+        host.receive_packet(&write::error_about(router(own), own, Reason::NoRoute, about[0].body()));
+        assert_eq!(host.path_errors()[1], (remote, PathError::Unreachable));
+    }
+}
+
+/// A connection that is established, and its segment of 1000 bytes that is not acknowledged.
+fn established(own: IpAddr, peer: IpAddr) -> (Host, ConnectionId, Vec<u8>) {
+    let mut host = Host::acquainted();
+    let connection = host.connect(own, peer);
+    let sent = host.sent();
+    let syn = sent[0].packet().expect("a SYN");
+    let number = |at: usize| u32::from_be_bytes(*syn.payload()[at..].first_chunk().expect("a header"));
+    let port = u16::from_be_bytes([syn.payload()[0], syn.payload()[1]]);
+    let (remote, local) = (SocketAddr::new(peer, PEER_PORT), SocketAddr::new(own, port));
+    // An MSS of 1460.
+    let mut answer = write::segment(remote, local, 0x12, 500, number(4).wrapping_add(1));
+    answer[12] = 0x60;
+    answer[16..18].fill(0);
+    answer.extend([2, 4, 0x05, 0xb4]);
+    let sum = crate::wire::tcp_checksum(peer, own, answer.len(), core::iter::once(&answer[..])).to_be_bytes();
+    answer[16..18].copy_from_slice(&sum);
+    host.receive_packet(&write::ip(peer, own, 6, &answer));
+    assert_eq!(host.outcome(connection), Some(Ok(())));
+    host.sent();
+    host.with(|engine, now, _| engine.tcp_mut().write(connection, &[7; 1400], now).expect("room"));
+    let sent = host.sent();
+    assert_eq!(sent.len(), 1);
+    (host, connection, sent[0].body().to_vec())
+}
+
+#[test]
+fn a_segment_that_was_too_big_is_sent_again_in_shorter_ones() {
+    for (own, peer) in FAMILIES {
+        let (mut host, connection, segment) = established(own, peer);
+        let mut other_number = segment.clone();
+        let at = segment.len() - 1400 - 20 + 4;
+        other_number[at] ^= 0x40;
+        report(&mut host, own, Reason::TooBig { mtu: 1300 }, &other_number);
+        assert_eq!(host.engine.interface().mtu_to(peer, host.now), 1500, "not in flight (RFC 5927 section 7.2)");
+        report(&mut host, own, Reason::TooBig { mtu: 1300 }, &segment);
+        assert_eq!(host.engine.interface().mtu_to(peer, host.now), 1300);
+        host.advance(seconds(3));
+        let sent: Vec<_> = host.sent();
+        let segments: Vec<_> =
+            sent.iter().filter(|frame| frame.packet().is_some_and(|packet| u8::from(packet.protocol) == 6)).collect();
+        assert!(!segments.is_empty() && segments.iter().all(|frame| frame.body().len() <= 1300), "{segments:?}");
+        assert_eq!(host.engine.tcp().state(connection), TcpState::Established);
+    }
+}
+
+#[test]
+fn an_established_connection_outlives_errors_and_one_that_begins_fails_by_those_about_its_syn() {
+    for (own, peer) in FAMILIES {
+        let (mut host, connection, segment) = established(own, peer);
+        for reason in [Reason::PortUnreachable, Reason::NoRoute, Reason::Prohibited, Reason::HopLimitExceeded] {
+            report(&mut host, own, reason, &segment);
+        }
+        assert_eq!(host.engine.tcp().state(connection), TcpState::Established, "RFC 5927 section 4");
+        for (reason, cause) in [(Reason::PortUnreachable, Cause::Refused), (Reason::NoRoute, Cause::Unreachable)] {
+            let mut host = Host::acquainted();
+            let connection = host.connect(own, peer);
+            let syn = host.sent()[0].body().to_vec();
+            let mut guess = syn.clone();
+            let at = if own.is_ipv4() { 24 } else { 44 };
+            guess[at] ^= 1;
+            report(&mut host, own, reason, &guess);
+            report(&mut host, own, Reason::TooBig { mtu: 1300 }, &syn);
+            assert_eq!(host.outcome(connection), None);
+            report(&mut host, own, reason, &syn);
+            assert_eq!(host.outcome(connection), Some(Err(cause)));
+        }
+    }
+    let _ = (V4, V6, PEER_V4, PEER_V6);
+}
