@@ -29,7 +29,7 @@ impl Segment {
         let namespace = Namespace::new(&[&["sh"], programs].concat())?;
         // The bridge is no host.
         namespace.sysctl("ipv6/conf/default/accept_ra", "0");
-        namespace.ip(&format!("link add br0 type bridge forward_delay 0 {options}").trim_end());
+        namespace.ip(format!("link add br0 type bridge forward_delay 0 {options}").trim_end());
         namespace.ip("link set dev br0 addrgenmode none up");
         Some(Self { namespace, taps: AtomicUsize::new(0) })
     }

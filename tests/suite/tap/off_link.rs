@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use pcap_file::pcap::PcapReader;
-use xila_network_host::device::pcap::Pcap;
 use xila_network_host::InterfaceConfig;
 use xila_network_host::address::{Cidr, MacAddress};
+use xila_network_host::device::pcap::Pcap;
 use xila_network_host::interface::{Change, Event, Notice, Watch};
 use xila_network_host::socket::{PingOptions, ping};
 use xila_network_tests::segment::mount;
@@ -51,7 +51,9 @@ impl Capture {
         // What was not flushed yet is cut off.
         while let Some(Ok(packet)) = reader.next_packet() {
             let frame = &packet.data;
-            if frame.get(6..14) == Some(&[&station.octets()[..], &[0x86, 0xdd]].concat()) && frame.get(54) == Some(&SOLICITATION) {
+            if frame.get(6..14) == Some(&[&station.octets()[..], &[0x86, 0xdd]].concat())
+                && frame.get(54) == Some(&SOLICITATION)
+            {
                 targets.push(Ipv6Addr::from(<[u8; 16]>::try_from(&frame[62..78]).unwrap()));
             }
         }
@@ -64,7 +66,9 @@ async fn until_configured(watch: &mut Watch) {
     let prefix: Cidr = "fd00:5::/64".parse().unwrap();
     loop {
         match watch.next().await {
-            Notice::Changed(Event { change: Change::AddressAdded(cidr), .. }) if prefix.contains(cidr.address()) => return,
+            Notice::Changed(Event { change: Change::AddressAdded(cidr), .. }) if prefix.contains(cidr.address()) => {
+                return;
+            }
             Notice::Changed(_) => {}
             Notice::Lost(count) => panic!("{count} events were lost"),
         }

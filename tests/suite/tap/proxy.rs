@@ -28,7 +28,8 @@ fn a_host_behind_a_router_that_answers_in_its_name_is_reached() {
         for address in ADDRESSES {
             let remote: IpAddr = address.parse().unwrap();
             let options = PingOptions { timeout: Duration::from_secs(20), ..PingOptions::default() };
-            let reply = ping(&manager.network(), remote, &options).await.unwrap_or_else(|error| panic!("{remote}: {error}"));
+            let reply =
+                ping(&manager.network(), remote, &options).await.unwrap_or_else(|error| panic!("{remote}: {error}"));
             assert_eq!((reply.source, reply.hop_limit), (remote, 63), "through the router");
             let patience = Duration::from_secs(5);
             ask_until(&socket(manager, remote), SocketAddr::new(remote, 5005), patience, |text| text == "behind").await;

@@ -1,5 +1,8 @@
 //! Neighbours on the link whose addresses are of none of the stack's networks.
 
+use std::time::Duration;
+
+use xila_network_host::Manager;
 use xila_network_host::socket::UdpSocket;
 use xila_network_tests::netns::Namespace;
 
@@ -54,6 +57,18 @@ fn a_host_of_another_network_on_the_link_is_answered_by_way_of_the_router() {
     });
 }
 
+/// The stack's link-local address, once it has made sure that it is nobody else's.
+async fn link_local(manager: &Manager) -> String {
+    let interface = manager.interface("tap0").unwrap();
+    loop {
+        let mut own = interface.addresses().into_iter().map(|cidr| cidr.address().to_string());
+        if let Some(own) = own.find(|address| address.starts_with("fe80:")) {
+            return own;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
 #[test]
 fn a_neighbour_that_has_but_a_link_local_address_is_answered() {
     with_segment(&["ping", "python3"], "", async |segment| {
@@ -64,9 +79,7 @@ fn a_neighbour_that_has_but_a_link_local_address_is_answered() {
         exchange(&stranger, socket, "fd00::2").await;
 
         // The stack has such an address too (RFC 4291 section 2.8).
-        let addresses = manager.interface("tap0").unwrap().addresses();
-        let mut own = addresses.iter().map(|cidr| cidr.address().to_string());
-        let own = own.find(|address| address.starts_with("fe80:")).unwrap_or_else(|| panic!("{addresses:?}"));
+        let own = tokio::time::timeout(Duration::from_secs(10), link_local(&manager)).await.unwrap();
         let scoped = format!("{own}%{}", stranger.interface());
         let report = stranger.output("ping", &["-n", "-c", "3", "-i", "0.1", "-W", "20", &scoped]);
         assert!(report.contains(" 3 received"), "{report}");
