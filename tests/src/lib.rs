@@ -11,5 +11,7 @@ pub mod link;
 pub mod netns;
 pub mod networks;
 pub mod probe;
+#[cfg(target_os = "linux")]
+pub mod segment;
 
 include!(concat!(env!("OUT_DIR"), "/programs.rs"));

@@ -93,11 +93,7 @@ impl Namespace {
     #[must_use]
     pub fn mount_with(&self, mtu: usize, config: InterfaceConfig) -> Manager {
         let interface = &self.interface;
-        expect(Command::new("ip").args(["tuntap", "add", "dev", interface, "mode", "tap"]));
-        let tap = Tap::open(interface, Some(mtu)).unwrap_or_else(|error| panic!("{error}"));
-        // The open end survives the move.
-        expect(Command::new("ip").args(["link", "set", "dev", interface, "netns", &self.name]));
-        self.ip(&format!("link set dev {interface} addrgenmode none"));
+        let tap = self.tap(interface, mtu);
         self.ip(&format!("address add {KERNEL_V4}/24 dev {interface}"));
         self.ip(&format!("address add {KERNEL_V6}/64 dev {interface} nodad"));
         self.ip(&format!("link set dev {interface} mtu {mtu} up"));
@@ -105,6 +101,20 @@ impl Namespace {
         let manager = Manager::new(platform());
         manager.mount_interface("tap0", tap, config).unwrap_or_else(|error| panic!("{error}"));
         manager
+    }
+
+    /// Makes a TAP interface whose far end is in the namespace, down and without addresses. Needs a tokio runtime.
+    ///
+    /// # Panics
+    /// Where that fails.
+    #[must_use]
+    pub fn tap(&self, interface: &str, mtu: usize) -> Tap {
+        expect(Command::new("ip").args(["tuntap", "add", "dev", interface, "mode", "tap"]));
+        let tap = Tap::open(interface, Some(mtu)).unwrap_or_else(|error| panic!("{error}"));
+        // The open end survives the move.
+        expect(Command::new("ip").args(["link", "set", "dev", interface, "netns", &self.name]));
+        self.ip(&format!("link set dev {interface} addrgenmode none"));
+        tap
     }
 
     /// A namespace behind this one (`ping` and `sh` are needed), which becomes a router between the TAP interface and it.
@@ -130,8 +140,7 @@ impl Namespace {
         far.ip("link set dev lo up");
         far.ip("route add default via 198.51.100.1");
         far.ip("route add default via fd01::1");
-        let forward = "echo 1 > /proc/sys/net/ipv4/ip_forward && echo 1 > /proc/sys/net/ipv6/conf/all/forwarding";
-        expect(Command::new("ip").args(["netns", "exec", &self.name, "sh", "-c", forward]));
+        self.forward();
         // The kernel takes a while to notice that the two ends are joined, and speaks no IPv6 before.
         let mut hello = Command::new("ip");
         hello.args(["netns", "exec", &far.name, "ping", "-n", "-c", "1", "-W", "1", "fd01::1"]);
@@ -146,6 +155,39 @@ impl Namespace {
     /// Where it fails.
     pub fn ip(&self, arguments: &str) {
         expect(Command::new("ip").args(["-n", &self.name]).args(arguments.split(' ')));
+    }
+
+    /// Sets what `/proc/sys/net` has by this path (`sh` is needed).
+    ///
+    /// # Panics
+    /// Where that fails.
+    pub fn sysctl(&self, path: &str, value: &str) {
+        let script = format!("echo {value} > /proc/sys/net/{path}");
+        expect(Command::new("ip").args(["netns", "exec", &self.name, "sh", "-c", &script]));
+    }
+
+    /// Makes the namespace a router (`sh` is needed).
+    ///
+    /// # Panics
+    /// Where that fails.
+    pub fn forward(&self) {
+        self.sysctl("ipv4/ip_forward", "1");
+        self.sysctl("ipv6/conf/all/forwarding", "1");
+    }
+
+    /// Runs a program in the namespace to its end, however it ends; what it printed.
+    ///
+    /// # Panics
+    /// Where it cannot be started.
+    #[must_use]
+    pub fn output(&self, program: &str, arguments: &[&str]) -> String {
+        text(&run(Command::new("ip").args(["netns", "exec", &self.name, program]).args(arguments)).stdout)
+    }
+
+    /// The namespace's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     /// The name of the TAP interface.

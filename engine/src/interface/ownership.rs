@@ -224,7 +224,7 @@ impl Interface {
     pub fn set_hardware(&mut self, hardware: EthernetAddress, now: Instant) {
         self.link.hardware = Some(hardware);
         self.withdraw_addresses(Origin::LinkLocal, now);
-        self.claims.list.iter_mut().for_each(|claimed| claimed.claim.announce());
+        self.claims.list.iter_mut().for_each(|claimed| claimed.claim.announce(now));
         self.want_link_local(now);
     }
 

@@ -212,11 +212,11 @@ impl Claim {
         }
     }
 
-    /// Announces the address anew: the hardware address is another, or the link is back. The first announcement
-    /// leaves at once, unless there was one a moment ago.
-    pub fn announce(&mut self) {
-        if let Phase::Held { left, due: _, defended: _ } = &mut self.phase {
-            *left = self.timing.announcements;
+    /// Announces the address anew: the hardware address is another. The first announcement leaves at once, also where
+    /// there was one a moment ago: neighbours send to whom that one told of, who is not there any more.
+    pub const fn announce(&mut self, now: Instant) {
+        if let Phase::Held { left, due, defended: _ } = &mut self.phase {
+            (*left, *due) = (self.timing.announcements, now);
         }
     }
 

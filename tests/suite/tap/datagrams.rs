@@ -32,9 +32,9 @@ fn content(size: usize) -> Vec<u8> {
     (0..size).map(|index| u8::try_from(index * 7 % 251).unwrap()).collect()
 }
 
-/// IPv6 datagrams are not fragmented.
+/// The largest that go whole, what goes in fragments, and the largest that there are.
 fn sizes(family: SocketAddr) -> &'static [usize] {
-    if family.is_ipv4() { &[0, 1, 1472, 1473, 8192, 65507] } else { &[0, 1, 1452] }
+    if family.is_ipv4() { &[0, 1, 1472, 1473, 4000, 60_000, 65_507] } else { &[0, 1, 1452, 1453, 4000, 60_000, 65_527] }
 }
 
 #[test]

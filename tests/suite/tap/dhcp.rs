@@ -22,7 +22,7 @@ const OPTIONS: [&str; 6] = [
 fn with_interface(test: impl AsyncFnOnce(&Namespace, &Interface)) {
     let Some(namespace) = Namespace::new(&["dnsmasq"]) else { return };
     block_on(async {
-        let manager = namespace.mount_with(1500, InterfaceConfig::default());
+        let manager = namespace.mount_with(1500, InterfaceConfig { link_local: false, ..InterfaceConfig::default() });
         test(&namespace, &manager.interface("tap0").unwrap()).await;
     });
 }

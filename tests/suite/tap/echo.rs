@@ -26,8 +26,11 @@ fn the_stack_answers_the_kernels_ping() {
 #[test]
 fn the_stack_answers_a_ping_in_fragments_with_fragments() {
     with_kernel(&["ping"], 1500, async |namespace, _| {
-        ping(namespace, &["-s", "4000", "192.0.2.2"]).await;
-        ping(namespace, &["-s", "20000", "192.0.2.2"]).await;
+        for (_, stack) in FAMILIES {
+            for size in ["2000", "4000", "20000", "60000"] {
+                ping(namespace, &["-s", size, &stack.to_string()]).await;
+            }
+        }
     });
 }
 

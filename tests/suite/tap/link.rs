@@ -71,7 +71,7 @@ fn the_link_goes_with_the_kernels_end_and_its_carrier_and_connections_outlive_th
 }
 
 #[test]
-fn dhcp_waits_for_the_link_and_begins_anew_with_it() {
+fn a_lease_outlives_the_link_and_is_verified_when_it_is_back() {
     let Some(namespace) = Namespace::new(&["dnsmasq"]) else { return };
     block_on(async {
         let config = InterfaceConfig { dhcp: true, ..InterfaceConfig::default() };
@@ -79,13 +79,18 @@ fn dhcp_waits_for_the_link_and_begins_anew_with_it() {
         let interface = manager.interface("tap0").unwrap();
         let mut watch = interface.watch();
         let range = "--dhcp-range=192.0.2.50,192.0.2.50,255.255.255.0,2m";
-        let _dnsmasq = Dnsmasq::start(&namespace, &["--port=0", "--no-ping", "--dhcp-authoritative", range]).await;
+        let mut dnsmasq = Dnsmasq::start(&namespace, &["--port=0", "--no-ping", "--dhcp-authoritative", range]).await;
         until(&mut watch, Change::Dhcp(DhcpState::Bound)).await;
+        dnsmasq.says("DHCPACK").await;
         namespace.ip(&format!("link set {} carrier off", namespace.interface()));
         until(&mut watch, Change::Link(Link::Down)).await;
-        assert_eq!(interface.dhcp().lease, None);
+        let lease = interface.dhcp().lease.map(|lease| lease.address);
+        assert_eq!(lease, Some("192.0.2.50/24".parse().unwrap()));
         namespace.ip(&format!("link set {} carrier on", namespace.interface()));
         until(&mut watch, Change::Dhcp(DhcpState::Bound)).await;
         assert_eq!(interface.link(), Link::Up);
+        // Asked for as it is, without a search (RFC 2131 section 4.4.2).
+        assert!(dnsmasq.says("DHCP").await.contains("DHCPREQUEST"));
+        dnsmasq.says("DHCPACK").await;
     });
 }

@@ -9,17 +9,28 @@ mod datagrams;
 mod dhcp;
 mod dns;
 mod echo;
+mod failover;
 mod http;
 mod icmp;
 mod link;
+mod off_link;
+mod proxy;
+mod restart;
+mod routers;
 mod several;
+mod snooping;
+mod strangers;
 mod transfer;
+mod transit;
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::{Duration, Instant};
 
-use xila_network_host::Manager;
-use xila_network_host::socket::{ListenOptions, TcpListener};
-use xila_network_tests::netns::{KERNEL_V4, KERNEL_V6, Namespace, STACK_V4, STACK_V6, block_on};
+use xila_network_host::address::Route;
+use xila_network_host::socket::{ListenOptions, TcpListener, UdpSocket};
+use xila_network_host::{InterfaceConfig, Manager};
+use xila_network_tests::netns::{KERNEL_V4, KERNEL_V6, Namespace, Peer, STACK_V4, STACK_V6, block_on};
+use xila_network_tests::segment::Segment;
 
 /// The kernel's and the stack's address, of each family.
 const FAMILIES: [(IpAddr, IpAddr); 2] = [(KERNEL_V4, STACK_V4), (KERNEL_V6, STACK_V6)];
@@ -35,4 +46,75 @@ fn with_kernel(programs: &[&str], mtu: usize, test: impl AsyncFnOnce(&Namespace,
 
 fn listen(manager: &Manager, address: IpAddr, port: u16) -> TcpListener {
     TcpListener::bind(&manager.network(), SocketAddr::new(address, port), ListenOptions::default()).unwrap()
+}
+
+/// Runs a test with a segment whose bridge has these options, where this machine can have one.
+fn with_segment(programs: &[&str], options: &str, test: impl AsyncFnOnce(&Segment)) {
+    let Some(segment) = Segment::new(programs, options) else { return };
+    block_on(test(&segment));
+}
+
+/// An interface with these addresses, and default routes by these routers.
+fn configured(addresses: &[&str], routers: &[&str]) -> InterfaceConfig {
+    let routes = routers.iter().map(|router| Route::default_via(router.parse().unwrap()).unwrap());
+    let addresses = addresses.iter().map(|address| address.parse().unwrap()).collect();
+    InterfaceConfig { addresses, routes: routes.collect(), ..InterfaceConfig::default() }
+}
+
+/// Answers each datagram to port 5005 of the addresses, which need not be there yet, with a name.
+const NAME: &str = "
+import selectors
+selector = selectors.DefaultSelector()
+for address in sys.argv[2:]:
+    server = socket(AF_INET6 if ':' in address else AF_INET, SOCK_DGRAM)
+    freebind = (IPPROTO_IPV6, 78) if ':' in address else (IPPROTO_IP, 15)
+    server.setsockopt(*freebind, 1)
+    server.bind((address, 5005))
+    selector.register(server, selectors.EVENT_READ)
+print('ready')
+while True:
+    for key, _ in selector.select():
+        try:
+            _, peer = key.fileobj.recvfrom(65535)
+            key.fileobj.sendto(sys.argv[1].encode(), peer)
+        except OSError as error:
+            print(error, file=sys.stderr)
+";
+
+/// Starts a server that answers with `name` to what is sent to port 5005 of the addresses.
+async fn name(host: &Namespace, name: &str, addresses: &[&str]) -> Peer {
+    let mut peer = host.python(NAME, &[&[name], addresses].concat());
+    assert_eq!(peer.line().await, "ready");
+    peer
+}
+
+/// A socket of the family that `remote` is of.
+fn socket(manager: &Manager, remote: IpAddr) -> UdpSocket {
+    let any: IpAddr = if remote.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+    UdpSocket::bind(&manager.network(), SocketAddr::new(any, 0)).unwrap()
+}
+
+/// Sends a datagram to `remote` fifty times a second until one that is `expected` by its text comes back, and returns
+/// the text and the time that it took.
+async fn ask_until(
+    socket: &UdpSocket,
+    remote: SocketAddr,
+    patience: Duration,
+    expected: impl Fn(&str) -> bool,
+) -> (String, Duration) {
+    let start = Instant::now();
+    let mut last = None;
+    while start.elapsed() < patience {
+        // Where nobody leads there at the moment, somebody may soon.
+        let _ = socket.send_to(b"who?", remote).await;
+        let answer = tokio::time::timeout(Duration::from_millis(20), socket.recv_datagram()).await;
+        let Ok(Ok(datagram)) = answer else { continue };
+        assert_eq!(datagram.remote, remote);
+        let text = String::from_utf8(datagram.data).unwrap();
+        if expected(&text) {
+            return (text, start.elapsed());
+        }
+        last = Some(text);
+    }
+    panic!("{remote}: no such answer within {patience:?}; the last was {last:?}");
 }
