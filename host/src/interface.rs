@@ -236,7 +236,8 @@ impl Interface {
         self.change(|core| core.remove_address(address))
     }
 
-    /// The routes beyond the addresses' networks, without lifetimes; see [`route_list`](Self::route_list) for those.
+    /// The routes beyond the addresses' networks. [`route_list`](Self::route_list) also has where they come from and for how long they
+    /// are still there.
     #[must_use]
     pub fn routes(&self) -> Vec<Route> {
         self.stack.with(|core| core.routes())

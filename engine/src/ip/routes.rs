@@ -136,7 +136,9 @@ impl Routes {
         if let Some(place) = self.place(&route) {
             let before = self.list.replace(place, route);
             // A router repeats itself all the time, and only the lifetime changes, which the table does not know.
-            if before.is_some_and(|before| Route { valid_until: route.valid_until, ..before } != route) {
+            if before.is_some_and(|before| {
+                Route { valid_until: route.valid_until, lifetime: route.lifetime, ..before } != route
+            }) {
                 self.made_with = None;
             }
             return Ok(before);

@@ -289,11 +289,9 @@ impl Core {
     /// then.
     pub(crate) fn add_route(&mut self, route: Route) -> Result<()> {
         let target = Target::Gateway { address: route.gateway(), onlink: true };
-        let known = routes::Route {
-            metric: route.metric(),
-            valid_until: route.lifetime().map(|lifetime| self.now + lifetime),
-            ..routes::Route::new(to_wire(route.destination()), target)
-        };
+        let known =
+            routes::Route { metric: route.metric(), ..routes::Route::new(to_wire(route.destination()), target) };
+        let known = known.lasting(route.lifetime(), self.now);
         self.engage(|engine, _, _| engine.interface_mut().replace_route(known).map_err(Error::from))?;
         self.act();
         Ok(())
@@ -488,7 +486,8 @@ impl Core {
 /// A route as the host shows it, without how long it lasts; none of what is on the link, which is no route beyond the interface's networks.
 fn route(known: &routes::Route) -> Option<Route> {
     let Target::Gateway { address, onlink: _ } = known.target else { return None };
-    Some(Route::new(from_wire(known.destination)?, address).ok()?.with_metric(known.metric))
+    let route = Route::new(from_wire(known.destination)?, address).ok()?.with_metric(known.metric);
+    Some(known.lifetime.map_or(route, |lifetime| route.with_lifetime(lifetime)))
 }
 
 const fn origin(origin: addresses::Origin) -> Origin {

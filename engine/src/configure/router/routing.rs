@@ -7,7 +7,7 @@ use core::time::Duration;
 
 use smoltcp::wire::IpCidr;
 
-use super::{Effect, Limits, end_of};
+use super::{Effect, Limits};
 use crate::ip::addresses::Origin;
 use crate::ip::routes::{self, AddRouteError, Routes, Target};
 use crate::link::ndp::options::{Prefix, Route};
@@ -90,8 +90,8 @@ impl Routing<'_> {
             self.effects.extend(self.routes.remove(&route).map(Effect::RouteRemoved));
             return false;
         }
-        let valid_until = end_of(lifetime, self.now);
-        let route = routes::Route { origin: Origin::Router, valid_until, ..route };
+        let lifetime = (lifetime != Duration::MAX).then_some(lifetime);
+        let route = routes::Route { origin: Origin::Router, ..route }.lasting(lifetime, self.now);
         let same = |known: &routes::Route| {
             (known.destination, known.target, known.metric, known.origin)
                 == (route.destination, route.target, route.metric, route.origin)

@@ -2,6 +2,7 @@
 
 use core::cmp::Reverse;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use core::time::Duration;
 
 use smoltcp::wire::IpCidr;
 use thiserror::Error;
@@ -62,6 +63,8 @@ pub struct Route {
     pub origin: Origin,
     /// From when on it is gone; `None` for never.
     pub valid_until: Option<Instant>,
+    /// How long it was to last when it was added or last renewed, for whoever lists it; `None` for ever.
+    pub lifetime: Option<Duration>,
 }
 
 impl Entry for Route {
@@ -87,7 +90,14 @@ impl Route {
             mtu: None,
             origin: Origin::Static,
             valid_until: None,
+            lifetime: None,
         }
+    }
+
+    /// The same for `lifetime` from `now` on; for ever where there is none.
+    #[must_use]
+    pub fn lasting(self, lifetime: Option<Duration>, now: Instant) -> Self {
+        Self { lifetime, valid_until: lifetime.map(|lifetime| now + lifetime), ..self }
     }
 
     /// The router, where it leads to one.
