@@ -167,7 +167,7 @@ impl Address {
 /// Why an address was not added. Nothing has changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum AddAddressError {
-    /// No host can have it: it is unspecified, of "this network" (0.0.0.0/8) or reserved (240.0.0.0/4), multicast, a broadcast address, the IPv4
+    /// No host can have it: it is unspecified, of "this network" (0.0.0.0/8), multicast, a broadcast address, the IPv4
     /// address of a network itself (RFC 1122 section 3.2.1.3), or an IPv4 address written as an IPv6 one (RFC 4291
     /// section 2.5.5).
     #[error("no host can have this address")]
@@ -441,9 +441,9 @@ fn is_assignable(cidr: IpCidr) -> bool {
     }
     let IpAddr::V4(address) = address else { return true };
     let is_of_all = v4_network(cidr).is_some_and(|(first, last)| address == first || address == last);
-    // "This network", and what is reserved (RFC 1112 section 4).
-    let is_of_hosts = matches!(address.octets(), [1..240, ..]);
-    is_of_hosts && !is_of_all
+    // What is reserved (240.0.0.0/4, RFC 1112 section 4) is taken, as Linux does: there are networks that use it.
+    let is_this_network = address.octets()[0] == 0;
+    !is_this_network && !address.is_broadcast() && !is_of_all
 }
 
 /// The first and the last address of an IPv4 network, where they stand for the network and for all of its hosts.
