@@ -59,7 +59,7 @@ pub(super) const ROWS: &[Row] = &[
         &[
             "tests/suite/lifecycle/selection.rs::the_longest_prefix_over_all_interfaces_decides",
             "tests/suite/tcp/connect.rs::both_ends_know_each_other",
-            "host/src/address/preference.rs::the_source_is_chosen_as_the_rfc_has_it",
+            "engine/src/ip/addresses/tests.rs::sources_are_those_of_the_examples_of_rfc_6724",
         ],
     ),
     asserted(
