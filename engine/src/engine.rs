@@ -93,8 +93,7 @@ impl Engine {
     #[must_use]
     pub fn new(config: Config, mut random: Random) -> Self {
         let Config { link, tcp, udp, echo_reply } = config;
-        let mut part = || Random::new(core::array::from_fn(|_| random.next_u32().to_le_bytes()[0]));
-        let (interface, tcp_random) = (part(), part());
+        let (interface, tcp_random) = (random.split(), random.split());
         let secret = Secret::new(&mut random);
         Self {
             interface: Interface::new(link, interface),

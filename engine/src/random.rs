@@ -58,6 +58,12 @@ impl Random {
         }
     }
 
+    /// A generator of its own, for a part that is to draw apart from others.
+    #[must_use]
+    pub fn split(&mut self) -> Self {
+        Self::new(core::array::from_fn(|_| self.next_u32().to_le_bytes()[0]))
+    }
+
     /// A number of a range, each as likely as the others; its start where the range is empty.
     pub fn range(&mut self, range: RangeInclusive<u16>) -> u16 {
         let (start, end) = range.into_inner();

@@ -14,6 +14,8 @@ pub use hop_limit::{HopLimit, InvalidHopLimit};
 pub const IPV4_HEADER: usize = 20;
 /// Bytes of an IPv6 header without extensions (RFC 8200 section 3).
 pub const IPV6_HEADER: usize = 40;
+/// The narrowest link that carries IPv6, by its IP MTU in bytes (RFC 8200 section 5).
+pub const IPV6_LEAST_MTU: usize = 1280;
 
 /// What routers say of congestion in a packet's header (RFC 3168 section 5).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

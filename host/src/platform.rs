@@ -4,6 +4,8 @@
 //! small object-safe traits. [`tokio`] implements them for production, [`simulated`] for tests, where time is
 //! virtual and every run is the same.
 
+#[cfg(test)]
+pub(crate) mod counted;
 pub mod devices;
 pub mod simulated;
 #[cfg(feature = "tokio")]

@@ -223,23 +223,13 @@ impl Drop for Charge {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::AtomicUsize;
-    use std::task::Wake;
 
     use super::*;
+    use crate::platform::counted::Count;
 
     /// No queries and no watches.
     fn limits(sockets: usize, buffer_bytes: usize) -> Limits {
         Limits { sockets, buffer_bytes, queries: 0, watches: 0 }
-    }
-
-    #[derive(Default)]
-    struct Count(AtomicUsize);
-
-    impl Wake for Count {
-        fn wake(self: Arc<Self>) {
-            self.0.fetch_add(1, Ordering::Relaxed);
-        }
     }
 
     fn counted() -> (Arc<Count>, Waker) {
@@ -319,7 +309,7 @@ mod tests {
         assert!(quota.poll_charge(&mut cx).is_pending());
         assert!(quota.poll_charge(&mut cx).is_pending());
         drop(held);
-        assert_eq!(count.0.load(Ordering::Relaxed), 1);
+        assert_eq!(count.get(), 1);
         assert!(matches!(quota.poll_charge(&mut cx), Poll::Ready(Ok(_))));
     }
 

@@ -51,6 +51,7 @@ use xila_network_engine::random::Random;
 use xila_network_engine::tcp::{Algorithm, Config as TcpConfig, Link as TcpLink};
 use xila_network_engine::udp::Limits;
 use xila_network_engine::udp::ports::PortLimits;
+use xila_network_engine::wire::IPV6_LEAST_MTU;
 
 use crate::address::MacAddress;
 use crate::device::{Capabilities, Checksums, Device, Medium, Pool};
@@ -128,8 +129,6 @@ const CALLER_BUDGET: usize = 256;
 const RUNNER_BUDGET: usize = 512;
 /// The bytes that one sender sends before it is another's turn: some frames of Ethernet, which take 13 ms at 10 Mbit/s.
 const QUANTUM: usize = 16 << 10;
-/// The narrowest link that carries IPv6 (RFC 8200 section 5).
-const MOST_NARROW: usize = 1280;
 /// How long what is left of a connection keeps its pair of ends: twice a maximum segment lifetime of 5 s, since the links of
 /// these stacks are short.
 const TIME_WAIT: Duration = Duration::from_secs(10);
@@ -149,7 +148,7 @@ impl Stack {
     ) -> Result<Self> {
         static NEXT: AtomicU32 = AtomicU32::new(1);
         let capabilities = device.capabilities();
-        if !(MOST_NARROW..=65535).contains(&capabilities.mtu) {
+        if !(IPV6_LEAST_MTU..=65535).contains(&capabilities.mtu) {
             let reason = format!("an IP MTU of {} is outside 1280 to 65535", capabilities.mtu);
             return Err(Error::FailedToMountDevice(reason));
         }
@@ -348,8 +347,7 @@ impl Core {
 
     /// An engine that has nothing, in the place of one that cannot be trusted any more.
     fn fresh_engine(&mut self) -> Engine {
-        let seed = core::array::from_fn(|_| self.engine.random().next_u32().to_le_bytes()[0]);
-        Engine::new(self.config.clone(), Random::new(seed))
+        Engine::new(self.config.clone(), self.engine.random().split())
     }
 
     /// The ephemeral ports, from a random one on.

@@ -32,6 +32,7 @@ use crate::ip::routes::{Route, Routes};
 use crate::link::ndp::{NdpOption, RouterAdvertisement};
 use crate::random::Random;
 use crate::time::Instant;
+use crate::wire::IPV6_LEAST_MTU;
 use expiring::Expiring;
 use formation::Formation;
 use routing::Routing;
@@ -44,8 +45,8 @@ mod solicitation;
 #[cfg(test)]
 mod tests;
 
-/// The least MTU of a link (RFC 8200 section 5).
-const LEAST_MTU: u32 = 1280;
+/// The least MTU of a link, as advertisements have it.
+const LEAST_MTU: u32 = IPV6_LEAST_MTU as u32;
 
 /// What is known beforehand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -406,7 +407,12 @@ const fn is_server(address: Ipv6Addr) -> bool {
     !address.is_unspecified() && !address.is_multicast() && !address.is_loopback() && address.to_ipv4_mapped().is_none()
 }
 
+/// How long what is advertised lasts; `None` for ever.
+fn finite(lifetime: Duration) -> Option<Duration> {
+    (lifetime != Duration::MAX).then_some(lifetime)
+}
+
 /// When what is advertised now is over; `None` for never.
 fn end_of(lifetime: Duration, now: Instant) -> Option<Instant> {
-    (lifetime != Duration::MAX).then(|| now + lifetime)
+    finite(lifetime).map(|lifetime| now + lifetime)
 }

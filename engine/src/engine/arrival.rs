@@ -165,7 +165,7 @@ impl Engine {
 
     /// Takes what is in a packet, which may be a fragment, or have options and extension headers.
     fn unwrap(&mut self, packet: &[u8], frame: Frame, now: Instant, device: &mut dyn Transmitter) {
-        let verify = self.interface.link().checksums && !frame.is_verified;
+        let verify = self.verifies(frame);
         let (mut packet, mut came_in_fragments) = (Cow::Borrowed(packet), false);
         // What fragments make may be a fragment again. A loop and not a recursion, as strangers say how deep it goes.
         for _ in 0..MOST_CUTS {
@@ -230,11 +230,10 @@ impl Engine {
                         | Icmpv6Message::NeighborAdvert
                         | Icmpv6Message::Redirect,
                     ) => self.receive_discovery(packet, came_in_fragments, frame, now, device),
-                    Some(Icmpv6Message::MldQuery | Icmpv6Message::MldReport) => {
+                    // The last two are reports of MLDv1 and its Done.
+                    Some(Icmpv6Message::MldQuery | Icmpv6Message::MldReport | Icmpv6Message::Unknown(131 | 132)) => {
                         self.receive_mld(packet, frame, now, device);
                     }
-                    // Reports of MLDv1 and its Done.
-                    Some(Icmpv6Message::Unknown(131 | 132)) => self.receive_mld(packet, frame, now, device),
                     _ => self.receive_message(packet, self.verifies(frame), now, device),
                 }
             }
@@ -374,11 +373,7 @@ fn is_plain_tcp(packet: &[u8]) -> bool {
 fn plain(packet: &Packet<'_>) -> Vec<u8> {
     let Packet { source, destination, protocol, hop_limit, traffic_class, .. } = *packet;
     let header = Header { source, destination, protocol, hop_limit, traffic_class };
-    let payload = packet.payload();
-    let mut bytes = alloc::vec![0; header.length() + payload.len()];
-    header.write(&mut bytes, payload.len(), true);
-    bytes[header.length()..].copy_from_slice(payload);
-    bytes
+    header.packet(packet.payload(), true)
 }
 
 /// The ends of a datagram as this host sees them, with ports that stand for something else where there are none.

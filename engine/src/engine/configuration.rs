@@ -6,6 +6,7 @@ use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use smoltcp::wire::{EthernetAddress, IpCidr, IpProtocol};
 
 use super::Engine;
+use super::departure::header;
 use crate::buffer::Payload;
 use crate::configure::dhcp::{self, Action, Client, Lease, Reception, Remember};
 use crate::configure::router::{self, Discovery, Effect, Persistence};
@@ -14,20 +15,17 @@ use crate::frame::Transmitter;
 use crate::interface::{Change, Outgoing, Verification};
 use crate::ip::addresses::{AddAddressError, Address, Origin};
 use crate::ip::headers::Packet;
-use crate::ip::output::{Checksums, Header};
+use crate::ip::output::Checksums;
 use crate::ip::routes::{Route, Target};
 use crate::link::ndp::options::Prefix;
 use crate::link::ndp::{NdpOption, RouterAdvertisement};
 use crate::time::Instant;
 use crate::udp;
 use crate::udp::datagram::Received;
+use crate::wire::{HopLimit, IPV6_LEAST_MTU};
 
 /// The metric of a lease's routes: behind those that somebody set, as NetworkManager has it on a wire.
 const LEASE_METRIC: u32 = 100;
-/// The least MTU of an interface.
-const LEAST_MTU: usize = 1280;
-/// The hop limit of what this host says by itself (RFC 1700, "IP time to live").
-const HOP_LIMIT: u8 = 64;
 
 /// What configures an interface by protocol.
 #[derive(Default)]
@@ -313,9 +311,7 @@ impl Engine {
     /// Another host has the address that was lent (RFC 2131 section 3.1 point 5).
     pub(super) fn decline_lease(&mut self, address: IpAddr, now: Instant, device: &mut dyn Transmitter) {
         let (IpAddr::V4(address), Some(client)) = (address, &mut self.configuration.client) else { return };
-        if client.lease().is_some_and(|lease| lease.address == address)
-            && let Some(decline) = client.decline(address, now, &mut self.random)
-        {
+        if let Some(decline) = client.decline(address, now, &mut self.random) {
             self.send_dhcp(&decline, now, device);
         }
     }
@@ -405,13 +401,7 @@ impl Engine {
         let destination = SocketAddr::new(datagram.destination.into(), dhcp::SERVER_PORT);
         let payload = Payload::from(&datagram.payload[..]);
         let Ok(head) = udp::datagram::header(source, destination, payload, Checksums::All) else { return };
-        let header = Header {
-            source: source.ip(),
-            destination: destination.ip(),
-            protocol: IpProtocol::Udp,
-            hop_limit: HOP_LIMIT,
-            traffic_class: 0,
-        };
+        let header = header(source, destination, IpProtocol::Udp, HopLimit::DEFAULT.octet());
         let packet = Outgoing { header, head: &head, payload: &datagram.payload, whole: false };
         self.interface.answer(&packet, now, device);
         self.act_at_once(now, device);
@@ -432,7 +422,7 @@ impl Engine {
         }
         self.apply_lease_routes(lease);
         // Every link that has IPv6 takes as much (RFC 8200 section 5).
-        self.configuration.leased_mtu = lease.mtu.map(|mtu| usize::from(mtu).max(LEAST_MTU));
+        self.configuration.leased_mtu = lease.mtu.map(|mtu| usize::from(mtu).max(IPV6_LEAST_MTU));
         self.narrow_mtu();
         let servers: Vec<IpAddr> = lease.dns_servers.iter().copied().map(IpAddr::V4).collect();
         self.replace_servers(Origin::Dhcp, &servers);

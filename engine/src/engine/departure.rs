@@ -124,12 +124,8 @@ impl Engine {
             .map_err(|_| SendError::TooLarge { mtu })?;
         let header = header(source, destination, IpProtocol::Udp, hop_limit);
         let packet = Outgoing { header, head: &head, payload, whole };
-        self.interface.send(&packet, now, device)?;
-        if self.interface.take_urgency() {
-            self.act(now, device);
-        }
         let tuple = Tuple::new(source, destination);
-        self.recent.note(Protocol::Udp, tuple, packet.length());
+        self.send(&packet, Protocol::Udp, tuple, now, device)?;
         // What leaves by a loopback comes back anyway.
         if loops_back && destination.ip().is_multicast() && !self.interface.link().loops_back {
             self.loop_back(&tuple, hop_limit, payload);
@@ -170,11 +166,23 @@ impl Engine {
         let protocol = if source.is_ipv4() { IpProtocol::Icmp } else { IpProtocol::Icmpv6 };
         let header = header(source, destination, protocol, hop_limit);
         let packet = Outgoing { header, head: &message, payload: &[], whole: false };
-        self.interface.send(&packet, now, device)?;
+        self.send(&packet, Protocol::Echo, Tuple::new(source, destination), now, device)
+    }
+
+    /// Sends a packet of a socket, which errors may be about from now on.
+    fn send(
+        &mut self,
+        packet: &Outgoing<'_>,
+        protocol: Protocol,
+        tuple: Tuple,
+        now: Instant,
+        device: &mut dyn Transmitter,
+    ) -> Result<(), SendError> {
+        self.interface.send(packet, now, device)?;
         if self.interface.take_urgency() {
             self.act(now, device);
         }
-        self.recent.note(Protocol::Echo, Tuple::new(source, destination), packet.length());
+        self.recent.note(protocol, tuple, packet.length());
         Ok(())
     }
 }
@@ -241,6 +249,6 @@ impl Engine {
     }
 }
 
-fn header(source: SocketAddr, destination: SocketAddr, protocol: IpProtocol, hop_limit: u8) -> Header {
+pub(super) fn header(source: SocketAddr, destination: SocketAddr, protocol: IpProtocol, hop_limit: u8) -> Header {
     Header { source: source.ip(), destination: destination.ip(), protocol, hop_limit, traffic_class: 0 }
 }

@@ -168,36 +168,28 @@ impl Interface {
             self.counters.dropped += 1;
             return;
         };
-        let (bytes, mtu) = (packet.bytes(), self.mtu_by(next_hop, destination, now));
-        match self.lead(destination, next_hop, now) {
-            Lead::Unresolved(hop) => {
-                if self.wait(hop, bytes, now).is_err() {
-                    self.counters.dropped += 1;
-                }
-            }
-            lead => self.put(lead, &bytes, mtu, now, device),
-        }
+        self.give(packet.bytes(), destination, next_hop, now, device);
     }
 
     /// Sends a whole packet to a group of the link (reports of groups, neighbour discovery), or to all.
     pub(super) fn send_to_link(&mut self, packet: &[u8], to: EthernetAddress, device: &mut dyn Transmitter) {
-        let (start, own) = (self.link_header(), self.link.hardware);
-        let Some(family) = EtherType::of_packet(packet) else { return };
-        let kept = self.backlog.push(start + packet.len(), device, &mut |into| {
-            let (link, ip) = into.split_at_mut(start);
-            write_link_header(link, own, Lead::Station(to), family);
-            ip.copy_from_slice(packet);
-        });
-        self.counters.dropped += u64::from(!kept);
+        if let Some(family) = EtherType::of_packet(packet) {
+            self.push(Lead::Station(to), family, packet, device);
+        }
     }
 
     /// Sends an ARP message.
     pub(super) fn send_arp(&mut self, message: &[u8], to: EthernetAddress, device: &mut dyn Transmitter) {
-        let own = self.link.hardware;
-        let kept = self.backlog.push(ETHERNET_HEADER + message.len(), device, &mut |into| {
-            let (link, rest) = into.split_at_mut(ETHERNET_HEADER);
-            write_link_header(link, own, Lead::Station(to), EtherType::Arp);
-            rest.copy_from_slice(message);
+        self.push(Lead::Station(to), EtherType::Arp, message, device);
+    }
+
+    /// Sends a frame, or lets it wait for the device; it is dropped and counted where too much waits.
+    fn push(&mut self, lead: Lead, family: EtherType, content: &[u8], device: &mut dyn Transmitter) {
+        let (start, own) = (self.link_header(), self.link.hardware);
+        let kept = self.backlog.push(start + content.len(), device, &mut |into| {
+            let (link, rest) = into.split_at_mut(start);
+            write_link_header(link, own, lead, family);
+            rest.copy_from_slice(content);
         });
         self.counters.dropped += u64::from(!kept);
     }
@@ -248,12 +240,23 @@ impl Interface {
             }
             return;
         };
+        self.give(packet, destination, next_hop, now, device);
+    }
+
+    /// Gives a whole packet to its next hop, or lets it wait for that; it is dropped and counted where too much waits.
+    fn give(
+        &mut self,
+        packet: Vec<u8>,
+        destination: IpAddr,
+        next_hop: Option<NextHop>,
+        now: Instant,
+        device: &mut dyn Transmitter,
+    ) {
         let mtu = self.mtu_by(next_hop, destination, now);
         match self.lead(destination, next_hop, now) {
             Lead::Unresolved(hop) => {
-                if self.wait(hop, packet, now).is_err() {
-                    self.counters.dropped += 1;
-                }
+                let waits = self.wait(hop, packet, now).is_ok();
+                self.counters.dropped += u64::from(!waits);
             }
             lead => self.put(lead, &packet, mtu, now, device),
         }
@@ -266,14 +269,9 @@ impl Interface {
             self.send_in_fragments(lead, packet, mtu, true, now, device);
             return;
         }
-        let (start, own) = (self.link_header(), self.link.hardware);
-        let Some(family) = EtherType::of_packet(packet) else { return };
-        let kept = self.backlog.push(start + packet.len(), device, &mut |into| {
-            let (link, ip) = into.split_at_mut(start);
-            write_link_header(link, own, lead, family);
-            ip.copy_from_slice(packet);
-        });
-        self.counters.dropped += u64::from(!kept);
+        if let Some(family) = EtherType::of_packet(packet) {
+            self.push(lead, family, packet, device);
+        }
     }
 
     /// Sends a packet in fragments. Once the first has left, the others wait for the device where they must, and the

@@ -12,10 +12,7 @@ use crate::ip::icmp::permission::{Arrival, may_report};
 use crate::ip::icmp::write::{self, Reason};
 use crate::ip::output::Header;
 use crate::time::Instant;
-use crate::wire;
-
-/// The hop limit of what this host says by itself (RFC 1700, "IP time to live").
-const HOP_LIMIT: u8 = 64;
+use crate::wire::{self, HopLimit};
 
 impl Interface {
     /// Tells the source of a packet, which is given as it came, why it was not taken: where an error may be sent about
@@ -59,7 +56,8 @@ impl Interface {
         device: &mut dyn Transmitter,
     ) {
         let protocol = if source.is_ipv4() { IpProtocol::Icmp } else { IpProtocol::Icmpv6 };
-        let header = Header { source, destination, protocol, hop_limit: HOP_LIMIT, traffic_class: 0 };
+        let hop_limit = HopLimit::DEFAULT.octet();
+        let header = Header { source, destination, protocol, hop_limit, traffic_class: 0 };
         self.answer(&Outgoing { header, head: message, payload: &[], whole: false }, now, device);
     }
 }

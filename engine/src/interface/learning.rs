@@ -5,7 +5,7 @@ use core::net::{IpAddr, Ipv6Addr};
 
 use super::{Change, Interface};
 use crate::configure::router::{Discovery, Effect};
-use crate::ip::addresses::{Detection, Origin, StableIdentifier, stable_identifier};
+use crate::ip::addresses::{Detection, Origin};
 use crate::link::ndp::RouterAdvertisement;
 use crate::time::Instant;
 
@@ -42,12 +42,6 @@ impl Interface {
         if let Some(next) = discovery.conflict(address, &mut self.addresses, identify) {
             self.claim(&next, now);
         }
-    }
-
-    /// What identifiers are made of (RFC 7217); none where the link has no hardware addresses.
-    fn identify(&self) -> Option<impl Fn(Ipv6Addr, u32) -> StableIdentifier + use<>> {
-        let (secret, hardware) = (self.claims.secret.clone(), self.link.hardware?);
-        Some(move |prefix, conflicts| stable_identifier(prefix, &secret, &hardware.0, &[], conflicts))
     }
 
     fn apply(&mut self, effects: Vec<Effect>, now: Instant) -> Vec<Effect> {

@@ -6,7 +6,7 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use smoltcp::wire::{EthernetAddress, IpProtocol};
 
 use super::egress::Outgoing;
-use super::{Change, Interface, Waiting};
+use super::{Interface, Waiting};
 use crate::frame::Transmitter;
 use crate::ip::output::Header;
 use crate::link::arp::{Arp, EvidenceKind};
@@ -159,9 +159,7 @@ impl Interface {
         };
         let gone: Vec<_> = self.routes.iter().filter(through).copied().collect();
         for route in gone {
-            if self.routes.remove(&route).is_some() {
-                self.tell(Change::RouteRemoved(route));
-            }
+            self.remove_route(&route);
         }
     }
 
@@ -378,9 +376,5 @@ const fn discovery_header(source: Ipv6Addr, destination: Ipv6Addr) -> Header {
 }
 
 fn discovery_packet(source: Ipv6Addr, destination: Ipv6Addr, message: &[u8]) -> Vec<u8> {
-    let header = discovery_header(source, destination);
-    let mut packet = alloc::vec![0; header.length() + message.len()];
-    header.write(&mut packet, message.len(), false);
-    packet[header.length()..].copy_from_slice(message);
-    packet
+    discovery_header(source, destination).packet(message, false)
 }

@@ -51,7 +51,7 @@ pub(super) struct Claims {
     nonces: [[u8; 6]; MOST_NONCES],
     next_nonce: usize,
     /// Identifiers are made with it (RFC 7217).
-    pub(super) secret: Secret,
+    secret: Secret,
     /// How many link-local addresses were found to be another's.
     link_local_conflicts: u32,
     /// There is to be a link-local address.
@@ -198,10 +198,11 @@ impl Interface {
         }
     }
 
-    /// The identifier of this interface in a network of 64 bits, after so many that were found to be another's (RFC
-    /// 7217).
-    fn stable_identifier(&self, prefix: Ipv6Addr, conflicts: u32) -> Option<StableIdentifier> {
-        Some(stable_identifier(prefix, &self.claims.secret, &self.link.hardware?.0, &[], conflicts))
+    /// What makes the identifiers of this interface in networks of 64 bits, after so many that were found to be another's
+    /// (RFC 7217); none where the link has no hardware addresses.
+    pub(super) fn identify(&self) -> Option<impl Fn(Ipv6Addr, u32) -> StableIdentifier + use<>> {
+        let (secret, hardware) = (self.claims.secret.clone(), self.link.hardware?);
+        Some(move |prefix, conflicts| stable_identifier(prefix, &secret, &hardware.0, &[], conflicts))
     }
 
     /// Another secret makes other identifiers: those of before, where it was kept.
@@ -211,8 +212,8 @@ impl Interface {
 
     fn add_link_local(&mut self, now: Instant) {
         const PREFIX: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0);
-        let conflicts = self.claims.link_local_conflicts;
-        let Some(identifier) = self.stable_identifier(PREFIX, conflicts) else { return };
+        let Some(identify) = self.identify() else { return };
+        let identifier = identify(PREFIX, self.claims.link_local_conflicts);
         let cidr = IpCidr::new(identifier.address_in(PREFIX).into(), 64);
         let address = Address::new(cidr, Origin::LinkLocal);
         // It cannot be another's: nobody else makes such, and there is room at the beginning.

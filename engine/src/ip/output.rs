@@ -1,5 +1,6 @@
 //! The way out: what a packet that leaves consists of, and who takes it.
 
+use alloc::vec::Vec;
 use core::net::IpAddr;
 
 use smoltcp::wire::{IpProtocol, TcpPacket, checksum};
@@ -62,6 +63,14 @@ impl Header {
     pub fn payload_length(&self, payload: usize) -> Option<u16> {
         let counted = if self.source.is_ipv4() { IPV4_HEADER + payload } else { payload };
         u16::try_from(counted).ok()
+    }
+
+    /// A packet with one payload, with the checksum of an IPv4 header where `checksum` says so.
+    pub(crate) fn packet(&self, payload: &[u8], checksum: bool) -> Vec<u8> {
+        let mut bytes = alloc::vec![0; self.length() + payload.len()];
+        self.write(&mut bytes, payload.len(), checksum);
+        bytes[self.length()..].copy_from_slice(payload);
+        bytes
     }
 
     /// Writes it before a payload of so many bytes, with the checksum of an IPv4 header where `checksum` says so. Whether

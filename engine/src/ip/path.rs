@@ -9,6 +9,7 @@ use core::time::Duration;
 use hashbrown::HashMap;
 
 use crate::time::Instant;
+use crate::wire::IPV6_LEAST_MTU;
 
 /// How long a path MTU is believed, after which the path may have become wider (RFC 8201 section 4: ten minutes).
 const LIFETIME: Duration = Duration::from_secs(600);
@@ -16,8 +17,6 @@ const LIFETIME: Duration = Duration::from_secs(600);
 const MOST: usize = 256;
 /// No link of today is narrower (`net.ipv4.route.min_pmtu` of Linux), and smaller packets would serve an attacker.
 const NARROWEST_V4: usize = 552;
-/// RFC 8200 section 5.
-const NARROWEST_V6: usize = 1280;
 /// The MTUs that a path may have where a router does not say (RFC 1191 section 7.1), as far down as they matter.
 const PLATEAUS: [usize; 8] = [32_000, 17_914, 8166, 4352, 2002, 1492, 1006, NARROWEST_V4];
 
@@ -81,7 +80,7 @@ impl Paths {
             IpAddr::V4(_) if mtu == 0 => PLATEAUS.into_iter().find(|plateau| *plateau < length).unwrap_or(NARROWEST_V4),
             IpAddr::V4(_) => mtu.max(NARROWEST_V4),
             // Below the minimum it is to be ignored (RFC 8201 section 4).
-            IpAddr::V6(_) if mtu < NARROWEST_V6 => return,
+            IpAddr::V6(_) if mtu < IPV6_LEAST_MTU => return,
             IpAddr::V6(_) => mtu,
         };
         // A link that the packet fits is not why it was dropped (RFC 5927 section 7.2).

@@ -126,20 +126,10 @@ impl Controller for LoopbackController {
 
 #[cfg(test)]
 mod tests {
-    use core::sync::atomic::{AtomicUsize, Ordering};
     use std::sync::Arc;
-    use std::task::Wake;
 
     use super::*;
-
-    #[derive(Default)]
-    struct Count(AtomicUsize);
-
-    impl Wake for Count {
-        fn wake(self: Arc<Self>) {
-            self.0.fetch_add(1, Ordering::SeqCst);
-        }
-    }
+    use crate::platform::counted::Count;
 
     const NOW: Instant = Instant::ORIGIN;
 
@@ -177,7 +167,7 @@ mod tests {
         let waker = Waker::from(count.clone());
         assert!(device.poll_writable(&mut Context::from_waker(&waker)).is_pending());
         device.receive(NOW).unwrap().unwrap();
-        assert_eq!(count.0.load(Ordering::SeqCst), 1);
+        assert_eq!(count.get(), 1);
         assert!(device.poll_writable(&mut Context::from_waker(&waker)).is_ready());
         send(&mut device, 40, 0).unwrap();
     }
@@ -190,7 +180,7 @@ mod tests {
         assert!(device.poll_readable(&mut Context::from_waker(&waker)).is_pending());
         send(&mut device, 40, 0);
         send(&mut device, 40, 0);
-        assert_eq!(count.0.load(Ordering::SeqCst), 1);
+        assert_eq!(count.get(), 1);
         assert!(device.poll_readable(&mut Context::from_waker(&waker)).is_ready());
     }
 

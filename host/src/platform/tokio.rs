@@ -141,22 +141,12 @@ impl Random for SystemRandom {
 #[cfg(test)]
 mod tests {
     use core::future::poll_fn;
-    use std::sync::atomic::{AtomicUsize, Ordering};
-    use std::task::Wake;
 
     use super::*;
+    use crate::platform::counted::Count;
 
     fn run<T>(future: impl Future<Output = T>) -> T {
         tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(future)
-    }
-
-    #[derive(Default)]
-    struct Count(AtomicUsize);
-
-    impl Wake for Count {
-        fn wake(self: Arc<Self>) {
-            self.0.fetch_add(1, Ordering::SeqCst);
-        }
     }
 
     #[test]
@@ -200,7 +190,7 @@ mod tests {
             assert!(timer.poll(&mut Context::from_waker(&waker)).is_pending());
             timer.set(Some(clock.now() + Duration::from_millis(5)));
             tokio::time::sleep(Duration::from_millis(30)).await;
-            assert_eq!(count.0.load(Ordering::SeqCst), 1);
+            assert_eq!(count.get(), 1);
         });
     }
 

@@ -58,7 +58,7 @@ impl Binding for Listening {
 }
 
 impl IcmpSocket {
-    /// Makes a socket on all interfaces of `network`, those mounted later included.
+    /// Makes a socket on all interfaces of `network`, those mounted later included. Identifier 0 takes a free one.
     ///
     /// # Errors
     /// [`Error::AddressInUse`] where another socket has that identifier or watches that port, or no identifier is free;

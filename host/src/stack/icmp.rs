@@ -14,7 +14,7 @@ mod message;
 use std::sync::Arc;
 
 use hashbrown::HashMap;
-use xila_network_engine::icmp::{Binding, EchoReply as Replied, Report};
+use xila_network_engine::icmp::{EchoReply as Replied, Report};
 
 #[cfg(feature = "wasm")]
 pub(crate) use mailbox::MOST_QUEUED;
@@ -36,7 +36,7 @@ impl Core {
     /// [`Error::AddressInUse`]; [`Error::NetworkDown`] where the interface is gone.
     pub(crate) fn icmp_bind(&mut self, family: Family, binding: IcmpBinding, mailbox: &Arc<Mailbox>) -> Result<()> {
         self.check_mounted()?;
-        if !self.engage(|engine, _, _| engine.icmp_mut().bind(family == Family::V4, binding.into())) {
+        if !self.engage(|engine, _, _| engine.icmp_mut().bind(family == Family::V4, binding)) {
             return Err(Error::AddressInUse);
         }
         self.icmp.insert((family, binding), mailbox.clone());
@@ -46,7 +46,7 @@ impl Core {
     /// Removes what is bound to `binding`.
     pub(crate) fn icmp_unbind(&mut self, family: Family, binding: IcmpBinding) {
         self.icmp.remove(&(family, binding));
-        self.engage(|engine, _, _| engine.icmp_mut().unbind(family == Family::V4, binding.into()));
+        self.engage(|engine, _, _| engine.icmp_mut().unbind(family == Family::V4, binding));
     }
 
     /// The identifiers there are, from a random one on.
@@ -70,7 +70,7 @@ impl Core {
     pub(super) fn error_arrived(&mut self, report: &Report) {
         let &Report { binding, source, kind, destination, sequence, mtu } = report;
         let told = IcmpReport { source, kind: kind.into(), destination, sequence, mtu };
-        self.deliver_message(Family::of(destination.ip()), binding.into(), IcmpMessage::Error(told));
+        self.deliver_message(Family::of(destination.ip()), binding, IcmpMessage::Error(told));
     }
 
     fn deliver_message(&mut self, family: Family, binding: IcmpBinding, message: IcmpMessage) {
@@ -78,26 +78,6 @@ impl Core {
             && !mailbox.deliver(message, &mut self.wakes)
         {
             self.statistics.datagram_drops += 1;
-        }
-    }
-}
-
-impl From<IcmpBinding> for Binding {
-    fn from(binding: IcmpBinding) -> Self {
-        match binding {
-            IcmpBinding::Echo(identifier) => Self::Echo(identifier),
-            IcmpBinding::UdpPort(port) => Self::UdpPort(port),
-            IcmpBinding::TcpPort(port) => Self::TcpPort(port),
-        }
-    }
-}
-
-impl From<Binding> for IcmpBinding {
-    fn from(binding: Binding) -> Self {
-        match binding {
-            Binding::Echo(identifier) => Self::Echo(identifier),
-            Binding::UdpPort(port) => Self::UdpPort(port),
-            Binding::TcpPort(port) => Self::TcpPort(port),
         }
     }
 }

@@ -14,8 +14,9 @@ use xila_network_engine::interface::{Change as EngineChange, Verification};
 use xila_network_engine::ip::addresses::{self, AddAddressError, Added, Detection};
 use xila_network_engine::ip::routes::{self, AddRouteError, Target};
 use xila_network_engine::random::{Random, Secret};
+use xila_network_engine::wire::IPV6_LEAST_MTU;
 
-use super::{Core, MOST_NARROW, Stack};
+use super::{Core, Stack};
 use crate::address::{Cidr, MacAddress, Route, from_wire, to_wire};
 use crate::device::{Capabilities, Device};
 use crate::error::{Error, Result};
@@ -100,7 +101,7 @@ impl Core {
     pub(crate) fn set_mtu(&mut self, mtu: u32) -> Result<()> {
         let port = self.port.as_mut().ok_or(Error::NetworkDown)?;
         let mtu = usize::try_from(mtu).map_err(|_| Error::InvalidArgument)?;
-        if !(MOST_NARROW..=port.device.capabilities().mtu).contains(&mtu) {
+        if !(IPV6_LEAST_MTU..=port.device.capabilities().mtu).contains(&mtu) {
             return Err(Error::InvalidArgument);
         }
         self.engage(|engine, _, _| engine.set_mtu(mtu));
@@ -483,7 +484,8 @@ impl Core {
     }
 }
 
-/// A route as the host shows it, without how long it lasts; none of what is on the link, which is no route beyond the interface's networks.
+/// A route as the host shows it, with the lifetime that it was added with; none of what is on the link, which is no route
+/// beyond the interface's networks.
 fn route(known: &routes::Route) -> Option<Route> {
     let Target::Gateway { address, onlink: _ } = known.target else { return None };
     let route = Route::new(from_wire(known.destination)?, address).ok()?.with_metric(known.metric);

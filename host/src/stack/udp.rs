@@ -15,7 +15,6 @@ use std::sync::Arc;
 use hashbrown::HashMap;
 use xila_network_engine::engine::{Datagram as Leaving, EchoRequest};
 use xila_network_engine::interface::SendError;
-use xila_network_engine::random::Random;
 use xila_network_engine::slots::Beside;
 use xila_network_engine::udp::ports::{FreePorts, Owner as PortOwner};
 use xila_network_engine::udp::queue::{self, PathError};
@@ -65,17 +64,11 @@ pub(crate) struct Outgoing<P> {
     pub(crate) loops_back: bool,
 }
 
-impl Outgoing<&[u8]> {
-    fn kept(&self) -> Outgoing<Vec<u8>> {
-        let &Self { kind, payload, port, source, remote, hop_limit, broadcast, whole, loops_back } = self;
-        Outgoing { kind, payload: payload.to_vec(), port, source, remote, hop_limit, broadcast, whole, loops_back }
-    }
-}
-
-impl Outgoing<Vec<u8>> {
-    fn view(&self) -> Outgoing<&[u8]> {
+impl<P> Outgoing<P> {
+    /// The same with its payload held in another way.
+    fn map<'a, Q>(&'a self, hold: impl FnOnce(&'a P) -> Q) -> Outgoing<Q> {
         let &Self { kind, ref payload, port, source, remote, hop_limit, broadcast, whole, loops_back } = self;
-        Outgoing { kind, payload, port, source, remote, hop_limit, broadcast, whole, loops_back }
+        Outgoing { kind, payload: hold(payload), port, source, remote, hop_limit, broadcast, whole, loops_back }
     }
 }
 
@@ -118,7 +111,7 @@ impl Core {
     /// (RFC 6056 section 3.3).
     pub(crate) fn free_udp_ports(&mut self, is_ipv4: bool) -> impl Iterator<Item = u16> + use<> {
         let mut free: FreePorts = self.engine.udp().free_ports(is_ipv4).clone();
-        let mut random = Random::new(core::array::from_fn(|_| self.engine.random().next_u32().to_le_bytes()[0]));
+        let mut random = self.engine.random().split();
         core::iter::from_fn(move || {
             let port = free.choose(&mut random)?;
             free.remove(port);
@@ -233,7 +226,7 @@ impl Core {
         if !direct && !self.leads_to(to) {
             return Err(Error::RemoteUnreachable);
         }
-        if self.udp.outlets.push(outlet, datagram.kept()) {
+        if self.udp.outlets.push(outlet, datagram.map(|payload| payload.to_vec())) {
             self.schedule.push(outlet.owner, Sender::Socket(outlet));
         }
         Ok(())
@@ -244,7 +237,7 @@ impl Core {
         loop {
             let Some(datagram) = self.udp.outlets.take(outlet) else { return Sending::Done };
             let length = datagram.payload.len();
-            match self.udp_attempt(&datagram.view()) {
+            match self.udp_attempt(&datagram.map(Vec::as_slice)) {
                 Err(Attempt::Full) => {
                     self.udp.outlets.put_back(outlet, datagram);
                     return Sending::Full;
@@ -285,7 +278,6 @@ impl Core {
         let &Outgoing { kind, payload, port, source, remote, hop_limit, broadcast: _, whole, loops_back } = datagram;
         let destination = remote;
         let source = SocketAddr::new(source, port);
-        let gone = Err(Attempt::Refused(Error::NetworkDown));
         let sent = self.engage(|engine, port, now| {
             Some(match kind {
                 Kind::Datagram => {
@@ -298,7 +290,7 @@ impl Core {
                 }
             })
         });
-        let Some(sent) = sent else { return gone };
+        let sent = sent.ok_or(Attempt::Refused(Error::NetworkDown))?;
         sent.map_err(|error| match error {
             SendError::Full => Attempt::Full,
             SendError::Crowded => Attempt::Crowded,

@@ -70,23 +70,13 @@ impl Waiters {
 
 #[cfg(test)]
 mod tests {
-    use core::sync::atomic::{AtomicUsize, Ordering};
     use std::sync::Arc;
-    use std::task::Wake;
 
     use super::*;
-
-    #[derive(Default)]
-    struct Count(AtomicUsize);
-
-    impl Wake for Count {
-        fn wake(self: Arc<Self>) {
-            self.0.fetch_add(1, Ordering::Relaxed);
-        }
-    }
+    use crate::platform::counted::Count;
 
     fn woken(counts: &[Arc<Count>]) -> usize {
-        counts.iter().map(|count| count.0.load(Ordering::Relaxed)).sum()
+        counts.iter().map(|count| count.get()).sum()
     }
 
     #[test]
@@ -99,7 +89,7 @@ mod tests {
         let mut wakes = Wakes::new();
         waiters.take(&mut wakes);
         wakes.into_iter().for_each(Waker::wake);
-        assert!(counts.iter().all(|count| count.0.load(Ordering::Relaxed) == 1));
+        assert!(counts.iter().all(|count| count.get() == 1));
     }
 
     #[test]
@@ -121,7 +111,7 @@ mod tests {
             assert!(round < 10, "still awake");
             let before = woken(&counts);
             for (count, seen) in counts.iter().zip(&mut seen) {
-                let times = count.0.load(Ordering::Relaxed);
+                let times = count.get();
                 if times != *seen {
                     *seen = times;
                     waiters.register(&count.clone().into());

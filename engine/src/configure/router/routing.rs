@@ -7,7 +7,7 @@ use core::time::Duration;
 
 use smoltcp::wire::IpCidr;
 
-use super::{Effect, Limits};
+use super::{Effect, Limits, finite};
 use crate::ip::addresses::Origin;
 use crate::ip::routes::{self, AddRouteError, Routes, Target};
 use crate::link::ndp::options::{Prefix, Route};
@@ -90,13 +90,8 @@ impl Routing<'_> {
             self.effects.extend(self.routes.remove(&route).map(Effect::RouteRemoved));
             return false;
         }
-        let lifetime = (lifetime != Duration::MAX).then_some(lifetime);
-        let route = routes::Route { origin: Origin::Router, ..route }.lasting(lifetime, self.now);
-        let same = |known: &routes::Route| {
-            (known.destination, known.target, known.metric, known.origin)
-                == (route.destination, route.target, route.metric, route.origin)
-        };
-        if !self.routes.iter().any(same) && self.is_full(Kind::of(&route)) {
+        let route = routes::Route { origin: Origin::Router, ..route }.lasting(finite(lifetime), self.now);
+        if !self.routes.iter().any(|known| known.is_same(&route)) && self.is_full(Kind::of(&route)) {
             *self.left_out = self.left_out.saturating_add(1);
             return false;
         }

@@ -5,12 +5,12 @@ use core::net::IpAddr;
 
 use super::{HEADER, checksum, is_v6, types};
 use crate::ip::headers::Problem;
-use crate::wire::{IPV4_HEADER, IPV6_HEADER};
+use crate::wire::{IPV4_HEADER, IPV6_HEADER, IPV6_LEAST_MTU};
 
 /// How long an IPv4 packet with an error in it may be (RFC 1812 section 4.3.2.3).
 const LONGEST_V4: usize = 576;
 /// The same over IPv6: what every link takes (RFC 4443 section 3).
-const LONGEST_V6: usize = 1280;
+const LONGEST_V6: usize = IPV6_LEAST_MTU;
 
 /// Why a packet is not taken, or not sent on. Each is one type and code for each family.
 ///

@@ -111,7 +111,7 @@ impl Route {
 
     /// Whether two are one route, which may have changed: they lead by the same way to the same destinations, with the
     /// same metric and from the same origin.
-    pub(super) fn is_same(&self, other: &Self) -> bool {
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
         let is_same_way = match (self.target, other.target) {
             (Target::Gateway { address: one, .. }, Target::Gateway { address: other, .. }) => one == other,
             (one, other) => one == other,

@@ -2,20 +2,10 @@
 
 use core::net::{IpAddr, SocketAddr};
 
+pub use xila_network_engine::icmp::Binding as IcmpBinding;
 use xila_network_engine::ip::icmp::ErrorKind;
 
 use crate::error::Error;
-
-/// What an ICMP socket is told about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum IcmpBinding {
-    /// Echo replies that carry this identifier, and errors about echo requests that carried it. 0 takes a free one.
-    Echo(u16),
-    /// Errors about datagrams that were sent from this local UDP port.
-    UdpPort(u16),
-    /// Errors about segments that were sent from this local TCP port.
-    TcpPort(u16),
-}
 
 /// Why a packet did not arrive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

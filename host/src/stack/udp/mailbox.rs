@@ -174,20 +174,10 @@ fn or_wait<T>(taken: Result<T, TakeError>, waiters: &mut Waiters, waker: Option<
 
 #[cfg(test)]
 mod tests {
-    use core::sync::atomic::{AtomicUsize, Ordering};
     use std::sync::Arc;
-    use std::task::Wake;
 
     use super::*;
-
-    #[derive(Default)]
-    struct Count(AtomicUsize);
-
-    impl Wake for Count {
-        fn wake(self: Arc<Self>) {
-            self.0.fetch_add(1, Ordering::Relaxed);
-        }
-    }
+    use crate::platform::counted::Count;
 
     const LOCAL: SocketAddr = SocketAddr::new(core::net::IpAddr::V4(core::net::Ipv4Addr::new(10, 0, 0, 1)), 9);
 
@@ -218,9 +208,9 @@ mod tests {
         assert!(!deliver(&mailbox, 2, 5000), "it does not fit even an empty queue");
         mailbox.set_peer(Some(from(2)));
         assert!(!deliver(&mailbox, 3, 10), "it is a stranger's");
-        assert_eq!((count.0.load(Ordering::Relaxed), mailbox.is_ready(&waker)), (0, false));
+        assert_eq!((count.get(), mailbox.is_ready(&waker)), (0, false));
         assert!(deliver(&mailbox, 2, 10));
-        assert_eq!((count.0.load(Ordering::Relaxed), mailbox.is_ready(&waker)), (1, true));
+        assert_eq!((count.get(), mailbox.is_ready(&waker)), (1, true));
         let expected = Datagram { data: vec![2; 10], remote: from(2), local: LOCAL };
         assert_eq!(mailbox.take(Some(&waker)), Ok(expected));
         let statistics = UdpStatistics { sent: 0, received: 1, dropped: 1, receive_queue: 0 };
@@ -238,7 +228,7 @@ mod tests {
         };
         assert!(!mailbox.is_ready(&waker));
         said(PathError::PortUnreachable);
-        assert_eq!(count.0.load(Ordering::Relaxed), 0, "no peer, nobody to tell whom it is about");
+        assert_eq!(count.get(), 0, "no peer, nobody to tell whom it is about");
         mailbox.set_peer(Some(peer));
         let errors = [
             (PathError::PortUnreachable, Error::ConnectionRefused),
@@ -247,7 +237,7 @@ mod tests {
         ];
         for (number, (said_by_path, error)) in (1..).zip(errors) {
             said(said_by_path);
-            assert_eq!(count.0.load(Ordering::Relaxed), number);
+            assert_eq!(count.get(), number);
             assert_eq!(mailbox.take(Some(&waker)), Err(error.clone()));
             assert_eq!(mailbox.take(Some(&waker)), Err(Error::WouldBlock));
         }
