@@ -260,7 +260,7 @@ impl Stack {
         let result = change(&mut core);
         core.drive(CALLER_BUDGET, false, &*self.0.clock);
         let runner = core.needs_runner();
-        let wakes = core::mem::take(&mut core.wakes);
+        let wakes = core.take_wakes();
         drop(core);
         self.wake(wakes, runner);
         result
@@ -282,14 +282,14 @@ impl Stack {
         core.advance(now);
         core.drive(RUNNER_BUDGET, true, &*self.0.clock);
         let turn = core.turn(context);
-        let wakes = core::mem::take(&mut core.wakes);
+        let wakes = core.take_wakes();
         drop(core);
         self.wake(wakes, false);
         turn
     }
 
-    fn wake(&self, wakes: Wakes, runner: bool) {
-        wakes.into_iter().for_each(Waker::wake);
+    fn wake(&self, wakes: Option<Wakes>, runner: bool) {
+        wakes.into_iter().flatten().for_each(Waker::wake);
         if runner {
             let waker = self.0.runner.lock().take();
             waker.into_iter().for_each(Waker::wake);
@@ -348,6 +348,11 @@ impl Core {
     /// An engine that has nothing, in the place of one that cannot be trusted any more.
     fn fresh_engine(&mut self) -> Engine {
         Engine::new(self.config.clone(), self.engine.random().split())
+    }
+
+    /// Who is to be woken; most calls find nobody, and have nothing to move.
+    fn take_wakes(&mut self) -> Option<Wakes> {
+        (!self.wakes.is_empty()).then(|| core::mem::take(&mut self.wakes))
     }
 
     /// The ephemeral ports, from a random one on.

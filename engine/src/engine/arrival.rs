@@ -5,7 +5,6 @@ use alloc::vec::Vec;
 use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 
-use smallvec::SmallVec;
 use smoltcp::wire::{EthernetAddress, Icmpv6Message, IpProtocol};
 
 use super::Engine;
@@ -21,7 +20,7 @@ use crate::ip::reassembly::{Expired, Outcome};
 use crate::link::groups;
 use crate::time::Instant;
 use crate::udp::queue::{Content, Datagram};
-use crate::udp::{SocketId, Tuple, datagram};
+use crate::udp::{Tuple, datagram};
 use crate::wire;
 
 /// How often one packet may have been cut: by its sender, and by a tunnel or two on its way.
@@ -89,8 +88,12 @@ impl Engine {
         now: Instant,
         device: &mut dyn Transmitter,
     ) {
-        if is_plain_tcp(packet) {
-            return self.receive_segment(packet, apart, frame, now, device);
+        match plain_payload(packet) {
+            Some(IpProtocol::Tcp) => return self.receive_segment(packet, apart, frame, now, device),
+            Some(IpProtocol::Udp) if apart.is_empty() => {
+                return self.receive_plain_datagram(packet, frame, now, device);
+            }
+            _ => {}
         }
         if apart.is_empty() {
             self.unwrap(packet, frame, now, device);
@@ -136,6 +139,33 @@ impl Engine {
         }
     }
 
+    /// Takes an IP packet with a datagram right behind its header.
+    fn receive_plain_datagram(&mut self, packet: &[u8], frame: Frame, now: Instant, device: &mut dyn Transmitter) {
+        let read = match Packet::parse(packet, self.verifies(frame)) {
+            Ok(read) => read,
+            Err(refusal) => return self.refuse(packet, refusal, frame, now, device),
+        };
+        if self.is_martian(read.source, read.destination, IpProtocol::Udp) {
+            self.counters.dropped += 1;
+            return;
+        }
+        if !self.concerns(&read, frame) {
+            self.pass_over(read.destination);
+            return;
+        }
+        let is_lease = self.may_be_lease(&read);
+        self.receive_datagram(&read, frame, now, device);
+        if self.interface.take_urgency() || is_lease {
+            self.act(now, device);
+        }
+    }
+
+    /// A packet is for others.
+    fn pass_over(&mut self, destination: IpAddr) {
+        // What is for other members of a group, a network card would not have passed on.
+        self.counters.dropped += u64::from(!destination.is_multicast());
+    }
+
     /// A peer has acknowledged what was sent to it: whoever leads there passes packets on (RFC 4861 section 7.3.1).
     fn confirm(&mut self, peer: IpAddr, now: Instant) {
         let is_recent = |(known, at): (IpAddr, Instant)| known == peer && now - at < CONFIRMATION_INTERVAL;
@@ -178,9 +208,7 @@ impl Engine {
                 break;
             }
             if !self.concerns(&read, frame) {
-                // What is for other members of a group, a network card would not have passed on.
-                self.counters.dropped += u64::from(!read.destination.is_multicast());
-                return;
+                return self.pass_over(read.destination);
             }
             came_in_fragments |= read.source.is_ipv6() && read.fragment.is_some();
             if !read.needs_reassembly() {
@@ -300,27 +328,26 @@ impl Engine {
         }
         let tuple = Tuple::new(received.destination, received.source);
         let is_broadcast = self.interface.addresses().is_broadcast(packet.destination);
-        let receivers: SmallVec<[SocketId; 4]> = self.udp.receivers(&tuple, is_broadcast).collect();
-        if receivers.is_empty() {
-            self.counters.dropped += 1;
-            let is_for_one = self.interface.is_local(packet.destination);
-            if is_for_one {
-                self.interface.report(packet.bytes, Reason::PortUnreachable, self.arrival(frame), now, device);
-            }
+        let Self { udp, events, .. } = self;
+        let mut is_received = false;
+        for to in udp.receivers(&tuple, is_broadcast) {
+            is_received = true;
+            let datagram = Datagram {
+                content: Content::Owned(received.payload.to_vec()),
+                remote: received.source,
+                local: received.destination,
+                interface: 0,
+                hop_limit: packet.hop_limit,
+                ecn: packet.ecn,
+            };
+            events.push_back(Event::Datagram { to, datagram });
+        }
+        if is_received {
             return;
         }
-        for to in receivers {
-            self.events.push_back(Event::Datagram {
-                to,
-                datagram: Datagram {
-                    content: Content::Owned(received.payload.to_vec()),
-                    remote: received.source,
-                    local: received.destination,
-                    interface: 0,
-                    hop_limit: packet.hop_limit,
-                    ecn: packet.ecn,
-                },
-            });
+        self.counters.dropped += 1;
+        if self.interface.is_local(packet.destination) {
+            self.interface.report(packet.bytes, Reason::PortUnreachable, self.arrival(frame), now, device);
         }
     }
 
@@ -358,15 +385,15 @@ impl Engine {
     }
 }
 
-/// Whether a packet has a TCP header right behind an IP header without options, and is whole.
-fn is_plain_tcp(packet: &[u8]) -> bool {
+/// What a packet carries right behind an IP header without options, where it is whole.
+fn plain_payload(packet: &[u8]) -> Option<IpProtocol> {
     let is_plain = match packet.first() {
         // Neither more fragments nor an offset.
         Some(0x45) => packet.get(6..8).is_some_and(|field| field[0] & 0x3f == 0 && field[1] == 0),
         Some(first) => first >> 4 == 6,
         None => false,
     };
-    is_plain && wire::protocol(packet) == Some(IpProtocol::Tcp)
+    if is_plain { wire::protocol(packet) } else { None }
 }
 
 /// A packet without options and extension headers.

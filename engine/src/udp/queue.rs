@@ -142,8 +142,6 @@ pub enum SendError {
 /// What a socket says of itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Statistics {
-    /// Datagrams that were sent.
-    pub sent: u64,
     /// Datagrams that were received into the queue.
     pub received: u64,
     /// Datagrams that were dropped because there was no room.
@@ -304,12 +302,7 @@ impl Queue {
         Ok(self.error.take().map_or(Ok(()), Err)?)
     }
 
-    /// Counts datagrams that were sent.
-    pub const fn count_sent(&mut self, datagrams: u64) {
-        self.statistics.sent = self.statistics.sent.saturating_add(datagrams);
-    }
-
-    /// What was sent, received and dropped.
+    /// What was received and dropped.
     #[must_use]
     pub const fn statistics(&self) -> Statistics {
         self.statistics

@@ -3,7 +3,7 @@
 use core::fmt;
 use core::future::poll_fn;
 use core::net::{IpAddr, SocketAddr};
-use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use core::task::{Context, Poll, Waker};
 use std::sync::Arc;
 
@@ -30,10 +30,9 @@ pub struct UdpSocket {
     local: SocketAddr,
     mailbox: Arc<Mailbox>,
     outlet: Outlet,
-    /// The route that the last datagram took.
-    route: Mutex<Option<Known>>,
-    /// The address that was selected when the socket was connected.
-    selected: Mutex<Option<IpAddr>>,
+    ways: Mutex<Ways>,
+    /// Datagrams that were sent.
+    sent: AtomicU64,
     hop_limit: SharedHopLimit,
     broadcast: AtomicBool,
     dont_fragment: AtomicBool,
@@ -72,6 +71,15 @@ fn connection(local: SocketAddr, peer: Option<SocketAddr>) -> Option<Tuple> {
     peer.map(|peer| Tuple::new(local, peer))
 }
 
+/// Which way datagrams take.
+#[derive(Default)]
+struct Ways {
+    /// The address that was selected when the socket was connected.
+    selected: Option<IpAddr>,
+    /// The route that the last datagram took.
+    last: Option<Known>,
+}
+
 /// A route that was found, good until the network changes.
 struct Known {
     remote: IpAddr,
@@ -102,7 +110,7 @@ impl UdpSocket {
         if !is_bindable(local.ip()) {
             return Err(Error::InvalidArgument);
         }
-        let mailbox = Arc::new(Mailbox::new(datagram_memory(options.receive_buffer)));
+        let mailbox = Arc::new(Mailbox::new(local.ip(), datagram_memory(options.receive_buffer)));
         let receiving = Receiving { address: local.ip(), owner: network.owner(), mailbox: mailbox.clone() };
         let serving = Serving::bind(network, local, receiving)?;
         Ok(Self {
@@ -111,8 +119,8 @@ impl UdpSocket {
             serving,
             mailbox,
             outlet: Outlet::new(network.owner()),
-            route: Mutex::new(None),
-            selected: Mutex::new(None),
+            ways: Mutex::default(),
+            sent: AtomicU64::new(0),
             hop_limit: SharedHopLimit::new(options.hop_limit),
             broadcast: AtomicBool::new(options.broadcast),
             dont_fragment: AtomicBool::new(options.dont_fragment),
@@ -131,8 +139,8 @@ impl UdpSocket {
         self.check_remote(remote)?;
         self.set_peer(Some(remote));
         // Where no route leads there yet, sending says so.
-        let source = self.route(remote).ok().map(|(_, source)| source);
-        *self.selected.lock() = source.filter(|_| self.local.ip().is_unspecified());
+        let source = self.route(remote, self.mailbox.way_back(remote)).ok().map(|(_, source)| source);
+        self.ways.lock().selected = source.filter(|_| self.local.ip().is_unspecified());
         Ok(())
     }
 
@@ -152,7 +160,7 @@ impl UdpSocket {
             return Err(Error::InvalidState);
         }
         self.set_peer(None);
-        *self.selected.lock() = None;
+        self.ways.lock().selected = None;
         Ok(())
     }
 
@@ -231,8 +239,8 @@ impl UdpSocket {
 
     fn transmit(&self, payload: &[u8], remote: SocketAddr, waker: Option<&Waker>) -> Result<usize> {
         self.check_remote(remote)?;
-        self.mailbox.check_send(remote)?;
-        let (stack, source) = self.route(remote)?;
+        let way = self.mailbox.check_send(remote)?;
+        let (stack, source) = self.route(remote, way)?;
         let datagram = Outgoing {
             kind: Kind::Datagram,
             payload,
@@ -245,20 +253,20 @@ impl UdpSocket {
             loops_back: self.multicast_loop(),
         };
         stack.with_mut(|core| core.udp_send(self.outlet, &datagram, waker))?;
-        self.mailbox.count_sent();
+        self.sent.fetch_add(1, Ordering::Relaxed);
         Ok(payload.len())
     }
 
-    /// The stack that leads to a peer, and the address to speak from: where the peer has asked this socket, and that names
-    /// no address of its own, the interface and address that it was asked at.
-    fn route(&self, peer: SocketAddr) -> Result<(Stack, IpAddr)> {
+    /// The stack that leads to a peer, and the address to speak from: where the peer has asked this socket by a `way`, and
+    /// that names no address of its own, the interface and address that it was asked at.
+    fn route(&self, peer: SocketAddr, way: Option<Way>) -> Result<(Stack, IpAddr)> {
         // Read before the look, so that a change during it makes the result stale at once.
         let version = self.network.version();
         let remote = peer.ip();
-        let local = self.selected.lock().or(Some(self.local.ip()).filter(|ip| !ip.is_unspecified()));
-        let way = if local.is_none() { self.mailbox.way_back(peer) } else { None };
-        let mut known = self.route.lock();
-        if let Some(known) = &*known
+        let Ways { selected, last } = &mut *self.ways.lock();
+        let local = selected.or(Some(self.local.ip()).filter(|ip| !ip.is_unspecified()));
+        let way = way.filter(|_| local.is_none());
+        if let Some(known) = last
             && (known.remote, known.version, known.way) == (remote, version, way)
         {
             return Ok((known.stack.clone(), known.source));
@@ -268,7 +276,7 @@ impl UdpSocket {
             Some(back) => back,
             None => self.network.route_of_socket(local, remote)?,
         };
-        *known = Some(Known { remote, version, way, stack: stack.clone(), source });
+        *last = Some(Known { remote, version, way, stack: stack.clone(), source });
         Ok((stack, source))
     }
 
@@ -356,7 +364,7 @@ impl UdpSocket {
     /// sent anything yet is ready.
     pub fn poll_send_ready(&self, context: &mut Context<'_>) -> Poll<()> {
         // Whether the way is free is a matter of the stack that was last sent through. Any other says so by itself.
-        let known = self.route.lock().as_ref().map(|known| (known.stack.clone(), known.remote));
+        let known = self.ways.lock().last.as_ref().map(|known| (known.stack.clone(), known.remote));
         match known {
             Some((stack, remote))
                 if !stack.with_mut(|core| core.udp_may_send(self.outlet, remote, context.waker())) =>
@@ -413,7 +421,7 @@ impl UdpSocket {
     /// address, the one that it speaks from.
     #[must_use]
     pub fn local_addr(&self) -> SocketAddr {
-        match *self.selected.lock() {
+        match self.ways.lock().selected {
             Some(selected) => SocketAddr::new(selected, self.local.port()),
             None => self.local,
         }
@@ -428,7 +436,7 @@ impl UdpSocket {
     /// What was sent, received and dropped.
     #[must_use]
     pub fn statistics(&self) -> UdpStatistics {
-        self.mailbox.statistics()
+        self.mailbox.statistics(self.sent.load(Ordering::Relaxed))
     }
 
     /// The receive buffer, in bytes as asked for.

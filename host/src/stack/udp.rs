@@ -151,8 +151,8 @@ impl Core {
     /// A datagram has arrived for a socket.
     pub(super) fn datagram_arrived(&mut self, to: SocketId, mut datagram: queue::Datagram) {
         datagram.interface = self.number;
-        let local = datagram.local.ip();
-        let is_for_many = local.is_multicast() || self.is_broadcast(local);
+        let addresses = self.engine.interface().addresses();
+        let is_for_many = |local: IpAddr| local.is_multicast() || addresses.is_broadcast(local);
         if let Some(mailbox) = self.udp.mailboxes.get_mut(to.0)
             && !mailbox.deliver(datagram, is_for_many, &mut self.wakes)
         {

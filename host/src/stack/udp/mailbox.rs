@@ -1,6 +1,6 @@
 //! Datagrams that wait to be received, and who waits for them.
 
-use core::net::SocketAddr;
+use core::net::{IpAddr, SocketAddr};
 use core::task::Waker;
 
 use parking_lot::Mutex;
@@ -41,34 +41,36 @@ pub struct UdpStatistics {
     pub receive_queue: usize,
 }
 
-impl From<Statistics> for UdpStatistics {
-    fn from(statistics: Statistics) -> Self {
-        let Statistics { sent, received, dropped, queued } = statistics;
-        Self { sent, received, dropped, receive_queue: queued }
-    }
-}
-
 /// A UDP socket as the stacks see it. Its lock is taken inside a stack's lock, never the other way round.
 pub(crate) struct Mailbox(Mutex<Inside>);
 
 struct Inside {
     queue: Queue,
-    /// By whom it was asked, and where.
-    asked: Asked,
+    /// By whom it was asked, and where: of a socket that is bound to every address.
+    asked: Option<Asked>,
     waiters: Waiters,
 }
 
 impl Mailbox {
-    /// Nothing waits yet. `limit` is [what the queue may hold](crate::stack::options::datagram_memory).
-    pub(crate) fn new(limit: usize) -> Self {
-        Self(Mutex::new(Inside { queue: Queue::new(limit), asked: Asked::default(), waiters: Waiters::default() }))
+    /// The mailbox of a socket that is bound to an address. Nothing waits yet. `limit` is
+    /// [what the queue may hold](crate::stack::options::datagram_memory).
+    pub(crate) fn new(local: IpAddr, limit: usize) -> Self {
+        let asked = local.is_unspecified().then(Asked::default);
+        Self(Mutex::new(Inside { queue: Queue::new(limit), asked, waiters: Waiters::default() }))
     }
 
     /// Queues a datagram; false where it was dropped instead, for want of room or because the socket has been connected
-    /// to somebody else in the meantime.
-    pub(super) fn deliver(&self, datagram: queue::Datagram, is_for_many: bool, wakes: &mut Wakes) -> bool {
+    /// to somebody else in the meantime. Whether an address stands for many, `is_for_many` says.
+    pub(super) fn deliver(
+        &self,
+        datagram: queue::Datagram,
+        is_for_many: impl FnOnce(IpAddr) -> bool,
+        wakes: &mut Wakes,
+    ) -> bool {
         let mut inside = self.0.lock();
-        inside.asked.note(&datagram, is_for_many);
+        if let Some(asked) = &mut inside.asked {
+            asked.note(&datagram, is_for_many(datagram.local.ip()));
+        }
         match inside.queue.deliver(datagram) {
             Delivery::Queued => {
                 inside.waiters.take(wakes);
@@ -76,11 +78,6 @@ impl Mailbox {
             }
             Delivery::Full | Delivery::Stranger => false,
         }
-    }
-
-    /// By which interface and address a peer has asked last, where that is remembered.
-    pub(crate) fn way_back(&self, remote: SocketAddr) -> Option<Way> {
-        self.0.lock().asked.by(remote)
     }
 
     /// Keeps an error from the path, where the socket is connected to the peer it is about.
@@ -128,13 +125,23 @@ impl Mailbox {
         or_wait(queue.peek(), waiters, waker).map(look)
     }
 
+    /// Whether a datagram may be sent to `remote`; by which interface and address that has asked last, where it is
+    /// remembered.
+    ///
     /// # Errors
     /// [`Error::InvalidState`] for another remote than the peer; the pending error, once.
-    pub(crate) fn check_send(&self, remote: SocketAddr) -> Result<()> {
-        self.0.lock().queue.check_send(remote).map_err(|error| match error {
-            SendError::OtherPeer => Error::InvalidState,
-            SendError::Path(error) => error.into(),
-        })
+    pub(crate) fn check_send(&self, remote: SocketAddr) -> Result<Option<Way>> {
+        let mut inside = self.0.lock();
+        match inside.queue.check_send(remote) {
+            Ok(()) => Ok(inside.asked.as_ref().and_then(|asked| asked.by(remote))),
+            Err(SendError::OtherPeer) => Err(Error::InvalidState),
+            Err(SendError::Path(error)) => Err(error.into()),
+        }
+    }
+
+    /// By which interface and address a peer has asked last, where that is remembered.
+    pub(crate) fn way_back(&self, remote: SocketAddr) -> Option<Way> {
+        self.0.lock().asked.as_ref()?.by(remote)
     }
 
     pub(crate) fn peer(&self) -> Option<SocketAddr> {
@@ -146,12 +153,10 @@ impl Mailbox {
         self.0.lock().queue.set_peer(peer);
     }
 
-    pub(crate) fn count_sent(&self) {
-        self.0.lock().queue.count_sent(1);
-    }
-
-    pub(crate) fn statistics(&self) -> UdpStatistics {
-        self.0.lock().queue.statistics().into()
+    /// Of a socket that has sent so many datagrams.
+    pub(crate) fn statistics(&self, sent: u64) -> UdpStatistics {
+        let Statistics { received, dropped, queued } = self.0.lock().queue.statistics();
+        UdpStatistics { sent, received, dropped, receive_queue: queued }
     }
 
     pub(super) fn rouse(&self, wakes: &mut Wakes) {
@@ -195,14 +200,14 @@ mod tests {
             hop_limit: 64,
             ecn: xila_network_engine::wire::Ecn::default(),
         };
-        let queued = mailbox.deliver(datagram, false, &mut wakes);
+        let queued = mailbox.deliver(datagram, |_| false, &mut wakes);
         wakes.into_iter().for_each(Waker::wake);
         queued
     }
 
     #[test]
     fn who_waits_is_woken_by_a_datagram_and_not_by_one_that_is_dropped() {
-        let (mailbox, count) = (Mailbox::new(4096), Arc::new(Count::default()));
+        let (mailbox, count) = (Mailbox::new(LOCAL.ip(), 4096), Arc::new(Count::default()));
         let waker = Waker::from(count.clone());
         assert_eq!(mailbox.take(Some(&waker)), Err(Error::WouldBlock));
         assert!(!deliver(&mailbox, 2, 5000), "it does not fit even an empty queue");
@@ -214,12 +219,12 @@ mod tests {
         let expected = Datagram { data: vec![2; 10], remote: from(2), local: LOCAL };
         assert_eq!(mailbox.take(Some(&waker)), Ok(expected));
         let statistics = UdpStatistics { sent: 0, received: 1, dropped: 1, receive_queue: 0 };
-        assert_eq!(mailbox.statistics(), statistics);
+        assert_eq!(mailbox.statistics(0), statistics);
     }
 
     #[test]
     fn what_the_path_says_of_the_peer_is_the_socket_s_error_once() {
-        let (mailbox, count) = (Mailbox::new(4096), Arc::new(Count::default()));
+        let (mailbox, count) = (Mailbox::new(LOCAL.ip(), 4096), Arc::new(Count::default()));
         let (waker, peer) = (Waker::from(count.clone()), from(2));
         let said = |error: PathError| {
             let mut wakes = Wakes::new();
@@ -244,6 +249,6 @@ mod tests {
         said(PathError::PortUnreachable);
         assert_eq!(mailbox.check_send(from(3)), Err(Error::InvalidState), "and that is no answer to this");
         assert_eq!(mailbox.check_send(peer), Err(Error::ConnectionRefused));
-        assert_eq!(mailbox.check_send(peer), Ok(()));
+        assert_eq!(mailbox.check_send(peer), Ok(None));
     }
 }
