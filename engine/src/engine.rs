@@ -194,7 +194,7 @@ impl Engine {
         self.interface.link_up(now);
         self.verify_lease(now);
         self.verify_network(now);
-        self.resume_all();
+        self.resume_stranded();
     }
 
     /// The link is gone: nothing is asked until it is [back](Self::link_up).
@@ -209,7 +209,7 @@ impl Engine {
         self.verify_lease(now);
         self.solicit_routers(now);
         self.tcp.restart_timers(now);
-        self.resume_all();
+        self.resume_stranded();
     }
 
     /// When to call [`handle_timeout`](Self::handle_timeout), if nothing happens before; it may be too early.

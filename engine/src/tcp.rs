@@ -44,7 +44,7 @@ mod scoreboard;
 mod send;
 mod tuple;
 
-use alloc::collections::VecDeque;
+use alloc::collections::{BTreeSet, VecDeque};
 use alloc::sync::Arc;
 use core::net::SocketAddr;
 use core::ops::RangeInclusive;
@@ -239,6 +239,8 @@ pub struct Tcp {
     challenges: Limiter,
     resets: Limiter,
     pending: VecDeque<ConnectionId>,
+    /// Those that no way leads on for.
+    stranded: BTreeSet<ConnectionId>,
     /// Those that did something last: they keep the little memory that they will need again when they do more.
     awake: VecDeque<ConnectionId>,
     /// Whose acknowledgement from TIME-WAIT is to leave.
@@ -273,6 +275,7 @@ impl Tcp {
             challenges: Limiter::new(config.answers, Secret::new(&mut random)),
             resets: Limiter::new(config.answers, Secret::new(&mut random)),
             pending: VecDeque::new(),
+            stranded: BTreeSet::new(),
             awake: VecDeque::new(),
             owed: VecDeque::new(),
             budget: Budget::new(config.most_bytes),
@@ -461,6 +464,7 @@ impl Tcp {
     fn remove(&mut self, id: ConnectionId) -> Option<Entry> {
         let entry = self.connections.remove(id.0)?;
         self.timers.remove(id.0.index());
+        self.stranded.remove(&id);
         if let Some(bytes) = entry.orphan {
             self.orphans = (self.orphans.0 - 1, self.orphans.1 - bytes as usize);
         }

@@ -1,6 +1,5 @@
 //! What the parts tell each other: whose neighbour was found, which address is gone.
 
-use alloc::vec::Vec;
 use core::net::IpAddr;
 
 use super::{Engine, PARKED};
@@ -41,9 +40,9 @@ impl Engine {
                     if matches!(cidr.address().into(), IpAddr::V6(own) if own.is_unicast_link_local()) {
                         self.solicit_routers(now);
                     }
-                    self.resume_all();
+                    self.resume_stranded();
                 }
-                Change::RouteAdded(_) | Change::RouteRemoved(_) => self.resume_all(),
+                Change::RouteAdded(_) | Change::RouteRemoved(_) => self.resume_stranded(),
                 Change::AddressConflict(conflict) if conflict.is_lost => {
                     self.form_anew(conflict.address, now);
                     self.decline_lease(conflict.address, now, device);
@@ -66,9 +65,8 @@ impl Engine {
     }
 
     /// Addresses, routes or the link have changed: what could not leave may now.
-    pub(super) fn resume_all(&mut self) {
-        let all: Vec<ConnectionId> = self.tcp.connections().map(|(id, ..)| id).collect();
-        all.into_iter().for_each(|id| self.tcp.resume(id));
+    pub(super) fn resume_stranded(&mut self) {
+        self.tcp.resume_stranded();
         self.tcp.resume_answers();
     }
 }

@@ -131,7 +131,7 @@ impl Interface {
     pub fn send(&mut self, packet: &Outgoing<'_>, now: Instant, device: &mut dyn Transmitter) -> Result<(), SendError> {
         let destination = packet.header.destination;
         let next_hop = self.way_to(destination, now)?;
-        let mtu = self.mtu_by(next_hop, destination, now);
+        let mtu = self.mtu_to(destination, now);
         let length = packet.length();
         if packet.header.payload_length(packet.head.len() + packet.payload.len()).is_none()
             || (packet.whole && length > mtu)
@@ -252,7 +252,7 @@ impl Interface {
         now: Instant,
         device: &mut dyn Transmitter,
     ) {
-        let mtu = self.mtu_by(next_hop, destination, now);
+        let mtu = self.mtu_to(destination, now);
         match self.lead(destination, next_hop, now) {
             Lead::Unresolved(hop) => {
                 let waits = self.wait(hop, packet, now).is_ok();
@@ -337,12 +337,6 @@ impl Interface {
             }
             Err(_) => Err(SendError::Crowded),
         }
-    }
-
-    /// The largest packet that goes whole, by what is known of the path and by what the route says.
-    fn mtu_by(&self, next_hop: Option<NextHop>, destination: IpAddr, now: Instant) -> usize {
-        let said = next_hop.and_then(|next_hop| next_hop.mtu);
-        said.unwrap_or(usize::MAX).min(self.mtu_to(destination, now))
     }
 
     /// The next hop, and none where the link needs none.

@@ -34,12 +34,10 @@ const SHARE: usize = 4;
 /// What a packet takes beside its fragments: its record, and its places in the tables.
 const RECORD: usize = 512;
 
-/// How long the fragments of a packet may take to come, from the first that comes on: as in Linux (`ipfrag_time`). RFC
-/// 1122 section 3.3.2 would have 60 to 120 seconds, in which identifications of 16 bits come again on links of today
-/// (RFC 4963).
-const LIFETIME_V4: Duration = Duration::from_secs(30);
-/// RFC 8200 section 4.5.
-const LIFETIME_V6: Duration = Duration::from_secs(60);
+/// How long the fragments of a packet may take to come, from the first that comes on. RFC 8200 section 4.5 says so, and
+/// for IPv4 it is the least that RFC 1122 section 3.3.2 recommends: identifications of 16 bits come again soon on links
+/// of today (RFC 4963).
+const LIFETIME: Duration = Duration::from_secs(60);
 
 /// The most that the length fields of IP hold.
 const LONGEST: usize = 65_535;
@@ -234,7 +232,7 @@ impl Reassembly {
         let is_new = !partial.contains_key(&key);
         let entry = partial.entry(key).or_insert_with(|| {
             *begun += 1;
-            let age = (now + key.lifetime(), *begun);
+            let age = (now + LIFETIME, *begun);
             order.insert(age, key);
             Partial { age, cost: 0, collection: Some(Collection::default()) }
         });
@@ -358,13 +356,6 @@ impl Key {
         match self.source {
             IpAddr::V4(_) => self.source,
             IpAddr::V6(source) => Ipv6Addr::from_bits(source.to_bits() >> 64 << 64).into(),
-        }
-    }
-
-    fn lifetime(&self) -> Duration {
-        match self.source {
-            IpAddr::V4(_) => LIFETIME_V4,
-            IpAddr::V6(_) => LIFETIME_V6,
         }
     }
 }

@@ -57,8 +57,6 @@ pub struct NextHop {
     pub prefix_length: u8,
     /// The metric of the route; 0 for the prefix of an address.
     pub metric: u32,
-    /// The largest packet in bytes that the route is said to take.
-    pub mtu: Option<usize>,
     /// The address that the route prefers to send from. This host has it.
     pub source: Option<IpAddr>,
     /// A better router that was passed over because it does not answer. It is to be asked with one solicitation, at
@@ -362,14 +360,14 @@ fn in_turn<'a>(gateways: &Gateways<'a>, turn: usize) -> Option<(u8, &'a Route)> 
 
 impl NextHop {
     const fn on_link(destination: IpAddr, prefix_length: u8) -> Self {
-        Self { hop: destination, on_link: true, prefix_length, metric: 0, mtu: None, source: None, avoided: None }
+        Self { hop: destination, on_link: true, prefix_length, metric: 0, source: None, avoided: None }
     }
 
     fn by_way_of(route: &Route, prefix_length: u8, addresses: &Addresses) -> Self {
-        let &Route { destination, metric, mtu, source, .. } = route;
+        let &Route { destination, metric, source, .. } = route;
         let hop = route.gateway().unwrap_or(destination.address().into());
         let source = source.filter(|source| addresses.is_local(*source));
-        Self { hop, on_link: false, prefix_length, metric, mtu, source, avoided: None }
+        Self { hop, on_link: false, prefix_length, metric, source, avoided: None }
     }
 
     fn without_gateway(route: &Route, destination: IpAddr, addresses: &Addresses) -> Result<Self, NoRoute> {

@@ -25,7 +25,7 @@ pub enum Progress {
     /// The quantum is used up, and there is more: the connection is pending.
     More,
     /// Something kept it back. After [`Blocked::Full`] the connection is pending; otherwise it is when
-    /// [`resume`](Tcp::resume) says so.
+    /// [`resume`](Tcp::resume) or [`resume_stranded`](Tcp::resume_stranded) says so.
     Blocked(Blocked),
 }
 
@@ -62,9 +62,17 @@ impl Tcp {
         !self.owed.is_empty() || self.half_open.next_due().is_some()
     }
 
-    /// What kept a connection back may be over: its neighbour was found, a route was added.
+    /// What kept a connection back may be over: its neighbour was found.
     pub fn resume(&mut self, id: ConnectionId) {
         self.mark(id);
+    }
+
+    /// Addresses or routes are others than before: connections that no way led on for try again, and only they, or a router
+    /// that changes its mind in every second message would have all of them looked at.
+    pub fn resume_stranded(&mut self) {
+        for id in core::mem::take(&mut self.stranded) {
+            self.mark(id);
+        }
     }
 
     /// Some next hop was found: answers to SYNs that wait for theirs are tried again.
@@ -96,7 +104,11 @@ impl Tcp {
             Progress::Done => {}
             Progress::More | Progress::Blocked(Blocked::Full) => self.mark(id),
             // A reset for somebody who cannot be reached is for nobody.
-            Progress::Blocked(Blocked::Unresolved | Blocked::Unreachable) => entry.connection.forget_reset(),
+            Progress::Blocked(Blocked::Unresolved) => entry.connection.forget_reset(),
+            Progress::Blocked(Blocked::Unreachable) => {
+                entry.connection.forget_reset();
+                self.stranded.insert(id);
+            }
         }
         self.arm(id);
         self.remove_if_over(id);

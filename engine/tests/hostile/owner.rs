@@ -205,11 +205,8 @@ impl Station {
             3 => Target::Prohibit,
             kind => Target::Gateway { address: router, onlink: kind == 4 },
         };
-        let route = Route {
-            metric: u32::from(bytes.byte() % 3),
-            mtu: bytes.pick(&[None, None, Some(1280), Some(600)]),
-            ..Route::new(IpCidr::new(network.into(), length), target)
-        };
+        let route =
+            Route { metric: u32::from(bytes.byte() % 3), ..Route::new(IpCidr::new(network.into(), length), target) };
         match bytes.byte() % 4 {
             0 => drop(self.engine.interface_mut().remove_route(&route)),
             1 => drop(self.engine.interface_mut().replace_route(route)),

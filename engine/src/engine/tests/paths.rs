@@ -157,9 +157,8 @@ fn a_port_that_nobody_has_is_told_to_the_socket_that_sent_there() {
     }
 }
 
-/// A connection that is established, and its segment of 1000 bytes that is not acknowledged.
-fn established(own: IpAddr, peer: IpAddr) -> (Host, ConnectionId, Vec<u8>) {
-    let mut host = Host::acquainted();
+/// A connection that is established.
+fn establish(host: &mut Host, own: IpAddr, peer: IpAddr) -> ConnectionId {
     let connection = host.connect(own, peer);
     let sent = host.sent();
     let syn = sent[0].packet().expect("a SYN");
@@ -176,6 +175,13 @@ fn established(own: IpAddr, peer: IpAddr) -> (Host, ConnectionId, Vec<u8>) {
     host.receive_packet(&write::ip(peer, own, 6, &answer));
     assert_eq!(host.outcome(connection), Some(Ok(())));
     host.sent();
+    connection
+}
+
+/// A connection that is established, and its segment of 1400 bytes that is not acknowledged.
+fn established(own: IpAddr, peer: IpAddr) -> (Host, ConnectionId, Vec<u8>) {
+    let mut host = Host::acquainted();
+    let connection = establish(&mut host, own, peer);
     host.with(|engine, now, _| engine.tcp_mut().write(connection, &[7; 1400], now).expect("room"));
     let sent = host.sent();
     assert_eq!(sent.len(), 1);
@@ -223,5 +229,30 @@ fn an_established_connection_outlives_errors_and_one_that_begins_fails_by_those_
             report(&mut host, own, reason, &syn);
             assert_eq!(host.outcome(connection), Some(Err(cause)));
         }
+    }
+}
+
+#[test]
+fn a_new_route_lets_go_on_who_had_none_and_nobody_else() {
+    for (own, peer) in FAMILIES {
+        let mut host = Host::acquainted();
+        let beyond: IpAddr =
+            if own.is_ipv4() { [203, 0, 113, 1].into() } else { [0x2001, 0xdb8, 9, 0, 0, 0, 0, 1].into() };
+        let network = if own.is_ipv4() { "203.0.113.0/24" } else { "2001:db8:9::/64" };
+        host.route(network, peer);
+        let stranded = establish(&mut host, own, beyond);
+        let other = establish(&mut host, own, peer);
+        let route = *host.engine.interface().routes().iter().next().expect("the route");
+        host.with(|engine, _, _| engine.interface_mut().remove_route(&route).expect("it is there"));
+        for connection in [stranded, other] {
+            host.with(|engine, now, _| engine.tcp_mut().write(connection, b"data", now).expect("room"));
+        }
+        assert_eq!(host.sent().len(), 1, "to the peer");
+        host.engine.interface_mut().add_route(route).expect("room");
+        host.engine.act(host.now, &mut host.wire);
+        let pending: Vec<_> = core::iter::from_fn(|| host.engine.tcp_mut().next_pending()).collect();
+        assert_eq!(pending, [stranded]);
+        host.with(|engine, _, _| engine.tcp_mut().resume(stranded));
+        assert_eq!(host.sent()[0].packet().expect("a segment").destination, beyond);
     }
 }

@@ -57,8 +57,6 @@ pub struct Route {
     pub metric: u32,
     /// Decides between equal metrics.
     pub preference: Preference,
-    /// The largest packet in bytes that the path takes, where that is known.
-    pub mtu: Option<usize>,
     /// Where it comes from.
     pub origin: Origin,
     /// From when on it is gone; `None` for never.
@@ -87,7 +85,6 @@ impl Route {
             source: None,
             metric: 0,
             preference: Preference::Medium,
-            mtu: None,
             origin: Origin::Static,
             valid_until: None,
             lifetime: None,

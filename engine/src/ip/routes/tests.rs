@@ -250,11 +250,11 @@ fn what_is_on_no_link_leads_nowhere() {
 #[test]
 fn a_route_tells_of_its_path() {
     let mut own = addresses(&["192.0.2.5/24", "192.0.2.6/24"]);
-    let route = Route { source: Some(ip("192.0.2.6")), mtu: Some(1400), metric: 7, ..via("10.0.0.0/8", "192.0.2.1") };
+    let route = Route { source: Some(ip("192.0.2.6")), metric: 7, ..via("10.0.0.0/8", "192.0.2.1") };
     let link = Route { source: Some(ip("192.0.2.6")), ..to("192.0.2.0/24", Target::Link) };
     let mut routes = routes(&[route, link]);
     let next_hop = routes.lookup(ip("10.0.0.1"), &own, |_| Reachability::Reachable).expect("a route");
-    assert_eq!((next_hop.source, next_hop.mtu, next_hop.metric), (route.source, Some(1400), 7));
+    assert_eq!((next_hop.source, next_hop.metric), (route.source, 7));
     let next_hop = routes.lookup(ip("192.0.2.9"), &own, |_| Reachability::Reachable).expect("a route");
     assert_eq!((next_hop.hop, next_hop.source, next_hop.on_link), (ip("192.0.2.9"), link.source, true));
     own.remove(ip("192.0.2.6"));
@@ -280,9 +280,9 @@ fn a_route_is_known_by_where_it_leads_and_by_whom() {
     let first = via("10.1.2.3/16", "192.0.2.1");
     let mut routes = routes(&[first]);
     assert_eq!(routes.iter().next().map(|route| route.destination), Some(cidr("10.1.0.0/16")));
-    let later = Route { valid_until: Some(at(5)), mtu: Some(1300), ..first };
+    let later = Route { valid_until: Some(at(5)), ..first };
     let before = routes.add(later).expect("room").expect("it was there");
-    assert_eq!((before.mtu, routes.len(), routes.next_timeout()), (None, 1, Some(at(5))));
+    assert_eq!((before.valid_until, routes.len(), routes.next_timeout()), (None, 1, Some(at(5))));
     let other = via("10.1.0.0/16", "192.0.2.2");
     assert_eq!(routes.add(other), Ok(None));
     assert_eq!(routes.add(Route { origin: Origin::Dhcp, ..other }), Ok(None));
@@ -290,7 +290,7 @@ fn a_route_is_known_by_where_it_leads_and_by_whom() {
     let replaced = routes.replace(third).expect("room");
     assert_eq!(replaced.iter().map(Route::gateway).collect::<Vec<_>>(), [first.gateway(), other.gateway()]);
     assert_eq!(routes.len(), 2);
-    assert_eq!(routes.remove(&Route { mtu: Some(9), ..third }), Some(third));
+    assert_eq!(routes.remove(&Route { valid_until: Some(at(9)), ..third }), Some(third));
     assert_eq!((routes.remove(&third), routes.withdraw(Origin::Dhcp).len(), routes.len()), (None, 1, 0));
 }
 
