@@ -1,7 +1,7 @@
-//! What a packet costs beside idle sockets: our stack, and raw smoltcp in the same run.
+//! What a packet costs beside idle sockets, and beside connections that wait: our stack, and raw smoltcp in the same run.
 //!
 //! smoltcp looks at every socket for every packet; our stack looks one up. Criterion reports each case with its
-//! confidence interval and its change since the last run. Two tables at the end set the cases against one another; for
+//! confidence interval and its change since the last run. Tables at the end set the cases against one another; for
 //! them all are measured again, in short turns, so that what disturbs the machine disturbs all alike.
 
 use core::time::Duration;
@@ -54,7 +54,7 @@ const TCP: [Subject; 5] = [
     },
     Subject {
         name: "ours, idle UDP sockets",
-        most: 10_000,
+        most: 100_000,
         prepare: |count| bulk(ours::Idle::UdpSockets, count, Segments::Together),
         units: |_| BYTES,
     },
@@ -75,12 +75,23 @@ const UDP: [Subject; 3] = [
     },
     Subject {
         name: "ours, idle UDP sockets",
-        most: 10_000,
+        most: 100_000,
         prepare: |count| datagrams(ours::Idle::UdpSockets, count),
         units: |_| 1,
     },
     Subject { name: "raw smoltcp, idle UDP sockets", most: 10_000, prepare: raw_datagrams, units: |_| 1 },
 ];
+
+/// The frames that every station of an Ethernet hears are not to cost more the more there is that waits.
+const ARP: [Subject; 1] = [Subject {
+    name: "ours, connections to nobody",
+    most: 10_000,
+    prepare: |count| {
+        let mut strangers = ours::Strangers::new(count).expect("the connections are begun");
+        Box::new(move || strangers.ask().expect("the link takes a frame"))
+    },
+    units: |_| 1,
+}];
 
 fn bulk(idle: ours::Idle, count: usize, segments: Segments) -> Work {
     let mut bulk = ours::Bulk::new(idle, count, segments).expect("the sockets are made");
@@ -117,15 +128,19 @@ fn main() {
         .configure_from_args();
     let tcp = group(&mut criterion, "tcp_mtu_1500", &TCP, |units| Throughput::Bytes(units as u64));
     let udp = group(&mut criterion, "udp_64_bytes", &UDP, |units| Throughput::Elements(units as u64));
+    let arp = group(&mut criterion, "arp_of_strangers", &ARP, |units| Throughput::Elements(units as u64));
     criterion.final_summary();
     // A group that a filter cut, or a mode that only lists or tests, gets no table.
     if tcp {
         let rate = |cost: f64| gigabits(cost.recip());
-        table("TCP bulk at MTU 1500, one connection: Gb/s, more is better", &TCP, rate, |ours, raw| ours / raw);
+        table("TCP bulk at MTU 1500, one connection: Gb/s, more is better", &TCP, rate, Some(|ours, raw| ours / raw));
     }
+    let time = |cost| cost * 1e6;
     if udp {
-        let time = |cost| cost * 1e6;
-        table("UDP one way, datagrams of 64 bytes: us each, less is better", &UDP, time, |ours, raw| raw / ours);
+        table("UDP one way, datagrams of 64 bytes: us each, less is better", &UDP, time, Some(|ours, raw| raw / ours));
+    }
+    if arp {
+        table("A stranger's ARP request for another: us each, less is better", &ARP, time, None);
     }
 }
 
@@ -174,20 +189,23 @@ fn group(criterion: &mut Criterion, name: &str, subjects: &[Subject], throughput
     complete
 }
 
-/// Measures the cases of a group in turns and prints a line for each subject, then by how much ours is the better.
-fn table(title: &str, subjects: &[Subject], show: fn(f64) -> f64, gain: fn(f64, f64) -> f64) {
+/// Measures the cases of a group in turns and prints a line for each subject, then, where there is somebody else's, by how
+/// much ours is the better.
+fn table(title: &str, subjects: &[Subject], show: fn(f64) -> f64, gain: Option<fn(f64, f64) -> f64>) {
     let costs = costs(subjects);
-    let mut table = Table::new(&["beside idle sockets:", "0", "1,000", "10,000", "100,000", "most : 0"]);
+    let mut table = Table::new(&["beside so many:", "0", "1,000", "10,000", "100,000", "most : 0"]);
     for (subject, costs) in subjects.iter().zip(&costs) {
         let shown: Vec<f64> = costs.iter().map(|cost| show(*cost)).collect();
         let figures = (0..COUNTS.len()).map(|at| shown.get(at).map_or(String::new(), |figure| significant(*figure)));
         let flatness = shown[shown.len() - 1] / shown[0];
         table.row([subject.name.into()].into_iter().chain(figures).chain([significant(flatness)]));
     }
-    let (ours, raw) = (&costs[0], &costs[costs.len() - 1]);
-    let gains = ours.iter().zip(raw).map(|(ours, raw)| format!("{}x", significant(gain(show(*ours), show(*raw)))));
-    let blank = [String::new(), String::new()];
-    table.row(["the first against the last".into()].into_iter().chain(gains).chain(blank));
+    if let Some(gain) = gain {
+        let (ours, raw) = (&costs[0], &costs[costs.len() - 1]);
+        let gains = ours.iter().zip(raw).map(|(ours, raw)| format!("{}x", significant(gain(show(*ours), show(*raw)))));
+        let blank = [String::new(), String::new()];
+        table.row(["the first against the last".into()].into_iter().chain(gains).chain(blank));
+    }
     table.print(title);
 }
 

@@ -1,13 +1,16 @@
 //! Our stack, beside idle sockets. One thread drives everything, in virtual time: only the stack is measured.
 
-use core::net::SocketAddr;
+use core::net::{Ipv4Addr, SocketAddr};
+use core::time::Duration;
+use std::io;
 
+use xila_network_host::device::Device;
+use xila_network_host::device::hub::{Hub, HubOptions, HubPort};
 use xila_network_host::platform::simulated::Simulation;
 use xila_network_host::socket::{
-    ConnectOptions, ListenOptions, Network, TcpListener, TcpOptions, TcpStream, UdpOptions, UdpSocket,
+    ConnectOptions, Connecting, ListenOptions, Network, TcpListener, TcpOptions, TcpStream, UdpOptions, UdpSocket,
 };
-use xila_network_host::{Error, Result};
-use xila_network_host::{InterfaceConfig, Manager};
+use xila_network_host::{Error, InterfaceConfig, Manager, Result};
 
 use crate::link::{Link, Segments};
 use crate::{ADDRESS, BUFFER, CHUNK, IDLE_BUFFER, PREFIX};
@@ -18,6 +21,9 @@ const UDP_PORTS: (u16, u16) = (7, 9);
 
 /// Connections from one address to another port of the same.
 const PORTS: usize = 10_000;
+
+/// Addresses of the stack, from [`ADDRESS`] on.
+const ADDRESSES: u32 = 2;
 
 /// What an idle socket is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,7 +56,8 @@ impl Bench {
     fn new(idle: Idle, count: usize, segments: Segments) -> Result<Self> {
         let simulation = Simulation::new(1);
         let manager = Manager::without_loopback(simulation.platform());
-        let addresses = vec![format!("{ADDRESS}/{PREFIX}").parse()?];
+        let own = (0..ADDRESSES).map(|number| Ipv4Addr::from_bits(ADDRESS.to_bits() + number));
+        let addresses = own.map(|own| Ok(format!("{own}/{PREFIX}").parse()?)).collect::<Result<_>>()?;
         manager.mount_interface("bench0", Link::new(segments), InterfaceConfig { addresses, ..Default::default() })?;
         let network = manager.network();
         let held = hold(&simulation, &network, idle, count)?;
@@ -77,11 +84,16 @@ fn hold(simulation: &Simulation, network: &Network, idle: Idle, count: usize) ->
             let pair = |index| pair(simulation, network, &listeners[index / PORTS], &tcp);
             Held::Connections((0..count).map(pair).collect::<Result<_>>()?)
         }
-        Idle::UdpSockets => Held::UdpSockets(
-            (0..count)
-                .map(|index| UdpSocket::bind_with(network, local(index), &UdpOptions::default()))
-                .collect::<Result<_>>()?,
-        ),
+        Idle::UdpSockets => {
+            // One address has no ports for so many.
+            let each = count.div_ceil(ADDRESSES as usize);
+            let local = |index: usize| {
+                let address = Ipv4Addr::from_bits(ADDRESS.to_bits() + (index / each) as u32);
+                SocketAddr::from((address, 10_000 + (index % each) as u16))
+            };
+            let bind = |index| UdpSocket::bind_with(network, local(index), &UdpOptions::default());
+            Held::UdpSockets((0..count).map(bind).collect::<Result<_>>()?)
+        }
     })
 }
 
@@ -199,6 +211,60 @@ impl Datagrams {
         self.sender.try_send_to(&self.payload, self.receiver.local_addr())?;
         let datagram = self.receiver.try_recv_datagram()?;
         debug_assert_eq!(datagram.data.len(), self.payload.len());
+        Ok(())
+    }
+}
+
+/// A stack on an Ethernet whose stations ask for one another all the time, as those of every large network do, while
+/// connections of this host wait for stations that do not answer.
+pub struct Strangers {
+    simulation: Simulation,
+    link: HubPort,
+    _manager: Manager,
+    _connecting: Vec<Connecting>,
+}
+
+impl Strangers {
+    /// # Errors
+    /// Where a connection cannot be begun.
+    ///
+    /// # Panics
+    /// Never: the prefix is one.
+    pub fn new(unresolved: usize) -> Result<Self> {
+        let simulation = Simulation::new(1);
+        let hub = Hub::new(&simulation.platform(), HubOptions::default());
+        let manager = Manager::without_loopback(simulation.platform());
+        let addresses = vec![format!("{ADDRESS}/{PREFIX}").parse()?];
+        manager.mount_interface("bench0", hub.port(), InterfaceConfig { addresses, ..Default::default() })?;
+        let network = manager.network();
+        let tcp = TcpOptions { receive_buffer: IDLE_BUFFER, send_buffer: IDLE_BUFFER, ..Default::default() };
+        let options = ConnectOptions { tcp, timeout: Duration::from_secs(3600), ..Default::default() };
+        let nobody = |index: usize| (Ipv4Addr::from_bits(ADDRESS.to_bits() + 256 + index as u32), TCP_PORT).into();
+        let connecting = (0..unresolved)
+            .map(|index| TcpStream::start(&network, nobody(index), options.clone()))
+            .collect::<Result<_>>()?;
+        // The first of them have been asked for more than once.
+        simulation.advance(Duration::from_millis(1500));
+        Ok(Self { simulation, link: hub.port(), _manager: manager, _connecting: connecting })
+    }
+
+    /// A stranger asks for another, so that everybody hears it, and the stack has heard it.
+    ///
+    /// # Errors
+    /// Where the link takes no frame.
+    pub fn ask(&mut self) -> io::Result<()> {
+        const REQUEST: [u8; 42] = [
+            0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2, 0, 0, 0, 0, 9, 8, 6, // Ethernet: to all, ARP
+            0, 1, 8, 0, 6, 4, 0, 1, // for an address of IPv4, a request
+            2, 0, 0, 0, 0, 9, 10, 200, 0, 1, // from 10.200.0.1
+            0, 0, 0, 0, 0, 0, 10, 200, 0, 2, // for 10.200.0.2
+        ];
+        let now = self.simulation.now();
+        let mut frame = self.link.allocate(now, REQUEST.len()).ok_or(io::ErrorKind::WouldBlock)?;
+        frame.copy_from_slice(&REQUEST);
+        self.link.transmit(now, frame)?;
+        self.simulation.run_ready();
+        while self.link.receive(now)?.is_some() {}
         Ok(())
     }
 }
