@@ -100,7 +100,8 @@ impl Interface {
             IpAddr::V6(address) => solicitation.contests(address, |_| false),
             IpAddr::V4(_) => false,
         });
-        if !self.addresses.is_local(solicitation.target.into()) {
+        // Two with one hardware address would ask each other for ever: nobody can be told apart from this host there.
+        if from == own || !self.addresses.is_local(solicitation.target.into()) {
             return;
         }
         if let Some((sender, hardware)) = solicitation.sender(|address| self.addresses.is_local(address.into())) {

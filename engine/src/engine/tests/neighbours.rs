@@ -12,7 +12,7 @@ use crate::interface::SendError;
 use crate::ip::icmp::Message;
 use crate::link::arp::{Arp, Operation};
 use crate::link::groups::multicast_hardware;
-use crate::link::ndp::{Advertisement, solicited_node};
+use crate::link::ndp::{Advertisement, Solicitation, solicited_node};
 use crate::link::neighbours::State;
 use crate::tcp::{Cause, Options, Places};
 use crate::udp::queue::PathError;
@@ -334,4 +334,15 @@ fn a_neighbour_is_asked_from_the_address_of_what_waits_for_it() {
             host.settle();
         }
     }
+}
+
+/// Two hosts with one hardware address, as copies of one virtual machine have it: each would ask for the other to answer
+/// it, hear that it is where itself is, and ask again, for ever.
+#[test]
+fn who_has_this_host_s_hardware_address_is_neither_answered_nor_asked_for() {
+    let mut host = Host::new();
+    host.receive(&write::solicitation((OWN, OWN), &Solicitation::question(PEER_V6, OWN, V6)));
+    host.advance(seconds(10));
+    assert_eq!(host.sent(), []);
+    assert_eq!(host.neighbour(PEER_V6.into()), None);
 }
