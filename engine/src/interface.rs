@@ -41,7 +41,7 @@ use crate::slots::Key;
 use crate::time::Instant;
 
 pub(crate) use egress::ETHERNET_HEADER;
-pub use egress::{Outgoing, SendError, Way};
+pub use egress::{Joined, Outgoing, SendError, Way};
 pub use neighbourhood::Resolved;
 pub use ownership::{Conflict, Verification};
 
@@ -59,10 +59,12 @@ pub struct Link {
     pub loops_back: bool,
     /// Checksums are computed and verified here.
     pub checksums: bool,
-    /// The device completes the checksums of TCP.
+    /// The device completes the checksums of TCP and UDP.
     pub completes_checksums: bool,
     /// The longest IP packet in bytes, with the data of several TCP segments in it, that the device takes; 0 for none.
     pub segmentation: usize,
+    /// Such a packet may have several datagrams in it too.
+    pub datagram_segmentation: bool,
 }
 
 /// What has changed about an interface.

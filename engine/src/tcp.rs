@@ -317,6 +317,12 @@ impl Tcp {
         }
     }
 
+    /// Where the memory of what waits comes from.
+    #[must_use]
+    pub const fn memory(&self) -> &Memory {
+        &self.config.memory
+    }
+
     /// What the queues of all connections hold, and may hold.
     #[must_use]
     pub const fn budget(&self) -> &Budget {

@@ -8,7 +8,7 @@ use core::time::Duration;
 use smoltcp::wire::{EthernetAddress, Icmpv6Message, IpProtocol};
 
 use super::Engine;
-use crate::buffer::Slice;
+use crate::buffer::{Payload, Slice};
 use crate::event::Event;
 use crate::frame::Transmitter;
 use crate::interface::{ETHERNET_HEADER, Way};
@@ -17,8 +17,10 @@ use crate::ip::icmp::permission::{Arrival, is_martian};
 use crate::ip::icmp::write::Reason;
 use crate::ip::output::Header;
 use crate::ip::reassembly::{Expired, Outcome};
+use crate::ip::segmentation::Segmentation;
 use crate::link::groups;
 use crate::time::Instant;
+use crate::udp::batch::{self, UdpSegmentation};
 use crate::udp::queue::{Content, Datagram};
 use crate::udp::{Tuple, datagram};
 use crate::wire;
@@ -37,6 +39,8 @@ pub struct Arrived<'a> {
     pub apart: &'a [Slice],
     /// Its checksums need not be looked at.
     pub is_verified: bool,
+    /// How many bytes of its payload each of the datagrams has that it holds, the last what is left; 0 where it holds one.
+    pub segment: usize,
 }
 
 /// What a frame says of the packet in it.
@@ -47,6 +51,8 @@ struct Frame {
     /// It was for many.
     to_many: bool,
     is_verified: bool,
+    /// It holds several datagrams.
+    segment: usize,
 }
 
 impl Engine {
@@ -55,9 +61,9 @@ impl Engine {
         const IPV4: [u8; 2] = [0x08, 0x00];
         const ARP: [u8; 2] = [0x08, 0x06];
         const IPV6: [u8; 2] = [0x86, 0xdd];
-        let Arrived { head, apart, is_verified } = arrived;
+        let Arrived { head, apart, is_verified, segment } = arrived;
         let Some(own) = self.interface.link().hardware else {
-            let frame = Frame { from: None, to_many: false, is_verified };
+            let frame = Frame { from: None, to_many: false, is_verified, segment };
             return self.receive_packet(head, apart, frame, now, device);
         };
         let Some((link, packet)) = head.split_first_chunk::<ETHERNET_HEADER>() else {
@@ -71,7 +77,7 @@ impl Engine {
             self.counters.dropped += 1;
             return;
         }
-        let frame = Frame { from: Some(from), to_many: !to.is_unicast(), is_verified };
+        let frame = Frame { from: Some(from), to_many: !to.is_unicast(), is_verified, segment };
         match ethertype {
             ARP => self.interface.receive_arp(packet, now, device),
             IPV4 | IPV6 => return self.receive_packet(packet, apart, frame, now, device),
@@ -328,26 +334,31 @@ impl Engine {
         }
         let tuple = Tuple::new(received.destination, received.source);
         let is_broadcast = self.interface.addresses().is_broadcast(packet.destination);
+        let segmentation = (frame.segment > 0).then_some(UdpSegmentation { segment: frame.segment });
         let Self { udp, events, .. } = self;
         let mut is_received = false;
         for to in udp.receivers(&tuple, is_broadcast) {
             is_received = true;
-            let datagram = Datagram {
-                content: Content::Owned(received.payload.to_vec()),
-                remote: received.source,
-                local: received.destination,
-                interface: 0,
-                hop_limit: packet.hop_limit,
-                ecn: packet.ecn,
-            };
-            events.push_back(Event::Datagram { to, datagram });
+            for payload in batch::split(received.payload, segmentation) {
+                let datagram = Datagram {
+                    content: Content::Owned(payload.to_vec()),
+                    remote: received.source,
+                    local: received.destination,
+                    interface: 0,
+                    hop_limit: packet.hop_limit,
+                    ecn: packet.ecn,
+                };
+                events.push_back(Event::Datagram { to, datagram });
+            }
         }
         if is_received {
             return;
         }
         self.counters.dropped += 1;
         if self.interface.is_local(packet.destination) {
-            self.interface.report(packet.bytes, Reason::PortUnreachable, self.arrival(frame), now, device);
+            let first = first_of_joined(packet.bytes, frame.segment);
+            let about = first.as_deref().unwrap_or(packet.bytes);
+            self.interface.report(about, Reason::PortUnreachable, self.arrival(frame), now, device);
         }
     }
 
@@ -394,6 +405,17 @@ fn plain_payload(packet: &[u8]) -> Option<IpProtocol> {
         None => false,
     };
     if is_plain { wire::protocol(packet) } else { None }
+}
+
+/// The first of the packets that several were put together from: what its sender knows.
+fn first_of_joined(packet: &[u8], segment: usize) -> Option<Vec<u8>> {
+    let cut = Segmentation::new(packet, packet.len(), segment)?;
+    let start = cut.head_length();
+    let data = packet.get(start..start + cut.range(0).len())?;
+    let mut first = alloc::vec![0; start + data.len()];
+    first[start..].copy_from_slice(data);
+    cut.write_head(packet, 0, &Payload::from(data), true, &mut first);
+    Some(first)
 }
 
 /// A packet without options and extension headers.

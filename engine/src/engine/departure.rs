@@ -3,17 +3,19 @@
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 
+use smallvec::SmallVec;
 use smoltcp::wire::IpProtocol;
 
 use super::Engine;
 use crate::buffer::Payload;
 use crate::event::Event;
 use crate::frame::Transmitter;
-use crate::interface::{Outgoing, SendError, Way};
+use crate::interface::{Joined, Outgoing, SendError, Way};
 use crate::ip::icmp::write;
 use crate::ip::output::{Blocked, Checksums, Header};
 use crate::tcp::{Cause, ConnectionId, ListenerId, Progress, Transmitted};
 use crate::time::Instant;
+use crate::udp::batch::{self, Batch, MOST_SEGMENTS, UdpSegmentation};
 use crate::udp::queue;
 use crate::udp::recent::Protocol;
 use crate::udp::{BindError, JoinError, LeaveError, Membership, SocketId, Tuple, datagram, ports};
@@ -130,6 +132,85 @@ impl Engine {
         if loops_back && destination.ip().is_multicast() && !self.interface.link().loops_back {
             self.loop_back(&tuple, hop_limit, payload);
         }
+        Ok(())
+    }
+
+    /// Sends a datagram, and others behind it that differ in their payloads alone, in order; how many were sent. Those in a
+    /// row that are of equal length leave as one packet where the device [cuts it](crate::interface::Link).
+    ///
+    /// # Errors
+    /// See [`SendError`], about the first of them. An error about a later one ends the row before it.
+    pub fn send_datagrams(
+        &mut self,
+        first: &Datagram<'_>,
+        others: &[&[u8]],
+        now: Instant,
+        device: &mut dyn Transmitter,
+    ) -> Result<usize, SendError> {
+        let payloads: SmallVec<[&[u8]; MOST_SEGMENTS]> =
+            core::iter::once(first.payload).chain(others.iter().copied()).collect();
+        let longest = if others.is_empty() { 0 } else { self.longest_joined(first, now) };
+        let mut sent = 0;
+        while let Some(left) = payloads.get(sent..).filter(|left| !left.is_empty()) {
+            let batch = batch::coalesce(left.iter().map(|payload| ((), payload.len())), longest);
+            let result = match batch {
+                Some(Batch { count, segmentation: Some(cut), .. }) if self.fits(first, cut, now) => {
+                    self.send_joined(first, &left[..count], cut, now, device).map(|()| count)
+                }
+                _ => self.send_datagram(&Datagram { payload: left[0], ..*first }, now, device).map(|()| 1),
+            };
+            match result {
+                Ok(count) => sent += count,
+                Err(error) if sent == 0 => return Err(error),
+                Err(_) => break,
+            }
+        }
+        Ok(sent)
+    }
+
+    /// How many bytes of payload may leave to a destination as one packet; 0 where each datagram has its own: for a group
+    /// each is looped back, and for a neighbour that is not known each waits.
+    fn longest_joined(&mut self, datagram: &Datagram<'_>, now: Instant) -> usize {
+        let destination = datagram.destination.ip();
+        let link = *self.interface.link();
+        let joins =
+            link.datagram_segmentation && !destination.is_multicast() && self.interface.reaches(destination, now);
+        if joins { datagram::longest_payload(destination).min(link.segmentation) } else { 0 }
+    }
+
+    /// Whether each of the datagrams that a packet is cut into is short enough for its path. One that is not goes in
+    /// fragments, or not at all.
+    fn fits(&self, datagram: &Datagram<'_>, cut: UdpSegmentation, now: Instant) -> bool {
+        let ip = header(datagram.source, datagram.destination, IpProtocol::Udp, datagram.hop_limit).length();
+        ip + datagram::HEADER + cut.segment <= self.interface.mtu_to(datagram.destination.ip(), now)
+    }
+
+    fn send_joined(
+        &mut self,
+        datagram: &Datagram<'_>,
+        payloads: &[&[u8]],
+        UdpSegmentation { segment }: UdpSegmentation,
+        now: Instant,
+        device: &mut dyn Transmitter,
+    ) -> Result<(), SendError> {
+        let Datagram { source, destination, hop_limit, .. } = *datagram;
+        let link = self.interface.link();
+        let checksums = match link.checksums {
+            true if link.completes_checksums => Checksums::Partial,
+            true => Checksums::All,
+            false => Checksums::None,
+        };
+        let mut buffer = self.tcp.memory().buffer(payloads.iter().map(|payload| payload.len()).sum());
+        payloads.iter().for_each(|payload| {
+            buffer.append(payload);
+        });
+        let payload = [buffer.share()];
+        let head = datagram::header(source, destination, Payload::new(&[], &payload), checksums)
+            .map_err(|_| SendError::TooLarge { mtu: self.interface.link().mtu })?;
+        let header = header(source, destination, IpProtocol::Udp, hop_limit);
+        self.interface.send_joined(&Joined { header, head: &head, payload: &payload, segment }, now, device)?;
+        let length = header.length() + datagram::HEADER + segment;
+        self.recent.note(Protocol::Udp, Tuple::new(source, destination), length);
         Ok(())
     }
 

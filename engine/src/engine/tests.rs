@@ -1,6 +1,7 @@
 //! The engine as its link sees it: frames arrive, frames leave, and events say the rest. Time is virtual.
 
 mod addresses;
+mod batches;
 mod bench;
 mod configuration;
 mod conflicts;

@@ -8,7 +8,7 @@ use smoltcp::wire::{EthernetAddress, IpProtocol};
 use thiserror::Error;
 
 use super::{Interface, Waiting};
-use crate::buffer::Payload;
+use crate::buffer::{Payload, Slice};
 use crate::frame::{Frame, Transmitter};
 use crate::ip::fragmentation::Fragmentation;
 use crate::ip::output::{Blocked, Checksums, Header, Outlet, Packet};
@@ -48,6 +48,19 @@ pub struct Outgoing<'a> {
     pub payload: &'a [u8],
     /// It goes whole or not at all.
     pub whole: bool,
+}
+
+/// Several datagrams as one packet, about to leave: the device [cuts it apart](super::Link::datagram_segmentation).
+#[derive(Clone, Copy, Debug)]
+pub struct Joined<'a> {
+    /// The IP header.
+    pub header: Header,
+    /// The header of UDP, of a datagram with all of the payload.
+    pub head: &'a [u8],
+    /// What the datagrams carry, one behind the other.
+    pub payload: &'a [Slice],
+    /// How many bytes of it each has; the last has what is left.
+    pub segment: usize,
 }
 
 /// Why a packet was not taken.
@@ -156,6 +169,54 @@ impl Interface {
             let (link, ip) = into.split_at_mut(start);
             write_link_header(link, own, lead, family);
             packet.write(ip, checksum);
+        });
+        if sent { Ok(()) } else { Err(SendError::Full) }
+    }
+
+    /// Whether packets for a destination can leave now: a way leads there, and who leads there is known. Who is not, is
+    /// asked for once a packet [is sent](Self::send).
+    pub fn reaches(&mut self, destination: IpAddr, now: Instant) -> bool {
+        let urgent = self.is_urgent;
+        let next_hop = self.way_to(destination, now);
+        let reaches =
+            next_hop.is_ok_and(|next_hop| !matches!(self.lead(destination, next_hop, now), Lead::Unresolved(_)));
+        self.is_urgent = urgent;
+        reaches
+    }
+
+    /// Sends several datagrams as one packet, to a destination that [can be reached](Self::reaches).
+    ///
+    /// # Errors
+    /// [`SendError::Full`]; [`SendError::Unreachable`] where it cannot be reached.
+    pub fn send_joined(
+        &mut self,
+        packet: &Joined<'_>,
+        now: Instant,
+        device: &mut dyn Transmitter,
+    ) -> Result<(), SendError> {
+        let Joined { header, head, payload, segment } = *packet;
+        let next_hop = self.way_to(header.destination, now)?;
+        let lead = self.lead(header.destination, next_hop, now);
+        if matches!(lead, Lead::Unresolved(_)) {
+            return Err(SendError::Unreachable);
+        }
+        if !self.backlog.catch_up(device) {
+            return Err(SendError::Full);
+        }
+        let (start, own, family) = (self.link_header(), self.link.hardware, EtherType::of(header.source));
+        let checksum = self.link.checksums;
+        let length = head.len() + payload.iter().map(|slice| slice.len()).sum::<usize>();
+        let frame = Frame {
+            length: start + header.length() + head.len(),
+            apart: payload,
+            segment,
+            is_unchecked: checksum && self.link.completes_checksums,
+        };
+        let sent = device.transmit(frame, &mut |into| {
+            let (link, ip) = into.split_at_mut(start);
+            write_link_header(link, own, lead, family);
+            header.write(ip, length, checksum);
+            ip[header.length()..].copy_from_slice(head);
         });
         if sent { Ok(()) } else { Err(SendError::Full) }
     }

@@ -23,6 +23,7 @@ fn interface() -> Interface {
         checksums: true,
         completes_checksums: false,
         segmentation: 0,
+        datagram_segmentation: false,
     };
     Interface::new(link, Random::new([1; 32]))
 }

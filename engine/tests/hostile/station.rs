@@ -129,6 +129,7 @@ impl Station {
             checksums: true,
             completes_checksums: false,
             segmentation: 0,
+            datagram_segmentation: false,
         };
         let tcp = tcp::Config {
             most_half_open: 16,
@@ -193,7 +194,11 @@ impl Station {
     /// A frame arrives.
     pub(crate) fn receive(&mut self, frame: &[u8]) {
         self.sent.hears(frame, self.engine.interface());
-        self.engine.receive(Arrived { head: frame, apart: &[], is_verified: false }, self.now, &mut self.device);
+        self.engine.receive(
+            Arrived { head: frame, apart: &[], is_verified: false, segment: 0 },
+            self.now,
+            &mut self.device,
+        );
         self.go_on();
         self.sent.hears_no_more();
     }

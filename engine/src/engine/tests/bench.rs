@@ -69,7 +69,8 @@ impl Transmitter for Wire {
         let mut bytes = vec![0xaa; frame.length];
         write(&mut bytes);
         frame.apart.iter().for_each(|slice| bytes.extend_from_slice(slice));
-        self.frames.push(Sent { at: self.now, bytes });
+        let Frame { segment, is_unchecked, .. } = frame;
+        self.frames.push(Sent { at: self.now, bytes, segment, is_unchecked });
         true
     }
 }
@@ -79,6 +80,9 @@ impl Transmitter for Wire {
 pub(super) struct Sent {
     pub(super) at: Instant,
     pub(super) bytes: Vec<u8>,
+    /// How the device is to cut it, and whether it completes its checksum.
+    pub(super) segment: usize,
+    pub(super) is_unchecked: bool,
 }
 
 impl Sent {
@@ -167,6 +171,7 @@ impl Host {
             checksums: true,
             completes_checksums: false,
             segmentation: 0,
+            datagram_segmentation: false,
         }
     }
 
@@ -245,7 +250,7 @@ impl Host {
     }
 
     pub(super) fn receive(&mut self, frame: &[u8]) {
-        let arrived = Arrived { head: frame, apart: &[], is_verified: false };
+        let arrived = Arrived { head: frame, apart: &[], is_verified: false, segment: 0 };
         self.with(|engine, now, wire| engine.receive(arrived, now, wire));
     }
 

@@ -279,7 +279,8 @@ fn what_lies_apart_is_part_of_its_packet() {
             let mut buffer = crate::buffer::Memory::HEAP.buffer(frame.len());
             buffer.append(&frame[head..]);
             let apart = [buffer.share()];
-            let arrived = crate::engine::Arrived { head: &frame[..head], apart: &apart, is_verified: false };
+            let arrived =
+                crate::engine::Arrived { head: &frame[..head], apart: &apart, is_verified: false, segment: 0 };
             host.with(|engine, now, wire| engine.receive(arrived, now, wire));
             assert_eq!(host.delivered(), [[7; 3000]]);
         }
@@ -294,7 +295,7 @@ fn checksums_are_not_looked_at_where_the_device_has_verified_them() {
         let mut frame = write::framed(OWN, PEER, &write::udp(remote, local, b"data"));
         *frame.last_mut().expect("a byte") ^= 1;
         for is_verified in [false, true] {
-            let arrived = crate::engine::Arrived { head: &frame, apart: &[], is_verified };
+            let arrived = crate::engine::Arrived { head: &frame, apart: &[], is_verified, segment: 0 };
             host.with(|engine, now, wire| engine.receive(arrived, now, wire));
             assert_eq!(host.delivered().len(), usize::from(is_verified));
         }
