@@ -101,7 +101,7 @@ impl Device for Link {
 
     fn set_offloads(&mut self, _wanted: bool) -> Offloads {
         match self.segments {
-            Segments::Together => Offloads { segmentation: 65535, checksums: false },
+            Segments::Together => Offloads { segmentation: 65535, checksums: false, datagrams: true },
             Segments::Single => Offloads::default(),
         }
     }

@@ -84,8 +84,10 @@ pub struct Offloads {
     /// The longest IP packet, in bytes, with the data of several TCP segments in it ([`Frame::segment`]) that the device cuts
     /// apart, or hands on whole to who takes it; it may be given such too. 0 for none.
     pub segmentation: usize,
-    /// The device completes TCP checksums, and tells of those that it has verified ([`Frame::is_unchecked`]).
+    /// The device completes the checksums of TCP and UDP, and tells of those that it has verified ([`Frame::is_unchecked`]).
     pub checksums: bool,
+    /// Such a packet may also have several datagrams of UDP in it.
+    pub datagrams: bool,
 }
 
 /// Bytes of an Ethernet header without VLAN tag (IEEE 802.3 clause 3).

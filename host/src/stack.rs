@@ -335,6 +335,7 @@ fn config(
         checksums,
         completes_checksums: port.offloads.checksums,
         segmentation: port.offloads.segmentation,
+        datagram_segmentation: port.offloads.datagrams,
     };
     let ports = PortLimits { range: ephemeral.clone(), ..PortLimits::default() };
     Config { link, tcp, udp: Limits { ports, ..Limits::default() }, echo_reply: true }

@@ -115,9 +115,9 @@ impl fmt::Debug for Pool {
 pub struct Frame {
     head: Buffer,
     payload: Slices,
-    /// Bytes of data in each of the TCP segments whose data it has; 0 where it is one.
+    /// Bytes of data in each of the segments or datagrams whose data it has; 0 where it is one.
     segment: u16,
-    /// Its TCP checksum is not computed, or was verified already.
+    /// Its checksum of TCP or UDP is not computed, or was verified already.
     unchecked: bool,
     /// All of it, where somebody has asked for that and it lies in parts.
     whole: OnceLock<Box<[u8]>>,
@@ -163,8 +163,8 @@ impl Frame {
         }
     }
 
-    /// Where the frame has the data of several TCP segments: how many bytes of it each has, but for the last. Only who
-    /// [takes such](super::Device::set_offloads) is given them.
+    /// Where the frame has the data of several TCP segments, or of several datagrams of UDP: how many bytes of it each has,
+    /// but for the last. Only who [takes such](super::Device::set_offloads) is given them.
     #[must_use]
     pub fn segment(&self) -> Option<usize> {
         (self.segment > 0).then_some(self.segment.into())
@@ -176,7 +176,7 @@ impl Frame {
         self.segment = u16::try_from(bytes).unwrap_or(u16::MAX);
     }
 
-    /// Whether the TCP checksum says nothing: that of a frame to be sent holds the sum of the pseudo-header and is to be
+    /// Whether the checksum of TCP or UDP says nothing: that of a frame to be sent holds the sum of the pseudo-header and is to be
     /// completed, and that of a received one need not be looked at. Only who [takes such](super::Device::set_offloads) is given
     /// them.
     #[must_use]

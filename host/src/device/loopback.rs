@@ -11,7 +11,7 @@ use xila_network_commands::interface::Kind;
 use xila_network_commands::{Command, CommandId};
 
 use super::controller::execute;
-use super::{Capabilities, Checksums, Controller, Device, Frame, Medium, Pool};
+use super::{Capabilities, Checksums, Controller, Device, Frame, Medium, Offloads, Pool};
 use crate::error::{Error, Result};
 use crate::platform::Instant;
 
@@ -93,6 +93,11 @@ impl Device for Loopback {
             return Poll::Pending;
         }
         Poll::Ready(())
+    }
+
+    fn set_offloads(&mut self, _wanted: bool) -> Offloads {
+        // No segment is longer than the MTU, but rows of datagrams are passed at once.
+        Offloads { segmentation: MTU, checksums: false, datagrams: true }
     }
 
     fn loops_back(&self) -> bool {

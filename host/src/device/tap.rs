@@ -9,8 +9,8 @@
 //! ip link set tap0 up
 //! ```
 //!
-//! Checksums are left to the kernel, and so is cutting long segments apart (virtio-net headers, `IFF_VNET_HDR` of the kernel's
-//! tuntap documentation); it hands over merged ones likewise. Where it does not do that, frames are as they are on the wire.
+//! Checksums are left to the kernel, and so is cutting long segments and rows of datagrams apart (virtio-net headers,
+//! `IFF_VNET_HDR` of the kernel's tuntap documentation); it hands over merged ones likewise. Where it does not do that, frames are as they are on the wire.
 //!
 //! The kernel's end is the administrator's: addresses and the up state are left as they are. The link is up while that end is
 //! up and has carrier (`ip link set tap0 carrier off`), which the kernel tells as it changes, also after the interface was moved to
@@ -237,7 +237,7 @@ impl Tap {
         let todo = Todo::of(header);
         frame.set_segment(todo.segment);
         frame.set_unchecked(todo.checksum);
-        if (todo.is_tcp && self.offloads) || todo.is_nothing() {
+        if (todo.is_common && self.offloads) || todo.is_nothing() {
             return Some(frame);
         }
         self.pending.extend(plain(frame, Medium::Ethernet, &self.pool));
@@ -363,7 +363,11 @@ impl Device for Tap {
 
     fn set_offloads(&mut self, wanted: bool) -> Offloads {
         self.offloads = wanted && self.has_headers;
-        if self.has_headers { Offloads { segmentation: LONGEST, checksums: true } } else { Offloads::default() }
+        if !self.has_headers {
+            return Offloads::default();
+        }
+        // The kernel cuts datagrams apart since version 6.2.
+        Offloads { segmentation: LONGEST, checksums: true, datagrams: self.device.udp_gso() }
     }
 
     fn link(&self) -> Link {

@@ -106,7 +106,9 @@ impl Core {
             if !self.capabilities.lossless {
                 self.advance(clock.now());
             }
-            let arrived = Arrived { head: frame.head(), apart: frame.apart(), is_verified: frame.is_unchecked() };
+            let segment = frame.segment().unwrap_or(0);
+            let (head, apart, is_verified) = (frame.head(), frame.apart(), frame.is_unchecked());
+            let arrived = Arrived { head, apart, is_verified, segment };
             self.engage(|engine, port, now| engine.receive(arrived, now, port));
         }
         if count > 0 {

@@ -121,7 +121,11 @@ impl HubOptions {
     /// Frames with several segments are handed on whole where nothing happens to single ones.
     pub(super) fn offloads(&self) -> Offloads {
         let lossless = self.capabilities().lossless && self.duplication == 0.0;
-        if lossless { Offloads { segmentation: LONGEST, checksums: true } } else { Offloads::default() }
+        if lossless {
+            Offloads { segmentation: LONGEST, checksums: true, datagrams: true }
+        } else {
+            Offloads::default()
+        }
     }
 
     pub(super) fn capabilities(&self) -> Capabilities {

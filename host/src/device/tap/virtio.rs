@@ -11,11 +11,18 @@ const NEEDS_CHECKSUM: u8 = 1;
 const NO_SEGMENTS: u8 = 0;
 const TCP_V4: u8 = 1;
 const TCP_V6: u8 = 4;
+/// Datagrams of either family, which Linux cuts since version 6.2.
+const UDP: u8 = 5;
 /// In `gso_type`, beside one of those: the first segment says that its sender has slowed down.
 const ECN: u8 = 0x80;
 
-/// Where the checksum is in a TCP header (RFC 9293 section 3.1).
+/// Where the checksum is in a header of TCP (RFC 9293 section 3.1) and of UDP (RFC 768).
 const TCP_CHECKSUM: u16 = 16;
+const UDP_CHECKSUM: u16 = 6;
+/// Bytes of a header of UDP.
+const UDP_HEADER: usize = 8;
+/// UDP's number in an IP header.
+const UDP_PROTOCOL: u8 = 17;
 /// Bytes of an IPv6 header (RFC 8200 section 3).
 const IPV6_HEADER: usize = 40;
 
@@ -26,8 +33,8 @@ pub(super) struct Todo {
     pub(super) segment: usize,
     /// The checksum is not computed.
     pub(super) checksum: bool,
-    /// It is TCP's, which a stack takes as it is.
-    pub(super) is_tcp: bool,
+    /// It is TCP or UDP, which a stack takes as it is.
+    pub(super) is_common: bool,
 }
 
 impl Todo {
@@ -35,11 +42,11 @@ impl Todo {
         let kind = header.gso_type & !ECN;
         let checksum = header.flags & NEEDS_CHECKSUM != 0;
         let segment = if kind == NO_SEGMENTS { 0 } else { header.gso_size as usize };
-        let is_tcp = match kind {
-            NO_SEGMENTS => checksum && header.csum_offset == TCP_CHECKSUM,
-            kind => matches!(kind, TCP_V4 | TCP_V6),
+        let is_common = match kind {
+            NO_SEGMENTS => checksum && matches!(header.csum_offset, TCP_CHECKSUM | UDP_CHECKSUM),
+            kind => matches!(kind, TCP_V4 | TCP_V6 | UDP),
         };
-        Self { segment, checksum, is_tcp }
+        Self { segment, checksum, is_common }
     }
 
     pub(super) const fn is_nothing(&self) -> bool {
@@ -51,21 +58,28 @@ impl Todo {
 pub(super) fn header_of(frame: &Frame) -> [u8; VIRTIO_NET_HDR_LEN] {
     let mut bytes = [0; VIRTIO_NET_HDR_LEN];
     let head = frame.head();
-    let first = head.get(ETHERNET_HEADER).copied().unwrap_or_default();
+    let octet = |at: usize| head.get(ETHERNET_HEADER + at).copied().unwrap_or_default();
+    let is_ipv4 = octet(0) >> 4 == 4;
     // The stack's own IPv6 segments have no extension headers.
-    let ip = if first >> 4 == 4 { usize::from(first & 0x0f) * 4 } else { IPV6_HEADER };
-    let tcp = ETHERNET_HEADER + ip;
+    let ip = if is_ipv4 { usize::from(octet(0) & 0x0f) * 4 } else { IPV6_HEADER };
+    let is_udp = octet(if is_ipv4 { 9 } else { 6 }) == UDP_PROTOCOL;
+    let transport = ETHERNET_HEADER + ip;
     let mut header = VirtioNetHdr::default();
     // Offsets in a head are small.
     let small = |offset: usize| u16::try_from(offset).unwrap_or_default();
     if frame.is_unchecked() {
         header.flags = NEEDS_CHECKSUM;
-        (header.csum_start, header.csum_offset) = (small(tcp), TCP_CHECKSUM);
+        let offset = if is_udp { UDP_CHECKSUM } else { TCP_CHECKSUM };
+        (header.csum_start, header.csum_offset) = (small(transport), offset);
     }
     if let Some(segment) = frame.segment() {
-        header.gso_type = if first >> 4 == 4 { TCP_V4 } else { TCP_V6 };
-        header.gso_size = small(segment);
-        header.hdr_len = small(tcp + head.get(tcp + 12).map_or(0, |words| usize::from(words >> 4) * 4));
+        let (kind, length) = match (is_udp, is_ipv4) {
+            (true, _) => (UDP, UDP_HEADER),
+            (false, true) => (TCP_V4, usize::from(octet(ip + 12) >> 4) * 4),
+            (false, false) => (TCP_V6, usize::from(octet(ip + 12) >> 4) * 4),
+        };
+        (header.gso_type, header.gso_size) = (kind, small(segment));
+        header.hdr_len = small(transport + length);
     }
     let encoded = header.encode(&mut bytes);
     debug_assert!(encoded.is_ok(), "there is room for a header");
@@ -83,12 +97,14 @@ mod tests {
             Todo::of(&VirtioNetHdr { flags, gso_type, gso_size, csum_offset, ..VirtioNetHdr::default() })
         };
         assert!(header(0, 0, 0, 0).is_nothing() && header(2, 0, 0, 0).is_nothing(), "a checksum that was verified");
-        assert_eq!(header(1, 0, 0, 16), Todo { segment: 0, checksum: true, is_tcp: true });
-        assert_eq!(header(1, 0, 0, 6), Todo { segment: 0, checksum: true, is_tcp: false }, "UDP");
+        assert_eq!(header(1, 0, 0, 16), Todo { segment: 0, checksum: true, is_common: true });
+        assert_eq!(header(1, 0, 0, 6), Todo { segment: 0, checksum: true, is_common: true }, "UDP");
+        assert_eq!(header(1, 0, 0, 2), Todo { segment: 0, checksum: true, is_common: false }, "something else");
         for kind in [1, 4, 0x81, 0x84] {
-            assert_eq!(header(1, kind, 1448, 16), Todo { segment: 1448, checksum: true, is_tcp: true });
+            assert_eq!(header(1, kind, 1448, 16), Todo { segment: 1448, checksum: true, is_common: true });
         }
-        assert_eq!(header(1, 5, 1000, 6), Todo { segment: 1000, checksum: true, is_tcp: false }, "datagrams");
+        assert_eq!(header(1, 5, 1000, 6), Todo { segment: 1000, checksum: true, is_common: true }, "datagrams");
+        assert_eq!(header(1, 3, 1000, 6), Todo { segment: 1000, checksum: true, is_common: false }, "fragments");
     }
 
     #[test]
@@ -107,6 +123,14 @@ mod tests {
         frame[ETHERNET_HEADER + 40 + 12] = 0x50;
         let header = VirtioNetHdr::decode(&header_of(&frame)).unwrap();
         assert_eq!((header.gso_type, header.csum_start, header.hdr_len), (4, 14 + 40, 14 + 40 + 20));
+        frame[ETHERNET_HEADER + 6] = 17;
+        let header = VirtioNetHdr::decode(&header_of(&frame)).unwrap();
+        assert_eq!((header.csum_start, header.csum_offset), (14 + 40, 6), "UDP over IPv6");
+        assert_eq!((header.gso_type, header.gso_size, header.hdr_len), (5, 1448, 14 + 40 + 8));
+        frame[ETHERNET_HEADER] = 0x45;
+        frame[ETHERNET_HEADER + 9] = 17;
+        let header = VirtioNetHdr::decode(&header_of(&frame)).unwrap();
+        assert_eq!((header.csum_start, header.csum_offset, header.gso_type), (14 + 20, 6, 5), "and over IPv4");
         for length in 0..ETHERNET_HEADER + 20 {
             let mut short = pool.frame(length);
             short.set_segment(1);

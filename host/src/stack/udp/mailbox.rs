@@ -184,7 +184,7 @@ mod tests {
     use super::*;
     use crate::platform::counted::Count;
 
-    const LOCAL: SocketAddr = SocketAddr::new(core::net::IpAddr::V4(core::net::Ipv4Addr::new(10, 0, 0, 1)), 9);
+    const LOCAL: SocketAddr = SocketAddr::new(IpAddr::V4(core::net::Ipv4Addr::new(10, 0, 0, 1)), 9);
 
     fn from(last: u8) -> SocketAddr {
         ([10, 0, 0, last], 7).into()
