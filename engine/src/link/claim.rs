@@ -249,16 +249,6 @@ impl Claim {
         *due = now;
         Outcome::Kept
     }
-
-    /// A probe has come back to this host: nobody else sent it, so it says nothing against the address, but the link
-    /// may hide an objection. More probes are sent (RFC 7527 section 4.1: `MAX_MULTICAST_SOLICIT`), where none is
-    /// left. The caller knows the probe by its nonce, and bounds how often it says so.
-    pub fn looped_back(&mut self) {
-        const MORE: u32 = 3;
-        if let Phase::Probing { left: left @ 0, due: _ } = &mut self.phase {
-            *left = MORE;
-        }
-    }
 }
 
 /// A time between two, each as likely as the others.

@@ -147,19 +147,3 @@ fn another_hardware_address_is_told_at_once_however_short_ago_the_last_was() {
     assert_eq!(claim.poll(after(103), &mut random), Some(Action::Announce));
     assert_eq!(claim.next_timeout(), None);
 }
-
-#[test]
-fn a_probe_that_comes_back_leads_to_three_more() {
-    let mut random = random(1);
-    let mut claim = Claim::new(Timing::NDP, start(), &mut random);
-    claim.looped_back();
-    let first = claim.next_timeout().expect("a probe is due");
-    assert_eq!(claim.poll(first, &mut random), Some(Action::Probe));
-    claim.looped_back();
-    let second = first + Duration::from_secs(1);
-    assert_eq!(claim.poll(second, &mut random), Some(Action::Probe));
-    claim.looped_back();
-    let done = run(&mut claim, 60, &mut random);
-    let probes = done.iter().filter(|(action, _)| *action == Action::Probe).count();
-    assert_eq!((probes, claim.state()), (2, State::Held));
-}
