@@ -10,7 +10,7 @@ use xila_network_host::platform::simulated::Simulation;
 use xila_network_host::socket::{
     ConnectOptions, Connecting, ListenOptions, Network, TcpListener, TcpOptions, TcpStream, UdpOptions, UdpSocket,
 };
-use xila_network_host::{Error, InterfaceConfig, Manager, Result};
+use xila_network_host::{BindError, Error, InterfaceConfig, Manager, Result};
 
 use crate::link::{Link, Segments};
 use crate::{ADDRESS, BUFFER, CHUNK, IDLE_BUFFER, PREFIX};
@@ -72,7 +72,7 @@ fn hold(simulation: &Simulation, network: &Network, idle: Idle, count: usize) ->
         Idle::Listeners => Held::Listeners(
             (0..count)
                 .map(|index| TcpListener::bind(network, local(index), ListenOptions::default()))
-                .collect::<Result<_>>()?,
+                .collect::<Result<_, BindError>>()?,
         ),
         Idle::Connections => {
             let tcp = TcpOptions { receive_buffer: IDLE_BUFFER, send_buffer: IDLE_BUFFER, ..Default::default() };
@@ -80,7 +80,7 @@ fn hold(simulation: &Simulation, network: &Network, idle: Idle, count: usize) ->
             // One address has no ports for more connections to another.
             let listeners: Vec<TcpListener> = (0..=count / PORTS)
                 .map(|index| TcpListener::bind(network, local(index), listen.clone()))
-                .collect::<Result<_>>()?;
+                .collect::<Result<_, BindError>>()?;
             let pair = |index| pair(simulation, network, &listeners[index / PORTS], &tcp);
             Held::Connections((0..count).map(pair).collect::<Result<_>>()?)
         }
@@ -92,7 +92,7 @@ fn hold(simulation: &Simulation, network: &Network, idle: Idle, count: usize) ->
                 SocketAddr::from((address, 10_000 + (index % each) as u16))
             };
             let bind = |index| UdpSocket::bind_with(network, local(index), &UdpOptions::default());
-            Held::UdpSockets((0..count).map(bind).collect::<Result<_>>()?)
+            Held::UdpSockets((0..count).map(bind).collect::<Result<_, BindError>>()?)
         }
     })
 }
@@ -242,7 +242,7 @@ impl Strangers {
         let nobody = |index: usize| (Ipv4Addr::from_bits(ADDRESS.to_bits() + 256 + index as u32), TCP_PORT).into();
         let connecting = (0..unresolved)
             .map(|index| TcpStream::start(&network, nobody(index), options.clone()))
-            .collect::<Result<_>>()?;
+            .collect::<Result<_, BindError>>()?;
         // The first of them have been asked for more than once.
         simulation.advance(Duration::from_millis(1500));
         Ok(Self { simulation, link: hub.port(), _manager: manager, _connecting: connecting })

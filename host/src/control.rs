@@ -13,7 +13,7 @@ use xila_network_commands::commands::{
 use xila_network_commands::{Command, CommandId};
 
 use crate::device::controller::execute;
-use crate::error::Result;
+use crate::error::{ConfigureError, Result};
 use crate::interface::Interface;
 use crate::platform::{Access, CharacterDevice};
 use crate::stack::Core;
@@ -94,7 +94,10 @@ struct Call<'a> {
 
 impl Call<'_> {
     /// A command that changes something.
-    fn execute<C: Command>(self, operation: impl FnOnce(&mut Core, C::Input) -> Result<C::Output>) -> Result<()> {
+    fn execute<C: Command>(
+        self,
+        operation: impl FnOnce(&mut Core, C::Input) -> Result<C::Output, ConfigureError>,
+    ) -> Result<()> {
         let Self { interface, wait, input, output } = self;
         execute::<C>(input, output, |input| interface.perform(wait, |core| operation(core, input)))
     }

@@ -1,14 +1,53 @@
 //! The errors of the host API.
 //!
-//! One cause has one variant: refused, reset, timed out and unreachable are four. [`Error`] is what every socket and
-//! interface operation returns; the WIT surface maps it one to one to its `error-code`.
+//! Each operation has an error of its own that has the causes that it can fail for, and no others:
+//!
+//! | Operation | Fails with |
+//! |---|---|
+//! | binding a socket | [`BindError`] |
+//! | connecting by TCP | [`ConnectError`] |
+//! | accepting a connection | [`AcceptError`] |
+//! | reading from a connection | [`ReadError`] |
+//! | writing to a connection, waiting for what was written, shutting down | [`WriteError`] |
+//! | sending a datagram or an echo request | [`SendError`] |
+//! | receiving a datagram or an ICMP message | [`ReceiveError`] |
+//! | choosing, and giving up, the only peer of a datagram socket | [`InvalidRemote`], [`NotConnected`] |
+//! | joining and leaving a multicast group | [`MembershipError`] |
+//! | asking for an echo | [`PingError`] |
+//! | setting an option of a socket, listening | [`InvalidOption`] |
+//! | changing an interface | [`ConfigureError`] |
+//! | mounting an interface | [`MountError`] |
+//! | looking for an interface, unmounting it | [`InterfaceNotFound`] |
+//! | making a [`PortRange`](crate::PortRange) | [`InvalidPortRange`] |
+//! | making the manager of the process | [`AlreadyInitialized`] |
+//!
+//! [`Error`] has the causes of all operations, and is for whoever does several of them and tells their errors apart no
+//! further: every error above becomes one by `?`, and an [`io::Error`] too. One cause has one variant: refused, reset,
+//! timed out and unreachable are four. A cause that several operations have is called the same in each of their errors and
+//! in [`Error`], which the WIT surface maps one to one to its `error-code`. What answers commands fails with [`Error`] itself,
+//! as do the [devices and files](crate::platform) behind them, and a guest's quota.
+//!
+//! Finding names has an error of its own too: [`ResolveError`](crate::socket::ResolveError).
+
+#[macro_use]
+mod declare;
+mod datagrams;
+mod interfaces;
+mod sockets;
+mod streams;
 
 use std::io;
 
-use xila_network_engine::udp::queue::PathError;
 use xila_network_engine::wire::InvalidHopLimit;
 
-/// Why an operation failed. In brackets the POSIX name that programs know the cause by.
+pub use datagrams::{InvalidRemote, MembershipError, NotConnected, PingError, ReceiveError, SendError};
+pub(crate) use declare::causes_of;
+pub use interfaces::{AlreadyInitialized, ConfigureError, InterfaceNotFound, InvalidPortRange, MountError};
+pub use sockets::{BindError, InvalidOption};
+pub(crate) use sockets::{MayBlock, NetworkDown};
+pub use streams::{AcceptError, ConnectError, ReadError, WriteError};
+
+/// Why an operation failed, whichever it was. In brackets the POSIX name that programs know the cause by.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -83,54 +122,46 @@ pub enum Error {
 /// A result whose error is [`Error`].
 pub type Result<T, E = Error> = core::result::Result<T, E>;
 
-impl From<xila_network_engine::tcp::InvalidOption> for Error {
-    fn from(_: xila_network_engine::tcp::InvalidOption) -> Self {
-        Self::InvalidArgument
-    }
-}
-
 impl From<InvalidHopLimit> for Error {
     fn from(InvalidHopLimit: InvalidHopLimit) -> Self {
         Self::InvalidArgument
     }
 }
 
-impl From<PathError> for Error {
-    fn from(error: PathError) -> Self {
-        match error {
-            PathError::PortUnreachable => Self::ConnectionRefused,
-            PathError::Unreachable => Self::RemoteUnreachable,
-            PathError::TooLarge { mtu: _ } => Self::PacketTooLarge,
+impl Error {
+    fn kind(&self) -> io::ErrorKind {
+        use io::ErrorKind;
+        match self {
+            Self::InvalidIdentifier(_) | Self::InvalidArgument => ErrorKind::InvalidInput,
+            Self::DuplicateIdentifier(_) => ErrorKind::AlreadyExists,
+            Self::NotFound => ErrorKind::NotFound,
+            Self::FailedToMountDevice(_) => ErrorKind::Other,
+            Self::ResourceBusy => ErrorKind::ResourceBusy,
+            Self::NoFreeSlot => ErrorKind::StorageFull,
+            Self::LimitReached => ErrorKind::OutOfMemory,
+            Self::AccessDenied => ErrorKind::PermissionDenied,
+            Self::NotSupported => ErrorKind::Unsupported,
+            Self::InvalidState => ErrorKind::NotConnected,
+            Self::AddressInUse => ErrorKind::AddrInUse,
+            Self::AddressNotAvailable => ErrorKind::AddrNotAvailable,
+            Self::RemoteUnreachable => ErrorKind::HostUnreachable,
+            Self::ConnectionRefused => ErrorKind::ConnectionRefused,
+            Self::ConnectionReset => ErrorKind::ConnectionReset,
+            Self::ConnectionAborted => ErrorKind::ConnectionAborted,
+            Self::BrokenPipe => ErrorKind::BrokenPipe,
+            Self::TimedOut => ErrorKind::TimedOut,
+            Self::NetworkDown => ErrorKind::NetworkDown,
+            Self::PacketTooLarge => ErrorKind::InvalidData,
+            Self::WouldBlock => ErrorKind::WouldBlock,
         }
     }
 }
 
 impl From<Error> for io::Error {
     fn from(error: Error) -> Self {
-        use io::ErrorKind;
-        let kind = match &error {
-            Error::InvalidIdentifier(_) | Error::InvalidArgument => ErrorKind::InvalidInput,
-            Error::DuplicateIdentifier(_) => ErrorKind::AlreadyExists,
-            Error::NotFound => ErrorKind::NotFound,
-            Error::FailedToMountDevice(_) => ErrorKind::Other,
-            Error::ResourceBusy => ErrorKind::ResourceBusy,
-            Error::NoFreeSlot => ErrorKind::StorageFull,
-            Error::LimitReached => ErrorKind::OutOfMemory,
-            Error::AccessDenied => ErrorKind::PermissionDenied,
-            Error::NotSupported => ErrorKind::Unsupported,
-            Error::InvalidState => ErrorKind::NotConnected,
-            Error::AddressInUse => ErrorKind::AddrInUse,
-            Error::AddressNotAvailable => ErrorKind::AddrNotAvailable,
-            Error::RemoteUnreachable => ErrorKind::HostUnreachable,
-            Error::ConnectionRefused => ErrorKind::ConnectionRefused,
-            Error::ConnectionReset => ErrorKind::ConnectionReset,
-            Error::ConnectionAborted => ErrorKind::ConnectionAborted,
-            Error::BrokenPipe => ErrorKind::BrokenPipe,
-            Error::TimedOut => ErrorKind::TimedOut,
-            Error::NetworkDown => ErrorKind::NetworkDown,
-            Error::PacketTooLarge => ErrorKind::InvalidData,
-            Error::WouldBlock => ErrorKind::WouldBlock,
-        };
-        Self::new(kind, error)
+        Self::new(error.kind(), error)
     }
 }
+
+#[cfg(test)]
+mod tests;

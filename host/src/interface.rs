@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use crate::address::{Cidr, MacAddress, Route};
 use crate::device::{Capabilities, Controller};
-use crate::error::{Error, Result};
+use crate::error::{ConfigureError, Error, InterfaceNotFound, InvalidPortRange, NetworkDown, Result};
 use crate::socket::network::Topology;
 use crate::socket::{CongestionAlgorithm, Network};
 use crate::stack::ports::EPHEMERAL;
@@ -109,13 +109,13 @@ impl PortRange {
 }
 
 impl TryFrom<RangeInclusive<u16>> for PortRange {
-    type Error = Error;
+    type Error = InvalidPortRange;
 
     /// # Errors
-    /// [`Error::InvalidArgument`] for a range without ports and for one with port 0.
-    fn try_from(ports: RangeInclusive<u16>) -> Result<Self> {
+    /// [`InvalidPortRange`].
+    fn try_from(ports: RangeInclusive<u16>) -> Result<Self, InvalidPortRange> {
         let (first, last) = (*ports.start(), *ports.end());
-        if ports.is_empty() || first == 0 { Err(Error::InvalidArgument) } else { Ok(Self { first, last }) }
+        if ports.is_empty() || first == 0 { Err(InvalidPortRange) } else { Ok(Self { first, last }) }
     }
 }
 
@@ -126,7 +126,7 @@ impl From<PortRange> for RangeInclusive<u16> {
 }
 
 /// A handle to a mounted interface. It may outlive the interface: what it looks at is then as it was last, and what it
-/// would change fails with [`Error::NotFound`].
+/// would change fails with [`ConfigureError::NotFound`].
 #[derive(Clone)]
 pub struct Interface {
     stack: Stack,
@@ -182,8 +182,8 @@ impl Interface {
     /// Sets the IP MTU in bytes.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] for less than 1280 or more than the device takes.
-    pub fn set_mtu(&self, mtu: u32) -> Result<()> {
+    /// [`ConfigureError::InvalidArgument`] for less than 1280 or more than the device takes.
+    pub fn set_mtu(&self, mtu: u32) -> Result<(), ConfigureError> {
         self.change(|core| core.set_mtu(mtu))
     }
 
@@ -202,8 +202,8 @@ impl Interface {
     /// Sets the hardware address.
     ///
     /// # Errors
-    /// [`Error::NotSupported`] where the medium has none.
-    pub fn set_hardware_address(&self, address: MacAddress) -> Result<()> {
+    /// [`ConfigureError::NotSupported`] where the medium has none.
+    pub fn set_hardware_address(&self, address: MacAddress) -> Result<(), ConfigureError> {
         self.change(|core| core.set_hardware_address(address))
     }
 
@@ -222,17 +222,17 @@ impl Interface {
     /// Adds an address.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] for one that no host can have, [`Error::AddressInUse`] for one that is there,
-    /// [`Error::NoFreeSlot`] beyond 64.
-    pub fn add_address(&self, address: Cidr) -> Result<()> {
+    /// [`ConfigureError::InvalidArgument`] for one that no host can have, [`ConfigureError::AddressInUse`] for one that is
+    /// there, [`ConfigureError::NoFreeSlot`] beyond 64.
+    pub fn add_address(&self, address: Cidr) -> Result<(), ConfigureError> {
         self.change(|core| core.add_address(address))
     }
 
-    /// Removes an address. Connections from it fail with [`Error::AddressNotAvailable`].
+    /// Removes an address. Connections from it fail with `AddressNotAvailable`.
     ///
     /// # Errors
-    /// [`Error::AddressNotAvailable`] where it is not there.
-    pub fn remove_address(&self, address: Cidr) -> Result<()> {
+    /// [`ConfigureError::AddressNotAvailable`] where it is not there.
+    pub fn remove_address(&self, address: Cidr) -> Result<(), ConfigureError> {
         self.change(|core| core.remove_address(address))
     }
 
@@ -252,16 +252,16 @@ impl Interface {
     /// Adds a route; one to the same network with the same metric is replaced.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] for IPv4-mapped addresses, [`Error::NoFreeSlot`] beyond 256.
-    pub fn add_route(&self, route: Route) -> Result<()> {
+    /// [`ConfigureError::InvalidArgument`] for IPv4-mapped addresses, [`ConfigureError::NoFreeSlot`] beyond 256.
+    pub fn add_route(&self, route: Route) -> Result<(), ConfigureError> {
         self.change(|core| core.add_route(route))
     }
 
     /// Removes a route, whatever its lifetime.
     ///
     /// # Errors
-    /// [`Error::RemoteUnreachable`] where there is no such route.
-    pub fn remove_route(&self, route: Route) -> Result<()> {
+    /// [`ConfigureError::RemoteUnreachable`] where there is no such route.
+    pub fn remove_route(&self, route: Route) -> Result<(), ConfigureError> {
         self.change(|core| core.remove_route(route))
     }
 
@@ -274,17 +274,17 @@ impl Interface {
     /// Adds a DNS server.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] for one that no host can have, [`Error::AddressInUse`] for one that is there,
-    /// [`Error::NoFreeSlot`] beyond eight.
-    pub fn add_dns_server(&self, server: IpAddr) -> Result<()> {
+    /// [`ConfigureError::InvalidArgument`] for one that no host can have, [`ConfigureError::AddressInUse`] for one that is
+    /// there, [`ConfigureError::NoFreeSlot`] beyond eight.
+    pub fn add_dns_server(&self, server: IpAddr) -> Result<(), ConfigureError> {
         self.change(|core| core.add_dns_server(server))
     }
 
     /// Removes a DNS server.
     ///
     /// # Errors
-    /// [`Error::AddressNotAvailable`] where it is not there.
-    pub fn remove_dns_server(&self, server: IpAddr) -> Result<()> {
+    /// [`ConfigureError::AddressNotAvailable`] where it is not there.
+    pub fn remove_dns_server(&self, server: IpAddr) -> Result<(), ConfigureError> {
         self.change(|core| core.remove_dns_server(server))
     }
 
@@ -297,8 +297,8 @@ impl Interface {
     /// Switches DHCP on or off. Off, what the lease brought is withdrawn.
     ///
     /// # Errors
-    /// [`Error::NotSupported`] where the medium is not Ethernet.
-    pub fn set_dhcp(&self, enabled: bool) -> Result<()> {
+    /// [`ConfigureError::NotSupported`] where the medium is not Ethernet.
+    pub fn set_dhcp(&self, enabled: bool) -> Result<(), ConfigureError> {
         self.change(|core| core.set_dhcp(enabled))
     }
 
@@ -312,8 +312,8 @@ impl Interface {
     /// what it brought is withdrawn.
     ///
     /// # Errors
-    /// [`Error::NotSupported`] where the medium is not Ethernet.
-    pub fn set_autoconfiguration(&self, enabled: bool) -> Result<()> {
+    /// [`ConfigureError::NotSupported`] where the medium is not Ethernet.
+    pub fn set_autoconfiguration(&self, enabled: bool) -> Result<(), ConfigureError> {
         self.change(|core| core.set_autoconfiguration(enabled))
     }
 
@@ -326,8 +326,8 @@ impl Interface {
     /// Lets the stack answer echo requests, or not.
     ///
     /// # Errors
-    /// None but [`Error::NotFound`].
-    pub fn set_echo_reply(&self, enabled: bool) -> Result<()> {
+    /// [`InterfaceNotFound`] where the interface is unmounted.
+    pub fn set_echo_reply(&self, enabled: bool) -> Result<(), InterfaceNotFound> {
         self.change(|core| {
             core.set_echo_reply(enabled);
             Ok(())
@@ -340,7 +340,7 @@ impl Interface {
         self.stack.with(|core| core.state())
     }
 
-    /// Puts the interface up or down. Down, operations fail with [`Error::NetworkDown`], those under way too; up again,
+    /// Puts the interface up or down. Down, operations fail with `NetworkDown`, those under way too; up again,
     /// connections go on where their peers have not given up.
     pub fn set_state(&self, state: State) {
         self.stack.with_mut(|core| core.set_state(state));
@@ -381,16 +381,29 @@ impl Interface {
     ///
     /// # Errors
     /// [`Error::NotFound`] where the interface is unmounted; what the operation fails with.
-    pub(crate) fn perform<R>(&self, wait: bool, operation: impl FnOnce(&mut Core) -> Result<R>) -> Result<R> {
-        let checked = |core: &mut Core| {
-            core.check_mounted().map_err(|_| Error::NotFound)?;
-            operation(core)
-        };
-        if wait { self.stack.with_mut(checked) } else { self.stack.try_with_mut(checked).ok_or(Error::ResourceBusy)? }
+    pub(crate) fn perform<R>(
+        &self,
+        wait: bool,
+        operation: impl FnOnce(&mut Core) -> Result<R, ConfigureError>,
+    ) -> Result<R> {
+        let done = if wait { self.change(operation) } else { self.try_change(operation).ok_or(Error::ResourceBusy)? };
+        Ok(done?)
     }
 
-    fn change(&self, change: impl FnOnce(&mut Core) -> Result<()>) -> Result<()> {
-        self.perform(true, change)
+    /// Executes an operation of the stack of an interface that is mounted.
+    fn change<R, E>(&self, operation: impl FnOnce(&mut Core) -> Result<R, E>) -> Result<R, E>
+    where
+        E: From<InterfaceNotFound>,
+    {
+        self.stack.with_mut(|core| if_mounted(core, operation))
+    }
+
+    /// As [`change`](Self::change), where nobody else is at the stack now; `None` otherwise.
+    fn try_change<R, E>(&self, operation: impl FnOnce(&mut Core) -> Result<R, E>) -> Option<Result<R, E>>
+    where
+        E: From<InterfaceNotFound>,
+    {
+        self.stack.try_with_mut(|core| if_mounted(core, operation))
     }
 }
 
@@ -398,6 +411,14 @@ impl core::fmt::Debug for Interface {
     fn fmt(&self, formatter: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         formatter.debug_struct("Interface").field("name", &self.name()).finish_non_exhaustive()
     }
+}
+
+fn if_mounted<R, E>(core: &mut Core, operation: impl FnOnce(&mut Core) -> Result<R, E>) -> Result<R, E>
+where
+    E: From<InterfaceNotFound>,
+{
+    core.check_mounted().map_err(|NetworkDown| InterfaceNotFound)?;
+    operation(core)
 }
 
 #[cfg(test)]
@@ -408,7 +429,7 @@ mod tests {
     fn a_range_of_ports_has_one_and_not_0() {
         #[expect(clippy::reversed_empty_ranges, reason = "an empty range is the case")]
         let bad = [9..=8, 0..=8, 0..=0];
-        assert_eq!(bad.map(PortRange::try_from), [const { Err(Error::InvalidArgument) }; 3]);
+        assert_eq!(bad.map(PortRange::try_from), [const { Err(InvalidPortRange) }; 3]);
         for range in [1..=65_535, 8..=8, EPHEMERAL] {
             assert_eq!(PortRange::try_from(range.clone()).map(RangeInclusive::from), Ok(range));
         }

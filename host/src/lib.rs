@@ -26,7 +26,11 @@ mod stack;
 #[cfg(feature = "wasm")]
 pub mod wasm;
 
-pub use error::{Error, Result};
+pub use error::{
+    AcceptError, AlreadyInitialized, BindError, ConfigureError, ConnectError, Error, InterfaceNotFound, InvalidOption,
+    InvalidPortRange, InvalidRemote, MembershipError, MountError, NotConnected, PingError, ReadError, ReceiveError,
+    Result, SendError, WriteError,
+};
 pub use interface::{Interface, InterfaceConfig, PortRange};
 pub use manager::Manager;
 pub use socket::Network;

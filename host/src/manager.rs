@@ -12,7 +12,7 @@ use crate::address::Cidr;
 use crate::control::{self, Node};
 use crate::device::Device;
 use crate::device::loopback::Loopback;
-use crate::error::{Error, Result};
+use crate::error::{AlreadyInitialized, ConfigureError, Error, InterfaceNotFound, MountError};
 use crate::interface::{Interface, InterfaceConfig, Watch};
 use crate::platform::{DeviceFileSystem, InMemory, Platform};
 use crate::runner;
@@ -27,8 +27,8 @@ pub const LOOPBACK: &str = "lo";
 ///
 /// When the last clone is dropped, every interface ends as by [`unmount_interface`](Self::unmount_interface): its task ends,
 /// its node is removed and its device is dropped. A [`Network`], a [`Resolver`], an [`Interface`] or a socket does not keep
-/// it: those may outlive the manager, as they may outlive an interface. Their sockets then fail with [`Error::NetworkDown`],
-/// and a network without interfaces makes no others ([`Error::NotFound`]). So whoever makes a manager keeps a clone for as
+/// it: those may outlive the manager, as they may outlive an interface. Their sockets then fail with `NetworkDown`, and a
+/// network without interfaces makes no others ([`BindError::NotFound`](crate::error::BindError::NotFound)). So whoever makes a manager keeps a clone for as
 /// long as its interfaces are to work.
 #[derive(Clone)]
 pub struct Manager {
@@ -103,12 +103,12 @@ impl Manager {
     /// Makes a manager for the whole process, which keeps a clone: its interfaces end when they are unmounted, and not before.
     ///
     /// # Errors
-    /// [`Error::DuplicateIdentifier`] where there is one.
-    pub fn initialize(platform: Platform) -> Result<Self> {
+    /// [`AlreadyInitialized`] where there is one.
+    pub fn initialize(platform: Platform) -> Result<Self, AlreadyInitialized> {
         let manager = Self::new(platform);
         match PROCESS_WIDE.set(manager.clone()) {
             Ok(()) => Ok(manager),
-            Err(_) => Err(Error::DuplicateIdentifier("manager".into())),
+            Err(_) => Err(AlreadyInitialized),
         }
     }
 
@@ -135,12 +135,15 @@ impl Manager {
     /// behind.
     ///
     /// # Errors
-    /// [`Error::InvalidIdentifier`] for a name that is not 1 to 15 of `a-z 0-9 _ -`;
-    /// [`Error::DuplicateIdentifier`]; [`Error::FailedToMountDevice`] where the device cannot carry a stack, or its node
-    /// cannot be made; [`Error::NotSupported`] for a hardware address, DHCP or autoconfiguration on a device without
-    /// Ethernet; [`Error::InvalidArgument`], [`Error::AddressInUse`], [`Error::NoFreeSlot`] for addresses and routes that
-    /// cannot be.
-    pub fn mount_interface(&self, name: &str, device: impl Device, config: InterfaceConfig) -> Result<Interface> {
+    /// See [`MountError`]. A hardware address, DHCP and autoconfiguration are [`ConfigureError::NotSupported`] on a device
+    /// without Ethernet; addresses and routes that cannot be fail as [`Interface::add_address`] and
+    /// [`Interface::add_route`].
+    pub fn mount_interface(
+        &self,
+        name: &str,
+        device: impl Device,
+        config: InterfaceConfig,
+    ) -> Result<Interface, MountError> {
         check_name(name)?;
         let InterfaceConfig {
             addresses,
@@ -157,7 +160,7 @@ impl Manager {
         // Held until the interface is there, so that nobody can take the name meanwhile. What can fail comes first.
         let mut mounted = self.mounted.interfaces.write();
         if mounted.iter().any(|interface| interface.name() == name) {
-            return Err(Error::DuplicateIdentifier(name.into()));
+            return Err(MountError::DuplicateIdentifier(name.into()));
         }
         let controller = controller.unwrap_or_else(|| device.controller());
         let topology = &self.mounted.topology;
@@ -171,7 +174,7 @@ impl Manager {
             &self.platform,
             events,
         )?;
-        let configured: Result<()> = stack.with_mut(|core| {
+        let configured: Result<(), ConfigureError> = stack.with_mut(|core| {
             addresses.iter().try_for_each(|cidr| core.add_address(*cidr))?;
             routes.iter().try_for_each(|route| core.add_route(*route))?;
             core.set_dns_servers(&dns_servers);
@@ -204,25 +207,25 @@ impl Manager {
         Ok(interface)
     }
 
-    fn mount_node(&self, interface: &Interface) -> Result<()> {
+    fn mount_node(&self, interface: &Interface) -> Result<(), MountError> {
         let node = Arc::new(Node::new(interface.clone()));
-        let failed = |error: Error| Error::FailedToMountDevice(error.to_string());
+        let failed = |error: Error| MountError::FailedToMountDevice(error.to_string());
         self.devices().create_directory(control::DIRECTORY).map_err(failed)?;
         self.devices().mount_character_device(&control::path(interface.name()), node).map_err(failed)
     }
 
-    /// Ends an interface: its sockets fail with [`Error::NetworkDown`], its task ends, its node is removed, and the
+    /// Ends an interface: its sockets fail with `NetworkDown`, its task ends, its node is removed, and the
     /// device is handed back.
     ///
     /// # Errors
-    /// [`Error::NotFound`].
-    pub fn unmount_interface(&self, name: &str) -> Result<Box<dyn Device>> {
+    /// [`InterfaceNotFound`].
+    pub fn unmount_interface(&self, name: &str) -> Result<Box<dyn Device>, InterfaceNotFound> {
         let mut mounted = self.mounted.interfaces.write();
-        let index = mounted.iter().position(|interface| interface.name() == name).ok_or(Error::NotFound)?;
+        let index = mounted.iter().position(|interface| interface.name() == name).ok_or(InterfaceNotFound)?;
         let interface = mounted.remove(index);
         self.mounted.forget(&interface);
         drop(mounted);
-        interface.stack().unmount().ok_or(Error::NotFound)
+        interface.stack().unmount().ok_or(InterfaceNotFound)
     }
 
     /// The changes of all interfaces, from now on.
@@ -234,10 +237,10 @@ impl Manager {
     /// The interface of a name.
     ///
     /// # Errors
-    /// [`Error::NotFound`].
-    pub fn interface(&self, name: &str) -> Result<Interface> {
+    /// [`InterfaceNotFound`].
+    pub fn interface(&self, name: &str) -> Result<Interface, InterfaceNotFound> {
         let mounted = self.mounted.interfaces.read();
-        mounted.iter().find(|interface| interface.name() == name).cloned().ok_or(Error::NotFound)
+        mounted.iter().find(|interface| interface.name() == name).cloned().ok_or(InterfaceNotFound)
     }
 
     /// All interfaces, in the order they were mounted.
@@ -261,9 +264,9 @@ impl Manager {
     /// The network of some interfaces.
     ///
     /// # Errors
-    /// [`Error::NotFound`] where one of them is not there.
-    pub fn network_of<'a>(&self, names: impl IntoIterator<Item = &'a str>) -> Result<Network> {
-        let names: Result<Vec<Arc<str>>> =
+    /// [`InterfaceNotFound`] where one of them is not there.
+    pub fn network_of<'a>(&self, names: impl IntoIterator<Item = &'a str>) -> Result<Network, InterfaceNotFound> {
+        let names: Result<Vec<Arc<str>>, InterfaceNotFound> =
             names.into_iter().map(|name| self.interface(name).map(|found| found.stack().name().clone())).collect();
         Ok(Network::new(self.mounted.topology.clone(), Some(names?.into())))
     }
@@ -275,11 +278,11 @@ impl core::fmt::Debug for Manager {
     }
 }
 
-fn check_name(name: &str) -> Result<()> {
+fn check_name(name: &str) -> Result<(), MountError> {
     let allowed = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-');
     if (1..=15).contains(&name.len()) && name.bytes().all(allowed) {
         Ok(())
     } else {
-        Err(Error::InvalidIdentifier(name.into()))
+        Err(MountError::InvalidIdentifier(name.into()))
     }
 }

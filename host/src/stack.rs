@@ -55,7 +55,7 @@ use xila_network_engine::wire::IPV6_LEAST_MTU;
 
 use crate::address::MacAddress;
 use crate::device::{Capabilities, Checksums, Device, Medium, Pool};
-use crate::error::{Error, Result};
+use crate::error::{ConfigureError, MountError};
 use crate::platform::{Clock, Instant, Platform};
 use events::Events;
 use owner::Owner;
@@ -145,16 +145,16 @@ impl Stack {
         congestion: Option<Algorithm>,
         platform: &Platform,
         events: Events,
-    ) -> Result<Self> {
+    ) -> Result<Self, MountError> {
         static NEXT: AtomicU32 = AtomicU32::new(1);
         let capabilities = device.capabilities();
         if !(IPV6_LEAST_MTU..=65535).contains(&capabilities.mtu) {
             let reason = format!("an IP MTU of {} is outside 1280 to 65535", capabilities.mtu);
-            return Err(Error::FailedToMountDevice(reason));
+            return Err(MountError::FailedToMountDevice(reason));
         }
         let hardware = match (capabilities.medium, hardware_address) {
             (Medium::Ip, None) => None,
-            (Medium::Ip, Some(_)) => return Err(Error::NotSupported),
+            (Medium::Ip, Some(_)) => return Err(ConfigureError::NotSupported.into()),
             (Medium::Ethernet, address) => {
                 let address = address.unwrap_or_else(|| {
                     let [a, b, c, d, e, f, ..] = platform.random_u64().to_ne_bytes();
@@ -240,7 +240,7 @@ impl Stack {
     ///
     /// # Errors
     /// Those of `operation`.
-    pub(crate) fn attempt<R>(&self, operation: impl FnOnce(&mut Core) -> Result<R>) -> Result<R> {
+    pub(crate) fn attempt<R, E>(&self, operation: impl FnOnce(&mut Core) -> Result<R, E>) -> Result<R, E> {
         let now = self.0.clock.now();
         let mut core = self.0.core.lock();
         core.advance(now);

@@ -13,7 +13,7 @@ use xila_network_host::address::Cidr;
 use xila_network_host::device::hub::{Cable, Hub, HubOptions};
 use xila_network_host::platform::simulated::Simulation;
 use xila_network_host::socket::{ConnectOptions, ListenOptions, Network, TcpListener, TcpStream};
-use xila_network_host::{Interface, InterfaceConfig, Manager, PortRange, Result};
+use xila_network_host::{BindError, Interface, InterfaceConfig, Manager, PortRange, ReadError, WriteError};
 
 /// The name of the interface that each host has on the segment.
 pub const INTERFACE: &str = "eth0";
@@ -104,7 +104,7 @@ impl Host {
     }
 
     /// Listens on the host's address.
-    pub fn listen(&self, family: Family, port: u16, options: ListenOptions) -> Result<TcpListener> {
+    pub fn listen(&self, family: Family, port: u16, options: ListenOptions) -> Result<TcpListener, BindError> {
         TcpListener::bind(&self.network, self.at(family, port), options)
     }
 
@@ -300,7 +300,7 @@ impl Bytes {
 ///
 /// # Errors
 /// As the stream's `write`.
-pub async fn send(stream: &TcpStream, seed: u64, length: u64) -> Result<()> {
+pub async fn send(stream: &TcpStream, seed: u64, length: u64) -> Result<(), WriteError> {
     let mut bytes = Bytes::new(seed);
     let mut buffer = vec![0; 64 * 1024];
     while bytes.position() < length {
@@ -315,7 +315,7 @@ pub async fn send(stream: &TcpStream, seed: u64, length: u64) -> Result<()> {
 ///
 /// # Errors
 /// As the stream's `read`.
-pub async fn receive(stream: &TcpStream, seed: u64) -> Result<u64> {
+pub async fn receive(stream: &TcpStream, seed: u64) -> Result<u64, ReadError> {
     let mut bytes = Bytes::new(seed);
     let mut buffer = vec![0; 64 * 1024];
     loop {
@@ -333,7 +333,7 @@ pub async fn receive(stream: &TcpStream, seed: u64) -> Result<u64> {
 ///
 /// # Panics
 /// Where the stream ends before.
-pub async fn receive_next(stream: &TcpStream, bytes: &mut Bytes, length: usize) -> Result<()> {
+pub async fn receive_next(stream: &TcpStream, bytes: &mut Bytes, length: usize) -> Result<(), ReadError> {
     let mut buffer = vec![0; length];
     let mut have = 0;
     while have < length {

@@ -5,9 +5,9 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use futures_util::future::{join, join_all, try_join_all};
-use xila_network_host::Result;
 use xila_network_host::device::hub::HubOptions;
 use xila_network_host::socket::{ConnectOptions, ListenOptions, TcpListener, TcpOptions, TcpStream};
+use xila_network_host::{Error, Result};
 use xila_network_tests::link::{Bytes, Family, Link, PORT, receive, receive_next, send};
 
 const CONNECTIONS: u64 = 10_000;
@@ -53,11 +53,11 @@ async fn wave(link: &Link, family: Family, listener: &TcpListener) -> Result<Vec
 async fn connection(client: TcpStream, server: TcpStream, number: u64) -> Result<()> {
     let serving = async {
         receive_next(&server, &mut Bytes::new(0), 100).await?;
-        send(&server, 1, 100).await
+        Ok::<_, Error>(send(&server, 1, 100).await?)
     };
     let asking = async {
         send(&client, 0, 100).await?;
-        receive_next(&client, &mut Bytes::new(1), 100).await
+        Ok::<_, Error>(receive_next(&client, &mut Bytes::new(1), 100).await?)
     };
     let (served, asked) = join(serving, asking).await;
     served?;

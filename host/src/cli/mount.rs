@@ -14,7 +14,7 @@ use crate::device::Device;
 use crate::device::hub::Hub;
 use crate::device::loopback::Loopback;
 use crate::device::pcap::Pcap;
-use crate::error::Error;
+use crate::error::ConfigureError;
 use crate::interface::{DhcpState, InterfaceConfig};
 use crate::manager::Manager;
 use crate::platform::Platform;
@@ -69,7 +69,9 @@ impl Mounted {
         // One by one, so that the message can say which.
         for address in &plan.addresses {
             interface.add_address(*address).map_err(|error| match error {
-                Error::NoFreeSlot => anyhow!("{}: addr={address}: too many addresses for one interface", option()),
+                ConfigureError::NoFreeSlot => {
+                    anyhow!("{}: addr={address}: too many addresses for one interface", option())
+                }
                 error => anyhow!("{}: addr={address}: {error}", option()),
             })?;
         }

@@ -7,7 +7,7 @@ use super::listener::{ListenOptions, TcpListener};
 use super::network::Network;
 use super::serving::{Binding, Serving};
 use super::tcp::{ConnectOptions, Connecting, TcpStream};
-use crate::error::{Error, Result};
+use crate::error::{BindError, ConnectError, InvalidOption};
 use crate::stack::Stack;
 use crate::stack::backlog::Backlog;
 use crate::stack::udp::is_bindable;
@@ -29,7 +29,7 @@ struct Reserved {
 }
 
 impl Binding for Reserved {
-    fn bind(&self, stack: &Stack, port: u16) -> Result<()> {
+    fn bind(&self, stack: &Stack, port: u16) -> Result<(), BindError> {
         stack.with_mut(|core| core.tcp_bind(SocketAddr::new(self.address, port), &self.backlog))
     }
 
@@ -45,12 +45,10 @@ impl TcpSocket {
     /// Connections, and what is left of them in TIME-WAIT, do not stand in the way (`SO_REUSEADDR`).
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] for an address that cannot be bound to; [`Error::AddressNotAvailable`];
-    /// [`Error::AddressInUse`] where a socket that is bound or listens has it; [`Error::NotFound`] for a network without
-    /// interfaces.
-    pub fn bind(network: &Network, local: SocketAddr) -> Result<Self> {
+    /// See [`BindError`].
+    pub fn bind(network: &Network, local: SocketAddr) -> Result<Self, BindError> {
         if !is_bindable(local.ip()) {
-            return Err(Error::InvalidArgument);
+            return Err(BindError::InvalidArgument);
         }
         let backlog = Arc::new(Backlog::new(network.owner()));
         let serving = Serving::bind(network, local, Reserved { address: local.ip(), backlog: backlog.clone() })?;
@@ -71,8 +69,8 @@ impl TcpSocket {
     /// Takes connections from now on.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] for a backlog of 0 or bad options, and the socket is gone.
-    pub fn listen(self, options: ListenOptions) -> Result<TcpListener> {
+    /// [`InvalidOption`], and the socket is gone.
+    pub fn listen(self, options: ListenOptions) -> Result<TcpListener, InvalidOption> {
         let Self { network: _, serving, backlog } = self;
         TcpListener::open(serving, backlog, options)
     }
@@ -81,8 +79,8 @@ impl TcpSocket {
     /// until the connection is made or given up.
     ///
     /// # Errors
-    /// As [`TcpStream::connect_with`], and the socket is gone.
-    pub fn connect(self, remote: SocketAddr, options: ConnectOptions) -> Result<Connecting> {
+    /// As [`TcpStream::start`], and the socket is gone.
+    pub fn connect(self, remote: SocketAddr, options: ConnectOptions) -> Result<Connecting, ConnectError> {
         let options = ConnectOptions { local: Some(self.local_addr()), ..options };
         let network = self.network.clone();
         TcpStream::begin(&network, remote, options, Some(self))

@@ -11,8 +11,9 @@ use std::sync::Arc;
 use super::hop_limit::SharedHopLimit;
 use super::network::Network;
 use super::serving::{Binding, Serving};
+use super::tcp::pending;
 use crate::address::{Family, is_v4_mapped};
-use crate::error::{Error, Result};
+use crate::error::{BindError, PingError, ReceiveError, SendError};
 use crate::stack::Stack;
 use crate::stack::icmp::Mailbox;
 use crate::stack::options::HopLimit;
@@ -44,7 +45,7 @@ struct Listening {
 }
 
 impl Binding for Listening {
-    fn bind(&self, stack: &Stack, number: u16) -> Result<()> {
+    fn bind(&self, stack: &Stack, number: u16) -> Result<(), BindError> {
         stack.with_mut(|core| core.icmp_bind(self.family, (self.numbered)(number), &self.mailbox))
     }
 
@@ -61,11 +62,10 @@ impl IcmpSocket {
     /// Makes a socket on all interfaces of `network`, those mounted later included. Identifier 0 takes a free one.
     ///
     /// # Errors
-    /// [`Error::AddressInUse`] where another socket has that identifier or watches that port, or no identifier is free;
-    /// [`Error::InvalidArgument`] for port 0; [`Error::NotFound`] for a network without interfaces.
-    pub fn bind(network: &Network, family: Family, binding: IcmpBinding) -> Result<Self> {
+    /// See [`BindError`].
+    pub fn bind(network: &Network, family: Family, binding: IcmpBinding) -> Result<Self, BindError> {
         if let IcmpBinding::UdpPort(0) | IcmpBinding::TcpPort(0) = binding {
-            return Err(Error::InvalidArgument);
+            return Err(BindError::InvalidArgument);
         }
         let mailbox = Arc::new(Mailbox::default());
         let (numbered, number): (fn(u16) -> IcmpBinding, u16) = match binding {
@@ -84,10 +84,8 @@ impl IcmpSocket {
     /// Sends an echo request, with the identifier that the socket is bound to. Waits only while the link takes nothing.
     ///
     /// # Errors
-    /// [`Error::InvalidState`] where the socket watches a port; [`Error::InvalidArgument`] for an address of the other
-    /// family, an unspecified or an IPv4-mapped one; [`Error::AccessDenied`] for a broadcast address;
-    /// [`Error::PacketTooLarge`], [`Error::RemoteUnreachable`], [`Error::NetworkDown`].
-    pub async fn send_to(&self, remote: IpAddr, sequence: u16, data: &[u8]) -> Result<()> {
+    /// See [`SendError`]. A broadcast address is [`SendError::AccessDenied`] in any case.
+    pub async fn send_to(&self, remote: IpAddr, sequence: u16, data: &[u8]) -> Result<(), SendError> {
         poll_fn(|context| self.poll_send_to(context, remote, sequence, data)).await
     }
 
@@ -101,19 +99,16 @@ impl IcmpSocket {
         remote: IpAddr,
         sequence: u16,
         data: &[u8],
-    ) -> Poll<Result<()>> {
-        match self.transmit(remote, sequence, data, context.waker()) {
-            Err(Error::WouldBlock) => Poll::Pending,
-            result => Poll::Ready(result),
-        }
+    ) -> Poll<Result<(), SendError>> {
+        pending(self.transmit(remote, sequence, data, context.waker()))
     }
 
-    fn transmit(&self, remote: IpAddr, sequence: u16, data: &[u8], waker: &Waker) -> Result<()> {
-        let IcmpBinding::Echo(identifier) = self.binding else { return Err(Error::InvalidState) };
+    fn transmit(&self, remote: IpAddr, sequence: u16, data: &[u8], waker: &Waker) -> Result<(), SendError> {
+        let IcmpBinding::Echo(identifier) = self.binding else { return Err(SendError::InvalidState) };
         if Family::of(remote) != self.family || remote.is_unspecified() || is_v4_mapped(remote) {
-            return Err(Error::InvalidArgument);
+            return Err(SendError::InvalidArgument);
         }
-        let (stack, source) = self.network.route_of_socket(None, remote)?;
+        let (stack, source) = self.network.route(None, remote)?;
         let request = Outgoing {
             kind: Kind::EchoRequest { sequence },
             payload: data,
@@ -131,8 +126,9 @@ impl IcmpSocket {
     /// Waits for a message.
     ///
     /// # Errors
-    /// [`Error::NetworkDown`] where every interface of the socket is down.
-    pub async fn recv(&self) -> Result<IcmpMessage> {
+    /// [`ReceiveError::NetworkDown`] where every interface of the socket is down, and nothing else: the errors that the path
+    /// reports are messages here.
+    pub async fn recv(&self) -> Result<IcmpMessage, ReceiveError> {
         poll_fn(|context| self.poll_recv(context)).await
     }
 
@@ -140,10 +136,10 @@ impl IcmpSocket {
     ///
     /// # Errors
     /// As [`recv`](Self::recv).
-    pub fn poll_recv(&self, context: &mut Context<'_>) -> Poll<Result<IcmpMessage>> {
+    pub fn poll_recv(&self, context: &mut Context<'_>) -> Poll<Result<IcmpMessage, ReceiveError>> {
         match self.mailbox.take(context.waker()) {
-            Err(Error::WouldBlock) => {
-                self.serving.check().map_or_else(|error| Poll::Ready(Err(error)), |()| Poll::Pending)
+            Err(ReceiveError::WouldBlock) => {
+                self.serving.check().map_or_else(|error| Poll::Ready(Err(error.into())), |()| Poll::Pending)
             }
             result => Poll::Ready(result),
         }
@@ -212,13 +208,11 @@ pub struct PingReply {
 /// Sends one echo request and waits for its reply. Whoever replies is taken for an answer, since a group may be asked.
 ///
 /// # Errors
-/// [`Error::TimedOut`] where no reply came in time; [`Error::RemoteUnreachable`] where no route leads there, or somebody on
-/// the way said so, also because the hop limit ran out; [`Error::PacketTooLarge`] where the path does not take the request;
-/// else as [`IcmpSocket::bind`] and [`IcmpSocket::send_to`].
-pub async fn ping(network: &Network, remote: IpAddr, options: &PingOptions) -> Result<PingReply> {
+/// See [`PingError`].
+pub async fn ping(network: &Network, remote: IpAddr, options: &PingOptions) -> Result<PingReply, PingError> {
     // Before memory is taken for it.
     if options.size > longest_payload(remote) {
-        return Err(Error::PacketTooLarge);
+        return Err(PingError::PacketTooLarge);
     }
     let clock = &network.platform().clock;
     let mut timer = clock.timer();
@@ -226,12 +220,12 @@ pub async fn ping(network: &Network, remote: IpAddr, options: &PingOptions) -> R
     let mut exchange = pin!(exchange(network, remote, options));
     poll_fn(|context| match exchange.as_mut().poll(context) {
         Poll::Ready(result) => Poll::Ready(result),
-        Poll::Pending => timer.poll(context).map(|()| Err(Error::TimedOut)),
+        Poll::Pending => timer.poll(context).map(|()| Err(PingError::TimedOut)),
     })
     .await
 }
 
-async fn exchange(network: &Network, remote: IpAddr, options: &PingOptions) -> Result<PingReply> {
+async fn exchange(network: &Network, remote: IpAddr, options: &PingOptions) -> Result<PingReply, PingError> {
     let socket = IcmpSocket::bind(network, Family::of(remote), IcmpBinding::Echo(0))?;
     socket.set_hop_limit(options.hop_limit);
     // Every byte its own place, modulo 256.
@@ -249,8 +243,12 @@ async fn exchange(network: &Network, remote: IpAddr, options: &PingOptions) -> R
                 if report.sequence == Some(options.sequence) && report.destination.ip() == remote =>
             {
                 return Err(match report.kind {
-                    IcmpErrorKind::PacketTooBig => Error::PacketTooLarge,
-                    _ => Error::RemoteUnreachable,
+                    IcmpErrorKind::PacketTooBig => PingError::PacketTooLarge,
+                    IcmpErrorKind::Unreachable
+                    | IcmpErrorKind::PortUnreachable
+                    | IcmpErrorKind::Prohibited
+                    | IcmpErrorKind::TimeExceeded
+                    | IcmpErrorKind::ParameterProblem => PingError::RemoteUnreachable,
                 });
             }
             // Of another's request: whoever had the identifier before.

@@ -9,7 +9,7 @@ use super::bound::TcpSocket;
 use super::network::Network;
 use super::serving::Serving;
 use super::tcp::TcpStream;
-use crate::error::{Error, Result};
+use crate::error::{AcceptError, BindError, InvalidOption};
 use crate::stack::backlog::Backlog;
 use crate::stack::options::{HopLimit, KeepAlive, TcpOptions};
 
@@ -30,8 +30,8 @@ impl Default for ListenOptions {
 }
 
 impl ListenOptions {
-    fn validate(&self) -> Result<()> {
-        if self.backlog == 0 { Err(Error::InvalidArgument) } else { Ok(self.tcp.validate()?) }
+    fn validate(&self) -> Result<(), InvalidOption> {
+        if self.backlog == 0 { Err(InvalidOption) } else { Ok(self.tcp.validate()?) }
     }
 }
 
@@ -51,18 +51,17 @@ impl TcpListener {
     /// family on every interface of `network`, those mounted later included.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] for an address that cannot be listened on, a backlog of 0 or bad options;
-    /// [`Error::AddressNotAvailable`], [`Error::AddressInUse`], [`Error::NotFound`] for a network without interfaces.
-    pub fn bind(network: &Network, local: SocketAddr, options: ListenOptions) -> Result<Self> {
+    /// See [`BindError`].
+    pub fn bind(network: &Network, local: SocketAddr, options: ListenOptions) -> Result<Self, BindError> {
         options.validate()?;
-        TcpSocket::bind(network, local)?.listen(options)
+        Ok(TcpSocket::bind(network, local)?.listen(options)?)
     }
 
     /// Lets connections come to what is bound.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] for a backlog of 0 or bad options.
-    pub(super) fn open(serving: Serving, backlog: Arc<Backlog>, options: ListenOptions) -> Result<Self> {
+    /// [`InvalidOption`].
+    pub(super) fn open(serving: Serving, backlog: Arc<Backlog>, options: ListenOptions) -> Result<Self, InvalidOption> {
         options.validate()?;
         backlog.open(options.backlog.min(MOST_BACKLOG), options.tcp);
         for stack in serving.stacks() {
@@ -74,9 +73,8 @@ impl TcpListener {
     /// Waits for a connection; it and its peer's address.
     ///
     /// # Errors
-    /// [`Error::NetworkDown`] while no interface that has the listener's address is up;
-    /// [`Error::AddressNotAvailable`] where none has it any more.
-    pub async fn accept(&self) -> Result<(TcpStream, SocketAddr)> {
+    /// See [`AcceptError`].
+    pub async fn accept(&self) -> Result<(TcpStream, SocketAddr), AcceptError> {
         poll_fn(|context| self.poll_accept(context)).await
     }
 
@@ -84,10 +82,10 @@ impl TcpListener {
     ///
     /// # Errors
     /// As [`accept`](Self::accept).
-    pub fn poll_accept(&self, context: &mut Context<'_>) -> Poll<Result<(TcpStream, SocketAddr)>> {
+    pub fn poll_accept(&self, context: &mut Context<'_>) -> Poll<Result<(TcpStream, SocketAddr), AcceptError>> {
         match self.take(Some(context.waker())) {
             Some(accepted) => Poll::Ready(Ok(accepted)),
-            None => self.serving.check().map_or_else(|error| Poll::Ready(Err(error)), |()| Poll::Pending),
+            None => self.serving.check().map_or_else(|error| Poll::Ready(Err(error.into())), |()| Poll::Pending),
         }
     }
 
@@ -100,9 +98,9 @@ impl TcpListener {
     /// As [`accept`](Self::accept), without waiting.
     ///
     /// # Errors
-    /// [`Error::WouldBlock`] where no connection waits.
-    pub fn try_accept(&self) -> Result<(TcpStream, SocketAddr)> {
-        self.take(None).ok_or(Error::WouldBlock)
+    /// [`AcceptError::WouldBlock`] where no connection waits, whyever that is, and nothing else.
+    pub fn try_accept(&self) -> Result<(TcpStream, SocketAddr), AcceptError> {
+        self.take(None).ok_or(AcceptError::WouldBlock)
     }
 
     fn take(&self, waker: Option<&Waker>) -> Option<(TcpStream, SocketAddr)> {
@@ -129,10 +127,10 @@ impl TcpListener {
     /// Sets the backlog, 1 to 4096; more is taken as 4096. Connections that wait already stay.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] for 0.
-    pub fn set_backlog(&self, backlog: usize) -> Result<()> {
+    /// [`InvalidOption`] for 0.
+    pub fn set_backlog(&self, backlog: usize) -> Result<(), InvalidOption> {
         if backlog == 0 {
-            return Err(Error::InvalidArgument);
+            return Err(InvalidOption);
         }
         self.backlog.places().set_limit(backlog.min(MOST_BACKLOG));
         Ok(())
@@ -147,36 +145,34 @@ impl TcpListener {
     /// Sets or ends the probing of silent peers, for connections that come from now on.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] for times of zero or no probes.
-    pub fn set_keep_alive(&self, keep_alive: Option<KeepAlive>) -> Result<()> {
+    /// [`InvalidOption`] for times of zero or no probes.
+    pub fn set_keep_alive(&self, keep_alive: Option<KeepAlive>) -> Result<(), InvalidOption> {
         self.configure(|options| options.keep_alive = keep_alive)
     }
 
     /// Sets the hop limit of connections that come from now on.
-    ///
-    /// # Errors
-    /// [`Error::InvalidState`] where the listener is none any more.
-    pub fn set_hop_limit(&self, hop_limit: HopLimit) -> Result<()> {
-        self.configure(|options| options.hop_limit = hop_limit)
+    pub fn set_hop_limit(&self, hop_limit: HopLimit) {
+        let changed = self.configure(|options| options.hop_limit = hop_limit);
+        debug_assert!(changed.is_ok(), "every hop limit is valid");
     }
 
     /// Sets the receive buffer, in bytes, of connections that come from now on.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] for 0.
-    pub fn set_receive_buffer(&self, bytes: usize) -> Result<()> {
+    /// [`InvalidOption`] for 0.
+    pub fn set_receive_buffer(&self, bytes: usize) -> Result<(), InvalidOption> {
         self.configure(|options| options.receive_buffer = bytes)
     }
 
     /// Sets the send buffer, in bytes, of connections that come from now on.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] for 0.
-    pub fn set_send_buffer(&self, bytes: usize) -> Result<()> {
+    /// [`InvalidOption`] for 0.
+    pub fn set_send_buffer(&self, bytes: usize) -> Result<(), InvalidOption> {
         self.configure(|options| options.send_buffer = bytes)
     }
 
-    fn configure(&self, change: impl FnOnce(&mut TcpOptions)) -> Result<()> {
+    fn configure(&self, change: impl FnOnce(&mut TcpOptions)) -> Result<(), InvalidOption> {
         self.backlog.configure(change)?;
         for stack in self.serving.stacks() {
             stack.with_mut(|core| core.tcp_configure_listener(&self.backlog));

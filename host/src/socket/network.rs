@@ -8,7 +8,7 @@ use parking_lot::RwLock;
 use xila_network_commands::event::Change;
 
 use super::serving::Wildcards;
-use crate::error::{Error, Result};
+use crate::error::{BindError, ConnectError, InterfaceNotFound, SendError, causes_of};
 use crate::platform::Platform;
 use crate::stack::Stack;
 use crate::stack::events::{Events, Watch};
@@ -134,9 +134,9 @@ impl Network {
     /// The part of this network that is one interface.
     ///
     /// # Errors
-    /// [`Error::NotFound`] where this network has no interface of that name.
-    pub fn interface(&self, name: &str) -> Result<Self> {
-        let stack = self.stacks().into_iter().find(|stack| &**stack.name() == name).ok_or(Error::NotFound)?;
+    /// [`InterfaceNotFound`] where this network has no interface of that name.
+    pub fn interface(&self, name: &str) -> Result<Self, InterfaceNotFound> {
+        let stack = self.stacks().into_iter().find(|stack| &**stack.name() == name).ok_or(InterfaceNotFound)?;
         Ok(Self { topology: self.topology.clone(), names: Some([stack.name().clone()].into()), owner: self.owner })
     }
 
@@ -160,19 +160,18 @@ impl Network {
     /// no prefix covers leaves by the first interface that is not the loopback.
     ///
     /// # Errors
-    /// [`Error::NotFound`] for a network without interfaces; [`Error::NetworkDown`] where all are down;
-    /// [`Error::RemoteUnreachable`]; [`Error::AddressNotAvailable`] where `local` is given and belongs to no interface.
-    pub(crate) fn route(&self, local: Option<IpAddr>, remote: IpAddr) -> Result<(Stack, IpAddr)> {
+    /// See [`RouteError`].
+    pub(crate) fn route(&self, local: Option<IpAddr>, remote: IpAddr) -> Result<(Stack, IpAddr), RouteError> {
         let stacks = self.stacks();
         if stacks.is_empty() {
-            return Err(Error::NotFound);
+            return Err(RouteError::NotFound);
         }
         let owner = |address| stacks.iter().find(|stack| stack.with(|core| core.has_address(address)));
         if let Some(local) = local
             && owner(local).is_none()
             && !(local.is_loopback() && stacks.iter().any(|stack| stack.with(|core| core.loops_back())))
         {
-            return Err(Error::AddressNotAvailable);
+            return Err(RouteError::AddressNotAvailable);
         }
         let loopback = stacks.iter().find(|stack| stack.with(|core| core.loops_back() && core.is_up()));
         if let Some(loopback) = loopback
@@ -182,7 +181,7 @@ impl Network {
         }
         let up: Vec<&Stack> = stacks.iter().filter(|stack| stack.with(|core| core.is_up())).collect();
         if up.is_empty() {
-            return Err(Error::NetworkDown);
+            return Err(RouteError::NetworkDown);
         }
         // An address speaks by its own interface only: the answers would come to that one.
         let outward =
@@ -202,27 +201,19 @@ impl Network {
             None if to_many => {
                 let of_family =
                     |stack: &&&Stack| outward(stack) && stack.ask(|core| core.source_address(remote).is_some());
-                up.iter().find(of_family).copied().or(loopback).ok_or(Error::RemoteUnreachable)?
+                up.iter().find(of_family).copied().or(loopback).ok_or(RouteError::RemoteUnreachable)?
             }
             // One that is down would lead there.
             None if stacks.iter().any(|stack| outward(stack) && stack.ask(|core| core.reach(remote).is_some())) => {
-                return Err(Error::NetworkDown);
+                return Err(RouteError::NetworkDown);
             }
-            None => return Err(Error::RemoteUnreachable),
+            None => return Err(RouteError::RemoteUnreachable),
         };
         let source = match local {
             Some(local) => local,
-            None => stack.ask(|core| core.source_address(remote)).ok_or(Error::RemoteUnreachable)?,
+            None => stack.ask(|core| core.source_address(remote)).ok_or(RouteError::RemoteUnreachable)?,
         };
         Ok((stack.clone(), source))
-    }
-
-    /// As [`route`](Self::route), for a socket that there is: where its interfaces are gone, what it had is down.
-    ///
-    /// # Errors
-    /// As [`route`](Self::route), but that [`Error::NetworkDown`] is also that of a network without interfaces.
-    pub(crate) fn route_of_socket(&self, local: Option<IpAddr>, remote: IpAddr) -> Result<(Stack, IpAddr)> {
-        self.route(local, remote).map_err(|error| if error == Error::NotFound { Error::NetworkDown } else { error })
     }
 
     /// As [`route`](Self::route), by the interface of this number and from this address, which a host has asked this one at:
@@ -243,11 +234,11 @@ impl Network {
     /// another the interface that has it and the loopback, where this host itself speaks to it.
     ///
     /// # Errors
-    /// [`Error::NotFound`] for a network without interfaces; [`Error::AddressNotAvailable`].
-    pub(crate) fn serving(&self, address: IpAddr) -> Result<Vec<Stack>> {
+    /// [`BindError::NotFound`]; [`BindError::AddressNotAvailable`].
+    pub(crate) fn serving(&self, address: IpAddr) -> Result<Vec<Stack>, BindError> {
         let stacks = self.stacks();
         if stacks.is_empty() {
-            return Err(Error::NotFound);
+            return Err(BindError::NotFound);
         }
         if address.is_unspecified() {
             return Ok(stacks);
@@ -256,8 +247,51 @@ impl Network {
             stack.with(|core| core.has_address(address) || (address.is_loopback() && core.loops_back()))
         };
         if !stacks.iter().any(serves) {
-            return Err(Error::AddressNotAvailable);
+            return Err(BindError::AddressNotAvailable);
         }
         Ok(stacks.into_iter().filter(|stack| serves(stack) || stack.with(|core| core.loops_back())).collect())
+    }
+}
+
+/// Why no stack leads to a remote.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RouteError {
+    /// The network has no interface.
+    NotFound,
+    /// All interfaces are down, or those that would lead there.
+    NetworkDown,
+    /// No interface leads there.
+    RemoteUnreachable,
+    /// No interface has the address that is to be spoken from.
+    AddressNotAvailable,
+}
+
+causes_of!(RouteError of ConnectError: NotFound, NetworkDown, RemoteUnreachable, AddressNotAvailable);
+
+impl From<RouteError> for SendError {
+    fn from(error: RouteError) -> Self {
+        match error {
+            // The socket is there, so its interfaces were: what it had is down.
+            RouteError::NotFound | RouteError::NetworkDown => Self::NetworkDown,
+            RouteError::RemoteUnreachable => Self::RemoteUnreachable,
+            RouteError::AddressNotAvailable => Self::AddressNotAvailable,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn that_nothing_leads_there_is_told_to_who_connects_and_to_who_sends() {
+        for (cause, connecting, sending) in [
+            (RouteError::NotFound, ConnectError::NotFound, SendError::NetworkDown),
+            (RouteError::NetworkDown, ConnectError::NetworkDown, SendError::NetworkDown),
+            (RouteError::RemoteUnreachable, ConnectError::RemoteUnreachable, SendError::RemoteUnreachable),
+            (RouteError::AddressNotAvailable, ConnectError::AddressNotAvailable, SendError::AddressNotAvailable),
+        ] {
+            assert_eq!((ConnectError::from(cause), SendError::from(cause)), (connecting, sending));
+        }
     }
 }

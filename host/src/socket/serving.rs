@@ -8,14 +8,14 @@ use parking_lot::{Mutex, RwLock};
 use slab::Slab;
 
 use super::network::Network;
-use crate::error::{Error, Result};
+use crate::error::{AcceptError, BindError, ReceiveError, causes_of};
 use crate::stack::Stack;
 
 /// What registers a socket with a stack under a port, and what undoes that.
 pub(crate) trait Binding: Send + Sync {
     /// # Errors
     /// As the socket's `bind`.
-    fn bind(&self, stack: &Stack, port: u16) -> Result<()>;
+    fn bind(&self, stack: &Stack, port: u16) -> Result<(), BindError>;
 
     fn unbind(&self, stack: &Stack, port: u16);
 
@@ -40,6 +40,18 @@ struct Served {
     place: Mutex<Option<usize>>,
 }
 
+/// Why nothing can come to a socket now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unserved {
+    /// No interface has its address any more.
+    AddressNotAvailable,
+    /// No interface that has its address is up.
+    NetworkDown,
+}
+
+causes_of!(Unserved of AcceptError: AddressNotAvailable, NetworkDown);
+causes_of!(Unserved of ReceiveError: AddressNotAvailable, NetworkDown);
+
 /// The sockets that an interface to come has to serve.
 #[derive(Default)]
 pub(crate) struct Wildcards(Mutex<Slab<Weak<Served>>>);
@@ -49,8 +61,12 @@ impl Serving {
     /// free on all.
     ///
     /// # Errors
-    /// As [`Network::serving`]; [`Error::AddressInUse`], also where no candidate is left; what the binding fails with.
-    pub(crate) fn bind(network: &Network, local: SocketAddr, binding: impl Binding + 'static) -> Result<Self> {
+    /// As [`Network::serving`]; [`BindError::AddressInUse`], also where no candidate is left; what the binding fails with.
+    pub(crate) fn bind(
+        network: &Network,
+        local: SocketAddr,
+        binding: impl Binding + 'static,
+    ) -> Result<Self, BindError> {
         // Held while a wildcard is bound, so that an interface that is being mounted comes either before or after.
         let mut wildcards = local.ip().is_unspecified().then(|| network.wildcards().0.lock());
         let stacks = network.serving(local.ip())?;
@@ -87,8 +103,8 @@ impl Serving {
     /// socket stands and falls with the interface that has its address.
     ///
     /// # Errors
-    /// [`Error::AddressNotAvailable`] where none has it any more; [`Error::NetworkDown`] where none that has it is up.
-    pub(crate) fn check(&self) -> Result<()> {
+    /// See [`Unserved`].
+    pub(crate) fn check(&self) -> Result<(), Unserved> {
         let address = self.0.local.ip();
         let stacks = self.0.stacks.read();
         let has_it = |stack: &&Stack| {
@@ -97,9 +113,9 @@ impl Serving {
         };
         let mut homes = stacks.iter().filter(has_it).peekable();
         if homes.peek().is_none() && !address.is_unspecified() {
-            return Err(Error::AddressNotAvailable);
+            return Err(Unserved::AddressNotAvailable);
         }
-        if homes.any(|stack| stack.with(|core| core.is_up())) { Ok(()) } else { Err(Error::NetworkDown) }
+        if homes.any(|stack| stack.with(|core| core.is_up())) { Ok(()) } else { Err(Unserved::NetworkDown) }
     }
 }
 
@@ -116,18 +132,18 @@ impl Served {
 }
 
 /// Binds on all `stacks` or none, to `port`, or for 0 to a candidate; the port.
-fn bind_all(stacks: &[Stack], port: u16, binding: &impl Binding) -> Result<u16> {
+fn bind_all(stacks: &[Stack], port: u16, binding: &impl Binding) -> Result<u16, BindError> {
     if port != 0 {
         return bind_each(stacks, port, binding);
     }
     // Every socket is served by the loopback too; the range that was configured is the other one's.
     let outward = stacks.iter().find(|stack| stack.with(|core| !core.loops_back()));
-    let ranging = outward.or(stacks.first()).ok_or(Error::NotFound)?;
+    let ranging = outward.or(stacks.first()).ok_or(BindError::NotFound)?;
     let mut tried = binding.candidates(ranging).map(|port| bind_each(stacks, port, binding));
-    tried.find(|bound| *bound != Err(Error::AddressInUse)).unwrap_or(Err(Error::AddressInUse))
+    tried.find(|bound| *bound != Err(BindError::AddressInUse)).unwrap_or(Err(BindError::AddressInUse))
 }
 
-fn bind_each(stacks: &[Stack], port: u16, binding: &impl Binding) -> Result<u16> {
+fn bind_each(stacks: &[Stack], port: u16, binding: &impl Binding) -> Result<u16, BindError> {
     for (index, stack) in stacks.iter().enumerate() {
         if let Err(error) = binding.bind(stack, port) {
             stacks[..index].iter().for_each(|bound| binding.unbind(bound, port));

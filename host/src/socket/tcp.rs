@@ -14,7 +14,7 @@ use super::bound::TcpSocket;
 use super::network::Network;
 use super::statistics::{CongestionAlgorithm, TcpStatistics};
 use crate::address::{is_unicast, is_v4_mapped};
-use crate::error::{Error, Result};
+use crate::error::{ConnectError, InvalidOption, MayBlock, NetworkDown, ReadError, WriteError};
 use crate::stack::options::{HopLimit, KeepAlive, TcpOptions};
 use crate::stack::tcp::FlowId;
 use crate::stack::tcp::operations::Interest;
@@ -93,19 +93,19 @@ impl TcpStream {
     ///
     /// # Errors
     /// As [`connect_with`](Self::connect_with).
-    pub async fn connect(network: &Network, remote: SocketAddr) -> Result<Self> {
+    pub async fn connect(network: &Network, remote: SocketAddr) -> Result<Self, ConnectError> {
         Self::connect_with(network, remote, ConnectOptions::default()).await
     }
 
     /// Connects to `remote`. Dropping the future gives the attempt up and leaves nothing behind.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] for a remote address that is no host's, port 0, families that differ, a timeout of 0 or
-    /// bad options;
-    /// [`Error::AddressInUse`] where somebody listens at or is bound to the local address and port that are named;
-    /// [`Error::RemoteUnreachable`], [`Error::AddressNotAvailable`],
-    /// [`Error::ConnectionRefused`], [`Error::TimedOut`], [`Error::NetworkDown`], [`Error::NotFound`].
-    pub async fn connect_with(network: &Network, remote: SocketAddr, options: ConnectOptions) -> Result<Self> {
+    /// See [`ConnectError`].
+    pub async fn connect_with(
+        network: &Network,
+        remote: SocketAddr,
+        options: ConnectOptions,
+    ) -> Result<Self, ConnectError> {
         Self::start(network, remote, options)?.await
     }
 
@@ -113,7 +113,7 @@ impl TcpStream {
     ///
     /// # Errors
     /// Those of [`connect_with`](Self::connect_with) that need no answer of the peer's.
-    pub fn start(network: &Network, remote: SocketAddr, options: ConnectOptions) -> Result<Connecting> {
+    pub fn start(network: &Network, remote: SocketAddr, options: ConnectOptions) -> Result<Connecting, ConnectError> {
         Self::check(remote, &options)?;
         match options.local.filter(|local| local.port() != 0) {
             // The same way as for a socket that was bound before.
@@ -122,13 +122,13 @@ impl TcpStream {
         }
     }
 
-    fn check(remote: SocketAddr, options: &ConnectOptions) -> Result<()> {
-        options.tcp.validate()?;
+    fn check(remote: SocketAddr, options: &ConnectOptions) -> Result<(), ConnectError> {
+        options.tcp.validate().map_err(InvalidOption::from)?;
         if options.timeout.is_zero() || remote.port() == 0 || !is_unicast(remote.ip()) || is_v4_mapped(remote.ip()) {
-            return Err(Error::InvalidArgument);
+            return Err(ConnectError::InvalidArgument);
         }
         if options.local.is_some_and(|local| local.is_ipv4() != remote.is_ipv4() || is_v4_mapped(local.ip())) {
-            return Err(Error::InvalidArgument);
+            return Err(ConnectError::InvalidArgument);
         }
         Ok(())
     }
@@ -139,14 +139,14 @@ impl TcpStream {
         remote: SocketAddr,
         options: ConnectOptions,
         reserved: Option<TcpSocket>,
-    ) -> Result<Connecting> {
+    ) -> Result<Connecting, ConnectError> {
         Self::check(remote, &options)?;
         let local = options.local.map(|local| local.ip()).filter(|ip| !ip.is_unspecified());
         let (stack, source) = network.route(local, remote.ip())?;
         let local = SocketAddr::new(source, options.local.map_or(0, |local| local.port()));
         let begun = stack.with_mut(|core| {
             if core.is_broadcast(remote.ip()) {
-                return Err(Error::InvalidArgument);
+                return Err(ConnectError::InvalidArgument);
             }
             let bound = reserved.as_ref().map(TcpSocket::backlog);
             let flow = core.tcp_connect(network.owner(), local, remote, bound, options.timeout, options.tcp)?;
@@ -159,9 +159,8 @@ impl TcpStream {
     /// Reads into `buffer`; how many bytes. 0 is the end of the stream: the peer has closed its half.
     ///
     /// # Errors
-    /// [`Error::ConnectionReset`], [`Error::TimedOut`], [`Error::ConnectionAborted`], [`Error::AddressNotAvailable`]:
-    /// how the connection ended, once what had arrived is read. [`Error::NetworkDown`] while the interface is down.
-    pub async fn read(&self, buffer: &mut [u8]) -> Result<usize> {
+    /// See [`ReadError`].
+    pub async fn read(&self, buffer: &mut [u8]) -> Result<usize, ReadError> {
         poll_fn(|context| self.poll_read(context, buffer)).await
     }
 
@@ -169,15 +168,15 @@ impl TcpStream {
     ///
     /// # Errors
     /// As [`read`](Self::read).
-    pub async fn peek(&self, buffer: &mut [u8]) -> Result<usize> {
+    pub async fn peek(&self, buffer: &mut [u8]) -> Result<usize, ReadError> {
         poll_fn(|context| self.poll(context, Interest::Read, |core, flow| core.tcp_peek(flow, buffer))).await
     }
 
     /// Writes from `bytes`; how many were queued. They leave at once as far as the peer's window allows.
     ///
     /// # Errors
-    /// [`Error::BrokenPipe`] after [`shutdown`](Self::shutdown); else as [`read`](Self::read).
-    pub async fn write(&self, bytes: &[u8]) -> Result<usize> {
+    /// See [`WriteError`].
+    pub async fn write(&self, bytes: &[u8]) -> Result<usize, WriteError> {
         poll_fn(|context| self.poll_write(context, bytes)).await
     }
 
@@ -185,7 +184,7 @@ impl TcpStream {
     ///
     /// # Errors
     /// As [`write`](Self::write); some of the bytes may have been queued.
-    pub async fn write_all(&self, mut bytes: &[u8]) -> Result<()> {
+    pub async fn write_all(&self, mut bytes: &[u8]) -> Result<(), WriteError> {
         while !bytes.is_empty() {
             let count = self.write(bytes).await?;
             bytes = &bytes[count..];
@@ -197,7 +196,7 @@ impl TcpStream {
     ///
     /// # Errors
     /// As [`read`](Self::read).
-    pub fn poll_read(&self, context: &mut Context<'_>, buffer: &mut [u8]) -> Poll<Result<usize>> {
+    pub fn poll_read(&self, context: &mut Context<'_>, buffer: &mut [u8]) -> Poll<Result<usize, ReadError>> {
         self.poll(context, Interest::Read, |core, flow| core.tcp_read(flow, buffer))
             .map_ok(|found| found.copy_to(buffer))
     }
@@ -206,7 +205,7 @@ impl TcpStream {
     ///
     /// # Errors
     /// As [`write`](Self::write).
-    pub fn poll_write(&self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<Result<usize>> {
+    pub fn poll_write(&self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<Result<usize, WriteError>> {
         let shared = share(&self.stack, self.flow, bytes);
         self.poll(context, Interest::Write, |core, flow| core.tcp_write(flow, bytes, shared.as_deref()))
     }
@@ -214,24 +213,24 @@ impl TcpStream {
     /// Ready when a read would not wait.
     ///
     /// # Errors
-    /// [`Error::NetworkDown`] while the interface is down. How a connection ended is for the read to say.
-    pub fn poll_read_ready(&self, context: &mut Context<'_>) -> Poll<Result<()>> {
-        self.poll_ready(context, Interest::Read)
+    /// [`ReadError::NetworkDown`] while the interface is down. How a connection ended is for the read to say.
+    pub fn poll_read_ready(&self, context: &mut Context<'_>) -> Poll<Result<(), ReadError>> {
+        self.poll_ready(context, Interest::Read).map_err(ReadError::from)
     }
 
     /// Ready when a write would not wait.
     ///
     /// # Errors
-    /// As [`poll_read_ready`](Self::poll_read_ready).
-    pub fn poll_write_ready(&self, context: &mut Context<'_>) -> Poll<Result<()>> {
-        self.poll_ready(context, Interest::Write)
+    /// [`WriteError::NetworkDown`] while the interface is down. How a connection ended is for the write to say.
+    pub fn poll_write_ready(&self, context: &mut Context<'_>) -> Poll<Result<(), WriteError>> {
+        self.poll_ready(context, Interest::Write).map_err(WriteError::from)
     }
 
     /// Waits until the peer has acknowledged all that was written.
     ///
     /// # Errors
-    /// As [`write`](Self::write).
-    pub async fn flush(&self) -> Result<()> {
+    /// See [`WriteError`]; a half that is shut down is none.
+    pub async fn flush(&self) -> Result<(), WriteError> {
         poll_fn(|context| self.poll_flush(context)).await
     }
 
@@ -239,15 +238,15 @@ impl TcpStream {
     ///
     /// # Errors
     /// As [`flush`](Self::flush).
-    pub fn poll_flush(&self, context: &mut Context<'_>) -> Poll<Result<()>> {
+    pub fn poll_flush(&self, context: &mut Context<'_>) -> Poll<Result<(), WriteError>> {
         self.poll_flushed(context, false)
     }
 
     /// After a shutdown of the sending half: waits until the peer has acknowledged the end of the stream.
     ///
     /// # Errors
-    /// As [`write`](Self::write).
-    pub async fn closed(&self) -> Result<()> {
+    /// As [`flush`](Self::flush).
+    pub async fn closed(&self) -> Result<(), WriteError> {
         poll_fn(|context| self.poll_closed(context)).await
     }
 
@@ -255,15 +254,15 @@ impl TcpStream {
     ///
     /// # Errors
     /// As [`closed`](Self::closed).
-    pub fn poll_closed(&self, context: &mut Context<'_>) -> Poll<Result<()>> {
+    pub fn poll_closed(&self, context: &mut Context<'_>) -> Poll<Result<(), WriteError>> {
         self.poll_flushed(context, true)
     }
 
     /// As [`read`](Self::read), without waiting.
     ///
     /// # Errors
-    /// [`Error::WouldBlock`] where nothing is there; else as [`read`](Self::read).
-    pub fn try_read(&self, buffer: &mut [u8]) -> Result<usize> {
+    /// [`ReadError::WouldBlock`] where nothing is there; else as [`read`](Self::read).
+    pub fn try_read(&self, buffer: &mut [u8]) -> Result<usize, ReadError> {
         self.stack.attempt(|core| core.tcp_read(self.flow, buffer)).map(|found| found.copy_to(buffer))
     }
 
@@ -271,7 +270,7 @@ impl TcpStream {
     ///
     /// # Errors
     /// As [`try_read`](Self::try_read).
-    pub fn try_peek(&self, buffer: &mut [u8]) -> Result<usize> {
+    pub fn try_peek(&self, buffer: &mut [u8]) -> Result<usize, ReadError> {
         self.stack.attempt(|core| core.tcp_peek(self.flow, buffer))
     }
 
@@ -279,7 +278,7 @@ impl TcpStream {
     ///
     /// # Errors
     /// As [`try_read`](Self::try_read).
-    pub fn try_read_vec(&self, most: usize) -> Result<Vec<u8>> {
+    pub fn try_read_vec(&self, most: usize) -> Result<Vec<u8>, ReadError> {
         self.stack.attempt(|core| core.tcp_read_slices(self.flow, most)).map(|slices| gather(&slices))
     }
 
@@ -287,7 +286,7 @@ impl TcpStream {
     ///
     /// # Errors
     /// As [`write`](Self::write).
-    pub fn send_room(&self) -> Result<usize> {
+    pub fn send_room(&self) -> Result<usize, WriteError> {
         self.promise(usize::MAX)
     }
 
@@ -295,15 +294,15 @@ impl TcpStream {
     ///
     /// # Errors
     /// As [`write`](Self::write).
-    pub(crate) fn promise(&self, most: usize) -> Result<usize> {
+    pub(crate) fn promise(&self, most: usize) -> Result<usize, WriteError> {
         self.stack.ask(|core| core.tcp_promise(self.flow, most))
     }
 
     /// As [`write`](Self::write), without waiting.
     ///
     /// # Errors
-    /// [`Error::WouldBlock`] where there is no room; else as [`write`](Self::write).
-    pub fn try_write(&self, bytes: &[u8]) -> Result<usize> {
+    /// [`WriteError::WouldBlock`] where there is no room; else as [`write`](Self::write).
+    pub fn try_write(&self, bytes: &[u8]) -> Result<usize, WriteError> {
         let shared = share(&self.stack, self.flow, bytes);
         self.stack.attempt(|core| core.tcp_write(self.flow, bytes, shared.as_deref()))
     }
@@ -311,8 +310,8 @@ impl TcpStream {
     /// Closes one half or both. The end of the stream follows what was written; reads find the end at once.
     ///
     /// # Errors
-    /// How the connection ended, where it has.
-    pub fn shutdown(&self, how: Shutdown) -> Result<()> {
+    /// How the connection ended, where it has and the sending half was to be closed.
+    pub fn shutdown(&self, how: Shutdown) -> Result<(), WriteError> {
         self.stack.with_mut(|core| {
             if matches!(how, Shutdown::Read | Shutdown::Both) {
                 core.tcp_shutdown_read(self.flow);
@@ -324,20 +323,20 @@ impl TcpStream {
         })
     }
 
-    /// Ends the connection at once with a reset. Operations fail with [`Error::ConnectionAborted`].
+    /// Ends the connection at once with a reset. Operations fail with `ConnectionAborted`.
     pub fn abort(&self) {
         self.stack.with_mut(|core| core.tcp_abort(self.flow));
     }
 
-    fn poll<T>(
+    fn poll<T, E: MayBlock>(
         &self,
         context: &mut Context<'_>,
         interest: Interest,
-        attempt: impl FnOnce(&mut Core, FlowId) -> Result<T>,
-    ) -> Poll<Result<T>> {
+        attempt: impl FnOnce(&mut Core, FlowId) -> Result<T, E>,
+    ) -> Poll<Result<T, E>> {
         let result = self.stack.attempt(|core| {
             let result = attempt(core, self.flow);
-            if let Err(Error::WouldBlock) = result {
+            if result.as_ref().is_err_and(E::would_block) {
                 core.tcp_wait(self.flow, interest, context.waker());
             }
             result
@@ -345,7 +344,7 @@ impl TcpStream {
         pending(result)
     }
 
-    fn poll_flushed(&self, context: &mut Context<'_>, closed: bool) -> Poll<Result<()>> {
+    fn poll_flushed(&self, context: &mut Context<'_>, closed: bool) -> Poll<Result<(), WriteError>> {
         let flushed = self.stack.attempt(|core| core.tcp_flushed(self.flow, closed, context.waker()));
         flushed.map_or_else(
             |error| Poll::Ready(Err(error)),
@@ -353,14 +352,15 @@ impl TcpStream {
         )
     }
 
-    fn poll_ready(&self, context: &mut Context<'_>, interest: Interest) -> Poll<Result<()>> {
-        pending(self.stack.ask(|core| {
-            let ready = core.tcp_ready(self.flow, interest);
-            if let Err(Error::WouldBlock) = ready {
+    fn poll_ready(&self, context: &mut Context<'_>, interest: Interest) -> Poll<Result<(), NetworkDown>> {
+        self.stack.ask(|core| {
+            let ready = core.tcp_ready(self.flow, interest)?;
+            if !ready {
                 core.tcp_wait(self.flow, interest, context.waker());
+                return Poll::Pending;
             }
-            ready
-        }))
+            Poll::Ready(Ok(()))
+        })
     }
 }
 
@@ -383,23 +383,24 @@ impl Connecting {
 }
 
 impl Future for Connecting {
-    type Output = Result<TcpStream>;
+    type Output = Result<TcpStream, ConnectError>;
 
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<TcpStream>> {
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<TcpStream, ConnectError>> {
         // Polled after its end, as no future may be.
-        let Some(stream) = &self.stream else { return Poll::Ready(Err(Error::InvalidState)) };
+        let Some(stream) = &self.stream else { return Poll::Ready(Err(ConnectError::InvalidState)) };
         match stream.stack.ask(|core| core.tcp_connected(stream.flow, context.waker())) {
             None => Poll::Pending,
             Some(Err(error)) => Poll::Ready(Err(error)),
             Some(Ok(())) => {
                 self.reserved = None;
-                Poll::Ready(self.stream.take().ok_or(Error::InvalidState))
+                Poll::Ready(self.stream.take().ok_or(ConnectError::InvalidState))
             }
         }
     }
 }
 
-/// What a connection says of itself, and what can be asked of it.
+/// What a connection says of itself, and what can be asked of it. An option of a connection that has ended is an option of
+/// nothing: to set it changes nothing, and is no error.
 impl TcpStream {
     /// This end's address.
     #[must_use]
@@ -493,80 +494,74 @@ impl TcpStream {
     }
 
     /// Sets whether small segments leave at once.
-    ///
-    /// # Errors
-    /// [`Error::InvalidState`] where the connection is no more.
-    pub fn set_no_delay(&self, no_delay: bool) -> Result<()> {
-        self.configure(|options| options.no_delay = no_delay)
+    pub fn set_no_delay(&self, no_delay: bool) {
+        self.set(|options| options.no_delay = no_delay);
     }
 
     /// Sets or ends the probing of a silent peer.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] for times of zero or no probes.
-    pub fn set_keep_alive(&self, keep_alive: Option<KeepAlive>) -> Result<()> {
+    /// [`InvalidOption`] for times of zero or no probes.
+    pub fn set_keep_alive(&self, keep_alive: Option<KeepAlive>) -> Result<(), InvalidOption> {
         self.configure(|options| options.keep_alive = keep_alive)
     }
 
     /// Sets the hop limit of the packets sent.
-    ///
-    /// # Errors
-    /// [`Error::InvalidState`] where the connection is no more.
-    pub fn set_hop_limit(&self, hop_limit: HopLimit) -> Result<()> {
-        self.configure(|options| options.hop_limit = hop_limit)
+    pub fn set_hop_limit(&self, hop_limit: HopLimit) {
+        self.set(|options| options.hop_limit = hop_limit);
     }
 
     /// Sets the traffic class (IPv6) or type of service (IPv4) of the packets sent: the differentiated services field in the
     /// upper six bits; the lower two are ECN's, and ignored (RFC 2474, `IP_TOS`).
-    ///
-    /// # Errors
-    /// [`Error::InvalidState`] where the connection is no more.
-    pub fn set_traffic_class(&self, traffic_class: u8) -> Result<()> {
-        self.configure(|options| options.traffic_class = traffic_class)
+    pub fn set_traffic_class(&self, traffic_class: u8) {
+        self.set(|options| options.traffic_class = traffic_class);
     }
 
     /// Sets how long data may stay unacknowledged.
     ///
     /// # Errors
-    /// [`Error::InvalidState`] where the connection is no more.
-    pub fn set_user_timeout(&self, timeout: Option<Duration>) -> Result<()> {
+    /// [`InvalidOption`] for 0.
+    pub fn set_user_timeout(&self, timeout: Option<Duration>) -> Result<(), InvalidOption> {
         self.configure(|options| options.user_timeout = timeout)
     }
 
     /// Sets how long the connection may outlive this value; zero means that dropping it resets it.
-    ///
-    /// # Errors
-    /// [`Error::InvalidState`] where the connection is no more.
-    pub fn set_linger(&self, linger: Duration) -> Result<()> {
-        self.configure(|options| options.linger = linger)
+    pub fn set_linger(&self, linger: Duration) {
+        self.set(|options| options.linger = linger);
     }
 
     /// Sets the receive buffer, in bytes: how much may wait to be read, and the window that the peer is offered. A window that
     /// was offered is honoured.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] for 0.
-    pub fn set_receive_buffer(&self, bytes: usize) -> Result<()> {
+    /// [`InvalidOption`] for 0.
+    pub fn set_receive_buffer(&self, bytes: usize) -> Result<(), InvalidOption> {
         self.configure(|options| options.receive_buffer = bytes)
     }
 
     /// Sets the send buffer, in bytes: how much may wait to be sent and acknowledged.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] for 0.
-    pub fn set_send_buffer(&self, bytes: usize) -> Result<()> {
+    /// [`InvalidOption`] for 0.
+    pub fn set_send_buffer(&self, bytes: usize) -> Result<(), InvalidOption> {
         self.configure(|options| options.send_buffer = bytes)
     }
 
-    fn configure(&self, change: impl FnOnce(&mut TcpOptions)) -> Result<()> {
+    /// Sets an option that may have any value of its type.
+    fn set(&self, set: impl FnOnce(&mut TcpOptions)) {
+        let changed = self.configure(set);
+        debug_assert!(changed.is_ok(), "the other options are valid, and every value of this one is");
+    }
+
+    fn configure(&self, change: impl FnOnce(&mut TcpOptions)) -> Result<(), InvalidOption> {
         self.stack.with_mut(|core| core.tcp_configure(self.flow, change))
     }
 }
 
 /// What would block is waited for.
-pub(super) fn pending<T>(result: Result<T>) -> Poll<Result<T>> {
+pub(super) fn pending<T, E: MayBlock>(result: Result<T, E>) -> Poll<Result<T, E>> {
     match result {
-        Err(Error::WouldBlock) => Poll::Pending,
+        Err(error) if error.would_block() => Poll::Pending,
         result => Poll::Ready(result),
     }
 }

@@ -10,11 +10,13 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use super::hop_limit::SharedHopLimit;
-use super::network::Network;
+use super::network::{Network, RouteError};
 use super::serving::{Binding, Serving};
 use super::tcp::pending;
 use crate::address::is_v4_mapped;
-use crate::error::{Error, Result};
+use crate::error::{
+    BindError, InterfaceNotFound, InvalidOption, InvalidRemote, MembershipError, NotConnected, ReceiveError, SendError,
+};
 use crate::stack::Stack;
 use crate::stack::options::{HopLimit, UdpOptions, datagram_memory};
 use crate::stack::owner::Owner;
@@ -48,7 +50,7 @@ struct Receiving {
 }
 
 impl Binding for Receiving {
-    fn bind(&self, stack: &Stack, port: u16) -> Result<()> {
+    fn bind(&self, stack: &Stack, port: u16) -> Result<(), BindError> {
         let local = SocketAddr::new(self.address, port);
         stack.with_mut(|core| {
             core.udp_bind(local, self.owner, &self.mailbox)?;
@@ -95,7 +97,7 @@ impl UdpSocket {
     ///
     /// # Errors
     /// As [`bind_with`](Self::bind_with).
-    pub fn bind(network: &Network, local: SocketAddr) -> Result<Self> {
+    pub fn bind(network: &Network, local: SocketAddr) -> Result<Self, BindError> {
         Self::bind_with(network, local, &UdpOptions::default())
     }
 
@@ -103,12 +105,11 @@ impl UdpSocket {
     /// family on every interface of `network`, those mounted later included.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] for an address that cannot be bound to or bad options;
-    /// [`Error::AddressNotAvailable`], [`Error::AddressInUse`], [`Error::NotFound`] for a network without interfaces.
-    pub fn bind_with(network: &Network, local: SocketAddr, options: &UdpOptions) -> Result<Self> {
+    /// See [`BindError`].
+    pub fn bind_with(network: &Network, local: SocketAddr, options: &UdpOptions) -> Result<Self, BindError> {
         options.validate()?;
         if !is_bindable(local.ip()) {
-            return Err(Error::InvalidArgument);
+            return Err(BindError::InvalidArgument);
         }
         let mailbox = Arc::new(Mailbox::new(local.ip(), datagram_memory(options.receive_buffer)));
         let receiving = Receiving { address: local.ip(), owner: network.owner(), mailbox: mailbox.clone() };
@@ -134,8 +135,8 @@ impl UdpSocket {
     /// from now on that the route to the peer selects.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] for port 0, an unspecified address or another family.
-    pub fn connect(&self, remote: SocketAddr) -> Result<()> {
+    /// [`InvalidRemote`].
+    pub fn connect(&self, remote: SocketAddr) -> Result<(), InvalidRemote> {
         self.check_remote(remote)?;
         self.set_peer(Some(remote));
         // Where no route leads there yet, sending says so.
@@ -154,10 +155,10 @@ impl UdpSocket {
     /// Takes datagrams from everyone again.
     ///
     /// # Errors
-    /// [`Error::InvalidState`] where the socket is not connected.
-    pub fn disconnect(&self) -> Result<()> {
+    /// [`NotConnected`].
+    pub fn disconnect(&self) -> Result<(), NotConnected> {
         if self.mailbox.peer().is_none() {
-            return Err(Error::InvalidState);
+            return Err(NotConnected);
         }
         self.set_peer(None);
         self.ways.lock().selected = None;
@@ -167,8 +168,8 @@ impl UdpSocket {
     /// Sends a datagram to the connected peer.
     ///
     /// # Errors
-    /// [`Error::InvalidState`] where there is none; else as [`send_to`](Self::send_to).
-    pub async fn send(&self, payload: &[u8]) -> Result<usize> {
+    /// [`SendError::InvalidState`] where there is none; else as [`send_to`](Self::send_to).
+    pub async fn send(&self, payload: &[u8]) -> Result<usize, SendError> {
         poll_fn(|context| self.poll_send(context, payload)).await
     }
 
@@ -176,11 +177,8 @@ impl UdpSocket {
     /// wait for it already.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] as for [`connect`](Self::connect); [`Error::InvalidState`] for another remote than
-    /// the connected peer; [`Error::PacketTooLarge`], [`Error::RemoteUnreachable`], [`Error::NetworkDown`];
-    /// [`Error::AccessDenied`] for a broadcast address without [`set_broadcast`](Self::set_broadcast);
-    /// [`Error::ConnectionRefused`] where the connected peer refused an earlier one.
-    pub async fn send_to(&self, payload: &[u8], remote: SocketAddr) -> Result<usize> {
+    /// See [`SendError`]. Broadcast addresses are for those who [ask for them](Self::set_broadcast).
+    pub async fn send_to(&self, payload: &[u8], remote: SocketAddr) -> Result<usize, SendError> {
         poll_fn(|context| self.poll_send_to(context, payload, remote)).await
     }
 
@@ -188,10 +186,10 @@ impl UdpSocket {
     ///
     /// # Errors
     /// As [`send`](Self::send).
-    pub fn poll_send(&self, context: &mut Context<'_>, payload: &[u8]) -> Poll<Result<usize>> {
+    pub fn poll_send(&self, context: &mut Context<'_>, payload: &[u8]) -> Poll<Result<usize, SendError>> {
         match self.mailbox.peer() {
             Some(peer) => self.poll_send_to(context, payload, peer),
-            None => Poll::Ready(Err(Error::InvalidState)),
+            None => Poll::Ready(Err(NotConnected.into())),
         }
     }
 
@@ -199,24 +197,29 @@ impl UdpSocket {
     ///
     /// # Errors
     /// As [`send_to`](Self::send_to).
-    pub fn poll_send_to(&self, context: &mut Context<'_>, payload: &[u8], remote: SocketAddr) -> Poll<Result<usize>> {
+    pub fn poll_send_to(
+        &self,
+        context: &mut Context<'_>,
+        payload: &[u8],
+        remote: SocketAddr,
+    ) -> Poll<Result<usize, SendError>> {
         pending(self.transmit(payload, remote, Some(context.waker())))
     }
 
     /// As [`send_to`](Self::send_to), without waiting.
     ///
     /// # Errors
-    /// [`Error::WouldBlock`] while the link takes nothing; else as [`send_to`](Self::send_to).
-    pub fn try_send_to(&self, payload: &[u8], remote: SocketAddr) -> Result<usize> {
+    /// [`SendError::WouldBlock`] while the link takes nothing; else as [`send_to`](Self::send_to).
+    pub fn try_send_to(&self, payload: &[u8], remote: SocketAddr) -> Result<usize, SendError> {
         self.transmit(payload, remote, None)
     }
 
     /// As [`send`](Self::send), without waiting.
     ///
     /// # Errors
-    /// [`Error::WouldBlock`] while the link takes nothing; else as [`send`](Self::send).
-    pub fn try_send(&self, payload: &[u8]) -> Result<usize> {
-        self.transmit(payload, self.mailbox.peer().ok_or(Error::InvalidState)?, None)
+    /// [`SendError::WouldBlock`] while the link takes nothing; else as [`send`](Self::send).
+    pub fn try_send(&self, payload: &[u8]) -> Result<usize, SendError> {
+        self.transmit(payload, self.mailbox.peer().ok_or(NotConnected)?, None)
     }
 
     /// Sends datagrams in order, to each its remote or the connected peer; how many. Waits for the first only: what
@@ -224,7 +227,7 @@ impl UdpSocket {
     ///
     /// # Errors
     /// As [`send_to`](Self::send_to), about the first datagram. An error about a later one ends the batch before it.
-    pub async fn send_many(&self, datagrams: &[(&[u8], Option<SocketAddr>)]) -> Result<usize> {
+    pub async fn send_many(&self, datagrams: &[(&[u8], Option<SocketAddr>)]) -> Result<usize, SendError> {
         let Some((first, remote)) = datagrams.first() else { return Ok(0) };
         match remote {
             Some(remote) => self.send_to(first, *remote).await?,
@@ -237,7 +240,7 @@ impl UdpSocket {
         Ok(1 + sent.count())
     }
 
-    fn transmit(&self, payload: &[u8], remote: SocketAddr, waker: Option<&Waker>) -> Result<usize> {
+    fn transmit(&self, payload: &[u8], remote: SocketAddr, waker: Option<&Waker>) -> Result<usize, SendError> {
         self.check_remote(remote)?;
         let way = self.mailbox.check_send(remote)?;
         let (stack, source) = self.route(remote, way)?;
@@ -259,7 +262,7 @@ impl UdpSocket {
 
     /// The stack that leads to a peer, and the address to speak from: where the peer has asked this socket by a `way`, and
     /// that names no address of its own, the interface and address that it was asked at.
-    fn route(&self, peer: SocketAddr, way: Option<Way>) -> Result<(Stack, IpAddr)> {
+    fn route(&self, peer: SocketAddr, way: Option<Way>) -> Result<(Stack, IpAddr), RouteError> {
         // Read before the look, so that a change during it makes the result stale at once.
         let version = self.network.version();
         let remote = peer.ip();
@@ -274,27 +277,25 @@ impl UdpSocket {
         let back = way.and_then(|way| self.network.way_back(way.interface, way.address, remote));
         let (stack, source) = match back {
             Some(back) => back,
-            None => self.network.route_of_socket(local, remote)?,
+            None => self.network.route(local, remote)?,
         };
         *last = Some(Known { remote, version, way, stack: stack.clone(), source });
         Ok((stack, source))
     }
 
-    fn check_remote(&self, remote: SocketAddr) -> Result<()> {
+    fn check_remote(&self, remote: SocketAddr) -> Result<(), InvalidRemote> {
         let bad = remote.port() == 0
             || remote.ip().is_unspecified()
             || remote.is_ipv4() != self.local.is_ipv4()
             || is_v4_mapped(remote.ip());
-        if bad { Err(Error::InvalidArgument) } else { Ok(()) }
+        if bad { Err(InvalidRemote) } else { Ok(()) }
     }
 
     /// Receives a datagram into `buffer`: how many bytes, and who sent it. What is longer than the buffer is cut off.
     ///
     /// # Errors
-    /// [`Error::ConnectionRefused`], [`Error::RemoteUnreachable`] where the path said so of the connected peer;
-    /// [`Error::NetworkDown`] while no interface that has the socket's address is up;
-    /// [`Error::AddressNotAvailable`] while none has it.
-    pub async fn recv_from(&self, buffer: &mut [u8]) -> Result<(usize, SocketAddr)> {
+    /// See [`ReceiveError`]. What the path said of the connected peer is told once.
+    pub async fn recv_from(&self, buffer: &mut [u8]) -> Result<(usize, SocketAddr), ReceiveError> {
         poll_fn(|context| self.poll_recv_from(context, buffer)).await
     }
 
@@ -302,7 +303,7 @@ impl UdpSocket {
     ///
     /// # Errors
     /// As [`recv_from`](Self::recv_from).
-    pub async fn recv(&self, buffer: &mut [u8]) -> Result<usize> {
+    pub async fn recv(&self, buffer: &mut [u8]) -> Result<usize, ReceiveError> {
         self.recv_from(buffer).await.map(|(count, _)| count)
     }
 
@@ -310,7 +311,7 @@ impl UdpSocket {
     ///
     /// # Errors
     /// As [`recv_from`](Self::recv_from).
-    pub async fn recv_datagram(&self) -> Result<Datagram> {
+    pub async fn recv_datagram(&self) -> Result<Datagram, ReceiveError> {
         poll_fn(|context| self.poll_recv_datagram(context)).await
     }
 
@@ -318,7 +319,7 @@ impl UdpSocket {
     ///
     /// # Errors
     /// As [`recv_from`](Self::recv_from).
-    pub async fn recv_many(&self, most: usize) -> Result<Vec<Datagram>> {
+    pub async fn recv_many(&self, most: usize) -> Result<Vec<Datagram>, ReceiveError> {
         if most == 0 {
             return Ok(Vec::new());
         }
@@ -335,7 +336,11 @@ impl UdpSocket {
     ///
     /// # Errors
     /// As [`recv_from`](Self::recv_from).
-    pub fn poll_recv_from(&self, context: &mut Context<'_>, buffer: &mut [u8]) -> Poll<Result<(usize, SocketAddr)>> {
+    pub fn poll_recv_from(
+        &self,
+        context: &mut Context<'_>,
+        buffer: &mut [u8],
+    ) -> Poll<Result<(usize, SocketAddr), ReceiveError>> {
         self.poll_recv_datagram(context).map_ok(|datagram| {
             let count = datagram.data.len().min(buffer.len());
             buffer[..count].copy_from_slice(&datagram.data[..count]);
@@ -347,9 +352,9 @@ impl UdpSocket {
     ///
     /// # Errors
     /// As [`recv_from`](Self::recv_from).
-    pub fn poll_recv_datagram(&self, context: &mut Context<'_>) -> Poll<Result<Datagram>> {
+    pub fn poll_recv_datagram(&self, context: &mut Context<'_>) -> Poll<Result<Datagram, ReceiveError>> {
         match self.mailbox.take(Some(context.waker())) {
-            Err(Error::WouldBlock) => self.idle(),
+            Err(ReceiveError::WouldBlock) => self.idle(),
             result => Poll::Ready(result),
         }
     }
@@ -378,8 +383,9 @@ impl UdpSocket {
     /// As [`recv_datagram`](Self::recv_datagram), without waiting.
     ///
     /// # Errors
-    /// [`Error::WouldBlock`] where nothing is there; else as [`recv_from`](Self::recv_from).
-    pub fn try_recv_datagram(&self) -> Result<Datagram> {
+    /// [`ReceiveError::WouldBlock`] where nothing is there, also because nothing can come; what the path said of the connected
+    /// peer.
+    pub fn try_recv_datagram(&self) -> Result<Datagram, ReceiveError> {
         self.mailbox.take(None)
     }
 
@@ -392,7 +398,7 @@ impl UdpSocket {
     ///
     /// # Errors
     /// As [`recv_from`](Self::recv_from).
-    pub async fn peek_from(&self, buffer: &mut [u8]) -> Result<(usize, SocketAddr)> {
+    pub async fn peek_from(&self, buffer: &mut [u8]) -> Result<(usize, SocketAddr), ReceiveError> {
         poll_fn(|context| {
             let peeked = self.mailbox.peek(Some(context.waker()), |datagram| {
                 let count = datagram.content.len().min(buffer.len());
@@ -400,17 +406,17 @@ impl UdpSocket {
                 (count, datagram.remote)
             });
             match peeked {
-                Err(Error::WouldBlock) => self.idle(),
+                Err(ReceiveError::WouldBlock) => self.idle(),
                 result => Poll::Ready(result),
             }
         })
         .await
     }
 
-    fn idle<T>(&self) -> Poll<Result<T>> {
+    fn idle<T>(&self) -> Poll<Result<T, ReceiveError>> {
         match self.serving.check() {
             Ok(()) => Poll::Pending,
-            Err(error) => Poll::Ready(Err(error)),
+            Err(error) => Poll::Ready(Err(error.into())),
         }
     }
 }
@@ -449,10 +455,10 @@ impl UdpSocket {
     /// latest first.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] for 0.
-    pub fn set_receive_buffer(&self, bytes: usize) -> Result<()> {
+    /// [`InvalidOption`] for 0.
+    pub fn set_receive_buffer(&self, bytes: usize) -> Result<(), InvalidOption> {
         if bytes == 0 {
-            return Err(Error::InvalidArgument);
+            return Err(InvalidOption);
         }
         self.receive_buffer.store(bytes, Ordering::Relaxed);
         self.mailbox.set_limit(datagram_memory(bytes));
@@ -487,7 +493,7 @@ impl UdpSocket {
         self.dont_fragment.load(Ordering::Relaxed)
     }
 
-    /// Sets whether datagrams that are longer than their path takes are refused with [`Error::PacketTooLarge`] (as by
+    /// Sets whether datagrams that are longer than their path takes are refused with [`SendError::PacketTooLarge`] (as by
     /// `IP_PMTUDISC_DO` of ip(7)), and not sent in fragments.
     pub fn set_dont_fragment(&self, dont_fragment: bool) {
         self.dont_fragment.store(dont_fragment, Ordering::Relaxed);
@@ -508,9 +514,8 @@ impl UdpSocket {
     /// Joins a multicast group, on the named interface or else on the first of this socket's that is not the loopback.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] for an address that is no group of the socket's family; [`Error::NotFound`];
-    /// [`Error::AddressInUse`] where the socket is a member; [`Error::NoFreeSlot`]; [`Error::NetworkDown`].
-    pub fn join_multicast(&self, group: IpAddr, interface: Option<&str>) -> Result<()> {
+    /// See [`MembershipError`].
+    pub fn join_multicast(&self, group: IpAddr, interface: Option<&str>) -> Result<(), MembershipError> {
         let stack = self.multicast_stack(group, interface)?;
         stack.with_mut(|core| core.udp_join(group, &self.mailbox))
     }
@@ -518,23 +523,22 @@ impl UdpSocket {
     /// Leaves a multicast group.
     ///
     /// # Errors
-    /// [`Error::AddressNotAvailable`] where the socket is no member; else as
-    /// [`join_multicast`](Self::join_multicast).
-    pub fn leave_multicast(&self, group: IpAddr, interface: Option<&str>) -> Result<()> {
+    /// See [`MembershipError`].
+    pub fn leave_multicast(&self, group: IpAddr, interface: Option<&str>) -> Result<(), MembershipError> {
         let stack = self.multicast_stack(group, interface)?;
         stack.with_mut(|core| core.udp_leave(group, &self.mailbox))
     }
 
-    fn multicast_stack(&self, group: IpAddr, interface: Option<&str>) -> Result<Stack> {
+    fn multicast_stack(&self, group: IpAddr, interface: Option<&str>) -> Result<Stack, MembershipError> {
         if !group.is_multicast() || group.is_ipv4() != self.local.is_ipv4() {
-            return Err(Error::InvalidArgument);
+            return Err(MembershipError::InvalidArgument);
         }
         let mut stacks = self.serving.stacks();
         let chosen = match interface {
             Some(name) => stacks.iter().position(|stack| &**stack.name() == name),
             None => Some(stacks.iter().position(|stack| stack.with(|core| !core.loops_back())).unwrap_or(0)),
         };
-        let chosen = chosen.filter(|chosen| *chosen < stacks.len()).ok_or(Error::NotFound)?;
+        let chosen = chosen.filter(|chosen| *chosen < stacks.len()).ok_or(InterfaceNotFound)?;
         Ok(stacks.swap_remove(chosen))
     }
 }

@@ -11,7 +11,7 @@ use super::Stack;
 use super::options::TcpOptions;
 use super::owner::Owner;
 use super::waiters::{Waiters, Wakes};
-use crate::error::{Error, Result};
+use crate::error::InvalidOption;
 
 /// What the stacks that serve one listener share. The connections themselves wait in the stacks' engines.
 ///
@@ -68,13 +68,13 @@ impl Backlog {
         self.queue.lock().options.clone()
     }
 
-    /// Changes the options of the connections to come. The stacks have to be told.
+    /// Changes the options of the connections to come; while nobody listens there are none. The stacks have to be told.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] where the change makes them bad, and nothing is changed.
-    pub(crate) fn configure(&self, change: impl FnOnce(&mut TcpOptions)) -> Result<()> {
+    /// [`InvalidOption`] where the change makes them bad, and nothing is changed.
+    pub(crate) fn configure(&self, change: impl FnOnce(&mut TcpOptions)) -> Result<(), InvalidOption> {
         let mut queue = self.queue.lock();
-        let mut changed = queue.options.clone().ok_or(Error::InvalidState)?;
+        let Some(mut changed) = queue.options.clone() else { return Ok(()) };
         change(&mut changed);
         changed.validate()?;
         queue.options = Some(changed);

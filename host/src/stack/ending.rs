@@ -12,7 +12,7 @@ use xila_network_engine::Engine;
 
 use super::Core;
 use super::port::Port;
-use crate::error::{Error, Result};
+use crate::error::NetworkDown;
 use crate::platform::Instant;
 
 /// What an operation comes to on an interface that is gone.
@@ -20,9 +20,9 @@ pub(super) trait WhenGone {
     fn when_gone() -> Self;
 }
 
-impl<T> WhenGone for Result<T> {
+impl<T, E: From<NetworkDown>> WhenGone for Result<T, E> {
     fn when_gone() -> Self {
-        Err(Error::NetworkDown)
+        Err(NetworkDown.into())
     }
 }
 

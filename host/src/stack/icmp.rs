@@ -24,7 +24,7 @@ pub use message::{EchoReply, IcmpBinding, IcmpErrorKind, IcmpMessage, IcmpReport
 use super::Core;
 use super::ports::candidates;
 use crate::address::Family;
-use crate::error::{Error, Result};
+use crate::error::BindError;
 
 /// The mailboxes of the sockets, by what they are bound to.
 pub(super) type Mailboxes = HashMap<(Family, IcmpBinding), Arc<Mailbox>>;
@@ -33,11 +33,16 @@ impl Core {
     /// Registers a mailbox under what it is bound to.
     ///
     /// # Errors
-    /// [`Error::AddressInUse`]; [`Error::NetworkDown`] where the interface is gone.
-    pub(crate) fn icmp_bind(&mut self, family: Family, binding: IcmpBinding, mailbox: &Arc<Mailbox>) -> Result<()> {
+    /// [`BindError::AddressInUse`]; [`BindError::NetworkDown`] where the interface is gone.
+    pub(crate) fn icmp_bind(
+        &mut self,
+        family: Family,
+        binding: IcmpBinding,
+        mailbox: &Arc<Mailbox>,
+    ) -> Result<(), BindError> {
         self.check_mounted()?;
         if !self.engage(|engine, _, _| engine.icmp_mut().bind(family == Family::V4, binding)) {
-            return Err(Error::AddressInUse);
+            return Err(BindError::AddressInUse);
         }
         self.icmp.insert((family, binding), mailbox.clone());
         Ok(())

@@ -4,7 +4,7 @@ pub use xila_network_engine::tcp::{KeepAlive, Options as TcpOptions};
 use xila_network_engine::udp::queue::LEAST_LIMIT;
 pub use xila_network_engine::wire::{HopLimit, InvalidHopLimit};
 
-use crate::error::{Error, Result};
+use crate::error::InvalidOption;
 
 /// The options of a UDP socket.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,9 +38,9 @@ impl Default for UdpOptions {
 
 impl UdpOptions {
     /// # Errors
-    /// [`Error::InvalidArgument`] for an empty buffer.
-    pub(crate) fn validate(&self) -> Result<()> {
-        if self.receive_buffer == 0 { Err(Error::InvalidArgument) } else { Ok(()) }
+    /// [`InvalidOption`] for an empty buffer.
+    pub(crate) const fn validate(&self) -> Result<(), InvalidOption> {
+        if self.receive_buffer == 0 { Err(InvalidOption) } else { Ok(()) }
     }
 }
 

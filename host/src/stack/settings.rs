@@ -19,7 +19,7 @@ use xila_network_engine::wire::IPV6_LEAST_MTU;
 use super::{Core, Stack};
 use crate::address::{Cidr, MacAddress, Route, from_wire, to_wire};
 use crate::device::{Capabilities, Device};
-use crate::error::{Error, Result};
+use crate::error::{ConfigureError, NetworkDown};
 use crate::platform::Instant;
 
 /// How long a lease is that has no end (RFC 2131 section 3.3: all ones are infinity).
@@ -31,15 +31,15 @@ pub(crate) type Reach = (u8, Reverse<u32>);
 /// The device and the state.
 impl Core {
     /// # Errors
-    /// [`Error::NetworkDown`] where the interface is down or gone.
-    pub(crate) fn check_up(&self) -> Result<()> {
-        if self.state == State::Up && self.port.is_some() { Ok(()) } else { Err(Error::NetworkDown) }
+    /// [`NetworkDown`] where the interface is down or gone.
+    pub(crate) fn check_up(&self) -> Result<(), NetworkDown> {
+        if self.state == State::Up && self.port.is_some() { Ok(()) } else { Err(NetworkDown) }
     }
 
     /// # Errors
-    /// [`Error::NetworkDown`] where the interface is gone.
-    pub(crate) fn check_mounted(&self) -> Result<()> {
-        if self.port.is_some() { Ok(()) } else { Err(Error::NetworkDown) }
+    /// [`NetworkDown`] where the interface is gone.
+    pub(crate) fn check_mounted(&self) -> Result<(), NetworkDown> {
+        if self.port.is_some() { Ok(()) } else { Err(NetworkDown) }
     }
 
     pub(crate) fn is_up(&self) -> bool {
@@ -71,9 +71,9 @@ impl Core {
     }
 
     /// # Errors
-    /// [`Error::NotSupported`] where the medium has no hardware addresses.
-    pub(crate) fn set_hardware_address(&mut self, address: MacAddress) -> Result<()> {
-        let known = self.hardware_address().ok_or(Error::NotSupported)?;
+    /// [`ConfigureError::NotSupported`] where the medium has no hardware addresses.
+    pub(crate) fn set_hardware_address(&mut self, address: MacAddress) -> Result<(), ConfigureError> {
+        let known = self.hardware_address().ok_or(ConfigureError::NotSupported)?;
         if known != address {
             let hardware = EthernetAddress(address.octets());
             self.engage(|engine, _, now| engine.set_hardware(hardware, now));
@@ -96,13 +96,13 @@ impl Core {
     /// Sets the IP MTU, at most the device's.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] outside 1280 (RFC 8200 section 5) to what the device takes;
-    /// [`Error::NetworkDown`] where the interface is gone.
-    pub(crate) fn set_mtu(&mut self, mtu: u32) -> Result<()> {
-        let port = self.port.as_mut().ok_or(Error::NetworkDown)?;
-        let mtu = usize::try_from(mtu).map_err(|_| Error::InvalidArgument)?;
+    /// [`ConfigureError::InvalidArgument`] outside 1280 (RFC 8200 section 5) to what the device takes;
+    /// [`ConfigureError::NetworkDown`] where the interface is gone.
+    pub(crate) fn set_mtu(&mut self, mtu: u32) -> Result<(), ConfigureError> {
+        let port = self.port.as_mut().ok_or(ConfigureError::NetworkDown)?;
+        let mtu = usize::try_from(mtu).map_err(|_| ConfigureError::InvalidArgument)?;
         if !(IPV6_LEAST_MTU..=port.device.capabilities().mtu).contains(&mtu) {
-            return Err(Error::InvalidArgument);
+            return Err(ConfigureError::InvalidArgument);
         }
         self.engage(|engine, _, _| engine.set_mtu(mtu));
         self.act();
@@ -226,29 +226,29 @@ impl Core {
     /// Adds an address for good.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] for an address that no host can have; [`Error::AddressInUse`] for one that is there;
-    /// [`Error::NoFreeSlot`].
-    pub(crate) fn add_address(&mut self, cidr: Cidr) -> Result<()> {
+    /// [`ConfigureError::InvalidArgument`] for an address that no host can have; [`ConfigureError::AddressInUse`] for one
+    /// that is there; [`ConfigureError::NoFreeSlot`].
+    pub(crate) fn add_address(&mut self, cidr: Cidr) -> Result<(), ConfigureError> {
         if self.engine.interface().addresses().find(cidr.address()).is_some() {
-            return Err(Error::AddressInUse);
+            return Err(ConfigureError::AddressInUse);
         }
         let address = addresses::Address::new(to_wire(cidr), addresses::Origin::Static);
         self.engage(|engine, _, now| {
             let added = engine.interface_mut().add_address(address, Verification::None, now);
-            added.map(|_: Added| ()).map_err(Error::from)
+            added.map(|_: Added| ()).map_err(ConfigureError::from)
         })?;
         self.act();
         Ok(())
     }
 
-    /// Removes an address. Connections from it fail with [`Error::AddressNotAvailable`].
+    /// Removes an address. Connections from it fail with `AddressNotAvailable`.
     ///
     /// # Errors
-    /// [`Error::AddressNotAvailable`] where it is not there.
-    pub(crate) fn remove_address(&mut self, cidr: Cidr) -> Result<()> {
+    /// [`ConfigureError::AddressNotAvailable`] where it is not there.
+    pub(crate) fn remove_address(&mut self, cidr: Cidr) -> Result<(), ConfigureError> {
         let known = self.engine.interface().addresses().find(cidr.address());
         if known.is_none_or(|known| known.cidr != to_wire(cidr)) {
-            return Err(Error::AddressNotAvailable);
+            return Err(ConfigureError::AddressNotAvailable);
         }
         self.engage(|engine, _, now| engine.interface_mut().remove_address(cidr.address(), now).map(|_| ()));
         self.act();
@@ -286,14 +286,14 @@ impl Core {
     /// whatever the interface's networks are (`onlink` of `ip route`).
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] for IPv4-mapped addresses; [`Error::NoFreeSlot`] where the table is full. It is as it was
-    /// then.
-    pub(crate) fn add_route(&mut self, route: Route) -> Result<()> {
+    /// [`ConfigureError::InvalidArgument`] for IPv4-mapped addresses; [`ConfigureError::NoFreeSlot`] where the table is
+    /// full. It is as it was then.
+    pub(crate) fn add_route(&mut self, route: Route) -> Result<(), ConfigureError> {
         let target = Target::Gateway { address: route.gateway(), onlink: true };
         let known =
             routes::Route { metric: route.metric(), ..routes::Route::new(to_wire(route.destination()), target) };
         let known = known.lasting(route.lifetime(), self.now);
-        self.engage(|engine, _, _| engine.interface_mut().replace_route(known).map_err(Error::from))?;
+        self.engage(|engine, _, _| engine.interface_mut().replace_route(known).map_err(ConfigureError::from))?;
         self.act();
         Ok(())
     }
@@ -301,10 +301,11 @@ impl Core {
     /// Removes a route, whatever its lifetime.
     ///
     /// # Errors
-    /// [`Error::RemoteUnreachable`] where there is no such route (`ip route del`: "No such process").
-    pub(crate) fn remove_route(&mut self, wanted: Route) -> Result<()> {
+    /// [`ConfigureError::RemoteUnreachable`] where there is no such route (`ip route del`: "No such process").
+    pub(crate) fn remove_route(&mut self, wanted: Route) -> Result<(), ConfigureError> {
         let is_it = |known: &&routes::Route| route(known).is_some_and(|known| known.is_same(&wanted));
-        let known = self.engine.interface().routes().iter().find(is_it).copied().ok_or(Error::RemoteUnreachable)?;
+        let known =
+            self.engine.interface().routes().iter().find(is_it).copied().ok_or(ConfigureError::RemoteUnreachable)?;
         self.engage(|engine, _, _| engine.interface_mut().remove_route(&known).map(|_| ()));
         self.act();
         Ok(())
@@ -327,10 +328,10 @@ impl Core {
     }
 
     /// # Errors
-    /// [`Error::NotSupported`] where the medium is not Ethernet.
-    pub(crate) fn set_autoconfiguration(&mut self, enabled: bool) -> Result<()> {
+    /// [`ConfigureError::NotSupported`] where the medium is not Ethernet.
+    pub(crate) fn set_autoconfiguration(&mut self, enabled: bool) -> Result<(), ConfigureError> {
         if enabled && !self.is_ethernet() {
-            return Err(Error::NotSupported);
+            return Err(ConfigureError::NotSupported);
         }
         self.engage(|engine, _, now| {
             if enabled {
@@ -373,10 +374,10 @@ impl Core {
     }
 
     /// # Errors
-    /// [`Error::NotSupported`] where the medium is not Ethernet.
-    pub(crate) fn set_dhcp(&mut self, enabled: bool) -> Result<()> {
+    /// [`ConfigureError::NotSupported`] where the medium is not Ethernet.
+    pub(crate) fn set_dhcp(&mut self, enabled: bool) -> Result<(), ConfigureError> {
         if enabled && !self.is_ethernet() {
-            return Err(Error::NotSupported);
+            return Err(ConfigureError::NotSupported);
         }
         self.engage(|engine, port, now| engine.set_dhcp(enabled, now, port));
         self.act();
@@ -388,19 +389,19 @@ impl Core {
     }
 
     /// # Errors
-    /// [`Error::InvalidArgument`] for an address that no host can have; [`Error::AddressInUse`] where it is known;
-    /// [`Error::NoFreeSlot`].
-    pub(crate) fn add_dns_server(&mut self, server: IpAddr) -> Result<()> {
-        self.engage(|engine, _, _| engine.add_server(server).map_err(Error::from))?;
+    /// [`ConfigureError::InvalidArgument`] for an address that no host can have; [`ConfigureError::AddressInUse`] where it
+    /// is known; [`ConfigureError::NoFreeSlot`].
+    pub(crate) fn add_dns_server(&mut self, server: IpAddr) -> Result<(), ConfigureError> {
+        self.engage(|engine, _, _| engine.add_server(server).map_err(ConfigureError::from))?;
         self.act();
         Ok(())
     }
 
     /// # Errors
-    /// [`Error::AddressNotAvailable`] where it is not known.
-    pub(crate) fn remove_dns_server(&mut self, server: IpAddr) -> Result<()> {
+    /// [`ConfigureError::AddressNotAvailable`] where it is not known.
+    pub(crate) fn remove_dns_server(&mut self, server: IpAddr) -> Result<(), ConfigureError> {
         if !self.engage(|engine, _, _| engine.remove_server(server)) {
-            return Err(Error::AddressNotAvailable);
+            return Err(ConfigureError::AddressNotAvailable);
         }
         self.act();
         Ok(())
@@ -461,7 +462,7 @@ impl Core {
 }
 
 impl Stack {
-    /// Ends the stack: every operation fails with [`Error::NetworkDown`] from now on, and the device is returned.
+    /// Ends the stack: every operation fails with `NetworkDown` from now on, and the device is returned.
     pub(crate) fn unmount(&self) -> Option<Box<dyn Device>> {
         self.with_mut(|core| {
             core.statistics = core.statistics();
@@ -500,7 +501,7 @@ const fn origin(origin: addresses::Origin) -> Origin {
     }
 }
 
-impl From<AddAddressError> for Error {
+impl From<AddAddressError> for ConfigureError {
     fn from(error: AddAddressError) -> Self {
         match error {
             AddAddressError::Invalid => Self::InvalidArgument,
@@ -510,7 +511,7 @@ impl From<AddAddressError> for Error {
     }
 }
 
-impl From<AddRouteError> for Error {
+impl From<AddRouteError> for ConfigureError {
     fn from(error: AddRouteError) -> Self {
         match error {
             AddRouteError::InvalidDestination | AddRouteError::InvalidGateway | AddRouteError::InvalidSource => {
@@ -521,12 +522,31 @@ impl From<AddRouteError> for Error {
     }
 }
 
-impl From<AddServerError> for Error {
+impl From<AddServerError> for ConfigureError {
     fn from(error: AddServerError) -> Self {
         match error {
             AddServerError::Invalid => Self::InvalidArgument,
             AddServerError::Known => Self::AddressInUse,
             AddServerError::Full => Self::NoFreeSlot,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_engine_refuses_is_told_by_its_cause() {
+        assert_eq!(ConfigureError::from(AddAddressError::Invalid), ConfigureError::InvalidArgument);
+        assert_eq!(ConfigureError::from(AddAddressError::InUse), ConfigureError::AddressInUse);
+        assert_eq!(ConfigureError::from(AddAddressError::Full), ConfigureError::NoFreeSlot);
+        assert_eq!(ConfigureError::from(AddRouteError::InvalidDestination), ConfigureError::InvalidArgument);
+        assert_eq!(ConfigureError::from(AddRouteError::InvalidGateway), ConfigureError::InvalidArgument);
+        assert_eq!(ConfigureError::from(AddRouteError::InvalidSource), ConfigureError::InvalidArgument);
+        assert_eq!(ConfigureError::from(AddRouteError::Full), ConfigureError::NoFreeSlot);
+        assert_eq!(ConfigureError::from(AddServerError::Invalid), ConfigureError::InvalidArgument);
+        assert_eq!(ConfigureError::from(AddServerError::Known), ConfigureError::AddressInUse);
+        assert_eq!(ConfigureError::from(AddServerError::Full), ConfigureError::NoFreeSlot);
     }
 }

@@ -25,7 +25,7 @@ use super::drive::Sending;
 use super::owner::Owner;
 use super::waiters::{Waiters, Wakes};
 use super::{Core, Sender, Stack};
-use crate::error::Error;
+use crate::error::{ConnectError, ReadError, WriteError};
 
 /// A connection's key in its stack.
 pub(crate) type FlowId = ConnectionId;
@@ -105,7 +105,7 @@ impl Table {
     }
 }
 
-impl From<Cause> for Error {
+impl From<Cause> for ConnectError {
     fn from(cause: Cause) -> Self {
         match cause {
             Cause::Refused => Self::ConnectionRefused,
@@ -113,6 +113,31 @@ impl From<Cause> for Error {
             Cause::TimedOut => Self::TimedOut,
             Cause::Aborted => Self::ConnectionAborted,
             Cause::Unreachable => Self::RemoteUnreachable,
+            Cause::AddressGone => Self::AddressNotAvailable,
+        }
+    }
+}
+
+/// Only what is being made is refused, or given up because its peer cannot be reached (RFC 5927 section 5.2), and nobody
+/// reads from it yet: a stream is handed out once it is connected.
+impl From<Cause> for ReadError {
+    fn from(cause: Cause) -> Self {
+        match cause {
+            Cause::Reset | Cause::Refused => Self::ConnectionReset,
+            Cause::TimedOut => Self::TimedOut,
+            Cause::Aborted | Cause::Unreachable => Self::ConnectionAborted,
+            Cause::AddressGone => Self::AddressNotAvailable,
+        }
+    }
+}
+
+/// As for reads.
+impl From<Cause> for WriteError {
+    fn from(cause: Cause) -> Self {
+        match cause {
+            Cause::Reset | Cause::Refused => Self::ConnectionReset,
+            Cause::TimedOut => Self::TimedOut,
+            Cause::Aborted | Cause::Unreachable => Self::ConnectionAborted,
             Cause::AddressGone => Self::AddressNotAvailable,
         }
     }
@@ -197,5 +222,57 @@ impl Core {
         self.tcp = Table::new(self.tcp.memory.clone());
         self.udp = super::udp::Table::default();
         self.icmp.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use xila_network_engine::tcp as engine;
+
+    use super::*;
+    use crate::error::BindError;
+
+    #[test]
+    fn how_a_connection_ended_is_told_to_who_connects_reads_and_writes() {
+        for (cause, connecting, reading, writing) in [
+            (Cause::Refused, ConnectError::ConnectionRefused, ReadError::ConnectionReset, WriteError::ConnectionReset),
+            (Cause::Reset, ConnectError::ConnectionReset, ReadError::ConnectionReset, WriteError::ConnectionReset),
+            (Cause::TimedOut, ConnectError::TimedOut, ReadError::TimedOut, WriteError::TimedOut),
+            (
+                Cause::Aborted,
+                ConnectError::ConnectionAborted,
+                ReadError::ConnectionAborted,
+                WriteError::ConnectionAborted,
+            ),
+            (
+                Cause::Unreachable,
+                ConnectError::RemoteUnreachable,
+                ReadError::ConnectionAborted,
+                WriteError::ConnectionAborted,
+            ),
+            (
+                Cause::AddressGone,
+                ConnectError::AddressNotAvailable,
+                ReadError::AddressNotAvailable,
+                WriteError::AddressNotAvailable,
+            ),
+        ] {
+            assert_eq!(ConnectError::from(cause), connecting);
+            assert_eq!(ReadError::from(engine::ReadError::Ended(cause)), reading);
+            assert_eq!(WriteError::from(engine::WriteError::Ended(cause)), writing);
+        }
+    }
+
+    #[test]
+    fn what_the_engine_refuses_is_told_by_its_cause() {
+        assert_eq!(ReadError::from(engine::ReadError::WouldBlock), ReadError::WouldBlock);
+        assert_eq!(ReadError::from(engine::ReadError::Unknown), ReadError::ConnectionAborted);
+        assert_eq!(WriteError::from(engine::WriteError::WouldBlock), WriteError::WouldBlock);
+        assert_eq!(WriteError::from(engine::WriteError::Finished), WriteError::BrokenPipe);
+        assert_eq!(WriteError::from(engine::WriteError::Unknown), WriteError::ConnectionAborted);
+        assert_eq!(BindError::from(engine::BindError::AddressInUse), BindError::AddressInUse);
+        assert_eq!(ConnectError::from(engine::ConnectError::AddressInUse), ConnectError::AddressInUse);
+        assert_eq!(ConnectError::from(engine::ConnectError::InvalidAddress), ConnectError::InvalidArgument);
+        assert_eq!(ConnectError::from(engine::ConnectError::LimitReached), ConnectError::LimitReached);
     }
 }

@@ -14,11 +14,11 @@ use std::sync::Arc;
 
 use hashbrown::HashMap;
 use xila_network_engine::engine::{Datagram as Leaving, EchoRequest};
-use xila_network_engine::interface::SendError;
+use xila_network_engine::interface;
 use xila_network_engine::slots::Beside;
 use xila_network_engine::udp::ports::{FreePorts, Owner as PortOwner};
 use xila_network_engine::udp::queue::{self, PathError};
-use xila_network_engine::udp::{BindError, JoinError, LeaveError, SocketId, Tuple, datagram};
+use xila_network_engine::udp::{self as engine, JoinError, LeaveError, SocketId, Tuple, datagram};
 
 pub(crate) use asked::Way;
 pub(crate) use mailbox::Mailbox;
@@ -30,7 +30,7 @@ use super::owner::Owner;
 use super::waiters::Waiters;
 use super::{Core, Sender};
 use crate::address::is_v4_mapped;
-use crate::error::{Error, Result};
+use crate::error::{BindError, MembershipError, SendError};
 use outlets::Outlets;
 
 /// What a packet is sent as.
@@ -89,10 +89,15 @@ impl Core {
     /// Registers a mailbox under an address and port.
     ///
     /// # Errors
-    /// [`Error::AddressInUse`], also where the owner has its share of the ephemeral ports;
-    /// [`Error::NetworkDown`] where the interface is gone.
-    pub(crate) fn udp_bind(&mut self, local: SocketAddr, owner: Owner, mailbox: &Arc<Mailbox>) -> Result<()> {
-        let id = self.engage(|engine, _, _| engine.bind_udp(local, PortOwner(owner.0)).map_err(Error::from))?;
+    /// [`BindError::AddressInUse`]; [`BindError::LimitReached`] where the owner has its share of the ephemeral ports;
+    /// [`BindError::InvalidArgument`]; [`BindError::NetworkDown`] where the interface is gone.
+    pub(crate) fn udp_bind(
+        &mut self,
+        local: SocketAddr,
+        owner: Owner,
+        mailbox: &Arc<Mailbox>,
+    ) -> Result<(), BindError> {
+        let id = self.engage(|engine, _, _| engine.bind_udp(local, PortOwner(owner.0)).map_err(BindError::from))?;
         self.udp.sockets.insert(place(mailbox), id);
         self.udp.mailboxes.get_or_insert_with(id.0, || mailbox.clone());
         Ok(())
@@ -122,21 +127,23 @@ impl Core {
     /// Makes a mailbox a member of a multicast group on this interface.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] for an address that is no group; [`Error::AddressInUse`] where it is a member;
-    /// [`Error::NoFreeSlot`] where the interface has too many groups, or the owner too many memberships.
-    pub(crate) fn udp_join(&mut self, group: IpAddr, mailbox: &Arc<Mailbox>) -> Result<()> {
+    /// [`MembershipError::InvalidArgument`] for an address that is no group; [`MembershipError::AddressInUse`] where it is a
+    /// member; [`MembershipError::NoFreeSlot`] where the owner has too many memberships; [`MembershipError::NetworkDown`].
+    pub(crate) fn udp_join(&mut self, group: IpAddr, mailbox: &Arc<Mailbox>) -> Result<(), MembershipError> {
         self.check_up()?;
-        let id = self.udp.sockets.get(&place(mailbox)).copied().ok_or(Error::InvalidState)?;
-        self.engage(|engine, _, now| engine.join(id, group, now).map_err(Error::from))?;
+        // Only a stack that is gone does not know its sockets.
+        let id = self.udp.sockets.get(&place(mailbox)).copied().ok_or(MembershipError::NetworkDown)?;
+        self.engage(|engine, _, now| engine.join(id, group, now).map_err(MembershipError::from))?;
         self.act();
         Ok(())
     }
 
     /// # Errors
-    /// [`Error::AddressNotAvailable`] where the mailbox is no member.
-    pub(crate) fn udp_leave(&mut self, group: IpAddr, mailbox: &Arc<Mailbox>) -> Result<()> {
-        let id = self.udp.sockets.get(&place(mailbox)).copied().ok_or(Error::AddressNotAvailable)?;
-        self.engage(|engine, _, now| engine.leave(id, group, now).map_err(Error::from))?;
+    /// [`MembershipError::AddressNotAvailable`] where the mailbox is no member; [`MembershipError::NetworkDown`] where the
+    /// interface is gone.
+    pub(crate) fn udp_leave(&mut self, group: IpAddr, mailbox: &Arc<Mailbox>) -> Result<(), MembershipError> {
+        let id = self.udp.sockets.get(&place(mailbox)).copied().ok_or(MembershipError::AddressNotAvailable)?;
+        self.engage(|engine, _, now| engine.leave(id, group, now).map_err(MembershipError::from))?;
         self.act();
         Ok(())
     }
@@ -187,18 +194,23 @@ impl Core {
     /// Sends a datagram of a socket, or keeps it for its turn.
     ///
     /// # Errors
-    /// [`Error::WouldBlock`] while as many datagrams as may already wait for the socket's turn or for the neighbour, after
-    /// which `waker` is woken when that is over;
-    /// [`Error::PacketTooLarge`], [`Error::RemoteUnreachable`], [`Error::AccessDenied`] for a broadcast that is not
-    /// allowed, [`Error::NetworkDown`].
-    pub(crate) fn udp_send(&mut self, outlet: Outlet, datagram: &Outgoing<&[u8]>, waker: Option<&Waker>) -> Result<()> {
+    /// [`SendError::WouldBlock`] while as many datagrams as may already wait for the socket's turn or for the neighbour,
+    /// after which `waker` is woken when that is over;
+    /// [`SendError::PacketTooLarge`], [`SendError::RemoteUnreachable`], [`SendError::AccessDenied`] for a broadcast that is
+    /// not allowed, [`SendError::NetworkDown`].
+    pub(crate) fn udp_send(
+        &mut self,
+        outlet: Outlet,
+        datagram: &Outgoing<&[u8]>,
+        waker: Option<&Waker>,
+    ) -> Result<(), SendError> {
         self.check_up()?;
         let to = datagram.remote.ip();
         if self.is_broadcast(to) && !datagram.broadcast {
-            return Err(Error::AccessDenied);
+            return Err(SendError::AccessDenied);
         }
         if datagram.payload.len() > datagram::longest_payload(to) {
-            return Err(Error::PacketTooLarge);
+            return Err(SendError::PacketTooLarge);
         }
         // Where others wait for the device, it is not this one's turn. Whether the device is full still is found out when
         // the stack is driven, as it is after this.
@@ -216,15 +228,15 @@ impl Core {
                 if let Some(waker) = waker {
                     self.udp.hopeful.register(waker);
                 }
-                return Err(Error::WouldBlock);
+                return Err(SendError::WouldBlock);
             }
             Err(Attempt::Full) => {}
         }
         if !self.udp.outlets.has_room(outlet, waker) {
-            return Err(Error::WouldBlock);
+            return Err(SendError::WouldBlock);
         }
         if !direct && !self.leads_to(to) {
-            return Err(Error::RemoteUnreachable);
+            return Err(SendError::RemoteUnreachable);
         }
         if self.udp.outlets.push(outlet, datagram.map(|payload| payload.to_vec())) {
             self.schedule.push(outlet.owner, Sender::Socket(outlet));
@@ -290,12 +302,12 @@ impl Core {
                 }
             })
         });
-        let sent = sent.ok_or(Attempt::Refused(Error::NetworkDown))?;
+        let sent = sent.ok_or(Attempt::Refused(SendError::NetworkDown))?;
         sent.map_err(|error| match error {
-            SendError::Full => Attempt::Full,
-            SendError::Crowded => Attempt::Crowded,
-            SendError::Unreachable => Attempt::Refused(Error::RemoteUnreachable),
-            SendError::TooLarge { mtu: _ } => Attempt::Refused(Error::PacketTooLarge),
+            interface::SendError::Full => Attempt::Full,
+            interface::SendError::Crowded => Attempt::Crowded,
+            interface::SendError::Unreachable => Attempt::Refused(SendError::RemoteUnreachable),
+            interface::SendError::TooLarge { mtu: _ } => Attempt::Refused(SendError::PacketTooLarge),
         })
     }
 }
@@ -306,7 +318,7 @@ enum Attempt {
     Full,
     /// Too much waits for the neighbour.
     Crowded,
-    Refused(Error),
+    Refused(SendError),
 }
 
 fn place(mailbox: &Arc<Mailbox>) -> usize {
@@ -322,31 +334,60 @@ pub(crate) fn is_bindable(address: IpAddr) -> bool {
         }
 }
 
-impl From<BindError> for Error {
-    fn from(error: BindError) -> Self {
+impl From<engine::BindError> for BindError {
+    fn from(error: engine::BindError) -> Self {
         match error {
-            BindError::AddressInUse | BindError::NoPort => Self::AddressInUse,
-            BindError::ShareExhausted => Self::LimitReached,
-            BindError::Unbindable => Self::InvalidArgument,
+            engine::BindError::AddressInUse | engine::BindError::NoPort => Self::AddressInUse,
+            engine::BindError::ShareExhausted => Self::LimitReached,
+            engine::BindError::Unbindable => Self::InvalidArgument,
         }
     }
 }
 
-impl From<JoinError> for Error {
+impl From<JoinError> for MembershipError {
     fn from(error: JoinError) -> Self {
         match error {
             JoinError::NotMulticast | JoinError::OtherFamily => Self::InvalidArgument,
             JoinError::AlreadyMember => Self::AddressInUse,
             JoinError::ShareExhausted => Self::NoFreeSlot,
-            JoinError::Unbound => Self::InvalidState,
+            // As above.
+            JoinError::Unbound => Self::NetworkDown,
         }
     }
 }
 
-impl From<LeaveError> for Error {
+impl From<LeaveError> for MembershipError {
     fn from(error: LeaveError) -> Self {
         match error {
             LeaveError::NotMember | LeaveError::Unbound => Self::AddressNotAvailable,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_engine_refuses_is_told_by_its_cause() {
+        for (refused, told) in [
+            (engine::BindError::AddressInUse, BindError::AddressInUse),
+            (engine::BindError::NoPort, BindError::AddressInUse),
+            (engine::BindError::ShareExhausted, BindError::LimitReached),
+            (engine::BindError::Unbindable, BindError::InvalidArgument),
+        ] {
+            assert_eq!(BindError::from(refused), told);
+        }
+        for (refused, told) in [
+            (JoinError::NotMulticast, MembershipError::InvalidArgument),
+            (JoinError::OtherFamily, MembershipError::InvalidArgument),
+            (JoinError::AlreadyMember, MembershipError::AddressInUse),
+            (JoinError::ShareExhausted, MembershipError::NoFreeSlot),
+            (JoinError::Unbound, MembershipError::NetworkDown),
+        ] {
+            assert_eq!(MembershipError::from(refused), told);
+        }
+        assert_eq!(MembershipError::from(LeaveError::NotMember), MembershipError::AddressNotAvailable);
+        assert_eq!(MembershipError::from(LeaveError::Unbound), MembershipError::AddressNotAvailable);
     }
 }

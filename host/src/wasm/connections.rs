@@ -71,6 +71,7 @@ impl Listener {
         self.socket
             .poll_accept(cx)
             .map_ok(|(stream, _): (TcpStream, SocketAddr)| Connection { stream, _charge: charge })
+            .map_err(Error::from)
     }
 }
 

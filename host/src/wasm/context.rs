@@ -63,7 +63,7 @@ impl NetworkCtx {
         let network = self.all()?;
         match interface {
             None => Ok(network.clone()),
-            Some(name) => network.interface(name),
+            Some(name) => Ok(network.interface(name)?),
         }
     }
 
@@ -105,7 +105,7 @@ impl NetworkCtx {
 
     /// The interface of this name, where the guest may use it; errors as [`manager_of`](Self::manager_of).
     pub(crate) fn interface(&self, name: &str) -> Result<Interface> {
-        self.manager_of(name)?.interface(name)
+        Ok(self.manager_of(name)?.interface(name)?)
     }
 }
 

@@ -23,9 +23,10 @@ impl<C> Failure<C> {
     }
 }
 
-impl<C: From<Error>> From<Error> for Failure<C> {
-    fn from(error: Error) -> Self {
-        Self::Code(error.into())
+/// The error of any operation, by way of the one that has the causes of all.
+impl<C: From<Error>, E: Into<Error>> From<E> for Failure<C> {
+    fn from(error: E) -> Self {
+        Self::Code(error.into().into())
     }
 }
 

@@ -16,7 +16,7 @@ pub(super) use udp::{Bound, UdpSocket};
 use std::net::{IpAddr, SocketAddr};
 
 use crate::address::{Family, is_v4_mapped};
-use crate::error::{Error, Result};
+use crate::error::{BindError, Error, Result};
 use crate::policy::{Charge, Quota};
 use crate::socket::Network;
 use crate::wasm::NetworkCtx;
@@ -60,8 +60,8 @@ fn check_family(address: SocketAddr, family: Family) -> Result<()> {
 }
 
 /// Where there is no interface, there is no address to bind to.
-fn not_bindable(error: Error) -> Error {
-    if error == Error::NotFound { Error::AddressNotAvailable } else { error }
+fn not_bindable(error: BindError) -> Error {
+    if error == BindError::NotFound { Error::AddressNotAvailable } else { error.into() }
 }
 
 /// # Errors

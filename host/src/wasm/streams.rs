@@ -20,7 +20,7 @@ use wasmtime::{AsContextMut, StoreContextMut};
 use super::NetworkCtxView;
 use super::connections::{Connection, Listener};
 use super::outcome::{Outcome, Resolver, outcome};
-use crate::error::{Error, Result};
+use crate::error::{Error, ReadError, Result};
 
 /// How much is read at once for a stream whose other end is the host's too: a guest that hands the stream of one
 /// connection to another.
@@ -92,7 +92,7 @@ struct SendConsumer {
 impl Drop for SendConsumer {
     fn drop(&mut self) {
         if !self.sent.is_resolved() {
-            self.sent.resolve(self.connection.stream.shutdown(Shutdown::Write));
+            self.sent.resolve(self.connection.stream.shutdown(Shutdown::Write).map_err(Error::from));
         }
     }
 }
@@ -129,7 +129,7 @@ impl<D: 'static> StreamConsumer<D> for SendConsumer {
 async fn delivered(mut queued: Outcome, connection: Arc<Connection>) -> Result<()> {
     poll_fn(|cx| match Pin::new(&mut queued).poll(cx) {
         Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
-        Poll::Ready(Ok(())) | Poll::Pending => connection.stream.poll_closed(cx),
+        Poll::Ready(Ok(())) | Poll::Pending => connection.stream.poll_closed(cx).map_err(Error::from),
     })
     .await
 }
@@ -180,8 +180,8 @@ impl<D: 'static> StreamProducer<D> for ReceiveProducer {
             match stream.try_read(&mut room[read..]) {
                 Ok(0) => end = Some(Ok(())),
                 Ok(more) => read += more,
-                Err(Error::WouldBlock) => break,
-                Err(error) => end = Some(Err(error)),
+                Err(ReadError::WouldBlock) => break,
+                Err(error) => end = Some(Err(error.into())),
             }
         }
         destination.mark_written(read);
@@ -200,12 +200,12 @@ impl<D: 'static> StreamProducer<D> for ReceiveProducer {
 fn settle(
     resolver: &Resolver,
     finish: bool,
-    progress: Poll<Result<StreamResult>>,
+    progress: Poll<Result<StreamResult, impl Into<Error>>>,
 ) -> Poll<wasmtime::Result<StreamResult>> {
     match progress {
         Poll::Ready(Ok(result)) => Poll::Ready(Ok(result)),
         Poll::Ready(Err(error)) => {
-            resolver.resolve(Err(error));
+            resolver.resolve(Err(error.into()));
             Poll::Ready(Ok(StreamResult::Dropped))
         }
         Poll::Pending if finish => Poll::Ready(Ok(StreamResult::Cancelled)),

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use xila_network_commands::commands::{AddAddress, GetKind, GetMtu, GetState, ListAddresses, SetMtu, SetState};
 use xila_network_commands::interface::State;
-use xila_network_host::Error;
 use xila_network_host::platform::{CharacterDevice, DeviceFileSystem, InMemory, Platform, Spawner, Task};
+use xila_network_host::{Error, MountError};
 
 use super::*;
 
@@ -131,7 +131,7 @@ fn a_node_that_cannot_be_made_fails_the_mount_and_leaves_nothing() {
         let mut watch = manager.watch();
         let hub = Hub::new(&simulation.platform(), HubOptions::default());
         let error = manager.mount_interface("eth0", hub.port(), InterfaceConfig::default()).unwrap_err();
-        assert!(matches!(error, Error::FailedToMountDevice(_)), "{error}");
+        assert!(matches!(error, MountError::FailedToMountDevice(_)), "{error}");
         assert_eq!((tasks.load(Ordering::Relaxed), manager.interfaces().len(), watch.try_next()), (0, 0, None));
     }
 }
@@ -159,7 +159,7 @@ fn a_path_that_is_taken_is_not_taken_over() {
     let manager = Manager::new(Platform { devices: Some(devices.clone()), ..simulation.platform() });
     let hub = Hub::new(&simulation.platform(), HubOptions::default());
     let error = manager.mount_interface("eth0", hub.port(), InterfaceConfig::default()).unwrap_err();
-    assert!(matches!(error, Error::FailedToMountDevice(_)), "{error}");
+    assert!(matches!(error, MountError::FailedToMountDevice(_)), "{error}");
     let mut output = Vec::new();
     let file = devices.open("/devices/network/eth0", Access::READ).unwrap();
     file.control(GetMtu::ID.to_raw(), &[], &mut output).unwrap();

@@ -77,16 +77,16 @@ fn every_command_does_the_same_typed_and_by_bytes() {
     assert_eq!(twins.ask::<GetLink>(&(), |eth| Ok(eth.link())), Ok(Link::Up));
 
     let mac = "02:00:00:00:00:99".parse().unwrap();
-    assert_eq!(twins.ask::<SetHardwareAddress>(&mac, |eth| eth.set_hardware_address(mac)), Ok(()));
+    assert_eq!(twins.ask::<SetHardwareAddress>(&mac, |eth| Ok(eth.set_hardware_address(mac)?)), Ok(()));
     assert_eq!(twins.ask::<GetHardwareAddress>(&(), |eth| Ok(eth.hardware_address())), Ok(Some(mac)));
 
     for (mtu, expected) in [(1280, Ok(())), (1279, Err(Error::InvalidArgument)), (1501, Err(Error::InvalidArgument))] {
-        assert_eq!(twins.ask::<SetMtu>(&mtu, |eth| eth.set_mtu(mtu)), expected, "{mtu}");
+        assert_eq!(twins.ask::<SetMtu>(&mtu, |eth| Ok(eth.set_mtu(mtu)?)), expected, "{mtu}");
     }
     assert_eq!(twins.ask::<GetMtu>(&(), |eth| Ok(eth.mtu())), Ok(1280));
     assert_eq!(twins.ask::<GetMaximumBurst>(&(), |eth| Ok(eth.maximum_burst_size())), Ok(None));
 
-    assert_eq!(twins.ask::<SetEchoReply>(&false, |eth| eth.set_echo_reply(false)), Ok(()));
+    assert_eq!(twins.ask::<SetEchoReply>(&false, |eth| Ok(eth.set_echo_reply(false)?)), Ok(()));
     assert_eq!(twins.ask::<GetEchoReply>(&(), |eth| Ok(eth.echo_reply())), Ok(false));
 
     addresses(&twins);
@@ -96,8 +96,8 @@ fn every_command_does_the_same_typed_and_by_bytes() {
     let off = twins.ask::<GetDhcp>(&(), |eth| Ok(eth.dhcp())).unwrap();
     assert_eq!(off, DhcpStatus::default());
     for enabled in [true, true, false, false] {
-        assert_eq!(twins.ask::<SetDhcp>(&enabled, |eth| eth.set_dhcp(enabled)), Ok(()));
-        assert_eq!(twins.ask::<SetAutoconfiguration>(&enabled, |eth| eth.set_autoconfiguration(enabled)), Ok(()));
+        assert_eq!(twins.ask::<SetDhcp>(&enabled, |eth| Ok(eth.set_dhcp(enabled)?)), Ok(()));
+        assert_eq!(twins.ask::<SetAutoconfiguration>(&enabled, |eth| Ok(eth.set_autoconfiguration(enabled)?)), Ok(()));
         assert_eq!(twins.ask::<GetAutoconfiguration>(&(), |eth| Ok(eth.autoconfiguration())), Ok(enabled));
     }
 
@@ -111,8 +111,8 @@ fn every_command_does_the_same_typed_and_by_bytes() {
 }
 
 fn addresses(twins: &Twins) {
-    let add = |text: &str| twins.ask::<AddAddress>(&cidr(text), |eth| eth.add_address(cidr(text)));
-    let remove = |text: &str| twins.ask::<RemoveAddress>(&cidr(text), |eth| eth.remove_address(cidr(text)));
+    let add = |text: &str| twins.ask::<AddAddress>(&cidr(text), |eth| Ok(eth.add_address(cidr(text))?));
+    let remove = |text: &str| twins.ask::<RemoveAddress>(&cidr(text), |eth| Ok(eth.remove_address(cidr(text))?));
     assert_eq!(add("10.0.0.9/24"), Ok(()));
     assert_eq!(add("10.0.0.9/24"), Err(Error::AddressInUse));
     assert_eq!(add("10.0.0.9/8"), Err(Error::AddressInUse), "whatever the prefix");
@@ -132,8 +132,8 @@ fn addresses(twins: &Twins) {
 }
 
 fn routes(twins: &Twins) {
-    let add = |route| twins.ask::<AddRoute>(&route, |eth| eth.add_route(route));
-    let remove = |route| twins.ask::<RemoveRoute>(&route, |eth| eth.remove_route(route));
+    let add = |route| twins.ask::<AddRoute>(&route, |eth| Ok(eth.add_route(route)?));
+    let remove = |route| twins.ask::<RemoveRoute>(&route, |eth| Ok(eth.remove_route(route)?));
     let route = |text: &str, gateway: &str| Route::new(cidr(text), ip(gateway)).unwrap();
     let first = route("192.0.2.0/24", "10.0.0.254").with_lifetime(Duration::from_secs(60));
     assert_eq!(add(first), Ok(()));
@@ -151,8 +151,8 @@ fn routes(twins: &Twins) {
 }
 
 fn dns_servers(twins: &Twins) {
-    let add = |text: &str| twins.ask::<AddDnsServer>(&ip(text), |eth| eth.add_dns_server(ip(text)));
-    let remove = |text: &str| twins.ask::<RemoveDnsServer>(&ip(text), |eth| eth.remove_dns_server(ip(text)));
+    let add = |text: &str| twins.ask::<AddDnsServer>(&ip(text), |eth| Ok(eth.add_dns_server(ip(text))?));
+    let remove = |text: &str| twins.ask::<RemoveDnsServer>(&ip(text), |eth| Ok(eth.remove_dns_server(ip(text))?));
     for number in 1..=8 {
         assert_eq!(add(&format!("192.0.2.{number}")), Ok(()));
     }
@@ -173,11 +173,11 @@ fn an_ip_medium_has_no_hardware_address_and_no_dhcp() {
     let mac = "02:00:00:00:00:99".parse().unwrap();
     assert_eq!(twins.ask::<GetKind>(&(), |lo| Ok(lo.kind())), Ok(Kind::Loopback));
     assert_eq!(twins.ask::<GetHardwareAddress>(&(), |lo| Ok(lo.hardware_address())), Ok(None));
-    let set = twins.ask::<SetHardwareAddress>(&mac, |lo| lo.set_hardware_address(mac));
+    let set = twins.ask::<SetHardwareAddress>(&mac, |lo| Ok(lo.set_hardware_address(mac)?));
     assert_eq!(set, Err(Error::NotSupported));
-    assert_eq!(twins.ask::<SetDhcp>(&true, |lo| lo.set_dhcp(true)), Err(Error::NotSupported));
-    assert_eq!(twins.ask::<SetDhcp>(&false, |lo| lo.set_dhcp(false)), Ok(()));
-    let set = twins.ask::<SetAutoconfiguration>(&true, |lo| lo.set_autoconfiguration(true));
+    assert_eq!(twins.ask::<SetDhcp>(&true, |lo| Ok(lo.set_dhcp(true)?)), Err(Error::NotSupported));
+    assert_eq!(twins.ask::<SetDhcp>(&false, |lo| Ok(lo.set_dhcp(false)?)), Ok(()));
+    let set = twins.ask::<SetAutoconfiguration>(&true, |lo| Ok(lo.set_autoconfiguration(true)?));
     assert_eq!(set, Err(Error::NotSupported));
     assert_eq!(twins.ask::<GetMtu>(&(), |lo| Ok(lo.mtu())), Ok(65535));
     assert_eq!(twins.ask::<ListNeighbours>(&(), |lo| Ok(lo.neighbours())), Ok(Vec::new()));

@@ -2,12 +2,12 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use xila_network_host::Error;
 use xila_network_host::address::{Family, Route};
 use xila_network_host::interface::State;
 use xila_network_host::socket::{
     IcmpBinding, IcmpMessage, IcmpSocket, ListenOptions, TcpListener, TcpStream, UdpSocket,
 };
+use xila_network_host::{BindError, MembershipError, SendError, WriteError};
 
 use super::*;
 
@@ -57,7 +57,7 @@ impl Crossing {
         let socket = UdpSocket::bind(&self.manager.network(), any).unwrap();
         match self.simulation.block_on(socket.send_to(b"x", remote)) {
             Ok(_) => {}
-            Err(error) => assert!(matches!(error, Error::RemoteUnreachable | Error::NetworkDown), "{error}"),
+            Err(error) => assert!(matches!(error, SendError::RemoteUnreachable | SendError::NetworkDown), "{error}"),
         }
         self.simulation.run_ready();
         receivers.map(|receiver| receiver.unwrap().try_recv_datagram().ok().map(|datagram| datagram.remote.ip()))
@@ -165,10 +165,10 @@ fn a_wildcard_socket_serves_interfaces_that_come_later_and_forgets_those_that_go
         });
         // The port is taken there as everywhere.
         let again = UdpSocket::bind(&network, ([10, 9, 0, 1], 53).into());
-        assert_eq!(again.unwrap_err(), Error::AddressInUse);
+        assert_eq!(again.unwrap_err(), BindError::AddressInUse);
         crossing.manager.unmount_interface("eth9").unwrap();
         let join = socket.join_multicast("239.1.2.3".parse().unwrap(), Some("eth9"));
-        assert_eq!(join, Err(Error::NotFound), "it is forgotten");
+        assert_eq!(join, Err(MembershipError::NotFound), "it is forgotten");
     }
     drop((listener, socket, echo));
     let eth9 = crossing.manager.mount_interface("eth9", hub.port(), config(&["10.9.0.1/16"])).unwrap();
@@ -226,6 +226,6 @@ fn changes_beside_a_connection_do_not_disturb_it() {
         assert_eq!(eth0.statistics().tcp_retransmits, 0, "nothing was lost by it");
         // Its own address is another matter.
         eth0.remove_address("10.0.0.1/16".parse().unwrap()).unwrap();
-        assert_eq!(client.write(b"x").await, Err(Error::AddressNotAvailable));
+        assert_eq!(client.write(b"x").await, Err(WriteError::AddressNotAvailable));
     });
 }

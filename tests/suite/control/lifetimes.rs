@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use xila_network_host::Error;
+use xila_network_host::SendError;
 use xila_network_host::address::Route;
 use xila_network_host::interface::{Change, Event, Notice};
 use xila_network_host::socket::UdpSocket;
@@ -35,7 +35,7 @@ fn a_route_with_a_lifetime_goes_by_itself_and_is_told() {
     assert_eq!(eth0.routes(), []);
     let socket = UdpSocket::bind(&world.manager.network(), ([0, 0, 0, 0], 0).into()).unwrap();
     let sent = world.simulation.block_on(socket.send_to(b"x", ([198, 51, 100, 1], 9).into()));
-    assert_eq!(sent, Err(Error::RemoteUnreachable));
+    assert_eq!(sent, Err(SendError::RemoteUnreachable));
 }
 
 #[test]

@@ -8,7 +8,7 @@ use xila_network_host::address::MacAddress;
 use xila_network_host::device::Link;
 use xila_network_host::interface::{Change, DhcpState, Lease, Origin, State};
 use xila_network_host::socket::{ListenOptions, TcpListener, TcpStream, UdpSocket};
-use xila_network_host::{Error, InterfaceConfig, Manager};
+use xila_network_host::{InterfaceConfig, Manager, ReadError};
 
 use super::World;
 use super::server::{Answer, Heard, Terms, arp_requests};
@@ -177,7 +177,7 @@ fn a_lease_that_nobody_renews_runs_out() {
     assert_eq!(world.changes(), withdrawn(DhcpState::Searching));
     world.assert_nothing_lent();
     world.simulation.block_on(async {
-        assert_eq!(client.read(&mut [0; 8]).await, Err(Error::AddressNotAvailable));
+        assert_eq!(client.read(&mut [0; 8]).await, Err(ReadError::AddressNotAvailable));
     });
     // And is asked for anew, with another address when the server is back.
     world.serve(|server| {

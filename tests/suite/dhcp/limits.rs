@@ -5,7 +5,7 @@ use xila_network_host::device::loopback::Loopback;
 use xila_network_host::device::{Device, hub::HubOptions};
 use xila_network_host::interface::{Change, DhcpState};
 use xila_network_host::platform::simulated::Simulation;
-use xila_network_host::{Error, InterfaceConfig, Manager};
+use xila_network_host::{ConfigureError, InterfaceConfig, Manager, MountError};
 
 use super::World;
 use super::server::{Answer, Terms};
@@ -94,12 +94,15 @@ fn a_device_without_ethernet_has_neither() {
     let dhcp = InterfaceConfig { dhcp: true, ..InterfaceConfig::default() };
     let autoconfiguration = InterfaceConfig { autoconfiguration: true, ..InterfaceConfig::default() };
     for config in [dhcp, autoconfiguration] {
-        assert_eq!(manager.mount_interface("ip0", Loopback::new(), config).unwrap_err(), Error::NotSupported);
+        assert_eq!(
+            manager.mount_interface("ip0", Loopback::new(), config).unwrap_err(),
+            MountError::Configure(ConfigureError::NotSupported)
+        );
     }
     let interface = manager.mount_interface("ip0", Loopback::new(), InterfaceConfig::default()).unwrap();
-    assert_eq!(interface.set_dhcp(true), Err(Error::NotSupported));
+    assert_eq!(interface.set_dhcp(true), Err(ConfigureError::NotSupported));
     assert_eq!(interface.set_dhcp(false), Ok(()));
-    assert_eq!(interface.set_autoconfiguration(true), Err(Error::NotSupported));
+    assert_eq!(interface.set_autoconfiguration(true), Err(ConfigureError::NotSupported));
     assert_eq!(interface.set_autoconfiguration(false), Ok(()));
     assert_eq!(interface.dhcp().state, DhcpState::Off);
     simulation.run_ready();

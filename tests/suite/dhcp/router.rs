@@ -13,7 +13,7 @@ use smoltcp::wire::{
 use xila_network_host::address::{Cidr, MacAddress};
 use xila_network_host::device::Link;
 use xila_network_host::interface::{Change, Origin, State};
-use xila_network_host::{Error, InterfaceConfig};
+use xila_network_host::{ConfigureError, InterfaceConfig};
 
 use super::World;
 use super::server::ethernet_frame;
@@ -352,7 +352,7 @@ fn a_flood_of_prefixes_and_routers_takes_its_share_and_no_more() {
     for host in 1..=47 {
         world.interface.add_address(cidr(&format!("10.0.0.{host}/24"))).unwrap();
     }
-    assert_eq!(world.interface.add_address(cidr("10.0.0.48/24")), Err(Error::NoFreeSlot));
+    assert_eq!(world.interface.add_address(cidr("10.0.0.48/24")), Err(ConfigureError::NoFreeSlot));
 }
 
 #[test]

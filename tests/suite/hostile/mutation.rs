@@ -79,11 +79,12 @@ const LENGTH: u64 = 1 << 20;
 async fn exchange(client: &TcpStream, server: &TcpStream, check: bool) -> [Result<()>; 4] {
     let send = async |stream: &TcpStream| {
         link::send(stream, 1, LENGTH).await?;
-        stream.shutdown(Shutdown::Write)
+        Ok(stream.shutdown(Shutdown::Write)?)
     };
     let receive = async |stream: &TcpStream| {
         if check {
-            return link::receive(stream, 1).await.map(|count| assert_eq!(count, LENGTH));
+            assert_eq!(link::receive(stream, 1).await?, LENGTH);
+            return Ok(());
         }
         let mut buffer = vec![0; 65_536];
         while stream.read(&mut buffer).await? > 0 {}

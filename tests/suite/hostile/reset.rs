@@ -1,6 +1,6 @@
 //! Attempts on a connection by somebody who knows its ports, but not its sequence numbers.
 
-use xila_network_host::Error;
+use xila_network_host::ReadError;
 use xila_network_host::socket::TcpState;
 use xila_network_tests::link::Family;
 
@@ -28,7 +28,7 @@ fn resets_outside_the_window_do_not_reset() {
         victim.inject(&Segment { payload: b"data".to_vec(), ..next.clone() }.packet());
         assert_eq!(stream.try_read(&mut [0; 8]), Ok(4));
         victim.inject(&Segment { sequence: next.sequence.wrapping_add(4), flags: RST, ..next }.packet());
-        assert_eq!(stream.try_read(&mut [0; 8]), Err(Error::ConnectionReset), "the right one does");
+        assert_eq!(stream.try_read(&mut [0; 8]), Err(ReadError::ConnectionReset), "the right one does");
     }
 }
 
@@ -44,7 +44,7 @@ fn data_and_ends_outside_the_window_are_not_taken() {
             victim.inject(&Segment { sequence, payload: payload.clone(), ..next.clone() }.packet());
             victim.inject(&Segment { sequence: sequence.wrapping_sub(1), flags: FIN | ACK, ..next.clone() }.packet());
         }
-        assert_eq!(stream.try_read(&mut [0; 8]), Err(Error::WouldBlock));
+        assert_eq!(stream.try_read(&mut [0; 8]), Err(ReadError::WouldBlock));
         assert_eq!(stream.state(), TcpState::Established);
     }
 }
@@ -86,7 +86,7 @@ fn segments_within_segments_and_gaps_are_put_in_order_and_bounded() {
             send(gap * 10, &[(gap % 256) as u8]);
         }
         let whole: Vec<u8> = (0..10_000u32).map(|index| (index / 10 % 256) as u8).collect();
-        assert_eq!(stream.try_read(&mut [0; 8]), Err(Error::WouldBlock));
+        assert_eq!(stream.try_read(&mut [0; 8]), Err(ReadError::WouldBlock));
         // Then all of it, piece by piece and overlapping: each byte counts once.
         for (index, chunk) in whole.chunks(700).enumerate() {
             let at = index * 700;

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use xila_network_host::Error;
+use xila_network_host::ReadError;
 use xila_network_host::socket::TcpState;
 use xila_network_tests::link::{Family, PORT};
 
@@ -108,7 +108,7 @@ fn a_peer_with_an_absurd_maximum_segment_size_or_window_scale_is_served_or_dropp
                 assert!(sent.iter().all(|segment| segment.payload.len() <= 1460), "size {size}");
                 assert!(sent.len() <= 200, "size {size}: {} segments for 5000 bytes", sent.len());
                 victim.inject(&Segment { flags: RST | ACK, ..next }.packet());
-                assert_eq!(stream.try_read(&mut [0; 8]), Err(Error::ConnectionReset), "size {size}, scale {scale}");
+                assert_eq!(stream.try_read(&mut [0; 8]), Err(ReadError::ConnectionReset), "size {size}, scale {scale}");
             }
         }
     }
@@ -124,7 +124,7 @@ fn a_peer_that_never_opens_its_window_is_given_up_in_the_end() {
             stream.write_all(&[7; 1000]).await.unwrap();
             // The user timeout is two minutes.
             let (outcome, took) = victim.link.within(Duration::from_secs(600), stream.read(&mut [0; 8])).await;
-            assert_eq!(outcome, Err(Error::TimedOut));
+            assert_eq!(outcome, Err(ReadError::TimedOut));
             assert!(took >= Duration::from_secs(100), "{took:?}");
         });
     }

@@ -8,7 +8,7 @@ use futures_util::future;
 use xila_network_host::address::Family as Version;
 use xila_network_host::device::Checksums;
 use xila_network_host::socket::{IcmpBinding, IcmpSocket, ListenOptions, TcpListener, TcpStream, UdpSocket};
-use xila_network_host::{Error, Interface};
+use xila_network_host::{ConnectError, Interface};
 use xila_network_tests::link::{Family, INTERFACE, Link, PORT};
 
 use super::frames::{Segment, arp, ethernet, icmp};
@@ -143,7 +143,7 @@ impl Victim {
         let client = loop {
             match TcpStream::connect(&self.link.client.network, self.at(family, PORT)).await {
                 Ok(client) => break client,
-                Err(Error::TimedOut | Error::RemoteUnreachable) => {}
+                Err(ConnectError::TimedOut | ConnectError::RemoteUnreachable) => {}
                 Err(error) => panic!("{family:?}: {error}"),
             }
         };

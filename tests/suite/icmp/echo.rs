@@ -3,11 +3,11 @@
 use std::net::IpAddr;
 
 use futures_util::future;
-use xila_network_host::Error;
 use xila_network_host::address::Family as Version;
 use xila_network_host::device::hub::HubOptions;
 use xila_network_host::interface::State;
 use xila_network_host::socket::{HopLimit, IcmpBinding, IcmpSocket};
+use xila_network_host::{BindError, ReceiveError, SendError};
 use xila_network_tests::link::{Bytes, Family, INTERFACE, Link};
 
 use super::frames::{icmp, ip};
@@ -63,7 +63,7 @@ fn large_requests_and_their_replies_go_in_fragments() {
                 assert!(reply(next(&link, &socket).await).data == content(size), "{size} bytes over {family:?}");
             }
             let outcome = socket.send_to(link.server.address(family), 1, &content(longest + 1)).await;
-            assert_eq!(outcome, Err(Error::PacketTooLarge));
+            assert_eq!(outcome, Err(SendError::PacketTooLarge));
         }
     });
 }
@@ -96,13 +96,13 @@ fn an_identifier_is_held_by_one_socket_of_a_family_and_free_when_it_is_dropped()
         for family in Family::BOTH {
             let first = bind(network, family, binding).unwrap();
             assert_eq!(first.binding(), binding);
-            assert_eq!(bind(network, family, binding).unwrap_err(), Error::AddressInUse);
+            assert_eq!(bind(network, family, binding).unwrap_err(), BindError::AddressInUse);
             // One that is bound on some of the interfaces stands in the way of one on all, and leaves nothing behind.
             let narrow = network.interface("lo").unwrap();
-            assert_eq!(bind(&narrow, family, binding).unwrap_err(), Error::AddressInUse);
+            assert_eq!(bind(&narrow, family, binding).unwrap_err(), BindError::AddressInUse);
             drop(first);
             let narrow = bind(&narrow, family, binding).unwrap();
-            assert_eq!(bind(network, family, binding).unwrap_err(), Error::AddressInUse);
+            assert_eq!(bind(network, family, binding).unwrap_err(), BindError::AddressInUse);
             drop(narrow);
             bind(network, family, binding).unwrap();
         }
@@ -119,7 +119,7 @@ fn an_identifier_is_held_by_one_socket_of_a_family_and_free_when_it_is_dropped()
     drop(all);
     for family in Family::BOTH {
         for port in [IcmpBinding::UdpPort(0), IcmpBinding::TcpPort(0)] {
-            assert_eq!(bind(network, family, port).unwrap_err(), Error::InvalidArgument);
+            assert_eq!(bind(network, family, port).unwrap_err(), BindError::InvalidArgument);
         }
     }
     link.assert_empty();
@@ -132,7 +132,7 @@ fn every_identifier_can_be_taken_and_then_none_is_left() {
     let mut sockets: Vec<IcmpSocket> = (0..65_535).map(|_| socket(network, Family::V4)).collect();
     let mut identifiers: Vec<IcmpBinding> = sockets.iter().map(IcmpSocket::binding).collect();
     assert!(!identifiers.windows(3).all(|three| three[1..] == [three[0], three[0]]));
-    assert_eq!(bind(network, Family::V4, IcmpBinding::Echo(0)).unwrap_err(), Error::AddressInUse);
+    assert_eq!(bind(network, Family::V4, IcmpBinding::Echo(0)).unwrap_err(), BindError::AddressInUse);
     let freed = sockets.swap_remove(1234).binding();
     assert_eq!(socket(network, Family::V4).binding(), freed);
     identifiers.sort_unstable_by_key(|binding| match binding {
@@ -213,23 +213,27 @@ fn what_cannot_be_asked_is_refused() {
         ] {
             let socket = socket(&link.client.network, family);
             for bad in bad.iter().map(|bad| bad.parse::<IpAddr>().unwrap()) {
-                assert_eq!(socket.send_to(bad, 0, b"").await, Err(Error::InvalidArgument), "{bad}");
+                assert_eq!(socket.send_to(bad, 0, b"").await, Err(SendError::InvalidArgument), "{bad}");
             }
             assert_eq!(socket.hop_limit(), HopLimit::DEFAULT);
             let nowhere: IpAddr = if family == Family::V4 { "192.0.2.1" } else { "2001:db8::1" }.parse().unwrap();
-            assert_eq!(socket.send_to(nowhere, 0, b"").await, Err(Error::RemoteUnreachable));
+            assert_eq!(socket.send_to(nowhere, 0, b"").await, Err(SendError::RemoteUnreachable));
             let watcher = bind(&link.client.network, family, IcmpBinding::UdpPort(9)).unwrap();
-            assert_eq!(watcher.send_to(link.server.address(family), 0, b"").await, Err(Error::InvalidState));
+            assert_eq!(watcher.send_to(link.server.address(family), 0, b"").await, Err(SendError::InvalidState));
         }
         let four = socket(&link.client.network, Family::V4);
         for broadcast in ["255.255.255.255", "10.0.0.255"] {
-            assert_eq!(four.send_to(broadcast.parse().unwrap(), 0, b"").await, Err(Error::AccessDenied), "{broadcast}");
+            assert_eq!(
+                four.send_to(broadcast.parse().unwrap(), 0, b"").await,
+                Err(SendError::AccessDenied),
+                "{broadcast}"
+            );
         }
     });
     let alone = xila_network_host::Manager::new(link.simulation.platform());
     alone.unmount_interface("lo").unwrap();
     let outcome = IcmpSocket::bind(&alone.network(), Version::V4, IcmpBinding::Echo(0));
-    assert_eq!(outcome.unwrap_err(), Error::NotFound);
+    assert_eq!(outcome.unwrap_err(), BindError::NotFound);
 }
 
 #[test]
@@ -335,8 +339,8 @@ fn down_fails_what_is_sent_and_what_waits_and_up_again_all_works() {
                 link.client.interface().set_state(State::Down);
             };
             let ((outcome, took), ()) = future::join(receiving, event).await;
-            assert_eq!((outcome.unwrap_err(), took), (Error::NetworkDown, SOON));
-            assert_eq!(socket.send_to(link.server.address(family), 1, b"x").await, Err(Error::NetworkDown));
+            assert_eq!((outcome.unwrap_err(), took), (ReceiveError::NetworkDown, SOON));
+            assert_eq!(socket.send_to(link.server.address(family), 1, b"x").await, Err(SendError::NetworkDown));
             link.client.interface().set_state(State::Up);
             socket.send_to(link.server.address(family), 1, b"x").await.unwrap();
             reply(next(&link, &socket).await);
@@ -345,7 +349,7 @@ fn down_fails_what_is_sent_and_what_waits_and_up_again_all_works() {
         let four = socket(&network, Family::V4);
         let config = link.client.config();
         let device = link.client.manager.unmount_interface(INTERFACE).unwrap();
-        assert_eq!(four.recv().await.unwrap_err(), Error::NetworkDown);
+        assert_eq!(four.recv().await.unwrap_err(), ReceiveError::NetworkDown);
         link.client.manager.mount_interface(INTERFACE, device, config).unwrap();
         four.send_to(link.server.address(Family::V4), 2, b"x").await.unwrap();
         assert_eq!(reply(next(&link, &four).await).sequence, 2);

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
-use xila_network_host::Error;
 use xila_network_host::device::hub::HubOptions;
 use xila_network_host::socket::icmp::{IcmpErrorKind, IcmpReport};
 use xila_network_host::socket::{ConnectOptions, HopLimit, IcmpBinding, PingOptions, TcpStream, UdpSocket, ping};
+use xila_network_host::{ConnectError, ReceiveError};
 use xila_network_tests::link::{Family, Link};
 
 use super::frames::{icmp, udp};
@@ -71,7 +71,7 @@ fn a_watcher_of_a_udp_port_hears_what_unconnected_sockets_do_not() {
             assert_eq!(heard, expected);
             assert_silent(&link, &other).await;
             assert_silent(&link, &tcp).await;
-            assert_eq!(probe.try_recv_datagram().unwrap_err(), Error::WouldBlock, "it is not disturbed");
+            assert_eq!(probe.try_recv_datagram().unwrap_err(), ReceiveError::WouldBlock, "it is not disturbed");
         }
     });
 }
@@ -86,7 +86,7 @@ fn a_watcher_of_a_tcp_port_hears_what_its_connection_attempt_does() {
             let watcher = bind(&link.client.network, family, IcmpBinding::TcpPort(4000)).unwrap();
             let options = ConnectOptions { local: Some(local), ..Default::default() };
             let outcome = TcpStream::connect_with(&link.client.network, link.server.at(family, 80), options).await;
-            assert_eq!(outcome.unwrap_err(), Error::RemoteUnreachable);
+            assert_eq!(outcome.unwrap_err(), ConnectError::RemoteUnreachable);
             let report = report(next(&link, &watcher).await);
             assert_eq!((report.kind, report.destination), (IcmpErrorKind::TimeExceeded, link.server.at(family, 80)));
         }

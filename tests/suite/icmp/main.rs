@@ -12,7 +12,7 @@ mod router;
 
 use std::time::Duration;
 
-use xila_network_host::Result;
+use xila_network_host::BindError;
 use xila_network_host::address::Family as Version;
 use xila_network_host::socket::icmp::{EchoReply, IcmpReport};
 use xila_network_host::socket::{IcmpBinding, IcmpMessage, IcmpSocket, Network};
@@ -28,7 +28,7 @@ const fn version(family: Family) -> Version {
     }
 }
 
-fn bind(network: &Network, family: Family, binding: IcmpBinding) -> Result<IcmpSocket> {
+fn bind(network: &Network, family: Family, binding: IcmpBinding) -> Result<IcmpSocket, BindError> {
     IcmpSocket::bind(network, version(family), binding)
 }
 

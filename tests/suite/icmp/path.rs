@@ -4,7 +4,7 @@ use std::net::{IpAddr, Shutdown, SocketAddr};
 use std::time::Duration;
 
 use futures_util::future;
-use xila_network_host::Error;
+use xila_network_host::ReceiveError;
 use xila_network_host::device::hub::HubOptions;
 use xila_network_host::socket::icmp::IcmpErrorKind;
 use xila_network_host::socket::{IcmpBinding, ListenOptions, PingOptions, TcpStream, UdpSocket, ping};
@@ -108,7 +108,7 @@ fn a_path_is_believed_to_be_narrow_for_ten_minutes() {
             let lengths = router.passed().iter().map(Vec::len).filter(|length| *length > 100).max();
             (lengths.unwrap_or(0), arrived)
         };
-        assert_eq!(longest(1400).await, (0, Err(Error::WouldBlock)), "this one was too large");
+        assert_eq!(longest(1400).await, (0, Err(ReceiveError::WouldBlock)), "this one was too large");
         assert_eq!(longest(1252).await, (1300, Ok(1252)));
         let (packet, arrived) = longest(1253).await;
         assert!(packet <= 1300 && arrived == Ok(1253), "{packet} {arrived:?}");
@@ -237,7 +237,7 @@ fn who_sent_too_much_learns_how_much_it_may_be() {
             let report = report(next(&link, &watcher).await);
             assert_eq!((report.kind, report.mtu), (IcmpErrorKind::PacketTooBig, Some(1300)));
             assert_eq!((report.source, report.destination), (family.host(ROUTER), link.server.at(family, 5000)));
-            assert_eq!(client.try_recv_datagram().unwrap_err(), Error::PacketTooLarge);
+            assert_eq!(client.try_recv_datagram().unwrap_err(), ReceiveError::PacketTooLarge);
         }
     });
 }

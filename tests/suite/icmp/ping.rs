@@ -4,10 +4,10 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use futures_util::future;
-use xila_network_host::Error;
 use xila_network_host::device::hub::HubOptions;
 use xila_network_host::interface::State;
 use xila_network_host::socket::{HopLimit, PingOptions, ping};
+use xila_network_host::{PingError, SendError};
 use xila_network_tests::link::{Family, INTERFACE, Link};
 
 use super::SOON;
@@ -50,7 +50,7 @@ fn payloads_of_every_size_are_counted_as_they_came_back() {
             for size in [most + 1, 65_528, usize::MAX] {
                 let options = PingOptions { size, ..PingOptions::default() };
                 let outcome = ping(&link.client.network, link.server.address(family), &options).await;
-                assert_eq!(outcome, Err(Error::PacketTooLarge));
+                assert_eq!(outcome, Err(PingError::PacketTooLarge));
             }
         }
     });
@@ -109,12 +109,12 @@ fn a_ping_waits_as_long_as_it_is_told_and_no_longer() {
                 let options = PingOptions { timeout, ..PingOptions::default() };
                 let pinging = ping(&link.client.network, link.server.address(family), &options);
                 let (outcome, took) = link.within(Duration::from_secs(1000), pinging).await;
-                assert_eq!((outcome, took), (Err(Error::TimedOut), timeout));
+                assert_eq!((outcome, took), (Err(PingError::TimedOut), timeout));
             }
             // A neighbour that is not there is found out sooner, where there is time for it.
             let options = PingOptions { timeout: Duration::from_secs(10), ..PingOptions::default() };
             let outcome = ping(&link.client.network, family.host(77), &options).await;
-            assert_eq!(outcome, Err(Error::RemoteUnreachable));
+            assert_eq!(outcome, Err(PingError::RemoteUnreachable));
         }
     });
     link.assert_empty();
@@ -145,19 +145,22 @@ fn a_ping_that_cannot_be_sent_says_why() {
     let options = PingOptions::default();
     link.block_on(async {
         for (remote, error) in [
-            ("0.0.0.0", Error::InvalidArgument),
-            ("::", Error::InvalidArgument),
-            ("::ffff:10.0.0.2", Error::InvalidArgument),
-            ("10.0.0.255", Error::AccessDenied),
-            ("192.0.2.1", Error::RemoteUnreachable),
-            ("2001:db8::1", Error::RemoteUnreachable),
+            ("0.0.0.0", PingError::Send(SendError::InvalidArgument)),
+            ("::", PingError::Send(SendError::InvalidArgument)),
+            ("::ffff:10.0.0.2", PingError::Send(SendError::InvalidArgument)),
+            ("10.0.0.255", PingError::Send(SendError::AccessDenied)),
+            ("192.0.2.1", PingError::RemoteUnreachable),
+            ("2001:db8::1", PingError::RemoteUnreachable),
         ] {
             assert_eq!(ping(network, remote.parse().unwrap(), &options).await, Err(error), "{remote}");
         }
         link.client.interface().set_state(State::Down);
         let only = link.client.manager.network_of([INTERFACE]).unwrap();
         for family in Family::BOTH {
-            assert_eq!(ping(&only, link.server.address(family), &options).await, Err(Error::NetworkDown));
+            assert_eq!(
+                ping(&only, link.server.address(family), &options).await,
+                Err(PingError::Send(SendError::NetworkDown))
+            );
         }
     });
     link.assert_empty();
@@ -172,12 +175,12 @@ fn errors_from_the_way_end_a_ping() {
             router.rule(Rules { hops: 1, ..Rules::default() });
             let near = PingOptions { hop_limit: HopLimit::ONE, ..PingOptions::default() };
             let (outcome, took) = link.within(SOON, ping(network, remote, &near)).await;
-            assert_eq!(outcome, Err(Error::RemoteUnreachable), "the hop limit runs out");
+            assert_eq!(outcome, Err(PingError::RemoteUnreachable), "the hop limit runs out");
             assert!(took < Duration::from_millis(10), "{took:?}");
             ping(network, remote, &PingOptions { hop_limit: HopLimit::new(2).unwrap(), ..near }).await.unwrap();
             router.rule(Rules { mtu: Some(1400), ..Rules::default() });
             let large = PingOptions { size: 1400, ..PingOptions::default() };
-            assert_eq!(ping(network, remote, &large).await, Err(Error::PacketTooLarge));
+            assert_eq!(ping(network, remote, &large).await, Err(PingError::PacketTooLarge));
             // Now the path is known, and it goes in fragments.
             let outcome = ping(network, remote, &large).await.map(|reply| reply.size);
             assert_eq!(outcome, Ok(1400), "{family:?}");

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use xila_network_host::address::{Cidr, InvalidValue, MacAddress, Route};
-use xila_network_host::{Error, Interface, Manager};
+use xila_network_host::{ConfigureError, Interface, Manager};
 
 use super::{config, hub, simulation};
 
@@ -30,13 +30,13 @@ fn addresses_come_and_go_by_value() {
     }
     assert_eq!(interface.addresses(), ["10.0.0.1/24", "fd00::1/64", "10.0.0.2/32"].map(cidr));
     // One host has an address once, whatever the prefix.
-    assert_eq!(interface.add_address(cidr("10.0.0.1/24")), Err(Error::AddressInUse));
-    assert_eq!(interface.add_address(cidr("10.0.0.1/16")), Err(Error::AddressInUse));
+    assert_eq!(interface.add_address(cidr("10.0.0.1/24")), Err(ConfigureError::AddressInUse));
+    assert_eq!(interface.add_address(cidr("10.0.0.1/16")), Err(ConfigureError::AddressInUse));
     // Removed is what is there, not what is like it.
-    assert_eq!(interface.remove_address(cidr("10.0.0.1/16")), Err(Error::AddressNotAvailable));
-    assert_eq!(interface.remove_address(cidr("10.0.0.9/24")), Err(Error::AddressNotAvailable));
+    assert_eq!(interface.remove_address(cidr("10.0.0.1/16")), Err(ConfigureError::AddressNotAvailable));
+    assert_eq!(interface.remove_address(cidr("10.0.0.9/24")), Err(ConfigureError::AddressNotAvailable));
     interface.remove_address(cidr("10.0.0.1/24")).unwrap();
-    assert_eq!(interface.remove_address(cidr("10.0.0.1/24")), Err(Error::AddressNotAvailable));
+    assert_eq!(interface.remove_address(cidr("10.0.0.1/24")), Err(ConfigureError::AddressNotAvailable));
     assert_eq!(interface.addresses(), ["fd00::1/64", "10.0.0.2/32"].map(cidr));
 }
 
@@ -54,7 +54,7 @@ fn addresses_that_no_host_has_are_refused() {
         "ff02::1/64",
         "::ffff:10.0.0.1/96",
     ] {
-        assert_eq!(interface.add_address(cidr(address)), Err(Error::InvalidArgument), "{address}");
+        assert_eq!(interface.add_address(cidr(address)), Err(ConfigureError::InvalidArgument), "{address}");
     }
     assert!(interface.addresses().is_empty());
     // Neither exists in the first place.
@@ -80,7 +80,7 @@ fn sixty_four_addresses_fit_and_the_next_changes_nothing() {
     }
     let full = interface.addresses();
     assert_eq!(full.len(), 64);
-    assert_eq!(interface.add_address(cidr("10.0.0.65/24")), Err(Error::NoFreeSlot));
+    assert_eq!(interface.add_address(cidr("10.0.0.65/24")), Err(ConfigureError::NoFreeSlot));
     assert_eq!(interface.addresses(), full);
     interface.remove_address(full[3]).unwrap();
     interface.add_address(cidr("10.0.0.65/24")).unwrap();
@@ -95,9 +95,9 @@ fn routes_come_and_go_and_one_network_has_one() {
     interface.add_route(Route::default_via(ip("fd00::fe")).unwrap()).unwrap();
     interface.add_route(route("192.0.2.0/24", "10.0.0.253")).unwrap();
     assert_eq!(interface.routes().len(), 3, "the later one replaces");
-    assert_eq!(interface.remove_route(route("192.0.2.0/24", "10.0.0.254")), Err(Error::RemoteUnreachable));
+    assert_eq!(interface.remove_route(route("192.0.2.0/24", "10.0.0.254")), Err(ConfigureError::RemoteUnreachable));
     interface.remove_route(route("192.0.2.0/24", "10.0.0.253")).unwrap();
-    assert_eq!(interface.remove_route(route("192.0.2.0/24", "10.0.0.253")), Err(Error::RemoteUnreachable));
+    assert_eq!(interface.remove_route(route("192.0.2.0/24", "10.0.0.253")), Err(ConfigureError::RemoteUnreachable));
     assert_eq!(interface.routes().len(), 2);
     for gateway in ["0.0.0.0", "255.255.255.255", "224.0.0.1", "::", "ff02::1"] {
         assert_eq!(Route::default_via(ip(gateway)), Err(InvalidValue), "{gateway}");
@@ -114,7 +114,7 @@ fn two_hundred_and_fifty_six_routes_fit_and_the_next_changes_nothing() {
         interface.add_route(route(number)).unwrap();
     }
     let full = interface.routes();
-    assert_eq!(interface.add_route(route(256)), Err(Error::NoFreeSlot));
+    assert_eq!(interface.add_route(route(256)), Err(ConfigureError::NoFreeSlot));
     assert_eq!(interface.routes(), full);
     interface.add_route(Route::new(cidr("10.0.7.0/24"), ip("192.0.2.2")).unwrap()).unwrap();
     interface.remove_route(route(8)).unwrap();
@@ -128,7 +128,7 @@ fn dns_servers_are_as_they_were_set() {
     assert!(interface.dns_servers().is_empty());
     interface.add_dns_server(ip("192.0.2.53")).unwrap();
     interface.add_dns_server(ip("fd00::53")).unwrap();
-    assert_eq!(interface.add_dns_server(ip("fd00::53")), Err(Error::AddressInUse));
-    assert_eq!(interface.add_dns_server(ip("224.0.0.53")), Err(Error::InvalidArgument));
+    assert_eq!(interface.add_dns_server(ip("fd00::53")), Err(ConfigureError::AddressInUse));
+    assert_eq!(interface.add_dns_server(ip("224.0.0.53")), Err(ConfigureError::InvalidArgument));
     assert_eq!(interface.dns_servers(), [ip("192.0.2.53"), ip("fd00::53")]);
 }

@@ -10,7 +10,7 @@ use xila_network_host::device::hub::{Cable, Hub, HubOptions};
 use xila_network_host::device::{ETHERNET_HEADER, Link as Carrier};
 use xila_network_host::platform::simulated::Simulation;
 use xila_network_host::socket::{ListenOptions, Network, TcpListener, TcpStream, UdpSocket};
-use xila_network_host::{Error, InterfaceConfig, Manager};
+use xila_network_host::{InterfaceConfig, Manager, ReceiveError};
 use xila_network_tests::link::{Bytes, Family, PORT, receive_next, send};
 use xila_network_tests::probe::{Monitor, Probe, Seen};
 
@@ -176,7 +176,7 @@ fn datagrams_arrive_whole_or_in_fragments_where_the_port_takes_what_was_sent() {
                         if size > to.mtu && from.mtu > to.mtu {
                             let before = to.monitor.giants();
                             simulation.run_ready();
-                            assert_eq!(receiver.try_recv_datagram().map(drop), Err(Error::WouldBlock));
+                            assert_eq!(receiver.try_recv_datagram().map(drop), Err(ReceiveError::WouldBlock));
                             assert_eq!(to.monitor.giants(), before + 1);
                         } else {
                             assert!(receiver.recv_datagram().await.unwrap().data == content, "{size} bytes");
@@ -205,7 +205,7 @@ fn a_broadcast_reaches_every_port_that_takes_it() {
                 for (station, member) in stations.iter().zip(&members) {
                     let got = member.try_recv_datagram().map(|datagram| datagram.data);
                     let takes = station.number != from.number && (size <= station.mtu || from.mtu <= station.mtu);
-                    let expected = if takes { Ok(content.clone()) } else { Err(Error::WouldBlock) };
+                    let expected = if takes { Ok(content.clone()) } else { Err(ReceiveError::WouldBlock) };
                     assert!(got == expected, "{size} bytes of port {} at port {}", from.number, station.number);
                 }
             }

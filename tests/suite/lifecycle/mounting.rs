@@ -9,7 +9,10 @@ use xila_network_host::address::{Family, Route};
 use xila_network_host::device::{Capabilities, Checksums, Device, Frame, Medium, Pool};
 use xila_network_host::platform::{Access, Instant, Platform, Spawner, Task};
 use xila_network_host::socket::{IcmpBinding, IcmpSocket, ListenOptions, TcpListener, TcpStream};
-use xila_network_host::{Error, InterfaceConfig, Manager};
+use xila_network_host::{
+    AcceptError, BindError, ConfigureError, ConnectError, Error, InterfaceConfig, InterfaceNotFound, Manager,
+    MountError, ReadError, ReceiveError, SendError, WriteError,
+};
 
 use super::{at, bind, config, hub, simulation};
 
@@ -102,33 +105,38 @@ fn a_mount_that_fails_leaves_no_name_no_task_and_no_device() {
         )
         .unwrap()
     });
-    let cases: Vec<(&str, Silent, InterfaceConfig, Error)> = vec![
-        ("an address too many", ethernet(1500), config(&many), Error::NoFreeSlot),
+    let cases: Vec<(&str, Silent, InterfaceConfig, ConfigureError)> = vec![
+        ("an address too many", ethernet(1500), config(&many), ConfigureError::NoFreeSlot),
         (
             "a route too many",
             ethernet(1500),
             InterfaceConfig { routes: routes.collect(), ..config(&[]) },
-            Error::NoFreeSlot,
+            ConfigureError::NoFreeSlot,
         ),
-        ("one address twice", ethernet(1500), config(&["10.0.0.1/24", "10.0.0.1/8"]), Error::AddressInUse),
-        ("an address for none", ethernet(1500), config(&["10.0.0.1/24", "0.0.0.0/24"]), Error::InvalidArgument),
-        ("an address for many", ethernet(1500), config(&["ff02::1/64"]), Error::InvalidArgument),
-        ("a broadcast address", ethernet(1500), config(&["255.255.255.255/32"]), Error::InvalidArgument),
+        ("one address twice", ethernet(1500), config(&["10.0.0.1/24", "10.0.0.1/8"]), ConfigureError::AddressInUse),
+        (
+            "an address for none",
+            ethernet(1500),
+            config(&["10.0.0.1/24", "0.0.0.0/24"]),
+            ConfigureError::InvalidArgument,
+        ),
+        ("an address for many", ethernet(1500), config(&["ff02::1/64"]), ConfigureError::InvalidArgument),
+        ("a broadcast address", ethernet(1500), config(&["255.255.255.255/32"]), ConfigureError::InvalidArgument),
         (
             "a hardware address without hardware",
             Silent::new(Medium::Ip, 1500, &alive),
             InterfaceConfig { hardware_address: mac, ..config(&[]) },
-            Error::NotSupported,
+            ConfigureError::NotSupported,
         ),
     ];
     for (case, device, config, error) in cases {
         let outcome = manager.mount_interface("eth0", device, config);
-        assert_eq!(outcome.unwrap_err(), error, "{case}");
+        assert_eq!(outcome.unwrap_err(), MountError::Configure(error), "{case}");
         assert!(manager.interfaces().is_empty() && manager.network().interfaces().is_empty(), "{case}");
     }
     for mtu in [0, 576, 1279, 65_536, 1 << 20] {
         let outcome = manager.mount_interface("eth0", ethernet(mtu), config(&[]));
-        assert!(matches!(outcome.unwrap_err(), Error::FailedToMountDevice(reason) if reason.contains("MTU")));
+        assert!(matches!(outcome.unwrap_err(), MountError::FailedToMountDevice(reason) if reason.contains("MTU")));
     }
     simulation.run_ready();
     assert_eq!(tasks.load(Ordering::Relaxed), 0);
@@ -154,8 +162,8 @@ fn unmounting_ends_the_task_and_hands_the_device_back() {
         simulation.run_ready();
         assert_eq!(tasks.load(Ordering::Relaxed), 0, "its runner has ended");
         assert_eq!(device.driver(), "silent");
-        assert_eq!(manager.interface("tun0").unwrap_err(), Error::NotFound);
-        assert_eq!(simulation.block_on(socket.recv_datagram()), Err(Error::NetworkDown));
+        assert_eq!(manager.interface("tun0").unwrap_err(), InterfaceNotFound);
+        assert_eq!(simulation.block_on(socket.recv_datagram()), Err(ReceiveError::NetworkDown));
     }
     assert_eq!(alive.load(Ordering::Relaxed), 1);
     drop(device);
@@ -186,7 +194,7 @@ fn the_last_clone_of_a_manager_takes_tasks_nodes_and_devices_with_it() {
     assert_eq!(tasks.load(Ordering::Relaxed), 0);
     assert_eq!(["lo", "tun0", "tun1"].map(open), [const { Err(Error::NotFound) }; 3]);
     assert!(network.interfaces().is_empty());
-    assert_eq!(interface.set_mtu(1400), Err(Error::NotFound));
+    assert_eq!(interface.set_mtu(1400), Err(ConfigureError::NotFound));
 }
 
 #[test]
@@ -205,22 +213,26 @@ fn what_outlives_the_manager_has_no_network() {
         let mut buffer = [0; 8];
         let reading = client.read(&mut buffer);
         let ending = async { drop(manager) };
-        assert_eq!(futures_util::future::join(reading, ending).await.0, Err(Error::NetworkDown), "who waits is told");
-        assert_eq!(server.write(b"x").await, Err(Error::NetworkDown));
+        assert_eq!(
+            futures_util::future::join(reading, ending).await.0,
+            Err(ReadError::NetworkDown),
+            "who waits is told"
+        );
+        assert_eq!(server.write(b"x").await, Err(WriteError::NetworkDown));
         for listener in [&everywhere, &here] {
-            assert_eq!(listener.accept().await.map(drop), Err(Error::NetworkDown));
+            assert_eq!(listener.accept().await.map(drop), Err(AcceptError::NetworkDown));
         }
         for socket in &datagrams {
-            assert_eq!(socket.recv_datagram().await, Err(Error::NetworkDown));
+            assert_eq!(socket.recv_datagram().await, Err(ReceiveError::NetworkDown));
             for remote in ["10.0.0.2:9", "127.0.0.1:9"] {
-                assert_eq!(socket.send_to(b"x", at(remote)).await, Err(Error::NetworkDown));
+                assert_eq!(socket.send_to(b"x", at(remote)).await, Err(SendError::NetworkDown));
             }
         }
-        assert_eq!(echoes.recv().await, Err(Error::NetworkDown));
-        assert_eq!(echoes.send_to(at("10.0.0.2:0").ip(), 1, b"x").await, Err(Error::NetworkDown));
-        assert_eq!(TcpStream::connect(&network, at("127.0.0.1:81")).await.map(drop), Err(Error::NotFound));
+        assert_eq!(echoes.recv().await, Err(ReceiveError::NetworkDown));
+        assert_eq!(echoes.send_to(at("10.0.0.2:0").ip(), 1, b"x").await, Err(SendError::NetworkDown));
+        assert_eq!(TcpStream::connect(&network, at("127.0.0.1:81")).await.map(drop), Err(ConnectError::NotFound));
     });
-    assert_eq!(listen("0.0.0.0:82").map(drop), Err(Error::NotFound));
+    assert_eq!(listen("0.0.0.0:82").map(drop), Err(BindError::NotFound));
 }
 
 #[test]
@@ -253,7 +265,7 @@ fn a_handle_outlives_its_interface_and_says_that_it_is_gone() {
     manager.unmount_interface("eth0").unwrap();
     assert_eq!(interface.name(), "eth0");
     assert_eq!(interface.link(), xila_network_host::device::Link::Down);
-    assert_eq!(socket.try_send_to(b"x", at("10.0.0.2:9")), Err(Error::NetworkDown));
+    assert_eq!(socket.try_send_to(b"x", at("10.0.0.2:9")), Err(SendError::NetworkDown));
     assert!(network.interfaces().is_empty());
     // Nothing that is asked of it panics.
     let _ = (interface.addresses(), interface.routes(), interface.statistics(), interface.kind(), interface.mtu());

@@ -1,6 +1,6 @@
 //! What an interface may be called.
 
-use xila_network_host::{Error, InterfaceConfig, Manager};
+use xila_network_host::{AlreadyInitialized, InterfaceConfig, InterfaceNotFound, Manager, MountError};
 
 use super::{hub, simulation};
 
@@ -27,7 +27,7 @@ fn names_are_1_to_15_of_the_characters_allowed() {
         "ａ",
         "eth0 ",
     ] {
-        assert_eq!(mount(name).unwrap_err(), Error::InvalidIdentifier(name.into()));
+        assert_eq!(mount(name).unwrap_err(), MountError::InvalidIdentifier(name.into()));
     }
     let names: Vec<String> = manager.interfaces().iter().map(|interface| interface.name().to_owned()).collect();
     assert_eq!(names[..3], ["lo", "a", "0"], "in the order they were mounted");
@@ -41,8 +41,8 @@ fn a_name_is_taken_while_its_interface_is_mounted() {
     let hub = hub(&simulation);
     let mount = |name: &str| manager.mount_interface(name, hub.port(), InterfaceConfig::default());
     mount("eth0").unwrap();
-    assert_eq!(mount("eth0").unwrap_err(), Error::DuplicateIdentifier("eth0".into()));
-    assert_eq!(mount("lo").unwrap_err(), Error::DuplicateIdentifier("lo".into()));
+    assert_eq!(mount("eth0").unwrap_err(), MountError::DuplicateIdentifier("eth0".into()));
+    assert_eq!(mount("lo").unwrap_err(), MountError::DuplicateIdentifier("lo".into()));
     manager.unmount_interface("eth0").unwrap();
     mount("eth0").unwrap();
 }
@@ -50,10 +50,10 @@ fn a_name_is_taken_while_its_interface_is_mounted() {
 #[test]
 fn interfaces_that_are_not_there_are_not_found() {
     let (_simulation, manager) = simulation();
-    assert_eq!(manager.interface("eth0").unwrap_err(), Error::NotFound);
-    assert_eq!(manager.unmount_interface("eth0").map(|_| ()), Err(Error::NotFound));
-    assert_eq!(manager.network_of(["lo", "eth0"]).unwrap_err(), Error::NotFound);
-    assert_eq!(manager.network().interface("eth0").unwrap_err(), Error::NotFound);
+    assert_eq!(manager.interface("eth0").unwrap_err(), InterfaceNotFound);
+    assert_eq!(manager.unmount_interface("eth0").map(|_| ()), Err(InterfaceNotFound));
+    assert_eq!(manager.network_of(["lo", "eth0"]).unwrap_err(), InterfaceNotFound);
+    assert_eq!(manager.network().interface("eth0").unwrap_err(), InterfaceNotFound);
 }
 
 #[test]
@@ -72,7 +72,7 @@ fn the_process_wide_manager_is_made_once() {
     assert!(Manager::instance().is_none());
     let manager = Manager::initialize(simulation.platform()).unwrap();
     let second = Manager::initialize(simulation.platform());
-    assert_eq!(second.map(|_| ()), Err(Error::DuplicateIdentifier("manager".into())));
+    assert_eq!(second.map(|_| ()), Err(AlreadyInitialized));
     // The instance is the same set of interfaces.
     let instance = Manager::instance().unwrap();
     instance.mount_interface("eth0", hub(&simulation).port(), InterfaceConfig::default()).unwrap();

@@ -5,7 +5,7 @@ use xila_network_host::device::hub::Hub;
 use xila_network_host::interface::State;
 use xila_network_host::platform::simulated::Simulation;
 use xila_network_host::socket::{ConnectOptions, ListenOptions, Network, TcpListener, TcpStream, UdpSocket};
-use xila_network_host::{Error, Manager};
+use xila_network_host::{BindError, ConnectError, Error, InterfaceNotFound, Manager, ReceiveError, SendError};
 
 use super::{at, bind, config, hub, simulation};
 
@@ -57,8 +57,9 @@ impl World {
     fn error(&self, network: &Network, remote: &str) -> Error {
         let local = if remote.starts_with('[') { "[::]:0" } else { "0.0.0.0:0" };
         self.simulation.block_on(async {
-            let error = bind(network, local).send_to(b"x", at(remote)).await.unwrap_err();
-            assert_eq!(TcpStream::connect(network, at(remote)).await.unwrap_err(), error, "UDP and TCP agree");
+            let error = Error::from(bind(network, local).send_to(b"x", at(remote)).await.unwrap_err());
+            let of_tcp = Error::from(TcpStream::connect(network, at(remote)).await.unwrap_err());
+            assert_eq!(of_tcp, error, "UDP and TCP agree");
             error
         })
     }
@@ -102,12 +103,12 @@ fn a_socket_that_lives_on_follows_a_changed_route() {
     let router = bind(&world.router.network(), "192.0.2.7:9");
     world.simulation.block_on(async {
         let socket = bind(&world.network(), "0.0.0.0:0");
-        assert_eq!(socket.send_to(b"1", at("192.0.2.7:9")).await, Err(Error::RemoteUnreachable));
+        assert_eq!(socket.send_to(b"1", at("192.0.2.7:9")).await, Err(SendError::RemoteUnreachable));
         eth0.add_route(Route::default_via("10.0.0.254".parse().unwrap()).unwrap()).unwrap();
         socket.send_to(b"2", at("192.0.2.7:9")).await.unwrap();
         assert_eq!(router.recv_datagram().await.unwrap().data, b"2");
         eth0.set_state(State::Down);
-        assert_eq!(socket.send_to(b"3", at("192.0.2.7:9")).await, Err(Error::NetworkDown));
+        assert_eq!(socket.send_to(b"3", at("192.0.2.7:9")).await, Err(SendError::NetworkDown));
     });
 }
 
@@ -139,9 +140,9 @@ fn no_interface_no_route_and_no_interface_that_is_up_are_three_errors() {
     }
     let nothing = Manager::without_loopback(world.simulation.platform()).network();
     let connecting = world.simulation.block_on(TcpStream::connect(&nothing, at("10.0.0.200:9")));
-    assert_eq!(connecting.unwrap_err(), Error::NotFound);
+    assert_eq!(connecting.unwrap_err(), ConnectError::NotFound);
     let listening = TcpListener::bind(&nothing, at("0.0.0.0:80"), ListenOptions::default());
-    assert_eq!(listening.unwrap_err(), Error::NotFound);
+    assert_eq!(listening.unwrap_err(), BindError::NotFound);
 }
 
 #[test]
@@ -154,19 +155,19 @@ fn a_network_of_some_interfaces_is_those_and_no_more() {
     assert_eq!(world.error(&eth0, "127.0.0.1:9"), Error::RemoteUnreachable);
     assert_eq!(world.error(&eth0, "[fd01::2]:9"), Error::RemoteUnreachable);
     for local in ["10.0.0.129:9", "127.0.0.1:9", "[::1]:9"] {
-        assert_eq!(UdpSocket::bind(&eth0, at(local)).unwrap_err(), Error::AddressNotAvailable, "{local}");
+        assert_eq!(UdpSocket::bind(&eth0, at(local)).unwrap_err(), BindError::AddressNotAvailable, "{local}");
         let listening = TcpListener::bind(&eth0, at(local), ListenOptions::default());
-        assert_eq!(listening.unwrap_err(), Error::AddressNotAvailable, "{local}");
+        assert_eq!(listening.unwrap_err(), BindError::AddressNotAvailable, "{local}");
     }
     // A wildcard there is not served elsewhere.
     world.simulation.block_on(async {
         let _listener = TcpListener::bind(&eth0, at("0.0.0.0:80"), ListenOptions::default()).unwrap();
         let outcome = TcpStream::connect(&world.second.network(), at("10.0.0.129:80")).await;
-        assert_eq!(outcome.unwrap_err(), Error::ConnectionRefused);
+        assert_eq!(outcome.unwrap_err(), ConnectError::ConnectionRefused);
     });
     let narrowed = world.manager.network_of(["lo", "eth1"]).unwrap().interface("eth1").unwrap();
     assert_eq!(narrowed.interfaces(), ["eth1"]);
-    assert_eq!(eth0.interface("eth1").unwrap_err(), Error::NotFound);
+    assert_eq!(eth0.interface("eth1").unwrap_err(), InterfaceNotFound);
 }
 
 #[test]
@@ -211,10 +212,13 @@ fn a_bound_address_speaks_by_its_own_interface() {
         socket.send_to(b"x", at("10.0.0.200:9")).await.unwrap();
         let options = ConnectOptions { local: Some(at("10.0.0.1:0")), ..ConnectOptions::default() };
         let outcome = TcpStream::connect_with(&network, at("10.0.0.200:9"), options).await;
-        assert_eq!(outcome.unwrap_err(), Error::RemoteUnreachable, "nobody has that address on eth0's segment");
+        assert_eq!(outcome.unwrap_err(), ConnectError::RemoteUnreachable, "nobody has that address on eth0's segment");
         assert_eq!(world.manager.interface("eth1").unwrap().statistics().sent.packets, before);
         // And where its own interface leads nowhere, there is no way.
-        assert_eq!(bind(&network, "10.0.0.1:0").send_to(b"x", at("192.0.2.7:9")).await, Err(Error::RemoteUnreachable));
+        assert_eq!(
+            bind(&network, "10.0.0.1:0").send_to(b"x", at("192.0.2.7:9")).await,
+            Err(SendError::RemoteUnreachable)
+        );
     });
 }
 
@@ -228,12 +232,12 @@ fn a_network_sees_interfaces_come_and_go() {
     let receiver = bind(&peer.network(), "10.0.0.2:9");
     simulation.block_on(async {
         let socket = bind(&network, "0.0.0.0:0");
-        assert_eq!(socket.send_to(b"x", at("10.0.0.2:9")).await, Err(Error::RemoteUnreachable));
+        assert_eq!(socket.send_to(b"x", at("10.0.0.2:9")).await, Err(SendError::RemoteUnreachable));
         manager.mount_interface("eth0", segment.port(), config(&["10.0.0.1/24"])).unwrap();
         socket.send_to(b"x", at("10.0.0.2:9")).await.unwrap();
         receiver.recv_datagram().await.unwrap();
         manager.unmount_interface("eth0").unwrap();
-        assert_eq!(socket.send_to(b"x", at("10.0.0.2:9")).await, Err(Error::RemoteUnreachable));
+        assert_eq!(socket.send_to(b"x", at("10.0.0.2:9")).await, Err(SendError::RemoteUnreachable));
     });
 }
 
@@ -260,7 +264,11 @@ fn an_answer_leaves_by_the_interface_and_from_the_address_that_was_asked() {
             assert_eq!((&answer.data[..], answer.remote), (&secret[..], at("[fe80::1]:53")));
         }
         for peer in &peers {
-            assert_eq!(peer.try_recv_datagram().map(drop), Err(Error::WouldBlock), "nobody hears what is another's");
+            assert_eq!(
+                peer.try_recv_datagram().map(drop),
+                Err(ReceiveError::WouldBlock),
+                "nobody hears what is another's"
+            );
         }
         // Of several addresses, the one that was asked is the answer's.
         let server = bind(&world.network(), "0.0.0.0:53");

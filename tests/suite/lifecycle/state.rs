@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use xila_network_host::Error;
 use xila_network_host::device::Link as Carrier;
 use xila_network_host::interface::{Counters, State};
 use xila_network_host::socket::{ListenOptions, TcpStream};
+use xila_network_host::{AcceptError, ConnectError, ReadError};
 use xila_network_tests::link::{Family, Link, PORT};
 
 use super::{at, bind};
@@ -23,7 +23,7 @@ fn setting_a_state_twice_is_setting_it_once() {
         for state in [State::Down, State::Down] {
             interface.set_state(state);
             assert_eq!(interface.state(), State::Down);
-            assert_eq!(server.read(&mut [0; 8]).await, Err(Error::NetworkDown));
+            assert_eq!(server.read(&mut [0; 8]).await, Err(ReadError::NetworkDown));
         }
         for state in [State::Up, State::Up] {
             interface.set_state(state);
@@ -42,11 +42,11 @@ fn an_interface_that_is_down_neither_takes_nor_gives() {
         let interface = link.server.interface();
         interface.set_state(State::Down);
         let before = interface.statistics();
-        assert_eq!(listener.accept().await.unwrap_err(), Error::NetworkDown);
+        assert_eq!(listener.accept().await.unwrap_err(), AcceptError::NetworkDown);
         let connecting = TcpStream::connect(&link.server.network, link.client.at(Family::V4, PORT)).await;
-        assert_eq!(connecting.unwrap_err(), Error::NetworkDown);
+        assert_eq!(connecting.unwrap_err(), ConnectError::NetworkDown);
         let connecting = TcpStream::connect(&link.client.network, link.server.at(Family::V4, PORT)).await;
-        assert_eq!(connecting.unwrap_err(), Error::RemoteUnreachable, "nobody answers for the address");
+        assert_eq!(connecting.unwrap_err(), ConnectError::RemoteUnreachable, "nobody answers for the address");
         let after = interface.statistics();
         assert_eq!(after.sent, before.sent, "not even an ARP reply");
         let came = after.received.packets - before.received.packets;
@@ -117,7 +117,7 @@ fn sockets_and_endings_are_counted() {
         let counted = server.statistics();
         assert_eq!((counted.tcp_listeners, counted.tcp_flows, counted.time_wait), (1, 1, 0));
         client.abort();
-        assert_eq!(accepted.read(&mut [0; 1]).await, Err(Error::ConnectionReset));
+        assert_eq!(accepted.read(&mut [0; 1]).await, Err(ReadError::ConnectionReset));
         assert_eq!(server.statistics().tcp_resets, 1);
         drop((listener, accepted, client));
         assert_eq!((server.statistics().tcp_listeners, server.statistics().tcp_flows), (0, 0));

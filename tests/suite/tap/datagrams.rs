@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use xila_network_host::Error;
+use xila_network_host::ReceiveError;
 use xila_network_host::socket::UdpSocket;
 
 use super::{FAMILIES, with_kernel};
@@ -85,7 +85,7 @@ fn a_connected_socket_learns_that_the_kernel_has_nobody_there() {
             let socket = UdpSocket::bind(&manager.network(), SocketAddr::new(stack, 0)).unwrap();
             socket.connect(SocketAddr::new(kernel, 5007)).unwrap();
             socket.send(b"anybody?").await.unwrap();
-            assert_eq!(socket.recv(&mut [0; 16]).await, Err(Error::ConnectionRefused), "{kernel}");
+            assert_eq!(socket.recv(&mut [0; 16]).await, Err(ReceiveError::ConnectionRefused), "{kernel}");
         }
     });
 }

@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use xila_network_host::interface::{Change, DhcpState, Notice, Origin, Watch};
 use xila_network_host::socket::UdpSocket;
-use xila_network_host::{Error, Interface, InterfaceConfig};
+use xila_network_host::{Interface, InterfaceConfig, ReceiveError};
 use xila_network_tests::dnsmasq::Dnsmasq;
 use xila_network_tests::netns::{KERNEL_V4, Namespace, block_on};
 
@@ -72,7 +72,7 @@ fn dnsmasq_lends_renews_and_takes_back() {
         let socket = UdpSocket::bind(&interface.network(), SocketAddr::new(address(interface), 0)).unwrap();
         socket.connect(SocketAddr::new(KERNEL_V4, 5007)).unwrap();
         socket.send(b"anybody?").await.unwrap();
-        assert_eq!(socket.recv(&mut [0; 16]).await, Err(Error::ConnectionRefused));
+        assert_eq!(socket.recv(&mut [0; 16]).await, Err(ReceiveError::ConnectionRefused));
         dnsmasq.says("DHCPACK").await;
         assert_eq!(until(&mut watch, DhcpState::Bound).await, [Change::Dhcp(DhcpState::Bound)], "a renewal");
         dnsmasq.says("DHCPREQUEST").await;
@@ -140,6 +140,6 @@ fn dnsmasq_advertises_a_prefix_a_router_an_mtu_and_a_dns_server() {
         let socket = UdpSocket::bind(&interface.network(), SocketAddr::new(own.next_back().unwrap(), 0)).unwrap();
         socket.connect("[fd00:5::1]:5007".parse().unwrap()).unwrap();
         socket.send(b"anybody?").await.unwrap();
-        assert_eq!(socket.recv(&mut [0; 16]).await, Err(Error::ConnectionRefused));
+        assert_eq!(socket.recv(&mut [0; 16]).await, Err(ReceiveError::ConnectionRefused));
     });
 }

@@ -19,7 +19,7 @@ async fn serve(stream: &TcpStream) -> Result<(), Error> {
     assert!(head.starts_with(b"GET /page HTTP/1.1\r\n"), "{}", String::from_utf8_lossy(&head));
     let response = format!("HTTP/1.1 200 OK\r\nContent-Length: {PAGE}\r\nConnection: close\r\n\r\n");
     stream.write_all(response.as_bytes()).await?;
-    stream.write_all(&vec![b'x'; PAGE]).await
+    Ok(stream.write_all(&vec![b'x'; PAGE]).await?)
 }
 
 #[test]

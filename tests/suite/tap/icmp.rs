@@ -8,7 +8,7 @@ use xila_network_host::socket::icmp::{IcmpErrorKind, IcmpReport};
 use xila_network_host::socket::{
     HopLimit, IcmpBinding, IcmpMessage, IcmpSocket, PingOptions, TcpStream, UdpSocket, ping,
 };
-use xila_network_host::{Error, Manager};
+use xila_network_host::{Manager, PingError, ReceiveError};
 use xila_network_tests::netns::{FAR_V4, FAR_V6, KERNEL_V4, KERNEL_V6, Namespace};
 
 use super::{FAMILIES, with_kernel};
@@ -60,7 +60,7 @@ fn port_unreachable_reaches_the_socket_and_the_watcher() {
             let remote = SocketAddr::new(kernel, 5012);
             socket.connect(remote).unwrap();
             socket.send(b"anybody?").await.unwrap();
-            assert_eq!(socket.recv(&mut [0; 16]).await, Err(Error::ConnectionRefused));
+            assert_eq!(socket.recv(&mut [0; 16]).await, Err(ReceiveError::ConnectionRefused));
             let report = report(&watcher).await;
             assert_eq!((report.source, report.kind), (kernel, IcmpErrorKind::PortUnreachable));
             assert_eq!(report.destination, remote);
@@ -74,7 +74,7 @@ fn a_route_is_traced_hop_by_hop() {
         for (router, far) in [(KERNEL_V4, FAR_V4), (KERNEL_V6, FAR_V6)] {
             // By echo requests, as `traceroute -I` does.
             let near = PingOptions { hop_limit: HopLimit::ONE, ..options() };
-            assert_eq!(ping(&manager.network(), far, &near).await, Err(Error::RemoteUnreachable));
+            assert_eq!(ping(&manager.network(), far, &near).await, Err(PingError::RemoteUnreachable));
             let reply = ping(&manager.network(), far, &PingOptions { hop_limit: HopLimit::new(2).unwrap(), ..near })
                 .await
                 .unwrap();

@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use xila_network_host::socket::{ConnectOptions, TcpStream};
-use xila_network_host::{Error, Manager};
+use xila_network_host::{ConnectError, Manager, ReadError};
 use xila_network_tests::netns::{Namespace, TemporaryFile};
 
 use super::{FAMILIES, listen, with_kernel};
@@ -114,7 +114,7 @@ fn a_port_where_the_kernel_has_nobody_refuses() {
     with_kernel(&[], 1500, async |_, manager| {
         for (kernel, _) in FAMILIES {
             let refused = TcpStream::connect(&manager.network(), SocketAddr::new(kernel, 5002)).await;
-            assert_eq!(refused.unwrap_err(), Error::ConnectionRefused, "{kernel}");
+            assert_eq!(refused.unwrap_err(), ConnectError::ConnectionRefused, "{kernel}");
         }
     });
 }
@@ -142,7 +142,7 @@ fn an_address_where_nobody_answers_is_unreachable_or_times_out() {
         for remote in ["192.0.2.77:80", "[fd00::77]:80"] {
             let outcome = TcpStream::connect_with(&manager.network(), remote.parse().unwrap(), options.clone()).await;
             let error = outcome.unwrap_err();
-            assert!(matches!(error, Error::TimedOut | Error::RemoteUnreachable), "{remote}: {error}");
+            assert!(matches!(error, ConnectError::TimedOut | ConnectError::RemoteUnreachable), "{remote}: {error}");
         }
     });
 }
@@ -170,7 +170,7 @@ sys.exit('not reset')
             let peer = namespace.python(SCRIPT, &[&stack.to_string()]);
             let (first, _) = listener.accept().await.unwrap();
             first.write_all(b"1").await.unwrap();
-            assert_eq!(first.read(&mut [0; 1]).await, Err(Error::ConnectionReset));
+            assert_eq!(first.read(&mut [0; 1]).await, Err(ReadError::ConnectionReset));
             let (second, _) = listener.accept().await.unwrap();
             assert_eq!(second.read(&mut [0; 1]).await, Ok(1));
             second.abort();

@@ -5,10 +5,10 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use futures_util::future::join;
-use xila_network_host::Error;
 use xila_network_host::socket::{
     ConnectOptions, HopLimit, KeepAlive, ListenOptions, TcpListener, TcpOptions, TcpSocket, TcpStream,
 };
+use xila_network_host::{AcceptError, BindError, ConnectError, InvalidOption, ReadError, WriteError};
 use xila_network_tests::link::{Bytes, Family, Link, PORT, receive, send};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -25,7 +25,7 @@ fn a_bound_socket_refuses_connections_until_it_listens() {
             let socket = bound(&link, family);
             assert_eq!(socket.local_addr(), link.server.at(family, PORT));
             let connect = || TcpStream::connect(&link.client.network, link.server.at(family, PORT));
-            assert_eq!(connect().await.expect_err("nobody listens"), Error::ConnectionRefused);
+            assert_eq!(connect().await.expect_err("nobody listens"), ConnectError::ConnectionRefused);
             assert_eq!(link.server.interface().statistics().tcp_listeners, 0);
 
             let listener = socket.listen(ListenOptions::default()).expect("it was free");
@@ -45,9 +45,9 @@ fn a_bound_socket_keeps_others_from_its_address_until_it_is_dropped() {
         let network = &link.server.network;
         let any = SocketAddr::from((Ipv4Addr::UNSPECIFIED, PORT));
         for address in [socket.local_addr(), any] {
-            assert_eq!(TcpSocket::bind(network, address).expect_err("taken"), Error::AddressInUse);
+            assert_eq!(TcpSocket::bind(network, address).expect_err("taken"), BindError::AddressInUse);
             let listener = TcpListener::bind(network, address, ListenOptions::default());
-            assert_eq!(listener.expect_err("taken"), Error::AddressInUse);
+            assert_eq!(listener.expect_err("taken"), BindError::AddressInUse);
         }
         // Another family's, and another port.
         drop(bound(&link, Family::V6));
@@ -92,12 +92,13 @@ fn a_connection_leaves_from_the_port_it_was_bound_to_and_lets_go_of_the_socket()
 }
 
 /// The two ways to connect from a port that is named.
-fn connect_from(link: &Link, local: SocketAddr, remote: SocketAddr) -> [Result<(), Error>; 2] {
+fn connect_from(link: &Link, local: SocketAddr, remote: SocketAddr) -> [Result<(), ConnectError>; 2] {
     let network = &link.server.network;
     let options = ConnectOptions { local: Some(local), ..ConnectOptions::default() };
     let at_once = TcpStream::start(network, remote, options).map(drop);
-    let bound = TcpSocket::bind(network, local).and_then(|socket| socket.connect(remote, ConnectOptions::default()));
-    [at_once, bound.map(drop)]
+    let bound = TcpSocket::bind(network, local).map_err(ConnectError::from);
+    let connecting = bound.and_then(|socket| socket.connect(remote, ConnectOptions::default()));
+    [at_once, connecting.map(drop)]
 }
 
 /// Else a client of the listener's, by connecting to it, would complete the other's connection.
@@ -110,11 +111,19 @@ fn nobody_connects_from_a_port_that_is_anothers() {
         for taken in [own, any] {
             let socket = TcpSocket::bind(&link.server.network, taken).expect("the port is free");
             for local in [own, any] {
-                assert_eq!(connect_from(&link, local, remote), [const { Err(Error::AddressInUse) }; 2], "{local}");
+                assert_eq!(
+                    connect_from(&link, local, remote),
+                    [const { Err(ConnectError::AddressInUse) }; 2],
+                    "{local}"
+                );
             }
             let listener = socket.listen(ListenOptions::default()).expect("it was free");
             for local in [own, any] {
-                assert_eq!(connect_from(&link, local, remote), [const { Err(Error::AddressInUse) }; 2], "{local}");
+                assert_eq!(
+                    connect_from(&link, local, remote),
+                    [const { Err(ConnectError::AddressInUse) }; 2],
+                    "{local}"
+                );
             }
             assert_eq!(link.server.flows(), 0);
             // The client gets to the listener, whatever was tried.
@@ -145,7 +154,7 @@ fn nobody_comes_to_listen_at_a_port_that_a_connection_is_being_made_from() {
         let nowhere = SocketAddr::new(Family::V4.host(99), PORT);
         let connecting = TcpStream::start(network, nowhere, options()).expect("the port is free");
         let listen = || TcpListener::bind(network, local, ListenOptions::default());
-        assert_eq!(listen().expect_err("taken"), Error::AddressInUse);
+        assert_eq!(listen().expect_err("taken"), BindError::AddressInUse);
         drop(connecting);
         drop(listen().expect("given up"));
         let there = link.client.listen(Family::V4, PORT, ListenOptions::default()).expect("a free port");
@@ -175,9 +184,9 @@ fn bad_arguments_are_told_before_anything_is_sent() {
     link.block_on(async {
         let network = &link.server.network;
         for (address, error) in [
-            ("224.0.0.1:1", Error::InvalidArgument),
-            ("[::ffff:10.0.0.2]:1", Error::InvalidArgument),
-            ("192.0.2.1:1", Error::AddressNotAvailable),
+            ("224.0.0.1:1", BindError::InvalidArgument),
+            ("[::ffff:10.0.0.2]:1", BindError::InvalidArgument),
+            ("192.0.2.1:1", BindError::AddressNotAvailable),
         ] {
             assert_eq!(
                 TcpSocket::bind(network, address.parse().expect(address)).expect_err(address),
@@ -186,10 +195,10 @@ fn bad_arguments_are_told_before_anything_is_sent() {
             );
         }
         let none = ListenOptions { backlog: 0, ..ListenOptions::default() };
-        assert_eq!(bound(&link, Family::V4).listen(none).expect_err("no backlog"), Error::InvalidArgument);
+        assert_eq!(bound(&link, Family::V4).listen(none).expect_err("no backlog"), InvalidOption);
         let other = link.client.at(Family::V6, PORT);
         let connecting = bound(&link, Family::V4).connect(other, ConnectOptions::default());
-        assert_eq!(connecting.expect_err("another family"), Error::InvalidArgument);
+        assert_eq!(connecting.expect_err("another family"), ConnectError::InvalidArgument);
     });
     link.assert_empty();
 }
@@ -210,7 +219,7 @@ fn accepting_is_waited_for_without_accepting() {
         // Where accepting fails, it does not wait either.
         link.server.manager.unmount_interface(xila_network_tests::link::INTERFACE).expect("it is mounted");
         ready().await;
-        assert_eq!(listener.accept().await.expect_err("its interface is gone"), Error::NetworkDown);
+        assert_eq!(listener.accept().await.expect_err("its interface is gone"), AcceptError::NetworkDown);
     });
 }
 
@@ -223,7 +232,7 @@ fn what_is_set_on_a_listener_is_for_connections_to_come() {
         let (first, before) = join(connect(), listener.accept()).await;
         let keep_alive = KeepAlive { idle: SECOND * 10, interval: SECOND, count: 3 };
         listener.set_keep_alive(Some(keep_alive)).expect("good times");
-        listener.set_hop_limit(HopLimit::ONE).expect("a good limit");
+        listener.set_hop_limit(HopLimit::ONE);
         let (second, after) = join(connect(), listener.accept()).await;
         let (before, after) = (before.expect("accepted").0, after.expect("accepted").0);
         assert_eq!((before.hop_limit(), before.keep_alive()), (TcpOptions::default().hop_limit, None));
@@ -239,7 +248,7 @@ fn a_backlog_can_be_changed_while_it_fills() {
     link.block_on(async {
         let options = ListenOptions { backlog: 1, ..ListenOptions::default() };
         let listener = link.server.listen(Family::V4, PORT, options).expect("a free port");
-        assert_eq!(listener.set_backlog(0), Err(Error::InvalidArgument));
+        assert_eq!(listener.set_backlog(0), Err(InvalidOption));
         let connect = || TcpStream::connect(&link.client.network, link.server.at(Family::V4, PORT));
         let _first = connect().await.expect("there is room for one");
         link.cancelled_after(SECOND / 2, connect()).await;
@@ -259,7 +268,7 @@ fn what_has_arrived_is_read_into_a_vector_of_its_size() {
         let tcp = TcpOptions { receive_buffer: 5000, ..TcpOptions::default() };
         let listen = ListenOptions { tcp, ..ListenOptions::default() };
         let (client, server) = link.pair_with(Family::V4, ConnectOptions::default(), listen).await;
-        assert_eq!(server.try_read_vec(10), Err(Error::WouldBlock));
+        assert_eq!(server.try_read_vec(10), Err(ReadError::WouldBlock));
         assert_eq!(server.try_read_vec(0), Ok(Vec::new()));
         let sending = async {
             send(&client, 3, 300_000).await.expect("it carries");
@@ -295,9 +304,9 @@ fn as_much_as_there_is_room_for_is_written_at_once() {
         assert_eq!(client.send_room(), Ok(1));
         assert_eq!(client.try_write(&[7; 2]), Ok(1));
         assert_eq!(client.send_room(), Ok(0));
-        assert_eq!(client.try_write(&[7; 1]), Err(Error::WouldBlock));
+        assert_eq!(client.try_write(&[7; 1]), Err(WriteError::WouldBlock));
         client.shutdown(std::net::Shutdown::Write).expect("open");
-        assert_eq!(client.send_room(), Err(Error::BrokenPipe));
+        assert_eq!(client.send_room(), Err(WriteError::BrokenPipe));
         drop(server);
     });
 }

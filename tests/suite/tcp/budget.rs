@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use xila_network_host::device::Link as Carrier;
 use xila_network_host::platform::Instant;
 use xila_network_host::socket::{Budget, ConnectOptions, ListenOptions, TcpListener, TcpOptions, TcpState, TcpStream};
-use xila_network_host::{Error, Result};
+use xila_network_host::{ConnectError, Error};
 use xila_network_tests::link::{Bytes, Family, Link, PORT};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -100,12 +100,12 @@ impl World {
         Self { link, clients: [first, second], server, listener, ours: Vec::new(), theirs: Vec::new() }
     }
 
-    fn connect(&mut self, guest: usize) -> Result<()> {
+    fn connect(&mut self, guest: usize) -> Result<(), ConnectError> {
         let connect = ConnectOptions { tcp: options(&self.clients[guest]), ..ConnectOptions::default() };
         let remote = self.link.server.at(Family::V4, PORT);
         let connecting = TcpStream::connect_with(&self.link.client.network, remote, connect);
         let attempt = self.link.block_on(self.link.at_most(MILLISECOND * 100, connecting));
-        let stream = attempt.unwrap_or(Err(Error::TimedOut))?;
+        let stream = attempt.unwrap_or(Err(ConnectError::TimedOut))?;
         let port = stream.local_addr().port();
         self.ours.push(Client { guest, stream: Some(stream), port, written: 0, dropped: None });
         Ok(())
@@ -122,7 +122,7 @@ impl World {
                 let Some(stream) = &client.stream else { return };
                 match stream.try_write(&content(client.written, count)) {
                     Ok(taken) => client.written += taken as u64,
-                    Err(error) => assert_ne!(error, Error::LimitReached, "writes wait for memory"),
+                    Err(error) => assert_ne!(Error::from(error), Error::LimitReached, "writes wait for memory"),
                 }
             }
             Step::Read(which, count) => {
@@ -135,7 +135,7 @@ impl World {
             Step::Finish(which) => {
                 let Some(stream) = ours(which).and_then(|at| self.ours[at].stream.as_ref()) else { return };
                 // It may be over.
-                drop(stream.shutdown(Shutdown::Write));
+                let _ = stream.shutdown(Shutdown::Write);
             }
             Step::DropClient(which) => {
                 let now = self.link.simulation.now();

@@ -7,7 +7,7 @@ use futures_util::future::{join, join_all, join3};
 use xila_network_host::device::Link as Carrier;
 use xila_network_host::device::hub::HubOptions;
 use xila_network_host::socket::{ConnectOptions, KeepAlive, ListenOptions, TcpListener, TcpOptions, TcpStream};
-use xila_network_host::{Error, Result};
+use xila_network_host::{ConnectError, ReadError, Result, WriteError};
 use xila_network_tests::link::{Bytes, Family, Link, PORT, receive, send};
 
 const MILLISECOND: Duration = Duration::from_millis(1);
@@ -105,7 +105,7 @@ impl Plan {
     }
 }
 
-async fn send_and_close(stream: &TcpStream, seed: u64, length: u64) -> Result<()> {
+async fn send_and_close(stream: &TcpStream, seed: u64, length: u64) -> Result<(), WriteError> {
     send(stream, seed, length).await?;
     stream.shutdown(Shutdown::Write)
 }
@@ -119,7 +119,7 @@ async fn client(link: &Link, family: Family, world: u64, number: u64) {
     let stream = loop {
         match TcpStream::connect_with(&link.client.network, remote, connect.clone()).await {
             // Three solicitations were lost, or wait in a long queue.
-            Err(Error::RemoteUnreachable) => {}
+            Err(ConnectError::RemoteUnreachable) => {}
             connected => break connected.expect("the listener is there"),
         }
     };
@@ -177,8 +177,8 @@ async fn server(link: &Link, listener: &TcpListener, world: u64) {
 }
 
 /// How the end of a connection looks whose peer has aborted it, also where the reset was lost.
-const fn is_aborted<T>(result: &Result<T>) -> bool {
-    matches!(result, Err(Error::ConnectionReset | Error::TimedOut))
+const fn is_aborted<T>(result: &Result<T, ReadError>) -> bool {
+    matches!(result, Err(ReadError::ConnectionReset | ReadError::TimedOut))
 }
 
 fn run(world: u64) {

@@ -9,7 +9,7 @@ use xila_network_host::address::Cidr;
 use xila_network_host::device::Link as Carrier;
 use xila_network_host::device::hub::HubOptions;
 use xila_network_host::socket::{ConnectOptions, ListenOptions, TcpState, TcpStream};
-use xila_network_host::{Error, InterfaceConfig, Manager};
+use xila_network_host::{AcceptError, ConnectError, InterfaceConfig, Manager};
 use xila_network_tests::link::{Family, INTERFACE, Link, PORT};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -17,7 +17,7 @@ const SECOND: Duration = Duration::from_secs(1);
 /// Makes the hosts' hardware addresses known to each other.
 async fn introduce(link: &Link, family: Family) {
     let refused = TcpStream::connect(&link.client.network, link.server.at(family, 9)).await;
-    assert_eq!(refused.expect_err("nobody listens"), Error::ConnectionRefused);
+    assert_eq!(refused.expect_err("nobody listens"), ConnectError::ConnectionRefused);
 }
 
 #[test]
@@ -60,7 +60,7 @@ fn a_port_without_listener_refuses_at_once() {
         link.block_on(async {
             let connecting = TcpStream::connect(&link.client.network, link.server.at(family, PORT));
             let (refused, took) = link.within(SECOND, connecting).await;
-            assert_eq!(refused.expect_err("nobody listens"), Error::ConnectionRefused);
+            assert_eq!(refused.expect_err("nobody listens"), ConnectError::ConnectionRefused);
             assert!(took <= Duration::from_millis(10), "{took:?}");
         });
         link.assert_empty();
@@ -78,7 +78,7 @@ fn a_black_hole_times_out_after_exactly_the_timeout() {
                 let options = ConnectOptions { timeout, ..ConnectOptions::default() };
                 let connecting = TcpStream::connect_with(&link.client.network, link.server.at(family, PORT), options);
                 let (result, took) = link.within(SECOND * 60, connecting).await;
-                assert_eq!(result.expect_err("nobody answers"), Error::TimedOut);
+                assert_eq!(result.expect_err("nobody answers"), ConnectError::TimedOut);
                 assert_eq!(took, timeout);
             });
             link.assert_empty();
@@ -98,7 +98,7 @@ fn an_address_that_no_host_has_is_unreachable_after_three_solicitations() {
         link.block_on(async {
             let nobody = SocketAddr::new(family.host(77), PORT);
             let (result, took) = link.within(SECOND * 60, TcpStream::connect(&link.client.network, nobody)).await;
-            assert_eq!(result.expect_err("no host has the address"), Error::RemoteUnreachable);
+            assert_eq!(result.expect_err("no host has the address"), ConnectError::RemoteUnreachable);
             assert!((SECOND * 3..SECOND * 4).contains(&took), "{took:?}");
         });
         link.assert_empty();
@@ -119,7 +119,7 @@ fn one_silent_address_does_not_delay_another_host() {
                 link.within(Duration::from_millis(100), connecting).await.0
             };
             let (silent, live) = join(silent, live).await;
-            assert_eq!(silent.expect_err("no host has the address"), Error::RemoteUnreachable);
+            assert_eq!(silent.expect_err("no host has the address"), ConnectError::RemoteUnreachable);
             live.expect("the live host answers");
         });
     }
@@ -149,7 +149,7 @@ fn several_hosts_are_found_at_the_same_time() {
                 link.within(SECOND, TcpStream::connect(&link.client.network, remote))
             };
             for (refused, took) in join_all((10..20).map(connect)).await {
-                assert_eq!(refused.expect_err("nobody listens"), Error::ConnectionRefused);
+                assert_eq!(refused.expect_err("nobody listens"), ConnectError::ConnectionRefused);
                 assert!(took < SECOND * 9 / 10, "{took:?}");
             }
         });
@@ -184,7 +184,7 @@ fn a_destination_without_route_is_unreachable_at_once() {
             let remote = remote.parse().expect("an address");
             let connecting = TcpStream::connect(&link.client.network, remote);
             let (result, took) = link.within(SECOND, connecting).await;
-            assert_eq!(result.expect_err("no route"), Error::RemoteUnreachable);
+            assert_eq!(result.expect_err("no route"), ConnectError::RemoteUnreachable);
             assert_eq!(took, Duration::ZERO);
         }
     });
@@ -227,7 +227,7 @@ fn a_connect_cancelled_before_its_neighbour_is_known_leaves_nothing() {
                 let connecting = TcpStream::connect(&link.client.network, nobody);
                 // The neighbour is asked for all of them together, and found not to answer.
                 let ended = link.at_most(Duration::from_millis(50), connecting).await;
-                assert!(matches!(ended, None | Some(Err(Error::RemoteUnreachable))), "{ended:?}");
+                assert!(matches!(ended, None | Some(Err(ConnectError::RemoteUnreachable))), "{ended:?}");
                 assert_eq!(link.client.flows(), 0);
             }
         });
@@ -246,7 +246,7 @@ fn a_connect_cancelled_after_it_was_accepted_resets_the_peer() {
         link.cancelled_after(Duration::from_micros(1500), connecting).await;
         link.sleep(SECOND).await;
         assert_eq!((link.client.flows(), link.server.flows()), (0, 0));
-        assert_eq!(listener.try_accept().expect_err("nothing was established"), Error::WouldBlock);
+        assert_eq!(listener.try_accept().expect_err("nothing was established"), AcceptError::WouldBlock);
     });
     link.assert_empty();
 }
@@ -265,7 +265,10 @@ fn the_local_address_is_the_one_asked_for() {
             let elsewhere = ConnectOptions { local: Some(link.server.at(family, 0)), ..ConnectOptions::default() };
             let remote = link.server.at(family, PORT);
             let result = TcpStream::connect_with(&link.client.network, remote, elsewhere).await;
-            assert_eq!(result.expect_err("the server's address is not the client's"), Error::AddressNotAvailable);
+            assert_eq!(
+                result.expect_err("the server's address is not the client's"),
+                ConnectError::AddressNotAvailable
+            );
         });
         link.assert_empty();
     }
@@ -283,7 +286,7 @@ fn one_local_port_serves_several_peers_but_each_pair_once() {
         };
         let _one = connect(80).await.expect("the first connection");
         let _other = connect(81).await.expect("another peer");
-        assert_eq!(connect(80).await.expect_err("the pair is connected"), Error::AddressInUse);
+        assert_eq!(connect(80).await.expect_err("the pair is connected"), ConnectError::AddressInUse);
     });
     link.assert_empty();
 }

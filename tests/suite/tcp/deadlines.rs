@@ -6,10 +6,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use xila_network_host::Error;
 use xila_network_host::device::{Capabilities, Device, Frame};
 use xila_network_host::platform::Instant;
 use xila_network_host::socket::{ConnectOptions, KeepAlive, ListenOptions, TcpOptions, TcpState, TcpStream};
+use xila_network_host::{ConnectError, WriteError};
 use xila_network_tests::link::{Family, INTERFACE, Link, PORT};
 
 /// A device that takes frames until it is shut.
@@ -94,7 +94,7 @@ fn a_connection_that_is_being_made_times_out() {
         let remote = stuck.link.server.at(Family::V4, PORT + 1);
         let connecting = TcpStream::connect_with(&stuck.link.client.network, remote, options);
         let (result, took) = stuck.link.within(Duration::from_secs(11), connecting).await;
-        assert_eq!(result.map(drop), Err(Error::TimedOut));
+        assert_eq!(result.map(drop), Err(ConnectError::TimedOut));
         assert!(took >= Duration::from_secs(10), "{took:?}");
     });
     stuck.advance(10);
@@ -109,7 +109,7 @@ fn the_user_timeout_ends_a_connection() {
     stuck.advance(19);
     assert_eq!(stuck.pair.0.state(), TcpState::Established);
     stuck.advance(2);
-    assert_eq!(stuck.pair.0.try_write(b"more"), Err(Error::TimedOut));
+    assert_eq!(stuck.pair.0.try_write(b"more"), Err(WriteError::TimedOut));
 }
 
 #[test]

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use futures_util::future::join3;
-use xila_network_host::Error;
 use xila_network_host::address::Cidr;
 use xila_network_host::device::Link as Carrier;
 use xila_network_host::interface::State;
 use xila_network_host::socket::{ConnectOptions, KeepAlive, ListenOptions, TcpListener, TcpOptions, TcpStream};
+use xila_network_host::{AcceptError, ConfigureError, ConnectError, InterfaceNotFound, ReadError, WriteError};
 use xila_network_tests::link::{Bytes, Family, INTERFACE, Link, PORT, receive, receive_next, send};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -37,12 +37,12 @@ fn an_interface_that_goes_down_fails_what_waits_and_its_connections_go_on_once_i
                     link.sleep(SECOND).await;
                     host.interface().set_state(State::Down);
                 };
-                let (read, wrote, ()): (_, Result<(), Error>, _) = join3(reading, writing, down).await;
-                assert_eq!((read, wrote), (Err(Error::NetworkDown), Err(Error::NetworkDown)));
-                assert_eq!(near.try_read(&mut [0; 8]), Err(Error::NetworkDown));
-                assert_eq!(near.try_write(b"x"), Err(Error::NetworkDown));
+                let (read, wrote, ()): (_, Result<(), WriteError>, _) = join3(reading, writing, down).await;
+                assert_eq!((read, wrote), (Err(ReadError::NetworkDown), Err(WriteError::NetworkDown)));
+                assert_eq!(near.try_read(&mut [0; 8]), Err(ReadError::NetworkDown));
+                assert_eq!(near.try_write(b"x"), Err(WriteError::NetworkDown));
                 let refused = TcpStream::connect(&host.interface().network(), far.local_addr()).await;
-                assert_eq!(refused.expect_err("it is down"), Error::NetworkDown);
+                assert_eq!(refused.expect_err("it is down"), ConnectError::NetworkDown);
                 send(far, 2, 5000).await.expect("the other host is up");
                 link.sleep(SECOND * 60).await;
                 assert_eq!(far.try_read(&mut [0; 0]), Ok(0));
@@ -69,7 +69,7 @@ fn a_connect_under_way_fails_when_the_interface_goes_down() {
             link.client.interface().set_state(State::Down);
         };
         let (connected, ()) = futures_util::future::join(connecting, down).await;
-        assert_eq!(connected.expect_err("it is down"), Error::NetworkDown);
+        assert_eq!(connected.expect_err("it is down"), ConnectError::NetworkDown);
         link.client.interface().set_state(State::Up);
     });
     link.assert_empty();
@@ -87,7 +87,7 @@ fn a_listener_lives_through_down_and_up() {
             link.server.interface().set_state(State::Down);
         };
         let (accepted, ()) = futures_util::future::join(listener.accept(), down).await;
-        assert_eq!(accepted.expect_err("it is down"), Error::NetworkDown);
+        assert_eq!(accepted.expect_err("it is down"), AcceptError::NetworkDown);
         link.server.interface().set_state(State::Up);
         let connecting = TcpStream::connect(&link.client.network, local);
         let (stream, accepted) = futures_util::future::join(connecting, listener.accept()).await;
@@ -134,19 +134,19 @@ fn unmounting_fails_everything_hands_the_device_back_and_leaves_streams_to_be_dr
                 futures_util::future::join(join3(reading, writing, others), unmounting).await;
             let mut device = device.expect("it was mounted");
             assert_eq!(device.driver(), "hub");
-            assert_eq!((read, written), (Err(Error::NetworkDown), Err(Error::NetworkDown)));
-            assert_eq!(connected.expect_err("unmounted"), Error::NetworkDown);
-            assert_eq!(accepted.expect_err("unmounted"), Error::NetworkDown);
-            assert_eq!(idle_read, Err(Error::NetworkDown));
-            assert_eq!(client.try_write(b"x"), Err(Error::NetworkDown));
+            assert_eq!((read, written), (Err(ReadError::NetworkDown), Err(WriteError::NetworkDown)));
+            assert_eq!(connected.expect_err("unmounted"), ConnectError::NetworkDown);
+            assert_eq!(accepted.expect_err("unmounted"), AcceptError::NetworkDown);
+            assert_eq!(idle_read, Err(ReadError::NetworkDown));
+            assert_eq!(client.try_write(b"x"), Err(WriteError::NetworkDown));
             assert_eq!(client.interface(), INTERFACE);
-            assert_eq!(link.client.manager.unmount_interface(INTERFACE).err(), Some(Error::NotFound));
-            assert_eq!(link.client.manager.interface(INTERFACE).err(), Some(Error::NotFound));
+            assert_eq!(link.client.manager.unmount_interface(INTERFACE).err(), Some(InterfaceNotFound));
+            assert_eq!(link.client.manager.interface(INTERFACE).err(), Some(InterfaceNotFound));
 
             // The device works on, under a new stack, while streams and listener of the old one are still there.
             assert!(device.allocate(link.simulation.now(), 100).is_some());
             link.client.manager.mount_interface(INTERFACE, device, config).expect("the name is free");
-            assert_eq!(client.try_read(&mut [0; 8]), Err(Error::NetworkDown), "the old socket stays dead");
+            assert_eq!(client.try_read(&mut [0; 8]), Err(ReadError::NetworkDown), "the old socket stays dead");
             drop((client, idle, listener));
             let mut buffer = [0; 1000];
             let reset = async {
@@ -159,7 +159,7 @@ fn unmounting_fails_everything_hands_the_device_back_and_leaves_streams_to_be_dr
                 }
             };
             send(&server, 9, 100).await.expect("the peer does not know yet");
-            assert_eq!(link.within(SECOND * 300, reset).await.0, Error::ConnectionReset);
+            assert_eq!(link.within(SECOND * 300, reset).await.0, ReadError::ConnectionReset);
             let (again, accepted) = link.pair(family).await;
             send(&again, 2, 1000).await.expect("the new interface carries");
             drop(again);
@@ -188,11 +188,11 @@ fn connections_of_a_removed_address_fail_and_others_go_on() {
             };
             let ((read, written, removed), took) = link.within(SECOND * 60, join3(reading, writing, removing)).await;
             assert_eq!(removed, Ok(()));
-            assert_eq!((read, written), (Err(Error::AddressNotAvailable), Err(Error::AddressNotAvailable)));
+            assert_eq!((read, written), (Err(ReadError::AddressNotAvailable), Err(WriteError::AddressNotAvailable)));
             assert_eq!(took, SECOND);
             send(&kept, 2, 1000).await.expect("another address");
             receive_next(&kept_peer, &mut Bytes::new(2), 1000).await.expect("another address");
-            assert_eq!(link.client.interface().remove_address(address), Err(Error::AddressNotAvailable));
+            assert_eq!(link.client.interface().remove_address(address), Err(ConfigureError::AddressNotAvailable));
             drop((client, server));
         });
         link.simulation.advance(SECOND * 200);
@@ -266,7 +266,7 @@ fn a_listener_falls_with_the_interface_or_the_address_that_it_is_bound_to() {
             };
             let (accepted, removed) = futures_util::future::join(listener.accept(), changed).await;
             assert_eq!(removed, Ok(()));
-            assert_eq!(accepted.expect_err("the address is gone"), Error::AddressNotAvailable);
+            assert_eq!(accepted.expect_err("the address is gone"), AcceptError::AddressNotAvailable);
             interface.add_address(address).expect("it has just been removed");
             let (stream, accepted) = futures_util::future::join(
                 TcpStream::connect(&link.client.network, link.server.at(family, PORT)),
@@ -280,7 +280,7 @@ fn a_listener_falls_with_the_interface_or_the_address_that_it_is_bound_to() {
             };
             let (accepted, unmounted) = futures_util::future::join(listener.accept(), changed).await;
             assert!(unmounted.is_ok());
-            assert_eq!(accepted.expect_err("the interface is gone"), Error::NetworkDown);
+            assert_eq!(accepted.expect_err("the interface is gone"), AcceptError::NetworkDown);
             link.cancelled_after(SECOND, wildcard.accept()).await;
             drop((listener, wildcard));
         });

@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use futures_util::future::{join, join_all};
-use xila_network_host::Error;
 use xila_network_host::socket::{ConnectOptions, ListenOptions, TcpListener, TcpStream};
+use xila_network_host::{AcceptError, ConnectError, ReadError};
 use xila_network_tests::link::{Family, Link, PORT, receive, send};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -71,7 +71,7 @@ fn connections_are_accepted_in_the_order_they_came() {
             let local = stream.expect("the backlog has room").local_addr();
             assert_eq!(listener.try_accept().expect("it waits").1, local);
         }
-        assert_eq!(listener.try_accept().expect_err("all were accepted"), Error::WouldBlock);
+        assert_eq!(listener.try_accept().expect_err("all were accepted"), AcceptError::WouldBlock);
     });
     link.assert_empty();
 }
@@ -103,7 +103,7 @@ fn a_connection_that_was_reset_before_it_was_accepted_gives_its_place_back() {
         client.abort();
         link.sleep(SECOND).await;
         assert_eq!(link.server.flows(), 0);
-        assert_eq!(listener.try_accept().expect_err("it is gone"), Error::WouldBlock);
+        assert_eq!(listener.try_accept().expect_err("it is gone"), AcceptError::WouldBlock);
         let (next, accepted) = join(TcpStream::connect(&link.client.network, remote), listener.accept()).await;
         assert_eq!(next.expect("there is room").local_addr(), accepted.expect("a connection").1);
     });
@@ -136,10 +136,10 @@ fn a_dropped_listener_resets_what_it_has_not_accepted_and_keeps_what_it_has() {
             for stream in queued {
                 let mut buffer = [0; 8];
                 let (result, _) = link.within(SECOND, stream.read(&mut buffer)).await;
-                assert_eq!(result, Err(Error::ConnectionReset));
+                assert_eq!(result, Err(ReadError::ConnectionReset));
             }
             let refused = TcpStream::connect(&link.client.network, remote).await;
-            assert_eq!(refused.expect_err("nobody listens any more"), Error::ConnectionRefused);
+            assert_eq!(refused.expect_err("nobody listens any more"), ConnectError::ConnectionRefused);
             send(&kept, 5, 1000).await.expect("an accepted connection goes on");
             drop(kept);
             assert_eq!(receive(&accepted, 5).await, Ok(1000));
@@ -181,7 +181,7 @@ fn a_wildcard_listener_serves_every_address_of_its_family_on_every_interface() {
             }
             let other = if family == Family::V4 { Family::V6 } else { Family::V4 };
             let refused = TcpStream::connect(&link.client.network, link.server.at(other, PORT)).await;
-            assert_eq!(refused.expect_err("the other family"), Error::ConnectionRefused);
+            assert_eq!(refused.expect_err("the other family"), ConnectError::ConnectionRefused);
         });
         link.assert_empty();
     }
@@ -196,7 +196,7 @@ fn a_listener_of_one_address_is_not_reached_at_another() {
         let _listener = link.server.listen(Family::V4, PORT, ListenOptions::default()).expect("a free port");
         let remote = SocketAddr::new(second.address(), PORT);
         let refused = TcpStream::connect(&link.client.network, remote).await;
-        assert_eq!(refused.expect_err("nobody listens there"), Error::ConnectionRefused);
+        assert_eq!(refused.expect_err("nobody listens there"), ConnectError::ConnectionRefused);
         let options = ListenOptions::default();
         let _other = TcpListener::bind(&link.server.network, remote, options).expect("the other address is free");
         TcpStream::connect(&link.client.network, remote).await.expect("a connection");

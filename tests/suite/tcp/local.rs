@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures_util::future::join;
 use xila_network_host::socket::{ConnectOptions, ListenOptions, TcpListener, TcpStream};
-use xila_network_host::{Error, Manager};
+use xila_network_host::{BindError, ConnectError, Manager};
 use xila_network_tests::link::{Family, Link, PORT, receive, send};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -62,7 +62,7 @@ fn loopback_addresses_are_not_reached_from_outside() {
         let _listener = TcpListener::bind(&link.server.network, local, options).expect("a free port");
         let remote = link.server.at(Family::V4, PORT);
         let refused = TcpStream::connect(&link.client.network, remote).await;
-        assert_eq!(refused.expect_err("it listens on the loopback only"), Error::ConnectionRefused);
+        assert_eq!(refused.expect_err("it listens on the loopback only"), ConnectError::ConnectionRefused);
     });
     link.assert_empty();
 }
@@ -73,10 +73,10 @@ fn a_network_without_interfaces_has_nothing_to_connect_on() {
     let manager = Manager::without_loopback(link.simulation.platform());
     link.block_on(async {
         let result = TcpStream::connect(&manager.network(), link.server.at(Family::V4, PORT)).await;
-        assert_eq!(result.expect_err("no interface"), Error::NotFound);
+        assert_eq!(result.expect_err("no interface"), ConnectError::NotFound);
         let any = (IpAddr::from([0, 0, 0, 0]), 0).into();
         let result = TcpListener::bind(&manager.network(), any, ListenOptions::default());
-        assert_eq!(result.expect_err("no interface"), Error::NotFound);
+        assert_eq!(result.expect_err("no interface"), BindError::NotFound);
     });
 }
 

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use xila_network_host::Error;
 use xila_network_host::socket::{
     ConnectOptions, HopLimit, KeepAlive, ListenOptions, TcpListener, TcpOptions, TcpStream,
 };
+use xila_network_host::{BindError, ConnectError, InvalidOption};
 use xila_network_tests::link::{Family, Link, PORT};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -37,29 +37,29 @@ fn bad_arguments_are_errors_and_leave_nothing() {
     link.block_on(async {
         for remote in remotes {
             let result = TcpStream::connect(network, remote.parse().expect(remote)).await;
-            assert_eq!(result.expect_err(remote), Error::InvalidArgument, "{remote}");
+            assert_eq!(result.expect_err(remote), ConnectError::InvalidArgument, "{remote}");
         }
         for tcp in bad_options {
             let connect = ConnectOptions { tcp: tcp.clone(), ..ConnectOptions::default() };
             let result = TcpStream::connect_with(network, link.server.at(Family::V4, PORT), connect).await;
-            assert_eq!(result.expect_err("bad options"), Error::InvalidArgument, "{tcp:?}");
+            assert_eq!(result.expect_err("bad options"), ConnectError::InvalidArgument, "{tcp:?}");
             let listen = ListenOptions { tcp: tcp.clone(), ..ListenOptions::default() };
             let result = link.client.listen(Family::V4, PORT, listen);
-            assert_eq!(result.expect_err("bad options"), Error::InvalidArgument, "{tcp:?}");
+            assert_eq!(result.expect_err("bad options"), BindError::InvalidArgument, "{tcp:?}");
         }
         for local in ["[fd00::1]:0", "[::ffff:10.0.0.1]:0", "[::]:0"] {
             let options = ConnectOptions { local: Some(local.parse().expect(local)), ..ConnectOptions::default() };
             let result = TcpStream::connect_with(network, link.server.at(Family::V4, PORT), options).await;
-            assert_eq!(result.expect_err(local), Error::InvalidArgument, "{local}");
+            assert_eq!(result.expect_err(local), ConnectError::InvalidArgument, "{local}");
         }
         for local in ["224.0.0.1:80", "[ff02::1]:80", "255.255.255.255:80", "[::ffff:10.0.0.1]:80"] {
             let local = local.parse().expect(local);
             let result = TcpListener::bind(network, local, ListenOptions::default());
-            assert_eq!(result.expect_err("not a local address"), Error::InvalidArgument, "{local}");
+            assert_eq!(result.expect_err("not a local address"), BindError::InvalidArgument, "{local}");
         }
         let nothing = ListenOptions { backlog: 0, ..ListenOptions::default() };
         let result = link.client.listen(Family::V4, PORT, nothing);
-        assert_eq!(result.expect_err("a backlog of 0"), Error::InvalidArgument);
+        assert_eq!(result.expect_err("a backlog of 0"), BindError::InvalidArgument);
     });
     link.client.assert_empty();
 }
@@ -85,14 +85,14 @@ fn options_read_back_as_they_were_asked_for() {
         for stream in [&client, &server] {
             assert_eq!(stream.options(), asked);
             assert_eq!((stream.receive_buffer(), stream.send_buffer()), (100_001, 70_003));
-            stream.set_no_delay(true).expect("settable");
+            stream.set_no_delay(true);
             stream.set_keep_alive(None).expect("settable");
-            stream.set_hop_limit(HopLimit::MAX).expect("settable");
-            stream.set_traffic_class(0x20).expect("settable");
+            stream.set_hop_limit(HopLimit::MAX);
+            stream.set_traffic_class(0x20);
             stream.set_user_timeout(None).expect("settable");
-            stream.set_linger(SECOND).expect("settable");
+            stream.set_linger(SECOND);
             let bad = Some(KeepAlive { count: 0, ..KeepAlive::default() });
-            assert_eq!(stream.set_keep_alive(bad), Err(Error::InvalidArgument));
+            assert_eq!(stream.set_keep_alive(bad), Err(InvalidOption));
             assert!(stream.no_delay());
             assert_eq!((stream.keep_alive(), stream.hop_limit(), stream.traffic_class()), (None, HopLimit::MAX, 0x20));
             assert_eq!((stream.user_timeout(), stream.linger()), (None, SECOND));

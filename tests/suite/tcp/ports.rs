@@ -6,12 +6,12 @@ use std::time::Duration;
 use futures_util::future::join;
 use xila_network_host::device::hub::HubOptions;
 use xila_network_host::socket::{ConnectOptions, ListenOptions, Network, TcpListener, TcpStream};
-use xila_network_host::{Error, Result};
+use xila_network_host::{BindError, ConnectError, Result};
 use xila_network_tests::link::{Family, Link, PORT, receive, send};
 
 const SECOND: Duration = Duration::from_secs(1);
 
-fn listen(network: &Network, local: &str) -> Result<TcpListener> {
+fn listen(network: &Network, local: &str) -> Result<TcpListener, BindError> {
     TcpListener::bind(network, local.parse().expect(local), ListenOptions::default())
 }
 
@@ -29,7 +29,7 @@ fn two_listeners_cannot_have_one_address_and_port() {
         ("[fd00::1]:80", "[::]:80"),
     ] {
         let held = listen(network, first).expect(first);
-        assert_eq!(listen(network, second).expect_err(second), Error::AddressInUse, "{first} against {second}");
+        assert_eq!(listen(network, second).expect_err(second), BindError::AddressInUse, "{first} against {second}");
         drop(held);
         listen(network, second).expect("free again");
     }
@@ -50,7 +50,7 @@ fn listeners_of_different_addresses_ports_and_families_are_independent() {
 fn an_address_that_is_not_ours_cannot_be_listened_on() {
     let link = Link::plain(3);
     for local in ["10.0.0.2:80", "[fd00::2]:80", "192.0.2.1:0"] {
-        assert_eq!(listen(&link.client.network, local).expect_err(local), Error::AddressNotAvailable, "{local}");
+        assert_eq!(listen(&link.client.network, local).expect_err(local), BindError::AddressNotAvailable, "{local}");
     }
     link.assert_empty();
 }
@@ -71,7 +71,7 @@ fn ephemeral_ports_run_out_and_come_back() {
                 open.push(connect().await);
             }
             let more = TcpStream::connect(&link.client.network, link.server.at(family, PORT)).await;
-            assert_eq!(more.expect_err("no port is left"), Error::AddressInUse);
+            assert_eq!(more.expect_err("no port is left"), ConnectError::AddressInUse);
 
             // Another peer's connections do not stand in the way.
             let _other = link.server.listen(family, PORT + 1, ListenOptions::default()).expect("a free port");
@@ -85,7 +85,7 @@ fn ephemeral_ports_run_out_and_come_back() {
             drop(server);
             link.sleep(SECOND / 10).await;
             let early = TcpStream::connect(&link.client.network, link.server.at(family, PORT)).await;
-            assert_eq!(early.expect_err("its port is in TIME-WAIT"), Error::AddressInUse);
+            assert_eq!(early.expect_err("its port is in TIME-WAIT"), ConnectError::AddressInUse);
             link.sleep(SECOND).await;
             let (again, took) = link.within(SECOND, connect()).await;
             assert!(took < SECOND / 2, "{took:?}");
@@ -109,7 +109,7 @@ fn listening_on_port_0_fails_when_every_ephemeral_port_is_listened_on() {
     let network = link.client.interface().network();
     let first = listen(&network, "10.0.0.1:0").expect("two are left");
     let _second = listen(&network, "10.0.0.1:0").expect("one is left");
-    assert_eq!(listen(&network, "10.0.0.1:0").expect_err("none is left"), Error::AddressInUse);
+    assert_eq!(listen(&network, "10.0.0.1:0").expect_err("none is left"), BindError::AddressInUse);
     let _v6 = listen(&network, "[fd00::1]:0").expect("the other family has its own");
     drop(first);
     listen(&network, "10.0.0.1:0").expect("one is free again");

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use futures_util::future::join;
-use xila_network_host::Error;
 use xila_network_host::device::Link as Carrier;
 use xila_network_host::device::hub::HubOptions;
 use xila_network_host::socket::{ConnectOptions, KeepAlive, ListenOptions, TcpOptions, TcpState};
+use xila_network_host::{ReadError, WriteError};
 use xila_network_tests::link::{Bytes, Family, INTERFACE, Link, receive, receive_next, send};
 use xila_network_tests::probe::Probe;
 
@@ -27,9 +27,9 @@ fn keep_alive_finds_a_dead_peer_after_idle_and_all_probes() {
             link.sleep(SECOND).await;
             link.server.cable.set_link(Carrier::Down);
             let (read, took) = link.within(SECOND * 100, client.read(&mut [0; 8])).await;
-            assert_eq!(read, Err(Error::TimedOut));
+            assert_eq!(read, Err(ReadError::TimedOut));
             assert!((SECOND * 43..=SECOND * 45).contains(&took), "30 s + 3 * 5 s of silence, not {took:?}");
-            assert_eq!(client.write(b"late").await, Err(Error::TimedOut));
+            assert_eq!(client.write(b"late").await, Err(WriteError::TimedOut));
             assert_eq!(link.client.interface().statistics().tcp_timeouts, 1);
         });
     }
@@ -95,7 +95,7 @@ fn keep_alive_can_begin_and_end_while_the_connection_lives() {
         assert_eq!(client.state(), TcpState::Established);
         client.set_keep_alive(Some(KEEP)).expect("settable");
         let (read, took) = link.within(SECOND * 100, client.read(&mut [0; 8])).await;
-        assert_eq!(read, Err(Error::TimedOut));
+        assert_eq!(read, Err(ReadError::TimedOut));
         assert_eq!(took, SECOND * 45);
         link.server.cable.set_link(Carrier::Up);
         drop(server);
@@ -149,9 +149,9 @@ fn unacknowledged_data_ends_the_connection_after_the_user_timeout() {
                 link.server.cable.set_link(Carrier::Down);
                 send(&client, 4, 1000).await.expect("it fits the buffer");
                 let (read, took) = link.within(SECOND * 600, client.read(&mut [0; 8])).await;
-                assert_eq!(read, Err(Error::TimedOut));
+                assert_eq!(read, Err(ReadError::TimedOut));
                 assert!((limit..=limit + SECOND * 2).contains(&took), "{took:?}");
-                assert_eq!(client.write(b"late").await, Err(Error::TimedOut));
+                assert_eq!(client.write(b"late").await, Err(WriteError::TimedOut));
                 drop(client);
                 link.sleep(SECOND).await;
                 assert_eq!(link.client.flows(), 0);
@@ -240,7 +240,7 @@ fn a_peer_that_dies_with_a_closed_window_is_timed_out() {
         };
         let sending = link.within(SECOND * 400, send(&client, 8, 1 << 30));
         let ((sent, took), ()) = join(sending, dying).await;
-        assert_eq!(sent, Err(Error::TimedOut));
+        assert_eq!(sent, Err(WriteError::TimedOut));
         assert!(took > SECOND * 120, "{took:?}");
     });
 }

@@ -5,9 +5,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::future::{join, join_all, join3, join4};
-use xila_network_host::Error;
 use xila_network_host::device::hub::HubOptions;
 use xila_network_host::socket::{ListenOptions, TcpStream};
+use xila_network_host::{ReadError, WriteError};
 use xila_network_tests::link::{Bytes, Family, Link, PORT, receive, receive_next, send};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -122,7 +122,7 @@ fn operations_on_nothing_complete_at_once() {
         assert_eq!(link.within(limit, client.flush()).await.0, Ok(()));
         // The buffers are full: an empty write still has nothing to wait for.
         link.cancelled_after(SECOND, send(&client, 1, 1 << 30)).await;
-        assert_eq!(client.try_write(b"x"), Err(Error::WouldBlock));
+        assert_eq!(client.try_write(b"x"), Err(WriteError::WouldBlock));
         assert_eq!(link.within(limit, client.write(&[])).await.0, Ok(0));
         assert_eq!(link.within(limit, server.read(&mut [])).await.0, Ok(0));
         receive_next(&server, &mut Bytes::new(1), 100_000).await.expect("nothing of it was lost");
@@ -135,9 +135,9 @@ fn what_would_wait_says_so() {
     let link = Link::plain(5);
     link.block_on(async {
         let (client, server) = link.pair(Family::V4).await;
-        assert_eq!(server.try_read(&mut [0; 8]), Err(Error::WouldBlock));
+        assert_eq!(server.try_read(&mut [0; 8]), Err(ReadError::WouldBlock));
         while client.try_write(&[7; 1000]).is_ok() {}
-        assert_eq!(client.try_write(&[7; 1000]), Err(Error::WouldBlock));
+        assert_eq!(client.try_write(&[7; 1000]), Err(WriteError::WouldBlock));
         let queued = client.statistics();
         assert!(queued.send_queue > 0 && queued.bytes_sent > 0);
         link.sleep(SECOND).await;

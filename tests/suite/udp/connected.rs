@@ -1,6 +1,6 @@
 //! Connected sockets: one peer, and errors about it.
 
-use xila_network_host::Error;
+use xila_network_host::{InvalidRemote, NotConnected, ReceiveError, SendError};
 use xila_network_tests::link::{Family, Link};
 
 use super::{PORT, SOON, assert_silent, bind, sockets, text};
@@ -23,12 +23,12 @@ fn a_connected_socket_hears_its_peer_only_until_it_disconnects() {
 
             server.send(b"answer").await.unwrap();
             assert_eq!(text(&link, &client).await, "answer");
-            assert_eq!(server.send_to(b"x", stranger.local_addr()).await, Err(Error::InvalidState));
+            assert_eq!(server.send_to(b"x", stranger.local_addr()).await, Err(SendError::InvalidState));
 
             server.disconnect().unwrap();
             assert_eq!(server.peer_addr(), None);
-            assert_eq!(server.disconnect(), Err(Error::InvalidState));
-            assert_eq!(server.send(b"x").await, Err(Error::InvalidState));
+            assert_eq!(server.disconnect(), Err(NotConnected));
+            assert_eq!(server.send(b"x").await, Err(SendError::InvalidState));
             stranger.send_to(b"stranger", server.local_addr()).await.unwrap();
             assert_eq!(text(&link, &server).await, "stranger");
         }
@@ -45,7 +45,7 @@ fn a_stranger_knocking_at_a_connected_socket_is_told_that_nobody_is_there() {
         stranger.connect(server.local_addr()).unwrap();
         stranger.send(b"let me in").await.unwrap();
         let (refused, _) = link.within(SOON, stranger.recv(&mut [0; 8])).await;
-        assert_eq!(refused, Err(Error::ConnectionRefused));
+        assert_eq!(refused, Err(ReceiveError::ConnectionRefused));
     });
 }
 
@@ -59,11 +59,11 @@ fn a_closed_port_refuses_and_the_next_operation_says_so_once() {
             // One that waits already.
             client.send(b"anybody?").await.unwrap();
             let (refused, _) = link.within(SOON, client.recv(&mut [0; 8])).await;
-            assert_eq!(refused, Err(Error::ConnectionRefused), "{family:?}");
+            assert_eq!(refused, Err(ReceiveError::ConnectionRefused), "{family:?}");
             // The next one, be it a send.
             client.send(b"anybody?").await.unwrap();
             link.sleep(SOON).await;
-            assert_eq!(client.send(b"anybody?").await, Err(Error::ConnectionRefused));
+            assert_eq!(client.send(b"anybody?").await, Err(SendError::ConnectionRefused));
             // Told once; the socket is as good as before.
             let server = bind(&link.server.network, link.server.address(family), PORT);
             client.send(b"now?").await.unwrap();
@@ -98,7 +98,7 @@ fn refusals_on_the_loopback_are_learnt_too() {
                 .unwrap();
             socket.send(b"anybody?").await.unwrap();
             let (refused, _) = link.within(SOON, socket.recv(&mut [0; 8])).await;
-            assert_eq!(refused, Err(Error::ConnectionRefused), "{address}");
+            assert_eq!(refused, Err(ReceiveError::ConnectionRefused), "{address}");
         }
     });
 }
@@ -111,13 +111,13 @@ fn remotes_that_cannot_be_are_refused() {
         let six = bind(&link.client.network, link.client.address(Family::V6), 0);
         for remote in ["10.0.0.2:0", "0.0.0.0:9", "[fd00::2]:9"] {
             let remote = remote.parse().unwrap();
-            assert_eq!(four.connect(remote), Err(Error::InvalidArgument), "{remote}");
-            assert_eq!(four.send_to(b"x", remote).await, Err(Error::InvalidArgument), "{remote}");
+            assert_eq!(four.connect(remote), Err(InvalidRemote), "{remote}");
+            assert_eq!(four.send_to(b"x", remote).await, Err(SendError::InvalidArgument), "{remote}");
         }
         for remote in ["10.0.0.2:9", "[::]:9", "[fd00::2]:0", "[::ffff:10.0.0.2]:9"] {
             let remote = remote.parse().unwrap();
-            assert_eq!(six.connect(remote), Err(Error::InvalidArgument), "{remote}");
-            assert_eq!(six.send_to(b"x", remote).await, Err(Error::InvalidArgument), "{remote}");
+            assert_eq!(six.connect(remote), Err(InvalidRemote), "{remote}");
+            assert_eq!(six.send_to(b"x", remote).await, Err(SendError::InvalidArgument), "{remote}");
         }
     });
 }

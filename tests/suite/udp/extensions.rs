@@ -7,7 +7,7 @@ use etherparse::{Icmpv6Slice, Icmpv6Type, NetSlice, SlicedPacket, TransportSlice
 use xila_network_host::device::hub::{Hub, HubOptions};
 use xila_network_host::platform::simulated::Simulation;
 use xila_network_host::socket::UdpSocket;
-use xila_network_host::{Error, InterfaceConfig, Manager};
+use xila_network_host::{InterfaceConfig, Manager, ReceiveError};
 use xila_network_tests::link::{Bytes, Family};
 use xila_network_tests::probe::{Monitor, Probe};
 
@@ -84,7 +84,7 @@ impl World {
     }
 
     /// Has a frame arrive; what is received of it, and what it is answered.
-    fn take(&self, frame: Vec<u8>) -> (Result<Vec<u8>, Error>, Vec<Vec<u8>>) {
+    fn take(&self, frame: Vec<u8>) -> (Result<Vec<u8>, ReceiveError>, Vec<Vec<u8>>) {
         self.victim.inject(frame);
         self.simulation.run_ready();
         let received = self.receiver.try_recv_datagram().map(|datagram| datagram.data);
@@ -173,13 +173,13 @@ fn fragments_that_overlap_are_dropped_with_their_packet() {
     let world = World::new();
     let frame = world.datagram(&content(1400));
     for part in [(0, 504), (496, 1000), (504, 1000), (1000, 1408)].map(|(from, to)| fragment(&frame, from, to)) {
-        assert_eq!(world.take(part), (Err(Error::WouldBlock), vec![]));
+        assert_eq!(world.take(part), (Err(ReceiveError::WouldBlock), vec![]));
     }
     // RFC 5722: the sender has to use another identification.
     world.simulation.advance(PATIENCE + PATIENCE);
     world.victim.sent();
     let parts = [(0, 504), (504, 1408)].map(|(from, to)| fragment(&frame, from, to));
-    assert_eq!(world.take(parts[0].clone()).0, Err(Error::WouldBlock));
+    assert_eq!(world.take(parts[0].clone()).0, Err(ReceiveError::WouldBlock));
     assert_eq!(world.take(parts[1].clone()).0, Ok(content(1400)));
 }
 
@@ -188,14 +188,14 @@ fn the_sender_is_told_of_fragments_that_did_not_come_in_time_where_the_first_one
     let world = World::new();
     let frame = world.datagram(&content(1400));
     let first = fragment(&frame, 0, 504);
-    assert_eq!(world.take(first.clone()), (Err(Error::WouldBlock), vec![]));
+    assert_eq!(world.take(first.clone()), (Err(ReceiveError::WouldBlock), vec![]));
     world.simulation.advance(PATIENCE - Duration::from_millis(1));
     assert_eq!(errors(&world.victim), []);
     world.simulation.advance(Duration::from_millis(1));
     let told = errors(&world.victim);
     assert_eq!(told, [(TIME_EXCEEDED, 1, 0, first[ETHERNET..].to_vec())]);
     // Without the first one nobody is told (RFC 8200 section 4.5).
-    assert_eq!(world.take(fragment(&frame, 504, 1000)), (Err(Error::WouldBlock), vec![]));
+    assert_eq!(world.take(fragment(&frame, 504, 1000)), (Err(ReceiveError::WouldBlock), vec![]));
     world.simulation.advance(PATIENCE * 2);
     assert_eq!(errors(&world.victim), []);
 }
@@ -227,7 +227,7 @@ fn the_sender_is_told_what_is_wrong_with_headers_and_where() {
     for (next, headers, code, pointer) in cases {
         let frame = behind(&world.datagram(&content(101)), next, headers);
         let (received, answers) = world.take(frame.clone());
-        assert_eq!(received, Err(Error::WouldBlock));
+        assert_eq!(received, Err(ReceiveError::WouldBlock));
         let told: Vec<_> = answers.iter().map(|answer| error(answer)).collect();
         assert_eq!(told, [(PARAMETER_PROBLEM, code, pointer, frame[ETHERNET..].to_vec())], "{next}");
     }
@@ -245,7 +245,7 @@ fn options_that_ask_for_silence_and_packets_with_nothing_in_them_are_dropped() {
         let before = world.hosts[1].interface("eth0").expect("it is there").statistics().received.dropped;
         let frame = behind(&world.datagram(&content(10)), next, headers);
         let (received, answers) = world.take(frame);
-        assert_eq!(received, Err(Error::WouldBlock));
+        assert_eq!(received, Err(ReceiveError::WouldBlock));
         // A length beyond the packet is told of (RFC 4443 section 3.4), the others are not.
         assert_eq!(answers.len(), usize::from(headers[1] == 200));
         assert_eq!(world.hosts[1].interface("eth0").expect("it is there").statistics().received.dropped, before + 1);

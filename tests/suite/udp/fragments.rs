@@ -8,7 +8,7 @@ use etherparse::{NetSlice, SlicedPacket};
 use xila_network_host::device::hub::{Hub, HubOptions};
 use xila_network_host::platform::simulated::Simulation;
 use xila_network_host::socket::UdpSocket;
-use xila_network_host::{Error, InterfaceConfig, Manager};
+use xila_network_host::{InterfaceConfig, Manager, ReceiveError};
 use xila_network_tests::link::{Bytes, Family};
 use xila_network_tests::probe::{Monitor, Probe};
 
@@ -92,7 +92,7 @@ impl World {
     }
 
     /// Has the fragment that was lost come after all.
-    fn repair(&self, fragment: Vec<u8>) -> Result<Vec<u8>, Error> {
+    fn repair(&self, fragment: Vec<u8>) -> Result<Vec<u8>, ReceiveError> {
         self.monitor.inject(fragment);
         self.simulation.run_ready();
         self.receiver.try_recv_datagram().map(|datagram| datagram.data)
@@ -105,7 +105,7 @@ fn nothing_is_delivered_of_a_datagram_of_which_any_one_fragment_is_lost() {
         let world = World::new(lost);
         world.send();
         world.simulation.advance(PATIENCE * 3);
-        assert_eq!(world.receiver.try_recv_datagram().map(drop), Err(Error::WouldBlock), "fragment {lost}");
+        assert_eq!(world.receiver.try_recv_datagram().map(drop), Err(ReceiveError::WouldBlock), "fragment {lost}");
         // What is not in fragments is not concerned.
         let remote = world.receiver.local_addr();
         world.simulation.block_on(async {
@@ -132,6 +132,6 @@ fn fragments_are_forgotten_after_a_minute() {
         let world = World::new(lost);
         let fragment = world.send();
         world.simulation.advance(PATIENCE + MILLISECOND);
-        assert_eq!(world.repair(fragment).map(drop), Err(Error::WouldBlock), "fragment {lost}");
+        assert_eq!(world.repair(fragment).map(drop), Err(ReceiveError::WouldBlock), "fragment {lost}");
     }
 }

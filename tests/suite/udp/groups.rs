@@ -6,7 +6,7 @@ use std::time::Duration;
 use xila_network_host::device::Device;
 use xila_network_host::device::hub::HubPort;
 use xila_network_host::socket::UdpSocket;
-use xila_network_host::{Error, InterfaceConfig, Manager};
+use xila_network_host::{InterfaceConfig, Manager, MembershipError, SendError};
 use xila_network_tests::link::{Family, INTERFACE, Link};
 
 use super::{PORT, assert_silent, bind, join, text};
@@ -32,7 +32,7 @@ fn a_broadcast_needs_permission_and_reaches_every_host() {
         for address in ["255.255.255.255", "10.0.0.255"] {
             let remote = SocketAddr::new(address.parse().unwrap(), PORT);
             client.set_broadcast(false);
-            assert_eq!(client.send_to(b"all", remote).await, Err(Error::AccessDenied), "{address}");
+            assert_eq!(client.send_to(b"all", remote).await, Err(SendError::AccessDenied), "{address}");
             client.set_broadcast(true);
             client.send_to(address.as_bytes(), remote).await.unwrap();
             for member in [&server, &third] {
@@ -152,18 +152,18 @@ fn memberships_that_cannot_be_are_refused() {
     let group = group(Family::V4);
     for bad in ["10.0.0.2", "0.0.0.0", "255.255.255.255", "ff05::1:3"] {
         let bad = bad.parse().unwrap();
-        assert_eq!(socket.join_multicast(bad, None), Err(Error::InvalidArgument), "{bad}");
-        assert_eq!(socket.leave_multicast(bad, None), Err(Error::InvalidArgument), "{bad}");
+        assert_eq!(socket.join_multicast(bad, None), Err(MembershipError::InvalidArgument), "{bad}");
+        assert_eq!(socket.leave_multicast(bad, None), Err(MembershipError::InvalidArgument), "{bad}");
     }
-    assert_eq!(socket.join_multicast(group, Some("eth7")), Err(Error::NotFound));
-    assert_eq!(socket.leave_multicast(group, None), Err(Error::AddressNotAvailable));
+    assert_eq!(socket.join_multicast(group, Some("eth7")), Err(MembershipError::NotFound));
+    assert_eq!(socket.leave_multicast(group, None), Err(MembershipError::AddressNotAvailable));
     socket.join_multicast(group, None).unwrap();
-    assert_eq!(socket.join_multicast(group, None), Err(Error::AddressInUse));
+    assert_eq!(socket.join_multicast(group, None), Err(MembershipError::AddressInUse));
     // Another interface is another membership.
     socket.join_multicast(group, Some("lo")).unwrap();
     socket.leave_multicast(group, Some("lo")).unwrap();
     socket.leave_multicast(group, None).unwrap();
-    assert_eq!(socket.leave_multicast(group, None), Err(Error::AddressNotAvailable));
+    assert_eq!(socket.leave_multicast(group, None), Err(MembershipError::AddressNotAvailable));
 }
 
 #[test]
@@ -198,7 +198,7 @@ fn the_table_of_groups_can_be_full_and_empties_again() {
             .take_while(|joined| match joined {
                 Ok(()) => true,
                 Err(error) => {
-                    assert_eq!(*error, Error::NoFreeSlot);
+                    assert_eq!(*error, MembershipError::NoFreeSlot);
                     false
                 }
             })

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use xila_network_host::Error;
 use xila_network_host::socket::{HopLimit, UdpOptions, UdpSocket};
+use xila_network_host::{InvalidOption, ReceiveError, SendError};
 use xila_network_tests::link::{Family, Link};
 
 use super::{PORT, SOON, assert_silent, bind, server_with_buffer, sockets, text};
@@ -115,7 +115,7 @@ fn peeking_leaves_the_datagram() {
             assert_eq!(server.peek_from(&mut buffer).await, Ok((2, client.local_addr())));
         }
         assert_eq!(text(&link, &server).await, "look");
-        assert_eq!(server.try_recv_datagram(), Err(Error::WouldBlock));
+        assert_eq!(server.try_recv_datagram(), Err(ReceiveError::WouldBlock));
     });
 }
 
@@ -202,7 +202,7 @@ fn a_buffer_made_smaller_keeps_what_came_first_and_has_room_for() {
             client.send_to(&[number; 1000], server.local_addr()).await.unwrap();
         }
         link.sleep(SOON).await;
-        assert_eq!(server.set_receive_buffer(0), Err(Error::InvalidArgument));
+        assert_eq!(server.set_receive_buffer(0), Err(InvalidOption));
         server.set_receive_buffer(3000).unwrap();
         let left = server.statistics();
         assert_eq!((left.received, left.dropped, left.receive_queue), (10, 8, 2000));
@@ -254,8 +254,8 @@ fn batches_keep_the_order_and_end_before_an_error() {
         assert_eq!(outcome, Ok(1));
         assert_eq!(text(&link, &server).await, "fine");
         assert_silent(&link, &server).await;
-        assert_eq!(client.send_many(&[(&large, to), (b"not reached", to)]).await, Err(Error::PacketTooLarge));
-        assert_eq!(client.send_many(&[(b"to whom?", None)]).await, Err(Error::InvalidState));
+        assert_eq!(client.send_many(&[(&large, to), (b"not reached", to)]).await, Err(SendError::PacketTooLarge));
+        assert_eq!(client.send_many(&[(b"to whom?", None)]).await, Err(SendError::InvalidState));
         assert_eq!(client.send_many(&[]).await, Ok(0));
         assert_eq!(server.recv_many(0).await, Ok(Vec::new()));
     });

@@ -3,8 +3,8 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use xila_network_host::Error;
 use xila_network_host::interface::State;
+use xila_network_host::{ReceiveError, SendError};
 use xila_network_tests::link::{Family, INTERFACE, Link};
 
 use super::{PORT, SOON, assert_silent, bind, ends_with, join, sockets, text};
@@ -41,7 +41,7 @@ fn an_unreachable_neighbour_is_reported_to_the_connected_socket() {
             client.connect(SocketAddr::new(family.host(77), PORT)).unwrap();
             client.send(b"nobody").await.unwrap();
             let (outcome, took) = link.within(Duration::from_secs(10), client.recv(&mut [0; 8])).await;
-            assert_eq!(outcome, Err(Error::RemoteUnreachable));
+            assert_eq!(outcome, Err(ReceiveError::RemoteUnreachable));
             assert!(took >= Duration::from_secs(2), "asked three times, a second apart: {took:?}");
         }
     });
@@ -89,8 +89,8 @@ fn without_a_route_the_remote_is_unreachable() {
     link.block_on(async {
         let (four, _) = sockets(&link, Family::V4);
         let (six, _) = sockets(&link, Family::V6);
-        assert_eq!(four.send_to(b"x", "192.0.2.1:9".parse().unwrap()).await, Err(Error::RemoteUnreachable));
-        assert_eq!(six.send_to(b"x", "[2001:db8::1]:9".parse().unwrap()).await, Err(Error::RemoteUnreachable));
+        assert_eq!(four.send_to(b"x", "192.0.2.1:9".parse().unwrap()).await, Err(SendError::RemoteUnreachable));
+        assert_eq!(six.send_to(b"x", "[2001:db8::1]:9".parse().unwrap()).await, Err(SendError::RemoteUnreachable));
     });
 }
 
@@ -121,7 +121,7 @@ fn a_loopback_address_does_not_leave_by_a_link() {
             let client = bind(&link.client.network, local.parse().unwrap(), 0);
             let before = link.client.interface().statistics().sent.packets;
             let outcome = client.send_to(b"x", link.server.at(family, PORT)).await;
-            assert_eq!(outcome, Err(Error::RemoteUnreachable), "from {local}");
+            assert_eq!(outcome, Err(SendError::RemoteUnreachable), "from {local}");
             assert_eq!(link.client.interface().statistics().sent.packets, before);
         }
     });
@@ -137,9 +137,9 @@ fn down_fails_what_waits_and_what_is_sent_and_up_again_all_works() {
             assert_eq!(text(&link, &server).await, "hello");
             let mut buffer = [0; 8];
             let down = || link.server.interface().set_state(State::Down);
-            assert_eq!(ends_with(&link, server.recv(&mut buffer), down).await, Err(Error::NetworkDown));
-            assert_eq!(server.recv(&mut [0; 8]).await, Err(Error::NetworkDown));
-            assert_eq!(server.send_to(b"x", client.local_addr()).await, Err(Error::NetworkDown));
+            assert_eq!(ends_with(&link, server.recv(&mut buffer), down).await, Err(ReceiveError::NetworkDown));
+            assert_eq!(server.recv(&mut [0; 8]).await, Err(ReceiveError::NetworkDown));
+            assert_eq!(server.send_to(b"x", client.local_addr()).await, Err(SendError::NetworkDown));
             // What arrives meanwhile is lost.
             client.send_to(b"lost", server.local_addr()).await.unwrap();
             link.sleep(SOON).await;
@@ -166,7 +166,7 @@ fn a_wildcard_socket_lives_on_while_one_of_its_interfaces_is_up() {
         local.send_to(b"local", "127.0.0.1:5000".parse().unwrap()).await.unwrap();
         assert_eq!(text(&link, &server).await, "local");
         link.server.manager.interface("lo").unwrap().set_state(State::Down);
-        assert_eq!(server.recv(&mut [0; 8]).await, Err(Error::NetworkDown));
+        assert_eq!(server.recv(&mut [0; 8]).await, Err(ReceiveError::NetworkDown));
     });
 }
 
@@ -179,14 +179,14 @@ fn unmounting_fails_what_waits_for_good() {
         let mut device = None;
         let mut buffer = [0; 8];
         let unmount = || device = Some(link.server.manager.unmount_interface(INTERFACE).unwrap());
-        assert_eq!(ends_with(&link, server.recv(&mut buffer), unmount).await, Err(Error::NetworkDown));
-        assert_eq!(server.recv(&mut [0; 8]).await, Err(Error::NetworkDown));
+        assert_eq!(ends_with(&link, server.recv(&mut buffer), unmount).await, Err(ReceiveError::NetworkDown));
+        assert_eq!(server.recv(&mut [0; 8]).await, Err(ReceiveError::NetworkDown));
         let error = server.send_to(b"x", client.local_addr()).await.unwrap_err();
-        assert!(matches!(error, Error::NetworkDown | Error::AddressNotAvailable), "{error}");
+        assert!(matches!(error, SendError::NetworkDown | SendError::AddressNotAvailable), "{error}");
 
         // A new interface on the same device is another one: the old socket stays dead.
         link.server.manager.mount_interface(INTERFACE, device.unwrap(), config).unwrap();
-        assert_eq!(server.recv(&mut [0; 8]).await, Err(Error::NetworkDown));
+        assert_eq!(server.recv(&mut [0; 8]).await, Err(ReceiveError::NetworkDown));
         drop(server);
         let server = bind(&link.server.network, link.server.address(Family::V4), PORT);
         client.send_to(b"hello", server.local_addr()).await.unwrap();
@@ -205,9 +205,9 @@ fn a_socket_whose_address_is_removed_says_so() {
         let mut buffer = [0; 8];
         let remove = || link.server.interface().remove_address(address).unwrap();
         let outcome = ends_with(&link, server.recv(&mut buffer), remove).await;
-        assert_eq!(outcome, Err(Error::AddressNotAvailable));
+        assert_eq!(outcome, Err(ReceiveError::AddressNotAvailable));
         let outcome = server.send_to(b"x", client.local_addr()).await;
-        assert_eq!(outcome, Err(Error::AddressNotAvailable));
+        assert_eq!(outcome, Err(SendError::AddressNotAvailable));
         link.server.interface().add_address(address).unwrap();
         client.send_to(b"hello", server.local_addr()).await.unwrap();
         assert_eq!(text(&link, &server).await, "hello");

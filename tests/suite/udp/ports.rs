@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use xila_network_host::device::hub::HubOptions;
 use xila_network_host::socket::{ListenOptions, Network, TcpListener, UdpOptions, UdpSocket};
-use xila_network_host::{Error, Manager};
+use xila_network_host::{BindError, Manager};
 use xila_network_tests::link::{Family, Link};
 
 use super::{PORT, bind, text};
@@ -25,7 +25,7 @@ fn one_port_of_one_address_has_one_socket() {
         ("::", "::1"),
     ] {
         let held = at(first).unwrap();
-        assert_eq!(at(second).unwrap_err(), Error::AddressInUse, "{first}, {second}");
+        assert_eq!(at(second).unwrap_err(), BindError::AddressInUse, "{first}, {second}");
         drop(held);
         at(second).unwrap();
     }
@@ -44,7 +44,7 @@ fn a_failed_bind_leaves_nothing_on_any_interface() {
     let held = bind(&eth0, Family::V4.unspecified(), PORT);
     assert_eq!(
         UdpSocket::bind(network, SocketAddr::new(Family::V4.unspecified(), PORT)).unwrap_err(),
-        Error::AddressInUse
+        BindError::AddressInUse
     );
     // `lo` was bound before eth0 refused.
     bind(network, "127.0.0.1".parse().unwrap(), PORT);
@@ -58,20 +58,20 @@ fn addresses_that_cannot_be_bound_to_are_told_apart() {
     let link = Link::plain(1);
     let network = &link.client.network;
     for (local, error) in [
-        ("10.0.0.2:0", Error::AddressNotAvailable),
-        ("[fd00::2]:0", Error::AddressNotAvailable),
-        ("224.0.0.1:0", Error::InvalidArgument),
-        ("255.255.255.255:0", Error::InvalidArgument),
-        ("[ff02::1]:0", Error::InvalidArgument),
-        ("[::ffff:10.0.0.1]:0", Error::InvalidArgument),
+        ("10.0.0.2:0", BindError::AddressNotAvailable),
+        ("[fd00::2]:0", BindError::AddressNotAvailable),
+        ("224.0.0.1:0", BindError::InvalidArgument),
+        ("255.255.255.255:0", BindError::InvalidArgument),
+        ("[ff02::1]:0", BindError::InvalidArgument),
+        ("[::ffff:10.0.0.1]:0", BindError::InvalidArgument),
     ] {
         assert_eq!(UdpSocket::bind(network, local.parse().unwrap()).unwrap_err(), error, "{local}");
     }
     let options = UdpOptions { receive_buffer: 0, ..UdpOptions::default() };
     let bound = UdpSocket::bind_with(network, link.client.at(Family::V4, 0), &options);
-    assert_eq!(bound.unwrap_err(), Error::InvalidArgument);
+    assert_eq!(bound.unwrap_err(), BindError::InvalidArgument);
     let nowhere = Manager::without_loopback(link.simulation.platform()).network();
-    assert_eq!(UdpSocket::bind(&nowhere, "0.0.0.0:0".parse().unwrap()).unwrap_err(), Error::NotFound);
+    assert_eq!(UdpSocket::bind(&nowhere, "0.0.0.0:0".parse().unwrap()).unwrap_err(), BindError::NotFound);
 }
 
 #[test]
@@ -83,7 +83,7 @@ fn ephemeral_ports_run_out_and_come_back() {
         let ports: BTreeSet<u16> = sockets.iter().map(|socket| socket.local_addr().port()).collect();
         assert_eq!(ports, (50_000..=50_009).collect(), "each port of the interface's range once");
         let next = UdpSocket::bind(network, SocketAddr::new(address, 0));
-        assert_eq!(next.unwrap_err(), Error::AddressInUse);
+        assert_eq!(next.unwrap_err(), BindError::AddressInUse);
         let freed = sockets.swap_remove(3).local_addr();
         assert_eq!(bind(network, address, 0).local_addr(), freed);
     }
@@ -122,11 +122,11 @@ fn no_guest_takes_all_ephemeral_ports() {
     };
     let [greedy, other] = [(); 2].map(|()| link.client.network.for_guest());
     let (first, refused) = take(&greedy);
-    assert_eq!((first.len(), refused), (8192, Error::LimitReached));
+    assert_eq!((first.len(), refused), (8192, BindError::LimitReached));
     let (second, refused) = take(&other);
-    assert_eq!((second.len(), refused), (8192 - 256, Error::AddressInUse), "what is left but for the host's");
+    assert_eq!((second.len(), refused), (8192 - 256, BindError::AddressInUse), "what is left but for the host's");
     let hosts: Vec<UdpSocket> = (0..256).map(|_| UdpSocket::bind(&link.client.network, any()).unwrap()).collect();
-    assert_eq!(UdpSocket::bind(&link.client.network, any()).map(drop), Err(Error::AddressInUse));
+    assert_eq!(UdpSocket::bind(&link.client.network, any()).map(drop), Err(BindError::AddressInUse));
     let mut ports: Vec<u16> =
         first.iter().chain(&second).chain(&hosts).map(|socket| socket.local_addr().port()).collect();
     ports.sort_unstable();

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures_util::future;
-use xila_network_host::Error;
+use xila_network_host::SendError;
 use xila_network_host::device::hub::HubOptions;
 use xila_network_host::interface::State;
 use xila_network_host::socket::UdpSocket;
@@ -87,7 +87,7 @@ fn trying_to_send_where_the_link_takes_nothing_would_block() {
         server.recv_datagram().await.unwrap();
         let sent = (0..1000).take_while(|_| client.try_send_to(&[0; 1000], server.local_addr()).is_ok()).count();
         assert!((2..=10).contains(&sent), "{sent}");
-        assert_eq!(client.try_send_to(&[0; 1000], server.local_addr()), Err(Error::WouldBlock));
+        assert_eq!(client.try_send_to(&[0; 1000], server.local_addr()), Err(SendError::WouldBlock));
         for _ in 0..sent {
             server.recv_datagram().await.unwrap();
         }
@@ -116,6 +116,6 @@ fn a_sender_that_waits_for_the_link_learns_that_it_went_down() {
             link.client.interface().set_state(State::Down);
         };
         let (error, ()) = future::join(sending, down).await;
-        assert_eq!(error, Error::NetworkDown);
+        assert_eq!(error, SendError::NetworkDown);
     });
 }

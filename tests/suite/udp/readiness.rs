@@ -2,8 +2,8 @@
 
 use std::future::poll_fn;
 
-use xila_network_host::Error;
 use xila_network_host::device::hub::HubOptions;
+use xila_network_host::{InvalidOption, ReceiveError, SendError};
 use xila_network_tests::link::{Family, Link};
 
 use super::{SOON, bind, server_with_buffer, sockets, text};
@@ -34,7 +34,7 @@ fn an_error_of_the_path_is_something_to_receive_and_is_left_there() {
         client.send(b"nobody is there").await.unwrap();
         link.within(SOON, poll_fn(|context| client.poll_recv_ready(context))).await;
         assert_eq!(client.take_queued(), None);
-        assert_eq!(client.recv(&mut [0; 8]).await, Err(Error::ConnectionRefused));
+        assert_eq!(client.recv(&mut [0; 8]).await, Err(ReceiveError::ConnectionRefused));
     });
 }
 
@@ -48,7 +48,7 @@ fn a_fresh_socket_may_send_and_one_whose_link_takes_nothing_may_not() {
         client.send_to(b"so that the neighbour is known", server.local_addr()).await.unwrap();
         link.sleep(SOON).await;
         let refused = (0..100).find_map(|_| client.try_send_to(&[0; 1000], server.local_addr()).err());
-        assert_eq!(refused, Some(Error::WouldBlock), "the link takes few");
+        assert_eq!(refused, Some(SendError::WouldBlock), "the link takes few");
         let (mut polls, start) = (0, link.simulation.now());
         poll_fn(|context| {
             polls += 1;
@@ -66,7 +66,7 @@ fn a_receive_buffer_can_be_changed() {
     link.block_on(async {
         let server = server_with_buffer(&link, 100_000);
         let client = bind(&link.client.network, link.client.address(Family::V4), 0);
-        assert_eq!(server.set_receive_buffer(0), Err(Error::InvalidArgument));
+        assert_eq!(server.set_receive_buffer(0), Err(InvalidOption));
         server.set_receive_buffer(3000).unwrap();
         assert_eq!(server.receive_buffer(), 3000);
         let send_ten = async || {

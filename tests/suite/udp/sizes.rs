@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use xila_network_host::Error;
+use xila_network_host::SendError;
 use xila_network_host::device::hub::HubOptions;
 use xila_network_host::socket::UdpOptions;
 use xila_network_host::socket::UdpSocket;
@@ -86,7 +86,7 @@ fn a_datagram_longer_than_udp_can_say_is_too_large() {
             let most = longest(family);
             for size in [most + 1, 65_536, 1 << 20] {
                 let outcome = client.send_to(&vec![0; size], server.local_addr()).await;
-                assert_eq!(outcome, Err(Error::PacketTooLarge), "{size}");
+                assert_eq!(outcome, Err(SendError::PacketTooLarge), "{size}");
             }
         }
     });
@@ -128,7 +128,7 @@ fn a_socket_that_does_not_fragment_is_told_what_is_too_large() {
             let (client, server) = sockets(&link, family);
             client.set_dont_fragment(true);
             exchange(&client, &server, &[whole]).await;
-            assert_eq!(client.send_to(&vec![0; whole + 1], server.local_addr()).await, Err(Error::PacketTooLarge));
+            assert_eq!(client.send_to(&vec![0; whole + 1], server.local_addr()).await, Err(SendError::PacketTooLarge));
             client.set_dont_fragment(false);
             exchange(&client, &server, &[whole + 1]).await;
         }
@@ -146,7 +146,7 @@ fn the_loopback_carries_the_largest_datagrams_of_both_families() {
             let sender = bind(&link.client.network, address, 0);
             exchange(&sender, &receiver, &[largest]).await;
             let outcome = sender.send_to(&vec![0; largest + 1], receiver.local_addr()).await;
-            assert_eq!(outcome, Err(Error::PacketTooLarge));
+            assert_eq!(outcome, Err(SendError::PacketTooLarge));
         }
     });
 }

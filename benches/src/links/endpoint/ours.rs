@@ -12,7 +12,7 @@ use xila_network_host::platform::tokio::platform;
 use xila_network_host::socket::{
     CongestionAlgorithm, ConnectOptions, ListenOptions, TcpListener, TcpOptions, TcpStream,
 };
-use xila_network_host::{InterfaceConfig, Manager};
+use xila_network_host::{InterfaceConfig, Manager, WriteError};
 
 use super::{CHUNK, Congestion, LISTENING, Role, Settings, print_received, until_reset};
 use crate::apps::Result;
@@ -82,7 +82,7 @@ async fn sink(listener: &TcpListener, time: Duration) -> Result<()> {
     Ok(())
 }
 
-async fn send(stream: &TcpStream, mut bytes: u64) -> xila_network_host::Result<()> {
+async fn send(stream: &TcpStream, mut bytes: u64) -> core::result::Result<(), WriteError> {
     let data = vec![0x5a; CHUNK];
     while bytes > 0 {
         let length = usize::try_from(bytes).map_or(CHUNK, |bytes| bytes.min(CHUNK));

@@ -61,11 +61,12 @@ impl RuntimeProvider for Provider {
         local: SocketAddr,
         server: SocketAddr,
     ) -> Pin<Box<dyn Send + Future<Output = io::Result<Datagrams>>>> {
-        let bound = UdpSocket::bind(&self.0, local).and_then(|socket| {
+        let bound = || {
+            let socket = UdpSocket::bind(&self.0, local)?;
             socket.connect(server)?;
             Ok(Datagrams(socket))
-        });
-        Box::pin(async { bound.map_err(io::Error::from) })
+        };
+        Box::pin(core::future::ready(bound()))
     }
 }
 

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 
 use crate::device::hub::{Hub, HubOptions, HubPort};
 use crate::device::{Capabilities, Device, Frame};
-use crate::error::Error;
+use crate::error::ConnectError;
 use crate::interface::InterfaceConfig;
 use crate::manager::Manager;
 use crate::platform::simulated::Simulation;
@@ -285,7 +285,7 @@ fn timers_go_off_during_a_flood() {
         let connect = ConnectOptions { timeout: Duration::from_secs(1), ..ConnectOptions::default() };
         let remote = "10.0.0.2:7000".parse().unwrap();
         let result = simulation.block_on(TcpStream::connect_with(&host.network(), remote, connect));
-        assert_eq!(result.err(), Some(Error::TimedOut));
+        assert_eq!(result.err(), Some(ConnectError::TimedOut));
         assert!(*left.lock().unwrap() > 0, "the flood is over");
     }
 }

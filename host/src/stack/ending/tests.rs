@@ -6,7 +6,7 @@ use std::io;
 
 use crate::device::hub::{Hub, HubOptions, HubPort};
 use crate::device::{Capabilities, Device, Frame};
-use crate::error::Error;
+use crate::error::{AcceptError, ConfigureError, InterfaceNotFound, ReadError, ReceiveError, WriteError};
 use crate::interface::{Change, InterfaceConfig, Notice};
 use crate::manager::Manager;
 use crate::platform::Instant;
@@ -120,7 +120,7 @@ fn a_device_that_panics_over_a_segment_costs_that_segment() {
     assert_eq!(deadly.0.state(), TcpState::Established);
     world.assert_carries(&good);
     world.simulation.advance(core::time::Duration::from_secs(180));
-    assert_eq!(deadly.0.try_write(b"more"), Err(Error::TimedOut));
+    assert_eq!(deadly.0.try_write(b"more"), Err(WriteError::TimedOut));
     drop(deadly);
     world.assert_carries(&world.pair());
     world.simulation.advance(core::time::Duration::from_secs(60));
@@ -144,15 +144,19 @@ fn an_engine_that_panics_ends_its_interface_and_nothing_else() {
         let mut buffer = [0; 8];
         let waiting = pair.0.read(&mut buffer);
         let ending = async { eth0.stack().with_mut(super::super::Core::panic) };
-        assert_eq!(futures_util::future::join(waiting, ending).await.0, Err(Error::NetworkDown), "who waits is told");
-        assert_eq!(pair.0.write(b"x").await, Err(Error::NetworkDown));
-        assert_eq!(datagrams.recv_datagram().await, Err(Error::AddressNotAvailable));
-        assert_eq!(there.accept().await.map(drop), Err(Error::AddressNotAvailable));
+        assert_eq!(
+            futures_util::future::join(waiting, ending).await.0,
+            Err(ReadError::NetworkDown),
+            "who waits is told"
+        );
+        assert_eq!(pair.0.write(b"x").await, Err(WriteError::NetworkDown));
+        assert_eq!(datagrams.recv_datagram().await, Err(ReceiveError::AddressNotAvailable));
+        assert_eq!(there.accept().await.map(drop), Err(AcceptError::AddressNotAvailable));
         let Notice::Changed(event) = watch.next().await else { panic!("nothing was lost") };
         assert_eq!((&*event.interface, event.change), ("eth0", Change::Unmounted));
     });
-    assert_eq!(world.host.interface("eth0").map(drop), Err(Error::NotFound));
-    assert_eq!(eth0.add_address("10.0.0.7/24".parse().unwrap()), Err(Error::NotFound));
+    assert_eq!(world.host.interface("eth0").map(drop), Err(InterfaceNotFound));
+    assert_eq!(eth0.add_address("10.0.0.7/24".parse().unwrap()), Err(ConfigureError::NotFound));
     // Nobody else has noticed.
     world.simulation.block_on(async {
         let connecting = TcpStream::connect(&network, here.local_addr());

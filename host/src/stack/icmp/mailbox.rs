@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use parking_lot::Mutex;
 
 use super::message::IcmpMessage;
-use crate::error::{Error, Result};
+use crate::error::ReceiveError;
 use crate::stack::waiters::{Waiters, Wakes};
 
 /// Bytes that the queue of one socket holds, as many as a UDP socket's by default.
@@ -50,12 +50,12 @@ impl Mailbox {
     /// Takes the oldest message.
     ///
     /// # Errors
-    /// [`Error::WouldBlock`] while nothing is there, after which `waker` is woken when something comes.
-    pub(crate) fn take(&self, waker: &Waker) -> Result<IcmpMessage> {
+    /// [`ReceiveError::WouldBlock`] while nothing is there, after which `waker` is woken when something comes.
+    pub(crate) fn take(&self, waker: &Waker) -> Result<IcmpMessage, ReceiveError> {
         let mut content = self.0.lock();
         let Some(message) = content.queue.pop_front() else {
             content.waiters.register(waker);
-            return Err(Error::WouldBlock);
+            return Err(ReceiveError::WouldBlock);
         };
         content.weight -= weight(&message);
         Ok(message)

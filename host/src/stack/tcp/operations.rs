@@ -5,12 +5,10 @@ use core::task::Waker;
 use core::time::Duration;
 use std::sync::Arc;
 
-use xila_network_engine::tcp::{
-    BindError, Cause, ConnectError, Info, ListenerId, Options, ReadError, Tuple, WriteError,
-};
+use xila_network_engine::tcp::{self as engine, Cause, Info, ListenerId, Options, Tuple};
 
 use super::{Flow, FlowId, Table};
-use crate::error::{Error, Result};
+use crate::error::{BindError, ConnectError, InvalidOption, NetworkDown, ReadError, WriteError};
 use crate::stack::Core;
 use crate::stack::backlog::Backlog;
 use crate::stack::options::TcpOptions;
@@ -23,42 +21,42 @@ pub(crate) enum Interest {
     Write,
 }
 
-impl From<ReadError> for Error {
-    fn from(error: ReadError) -> Self {
+impl From<engine::ReadError> for ReadError {
+    fn from(error: engine::ReadError) -> Self {
         match error {
-            ReadError::WouldBlock => Self::WouldBlock,
-            ReadError::Ended(cause) => cause.into(),
+            engine::ReadError::WouldBlock => Self::WouldBlock,
+            engine::ReadError::Ended(cause) => cause.into(),
             // Its interface had to begin anew.
-            ReadError::Unknown => Self::ConnectionAborted,
+            engine::ReadError::Unknown => Self::ConnectionAborted,
         }
     }
 }
 
-impl From<WriteError> for Error {
-    fn from(error: WriteError) -> Self {
+impl From<engine::WriteError> for WriteError {
+    fn from(error: engine::WriteError) -> Self {
         match error {
-            WriteError::WouldBlock => Self::WouldBlock,
-            WriteError::Finished => Self::BrokenPipe,
-            WriteError::Ended(cause) => cause.into(),
-            WriteError::Unknown => Self::ConnectionAborted,
+            engine::WriteError::WouldBlock => Self::WouldBlock,
+            engine::WriteError::Finished => Self::BrokenPipe,
+            engine::WriteError::Ended(cause) => cause.into(),
+            engine::WriteError::Unknown => Self::ConnectionAborted,
         }
     }
 }
 
-impl From<BindError> for Error {
-    fn from(error: BindError) -> Self {
+impl From<engine::BindError> for BindError {
+    fn from(error: engine::BindError) -> Self {
         match error {
-            BindError::AddressInUse => Self::AddressInUse,
+            engine::BindError::AddressInUse => Self::AddressInUse,
         }
     }
 }
 
-impl From<ConnectError> for Error {
-    fn from(error: ConnectError) -> Self {
+impl From<engine::ConnectError> for ConnectError {
+    fn from(error: engine::ConnectError) -> Self {
         match error {
-            ConnectError::AddressInUse => Self::AddressInUse,
-            ConnectError::InvalidAddress => Self::InvalidArgument,
-            ConnectError::LimitReached => Self::LimitReached,
+            engine::ConnectError::AddressInUse => Self::AddressInUse,
+            engine::ConnectError::InvalidAddress => Self::InvalidArgument,
+            engine::ConnectError::LimitReached => Self::LimitReached,
         }
     }
 }
@@ -74,8 +72,8 @@ impl Core {
     /// that port, if it has one.
     ///
     /// # Errors
-    /// [`Error::NetworkDown`]; [`Error::AddressInUse`] where the pair of ends is taken, the port is somebody else's, or no
-    /// port is left.
+    /// [`ConnectError::NetworkDown`]; [`ConnectError::AddressInUse`] where the pair of ends is taken, the port is somebody
+    /// else's, or no port is left; [`ConnectError::InvalidArgument`]; [`ConnectError::LimitReached`].
     pub(crate) fn tcp_connect(
         &mut self,
         owner: Owner,
@@ -84,11 +82,11 @@ impl Core {
         bound: Option<&Backlog>,
         timeout: Duration,
         options: TcpOptions,
-    ) -> Result<FlowId> {
+    ) -> Result<FlowId, ConnectError> {
         self.check_up()?;
         let bound = bound.and_then(|backlog| self.tcp.listener(backlog));
         let id = self.engage(|engine, _, now| {
-            engine.tcp_mut().connect(local, remote, bound, timeout, options, now).map_err(Error::from)
+            engine.tcp_mut().connect(local, remote, bound, timeout, options, now).map_err(ConnectError::from)
         })?;
         self.tcp.flows.get_or_insert_with(id.0, || Flow::new(owner));
         self.tell();
@@ -96,21 +94,22 @@ impl Core {
     }
 
     /// Whether `connect` is over: `None` while it is not.
-    pub(crate) fn tcp_connected(&mut self, id: FlowId, waker: &Waker) -> Option<Result<()>> {
+    pub(crate) fn tcp_connected(&mut self, id: FlowId, waker: &Waker) -> Option<Result<(), ConnectError>> {
         if let Err(error) = self.check_up() {
-            return Some(Err(error));
+            return Some(Err(error.into()));
         }
         let connected = self.engine.tcp_mut().is_connected(id);
         if connected.is_none() {
             self.tcp_wait(id, Interest::Write, waker);
         }
-        connected.map(|connected| connected.map_err(Error::from))
+        connected.map(|connected| connected.map_err(ConnectError::from))
     }
 
     /// # Errors
-    /// [`Error::AddressInUse`].
-    pub(crate) fn tcp_bind(&mut self, local: SocketAddr, backlog: &Arc<Backlog>) -> Result<()> {
-        let id = self.engage(|engine, _, _| engine.tcp_mut().bind(local.ip(), local.port()).map_err(Error::from))?;
+    /// [`BindError::AddressInUse`]; [`BindError::NetworkDown`] where the interface is gone.
+    pub(crate) fn tcp_bind(&mut self, local: SocketAddr, backlog: &Arc<Backlog>) -> Result<(), BindError> {
+        let id =
+            self.engage(|engine, _, _| engine.tcp_mut().bind(local.ip(), local.port()).map_err(BindError::from))?;
         self.tcp.backlogs.insert(id, backlog.clone());
         self.tcp.listeners.insert(backlog.number(), id);
         self.tcp_listen(backlog);
@@ -169,14 +168,13 @@ impl Core {
     /// Whether a read, or a write, would not wait.
     ///
     /// # Errors
-    /// [`Error::WouldBlock`] where it would.
-    pub(crate) fn tcp_ready(&mut self, id: FlowId, interest: Interest) -> Result<()> {
+    /// [`NetworkDown`].
+    pub(crate) fn tcp_ready(&mut self, id: FlowId, interest: Interest) -> Result<bool, NetworkDown> {
         self.check_up()?;
-        let ready = match interest {
+        Ok(match interest {
             Interest::Read => self.engine.tcp_mut().is_readable(id),
             Interest::Write => self.engine.tcp_mut().is_writable(id),
-        };
-        if ready { Ok(()) } else { Err(Error::WouldBlock) }
+        })
     }
 
     /// Whether everything written was acknowledged and, where `closed`, the end of the stream too. Where it was not, it is not
@@ -184,7 +182,7 @@ impl Core {
     ///
     /// # Errors
     /// Why the connection ended before.
-    pub(crate) fn tcp_flushed(&mut self, id: FlowId, closed: bool, waker: &Waker) -> Result<bool> {
+    pub(crate) fn tcp_flushed(&mut self, id: FlowId, closed: bool, waker: &Waker) -> Result<bool, WriteError> {
         self.check_up()?;
         let flushed = self.engine.tcp_mut().is_flushed(id, closed)?;
         if !flushed {
@@ -206,7 +204,10 @@ impl Core {
     }
 
     /// Ends the sending half: FIN follows what was written.
-    pub(crate) fn tcp_shutdown_write(&mut self, id: FlowId) -> Result<()> {
+    ///
+    /// # Errors
+    /// Why the connection ended before.
+    pub(crate) fn tcp_shutdown_write(&mut self, id: FlowId) -> Result<(), WriteError> {
         self.engine.tcp_mut().shutdown_write(id, self.now)?;
         self.tell();
         Ok(())
@@ -238,10 +239,14 @@ impl Core {
     /// Applies options that may change while the connection lives.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`], and nothing was changed.
-    pub(crate) fn tcp_configure(&mut self, id: FlowId, change: impl FnOnce(&mut TcpOptions)) -> Result<()> {
+    /// [`InvalidOption`], and nothing was changed.
+    pub(crate) fn tcp_configure(
+        &mut self,
+        id: FlowId,
+        change: impl FnOnce(&mut TcpOptions),
+    ) -> Result<(), InvalidOption> {
         let now = self.now;
-        self.engine.tcp_mut().configure(id, change, now).map_err(|_| Error::InvalidArgument)?;
+        self.engine.tcp_mut().configure(id, change, now)?;
         self.tell();
         Ok(())
     }

@@ -2,10 +2,10 @@
 //! then takes references only.
 
 use xila_network_engine::buffer::{LARGEST_CHUNK, Slice, Slices};
-use xila_network_engine::tcp::WriteError;
+use xila_network_engine::tcp as engine;
 
 use super::FlowId;
-use crate::error::Result;
+use crate::error::{ReadError, WriteError};
 use crate::stack::{Core, Stack};
 
 /// From so many bytes on, the copy takes longer than to take the lock twice.
@@ -66,8 +66,8 @@ impl Core {
     /// Reads what has arrived into `buffer`. No bytes for a non-empty `buffer` are the end of the stream.
     ///
     /// # Errors
-    /// `Error::WouldBlock` while nothing is there; else why the connection ended.
-    pub(crate) fn tcp_read(&mut self, id: FlowId, buffer: &mut [u8]) -> Result<Found> {
+    /// [`ReadError::WouldBlock`] while nothing is there; else why the connection ended.
+    pub(crate) fn tcp_read(&mut self, id: FlowId, buffer: &mut [u8]) -> Result<Found, ReadError> {
         self.check_up()?;
         let engine = self.engine.tcp_mut();
         let found = if buffer.len().min(engine.readable_bytes(id)) < MANY {
@@ -83,7 +83,7 @@ impl Core {
     ///
     /// # Errors
     /// As [`tcp_read`](Self::tcp_read).
-    pub(crate) fn tcp_read_slices(&mut self, id: FlowId, most: usize) -> Result<Slices> {
+    pub(crate) fn tcp_read_slices(&mut self, id: FlowId, most: usize) -> Result<Slices, ReadError> {
         self.check_up()?;
         if most == 0 {
             return Ok(Slices::new());
@@ -97,7 +97,7 @@ impl Core {
     ///
     /// # Errors
     /// As [`tcp_read`](Self::tcp_read).
-    pub(crate) fn tcp_peek(&mut self, id: FlowId, buffer: &mut [u8]) -> Result<usize> {
+    pub(crate) fn tcp_peek(&mut self, id: FlowId, buffer: &mut [u8]) -> Result<usize, ReadError> {
         self.check_up()?;
         Ok(self.engine.tcp_mut().peek(id, buffer, self.now)?)
     }
@@ -106,8 +106,14 @@ impl Core {
     /// any.
     ///
     /// # Errors
-    /// `Error::WouldBlock` while there is no room; `Error::BrokenPipe` after shutdown; else why the connection ended.
-    pub(crate) fn tcp_write(&mut self, id: FlowId, bytes: &[u8], shared: Option<&[Slice]>) -> Result<usize> {
+    /// [`WriteError::WouldBlock`] while there is no room; [`WriteError::BrokenPipe`] after shutdown; else why the connection
+    /// ended.
+    pub(crate) fn tcp_write(
+        &mut self,
+        id: FlowId,
+        bytes: &[u8],
+        shared: Option<&[Slice]>,
+    ) -> Result<usize, WriteError> {
         self.check_up()?;
         let engine = self.engine.tcp_mut();
         let count = match shared {
@@ -122,10 +128,10 @@ impl Core {
     ///
     /// # Errors
     /// As [`tcp_write`](Self::tcp_write), but for room.
-    pub(crate) fn tcp_promise(&mut self, id: FlowId, most: usize) -> Result<usize> {
+    pub(crate) fn tcp_promise(&mut self, id: FlowId, most: usize) -> Result<usize, WriteError> {
         self.check_up()?;
         match self.engine.tcp_mut().promise(id, most) {
-            Err(WriteError::WouldBlock) => Ok(0),
+            Err(engine::WriteError::WouldBlock) => Ok(0),
             room => Ok(room?),
         }
     }

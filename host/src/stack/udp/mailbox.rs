@@ -4,10 +4,10 @@ use core::net::{IpAddr, SocketAddr};
 use core::task::Waker;
 
 use parking_lot::Mutex;
-use xila_network_engine::udp::queue::{self, Delivery, PathError, Queue, SendError, Statistics, TakeError};
+use xila_network_engine::udp::queue::{self, Delivery, PathError, Queue, Statistics, TakeError};
 
 use super::asked::{Asked, Way};
-use crate::error::{Error, Result};
+use crate::error::{ReceiveError, SendError};
 use crate::stack::waiters::{Waiters, Wakes};
 
 /// A datagram that has arrived.
@@ -91,9 +91,9 @@ impl Mailbox {
     /// Takes the oldest datagram.
     ///
     /// # Errors
-    /// The pending error, once; [`Error::WouldBlock`] while nothing is there, after which `waker` is woken when
+    /// The pending error, once; [`ReceiveError::WouldBlock`] while nothing is there, after which `waker` is woken when
     /// something comes.
-    pub(crate) fn take(&self, waker: Option<&Waker>) -> Result<Datagram> {
+    pub(crate) fn take(&self, waker: Option<&Waker>) -> Result<Datagram, ReceiveError> {
         let Inside { queue, waiters, .. } = &mut *self.0.lock();
         or_wait(queue.take(), waiters, waker).map(Datagram::from)
     }
@@ -120,7 +120,11 @@ impl Mailbox {
     }
 
     /// Looks at the oldest datagram without taking it; errors as for [`take`](Self::take).
-    pub(crate) fn peek<R>(&self, waker: Option<&Waker>, look: impl FnOnce(&queue::Datagram) -> R) -> Result<R> {
+    pub(crate) fn peek<R>(
+        &self,
+        waker: Option<&Waker>,
+        look: impl FnOnce(&queue::Datagram) -> R,
+    ) -> Result<R, ReceiveError> {
         let Inside { queue, waiters, .. } = &mut *self.0.lock();
         or_wait(queue.peek(), waiters, waker).map(look)
     }
@@ -129,13 +133,13 @@ impl Mailbox {
     /// remembered.
     ///
     /// # Errors
-    /// [`Error::InvalidState`] for another remote than the peer; the pending error, once.
-    pub(crate) fn check_send(&self, remote: SocketAddr) -> Result<Option<Way>> {
+    /// [`SendError::InvalidState`] for another remote than the peer; the pending error, once.
+    pub(crate) fn check_send(&self, remote: SocketAddr) -> Result<Option<Way>, SendError> {
         let mut inside = self.0.lock();
         match inside.queue.check_send(remote) {
             Ok(()) => Ok(inside.asked.as_ref().and_then(|asked| asked.by(remote))),
-            Err(SendError::OtherPeer) => Err(Error::InvalidState),
-            Err(SendError::Path(error)) => Err(error.into()),
+            Err(queue::SendError::OtherPeer) => Err(SendError::InvalidState),
+            Err(queue::SendError::Path(error)) => Err(error.into()),
         }
     }
 
@@ -165,14 +169,14 @@ impl Mailbox {
 }
 
 /// What a queue gave, or its error; where nothing is there yet, `waker` is registered.
-fn or_wait<T>(taken: Result<T, TakeError>, waiters: &mut Waiters, waker: Option<&Waker>) -> Result<T> {
+fn or_wait<T>(taken: Result<T, TakeError>, waiters: &mut Waiters, waker: Option<&Waker>) -> Result<T, ReceiveError> {
     taken.map_err(|error| match error {
         TakeError::Path(error) => error.into(),
         TakeError::Empty => {
             if let Some(waker) = waker {
                 waiters.register(waker);
             }
-            Error::WouldBlock
+            ReceiveError::WouldBlock
         }
     })
 }
@@ -209,7 +213,7 @@ mod tests {
     fn who_waits_is_woken_by_a_datagram_and_not_by_one_that_is_dropped() {
         let (mailbox, count) = (Mailbox::new(LOCAL.ip(), 4096), Arc::new(Count::default()));
         let waker = Waker::from(count.clone());
-        assert_eq!(mailbox.take(Some(&waker)), Err(Error::WouldBlock));
+        assert_eq!(mailbox.take(Some(&waker)), Err(ReceiveError::WouldBlock));
         assert!(!deliver(&mailbox, 2, 5000), "it does not fit even an empty queue");
         mailbox.set_peer(Some(from(2)));
         assert!(!deliver(&mailbox, 3, 10), "it is a stranger's");
@@ -236,19 +240,19 @@ mod tests {
         assert_eq!(count.get(), 0, "no peer, nobody to tell whom it is about");
         mailbox.set_peer(Some(peer));
         let errors = [
-            (PathError::PortUnreachable, Error::ConnectionRefused),
-            (PathError::Unreachable, Error::RemoteUnreachable),
-            (PathError::TooLarge { mtu: 1280 }, Error::PacketTooLarge),
+            (PathError::PortUnreachable, ReceiveError::ConnectionRefused),
+            (PathError::Unreachable, ReceiveError::RemoteUnreachable),
+            (PathError::TooLarge { mtu: 1280 }, ReceiveError::PacketTooLarge),
         ];
         for (number, (said_by_path, error)) in (1..).zip(errors) {
             said(said_by_path);
             assert_eq!(count.get(), number);
-            assert_eq!(mailbox.take(Some(&waker)), Err(error.clone()));
-            assert_eq!(mailbox.take(Some(&waker)), Err(Error::WouldBlock));
+            assert_eq!(mailbox.take(Some(&waker)), Err(error));
+            assert_eq!(mailbox.take(Some(&waker)), Err(ReceiveError::WouldBlock));
         }
         said(PathError::PortUnreachable);
-        assert_eq!(mailbox.check_send(from(3)), Err(Error::InvalidState), "and that is no answer to this");
-        assert_eq!(mailbox.check_send(peer), Err(Error::ConnectionRefused));
+        assert_eq!(mailbox.check_send(from(3)), Err(SendError::InvalidState), "and that is no answer to this");
+        assert_eq!(mailbox.check_send(peer), Err(SendError::ConnectionRefused));
         assert_eq!(mailbox.check_send(peer), Ok(None));
     }
 }

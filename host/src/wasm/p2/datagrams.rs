@@ -146,7 +146,7 @@ impl HostOutgoingDatagramStream for NetworkCtxView<'_> {
         let mut sent = 0;
         for OutgoingDatagram { data, remote_address } in datagrams {
             let remote = bound.destination(remote_address.map(Into::into));
-            match remote.and_then(|remote| bound.socket.try_send_to(&data, remote)) {
+            match remote.and_then(|remote| Ok(bound.socket.try_send_to(&data, remote)?)) {
                 Ok(_) => sent += 1,
                 // The guest finds out that there is no room when it asks for the next permit.
                 Err(Error::WouldBlock) => break,

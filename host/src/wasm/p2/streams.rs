@@ -11,7 +11,7 @@ use bytes::Bytes;
 use wasmtime_wasi_io::poll::Pollable;
 use wasmtime_wasi_io::streams::{InputStream, OutputStream, StreamError, StreamResult};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, ReadError, WriteError};
 use crate::socket::TcpStream;
 use crate::wasm::connections::Connection;
 
@@ -82,10 +82,10 @@ impl InputStream for TcpInput {
                 self.ended = true;
                 Err(StreamError::Closed)
             }
-            Err(Error::WouldBlock) => Ok(Bytes::new()),
+            Err(ReadError::WouldBlock) => Ok(Bytes::new()),
             Err(error) => {
                 self.ended = true;
-                Err(failure(error))
+                Err(failed(error))
             }
         }
     }
@@ -117,10 +117,11 @@ impl TcpOutput {
         &self.end.0.stream
     }
 
-    fn settle<T>(&mut self, result: Result<T>) -> StreamResult<T> {
+    /// Whatever a write fails with is how the stream ended. The half that was shut down is simply closed.
+    fn settle<T>(&mut self, result: Result<T, WriteError>) -> StreamResult<T> {
         result.map_err(|error| {
             self.ended = true;
-            failure(error)
+            if error == WriteError::BrokenPipe { StreamError::Closed } else { failed(error) }
         })
     }
 
@@ -165,10 +166,23 @@ impl Pollable for TcpOutput {
     }
 }
 
-/// How a stream ended. The half that was shut down is simply closed.
-fn failure(error: Error) -> StreamError {
-    match error {
-        Error::BrokenPipe => StreamError::Closed,
-        other => StreamError::LastOperationFailed(other.into()),
+/// How a stream ended, as the error that `network-error-code` knows.
+fn failed(error: impl Into<Error>) -> StreamError {
+    StreamError::LastOperationFailed(error.into().into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn how_a_stream_ended_is_an_error_that_has_a_code() {
+        for (failure, expected) in [
+            (failed(ReadError::ConnectionReset), Error::ConnectionReset),
+            (failed(WriteError::TimedOut), Error::TimedOut),
+        ] {
+            let StreamError::LastOperationFailed(error) = failure else { panic!("{failure:?}") };
+            assert_eq!(error.downcast_ref::<Error>(), Some(&expected));
+        }
     }
 }

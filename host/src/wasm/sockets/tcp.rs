@@ -10,7 +10,7 @@ use parking_lot::{Mutex, MutexGuard};
 
 use super::{Account, any, check_family, check_remote, not_bindable};
 use crate::address::{Family, is_unicast};
-use crate::error::{Error, Result};
+use crate::error::{Error, InvalidOption, Result};
 use crate::policy::Charge;
 use crate::socket::{self, ConnectOptions, Connecting, KeepAlive, ListenOptions, TcpOptions, TcpStream};
 use crate::wasm::connections::{Connection, Halves, Listener};
@@ -36,13 +36,13 @@ pub(in crate::wasm) struct Settings {
 impl Settings {
     /// Sets what can be set on a connection that is there, where that is something else: mostly it is not, and looking is
     /// cheaper.
-    fn apply(&self, stream: &TcpStream) -> Result<()> {
+    fn apply(&self, stream: &TcpStream) -> Result<(), InvalidOption> {
         let TcpOptions { keep_alive, hop_limit, receive_buffer, send_buffer, .. } = stream.options();
         if keep_alive != self.options.keep_alive {
             stream.set_keep_alive(self.options.keep_alive)?;
         }
         if hop_limit != self.options.hop_limit {
-            stream.set_hop_limit(self.options.hop_limit)?;
+            stream.set_hop_limit(self.options.hop_limit);
         }
         if receive_buffer != self.options.receive_buffer {
             stream.set_receive_buffer(self.options.receive_buffer)?;
@@ -95,7 +95,7 @@ impl TcpSocket {
     /// The socket of a connection that was accepted, with what it inherits from its listener.
     pub(in crate::wasm) fn accepted(connection: Connection, inherited: &Mutex<Settings>) -> Self {
         let settings = inherited.lock().clone();
-        // What was set while the connection waited. One that has failed meanwhile says so when it is used.
+        // What was set while the connection waited. Only what makes sense was.
         let _ = settings.apply(&connection.stream);
         Self {
             settings: Arc::new(Mutex::new(settings)),
@@ -170,7 +170,7 @@ impl TcpSocket {
         };
         let mut under_way = attempt.lock();
         let outcome = match under_way.as_mut() {
-            Some((connecting, _)) => ready!(Pin::new(connecting).poll(cx)),
+            Some((connecting, _)) => ready!(Pin::new(connecting).poll(cx)).map_err(Error::from),
             None => Err(Error::InvalidState),
         };
         let ended = under_way.take();
@@ -329,10 +329,11 @@ impl TcpSocket {
         let hop_limit = units::hop_limit(hop_limit)?;
         self.open_settings()?.options.hop_limit = hop_limit;
         match &self.state {
-            State::Connected(halves) => still(halves.connection.stream.set_hop_limit(hop_limit)),
+            State::Connected(halves) => halves.connection.stream.set_hop_limit(hop_limit),
             State::Listening(listener) => listener.socket.set_hop_limit(hop_limit),
-            State::Unbound(_) | State::Bound(..) | State::Connecting(_) | State::Closed => Ok(()),
+            State::Unbound(_) | State::Bound(..) | State::Connecting(_) | State::Closed => {}
         }
+        Ok(())
     }
 
     pub(in crate::wasm) fn receive_buffer(&self) -> Result<u64> {
@@ -347,10 +348,11 @@ impl TcpSocket {
         let bytes = size(bytes)?;
         self.open_settings()?.options.receive_buffer = bytes;
         match &self.state {
-            State::Connected(halves) => still(halves.connection.stream.set_receive_buffer(bytes)),
-            State::Listening(listener) => listener.socket.set_receive_buffer(bytes),
-            State::Unbound(_) | State::Bound(..) | State::Connecting(_) | State::Closed => Ok(()),
+            State::Connected(halves) => halves.connection.stream.set_receive_buffer(bytes)?,
+            State::Listening(listener) => listener.socket.set_receive_buffer(bytes)?,
+            State::Unbound(_) | State::Bound(..) | State::Connecting(_) | State::Closed => {}
         }
+        Ok(())
     }
 
     pub(in crate::wasm) fn send_buffer(&self) -> Result<u64> {
@@ -365,10 +367,11 @@ impl TcpSocket {
         let bytes = size(bytes)?;
         self.open_settings()?.options.send_buffer = bytes;
         match &self.state {
-            State::Connected(halves) => still(halves.connection.stream.set_send_buffer(bytes)),
-            State::Listening(listener) => listener.socket.set_send_buffer(bytes),
-            State::Unbound(_) | State::Bound(..) | State::Connecting(_) | State::Closed => Ok(()),
+            State::Connected(halves) => halves.connection.stream.set_send_buffer(bytes)?,
+            State::Listening(listener) => listener.socket.set_send_buffer(bytes)?,
+            State::Unbound(_) | State::Bound(..) | State::Connecting(_) | State::Closed => {}
         }
+        Ok(())
     }
 
     fn open_settings(&self) -> Result<MutexGuard<'_, Settings>> {
@@ -388,18 +391,11 @@ impl TcpSocket {
             settings.options.keep_alive
         };
         match &self.state {
-            State::Connected(halves) => still(halves.connection.stream.set_keep_alive(keep_alive)),
-            State::Listening(listener) => listener.socket.set_keep_alive(keep_alive),
-            State::Unbound(_) | State::Bound(..) | State::Connecting(_) | State::Closed => Ok(()),
+            State::Connected(halves) => halves.connection.stream.set_keep_alive(keep_alive)?,
+            State::Listening(listener) => listener.socket.set_keep_alive(keep_alive)?,
+            State::Unbound(_) | State::Bound(..) | State::Connecting(_) | State::Closed => {}
         }
-    }
-}
-
-/// An option of a connection that has ended meanwhile is an option of nothing, as in POSIX: no error.
-fn still(set: Result<()>) -> Result<()> {
-    match set {
-        Err(Error::InvalidState) => Ok(()),
-        result => result,
+        Ok(())
     }
 }
 

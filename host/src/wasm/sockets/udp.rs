@@ -46,7 +46,7 @@ impl Bound {
     /// [`Error::InvalidArgument`].
     pub(in crate::wasm) fn connect(&self, remote: SocketAddr) -> Result<()> {
         check_remote(remote, self.family())?;
-        self.socket.connect(remote)
+        Ok(self.socket.connect(remote)?)
     }
 
     /// Where a datagram goes.
@@ -137,7 +137,7 @@ impl UdpSocket {
     /// # Errors
     /// [`Error::InvalidState`] where the socket is not connected.
     pub(in crate::wasm) fn disconnect(&self) -> Result<()> {
-        self.bound()?.socket.disconnect()
+        Ok(self.bound()?.socket.disconnect()?)
     }
 
     /// # Errors

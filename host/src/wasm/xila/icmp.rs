@@ -83,7 +83,7 @@ impl<T: Send + 'static> HostIcmpSocketWithStore<T> for HasNetwork {
         timeout: Option<Duration>,
     ) -> Result<Message, NetworkError> {
         let bound = shared(accessor, &socket)?;
-        let receive = |context: &mut Context<'_>| bound.socket.poll_recv(context);
+        let receive = |context: &mut Context<'_>| bound.socket.poll_recv(context).map_err(Error::from);
         Ok(within(&*bound.clock, timeout.map(duration), receive).await?.into())
     }
 }

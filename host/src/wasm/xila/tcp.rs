@@ -166,7 +166,8 @@ impl HostTcpConnection for NetworkCtxView<'_> {
     }
 
     fn set_no_delay(&mut self, connection: Resource<TcpConnection>, value: bool) -> Result<(), NetworkError> {
-        Ok(self.stream(&connection)?.set_no_delay(value)?)
+        self.stream(&connection)?.set_no_delay(value);
+        Ok(())
     }
 
     fn keep_alive(&mut self, connection: Resource<TcpConnection>) -> wasmtime::Result<Option<KeepAlive>> {
@@ -186,7 +187,8 @@ impl HostTcpConnection for NetworkCtxView<'_> {
     }
 
     fn set_hop_limit(&mut self, connection: Resource<TcpConnection>, value: u8) -> Result<(), NetworkError> {
-        Ok(self.stream(&connection)?.set_hop_limit(hop_limit(value)?)?)
+        self.stream(&connection)?.set_hop_limit(hop_limit(value)?);
+        Ok(())
     }
 
     fn user_timeout(&mut self, connection: Resource<TcpConnection>) -> wasmtime::Result<Option<Duration>> {
@@ -206,7 +208,8 @@ impl HostTcpConnection for NetworkCtxView<'_> {
     }
 
     fn set_linger(&mut self, connection: Resource<TcpConnection>, value: Duration) -> Result<(), NetworkError> {
-        Ok(self.stream(&connection)?.set_linger(duration(value))?)
+        self.stream(&connection)?.set_linger(duration(value));
+        Ok(())
     }
 
     fn receive_buffer(&mut self, connection: Resource<TcpConnection>) -> wasmtime::Result<u64> {

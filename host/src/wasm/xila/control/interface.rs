@@ -3,7 +3,7 @@
 use wasmtime::component::Resource;
 
 use crate::address::{Cidr, MacAddress, Route};
-use crate::error::Result;
+use crate::error::{ConfigureError, Error, Result};
 use crate::interface::Interface;
 use crate::platform::Access;
 use crate::wasm::NetworkCtxView;
@@ -34,11 +34,11 @@ impl NetworkCtxView<'_> {
     }
 
     /// Changes the interface behind a handle. A value that cannot be is told to those alone who may change anything.
-    fn change<V>(
+    fn change<V, E: Into<Error>>(
         &self,
         handle: &Resource<NetworkInterface>,
         value: Result<V>,
-        change: impl FnOnce(&Interface, V) -> Result<()>,
+        change: impl FnOnce(&Interface, V) -> Result<(), E>,
     ) -> Result<(), NetworkError> {
         let name = &get(self.table, handle)?.name;
         self.ctx.check(Access::WRITE)?;
@@ -69,7 +69,7 @@ impl HostNetworkInterface for NetworkCtxView<'_> {
     fn set_state(&mut self, interface: Resource<NetworkInterface>, value: State) -> Result<(), NetworkError> {
         self.change(&interface, Ok(value.into()), |interface, value| {
             interface.set_state(value);
-            Ok(())
+            Ok::<_, ConfigureError>(())
         })
     }
 
