@@ -28,7 +28,6 @@ use self::names::Special;
 use self::records::Followed;
 use super::network::Network;
 use crate::address::{Family, is_v4_mapped};
-use crate::error::Error;
 
 /// Why a name was not found. In brackets the name that `getaddrinfo` has for it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, thiserror::Error)]
@@ -48,9 +47,9 @@ pub enum ResolveError {
     /// The servers answered that they failed: SERVFAIL and its kin \[EAI_FAIL\].
     #[error("the name servers failed")]
     ServerFailure,
-    /// Anything else.
-    #[error(transparent)]
-    Other(#[from] Error),
+    /// The address is an IPv4-mapped one, which is no host's: [`Resolver::reverse`] only \[EINVAL\].
+    #[error("no host has the address")]
+    InvalidAddress,
 }
 
 /// The parts of a record that its kind has.
@@ -217,7 +216,7 @@ impl Resolver {
     /// Each of [`ResolveError`].
     pub async fn reverse(&self, address: IpAddr) -> Result<Vec<String>, ResolveError> {
         if is_v4_mapped(address) {
-            return Err(Error::InvalidArgument.into());
+            return Err(ResolveError::InvalidAddress);
         }
         if names::LOOPBACK.contains(&address) {
             return Ok(vec!["localhost.".into()]);

@@ -130,6 +130,7 @@ fn the_names_of_an_address_are_found() {
     );
     let reverse = |address: &str| world.link.block_on(world.resolver.reverse(address.parse().unwrap()));
     assert_eq!(reverse("192.0.2.1").unwrap(), ["one.example.", "two.example."]);
+    assert_eq!(reverse("::ffff:192.0.2.1"), Err(ResolveError::InvalidAddress));
     assert_eq!(reverse("2001:db8::1").unwrap(), ["six.example."]);
     assert_eq!(reverse("192.0.2.2"), Err(ResolveError::NameNotFound));
 }

@@ -84,7 +84,7 @@ pub(super) fn search_failure(before: Option<ResolveError>, error: ResolveError) 
         ResolveError::NameNotFound => Some(0),
         ResolveError::ServerFailure => Some(1),
         ResolveError::NoRecords => Some(2),
-        ResolveError::InvalidName | ResolveError::ServersUnreachable | ResolveError::Other(_) => None,
+        ResolveError::InvalidName | ResolveError::InvalidAddress | ResolveError::ServersUnreachable => None,
     };
     match (before, rank(&error)) {
         (_, None) => Err(error),
@@ -100,7 +100,7 @@ pub(super) fn joint_failure(one: ResolveError, other: ResolveError) -> ResolveEr
         ResolveError::NameNotFound => 4,
         ResolveError::ServersUnreachable => 3,
         ResolveError::ServerFailure => 2,
-        ResolveError::Other(_) | ResolveError::InvalidName => 1,
+        ResolveError::InvalidName | ResolveError::InvalidAddress => 1,
         ResolveError::NoRecords => 0,
     };
     if rank(&one) >= rank(&other) { one } else { other }

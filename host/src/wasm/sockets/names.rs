@@ -2,7 +2,6 @@
 
 use std::net::IpAddr;
 
-use crate::error::Error;
 use crate::socket::ResolveError;
 use crate::wasm::NetworkCtx;
 
@@ -24,13 +23,10 @@ pub(in crate::wasm) enum NameError {
 impl From<ResolveError> for NameError {
     fn from(error: ResolveError) -> Self {
         match error {
-            ResolveError::InvalidName => Self::InvalidArgument,
+            ResolveError::InvalidName | ResolveError::InvalidAddress => Self::InvalidArgument,
             ResolveError::NameNotFound | ResolveError::NoRecords => Self::Unresolvable,
             ResolveError::ServersUnreachable => Self::TemporaryFailure,
             ResolveError::ServerFailure => Self::PermanentFailure,
-            ResolveError::Other(Error::AccessDenied) => Self::AccessDenied,
-            // A limit, a network that is down: these pass.
-            ResolveError::Other(_) => Self::TemporaryFailure,
         }
     }
 }

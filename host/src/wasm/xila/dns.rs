@@ -74,7 +74,7 @@ impl From<socket::ResolveError> for ResolveError {
             socket::ResolveError::NoRecords => Self::NoRecords,
             socket::ResolveError::ServersUnreachable => Self::ServersUnreachable,
             socket::ResolveError::ServerFailure => Self::ServerFailure,
-            socket::ResolveError::Other(error) => error.into(),
+            socket::ResolveError::InvalidAddress => Error::InvalidArgument.into(),
         }
     }
 }
@@ -153,7 +153,8 @@ mod tests {
         assert!(matches!(Cause::NoRecords.into(), ResolveError::NoRecords));
         assert!(matches!(Cause::ServersUnreachable.into(), ResolveError::ServersUnreachable));
         assert!(matches!(Cause::ServerFailure.into(), ResolveError::ServerFailure));
-        assert!(matches!(Cause::Other(Error::NotFound).into(), ResolveError::Other(ErrorCode::NotFound)));
+        assert!(matches!(Cause::InvalidAddress.into(), ResolveError::Other(ErrorCode::InvalidArgument)));
+        assert!(matches!(Error::NotFound.into(), ResolveError::Other(ErrorCode::NotFound)));
         assert!(matches!(Error::LimitReached.into(), ResolveError::Other(ErrorCode::LimitReached)));
     }
 }
