@@ -120,7 +120,8 @@ impl IcmpSocket {
             whole: false,
             loops_back: false,
         };
-        stack.with_mut(|core| core.udp_send(self.outlet, &request, Some(waker)))
+        stack.with_mut(|core| core.udp_send(self.outlet, &request, &[], Some(waker)))?;
+        Ok(())
     }
 
     /// Waits for a message.

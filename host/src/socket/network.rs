@@ -13,7 +13,7 @@ use crate::platform::Platform;
 use crate::stack::Stack;
 use crate::stack::events::{Events, Watch};
 use crate::stack::owner::Owner;
-use crate::stack::settings::Reach;
+use crate::stack::settings::{Outlook, Reach};
 use crate::stack::waiters::Wakes;
 
 /// The stacks that are mounted, in the order they were; shared by a manager and its networks.
@@ -166,30 +166,29 @@ impl Network {
         if stacks.is_empty() {
             return Err(RouteError::NotFound);
         }
-        let owner = |address| stacks.iter().find(|stack| stack.with(|core| core.has_address(address)));
-        if let Some(local) = local
-            && owner(local).is_none()
-            && !(local.is_loopback() && stacks.iter().any(|stack| stack.with(|core| core.loops_back())))
-        {
+        // Each stack is looked at once, and no two of them at the same time.
+        let looks: Vec<(&Stack, Outlook)> =
+            stacks.iter().map(|stack| (stack, stack.ask(|core| core.outlook(local, remote)))).collect();
+        let is_own =
+            |local: IpAddr| looks.iter().any(|(_, look)| look.has_local || (local.is_loopback() && look.loops_back));
+        if local.is_some_and(|local| !is_own(local)) {
             return Err(RouteError::AddressNotAvailable);
         }
-        let loopback = stacks.iter().find(|stack| stack.with(|core| core.loops_back() && core.is_up()));
+        let loopback = looks.iter().find(|(_, look)| look.loops_back && look.is_up).map(|(stack, _)| *stack);
+        let owner = looks.iter().find(|(_, look)| look.has_remote);
         if let Some(loopback) = loopback
-            && (remote.is_loopback() || owner(remote).is_some_and(|stack| stack.with(|core| core.is_up())))
+            && (remote.is_loopback() || owner.is_some_and(|(_, look)| look.is_up))
         {
             return Ok((loopback.clone(), local.unwrap_or(remote)));
         }
-        let up: Vec<&Stack> = stacks.iter().filter(|stack| stack.with(|core| core.is_up())).collect();
-        if up.is_empty() {
+        if !looks.iter().any(|(_, look)| look.is_up) {
             return Err(RouteError::NetworkDown);
         }
         // An address speaks by its own interface only: the answers would come to that one.
-        let outward =
-            |stack: &Stack| stack.with(|core| !core.loops_back() && local.is_none_or(|local| core.has_address(local)));
+        let outward = || looks.iter().filter(|(_, look)| !look.loops_back && (local.is_none() || look.has_local));
         let mut best: Option<(Reach, &Stack)> = None;
-        for stack in up.iter().filter(|stack| outward(stack)) {
-            let reach = stack.ask(|core| core.reach(remote));
-            if let Some(reach) = reach
+        for (stack, look) in outward().filter(|(_, look)| look.is_up) {
+            if let Some(reach) = look.reach
                 && best.is_none_or(|(known, _)| reach > known)
             {
                 best = Some((reach, stack));
@@ -199,14 +198,12 @@ impl Network {
         let stack = match best {
             Some((_, stack)) => stack,
             None if to_many => {
-                let of_family =
-                    |stack: &&&Stack| outward(stack) && stack.ask(|core| core.source_address(remote).is_some());
-                up.iter().find(of_family).copied().or(loopback).ok_or(RouteError::RemoteUnreachable)?
+                let of_family = |stack: &&Stack| stack.ask(|core| core.source_address(remote).is_some());
+                let mut up = outward().filter(|(_, look)| look.is_up).map(|(stack, _)| *stack);
+                up.find(of_family).or(loopback).ok_or(RouteError::RemoteUnreachable)?
             }
             // One that is down would lead there.
-            None if stacks.iter().any(|stack| outward(stack) && stack.ask(|core| core.reach(remote).is_some())) => {
-                return Err(RouteError::NetworkDown);
-            }
+            None if outward().any(|(_, look)| look.reach.is_some()) => return Err(RouteError::NetworkDown),
             None => return Err(RouteError::RemoteUnreachable),
         };
         let source = match local {

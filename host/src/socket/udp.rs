@@ -8,6 +8,9 @@ use core::task::{Context, Poll, Waker};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+use smallvec::SmallVec;
+use xila_network_engine::udp::Tuple;
+use xila_network_engine::udp::batch::MOST_SEGMENTS;
 
 use super::hop_limit::SharedHopLimit;
 use super::network::{Network, RouteError};
@@ -21,7 +24,6 @@ use crate::stack::Stack;
 use crate::stack::options::{HopLimit, UdpOptions, datagram_memory};
 use crate::stack::owner::Owner;
 use crate::stack::udp::{Datagram, Kind, Mailbox, Outgoing, Outlet, UdpStatistics, Way, is_bindable};
-use xila_network_engine::udp::Tuple;
 
 /// A UDP socket (RFC 768).
 ///
@@ -203,7 +205,7 @@ impl UdpSocket {
         payload: &[u8],
         remote: SocketAddr,
     ) -> Poll<Result<usize, SendError>> {
-        pending(self.transmit(payload, remote, Some(context.waker())))
+        pending(self.transmit(payload, &[], remote, Some(context.waker()))).map_ok(|_| payload.len())
     }
 
     /// As [`send_to`](Self::send_to), without waiting.
@@ -211,7 +213,7 @@ impl UdpSocket {
     /// # Errors
     /// [`SendError::WouldBlock`] while the link takes nothing; else as [`send_to`](Self::send_to).
     pub fn try_send_to(&self, payload: &[u8], remote: SocketAddr) -> Result<usize, SendError> {
-        self.transmit(payload, remote, None)
+        self.transmit(payload, &[], remote, None).map(|_| payload.len())
     }
 
     /// As [`send`](Self::send), without waiting.
@@ -219,7 +221,7 @@ impl UdpSocket {
     /// # Errors
     /// [`SendError::WouldBlock`] while the link takes nothing; else as [`send`](Self::send).
     pub fn try_send(&self, payload: &[u8]) -> Result<usize, SendError> {
-        self.transmit(payload, self.mailbox.peer().ok_or(NotConnected)?, None)
+        self.try_send_to(payload, self.mailbox.peer().ok_or(NotConnected)?)
     }
 
     /// Sends datagrams in order, to each its remote or the connected peer; how many. Waits for the first only: what
@@ -228,19 +230,40 @@ impl UdpSocket {
     /// # Errors
     /// As [`send_to`](Self::send_to), about the first datagram. An error about a later one ends the batch before it.
     pub async fn send_many(&self, datagrams: &[(&[u8], Option<SocketAddr>)]) -> Result<usize, SendError> {
-        let Some((first, remote)) = datagrams.first() else { return Ok(0) };
-        match remote {
-            Some(remote) => self.send_to(first, *remote).await?,
-            None => self.send(first).await?,
-        };
-        let sent = datagrams[1..].iter().take_while(|(payload, remote)| match remote {
-            Some(remote) => self.try_send_to(payload, *remote).is_ok(),
-            None => self.try_send(payload).is_ok(),
-        });
-        Ok(1 + sent.count())
+        if datagrams.is_empty() {
+            return Ok(0);
+        }
+        let mut sent = poll_fn(|context| pending(self.transmit_row(datagrams, Some(context.waker())))).await?;
+        while sent < datagrams.len() {
+            match self.transmit_row(&datagrams[sent..], None) {
+                Ok(count) => sent += count,
+                Err(_) => break,
+            }
+        }
+        Ok(sent)
     }
 
-    fn transmit(&self, payload: &[u8], remote: SocketAddr, waker: Option<&Waker>) -> Result<usize, SendError> {
+    /// Sends the first of some datagrams, and those behind it that are for the same remote; how many.
+    fn transmit_row(
+        &self,
+        datagrams: &[(&[u8], Option<SocketAddr>)],
+        waker: Option<&Waker>,
+    ) -> Result<usize, SendError> {
+        let Some(((first, remote), rest)) = datagrams.split_first() else { return Ok(0) };
+        let row = rest.iter().take_while(|(_, other)| other == remote).map(|(payload, _)| *payload);
+        let row: SmallVec<[&[u8]; MOST_SEGMENTS]> = row.take(MOST_SEGMENTS - 1).collect();
+        let remote = remote.or_else(|| self.mailbox.peer()).ok_or(NotConnected)?;
+        self.transmit(first, &row, remote, waker)
+    }
+
+    /// Sends a datagram, and others behind it; how many.
+    fn transmit(
+        &self,
+        payload: &[u8],
+        others: &[&[u8]],
+        remote: SocketAddr,
+        waker: Option<&Waker>,
+    ) -> Result<usize, SendError> {
         self.check_remote(remote)?;
         let way = self.mailbox.check_send(remote)?;
         let (stack, source) = self.route(remote, way)?;
@@ -255,9 +278,9 @@ impl UdpSocket {
             whole: self.dont_fragment(),
             loops_back: self.multicast_loop(),
         };
-        stack.with_mut(|core| core.udp_send(self.outlet, &datagram, waker))?;
-        self.sent.fetch_add(1, Ordering::Relaxed);
-        Ok(payload.len())
+        let count = stack.with_mut(|core| core.udp_send(self.outlet, &datagram, others, waker))?;
+        self.sent.fetch_add(count as u64, Ordering::Relaxed);
+        Ok(count)
     }
 
     /// The stack that leads to a peer, and the address to speak from: where the peer has asked this socket by a `way`, and
@@ -324,11 +347,7 @@ impl UdpSocket {
             return Ok(Vec::new());
         }
         let mut datagrams = vec![self.recv_datagram().await?];
-        while datagrams.len() < most
-            && let Some(datagram) = self.mailbox.take_queued()
-        {
-            datagrams.push(datagram);
-        }
+        self.mailbox.take_many(most - 1, &mut datagrams);
         Ok(datagrams)
     }
 

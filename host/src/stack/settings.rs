@@ -28,6 +28,19 @@ const FOR_EVER: Duration = Duration::from_secs(u32::MAX as u64);
 /// How well an interface leads somewhere: by a longer prefix, or else a lower metric, better.
 pub(crate) type Reach = (u8, Reverse<u32>);
 
+/// What an interface is for packets from one address to another.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Outlook {
+    pub(crate) is_up: bool,
+    pub(crate) loops_back: bool,
+    /// The address to speak from is its own.
+    pub(crate) has_local: bool,
+    /// The address to speak to is its own.
+    pub(crate) has_remote: bool,
+    /// How well it leads to the address to speak to.
+    pub(crate) reach: Option<Reach>,
+}
+
 /// The device and the state.
 impl Core {
     /// # Errors
@@ -309,6 +322,17 @@ impl Core {
         self.engage(|engine, _, _| engine.interface_mut().remove_route(&known).map(|_| ()));
         self.act();
         Ok(())
+    }
+
+    /// What this interface is for packets from `local`, where that is said, to `remote`.
+    pub(crate) fn outlook(&mut self, local: Option<IpAddr>, remote: IpAddr) -> Outlook {
+        Outlook {
+            is_up: self.is_up(),
+            loops_back: self.loops_back(),
+            has_local: local.is_some_and(|local| self.has_address(local)),
+            has_remote: self.has_address(remote),
+            reach: self.reach(remote),
+        }
     }
 
     /// How well this interface leads to `destination`, by its networks and routes; `None` where nothing matches.

@@ -191,9 +191,11 @@ impl Core {
 
 /// Sending.
 impl Core {
-    /// Sends a datagram of a socket, or keeps it for its turn.
+    /// Sends a datagram of a socket, or keeps it for its turn, and sends others behind it that differ in their payloads
+    /// alone; how many. Those of the others that do not leave at once are the caller's.
     ///
     /// # Errors
+    /// About the first of them:
     /// [`SendError::WouldBlock`] while as many datagrams as may already wait for the socket's turn or for the neighbour,
     /// after which `waker` is woken when that is over;
     /// [`SendError::PacketTooLarge`], [`SendError::RemoteUnreachable`], [`SendError::AccessDenied`] for a broadcast that is
@@ -202,8 +204,9 @@ impl Core {
         &mut self,
         outlet: Outlet,
         datagram: &Outgoing<&[u8]>,
+        others: &[&[u8]],
         waker: Option<&Waker>,
-    ) -> Result<(), SendError> {
+    ) -> Result<usize, SendError> {
         self.check_up()?;
         let to = datagram.remote.ip();
         if self.is_broadcast(to) && !datagram.broadcast {
@@ -215,13 +218,13 @@ impl Core {
         // Where others wait for the device, it is not this one's turn. Whether the device is full still is found out when
         // the stack is driven, as it is after this.
         let direct = !self.full && self.schedule.is_empty();
-        let attempt = if direct { self.udp_attempt(datagram) } else { Err(Attempt::Full) };
+        let attempt = if direct { self.udp_attempt(datagram, others) } else { Err(Attempt::Full) };
         match attempt {
-            Ok(()) => {
+            Ok(count) => {
                 if datagram.loops_back {
                     self.tell();
                 }
-                return Ok(());
+                return Ok(count);
             }
             Err(Attempt::Refused(error)) => return Err(error),
             Err(Attempt::Crowded) => {
@@ -241,7 +244,7 @@ impl Core {
         if self.udp.outlets.push(outlet, datagram.map(|payload| payload.to_vec())) {
             self.schedule.push(outlet.owner, Sender::Socket(outlet));
         }
-        Ok(())
+        Ok(1)
     }
 
     /// A socket's turn to send, until `limit` bytes in all have left.
@@ -249,12 +252,12 @@ impl Core {
         loop {
             let Some(datagram) = self.udp.outlets.take(outlet) else { return Sending::Done };
             let length = datagram.payload.len();
-            match self.udp_attempt(&datagram.map(Vec::as_slice)) {
+            match self.udp_attempt(&datagram.map(Vec::as_slice), &[]) {
                 Err(Attempt::Full) => {
                     self.udp.outlets.put_back(outlet, datagram);
                     return Sending::Full;
                 }
-                Ok(()) => {}
+                Ok(_) => {}
                 // The way is not what it was when the datagram came.
                 Err(Attempt::Crowded | Attempt::Refused(_)) => self.statistics.datagram_drops += 1,
             }
@@ -286,7 +289,7 @@ impl Core {
         self.loops_back() || self.engage(|engine, _, _| engine.interface_mut().next_hop(to).is_ok())
     }
 
-    fn udp_attempt(&mut self, datagram: &Outgoing<&[u8]>) -> Result<(), Attempt> {
+    fn udp_attempt(&mut self, datagram: &Outgoing<&[u8]>, others: &[&[u8]]) -> Result<usize, Attempt> {
         let &Outgoing { kind, payload, port, source, remote, hop_limit, broadcast: _, whole, loops_back } = datagram;
         let destination = remote;
         let source = SocketAddr::new(source, port);
@@ -294,11 +297,11 @@ impl Core {
             Some(match kind {
                 Kind::Datagram => {
                     let leaving = Leaving { source, destination, hop_limit, whole, loops_back, payload };
-                    engine.send_datagram(&leaving, now, port)
+                    engine.send_datagrams(&leaving, others, now, port)
                 }
                 Kind::EchoRequest { sequence } => {
                     let request = EchoRequest { source, destination, hop_limit, sequence, payload };
-                    engine.send_echo(&request, now, port)
+                    engine.send_echo(&request, now, port).map(|()| 1)
                 }
             })
         });

@@ -157,3 +157,61 @@ six.sendto(b'group6', ('ff05::123', 5010))
         assert_eq!(received, ["broadcast", "group", "group6"]);
     });
 }
+
+/// Receives as many datagrams as told at port 5007 of the address, and prints their lengths.
+const LENGTHS: &str = "
+server = socket(AF_INET6 if ':' in sys.argv[1] else AF_INET, SOCK_DGRAM)
+server.bind((sys.argv[1], 5007))
+print('ready', flush=True)
+received = [server.recv(65535)]
+print('first', flush=True)
+received += [server.recv(65535) for _ in range(int(sys.argv[2]) - 1)]
+assert all(data == bytes([index]) * len(data) for index, data in enumerate(received)), received
+print(*map(len, received))
+";
+
+/// Sends 4577 bytes to port 5008 of the address at once, which the kernel makes ten datagrams of (UDP_SEGMENT of udp(7)).
+const SEGMENTS: &str = "
+client = socket(AF_INET6 if ':' in sys.argv[1] else AF_INET, SOCK_DGRAM)
+client.setsockopt(17, 103, 500)
+client.sendto(b''.join(bytes([index]) * (500 if index < 9 else 77) for index in range(10)), (sys.argv[1], 5008))
+";
+
+#[test]
+fn a_row_of_datagrams_is_one_frame_that_the_kernel_cuts_apart() {
+    with_kernel(&["python3"], 1500, async |namespace, manager| {
+        for (kernel, stack) in FAMILIES {
+            let mut peer = namespace.python(LENGTHS, &[&kernel.to_string(), "11"]);
+            assert_eq!(peer.line().await, "ready");
+            let socket = UdpSocket::bind(&manager.network(), SocketAddr::new(stack, 0)).unwrap();
+            let remote = SocketAddr::new(kernel, 5007);
+            let payloads: Vec<Vec<u8>> = (0..11).map(|index| vec![index; if index < 10 { 500 } else { 77 }]).collect();
+            // The first finds the neighbour.
+            socket.send_to(&payloads[0], remote).await.unwrap();
+            assert_eq!(peer.line().await, "first");
+            let interface = manager.interface("tap0").unwrap();
+            let before = interface.statistics().sent.packets;
+            let batch: Vec<(&[u8], _)> = payloads[1..].iter().map(|payload| (&payload[..], Some(remote))).collect();
+            assert_eq!(socket.send_many(&batch).await, Ok(10));
+            let sent = interface.statistics().sent.packets - before;
+            assert_eq!(peer.line().await, "500 500 500 500 500 500 500 500 500 500 77");
+            peer.succeed().await;
+            assert!(sent < 10, "{sent} frames for ten datagrams");
+        }
+    });
+}
+
+#[test]
+fn a_row_of_datagrams_from_the_kernel_is_received_as_those() {
+    with_kernel(&["python3"], 1500, async |namespace, manager| {
+        for (_, stack) in FAMILIES {
+            let socket = UdpSocket::bind(&manager.network(), SocketAddr::new(stack, 5008)).unwrap();
+            let peer = namespace.python(SEGMENTS, &[&stack.to_string()]);
+            for index in 0..10 {
+                let datagram = socket.recv_datagram().await.unwrap();
+                assert_eq!(datagram.data, vec![index; if index < 9 { 500 } else { 77 }], "{index}");
+            }
+            peer.succeed().await;
+        }
+    });
+}

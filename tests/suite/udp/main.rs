@@ -1,5 +1,6 @@
 //! UDP sockets, under virtual time: who gets which datagram, and who learns what went wrong.
 
+mod batches;
 mod connected;
 mod extensions;
 mod fragments;

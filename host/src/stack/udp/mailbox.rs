@@ -119,6 +119,13 @@ impl Mailbox {
         self.0.lock().queue.take_queued().map(Datagram::from)
     }
 
+    /// Takes the oldest datagrams, at most `most`, as [`take_queued`](Self::take_queued) takes one.
+    pub(crate) fn take_many(&self, most: usize, into: &mut Vec<Datagram>) {
+        let mut inside = self.0.lock();
+        let queued = core::iter::from_fn(|| inside.queue.take_queued().map(Datagram::from));
+        into.extend(queued.take(most));
+    }
+
     /// Looks at the oldest datagram without taking it; errors as for [`take`](Self::take).
     pub(crate) fn peek<R>(
         &self,
