@@ -17,6 +17,7 @@ use crate::error::{ConfigureError, Result};
 use crate::interface::Interface;
 use crate::platform::{Access, CharacterDevice};
 use crate::stack::Core;
+use crate::stack::attachment::Attachment;
 
 /// The directory in which interfaces appear.
 pub const DIRECTORY: &str = "/devices/network";
@@ -44,37 +45,37 @@ impl CharacterDevice for Node {
                 let kind = self.0.kind();
                 call.look::<GetKind>(|_| kind)
             }
-            GetState::ID => call.look::<GetState>(|core| core.state()),
+            GetState::ID => call.look::<GetState>(|core| core.interface.state()),
             SetState::ID => call.execute::<SetState>(|core, state| {
-                core.set_state(state);
+                core.interface.set_state(state);
                 Ok(())
             }),
-            GetLink::ID => call.look::<GetLink>(|core| core.link()),
-            GetHardwareAddress::ID => call.look::<GetHardwareAddress>(|core| core.hardware_address()),
-            SetHardwareAddress::ID => call.execute::<SetHardwareAddress>(Core::set_hardware_address),
-            GetMtu::ID => call.look::<GetMtu>(|core| core.mtu()),
-            SetMtu::ID => call.execute::<SetMtu>(Core::set_mtu),
-            GetMaximumBurst::ID => call.look::<GetMaximumBurst>(|core| core.maximum_burst()),
-            GetEchoReply::ID => call.look::<GetEchoReply>(|core| core.echo_reply()),
+            GetLink::ID => call.look::<GetLink>(|core| core.interface.link()),
+            GetHardwareAddress::ID => call.look::<GetHardwareAddress>(|core| core.interface.hardware_address()),
+            SetHardwareAddress::ID => call.set::<SetHardwareAddress>(Attachment::set_hardware_address),
+            GetMtu::ID => call.look::<GetMtu>(|core| core.interface.mtu()),
+            SetMtu::ID => call.set::<SetMtu>(Attachment::set_mtu),
+            GetMaximumBurst::ID => call.look::<GetMaximumBurst>(|core| core.interface.maximum_burst()),
+            GetEchoReply::ID => call.look::<GetEchoReply>(|core| core.interface.echo_reply()),
             SetEchoReply::ID => call.execute::<SetEchoReply>(|core, enabled| {
-                core.set_echo_reply(enabled);
+                core.interface.set_echo_reply(enabled);
                 Ok(())
             }),
-            ListAddresses::ID => call.look::<ListAddresses>(|core| core.address_list()),
-            AddAddress::ID => call.execute::<AddAddress>(Core::add_address),
-            RemoveAddress::ID => call.execute::<RemoveAddress>(Core::remove_address),
-            ListRoutes::ID => call.look::<ListRoutes>(|core| core.route_list()),
-            AddRoute::ID => call.execute::<AddRoute>(Core::add_route),
-            RemoveRoute::ID => call.execute::<RemoveRoute>(Core::remove_route),
-            ListDnsServers::ID => call.look::<ListDnsServers>(|core| core.dns_servers()),
-            AddDnsServer::ID => call.execute::<AddDnsServer>(Core::add_dns_server),
-            RemoveDnsServer::ID => call.execute::<RemoveDnsServer>(Core::remove_dns_server),
-            GetDhcp::ID => call.look::<GetDhcp>(|core| core.dhcp_status()),
-            SetDhcp::ID => call.execute::<SetDhcp>(Core::set_dhcp),
-            GetAutoconfiguration::ID => call.look::<GetAutoconfiguration>(|core| core.autoconfiguration()),
-            SetAutoconfiguration::ID => call.execute::<SetAutoconfiguration>(Core::set_autoconfiguration),
+            ListAddresses::ID => call.look::<ListAddresses>(|core| core.interface.address_list()),
+            AddAddress::ID => call.set::<AddAddress>(Attachment::add_address),
+            RemoveAddress::ID => call.set::<RemoveAddress>(Attachment::remove_address),
+            ListRoutes::ID => call.look::<ListRoutes>(|core| core.interface.route_list()),
+            AddRoute::ID => call.set::<AddRoute>(Attachment::add_route),
+            RemoveRoute::ID => call.set::<RemoveRoute>(Attachment::remove_route),
+            ListDnsServers::ID => call.look::<ListDnsServers>(|core| core.interface.dns_servers()),
+            AddDnsServer::ID => call.set::<AddDnsServer>(Attachment::add_dns_server),
+            RemoveDnsServer::ID => call.set::<RemoveDnsServer>(Attachment::remove_dns_server),
+            GetDhcp::ID => call.look::<GetDhcp>(|core| core.interface.dhcp_status()),
+            SetDhcp::ID => call.set::<SetDhcp>(Attachment::set_dhcp),
+            GetAutoconfiguration::ID => call.look::<GetAutoconfiguration>(|core| core.interface.autoconfiguration()),
+            SetAutoconfiguration::ID => call.set::<SetAutoconfiguration>(Attachment::set_autoconfiguration),
             GetStatistics::ID => call.look::<GetStatistics>(|core| core.statistics()),
-            ListNeighbours::ID => call.look::<ListNeighbours>(|core| core.neighbours()),
+            ListNeighbours::ID => call.look::<ListNeighbours>(|core| core.interface.neighbours()),
             // The driver's own. A driver whose interface is gone is not asked any more.
             _ => {
                 self.0.perform(call.wait, |_| Ok(()))?;
@@ -93,6 +94,14 @@ struct Call<'a> {
 }
 
 impl Call<'_> {
+    /// A command that sets something of the interface.
+    fn set<C: Command>(
+        self,
+        operation: impl FnOnce(&mut Attachment, C::Input) -> Result<C::Output, ConfigureError>,
+    ) -> Result<()> {
+        self.execute::<C>(|core, input| operation(&mut core.interface, input))
+    }
+
     /// A command that changes something.
     fn execute<C: Command>(
         self,

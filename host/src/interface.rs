@@ -158,7 +158,7 @@ impl Interface {
     /// The name of the device's driver: `loopback`, `hub`, `tap`, ...
     #[must_use]
     pub fn driver(&self) -> &'static str {
-        self.stack.with(|core| core.driver())
+        self.stack.with(|core| core.interface.driver())
     }
 
     /// Who answers the commands that the stack does not know.
@@ -170,13 +170,13 @@ impl Interface {
     /// The device's properties, with the MTU that is in force.
     #[must_use]
     pub fn capabilities(&self) -> Capabilities {
-        self.stack.with(|core| *core.capabilities())
+        self.stack.with(|core| *core.interface.capabilities())
     }
 
     /// The IP MTU in bytes.
     #[must_use]
     pub fn mtu(&self) -> u32 {
-        self.stack.with(|core| core.mtu())
+        self.stack.with(|core| core.interface.mtu())
     }
 
     /// Sets the IP MTU in bytes.
@@ -184,19 +184,19 @@ impl Interface {
     /// # Errors
     /// [`ConfigureError::InvalidArgument`] for less than 1280 or more than the device takes.
     pub fn set_mtu(&self, mtu: u32) -> Result<(), ConfigureError> {
-        self.change(|core| core.set_mtu(mtu))
+        self.change(|core| core.interface.set_mtu(mtu))
     }
 
     /// How many frames the device takes or gives at once, where it says so.
     #[must_use]
     pub fn maximum_burst_size(&self) -> Option<u32> {
-        self.stack.with(|core| core.maximum_burst())
+        self.stack.with(|core| core.interface.maximum_burst())
     }
 
     /// The hardware address, on an Ethernet device.
     #[must_use]
     pub fn hardware_address(&self) -> Option<MacAddress> {
-        self.stack.with(|core| core.hardware_address())
+        self.stack.with(|core| core.interface.hardware_address())
     }
 
     /// Sets the hardware address.
@@ -204,19 +204,19 @@ impl Interface {
     /// # Errors
     /// [`ConfigureError::NotSupported`] where the medium has none.
     pub fn set_hardware_address(&self, address: MacAddress) -> Result<(), ConfigureError> {
-        self.change(|core| core.set_hardware_address(address))
+        self.change(|core| core.interface.set_hardware_address(address))
     }
 
     /// The addresses, with their networks.
     #[must_use]
     pub fn addresses(&self) -> Vec<Cidr> {
-        self.stack.with(|core| core.addresses())
+        self.stack.with(|core| core.interface.addresses())
     }
 
     /// The addresses, with where they come from and how long they last.
     #[must_use]
     pub fn address_list(&self) -> Vec<AddressInfo> {
-        self.stack.with_mut(|core| core.address_list())
+        self.stack.with_mut(|core| core.interface.address_list())
     }
 
     /// Adds an address.
@@ -225,7 +225,7 @@ impl Interface {
     /// [`ConfigureError::InvalidArgument`] for one that no host can have, [`ConfigureError::AddressInUse`] for one that is
     /// there, [`ConfigureError::NoFreeSlot`] beyond 64.
     pub fn add_address(&self, address: Cidr) -> Result<(), ConfigureError> {
-        self.change(|core| core.add_address(address))
+        self.change(|core| core.interface.add_address(address))
     }
 
     /// Removes an address. Connections from it fail with `AddressNotAvailable`.
@@ -233,20 +233,20 @@ impl Interface {
     /// # Errors
     /// [`ConfigureError::AddressNotAvailable`] where it is not there.
     pub fn remove_address(&self, address: Cidr) -> Result<(), ConfigureError> {
-        self.change(|core| core.remove_address(address))
+        self.change(|core| core.interface.remove_address(address))
     }
 
     /// The routes beyond the addresses' networks. [`route_list`](Self::route_list) also has where they come from and for how long they
     /// are still there.
     #[must_use]
     pub fn routes(&self) -> Vec<Route> {
-        self.stack.with(|core| core.routes())
+        self.stack.with(|core| core.interface.routes())
     }
 
     /// The routes, with where they come from and how long they last.
     #[must_use]
     pub fn route_list(&self) -> Vec<RouteInfo> {
-        self.stack.with_mut(|core| core.route_list())
+        self.stack.with_mut(|core| core.interface.route_list())
     }
 
     /// Adds a route; one to the same network with the same metric is replaced.
@@ -254,7 +254,7 @@ impl Interface {
     /// # Errors
     /// [`ConfigureError::InvalidArgument`] for IPv4-mapped addresses, [`ConfigureError::NoFreeSlot`] beyond 256.
     pub fn add_route(&self, route: Route) -> Result<(), ConfigureError> {
-        self.change(|core| core.add_route(route))
+        self.change(|core| core.interface.add_route(route))
     }
 
     /// Removes a route, whatever its lifetime.
@@ -262,13 +262,13 @@ impl Interface {
     /// # Errors
     /// [`ConfigureError::RemoteUnreachable`] where there is no such route.
     pub fn remove_route(&self, route: Route) -> Result<(), ConfigureError> {
-        self.change(|core| core.remove_route(route))
+        self.change(|core| core.interface.remove_route(route))
     }
 
     /// The DNS servers that the interface leads to.
     #[must_use]
     pub fn dns_servers(&self) -> Vec<IpAddr> {
-        self.stack.with(|core| core.dns_servers())
+        self.stack.with(|core| core.interface.dns_servers())
     }
 
     /// Adds a DNS server.
@@ -277,7 +277,7 @@ impl Interface {
     /// [`ConfigureError::InvalidArgument`] for one that no host can have, [`ConfigureError::AddressInUse`] for one that is
     /// there, [`ConfigureError::NoFreeSlot`] beyond eight.
     pub fn add_dns_server(&self, server: IpAddr) -> Result<(), ConfigureError> {
-        self.change(|core| core.add_dns_server(server))
+        self.change(|core| core.interface.add_dns_server(server))
     }
 
     /// Removes a DNS server.
@@ -285,13 +285,13 @@ impl Interface {
     /// # Errors
     /// [`ConfigureError::AddressNotAvailable`] where it is not there.
     pub fn remove_dns_server(&self, server: IpAddr) -> Result<(), ConfigureError> {
-        self.change(|core| core.remove_dns_server(server))
+        self.change(|core| core.interface.remove_dns_server(server))
     }
 
     /// What DHCP does, and the lease.
     #[must_use]
     pub fn dhcp(&self) -> DhcpStatus {
-        self.stack.with_mut(|core| core.dhcp_status())
+        self.stack.with_mut(|core| core.interface.dhcp_status())
     }
 
     /// Switches DHCP on or off. Off, what the lease brought is withdrawn.
@@ -299,13 +299,13 @@ impl Interface {
     /// # Errors
     /// [`ConfigureError::NotSupported`] where the medium is not Ethernet.
     pub fn set_dhcp(&self, enabled: bool) -> Result<(), ConfigureError> {
-        self.change(|core| core.set_dhcp(enabled))
+        self.change(|core| core.interface.set_dhcp(enabled))
     }
 
     /// Whether the interface configures itself for IPv6.
     #[must_use]
     pub fn autoconfiguration(&self) -> bool {
-        self.stack.with(|core| core.autoconfiguration())
+        self.stack.with(|core| core.interface.autoconfiguration())
     }
 
     /// Switches the IPv6 autoconfiguration on or off: a link-local address, and what routers advertise (RFC 4862). Off,
@@ -314,13 +314,13 @@ impl Interface {
     /// # Errors
     /// [`ConfigureError::NotSupported`] where the medium is not Ethernet.
     pub fn set_autoconfiguration(&self, enabled: bool) -> Result<(), ConfigureError> {
-        self.change(|core| core.set_autoconfiguration(enabled))
+        self.change(|core| core.interface.set_autoconfiguration(enabled))
     }
 
     /// Whether the stack answers echo requests.
     #[must_use]
     pub fn echo_reply(&self) -> bool {
-        self.stack.with(|core| core.echo_reply())
+        self.stack.with(|core| core.interface.echo_reply())
     }
 
     /// Lets the stack answer echo requests, or not.
@@ -329,7 +329,7 @@ impl Interface {
     /// [`InterfaceNotFound`] where the interface is unmounted.
     pub fn set_echo_reply(&self, enabled: bool) -> Result<(), InterfaceNotFound> {
         self.change(|core| {
-            core.set_echo_reply(enabled);
+            core.interface.set_echo_reply(enabled);
             Ok(())
         })
     }
@@ -337,19 +337,19 @@ impl Interface {
     /// The administrative state.
     #[must_use]
     pub fn state(&self) -> State {
-        self.stack.with(|core| core.state())
+        self.stack.with(|core| core.interface.state())
     }
 
     /// Puts the interface up or down. Down, operations fail with `NetworkDown`, those under way too; up again,
     /// connections go on where their peers have not given up.
     pub fn set_state(&self, state: State) {
-        self.stack.with_mut(|core| core.set_state(state));
+        self.stack.with_mut(|core| core.interface.set_state(state));
     }
 
     /// Whether the device's link carries frames.
     #[must_use]
     pub fn link(&self) -> Link {
-        self.stack.with(|core| core.link())
+        self.stack.with(|core| core.interface.link())
     }
 
     /// What the interface has counted since it was mounted.
@@ -361,7 +361,7 @@ impl Interface {
     /// The hosts on the link whose hardware address is known.
     #[must_use]
     pub fn neighbours(&self) -> Vec<Neighbour> {
-        self.stack.with_mut(|core| core.neighbours())
+        self.stack.with_mut(|core| core.interface.neighbours())
     }
 
     /// The changes of this interface, from now on.
@@ -417,7 +417,7 @@ fn if_mounted<R, E>(core: &mut Core, operation: impl FnOnce(&mut Core) -> Result
 where
     E: From<InterfaceNotFound>,
 {
-    core.check_mounted().map_err(|NetworkDown| InterfaceNotFound)?;
+    core.interface.check_mounted().map_err(|NetworkDown| InterfaceNotFound)?;
     operation(core)
 }
 

@@ -175,18 +175,18 @@ impl Manager {
             events,
         )?;
         let configured: Result<(), ConfigureError> = stack.with_mut(|core| {
-            addresses.iter().try_for_each(|cidr| core.add_address(*cidr))?;
-            routes.iter().try_for_each(|route| core.add_route(*route))?;
-            core.set_dns_servers(&dns_servers);
+            addresses.iter().try_for_each(|cidr| core.interface.add_address(*cidr))?;
+            routes.iter().try_for_each(|route| core.interface.add_route(*route))?;
+            core.interface.set_dns_servers(&dns_servers);
             if dhcp {
-                core.set_dhcp(true)?;
+                core.interface.set_dhcp(true)?;
             }
-            core.set_identifier_secret(topology.identifiers());
+            core.interface.set_identifier_secret(topology.identifiers());
             if link_local {
-                core.set_link_local(true);
+                core.interface.set_link_local(true);
             }
             if autoconfiguration {
-                core.set_autoconfiguration(true)?;
+                core.interface.set_autoconfiguration(true)?;
             }
             core.speak();
             Ok(())

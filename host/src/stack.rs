@@ -9,21 +9,22 @@
 //!
 //! | Room | Holds |
 //! |---|---|
+//! | `attachment`, `port` | the engine on its device, and what becomes of its panic |
+//! | `settings` | what the interface is set to, and what it shows of itself |
 //! | `drive`, `schedule` | the loop: frames in, frames out, timers; whose turn it is to send |
-//! | `port` | the device |
-//! | `tell` | what the engine tells, and who is told |
+//! | `tell`, `notices`, `events` | what the engine tells, and who is told |
 //! | `tcp`, `backlog` | who waits for connections, and for what they bring |
 //! | `udp`, `icmp` | the mailboxes of sockets; datagrams that wait for their turn |
-//! | `settings` | what the interface is set to, and what it shows of itself |
-//! | `events` | telling others of changes |
-//! | `ending` | what becomes of a panic of the engine |
 //! | `waiters`, `ports`, `options`, `owner` | what those are made of |
+//!
+//! Each of `tcp`, `udp` and `icmp` has a table, and operations on it that touch what they name and nothing else.
 
+pub(crate) mod attachment;
 pub(crate) mod backlog;
 mod drive;
-mod ending;
 pub(crate) mod events;
 pub(crate) mod icmp;
+mod notices;
 pub(crate) mod options;
 pub(crate) mod owner;
 mod port;
@@ -39,12 +40,11 @@ use core::ops::RangeInclusive;
 use core::sync::atomic::{AtomicU32, Ordering};
 use core::task::{Context, Waker};
 use core::time::Duration;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 
 use parking_lot::{Mutex, MutexGuard};
 use smoltcp::wire::EthernetAddress;
-use xila_network_commands::interface::{Link, State, Statistics};
-use xila_network_engine::Engine;
+use xila_network_commands::interface::Statistics;
 use xila_network_engine::engine::Config;
 use xila_network_engine::interface;
 use xila_network_engine::random::Random;
@@ -57,11 +57,11 @@ use crate::address::MacAddress;
 use crate::device::{Capabilities, Checksums, Device, Medium, Pool};
 use crate::error::{ConfigureError, MountError};
 use crate::platform::{Clock, Instant, Platform};
+use attachment::Attachment;
+use drive::Pace;
 use events::Events;
-use owner::Owner;
+use notices::Notices;
 use port::Port;
-use schedule::Schedule;
-use tcp::FlowId;
 use waiters::Wakes;
 
 /// A handle to a stack. Clones are the same stack.
@@ -80,55 +80,19 @@ struct Shared {
 
 /// What a stack is made of.
 pub(crate) struct Core {
-    engine: Engine,
-    /// The device; none once the interface is gone.
-    port: Option<Port>,
-    /// The device of an interface whose engine has panicked, until it is unmounted.
-    failed: Option<Box<dyn Device>>,
-    /// What makes an engine anew.
-    config: Config,
-    capabilities: Capabilities,
-    number: u32,
-    state: State,
-    /// The device's link, when it was last looked at.
-    known_link: Link,
-    events: Events,
-    /// Being set up: changes are not told yet.
-    quiet: bool,
-    me: Weak<Shared>,
-    /// The time of the present call.
-    now: Instant,
-    ephemeral: RangeInclusive<u16>,
+    pub(crate) interface: Attachment,
     tcp: tcp::Table,
     udp: udp::Table,
-    icmp: icmp::Mailboxes,
-    /// Who may have something to send.
-    schedule: Schedule<Owner, Sender>,
-    /// The device took nothing more; the runner waits until it does.
-    full: bool,
-    /// The budget ended before the work did; the runner goes on.
-    unfinished: bool,
-    /// Packets that had left when the stack was last driven.
-    sent_so_far: u64,
-    /// What the runner sleeps until.
-    runner_deadline: Option<Instant>,
-    wakes: Wakes,
-    statistics: Statistics,
-}
-
-/// Who takes turns at sending.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Sender {
-    Flow(FlowId),
-    Socket(udp::Outlet),
+    icmp: icmp::Table,
+    pace: Pace,
+    notices: Notices,
+    ephemeral: RangeInclusive<u16>,
 }
 
 /// Frames that one call handles before it leaves the rest to the runner.
 const CALLER_BUDGET: usize = 256;
 /// Frames that the runner handles before it lets other tasks run.
 const RUNNER_BUDGET: usize = 512;
-/// The bytes that one sender sends before it is another's turn: some frames of Ethernet, which take 13 ms at 10 Mbit/s.
-const QUANTUM: usize = 16 << 10;
 /// How long what is left of a connection keeps its pair of ends: twice a maximum segment lifetime of 5 s, since the links of
 /// these stacks are short.
 const TIME_WAIT: Duration = Duration::from_secs(10);
@@ -165,45 +129,25 @@ impl Stack {
         };
         let now = platform.clock.now();
         let port = Port::new(device, now);
-        let known_link = port.device.link();
         let config = config(&capabilities, &port, hardware, &ephemeral, congestion);
         let mut seed = [0; 32];
         platform.random.fill(&mut seed);
-        let mut engine = Engine::new(config.clone(), Random::new(seed));
-        if known_link == Link::Down {
-            engine.link_down(now);
-        }
         let tcp = tcp::Table::new(config.tcp.memory.clone());
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let interface = Attachment::new(port, config, Random::new(seed), now);
         Ok(Self(Arc::new_cyclic(|me| Shared {
             name: name.into(),
             number,
             clock: platform.clock.clone(),
             runner: Mutex::new(None),
             core: Mutex::new(Core {
-                engine,
-                port: Some(port),
-                failed: None,
-                config,
-                capabilities,
-                number,
-                state: State::Up,
-                known_link,
-                events,
-                quiet: true,
-                me: me.clone(),
-                now,
-                ephemeral,
+                interface,
                 tcp,
-                udp: udp::Table::default(),
-                icmp: icmp::Mailboxes::default(),
-                schedule: Schedule::new(QUANTUM),
-                full: false,
-                unfinished: false,
-                sent_so_far: 0,
-                runner_deadline: None,
-                wakes: Wakes::new(),
-                statistics: Statistics::default(),
+                udp: udp::Table::new(number),
+                icmp: icmp::Table::default(),
+                pace: Pace::new(),
+                notices: Notices::new(events, me.clone()),
+                ephemeral,
             }),
         })))
     }
@@ -231,8 +175,10 @@ impl Stack {
     pub(crate) fn ask<R>(&self, ask: impl FnOnce(&mut Core) -> R) -> R {
         let now = self.0.clock.now();
         let mut core = self.0.core.lock();
-        core.advance(now);
-        ask(&mut core)
+        core.interface.advance(now);
+        let answer = ask(&mut core);
+        // What is left of an engine that has panicked concerns others too.
+        if core.interface.is_broken() { self.finish(core, now, |_| answer) } else { answer }
     }
 
     /// An operation that either does something or fails, and as a failure leaves nothing to send: then the stack is not
@@ -243,9 +189,9 @@ impl Stack {
     pub(crate) fn attempt<R, E>(&self, operation: impl FnOnce(&mut Core) -> Result<R, E>) -> Result<R, E> {
         let now = self.0.clock.now();
         let mut core = self.0.core.lock();
-        core.advance(now);
-        let done = operation(&mut core)?;
-        Ok(self.finish(core, now, |_| done))
+        core.interface.advance(now);
+        let done = operation(&mut core);
+        if done.is_ok() || core.interface.is_broken() { self.finish(core, now, |_| done) } else { done }
     }
 
     /// Changes the stack, then drives it: what the change left to send is on the link when this returns, as far as the
@@ -256,11 +202,12 @@ impl Stack {
     }
 
     fn finish<R>(&self, mut core: MutexGuard<'_, Core>, now: Instant, change: impl FnOnce(&mut Core) -> R) -> R {
-        core.advance(now);
+        core.interface.advance(now);
         let result = change(&mut core);
+        core.tell();
         core.drive(CALLER_BUDGET, false, &*self.0.clock);
         let runner = core.needs_runner();
-        let wakes = core.take_wakes();
+        let wakes = core.notices.take_wakes();
         drop(core);
         self.wake(wakes, runner);
         result
@@ -279,10 +226,10 @@ impl Stack {
         *self.0.runner.lock() = Some(context.waker().clone());
         let now = self.0.clock.now();
         let mut core = self.0.core.lock();
-        core.advance(now);
+        core.interface.advance(now);
         core.drive(RUNNER_BUDGET, true, &*self.0.clock);
         let turn = core.turn(context);
-        let wakes = core.take_wakes();
+        let wakes = core.notices.take_wakes();
         drop(core);
         self.wake(wakes, false);
         turn
@@ -294,6 +241,18 @@ impl Stack {
             let waker = self.0.runner.lock().take();
             waker.into_iter().for_each(Waker::wake);
         }
+    }
+}
+
+impl Stack {
+    /// Ends the stack: every operation fails with `NetworkDown` from now on, and the device is returned.
+    pub(crate) fn unmount(&self) -> Option<Box<dyn Device>> {
+        self.with_mut(|core| {
+            let device = core.interface.detach();
+            core.interface.rouse();
+            core.tcp().end();
+            device
+        })
     }
 }
 
@@ -342,22 +301,42 @@ fn config(
 }
 
 impl Core {
-    fn handle(&self) -> Option<Stack> {
-        self.me.upgrade().map(Stack)
+    /// TCP.
+    pub(crate) const fn tcp(&mut self) -> tcp::Operations<'_> {
+        let Self { tcp, interface, pace, notices, .. } = self;
+        tcp::Operations { table: tcp, interface, pace, notices }
     }
 
-    /// An engine that has nothing, in the place of one that cannot be trusted any more.
-    fn fresh_engine(&mut self) -> Engine {
-        Engine::new(self.config.clone(), self.engine.random().split())
+    /// UDP, and what leaves as it does.
+    pub(crate) const fn udp(&mut self) -> udp::Operations<'_> {
+        let Self { udp, interface, pace, notices, .. } = self;
+        udp::Operations { table: udp, interface, pace, notices }
     }
 
-    /// Who is to be woken; most calls find nobody, and have nothing to move.
-    fn take_wakes(&mut self) -> Option<Wakes> {
-        (!self.wakes.is_empty()).then(|| core::mem::take(&mut self.wakes))
+    /// ICMP.
+    pub(crate) const fn icmp(&mut self) -> icmp::Operations<'_> {
+        let Self { icmp, interface, notices, .. } = self;
+        icmp::Operations { table: icmp, interface, notices }
+    }
+
+    /// From now on changes are told.
+    pub(crate) const fn speak(&mut self) {
+        self.notices.begin();
+    }
+
+    /// What was counted, and what there is.
+    pub(crate) fn statistics(&self) -> Statistics {
+        Statistics { icmp_sockets: self.icmp.len() as u64, ..self.interface.statistics() }
     }
 
     /// The ephemeral ports, from a random one on.
     pub(crate) fn port_candidates(&mut self) -> impl Iterator<Item = u16> + use<> {
-        ports::candidates(&self.ephemeral, self.engine.random().next_u64())
+        ports::candidates(&self.ephemeral, self.interface.random().next_u64())
+    }
+
+    /// Panics in the engine as a defect of it would.
+    #[cfg(test)]
+    pub(crate) fn panic(&mut self) {
+        self.interface.panic();
     }
 }

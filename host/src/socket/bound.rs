@@ -30,11 +30,11 @@ struct Reserved {
 
 impl Binding for Reserved {
     fn bind(&self, stack: &Stack, port: u16) -> Result<(), BindError> {
-        stack.with_mut(|core| core.tcp_bind(SocketAddr::new(self.address, port), &self.backlog))
+        stack.with_mut(|core| core.tcp().bind(SocketAddr::new(self.address, port), &self.backlog))
     }
 
     fn unbind(&self, stack: &Stack, _port: u16) {
-        stack.with_mut(|core| core.tcp_unbind(&self.backlog));
+        stack.with_mut(|core| core.tcp().unbind(&self.backlog));
     }
 }
 

@@ -46,15 +46,15 @@ struct Listening {
 
 impl Binding for Listening {
     fn bind(&self, stack: &Stack, number: u16) -> Result<(), BindError> {
-        stack.with_mut(|core| core.icmp_bind(self.family, (self.numbered)(number), &self.mailbox))
+        stack.with_mut(|core| core.icmp().bind(self.family, (self.numbered)(number), &self.mailbox))
     }
 
     fn unbind(&self, stack: &Stack, number: u16) {
-        stack.with_mut(|core| core.icmp_unbind(self.family, (self.numbered)(number)));
+        stack.with_mut(|core| core.icmp().unbind(self.family, (self.numbered)(number)));
     }
 
     fn candidates(&self, stack: &Stack) -> Box<dyn Iterator<Item = u16>> {
-        Box::new(stack.ask(|core| core.identifier_candidates()))
+        Box::new(stack.ask(|core| core.icmp().identifier_candidates()))
     }
 }
 
@@ -120,7 +120,7 @@ impl IcmpSocket {
             whole: false,
             loops_back: false,
         };
-        stack.with_mut(|core| core.udp_send(self.outlet, &request, &[], Some(waker)))?;
+        stack.with_mut(|core| core.udp().send(self.outlet, &request, &[], Some(waker)))?;
         Ok(())
     }
 

@@ -65,7 +65,7 @@ impl TcpListener {
         options.validate()?;
         backlog.open(options.backlog.min(MOST_BACKLOG), options.tcp);
         for stack in serving.stacks() {
-            stack.with_mut(|core| core.tcp_listen(&backlog));
+            stack.with_mut(|core| core.tcp().listen(&backlog));
         }
         Ok(Self { serving, backlog })
     }
@@ -107,7 +107,7 @@ impl TcpListener {
         loop {
             let stack = self.backlog.next(waker)?;
             // Gone meanwhile, with its peer or its interface, or another task has it: there may be a next one.
-            let Some((flow, tuple)) = stack.with_mut(|core| core.tcp_accept(&self.backlog)) else { continue };
+            let Some((flow, tuple)) = stack.with_mut(|core| core.tcp().accept(&self.backlog)) else { continue };
             return Some((TcpStream::new(stack, flow, tuple.local(), tuple.remote()), tuple.remote()));
         }
     }
@@ -175,7 +175,7 @@ impl TcpListener {
     fn configure(&self, change: impl FnOnce(&mut TcpOptions)) -> Result<(), InvalidOption> {
         self.backlog.configure(change)?;
         for stack in self.serving.stacks() {
-            stack.with_mut(|core| core.tcp_configure_listener(&self.backlog));
+            stack.with_mut(|core| core.tcp().configure_listener(&self.backlog));
         }
         Ok(())
     }

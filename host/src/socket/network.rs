@@ -168,7 +168,7 @@ impl Network {
         }
         // Each stack is looked at once, and no two of them at the same time.
         let looks: Vec<(&Stack, Outlook)> =
-            stacks.iter().map(|stack| (stack, stack.ask(|core| core.outlook(local, remote)))).collect();
+            stacks.iter().map(|stack| (stack, stack.ask(|core| core.interface.outlook(local, remote)))).collect();
         let is_own =
             |local: IpAddr| looks.iter().any(|(_, look)| look.has_local || (local.is_loopback() && look.loops_back));
         if local.is_some_and(|local| !is_own(local)) {
@@ -198,7 +198,7 @@ impl Network {
         let stack = match best {
             Some((_, stack)) => stack,
             None if to_many => {
-                let of_family = |stack: &&Stack| stack.ask(|core| core.source_address(remote).is_some());
+                let of_family = |stack: &&Stack| stack.ask(|core| core.interface.source_address(remote).is_some());
                 let mut up = outward().filter(|(_, look)| look.is_up).map(|(stack, _)| *stack);
                 up.find(of_family).or(loopback).ok_or(RouteError::RemoteUnreachable)?
             }
@@ -208,7 +208,7 @@ impl Network {
         };
         let source = match local {
             Some(local) => local,
-            None => stack.ask(|core| core.source_address(remote)).ok_or(RouteError::RemoteUnreachable)?,
+            None => stack.ask(|core| core.interface.source_address(remote)).ok_or(RouteError::RemoteUnreachable)?,
         };
         Ok((stack.clone(), source))
     }
@@ -219,10 +219,11 @@ impl Network {
         let stack = self.stacks().into_iter().find(|stack| stack.number() == interface)?;
         let source = stack.ask(|core| {
             let source = match asked {
-                Some(asked) if core.has_address(asked) || core.loops_back() => asked,
-                Some(_) | None => core.source_address(remote)?,
+                Some(asked) if core.interface.has_address(asked) || core.interface.loops_back() => asked,
+                Some(_) | None => core.interface.source_address(remote)?,
             };
-            (core.is_up() && (core.loops_back() || core.leads_to(remote))).then_some(source)
+            (core.interface.is_up() && (core.interface.loops_back() || core.interface.leads_to(remote)))
+                .then_some(source)
         })?;
         Some((stack, source))
     }
@@ -241,12 +242,14 @@ impl Network {
             return Ok(stacks);
         }
         let serves = |stack: &Stack| {
-            stack.with(|core| core.has_address(address) || (address.is_loopback() && core.loops_back()))
+            stack.with(|core| {
+                core.interface.has_address(address) || (address.is_loopback() && core.interface.loops_back())
+            })
         };
         if !stacks.iter().any(serves) {
             return Err(BindError::AddressNotAvailable);
         }
-        Ok(stacks.into_iter().filter(|stack| serves(stack) || stack.with(|core| core.loops_back())).collect())
+        Ok(stacks.into_iter().filter(|stack| serves(stack) || stack.with(|core| core.interface.loops_back())).collect())
     }
 }
 

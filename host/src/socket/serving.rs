@@ -108,14 +108,14 @@ impl Serving {
         let address = self.0.local.ip();
         let stacks = self.0.stacks.read();
         let has_it = |stack: &&Stack| {
-            let loopback = |stack: &Stack| address.is_loopback() && stack.with(|core| core.loops_back());
-            address.is_unspecified() || stack.with(|core| core.has_address(address)) || loopback(stack)
+            let loopback = |stack: &Stack| address.is_loopback() && stack.with(|core| core.interface.loops_back());
+            address.is_unspecified() || stack.with(|core| core.interface.has_address(address)) || loopback(stack)
         };
         let mut homes = stacks.iter().filter(has_it).peekable();
         if homes.peek().is_none() && !address.is_unspecified() {
             return Err(Unserved::AddressNotAvailable);
         }
-        if homes.any(|stack| stack.with(|core| core.is_up())) { Ok(()) } else { Err(Unserved::NetworkDown) }
+        if homes.any(|stack| stack.with(|core| core.interface.is_up())) { Ok(()) } else { Err(Unserved::NetworkDown) }
     }
 }
 
@@ -137,7 +137,7 @@ fn bind_all(stacks: &[Stack], port: u16, binding: &impl Binding) -> Result<u16, 
         return bind_each(stacks, port, binding);
     }
     // Every socket is served by the loopback too; the range that was configured is the other one's.
-    let outward = stacks.iter().find(|stack| stack.with(|core| !core.loops_back()));
+    let outward = stacks.iter().find(|stack| stack.with(|core| !core.interface.loops_back()));
     let ranging = outward.or(stacks.first()).ok_or(BindError::NotFound)?;
     let mut tried = binding.candidates(ranging).map(|port| bind_each(stacks, port, binding));
     tried.find(|bound| *bound != Err(BindError::AddressInUse)).unwrap_or(Err(BindError::AddressInUse))

@@ -145,12 +145,12 @@ impl TcpStream {
         let (stack, source) = network.route(local, remote.ip())?;
         let local = SocketAddr::new(source, options.local.map_or(0, |local| local.port()));
         let begun = stack.with_mut(|core| {
-            if core.is_broadcast(remote.ip()) {
+            if core.interface.is_broadcast(remote.ip()) {
                 return Err(ConnectError::InvalidArgument);
             }
             let bound = reserved.as_ref().map(TcpSocket::backlog);
-            let flow = core.tcp_connect(network.owner(), local, remote, bound, options.timeout, options.tcp)?;
-            Ok((flow, core.tcp_tuple_of(flow).map_or(local, |tuple| tuple.local())))
+            let flow = core.tcp().connect(network.owner(), local, remote, bound, options.timeout, options.tcp)?;
+            Ok((flow, core.tcp().tuple_of(flow).map_or(local, |tuple| tuple.local())))
         });
         let (flow, local) = begun?;
         Ok(Connecting { stream: Some(Self::new(stack, flow, local, remote)), reserved })
@@ -169,7 +169,7 @@ impl TcpStream {
     /// # Errors
     /// As [`read`](Self::read).
     pub async fn peek(&self, buffer: &mut [u8]) -> Result<usize, ReadError> {
-        poll_fn(|context| self.poll(context, Interest::Read, |core, flow| core.tcp_peek(flow, buffer))).await
+        poll_fn(|context| self.poll(context, Interest::Read, |core, flow| core.tcp().peek(flow, buffer))).await
     }
 
     /// Writes from `bytes`; how many were queued. They leave at once as far as the peer's window allows.
@@ -197,7 +197,7 @@ impl TcpStream {
     /// # Errors
     /// As [`read`](Self::read).
     pub fn poll_read(&self, context: &mut Context<'_>, buffer: &mut [u8]) -> Poll<Result<usize, ReadError>> {
-        self.poll(context, Interest::Read, |core, flow| core.tcp_read(flow, buffer))
+        self.poll(context, Interest::Read, |core, flow| core.tcp().read(flow, buffer))
             .map_ok(|found| found.copy_to(buffer))
     }
 
@@ -207,7 +207,7 @@ impl TcpStream {
     /// As [`write`](Self::write).
     pub fn poll_write(&self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<Result<usize, WriteError>> {
         let shared = share(&self.stack, self.flow, bytes);
-        self.poll(context, Interest::Write, |core, flow| core.tcp_write(flow, bytes, shared.as_deref()))
+        self.poll(context, Interest::Write, |core, flow| core.tcp().write(flow, bytes, shared.as_deref()))
     }
 
     /// Ready when a read would not wait.
@@ -263,7 +263,7 @@ impl TcpStream {
     /// # Errors
     /// [`ReadError::WouldBlock`] where nothing is there; else as [`read`](Self::read).
     pub fn try_read(&self, buffer: &mut [u8]) -> Result<usize, ReadError> {
-        self.stack.attempt(|core| core.tcp_read(self.flow, buffer)).map(|found| found.copy_to(buffer))
+        self.stack.attempt(|core| core.tcp().read(self.flow, buffer)).map(|found| found.copy_to(buffer))
     }
 
     /// As [`try_read`](Self::try_read), leaving the bytes to be read again.
@@ -271,7 +271,7 @@ impl TcpStream {
     /// # Errors
     /// As [`try_read`](Self::try_read).
     pub fn try_peek(&self, buffer: &mut [u8]) -> Result<usize, ReadError> {
-        self.stack.attempt(|core| core.tcp_peek(self.flow, buffer))
+        self.stack.attempt(|core| core.tcp().peek(self.flow, buffer))
     }
 
     /// As [`try_read`](Self::try_read), at most `most` bytes, into a vector of their own.
@@ -279,7 +279,7 @@ impl TcpStream {
     /// # Errors
     /// As [`try_read`](Self::try_read).
     pub fn try_read_vec(&self, most: usize) -> Result<Vec<u8>, ReadError> {
-        self.stack.attempt(|core| core.tcp_read_slices(self.flow, most)).map(|slices| gather(&slices))
+        self.stack.attempt(|core| core.tcp().read_slices(self.flow, most)).map(|slices| gather(&slices))
     }
 
     /// How many bytes a write would take now.
@@ -295,7 +295,7 @@ impl TcpStream {
     /// # Errors
     /// As [`write`](Self::write).
     pub(crate) fn promise(&self, most: usize) -> Result<usize, WriteError> {
-        self.stack.ask(|core| core.tcp_promise(self.flow, most))
+        self.stack.ask(|core| core.tcp().promise(self.flow, most))
     }
 
     /// As [`write`](Self::write), without waiting.
@@ -304,7 +304,7 @@ impl TcpStream {
     /// [`WriteError::WouldBlock`] where there is no room; else as [`write`](Self::write).
     pub fn try_write(&self, bytes: &[u8]) -> Result<usize, WriteError> {
         let shared = share(&self.stack, self.flow, bytes);
-        self.stack.attempt(|core| core.tcp_write(self.flow, bytes, shared.as_deref()))
+        self.stack.attempt(|core| core.tcp().write(self.flow, bytes, shared.as_deref()))
     }
 
     /// Closes one half or both. The end of the stream follows what was written; reads find the end at once.
@@ -314,10 +314,10 @@ impl TcpStream {
     pub fn shutdown(&self, how: Shutdown) -> Result<(), WriteError> {
         self.stack.with_mut(|core| {
             if matches!(how, Shutdown::Read | Shutdown::Both) {
-                core.tcp_shutdown_read(self.flow);
+                core.tcp().shutdown_read(self.flow);
             }
             if matches!(how, Shutdown::Write | Shutdown::Both) {
-                core.tcp_shutdown_write(self.flow)?;
+                core.tcp().shutdown_write(self.flow)?;
             }
             Ok(())
         })
@@ -325,7 +325,7 @@ impl TcpStream {
 
     /// Ends the connection at once with a reset. Operations fail with `ConnectionAborted`.
     pub fn abort(&self) {
-        self.stack.with_mut(|core| core.tcp_abort(self.flow));
+        self.stack.with_mut(|core| core.tcp().abort(self.flow));
     }
 
     fn poll<T, E: MayBlock>(
@@ -337,7 +337,7 @@ impl TcpStream {
         let result = self.stack.attempt(|core| {
             let result = attempt(core, self.flow);
             if result.as_ref().is_err_and(E::would_block) {
-                core.tcp_wait(self.flow, interest, context.waker());
+                core.tcp().wait(self.flow, interest, context.waker());
             }
             result
         });
@@ -345,7 +345,7 @@ impl TcpStream {
     }
 
     fn poll_flushed(&self, context: &mut Context<'_>, closed: bool) -> Poll<Result<(), WriteError>> {
-        let flushed = self.stack.attempt(|core| core.tcp_flushed(self.flow, closed, context.waker()));
+        let flushed = self.stack.attempt(|core| core.tcp().flushed(self.flow, closed, context.waker()));
         flushed.map_or_else(
             |error| Poll::Ready(Err(error)),
             |flushed| if flushed { Poll::Ready(Ok(())) } else { Poll::Pending },
@@ -354,9 +354,9 @@ impl TcpStream {
 
     fn poll_ready(&self, context: &mut Context<'_>, interest: Interest) -> Poll<Result<(), NetworkDown>> {
         self.stack.ask(|core| {
-            let ready = core.tcp_ready(self.flow, interest)?;
+            let ready = core.tcp().ready(self.flow, interest)?;
             if !ready {
-                core.tcp_wait(self.flow, interest, context.waker());
+                core.tcp().wait(self.flow, interest, context.waker());
                 return Poll::Pending;
             }
             Poll::Ready(Ok(()))
@@ -388,7 +388,7 @@ impl Future for Connecting {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<TcpStream, ConnectError>> {
         // Polled after its end, as no future may be.
         let Some(stream) = &self.stream else { return Poll::Ready(Err(ConnectError::InvalidState)) };
-        match stream.stack.ask(|core| core.tcp_connected(stream.flow, context.waker())) {
+        match stream.stack.ask(|core| core.tcp().connected(stream.flow, context.waker())) {
             None => Poll::Pending,
             Some(Err(error)) => Poll::Ready(Err(error)),
             Some(Ok(())) => {
@@ -423,19 +423,19 @@ impl TcpStream {
     /// The connection's state.
     #[must_use]
     pub fn state(&self) -> TcpState {
-        self.stack.with(|core| core.tcp_info(self.flow)).state.into()
+        self.stack.ask(|core| core.tcp().info(self.flow)).state.into()
     }
 
     /// What the connection has carried, and how it sends.
     #[must_use]
     pub fn statistics(&self) -> TcpStatistics {
-        self.stack.with(|core| core.tcp_info(self.flow)).into()
+        self.stack.ask(|core| core.tcp().info(self.flow)).into()
     }
 
     /// The options in force, buffer sizes as they were asked for.
     #[must_use]
     pub fn options(&self) -> TcpOptions {
-        self.stack.with(|core| core.tcp_options(self.flow).cloned()).unwrap_or_default()
+        self.stack.ask(|core| core.tcp().options(self.flow).cloned()).unwrap_or_default()
     }
 
     /// Whether small segments leave at once.
@@ -554,7 +554,7 @@ impl TcpStream {
     }
 
     fn configure(&self, change: impl FnOnce(&mut TcpOptions)) -> Result<(), InvalidOption> {
-        self.stack.with_mut(|core| core.tcp_configure(self.flow, change))
+        self.stack.with_mut(|core| core.tcp().configure(self.flow, change))
     }
 }
 
@@ -568,7 +568,7 @@ pub(super) fn pending<T, E: MayBlock>(result: Result<T, E>) -> Poll<Result<T, E>
 
 impl Drop for TcpStream {
     fn drop(&mut self) {
-        self.stack.with_mut(|core| core.tcp_release(self.flow));
+        self.stack.with_mut(|core| core.tcp().release(self.flow));
     }
 }
 

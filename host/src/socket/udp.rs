@@ -55,18 +55,18 @@ impl Binding for Receiving {
     fn bind(&self, stack: &Stack, port: u16) -> Result<(), BindError> {
         let local = SocketAddr::new(self.address, port);
         stack.with_mut(|core| {
-            core.udp_bind(local, self.owner, &self.mailbox)?;
-            core.udp_connect(&self.mailbox, connection(local, self.mailbox.peer()));
+            core.udp().bind(local, self.owner, &self.mailbox)?;
+            core.udp().connect(&self.mailbox, connection(local, self.mailbox.peer()));
             Ok(())
         })
     }
 
     fn unbind(&self, stack: &Stack, _port: u16) {
-        stack.with_mut(|core| core.udp_unbind(&self.mailbox));
+        stack.with_mut(|core| core.udp().unbind(&self.mailbox));
     }
 
     fn candidates(&self, stack: &Stack) -> Box<dyn Iterator<Item = u16>> {
-        Box::new(stack.ask(|core| core.free_udp_ports(self.address.is_ipv4())))
+        Box::new(stack.ask(|core| core.udp().free_ports(self.address.is_ipv4())))
     }
 }
 
@@ -150,7 +150,7 @@ impl UdpSocket {
     fn set_peer(&self, peer: Option<SocketAddr>) {
         self.mailbox.set_peer(peer);
         for stack in self.serving.stacks() {
-            stack.with_mut(|core| core.udp_connect(&self.mailbox, connection(self.local, peer)));
+            stack.with_mut(|core| core.udp().connect(&self.mailbox, connection(self.local, peer)));
         }
     }
 
@@ -278,7 +278,7 @@ impl UdpSocket {
             whole: self.dont_fragment(),
             loops_back: self.multicast_loop(),
         };
-        let count = stack.with_mut(|core| core.udp_send(self.outlet, &datagram, others, waker))?;
+        let count = stack.with_mut(|core| core.udp().send(self.outlet, &datagram, others, waker))?;
         self.sent.fetch_add(count as u64, Ordering::Relaxed);
         Ok(count)
     }
@@ -391,7 +391,7 @@ impl UdpSocket {
         let known = self.ways.lock().last.as_ref().map(|known| (known.stack.clone(), known.remote));
         match known {
             Some((stack, remote))
-                if !stack.with_mut(|core| core.udp_may_send(self.outlet, remote, context.waker())) =>
+                if !stack.with_mut(|core| core.udp().may_send(self.outlet, remote, context.waker())) =>
             {
                 Poll::Pending
             }
@@ -536,7 +536,7 @@ impl UdpSocket {
     /// See [`MembershipError`].
     pub fn join_multicast(&self, group: IpAddr, interface: Option<&str>) -> Result<(), MembershipError> {
         let stack = self.multicast_stack(group, interface)?;
-        stack.with_mut(|core| core.udp_join(group, &self.mailbox))
+        stack.with_mut(|core| core.udp().join(group, &self.mailbox))
     }
 
     /// Leaves a multicast group.
@@ -545,7 +545,7 @@ impl UdpSocket {
     /// See [`MembershipError`].
     pub fn leave_multicast(&self, group: IpAddr, interface: Option<&str>) -> Result<(), MembershipError> {
         let stack = self.multicast_stack(group, interface)?;
-        stack.with_mut(|core| core.udp_leave(group, &self.mailbox))
+        stack.with_mut(|core| core.udp().leave(group, &self.mailbox))
     }
 
     fn multicast_stack(&self, group: IpAddr, interface: Option<&str>) -> Result<Stack, MembershipError> {
@@ -555,7 +555,7 @@ impl UdpSocket {
         let mut stacks = self.serving.stacks();
         let chosen = match interface {
             Some(name) => stacks.iter().position(|stack| &**stack.name() == name),
-            None => Some(stacks.iter().position(|stack| stack.with(|core| !core.loops_back())).unwrap_or(0)),
+            None => Some(stacks.iter().position(|stack| stack.with(|core| !core.interface.loops_back())).unwrap_or(0)),
         };
         let chosen = chosen.filter(|chosen| *chosen < stacks.len()).ok_or(InterfaceNotFound)?;
         Ok(stacks.swap_remove(chosen))

@@ -5,9 +5,43 @@ use core::task::Context;
 use xila_network_commands::interface::State;
 use xila_network_engine::engine::Arrived;
 
-use super::{Core, Sender, Turn};
-use crate::device::{Frame, Medium};
+use super::owner::Owner;
+use super::schedule::Schedule;
+use super::tcp::FlowId;
+use super::udp::Outlet;
+use super::{Core, Turn};
 use crate::platform::{Clock, Instant};
+
+/// How far the loop is.
+pub(super) struct Pace {
+    /// Who may have something to send.
+    pub(super) schedule: Schedule<Owner, Sender>,
+    /// The device took nothing more; the runner waits until it does.
+    pub(super) full: bool,
+    /// The budget ended before the work did; the runner goes on.
+    pub(super) unfinished: bool,
+    /// Packets that had left when the stack was last driven.
+    sent_so_far: u64,
+    /// What the runner sleeps until.
+    runner_deadline: Option<Instant>,
+}
+
+/// Who takes turns at sending.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sender {
+    Flow(FlowId),
+    Socket(Outlet),
+}
+
+/// The bytes that one sender sends before it is another's turn: some frames of Ethernet, which take 13 ms at 10 Mbit/s.
+const QUANTUM: usize = 16 << 10;
+
+impl Pace {
+    pub(super) fn new() -> Self {
+        let schedule = Schedule::new(QUANTUM);
+        Self { schedule, full: false, unfinished: false, sent_so_far: 0, runner_deadline: None }
+    }
+}
 
 /// What a turn at sending came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,10 +64,10 @@ impl Core {
     /// caller does so only on a loopback, where the answer to what it just sent is there already, and would otherwise
     /// ask the operating system for nothing. Of a turn that takes long on a lossy link, `clock` says how long.
     pub(super) fn drive(&mut self, budget: usize, runner: bool, clock: &dyn Clock) {
-        if self.port.is_none() {
+        if self.interface.is_gone() {
             return;
         }
-        if self.state == State::Down {
+        if self.interface.state == State::Down {
             if runner {
                 self.discard(budget);
             }
@@ -43,13 +77,13 @@ impl Core {
             return;
         }
         self.drive_on(budget, runner, clock);
-        self.sent_so_far = self.sent_packets();
+        self.pace.sent_so_far = self.interface.sent_packets();
     }
 
     fn drive_on(&mut self, budget: usize, runner: bool, clock: &dyn Clock) {
-        let receives = runner || self.loops_back();
+        let receives = runner || self.interface.loops_back();
         // Neither of the two takes the whole of the budget, or a flood would keep the stack from sending.
-        let batch = if self.capabilities.lossless { budget.div_ceil(2) } else { BATCH };
+        let batch = if self.interface.capabilities.lossless { budget.div_ceil(2) } else { BATCH };
         let mut budget = budget;
         // What has arrived may be what a timer waits for. So timers come after it, and with who looks for it, or the timer of a
         // stack that was not given the processor in time would be believed in place of its peer.
@@ -64,7 +98,7 @@ impl Core {
             let sent = self.send(batch.min(budget));
             budget = budget.saturating_sub(sent);
             if sent >= batch {
-                self.advance(clock.now());
+                self.interface.advance(clock.now());
             }
             received = if receives { self.receive(batch.min(budget), clock) } else { 0 };
             budget -= received;
@@ -72,11 +106,11 @@ impl Core {
                 if !expired {
                     self.expire();
                 }
-                self.unfinished = true;
+                self.pace.unfinished = true;
                 return;
             }
-            if received == 0 && (sent == 0 || !receives) && (self.schedule.is_empty() || self.full) {
-                self.unfinished = false;
+            if received == 0 && (sent == 0 || !receives) && (self.pace.schedule.is_empty() || self.pace.full) {
+                self.pace.unfinished = false;
                 return;
             }
         }
@@ -85,31 +119,25 @@ impl Core {
     /// Whether a caller has left nothing to be sent, and has sent nothing that a loopback would have received. What else there is
     /// to do, the runner knows.
     fn is_at_rest(&mut self) -> bool {
-        let waits = self.full || self.unfinished || self.engine.owes();
-        !waits && self.schedule.is_empty() && self.sent_packets() == self.sent_so_far
-    }
-
-    /// Sets the time. Clocks are read before the lock is taken, so that whoever waits for it may bring the time of before: a
-    /// peer would take that for an old segment's (RFC 7323 section 5).
-    pub(super) fn advance(&mut self, now: Instant) {
-        self.now = self.now.max(now);
+        let waits = self.pace.full || self.pace.unfinished || self.interface.owes();
+        !waits && self.pace.schedule.is_empty() && self.interface.sent_packets() == self.pace.sent_so_far
     }
 
     /// Takes frames from the device, at most so many; how many.
     fn receive(&mut self, most: usize, clock: &dyn Clock) -> usize {
         let mut count = 0;
         while count < most {
-            let Some(frame) = self.next_frame() else { break };
+            let Some(frame) = self.interface.next_frame() else { break };
             count += 1;
             // On a link that delays, the time is that at which a frame is there, and not that before it was looked for: this
             // thread may have been kept waiting since, and round trips would seem shorter than the path is.
-            if !self.capabilities.lossless {
-                self.advance(clock.now());
+            if !self.interface.capabilities.lossless {
+                self.interface.advance(clock.now());
             }
             let segment = frame.segment().unwrap_or(0);
             let (head, apart, is_verified) = (frame.head(), frame.apart(), frame.is_unchecked());
             let arrived = Arrived { head, apart, is_verified, segment };
-            self.engage(|engine, port, now| engine.receive(arrived, now, port));
+            self.interface.engage(|engine, port, now| engine.receive(arrived, now, port));
         }
         if count > 0 {
             self.tell();
@@ -117,111 +145,86 @@ impl Core {
         count
     }
 
-    fn next_frame(&mut self) -> Option<Frame> {
-        let port = self.port.as_mut()?;
-        match port.device.receive(self.now) {
-            Ok(frame) => {
-                let frame = frame?;
-                self.statistics.received.packets += 1;
-                self.statistics.received.bytes += frame.len() as u64;
-                Some(frame)
-            }
-            Err(error) => {
-                self.statistics.received.errors += 1;
-                tracing::warn!(%error, "the device failed to receive");
-                None
-            }
-        }
-    }
-
     /// While the interface is down, what arrives is dropped.
     fn discard(&mut self, budget: usize) {
         for _ in 0..budget {
-            if self.next_frame().is_none() {
-                self.unfinished = false;
+            if self.interface.next_frame().is_none() {
+                self.pace.unfinished = false;
                 return;
             }
-            self.statistics.received.dropped += 1;
+            self.interface.count_unread();
         }
-        self.unfinished = true;
+        self.pace.unfinished = true;
     }
 
     /// Sends for those who may have something to send, in their turn, about so many frames at most; how many.
     fn send(&mut self, most: usize) -> usize {
         let mut left = most;
         let budget = &mut left;
-        self.full = self.engine.owes() && !self.engage(|engine, port, now| engine.transmit(now, port));
-        while *budget > 0 && !self.full {
-            let Some(turn) = self.schedule.next() else { break };
-            let sent = self.sent_bytes();
+        self.pace.full =
+            self.interface.owes() && !self.interface.engage(|engine, port, now| engine.transmit(now, port));
+        while *budget > 0 && !self.pace.full {
+            let Some(turn) = self.pace.schedule.next() else { break };
+            let sent = self.interface.sent_bytes();
             let limit = sent + turn.bytes as u64;
             let sending = match turn.key {
-                Sender::Flow(id) => self.tcp_turn(id, turn.bytes, budget),
-                Sender::Socket(outlet) => self.udp_turn(outlet, limit, budget),
+                Sender::Flow(id) => {
+                    let sending = self.tcp().turn(id, turn.bytes, budget);
+                    self.tell();
+                    sending
+                }
+                Sender::Socket(outlet) => self.udp().turn(outlet, limit, budget),
             };
-            self.full |= sending == Sending::Full;
-            self.schedule.spend(self.sent_bytes() - sent);
+            self.pace.full |= sending == Sending::Full;
+            self.pace.schedule.spend(self.interface.sent_bytes() - sent);
             if sending == Sending::Done {
-                self.schedule.finish();
+                self.pace.schedule.finish();
             }
         }
         // The rest of a packet that was cut up waits for the device.
-        self.full |= self.engine.interface().is_behind();
+        self.pace.full |= self.interface.engine().interface().is_behind();
         most - left
-    }
-
-    /// All bytes that have left so far.
-    pub(super) fn sent_bytes(&self) -> u64 {
-        self.port.as_ref().map_or(0, |port| port.sent.bytes)
-    }
-
-    /// All packets that have left so far.
-    pub(super) fn sent_packets(&self) -> u64 {
-        self.port.as_ref().map_or(0, |port| port.sent.packets)
     }
 
     /// Acts on what is due.
     fn expire(&mut self) {
-        if self.engine.next_timeout().is_some_and(|at| at <= self.now) {
-            self.engage(|engine, port, now| engine.handle_timeout(now, port));
+        if self.interface.engine().next_timeout().is_some_and(|at| at <= self.interface.now()) {
+            self.interface.engage(|engine, port, now| engine.handle_timeout(now, port));
             self.tell();
         }
     }
 
     /// Whether the runner has to look after what a caller left.
     pub(super) fn needs_runner(&self) -> bool {
-        if self.port.is_none() {
+        if self.interface.is_gone() {
             return true;
         }
-        let sooner = match (self.engine.next_timeout(), self.runner_deadline) {
+        let sooner = match (self.interface.engine().next_timeout(), self.pace.runner_deadline) {
             (Some(next), Some(planned)) => next < planned,
             (Some(_), None) => true,
             (None, _) => false,
         };
-        self.state == State::Up && (self.unfinished || self.full || sooner)
+        self.interface.state == State::Up && (self.pace.unfinished || self.pace.full || sooner)
     }
 
     /// Decides what the runner does next.
     pub(super) fn turn(&mut self, context: &mut Context<'_>) -> Turn {
-        let Some(port) = &mut self.port else { return Turn::Ended };
+        let is_up = self.interface.state == State::Up;
+        let Some(port) = self.interface.port_mut() else { return Turn::Ended };
         // A loopback is emptied by whoever fills it, so its readiness is news to nobody.
         let readable = !port.device.loops_back() && port.device.poll_readable(context).is_ready();
         // While it is down nothing is sent, and a device that has room would wake the runner for nothing, for ever.
-        let writable = self.state == State::Up && self.full && port.device.poll_writable(context).is_ready();
+        let writable = is_up && self.pace.full && port.device.poll_writable(context).is_ready();
         let link = port.device.link();
-        self.link_changed(link);
-        if self.unfinished || readable || writable {
-            self.runner_deadline = None;
+        self.interface.link_changed(link);
+        self.tell();
+        if self.pace.unfinished || readable || writable {
+            self.pace.runner_deadline = None;
             return Turn::Again;
         }
-        let deadline = if self.state == State::Up { self.engine.next_timeout() } else { None };
-        self.runner_deadline = deadline;
+        let deadline = if self.interface.state == State::Up { self.interface.engine().next_timeout() } else { None };
+        self.pace.runner_deadline = deadline;
         Turn::Sleep(deadline)
-    }
-
-    /// Whether the medium is Ethernet.
-    pub(super) fn is_ethernet(&self) -> bool {
-        self.capabilities.medium == Medium::Ethernet
     }
 }
 

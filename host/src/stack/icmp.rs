@@ -21,68 +21,90 @@ pub(crate) use mailbox::MOST_QUEUED;
 pub(crate) use mailbox::Mailbox;
 pub use message::{EchoReply, IcmpBinding, IcmpErrorKind, IcmpMessage, IcmpReport};
 
-use super::Core;
+use super::attachment::Attachment;
+use super::notices::Notices;
 use super::ports::candidates;
+use super::waiters::Wakes;
 use crate::address::Family;
 use crate::error::BindError;
 
 /// The mailboxes of the sockets, by what they are bound to.
-pub(super) type Mailboxes = HashMap<(Family, IcmpBinding), Arc<Mailbox>>;
+#[derive(Default)]
+pub(super) struct Table(HashMap<(Family, IcmpBinding), Arc<Mailbox>>);
 
-impl Core {
+/// ICMP of a stack, with all that its operations touch.
+pub(crate) struct Operations<'a> {
+    pub(super) table: &'a mut Table,
+    pub(super) interface: &'a mut Attachment,
+    pub(super) notices: &'a mut Notices,
+}
+
+impl Table {
+    /// How many sockets there are.
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Wakes everyone who waits for a message.
+    pub(super) fn rouse(&self, wakes: &mut Wakes) {
+        self.0.values().for_each(|mailbox| mailbox.rouse(wakes));
+    }
+
+    /// The engine is gone, and what it had.
+    pub(super) fn clear(&mut self) {
+        self.0.clear();
+    }
+}
+
+impl Operations<'_> {
     /// Registers a mailbox under what it is bound to.
     ///
     /// # Errors
     /// [`BindError::AddressInUse`]; [`BindError::NetworkDown`] where the interface is gone.
-    pub(crate) fn icmp_bind(
+    pub(crate) fn bind(
         &mut self,
         family: Family,
         binding: IcmpBinding,
         mailbox: &Arc<Mailbox>,
     ) -> Result<(), BindError> {
-        self.check_mounted()?;
-        if !self.engage(|engine, _, _| engine.icmp_mut().bind(family == Family::V4, binding)) {
+        self.interface.check_mounted()?;
+        if !self.interface.engage(|engine, _, _| engine.icmp_mut().bind(family == Family::V4, binding)) {
             return Err(BindError::AddressInUse);
         }
-        self.icmp.insert((family, binding), mailbox.clone());
+        self.table.0.insert((family, binding), mailbox.clone());
         Ok(())
     }
 
     /// Removes what is bound to `binding`.
-    pub(crate) fn icmp_unbind(&mut self, family: Family, binding: IcmpBinding) {
-        self.icmp.remove(&(family, binding));
-        self.engage(|engine, _, _| engine.icmp_mut().unbind(family == Family::V4, binding));
+    pub(crate) fn unbind(&mut self, family: Family, binding: IcmpBinding) {
+        self.table.0.remove(&(family, binding));
+        self.interface.engage(|engine, _, _| engine.icmp_mut().unbind(family == Family::V4, binding));
     }
 
     /// The identifiers there are, from a random one on.
     pub(crate) fn identifier_candidates(&mut self) -> impl Iterator<Item = u16> + use<> {
-        candidates(&(1..=u16::MAX), self.engine.random().next_u64())
+        candidates(&(1..=u16::MAX), self.interface.random().next_u64())
     }
 
-    /// Wakes everyone who waits for a message.
-    pub(super) fn rouse_messages(&mut self) {
-        for mailbox in self.icmp.values() {
-            mailbox.rouse(&mut self.wakes);
-        }
-    }
-
-    pub(super) fn echo_arrived(&mut self, reply: Replied) {
+    /// A reply to an echo request has arrived.
+    pub(super) fn replied(&mut self, reply: Replied) {
         let Replied { source, identifier, sequence, data, hop_limit } = reply;
         let message = IcmpMessage::EchoReply(EchoReply { source, sequence, data, hop_limit });
-        self.deliver_message(Family::of(source), IcmpBinding::Echo(identifier), message);
+        self.deliver(Family::of(source), IcmpBinding::Echo(identifier), message);
     }
 
-    pub(super) fn error_arrived(&mut self, report: &Report) {
+    /// An error has arrived.
+    pub(super) fn reported(&mut self, report: &Report) {
         let &Report { binding, source, kind, destination, sequence, mtu } = report;
         let told = IcmpReport { source, kind: kind.into(), destination, sequence, mtu };
-        self.deliver_message(Family::of(destination.ip()), binding, IcmpMessage::Error(told));
+        self.deliver(Family::of(destination.ip()), binding, IcmpMessage::Error(told));
     }
 
-    fn deliver_message(&mut self, family: Family, binding: IcmpBinding, message: IcmpMessage) {
-        if let Some(mailbox) = self.icmp.get(&(family, binding))
-            && !mailbox.deliver(message, &mut self.wakes)
+    fn deliver(&mut self, family: Family, binding: IcmpBinding, message: IcmpMessage) {
+        if let Some(mailbox) = self.table.0.get(&(family, binding))
+            && !mailbox.deliver(message, &mut self.notices.wakes)
         {
-            self.statistics.datagram_drops += 1;
+            self.interface.count_dropped_datagram();
         }
     }
 }

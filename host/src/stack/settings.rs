@@ -7,18 +7,18 @@ use core::time::Duration;
 use smoltcp::wire::EthernetAddress;
 use xila_network_commands::event::Change;
 use xila_network_commands::interface::{
-    AddressInfo, DhcpState, DhcpStatus, Lease, Link, Neighbour, Origin, RouteInfo, State, Statistics,
+    AddressInfo, DhcpState, DhcpStatus, Lease, Link, Neighbour, Origin, RouteInfo, State,
 };
 use xila_network_engine::configure::servers::AddServerError;
-use xila_network_engine::interface::{Change as EngineChange, Verification};
+use xila_network_engine::interface::Verification;
 use xila_network_engine::ip::addresses::{self, AddAddressError, Added, Detection};
 use xila_network_engine::ip::routes::{self, AddRouteError, Target};
 use xila_network_engine::random::{Random, Secret};
 use xila_network_engine::wire::IPV6_LEAST_MTU;
 
-use super::{Core, Stack};
+use super::attachment::Attachment;
 use crate::address::{Cidr, MacAddress, Route, from_wire, to_wire};
-use crate::device::{Capabilities, Device};
+use crate::device::{Capabilities, Medium};
 use crate::error::{ConfigureError, NetworkDown};
 use crate::platform::Instant;
 
@@ -42,17 +42,17 @@ pub(crate) struct Outlook {
 }
 
 /// The device and the state.
-impl Core {
+impl Attachment {
     /// # Errors
     /// [`NetworkDown`] where the interface is down or gone.
     pub(crate) fn check_up(&self) -> Result<(), NetworkDown> {
-        if self.state == State::Up && self.port.is_some() { Ok(()) } else { Err(NetworkDown) }
+        if self.state == State::Up && !self.is_gone() { Ok(()) } else { Err(NetworkDown) }
     }
 
     /// # Errors
     /// [`NetworkDown`] where the interface is gone.
     pub(crate) fn check_mounted(&self) -> Result<(), NetworkDown> {
-        if self.port.is_some() { Ok(()) } else { Err(NetworkDown) }
+        if !self.is_gone() { Ok(()) } else { Err(NetworkDown) }
     }
 
     pub(crate) fn is_up(&self) -> bool {
@@ -64,15 +64,20 @@ impl Core {
     }
 
     pub(crate) fn driver(&self) -> &'static str {
-        self.port.as_ref().map_or("none", |port| port.device.driver())
+        self.port().map_or("none", |port| port.device.driver())
     }
 
     pub(crate) fn loops_back(&self) -> bool {
-        self.port.is_some() && self.engine.interface().link().loops_back
+        !self.is_gone() && self.engine().interface().link().loops_back
+    }
+
+    /// Whether the medium is Ethernet.
+    fn is_ethernet(&self) -> bool {
+        self.capabilities.medium == Medium::Ethernet
     }
 
     pub(crate) fn link(&self) -> Link {
-        self.port.as_ref().map_or(Link::Down, |port| port.device.link())
+        self.port().map_or(Link::Down, |port| port.device.link())
     }
 
     pub(crate) const fn capabilities(&self) -> &Capabilities {
@@ -80,7 +85,7 @@ impl Core {
     }
 
     pub(crate) fn hardware_address(&self) -> Option<MacAddress> {
-        self.engine.interface().link().hardware.and_then(|hardware| MacAddress::new(hardware.0).ok())
+        self.engine().interface().link().hardware.and_then(|hardware| MacAddress::new(hardware.0).ok())
     }
 
     /// # Errors
@@ -90,7 +95,7 @@ impl Core {
         if known != address {
             let hardware = EthernetAddress(address.octets());
             self.engage(|engine, _, now| engine.set_hardware(hardware, now));
-            self.announce(Change::HardwareAddress(address));
+            self.note(Change::HardwareAddress(address));
             self.act();
         }
         Ok(())
@@ -112,7 +117,7 @@ impl Core {
     /// [`ConfigureError::InvalidArgument`] outside 1280 (RFC 8200 section 5) to what the device takes;
     /// [`ConfigureError::NetworkDown`] where the interface is gone.
     pub(crate) fn set_mtu(&mut self, mtu: u32) -> Result<(), ConfigureError> {
-        let port = self.port.as_mut().ok_or(ConfigureError::NetworkDown)?;
+        let port = self.port().ok_or(ConfigureError::NetworkDown)?;
         let mtu = usize::try_from(mtu).map_err(|_| ConfigureError::InvalidArgument)?;
         if !(IPV6_LEAST_MTU..=port.device.capabilities().mtu).contains(&mtu) {
             return Err(ConfigureError::InvalidArgument);
@@ -129,11 +134,11 @@ impl Core {
         }
         self.state = state;
         self.rouse();
-        self.announce(Change::State(state));
+        self.note(Change::State(state));
         match state {
             State::Up => {
                 // The device is asked anew, and every timer that fell due meanwhile goes off now.
-                self.unfinished = true;
+                self.be_overdue();
                 if self.known_link == Link::Up {
                     self.engage(|engine, _, now| engine.resume(now));
                 }
@@ -150,7 +155,7 @@ impl Core {
             return;
         }
         self.known_link = link;
-        self.announce(Change::Link(link));
+        self.note(Change::Link(link));
         match link {
             Link::Up => {
                 self.engage(|engine, _, now| engine.link_up(now));
@@ -159,7 +164,7 @@ impl Core {
                     self.engage(|engine, _, now| engine.link_down(now));
                 }
                 // What that left due is done before the runner sleeps.
-                self.unfinished = true;
+                self.be_overdue();
             }
             Link::Down => self.engage(|engine, _, now| engine.link_down(now)),
         }
@@ -167,32 +172,16 @@ impl Core {
     }
 
     pub(crate) const fn echo_reply(&self) -> bool {
-        self.engine.echo_reply()
+        self.engine().echo_reply()
     }
 
-    pub(crate) const fn set_echo_reply(&mut self, enabled: bool) {
-        self.engine.set_echo_reply(enabled);
-    }
-
-    pub(crate) fn statistics(&self) -> Statistics {
-        let mut statistics = self.statistics;
-        // What an interface that is gone has counted stays.
-        if let Some(port) = &self.port {
-            statistics.sent = port.sent;
-            let (interface, engine) = (self.engine.interface().counters(), self.engine.counters());
-            statistics.received.dropped += engine.dropped;
-            statistics.datagram_drops += interface.dropped;
-            statistics.replies_suppressed += interface.suppressed;
-            self.tcp.count(self.engine.tcp(), &mut statistics);
-        }
-        statistics.udp_sockets = self.engine.udp().len() as u64;
-        statistics.icmp_sockets = self.icmp.len() as u64;
-        statistics
+    pub(crate) fn set_echo_reply(&mut self, enabled: bool) {
+        self.tend(|engine, _| engine.set_echo_reply(enabled));
     }
 
     /// The hosts whose hardware address is known, by address.
     pub(crate) fn neighbours(&self) -> Vec<Neighbour> {
-        let known = self.engine.interface().neighbours(self.now).filter_map(|known| {
+        let known = self.engine().interface().neighbours(self.now()).filter_map(|known| {
             let hardware_address = MacAddress::new(known.hardware?.0).ok()?;
             Some(Neighbour { address: known.hop, hardware_address, age: known.confirmed.unwrap_or_default() })
         });
@@ -203,19 +192,19 @@ impl Core {
 }
 
 /// Addresses.
-impl Core {
+impl Attachment {
     pub(crate) fn addresses(&self) -> Vec<Cidr> {
         self.assigned_addresses().filter_map(|known| from_wire(known.cidr)).collect()
     }
 
     /// Those that are this host's: one that the link is still being asked about, or that another has, is not.
     fn assigned_addresses(&self) -> impl Iterator<Item = &addresses::Address> {
-        self.engine.interface().addresses().iter().filter(|known| known.detection == Detection::Passed)
+        self.engine().interface().addresses().iter().filter(|known| known.detection == Detection::Passed)
     }
 
     /// The addresses with all that is known of them.
     pub(crate) fn address_list(&self) -> Vec<AddressInfo> {
-        let left = |until: Option<Instant>| until.map(|until| until - self.now);
+        let left = |until: Option<Instant>| until.map(|until| until - self.now());
         let info = |known: &addresses::Address| {
             Some(AddressInfo {
                 cidr: from_wire(known.cidr)?,
@@ -228,12 +217,12 @@ impl Core {
     }
 
     pub(crate) fn has_address(&self, address: IpAddr) -> bool {
-        self.engine.interface().addresses().is_local(address)
+        self.engine().interface().addresses().is_local(address)
     }
 
     /// Whether an address means every host of a link.
     pub(crate) fn is_broadcast(&self, address: IpAddr) -> bool {
-        self.engine.interface().addresses().is_broadcast(address)
+        self.engine().interface().addresses().is_broadcast(address)
     }
 
     /// Adds an address for good.
@@ -242,7 +231,7 @@ impl Core {
     /// [`ConfigureError::InvalidArgument`] for an address that no host can have; [`ConfigureError::AddressInUse`] for one
     /// that is there; [`ConfigureError::NoFreeSlot`].
     pub(crate) fn add_address(&mut self, cidr: Cidr) -> Result<(), ConfigureError> {
-        if self.engine.interface().addresses().find(cidr.address()).is_some() {
+        if self.engine().interface().addresses().find(cidr.address()).is_some() {
             return Err(ConfigureError::AddressInUse);
         }
         let address = addresses::Address::new(to_wire(cidr), addresses::Origin::Static);
@@ -259,14 +248,13 @@ impl Core {
     /// # Errors
     /// [`ConfigureError::AddressNotAvailable`] where it is not there.
     pub(crate) fn remove_address(&mut self, cidr: Cidr) -> Result<(), ConfigureError> {
-        let known = self.engine.interface().addresses().find(cidr.address());
+        let known = self.engine().interface().addresses().find(cidr.address());
         if known.is_none_or(|known| known.cidr != to_wire(cidr)) {
             return Err(ConfigureError::AddressNotAvailable);
         }
         self.engage(|engine, _, now| engine.interface_mut().remove_address(cidr.address(), now).map(|_| ()));
         self.act();
-        self.tcp.rouse_listeners(&mut self.wakes);
-        self.rouse_datagrams();
+        self.rouse();
         Ok(())
     }
 
@@ -281,18 +269,18 @@ impl Core {
 }
 
 /// Routes.
-impl Core {
+impl Attachment {
     pub(crate) fn routes(&self) -> Vec<Route> {
-        self.engine.interface().routes().iter().filter_map(route).collect()
+        self.engine().interface().routes().iter().filter_map(as_route).collect()
     }
 
     /// The routes with all that is known of them.
     pub(crate) fn route_list(&self) -> Vec<RouteInfo> {
         let info = |known: &routes::Route| {
-            let valid = known.valid_until.map(|until| until - self.now);
-            Some(RouteInfo { route: route(known)?, origin: origin(known.origin), valid })
+            let valid = known.valid_until.map(|until| until - self.now());
+            Some(RouteInfo { route: as_route(known)?, origin: origin(known.origin), valid })
         };
-        self.engine.interface().routes().iter().filter_map(info).collect()
+        self.engine().interface().routes().iter().filter_map(info).collect()
     }
 
     /// Adds a route; one to the same network with the same metric is replaced. Its gateway is taken for a neighbour,
@@ -305,7 +293,7 @@ impl Core {
         let target = Target::Gateway { address: route.gateway(), onlink: true };
         let known =
             routes::Route { metric: route.metric(), ..routes::Route::new(to_wire(route.destination()), target) };
-        let known = known.lasting(route.lifetime(), self.now);
+        let known = known.lasting(route.lifetime(), self.now());
         self.engage(|engine, _, _| engine.interface_mut().replace_route(known).map_err(ConfigureError::from))?;
         self.act();
         Ok(())
@@ -316,9 +304,9 @@ impl Core {
     /// # Errors
     /// [`ConfigureError::RemoteUnreachable`] where there is no such route (`ip route del`: "No such process").
     pub(crate) fn remove_route(&mut self, wanted: Route) -> Result<(), ConfigureError> {
-        let is_it = |known: &&routes::Route| route(known).is_some_and(|known| known.is_same(&wanted));
+        let is_it = |known: &&routes::Route| as_route(known).is_some_and(|known| known.is_same(&wanted));
         let known =
-            self.engine.interface().routes().iter().find(is_it).copied().ok_or(ConfigureError::RemoteUnreachable)?;
+            self.engine().interface().routes().iter().find(is_it).copied().ok_or(ConfigureError::RemoteUnreachable)?;
         self.engage(|engine, _, _| engine.interface_mut().remove_route(&known).map(|_| ()));
         self.act();
         Ok(())
@@ -335,6 +323,11 @@ impl Core {
         }
     }
 
+    /// Whether a way leads to an address.
+    pub(crate) fn leads_to(&mut self, to: IpAddr) -> bool {
+        self.loops_back() || self.engage(|engine, _, _| engine.interface_mut().next_hop(to).is_ok())
+    }
+
     /// How well this interface leads to `destination`, by its networks and routes; `None` where nothing matches.
     pub(crate) fn reach(&mut self, destination: IpAddr) -> Option<Reach> {
         let next_hop = self.engage(|engine, _, _| engine.interface_mut().next_hop(destination).ok())?;
@@ -346,9 +339,9 @@ impl Core {
 }
 
 /// What configures the interface by protocol.
-impl Core {
+impl Attachment {
     pub(crate) const fn autoconfiguration(&self) -> bool {
-        self.engine.autoconfiguration()
+        self.engine().autoconfiguration()
     }
 
     /// # Errors
@@ -382,7 +375,7 @@ impl Core {
 
     pub(crate) fn dhcp_status(&self) -> DhcpStatus {
         // Who is unmounted asks nobody any more.
-        let client = self.engine.dhcp().filter(|_| self.port.is_some());
+        let client = self.engine().dhcp().filter(|_| !self.is_gone());
         let Some(client) = client else { return DhcpStatus::default() };
         let lease = client.lease().and_then(|lease| {
             Some(Lease {
@@ -390,7 +383,7 @@ impl Core {
                 router: lease.routers.first().copied(),
                 dns_servers: lease.dns_servers.clone(),
                 server: lease.server,
-                valid: lease.expires().map_or(FOR_EVER, |until| until - self.now),
+                valid: lease.expires().map_or(FOR_EVER, |until| until - self.now()),
             })
         });
         let state = if lease.is_some() { DhcpState::Bound } else { DhcpState::Searching };
@@ -409,7 +402,7 @@ impl Core {
     }
 
     pub(crate) fn dns_servers(&self) -> Vec<IpAddr> {
-        self.engine.servers().collect()
+        self.engine().servers().collect()
     }
 
     /// # Errors
@@ -438,80 +431,9 @@ impl Core {
     }
 }
 
-/// Telling others.
-impl Core {
-    /// From now on changes are told: nobody hears of an interface before it is there.
-    pub(crate) const fn speak(&mut self) {
-        self.quiet = false;
-    }
-
-    /// Tells of a change.
-    pub(super) fn announce(&mut self, change: Change) {
-        if self.quiet {
-            return;
-        }
-        let Some(name) = self.me.upgrade().map(|me| me.name.clone()) else { return };
-        self.events.publish(&name, change, &mut self.wakes);
-    }
-
-    /// Tells of a change of the engine's.
-    pub(super) fn announce_change(&mut self, change: EngineChange) {
-        let change = match change {
-            EngineChange::AddressAdded(cidr) => from_wire(cidr).map(Change::AddressAdded),
-            EngineChange::AddressRemoved(cidr) => from_wire(cidr).map(Change::AddressRemoved),
-            EngineChange::AddressConflict(conflict) => {
-                let by = conflict.hardware;
-                tracing::warn!(address = %conflict.address, %by, lost = conflict.is_lost, "another host uses an address");
-                MacAddress::new(by.0).ok().map(|by| Change::AddressConflict { address: conflict.address, by })
-            }
-            EngineChange::RouteAdded(known) => route(&known).map(Change::RouteAdded),
-            EngineChange::RouteRemoved(known) => route(&known).map(Change::RouteRemoved),
-            EngineChange::Mtu(mtu) => {
-                self.capabilities.mtu = mtu;
-                Some(Change::Mtu(self.mtu()))
-            }
-            EngineChange::ServerAdded(server) => Some(Change::DnsServerAdded(server)),
-            EngineChange::ServerRemoved(server) => Some(Change::DnsServerRemoved(server)),
-            EngineChange::Dhcp => Some(Change::Dhcp(self.dhcp_status().state)),
-        };
-        change.into_iter().for_each(|change| self.announce(change));
-    }
-
-    /// Wakes everyone who waits for anything.
-    pub(super) fn rouse(&mut self) {
-        self.tcp.rouse(&mut self.wakes);
-        self.rouse_datagrams();
-        self.rouse_messages();
-    }
-}
-
-impl Stack {
-    /// Ends the stack: every operation fails with `NetworkDown` from now on, and the device is returned.
-    pub(crate) fn unmount(&self) -> Option<Box<dyn Device>> {
-        self.with_mut(|core| {
-            core.statistics = core.statistics();
-            // What it has to say before it goes leaves while there is a device.
-            core.act();
-            let device = core.release_device().or_else(|| core.failed.take());
-            core.rouse();
-            core.tcp_end();
-            device
-        })
-    }
-}
-
-impl Core {
-    /// Takes the device out. Whoever has it next may know of no offloads.
-    pub(super) fn release_device(&mut self) -> Option<Box<dyn Device>> {
-        let mut port = self.port.take()?;
-        port.device.set_offloads(false);
-        Some(port.device)
-    }
-}
-
 /// A route as the host shows it, with the lifetime that it was added with; none of what is on the link, which is no route
 /// beyond the interface's networks.
-fn route(known: &routes::Route) -> Option<Route> {
+pub(super) fn as_route(known: &routes::Route) -> Option<Route> {
     let Target::Gateway { address, onlink: _ } = known.target else { return None };
     let route = Route::new(from_wire(known.destination)?, address).ok()?.with_metric(known.metric);
     Some(known.lifetime.map_or(route, |lifetime| route.with_lifetime(lifetime)))

@@ -20,11 +20,12 @@ use xila_network_engine::ip::output::Blocked;
 use xila_network_engine::slots::Beside;
 use xila_network_engine::tcp::{Cause, ConnectionId, ListenerId, Progress, Tcp, TcpState};
 
+use super::attachment::Attachment;
 use super::backlog::Backlog;
-use super::drive::Sending;
+use super::drive::{Pace, Sender, Sending};
+use super::notices::Notices;
 use super::owner::Owner;
 use super::waiters::{Waiters, Wakes};
-use super::{Core, Sender, Stack};
 use crate::error::{ConnectError, ReadError, WriteError};
 
 /// A connection's key in its stack.
@@ -38,6 +39,14 @@ pub(super) struct Table {
     backlogs: HashMap<ListenerId, Arc<Backlog>>,
     /// The listener of each backlog, by its number.
     listeners: HashMap<u64, ListenerId>,
+}
+
+/// TCP of a stack, with all that its operations touch.
+pub(crate) struct Operations<'a> {
+    pub(super) table: &'a mut Table,
+    pub(super) interface: &'a mut Attachment,
+    pub(super) pace: &'a mut Pace,
+    pub(super) notices: &'a mut Notices,
 }
 
 /// What the shell knows of a connection.
@@ -68,39 +77,44 @@ impl Table {
     /// Wakes everyone who waits for anything.
     pub(super) fn rouse(&mut self, wakes: &mut Wakes) {
         self.flows.values_mut().for_each(|flow| flow.wake_all(wakes));
-        self.rouse_listeners(wakes);
-    }
-
-    /// Wakes everyone who waits for connections.
-    pub(super) fn rouse_listeners(&self, wakes: &mut Wakes) {
         self.backlogs.values().for_each(|backlog| backlog.rouse(wakes));
     }
 
-    /// Counts what there is now, and what was counted so far.
-    pub(super) fn count(&self, engine: &Tcp, statistics: &mut Statistics) {
-        let counters = engine.counters();
-        statistics.tcp_retransmits += counters.retransmitted;
-        statistics.tcp_resets += counters.resets;
-        statistics.tcp_timeouts += counters.timeouts;
-        statistics.backlog_drops += counters.backlog_drops;
-        statistics.replies_suppressed += counters.suppressed;
-        statistics.received.dropped += counters.dropped + counters.malformed;
-        statistics.tcp_flows = (engine.connection_count() + engine.half_open_count()) as u64;
-        statistics.time_wait = engine.time_wait_count() as u64;
-        statistics.tcp_listeners = engine.listener_count() as u64;
-        statistics.tcp_connecting = engine.half_open_count() as u64;
-        for (_, _, state) in engine.connections() {
-            match state {
-                TcpState::SynSent | TcpState::SynReceived => statistics.tcp_connecting += 1,
-                TcpState::Established => statistics.tcp_established += 1,
-                TcpState::CloseWait
-                | TcpState::FinWait1
-                | TcpState::FinWait2
-                | TcpState::Closing
-                | TcpState::LastAck
-                | TcpState::TimeWait => statistics.tcp_closing += 1,
-                TcpState::Closed => {}
-            }
+    /// Where the memory of what waits comes from.
+    fn memory(&self) -> &Memory {
+        &self.memory
+    }
+
+    /// The engine is gone, and what it had.
+    pub(super) fn clear(&mut self) {
+        *self = Self::new(self.memory.clone());
+    }
+}
+
+/// Counts what there is now, and what was counted so far.
+pub(super) fn count(engine: &Tcp, statistics: &mut Statistics) {
+    let counters = engine.counters();
+    statistics.tcp_retransmits += counters.retransmitted;
+    statistics.tcp_resets += counters.resets;
+    statistics.tcp_timeouts += counters.timeouts;
+    statistics.backlog_drops += counters.backlog_drops;
+    statistics.replies_suppressed += counters.suppressed;
+    statistics.received.dropped += counters.dropped + counters.malformed;
+    statistics.tcp_flows = (engine.connection_count() + engine.half_open_count()) as u64;
+    statistics.time_wait = engine.time_wait_count() as u64;
+    statistics.tcp_listeners = engine.listener_count() as u64;
+    statistics.tcp_connecting = engine.half_open_count() as u64;
+    for (_, _, state) in engine.connections() {
+        match state {
+            TcpState::SynSent | TcpState::SynReceived => statistics.tcp_connecting += 1,
+            TcpState::Established => statistics.tcp_established += 1,
+            TcpState::CloseWait
+            | TcpState::FinWait1
+            | TcpState::FinWait2
+            | TcpState::Closing
+            | TcpState::LastAck
+            | TcpState::TimeWait => statistics.tcp_closing += 1,
+            TcpState::Closed => {}
         }
     }
 }
@@ -143,57 +157,61 @@ impl From<Cause> for WriteError {
     }
 }
 
-impl Core {
+/// What the engine tells.
+impl Table {
     /// There is something to be read from a connection, or its reading has ended.
-    pub(super) fn readable(&mut self, id: FlowId) {
-        if let Some(flow) = self.tcp.flows.get_mut(id.0) {
-            flow.readers.take(&mut self.wakes);
+    pub(super) fn readable(&mut self, id: FlowId, wakes: &mut Wakes) {
+        if let Some(flow) = self.flows.get_mut(id.0) {
+            flow.readers.take(wakes);
         }
     }
 
     /// There is room to write to a connection, or something that its writers wait for has happened.
-    pub(super) fn writable(&mut self, id: FlowId) {
-        if let Some(flow) = self.tcp.flows.get_mut(id.0) {
-            flow.writers.take(&mut self.wakes);
+    pub(super) fn writable(&mut self, id: FlowId, wakes: &mut Wakes) {
+        if let Some(flow) = self.flows.get_mut(id.0) {
+            flow.writers.take(wakes);
         }
     }
 
-    /// The connections that wait at a listener are others than before.
-    pub(super) fn acceptable(&mut self, id: ListenerId) {
-        if let (Some(backlog), Some(stack)) = (self.tcp.backlogs.get(&id), self.me.upgrade().map(Stack)) {
-            backlog.announce(&stack, self.engine.tcp().is_acceptable(id), &mut self.wakes);
+    /// The connections that wait at a listener are others than before; whether some do, says `waiting`.
+    pub(super) fn acceptable(&mut self, id: ListenerId, waiting: bool, notices: &mut Notices) {
+        if let (Some(backlog), Some(stack)) = (self.backlogs.get(&id), notices.stack()) {
+            backlog.announce(&stack, waiting, &mut notices.wakes);
         }
     }
 
     /// A connection is not there any more.
-    pub(super) fn removed(&mut self, id: FlowId) {
-        if let Some(mut flow) = self.tcp.flows.remove(id.0) {
-            flow.wake_all(&mut self.wakes);
+    pub(super) fn removed(&mut self, id: FlowId, wakes: &mut Wakes) {
+        if let Some(mut flow) = self.flows.remove(id.0) {
+            flow.wake_all(wakes);
         }
     }
+}
 
+/// Turns at sending.
+impl Operations<'_> {
     /// Connections that have something to send get a place in the schedule.
-    pub(super) fn schedule_connections(&mut self) {
-        let Self { engine, tcp: Table { flows, backlogs, .. }, schedule, .. } = self;
-        while let Some(id) = engine.tcp_mut().next_pending() {
+    pub(super) fn schedule(&mut self) {
+        let Table { flows, backlogs, .. } = &mut *self.table;
+        while let Some(id) = self.interface.tend(|engine, _| engine.tcp_mut().next_pending()) {
             let flow = flows.get_or_insert_with(id.0, || {
-                let listener = engine.tcp().listener_of(id).and_then(|id| backlogs.get(&id));
+                let listener = self.interface.engine().tcp().listener_of(id).and_then(|id| backlogs.get(&id));
                 Flow::new(listener.map_or(Owner::HOST, |backlog| backlog.owner()))
             });
             if !flow.scheduled {
                 flow.scheduled = true;
-                schedule.push(flow.owner, Sender::Flow(id));
+                self.pace.schedule.push(flow.owner, Sender::Flow(id));
             }
         }
     }
 
     /// A connection's turn to send.
-    pub(super) fn tcp_turn(&mut self, id: FlowId, bytes: usize, budget: &mut usize) -> Sending {
-        let before = self.sent_packets();
-        let bytes = bytes.min(budget.saturating_mul(self.capabilities.mtu));
-        let sent = self.engage(|engine, port, now| Some(engine.transmit_connection(id, bytes, now, port)));
-        self.tell();
-        *budget = budget.saturating_sub(usize::try_from(self.sent_packets() - before).unwrap_or(usize::MAX));
+    pub(super) fn turn(&mut self, id: FlowId, bytes: usize, budget: &mut usize) -> Sending {
+        let before = self.interface.sent_packets();
+        let bytes = bytes.min(budget.saturating_mul(self.interface.capabilities.mtu));
+        let sent = self.interface.engage(|engine, port, now| Some(engine.transmit_connection(id, bytes, now, port)));
+        let packets = self.interface.sent_packets().saturating_sub(before);
+        *budget = budget.saturating_sub(usize::try_from(packets).unwrap_or(usize::MAX));
         let sending = match sent.map(|sent| sent.progress) {
             Some(Progress::More) => Sending::More,
             Some(Progress::Blocked(Blocked::Full)) => Sending::Full,
@@ -202,26 +220,11 @@ impl Core {
             }
         };
         if sending == Sending::Done
-            && let Some(flow) = self.tcp.flows.get_mut(id.0)
+            && let Some(flow) = self.table.flows.get_mut(id.0)
         {
             flow.scheduled = false;
         }
         sending
-    }
-
-    /// The interface is unmounted: connections that nobody holds have nobody left to end them.
-    pub(super) fn tcp_end(&mut self) {
-        let engine = self.engine.tcp_mut();
-        let orphans: Vec<FlowId> = engine.connections().map(|(id, ..)| id).filter(|id| engine.is_orphan(*id)).collect();
-        orphans.into_iter().for_each(|id| engine.forget(id));
-        self.tell();
-    }
-
-    /// The sockets of an engine that is gone are known to nobody any more.
-    pub(super) fn forget_sockets(&mut self) {
-        self.tcp = Table::new(self.tcp.memory.clone());
-        self.udp = super::udp::Table::default();
-        self.icmp.clear();
     }
 }
 

@@ -1,32 +1,86 @@
 //! What the engine tells becomes wakes, messages in mailboxes, and events of the interface.
 
+use xila_network_commands::event::Change;
 use xila_network_engine::event::Event;
+use xila_network_engine::interface::Change as EngineChange;
 
 use super::Core;
+use super::settings::as_route;
+use crate::address::{MacAddress, from_wire};
 
 impl Core {
-    /// Lets the engine do what has become due by a change, and tells what happened.
-    pub(super) fn act(&mut self) {
-        self.engage(|engine, port, now| engine.act(now, port));
-        self.tell();
-    }
-
-    /// Tells whom it concerns of what the engine did, and gives those a turn who have something to send.
+    /// Tells whom it concerns of what happened, and gives those a turn who have something to send.
     pub(super) fn tell(&mut self) {
-        while let Some(event) = self.engine.poll_event() {
+        if self.interface.take_broken() {
+            self.bury();
+        }
+        for change in self.interface.take_changes() {
+            self.notices.publish(change);
+        }
+        while let Some(event) = self.interface.poll_event() {
             match event {
-                Event::Readable(id) => self.readable(id),
-                Event::Writable(id) => self.writable(id),
-                Event::Acceptable(id) => self.acceptable(id),
-                Event::Removed(id) => self.removed(id),
-                Event::Datagram { to, datagram } => self.datagram_arrived(to, datagram),
-                Event::PathError { to, remote, error } => self.datagram_failed(to, remote, error),
-                Event::EchoReply(reply) => self.echo_arrived(reply),
-                Event::Report(report) => self.error_arrived(&report),
-                Event::Uncrowded => self.rouse_hopeful(),
-                Event::Changed(change) => self.announce_change(change),
+                Event::Readable(id) => self.tcp.readable(id, &mut self.notices.wakes),
+                Event::Writable(id) => self.tcp.writable(id, &mut self.notices.wakes),
+                Event::Acceptable(id) => {
+                    let waiting = self.interface.engine().tcp().is_acceptable(id);
+                    self.tcp.acceptable(id, waiting, &mut self.notices);
+                }
+                Event::Removed(id) => self.tcp.removed(id, &mut self.notices.wakes),
+                Event::Datagram { to, datagram } => self.udp().arrived(to, datagram),
+                Event::PathError { to, remote, error } => self.udp.failed(to, remote, error, &mut self.notices.wakes),
+                Event::EchoReply(reply) => self.icmp().replied(reply),
+                Event::Report(report) => self.icmp().reported(&report),
+                Event::Uncrowded => self.udp.rouse_hopeful(&mut self.notices.wakes),
+                Event::Changed(change) => self.publish(change),
             }
         }
-        self.schedule_connections();
+        self.pace.unfinished |= self.interface.take_overdue();
+        if self.interface.take_rouse() {
+            self.rouse();
+        }
+        self.tcp().schedule();
+    }
+
+    /// Wakes everyone who waits for anything.
+    fn rouse(&mut self) {
+        let wakes = &mut self.notices.wakes;
+        self.tcp.rouse(wakes);
+        self.udp.rouse(wakes);
+        self.icmp.rouse(wakes);
+    }
+
+    /// The engine has panicked: whoever waits learns of it, and its sockets are known to nobody any more.
+    fn bury(&mut self) {
+        let interface = self.notices.name().unwrap_or_default();
+        tracing::error!(%interface, "the engine has panicked; the interface ends");
+        self.rouse();
+        self.tcp.clear();
+        self.udp.clear();
+        self.icmp.clear();
+    }
+
+    /// Tells of a change of the engine's.
+    fn publish(&mut self, change: EngineChange) {
+        let change = match change {
+            EngineChange::AddressAdded(cidr) => from_wire(cidr).map(Change::AddressAdded),
+            EngineChange::AddressRemoved(cidr) => from_wire(cidr).map(Change::AddressRemoved),
+            EngineChange::AddressConflict(conflict) => {
+                let by = conflict.hardware;
+                tracing::warn!(address = %conflict.address, %by, lost = conflict.is_lost, "another host uses an address");
+                MacAddress::new(by.0).ok().map(|by| Change::AddressConflict { address: conflict.address, by })
+            }
+            EngineChange::RouteAdded(known) => as_route(&known).map(Change::RouteAdded),
+            EngineChange::RouteRemoved(known) => as_route(&known).map(Change::RouteRemoved),
+            EngineChange::Mtu(mtu) => {
+                self.interface.capabilities.mtu = mtu;
+                Some(Change::Mtu(self.interface.mtu()))
+            }
+            EngineChange::ServerAdded(server) => Some(Change::DnsServerAdded(server)),
+            EngineChange::ServerRemoved(server) => Some(Change::DnsServerRemoved(server)),
+            EngineChange::Dhcp => Some(Change::Dhcp(self.interface.dhcp_status().state)),
+        };
+        if let Some(change) = change {
+            self.notices.publish(change);
+        }
     }
 }

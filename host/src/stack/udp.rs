@@ -25,10 +25,11 @@ pub(crate) use mailbox::Mailbox;
 pub use mailbox::{Datagram, UdpStatistics};
 pub(crate) use outlets::Outlet;
 
-use super::drive::Sending;
+use super::attachment::Attachment;
+use super::drive::{Pace, Sender, Sending};
+use super::notices::Notices;
 use super::owner::Owner;
-use super::waiters::Waiters;
-use super::{Core, Sender};
+use super::waiters::{Waiters, Wakes};
 use crate::address::is_v4_mapped;
 use crate::error::{BindError, MembershipError, SendError};
 use outlets::Outlets;
@@ -73,8 +74,9 @@ impl<P> Outgoing<P> {
 }
 
 /// The UDP part of a stack.
-#[derive(Default)]
 pub(super) struct Table {
+    /// The number of the interface, which datagrams that arrive are told to have come in by.
+    number: u32,
     mailboxes: Beside<Arc<Mailbox>>,
     /// The socket of each mailbox on this stack, by where the mailbox lies.
     sockets: HashMap<usize, SocketId>,
@@ -84,39 +86,61 @@ pub(super) struct Table {
     hopeful: Waiters,
 }
 
+impl Table {
+    pub(super) fn new(number: u32) -> Self {
+        Self {
+            number,
+            mailboxes: Beside::default(),
+            sockets: HashMap::new(),
+            outlets: Outlets::default(),
+            hopeful: Waiters::default(),
+        }
+    }
+
+    /// The engine is gone, and what it had.
+    pub(super) fn clear(&mut self) {
+        *self = Self::new(self.number);
+    }
+}
+
+/// UDP of a stack, with all that its operations touch; echo requests leave by it too.
+pub(crate) struct Operations<'a> {
+    pub(super) table: &'a mut Table,
+    pub(super) interface: &'a mut Attachment,
+    pub(super) pace: &'a mut Pace,
+    pub(super) notices: &'a mut Notices,
+}
+
 /// Sockets.
-impl Core {
+impl Operations<'_> {
     /// Registers a mailbox under an address and port.
     ///
     /// # Errors
     /// [`BindError::AddressInUse`]; [`BindError::LimitReached`] where the owner has its share of the ephemeral ports;
     /// [`BindError::InvalidArgument`]; [`BindError::NetworkDown`] where the interface is gone.
-    pub(crate) fn udp_bind(
-        &mut self,
-        local: SocketAddr,
-        owner: Owner,
-        mailbox: &Arc<Mailbox>,
-    ) -> Result<(), BindError> {
-        let id = self.engage(|engine, _, _| engine.bind_udp(local, PortOwner(owner.0)).map_err(BindError::from))?;
-        self.udp.sockets.insert(place(mailbox), id);
-        self.udp.mailboxes.get_or_insert_with(id.0, || mailbox.clone());
+    pub(crate) fn bind(&mut self, local: SocketAddr, owner: Owner, mailbox: &Arc<Mailbox>) -> Result<(), BindError> {
+        let id = self
+            .interface
+            .engage(|engine, _, _| engine.bind_udp(local, PortOwner(owner.0)).map_err(BindError::from))?;
+        self.table.sockets.insert(place(mailbox), id);
+        self.table.mailboxes.get_or_insert_with(id.0, || mailbox.clone());
         Ok(())
     }
 
     /// Removes a mailbox: its port and its groups.
-    pub(crate) fn udp_unbind(&mut self, mailbox: &Arc<Mailbox>) {
-        if let Some(id) = self.udp.sockets.remove(&place(mailbox)) {
-            self.udp.mailboxes.remove(id.0);
-            self.engage(|engine, _, now| engine.unbind_udp(id, now));
-            self.act();
+    pub(crate) fn unbind(&mut self, mailbox: &Arc<Mailbox>) {
+        if let Some(id) = self.table.sockets.remove(&place(mailbox)) {
+            self.table.mailboxes.remove(id.0);
+            self.interface.engage(|engine, _, now| engine.unbind_udp(id, now));
+            self.interface.act();
         }
     }
 
     /// The ephemeral ports of a family that are free, in an order of chance: each is as likely as the others to be the next
     /// (RFC 6056 section 3.3).
-    pub(crate) fn free_udp_ports(&mut self, is_ipv4: bool) -> impl Iterator<Item = u16> + use<> {
-        let mut free: FreePorts = self.engine.udp().free_ports(is_ipv4).clone();
-        let mut random = self.engine.random().split();
+    pub(crate) fn free_ports(&mut self, is_ipv4: bool) -> impl Iterator<Item = u16> + use<> {
+        let mut free: FreePorts = self.interface.engine().udp().free_ports(is_ipv4).clone();
+        let mut random = self.interface.random().split();
         core::iter::from_fn(move || {
             let port = free.choose(&mut random)?;
             free.remove(port);
@@ -129,68 +153,69 @@ impl Core {
     /// # Errors
     /// [`MembershipError::InvalidArgument`] for an address that is no group; [`MembershipError::AddressInUse`] where it is a
     /// member; [`MembershipError::NoFreeSlot`] where the owner has too many memberships; [`MembershipError::NetworkDown`].
-    pub(crate) fn udp_join(&mut self, group: IpAddr, mailbox: &Arc<Mailbox>) -> Result<(), MembershipError> {
-        self.check_up()?;
+    pub(crate) fn join(&mut self, group: IpAddr, mailbox: &Arc<Mailbox>) -> Result<(), MembershipError> {
+        self.interface.check_up()?;
         // Only a stack that is gone does not know its sockets.
-        let id = self.udp.sockets.get(&place(mailbox)).copied().ok_or(MembershipError::NetworkDown)?;
-        self.engage(|engine, _, now| engine.join(id, group, now).map_err(MembershipError::from))?;
-        self.act();
+        let id = self.table.sockets.get(&place(mailbox)).copied().ok_or(MembershipError::NetworkDown)?;
+        self.interface.engage(|engine, _, now| engine.join(id, group, now).map_err(MembershipError::from))?;
+        self.interface.act();
         Ok(())
     }
 
     /// # Errors
     /// [`MembershipError::AddressNotAvailable`] where the mailbox is no member; [`MembershipError::NetworkDown`] where the
     /// interface is gone.
-    pub(crate) fn udp_leave(&mut self, group: IpAddr, mailbox: &Arc<Mailbox>) -> Result<(), MembershipError> {
-        let id = self.udp.sockets.get(&place(mailbox)).copied().ok_or(MembershipError::AddressNotAvailable)?;
-        self.engage(|engine, _, now| engine.leave(id, group, now).map_err(MembershipError::from))?;
-        self.act();
+    pub(crate) fn leave(&mut self, group: IpAddr, mailbox: &Arc<Mailbox>) -> Result<(), MembershipError> {
+        let id = self.table.sockets.get(&place(mailbox)).copied().ok_or(MembershipError::AddressNotAvailable)?;
+        self.interface.engage(|engine, _, now| engine.leave(id, group, now).map_err(MembershipError::from))?;
+        self.interface.act();
         Ok(())
     }
 
     /// A mailbox takes datagrams from one peer only, or from everyone.
-    pub(crate) fn udp_connect(&mut self, mailbox: &Arc<Mailbox>, connection: Option<Tuple>) {
-        if let Some(id) = self.udp.sockets.get(&place(mailbox)).copied() {
-            self.engage(|engine, _, _| engine.connect_udp(id, connection));
+    pub(crate) fn connect(&mut self, mailbox: &Arc<Mailbox>, connection: Option<Tuple>) {
+        if let Some(id) = self.table.sockets.get(&place(mailbox)).copied() {
+            self.interface.engage(|engine, _, _| engine.connect_udp(id, connection));
         }
     }
 
     /// A datagram has arrived for a socket.
-    pub(super) fn datagram_arrived(&mut self, to: SocketId, mut datagram: queue::Datagram) {
-        datagram.interface = self.number;
-        let addresses = self.engine.interface().addresses();
+    pub(super) fn arrived(&mut self, to: SocketId, mut datagram: queue::Datagram) {
+        datagram.interface = self.table.number;
+        let addresses = self.interface.engine().interface().addresses();
         let is_for_many = |local: IpAddr| local.is_multicast() || addresses.is_broadcast(local);
-        if let Some(mailbox) = self.udp.mailboxes.get_mut(to.0)
-            && !mailbox.deliver(datagram, is_for_many, &mut self.wakes)
+        if let Some(mailbox) = self.table.mailboxes.get_mut(to.0)
+            && !mailbox.deliver(datagram, is_for_many, &mut self.notices.wakes)
         {
-            self.statistics.datagram_drops += 1;
+            self.interface.count_dropped_datagram();
         }
     }
+}
 
+/// What the engine tells.
+impl Table {
     /// The path says something of a datagram that was sent: the socket learns of it, if it is connected to that peer.
-    pub(super) fn datagram_failed(&mut self, to: SocketId, remote: SocketAddr, error: PathError) {
-        if let Some(mailbox) = self.udp.mailboxes.get_mut(to.0) {
-            mailbox.fail(remote, error, &mut self.wakes);
+    pub(super) fn failed(&mut self, to: SocketId, remote: SocketAddr, error: PathError, wakes: &mut Wakes) {
+        if let Some(mailbox) = self.mailboxes.get_mut(to.0) {
+            mailbox.fail(remote, error, wakes);
         }
     }
 
     /// Wakes who waits for a neighbour that too much waits for.
-    pub(super) fn rouse_hopeful(&mut self) {
-        self.udp.hopeful.take(&mut self.wakes);
+    pub(super) fn rouse_hopeful(&mut self, wakes: &mut Wakes) {
+        self.hopeful.take(wakes);
     }
 
     /// Wakes everyone who waits for a datagram or for room.
-    pub(super) fn rouse_datagrams(&mut self) {
-        for mailbox in self.udp.mailboxes.values_mut() {
-            mailbox.rouse(&mut self.wakes);
-        }
-        self.udp.outlets.rouse(&mut self.wakes);
-        self.udp.hopeful.take(&mut self.wakes);
+    pub(super) fn rouse(&mut self, wakes: &mut Wakes) {
+        self.mailboxes.values_mut().for_each(|mailbox| mailbox.rouse(wakes));
+        self.outlets.rouse(wakes);
+        self.hopeful.take(wakes);
     }
 }
 
 /// Sending.
-impl Core {
+impl Operations<'_> {
     /// Sends a datagram of a socket, or keeps it for its turn, and sends others behind it that differ in their payloads
     /// alone; how many. Those of the others that do not leave at once are the caller's.
     ///
@@ -200,16 +225,16 @@ impl Core {
     /// after which `waker` is woken when that is over;
     /// [`SendError::PacketTooLarge`], [`SendError::RemoteUnreachable`], [`SendError::AccessDenied`] for a broadcast that is
     /// not allowed, [`SendError::NetworkDown`].
-    pub(crate) fn udp_send(
+    pub(crate) fn send(
         &mut self,
         outlet: Outlet,
         datagram: &Outgoing<&[u8]>,
         others: &[&[u8]],
         waker: Option<&Waker>,
     ) -> Result<usize, SendError> {
-        self.check_up()?;
+        self.interface.check_up()?;
         let to = datagram.remote.ip();
-        if self.is_broadcast(to) && !datagram.broadcast {
+        if self.interface.is_broadcast(to) && !datagram.broadcast {
             return Err(SendError::AccessDenied);
         }
         if datagram.payload.len() > datagram::longest_payload(to) {
@@ -217,83 +242,75 @@ impl Core {
         }
         // Where others wait for the device, it is not this one's turn. Whether the device is full still is found out when
         // the stack is driven, as it is after this.
-        let direct = !self.full && self.schedule.is_empty();
-        let attempt = if direct { self.udp_attempt(datagram, others) } else { Err(Attempt::Full) };
+        let direct = !self.pace.full && self.pace.schedule.is_empty();
+        let attempt = if direct { self.attempt(datagram, others) } else { Err(Attempt::Full) };
         match attempt {
             Ok(count) => {
-                if datagram.loops_back {
-                    self.tell();
-                }
                 return Ok(count);
             }
             Err(Attempt::Refused(error)) => return Err(error),
             Err(Attempt::Crowded) => {
                 if let Some(waker) = waker {
-                    self.udp.hopeful.register(waker);
+                    self.table.hopeful.register(waker);
                 }
                 return Err(SendError::WouldBlock);
             }
             Err(Attempt::Full) => {}
         }
-        if !self.udp.outlets.has_room(outlet, waker) {
+        if !self.table.outlets.has_room(outlet, waker) {
             return Err(SendError::WouldBlock);
         }
-        if !direct && !self.leads_to(to) {
+        if !direct && !self.interface.leads_to(to) {
             return Err(SendError::RemoteUnreachable);
         }
-        if self.udp.outlets.push(outlet, datagram.map(|payload| payload.to_vec())) {
-            self.schedule.push(outlet.owner, Sender::Socket(outlet));
+        if self.table.outlets.push(outlet, datagram.map(|payload| payload.to_vec())) {
+            self.pace.schedule.push(outlet.owner, Sender::Socket(outlet));
         }
         Ok(1)
     }
 
     /// A socket's turn to send, until `limit` bytes in all have left.
-    pub(super) fn udp_turn(&mut self, outlet: Outlet, limit: u64, budget: &mut usize) -> Sending {
+    pub(super) fn turn(&mut self, outlet: Outlet, limit: u64, budget: &mut usize) -> Sending {
         loop {
-            let Some(datagram) = self.udp.outlets.take(outlet) else { return Sending::Done };
+            let Some(datagram) = self.table.outlets.take(outlet) else { return Sending::Done };
             let length = datagram.payload.len();
-            match self.udp_attempt(&datagram.map(Vec::as_slice), &[]) {
+            match self.attempt(&datagram.map(Vec::as_slice), &[]) {
                 Err(Attempt::Full) => {
-                    self.udp.outlets.put_back(outlet, datagram);
+                    self.table.outlets.put_back(outlet, datagram);
                     return Sending::Full;
                 }
                 Ok(_) => {}
                 // The way is not what it was when the datagram came.
-                Err(Attempt::Crowded | Attempt::Refused(_)) => self.statistics.datagram_drops += 1,
+                Err(Attempt::Crowded | Attempt::Refused(_)) => self.interface.count_dropped_datagram(),
             }
             *budget = budget.saturating_sub(1);
-            if self.udp.outlets.settle(outlet, length, &mut self.wakes) {
+            if self.table.outlets.settle(outlet, length, &mut self.notices.wakes) {
                 return Sending::Done;
             }
             // The rest of a datagram in fragments may have filled the device.
-            if self.engine.interface().is_behind() || *budget == 0 || self.sent_bytes() >= limit {
+            if self.interface.engine().interface().is_behind() || *budget == 0 || self.interface.sent_bytes() >= limit {
                 return Sending::More;
             }
         }
     }
 
     /// Whether a datagram of a socket to an address would not wait; where it would, `waker` is woken when that is over.
-    pub(crate) fn udp_may_send(&mut self, outlet: Outlet, to: IpAddr, waker: &Waker) -> bool {
-        if self.check_up().is_err() {
+    pub(crate) fn may_send(&mut self, outlet: Outlet, to: IpAddr, waker: &Waker) -> bool {
+        if self.interface.check_up().is_err() {
             return true;
         }
-        let crowded = self.engage(|engine, _, _| engine.interface_mut().is_crowded(to));
+        let crowded = self.interface.engage(|engine, _, _| engine.interface_mut().is_crowded(to));
         if crowded {
-            self.udp.hopeful.register(waker);
+            self.table.hopeful.register(waker);
         }
-        !crowded && self.udp.outlets.has_room(outlet, Some(waker))
+        !crowded && self.table.outlets.has_room(outlet, Some(waker))
     }
 
-    /// Whether a way leads to an address.
-    pub(crate) fn leads_to(&mut self, to: IpAddr) -> bool {
-        self.loops_back() || self.engage(|engine, _, _| engine.interface_mut().next_hop(to).is_ok())
-    }
-
-    fn udp_attempt(&mut self, datagram: &Outgoing<&[u8]>, others: &[&[u8]]) -> Result<usize, Attempt> {
+    fn attempt(&mut self, datagram: &Outgoing<&[u8]>, others: &[&[u8]]) -> Result<usize, Attempt> {
         let &Outgoing { kind, payload, port, source, remote, hop_limit, broadcast: _, whole, loops_back } = datagram;
         let destination = remote;
         let source = SocketAddr::new(source, port);
-        let sent = self.engage(|engine, port, now| {
+        let sent = self.interface.engage(|engine, port, now| {
             Some(match kind {
                 Kind::Datagram => {
                     let leaving = Leaving { source, destination, hop_limit, whole, loops_back, payload };

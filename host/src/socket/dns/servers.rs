@@ -67,13 +67,13 @@ pub(super) async fn ask(
 fn known(network: &Network) -> Vec<Server> {
     let stacks = network.stacks();
     let is_own = |address: IpAddr| {
-        address.is_loopback() || stacks.iter().any(|stack| stack.with(|core| core.has_address(address)))
+        address.is_loopback() || stacks.iter().any(|stack| stack.with(|core| core.interface.has_address(address)))
     };
     let mut servers = Vec::new();
     for stack in &stacks {
         // It may have gone meanwhile.
         let Ok(interface) = network.interface(stack.name()) else { continue };
-        for address in stack.with(|core| core.dns_servers()) {
+        for address in stack.with(|core| core.interface.dns_servers()) {
             let network = if is_own(address) { network.clone() } else { interface.clone() };
             servers.push(Server { address, network });
         }

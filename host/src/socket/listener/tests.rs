@@ -23,7 +23,7 @@ fn a_connection_that_was_reset_is_not_accepted_as_anothers() {
     let stack = first.backlog.next(None).expect("a connection waits");
     client.abort();
     let other = simulation.block_on(TcpStream::connect(&network, at(2000))).unwrap();
-    assert_eq!(stack.with_mut(|core| core.tcp_accept(&first.backlog)), None);
+    assert_eq!(stack.with_mut(|core| core.tcp().accept(&first.backlog)), None);
     assert_eq!(first.try_accept().map(drop), Err(AcceptError::WouldBlock));
     let (accepted, peer) = second.try_accept().unwrap();
     assert_eq!((accepted.local_addr(), peer), (at(2000), other.local_addr()));

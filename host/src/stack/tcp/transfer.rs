@@ -4,9 +4,9 @@
 use xila_network_engine::buffer::{LARGEST_CHUNK, Slice, Slices};
 use xila_network_engine::tcp as engine;
 
-use super::FlowId;
+use super::{FlowId, Operations};
 use crate::error::{ReadError, WriteError};
-use crate::stack::{Core, Stack};
+use crate::stack::Stack;
 
 /// From so many bytes on, the copy takes longer than to take the lock twice.
 const MANY: usize = 16 * 1024;
@@ -49,7 +49,8 @@ pub(crate) fn share(stack: &Stack, id: FlowId, bytes: &[u8]) -> Option<Slices> {
     if bytes.len() < MANY {
         return None;
     }
-    let (room, memory) = stack.ask(|core| Some((core.tcp_promise(id, bytes.len()).ok()?, core.tcp.memory.clone())))?;
+    let (room, memory) =
+        stack.ask(|core| Some((core.tcp().promise(id, bytes.len()).ok()?, core.tcp.memory().clone())))?;
     let slices = bytes
         .get(..room)?
         .chunks(LARGEST_CHUNK)
@@ -62,44 +63,42 @@ pub(crate) fn share(stack: &Stack, id: FlowId, bytes: &[u8]) -> Option<Slices> {
     (room >= MANY).then_some(slices)
 }
 
-impl Core {
+impl Operations<'_> {
     /// Reads what has arrived into `buffer`. No bytes for a non-empty `buffer` are the end of the stream.
     ///
     /// # Errors
     /// [`ReadError::WouldBlock`] while nothing is there; else why the connection ended.
-    pub(crate) fn tcp_read(&mut self, id: FlowId, buffer: &mut [u8]) -> Result<Found, ReadError> {
-        self.check_up()?;
-        let engine = self.engine.tcp_mut();
-        let found = if buffer.len().min(engine.readable_bytes(id)) < MANY {
-            Found::Copied(engine.read(id, buffer, self.now)?)
-        } else {
-            Found::Slices(engine.read_slices(id, buffer.len(), self.now)?)
-        };
-        self.tell();
-        Ok(found)
+    pub(crate) fn read(&mut self, id: FlowId, buffer: &mut [u8]) -> Result<Found, ReadError> {
+        self.interface.check_up()?;
+        self.interface.engage(|engine, _, now| {
+            let engine = engine.tcp_mut();
+            Ok(if buffer.len().min(engine.readable_bytes(id)) < MANY {
+                Found::Copied(engine.read(id, buffer, now)?)
+            } else {
+                Found::Slices(engine.read_slices(id, buffer.len(), now)?)
+            })
+        })
     }
 
-    /// As [`tcp_read`](Self::tcp_read), at most `most` bytes, none of them copied.
+    /// As [`read`](Self::read), at most `most` bytes, none of them copied.
     ///
     /// # Errors
-    /// As [`tcp_read`](Self::tcp_read).
-    pub(crate) fn tcp_read_slices(&mut self, id: FlowId, most: usize) -> Result<Slices, ReadError> {
-        self.check_up()?;
+    /// As [`read`](Self::read).
+    pub(crate) fn read_slices(&mut self, id: FlowId, most: usize) -> Result<Slices, ReadError> {
+        self.interface.check_up()?;
         if most == 0 {
             return Ok(Slices::new());
         }
-        let slices = self.engine.tcp_mut().read_slices(id, most, self.now)?;
-        self.tell();
-        Ok(slices)
+        self.interface.engage(|engine, _, now| Ok(engine.tcp_mut().read_slices(id, most, now)?))
     }
 
-    /// As [`tcp_read`](Self::tcp_read), leaving the bytes to be read again; how many.
+    /// As [`read`](Self::read), leaving the bytes to be read again; how many.
     ///
     /// # Errors
-    /// As [`tcp_read`](Self::tcp_read).
-    pub(crate) fn tcp_peek(&mut self, id: FlowId, buffer: &mut [u8]) -> Result<usize, ReadError> {
-        self.check_up()?;
-        Ok(self.engine.tcp_mut().peek(id, buffer, self.now)?)
+    /// As [`read`](Self::read).
+    pub(crate) fn peek(&mut self, id: FlowId, buffer: &mut [u8]) -> Result<usize, ReadError> {
+        self.interface.check_up()?;
+        self.interface.engage(|engine, _, now| Ok(engine.tcp_mut().peek(id, buffer, now)?))
     }
 
     /// Queues bytes to be sent, as many as there is room for: those of `shared`, which are the first of them, where there are
@@ -108,31 +107,25 @@ impl Core {
     /// # Errors
     /// [`WriteError::WouldBlock`] while there is no room; [`WriteError::BrokenPipe`] after shutdown; else why the connection
     /// ended.
-    pub(crate) fn tcp_write(
-        &mut self,
-        id: FlowId,
-        bytes: &[u8],
-        shared: Option<&[Slice]>,
-    ) -> Result<usize, WriteError> {
-        self.check_up()?;
-        let engine = self.engine.tcp_mut();
-        let count = match shared {
-            Some(slices) => engine.write_slices(id, slices, self.now)?,
-            None => engine.write(id, bytes, self.now)?,
-        };
-        self.tell();
-        Ok(count)
+    pub(crate) fn write(&mut self, id: FlowId, bytes: &[u8], shared: Option<&[Slice]>) -> Result<usize, WriteError> {
+        self.interface.check_up()?;
+        self.interface.engage(|engine, _, now| {
+            Ok(match shared {
+                Some(slices) => engine.tcp_mut().write_slices(id, slices, now)?,
+                None => engine.tcp_mut().write(id, bytes, now)?,
+            })
+        })
     }
 
     /// How many bytes, up to `most`, the next write will take for certain.
     ///
     /// # Errors
-    /// As [`tcp_write`](Self::tcp_write), but for room.
-    pub(crate) fn tcp_promise(&mut self, id: FlowId, most: usize) -> Result<usize, WriteError> {
-        self.check_up()?;
-        match self.engine.tcp_mut().promise(id, most) {
+    /// As [`write`](Self::write), but for room.
+    pub(crate) fn promise(&mut self, id: FlowId, most: usize) -> Result<usize, WriteError> {
+        self.interface.check_up()?;
+        self.interface.engage(|engine, _, _| match engine.tcp_mut().promise(id, most) {
             Err(engine::WriteError::WouldBlock) => Ok(0),
             room => Ok(room?),
-        }
+        })
     }
 }

@@ -12,6 +12,7 @@ use crate::manager::Manager;
 use crate::platform::Instant;
 use crate::platform::simulated::Simulation;
 use crate::socket::{ListenOptions, PingOptions, TcpListener, TcpState, TcpStream, UdpSocket, ping};
+use crate::stack::{Core, Stack};
 
 const DEADLY: &[u8] = b"a deadly payload";
 
@@ -130,6 +131,22 @@ fn a_device_that_panics_over_a_segment_costs_that_segment() {
 /// What an engine is in that has panicked, nobody knows: its interface ends, with an event, and nothing else does.
 #[test]
 fn an_engine_that_panics_ends_its_interface_and_nothing_else() {
+    // In whatever call of whomever it panics.
+    let calls: [fn(&Stack); 3] = [
+        |stack| stack.with_mut(Core::panic),
+        |stack| stack.ask(Core::panic),
+        |stack| {
+            let failed = stack.attempt(|core| {
+                core.panic();
+                Err::<(), _>(ReadError::NetworkDown)
+            });
+            assert_eq!(failed, Err(ReadError::NetworkDown));
+        },
+    ];
+    calls.into_iter().for_each(ends_its_interface_and_nothing_else);
+}
+
+fn ends_its_interface_and_nothing_else(panic: fn(&Stack)) {
     let world = World::new();
     let pair = world.pair();
     let network = world.host.network();
@@ -143,7 +160,7 @@ fn an_engine_that_panics_ends_its_interface_and_nothing_else() {
     world.simulation.block_on(async {
         let mut buffer = [0; 8];
         let waiting = pair.0.read(&mut buffer);
-        let ending = async { eth0.stack().with_mut(super::super::Core::panic) };
+        let ending = async { panic(eth0.stack()) };
         assert_eq!(
             futures_util::future::join(waiting, ending).await.0,
             Err(ReadError::NetworkDown),

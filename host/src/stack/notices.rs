@@ -1,0 +1,55 @@
+//! Whom a stack tells: those who watch its interface, and the tasks that wait for something.
+
+use std::sync::{Arc, Weak};
+
+use xila_network_commands::event::Change;
+
+use super::events::Events;
+use super::waiters::Wakes;
+use super::{Shared, Stack};
+
+/// Who is told.
+pub(super) struct Notices {
+    events: Events,
+    /// Being set up: nobody hears of an interface before it is there.
+    is_quiet: bool,
+    me: Weak<Shared>,
+    /// Who is woken once the lock is given back.
+    pub(super) wakes: Wakes,
+}
+
+impl Notices {
+    /// Those of the stack `me`, which tells of nothing yet.
+    pub(super) fn new(events: Events, me: Weak<Shared>) -> Self {
+        Self { events, is_quiet: true, me, wakes: Wakes::new() }
+    }
+
+    /// From now on changes are told.
+    pub(super) const fn begin(&mut self) {
+        self.is_quiet = false;
+    }
+
+    /// Tells those who watch of a change.
+    pub(super) fn publish(&mut self, change: Change) {
+        if !self.is_quiet
+            && let Some(name) = self.name()
+        {
+            self.events.publish(&name, change, &mut self.wakes);
+        }
+    }
+
+    /// The stack, for as long as somebody has it.
+    pub(super) fn stack(&self) -> Option<Stack> {
+        self.me.upgrade().map(Stack)
+    }
+
+    /// The name of the interface.
+    pub(super) fn name(&self) -> Option<Arc<str>> {
+        self.me.upgrade().map(|me| me.name.clone())
+    }
+
+    /// Who is to be woken; most calls find nobody, and have nothing to move.
+    pub(super) fn take_wakes(&mut self) -> Option<Wakes> {
+        (!self.wakes.is_empty()).then(|| core::mem::take(&mut self.wakes))
+    }
+}
