@@ -10,7 +10,7 @@ use xila_network_host::platform::simulated::Simulation;
 use xila_network_host::socket::{
     ConnectOptions, Connecting, ListenOptions, Network, TcpListener, TcpOptions, TcpStream, UdpOptions, UdpSocket,
 };
-use xila_network_host::{BindError, Error, InterfaceConfig, Manager, Result};
+use xila_network_host::{BindError, ConnectError, Error, InterfaceConfig, Manager, Result};
 
 use crate::link::{Link, Segments};
 use crate::{ADDRESS, BUFFER, CHUNK, IDLE_BUFFER, PREFIX};
@@ -242,7 +242,7 @@ impl Strangers {
         let nobody = |index: usize| (Ipv4Addr::from_bits(ADDRESS.to_bits() + 256 + index as u32), TCP_PORT).into();
         let connecting = (0..unresolved)
             .map(|index| TcpStream::start(&network, nobody(index), options.clone()))
-            .collect::<Result<_, BindError>>()?;
+            .collect::<Result<_, ConnectError>>()?;
         // The first of them have been asked for more than once.
         simulation.advance(Duration::from_millis(1500));
         Ok(Self { simulation, link: hub.port(), _manager: manager, _connecting: connecting })
@@ -269,8 +269,8 @@ impl Strangers {
     }
 }
 
-fn available(result: Result<usize>) -> Result<usize> {
-    match result {
+fn available<E: Into<Error>>(result: Result<usize, E>) -> Result<usize> {
+    match result.map_err(E::into) {
         Err(Error::WouldBlock) => Ok(0),
         result => result,
     }
