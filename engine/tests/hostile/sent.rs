@@ -91,7 +91,8 @@ impl Sent {
         if is_v4 && !to_many && destination.is_some_and(is_for_one) {
             self.for_one_v4 += 1;
         }
-        self.heard = Some((packet.to_vec(), to_many));
+        // An error that waits for the device may be about the same packet, which came to this station alone before.
+        self.heard = Some((packet.to_vec(), to_many && !interface.is_behind()));
     }
 
     /// What was heard is over.
