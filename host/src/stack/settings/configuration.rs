@@ -1,0 +1,130 @@
+//! What configures the interface by protocol, and servers of names.
+
+use core::net::IpAddr;
+use core::time::Duration;
+
+use xila_network_commands::interface::{DhcpState, DhcpStatus, Lease};
+use xila_network_engine::configure::servers::AddServerError;
+use xila_network_engine::ip::addresses::Origin;
+use xila_network_engine::random::{Random, Secret};
+
+use crate::address::from_wire;
+use crate::error::ConfigureError;
+use crate::stack::attachment::Attachment;
+
+/// How long a lease is that has no end (RFC 2131 section 3.3: all ones are infinity).
+const FOR_EVER: Duration = Duration::from_secs(u32::MAX as u64);
+
+impl Attachment {
+    pub(crate) const fn autoconfiguration(&self) -> bool {
+        self.engine().autoconfiguration()
+    }
+
+    /// # Errors
+    /// [`ConfigureError::NotSupported`] where the medium is not Ethernet.
+    pub(crate) fn set_autoconfiguration(&mut self, enabled: bool) -> Result<(), ConfigureError> {
+        if enabled && !self.is_ethernet() {
+            return Err(ConfigureError::NotSupported);
+        }
+        self.engage(|engine, _, now| {
+            if enabled {
+                // Routers are asked from it.
+                engine.interface_mut().set_link_local(true, now);
+            }
+            engine.set_autoconfiguration(enabled, now);
+        });
+        self.act();
+        Ok(())
+    }
+
+    /// What identifiers of IPv6 addresses are made with (RFC 7217); before there are any.
+    pub(crate) fn set_identifier_secret(&mut self, key: [u8; 32]) {
+        let secret = Secret::new(&mut Random::new(key));
+        self.engage(|engine, _, _| engine.interface_mut().set_identifier_secret(secret));
+    }
+
+    /// Whether there is to be a link-local IPv6 address on an Ethernet; autoconfiguration brings one too.
+    pub(crate) fn set_link_local(&mut self, wanted: bool) {
+        self.engage(|engine, _, now| engine.interface_mut().set_link_local(wanted, now));
+        self.act();
+    }
+
+    pub(crate) fn dhcp_status(&self) -> DhcpStatus {
+        // Who is unmounted asks nobody any more.
+        let client = self.engine().dhcp().filter(|_| !self.is_gone());
+        let Some(client) = client else { return DhcpStatus::default() };
+        let lease = client.lease().and_then(|lease| {
+            Some(Lease {
+                address: from_wire(lease.cidr())?,
+                router: lease.routers.first().copied(),
+                dns_servers: lease.dns_servers.clone(),
+                server: lease.server,
+                valid: lease.expires().map_or(FOR_EVER, |until| until - self.now()),
+            })
+        });
+        let state = if lease.is_some() { DhcpState::Bound } else { DhcpState::Searching };
+        DhcpStatus { state, lease, refused: client.refused() }
+    }
+
+    /// # Errors
+    /// [`ConfigureError::NotSupported`] where the medium is not Ethernet.
+    pub(crate) fn set_dhcp(&mut self, enabled: bool) -> Result<(), ConfigureError> {
+        if enabled && !self.is_ethernet() {
+            return Err(ConfigureError::NotSupported);
+        }
+        self.engage(|engine, port, now| engine.set_dhcp(enabled, now, port));
+        self.act();
+        Ok(())
+    }
+
+    pub(crate) fn dns_servers(&self) -> Vec<IpAddr> {
+        self.engine().servers().collect()
+    }
+
+    /// # Errors
+    /// [`ConfigureError::InvalidArgument`] for an address that no host can have; [`ConfigureError::AddressInUse`] where it
+    /// is known; [`ConfigureError::NoFreeSlot`].
+    pub(crate) fn add_dns_server(&mut self, server: IpAddr) -> Result<(), ConfigureError> {
+        self.engage(|engine, _, _| engine.add_server(server).map_err(ConfigureError::from))?;
+        self.act();
+        Ok(())
+    }
+
+    /// # Errors
+    /// [`ConfigureError::AddressNotAvailable`] where it is not known.
+    pub(crate) fn remove_dns_server(&mut self, server: IpAddr) -> Result<(), ConfigureError> {
+        if !self.engage(|engine, _, _| engine.remove_server(server)) {
+            return Err(ConfigureError::AddressNotAvailable);
+        }
+        self.act();
+        Ok(())
+    }
+
+    /// Sets the servers that somebody has set; those for which there is no room, or that no host can be, are left out.
+    pub(crate) fn set_dns_servers(&mut self, servers: &[IpAddr]) {
+        self.engage(|engine, _, _| engine.replace_servers(Origin::Static, servers));
+        self.act();
+    }
+}
+
+impl From<AddServerError> for ConfigureError {
+    fn from(error: AddServerError) -> Self {
+        match error {
+            AddServerError::Invalid => Self::InvalidArgument,
+            AddServerError::Known => Self::AddressInUse,
+            AddServerError::Full => Self::NoFreeSlot,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_engine_refuses_is_told_by_its_cause() {
+        assert_eq!(ConfigureError::from(AddServerError::Invalid), ConfigureError::InvalidArgument);
+        assert_eq!(ConfigureError::from(AddServerError::Known), ConfigureError::AddressInUse);
+        assert_eq!(ConfigureError::from(AddServerError::Full), ConfigureError::NoFreeSlot);
+    }
+}
