@@ -20,6 +20,8 @@ const BYTES_SLOW: usize = 64 << 10;
 const MANY: usize = 10_000;
 /// The payload of a datagram.
 const DATAGRAM: usize = 64;
+/// Datagrams that are sent, and received, by one call.
+const ROW: usize = 32;
 /// The turns that each case of a table takes, and how long one is at least: less than what the scheduler of a busy
 /// machine gives to one thread at once, so that many turns are undisturbed.
 const TURNS: usize = 151;
@@ -66,7 +68,7 @@ const TCP: [Subject; 5] = [
     },
     Subject { name: "raw smoltcp, idle listeners", most: 10_000, prepare: raw_bulk, units: raw_bytes },
 ];
-const UDP: [Subject; 3] = [
+const UDP: [Subject; 4] = [
     Subject {
         name: "ours, idle connections",
         most: 100_000,
@@ -78,6 +80,15 @@ const UDP: [Subject; 3] = [
         most: 100_000,
         prepare: |count| datagrams(ours::Idle::UdpSockets, count),
         units: |_| 1,
+    },
+    Subject {
+        name: "ours, idle UDP sockets, in rows of 32",
+        most: 100_000,
+        prepare: |count| {
+            let mut rows = ours::Rows::new(ours::Idle::UdpSockets, count, DATAGRAM, ROW).expect("the sockets are made");
+            Box::new(move || rows.carry().expect("they arrive"))
+        },
+        units: |_| ROW,
     },
     Subject { name: "raw smoltcp, idle UDP sockets", most: 10_000, prepare: raw_datagrams, units: |_| 1 },
 ];

@@ -215,6 +215,41 @@ impl Datagrams {
     }
 }
 
+/// Datagrams that are given to a socket together.
+pub struct Rows {
+    datagrams: Datagrams,
+    length: usize,
+}
+
+impl Rows {
+    /// Rows of `length` datagrams.
+    ///
+    /// # Errors
+    /// Where a socket cannot be made.
+    pub fn new(idle: Idle, count: usize, payload: usize, length: usize) -> Result<Self> {
+        Ok(Self { datagrams: Datagrams::new(idle, count, payload)?, length })
+    }
+
+    /// Sends a row, and receives it.
+    ///
+    /// # Errors
+    /// As sending and receiving.
+    ///
+    /// # Panics
+    /// Where some of it were lost.
+    pub fn carry(&mut self) -> Result<()> {
+        let Datagrams { sender, receiver, payload, _bench: bench } = &self.datagrams;
+        let remote = Some(receiver.local_addr());
+        let row = vec![(&payload[..], remote); self.length];
+        let (sent, received) = bench.simulation.block_on(async {
+            let sent = sender.send_many(&row).await?;
+            Ok::<_, Error>((sent, receiver.recv_many(self.length).await?.len()))
+        })?;
+        assert_eq!((sent, received), (self.length, self.length), "some were lost");
+        Ok(())
+    }
+}
+
 /// A stack on an Ethernet whose stations ask for one another all the time, as those of every large network do, while
 /// connections of this host wait for stations that do not answer.
 pub struct Strangers {

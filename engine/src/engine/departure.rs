@@ -293,6 +293,12 @@ impl Engine {
         self.interface.is_behind() || self.tcp.owes_answers()
     }
 
+    /// Whether it [may be so](Self::owes): where not, that is certain.
+    #[must_use]
+    pub fn may_owe(&self) -> bool {
+        self.interface.is_behind() || self.tcp.may_owe_answers()
+    }
+
     /// Sends what one connection has to send, at most about so many bytes. One whose neighbour is not known waits for it;
     /// one that is being made, and to which no way leads, fails.
     pub fn transmit_connection(

@@ -62,6 +62,17 @@ impl Tcp {
         !self.owed.is_empty() || self.half_open.next_due().is_some()
     }
 
+    /// Whether that [may be so](Self::owes_answers): where not, it is certain.
+    pub(crate) fn may_owe_answers(&self) -> bool {
+        !self.owed.is_empty() || self.half_open.may_have_due()
+    }
+
+    /// Whether there may be a [pending](Self::next_pending) connection: where not, that is certain.
+    #[must_use]
+    pub fn may_have_pending(&self) -> bool {
+        !self.pending.is_empty()
+    }
+
     /// What kept a connection back may be over: its neighbour was found.
     pub fn resume(&mut self, id: ConnectionId) {
         self.mark(id);

@@ -129,6 +129,11 @@ impl HalfOpens {
         None
     }
 
+    /// Whether an answer may be due: where not, that is certain.
+    pub(super) fn may_have_due(&self) -> bool {
+        !self.due.is_empty()
+    }
+
     /// The answer that was next waits for its next hop. It is tried again by [`release`](Self::release), and in a second.
     pub(super) fn hold(&mut self, key: Key, now: Instant) {
         self.due.pop_front();

@@ -35,6 +35,8 @@ pub(crate) struct Attachment {
     pub(super) known_link: Link,
     /// The time of the present call.
     now: Instant,
+    /// When the engine has something due, while that is known: to find it out, all of its parts are asked.
+    next_timeout: Option<Option<Instant>>,
     /// What is counted here, and what an engine had counted that is gone.
     counted: Statistics,
     /// Changes that nobody was told of yet.
@@ -90,6 +92,7 @@ impl Attachment {
             state: State::Up,
             known_link,
             now,
+            next_timeout: None,
             counted: Statistics::default(),
             changes: Vec::new(),
             rouses: false,
@@ -106,6 +109,7 @@ impl Attachment {
     /// Lets the engine do something, with the device at hand.
     pub(super) fn engage<R: WhenGone>(&mut self, act: impl FnOnce(&mut Engine, &mut Port, Instant) -> R) -> R {
         let now = self.now;
+        self.next_timeout = None;
         let Self { engine, port, .. } = self;
         let Some(port) = port else { return R::when_gone() };
         port.now = now;
@@ -115,6 +119,7 @@ impl Attachment {
 
     /// As [`engage`](Self::engage) for what needs no device, also after the interface is gone.
     pub(super) fn tend<R: WhenGone>(&mut self, act: impl FnOnce(&mut Engine, Instant) -> R) -> R {
+        self.next_timeout = None;
         let (now, engine) = (self.now, &mut self.engine);
         let done = catch_unwind(AssertUnwindSafe(|| act(engine, now)));
         self.unless_broken(done.ok())
@@ -146,9 +151,14 @@ impl Attachment {
         core::mem::replace(&mut self.is_broken, false)
     }
 
+    /// When something is due, if nothing happens before; it may be too early.
+    pub(super) fn next_timeout(&mut self) -> Option<Instant> {
+        *self.next_timeout.get_or_insert_with(|| self.engine.next_timeout())
+    }
+
     /// Whether something is to be sent that belongs to no socket in particular.
     pub(super) fn owes(&mut self) -> bool {
-        self.tend(|engine, _| engine.owes())
+        self.engine.may_owe() && self.tend(|engine, _| engine.owes())
     }
 
     /// What happened in the engine and was not asked for yet, oldest first.

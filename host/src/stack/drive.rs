@@ -188,18 +188,18 @@ impl Core {
 
     /// Acts on what is due.
     fn expire(&mut self) {
-        if self.interface.engine().next_timeout().is_some_and(|at| at <= self.interface.now()) {
+        if self.interface.next_timeout().is_some_and(|at| at <= self.interface.now()) {
             self.interface.engage(|engine, port, now| engine.handle_timeout(now, port));
             self.tell();
         }
     }
 
     /// Whether the runner has to look after what a caller left.
-    pub(super) fn needs_runner(&self) -> bool {
+    pub(super) fn needs_runner(&mut self) -> bool {
         if self.interface.is_gone() {
             return true;
         }
-        let sooner = match (self.interface.engine().next_timeout(), self.pace.runner_deadline) {
+        let sooner = match (self.interface.next_timeout(), self.pace.runner_deadline) {
             (Some(next), Some(planned)) => next < planned,
             (Some(_), None) => true,
             (None, _) => false,
@@ -222,7 +222,7 @@ impl Core {
             self.pace.runner_deadline = None;
             return Turn::Again;
         }
-        let deadline = if self.interface.state == State::Up { self.interface.engine().next_timeout() } else { None };
+        let deadline = if self.interface.state == State::Up { self.interface.next_timeout() } else { None };
         self.pace.runner_deadline = deadline;
         Turn::Sleep(deadline)
     }

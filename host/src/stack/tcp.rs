@@ -193,7 +193,9 @@ impl Operations<'_> {
     /// Connections that have something to send get a place in the schedule.
     pub(super) fn schedule(&mut self) {
         let Table { flows, backlogs, .. } = &mut *self.table;
-        while let Some(id) = self.interface.tend(|engine, _| engine.tcp_mut().next_pending()) {
+        while self.interface.engine().tcp().may_have_pending()
+            && let Some(id) = self.interface.tend(|engine, _| engine.tcp_mut().next_pending())
+        {
             let flow = flows.get_or_insert_with(id.0, || {
                 let listener = self.interface.engine().tcp().listener_of(id).and_then(|id| backlogs.get(&id));
                 Flow::new(listener.map_or(Owner::HOST, |backlog| backlog.owner()))
