@@ -319,8 +319,9 @@ impl Core {
         icmp::Operations { table: icmp, interface, notices }
     }
 
-    /// From now on changes are told.
-    pub(crate) const fn speak(&mut self) {
+    /// From now on changes are told; of those before nobody hears.
+    pub(crate) fn speak(&mut self) {
+        self.tell();
         self.notices.begin();
     }
 

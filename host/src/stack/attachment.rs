@@ -282,9 +282,10 @@ impl Attachment {
         statistics
     }
 
-    /// Ends the interface: what it has to say before it goes leaves, and the device is returned, be it that of an engine
-    /// that has panicked.
+    /// Ends the interface: what was lent is given back (RFC 2131 section 4.4.6), what it has to say before it goes leaves,
+    /// and the device is returned, be it that of an engine that has panicked.
     pub(super) fn detach(&mut self) -> Option<Box<dyn Device>> {
+        self.engage(|engine, port, now| engine.set_dhcp(false, now, port));
         self.act();
         self.counted = self.statistics();
         self.release().or_else(|| self.failed.take())

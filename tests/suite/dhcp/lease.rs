@@ -452,12 +452,26 @@ fn a_lease_for_ever_stays() {
 }
 
 #[test]
-fn an_unmounted_interface_asks_no_more() {
+fn an_unmounted_interface_gives_the_lease_back_and_asks_no_more() {
     let world = World::bound();
+    world.server.heard();
     let device = world.manager.unmount_interface("eth0").unwrap();
     assert_eq!(world.interface.dhcp().state, DhcpState::Off);
-    world.server.heard();
     world.advance(2000);
-    assert_eq!(world.server.heard(), []);
+    let heard = world.server.heard();
+    let [release] = &heard[..] else { panic!("{heard:?}") };
+    assert_eq!((release.kind, release.destination, release.client), (Release, SERVER, [10, 9, 0, 50].into()));
     drop(device);
+}
+
+/// Who ends without unmounting its interfaces gives back what they were lent.
+#[test]
+fn a_dropped_manager_gives_the_lease_back() {
+    let World { manager, interface, server, simulation, .. } = World::bound();
+    server.heard();
+    drop((manager, interface));
+    simulation.advance(Duration::from_secs(1));
+    let heard = server.heard();
+    let [release] = &heard[..] else { panic!("{heard:?}") };
+    assert_eq!((release.kind, release.client), (Release, [10, 9, 0, 50].into()));
 }
