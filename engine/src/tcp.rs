@@ -239,7 +239,7 @@ pub struct Tcp {
     challenges: Limiter,
     resets: Limiter,
     pending: VecDeque<ConnectionId>,
-    /// Those that no way leads on for.
+    /// Those that could not send the last time, for want of a way or of a neighbour.
     stranded: BTreeSet<ConnectionId>,
     /// Those that did something last: they keep the little memory that they will need again when they do more.
     awake: VecDeque<ConnectionId>,

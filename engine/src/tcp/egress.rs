@@ -78,8 +78,8 @@ impl Tcp {
         self.mark(id);
     }
 
-    /// Addresses or routes are others than before: connections that no way led on for try again, and only they, or a router
-    /// that changes its mind in every second message would have all of them looked at.
+    /// Addresses or routes are others than before: connections that could not send for want of a way or of a neighbour try
+    /// again, and only they, or a router that changes its mind in every second message would have all of them looked at.
     pub fn resume_stranded(&mut self) {
         for id in core::mem::take(&mut self.stranded) {
             self.mark(id);
@@ -112,14 +112,17 @@ impl Tcp {
             Err(blocked) => Progress::Blocked(blocked),
         };
         match progress {
-            Progress::Done => {}
-            Progress::More | Progress::Blocked(Blocked::Full) => self.mark(id),
-            // A reset for somebody who cannot be reached is for nobody.
-            Progress::Blocked(Blocked::Unresolved) => entry.connection.forget_reset(),
-            Progress::Blocked(Blocked::Unreachable) => {
+            Progress::Done | Progress::More | Progress::Blocked(Blocked::Full) => {
+                self.stranded.remove(&id);
+            }
+            Progress::Blocked(Blocked::Unresolved | Blocked::Unreachable) => {
+                // A reset for somebody who cannot be reached is for nobody.
                 entry.connection.forget_reset();
                 self.stranded.insert(id);
             }
+        }
+        if matches!(progress, Progress::More | Progress::Blocked(Blocked::Full)) {
+            self.mark(id);
         }
         self.arm(id);
         self.remove_if_over(id);

@@ -256,3 +256,24 @@ fn a_new_route_lets_go_on_who_had_none_and_nobody_else() {
         assert_eq!(host.sent()[0].packet().expect("a segment").destination, beyond);
     }
 }
+
+#[test]
+fn who_waits_for_a_router_goes_on_by_another_one() {
+    for (own, peer) in FAMILIES {
+        let mut host = Host::acquainted();
+        let (network, silent, beyond): (&str, IpAddr, IpAddr) = if own.is_ipv4() {
+            ("203.0.113.0/24", [192, 0, 2, 99].into(), [203, 0, 113, 1].into())
+        } else {
+            ("2001:db8:9::/64", [0x2001, 0xdb8, 0, 0, 0, 0, 0, 0x99].into(), [0x2001, 0xdb8, 9, 0, 0, 0, 0, 1].into())
+        };
+        host.route(network, silent);
+        let connection = host.connect(own, beyond);
+        let is_syn = |frame: &Sent| frame.packet().is_some_and(|packet| packet.destination == beyond);
+        assert!(!host.sent().iter().any(is_syn), "the router is asked for");
+        let route = *host.engine.interface().routes().iter().next().expect("the route");
+        host.with(|engine, _, _| engine.interface_mut().remove_route(&route).expect("it is there"));
+        host.route(network, peer);
+        assert!(host.sent().iter().any(is_syn), "at once");
+        assert_eq!(host.outcome(connection), None);
+    }
+}
