@@ -33,6 +33,7 @@ use crate::ip::Paths;
 use crate::ip::addresses::{Addresses, Origin};
 use crate::ip::fragmentation::Identifications;
 use crate::ip::limiter::{self, Limiter};
+use crate::ip::output::Checksums;
 use crate::ip::routes::{AddRouteError, NextHop, NoRoute, Reachability, Route, Routes};
 use crate::link::groups::{self, Groups};
 use crate::link::neighbours::{self, Neighbour, Neighbours};
@@ -65,6 +66,17 @@ pub struct Link {
     pub segmentation: usize,
     /// Such a packet may have several datagrams in it too.
     pub datagram_segmentation: bool,
+}
+
+impl Link {
+    /// What of the checksums of TCP and UDP is computed here, where the device may do the rest.
+    pub(crate) const fn offloaded_checksums(&self) -> Checksums {
+        match (self.checksums, self.completes_checksums) {
+            (true, true) => Checksums::Partial,
+            (true, false) => Checksums::All,
+            (false, _) => Checksums::None,
+        }
+    }
 }
 
 /// What has changed about an interface.

@@ -194,12 +194,7 @@ impl Engine {
         device: &mut dyn Transmitter,
     ) -> Result<(), SendError> {
         let Datagram { source, destination, hop_limit, .. } = *datagram;
-        let link = self.interface.link();
-        let checksums = match link.checksums {
-            true if link.completes_checksums => Checksums::Partial,
-            true => Checksums::All,
-            false => Checksums::None,
-        };
+        let checksums = self.interface.link().offloaded_checksums();
         let mut buffer = self.tcp.memory().buffer(payloads.iter().map(|payload| payload.len()).sum());
         payloads.iter().for_each(|payload| {
             buffer.append(payload);

@@ -204,18 +204,18 @@ impl Interface {
             return Err(SendError::Full);
         }
         let (start, own, family) = (self.link_header(), self.link.hardware, EtherType::of(header.source));
-        let checksum = self.link.checksums;
+        let checksums = self.link.offloaded_checksums();
         let length = head.len() + payload.iter().map(|slice| slice.len()).sum::<usize>();
         let frame = Frame {
             length: start + header.length() + head.len(),
             apart: payload,
             segment,
-            is_unchecked: checksum && self.link.completes_checksums,
+            is_unchecked: checksums == Checksums::Partial,
         };
         let sent = device.transmit(frame, &mut |into| {
             let (link, ip) = into.split_at_mut(start);
             write_link_header(link, own, lead, family);
-            header.write(ip, length, checksum);
+            header.write(ip, length, checksums != Checksums::None);
             ip[header.length()..].copy_from_slice(head);
         });
         if sent { Ok(()) } else { Err(SendError::Full) }
@@ -542,11 +542,7 @@ impl Outlet for Way<'_> {
         let start = interface.link_header();
         let (head, length) = (packet.head_length(), packet.length());
         let is_apart = length - head > COPIED;
-        let checksums = match interface.link.checksums {
-            true if interface.link.completes_checksums => Checksums::Partial,
-            true => Checksums::All,
-            false => Checksums::None,
-        };
+        let checksums = interface.link.offloaded_checksums();
         let frame = Frame {
             length: start + if is_apart { head } else { length },
             apart: if is_apart { packet.payload } else { &[] },
