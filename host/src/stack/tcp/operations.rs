@@ -138,6 +138,8 @@ impl Operations<'_> {
     pub(crate) fn unbind(&mut self, backlog: &Backlog) {
         if let Some(id) = self.table.listeners.remove(&backlog.number()) {
             self.interface.engage(|engine, port, now| engine.unbind_tcp(id, now, port));
+            // The resets are sent in the turns of the listener's owner, whom the backlog tells.
+            self.schedule();
             self.table.backlogs.remove(&id);
         }
         if let Some(stack) = self.notices.stack() {
