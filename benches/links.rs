@@ -55,7 +55,14 @@ mod tables {
             println!("links: no row has all of these in its name: {}", options.words.join(", "));
             return Ok(());
         }
-        let plain = Conditions { rate: 1e9, queue: 1, delay: Duration::ZERO, loss: 0.0, reordered: 0.0 };
+        let plain = Conditions {
+            rate: 1e9,
+            queue: 1,
+            delay: Duration::ZERO,
+            jitter: Duration::ZERO,
+            loss: 0.0,
+            reordered: 0.0,
+        };
         if let Err(error) = World::new(plain, 0, None).and_then(World::finish) {
             println!("links: skipped, as this machine gives no namespaces with TAP devices in them: {error}");
             return Ok(());

@@ -75,12 +75,18 @@ impl Row {
 /// 1 Gb/s, with a queue of 1,000 frames, which is 12 ms.
 const fn gigabit(round_trip: u64, loss: f64) -> Conditions {
     let delay = Duration::from_micros(round_trip * 500);
-    Conditions { rate: 1e9, queue: 1000, delay, loss, reordered: 0.0 }
+    Conditions { rate: 1e9, queue: 1000, delay, jitter: Duration::ZERO, loss, reordered: 0.0 }
 }
 
-/// 100 Mb/s and 20 ms, with a queue of one bandwidth-delay product: 165 whole frames.
-const SHARED: Conditions =
-    Conditions { rate: 100e6, queue: 165, delay: Duration::from_millis(10), loss: 0.0, reordered: 0.0 };
+/// 100 Mb/s and 20 ms, with a queue of one bandwidth-delay product: 165 whole frames. The jitter is eight frames long.
+const SHARED: Conditions = Conditions {
+    rate: 100e6,
+    queue: 165,
+    delay: Duration::from_millis(10),
+    jitter: Duration::from_millis(1),
+    loss: 0.0,
+    reordered: 0.0,
+};
 
 const FETCHES: [(&str, Conditions); 2] =
     [("RTT 10 ms, loss 1 %", gigabit(10, 0.01)), ("RTT 100 ms, loss 1 %", gigabit(100, 0.01))];
@@ -110,7 +116,7 @@ pub fn all() -> Vec<Row> {
             ..row(What::Goodput, "RTT 10 ms, loss 1 %, BBR", gigabit(10, 0.01), 5, None)
         },
         row(What::Receiving, "RTT 10 ms, loss 1 %", gigabit(10, 0.01), 2, Some(4)),
-        row(What::Share, "100 Mb/s, RTT 20 ms, queue 1 BDP", SHARED, 2, Some(4)),
+        row(What::Share, "100 Mb/s, RTT 20 ms, queue 1 BDP", SHARED, 3, Some(2)),
         fetch(64 << 10, 0, 250, 8),
         fetch(1 << 20, 0, 100, 4),
         fetch(64 << 10, 1, 160, 16),

@@ -1,7 +1,8 @@
 //! One direction of a link, without a clock or a device of its own.
 //!
-//! A frame may be lost; else it waits in the queue of the bottleneck, or is dropped where that is full; then it is under
-//! way for the delay; and if it is to be reordered, for a further random time, in which later frames pass it.
+//! A frame may be lost; else it comes to the bottleneck, a random time later if there is jitter, but behind those of its
+//! own connection; there it waits in the queue, or is dropped where that is full; then it is under way for the delay; and
+//! if it is to be reordered, for a further random time, in which later frames pass it.
 
 use core::cmp::Reverse;
 use core::time::Duration;
@@ -17,6 +18,10 @@ pub struct Conditions {
     pub queue: usize,
     /// The delay one way, besides the queue's.
     pub delay: Duration,
+    /// The longest that a frame takes to the bottleneck, evenly distributed from nothing on. Without it, who of several
+    /// regular senders meets a full queue is decided by the order in which their hosts happen to work, and it is the same one
+    /// over and over (Floyd and Jacobson, "On Traffic Phase Effects in Packet-Switched Gateways", 1992).
+    pub jitter: Duration,
     /// The share of frames that are lost, 0 to 1.
     pub loss: f64,
     /// The share of frames that are late by up to [`delay`](Self::delay) more, evenly distributed.
@@ -75,7 +80,9 @@ impl Flows {
 pub struct Way {
     conditions: Conditions,
     seed: u64,
-    randoms: Vec<Random>,
+    connections: Vec<Connection>,
+    /// What is on its way to the bottleneck.
+    coming: BinaryHeap<Reverse<UnderWay>>,
     /// When the bottleneck will have sent each frame that waits for it.
     departures: VecDeque<Instant>,
     under_way: BinaryHeap<Reverse<UnderWay>>,
@@ -87,7 +94,16 @@ pub struct Way {
 struct UnderWay {
     due: Instant,
     number: u64,
+    flow: Option<usize>,
     frame: Vec<u8>,
+}
+
+/// What chance has in store for the frames of one connection.
+#[derive(Debug)]
+struct Connection {
+    random: Random,
+    /// When the last of them comes to the bottleneck.
+    latest: Option<Instant>,
 }
 
 impl Way {
@@ -97,7 +113,8 @@ impl Way {
         Self {
             conditions,
             seed,
-            randoms: Vec::new(),
+            connections: Vec::new(),
+            coming: BinaryHeap::new(),
             departures: VecDeque::new(),
             under_way: BinaryHeap::new(),
             counts: Counts::default(),
@@ -106,33 +123,60 @@ impl Way {
 
     /// Takes a frame of the connection of that number.
     pub fn offer(&mut self, now: Instant, frame: &[u8], flow: Option<usize>) {
-        let Conditions { rate, queue, delay, loss, reordered } = self.conditions;
         self.counts.frames += 1;
         self.counts.bytes += frame.len() as u64;
-        if self.chance(flow, loss) {
+        if self.chance(flow, self.conditions.loss) {
             self.counts.lost += 1;
             return;
         }
+        let due = self.arrival(now, flow);
+        self.coming.push(Reverse(UnderWay { due, number: self.counts.frames, flow, frame: frame.to_vec() }));
+        self.advance(now);
+    }
+
+    /// When a frame that is sent now comes to the bottleneck.
+    fn arrival(&mut self, now: Instant, flow: Option<usize>) -> Instant {
+        let jitter = self.conditions.jitter;
+        let Some(connection) = self.connection(flow).filter(|_| !jitter.is_zero()) else { return now };
+        let due = now + jitter.mul_f64(connection.random.unit());
+        let due = connection.latest.map_or(due, |latest| latest.max(due));
+        connection.latest = Some(due);
+        due
+    }
+
+    /// What has come to the bottleneck by now joins its queue.
+    fn advance(&mut self, now: Instant) {
+        while self.coming.peek().is_some_and(|Reverse(next)| next.due <= now) {
+            if let Some(Reverse(next)) = self.coming.pop() {
+                self.join_queue(next);
+            }
+        }
+    }
+
+    fn join_queue(&mut self, came: UnderWay) {
+        let Conditions { rate, queue, delay, reordered, .. } = self.conditions;
+        let now = came.due;
         while self.departures.pop_front_if(|departure| *departure <= now).is_some() {}
         if self.departures.len() >= queue {
             self.counts.overflowed += 1;
             return;
         }
         let begin = self.departures.back().map_or(now, |last| now.max(*last));
-        let departure = begin + Duration::from_secs_f64(frame.len() as f64 * 8.0 / rate);
+        let departure = begin + Duration::from_secs_f64(came.frame.len() as f64 * 8.0 / rate);
         self.departures.push_back(departure);
         let mut due = departure + delay;
-        if self.chance(flow, reordered) {
+        if self.chance(came.flow, reordered) {
             self.counts.reordered += 1;
-            due += delay.mul_f64(self.random(flow).map_or(0.0, Random::unit));
+            due += delay.mul_f64(self.connection(came.flow).map_or(0.0, |connection| connection.random.unit()));
         }
-        self.under_way.push(Reverse(UnderWay { due, number: self.counts.frames, frame: frame.to_vec() }));
+        self.under_way.push(Reverse(UnderWay { due, ..came }));
     }
 
     /// The next frame that is due.
     pub fn take(&mut self, now: Instant) -> Option<Vec<u8>> {
         const LATE: Duration = Duration::from_millis(1);
-        if self.next_due()? > now {
+        self.advance(now);
+        if self.under_way.peek()?.0.due > now {
             return None;
         }
         let Reverse(UnderWay { due, frame, .. }) = self.under_way.pop()?;
@@ -143,10 +187,11 @@ impl Way {
         Some(frame)
     }
 
-    /// When there will be something to [take](Self::take).
+    /// When there may be something to [take](Self::take).
     #[must_use]
     pub fn next_due(&self) -> Option<Instant> {
-        self.under_way.peek().map(|Reverse(next)| next.due)
+        let due = |heap: &BinaryHeap<Reverse<UnderWay>>| heap.peek().map(|Reverse(next)| next.due);
+        due(&self.under_way).into_iter().chain(due(&self.coming)).min()
     }
 
     /// What became of the frames so far.
@@ -156,17 +201,17 @@ impl Way {
     }
 
     fn chance(&mut self, flow: Option<usize>, share: f64) -> bool {
-        share > 0.0 && self.random(flow).is_some_and(|random| random.unit() < share)
+        share > 0.0 && self.connection(flow).is_some_and(|connection| connection.random.unit() < share)
     }
 
-    fn random(&mut self, flow: Option<usize>) -> Option<&mut Random> {
+    fn connection(&mut self, flow: Option<usize>) -> Option<&mut Connection> {
         let flow = flow?;
-        while self.randoms.len() <= flow {
-            let mut random = Random(self.seed.wrapping_mul(0x1_0000_0001).wrapping_add(self.randoms.len() as u64));
+        while self.connections.len() <= flow {
+            let mut random = Random(self.seed.wrapping_mul(0x1_0000_0001).wrapping_add(self.connections.len() as u64));
             // Numbers that are near one another are none of each other's sequences.
-            self.randoms.push(Random(random.next()));
+            self.connections.push(Connection { random: Random(random.next()), latest: None });
         }
-        self.randoms.get_mut(flow)
+        self.connections.get_mut(flow)
     }
 }
 

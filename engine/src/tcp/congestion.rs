@@ -150,6 +150,12 @@ pub trait CongestionControl {
         None
     }
 
+    /// Whether that rate does no more than spread the window over a round trip: then it is the window that keeps back what
+    /// waits for its pace (RFC 9002 section 7.8).
+    fn spreads_window(&self) -> bool {
+        false
+    }
+
     /// Whether the window holds in a recovery too, in place of proportional rate reduction.
     fn rules_recovery(&self) -> bool {
         false
@@ -279,6 +285,10 @@ impl CongestionControl for Congestion {
 
     fn pacing_rate(&self, smoothed_rtt: Option<Duration>) -> Option<Rate> {
         each!(self, control => control.pacing_rate(smoothed_rtt))
+    }
+
+    fn spreads_window(&self) -> bool {
+        each!(self, control => control.spreads_window())
     }
 
     fn rules_recovery(&self) -> bool {

@@ -320,6 +320,10 @@ impl Sender {
         let rate = rate.filter(|_| plan.length > 0);
         if let Some(held) = rate.and_then(|rate| self.pacing.held_until(rate, self.segment, now)) {
             self.alarms.set_pacing(Some(held));
+            // What would fill the window is not less for waiting.
+            if self.congestion.spreads_window() && situation.unsent() >= room {
+                self.usage.on_blocked(self.next);
+            }
             return None;
         }
         Some(plan)

@@ -1,7 +1,13 @@
 use super::*;
 
-const CALM: Conditions =
-    Conditions { rate: 8e6, queue: 10, delay: Duration::from_millis(5), loss: 0.0, reordered: 0.0 };
+const CALM: Conditions = Conditions {
+    rate: 8e6,
+    queue: 10,
+    delay: Duration::from_millis(5),
+    jitter: Duration::ZERO,
+    loss: 0.0,
+    reordered: 0.0,
+};
 
 /// A frame of 1,000 bytes takes the bottleneck of [`CALM`] a millisecond.
 fn frame(number: u32) -> Vec<u8> {
@@ -18,7 +24,8 @@ fn number(frame: &[u8]) -> u32 {
 fn drain(way: &mut Way, end: Instant) -> Vec<(Instant, u32)> {
     let mut came = Vec::new();
     while let Some(due) = way.next_due().filter(|due| *due <= end) {
-        came.push((due, number(&way.take(due).expect("it is due"))));
+        // What is due may only be a frame that comes to the bottleneck.
+        came.extend(way.take(due).map(|frame| (due, number(&frame))));
     }
     came
 }
@@ -81,6 +88,30 @@ fn a_share_of_the_frames_is_passed_by_later_ones_and_no_other_is() {
     }
     assert!((900..1100).contains(&way.counts().reordered), "{:?}", way.counts());
     assert!(passed <= way.counts().reordered && passed > 900, "{passed} were passed");
+}
+
+/// What two connections send at the same moments comes in changing orders, and either's in its own.
+#[test]
+fn jitter_mixes_connections_and_keeps_the_order_of_each() {
+    let order = |jitter| {
+        let mut way = Way::new(Conditions { jitter, queue: 1000, rate: 8e9, ..CALM }, 1);
+        let start = Instant::now();
+        for index in 0..2000 {
+            way.offer(start + Duration::from_micros(100 * (index / 2)), &frame(index as u32), Some(index as usize % 2));
+        }
+        drain(&mut way, start + Duration::from_secs(9)).into_iter().map(|(_, number)| number).collect::<Vec<_>>()
+    };
+    assert_eq!(order(Duration::ZERO), (0..2000).collect::<Vec<_>>());
+    let mixed = order(Duration::from_millis(1));
+    for flow in 0..2 {
+        let of_one: Vec<u32> = mixed.iter().copied().filter(|number| number % 2 == flow).collect();
+        assert_eq!(of_one, (0..1000).map(|index| 2 * index + flow).collect::<Vec<_>>());
+    }
+    let first_before_second = (0..1000).filter(|index| {
+        let place = |number| mixed.iter().position(|came| *came == number);
+        place(2 * index) < place(2 * index + 1)
+    });
+    assert!((400..600).contains(&first_before_second.count()));
 }
 
 #[test]

@@ -345,6 +345,10 @@ impl CongestionControl for Cubic {
         let pace = if window < self.slow_start_threshold() / 2 { SLOW_START_PACE } else { AVOIDANCE_PACE };
         Some(Rate::new(window, rtt).scaled(pace))
     }
+
+    fn spreads_window(&self) -> bool {
+        true
+    }
 }
 
 impl Epoch {

@@ -74,6 +74,30 @@ fn without_a_rate_the_window_alone_is_the_limit() {
     }
 }
 
+/// RFC 9002 section 7.8, and RFC 9438 section 5.8 for what does not fill the window.
+#[test]
+fn a_window_that_its_pace_keeps_from_being_filled_grows_and_one_that_too_little_is_written_for_does_not() {
+    for (written, grows) in [(1 << 20, true), (40 * SEGMENT, false)] {
+        let mut sender = sender(Algorithm::Cubic, 70 * SEGMENT);
+        // Three round trips of slow start, up to a window that is paced.
+        for round in 1..=3 {
+            burst(&mut sender, at(round * 100_000 - 100_000));
+            let sent = sender.next().since(Sequence(0));
+            acknowledge(&mut sender, sent, &[], at(round * 100_000));
+        }
+        assert_eq!((sender.next(), sender.congestion().window()), (Sequence(70_000), 80 * SEGMENT));
+        sender.write(&std::vec![7; written], &Memory::HEAP);
+        let mut sent = burst(&mut sender, at(300_000));
+        while let Some(due) = sender.next_timeout().filter(|due| *due < at(315_000)) {
+            sender.handle_timeout(due);
+            sent += burst(&mut sender, due);
+        }
+        assert!((20..30).contains(&sent), "{sent} segments in 15 ms at two windows in a round trip");
+        acknowledge(&mut sender, 71 * SEGMENT, &[], at(400_000));
+        assert_eq!(sender.congestion().window() > 80 * SEGMENT, grows, "{written} bytes were written");
+    }
+}
+
 #[test]
 fn one_who_has_nothing_to_send_is_not_woken() {
     let mut sender = sender(Algorithm::Bbr, 2500);
