@@ -9,6 +9,7 @@
 //! | `component` | components read and compiled; what an app's store holds, and how it is run |
 //! | `turns` | the interruption of apps that only compute |
 //! | `run` | the whole, from the first file read to the exit status |
+//! | `simulate` | the same in virtual time, from one seed |
 //! | `signals`, `output`, `table` | Ctrl-C, the apps' standard streams, the table of counts |
 
 mod app;
@@ -21,6 +22,7 @@ mod output;
 mod plan;
 mod run;
 mod signals;
+mod simulate;
 mod table;
 mod turns;
 mod values;
@@ -70,6 +72,9 @@ fn start(arguments: &RunArguments) -> u8 {
 }
 
 fn run_plan(plan: &Plan) -> anyhow::Result<u8> {
+    if let Some(seed) = plan.simulate {
+        return simulate::simulate(plan, seed);
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(plan.threads)
         .enable_all()

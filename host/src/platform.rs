@@ -12,9 +12,10 @@ pub mod simulated;
 pub mod tokio;
 
 use core::fmt;
-use core::future::Future;
-use core::pin::Pin;
+use core::future::{Future, poll_fn};
+use core::pin::{Pin, pin};
 use core::task::{Context, Poll};
+use core::time::Duration;
 use std::sync::Arc;
 
 pub use xila_network_engine::time::Instant;
@@ -28,6 +29,12 @@ pub trait Clock: Send + Sync {
 
     /// A new timer on this clock, not armed.
     fn timer(&self) -> Box<dyn Timer>;
+
+    /// The present instant, for a program that asks. A clock that stands still while programs run lets some time pass, or one
+    /// that waits by looking at it again and again would never end.
+    fn look(&self) -> Instant {
+        self.now()
+    }
 }
 
 /// One re-armable alarm of a [`Clock`].
@@ -69,6 +76,23 @@ pub struct Platform {
 }
 
 impl Platform {
+    /// The result of `work`, or `None` where it takes longer than `limit`.
+    pub(crate) async fn within<T>(&self, limit: Duration, work: impl Future<Output = T>) -> Option<T> {
+        let mut timer = self.clock.timer();
+        timer.set(Some(self.clock.now() + limit));
+        let mut work = pin!(work);
+        poll_fn(|context| match work.as_mut().poll(context) {
+            Poll::Ready(result) => Poll::Ready(Some(result)),
+            Poll::Pending => timer.poll(context).map(|()| None),
+        })
+        .await
+    }
+
+    /// Waits for so long.
+    pub(crate) async fn sleep(&self, duration: Duration) {
+        self.within(duration, core::future::pending::<()>()).await;
+    }
+
     /// Eight random bytes as a number.
     pub(crate) fn random_u64(&self) -> u64 {
         let mut bytes = [0; 8];

@@ -39,8 +39,10 @@
 //! | [`p2`], [`p3`] | `wasi:sockets` 0.2 and 0.3 in the same way, for programs that know nothing of this project |
 //! | [`command`] | everything that a program imports, and how it is run |
 //! | `sockets` | what both versions of `wasi:sockets` say |
+//! | `clocks` | how programs wait: `wasi:clocks/monotonic-clock` 0.2 and 0.3 on the platform's clock |
 //! | `connections` | connections and listeners with their places in a guest's quota |
 //! | `streams` | the host's ends of `stream<u8>` and `stream<tcp-connection>`, which know nothing of WIT types |
+//! | `surroundings` | the calendar and random numbers of a platform, for programs in a simulation |
 //! | `units` | durations and sizes |
 //! | `outcome` | how a stream's end reaches the future beside it |
 //!
@@ -53,6 +55,7 @@
 //! name queries and watches by the guest's [`Limits`](crate::policy::Limits).
 
 pub mod bindings;
+mod clocks;
 pub mod command;
 mod connections;
 mod context;
@@ -62,11 +65,13 @@ pub mod p2;
 pub mod p3;
 mod sockets;
 mod streams;
+mod surroundings;
 mod units;
 pub mod xila;
 
 pub use context::{HasNetwork, NetworkCtx, NetworkCtxBuilder, NetworkCtxView, NetworkView};
 pub use failure::Failure;
+pub use surroundings::surround;
 
 use wasmtime::component::Linker;
 

@@ -159,10 +159,10 @@ impl fmt::Display for Exit {
 }
 
 /// The data of a program's store.
-struct State {
-    wasi: WasiCtx,
-    network: NetworkCtx,
-    table: ResourceTable,
+pub(crate) struct State {
+    pub(crate) wasi: WasiCtx,
+    pub(crate) network: NetworkCtx,
+    pub(crate) table: ResourceTable,
 }
 
 impl WasiView for State {

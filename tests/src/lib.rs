@@ -6,6 +6,7 @@
 #[cfg(target_os = "linux")]
 pub mod dnsmasq;
 pub mod guests;
+pub mod laboratory;
 pub mod link;
 #[cfg(target_os = "linux")]
 pub mod netns;

@@ -32,7 +32,7 @@ mod ask;
 mod exchange;
 mod lease;
 mod message;
-mod names;
+pub(in crate::configure) mod names;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]

@@ -69,6 +69,15 @@ pub(super) struct RunArguments {
     #[arg(long, value_name = "TIME", default_value = "10s")]
     pub(super) linger: String,
 
+    /// Run everything in virtual time, with all that happens by chance drawn from this number: the same number, the same
+    /// output and the same captures. Apps have no standard input and no folders; interfaces are hubs and loopbacks
+    #[arg(long, value_name = "SEED")]
+    pub(super) simulate: Option<String>,
+
+    /// End the apps after so long, which is virtual time with --simulate
+    #[arg(long = "for", value_name = "TIME")]
+    pub(super) limit: Option<String>,
+
     /// How many threads run the apps and the network
     #[arg(long, value_name = "N", default_value = "2")]
     pub(super) threads: String,

@@ -14,6 +14,9 @@ use super::turns::Turns;
 use crate::wasm::command::{self, Command};
 use crate::wasm::{NetworkCtx, NetworkCtxView, NetworkView};
 
+/// The instructions, about, of a program's turn in a simulation: with ten turns in a millisecond, a thousand million a second.
+const TURN_FUEL: u64 = 100_000;
+
 /// The files of components, each read once.
 pub(super) type Sources = BTreeMap<PathBuf, Arc<Vec<u8>>>;
 
@@ -72,7 +75,21 @@ impl Program {
     pub(super) async fn run(self, state: State) -> Ending {
         let mut store = Store::new(&self.engine, state);
         Turns::apply(&mut store);
-        match self.command.run(&mut store).await {
+        self.run_in(&mut store).await
+    }
+
+    /// As [`run`](Self::run), on one of the [engines of a simulation](Engines::simulated).
+    pub(super) async fn run_simulated(self, state: State) -> Ending {
+        let mut store = Store::new(&self.engine, state);
+        let set = store.set_fuel(u64::MAX).and_then(|()| store.fuel_async_yield_interval(Some(TURN_FUEL)));
+        match set {
+            Ok(()) => self.run_in(&mut store).await,
+            Err(error) => Ending::Trap(format!("{error:?}")),
+        }
+    }
+
+    async fn run_in(&self, store: &mut Store<State>) -> Ending {
+        match self.command.run(store).await {
             // What the process cannot return is a failure all the same.
             Ok(status) => Ending::Status(u8::try_from(status.code()).unwrap_or(1)),
             Err(trap) => Ending::Trap(format!("{trap:?}")),
@@ -121,6 +138,16 @@ impl Engines {
         let engine = |concurrency| {
             let mut config = Config::new();
             config.concurrency_support(concurrency).epoch_interruption(true);
+            Engine::new(&config)
+        };
+        Ok(Self { p2: engine(false)?, all: engine(true)? })
+    }
+
+    /// Engines whose programs have their turns by the instructions that they have executed, and not by time.
+    pub(super) fn simulated() -> Result<Self> {
+        let engine = |concurrency| {
+            let mut config = Config::new();
+            config.concurrency_support(concurrency).consume_fuel(true).cranelift_nan_canonicalization(true);
             Engine::new(&config)
         };
         Ok(Self { p2: engine(false)?, all: engine(true)? })

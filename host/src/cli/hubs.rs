@@ -109,9 +109,9 @@ impl HubPlan {
         Ok(())
     }
 
-    /// All options.
-    pub(super) fn options(&self) -> HubOptions {
-        let mut options = HubOptions::default();
+    /// All options. Where none is the seed, it is `seed`.
+    pub(super) fn options(&self, seed: u64) -> HubOptions {
+        let mut options = HubOptions { seed, ..HubOptions::default() };
         self.given.iter().for_each(|(option, _)| option.apply(&mut options));
         options
     }
@@ -154,7 +154,7 @@ mod tests {
         plan.join("b", &[option("seed", "7"), option("loss", "0.01")]).expect("the same loss");
         plan.join("c", &[]).expect("none");
         let expected = HubOptions { latency: Duration::from_millis(5), loss: 0.01, seed: 7, ..HubOptions::default() };
-        assert_eq!(plan.options(), expected);
+        assert_eq!(plan.options(0), expected);
         assert_eq!(plan.ports, ["a", "b", "c"]);
     }
 

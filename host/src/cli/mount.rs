@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use super::interface::{InterfacePlan, Kind};
 use super::plan::{CapturePlan, Plan};
 use crate::device::Device;
-use crate::device::hub::Hub;
+use crate::device::hub::{Hub, HubOptions};
 use crate::device::loopback::Loopback;
 use crate::device::pcap::Pcap;
 use crate::error::ConfigureError;
@@ -27,6 +27,19 @@ pub(super) struct Mounted {
     pub(super) manager: Manager,
     pub(super) hubs: Vec<(String, Hub)>,
     captures: Vec<(String, Failure)>,
+    world: World,
+}
+
+/// Which time it is, and what chance there is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum World {
+    /// The machine's. Hubs lose the same frames in each run nevertheless, unless they are told otherwise.
+    Real,
+    /// A simulation's: all that happens by chance follows from its seed.
+    Simulated {
+        /// When its time began, since 1970.
+        began: Duration,
+    },
 }
 
 /// What went wrong first in writing a capture file, if anything did.
@@ -34,15 +47,19 @@ type Failure = Arc<Mutex<Option<io::Error>>>;
 
 impl Mounted {
     /// Mounts all interfaces of a plan. Errors name the option.
-    pub(super) fn new(plan: &Plan, platform: Platform) -> Result<Self> {
+    pub(super) fn new(plan: &Plan, platform: Platform, world: World) -> Result<Self> {
+        let seed = || match world {
+            World::Real => HubOptions::default().seed,
+            World::Simulated { .. } => platform.random_u64(),
+        };
         let hubs = plan.hubs.iter().map(|(name, hub)| {
             if let [port] = hub.ports.as_slice() {
                 tracing::warn!("hub {name} joins {port} to nothing: no other interface names it");
             }
-            (name.clone(), Hub::new(&platform, hub.options()))
+            (name.clone(), Hub::new(&platform, hub.options(seed())))
         });
         let hubs = hubs.collect();
-        let mut mounted = Self { manager: Manager::without_loopback(platform), hubs, captures: Vec::new() };
+        let mut mounted = Self { manager: Manager::without_loopback(platform), hubs, captures: Vec::new(), world };
         for interface in &plan.interfaces {
             let capture = plan.captures.iter().find(|capture| capture.interface == interface.name);
             mounted.mount(interface, capture)?;
@@ -97,9 +114,9 @@ impl Mounted {
                 watch.next().await;
             }
         };
-        match tokio::time::timeout(patience, leased).await {
-            Ok(()) => Vec::new(),
-            Err(_elapsed) => searching(),
+        match self.manager.platform().within(patience, leased).await {
+            Some(()) => Vec::new(),
+            None => searching(),
         }
     }
 
@@ -119,21 +136,25 @@ impl Mounted {
         let cannot = || format!("{option}: cannot write the file");
         let failure = Failure::default();
         let file = CaptureFile { file: File::create(&plan.file).with_context(cannot)?, failure: failure.clone() };
-        let captured = Pcap::new(device, file).with_context(cannot)?;
+        let captured = match self.world {
+            World::Real => Pcap::new(device, file),
+            World::Simulated { began } => Pcap::with_origin(device, file, began),
+        };
+        let captured = captured.with_context(cannot)?;
         self.captures.push((option, failure));
         Ok(Box::new(captured))
     }
 
     /// Waits until everything that apps sent over their connections has been acknowledged, or for as long as `patience`.
     pub(super) async fn settle(&self, patience: Duration) {
-        let interfaces = self.manager.interfaces();
+        let (interfaces, platform) = (self.manager.interfaces(), self.manager.platform());
         let open = || interfaces.iter().map(|interface| interface.statistics().tcp_flows).sum::<u64>();
-        let waited = tokio::time::timeout(patience, async {
+        let ended = async {
             while open() > 0 {
-                tokio::time::sleep(LOOK).await;
+                platform.sleep(LOOK).await;
             }
-        });
-        if waited.await.is_err() && open() > 0 {
+        };
+        if platform.within(patience, ended).await.is_none() && open() > 0 {
             tracing::warn!("{} connections did not end within {patience:?} (--linger): data may be lost", open());
         }
     }
@@ -205,7 +226,7 @@ mod tests {
         let plan = plan(&["-i", a, "-i", "b=hub,hub=net,addr=10.0.0.2/24", "x.wasm"]).expect("a plan");
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
         runtime.expect("a runtime").block_on(async {
-            let mounted = Mounted::new(&plan, platform()).expect("interfaces");
+            let mounted = Mounted::new(&plan, platform(), World::Real).expect("interfaces");
             let network = |name| mounted.manager.network_of([name]).expect("an interface");
             let server = "10.0.0.1:80".parse().expect("an address");
             let listener = TcpListener::bind(&network("a"), server, ListenOptions::default()).expect("a listener");
@@ -239,7 +260,7 @@ mod tests {
         let plan = plan(&words).expect("a plan");
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
         runtime.expect("a runtime").block_on(async {
-            let mounted = Mounted::new(&plan, platform()).expect("interfaces");
+            let mounted = Mounted::new(&plan, platform(), World::Real).expect("interfaces");
             for (name, congestion) in [("a", Cubic), ("b", Unlimited), ("c", Bbr)] {
                 let network = mounted.manager.network_of([name]).expect("an interface");
                 let server = "127.0.0.1:80".parse().expect("an address");

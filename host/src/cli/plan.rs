@@ -27,6 +27,10 @@ pub(super) struct Plan {
     pub(super) fail_fast: bool,
     pub(super) statistics: bool,
     pub(super) linger: Duration,
+    /// The seed of the simulation in which everything runs, if it is not this machine's world.
+    pub(super) simulate: Option<u64>,
+    /// When the apps end that have not by then.
+    pub(super) limit: Option<Duration>,
     pub(super) threads: usize,
 }
 
@@ -73,7 +77,18 @@ impl Plan {
         let threads = Some(values::whole(&arguments.threads).map_err(|problem| format!("--threads {problem}"))?)
             .filter(|threads| (1..=MOST_THREADS).contains(threads))
             .ok_or_else(|| format!("--threads {}: it takes 1 to {MOST_THREADS}", arguments.threads))?;
+        let simulate = arguments.simulate.as_deref().map(values::whole).transpose();
+        let simulate = simulate.map_err(|problem| format!("--simulate {problem}"))?;
+        if simulate.is_some() {
+            interfaces.iter().try_for_each(simulated)?;
+            if let Some(folder) = arguments.directories.first() {
+                return Err(format!("--dir {folder}: --simulate has no folders, whose files are read in real time"));
+            }
+        }
+        let limit = arguments.limit.as_deref().map(values::duration).transpose();
         Ok(Self {
+            simulate,
+            limit: limit.map_err(|problem| format!("--for {problem}"))?,
             captures: captures(&arguments.captures, &interfaces)?,
             environment: arguments.environment.iter().map(|text| variable(text)).collect::<Result<_, _>>()?,
             directories: directories(&arguments.directories)?,
@@ -110,6 +125,14 @@ fn join_hub(hubs: &mut Hubs, others: &[InterfacePlan], plan: &InterfacePlan) -> 
         }
     }
     segment.join(&plan.name, options).map_err(|problem| format!("{}: {problem}", plan.option()))
+}
+
+/// What leads out of the process has its own time.
+fn simulated(plan: &InterfacePlan) -> Result<(), String> {
+    match plan.kind {
+        Kind::Loopback | Kind::Hub { .. } => Ok(()),
+        Kind::Tap { .. } => Err(format!("{}: --simulate has no TAP, whose peers live in real time", plan.option())),
+    }
 }
 
 fn apps(arguments: &RunArguments) -> Result<Vec<AppPlan>, String> {

@@ -1,18 +1,21 @@
 //! A plan carried out, from the first file read to the exit status.
 
 use std::ffi::OsString;
+use std::path::Path;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use futures_util::future::{self, Either};
+use futures_util::stream::{self, Stream, StreamExt as _};
 use tokio::task::JoinSet;
 use wasmtime::component::ResourceTable;
-use wasmtime_wasi::{FsPerms, WasiCtx};
+use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxBuilder};
 
 use super::app::AppPlan;
 use super::component::{self, Ending, Engines, Program, Sources, State};
-use super::mount::Mounted;
+use super::mount::{Mounted, World};
 use super::output::Output;
 use super::plan::Plan;
 use super::say;
@@ -38,12 +41,12 @@ pub(super) async fn run(plan: &Plan) -> Result<u8> {
     let mut signals = Signals::new().context("cannot wait for signals")?;
     let sources = component::read(plan.apps.iter().map(|app| app.component.as_path()))?;
     let contexts = plan.apps.iter().map(|app| wasi(plan, app)).collect::<Result<Vec<_>>>()?;
-    let mounted = Mounted::new(plan, platform::tokio::platform())?;
+    let mounted = Mounted::new(plan, platform::tokio::platform(), World::Real)?;
 
     let mut apps = Apps::new();
     let outcome = {
-        let work = std::pin::pin!(work(plan, &sources, contexts, &mounted, &mut apps));
-        let signal = std::pin::pin!(signals.received());
+        let work = pin!(work(plan, &sources, contexts, &mounted, &mut apps));
+        let signal = pin!(signals.received());
         match future::select(work, signal).await {
             Either::Left((status, _)) => status.map(|status| (status, plan.linger)),
             Either::Right((status, _)) => Ok((status, plan.linger.min(GOODBYE))),
@@ -53,8 +56,8 @@ pub(super) async fn run(plan: &Plan) -> Result<u8> {
     let mut status = outcome.as_ref().map_or(1, |(status, _)| *status);
     {
         let patience = outcome.as_ref().map_or(GOODBYE, |(_, patience)| *patience);
-        let end = std::pin::pin!(end(&mut apps, &mounted, patience));
-        let signal = std::pin::pin!(signals.received());
+        let end = pin!(end(&mut apps, &mounted, patience));
+        let signal = pin!(signals.received());
         if let Either::Right((signal, _)) = future::select(end, signal).await {
             status = signal;
         }
@@ -80,31 +83,58 @@ async fn work(
     let turns = Arc::new(Turns::start(engines.each())?);
     let (programs, ()) = future::try_join(compile(plan, sources, &engines), leases(plan, mounted)).await?;
     for (index, ((app, program), wasi)) in plan.apps.iter().zip(programs).zip(contexts).enumerate() {
-        let network = match &app.interfaces {
-            None => mounted.manager.network(),
-            Some(names) => mounted.manager.network_of(names.iter().map(String::as_str))?,
-        };
-        let mut context = NetworkCtx::builder().network(network);
-        if let Some(access) = plan.control {
-            context = context.control(&mounted.manager, access);
-        }
-        let state = State { wasi, network: context.build(), table: ResourceTable::new() };
+        let state = state(plan, app, mounted, wasi)?;
         let turns = turns.clone();
         apps.spawn(async move { (index, turns.run(program.run(state)).await) });
     }
 
-    let mut first_failure = 0;
-    while let Some(ended) = apps.join_next().await {
-        let (index, ending) = ended.context("an app ended by a mistake in xila-net")?;
-        let status = report(plan, index, ending);
-        if first_failure == 0 {
-            first_failure = status;
+    let apps = stream::poll_fn(|context| apps.poll_join_next(context));
+    wait(plan, mounted, apps.map(|ended| ended.context("an app ended by a mistake in xila-net"))).await
+}
+
+/// Waits for the apps, or for the end of the time that they have: the status is that of the one that fails first, else 0.
+pub(super) async fn wait(
+    plan: &Plan,
+    mounted: &Mounted,
+    apps: impl Stream<Item = Result<(usize, Ending)>>,
+) -> Result<u8> {
+    let mut apps = pin!(apps);
+    let (mut first_failure, mut ended_so_far) = (0, 0);
+    let waiting = async {
+        while let Some(ended) = apps.next().await {
+            let (index, ending) = ended?;
+            ended_so_far += 1;
+            let status = report(plan, index, ending);
+            if first_failure == 0 {
+                first_failure = status;
+            }
+            if status != 0 && plan.fail_fast {
+                break;
+            }
         }
-        if status != 0 && plan.fail_fast {
-            break;
-        }
+        anyhow::Ok(())
+    };
+    match plan.limit {
+        None => waiting.await?,
+        Some(limit) => match mounted.manager.platform().within(limit, waiting).await {
+            Some(ended) => ended?,
+            None => tracing::info!("{limit:?} are over (--for): {ended_so_far} of {} apps had ended", plan.apps.len()),
+        },
     }
     Ok(first_failure)
+}
+
+/// What the store of an app holds.
+pub(super) fn state(plan: &Plan, app: &AppPlan, mounted: &Mounted, wasi: WasiCtx) -> Result<State> {
+    let network = match &app.interfaces {
+        None => mounted.manager.network(),
+        Some(names) => mounted.manager.network_of(names.iter().map(String::as_str))?,
+    };
+    let mut context = NetworkCtx::builder().network(network);
+    if let Some(access) = plan.control {
+        context = context.control(&mounted.manager, access);
+    }
+    Ok(State { wasi, network: context.build(), table: ResourceTable::new() })
 }
 
 /// Ends the apps that still run, and gives connections time to end.
@@ -114,7 +144,7 @@ async fn end(apps: &mut Apps, mounted: &Mounted, patience: Duration) {
 }
 
 /// Gives interfaces with `dhcp` time to get a lease, and names those that have none when it is over.
-async fn leases(plan: &Plan, mounted: &Mounted) -> Result<()> {
+pub(super) async fn leases(plan: &Plan, mounted: &Mounted) -> Result<()> {
     let patience = plan.dhcp_timeout;
     if patience > Duration::ZERO {
         for name in mounted.leases(patience).await {
@@ -132,8 +162,13 @@ async fn compile(plan: &Plan, sources: &Sources, engines: &Arc<Engines>) -> Resu
         async move { anyhow::Ok((path, task.await?.with_context(|| path.display().to_string())?)) }
     });
     let programs = future::try_join_all(compiling).await?;
+    in_order(plan, &programs)
+}
+
+/// The program of each app.
+pub(super) fn in_order<P: AsRef<Path>>(plan: &Plan, programs: &[(P, Program)]) -> Result<Vec<Program>> {
     let program = |app: &AppPlan| {
-        let found = programs.iter().find(|(path, _)| **path == app.component);
+        let found = programs.iter().find(|(path, _)| path.as_ref() == app.component);
         found.map(|(_, program)| program.clone()).with_context(|| format!("{} was not compiled", app.name()))
     };
     plan.apps.iter().map(program).collect()
@@ -141,8 +176,14 @@ async fn compile(plan: &Plan, sources: &Sources, engines: &Arc<Engines>) -> Resu
 
 /// What an app has apart from the network: arguments, environment, standard streams, folders.
 fn wasi(plan: &Plan, app: &AppPlan) -> Result<WasiCtx> {
-    let mut wasi = WasiCtx::builder();
+    let mut wasi = wasi_apart_from_streams(plan, app)?;
     wasi.inherit_stdin().stdout(Output::Standard).stderr(Output::Error);
+    Ok(wasi.build())
+}
+
+/// Arguments, environment and folders of an app.
+pub(super) fn wasi_apart_from_streams(plan: &Plan, app: &AppPlan) -> Result<WasiCtxBuilder> {
+    let mut wasi = WasiCtx::builder();
     wasi.arg(app.name()).args(&app.arguments);
     wasi.envs(&environment(plan));
     for folder in &plan.directories {
@@ -150,7 +191,7 @@ fn wasi(plan: &Plan, app: &AppPlan) -> Result<WasiCtx> {
             .map_err(anyhow::Error::from)
             .with_context(|| format!("--dir {}: cannot open the folder", folder.host.display()))?;
     }
-    Ok(wasi.build())
+    Ok(wasi)
 }
 
 /// The inherited variables, with those of `--env` beyond them or in their place. Apps cannot have what is not UTF-8.

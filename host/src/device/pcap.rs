@@ -7,6 +7,7 @@ mod tests;
 
 use core::fmt;
 use core::task::{Context, Poll};
+use core::time::Duration;
 use std::io::{self, Write};
 use std::sync::Arc;
 
@@ -34,7 +35,17 @@ impl<D: Device> Pcap<D> {
     /// # Errors
     /// Where the header cannot be written.
     pub fn new(device: D, writer: impl Write + Send + 'static) -> io::Result<Self> {
-        let capture = CaptureWriter::new(&device.capabilities(), Box::new(writer))?;
+        let capture = CaptureWriter::new(&device.capabilities(), Box::new(writer), None)?;
+        Ok(Self { device, capture: Some(capture), failure: None })
+    }
+
+    /// As [`new`](Self::new), for a stack whose time began at `origin`, a time since 1970: in a simulation, each run is to
+    /// write the same.
+    ///
+    /// # Errors
+    /// Where the header cannot be written.
+    pub fn with_origin(device: D, writer: impl Write + Send + 'static, origin: Duration) -> io::Result<Self> {
+        let capture = CaptureWriter::new(&device.capabilities(), Box::new(writer), Some(origin))?;
         Ok(Self { device, capture: Some(capture), failure: None })
     }
 

@@ -15,6 +15,7 @@
 
 mod executor;
 mod time;
+mod turns;
 
 #[cfg(test)]
 mod tests;
@@ -24,6 +25,7 @@ use core::time::Duration;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+use thiserror::Error;
 
 use self::executor::Executor;
 use self::time::VirtualClock;
@@ -94,6 +96,14 @@ impl Simulation {
     /// # Panics
     /// When nothing can run and no timer is armed: the future would wait for ever.
     pub fn block_on<T>(&self, future: impl Future<Output = T>) -> T {
+        self.try_block_on(future).unwrap_or_else(|stalled| panic!("{stalled}"))
+    }
+
+    /// As [`block_on`](Self::block_on).
+    ///
+    /// # Errors
+    /// When nothing can run and no timer is armed: the future, which is dropped then, would wait for ever.
+    pub fn try_block_on<T>(&self, future: impl Future<Output = T>) -> Result<T, Stalled> {
         self.0.executor.block_on(future, || self.0.clock.advance_to_next(None))
     }
 
@@ -113,6 +123,14 @@ impl Simulation {
     pub fn run_ready(&self) {
         self.0.executor.run_ready();
     }
+}
+
+/// Nothing can run, and no timer is armed that would change that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("nothing can run: the future waits, no timer is armed, and each of the {tasks} other tasks waits too")]
+pub struct Stalled {
+    /// How many tasks wait.
+    pub tasks: usize,
 }
 
 struct SimulatedSpawner(Arc<Executor>);

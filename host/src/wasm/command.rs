@@ -9,10 +9,11 @@ use wasmtime_wasi::filesystem::{WasiFilesystem, WasiFilesystemView as _};
 use wasmtime_wasi::random::{WasiRandom, WasiRandomView as _};
 use wasmtime_wasi::{I32Exit, WasiView};
 
-use super::{NetworkView, p2, p3};
+use super::{NetworkView, clocks, p2, p3};
 
 /// Adds all that a program may import to `linker`: `xila:network`, `wasi:sockets` 0.2 and 0.3 on the guest's network, and
-/// wasmtime-wasi's interfaces for everything else, of 0.2 and of 0.3.
+/// wasmtime-wasi's interfaces for everything else, of 0.2 and of 0.3. Programs wait by the
+/// [clock](super::NetworkCtxBuilder::clock) of their network.
 ///
 /// wasmtime-wasi's own sockets are not among them, so no guest reaches the operating system's network, whatever its
 /// [`WasiCtx`](wasmtime_wasi::WasiCtx) says. [`WasiView::ctx`] and [`NetworkView::network`] have to hand out the same table:
@@ -24,6 +25,7 @@ pub fn add_to_linker<T: WasiView + NetworkView>(linker: &mut Linker<T>) -> Resul
     super::add_to_linker(linker)?;
     add_p2_to_linker(linker)?;
     p3::add_to_linker(linker)?;
+    clocks::add_p3_to_linker(linker)?;
     add_wasi_3(linker)
 }
 
@@ -38,19 +40,20 @@ pub fn add_to_linker<T: WasiView + NetworkView>(linker: &mut Linker<T>) -> Resul
 /// If the linker has one of the interfaces already.
 pub fn add_p2_to_linker<T: WasiView + NetworkView>(linker: &mut Linker<T>) -> Result<()> {
     p2::add_to_linker(linker)?;
+    clocks::add_p2_to_linker(linker)?;
     add_wasi_2(linker)
 }
 
-/// `wasi:cli/imports` 0.2 but for sockets.
+/// `wasi:cli/imports` 0.2 but for sockets and the monotonic clock.
 fn add_wasi_2<T: WasiView>(linker: &mut Linker<T>) -> Result<()> {
-    use wasmtime_wasi::p2::bindings::{cli, clocks, filesystem, random};
+    use wasmtime_wasi::p2::bindings::clocks::wall_clock;
+    use wasmtime_wasi::p2::bindings::{cli, filesystem, random};
     use wasmtime_wasi_io::bindings::wasi::io;
 
     io::error::add_to_linker::<T, HasTable>(linker, |data| data.ctx().table)?;
     io::poll::add_to_linker::<T, HasTable>(linker, |data| data.ctx().table)?;
     io::streams::add_to_linker::<T, HasTable>(linker, |data| data.ctx().table)?;
-    clocks::wall_clock::add_to_linker::<T, WasiClocks>(linker, T::clocks)?;
-    clocks::monotonic_clock::add_to_linker::<T, WasiClocks>(linker, T::clocks)?;
+    wall_clock::add_to_linker::<T, WasiClocks>(linker, T::clocks)?;
     filesystem::types::add_to_linker::<T, WasiFilesystem>(linker, T::filesystem)?;
     filesystem::preopens::add_to_linker::<T, WasiFilesystem>(linker, T::filesystem)?;
     random::random::add_to_linker::<T, WasiRandom>(linker, T::random)?;
@@ -68,12 +71,14 @@ fn add_wasi_2<T: WasiView>(linker: &mut Linker<T>) -> Result<()> {
     cli::terminal_stderr::add_to_linker::<T, WasiCli>(linker, T::cli)
 }
 
-/// `wasi:cli/imports` 0.3 but for sockets.
+/// `wasi:cli/imports` 0.3 but for sockets and the monotonic clock.
 fn add_wasi_3<T: WasiView + 'static>(linker: &mut Linker<T>) -> Result<()> {
-    use wasmtime_wasi::p3::{cli, clocks, filesystem, random};
+    use wasmtime_wasi::p3::bindings::clocks::{system_clock, types};
+    use wasmtime_wasi::p3::{cli, filesystem, random};
 
     cli::add_to_linker(linker)?;
-    clocks::add_to_linker(linker)?;
+    types::add_to_linker::<T, WasiClocks>(linker, T::clocks)?;
+    system_clock::add_to_linker::<T, WasiClocks>(linker, T::clocks)?;
     filesystem::add_to_linker(linker)?;
     random::add_to_linker(linker)
 }

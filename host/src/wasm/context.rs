@@ -1,5 +1,6 @@
 //! What one guest may use: the context in its store.
 
+use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 use wasmtime::component::{HasData, ResourceTable};
@@ -7,16 +8,17 @@ use wasmtime::component::{HasData, ResourceTable};
 use crate::error::{Error, Result};
 use crate::interface::Interface;
 use crate::manager::Manager;
-use crate::platform::Access;
+use crate::platform::{Access, Clock};
 use crate::policy::{Limits, Quota};
 use crate::socket::{Network, Resolver, ResolverOptions};
 
 /// What one guest may use, and what it holds.
 ///
 /// Nothing, until it is given a network.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct NetworkCtx {
     network: Option<Network>,
+    clock: Option<Arc<dyn Clock>>,
     control: Option<Control>,
     quota: Quota,
     _presence: Arc<Presence>,
@@ -67,6 +69,15 @@ impl NetworkCtx {
         }
     }
 
+    /// What the guest waits by.
+    ///
+    /// # Errors
+    /// Where the host has given it neither a network nor a clock, and calls it outside a tokio runtime.
+    pub(crate) fn clock(&self) -> wasmtime::Result<Arc<dyn Clock>> {
+        let clock = self.clock.clone().or_else(ambient_clock);
+        clock.ok_or_else(|| wasmtime::format_err!("this guest's context has no clock: see NetworkCtxBuilder::clock"))
+    }
+
     /// Who finds names for the guest.
     pub(crate) fn resolver(&self) -> Result<Resolver> {
         let network = self.all()?;
@@ -109,10 +120,42 @@ impl NetworkCtx {
     }
 }
 
+impl fmt::Debug for NetworkCtx {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { network, control, quota, search, .. } = self;
+        let mut debug = formatter.debug_struct("NetworkCtx");
+        debug.field("network", network).field("control", control).field("quota", quota).field("search", search);
+        debug.finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for NetworkCtxBuilder {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { network, clock: _, control, limits, search } = self;
+        let mut debug = formatter.debug_struct("NetworkCtxBuilder");
+        debug.field("network", network).field("control", control).field("limits", limits).field("search", search);
+        debug.finish_non_exhaustive()
+    }
+}
+
+/// The clock of the tokio runtime that this is called in.
+#[cfg(feature = "tokio")]
+fn ambient_clock() -> Option<Arc<dyn Clock>> {
+    let runtime = tokio::runtime::Handle::try_current().ok()?;
+    Some(crate::platform::tokio::platform_on(runtime).clock)
+}
+
+/// There is none.
+#[cfg(not(feature = "tokio"))]
+fn ambient_clock() -> Option<Arc<dyn Clock>> {
+    None
+}
+
 /// Builds a [`NetworkCtx`].
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct NetworkCtxBuilder {
     network: Option<Network>,
+    clock: Option<Arc<dyn Clock>>,
     control: Option<Control>,
     limits: Limits,
     search: Vec<String>,
@@ -144,6 +187,14 @@ impl NetworkCtxBuilder {
         self
     }
 
+    /// The clock that a program waits by, in place of that of its [network](Self::network)'s platform. One without either
+    /// waits by that of the tokio runtime in which it runs. The last call counts.
+    #[must_use]
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = Some(clock);
+        self
+    }
+
     /// How much the guest may hold at once.
     #[must_use]
     pub fn limits(mut self, limits: Limits) -> Self {
@@ -154,12 +205,13 @@ impl NetworkCtxBuilder {
     /// The context.
     #[must_use]
     pub fn build(self) -> NetworkCtx {
-        let Self { network, control, limits, search } = self;
+        let Self { network, clock, control, limits, search } = self;
+        let clock = clock.or_else(|| Some(network.as_ref()?.platform().clock.clone()));
         // A share of each link of its own, whoever else was given the same network.
         let network = network.map(|network| network.for_guest());
         let quota = Quota::new(limits);
         let presence = Arc::new(Presence(quota.clone()));
-        NetworkCtx { network, control, quota, _presence: presence, search, resolver: Arc::default() }
+        NetworkCtx { network, clock, control, quota, _presence: presence, search, resolver: Arc::default() }
     }
 }
 

@@ -150,6 +150,7 @@ macro_rules! tests {
 
 // Behind the macro that it uses.
 mod control;
+mod simulate;
 mod unmodified;
 
 tests! {

@@ -67,6 +67,20 @@ pub(crate) async fn std_tcp_client() {
     nothing_is_left(&far).await;
 }
 
+/// In real time, where nothing goes wrong; what else befalls it is in the suite `laboratory`.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+pub(crate) async fn std_tcp_steadfast() {
+    let manager = manager();
+    let server = Guest::new("echo-server").arguments(["127.0.0.1:7"]).network(manager.network());
+    let client = Guest::new("std_tcp_steadfast").arguments(["127.0.0.1:7", "1", "10", "1"]).network(manager.network());
+    let printed = tokio::select! {
+        exit = server.run() => panic!("the server has ended: {exit:?}"),
+        printed = client.succeed() => printed,
+    };
+    let whole: u64 = printed.split(' ').next().and_then(|count| count.parse().ok()).expect("a number");
+    assert!(whole > 5, "{printed}");
+}
+
 /// The program that the benchmarks measure with, in each of its modes, for both families.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 pub(crate) async fn std_throughput() {

@@ -24,7 +24,7 @@ pub(super) fn domain(text: &[u8]) -> Option<String> {
 
 /// Reads a search list: the first [`MOST`] names, but for those that no host can have. What follows a name that is
 /// broken cannot be read.
-pub(super) fn search_list(data: &[u8]) -> Vec<String> {
+pub(in crate::configure) fn search_list(data: &[u8]) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
     let mut at = 0;
     for _ in 0..MOST {

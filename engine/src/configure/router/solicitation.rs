@@ -3,15 +3,16 @@
 use core::time::Duration;
 
 use super::Persistence;
+use crate::configure::backoff::Backoff;
 use crate::random::Random;
 use crate::time::Instant;
 
 /// `MAX_RTR_SOLICITATIONS` of RFC 4861 section 10.
 const BRIEF: u32 = 3;
-/// `RTR_SOLICITATION_INTERVAL` of RFC 4861 section 10, and IRT of RFC 7559 section 2.
+/// `RTR_SOLICITATION_INTERVAL` of RFC 4861 section 10.
 const INTERVAL: Duration = Duration::from_secs(4);
-/// MRT of RFC 7559 section 2.
-const LONGEST_INTERVAL: Duration = Duration::from_secs(3600);
+/// IRT and MRT of RFC 7559 section 2.
+const BACKOFF: Backoff = Backoff { initial: INTERVAL, longest: Duration::from_secs(3600) };
 
 /// Whether routers are being asked for, and when the next time is.
 #[derive(Debug)]
@@ -75,7 +76,7 @@ impl Solicitation {
         let interval = match self.persistence {
             Persistence::Brief if sent >= BRIEF => None,
             Persistence::Brief => Some(INTERVAL),
-            Persistence::Endless => Some(backed_off(before, random)),
+            Persistence::Endless => Some(BACKOFF.next(before, random)),
         };
         self.state = interval.map_or(State::Idle, |interval| State::Asking { sent, interval, due: now + interval });
         true
@@ -87,16 +88,4 @@ impl Solicitation {
             State::Starting { due, is_answered: _ } | State::Asking { sent: _, interval: _, due } => Some(due),
         }
     }
-}
-
-/// The time to wait after one that was waited already, each with a tenth more or less at random (RFC 3315 section 14).
-fn backed_off(before: Option<Duration>, random: &mut Random) -> Duration {
-    // RAND, from -0.1 to 0.1, in units of a millionth.
-    const TENTH: u32 = 100_000;
-    const UNIT: u32 = 1_000_000;
-    let rand = random.below(2 * TENTH + 1);
-    // A multiple of a time, and RAND times that time.
-    let varied = |time: Duration, multiple: u32| (time * (multiple * UNIT - TENTH + rand)) / UNIT;
-    let next = before.map_or_else(|| varied(INTERVAL, 1), |before| varied(before, 2));
-    if next > LONGEST_INTERVAL { varied(LONGEST_INTERVAL, 1) } else { next }
 }

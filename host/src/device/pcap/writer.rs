@@ -27,7 +27,7 @@ type Output = BufWriter<Box<dyn Write + Send>>;
 pub(super) struct CaptureWriter {
     records: PcapWriter<Shared>,
     output: Arc<Mutex<Output>>,
-    /// The calendar's time at the clock's origin, since 1970.
+    /// The calendar's time at the clock's origin, since 1970; none until the first frame, where the calendar is to say it.
     origin: Option<Duration>,
     /// Where a frame that lies in parts is put together.
     whole: Vec<u8>,
@@ -49,7 +49,11 @@ impl Write for Shared {
 }
 
 impl CaptureWriter {
-    pub(super) fn new(capabilities: &Capabilities, writer: Box<dyn Write + Send>) -> io::Result<Self> {
+    pub(super) fn new(
+        capabilities: &Capabilities,
+        writer: Box<dyn Write + Send>,
+        origin: Option<Duration>,
+    ) -> io::Result<Self> {
         let output = Arc::new(Mutex::new(BufWriter::with_capacity(BUFFER, writer)));
         let header = PcapHeader {
             version_major: 2,
@@ -68,7 +72,7 @@ impl CaptureWriter {
         let records = PcapWriter::with_header(Shared(output.clone()), header).map_err(into_io)?;
         output.lock().flush()?;
         let ip = capabilities.frame_length() - capabilities.mtu;
-        Ok(Self { records, output, origin: None, whole: Vec::new(), ip })
+        Ok(Self { records, output, origin, whole: Vec::new(), ip })
     }
 
     pub(super) fn record(&mut self, now: Instant, frame: &Frame) -> io::Result<()> {

@@ -10,6 +10,7 @@ use std::task::Wake;
 
 use parking_lot::Mutex;
 
+use super::Stalled;
 use crate::platform::Task;
 
 /// Runs tasks, and one future besides.
@@ -84,7 +85,7 @@ impl Executor {
         self: &Arc<Self>,
         future: impl Future<Output = T>,
         mut pass_time: impl FnMut() -> bool,
-    ) -> T {
+    ) -> Result<T, Stalled> {
         let mut future = pin!(future);
         let root = self.node(u64::MAX, State::Elsewhere);
         let waker = Waker::from(root.clone());
@@ -102,13 +103,11 @@ impl Executor {
             });
             if let Some(value) = output {
                 *root.state.lock() = State::Done;
-                return value;
+                return Ok(value);
             }
             if !pass_time() {
-                panic!(
-                    "nothing can run: the future waits, no timer is armed, and each of the {} other tasks waits too",
-                    self.tasks.lock().nodes.len()
-                );
+                *root.state.lock() = State::Done;
+                return Err(Stalled { tasks: self.tasks.lock().nodes.len() });
             }
         }
     }

@@ -162,6 +162,54 @@ fn a_timer_stays_ready_until_it_is_set_anew_and_keeps_its_waker_when_it_is() {
 }
 
 #[test]
+fn a_program_that_computes_uses_up_time_and_one_that_waits_does_not() {
+    let simulation = Simulation::new(0);
+    // It looks whether another has done something, again and again.
+    let done = Arc::new(Mutex::new(false));
+    let (setter, sleep) = (done.clone(), simulation.sleep(SECOND));
+    simulation.spawn(async move {
+        sleep.await;
+        *setter.lock() = true;
+    });
+    let looks = simulation.block_on(simulation.in_turns(async {
+        let mut looks = 0;
+        while !*done.lock() {
+            give_way().await;
+            looks += 1;
+        }
+        looks
+    }));
+    assert_eq!((looks, simulation.now().since_origin()), (10_000, SECOND));
+    // Whoever is woken by others has not computed.
+    let start = simulation.now();
+    simulation.block_on(simulation.in_turns(async {
+        for _ in 0..50 {
+            simulation.sleep(SECOND).await;
+            give_way().await;
+        }
+    }));
+    assert_eq!(simulation.now() - start, SECOND * 50);
+}
+
+#[test]
+fn a_look_at_the_clock_takes_a_little() {
+    let simulation = Simulation::new(0);
+    let (clock, sleep) = (simulation.platform().clock, simulation.sleep(Duration::from_millis(1)));
+    let looks = (1..).find(|_| clock.look() >= Instant::ORIGIN + Duration::from_millis(1));
+    assert_eq!(looks, Some(1000));
+    simulation.block_on(sleep);
+    assert_eq!(simulation.now(), Instant::ORIGIN + Duration::from_millis(1));
+}
+
+#[test]
+fn a_future_that_nothing_will_wake_can_be_an_error() {
+    let simulation = Simulation::new(0);
+    simulation.spawn(core::future::pending());
+    assert_eq!(simulation.try_block_on(core::future::pending::<()>()), Err(Stalled { tasks: 1 }));
+    assert_eq!(simulation.try_block_on(async { 7 }), Ok(7));
+}
+
+#[test]
 fn one_seed_gives_one_run_and_another_seed_another() {
     let draw = |seed| {
         let mut bytes = [0; 37];

@@ -1,12 +1,16 @@
 //! Virtual time and its timers.
 
 use core::task::{Context, Poll, Waker};
+use core::time::Duration;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 
 use crate::platform::{Clock, Instant, Timer};
+
+/// What a look at the clock takes.
+const LOOK: Duration = Duration::from_micros(1);
 
 /// A clock that moves only when it is told to.
 #[derive(Default)]
@@ -50,6 +54,12 @@ impl VirtualClock {
 impl Clock for VirtualClock {
     fn now(&self) -> Instant {
         self.0.lock().now
+    }
+
+    fn look(&self) -> Instant {
+        let now = self.now() + LOOK;
+        self.advance_to(now);
+        now
     }
 
     fn timer(&self) -> Box<dyn Timer> {

@@ -1,0 +1,106 @@
+//! Guests and their stacks in one simulation: time, chance and the programs' turns follow from one seed.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use wasmtime::component::{Component, Linker, ResourceTable};
+use wasmtime::{Config, Engine, Store};
+use wasmtime_wasi::WasiCtx;
+use wasmtime_wasi::p2::pipe::MemoryOutputPipe;
+use xila_network_host::platform::simulated::Simulation;
+use xila_network_host::policy::Quota;
+use xila_network_host::socket::Network;
+use xila_network_host::wasm::command::{self, Command};
+use xila_network_host::wasm::{NetworkCtx, surround};
+
+use crate::guests::{State, path};
+
+/// The instructions of a program's turn.
+const TURN: u64 = 100_000;
+
+/// How much a program may print.
+const MOST_OUTPUT: usize = 1 << 20;
+
+/// When the simulation begins, since 1970.
+const BEGAN: Duration = Duration::from_secs(1_767_225_600);
+
+/// A program that was compiled for simulations.
+#[derive(Clone)]
+pub struct Program {
+    engine: Engine,
+    command: Command<State>,
+    name: Arc<str>,
+}
+
+/// What a program that has ended, or was ended, leaves.
+#[derive(Clone)]
+pub struct Output {
+    stdout: MemoryOutputPipe,
+    quota: Quota,
+}
+
+impl Output {
+    /// What it has printed so far.
+    #[must_use]
+    pub fn printed(&self) -> String {
+        String::from_utf8_lossy(&self.stdout.contents()).into_owned()
+    }
+
+    /// What it holds of the network.
+    #[must_use]
+    pub fn quota(&self) -> &Quota {
+        &self.quota
+    }
+}
+
+impl Program {
+    /// Compiles the program `NAME.wasm`.
+    ///
+    /// # Errors
+    /// If it cannot be found or compiled.
+    pub fn compile(name: &str) -> Result<Self> {
+        let mut config = Config::new();
+        config.consume_fuel(true).cranelift_nan_canonicalization(true);
+        let engine = Engine::new(&config)?;
+        let path = path(name)?;
+        let bytes = std::fs::read(&path).with_context(|| format!("{}: run `just guests` first", path.display()))?;
+        let component = Component::new(&engine, bytes)?;
+        let mut linker = Linker::new(&engine);
+        command::add_to_linker(&mut linker)?;
+        let command = Command::new(&component, &linker)?;
+        Ok(Self { engine, command, name: name.into() })
+    }
+
+    /// A run of the program on a network of the simulation, and where its output is. Dropping the run ends it.
+    ///
+    /// # Panics
+    /// In the run: where the program traps or fails.
+    pub fn run<A: ToString>(
+        &self,
+        simulation: &Simulation,
+        network: Network,
+        arguments: impl IntoIterator<Item = A>,
+    ) -> (impl Future<Output = ()> + Send + use<A>, Output) {
+        let stdout = MemoryOutputPipe::new(MOST_OUTPUT);
+        let mut wasi = WasiCtx::builder();
+        wasi.stdout(stdout.clone()).stderr(stdout.clone()).arg(&self.name);
+        arguments.into_iter().for_each(|argument| {
+            wasi.arg(argument.to_string());
+        });
+        surround(&mut wasi, &simulation.platform(), BEGAN);
+        let context = NetworkCtx::builder().network(network).build();
+        let output = Output { stdout, quota: context.quota().clone() };
+        let state = State { wasi: wasi.build(), network: context, table: ResourceTable::new() };
+        let (program, simulation, printed) = (self.clone(), simulation.clone(), output.clone());
+        let run = async move {
+            let mut store = Store::new(&program.engine, state);
+            store.set_fuel(u64::MAX).expect("an engine with fuel");
+            store.fuel_async_yield_interval(Some(TURN)).expect("an engine with fuel");
+            let status = simulation.in_turns(program.command.run(&mut store)).await;
+            let status = status.unwrap_or_else(|trap| panic!("{} trapped: {trap:?}", program.name));
+            assert_eq!(status.code(), 0, "{}: {}", program.name, printed.printed());
+        };
+        (run, output)
+    }
+}
