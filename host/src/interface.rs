@@ -30,7 +30,8 @@ pub struct InterfaceConfig {
     pub routes: Vec<Route>,
     /// The DNS servers that it leads to.
     pub dns_servers: Vec<IpAddr>,
-    /// The hardware address; `None` for a random locally administered one. Ethernet devices only.
+    /// The hardware address; `None` for the one that is [remembered](Self::remembered), or else a random locally
+    /// administered one. Ethernet devices only.
     pub hardware_address: Option<MacAddress>,
     /// Whether it asks a DHCP server for an address, a router and DNS servers (RFC 2131). Ethernet devices only.
     pub dhcp: bool,
@@ -48,6 +49,11 @@ pub struct InterfaceConfig {
     /// [`TcpOptions::congestion`](crate::socket::TcpOptions::congestion); `None` for what suits the device: none where it
     /// loses nothing, else CUBIC.
     pub congestion: Option<CongestionAlgorithm>,
+    /// Whether it is the same host again when an interface of this name is mounted the next time, in this process or
+    /// another: with the hardware address that was drawn for it, the IPv6 addresses that follow from that, and the lease
+    /// that it had (INIT-REBOOT of RFC 2131). It is where the platform has a [memory](crate::platform::Memory), on Ethernet
+    /// devices. While another interface of the same name and memory is mounted, this one is a new host, and leaves no trace.
+    pub remembered: bool,
 }
 
 impl Default for InterfaceConfig {
@@ -63,6 +69,7 @@ impl Default for InterfaceConfig {
             controller: None,
             ephemeral_ports: PortRange::EPHEMERAL,
             congestion: None,
+            remembered: true,
         }
     }
 }
@@ -80,6 +87,7 @@ impl core::fmt::Debug for InterfaceConfig {
             controller: _,
             ephemeral_ports,
             congestion,
+            remembered,
         } = self;
         formatter
             .debug_struct("InterfaceConfig")
@@ -92,6 +100,7 @@ impl core::fmt::Debug for InterfaceConfig {
             .field("link_local", link_local)
             .field("ephemeral_ports", ephemeral_ports)
             .field("congestion", congestion)
+            .field("remembered", remembered)
             .finish_non_exhaustive()
     }
 }

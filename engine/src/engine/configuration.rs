@@ -8,7 +8,7 @@ use smoltcp::wire::{EthernetAddress, IpCidr, IpProtocol};
 use super::Engine;
 use super::departure::header;
 use crate::buffer::Payload;
-use crate::configure::dhcp::{self, Action, Client, Lease, Reception, Remember};
+use crate::configure::dhcp::{self, Action, Client, Lease, Reception, Remember, Remembered};
 use crate::configure::router::{self, Discovery, Effect, Persistence};
 use crate::configure::servers::{AddServerError, ServerChange};
 use crate::frame::Transmitter;
@@ -32,6 +32,8 @@ const LEASE_METRIC: u32 = 100;
 pub(super) struct Configuration {
     discovery: Option<Discovery>,
     client: Option<Client>,
+    /// What was lent last, for the client that is to come.
+    remembered: Option<Remembered>,
     /// The station that the last answer of a server came from: the server, or a relay.
     server_station: Option<EthernetAddress>,
     /// There was a lease when the client's state was last told.
@@ -264,14 +266,27 @@ impl Engine {
         self.configuration.client.as_ref()
     }
 
-    /// Switches DHCP on or off. What was lent is given back where there is a link, and goes with it. Nothing happens
-    /// where the link has no hardware addresses.
+    /// What was lent last to this hardware address, and was neither refused nor declined.
+    #[must_use]
+    pub fn remembered_lease(&self) -> Option<Remembered> {
+        self.configuration.client.as_ref().map_or(self.configuration.remembered, Client::remembered)
+    }
+
+    /// Has DHCP ask for what was lent before, once it is switched on. It was lent to the present hardware address: with
+    /// another one it is forgotten.
+    pub const fn remember_lease(&mut self, remembered: Option<Remembered>) {
+        self.configuration.remembered = remembered;
+    }
+
+    /// Switches DHCP on or off. What was lent is given back where there is a link, and goes with it; the address is
+    /// asked for again where DHCP is switched on again. Nothing happens where the link has no hardware addresses.
     pub fn set_dhcp(&mut self, enabled: bool, now: Instant, device: &mut dyn Transmitter) {
         let Some(hardware) = self.interface.link().hardware else { return };
         match (enabled, self.configuration.client.take()) {
             (true, Some(client)) => self.configuration.client = Some(client),
             (true, None) => {
-                self.configuration.client = Some(Client::new(hardware, dhcp::Config::default(), now));
+                let config = dhcp::Config { remembered: self.configuration.remembered, ..dhcp::Config::default() };
+                self.configuration.client = Some(Client::new(hardware, config, now));
                 self.interface.tell(Change::Dhcp);
             }
             (false, Some(mut client)) => {
@@ -283,6 +298,7 @@ impl Engine {
                     }
                     self.send_dhcp(&release, now, device);
                 }
+                self.configuration.remembered = client.remembered();
                 self.withdraw_lease(now);
                 self.configuration.was_bound = false;
                 self.interface.tell(Change::Dhcp);
@@ -293,6 +309,7 @@ impl Engine {
 
     /// Another hardware address is another client.
     pub(super) fn restart_dhcp(&mut self, hardware: EthernetAddress, now: Instant) {
+        self.configuration.remembered = None;
         if self.configuration.client.is_some() {
             self.configuration.client = Some(Client::new(hardware, dhcp::Config::default(), now));
             self.withdraw_lease(now);

@@ -113,7 +113,8 @@ Keys of tap and hub:
                        autoconf is; can be repeated
   gateway=ADDRESS      the default route: one for IPv4, one for IPv6
   dns=ADDRESS          a DNS server; can be repeated
-  mac=ADDRESS          the hardware address; random, unless given
+  mac=ADDRESS          the hardware address; random, unless given. That of a tap
+                       stays the same: see below
   dhcp                 asks a DHCP server for an address, the default route and
                        DNS servers
   autoconf             gives itself an IPv6 link-local address, and takes further
@@ -143,6 +144,12 @@ Which interfaces an app uses:
     --app '@b http-get.wasm http://10.0.0.1/ --wait 5'
 
   A component whose name begins with @ is written ./@...
+
+What is remembered:
+  Of each tap, by its name: the hardware address that was drawn for it, and the
+  lease, so that the next run gets the addresses of the one before. It is kept in
+  $XDG_STATE_HOME/xila-net, or ~/.local/state/xila-net. A run that finds another
+  with an interface of the same name under way has addresses of its own.
 
 What an app may do to its interfaces:
   Use them. With --allow-control, it may also do what ip(8) does: show link,

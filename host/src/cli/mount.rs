@@ -63,6 +63,7 @@ impl Mounted {
             autoconfiguration: plan.autoconfiguration,
             link_local: plan.link_local,
             congestion: plan.congestion,
+            remembered: plan.kind.is_remembered(),
             ..InterfaceConfig::default()
         };
         let interface = self.manager.mount_interface(&plan.name, device, config).with_context(option)?;

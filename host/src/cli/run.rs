@@ -12,6 +12,7 @@ use wasmtime_wasi::{FsPerms, WasiCtx};
 
 use super::app::AppPlan;
 use super::component::{self, Ending, Engines, Program, Sources, State};
+use super::memory;
 use super::mount::Mounted;
 use super::output::Output;
 use super::plan::Plan;
@@ -19,7 +20,7 @@ use super::say;
 use super::signals::Signals;
 use super::table;
 use super::turns::Turns;
-use crate::platform;
+use crate::platform::{self, Memory, Platform};
 use crate::wasm::NetworkCtx;
 
 /// The exit status for an app that trapped: 128 and SIGABRT's number.
@@ -38,7 +39,7 @@ pub(super) async fn run(plan: &Plan) -> Result<u8> {
     let mut signals = Signals::new().context("cannot wait for signals")?;
     let sources = component::read(plan.apps.iter().map(|app| app.component.as_path()))?;
     let contexts = plan.apps.iter().map(|app| wasi(plan, app)).collect::<Result<Vec<_>>>()?;
-    let mounted = Mounted::new(plan, platform::tokio::platform())?;
+    let mounted = Mounted::new(plan, Platform { memory: memory(plan), ..platform::tokio::platform() })?;
 
     let mut apps = Apps::new();
     let outcome = {
@@ -66,6 +67,11 @@ pub(super) async fn run(plan: &Plan) -> Result<u8> {
     outcome?;
     unmounted?;
     Ok(status)
+}
+
+/// Where interfaces are remembered, if there are any that last.
+fn memory(plan: &Plan) -> Option<Arc<dyn Memory>> {
+    plan.interfaces.iter().any(|interface| interface.kind.is_remembered()).then(memory::of_the_user).flatten()
 }
 
 /// Compiles the components, starts the apps, and waits for them: the status is that of the one that fails first, else 0.

@@ -13,6 +13,8 @@ pub(super) struct Notices {
     events: Events,
     /// Being set up: nobody hears of an interface before it is there.
     is_quiet: bool,
+    /// What DHCP was lent is another thing than what is remembered, perhaps.
+    is_lease_news: bool,
     me: Weak<Shared>,
     /// Who is woken once the lock is given back.
     pub(super) wakes: Wakes,
@@ -21,7 +23,7 @@ pub(super) struct Notices {
 impl Notices {
     /// Those of the stack `me`, which tells of nothing yet.
     pub(super) fn new(events: Events, me: Weak<Shared>) -> Self {
-        Self { events, is_quiet: true, me, wakes: Wakes::new() }
+        Self { events, is_quiet: true, is_lease_news: false, me, wakes: Wakes::new() }
     }
 
     /// From now on changes are told.
@@ -36,6 +38,21 @@ impl Notices {
         {
             self.events.publish(&name, change, &mut self.wakes);
         }
+    }
+
+    /// DHCP was lent something, or has lost it: the runner has it remembered.
+    pub(super) const fn note_lease_news(&mut self) {
+        self.is_lease_news = true;
+    }
+
+    /// Whether there is something to be remembered.
+    pub(super) const fn is_lease_news(&self) -> bool {
+        self.is_lease_news
+    }
+
+    /// As [`is_lease_news`](Self::is_lease_news), and it is being remembered now.
+    pub(super) const fn take_lease_news(&mut self) -> bool {
+        core::mem::replace(&mut self.is_lease_news, false)
     }
 
     /// The stack, for as long as somebody has it.

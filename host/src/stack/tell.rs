@@ -53,6 +53,8 @@ impl Core {
     fn bury(&mut self) {
         let interface = self.notices.name().unwrap_or_default();
         tracing::error!(%interface, "the engine has panicked; the interface ends");
+        // What there is to be remembered, it knows no more.
+        self.notices.take_lease_news();
         self.rouse();
         self.tcp.clear();
         self.udp.clear();
@@ -77,7 +79,10 @@ impl Core {
             }
             EngineChange::ServerAdded(server) => Some(Change::DnsServerAdded(server)),
             EngineChange::ServerRemoved(server) => Some(Change::DnsServerRemoved(server)),
-            EngineChange::Dhcp => Some(Change::Dhcp(self.interface.dhcp_status().state)),
+            EngineChange::Dhcp => {
+                self.notices.note_lease_news();
+                Some(Change::Dhcp(self.interface.dhcp_status().state))
+            }
         };
         if let Some(change) = change {
             self.notices.publish(change);

@@ -236,7 +236,7 @@ fn a_renewal_with_other_content_changes_what_is_other() {
 fn assert_verified(world: &World) {
     let heard = world.server.heard();
     let [verification] = &heard[..] else { panic!("{heard:?}") };
-    let Heard { kind, destination, client, at: _ } = *verification;
+    let Heard { kind, destination, client, at: _, requested: _ } = *verification;
     assert_eq!((kind, destination, client), (Request, BROADCAST, Ipv4Addr::UNSPECIFIED));
 }
 

@@ -3,6 +3,7 @@
 
 mod lease;
 mod limits;
+mod memory;
 mod nonsense;
 mod router;
 mod server;

@@ -53,6 +53,8 @@ pub(crate) struct Heard {
     pub(crate) kind: DhcpMessageType,
     pub(crate) destination: Ipv4Addr,
     pub(crate) client: Ipv4Addr,
+    /// The address that is asked for (option 50).
+    pub(crate) requested: Option<Ipv4Addr>,
 }
 
 pub(crate) type Mangler = Box<dyn FnMut(&mut Vec<u8>) + Send>;
@@ -181,7 +183,13 @@ impl State {
         let message = DhcpPacket::new_checked(udp.payload()).unwrap();
         let message = DhcpRepr::parse(&message).unwrap();
         let kind = message.message_type;
-        self.heard.push(Heard { at: now, kind, destination: ip.dst_addr(), client: message.client_ip });
+        self.heard.push(Heard {
+            at: now,
+            kind,
+            destination: ip.dst_addr(),
+            client: message.client_ip,
+            requested: message.requested_ip,
+        });
         let reply = match (kind, self.answer) {
             (_, Answer::Nothing) => return None,
             (DhcpMessageType::Discover, Answer::Grant | Answer::Refuse) => DhcpMessageType::Offer,

@@ -4,6 +4,7 @@ use core::net::IpAddr;
 use core::time::Duration;
 
 use xila_network_commands::interface::{DhcpState, DhcpStatus, Lease};
+use xila_network_engine::configure::dhcp::Remembered;
 use xila_network_engine::configure::servers::AddServerError;
 use xila_network_engine::ip::addresses::Origin;
 use xila_network_engine::random::{Random, Secret};
@@ -11,6 +12,7 @@ use xila_network_engine::random::{Random, Secret};
 use crate::address::from_wire;
 use crate::error::ConfigureError;
 use crate::stack::attachment::Attachment;
+use crate::stack::identity::Lent;
 
 /// How long a lease is that has no end (RFC 2131 section 3.3: all ones are infinity).
 const FOR_EVER: Duration = Duration::from_secs(u32::MAX as u64);
@@ -75,6 +77,16 @@ impl Attachment {
         self.engage(|engine, port, now| engine.set_dhcp(enabled, now, port));
         self.act();
         Ok(())
+    }
+
+    /// What was lent last, and to whom; none where it was refused, or another host has it.
+    pub(in crate::stack) fn lent(&self) -> Option<Lent> {
+        Some(Lent { to: self.hardware_address()?, remembered: self.engine().remembered_lease()? })
+    }
+
+    /// Has DHCP ask for what was lent before, once it is switched on.
+    pub(in crate::stack) fn remember_lease(&mut self, remembered: Option<Remembered>) {
+        self.engage(|engine, _, _| engine.remember_lease(remembered));
     }
 
     pub(crate) fn dns_servers(&self) -> Vec<IpAddr> {
