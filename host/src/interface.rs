@@ -18,7 +18,8 @@ use crate::stack::{Core, Stack};
 pub use crate::stack::events::{Notice, Watch};
 pub use xila_network_commands::event::{Change, Event};
 pub use xila_network_commands::interface::{
-    AddressInfo, Counters, DhcpState, DhcpStatus, Kind, Lease, Link, Neighbour, Origin, RouteInfo, State, Statistics,
+    AddressInfo, AutoconfigurationState, AutoconfigurationStatus, Counters, DhcpState, DhcpStatus, Kind, Lease, Link,
+    Neighbour, Origin, RouteInfo, State, Statistics,
 };
 
 /// How an interface begins.
@@ -297,6 +298,13 @@ impl Interface {
         self.change(|core| core.interface.remove_dns_server(server))
     }
 
+    /// The domains in which names are looked for that have no dot, in this order: those of the lease (RFC 3397), then those
+    /// that routers advertise (RFC 8106). In small letters, without a dot at the end, each once.
+    #[must_use]
+    pub fn search_domains(&self) -> Vec<String> {
+        self.stack.with(|core| core.interface.search_domains())
+    }
+
     /// What DHCP does, and the lease.
     #[must_use]
     pub fn dhcp(&self) -> DhcpStatus {
@@ -315,6 +323,12 @@ impl Interface {
     #[must_use]
     pub fn autoconfiguration(&self) -> bool {
         self.stack.with(|core| core.interface.autoconfiguration())
+    }
+
+    /// What the IPv6 autoconfiguration does, and what routers say of DHCPv6.
+    #[must_use]
+    pub fn autoconfiguration_status(&self) -> AutoconfigurationStatus {
+        self.stack.with(|core| core.interface.autoconfiguration_status())
     }
 
     /// Switches the IPv6 autoconfiguration on or off: a link-local address, and what routers advertise (RFC 4862). Off,

@@ -123,12 +123,12 @@ impl Stack {
     /// Builds a stack on a device. Nothing runs yet.
     pub(crate) fn new(
         device: Box<dyn Device>,
-        config: StackConfig<'_>,
+        begin: StackConfig<'_>,
         platform: &Platform,
         events: Events,
     ) -> Result<Self, MountError> {
         static NEXT: AtomicU32 = AtomicU32::new(1);
-        let StackConfig { name, hardware_address, ephemeral, congestion, remembered, secret } = config;
+        let StackConfig { name, hardware_address, ephemeral, congestion, remembered, secret } = begin;
         let capabilities = device.capabilities();
         if !(IPV6_LEAST_MTU..=65535).contains(&capabilities.mtu) {
             let reason = format!("an IP MTU of {} is outside 1280 to 65535", capabilities.mtu);

@@ -1,5 +1,6 @@
 //! Interfaces that configure themselves: what DHCP and routers say becomes addresses, routes and settings.
 
+use alloc::string::String;
 use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 
@@ -43,6 +44,9 @@ pub(super) struct Configuration {
     /// The MTU that a router has advertised, and that which came with a lease.
     advertised_mtu: Option<usize>,
     leased_mtu: Option<usize>,
+    /// The domains in which names are looked for: those that came with a lease, and those that routers advertise.
+    leased_domains: Vec<String>,
+    advertised_domains: Vec<String>,
     /// The link was gone, and may lead to other routers than before.
     is_network_unverified: bool,
 }
@@ -55,6 +59,12 @@ impl Engine {
         self.configuration.discovery.is_some()
     }
 
+    /// What is known of routers, while autoconfiguration is switched on.
+    #[must_use]
+    pub const fn discovery(&self) -> Option<&Discovery> {
+        self.configuration.discovery.as_ref()
+    }
+
     /// Switches router discovery and address autoconfiguration on or off. What routers brought goes with it.
     pub fn set_autoconfiguration(&mut self, enabled: bool, now: Instant) {
         match (enabled, self.configuration.discovery.take()) {
@@ -64,10 +74,12 @@ impl Engine {
                 let config = router::Config { persistence: Persistence::Brief, ..router::Config::new(mtu) };
                 self.configuration.discovery = Some(Discovery::new(config));
                 self.solicit_routers(now);
+                self.interface.tell(Change::Autoconfiguration);
             }
             (false, Some(mut discovery)) => {
                 let effects = self.interface.unlearn(&mut discovery, now);
                 self.apply(effects, &discovery);
+                self.interface.tell(Change::Autoconfiguration);
             }
             (false, None) => {}
         }
@@ -103,6 +115,7 @@ impl Engine {
             let effects = self.interface.unlearn(&mut discovery, now);
             self.apply(effects, &discovery);
             self.configuration.discovery = Some(discovery);
+            self.interface.tell(Change::Autoconfiguration);
             self.solicit_routers(now);
         }
     }
@@ -118,8 +131,13 @@ impl Engine {
             None => {}
         }
         if let Some(mut discovery) = self.configuration.discovery.take() {
+            let is_first = !discovery.has_heard();
             let effects = self.interface.learn(&mut discovery, advertisement, now);
+            let is_other = effects.iter().any(|effect| matches!(effect, Effect::Flags { .. }));
             self.apply(effects, &discovery);
+            if is_first || is_other {
+                self.interface.tell(Change::Autoconfiguration);
+            }
             self.configuration.discovery = Some(discovery);
         }
     }
@@ -153,10 +171,14 @@ impl Engine {
             match effect {
                 Effect::Mtu(mtu) => self.apply_advertised_mtu(mtu),
                 Effect::Servers => self.replace_servers(Origin::Router, &discovery.servers().collect::<Vec<_>>()),
+                Effect::Domains => {
+                    let domains = discovery.domains().map(String::from).collect();
+                    self.replace_domains(|configuration| configuration.advertised_domains = domains);
+                }
                 Effect::Solicit
                 | Effect::HopLimit(_)
+                // Who hears an advertisement tells of it.
                 | Effect::Flags { .. }
-                | Effect::Domains
                 // The interface has done what these ask for.
                 | Effect::AddressAdded(_)
                 | Effect::AddressRemoved(_)
@@ -221,8 +243,25 @@ impl Engine {
     }
 }
 
-/// Servers of names.
+/// Servers of names, and where names are looked for.
 impl Engine {
+    /// The domains in which names are looked for that have no dot, in this order: those of the lease, then those that
+    /// routers advertise. In small letters, and without the root's dot.
+    pub fn search_domains(&self) -> impl Iterator<Item = &str> {
+        let Configuration { leased_domains: leased, advertised_domains: advertised, .. } = &self.configuration;
+        let others = advertised.iter().filter(|domain| !leased.contains(domain));
+        leased.iter().chain(others).map(String::as_str)
+    }
+
+    /// Replaces the domains of one origin, and tells where they are others then.
+    fn replace_domains(&mut self, replace: impl FnOnce(&mut Configuration)) {
+        let before: Vec<String> = self.search_domains().map(String::from).collect();
+        replace(&mut self.configuration);
+        if !self.search_domains().eq(before.iter().map(String::as_str)) {
+            self.interface.tell(Change::SearchDomains);
+        }
+    }
+
     /// The servers of names, in the order in which they are asked.
     pub fn servers(&self) -> impl Iterator<Item = IpAddr> {
         self.servers.iter()
@@ -443,6 +482,8 @@ impl Engine {
         self.narrow_mtu();
         let servers: Vec<IpAddr> = lease.dns_servers.iter().copied().map(IpAddr::V4).collect();
         self.replace_servers(Origin::Dhcp, &servers);
+        let domains = lease.search_domains().map(String::from).collect();
+        self.replace_domains(|configuration| configuration.leased_domains = domains);
     }
 
     /// Leads where the lease says, and nowhere else where a lease said.
@@ -479,6 +520,7 @@ impl Engine {
         self.narrow_mtu();
         self.interface.withdraw_routes(Origin::Dhcp);
         self.replace_servers(Origin::Dhcp, &[]);
+        self.replace_domains(|configuration| configuration.leased_domains.clear());
         self.interface.withdraw_addresses(Origin::Dhcp, now);
     }
 }

@@ -53,9 +53,10 @@ pub(super) struct RunArguments {
     )]
     pub(super) allow_control: Option<String>,
 
-    /// How long the apps wait for interfaces with dhcp to get a lease; 0 starts them at once
-    #[arg(long, value_name = "TIME", default_value = "30s")]
-    pub(super) dhcp_timeout: String,
+    /// How long the apps wait for interfaces with dhcp to get a lease, and for those with autoconf to hear a router; in
+    /// seconds, unless a unit says otherwise. 0 starts them at once
+    #[arg(long, visible_alias = "dhcp-timeout", value_name = "TIME", default_value = "30s")]
+    pub(super) wait: String,
 
     /// End the other apps as soon as one fails
     #[arg(long)]
@@ -119,7 +120,8 @@ Keys of tap and hub:
                        DNS servers
   autoconf             gives itself an IPv6 link-local address, and takes further
                        addresses and routes from router advertisements
-  The last two are off unless given; dhcp=off and autoconf=off say so.
+  The last two are off unless given; dhcp=off and autoconf=off say so. Apps wait
+  for what they bring, for as long as --wait says.
   link-local=off       no IPv6 link-local address, which there is otherwise
 
 Keys of loopback:

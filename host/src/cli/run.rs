@@ -13,7 +13,7 @@ use wasmtime_wasi::{FsPerms, WasiCtx};
 use super::app::AppPlan;
 use super::component::{self, Ending, Engines, Program, Sources, State};
 use super::memory;
-use super::mount::Mounted;
+use super::mount::{Missing, Mounted};
 use super::output::Output;
 use super::plan::Plan;
 use super::say;
@@ -84,7 +84,7 @@ async fn work(
 ) -> Result<u8> {
     let engines = Arc::new(Engines::new()?);
     let turns = Arc::new(Turns::start(engines.each())?);
-    let (programs, ()) = future::try_join(compile(plan, sources, &engines), leases(plan, mounted)).await?;
+    let (programs, ()) = future::try_join(compile(plan, sources, &engines), configuration(plan, mounted)).await?;
     for (index, ((app, program), wasi)) in plan.apps.iter().zip(programs).zip(contexts).enumerate() {
         let network = match &app.interfaces {
             None => mounted.manager.network(),
@@ -119,12 +119,12 @@ async fn end(apps: &mut Apps, mounted: &Mounted, patience: Duration) {
     mounted.settle(patience).await;
 }
 
-/// Gives interfaces with `dhcp` time to get a lease, and names those that have none when it is over.
-async fn leases(plan: &Plan, mounted: &Mounted) -> Result<()> {
-    let patience = plan.dhcp_timeout;
+/// Gives interfaces with `dhcp` and `autoconf` time to be configured, and says what did not come when it is over.
+async fn configuration(plan: &Plan, mounted: &Mounted) -> Result<()> {
+    let patience = plan.wait;
     if patience > Duration::ZERO {
-        for name in mounted.leases(patience).await {
-            say(&format!("xila-net: {name} has no DHCP lease after {patience:?} (--dhcp-timeout); going on without"));
+        for Missing { interface, configuration } in mounted.configured(patience).await {
+            say(&format!("xila-net: {interface} has no {configuration} after {patience:?} (--wait); going on without"));
         }
     }
     Ok(())

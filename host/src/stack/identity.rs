@@ -34,9 +34,9 @@ pub(super) struct Identity {
 
 /// An IPv4 address that was lent to a hardware address. A server would not give it to another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Lent {
-    pub(super) to: MacAddress,
-    pub(super) remembered: Remembered,
+pub(crate) struct Lent {
+    pub(crate) to: MacAddress,
+    pub(crate) remembered: Remembered,
 }
 
 /// The text is none that an interface has written.

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Weak};
 
 use xila_network_commands::event::Change;
+use xila_network_commands::interface::AutoconfigurationStatus;
 
 use super::events::Events;
 use super::waiters::Wakes;
@@ -15,6 +16,8 @@ pub(super) struct Notices {
     is_quiet: bool,
     /// What DHCP was lent is another thing than what is remembered, perhaps.
     is_lease_news: bool,
+    /// As it was when it was last looked at.
+    autoconfiguration: AutoconfigurationStatus,
     me: Weak<Shared>,
     /// Who is woken once the lock is given back.
     pub(super) wakes: Wakes,
@@ -23,7 +26,8 @@ pub(super) struct Notices {
 impl Notices {
     /// Those of the stack `me`, which tells of nothing yet.
     pub(super) fn new(events: Events, me: Weak<Shared>) -> Self {
-        Self { events, is_quiet: true, is_lease_news: false, me, wakes: Wakes::new() }
+        let autoconfiguration = AutoconfigurationStatus::default();
+        Self { events, is_quiet: true, is_lease_news: false, autoconfiguration, me, wakes: Wakes::new() }
     }
 
     /// From now on changes are told.
@@ -38,6 +42,11 @@ impl Notices {
         {
             self.events.publish(&name, change, &mut self.wakes);
         }
+    }
+
+    /// Takes note of where autoconfiguration is; whether that is elsewhere than before.
+    pub(super) fn note_autoconfiguration(&mut self, status: AutoconfigurationStatus) -> bool {
+        core::mem::replace(&mut self.autoconfiguration, status) != status
     }
 
     /// DHCP was lent something, or has lost it: the runner has it remembered.

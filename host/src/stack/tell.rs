@@ -61,7 +61,8 @@ impl Core {
         self.icmp.clear();
     }
 
-    /// Tells of a change of the engine's.
+    /// Tells of a change of the engine's, and of what it means for autoconfiguration, which an address that is verified may
+    /// complete.
     fn publish(&mut self, change: EngineChange) {
         let change = match change {
             EngineChange::AddressAdded(cidr) => from_wire(cidr).map(Change::AddressAdded),
@@ -83,9 +84,16 @@ impl Core {
                 self.notices.note_lease_news();
                 Some(Change::Dhcp(self.interface.dhcp_status().state))
             }
+            EngineChange::SearchDomains => Some(Change::SearchDomains),
+            // Told below.
+            EngineChange::Autoconfiguration => None,
         };
         if let Some(change) = change {
             self.notices.publish(change);
+        }
+        let status = self.interface.autoconfiguration_status();
+        if self.notices.note_autoconfiguration(status) {
+            self.notices.publish(Change::Autoconfiguration(status.state));
         }
     }
 }

@@ -71,6 +71,9 @@ fn a_lease_gives_an_address_a_router_and_dns_servers() {
         address: cidr("10.9.0.50/24"),
         router: Some(SERVER),
         dns_servers: vec![[10, 9, 0, 2].into(), [9, 9, 9, 9].into()],
+        domain: None,
+        search_domains: Vec::new(),
+        ntp_servers: Vec::new(),
         server: SERVER,
         valid,
     };

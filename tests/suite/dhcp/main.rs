@@ -7,6 +7,7 @@ mod memory;
 mod nonsense;
 mod router;
 mod server;
+mod told;
 mod world;
 
 use world::World;

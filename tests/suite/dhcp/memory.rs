@@ -7,8 +7,9 @@ use std::time::Duration;
 use smoltcp::wire::DhcpMessageType::{self, Discover, Release, Request};
 use xila_network_host::address::MacAddress;
 use xila_network_host::interface::{DhcpState, Link};
+use xila_network_host::platform::Platform;
 use xila_network_host::platform::memory::{Memory as _, Volatile};
-use xila_network_host::{Interface, InterfaceConfig, Manager, Platform};
+use xila_network_host::{Interface, InterfaceConfig, Manager};
 
 use super::World;
 use super::server::Answer;
