@@ -4,7 +4,9 @@ use core::net::IpAddr;
 
 use crate::address::{Cidr, MacAddress, Route};
 use crate::define_command;
-use crate::interface::{AddressInfo, DhcpStatus, Kind, Link, Neighbour, RouteInfo, State, Statistics};
+use crate::interface::{
+    AddressInfo, AutoconfigurationStatus, DhcpStatus, Kind, Link, Neighbour, RouteInfo, State, Statistics,
+};
 
 define_command! {
     /// What the interface is.
@@ -50,15 +52,19 @@ define_command! {
     pub AddDnsServer = "add DNS server", Set, 0x004, 2, 1: IpAddr => ();
     /// Removes a DNS server.
     pub RemoveDnsServer = "remove DNS server", Set, 0x004, 3, 1: IpAddr => ();
+    /// The domains in which names are looked for that have no dot.
+    pub ListSearchDomains = "list search domains", Get, 0x004, 4, 1: () => Vec<String>;
 
     /// What DHCP does, and the lease.
-    pub GetDhcp = "get DHCP", Get, 0x005, 1, 1: () => DhcpStatus;
+    pub GetDhcp = "get DHCP", Get, 0x005, 1, 2: () => DhcpStatus;
     /// Switches DHCP on or off.
     pub SetDhcp = "set DHCP", Set, 0x005, 1, 1: bool => ();
     /// Whether the interface configures itself for IPv6 (RFC 4862).
     pub GetAutoconfiguration = "get autoconfiguration", Get, 0x005, 2, 1: () => bool;
     /// Switches the IPv6 autoconfiguration on or off.
     pub SetAutoconfiguration = "set autoconfiguration", Set, 0x005, 2, 1: bool => ();
+    /// What the IPv6 autoconfiguration does, and what routers say of DHCPv6.
+    pub GetAutoconfigurationStatus = "get autoconfiguration status", Get, 0x005, 3, 1: () => AutoconfigurationStatus;
 
     /// What the interface has counted.
     pub GetStatistics = "get statistics", Get, 0x006, 1, 1: () => Statistics;
@@ -82,6 +88,6 @@ mod tests {
         assert_eq!(GetKind::ID.to_raw(), 0x1100_1001);
         assert_eq!(SetState::ID.to_raw(), 0x2100_1002);
         assert_eq!(ListNeighbours::ID.to_raw(), 0x1100_7001);
-        assert_eq!(ALL.len(), 26);
+        assert_eq!(ALL.len(), 28);
     }
 }

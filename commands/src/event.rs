@@ -5,7 +5,7 @@ use core::net::IpAddr;
 use serde::{Deserialize, Serialize};
 
 use crate::address::{Cidr, MacAddress, Route};
-use crate::interface::{DhcpState, Link, State};
+use crate::interface::{AutoconfigurationState, DhcpState, Link, State};
 
 /// A change of one interface.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -52,4 +52,8 @@ pub enum Change {
     DnsServerRemoved(IpAddr),
     /// DHCP found, renewed or lost a lease, or was switched on or off.
     Dhcp(DhcpState),
+    /// The IPv6 autoconfiguration is in another state, or routers say another thing of DHCPv6.
+    Autoconfiguration(AutoconfigurationState),
+    /// The domains in which names are looked for are others, or in another order.
+    SearchDomains,
 }

@@ -95,6 +95,12 @@ pub struct Lease {
     pub router: Option<Ipv4Addr>,
     /// The DNS servers.
     pub dns_servers: Vec<Ipv4Addr>,
+    /// The domain of the host, where the server says it: in small letters, without a dot at the end.
+    pub domain: Option<String>,
+    /// The domains in which names are looked for (RFC 3397), written alike.
+    pub search_domains: Vec<String>,
+    /// The NTP servers (RFC 2132 section 8.3). Nothing here asks them.
+    pub ntp_servers: Vec<Ipv4Addr>,
     /// The server that lent it.
     pub server: Ipv4Addr,
     /// For how long it is there, unless it is renewed.
@@ -110,6 +116,30 @@ pub struct DhcpStatus {
     pub lease: Option<Lease>,
     /// Leases that were refused, because there was nonsense in them.
     pub refused: u64,
+}
+
+/// What IPv6 autoconfiguration does on an interface (RFC 4862).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum AutoconfigurationState {
+    /// It is switched off.
+    #[default]
+    Off,
+    /// No router has advertised yet, or the addresses that were formed of what it said are still being verified. Entered
+    /// when switched on, and when the link has become another network's.
+    Searching,
+    /// A router has advertised, and there is a verified address of it where it has advertised a prefix for one.
+    Configured,
+}
+
+/// IPv6 autoconfiguration on an interface, and what routers say beside addresses, routes and servers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct AutoconfigurationStatus {
+    /// What it does.
+    pub state: AutoconfigurationState,
+    /// Addresses are to be had by DHCPv6 (flag M of RFC 4861 section 4.2), as the latest advertisement says.
+    pub managed: bool,
+    /// Other configuration is to be had by DHCPv6 (flag O), as the latest advertisement says.
+    pub other: bool,
 }
 
 /// Packets of one direction.

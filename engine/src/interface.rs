@@ -98,8 +98,12 @@ pub enum Change {
     ServerAdded(IpAddr),
     /// A server of names is not known any more.
     ServerRemoved(IpAddr),
+    /// The domains in which names are looked for are others, or in another order.
+    SearchDomains,
     /// DHCP found, renewed or lost a lease.
     Dhcp,
+    /// Autoconfiguration was switched on or off, heard its first advertisement, or one that says another thing of DHCPv6.
+    Autoconfiguration,
 }
 
 /// What waits for a neighbour.

@@ -12,7 +12,8 @@ pub use device::{Access, DeviceFile};
 pub use xila_network_commands::address::{Cidr, InvalidValue, MacAddress, Route};
 pub use xila_network_commands::event::{Change, Event};
 pub use xila_network_commands::interface::{
-    AddressInfo, Counters, DhcpState, DhcpStatus, Kind, Lease, Link, Neighbour, Origin, RouteInfo, State, Statistics,
+    AddressInfo, AutoconfigurationState, AutoconfigurationStatus, Counters, DhcpState, DhcpStatus, Kind, Lease, Link,
+    Neighbour, Origin, RouteInfo, State, Statistics,
 };
 pub use xila_network_commands::{Command, CommandId, Direction, command, commands, define_command};
 
@@ -175,6 +176,12 @@ impl Interface {
         Ok(self.0.remove_dns_server(ip_to_wit(server))?)
     }
 
+    /// The domains in which names are looked for that have no dot, in this order: those of the lease (RFC 3397), then those
+    /// that routers advertise (RFC 8106). In small letters, without a dot at the end, each once.
+    pub fn search_domains(&self) -> Result<Vec<String>> {
+        Ok(self.0.search_domains()?)
+    }
+
     /// What DHCP does, and the lease.
     pub fn dhcp(&self) -> Result<DhcpStatus> {
         convert::dhcp_status(self.0.dhcp()?)
@@ -191,6 +198,11 @@ impl Interface {
     /// Whether the interface configures itself for IPv6 (RFC 4862).
     pub fn autoconfiguration(&self) -> Result<bool> {
         Ok(self.0.autoconfiguration()?)
+    }
+
+    /// What the IPv6 autoconfiguration does, and what routers say of DHCPv6.
+    pub fn autoconfiguration_status(&self) -> Result<AutoconfigurationStatus> {
+        Ok(convert::autoconfiguration_status(self.0.autoconfiguration_status()?))
     }
 
     /// Switches the IPv6 autoconfiguration on or off. Off, what it brought is withdrawn.

@@ -6,6 +6,7 @@
 //! | `plan` | the options read and checked as a whole, before anything is touched |
 //! | `interface`, `hubs`, `app`, `values` | what the words of single options mean |
 //! | `mount` | interfaces, hubs and captures, put up and taken down |
+//! | `memory` | where interfaces are remembered from one run to the next |
 //! | `component` | components read and compiled; what an app's store holds, and how it is run |
 //! | `turns` | the interruption of apps that only compute |
 //! | `run` | the whole, from the first file read to the exit status |
@@ -17,6 +18,7 @@ mod arguments;
 mod component;
 mod hubs;
 mod interface;
+mod memory;
 mod mount;
 mod output;
 mod plan;

@@ -5,10 +5,10 @@
 //! interface's [controller](crate::device::Controller), with no lock held.
 
 use xila_network_commands::commands::{
-    AddAddress, AddDnsServer, AddRoute, GetAutoconfiguration, GetDhcp, GetEchoReply, GetHardwareAddress, GetKind,
-    GetLink, GetMaximumBurst, GetMtu, GetState, GetStatistics, ListAddresses, ListDnsServers, ListNeighbours,
-    ListRoutes, RemoveAddress, RemoveDnsServer, RemoveRoute, SetAutoconfiguration, SetDhcp, SetEchoReply,
-    SetHardwareAddress, SetMtu, SetState,
+    AddAddress, AddDnsServer, AddRoute, GetAutoconfiguration, GetAutoconfigurationStatus, GetDhcp, GetEchoReply,
+    GetHardwareAddress, GetKind, GetLink, GetMaximumBurst, GetMtu, GetState, GetStatistics, ListAddresses,
+    ListDnsServers, ListNeighbours, ListRoutes, ListSearchDomains, RemoveAddress, RemoveDnsServer, RemoveRoute,
+    SetAutoconfiguration, SetDhcp, SetEchoReply, SetHardwareAddress, SetMtu, SetState,
 };
 use xila_network_commands::{Command, CommandId};
 
@@ -70,10 +70,14 @@ impl CharacterDevice for Node {
             ListDnsServers::ID => call.look::<ListDnsServers>(|core| core.interface.dns_servers()),
             AddDnsServer::ID => call.set::<AddDnsServer>(Attachment::add_dns_server),
             RemoveDnsServer::ID => call.set::<RemoveDnsServer>(Attachment::remove_dns_server),
+            ListSearchDomains::ID => call.look::<ListSearchDomains>(|core| core.interface.search_domains()),
             GetDhcp::ID => call.look::<GetDhcp>(|core| core.interface.dhcp_status()),
             SetDhcp::ID => call.set::<SetDhcp>(Attachment::set_dhcp),
             GetAutoconfiguration::ID => call.look::<GetAutoconfiguration>(|core| core.interface.autoconfiguration()),
             SetAutoconfiguration::ID => call.set::<SetAutoconfiguration>(Attachment::set_autoconfiguration),
+            GetAutoconfigurationStatus::ID => {
+                call.look::<GetAutoconfigurationStatus>(|core| core.interface.autoconfiguration_status())
+            }
             GetStatistics::ID => call.look::<GetStatistics>(|core| core.statistics()),
             ListNeighbours::ID => call.look::<ListNeighbours>(|core| core.interface.neighbours()),
             // The driver's own. A driver whose interface is gone is not asked any more.

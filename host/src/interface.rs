@@ -18,7 +18,8 @@ use crate::stack::{Core, Stack};
 pub use crate::stack::events::{Notice, Watch};
 pub use xila_network_commands::event::{Change, Event};
 pub use xila_network_commands::interface::{
-    AddressInfo, Counters, DhcpState, DhcpStatus, Kind, Lease, Link, Neighbour, Origin, RouteInfo, State, Statistics,
+    AddressInfo, AutoconfigurationState, AutoconfigurationStatus, Counters, DhcpState, DhcpStatus, Kind, Lease, Link,
+    Neighbour, Origin, RouteInfo, State, Statistics,
 };
 
 /// How an interface begins.
@@ -30,7 +31,8 @@ pub struct InterfaceConfig {
     pub routes: Vec<Route>,
     /// The DNS servers that it leads to.
     pub dns_servers: Vec<IpAddr>,
-    /// The hardware address; `None` for a random locally administered one. Ethernet devices only.
+    /// The hardware address; `None` for the one that is [remembered](Self::remembered), or else a random locally
+    /// administered one. Ethernet devices only.
     pub hardware_address: Option<MacAddress>,
     /// Whether it asks a DHCP server for an address, a router and DNS servers (RFC 2131). Ethernet devices only.
     pub dhcp: bool,
@@ -48,6 +50,11 @@ pub struct InterfaceConfig {
     /// [`TcpOptions::congestion`](crate::socket::TcpOptions::congestion); `None` for what suits the device: none where it
     /// loses nothing, else CUBIC.
     pub congestion: Option<CongestionAlgorithm>,
+    /// Whether it is the same host again when an interface of this name is mounted the next time, in this process or
+    /// another: with the hardware address that was drawn for it, the IPv6 addresses that follow from that, and the lease
+    /// that it had (INIT-REBOOT of RFC 2131). It is where the platform has a [memory](crate::platform::Memory), on Ethernet
+    /// devices. While another interface of the same name and memory is mounted, this one is a new host, and leaves no trace.
+    pub remembered: bool,
 }
 
 impl Default for InterfaceConfig {
@@ -63,6 +70,7 @@ impl Default for InterfaceConfig {
             controller: None,
             ephemeral_ports: PortRange::EPHEMERAL,
             congestion: None,
+            remembered: true,
         }
     }
 }
@@ -80,6 +88,7 @@ impl core::fmt::Debug for InterfaceConfig {
             controller: _,
             ephemeral_ports,
             congestion,
+            remembered,
         } = self;
         formatter
             .debug_struct("InterfaceConfig")
@@ -92,6 +101,7 @@ impl core::fmt::Debug for InterfaceConfig {
             .field("link_local", link_local)
             .field("ephemeral_ports", ephemeral_ports)
             .field("congestion", congestion)
+            .field("remembered", remembered)
             .finish_non_exhaustive()
     }
 }
@@ -288,6 +298,13 @@ impl Interface {
         self.change(|core| core.interface.remove_dns_server(server))
     }
 
+    /// The domains in which names are looked for that have no dot, in this order: those of the lease (RFC 3397), then those
+    /// that routers advertise (RFC 8106). In small letters, without a dot at the end, each once.
+    #[must_use]
+    pub fn search_domains(&self) -> Vec<String> {
+        self.stack.with(|core| core.interface.search_domains())
+    }
+
     /// What DHCP does, and the lease.
     #[must_use]
     pub fn dhcp(&self) -> DhcpStatus {
@@ -306,6 +323,12 @@ impl Interface {
     #[must_use]
     pub fn autoconfiguration(&self) -> bool {
         self.stack.with(|core| core.interface.autoconfiguration())
+    }
+
+    /// What the IPv6 autoconfiguration does, and what routers say of DHCPv6.
+    #[must_use]
+    pub fn autoconfiguration_status(&self) -> AutoconfigurationStatus {
+        self.stack.with(|core| core.interface.autoconfiguration_status())
     }
 
     /// Switches the IPv6 autoconfiguration on or off: a link-local address, and what routers advertise (RFC 4862). Off,

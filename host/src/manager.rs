@@ -18,7 +18,7 @@ use crate::platform::{DeviceFileSystem, InMemory, Platform};
 use crate::runner;
 use crate::socket::network::Topology;
 use crate::socket::{Network, Resolver, ResolverOptions};
-use crate::stack::Stack;
+use crate::stack::{Stack, StackConfig};
 
 /// The name of the loopback interface.
 pub const LOOPBACK: &str = "lo";
@@ -156,6 +156,7 @@ impl Manager {
             controller,
             ephemeral_ports,
             congestion,
+            remembered,
         } = config;
         // Held until the interface is there, so that nobody can take the name meanwhile. What can fail comes first.
         let mut mounted = self.mounted.interfaces.write();
@@ -165,15 +166,15 @@ impl Manager {
         let controller = controller.unwrap_or_else(|| device.controller());
         let topology = &self.mounted.topology;
         let events = topology.events().clone();
-        let stack = Stack::new(
+        let config = StackConfig {
             name,
-            Box::new(device),
             hardware_address,
-            ephemeral_ports.into(),
+            ephemeral: ephemeral_ports.into(),
             congestion,
-            &self.platform,
-            events,
-        )?;
+            remembered,
+            secret: topology.identifiers(),
+        };
+        let stack = Stack::new(Box::new(device), config, &self.platform, events)?;
         let configured: Result<(), ConfigureError> = stack.with_mut(|core| {
             addresses.iter().try_for_each(|cidr| core.interface.add_address(*cidr))?;
             routes.iter().try_for_each(|route| core.interface.add_route(*route))?;
@@ -181,7 +182,6 @@ impl Manager {
             if dhcp {
                 core.interface.set_dhcp(true)?;
             }
-            core.interface.set_identifier_secret(topology.identifiers());
             if link_local {
                 core.interface.set_link_local(true);
             }

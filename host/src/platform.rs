@@ -1,4 +1,5 @@
-//! What the network needs of its surroundings: time, tasks, randomness, and a place where its devices appear.
+//! What the network needs of its surroundings: time, tasks, randomness, a place where its devices appear, and one where it
+//! remembers its interfaces.
 //!
 //! The stacks themselves never read a clock, start a thread or draw a random number. They are given a [`Platform`],
 //! small object-safe traits. [`tokio`] implements them for production, [`simulated`] for tests, where time is
@@ -7,6 +8,7 @@
 #[cfg(test)]
 pub(crate) mod counted;
 pub mod devices;
+pub mod memory;
 pub mod simulated;
 #[cfg(feature = "tokio")]
 pub mod tokio;
@@ -21,6 +23,7 @@ use std::sync::Arc;
 pub use xila_network_engine::time::Instant;
 
 pub use devices::{Access, CharacterDevice, DeviceFile, DeviceFileSystem, InMemory};
+pub use memory::{Memory, Record};
 
 /// Monotonic time.
 pub trait Clock: Send + Sync {
@@ -73,6 +76,9 @@ pub struct Platform {
     pub random: Arc<dyn Random>,
     /// Where interfaces appear as devices; `None` for a file system [in memory](InMemory), one for each manager.
     pub devices: Option<Arc<dyn DeviceFileSystem>>,
+    /// Where interfaces find again what they had in the run before: hardware addresses, leases, IPv6 addresses. `None`:
+    /// nothing is remembered.
+    pub memory: Option<Arc<dyn Memory>>,
 }
 
 impl Platform {

@@ -11,6 +11,7 @@
 //! |---|---|
 //! | `attachment`, `port` | the engine on its device, and what becomes of its panic |
 //! | `settings` | what the interface is set to, and what it shows of itself |
+//! | `identity`, `keeper` | what is remembered of the interface from run to run, and its record |
 //! | `drive`, `schedule` | the loop: frames in, frames out, timers; whose turn it is to send |
 //! | `tell`, `notices`, `events` | what the engine tells, and who is told |
 //! | `tcp`, `backlog` | who waits for connections, and for what they bring |
@@ -24,6 +25,8 @@ pub(crate) mod backlog;
 mod drive;
 pub(crate) mod events;
 pub(crate) mod icmp;
+mod identity;
+mod keeper;
 mod notices;
 pub(crate) mod options;
 pub(crate) mod owner;
@@ -60,6 +63,7 @@ use crate::platform::{Clock, Instant, Platform};
 use attachment::Attachment;
 use drive::Pace;
 use events::Events;
+use keeper::Keeper;
 use notices::Notices;
 use port::Port;
 use waiters::Wakes;
@@ -76,6 +80,22 @@ struct Shared {
     core: Mutex<Core>,
     /// Wakes the runner. Never held together with `core`.
     runner: Mutex<Option<Waker>>,
+    /// What is remembered of the interface, while it is mounted. It may wait for a disk: `core` is locked within it for a
+    /// moment, and it never within `core`.
+    keeper: Mutex<Option<Keeper>>,
+}
+
+/// What a stack begins with.
+pub(crate) struct StackConfig<'a> {
+    pub(crate) name: &'a str,
+    /// `None` for the one that is remembered, else for a random one.
+    pub(crate) hardware_address: Option<MacAddress>,
+    pub(crate) ephemeral: RangeInclusive<u16>,
+    pub(crate) congestion: Option<Algorithm>,
+    /// Whether the interface is remembered where the platform has a place for that.
+    pub(crate) remembered: bool,
+    /// What identifiers of IPv6 addresses are made with where none is remembered.
+    pub(crate) secret: [u8; 32],
 }
 
 /// What a stack is made of.
@@ -102,31 +122,31 @@ const MOST_HALF_OPEN: usize = 256;
 impl Stack {
     /// Builds a stack on a device. Nothing runs yet.
     pub(crate) fn new(
-        name: &str,
         device: Box<dyn Device>,
-        hardware_address: Option<MacAddress>,
-        ephemeral: RangeInclusive<u16>,
-        congestion: Option<Algorithm>,
+        begin: StackConfig<'_>,
         platform: &Platform,
         events: Events,
     ) -> Result<Self, MountError> {
         static NEXT: AtomicU32 = AtomicU32::new(1);
+        let StackConfig { name, hardware_address, ephemeral, congestion, remembered, secret } = begin;
         let capabilities = device.capabilities();
         if !(IPV6_LEAST_MTU..=65535).contains(&capabilities.mtu) {
             let reason = format!("an IP MTU of {} is outside 1280 to 65535", capabilities.mtu);
             return Err(MountError::FailedToMountDevice(reason));
         }
-        let hardware = match (capabilities.medium, hardware_address) {
+        let mut keeper = None;
+        let hardware_address = match (capabilities.medium, hardware_address) {
             (Medium::Ip, None) => None,
             (Medium::Ip, Some(_)) => return Err(ConfigureError::NotSupported.into()),
-            (Medium::Ethernet, address) => {
-                let address = address.unwrap_or_else(|| {
-                    let [a, b, c, d, e, f, ..] = platform.random_u64().to_ne_bytes();
-                    MacAddress::locally_administered([a, b, c, d, e, f])
-                });
-                Some(EthernetAddress(address.octets()))
+            (Medium::Ethernet, set) => {
+                keeper = remembered.then(|| Keeper::open(platform, name, secret)).flatten();
+                Some(set.unwrap_or_else(|| match &mut keeper {
+                    Some(keeper) => keeper.hardware_address(|| draw_hardware_address(platform)),
+                    None => draw_hardware_address(platform),
+                }))
             }
         };
+        let hardware = hardware_address.map(|address| EthernetAddress(address.octets()));
         let now = platform.clock.now();
         let port = Port::new(device, now);
         let config = config(&capabilities, &port, hardware, &ephemeral, congestion);
@@ -134,12 +154,18 @@ impl Stack {
         platform.random.fill(&mut seed);
         let tcp = tcp::Table::new(config.tcp.memory.clone());
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let interface = Attachment::new(port, config, Random::new(seed), now);
+        let mut interface = Attachment::new(port, config, Random::new(seed), now);
+        interface.set_identifier_secret(keeper.as_ref().map_or(secret, Keeper::secret));
+        if let (Some(keeper), Some(hardware_address)) = (&mut keeper, hardware_address) {
+            interface.remember_lease(keeper.lease_of(hardware_address));
+            keeper.store();
+        }
         Ok(Self(Arc::new_cyclic(|me| Shared {
             name: name.into(),
             number,
             clock: platform.clock.clone(),
             runner: Mutex::new(None),
+            keeper: Mutex::new(keeper),
             core: Mutex::new(Core {
                 interface,
                 tcp,
@@ -230,8 +256,14 @@ impl Stack {
         core.drive(RUNNER_BUDGET, true, &*self.0.clock);
         let turn = core.turn(context);
         let wakes = core.notices.take_wakes();
+        let is_lease_news = core.notices.is_lease_news();
         drop(core);
         self.wake(wakes, false);
+        if turn == Turn::Ended {
+            self.give_record_back();
+        } else if is_lease_news {
+            self.remember();
+        }
         turn
     }
 
@@ -245,14 +277,37 @@ impl Stack {
 }
 
 impl Stack {
-    /// Ends the stack: every operation fails with `NetworkDown` from now on, and the device is returned.
+    /// Ends the stack: every operation fails with `NetworkDown` from now on, and the device is returned. What is remembered
+    /// of the interface is stored, and free for whoever mounts it next.
     pub(crate) fn unmount(&self) -> Option<Box<dyn Device>> {
-        self.with_mut(|core| {
+        let device = self.with_mut(|core| {
             let device = core.interface.detach();
             core.interface.rouse();
             core.tcp().end();
             device
-        })
+        });
+        self.give_record_back();
+        device
+    }
+
+    /// Whoever mounts an interface of this name next has what is remembered of this one.
+    fn give_record_back(&self) {
+        self.remember();
+        *self.0.keeper.lock() = None;
+    }
+
+    /// Stores what DHCP was lent, or has given back, since this was done last.
+    fn remember(&self) {
+        // Held from the look to the end of the writing: of two that are at it, the later look is stored last.
+        let mut keeper = self.0.keeper.lock();
+        let news = {
+            let mut core = self.0.core.lock();
+            let is_news = core.notices.take_lease_news();
+            is_news.then(|| core.interface.lent())
+        };
+        if let (Some(keeper), Some(lent)) = (&mut *keeper, news) {
+            keeper.set_lease(lent);
+        }
     }
 }
 
@@ -265,6 +320,11 @@ pub(crate) enum Turn {
     Sleep(Option<Instant>),
     /// The stack is unmounted.
     Ended,
+}
+
+fn draw_hardware_address(platform: &Platform) -> MacAddress {
+    let [a, b, c, d, e, f, ..] = platform.random_u64().to_ne_bytes();
+    MacAddress::locally_administered([a, b, c, d, e, f])
 }
 
 /// What an engine is set to, on a device.

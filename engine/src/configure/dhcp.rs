@@ -65,9 +65,8 @@ const CONFLICT_PAUSE: Duration = Duration::from_secs(60);
 pub struct Config {
     /// The host's name (option 12), of 1 to 255 bytes; another is not sent.
     pub host_name: Option<String>,
-    /// An address that was lent on this link before, for a time that is not known to be over: it is verified first
-    /// (INIT-REBOOT).
-    pub remembered: Option<Ipv4Addr>,
+    /// What was lent to this hardware address before, in another run perhaps: the same address is asked for first.
+    pub remembered: Option<Remembered>,
     /// The longest DHCP message that is taken, in bytes (option 57); no less than 576.
     pub longest_message: u16,
     /// Whether servers are asked to answer by broadcast, for a host that takes no other datagram while it has no
@@ -175,7 +174,7 @@ pub struct Client {
     told: Option<Box<Lease>>,
     /// Since when there is something to tell.
     news: Option<Instant>,
-    memory: Option<Memory>,
+    memory: Option<Remembered>,
     pace: Pace,
     /// Addresses that others had, one after the other.
     conflicts: u32,
@@ -195,18 +194,21 @@ enum Phase {
 }
 
 /// What was lent last.
-#[derive(Clone, Copy, Debug)]
-struct Memory {
-    address: Ipv4Addr,
-    /// Its time is not known to be over, so that it can be verified. Else a server may be asked for it again, no more.
-    is_current: bool,
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Remembered {
+    /// The address.
+    pub address: Ipv4Addr,
+    /// It was not given back, and its time is not known to be over, so that it can be verified (INIT-REBOOT). Else a
+    /// server may be asked for it again by a discovery, no more: one that knows of no lease may be silent where it is
+    /// told of one (RFC 2131 section 4.3.2).
+    pub is_current: bool,
 }
 
 impl Client {
     /// A client for an interface with this hardware address, which begins to ask now.
     #[must_use]
     pub fn new(hardware: EthernetAddress, config: Config, now: Instant) -> Self {
-        let remembered = config.remembered.filter(|address| lease::is_host(*address));
+        let memory = config.remembered.filter(|remembered| lease::is_host(remembered.address));
         let mut client = Self {
             hardware,
             config,
@@ -214,7 +216,7 @@ impl Client {
             lease: None,
             told: None,
             news: None,
-            memory: remembered.map(|address| Memory { address, is_current: true }),
+            memory,
             pace: Pace::new(now),
             conflicts: 0,
             refused: 0,
@@ -236,8 +238,8 @@ impl Client {
         }
         let exchange = Exchange::new(now);
         self.phase = match self.memory {
-            Some(Memory { address, is_current: true }) => Phase::Rebooting { exchange, address },
-            Some(Memory { address: _, is_current: false }) | None => Phase::Selecting(exchange),
+            Some(Remembered { address, is_current: true }) => Phase::Rebooting { exchange, address },
+            Some(Remembered { address: _, is_current: false }) | None => Phase::Selecting(exchange),
         };
     }
 
@@ -370,11 +372,10 @@ impl Client {
         self.lease.as_deref()
     }
 
-    /// The address that was lent last and was neither refused nor declined, for [`Config::remembered`] of another run.
-    /// Its time may be over.
+    /// What was lent last and was neither refused nor declined, for [`Config::remembered`] of another run.
     #[must_use]
-    pub fn remembered(&self) -> Option<Ipv4Addr> {
-        self.memory.map(|memory| memory.address)
+    pub const fn remembered(&self) -> Option<Remembered> {
+        self.memory
     }
 
     /// How many offers, leases and refusals made no sense, or could not be used.
@@ -495,7 +496,7 @@ impl Client {
         if matches!(self.phase, Phase::Renewing(_) | Phase::Rebinding(_)) {
             self.conflicts = 0;
         }
-        self.memory = Some(Memory { address: lease.address, is_current: true });
+        self.memory = Some(Remembered { address: lease.address, is_current: true });
         self.lease = Some(Box::new(lease));
         self.news = Some(now);
         self.phase = Phase::Bound;

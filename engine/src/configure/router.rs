@@ -178,6 +178,8 @@ pub struct Discovery {
     formation: Formation,
     servers: Expiring<Ipv6Addr>,
     domains: Expiring<String>,
+    /// A router has advertised.
+    has_heard: bool,
     left_out: u64,
 }
 
@@ -192,6 +194,7 @@ impl Discovery {
             formation: Formation::default(),
             servers: Expiring::new(config.limits.servers),
             domains: Expiring::new(config.limits.domains),
+            has_heard: false,
             left_out: 0,
         }
     }
@@ -220,6 +223,7 @@ impl Discovery {
         routes: &mut Routes,
         identify: impl Fn(Ipv6Addr, u32) -> StableIdentifier,
     ) -> Vec<Effect> {
+        self.has_heard = true;
         let mut effects = Vec::new();
         self.parameters.heard(advertisement, self.config.mtu).tell(&mut self.parameters, &mut effects);
         self.route(advertisement, now, routes, &mut effects);
@@ -278,6 +282,7 @@ impl Discovery {
             effects.push(Effect::Domains);
         }
         self.formation = Formation::default();
+        self.has_heard = false;
         self.solicitation.stop();
         effects
     }
@@ -290,6 +295,12 @@ impl Discovery {
     /// The domains in which names are looked for, in this order; in small letters, without a dot at the end.
     pub fn domains(&self) -> impl Iterator<Item = &str> {
         self.domains.iter().map(String::as_str)
+    }
+
+    /// Whether a router has advertised anything since the begin, or since all of it was [withdrawn](Self::withdraw).
+    #[must_use]
+    pub const fn has_heard(&self) -> bool {
+        self.has_heard
     }
 
     /// What is known of the link.

@@ -1,5 +1,6 @@
 //! Interfaces that configure themselves: what DHCP and routers say becomes addresses, routes and settings.
 
+use alloc::string::String;
 use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 
@@ -8,7 +9,7 @@ use smoltcp::wire::{EthernetAddress, IpCidr, IpProtocol};
 use super::Engine;
 use super::departure::header;
 use crate::buffer::Payload;
-use crate::configure::dhcp::{self, Action, Client, Lease, Reception, Remember};
+use crate::configure::dhcp::{self, Action, Client, Lease, Reception, Remember, Remembered};
 use crate::configure::router::{self, Discovery, Effect, Persistence};
 use crate::configure::servers::{AddServerError, ServerChange};
 use crate::frame::Transmitter;
@@ -32,6 +33,8 @@ const LEASE_METRIC: u32 = 100;
 pub(super) struct Configuration {
     discovery: Option<Discovery>,
     client: Option<Client>,
+    /// What was lent last, for the client that is to come.
+    remembered: Option<Remembered>,
     /// The station that the last answer of a server came from: the server, or a relay.
     server_station: Option<EthernetAddress>,
     /// There was a lease when the client's state was last told.
@@ -41,6 +44,9 @@ pub(super) struct Configuration {
     /// The MTU that a router has advertised, and that which came with a lease.
     advertised_mtu: Option<usize>,
     leased_mtu: Option<usize>,
+    /// The domains in which names are looked for: those that came with a lease, and those that routers advertise.
+    leased_domains: Vec<String>,
+    advertised_domains: Vec<String>,
     /// The link was gone, and may lead to other routers than before.
     is_network_unverified: bool,
 }
@@ -53,6 +59,12 @@ impl Engine {
         self.configuration.discovery.is_some()
     }
 
+    /// What is known of routers, while autoconfiguration is switched on.
+    #[must_use]
+    pub const fn discovery(&self) -> Option<&Discovery> {
+        self.configuration.discovery.as_ref()
+    }
+
     /// Switches router discovery and address autoconfiguration on or off. What routers brought goes with it.
     pub fn set_autoconfiguration(&mut self, enabled: bool, now: Instant) {
         match (enabled, self.configuration.discovery.take()) {
@@ -62,10 +74,12 @@ impl Engine {
                 let config = router::Config { persistence: Persistence::Brief, ..router::Config::new(mtu) };
                 self.configuration.discovery = Some(Discovery::new(config));
                 self.solicit_routers(now);
+                self.interface.tell(Change::Autoconfiguration);
             }
             (false, Some(mut discovery)) => {
                 let effects = self.interface.unlearn(&mut discovery, now);
                 self.apply(effects, &discovery);
+                self.interface.tell(Change::Autoconfiguration);
             }
             (false, None) => {}
         }
@@ -101,6 +115,7 @@ impl Engine {
             let effects = self.interface.unlearn(&mut discovery, now);
             self.apply(effects, &discovery);
             self.configuration.discovery = Some(discovery);
+            self.interface.tell(Change::Autoconfiguration);
             self.solicit_routers(now);
         }
     }
@@ -116,8 +131,13 @@ impl Engine {
             None => {}
         }
         if let Some(mut discovery) = self.configuration.discovery.take() {
+            let is_first = !discovery.has_heard();
             let effects = self.interface.learn(&mut discovery, advertisement, now);
+            let is_other = effects.iter().any(|effect| matches!(effect, Effect::Flags { .. }));
             self.apply(effects, &discovery);
+            if is_first || is_other {
+                self.interface.tell(Change::Autoconfiguration);
+            }
             self.configuration.discovery = Some(discovery);
         }
     }
@@ -151,10 +171,14 @@ impl Engine {
             match effect {
                 Effect::Mtu(mtu) => self.apply_advertised_mtu(mtu),
                 Effect::Servers => self.replace_servers(Origin::Router, &discovery.servers().collect::<Vec<_>>()),
+                Effect::Domains => {
+                    let domains = discovery.domains().map(String::from).collect();
+                    self.replace_domains(|configuration| configuration.advertised_domains = domains);
+                }
                 Effect::Solicit
                 | Effect::HopLimit(_)
+                // Who hears an advertisement tells of it.
                 | Effect::Flags { .. }
-                | Effect::Domains
                 // The interface has done what these ask for.
                 | Effect::AddressAdded(_)
                 | Effect::AddressRemoved(_)
@@ -219,8 +243,25 @@ impl Engine {
     }
 }
 
-/// Servers of names.
+/// Servers of names, and where names are looked for.
 impl Engine {
+    /// The domains in which names are looked for that have no dot, in this order: those of the lease, then those that
+    /// routers advertise. In small letters, and without the root's dot.
+    pub fn search_domains(&self) -> impl Iterator<Item = &str> {
+        let Configuration { leased_domains: leased, advertised_domains: advertised, .. } = &self.configuration;
+        let others = advertised.iter().filter(|domain| !leased.contains(domain));
+        leased.iter().chain(others).map(String::as_str)
+    }
+
+    /// Replaces the domains of one origin, and tells where they are others then.
+    fn replace_domains(&mut self, replace: impl FnOnce(&mut Configuration)) {
+        let before: Vec<String> = self.search_domains().map(String::from).collect();
+        replace(&mut self.configuration);
+        if !self.search_domains().eq(before.iter().map(String::as_str)) {
+            self.interface.tell(Change::SearchDomains);
+        }
+    }
+
     /// The servers of names, in the order in which they are asked.
     pub fn servers(&self) -> impl Iterator<Item = IpAddr> {
         self.servers.iter()
@@ -264,14 +305,27 @@ impl Engine {
         self.configuration.client.as_ref()
     }
 
-    /// Switches DHCP on or off. What was lent is given back where there is a link, and goes with it. Nothing happens
-    /// where the link has no hardware addresses.
+    /// What was lent last to this hardware address, and was neither refused nor declined.
+    #[must_use]
+    pub fn remembered_lease(&self) -> Option<Remembered> {
+        self.configuration.client.as_ref().map_or(self.configuration.remembered, Client::remembered)
+    }
+
+    /// Has DHCP ask for what was lent before, once it is switched on. It was lent to the present hardware address: with
+    /// another one it is forgotten.
+    pub const fn remember_lease(&mut self, remembered: Option<Remembered>) {
+        self.configuration.remembered = remembered;
+    }
+
+    /// Switches DHCP on or off. What was lent is given back where there is a link, and goes with it; the address is
+    /// asked for again where DHCP is switched on again. Nothing happens where the link has no hardware addresses.
     pub fn set_dhcp(&mut self, enabled: bool, now: Instant, device: &mut dyn Transmitter) {
         let Some(hardware) = self.interface.link().hardware else { return };
         match (enabled, self.configuration.client.take()) {
             (true, Some(client)) => self.configuration.client = Some(client),
             (true, None) => {
-                self.configuration.client = Some(Client::new(hardware, dhcp::Config::default(), now));
+                let config = dhcp::Config { remembered: self.configuration.remembered, ..dhcp::Config::default() };
+                self.configuration.client = Some(Client::new(hardware, config, now));
                 self.interface.tell(Change::Dhcp);
             }
             (false, Some(mut client)) => {
@@ -283,6 +337,7 @@ impl Engine {
                     }
                     self.send_dhcp(&release, now, device);
                 }
+                self.configuration.remembered = client.remembered();
                 self.withdraw_lease(now);
                 self.configuration.was_bound = false;
                 self.interface.tell(Change::Dhcp);
@@ -293,6 +348,7 @@ impl Engine {
 
     /// Another hardware address is another client.
     pub(super) fn restart_dhcp(&mut self, hardware: EthernetAddress, now: Instant) {
+        self.configuration.remembered = None;
         if self.configuration.client.is_some() {
             self.configuration.client = Some(Client::new(hardware, dhcp::Config::default(), now));
             self.withdraw_lease(now);
@@ -426,6 +482,8 @@ impl Engine {
         self.narrow_mtu();
         let servers: Vec<IpAddr> = lease.dns_servers.iter().copied().map(IpAddr::V4).collect();
         self.replace_servers(Origin::Dhcp, &servers);
+        let domains = lease.search_domains().map(String::from).collect();
+        self.replace_domains(|configuration| configuration.leased_domains = domains);
     }
 
     /// Leads where the lease says, and nowhere else where a lease said.
@@ -462,6 +520,7 @@ impl Engine {
         self.narrow_mtu();
         self.interface.withdraw_routes(Origin::Dhcp);
         self.replace_servers(Origin::Dhcp, &[]);
+        self.replace_domains(|configuration| configuration.leased_domains.clear());
         self.interface.withdraw_addresses(Origin::Dhcp, now);
     }
 }

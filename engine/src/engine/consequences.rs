@@ -51,7 +51,9 @@ impl Engine {
                 | Change::Mtu(_)
                 | Change::ServerAdded(_)
                 | Change::ServerRemoved(_)
-                | Change::Dhcp => {}
+                | Change::SearchDomains
+                | Change::Dhcp
+                | Change::Autoconfiguration => {}
             }
             self.events.push_back(Event::Changed(change));
         }

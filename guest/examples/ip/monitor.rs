@@ -1,6 +1,6 @@
 //! What changes, as it changes.
 
-use crate::show::{address_lines, dhcp_word, hardware_words, link_line, via};
+use crate::show::{address_lines, autoconfiguration_word, dhcp_word, hardware_words, link_line, via};
 use crate::words::{Outcome, Words, garbage};
 use xila_network::control::{AddressInfo, Change, Cidr, Interface, Notice, Origin, watch};
 
@@ -44,7 +44,15 @@ fn line(name: &str, change: Change) -> String {
         Change::DnsServerRemoved(server) => format!("Deleted dns {server} dev {name}"),
         Change::AddressConflict { address, by } => format!("{}{name}    {address} is used by {by} too", number(name)),
         Change::Dhcp(state) => format!("dhcp {} dev {name}", dhcp_word(state)),
+        Change::Autoconfiguration(state) => format!("autoconf {} dev {name}", autoconfiguration_word(state)),
+        Change::SearchDomains => format!("search {} dev {name}", search_words(name)),
     }
+}
+
+/// The domains in which names are looked for by now.
+fn search_words(name: &str) -> String {
+    let domains = Interface::open(name).and_then(|interface| interface.search_domains());
+    domains.map_or_else(|_| String::new(), |domains| domains.join(" "))
 }
 
 /// The interface as it is by now, which may be later than the event.

@@ -5,7 +5,8 @@ use crate::words::{Outcome, Words};
 use std::net::IpAddr;
 use std::time::Duration;
 use xila_network::control::{
-    AddressInfo, Cidr, Counters, DhcpState, Interface, Kind, Lease, Link, Origin, Route, RouteInfo, State,
+    AddressInfo, AutoconfigurationState, Cidr, Counters, DhcpState, Interface, Kind, Lease, Link, Origin, Route,
+    RouteInfo, State,
 };
 use xila_network::{Family, Result};
 
@@ -227,6 +228,9 @@ pub(crate) fn dns_servers(words: Words, options: Options) -> Outcome {
                 println!("{server} dev {}", interface.name());
             }
         }
+        for domain in interface.search_domains()? {
+            println!("search {domain} dev {}", interface.name());
+        }
     }
     Ok(())
 }
@@ -235,13 +239,23 @@ pub(crate) fn dhcp(words: Words) -> Outcome {
     for (_, interface) in words.interfaces()? {
         let status = interface.dhcp()?;
         let mut line = format!("{}: {}", interface.name(), dhcp_word(status.state));
-        if let Some(Lease { address, router, dns_servers, server, valid }) = status.lease {
+        if let Some(lease) = status.lease {
+            let Lease { address, router, dns_servers, domain, search_domains, ntp_servers, server, valid } = lease;
             line += &format!(" {address}");
             if let Some(router) = router {
                 line += &format!(" router {router}");
             }
             for server in dns_servers {
                 line += &format!(" dns {server}");
+            }
+            if let Some(domain) = domain {
+                line += &format!(" domain {domain}");
+            }
+            for domain in search_domains {
+                line += &format!(" search {domain}");
+            }
+            for server in ntp_servers {
+                line += &format!(" ntp {server}");
             }
             line += &format!(" server {server} valid_lft {}", lifetime(Some(valid)));
         }
@@ -263,9 +277,25 @@ pub(crate) fn dhcp_word(state: DhcpState) -> &'static str {
 
 pub(crate) fn autoconfiguration(words: Words) -> Outcome {
     for (_, interface) in words.interfaces()? {
-        println!("{}: {}", interface.name(), if interface.autoconfiguration()? { "on" } else { "off" });
+        let status = interface.autoconfiguration_status()?;
+        let mut line = format!("{}: {}", interface.name(), autoconfiguration_word(status.state));
+        if status.managed {
+            line += " managed";
+        }
+        if status.other {
+            line += " other";
+        }
+        println!("{line}");
     }
     Ok(())
+}
+
+pub(crate) fn autoconfiguration_word(state: AutoconfigurationState) -> &'static str {
+    match state {
+        AutoconfigurationState::Off => "off",
+        AutoconfigurationState::Searching => "searching",
+        AutoconfigurationState::Configured => "configured",
+    }
 }
 
 fn is_wanted(address: IpAddr, options: Options) -> bool {

@@ -5,8 +5,8 @@
 
 use super::Notice;
 use super::{
-    AddressInfo, Change, Cidr, Counters, DhcpState, DhcpStatus, Event, InvalidValue, Kind, Lease, Link, MacAddress,
-    Neighbour, Origin, Route, RouteInfo, State, Statistics,
+    AddressInfo, AutoconfigurationState, AutoconfigurationStatus, Change, Cidr, Counters, DhcpState, DhcpStatus, Event,
+    InvalidValue, Kind, Lease, Link, MacAddress, Neighbour, Origin, Route, RouteInfo, State, Statistics,
 };
 use crate::address::{duration_from_wit, duration_to_wit, ip_from_wit, ip_to_wit, ipv4_from_wit};
 use crate::bindings::{control, types};
@@ -121,9 +121,25 @@ fn lease(lease: control::Lease) -> Result<Lease> {
         address: cidr(lease.address)?,
         router: lease.router.map(ipv4_from_wit),
         dns_servers: lease.dns_servers.into_iter().map(ipv4_from_wit).collect(),
+        domain: lease.domain,
+        search_domains: lease.search_domains,
+        ntp_servers: lease.ntp_servers.into_iter().map(ipv4_from_wit).collect(),
         server: ipv4_from_wit(lease.server),
         valid: duration_from_wit(lease.valid),
     })
+}
+
+fn autoconfiguration_state(state: control::AutoconfigurationState) -> AutoconfigurationState {
+    match state {
+        control::AutoconfigurationState::Off => AutoconfigurationState::Off,
+        control::AutoconfigurationState::Searching => AutoconfigurationState::Searching,
+        control::AutoconfigurationState::Configured => AutoconfigurationState::Configured,
+    }
+}
+
+pub(super) fn autoconfiguration_status(status: control::AutoconfigurationStatus) -> AutoconfigurationStatus {
+    let control::AutoconfigurationStatus { state, managed, other } = status;
+    AutoconfigurationStatus { state: autoconfiguration_state(state), managed, other }
 }
 
 fn counters(counters: control::Counters) -> Counters {
@@ -202,6 +218,8 @@ fn change(change: control::Change) -> Result<Change> {
         control::Change::DnsServerAdded(server) => Change::DnsServerAdded(ip_from_wit(server)),
         control::Change::DnsServerRemoved(server) => Change::DnsServerRemoved(ip_from_wit(server)),
         control::Change::Dhcp(state) => Change::Dhcp(dhcp_state(state)),
+        control::Change::Autoconfiguration(state) => Change::Autoconfiguration(autoconfiguration_state(state)),
+        control::Change::SearchDomains => Change::SearchDomains,
         control::Change::AddressConflict((address, by)) => {
             Change::AddressConflict { address: ip_from_wit(address), by: mac(by)? }
         }

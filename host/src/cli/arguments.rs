@@ -53,9 +53,10 @@ pub(super) struct RunArguments {
     )]
     pub(super) allow_control: Option<String>,
 
-    /// How long the apps wait for interfaces with dhcp to get a lease; 0 starts them at once
-    #[arg(long, value_name = "TIME", default_value = "30s")]
-    pub(super) dhcp_timeout: String,
+    /// How long the apps wait for interfaces with dhcp to get a lease, and for those with autoconf to hear a router; in
+    /// seconds, unless a unit says otherwise. 0 starts them at once
+    #[arg(long, visible_alias = "dhcp-timeout", value_name = "TIME", default_value = "30s")]
+    pub(super) wait: String,
 
     /// End the other apps as soon as one fails
     #[arg(long)]
@@ -122,12 +123,14 @@ Keys of tap and hub:
                        autoconf is; can be repeated
   gateway=ADDRESS      the default route: one for IPv4, one for IPv6
   dns=ADDRESS          a DNS server; can be repeated
-  mac=ADDRESS          the hardware address; random, unless given
+  mac=ADDRESS          the hardware address; random, unless given. That of a tap
+                       stays the same: see below
   dhcp                 asks a DHCP server for an address, the default route and
                        DNS servers
   autoconf             gives itself an IPv6 link-local address, and takes further
                        addresses and routes from router advertisements
-  The last two are off unless given; dhcp=off and autoconf=off say so.
+  The last two are off unless given; dhcp=off and autoconf=off say so. Apps wait
+  for what they bring, for as long as --wait says.
   link-local=off       no IPv6 link-local address, which there is otherwise
 
 Keys of loopback:
@@ -152,6 +155,12 @@ Which interfaces an app uses:
     --app '@b http-get.wasm http://10.0.0.1/ --wait 5'
 
   A component whose name begins with @ is written ./@...
+
+What is remembered:
+  Of each tap, by its name: the hardware address that was drawn for it, and the
+  lease, so that the next run gets the addresses of the one before. It is kept in
+  $XDG_STATE_HOME/xila-net, or ~/.local/state/xila-net. A run that finds another
+  with an interface of the same name under way has addresses of its own.
 
 What an app may do to its interfaces:
   Use them. With --allow-control, it may also do what ip(8) does: show link,

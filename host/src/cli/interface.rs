@@ -46,6 +46,15 @@ impl Kind {
         }
     }
 
+    /// Whether it is the same interface in the next run. A hub is new in each, and what is on it is better the same every
+    /// time, whatever was run before.
+    pub(super) const fn is_remembered(&self) -> bool {
+        match self {
+            Self::Tap { .. } => true,
+            Self::Hub { .. } | Self::Loopback => false,
+        }
+    }
+
     const fn is_ethernet(&self) -> bool {
         match self {
             Self::Tap { .. } | Self::Hub { .. } => true,

@@ -15,7 +15,7 @@ use crate::device::hub::{Hub, HubOptions};
 use crate::device::loopback::Loopback;
 use crate::device::pcap::Pcap;
 use crate::error::ConfigureError;
-use crate::interface::{DhcpState, InterfaceConfig};
+use crate::interface::{AutoconfigurationState, DhcpState, Interface, InterfaceConfig};
 use crate::manager::Manager;
 use crate::platform::Platform;
 
@@ -40,6 +40,26 @@ pub(super) enum World {
         /// When its time began, since 1970.
         began: Duration,
     },
+}
+
+/// What an interface waits for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Missing {
+    pub(super) interface: String,
+    /// In words.
+    pub(super) configuration: &'static str,
+}
+
+impl Missing {
+    /// What is missing of an interface: what a DHCP server gives, and what a router does.
+    fn of(interface: &Interface) -> Vec<Self> {
+        let is_searching = [
+            (interface.dhcp().state == DhcpState::Searching, "DHCP lease"),
+            (interface.autoconfiguration_status().state == AutoconfigurationState::Searching, "router advertisement"),
+        ];
+        let missing = is_searching.into_iter().filter(|(is_searching, _)| *is_searching);
+        missing.map(|(_, configuration)| Self { interface: interface.name().to_owned(), configuration }).collect()
+    }
 }
 
 /// What went wrong first in writing a capture file, if anything did.
@@ -80,6 +100,7 @@ impl Mounted {
             autoconfiguration: plan.autoconfiguration,
             link_local: plan.link_local,
             congestion: plan.congestion,
+            remembered: plan.kind.is_remembered(),
             ..InterfaceConfig::default()
         };
         let interface = self.manager.mount_interface(&plan.name, device, config).with_context(option)?;
@@ -99,24 +120,19 @@ impl Mounted {
         Ok(())
     }
 
-    /// Waits until every interface that asks a DHCP server has its lease, or for as long as `patience`. Returns the names
-    /// of those that have none then.
-    pub(super) async fn leases(&self, patience: Duration) -> Vec<String> {
+    /// Waits until every interface has its configuration, or for as long as `patience`. Returns what is missing then.
+    pub(super) async fn configured(&self, patience: Duration) -> Vec<Missing> {
         // Made before the first look, so that no change falls between them.
         let mut watch = self.manager.watch();
-        let searching = || {
-            let interfaces = self.manager.interfaces();
-            let searching = interfaces.iter().filter(|interface| interface.dhcp().state == DhcpState::Searching);
-            searching.map(|interface| interface.name().to_owned()).collect::<Vec<_>>()
-        };
-        let leased = async {
-            while !searching().is_empty() {
+        let missing = || self.manager.interfaces().iter().flat_map(Missing::of).collect::<Vec<_>>();
+        let configured = async {
+            while !missing().is_empty() {
                 watch.next().await;
             }
         };
-        match self.manager.platform().within(patience, leased).await {
+        match self.manager.platform().within(patience, configured).await {
             Some(()) => Vec::new(),
-            None => searching(),
+            None => missing(),
         }
     }
 
@@ -248,6 +264,44 @@ mod tests {
             assert!(reader.is_finished(), "the connection had not ended");
             assert_eq!(reader.await.expect("the reader"), 30_000);
             mounted.unmount().expect("no captures");
+        });
+    }
+
+    /// An advertisement of a prefix by the router fe80::66 (RFC 4861 section 4.2), in a frame to all nodes.
+    fn advertisement() -> Vec<u8> {
+        use core::net::Ipv6Addr;
+        use smoltcp::wire::Icmpv6Packet;
+
+        let (router, nodes) =
+            (Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0x66), Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1));
+        let network = Ipv6Addr::new(0xfd00, 5, 0, 0, 0, 0, 0, 0);
+        let mut message = vec![134, 0, 0, 0, 64, 0, 7, 8, 0, 0, 0, 0, 0, 0, 0, 0];
+        message.extend([3, 4, 64, 0xc0, 0, 0, 14, 16, 0, 0, 7, 8, 0, 0, 0, 0]);
+        message.extend(network.octets());
+        Icmpv6Packet::new_unchecked(&mut message[..]).fill_checksum(&router, &nodes);
+        let mut frame = vec![0x33, 0x33, 0, 0, 0, 1, 2, 0, 0, 0, 0, 0x66, 0x86, 0xdd];
+        frame.extend([0x60, 0, 0, 0, 0, 48, 58, 255]);
+        frame.extend([router.octets(), nodes.octets()].concat());
+        frame.extend(message);
+        frame
+    }
+
+    #[test]
+    fn the_wait_ends_when_an_address_of_a_routers_prefix_can_be_used() {
+        let plan = plan(&["-i", "a=hub,hub=net,autoconf", "x.wasm"]).expect("a plan");
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+        runtime.expect("a runtime").block_on(async {
+            let mounted = Mounted::new(&plan, platform()).expect("interfaces");
+            let missing = Missing { interface: "a".into(), configuration: "router advertisement" };
+            assert_eq!(mounted.configured(Duration::ZERO).await, [missing]);
+            let mut router = mounted.hubs[0].1.port();
+            let (now, bytes) = (mounted.manager.platform().clock.now(), advertisement());
+            let mut frame = router.allocate(now, bytes.len()).expect("room");
+            frame.copy_from_slice(&bytes);
+            router.transmit(now, frame).expect("a hub takes it");
+            assert_eq!(mounted.configured(Duration::from_secs(60)).await, []);
+            let addresses = mounted.manager.interface("a").expect("the interface").addresses();
+            assert!(addresses.iter().any(|address| address.to_string().starts_with("fd00:5:")), "{addresses:?}");
         });
     }
 

@@ -23,7 +23,8 @@ pub(super) struct Plan {
     pub(super) directories: Vec<DirectoryPlan>,
     /// What apps may do to their interfaces, beyond using them.
     pub(super) control: Option<Access>,
-    pub(super) dhcp_timeout: Duration,
+    /// How long apps wait for interfaces that configure themselves.
+    pub(super) wait: Duration,
     pub(super) fail_fast: bool,
     pub(super) statistics: bool,
     pub(super) linger: Duration,
@@ -93,8 +94,7 @@ impl Plan {
             environment: arguments.environment.iter().map(|text| variable(text)).collect::<Result<_, _>>()?,
             directories: directories(&arguments.directories)?,
             control: arguments.allow_control.as_deref().map(control).transpose()?,
-            dhcp_timeout: values::duration(&arguments.dhcp_timeout)
-                .map_err(|problem| format!("--dhcp-timeout {problem}"))?,
+            wait: values::patience(&arguments.wait).map_err(|problem| format!("--wait {problem}"))?,
             linger: values::duration(&arguments.linger).map_err(|problem| format!("--linger {problem}"))?,
             interfaces,
             hubs,
@@ -291,7 +291,7 @@ pub(super) mod tests {
         problem(&["--threads", "0", "x.wasm"], &["--threads 0: it takes 1 to 1024"]);
         problem(&["--threads", "two", "x.wasm"], &["--threads two: not a whole number"]);
         problem(&["--linger", "10", "x.wasm"], &["--linger 10: a time needs a unit"]);
-        problem(&["--dhcp-timeout", "10", "x.wasm"], &["--dhcp-timeout 10: a time needs a unit"]);
+        problem(&["--wait", "soon", "x.wasm"], &["--wait soon: not a time such as"]);
     }
 
     #[test]
@@ -309,10 +309,17 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn apps_wait_half_a_minute_for_a_lease_unless_told() {
-        assert_eq!(plan(&["x.wasm"]).expect("a plan").dhcp_timeout, Duration::from_secs(30));
-        let told = plan(&["-i", "e=tap,device=t,dhcp", "--dhcp-timeout", "0", "x.wasm"]).expect("a plan");
-        assert_eq!(told.dhcp_timeout, Duration::ZERO);
-        assert!(told.interfaces[1].dhcp);
+    fn apps_wait_half_a_minute_for_what_interfaces_are_told_unless_somebody_says_for_how_long() {
+        assert_eq!(plan(&["x.wasm"]).expect("a plan").wait, Duration::from_secs(30));
+        for (option, text, expected) in [
+            ("--wait", "0", Duration::ZERO),
+            ("--wait", "2.5", Duration::from_millis(2500)),
+            ("--wait", "100ms", Duration::from_millis(100)),
+            ("--dhcp-timeout", "200", Duration::from_secs(200)),
+        ] {
+            let told = plan(&["-i", "e=tap,device=t,dhcp", option, text, "x.wasm"]).expect("a plan");
+            assert_eq!(told.wait, expected, "{option} {text}");
+            assert!(told.interfaces[1].dhcp);
+        }
     }
 }

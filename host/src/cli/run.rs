@@ -15,14 +15,15 @@ use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxBuilder};
 
 use super::app::AppPlan;
 use super::component::{self, Ending, Engines, Program, Sources, State};
-use super::mount::{Mounted, World};
+use super::memory;
+use super::mount::{Missing, Mounted, World};
 use super::output::Output;
 use super::plan::Plan;
 use super::say;
 use super::signals::Signals;
 use super::table;
 use super::turns::Turns;
-use crate::platform;
+use crate::platform::{self, Memory, Platform};
 use crate::wasm::NetworkCtx;
 
 /// The exit status for an app that trapped: 128 and SIGABRT's number.
@@ -41,7 +42,8 @@ pub(super) async fn run(plan: &Plan) -> Result<u8> {
     let mut signals = Signals::new().context("cannot wait for signals")?;
     let sources = component::read(plan.apps.iter().map(|app| app.component.as_path()))?;
     let contexts = plan.apps.iter().map(|app| wasi(plan, app)).collect::<Result<Vec<_>>>()?;
-    let mounted = Mounted::new(plan, platform::tokio::platform(), World::Real)?;
+    let platform = Platform { memory: memory(plan), ..platform::tokio::platform() };
+    let mounted = Mounted::new(plan, platform, World::Real)?;
 
     let mut apps = Apps::new();
     let outcome = {
@@ -71,6 +73,11 @@ pub(super) async fn run(plan: &Plan) -> Result<u8> {
     Ok(status)
 }
 
+/// Where interfaces are remembered, if there are any that last.
+fn memory(plan: &Plan) -> Option<Arc<dyn Memory>> {
+    plan.interfaces.iter().any(|interface| interface.kind.is_remembered()).then(memory::of_the_user).flatten()
+}
+
 /// Compiles the components, starts the apps, and waits for them: the status is that of the one that fails first, else 0.
 async fn work(
     plan: &Plan,
@@ -81,7 +88,7 @@ async fn work(
 ) -> Result<u8> {
     let engines = Arc::new(Engines::new()?);
     let turns = Arc::new(Turns::start(engines.each())?);
-    let (programs, ()) = future::try_join(compile(plan, sources, &engines), leases(plan, mounted)).await?;
+    let (programs, ()) = future::try_join(compile(plan, sources, &engines), configuration(plan, mounted)).await?;
     for (index, ((app, program), wasi)) in plan.apps.iter().zip(programs).zip(contexts).enumerate() {
         let state = state(plan, app, mounted, wasi)?;
         let turns = turns.clone();
@@ -143,12 +150,12 @@ async fn end(apps: &mut Apps, mounted: &Mounted, patience: Duration) {
     mounted.settle(patience).await;
 }
 
-/// Gives interfaces with `dhcp` time to get a lease, and names those that have none when it is over.
-pub(super) async fn leases(plan: &Plan, mounted: &Mounted) -> Result<()> {
-    let patience = plan.dhcp_timeout;
+/// Gives interfaces with `dhcp` and `autoconf` time to be configured, and says what did not come when it is over.
+pub(super) async fn configuration(plan: &Plan, mounted: &Mounted) -> Result<()> {
+    let patience = plan.wait;
     if patience > Duration::ZERO {
-        for name in mounted.leases(patience).await {
-            say(&format!("xila-net: {name} has no DHCP lease after {patience:?} (--dhcp-timeout); going on without"));
+        for Missing { interface, configuration } in mounted.configured(patience).await {
+            say(&format!("xila-net: {interface} has no {configuration} after {patience:?} (--wait); going on without"));
         }
     }
     Ok(())

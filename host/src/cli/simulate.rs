@@ -55,7 +55,7 @@ async fn work(
     contexts: Vec<WasiCtx>,
     mounted: &Mounted,
 ) -> Result<u8> {
-    run::leases(plan, mounted).await?;
+    run::configuration(plan, mounted).await?;
     let apps = FuturesUnordered::new();
     for (index, ((app, program), wasi)) in plan.apps.iter().zip(programs).zip(contexts).enumerate() {
         let state = run::state(plan, app, mounted, wasi)?;

@@ -25,6 +25,12 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
     Ok(Duration::from_nanos(nanoseconds as u64))
 }
 
+/// Reads a time to wait for something of the network: as [`duration`], and a number without a unit is one of seconds.
+pub(super) fn patience(text: &str) -> Result<Duration, String> {
+    let is_number = split_unit(text).is_some_and(|(_, unit)| unit.is_empty());
+    if is_number { duration(&format!("{text}s")) } else { duration(text) }
+}
+
 /// Reads a probability: a percentage, or a number from 0 to 1.
 pub(super) fn probability(text: &str) -> Result<f64, String> {
     let problem = || format!("{text}: not a probability such as 1% or 0.01");
@@ -100,6 +106,16 @@ mod tests {
             assert!(duration(text).is_err(), "{text}");
         }
         assert_eq!(duration("5"), Err("5: a time needs a unit, ns, us, ms or s, such as 5ms".into()));
+    }
+
+    #[test]
+    fn to_wait_for_a_number_is_to_wait_for_seconds() {
+        for (text, milliseconds) in [("5", 5000), ("0", 0), ("1.5", 1500), ("5s", 5000), ("20ms", 20)] {
+            assert_eq!(patience(text), Ok(Duration::from_millis(milliseconds)), "{text}");
+        }
+        for text in ["", "s", "soon", "5x", "-5", "1.2.3", "99999999999999999999"] {
+            assert!(patience(text).is_err(), "{text}");
+        }
     }
 
     #[test]

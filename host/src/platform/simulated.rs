@@ -70,6 +70,7 @@ impl Simulation {
             spawner: Arc::new(SimulatedSpawner(self.0.executor.clone())),
             random: self.0.random.clone(),
             devices: None,
+            memory: None,
         }
     }
 

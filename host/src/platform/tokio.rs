@@ -32,6 +32,7 @@ pub fn platform_on(handle: Handle) -> Platform {
         spawner: Arc::new(TokioSpawner(handle)),
         random: Arc::new(SystemRandom),
         devices: None,
+        memory: None,
     }
 }
 

@@ -125,6 +125,19 @@ impl Network {
         self.topology.events.watch(self.names.clone())
     }
 
+    /// The domains in which names are looked for that have no dot: those of
+    /// [each interface](crate::Interface::search_domains), in the order in which the interfaces were mounted, each once.
+    #[must_use]
+    pub fn search_domains(&self) -> Vec<String> {
+        let mut domains: Vec<String> = Vec::new();
+        for domain in self.stacks().iter().flat_map(|stack| stack.with(|core| core.interface.search_domains())) {
+            if !domains.contains(&domain) {
+                domains.push(domain);
+            }
+        }
+        domains
+    }
+
     /// Whether an interface of this name belongs to the network.
     #[must_use]
     pub fn has(&self, name: &str) -> bool {

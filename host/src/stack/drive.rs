@@ -196,7 +196,7 @@ impl Core {
 
     /// Whether the runner has to look after what a caller left.
     pub(super) fn needs_runner(&mut self) -> bool {
-        if self.interface.is_gone() {
+        if self.interface.is_gone() || self.notices.is_lease_news() {
             return true;
         }
         let sooner = match (self.interface.next_timeout(), self.pace.runner_deadline) {

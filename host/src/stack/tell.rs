@@ -53,13 +53,16 @@ impl Core {
     fn bury(&mut self) {
         let interface = self.notices.name().unwrap_or_default();
         tracing::error!(%interface, "the engine has panicked; the interface ends");
+        // What there is to be remembered, it knows no more.
+        self.notices.take_lease_news();
         self.rouse();
         self.tcp.clear();
         self.udp.clear();
         self.icmp.clear();
     }
 
-    /// Tells of a change of the engine's.
+    /// Tells of a change of the engine's, and of what it means for autoconfiguration, which an address that is verified may
+    /// complete.
     fn publish(&mut self, change: EngineChange) {
         let change = match change {
             EngineChange::AddressAdded(cidr) => from_wire(cidr).map(Change::AddressAdded),
@@ -77,10 +80,20 @@ impl Core {
             }
             EngineChange::ServerAdded(server) => Some(Change::DnsServerAdded(server)),
             EngineChange::ServerRemoved(server) => Some(Change::DnsServerRemoved(server)),
-            EngineChange::Dhcp => Some(Change::Dhcp(self.interface.dhcp_status().state)),
+            EngineChange::Dhcp => {
+                self.notices.note_lease_news();
+                Some(Change::Dhcp(self.interface.dhcp_status().state))
+            }
+            EngineChange::SearchDomains => Some(Change::SearchDomains),
+            // Told below.
+            EngineChange::Autoconfiguration => None,
         };
         if let Some(change) = change {
             self.notices.publish(change);
+        }
+        let status = self.interface.autoconfiguration_status();
+        if self.notices.note_autoconfiguration(status) {
+            self.notices.publish(Change::Autoconfiguration(status.state));
         }
     }
 }

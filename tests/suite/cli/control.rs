@@ -135,11 +135,22 @@ tests! {
     async fn apps_start_without_a_lease_when_the_time_is_over(bench: &Bench) {
         let interface = "a=hub,hub=net,dhcp";
         let ended = bench.run(&["-i", interface, "--dhcp-timeout", "100ms", "%spin_does_not_starve", "1"]).await;
-        ended.expect(0, &["a has no DHCP lease after 100ms (--dhcp-timeout); going on without"]);
+        ended.expect(0, &["a has no DHCP lease after 100ms (--wait); going on without"]);
         assert!(ended.stdout.contains("rounds"), "{}", ended.stdout);
         let ended = bench.run(&["-i", interface, "--dhcp-timeout", "0", "%spin_does_not_starve", "1"]).await;
         ended.expect(0, &[]);
         assert!(!ended.stderr.contains("lease"), "{}", ended.stderr);
+    }
+
+    async fn apps_are_told_which_of_the_lease_and_the_router_did_not_come(bench: &Bench) {
+        let (lease, router) = ("a has no DHCP lease after 100ms (--wait)", "a has no router advertisement after 100ms (--wait)");
+        for (interface, is_missing) in
+            [("a=hub,hub=net,dhcp", [true, false]), ("a=hub,hub=net,autoconf", [false, true]), ("a=hub,hub=net,dhcp,autoconf", [true; 2])]
+        {
+            let ended = bench.run(&["-i", interface, "--wait", "100ms", "%spin_does_not_starve", "1"]).await;
+            ended.expect(0, &[]);
+            assert_eq!([lease, router].map(|words| ended.stderr.contains(words)), is_missing, "{interface}: {}", ended.stderr);
+        }
     }
 
     async fn a_signal_ends_the_wait_for_a_lease(bench: &Bench) {

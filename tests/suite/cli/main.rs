@@ -288,7 +288,7 @@ tests! {
             (&["-i", "l=loopback,dhcp", "x"], &["l=loopback: dhcp needs an Ethernet link"]),
             (&["-i", "a=hub,hub=n,dhcp=yes", "x"], &["dhcp=yes: it takes on or off"]),
             (&["-i", "a=hub,hub=n,dhcp=off", "x"], &["missing key addr="]),
-            (&["--dhcp-timeout", "5", "x"], &["--dhcp-timeout 5: a time needs a unit"]),
+            (&["--wait", "5x", "x"], &["--wait 5x: not a time such as"]),
             (&["--allow-control=all", "x"], &["--allow-control=all: it takes read or write"]),
             (&["--app", "'x"], &["a quotation mark is not closed"]),
             (&["--nonsense", "x"], &["--nonsense"]),
@@ -326,7 +326,7 @@ tests! {
     async fn help_explains_kinds_and_keys(bench: &Bench) {
         let ended = bench.run(&["--help"]).await;
         ended.expect(0, &[]);
-        for word in ["device=", "latency=", "loopback", "dhcp", "autoconf", "--allow-control", "--dhcp-timeout", "@NAME", "Exit status"] {
+        for word in ["device=", "latency=", "loopback", "dhcp", "autoconf", "--allow-control", "--wait", "--dhcp-timeout", "@NAME", "Exit status"] {
             assert!(ended.stdout.contains(word), "{word}");
         }
     }

@@ -9,7 +9,7 @@ use xila_network_commands::CommandId;
 use xila_network_commands::commands::*;
 use xila_network_host::Error;
 use xila_network_host::address::{Cidr, Route};
-use xila_network_host::interface::{DhcpStatus, Kind, Link, State};
+use xila_network_host::interface::{AutoconfigurationState, DhcpStatus, Kind, Link, State};
 
 use super::*;
 
@@ -93,12 +93,15 @@ fn every_command_does_the_same_typed_and_by_bytes() {
     routes(&twins);
     dns_servers(&twins);
 
+    assert_eq!(twins.ask::<ListSearchDomains>(&(), |eth| Ok(eth.search_domains())), Ok(Vec::new()));
     let off = twins.ask::<GetDhcp>(&(), |eth| Ok(eth.dhcp())).unwrap();
     assert_eq!(off, DhcpStatus::default());
     for enabled in [true, true, false, false] {
         assert_eq!(twins.ask::<SetDhcp>(&enabled, |eth| Ok(eth.set_dhcp(enabled)?)), Ok(()));
         assert_eq!(twins.ask::<SetAutoconfiguration>(&enabled, |eth| Ok(eth.set_autoconfiguration(enabled)?)), Ok(()));
         assert_eq!(twins.ask::<GetAutoconfiguration>(&(), |eth| Ok(eth.autoconfiguration())), Ok(enabled));
+        let status = twins.ask::<GetAutoconfigurationStatus>(&(), |eth| Ok(eth.autoconfiguration_status())).unwrap();
+        assert_eq!(status.state != AutoconfigurationState::Off, enabled);
     }
 
     assert!(twins.ask::<GetStatistics>(&(), |eth| Ok(eth.statistics())).is_ok());

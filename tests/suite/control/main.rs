@@ -90,6 +90,8 @@ fn snapshot(interface: &Interface) -> Snapshot {
             encode(&interface.dns_servers()),
             encode(&interface.dhcp()),
             encode(&interface.autoconfiguration()),
+            encode(&interface.autoconfiguration_status()),
+            encode(&interface.search_domains()),
             encode(&interface.neighbours()),
         ],
     }

@@ -71,6 +71,9 @@ fn a_lease_gives_an_address_a_router_and_dns_servers() {
         address: cidr("10.9.0.50/24"),
         router: Some(SERVER),
         dns_servers: vec![[10, 9, 0, 2].into(), [9, 9, 9, 9].into()],
+        domain: None,
+        search_domains: Vec::new(),
+        ntp_servers: Vec::new(),
         server: SERVER,
         valid,
     };
@@ -236,7 +239,7 @@ fn a_renewal_with_other_content_changes_what_is_other() {
 fn assert_verified(world: &World) {
     let heard = world.server.heard();
     let [verification] = &heard[..] else { panic!("{heard:?}") };
-    let Heard { kind, destination, client, at: _ } = *verification;
+    let Heard { kind, destination, client, at: _, requested: _ } = *verification;
     assert_eq!((kind, destination, client), (Request, BROADCAST, Ipv4Addr::UNSPECIFIED));
 }
 

@@ -3,9 +3,11 @@
 
 mod lease;
 mod limits;
+mod memory;
 mod nonsense;
 mod router;
 mod server;
+mod told;
 mod world;
 
 use world::World;

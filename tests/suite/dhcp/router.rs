@@ -12,31 +12,31 @@ use smoltcp::wire::{
 };
 use xila_network_host::address::{Cidr, MacAddress};
 use xila_network_host::device::Link;
-use xila_network_host::interface::{Change, Origin, State};
+use xila_network_host::interface::{AutoconfigurationState, Change, Origin, State};
 use xila_network_host::{ConfigureError, InterfaceConfig};
 
 use super::World;
 use super::server::ethernet_frame;
 use super::world::cidr;
 
-const ROUTER: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0x66);
-const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
+pub(super) const ROUTER: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0x66);
+pub(super) const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
 const HARDWARE: [u8; 6] = [2, 0, 0, 0, 0, 5];
 /// What an address in the link-local network would be that says the hardware address (RFC 4291 appendix A).
 const EUI_64: &str = "fe80::ff:fe00:5";
 /// The first half of what is made there.
 const LINK: &str = "fe80::";
 /// What [`advertise`] tells of in most tests.
-const NETWORK: &str = "fd00:5::";
+pub(super) const NETWORK: &str = "fd00:5::";
 
 /// A host with [`HARDWARE`], which configures itself.
-fn host() -> World {
+pub(super) fn host() -> World {
     let hardware_address = Some(MacAddress::new(HARDWARE).unwrap());
     World::with(InterfaceConfig { hardware_address, autoconfiguration: true, ..InterfaceConfig::default() })
 }
 
 /// As [`host`], with its link-local address; what happened until then is read.
-fn settled() -> World {
+pub(super) fn settled() -> World {
     let world = host();
     world.advance(5);
     assert_eq!(world.changes(), [Change::Mounted, Change::AddressAdded(made(&world, LINK))]);
@@ -45,7 +45,7 @@ fn settled() -> World {
 }
 
 /// An advertisement: its header, then options.
-fn advertisement(lifetime: u16, options: &[Vec<u8>]) -> Vec<u8> {
+pub(super) fn advertisement(lifetime: u16, options: &[Vec<u8>]) -> Vec<u8> {
     let mut packet = vec![134, 0, 0, 0, 64, 0];
     packet.extend(lifetime.to_be_bytes());
     packet.extend([0; 8]);
@@ -53,7 +53,7 @@ fn advertisement(lifetime: u16, options: &[Vec<u8>]) -> Vec<u8> {
     packet
 }
 
-fn prefix(network: &str, valid: u32, preferred: u32) -> Vec<u8> {
+pub(super) fn prefix(network: &str, valid: u32, preferred: u32) -> Vec<u8> {
     let network: Ipv6Addr = network.parse().unwrap();
     let mut option = vec![3, 4, 64, 0xc0];
     option.extend([valid.to_be_bytes(), preferred.to_be_bytes(), [0; 4]].concat());
@@ -73,7 +73,7 @@ fn servers(lifetime: u32, servers: &[&str]) -> Vec<u8> {
 }
 
 /// A frame with an ICMPv6 message, its checksum filled in.
-fn frame(source: Ipv6Addr, destination: Ipv6Addr, hop_limit: u8, message: &[u8]) -> Vec<u8> {
+pub(super) fn frame(source: Ipv6Addr, destination: Ipv6Addr, hop_limit: u8, message: &[u8]) -> Vec<u8> {
     let header = Ipv6Repr {
         src_addr: source,
         dst_addr: destination,
@@ -88,7 +88,7 @@ fn frame(source: Ipv6Addr, destination: Ipv6Addr, hop_limit: u8, message: &[u8])
     ethernet_frame(EthernetAddress([0x33, 0x33, 0, 0, 0, 1]), EthernetProtocol::Ipv6, &packet)
 }
 
-fn advertise(world: &World, lifetime: u16, options: &[Vec<u8>]) {
+pub(super) fn advertise(world: &World, lifetime: u16, options: &[Vec<u8>]) {
     world.server.send(&frame(ROUTER, ALL_NODES, 255, &advertisement(lifetime, options)));
     // Addresses are asked for after up to a second, and used a second later.
     world.advance(3);
@@ -159,7 +159,7 @@ fn networks(world: &World) -> Vec<String> {
 }
 
 /// The one address that the host has made in a network.
-fn made(world: &World, network: &str) -> Cidr {
+pub(super) fn made(world: &World, network: &str) -> Cidr {
     let place = networks(world).iter().position(|known| known == network);
     own(world)[place.unwrap_or_else(|| panic!("nothing in {network}"))]
 }
@@ -313,7 +313,8 @@ fn an_advertisement_that_is_not_valid_is_ignored() {
     let options =
         [mtu(1279), mtu(1501), mtu(u32::MAX), prefix("fd00:5::", 10, 20), prefix("fe80::", 60, 60), odd_servers];
     advertise(&world, 0, &options);
-    assert_eq!(world.changes(), []);
+    // There is nothing more to wait for.
+    assert_eq!(world.changes(), [Change::Autoconfiguration(AutoconfigurationState::Configured)]);
 }
 
 #[test]
@@ -432,7 +433,13 @@ fn an_address_of_a_router_that_another_has_taken_while_the_interface_was_down_is
         matches!(changes[0], Change::AddressConflict { address, .. } if address == before.address()),
         "{changes:?}"
     );
-    assert_eq!(changes[1..], [Change::AddressRemoved(before), Change::AddressAdded(after)]);
+    let expected = [
+        Change::Autoconfiguration(AutoconfigurationState::Searching),
+        Change::AddressRemoved(before),
+        Change::AddressAdded(after),
+        Change::Autoconfiguration(AutoconfigurationState::Configured),
+    ];
+    assert_eq!(changes[1..], expected);
 }
 
 #[test]

@@ -44,6 +44,8 @@ pub(crate) struct Terms {
     pub(crate) dns_servers: Vec<Ipv4Addr>,
     /// Lease time, T1 and T2 in seconds.
     pub(crate) times: [Option<u32>; 3],
+    /// Options beside those, by their codes.
+    pub(crate) others: Vec<(u8, Vec<u8>)>,
 }
 
 /// A DHCP message that it heard.
@@ -53,6 +55,8 @@ pub(crate) struct Heard {
     pub(crate) kind: DhcpMessageType,
     pub(crate) destination: Ipv4Addr,
     pub(crate) client: Ipv4Addr,
+    /// The address that is asked for (option 50).
+    pub(crate) requested: Option<Ipv4Addr>,
 }
 
 pub(crate) type Mangler = Box<dyn FnMut(&mut Vec<u8>) + Send>;
@@ -78,6 +82,7 @@ impl Default for Terms {
             routers: vec![Ipv4Addr::new(10, 9, 0, 1)],
             dns_servers: vec![Ipv4Addr::new(10, 9, 0, 2), Ipv4Addr::new(9, 9, 9, 9)],
             times: [Some(1000), Some(400), Some(800)],
+            others: Vec::new(),
         }
     }
 }
@@ -181,7 +186,13 @@ impl State {
         let message = DhcpPacket::new_checked(udp.payload()).unwrap();
         let message = DhcpRepr::parse(&message).unwrap();
         let kind = message.message_type;
-        self.heard.push(Heard { at: now, kind, destination: ip.dst_addr(), client: message.client_ip });
+        self.heard.push(Heard {
+            at: now,
+            kind,
+            destination: ip.dst_addr(),
+            client: message.client_ip,
+            requested: message.requested_ip,
+        });
         let reply = match (kind, self.answer) {
             (_, Answer::Nothing) => return None,
             (DhcpMessageType::Discover, Answer::Grant | Answer::Refuse) => DhcpMessageType::Offer,
@@ -214,6 +225,7 @@ impl Terms {
             options.extend(mask.iter().map(|data| DhcpOption { kind: 1, data }));
             options.extend((!routers.is_empty()).then_some(DhcpOption { kind: 3, data: &routers }));
             options.extend((!servers.is_empty()).then_some(DhcpOption { kind: 6, data: &servers }));
+            options.extend(self.others.iter().map(|(kind, data)| DhcpOption { kind: *kind, data }));
         }
         let none = Ipv4Addr::UNSPECIFIED;
         let message = DhcpRepr {

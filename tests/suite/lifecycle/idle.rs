@@ -88,12 +88,13 @@ impl Spawner for WatchedSpawner {
 
 fn world() -> (Simulation, Platform, Watch) {
     let (simulation, watch) = (Simulation::new(1), Watch::default());
-    let Platform { clock, spawner, random, devices } = simulation.platform();
+    let Platform { clock, spawner, random, devices, memory } = simulation.platform();
     let platform = Platform {
         clock: Arc::new(WatchedClock(clock, watch.clone())),
         spawner: Arc::new(WatchedSpawner(spawner, watch.clone())),
         random,
         devices,
+        memory,
     };
     (simulation, platform, watch)
 }

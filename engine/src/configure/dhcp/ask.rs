@@ -15,7 +15,8 @@ impl Client {
         let datagram = match &mut phase {
             Phase::Selecting(exchange) => {
                 let discover = request(Kind::Discover, exchange.repeat(now, random));
-                broadcast(Ipv4Addr::UNSPECIFIED, &Request { requested: self.remembered(), ..discover })
+                let requested = self.remembered().map(|remembered| remembered.address);
+                broadcast(Ipv4Addr::UNSPECIFIED, &Request { requested, ..discover })
             }
             Phase::Requesting { exchange, server, address } => {
                 let select = request(Kind::Request, exchange.request(now, random));

@@ -109,6 +109,13 @@ impl Lease {
         IpCidr::Ipv4(Ipv4Cidr::new(self.address, if self.prefix > 32 { 32 } else { self.prefix }))
     }
 
+    /// The domains in which names are looked for: the list of option 119, or where there is none the domain of this host
+    /// (RFC 3397 section 2).
+    pub fn search_domains(&self) -> impl Iterator<Item = &str> {
+        let domain = self.domain.iter().filter(|_| self.search.is_empty());
+        self.search.iter().chain(domain).map(String::as_str)
+    }
+
     /// When it is over; `None` for never.
     #[must_use]
     pub fn expires(&self) -> Option<Instant> {

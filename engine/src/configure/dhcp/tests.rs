@@ -10,6 +10,7 @@ const ACK: u8 = 5;
 const NAK: u8 = 6;
 const DISCOVER: u8 = 1;
 const REQUEST: u8 = 3;
+const RELEASE: u8 = 7;
 
 /// What leaves a client: when, in milliseconds, from where to where, and what it says.
 type Sent = (u64, Ipv4Addr, Ipv4Addr, Heard);
@@ -170,7 +171,8 @@ fn a_lease_is_found_offered_requested_and_lent() {
     assert_eq!(world.client.next_timeout(), Some(world.now), "to be told");
     world.run(&silent);
     assert_eq!(world.told, [Action::Bound { lease: Box::new(lease), former: None }]);
-    assert_eq!((world.client.state(), world.client.remembered()), (State::Bound, Some(ADDRESS)));
+    let remembered = Remembered { address: ADDRESS, is_current: true };
+    assert_eq!((world.client.state(), world.client.remembered()), (State::Bound, Some(remembered)));
     assert_eq!(world.client.next_timeout().map(Instant::millis), Some(1_402_000), "T1");
 }
 
@@ -446,7 +448,8 @@ fn a_lease_for_ever_is_never_asked_for_again() {
 
 #[test]
 fn a_remembered_address_is_verified_by_whichever_server_knows_it() {
-    let mut world = World::with(Config { remembered: Some(ADDRESS), ..Config::default() });
+    let remembered = Remembered { address: ADDRESS, is_current: true };
+    let mut world = World::with(Config { remembered: Some(remembered), ..Config::default() });
     assert_eq!(world.client.state(), State::InitReboot);
     world.run(&silent);
     assert_eq!(world.client.state(), State::Rebooting);
@@ -457,8 +460,22 @@ fn a_remembered_address_is_verified_by_whichever_server_knows_it() {
     assert_eq!(world.receive(&Message::new(ACK, request.transaction)), Ok(Reception::Taken));
     world.run(&silent);
     assert!(matches!(&world.told[..], [Action::Bound { lease, former: None }] if lease.address == ADDRESS));
-    let nothing = Client::new(HARDWARE, Config { remembered: Some(NONE), ..Config::default() }, world.now);
-    assert_eq!(nothing.state(), State::Init);
+    let remembered = Remembered { address: NONE, is_current: true };
+    let nothing = Client::new(HARDWARE, Config { remembered: Some(remembered), ..Config::default() }, world.now);
+    assert_eq!((nothing.state(), nothing.remembered()), (State::Init, None));
+}
+
+/// A server that knows of no lease may be silent where it is asked to verify one (RFC 2131 section 4.3.2).
+#[test]
+fn an_address_that_was_given_back_is_asked_for_by_a_discovery() {
+    let mut world = World::bound();
+    let release = world.client.release(world.now, &mut world.random).expect("a lease to give back");
+    assert_eq!(Heard::read(&release.payload).kind, RELEASE);
+    let remembered = world.client.remembered();
+    assert_eq!(remembered, Some(Remembered { address: ADDRESS, is_current: false }));
+    let mut world = World::with(Config { remembered, ..Config::default() });
+    world.run(&lends);
+    assert_eq!((world.kinds(), world.sent[0].3.requested), (Vec::from([DISCOVER, REQUEST]), Some(ADDRESS)));
 }
 
 #[test]

@@ -7,6 +7,7 @@ use smoltcp::wire::{EthernetAddress, IpCidr};
 
 use super::bench::{Host, PEER, Sent, millis, seconds};
 use super::write;
+use crate::configure::dhcp::Remembered;
 use crate::configure::dhcp::world::{ADDRESS, HARDWARE, Heard, Message, SERVER};
 use crate::interface::{Change, Link};
 use crate::ip::addresses::Origin;
@@ -306,4 +307,54 @@ fn an_address_that_somebody_has_set_stays_theirs() {
     host.act();
     let address = host.engine.interface().addresses().find(ADDRESS.into()).expect("it is there");
     assert_eq!(address.origin, Origin::Static);
+}
+
+fn host_that_remembers(remembered: Remembered) -> Host {
+    let mut host = Host::on(Link { hardware: Some(HARDWARE), ..Host::link() }, 1);
+    host.with(|engine, now, wire| {
+        engine.remember_lease(Some(remembered));
+        engine.set_dhcp(true, now, wire);
+    });
+    host.act();
+    host
+}
+
+#[test]
+fn a_lease_of_another_run_is_verified_and_nothing_else_is_looked_for() {
+    let remembered = Remembered { address: ADDRESS, is_current: true };
+    let mut host = host_that_remembers(remembered);
+    let sent = heard(&host.sent());
+    let [(request, ..)] = &sent[..] else { panic!("{sent:?}") };
+    assert_eq!((request.kind, request.requested, request.server), (REQUEST, Some(ADDRESS), None));
+    answer(&mut host, &Message::new(ACK, request.transaction));
+    assert_eq!(
+        (addresses(&host), host.engine.remembered_lease()),
+        (Vec::from([cidr("10.9.0.50/24")]), Some(remembered))
+    );
+}
+
+#[test]
+fn a_lease_of_another_run_that_the_server_refuses_is_forgotten_and_another_is_looked_for() {
+    let mut host = host_that_remembers(Remembered { address: ADDRESS, is_current: true });
+    let request = heard(&host.sent()).remove(0).0;
+    say(&mut host, &Message::new(NAK, request.transaction), Ipv4Addr::BROADCAST, EthernetAddress::BROADCAST);
+    let discover = heard(&host.sent()).remove(0).0;
+    assert_eq!((discover.kind, discover.requested), (DISCOVER, None));
+    assert_eq!(host.engine.remembered_lease(), None);
+}
+
+#[test]
+fn where_dhcp_is_switched_on_again_the_same_address_is_asked_for_but_not_by_other_hardware() {
+    let mut host = bound(|message| message);
+    host.with(|engine, now, wire| engine.set_dhcp(false, now, wire));
+    let given_back = Some(Remembered { address: ADDRESS, is_current: false });
+    assert_eq!(host.engine.remembered_lease(), given_back);
+    host.sent();
+    host.with(|engine, now, wire| engine.set_dhcp(true, now, wire));
+    host.act();
+    let discover = heard(&host.sent()).remove(0).0;
+    assert_eq!((discover.kind, discover.requested), (DISCOVER, Some(ADDRESS)));
+    host.with(|engine, now, wire| engine.set_dhcp(false, now, wire));
+    host.with(|engine, now, _| engine.set_hardware(EthernetAddress([2, 0, 0, 0, 0, 0x77]), now));
+    assert_eq!(host.engine.remembered_lease(), None);
 }

@@ -3,14 +3,16 @@
 use core::net::IpAddr;
 use core::time::Duration;
 
-use xila_network_commands::interface::{DhcpState, DhcpStatus, Lease};
+use xila_network_commands::interface::{AutoconfigurationState, AutoconfigurationStatus, DhcpState, DhcpStatus, Lease};
+use xila_network_engine::configure::dhcp::Remembered;
 use xila_network_engine::configure::servers::AddServerError;
-use xila_network_engine::ip::addresses::Origin;
+use xila_network_engine::ip::addresses::{Address, Detection, Origin};
 use xila_network_engine::random::{Random, Secret};
 
 use crate::address::from_wire;
 use crate::error::ConfigureError;
 use crate::stack::attachment::Attachment;
+use crate::stack::identity::Lent;
 
 /// How long a lease is that has no end (RFC 2131 section 3.3: all ones are infinity).
 const FOR_EVER: Duration = Duration::from_secs(u32::MAX as u64);
@@ -18,6 +20,20 @@ const FOR_EVER: Duration = Duration::from_secs(u32::MAX as u64);
 impl Attachment {
     pub(crate) const fn autoconfiguration(&self) -> bool {
         self.engine().autoconfiguration()
+    }
+
+    /// What it does. A router need not advertise a prefix, and others may have every address that was formed of one:
+    /// then there is nothing more to wait for either.
+    pub(crate) fn autoconfiguration_status(&self) -> AutoconfigurationStatus {
+        let discovery = self.engine().discovery().filter(|_| !self.is_gone());
+        let Some(discovery) = discovery else { return AutoconfigurationStatus::default() };
+        let formed = || self.engine().interface().addresses().iter().filter(|known| known.origin == Origin::Router);
+        let is = |detection| move |known: &Address| known.detection == detection;
+        let is_formed = formed().any(is(Detection::Passed)) || !formed().any(is(Detection::Running));
+        let is_configured = discovery.has_heard() && is_formed;
+        let state = if is_configured { AutoconfigurationState::Configured } else { AutoconfigurationState::Searching };
+        let parameters = discovery.parameters();
+        AutoconfigurationStatus { state, managed: parameters.managed, other: parameters.other }
     }
 
     /// # Errors
@@ -58,6 +74,9 @@ impl Attachment {
                 address: from_wire(lease.cidr())?,
                 router: lease.routers.first().copied(),
                 dns_servers: lease.dns_servers.clone(),
+                domain: lease.domain.clone(),
+                search_domains: lease.search.clone(),
+                ntp_servers: lease.ntp_servers.clone(),
                 server: lease.server,
                 valid: lease.expires().map_or(FOR_EVER, |until| until - self.now()),
             })
@@ -77,8 +96,22 @@ impl Attachment {
         Ok(())
     }
 
+    /// What was lent last, and to whom; none where it was refused, or another host has it.
+    pub(crate) fn lent(&self) -> Option<Lent> {
+        Some(Lent { to: self.hardware_address()?, remembered: self.engine().remembered_lease()? })
+    }
+
+    /// Has DHCP ask for what was lent before, once it is switched on.
+    pub(crate) fn remember_lease(&mut self, remembered: Option<Remembered>) {
+        self.engage(|engine, _, _| engine.remember_lease(remembered));
+    }
+
     pub(crate) fn dns_servers(&self) -> Vec<IpAddr> {
         self.engine().servers().collect()
+    }
+
+    pub(crate) fn search_domains(&self) -> Vec<String> {
+        self.engine().search_domains().map(str::to_owned).collect()
     }
 
     /// # Errors

@@ -11,7 +11,8 @@ use std::time::Duration;
 use xila_network_programs::control::command::{decode, encode};
 use xila_network_programs::control::commands::*;
 use xila_network_programs::control::{
-    Access, Cidr, Command, CommandId, DeviceFile, DhcpState, Direction, Interface, Kind, MacAddress, Route, State,
+    Access, AutoconfigurationStatus, Cidr, Command, CommandId, DeviceFile, DhcpState, Direction, Interface, Kind,
+    MacAddress, Route, State,
 };
 use xila_network_programs::raw::control::{NetworkInterface, Route as RawRoute};
 use xila_network_programs::raw::{ErrorCode, IpAddress, IpCidr};
@@ -183,6 +184,9 @@ async fn dns_servers(bench: &Bench) {
 async fn protocols(bench: &Bench, kind: Kind) {
     assert_eq!(bench.look::<GetDhcp>(Interface::dhcp).await.state, DhcpState::Off);
     assert!(!bench.look::<GetAutoconfiguration>(Interface::autoconfiguration).await);
+    assert_eq!(bench.look::<ListSearchDomains>(Interface::search_domains).await, [] as [String; 0]);
+    let status = bench.look::<GetAutoconfigurationStatus>(Interface::autoconfiguration_status).await;
+    assert_eq!(status, AutoconfigurationStatus::default());
     if kind == Kind::Ethernet {
         let searches = |on: &Interface| on.dhcp().is_ok_and(|status| status.state == DhcpState::Searching);
         bench.set::<SetDhcp>(true, Interface::set_dhcp, searches, |on| on.set_dhcp(false)).await;

@@ -76,6 +76,7 @@ same_cases! {
     crate::device::Link, wit::Link: Up Down;
     interface::Origin, wit::Origin: Static Dhcp Autoconfigured;
     interface::DhcpState, wit::DhcpState: Off Searching Bound;
+    interface::AutoconfigurationState, wit::AutoconfigurationState: Off Searching Configured;
 }
 
 impl From<interface::AddressInfo> for wit::AddressInfo {
@@ -99,11 +100,15 @@ impl From<interface::RouteInfo> for wit::RouteInfo {
 
 impl From<interface::Lease> for wit::Lease {
     fn from(lease: interface::Lease) -> Self {
-        let interface::Lease { address, router, dns_servers, server, valid } = lease;
+        let interface::Lease { address, router, dns_servers, domain, search_domains, ntp_servers, server, valid } =
+            lease;
         Self {
             address: address.into(),
             router: router.map(v4),
             dns_servers: dns_servers.into_iter().map(v4).collect(),
+            domain,
+            search_domains,
+            ntp_servers: ntp_servers.into_iter().map(v4).collect(),
             server: v4(server),
             valid: nanoseconds(valid),
         }
@@ -114,6 +119,13 @@ impl From<interface::DhcpStatus> for wit::DhcpStatus {
     fn from(status: interface::DhcpStatus) -> Self {
         let interface::DhcpStatus { state, lease, refused } = status;
         Self { state: state.into(), lease: lease.map(Into::into), refused }
+    }
+}
+
+impl From<interface::AutoconfigurationStatus> for wit::AutoconfigurationStatus {
+    fn from(status: interface::AutoconfigurationStatus) -> Self {
+        let interface::AutoconfigurationStatus { state, managed, other } = status;
+        Self { state: state.into(), managed, other }
     }
 }
 
@@ -188,6 +200,8 @@ impl From<Change> for wit::Change {
             Change::DnsServerAdded(server) => Self::DnsServerAdded(server.into()),
             Change::DnsServerRemoved(server) => Self::DnsServerRemoved(server.into()),
             Change::Dhcp(state) => Self::Dhcp(state.into()),
+            Change::Autoconfiguration(state) => Self::Autoconfiguration(state.into()),
+            Change::SearchDomains => Self::SearchDomains,
             Change::AddressConflict { address, by } => Self::AddressConflict((address.into(), octets(by))),
         }
     }

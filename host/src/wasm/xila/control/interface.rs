@@ -8,8 +8,8 @@ use crate::interface::Interface;
 use crate::platform::Access;
 use crate::wasm::NetworkCtxView;
 use crate::wasm::bindings::control::{
-    AddressInfo, DhcpStatus, HostNetworkInterface, Kind, Link, Neighbour, Route as WitRoute, RouteInfo, State,
-    Statistics,
+    AddressInfo, AutoconfigurationStatus, DhcpStatus, HostNetworkInterface, Kind, Link, Neighbour, Route as WitRoute,
+    RouteInfo, State, Statistics,
 };
 use crate::wasm::bindings::types::{IpAddress, IpCidr, MacAddress as WitMacAddress};
 use crate::wasm::failure::{get, push};
@@ -157,6 +157,10 @@ impl HostNetworkInterface for NetworkCtxView<'_> {
         self.change(&interface, Ok(address.into()), Interface::remove_dns_server)
     }
 
+    fn search_domains(&mut self, interface: Resource<NetworkInterface>) -> Result<Vec<String>, NetworkError> {
+        self.look(&interface, Interface::search_domains)
+    }
+
     fn dhcp(&mut self, interface: Resource<NetworkInterface>) -> Result<DhcpStatus, NetworkError> {
         self.look(&interface, |interface| interface.dhcp().into())
     }
@@ -167,6 +171,13 @@ impl HostNetworkInterface for NetworkCtxView<'_> {
 
     fn autoconfiguration(&mut self, interface: Resource<NetworkInterface>) -> Result<bool, NetworkError> {
         self.look(&interface, Interface::autoconfiguration)
+    }
+
+    fn autoconfiguration_status(
+        &mut self,
+        interface: Resource<NetworkInterface>,
+    ) -> Result<AutoconfigurationStatus, NetworkError> {
+        self.look(&interface, |interface| interface.autoconfiguration_status().into())
     }
 
     fn set_autoconfiguration(

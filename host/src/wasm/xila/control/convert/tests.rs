@@ -115,6 +115,9 @@ fn a_lease_is_told_whole() {
         address: cidr("192.0.2.7/24"),
         router: Some([192, 0, 2, 1].into()),
         dns_servers: vec![[192, 0, 2, 53].into(), [192, 0, 2, 54].into()],
+        domain: Some("example.test".into()),
+        search_domains: vec!["a.test".into(), "b.test".into()],
+        ntp_servers: vec![[192, 0, 2, 123].into()],
         server: [192, 0, 2, 2].into(),
         valid: Duration::from_secs(60),
     };
@@ -125,8 +128,19 @@ fn a_lease_is_told_whole() {
     assert_eq!(Cidr::try_from(told.address), Ok(lease.address));
     assert_eq!((told.router, told.server), (Some((192, 0, 2, 1)), (192, 0, 2, 2)));
     assert_eq!(told.dns_servers, [(192, 0, 2, 53), (192, 0, 2, 54)]);
+    assert_eq!((told.domain, told.search_domains), (lease.domain, lease.search_domains));
+    assert_eq!(told.ntp_servers, [(192, 0, 2, 123)]);
     assert_eq!(told.valid, 60_000_000_000);
     assert!(wit::DhcpStatus::from(interface::DhcpStatus::default()).lease.is_none());
+}
+
+#[test]
+fn what_routers_say_of_dhcpv6_is_told_as_it_is() {
+    for (managed, other) in [(true, false), (false, true)] {
+        let state = interface::AutoconfigurationState::Searching;
+        let told = wit::AutoconfigurationStatus::from(interface::AutoconfigurationStatus { state, managed, other });
+        assert_eq!((told.state, told.managed, told.other), (wit::AutoconfigurationState::Searching, managed, other));
+    }
 }
 
 /// Each count has a value of its own, so that no two can change places.
@@ -172,6 +186,8 @@ fn each_change_is_told_as_itself() {
         (Change::DnsServerAdded([10, 0, 0, 53].into()), "DnsServerAdded"),
         (Change::DnsServerRemoved([10, 0, 0, 53].into()), "DnsServerRemoved"),
         (Change::Dhcp(DhcpState::Bound), "Dhcp"),
+        (Change::Autoconfiguration(interface::AutoconfigurationState::Configured), "Autoconfiguration"),
+        (Change::SearchDomains, "SearchDomains"),
         (Change::AddressConflict { address: [10, 0, 0, 1].into(), by: mac() }, "AddressConflict"),
     ];
     for (change, name) in changes {

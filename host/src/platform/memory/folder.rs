@@ -1,0 +1,264 @@
+//! Records as files.
+
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::io::{self, Read as _, Write as _};
+use std::path::{Path, PathBuf};
+
+use super::{LONGEST, Memory, Record};
+
+/// A folder with a file for each interface, by its name, that the user who runs the process alone may read.
+///
+/// Beside each is a file `<name>.lock`, empty, whose lock its owner holds: the operating system takes it away from a process
+/// that ends, however it ends.
+#[derive(Clone, Debug)]
+pub struct Folder(PathBuf);
+
+impl Folder {
+    /// Records in this folder, which is made, with those above it, when the first is opened.
+    #[must_use]
+    pub const fn new(path: PathBuf) -> Self {
+        Self(path)
+    }
+}
+
+impl Memory for Folder {
+    fn open(&self, name: &str) -> io::Result<Option<Box<dyn Record>>> {
+        if !is_file_name(name) {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("{name:?} is no name of a file")));
+        }
+        private(&mut DirBuilder::new()).recursive(true).create(&self.0)?;
+        let file = |suffix: &str| self.0.join(format!("{name}{suffix}"));
+        let lock = file(".lock");
+        check_plain(&lock)?;
+        // What is in it does not matter, and is not touched: it is empty.
+        let lock = readable_by_owner(OpenOptions::new().write(true).create(true).truncate(false)).open(lock)?;
+        match lock.try_lock() {
+            Ok(()) => Ok(Some(Box::new(FileRecord { path: file(""), draft: file(".new"), _lock: lock }))),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(error),
+        }
+    }
+}
+
+struct FileRecord {
+    path: PathBuf,
+    /// What is written before it takes the place of the other.
+    draft: PathBuf,
+    /// Held until the file is closed.
+    _lock: File,
+}
+
+impl Record for FileRecord {
+    fn load(&mut self) -> io::Result<Option<Vec<u8>>> {
+        if !check_plain(&self.path)? {
+            return Ok(None);
+        }
+        let mut bytes = Vec::new();
+        File::open(&self.path)?.take(LONGEST as u64 + 1).read_to_end(&mut bytes)?;
+        if bytes.len() > LONGEST {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, format!("it is longer than {LONGEST} bytes")));
+        }
+        Ok(Some(bytes))
+    }
+
+    /// The disk is not waited for: who loses power may find a file that is empty or the one of before, and all that is
+    /// lost by that is an address.
+    fn store(&mut self, bytes: &[u8]) -> io::Result<()> {
+        // That of a run that was killed while it wrote.
+        match fs::remove_file(&self.draft) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            Ok(()) | Err(_) => {}
+        }
+        let mut draft = readable_by_owner(OpenOptions::new().write(true).create_new(true)).open(&self.draft)?;
+        draft.write_all(bytes)?;
+        drop(draft);
+        fs::rename(&self.draft, &self.path)
+    }
+}
+
+/// Whether a name is one part of a path and can be that on every system: letters, digits, `_` and `-`.
+fn is_file_name(name: &str) -> bool {
+    !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'))
+}
+
+/// Whether a file is there. What is no plain file is not opened: to open a pipe waits for its other end.
+fn check_plain(path: &Path) -> io::Result<bool> {
+    match fs::metadata(path) {
+        Ok(metadata) if metadata.is_file() => Ok(true),
+        Ok(_) => Err(io::Error::new(io::ErrorKind::InvalidData, format!("{} is no plain file", path.display()))),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+#[cfg(unix)]
+fn private(builder: &mut DirBuilder) -> &mut DirBuilder {
+    use std::os::unix::fs::DirBuilderExt as _;
+
+    builder.mode(0o700)
+}
+
+#[cfg(not(unix))]
+const fn private(builder: &mut DirBuilder) -> &mut DirBuilder {
+    builder
+}
+
+#[cfg(unix)]
+fn readable_by_owner(options: &mut OpenOptions) -> &mut OpenOptions {
+    use std::os::unix::fs::OpenOptionsExt as _;
+
+    options.mode(0o600)
+}
+
+#[cfg(not(unix))]
+const fn readable_by_owner(options: &mut OpenOptions) -> &mut OpenOptions {
+    options
+}
+
+#[cfg(test)]
+mod tests {
+    use core::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
+
+    /// A folder that does not exist yet, and is removed at the end.
+    struct Scratch(PathBuf);
+
+    impl Scratch {
+        fn new() -> Self {
+            static NEXT: AtomicU32 = AtomicU32::new(0);
+            let number = NEXT.fetch_add(1, Ordering::Relaxed);
+            Self(std::env::temp_dir().join(format!("xila-memory-{}-{number}", std::process::id())))
+        }
+
+        fn memory(&self) -> Folder {
+            Folder::new(self.0.join("state/xila-net"))
+        }
+
+        fn file(&self, name: &str) -> PathBuf {
+            self.memory().0.join(name)
+        }
+
+        fn record(&self) -> Box<dyn Record> {
+            self.memory().open("eth0").unwrap().expect("nobody has it")
+        }
+    }
+
+    impl Drop for Scratch {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    #[test]
+    fn what_was_stored_last_is_there_for_the_next_who_opens_the_folder() {
+        let scratch = Scratch::new();
+        let mut record = scratch.record();
+        assert_eq!(record.load().unwrap(), None);
+        record.store(b"one").unwrap();
+        record.store(b"two").unwrap();
+        drop(record);
+        assert_eq!(scratch.record().load().unwrap().as_deref(), Some(&b"two"[..]));
+        assert!(!scratch.file("eth0.new").exists());
+    }
+
+    #[test]
+    fn a_record_has_one_owner_at_a_time_whoever_opens_the_folder() {
+        let scratch = Scratch::new();
+        let record = scratch.record();
+        assert!(scratch.memory().open("eth0").unwrap().is_none());
+        assert!(scratch.memory().open("eth1").unwrap().is_some(), "another name is another record");
+        drop(record);
+        assert!(scratch.memory().open("eth0").unwrap().is_some());
+    }
+
+    /// Many at once, each of whom stores whatever it is given: nobody reads what nobody has stored.
+    #[test]
+    fn threads_that_open_the_same_record_never_own_it_together() {
+        let scratch = Scratch::new();
+        let (owners, stored) = (AtomicU32::new(0), AtomicU32::new(0));
+        std::thread::scope(|scope| {
+            for thread in 0..8u8 {
+                let (scratch, owners, stored) = (&scratch, &owners, &stored);
+                scope.spawn(move || {
+                    for _ in 0..50 {
+                        let Some(mut record) = scratch.memory().open("eth0").unwrap() else { continue };
+                        assert_eq!(owners.fetch_add(1, Ordering::SeqCst), 0, "somebody else has it");
+                        if let Some(bytes) = record.load().unwrap() {
+                            assert!(bytes.len() == 1000 && bytes.iter().all(|byte| *byte == bytes[0]));
+                        }
+                        record.store(&[thread; 1000]).unwrap();
+                        stored.fetch_add(1, Ordering::SeqCst);
+                        owners.fetch_sub(1, Ordering::SeqCst);
+                    }
+                });
+            }
+        });
+        assert!(stored.load(Ordering::SeqCst) > 0);
+        assert_eq!(scratch.record().load().unwrap().map(|bytes| bytes.len()), Some(1000));
+    }
+
+    #[test]
+    fn what_is_too_long_or_no_file_is_refused_and_can_be_replaced_where_it_is_a_file() {
+        let scratch = Scratch::new();
+        let mut record = scratch.record();
+        fs::write(scratch.file("eth0"), vec![b'x'; LONGEST + 1]).unwrap();
+        assert_eq!(record.load().unwrap_err().kind(), io::ErrorKind::InvalidData);
+        record.store(b"one").unwrap();
+        assert_eq!(record.load().unwrap().as_deref(), Some(&b"one"[..]));
+        fs::write(scratch.file("eth0"), vec![b'x'; LONGEST]).unwrap();
+        assert_eq!(record.load().unwrap().map(|bytes| bytes.len()), Some(LONGEST));
+        fs::remove_file(scratch.file("eth0")).unwrap();
+        fs::create_dir(scratch.file("eth0")).unwrap();
+        assert_eq!(record.load().unwrap_err().kind(), io::ErrorKind::InvalidData);
+        record.store(b"one").unwrap_err();
+        drop(record);
+        fs::remove_file(scratch.file("eth0.lock")).unwrap();
+        fs::create_dir(scratch.file("eth0.lock")).unwrap();
+        assert!(scratch.memory().open("eth0").is_err());
+    }
+
+    #[test]
+    fn a_draft_that_a_killed_run_has_left_is_in_nobodys_way() {
+        let scratch = Scratch::new();
+        let mut record = scratch.record();
+        fs::write(scratch.file("eth0.new"), b"hal").unwrap();
+        assert_eq!(record.load().unwrap(), None);
+        record.store(b"whole").unwrap();
+        assert_eq!(record.load().unwrap().as_deref(), Some(&b"whole"[..]));
+    }
+
+    #[test]
+    fn names_that_lead_elsewhere_are_refused() {
+        let scratch = Scratch::new();
+        for name in ["", ".", "..", "../eth0", "a/b", "a.lock", "a\0"] {
+            let error = scratch.memory().open(name).map(|_| ()).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::InvalidInput, "{name:?}");
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn nobody_else_can_read_it() {
+        use std::os::unix::fs::PermissionsExt as _;
+
+        let scratch = Scratch::new();
+        scratch.record().store(b"secret").unwrap();
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o077;
+        assert_eq!(
+            [&scratch.file("eth0"), &scratch.file("eth0.lock"), &scratch.memory().0].map(|path| mode(path)),
+            [0; 3]
+        );
+    }
+
+    /// To open a pipe would wait for whoever writes to it.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_pipe_in_the_place_of_a_record_is_refused() {
+        let scratch = Scratch::new();
+        let mut record = scratch.record();
+        let made = std::process::Command::new("mkfifo").arg(scratch.file("eth0")).status();
+        assert!(made.is_ok_and(|status| status.success()), "mkfifo is part of every system");
+        assert_eq!(record.load().unwrap_err().kind(), io::ErrorKind::InvalidData);
+    }
+}
