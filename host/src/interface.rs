@@ -10,6 +10,7 @@ use std::sync::Arc;
 use crate::address::{Cidr, MacAddress, Route};
 use crate::device::{Capabilities, Controller};
 use crate::error::{ConfigureError, Error, InterfaceNotFound, InvalidPortRange, NetworkDown, Result};
+use crate::socket::dns::{MOST_DOMAINS, is_search_domain};
 use crate::socket::network::Topology;
 use crate::socket::{CongestionAlgorithm, Network};
 use crate::stack::ports::EPHEMERAL;
@@ -30,6 +31,8 @@ pub struct InterfaceConfig {
     pub routes: Vec<Route>,
     /// The DNS servers that it leads to.
     pub dns_servers: Vec<IpAddr>,
+    /// The domains in which names without a final dot are looked for too, in this order: eight at most.
+    pub search_domains: Vec<String>,
     /// The hardware address; `None` for a random locally administered one. Ethernet devices only.
     pub hardware_address: Option<MacAddress>,
     /// Whether it asks a DHCP server for an address, a router and DNS servers (RFC 2131). Ethernet devices only.
@@ -50,12 +53,23 @@ pub struct InterfaceConfig {
     pub congestion: Option<CongestionAlgorithm>,
 }
 
+/// # Errors
+/// As [`Interface::set_search_domains`].
+pub(crate) fn check_search_domains(domains: &[String]) -> Result<(), ConfigureError> {
+    if domains.len() > MOST_DOMAINS {
+        return Err(ConfigureError::NoFreeSlot);
+    }
+    let is_each_one = domains.iter().all(|domain| is_search_domain(domain));
+    if is_each_one { Ok(()) } else { Err(ConfigureError::InvalidArgument) }
+}
+
 impl Default for InterfaceConfig {
     fn default() -> Self {
         Self {
             addresses: Vec::new(),
             routes: Vec::new(),
             dns_servers: Vec::new(),
+            search_domains: Vec::new(),
             hardware_address: None,
             dhcp: false,
             autoconfiguration: false,
@@ -73,6 +87,7 @@ impl core::fmt::Debug for InterfaceConfig {
             addresses,
             routes,
             dns_servers,
+            search_domains,
             hardware_address,
             dhcp,
             autoconfiguration,
@@ -86,6 +101,7 @@ impl core::fmt::Debug for InterfaceConfig {
             .field("addresses", addresses)
             .field("routes", routes)
             .field("dns_servers", dns_servers)
+            .field("search_domains", search_domains)
             .field("hardware_address", hardware_address)
             .field("dhcp", dhcp)
             .field("autoconfiguration", autoconfiguration)
@@ -286,6 +302,25 @@ impl Interface {
     /// [`ConfigureError::AddressNotAvailable`] where it is not there.
     pub fn remove_dns_server(&self, server: IpAddr) -> Result<(), ConfigureError> {
         self.change(|core| core.interface.remove_dns_server(server))
+    }
+
+    /// The domains in which names without a final dot are looked for too, in this order.
+    #[must_use]
+    pub fn search_domains(&self) -> Vec<String> {
+        self.stack.with(|core| core.interface.search_domains())
+    }
+
+    /// Sets the domains in which names without a final dot are looked for too, in place of those set before.
+    ///
+    /// # Errors
+    /// [`ConfigureError::InvalidArgument`] for what is no domain, as the root and `localhost` are none;
+    /// [`ConfigureError::NoFreeSlot`] beyond eight.
+    pub fn set_search_domains(&self, domains: &[String]) -> Result<(), ConfigureError> {
+        check_search_domains(domains)?;
+        self.change(|core| {
+            core.interface.set_search_domains(domains);
+            Ok(())
+        })
     }
 
     /// What DHCP does, and the lease.

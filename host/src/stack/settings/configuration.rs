@@ -105,6 +105,16 @@ impl Attachment {
         self.engage(|engine, _, _| engine.replace_servers(Origin::Static, servers));
         self.act();
     }
+
+    /// The domains in which names are to be looked for: those that somebody has set.
+    pub(crate) fn search_domains(&self) -> Vec<String> {
+        self.search_domains.clone()
+    }
+
+    /// Sets the domains that somebody has set.
+    pub(crate) fn set_search_domains(&mut self, domains: &[String]) {
+        self.search_domains = domains.to_vec();
+    }
 }
 
 impl From<AddServerError> for ConfigureError {
