@@ -1,5 +1,5 @@
-//! Asks name servers: `dig [-x ADDRESS | NAME [TYPE]] [+short]`, in the sections of dig(1), as far as they are known here.
-//! The exit status is 9 if no server answered, of which WASI 0.2 makes 1.
+//! Asks a name server: `dig [@SERVER] [-x ADDRESS | NAME [TYPE]] [+short]`, in the sections of dig(1), as far as they are
+//! known here, with the server that answered and whether it did by TCP. The exit status is 9 if no server answered, of which WASI 0.2 makes 1.
 
 mod support;
 
@@ -7,28 +7,35 @@ use std::net::IpAddr;
 use std::process::exit;
 use std::time::Instant;
 use support::Arguments;
-use xila_network::dns::{self, Record, RecordType, ResolveError};
+use xila_network::dns::{self, Record, RecordType, Reply, ResolveError};
 
-const USAGE: &str = "dig [-t TYPE] [-x ADDRESS | NAME [TYPE]] [+short]
+const USAGE: &str = "dig [@SERVER] [-t TYPE] [-x ADDRESS | NAME [TYPE]] [+short]
 
+  @SERVER     the address of the server to ask, instead of those that the
+              interfaces know
   TYPE        A by default; AAAA, MX, TXT, ..., or a number as TYPE65280
   -x ADDRESS  ask for the name of an address
-  +short      print the data only
-
-The servers are those of the interfaces: there is no @SERVER.";
+  +short      print the data only";
 
 xila_network::main!(run);
 
 async fn run() {
     let mut arguments = Arguments::parse(USAGE, &["t", "x"]);
     let mut short = false;
+    let mut server: Option<IpAddr> = None;
     let mut words: Vec<String> = Vec::new();
     while let Some(word) = arguments.next_if_any::<String>("a name") {
         match word.as_str() {
             "+short" => short = true,
             _ if word.starts_with('+') => arguments.fail(&format!("there is no option {word}")),
-            _ if word.starts_with('@') => arguments.fail("the servers are those of the interfaces: no @SERVER"),
-            _ => words.push(word),
+            _ => match word.strip_prefix('@') {
+                Some(_) if server.is_some() => arguments.fail("one @SERVER is what can be asked"),
+                Some(address) => {
+                    let parsed = address.parse();
+                    server = Some(parsed.unwrap_or_else(|_| arguments.fail(&format!("{address} is no address"))));
+                }
+                None => words.push(word),
+            },
         }
     }
     let mut record_type: Option<RecordType> = arguments.option("t");
@@ -52,27 +59,30 @@ async fn run() {
     let absolute = if name.ends_with('.') { name } else { format!("{name}.") };
 
     let begin = Instant::now();
-    let answer = dns::lookup(&absolute, record_type).await;
+    let answer = dns::ask(server, &absolute, record_type).await;
     let elapsed = begin.elapsed();
-    let (status, records) = match answer {
-        Ok(records) => ("NOERROR", records),
-        Err(ResolveError::NoRecords) => ("NOERROR", Vec::new()),
-        Err(ResolveError::NameNotFound) => ("NXDOMAIN", Vec::new()),
-        Err(ResolveError::ServerFailure) => ("SERVFAIL", Vec::new()),
+    let Reply { server, code, is_authoritative, by_tcp, records } = match answer {
+        Ok(reply) => reply,
         Err(ResolveError::ServersUnreachable) => {
             println!(";; no servers could be reached");
             exit(9);
         }
         Err(ResolveError::InvalidName) => fail(&format!("'{absolute}' is not a legal name")),
+        Err(ResolveError::ServerFailure) => fail("the server's answer makes no sense"),
+        Err(error @ (ResolveError::NameNotFound | ResolveError::NoRecords)) => fail(&error.to_string()),
         Err(ResolveError::Other(error)) => fail(&support::why(error)),
     };
     if short {
         records.iter().for_each(|record| println!("{}", record.data));
         return;
     }
+    if by_tcp {
+        println!(";; Truncated, retried in TCP mode.");
+    }
     println!(";; Got answer:");
-    println!(";; ->>HEADER<<- opcode: QUERY, status: {status}");
-    println!(";; QUERY: 1, ANSWER: {}\n", records.len());
+    println!(";; ->>HEADER<<- opcode: QUERY, status: {code}");
+    let flags = if is_authoritative { "qr aa" } else { "qr" };
+    println!(";; flags: {flags}; QUERY: 1, ANSWER: {}\n", records.len());
     println!(";; QUESTION SECTION:\n{}IN\t{record_type}\n", column(&format!(";{absolute}"), 32));
     if !records.is_empty() {
         println!(";; ANSWER SECTION:");
@@ -80,6 +90,9 @@ async fn run() {
         println!();
     }
     println!(";; Query time: {} msec", elapsed.as_millis());
+    if let Some(server) = server {
+        println!(";; SERVER: {server}#53({server}) ({})", if by_tcp { "TCP" } else { "UDP" });
+    }
 }
 
 fn print_record(record: &Record) {

@@ -1,8 +1,10 @@
 //! Names (RFC 1034, RFC 1035).
 
 mod record;
+mod response;
 
 pub use record::{NoRecordType, Record, RecordData, RecordType};
+pub use response::ResponseCode;
 
 use crate::Error;
 use crate::address::{Family, ip_from_wit, ip_to_wit};
@@ -59,6 +61,41 @@ pub(crate) async fn resolve_in(name: &str, family: Option<Family>) -> Result<Vec
 pub async fn lookup(name: &str, record_type: RecordType) -> Result<Vec<Record>, ResolveError> {
     let records = dns::lookup(name.to_owned(), record_type.0).await?;
     Ok(records.into_iter().map(Record::from_wit).collect())
+}
+
+/// What one server answered to one question, as it came.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reply {
+    /// Who answered; `None` where no server was needed, as for `localhost`.
+    pub server: Option<IpAddr>,
+    /// The response code.
+    pub code: ResponseCode,
+    /// The server speaks for the zone.
+    pub is_authoritative: bool,
+    /// The answer came by TCP: by UDP it was cut off, or not to be believed.
+    pub by_tcp: bool,
+    /// The records of the answer section, whosoever they are.
+    pub records: Vec<Record>,
+}
+
+/// What one server answers to one question: `server`, whoever that is, or the first of the interfaces' that answers.
+///
+/// The name is absolute, with or without its final dot, and is asked for as it is written: in no search domain, and without a
+/// look at what is kept. Aliases are not followed. That there is no such name, or that the server refuses, is an answer.
+///
+/// # Errors
+/// [`ResolveError::InvalidName`], [`ResolveError::ServersUnreachable`], [`ResolveError::ServerFailure`] for an answer that
+/// makes no sense, and [`ResolveError::Other`] with [`Error::InvalidArgument`] for an address that no host can have.
+pub async fn ask(server: Option<IpAddr>, name: &str, record_type: RecordType) -> Result<Reply, ResolveError> {
+    let reply = dns::ask(server.map(ip_to_wit), name.to_owned(), record_type.0).await?;
+    let dns::ServerReply { server, code, authoritative, by_tcp, records } = reply;
+    Ok(Reply {
+        server: server.map(ip_from_wit),
+        code: ResponseCode(code),
+        is_authoritative: authoritative,
+        by_tcp,
+        records: records.into_iter().map(Record::from_wit).collect(),
+    })
 }
 
 /// The names of an address, each with its final dot.

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use crate::address::{Cidr, MacAddress, Route};
 use crate::device::{Capabilities, Controller};
 use crate::error::{ConfigureError, Error, InterfaceNotFound, InvalidPortRange, NetworkDown, Result};
+use crate::socket::dns::{MOST_DOMAINS, is_search_domain};
 use crate::socket::network::Topology;
 use crate::socket::{CongestionAlgorithm, Network};
 use crate::stack::ports::EPHEMERAL;
@@ -31,6 +32,8 @@ pub struct InterfaceConfig {
     pub routes: Vec<Route>,
     /// The DNS servers that it leads to.
     pub dns_servers: Vec<IpAddr>,
+    /// The domains in which names without a final dot are looked for too, in this order: eight at most.
+    pub search_domains: Vec<String>,
     /// The hardware address; `None` for the one that is [remembered](Self::remembered), or else a random locally
     /// administered one. Ethernet devices only.
     pub hardware_address: Option<MacAddress>,
@@ -57,12 +60,23 @@ pub struct InterfaceConfig {
     pub remembered: bool,
 }
 
+/// # Errors
+/// As [`Interface::set_search_domains`].
+pub(crate) fn check_search_domains(domains: &[String]) -> Result<(), ConfigureError> {
+    if domains.len() > MOST_DOMAINS {
+        return Err(ConfigureError::NoFreeSlot);
+    }
+    let is_each_one = domains.iter().all(|domain| is_search_domain(domain));
+    if is_each_one { Ok(()) } else { Err(ConfigureError::InvalidArgument) }
+}
+
 impl Default for InterfaceConfig {
     fn default() -> Self {
         Self {
             addresses: Vec::new(),
             routes: Vec::new(),
             dns_servers: Vec::new(),
+            search_domains: Vec::new(),
             hardware_address: None,
             dhcp: false,
             autoconfiguration: false,
@@ -81,6 +95,7 @@ impl core::fmt::Debug for InterfaceConfig {
             addresses,
             routes,
             dns_servers,
+            search_domains,
             hardware_address,
             dhcp,
             autoconfiguration,
@@ -95,6 +110,7 @@ impl core::fmt::Debug for InterfaceConfig {
             .field("addresses", addresses)
             .field("routes", routes)
             .field("dns_servers", dns_servers)
+            .field("search_domains", search_domains)
             .field("hardware_address", hardware_address)
             .field("dhcp", dhcp)
             .field("autoconfiguration", autoconfiguration)
@@ -298,11 +314,24 @@ impl Interface {
         self.change(|core| core.interface.remove_dns_server(server))
     }
 
-    /// The domains in which names are looked for that have no dot, in this order: those of the lease (RFC 3397), then those
-    /// that routers advertise (RFC 8106). In small letters, without a dot at the end, each once.
+    /// The domains in which names without a final dot are looked for too, in this order: those that were
+    /// [set](Self::set_search_domains), those of the lease (RFC 3397), and those that routers advertise (RFC 8106). Each once.
     #[must_use]
     pub fn search_domains(&self) -> Vec<String> {
         self.stack.with(|core| core.interface.search_domains())
+    }
+
+    /// Sets the domains in which names without a final dot are looked for too, in place of those set before.
+    ///
+    /// # Errors
+    /// [`ConfigureError::InvalidArgument`] for what is no domain, as the root and `localhost` are none;
+    /// [`ConfigureError::NoFreeSlot`] beyond eight.
+    pub fn set_search_domains(&self, domains: &[String]) -> Result<(), ConfigureError> {
+        check_search_domains(domains)?;
+        self.change(|core| {
+            core.interface.set_search_domains(domains);
+            Ok(())
+        })
     }
 
     /// What DHCP does, and the lease.

@@ -13,7 +13,7 @@ use crate::control::{self, Node};
 use crate::device::Device;
 use crate::device::loopback::Loopback;
 use crate::error::{AlreadyInitialized, ConfigureError, Error, InterfaceNotFound, MountError};
-use crate::interface::{Interface, InterfaceConfig, Watch};
+use crate::interface::{Interface, InterfaceConfig, Watch, check_search_domains};
 use crate::platform::{DeviceFileSystem, InMemory, Platform};
 use crate::runner;
 use crate::socket::network::Topology;
@@ -149,6 +149,7 @@ impl Manager {
             addresses,
             routes,
             dns_servers,
+            search_domains,
             hardware_address,
             dhcp,
             autoconfiguration,
@@ -158,6 +159,7 @@ impl Manager {
             congestion,
             remembered,
         } = config;
+        check_search_domains(&search_domains)?;
         // Held until the interface is there, so that nobody can take the name meanwhile. What can fail comes first.
         let mut mounted = self.mounted.interfaces.write();
         if mounted.iter().any(|interface| interface.name() == name) {
@@ -179,6 +181,7 @@ impl Manager {
             addresses.iter().try_for_each(|cidr| core.interface.add_address(*cidr))?;
             routes.iter().try_for_each(|route| core.interface.add_route(*route))?;
             core.interface.set_dns_servers(&dns_servers);
+            core.interface.set_search_domains(&search_domains);
             if dhcp {
                 core.interface.set_dhcp(true)?;
             }

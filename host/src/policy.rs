@@ -24,7 +24,8 @@ pub struct Limits {
     pub sockets: usize,
     /// Bytes of memory that those sockets may hold: what the queues of each connection hold, and 4096 bytes for each of its
     /// two queues at least, be it in use, in a backlog or let go of; and the receive buffer of each datagram socket, 2304 bytes
-    /// at least, which is all that its queue ever holds. While little of it is left, connections offer small windows and take little at once.
+    /// at least, which is all that its queue ever holds; and the answers of name servers that are kept for the guest, as large
+    /// as they are in memory. While little of it is left, connections offer small windows and take little at once.
     pub buffer_bytes: usize,
     /// Name queries under way. What the host itself needs for one, a few sockets and the servers' answers, counts for
     /// nothing else.

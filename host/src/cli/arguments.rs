@@ -123,6 +123,8 @@ Keys of tap and hub:
                        autoconf is; can be repeated
   gateway=ADDRESS      the default route: one for IPv4, one for IPv6
   dns=ADDRESS          a DNS server; can be repeated
+  search=DOMAIN        a domain in which names without a dot are looked for
+                       too; can be repeated
   mac=ADDRESS          the hardware address; random, unless given. That of a tap
                        stays the same: see below
   dhcp                 asks a DHCP server for an address, the default route and

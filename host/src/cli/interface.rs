@@ -7,6 +7,7 @@ use super::values;
 use crate::address::{Cidr, MacAddress, Route, is_unicast, is_v4_mapped};
 use crate::manager::LOOPBACK;
 use crate::socket::CongestionAlgorithm;
+use crate::socket::dns::{MOST_DOMAINS, is_search_domain};
 
 /// An interface as it was asked for.
 #[derive(Debug)]
@@ -16,6 +17,7 @@ pub(super) struct InterfacePlan {
     pub(super) addresses: Vec<Cidr>,
     pub(super) routes: Vec<Route>,
     pub(super) dns_servers: Vec<IpAddr>,
+    pub(super) search_domains: Vec<String>,
     pub(super) hardware_address: Option<MacAddress>,
     /// Whether a DHCP server gives it its address.
     pub(super) dhcp: bool,
@@ -75,6 +77,7 @@ impl InterfacePlan {
             addresses: addresses.into_iter().flatten().collect(),
             routes: Vec::new(),
             dns_servers: Vec::new(),
+            search_domains: Vec::new(),
             hardware_address: None,
             dhcp: false,
             autoconfiguration: false,
@@ -118,6 +121,7 @@ struct Settings {
     addresses: Vec<Cidr>,
     gateways: Vec<IpAddr>,
     dns_servers: Vec<IpAddr>,
+    search_domains: Vec<String>,
     hardware_address: Option<MacAddress>,
     device: Option<String>,
     mtu: Option<usize>,
@@ -172,6 +176,15 @@ impl Settings {
                 self.gateways.push(gateway);
             }
             ("dns", _) => self.dns_servers.push(address(value)?),
+            ("search", _) => {
+                if !is_search_domain(value) {
+                    return Err(format!("{value}: not a domain such as corp.example"));
+                }
+                if self.search_domains.len() == MOST_DOMAINS {
+                    return Err(format!("{value}: {MOST_DOMAINS} domains are all that can be searched"));
+                }
+                self.search_domains.push(value.to_owned());
+            }
             ("mac", _) => {
                 let example = "a unicast hardware address such as 02:00:00:00:00:01";
                 let parsed = value.parse().map_err(|_| format!("{value}: not {example}"))?;
@@ -233,6 +246,7 @@ impl Settings {
             routes: routes.collect::<Result<_, _>>()?,
             addresses,
             dns_servers: self.dns_servers,
+            search_domains: self.search_domains,
             hardware_address: self.hardware_address,
             dhcp,
             autoconfiguration,
@@ -258,8 +272,10 @@ fn taken(kind: &Kind) -> String {
 fn keys(kind: &Kind) -> Vec<&'static str> {
     match kind {
         Kind::Loopback => vec!["addr", "congestion"],
-        Kind::Tap { .. } => vec!["device", "addr", "gateway", "dns", "mac", "congestion", "mtu"],
-        Kind::Hub { .. } => [&["hub", "addr", "gateway", "dns", "mac", "congestion"][..], &hubs::KEYS].concat(),
+        Kind::Tap { .. } => vec!["device", "addr", "gateway", "dns", "search", "mac", "congestion", "mtu"],
+        Kind::Hub { .. } => {
+            [&["hub", "addr", "gateway", "dns", "search", "mac", "congestion"][..], &hubs::KEYS].concat()
+        }
     }
 }
 

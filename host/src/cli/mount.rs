@@ -96,6 +96,7 @@ impl Mounted {
         let config = InterfaceConfig {
             hardware_address: plan.hardware_address,
             dns_servers: plan.dns_servers.clone(),
+            search_domains: plan.search_domains.clone(),
             dhcp: plan.dhcp,
             autoconfiguration: plan.autoconfiguration,
             link_local: plan.link_local,

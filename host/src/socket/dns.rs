@@ -1,18 +1,30 @@
 //! Names (RFC 1034, RFC 1035).
 //!
-//! Messages, exchanges and the cache are hickory's. Which server is asked, through which interface and in which order,
-//! is decided here: hickory's own pool knows nothing of interfaces, gives up on a query when the first server was silent
-//! for as long as it may be, and takes SERVFAIL for an answer.
+//! Messages are read and written by hickory. Which server is asked, through which interface and in which order, by UDP or by
+//! TCP, which messages are believed and what is kept of them, is decided here.
 //!
-//! A query runs wholly in the future that waits for it: there is no task and no connection beside it, so nothing is left
-//! when it is dropped, and an idle resolver holds no socket.
+//! | Room | Holds |
+//! |---|---|
+//! | this file | the resolver |
+//! | `names`, `order` | names as they are written, where they are looked for, and which address is tried first |
+//! | `under_way` | questions that are being asked: each once, however many wait |
+//! | `servers` | which servers are asked, and in which order |
+//! | `exchange`, `question` | one question to one server, and which messages answer it |
+//! | `answer`, `records` | what an answer says of what was asked for |
+//! | `cache` | answers that are kept |
+//!
+//! A query runs wholly in the futures that wait for it: there is no task and no connection beside it, so nothing is left
+//! when they are dropped, and an idle resolver holds no socket.
 
+mod answer;
 mod cache;
+mod exchange;
 mod names;
 mod order;
+mod question;
 mod records;
-mod runtime;
 mod servers;
+mod under_way;
 
 use core::fmt;
 use core::net::IpAddr;
@@ -20,14 +32,21 @@ use core::time::Duration;
 use std::sync::Arc;
 
 use futures_util::future::join;
-use hickory_resolver::proto::op::{Message, Query};
-use hickory_resolver::proto::rr::{self, Name, RData, RecordType};
+use hickory_proto::op::Query;
+use hickory_proto::rr::{self, Name, RData, RecordType};
+use xila_network_engine::buffer::Budget;
 
+use self::answer::Answer;
 use self::cache::Cache;
+use self::exchange::Response;
 use self::names::Special;
 use self::records::Followed;
+use self::servers::{Failure, Patience, Server};
 use super::network::Network;
-use crate::address::{Family, is_v4_mapped};
+use crate::address::{Family, is_unicast, is_v4_mapped};
+
+pub use self::names::{MOST_DOMAINS, is_search_domain};
+pub(crate) use self::under_way::UnderWay;
 
 /// Why a name was not found. In brackets the name that `getaddrinfo` has for it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, thiserror::Error)]
@@ -47,7 +66,7 @@ pub enum ResolveError {
     /// The servers answered that they failed: SERVFAIL and its kin \[EAI_FAIL\].
     #[error("the name servers failed")]
     ServerFailure,
-    /// The address is an IPv4-mapped one, which is no host's: [`Resolver::reverse`] only \[EINVAL\].
+    /// No host has the address, an IPv4-mapped one perhaps: [`Resolver::reverse`] and [`Resolver::ask`] only \[EINVAL\].
     #[error("no host has the address")]
     InvalidAddress,
 }
@@ -113,41 +132,66 @@ pub struct Record {
     pub data: RecordData,
 }
 
+/// What one server answered to one question, as it came: nothing of it is looked for elsewhere, and nothing is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reply {
+    /// Who answered; `None` where no server was needed, as for `localhost`.
+    pub server: Option<IpAddr>,
+    /// The response code, with the bits that EDNS adds to it (RFC 6895 section 2.3): 0 is NOERROR, 3 is NXDOMAIN.
+    pub code: u16,
+    /// The server speaks for the zone.
+    pub is_authoritative: bool,
+    /// The answer came by TCP: by UDP it was cut off, or not to be believed.
+    pub by_tcp: bool,
+    /// The records of the answer section, whosoever they are.
+    pub records: Vec<Record>,
+}
+
 /// How names are looked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ResolverOptions {
-    /// Domains that a name without a final dot is also looked for in.
+    /// Domains that a name without a final dot is also looked for in, before those that the interfaces know
+    /// ([`Network::search_domains`]).
     pub search: Vec<String>,
+    /// How many dots a name has at least that is first asked for as it is, and in the search domains only then (RFC 1535):
+    /// `ndots` of resolv.conf(5).
+    pub ndots: usize,
     /// How long one server may take to answer one query.
     pub timeout: Duration,
     /// How often the servers are asked in turn.
     pub attempts: usize,
-    /// How many answers are kept, each for its time to live.
+    /// How many bytes of memory the answers may take that are kept, each for its time to live. One answer is given a
+    /// sixteenth at most.
     pub cache: usize,
 }
 
 impl Default for ResolverOptions {
     fn default() -> Self {
-        Self { search: Vec::new(), timeout: Duration::from_secs(5), attempts: 2, cache: 1024 }
+        Self { search: Vec::new(), ndots: 1, timeout: Duration::from_secs(5), attempts: 2, cache: 1 << 20 }
     }
 }
 
 /// Finds names on the interfaces of a network. Clones share the cache.
 ///
-/// The DNS servers are those that the interfaces have when a query is made. The cache is kept when they change.
+/// The DNS servers are those that the interfaces have when a query is made. The cache is kept when they change. A question
+/// that is being asked by anybody on the same interfaces is not asked again meanwhile.
 #[derive(Clone)]
 pub struct Resolver(Arc<Inner>);
 
 struct Inner {
+    /// Whose addresses are looked for.
     network: Network,
+    /// The same interfaces, where the host asks for whoever wants to know.
+    asking: Network,
     options: ResolverOptions,
-    /// The search domains that are names.
-    search: Vec<Name>,
     cache: Cache,
 }
 
 /// How many queries one question may take because answers end with a CNAME record.
 const MOST_QUERIES: usize = 8;
+
+/// What part of a guest's memory its cache may take.
+const GUEST_SHARE: usize = 16;
 
 impl Resolver {
     /// A resolver that asks the DNS servers of `network`'s interfaces, each through its interface.
@@ -155,15 +199,20 @@ impl Resolver {
     /// A search domain that is no name is left out.
     #[must_use]
     pub fn new(network: Network, options: ResolverOptions) -> Self {
-        let search = options.search.iter().filter_map(|domain| match names::parse(domain) {
-            Ok(name) => Some(name),
-            Err(error) => {
-                tracing::warn!(domain, %error, "a search domain is left out");
-                None
-            }
-        });
-        let (search, cache) = (search.collect(), Cache::new(options.cache, network.platform()));
-        Self(Arc::new(Inner { network, options, search, cache }))
+        Self::with_budget(network, options, None)
+    }
+
+    /// As [`new`](Self::new), for a guest: what is kept is part of the memory that the guest may hold, and takes a sixteenth
+    /// of that at most.
+    #[must_use]
+    pub fn for_guest(network: Network, mut options: ResolverOptions, memory: &Budget) -> Self {
+        options.cache = options.cache.min(memory.limit() / GUEST_SHARE);
+        Self::with_budget(network, options, Some(memory.clone()))
+    }
+
+    fn with_budget(network: Network, options: ResolverOptions, budget: Option<Budget>) -> Self {
+        let (asking, cache) = (network.for_host(), Cache::new(options.cache, budget));
+        Self(Arc::new(Inner { network, asking, options, cache }))
     }
 
     /// The addresses of a name, in the order in which they should be tried (RFC 6724 section 6, the families taking turns
@@ -228,12 +277,51 @@ impl Resolver {
         });
         Ok(names.collect())
     }
+
+    /// What one server answers to one question: `server`, whoever that is, or the first of the interfaces' that answers. The
+    /// name is absolute, with or without its final dot, and is asked for as it is written; with `None` for the server,
+    /// `localhost` and names below it are not asked for.
+    ///
+    /// The question leaves by the way that leads to the server. It is for tools that show what servers say: that there is no
+    /// such name, or that the server refuses, is an answer.
+    ///
+    /// # Errors
+    /// [`ResolveError::InvalidName`]; [`ResolveError::InvalidAddress`]; [`ResolveError::ServersUnreachable`];
+    /// [`ResolveError::ServerFailure`] for an answer that makes no sense.
+    pub async fn ask(&self, server: Option<IpAddr>, name: &str, record_type: u16) -> Result<Reply, ResolveError> {
+        let mut name = names::parse(name)?;
+        name.set_fqdn(true);
+        let record_type = RecordType::from(record_type);
+        let servers = match server {
+            Some(address) if !is_unicast(address) || is_v4_mapped(address) => return Err(ResolveError::InvalidAddress),
+            Some(address) => vec![Server { address, network: self.0.asking.clone() }],
+            None => match names::special(&name) {
+                Some(special) => return Ok(names::reply(special, &name, record_type)),
+                None => servers::known(&self.0.asking),
+            },
+        };
+        match self.0.ask(servers, &Query::query(name, record_type)).await {
+            Ok(response) | Err(Failure::Refusal(response)) => Ok(response.reply()),
+            Err(failure @ (Failure::Silence | Failure::Nonsense)) => Err(failure.into()),
+        }
+    }
 }
 
 impl Inner {
+    /// The names that a name may stand for. It is looked for in the domains of the options, then in those that the
+    /// interfaces know now.
+    fn candidates(&self, name: &Name) -> Vec<Name> {
+        if name.is_fqdn() {
+            return vec![name.clone()];
+        }
+        let told = self.network.search_domains();
+        let domains = names::domains(self.options.search.iter().chain(&told).map(String::as_str));
+        names::candidates(name, &domains, self.options.ndots)
+    }
+
     async fn search_addresses(&self, name: &Name, family: Option<Family>) -> Result<Vec<IpAddr>, ResolveError> {
         let mut failure = None;
-        for candidate in names::candidates(name, &self.search) {
+        for candidate in self.candidates(name) {
             match self.addresses(&candidate, family).await {
                 Ok(addresses) => return Ok(addresses),
                 Err(error) => failure = Some(names::search_failure(failure, error)?),
@@ -244,7 +332,7 @@ impl Inner {
 
     async fn search_records(&self, name: &Name, record_type: RecordType) -> Result<Vec<rr::Record>, ResolveError> {
         let mut failure = None;
-        for candidate in names::candidates(name, &self.search) {
+        for candidate in self.candidates(name) {
             match self.records(&candidate, record_type).await {
                 Ok(records) => return Ok(records),
                 Err(error) => failure = Some(names::search_failure(failure, error)?),
@@ -274,27 +362,49 @@ impl Inner {
     async fn records(&self, name: &Name, record_type: RecordType) -> Result<Vec<rr::Record>, ResolveError> {
         let (mut owner, mut found) = (name.clone(), Vec::new());
         for _ in 0..MOST_QUERIES {
-            let message = self.answer(Query::query(owner.clone(), record_type)).await?;
-            match records::follow(&message, &owner, record_type, &mut found)? {
+            let answer = self.answer(Query::query(owner.clone(), record_type)).await?;
+            found.extend(answer.records(self.network.platform().clock.now()));
+            match answer.end()? {
                 Followed::Found => return Ok(found),
-                Followed::Elsewhere(name) => owner = name,
+                Followed::Elsewhere(name) => owner = name.clone(),
             }
         }
         Err(ResolveError::ServerFailure)
     }
 
-    async fn answer(&self, query: Query) -> Result<Message, ResolveError> {
-        if let Some(kept) = self.cache.get(&query) {
-            return kept;
+    async fn answer(&self, query: Query) -> Result<Arc<Answer>, ResolveError> {
+        let now = || self.network.platform().clock.now();
+        if let Some(kept) = self.cache.get(&query, now()) {
+            return Ok(kept);
         }
-        let response = servers::ask(&self.network, &self.options, &query).await?;
-        self.cache.keep(query, response)
+        let response = self.ask(servers::known(&self.asking), &query).await?;
+        let answer = Arc::new(Answer::read(&response, &query)?);
+        self.cache.keep(query, answer.clone(), now());
+        Ok(answer)
+    }
+
+    async fn ask(&self, servers: Vec<Server>, query: &Query) -> Result<Arc<Response>, Failure> {
+        let ResolverOptions { timeout, attempts, .. } = self.options;
+        UnderWay::ask(&self.asking, servers, Patience { timeout, attempts }, query).await
+    }
+}
+
+impl Response {
+    fn reply(&self) -> Reply {
+        let Self { message, server, by_tcp, arrived: _ } = self;
+        Reply {
+            server: Some(*server),
+            code: message.response_code.into(),
+            is_authoritative: message.authoritative,
+            by_tcp: *by_tcp,
+            records: message.answers.iter().map(records::from_wire).collect(),
+        }
     }
 }
 
 impl fmt::Debug for Resolver {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Inner { network, options, search: _, cache: _ } = &*self.0;
+        let Inner { network, asking: _, options, cache: _ } = &*self.0;
         formatter.debug_struct("Resolver").field("network", network).field("options", options).finish_non_exhaustive()
     }
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use parking_lot::RwLock;
 use xila_network_commands::event::Change;
 
+use super::dns::{MOST_DOMAINS, UnderWay};
 use super::serving::Wildcards;
 use crate::error::{BindError, ConnectError, InterfaceNotFound, SendError, causes_of};
 use crate::platform::Platform;
@@ -22,6 +23,7 @@ pub(crate) struct Topology {
     stacks: RwLock<Vec<Stack>>,
     wildcards: Wildcards,
     events: Events,
+    names: UnderWay,
     /// What identifiers of IPv6 addresses are made with (RFC 7217).
     identifiers: [u8; 32],
 }
@@ -36,6 +38,7 @@ impl Topology {
             stacks: RwLock::default(),
             wildcards: Wildcards::default(),
             events: Events::default(),
+            names: UnderWay::default(),
         }
     }
 
@@ -68,6 +71,9 @@ impl Topology {
     }
 }
 
+/// Which interfaces of a manager a network has: those of these names, or all.
+pub(crate) type Scope = Option<Arc<[Arc<str>]>>;
+
 /// What sockets are made on: all interfaces of a manager, or some of them by name.
 ///
 /// A network is a live view: it sees interfaces come and go, and so does a socket on it that is bound to an unspecified
@@ -75,7 +81,7 @@ impl Topology {
 #[derive(Clone)]
 pub struct Network {
     topology: Arc<Topology>,
-    names: Option<Arc<[Arc<str>]>>,
+    names: Scope,
     owner: Owner,
 }
 
@@ -86,7 +92,7 @@ impl core::fmt::Debug for Network {
 }
 
 impl Network {
-    pub(crate) const fn new(topology: Arc<Topology>, names: Option<Arc<[Arc<str>]>>) -> Self {
+    pub(crate) const fn new(topology: Arc<Topology>, names: Scope) -> Self {
         Self { topology, names, owner: Owner::HOST }
     }
 
@@ -95,6 +101,35 @@ impl Network {
     #[must_use]
     pub fn for_guest(&self) -> Self {
         Self { owner: Owner::guest(), ..self.clone() }
+    }
+
+    /// The same interfaces for the host, for what it does itself on behalf of whoever asks for it.
+    pub(crate) fn for_host(&self) -> Self {
+        Self { owner: Owner::HOST, ..self.clone() }
+    }
+
+    /// Which interfaces it has.
+    pub(crate) fn scope(&self) -> Scope {
+        self.names.clone()
+    }
+
+    /// The questions to name servers that are under way.
+    pub(crate) fn under_way(&self) -> &UnderWay {
+        &self.topology.names
+    }
+
+    /// The domains in which names without a final dot are looked for too: those of
+    /// [each interface](crate::Interface::search_domains), in the order in which the interfaces were mounted, each once. Of many
+    /// the first are told.
+    #[must_use]
+    pub fn search_domains(&self) -> Vec<String> {
+        let mut domains: Vec<String> = Vec::new();
+        for domain in self.stacks().iter().flat_map(|stack| stack.with(|core| core.interface.search_domains())) {
+            if domains.len() < MOST_DOMAINS && !domains.contains(&domain) {
+                domains.push(domain);
+            }
+        }
+        domains
     }
 
     /// Whose the sockets on it are.
@@ -123,19 +158,6 @@ impl Network {
     #[must_use]
     pub fn watch(&self) -> Watch {
         self.topology.events.watch(self.names.clone())
-    }
-
-    /// The domains in which names are looked for that have no dot: those of
-    /// [each interface](crate::Interface::search_domains), in the order in which the interfaces were mounted, each once.
-    #[must_use]
-    pub fn search_domains(&self) -> Vec<String> {
-        let mut domains: Vec<String> = Vec::new();
-        for domain in self.stacks().iter().flat_map(|stack| stack.with(|core| core.interface.search_domains())) {
-            if !domains.contains(&domain) {
-                domains.push(domain);
-            }
-        }
-        domains
     }
 
     /// Whether an interface of this name belongs to the network.

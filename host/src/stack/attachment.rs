@@ -31,6 +31,8 @@ pub(crate) struct Attachment {
     config: Config,
     pub(super) capabilities: Capabilities,
     pub(super) state: State,
+    /// The domains that somebody has said names are to be looked for in.
+    pub(super) search_domains: Vec<String>,
     /// The device's link, when it was last looked at.
     pub(super) known_link: Link,
     /// The time of the present call.
@@ -90,6 +92,7 @@ impl Attachment {
             config,
             capabilities,
             state: State::Up,
+            search_domains: Vec::new(),
             known_link,
             now,
             next_timeout: None,

@@ -82,7 +82,8 @@ impl NetworkCtx {
     pub(crate) fn resolver(&self) -> Result<Resolver> {
         let network = self.all()?;
         let options = || ResolverOptions { search: self.search.clone(), ..ResolverOptions::default() };
-        Ok(self.resolver.get_or_init(|| Resolver::new(network.clone(), options())).clone())
+        let make = || Resolver::for_guest(network.clone(), options(), self.quota.memory());
+        Ok(self.resolver.get_or_init(make).clone())
     }
 
     /// What the guest may do to its interfaces.
@@ -180,7 +181,8 @@ impl NetworkCtxBuilder {
         self
     }
 
-    /// The domains in which names without a final dot are looked for too, in this order. None by default.
+    /// The domains in which names without a final dot are looked for too, in this order, before those that the interfaces
+    /// know. None by default.
     #[must_use]
     pub fn search_domains(mut self, domains: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.search = domains.into_iter().map(Into::into).collect();

@@ -1,8 +1,8 @@
 //! What the servers answer, and what becomes of it.
 
-use hickory_resolver::proto::op::ResponseCode;
-use hickory_resolver::proto::rr::rdata::{CNAME, MX, NS, NULL, PTR, SRV, TXT};
-use hickory_resolver::proto::rr::{RData, RecordType};
+use hickory_proto::op::ResponseCode;
+use hickory_proto::rr::rdata::{CNAME, MX, NS, NULL, PTR, SRV, TXT};
+use hickory_proto::rr::{RData, RecordType};
 use xila_network_host::socket::ResolveError;
 use xila_network_host::socket::dns::RecordData;
 use xila_network_tests::link::Family;

@@ -1,8 +1,13 @@
 //! What is not asked twice.
 
-use xila_network_host::socket::{ResolveError, ResolverOptions};
+use hickory_proto::rr::RData;
+use hickory_proto::rr::rdata::TXT;
+use xila_network_host::socket::{Budget, ResolveError, Resolver, ResolverOptions};
 
-use super::{A, World, Zone, www};
+use super::{A, Reply, World, Zone, www};
+
+/// The number of TXT records.
+const TXT_TYPE: u16 = 16;
 
 #[test]
 fn an_answer_is_kept_for_its_time_to_live() {
@@ -52,7 +57,7 @@ fn a_time_to_live_of_zero_is_not_kept() {
 
 #[test]
 fn failures_are_not_kept() {
-    let world = World::with(|asked| asked.failing(hickory_resolver::proto::op::ResponseCode::ServFail));
+    let world = World::with(|asked| asked.failing(hickory_proto::op::ResponseCode::ServFail));
     for _ in 0..2 {
         assert_eq!(world.lookup("www.example", A), Err(ResolveError::ServerFailure));
     }
@@ -67,4 +72,63 @@ fn no_more_answers_are_kept_than_the_options_say() {
         world.resolve_v4("www.example").unwrap();
     }
     assert_eq!(world.asked().len(), 2);
+}
+
+/// Answers that are short on the wire and large in memory: each string of a text takes one octet there, and sixteen times as
+/// much here, or more.
+#[test]
+fn what_a_guest_keeps_is_part_of_its_memory_and_bounded() {
+    let memory = Budget::new(1 << 20);
+    let world = World::with(|asked| {
+        let mut answer = asked.response();
+        let data = RData::TXT(TXT::from_bytes(vec![&[]; 30]));
+        answer.add_answer(hickory_proto::rr::Record::from_rdata(asked.query().name().clone(), 600, data));
+        Reply::Answer(answer)
+    });
+    let guest = Resolver::for_guest(world.link.client.network.for_guest(), ResolverOptions::default(), &memory);
+    let ask = |host: usize| world.link.block_on(guest.lookup(&format!("{host}.example"), TXT_TYPE)).unwrap();
+    ask(0);
+    let one = memory.held();
+    assert!(one > 30 * 16, "{one}");
+    for host in 0..1024 {
+        ask(host);
+        assert!(memory.held() <= (1 << 20) / 16, "{host}: {}", memory.held());
+    }
+    assert!(memory.held() > 10 * one);
+    // Some of them are known still, the latest.
+    world.server.take();
+    (0..1024).rev().for_each(|host| drop(ask(host)));
+    assert!((1..1024).contains(&world.server.take().len()));
+    // What has ended is no more the guest's, nor is anything when the guest is gone.
+    world.pass(601);
+    ask(0);
+    assert!(memory.held() <= one);
+    drop(guest);
+    assert_eq!(memory.held(), 0);
+}
+
+#[test]
+fn a_guest_without_memory_left_is_answered_still() {
+    let memory = Budget::new(4096);
+    let world = World::new(www());
+    let guest = Resolver::for_guest(world.link.client.network.for_guest(), ResolverOptions::default(), &memory);
+    for _ in 0..2 {
+        assert_eq!(world.link.block_on(guest.lookup("www.example", A)).unwrap().len(), 1);
+    }
+    assert_eq!((world.asked().len(), memory.held()), (2, 0));
+}
+
+/// The clock of the machine is nobody's here: an hour of virtual time is over in no time.
+#[test]
+fn time_is_the_platforms() {
+    let world = World::new(Zone::default().with("www.example.", 3600, std::net::IpAddr::from([10, 0, 0, 9])));
+    world.resolve_v4("www.example").unwrap();
+    for _ in 0..59 {
+        world.pass(60);
+        world.resolve_v4("www.example").unwrap();
+    }
+    assert_eq!(world.asked().len(), 1);
+    world.pass(60);
+    world.resolve_v4("www.example").unwrap();
+    assert_eq!(world.asked().len(), 1);
 }

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use hickory_resolver::proto::op::{Message, MessageType};
-use hickory_resolver::proto::rr::{RData, Record};
+use hickory_proto::op::{Message, MessageType};
+use hickory_proto::rr::{RData, Record};
 use proptest::prelude::*;
 use xila_network_host::socket::ResolveError;
 use xila_network_tests::link::Family;
@@ -78,7 +78,7 @@ fn loops_of_aliases_end() {
     let in_one_answer = |asked: &Asked| {
         let mut answer = asked.response();
         for (owner, target) in [("www.example.", "b.example."), ("b.example.", "www.example.")] {
-            let data = RData::CNAME(hickory_resolver::proto::rr::rdata::CNAME(name(target)));
+            let data = RData::CNAME(hickory_proto::rr::rdata::CNAME(name(target)));
             answer.add_answer(Record::from_rdata(name(owner), 60, data));
         }
         Reply::Answer(answer)
@@ -87,7 +87,7 @@ fn loops_of_aliases_end() {
     let from_answer_to_answer = |asked: &Asked| {
         let mut answer = asked.response();
         let target = name(&format!("x{}", asked.name()));
-        let data = RData::CNAME(hickory_resolver::proto::rr::rdata::CNAME(target));
+        let data = RData::CNAME(hickory_proto::rr::rdata::CNAME(target));
         answer.add_answer(Record::from_rdata(asked.query().name().clone(), 60, data));
         Reply::Answer(answer)
     };

@@ -1,19 +1,24 @@
 //! Names, found on a link under virtual time. The servers are the tests' own, on the link's other host.
 
 mod answers;
+mod ask;
 mod cache;
+mod cut;
+mod forgery;
 mod hostile;
 mod leaving;
 mod local;
+mod merging;
+mod search;
 mod server;
 mod servers;
 
 use std::net::IpAddr;
 use std::time::Duration;
 
-use hickory_resolver::proto::op::{Message, ResponseCode};
-use hickory_resolver::proto::rr::rdata::{CNAME, SOA};
-use hickory_resolver::proto::rr::{Name, RData, Record, RecordType};
+use hickory_proto::op::{Message, ResponseCode};
+use hickory_proto::rr::rdata::{CNAME, SOA};
+use hickory_proto::rr::{Name, RData, Record, RecordType};
 use xila_network_host::socket::{ResolveError, Resolver, ResolverOptions};
 use xila_network_tests::link::{Family, Link};
 
@@ -38,11 +43,33 @@ impl World {
 
     /// A server that does this.
     fn with(reply: impl FnMut(&Asked) -> Reply + Send + 'static) -> Self {
-        let link = Link::plain(1);
+        Self::on(Link::plain(1), reply)
+    }
+
+    /// A server that does this, on a link.
+    fn on(link: Link, reply: impl FnMut(&Asked) -> Reply + Send + 'static) -> Self {
         let server = Server::start(&link, &link.server.network, link.server.address(Family::V4), reply);
+        Self::asking(link, server)
+    }
+
+    /// As [`with`](Self::with), where the server refuses connections.
+    fn by_udp(reply: impl FnMut(&Asked) -> Reply + Send + 'static) -> Self {
+        let link = Link::plain(1);
+        let server = Server::start_by_udp(&link, &link.server.network, link.server.address(Family::V4), reply);
+        Self::asking(link, server)
+    }
+
+    fn asking(link: Link, server: Server) -> Self {
         link.client.interface().add_dns_server(link.server.address(Family::V4)).unwrap();
         let resolver = Resolver::new(link.client.network.clone(), ResolverOptions::default());
         Self { link, server, resolver }
+    }
+
+    /// A second server, at the other host's IPv6 address, that the client asks after the first.
+    fn second(&self, zone: Zone) -> Server {
+        let address = self.link.server.address(Family::V6);
+        self.link.client.interface().add_dns_server(address).unwrap();
+        Server::start(&self.link, &self.link.server.network, address, move |asked| Reply::Answer(zone.answer(asked)))
     }
 
     fn with_options(mut self, options: ResolverOptions) -> Self {

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use hickory_resolver::proto::op::{Message, MessageType, OpCode, Query, ResponseCode};
+use hickory_proto::op::{Message, MessageType, OpCode, Query, ResponseCode};
 use std::sync::Mutex;
 use xila_network_host::socket::{ListenOptions, Network, TcpListener, TcpStream, UdpSocket};
 use xila_network_tests::link::Link;
@@ -21,8 +21,9 @@ impl Asked {
         &self.message.queries[0]
     }
 
+    /// The name in small letters; in which it was asked for is chance.
     pub(crate) fn name(&self) -> String {
-        self.query().name().to_ascii()
+        self.query().name().to_ascii().to_lowercase()
     }
 
     pub(crate) fn kind(&self) -> String {
@@ -65,10 +66,11 @@ impl Reply {
 
 type Behaviour = Arc<Mutex<dyn FnMut(&Asked) -> Reply + Send>>;
 
-/// A server on port 53, by UDP and TCP.
+/// A server on port 53.
 pub(crate) struct Server(Arc<Mutex<Vec<Asked>>>);
 
 impl Server {
+    /// By UDP and TCP.
     pub(crate) fn start(
         link: &Link,
         network: &Network,
@@ -82,6 +84,19 @@ impl Server {
         let listener = TcpListener::bind(network, at, ListenOptions::default()).unwrap();
         link.simulation.spawn(by_udp(socket, behaviour.clone(), Arc::clone(&log)));
         link.simulation.spawn(by_tcp(link.simulation.clone(), listener, behaviour, Arc::clone(&log)));
+        Self(log)
+    }
+
+    /// By UDP only: connections are refused.
+    pub(crate) fn start_by_udp(
+        link: &Link,
+        network: &Network,
+        address: IpAddr,
+        reply: impl FnMut(&Asked) -> Reply + Send + 'static,
+    ) -> Self {
+        let log = Arc::new(Mutex::default());
+        let socket = UdpSocket::bind(network, SocketAddr::new(address, 53)).unwrap();
+        link.simulation.spawn(by_udp(socket, Arc::new(Mutex::new(reply)), Arc::clone(&log)));
         Self(log)
     }
 

@@ -5,9 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use hickory_resolver::proto::op::ResponseCode;
-use hickory_resolver::proto::rr::RData;
-use hickory_resolver::proto::rr::rdata::TXT;
+use hickory_proto::op::ResponseCode;
 use xila_network_host::device::hub::{Hub, HubOptions};
 use xila_network_host::interface::State;
 use xila_network_host::socket::{ResolveError, Resolver, ResolverOptions};
@@ -16,18 +14,11 @@ use xila_network_tests::link::{Family, Link};
 
 use super::{A, Reply, Server, World, Zone, www};
 
-/// A second server, at the other host's IPv6 address, that the client asks after the first.
-fn second(world: &World, zone: Zone) -> Server {
-    let address = world.link.server.address(Family::V6);
-    world.link.client.interface().add_dns_server(address).unwrap();
-    Server::start(&world.link, &world.link.server.network, address, move |asked| Reply::Answer(zone.answer(asked)))
-}
-
 #[test]
 fn a_server_that_fails_is_followed_by_the_next() {
     for code in [ResponseCode::ServFail, ResponseCode::Refused, ResponseCode::NotAuth] {
         let world = World::with(move |asked| asked.failing(code));
-        let second = second(&world, www());
+        let second = world.second(www());
         assert_eq!(world.resolve_v4("www.example").unwrap(), [Family::V4.host(80)], "{code}");
         assert_eq!((world.server.take().len(), second.take().len()), (1, 1), "{code}");
     }
@@ -61,7 +52,7 @@ fn a_server_that_is_silent_to_the_extension_is_asked_without_it_in_the_next_roun
 #[test]
 fn a_server_that_is_silent_is_followed_by_the_next_after_the_timeout() {
     let world = World::with(|_| Reply::Silence);
-    let second = second(&world, www());
+    let second = world.second(www());
     let start = world.link.simulation.now();
     assert_eq!(world.resolve_v4("www.example").unwrap(), [Family::V4.host(80)]);
     let took = world.link.simulation.now() - start;
@@ -85,7 +76,7 @@ fn a_server_where_nobody_listens_is_followed_by_the_next_at_once() {
 #[test]
 fn that_a_name_is_not_there_is_not_asked_of_the_next() {
     let world = World::new(Zone::default());
-    let second = second(&world, www());
+    let second = world.second(www());
     assert_eq!(world.resolve("www.example"), Err(ResolveError::NameNotFound));
     assert_eq!(second.take().len(), 0);
 }
@@ -117,23 +108,6 @@ fn without_servers_the_answer_comes_at_once() {
     assert_eq!(link.simulation.now(), start);
     let nothing = Manager::without_loopback(link.simulation.platform()).resolver();
     assert_eq!(link.block_on(nothing.lookup("www.example", A)), Err(ResolveError::ServersUnreachable));
-}
-
-#[test]
-fn an_answer_that_is_cut_off_is_asked_for_by_tcp() {
-    let texts = vec![vec![b'x'; 255]; 40];
-    let data = RData::TXT(TXT::from_bytes(texts.iter().map(Vec::as_slice).collect()));
-    let zone = Zone::default().with("big.example.", 60, data);
-    let world = World::with(move |asked| {
-        let answer = zone.answer(asked);
-        Reply::Answer(if asked.by_tcp { answer } else { answer.truncate() })
-    });
-    let records = world.lookup("big.example", 16).unwrap();
-    assert_eq!(records[0].data, xila_network_host::socket::dns::RecordData::Txt(texts));
-    let by_tcp: Vec<bool> = world.server.take().iter().map(|asked| asked.by_tcp).collect();
-    assert_eq!(by_tcp, [false, true]);
-    world.pass(60);
-    world.link.client.assert_empty();
 }
 
 #[test]
@@ -196,7 +170,7 @@ fn each_server_is_asked_through_its_own_interface() {
 fn servers_changed_between_queries_are_used_from_the_next_query_on() {
     let world = World::new(www());
     world.resolve_v4("www.example").unwrap();
-    let second = second(&world, www().host("new.example.", "10.0.0.90"));
+    let second = world.second(www().host("new.example.", "10.0.0.90"));
     world.link.client.interface().remove_dns_server(world.link.server.address(Family::V4)).unwrap();
     world.server.take();
     assert_eq!(world.resolve_v4("new.example").unwrap(), [Family::V4.host(90)]);

@@ -1,8 +1,13 @@
 //! The example apps of the guest crate: what they print, and how they complain.
 
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use hickory_proto::op::{Message, ResponseCode};
+use hickory_proto::rr::{RData, Record};
+use xila_network_host::Manager;
 use xila_network_host::platform::Access;
+use xila_network_host::socket::{ListenOptions, TcpListener, TcpStream, UdpSocket};
 use xila_network_tests::guests::{Ending, Guest};
 use xila_network_tests::networks::{manager, nothing_is_left, with_ethernet};
 
@@ -71,7 +76,9 @@ async fn dig_asks_for_what_it_is_told() {
     assert_eq!(unreachable.stdout, ";; no servers could be reached\n");
     for (arguments, complaint) in [
         (&["a..b"][..], "dig: 'a..b.' is not a legal name"),
-        (&["@10.0.0.1", "a"], "error: the servers are those of the interfaces"),
+        (&["@ns.example", "a"], "error: ns.example is no address"),
+        (&["@10.0.0.1", "@10.0.0.2", "a"], "error: one @SERVER is what can be asked"),
+        (&["@224.0.0.1", "a"], "dig: Invalid argument"),
         (&[], "error: NAME is missing"),
         (&["a", "NOTYPE"], "error: NOTYPE is no type of records"),
     ] {
@@ -79,6 +86,69 @@ async fn dig_asks_for_what_it_is_told() {
         assert_eq!(exit.ending, Ending::Status(1), "{exit}");
         assert!(exit.stderr.starts_with(complaint), "{exit}");
     }
+}
+
+/// A name server on the loopback. By UDP it says that there is more, but that there are no names that begin with `gone`; by
+/// TCP it gives every name an address.
+fn serve_names(manager: &Manager) {
+    let at = SocketAddr::from(([127, 0, 0, 1], 53));
+    let socket = UdpSocket::bind(&manager.network(), at).expect("the port is free");
+    let listener = TcpListener::bind(&manager.network(), at, ListenOptions::default()).expect("the port is free");
+    tokio::spawn(async move {
+        while let Ok(datagram) = socket.recv_datagram().await {
+            let mut answer = Message::from_vec(&datagram.data).expect("a question").into_response();
+            let is_gone = answer.queries[0].name().to_ascii().to_lowercase().starts_with("gone");
+            answer.metadata.truncation = !is_gone;
+            answer.metadata.response_code = if is_gone { ResponseCode::NXDomain } else { ResponseCode::NoError };
+            socket.send_to(&answer.to_vec().expect("a message"), datagram.remote).await.expect("it asks");
+        }
+    });
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let mut length = [0; 2];
+            fill(&stream, &mut length).await;
+            let mut question = vec![0; usize::from(u16::from_be_bytes(length))];
+            fill(&stream, &mut question).await;
+            let mut answer = Message::from_vec(&question).expect("a question").into_response();
+            let name = answer.queries[0].name().clone();
+            answer.add_answer(Record::from_rdata(name, 60, RData::from(IpAddr::from([192, 0, 2, 7]))));
+            let answer = answer.to_vec().expect("a message");
+            let length = u16::try_from(answer.len()).expect("a short one").to_be_bytes();
+            stream.write_all(&[&length, &answer[..]].concat()).await.expect("it waits");
+        }
+    });
+}
+
+async fn fill(stream: &TcpStream, mut buffer: &mut [u8]) {
+    while !buffer.is_empty() {
+        let count = stream.read(buffer).await.expect("the question");
+        assert_ne!(count, 0, "the question ends early");
+        buffer = &mut buffer[count..];
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn dig_tells_who_answered_and_how() {
+    let manager = manager();
+    serve_names(&manager);
+    let dig = |arguments: &[&str]| Guest::new("dig").arguments(arguments).network(manager.network());
+    let answer = dig(&["@127.0.0.1", "www.example.test"]).succeed().await;
+    for line in [
+        ";; Truncated, retried in TCP mode.",
+        ";; ->>HEADER<<- opcode: QUERY, status: NOERROR",
+        "www.example.test.\t60\tIN\tA\t192.0.2.7",
+        ";; SERVER: 127.0.0.1#53(127.0.0.1) (TCP)",
+    ] {
+        assert!(answer.lines().any(|known| known == line), "{line}: {answer}");
+    }
+    let answer = dig(&["gone.example.test", "@127.0.0.1", "AAAA"]).succeed().await;
+    assert!(answer.contains("status: NXDOMAIN\n") && !answer.contains("Truncated"), "{answer}");
+    assert!(answer.ends_with(";; SERVER: 127.0.0.1#53(127.0.0.1) (UDP)\n"), "{answer}");
+    // One who is not there is not replaced by one who is.
+    manager.interface("lo").expect("lo").add_dns_server([127, 0, 0, 1].into()).expect("a server");
+    assert!(dig(&["www.example.test"]).succeed().await.contains("(TCP)"));
+    let nobody = dig(&["@127.0.0.2", "www.example.test"]).run().await.expect("a run");
+    assert_eq!((&nobody.ending, &*nobody.stdout), (&Ending::Status(1), ";; no servers could be reached\n"), "{nobody}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -19,7 +19,7 @@ fn problem(text: &str, words: &[&str]) {
 fn a_tap_interface_with_everything() {
     let plan = parse(
         "eth0=tap,device=tap0,addr=192.0.2.2/24,addr=2001:db8::2/64,gateway=192.0.2.1,gateway=fe80::1,dns=192.0.2.53,\
-         dns=2001:db8::53,mac=02:00:00:00:00:07,mtu=9000",
+         dns=2001:db8::53,search=corp.example,search=example.,mac=02:00:00:00:00:07,mtu=9000",
     );
     assert_eq!(plan.name, "eth0");
     assert_eq!(plan.kind, Kind::Tap { device: "tap0".into(), mtu: Some(9000) });
@@ -29,6 +29,7 @@ fn a_tap_interface_with_everything() {
         ["192.0.2.1", "fe80::1"]
     );
     assert_eq!(plan.dns_servers.len(), 2);
+    assert_eq!(plan.search_domains, ["corp.example", "example."]);
     assert_eq!(plan.hardware_address.map(|mac| mac.to_string()).as_deref(), Some("02:00:00:00:00:07"));
     assert_eq!(plan.option(), "--interface eth0=tap");
 }
@@ -172,6 +173,8 @@ fn bad_values_are_named_with_their_key() {
         ("gateway=10.0.0.0/24", "not an IPv4 or IPv6 address"),
         ("gateway=255.255.255.255", "not an address that a host can have"),
         ("dns=localhost", "not an IPv4 or IPv6 address"),
+        ("search=a..b", "not a domain"),
+        ("search=localhost", "not a domain"),
         ("mac=ff:ff:ff:ff:ff:ff", "unicast hardware address"),
         ("mac=2:0:0:0:0:1", "unicast hardware address"),
         ("mtu=big", "not a whole number"),

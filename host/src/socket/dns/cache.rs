@@ -1,84 +1,231 @@
 //! Answers that are kept.
 
+use core::mem::size_of;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::time;
 
-use core::time::Duration;
+use hickory_proto::op::Query;
+use parking_lot::Mutex;
+use xila_network_engine::buffer::Budget;
 
-use hickory_resolver::config::ResolverOpts;
-use hickory_resolver::net::{DnsError, NetError};
-use hickory_resolver::proto::op::{DnsResponse, Message, Query, ResponseCode};
-use hickory_resolver::{ResponseCache, TtlConfig};
+use super::answer::{Answer, name_weight};
+use crate::platform::Instant;
 
-use super::ResolveError;
-use crate::platform::{Clock, Instant, Platform};
+/// What part of a cache one answer may take: no server shall empty it with one.
+const SHARE: usize = 16;
 
-/// The longest answer that is kept, in octets: a server must not fill the memory.
-const MOST_KEPT: usize = 4096;
+/// What a place in the cache takes beside the answer: the question twice, and what the tables have of their own.
+const PLACE: usize = 2 * (size_of::<Query>() + size_of::<Kept>()) + 64;
 
-/// How long a name may be known not to exist (RFC 2308 section 5).
-const MOST_NEGATIVE: Duration = Duration::from_secs(3 * 60 * 60);
-
-/// Hickory's cache, on the platform's clock.
+/// Answers by question, in a number of bytes of memory. What is to end first gives way first.
 pub(super) struct Cache {
-    responses: ResponseCache,
-    clock: Arc<dyn Clock>,
-    /// One instant on the platform's clock, and on the one that hickory's cache is written for.
-    since: (Instant, time::Instant),
+    /// The most bytes.
+    most: usize,
+    /// Whose memory it is, where it is a guest's.
+    budget: Option<Budget>,
+    answers: Mutex<Answers>,
+}
+
+#[derive(Default)]
+struct Answers {
+    by_question: HashMap<Query, Kept>,
+    /// In the order in which they end, each with a number that tells those of one end apart.
+    by_end: BTreeMap<(Instant, u64), Query>,
+    /// How many there have been.
+    count: u64,
+    /// The bytes of all.
+    held: usize,
+}
+
+/// An answer in its place.
+struct Kept {
+    answer: Arc<Answer>,
+    end: (Instant, u64),
+    weight: usize,
 }
 
 impl Cache {
-    /// A cache for so many answers.
-    pub(super) fn new(most: usize, platform: &Platform) -> Self {
-        let mut options = ResolverOpts::default();
-        options.negative_max_ttl = Some(MOST_NEGATIVE);
-        let most = u64::try_from(most).unwrap_or(u64::MAX);
-        let clock = platform.clock.clone();
-        let since = (clock.now(), time::Instant::now());
-        Self { responses: ResponseCache::new(most, TtlConfig::from_opts(&options)), clock, since }
+    /// A cache of so many bytes, which are taken of the budget as they are used.
+    pub(super) fn new(most: usize, budget: Option<Budget>) -> Self {
+        Self { most, budget, answers: Mutex::default() }
     }
 
-    fn now(&self) -> time::Instant {
-        let (origin, start) = self.since;
-        start.checked_add(self.clock.now() - origin).unwrap_or(start)
+    /// The answer to a question, where it is known and holds still.
+    pub(super) fn get(&self, query: &Query, now: Instant) -> Option<Arc<Answer>> {
+        let mut answers = self.answers.lock();
+        self.give_back(answers.forget_ended(now));
+        answers.by_question.get(query).map(|kept| kept.answer.clone())
     }
 
-    /// The answer to a query that is known still, its times to live those that remain.
-    pub(super) fn get(&self, query: &Query) -> Option<Result<Message, ResolveError>> {
-        let kept = self.responses.get(query, self.now())?;
-        Some(kept.map_err(|error| match error {
-            NetError::Dns(DnsError::NoRecordsFound(none)) => no_records(none.response_code),
-            _ => ResolveError::ServerFailure,
-        }))
+    /// Keeps an answer for as long as it holds, where there is room for it.
+    pub(super) fn keep(&self, query: Query, answer: Arc<Answer>, now: Instant) {
+        let weight = answer.weight() + PLACE + 2 * name_weight(query.name());
+        let mut answers = self.answers.lock();
+        self.give_back(answers.forget_ended(now) + answers.forget(&query));
+        if answer.expires() <= now || weight > self.most / SHARE {
+            return;
+        }
+        while answers.held + weight > self.most || !self.take(weight) {
+            // Where there are none left, the guest has used its memory for something else.
+            let Some(released) = answers.forget_first() else { return };
+            self.give_back(released);
+        }
+        answers.insert(query, answer, weight);
     }
 
-    /// Keeps an answer for its time to live; what it says.
-    pub(super) fn keep(&self, query: Query, response: DnsResponse) -> Result<Message, ResolveError> {
-        let is_small = response.as_buffer().len() <= MOST_KEPT;
-        match DnsError::from_response(response) {
-            Ok(response) => {
-                let mut message = response.into_message();
-                // All that is looked at: the answers, and whether the server has the zone.
-                message.authorities.retain(|record| record.record_type().is_soa());
-                message.additionals.clear();
-                if is_small && message.answers.iter().all(|record| record.ttl > 0) {
-                    self.responses.insert(query, Ok(message.clone()), self.now());
-                }
-                Ok(message)
-            }
-            Err(DnsError::NoRecordsFound(mut none)) => {
-                let code = none.response_code;
-                (none.ns, none.authorities) = (None, None);
-                if is_small && none.negative_ttl.is_some_and(|ttl| ttl > 0) {
-                    self.responses.insert(query, Err(none.into()), self.now());
-                }
-                Err(no_records(code))
-            }
-            Err(_) => Err(ResolveError::ServerFailure),
+    fn take(&self, bytes: usize) -> bool {
+        self.budget.as_ref().is_none_or(|budget| budget.take(bytes))
+    }
+
+    fn give_back(&self, bytes: usize) {
+        if let Some(budget) = &self.budget {
+            budget.give_back(bytes);
         }
     }
 }
 
-fn no_records(code: ResponseCode) -> ResolveError {
-    if code == ResponseCode::NXDomain { ResolveError::NameNotFound } else { ResolveError::NoRecords }
+impl Drop for Cache {
+    fn drop(&mut self) {
+        let held = self.answers.get_mut().held;
+        self.give_back(held);
+    }
+}
+
+/// Each method that forgets returns the bytes that are free by it.
+impl Answers {
+    fn insert(&mut self, query: Query, answer: Arc<Answer>, weight: usize) {
+        self.count += 1;
+        self.held += weight;
+        let end = (answer.expires(), self.count);
+        self.by_end.insert(end, query.clone());
+        self.by_question.insert(query, Kept { answer, end, weight });
+    }
+
+    fn forget(&mut self, query: &Query) -> usize {
+        let Some(Kept { answer: _, end, weight }) = self.by_question.remove(query) else { return 0 };
+        self.by_end.remove(&end);
+        self.held -= weight;
+        weight
+    }
+
+    fn forget_first(&mut self) -> Option<usize> {
+        let (_, query) = self.by_end.pop_first()?;
+        Some(self.forget(&query))
+    }
+
+    fn forget_ended(&mut self, now: Instant) -> usize {
+        let mut released = 0;
+        while self.by_end.first_key_value().is_some_and(|((end, _), _)| *end <= now) {
+            released += self.forget_first().unwrap_or(0);
+        }
+        released
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use core::net::IpAddr;
+    use core::time::Duration;
+
+    use hickory_proto::op::{Message, MessageType, OpCode};
+    use hickory_proto::rr::{Name, RData, Record, RecordType};
+
+    use super::*;
+    use crate::socket::dns::exchange::Response;
+
+    fn query(host: usize) -> Query {
+        let name = format!("{host}.example.");
+        Query::query(Name::from_ascii(&name).unwrap_or_else(|error| panic!("{name}: {error}")), RecordType::A)
+    }
+
+    /// An answer of so many addresses that holds for so many seconds.
+    fn answer(query: &Query, count: usize, ttl: u32) -> Arc<Answer> {
+        let mut message = Message::new(1, MessageType::Response, OpCode::Query);
+        let host = Record::from_rdata(query.name().clone(), ttl, RData::from(IpAddr::from([192, 0, 2, 1])));
+        message.answers = vec![host; count];
+        let response = Response { message, server: [192, 0, 2, 53].into(), by_tcp: false, arrived: Instant::ORIGIN };
+        Arc::new(Answer::read(&response, query).unwrap_or_else(|error| panic!("{error}")))
+    }
+
+    fn after(seconds: u64) -> Instant {
+        Instant::ORIGIN + Duration::from_secs(seconds)
+    }
+
+    fn keep(cache: &Cache, host: usize, count: usize, ttl: u32) {
+        let query = query(host);
+        cache.keep(query.clone(), answer(&query, count, ttl), Instant::ORIGIN);
+    }
+
+    fn kept(cache: &Cache, hosts: core::ops::Range<usize>) -> Vec<usize> {
+        hosts.filter(|host| cache.get(&query(*host), Instant::ORIGIN).is_some()).collect()
+    }
+
+    #[test]
+    fn an_answer_is_kept_until_it_ends_and_then_its_memory_is_free() {
+        let budget = Budget::new(1 << 20);
+        let cache = Cache::new(1 << 20, Some(budget.clone()));
+        keep(&cache, 1, 1, 60);
+        keep(&cache, 2, 1, 30);
+        let both = budget.held();
+        assert!(both > 2 * size_of::<Record>());
+        assert!(cache.get(&query(1), after(59)).is_some());
+        assert!(budget.held() < both && budget.held() > 0, "the other has ended meanwhile");
+        assert!(cache.get(&query(1), after(60)).is_none());
+        assert_eq!(budget.held(), 0);
+    }
+
+    #[test]
+    fn no_more_is_kept_than_may_be_and_what_ends_first_gives_way() {
+        let budget = Budget::new(usize::MAX);
+        let most = 32 << 10;
+        let cache = Cache::new(most, Some(budget.clone()));
+        for host in 0..1000 {
+            let ttl = if host == 0 { 9999 } else { 1000 + u32::try_from(host).unwrap_or(0) };
+            keep(&cache, host, 1, ttl);
+            assert!(budget.held() <= most, "{}", budget.held());
+        }
+        let kept = kept(&cache, 0..1000);
+        assert!(kept.len() > 10 && kept.starts_with(&[0]) && kept.ends_with(&[998, 999]), "{kept:?}");
+        drop(cache);
+        assert_eq!(budget.held(), 0);
+    }
+
+    #[test]
+    fn one_answer_takes_no_more_than_its_share() {
+        let cache = Cache::new(64 << 10, None);
+        keep(&cache, 1, 1, 60);
+        keep(&cache, 2, 100, 60);
+        assert_eq!(kept(&cache, 0..9), [1]);
+        let none = Cache::new(0, None);
+        keep(&none, 1, 1, 60);
+        assert_eq!(kept(&none, 0..9), [0; 0]);
+    }
+
+    #[test]
+    fn an_answer_takes_the_place_of_the_one_before() {
+        let budget = Budget::new(1 << 20);
+        let cache = Cache::new(1 << 20, Some(budget.clone()));
+        keep(&cache, 1, 1, 60);
+        let held = budget.held();
+        keep(&cache, 1, 1, 90);
+        assert_eq!(budget.held(), held);
+        assert!(cache.get(&query(1), after(80)).is_some());
+        keep(&cache, 1, 1, 0);
+        assert_eq!((kept(&cache, 0..9), budget.held()), (Vec::new(), 0), "the newest holds for no time at all");
+    }
+
+    #[test]
+    fn a_guest_that_has_used_its_memory_keeps_nothing() {
+        let budget = Budget::new(1 << 20);
+        let cache = Cache::new(1 << 20, Some(budget.clone()));
+        keep(&cache, 1, 1, 60);
+        let (held, rest) = (budget.held(), budget.left());
+        assert!(budget.take(rest));
+        keep(&cache, 2, 1, 60);
+        assert_eq!(kept(&cache, 0..9), [2], "the other gave way");
+        keep(&cache, 3, 10, 60);
+        assert_eq!(kept(&cache, 0..9), [0; 0], "and there is not as much as this");
+        assert_eq!(budget.held(), rest);
+        assert!(held > 0);
+    }
 }

@@ -3,15 +3,20 @@
 use core::iter;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use hickory_resolver::proto::rr::{Name, RData, Record, RecordType};
+use hickory_proto::rr::{Name, RData, Record, RecordType};
 
-use super::ResolveError;
+use hickory_proto::op::ResponseCode;
+
+use super::{Reply, ResolveError, records};
 
 /// The addresses of `localhost`.
 pub(super) const LOOPBACK: [IpAddr; 2] = [IpAddr::V6(Ipv6Addr::LOCALHOST), IpAddr::V4(Ipv4Addr::LOCALHOST)];
 
 /// How many octets of text may be a name: of 255 in its ASCII form, each may stand for a character of four.
 const MOST_TEXT: usize = 4 * 255;
+
+/// How many search domains are tried. A name that is nowhere is asked for once in each, and a network says what they are.
+pub const MOST_DOMAINS: usize = 8;
 
 /// For how long `localhost` may be kept: it never changes.
 const LOOPBACK_TTL: u32 = 86_400;
@@ -62,8 +67,45 @@ pub(super) fn loopback_records(name: &Name, record_type: RecordType) -> Vec<Reco
     records.into_iter().filter(|record| record_type.is_any() || record.record_type() == record_type).collect()
 }
 
-/// The absolute names that a name may stand for, in the order in which they are asked for: resolv.conf(5) with `ndots:1`.
-pub(super) fn candidates(name: &Name, search: &[Name]) -> Vec<Name> {
+/// What is answered about a special name instead of asking a server.
+pub(super) fn reply(special: Special, name: &Name, record_type: RecordType) -> Reply {
+    let (code, found) = match special {
+        Special::Loopback => (ResponseCode::NoError, loopback_records(name, record_type)),
+        Special::Nowhere => (ResponseCode::NXDomain, Vec::new()),
+    };
+    let records = found.iter().map(records::from_wire).collect();
+    Reply { server: None, code: code.into(), is_authoritative: false, by_tcp: false, records }
+}
+
+/// Whether a text is a domain that names can be looked for in: a name, with or without its final dot, but not the root, and
+/// not a special one, which no server has names of.
+#[must_use]
+pub fn is_search_domain(text: &str) -> bool {
+    domain(text).is_some()
+}
+
+fn domain(text: &str) -> Option<Name> {
+    let mut name = parse(text).ok()?;
+    name.set_fqdn(true);
+    (!name.is_root() && special(&name).is_none()).then_some(name)
+}
+
+/// The domains that names are looked for in: the first of those given that are domains, each once.
+pub(super) fn domains<'a>(given: impl Iterator<Item = &'a str>) -> Vec<Name> {
+    let mut domains: Vec<Name> = Vec::new();
+    for text in given {
+        match domain(text) {
+            Some(domain) if domains.len() < MOST_DOMAINS && !domains.contains(&domain) => domains.push(domain),
+            Some(_) => {}
+            None => tracing::debug!(text, "a search domain is left out"),
+        }
+    }
+    domains
+}
+
+/// The absolute names that a name may stand for, in the order in which they are asked for, as resolv.conf(5) has it. One with
+/// so many dots is asked for as it is first: else whoever names the domains could take any name for his own (RFC 1535).
+pub(super) fn candidates(name: &Name, search: &[Name], ndots: usize) -> Vec<Name> {
     let mut itself = name.clone();
     itself.set_fqdn(true);
     if name.is_fqdn() {
@@ -74,7 +116,8 @@ pub(super) fn candidates(name: &Name, search: &[Name]) -> Vec<Name> {
         below.set_fqdn(true);
         Some(below)
     });
-    if name.num_labels() > 1 { iter::once(itself).chain(below).collect() } else { below.chain([itself]).collect() }
+    let dots = name.iter().count().saturating_sub(1);
+    if dots >= ndots { iter::once(itself).chain(below).collect() } else { below.chain([itself]).collect() }
 }
 
 /// The error of a search after one more name, or as `Err` the error that ends it: who cannot be asked about one name
@@ -115,8 +158,33 @@ mod tests {
     }
 
     fn asked(text: &str, search: &[&str]) -> Vec<String> {
-        let search: Vec<Name> = search.iter().copied().map(name).collect();
-        candidates(&name(text), &search).iter().map(Name::to_ascii).collect()
+        asked_with(1, text, search)
+    }
+
+    fn asked_with(ndots: usize, text: &str, search: &[&str]) -> Vec<String> {
+        candidates(&name(text), &domains(search.iter().copied()), ndots).iter().map(Name::to_ascii).collect()
+    }
+
+    #[test]
+    fn a_name_with_as_many_dots_as_is_said_is_asked_for_as_it_is_first() {
+        assert_eq!(asked_with(0, "www", &["a.example"]), ["www.", "www.a.example."]);
+        assert_eq!(asked_with(2, "www.x", &["a.example"]), ["www.x.a.example.", "www.x."]);
+        assert_eq!(asked_with(2, "www.x.y", &["a.example"]), ["www.x.y.", "www.x.y.a.example."]);
+        assert_eq!(asked_with(1, "*.x", &["a.example"]), ["*.x.", "*.x.a.example."]);
+    }
+
+    #[test]
+    fn what_is_no_domain_is_left_out_and_of_many_the_first_are_taken() {
+        for text in ["", ".", "a..b", "localhost", "x.localhost.", "invalid", &"a".repeat(64)] {
+            assert!(!is_search_domain(text), "{text}");
+        }
+        assert!(is_search_domain("a.example") && is_search_domain("example."));
+        let given = ["a.example", "no domain", ".", "A.EXAMPLE.", "localhost", "b.example"];
+        assert_eq!(asked("www", &given), ["www.a.example.", "www.b.example.", "www."]);
+        let many: Vec<String> = (0..1000).map(|number| format!("{number}.example")).collect();
+        let many: Vec<&str> = many.iter().map(String::as_str).collect();
+        let tried = asked("www", &many);
+        assert_eq!((tried.len(), tried[0].as_str()), (MOST_DOMAINS + 1, "www.0.example."));
     }
 
     #[test]

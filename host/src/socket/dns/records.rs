@@ -2,9 +2,10 @@
 
 use core::net::IpAddr;
 
-use hickory_resolver::proto::op::{Message, ResponseCode};
-use hickory_resolver::proto::rr::{self, DNSClass, Name, RData, RecordType};
-use hickory_resolver::proto::serialize::binary::{BinEncodable, BinEncoder, NameEncoding};
+use hickory_proto::op::{Message, ResponseCode};
+use hickory_proto::rr::rdata::NULL;
+use hickory_proto::rr::{self, DNSClass, Name, RData, RecordType};
+use hickory_proto::serialize::binary::{BinEncodable, BinEncoder, NameEncoding};
 
 use super::{Record, RecordData, ResolveError};
 
@@ -54,6 +55,33 @@ pub(super) fn follow(
         }
     }
     Err(ResolveError::ServerFailure)
+}
+
+/// For how many seconds an answer says that there is nothing: the lesser of its zone's minimum and the time to live of the
+/// record that has it (RFC 2308 section 5).
+pub(super) fn negative_ttl(message: &Message) -> Option<u32> {
+    message.authorities.iter().find_map(|record| match &record.data {
+        RData::SOA(soa) => Some(record.ttl.min(soa.minimum)),
+        _ => None,
+    })
+}
+
+/// A record as it is kept: the data of kinds that are not told in parts are octets.
+pub(super) fn plain(mut record: rr::Record) -> rr::Record {
+    let code = record.record_type();
+    record.data = match record.data {
+        data @ (RData::A(_)
+        | RData::AAAA(_)
+        | RData::CNAME(_)
+        | RData::NS(_)
+        | RData::PTR(_)
+        | RData::MX(_)
+        | RData::TXT(_)
+        | RData::SRV(_)
+        | RData::SOA(_)) => data,
+        data => RData::Unknown { code, rdata: NULL::with(octets(&data)) },
+    };
+    record
 }
 
 /// The address in a record.
@@ -118,8 +146,8 @@ fn octets(data: &RData) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
-    use hickory_resolver::proto::op::{MessageType, OpCode};
-    use hickory_resolver::proto::rr::rdata::{CNAME, NULL, SOA};
+    use hickory_proto::op::{MessageType, OpCode};
+    use hickory_proto::rr::rdata::{CNAME, SOA};
 
     use super::*;
 

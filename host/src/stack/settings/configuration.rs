@@ -110,10 +110,6 @@ impl Attachment {
         self.engine().servers().collect()
     }
 
-    pub(crate) fn search_domains(&self) -> Vec<String> {
-        self.engine().search_domains().map(str::to_owned).collect()
-    }
-
     /// # Errors
     /// [`ConfigureError::InvalidArgument`] for an address that no host can have; [`ConfigureError::AddressInUse`] where it
     /// is known; [`ConfigureError::NoFreeSlot`].
@@ -137,6 +133,22 @@ impl Attachment {
     pub(crate) fn set_dns_servers(&mut self, servers: &[IpAddr]) {
         self.engage(|engine, _, _| engine.replace_servers(Origin::Static, servers));
         self.act();
+    }
+
+    /// The domains in which names are to be looked for: those that somebody has set, and those that servers and routers say.
+    pub(crate) fn search_domains(&self) -> Vec<String> {
+        let mut domains = self.search_domains.clone();
+        for told in self.engine().search_domains() {
+            if !domains.iter().any(|known| known == told) {
+                domains.push(told.to_owned());
+            }
+        }
+        domains
+    }
+
+    /// Sets the domains that somebody has set.
+    pub(crate) fn set_search_domains(&mut self, domains: &[String]) {
+        self.search_domains = domains.to_vec();
     }
 }
 

@@ -5,8 +5,10 @@ use wasmtime::component::Accessor;
 use crate::error::{Error, Result};
 use crate::policy::Charge;
 use crate::socket::Resolver;
-use crate::socket::dns::{self as socket, Record};
-use crate::wasm::bindings::dns::{Host, HostWithStore, RecordData, RecordType, ResolveError, ResourceRecord};
+use crate::socket::dns::{self as socket, Record, Reply};
+use crate::wasm::bindings::dns::{
+    Host, HostWithStore, RecordData, RecordType, ResolveError, ResourceRecord, ServerReply,
+};
 use crate::wasm::bindings::types::{IpAddress, IpAddressFamily};
 use crate::wasm::{HasNetwork, NetworkCtxView};
 
@@ -58,6 +60,19 @@ impl<T: Send + 'static> HostWithStore<T> for HasNetwork {
         }
         .await)
     }
+
+    async fn ask(
+        accessor: &Accessor<T, Self>,
+        server: Option<IpAddress>,
+        name: String,
+        record_type: RecordType,
+    ) -> Answer<ServerReply> {
+        Ok(async {
+            let (resolver, _charge) = query(accessor)?;
+            Ok(resolver.ask(server.map(Into::into), &name, record_type).await?.into())
+        }
+        .await)
+    }
 }
 
 impl From<Error> for ResolveError {
@@ -75,6 +90,19 @@ impl From<socket::ResolveError> for ResolveError {
             socket::ResolveError::ServersUnreachable => Self::ServersUnreachable,
             socket::ResolveError::ServerFailure => Self::ServerFailure,
             socket::ResolveError::InvalidAddress => Error::InvalidArgument.into(),
+        }
+    }
+}
+
+impl From<Reply> for ServerReply {
+    fn from(reply: Reply) -> Self {
+        let Reply { server, code, is_authoritative, by_tcp, records } = reply;
+        Self {
+            server: server.map(Into::into),
+            code,
+            authoritative: is_authoritative,
+            by_tcp,
+            records: records.into_iter().map(Into::into).collect(),
         }
     }
 }
@@ -143,6 +171,16 @@ mod tests {
         assert_eq!(soa, ("ns.test.".into(), "root.test.".into(), 1, 2, 3, 4, 5));
         let RecordData::Other(data) = told(socket::RecordData::Other(vec![1, 2])) else { panic!("another") };
         assert_eq!(data, [1, 2]);
+    }
+
+    #[test]
+    fn a_reply_is_told_with_its_server_and_its_way() {
+        let address = core::net::IpAddr::from([192, 0, 2, 53]);
+        let reply =
+            Reply { server: Some(address), code: 5, is_authoritative: true, by_tcp: false, records: Vec::new() };
+        let ServerReply { server, code, authoritative, by_tcp, records } = reply.into();
+        assert_eq!(server.map(core::net::IpAddr::from), Some(address));
+        assert_eq!((code, authoritative, by_tcp, records.len()), (5, true, false, 0));
     }
 
     #[test]

@@ -1,0 +1,156 @@
+//! One question to one server.
+
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use core::time::Duration;
+
+use hickory_proto::ProtoError;
+use hickory_proto::op::{Message, Query};
+
+use super::question::{Fit, Question, ReadError as MessageError};
+use super::servers::Server;
+use crate::error::{BindError, ConnectError, InvalidRemote, ReadError, ReceiveError, SendError, WriteError};
+use crate::platform::Instant;
+use crate::socket::tcp::{ConnectOptions, TcpStream};
+use crate::socket::udp::UdpSocket;
+
+/// The port of DNS servers.
+const PORT: u16 = 53;
+
+/// How many datagrams from the server's address and port may not fit the question, before it is asked by TCP: who sends so
+/// many guesses, and has found the port already, shall not have more of them (RFC 5452 section 9.3).
+const MOST_MISFITS: usize = 16;
+
+/// What a server answered, whole.
+#[derive(Clone, Debug)]
+pub(super) struct Response {
+    pub(super) message: Message,
+    /// Whose it is.
+    pub(super) server: IpAddr,
+    /// It came by TCP, because by UDP there came only a part of it, or nothing to be believed.
+    pub(super) by_tcp: bool,
+    /// When it came.
+    pub(super) arrived: Instant,
+}
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ExchangeError {
+    #[error("the question cannot be written: {0}")]
+    Question(#[from] ProtoError),
+    #[error("there is no socket: {0}")]
+    Bind(#[from] BindError),
+    #[error("the server's address is none: {0}")]
+    Remote(#[from] InvalidRemote),
+    #[error("the question is not sent: {0}")]
+    Send(#[from] SendError),
+    #[error("nothing is received: {0}")]
+    Receive(#[from] ReceiveError),
+    #[error("by TCP there is no connection: {0}")]
+    Connect(#[from] ConnectError),
+    #[error("by TCP the question is not sent: {0}")]
+    Write(#[from] WriteError),
+    #[error("by TCP nothing is received: {0}")]
+    Read(#[from] ReadError),
+    #[error("by TCP the connection ended before the answer")]
+    Ended,
+    #[error("by TCP there is an answer to another question")]
+    Misfit,
+    #[error(transparent)]
+    Message(#[from] MessageError),
+}
+
+impl ExchangeError {
+    /// Whether the server did answer, if only with something that makes no sense.
+    pub(super) const fn is_nonsense(&self) -> bool {
+        match self {
+            Self::Misfit | Self::Message(_) => true,
+            Self::Question(_)
+            | Self::Bind(_)
+            | Self::Remote(_)
+            | Self::Send(_)
+            | Self::Receive(_)
+            | Self::Connect(_)
+            | Self::Write(_)
+            | Self::Read(_)
+            | Self::Ended => false,
+        }
+    }
+}
+
+/// Asks a server by UDP, and by TCP for what does not come by UDP as a whole, whatever did come.
+///
+/// # Errors
+/// See [`ExchangeError`].
+pub(super) async fn exchange(server: &Server, query: &Query, extended: bool) -> Result<Response, ExchangeError> {
+    let platform = server.network.platform();
+    let question = Question::new(query, extended, &*platform.random)?;
+    let (message, by_tcp) = match by_udp(server, &question).await? {
+        Some(message) => (message, false),
+        None => (by_tcp(server, &question).await?, true),
+    };
+    Ok(Response { message, server: server.address, by_tcp, arrived: platform.clock.now() })
+}
+
+/// One datagram, from a port of its own that chance has chosen. `None` where the answer has to be asked for by TCP: it was
+/// cut off, its letters are in another case, or somebody guesses.
+async fn by_udp(server: &Server, question: &Question) -> Result<Option<Message>, ExchangeError> {
+    let any = match server.address {
+        IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+        IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+    };
+    let socket = UdpSocket::bind(&server.network, SocketAddr::new(any, 0))?;
+    // It takes datagrams from the server only, and learns where nobody listens there.
+    socket.connect(SocketAddr::new(server.address, PORT))?;
+    socket.send(question.octets()).await?;
+    for _ in 0..MOST_MISFITS {
+        let mut datagram = socket.recv_datagram().await?;
+        match question.fit(&datagram.data) {
+            Fit::None => tracing::debug!(server = %server.address, "a datagram answers another question"),
+            Fit::OtherCase => {
+                tracing::debug!(server = %server.address, "the answer's name is in letters of another case");
+                return Ok(None);
+            }
+            Fit::Exact => match question.read(&mut datagram.data) {
+                Ok(message) => return Ok(Some(message)),
+                Err(error @ MessageError::Cut(_)) => {
+                    tracing::debug!(server = %server.address, %error, "asking by TCP");
+                    return Ok(None);
+                }
+                Err(error @ MessageError::NoResponse) => return Err(error.into()),
+            },
+        }
+    }
+    tracing::warn!(server = %server.address, "somebody guesses an answer of the name server: asking by TCP");
+    Ok(None)
+}
+
+/// One message each way, each with its length before it, on a connection of its own (RFC 7766). Who has completed a
+/// handshake has the server's address, so the case of letters proves nothing more.
+async fn by_tcp(server: &Server, question: &Question) -> Result<Message, ExchangeError> {
+    let mut options = ConnectOptions::default();
+    // One question and one answer: what is given up has nothing to say any more.
+    options.tcp.linger = Duration::ZERO;
+    let remote = SocketAddr::new(server.address, PORT);
+    let connection = TcpStream::connect_with(&server.network, remote, options).await?;
+    // A name and what is around it are far below what the field can say.
+    let length = u16::try_from(question.octets().len()).unwrap_or(u16::MAX).to_be_bytes();
+    connection.write_all(&[&length, question.octets()].concat()).await?;
+    let mut length = [0; 2];
+    fill(&connection, &mut length).await?;
+    let mut answer = vec![0; usize::from(u16::from_be_bytes(length))];
+    fill(&connection, &mut answer).await?;
+    match question.fit(&answer) {
+        Fit::Exact | Fit::OtherCase => Ok(question.read(&mut answer)?),
+        Fit::None => Err(ExchangeError::Misfit),
+    }
+}
+
+async fn fill(connection: &TcpStream, mut buffer: &mut [u8]) -> Result<(), ExchangeError> {
+    while !buffer.is_empty() {
+        match connection.read(buffer).await? {
+            0 => return Err(ExchangeError::Ended),
+            count => buffer = &mut buffer[count..],
+        }
+    }
+    Ok(())
+}
