@@ -68,6 +68,8 @@ impl Bench {
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(&self.program);
         command.arg("run").current_dir(&self.folder).env_remove("RUST_LOG").env("RUST_BACKTRACE", "0");
+        // Nothing of the user's who tests is read or written.
+        command.env("XDG_STATE_HOME", &self.folder);
         command.args(self.arguments(arguments));
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
         command
