@@ -76,18 +76,15 @@ impl Program {
     ///
     /// # Panics
     /// In the run: where the program traps or fails.
-    pub fn run<A: ToString>(
+    pub fn run(
         &self,
         simulation: &Simulation,
         network: Network,
-        arguments: impl IntoIterator<Item = A>,
-    ) -> (impl Future<Output = ()> + Send + use<A>, Output) {
+        arguments: &[&str],
+    ) -> (impl Future<Output = ()> + Send + use<>, Output) {
         let stdout = MemoryOutputPipe::new(MOST_OUTPUT);
         let mut wasi = WasiCtx::builder();
-        wasi.stdout(stdout.clone()).stderr(stdout.clone()).arg(&self.name);
-        arguments.into_iter().for_each(|argument| {
-            wasi.arg(argument.to_string());
-        });
+        wasi.stdout(stdout.clone()).stderr(stdout.clone()).arg(&self.name).args(arguments);
         surround(&mut wasi, &simulation.platform(), BEGAN);
         let context = NetworkCtx::builder().network(network).build();
         let output = Output { stdout, quota: context.quota().clone() };

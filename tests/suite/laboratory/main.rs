@@ -82,14 +82,15 @@ fn hour(seed: u64, server: &Program, client: &Program) -> Hour {
         .collect();
     let serve = |number: usize| {
         let address = format!("10.0.0.{}:7", number + 1);
-        let (run, output) = server.run(&simulation, hosts[number].manager.network(), [address]);
+        let (run, output) = server.run(&simulation, hosts[number].manager.network(), &[&address]);
         (Box::pin(run), output)
     };
     let outputs: Vec<Output> = simulation.block_on(async {
         let mut servers: Vec<_> = (0..PAIRS).map(|number| Some(serve(number))).collect();
         let clients = (0..PAIRS).map(|number| {
             let arguments = format!("10.0.0.{}:7 {} 5000 {}", number + 1, HOUR.as_secs(), seed * 1000 + number as u64);
-            client.run(&simulation, hosts[PAIRS + number].manager.network(), arguments.split(' '))
+            let arguments: Vec<&str> = arguments.split(' ').collect();
+            client.run(&simulation, hosts[PAIRS + number].manager.network(), &arguments)
         });
         let (runs, outputs): (Vec<_>, Vec<_>) = clients.unzip();
         let mut clients = Box::pin(futures_util::future::join_all(runs));
