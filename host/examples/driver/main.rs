@@ -1,7 +1,7 @@
 //! A driver of one's own: a [radio](radio), with commands that the stack knows nothing of and that apps call.
 //!
-//! Two radios are the interfaces `here` and `there`. An app, `guest/examples/tune.rs`, tunes the first to the channel of the
-//! second, and then something answers.
+//! Two radios are the interfaces `here` and `there`. An app, `guest/examples/tune.rs`, tunes the first to the channel
+//! of the second, and then something answers.
 //!
 //! ```sh
 //! just guests && cargo run --package xila-network-host --example driver -- target/guests/tune.wasm here 6 10.0.0.2
@@ -32,7 +32,8 @@ use self::radio::Radio;
 /// The channel of the radio that is far away.
 const CHANNEL: u8 = 6;
 
-/// A manager whose interfaces `here`, 10.0.0.1, and `there`, 10.0.0.2, are radios. They are tuned to different channels.
+/// A manager whose interfaces `here`, 10.0.0.1, and `there`, 10.0.0.2, are radios. They are tuned to different
+/// channels.
 fn radios() -> Result<Manager> {
     let manager = Manager::without_loopback(platform::tokio::platform());
     let names = [("here", [10, 0, 0, 1]), ("there", [10, 0, 0, 2])];
@@ -65,7 +66,8 @@ impl NetworkView for State {
     }
 }
 
-/// Runs the app that is the first of its arguments on the interface `here`, which it may change; returns what it printed.
+/// Runs the app that is the first of its arguments on the interface `here`, which it may change; returns what it
+/// printed.
 async fn run(manager: &Manager, arguments: &[String]) -> Result<(Status, String)> {
     let engine = Engine::new(Config::new().wasm_component_model_async(true))?;
     let mut linker = Linker::new(&engine);

@@ -3,7 +3,8 @@
 use std::env;
 use std::path::PathBuf;
 
-/// The file of a guest program: in the folder `XILA_GUESTS`, or else in `guests` of the target directory that this is in.
+/// The file of a guest program: in the folder `XILA_GUESTS`, or else in `guests` of the target directory that this is
+/// in.
 ///
 /// # Panics
 /// Where it was not built.

@@ -45,8 +45,8 @@ impl Component {
         Ok(Self { engine, linker, time: system.time, manager: manager.clone(), network })
     }
 
-    /// Compiles the program that is the first of its arguments, while nothing else of this executor runs. Xila would have
-    /// it in its virtual file system.
+    /// Compiles the program that is the first of its arguments, while nothing else of this executor runs. Xila would
+    /// have it in its virtual file system.
     fn program(&self, arguments: &[String]) -> Result<Program> {
         let path = arguments.first().map_or("", |path| path);
         let command = Command::new(&component::Component::from_file(&self.engine, path)?, &self.linker)?;

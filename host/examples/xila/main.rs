@@ -6,12 +6,13 @@
 //!
 //! | Module | Holds |
 //! |---|---|
-//! | [`xila`] | what Xila has: tasks on embassy's executor, a virtual file system, time and random devices, executables |
+//! | [`xila`] | what Xila has: tasks on embassy's executor, files, time and random devices, executables |
 //! | [`adapters`] | each of these as a part of the network's platform |
 //! | [`component`] | an executable beside Xila's own for WebAssembly: components, on wasmtime |
 //!
 //! No runtime but embassy's is in it. It is for native builds of Xila: the host crate needs the standard library, and
-//! wasmtime memory that can be executed. What a microcontroller or a browser could have is the engine, which needs neither.
+//! wasmtime memory that can be executed. What a microcontroller or a browser could have is the engine, which needs
+//! neither.
 
 mod adapters;
 mod component;
@@ -60,7 +61,8 @@ struct System {
 }
 
 impl System {
-    /// Starts what a network needs, in Xila's own order: tasks are there already, then time, files, and devices in them.
+    /// Starts what a network needs, in Xila's own order: tasks are there already, then time, files, and devices in
+    /// them.
     async fn start(
         tasks: &'static task::Manager,
         task: TaskIdentifier,

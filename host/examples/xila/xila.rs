@@ -1,7 +1,7 @@
 //! What Xila has, as far as a network needs it: names and shapes of its public crates, written anew and small.
 //!
-//! Each module stands for the crate of its name. What lies under [`adapters`](crate::adapters) calls nothing that Xila has
-//! not, so that there it is built after its `use` lines are changed.
+//! Each module stands for the crate of its name. What lies under [`adapters`](crate::adapters) calls nothing that Xila
+//! has not, so that there it is built after its `use` lines are changed.
 
 #![allow(dead_code, reason = "this host calls a part of it, and its tests the rest")]
 

@@ -1,9 +1,9 @@
 //! A [`Clock`] for runtimes whose own timers cannot be waited for everywhere.
 //!
-//! Whoever polls a [`Timer`] brings any waker: that of a task, of a `FuturesUnordered` in it, of wasmtime. Some executors
-//! keep the deadline in the task that waits and so know no waker but their own (embassy's panics at another); some have a
-//! function that sleeps, and nothing else. Here one task of such an executor, [`Alarms::run`], sleeps until the earliest
-//! deadline of all timers, and wakes whoever waits for it.
+//! Whoever polls a [`Timer`] brings any waker: that of a task, of a `FuturesUnordered` in it, of wasmtime. Some
+//! executors keep the deadline in the task that waits and so know no waker but their own (embassy's panics at another);
+//! some have a function that sleeps, and nothing else. Here one task of such an executor, [`Alarms::run`], sleeps until
+//! the earliest deadline of all timers, and wakes whoever waits for it.
 //!
 //! ```
 //! # use xila_network_host::platform::{Clock, alarms, simulated::Simulation};
@@ -47,9 +47,9 @@ pub struct Alarms(Weak<Table>);
 impl Alarms {
     /// Wakes whoever waits for a timer when its deadline has come, until the clock and all of its timers are gone.
     ///
-    /// `sleep_until` gives a future that is ready when the clock shows the instant that it is given, or later. It is polled in
-    /// the task that this runs in and by that one's waker, and dropped where an earlier deadline is set meanwhile. While no
-    /// timer is waited for, nothing wakes that task.
+    /// `sleep_until` gives a future that is ready when the clock shows the instant that it is given, or later. It is
+    /// polled in the task that this runs in, by that one's waker, and dropped where an earlier deadline is set
+    /// meanwhile. While no timer is waited for, nothing wakes that task.
     pub async fn run<S: Future<Output = ()>>(self, mut sleep_until: impl FnMut(Instant) -> S) {
         let mut sleep = pin!(None);
         let mut armed = None;

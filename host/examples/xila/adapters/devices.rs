@@ -15,8 +15,8 @@ use crate::xila::virtual_file_system::VirtualFileSystem;
 /// The devices of a network, each with a node in Xila's file system.
 ///
 /// What is opened through here is found in the list of our own, which knows what a file was opened for; what is opened
-/// through Xila's file system goes by the [`Node`]. Xila's functions are asynchronous and are waited for here: a busy file
-/// system would make that long, so interfaces are mounted while the system starts, or from a thread of their own.
+/// through Xila's file system goes by the [`Node`]. Xila's functions are asynchronous and are waited for here: a busy
+/// file system would make that long, so interfaces are mounted while the system starts, or from a thread of their own.
 pub(super) struct Devices {
     files: &'static VirtualFileSystem,
     task: TaskIdentifier,

@@ -37,8 +37,8 @@ impl Node {
         Self(Arc::downgrade(device))
     }
 
-    /// The interface, open for everything: what a file was opened for, a device of Xila's does not hear. It does not wait,
-    /// since files of Xila's ask again.
+    /// The interface, open for everything: what a file was opened for, a device of Xila's does not hear. It does not
+    /// wait, since files of Xila's ask again.
     fn open(&self) -> Result<DeviceFile> {
         let device = self.0.upgrade().ok_or(file_system::Error::NotMounted)?;
         DeviceFile::new(device, Access { non_blocking: true, ..Access::READ_WRITE }).map_err(|error| to_xila(&error))

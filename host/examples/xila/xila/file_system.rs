@@ -77,8 +77,8 @@ pub(crate) enum ControlDirectionFlags {
     Write = 2,
 }
 
-/// The identifier of a command: from the highest bit down, direction (2 bits), size of input and output together (14), kind
-/// (8) and number (8).
+/// The identifier of a command: from the highest bit down, direction (2 bits), size of input and output together (14),
+/// kind (8) and number (8).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ControlCommandIdentifier(usize);
 

@@ -154,8 +154,8 @@ impl<R> JoinHandle<R> {
     }
 }
 
-/// Runs a task, and those that it starts, on an executor of this thread until it has ended: what `#[task::run]` makes of
-/// a `main`. A panic of any of them is one of this thread.
+/// Runs a task, and those that it starts, on an executor of this thread until it has ended: what `#[task::run]` makes
+/// of a `main`. A panic of any of them is one of this thread.
 pub(crate) fn run<R, Fut>(
     main: impl FnOnce(&'static Manager, TaskIdentifier, SpawnerIdentifier) -> Fut + Send + 'static,
 ) -> R

@@ -1,5 +1,5 @@
-//! What a node answers: the commands of Xila's own interfaces, so that its programs work unchanged, and that of ours which
-//! carries all others.
+//! What a node answers: the commands of Xila's own interfaces, so that its programs work unchanged, and that of ours
+//! which carries all others.
 
 use embassy_time::Instant;
 use xila_network_host::address::{Cidr, InvalidValue, MacAddress};
