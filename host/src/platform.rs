@@ -3,8 +3,10 @@
 //!
 //! The stacks themselves never read a clock, start a thread or draw a random number. They are given a [`Platform`],
 //! small object-safe traits. [`tokio`] implements them for production, [`simulated`] for tests, where time is
-//! virtual and every run is the same.
+//! virtual and every run is the same. On an executor of another kind, [`alarms`] makes a clock of what time it is and a
+//! function that sleeps; `examples/xila` has such a platform whole.
 
+pub mod alarms;
 #[cfg(test)]
 pub(crate) mod counted;
 pub mod devices;
