@@ -35,16 +35,13 @@ mod tests {
 
     #[test]
     fn the_folder_is_the_users_for_state_and_there_is_none_for_who_has_no_home() {
-        let folder = |state: Option<&str>, home: Option<&str>| {
-            super::folder(state.map(OsString::from), home.map(OsString::from)).map(|path| path.display().to_string())
+        let of = |state: Option<&str>, home: Option<&str>| {
+            folder(state.map(OsString::from), home.map(OsString::from)).map(|path| path.display().to_string())
         };
-        assert_eq!(folder(Some("/state"), Some("/home/a")).as_deref(), Some("/state/xila-net"));
-        assert_eq!(folder(None, Some("/home/a")).as_deref(), Some("/home/a/.local/state/xila-net"));
-        assert_eq!(folder(Some(""), Some("/home/a")).as_deref(), Some("/home/a/.local/state/xila-net"));
-        assert_eq!(folder(Some("state"), Some("/home/a")).as_deref(), Some("/home/a/.local/state/xila-net"));
-        assert_eq!(
-            (folder(None, None), folder(Some("state"), Some("home")), folder(None, Some(""))),
-            (None, None, None)
-        );
+        assert_eq!(of(Some("/state"), Some("/home/a")).as_deref(), Some("/state/xila-net"));
+        assert_eq!(of(None, Some("/home/a")).as_deref(), Some("/home/a/.local/state/xila-net"));
+        assert_eq!(of(Some(""), Some("/home/a")).as_deref(), Some("/home/a/.local/state/xila-net"));
+        assert_eq!(of(Some("state"), Some("/home/a")).as_deref(), Some("/home/a/.local/state/xila-net"));
+        assert_eq!((of(None, None), of(Some("state"), Some("home")), of(None, Some(""))), (None, None, None));
     }
 }

@@ -292,7 +292,7 @@ mod tests {
         let plan = plan(&["-i", "a=hub,hub=net,autoconf", "x.wasm"]).expect("a plan");
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
         runtime.expect("a runtime").block_on(async {
-            let mounted = Mounted::new(&plan, platform()).expect("interfaces");
+            let mounted = Mounted::new(&plan, platform(), World::Real).expect("interfaces");
             let missing = Missing { interface: "a".into(), configuration: "router advertisement" };
             assert_eq!(mounted.configured(Duration::ZERO).await, [missing]);
             let mut router = mounted.hubs[0].1.port();

@@ -232,7 +232,7 @@ pub(super) mod tests {
     fn interfaces_of_one_hub_are_joined_and_lo_comes_first() {
         let plan = plan(&["-i", A, "-i", B, "--app", "@a,lo x.wasm", "y.wasm", "-z"]).expect("a plan");
         assert_eq!(plan.interfaces.iter().map(|i| i.name.as_str()).collect::<Vec<_>>(), ["lo", "a", "b"]);
-        let options = plan.hubs["net"].options();
+        let options = plan.hubs["net"].options(0);
         assert_eq!((options.latency, options.loss), (Duration::from_millis(5), 0.01));
         assert_eq!(plan.hubs["net"].ports, ["a", "b"]);
         assert_eq!(plan.apps.len(), 2);

@@ -33,7 +33,6 @@ use parking_lot::Mutex;
 use super::{Clock, Instant, Timer};
 
 /// A clock that reads the time by `now`, which must never go back, and the task that its timers depend on.
-#[must_use]
 pub fn clock(now: impl Fn() -> Instant + Send + Sync + 'static) -> (Arc<dyn Clock>, Alarms) {
     let table = Arc::new(Table { now: Box::new(now), waiting: Mutex::default() });
     let alarms = Alarms(Arc::downgrade(&table));

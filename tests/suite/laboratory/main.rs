@@ -8,7 +8,6 @@ use xila_network_host::device::Link;
 use xila_network_host::device::hub::{Cable, Hub, HubOptions};
 use xila_network_host::device::pcap::Pcap;
 use xila_network_host::interface::InterfaceConfig;
-use xila_network_host::platform::Random as _;
 use xila_network_host::platform::simulated::Simulation;
 use xila_network_tests::laboratory::{Output, Program};
 

@@ -163,7 +163,8 @@ mod tests {
 
     impl Fixed {
         fn of(octets: &[u8]) -> Self {
-            Self(Mutex::new(octets.to_vec().into_iter().cycle()))
+            let octets: Vec<u8> = octets.into();
+            Self(Mutex::new(octets.into_iter().cycle()))
         }
     }
 
