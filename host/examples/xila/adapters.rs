@@ -26,5 +26,7 @@ pub(crate) async fn platform(system: &System) -> Result<Platform, task::Error> {
         spawner: Arc::new(Tasks::new(system)),
         random: Arc::new(RandomBytes(system.random)),
         devices: Some(Arc::new(Devices::new(system))),
+        // Nothing is remembered: Xila's network module has no place of its own on the disk.
+        memory: None,
     })
 }
