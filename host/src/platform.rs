@@ -96,11 +96,6 @@ impl Platform {
         .await
     }
 
-    /// Waits for so long.
-    pub(crate) async fn sleep(&self, duration: Duration) {
-        self.within(duration, core::future::pending::<()>()).await;
-    }
-
     /// Eight random bytes as a number.
     pub(crate) fn random_u64(&self) -> u64 {
         let mut bytes = [0; 8];

@@ -1,6 +1,7 @@
 //! Interfaces, put up and taken down.
 
 use std::fs::File;
+use std::future;
 use std::io::{self, Write};
 use std::sync::Arc;
 use std::time::Duration;
@@ -168,7 +169,7 @@ impl Mounted {
         let open = || interfaces.iter().map(|interface| interface.statistics().tcp_flows).sum::<u64>();
         let ended = async {
             while open() > 0 {
-                platform.sleep(LOOK).await;
+                platform.within(LOOK, future::pending::<()>()).await;
             }
         };
         if platform.within(patience, ended).await.is_none() && open() > 0 {
