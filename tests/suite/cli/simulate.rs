@@ -63,7 +63,7 @@ tests! {
 
     async fn what_lives_in_real_time_is_refused(bench: &Bench) {
         let tap = "eth0=tap,device=tap0,addr=192.0.2.2/24";
-        bench.run(&["--simulate", "1", "-i", tap, "x"]).await.expect(2, &["eth0=tap,device=tap0,addr=192.0.2.2/24: --simulate has no TAP"]);
+        bench.run(&["--simulate", "1", "-i", tap, "x"]).await.expect(2, &["--interface eth0=tap: --simulate has no TAP"]);
         bench.run(&["--simulate", "1", "--dir", ".", "x"]).await.expect(2, &["--dir .: --simulate has no folders"]);
         bench.run(&["--simulate", "x", "x"]).await.expect(2, &["--simulate x: not a whole number"]);
         bench.run(&["--for", "5", "x"]).await.expect(2, &["--for 5: "]);
