@@ -4,30 +4,12 @@
 //! just guests && cargo run --package xila-network-host --example embed -- target/guests/ping.wasm -c 3 127.0.0.1
 //! ```
 
-use wasmtime::component::{Component, Linker, ResourceTable};
+use wasmtime::component::{Component, Linker};
 use wasmtime::{Config, Engine, Result, Store};
-use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
-use xila_network_host::wasm::command::{self, Command, Status};
-use xila_network_host::wasm::{NetworkCtx, NetworkCtxView, NetworkView};
+use wasmtime_wasi::WasiCtx;
+use xila_network_host::wasm::NetworkCtx;
+use xila_network_host::wasm::command::{self, Command, State, Status};
 use xila_network_host::{Manager, platform};
-
-struct State {
-    wasi: WasiCtx,
-    network: NetworkCtx,
-    table: ResourceTable,
-}
-
-impl WasiView for State {
-    fn ctx(&mut self) -> WasiCtxView<'_> {
-        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
-    }
-}
-
-impl NetworkView for State {
-    fn network(&mut self) -> NetworkCtxView<'_> {
-        NetworkCtxView { ctx: &mut self.network, table: &mut self.table }
-    }
-}
 
 /// Runs the program that is the first of its arguments.
 async fn run(arguments: &[String]) -> Result<Status> {
@@ -38,7 +20,7 @@ async fn run(arguments: &[String]) -> Result<Status> {
     let program = Command::new(&Component::from_file(&engine, &arguments[0])?, &linker)?;
     let network = NetworkCtx::builder().network(manager.network()).build();
     let wasi = WasiCtx::builder().inherit_stdio().args(arguments).build();
-    program.run(&mut Store::new(&engine, State { wasi, network, table: ResourceTable::new() })).await
+    program.run(&mut Store::new(&engine, State::new(wasi, network))).await
 }
 
 fn main() -> Result<()> {

@@ -8,16 +8,16 @@ use std::{env, fmt, thread};
 
 use anyhow::{Context as _, Result, bail};
 use tokio::sync::{Mutex, OnceCell};
-use wasmtime::component::{Component, Linker, ResourceTable};
+use wasmtime::component::{Component, Linker};
 use wasmtime::{Config, Engine, Store};
+use wasmtime_wasi::WasiCtx;
 use wasmtime_wasi::p2::pipe::MemoryOutputPipe;
-use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use xila_network_host::Manager;
 use xila_network_host::platform::Access;
 use xila_network_host::policy::Limits;
 use xila_network_host::socket::Network;
-use xila_network_host::wasm::command::{self, Command};
-use xila_network_host::wasm::{NetworkCtx, NetworkCtxView, NetworkView};
+use xila_network_host::wasm::NetworkCtx;
+use xila_network_host::wasm::command::{self, Command, State};
 
 /// How long a program may take before it counts as stuck.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -89,7 +89,7 @@ impl Guest {
         if let Some((manager, access)) = &self.control {
             network = network.control(manager, *access);
         }
-        let state = State { wasi: wasi.build(), network: network.build(), table: ResourceTable::new() };
+        let state = State::new(wasi.build(), network.build());
         let quota = state.network.quota().clone();
 
         let mut store = Store::new(engine(), state);
@@ -155,25 +155,6 @@ impl fmt::Display for Exit {
             Ending::Stuck => writeln!(f, "{name} was stuck after {PATIENCE:?}")?,
         }
         write!(f, "--- stdout\n{stdout}\n--- stderr\n{stderr}")
-    }
-}
-
-/// The data of a program's store.
-pub(crate) struct State {
-    pub(crate) wasi: WasiCtx,
-    pub(crate) network: NetworkCtx,
-    pub(crate) table: ResourceTable,
-}
-
-impl WasiView for State {
-    fn ctx(&mut self) -> WasiCtxView<'_> {
-        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
-    }
-}
-
-impl NetworkView for State {
-    fn network(&mut self) -> NetworkCtxView<'_> {
-        NetworkCtxView { ctx: &mut self.network, table: &mut self.table }
     }
 }
 

@@ -4,20 +4,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use wasmtime::component::{Component, Linker, ResourceTable};
+use wasmtime::component::{Component, Linker};
 use wasmtime::{Config, Engine, Store};
 use wasmtime_wasi::WasiCtx;
 use wasmtime_wasi::p2::pipe::MemoryOutputPipe;
 use xila_network_host::platform::simulated::Simulation;
 use xila_network_host::policy::Quota;
 use xila_network_host::socket::Network;
-use xila_network_host::wasm::command::{self, Command};
+use xila_network_host::wasm::command::{self, Command, State};
 use xila_network_host::wasm::{NetworkCtx, surround};
 
-use crate::guests::{State, path};
-
-/// The instructions of a program's turn.
-const TURN: u64 = 100_000;
+use crate::guests::path;
 
 /// How much a program may print.
 const MOST_OUTPUT: usize = 1 << 20;
@@ -88,13 +85,11 @@ impl Program {
         surround(&mut wasi, &simulation.platform(), BEGAN);
         let context = NetworkCtx::builder().network(network).build();
         let output = Output { stdout, quota: context.quota().clone() };
-        let state = State { wasi: wasi.build(), network: context, table: ResourceTable::new() };
+        let state = State::new(wasi.build(), context);
         let (program, simulation, printed) = (self.clone(), simulation.clone(), output.clone());
         let run = async move {
             let mut store = Store::new(&program.engine, state);
-            store.set_fuel(u64::MAX).expect("an engine with fuel");
-            store.fuel_async_yield_interval(Some(TURN)).expect("an engine with fuel");
-            let status = simulation.in_turns(program.command.run(&mut store)).await;
+            let status = program.command.simulate(&simulation, &mut store).await;
             let status = status.unwrap_or_else(|trap| panic!("{} trapped: {trap:?}", program.name));
             assert_eq!(status.code(), 0, "{}: {}", program.name, printed.printed());
         };

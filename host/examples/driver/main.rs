@@ -16,15 +16,15 @@ mod support;
 #[cfg(test)]
 mod tests;
 
-use wasmtime::component::{Component, Linker, ResourceTable};
+use wasmtime::component::{Component, Linker};
 use wasmtime::{Config, Engine, Result, Store};
+use wasmtime_wasi::WasiCtx;
 use wasmtime_wasi::p2::pipe::MemoryOutputPipe;
-use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use xila_network_host::address::Cidr;
 use xila_network_host::commands::{Command as _, command::encode};
 use xila_network_host::platform::{self, Access};
-use xila_network_host::wasm::command::{self, Command, Status};
-use xila_network_host::wasm::{NetworkCtx, NetworkCtxView, NetworkView};
+use xila_network_host::wasm::NetworkCtx;
+use xila_network_host::wasm::command::{self, Command, State, Status};
 use xila_network_host::{InterfaceConfig, Manager};
 
 use self::radio::Radio;
@@ -47,25 +47,6 @@ fn radios() -> Result<Manager> {
     Ok(manager)
 }
 
-/// The data of the app's store.
-struct State {
-    wasi: WasiCtx,
-    network: NetworkCtx,
-    table: ResourceTable,
-}
-
-impl WasiView for State {
-    fn ctx(&mut self) -> WasiCtxView<'_> {
-        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
-    }
-}
-
-impl NetworkView for State {
-    fn network(&mut self) -> NetworkCtxView<'_> {
-        NetworkCtxView { ctx: &mut self.network, table: &mut self.table }
-    }
-}
-
 /// Runs the app that is the first of its arguments on the interface `here`, which it may change; returns what it
 /// printed.
 async fn run(manager: &Manager, arguments: &[String]) -> Result<(Status, String)> {
@@ -76,7 +57,7 @@ async fn run(manager: &Manager, arguments: &[String]) -> Result<(Status, String)
     let network = NetworkCtx::builder().network(manager.network_of(["here"])?).control(manager, Access::READ_WRITE);
     let output = MemoryOutputPipe::new(1 << 16);
     let wasi = WasiCtx::builder().args(arguments).stdout(output.clone()).stderr(output.clone()).build();
-    let state = State { wasi, network: network.build(), table: ResourceTable::new() };
+    let state = State::new(wasi, network.build());
     let status = app.run(&mut Store::new(&engine, state)).await?;
     Ok((status, String::from_utf8_lossy(&output.contents()).into_owned()))
 }

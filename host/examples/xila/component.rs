@@ -3,15 +3,15 @@
 use core::num::NonZeroUsize;
 use core::time::Duration;
 
-use wasmtime::component::{self, Linker, ResourceTable};
+use wasmtime::component::{self, Linker};
 use wasmtime::{Config, Engine, Result, Store};
 use wasmtime_wasi::p2::pipe::MemoryOutputPipe;
-use wasmtime_wasi::{HostWallClock, WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi::{HostWallClock, WasiCtx};
 use xila_network_host::Manager;
 use xila_network_host::platform::Access;
 use xila_network_host::socket::Network;
-use xila_network_host::wasm::command::{self, Command};
-use xila_network_host::wasm::{NetworkCtx, NetworkCtxView, NetworkView};
+use xila_network_host::wasm::NetworkCtx;
+use xila_network_host::wasm::command::{self, Command, State};
 
 use crate::System;
 use crate::xila::executable::{ExecutableTrait, MainFuture, Standard};
@@ -54,7 +54,7 @@ impl Component {
         let mut wasi = WasiCtx::builder();
         wasi.args(arguments).stdout(stdout.clone()).stderr(stderr.clone()).wall_clock(WallClock(self.time));
         let network = NetworkCtx::builder().network(self.network.clone()).control(&self.manager, Access::READ).build();
-        let state = State { wasi: wasi.build(), network, table: ResourceTable::new() };
+        let state = State::new(wasi.build(), network);
         let mut store = Store::new(&self.engine, state);
         store.set_fuel(u64::MAX)?;
         store.fuel_async_yield_interval(Some(TURN))?;
@@ -109,25 +109,6 @@ async fn write_all(file: &mut File, bytes: &[u8]) -> file_system::Result<()> {
         rest = rest.get(count..).filter(|_| count > 0).ok_or(file_system::Error::InputOutput)?;
     }
     Ok(())
-}
-
-/// The data of a program's store.
-struct State {
-    wasi: WasiCtx,
-    network: NetworkCtx,
-    table: ResourceTable,
-}
-
-impl WasiView for State {
-    fn ctx(&mut self) -> WasiCtxView<'_> {
-        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
-    }
-}
-
-impl NetworkView for State {
-    fn network(&mut self) -> NetworkCtxView<'_> {
-        NetworkCtxView { ctx: &mut self.network, table: &mut self.table }
-    }
 }
 
 /// The time of day of Xila's, for programs.

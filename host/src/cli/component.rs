@@ -6,16 +6,12 @@ use std::sync::Arc;
 use std::{fs, io};
 
 use anyhow::{Context as _, Result, bail};
-use wasmtime::component::{Component, Linker, ResourceTable};
+use wasmtime::component::{Component, Linker};
 use wasmtime::{Config, Engine, Store};
-use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 use super::turns::Turns;
-use crate::wasm::command::{self, Command};
-use crate::wasm::{NetworkCtx, NetworkCtxView, NetworkView};
-
-/// The instructions, about, of a program's turn in a simulation: with ten turns in a millisecond, a thousand million a second.
-const TURN_FUEL: u64 = 100_000;
+use crate::platform::simulated::Simulation;
+use crate::wasm::command::{self, Command, State, Status};
 
 /// The files of components, each read once.
 pub(super) type Sources = BTreeMap<PathBuf, Arc<Vec<u8>>>;
@@ -75,25 +71,13 @@ impl Program {
     pub(super) async fn run(self, state: State) -> Ending {
         let mut store = Store::new(&self.engine, state);
         Turns::apply(&mut store);
-        self.run_in(&mut store).await
+        self.command.run(&mut store).await.into()
     }
 
     /// As [`run`](Self::run), on one of the [engines of a simulation](Engines::simulated).
-    pub(super) async fn run_simulated(self, state: State) -> Ending {
+    pub(super) async fn simulate(self, simulation: &Simulation, state: State) -> Ending {
         let mut store = Store::new(&self.engine, state);
-        let set = store.set_fuel(u64::MAX).and_then(|()| store.fuel_async_yield_interval(Some(TURN_FUEL)));
-        match set {
-            Ok(()) => self.run_in(&mut store).await,
-            Err(error) => Ending::Trap(format!("{error:?}")),
-        }
-    }
-
-    async fn run_in(&self, store: &mut Store<State>) -> Ending {
-        match self.command.run(store).await {
-            // What the process cannot return is a failure all the same.
-            Ok(status) => Ending::Status(u8::try_from(status.code()).unwrap_or(1)),
-            Err(trap) => Ending::Trap(format!("{trap:?}")),
-        }
+        self.command.simulate(simulation, &mut store).await.into()
     }
 }
 
@@ -106,22 +90,13 @@ pub(super) enum Ending {
     Trap(String),
 }
 
-/// What an app's store holds.
-pub(super) struct State {
-    pub(super) wasi: WasiCtx,
-    pub(super) network: NetworkCtx,
-    pub(super) table: ResourceTable,
-}
-
-impl WasiView for State {
-    fn ctx(&mut self) -> WasiCtxView<'_> {
-        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
-    }
-}
-
-impl NetworkView for State {
-    fn network(&mut self) -> NetworkCtxView<'_> {
-        NetworkCtxView { ctx: &mut self.network, table: &mut self.table }
+impl From<wasmtime::Result<Status>> for Ending {
+    fn from(ended: wasmtime::Result<Status>) -> Self {
+        match ended {
+            // What the process cannot return is a failure all the same.
+            Ok(status) => Self::Status(u8::try_from(status.code()).unwrap_or(1)),
+            Err(trap) => Self::Trap(format!("{trap:?}")),
+        }
     }
 }
 

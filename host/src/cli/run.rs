@@ -10,11 +10,10 @@ use anyhow::{Context as _, Result};
 use futures_util::future::{self, Either};
 use futures_util::stream::{self, Stream, StreamExt as _};
 use tokio::task::JoinSet;
-use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxBuilder};
 
 use super::app::AppPlan;
-use super::component::{self, Ending, Engines, Program, Sources, State};
+use super::component::{self, Ending, Engines, Program, Sources};
 use super::memory;
 use super::mount::{Missing, Mounted, World};
 use super::output::Output;
@@ -25,6 +24,7 @@ use super::table;
 use super::turns::Turns;
 use crate::platform::{self, Memory, Platform};
 use crate::wasm::NetworkCtx;
+use crate::wasm::command::State;
 
 /// The exit status for an app that trapped: 128 and SIGABRT's number.
 const TRAPPED: u8 = 134;
@@ -141,7 +141,7 @@ pub(super) fn state(plan: &Plan, app: &AppPlan, mounted: &Mounted, wasi: WasiCtx
     if let Some(access) = plan.control {
         context = context.control(&mounted.manager, access);
     }
-    Ok(State { wasi, network: context.build(), table: ResourceTable::new() })
+    Ok(State::new(wasi, context.build()))
 }
 
 /// Ends the apps that still run, and gives connections time to end.

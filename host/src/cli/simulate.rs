@@ -59,7 +59,7 @@ async fn work(
     let apps = FuturesUnordered::new();
     for (index, ((app, program), wasi)) in plan.apps.iter().zip(programs).zip(contexts).enumerate() {
         let state = run::state(plan, app, mounted, wasi)?;
-        apps.push(async move { (index, simulation.in_turns(program.run_simulated(state)).await) });
+        apps.push(async move { (index, program.simulate(simulation, state).await) });
     }
     run::wait(plan, mounted, apps.map(Ok)).await
 }

@@ -7,9 +7,10 @@ use wasmtime_wasi::cli::{WasiCli, WasiCliView as _};
 use wasmtime_wasi::clocks::{WasiClocks, WasiClocksView as _};
 use wasmtime_wasi::filesystem::{WasiFilesystem, WasiFilesystemView as _};
 use wasmtime_wasi::random::{WasiRandom, WasiRandomView as _};
-use wasmtime_wasi::{I32Exit, WasiView};
+use wasmtime_wasi::{I32Exit, WasiCtx, WasiCtxView, WasiView};
 
-use super::{NetworkView, clocks, p2, p3};
+use super::{NetworkCtx, NetworkCtxView, NetworkView, clocks, p2, p3};
+use crate::platform::simulated::Simulation;
 
 /// Adds all that a program may import to `linker`: `xila:network`, `wasi:sockets` 0.2 and 0.3 on the guest's network, and
 /// wasmtime-wasi's interfaces for everything else, of 0.2 and of 0.3. Programs wait by the
@@ -90,6 +91,39 @@ impl HasData for HasTable {
     type Data<'a> = &'a mut ResourceTable;
 }
 
+/// What the store of a program holds, for hosts that keep nothing else there.
+pub struct State {
+    /// What it has apart from the network: arguments, streams, folders.
+    pub wasi: WasiCtx,
+    /// What it may use of the network.
+    pub network: NetworkCtx,
+    /// The handles of both.
+    pub table: ResourceTable,
+}
+
+impl State {
+    /// That of a program that has not begun.
+    #[must_use]
+    pub fn new(wasi: WasiCtx, network: NetworkCtx) -> Self {
+        Self { wasi, network, table: ResourceTable::new() }
+    }
+}
+
+impl WasiView for State {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+    }
+}
+
+impl NetworkView for State {
+    fn network(&mut self) -> NetworkCtxView<'_> {
+        NetworkCtxView { ctx: &mut self.network, table: &mut self.table }
+    }
+}
+
+/// The instructions, about, of a program's turn in a simulation: with ten turns in a millisecond, a thousand million a second.
+const TURN: u64 = 100_000;
+
 /// A program, compiled and linked, ready to be run any number of times.
 pub struct Command<T: 'static> {
     instance: InstancePre<T>,
@@ -132,6 +166,17 @@ impl<T: Send + 'static> Command<T> {
                 None => Err(error),
             },
         }
+    }
+
+    /// As [`run`](Self::run), [in turns](Simulation::in_turns) of a simulation, which are counted by the fuel of an engine with
+    /// [`Config::consume_fuel`](wasmtime::Config::consume_fuel).
+    ///
+    /// # Errors
+    /// Its trap, and where the engine counts none.
+    pub async fn simulate(&self, simulation: &Simulation, store: &mut Store<T>) -> Result<Status> {
+        store.set_fuel(u64::MAX)?;
+        store.fuel_async_yield_interval(Some(TURN))?;
+        simulation.in_turns(self.run(store)).await
     }
 
     async fn call(&self, store: &mut Store<T>) -> Result<Result<(), ()>> {
