@@ -77,14 +77,11 @@ impl Server {
         address: IpAddr,
         reply: impl FnMut(&Asked) -> Reply + Send + 'static,
     ) -> Self {
-        let log = Arc::new(Mutex::default());
         let behaviour: Behaviour = Arc::new(Mutex::new(reply));
-        let at = SocketAddr::new(address, 53);
-        let socket = UdpSocket::bind(network, at).unwrap();
-        let listener = TcpListener::bind(network, at, ListenOptions::default()).unwrap();
-        link.simulation.spawn(by_udp(socket, behaviour.clone(), Arc::clone(&log)));
-        link.simulation.spawn(by_tcp(link.simulation.clone(), listener, behaviour, Arc::clone(&log)));
-        Self(log)
+        let listener = TcpListener::bind(network, SocketAddr::new(address, 53), ListenOptions::default()).unwrap();
+        let this = Self::behave_by_udp(link, network, address, behaviour.clone());
+        link.simulation.spawn(by_tcp(link.simulation.clone(), listener, behaviour, Arc::clone(&this.0)));
+        this
     }
 
     /// By UDP only: connections are refused.
@@ -94,9 +91,13 @@ impl Server {
         address: IpAddr,
         reply: impl FnMut(&Asked) -> Reply + Send + 'static,
     ) -> Self {
+        Self::behave_by_udp(link, network, address, Arc::new(Mutex::new(reply)))
+    }
+
+    fn behave_by_udp(link: &Link, network: &Network, address: IpAddr, behaviour: Behaviour) -> Self {
         let log = Arc::new(Mutex::default());
         let socket = UdpSocket::bind(network, SocketAddr::new(address, 53)).unwrap();
-        link.simulation.spawn(by_udp(socket, Arc::new(Mutex::new(reply)), Arc::clone(&log)));
+        link.simulation.spawn(by_udp(socket, behaviour, Arc::clone(&log)));
         Self(log)
     }
 
