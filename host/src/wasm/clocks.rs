@@ -36,28 +36,26 @@ pub(super) fn add_p3_to_linker<T: NetworkView>(linker: &mut Linker<T>) -> wasmti
 
 /// A time that comes, for `wasi:io/poll`.
 struct Deadline {
-    timer: Box<dyn Timer>,
+    /// None where it had come already.
+    timer: Option<Box<dyn Timer>>,
     /// Whether others had a turn since it was made.
     gave_way: bool,
 }
 
 impl Deadline {
     fn new(clock: &dyn Clock, at: Instant) -> Self {
-        let mut timer = clock.timer();
-        timer.set(Some(at));
-        Self { timer, gave_way: false }
+        Self { timer: timer(clock, at), gave_way: false }
     }
 
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        let is_due = self.timer.poll(context);
+        let is_due = self.timer.as_mut().map_or(Poll::Ready(()), |timer| timer.poll(context));
+        let gave_way = core::mem::replace(&mut self.gave_way, true);
         // A program that polls in a loop with a time-out of nothing, as libc's `poll` does, would keep everyone from making
         // ready what it polls for.
-        if is_due.is_ready() && !self.gave_way {
+        if is_due.is_ready() && !gave_way {
             context.waker().wake_by_ref();
-            self.gave_way = true;
             return Poll::Pending;
         }
-        self.gave_way = true;
         is_due
     }
 }
@@ -131,12 +129,18 @@ fn clock_of<T: 'static>(store: &Accessor<T, HasNetwork>) -> wasmtime::Result<Arc
 }
 
 async fn wait(clock: &Arc<dyn Clock>, until: impl FnOnce(&dyn Clock) -> Instant) {
-    let at = until(&**clock);
-    if at > clock.now() {
-        let mut timer = clock.timer();
-        timer.set(Some(at));
+    if let Some(mut timer) = timer(&**clock, until(&**clock)) {
         poll_fn(|context| timer.poll(context)).await;
     }
+}
+
+/// A timer for a time that has not come yet.
+fn timer(clock: &dyn Clock, at: Instant) -> Option<Box<dyn Timer>> {
+    (at > clock.now()).then(|| {
+        let mut timer = clock.timer();
+        timer.set(Some(at));
+        timer
+    })
 }
 
 #[cfg(test)]
