@@ -42,6 +42,20 @@ pub trait Clock: Send + Sync {
     }
 }
 
+impl dyn Clock + '_ {
+    /// The result of `work`, or `None` where it takes longer than `limit`.
+    pub(crate) async fn within<T>(&self, limit: Duration, work: impl Future<Output = T>) -> Option<T> {
+        let mut timer = self.timer();
+        timer.set(Some(self.now() + limit));
+        let mut work = pin!(work);
+        poll_fn(|context| match work.as_mut().poll(context) {
+            Poll::Ready(result) => Poll::Ready(Some(result)),
+            Poll::Pending => timer.poll(context).map(|()| None),
+        })
+        .await
+    }
+}
+
 /// One re-armable alarm of a [`Clock`].
 pub trait Timer: Send {
     /// Arms the timer for `deadline`, or disarms it. A deadline that has passed makes the timer ready at once.
@@ -84,18 +98,6 @@ pub struct Platform {
 }
 
 impl Platform {
-    /// The result of `work`, or `None` where it takes longer than `limit`.
-    pub(crate) async fn within<T>(&self, limit: Duration, work: impl Future<Output = T>) -> Option<T> {
-        let mut timer = self.clock.timer();
-        timer.set(Some(self.clock.now() + limit));
-        let mut work = pin!(work);
-        poll_fn(|context| match work.as_mut().poll(context) {
-            Poll::Ready(result) => Poll::Ready(Some(result)),
-            Poll::Pending => timer.poll(context).map(|()| None),
-        })
-        .await
-    }
-
     /// Eight random bytes as a number.
     pub(crate) fn random_u64(&self) -> u64 {
         let mut bytes = [0; 8];

@@ -132,7 +132,7 @@ impl Mounted {
                 watch.next().await;
             }
         };
-        match self.manager.platform().within(patience, configured).await {
+        match self.manager.platform().clock.within(patience, configured).await {
             Some(()) => Vec::new(),
             None => missing(),
         }
@@ -169,10 +169,10 @@ impl Mounted {
         let open = || interfaces.iter().map(|interface| interface.statistics().tcp_flows).sum::<u64>();
         let ended = async {
             while open() > 0 {
-                platform.within(LOOK, future::pending::<()>()).await;
+                platform.clock.within(LOOK, future::pending::<()>()).await;
             }
         };
-        if platform.within(patience, ended).await.is_none() && open() > 0 {
+        if platform.clock.within(patience, ended).await.is_none() && open() > 0 {
             tracing::warn!("{} connections did not end within {patience:?} (--linger): data may be lost", open());
         }
     }

@@ -123,7 +123,7 @@ pub(super) async fn wait(
     };
     match plan.limit {
         None => waiting.await?,
-        Some(limit) => match mounted.manager.platform().within(limit, waiting).await {
+        Some(limit) => match mounted.manager.platform().clock.within(limit, waiting).await {
             Some(ended) => ended?,
             None => tracing::info!("{limit:?} are over (--for): {ended_so_far} of {} apps had ended", plan.apps.len()),
         },

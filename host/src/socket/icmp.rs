@@ -3,7 +3,6 @@
 use core::fmt;
 use core::future::poll_fn;
 use core::net::{IpAddr, SocketAddr};
-use core::pin::pin;
 use core::task::{Context, Poll, Waker};
 use core::time::Duration;
 use std::sync::Arc;
@@ -215,15 +214,8 @@ pub async fn ping(network: &Network, remote: IpAddr, options: &PingOptions) -> R
     if options.size > longest_payload(remote) {
         return Err(PingError::PacketTooLarge);
     }
-    let clock = &network.platform().clock;
-    let mut timer = clock.timer();
-    timer.set(Some(clock.now() + options.timeout));
-    let mut exchange = pin!(exchange(network, remote, options));
-    poll_fn(|context| match exchange.as_mut().poll(context) {
-        Poll::Ready(result) => Poll::Ready(result),
-        Poll::Pending => timer.poll(context).map(|()| Err(PingError::TimedOut)),
-    })
-    .await
+    let exchange = exchange(network, remote, options);
+    network.platform().clock.within(options.timeout, exchange).await.unwrap_or(Err(PingError::TimedOut))
 }
 
 async fn exchange(network: &Network, remote: IpAddr, options: &PingOptions) -> Result<PingReply, PingError> {

@@ -74,7 +74,7 @@ pub(super) async fn ask(mut servers: Vec<Server>, patience: Patience, query: Que
         for server in servers {
             // An old server may be silent for the extension only.
             let asking = attempt(&server, &query, round == 0);
-            match server.network.platform().within(patience.timeout, asking).await {
+            match server.network.platform().clock.within(patience.timeout, asking).await {
                 Some(Ok(response)) => match response.message.response_code {
                     ResponseCode::NoError | ResponseCode::NXDomain => return Ok(Arc::new(response)),
                     code => {

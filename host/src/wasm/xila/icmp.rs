@@ -125,19 +125,13 @@ impl HostIcmpSocket for NetworkCtxView<'_> {
 async fn within<R>(
     clock: &dyn Clock,
     timeout: Option<core::time::Duration>,
-    mut poll: impl FnMut(&mut Context<'_>) -> Poll<Result<R>>,
+    poll: impl FnMut(&mut Context<'_>) -> Poll<Result<R>>,
 ) -> Result<R> {
-    let mut timer = timeout.map(|timeout| {
-        let mut timer = clock.timer();
-        timer.set(Some(clock.now() + timeout));
-        timer
-    });
-    poll_fn(|context| match (poll(context), &mut timer) {
-        (Poll::Ready(result), _) => Poll::Ready(result),
-        (Poll::Pending, Some(timer)) => timer.poll(context).map(|()| Err(Error::TimedOut)),
-        (Poll::Pending, None) => Poll::Pending,
-    })
-    .await
+    let polled = poll_fn(poll);
+    match timeout {
+        Some(timeout) => clock.within(timeout, polled).await.unwrap_or(Err(Error::TimedOut)),
+        None => polled.await,
+    }
 }
 
 /// # Errors
