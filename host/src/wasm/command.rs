@@ -17,7 +17,7 @@ use crate::platform::simulated::Simulation;
 /// [clock](super::NetworkCtxBuilder::clock) of their network.
 ///
 /// wasmtime-wasi's own sockets are not among them, so no guest reaches the operating system's network, whatever its
-/// [`WasiCtx`](wasmtime_wasi::WasiCtx) says. [`WasiView::ctx`] and [`NetworkView::network`] have to hand out the same table:
+/// [`WasiCtx`] says. [`WasiView::ctx`] and [`NetworkView::network`] have to hand out the same table:
 /// streams and pollables of either are the other's, too.
 ///
 /// # Errors
