@@ -33,7 +33,7 @@ use crate::interface::{Interface, Link};
 use crate::ip::reassembly::Reassembly;
 use crate::random::{Random, Secret};
 use crate::tcp::{self, ConnectionId, Tcp};
-use crate::time::Instant;
+use crate::time::{Instant, earliest};
 use crate::udp::recent::Recent;
 use crate::udp::{self, Udp};
 use configuration::Configuration;
@@ -215,17 +215,14 @@ impl Engine {
     /// When to call [`handle_timeout`](Self::handle_timeout), if nothing happens before; it may be too early.
     #[must_use]
     pub fn next_timeout(&self) -> Option<Instant> {
-        [
+        earliest([
             self.tcp.next_timeout(),
             self.interface.next_timeout(),
             self.reassembly.next_timeout(),
             self.parked.front().map(|(at, _)| *at),
             self.next_discovery(),
             self.next_dhcp(),
-        ]
-        .into_iter()
-        .flatten()
-        .min()
+        ])
     }
 
     /// Does what is due.

@@ -39,7 +39,7 @@ use crate::link::groups::{self, Groups};
 use crate::link::neighbours::{self, Neighbour, Neighbours};
 use crate::random::{Random, Secret};
 use crate::slots::Key;
-use crate::time::Instant;
+use crate::time::{Instant, earliest};
 
 pub(crate) use egress::ETHERNET_HEADER;
 pub use egress::{Joined, Outgoing, SendError, Way};
@@ -334,17 +334,14 @@ impl Interface {
     /// When to call [`handle_timeout`](Self::handle_timeout) again; it may be too early.
     #[must_use]
     pub fn next_timeout(&self) -> Option<Instant> {
-        [
+        earliest([
             self.neighbours.next_timeout(),
             self.claims.next_timeout().filter(|_| self.is_up),
             self.groups.next_timeout(),
             self.addresses.next_timeout(),
             self.routes.next_timeout(),
             self.paths.next(),
-        ]
-        .into_iter()
-        .flatten()
-        .min()
+        ])
     }
 
     /// Whether the link carries frames, as far as the engine was told.

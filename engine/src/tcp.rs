@@ -61,6 +61,7 @@ pub use listener::Places;
 pub use options::{EcnUse, InvalidOption, KeepAlive, Options};
 pub use recovery::RecoveryState;
 pub use state::{Cause, Info, TcpState};
+pub(crate) use tuple::End;
 pub use tuple::Tuple;
 
 use connection::Connection;
@@ -73,7 +74,7 @@ use crate::buffer::{Budget, Memory, in_32_bits};
 use crate::event::{Event, Events};
 use crate::random::{Random, Secret};
 use crate::slots::{Key, Slots};
-use crate::time::Instant;
+use crate::time::{Instant, earliest};
 use crate::timers::Timers;
 
 /// Which connection.
@@ -338,7 +339,7 @@ impl Tcp {
     /// When something is due, if nothing happens before. It may be earlier than anything is.
     #[must_use]
     pub fn next_timeout(&self) -> Option<Instant> {
-        [self.timers.next(), self.half_open.next_timeout(), self.time_wait.next()].into_iter().flatten().min()
+        earliest([self.timers.next(), self.half_open.next_timeout(), self.time_wait.next()])
     }
 
     /// Acts on what is due; what that leaves to send is pending.

@@ -68,6 +68,21 @@ impl Instant {
     }
 }
 
+/// The first of some times, of those that there are. Every packet asks when something is due next, so nothing is in the way of
+/// comparing them one after the other.
+#[must_use]
+pub fn earliest<const N: usize>(times: [Option<Instant>; N]) -> Option<Instant> {
+    let mut first = None;
+    for time in times {
+        first = match (first, time) {
+            (Some(first), Some(time)) if time >= first => Some(first),
+            (first, None) => first,
+            (_, time) => time,
+        };
+    }
+    first
+}
+
 /// As many as there are, or as 64 bits hold.
 const fn nanoseconds(duration: Duration) -> u64 {
     duration.as_secs().saturating_mul(NANOSECONDS).saturating_add(duration.subsec_nanos() as u64)
@@ -111,6 +126,15 @@ impl Sub for Instant {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_earliest_of_some_times_is_the_first_of_those_that_there_are() {
+        let at = |seconds| Some(Instant::from_origin(Duration::from_secs(seconds)));
+        assert_eq!(earliest([at(3), None, at(1), at(2)]), at(1));
+        assert_eq!(earliest([None, at(2), at(2)]), at(2));
+        assert_eq!(earliest([None, None]), None);
+        assert_eq!(earliest([]), None);
+    }
 
     #[test]
     fn the_end_of_time_is_not_passed() {

@@ -29,6 +29,7 @@ use thiserror::Error;
 
 use crate::random::{Random, Secret};
 use crate::slots::{Key, Slots};
+use crate::tcp::End;
 pub use crate::tcp::Tuple;
 use ports::{FreePorts, Owner, PortError, PortLimits, Ports};
 use queue::is_same_end;
@@ -135,11 +136,11 @@ pub struct Udp<R> {
     sockets: Slots<Socket<R>>,
     /// Whoever has a port at an address, the unspecified ones being every address of their family. No other socket of
     /// the family has the port then.
-    bound: HashMap<(IpAddr, u16), SocketId, Secret>,
+    bound: HashMap<End, SocketId, Secret>,
     v4: Ports,
     v6: Ports,
     /// Who receives what is for a group's port.
-    members: HashMap<(IpAddr, u16), Vec<SocketId>, Secret>,
+    members: HashMap<End, Vec<SocketId>, Secret>,
     /// How many sockets are members of a group, on any port.
     groups: HashMap<IpAddr, u32, Secret>,
     /// How many memberships an owner has; those of the host are not counted.
@@ -202,7 +203,7 @@ impl<R> Udp<R> {
         self.ports_mut(address).take(port, owner)?;
         let socket = Socket { local: address, port, owner, connection: None, groups: Vec::new(), receiver };
         let id = SocketId(self.sockets.insert(socket));
-        self.bound.insert((address, port), id);
+        self.bound.insert(End { address, port }, id);
         Ok(id)
     }
 
@@ -211,7 +212,7 @@ impl<R> Udp<R> {
         let mut left = self.sockets.get(id.0)?.groups.clone();
         left.retain(|group| self.leave(id, *group) == Ok(Membership::Interface));
         let socket = self.sockets.remove(id.0)?;
-        self.bound.remove(&(socket.local, socket.port));
+        self.bound.remove(&End { address: socket.local, port: socket.port });
         self.ports_mut(socket.local).give_back(socket.port, socket.owner);
         Some(Unbound { receiver: socket.receiver, left })
     }
@@ -300,7 +301,7 @@ impl<R> Udp<R> {
             self.memberships.insert(socket.owner, has + 1);
         }
         socket.groups.push(group);
-        self.members.entry((group, socket.port)).or_default().push(id);
+        self.members.entry(End { address: group, port: socket.port }).or_default().push(id);
         let count = self.groups.entry(group).or_default();
         *count += 1;
         Ok(if *count == 1 { Membership::Interface } else { Membership::Socket })
@@ -315,10 +316,11 @@ impl<R> Udp<R> {
         let place = socket.groups.iter().position(|known| *known == group).ok_or(LeaveError::NotMember)?;
         socket.groups.swap_remove(place);
         let (port, owner) = (socket.port, socket.owner);
-        if let Some(members) = self.members.get_mut(&(group, port)) {
+        let end = End { address: group, port };
+        if let Some(members) = self.members.get_mut(&end) {
             members.retain(|member| *member != id);
             if members.is_empty() {
-                self.members.remove(&(group, port));
+                self.members.remove(&end);
             }
         }
         ports::decrement(&mut self.memberships, &owner);
@@ -364,14 +366,14 @@ impl<R> Udp<R> {
     /// concerns.
     #[must_use]
     pub fn holder(&self, local: SocketAddr) -> Option<SocketId> {
-        let find = |address| self.bound.get(&(address, local.port())).copied();
+        let find = |address| self.bound.get(&End { address, port: local.port() }).copied();
         find(local.ip()).or_else(|| find(every_address(local.is_ipv4())))
     }
 
     /// The sockets that receive what is for an address if it comes from whom they take it: one at most, but for groups.
     fn candidates(&self, local: SocketAddr) -> impl Iterator<Item = SocketId> + use<'_, R> {
         let is_group = local.ip().is_multicast();
-        let members = if is_group { self.members.get(&(local.ip(), local.port())) } else { None };
+        let members = if is_group { self.members.get(&End { address: local.ip(), port: local.port() }) } else { None };
         let holder = if is_group { None } else { self.holder(local) };
         holder.into_iter().chain(members.into_iter().flatten().copied())
     }

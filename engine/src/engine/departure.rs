@@ -147,9 +147,12 @@ impl Engine {
         now: Instant,
         device: &mut dyn Transmitter,
     ) -> Result<usize, SendError> {
+        if others.is_empty() {
+            return self.send_datagram(first, now, device).map(|()| 1);
+        }
         let payloads: SmallVec<[&[u8]; MOST_SEGMENTS]> =
             core::iter::once(first.payload).chain(others.iter().copied()).collect();
-        let longest = if others.is_empty() { 0 } else { self.longest_joined(first, now) };
+        let longest = self.longest_joined(first, now);
         let mut sent = 0;
         while let Some(left) = payloads.get(sent..).filter(|left| !left.is_empty()) {
             let batch = batch::coalesce(left.iter().map(|payload| ((), payload.len())), longest);

@@ -21,7 +21,7 @@ use smoltcp::wire::EthernetAddress;
 use thiserror::Error;
 
 use crate::random::Random;
-use crate::time::Instant;
+use crate::time::{Instant, earliest};
 use membership::Memberships;
 use message::Protocol;
 
@@ -216,7 +216,7 @@ impl Groups {
     /// When to call [`poll`](Self::poll) again. It may be earlier than anything is due.
     #[must_use]
     pub fn next_timeout(&self) -> Option<Instant> {
-        [self.v4.next_timeout(), self.v6.next_timeout()].into_iter().flatten().min()
+        earliest([self.v4.next_timeout(), self.v6.next_timeout()])
     }
 
     /// About how many bytes of memory are held.

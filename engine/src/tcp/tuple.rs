@@ -3,6 +3,27 @@
 use core::hash::{Hash, Hasher};
 use core::net::{IpAddr, SocketAddr, SocketAddrV6};
 
+/// An address and a port, as a key of a table: every packet is looked up by one or two, so they are hashed in few and long words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct End {
+    pub(crate) address: IpAddr,
+    pub(crate) port: u16,
+}
+
+impl Hash for End {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        match self.address {
+            IpAddr::V4(address) => state.write_u64(u64::from(address.to_bits()) << 16 | u64::from(self.port)),
+            IpAddr::V6(address) => {
+                let [high, low] = halves(address.to_bits());
+                state.write_u64(high);
+                state.write_u64(low);
+                state.write_u16(self.port);
+            }
+        }
+    }
+}
+
 /// A connection's two ends, by which segments are told apart: the addresses, their scopes and the ports. A flow label is not
 /// part of an end.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -70,20 +91,10 @@ impl core::fmt::Debug for Tuple {
 }
 
 impl Hash for Tuple {
-    /// Every packet is looked up by its ends, so they are hashed in few and long words. Ends that differ in their scope alone
-    /// are rare enough to be found in one place.
+    /// Ends that differ in their scope alone are rare enough to be found in one place.
     fn hash<H: Hasher>(&self, state: &mut H) {
-        for (address, port) in [(self.local, self.local_port), (self.remote, self.remote_port)] {
-            match address {
-                IpAddr::V4(address) => state.write_u64(u64::from(address.to_bits()) << 16 | u64::from(port)),
-                IpAddr::V6(address) => {
-                    let [high, low] = halves(address.to_bits());
-                    state.write_u64(high);
-                    state.write_u64(low);
-                    state.write_u16(port);
-                }
-            }
-        }
+        End { address: self.local, port: self.local_port }.hash(state);
+        End { address: self.remote, port: self.remote_port }.hash(state);
     }
 }
 

@@ -13,7 +13,7 @@ use super::version::{Queriers, Version};
 use super::{JoinError, NotMember, Report};
 use crate::random::{Random, Secret};
 use crate::slots::{Key, Slots};
-use crate::time::Instant;
+use crate::time::{Instant, earliest};
 use crate::timers::Timers;
 
 /// A guest may join and leave in a loop. A first change is reported at once, and those after it are gathered for so
@@ -207,7 +207,7 @@ impl Memberships {
         if !self.speaks() {
             return None;
         }
-        [self.general, self.timers.next()].into_iter().flatten().min()
+        earliest([self.general, self.timers.next()])
     }
 
     pub(super) fn held(&self) -> usize {
@@ -441,7 +441,7 @@ impl Group {
 
     /// When something is due next.
     fn next(&self) -> Option<Instant> {
-        [self.change.map(|change| change.due), self.answer].into_iter().flatten().min()
+        earliest([self.change.map(|change| change.due), self.answer])
     }
 
     /// Its change, where there is one, has been reported once; it is to be `repeated` then, if it is at all. Says

@@ -1,7 +1,7 @@
 //! What is due, and when.
 
 use super::{Cause, Connection, Effects, Owner, State};
-use crate::time::Instant;
+use crate::time::{Instant, earliest};
 
 impl Connection {
     /// When the connection has to be looked at, if nothing happens before.
@@ -17,7 +17,7 @@ impl Connection {
             }
             State::Closed(_) => return self.reset_due.as_ref().map(|reset| reset.deadline),
         };
-        [owner, own[0], own[1], self.given_up(), self.keep_alive()].into_iter().flatten().min()
+        earliest([owner, own[0], own[1], self.given_up(), self.keep_alive()])
     }
 
     /// When the user timeout ends the connection (RFC 9293 section 3.9.1, RFC 5482): only while something is unanswered.
