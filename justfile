@@ -58,7 +58,8 @@ setup:
     @scripts/wasm-toolchain.sh >/dev/null
     @scripts/peers.sh
 
-# With --workspace, dependencies get the features that the tests' build gives them too, and are built once, not twice.
+# Features of dependencies depend on what else is built. With the workspace and one example beside it, they are those of the
+# tests' build, and wasmtime is compiled once, not twice.
 [private]
 command-line:
-    cargo build --workspace --bin xila-net
+    cargo build --workspace --exclude xila-network-programs --bin xila-net --example embed
