@@ -57,7 +57,7 @@ pub use congestion::Algorithm;
 pub use connection::{Link, ReadError, WriteError};
 pub use egress::{Progress, Transmitted};
 pub use limiter::Limiter;
-pub use listener::Places;
+pub use listener::{Filter, Places};
 pub use options::{EcnUse, InvalidOption, KeepAlive, Options};
 pub use recovery::RecoveryState;
 pub use state::{Cause, Info, TcpState};

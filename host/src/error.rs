@@ -44,7 +44,7 @@ pub use datagrams::{InvalidRemote, MembershipError, NotConnected, PingError, Rec
 pub(crate) use declare::causes_of;
 pub use interfaces::{AlreadyInitialized, ConfigureError, InterfaceNotFound, InvalidPortRange, MountError};
 pub use sockets::{BindError, InvalidOption};
-pub(crate) use sockets::{MayBlock, NetworkDown};
+pub(crate) use sockets::{Denied, MayBlock, NetworkDown};
 pub use streams::{AcceptError, ConnectError, ReadError, WriteError};
 
 /// Why an operation failed, whichever it was. In brackets the POSIX name that programs know the cause by.

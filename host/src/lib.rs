@@ -18,7 +18,6 @@ pub mod error;
 pub mod interface;
 pub mod manager;
 pub mod platform;
-#[cfg(feature = "wasm")]
 pub mod policy;
 mod runner;
 pub mod socket;

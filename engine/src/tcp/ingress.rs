@@ -326,6 +326,10 @@ impl Tcp {
         if control.rst {
             return;
         }
+        if listener.and_then(|id| self.listeners.listening(id)).is_some_and(|listening| !listening.hears(tuple)) {
+            self.counters.dropped += 1;
+            return;
+        }
         match listener {
             // RFC 9293 section 3.10.7.2.
             Some(listener) if control.syn && !control.ack => self.admit(tuple, listener, segment, after, now, out),

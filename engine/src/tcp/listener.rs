@@ -9,7 +9,7 @@ use core::time::Duration;
 use hashbrown::HashMap;
 
 use super::options::Options;
-use super::{BindError, ConnectionId, ListenerId};
+use super::{BindError, ConnectionId, ListenerId, Tuple};
 use crate::random::Secret;
 use crate::slots::Slots;
 use crate::time::Instant;
@@ -60,6 +60,9 @@ impl Places {
     }
 }
 
+/// Decides whether a listener hears of a peer, by the two ends as this host sees them. It must not wait.
+pub type Filter = Arc<dyn Fn(&Tuple) -> bool + Send + Sync>;
+
 /// A local address and port that are somebody's.
 pub(super) struct Listener {
     local: SocketAddr,
@@ -76,6 +79,8 @@ pub(super) struct Listening {
     half_open: usize,
     /// Since when there are as many as there may be.
     crowded: Option<Instant>,
+    /// Which peers may connect; without a filter, all.
+    filter: Option<Filter>,
 }
 
 /// So long handshakes may be as many as there may be before it is taken for an attack: peers that are there end theirs
@@ -110,6 +115,16 @@ impl Listening {
         }
         let since = *self.crowded.get_or_insert(now);
         if room && now - since < CROWD { Admission::Dropped } else { Admission::Cookie }
+    }
+
+    /// Lets connections come only from peers that pass the filter.
+    pub(super) fn set_filter(&mut self, filter: Option<Filter>) {
+        self.filter = filter;
+    }
+
+    /// Whether the listener hears of a peer.
+    pub(super) fn hears(&self, tuple: &Tuple) -> bool {
+        self.filter.as_ref().is_none_or(|passes| passes(tuple))
     }
 
     /// A handshake has begun.
@@ -236,7 +251,7 @@ impl Listeners {
     pub(super) fn open(&mut self, id: ListenerId, places: Places, options: Arc<Options>) {
         if let Some(listener) = self.listeners.get_mut(id.0) {
             listener.listening =
-                Some(Listening { options, places, ready: VecDeque::new(), half_open: 0, crowded: None });
+                Some(Listening { options, places, ready: VecDeque::new(), half_open: 0, crowded: None, filter: None });
         }
     }
 

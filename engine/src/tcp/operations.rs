@@ -12,7 +12,7 @@ use super::options::{InvalidOption, Options};
 use super::sequence::Sequence;
 use super::state::{Cause, Info, TcpState};
 use super::tuple::Tuple;
-use super::{Accepted, BindError, ConnectError, ConnectionId, Entry, Flow, ListenerId, Places, Tcp};
+use super::{Accepted, BindError, ConnectError, ConnectionId, Entry, Filter, Flow, ListenerId, Places, Tcp};
 use crate::buffer::{Slice, Slices};
 use crate::event::Event;
 use crate::ip::output::Outlet;
@@ -32,6 +32,13 @@ impl Tcp {
     pub fn listen(&mut self, id: ListenerId, places: Places, options: Options) {
         let options = self.share_options(options);
         self.listeners.open(id, places, options);
+    }
+
+    /// Lets a listener hear only of peers that pass a filter. What others send to it is dropped and counted, and not answered.
+    pub fn set_listener_filter(&mut self, id: ListenerId, filter: Option<Filter>) {
+        if let Some(listening) = self.listeners.listening_mut(id) {
+            listening.set_filter(filter);
+        }
     }
 
     /// The options of the connections to come; none where nobody listens.

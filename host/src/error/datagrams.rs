@@ -123,6 +123,9 @@ operation_error! {
         /// The socket leaves a group that it is no member of \[EADDRNOTAVAIL\].
         #[error("the socket is no member of the group")]
         AddressNotAvailable,
+        /// The guest's policy forbids the group \[EACCES\].
+        #[error("the policy forbids the group")]
+        AccessDenied,
         /// The owner's sockets have as many memberships as they may \[ENOSPC\].
         #[error("the owner has its share of memberships")]
         NoFreeSlot,

@@ -1,7 +1,7 @@
 //! What sockets of every kind fail with.
 
 use super::{
-    AcceptError, ConfigureError, ConnectError, MembershipError, ReadError, ReceiveError, SendError, WriteError,
+    AcceptError, ConfigureError, ConnectError, Error, MembershipError, ReadError, ReceiveError, SendError, WriteError,
 };
 
 operation_error! {
@@ -26,6 +26,9 @@ operation_error! {
         /// The guest has as many UDP sockets on ephemeral ports as it may \[ENOMEM\].
         #[error("the owner has its share of the ephemeral ports")]
         LimitReached,
+        /// The guest's policy forbids it \[EACCES\].
+        #[error("the policy forbids the address to bind to")]
+        AccessDenied,
         /// The interface was unmounted while the socket was being bound \[ENETDOWN\].
         #[error("the interface went away while the socket was being bound")]
         NetworkDown,
@@ -48,6 +51,12 @@ impl From<xila_network_engine::tcp::InvalidOption> for InvalidOption {
 /// The interface is down, or gone. Every operation that needs one may find that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct NetworkDown;
+
+/// The guest's [policy](crate::policy::Policy) forbids an operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Denied;
+
+cause_of!(Denied: AccessDenied of BindError, ConnectError, SendError, MembershipError, Error);
 
 cause_of!(NetworkDown: NetworkDown of
     BindError, ConnectError, AcceptError, ReadError, WriteError, SendError, ReceiveError, MembershipError, ConfigureError);

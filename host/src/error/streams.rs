@@ -17,6 +17,9 @@ operation_error! {
         /// The network has no interface \[ENODEV\].
         #[error("the network has no interface to connect through")]
         NotFound,
+        /// The guest's policy forbids it \[EACCES\].
+        #[error("the policy forbids the connection")]
+        AccessDenied,
         /// No interface has the local address that is named, or the one that had it has lost it \[EADDRNOTAVAIL\].
         #[error("no interface has the address to connect from")]
         AddressNotAvailable,
@@ -51,7 +54,7 @@ operation_error! {
 }
 
 causes_of!(BindError of ConnectError:
-    InvalidArgument, NotFound, AddressNotAvailable, AddressInUse, LimitReached, NetworkDown);
+    InvalidArgument, NotFound, AddressNotAvailable, AddressInUse, LimitReached, AccessDenied, NetworkDown);
 
 operation_error! {
     /// Why no connection is accepted: [`TcpListener::accept`](crate::socket::TcpListener::accept) and its kin.

@@ -7,7 +7,8 @@ use super::listener::{ListenOptions, TcpListener};
 use super::network::Network;
 use super::serving::{Binding, Serving};
 use super::tcp::{ConnectOptions, Connecting, TcpStream};
-use crate::error::{BindError, ConnectError, InvalidOption};
+use crate::error::{BindError, ConnectError};
+use crate::policy::Operation;
 use crate::stack::Stack;
 use crate::stack::backlog::Backlog;
 use crate::stack::udp::is_bindable;
@@ -50,7 +51,8 @@ impl TcpSocket {
         if !is_bindable(local.ip()) {
             return Err(BindError::InvalidArgument);
         }
-        let backlog = Arc::new(Backlog::new(network.owner()));
+        network.check_at(Operation::TcpBind, local)?;
+        let backlog = Arc::new(Backlog::new(network.owner(), network.guard().cloned()));
         let serving = Serving::bind(network, local, Reserved { address: local.ip(), backlog: backlog.clone() })?;
         Ok(Self { network: network.clone(), serving, backlog })
     }
@@ -69,10 +71,11 @@ impl TcpSocket {
     /// Takes connections from now on.
     ///
     /// # Errors
-    /// [`InvalidOption`], and the socket is gone.
-    pub fn listen(self, options: ListenOptions) -> Result<TcpListener, InvalidOption> {
-        let Self { network: _, serving, backlog } = self;
-        TcpListener::open(serving, backlog, options)
+    /// [`BindError::InvalidArgument`] for bad options, and [`BindError::AccessDenied`]; the socket is gone then.
+    pub fn listen(self, options: ListenOptions) -> Result<TcpListener, BindError> {
+        let Self { network, serving, backlog } = self;
+        network.check_at(Operation::TcpListen, serving.local())?;
+        Ok(TcpListener::open(serving, backlog, options)?)
     }
 
     /// Begins a connection from this socket's address, whatever `options` say of that. The socket keeps others from its port

@@ -27,7 +27,7 @@ mod servers;
 mod under_way;
 
 use core::fmt;
-use core::net::IpAddr;
+use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 use std::sync::Arc;
 
@@ -44,6 +44,8 @@ use self::records::Followed;
 use self::servers::{Failure, Patience, Server};
 use super::network::Network;
 use crate::address::{Family, is_unicast, is_v4_mapped};
+use crate::error::Denied;
+use crate::policy::Operation;
 
 pub use self::names::{MOST_DOMAINS, is_search_domain};
 pub(crate) use self::under_way::UnderWay;
@@ -66,9 +68,18 @@ pub enum ResolveError {
     /// The servers answered that they failed: SERVFAIL and its kin \[EAI_FAIL\].
     #[error("the name servers failed")]
     ServerFailure,
+    /// The guest's policy forbids the name, or the server that is to be asked \[EACCES\].
+    #[error("the policy forbids the name")]
+    AccessDenied,
     /// No host has the address, an IPv4-mapped one perhaps: [`Resolver::reverse`] and [`Resolver::ask`] only \[EINVAL\].
     #[error("no host has the address")]
     InvalidAddress,
+}
+
+impl From<Denied> for ResolveError {
+    fn from(Denied: Denied) -> Self {
+        Self::AccessDenied
+    }
 }
 
 /// The parts of a record that its kind has.
@@ -229,7 +240,13 @@ impl Resolver {
             None => {
                 let name = names::parse(name)?;
                 match names::special(&name) {
-                    Some(Special::Loopback) => names::LOOPBACK.to_vec(),
+                    Some(Special::Loopback) => {
+                        self.0.check(&name)?;
+                        for address in names::LOOPBACK {
+                            self.0.learn(&name, address, names::LOOPBACK_TTL);
+                        }
+                        names::LOOPBACK.to_vec()
+                    }
                     Some(Special::Nowhere) => return Err(ResolveError::NameNotFound),
                     None => self.0.search_addresses(&name, family).await?,
                 }
@@ -251,7 +268,10 @@ impl Resolver {
         let name = names::parse(name)?;
         let record_type = RecordType::from(record_type);
         let found = match names::special(&name) {
-            Some(Special::Loopback) => names::loopback_records(&name, record_type),
+            Some(Special::Loopback) => {
+                self.0.check(&name)?;
+                names::loopback_records(&name, record_type)
+            }
             Some(Special::Nowhere) => return Err(ResolveError::NameNotFound),
             None => self.0.search_records(&name, record_type).await?,
         };
@@ -270,7 +290,9 @@ impl Resolver {
         if names::LOOPBACK.contains(&address) {
             return Ok(vec!["localhost.".into()]);
         }
-        let found = self.0.records(&Name::from(address), RecordType::PTR).await?;
+        let name = Name::from(address);
+        self.0.check(&name)?;
+        let found = self.0.records(&name, RecordType::PTR).await?;
         let names = found.iter().filter_map(|record| match &record.data {
             RData::PTR(name) => Some(records::text(name)),
             _ => None,
@@ -294,11 +316,20 @@ impl Resolver {
         let record_type = RecordType::from(record_type);
         let servers = match server {
             Some(address) if !is_unicast(address) || is_v4_mapped(address) => return Err(ResolveError::InvalidAddress),
-            Some(address) => vec![Server { address, network: self.0.asking.clone() }],
-            None => match names::special(&name) {
-                Some(special) => return Ok(names::reply(special, &name, record_type)),
-                None => servers::known(&self.0.asking),
-            },
+            Some(address) => {
+                // Whoever picks the server could as well send the question himself.
+                let route = self.0.network.route(None, address).ok();
+                let server = SocketAddr::new(address, exchange::PORT);
+                self.0.network.check_to(Operation::UdpSend, route.as_ref(), server)?;
+                vec![Server { address, network: self.0.asking.clone() }]
+            }
+            None => {
+                self.0.check(&name)?;
+                match names::special(&name) {
+                    Some(special) => return Ok(names::reply(special, &name, record_type)),
+                    None => servers::known(&self.0.asking),
+                }
+            }
         };
         match self.0.ask(servers, &Query::query(name, record_type)).await {
             Ok(response) | Err(Failure::Refusal(response)) => Ok(response.reply()),
@@ -319,9 +350,29 @@ impl Inner {
         names::candidates(name, &domains, self.options.ndots)
     }
 
+    /// Fails where the policy denies the resolution of a name.
+    fn check(&self, name: &Name) -> Result<(), Denied> {
+        self.network.guard().map_or(Ok(()), |guard| guard.check_name(name))
+    }
+
+    /// Rules about the name are about this address now.
+    fn learn(&self, name: &Name, address: IpAddr, ttl: u32) {
+        if let Some(guard) = self.network.guard() {
+            guard.learn(name, address, Duration::from_secs(ttl.into()));
+        }
+    }
+
+    /// Those of the [candidates](Self::candidates) that the policy allows to be asked for.
+    fn allowed_candidates(&self, name: &Name) -> Result<Vec<Name>, ResolveError> {
+        let mut candidates = self.candidates(name);
+        let were_there = !candidates.is_empty();
+        candidates.retain(|candidate| self.check(candidate).is_ok());
+        if were_there && candidates.is_empty() { Err(ResolveError::AccessDenied) } else { Ok(candidates) }
+    }
+
     async fn search_addresses(&self, name: &Name, family: Option<Family>) -> Result<Vec<IpAddr>, ResolveError> {
         let mut failure = None;
-        for candidate in self.candidates(name) {
+        for candidate in self.allowed_candidates(name)? {
             match self.addresses(&candidate, family).await {
                 Ok(addresses) => return Ok(addresses),
                 Err(error) => failure = Some(names::search_failure(failure, error)?),
@@ -332,7 +383,7 @@ impl Inner {
 
     async fn search_records(&self, name: &Name, record_type: RecordType) -> Result<Vec<rr::Record>, ResolveError> {
         let mut failure = None;
-        for candidate in self.candidates(name) {
+        for candidate in self.allowed_candidates(name)? {
             match self.records(&candidate, record_type).await {
                 Ok(records) => return Ok(records),
                 Err(error) => failure = Some(names::search_failure(failure, error)?),
@@ -365,7 +416,14 @@ impl Inner {
             let answer = self.answer(Query::query(owner.clone(), record_type)).await?;
             found.extend(answer.records(self.network.platform().clock.now()));
             match answer.end()? {
-                Followed::Found => return Ok(found),
+                Followed::Found => {
+                    // Of a chain of names, the one that holds for the shortest time says how long the address is the name's.
+                    let ttl = found.iter().map(|record| record.ttl).min().unwrap_or(0);
+                    for address in found.iter().filter_map(records::address) {
+                        self.learn(name, address, ttl);
+                    }
+                    return Ok(found);
+                }
                 Followed::Elsewhere(name) => owner = name.clone(),
             }
         }

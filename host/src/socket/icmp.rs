@@ -13,6 +13,7 @@ use super::serving::{Binding, Serving};
 use super::tcp::pending;
 use crate::address::{Family, is_v4_mapped};
 use crate::error::{BindError, PingError, ReceiveError, SendError};
+use crate::policy::{Operation, Request};
 use crate::stack::Stack;
 use crate::stack::icmp::Mailbox;
 use crate::stack::options::HopLimit;
@@ -66,6 +67,7 @@ impl IcmpSocket {
         if let IcmpBinding::UdpPort(0) | IcmpBinding::TcpPort(0) = binding {
             return Err(BindError::InvalidArgument);
         }
+        network.check(&Request::new(Operation::Ping))?;
         let mailbox = Arc::new(Mailbox::default());
         let (numbered, number): (fn(u16) -> IcmpBinding, u16) = match binding {
             IcmpBinding::Echo(identifier) => (IcmpBinding::Echo, identifier),
@@ -107,7 +109,9 @@ impl IcmpSocket {
         if Family::of(remote) != self.family || remote.is_unspecified() || is_v4_mapped(remote) {
             return Err(SendError::InvalidArgument);
         }
-        let (stack, source) = self.network.route(None, remote)?;
+        let route = self.network.route(None, remote);
+        self.network.check_to(Operation::Ping, route.as_ref().ok(), SocketAddr::new(remote, 0))?;
+        let (stack, source) = route?;
         let request = Outgoing {
             kind: Kind::EchoRequest { sequence },
             payload: data,

@@ -54,7 +54,7 @@ impl TcpListener {
     /// See [`BindError`].
     pub fn bind(network: &Network, local: SocketAddr, options: ListenOptions) -> Result<Self, BindError> {
         options.validate()?;
-        Ok(TcpSocket::bind(network, local)?.listen(options)?)
+        TcpSocket::bind(network, local)?.listen(options)
     }
 
     /// Lets connections come to what is bound.

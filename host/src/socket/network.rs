@@ -1,6 +1,6 @@
 //! The interfaces that a socket may use, and which of them it uses.
 
-use core::net::IpAddr;
+use core::net::{IpAddr, SocketAddr};
 use core::task::Waker;
 use std::sync::Arc;
 
@@ -9,8 +9,9 @@ use xila_network_commands::event::Change;
 
 use super::dns::{MOST_DOMAINS, UnderWay};
 use super::serving::Wildcards;
-use crate::error::{BindError, ConnectError, InterfaceNotFound, SendError, causes_of};
+use crate::error::{BindError, ConnectError, Denied, InterfaceNotFound, SendError, causes_of};
 use crate::platform::Platform;
+use crate::policy::{Audit, Guard, Operation, Policy, Request};
 use crate::stack::Stack;
 use crate::stack::events::{Events, Watch};
 use crate::stack::owner::Owner;
@@ -83,6 +84,8 @@ pub struct Network {
     topology: Arc<Topology>,
     names: Scope,
     owner: Owner,
+    /// What the guest may do whose network it is; the host may do everything.
+    guard: Option<Arc<Guard>>,
 }
 
 impl core::fmt::Debug for Network {
@@ -93,7 +96,7 @@ impl core::fmt::Debug for Network {
 
 impl Network {
     pub(crate) const fn new(topology: Arc<Topology>, names: Scope) -> Self {
-        Self { topology, names, owner: Owner::HOST }
+        Self { topology, names, owner: Owner::HOST, guard: None }
     }
 
     /// The same interfaces for somebody else, a guest. On each of them, whose sockets are made on this network or a clone of
@@ -105,7 +108,59 @@ impl Network {
 
     /// The same interfaces for the host, for what it does itself on behalf of whoever asks for it.
     pub(crate) fn for_host(&self) -> Self {
-        Self { owner: Owner::HOST, ..self.clone() }
+        Self { owner: Owner::HOST, guard: None, ..self.clone() }
+    }
+
+    /// As [`for_guest`](Self::for_guest), where nothing is done that a policy denies. Denials name the guest by its label, and are
+    /// told to `audit`.
+    #[must_use]
+    pub fn restricted(&self, policy: Policy, label: &str, audit: Option<Arc<dyn Audit>>) -> Self {
+        let clock = self.platform().clock.clone();
+        let guard = Guard::new(policy, label.to_owned(), clock, audit);
+        Self { guard: Some(Arc::new(guard)), ..self.for_guest() }
+    }
+
+    /// How often the policy has denied something.
+    #[must_use]
+    pub fn denials(&self) -> u64 {
+        self.guard.as_ref().map_or(0, |guard| guard.denials())
+    }
+
+    /// The policy of the guest whose network it is.
+    pub(crate) const fn guard(&self) -> Option<&Arc<Guard>> {
+        self.guard.as_ref()
+    }
+
+    /// Fails where the policy denies what is to be done.
+    pub(crate) fn check(&self, request: &Request<'_>) -> Result<(), Denied> {
+        self.guard.as_ref().map_or(Ok(()), |guard| guard.check(request))
+    }
+
+    /// Fails where the policy denies what is to be done at a local address.
+    pub(crate) fn check_at(&self, operation: Operation, local: SocketAddr) -> Result<(), Denied> {
+        let Some(guard) = &self.guard else { return Ok(()) };
+        let stacks = self.stacks();
+        let home = if local.ip().is_unspecified() {
+            stacks.first().filter(|_| stacks.len() == 1)
+        } else {
+            let has_it = |stack: &&Stack| stack.with(|core| core.interface.has_address(local.ip()));
+            let loopback = |stack: &&Stack| local.ip().is_loopback() && stack.with(|core| core.interface.loops_back());
+            stacks.iter().find(has_it).or_else(|| stacks.iter().find(loopback))
+        };
+        let interface = home.map(|stack| &**stack.name());
+        guard.check(&Request { interface, local: Some(local), ..Request::new(operation) })
+    }
+
+    /// Fails where the policy denies that something is sent to a peer: by the interface of the route, where there is one.
+    pub(crate) fn check_to(
+        &self,
+        operation: Operation,
+        route: Option<&(Stack, IpAddr)>,
+        remote: SocketAddr,
+    ) -> Result<(), Denied> {
+        let Some(guard) = &self.guard else { return Ok(()) };
+        let interface = route.map(|(stack, _)| &**stack.name());
+        guard.check(&Request { interface, remote: Some(remote), ..Request::new(operation) })
     }
 
     /// Which interfaces it has.
@@ -172,7 +227,7 @@ impl Network {
     /// [`InterfaceNotFound`] where this network has no interface of that name.
     pub fn interface(&self, name: &str) -> Result<Self, InterfaceNotFound> {
         let stack = self.stacks().into_iter().find(|stack| &**stack.name() == name).ok_or(InterfaceNotFound)?;
-        Ok(Self { topology: self.topology.clone(), names: Some([stack.name().clone()].into()), owner: self.owner })
+        Ok(Self { names: Some([stack.name().clone()].into()), ..self.clone() })
     }
 
     pub(crate) fn stacks(&self) -> Vec<Stack> {

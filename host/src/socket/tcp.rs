@@ -15,6 +15,7 @@ use super::network::Network;
 use super::statistics::{CongestionAlgorithm, TcpStatistics};
 use crate::address::{is_unicast, is_v4_mapped};
 use crate::error::{ConnectError, InvalidOption, MayBlock, NetworkDown, ReadError, WriteError};
+use crate::policy::Operation;
 use crate::stack::options::{HopLimit, KeepAlive, TcpOptions};
 use crate::stack::tcp::FlowId;
 use crate::stack::tcp::operations::Interest;
@@ -142,7 +143,9 @@ impl TcpStream {
     ) -> Result<Connecting, ConnectError> {
         Self::check(remote, &options)?;
         let local = options.local.map(|local| local.ip()).filter(|ip| !ip.is_unspecified());
-        let (stack, source) = network.route(local, remote.ip())?;
+        let route = network.route(local, remote.ip());
+        network.check_to(Operation::TcpConnect, route.as_ref().ok(), remote)?;
+        let (stack, source) = route?;
         let local = SocketAddr::new(source, options.local.map_or(0, |local| local.port()));
         let begun = stack.with_mut(|core| {
             if core.interface.is_broadcast(remote.ip()) {

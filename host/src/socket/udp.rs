@@ -18,8 +18,10 @@ use super::serving::{Binding, Serving};
 use super::tcp::pending;
 use crate::address::is_v4_mapped;
 use crate::error::{
-    BindError, InterfaceNotFound, InvalidOption, InvalidRemote, MembershipError, NotConnected, ReceiveError, SendError,
+    BindError, Denied, InterfaceNotFound, InvalidOption, InvalidRemote, MembershipError, NotConnected, ReceiveError,
+    SendError,
 };
+use crate::policy::{Operation, Request};
 use crate::stack::Stack;
 use crate::stack::options::{HopLimit, UdpOptions, datagram_memory};
 use crate::stack::owner::Owner;
@@ -113,7 +115,9 @@ impl UdpSocket {
         if !is_bindable(local.ip()) {
             return Err(BindError::InvalidArgument);
         }
-        let mailbox = Arc::new(Mailbox::new(local.ip(), datagram_memory(options.receive_buffer)));
+        network.check_at(Operation::UdpBind, local)?;
+        let memory = datagram_memory(options.receive_buffer);
+        let mailbox = Arc::new(Mailbox::new(local.ip(), memory, network.guard().cloned()));
         let receiving = Receiving { address: local.ip(), owner: network.owner(), mailbox: mailbox.clone() };
         let serving = Serving::bind(network, local, receiving)?;
         Ok(Self {
@@ -266,7 +270,11 @@ impl UdpSocket {
     ) -> Result<usize, SendError> {
         self.check_remote(remote)?;
         let way = self.mailbox.check_send(remote)?;
-        let (stack, source) = self.route(remote, way)?;
+        let route = self.route(remote, way);
+        if self.network.guard().is_some() {
+            self.check_to(route.as_ref().ok(), remote)?;
+        }
+        let (stack, source) = route?;
         let datagram = Outgoing {
             kind: Kind::Datagram,
             payload,
@@ -281,6 +289,18 @@ impl UdpSocket {
         let count = stack.with_mut(|core| core.udp().send(self.outlet, &datagram, others, waker))?;
         self.sent.fetch_add(count as u64, Ordering::Relaxed);
         Ok(count)
+    }
+
+    /// Fails where the policy denies a datagram to a peer.
+    fn check_to(&self, route: Option<&(Stack, IpAddr)>, remote: SocketAddr) -> Result<(), Denied> {
+        let is_broadcast = |(stack, _): &(Stack, IpAddr)| stack.ask(|core| core.interface.is_broadcast(remote.ip()));
+        let operation = match remote.ip() {
+            address if address.is_multicast() => Operation::UdpMulticast,
+            IpAddr::V4(address) if address.is_broadcast() => Operation::UdpBroadcast,
+            _ if route.is_some_and(is_broadcast) => Operation::UdpBroadcast,
+            _ => Operation::UdpSend,
+        };
+        self.network.check_to(operation, route, remote)
     }
 
     /// The stack that leads to a peer, and the address to speak from: where the peer has asked this socket by a `way`, and
@@ -536,6 +556,9 @@ impl UdpSocket {
     /// See [`MembershipError`].
     pub fn join_multicast(&self, group: IpAddr, interface: Option<&str>) -> Result<(), MembershipError> {
         let stack = self.multicast_stack(group, interface)?;
+        let interface = Some(&**stack.name());
+        let remote = Some(SocketAddr::new(group, self.local.port()));
+        self.network.check(&Request { interface, remote, ..Request::new(Operation::UdpMulticast) })?;
         stack.with_mut(|core| core.udp().join(group, &self.mailbox))
     }
 

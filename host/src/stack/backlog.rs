@@ -3,15 +3,17 @@
 use core::sync::atomic::{AtomicU64, Ordering};
 use core::task::Waker;
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use parking_lot::Mutex;
-use xila_network_engine::tcp::Places;
+use xila_network_engine::tcp::{Filter, Places, Tuple};
 
 use super::Stack;
 use super::options::TcpOptions;
 use super::owner::Owner;
 use super::waiters::{Waiters, Wakes};
 use crate::error::InvalidOption;
+use crate::policy::{Guard, Operation};
 
 /// What the stacks that serve one listener share. The connections themselves wait in the stacks' engines.
 ///
@@ -23,6 +25,8 @@ pub(crate) struct Backlog {
     owner: Owner,
     number: u64,
     places: Places,
+    /// The policy of the guest whose the listener is.
+    guard: Option<Arc<Guard>>,
     queue: Mutex<Queue>,
 }
 
@@ -36,10 +40,10 @@ struct Queue {
 }
 
 impl Backlog {
-    pub(crate) fn new(owner: Owner) -> Self {
+    pub(crate) fn new(owner: Owner, guard: Option<Arc<Guard>>) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        Self { owner, number, places: Places::default(), queue: Mutex::default() }
+        Self { owner, number, places: Places::default(), guard, queue: Mutex::default() }
     }
 
     /// Whose the listener is, and the connections to it are.
@@ -50,6 +54,13 @@ impl Backlog {
     /// What tells it from all others.
     pub(super) const fn number(&self) -> u64 {
         self.number
+    }
+
+    /// Which peers may connect by an interface; `None` for all.
+    pub(super) fn filter(&self, interface: Arc<str>) -> Option<Filter> {
+        let guard = self.guard.clone()?;
+        let admits = move |tuple: &Tuple| guard.admits(Operation::TcpAccept, &interface, tuple.local(), tuple.remote());
+        Some(Arc::new(admits))
     }
 
     /// How many connections may wait, over all stacks.

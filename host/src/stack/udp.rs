@@ -185,7 +185,8 @@ impl Operations<'_> {
         let addresses = self.interface.engine().interface().addresses();
         let is_for_many = |local: IpAddr| local.is_multicast() || addresses.is_broadcast(local);
         if let Some(mailbox) = self.table.mailboxes.get_mut(to.0)
-            && !mailbox.deliver(datagram, is_for_many, &mut self.notices.wakes)
+            && (!mailbox.admits(&datagram, || self.notices.name())
+                || !mailbox.deliver(datagram, is_for_many, &mut self.notices.wakes))
         {
             self.interface.count_dropped_datagram();
         }

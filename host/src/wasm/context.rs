@@ -5,11 +5,13 @@ use std::sync::{Arc, OnceLock};
 
 use wasmtime::component::{HasData, ResourceTable};
 
+use crate::commands::{CommandId, Direction};
+use crate::control::command_word;
 use crate::error::{Error, Result};
 use crate::interface::Interface;
 use crate::manager::Manager;
 use crate::platform::{Access, Clock};
-use crate::policy::{Limits, Quota};
+use crate::policy::{Audit, Limits, Operation, Policy, Quota, Request};
 use crate::socket::{Network, Resolver, ResolverOptions};
 
 /// What one guest may use, and what it holds.
@@ -95,6 +97,34 @@ impl NetworkCtx {
         if rights.read || rights.write { Ok(rights) } else { Err(Error::AccessDenied) }
     }
 
+    /// Fails where the guest's policy denies a command for an interface.
+    pub(crate) fn check_command(&self, interface: &str, command: CommandId) -> Result<()> {
+        let network = self.all()?;
+        if network.guard().is_none() {
+            return Ok(());
+        }
+        let operation = match command.direction() {
+            Some(Direction::Get) => Operation::ControlRead,
+            Some(Direction::Set) | None => Operation::ControlWrite,
+        };
+        let command = command_word(command);
+        Ok(network.check(&Request {
+            interface: Some(interface),
+            command: Some(&command),
+            ..Request::new(operation)
+        })?)
+    }
+
+    /// Fails where the guest's policy denies to look at an interface's changes.
+    pub(crate) fn check_watch(&self) -> Result<()> {
+        Ok(self.all()?.check(&Request { command: Some("watch"), ..Request::new(Operation::ControlRead) })?)
+    }
+
+    /// How often the guest's policy has denied something.
+    pub fn denials(&self) -> u64 {
+        self.network.as_ref().map_or(0, Network::denials)
+    }
+
     /// Fails unless the guest may do as much as `access` to its interfaces.
     pub(crate) fn check(&self, access: Access) -> Result<()> {
         if access.is_within(self.rights()?) { Ok(()) } else { Err(Error::AccessDenied) }
@@ -132,9 +162,10 @@ impl fmt::Debug for NetworkCtx {
 
 impl fmt::Debug for NetworkCtxBuilder {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { network, clock: _, control, limits, search } = self;
+        let Self { network, clock: _, control, limits, search, policy, label, audit: _ } = self;
         let mut debug = formatter.debug_struct("NetworkCtxBuilder");
         debug.field("network", network).field("control", control).field("limits", limits).field("search", search);
+        debug.field("policy", policy).field("label", label);
         debug.finish_non_exhaustive()
     }
 }
@@ -160,6 +191,9 @@ pub struct NetworkCtxBuilder {
     control: Option<Control>,
     limits: Limits,
     search: Vec<String>,
+    policy: Option<Policy>,
+    label: String,
+    audit: Option<Arc<dyn Audit>>,
 }
 
 impl NetworkCtxBuilder {
@@ -197,6 +231,30 @@ impl NetworkCtxBuilder {
         self
     }
 
+    /// What the guest may do on its [network](Self::network): what the policy allows, and nothing else. Without this call
+    /// it may use those interfaces without restriction. The last call counts.
+    ///
+    /// The policy restricts [`control`](Self::control) too, and gives none by itself.
+    #[must_use]
+    pub fn policy(mut self, policy: Policy) -> Self {
+        self.policy = Some(policy);
+        self
+    }
+
+    /// What the guest is called in logs and in [denials](crate::policy::Denial).
+    #[must_use]
+    pub fn label(mut self, label: impl Into<String>) -> Self {
+        self.label = label.into();
+        self
+    }
+
+    /// Where it is told what the [policy](Self::policy) has denied. The last call counts.
+    #[must_use]
+    pub fn audit(mut self, audit: impl Audit + 'static) -> Self {
+        self.audit = Some(Arc::new(audit));
+        self
+    }
+
     /// How much the guest may hold at once.
     #[must_use]
     pub fn limits(mut self, limits: Limits) -> Self {
@@ -207,10 +265,13 @@ impl NetworkCtxBuilder {
     /// The context.
     #[must_use]
     pub fn build(self) -> NetworkCtx {
-        let Self { network, clock, control, limits, search } = self;
+        let Self { network, clock, control, limits, search, policy, label, audit } = self;
         let clock = clock.or_else(|| Some(network.as_ref()?.platform().clock.clone()));
         // A share of each link of its own, whoever else was given the same network.
-        let network = network.map(|network| network.for_guest());
+        let network = network.map(|network| match policy {
+            Some(policy) => network.restricted(policy, &label, audit),
+            None => network.for_guest(),
+        });
         let quota = Quota::new(limits);
         let presence = Arc::new(Presence(quota.clone()));
         NetworkCtx { network, clock, control, quota, _presence: presence, search, resolver: Arc::default() }

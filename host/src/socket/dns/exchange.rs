@@ -14,7 +14,7 @@ use crate::socket::tcp::{ConnectOptions, TcpStream};
 use crate::socket::udp::UdpSocket;
 
 /// The port of DNS servers.
-const PORT: u16 = 53;
+pub(super) const PORT: u16 = 53;
 
 /// How many datagrams from the server's address and port may not fit the question, before it is asked by TCP: who sends so
 /// many guesses, and has found the port already, shall not have more of them (RFC 5452 section 9.3).

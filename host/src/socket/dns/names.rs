@@ -19,7 +19,7 @@ const MOST_TEXT: usize = 4 * 255;
 pub const MOST_DOMAINS: usize = 8;
 
 /// For how long `localhost` may be kept: it never changes.
-const LOOPBACK_TTL: u32 = 86_400;
+pub(super) const LOOPBACK_TTL: u32 = 86_400;
 
 /// The address that a text is, if it is one.
 pub(super) fn literal(text: &str) -> Option<IpAddr> {
@@ -127,7 +127,10 @@ pub(super) fn search_failure(before: Option<ResolveError>, error: ResolveError) 
         ResolveError::NameNotFound => Some(0),
         ResolveError::ServerFailure => Some(1),
         ResolveError::NoRecords => Some(2),
-        ResolveError::InvalidName | ResolveError::InvalidAddress | ResolveError::ServersUnreachable => None,
+        ResolveError::InvalidName
+        | ResolveError::InvalidAddress
+        | ResolveError::AccessDenied
+        | ResolveError::ServersUnreachable => None,
     };
     match (before, rank(&error)) {
         (_, None) => Err(error),
@@ -143,7 +146,7 @@ pub(super) fn joint_failure(one: ResolveError, other: ResolveError) -> ResolveEr
         ResolveError::NameNotFound => 4,
         ResolveError::ServersUnreachable => 3,
         ResolveError::ServerFailure => 2,
-        ResolveError::InvalidName | ResolveError::InvalidAddress => 1,
+        ResolveError::InvalidName | ResolveError::InvalidAddress | ResolveError::AccessDenied => 1,
         ResolveError::NoRecords => 0,
     };
     if rank(&one) >= rank(&other) { one } else { other }

@@ -120,7 +120,11 @@ impl Operations<'_> {
         if let (Some(id), Some(options)) = (self.table.listener(backlog), backlog.options())
             && self.interface.engine().tcp().listener_options(id).is_none()
         {
-            self.interface.tend(|engine, _| engine.tcp_mut().listen(id, backlog.places().clone(), options));
+            let filter = self.notices.name().and_then(|interface| backlog.filter(interface));
+            self.interface.tend(|engine, _| {
+                engine.tcp_mut().listen(id, backlog.places().clone(), options);
+                engine.tcp_mut().set_listener_filter(id, filter);
+            });
         }
     }
 

@@ -2,12 +2,14 @@
 
 use core::net::{IpAddr, SocketAddr};
 use core::task::Waker;
+use std::sync::Arc;
 
 use parking_lot::Mutex;
 use xila_network_engine::udp::queue::{self, Delivery, PathError, Queue, Statistics, TakeError};
 
 use super::asked::{Asked, Way};
 use crate::error::{ReceiveError, SendError};
+use crate::policy::{Guard, Operation};
 use crate::stack::waiters::{Waiters, Wakes};
 
 /// A datagram that has arrived.
@@ -42,7 +44,11 @@ pub struct UdpStatistics {
 }
 
 /// A UDP socket as the stacks see it. Its lock is taken inside a stack's lock, never the other way round.
-pub(crate) struct Mailbox(Mutex<Inside>);
+pub(crate) struct Mailbox {
+    /// The policy of the guest whose the socket is.
+    guard: Option<Arc<Guard>>,
+    inside: Mutex<Inside>,
+}
 
 struct Inside {
     queue: Queue,
@@ -54,9 +60,17 @@ struct Inside {
 impl Mailbox {
     /// The mailbox of a socket that is bound to an address. Nothing waits yet. `limit` is
     /// [what the queue may hold](crate::stack::options::datagram_memory).
-    pub(crate) fn new(local: IpAddr, limit: usize) -> Self {
+    pub(crate) fn new(local: IpAddr, limit: usize, guard: Option<Arc<Guard>>) -> Self {
         let asked = local.is_unspecified().then(Asked::default);
-        Self(Mutex::new(Inside { queue: Queue::new(limit), asked, waiters: Waiters::default() }))
+        Self { guard, inside: Mutex::new(Inside { queue: Queue::new(limit), asked, waiters: Waiters::default() }) }
+    }
+
+    /// Whether the socket's policy lets it hear of a datagram. `interface` names the one that the datagram has arrived by.
+    pub(super) fn admits(&self, datagram: &queue::Datagram, interface: impl FnOnce() -> Option<Arc<str>>) -> bool {
+        let Some(guard) = &self.guard else { return true };
+        let admits =
+            |interface: Arc<str>| guard.admits(Operation::UdpReceive, &interface, datagram.local, datagram.remote);
+        interface().is_some_and(admits)
     }
 
     /// Queues a datagram; false where it was dropped instead, for want of room or because the socket has been connected
@@ -67,7 +81,7 @@ impl Mailbox {
         is_for_many: impl FnOnce(IpAddr) -> bool,
         wakes: &mut Wakes,
     ) -> bool {
-        let mut inside = self.0.lock();
+        let mut inside = self.inside.lock();
         if let Some(asked) = &mut inside.asked {
             asked.note(&datagram, is_for_many(datagram.local.ip()));
         }
@@ -82,7 +96,7 @@ impl Mailbox {
 
     /// Keeps an error from the path, where the socket is connected to the peer it is about.
     pub(super) fn fail(&self, remote: SocketAddr, error: PathError, wakes: &mut Wakes) {
-        let mut inside = self.0.lock();
+        let mut inside = self.inside.lock();
         if inside.queue.fail(remote, error) {
             inside.waiters.take(wakes);
         }
@@ -94,13 +108,13 @@ impl Mailbox {
     /// The pending error, once; [`ReceiveError::WouldBlock`] while nothing is there, after which `waker` is woken when
     /// something comes.
     pub(crate) fn take(&self, waker: Option<&Waker>) -> Result<Datagram, ReceiveError> {
-        let Inside { queue, waiters, .. } = &mut *self.0.lock();
+        let Inside { queue, waiters, .. } = &mut *self.inside.lock();
         or_wait(queue.take(), waiters, waker).map(Datagram::from)
     }
 
     /// Whether a datagram or an error is there; where none is, `waker` is woken when one comes.
     pub(crate) fn is_ready(&self, waker: &Waker) -> bool {
-        let mut inside = self.0.lock();
+        let mut inside = self.inside.lock();
         let ready = inside.queue.is_ready();
         if !ready {
             inside.waiters.register(waker);
@@ -111,17 +125,17 @@ impl Mailbox {
     /// Sets what the queue may hold, as for [`new`](Self::new). The latest datagrams are dropped where that is less than it
     /// does hold.
     pub(crate) fn set_limit(&self, limit: usize) {
-        self.0.lock().queue.set_limit(limit);
+        self.inside.lock().queue.set_limit(limit);
     }
 
     /// Takes the oldest datagram, if there is one, and leaves a pending error for the next operation.
     pub(crate) fn take_queued(&self) -> Option<Datagram> {
-        self.0.lock().queue.take_queued().map(Datagram::from)
+        self.inside.lock().queue.take_queued().map(Datagram::from)
     }
 
     /// Takes the oldest datagrams, at most `most`, as [`take_queued`](Self::take_queued) takes one.
     pub(crate) fn take_many(&self, most: usize, into: &mut Vec<Datagram>) {
-        let mut inside = self.0.lock();
+        let mut inside = self.inside.lock();
         let queued = core::iter::from_fn(|| inside.queue.take_queued().map(Datagram::from));
         into.extend(queued.take(most));
     }
@@ -132,7 +146,7 @@ impl Mailbox {
         waker: Option<&Waker>,
         look: impl FnOnce(&queue::Datagram) -> R,
     ) -> Result<R, ReceiveError> {
-        let Inside { queue, waiters, .. } = &mut *self.0.lock();
+        let Inside { queue, waiters, .. } = &mut *self.inside.lock();
         or_wait(queue.peek(), waiters, waker).map(look)
     }
 
@@ -142,7 +156,7 @@ impl Mailbox {
     /// # Errors
     /// [`SendError::InvalidState`] for another remote than the peer; the pending error, once.
     pub(crate) fn check_send(&self, remote: SocketAddr) -> Result<Option<Way>, SendError> {
-        let mut inside = self.0.lock();
+        let mut inside = self.inside.lock();
         match inside.queue.check_send(remote) {
             Ok(()) => Ok(inside.asked.as_ref().and_then(|asked| asked.by(remote))),
             Err(queue::SendError::OtherPeer) => Err(SendError::InvalidState),
@@ -152,26 +166,26 @@ impl Mailbox {
 
     /// By which interface and address a peer has asked last, where that is remembered.
     pub(crate) fn way_back(&self, remote: SocketAddr) -> Option<Way> {
-        self.0.lock().asked.as_ref()?.by(remote)
+        self.inside.lock().asked.as_ref()?.by(remote)
     }
 
     pub(crate) fn peer(&self) -> Option<SocketAddr> {
-        self.0.lock().queue.peer()
+        self.inside.lock().queue.peer()
     }
 
     /// Sets or clears the only peer. What others have sent before is dropped.
     pub(crate) fn set_peer(&self, peer: Option<SocketAddr>) {
-        self.0.lock().queue.set_peer(peer);
+        self.inside.lock().queue.set_peer(peer);
     }
 
     /// Of a socket that has sent so many datagrams.
     pub(crate) fn statistics(&self, sent: u64) -> UdpStatistics {
-        let Statistics { received, dropped, queued } = self.0.lock().queue.statistics();
+        let Statistics { received, dropped, queued } = self.inside.lock().queue.statistics();
         UdpStatistics { sent, received, dropped, receive_queue: queued }
     }
 
     pub(super) fn rouse(&self, wakes: &mut Wakes) {
-        self.0.lock().waiters.take(wakes);
+        self.inside.lock().waiters.take(wakes);
     }
 }
 
@@ -190,8 +204,6 @@ fn or_wait<T>(taken: Result<T, TakeError>, waiters: &mut Waiters, waker: Option<
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
     use crate::platform::counted::Count;
 
@@ -218,7 +230,7 @@ mod tests {
 
     #[test]
     fn who_waits_is_woken_by_a_datagram_and_not_by_one_that_is_dropped() {
-        let (mailbox, count) = (Mailbox::new(LOCAL.ip(), 4096), Arc::new(Count::default()));
+        let (mailbox, count) = (Mailbox::new(LOCAL.ip(), 4096, None), Arc::new(Count::default()));
         let waker = Waker::from(count.clone());
         assert_eq!(mailbox.take(Some(&waker)), Err(ReceiveError::WouldBlock));
         assert!(!deliver(&mailbox, 2, 5000), "it does not fit even an empty queue");
@@ -235,7 +247,7 @@ mod tests {
 
     #[test]
     fn what_the_path_says_of_the_peer_is_the_socket_s_error_once() {
-        let (mailbox, count) = (Mailbox::new(LOCAL.ip(), 4096), Arc::new(Count::default()));
+        let (mailbox, count) = (Mailbox::new(LOCAL.ip(), 4096, None), Arc::new(Count::default()));
         let (waker, peer) = (Waker::from(count.clone()), from(2));
         let said = |error: PathError| {
             let mut wakes = Wakes::new();

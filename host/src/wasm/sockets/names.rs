@@ -8,7 +8,7 @@ use crate::wasm::NetworkCtx;
 /// Why a name was not found, in the words that 0.2 and 0.3 have in common.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::wasm) enum NameError {
-    /// The guest has no network.
+    /// The guest has no network, or its policy forbids the name \[EACCES\].
     AccessDenied,
     /// The text is neither a name nor an address \[EINVAL\].
     InvalidArgument,
@@ -25,6 +25,7 @@ impl From<ResolveError> for NameError {
         match error {
             ResolveError::InvalidName | ResolveError::InvalidAddress => Self::InvalidArgument,
             ResolveError::NameNotFound | ResolveError::NoRecords => Self::Unresolvable,
+            ResolveError::AccessDenied => Self::AccessDenied,
             ResolveError::ServersUnreachable => Self::TemporaryFailure,
             ResolveError::ServerFailure => Self::PermanentFailure,
         }

@@ -12,6 +12,7 @@ use wasmtime::component::{Accessor, Resource, StreamReader};
 pub use self::interface::NetworkInterface;
 use self::watch::WatchProducer;
 use super::types::NetworkError;
+use crate::commands::CommandId;
 use crate::control::DIRECTORY;
 use crate::error::{Error, Result};
 use crate::platform::{Access, DeviceFile};
@@ -25,7 +26,10 @@ use crate::wasm::{HasNetwork, NetworkCtxView};
 const MOST_INPUT: usize = 64 << 10;
 
 /// What a `device` handle leads to.
-pub struct Device(DeviceFile);
+pub struct Device {
+    file: DeviceFile,
+    interface: String,
+}
 
 impl Host for NetworkCtxView<'_> {
     fn list(&mut self) -> Result<Vec<String>, NetworkError> {
@@ -40,6 +44,7 @@ impl<T: Send + 'static> HostWithStore<T> for HasNetwork {
     ) -> Result<StreamReader<InterfaceEvent>, NetworkError> {
         let view = access.get();
         view.ctx.check(Access::READ)?;
+        view.ctx.check_watch()?;
         let network = view.ctx.network(None)?;
         let charge = view.ctx.quota().charge_watch()?;
         Ok(StreamReader::new(&mut access, WatchProducer::new(network.watch(), charge))?)
@@ -55,7 +60,12 @@ impl<T: Send + 'static> HostDeviceWithStore<T> for HasNetwork {
         command: u32,
         input: Vec<u8>,
     ) -> Result<Vec<u8>, NetworkError> {
-        let file = accessor.with(|mut access| get(access.get().table, &device).map(|found| found.0.clone()))?;
+        let file = accessor.with(|mut access| {
+            let view = access.get();
+            let Device { file, interface } = get(view.table, &device)?;
+            view.ctx.check_command(interface, CommandId::from_raw(command))?;
+            Ok::<_, NetworkError>(file.clone())
+        })?;
         if input.len() > MOST_INPUT {
             return Err(Error::InvalidArgument.into());
         }
@@ -74,7 +84,7 @@ impl HostDevice for NetworkCtxView<'_> {
         let access = Access::from(access);
         self.ctx.check(access)?;
         let file = manager.devices().open(&path, access)?;
-        Ok(push(self.table, Device(file))?)
+        Ok(push(self.table, Device { file, interface: name.to_owned() })?)
     }
 
     fn drop(&mut self, device: Resource<Device>) -> wasmtime::Result<()> {

@@ -90,6 +90,7 @@ impl From<socket::ResolveError> for ResolveError {
             socket::ResolveError::ServersUnreachable => Self::ServersUnreachable,
             socket::ResolveError::ServerFailure => Self::ServerFailure,
             socket::ResolveError::InvalidAddress => Error::InvalidArgument.into(),
+            socket::ResolveError::AccessDenied => Error::AccessDenied.into(),
         }
     }
 }

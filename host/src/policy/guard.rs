@@ -1,0 +1,90 @@
+//! The policy of one guest at work.
+
+use core::fmt;
+use core::net::{IpAddr, SocketAddr};
+use core::sync::atomic::{AtomicU64, Ordering};
+use core::time::Duration;
+use std::sync::Arc;
+
+use hickory_proto::rr::Name;
+use parking_lot::Mutex;
+
+use super::audit::{Audit, Denial};
+use super::names::{Names, canonical_name};
+use super::operation::Operation;
+use super::request::Request;
+use super::rule::Action;
+use super::{Decision, Policy};
+use crate::error::Denied;
+use crate::platform::Clock;
+
+/// What one guest may do. Every socket of the guest asks it, before anything else is done.
+pub(crate) struct Guard {
+    policy: Policy,
+    label: String,
+    clock: Arc<dyn Clock>,
+    audit: Option<Arc<dyn Audit>>,
+    names: Mutex<Names>,
+    denials: AtomicU64,
+}
+
+impl Guard {
+    pub(crate) fn new(policy: Policy, label: String, clock: Arc<dyn Clock>, audit: Option<Arc<dyn Audit>>) -> Self {
+        Self { policy, label, clock, audit, names: Mutex::default(), denials: AtomicU64::new(0) }
+    }
+
+    /// Fails where the policy denies the request, and tells of that.
+    pub(crate) fn check(&self, request: &Request<'_>) -> Result<(), Denied> {
+        let names = match request.remote {
+            Some(remote) => self.names.lock().of(remote.ip(), self.clock.now()),
+            None => Vec::new(),
+        };
+        let request = Request { names: &names, ..*request };
+        let Decision { action, rule } = self.policy.decide(&request);
+        match action {
+            Action::Allow => Ok(()),
+            Action::Deny => {
+                self.denials.fetch_add(1, Ordering::Relaxed);
+                let (guest, operation) = (&self.label, request.operation);
+                tracing::debug!(%guest, %operation, local = ?request.local, remote = ?request.remote, "denied");
+                if let Some(audit) = &self.audit {
+                    let line = rule.map(super::Rule::line);
+                    audit.denied(Denial::new(self.clock.now(), guest, &request, line));
+                }
+                Err(Denied)
+            }
+        }
+    }
+
+    /// Whether the guest is to be told of a packet that has arrived on an interface.
+    pub(crate) fn admits(&self, operation: Operation, interface: &str, local: SocketAddr, remote: SocketAddr) -> bool {
+        let (interface, local, remote) = (Some(interface), Some(local), Some(remote));
+        self.check(&Request { interface, local, remote, ..Request::new(operation) }).is_ok()
+    }
+
+    /// Whether the guest may resolve a name.
+    pub(crate) fn check_name(&self, name: &Name) -> Result<(), Denied> {
+        let name = canonical_name(name);
+        self.check(&Request { name: Some(&name), ..Request::new(Operation::Resolve) })
+    }
+
+    /// The guest's resolution of a name has given an address.
+    pub(crate) fn learn(&self, name: &Name, address: IpAddr, lifetime: Duration) {
+        self.names.lock().learn(&canonical_name(name), address, lifetime, self.clock.now());
+    }
+
+    /// How often something was denied.
+    pub(crate) fn denials(&self) -> u64 {
+        self.denials.load(Ordering::Relaxed)
+    }
+}
+
+impl fmt::Debug for Guard {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Guard")
+            .field("label", &self.label)
+            .field("policy", &self.policy)
+            .finish_non_exhaustive()
+    }
+}

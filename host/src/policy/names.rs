@@ -1,0 +1,130 @@
+//! The addresses that names have given a guest.
+
+use core::net::IpAddr;
+use core::time::Duration;
+use std::collections::BTreeSet;
+
+use hashbrown::HashMap;
+use hickory_proto::rr::Name;
+
+use crate::platform::Instant;
+
+/// How many pairs of a name and an address are kept for a guest. A further one takes the place of that which ends first.
+const MOST: usize = 4096;
+/// For how long an address counts at least: what may not be kept at all has to be connected to, nevertheless.
+const LEAST: Duration = Duration::from_secs(1);
+
+/// A name as rules compare it: in its ASCII form (RFC 5891), small letters, and without the root's dot. `None` where the text
+/// is no name, or the root's.
+pub(super) fn host_name(text: &str) -> Option<String> {
+    if text.is_empty() || text.contains('\\') {
+        return None;
+    }
+    Name::from_str_relaxed(text).ok().map(|name| canonical_name(&name)).filter(|name| !name.is_empty())
+}
+
+/// As [`host_name`], of a name that was read already.
+pub(super) fn canonical_name(name: &Name) -> String {
+    let mut text = name.to_ascii().to_ascii_lowercase();
+    text.truncate(text.trim_end_matches('.').len());
+    text
+}
+
+/// The addresses that the guest's own resolution of names gave, for their time to live.
+#[derive(Debug, Default)]
+pub(super) struct Names {
+    /// By address: the names, and until when each counts.
+    known: HashMap<IpAddr, Vec<(String, Instant)>>,
+    /// The same by when they end.
+    ends: BTreeSet<(Instant, IpAddr, String)>,
+}
+
+impl Names {
+    /// A name has given an address, to be believed for so long.
+    pub(super) fn learn(&mut self, name: &str, address: IpAddr, lifetime: Duration, now: Instant) {
+        self.expire(now);
+        let address = address.to_canonical();
+        let end = now + lifetime.max(LEAST);
+        let names = self.known.entry(address).or_default();
+        match names.iter_mut().find(|(known, _)| known == name) {
+            // An earlier answer that holds for longer was no lie.
+            Some((_, until)) if *until >= end => return,
+            Some((_, until)) => {
+                self.ends.remove(&(*until, address, name.to_owned()));
+                *until = end;
+            }
+            None => names.push((name.to_owned(), end)),
+        }
+        self.ends.insert((end, address, name.to_owned()));
+        while self.ends.len() > MOST {
+            self.forget_first();
+        }
+    }
+
+    /// The names of an address, those that still count.
+    pub(super) fn of(&mut self, address: IpAddr, now: Instant) -> Vec<String> {
+        self.expire(now);
+        let names = self.known.get(&address.to_canonical());
+        names.into_iter().flatten().map(|(name, _)| name.clone()).collect()
+    }
+
+    fn expire(&mut self, now: Instant) {
+        while self.ends.first().is_some_and(|(end, ..)| *end <= now) {
+            self.forget_first();
+        }
+    }
+
+    fn forget_first(&mut self) {
+        let Some((_, address, name)) = self.ends.pop_first() else { return };
+        if let Some(names) = self.known.get_mut(&address) {
+            names.retain(|(known, _)| *known != name);
+            if names.is_empty() {
+                self.known.remove(&address);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ONE: IpAddr = IpAddr::V4(core::net::Ipv4Addr::new(192, 0, 2, 1));
+
+    fn at(seconds: u64) -> Instant {
+        Instant::from_origin(Duration::from_secs(seconds))
+    }
+
+    #[test]
+    fn an_address_has_its_names_for_their_time_to_live() {
+        let mut names = Names::default();
+        names.learn("a.example", ONE, Duration::from_secs(10), at(0));
+        names.learn("b.example", ONE, Duration::from_secs(20), at(0));
+        names.learn("a.example", ONE, Duration::from_secs(5), at(1));
+        assert_eq!(names.of(ONE, at(9)), ["a.example", "b.example"]);
+        assert_eq!(names.of(ONE, at(10)), ["b.example"]);
+        assert!(names.of(ONE, at(20)).is_empty() && names.known.is_empty() && names.ends.is_empty());
+        names.learn("a.example", ONE, Duration::ZERO, at(30));
+        assert_eq!(names.of("::ffff:192.0.2.1".parse().unwrap(), at(30)), ["a.example"]);
+        assert!(names.of(ONE, at(31)).is_empty());
+    }
+
+    #[test]
+    fn what_is_kept_is_bounded_and_that_which_ends_last_stays() {
+        let mut names = Names::default();
+        for number in 0..MOST as u64 + 100 {
+            names.learn(&format!("{number}.example"), ONE, Duration::from_secs(1000 + number), at(0));
+        }
+        assert_eq!(names.of(ONE, at(0)).len(), MOST);
+        assert!(!names.of(ONE, at(0)).contains(&"0.example".to_owned()));
+    }
+
+    #[test]
+    fn names_are_compared_in_one_form() {
+        assert_eq!(host_name("WWW.Example.ORG.").as_deref(), Some("www.example.org"));
+        assert_eq!(host_name("bücher.example").as_deref(), Some("xn--bcher-kva.example"));
+        for text in ["", ".", "a..b", "a\\.b"] {
+            assert_eq!(host_name(text), None, "{text}");
+        }
+    }
+}

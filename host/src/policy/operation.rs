@@ -1,0 +1,190 @@
+//! The operations that rules are about.
+
+use core::fmt;
+
+use super::request::Endpoint;
+
+/// A protocol that rules are about, as their text names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Protocol {
+    /// TCP.
+    Tcp,
+    /// UDP.
+    Udp,
+    /// ICMP and ICMPv6.
+    Icmp,
+    /// The resolution of names.
+    Dns,
+    /// The control of interfaces.
+    Control,
+}
+
+impl Protocol {
+    pub(super) const ALL: [Self; 5] = [Self::Tcp, Self::Udp, Self::Icmp, Self::Dns, Self::Control];
+
+    pub(super) const fn word(self) -> &'static str {
+        match self {
+            Self::Tcp => "tcp",
+            Self::Udp => "udp",
+            Self::Icmp => "icmp",
+            Self::Dns => "dns",
+            Self::Control => "control",
+        }
+    }
+
+    /// The operations of the protocol, in the order of [`Operation::ALL`].
+    pub(super) fn operations(self) -> impl Iterator<Item = Operation> {
+        Operation::ALL.into_iter().filter(move |operation| operation.protocol() == self)
+    }
+}
+
+/// What a guest asks to do, or what has arrived for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Operation {
+    /// `tcp connect`: begins a connection to the remote address.
+    TcpConnect,
+    /// `tcp bind`: binds a socket to the local address, to connect from it.
+    TcpBind,
+    /// `tcp listen`: takes connections at the local address.
+    TcpListen,
+    /// `tcp accept`: a connection comes from the remote address to the local one.
+    TcpAccept,
+    /// `udp bind`: binds a socket to the local address.
+    UdpBind,
+    /// `udp send`: sends a datagram to one host.
+    UdpSend,
+    /// `udp receive`: a datagram comes from the remote address to the local one.
+    UdpReceive,
+    /// `udp multicast`: sends to a multicast group, or becomes a member of one.
+    UdpMulticast,
+    /// `udp broadcast`: sends to all hosts of a network.
+    UdpBroadcast,
+    /// `icmp ping`: sends an echo request.
+    Ping,
+    /// `dns resolve`: asks for a name.
+    Resolve,
+    /// `control read`: looks at an interface.
+    ControlRead,
+    /// `control write`: changes an interface.
+    ControlWrite,
+}
+
+impl Operation {
+    /// All operations.
+    pub const ALL: [Self; 13] = [
+        Self::TcpConnect,
+        Self::TcpBind,
+        Self::TcpListen,
+        Self::TcpAccept,
+        Self::UdpBind,
+        Self::UdpSend,
+        Self::UdpReceive,
+        Self::UdpMulticast,
+        Self::UdpBroadcast,
+        Self::Ping,
+        Self::Resolve,
+        Self::ControlRead,
+        Self::ControlWrite,
+    ];
+
+    /// The operation's protocol.
+    #[must_use]
+    pub const fn protocol(self) -> Protocol {
+        match self {
+            Self::TcpConnect | Self::TcpBind | Self::TcpListen | Self::TcpAccept => Protocol::Tcp,
+            Self::UdpBind | Self::UdpSend | Self::UdpReceive | Self::UdpMulticast | Self::UdpBroadcast => Protocol::Udp,
+            Self::Ping => Protocol::Icmp,
+            Self::Resolve => Protocol::Dns,
+            Self::ControlRead | Self::ControlWrite => Protocol::Control,
+        }
+    }
+
+    /// The word for the operation in the text of a rule, behind its protocol's.
+    pub(super) const fn word(self) -> &'static str {
+        match self {
+            Self::TcpConnect => "connect",
+            Self::TcpBind | Self::UdpBind => "bind",
+            Self::TcpListen => "listen",
+            Self::TcpAccept => "accept",
+            Self::UdpSend => "send",
+            Self::UdpReceive => "receive",
+            Self::UdpMulticast => "multicast",
+            Self::UdpBroadcast => "broadcast",
+            Self::Ping => "ping",
+            Self::Resolve => "resolve",
+            Self::ControlRead => "read",
+            Self::ControlWrite => "write",
+        }
+    }
+
+    /// The end of the connection or datagram that a rule's target is compared with; `None` where there is none.
+    pub(super) const fn endpoint(self) -> Option<Endpoint> {
+        match self {
+            Self::TcpConnect
+            | Self::TcpAccept
+            | Self::UdpSend
+            | Self::UdpReceive
+            | Self::UdpMulticast
+            | Self::UdpBroadcast
+            | Self::Ping => Some(Endpoint::Remote),
+            Self::TcpBind | Self::TcpListen | Self::UdpBind => Some(Endpoint::Local),
+            Self::Resolve | Self::ControlRead | Self::ControlWrite => None,
+        }
+    }
+
+    const fn bit(self) -> u16 {
+        1 << self as u16
+    }
+}
+
+impl fmt::Display for Operation {
+    /// The two words of a rule's text, such as `tcp connect`.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{} {}", self.protocol().word(), self.word())
+    }
+}
+
+/// A set of operations.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Operations(u16);
+
+impl Operations {
+    pub(super) fn all() -> Self {
+        Operation::ALL.into_iter().collect()
+    }
+
+    pub(super) const fn contains(self, operation: Operation) -> bool {
+        self.0 & operation.bit() != 0
+    }
+
+    pub(super) fn iter(self) -> impl Iterator<Item = Operation> {
+        Operation::ALL.into_iter().filter(move |operation| self.contains(*operation))
+    }
+}
+
+impl FromIterator<Operation> for Operations {
+    fn from_iter<I: IntoIterator<Item = Operation>>(operations: I) -> Self {
+        Self(operations.into_iter().fold(0, |bits, operation| bits | operation.bit()))
+    }
+}
+
+impl fmt::Display for Operations {
+    /// As in the text of a rule: a set is of one protocol, or of all.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if *self == Self::all() {
+            return formatter.write_str("any");
+        }
+        for protocol in Protocol::ALL {
+            let named: Vec<&str> = self.iter().filter(|one| one.protocol() == protocol).map(Operation::word).collect();
+            if named.is_empty() {
+                continue;
+            }
+            formatter.write_str(protocol.word())?;
+            if named.len() < protocol.operations().count() {
+                write!(formatter, " {}", named.join(","))?;
+            }
+        }
+        Ok(())
+    }
+}

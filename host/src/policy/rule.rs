@@ -1,0 +1,267 @@
+//! One rule: what it allows or denies.
+
+use core::fmt;
+use core::net::{IpAddr, SocketAddr};
+use core::ops::RangeInclusive;
+
+use super::operation::{Operation, Operations};
+use super::request::{Endpoint, Request};
+
+/// What a rule decides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Action {
+    /// The operation may be done.
+    Allow,
+    /// The operation fails with `access-denied`, or what has arrived is dropped.
+    Deny,
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Allow => "allow",
+            Self::Deny => "deny",
+        })
+    }
+}
+
+/// One rule of a [`Policy`](super::Policy): an action for the operations that it covers. Its text form is described at
+/// [`Policy`](super::Policy).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rule {
+    pub(super) action: Action,
+    pub(super) operations: Operations,
+    pub(super) target: Target,
+    /// The peers that a rule about a bound socket admits; `None` for all of them.
+    pub(super) from: Option<Target>,
+    /// The only interface that the rule is about.
+    pub(super) interface: Option<String>,
+    /// The line that the rule was on, counted from 1.
+    pub(super) line: usize,
+}
+
+impl Rule {
+    /// What the rule decides.
+    #[must_use]
+    pub const fn action(&self) -> Action {
+        self.action
+    }
+
+    /// The line of the policy's text that the rule is on, counted from 1.
+    #[must_use]
+    pub const fn line(&self) -> usize {
+        self.line
+    }
+
+    /// Whether the rule decides a request.
+    pub(super) fn covers(&self, request: &Request<'_>) -> bool {
+        self.operations.contains(request.operation) && self.covers_directly(request) || self.covers_by_another(request)
+    }
+
+    /// The rule is about this very operation.
+    fn covers_directly(&self, request: &Request<'_>) -> bool {
+        if request.operation == Operation::Resolve {
+            // The way that the question takes is the host's affair.
+            return self.target.covers_name(request.name);
+        }
+        let is_covered = match request.operation.endpoint() {
+            Some(Endpoint::Remote) => self.is_to(request),
+            Some(Endpoint::Local) => self.is_at(request),
+            None => self.target.covers_command(request.command),
+        };
+        is_covered && self.is_from(request) && self.is_on(request)
+    }
+
+    /// The rule allows another operation that would be of no use without this one: a listening socket accepts connections, a
+    /// bound one receives, who sends is answered, and who connects to a name has to resolve it.
+    fn covers_by_another(&self, request: &Request<'_>) -> bool {
+        if self.action == Action::Deny {
+            return false;
+        }
+        let has = |operation| self.operations.contains(operation);
+        match request.operation {
+            Operation::TcpBind => has(Operation::TcpListen) && self.is_at(request) && self.is_on(request),
+            Operation::TcpAccept => {
+                has(Operation::TcpListen) && self.is_at(request) && self.is_from(request) && self.is_on(request)
+            }
+            Operation::UdpReceive => {
+                let is_to_many = request.local.is_some_and(|local| local.ip().is_multicast());
+                let answers = has(Operation::UdpSend) && self.is_to(request);
+                let serves = has(Operation::UdpBind) && self.is_at(request) && self.is_from(request);
+                let overhears = is_to_many && has(Operation::UdpMulticast) && self.is_at(request);
+                (answers || serves || overhears) && self.is_on(request)
+            }
+            Operation::Resolve => {
+                let reaches = [Operation::TcpConnect, Operation::UdpSend, Operation::Ping].into_iter().any(has);
+                reaches && self.target.is_name() && self.target.covers_name(request.name)
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether the rule allows something that a socket of this kind is needed for, so that one with a port of chance may be
+    /// made.
+    pub(super) fn needs_socket(&self, request: &Request<'_>) -> bool {
+        let kind = request.operation.protocol();
+        self.action == Action::Allow && self.operations.iter().any(|operation| operation.protocol() == kind)
+    }
+
+    /// Whether the rule forbids all that a socket of this kind is needed for.
+    pub(super) fn forbids_socket(&self, request: &Request<'_>) -> bool {
+        let kind = request.operation.protocol();
+        let all = Operation::ALL.into_iter().filter(|operation| operation.protocol() == kind);
+        self.action == Action::Deny
+            && self.target.is_any()
+            && self.from.is_none()
+            && self.interface.is_none()
+            && all.into_iter().all(|operation| self.operations.contains(operation))
+    }
+
+    /// Whether the target has the remote end. Where that is not known, it has to have all.
+    fn is_to(&self, request: &Request<'_>) -> bool {
+        request.remote.map_or(self.target.is_any(), |remote| self.target.covers(remote, request.names))
+    }
+
+    /// Whether the target has the local end.
+    fn is_at(&self, request: &Request<'_>) -> bool {
+        request.local.map_or(self.target.is_any(), |local| self.target.covers(local, &[]))
+    }
+
+    fn is_from(&self, request: &Request<'_>) -> bool {
+        let Some(from) = &self.from else { return true };
+        request.remote.is_none_or(|remote| from.covers(remote, &[]))
+    }
+
+    fn is_on(&self, request: &Request<'_>) -> bool {
+        self.interface.is_none() || self.interface.as_deref() == request.interface
+    }
+}
+
+impl fmt::Display for Rule {
+    /// The text form of the rule.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { action, operations, target, from, interface, line: _ } = self;
+        write!(formatter, "{action} {operations} {target}")?;
+        if let Some(from) = from {
+            write!(formatter, " from {from}")?;
+        }
+        if let Some(interface) = interface {
+            write!(formatter, " on {interface}")?;
+        }
+        Ok(())
+    }
+}
+
+/// What a rule is about: addresses, names or commands, and ports.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Target {
+    pub(super) host: Host,
+    /// Ranges of ports, none of which is empty; without any, all ports.
+    pub(super) ports: Vec<RangeInclusive<u16>>,
+}
+
+/// Which hosts a target has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Host {
+    Any,
+    /// The addresses with these first bits.
+    Network {
+        address: IpAddr,
+        prefix: u8,
+    },
+    /// The host of this name, in small letters and without a final dot.
+    Name(String),
+    /// The hosts below this domain, written in the same way; not the domain itself.
+    Below(String),
+}
+
+impl Target {
+    /// Everything.
+    pub(super) const ANY: Self = Self { host: Host::Any, ports: Vec::new() };
+
+    pub(super) fn is_any(&self) -> bool {
+        self.host == Host::Any && self.ports.is_empty()
+    }
+
+    const fn is_name(&self) -> bool {
+        matches!(self.host, Host::Name(_) | Host::Below(_))
+    }
+
+    /// Whether an address and port are covered. The address is known by these names.
+    fn covers(&self, at: SocketAddr, names: &[String]) -> bool {
+        self.covers_port(at.port())
+            && match &self.host {
+                Host::Any => true,
+                Host::Network { address, prefix } => shares_prefix(at.ip().to_canonical(), *address, *prefix),
+                Host::Name(_) | Host::Below(_) => names.iter().any(|name| self.covers_name(Some(name))),
+            }
+    }
+
+    fn covers_port(&self, port: u16) -> bool {
+        self.ports.is_empty() || self.ports.iter().any(|range| range.contains(&port))
+    }
+
+    fn covers_name(&self, name: Option<&str>) -> bool {
+        let Some(name) = name else { return self.host == Host::Any };
+        match &self.host {
+            Host::Any => true,
+            Host::Network { .. } => false,
+            Host::Name(known) => name == known,
+            Host::Below(domain) => {
+                name.strip_suffix(domain.as_str()).is_some_and(|rest| rest.len() > 1 && rest.ends_with('.'))
+            }
+        }
+    }
+
+    fn covers_command(&self, command: Option<&str>) -> bool {
+        match (&self.host, command) {
+            (Host::Any, _) => true,
+            (Host::Name(known), Some(command)) => known == command,
+            (Host::Name(_), None) | (Host::Network { .. } | Host::Below(_), _) => false,
+        }
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let has_ports = !self.ports.is_empty();
+        match &self.host {
+            Host::Any if has_ports => {}
+            Host::Any => formatter.write_str("any")?,
+            Host::Network { address, prefix } => {
+                let is_host = *prefix == if address.is_ipv4() { 32 } else { 128 };
+                let network = if is_host { address.to_string() } else { format!("{address}/{prefix}") };
+                if has_ports && address.is_ipv6() {
+                    write!(formatter, "[{network}]")
+                } else {
+                    formatter.write_str(&network)
+                }?;
+            }
+            Host::Name(name) => formatter.write_str(name)?,
+            Host::Below(domain) => write!(formatter, "*.{domain}")?,
+        }
+        for (index, range) in self.ports.iter().enumerate() {
+            formatter.write_str(if index == 0 { ":" } else { "," })?;
+            match (range.start(), range.end()) {
+                (start, end) if start == end => write!(formatter, "{start}")?,
+                (start, end) => write!(formatter, "{start}-{end}")?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether two addresses of one family have their first bits in common.
+fn shares_prefix(one: IpAddr, other: IpAddr, prefix: u8) -> bool {
+    match (one, other) {
+        (IpAddr::V4(one), IpAddr::V4(other)) => {
+            let mask = u32::MAX.checked_shl(32 - u32::from(prefix.min(32))).unwrap_or(0);
+            (one.to_bits() ^ other.to_bits()) & mask == 0
+        }
+        (IpAddr::V6(one), IpAddr::V6(other)) => {
+            let mask = u128::MAX.checked_shl(128 - u32::from(prefix.min(128))).unwrap_or(0);
+            (one.to_bits() ^ other.to_bits()) & mask == 0
+        }
+        (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => false,
+    }
+}

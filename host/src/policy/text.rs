@@ -1,0 +1,325 @@
+//! The text form of rules: read, with errors that point at the word.
+
+use core::fmt;
+use core::net::{IpAddr, Ipv6Addr};
+use core::ops::RangeInclusive;
+
+use super::names::host_name;
+use super::operation::{Operation, Operations, Protocol};
+use super::rule::{Action, Host, Rule, Target};
+
+/// A text that is no policy: where, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ParseError {
+    /// The line, counted from 1.
+    pub line: usize,
+    /// The first character of the word, counted from 1.
+    pub column: usize,
+    /// How many characters the word has; 0 where a word is missing.
+    pub length: usize,
+    /// What is wrong with the word.
+    pub problem: String,
+    /// The whole line.
+    pub text: String,
+}
+
+impl fmt::Display for ParseError {
+    /// `3:11: …`, the line, and marks below the word.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { line, column, length, problem, text } = self;
+        // Tabs are kept, so that the marks are below the word however wide a tab is.
+        let indent: String =
+            text.chars().take(column - 1).map(|letter| if letter == '\t' { '\t' } else { ' ' }).collect();
+        let marks = "^".repeat((*length).max(1));
+        write!(formatter, "{line}:{column}: {problem}\n  {text}\n  {indent}{marks}")
+    }
+}
+
+impl core::error::Error for ParseError {}
+
+/// The rule that allows everything.
+pub(super) fn everything() -> Rule {
+    Rule {
+        action: Action::Allow,
+        operations: Operations::all(),
+        target: Target::ANY,
+        from: None,
+        interface: None,
+        line: 1,
+    }
+}
+
+/// Reads rules, one on each line.
+pub(super) fn parse(text: &str) -> Result<Vec<Rule>, ParseError> {
+    let mut rules = Vec::new();
+    for (index, line) in text.lines().enumerate() {
+        let mut words = Words::new(line, index + 1);
+        if words.peek().is_some() {
+            rules.push(rule(&mut words)?);
+        }
+    }
+    Ok(rules)
+}
+
+/// The words of a line.
+struct Words<'a> {
+    /// The line, with its remark.
+    text: &'a str,
+    line: usize,
+    words: Vec<Word<'a>>,
+    next: usize,
+}
+
+#[derive(Clone, Copy)]
+struct Word<'a> {
+    /// Where the word begins, in bytes.
+    start: usize,
+    text: &'a str,
+}
+
+impl<'a> Words<'a> {
+    fn new(text: &'a str, line: usize) -> Self {
+        let content = text.split('#').next().unwrap_or_default();
+        // A word lies within the line, so the distance of their beginnings is where it begins.
+        let start = |word: &str| word.as_ptr().addr() - text.as_ptr().addr();
+        let words = content.split_whitespace().map(|word| Word { start: start(word), text: word }).collect();
+        Self { text, line, words, next: 0 }
+    }
+
+    fn peek(&self) -> Option<Word<'a>> {
+        self.words.get(self.next).copied()
+    }
+
+    fn take(&mut self) -> Option<Word<'a>> {
+        let word = self.peek()?;
+        self.next += 1;
+        Some(word)
+    }
+
+    /// The next word, which has to be there.
+    fn expect(&mut self, what: &str) -> Result<Word<'a>, ParseError> {
+        self.take().ok_or_else(|| self.missing(what))
+    }
+
+    /// The word, if it is the next one.
+    fn take_word(&mut self, expected: &str) -> bool {
+        let is_next = self.peek().is_some_and(|word| word.text == expected);
+        self.next += usize::from(is_next);
+        is_next
+    }
+
+    fn missing(&self, what: &str) -> ParseError {
+        let end = self.words.last().map_or(0, |word| word.start + word.text.len());
+        let column = self.text[..end].chars().count() + 2;
+        self.error(column, 0, format!("{what} is missing"))
+    }
+
+    fn wrong(&self, word: Word<'_>, problem: String) -> ParseError {
+        let column = self.text[..word.start].chars().count() + 1;
+        self.error(column, word.text.chars().count(), problem)
+    }
+
+    fn error(&self, column: usize, length: usize, problem: String) -> ParseError {
+        ParseError { line: self.line, column, length, problem, text: self.text.to_owned() }
+    }
+}
+
+fn rule(words: &mut Words<'_>) -> Result<Rule, ParseError> {
+    let first = words.expect("allow or deny")?;
+    let action = match first.text {
+        "allow" => Action::Allow,
+        "deny" => Action::Deny,
+        other => return Err(words.wrong(first, format!("{other:?} is neither allow nor deny"))),
+    };
+    let subject = subject(words)?;
+    let interface = match words.take_word("on") {
+        true => Some(words.expect("the name of an interface")?.text.to_owned()),
+        false => None,
+    };
+    if let Some(word) = words.take() {
+        return Err(words.wrong(word, format!("{:?} follows the end of the rule", word.text)));
+    }
+    let Subject { operations, target, from } = subject;
+    Ok(Rule { action, operations, target, from, interface, line: words.line })
+}
+
+/// What a rule is about, but for the interface.
+struct Subject {
+    operations: Operations,
+    target: Target,
+    from: Option<Target>,
+}
+
+fn subject(words: &mut Words<'_>) -> Result<Subject, ParseError> {
+    let word = words.expect("a protocol")?;
+    let protocol = Protocol::ALL.into_iter().find(|protocol| protocol.word() == word.text);
+    let operations = match (protocol, word.text) {
+        (Some(protocol), _) => operations(words, protocol)?,
+        (None, "any") => Operations::all(),
+        (None, other) => {
+            let known = Protocol::ALL.map(Protocol::word).join(", ");
+            return Err(words.wrong(word, format!("{other:?} is no protocol: {known} or any")));
+        }
+    };
+    let target = match words.peek() {
+        Some(word) if !matches!(word.text, "from" | "on") => {
+            words.take();
+            target(words, word, protocol)?
+        }
+        Some(_) | None => Target::ANY,
+    };
+    let from = match words.peek().filter(|word| word.text == "from") {
+        Some(keyword) => {
+            words.take();
+            let serves = [Operation::TcpListen, Operation::UdpBind];
+            if !serves.into_iter().any(|operation| operations.contains(operation)) {
+                return Err(words.wrong(keyword, "only rules about tcp listen and udp bind have peers from".into()));
+            }
+            let word = words.expect("the peers")?;
+            let peers = self::target(words, word, protocol)?;
+            if matches!(peers.host, Host::Name(_) | Host::Below(_)) {
+                return Err(words.wrong(word, "peers are addresses: nobody can tell the name of who comes".into()));
+            }
+            Some(peers)
+        }
+        None => None,
+    };
+    Ok(Subject { operations, target, from })
+}
+
+/// The operations that are named behind a protocol, or all of the protocol.
+fn operations(words: &mut Words<'_>, protocol: Protocol) -> Result<Operations, ParseError> {
+    let all = || protocol.operations().collect();
+    let Some(word) = words.peek() else { return Ok(all()) };
+    if word.text == "any" {
+        words.take();
+        return Ok(all());
+    }
+    if matches!(word.text, "from" | "on") || word.text.contains(['.', ':', '/', '[', '*']) || word.text == "localhost" {
+        return Ok(all());
+    }
+    words.take();
+    let known = |name: &str| protocol.operations().find(|operation| operation.word() == name);
+    word.text
+        .split(',')
+        .map(|name| {
+            known(name).ok_or_else(|| {
+                let expected: Vec<&str> = protocol.operations().map(Operation::word).collect();
+                let (name, protocol, expected) = (name, protocol.word(), expected.join(", "));
+                words.wrong(word, format!("{name:?} is no operation of {protocol}: {expected} or any"))
+            })
+        })
+        .collect()
+}
+
+fn target(words: &Words<'_>, word: Word<'_>, protocol: Option<Protocol>) -> Result<Target, ParseError> {
+    let target = match protocol {
+        Some(Protocol::Control) => command(word.text),
+        _ => end(word.text),
+    };
+    let target = target.map_err(|problem| words.wrong(word, problem))?;
+    let problem = match protocol {
+        Some(Protocol::Dns) if matches!(target.host, Host::Network { .. }) => "names are resolved, and not addresses",
+        Some(Protocol::Dns | Protocol::Icmp) if !target.ports.is_empty() => "the protocol has no ports",
+        _ => return Ok(target),
+    };
+    Err(words.wrong(word, problem.into()))
+}
+
+fn command(text: &str) -> Result<Target, String> {
+    let is_command = text.chars().all(|letter| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '-');
+    match text {
+        "any" | "*" => Ok(Target::ANY),
+        command if is_command => Ok(Target { host: Host::Name(command.to_owned()), ports: Vec::new() }),
+        other => Err(format!("{other:?} is no command such as set-mtu")),
+    }
+}
+
+/// Reads hosts with or without ports.
+fn end(text: &str) -> Result<Target, String> {
+    if let Some((inside, behind)) = text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        // The length of the prefix is inside of the brackets, or right behind them.
+        let (length, ports) = match behind.split_once(':') {
+            Some((length, list)) => (length, ports(list)?),
+            None => (behind, Vec::new()),
+        };
+        let network = format!("{inside}{length}");
+        return match network_of(&network)? {
+            Some(host @ Host::Network { address: IpAddr::V6(_), .. }) => Ok(Target { host, ports }),
+            _ => Err(format!("{network:?} is no IPv6 address or network")),
+        };
+    }
+    if text.split('/').next().is_some_and(|address| address.parse::<Ipv6Addr>().is_ok()) {
+        return network_of(text)?.map(|host| Target { host, ports: Vec::new() }).ok_or_else(|| no_host(text));
+    }
+    let (host, ports) = match text.split_once(':') {
+        Some((host, list)) => (host, ports(list)?),
+        None => (text, Vec::new()),
+    };
+    let host = match host {
+        "" if ports.is_empty() => return Err(no_host(text)),
+        "" | "any" | "*" => Host::Any,
+        host => match network_of(host)? {
+            Some(network) => network,
+            None => name(host)?,
+        },
+    };
+    Ok(Target { host, ports })
+}
+
+/// The network that a text is; `None` where it is no address at all.
+fn network_of(text: &str) -> Result<Option<Host>, String> {
+    let (address, length) = match text.split_once('/') {
+        Some((address, length)) => (address, Some(length)),
+        None => (text, None),
+    };
+    let Ok(address) = address.parse::<IpAddr>() else {
+        return if length.is_some() { Err(format!("{text:?} is no network such as 10.0.0.0/8")) } else { Ok(None) };
+    };
+    let most: u8 = if address.is_ipv4() { 32 } else { 128 };
+    let prefix = match length {
+        None => most,
+        Some(length) => match length.parse() {
+            Ok(length) if length <= most => length,
+            _ => return Err(format!("{length:?} is no length of a prefix: 0 to {most}")),
+        },
+    };
+    // What is compared with the address is the IPv4 address of a mapped one.
+    Ok(Some(match address.to_canonical() {
+        address @ IpAddr::V4(_) if most == 128 => Host::Network { address, prefix: prefix.saturating_sub(96) },
+        address => Host::Network { address, prefix },
+    }))
+}
+
+fn name(text: &str) -> Result<Host, String> {
+    let (is_below, domain) = match text.strip_prefix("*.") {
+        Some(domain) => (true, domain),
+        None => (false, text),
+    };
+    if domain.contains('*') {
+        return Err(format!("{text:?}: a * stands in front of a domain only, as in *.example.org"));
+    }
+    // What is nothing but numbers and dots was meant to be an address.
+    if domain.chars().all(|letter| letter.is_ascii_digit() || letter == '.') {
+        return Err(no_host(text));
+    }
+    let name = host_name(domain).ok_or_else(|| no_host(text))?;
+    Ok(if is_below { Host::Below(name) } else { Host::Name(name) })
+}
+
+fn no_host(text: &str) -> String {
+    format!("{text:?} is no address, network or name")
+}
+
+fn ports(list: &str) -> Result<Vec<RangeInclusive<u16>>, String> {
+    let number = |text: &str| text.parse::<u16>().ok().filter(|_| text.bytes().all(|byte| byte.is_ascii_digit()));
+    list.split(',')
+        .map(|item| {
+            let (first, last) = item.split_once('-').unwrap_or((item, item));
+            match (number(first), number(last)) {
+                (Some(first), Some(last)) if first <= last => Ok(first..=last),
+                _ => Err(format!("{item:?} is no port, and no range of ports such as 8000-8999")),
+            }
+        })
+        .collect()
+}
