@@ -120,7 +120,7 @@ pub struct Config {
     pub answers: u32,
     /// The congestion control of connections whose options do not choose one; `None` for the default of the link.
     pub congestion: Option<Algorithm>,
-    /// Where the memory of what waits comes from.
+    /// The source of the memory of the queues.
     pub memory: Memory,
 }
 
@@ -149,7 +149,7 @@ impl Config {
     }
 }
 
-/// What has been counted so far.
+/// Counters of TCP on one interface.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
     /// Segments that were retransmitted.
@@ -314,7 +314,7 @@ impl Tcp {
         core::mem::replace(&mut self.progressed, false)
     }
 
-    /// What has been counted so far.
+    /// The counters.
     #[must_use]
     pub const fn counters(&self) -> &Counters {
         &self.counters

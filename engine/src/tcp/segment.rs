@@ -128,9 +128,9 @@ fn word(bytes: &[u8]) -> u32 {
 /// A segment that has arrived.
 #[derive(Clone, Debug)]
 pub struct Segment<'a> {
-    /// From which port.
+    /// The source port.
     pub source_port: u16,
-    /// To which port.
+    /// The destination port.
     pub destination_port: u16,
     /// SEG.SEQ.
     pub sequence: Sequence,
@@ -207,9 +207,9 @@ const LONGEST_HEADER: usize = 60;
 /// The header of a segment that is sent.
 #[derive(Clone, Debug)]
 pub struct Header {
-    /// From which port.
+    /// The source port.
     pub source_port: u16,
-    /// To which port.
+    /// The destination port.
     pub destination_port: u16,
     /// SEG.SEQ.
     pub sequence: Sequence,
