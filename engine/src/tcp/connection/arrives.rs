@@ -54,7 +54,7 @@ impl Connection {
         let disordered = !segment.payload.is_empty() && segment.sequence != receiver.next();
         repeated
             || !segment.options.sack.is_empty()
-            || (disordered && (!agreement.selective || receiver.has_much_to_tell()))
+            || (disordered && (!agreement.selective || receiver.is_sack_full()))
     }
 
     fn arrives_synchronized(&mut self, segment: &Segment<'_>, arrival: &mut Arrival<'_>) -> Effects {

@@ -30,7 +30,7 @@ impl Connection {
                 let eager = self.options.no_delay && (self.flushing || !self.reader_is_behind);
                 let planned = synchronized.sender.plan(eager, 0, now).is_some();
                 if !planned {
-                    synchronized.sender.rest(now);
+                    synchronized.sender.on_all_sent(now);
                 }
                 planned || synchronized.receiver.owes_acknowledgement()
             }
@@ -54,7 +54,7 @@ impl Connection {
             match self.transmit_one(link, out, now) {
                 Ok(0) => {
                     if let State::Synchronized(synchronized) = &mut self.state {
-                        synchronized.sender.rest(now);
+                        synchronized.sender.on_all_sent(now);
                     }
                     return (sent, Ok(false));
                 }
