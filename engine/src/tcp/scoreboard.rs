@@ -23,7 +23,7 @@ struct Range {
     start: Sequence,
     end: Sequence,
     sent: Instant,
-    /// Which transmission it was, counted from the beginning of the connection.
+    /// The number of its transmission, counted from the start of the connection.
     transmission: u64,
     /// The bytes in flight just after it was sent, itself included.
     in_flight: u32,

@@ -143,8 +143,10 @@ fn a_lost_retransmission_is_retransmitted() {
     assert_eq!(path.recovery.first_lost(), Some((Sequence(0), Sequence(1000))));
 }
 
+/// RFC 8985 section 6.2 decides by sequence numbers which of two transmissions of the same time was the later. Here
+/// everything that is sent in one go has the same time, and a retransmission is sent after new data.
 #[test]
-fn a_retransmission_is_not_lost_when_new_data_that_left_just_before_it_arrives() {
+fn a_retransmission_is_not_lost_when_new_data_sent_just_before_it_arrives() {
     let mut path = Path::new(true);
     path.send(10, at(0));
     path.send(2, at(100));
@@ -156,6 +158,7 @@ fn a_retransmission_is_not_lost_when_new_data_that_left_just_before_it_arrives()
     assert_eq!(path.recovery.in_flight(), 0);
 }
 
+/// RFC 3522: the echo of the original's timestamp shows that the timer expired too early.
 #[test]
 fn a_spurious_timeout_is_undone_by_its_echo() {
     let mut path = Path::new(true);
