@@ -9,10 +9,11 @@
 //! | `options`, `state` | the options of a connection; its state, cause of failure and statistics |
 //! | `connection` | one connection: segments that arrive, segments that leave, timeouts |
 //! | `send`, `receive` | the sending half and the receiving half of a connection |
-//! | `scoreboard`, `recovery`, `rtt` | which data was sent; loss recovery; round-trip time and retransmission timeout |
-//! | `congestion` | congestion control |
+//! | `scoreboard`, `recovery` | which data was sent; loss recovery |
+//! | `rtt`, `congestion` | round-trip time and retransmission timeout; congestion control |
 //! | `handshake`, `clock` | what the two SYNs of a connection agree on; timestamps |
-//! | `flows`, `listener`, `half_open`, `cookies` | connections and handshakes by their ends; listeners; handshakes under way; SYN cookies |
+//! | `flows`, `listener` | connections and handshakes by their ends; listeners |
+//! | `half_open`, `cookies` | handshakes under way; SYN cookies |
 //! | `time_wait` | connections in TIME-WAIT |
 //! | `limiter` | rate limits for resets and challenge acknowledgements |
 //! | `operations`, `ingress`, `egress` | calls of the owners of sockets; packets that arrive; packets that leave |
@@ -53,6 +54,19 @@ use core::time::Duration;
 
 use thiserror::Error;
 
+use crate::buffer::{Budget, Memory, in_32_bits};
+use crate::event::{Event, Events};
+use crate::random::{Random, Secret};
+use crate::slots::{Key, Slots};
+use crate::time::{Instant, earliest};
+use crate::timers::Timers;
+use connection::Connection;
+use cookies::Cookies;
+use flows::{Flow, Flows};
+use half_open::HalfOpens;
+use listener::Listeners;
+use time_wait::TimeWait;
+
 pub use congestion::Algorithm;
 pub use connection::{Link, ReadError, WriteError};
 pub use egress::{Progress, Transmitted};
@@ -64,20 +78,6 @@ pub use state::{Cause, Info, TcpState};
 pub(crate) use tuple::End;
 pub use tuple::Tuple;
 
-use connection::Connection;
-use cookies::Cookies;
-use flows::{Flow, Flows};
-use half_open::HalfOpens;
-use listener::Listeners;
-use time_wait::TimeWait;
-
-use crate::buffer::{Budget, Memory, in_32_bits};
-use crate::event::{Event, Events};
-use crate::random::{Random, Secret};
-use crate::slots::{Key, Slots};
-use crate::time::{Instant, earliest};
-use crate::timers::Timers;
-
 /// The key of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ConnectionId(pub Key);
@@ -87,7 +87,7 @@ pub struct ConnectionId(pub Key);
 pub struct ListenerId(pub Key);
 
 /// The number of connections that keep empty lists allocated for further use: those that were active last.
-const MOST_AWAKE: usize = 64;
+const MAX_AWAKE: usize = 64;
 
 /// The configuration of TCP on one interface.
 #[derive(Clone, Debug)]
@@ -126,7 +126,7 @@ pub struct Config {
 
 /// The default of [`Config::most_bytes`]: 4 GiB, or 1 GiB if addresses have 32 bits. Each connection has 8 KiB of it
 /// reserved.
-const MOST_BYTES: usize = if usize::BITS > 32 { 1 << (usize::BITS / 2) } else { 1 << 30 };
+const MAX_BYTES: usize = if usize::BITS > 32 { 1 << (usize::BITS / 2) } else { 1 << 30 };
 
 impl Config {
     /// The default configuration for a link.
@@ -140,7 +140,7 @@ impl Config {
             most_time_wait: 100_000,
             most_orphans: 4096,
             most_orphan_bytes: 64 << 20,
-            most_bytes: MOST_BYTES,
+            most_bytes: MAX_BYTES,
             most_half_open: 1024,
             answers: 1000,
             congestion: None,
@@ -517,7 +517,7 @@ impl Tcp {
             return;
         }
         self.awake.push_back(id);
-        if self.awake.len() > MOST_AWAKE
+        if self.awake.len() > MAX_AWAKE
             && let Some(oldest) = self.awake.pop_front()
             && let Some(entry) = self.connections.get_mut(oldest.0)
         {

@@ -12,7 +12,7 @@ use super::ranges::Ranges;
 
 /// The maximum number of separate out-of-order ranges. A peer exceeds it only by sending tiny segments with gaps
 /// between them; it then has to send the refused bytes again.
-const MOST_RANGES: usize = 512;
+const MAX_RANGES: usize = 512;
 
 /// Bytes that have arrived: in order, to be read by the application, and out of order after a gap.
 ///
@@ -107,14 +107,14 @@ impl ReceiveQueue {
         }
         // The end does not lie beyond the limit, so no sum below overflows.
         if at > 0 {
-            if self.ranges.as_ref().is_some_and(|ranges| !ranges.takes(&(at..at + length), MOST_RANGES)) {
+            if self.ranges.as_ref().is_some_and(|ranges| !ranges.takes(&(at..at + length), MAX_RANGES)) {
                 return None;
             }
             let taken = self.keep(at, payload, part.start..part.start + length, memory);
             if taken == 0 {
                 return None;
             }
-            let range = self.ranges.get_or_insert_default().insert(&(at..at + taken), MOST_RANGES)?;
+            let range = self.ranges.get_or_insert_default().insert(&(at..at + taken), MAX_RANGES)?;
             return Some(Inserted { range, ..Inserted::default() });
         }
         let mut taken = self.keep(0, payload, part.start..part.start + length, memory);
@@ -299,11 +299,11 @@ mod tests {
     #[test]
     fn ranges_are_bounded_and_bytes_in_order_are_not_refused() {
         let mut queue = ReceiveQueue::new(10_000, Charge::NONE);
-        for index in 0..MOST_RANGES {
+        for index in 0..MAX_RANGES {
             assert!(insert(&mut queue, 2 + 2 * index, b"x").is_some());
         }
-        assert_eq!(insert(&mut queue, 2 + 2 * MOST_RANGES, b"x"), None);
-        assert_eq!(insert(&mut queue, 1 + 2 * MOST_RANGES, b"x"), taken(0, 2 * MOST_RANGES..2 + 2 * MOST_RANGES));
+        assert_eq!(insert(&mut queue, 2 + 2 * MAX_RANGES, b"x"), None);
+        assert_eq!(insert(&mut queue, 1 + 2 * MAX_RANGES, b"x"), taken(0, 2 * MAX_RANGES..2 + 2 * MAX_RANGES));
         assert_eq!(insert(&mut queue, 0, b"x").map(|inserted| inserted.advanced), Some(1));
     }
 

@@ -13,13 +13,13 @@ mod unlimited;
 use alloc::boxed::Box;
 use core::time::Duration;
 
+use super::sequence::Sequence;
+use crate::time::Instant;
+
 pub use bbr::Bbr;
 pub use cubic::Cubic;
 pub use rate::Rate;
 pub use unlimited::Unlimited;
-
-use super::sequence::Sequence;
-use crate::time::Instant;
 
 /// The largest congestion window, in bytes. No peer offers a larger window: the field is below 2^16 and the scale at
 /// most 14 (RFC 7323 section 2.3).

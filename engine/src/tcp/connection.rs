@@ -21,12 +21,6 @@ use alloc::boxed::Box;
 use alloc::sync::Arc;
 use core::time::Duration;
 
-pub(super) use arrives::Arrival;
-use opening::Opening;
-pub use owner::{ReadError, WriteError};
-use synchronized::Synchronized;
-pub(super) use synchronized::{Charges, Opened};
-
 use super::clock::Clock;
 use super::congestion::CongestionControl;
 use super::options::{InvalidOption, Options};
@@ -36,6 +30,12 @@ use super::time_wait::{Remnant, RemnantClock};
 use super::tuple::Tuple;
 use crate::buffer::ReceiveQueue;
 use crate::time::Instant;
+use opening::Opening;
+use synchronized::Synchronized;
+
+pub(super) use arrives::Arrival;
+pub use owner::{ReadError, WriteError};
+pub(super) use synchronized::{Charges, Opened};
 
 /// The properties of a link that connections need to know.
 #[derive(Clone, Copy, Debug)]
@@ -354,7 +354,7 @@ impl Connection {
         options.validate()?;
         if let State::Synchronized(synchronized) = &mut self.state {
             if options.receive_buffer != self.options.receive_buffer {
-                synchronized.receiver.set_limit(options.receive_limit(), options.most_received());
+                synchronized.receiver.set_limit(options.receive_limit(), options.max_receive_buffer());
             }
             if options.send_buffer != self.options.send_buffer {
                 synchronized.sender.set_limit(options.send_limit());
@@ -407,7 +407,7 @@ impl Connection {
     pub(super) fn grow(&mut self) -> bool {
         let State::Synchronized(synchronized) = &mut self.state else { return false };
         let sender = &mut synchronized.sender;
-        let (limit, most) = (sender.queue().limit(), self.options.most_sent());
+        let (limit, most) = (sender.queue().limit(), self.options.max_send_buffer());
         let window = sender.congestion().window().min(sender.window());
         let grows = limit < most && window * 2 > limit && sender.queue().len() * 2 > limit;
         if grows {

@@ -97,7 +97,7 @@ impl Cookies {
         let own = scale_for(options.receive_limit().max(options.window_limit));
         let agreement = Agreement {
             mss,
-            // At most 14.
+            // A scale of at most 14 bits.
             scales: scale.map(|scale| (scale.min(14) as u8, own)),
             selective: said.is_some_and(|said| said & 0x10 != 0),
             timestamp: timestamp.map(|timestamp| timestamp.value),

@@ -17,7 +17,7 @@ use crate::wire::{Ecn, HopLimit};
 pub(super) const QUANTUM: usize = 64 * 1024;
 /// The maximum number of acknowledgements from TIME-WAIT that wait for room in the outlet. Further ones are lost, and
 /// their peers repeat their FINs.
-const MOST_OWED: usize = 64;
+const MAX_OWED: usize = 64;
 
 /// The progress of an attempt to send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -223,7 +223,7 @@ impl Tcp {
     /// later: otherwise, on a link that is constantly full, peers would repeat their FINs until they give up.
     pub(super) fn answer_late(&mut self, tuple: &Tuple, remnant: &Remnant, now: Instant, out: &mut dyn Outlet) {
         let full = self.send_remnant(tuple, remnant, now, out) == Err(Blocked::Full);
-        if full && self.owed.len() < MOST_OWED && !self.owed.contains(tuple) {
+        if full && self.owed.len() < MAX_OWED && !self.owed.contains(tuple) {
             self.owed.push_back(*tuple);
         }
     }

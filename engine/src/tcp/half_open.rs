@@ -16,7 +16,7 @@ use crate::timers::Timers;
 /// How long the first SYN and ACK waits to be acknowledged (RFC 6298 section 2.1).
 const FIRST_TIMEOUT: Duration = Duration::from_secs(1);
 /// How many times a SYN is answered at most, which takes 31 seconds in total.
-const MOST_ANSWERS: u32 = 5;
+const MAX_ANSWERS: u32 = 5;
 /// How long a handshake may take if its answers could not be sent.
 const LIFETIME: Duration = Duration::from_secs(31);
 
@@ -184,7 +184,7 @@ impl HalfOpens {
     pub(super) fn handle_timeout(&mut self, now: Instant, mut expired: impl FnMut(Key, &HalfOpen)) {
         while let Some(index) = self.timers.pop(now) {
             let Some(key) = self.records.key_at(index) else { continue };
-            let lives = |record: &HalfOpen| record.answers < MOST_ANSWERS && now - record.since < LIFETIME;
+            let lives = |record: &HalfOpen| record.answers < MAX_ANSWERS && now - record.since < LIFETIME;
             if self.records.get(key).is_some_and(lives) {
                 self.ask(key);
             } else if let Some(record) = self.remove(key) {

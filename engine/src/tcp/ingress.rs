@@ -168,7 +168,7 @@ impl Tcp {
         over
     }
 
-    /// RFC 9293 section 3.10.7.4, as far as it concerns SYN-RECEIVED of a listener.
+    /// Processes a segment for a handshake of a listener (RFC 9293 section 3.10.7.4, SYN-RECEIVED).
     fn arrives_half_open(&mut self, key: Key, segment: &Segment<'_>, ecn: Ecn, now: Instant, out: &mut dyn Outlet) {
         let Some(record) = self.half_open.get(key).copied() else { return };
         let HalfOpen { tuple, isn, peer_isn, agreement, offered, .. } = record;
@@ -204,7 +204,7 @@ impl Tcp {
             return;
         }
         if control.syn {
-            // RFC 5961 section 4.2.
+            // RFC 5961 section 4.2: a SYN is challenged.
             return self.challenge_half_open(&record, &options, now, out);
         }
         if !control.ack {
@@ -323,8 +323,8 @@ impl Tcp {
         };
         let listener = self.listeners.find(tuple.local());
         let mut after = None;
-        // This comes before the look-up result is used: without a listener, a SYN for a pair of ends in TIME-WAIT is
-        // answered like any other segment there.
+        // TIME-WAIT comes before the listener. A newer SYN removes the record even if there is no listener, and is then
+        // answered with a reset; any other segment is answered by TIME-WAIT itself.
         match self.time_wait.receive(tuple, &late, now) {
             Some(Verdict::Ignore) => return,
             Some(Verdict::Challenge(remnant)) => return self.challenge_for(tuple, &remnant, now, out),
@@ -336,12 +336,12 @@ impl Tcp {
             return;
         }
         match listener {
-            // RFC 9293 section 3.10.7.2.
+            // RFC 9293 section 3.10.7.2: a SYN for a listener.
             Some(listener) if control.syn && !control.ack => self.admit(tuple, listener, segment, after, now, out),
             Some(listener)
                 if control.ack && !control.syn && self.accept_cookie(tuple, listener, segment, ecn, now, out) => {}
             Some(_) if !control.ack => self.counters.dropped += 1,
-            // RFC 9293 section 3.10.7.1.
+            // RFC 9293 section 3.10.7.1: a segment for no connection is reset.
             _ if control.ack => self.send_reset(tuple, Service::ANY, segment.acknowledgement, None, now, out),
             _ => self.send_reset(tuple, Service::ANY, Sequence(0), Some(segment.end()), now, out),
         }

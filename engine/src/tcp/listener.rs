@@ -176,7 +176,7 @@ impl Family {
     }
 }
 
-/// The listeners of one interface, by address and port. `0.0.0.0` covers IPv4 only and `::` IPv6 only: no socket here serves
+/// The listeners of one interface, by address and port. `0.0.0.0` covers IPv4 only and `::` IPv6 only: no socket serves
 /// both families (as in wasi:sockets).
 pub(super) struct Listeners {
     listeners: Slots<Listener>,

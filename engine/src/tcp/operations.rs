@@ -114,7 +114,7 @@ impl Tcp {
         options: Options,
         now: Instant,
     ) -> Result<ConnectionId, ConnectError> {
-        // RFC 9293 section 3.9.1.1 (MUST-46).
+        // Both addresses must be those of hosts (RFC 9293 section 3.9.1.1, MUST-46).
         let are_hosts = is_host(local.ip()) && is_host(remote.ip());
         if local.is_ipv4() != remote.is_ipv4() || !are_hosts || remote.port() == 0 {
             return Err(ConnectError::InvalidAddress);

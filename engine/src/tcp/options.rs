@@ -75,8 +75,8 @@ pub struct Options {
     pub keep_alive: Option<KeepAlive>,
     /// The hop limit (IPv6) or time to live (IPv4) of the connection's packets.
     pub hop_limit: HopLimit,
-    /// The traffic class (IPv6) or type of service (IPv4) of the connection's packets: the differentiated services field is
-    /// its upper six bits, and the lower two are ECN's, and ignored (RFC 2474 section 3, `IP_TOS`).
+    /// The traffic class (IPv6) or type of service (IPv4) of the connection's packets. The upper six bits are the
+    /// differentiated services field (RFC 2474 section 3, `IP_TOS`); the lower two belong to ECN and are ignored.
     pub traffic_class: u8,
     /// How long data may stay unacknowledged before the connection fails (RFC 5482, `TCP_USER_TIMEOUT`); `None` for no
     /// limit.
@@ -130,23 +130,23 @@ impl Options {
         self.keep_alive.map_or(Ok(()), |keep| keep.validate())
     }
 
-    /// The receive buffer in force.
+    /// The effective receive buffer.
     pub(super) const fn receive_limit(&self) -> usize {
         if self.receive_buffer > MOST_BUFFER { MOST_BUFFER } else { self.receive_buffer }
     }
 
-    /// The send buffer in force.
+    /// The effective send buffer.
     pub(super) const fn send_limit(&self) -> usize {
         if self.send_buffer > MOST_BUFFER { MOST_BUFFER } else { self.send_buffer }
     }
 
     /// The size up to which the receive buffer may grow.
-    pub(super) fn most_received(&self) -> usize {
+    pub(super) fn max_receive_buffer(&self) -> usize {
         Self::most(self.receive_buffer, self.window_limit)
     }
 
     /// The size up to which the send buffer may grow.
-    pub(super) fn most_sent(&self) -> usize {
+    pub(super) fn max_send_buffer(&self) -> usize {
         Self::most(self.send_buffer, self.window_limit)
     }
 
@@ -154,7 +154,7 @@ impl Options {
         if size == DEFAULT_BUFFER { size.max(limit.min(MOST_BUFFER)) } else { size.min(MOST_BUFFER) }
     }
 
-    /// The linger time in force.
+    /// The effective linger time.
     pub(super) fn linger_time(&self) -> Duration {
         self.linger.min(LONGEST_LINGER)
     }

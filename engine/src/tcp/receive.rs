@@ -8,13 +8,12 @@ use alloc::boxed::Box;
 use core::ops::Range;
 use core::time::Duration;
 
-use selective::Selective;
-use tuning::Tuning;
-
 use super::segment::SackBlocks;
 use super::sequence::Sequence;
 use crate::buffer::{Charge, Memory, Payload, ReceiveQueue, Slices};
 use crate::time::Instant;
+use selective::Selective;
+use tuning::Tuning;
 
 /// How long an acknowledgement may be delayed to be sent with data (RFC 9293 section 3.8.6.3: less than half a second).
 const DELAY: Duration = Duration::from_millis(40);

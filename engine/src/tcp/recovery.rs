@@ -17,24 +17,24 @@ mod undo;
 use alloc::boxed::Box;
 use core::time::Duration;
 
-use delivery::{Delivery, Moment};
-use duplicates::Duplicates;
-use phase::Phase;
-pub use phase::RecoveryState;
-use probe::{Outcome, Probe};
-use prr::Prr;
-use rack::Rack;
-use report::Heard;
-pub(super) use report::Report;
-pub(super) use sleeper::Sleeper;
-use undo::Undo;
-
 use super::congestion::{Acknowledgement, Congestion, CongestionControl};
 use super::rtt::RoundTrip;
 use super::scoreboard::{Lost, Scoreboard};
 use super::segment::SackBlock;
 use super::sequence::Sequence;
 use crate::time::Instant;
+use delivery::{Delivery, Moment};
+use duplicates::Duplicates;
+use phase::Phase;
+use probe::{Outcome, Probe};
+use prr::Prr;
+use rack::Rack;
+use report::Heard;
+use undo::Undo;
+
+pub use phase::RecoveryState;
+pub(super) use report::Report;
+pub(super) use sleeper::Sleeper;
 
 /// What an acknowledgement has shown.
 struct News<'a> {
@@ -512,9 +512,9 @@ impl Recovery {
             Phase::Loss { progress, .. } => progress,
         };
         congestion.on_timeout(now, self.board.outstanding(), first);
-        // If the peer does not acknowledge data that it has reported by selective acknowledgements as next, or if the
-        // timer expires again, it may have dropped that data (RFC 2018 section 8). Otherwise its reports still count
-        // (RFC 6675 section 5.1).
+        // If the peer has reported the first unacknowledged data by a selective acknowledgement, or if the timer
+        // expires again, the peer may have dropped the reported data (RFC 2018 section 8). Otherwise its reports still
+        // count (RFC 6675 section 5.1).
         if rtt.doublings() > 1 || self.board.begins_sacked() {
             self.board.renege();
         }
@@ -530,8 +530,8 @@ impl Recovery {
         }
     }
 
-    /// Marks all data in flight as lost because the path MTU was lowered. It is retransmitted in shorter segments, and
-    /// this does not count as congestion.
+    /// Marks all data in flight as lost because the path MTU was lowered, whether its segments fit the path or not. It
+    /// is retransmitted in shorter segments, and this does not count as congestion.
     pub(super) fn on_narrower_path(&mut self) {
         self.board.lose_all(|_| ());
     }

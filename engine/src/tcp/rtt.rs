@@ -18,7 +18,7 @@ pub(super) const CEILING: Duration = Duration::from_secs(60);
 /// 6.2, step 1).
 const MEMORY: Duration = Duration::from_secs(300);
 /// A limit on the number of doublings that is large enough to reach the longest timeout.
-const MOST_DOUBLINGS: u32 = 16;
+const MAX_DOUBLINGS: u32 = 16;
 
 /// The estimate of the round-trip time.
 #[derive(Clone, Copy, Debug, Default)]
@@ -99,7 +99,7 @@ impl RoundTrip {
     /// Computes the timeout. It is stored because it is read with every packet but changes only with a measurement or
     /// an expiry.
     fn update_timeout(&mut self) {
-        let doubled = self.base().saturating_mul(1 << self.doublings.min(MOST_DOUBLINGS));
+        let doubled = self.base().saturating_mul(1 << self.doublings.min(MAX_DOUBLINGS));
         self.timeout = Some(doubled.min(CEILING).into());
     }
 

@@ -107,7 +107,7 @@ impl Recency {
 /// The maximum number of ranges in addition to those that the sender made by sending. If a peer's acknowledgements
 /// split ranges more often, for example at every byte, further blocks that would split a range are ignored until ranges
 /// are acknowledged or merged.
-const MOST_SPLITS: usize = 256;
+const MAX_SPLITS: usize = 256;
 
 /// The ranges from SND.UNA to SND.NXT.
 #[derive(Clone, Debug)]
@@ -317,7 +317,7 @@ impl Scoreboard {
                 continue;
             }
             if head || tail {
-                if self.splits >= MOST_SPLITS {
+                if self.splits >= MAX_SPLITS {
                     at += 1;
                     continue;
                 }
@@ -558,7 +558,7 @@ mod tests {
         for byte in (1..1_000_000u32).step_by(2) {
             board.sack(Sequence(byte), Sequence(byte + 1), |_| ());
         }
-        assert!(board.ranges.len() <= 1000 + 2 * MOST_SPLITS, "{}", board.ranges.len());
+        assert!(board.ranges.len() <= 1000 + 2 * MAX_SPLITS, "{}", board.ranges.len());
     }
 
     #[test]

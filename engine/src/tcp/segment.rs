@@ -77,7 +77,7 @@ const SACK_PERMITTED: u8 = 4;
 const SACK: u8 = 5;
 const TIMESTAMP: u8 = 8;
 /// The largest window scale. A larger one is treated as this (RFC 7323 section 2.3).
-const MOST_SCALE: u8 = 14;
+const MAX_SCALE: u8 = 14;
 
 impl SegmentOptions {
     /// Parses options as far as they are valid. Parsing stops at an option with an impossible length; a known option of
@@ -107,7 +107,7 @@ impl SegmentOptions {
     fn take(&mut self, kind: u8, value: &[u8]) {
         match (kind, value) {
             (MSS, &[high, low]) => self.mss = Some(u16::from_be_bytes([high, low])),
-            (SCALE, &[scale]) => self.scale = Some(scale.min(MOST_SCALE)),
+            (SCALE, &[scale]) => self.scale = Some(scale.min(MAX_SCALE)),
             (SACK_PERMITTED, []) => self.sack_permitted = true,
             (SACK, blocks) if !blocks.is_empty() && blocks.len() % 8 == 0 => {
                 self.sack =
@@ -288,7 +288,7 @@ impl Header {
         while !head.length.is_multiple_of(4) {
             head.push(&[END]);
         }
-        // At most 15 words.
+        // The length is at most 15 words.
         head.bytes[12] = ((head.length / 4) as u8) << 4;
         head
     }
@@ -304,7 +304,7 @@ impl Header {
         if count == 0 {
             return;
         }
-        // At most 34.
+        // The length is at most 34 bytes.
         head.push(&[SACK, (2 + 8 * count) as u8]);
         for (start, end) in &self.options.sack[..count] {
             head.push(&start.0.to_be_bytes());

@@ -9,13 +9,6 @@ mod window;
 
 use core::time::Duration;
 
-use alarms::{Alarm, Alarms};
-use pacing::Pacing;
-pub(super) use plan::Plan;
-use plan::{PlanKind, Situation};
-use usage::Usage;
-use window::PeerWindow;
-
 use super::congestion::{Congestion, CongestionControl};
 use super::recovery::{Recovery, RecoveryState, Report, Sleeper};
 use super::rtt::RoundTrip;
@@ -23,6 +16,13 @@ use super::segment::SackBlock;
 use super::sequence::Sequence;
 use crate::buffer::{Memory, SendQueue, Slice};
 use crate::time::Instant;
+use alarms::{Alarm, Alarms};
+use pacing::Pacing;
+use plan::{PlanKind, Situation};
+use usage::Usage;
+use window::PeerWindow;
+
+pub(super) use plan::Plan;
 
 /// How far the closing of the sending half has come.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -87,7 +87,7 @@ pub(super) struct Sender {
 
 /// The number of ranges in flight from which on segments that are not full are held back, whether Nagle's algorithm is
 /// used or not: each range needs memory, however few its bytes are.
-const MOST_SMALL: usize = 1024;
+const MAX_SMALL: usize = 1024;
 /// Several segments that are sent as one large segment are together at most this fraction of the congestion window.
 const PARTS: usize = 4;
 /// Several segments that are sent as one large segment are together at most what the pacing rate carries in this time
@@ -301,7 +301,7 @@ impl Sender {
         if situation.unsent() > 0 && self.recovery.state() == RecoveryState::Open {
             self.usage.validate(in_flight, is_idle, self.rtt.timeout(), &mut self.congestion, now);
         }
-        let no_delay = no_delay && self.recovery.ranges() < MOST_SMALL;
+        let no_delay = no_delay && self.recovery.ranges() < MAX_SMALL;
         let room = self.recovery.room(&self.congestion);
         let rate = self.congestion.pacing_rate(self.rtt.smoothed());
         let plan = match self.recovery.awake().and_then(Recovery::first_lost) {

@@ -66,7 +66,7 @@ pub struct Info {
     pub rtt_variance: Option<Duration>,
     /// The smallest round-trip time of the last minutes.
     pub minimum_rtt: Option<Duration>,
-    /// The retransmission timeout in force.
+    /// The current retransmission timeout.
     pub timeout: Duration,
     /// How often the retransmission timer has expired in a row.
     pub backoff: u32,

@@ -139,7 +139,7 @@ fn an_idle_connection_holds_no_memory_beside_itself() {
         }
         hosts.advance(Duration::from_secs(1));
         // The connections that were active last keep memory.
-        for _ in 0..MOST_AWAKE {
+        for _ in 0..MAX_AWAKE {
             hosts.pair(listener);
         }
         let held = |host: &Tcp, id: ConnectionId| host.connections.get(id.0).map(|entry| entry.connection.held());

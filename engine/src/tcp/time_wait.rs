@@ -25,10 +25,10 @@ const REUSABLE: Duration = Duration::from_secs(1);
 /// How far the initial sequence number of a new connection lies beyond the old numbers: further than an unscaled
 /// window.
 const BEYOND: usize = 1 << 16;
-/// The capacity for records doubles when it is used up, but grows by at least `LEAST_GROWTH` and at most `MOST_GROWTH`
+/// The capacity for records doubles when it is used up, but grows by at least `MIN_GROWTH` and at most `MAX_GROWTH`
 /// records.
-const LEAST_GROWTH: usize = 16;
-const MOST_GROWTH: usize = 4096;
+const MIN_GROWTH: usize = 16;
+const MAX_GROWTH: usize = 4096;
 /// A capacity of up to this many records is never given back.
 const SMALL: usize = 256;
 /// A flag: the connection had timestamps, so `offset` and `recent` are valid.
@@ -169,7 +169,7 @@ impl TimeWait {
             return;
         }
         if self.records.len() == self.records.capacity() {
-            let growth = self.records.len().clamp(LEAST_GROWTH, MOST_GROWTH).min(self.most - self.records.len());
+            let growth = self.records.len().clamp(MIN_GROWTH, MAX_GROWTH).min(self.most - self.records.len());
             self.records.reserve_exact(growth);
         }
         self.records.push(Record::new(key, remnant, now));

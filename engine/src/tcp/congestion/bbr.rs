@@ -16,18 +16,17 @@ mod states;
 
 use core::time::Duration;
 
+use super::{Acknowledgement, CongestionControl, MAXIMUM_WINDOW, Rate, RateSample, SentState, initial_window};
+use crate::time::Instant;
 use bounds::Bounds;
 use filters::{Aggregation, FullPipe, MaxRate, MinRtt, Rounds};
 use states::{Cycle, Phase, State};
-
-use super::{Acknowledgement, CongestionControl, MAXIMUM_WINDOW, Rate, RateSample, SentState, initial_window};
-use crate::time::Instant;
 
 /// The pacing rate in thousandths of the path's rate, below 1000 so that queues drain (`PacingMarginPercent`).
 const MARGIN: u64 = 990;
 /// The minimum window in segments: with fewer, a peer that acknowledges every other segment would be idle
 /// (`MinPipeCwnd`).
-const LEAST_SEGMENTS: u64 = 4;
+const MIN_SEGMENTS: u64 = 4;
 /// The round-trip time that is assumed for the first pacing rate, before anything was measured (section 5.6.2).
 const FIRST_RTT: Duration = Duration::from_millis(1);
 /// The length of the bursts in which data is sent or acknowledged, due to the sender's pacing (section 5.5.8).
@@ -113,7 +112,7 @@ impl Bbr {
     }
 
     const fn least_window(&self) -> u64 {
-        LEAST_SEGMENTS * self.segment
+        MIN_SEGMENTS * self.segment
     }
 
     /// `BBR.bw`: the highest rate, limited by the bound that follows from losses.
@@ -142,7 +141,7 @@ impl Bbr {
         self.quantized(self.bandwidth_delay(self.highest.highest(), gain))
     }
 
-    /// `BBRTargetInflight`.
+    /// `BBRTargetInflight`: the bytes in flight that the path should bear.
     fn target_flight(&self) -> u64 {
         self.bandwidth_delay(self.rate(), 1000).min(self.window)
     }
@@ -177,7 +176,7 @@ impl Bbr {
         self.bound_window();
     }
 
-    /// `BBRProbeRTTCwnd`.
+    /// `BBRProbeRTTCwnd`: the window in ProbeRTT.
     fn probe_rtt_window(&self) -> u64 {
         self.bandwidth_delay(self.rate(), self.state.window_gain()).max(self.least_window())
     }
@@ -297,7 +296,7 @@ impl CongestionControl for Bbr {
 
     fn on_recovered(&mut self, _now: Instant) {}
 
-    /// Section 5.5.11.2.
+    /// Restores what spurious losses have changed (section 5.5.11.2).
     fn undo(&mut self, now: Instant) {
         self.restore_window();
         self.recovering = false;
@@ -345,7 +344,7 @@ impl CongestionControl for Bbr {
         true
     }
 
-    /// Section 5.2.3.
+    /// Updates the model, the state, the pacing rate and the window for an acknowledgement (section 5.2.3).
     fn on_sample(&mut self, sample: &RateSample) {
         (self.total, self.in_flight) = (sample.total, sample.in_flight);
         if self.recovering && !sample.recovering {
@@ -368,7 +367,7 @@ impl CongestionControl for Bbr {
         self.set_window(sample);
     }
 
-    /// Section 5.5.10.2.
+    /// Ends a probe if its losses are too many (section 5.5.10.2).
     fn on_lost(&mut self, now: Instant, bytes: u64, sent: &SentState) {
         self.note_loss();
         if self.cycle.samples_probe && bounds::is_too_high(sent, self.segment) {
@@ -377,7 +376,7 @@ impl CongestionControl for Bbr {
         }
     }
 
-    /// Section 5.4.1.
+    /// Restarts from idle (section 5.4.1).
     fn on_restart(&mut self, now: Instant) {
         self.restarted = true;
         self.aggregation.restart(now);

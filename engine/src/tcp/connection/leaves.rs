@@ -10,8 +10,8 @@ use crate::time::Instant;
 use crate::wire::Ecn;
 
 /// The number of SACK blocks that an acknowledgement has room for, without and with a timestamp.
-const MOST_BLOCKS: usize = 4;
-const MOST_BLOCKS_STAMPED: usize = 3;
+const MAX_BLOCKS: usize = 4;
+const MAX_BLOCKS_STAMPED: usize = 3;
 
 /// The bytes that SACK blocks take in a header, with padding.
 const fn blocks_length(count: usize) -> usize {
@@ -100,7 +100,7 @@ impl Connection {
         let (next, expected) = (synchronized.sender.next(), synchronized.receiver.next());
         let eager = self.options.no_delay && (self.flushing || !self.reader_is_behind);
         // A segment with CWR is sent alone, not together with others as one large segment (RFC 3168 section 6.1.2).
-        let most = if synchronized.ecn.slowed { 0 } else { self.most_at_once(out.longest()) };
+        let most = if synchronized.ecn.slowed { 0 } else { self.max_data_in(out.longest()) };
         let State::Synchronized(synchronized) = &mut self.state else { return Ok(0) };
         if let Some(plan) = synchronized.sender.plan(eager, most, now) {
             return self.send_planned(&plan, out, now);
@@ -118,7 +118,7 @@ impl Connection {
     }
 
     /// The bytes of data that packets of this length hold besides their headers and options.
-    fn most_at_once(&self, packet: usize) -> usize {
+    fn max_data_in(&self, packet: usize) -> usize {
         let State::Synchronized(synchronized) = &self.state else { return 0 };
         let headers = handshake::headers(self.tuple.local().ip()) + synchronized.agreement.options_length();
         packet.saturating_sub(headers)
@@ -199,7 +199,7 @@ impl Connection {
         };
         match &self.state {
             State::Synchronized(synchronized) => {
-                let most = if timestamp.is_some() { MOST_BLOCKS_STAMPED } else { MOST_BLOCKS };
+                let most = if timestamp.is_some() { MAX_BLOCKS_STAMPED } else { MAX_BLOCKS };
                 header.window = synchronized.receiver.window_field();
                 header.control.ece = synchronized.agreement.ecn && synchronized.ecn.echoing;
                 header.options.sack = synchronized.receiver.sack_blocks();
@@ -229,7 +229,7 @@ impl Connection {
 
 /// The SACK blocks that fit into the `spare` bytes of a segment.
 fn fitting(mut blocks: SackBlocks, spare: usize, stamped: bool) -> SackBlocks {
-    let most = if stamped { MOST_BLOCKS_STAMPED } else { MOST_BLOCKS };
+    let most = if stamped { MAX_BLOCKS_STAMPED } else { MAX_BLOCKS };
     let mut count = blocks.len().min(most);
     while count > 0 && blocks_length(count) > spare {
         count -= 1;

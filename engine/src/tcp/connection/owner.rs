@@ -1,5 +1,7 @@
 //! The calls of a connection's owner: reading, writing, and closing each half.
 
+use thiserror::Error;
+
 use super::{Connection, Remains, State};
 use crate::buffer::{Memory, ReceiveQueue, Slice, Slices};
 use crate::tcp::receive::Receiver;
@@ -8,7 +10,7 @@ use crate::tcp::state::Cause;
 use crate::time::Instant;
 
 /// Why nothing was read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum ReadError {
     /// No data has arrived yet.
     #[error("nothing is there yet")]
@@ -22,7 +24,7 @@ pub enum ReadError {
 }
 
 /// Why nothing was written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum WriteError {
     /// There is no room yet.
     #[error("there is no room yet")]

@@ -124,7 +124,7 @@ impl Synchronized {
             window: usize::from(offered),
             scale: own_scale,
             limit: options.receive_limit(),
-            most: options.most_received(),
+            most: options.max_receive_buffer(),
             charge: charges.receive,
             segment: own.saturating_sub(agreement.options_length()).max(1),
             selective: agreement.selective,

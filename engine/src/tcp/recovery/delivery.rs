@@ -14,7 +14,7 @@ use crate::time::Instant;
 
 /// The maximum number of epochs. A window of the largest send buffer has about this many acknowledgements. If there are
 /// more, the oldest epochs are removed, and the data sent in them gives no sample.
-const MOST_EPOCHS: usize = 4096;
+const MAX_EPOCHS: usize = 4096;
 
 /// The state of a connection when something was sent (section 4.1.2.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,7 +103,7 @@ impl Delivery {
         if self.epochs.back().is_some_and(|last| Epoch { first: last.first, ..epoch } == *last) {
             return;
         }
-        if self.epochs.len() >= MOST_EPOCHS {
+        if self.epochs.len() >= MAX_EPOCHS {
             self.epochs.pop_front();
         }
         self.epochs.push_back(epoch);

@@ -29,7 +29,7 @@ impl Probe {
         Self { end, again }
     }
 
-    /// RFC 8985 section 7.4.2.
+    /// Decides what an acknowledgement shows about the probe (RFC 8985 section 7.4.2).
     pub(super) fn judge(&self, report: &Report<'_>, duplicate: Option<SackBlock>) -> Outcome {
         if report.acknowledged.before(self.end) {
             return Outcome::Pending;

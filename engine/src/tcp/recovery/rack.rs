@@ -13,9 +13,9 @@ const THRESHOLD: usize = 3;
 /// The number of recoveries for which a widened reordering window is kept (RFC 8985 section 6.2, step 4).
 const PERSISTENCE: u8 = 16;
 /// The maximum of the reordering window, in quarters of the smallest round-trip time.
-const MOST_QUARTERS: u32 = 64;
+const MAX_QUARTERS: u32 = 64;
 
-/// The state of RFC 8985 section 5.2.
+/// The state of RACK for one connection (RFC 8985 section 5.2).
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Rack {
     /// The most recently sent segment that has arrived, and its round-trip time: `RACK.xmit_ts`, `RACK.end_seq`,
@@ -72,7 +72,7 @@ impl Rack {
     pub(super) fn on_duplicate(&mut self, next: Sequence, acknowledged: Sequence) {
         if self.round.is_none_or(|round| acknowledged.at_or_after(round)) {
             self.round = Some(next);
-            self.quarters = (self.quarters + 1).min(MOST_QUARTERS);
+            self.quarters = (self.quarters + 1).min(MAX_QUARTERS);
             self.persist = PERSISTENCE;
             self.reordered = true;
         }

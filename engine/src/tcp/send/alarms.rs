@@ -6,7 +6,7 @@ use crate::tcp::rtt::CEILING;
 use crate::time::Instant;
 
 /// A limit on the number of doublings that is large enough to reach the longest wait.
-const MOST_DOUBLINGS: u32 = 16;
+const MAX_DOUBLINGS: u32 = 16;
 
 /// The timer that has expired.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -120,7 +120,7 @@ impl Alarms {
 
     /// Schedules the next window probe, in case the window has not opened by then.
     pub(super) fn postpone_window_probe(&mut self, timeout: Duration, now: Instant) {
-        let wait = timeout.saturating_mul(1 << self.window_probes.min(MOST_DOUBLINGS)).min(CEILING);
+        let wait = timeout.saturating_mul(1 << self.window_probes.min(MAX_DOUBLINGS)).min(CEILING);
         self.window = Some(now + wait);
     }
 }

@@ -180,8 +180,8 @@ fn many_small_segments_in_flight_hold_the_next_one_back() {
         })
         .sum();
     // The waiting bytes are sent as full segments once enough of them wait.
-    let full = (5000 - MOST_SMALL) / SEGMENT;
-    assert_eq!((left, sender.recovery().ranges()), (MOST_SMALL + full, MOST_SMALL + full));
+    let full = (5000 - MAX_SMALL) / SEGMENT;
+    assert_eq!((left, sender.recovery().ranges()), (MAX_SMALL + full, MAX_SMALL + full));
     acknowledge(&mut sender, full, &[], at(100_000));
     assert_eq!(burst(&mut sender, at(100_000)), 0);
     acknowledge(&mut sender, full + 1, &[], at(100_000));

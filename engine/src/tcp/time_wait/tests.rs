@@ -223,7 +223,7 @@ fn a_hundred_thousand_records_fit_into_16_mib() {
         waiting.insert(tuple(peer), STAMPED, at(0));
         let after = waiting.held();
         // While the table grows, the old and the new memory exist at the same time.
-        assert!(waiting.records.capacity() - waiting.len() < MOST_GROWTH, "room grows by bounded steps");
+        assert!(waiting.records.capacity() - waiting.len() < MAX_GROWTH, "room grows by bounded steps");
         peak = peak.max(if after > before { before + after } else { after });
     }
     assert_eq!(waiting.len(), 100_000);

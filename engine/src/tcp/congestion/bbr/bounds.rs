@@ -15,7 +15,7 @@ const USED: u64 = 950;
 /// The fraction of the long-term bound that is left to other flows, in thousandths (`Headroom`).
 const HEADROOM: u64 = 150;
 /// The number of round trips after which a probe no longer doubles its steps.
-const MOST_DOUBLINGS: u32 = 30;
+const MAX_DOUBLINGS: u32 = 30;
 
 /// See the [module](self). `None` means that there is no bound.
 #[derive(Clone, Copy, Debug, Default)]
@@ -126,7 +126,7 @@ impl Bounds {
         (self.loss_in_round, self.latest) = (false, (Rate::default(), 0));
     }
 
-    /// `BBRResetShortTermModel`.
+    /// Removes the short-term bounds (`BBRResetShortTermModel`).
     pub(super) const fn forget_short_term(&mut self) {
         (self.rate, self.short_term) = (None, None);
     }
@@ -163,7 +163,7 @@ impl Bounds {
     /// Doubles the next step of a probe (`BBRRaiseInflightLongtermSlope`).
     pub(super) fn steepen(&mut self, segment: u64, window: u64) {
         let growth = segment << self.probe.rounds;
-        self.probe.rounds = (self.probe.rounds + 1).min(MOST_DOUBLINGS);
+        self.probe.rounds = (self.probe.rounds + 1).min(MAX_DOUBLINGS);
         self.probe.each = (window / growth.max(1)).max(1);
     }
 

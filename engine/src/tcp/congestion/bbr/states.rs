@@ -140,7 +140,7 @@ impl Bbr {
         self.check_probe_rtt(sample);
     }
 
-    /// Sections 5.3.1.2 and 5.3.1.3.
+    /// Ends Startup when the pipe is full or losses are too many (sections 5.3.1.2 and 5.3.1.3).
     fn check_startup(&mut self, sample: &RateSample) {
         let losses = self.bounds.round_started && sample.recovering && self.bounds.events >= STARTUP_LOSSES;
         if !self.full.reached && losses && bounds::is_too_high(&sample.sent, self.segment) {
@@ -159,7 +159,7 @@ impl Bbr {
         self.full.reached = true;
     }
 
-    /// Section 5.3.2.
+    /// Ends Drain once the queue is gone (section 5.3.2).
     fn check_drain(&mut self, sample: &RateSample) {
         let State::Drain { since } = self.state else { return };
         if self.in_flight <= self.flight(1000) || self.rounds.count > since + DRAIN_ROUNDS {
@@ -167,7 +167,7 @@ impl Bbr {
         }
     }
 
-    /// Section 5.3.3.6.
+    /// Moves through the phases of a probing cycle (section 5.3.3.6).
     fn update_cycle(&mut self, sample: &RateSample) {
         if !self.full.reached {
             return;
@@ -223,7 +223,7 @@ impl Bbr {
         now - self.cycle.began > self.cycle.wait || self.cycle.rounds_since_probe >= rounds
     }
 
-    /// `BBRIsTimeToCruise`.
+    /// `BBRIsTimeToCruise`: whether the queue is gone and there is headroom for other flows.
     fn is_time_to_cruise(&self) -> bool {
         let headroom = self.bounds.with_headroom(self.segment, self.least_window());
         headroom.is_none_or(|bound| self.in_flight <= bound) && self.in_flight <= self.flight(1000)
@@ -272,7 +272,7 @@ impl Bbr {
         }
     }
 
-    /// Section 5.3.4.3.
+    /// Enters ProbeRTT when the round-trip time is to be measured again (section 5.3.4.3).
     fn check_probe_rtt(&mut self, sample: &RateSample) {
         if self.min_rtt.expired && !self.state.is_probing_rtt() && !self.restarted {
             self.save_window();

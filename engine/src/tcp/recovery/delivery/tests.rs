@@ -158,5 +158,5 @@ fn a_peer_that_acknowledges_little_at_a_time_does_not_make_the_list_long() {
         path.send(1, 1000, at(number as u64));
         path.arrive(&[number], Some(1), None, at(number as u64));
     }
-    assert_eq!(path.delivery.epochs.len(), MOST_EPOCHS);
+    assert_eq!(path.delivery.epochs.len(), MAX_EPOCHS);
 }
