@@ -16,9 +16,8 @@ use crate::ip::output::{Blocked, Checksums, Header};
 use crate::tcp::{Cause, ConnectionId, ListenerId, Progress, Transmitted};
 use crate::time::Instant;
 use crate::udp::batch::{self, Batch, MOST_SEGMENTS, UdpSegmentation};
-use crate::udp::queue;
 use crate::udp::recent::Protocol;
-use crate::udp::{BindError, JoinError, LeaveError, Membership, SocketId, Tuple, datagram, ports};
+use crate::udp::{BindError, JoinError, LeaveError, Membership, SocketId, Tuple, datagram, ports, queue};
 use crate::wire::Ecn;
 
 /// A datagram to be sent.

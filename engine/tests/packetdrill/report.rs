@@ -7,11 +7,10 @@ use std::panic::{self, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
 
 use super::executor::{self, Outcome};
-use super::lexer;
 use super::parser::{self, Unreadable};
-use super::selftest;
 use super::tolerances::Tolerance;
 use super::world::Stop;
+use super::{lexer, selftest};
 
 /// What `cargo test` was asked for.
 #[derive(Debug, Default)]

@@ -1,8 +1,7 @@
 //! Scripts that are wrong, so that it is seen that the interpreter sees it.
 
-use super::executor;
-use super::parser;
 use super::world::Stop;
+use super::{executor, parser};
 
 const OPEN: &str = "
 0.0 socket(..., SOCK_STREAM, IPPROTO_TCP) = 3

@@ -9,7 +9,6 @@ use xila_network_engine::random::Random;
 use xila_network_engine::tcp::segment::Segment;
 use xila_network_engine::tcp::{Config, ConnectionId, Progress, Tcp};
 use xila_network_engine::time::Instant;
-
 use xila_network_engine::wire::Ip;
 
 use super::Dice;

@@ -1,9 +1,8 @@
 //! For tests: messages of servers as bytes, and what they hear.
 
+use core::net::Ipv4Addr;
 use std::collections::BTreeMap;
 use std::vec::Vec;
-
-use core::net::Ipv4Addr;
 
 use smoltcp::wire::EthernetAddress;
 

@@ -23,8 +23,9 @@ use crate::link::neighbours::State;
 use crate::random::Random;
 use crate::tcp::{self, Cause, ConnectionId, Options};
 use crate::time::Instant;
+use crate::udp::ports::Owner;
 use crate::udp::queue::{Content, PathError};
-use crate::udp::{self, SocketId, ports::Owner};
+use crate::udp::{self, SocketId};
 
 pub(super) const OWN: EthernetAddress = EthernetAddress([2, 0, 0, 0, 0, 1]);
 pub(super) const PEER: EthernetAddress = EthernetAddress([2, 0, 0, 0, 0, 2]);

@@ -7,8 +7,7 @@ use std::vec::Vec;
 use smoltcp::wire::{EthernetAddress, IpProtocol};
 
 use crate::buffer::Payload;
-use crate::ip::icmp::write::Reason;
-use crate::ip::icmp::write::{echo_reply, echo_request, error, message};
+use crate::ip::icmp::write::{Reason, echo_reply, echo_request, error, message};
 use crate::ip::output::{Checksums, Header};
 use crate::link::arp::Arp;
 use crate::link::groups::multicast_hardware;
