@@ -361,9 +361,9 @@ impl<R> Udp<R> {
         })
     }
 
-    /// Who on this host receives a datagram that the host itself sends to many (RFC 1112 section 6.1): `sent` has its
-    /// ends as the sender sees them. The sender is among them where it is a member of the group. Whether there is to be
-    /// such a loop-back, the sender says (`IP_MULTICAST_LOOP`); that it is done is the caller's to see to.
+    /// The sockets of this host that receive a multicast or broadcast datagram which this host itself sends (RFC 1112
+    /// section 6.1). `sent` has the ends as the sender sees them. The sender receives its own datagram if it is a
+    /// member of the group. The caller must check whether the sender wants this loopback (`IP_MULTICAST_LOOP`).
     pub fn receivers_here(&self, sent: &Tuple, is_broadcast: bool) -> impl Iterator<Item = SocketId> + use<'_, R> {
         self.receivers(&sent.reversed(), is_broadcast)
     }

@@ -203,7 +203,7 @@ pub enum Added {
 /// The addresses of one interface, up to a limit. Looking up an address is a binary search.
 #[derive(Debug)]
 pub struct Addresses {
-    /// In the order in which they were added, which decides between equals.
+    /// In the order in which they were added. Source address selection prefers the earlier of two equal addresses.
     list: Entries<Address>,
     /// The index of each address in the list, sorted by address.
     places: Vec<(IpAddr, usize)>,

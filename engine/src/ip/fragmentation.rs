@@ -216,7 +216,7 @@ fn copy(packet: &Payload<'_>, range: &Range<usize>, into: &mut [u8]) {
     assert!(range.end <= begin, "the packet is as long as it was when the cuts were planned");
 }
 
-/// An IPv4 header with those of its options that every fragment has: the upper bit of their type says so (RFC 791
+/// An IPv4 header with only the options that every fragment carries: those with the copied flag in their type (RFC 791
 /// section 3.1).
 fn copied_header(header: &[u8]) -> Result<Vec<u8>, Uncut> {
     const END_OF_LIST: u8 = 0;
@@ -241,19 +241,20 @@ fn copied_header(header: &[u8]) -> Result<Vec<u8>, Uncut> {
     Ok(copied)
 }
 
-/// The headers of an IPv6 packet, for who cuts it.
+/// The headers of an IPv6 packet, as fragmentation needs them.
 struct Chain {
-    /// Where the part begins that is divided: behind the headers that nodes on the path look at, which all fragments
-    /// have (RFC 8200 section 4.5); and where that is named which begins there.
+    /// Where the fragmentable part begins: after the headers that nodes on the path process, which every fragment
+    /// carries (RFC 8200 section 4.5). `named_at` is the offset of the octet that names the header there.
+    /// The offset of the octet that names the header at `begin`.
     begin: usize,
     named_at: usize,
-    /// Where the upper layer's header ends, as far as this host knows it.
+    /// Where the upper-layer header ends, as far as this host knows its length.
     end: usize,
 }
 
 impl Chain {
     fn of(head: &[u8]) -> Result<Self, Uncut> {
-        /// Where the IPv6 header names what follows it.
+        /// The offset of the next header field in the IPv6 header.
         const NEXT_HEADER: usize = 6;
         let mut named_at = NEXT_HEADER;
         let mut at = IPV6_HEADER;
