@@ -1,9 +1,9 @@
-//! What is heard of neighbours.
+//! Evidence about neighbours: what the messages of ARP and neighbour discovery say.
 
 use smoltcp::wire::EthernetAddress;
 
-/// What was heard of a neighbour: the fields of a message that passed the checks of its protocol. Hardware addresses
-/// that are no station's (multicast, broadcast, all zero) are not believed.
+/// Evidence about a neighbour: the fields of a message that passed the checks of its protocol. Hardware addresses that
+/// are not those of a single station (multicast, broadcast, all zero) are ignored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Evidence {
     /// The source of a neighbour solicitation to this host with a source link-layer address, or the sender of an ARP
