@@ -342,8 +342,8 @@ impl Memberships {
         self.reschedule(key);
     }
 
-    /// Looks whose version is to be spoken. Where it has become another one, all that is pending is void (RFC 3376
-    /// section 7.2.1, RFC 3810 section 8.2.1), but for changes of which nothing has been said yet.
+    /// Updates the version that is spoken. If it has changed, everything pending is cancelled (RFC 3376 section 7.2.1,
+    /// RFC 3810 section 8.2.1), except changes that were not reported yet.
     fn follow_version(&mut self, now: Instant) {
         let version = self.queriers.version(now);
         if self.version != version {

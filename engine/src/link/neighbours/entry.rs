@@ -36,7 +36,7 @@ pub(super) enum Knowledge {
     /// INCOMPLETE, after this many solicitations. Entered when a packet must be sent; left for [`Known`](Self::Known)
     /// by an answer, else for [`Failed`](Self::Failed) or [`Displaced`](Self::Displaced).
     Incomplete { solicitations: u32 },
-    /// It is. Left only by unanswered probes, or because the entry is dropped.
+    /// The hardware address is known. Left only when probes are not answered, or when the entry is removed.
     Known { hardware: EthernetAddress, trust: Trust },
     /// No solicitation was answered. The RFC deletes such an entry; here it is remembered for a while. A packet to the
     /// neighbour makes it incomplete again, and a late answer is accepted.
@@ -51,9 +51,9 @@ pub(super) enum Trust {
     /// REACHABLE: confirmed, and trusted until that time. That the time has passed is noticed only when the entry is
     /// used (section 7.3.3 allows that), so that idle neighbours need no alarm.
     Reachable { until: Instant },
-    /// STALE: the neighbour said so itself, or the confirmation is old. A packet to it makes it DELAY.
+    /// STALE: the neighbour announced itself, or the last confirmation is old. A packet to it makes it DELAY.
     Stale,
-    /// DELAY: packets go to it; somebody may confirm that they arrive, before it is probed.
+    /// DELAY: packets are sent to it, and a confirmation may still come before it is probed.
     Delay,
     /// PROBE, after this many unicast solicitations.
     Probe { solicitations: u32 },
