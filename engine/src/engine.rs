@@ -264,12 +264,12 @@ impl Engine {
         if self.next_dhcp().is_some_and(|at| at <= now) {
             self.poll_dhcp(now, device);
         }
-        self.poll_interface(now, device);
+        self.act_at_once(now, device);
         self.draw_consequences(now, device);
     }
 
     /// Does what is due in the interface: asks neighbours, and announces addresses.
-    fn poll_interface(&mut self, now: Instant, device: &mut dyn Transmitter) {
+    fn act_at_once(&mut self, now: Instant, device: &mut dyn Transmitter) {
         if self.interface.next_timeout().is_some_and(|at| at <= now) {
             self.interface.handle_timeout(now, device);
         }
