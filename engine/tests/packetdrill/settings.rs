@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use xila_network_engine::wire::HopLimit;
 
-/// The options of a socket, those that its connection inherits among them.
+/// The settings of a socket, including those that its connection inherits.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
     pub(crate) receive_buffer: usize,
