@@ -5,8 +5,8 @@ use core::num::NonZeroU8;
 
 use thiserror::Error;
 
-/// The hop limit (RFC 8200 section 3) or time to live (RFC 791 section 3.1) of packets that are sent, 1 to 255. A packet
-/// must not be sent with 0 (RFC 1122 section 3.2.1.7).
+/// The hop limit (RFC 8200 section 3) or time to live (RFC 791 section 3.1) of packets that are sent, 1 to 255. A
+/// packet must not be sent with 0 (RFC 1122 section 3.2.1.7).
 ///
 /// The hop limit of a packet that has arrived may be 0, so it is a plain octet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -67,7 +67,7 @@ impl Direction {
         Self { conditions, dice, idle_at: Instant::ORIGIN, latest: Instant::ORIGIN, tally }
     }
 
-    /// Takes a packet; `arrives` is told when it comes out, which may be never, or twice.
+    /// Carries a packet. `arrives` is called for each arrival, which may be none or two.
     pub(crate) fn carry(&mut self, now: Instant, mut packet: Vec<u8>, mut arrives: impl FnMut(Instant, Vec<u8>)) {
         let Conditions { loss, duplicates, damages, rate, marks, blackout, .. } = self.conditions;
         self.tally.packets += 1;

@@ -239,9 +239,7 @@ pub(super) const ROWS: &[Row] = &[
     asserted(
         "SHLD-11",
         "R2 is 100 seconds at least",
-        &[
-            "engine/tests/requirements/failures.rs::by_default_text_is_retransmitted_for_more_than_a_hundred_seconds",
-        ],
+        &["engine/tests/requirements/failures.rs::by_default_text_is_retransmitted_for_more_than_a_hundred_seconds"],
     ),
     asserted(
         "MUST-22",

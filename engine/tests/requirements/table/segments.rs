@@ -173,9 +173,7 @@ pub(super) const ROWS: &[Row] = &[
     asserted(
         "MUST-2",
         "the sender computes the checksum",
-        &[
-            "engine/tests/requirements/checks.rs::every_sent_segment_has_a_correct_checksum",
-        ],
+        &["engine/tests/requirements/checks.rs::every_sent_segment_has_a_correct_checksum"],
     ),
     asserted(
         "MUST-3",
