@@ -20,7 +20,7 @@ impl Key {
         self.index
     }
 
-    /// How many entries the place had before.
+    /// The generation of the entry: each later entry of the place has a higher one.
     #[must_use]
     pub const fn generation(self) -> u32 {
         self.generation

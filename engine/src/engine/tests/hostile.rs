@@ -172,7 +172,7 @@ fn damage(frame: &mut Vec<u8>, random: &mut Random) {
             1 => frame.extend((0..random.below(64)).map(|_| 0)),
             2 => frame.insert(at, random.next_u32() as u8),
             _ => {
-                // After the destination address, so that the frame is accepted.
+                // After the hardware addresses, so that the frame is accepted.
                 let at = at.max(12);
                 if let Some(byte) = frame.get_mut(at) {
                     *byte = [0, 0xff, *byte ^ 1 << random.below(8), random.next_u32() as u8][random.below(4) as usize];
