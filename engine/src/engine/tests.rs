@@ -1,4 +1,4 @@
-//! The engine as its link sees it: frames arrive, frames leave, and events say the rest. Time is virtual.
+//! Tests of the engine as its link sees it: frames that arrive, frames that leave, and events. Time is virtual.
 
 mod addresses;
 mod batches;

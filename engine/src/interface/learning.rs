@@ -1,4 +1,4 @@
-//! What routers advertise becomes addresses and routes of this interface.
+//! Router advertisements: applies what routers advertise to the addresses and routes of the interface.
 
 use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv6Addr};
@@ -10,7 +10,7 @@ use crate::link::ndp::RouterAdvertisement;
 use crate::time::Instant;
 
 impl Interface {
-    /// Takes a router's advertisement, and returns what is not the interface's to keep.
+    /// Processes a router advertisement. Returns the effects that concern other parts of the engine.
     pub(crate) fn learn(
         &mut self,
         discovery: &mut Discovery,
@@ -22,19 +22,21 @@ impl Interface {
         self.apply(effects, now)
     }
 
-    /// Forgets what routers have advertised.
+    /// Removes everything that routers have advertised.
     pub(crate) fn unlearn(&mut self, discovery: &mut Discovery, now: Instant) -> Vec<Effect> {
         let effects = discovery.withdraw(&mut self.addresses, &mut self.routes);
         self.apply(effects, now)
     }
 
-    /// An address that was formed of a router's prefix is another host's: the next one is tried.
+    /// Handles a conflict about an address formed from a router's prefix: another host has it, so the next one is
+    /// tried.
     pub(crate) fn form_anew(&mut self, discovery: &mut Discovery, address: Ipv6Addr, now: Instant) {
         let Some(identify) = self.identify() else { return };
         let known = self.addresses.find(address.into()).filter(|known| known.origin == Origin::Router);
         let Some(known) = known.copied() else { return };
         if known.detection == Detection::Passed {
-            // It was in use, and was verified anew: the interface was out of use, and another host has taken it.
+            // The address was in use and was being verified again. While the interface was suspended, another host has
+            // taken it.
             self.addresses.restart_detection(address.into());
             self.tell(Change::AddressRemoved(known.cidr));
         }

@@ -1,4 +1,4 @@
-//! The parts of the tests against hostile peers, and against owners who ask in any order.
+//! The modules of the tests with hostile peers, and with owners that perform operations in any order.
 
 pub(crate) mod bytes;
 pub(crate) mod craft;

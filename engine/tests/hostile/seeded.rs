@@ -1,4 +1,5 @@
-//! What the fuzzers run, from numbers and from what they begin with. `XILA_HOSTILE` is how many of each; `XILA_HOSTILE_SEED` runs one alone.
+//! Runs the fuzz targets with seeded random bytes and with the fuzzers' seed files. `XILA_HOSTILE` sets the number of
+//! runs, and `XILA_HOSTILE_SEED` runs one seed alone.
 
 use std::panic::catch_unwind;
 
@@ -6,7 +7,7 @@ fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok().and_then(|text| text.parse().ok())
 }
 
-/// Bytes from a seed (SplitMix64).
+/// Pseudo-random bytes from a seed (SplitMix64).
 fn bytes(seed: u64) -> Vec<u8> {
     let mut state = seed;
     let mut next = || {
@@ -19,7 +20,7 @@ fn bytes(seed: u64) -> Vec<u8> {
     (0..length).map(|_| next() as u8).collect()
 }
 
-/// What a fuzzer begins with: strings of bytes that mean something.
+/// Runs a fuzzer's seed files, which are meaningful strings of bytes.
 fn seeds(target: &str, run: fn(&[u8])) {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds").join(target);
     let files: Vec<_> = std::fs::read_dir(&folder).expect("a folder of seeds").flatten().collect();
