@@ -79,12 +79,19 @@ impl Engine {
     /// established, and only if the sequence number is the one of its SYN (RFC 5927). For an established connection the
     /// error is soft and is ignored (RFC 1122 section 4.2.3.9): the retransmission timer decides.
     fn error_arrived(&mut self, source: IpAddr, kind: ErrorKind, mtu: Option<u32>, quoted: &Quoted<'_>, now: Instant) {
-        if let Some(mtu) = mtu
-            && self.is_believable(quoted)
-        {
-            self.interface.narrow_path(quoted.destination, mtu, quoted.length, now);
-            let mtu = self.interface.mtu_to(quoted.destination, now);
-            self.tcp.set_path_mtu(quoted.destination, mtu, now);
+        let mut mtu = mtu;
+        if let Some(said) = mtu {
+            if !self.is_believable(quoted) {
+                return;
+            }
+            self.interface.narrow_path(quoted.destination, said, quoted.length, now);
+            let known = self.interface.mtu_to(quoted.destination, now);
+            self.tcp.set_path_mtu(quoted.destination, known, now);
+            // If the packet fits the path even so, the router has said something impossible (RFC 8201 section 4).
+            if known >= quoted.length {
+                return;
+            }
+            mtu = u32::try_from(known).ok();
         }
         if let Content::Tcp { from, to, sequence } = quoted.content {
             let tuple = ends((quoted.source, from), (quoted.destination, to));

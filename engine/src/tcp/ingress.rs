@@ -312,8 +312,14 @@ impl Tcp {
         ecn: Ecn,
     ) {
         let control = segment.control;
+        let listener = self.listeners.find(tuple.local());
+        // A SYN that is dropped, or answered with a cookie, opens no connection.
+        let has_room = self.half_open.len() < self.config.most_half_open;
+        let admits =
+            |listener| self.listeners.listening(listener).is_some_and(|listening| listening.admits_now(has_room));
         let late = LateArrival {
             syn: control.syn,
+            is_acceptable: listener.is_some_and(admits),
             ack: control.ack,
             rst: control.rst,
             fin: control.fin,
@@ -321,10 +327,9 @@ impl Tcp {
             length: segment.payload.len(),
             timestamp: segment.options.timestamp.map(|timestamp| timestamp.value),
         };
-        let listener = self.listeners.find(tuple.local());
         let mut after = None;
-        // TIME-WAIT comes before the listener. A newer SYN removes the record even if there is no listener, and is then
-        // answered with a reset; any other segment is answered by TIME-WAIT itself.
+        // TIME-WAIT comes before the listener. A newer SYN that the listener accepts removes the record; TIME-WAIT itself
+        // answers any other segment.
         match self.time_wait.receive(tuple, &late, now) {
             Some(Verdict::Ignore) => return,
             Some(Verdict::Challenge(remnant)) => return self.challenge_for(tuple, &remnant, now, out),

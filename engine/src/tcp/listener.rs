@@ -103,7 +103,7 @@ impl Listening {
         if left == 0 {
             return Admission::Dropped;
         }
-        if room && self.half_open < left {
+        if self.admits_now(room) {
             // The attack is over only when half of the handshakes are gone: while one place after the other becomes
             // free, it is still the same attack.
             if self.half_open * 2 < left {
@@ -113,6 +113,11 @@ impl Listening {
         }
         let since = *self.crowded.get_or_insert(now);
         if room && now - since < CROWD { Admission::Dropped } else { Admission::Cookie }
+    }
+
+    /// Whether a SYN begins a handshake now, and is neither dropped nor answered with a cookie.
+    pub(super) fn admits_now(&self, room: bool) -> bool {
+        room && self.half_open < self.places.left()
     }
 
     /// Counts a handshake that has begun.

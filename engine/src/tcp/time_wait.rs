@@ -69,6 +69,8 @@ pub struct RemnantClock {
 pub struct Arrival {
     /// The SYN flag.
     pub syn: bool,
+    /// If the segment were a SYN for a connection that is not known, a listener would accept it.
+    pub is_acceptable: bool,
     /// The ACK flag.
     pub ack: bool,
     /// The RST flag.
@@ -236,7 +238,8 @@ impl TimeWait {
             return Some(Verdict::Ignore);
         }
         if arrival.syn && !arrival.ack {
-            if record.is_renewed_by(arrival) {
+            // Only a SYN that opens a connection ends the wait (RFC 9293 section 3.6.1, MUST-13).
+            if arrival.is_acceptable && record.is_renewed_by(arrival) {
                 let after = record.next + BEYOND;
                 self.remove(index);
                 return Some(Verdict::Renew { after });

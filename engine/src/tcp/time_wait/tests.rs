@@ -17,8 +17,16 @@ const PLAIN: Remnant = Remnant {
     timestamp: None,
 };
 const STAMPED: Remnant = Remnant { timestamp: Some(CLOCK), ..PLAIN };
-const ACK: Arrival =
-    Arrival { syn: false, ack: true, rst: false, fin: false, sequence: Sequence(200), length: 0, timestamp: None };
+const ACK: Arrival = Arrival {
+    syn: false,
+    is_acceptable: true,
+    ack: true,
+    rst: false,
+    fin: false,
+    sequence: Sequence(200),
+    length: 0,
+    timestamp: None,
+};
 const RST: Arrival = Arrival { rst: true, ..ACK };
 const SYN: Arrival = Arrival { syn: true, ack: false, sequence: Sequence(150), ..ACK };
 const FIN: Arrival = Arrival { fin: true, sequence: Sequence(199), ..ACK };
@@ -56,6 +64,17 @@ fn a_repeated_fin_is_acknowledged_and_restarts_the_wait() {
     assert_eq!(waiting.len(), 1, "the wait began anew at 7 s");
     waiting.expire(at(17));
     assert_eq!((waiting.len(), waiting.next()), (0, None));
+}
+
+/// RFC 9293 section 3.6.1 (MUST-13): only a new connection ends the wait.
+#[test]
+fn a_syn_that_nobody_accepts_does_not_end_the_wait() {
+    let mut waiting = waiting_with(PLAIN);
+    let new = Arrival { sequence: Sequence(201), ..SYN };
+    let refused = Arrival { is_acceptable: false, ..new };
+    assert_eq!(waiting.receive(&tuple(1), &refused, at(1)), Some(Verdict::Acknowledge(PLAIN)));
+    assert_eq!((waiting.len(), waiting.next()), (1, Some(at(10))));
+    assert!(matches!(waiting.receive(&tuple(1), &new, at(1)), Some(Verdict::Renew { .. })));
 }
 
 #[test]
