@@ -3,7 +3,7 @@
 //! | Room | Holds |
 //! |---|---|
 //! | [`dhcp`] | the client of DHCPv4: an address, routers and names, for a time |
-//! | [`information`] | the client of DHCPv6 without state, which the engine does not ask yet: servers of names, where routers say that there is more to be known |
+//! | [`information`] | the client of DHCPv6 without state: servers of names, where routers say that there is more to be known |
 //! | [`router`] | what IPv6 routers say: router discovery and address autoconfiguration |
 //! | [`servers`] | servers of names, whoever brings them |
 

@@ -8,6 +8,8 @@
 //! | `arrival` | frames and packets that arrive, and whom they concern |
 //! | `departure` | what owners of sockets send |
 //! | `configuration` | what DHCP and routers say |
+//! | `information` | what servers of DHCPv6 say beside that |
+//! | `names` | servers of names and search domains, whoever says them |
 //! | `messages` | ICMP: echoes, and errors about packets of this host |
 //! | `consequences` | what the parts tell each other |
 
@@ -15,7 +17,9 @@ mod arrival;
 mod configuration;
 mod consequences;
 mod departure;
+mod information;
 mod messages;
+mod names;
 #[cfg(test)]
 mod tests;
 
@@ -194,6 +198,7 @@ impl Engine {
         self.interface.link_up(now);
         self.verify_lease(now);
         self.verify_network(now);
+        self.verify_information(now);
         self.resume_stranded();
     }
 
@@ -208,6 +213,7 @@ impl Engine {
         self.interface.link_up(now);
         self.verify_lease(now);
         self.solicit_routers(now);
+        self.verify_information(now);
         self.tcp.restart_timers(now);
         self.resume_stranded();
     }
@@ -222,6 +228,7 @@ impl Engine {
             self.parked.front().map(|(at, _)| *at),
             self.next_discovery(),
             self.next_dhcp(),
+            self.next_information(),
         ]
         .into_iter()
         .flatten()
@@ -263,6 +270,9 @@ impl Engine {
         }
         if self.next_dhcp().is_some_and(|at| at <= now) {
             self.poll_dhcp(now, device);
+        }
+        if self.next_information().is_some_and(|at| at <= now) {
+            self.poll_information(now, device);
         }
         self.act_at_once(now, device);
         self.draw_consequences(now, device);

@@ -315,7 +315,8 @@ impl Interface {
     }
 
     /// The domains in which names without a final dot are looked for too, in this order: those that were
-    /// [set](Self::set_search_domains), those of the lease (RFC 3397), and those that routers advertise (RFC 8106). Each once.
+    /// [set](Self::set_search_domains), those of the lease (RFC 3397), those of DHCPv6 (RFC 3646), and those that routers
+    /// advertise (RFC 8106). Each once.
     #[must_use]
     pub fn search_domains(&self) -> Vec<String> {
         self.stack.with(|core| core.interface.search_domains())

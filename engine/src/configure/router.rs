@@ -48,6 +48,9 @@ mod tests;
 /// The least MTU of a link, as advertisements have it.
 const LEAST_MTU: u32 = IPV6_LEAST_MTU as u32;
 
+/// The longest lifetime of a default router (RFC 8319 section 4).
+const LONGEST_LIFETIME: Duration = Duration::from_secs(65_535);
+
 /// What is known beforehand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Config {
@@ -132,6 +135,8 @@ pub enum Effect {
         /// The time between solicitations.
         retransmit: Option<Duration>,
     },
+    /// Whether a router says that a server of DHCPv6 has more to say (RFC 4861 section 4.2: either flag).
+    Information(bool),
     /// What the latest advertisement says of DHCPv6.
     Flags {
         /// Addresses are to be had.
@@ -178,6 +183,8 @@ pub struct Discovery {
     formation: Formation,
     servers: Expiring<Ipv6Addr>,
     domains: Expiring<String>,
+    /// The routers that say that a server of DHCPv6 has more to say.
+    informed: Expiring<Ipv6Addr>,
     /// A router has advertised.
     has_heard: bool,
     left_out: u64,
@@ -194,6 +201,7 @@ impl Discovery {
             formation: Formation::default(),
             servers: Expiring::new(config.limits.servers),
             domains: Expiring::new(config.limits.domains),
+            informed: Expiring::new(config.limits.routers),
             has_heard: false,
             left_out: 0,
         }
@@ -226,6 +234,7 @@ impl Discovery {
         self.has_heard = true;
         let mut effects = Vec::new();
         self.parameters.heard(advertisement, self.config.mtu).tell(&mut self.parameters, &mut effects);
+        self.learn_of_information(advertisement, now, &mut effects);
         self.route(advertisement, now, routes, &mut effects);
         self.form(advertisement, now, addresses, identify, &mut effects);
         self.learn_names(advertisement, now, &mut effects);
@@ -240,14 +249,24 @@ impl Discovery {
         if self.domains.expire(now) {
             return Some(Effect::Domains);
         }
+        if self.informed.expire(now) && self.informed.iter().next().is_none() {
+            return Some(Effect::Information(false));
+        }
         self.solicitation.poll(now, random).then_some(Effect::Solicit)
     }
 
     /// When to [poll](Self::poll) again.
     #[must_use]
     pub fn next_timeout(&self) -> Option<Instant> {
-        let all = [self.solicitation.next_timeout(), self.servers.next_timeout(), self.domains.next_timeout()];
-        all.into_iter().flatten().min()
+        [
+            self.solicitation.next_timeout(),
+            self.servers.next_timeout(),
+            self.domains.next_timeout(),
+            self.informed.next_timeout(),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
     }
 
     /// Another host has a tentative address that a router's prefix was formed to (RFC 4862 section 5.4.5). The next
@@ -280,6 +299,9 @@ impl Discovery {
         }
         if self.domains.clear() {
             effects.push(Effect::Domains);
+        }
+        if self.informed.clear() {
+            effects.push(Effect::Information(false));
         }
         self.formation = Formation::default();
         self.has_heard = false;
@@ -360,6 +382,27 @@ impl Discovery {
                 Ok(added) => effects.extend(added.map(Effect::AddressAdded)),
                 Err(formation::Full) => self.left_out = self.left_out.saturating_add(1),
             }
+        }
+    }
+
+    /// Whether its sender says that a server of DHCPv6 has more to say. The flags have no lifetime of their own: they count
+    /// as long as the router, and of one that is no default router as long as the longest that such a one may be.
+    fn learn_of_information(
+        &mut self,
+        advertisement: &RouterAdvertisement<'_>,
+        now: Instant,
+        effects: &mut Vec<Effect>,
+    ) {
+        let lifetime = match advertisement.lifetime {
+            _ if !(advertisement.managed || advertisement.other) => Duration::ZERO,
+            Duration::ZERO => LONGEST_LIFETIME,
+            lifetime => lifetime,
+        };
+        let had_any = self.informed.iter().next().is_some();
+        self.informed.learn(core::iter::once((advertisement.source, lifetime)), now, &mut self.left_out);
+        let has_any = self.informed.iter().next().is_some();
+        if has_any != had_any {
+            effects.push(Effect::Information(has_any));
         }
     }
 

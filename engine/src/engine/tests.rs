@@ -10,6 +10,7 @@ mod errors;
 mod fragments;
 mod groups;
 mod hostile;
+mod information;
 mod neighbours;
 mod packets;
 mod paths;

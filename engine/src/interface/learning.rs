@@ -57,6 +57,7 @@ impl Interface {
                 Effect::Solicit
                 | Effect::Mtu(_)
                 | Effect::HopLimit(_)
+                | Effect::Information(_)
                 | Effect::Flags { .. }
                 | Effect::Servers
                 | Effect::Domains => others.push(effect),

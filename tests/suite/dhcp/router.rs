@@ -25,7 +25,7 @@ const HARDWARE: [u8; 6] = [2, 0, 0, 0, 0, 5];
 /// What an address in the link-local network would be that says the hardware address (RFC 4291 appendix A).
 const EUI_64: &str = "fe80::ff:fe00:5";
 /// The first half of what is made there.
-const LINK: &str = "fe80::";
+pub(super) const LINK: &str = "fe80::";
 /// What [`advertise`] tells of in most tests.
 pub(super) const NETWORK: &str = "fd00:5::";
 
@@ -164,7 +164,7 @@ pub(super) fn made(world: &World, network: &str) -> Cidr {
     own(world)[place.unwrap_or_else(|| panic!("nothing in {network}"))]
 }
 
-fn v6(cidr: Cidr) -> Ipv6Addr {
+pub(super) fn v6(cidr: Cidr) -> Ipv6Addr {
     let IpAddr::V6(address) = cidr.address() else { panic!("{cidr}") };
     address
 }

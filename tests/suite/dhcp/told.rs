@@ -16,7 +16,7 @@ const NTP_SERVERS: u8 = 42;
 const SEARCH: u8 = 119;
 
 /// A name in labels (RFC 1035 section 3.1).
-fn labels(name: &str) -> Vec<u8> {
+pub(super) fn labels(name: &str) -> Vec<u8> {
     let label = |label: &str| [&[u8::try_from(label.len()).unwrap()], label.as_bytes()].concat();
     let mut labels: Vec<u8> = name.split('.').flat_map(label).collect();
     labels.push(0);
@@ -33,7 +33,7 @@ fn domains(lifetime: u32, names: &[&str]) -> Vec<u8> {
 }
 
 /// An advertisement with the flags M and O (RFC 4861 section 4.2).
-fn advertise_flags(world: &World, managed: bool, other: bool) {
+pub(super) fn advertise_flags(world: &World, managed: bool, other: bool) {
     let mut message = advertisement(1800, &[]);
     message[5] = u8::from(managed) << 7 | u8::from(other) << 6;
     world.server.send(&frame(ROUTER, ALL_NODES, 255, &message));

@@ -131,7 +131,7 @@ impl Attachment {
 
     /// Sets the servers that somebody has set; those for which there is no room, or that no host can be, are left out.
     pub(crate) fn set_dns_servers(&mut self, servers: &[IpAddr]) {
-        self.engage(|engine, _, _| engine.replace_servers(Origin::Static, servers));
+        self.engage(|engine, _, _| engine.set_servers(servers));
         self.act();
     }
 
