@@ -17,6 +17,7 @@
 //! | `solicitation` | when routers are asked for |
 //! | `routing` | default routers, routes and prefixes that are on the link |
 //! | `formation` | addresses that are formed of prefixes |
+//! | `temporary` | those with random identifiers, beside them |
 //! | `expiring` | lists whose entries have lifetimes |
 //!
 //! Who may send an advertisement, and in what shape, is [`ndp`](crate::link::ndp)'s to check; whom it was for, and
@@ -37,11 +38,13 @@ use expiring::Expiring;
 use formation::Formation;
 use routing::Routing;
 use solicitation::Solicitation;
+use temporary::Temporaries;
 
 mod expiring;
 mod formation;
 mod routing;
 mod solicitation;
+mod temporary;
 #[cfg(test)]
 mod tests;
 
@@ -58,6 +61,8 @@ pub struct Config {
     pub mtu: u32,
     /// How long routers are asked for.
     pub persistence: Persistence,
+    /// Whether [temporary addresses](Discovery::set_temporary) are formed too.
+    pub temporary: bool,
     /// How much routers may bring.
     pub limits: Limits,
 }
@@ -66,7 +71,7 @@ impl Config {
     /// With this MTU of the link, and else as the RFCs have it by default.
     #[must_use]
     pub fn new(mtu: u32) -> Self {
-        Self { mtu, persistence: Persistence::default(), limits: Limits::default() }
+        Self { mtu, persistence: Persistence::default(), temporary: false, limits: Limits::default() }
     }
 }
 
@@ -181,6 +186,7 @@ pub struct Discovery {
     solicitation: Solicitation,
     parameters: Parameters,
     formation: Formation,
+    temporaries: Option<Temporaries>,
     servers: Expiring<Ipv6Addr>,
     domains: Expiring<String>,
     /// The routers that say that a server of DHCPv6 has more to say.
@@ -199,6 +205,7 @@ impl Discovery {
             solicitation: Solicitation::new(config.persistence),
             parameters: Parameters::default(),
             formation: Formation::default(),
+            temporaries: config.temporary.then(Temporaries::default),
             servers: Expiring::new(config.limits.servers),
             domains: Expiring::new(config.limits.domains),
             informed: Expiring::new(config.limits.routers),
@@ -263,6 +270,7 @@ impl Discovery {
             self.servers.next_timeout(),
             self.domains.next_timeout(),
             self.informed.next_timeout(),
+            self.temporaries.as_ref().and_then(Temporaries::next_timeout),
         ]
         .into_iter()
         .flatten()
@@ -286,6 +294,38 @@ impl Discovery {
         self.formation.conflict(address, addresses, identify)
     }
 
+    /// Whether temporary addresses are formed of prefixes too (RFC 8981). Those that there are go where they are not
+    /// wanted any more; where they are wanted now, the next [renewal](Self::renew_temporary) makes the first.
+    pub fn set_temporary(&mut self, enabled: bool, addresses: &mut Addresses) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        if enabled {
+            self.temporaries.get_or_insert_default();
+        } else if let Some(temporaries) = self.temporaries.take() {
+            temporaries.withdraw(addresses, &mut effects);
+        }
+        effects
+    }
+
+    /// Makes the temporary addresses that are to be there by now, and sets how long the others last: to be called after
+    /// [`receive`](Self::receive) and [`conflict_temporary`](Self::conflict_temporary), and when
+    /// [time is over](Self::next_timeout).
+    pub fn renew_temporary(&mut self, now: Instant, addresses: &mut Addresses, random: &mut Random) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        if let Some(temporaries) = &mut self.temporaries {
+            let left_out = temporaries.renew(now, addresses, random, &mut effects);
+            self.left_out = self.left_out.saturating_add(left_out);
+        }
+        effects
+    }
+
+    /// Another host has a temporary address, which is removed: as [`conflict`](Self::conflict). The next
+    /// [renewal](Self::renew_temporary) makes another one, unless three were another's, one after the other.
+    pub fn conflict_temporary(&mut self, address: Ipv6Addr, addresses: &mut Addresses) {
+        if let Some(temporaries) = &mut self.temporaries {
+            temporaries.conflict(address, addresses);
+        }
+    }
+
     /// Removes everything that routers brought, and asks no more: autoconfiguration is switched off, the hardware
     /// address is another, or the link was gone and may lead to another network. [`solicit`](Self::solicit) begins
     /// anew.
@@ -304,6 +344,7 @@ impl Discovery {
             effects.push(Effect::Information(false));
         }
         self.formation = Formation::default();
+        self.temporaries = self.temporaries.as_ref().map(|_| Temporaries::default());
         self.has_heard = false;
         self.solicitation.stop();
         effects

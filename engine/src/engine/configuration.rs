@@ -48,6 +48,8 @@ pub(super) struct Configuration {
     leased_mtu: Option<usize>,
     /// The domains in which names are looked for, as they were last told.
     pub(super) domains: Vec<String>,
+    /// Temporary addresses are formed too.
+    temporary: bool,
     /// The link was gone, and may lead to other routers than before.
     is_network_unverified: bool,
 }
@@ -72,7 +74,8 @@ impl Engine {
             (true, Some(discovery)) => self.configuration.discovery = Some(discovery),
             (true, None) => {
                 let mtu = u32::try_from(self.interface.link().mtu).unwrap_or(u32::MAX);
-                let config = router::Config { persistence: Persistence::Brief, ..router::Config::new(mtu) };
+                let temporary = self.configuration.temporary;
+                let config = router::Config { temporary, persistence: Persistence::Brief, ..router::Config::new(mtu) };
                 self.configuration.discovery = Some(Discovery::new(config));
                 self.solicit_routers(now);
                 self.interface.tell(Change::Autoconfiguration);
@@ -83,6 +86,15 @@ impl Engine {
                 self.interface.tell(Change::Autoconfiguration);
             }
             (false, None) => {}
+        }
+    }
+
+    /// Whether addresses with random identifiers are formed of routers' prefixes too, while autoconfiguration is switched
+    /// on, and preferred to the stable ones (RFC 8981). They are not unless it is said.
+    pub fn set_temporary_addresses(&mut self, enabled: bool, now: Instant) {
+        self.configuration.temporary = enabled;
+        if let Some(discovery) = &mut self.configuration.discovery {
+            self.interface.set_temporary(discovery, enabled, now);
         }
     }
 
@@ -223,6 +235,9 @@ impl Engine {
 
     /// Does what is due of what routers brought.
     pub(super) fn poll_discovery(&mut self, now: Instant, device: &mut dyn Transmitter) {
+        if let Some(discovery) = &mut self.configuration.discovery {
+            self.interface.renew_temporary(discovery, now);
+        }
         while let Some(discovery) = &mut self.configuration.discovery
             && discovery.next_timeout().is_some_and(|at| at <= now)
             && let Some(effect) = discovery.poll(now, &mut self.random)

@@ -15,5 +15,6 @@ mod neighbours;
 mod packets;
 mod paths;
 mod routers;
+mod temporary;
 mod unreachability;
 mod write;

@@ -133,6 +133,8 @@ Keys of tap and hub:
                        addresses and routes from router advertisements
   The last two are off unless given; dhcp=off and autoconf=off say so. Apps wait
   for what they bring, for as long as --wait says.
+  temporary            with autoconf: speaks from IPv6 addresses with random
+                       identifiers, each for a day (RFC 8981)
   link-local=off       no IPv6 link-local address, which there is otherwise
 
 Keys of loopback:

@@ -100,6 +100,7 @@ impl Mounted {
             search_domains: plan.search_domains.clone(),
             dhcp: plan.dhcp,
             autoconfiguration: plan.autoconfiguration,
+            temporary_addresses: plan.temporary,
             link_local: plan.link_local,
             congestion: plan.congestion,
             remembered: plan.kind.is_remembered(),

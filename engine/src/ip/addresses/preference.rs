@@ -41,8 +41,8 @@ impl Addresses {
     /// The address to send to `destination` from, by way of `next_hop`, which is the destination itself where that is
     /// on the link (RFC 6724 section 5); `None` where there is none. Of equals, it is the one that was added first.
     ///
-    /// Tentative and duplicated addresses are never chosen. Rules 4 (home addresses) and 7 (temporary addresses) have
-    /// no subject here, and rule 5 none on one interface. A socket that is bound to an address needs no choice: the RFC
+    /// Tentative and duplicated addresses are never chosen. Rule 4 (home addresses) has no subject here, and rule 5 none
+    /// on one interface. A socket that is bound to an address needs no choice: the RFC
     /// overrides no application; whether it still [has](Self::is_local) the address is all there is to ask.
     #[must_use]
     pub fn select(&self, destination: IpAddr, next_hop: IpAddr, now: Instant) -> Option<IpAddr> {
@@ -89,6 +89,8 @@ struct Candidate {
     suits_next_hop: bool,
     /// Rule 6.
     is_labelled_alike: bool,
+    /// Rule 7.
+    is_temporary: bool,
     /// Rule 8.
     common_prefix: u32,
 }
@@ -104,6 +106,7 @@ impl Candidate {
             is_deprecated,
             suits_next_hop: suits(known, next_hop),
             is_labelled_alike: label(address) == label(destination),
+            is_temporary: known.temporary,
             common_prefix: common_prefix(address, destination).min(known.cidr.prefix_len().into()),
         }
     }
@@ -121,6 +124,7 @@ impl Candidate {
             .then_with(|| other.is_deprecated.cmp(&self.is_deprecated))
             .then_with(|| self.suits_next_hop.cmp(&other.suits_next_hop))
             .then_with(|| self.is_labelled_alike.cmp(&other.is_labelled_alike))
+            .then_with(|| self.is_temporary.cmp(&other.is_temporary))
             .then_with(|| self.common_prefix.cmp(&other.common_prefix))
     }
 }

@@ -53,6 +53,12 @@ impl Attachment {
         Ok(())
     }
 
+    /// Whether autoconfiguration makes temporary addresses too (RFC 8981).
+    pub(crate) fn set_temporary_addresses(&mut self, wanted: bool) {
+        self.engage(|engine, _, now| engine.set_temporary_addresses(wanted, now));
+        self.act();
+    }
+
     /// What identifiers of IPv6 addresses are made with (RFC 7217); before there are any.
     pub(crate) fn set_identifier_secret(&mut self, key: [u8; 32]) {
         let secret = Secret::new(&mut Random::new(key));
