@@ -75,6 +75,7 @@ use crate::random::{Random, Secret};
 use crate::slots::{Key, Slots};
 use crate::time::Instant;
 use crate::timers::Timers;
+use crate::wire::HopLimit;
 
 /// Which connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -227,6 +228,8 @@ struct Secrets {
 /// See the [module](self).
 pub struct Tcp {
     config: Config,
+    /// That of IPv6 packets which are no connection's.
+    v6_hop_limit: HopLimit,
     random: Random,
     secrets: Secrets,
     flows: Flows,
@@ -264,6 +267,7 @@ impl Tcp {
         let table = Secret::new(&mut random);
         let time_wait = TimeWait::new(config.time_wait, config.most_time_wait, Secret::new(&mut random));
         Self {
+            v6_hop_limit: HopLimit::DEFAULT,
             secrets: Secrets { sequence: Secret::new(&mut random), clock: Secret::new(&mut random) },
             flows: Flows::new(table.clone()),
             connections: Slots::default(),
@@ -303,6 +307,11 @@ impl Tcp {
     #[must_use]
     pub const fn counters(&self) -> &Counters {
         &self.counters
+    }
+
+    /// Sets the hop limit of what is sent over IPv6 to who has no connection. Connections have their own.
+    pub const fn set_v6_hop_limit(&mut self, hop_limit: HopLimit) {
+        self.v6_hop_limit = hop_limit;
     }
 
     /// Changes the link's MTU: connections send no longer packets from now on. What peers were told they may send stays.

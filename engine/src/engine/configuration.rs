@@ -183,10 +183,14 @@ impl Engine {
         for effect in effects {
             match effect {
                 Effect::Mtu(mtu) => self.apply_advertised_mtu(mtu),
+                Effect::HopLimit(advertised) => {
+                    let hop_limit = advertised.and_then(HopLimit::new).unwrap_or(HopLimit::DEFAULT);
+                    self.interface.set_v6_hop_limit(hop_limit);
+                    self.tcp.set_v6_hop_limit(hop_limit);
+                }
                 Effect::Servers | Effect::Domains => self.update_names(),
                 Effect::Information(is_there) => self.ask_for_information(is_there, now),
                 Effect::Solicit
-                | Effect::HopLimit(_)
                 // Who hears an advertisement tells of it.
                 | Effect::Flags { .. }
                 // The interface has done what these ask for.

@@ -3,7 +3,7 @@
 use core::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::vec::Vec;
 
-use super::bench::{Host, OTHER, OTHER_LOCAL, OWN, PEER, PEER_LOCAL, PEER_V6, V6, millis, seconds};
+use super::bench::{FAMILIES, Host, OTHER, OTHER_LOCAL, OWN, PEER, PEER_LOCAL, PEER_V6, V4, V6, millis, seconds};
 use super::write::{self, prefix, router_advertisement};
 use crate::interface::Change;
 use crate::ip::routes::Target;
@@ -227,6 +227,35 @@ fn a_connection_from_a_formed_address_outlives_a_link_that_was_down() {
     host.advance(seconds(3));
     assert!(host.has(formed));
     assert_eq!(host.engine.tcp().state(connection), crate::tcp::TcpState::Established);
+}
+
+/// RFC 4861 section 6.3.4.
+#[test]
+fn what_no_socket_sends_has_the_hop_limit_that_routers_advertise() {
+    let mut host = listening();
+    host.add(V6.into(), 64);
+    host.add(V4.into(), 24);
+    let answers = |host: &mut Host| {
+        host.meet();
+        for (own, peer) in FAMILIES.into_iter().rev() {
+            let syn = write::segment(SocketAddr::new(peer, 7), SocketAddr::new(own, 7), 2, 1, 0);
+            host.receive_packet(&write::ping(peer, own, 1, b"data"));
+            host.receive_packet(&write::udp(SocketAddr::new(peer, 7), SocketAddr::new(own, 7), b"data"));
+            host.receive_packet(&write::ip(peer, own, 6, &syn));
+        }
+        let sent = host.sent();
+        let answers = sent.iter().filter(|frame| frame.discovery().is_none());
+        answers.filter_map(super::bench::Sent::packet).map(|packet| packet.hop_limit).collect::<Vec<_>>()
+    };
+    assert_eq!(answers(&mut host), [64; 6]);
+    for (advertised, expected) in [(32, 32), (0, 32), (255, 255)] {
+        host.receive(&write::router_advertisement_with(advertised, PEER, PEER_LOCAL, 0, 1800, &[]));
+        host.advance(seconds(10));
+        assert_eq!(answers(&mut host), [expected, expected, expected, 64, 64, 64]);
+    }
+    host.with(|engine, now, _| engine.set_autoconfiguration(false, now));
+    host.advance(seconds(10));
+    assert_eq!(answers(&mut host), [64; 6]);
 }
 
 #[test]
