@@ -103,7 +103,8 @@ pub enum Change {
     SearchDomains,
     /// DHCP found, renewed or lost a lease.
     Dhcp,
-    /// Autoconfiguration was switched on or off, heard its first advertisement, or one that says another thing of DHCPv6.
+    /// Autoconfiguration was switched on or off, heard its first advertisement, or one that says another thing of DHCPv6, or
+    /// has asked for routers in vain.
     Autoconfiguration,
 }
 

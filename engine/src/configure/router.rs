@@ -37,7 +37,7 @@ use crate::wire::IPV6_LEAST_MTU;
 use expiring::Expiring;
 use formation::Formation;
 use routing::Routing;
-use solicitation::Solicitation;
+use solicitation::{Due, Solicitation};
 use temporary::Temporaries;
 
 mod expiring;
@@ -59,8 +59,6 @@ const LONGEST_LIFETIME: Duration = Duration::from_secs(65_535);
 pub struct Config {
     /// The largest packet in bytes that the link can take; a router that says more is not believed.
     pub mtu: u32,
-    /// How long routers are asked for.
-    pub persistence: Persistence,
     /// Whether [temporary addresses](Discovery::set_temporary) are formed too.
     pub temporary: bool,
     /// How much routers may bring.
@@ -71,19 +69,8 @@ impl Config {
     /// With this MTU of the link, and else as the RFCs have it by default.
     #[must_use]
     pub fn new(mtu: u32) -> Self {
-        Self { mtu, persistence: Persistence::default(), temporary: false, limits: Limits::default() }
+        Self { mtu, temporary: false, limits: Limits::default() }
     }
-}
-
-/// How long routers are asked for where none answers.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Persistence {
-    /// Three times, four seconds apart (RFC 4861 section 6.3.7).
-    Brief,
-    /// Until there is one: after about four seconds first, then after twice as long each time, and in the end once an
-    /// hour (RFC 7559 section 2).
-    #[default]
-    Endless,
 }
 
 /// How much routers may bring, whoever pretends to be one. The limits of the tables hold besides: that of
@@ -115,6 +102,8 @@ impl Default for Limits {
 pub enum Effect {
     /// Send a router solicitation, from an assigned address or from `::` (RFC 4861 section 4.1).
     Solicit,
+    /// No router has answered three solicitations: [`is_unanswered`](Discovery::is_unanswered). They go on, ever less often.
+    Unanswered,
     /// This address was added and is tentative: it is to be [claimed](crate::link::claim), with a random delay before
     /// the first probe (RFC 4862 section 5.4.2).
     AddressAdded(Address),
@@ -202,7 +191,7 @@ impl Discovery {
     pub fn new(config: Config) -> Self {
         Self {
             config,
-            solicitation: Solicitation::new(config.persistence),
+            solicitation: Solicitation::new(),
             parameters: Parameters::default(),
             formation: Formation::default(),
             temporaries: config.temporary.then(Temporaries::default),
@@ -259,7 +248,14 @@ impl Discovery {
         if self.informed.expire(now) && self.informed.iter().next().is_none() {
             return Some(Effect::Information(false));
         }
-        self.solicitation.poll(now, random).then_some(Effect::Solicit)
+        loop {
+            match self.solicitation.poll(now, random)? {
+                Due::Solicitation => return Some(Effect::Solicit),
+                Due::Conclusion if self.is_unanswered() => return Some(Effect::Unanswered),
+                // A router that is no default router has advertised.
+                Due::Conclusion => {}
+            }
+        }
     }
 
     /// When to [poll](Self::poll) again.
@@ -364,6 +360,13 @@ impl Discovery {
     #[must_use]
     pub const fn has_heard(&self) -> bool {
         self.has_heard
+    }
+
+    /// Whether there seems to be no router: three solicitations were sent since it was [begun to ask](Self::solicit), and
+    /// nobody has advertised anything (RFC 4861 section 6.3.7).
+    #[must_use]
+    pub const fn is_unanswered(&self) -> bool {
+        self.solicitation.is_in_vain() && !self.has_heard
     }
 
     /// What is known of the link.

@@ -11,7 +11,7 @@ use super::departure::header;
 use crate::buffer::Payload;
 use crate::configure::dhcp::{self, Action, Client, Lease, Reception, Remember, Remembered};
 use crate::configure::information;
-use crate::configure::router::{self, Discovery, Effect, Persistence};
+use crate::configure::router::{self, Discovery, Effect};
 use crate::frame::Transmitter;
 use crate::interface::{Change, Outgoing, Verification};
 use crate::ip::addresses::{AddAddressError, Address, Origin};
@@ -75,7 +75,7 @@ impl Engine {
             (true, None) => {
                 let mtu = u32::try_from(self.interface.link().mtu).unwrap_or(u32::MAX);
                 let temporary = self.configuration.temporary;
-                let config = router::Config { temporary, persistence: Persistence::Brief, ..router::Config::new(mtu) };
+                let config = router::Config { temporary, ..router::Config::new(mtu) };
                 self.configuration.discovery = Some(Discovery::new(config));
                 self.solicit_routers(now);
                 self.interface.tell(Change::Autoconfiguration);
@@ -104,7 +104,11 @@ impl Engine {
             && self.interface.is_up()
             && self.interface.has_link_local()
         {
+            let was_unanswered = discovery.is_unanswered();
             discovery.solicit(now);
+            if was_unanswered {
+                self.interface.tell(Change::Autoconfiguration);
+            }
         }
     }
 
@@ -189,6 +193,7 @@ impl Engine {
                     self.tcp.set_v6_hop_limit(hop_limit);
                 }
                 Effect::Servers | Effect::Domains => self.update_names(),
+                Effect::Unanswered => self.interface.tell(Change::Autoconfiguration),
                 Effect::Information(is_there) => self.ask_for_information(is_there, now),
                 Effect::Solicit
                 // Who hears an advertisement tells of it.

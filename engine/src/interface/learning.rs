@@ -76,6 +76,7 @@ impl Interface {
                 Effect::RouteChanged(_) => {}
                 Effect::Times { reachable, retransmit } => self.neighbours.set_advertised_times(reachable, retransmit),
                 Effect::Solicit
+                | Effect::Unanswered
                 | Effect::Mtu(_)
                 | Effect::HopLimit(_)
                 | Effect::Information(_)

@@ -53,8 +53,8 @@ pub(super) struct RunArguments {
     )]
     pub(super) allow_control: Option<String>,
 
-    /// How long the apps wait for interfaces with dhcp to get a lease, and for those with autoconf to hear a router; in
-    /// seconds, unless a unit says otherwise. 0 starts them at once
+    /// How long the apps wait for interfaces with dhcp to get a lease, and for those with autoconf to hear a router, unless
+    /// none answers; in seconds, unless a unit says otherwise. 0 starts them at once
     #[arg(long, visible_alias = "dhcp-timeout", value_name = "TIME", default_value = "30s")]
     pub(super) wait: String,
 

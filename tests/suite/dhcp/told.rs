@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use xila_network_host::InterfaceConfig;
-use xila_network_host::interface::AutoconfigurationState::{self, Configured, Off, Searching};
+use xila_network_host::interface::AutoconfigurationState::{self, Configured, NoRouter, Off, Searching};
 use xila_network_host::interface::{AutoconfigurationStatus, Change, DhcpState};
 
 use super::World;
@@ -135,6 +135,21 @@ fn there_is_something_to_wait_for_until_an_address_that_was_formed_is_verified()
     assert_eq!((autoconfiguration(&world), told(&world)), (Off, vec![Change::Autoconfiguration(Off)]));
     world.interface.set_autoconfiguration(true).unwrap();
     assert_eq!((autoconfiguration(&world), told(&world)), (Searching, vec![Change::Autoconfiguration(Searching)]));
+}
+
+/// RFC 4861 section 6.3.7.
+#[test]
+fn there_is_nothing_more_to_wait_for_where_no_router_answers() {
+    let world = settled();
+    world.advance(4);
+    assert_eq!((autoconfiguration(&world), told(&world)), (Searching, vec![]));
+    world.advance(8);
+    assert_eq!((autoconfiguration(&world), told(&world)), (NoRouter, vec![Change::Autoconfiguration(NoRouter)]));
+    world.advance(100);
+    assert_eq!(told(&world), []);
+    // One may come, and advertise itself.
+    advertise(&world, 1800, &[prefix(NETWORK, 3600, 1800)]);
+    assert_eq!(autoconfiguration(&world), Configured);
 }
 
 /// Where there is DHCPv6, for instance.

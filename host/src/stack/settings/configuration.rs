@@ -31,7 +31,11 @@ impl Attachment {
         let is = |detection| move |known: &Address| known.detection == detection;
         let is_formed = formed().any(is(Detection::Passed)) || !formed().any(is(Detection::Running));
         let is_configured = discovery.has_heard() && is_formed;
-        let state = if is_configured { AutoconfigurationState::Configured } else { AutoconfigurationState::Searching };
+        let state = match is_configured {
+            true => AutoconfigurationState::Configured,
+            false if discovery.is_unanswered() => AutoconfigurationState::NoRouter,
+            false => AutoconfigurationState::Searching,
+        };
         let parameters = discovery.parameters();
         AutoconfigurationStatus { state, managed: parameters.managed, other: parameters.other }
     }
