@@ -129,6 +129,9 @@ pub enum AutoconfigurationState {
     Searching,
     /// A router has advertised, and there is a verified address of it where it has advertised a prefix for one.
     Configured,
+    /// Three times routers were asked and none has answered (RFC 4861 section 6.3.7). They are asked ever less often (RFC
+    /// 7559), and one that advertises is heard.
+    NoRouter,
 }
 
 /// IPv6 autoconfiguration on an interface, and what routers say beside addresses, routes and servers.

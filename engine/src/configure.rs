@@ -5,7 +5,7 @@
 //! | Module | Contents |
 //! |---|---|
 //! | [`dhcp`] | the DHCPv4 client: an address, routers and DNS servers, for a lease time |
-//! | [`information`] | the stateless DHCPv6 client, which the engine does not use yet: DNS servers, if routers advertise that there is other configuration |
+//! | [`information`] | the stateless DHCPv6 client: DNS servers and search domains, if routers advertise that there is other configuration |
 //! | [`router`] | IPv6 router discovery and stateless address autoconfiguration |
 //! | [`servers`] | DNS servers from all sources |
 

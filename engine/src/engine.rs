@@ -9,6 +9,8 @@
 //! | `arrival` | reception: frames and packets that arrive, and the sockets that they are for |
 //! | `departure` | transmission: what the owners of sockets send |
 //! | `configuration` | DHCP and router discovery: applies what they learn |
+//! | `information` | stateless DHCPv6: asks servers, and applies their answers |
+//! | `names` | DNS servers and search domains from all sources |
 //! | `messages` | ICMP: echo, and errors about packets of this host |
 //! | `consequences` | passes the effects of one part on to the other parts |
 
@@ -16,7 +18,9 @@ mod arrival;
 mod configuration;
 mod consequences;
 mod departure;
+mod information;
 mod messages;
+mod names;
 #[cfg(test)]
 mod tests;
 
@@ -196,6 +200,7 @@ impl Engine {
         self.interface.link_up(now);
         self.verify_lease(now);
         self.verify_network(now);
+        self.verify_information(now);
         self.resume_stranded();
     }
 
@@ -210,6 +215,7 @@ impl Engine {
         self.interface.link_up(now);
         self.verify_lease(now);
         self.solicit_routers(now);
+        self.verify_information(now);
         self.tcp.restart_timers(now);
         self.resume_stranded();
     }
@@ -225,6 +231,7 @@ impl Engine {
             self.parked.front().map(|(at, _)| *at),
             self.next_discovery(),
             self.next_dhcp(),
+            self.next_information(),
         ])
     }
 
@@ -263,6 +270,9 @@ impl Engine {
         }
         if self.next_dhcp().is_some_and(|at| at <= now) {
             self.poll_dhcp(now, device);
+        }
+        if self.next_information().is_some_and(|at| at <= now) {
+            self.poll_information(now, device);
         }
         self.act_at_once(now, device);
         self.draw_consequences(now, device);

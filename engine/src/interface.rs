@@ -40,6 +40,7 @@ use crate::link::neighbours::{self, Neighbour, Neighbours};
 use crate::random::{Random, Secret};
 use crate::slots::Key;
 use crate::time::{Instant, earliest};
+use crate::wire::HopLimit;
 
 pub(crate) use egress::ETHERNET_HEADER;
 pub use egress::{Joined, Outgoing, SendError, Way};
@@ -102,8 +103,8 @@ pub enum Change {
     SearchDomains,
     /// DHCP found, renewed or lost a lease.
     Dhcp,
-    /// Autoconfiguration was switched on or off, received its first advertisement, or received one with other DHCPv6
-    /// flags.
+    /// Autoconfiguration was switched on or off, received its first advertisement or one with other DHCPv6 flags, or got
+    /// no answer to its router solicitations.
     Autoconfiguration,
 }
 
@@ -156,6 +157,8 @@ pub struct Interface {
     is_urgent: bool,
     /// Whether the link carries frames.
     is_up: bool,
+    /// That of IPv6 packets for which nobody says one (RFC 4861 section 6.3.2, `CurHopLimit`).
+    v6_hop_limit: HopLimit,
     counters: Counters,
     random: Random,
 }
@@ -194,6 +197,7 @@ impl Interface {
             has_room: false,
             is_urgent: false,
             is_up: true,
+            v6_hop_limit: HopLimit::DEFAULT,
             counters: Counters::default(),
             random,
         }
@@ -208,6 +212,18 @@ impl Interface {
     /// Sets the IP MTU.
     pub const fn set_mtu(&mut self, mtu: usize) {
         self.link.mtu = mtu;
+    }
+
+    /// The hop limit or time to live of packets that do not set their own: for IPv6, the one that a router advertised last
+    /// (RFC 4861 section 6.3.4).
+    #[must_use]
+    pub const fn hop_limit(&self, destination: IpAddr) -> HopLimit {
+        if destination.is_ipv6() { self.v6_hop_limit } else { HopLimit::DEFAULT }
+    }
+
+    /// Sets the default hop limit of IPv6.
+    pub(crate) const fn set_v6_hop_limit(&mut self, hop_limit: HopLimit) {
+        self.v6_hop_limit = hop_limit;
     }
 
     /// The counters.

@@ -60,6 +60,7 @@ use crate::random::{Random, Secret};
 use crate::slots::{Key, Slots};
 use crate::time::{Instant, earliest};
 use crate::timers::Timers;
+use crate::wire::HopLimit;
 use connection::Connection;
 use cookies::Cookies;
 use flows::{Flow, Flows};
@@ -238,6 +239,8 @@ struct Secrets {
 /// See the [module](self).
 pub struct Tcp {
     config: Config,
+    /// That of IPv6 packets which are no connection's.
+    v6_hop_limit: HopLimit,
     random: Random,
     secrets: Secrets,
     flows: Flows,
@@ -278,6 +281,7 @@ impl Tcp {
         let table = Secret::new(&mut random);
         let time_wait = TimeWait::new(config.time_wait, config.most_time_wait, Secret::new(&mut random));
         Self {
+            v6_hop_limit: HopLimit::DEFAULT,
             secrets: Secrets { sequence: Secret::new(&mut random), clock: Secret::new(&mut random) },
             flows: Flows::new(table.clone()),
             connections: Slots::default(),
@@ -318,6 +322,11 @@ impl Tcp {
     #[must_use]
     pub const fn counters(&self) -> &Counters {
         &self.counters
+    }
+
+    /// Sets the hop limit of IPv6 packets that belong to no connection. Each connection has its own.
+    pub const fn set_v6_hop_limit(&mut self, hop_limit: HopLimit) {
+        self.v6_hop_limit = hop_limit;
     }
 
     /// Changes the MTU of the link: from now on, connections send no longer packets. The MSS that was announced to

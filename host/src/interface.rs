@@ -42,6 +42,9 @@ pub struct InterfaceConfig {
     /// Whether it gives itself a link-local address and listens to router advertisements (RFC 4862). Ethernet devices
     /// only.
     pub autoconfiguration: bool,
+    /// Whether autoconfiguration gives it temporary addresses too, with random identifiers, each of which it uses for a day at
+    /// most, and speaks from them (RFC 8981): who sees it does not know it again by its address. Its stable ones stay.
+    pub temporary_addresses: bool,
     /// Whether it has an IPv6 link-local address (RFC 4291 section 2.8), made by RFC 7217 and verified on the link. Ethernet
     /// devices only; others have none.
     pub link_local: bool,
@@ -80,6 +83,7 @@ impl Default for InterfaceConfig {
             hardware_address: None,
             dhcp: false,
             autoconfiguration: false,
+            temporary_addresses: false,
             link_local: true,
             controller: None,
             ephemeral_ports: PortRange::EPHEMERAL,
@@ -99,6 +103,7 @@ impl core::fmt::Debug for InterfaceConfig {
             hardware_address,
             dhcp,
             autoconfiguration,
+            temporary_addresses,
             link_local,
             controller: _,
             ephemeral_ports,
@@ -114,6 +119,7 @@ impl core::fmt::Debug for InterfaceConfig {
             .field("hardware_address", hardware_address)
             .field("dhcp", dhcp)
             .field("autoconfiguration", autoconfiguration)
+            .field("temporary_addresses", temporary_addresses)
             .field("link_local", link_local)
             .field("ephemeral_ports", ephemeral_ports)
             .field("congestion", congestion)
@@ -315,7 +321,8 @@ impl Interface {
     }
 
     /// The domains in which names without a final dot are looked for too, in this order: those that were
-    /// [set](Self::set_search_domains), those of the lease (RFC 3397), and those that routers advertise (RFC 8106). Each once.
+    /// [set](Self::set_search_domains), those of the lease (RFC 3397), those of DHCPv6 (RFC 3646), and those that routers
+    /// advertise (RFC 8106). Each once.
     #[must_use]
     pub fn search_domains(&self) -> Vec<String> {
         self.stack.with(|core| core.interface.search_domains())

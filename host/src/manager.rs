@@ -153,6 +153,7 @@ impl Manager {
             hardware_address,
             dhcp,
             autoconfiguration,
+            temporary_addresses,
             link_local,
             controller,
             ephemeral_ports,
@@ -188,6 +189,7 @@ impl Manager {
             if link_local {
                 core.interface.set_link_local(true);
             }
+            core.interface.set_temporary_addresses(temporary_addresses);
             if autoconfiguration {
                 core.interface.set_autoconfiguration(true)?;
             }

@@ -159,9 +159,9 @@ impl Engine {
             self.pass_over(read.destination);
             return;
         }
-        let is_lease = self.may_be_lease(&read);
+        let is_configuration = self.may_be_lease(&read) || self.may_be_information(&read);
         self.receive_datagram(&read, frame, now, device);
-        if self.interface.take_urgency() || is_lease {
+        if self.interface.take_urgency() || is_configuration {
             self.act(now, device);
         }
     }
@@ -331,7 +331,7 @@ impl Engine {
             self.counters.dropped += 1;
             return;
         };
-        if self.lease_takes(&received, frame.from, now, device) {
+        if self.lease_takes(&received, frame.from, now, device) || self.information_takes(&received, now) {
             return;
         }
         let tuple = Tuple::new(received.destination, received.source);

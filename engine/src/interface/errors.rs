@@ -12,7 +12,7 @@ use crate::ip::icmp::permission::{Arrival, may_report};
 use crate::ip::icmp::write::{self, Reason};
 use crate::ip::output::Header;
 use crate::time::Instant;
-use crate::wire::{self, HopLimit};
+use crate::wire;
 
 impl Interface {
     /// Sends an error to the source of a packet, which is given as it arrived, if an error about it is permitted and
@@ -56,7 +56,7 @@ impl Interface {
         device: &mut dyn Transmitter,
     ) {
         let protocol = if source.is_ipv4() { IpProtocol::Icmp } else { IpProtocol::Icmpv6 };
-        let hop_limit = HopLimit::DEFAULT.octet();
+        let hop_limit = self.hop_limit(destination).octet();
         let header = Header { source, destination, protocol, hop_limit, traffic_class: 0 };
         self.answer(&Outgoing { header, head: message, payload: &[], whole: false }, now, device);
     }

@@ -19,7 +19,23 @@ impl Interface {
     ) -> Vec<Effect> {
         let Some(identify) = self.identify() else { return Vec::new() };
         let effects = discovery.receive(advertisement, now, &mut self.addresses, &mut self.routes, identify);
-        self.apply(effects, now)
+        let others = self.apply(effects, now);
+        self.renew_temporary(discovery, now);
+        others
+    }
+
+    /// Makes the temporary addresses that are due (RFC 8981).
+    pub(crate) fn renew_temporary(&mut self, discovery: &mut Discovery, now: Instant) {
+        let effects = discovery.renew_temporary(now, &mut self.addresses, &mut self.random);
+        // Nothing but addresses.
+        self.apply(effects, now);
+    }
+
+    /// Whether there are temporary addresses.
+    pub(crate) fn set_temporary(&mut self, discovery: &mut Discovery, enabled: bool, now: Instant) {
+        let effects = discovery.set_temporary(enabled, &mut self.addresses);
+        self.apply(effects, now);
+        self.renew_temporary(discovery, now);
     }
 
     /// Removes everything that routers have advertised.
@@ -41,6 +57,11 @@ impl Interface {
             self.tell(Change::AddressRemoved(known.cidr));
         }
         self.forget_claim(IpAddr::V6(address), now);
+        if known.temporary {
+            discovery.conflict_temporary(address, &mut self.addresses);
+            self.renew_temporary(discovery, now);
+            return;
+        }
         if let Some(next) = discovery.conflict(address, &mut self.addresses, identify) {
             self.claim(&next, now);
         }
@@ -57,8 +78,10 @@ impl Interface {
                 Effect::RouteChanged(_) => {}
                 Effect::Times { reachable, retransmit } => self.neighbours.set_advertised_times(reachable, retransmit),
                 Effect::Solicit
+                | Effect::Unanswered
                 | Effect::Mtu(_)
                 | Effect::HopLimit(_)
+                | Effect::Information(_)
                 | Effect::Flags { .. }
                 | Effect::Servers
                 | Effect::Domains => others.push(effect),

@@ -39,7 +39,7 @@ impl Interface {
         if self.link.loops_back {
             return;
         }
-        self.groups.set_sources(Sources { v4: self.first_v4(), v6_link_local: self.link_local(now) }, now);
+        self.groups.set_sources(Sources { v4: self.first_v4(), v6_link_local: self.link_local() }, now);
         if self.groups.next_timeout().is_none_or(|due| due > now) {
             return;
         }

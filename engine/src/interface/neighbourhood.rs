@@ -8,6 +8,7 @@ use smoltcp::wire::{EthernetAddress, IpProtocol};
 use super::egress::Outgoing;
 use super::{Interface, Waiting};
 use crate::frame::Transmitter;
+use crate::ip::addresses::{Address, Detection};
 use crate::ip::output::Header;
 use crate::link::arp::{Arp, EvidenceKind};
 use crate::link::groups::multicast_hardware;
@@ -268,7 +269,7 @@ impl Interface {
     pub(crate) fn solicit_routers(&mut self, now: Instant, device: &mut dyn Transmitter) {
         let Some(own) = self.link.hardware else { return };
         let routers = crate::link::ndp::all_routers();
-        let source = self.link_local(now).unwrap_or(Ipv6Addr::UNSPECIFIED);
+        let source = self.link_local().unwrap_or(Ipv6Addr::UNSPECIFIED);
         self.send_discovery(source, routers, now, device, |into| router_solicitation(into, source, own));
     }
 
@@ -328,19 +329,14 @@ impl Interface {
     }
 
     /// Whether this host has a link-local address that is assigned.
-    pub(crate) fn has_link_local(&self, now: Instant) -> bool {
-        self.link_local(now).is_some()
+    pub(crate) fn has_link_local(&self) -> bool {
+        self.link_local().is_some()
     }
 
     /// The link-local address, once it is assigned.
-    pub(super) fn link_local(&self, now: Instant) -> Option<Ipv6Addr> {
-        let is_usable = |address: &&crate::ip::addresses::Address| {
-            !matches!(
-                address.state(now),
-                crate::ip::addresses::State::Tentative | crate::ip::addresses::State::Duplicated
-            )
-        };
-        self.addresses.iter().filter(is_usable).find_map(|known| match known.address() {
+    pub(crate) fn link_local(&self) -> Option<Ipv6Addr> {
+        let assigned = self.addresses.iter().filter(|known| known.detection == Detection::Passed);
+        assigned.map(Address::address).find_map(|address| match address {
             IpAddr::V6(address) if address.is_unicast_link_local() => Some(address),
             IpAddr::V4(_) | IpAddr::V6(_) => None,
         })

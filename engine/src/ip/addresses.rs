@@ -23,6 +23,7 @@ mod stable;
 mod tests;
 
 pub use preference::{Scope, common_prefix, policy};
+pub(crate) use stable::is_reserved;
 pub use stable::{StableIdentifier, stable_identifier};
 
 /// How many addresses an interface has at most by default.
@@ -110,6 +111,8 @@ pub struct Address {
     pub cidr: IpCidr,
     /// Where it comes from.
     pub origin: Origin,
+    /// Whether its identifier is a random one that is replaced after a time (RFC 8981).
+    pub temporary: bool,
     /// Whether the other addresses of its prefix are on-link (flag L of RFC 4861 section 4.6.2; RFC 5942).
     pub on_link: bool,
     /// The result of duplicate address detection.
@@ -129,6 +132,7 @@ impl Address {
         Self {
             cidr,
             origin,
+            temporary: false,
             on_link: true,
             detection: Detection::Passed,
             preferred_until: None,

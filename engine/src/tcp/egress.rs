@@ -310,7 +310,9 @@ pub(super) struct Service {
 
 impl Service {
     /// For answers to hosts that have no connection.
-    pub(super) const ANY: Self = Self { hop_limit: HopLimit::DEFAULT, traffic_class: 0 };
+    pub(super) const fn plain(hop_limit: HopLimit) -> Self {
+        Self { hop_limit, traffic_class: 0 }
+    }
 }
 
 impl From<&Options> for Service {

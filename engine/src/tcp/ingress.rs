@@ -25,7 +25,7 @@ use crate::event::Event;
 use crate::ip::output::Outlet;
 use crate::slots::Key;
 use crate::time::Instant;
-use crate::wire::{Ecn, Ip};
+use crate::wire::{Ecn, HopLimit, Ip};
 
 impl Tcp {
     /// Processes an IP packet with a TCP segment in it.
@@ -347,9 +347,22 @@ impl Tcp {
                 if control.ack && !control.syn && self.accept_cookie(tuple, listener, segment, ecn, now, out) => {}
             Some(_) if !control.ack => self.counters.dropped += 1,
             // RFC 9293 section 3.10.7.1: a segment for no connection is reset.
-            _ if control.ack => self.send_reset(tuple, Service::ANY, segment.acknowledgement, None, now, out),
-            _ => self.send_reset(tuple, Service::ANY, Sequence(0), Some(segment.end()), now, out),
+            _ if control.ack => self.refuse(tuple, segment.acknowledgement, None, now, out),
+            _ => self.refuse(tuple, Sequence(0), Some(segment.end()), now, out),
         }
+    }
+
+    /// Resets a segment for no connection.
+    fn refuse(
+        &mut self,
+        tuple: &Tuple,
+        sequence: Sequence,
+        acknowledgement: Option<Sequence>,
+        now: Instant,
+        out: &mut dyn Outlet,
+    ) {
+        let hop_limit = if tuple.remote().is_ipv6() { self.v6_hop_limit } else { HopLimit::DEFAULT };
+        self.send_reset(tuple, Service::plain(hop_limit), sequence, acknowledgement, now, out);
     }
 
     /// Processes a SYN for a listener: begins a handshake, sends a cookie, or drops the SYN.

@@ -17,6 +17,7 @@ use crate::buffer::{Slice, Slices};
 use crate::event::Event;
 use crate::ip::output::Outlet;
 use crate::time::Instant;
+use crate::wire::HopLimit;
 
 impl Tcp {
     /// Binds a local address and port, for a socket that may listen or connect later. The address may be unspecified,
@@ -60,7 +61,8 @@ impl Tcp {
         let flows = &mut self.flows;
         let mut half_open: Vec<(Tuple, Sequence, Sequence)> = Vec::new();
         let listening = self.listeners.listening(id);
-        let service = listening.map_or(Service::ANY, |listening| Service::from(&*listening.options));
+        let service =
+            listening.map_or(Service::plain(HopLimit::DEFAULT), |listening| Service::from(&*listening.options));
         if listening.is_some_and(|listening| listening.half_open() > 0) {
             self.half_open.remove_all(id, |key, record| {
                 flows.remove(&record.tuple, Flow::HalfOpen(key));

@@ -295,6 +295,7 @@ pub(crate) fn autoconfiguration_word(state: AutoconfigurationState) -> &'static 
         AutoconfigurationState::Off => "off",
         AutoconfigurationState::Searching => "searching",
         AutoconfigurationState::Configured => "configured",
+        AutoconfigurationState::NoRouter => "no router",
     }
 }
 

@@ -134,6 +134,7 @@ fn autoconfiguration_state(state: control::AutoconfigurationState) -> Autoconfig
         control::AutoconfigurationState::Off => AutoconfigurationState::Off,
         control::AutoconfigurationState::Searching => AutoconfigurationState::Searching,
         control::AutoconfigurationState::Configured => AutoconfigurationState::Configured,
+        control::AutoconfigurationState::NoRouter => AutoconfigurationState::NoRouter,
     }
 }
 

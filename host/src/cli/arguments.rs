@@ -53,8 +53,8 @@ pub(super) struct RunArguments {
     )]
     pub(super) allow_control: Option<String>,
 
-    /// How long the apps wait for interfaces with dhcp to get a lease, and for those with autoconf to hear a router; in
-    /// seconds, unless a unit says otherwise. 0 starts them at once
+    /// How long the apps wait for interfaces with dhcp to get a lease, and for those with autoconf to hear a router, unless
+    /// none answers; in seconds, unless a unit says otherwise. 0 starts them at once
     #[arg(long, visible_alias = "dhcp-timeout", value_name = "TIME", default_value = "30s")]
     pub(super) wait: String,
 
@@ -133,6 +133,8 @@ Keys of tap and hub:
                        addresses and routes from router advertisements
   The last two are off unless given; dhcp=off and autoconf=off say so. Apps wait
   for what they bring, for as long as --wait says.
+  temporary            with autoconf: speaks from IPv6 addresses with random
+                       identifiers, each for a day (RFC 8981)
   link-local=off       no IPv6 link-local address, which there is otherwise
 
 Keys of loopback:

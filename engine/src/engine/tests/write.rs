@@ -125,11 +125,23 @@ pub(super) fn router_advertisement(
     lifetime: u16,
     options: &[u8],
 ) -> Vec<u8> {
+    router_advertisement_with(0, from, source, flags, lifetime, options)
+}
+
+/// The same with a hop limit (Cur Hop Limit), which is 0 where none is said.
+pub(super) fn router_advertisement_with(
+    hop_limit: u8,
+    from: EthernetAddress,
+    source: Ipv6Addr,
+    flags: u8,
+    lifetime: u16,
+    options: &[u8],
+) -> Vec<u8> {
     let nodes = crate::link::ndp::all_nodes();
     let [high, low] = lifetime.to_be_bytes();
     let rest = [&[0; 8][..], &[1, 1], &from.0, options].concat();
     let mut bytes = Vec::new();
-    message(&mut bytes, source.into(), nodes.into(), [134, 0], [0, flags, high, low], &rest);
+    message(&mut bytes, source.into(), nodes.into(), [134, 0], [hop_limit, flags, high, low], &rest);
     discovery((EthernetAddress([0; 6]), from), source, nodes, &bytes)
 }
 

@@ -41,10 +41,9 @@ impl Addresses {
     /// The source address for `destination` (RFC 6724 section 5); `None` if there is none. `next_hop` is the
     /// destination itself if that is on-link. Of equal addresses, the one added first is chosen.
     ///
-    /// Tentative and duplicated addresses are never chosen. Rules 4 (home addresses) and 7 (temporary addresses) do not
-    /// apply here, nor does rule 5, because there is only one interface. A socket that is bound to an address needs no
-    /// selection, because the RFC does not override applications: the caller only checks whether this host still
-    /// [has](Self::is_local) the address.
+    /// Tentative and duplicated addresses are never chosen. Rule 4 (home addresses) does not apply here, nor does rule 5,
+    /// because there is only one interface. A socket that is bound to an address needs no selection, because the RFC does
+    /// not override applications: the caller only checks whether this host still [has](Self::is_local) the address.
     #[must_use]
     pub fn select(&self, destination: IpAddr, next_hop: IpAddr, now: Instant) -> Option<IpAddr> {
         self.select_among(destination, next_hop, now, |_| true)
@@ -90,6 +89,8 @@ struct Candidate {
     suits_next_hop: bool,
     /// Rule 6.
     is_labelled_alike: bool,
+    /// Rule 7.
+    is_temporary: bool,
     /// Rule 8.
     common_prefix: u32,
 }
@@ -105,6 +106,7 @@ impl Candidate {
             is_deprecated,
             suits_next_hop: suits(known, next_hop),
             is_labelled_alike: label(address) == label(destination),
+            is_temporary: known.temporary,
             common_prefix: common_prefix(address, destination).min(known.cidr.prefix_len().into()),
         }
     }
@@ -122,6 +124,7 @@ impl Candidate {
             .then_with(|| other.is_deprecated.cmp(&self.is_deprecated))
             .then_with(|| self.suits_next_hop.cmp(&other.suits_next_hop))
             .then_with(|| self.is_labelled_alike.cmp(&other.is_labelled_alike))
+            .then_with(|| self.is_temporary.cmp(&other.is_temporary))
             .then_with(|| self.common_prefix.cmp(&other.common_prefix))
     }
 }

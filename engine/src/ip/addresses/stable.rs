@@ -64,7 +64,7 @@ pub fn stable_identifier(
 
 /// Whether an identifier is reserved (RFC 5453 and IANA's registry): the subnet-router anycast address, the identifiers
 /// made of IANA's Ethernet block, and the reserved subnet anycast addresses (RFC 2526).
-const fn is_reserved(bits: u64) -> bool {
+pub(crate) const fn is_reserved(bits: u64) -> bool {
     matches!(bits, 0 | 0x0200_5eff_fe00_0000..=0x0200_5eff_feff_ffff | 0xfdff_ffff_ffff_ff80..=0xfdff_ffff_ffff_ffff)
 }
 

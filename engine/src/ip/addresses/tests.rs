@@ -44,8 +44,8 @@ fn source(destination: &str, candidates: [Address; 2]) -> String {
 
 #[test]
 fn selection_matches_the_examples_of_rfc_6724() {
-    // The examples of section 10.1. The sixth is about home addresses and the eighth about temporary addresses, which
-    // this host does not have. The result printed for the first is not among its candidates: 2001:db8:3::1 is meant.
+    // The examples of section 10.1. The sixth is about home addresses, which this host does not have. The result printed
+    // for the first is not among its candidates: 2001:db8:3::1 is meant.
     let there = "2001:db8:1::1";
     assert_eq!(source(there, [address("2001:db8:3::1/64"), address("fe80::1/64")]), "2001:db8:3::1");
     assert_eq!(source("ff05::1", [address("2001:db8:3::1/64"), address("fe80::1/64")]), "2001:db8:3::1");
@@ -55,6 +55,9 @@ fn selection_matches_the_examples_of_rfc_6724() {
     let own = "2002:c633:6401:0:d5e3:7953:13eb:22e8";
     let candidates = [address(&std::format!("{own}/64")), address("2001:db8:1::2/64")];
     assert_eq!(source("2002:c633:6401::1", candidates), own);
+    let temporary = Address { temporary: true, ..address("2001:db8:1:0:d5e3:7953:13eb:22e8/64") };
+    let candidates = [address("2001:db8:1::2/64"), temporary];
+    assert_eq!(source("2001:db8:1:0:d5e3:0:0:1", candidates), "2001:db8:1:0:d5e3:7953:13eb:22e8");
 }
 
 #[test]

@@ -85,11 +85,14 @@ fn an_address_may_come_from_the_link() {
     assert!(parse("a=hub,hub=net,autoconfiguration").autoconfiguration);
     let plan = parse("a=hub,hub=net,addr=10.0.0.1/24,dhcp=off,autoconf=off");
     assert!(!plan.dhcp && !plan.autoconfiguration);
+    assert!(!parse("a=hub,hub=net,autoconf").temporary);
+    assert!(parse("a=hub,hub=net,autoconf,temporary").temporary);
+    assert!(!parse("a=hub,hub=net,dhcp,temporary=off").temporary);
 }
 
 #[test]
 fn what_comes_from_the_link_needs_an_ethernet_link() {
-    for text in ["dhcp", "dhcp=on", "dhcp=off", "autoconf", "autoconfiguration"] {
+    for text in ["dhcp", "dhcp=on", "dhcp=off", "autoconf", "autoconfiguration", "temporary"] {
         problem(&format!("l=loopback,{text}"), &["l=loopback: ", "needs an Ethernet link"]);
     }
     for (text, words) in [
@@ -98,6 +101,7 @@ fn what_comes_from_the_link_needs_an_ethernet_link() {
         ("dhcp,dhcp", &["dhcp=on: given twice"]),
         ("dhcp,dhcp=off", &["dhcp=off: given twice"]),
         ("autoconf,autoconfiguration", &["given twice"]),
+        ("dhcp,temporary", &["temporary: ", "autoconf"]),
         ("dhcp=off", &["missing key addr=", "dhcp"]),
         ("dhcp,gateway=10.0.0.1", &["gateway=10.0.0.1: no address is on the same network", "addr="]),
     ] {

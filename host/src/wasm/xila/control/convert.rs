@@ -76,7 +76,7 @@ same_cases! {
     crate::device::Link, wit::Link: Up Down;
     interface::Origin, wit::Origin: Static Dhcp Autoconfigured;
     interface::DhcpState, wit::DhcpState: Off Searching Bound;
-    interface::AutoconfigurationState, wit::AutoconfigurationState: Off Searching Configured;
+    interface::AutoconfigurationState, wit::AutoconfigurationState: Off Searching Configured NoRouter;
 }
 
 impl From<interface::AddressInfo> for wit::AddressInfo {
