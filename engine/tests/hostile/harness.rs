@@ -6,6 +6,8 @@
 pub(crate) mod bytes;
 #[path = "craft.rs"]
 pub(crate) mod craft;
+#[path = "dhcp.rs"]
+pub(crate) mod dhcp;
 #[path = "engine.rs"]
 pub(crate) mod engine;
 #[path = "fragments.rs"]
@@ -18,6 +20,8 @@ pub(crate) mod groups;
 pub(crate) mod headers;
 #[path = "icmp.rs"]
 pub(crate) mod icmp;
+#[path = "lender.rs"]
+pub(crate) mod lender;
 #[path = "neighbours.rs"]
 pub(crate) mod neighbours;
 #[path = "operations.rs"]

@@ -84,3 +84,9 @@ fn any_frames_and_operations_at_two_engines() {
     seeds("engine", super::engine::run);
     each(super::engine::run);
 }
+
+#[test]
+fn any_servers_of_dhcp() {
+    seeds("dhcp", super::dhcp::run);
+    each(super::dhcp::run);
+}
