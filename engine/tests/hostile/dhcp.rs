@@ -62,7 +62,13 @@ fn lend(bytes: &mut Bytes<'_>) {
     while !bytes.is_empty() {
         station.borrow_address(bytes);
     }
+    station.device.is_full = false;
+    station.pass(Duration::from_secs(600));
+    // Else the last request may wait for a server that has gone.
+    let now = station.now;
+    station.engine.set_dhcp(false, now, &mut station.device);
     station.rest();
+    station.check_loan();
 }
 
 impl Station {

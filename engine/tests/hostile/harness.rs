@@ -20,6 +20,8 @@ pub(crate) mod groups;
 pub(crate) mod headers;
 #[path = "icmp.rs"]
 pub(crate) mod icmp;
+#[path = "information.rs"]
+pub(crate) mod information;
 #[path = "lender.rs"]
 pub(crate) mod lender;
 #[path = "neighbours.rs"]
@@ -30,6 +32,8 @@ pub(crate) mod operations;
 pub(crate) mod owner;
 #[path = "peer.rs"]
 pub(crate) mod peer;
+#[path = "routers.rs"]
+pub(crate) mod routers;
 #[path = "scene.rs"]
 pub(crate) mod scene;
 #[path = "sent.rs"]

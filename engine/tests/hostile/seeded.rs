@@ -90,3 +90,15 @@ fn any_servers_of_dhcp() {
     seeds("dhcp", super::dhcp::run);
     each(super::dhcp::run);
 }
+
+#[test]
+fn any_servers_of_dhcpv6() {
+    seeds("information", super::information::run);
+    each(super::information::run);
+}
+
+#[test]
+fn any_routers() {
+    seeds("routers", super::routers::run);
+    each(super::routers::run);
+}
