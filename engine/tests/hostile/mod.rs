@@ -19,6 +19,7 @@ pub(crate) mod owner;
 mod pace;
 pub(crate) mod peer;
 pub(crate) mod routers;
+pub(crate) mod runs;
 pub(crate) mod scene;
 mod seeded;
 pub(crate) mod sent;
