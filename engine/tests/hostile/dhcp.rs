@@ -1,10 +1,10 @@
 //! A client of DHCP among servers that say what they want, alone or in an engine. What they say, when, and what the owner
 //! does is said by a string of bytes.
 
-use core::net::Ipv4Addr;
+use core::net::{IpAddr, Ipv4Addr};
 use core::time::Duration;
 
-use smoltcp::wire::EthernetAddress;
+use smoltcp::wire::{EthernetAddress, IpCidr, Ipv4Cidr};
 use xila_network_engine::configure::dhcp::{
     Action, Client, Config, Datagram, Lease, Received, Reception, Remember, Remembered, State,
 };
@@ -20,6 +20,12 @@ use super::station::{OWN, Station};
 /// The most of anything that is taken from a lease.
 const MOST: usize = 16;
 
+/// Where a default route leads.
+const EVERYWHERE: IpCidr = IpCidr::Ipv4(Ipv4Cidr::new(Ipv4Addr::UNSPECIFIED, 0));
+
+/// In which time one message more may leave.
+const INTERVAL: Duration = Duration::from_secs(4);
+
 /// What servers answer where nothing was asked.
 const NOTHING: Asked =
     Asked { kind: DISCOVER, transaction: [0; 4], hardware: OWN, client: None, requested: None, server: None };
@@ -28,7 +34,6 @@ struct World {
     client: Client,
     random: Random,
     now: Instant,
-    begun: Instant,
     is_up: bool,
     /// The last question, while it may be answered.
     asked: Option<Asked>,
@@ -36,8 +41,8 @@ struct World {
     told: Option<Lease>,
     /// What servers have said, of late.
     said: Vec<Vec<u8>>,
-    /// Messages that are bound to the client's pace.
-    sent: u64,
+    /// When the messages that were sent would all have left, at one in four seconds.
+    spent: Instant,
     refused: u64,
 }
 
@@ -117,11 +122,15 @@ impl Station {
         let address = addresses.next().map(Address::address);
         assert!(addresses.next().is_none(), "two addresses of one lease");
         assert!(address.is_none() || address == lease.map(|lease| lease.address.into()), "{address:?} is not lent");
-        let mut routes = 0;
         for route in interface.routes().iter().filter(|known| known.origin == Origin::Dhcp) {
-            routes += 1;
-            let said = lease.map(|lease| lease.routers.len() + lease.routes.len());
-            assert!(Some(routes) <= said, "more routes than a lease says: {route:?}");
+            let to = (route.destination, route.gateway());
+            let by = |router: &Ipv4Addr| Some(IpAddr::V4(*router));
+            let is_said = lease.is_some_and(|lease| {
+                let mut said = lease.routes.iter().map(|route| (route.destination, route.gateway.as_ref().and_then(by)));
+                let default = lease.routers.first().map(|router| (EVERYWHERE, by(router)));
+                said.any(|said| said == to) || default == Some(to)
+            });
+            assert!(is_said, "{route:?} is of no lease");
         }
         lease.into_iter().for_each(check_lease);
     }
@@ -143,12 +152,11 @@ impl World {
             client: Client::new(EthernetAddress(OWN), config, now),
             random: Random::new([setting; 32]),
             now,
-            begun: now,
             is_up: true,
             asked: None,
             told: None,
             said: Vec::new(),
-            sent: 0,
+            spent: now,
             refused: 0,
         };
         world.go_on();
@@ -335,7 +343,6 @@ impl World {
     /// Looks at a message that leaves by itself.
     fn send(&mut self, datagram: &Datagram) {
         assert!(self.is_up);
-        self.sent += 1;
         let asked = Asked::read(&datagram.payload);
         assert_eq!(asked.hardware, OWN);
         let (lease, state) = (self.client.lease(), self.client.state());
@@ -366,7 +373,8 @@ impl World {
         }
         self.asked = Some(asked);
         // Eight at once, and one in four seconds.
-        assert!(self.sent <= 8 + (self.now - self.begun).as_secs() / 4, "{} messages", self.sent);
+        self.spent = self.spent.max(self.now) + INTERVAL;
+        assert!(self.spent - self.now <= INTERVAL * 8, "more than eight messages at once");
     }
 
     fn check(&self) {
