@@ -1,6 +1,6 @@
 //! What the fuzzers run, from numbers and from what they begin with.
 
-use super::runs::{each, seeds};
+use super::runs::{each, each_near, seeds};
 
 #[test]
 fn any_frames_at_connections_in_every_state() {
@@ -50,18 +50,18 @@ fn any_frames_and_operations_at_two_engines() {
 
 #[test]
 fn any_servers_of_dhcp() {
-    seeds("dhcp", super::dhcp::run);
+    each_near(&seeds("dhcp", super::dhcp::run), super::dhcp::run);
     each(super::dhcp::run);
 }
 
 #[test]
 fn any_servers_of_dhcpv6() {
-    seeds("information", super::information::run);
+    each_near(&seeds("information", super::information::run), super::information::run);
     each(super::information::run);
 }
 
 #[test]
 fn any_routers() {
-    seeds("routers", super::routers::run);
+    each_near(&seeds("routers", super::routers::run), super::routers::run);
     each(super::routers::run);
 }

@@ -49,7 +49,8 @@ const CHECKS: &[Checked] = checks! {
 
 /// Both payloads are whole, and what came out is written in one way only.
 fn check<C: Command>(input: &[u8], output: &[u8]) {
-    assert!(decode::<C::Input>(input).is_ok(), "{} took what is no payload of it: {input:02x?}", C::NAME);
+    let is_whole = decode::<C::Input>(input).is_ok() && (size_of::<C::Input>() > 0 || input.is_empty());
+    assert!(is_whole, "{} took what is no payload of it: {input:02x?}", C::NAME);
     let told = decode::<C::Output>(output).unwrap_or_else(|_| panic!("{} said {output:02x?}", C::NAME));
     assert_eq!(encode(&told), output, "{}", C::NAME);
 }

@@ -200,7 +200,7 @@ fn options(bytes: &mut Bytes<'_>) -> ResolverOptions {
         ndots: usize::from(bytes.byte() % 4),
         timeout: Duration::from_secs(bytes.pick(&[3, 1, 2])),
         attempts: bytes.pick(&[2, 1, 3, 0]),
-        cache: bytes.pick(&[1 << 20, 8 << 10, 0]),
+        cache: bytes.pick(&[1 << 20, 32 << 10, 0]),
     }
 }
 

@@ -1,15 +1,15 @@
 //! What the fuzzers run, from numbers and from what they begin with.
 
-use super::runs::{each, seeds};
+use super::runs::{each, each_near, seeds};
 
 #[test]
 fn any_servers_of_names() {
-    seeds("dns", super::dns::run);
+    each_near(&seeds("dns", super::dns::run), super::dns::run);
     each(super::dns::run);
 }
 
 #[test]
 fn any_commands_and_payloads() {
-    seeds("control", super::control::run);
+    each_near(&seeds("control", super::control::run), super::control::run);
     each(super::control::run);
 }
