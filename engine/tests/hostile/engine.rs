@@ -63,7 +63,7 @@ impl Pair {
                 station.receive_packet(bytes, &packet);
             }
             8 | 9 => {
-                let packet = station.lease(bytes);
+                let packet = station.simple_lease(bytes);
                 station.receive_packet(bytes, &packet);
             }
             10 => {
@@ -150,7 +150,7 @@ impl Pair {
 
 impl Station {
     /// The answer of a DHCP server to the last request (RFC 2131), correct most of the time.
-    fn lease(&self, bytes: &mut Bytes<'_>) -> Vec<u8> {
+    fn simple_lease(&self, bytes: &mut Bytes<'_>) -> Vec<u8> {
         let is_asked = |frame: &&Vec<u8>| frame.get(34..38) == Some(&[0, 68, 0, 67]);
         let asked = self.left.iter().rev().find(is_asked).map(|frame| frame[42..].to_vec());
         let asked = asked.unwrap_or_else(|| vec![0; 300]);

@@ -58,7 +58,8 @@ impl Station {
         }
     }
 
-    fn strange_arp(&self, bytes: &mut Bytes<'_>) -> Vec<u8> {
+    /// A message of ARP, near to what would be right.
+    pub(crate) fn strange_arp(&self, bytes: &mut Bytes<'_>) -> Vec<u8> {
         let v4 = |bytes: &mut Bytes<'_>| match self.address(bytes, true) {
             IpAddr::V4(address) => address,
             IpAddr::V6(_) => Ipv4Addr::UNSPECIFIED,

@@ -268,12 +268,12 @@ impl Iterator for Search<'_> {
             }
             let (label, behind) = rest.split_at_checked(length.into())?;
             let is_host = label.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
-            // The length limits of RFC 1035 section 2.3.4. Compression is not allowed.
-            if !is_host || length > 63 || name.len() + label.len() > 253 {
-                return None;
-            }
             if !name.is_empty() {
                 name.push('.');
+            }
+            // The length limits of RFC 1035 section 2.3.4, which counts the dots. Compression is not allowed.
+            if !is_host || length > 63 || name.len() + label.len() > 253 {
+                return None;
             }
             name.extend(label.iter().map(|byte| char::from(*byte)));
             self.rest = behind;

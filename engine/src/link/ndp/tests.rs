@@ -278,6 +278,21 @@ fn invalid_options_are_skipped() {
     }
 }
 
+/// RFC 1035 section 2.3.4: 255 bytes on the wire are 253 of text.
+#[test]
+fn a_domain_is_no_longer_than_names_are() {
+    for (last, length) in [(61, Some(253)), (62, None), (63, None)] {
+        let labels = [63, 63, 63, last].map(|length: u8| [vec![length], vec![b'a'; length.into()]].concat());
+        let mut option = [&[31, 0, 0, 0, 0, 0, 0, 60][..], &labels.concat(), &[0]].concat();
+        option.resize(option.len().next_multiple_of(8), 0);
+        option[1] = (option.len() / 8) as u8;
+        let bytes = [ADVERTISED[0], &option].concat();
+        let Ok(Message::RouterAdvertisement(mut advertisement)) = read(ROUTER, OURS, &bytes) else { panic!("valid") };
+        let Some(NdpOption::Search(mut search)) = advertisement.options.next() else { panic!("there is one") };
+        assert_eq!(search.next().map(|name| name.len()), length, "{last}");
+    }
+}
+
 #[test]
 fn a_redirect_leads_to_a_router_or_to_the_destination_itself() {
     let redirect = |target: Ipv6Addr, destination: Ipv6Addr| {
