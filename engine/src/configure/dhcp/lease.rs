@@ -44,7 +44,7 @@ pub enum Nonsense {
     /// The subnet mask is 0.0.0.0.
     #[error("everything is on its link")]
     MaskEmpty,
-    /// No host can have the address, or it is that of its network or the broadcast address.
+    /// No host can have the address, or it is that of its network, the broadcast address or the server's own.
     #[error("no host can have the address")]
     Address,
     /// No router can have the address of the first router (option 3), or it is the address that is lent.
@@ -158,7 +158,7 @@ pub(super) fn read(
 ) -> Result<Lease, Nonsense> {
     let (server, address) = (server(reply, source)?, reply.address);
     let prefix = prefix(reply)?;
-    if !is_host_of(address, address, prefix) {
+    if address == server || !is_host_of(address, address, prefix) {
         return Err(Nonsense::Address);
     }
     let is_router = |router: Ipv4Addr| router != address && is_host_of(router, address, prefix);
