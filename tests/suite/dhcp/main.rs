@@ -1,6 +1,8 @@
 //! What sets an interface by protocol: DHCP (RFC 2131), and IPv6 autoconfiguration (RFC 4861, RFC 4862). The server and
 //! the router are the test's own, under virtual time.
 
+mod conflict;
+mod late;
 mod lease;
 mod limits;
 mod memory;
