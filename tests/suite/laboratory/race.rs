@@ -11,7 +11,7 @@ use xila_network_tests::laboratory::Program;
 
 use super::Memory;
 
-/// One in five shows it.
+/// About one in seven shows it.
 const MOST_SEEDS: u64 = 200;
 
 /// What a run leaves.

@@ -71,8 +71,9 @@ fn an_address_in_each_of_two_prefixes_is_used_until_its_prefix_is_deprecated() {
 
 #[test]
 fn servers_domains_flags_and_the_router_go_when_they_are_not_advertised_any_more() {
-    let flags = "AdvManagedFlag on; AdvOtherConfigFlag on;";
-    with_router(&format!("{flags} {FIRST} {NAMES}"), async |_, radvd, manager, interface| {
+    // By itself it would be one for twelve seconds.
+    let router = "AdvDefaultLifetime 1800; AdvManagedFlag on; AdvOtherConfigFlag on;";
+    with_router(&format!("{router} {FIRST} {NAMES}"), async |_, radvd, manager, interface| {
         let status = interface.autoconfiguration_status();
         assert_eq!((status.managed, status.other), (true, true));
         let server: IpAddr = "fd00:5::53".parse().unwrap();
