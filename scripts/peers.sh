@@ -5,7 +5,7 @@ set -euo pipefail
 source "$(dirname "$0")/lib.sh"
 
 # Each command with the Debian package that brings it.
-peers=(ip:iproute2 ping:iputils-ping curl:curl python3:python3 tshark:tshark dnsmasq:dnsmasq-base)
+peers=(ip:iproute2 ping:iputils-ping curl:curl python3:python3 tshark:tshark dnsmasq:dnsmasq-base radvd:radvd)
 
 # Sets `missing` to the commands that are not here, `packages` to what would bring them.
 look() {

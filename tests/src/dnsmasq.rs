@@ -45,6 +45,14 @@ impl Dnsmasq {
         }
     }
 
+    /// Has it read the files of hosts again that it was told of.
+    ///
+    /// # Panics
+    /// Where that fails.
+    pub fn read_again(&self) {
+        self.peer.signal("HUP");
+    }
+
     /// Kills it, and waits until it is gone.
     ///
     /// # Panics

@@ -13,6 +13,8 @@ pub mod netns;
 pub mod networks;
 pub mod probe;
 #[cfg(target_os = "linux")]
+pub mod radvd;
+#[cfg(target_os = "linux")]
 pub mod segment;
 
 include!(concat!(env!("OUT_DIR"), "/programs.rs"));

@@ -260,6 +260,15 @@ impl Peer {
         line.unwrap_or_else(|| panic!("{} ended without a further line", self.name))
     }
 
+    /// Sends it a signal, by its name without `SIG`.
+    ///
+    /// # Panics
+    /// Where that fails.
+    pub fn signal(&self, name: &str) {
+        let number = self.child.id().unwrap_or_else(|| panic!("{} has ended", self.name));
+        expect(Command::new("sh").args(["-c", &format!("kill -{name} {number}")]));
+    }
+
     /// Kills it, and waits until it is gone.
     ///
     /// # Panics

@@ -14,7 +14,7 @@ use crate::configure::information;
 use crate::configure::router::{self, Discovery, Effect};
 use crate::frame::Transmitter;
 use crate::interface::{Change, Outgoing, Verification};
-use crate::ip::addresses::{AddAddressError, Address, Origin};
+use crate::ip::addresses::{AddAddressError, Address, Detection, Origin};
 use crate::ip::headers::Packet;
 use crate::ip::output::Checksums;
 use crate::ip::routes::{Route, Target};
@@ -272,6 +272,18 @@ impl Engine {
         self.configuration.client.as_ref()
     }
 
+    /// What is lent and in use: nobody on the link has objected.
+    #[must_use]
+    pub fn lease(&self) -> Option<&Lease> {
+        self.dhcp()?.lease().filter(|lease| self.is_verified(lease))
+    }
+
+    fn is_verified(&self, lease: &Lease) -> bool {
+        // One that somebody has removed is not asked about.
+        let address = self.interface.addresses().find(lease.address.into());
+        address.is_none_or(|known| known.detection != Detection::Running)
+    }
+
     /// What was lent last to this hardware address, and was neither refused nor declined.
     #[must_use]
     pub fn remembered_lease(&self) -> Option<Remembered> {
@@ -399,7 +411,7 @@ impl Engine {
                     if former.is_some_and(|former| former.address != lease.address) {
                         self.withdraw_lease(now);
                     }
-                    self.apply_lease(&lease, now);
+                    self.claim_lease(&lease, now);
                     self.tell_of_lease();
                 }
                 Action::Lost(_) => {
@@ -412,7 +424,7 @@ impl Engine {
 
     /// Tells that there is a lease, or none any more; of one that could not be used nobody has heard.
     fn tell_of_lease(&mut self) {
-        let is_bound = self.dhcp().is_some_and(|client| client.lease().is_some());
+        let is_bound = self.lease().is_some();
         if is_bound || self.configuration.was_bound {
             self.interface.tell(Change::Dhcp);
         }
@@ -430,10 +442,12 @@ impl Engine {
         self.act_at_once(now, device);
     }
 
-    fn apply_lease(&mut self, lease: &Lease, now: Instant) {
+    /// Asks the link about an address that was lent (RFC 2131 section 4.4.1, RFC 5227 section 2.1), and uses the lease where
+    /// it has the address already.
+    fn claim_lease(&mut self, lease: &Lease, now: Instant) {
         let mut address = Address::new(lease.cidr(), Origin::Dhcp);
         (address.preferred_until, address.valid_until) = (lease.expires(), lease.expires());
-        match self.interface.add_address(address, Verification::None, now) {
+        match self.interface.add_address(address, Verification::First, now) {
             // One that somebody has set stays theirs.
             Ok(_) | Err(AddAddressError::InUse) => {}
             Err(AddAddressError::Invalid | AddAddressError::Full) => {
@@ -443,6 +457,22 @@ impl Engine {
                 return;
             }
         }
+        if self.is_verified(lease) {
+            self.apply_lease(lease);
+        }
+    }
+
+    /// An address may be used from now on: where it was lent, what came with it may be too.
+    pub(super) fn lease_verified(&mut self, address: IpAddr) {
+        // One whose mask alone is another is in use.
+        let Some(lease) = self.lease().filter(|_| !self.configuration.was_bound).cloned() else { return };
+        if IpAddr::V4(lease.address) == address {
+            self.apply_lease(&lease);
+            self.tell_of_lease();
+        }
+    }
+
+    fn apply_lease(&mut self, lease: &Lease) {
         self.apply_lease_routes(lease);
         // Every link that has IPv6 takes as much (RFC 8200 section 5).
         self.configuration.leased_mtu = lease.mtu.map(|mtu| usize::from(mtu).max(IPV6_LEAST_MTU));

@@ -40,6 +40,7 @@ impl Engine {
                     if matches!(cidr.address().into(), IpAddr::V6(own) if own.is_unicast_link_local()) {
                         self.solicit_routers(now);
                     }
+                    self.lease_verified(cidr.address().into());
                     self.resume_stranded();
                 }
                 Change::RouteAdded(_) | Change::RouteRemoved(_) => self.resume_stranded(),

@@ -312,7 +312,8 @@ const fn timing(address: IpAddr, origin: Origin, verification: Verification) -> 
     let timing = match address {
         IpAddr::V4(_) => match origin {
             Origin::Static => Timing::ARP.with_defence(Defence::Always(DEFEND_INTERVAL)),
-            Origin::Dhcp | Origin::Router | Origin::LinkLocal => Timing::ARP,
+            Origin::Dhcp => Timing::LEASE,
+            Origin::Router | Origin::LinkLocal => Timing::ARP,
         },
         IpAddr::V6(_) => Timing::NDP,
     };

@@ -64,6 +64,17 @@ impl Timing {
         defence: Defence::Once(Duration::from_secs(10)),
     };
 
+    /// Of an address that was lent, which the app waits for: its server has looked whether somebody has it (RFC 2131 section
+    /// 2.2), and who has taken it nevertheless answers at once. NetworkManager waits for as long.
+    pub const LEASE: Self = Self {
+        probes: 2,
+        first_delay: Duration::ZERO,
+        least_interval: Duration::from_millis(100),
+        greatest_interval: Duration::from_millis(100),
+        last_wait: Duration::from_millis(100),
+        ..Self::ARP
+    };
+
     /// `DupAddrDetectTransmits` of RFC 4862 section 5.1, and the constants of RFC 4861 section 10.
     pub const NDP: Self = Self {
         probes: 1,

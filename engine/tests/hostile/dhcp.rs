@@ -126,7 +126,8 @@ impl Station {
             let to = (route.destination, route.gateway());
             let by = |router: &Ipv4Addr| Some(IpAddr::V4(*router));
             let is_said = lease.is_some_and(|lease| {
-                let mut said = lease.routes.iter().map(|route| (route.destination, route.gateway.as_ref().and_then(by)));
+                let mut said =
+                    lease.routes.iter().map(|route| (route.destination, route.gateway.as_ref().and_then(by)));
                 let default = lease.routers.first().map(|router| (EVERYWHERE, by(router)));
                 said.any(|said| said == to) || default == Some(to)
             });
@@ -264,11 +265,8 @@ impl World {
         let (Some(datagram), Some(lease)) = (datagram, lease) else { return };
         let asked = Asked::read(&datagram.payload);
         assert_eq!((asked.kind, asked.server, asked.hardware), (kind, Some(lease.server), OWN));
-        let ends = if kind == RELEASE {
-            (lease.address, lease.server)
-        } else {
-            (Ipv4Addr::UNSPECIFIED, Ipv4Addr::BROADCAST)
-        };
+        let ends =
+            if kind == RELEASE { (lease.address, lease.server) } else { (Ipv4Addr::UNSPECIFIED, Ipv4Addr::BROADCAST) };
         assert_eq!((datagram.source, datagram.destination), ends);
         assert_eq!(asked.client.or(asked.requested), Some(lease.address));
         assert!(self.client.lease().is_none());
@@ -333,7 +331,9 @@ impl World {
                     assert_eq!(former.as_deref(), self.told.as_ref());
                     self.told = Some(*lease);
                 }
-                Some(Action::Lost(lease)) => assert_eq!(Some(*lease), self.told.take(), "of what was lost nobody was told"),
+                Some(Action::Lost(lease)) => {
+                    assert_eq!(Some(*lease), self.told.take(), "of what was lost nobody was told")
+                }
             }
         }
         assert!(self.next_timeout().is_none_or(|due| due > self.now), "due, and nothing to be done");

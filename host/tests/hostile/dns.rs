@@ -18,10 +18,8 @@ use super::bytes::Bytes;
 use super::server::{NAMES, Script, TYPES, serve};
 
 /// The servers that answer.
-const SERVERS: [IpAddr; 2] = [
-    IpAddr::V4(core::net::Ipv4Addr::new(127, 0, 0, 53)),
-    IpAddr::V6(core::net::Ipv6Addr::LOCALHOST),
-];
+const SERVERS: [IpAddr; 2] =
+    [IpAddr::V4(core::net::Ipv4Addr::new(127, 0, 0, 53)), IpAddr::V6(core::net::Ipv6Addr::LOCALHOST)];
 
 /// One that is this host's own, where nobody listens, and one to which no way leads.
 const SILENT: [IpAddr; 2] =
@@ -196,7 +194,9 @@ impl World {
 
 fn options(bytes: &mut Bytes<'_>) -> ResolverOptions {
     ResolverOptions {
-        search: (0..bytes.byte() % 3).map(|_| bytes.pick(&["lan", "example", "no domain", "a.example."]).into()).collect(),
+        search: (0..bytes.byte() % 3)
+            .map(|_| bytes.pick(&["lan", "example", "no domain", "a.example."]).into())
+            .collect(),
         ndots: usize::from(bytes.byte() % 4),
         timeout: Duration::from_secs(bytes.pick(&[3, 1, 2])),
         attempts: bytes.pick(&[2, 1, 3, 0]),
@@ -212,7 +212,9 @@ fn name(bytes: &mut Bytes<'_>) -> String {
     match bytes.byte() {
         byte @ 0..150 => NAMES[usize::from(byte) % NAMES.len()].into(),
         byte @ 150..190 => format!("{}.", NAMES[usize::from(byte) % NAMES.len()]),
-        190..210 => bytes.pick(&["", ".", "127.0.0.1", "[::1]", "b\u{fc}cher.example", "a..b", "x.onion", "a\\.b"]).into(),
+        190..210 => {
+            bytes.pick(&["", ".", "127.0.0.1", "[::1]", "b\u{fc}cher.example", "a..b", "x.onion", "a\\.b"]).into()
+        }
         210..230 => {
             let (label, count) = (1 + usize::from(bytes.byte() % 64), usize::from(bytes.byte() % 9));
             vec!["y".repeat(label); count].join(".")

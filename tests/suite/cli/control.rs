@@ -9,7 +9,7 @@ use super::{A, B, Bench, Ended, PATIENCE, signal, start};
 
 /// A namespace with a TAP interface, which `xila-net` attaches to, and 192.0.2.1 and fd00::1 on it; the option that
 /// mounts it as `eth0` with these keys besides.
-fn namespace(programs: &[&str], keys: &str) -> Option<(Namespace, String)> {
+pub(super) fn namespace(programs: &[&str], keys: &str) -> Option<(Namespace, String)> {
     let namespace = Namespace::new(programs)?;
     let device = namespace.interface();
     namespace.ip(&format!("tuntap add dev {device} mode tap"));
@@ -26,13 +26,13 @@ const STATIC: &str = "addr=192.0.2.2/24,addr=fd00::2/64,gateway=192.0.2.1,gatewa
 
 /// `xila-net run` in the namespace; what it printed. Words that begin with `%` are the names of apps.
 async fn run(bench: &Bench, namespace: &Namespace, arguments: &[&str]) -> String {
-    let arguments = bench.arguments(arguments);
-    let arguments: Vec<&str> = ["run"].into_iter().chain(arguments.iter().map(String::as_str)).collect();
-    namespace.start(bench.program.to_str().expect("text"), &arguments).succeed().await
+    let ended = Ended::wait(start(bench.command_within(namespace, "tester", arguments))).await;
+    ended.expect(0, &[]);
+    ended.stdout
 }
 
 /// Whether a line has these words, in this order, whatever stands between them.
-fn has_line(text: &str, words: &str) -> bool {
+pub(super) fn has_line(text: &str, words: &str) -> bool {
     let in_order = |line: &str| {
         let mut found = line.split_whitespace();
         words.split(' ').all(|word| found.any(|known| known == word))

@@ -75,6 +75,14 @@ impl Bench {
         command
     }
 
+    /// The same in a namespace, by a user of this name, whose state is their own.
+    fn command_within(&self, namespace: &Namespace, user: &str, arguments: &[&str]) -> Command {
+        let mut command = namespace.command(self.program.to_str().expect("text"));
+        command.arg("run").env_remove("RUST_LOG").env("XDG_STATE_HOME", self.file(user));
+        command.args(self.arguments(arguments));
+        command
+    }
+
     /// Runs it to its end.
     async fn run(&self, arguments: &[&str]) -> Ended {
         Ended::wait(start(self.command(arguments))).await
@@ -152,6 +160,7 @@ macro_rules! tests {
 
 // Behind the macro that it uses.
 mod control;
+mod leases;
 mod simulate;
 mod unmodified;
 

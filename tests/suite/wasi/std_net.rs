@@ -81,6 +81,20 @@ pub(crate) async fn std_tcp_steadfast() {
     assert!(whole > 5, "{printed}");
 }
 
+/// One client after another: what it does where two come at once is in the suite `laboratory`.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+pub(crate) async fn std_udp_counter() {
+    let manager = manager();
+    let counter =
+        |arguments: &'static [&str]| Guest::new("std_udp_counter").arguments(arguments).network(manager.network());
+    let (counted, ()) = tokio::join!(counter(&["serve", "127.0.0.1:7", "2"]).succeed(), async {
+        counter(&["add", "127.0.0.1:7"]).succeed().await;
+        counter(&["add", "127.0.0.1:7"]).succeed().await;
+    });
+    assert_eq!(counted, "2\n");
+    nothing_is_left(&manager).await;
+}
+
 /// The program that the benchmarks measure with, in each of its modes, for both families.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 pub(crate) async fn std_throughput() {

@@ -44,7 +44,7 @@ pub enum Nonsense {
     /// The subnet mask is 0.0.0.0.
     #[error("everything is on its link")]
     MaskEmpty,
-    /// No host can have the address, or it is its network's own address or broadcast address.
+    /// No host can have the address, or it is its network's own address, the broadcast address, or the server's own.
     #[error("no host can have the address")]
     Address,
     /// The first router (option 3) has an address that no router can have, or the leased address.
@@ -157,7 +157,7 @@ pub(super) fn read(
 ) -> Result<Lease, Nonsense> {
     let (server, address) = (server(reply, source)?, reply.address);
     let prefix = prefix(reply)?;
-    if !is_host_of(address, address, prefix) {
+    if address == server || !is_host_of(address, address, prefix) {
         return Err(Nonsense::Address);
     }
     let is_router = |router: Ipv4Addr| router != address && is_host_of(router, address, prefix);

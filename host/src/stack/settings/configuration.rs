@@ -79,7 +79,7 @@ impl Attachment {
         // Who is unmounted asks nobody any more.
         let client = self.engine().dhcp().filter(|_| !self.is_gone());
         let Some(client) = client else { return DhcpStatus::default() };
-        let lease = client.lease().and_then(|lease| {
+        let lease = self.engine().lease().and_then(|lease| {
             Some(Lease {
                 address: from_wire(lease.cidr())?,
                 router: lease.routers.first().copied(),

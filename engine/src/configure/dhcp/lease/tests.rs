@@ -91,6 +91,7 @@ fn addresses_that_no_host_can_have_are_refused() {
         assert_eq!(lent(&Message { address: bad.into(), ..router_of_itself }), Err(Nonsense::Address), "{bad:?}");
         assert_eq!(lent(&ack().with(3, bad)), Err(Nonsense::Router), "{bad:?}");
     }
+    assert_eq!(lent(&Message { address: SERVER, ..ack() }), Err(Nonsense::Address), "the server's own");
     assert_eq!(lent(&ack().with(3, ADDRESS.octets())), Err(Nonsense::Router), "itself");
     assert_eq!(lent(&ack().with(1, [0; 4])), Err(Nonsense::MaskEmpty));
     for bad in [[255, 0, 255, 0], [0, 0, 0, 255], [0, 255, 255, 255]] {
