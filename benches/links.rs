@@ -1,5 +1,5 @@
-//! Our TCP beside the kernel's CUBIC over the same slow and lossy links: goodput, times of fetches, and the shares of two
-//! connections at one bottleneck.
+//! Our TCP beside the kernel's CUBIC over the same slow and lossy links: goodput, times of fetches, and the shares of
+//! two connections at one bottleneck.
 //!
 //! Everything that is sent stays in network namespaces that the benchmark makes and that end with it. It takes the
 //! privileges for those, and is skipped without. `just bench --bench links -- --help` lists what else can be asked for.
@@ -9,6 +9,7 @@ use xila_network_benches::apps::Result;
 #[cfg(target_os = "linux")]
 fn main() -> Result<()> {
     use std::env;
+
     use xila_network_benches::links::{endpoint, options};
 
     let words: Vec<String> = env::args().skip(1).collect();

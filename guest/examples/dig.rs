@@ -1,13 +1,16 @@
-//! Asks a name server: `dig [@SERVER] [-x ADDRESS | NAME [TYPE]] [+short]`, in the sections of dig(1), as far as they are
-//! known here, with the server that answered and whether it did by TCP. The exit status is 9 if no server answered, of which WASI 0.2 makes 1.
+//! Asks a name server: `dig [@SERVER] [-x ADDRESS | NAME [TYPE]] [+short]`, in the sections of dig(1), as far as they
+//! are known here, with the server that answered and whether it did by TCP. The exit status is 9 if no server answered,
+//! of which WASI 0.2 makes 1.
 
 mod support;
 
 use std::net::IpAddr;
 use std::process::exit;
 use std::time::Instant;
-use support::Arguments;
+
 use xila_network::dns::{self, Record, RecordType, Reply, ResolveError};
+
+use support::Arguments;
 
 const USAGE: &str = "dig [@SERVER] [-t TYPE] [-x ADDRESS | NAME [TYPE]] [+short]
 

@@ -3,8 +3,10 @@
 mod support;
 
 use std::net::SocketAddr;
-use support::Arguments;
+
 use xila_network::{Result, TcpListener, TcpStream};
+
+use support::Arguments;
 
 xila_network::main!(run);
 

@@ -5,15 +5,17 @@
 mod hyper_io;
 mod support;
 
+use std::error::Error;
+use std::fs::File;
+use std::io::{self, Write};
+
 use bytes::Bytes;
 use http_body_util::{BodyExt, Empty};
 use hyper::body::Incoming;
 use hyper::header::{CONTENT_LENGTH, HOST, USER_AGENT};
 use hyper::{Request, Response, Uri};
+
 use hyper_io::HyperIo;
-use std::error::Error;
-use std::fs::File;
-use std::io::{self, Write};
 use support::Arguments;
 
 xila_network::main!(run);

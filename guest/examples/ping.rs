@@ -9,8 +9,10 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::process::exit;
 use std::time::{Duration, Instant};
-use support::Arguments;
+
 use xila_network::{EchoReply, Error, Family, IcmpBinding, IcmpErrorKind, IcmpMessage, IcmpReport, IcmpSocket};
+
+use support::Arguments;
 
 const USAGE: &str = "ping [-c COUNT] [-i INTERVAL] [-s SIZE] [-t TTL] [-W TIMEOUT] [-I INTERFACE] [-4|-6] HOST
 

@@ -1,14 +1,16 @@
-//! Measures the network between two of these: `throughput sink ADDRESS:PORT` and `throughput source ADDRESS:PORT` for bytes
-//! per second, `pong` and `ping` for round trips, `accept` and `connect` for connections per second, `udp-pong` and
-//! `udp-ping` for round trips of datagrams. The first of each pair is the server, and ends when its peers have.
+//! Measures the network between two of these: `throughput sink ADDRESS:PORT` and `throughput source ADDRESS:PORT` for
+//! bytes per second, `pong` and `ping` for round trips, `accept` and `connect` for connections per second, `udp-pong`
+//! and `udp-ping` for round trips of datagrams. The first of each pair is the server, and ends when its peers have.
 
 mod support;
 
 use std::error::Error;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
-use support::{Arguments, rate};
+
 use xila_network::{Result, TcpListener, TcpStream, UdpSocket};
+
+use support::{Arguments, rate};
 
 const USAGE: &str = "throughput sink ADDRESS:PORT [--connections N]
        throughput source ADDRESS:PORT [--seconds S | --bytes N] [--chunk BYTES] [--wait SECONDS]

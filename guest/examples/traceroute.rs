@@ -1,6 +1,6 @@
-//! Shows the routers on the way to a host: `traceroute [-m MAX] [-q NQUERIES] [-w WAIT] [-p PORT] [-n] [-4|-6] HOST`, in
-//! the words of traceroute(8). Datagrams with a rising hop limit go to ports that nobody listens on; each router says
-//! where one ended, and the host that the port is closed.
+//! Shows the routers on the way to a host: `traceroute [-m MAX] [-q NQUERIES] [-w WAIT] [-p PORT] [-n] [-4|-6] HOST`,
+//! in the words of traceroute(8). Datagrams with a rising hop limit go to ports that nobody listens on; each router
+//! says where one ended, and the host that the port is closed.
 
 mod support;
 
@@ -8,9 +8,11 @@ use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::process::exit;
 use std::time::{Duration, Instant};
-use support::Arguments;
+
 use xila_network::dns::{self, ResolveError};
 use xila_network::{Error, Family, IcmpBinding, IcmpErrorKind, IcmpMessage, IcmpReport, IcmpSocket, Result, UdpSocket};
+
+use support::Arguments;
 
 const USAGE: &str = "traceroute [-m MAX] [-q NQUERIES] [-w WAIT] [-p PORT] [-n] [-4|-6] HOST
 

@@ -6,11 +6,13 @@
 mod commands;
 mod support;
 
-use commands::{GetChannel, SetChannel};
 use std::net::IpAddr;
-use support::Arguments;
+
 use xila_network::Error;
 use xila_network::control::{Access, DeviceFile};
+
+use commands::{GetChannel, SetChannel};
+use support::Arguments;
 
 xila_network::main!(run);
 

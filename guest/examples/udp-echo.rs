@@ -11,8 +11,10 @@ use std::process::exit;
 use std::task::Poll;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
-use support::Arguments;
+
 use xila_network::{Datagram, OutgoingDatagram, UdpSocket};
+
+use support::Arguments;
 
 const USAGE: &str = "udp-echo serve ADDRESS:PORT [--count N]
        udp-echo send ADDRESS:PORT [--count N] [--size BYTES] [--timeout SECONDS] [--wait SECONDS]";

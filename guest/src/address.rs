@@ -1,8 +1,9 @@
 //! Between the standard library's addresses and durations and those of the WIT package.
 
-use crate::bindings::types;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
+
+use crate::bindings::types;
 
 pub(crate) fn ip_to_wit(address: IpAddr) -> types::IpAddress {
     match address {

@@ -17,12 +17,14 @@ pub use xila_network_commands::interface::{
 };
 pub use xila_network_commands::{Command, CommandId, Direction, command, commands, define_command};
 
+use std::fmt;
+use std::net::IpAddr;
+
+use wit_bindgen::StreamReader;
+
 use crate::Result;
 use crate::address::{ip_from_wit, ip_to_wit};
 use crate::bindings::control;
-use std::fmt;
-use std::net::IpAddr;
-use wit_bindgen::StreamReader;
 
 /// A network interface. It may be unmounted while this handle is held; what it is asked then fails with
 /// [`NotFound`](crate::Error::NotFound).
@@ -176,8 +178,8 @@ impl Interface {
         Ok(self.0.remove_dns_server(ip_to_wit(server))?)
     }
 
-    /// The domains in which names are looked for that have no dot, in this order: those of the lease (RFC 3397), then those
-    /// that routers advertise (RFC 8106). In small letters, without a dot at the end, each once.
+    /// The domains in which names are looked for that have no dot, in this order: those of the lease (RFC 3397), then
+    /// those that routers advertise (RFC 8106). In small letters, without a dot at the end, each once.
     pub fn search_domains(&self) -> Result<Vec<String>> {
         Ok(self.0.search_domains()?)
     }

@@ -6,11 +6,12 @@ mod response;
 pub use record::{NoRecordType, Record, RecordData, RecordType};
 pub use response::ResponseCode;
 
+use std::fmt;
+use std::net::IpAddr;
+
 use crate::Error;
 use crate::address::{Family, ip_from_wit, ip_to_wit};
 use crate::bindings::dns;
-use std::fmt;
-use std::net::IpAddr;
 
 /// Why a name was not found. In brackets the name that `getaddrinfo` has for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -80,12 +81,14 @@ pub struct Reply {
 
 /// What one server answers to one question: `server`, whoever that is, or the first of the interfaces' that answers.
 ///
-/// The name is absolute, with or without its final dot, and is asked for as it is written: in no search domain, and without a
-/// look at what is kept. Aliases are not followed. That there is no such name, or that the server refuses, is an answer.
+/// The name is absolute, with or without its final dot, and is asked for as it is written: in no search domain, and
+/// without a look at what is kept. Aliases are not followed. That there is no such name, or that the server refuses, is
+/// an answer.
 ///
 /// # Errors
-/// [`ResolveError::InvalidName`], [`ResolveError::ServersUnreachable`], [`ResolveError::ServerFailure`] for an answer that
-/// makes no sense, and [`ResolveError::Other`] with [`Error::InvalidArgument`] for an address that no host can have.
+/// [`ResolveError::InvalidName`], [`ResolveError::ServersUnreachable`], [`ResolveError::ServerFailure`] for an answer
+/// that makes no sense, and [`ResolveError::Other`] with [`Error::InvalidArgument`] for an address that no host can
+/// have.
 pub async fn ask(server: Option<IpAddr>, name: &str, record_type: RecordType) -> Result<Reply, ResolveError> {
     let reply = dns::ask(server.map(ip_to_wit), name.to_owned(), record_type.0).await?;
     let dns::ServerReply { server, code, authoritative, by_tcp, records } = reply;

@@ -1,8 +1,9 @@
 //! Why an operation failed.
 
-use crate::bindings::types::ErrorCode;
 use std::fmt;
 use std::io::{self, ErrorKind};
+
+use crate::bindings::types::ErrorCode;
 
 /// A result whose error is [`Error`].
 pub type Result<T, E = Error> = core::result::Result<T, E>;

@@ -1,11 +1,12 @@
 //! Echo requests, and the errors that the path reports (RFC 792, RFC 4443).
 
-use crate::address::{Family, duration_from_wit, duration_to_wit, from_wit, ip_from_wit, ip_to_wit};
-use crate::bindings::icmp;
-use crate::{Error, Result};
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
+
+use crate::address::{Family, duration_from_wit, duration_to_wit, from_wit, ip_from_wit, ip_to_wit};
+use crate::bindings::icmp;
+use crate::{Error, Result};
 
 /// What an ICMP socket is told about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -103,8 +104,8 @@ impl IcmpSocket {
     ///
     /// # Errors
     /// [`InvalidState`](Error::InvalidState) where the socket watches a port,
-    /// [`PacketTooLarge`](Error::PacketTooLarge), [`RemoteUnreachable`](Error::RemoteUnreachable) and what `send` of the
-    /// WIT package names.
+    /// [`PacketTooLarge`](Error::PacketTooLarge), [`RemoteUnreachable`](Error::RemoteUnreachable) and what `send` of
+    /// the WIT package names.
     pub async fn send_to(&self, remote: IpAddr, sequence: u16, data: &[u8]) -> Result<()> {
         self.0.send(ip_to_wit(remote), sequence, data.to_vec()).await.map_err(Error::from)
     }

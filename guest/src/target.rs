@@ -1,14 +1,15 @@
 //! Where to connect, send or listen: addresses, or a name and a port.
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
+
 use crate::address::Family;
 use crate::{Error, Result, dns};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 
 /// What can be connected and sent to: an address with its port, several of them, or a name with its port.
 ///
 /// Implemented for `SocketAddr` and its kin, for pairs of an address or a name and a port, for text (`"192.0.2.1:80"`,
-/// `"[2001:db8::1]:80"`, `"example.org:80"`), and for slices of `SocketAddr`. Names are resolved on the app's own network,
-/// with [`dns::resolve`], when they are used.
+/// `"[2001:db8::1]:80"`, `"example.org:80"`), and for slices of `SocketAddr`. Names are resolved on the app's own
+/// network, with [`dns::resolve`], when they are used.
 ///
 /// The traits of the same name in `std` and tokio ask the operating system, which knows nothing of this network.
 pub trait ToSocketAddrs: sealed::Sealed {

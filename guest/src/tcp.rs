@@ -17,13 +17,15 @@ pub use read::ReadHalf;
 pub use stream::TcpStream;
 pub use write::WriteHalf;
 
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use wit_bindgen::FutureReader;
+
 use crate::bindings::tcp::TcpConnection;
 use crate::bindings::types::ErrorCode;
 use crate::flight::Boxed;
 use crate::{Error, Result};
-use std::sync::Arc;
-use std::task::{Context, Poll, ready};
-use wit_bindgen::FutureReader;
 
 /// How one direction of a connection ends. Asked for once the stream has, and remembered.
 enum Ending {

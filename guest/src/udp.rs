@@ -1,17 +1,18 @@
 //! UDP: sockets for datagrams.
 
-use crate::address::{Family, from_wit, ip_to_wit, to_wit};
-use crate::bindings::types::ErrorCode;
-use crate::bindings::udp;
-use crate::flight::{Flight, lock};
-use crate::target::{Target, ToSocketAddrs, first_local, target};
-use crate::{Error, Result};
 use std::collections::VecDeque;
 use std::fmt;
 use std::future::poll_fn;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, ready};
+
+use crate::address::{Family, from_wit, ip_to_wit, to_wit};
+use crate::bindings::types::ErrorCode;
+use crate::bindings::udp;
+use crate::flight::{Flight, lock};
+use crate::target::{Target, ToSocketAddrs, first_local, target};
+use crate::{Error, Result};
 
 /// A datagram that arrived.
 #[derive(Clone, Debug, PartialEq, Eq)]

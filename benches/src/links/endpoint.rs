@@ -1,18 +1,18 @@
 //! What runs at an end of a link: a process of this same program in the end's namespace, and what it says.
 //!
-//! A process and not a thread, so that each end has a runtime and a scheduling of its own, and what hangs can be killed.
+//! A process and not a thread, so that each end has a runtime and a scheduling of its own, and what hangs can be
+//! killed.
 
 mod kernel;
 mod ours;
 mod role;
 
 use core::time::Duration;
-use std::env;
 use std::io::{self, BufRead, BufReader, Read};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
-use std::thread;
 use std::time::Instant;
+use std::{env, thread};
 
 use super::world::{Side, World};
 use crate::apps::Result;

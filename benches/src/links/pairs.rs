@@ -1,9 +1,8 @@
 //! The runs of a row: ours and the kernel's, pattern by pattern.
 
 use core::time::Duration;
-use std::io;
 use std::path::PathBuf;
-use std::thread;
+use std::{io, thread};
 
 use super::endpoint::{Kind, Settings};
 use super::measure::{Link, Run};
@@ -13,8 +12,8 @@ use crate::report::quantile;
 
 /// The time of a run of goodput.
 const TIME: Duration = Duration::from_secs(10);
-/// Of two connections that share a link: CUBIC's windows take about six seconds from one loss to the next there, and some
-/// losses to meet.
+/// Of two connections that share a link: CUBIC's windows take about six seconds from one loss to the next there, and
+/// some losses to meet.
 const SHARING: Duration = Duration::from_secs(60);
 /// Of either, to be quick.
 const QUICK: Duration = Duration::from_secs(3);

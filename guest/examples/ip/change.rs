@@ -1,11 +1,13 @@
 //! What changes something.
 
-use crate::Options;
-use crate::words::{Failure, Outcome, Words, all_interfaces, expected, garbage, missing, open};
 use std::net::IpAddr;
 use std::time::Duration;
+
 use xila_network::control::{Cidr, Interface, MacAddress, Route, State};
 use xila_network::{Error, Family};
+
+use crate::Options;
+use crate::words::{Failure, Outcome, Words, all_interfaces, expected, garbage, missing, open};
 
 const PREFIX: &str = "any valid prefix";
 const ADDRESS: &str = "any valid address";

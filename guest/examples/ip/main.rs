@@ -1,14 +1,15 @@
 //! Shows and changes interfaces, addresses, routes and neighbours, in the words and columns of ip(8) of iproute2, and
-//! what that has no words for: DNS servers, DHCP and IPv6 autoconfiguration. The exit statuses are those of ip(8), too; of
-//! those that are not 0, WASI 0.2 makes 1.
+//! what that has no words for: DNS servers, DHCP and IPv6 autoconfiguration. The exit statuses are those of ip(8), too;
+//! of those that are not 0, WASI 0.2 makes 1.
 
 mod change;
 mod monitor;
 mod show;
 mod words;
 
-use words::{Failure, Outcome, Words};
 use xila_network::Family;
+
+use words::{Failure, Outcome, Words};
 
 const USAGE: &str = "Usage: ip [ OPTIONS ] OBJECT { COMMAND | help }
 where  OBJECT := { address | route | neighbour | link | monitor | dns | dhcp | autoconf }

@@ -1,8 +1,9 @@
 //! What changes, as it changes.
 
+use xila_network::control::{AddressInfo, Change, Cidr, Interface, Notice, Origin, watch};
+
 use crate::show::{address_lines, autoconfiguration_word, dhcp_word, hardware_words, link_line, via};
 use crate::words::{Outcome, Words, garbage};
-use xila_network::control::{AddressInfo, Change, Cidr, Interface, Notice, Origin, watch};
 
 /// `monitor [-c COUNT]`: the events from now on, or so many of them.
 pub(crate) async fn run(mut words: Words) -> Outcome {

@@ -1,14 +1,16 @@
 //! What only looks.
 
-use crate::Options;
-use crate::words::{Outcome, Words};
 use std::net::IpAddr;
 use std::time::Duration;
+
 use xila_network::control::{
     AddressInfo, AutoconfigurationState, Cidr, Counters, DhcpState, Interface, Kind, Lease, Link, Origin, Route,
     RouteInfo, State,
 };
 use xila_network::{Family, Result};
+
+use crate::Options;
+use crate::words::{Outcome, Words};
 
 /// A neighbour that was heard of within this time is reachable; later it is stale (RFC 4861 section 10).
 const REACHABLE: Duration = Duration::from_secs(30);

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::fmt::Display;
 use std::str::FromStr;
+
 use xila_network::Error;
 use xila_network::control::{Interface, InvalidValue};
 

@@ -1,9 +1,10 @@
 //! A connection as hyper wants it.
 
-use hyper::rt::{Read, ReadBufCursor, Write};
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+
+use hyper::rt::{Read, ReadBufCursor, Write};
 use xila_network::TcpStream;
 
 /// hyper's traits, on a stream of ours.

@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::process::exit;
 use std::str::FromStr;
 use std::time::{Duration, Instant};
+
 use xila_network::dns::{self, ResolveError};
 use xila_network::{Error, Family, Result, TcpStream, ToSocketAddrs, UdpSocket};
 

@@ -1,10 +1,12 @@
 //! Character devices: commands by identifier and bytes.
 
-use crate::bindings::control;
-use crate::{Error, Result};
 use std::fmt;
+
 use xila_network_commands::Command;
 use xila_network_commands::command::{decode, encode};
+
+use crate::bindings::control;
+use crate::{Error, Result};
 
 /// What a device file is opened for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -1,10 +1,11 @@
 //! What a name server answers, and how zone files write it (RFC 1035 section 5).
 
-use crate::address::ip_from_wit;
-use crate::bindings::dns;
 use std::fmt::{self, Write};
 use std::net::IpAddr;
 use std::str::FromStr;
+
+use crate::address::ip_from_wit;
+use crate::bindings::dns;
 
 /// A record of an answer. Displayed as a line of a zone file: `example.org. 300 IN A 192.0.2.1`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -67,7 +68,8 @@ pub enum RecordData {
     Other(Vec<u8>),
 }
 
-/// A kind of record by its number (RFC 1035 section 3.2.2). Read and displayed by its name, or as `TYPE65280` (RFC 3597).
+/// A kind of record by its number (RFC 1035 section 3.2.2). Read and displayed by its name, or as `TYPE65280` (RFC
+/// 3597).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RecordType(pub u16);
 

@@ -1,7 +1,8 @@
 //! One peer, several addresses: which is tried for how long, and whose error counts.
 
-use crate::Error;
 use std::time::Duration;
+
+use crate::Error;
 
 /// How long all attempts together may take where the caller does not say: what the host allows one.
 const PATIENCE: Duration = Duration::from_secs(30);

@@ -1,5 +1,13 @@
 //! A socket that waits for peers to connect.
 
+use std::fmt;
+use std::future::poll_fn;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use wit_bindgen::StreamReader;
+
 use super::{Ending, ListenOptions, TcpStream};
 use crate::Result;
 use crate::address::{from_wit, to_wit};
@@ -7,12 +15,6 @@ use crate::bindings::tcp::{self, TcpConnection};
 use crate::bindings::types::ErrorCode;
 use crate::flight::Flight;
 use crate::target::{ToSocketAddrs, first_local};
-use std::fmt;
-use std::future::poll_fn;
-use std::net::SocketAddr;
-use std::sync::Arc;
-use std::task::{Context, Poll, ready};
-use wit_bindgen::StreamReader;
 
 /// A socket that waits for peers to connect.
 ///

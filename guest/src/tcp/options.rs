@@ -1,9 +1,10 @@
 //! What can be chosen for a connection, and what can be asked of it.
 
-use crate::address::{duration_from_wit, duration_to_wit};
-use crate::bindings::tcp;
 use std::net::SocketAddr;
 use std::time::Duration;
+
+use crate::address::{duration_from_wit, duration_to_wit};
+use crate::bindings::tcp;
 
 /// When a connection that carries nothing is probed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

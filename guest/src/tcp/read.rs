@@ -1,15 +1,16 @@
 //! The half of a connection that receives.
 
+use std::future::poll_fn;
+use std::net::SocketAddr;
+use std::task::{Context, Poll, ready};
+use std::{fmt, mem};
+
+use wit_bindgen::{StreamReader, StreamResult};
+
 use super::{Connection, Ending};
 use crate::address::from_wit;
 use crate::flight::Boxed;
 use crate::{Error, Result};
-use std::fmt;
-use std::future::poll_fn;
-use std::mem;
-use std::net::SocketAddr;
-use std::task::{Context, Poll, ready};
-use wit_bindgen::{StreamReader, StreamResult};
 
 /// A read of the component model's stream goes into memory that the operation owns, as the operation may outlive
 /// whoever started it. A small one still fetches this much at once; a large one no more than the other.

@@ -1,15 +1,16 @@
 //! A connection.
 
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
 use super::attempts::{more_telling, turn};
 use super::{CongestionControl, ConnectOptions, Connection, KeepAlive, ReadHalf, TcpState, TcpStatistics, WriteHalf};
 use crate::address::{Family, duration_from_wit, duration_to_wit, from_wit, to_wit};
 use crate::bindings::tcp::TcpConnection;
 use crate::target::{ToSocketAddrs, target};
 use crate::{Error, Result};
-use std::net::SocketAddr;
-use std::sync::Arc;
-use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
 
 /// A TCP connection.
 ///

@@ -1,19 +1,20 @@
 //! The half of a connection that sends.
 
-use super::{Connection, Ending};
-use crate::address::from_wit;
-use crate::bindings::wit_stream;
-use crate::flight::Boxed;
-use crate::{Error, Result};
-use std::fmt;
 use std::future::poll_fn;
-use std::mem;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker, ready};
+use std::{fmt, mem};
+
 use wit_bindgen::{StreamResult, StreamWriter};
+
+use super::{Connection, Ending};
+use crate::address::from_wit;
+use crate::bindings::wit_stream;
+use crate::flight::Boxed;
+use crate::{Error, Result};
 
 /// How much of the caller's memory one write copies at the most.
 const MOST: usize = 64 * 1024;

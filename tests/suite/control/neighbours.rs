@@ -1,10 +1,10 @@
 //! Which hosts of the link are known.
 
 use std::time::Duration;
-use xila_network_host::interface::{Change, Notice};
 
 use xila_network_commands::commands::ListNeighbours;
 use xila_network_host::device::Device;
+use xila_network_host::interface::{Change, Notice};
 use xila_network_host::socket::UdpSocket;
 
 use super::*;
@@ -35,8 +35,8 @@ fn who_has_been_heard_is_listed_with_its_age() {
     assert!(!other.interface("eth0").unwrap().neighbours().is_empty());
 }
 
-/// Two stacks want one link-local address: the one that has it says so, and the other takes the next one of its own (RFC
-/// 4862 section 5.4, RFC 7217 section 6).
+/// Two stacks want one link-local address: the one that has it says so, and the other takes the next one of its own
+/// (RFC 4862 section 5.4, RFC 7217 section 6).
 #[test]
 fn an_address_that_is_taken_is_defended_against_who_would_like_it() {
     let world = World::new();

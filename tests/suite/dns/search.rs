@@ -2,9 +2,8 @@
 
 use std::net::IpAddr;
 
-use xila_network_host::MountError;
 use xila_network_host::socket::{ResolveError, ResolverOptions};
-use xila_network_host::{ConfigureError, InterfaceConfig};
+use xila_network_host::{ConfigureError, InterfaceConfig, MountError};
 
 use super::{A, World, Zone};
 

@@ -1,10 +1,9 @@
 //! A DNS server that does what a test tells it.
 
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use hickory_proto::op::{Message, MessageType, OpCode, Query, ResponseCode};
-use std::sync::Mutex;
 use xila_network_host::socket::{ListenOptions, Network, TcpListener, TcpStream, UdpSocket};
 use xila_network_tests::link::Link;
 

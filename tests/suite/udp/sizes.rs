@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use xila_network_host::SendError;
 use xila_network_host::device::hub::HubOptions;
-use xila_network_host::socket::UdpOptions;
-use xila_network_host::socket::UdpSocket;
+use xila_network_host::socket::{UdpOptions, UdpSocket};
 use xila_network_tests::link::{Bytes, Family, Link};
 
 use super::{PORT, bind, sockets};

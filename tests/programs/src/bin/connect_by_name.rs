@@ -2,6 +2,7 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::time::{Duration, Instant};
+
 use xila_network_programs::*;
 
 xila_network::main!(run);

@@ -2,12 +2,13 @@
 //!
 //! On `lo`, or on the interface that is named as the argument.
 
-use futures_util::future::LocalBoxFuture;
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::fmt::Debug;
 use std::net::IpAddr;
 use std::time::Duration;
+
+use futures_util::future::LocalBoxFuture;
 use xila_network_programs::control::command::{decode, encode};
 use xila_network_programs::control::commands::*;
 use xila_network_programs::control::{

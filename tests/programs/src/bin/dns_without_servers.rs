@@ -1,6 +1,7 @@
 //! Where no interface knows a server, names are not found at once, and everybody is told the same.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
 use xila_network_programs::dns::{RecordType, ResolveError, lookup, resolve, resolve_family, reverse};
 use xila_network_programs::*;
 

@@ -1,6 +1,7 @@
 //! Names and addresses written as text, where no interface knows a DNS server.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
 use xila_network_programs::p2::*;
 
 fn main() {

@@ -4,6 +4,7 @@
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};
+
 use xila_network_programs::pattern;
 
 xila_network::main!(run);

@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
+
 use xila_network_programs::std_net::{each_family, listener};
 
 fn main() {

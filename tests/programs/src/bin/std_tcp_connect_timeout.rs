@@ -4,6 +4,7 @@
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
+
 use xila_network_programs::std_net::{each_family, listener, unused};
 
 /// Only a mistake takes so long.

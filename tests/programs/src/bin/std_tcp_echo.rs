@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
+
 use xila_network_programs::std_net::{each_family, listener};
 
 fn main() {

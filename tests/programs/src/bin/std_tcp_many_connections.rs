@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+
 use xila_network_programs::std_net::{each_family, expect_end, listener};
 
 fn main() {

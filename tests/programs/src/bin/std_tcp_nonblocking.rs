@@ -2,6 +2,7 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
+
 use xila_network_programs::std_net::{bytes_at, connected, each_family, listener, transfer};
 
 const LENGTH: u64 = 4_000_000;

@@ -2,6 +2,7 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
+
 use xila_network_programs::std_net::{each_family, listener};
 
 fn main() {
@@ -10,7 +11,8 @@ fn main() {
         let error = TcpListener::bind(address).expect_err("it is taken");
         assert_eq!(error.kind(), ErrorKind::AddrInUse, "{error}");
 
-        // The end that closes first keeps the connection in TIME-WAIT; here it is the server's, with the listener's port.
+        // The end that closes first keeps the connection in TIME-WAIT; here it is the server's, with the listener's
+        // port.
         let mut client = TcpStream::connect(address).expect("a connection");
         let (mut server, _) = first.accept().expect("an accepted connection");
         server.write_all(b"goodbye").expect("written");

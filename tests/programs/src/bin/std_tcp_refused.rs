@@ -2,6 +2,7 @@
 
 use std::io::ErrorKind;
 use std::net::TcpStream;
+
 use xila_network_programs::std_net::{each_family, listener, unused};
 
 fn main() {

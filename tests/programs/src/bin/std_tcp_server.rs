@@ -4,6 +4,7 @@
 use std::env;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener};
+
 use xila_network_programs::std_net::bytes_at;
 
 fn main() {

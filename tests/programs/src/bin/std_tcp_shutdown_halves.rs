@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::Shutdown;
+
 use xila_network_programs::std_net::{bytes_at, connected, each_family, expect_end, transfer};
 
 /// Fits into the buffers while nobody reads.

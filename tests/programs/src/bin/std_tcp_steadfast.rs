@@ -1,11 +1,13 @@
 //! `std::net`, a client that does not give up: `std_tcp_steadfast ADDRESS:PORT SECONDS PAUSE SEED` connects to an echo
-//! server again and again for so long, with PAUSE milliseconds in between, whatever becomes of the link and of the server. A connection may fail, but what it
-//! brings back is what was sent, in order. It says how many exchanges were whole, and how many were broken off.
+//! server again and again for so long, with PAUSE milliseconds in between, whatever becomes of the link and of the
+//! server. A connection may fail, but what it brings back is what was sent, in order. It says how many exchanges were
+//! whole, and how many were broken off.
 
 use std::io::{Error, ErrorKind, Read, Result, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 use std::{env, thread};
+
 use xila_network_programs::pattern;
 
 /// What one exchange sends, and how much of it before the answer is waited for.

@@ -2,6 +2,7 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::time::Duration;
+
 use xila_network_programs::std_net::{connected, each_family, expect_end};
 
 /// wasi-libc's number for an option that it does not have.

@@ -2,6 +2,7 @@
 
 use std::io::ErrorKind;
 use std::net::UdpSocket;
+
 use xila_network_programs::std_net::{bytes_at, each_family};
 
 fn main() {

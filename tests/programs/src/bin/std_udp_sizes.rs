@@ -1,6 +1,7 @@
 //! `std::net`: datagrams of no byte and of as many as there can be, buffers that are too short, and too much.
 
 use std::net::UdpSocket;
+
 use xila_network_programs::std_net::{bytes_at, each_family};
 
 fn main() {

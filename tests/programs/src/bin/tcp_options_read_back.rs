@@ -1,6 +1,7 @@
 //! Options are what they were set to, on the side that connects and on the side that accepts.
 
 use std::time::Duration;
+
 use xila_network_programs::*;
 
 xila_network::main!(run);

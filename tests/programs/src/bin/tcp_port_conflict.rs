@@ -1,6 +1,7 @@
 //! A port belongs to one listener at a time, wildcard listeners included, and is free again once it is dropped.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
 use xila_network_programs::*;
 
 xila_network::main!(run);

@@ -1,6 +1,7 @@
 //! A connection tells what it has carried and how it sends, and has the congestion control that was chosen for it.
 
 use std::time::Duration;
+
 use xila_network_programs::*;
 
 xila_network::main!(run);

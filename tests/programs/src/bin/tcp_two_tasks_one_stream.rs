@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
+
 use xila_network_programs::*;
 
 xila_network::main!(run);
