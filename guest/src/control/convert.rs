@@ -1,7 +1,7 @@
-//! Between the types of the WIT package and those of the commands.
+//! Conversions between the types of the WIT package and those of the commands.
 //!
-//! What the commands' types cannot hold (a prefix longer than the address, a group's hardware address) is
-//! [`InvalidArgument`](Error::InvalidArgument), although no host should say it.
+//! A value that is invalid in the commands' types (a prefix longer than the address, a hardware address of a group)
+//! becomes [`InvalidArgument`](Error::InvalidArgument), although no host should send it.
 
 use super::{
     AddressInfo, AutoconfigurationState, AutoconfigurationStatus, Change, Cidr, Counters, DhcpState, DhcpStatus, Event,

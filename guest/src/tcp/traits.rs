@@ -1,4 +1,4 @@
-//! The traits of other crates, for the stream and its halves.
+//! Implementations of the traits of `futures-io` and `embedded-io-async` for the stream and its halves.
 
 use super::{ReadHalf, TcpStream, WriteHalf};
 
