@@ -35,7 +35,7 @@ pub struct Pair {
 
 impl Pair {
     /// # Errors
-    /// Where a file is not there.
+    /// If a file is not there.
     pub fn check(&self) -> Result<()> {
         let missing = |file: &&PathBuf| !file.exists();
         match [&self.command, &self.app].iter().copied().find(missing) {
@@ -44,11 +44,11 @@ impl Pair {
         }
     }
 
-    /// Everything once, on so many threads: bulk TCP with writes of 64 KiB and of 1 KiB (Gb/s), a round trip of 64 bytes
-    /// over TCP (p50 and p99, in microseconds), the same over UDP, connections per second.
+    /// Everything once, on so many threads: bulk TCP with writes of 64 KiB and of 1 KiB (Gb/s), a round trip of 64
+    /// bytes over TCP (p50 and p99, in microseconds), the same over UDP, connections per second.
     ///
     /// # Errors
-    /// Where an app fails, or does not print what it should.
+    /// If an app fails, or does not print what it should.
     pub fn measure(&self, threads: usize) -> Result<[f64; FIGURES]> {
         let bulk = |chunk: usize| {
             let source = format!("source {ADDRESS} --seconds {} --chunk {chunk} --wait 5", BULK.as_secs_f64());
@@ -73,8 +73,8 @@ impl Pair {
         ])
     }
 
-    /// The p50 in microseconds of as many round trips, where the program takes turns without a network, in the modes that
-    /// are named. The app in the second is the one that measures.
+    /// The p50 in microseconds of as many round trips, where the program takes turns without a network, in the modes
+    /// that are named. The app in the second is the one that measures.
     ///
     /// # Errors
     /// As [`Self::measure`].

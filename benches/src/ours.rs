@@ -121,7 +121,7 @@ impl IdleConnections {
     /// So many, each of which has carried a small message each way, or nothing yet.
     ///
     /// # Errors
-    /// Where a socket cannot be made.
+    /// If a socket cannot be made.
     pub fn new(count: usize, spoken: bool) -> Result<Self> {
         let bench = Bench::new(Idle::Listeners, 0, Segments::Together)?;
         let listener = TcpListener::bind(&bench.network, (ADDRESS, TCP_PORT).into(), ListenOptions::default())?;
@@ -155,7 +155,7 @@ pub struct Bulk {
 
 impl Bulk {
     /// # Errors
-    /// Where a socket cannot be made.
+    /// If a socket cannot be made.
     pub fn new(idle: Idle, count: usize, segments: Segments) -> Result<Self> {
         let bench = Bench::new(idle, count, segments)?;
         let tcp = TcpOptions { receive_buffer: BUFFER, send_buffer: BUFFER, ..Default::default() };
@@ -195,7 +195,7 @@ pub struct Datagrams {
 
 impl Datagrams {
     /// # Errors
-    /// Where a socket cannot be made.
+    /// If a socket cannot be made.
     pub fn new(idle: Idle, count: usize, length: usize) -> Result<Self> {
         let bench = Bench::new(idle, count, Segments::Together)?;
         let bind = |port| UdpSocket::bind(&bench.network, (ADDRESS, port).into());
@@ -206,7 +206,7 @@ impl Datagrams {
     /// Sends one datagram and receives it.
     ///
     /// # Errors
-    /// As sending and receiving; [`Error::WouldBlock`] where it was lost.
+    /// As sending and receiving; [`Error::WouldBlock`] if it was lost.
     pub fn carry(&mut self) -> Result<()> {
         self.sender.try_send_to(&self.payload, self.receiver.local_addr())?;
         let datagram = self.receiver.try_recv_datagram()?;
@@ -225,7 +225,7 @@ impl Rows {
     /// Rows of `length` datagrams.
     ///
     /// # Errors
-    /// Where a socket cannot be made.
+    /// If a socket cannot be made.
     pub fn new(idle: Idle, count: usize, payload: usize, length: usize) -> Result<Self> {
         Ok(Self { datagrams: Datagrams::new(idle, count, payload)?, length })
     }
@@ -236,7 +236,7 @@ impl Rows {
     /// As sending and receiving.
     ///
     /// # Panics
-    /// Where some of it were lost.
+    /// If some of it were lost.
     pub fn carry(&mut self) -> Result<()> {
         let Datagrams { sender, receiver, payload, _bench: bench } = &self.datagrams;
         let remote = Some(receiver.local_addr());
@@ -261,7 +261,7 @@ pub struct Strangers {
 
 impl Strangers {
     /// # Errors
-    /// Where a connection cannot be begun.
+    /// If a connection cannot be begun.
     ///
     /// # Panics
     /// Never: the prefix is one.
@@ -286,7 +286,7 @@ impl Strangers {
     /// A stranger asks for another, so that everybody hears it, and the stack has heard it.
     ///
     /// # Errors
-    /// Where the link takes no frame.
+    /// If the link takes no frame.
     pub fn ask(&mut self) -> io::Result<()> {
         const REQUEST: [u8; 42] = [
             0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2, 0, 0, 0, 0, 9, 8, 6, // Ethernet: to all, ARP

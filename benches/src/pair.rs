@@ -159,7 +159,7 @@ impl Sockets for Kernel {
 /// A runtime of so many threads. With one, both tasks run on the thread that waits for them.
 ///
 /// # Errors
-/// Where the threads cannot be started.
+/// If the threads cannot be started.
 pub fn runtime(threads: usize) -> io::Result<Runtime> {
     let mut builder = match threads {
         1 => Builder::new_current_thread(),

@@ -97,7 +97,7 @@ pub struct Bulk {
 
 impl Bulk {
     /// # Panics
-    /// Where the connection does not come about.
+    /// If the connection does not come about.
     #[must_use]
     pub fn new(idle: Idle, count: usize) -> Self {
         let mut bench = Bench::new(idle, count);
@@ -115,7 +115,7 @@ impl Bulk {
     /// Carries `bytes` from one end to the other.
     ///
     /// # Panics
-    /// Where the connection has ended.
+    /// If the connection has ended.
     pub fn carry(&mut self, bytes: usize) {
         let (mut written, mut read) = (0, 0);
         while read < bytes {
@@ -156,7 +156,7 @@ impl Datagrams {
     /// Sends one datagram and receives it.
     ///
     /// # Panics
-    /// Where it was lost.
+    /// If it was lost.
     pub fn carry(&mut self) {
         let to = IpEndpoint::new(ADDRESS.into(), UDP_PORTS.1);
         let sender = self.bench.sockets.get_mut::<udp::Socket<'_>>(self.sender);

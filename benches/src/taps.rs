@@ -22,14 +22,14 @@ pub const FIGURES: usize = 6;
 /// Where the kernel has its congestion control, which is that of a namespace.
 const ALGORITHM: &str = "/proc/sys/net/ipv4/tcp_congestion_control";
 
-/// What kernels that send are measured with. Others pace: on a virtual machine, a timer for each packet is then all that there is to
-/// measure.
+/// What kernels that send are measured with. Others pace: on a virtual machine, a timer for each packet is then all
+/// that there is to measure.
 const UNPACED: &str = "reno";
 
 /// The congestion control that this machine's kernel has by default.
 ///
 /// # Errors
-/// Where it does not say.
+/// If it does not say.
 pub fn default_algorithm() -> Result<String> {
     Ok(fs::read_to_string(ALGORITHM)?.trim().to_owned())
 }
@@ -49,7 +49,7 @@ pub struct Programs {
 
 impl Programs {
     /// # Errors
-    /// Where a file is not there.
+    /// If a file is not there.
     pub fn check(&self) -> Result<()> {
         let missing = |file: &&PathBuf| !file.exists();
         match [&self.ours, &self.peer, &self.guest, &self.native].into_iter().find(missing) {
@@ -117,11 +117,11 @@ impl Place {
 }
 
 impl Runner {
-    /// Everything once: bulk TCP from the near end, to it, and to it from a kernel that sends by its default (Gb/s), a round trip
-    /// of 64 bytes over TCP and over UDP (p50, in microseconds), connections per second.
+    /// Everything once: bulk TCP from the near end, to it, and to it from a kernel that sends by its default (Gb/s), a
+    /// round trip of 64 bytes over TCP and over UDP (p50, in microseconds), connections per second.
     ///
     /// # Errors
-    /// Where a program fails, or does not print what it should.
+    /// If a program fails, or does not print what it should.
     pub fn measure(self, programs: &Programs, place: &Place) -> Result<[f64; FIGURES]> {
         place.set_algorithm(UNPACED)?;
         let bulk = |to: &str| format!("source {to}:{PORT} --seconds {BULK} --chunk 65536 --wait 5");

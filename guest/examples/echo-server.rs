@@ -1,4 +1,4 @@
-//! Sends everything back that TCP peers send: `echo-server [ADDRESS:PORT]`, by default port 7 of every IPv4 address.
+//! Returns all bytes to TCP peers: `echo-server [ADDRESS:PORT]`, by default on port 7 of every IPv4 address.
 
 mod support;
 

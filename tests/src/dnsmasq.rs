@@ -10,11 +10,11 @@ pub struct Dnsmasq {
 }
 
 impl Dnsmasq {
-    /// Starts it on the namespace's TAP interface, unless `--listen-address` is among the arguments, with nothing from the
-    /// machine's own configuration, and waits until it serves. Its leases are in a file of its own.
+    /// Starts it on the namespace's TAP interface, unless `--listen-address` is among the arguments, with nothing from
+    /// the machine's own configuration, and waits until it serves. Its leases are in a file of its own.
     ///
     /// # Panics
-    /// Where it ends instead.
+    /// If it ends instead.
     pub async fn start(namespace: &Namespace, arguments: &[&str]) -> Self {
         let leases = TemporaryFile::new(b"");
         let interface = format!("--interface={}", namespace.interface());
@@ -34,7 +34,7 @@ impl Dnsmasq {
     /// Waits for a line of its log that contains `text`; that line.
     ///
     /// # Panics
-    /// Where it ends instead.
+    /// If it ends instead.
     pub async fn says(&mut self, text: &str) -> String {
         loop {
             let line = self.peer.line().await;
@@ -48,7 +48,7 @@ impl Dnsmasq {
     /// Kills it, and waits until it is gone.
     ///
     /// # Panics
-    /// Where that fails.
+    /// If that fails.
     pub async fn kill(self) {
         self.peer.kill().await;
     }

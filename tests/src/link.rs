@@ -1,8 +1,8 @@
 //! Two hosts on one Ethernet segment, under virtual time.
 //!
-//! A [`Link`] is a simulation with a hub and two managers, each with `lo` and an interface `eth0` that has an IPv4 and an
-//! IPv6 address. Tests run on it with [`Link::block_on`], and end with [`Link::assert_empty`]: nothing may be left of
-//! what they did.
+//! A [`Link`] is a simulation with a hub and two managers, each with `lo` and an interface `eth0` that has an IPv4 and
+//! an IPv6 address. Tests run on it with [`Link::block_on`], and end with [`Link::assert_empty`]: nothing may be left
+//! of what they did.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::pin::pin;
@@ -22,8 +22,8 @@ pub const INTERFACE: &str = "eth0";
 pub const PORT: u16 = 7000;
 
 /// How long a new interface tells of its addresses: three advertisements, a second apart (RFC 4861 section 7.2.6), two
-/// announcements, two seconds apart (RFC 5227 section 2.3), and twice the reports of groups, in up to a second (RFC 3810
-/// section 9.11).
+/// announcements, two seconds apart (RFC 5227 section 2.3), and twice the reports of groups, in up to a second (RFC
+/// 3810 section 9.11).
 pub const ANNOUNCEMENTS: Duration = Duration::from_secs(5);
 
 /// Which internet protocol.
@@ -332,7 +332,7 @@ pub async fn receive(stream: &TcpStream, seed: u64) -> Result<u64, ReadError> {
 /// As the stream's `read`.
 ///
 /// # Panics
-/// Where the stream ends before.
+/// If the stream ends before.
 pub async fn receive_next(stream: &TcpStream, bytes: &mut Bytes, length: usize) -> Result<(), ReadError> {
     let mut buffer = vec![0; length];
     let mut have = 0;

@@ -78,7 +78,7 @@ impl Namespace {
     /// to the namespace with [`KERNEL_V4`] and [`KERNEL_V6`]. Needs a tokio runtime.
     ///
     /// # Panics
-    /// Where any of that fails.
+    /// If any of that fails.
     #[must_use]
     pub fn mount(&self, mtu: usize) -> Manager {
         let addresses = [(STACK_V4, 24), (STACK_V6, 64)]
@@ -89,7 +89,7 @@ impl Namespace {
     /// As [`mount`](Self::mount), with a configuration of the test's own for `tap0`.
     ///
     /// # Panics
-    /// Where any of that fails.
+    /// If any of that fails.
     #[must_use]
     pub fn mount_with(&self, mtu: usize, config: InterfaceConfig) -> Manager {
         let interface = &self.interface;
@@ -106,7 +106,7 @@ impl Namespace {
     /// Makes a TAP interface whose far end is in the namespace, down and without addresses. Needs a tokio runtime.
     ///
     /// # Panics
-    /// Where that fails.
+    /// If that fails.
     #[must_use]
     pub fn tap(&self, interface: &str, mtu: usize) -> Tap {
         expect(Command::new("ip").args(["tuntap", "add", "dev", interface, "mode", "tap"]));
@@ -117,12 +117,12 @@ impl Namespace {
         tap
     }
 
-    /// A namespace behind this one (`ping` and `sh` are needed), which becomes a router between the TAP interface and it.
-    /// The far end has [`FAR_V4`] and [`FAR_V6`]. The router forwards no larger packets there than `mtu`, of which the far
-    /// end knows nothing.
+    /// A namespace behind this one (`ping` and `sh` are needed), which becomes a router between the TAP interface and
+    /// it. The far end has [`FAR_V4`] and [`FAR_V6`]. The router forwards no larger packets there than `mtu`, of which
+    /// the far end knows nothing.
     ///
     /// # Panics
-    /// Where any of that fails.
+    /// If any of that fails.
     #[must_use]
     pub fn behind(&self, mtu: usize) -> Self {
         let far = Self { name: format!("{}-far", self.name), interface: format!("{}v", self.interface) };
@@ -152,7 +152,7 @@ impl Namespace {
     /// Runs a command of iproute2 in the namespace.
     ///
     /// # Panics
-    /// Where it fails.
+    /// If it fails.
     pub fn ip(&self, arguments: &str) {
         expect(Command::new("ip").args(["-n", &self.name]).args(arguments.split(' ')));
     }
@@ -160,7 +160,7 @@ impl Namespace {
     /// Sets what `/proc/sys/net` has by this path (`sh` is needed).
     ///
     /// # Panics
-    /// Where that fails.
+    /// If that fails.
     pub fn sysctl(&self, path: &str, value: &str) {
         let script = format!("echo {value} > /proc/sys/net/{path}");
         expect(Command::new("ip").args(["netns", "exec", &self.name, "sh", "-c", &script]));
@@ -169,7 +169,7 @@ impl Namespace {
     /// Makes the namespace a router (`sh` is needed).
     ///
     /// # Panics
-    /// Where that fails.
+    /// If that fails.
     pub fn forward(&self) {
         self.sysctl("ipv4/ip_forward", "1");
         self.sysctl("ipv6/conf/all/forwarding", "1");
@@ -178,7 +178,7 @@ impl Namespace {
     /// Runs a program in the namespace to its end, however it ends; what it printed.
     ///
     /// # Panics
-    /// Where it cannot be started.
+    /// If it cannot be started.
     #[must_use]
     pub fn output(&self, program: &str, arguments: &[&str]) -> String {
         text(&run(Command::new("ip").args(["netns", "exec", &self.name, program]).args(arguments)).stdout)
@@ -208,7 +208,7 @@ impl Namespace {
     /// Starts a program in the namespace. It is killed when its [`Peer`] is dropped.
     ///
     /// # Panics
-    /// Where it cannot be started.
+    /// If it cannot be started.
     #[must_use]
     pub fn start(&self, program: &str, arguments: &[&str]) -> Peer {
         let mut child = self
@@ -224,7 +224,7 @@ impl Namespace {
     /// Starts a Python script in the namespace, `from socket import *` and `import sys, hashlib` before it.
     ///
     /// # Panics
-    /// Where it cannot be started.
+    /// If it cannot be started.
     #[must_use]
     pub fn python(&self, script: &str, arguments: &[&str]) -> Peer {
         let script = format!("from socket import *\nimport sys, hashlib\n{script}");
@@ -254,7 +254,7 @@ impl Peer {
     /// The next line that it prints.
     ///
     /// # Panics
-    /// Where it ends instead.
+    /// If it ends instead.
     pub async fn line(&mut self) -> String {
         let line = self.lines.next_line().await.unwrap_or_else(|error| panic!("{}: {error}", self.name));
         line.unwrap_or_else(|| panic!("{} ended without a further line", self.name))
@@ -263,7 +263,7 @@ impl Peer {
     /// Kills it, and waits until it is gone.
     ///
     /// # Panics
-    /// Where that fails.
+    /// If that fails.
     pub async fn kill(mut self) {
         self.child.kill().await.unwrap_or_else(|error| panic!("{}: {error}", self.name));
     }
@@ -271,7 +271,7 @@ impl Peer {
     /// Waits for it to end well; what it printed since the last [`line`](Self::line).
     ///
     /// # Panics
-    /// Where it ends with another status.
+    /// If it ends with another status.
     pub async fn succeed(mut self) -> String {
         let mut rest = String::new();
         while let Some(line) = self.lines.next_line().await.unwrap_or_else(|error| panic!("{}: {error}", self.name)) {
@@ -287,7 +287,7 @@ impl Peer {
 /// Runs a test with real peers, on a runtime of two threads, and fails it when it takes too long.
 ///
 /// # Panics
-/// Where it does.
+/// If it does.
 pub fn block_on<T>(test: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let runtime = runtime.unwrap_or_else(|error| panic!("{error}"));
@@ -302,7 +302,7 @@ impl TemporaryFile {
     /// Writes `bytes` to a fresh file.
     ///
     /// # Panics
-    /// Where that fails.
+    /// If that fails.
     #[must_use]
     pub fn new(bytes: &[u8]) -> Self {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
@@ -315,7 +315,7 @@ impl TemporaryFile {
     /// Where it is.
     ///
     /// # Panics
-    /// Where the path of the folder for temporary files is not text.
+    /// If the path of the folder for temporary files is not text.
     #[must_use]
     pub fn path(&self) -> &str {
         self.0.to_str().unwrap_or_else(|| panic!("{}: not text", self.0.display()))

@@ -43,7 +43,7 @@ impl Segment {
     /// A TAP interface whose far end is a port of the bridge, and the port's name. Needs a tokio runtime.
     ///
     /// # Panics
-    /// Where that fails.
+    /// If that fails.
     #[must_use]
     pub fn tap(&self) -> (Tap, String) {
         let number = self.taps.fetch_add(1, Ordering::Relaxed);
@@ -56,7 +56,7 @@ impl Segment {
     /// A stack on the segment, on `tap0`. Needs a tokio runtime.
     ///
     /// # Panics
-    /// Where that fails.
+    /// If that fails.
     #[must_use]
     pub fn stack(&self, config: InterfaceConfig) -> Manager {
         mount(self.tap().0, config)
@@ -66,7 +66,7 @@ impl Segment {
     /// asking, and stay where its link goes down.
     ///
     /// # Panics
-    /// Where that fails.
+    /// If that fails.
     #[must_use]
     pub fn kernel(&self, addresses: &[&str]) -> Namespace {
         let host = Namespace::new(&[]).unwrap_or_else(|| panic!("there was a namespace before"));
@@ -97,7 +97,7 @@ impl Segment {
 /// A stack on a device, which is `tap0`.
 ///
 /// # Panics
-/// Where it cannot be mounted.
+/// If it cannot be mounted.
 #[must_use]
 pub fn mount(device: impl Device, config: InterfaceConfig) -> Manager {
     let manager = Manager::new(platform());

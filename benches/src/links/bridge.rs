@@ -28,8 +28,8 @@ const BRIDGE: u32 = ENDS + 1;
 
 /// Has this process, and those it starts from now on, run before what else the machine does.
 ///
-/// The kernel's TCP works in the thread of the bridge that hands it a frame, and that has to be on time. Our stack would
-/// wait for others where the kernel's does not, if it were not given the same right.
+/// The kernel's TCP works in the thread of the bridge that hands it a frame, and that has to be on time. Our stack
+/// would wait for others where the kernel's does not, if it were not given the same right.
 ///
 /// # Errors
 /// Without `chrt` or the privileges: then other work on the machine disturbs the figures, ours above all.
@@ -60,7 +60,7 @@ impl Bridge {
     /// Joins two devices by a link of these conditions.
     ///
     /// # Errors
-    /// Where the devices cannot be set up, or the thread cannot be started.
+    /// If the devices cannot be set up, or the thread cannot be started.
     pub fn start(
         devices: [SyncDevice; 2],
         conditions: Conditions,
@@ -85,7 +85,7 @@ impl Bridge {
     /// Ends the link; what became of the frames, those of the first device first.
     ///
     /// # Errors
-    /// Where the bridge met one.
+    /// If the bridge met one.
     pub fn finish(mut self) -> io::Result<[Counts; 2]> {
         self.running = None;
         match self.thread.take().map(JoinHandle::join) {

@@ -19,7 +19,7 @@ impl Capture {
     /// Makes the file.
     ///
     /// # Errors
-    /// Where it cannot be made; so for the others.
+    /// If it cannot be made; so for the others.
     pub fn new(path: &Path) -> io::Result<Self> {
         let header = PcapHeader {
             snaplen: SNAP as u32,

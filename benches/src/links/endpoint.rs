@@ -75,7 +75,7 @@ impl Endpoint {
     /// Starts a process for what is to be done at an end.
     ///
     /// # Errors
-    /// Where it cannot be started.
+    /// If it cannot be started.
     pub fn start(world: &World, side: Side, kind: Kind, role: &Role, settings: Settings) -> io::Result<Self> {
         let kind_word = match kind {
             Kind::Ours => "ours",
@@ -101,8 +101,8 @@ impl Endpoint {
     /// The next line that it prints.
     ///
     /// # Errors
-    /// [`io::ErrorKind::TimedOut`] where none comes until the deadline; [`io::ErrorKind::UnexpectedEof`] where the
-    /// process has ended.
+    /// [`io::ErrorKind::TimedOut`] if none comes until the deadline; [`io::ErrorKind::UnexpectedEof`] if the process
+    /// has ended.
     pub fn line(&self, deadline: Instant) -> io::Result<String> {
         self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())).map_err(|error| match error {
             RecvTimeoutError::Timeout => io::ErrorKind::TimedOut.into(),
@@ -113,7 +113,7 @@ impl Endpoint {
     /// Waits until it listens.
     ///
     /// # Errors
-    /// Where it says something else, or nothing for ten seconds.
+    /// If it says something else, or nothing for ten seconds.
     pub fn await_listening(&self) -> io::Result<()> {
         let line = self.line(Instant::now() + Duration::from_secs(10))?;
         if line == LISTENING { Ok(()) } else { Err(io::Error::other(format!("an end says {line:?}"))) }
@@ -137,7 +137,7 @@ const CHUNK: usize = 256 * 1024;
 /// Is an end, as the words after [`END`] say.
 ///
 /// # Errors
-/// Where the words are not those of [`Endpoint::start`], or what is to be done fails.
+/// If the words are not those of [`Endpoint::start`], or what is to be done fails.
 pub fn run(words: &[String]) -> Result<()> {
     let [kind, address, buffer, congestion, role @ ..] = words else { return Err("an end takes more words".into()) };
     let (address, role) = (address.parse()?, Role::from_words(role)?);

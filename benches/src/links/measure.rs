@@ -44,7 +44,7 @@ impl Link<'_> {
     /// One connection: the sender's payload per second at the receiver, for so long from the first byte on.
     ///
     /// # Errors
-    /// Where the link cannot be made; so for all. What an end does wrong is among [`Run::failures`].
+    /// If the link cannot be made; so for all. What an end does wrong is among [`Run::failures`].
     pub fn goodput(&self, sender: Kind, receiver: Kind, time: Duration) -> io::Result<Run> {
         self.flows(&[sender], receiver, time)
     }

@@ -64,7 +64,7 @@ impl Namespace {
     /// Runs commands of `ip` or `tc`, one per line.
     ///
     /// # Errors
-    /// Where one fails, with what it said.
+    /// If one fails, with what it said.
     pub fn batch(&self, program: &str, commands: &str) -> io::Result<()> {
         self.run(|| {
             let mut child = Command::new(program)

@@ -36,7 +36,7 @@ pub struct Pair {
 /// Measures a row.
 ///
 /// # Errors
-/// Where the links cannot be made.
+/// If the links cannot be made.
 pub fn measure(row: &Row, options: &Options) -> io::Result<Vec<Pair>> {
     let rounds = if options.quick { 1 } else { row.rounds };
     let mut pairs = Vec::new();

@@ -79,7 +79,7 @@ impl World {
     /// Ends the link; what became of the frames, the sender's first.
     ///
     /// # Errors
-    /// Where the bridge met one.
+    /// If the bridge met one.
     pub fn finish(self) -> io::Result<[Counts; 2]> {
         self.bridge.finish()
     }

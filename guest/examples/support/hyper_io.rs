@@ -1,4 +1,4 @@
-//! A connection as hyper wants it.
+//! An adapter from a connection to hyper's I/O traits.
 
 use std::io;
 use std::pin::Pin;
@@ -7,7 +7,7 @@ use std::task::{Context, Poll, ready};
 use hyper::rt::{Read, ReadBufCursor, Write};
 use xila_network::TcpStream;
 
-/// hyper's traits, on a stream of ours.
+/// Implements hyper's traits on a `TcpStream`.
 pub(crate) struct HyperIo(pub(crate) TcpStream);
 
 impl Read for HyperIo {

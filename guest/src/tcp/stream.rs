@@ -172,12 +172,12 @@ impl TcpStream {
         self.connection().no_delay()
     }
 
-    /// Says whether small segments leave at once.
+    /// Sets whether small segments are sent at once.
     pub fn set_nodelay(&self, value: bool) -> Result<()> {
         self.connection().set_no_delay(value).map_err(Error::from)
     }
 
-    /// How the connection is probed when it is idle.
+    /// When the connection is probed while it is idle; `None` if it is not probed.
     pub fn keep_alive(&self) -> Option<KeepAlive> {
         self.connection().keep_alive().map(KeepAlive::from_wit)
     }

@@ -61,7 +61,7 @@ impl Role {
     }
 
     /// # Errors
-    /// Where the words are no role.
+    /// If the words are no role.
     pub fn from_words(words: &[String]) -> Result<Self> {
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         let time = |word: &str| Ok::<_, Box<dyn std::error::Error>>(Duration::from_secs_f64(word.parse()?));
