@@ -73,8 +73,8 @@ impl Pair {
         ])
     }
 
-    /// The p50 in microseconds of as many round trips, where the program takes turns without a network, in the modes
-    /// that are named. The app in the second is the one that measures.
+    /// The p50 in microseconds of the same number of round trips of a program that takes turns without a network, in
+    /// the given modes. The app in the second mode measures.
     ///
     /// # Errors
     /// As [`Self::measure`].

@@ -23,8 +23,8 @@ pub const FIGURES: usize = 6;
 /// The file of the kernel's default congestion control, which each namespace has separately.
 const ALGORITHM: &str = "/proc/sys/net/ipv4/tcp_congestion_control";
 
-/// What kernels that send are measured with. Others pace: on a virtual machine, a timer for each packet is then all
-/// that there is to measure.
+/// The congestion control of measured kernels that send. Algorithms that pace would measure only the timer for each
+/// packet on a virtual machine.
 const UNPACED: &str = "reno";
 
 /// The congestion control that this machine's kernel has by default.
@@ -118,8 +118,8 @@ impl Place {
 }
 
 impl Runner {
-    /// Everything once: bulk TCP from the near end, to it, and to it from a kernel that sends by its default (Gb/s), a
-    /// round trip of 64 bytes over TCP and over UDP (p50, in microseconds), connections per second.
+    /// Measures everything once: bulk TCP from the near end, to it, and to it from a kernel with its default congestion
+    /// control (Gb/s), a round trip of 64 bytes over TCP and over UDP (p50, in microseconds), connections per second.
     ///
     /// # Errors
     /// If a program fails, or does not print what it should.
