@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Checks that imports inside the host crate and inside the engine go in one direction (ARCHITECTURE.md has the layer maps),
-and that the two import no more of smoltcp than they may.
+"""Checks that imports inside the host crate and inside the engine go in one direction (ARCHITECTURE.md has the layer
+maps), and that the two import no more of smoltcp than they may.
 
 A module may import from the layers below its own. Modules of one layer may import each other only in one direction.
 Test code is not checked, because nothing depends on it.
@@ -84,8 +84,8 @@ def tokens(text):
 
 
 def use_tree(found, at, prefix):
-    """The paths of the use tree that starts at `at`, and the position of its end: `a::{b, c}` gives [a, b] and [a, c]. New
-    names after `as` are left out."""
+    """The paths of the use tree that starts at `at`, and the position of its end: `a::{b, c}` gives [a, b] and [a, c].
+    New names after `as` are left out."""
     path, paths = list(prefix), []
     while at < len(found) and found[at][0] not in (",", "}", ";"):
         token, line = found[at]
