@@ -1,4 +1,4 @@
-/* Tests BSD sockets in C, on 127.0.0.1 and on ::1. At the first check that fails, it exits with a status other than 0. */
+/* Tests BSD sockets in C, on 127.0.0.1 and on ::1. If a check fails, it exits at once with a status other than 0. */
 
 #include <arpa/inet.h>
 #include <errno.h>

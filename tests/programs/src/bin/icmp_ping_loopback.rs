@@ -1,4 +1,5 @@
-//! Echo requests come back as they were sent, and a closed UDP port is reported to whoever watches the sender's.
+//! Echo replies carry the data of their requests, and a closed UDP port is reported to the socket that watches the
+//! sender's port.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;

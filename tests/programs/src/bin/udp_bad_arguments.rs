@@ -1,4 +1,4 @@
-//! Arguments that cannot be are errors; they trap nothing.
+//! Invalid arguments are errors and cause no traps.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 

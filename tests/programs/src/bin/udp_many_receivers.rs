@@ -1,4 +1,4 @@
-//! Ten tasks wait on one socket: each datagram goes to one of them, and none is forgotten.
+//! Ten tasks wait on one socket: each datagram goes to one of them, and every task gets its datagram.
 
 use std::cell::RefCell;
 use std::rc::Rc;
