@@ -43,7 +43,7 @@ pub enum Link {
 /// stay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Origin {
-    /// Somebody set it.
+    /// It was set by a command or by the host.
     Static,
     /// A DHCP lease.
     Dhcp,

@@ -16,7 +16,12 @@ const TURN: Duration = Duration::from_secs(5);
 
 /// How long the next attempt may take, with `more` addresses after it and `elapsed` since the first attempt began.
 /// `Some(None)` leaves the timeout to the host; `None` means that no time is left.
-pub(super) fn turn(timeout: Option<Duration>, elapsed: Duration, first: bool, more: usize) -> Option<Option<Duration>> {
+pub(super) fn attempt_timeout(
+    timeout: Option<Duration>,
+    elapsed: Duration,
+    first: bool,
+    more: usize,
+) -> Option<Option<Duration>> {
     if first && more == 0 {
         return Some(timeout);
     }
@@ -32,11 +37,11 @@ pub(super) fn turn(timeout: Option<Duration>, elapsed: Duration, first: bool, mo
 
 /// The more informative of two errors: an answer is more informative than a timeout, and a timeout more than a missing
 /// route.
-pub(super) fn more_telling(one: Error, other: Error) -> Error {
-    if telling(other) > telling(one) { other } else { one }
+pub(super) fn more_informative(one: Error, other: Error) -> Error {
+    if informativeness(other) > informativeness(one) { other } else { one }
 }
 
-fn telling(error: Error) -> u8 {
+fn informativeness(error: Error) -> u8 {
     match error {
         Error::RemoteUnreachable | Error::NetworkDown | Error::AddressNotAvailable | Error::InvalidArgument => 0,
         Error::TimedOut => 1,
@@ -54,26 +59,26 @@ mod tests {
 
     #[test]
     fn the_only_address_gets_all_the_time() {
-        assert_eq!(turn(None, s(0), true, 0), Some(None));
-        assert_eq!(turn(Some(s(60)), s(0), true, 0), Some(Some(s(60))));
+        assert_eq!(attempt_timeout(None, s(0), true, 0), Some(None));
+        assert_eq!(attempt_timeout(Some(s(60)), s(0), true, 0), Some(Some(s(60))));
     }
 
     #[test]
     fn each_of_several_addresses_gets_a_turn_and_the_last_gets_the_rest() {
-        assert_eq!(turn(None, s(0), true, 2), Some(Some(s(5))));
-        assert_eq!(turn(None, s(5), false, 1), Some(Some(s(5))));
-        assert_eq!(turn(None, s(10), false, 0), Some(Some(s(20))));
-        assert_eq!(turn(Some(s(7)), s(5), false, 1), Some(Some(s(1))));
-        assert_eq!(turn(None, s(0), true, 29), Some(Some(s(1))), "thirty share the time");
-        assert_eq!(turn(Some(s(7)), s(7), false, 0), None);
-        assert_eq!(turn(Some(s(0)), s(0), true, 1), Some(Some(s(0))));
+        assert_eq!(attempt_timeout(None, s(0), true, 2), Some(Some(s(5))));
+        assert_eq!(attempt_timeout(None, s(5), false, 1), Some(Some(s(5))));
+        assert_eq!(attempt_timeout(None, s(10), false, 0), Some(Some(s(20))));
+        assert_eq!(attempt_timeout(Some(s(7)), s(5), false, 1), Some(Some(s(1))));
+        assert_eq!(attempt_timeout(None, s(0), true, 29), Some(Some(s(1))), "thirty share the time");
+        assert_eq!(attempt_timeout(Some(s(7)), s(7), false, 0), None);
+        assert_eq!(attempt_timeout(Some(s(0)), s(0), true, 1), Some(Some(s(0))));
     }
 
     #[test]
     fn an_answer_is_more_informative_than_a_timeout() {
-        assert_eq!(more_telling(Error::ConnectionRefused, Error::RemoteUnreachable), Error::ConnectionRefused);
-        assert_eq!(more_telling(Error::RemoteUnreachable, Error::TimedOut), Error::TimedOut);
-        assert_eq!(more_telling(Error::TimedOut, Error::ConnectionRefused), Error::ConnectionRefused);
-        assert_eq!(more_telling(Error::ConnectionRefused, Error::AccessDenied), Error::ConnectionRefused);
+        assert_eq!(more_informative(Error::ConnectionRefused, Error::RemoteUnreachable), Error::ConnectionRefused);
+        assert_eq!(more_informative(Error::RemoteUnreachable, Error::TimedOut), Error::TimedOut);
+        assert_eq!(more_informative(Error::TimedOut, Error::ConnectionRefused), Error::ConnectionRefused);
+        assert_eq!(more_informative(Error::ConnectionRefused, Error::AccessDenied), Error::ConnectionRefused);
     }
 }

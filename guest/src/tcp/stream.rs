@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use super::attempts::{more_telling, turn};
+use super::attempts::{attempt_timeout, more_informative};
 use super::{CongestionControl, ConnectOptions, Connection, KeepAlive, ReadHalf, TcpState, TcpStatistics, WriteHalf};
 use crate::address::{Family, duration_from_wit, duration_to_wit, from_wit, to_wit};
 use crate::bindings::tcp::TcpConnection;
@@ -50,10 +50,10 @@ impl TcpStream {
         let mut problem = None;
         for (index, peer) in peers.iter().enumerate() {
             let more = peers.len() - 1 - index;
-            let Some(timeout) = turn(options.timeout, begin.elapsed(), index == 0, more) else { break };
+            let Some(timeout) = attempt_timeout(options.timeout, begin.elapsed(), index == 0, more) else { break };
             match Self::attempt(*peer, timeout, options).await {
                 Ok(stream) => return Ok(stream),
-                Err(error) => problem = Some(problem.map_or(error, |before| more_telling(before, error))),
+                Err(error) => problem = Some(problem.map_or(error, |before| more_informative(before, error))),
             }
         }
         Err(problem.unwrap_or(Error::TimedOut))

@@ -211,7 +211,7 @@ proptest! {
     }
 
     #[test]
-    fn changed_frames_do_no_harm_where_nobody_checks_sums(changes in changes()) {
+    fn changed_frames_do_no_harm_if_checksums_are_not_verified(changes in changes()) {
         survive(Checksums::Omitted, &changes)?;
     }
 }

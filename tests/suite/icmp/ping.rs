@@ -100,7 +100,7 @@ fn a_ping_takes_the_reply_with_its_sequence_number_from_any_source() {
 }
 
 #[test]
-fn a_ping_waits_as_long_as_it_is_told_and_no_longer() {
+fn a_ping_waits_for_exactly_its_timeout() {
     let link = Link::plain(1);
     link.server.interface().set_echo_reply(false).unwrap();
     link.block_on(async {

@@ -147,7 +147,7 @@ fn captures(offloads: [bool; 2]) -> [Vec<u8>; 2] {
 }
 
 #[test]
-fn a_capture_has_right_checksums_whoever_computes_them() {
+fn a_capture_has_correct_checksums_with_and_without_offloads() {
     for offloads in [[true, true], [true, false], [false, true], [false, false]] {
         let big = captures(offloads).map(|capture| {
             let mut reader = PcapReader::new(&capture[..]).unwrap();
@@ -176,7 +176,7 @@ fn tshark_finds_nothing_wrong_with_a_capture() {
 }
 
 #[test]
-fn tshark_finds_nothing_wrong_with_a_capture_whoever_computes_checksums() {
+fn tshark_finds_nothing_wrong_with_a_capture_with_and_without_offloads() {
     for offloads in [[true, true], [true, false], [false, true], [false, false]] {
         captures(offloads).into_iter().for_each(|capture| assert_tshark_finds_nothing_wrong(capture, None));
     }

@@ -228,7 +228,7 @@ fn overheard(link: &Link, port: &mut HubPort) -> Vec<Vec<u8>> {
 
 /// RFC 3810 section 6.1: a snooping switch treats a report to include no sources as a leave.
 #[test]
-fn a_group_of_ipv6_is_joined_by_excluding_nobody_and_left_by_including_nobody() {
+fn an_ipv6_group_is_joined_with_no_excluded_and_left_with_no_included_sources() {
     let link = Link::plain(1);
     let mut port = link.hub.port();
     let socket = bind(&link.server.network, Family::V6.unspecified(), PORT);
@@ -271,7 +271,7 @@ fn a_query_for_members_is_answered_though_nothing_else_is_sent() {
     port.transmit(link.simulation.now(), frame).unwrap();
     link.simulation.advance(Duration::from_secs(10));
     let reports = overheard(&link, &mut port);
-    // As the querier speaks: version 2, behind a router alert (RFC 2236 section 2).
+    // The report has the querier's version, 2, and a router alert (RFC 2236 section 2).
     let reports: Vec<_> = reports.iter().filter(|frame| frame[12..14] == [8, 0] && frame[38] == 0x16).collect();
     assert_eq!(reports.len(), 1);
     assert_eq!(reports[0][42..46], [239, 1, 2, 3]);

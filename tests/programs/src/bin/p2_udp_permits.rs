@@ -20,7 +20,7 @@ fn sending(family: IpAddressFamily) {
     assert_eq!(outgoing.check_send(), Ok(permit), "asking takes nothing");
     assert_eq!(outgoing.send(&[datagram(b"one", Some(there))]), Ok(1));
 
-    // As many as are permitted.
+    // Send as many as are permitted.
     let permit = usize::try_from(outgoing.check_send().expect("a permit")).expect("a number").min(100);
     let sent = outgoing.send(&vec![datagram(b"many", Some(there)); permit]).expect("sent");
     let sent = usize::try_from(sent).expect("a number");
