@@ -1,7 +1,7 @@
-//! What the test suites share.
+//! Code that the test suites share.
 //!
-//! [`guests`] runs WebAssembly programs on networks of the host crate: those of `tests/programs`, one behaviour each,
-//! and the examples of the guest crate.
+//! [`guests`] runs WebAssembly programs on networks of the host crate: those of `tests/programs`, each of which tests
+//! one behaviour, and the examples of the guest crate.
 
 #[cfg(target_os = "linux")]
 pub mod dnsmasq;

@@ -38,8 +38,9 @@ struct World {
 pub(crate) fn run(data: &[u8]) {
     let mut bytes = Bytes::new(data);
     let now = Instant::ORIGIN + Duration::from_secs(1000);
-    let client = Client::new(EthernetAddress(OWN));
-    let mut world = World { client, random: Random::new([bytes.byte(); 32]), now, open: None, said: Vec::new() };
+    let mut random = Random::new([bytes.byte(); 32]);
+    let client = Client::new(EthernetAddress(OWN), now, &mut random);
+    let mut world = World { client, random, now, open: None, said: Vec::new() };
     while !bytes.is_empty() {
         world.act(&mut bytes);
     }
@@ -50,7 +51,7 @@ impl World {
     fn act(&mut self, bytes: &mut Bytes<'_>) {
         match bytes.byte() % 16 {
             0..=2 => {
-                self.client.ask(self.now, &mut self.random);
+                self.client.verify(self.now, &mut self.random);
                 self.until_due();
             }
             3..=8 => {
@@ -81,12 +82,11 @@ impl World {
                 self.hear(&message);
             }
             _ => match bytes.byte() % 4 {
-                0 => {
-                    self.client.stop();
+                0 | 1 => {
+                    // The interface forgets its network, and begins anew.
+                    self.client = Client::new(EthernetAddress(OWN), self.now, &mut self.random);
                     self.open = None;
-                    assert_eq!(self.client.next_timeout(), None);
                 }
-                1 => self.client.ask(self.now, &mut self.random),
                 _ => {
                     self.client.verify(self.now, &mut self.random);
                 }
@@ -143,8 +143,7 @@ impl World {
     /// A server's message arrives.
     fn hear(&mut self, message: &[u8]) {
         let before = self.client.next_timeout();
-        let answer = self.client.receive(message, self.now);
-        match answer {
+        match self.client.receive(message, self.now).then(|| self.client.answer().clone()) {
             None => assert_eq!(self.client.next_timeout(), before, "{message:02x?}"),
             Some(Answer { servers, domains }) => {
                 let (transaction, _) = self.open.take().expect("an answer without a question");

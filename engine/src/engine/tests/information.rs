@@ -270,6 +270,8 @@ fn lend(host: &mut Host) {
         let (source, destination) = (SocketAddr::new(SERVER.into(), 67), SocketAddr::new(ADDRESS.into(), 68));
         host.receive(&write::framed(HARDWARE, PEER, &write::udp(source, destination, &message.bytes())));
     }
+    // The address is probed before it is used.
+    host.advance(core::time::Duration::from_millis(200));
     assert!(host.has(ADDRESS.into()));
 }
 
