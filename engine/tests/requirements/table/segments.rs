@@ -66,7 +66,7 @@ pub(super) const ROWS: &[Row] = &[
         "then less and less often",
         &[
             "window/probes-back-off.pkt",
-            "engine/src/tcp/send/alarms.rs::a_shut_window_is_asked_for_less_and_less_often",
+            "engine/src/tcp/send/alarms.rs::a_closed_window_is_probed_at_increasing_intervals",
         ],
     ),
     asserted("MUST-37", "it may stay zero while the peer answers", &["window/closed-for-an-hour.pkt"]),
