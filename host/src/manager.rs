@@ -191,7 +191,7 @@ impl Manager {
             if autoconfiguration {
                 core.interface.set_autoconfiguration(true)?;
             }
-            core.speak();
+            core.start_publishing();
             Ok(())
         });
         configured?;
