@@ -285,7 +285,7 @@ impl Stack {
     pub(crate) fn unmount(&self) -> Option<Box<dyn Device>> {
         let device = self.with_mut(|core| {
             let device = core.interface.detach();
-            core.interface.wake_all();
+            core.interface.request_wake_all();
             core.tcp().end();
             device
         });
