@@ -1,16 +1,17 @@
-//! Sockets, with the names and manners of `std::net` and tokio.
+//! Sockets, with the names and the behaviour of `std::net` and tokio.
 //!
-//! | Socket | Is |
+//! | Type | Purpose |
 //! |---|---|
-//! | [`TcpListener`] | a queue of connections to a local address |
-//! | [`TcpSocket`] | a local address that is neither listened on nor connected yet |
-//! | [`TcpStream`] | one connection; both halves are usable from two tasks at once |
-//! | [`UdpSocket`] | datagrams |
-//! | [`IcmpSocket`] | echo requests, and the errors that the path reports; [`ping`] for one echo |
-//! | [`Resolver`] | names |
+//! | [`TcpListener`] | accepts connections to a local address |
+//! | [`TcpSocket`] | reserves a local address, before it listens or connects |
+//! | [`TcpStream`] | one connection; two tasks may use its two halves at once |
+//! | [`UdpSocket`] | sends and receives datagrams |
+//! | [`IcmpSocket`] | sends echo requests, receives the errors that routers and hosts report; [`ping`] sends one echo request |
+//! | [`Resolver`] | resolves names by DNS |
 //!
-//! All are made on a [`Network`], the interfaces that they may use. None needs a particular async runtime: what waits
-//! registers the waker of its task. Dropping a future cancels its operation and loses nothing.
+//! All of them are made on a [`Network`], the set of interfaces that they may use. None needs a particular async
+//! runtime: an operation that waits registers the waker of its task. Dropping a future cancels its operation and loses
+//! no data.
 
 mod bound;
 pub mod dns;
