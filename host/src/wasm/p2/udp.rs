@@ -16,12 +16,12 @@ use crate::error::{Error, Result};
 use crate::wasm::failure::{get, get_mut, push, push_both};
 use crate::wasm::{NetworkCtxView, sockets};
 
-/// What a `udp-socket` handle leads to.
+/// The resource of a `udp-socket` handle.
 pub struct UdpSocket {
     inner: sockets::UdpSocket,
-    /// Bound, but for `finish-bind`.
+    /// Whether the socket is bound and `finish-bind` was not called yet.
     binding: bool,
-    /// Which pair of streams works: the last.
+    /// The number of the latest pair of streams, which is the only one that works.
     pair: Arc<AtomicU64>,
 }
 
