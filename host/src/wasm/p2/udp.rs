@@ -97,7 +97,7 @@ impl HostUdpSocket for NetworkCtxView<'_> {
 
     fn local_address(&mut self, socket: Resource<UdpSocket>) -> Result<IpSocketAddress, SocketError> {
         let socket = get(self.table, &socket)?;
-        // Bound, but not told yet.
+        // The socket is bound, but `finish-bind` was not called yet.
         if socket.binding {
             return Err(Error::InvalidState.into());
         }
