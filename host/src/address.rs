@@ -6,10 +6,9 @@
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use smoltcp::wire;
+pub use xila_network_commands::address::{Cidr, InvalidValue, MacAddress, Route, is_unicast};
 
 use crate::error::Error;
-
-pub use xila_network_commands::address::{Cidr, InvalidValue, MacAddress, Route, is_unicast};
 
 /// An address family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

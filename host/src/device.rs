@@ -26,9 +26,10 @@ use core::task::{Context, Poll};
 use std::io;
 use std::sync::Arc;
 
+pub use xila_network_commands::interface::Link;
+
 pub use controller::{Controller, Plain};
 pub use frame::{Frame, Pool};
-pub use xila_network_commands::interface::Link;
 
 use crate::platform::Instant;
 

@@ -7,6 +7,12 @@ use core::net::IpAddr;
 use core::ops::RangeInclusive;
 use std::sync::Arc;
 
+pub use xila_network_commands::event::{Change, Event};
+pub use xila_network_commands::interface::{
+    AddressInfo, AutoconfigurationState, AutoconfigurationStatus, Counters, DhcpState, DhcpStatus, Kind, Lease, Link,
+    Neighbour, Origin, RouteInfo, State, Statistics,
+};
+
 use crate::address::{Cidr, MacAddress, Route};
 use crate::device::{Capabilities, Controller};
 use crate::error::{ConfigureError, Error, InterfaceNotFound, InvalidPortRange, NetworkDown, Result};
@@ -17,11 +23,6 @@ use crate::stack::ports::EPHEMERAL;
 use crate::stack::{Core, Stack};
 
 pub use crate::stack::events::{Notice, Watch};
-pub use xila_network_commands::event::{Change, Event};
-pub use xila_network_commands::interface::{
-    AddressInfo, AutoconfigurationState, AutoconfigurationStatus, Counters, DhcpState, DhcpStatus, Kind, Lease, Link,
-    Neighbour, Origin, RouteInfo, State, Statistics,
-};
 
 /// The initial configuration of an interface.
 #[derive(Clone)]

@@ -6,7 +6,7 @@
 //! | [`TcpSocket`] | reserves a local address, before it listens or connects |
 //! | [`TcpStream`] | one connection; two tasks may use its two halves at once |
 //! | [`UdpSocket`] | sends and receives datagrams |
-//! | [`IcmpSocket`] | sends echo requests, receives the errors that routers and hosts report; [`ping`] sends one echo request |
+//! | [`IcmpSocket`] | sends echo requests, receives errors that routers and hosts report; [`ping`] sends one echo request |
 //! | [`Resolver`] | resolves names by DNS |
 //!
 //! All of them are made on a [`Network`], the set of interfaces that they may use. None needs a particular async
@@ -25,6 +25,9 @@ mod statistics;
 mod tcp;
 mod udp;
 
+pub use xila_network_engine::buffer::Budget;
+pub use xila_network_engine::tcp::EcnUse;
+
 pub use bound::TcpSocket;
 pub use dns::{ResolveError, Resolver, ResolverOptions};
 pub use icmp::{IcmpBinding, IcmpMessage, IcmpSocket, PingOptions, PingReply, ping};
@@ -36,5 +39,3 @@ pub use udp::UdpSocket;
 pub use crate::stack::options::{HopLimit, InvalidHopLimit, KeepAlive, TcpOptions, UdpOptions};
 pub use crate::stack::udp::{Datagram, UdpStatistics};
 pub use statistics::{CongestionAlgorithm, RecoveryState, TcpStatistics};
-pub use xila_network_engine::buffer::Budget;
-pub use xila_network_engine::tcp::EcnUse;

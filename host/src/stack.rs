@@ -17,7 +17,7 @@
 //! | `tell`, `notices`, `events` | the engine's events, and how they reach waiting tasks, mailboxes and watchers |
 //! | `tcp`, `backlog` | the tasks that wait for connections and their data, and the backlogs of listeners |
 //! | `udp`, `icmp` | the mailboxes of sockets; datagrams that wait for their turn to be sent |
-//! | `waiters`, `ports`, `options`, `owner` | lists of waiting tasks, ephemeral ports, socket options, owners of sockets |
+//! | `waiters`, `ports`, `options`, `owner` | lists of waiting tasks, ephemeral ports, options and owners of sockets |
 //!
 //! Each of `tcp`, `udp` and `icmp` has a table and an `Operations` type, which borrows only the parts of the core that
 //! its operations touch.
@@ -214,7 +214,7 @@ impl Stack {
     /// of the cost of an attempt that comes too early.
     ///
     /// # Errors
-    /// Those of `operation`.
+    /// The errors of `operation`.
     pub(crate) fn attempt<R, E>(&self, operation: impl FnOnce(&mut Core) -> Result<R, E>) -> Result<R, E> {
         let now = self.0.clock.now();
         let mut core = self.0.core.lock();
@@ -233,7 +233,7 @@ impl Stack {
     fn finish<R>(&self, mut core: MutexGuard<'_, Core>, now: Instant, change: impl FnOnce(&mut Core) -> R) -> R {
         core.interface.advance(now);
         let result = change(&mut core);
-        core.tell();
+        core.handle_events();
         core.drive(CALLER_BUDGET, false, &*self.0.clock);
         let runner = core.needs_runner();
         let wakes = core.notices.take_wakes();
@@ -385,7 +385,7 @@ impl Core {
 
     /// Starts publishing changes of the interface. Those before this call are not published.
     pub(crate) fn start_publishing(&mut self) {
-        self.tell();
+        self.handle_events();
         self.notices.begin();
     }
 

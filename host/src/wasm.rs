@@ -36,7 +36,7 @@
 //! | Module | Contents |
 //! |---|---|
 //! | [`bindings`] | the code that `bindgen!` generates from the WIT package |
-//! | [`xila`] | `xila:network`, one file per WIT interface; each host function looks up a resource, calls the socket and converts the result |
+//! | [`xila`] | `xila:network`, one file per WIT interface: look up a resource, call it, convert the result |
 //! | [`p2`], [`p3`] | `wasi:sockets` 0.2 and 0.3 in the same way, for programs that do not use `xila:network` |
 //! | [`command`] | linking of everything that a program imports, and running it |
 //! | `sockets` | the sockets that both versions of `wasi:sockets` share |

@@ -15,9 +15,8 @@ use xila_network_host::wasm::command::{self, Command, State};
 
 use crate::System;
 use crate::xila::executable::{ExecutableTrait, MainFuture, Standard};
-use crate::xila::file_system;
-use crate::xila::time;
 use crate::xila::virtual_file_system::File;
+use crate::xila::{file_system, time};
 
 /// The approximate number of instructions after which a program yields to the other tasks of its executor.
 const TURN: u64 = 100_000;

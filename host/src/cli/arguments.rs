@@ -178,8 +178,9 @@ Exit status:
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use clap::CommandFactory as _;
+
+    use super::*;
 
     fn run(words: &[&str]) -> RunArguments {
         let line = CommandLine::try_parse_from([&["xila-net", "run"], words].concat());

@@ -207,9 +207,10 @@ fn directories(texts: &[String]) -> Result<Vec<DirectoryPlan>, String> {
 
 #[cfg(test)]
 pub(super) mod tests {
+    use clap::Parser as _;
+
     use super::*;
     use crate::cli::arguments::{Command, CommandLine};
-    use clap::Parser as _;
 
     /// The plan of a command line.
     pub(in crate::cli) fn plan(words: &[&str]) -> Result<Plan, String> {

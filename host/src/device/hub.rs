@@ -23,13 +23,13 @@ use core::fmt;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+pub use xila_network_commands::drivers::hub::Statistics as HubStatistics;
 
 pub use self::options::{HubOptions, InvalidOption};
 pub use self::port::{Cable, HubPort};
 use self::segment::Segment;
 use super::Capabilities;
 use crate::platform::{Clock, Platform};
-pub use xila_network_commands::drivers::hub::Statistics as HubStatistics;
 
 /// An Ethernet segment. A clone is another handle to it. It exists as long as a handle or a port does.
 #[derive(Clone)]

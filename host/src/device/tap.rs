@@ -88,7 +88,7 @@ pub struct Tap {
     held: VecDeque<Frame>,
     /// A failure that could not be returned when it happened.
     failure: Option<io::Error>,
-    /// The interface was deleted.
+    /// Whether the interface was deleted.
     is_gone: bool,
     /// The watch of its link; `None` if the kernel reports nothing.
     watch: Option<Watch>,

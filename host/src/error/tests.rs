@@ -77,7 +77,7 @@ fn a_cause_of_an_operation_keeps_its_name_kind_and_words() {
 }
 
 #[test]
-fn the_only_cause_of_an_operation_is_what_it_is_for_others() {
+fn the_only_cause_of_an_operation_keeps_its_name_in_others() {
     check(InvalidOption, Error::InvalidArgument, ErrorKind::InvalidInput);
     check(InvalidRemote, Error::InvalidArgument, ErrorKind::InvalidInput);
     check(InvalidPortRange, Error::InvalidArgument, ErrorKind::InvalidInput);

@@ -291,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn arming_a_timer_wakes_who_polled_it_while_it_was_disarmed() {
+    fn arming_a_timer_wakes_a_task_that_polled_it_while_it_was_disarmed() {
         let simulation = Simulation::new(0);
         let clock = on(&simulation);
         let count = Arc::new(Count::default());
@@ -334,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn a_timer_that_is_dropped_or_disarmed_wakes_nobody_and_the_end_of_time_is_a_deadline_like_any_other() {
+    fn a_dropped_or_disarmed_timer_wakes_nobody_and_the_end_of_time_is_a_valid_deadline() {
         let simulation = Simulation::new(0);
         let clock = on(&simulation);
         let count = Arc::new(Count::default());

@@ -4,7 +4,6 @@
 //! run out of leases, and its IPv6 addresses change. So a stack keeps a [`Record`] of each interface if the platform
 //! has a [`Memory`]. [`Folder`] has a file for each interface; [`Volatile`] forgets everything at the end of the
 //! process.
-//! [`Memory`]: [`Folder`] has one file for each, [`Volatile`] forgets at the end of the process.
 
 mod folder;
 mod volatile;

@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn a_disarmed_timer_is_pending_and_the_end_of_time_is_a_deadline_like_any_other() {
+    fn a_disarmed_timer_is_pending_and_the_end_of_time_is_a_valid_deadline() {
         run(async {
             let mut timer = platform().clock.timer();
             let mut context = Context::from_waker(Waker::noop());
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn arming_a_timer_wakes_who_polled_it_while_it_was_disarmed() {
+    fn arming_a_timer_wakes_a_task_that_polled_it_while_it_was_disarmed() {
         run(async {
             let clock = platform().clock;
             let mut timer = clock.timer();

@@ -60,7 +60,7 @@ impl TcpSocket {
         &self.backlog
     }
 
-    /// The address that the socket is bound to, with the port that was chosen.
+    /// The local address, with the selected port.
     #[must_use]
     pub fn local_addr(&self) -> SocketAddr {
         self.serving.local()

@@ -7,6 +7,8 @@ use core::task::{Context, Poll, Waker};
 use core::time::Duration;
 use std::sync::Arc;
 
+use xila_network_engine::udp::datagram::longest_payload;
+
 use super::hop_limit::SharedHopLimit;
 use super::network::Network;
 use super::serving::{Binding, Serving};
@@ -17,7 +19,6 @@ use crate::stack::Stack;
 use crate::stack::icmp::Mailbox;
 use crate::stack::options::HopLimit;
 use crate::stack::udp::{Kind, Outgoing, Outlet};
-use xila_network_engine::udp::datagram::longest_payload;
 
 pub use crate::stack::icmp::{EchoReply, IcmpBinding, IcmpErrorKind, IcmpMessage, IcmpReport};
 

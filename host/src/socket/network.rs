@@ -44,13 +44,13 @@ impl Topology {
     }
 
     pub(crate) fn add(&self, stack: &Stack) {
-        self.wildcards.meet(stack, || self.stacks.write().push(stack.clone()));
+        self.wildcards.bind_on(stack, || self.stacks.write().push(stack.clone()));
         self.announce(stack.name(), Change::Mounted);
     }
 
     pub(crate) fn remove(&self, stack: &Stack) {
         self.stacks.write().retain(|known| !known.is(stack));
-        self.wildcards.part(stack);
+        self.wildcards.forget(stack);
         self.announce(stack.name(), Change::Unmounted);
     }
 

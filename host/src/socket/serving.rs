@@ -158,7 +158,7 @@ fn bind_each(stacks: &[Stack], port: u16, binding: &impl Binding) -> Result<u16,
 impl Wildcards {
     /// Binds the wildcard sockets of networks that have the new stack. `mount` makes the stack known, so that every
     /// socket is bound to it either here or in [`Serving::bind`].
-    pub(crate) fn meet(&self, stack: &Stack, mount: impl FnOnce()) {
+    pub(crate) fn bind_on(&self, stack: &Stack, mount: impl FnOnce()) {
         let waiting: Vec<Arc<Served>> = {
             let wildcards = self.0.lock();
             mount();
@@ -179,7 +179,7 @@ impl Wildcards {
     }
 
     /// Removes an unmounted stack from all wildcard sockets.
-    pub(crate) fn part(&self, stack: &Stack) {
+    pub(crate) fn forget(&self, stack: &Stack) {
         let waiting: Vec<Arc<Served>> = self.0.lock().iter().filter_map(|(_, served)| served.upgrade()).collect();
         waiting.iter().for_each(|served| served.stacks.write().retain(|known| !known.is(stack)));
     }

@@ -2,9 +2,8 @@
 
 use core::time::Duration;
 
-pub use xila_network_engine::tcp::{Algorithm as CongestionAlgorithm, RecoveryState};
-
 use xila_network_engine::tcp::Info;
+pub use xila_network_engine::tcp::{Algorithm as CongestionAlgorithm, RecoveryState};
 
 /// The statistics of a TCP connection, with the names of `ss -i` (ss(8)). Windows and queues are in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

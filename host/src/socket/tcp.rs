@@ -458,7 +458,7 @@ impl TcpStream {
         self.options().hop_limit
     }
 
-    /// The traffic class, or type of service, of the packets sent.
+    /// The traffic class (IPv6) or type of service (IPv4) of the packets sent.
     #[must_use]
     pub fn traffic_class(&self) -> u8 {
         self.options().traffic_class
@@ -513,8 +513,8 @@ impl TcpStream {
         self.set(|options| options.hop_limit = hop_limit);
     }
 
-    /// Sets the traffic class (IPv6) or type of service (IPv4) of the packets sent: the differentiated services field in the
-    /// upper six bits; the lower two are ECN's, and ignored (RFC 2474, `IP_TOS`).
+    /// Sets the traffic class (IPv6) or type of service (IPv4) of the packets sent. The upper six bits are the
+    /// differentiated services field (RFC 2474, `IP_TOS`). The lower two bits belong to ECN and are ignored.
     pub fn set_traffic_class(&self, traffic_class: u8) {
         self.set(|options| options.traffic_class = traffic_class);
     }

@@ -47,7 +47,7 @@ pub(crate) struct Attachment {
     /// Whether all waiting tasks must be woken.
     wakes_all: bool,
     /// A change has left work that the loop does not know of.
-    is_overdue: bool,
+    needs_drive: bool,
     /// The engine has panicked, and this was not handled yet: its sockets are still known.
     is_broken: bool,
 }
@@ -100,7 +100,7 @@ impl Attachment {
             counted: Statistics::default(),
             changes: Vec::new(),
             wakes_all: false,
-            is_overdue: false,
+            needs_drive: false,
             is_broken: false,
         }
     }
@@ -162,7 +162,7 @@ impl Attachment {
     }
 
     /// Whether the engine has packets to send that belong to no socket.
-    pub(super) fn owes(&mut self) -> bool {
+    pub(super) fn has_packets_to_send(&mut self) -> bool {
         self.engine.may_owe() && self.tend(|engine, _| engine.owes())
     }
 
@@ -197,13 +197,13 @@ impl Attachment {
     }
 
     /// Makes the loop run once more before the runner sleeps, because a change has left work.
-    pub(super) const fn be_overdue(&mut self) {
-        self.is_overdue = true;
+    pub(super) const fn request_drive(&mut self) {
+        self.needs_drive = true;
     }
 
     /// Whether a change has left work; clears the flag.
-    pub(super) const fn take_overdue(&mut self) -> bool {
-        core::mem::replace(&mut self.is_overdue, false)
+    pub(super) const fn take_drive_request(&mut self) -> bool {
+        core::mem::replace(&mut self.needs_drive, false)
     }
 
     /// The time of the present call.

@@ -123,7 +123,7 @@ impl Core {
     /// Whether a caller has left nothing to send, and has sent nothing that a loopback would have received. The runner
     /// knows of any other work.
     fn is_at_rest(&mut self) -> bool {
-        let waits = self.pace.full || self.pace.unfinished || self.interface.owes();
+        let waits = self.pace.full || self.pace.unfinished || self.interface.has_packets_to_send();
         !waits && self.pace.schedule.is_empty() && self.interface.sent_packets() == self.pace.sent_so_far
     }
 
@@ -145,7 +145,7 @@ impl Core {
             self.interface.engage(|engine, port, now| engine.receive(arrived, now, port));
         }
         if count > 0 {
-            self.tell();
+            self.handle_events();
         }
         count
     }
@@ -166,8 +166,8 @@ impl Core {
     fn send(&mut self, most: usize) -> usize {
         let mut left = most;
         let budget = &mut left;
-        self.pace.full =
-            self.interface.owes() && !self.interface.engage(|engine, port, now| engine.transmit(now, port));
+        self.pace.full = self.interface.has_packets_to_send()
+            && !self.interface.engage(|engine, port, now| engine.transmit(now, port));
         while *budget > 0 && !self.pace.full {
             let Some(turn) = self.pace.schedule.next() else { break };
             let sent = self.interface.sent_bytes();
@@ -175,7 +175,7 @@ impl Core {
             let sending = match turn.key {
                 Sender::Flow(id) => {
                     let sending = self.tcp().turn(id, turn.bytes, budget);
-                    self.tell();
+                    self.handle_events();
                     sending
                 }
                 Sender::Socket(outlet) => self.udp().turn(outlet, limit, budget),
@@ -195,7 +195,7 @@ impl Core {
     fn expire(&mut self) {
         if self.interface.next_timeout().is_some_and(|at| at <= self.interface.now()) {
             self.interface.engage(|engine, port, now| engine.handle_timeout(now, port));
-            self.tell();
+            self.handle_events();
         }
     }
 
@@ -223,7 +223,7 @@ impl Core {
         let writable = is_up && self.pace.full && port.device.poll_writable(context).is_ready();
         let link = port.device.link();
         self.interface.link_changed(link);
-        self.tell();
+        self.handle_events();
         if self.pace.unfinished || readable || writable {
             self.pace.runner_deadline = None;
             return Turn::Again;

@@ -6,8 +6,8 @@
 //! | An error about | is delivered to |
 //! |---|---|
 //! | an echo request | the socket that is bound to its identifier |
-//! | a datagram | the UDP socket that is connected to that peer, as the result of its next operation; the ICMP socket that watches the port |
-//! | a TCP segment | the connection that is being made, if the quoted segment is its own; the ICMP socket that watches the port |
+//! | a datagram | the UDP socket connected to that peer, at its next operation; the ICMP socket that watches the port |
+//! | a TCP segment | the connection being made, if it has sent that segment; the ICMP socket that watches the port |
 
 mod mailbox;
 mod message;

@@ -20,7 +20,7 @@ use xila_network_engine::configure::dhcp::Remembered;
 
 use crate::address::MacAddress;
 
-/// The first line.
+/// The first line of the text, with the version of the format.
 const HEADER: &str = "xila-network interface 1";
 
 /// What is remembered of an interface from run to run.

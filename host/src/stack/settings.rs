@@ -83,9 +83,9 @@ impl Attachment {
         Ok(())
     }
 
-    /// The IP MTU in force.
+    /// The present IP MTU.
     pub(crate) const fn mtu(&self) -> u32 {
-        // Between 1280 and 65535.
+        // It is between 1280 and 65535, so it fits.
         self.capabilities.mtu as u32
     }
 
@@ -120,7 +120,7 @@ impl Attachment {
         match state {
             State::Up => {
                 // The device is read again, and every timer that expired meanwhile runs now.
-                self.be_overdue();
+                self.request_drive();
                 if self.known_link == Link::Up {
                     self.engage(|engine, _, now| engine.resume(now));
                 }
@@ -146,7 +146,7 @@ impl Attachment {
                     self.engage(|engine, _, now| engine.link_down(now));
                 }
                 // The work that this leaves is done before the runner sleeps.
-                self.be_overdue();
+                self.request_drive();
             }
             Link::Down => self.engage(|engine, _, now| engine.link_down(now)),
         }

@@ -6,7 +6,7 @@
 //! | Module | Contents |
 //! |---|---|
 //! | `operations` | the operations that owners call on connections and listeners |
-//! | `transfer` | bytes into and out of connections |
+//! | `transfer` | reading from and writing to connections |
 
 pub(crate) mod operations;
 pub(crate) mod transfer;
@@ -145,7 +145,7 @@ impl From<Cause> for ReadError {
     }
 }
 
-/// As for reads.
+/// As for reads, above.
 impl From<Cause> for WriteError {
     fn from(cause: Cause) -> Self {
         match cause {

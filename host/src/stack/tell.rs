@@ -11,7 +11,7 @@ use crate::address::{MacAddress, from_wire};
 impl Core {
     /// Handles the changes and the engine's events since the last call, and puts connections with something to send
     /// into the schedule.
-    pub(super) fn tell(&mut self) {
+    pub(super) fn handle_events(&mut self) {
         if self.interface.take_broken() {
             self.end_after_panic();
         }
@@ -35,7 +35,7 @@ impl Core {
                 Event::Changed(change) => self.publish(change),
             }
         }
-        self.pace.unfinished |= self.interface.take_overdue();
+        self.pace.unfinished |= self.interface.take_drive_request();
         if self.interface.take_wake_all() {
             self.wake_all();
         }

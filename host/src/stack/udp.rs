@@ -165,8 +165,8 @@ impl Operations<'_> {
     }
 
     /// # Errors
-    /// [`MembershipError::AddressNotAvailable`] where the mailbox is no member; [`MembershipError::NetworkDown`] where the
-    /// interface is gone.
+    /// [`MembershipError::AddressNotAvailable`] where the mailbox is not a member; [`MembershipError::NetworkDown`]
+    /// where the interface is gone.
     pub(crate) fn leave(&mut self, group: IpAddr, mailbox: &Arc<Mailbox>) -> Result<(), MembershipError> {
         let id = self.table.sockets.get(&place(mailbox)).copied().ok_or(MembershipError::AddressNotAvailable)?;
         self.interface.engage(|engine, _, now| engine.leave(id, group, now).map_err(MembershipError::from))?;
@@ -217,7 +217,7 @@ impl Table {
     }
 }
 
-/// Sending.
+/// Operations that send.
 impl Operations<'_> {
     /// Sends a datagram of a socket, or queues it for the socket's turn. Then sends `others`, which differ from the
     /// first only in their payloads, as far as they can leave at once. Returns how many datagrams were sent or queued,
@@ -336,7 +336,7 @@ impl Operations<'_> {
     }
 }
 
-/// Why a datagram did not leave.
+/// The cause why a datagram was not sent.
 enum Attempt {
     /// The device has no room for the frame.
     Full,

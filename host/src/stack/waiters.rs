@@ -20,14 +20,14 @@ pub(crate) struct Waiters {
 #[derive(Debug, Default)]
 struct Others {
     wakers: Vec<Waker>,
-    /// When there are so many wakers, at least [`FEW`], all are woken to find out which tasks still wait.
+    /// When there are so many wakers, at least [`INITIAL_LIMIT`], all are woken to find out which tasks still wait.
     most: usize,
 }
 
 /// The number of waiters that are kept without checking whether they still wait.
-const FEW: usize = 64;
+const INITIAL_LIMIT: usize = 64;
 /// The maximum number of waiters. If more tasks really waited for one event, they would wake each other without end.
-const MOST: usize = 4096;
+const MAX_WAITERS: usize = 4096;
 
 impl Waiters {
     /// Registers a task, once.
@@ -48,8 +48,8 @@ impl Waiters {
             return;
         }
         let others = self.others.get_or_insert_default();
-        if others.wakers.len() >= others.most.max(FEW) {
-            others.most = (others.wakers.len() * 2).min(MOST - 1);
+        if others.wakers.len() >= others.most.max(INITIAL_LIMIT) {
+            others.most = (others.wakers.len() * 2).min(MAX_WAITERS - 1);
             others.wakers.drain(..).for_each(Waker::wake);
         }
         others.wakers.push(waker.clone());
@@ -99,7 +99,7 @@ mod tests {
         for _ in 0..100_000 {
             waiters.register(&Arc::<Count>::default().into());
         }
-        assert!(waiters.len() <= MOST);
+        assert!(waiters.len() <= MAX_WAITERS);
     }
 
     /// A thousand waiting tasks that register again whenever they are woken must come to rest.

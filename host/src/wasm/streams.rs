@@ -170,7 +170,11 @@ impl<D: 'static> StreamProducer<D> for ReceiveProducer {
         let room = destination.remaining();
         // A read of zero items asks whether there is something to read.
         if room.is_empty() {
-            return stream_result(&self.received, finish, stream.poll_read_ready(cx).map_ok(|()| StreamResult::Completed));
+            return stream_result(
+                &self.received,
+                finish,
+                stream.poll_read_ready(cx).map_ok(|()| StreamResult::Completed),
+            );
         }
         let length = room.len();
         let mut read = match stream.poll_read(cx, room) {

@@ -59,7 +59,7 @@ fn a_hub_interface_with_everything() {
 }
 
 #[test]
-fn a_loopback_has_the_usual_addresses_unless_told() {
+fn a_loopback_has_the_usual_addresses_by_default() {
     assert_eq!(parse("lo2=loopback").addresses, InterfacePlan::loopback().addresses);
     assert_eq!(parse("lo2=loopback,addr=127.0.0.9/8").addresses.len(), 1);
 }

@@ -171,7 +171,7 @@ fn senders_to_one_full_receiver_take_turns() {
 }
 
 #[test]
-fn a_receiver_that_takes_nothing_for_a_second_stops_nobody() {
+fn a_receiver_that_takes_nothing_for_a_second_does_not_stop_senders() {
     let simulation = Simulation::new(0);
     let (hub, [mut a, mut b, mut dead]) = with_ports(&simulation, HubOptions { queue: 3, ..HubOptions::default() });
     send(&simulation, &mut dead, BROADCAST, station(3), 0);

@@ -3,9 +3,8 @@
 use core::iter;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use hickory_proto::rr::{Name, RData, Record, RecordType};
-
 use hickory_proto::op::ResponseCode;
+use hickory_proto::rr::{Name, RData, Record, RecordType};
 
 use super::{Reply, ResolveError, records};
 

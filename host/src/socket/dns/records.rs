@@ -93,7 +93,7 @@ pub(super) fn address(record: &rr::Record) -> Option<IpAddr> {
     }
 }
 
-/// A name with its final dot.
+/// A name as text, with its final dot.
 pub(super) fn text(name: &Name) -> String {
     let mut text = name.to_ascii();
     if !text.ends_with('.') {

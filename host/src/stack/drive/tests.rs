@@ -215,8 +215,8 @@ impl Clock for Waiting {
     }
 }
 
-/// A round trip ends when its answer is there, and not when somebody had begun to look for it: one that seems shorter than the
-/// path makes BBR believe that the path holds less than it does.
+/// A round trip ends when its answer has arrived, not when the stack began to look for it. If it seems shorter than the
+/// path, BBR underestimates how much data the path holds.
 #[test]
 fn a_frame_has_the_time_at_which_it_is_there() {
     let simulation = Simulation::new(1);

@@ -7,7 +7,7 @@ use xila_network_engine::ip::icmp::ErrorKind;
 
 use crate::error::Error;
 
-/// Why a packet did not arrive.
+/// The kind of an ICMP error: the cause why a packet did not arrive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum IcmpErrorKind {
     /// A router has no route to the destination network or host.

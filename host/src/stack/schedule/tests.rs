@@ -80,7 +80,7 @@ fn a_sender_that_finds_the_link_full_keeps_the_rest_of_its_turn_and_no_more() {
     schedule.push(2, 'b');
     assert_eq!(schedule.next(), Some(Turn { key: 'a', bytes: QUANTUM }));
     schedule.spend(9000);
-    // The link is full, again and again; others come meanwhile.
+    // The link is full several times; other senders come meanwhile.
     for _ in 0..3 {
         assert_eq!(schedule.next(), Some(Turn { key: 'a', bytes: 1000 }));
         schedule.push(3, 'c');
@@ -114,7 +114,7 @@ fn a_finished_sender_is_removed_and_may_be_added_again() {
         schedule.finish();
     }
     assert!(schedule.is_empty() && schedule.shares.len() <= KEPT + 1, "little is kept of owners without senders");
-    // Nothing to finish or to spend.
+    // Without a sender these calls do nothing.
     schedule.finish();
     schedule.spend(1);
     assert!(schedule.is_empty());

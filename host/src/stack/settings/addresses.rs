@@ -81,7 +81,7 @@ impl Attachment {
 
     /// The source address for packets to `destination` (RFC 6724 section 5).
     pub(crate) fn source_address(&mut self, destination: IpAddr) -> Option<IpAddr> {
-        // The unspecified address is no destination.
+        // The unspecified address is not a destination.
         if destination.is_unspecified() {
             return None;
         }

@@ -9,7 +9,7 @@ use crate::error::{ReadError, WriteError};
 use crate::stack::Stack;
 
 /// The number of bytes from which on the copy takes longer than locking twice.
-const MANY: usize = 16 * 1024;
+const LARGE: usize = 16 * 1024;
 
 /// The result of a read.
 pub(crate) enum Found {
@@ -47,7 +47,7 @@ pub(crate) fn gather(slices: &[Slice]) -> Vec<u8> {
 /// Copies bytes, as many as a connection has room for, to memory that the connection can queue by reference. `None` if
 /// they are few.
 pub(crate) fn share(stack: &Stack, id: FlowId, bytes: &[u8]) -> Option<Slices> {
-    if bytes.len() < MANY {
+    if bytes.len() < LARGE {
         return None;
     }
     let (room, memory) =
@@ -61,7 +61,7 @@ pub(crate) fn share(stack: &Stack, id: FlowId, bytes: &[u8]) -> Option<Slices> {
             buffer.share()
         })
         .collect();
-    (room >= MANY).then_some(slices)
+    (room >= LARGE).then_some(slices)
 }
 
 impl Operations<'_> {
@@ -73,7 +73,7 @@ impl Operations<'_> {
         self.interface.check_up()?;
         self.interface.engage(|engine, _, now| {
             let engine = engine.tcp_mut();
-            Ok(if buffer.len().min(engine.readable_bytes(id)) < MANY {
+            Ok(if buffer.len().min(engine.readable_bytes(id)) < LARGE {
                 Found::Copied(engine.read(id, buffer, now)?)
             } else {
                 Found::Slices(engine.read_slices(id, buffer.len(), now)?)

@@ -13,10 +13,9 @@ use crate::wasm::outcome::outcome;
 use crate::wasm::p3::bindings::types::{
     Duration, ErrorCode, HostTcpSocket, HostTcpSocketWithStore, IpAddressFamily, IpSocketAddress,
 };
-use crate::wasm::sockets;
 use crate::wasm::streams::{self, AcceptProducer};
 use crate::wasm::units::nanoseconds;
-use crate::wasm::{HasNetwork, NetworkCtxView};
+use crate::wasm::{HasNetwork, NetworkCtxView, sockets};
 
 /// The resource of a `tcp-socket` handle.
 pub struct TcpSocket(sockets::TcpSocket);

@@ -6,8 +6,7 @@ use super::SocketError;
 use crate::error::{Error, Result};
 use crate::wasm::failure::{get, get_mut, push};
 use crate::wasm::p3::bindings::types::{HostUdpSocket, HostUdpSocketWithStore, IpAddressFamily, IpSocketAddress};
-use crate::wasm::sockets;
-use crate::wasm::{HasNetwork, NetworkCtxView};
+use crate::wasm::{HasNetwork, NetworkCtxView, sockets};
 
 /// The resource of a `udp-socket` handle.
 pub struct UdpSocket(sockets::UdpSocket);

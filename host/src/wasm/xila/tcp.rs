@@ -299,7 +299,7 @@ impl From<socket::RecoveryState> for RecoveryState {
 
 impl From<TcpStatistics> for Statistics {
     fn from(statistics: TcpStatistics) -> Self {
-        // The queues have functions of their own.
+        // The queues are returned by separate functions.
         let TcpStatistics {
             bytes_received,
             bytes_sent,
