@@ -186,7 +186,7 @@ impl Attachment {
         core::mem::take(&mut self.changes)
     }
 
-    /// Whether all waiting tasks must be woken.
+    /// Requests that all waiting tasks are woken.
     pub(super) const fn request_wake_all(&mut self) {
         self.wakes_all = true;
     }
