@@ -1,5 +1,5 @@
-//! The command line as clap reads it. What the words of an option mean is read by the modules beside this one, whose
-//! messages name the option.
+//! The command line as clap parses it. The sibling modules parse the values of the options; their messages name the
+//! option.
 
 use clap::{Args, Parser, Subcommand};
 
@@ -92,7 +92,7 @@ pub(super) struct RunArguments {
     pub(super) app: Vec<String>,
 }
 
-// Lines of 78 characters at most, or narrow terminals tear the columns apart.
+// Lines have at most 78 characters, because narrow terminals would break the columns.
 const LONG_HELP: &str = "\
 Kinds of interfaces:
   tap       a TAP interface of this machine: an Ethernet link to its kernel
@@ -180,8 +180,9 @@ Exit status:
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use clap::CommandFactory as _;
+
+    use super::*;
 
     fn run(words: &[&str]) -> RunArguments {
         let line = CommandLine::try_parse_from([&["xila-net", "run"], words].concat());
@@ -203,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_option_is_no_component() {
+    fn an_unknown_option_is_not_taken_for_a_component() {
         let line = CommandLine::try_parse_from(["xila-net", "run", "--statistic", "app.wasm"]);
         let problem = line.expect_err("a misspelt option").to_string();
         assert!(problem.contains("--statistic") && problem.contains("--statistics"), "{problem}");
