@@ -1,13 +1,15 @@
-//! Two apps that talk to one another in one process: through `xila:network` and, unmodified, through `std::net` on one
-//! manager's `lo`; beside them the same `std::net` program on wasmtime-wasi's own sockets, over the kernel's loopback.
+//! Two apps in one process that talk to each other through `xila:network` and, unmodified, through `std::net`, on the
+//! `lo` of one manager; for comparison the same `std::net` program on wasmtime-wasi's own sockets, over the kernel's
+//! loopback.
 //!
 //! It runs `xila-net` (from the variable `XILA_NET`) and `wasmtime-wasi-run` (`XILA_BENCH_PEER`) with the programs
-//! `throughput` and `std_throughput` (from the folder `XILA_GUESTS`) at both ends, and reads what they print. `just bench`
-//! builds all of them and says where they are. The last column is what two native tokio tasks do on the kernel's loopback.
+//! `throughput` and `std_throughput` (from the folder `XILA_GUESTS`) at both ends, and reads what they print.
+//! `just bench` builds the programs and sets the variables. The last column has two native tokio tasks on the kernel's
+//! loopback.
 //!
-//! A second table shows how much of a round trip no network could save: what two guests cost that wake each other by a
-//! host function that does nothing else, or by streams that their host joins. The programs are `floor` and `std_floor`,
-//! and `wasmtime-wasi-run` runs them.
+//! A second table shows the part of a round trip that no network could save: the cost of two guests that wake each
+//! other by a host function that does nothing else, or by streams that their host joins. The programs are `floor` and
+//! `std_floor`, and `wasmtime-wasi-run` runs them.
 
 #[path = "guests/floor.rs"]
 mod floor;
@@ -26,7 +28,7 @@ use floor::{FLOORS, Floor};
 const ROUNDS: usize = 5;
 const THREADS: [usize; 2] = [1, 2];
 
-/// What is measured, as [`Pair::measure`] returns it, and how our figures should compare with wasmtime-wasi's.
+/// The figures, in the order of [`Pair::measure`], and the targets for their ratios to wasmtime-wasi's.
 const MEASURED: [Measured; FIGURES] = [
     Measured { name: "bulk TCP, writes of 64 KiB (Gb/s)", digits: 1, targets: [AtLeast(6.0), AtLeast(4.0)] },
     Measured { name: "bulk TCP, writes of 1 KiB (Gb/s)", digits: 2, targets: [AtLeast(3.0), AtLeast(2.5)] },
@@ -40,17 +42,17 @@ const MEASURED: [Measured; FIGURES] = [
 struct Measured {
     name: &'static str,
     digits: usize,
-    /// Of `xila:network` and of `std::net`, on any number of threads.
+    /// The targets of `xila:network` and of `std::net`, for any number of threads.
     targets: [Target; 2],
 }
 
 #[derive(Clone, Copy)]
 enum Target {
-    /// None: the ratio is only shown.
+    /// No target: the ratio is only shown.
     Any,
-    /// So many times the peer's figure.
+    /// At least this many times the peer's figure.
     AtLeast(f64),
-    /// The peer's figure, divided by this.
+    /// At most the peer's figure divided by this.
     AtMost(f64),
 }
 
@@ -90,8 +92,8 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// What each round has measured: `xila:network`, `std::net` on our stack, on wasmtime-wasi, native tasks, and guests
-/// without a network.
+/// The figures of each round: of `xila:network`, `std::net` on our stack, `std::net` on wasmtime-wasi, native tasks,
+/// and guests without a network.
 #[derive(Default)]
 struct Rounds {
     network: Vec<[f64; FIGURES]>,
@@ -111,7 +113,7 @@ fn print(threads: &str, rounds: &Rounds) {
         let figure =
             |rounds| median(&column(rounds)).map_or_else(String::new, |it| format!("{it:.*}", measured.digits));
         let compared = |rounds, wanted| {
-            // Round by round: what slows the machine down for a while slows both sides of a ratio down.
+            // Ratios are computed for each round: a temporary load of the machine then affects both sides of a ratio.
             let ratios: Vec<f64> = column(rounds).iter().zip(column(peer)).map(|(ours, peer)| ours / peer).collect();
             median(&ratios).map_or_else(String::new, |ratio| verdict(ratio, wanted))
         };
@@ -129,7 +131,7 @@ fn print(threads: &str, rounds: &Rounds) {
     table.print(&format!("App to app in one process, {threads} (medians; ratios with their targets)"));
 }
 
-/// A ratio beside what it should be.
+/// A ratio, and whether it meets its target.
 fn verdict(ratio: f64, target: Target) -> String {
     let (met, target) = match target {
         Any => return times(ratio),
@@ -143,7 +145,7 @@ fn times(ratio: f64) -> String {
     if ratio < 1.0 { format!("1/{:.1}", 1.0 / ratio) } else { format!("{ratio:.1}x") }
 }
 
-/// The same between two native tasks.
+/// The same figures between two native tasks.
 fn native(threads: usize) -> Result<[f64; FIGURES]> {
     const BULK: Duration = Duration::from_millis(300);
     const ROUND_TRIPS: usize = 5_000;

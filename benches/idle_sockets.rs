@@ -1,8 +1,9 @@
-//! What a packet costs beside idle sockets, and beside connections that wait: our stack, and raw smoltcp in the same run.
+//! The cost of a packet beside idle sockets, and beside connections that wait: for our stack, and for raw smoltcp in
+//! the same run.
 //!
-//! smoltcp looks at every socket for every packet; our stack looks one up. Criterion reports each case with its
-//! confidence interval and its change since the last run. Tables at the end set the cases against one another; for
-//! them all are measured again, in short turns, so that what disturbs the machine disturbs all alike.
+//! smoltcp looks at every socket for every packet; our stack looks the socket up. Criterion reports each case with its
+//! confidence interval and its change since the last run. Tables at the end compare the cases with each other; for the
+//! tables all cases are measured again, in short turns, so that a load of the machine affects all of them equally.
 
 use core::time::Duration;
 use std::time::Instant;
@@ -13,34 +14,36 @@ use xila_network_benches::report::{Table, gigabits, quantile};
 use xila_network_benches::{ours, raw};
 
 const COUNTS: [usize; 4] = [0, 1_000, 10_000, 100_000];
-/// Bytes of one iteration; fewer where raw smoltcp would take a tenth of a second for them.
+/// Bytes of one iteration.
 const BYTES: usize = 1 << 20;
+/// Bytes of one iteration for cases in which raw smoltcp would take a tenth of a second for [`BYTES`].
 const BYTES_SLOW: usize = 64 << 10;
-/// Connections whose memory is looked at.
+/// Connections whose memory is measured.
 const MANY: usize = 10_000;
 /// The payload of a datagram.
 const DATAGRAM: usize = 64;
-/// Datagrams that are sent, and received, by one call.
+/// Datagrams that are sent by one call, and received by one call.
 const ROW: usize = 32;
-/// The turns that each case of a table takes, and how long one is at least: less than what the scheduler of a busy
-/// machine gives to one thread at once, so that many turns are undisturbed.
+/// The number of turns of each case of a table.
 const TURNS: usize = 151;
+/// The minimum length of a turn: shorter than the time slice that the scheduler of a busy machine gives to one thread,
+/// so that many turns are undisturbed.
 const TURN: Duration = Duration::from_millis(2);
 
-/// Something to be measured beside a number of idle sockets.
+/// An operation that is measured beside a number of idle sockets.
 struct Subject {
     name: &'static str,
-    /// The largest of the [`COUNTS`] that it is measured beside.
+    /// The largest of the [`COUNTS`] with which it is measured.
     most: usize,
-    /// Makes the idle sockets and the busy ones, and what uses these once.
+    /// Makes the idle and the busy sockets, and returns a function that uses the busy ones once.
     prepare: fn(usize) -> Work,
-    /// The bytes or datagrams of one use.
+    /// The number of bytes or datagrams of one use.
     units: fn(usize) -> usize,
 }
 
 type Work = Box<dyn FnMut()>;
 
-/// The last of each is raw smoltcp, and the first is what is set against it.
+/// The last subject of each group is raw smoltcp; the first is compared with it.
 const TCP: [Subject; 5] = [
     Subject {
         name: "ours, idle connections",
@@ -93,7 +96,8 @@ const UDP: [Subject; 4] = [
     Subject { name: "raw smoltcp, idle UDP sockets", most: 10_000, prepare: raw_datagrams, units: |_| 1 },
 ];
 
-/// The frames that every station of an Ethernet hears are not to cost more the more there is that waits.
+/// Broadcast frames, which every station of an Ethernet receives. Their cost should not grow with the number of waiting
+/// connections.
 const ARP: [Subject; 1] = [Subject {
     name: "ours, connections to nobody",
     most: 10_000,
@@ -129,7 +133,7 @@ fn raw_datagrams(count: usize) -> Work {
 }
 
 fn main() {
-    // Before anything else has left memory behind.
+    // Before anything else has allocated and freed memory.
     memory();
     let mut criterion = Criterion::default()
         .sample_size(20)
@@ -141,7 +145,7 @@ fn main() {
     let udp = group(&mut criterion, "udp_64_bytes", &UDP, |units| Throughput::Elements(units as u64));
     let arp = group(&mut criterion, "arp_of_strangers", &ARP, |units| Throughput::Elements(units as u64));
     criterion.final_summary();
-    // A group that a filter cut, or a mode that only lists or tests, gets no table.
+    // There is no table for a group that a filter cut, or in a mode that only lists or tests.
     if tcp {
         let rate = |cost: f64| gigabits(cost.recip());
         table("TCP bulk at MTU 1500, one connection: Gb/s, more is better", &TCP, rate, Some(|ours, raw| ours / raw));
@@ -155,7 +159,7 @@ fn main() {
     }
 }
 
-/// Prints what idle connections hold of this process's memory. Nothing is as good as the real thing: the pages that are there.
+/// Prints how much of this process's memory idle connections hold. The resident pages are the only reliable measure.
 fn memory() {
     let Some(before) = resident() else { return println!("memory: skipped, as this system has no /proc/self/statm") };
     let mut table = Table::new(&["10,000 idle connections:", "bytes each, both ends"]);
@@ -164,20 +168,20 @@ fn memory() {
         let held = ours::IdleConnections::new(MANY, spoken).expect("the sockets are made");
         let bytes = resident().unwrap_or(before).saturating_sub(before);
         table.row([name.into(), format!("{}", bytes / MANY)]);
-        // The next ones are not to lie in what these leave behind.
+        // The next connections must not reuse the memory of these.
         std::mem::forget(held);
     }
     table.print("Resident memory of an established, idle connection");
 }
 
-/// Bytes of memory that this process has in use (proc_pid_statm(5)).
+/// Bytes of resident memory of this process (proc_pid_statm(5)).
 fn resident() -> Option<usize> {
     const PAGE: usize = 4096;
     let pages = std::fs::read_to_string("/proc/self/statm").ok()?;
     pages.split_whitespace().nth(1)?.parse::<usize>().ok().map(|pages| pages * PAGE)
 }
 
-/// Has criterion measure the cases of a group; whether it measured them all.
+/// Measures the cases of a group with criterion; returns whether it measured all of them.
 fn group(criterion: &mut Criterion, name: &str, subjects: &[Subject], throughput: fn(usize) -> Throughput) -> bool {
     let mut group = criterion.benchmark_group(name);
     group.sampling_mode(SamplingMode::Flat);
@@ -185,7 +189,7 @@ fn group(criterion: &mut Criterion, name: &str, subjects: &[Subject], throughput
     for subject in subjects {
         for count in COUNTS.into_iter().filter(|count| *count <= subject.most) {
             group.throughput(throughput((subject.units)(count)));
-            // Prepared once for all of criterion's calls, and not at all where a filter leaves the case out.
+            // Prepared once for all of criterion's calls, and not at all if a filter excludes the case.
             let mut prepared = None;
             let mut calls = 0;
             group.bench_function(BenchmarkId::new(subject.name, count), |bencher| {
@@ -200,8 +204,8 @@ fn group(criterion: &mut Criterion, name: &str, subjects: &[Subject], throughput
     complete
 }
 
-/// Measures the cases of a group in turns and prints a line for each subject, then, where there is somebody else's, by how
-/// much ours is the better.
+/// Measures the cases of a group in turns and prints a line for each subject. If the group has a subject of another
+/// stack, also prints by which factor ours is better.
 fn table(title: &str, subjects: &[Subject], show: fn(f64) -> f64, gain: Option<fn(f64, f64) -> f64>) {
     let costs = costs(subjects);
     let mut table = Table::new(&["beside so many:", "0", "1,000", "10,000", "100,000", "most : 0"]);
@@ -220,7 +224,8 @@ fn table(title: &str, subjects: &[Subject], show: fn(f64) -> f64, gain: Option<f
     table.print(title);
 }
 
-/// The cost of one unit of each case, in seconds: the lower quartile over its turns, as what disturbs a turn only adds.
+/// The cost of one unit of each case, in seconds: the lower quartile over its turns, because disturbances only add
+/// time.
 fn costs(subjects: &[Subject]) -> Vec<Vec<f64>> {
     let counts = |subject: &Subject| COUNTS.into_iter().filter(|count| *count <= subject.most).count();
     let mut cases: Vec<(usize, Work)> = Vec::new();
@@ -232,10 +237,10 @@ fn costs(subjects: &[Subject]) -> Vec<Vec<f64>> {
     let mut samples = vec![Vec::with_capacity(TURNS); cases.len()];
     for round in 0..TURNS {
         for index in 0..cases.len() {
-            // Each round begins with another case, so that none falls into step with what else runs.
+            // Each round begins with another case, so that no case is always measured at the same time as other work.
             let index = (index + round) % cases.len();
             let (units, work) = &mut cases[index];
-            // The caches are the last case's.
+            // Warm up: the caches hold the data of the previous case.
             work();
             samples[index].push(turn(work) / *units as f64);
         }
@@ -245,7 +250,7 @@ fn costs(subjects: &[Subject]) -> Vec<Vec<f64>> {
     subjects.iter().map(|subject| costs.by_ref().take(counts(subject)).collect()).collect()
 }
 
-/// Uses some sockets for a while; seconds per use.
+/// Uses some sockets for one turn; returns the seconds per use.
 fn turn(work: &mut Work) -> f64 {
     let start = Instant::now();
     let mut uses = 0;
@@ -261,7 +266,7 @@ fn turn(work: &mut Work) -> f64 {
     }
 }
 
-/// A number with three digits that count.
+/// A number with three significant digits.
 fn significant(number: f64) -> String {
     let decimals = if number > 0.0 { (2.0 - number.log10().floor()).clamp(0.0, 4.0) as usize } else { 0 };
     format!("{number:.decimals$}")

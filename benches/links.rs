@@ -1,14 +1,15 @@
-//! Our TCP beside the kernel's CUBIC over the same slow and lossy links: goodput, times of fetches, and the shares of two
-//! connections at one bottleneck.
+//! Compares our TCP with the kernel's CUBIC over the same slow and lossy links: goodput, times of fetches, and the
+//! shares of two connections at one bottleneck.
 //!
-//! Everything that is sent stays in network namespaces that the benchmark makes and that end with it. It takes the
-//! privileges for those, and is skipped without. `just bench --bench links -- --help` lists what else can be asked for.
+//! All traffic stays in network namespaces that the benchmark makes and that end with it. It needs the privileges for
+//! those, and is skipped without them. `just bench --bench links -- --help` lists the options.
 
 use xila_network_benches::apps::Result;
 
 #[cfg(target_os = "linux")]
 fn main() -> Result<()> {
     use std::env;
+
     use xila_network_benches::links::{endpoint, options};
 
     let words: Vec<String> = env::args().skip(1).collect();
@@ -43,7 +44,7 @@ mod tables {
     use xila_network_benches::links::world::World;
     use xila_network_benches::report::{Table, median, quantile};
 
-    /// Measures what is asked for, and prints a table for each kind of measurement.
+    /// Measures the selected rows, and prints a table for each kind of measurement.
     pub(super) fn print(options: &Options) -> Result<()> {
         let mut rows = rows::all();
         rows.retain(|row| options.words.iter().all(|word| row.name().contains(word)));
@@ -110,7 +111,8 @@ mod tables {
             let ratios: Vec<f64> = pairs.iter().map(|pair| ratio(of(&pair.ours), of(&pair.kernel))).collect();
             let all = |side: fn(&Pair) -> &[f64]| of(&pairs.iter().flat_map(side).copied().collect::<Vec<_>>());
             let (ours, kernel) = (all(|pair| &pair.ours), all(|pair| &pair.kernel));
-            // Many fetches make a quantile; of goodput there is one figure for each pattern, and the patterns differ.
+            // Fetches are compared by quantiles over many fetches; goodput has one figure for each pattern, and the
+            // patterns differ.
             let compared = match row.what {
                 What::Fetch { .. } => ratio(ours, kernel),
                 What::Goodput | What::Receiving | What::Share => median(&ratios).unwrap_or(f64::NAN),
@@ -122,7 +124,8 @@ mod tables {
                 shown(row.what, kernel),
                 format!("{compared:.2}"),
                 format!("{:.2} to {:.2}", quartile(0.25), quartile(0.75)),
-                // The kernel beside itself is to be its equal. Two connections share a link only roughly even then.
+                // The kernel compared with itself should be equal. Even then, two connections share a link only
+                // roughly.
                 match target {
                     Target::AtLeast(_) if options.self_check => Target::Between(0.95, 1.05),
                     target => target,
@@ -135,7 +138,7 @@ mod tables {
         let less_is_better = |ours: f64, kernel: f64| kernel / ours;
         match row.what {
             What::Goodput | What::Receiving => {
-                // The kernel's BBR is of the first version, which does not mind losses at all.
+                // The kernel's BBR is version 1, which does not react to losses at all.
                 let least = if row.congestion == Congestion::Bbr { 0.8 } else { 1.0 };
                 vec![line(name, 0.5, more_is_better, Target::AtLeast(least))]
             }

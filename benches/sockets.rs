@@ -1,6 +1,6 @@
-//! The sockets of the host crate on `lo`, on one thread and on two, beside the kernel's through tokio.
+//! Compares the sockets of the host crate on `lo`, on one thread and on two, with the kernel's through tokio.
 //!
-//! Each figure is the median over some rounds, in which all measurements take turns.
+//! Each figure is the median over several rounds, in which all measurements take turns.
 
 use core::time::Duration;
 use std::error::Error;

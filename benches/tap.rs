@@ -1,9 +1,9 @@
-//! An unmodified `std::net` program that talks to the kernel: on our stack over a TAP device, and beside it the same program
-//! on wasmtime-wasi's own sockets, and natively, over a veth pair. The other end is the same program, native, in a network
-//! namespace of its own.
+//! An unmodified `std::net` program that talks to the kernel: on our stack over a TAP device, and for comparison the
+//! same program on wasmtime-wasi's own sockets, and natively, over a veth pair. The other end is the same program,
+//! native, in a network namespace of its own.
 //!
-//! It needs root, `/dev/net/tun` and iproute2, and finds what it runs as `guests` does (`XILA_NET`, `XILA_BENCH_PEER`,
-//! `XILA_GUESTS`): `just bench` builds all of them and says where they are.
+//! It needs root, `/dev/net/tun` and iproute2, and finds the programs by the same variables as `guests` (`XILA_NET`,
+//! `XILA_BENCH_PEER`, `XILA_GUESTS`): `just bench` builds the programs and sets the variables.
 
 use xila_network_benches::apps::Result;
 

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Builds tests/programs/c/*.c as NAME.wasm in a folder, which is made if need be:
+# Builds tests/programs/c/*.c as NAME.wasm in a folder, which is created if it does not exist:
 #     c-programs.sh ENVIRONMENT rustup|debian FOLDER
 # ENVIRONMENT is what python-packages.sh prints.
 #
-# The compiler is zig's clang, with zig's headers of wasi-libc. zig has that library for WASI 0.1 only, which has no
-# sockets, so the programs are linked with the one that Rust's programs are linked with, by the same linker; the headers
-# have the sockets of WASI 0.2 behind a macro.
+# The compiler is zig's clang, with zig's headers of wasi-libc. zig has this library only for WASI 0.1, which has no
+# sockets. So the programs are linked with the same library and the same linker as Rust programs; a macro enables the
+# sockets of WASI 0.2 in the headers.
 set -euo pipefail
 source "$(dirname "$0")/lib.sh"
 cd "$root"
@@ -18,14 +18,14 @@ linkers=$(component_linkers)
 if [ "$toolchain" = rustup ]; then
     rust=$(rustc --print target-libdir --target wasm32-wasip2)
     libc=$rust/self-contained
-    # What clang expects of its own runtime library is in Rust's.
+    # Rust's runtime library has the functions that clang expects in its own.
     runtime=("$rust"/libcompiler_builtins-*.rlib)
 else
     libc=$debian_libc
     runtime=()
 fi
 
-# Not in the user's home.
+# zig's caches belong in the target directory, not in the user's home.
 ZIG_GLOBAL_CACHE_DIR=$(target_dir)/zig-cache
 export ZIG_GLOBAL_CACHE_DIR ZIG_LOCAL_CACHE_DIR=$ZIG_GLOBAL_CACHE_DIR
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# What there is to see: two apps on two stacks, joined by a link that delays and loses frames; then, with privileges, apps
-# on a real link, with real programs at the other end. `just demo` builds everything first.
+# The demo: two apps on two stacks, joined by a link that delays and loses frames; then, with privileges, apps on a real
+# link, with real programs at the other end. `just demo` builds everything first.
 set -euo pipefail
 source "$(dirname "$0")/lib.sh"
 
@@ -15,11 +15,11 @@ kernel=10.89.0.1 stack=10.89.0.2
 namespace=xila-demo-$$
 work=$(mktemp -d)
 made_namespace=no
-# What puts a command into the namespace; nothing at first.
+# The words that run a command in the namespace; empty at first.
 enter=()
 # Processes of this script that may still run.
 started=()
-# Why the second part cannot be shown.
+# The reasons why the second part cannot be shown.
 obstacles=()
 
 clean_up() {
@@ -37,7 +37,7 @@ trap 'exit 143' TERM
 
 headline() { printf '\n== %s\n' "$*"; }
 
-# Shows how the command line is called: an option per line, with the names of programs for their paths.
+# Prints the call of the command line: one option per line, with names of programs in place of their paths.
 show_call() {
     local word line='$ xila-net run'
     for word in "$@"; do
@@ -50,7 +50,8 @@ show_call() {
     printf '%s\n' "$line"
 }
 
-# Waits until a command succeeds; fails after ten seconds, or when the process that is to bring it about has ended.
+# Waits until a command succeeds; fails after ten seconds, or when the process whose readiness the command tests has
+# ended.
 wait_for() {
     local pid=$1 what=$2 tries=0
     shift 2
@@ -91,7 +92,7 @@ two_stacks() {
     compare "$work/pages/page.bin" "$work/fetched/page.bin" page
 }
 
-# Whether the second part can be shown; makes the namespace, and notes what is in the way.
+# Checks whether the second part can be shown; makes the namespace, and collects the obstacles.
 can_use_tap() {
     local command problem
     [ "$(uname)" = Linux ] || obstacles+=("TAP interfaces and network namespaces exist on Linux only")
@@ -117,7 +118,7 @@ make_link() {
     as_root ip -n "$namespace" tuntap add dev tap0 mode tap
     as_root ip -n "$namespace" address add $kernel/24 dev tap0
     as_root ip -n "$namespace" link set tap0 up
-    # No function: a process in the background is to be the one that its number says.
+    # This is not a function, so that the PID of a background process is that of the command itself.
     enter=(nsenter "--net=/run/netns/$namespace")
     if [ "$(id -u)" != 0 ]; then enter=(sudo -n "${enter[@]}"); fi
 }

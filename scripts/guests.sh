@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Builds every example app, every test program and those of the benchmarks as NAME.wasm in the folder guests/ under the
-# target directory:
+# Builds every example app, every test program and the programs of the benchmarks as NAME.wasm in the folder guests/
+# under the target directory:
 #     guests.sh [rust]
-# With `rust`, only those in Rust, which is all that the demo and the benchmarks need: the others take packages from
-# Python's index.
+# With `rust`, it builds only those in Rust, which are all that the demo and the benchmarks need: the others need
+# packages from Python's index.
 set -euo pipefail
 source "$(dirname "$0")/lib.sh"
 cd "$root"
@@ -15,12 +15,12 @@ toolchain=$(scripts/wasm-toolchain.sh)
 built=$(target_dir)/wasm/wasm32-wasip2/release
 guests=$(target_dir)/guests
 
-# Resolving with the pinned cargo brings Cargo.lock up to date, where that is allowed: the build itself may not touch it.
+# Resolving with the pinned cargo updates Cargo.lock, if that is allowed: the build itself may not change it.
 locked=()
 if in_ci; then locked=(--locked); fi
 cargo tree ${locked[@]+"${locked[@]}"} --package xila-network --depth 0 >/dev/null
 
-# The programs that cargo makes of a folder: NAME.rs and NAME/main.rs.
+# The programs that cargo builds from a folder: NAME.rs and NAME/main.rs.
 programs_in() {
     local path
     for path in "$1"/*.rs "$1"/*/main.rs; do
@@ -31,13 +31,14 @@ programs_in() {
 }
 
 wanted=()
-# Copies only what changed, so that whoever caches by modification time compiles only what changed.
+# Copies a program only if it has changed, so that caches by modification time compile only changed programs.
 publish() {
     local name=$2 file="$1/$2.wasm"
     [ -e "$file" ] || fail "cargo did not write $file"
     case " ${wanted[*]-} " in *" $name "*) fail "two programs are named $name" ;; esac
     wanted+=("$name")
-    # Through a temporary name: a test that starts meanwhile sees the old program or the new one, never half of one.
+    # The copy gets a temporary name first, so that a test that starts meanwhile sees the old or the new program, never
+    # a part.
     if ! cmp -s "$file" "$guests/$name.wasm"; then
         cp "$file" "$guests/.$name.new"
         mv "$guests/.$name.new" "$guests/$name.wasm"
@@ -65,7 +66,7 @@ if [ "$languages" = rust ]; then
     exit
 fi
 
-# Programs in other languages are built with packages of Python's index, which not every machine reaches.
+# Programs in other languages are built with packages of Python's index, which some machines cannot reach.
 without() {
     if in_ci; then fail "nothing to build the programs in $1 with, and in CI no test may be skipped"; fi
     say "SKIPPING the programs in $1, because there is nothing to build them with"

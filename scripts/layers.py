@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Checks that imports inside the host crate and inside the engine go one way (ARCHITECTURE.md has the layer maps), and what
-either may import of smoltcp.
+"""Checks that imports inside the host crate and inside the engine go in one direction (ARCHITECTURE.md has the layer
+maps), and that the two import no more of smoltcp than they may.
 
 A module may import from the layers below its own. Modules of one layer may import each other only in one direction.
-Test code is free: nothing is built upon it.
+Test code is not checked, because nothing depends on it.
 
     layers.py [ROOT]        prints file:line of each forbidden import and fails if there is one
 """
@@ -12,7 +12,8 @@ import re
 import sys
 from pathlib import Path
 
-# Each lowest first. `a::b` is the room b of module a, which without it has what its own file declares.
+# The layers of each crate, the lowest first. `a::b` is the submodule b of module a; `a` alone is what a's own file
+# declares.
 HOST = [
     ["error", "address", "platform"],
     ["device", "policy"],
@@ -30,7 +31,7 @@ ENGINE = [
     ["link"],
     ["configure"],
     ["interface", "icmp"],
-    # Declared where everything comes together, but what they are made of is low, and rooms below name them.
+    # These types are declared in the file of `tcp`, but depend only on low layers, and lower submodules use them.
     ["tcp::ConnectionId", "tcp::ListenerId", "tcp::BindError"],
     ["tcp::sequence", "tcp::tuple", "tcp::limiter"],
     ["udp"],
@@ -42,17 +43,17 @@ ENGINE = [
     ["tcp"],
     ["engine"],
 ]
-# Rooms that are one with what they belong to: each holds methods of the type that the module's own file declares.
+# Submodules that count as part of their module: each holds methods of the type that the module's own file declares.
 PARTS = {"tcp::operations": "tcp", "tcp::ingress": "tcp", "tcp::egress": "tcp"}
 
 
 def allowed_in_engine(path, _file):
-    """smoltcp's header fields and checksums, and no more."""
+    """Allows smoltcp's header fields and checksums, and no more."""
     return path[:2] == ["smoltcp", "wire"]
 
 
 def allowed_in_host(path, file):
-    """As in the engine; and what drivers may bring their devices by, where those are adapted."""
+    """As in the engine; the adapter for drivers may also import smoltcp's device trait and time."""
     is_adapter = file.as_posix() == "device/polled.rs"
     return path[:2] == ["smoltcp", "wire"] or (is_adapter and path[:2] in (["smoltcp", "phy"], ["smoltcp", "time"]))
 
@@ -62,8 +63,8 @@ CRATES = [
     ("engine/src", ENGINE, allowed_in_engine, "anything but smoltcp::wire"),
 ]
 
-# Comments and literals may hold anything, braces and `crate::` included. Alternatives in order of precedence; a
-# lifetime such as 'a is none of them. Block comments within block comments are not looked for.
+# Comments and literals, which may contain anything, including braces and `crate::`. The alternatives are in order of
+# precedence; a lifetime such as 'a matches none of them. Nested block comments are not supported.
 NOISE = re.compile(
     r"""//[^\n]*|/\*.*?\*/|\bb?r(?P<hashes>\#*)".*?"(?P=hashes)|b?"(?:\\.|[^"\\])*"|b?'(?:\\.[^']*|[^'\\])'""",
     re.DOTALL,
@@ -83,8 +84,8 @@ def tokens(text):
 
 
 def use_tree(found, at, prefix):
-    """Paths of the use tree that starts at `at`, and where it ends: `a::{b, c}` gives [a, b] and [a, c]. New names that
-    `as` gives are left out."""
+    """The paths of the use tree that starts at `at`, and the position of its end: `a::{b, c}` gives [a, b] and [a, c].
+    New names after `as` are left out."""
     path, paths = list(prefix), []
     while at < len(found) and found[at][0] not in (",", "}", ";"):
         token, line = found[at]
@@ -128,7 +129,7 @@ def paths_of(text):
             for path in paths:
                 yield [word for word, _ in path], path[-1][1], inside
             continue
-        if token == "pub" and following == "(":  # how far something is seen is no import
+        if token == "pub" and following == "(":  # a visibility is not an import
             while at < len(found) and found[at][0] != ")":
                 at += 1
             continue
@@ -142,7 +143,7 @@ def paths_of(text):
 
 
 def from_root(words, home):
-    """The words of a path from the crate's root, or None where it does not leave `home`'s surroundings."""
+    """The words of a path from the crate's root, or None if the path does not begin with crate, super or self."""
     if words[0] == "crate":
         return words[1:]
     if words[0] not in ("super", "self"):
@@ -156,7 +157,7 @@ def from_root(words, home):
 
 
 def reexports(text):
-    """The names that a module's file takes from elsewhere, by `use`: name -> module, of its own or of the crate."""
+    """The names that a module's file imports by `use`: name -> module, either a submodule or a module of the crate."""
     found, names, at = tokens(text), {}, 0
     while at < len(found):
         if found[at][0] != "use":
@@ -180,12 +181,12 @@ class Map:
     def __init__(self, source, layers):
         self.rank = {module: rank for rank, layer in enumerate(layers) for module in layer}
         self.exported = reexports((source / "lib.rs").read_text())
-        # Of the modules whose rooms have layers of their own.
+        # The imports of the modules whose submodules have their own layers.
         divided = {module.split("::")[0] for module in self.rank if "::" in module}
         self.inside = {module: reexports((source / f"{module}.rs").read_text()) for module in divided}
 
     def module(self, path):
-        """The module with a layer that a path from the crate's root leads to, or None."""
+        """The module with a layer to which a path from the crate's root leads, or None."""
         module = path[0] if path[0] in self.rank or path[0] in self.inside else self.exported.get(path[0])
         if module in self.inside and len(path) > 1:
             origin = self.inside[module].get(path[1])
@@ -198,7 +199,7 @@ class Map:
         return module if module in self.rank else None
 
     def home(self, path):
-        """The module that a file belongs to, or None where it has no layer."""
+        """The module that a file belongs to, or None if it has no layer."""
         if path[0] in self.inside and len(path) > 1:
             room = "::".join(path[:2])
             room = PARTS.get(room, room)
@@ -207,7 +208,7 @@ class Map:
 
 
 def check(source, layers, allowed, what):
-    """The forbidden imports of a crate, as (file, line, problem), and how many files were looked at."""
+    """The forbidden imports of a crate, as (file, line, problem), and the number of checked files."""
     layered = Map(source, layers)
     rank = layered.rank
     wrong, sideways = [], {}

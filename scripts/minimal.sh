@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The stack alone, without its default features, builds with neither tokio nor wasmtime among its dependencies.
+# Checks that the host crate without its default features builds, and depends on neither tokio nor wasmtime.
 set -euo pipefail
 source "$(dirname "$0")/lib.sh"
 cd "$root"

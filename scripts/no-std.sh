@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# The engine builds without the standard library, for a machine that has none as well.
+# Checks that the engine builds without the standard library, also for a target that has none.
 set -euo pipefail
 source "$(dirname "$0")/lib.sh"
 cd "$root"
 
-# Without an operating system, and with 32 bits: what is there of std by accident does not compile here.
+# A target with 32 bits and without an operating system: an accidental use of std does not compile here.
 bare=thumbv7em-none-eabi
 
 check=(cargo check --package xila-network-engine --no-default-features)
@@ -18,6 +18,7 @@ fi
 if is_installed; then
     "${check[@]}" --target "$bare"
 else
-    # A toolchain that was not brought by rustup's own server has no such target, in CI neither; the check above has been made.
+    # A toolchain that does not come from rustup's own server does not have this target, not even in CI; the first check
+    # has been made.
     say "SKIPPING $bare, which rustup could not install"
 fi

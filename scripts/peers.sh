@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# Makes sure of the programs that tests and the demo talk to or look with. Without them, what needs them is skipped,
-# except in CI, where a skipped test would go unseen.
+# Installs the programs that tests and the demo use as peers or to inspect traffic, if they are missing. If that is not
+# possible, the tests that need them are skipped, except in CI, where nobody would notice a skipped test.
 set -euo pipefail
 source "$(dirname "$0")/lib.sh"
 
-# Each command with the Debian package that brings it.
-peers=(ip:iproute2 ping:iputils-ping curl:curl python3:python3 tshark:tshark dnsmasq:dnsmasq-base)
+# Each command, with the Debian package that contains it.
+peers=(ip:iproute2 ping:iputils-ping curl:curl python3:python3 tshark:tshark dnsmasq:dnsmasq-base radvd:radvd)
 
-# Sets `missing` to the commands that are not here, `packages` to what would bring them.
+# Sets `missing` to the commands that are not installed, and `packages` to the packages that contain them.
 look() {
     missing=() packages=()
     local peer
@@ -24,7 +24,7 @@ look
 
 if can_apt; then
     say "installing ${packages[*]}"
-    # Package lists may be absent or old.
+    # The package lists may be missing or outdated.
     apt_install "${packages[@]}" || { apt update && apt_install "${packages[@]}"; } || say "apt could not"
     hash -r
     look

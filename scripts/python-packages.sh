@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Makes sure of a Python environment, in the target directory, with what a file of requirements pins, and prints its
-# folder. Quick when nothing is missing:
+# Makes sure that there is a Python environment in the target directory, with the packages that a requirements file
+# pins, and prints its folder. It is quick when nothing is missing:
 #     python-packages.sh NAME REQUIREMENTS
 set -euo pipefail
 source "$(dirname "$0")/lib.sh"
@@ -8,7 +8,8 @@ source "$(dirname "$0")/lib.sh"
 name=$1 requirements=$2
 environment=$(target_dir)/python/$name
 
-# The copy is put there last: an installation that was interrupted is begun anew, and so is one whose Python went away.
+# The copy of the requirements is written last, so that an interrupted installation is repeated. It is also repeated if
+# the environment's Python no longer works.
 if cmp -s "$requirements" "$environment/requirements.txt" && "$environment/bin/python" -m pip show --quiet "$name" >&2; then
     echo "$environment"
     exit
@@ -19,7 +20,7 @@ create() { rm -rf "$environment" && has python3 && python3 -m venv "$environment
 if ! create; then
     can_apt || fail "no Python with venv and pip (Debian package: python3-venv)"
     say "installing python3-venv"
-    # Package lists may be absent or old.
+    # The package lists may be missing or outdated.
     apt_install python3-venv || { apt update && apt_install python3-venv; } || fail "apt could not"
     hash -r
     create || fail "python3 -m venv does not work"

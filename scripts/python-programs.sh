@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Builds tests/programs/python/*.py as NAME.wasm in a folder, which is made if need be:
+# Builds tests/programs/python/*.py as NAME.wasm in a folder, which is created if it does not exist:
 #     python-programs.sh ENVIRONMENT FOLDER
-# ENVIRONMENT is what python-packages.sh prints. A program is CPython with its modules, which takes a while: it is built
-# only if something that it is made of has changed.
+# ENVIRONMENT is what python-packages.sh prints. A program contains CPython with its modules, which takes a while to
+# build: it is built only if one of its inputs has changed.
 set -euo pipefail
 source "$(dirname "$0")/lib.sh"
 cd "$root"
@@ -11,13 +11,13 @@ environment=$1 folder=$2
 sources=tests/programs/python
 mkdir -p "$folder"
 
-# CPython leaves its caches beside the sources: let it have copies.
+# CPython writes its caches beside the sources, so it gets copies of them.
 copies=$folder/python
 rm -rf "$copies"
 mkdir "$copies"
 cp "$sources"/*.py "$copies"
 
-# Programs may import each other's modules, so each is made of all of them. This script is how.
+# The inputs of a program: all sources, because programs may import each other's modules, and this script.
 made_of=$(cat "$sources"/*.py "$sources"/*.wit "$sources/requirements.txt" scripts/python-programs.sh)
 
 for source in "$sources"/*.py; do

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Makes sure that this machine can build WebAssembly components, and prints how: `rustup` (plain cargo does it) or
-# `debian` (Debian's own Rust does it, see wasm-cargo.sh). Quick when nothing is missing.
-# XILA_WASM_TOOLCHAIN=rustup or =debian allows only that one.
+# Makes sure that this machine can build WebAssembly components, and prints with which toolchain: `rustup` (plain cargo)
+# or `debian` (Debian's own Rust, see wasm-cargo.sh). It is quick when nothing is missing. XILA_WASM_TOOLCHAIN=rustup or
+# =debian allows only that one.
 set -euo pipefail
 source "$(dirname "$0")/lib.sh"
 cd "$root" # rustup picks the toolchain by folder
@@ -19,7 +19,7 @@ rustup_is_ready() {
 
 is_bookworm() { (. /etc/os-release && [ "${ID:-}" = debian ] && [ "${VERSION_CODENAME:-}" = bookworm ]) 2>/dev/null; }
 
-# bookworm itself carries a rustc-web that is too old for us: only its security suite has a new enough one.
+# The rustc-web of bookworm itself is too old: only its security suite has one that is new enough.
 debian_is_ready() {
     local wanted have
     [ -x /usr/bin/rustc ] && [ -x /usr/bin/cargo ] && [ -e /usr/lib/wasm32-wasip2/crt1-command.o ] || return 1
@@ -29,7 +29,8 @@ debian_is_ready() {
     [ "$(printf '%s\n' "$wanted" "$have" | sort -V | head -n 1)" = "$wanted" ]
 }
 
-# bookworm's own wasi-libc knows nothing of components. Backports come from the mirror that this machine already uses.
+# bookworm's own wasi-libc does not support components. Backports are taken from the mirror that this machine already
+# uses.
 add_backports() {
     local mirror key
     # shellcheck disable=SC2016 # apt's own placeholders
@@ -61,7 +62,7 @@ if allows rustup && rustup_is_ready; then
     echo rustup
     exit
 fi
-# Before asking rustup to download: where it could not yesterday, it need not be tried each time.
+# This is checked before rustup is asked to download, so that a download that always fails is not tried each time.
 if allows debian && debian_is_ready; then
     echo debian
     exit

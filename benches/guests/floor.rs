@@ -1,4 +1,5 @@
-//! Round trips beside their floor: what wasmtime needs for two guests that take turns with no network between them.
+//! Compares round trips with their minimum: the time that wasmtime needs for two guests that take turns without a
+//! network.
 
 use std::path::{Path, PathBuf};
 
@@ -20,7 +21,7 @@ pub(super) struct Floor {
 }
 
 impl Floor {
-    /// `app` says where a program is.
+    /// `app` returns the path of a program.
     pub(super) fn new(command: &Path, app: impl Fn(&str) -> PathBuf) -> Self {
         let pair = |name| Pair { command: command.to_owned(), words: &[], app: app(name) };
         Self { concurrent: pair("floor"), blocking: pair("std_floor") }
@@ -31,7 +32,7 @@ impl Floor {
         self.blocking.check()
     }
 
-    /// The p50 of a round trip in microseconds: by asynchronous functions, by streams, by functions that block.
+    /// The p50 of a round trip in microseconds: by asynchronous functions, by streams, and by blocking functions.
     pub(super) fn measure(&self, threads: usize) -> Result<[f64; FLOORS]> {
         Ok([
             self.concurrent.turns(threads, "follow", "lead")?,
@@ -41,7 +42,7 @@ impl Floor {
     }
 }
 
-/// Both in microseconds, and what the one is to the other: of each column the median.
+/// Prints both times in microseconds and their ratios: the median of each column.
 pub(super) fn print(threads: &str, rounds: &Rounds) {
     let Rounds { network, std, peer, native: _, floors } = rounds;
     let rows = [

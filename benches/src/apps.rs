@@ -1,4 +1,4 @@
-//! Pairs of apps, run by a command to their end, and what they print of how fast they were.
+//! Runs pairs of apps with a command, and parses the figures that they print.
 
 use core::time::Duration;
 use std::error::Error;
@@ -7,7 +7,7 @@ use std::process::Command;
 
 use crate::report::gigabits;
 
-/// What any of this may fail with.
+/// The result type of the benchmarks.
 pub type Result<T> = core::result::Result<T, Box<dyn Error>>;
 
 const ADDRESS: &str = "127.0.0.1:9000";
@@ -17,15 +17,15 @@ const ROUND_TRIPS: usize = 5_000;
 
 /// How many figures [`Pair::measure`] returns.
 pub const FIGURES: usize = 7;
-/// Where among them the p50 of round trips over TCP is.
+/// The index of the p50 of round trips over TCP.
 pub const TCP_P50: usize = 2;
-/// Where among them the p50 of round trips over UDP is.
+/// The index of the p50 of round trips over UDP.
 pub const UDP_P50: usize = 4;
 
-/// One program at both ends, each end an app with a store of its own, run by one command.
+/// One program at both ends. One command runs both ends, each as an app with a store of its own.
 #[derive(Clone, Debug)]
 pub struct Pair {
-    /// What runs components.
+    /// The command that runs components.
     pub command: PathBuf,
     /// The words that come before `--threads N --app '...' --app '...'`.
     pub words: &'static [&'static str],
@@ -35,7 +35,7 @@ pub struct Pair {
 
 impl Pair {
     /// # Errors
-    /// Where a file is not there.
+    /// If a file is missing.
     pub fn check(&self) -> Result<()> {
         let missing = |file: &&PathBuf| !file.exists();
         match [&self.command, &self.app].iter().copied().find(missing) {
@@ -44,11 +44,11 @@ impl Pair {
         }
     }
 
-    /// Everything once, on so many threads: bulk TCP with writes of 64 KiB and of 1 KiB (Gb/s), a round trip of 64 bytes
-    /// over TCP (p50 and p99, in microseconds), the same over UDP, connections per second.
+    /// Measures everything once, on the given number of threads: bulk TCP with writes of 64 KiB and of 1 KiB (Gb/s), a
+    /// round trip of 64 bytes over TCP (p50 and p99, in microseconds), the same over UDP, connections per second.
     ///
     /// # Errors
-    /// Where an app fails, or does not print what it should.
+    /// If an app fails, or does not print what it should.
     pub fn measure(&self, threads: usize) -> Result<[f64; FIGURES]> {
         let bulk = |chunk: usize| {
             let source = format!("source {ADDRESS} --seconds {} --chunk {chunk} --wait 5", BULK.as_secs_f64());
@@ -73,8 +73,8 @@ impl Pair {
         ])
     }
 
-    /// The p50 in microseconds of as many round trips, where the program takes turns without a network, in the modes that
-    /// are named. The app in the second is the one that measures.
+    /// The p50 in microseconds of the same number of round trips of a program that takes turns without a network, in
+    /// the given modes. The app in the second mode measures.
     ///
     /// # Errors
     /// As [`Self::measure`].
@@ -82,7 +82,7 @@ impl Pair {
         after(&self.run(threads, follow, &format!("{lead} {ROUND_TRIPS}"))?, "p50 ")
     }
 
-    /// Runs two apps to their end; what they printed.
+    /// Runs two apps to their end; returns what they printed.
     fn run(&self, threads: usize, server: &str, client: &str) -> Result<String> {
         let app = |arguments: &str| format!("'{}' {arguments}", self.app.display());
         let output = Command::new(&self.command)

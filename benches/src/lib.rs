@@ -1,13 +1,13 @@
-//! What the benchmarks share.
+//! Code that the benchmarks share.
 //!
 //! | Module | Holds |
 //! |---|---|
-//! | [`apps`] | pairs of components, run by a command, and what they say of how fast they were |
+//! | [`apps`] | pairs of components, run by a command, and the figures that they print |
 //! | [`link`] | the in-memory link that our stack and raw smoltcp are both measured on |
-//! | [`links`] | two namespaces with a lossy link between them, for our TCP beside the kernel's |
-//! | [`ours`] | our stack on it, beside idle sockets |
+//! | [`links`] | two namespaces with a lossy link between them, to compare our TCP with the kernel's |
+//! | [`ours`] | our stack on that link, beside idle sockets |
 //! | [`pair`] | two tasks on tokio that talk over our loopback or the kernel's |
-//! | [`raw`] | raw smoltcp on it: one interface and one set with every socket, idle ones included |
+//! | [`raw`] | raw smoltcp on that link: one interface, and one socket set with all sockets, idle ones included |
 //! | [`report`] | tables of results, medians and quantiles |
 //! | [`taps`] | a program and the kernel, over a TAP device or a veth pair |
 
@@ -24,13 +24,13 @@ pub mod taps;
 
 use core::net::Ipv4Addr;
 
-/// The address that both stacks of the idle-socket benchmark have, with its prefix.
+/// The address of both stacks in the idle-socket benchmark.
 pub const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
-/// See [`ADDRESS`].
+/// The prefix length of [`ADDRESS`].
 pub const PREFIX: u8 = 8;
-/// The buffers of sockets that work, each way: a capacity that smoltcp's window scale can say exactly.
+/// The size of each buffer of busy sockets: a capacity that smoltcp's window scale can represent exactly.
 pub const BUFFER: usize = 2 * 65535;
-/// The buffers of sockets that idle, so that 10,000 of them fit into any machine.
+/// The size of each buffer of idle sockets, small enough that 10,000 of them fit into the memory of any machine.
 pub const IDLE_BUFFER: usize = 4096;
-/// What is written, and read, at once.
+/// The number of bytes that one call writes or reads.
 pub const CHUNK: usize = 64 * 1024;

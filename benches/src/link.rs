@@ -1,4 +1,4 @@
-//! A link that brings back what is sent on it, at an MTU of 1500 and without checksums.
+//! A loopback link with an MTU of 1500 and without checksums.
 
 use core::task::{Context, Poll, Waker};
 use std::collections::VecDeque;
@@ -11,12 +11,12 @@ use xila_network_host::platform::Instant;
 /// The IP MTU: Ethernet's.
 pub const MTU: usize = 1500;
 
-/// Frames that wait at most.
+/// The maximum number of frames in the queue.
 const QUEUE: usize = 256;
 
-/// The link. It is a [`Device`] for our stack, and by [`Wire`] one for smoltcp.
+/// The link. It is a [`Device`] for our stack, and through [`Wire`] a device for smoltcp.
 ///
-/// It differs from the host crate's loopback in its MTU alone: at 65535 a benchmark would measure how memory is copied.
+/// It differs from the host crate's loopback only in its MTU: at 65535 a benchmark would measure memory copies.
 #[derive(Debug)]
 pub struct Link {
     pool: Pool,
@@ -26,12 +26,12 @@ pub struct Link {
     writer: Option<Waker>,
 }
 
-/// How segments travel.
+/// How TCP segments are put into frames.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Segments {
-    /// The data of several in one frame, as hubs hand them on within a process.
+    /// One frame has the data of several segments, as in hubs within a process.
     Together,
-    /// A frame for each.
+    /// Each segment has its own frame.
     Single,
 }
 
@@ -42,7 +42,7 @@ impl Default for Link {
 }
 
 impl Link {
-    /// A link with nothing on it.
+    /// An empty link.
     #[must_use]
     pub fn new(segments: Segments) -> Self {
         let (pool, queue) = (Pool::new(MTU, QUEUE), VecDeque::with_capacity(QUEUE));
@@ -115,7 +115,7 @@ impl Device for Link {
     }
 }
 
-/// The same link as smoltcp takes it.
+/// The same link as a smoltcp device.
 #[derive(Debug, Default)]
 pub struct Wire(Link);
 

@@ -1,4 +1,5 @@
-//! Our stack, beside idle sockets. One thread drives everything, in virtual time: only the stack is measured.
+//! Our stack with busy sockets beside idle ones. One thread drives everything, in virtual time, so that only the stack
+//! is measured.
 
 use core::net::{Ipv4Addr, SocketAddr};
 use core::time::Duration;
@@ -15,17 +16,18 @@ use xila_network_host::{BindError, ConnectError, Error, InterfaceConfig, Manager
 use crate::link::{Link, Segments};
 use crate::{ADDRESS, BUFFER, CHUNK, IDLE_BUFFER, PREFIX};
 
-/// The ports of the sockets that work.
+/// The port of the busy TCP sockets.
 const TCP_PORT: u16 = 9;
+/// The ports of the busy UDP sockets.
 const UDP_PORTS: (u16, u16) = (7, 9);
 
-/// Connections from one address to another port of the same.
+/// The number of connections from one address to one port of the same address.
 const PORTS: usize = 10_000;
 
 /// Addresses of the stack, from [`ADDRESS`] on.
 const ADDRESSES: u32 = 2;
 
-/// What an idle socket is.
+/// The kind of the idle sockets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Idle {
     /// A TCP listener.
@@ -36,7 +38,7 @@ pub enum Idle {
     UdpSockets,
 }
 
-/// Sockets that nobody uses while they are held.
+/// The idle sockets, which are only held.
 #[expect(dead_code, reason = "they are there to be there")]
 enum Held {
     Listeners(Vec<TcpListener>),
@@ -44,7 +46,7 @@ enum Held {
     UdpSockets(Vec<UdpSocket>),
 }
 
-/// A stack with idle sockets, and the network to make busy ones on.
+/// A stack with idle sockets, and the network on which the busy sockets are made.
 struct Bench {
     simulation: Simulation,
     network: Network,
@@ -66,7 +68,7 @@ impl Bench {
 }
 
 fn hold(simulation: &Simulation, network: &Network, idle: Idle, count: usize) -> Result<Held> {
-    // From port 10000 on: the ephemeral ports are for the connections.
+    // Ports from 10000 on, because the ephemeral ports are for the connections.
     let local = |index: usize| SocketAddr::from((ADDRESS, 10_000 + index as u16));
     Ok(match idle {
         Idle::Listeners => Held::Listeners(
@@ -77,7 +79,7 @@ fn hold(simulation: &Simulation, network: &Network, idle: Idle, count: usize) ->
         Idle::Connections => {
             let tcp = TcpOptions { receive_buffer: IDLE_BUFFER, send_buffer: IDLE_BUFFER, ..Default::default() };
             let listen = ListenOptions { tcp: tcp.clone(), ..Default::default() };
-            // One address has no ports for more connections to another.
+            // One address does not have enough ports for more connections to another.
             let listeners: Vec<TcpListener> = (0..=count / PORTS)
                 .map(|index| TcpListener::bind(network, local(index), listen.clone()))
                 .collect::<Result<_, BindError>>()?;
@@ -85,7 +87,7 @@ fn hold(simulation: &Simulation, network: &Network, idle: Idle, count: usize) ->
             Held::Connections((0..count).map(pair).collect::<Result<_>>()?)
         }
         Idle::UdpSockets => {
-            // One address has no ports for so many.
+            // One address does not have enough ports for so many sockets.
             let each = count.div_ceil(ADDRESSES as usize);
             let local = |index: usize| {
                 let address = Ipv4Addr::from_bits(ADDRESS.to_bits() + (index / each) as u32);
@@ -111,17 +113,18 @@ fn pair(
     })
 }
 
-/// Connections that are there, with the options that they have where nobody says others.
+/// Idle connections with default options.
 pub struct IdleConnections {
     _bench: Bench,
     _held: Vec<(TcpStream, TcpStream)>,
 }
 
 impl IdleConnections {
-    /// So many, each of which has carried a small message each way, or nothing yet.
+    /// Makes `count` connections. If `spoken` is set, each has carried a small message in each direction, otherwise
+    /// nothing.
     ///
     /// # Errors
-    /// Where a socket cannot be made.
+    /// If a socket cannot be made.
     pub fn new(count: usize, spoken: bool) -> Result<Self> {
         let bench = Bench::new(Idle::Listeners, 0, Segments::Together)?;
         let listener = TcpListener::bind(&bench.network, (ADDRESS, TCP_PORT).into(), ListenOptions::default())?;
@@ -155,7 +158,7 @@ pub struct Bulk {
 
 impl Bulk {
     /// # Errors
-    /// Where a socket cannot be made.
+    /// If a socket cannot be made.
     pub fn new(idle: Idle, count: usize, segments: Segments) -> Result<Self> {
         let bench = Bench::new(idle, count, segments)?;
         let tcp = TcpOptions { receive_buffer: BUFFER, send_buffer: BUFFER, ..Default::default() };
@@ -177,7 +180,7 @@ impl Bulk {
             written += available(self.sender.try_write(&self.data[..rest]))?;
             read += available(self.receiver.try_read(&mut self.buffer))?;
             if (written, read) == before {
-                // Neither end can go on by itself: the runner's turn.
+                // Neither end can make progress: run the runner.
                 self.bench.simulation.run_ready();
             }
         }
@@ -195,7 +198,7 @@ pub struct Datagrams {
 
 impl Datagrams {
     /// # Errors
-    /// Where a socket cannot be made.
+    /// If a socket cannot be made.
     pub fn new(idle: Idle, count: usize, length: usize) -> Result<Self> {
         let bench = Bench::new(idle, count, Segments::Together)?;
         let bind = |port| UdpSocket::bind(&bench.network, (ADDRESS, port).into());
@@ -206,7 +209,7 @@ impl Datagrams {
     /// Sends one datagram and receives it.
     ///
     /// # Errors
-    /// As sending and receiving; [`Error::WouldBlock`] where it was lost.
+    /// As sending and receiving; [`Error::WouldBlock`] if it was lost.
     pub fn carry(&mut self) -> Result<()> {
         self.sender.try_send_to(&self.payload, self.receiver.local_addr())?;
         let datagram = self.receiver.try_recv_datagram()?;
@@ -215,28 +218,28 @@ impl Datagrams {
     }
 }
 
-/// Datagrams that are given to a socket together.
+/// Batches of datagrams that are given to a socket together.
 pub struct Rows {
     datagrams: Datagrams,
     length: usize,
 }
 
 impl Rows {
-    /// Rows of `length` datagrams.
+    /// Batches of `length` datagrams.
     ///
     /// # Errors
-    /// Where a socket cannot be made.
+    /// If a socket cannot be made.
     pub fn new(idle: Idle, count: usize, payload: usize, length: usize) -> Result<Self> {
         Ok(Self { datagrams: Datagrams::new(idle, count, payload)?, length })
     }
 
-    /// Sends a row, and receives it.
+    /// Sends a batch and receives it.
     ///
     /// # Errors
     /// As sending and receiving.
     ///
     /// # Panics
-    /// Where some of it were lost.
+    /// If a datagram is lost.
     pub fn carry(&mut self) -> Result<()> {
         let Datagrams { sender, receiver, payload, _bench: bench } = &self.datagrams;
         let remote = Some(receiver.local_addr());
@@ -250,8 +253,8 @@ impl Rows {
     }
 }
 
-/// A stack on an Ethernet whose stations ask for one another all the time, as those of every large network do, while
-/// connections of this host wait for stations that do not answer.
+/// A stack on an Ethernet on which stations send ARP requests for each other all the time, as in every large network,
+/// while connections of this host wait for stations that do not answer.
 pub struct Strangers {
     simulation: Simulation,
     link: HubPort,
@@ -261,10 +264,10 @@ pub struct Strangers {
 
 impl Strangers {
     /// # Errors
-    /// Where a connection cannot be begun.
+    /// If a connection attempt cannot be started.
     ///
     /// # Panics
-    /// Never: the prefix is one.
+    /// Never: the prefix is valid.
     pub fn new(unresolved: usize) -> Result<Self> {
         let simulation = Simulation::new(1);
         let hub = Hub::new(&simulation.platform(), HubOptions::default());
@@ -278,15 +281,15 @@ impl Strangers {
         let connecting = (0..unresolved)
             .map(|index| TcpStream::start(&network, nobody(index), options.clone()))
             .collect::<Result<_, ConnectError>>()?;
-        // The first of them have been asked for more than once.
+        // By now, the first stations have been solicited more than once.
         simulation.advance(Duration::from_millis(1500));
         Ok(Self { simulation, link: hub.port(), _manager: manager, _connecting: connecting })
     }
 
-    /// A stranger asks for another, so that everybody hears it, and the stack has heard it.
+    /// Another station broadcasts an ARP request for a third one, and the stack receives it.
     ///
     /// # Errors
-    /// Where the link takes no frame.
+    /// If the link does not take the frame.
     pub fn ask(&mut self) -> io::Result<()> {
         const REQUEST: [u8; 42] = [
             0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2, 0, 0, 0, 0, 9, 8, 6, // Ethernet: to all, ARP

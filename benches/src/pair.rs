@@ -1,4 +1,5 @@
-//! Two tasks that talk to one another on tokio, over our stack's loopback or the kernel's, and how fast they do.
+//! Two tokio tasks that talk to each other over our stack's loopback or the kernel's, and the measurements of their
+//! speed.
 
 use core::future::Future;
 use core::net::{Ipv4Addr, SocketAddr};
@@ -14,7 +15,7 @@ use xila_network_host::socket::{ListenOptions, Network, TcpListener, TcpStream, 
 
 use crate::CHUNK;
 
-/// The sockets of one implementation, as far as they are measured.
+/// The socket operations that are measured, for one implementation.
 pub trait Sockets: Clone + Send + Sync + 'static {
     /// A TCP listener.
     type Listener: Send;
@@ -23,11 +24,11 @@ pub trait Sockets: Clone + Send + Sync + 'static {
     /// A UDP socket.
     type Datagrams: Send;
 
-    /// A listener on a port of the implementation's choice.
+    /// Makes a listener on a port of the implementation's choice.
     fn listen(&self) -> impl Future<Output = io::Result<(Self::Listener, SocketAddr)>> + Send;
-    /// The next connection.
+    /// Accepts the next connection.
     fn accept(listener: &mut Self::Listener) -> impl Future<Output = io::Result<Self::Stream>> + Send;
-    /// A connection to `remote`.
+    /// Connects to `remote`.
     fn connect(&self, remote: SocketAddr) -> impl Future<Output = io::Result<Self::Stream>> + Send;
     /// Reads; 0 is the end of the stream.
     fn read(stream: &mut Self::Stream, buffer: &mut [u8]) -> impl Future<Output = io::Result<usize>> + Send;
@@ -35,7 +36,7 @@ pub trait Sockets: Clone + Send + Sync + 'static {
     fn write_all(stream: &mut Self::Stream, bytes: &[u8]) -> impl Future<Output = io::Result<()>> + Send;
     /// Ends the sending half.
     fn finish(stream: &mut Self::Stream) -> impl Future<Output = io::Result<()>> + Send;
-    /// A datagram socket on a port of the implementation's choice.
+    /// Binds a datagram socket to a port of the implementation's choice.
     fn bind(&self) -> impl Future<Output = io::Result<(Self::Datagrams, SocketAddr)>> + Send;
     /// Sends a datagram.
     fn send_to(
@@ -102,7 +103,7 @@ impl Sockets for Ours {
     }
 }
 
-/// The kernel's sockets through tokio: what an app would have without us, and without a sandbox.
+/// The kernel's sockets through tokio: what an app would use without this project, and without a sandbox.
 #[derive(Clone, Copy, Debug)]
 pub struct Kernel;
 
@@ -156,10 +157,10 @@ impl Sockets for Kernel {
     }
 }
 
-/// A runtime of so many threads. With one, both tasks run on the thread that waits for them.
+/// A runtime with the given number of threads. With one thread, both tasks run on the thread that waits for them.
 ///
 /// # Errors
-/// Where the threads cannot be started.
+/// If the threads cannot be started.
 pub fn runtime(threads: usize) -> io::Result<Runtime> {
     let mut builder = match threads {
         1 => Builder::new_current_thread(),
@@ -171,10 +172,10 @@ pub fn runtime(threads: usize) -> io::Result<Runtime> {
     builder.enable_all().build()
 }
 
-/// Writes `chunk` bytes at a time for so long; bytes per second, as the reader saw them.
+/// Writes `chunk` bytes at a time for the given time; returns the bytes per second at the reader.
 ///
 /// # Errors
-/// As the sockets' operations; so for all measurements.
+/// Those of the sockets' operations; the same holds for all measurements.
 pub async fn bulk<S: Sockets>(sockets: S, time: Duration, chunk: usize) -> io::Result<f64> {
     let (mut listener, address) = sockets.listen().await?;
     let reader = tokio::spawn(async move {
@@ -197,14 +198,14 @@ pub async fn bulk<S: Sockets>(sockets: S, time: Duration, chunk: usize) -> io::R
             S::write_all(&mut stream, &data).await?;
         }
         S::finish(&mut stream).await?;
-        // The end of the other half: everything was read.
+        // The end of the other half means that everything was read.
         S::read(&mut stream, &mut [0]).await
     });
     ended(writer).await?;
     ended(reader).await
 }
 
-/// The times of so many round trips of 64 bytes over one connection.
+/// The times of `count` round trips of 64 bytes over one connection.
 ///
 /// # Errors
 /// See [`bulk`].
@@ -244,7 +245,7 @@ pub async fn tcp_round_trips<S: Sockets>(sockets: S, count: usize) -> io::Result
     Ok(times)
 }
 
-/// The times of so many round trips of 64 bytes between two datagram sockets.
+/// The times of `count` round trips of 64 bytes between two datagram sockets.
 ///
 /// # Errors
 /// See [`bulk`].
@@ -275,7 +276,7 @@ pub async fn udp_round_trips<S: Sockets>(sockets: S, count: usize) -> io::Result
     Ok(times)
 }
 
-/// Opens and closes so many connections, one after another; connections per second.
+/// Opens and closes `count` connections, one after another; returns the connections per second.
 ///
 /// # Errors
 /// See [`bulk`].

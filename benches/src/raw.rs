@@ -14,7 +14,7 @@ const NOW: Instant = Instant::ZERO;
 const TCP_PORT: u16 = 9;
 const UDP_PORTS: (u16, u16) = (7, 9);
 
-/// What an idle socket is.
+/// The kind of the idle sockets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Idle {
     /// A listening TCP socket.
@@ -56,7 +56,7 @@ impl Bench {
         Self { wire, interface, sockets }
     }
 
-    /// Sends one packet and receives it: two looks at every socket, the least that smoltcp can do.
+    /// Sends one packet and receives it. This looks at every socket twice, which is the least that smoltcp can do.
     fn pass_one(&mut self) {
         self.interface.poll_egress(NOW, &mut self.wire, &mut self.sockets);
         self.interface.poll_ingress_single(NOW, &mut self.wire, &mut self.sockets);
@@ -71,7 +71,7 @@ fn local(port: u16) -> IpListenEndpoint {
     IpListenEndpoint { addr: Some(ADDRESS.into()), port }
 }
 
-/// With the settings that our stack uses on such a link.
+/// A socket with the settings that our stack uses on such a link.
 fn tcp_socket(buffer: usize) -> tcp::Socket<'static> {
     let buffer = || tcp::SocketBuffer::new(vec![0; buffer]);
     let mut socket = tcp::Socket::new(buffer(), buffer());
@@ -97,7 +97,7 @@ pub struct Bulk {
 
 impl Bulk {
     /// # Panics
-    /// Where the connection does not come about.
+    /// If the connection is not established.
     #[must_use]
     pub fn new(idle: Idle, count: usize) -> Self {
         let mut bench = Bench::new(idle, count);
@@ -115,7 +115,7 @@ impl Bulk {
     /// Carries `bytes` from one end to the other.
     ///
     /// # Panics
-    /// Where the connection has ended.
+    /// If the connection has ended.
     pub fn carry(&mut self, bytes: usize) {
         let (mut written, mut read) = (0, 0);
         while read < bytes {
@@ -156,7 +156,7 @@ impl Datagrams {
     /// Sends one datagram and receives it.
     ///
     /// # Panics
-    /// Where it was lost.
+    /// If the datagram is lost.
     pub fn carry(&mut self) {
         let to = IpEndpoint::new(ADDRESS.into(), UDP_PORTS.1);
         let sender = self.bench.sockets.get_mut::<udp::Socket<'_>>(self.sender);

@@ -1,8 +1,8 @@
-//! Results as text.
+//! Tables of results, medians and quantiles.
 
 use core::time::Duration;
 
-/// Columns of text, the first to the left and the others to the right.
+/// A table of text, with the first column aligned to the left and the others to the right.
 #[derive(Debug, Default)]
 pub struct Table {
     rows: Vec<Vec<String>>,
@@ -20,7 +20,7 @@ impl Table {
         self.rows.push(cells.into_iter().collect());
     }
 
-    /// Writes the table to the standard output, under a title.
+    /// Prints the table on standard output, under a title.
     pub fn print(&self, title: &str) {
         let columns = self.rows.iter().map(Vec::len).max().unwrap_or(0);
         let width =
@@ -42,7 +42,7 @@ impl Table {
     }
 }
 
-/// The value below which a share `q` of the values lies, `None` for no values.
+/// The value below which a share `q` of the values lies; `None` if there are no values.
 #[must_use]
 pub fn quantile(values: &[f64], q: f64) -> Option<f64> {
     let mut sorted = values.to_vec();
@@ -51,7 +51,7 @@ pub fn quantile(values: &[f64], q: f64) -> Option<f64> {
     sorted.get(((sorted.len() as f64 * q) as usize).min(last)).copied()
 }
 
-/// The middle one of some values, or the mean of the middle two; `None` for none.
+/// The median of some values, which is the mean of the middle two if their number is even; `None` if there are none.
 #[must_use]
 pub fn median(values: &[f64]) -> Option<f64> {
     let mut sorted = values.to_vec();
@@ -61,7 +61,7 @@ pub fn median(values: &[f64]) -> Option<f64> {
     Some((lower + upper) / 2.0)
 }
 
-/// A quantile of some times, in microseconds; not a number for none.
+/// A quantile of some times, in microseconds; NaN if there are none.
 #[must_use]
 pub fn microseconds(times: &[Duration], q: f64) -> f64 {
     let values: Vec<f64> = times.iter().map(|time| time.as_secs_f64() * 1e6).collect();

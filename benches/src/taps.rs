@@ -1,4 +1,4 @@
-//! A program of the standard library at both ends of a link to the kernel.
+//! A `std::net` program at both ends of a link to the kernel: over a TAP device or a veth pair.
 
 use std::fs;
 use std::io::Read;
@@ -8,8 +8,9 @@ use std::process::{Child, Command, Output, Stdio};
 use crate::apps::{Result, after, received};
 use crate::links::namespace::Namespace;
 
-/// The kernel's end, and the measured one.
+/// The address of the kernel's end.
 const FAR: &str = "10.9.0.1";
+/// The address of the measured end.
 const NEAR: &str = "10.9.0.2";
 const PORT: u16 = 9000;
 const BULK: f64 = 1.0;
@@ -19,22 +20,22 @@ const ROUND_TRIPS: usize = 5_000;
 /// How many figures [`Runner::measure`] returns.
 pub const FIGURES: usize = 6;
 
-/// Where the kernel has its congestion control, which is that of a namespace.
+/// The file of the kernel's default congestion control, which each namespace has separately.
 const ALGORITHM: &str = "/proc/sys/net/ipv4/tcp_congestion_control";
 
-/// What kernels that send are measured with. Others pace: on a virtual machine, a timer for each packet is then all that there is to
-/// measure.
+/// The congestion control of measured kernels that send. Algorithms that pace would measure only the timer for each
+/// packet on a virtual machine.
 const UNPACED: &str = "reno";
 
 /// The congestion control that this machine's kernel has by default.
 ///
 /// # Errors
-/// Where it does not say.
+/// If the file cannot be read.
 pub fn default_algorithm() -> Result<String> {
     Ok(fs::read_to_string(ALGORITHM)?.trim().to_owned())
 }
 
-/// What is run.
+/// The paths of the programs.
 #[derive(Clone, Debug)]
 pub struct Programs {
     /// `xila-net`.
@@ -49,7 +50,7 @@ pub struct Programs {
 
 impl Programs {
     /// # Errors
-    /// Where a file is not there.
+    /// If a file is missing.
     pub fn check(&self) -> Result<()> {
         let missing = |file: &&PathBuf| !file.exists();
         match [&self.ours, &self.peer, &self.guest, &self.native].into_iter().find(missing) {
@@ -59,16 +60,16 @@ impl Programs {
     }
 }
 
-/// Who runs the program at the near end.
+/// How the program at the near end is run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Runner {
     /// `xila-net`, over a TAP device.
     Ours,
     /// wasmtime-wasi's own sockets, over a veth pair.
     WasmtimeWasi,
-    /// Nobody, over a veth pair.
+    /// As a native process, over a veth pair.
     Native,
-    /// Nobody, over a veth pair that takes single segments only.
+    /// As a native process, over a veth pair without segmentation offload.
     NativeWithoutOffloads,
 }
 
@@ -80,7 +81,7 @@ pub struct Place {
 }
 
 impl Place {
-    /// A fresh one.
+    /// Makes the namespaces and the link between them.
     ///
     /// # Errors
     /// Without the privileges for it.
@@ -94,7 +95,7 @@ impl Place {
             return Ok(Self { far, near: None });
         }
         let near = Namespace::new()?;
-        // The other namespace has no name; a process in it has a number.
+        // The other namespace has no name; it is identified by a process in it.
         let mut keeper = near.run(|| Command::new("sleep").arg("60").spawn())?;
         let joined =
             far.batch("ip", &format!("link set lo up\nlink add far type veth peer name near netns {}\n", keeper.id()));
@@ -107,7 +108,7 @@ impl Place {
         Ok(Self { far, near: Some(near) })
     }
 
-    /// Has kernels send by an algorithm.
+    /// Sets the congestion control of the kernels that send.
     fn set_algorithm(&self, name: &str) -> Result<()> {
         for namespace in [Some(&self.far), self.near.as_ref()].into_iter().flatten() {
             namespace.run(|| fs::write(ALGORITHM, name))?;
@@ -117,11 +118,11 @@ impl Place {
 }
 
 impl Runner {
-    /// Everything once: bulk TCP from the near end, to it, and to it from a kernel that sends by its default (Gb/s), a round trip
-    /// of 64 bytes over TCP and over UDP (p50, in microseconds), connections per second.
+    /// Measures everything once: bulk TCP from the near end, to it, and to it from a kernel with its default congestion
+    /// control (Gb/s), a round trip of 64 bytes over TCP and over UDP (p50, in microseconds), connections per second.
     ///
     /// # Errors
-    /// Where a program fails, or does not print what it should.
+    /// If a program fails, or does not print what it should.
     pub fn measure(self, programs: &Programs, place: &Place) -> Result<[f64; FIGURES]> {
         place.set_algorithm(UNPACED)?;
         let bulk = |to: &str| format!("source {to}:{PORT} --seconds {BULK} --chunk 65536 --wait 5");
@@ -144,7 +145,7 @@ impl Runner {
         Ok([sending, receiving, receiving_by_default, tcp, udp, connections])
     }
 
-    /// Runs the program at both ends to its end; what the far one and the near one have printed.
+    /// Runs the program at both ends until it ends; returns the output of the far end and of the near end.
     fn run(self, programs: &Programs, place: &Place, far: &str, near: &str) -> Result<(String, String)> {
         let mut command = Command::new(&programs.native);
         command.args(far.split(' '));
@@ -179,7 +180,7 @@ fn start(place: &Namespace, mut command: Command) -> Result<Child> {
     Ok(place.run(move || command.spawn())?)
 }
 
-/// Waits for a program; what it has printed.
+/// Waits for a program; returns its output.
 fn end(child: Child) -> Result<String> {
     let Output { status, stdout, stderr } = child.wait_with_output()?;
     let mut printed = String::new();

@@ -1,4 +1,4 @@
-//! The measurements, and the table of them.
+//! Runs the measurements and prints their table.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use xila_network_benches::taps::{FIGURES, Place, Programs, Runner, default_algor
 
 const ROUNDS: usize = 5;
 
-/// What is measured, as [`Runner::measure`] returns it, and whether more of it is better.
+/// The names of the figures, in the order of [`Runner::measure`], and whether a higher figure is better.
 const MEASURED: [(&str, bool); FIGURES] = [
     ("bulk TCP, sending (Gb/s)", true),
     ("bulk TCP, receiving (Gb/s)", true),
@@ -50,7 +50,7 @@ pub(super) fn print() -> Result<()> {
         let digits = if more && name.contains('/') && name.contains("Gb") { 2 } else { 1 };
         let figure =
             |rounds: &Vec<_>| median(&column(rounds, at)).map_or_else(String::new, |it| format!("{it:.digits$}"));
-        // Round by round: what slows the machine down for a while slows both sides of a ratio down.
+        // Ratios are computed for each round: a temporary load of the machine then affects both sides of a ratio.
         let against = |other: &Vec<_>| {
             let ratios: Vec<f64> =
                 column(&rounds[0], at).iter().zip(column(other, at)).map(|(ours, theirs)| ours / theirs).collect();

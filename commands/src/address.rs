@@ -1,7 +1,7 @@
-//! Networks, routes and hardware addresses. One that exists is valid.
+//! Networks, routes and hardware addresses. Every value of these types is valid.
 //!
-//! TCP/IP engines panic on a prefix over the family's length, on gateways and hardware addresses that are not unicast.
-//! So all of that is refused here, once, where values are made, those that arrive as bytes included.
+//! TCP/IP engines panic on a prefix longer than the address, and on gateways and hardware addresses that are not
+//! unicast. So the constructors refuse such values, and decoding from bytes uses the same checks.
 
 use core::fmt;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -10,7 +10,8 @@ use core::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// A value that cannot be: a prefix longer than the address, a group's address for one host's, text that is none.
+/// An invalid value: a prefix longer than the address, a group address in place of a host's address, or text that
+/// cannot be parsed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InvalidValue;
 
@@ -50,7 +51,7 @@ impl Cidr {
     /// An address and its prefix length in bits.
     ///
     /// # Errors
-    /// [`InvalidValue`] where the prefix is longer than the address (32 or 128).
+    /// [`InvalidValue`] if the prefix is longer than the address (32 or 128).
     pub fn new(address: IpAddr, prefix: u8) -> Result<Self> {
         let longest = if address.is_ipv4() { 32 } else { 128 };
         if prefix > longest { Err(InvalidValue) } else { Ok(Self { address, prefix }) }
@@ -102,7 +103,7 @@ impl fmt::Display for Cidr {
 impl FromStr for Cidr {
     type Err = InvalidValue;
 
-    /// Reads `address/prefix`; an address alone is one host (`/32` or `/128`).
+    /// Parses `address/prefix`; an address alone is one host (`/32` or `/128`).
     fn from_str(text: &str) -> Result<Self> {
         let (address, prefix) = match text.split_once('/') {
             Some((address, prefix)) if is_decimal(prefix) => (address, prefix.parse().ok()),
@@ -118,7 +119,8 @@ impl FromStr for Cidr {
     }
 }
 
-/// The leading `prefix` bits. Shifting by all 32 is an overflow, so a prefix of 0 is the one that has none.
+/// A mask of the leading `prefix` bits. A shift by all 32 bits overflows; this happens only for a prefix of 0, whose
+/// mask is 0.
 fn v4_mask(prefix: u8) -> u32 {
     u32::MAX.checked_shl(32 - u32::from(prefix)).unwrap_or(0)
 }
@@ -127,7 +129,8 @@ fn v6_mask(prefix: u8) -> u128 {
     u128::MAX.checked_shl(128 - u32::from(prefix)).unwrap_or(0)
 }
 
-/// Digits only, and no leading zero: what `u8::from_str` takes beyond that (`+1`, `007`) is a mistake here.
+/// Whether `text` has only digits and no leading zero: `u8::from_str` also accepts `+1` and `007`, which are errors
+/// here.
 fn is_decimal(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_digit()) && (text == "0" || !text.starts_with('0')) && !text.is_empty()
 }
@@ -155,7 +158,7 @@ impl MacAddress {
     /// The address with these six bytes.
     ///
     /// # Errors
-    /// [`InvalidValue`] for a group address (lowest bit of the first byte set) and for the address of zeroes.
+    /// [`InvalidValue`] for a group address (lowest bit of the first byte set) and for the zero address.
     pub fn new(bytes: [u8; 6]) -> Result<Self> {
         if bytes[0] & 1 == 1 || bytes == [0; 6] { Err(InvalidValue) } else { Ok(Self(bytes)) }
     }
@@ -198,7 +201,7 @@ impl FromStr for MacAddress {
 
 /// A route: packets to `destination` go through `gateway`, which is on the interface's link.
 ///
-/// Two routes to one network differ in their metric; the lowest decides.
+/// Of several routes to one network, the one with the lowest metric is used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "RawRoute", into = "RawRoute")]
 pub struct Route {
@@ -208,7 +211,7 @@ pub struct Route {
     lifetime: Option<Duration>,
 }
 
-/// A route as it is written: destination, gateway, metric, lifetime.
+/// The encoding of a route: destination, gateway, metric, lifetime.
 type RawRoute = (Cidr, IpAddr, u32, Option<Duration>);
 
 impl TryFrom<RawRoute> for Route {
@@ -227,10 +230,10 @@ impl From<Route> for RawRoute {
 }
 
 impl Route {
-    /// A route to a network, with metric 0 and without end. Host bits of `destination` are cleared.
+    /// A route to a network, with metric 0 and no lifetime limit. Host bits of `destination` are cleared.
     ///
     /// # Errors
-    /// [`InvalidValue`] where the families differ or the gateway is not a unicast address.
+    /// [`InvalidValue`] if the families differ or the gateway is not a unicast address.
     pub fn new(destination: Cidr, gateway: IpAddr) -> Result<Self> {
         if destination.address().is_ipv4() != gateway.is_ipv4() || !is_unicast(gateway) {
             return Err(InvalidValue);
@@ -241,19 +244,20 @@ impl Route {
     /// The default route of the gateway's family.
     ///
     /// # Errors
-    /// [`InvalidValue`] where the gateway is not a unicast address.
+    /// [`InvalidValue`] if the gateway is not a unicast address.
     pub fn default_via(gateway: IpAddr) -> Result<Self> {
         let any: IpAddr = if gateway.is_ipv4() { [0; 4].into() } else { [0u16; 8].into() };
         Self::new(Cidr::new(any, 0)?, gateway)
     }
 
-    /// This route with a metric. Among routes to equally long prefixes, over all interfaces, the lowest wins.
+    /// This route with a metric. Among routes to equally long prefixes, over all interfaces, the one with the lowest
+    /// metric is used.
     #[must_use]
     pub const fn with_metric(self, metric: u32) -> Self {
         Self { metric, ..self }
     }
 
-    /// This route for a time, counted from when it is added.
+    /// This route with a lifetime, counted from when it is added.
     #[must_use]
     pub const fn with_lifetime(self, lifetime: Duration) -> Self {
         Self { lifetime: Some(lifetime), ..self }
@@ -277,13 +281,13 @@ impl Route {
         self.metric
     }
 
-    /// How long it lasts from when it is added; `None` for ever.
+    /// Its lifetime from when it is added; `None` for ever.
     #[must_use]
     pub const fn lifetime(&self) -> Option<Duration> {
         self.lifetime
     }
 
-    /// Whether `other` is the same route, however long each lasts.
+    /// Whether `other` is the same route; lifetimes are not compared.
     #[must_use]
     pub fn is_same(&self, other: &Self) -> bool {
         (self.destination, self.gateway, self.metric) == (other.destination, other.gateway, other.metric)
@@ -291,7 +295,7 @@ impl Route {
 }
 
 impl fmt::Display for Route {
-    /// In the words of `ip route`: `default via 10.0.0.1 metric 100`.
+    /// As `ip route` prints it: `default via 10.0.0.1 metric 100`.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.destination.prefix() {
             0 => formatter.write_str("default")?,
@@ -305,7 +309,7 @@ impl fmt::Display for Route {
     }
 }
 
-/// Whether one host can have the address: neither unspecified, multicast nor the limited broadcast.
+/// Whether a host can have the address: it is neither unspecified, multicast nor the limited broadcast address.
 #[must_use]
 pub fn is_unicast(address: IpAddr) -> bool {
     match address {
@@ -319,7 +323,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn cidrs_read_and_print() {
+    fn cidrs_are_parsed_and_printed() {
         for text in ["10.0.0.1/24", "0.0.0.0/0", "fd00::1/64", "::1/128"] {
             assert_eq!(text.parse::<Cidr>().expect(text).to_string(), text);
         }
@@ -376,7 +380,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_does_not_arrive_as_bytes_either() {
+    fn invalid_values_cannot_be_decoded_from_bytes() {
         use crate::command::{decode, encode};
         let any = IpAddr::from([10, 0, 0, 1]);
         assert!(decode::<Cidr>(&encode(&(any, 33u8))).is_err());

@@ -1,35 +1,37 @@
-//! What a command is.
+//! The trait [`Command`], the identifiers of commands, the encoding of payloads, and
+//! [`define_command!`](crate::define_command), by which the stack and drivers define their commands.
 
 use core::fmt;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-/// Which way a command works. An open device file must have the right for it.
+/// Whether a command reads or writes. An open device file must have the right for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Direction {
-    /// It only looks: the file must be open for reading.
+    /// The command only queries: the file must be open for reading.
     Get,
-    /// It changes something: the file must be open for writing.
+    /// The command changes something: the file must be open for writing.
     Set,
 }
 
 /// The identifier of a command.
 ///
-/// From the highest bit down: direction (4 bits: 1 is get, 2 is set), version of the payloads (4 bits), group (12 bits),
-/// number within the group (12 bits). Groups below [`FIRST_DRIVER_GROUP`](Self::FIRST_DRIVER_GROUP) are the stack's.
+/// From the highest bit down: direction (4 bits: 1 is get, 2 is set), version of the payloads (4 bits), group (12
+/// bits), number within the group (12 bits). Groups below [`FIRST_DRIVER_GROUP`](Self::FIRST_DRIVER_GROUP) are the
+/// stack's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct CommandId(u32);
 
 impl CommandId {
-    /// The first group for commands that drivers define. What a group means is each driver's own.
+    /// The first group for commands that drivers define. Each driver decides what its groups mean.
     pub const FIRST_DRIVER_GROUP: u16 = 0x800;
 
     /// The identifier with these parts.
     ///
     /// # Panics
-    /// Where a part has more bits than its place; in a constant, as [`define_command!`](crate::define_command) makes
-    /// them, that stops the build.
+    /// If a part has more bits than its field. In a constant, as made by [`define_command!`](crate::define_command),
+    /// this is a compile error.
     #[must_use]
     pub const fn new(direction: Direction, version: u8, group: u16, number: u16) -> Self {
         assert!(version < 1 << 4 && group < 1 << 12 && number < 1 << 12, "a part of the identifier is too large");
@@ -40,7 +42,7 @@ impl CommandId {
         Self(direction << 28 | (version as u32) << 24 | (group as u32) << 12 | number as u32)
     }
 
-    /// The identifier as it came from outside. It may be that of no command.
+    /// The identifier with these 32 bits, which come from outside. It may not belong to any command.
     #[must_use]
     pub const fn from_raw(raw: u32) -> Self {
         Self(raw)
@@ -52,7 +54,7 @@ impl CommandId {
         self.0
     }
 
-    /// Which way the command works; `None` for bits that no command has.
+    /// The direction of the command; `None` if the bits are not a valid direction.
     #[must_use]
     pub const fn direction(self) -> Option<Direction> {
         match self.0 >> 28 {
@@ -75,21 +77,21 @@ impl fmt::Display for CommandId {
     }
 }
 
-/// A command: its identifier, what goes in and what comes out.
+/// A command: its identifier, its input and its output.
 ///
-/// Made by [`define_command!`](crate::define_command).
+/// Implemented by [`define_command!`](crate::define_command).
 pub trait Command {
     /// The identifier, unique among the commands of one device.
     const ID: CommandId;
-    /// The name, for people: `add address`.
+    /// The human-readable name: `add address`.
     const NAME: &'static str;
-    /// What goes in.
+    /// The type of the input.
     type Input: Serialize + DeserializeOwned;
-    /// What comes out.
+    /// The type of the output.
     type Output: Serialize + DeserializeOwned;
 }
 
-/// Bytes that are not a payload of the command: cut short, too long, or a value out of its range.
+/// The bytes are not a payload of the command: they are truncated, too long, or contain a value out of its range.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InvalidPayload;
 
@@ -101,10 +103,10 @@ impl fmt::Display for InvalidPayload {
 
 impl std::error::Error for InvalidPayload {}
 
-/// A payload as bytes.
+/// Encodes a payload.
 ///
 /// # Panics
-/// Never for the payloads of commands: they are plain data, which postcard can always write into memory.
+/// Never for the payloads of commands: they are plain data, which postcard can always encode into memory.
 #[must_use]
 pub fn encode<T: Serialize>(payload: &T) -> Vec<u8> {
     match postcard::to_stdvec(payload) {
@@ -113,10 +115,10 @@ pub fn encode<T: Serialize>(payload: &T) -> Vec<u8> {
     }
 }
 
-/// Bytes as a payload. All of them must be it: nothing may be left over.
+/// Decodes a payload, which must consist of exactly these bytes.
 ///
 /// # Errors
-/// [`InvalidPayload`].
+/// [`InvalidPayload`] if the bytes are not a payload of type `T`, or if bytes are left over.
 pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, InvalidPayload> {
     match postcard::take_from_bytes(bytes) {
         Ok((payload, [])) => Ok(payload),
@@ -127,8 +129,8 @@ pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, InvalidPayload> {
 /// Defines commands, each as a type that implements [`Command`], and `ALL`, the list of their identifiers and names.
 ///
 /// All commands of one device family are given in one call. Each entry is
-/// `Name = "name for people", direction, group, number, version: Input => Output`. Two with one identifier stop the build,
-/// whatever their payloads:
+/// `Name = "human-readable name", direction, group, number, version: Input => Output`. Two commands with the same
+/// identifier are a compile error, whatever their payloads are:
 ///
 /// ```compile_fail
 /// xila_network_commands::define_command! {
@@ -181,10 +183,10 @@ macro_rules! define_command {
     };
 }
 
-/// Stops the build where two commands have one identifier.
+/// Checks at compile time that no two commands have the same identifier.
 ///
 /// # Panics
-/// Then.
+/// If two commands have the same identifier.
 #[doc(hidden)]
 pub const fn assert_unique(commands: &[(CommandId, &str)]) {
     let mut one = 0;
@@ -203,7 +205,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_parts_of_an_identifier_have_places_of_their_own() {
+    fn the_parts_of_an_identifier_have_separate_fields() {
         let id = CommandId::new(Direction::Set, 3, 0x801, 0x7ff);
         assert_eq!(id.to_raw(), 0x2380_17ff);
         assert_eq!((id.direction(), id.group()), (Some(Direction::Set), 0x801));
@@ -212,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn a_payload_is_all_of_its_bytes() {
+    fn a_payload_must_have_exactly_its_bytes() {
         let bytes = encode(&(7u32, true));
         assert_eq!(decode::<(u32, bool)>(&bytes), Ok((7, true)));
         assert_eq!(decode::<(u32, bool)>(&bytes[..1]), Err(InvalidPayload));

@@ -1,4 +1,5 @@
-//! The commands that every interface knows.
+//! The commands that every interface supports. The stack executes them; each has a typed counterpart in the host
+//! crate's `Interface` and in the guest crate.
 
 use core::net::IpAddr;
 
@@ -9,27 +10,27 @@ use crate::interface::{
 };
 
 define_command! {
-    /// What the interface is.
+    /// The kind of the interface.
     pub GetKind = "get kind", Get, 0x001, 1, 1: () => Kind;
     /// The administrative state.
     pub GetState = "get state", Get, 0x001, 2, 1: () => State;
-    /// Puts the interface up or down.
+    /// Sets the interface up or down.
     pub SetState = "set state", Set, 0x001, 2, 1: State => ();
     /// Whether the device's link carries frames.
     pub GetLink = "get link", Get, 0x001, 3, 1: () => Link;
-    /// The hardware address; none where the medium has no such thing.
+    /// The hardware address; `None` if the medium has no hardware addresses.
     pub GetHardwareAddress = "get hardware address", Get, 0x001, 4, 1: () => Option<MacAddress>;
     /// Sets the hardware address.
     pub SetHardwareAddress = "set hardware address", Set, 0x001, 4, 1: MacAddress => ();
     /// The IP MTU in bytes.
     pub GetMtu = "get MTU", Get, 0x001, 5, 1: () => u32;
-    /// Sets the IP MTU in bytes: 1280 to what the device takes.
+    /// Sets the IP MTU in bytes, from 1280 to the device's limit.
     pub SetMtu = "set MTU", Set, 0x001, 5, 1: u32 => ();
-    /// How many frames the device takes or gives at once, where it says so.
+    /// How many frames the device takes or provides at once, if it specifies that.
     pub GetMaximumBurst = "get maximum burst size", Get, 0x001, 6, 1: () => Option<u32>;
     /// Whether the stack answers echo requests.
     pub GetEchoReply = "get echo reply", Get, 0x001, 7, 1: () => bool;
-    /// Lets the stack answer echo requests, or not.
+    /// Sets whether the stack answers echo requests.
     pub SetEchoReply = "set echo reply", Set, 0x001, 7, 1: bool => ();
 
     /// The addresses.
@@ -39,7 +40,7 @@ define_command! {
     /// Removes an address.
     pub RemoveAddress = "remove address", Set, 0x002, 3, 1: Cidr => ();
 
-    /// The routes beyond the addresses' own networks.
+    /// The routes, without those to the addresses' own networks.
     pub ListRoutes = "list routes", Get, 0x003, 1, 1: () => Vec<RouteInfo>;
     /// Adds a route.
     pub AddRoute = "add route", Set, 0x003, 2, 1: Route => ();
@@ -52,21 +53,21 @@ define_command! {
     pub AddDnsServer = "add DNS server", Set, 0x004, 2, 1: IpAddr => ();
     /// Removes a DNS server.
     pub RemoveDnsServer = "remove DNS server", Set, 0x004, 3, 1: IpAddr => ();
-    /// The domains in which names are looked for that have no dot.
+    /// The search domains for names without a dot.
     pub ListSearchDomains = "list search domains", Get, 0x004, 4, 1: () => Vec<String>;
 
-    /// What DHCP does, and the lease.
+    /// The state of DHCP, and the lease.
     pub GetDhcp = "get DHCP", Get, 0x005, 1, 2: () => DhcpStatus;
     /// Switches DHCP on or off.
     pub SetDhcp = "set DHCP", Set, 0x005, 1, 1: bool => ();
     /// Whether the interface configures itself for IPv6 (RFC 4862).
     pub GetAutoconfiguration = "get autoconfiguration", Get, 0x005, 2, 1: () => bool;
-    /// Switches the IPv6 autoconfiguration on or off.
+    /// Switches IPv6 autoconfiguration on or off.
     pub SetAutoconfiguration = "set autoconfiguration", Set, 0x005, 2, 1: bool => ();
-    /// What the IPv6 autoconfiguration does, and what routers say of DHCPv6.
+    /// The state of IPv6 autoconfiguration, and what routers advertise about DHCPv6.
     pub GetAutoconfigurationStatus = "get autoconfiguration status", Get, 0x005, 3, 1: () => AutoconfigurationStatus;
 
-    /// What the interface has counted.
+    /// The counters of the interface.
     pub GetStatistics = "get statistics", Get, 0x006, 1, 1: () => Statistics;
     /// The hosts on the link whose hardware address is known.
     pub ListNeighbours = "list neighbours", Get, 0x007, 1, 1: () => Vec<Neighbour>;
@@ -78,11 +79,11 @@ mod tests {
     use crate::{Command, CommandId};
 
     #[test]
-    fn the_groups_of_drivers_are_left_alone() {
+    fn no_command_is_in_a_group_of_drivers() {
         assert!(ALL.iter().all(|(id, _)| id.group() < CommandId::FIRST_DRIVER_GROUP));
     }
 
-    /// Apps and hosts are built apart: an identifier once given stays.
+    /// Apps and hosts are built separately, so an identifier must never change.
     #[test]
     fn identifiers_do_not_change() {
         assert_eq!(GetKind::ID.to_raw(), 0x1100_1001);

@@ -9,12 +9,12 @@ pub mod hub {
     use crate::define_command;
     use crate::interface::Link;
 
-    /// What a hub does with frames.
+    /// How a hub treats frames.
     #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
     pub struct Options {
-        /// How long a frame travels.
+        /// The delay of a frame.
         pub latency: Duration,
-        /// A further delay, drawn evenly from zero to this.
+        /// The maximum of a further delay, drawn uniformly from zero to this value.
         pub jitter: Duration,
         /// The probability of losing a frame.
         pub loss: f64,
@@ -22,33 +22,33 @@ pub mod hub {
         pub duplication: f64,
         /// The probability of holding a frame back, so that later ones may overtake it.
         pub reordering: f64,
-        /// How fast each port sends, in bits per second; `None` for no limit.
+        /// The rate at which each port sends, in bits per second; `None` for no limit.
         pub rate: Option<u64>,
         /// How many frames each port holds in each direction.
         pub queue: u32,
     }
 
-    /// What a hub has done with frames since it was made. A frame for three receivers counts three times.
+    /// The counters of a hub since it was made. A frame for three receivers counts three times.
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
     pub struct Statistics {
-        /// Taken by a receiver.
+        /// Frames that a receiver has taken.
         pub delivered: u64,
-        /// Lost by chance, and in flight to or from a port when it was unplugged.
+        /// Frames lost at random, and frames in flight to or from a port when it was unplugged.
         pub lost: u64,
-        /// Delivered once more.
+        /// Frames delivered a second time.
         pub duplicated: u64,
-        /// Held back so that later ones could overtake.
+        /// Frames held back so that later ones could overtake them.
         pub reordered: u64,
-        /// Dropped because the receiver's port was full.
+        /// Frames dropped because the receiver's port was full.
         pub dropped_full: u64,
-        /// Dropped because they were shorter than an Ethernet header.
+        /// Frames dropped because they were shorter than an Ethernet header.
         pub malformed: u64,
     }
 
     define_command! {
         /// How the hub treats frames.
         pub GetOptions = "get hub options", Get, 0x801, 1, 1: () => Options;
-        /// What the hub has counted, over all its ports.
+        /// The counters of the hub, over all its ports.
         pub GetStatistics = "get hub statistics", Get, 0x801, 2, 1: () => Statistics;
         /// How many ports the hub has.
         pub GetPorts = "get hub ports", Get, 0x801, 3, 1: () => u32;
@@ -62,7 +62,7 @@ pub mod tap {
     use crate::define_command;
 
     define_command! {
-        /// The name that the kernel has for its end.
+        /// The name of the device in the kernel.
         pub GetKernelName = "get kernel name", Get, 0x802, 1, 1: () => String;
     }
 }
@@ -72,7 +72,7 @@ pub mod loopback {
     use crate::define_command;
 
     define_command! {
-        /// How many frames it holds at most.
+        /// The maximum number of frames in its queue.
         pub GetQueueLength = "get queue length", Get, 0x803, 1, 1: () => u32;
     }
 }
@@ -82,7 +82,8 @@ mod tests {
     use super::*;
     use crate::CommandId;
 
-    /// A device may wrap another, and a guest may ask the wrong one: what one driver knows, no other has a meaning for.
+    /// A device may wrap another, and a guest may send a command to the wrong device: a command of one driver must mean
+    /// nothing to the others.
     #[test]
     fn no_two_drivers_share_an_identifier() {
         let mut all: Vec<CommandId> = [crate::commands::ALL, hub::ALL, tap::ALL, loopback::ALL]

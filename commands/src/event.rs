@@ -1,4 +1,4 @@
-//! What has changed.
+//! The changes of interfaces, as they are reported to watchers.
 
 use core::net::IpAddr;
 
@@ -16,7 +16,7 @@ pub struct Event {
     pub change: Change,
 }
 
-/// What has changed, as a difference to what was.
+/// A change, as the difference to the previous state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Change {
     /// The interface was mounted.
@@ -25,17 +25,17 @@ pub enum Change {
     Unmounted,
     /// The link came up or went down.
     Link(Link),
-    /// The interface was put up or down.
+    /// The interface was set up or down.
     State(State),
-    /// The IP MTU is another.
+    /// The IP MTU has changed.
     Mtu(u32),
-    /// The hardware address is another.
+    /// The hardware address has changed.
     HardwareAddress(MacAddress),
     /// An address was added.
     AddressAdded(Cidr),
-    /// An address was removed, or ran out.
+    /// An address was removed, or its lifetime ended.
     AddressRemoved(Cidr),
-    /// Another host on the link uses an address that this one has or was about to take (RFC 5227, RFC 4862).
+    /// Another host on the link uses an address that this host has, or was about to use (RFC 5227, RFC 4862).
     AddressConflict {
         /// The address.
         address: IpAddr,
@@ -44,16 +44,16 @@ pub enum Change {
     },
     /// A route was added.
     RouteAdded(Route),
-    /// A route was removed, or ran out.
+    /// A route was removed, or its lifetime ended.
     RouteRemoved(Route),
     /// A DNS server was added.
     DnsServerAdded(IpAddr),
     /// A DNS server was removed.
     DnsServerRemoved(IpAddr),
-    /// DHCP found, renewed or lost a lease, or was switched on or off.
+    /// DHCP obtained, renewed or lost a lease, or was switched on or off.
     Dhcp(DhcpState),
-    /// The IPv6 autoconfiguration is in another state, or routers say another thing of DHCPv6.
+    /// The state of IPv6 autoconfiguration has changed, or the flags for DHCPv6 in router advertisements have.
     Autoconfiguration(AutoconfigurationState),
-    /// The domains in which names are looked for are others, or in another order.
+    /// The search domains, or their order, have changed.
     SearchDomains,
 }

@@ -1,4 +1,4 @@
-//! What the commands speak of.
+//! The payload types of the commands in [`commands`](crate::commands): the properties and the state of an interface.
 
 use core::net::{IpAddr, Ipv4Addr};
 use core::time::Duration;
@@ -7,42 +7,43 @@ use serde::{Deserialize, Serialize};
 
 use crate::address::{Cidr, MacAddress, Route};
 
-/// What an interface is.
+/// The kind of an interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Kind {
-    /// It leads back to its own host.
+    /// It delivers to its own host.
     Loopback,
     /// It carries Ethernet frames.
     Ethernet,
     /// It carries bare IP packets.
     Ip,
-    /// Anything else that a driver brings.
+    /// Any other kind, defined by a driver.
     Other,
 }
 
 /// The administrative state of an interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum State {
-    /// It sends and receives.
+    /// The interface sends and receives.
     Up,
-    /// It does neither. Operations on its sockets fail with "network down"; connections survive until their peers give
-    /// up.
+    /// The interface does neither. Operations on its sockets fail with "network down"; connections survive until their
+    /// peers give up.
     Down,
 }
 
 /// Whether a device's link carries frames.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Link {
-    /// It does.
+    /// The link carries frames.
     Up,
     /// The cable is out, the peer is gone, or the device has failed.
     Down,
 }
 
-/// Where an address, a route or a DNS server comes from. What comes from a protocol goes with it; what was set stays.
+/// The origin of an address, a route or a DNS server. Those that a protocol added are removed with it; static ones
+/// stay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Origin {
-    /// Somebody set it.
+    /// It was set by a command or by the host.
     Static,
     /// A DHCP lease.
     Dhcp,
@@ -57,9 +58,9 @@ pub struct AddressInfo {
     pub cidr: Cidr,
     /// Where it comes from.
     pub origin: Origin,
-    /// For how long new connections should use it; `None` for ever (RFC 4862 section 5.5.4).
+    /// For how much longer new connections should use it; `None` for ever (RFC 4862 section 5.5.4).
     pub preferred: Option<Duration>,
-    /// For how long it is there; `None` for ever.
+    /// For how much longer it is valid; `None` for ever.
     pub valid: Option<Duration>,
 }
 
@@ -70,23 +71,24 @@ pub struct RouteInfo {
     pub route: Route,
     /// Where it comes from.
     pub origin: Origin,
-    /// For how long it is there; `None` for ever.
+    /// For how much longer it is valid; `None` for ever.
     pub valid: Option<Duration>,
 }
 
-/// What DHCP does on an interface (RFC 2131 section 4.4, figure 5).
+/// The state of DHCP on an interface (RFC 2131 section 4.4, figure 5).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum DhcpState {
     /// It is switched off.
     #[default]
     Off,
-    /// It has no lease and asks for one. Entered when switched on, when the link comes up, and when a lease is lost.
+    /// It has no lease and requests one. Entered when DHCP is switched on, when the link comes up, and when a lease is
+    /// lost.
     Searching,
-    /// It has a lease. Left when the lease runs out, the server refuses to renew it, or the link goes down.
+    /// It has a lease. Left when the lease expires, the server refuses to renew it, or the link goes down.
     Bound,
 }
 
-/// What a DHCP server has lent.
+/// A lease of a DHCP server.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Lease {
     /// The address and its network.
@@ -95,54 +97,57 @@ pub struct Lease {
     pub router: Option<Ipv4Addr>,
     /// The DNS servers.
     pub dns_servers: Vec<Ipv4Addr>,
-    /// The domain of the host, where the server says it: in small letters, without a dot at the end.
+    /// The domain of the host, if the server provides it: in small letters, without a dot at the end.
     pub domain: Option<String>,
-    /// The domains in which names are looked for (RFC 3397), written alike.
+    /// The search domains (RFC 3397), in the same notation.
     pub search_domains: Vec<String>,
-    /// The NTP servers (RFC 2132 section 8.3). Nothing here asks them.
+    /// The NTP servers (RFC 2132 section 8.3). The stack does not use them.
     pub ntp_servers: Vec<Ipv4Addr>,
-    /// The server that lent it.
+    /// The server that granted it.
     pub server: Ipv4Addr,
-    /// For how long it is there, unless it is renewed.
+    /// For how long it is valid, unless it is renewed.
     pub valid: Duration,
 }
 
 /// DHCP on an interface.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct DhcpStatus {
-    /// What it does.
+    /// The state.
     pub state: DhcpState,
     /// The lease, while bound.
     pub lease: Option<Lease>,
-    /// Leases that were refused, because there was nonsense in them.
+    /// How many leases were refused because their contents were invalid.
     pub refused: u64,
 }
 
-/// What IPv6 autoconfiguration does on an interface (RFC 4862).
+/// The state of IPv6 autoconfiguration on an interface (RFC 4862).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum AutoconfigurationState {
     /// It is switched off.
     #[default]
     Off,
-    /// No router has advertised yet, or the addresses that were formed of what it said are still being verified. Entered
-    /// when switched on, and when the link has become another network's.
+    /// No router advertisement has arrived yet, or the addresses formed from it are still being checked for duplicates.
+    /// Entered when autoconfiguration is switched on, and when the link has been moved to another network.
     Searching,
-    /// A router has advertised, and there is a verified address of it where it has advertised a prefix for one.
+    /// A router advertisement has arrived and, if it has a prefix for addresses, an address of that prefix is verified.
     Configured,
+    /// Three times routers were asked and none has answered (RFC 4861 section 6.3.7). They are asked ever less often (RFC
+    /// 7559), and one that advertises is heard.
+    NoRouter,
 }
 
-/// IPv6 autoconfiguration on an interface, and what routers say beside addresses, routes and servers.
+/// IPv6 autoconfiguration on an interface, and the flags of router advertisements.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct AutoconfigurationStatus {
-    /// What it does.
+    /// The state.
     pub state: AutoconfigurationState,
-    /// Addresses are to be had by DHCPv6 (flag M of RFC 4861 section 4.2), as the latest advertisement says.
+    /// Addresses are available by DHCPv6 (flag M of RFC 4861 section 4.2), according to the latest advertisement.
     pub managed: bool,
-    /// Other configuration is to be had by DHCPv6 (flag O), as the latest advertisement says.
+    /// Other configuration is available by DHCPv6 (flag O), according to the latest advertisement.
     pub other: bool,
 }
 
-/// Packets of one direction.
+/// The frame counters of one direction.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Counters {
     /// Frames.
@@ -151,7 +156,8 @@ pub struct Counters {
     pub bytes: u64,
     /// Failures of the device.
     pub errors: u64,
-    /// Frames that the stack discarded: malformed, not for this host, over a limit, or arriving while down.
+    /// Frames that the stack discarded: malformed, not for this host, over a limit, or received while the interface is
+    /// down.
     pub dropped: u64,
 }
 
@@ -162,7 +168,7 @@ pub struct Statistics {
     pub received: Counters,
     /// Frames to the device.
     pub sent: Counters,
-    /// TCP segments that were sent again.
+    /// TCP segments that were retransmitted.
     pub tcp_retransmits: u64,
     /// Connections that ended by the peer's reset.
     pub tcp_resets: u64,
@@ -172,23 +178,24 @@ pub struct Statistics {
     pub backlog_drops: u64,
     /// Datagrams that were dropped because a receive queue was full.
     pub datagram_drops: u64,
-    /// Replies to packets that no socket took (resets, port unreachable) which the rate limit held back.
+    /// Replies to packets for which there is no socket (resets, port unreachable) that were suppressed by the rate
+    /// limit.
     pub replies_suppressed: u64,
-    /// TCP flows now: connecting, open, lingering and waiting to be accepted.
+    /// The current number of TCP flows: connecting, open, lingering and waiting to be accepted.
     pub tcp_flows: u64,
-    /// Of those, the ones that are being established.
+    /// Of these flows, those that are being established.
     pub tcp_connecting: u64,
-    /// Of those, the ones that are established.
+    /// Of these flows, those that are established.
     pub tcp_established: u64,
-    /// Of those, the ones that are being closed.
+    /// Of these flows, those that are being closed.
     pub tcp_closing: u64,
-    /// Compact TIME-WAIT records now.
+    /// The current number of TIME-WAIT records.
     pub time_wait: u64,
-    /// TCP listeners now.
+    /// The current number of TCP listeners.
     pub tcp_listeners: u64,
-    /// Bound UDP sockets now.
+    /// The current number of bound UDP sockets.
     pub udp_sockets: u64,
-    /// Bound ICMP sockets now.
+    /// The current number of bound ICMP sockets.
     pub icmp_sockets: u64,
 }
 
@@ -199,6 +206,6 @@ pub struct Neighbour {
     pub address: IpAddr,
     /// Its hardware address.
     pub hardware_address: MacAddress,
-    /// The time since it was last heard to have it.
+    /// The time since the address was last confirmed.
     pub age: Duration,
 }

@@ -1,17 +1,18 @@
-//! Bytes that wait: written and not yet acknowledged, or received and not yet read.
+//! The buffers of TCP connections: bytes that an application has written and the peer has not acknowledged yet, and
+//! bytes that have arrived and the application has not read yet.
 //!
-//! They lie in chunks of memory that many may share: what a segment carries are slices of the chunks that the sender's
-//! application was copied to, and on a link within one process the receiver's queue keeps those very slices. A queue without
-//! bytes holds no memory.
+//! The bytes lie in chunks of memory that several owners can share. The payload of a segment consists of slices of the
+//! chunks that the sending application's bytes were copied to, and on a link within one process the receiver's queue
+//! keeps those very slices. A queue without bytes holds no memory.
 //!
-//! | Room | Holds |
+//! | Module | Contents |
 //! |---|---|
-//! | `budget` | how much may be held together |
-//! | `chunk` | memory: written by one, then shared |
-//! | `payload` | what a segment carries |
-//! | `pieces` | the slices of a stream |
-//! | `ranges` | which bytes have arrived out of order |
-//! | `send`, `receive` | the queues |
+//! | `budget` | limits on the memory that several queues may hold together |
+//! | `chunk` | chunks of memory: one owner writes to a chunk, then shares it |
+//! | `payload` | the bytes that a segment carries |
+//! | `pieces` | the slices that the bytes of a stream consist of |
+//! | `ranges` | the ranges of bytes that have arrived out of order |
+//! | `send`, `receive` | the send queue and the receive queue of a connection |
 
 mod budget;
 mod chunk;
@@ -27,16 +28,16 @@ pub use payload::Payload;
 pub use receive::{Inserted, ReceiveQueue};
 pub use send::SendQueue;
 
-/// The largest limit of a queue: no window of TCP is larger (RFC 7323 section 2.3), and so no sum of offsets overflows.
+/// The largest limit of a queue. No TCP window is larger (RFC 7323 section 2.3), so no sum of offsets overflows.
 pub const LARGEST_LIMIT: usize = 1 << 30;
 
-/// As many bytes as 32 bits hold, where there are more.
+/// Converts a number of bytes to 32 bits; a number that does not fit becomes `u32::MAX`.
 pub(crate) fn in_32_bits(bytes: usize) -> u32 {
     u32::try_from(bytes).unwrap_or(u32::MAX)
 }
 
-/// What is no more than the largest limit has 32 bits. A queue keeps such numbers in as many: every connection has two queues, and
-/// most are empty.
+/// Converts a number of bytes to 32 bits, after cutting it to [`LARGEST_LIMIT`]. The queues store their lengths and
+/// limits in 32 bits because every connection has two queues, most of them empty.
 #[expect(clippy::cast_possible_truncation, reason = "the largest limit has 31 bits")]
 const fn bounded(bytes: usize) -> u32 {
     (if bytes < LARGEST_LIMIT { bytes } else { LARGEST_LIMIT }) as u32

@@ -1,11 +1,13 @@
-//! How an interface comes by its addresses, routes and servers of names without being told.
+//! Automatic configuration: how an interface gets its addresses, routes and DNS servers from the link.
 //!
-//! | Room | Holds |
+//! The modules are state machines that [`engine`](crate::engine) drives.
+//!
+//! | Module | Contents |
 //! |---|---|
-//! | [`dhcp`] | the client of DHCPv4: an address, routers and names, for a time |
-//! | [`information`] | the client of DHCPv6 without state, which the engine does not ask yet: servers of names, where routers say that there is more to be known |
-//! | [`router`] | what IPv6 routers say: router discovery and address autoconfiguration |
-//! | [`servers`] | servers of names, whoever brings them |
+//! | [`dhcp`] | the DHCPv4 client: an address, routers and DNS servers, for a lease time |
+//! | [`information`] | the stateless DHCPv6 client: DNS servers and search domains, if routers advertise that there is other configuration |
+//! | [`router`] | IPv6 router discovery and stateless address autoconfiguration |
+//! | [`servers`] | DNS servers from all sources |
 
 mod backoff;
 pub mod dhcp;

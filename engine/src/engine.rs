@@ -1,21 +1,26 @@
-//! The engine of one interface: all of TCP/IP, and the parts that it is made of.
+//! The engine of one interface: a complete TCP/IP stack, made of the other modules.
 //!
-//! [`Engine`] alone knows all of them. Frames that have arrived are [given](Engine::receive) to it, and it gives frames
-//! that leave to a [`Transmitter`]; time is an argument; what happened is told by [events](Event).
+//! [`Engine`] is the only type that knows all parts. The caller [gives](Engine::receive) it the frames that have
+//! arrived, and it gives the frames that leave to a [`Transmitter`]. Time is an argument. The engine reports what
+//! happened as [events](Event).
 //!
-//! | Room | Holds |
+//! | Module | Contents |
 //! |---|---|
-//! | `arrival` | frames and packets that arrive, and whom they concern |
-//! | `departure` | what owners of sockets send |
-//! | `configuration` | what DHCP and routers say |
-//! | `messages` | ICMP: echoes, and errors about packets of this host |
-//! | `consequences` | what the parts tell each other |
+//! | `arrival` | reception: frames and packets that arrive, and the sockets that they are for |
+//! | `departure` | transmission: what the owners of sockets send |
+//! | `configuration` | DHCP and router discovery: applies what they learn |
+//! | `information` | stateless DHCPv6: asks servers, and applies their answers |
+//! | `names` | DNS servers and search domains from all sources |
+//! | `messages` | ICMP: echo, and errors about packets of this host |
+//! | `consequences` | passes the effects of one part on to the other parts |
 
 mod arrival;
 mod configuration;
 mod consequences;
 mod departure;
+mod information;
 mod messages;
+mod names;
 #[cfg(test)]
 mod tests;
 
@@ -41,25 +46,25 @@ use configuration::Configuration;
 pub use arrival::Arrived;
 pub use departure::{Datagram, EchoRequest};
 
-/// What an engine is set to.
+/// The configuration of an engine.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// The link.
     pub link: Link,
-    /// TCP. Its link and its ports are set by the others.
+    /// TCP. The engine sets its link and its ports from the other fields.
     pub tcp: tcp::Config,
-    /// How much of UDP's tables one owner may have.
+    /// How much of the UDP tables one owner may use.
     pub udp: udp::Limits,
     /// Whether echo requests are answered.
     pub echo_reply: bool,
 }
 
-/// What has been counted, beside what the parts count.
+/// Counters of the engine. The parts have counters of their own.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
-    /// Packets that have arrived and were dropped: malformed, for nobody, or from where nobody can be.
+    /// Packets that arrived and were dropped: malformed, not for this host, or from an address that no sender can have.
     pub dropped: u64,
-    /// Datagrams that were dropped on their way out or in.
+    /// Datagrams that were dropped, when sent or when received.
     pub datagrams_dropped: u64,
 }
 
@@ -70,19 +75,19 @@ pub struct Engine {
     tcp: Tcp,
     udp: Udp<()>,
     icmp: icmp::Sockets,
-    /// The last large packets.
+    /// The ends of the last large packets.
     recent: Recent,
     echo_reply: bool,
     configuration: Configuration,
     servers: Servers,
     events: VecDeque<Event>,
-    /// Connections that had to give way to others that wait for neighbours, and when they try again.
+    /// Connections that gave up their place in a neighbour's queue to others, and when they try again.
     parked: VecDeque<(Instant, ConnectionId)>,
-    /// The same connections, to be found.
+    /// The keys of the same connections, for lookup.
     parked_ids: BTreeSet<ConnectionId>,
-    /// Those that try again now.
+    /// The connections of these that are trying again now.
     retrying: BTreeSet<ConnectionId>,
-    /// Whose neighbour was last found to be there by what he said, and when.
+    /// The neighbour that was last confirmed reachable by its packets, and when.
     confirmed: Option<(IpAddr, Instant)>,
     counters: Counters,
     random: Random,
@@ -121,7 +126,7 @@ impl Engine {
         &self.interface
     }
 
-    /// The interface, to be changed. What follows from it is drawn by the next [`act`](Self::act).
+    /// The interface, mutably. Call [`act`](Self::act) after a change, so that its effects are applied.
     pub const fn interface_mut(&mut self) -> &mut Interface {
         &mut self.interface
     }
@@ -132,7 +137,7 @@ impl Engine {
         &self.tcp
     }
 
-    /// TCP, for what owners of connections ask.
+    /// TCP, for the operations of the owners of connections.
     pub const fn tcp_mut(&mut self) -> &mut Tcp {
         &mut self.tcp
     }
@@ -148,20 +153,20 @@ impl Engine {
         &mut self.icmp
     }
 
-    /// What has been counted.
+    /// The counters.
     #[must_use]
     pub const fn counters(&self) -> &Counters {
         &self.counters
     }
 
-    /// The memory held, in bytes: what waits to leave or to be whole, queues and tables. What waits to be polled as an
-    /// event is not counted.
+    /// The memory held, in bytes: packets that wait to be sent, incomplete fragments, queues and tables. Events that
+    /// wait to be polled are not counted.
     #[must_use]
     pub fn held(&self) -> usize {
         self.interface.held() + self.reassembly.held() + self.tcp.held()
     }
 
-    /// Randomness, for what is drawn beside the engine.
+    /// The random generator, for the caller's own draws.
     pub const fn random(&mut self) -> &mut Random {
         &mut self.random
     }
@@ -177,42 +182,46 @@ impl Engine {
         self.echo_reply = enabled;
     }
 
-    /// What happened since this was last asked, oldest first.
+    /// The next event, oldest first.
     pub fn poll_event(&mut self) -> Option<Event> {
         self.events.pop_front().or_else(|| self.tcp.poll_event())
     }
 
-    /// The hardware address is another.
+    /// Changes the hardware address.
     pub fn set_hardware(&mut self, hardware: EthernetAddress, now: Instant) {
         self.interface.set_hardware(hardware, now);
         self.restart_dhcp(hardware, now);
         self.rediscover(now);
     }
 
-    /// The link is back, and may be another: what is known of it is verified, and counts until it is found to be wrong.
+    /// The link is up again, and may be another link. The lease, the network and the addresses are verified, and stay
+    /// in use until they turn out to be wrong.
     pub fn link_up(&mut self, now: Instant) {
         self.interface.link_up(now);
         self.verify_lease(now);
         self.verify_network(now);
+        self.verify_information(now);
         self.resume_stranded();
     }
 
-    /// The link is gone: nothing is asked until it is [back](Self::link_up).
+    /// The link is down. Nothing is sent to ask neighbours or routers until it is [up](Self::link_up) again.
     pub fn link_down(&mut self, now: Instant) {
         self.interface.link_down(now);
         self.stop_soliciting();
     }
 
-    /// The interface was out of use and could not hear its peers; its link was there.
+    /// The interface was suspended and could not hear its peers, although its link was up.
     pub fn resume(&mut self, now: Instant) {
         self.interface.link_up(now);
         self.verify_lease(now);
         self.solicit_routers(now);
+        self.verify_information(now);
         self.tcp.restart_timers(now);
         self.resume_stranded();
     }
 
-    /// When to call [`handle_timeout`](Self::handle_timeout), if nothing happens before; it may be too early.
+    /// When to call [`handle_timeout`](Self::handle_timeout), if nothing happens before. Nothing may be due yet at that
+    /// time.
     #[must_use]
     pub fn next_timeout(&self) -> Option<Instant> {
         earliest([
@@ -222,10 +231,11 @@ impl Engine {
             self.parked.front().map(|(at, _)| *at),
             self.next_discovery(),
             self.next_dhcp(),
+            self.next_information(),
         ])
     }
 
-    /// Does what is due.
+    /// Does everything that is due by `now`.
     pub fn handle_timeout(&mut self, now: Instant, device: &mut dyn Transmitter) {
         if self.tcp.next_timeout().is_some_and(|at| at <= now) {
             self.tcp.handle_timeout(now);
@@ -237,10 +247,10 @@ impl Engine {
         self.act(now, device);
     }
 
-    /// Connections that had to give way try again.
+    /// Lets connections try again that gave up their place to others.
     fn unpark(&mut self, now: Instant) {
         if self.parked.front().is_some_and(|(at, _)| *at <= now) {
-            // Whoever has not tried by now is gone.
+            // A connection that has not tried again by now is gone.
             self.retrying.clear();
         }
         while let Some((_, id)) = self.parked.front().copied().filter(|(at, _)| *at <= now) {
@@ -251,8 +261,8 @@ impl Engine {
         }
     }
 
-    /// Does what has become due by what was changed: to be called after every change of the
-    /// [interface](Self::interface_mut), and when the engine was told anything else.
+    /// Applies the effects of changes. Call it after every change of the [interface](Self::interface_mut), and after
+    /// any other input to the engine.
     pub fn act(&mut self, now: Instant, device: &mut dyn Transmitter) {
         self.draw_consequences(now, device);
         if self.next_discovery().is_some_and(|at| at <= now) {
@@ -261,11 +271,14 @@ impl Engine {
         if self.next_dhcp().is_some_and(|at| at <= now) {
             self.poll_dhcp(now, device);
         }
+        if self.next_information().is_some_and(|at| at <= now) {
+            self.poll_information(now, device);
+        }
         self.act_at_once(now, device);
         self.draw_consequences(now, device);
     }
 
-    /// Does what is due of the interface: who is to be asked, and what is to be said.
+    /// Does what is due in the interface: asks neighbours, and announces addresses.
     fn act_at_once(&mut self, now: Instant, device: &mut dyn Transmitter) {
         if self.interface.next_timeout().is_some_and(|at| at <= now) {
             self.interface.handle_timeout(now, device);
@@ -273,5 +286,5 @@ impl Engine {
     }
 }
 
-/// How long a connection waits that had to give way to others.
+/// How long a connection waits after it gave up its place to others.
 const PARKED: Duration = Duration::from_secs(1);

@@ -1,4 +1,6 @@
-//! What the shell is told.
+//! Events: how the engine tells the shell, the code that drives it, what has happened.
+//!
+//! The shell takes them with [`Engine::poll_event`](crate::Engine::poll_event) and wakes the tasks that wait for them.
 
 use alloc::collections::VecDeque;
 
@@ -8,64 +10,64 @@ use crate::tcp::{ConnectionId, ListenerId};
 use crate::udp::SocketId;
 use crate::udp::queue::{Datagram, PathError};
 
-/// Something that somebody may have waited for, or that is for somebody. Of TCP it says that it is worth to look, and
-/// nothing more.
+/// Something that a task may be waiting for, or that is addressed to a socket. An event about TCP carries no data: it
+/// only says that the connection or the listener is worth looking at.
 #[derive(Clone, Debug)]
 pub enum Event {
-    /// There is something to be read, or reading has ended.
+    /// There are bytes to read, or reading has ended.
     Readable(ConnectionId),
-    /// There is room to write, the handshake is over, everything was acknowledged, or writing has ended.
+    /// There is space to write, the handshake is over, everything was acknowledged, or writing has ended.
     Writable(ConnectionId),
-    /// The connections that wait to be accepted are others than before.
+    /// The queue of connections that wait to be accepted has changed.
     Acceptable(ListenerId),
-    /// A connection was taken out of the table: its key finds nothing any more.
+    /// A connection was removed from the table. Its key is no longer valid.
     Removed(ConnectionId),
-    /// A datagram for a socket.
+    /// A datagram arrived for a socket.
     Datagram {
-        /// Which socket.
+        /// The socket.
         to: SocketId,
-        /// The datagram. Its interface is the shell's to know.
+        /// The datagram. It does not name the interface, which the shell knows.
         datagram: Datagram,
     },
-    /// What the path says of a datagram that a socket has sent.
+    /// A network error about a datagram that a socket has sent.
     PathError {
-        /// Which socket.
+        /// The socket.
         to: SocketId,
-        /// To whom the datagram went.
+        /// The destination of the datagram.
         remote: core::net::SocketAddr,
-        /// What it says.
+        /// The error.
         error: PathError,
     },
     /// An answer to an echo request.
     EchoReply(EchoReply),
-    /// An error about a packet, for a socket of ICMP.
+    /// An ICMP error about a packet, for an ICMP socket.
     Report(Report),
-    /// Less waits for some neighbour than before: who was refused for that may try again.
+    /// Fewer packets wait for a neighbour than before: a sender that was refused because too many waited may try again.
     Uncrowded,
     /// Something about the interface has changed.
     Changed(Change),
 }
 
-/// What happened and was not asked for yet, oldest first.
+/// The events that the shell has not polled yet, oldest first.
 #[derive(Debug, Default)]
 pub(crate) struct Events(VecDeque<Event>);
 
 impl Events {
-    /// Remembers something. Of many segments in a row, one event says as much.
+    /// Queues an event, unless it repeats the last one in the queue: one event is enough for many segments in a row.
     pub(crate) fn tell(&mut self, event: Event) {
         if !self.0.back().is_some_and(|last| last.repeats(&event)) {
             self.0.push_back(event);
         }
     }
 
-    /// Takes the oldest.
+    /// Takes the oldest event.
     pub(crate) fn poll(&mut self) -> Option<Event> {
         self.0.pop_front()
     }
 }
 
 impl Event {
-    /// Whether another event says nothing beyond this one.
+    /// Whether `other` says nothing that this event does not say.
     fn repeats(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Readable(one), Self::Readable(other)) | (Self::Writable(one), Self::Writable(other)) => one == other,

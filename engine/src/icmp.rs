@@ -1,4 +1,6 @@
-//! Sockets of ICMP: who is told of echo replies and of errors about packets.
+//! ICMP sockets: which sockets receive echo replies and errors about packets.
+//!
+//! The engine asks [`Sockets`] whether a socket is bound before it emits an [`EchoReply`] or a [`Report`] as an event.
 
 use alloc::vec::Vec;
 use core::net::{IpAddr, SocketAddr};
@@ -8,7 +10,7 @@ use hashbrown::HashSet;
 use crate::ip::icmp::ErrorKind;
 use crate::random::Secret;
 
-/// What a socket is told about.
+/// What an ICMP socket receives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Binding {
     /// Echo replies that carry this identifier, and errors about echo requests that carried it.
@@ -22,72 +24,73 @@ pub enum Binding {
 /// A reply to an echo request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EchoReply {
-    /// Who answered.
+    /// The host that answered.
     pub source: IpAddr,
-    /// The identifier of the request.
+    /// The sequence number of the request.
     pub identifier: u16,
     /// The number of the request.
     pub sequence: u16,
-    /// The payload of the request, as it came back.
+    /// The payload of the request, as the reply returned it.
     pub data: Vec<u8>,
     /// The hop limit that the reply arrived with.
     pub hop_limit: u8,
 }
 
-/// An error about a packet that was sent.
+/// An ICMP error about a packet that this host sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Report {
-    /// Whom it concerns.
+    /// The binding of the sockets that receive it.
     pub binding: Binding,
-    /// Who reports it: a router on the way, or the destination. This host itself, where the next hop did not answer.
+    /// The sender of the error: a router on the path, the destination, or this host itself if the next hop did not
+    /// answer.
     pub source: IpAddr,
-    /// What it means.
+    /// The kind of error.
     pub kind: ErrorKind,
-    /// Where the packet was going; the port is 0 for an echo request.
+    /// The destination of the packet. The port is 0 for an echo request.
     pub destination: SocketAddr,
-    /// The number of an echo request.
+    /// The sequence number, if the packet was an echo request.
     pub sequence: Option<u16>,
-    /// The MTU of the next link in bytes, where the packet was too large for it and the router says so.
+    /// The MTU of the next link in bytes, if the packet was too large for it and the router reports the MTU.
     pub mtu: Option<u32>,
 }
 
-/// What sockets are bound to.
+/// The bindings of all ICMP sockets.
 #[derive(Debug)]
 pub struct Sockets {
-    /// By family: whether it is IPv4.
+    /// The first field is true for IPv4.
     bound: HashSet<(bool, Binding), Secret>,
 }
 
 impl Sockets {
-    /// No socket.
+    /// No sockets.
     #[must_use]
     pub fn new(secret: &Secret) -> Self {
         Self { bound: HashSet::with_hasher(secret.clone()) }
     }
 
-    /// Binds a socket of a family; false where another one is bound to that.
+    /// Binds a socket of one address family. Returns false if another socket has this binding.
     pub fn bind(&mut self, is_ipv4: bool, binding: Binding) -> bool {
         self.bound.insert((is_ipv4, binding))
     }
 
-    /// Takes a socket out.
+    /// Releases a binding.
     pub fn unbind(&mut self, is_ipv4: bool, binding: Binding) {
         self.bound.remove(&(is_ipv4, binding));
     }
 
-    /// Whether a socket is bound to something.
+    /// Whether a socket has this binding.
     #[must_use]
     pub fn is_bound(&self, is_ipv4: bool, binding: Binding) -> bool {
         self.bound.contains(&(is_ipv4, binding))
     }
 
-    /// How many sockets there are.
+    /// The number of sockets.
     #[must_use]
     pub fn len(&self) -> usize {
         self.bound.len()
     }
 
-    /// Whether there is none.
+    /// Whether there are no sockets.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.bound.is_empty()

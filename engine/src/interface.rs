@@ -1,18 +1,18 @@
-//! This host on one link: which addresses and routes it has, who its neighbours are, and the way out.
+//! This host on one link: its addresses and routes, its neighbours, and the output of packets.
 //!
-//! [`Interface`] owns what a packet meets on its way to the link, whoever sends it: a source address, a next hop, the
-//! next hop's hardware address, the path's MTU, room on the device. What cannot leave yet waits here, in one queue for
-//! each neighbour and one for the device.
+//! [`Interface`] owns everything that a packet needs on its way to the link, whatever module sends it: a source
+//! address, a next hop, the hardware address of the next hop, the path's MTU, and space on the device. A packet that
+//! cannot leave yet waits here, in one queue per neighbour or in the queue for the device.
 //!
-//! | Room | Holds |
+//! | Module | Contents |
 //! |---|---|
-//! | this file | what the interface is set to |
-//! | `egress` | the way out of packets of every kind |
-//! | `neighbourhood` | ARP and neighbour discovery: asked, answered, announced |
-//! | `ownership` | how addresses become this host's, and who else claims them |
-//! | `learning` | what routers advertise |
-//! | `membership` | groups of the interface itself, and the reports of all of them |
-//! | `errors` | what other hosts are told of packets that were not taken |
+//! | this file | the configuration of the interface |
+//! | `egress` | the output of packets of every kind |
+//! | `neighbourhood` | ARP and neighbour discovery: requests, answers, announcements |
+//! | `ownership` | claims of addresses, and conflicts with other hosts |
+//! | `learning` | router advertisements |
+//! | `membership` | groups of the interface itself, and the reports about all groups |
+//! | `errors` | ICMP errors that are sent about packets that were not accepted |
 
 mod egress;
 mod errors;
@@ -40,6 +40,7 @@ use crate::link::neighbours::{self, Neighbour, Neighbours};
 use crate::random::{Random, Secret};
 use crate::slots::Key;
 use crate::time::{Instant, earliest};
+use crate::wire::HopLimit;
 
 pub(crate) use egress::ETHERNET_HEADER;
 pub use egress::{Joined, Outgoing, SendError, Way};
@@ -49,27 +50,27 @@ pub use ownership::{Conflict, Verification};
 use egress::Backlog;
 use ownership::Claims;
 
-/// What a link is, as far as the engine has to know.
+/// The properties of a link that the engine has to know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Link {
-    /// This host's hardware address on an Ethernet; none where the link carries bare IP packets.
+    /// This host's hardware address on an Ethernet link; `None` if the link carries bare IP packets.
     pub hardware: Option<EthernetAddress>,
     /// The IP MTU in bytes: 1280 to 65535.
     pub mtu: usize,
-    /// What leaves arrives here again, and at once; every address is this host's, as on Linux's `lo`.
+    /// Whether packets that are sent arrive here at once, and every address is this host's, as on Linux's `lo`.
     pub loops_back: bool,
-    /// Checksums are computed and verified here.
+    /// Whether the engine computes and verifies checksums.
     pub checksums: bool,
     /// The device completes the checksums of TCP and UDP.
     pub completes_checksums: bool,
-    /// The longest IP packet in bytes, with the data of several TCP segments in it, that the device takes; 0 for none.
+    /// The longest IP packet in bytes with the data of several TCP segments that the device takes; 0 if it takes none.
     pub segmentation: usize,
-    /// Such a packet may have several datagrams in it too.
+    /// Whether such a packet may also carry several datagrams.
     pub datagram_segmentation: bool,
 }
 
 impl Link {
-    /// What of the checksums of TCP and UDP is computed here, where the device may do the rest.
+    /// Which part of the TCP and UDP checksums the engine computes, if the device can complete them.
     pub(crate) const fn offloaded_checksums(&self) -> Checksums {
         match (self.checksums, self.completes_checksums) {
             (true, true) => Checksums::Partial,
@@ -79,54 +80,55 @@ impl Link {
     }
 }
 
-/// What has changed about an interface.
+/// A change of an interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// An address is this host's.
+    /// The host now has an address.
     AddressAdded(IpCidr),
-    /// An address is this host's no more.
+    /// The host no longer has an address.
     AddressRemoved(IpCidr),
-    /// Somebody else uses an address that this host has or wanted.
+    /// Another host uses an address that this host has or tried to claim.
     AddressConflict(Conflict),
-    /// A route is there.
+    /// A route was added.
     RouteAdded(Route),
-    /// A route is gone.
+    /// A route was removed.
     RouteRemoved(Route),
-    /// The IP MTU is another, in bytes.
+    /// The IP MTU has changed; the new one in bytes.
     Mtu(usize),
-    /// A server of names is known.
+    /// A DNS server was added.
     ServerAdded(IpAddr),
-    /// A server of names is not known any more.
+    /// A DNS server was removed.
     ServerRemoved(IpAddr),
-    /// The domains in which names are looked for are others, or in another order.
+    /// The search domains have changed, or their order has.
     SearchDomains,
     /// DHCP found, renewed or lost a lease.
     Dhcp,
-    /// Autoconfiguration was switched on or off, heard its first advertisement, or one that says another thing of DHCPv6.
+    /// Autoconfiguration was switched on or off, received its first advertisement or one with other DHCPv6 flags, or got
+    /// no answer to its router solicitations.
     Autoconfiguration,
 }
 
 /// What waits for a neighbour.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Waiting {
-    /// A whole IP packet.
+    /// A complete IP packet.
     Packet(Vec<u8>),
-    /// Somebody who has packets, and makes them once they can leave.
+    /// A sender that makes its packets when they can leave.
     Sender(Key),
 }
 
-/// What has been counted.
+/// Counters of an interface.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
-    /// Packets that were to leave, and were dropped: their neighbour did not answer, or too many waited.
+    /// Packets that were to be sent and were dropped: the neighbour did not answer, or too many packets waited.
     pub dropped: u64,
-    /// Errors that were not sent because there were too many.
+    /// ICMP errors that were not sent because of the rate limit.
     pub suppressed: u64,
 }
 
-/// Senders and packets that wait for one neighbour; of packets there are fewer.
+/// The most senders and packets that wait for one neighbour. There are fewer packets among them.
 const MOST_WAITING: usize = 1024;
-/// Changes that were not asked for yet.
+/// The most changes that wait to be polled.
 const MOST_CHANGES: usize = 1024;
 
 /// See the [module](self).
@@ -140,21 +142,23 @@ pub struct Interface {
     groups: Groups,
     limiter: Limiter,
     identifications: Identifications,
-    /// Frames that wait for the device.
+    /// Frames that wait for space on the device.
     backlog: Backlog,
-    /// Who waited for a neighbour and may try again, or learns that it does not answer.
+    /// Senders that waited for a neighbour: they may try again, or learn that the neighbour does not answer.
     resolved: VecDeque<Resolved>,
-    /// Bytes of packets that wait for neighbours.
+    /// The bytes of the packets that wait for neighbours.
     waiting_bytes: usize,
     changes: VecDeque<Change>,
-    /// Somebody's hardware address became known.
+    /// The hardware address of a neighbour became known.
     has_news: bool,
-    /// Something waits less for a neighbour.
+    /// The queue of a neighbour has become shorter.
     has_room: bool,
-    /// Somebody is to be asked at once.
+    /// A neighbour must be asked at once.
     is_urgent: bool,
-    /// The link carries frames.
+    /// Whether the link carries frames.
     is_up: bool,
+    /// That of IPv6 packets for which nobody says one (RFC 4861 section 6.3.2, `CurHopLimit`).
+    v6_hop_limit: HopLimit,
     counters: Counters,
     random: Random,
 }
@@ -165,7 +169,7 @@ impl Interface {
     pub fn new(link: Link, mut random: Random) -> Self {
         let mut groups = Groups::new(groups::DEFAULT_LIMIT, &mut random);
         if link.loops_back {
-            // There are no routers to hear of them.
+            // A loopback link has no routers that need reports.
             groups.link_down(Instant::ORIGIN);
         }
         Self {
@@ -193,6 +197,7 @@ impl Interface {
             has_room: false,
             is_urgent: false,
             is_up: true,
+            v6_hop_limit: HopLimit::DEFAULT,
             counters: Counters::default(),
             random,
         }
@@ -209,13 +214,25 @@ impl Interface {
         self.link.mtu = mtu;
     }
 
-    /// What has been counted.
+    /// The hop limit or time to live of packets that do not set their own: for IPv6, the one that a router advertised last
+    /// (RFC 4861 section 6.3.4).
+    #[must_use]
+    pub const fn hop_limit(&self, destination: IpAddr) -> HopLimit {
+        if destination.is_ipv6() { self.v6_hop_limit } else { HopLimit::DEFAULT }
+    }
+
+    /// Sets the default hop limit of IPv6.
+    pub(crate) const fn set_v6_hop_limit(&mut self, hop_limit: HopLimit) {
+        self.v6_hop_limit = hop_limit;
+    }
+
+    /// The counters.
     #[must_use]
     pub const fn counters(&self) -> &Counters {
         &self.counters
     }
 
-    /// What has changed and was not asked for yet, oldest first.
+    /// The next change that was not polled yet, oldest first.
     pub fn poll_change(&mut self) -> Option<Change> {
         self.changes.pop_front()
     }
@@ -237,7 +254,7 @@ impl Interface {
         self.neighbours.entries(now)
     }
 
-    /// Adds a route, or takes the place of one by the same way.
+    /// Adds a route, or replaces the one with the same target.
     ///
     /// # Errors
     /// See [`AddRouteError`].
@@ -248,7 +265,7 @@ impl Interface {
         Ok(())
     }
 
-    /// Adds a route in place of those with the same destinations, metric and origin.
+    /// Adds a route, and removes other routes with the same destination, metric and origin.
     ///
     /// # Errors
     /// See [`AddRouteError`].
@@ -265,7 +282,7 @@ impl Interface {
         Ok(())
     }
 
-    /// Removes a route, whatever its lifetime; `None` where there is no such.
+    /// Removes a route, whatever its lifetime; `None` if there is no such route.
     pub fn remove_route(&mut self, route: &Route) -> Option<Route> {
         let removed = self.routes.remove(route)?;
         self.tell(Change::RouteRemoved(removed));
@@ -278,7 +295,7 @@ impl Interface {
         gone.into_iter().for_each(|route| self.tell(Change::RouteRemoved(route)));
     }
 
-    /// To whom packets for a destination are given.
+    /// The next hop of packets for a destination.
     ///
     /// # Errors
     /// See [`NoRoute`].
@@ -291,7 +308,7 @@ impl Interface {
         })
     }
 
-    /// The address to speak to a destination from (RFC 6724 section 5); that of the route, where it says one.
+    /// The source address for a destination: the one that the route names, or else the one by RFC 6724 section 5.
     pub fn source_for(&mut self, destination: IpAddr, now: Instant) -> Option<IpAddr> {
         let next_hop = self.next_hop(destination).ok();
         let said = next_hop.and_then(|next_hop| next_hop.source);
@@ -308,7 +325,8 @@ impl Interface {
         self.addresses.is_local(address)
     }
 
-    /// Whether a packet for an address is for this host, be it among others.
+    /// Whether this host accepts packets for an address: its own, a broadcast address, or a group that it is a member
+    /// of.
     #[must_use]
     pub fn takes(&self, destination: IpAddr) -> bool {
         self.is_local(destination)
@@ -316,22 +334,23 @@ impl Interface {
             || (destination.is_multicast() && self.groups.is_member(destination))
     }
 
-    /// The largest IP packet in bytes that goes to a destination whole, as far as this host knows.
+    /// The path MTU as far as this host knows it: the largest IP packet in bytes that reaches a destination
+    /// unfragmented.
     #[must_use]
     pub fn mtu_to(&self, destination: IpAddr, now: Instant) -> usize {
         self.paths.mtu(destination, now).map_or(self.link.mtu, |known| known.min(self.link.mtu))
     }
 
-    /// A router has dropped a packet of this host of `length` bytes because its next link takes only `mtu`. Whether that
-    /// may be believed is the caller's to have decided.
+    /// Lowers the MTU of a path: a router has dropped a packet of `length` bytes of this host, because its next link
+    /// takes only `mtu`. The caller has decided that the router's message can be believed.
     pub fn narrow_path(&mut self, destination: IpAddr, mtu: u32, length: usize, now: Instant) {
-        // This host sends nothing longer, and nothing is dropped between itself and itself.
+        // This host sends no packet longer than the link's MTU, and nothing is dropped on a loopback link.
         if length <= self.link.mtu && !self.link.loops_back {
             self.paths.learn(destination, usize::try_from(mtu).unwrap_or(usize::MAX), length, now);
         }
     }
 
-    /// When to call [`handle_timeout`](Self::handle_timeout) again; it may be too early.
+    /// When to call [`handle_timeout`](Self::handle_timeout) again. Nothing may be due yet at that time.
     #[must_use]
     pub fn next_timeout(&self) -> Option<Instant> {
         earliest([
@@ -350,7 +369,7 @@ impl Interface {
         self.is_up
     }
 
-    /// Whether somebody is to be [asked](Self::handle_timeout) at once, since this was last looked at.
+    /// Whether a neighbour must be [asked](Self::handle_timeout) at once. Clears the flag.
     pub const fn take_urgency(&mut self) -> bool {
         core::mem::replace(&mut self.is_urgent, false)
     }
@@ -361,9 +380,9 @@ impl Interface {
         self.neighbours.held() + self.waiting_bytes + self.groups.held() + self.limiter.held() + self.backlog.held()
     }
 
-    /// Notes a change, behind those that came before it.
+    /// Queues a change behind the earlier ones.
     pub(crate) fn tell(&mut self, change: Change) {
-        // Who does not ask for so many has no use for them.
+        // A shell that does not poll changes does not need them.
         if self.changes.len() < MOST_CHANGES {
             self.changes.push_back(change);
         }

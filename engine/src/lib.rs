@@ -1,25 +1,26 @@
-//! A TCP/IP engine for one interface, sans-IO.
+//! A sans-IO TCP/IP engine for one network interface.
 //!
-//! The engine holds no lock, waker, device, task or clock. Time, randomness and room for packets are arguments; what
-//! happened is returned, or told as [events](event::Event). So it runs the same under a host's lock, in a simulation
-//! under virtual time and in a fuzzer. Of smoltcp it uses `wire` only: header fields and checksums.
+//! The engine owns no lock, waker, device, task or clock. The caller passes in the time, the randomness and the buffers
+//! for packets. The engine reports what happened by return values and by [events](event::Event). So the same code runs
+//! under a host's lock, in a simulation with virtual time and in a fuzzer. Of smoltcp it uses only `wire`: header
+//! fields and checksums.
 //!
-//! | Room | Holds |
+//! | Module | Contents |
 //! |---|---|
-//! | [`engine`] | [`Engine`]: all of it, for one interface |
-//! | [`tcp`] | connections, listeners, and what is left of them |
-//! | [`udp`], [`icmp`] | ports, and the datagrams that wait at them; who is told of echoes and errors |
-//! | [`interface`] | this host on its link: addresses, neighbours, and the way out |
-//! | [`configure`] | addresses, routes and names from the link's servers and routers |
-//! | [`link`] | who is on the link: hardware addresses, multicast groups |
-//! | [`ip`] | addresses and routes, headers, fragments, errors |
-//! | [`wire`], [`frame`] | one parse for each packet, one emit; the seam to the device |
-//! | [`buffer`] | bytes that wait, and the ranges that arrived out of order |
-//! | [`timers`] | alarms by key |
-//! | [`random`] | a keyed generator that every draw goes through |
-//! | [`slots`] | tables by keys that are never mistaken |
+//! | [`engine`] | [`Engine`]: the complete stack of one interface |
+//! | [`tcp`] | connections, listeners and TIME-WAIT records |
+//! | [`udp`], [`icmp`] | UDP ports and their queues of datagrams; sockets that receive echo replies and ICMP errors |
+//! | [`interface`] | this host on its link: addresses, neighbours, and the output of packets |
+//! | [`configure`] | addresses, routes and DNS servers learned from DHCP servers and routers |
+//! | [`link`] | hardware addresses of neighbours (ARP, NDP), multicast groups (IGMP, MLD) |
+//! | [`ip`] | addresses and routes, headers, fragments, ICMP errors |
+//! | [`wire`], [`frame`] | parsing and emitting of packets; the boundary to the device |
+//! | [`buffer`] | send and receive buffers, and the ranges that arrived out of order |
+//! | [`timers`] | one alarm per slot, ordered by time |
+//! | [`random`] | the random generator and the keyed hash |
+//! | [`slots`] | tables whose keys are never reused |
 //! | [`time`] | instants on a monotonic time line |
-//! | [`event`] | what the shell is told |
+//! | [`event`] | events for the shell, the code that drives the engine |
 
 #![no_std]
 

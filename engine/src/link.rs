@@ -1,11 +1,13 @@
-//! Who is on the link: hardware addresses of neighbours, and members of multicast groups.
+//! The link layer: hardware addresses of neighbours, and memberships in multicast groups.
 //!
-//! | Room | Holds |
+//! The modules are state machines that [`interface`](crate::interface) drives.
+//!
+//! | Module | Contents |
 //! |---|---|
-//! | [`arp`], [`ndp`] | the messages that neighbours exchange, read and written |
-//! | [`claim`] | how an address is taken: probed for, announced, defended |
-//! | [`neighbours`] | what is known of neighbours, and what waits for them |
-//! | [`groups`] | the groups that this host is a member of, and the reports of them |
+//! | [`arp`], [`ndp`] | parsing and emitting of ARP and neighbour discovery messages |
+//! | [`claim`] | claiming an address: probe, announce, defend |
+//! | [`neighbours`] | the neighbour cache, and the packets that wait for neighbours |
+//! | [`groups`] | the groups that this host is a member of, and the reports about them |
 
 pub mod arp;
 pub mod claim;

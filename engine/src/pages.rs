@@ -1,5 +1,6 @@
-//! A list that grows without moving what is in it: one more is as fast to add beside a hundred thousand as beside one, and
-//! memory is taken for a few more than there are, not for as many again.
+//! A list that grows by pages and never moves its items. Adding an item costs the same however long the list is, and
+//! the list allocates memory for one page more, not for twice as many items. The tables of [`slots`](crate::slots) are
+//! such lists.
 
 use alloc::vec::Vec;
 
@@ -9,7 +10,7 @@ const PAGE: usize = 64;
 /// See the [module](self).
 #[derive(Debug)]
 pub(crate) struct Pages<T> {
-    /// All but the last are full.
+    /// All pages but the last are full.
     pages: Vec<Vec<T>>,
 }
 
@@ -35,7 +36,7 @@ impl<T> Pages<T> {
     pub(crate) fn push(&mut self, item: T) {
         match self.pages.last_mut() {
             Some(last) if last.len() < PAGE => last.push(item),
-            // The first page grows with its items: most tables have few.
+            // The first page grows with its items, because most tables have few.
             None => self.pages.push(Vec::from([item])),
             Some(_) => {
                 let mut page = Vec::with_capacity(PAGE);
@@ -61,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_in_the_list_stays_where_it_is() {
+    fn items_are_not_moved_when_the_list_grows() {
         let mut pages = Pages::default();
         assert_eq!((pages.len(), pages.get(0)), (0, None));
         (0..PAGE).for_each(|item| pages.push(item));

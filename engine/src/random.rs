@@ -1,6 +1,7 @@
-//! Chance and secrets: a generator that every draw goes through, and a keyed hash.
+//! The random generator that every draw goes through, and a keyed hash.
 //!
-//! What a peer sees of either, sequence numbers, timestamps, ports and cookies, tells it nothing about what others see.
+//! Peers see values that come from both: sequence numbers, timestamps, ports and cookies. These tell a peer nothing
+//! about the values that other peers see.
 
 use core::fmt;
 use core::hash::{BuildHasher, Hash, Hasher};
@@ -8,24 +9,24 @@ use core::ops::RangeInclusive;
 
 use siphasher::sip::SipHasher24;
 
-/// Words of a block of ChaCha20, and of its key. What is left of a block beside the next key is given out.
+/// The words of a ChaCha20 block, and of its key. The words of a block that do not become the next key are the output.
 const BLOCK: usize = 16;
 const KEY: usize = 8;
 
-/// A generator for what others must not guess.
+/// A generator of numbers that others must not guess.
 ///
-/// It is ChaCha20 with fast key erasure: half of each block becomes the key of the next one, the other half is given
-/// out, and both are erased when they are used. So outputs tell nothing about the state or about each other, and a state
-/// that leaks tells nothing about earlier outputs.
+/// It is ChaCha20 with fast key erasure: half of each block becomes the key of the next one, the other half is the
+/// output, and both are erased when they are used. So outputs tell nothing about the state or about each other, and a
+/// leaked state tells nothing about earlier outputs.
 pub struct Random {
     key: [u32; KEY],
-    /// What the last block has given, zeroed as it is drawn, from the end.
+    /// The output of the last block. Words are drawn from the end and zeroed.
     words: [u32; BLOCK - KEY],
     left: usize,
 }
 
 impl Random {
-    /// A generator with a key from the platform's cryptographically secure one.
+    /// A generator. `key` comes from the platform's cryptographically secure generator.
     #[must_use]
     pub fn new(key: [u8; 32]) -> Self {
         Self { key: words(&key), words: [0; BLOCK - KEY], left: 0 }
@@ -45,10 +46,11 @@ impl Random {
         (u64::from(self.next_u32()) << 32) | u64::from(self.next_u32())
     }
 
-    /// A number below `bound`, each as likely as the others; 0 for a bound of 0.
+    /// A uniformly distributed number below `bound`; 0 if `bound` is 0.
     pub fn below(&mut self, bound: u32) -> u32 {
-        // D. Lemire, "Fast Random Integer Generation in an Interval" (2019): the high half of the product is the number.
-        // The low halves below 2^32 modulo `bound` are those that some numbers have more of than others.
+        // D. Lemire, "Fast Random Integer Generation in an Interval" (2019): the high half of the product is the
+        // number. Products whose low half is below 2^32 modulo `bound` are drawn again, because they would make some
+        // numbers more likely than others.
         let uneven = bound.wrapping_neg().checked_rem(bound).unwrap_or(0);
         loop {
             let product = u64::from(self.next_u32()) * u64::from(bound);
@@ -58,13 +60,13 @@ impl Random {
         }
     }
 
-    /// A generator of its own, for a part that is to draw apart from others.
+    /// An independent generator, for a part of the engine that draws its own numbers.
     #[must_use]
     pub fn split(&mut self) -> Self {
         Self::new(core::array::from_fn(|_| self.next_u32().to_le_bytes()[0]))
     }
 
-    /// A number of a range, each as likely as the others; its start where the range is empty.
+    /// A uniformly distributed number of a range; the start of the range if it is empty.
     pub fn range(&mut self, range: RangeInclusive<u16>) -> u16 {
         let (start, end) = range.into_inner();
         let count = u32::from(end.saturating_sub(start)) + 1;
@@ -72,7 +74,7 @@ impl Random {
     }
 
     fn refill(&mut self) {
-        // Every key makes one block, so the counter and the nonce need not differ.
+        // Every key makes only one block, so the counter and the nonce may always be the same.
         let block = chacha20(&self.key, [0; 4]);
         let (key, words) = block.split_at(KEY);
         self.key.copy_from_slice(key);
@@ -87,18 +89,19 @@ impl fmt::Debug for Random {
     }
 }
 
-/// The key of a keyed hash, SipHash-2-4: whoever does not have it cannot foresee a hash, nor find inputs of one hash.
+/// The key of a keyed hash, SipHash-2-4. Without it nobody can predict a hash or find inputs with the same hash.
 #[derive(Clone)]
 pub struct Secret(SipHasher24);
 
 impl Secret {
-    /// A secret of its own. One that serves two purposes would let the outputs of one tell about the other.
+    /// A new secret. Each purpose needs its own: if two purposes shared a secret, the outputs of one would tell about
+    /// the other.
     #[must_use]
     pub fn new(random: &mut Random) -> Self {
         Self(SipHasher24::new_with_keys(random.next_u64(), random.next_u64()))
     }
 
-    /// The hash of the parts, in the order in which they are hashed: a tuple or an array for several.
+    /// The hash of the parts, in the order in which they are hashed. Several parts are passed as a tuple or an array.
     #[must_use]
     pub fn hash(&self, parts: &impl Hash) -> u64 {
         let mut hasher = self.0;
@@ -107,7 +110,7 @@ impl Secret {
     }
 }
 
-/// For tables whose keys a peer has a hand in.
+/// For hash tables whose keys a peer can choose.
 impl BuildHasher for Secret {
     type Hasher = SipHasher24;
 
@@ -153,7 +156,7 @@ fn chacha20(key: &[u32; KEY], input: [u32; 4]) -> [u32; BLOCK] {
     block
 }
 
-/// RFC 8439 section 2.1. The places are constants of [`chacha20`].
+/// The quarter round of RFC 8439 section 2.1. The indices are constants of [`chacha20`].
 const fn quarter_round(block: &mut [u32; BLOCK], [a, b, c, d]: [usize; 4]) {
     block[a] = block[a].wrapping_add(block[b]);
     block[d] = (block[d] ^ block[a]).rotate_left(16);
@@ -177,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn the_block_function_is_that_of_the_rfc() {
+    fn the_block_function_matches_the_test_vector_of_the_rfc() {
         // RFC 8439 section 2.3.2.
         let key: [u8; 32] = core::array::from_fn(|index| index as u8);
         let block = chacha20(&words(&key), [1, 0x0900_0000, 0x4a00_0000, 0]);
@@ -203,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_drawn_is_no_longer_in_the_state() {
+    fn drawn_words_are_erased_from_the_state() {
         let mut random = random();
         let key = random.key;
         let drawn: [u32; 8] = core::array::from_fn(|_| random.next_u32());
@@ -244,7 +247,7 @@ mod tests {
 
     #[test]
     fn a_bound_above_half_of_all_is_not_uneven() {
-        // With 3 * 2^30 numbers, a bare product would give each third one twice as often as the others.
+        // With 3 * 2^30 numbers, a bare product would give every third number twice as often as the others.
         let mut random = random();
         let thirds = (0..30_000).filter(|_| random.below(3 << 30).is_multiple_of(3)).count();
         assert!((9_500..10_500).contains(&thirds), "{thirds}");

@@ -1,11 +1,12 @@
-//! A table of things by keys that are never mistaken: each key carries a generation, so that one which has outlived its
-//! thing finds nothing, and not the next tenant of its place.
+//! A table whose keys are never reused. Each key carries a generation, so that the key of a removed entry finds
+//! nothing, even if its place holds another entry now. TCP connections, UDP sockets and neighbour entries are in such
+//! tables.
 
 use alloc::vec::Vec;
 
 use crate::pages::Pages;
 
-/// A place in a table, and which of its tenants.
+/// The key of an entry: a place in the table, and the generation of the entry in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Key {
     index: u32,
@@ -13,20 +14,20 @@ pub struct Key {
 }
 
 impl Key {
-    /// The place, from 0 on. Places are used again.
+    /// The place, from 0 on. Places are reused.
     #[must_use]
     pub const fn index(self) -> u32 {
         self.index
     }
 
-    /// How many tenants the place has had before.
+    /// The generation of the entry: each later entry of the place has a higher one.
     #[must_use]
     pub const fn generation(self) -> u32 {
         self.generation
     }
 }
 
-/// So many places keep their memory when all are free.
+/// A table with more places than this frees its memory when all places are free.
 const MANY: usize = 1024;
 
 struct Slot<T> {
@@ -38,7 +39,7 @@ struct Slot<T> {
 pub struct Slots<T> {
     slots: Pages<Slot<T>>,
     free: Vec<u32>,
-    /// The generation that a new place begins with: above all that places had which are gone.
+    /// The generation of a new place. It is above the generations of all places that were freed.
     first: u32,
 }
 
@@ -49,10 +50,10 @@ impl<T> Default for Slots<T> {
 }
 
 impl<T> Slots<T> {
-    /// Takes something in.
+    /// Adds an entry.
     ///
     /// # Panics
-    /// Where there are 2^32 of them, for which there is no memory.
+    /// If there are 2^32 entries, which no memory can hold.
     pub fn insert(&mut self, tenant: T) -> Key {
         if let Some(index) = self.free.pop()
             && let Some(slot) = self.slots.get_mut(index as usize)
@@ -65,27 +66,27 @@ impl<T> Slots<T> {
         Key { index, generation: self.first }
     }
 
-    /// What a key stands for, if that is still there.
+    /// The entry of a key, if it is still in the table.
     #[must_use]
     pub fn get(&self, key: Key) -> Option<&T> {
         let slot = self.slots.get(key.index as usize)?;
         if slot.generation == key.generation { slot.tenant.as_ref() } else { None }
     }
 
-    /// As [`get`](Self::get), to be changed.
+    /// As [`get`](Self::get), mutably.
     pub fn get_mut(&mut self, key: Key) -> Option<&mut T> {
         let slot = self.slots.get_mut(key.index as usize)?;
         if slot.generation == key.generation { slot.tenant.as_mut() } else { None }
     }
 
-    /// The key of a place's present tenant.
+    /// The key of the entry that is now in a place.
     #[must_use]
     pub fn key_at(&self, index: u32) -> Option<Key> {
         let slot = self.slots.get(index as usize)?;
         slot.tenant.as_ref().map(|_| Key { index, generation: slot.generation })
     }
 
-    /// Takes something out.
+    /// Removes an entry.
     pub fn remove(&mut self, key: Key) -> Option<T> {
         let slot = self.slots.get_mut(key.index as usize)?;
         if slot.generation != key.generation {
@@ -98,7 +99,8 @@ impl<T> Slots<T> {
         Some(tenant)
     }
 
-    /// Gives memory back when all are gone after many were there at once. A place that comes again must not know an old key.
+    /// Frees the memory if the table is empty after it had many places. A place that is made again must not accept an
+    /// old key.
     fn trim(&mut self) {
         if self.free.len() == self.slots.len() && self.slots.len() > MANY {
             self.first = self.slots.iter().map(|slot| slot.generation).fold(self.first, u32::max);
@@ -106,19 +108,19 @@ impl<T> Slots<T> {
         }
     }
 
-    /// How many there are.
+    /// The number of entries.
     #[must_use]
     pub fn len(&self) -> usize {
         self.slots.len() - self.free.len()
     }
 
-    /// Whether there is none.
+    /// Whether there are no entries.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// All of them.
+    /// All entries.
     pub fn iter(&self) -> impl Iterator<Item = (Key, &T)> {
         (0..).zip(self.slots.iter()).filter_map(|(index, slot)| {
             slot.tenant.as_ref().map(|tenant| (Key { index, generation: slot.generation }, tenant))
@@ -126,7 +128,7 @@ impl<T> Slots<T> {
     }
 }
 
-/// What others keep of the things of a table, by the same keys.
+/// Data that another module keeps about the entries of a [`Slots`], by the same keys.
 pub struct Beside<T> {
     list: Pages<Option<(u32, T)>>,
     count: usize,
@@ -139,15 +141,15 @@ impl<T> Default for Beside<T> {
 }
 
 impl<T> Beside<T> {
-    /// What is kept of a key's thing.
+    /// The data for a key.
     #[must_use]
     pub fn get_mut(&mut self, key: Key) -> Option<&mut T> {
         let (generation, kept) = self.list.get_mut(key.index as usize)?.as_mut()?;
         (*generation == key.generation).then_some(kept)
     }
 
-    /// As [`get_mut`](Self::get_mut); where nothing is kept, what `make` makes. What was kept of an earlier tenant of the place
-    /// goes.
+    /// As [`get_mut`](Self::get_mut), but calls `make` if there is no data for the key. Data of an earlier entry in the
+    /// same place is dropped.
     pub fn get_or_insert_with(&mut self, key: Key, make: impl FnOnce() -> T) -> &mut T {
         let index = key.index as usize;
         while self.list.len() <= index {
@@ -161,7 +163,7 @@ impl<T> Beside<T> {
         &mut place.get_or_insert_with(|| (key.generation, make())).1
     }
 
-    /// Takes out what is kept of a key's thing.
+    /// Removes the data for a key.
     pub fn remove(&mut self, key: Key) -> Option<T> {
         let place = self.list.get_mut(key.index as usize)?;
         let (_, kept) = place.take_if(|(generation, _)| *generation == key.generation)?;
@@ -172,7 +174,7 @@ impl<T> Beside<T> {
         Some(kept)
     }
 
-    /// All that is kept.
+    /// The data of all entries.
     pub fn values_mut(&mut self) -> impl Iterator<Item = &mut T> {
         self.list.iter_mut().flatten().map(|(_, kept)| kept)
     }
@@ -185,7 +187,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_that_has_outlived_its_thing_finds_nothing() {
+    fn the_key_of_a_removed_entry_finds_nothing() {
         let mut slots = Slots::default();
         let first = slots.insert('a');
         assert_eq!(slots.remove(first), Some('a'));
@@ -198,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_kept_beside_is_kept_for_one_tenant() {
+    fn data_beside_a_table_belongs_to_one_entry() {
         let (mut slots, mut beside) = (Slots::default(), Beside::default());
         let first = slots.insert(());
         *beside.get_or_insert_with(first, || 1) += 1;
@@ -215,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn memory_goes_back_and_old_keys_stay_unknown() {
+    fn memory_is_freed_and_old_keys_stay_invalid() {
         let mut slots = Slots::default();
         let keys: Vec<Key> = (0..5000).map(|number| slots.insert(number)).collect();
         for key in &keys {

@@ -1,23 +1,25 @@
-//! TCP for one interface (RFC 9293, and the RFCs that each room names where it follows them).
+//! TCP for one interface (RFC 9293, and the RFCs that each module names where it follows them).
 //!
-//! [`Tcp`] owns the parts and alone knows all of them:
+//! [`Tcp`] owns all parts and is the only one that knows all of them. The engine passes packets to it, and the sockets
+//! of the host call it through the engine:
 //!
-//! | Room | Holds |
+//! | Module | Contents |
 //! |---|---|
-//! | `sequence`, `segment`, `tuple` | numbers, headers and options, a connection's two ends |
-//! | `options`, `state` | what can be asked of a connection, and what it says |
-//! | `connection` | one connection: what arrives, what leaves, what is due |
-//! | `send`, `receive` | its two halves |
-//! | `scoreboard`, `recovery`, `rtt` | what was sent, what of it was lost, how long to wait |
-//! | `congestion` | how fast to send |
-//! | `handshake`, `clock` | what two SYNs agree on; timestamps |
-//! | `listener`, `half_open`, `cookies` | who waits for connections; handshakes under way; too many of those |
-//! | `time_wait` | what is left of connections |
-//! | `limiter` | how many answers strangers get |
-//! | `operations`, `ingress`, `egress` | what owners ask; packets that arrive; packets that leave |
+//! | `sequence`, `segment`, `tuple` | sequence numbers; headers and options; the two ends of a connection |
+//! | `options`, `state` | the options of a connection; its state, cause of failure and statistics |
+//! | `connection` | one connection: segments that arrive, segments that leave, timeouts |
+//! | `send`, `receive` | the sending half and the receiving half of a connection |
+//! | `scoreboard`, `recovery` | which data was sent; loss recovery |
+//! | `rtt`, `congestion` | round-trip time and retransmission timeout; congestion control |
+//! | `handshake`, `clock` | what the two SYNs of a connection agree on; timestamps |
+//! | `flows`, `listener` | connections and handshakes by their ends; listeners |
+//! | `half_open`, `cookies` | handshakes under way; SYN cookies |
+//! | `time_wait` | connections in TIME-WAIT |
+//! | `limiter` | rate limits for resets and challenge acknowledgements |
+//! | `operations`, `ingress`, `egress` | calls of the owners of sockets; packets that arrive; packets that leave |
 //!
-//! A connection that has something to send is *pending*. Whoever drives the engine takes the pending ones in an order of
-//! its own ([`Tcp::next_pending`], [`Tcp::transmit_one`]), or lets [`Tcp::transmit`] take them in turn.
+//! A connection that has something to send is *pending*. The driver of the engine takes pending connections in an order
+//! of its own ([`Tcp::next_pending`], [`Tcp::transmit_one`]), or lets [`Tcp::transmit`] serve them in turn.
 
 pub mod congestion;
 pub mod options;
@@ -50,8 +52,21 @@ use core::net::SocketAddr;
 use core::ops::RangeInclusive;
 use core::time::Duration;
 
-use flows::{Flow, Flows};
 use thiserror::Error;
+
+use crate::buffer::{Budget, Memory, in_32_bits};
+use crate::event::{Event, Events};
+use crate::random::{Random, Secret};
+use crate::slots::{Key, Slots};
+use crate::time::{Instant, earliest};
+use crate::timers::Timers;
+use crate::wire::HopLimit;
+use connection::Connection;
+use cookies::Cookies;
+use flows::{Flow, Flows};
+use half_open::HalfOpens;
+use listener::Listeners;
+use time_wait::TimeWait;
 
 pub use congestion::Algorithm;
 pub use connection::{Link, ReadError, WriteError};
@@ -64,66 +79,58 @@ pub use state::{Cause, Info, TcpState};
 pub(crate) use tuple::End;
 pub use tuple::Tuple;
 
-use connection::Connection;
-use cookies::Cookies;
-use half_open::HalfOpens;
-use listener::Listeners;
-use time_wait::TimeWait;
-
-use crate::buffer::{Budget, Memory, in_32_bits};
-use crate::event::{Event, Events};
-use crate::random::{Random, Secret};
-use crate::slots::{Key, Slots};
-use crate::time::{Instant, earliest};
-use crate::timers::Timers;
-
-/// Which connection.
+/// The key of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ConnectionId(pub Key);
 
-/// Which listener, or bound socket.
+/// The key of a listener or of a bound socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ListenerId(pub Key);
 
-/// So many connections keep memory for what they do next.
-const MOST_AWAKE: usize = 64;
+/// The number of connections that keep empty lists allocated for further use: those that were active last.
+const MAX_AWAKE: usize = 64;
 
-/// What TCP is set to on one interface.
+/// The configuration of TCP on one interface.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// The link.
     pub link: Link,
-    /// What leaves arrives here again, and at once: nothing old can be under way, and TIME-WAIT keeps nobody waiting.
+    /// Packets that leave arrive at this host at once, as on a loopback: no old segment can be under way, so TIME-WAIT
+    /// keeps no pair of ends from being used again.
     pub loops_back: bool,
-    /// The ports that are handed out where none is asked for (RFC 6335 section 6).
+    /// The ephemeral ports, which are used if a caller names no port (RFC 6335 section 6).
     pub ephemeral: RangeInclusive<u16>,
-    /// Twice the maximum segment lifetime: how long TIME-WAIT lasts (RFC 9293 section 3.4.2).
+    /// The duration of TIME-WAIT: twice the maximum segment lifetime (RFC 9293 section 3.4.2).
     pub time_wait: Duration,
-    /// The most records in TIME-WAIT.
+    /// The maximum number of records in TIME-WAIT.
     pub most_time_wait: usize,
-    /// The most connections that nobody owns any more, and the bytes that they may hold; one beyond is reset when its owner
-    /// lets go of it.
+    /// The maximum number of connections that nobody owns any more. A connection that would exceed this or
+    /// `most_orphan_bytes` is reset when its owner releases it.
     pub most_orphans: usize,
-    /// See [`most_orphans`](Self::most_orphans).
+    /// The maximum number of bytes that the connections that nobody owns may hold. See
+    /// [`most_orphans`](Self::most_orphans).
     pub most_orphan_bytes: usize,
-    /// The most bytes of memory that the queues of all connections may hold together. When little of it is left, windows
-    /// become small.
+    /// The maximum number of bytes of memory that the queues of all connections may hold together. When little of it is
+    /// left, windows become small.
     pub most_bytes: usize,
-    /// The most handshakes under way over all listeners; beyond, SYNs are answered with cookies.
+    /// The maximum number of handshakes under way over all listeners. If there are more, SYNs are answered with
+    /// cookies.
     pub most_half_open: usize,
-    /// Answers to strangers in a second, of each kind: resets, and challenges (RFC 5961 section 7).
+    /// The rate limit, per second, for each kind of answer to hosts that may not be the peer of a connection: resets,
+    /// and challenge acknowledgements (RFC 5961 section 7).
     pub answers: u32,
-    /// The congestion control of connections whose options leave it open; `None` for what suits the link.
+    /// The congestion control of connections whose options do not choose one; `None` for the default of the link.
     pub congestion: Option<Algorithm>,
-    /// Where the memory of what waits comes from.
+    /// The source of the memory of the queues.
     pub memory: Memory,
 }
 
-/// 4 GiB, of which each connection has 8 KiB for certain; 1 GiB where addresses have 32 bits.
-const MOST_BYTES: usize = if usize::BITS > 32 { 1 << (usize::BITS / 2) } else { 1 << 30 };
+/// The default of [`Config::most_bytes`]: 4 GiB, or 1 GiB if addresses have 32 bits. Each connection has 8 KiB of it
+/// reserved.
+const MAX_BYTES: usize = if usize::BITS > 32 { 1 << (usize::BITS / 2) } else { 1 << 30 };
 
 impl Config {
-    /// What suits a link.
+    /// The default configuration for a link.
     #[must_use]
     pub const fn new(link: Link) -> Self {
         Self {
@@ -134,7 +141,7 @@ impl Config {
             most_time_wait: 100_000,
             most_orphans: 4096,
             most_orphan_bytes: 64 << 20,
-            most_bytes: MOST_BYTES,
+            most_bytes: MAX_BYTES,
             most_half_open: 1024,
             answers: 1000,
             congestion: None,
@@ -143,72 +150,75 @@ impl Config {
     }
 }
 
-/// What has been counted so far.
+/// Counters of TCP on one interface.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
-    /// Segments sent again.
+    /// Segments that were retransmitted.
     pub retransmitted: u64,
     /// Connections that their peers reset.
     pub resets: u64,
     /// Connections whose peers did not answer in time.
     pub timeouts: u64,
-    /// SYNs and acknowledgements of handshakes that a full backlog kept out.
+    /// SYNs and final acknowledgements of handshakes that were dropped because the backlog was full or memory was
+    /// short.
     pub backlog_drops: u64,
-    /// Answers to strangers that were left out because there were too many.
+    /// Resets and challenge acknowledgements that the rate limit suppressed.
     pub suppressed: u64,
-    /// Segments that could not be read, or whose checksum was wrong.
+    /// Segments that were malformed or had a wrong checksum.
     pub malformed: u64,
-    /// Segments that were for nobody, and were dropped without an answer.
+    /// Segments for no connection and no listener that were dropped without an answer.
     pub dropped: u64,
     /// SYNs that were answered with cookies.
     pub cookies: u64,
 }
 
-/// Why no connection was begun.
+/// Why a connection could not be started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum ConnectError {
-    /// The two ends are in use, or the local port is somebody else's, or no port is free (`EADDRINUSE`).
+    /// The pair of ends is in use, or another socket is bound to the local port, or no ephemeral port is free
+    /// (`EADDRINUSE`).
     #[error("the address is in use")]
     AddressInUse,
     /// There is no memory for one more connection (`ENOBUFS`).
     #[error("the limit of memory is reached")]
     LimitReached,
-    /// The two ends are of different families, or one of them is no host's.
+    /// The two ends are of different address families, or one of them cannot be the address of a host, or the remote
+    /// port is 0.
     #[error("an address is no host's")]
     InvalidAddress,
 }
 
-/// Why an address was not bound.
+/// Why an address could not be bound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum BindError {
-    /// A socket that is bound or listens has it (`EADDRINUSE`).
+    /// Another bound or listening socket has the address (`EADDRINUSE`).
     #[error("the address is in use")]
     AddressInUse,
 }
 
-/// A connection that was accepted.
+/// A connection that a listener has accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Accepted {
-    /// Its key.
+    /// The key of the connection.
     pub id: ConnectionId,
-    /// This end.
+    /// The local address and port.
     pub local: SocketAddr,
-    /// The peer.
+    /// The remote address and port.
     pub remote: SocketAddr,
 }
 
 /// A connection in the table.
 struct Entry {
     connection: Connection,
-    /// The other end, where it is on this interface too.
+    /// The connection at the other end, if it is on this interface too.
     peer: Option<ConnectionId>,
-    /// The listener in whose queue it waits.
+    /// The listener whose accept queue this connection waits in.
     listener: Option<ListenerId>,
-    /// It is among the pending.
+    /// Whether the connection is in `Tcp::pending`.
     pending: bool,
-    /// It is among those who are awake.
+    /// Whether the connection is in `Tcp::awake`.
     awake: bool,
-    /// What it held when its owner let go of it.
+    /// The bytes that the connection held when its owner released it, if nobody owns it any more.
     orphan: Option<u32>,
 }
 
@@ -218,16 +228,19 @@ impl Entry {
     }
 }
 
-/// Secrets, one for each purpose.
+/// The keys of keyed hashes, one for each purpose.
 struct Secrets {
-    /// RFC 6528.
+    /// For initial sequence numbers (RFC 6528).
     sequence: Secret,
+    /// For the offsets of timestamp clocks.
     clock: Secret,
 }
 
 /// See the [module](self).
 pub struct Tcp {
     config: Config,
+    /// That of IPv6 packets which are no connection's.
+    v6_hop_limit: HopLimit,
     random: Random,
     secrets: Secrets,
     flows: Flows,
@@ -240,31 +253,35 @@ pub struct Tcp {
     challenges: Limiter,
     resets: Limiter,
     pending: VecDeque<ConnectionId>,
-    /// Those that could not send the last time, for want of a way or of a neighbour.
+    /// Connections that could not send at the last attempt, because there was no route or the neighbour was not
+    /// resolved.
     stranded: BTreeSet<ConnectionId>,
-    /// Those that did something last: they keep the little memory that they will need again when they do more.
+    /// The connections that were active last, oldest first. They keep the little memory that they will need again.
     awake: VecDeque<ConnectionId>,
-    /// Whose acknowledgement from TIME-WAIT is to leave.
+    /// The pairs of ends in TIME-WAIT whose acknowledgement is still to be sent.
     owed: VecDeque<Tuple>,
-    /// What all connections together may hold.
+    /// The memory that all connections together may hold.
     budget: Budget,
-    /// The options that were asked for last.
+    /// The options of the connection or listener that was made last.
     latest_options: Option<Arc<Options>>,
-    /// How many connections nobody owns any more, and what they held when that began.
+    /// The number of connections that nobody owns any more, and the bytes that they held when their owners released
+    /// them.
     orphans: (usize, usize),
     events: Events,
     counters: Counters,
-    /// A peer has acknowledged something new.
+    /// A peer has acknowledged new data since [`take_progress`](Self::take_progress) was last called.
     progressed: bool,
 }
 
 impl Tcp {
-    /// TCP with no connection. `random` is seeded by the platform; whatever others see of it tells nothing of it.
+    /// TCP without connections. `random` is seeded by the platform; nothing that peers can see of its output reveals
+    /// its state.
     #[must_use]
     pub fn new(config: Config, mut random: Random) -> Self {
         let table = Secret::new(&mut random);
         let time_wait = TimeWait::new(config.time_wait, config.most_time_wait, Secret::new(&mut random));
         Self {
+            v6_hop_limit: HopLimit::DEFAULT,
             secrets: Secrets { sequence: Secret::new(&mut random), clock: Secret::new(&mut random) },
             flows: Flows::new(table.clone()),
             connections: Slots::default(),
@@ -290,65 +307,73 @@ impl Tcp {
         }
     }
 
-    /// What happened since this was last asked, oldest first.
+    /// The next event that the caller has not seen yet, oldest first.
     pub fn poll_event(&mut self) -> Option<Event> {
         self.events.poll()
     }
 
-    /// Whether a peer has acknowledged something new since this was last asked: packets reach it (RFC 4861 section 7.3.1).
+    /// Whether a peer has acknowledged something new since the last call, which proves that packets reach it (RFC 4861
+    /// section 7.3.1).
     pub const fn take_progress(&mut self) -> bool {
         core::mem::replace(&mut self.progressed, false)
     }
 
-    /// What has been counted so far.
+    /// The counters.
     #[must_use]
     pub const fn counters(&self) -> &Counters {
         &self.counters
     }
 
-    /// Changes the link's MTU: connections send no longer packets from now on. What peers were told they may send stays.
+    /// Sets the hop limit of IPv6 packets that belong to no connection. Each connection has its own.
+    pub const fn set_v6_hop_limit(&mut self, hop_limit: HopLimit) {
+        self.v6_hop_limit = hop_limit;
+    }
+
+    /// Changes the MTU of the link: from now on, connections send no longer packets. The MSS that was announced to
+    /// peers stays.
     pub fn set_mtu(&mut self, mtu: usize) {
         self.config.link.mtu = mtu;
         let all: alloc::vec::Vec<ConnectionId> = self.connections().map(|(id, ..)| id).collect();
         for id in all {
             if let Some(entry) = self.connections.get_mut(id.0) {
                 entry.connection.set_link_mtu(mtu);
-                self.mark(id);
+                self.mark_pending(id);
             }
         }
     }
 
-    /// Where the memory of what waits comes from.
+    /// The source of the memory of the queues.
     #[must_use]
     pub const fn memory(&self) -> &Memory {
         &self.config.memory
     }
 
-    /// What the queues of all connections hold, and may hold.
+    /// The budget of the queues of all connections.
     #[must_use]
     pub const fn budget(&self) -> &Budget {
         &self.budget
     }
 
-    /// The link, as TCP was told of it.
+    /// The properties of the link that TCP was configured with.
     #[must_use]
     pub const fn link(&self) -> &Link {
         &self.config.link
     }
 
-    /// When something is due, if nothing happens before. It may be earlier than anything is.
+    /// When [`handle_timeout`](Self::handle_timeout) is to be called, if nothing happens before. This may be earlier
+    /// than the first real deadline.
     #[must_use]
     pub fn next_timeout(&self) -> Option<Instant> {
         earliest([self.timers.next(), self.half_open.next_timeout(), self.time_wait.next()])
     }
 
-    /// Acts on what is due; what that leaves to send is pending.
+    /// Handles all timers that have expired. Connections that have something to send afterwards are pending.
     pub fn handle_timeout(&mut self, now: Instant) {
         while let Some(index) = self.timers.pop(now) {
             let Some(id) = self.connections.key_at(index).map(ConnectionId) else { continue };
             let Some(entry) = self.connections.get_mut(id.0) else { continue };
             let effects = entry.connection.handle_timeout(now);
-            self.settle(id, effects, now);
+            self.apply_effects(id, effects, now);
         }
         self.half_open.handle_timeout(now, |key, record| {
             self.flows.remove(&record.tuple, Flow::HalfOpen(key));
@@ -359,7 +384,7 @@ impl Tcp {
         self.time_wait.expire(now);
     }
 
-    /// What a pair of ends stands for.
+    /// The connection or handshake that a pair of ends belongs to.
     fn flow(&self, tuple: &Tuple) -> Option<Flow> {
         self.flows.find(tuple, |flow| match flow {
             Flow::Connection(id) => self.connections.get(id.0).is_some_and(|entry| entry.connection.tuple() == tuple),
@@ -367,59 +392,61 @@ impl Tcp {
         })
     }
 
-    /// Connections, TIME-WAIT not among them.
+    /// All connections, except those in TIME-WAIT.
     pub fn connections(&self) -> impl Iterator<Item = (ConnectionId, &Tuple, TcpState)> {
         self.connections
             .iter()
             .map(|(key, entry)| (ConnectionId(key), entry.connection.tuple(), entry.connection.state()))
     }
 
-    /// How many connections there are, TIME-WAIT not among them.
+    /// The number of connections, except those in TIME-WAIT.
     #[must_use]
     pub fn connection_count(&self) -> usize {
         self.connections.len()
     }
 
-    /// How many handshakes listeners have under way.
+    /// The number of handshakes that listeners have under way.
     #[must_use]
     pub fn half_open_count(&self) -> usize {
         self.half_open.len()
     }
 
-    /// How many records are in TIME-WAIT.
+    /// The number of connections in TIME-WAIT.
     #[must_use]
     pub const fn time_wait_count(&self) -> usize {
         self.time_wait.len()
     }
 
-    /// How many listeners there are.
+    /// The number of sockets that listen.
     #[must_use]
     pub fn listener_count(&self) -> usize {
         self.listeners.count()
     }
 
-    /// Bytes of memory that connections' queues hold, records of TIME-WAIT, and lists of what is to leave.
+    /// The bytes of memory that are held by the queues of connections, the records of TIME-WAIT, and the lists of
+    /// connections and handshakes with something to send.
     #[must_use]
     pub fn held(&self) -> usize {
         let lists = self.pending.capacity() * size_of::<ConnectionId>() + self.half_open.held();
         self.connections.iter().map(|(_, entry)| entry.connection.held()).sum::<usize>() + self.time_wait.held() + lists
     }
 
-    /// The initial sequence number of a connection (RFC 6528 section 3): a clock of 4 microseconds and a keyed hash.
+    /// The initial sequence number of a connection (RFC 6528 section 3): a clock with ticks of 4 microseconds, plus a
+    /// keyed hash of the ends.
     #[expect(clippy::cast_possible_truncation, reason = "sequence numbers count modulo 2^32")]
     fn initial_sequence(&self, tuple: &Tuple, now: Instant) -> sequence::Sequence {
         let clock = (now.since_origin().as_micros() / 4) as u32;
         sequence::Sequence(clock.wrapping_add(self.secrets.sequence.hash(tuple) as u32))
     }
 
-    /// What is added to the clock of a connection's timestamps (RFC 7323 section 7.1).
+    /// The offset of the timestamp clock of a connection (RFC 7323 section 7.1).
     #[expect(clippy::cast_possible_truncation, reason = "clocks count modulo 2^32")]
     fn clock_offset(&self, tuple: &Tuple) -> u32 {
         self.secrets.clock.hash(tuple) as u32
     }
 
-    /// The options of a new connection or listener, with what TCP is set to where they leave something open. Most connections
-    /// have the options of the one before, and share them.
+    /// The options of a new connection or listener, completed by those of the configuration. Most connections have the
+    /// same options as the one before, so they share one copy.
     fn share_options(&mut self, mut options: Options) -> Arc<Options> {
         options.congestion = options.congestion.or(self.config.congestion);
         match &self.latest_options {
@@ -428,30 +455,31 @@ impl Tcp {
         }
     }
 
-    /// Puts a connection among the pending, where it has something to send.
-    fn mark(&mut self, id: ConnectionId) {
+    /// Makes a connection pending: the driver will let it send.
+    fn mark_pending(&mut self, id: ConnectionId) {
         if let Some(entry) = self.connections.get_mut(id.0)
             && !entry.pending
         {
             entry.pending = true;
             self.pending.push_back(id);
             if self.pending.len() > 2 * self.connections.len() + 64 {
-                // Where the outlet has no room for long, connections come and go.
+                // If the outlet has no room for a long time, connections come and go, and their entries must not
+                // accumulate.
                 let connections = &self.connections;
                 self.pending.retain(|id| connections.get(id.0).is_some_and(|entry| entry.pending));
             }
         }
     }
 
-    /// Lets a connection's send buffer grow where its path carries more than that holds.
+    /// Lets the send buffer of a connection grow if its path carries more than the buffer holds.
     fn grow(&mut self, id: ConnectionId) {
         if self.connections.get_mut(id.0).is_some_and(|entry| entry.connection.grow()) {
             self.events.tell(Event::Writable(id));
         }
     }
 
-    /// A connection has nobody any more; where there are too many such, it is reset.
-    fn adopt(&mut self, id: ConnectionId, now: Instant) {
+    /// Counts a connection that nobody owns any more. If there are too many of them, the connection is reset instead.
+    fn count_orphan(&mut self, id: ConnectionId, now: Instant) {
         let Some(entry) = self.connections.get_mut(id.0) else { return };
         if entry.orphan.is_some() || entry.connection.is_closed() {
             return;
@@ -467,7 +495,7 @@ impl Tcp {
         self.orphans = (count + 1, held + counted as usize);
     }
 
-    /// Takes an entry out for good.
+    /// Removes a connection from the table.
     fn remove(&mut self, id: ConnectionId) -> Option<Entry> {
         let entry = self.connections.remove(id.0)?;
         self.timers.remove(id.0.index());
@@ -479,8 +507,8 @@ impl Tcp {
         Some(entry)
     }
 
-    /// Tells a connection to this very interface how far its reader is, before it decides what to send: while who reads has not
-    /// looked at what is there, small pieces had better wait and leave together.
+    /// Tells a connection whose peer is on this interface too whether the reader of that peer is behind. While the
+    /// reader has not looked at what has arrived, small pieces of data had better wait and leave together.
     fn look_at_reader(&mut self, id: ConnectionId) {
         let Some(peer) = self.connections.get(id.0).and_then(|entry| entry.peer) else { return };
         let is_behind = self.connections.get(peer.0).is_some_and(|peer| peer.connection.has_news());
@@ -489,7 +517,8 @@ impl Tcp {
         }
     }
 
-    /// A connection has done something: sets its alarm, and puts the one to sleep that has done nothing for longest.
+    /// Sets the alarm of a connection after it was active. If too many connections keep memory allocated, the one that
+    /// has been inactive longest releases its memory.
     fn arm(&mut self, id: ConnectionId) {
         let Some(entry) = self.connections.get_mut(id.0) else { return };
         self.timers.set(id.0.index(), entry.connection.next_timeout());
@@ -497,7 +526,7 @@ impl Tcp {
             return;
         }
         self.awake.push_back(id);
-        if self.awake.len() > MOST_AWAKE
+        if self.awake.len() > MAX_AWAKE
             && let Some(oldest) = self.awake.pop_front()
             && let Some(entry) = self.connections.get_mut(oldest.0)
         {

@@ -1,18 +1,19 @@
-//! Time as the engine counts it: an argument, never read from a clock.
+//! Time as the engine counts it. Callers pass it in as an argument; the engine never reads a clock.
 
 use core::fmt;
 use core::num::NonZeroU64;
 use core::ops::{Add, AddAssign, Sub};
 use core::time::Duration;
 
-/// A point on a monotonic time line: the time since its origin, in nanoseconds. Unrelated to the calendar.
+/// A point on a monotonic time line: the time since its origin, in nanoseconds. It is unrelated to the calendar.
 ///
-/// The line ends 584 years after its origin; what would lie beyond lies at its end, and that is for ever away. An `Option` of an instant is no larger than an instant: a connection has many.
+/// The line ends 584 years after its origin. A later point saturates at the end, which never comes. An `Option` of an
+/// instant is no larger than an instant, because a connection has many.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Instant(NonZeroU64);
 
-/// How long something took, in nanoseconds: half as large as a [`Duration`], of which a connection remembers many, and so is an
-/// `Option` of it. What is longer than 584 years is that long.
+/// A duration in nanoseconds that saturates at 584 years. It is half as large as a [`Duration`], and so is an `Option`
+/// of it, because a connection remembers many.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Span(NonZeroU64);
 
@@ -52,7 +53,8 @@ impl Instant {
         Duration::from_nanos(self.0.get() - 1)
     }
 
-    /// The time from `earlier` to this instant; zero where `earlier` is the later one, and `Duration::MAX` to the end of time.
+    /// The time from `earlier` to this instant: zero if `earlier` is later, and `Duration::MAX` if this instant is the
+    /// end of the time line.
     #[must_use]
     pub const fn saturating_duration_since(self, earlier: Self) -> Duration {
         if self.0.get() == u64::MAX && earlier.0.get() < u64::MAX {
@@ -68,8 +70,7 @@ impl Instant {
     }
 }
 
-/// The first of some times, of those that there are. Every packet asks when something is due next, so nothing is in the way of
-/// comparing them one after the other.
+/// The earliest of the times that are set. This is computed for every packet, so it is a plain chain of comparisons.
 #[must_use]
 pub fn earliest<const N: usize>(times: [Option<Instant>; N]) -> Option<Instant> {
     let mut first = None;
@@ -83,7 +84,7 @@ pub fn earliest<const N: usize>(times: [Option<Instant>; N]) -> Option<Instant> 
     first
 }
 
-/// As many as there are, or as 64 bits hold.
+/// The duration in nanoseconds, saturated at 64 bits.
 const fn nanoseconds(duration: Duration) -> u64 {
     duration.as_secs().saturating_mul(NANOSECONDS).saturating_add(duration.subsec_nanos() as u64)
 }
@@ -103,7 +104,7 @@ impl fmt::Debug for Instant {
 impl Add<Duration> for Instant {
     type Output = Self;
 
-    /// Saturates at the end of time instead of overflowing: an application may name any duration.
+    /// Saturates at the end of the time line instead of overflowing, because an application may pass any duration.
     fn add(self, duration: Duration) -> Self {
         Self(self.0.saturating_add(nanoseconds(duration)))
     }
@@ -128,7 +129,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_earliest_of_some_times_is_the_first_of_those_that_there_are() {
+    fn the_earliest_time_ignores_times_that_are_not_set() {
         let at = |seconds| Some(Instant::from_origin(Duration::from_secs(seconds)));
         assert_eq!(earliest([at(3), None, at(1), at(2)]), at(1));
         assert_eq!(earliest([None, at(2), at(2)]), at(2));
@@ -137,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn the_end_of_time_is_not_passed() {
+    fn instants_saturate_at_the_end_of_the_time_line() {
         let end = Instant::ORIGIN + Duration::MAX;
         assert_eq!(end + Duration::from_secs(1), end);
         assert_eq!(
@@ -150,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn a_span_is_the_duration_that_it_was_made_of() {
+    fn a_span_converts_back_to_the_same_duration() {
         for duration in [Duration::ZERO, Duration::from_nanos(1), Duration::from_secs(3600)] {
             assert_eq!(Duration::from(Span::from(duration)), duration);
         }

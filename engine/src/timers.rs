@@ -1,33 +1,33 @@
-//! When each slot wants to be looked at again.
+//! One alarm per slot, in a heap ordered by time. TCP connections, neighbour entries and other tables use it.
 
 use alloc::vec::Vec;
 
 use crate::time::Instant;
 
-/// Children of a node of the heap. With four, a heap is half as deep as with two, and the children of a node lie in one
-/// line of a cache.
+/// The children of a node of the heap. With four, a heap is half as deep as with two, and the children of a node share
+/// one cache line.
 const ARITY: usize = 4;
-/// No memory is given back where fewer entries than these were the most at once.
+/// Memory is freed only if the heap had more entries than this at once.
 const SMALL: usize = 1024;
 
 /// The alarms of all slots, by time.
 ///
 /// Retransmission timers are set with every segment and cleared with every acknowledgement, and almost none of them
-/// goes off. So setting an alarm later than its heap entry, or clearing it, touches only the slot's record; when the
-/// entry comes up, it is dropped or moved to the alarm's real time. A slot has at most one entry, so the heap is never
-/// larger than the slots are many, however often alarms change.
+/// expires. So setting an alarm later than its heap entry, or clearing it, changes only the slot's record. When the
+/// entry reaches the top of the heap, it is dropped or moved to the alarm's real time. A slot has at most one entry, so
+/// the heap never has more entries than there are slots, however often alarms change.
 ///
-/// Slots are numbers of a slab, small and dense: there is a record for every one up to the highest that was set.
+/// Slots are small, dense indices: there is a record for every index up to the highest that was set.
 #[derive(Debug, Default)]
 pub struct Timers {
     /// A heap with the earliest entry first.
     heap: Vec<Entry>,
     records: Vec<Record>,
-    /// The most entries at once since memory was last given back.
+    /// The highest number of entries since memory was last freed.
     peak: usize,
 }
 
-/// When to look at a slot's record. Entries of one instant are ordered by slot, so that a run can be repeated exactly.
+/// When to look at a slot's record. Entries for the same instant are ordered by slot, so that a run is reproducible.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Entry {
     time: Instant,
@@ -37,7 +37,8 @@ struct Entry {
 #[derive(Clone, Copy, Debug, Default)]
 struct Record {
     due: Option<Instant>,
-    /// Where the slot's entry lies in the heap. An alarm that is due always has one, at its time or before.
+    /// The position of the slot's entry in the heap. A record with an alarm always has an entry, at the alarm's time or
+    /// earlier.
     position: Option<u32>,
 }
 
@@ -76,7 +77,7 @@ impl Timers {
         }
     }
 
-    /// Clears a slot's alarm and takes its entry out of the heap, for a slot that is no longer in use.
+    /// Clears a slot's alarm and removes its entry from the heap, for a slot that is no longer used.
     pub fn remove(&mut self, slot: u32) {
         let Some(record) = self.records.get_mut(slot as usize) else { return };
         record.due = None;
@@ -104,19 +105,19 @@ impl Timers {
         }
     }
 
-    /// When to call [`pop`](Self::pop) again. It may be earlier than any alarm is due.
+    /// When to call [`pop`](Self::pop) again. No alarm may be due yet at that time.
     #[must_use]
     pub fn next(&self) -> Option<Instant> {
         self.heap.first().map(|entry| entry.time)
     }
 
-    /// How many slots have an entry in the heap: at least as many as have an alarm.
+    /// The number of slots with an entry in the heap: at least the number of alarms.
     #[must_use]
     pub const fn len(&self) -> usize {
         self.heap.len()
     }
 
-    /// Whether no slot has an entry in the heap, and so none an alarm.
+    /// Whether the heap is empty, so that no alarm is set.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.heap.is_empty()
@@ -128,7 +129,7 @@ impl Timers {
         self.heap.capacity() * size_of::<Entry>() + self.records.capacity() * size_of::<Record>()
     }
 
-    /// Takes the entry at a position out of the heap.
+    /// Removes the entry at a position from the heap.
     fn take(&mut self, position: usize) {
         let Some(taken) = self.heap.get(position).copied() else { return };
         let Some(last) = self.heap.pop() else { return };
@@ -136,15 +137,15 @@ impl Timers {
             record.position = None;
         }
         if position < self.heap.len() {
-            // The last entry fills the gap. It may belong above it: it comes from another branch.
+            // The last entry fills the gap. It comes from another branch, so it may have to move up or down.
             if last < taken { self.rise(position, last) } else { self.sink(position, last) }
         } else if self.heap.is_empty() && self.peak > SMALL {
-            // No alarm is set, so no record says anything.
+            // No alarm is set, so all records are empty.
             *self = Self::new();
         }
     }
 
-    /// Puts an entry at a position or above it, after those that are later.
+    /// Puts an entry at a position or further up, below all entries that are earlier.
     fn rise(&mut self, mut position: usize, entry: Entry) {
         while position > 0 {
             let above = (position - 1) / ARITY;
@@ -157,7 +158,7 @@ impl Timers {
         self.place(position, entry);
     }
 
-    /// Puts an entry at a position or below it, before those that are earlier.
+    /// Puts an entry at a position or further down, above all entries that are later.
     fn sink(&mut self, mut position: usize, entry: Entry) {
         loop {
             let below = position * ARITY + 1;

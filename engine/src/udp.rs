@@ -1,16 +1,16 @@
-//! UDP (RFC 768): which socket has which port, and who receives a datagram.
+//! UDP (RFC 768): which socket has which port, and which sockets receive a datagram.
 //!
-//! The table is that of one interface. It knows where sockets are bound and which groups they are members of, and names
-//! those that a datagram is for; their queues are outside, since several interfaces may serve one socket. What a
-//! look-up costs does not depend on what others have bound.
+//! The table belongs to one interface. It knows the local addresses and groups of the sockets, and finds the receivers
+//! of a datagram. The sockets' queues are elsewhere, because several interfaces may serve one socket. The cost of a
+//! lookup does not depend on the number of sockets.
 //!
-//! | Room | Holds |
+//! | Module | Contents |
 //! |---|---|
-//! | [`batch`] | several datagrams as one packet |
-//! | [`datagram`] | the header: one parse, one emit |
-//! | [`ports`] | the ephemeral ports, and who may have how many |
-//! | [`queue`] | datagrams that wait to be received |
-//! | [`recent`] | the last large packets |
+//! | [`batch`] | several datagrams in one packet (UDP segmentation offload) |
+//! | [`datagram`] | parsing and emitting of UDP headers |
+//! | [`ports`] | ephemeral ports, and how many of them one owner may use |
+//! | [`queue`] | the queue of received datagrams of a socket |
+//! | [`recent`] | the last large packets, to check ICMP errors about them |
 
 pub mod batch;
 pub mod datagram;
@@ -34,21 +34,21 @@ pub use crate::tcp::Tuple;
 use ports::{FreePorts, Owner, PortError, PortLimits, Ports};
 use queue::is_same_end;
 
-/// A bound socket.
+/// The key of a bound socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SocketId(pub Key);
 
-/// How much of a table one owner may have.
+/// How much of a table one owner may use.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Its ephemeral ports, of each family.
+    /// Its ephemeral ports, for each address family.
     pub ports: PortLimits,
-    /// The memberships in multicast groups of all its sockets together. The host may have any number.
+    /// The multicast memberships of all its sockets together. The host itself is not limited.
     pub memberships: u32,
 }
 
 impl Default for Limits {
-    /// Those of [`PortLimits`], and 256 memberships.
+    /// The defaults of [`PortLimits`], and 256 memberships.
     fn default() -> Self {
         Self { ports: PortLimits::default(), memberships: 256 }
     }
@@ -57,16 +57,16 @@ impl Default for Limits {
 /// Why a socket cannot be bound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum BindError {
-    /// Another socket has the port, at this address or at every one.
+    /// Another socket has the port, at this address or at the unspecified address.
     #[error("the address is in use")]
     AddressInUse,
-    /// No ephemeral port is left but those that are kept for the host.
+    /// The only free ephemeral ports are those reserved for the host.
     #[error("no port is free")]
     NoPort,
-    /// The owner has as many sockets on ephemeral ports as it may.
+    /// The owner has as many sockets on ephemeral ports as it may have.
     #[error("the owner has its share of the ephemeral ports")]
     ShareExhausted,
-    /// No socket can have the address: it is a group's, everybody's, or an IPv4-mapped one.
+    /// No socket can have the address: it is a multicast, broadcast or IPv4-mapped address.
     #[error("no socket can be bound to the address")]
     Unbindable,
 }
@@ -83,16 +83,16 @@ impl From<PortError> for BindError {
 /// Why a socket does not become a member of a group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum JoinError {
-    /// The address is none of a multicast group.
+    /// The address is not a multicast address.
     #[error("the address is not a group's")]
     NotMulticast,
-    /// The socket is bound to an address of the other family, and would hear nothing.
+    /// The socket is bound to an address of the other family, so it would receive nothing.
     #[error("the group is of another family than the socket")]
     OtherFamily,
-    /// The socket is a member.
+    /// The socket is a member already.
     #[error("the socket is a member already")]
     AlreadyMember,
-    /// The owner's sockets have as many memberships as they may.
+    /// The owner's sockets have as many memberships as they may have.
     #[error("the owner has its share of memberships")]
     ShareExhausted,
     /// There is no such socket.
@@ -103,7 +103,7 @@ pub enum JoinError {
 /// Why a socket does not leave a group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum LeaveError {
-    /// The socket is no member.
+    /// The socket is not a member.
     #[error("the socket is not a member")]
     NotMember,
     /// There is no such socket.
@@ -111,39 +111,40 @@ pub enum LeaveError {
     Unbound,
 }
 
-/// Whether a socket's membership changes that of the interface, which is a member of a group as long as any socket is.
+/// Whether a change of a socket's membership changes the membership of the interface. The interface is a member of a
+/// group as long as any socket is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub enum Membership {
-    /// It does: this is the first member, or was the last. The interface has to report it.
+    /// It does: the socket is the first member, or was the last one. The interface must report the change.
     Interface,
     /// Other sockets are members too.
     Socket,
 }
 
-/// What is left of a socket.
+/// The parts of a socket that was unbound.
 #[derive(Debug)]
 #[must_use]
 pub struct Unbound<R> {
-    /// What it was bound with.
+    /// The receiver that it was bound with.
     pub receiver: R,
-    /// The groups that it was the last member of: the interface has to leave them.
+    /// The groups whose last member it was. The interface must leave them.
     pub left: Vec<IpAddr>,
 }
 
-/// The bound sockets of one interface, each with a receiver `R`: whatever its owner finds its queue by.
+/// The bound sockets of one interface. Each has a receiver `R`, by which its owner finds the socket's queue.
 pub struct Udp<R> {
     sockets: Slots<Socket<R>>,
-    /// Whoever has a port at an address, the unspecified ones being every address of their family. No other socket of
-    /// the family has the port then.
+    /// The socket that has a port at an address. A socket at the unspecified address has the port at every address of
+    /// its family, so no other socket of the family has that port.
     bound: HashMap<End, SocketId, Secret>,
     v4: Ports,
     v6: Ports,
-    /// Who receives what is for a group's port.
+    /// The sockets that receive datagrams addressed to a group and port.
     members: HashMap<End, Vec<SocketId>, Secret>,
-    /// How many sockets are members of a group, on any port.
+    /// The number of sockets that are members of a group, on any port.
     groups: HashMap<IpAddr, u32, Secret>,
-    /// How many memberships an owner has; those of the host are not counted.
+    /// The number of memberships of each owner. The host's own are not counted.
     memberships: HashMap<Owner, u32, Secret>,
     most_memberships: u32,
 }
@@ -158,7 +159,8 @@ struct Socket<R> {
 }
 
 impl<R> Udp<R> {
-    /// No socket. The secret keeps owners from choosing addresses and ports that meet in one place of a table.
+    /// A table without sockets. The secret prevents owners from choosing addresses and ports that collide in a hash
+    /// table.
     #[must_use]
     pub fn new(limits: Limits, secret: &Secret) -> Self {
         let Limits { ports, memberships } = limits;
@@ -174,13 +176,15 @@ impl<R> Udp<R> {
         }
     }
 
-    /// Binds a socket to an address and port; port 0 is an ephemeral one, which no other socket of the family has.
+    /// Binds a socket to an address and port. Port 0 asks for an ephemeral port, which no other socket of the family
+    /// has.
     ///
-    /// An unspecified address is every address of its family, and excludes any other socket of the family from the
-    /// port. No socket serves both families, and no two have one port at one address: there is no `SO_REUSEADDR`.
-    /// Several sockets receive what is for one group's port where they are bound to different addresses.
+    /// The unspecified address stands for every address of its family, and no other socket of the family can have the
+    /// port then. A socket serves only one family, and no two sockets have the same port at the same address: there is
+    /// no `SO_REUSEADDR`. Several sockets receive the datagrams for the same group and port if they are bound to
+    /// different addresses.
     ///
-    /// How many sockets an owner has on ports that are not ephemeral is for the caller to bound.
+    /// The caller must limit how many sockets an owner has on ports that are not ephemeral.
     ///
     /// # Errors
     /// See [`BindError`].
@@ -207,7 +211,7 @@ impl<R> Udp<R> {
         Ok(id)
     }
 
-    /// Takes a socket out: its port and its memberships are free.
+    /// Removes a socket. Its port becomes free and its memberships end.
     pub fn unbind(&mut self, id: SocketId) -> Option<Unbound<R>> {
         let mut left = self.sockets.get(id.0)?.groups.clone();
         left.retain(|group| self.leave(id, *group) == Ok(Membership::Interface));
@@ -217,9 +221,9 @@ impl<R> Udp<R> {
         Some(Unbound { receiver: socket.receiver, left })
     }
 
-    /// Connects a socket: the ends that its datagrams have from now on. Those from another remote end are not for it,
-    /// nor are those for another address than the local one, unless that is unspecified. `None` takes datagrams from
-    /// everyone again. Whether there is such a socket.
+    /// Connects a socket: sets the local and remote end of its datagrams. From now on it receives only datagrams from
+    /// that remote end, sent to that local address unless that is unspecified. `None` disconnects it, so that it
+    /// receives from every remote end again. Returns whether the socket exists.
     ///
     /// The port stays the one that the socket is bound to.
     pub fn connect(&mut self, id: SocketId, connection: Option<Tuple>) -> bool {
@@ -238,13 +242,13 @@ impl<R> Udp<R> {
         self.sockets.get(id.0).map(|socket| SocketAddr::new(socket.local, socket.port))
     }
 
-    /// Whose a socket is.
+    /// The owner of a socket.
     #[must_use]
     pub fn owner(&self, id: SocketId) -> Option<Owner> {
         self.sockets.get(id.0).map(|socket| socket.owner)
     }
 
-    /// What a socket was bound with.
+    /// The receiver that a socket was bound with.
     #[must_use]
     pub fn receiver(&self, id: SocketId) -> Option<&R> {
         self.sockets.get(id.0).map(|socket| &socket.receiver)
@@ -255,19 +259,19 @@ impl<R> Udp<R> {
         self.sockets.iter().map(|(key, socket)| (SocketId(key), &socket.receiver))
     }
 
-    /// How many sockets there are.
+    /// The number of sockets.
     #[must_use]
     pub fn len(&self) -> usize {
         self.sockets.len()
     }
 
-    /// Whether there is none.
+    /// Whether there are no sockets.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.sockets.is_empty()
     }
 
-    /// The ephemeral ports that are free for a family. A socket that several interfaces serve is bound to one that is
+    /// The ephemeral ports of a family that are free. A socket that several interfaces serve is bound to a port that is
     /// free on [all of them](FreePorts::intersect).
     #[must_use]
     pub const fn free_ports(&self, is_ipv4: bool) -> &FreePorts {
@@ -275,10 +279,10 @@ impl<R> Udp<R> {
     }
 }
 
-/// Groups.
+/// Multicast groups.
 impl<R> Udp<R> {
-    /// Makes a socket a member of a multicast group on this interface (RFC 1112 section 7.1): it receives what is for
-    /// the group and its port, whichever address it is bound to.
+    /// Makes a socket a member of a multicast group on this interface (RFC 1112 section 7.1). It receives the datagrams
+    /// for the group and its port, whatever address it is bound to.
     ///
     /// # Errors
     /// See [`JoinError`].
@@ -334,14 +338,16 @@ impl<R> Udp<R> {
     }
 }
 
-/// Who receives.
+/// Receivers of datagrams.
 impl<R> Udp<R> {
-    /// Who receives a datagram. `arrival` has its ends as this host sees them: the local one is where it was sent to.
-    /// Whether that is a broadcast address, of all links or of one of the interface's networks, `is_broadcast` says.
+    /// The sockets that receive a datagram. `arrival` has the datagram's ends as this host sees them: its local end is
+    /// the destination. `is_broadcast` says whether that is the limited broadcast address or a directed one of the
+    /// interface's networks.
     ///
-    /// What is for one address has one receiver at most: where it has none, the port is unreachable. What is for a
-    /// group is received by the members that are bound to its port. What is for everyone on a network is received by
-    /// the socket that is bound to every address, and not by those that are bound to one, which it was not sent to.
+    /// A unicast datagram has at most one receiver; if it has none, the port is unreachable. A multicast datagram is
+    /// received by the members of the group that are bound to its port. A broadcast datagram is received by the socket
+    /// that is bound to the unspecified address, but not by sockets bound to one address, because it was not sent to
+    /// that address.
     pub fn receivers(&self, arrival: &Tuple, is_broadcast: bool) -> impl Iterator<Item = SocketId> + use<'_, R> {
         let arrival = *arrival;
         let is_unicast = !is_broadcast && !arrival.local().ip().is_multicast();
@@ -355,22 +361,23 @@ impl<R> Udp<R> {
         })
     }
 
-    /// Who on this host receives a datagram that the host itself sends to many (RFC 1112 section 6.1): `sent` has its
-    /// ends as the sender sees them. The sender is among them where it is a member of the group. Whether there is to be
-    /// such a loop-back, the sender says (`IP_MULTICAST_LOOP`); that it is done is the caller's to see to.
+    /// The sockets of this host that receive a multicast or broadcast datagram which this host itself sends (RFC 1112
+    /// section 6.1). `sent` has the ends as the sender sees them. The sender receives its own datagram if it is a
+    /// member of the group. The caller must check whether the sender wants this loopback (`IP_MULTICAST_LOOP`).
     pub fn receivers_here(&self, sent: &Tuple, is_broadcast: bool) -> impl Iterator<Item = SocketId> + use<'_, R> {
         self.receivers(&sent.reversed(), is_broadcast)
     }
 
-    /// Who has a port at an address of this host, be it for all of them: whom an error about a datagram from there
-    /// concerns.
+    /// The socket that has a port at an address of this host, or at the unspecified address. An ICMP error about a
+    /// datagram from there is for this socket.
     #[must_use]
     pub fn holder(&self, local: SocketAddr) -> Option<SocketId> {
         let find = |address| self.bound.get(&End { address, port: local.port() }).copied();
         find(local.ip()).or_else(|| find(every_address(local.is_ipv4())))
     }
 
-    /// The sockets that receive what is for an address if it comes from whom they take it: one at most, but for groups.
+    /// The sockets at a local address and port, whatever remote end they are connected to. Only for a group there may
+    /// be more than one.
     fn candidates(&self, local: SocketAddr) -> impl Iterator<Item = SocketId> + use<'_, R> {
         let is_group = local.ip().is_multicast();
         let members = if is_group { self.members.get(&End { address: local.ip(), port: local.port() }) } else { None };
@@ -401,8 +408,8 @@ impl<R> fmt::Debug for Udp<R> {
     }
 }
 
-/// Whether a socket can be bound to an address at all. That of a group or of everyone is nobody's own, and IPv4-mapped
-/// ones are on no wire (RFC 4291 section 2.5.5.2).
+/// Whether a socket can be bound to an address. Multicast and broadcast addresses belong to no host, and IPv4-mapped
+/// addresses are never on the wire (RFC 4291 section 2.5.5.2).
 #[must_use]
 pub const fn is_bindable(address: IpAddr) -> bool {
     match address {

@@ -1,6 +1,7 @@
-//! Packets as they are on the wire: one parse for each that arrives, one emit for each that leaves.
+//! Packets on the wire: parsing of packets that arrive, and checksums of packets that leave.
 //!
-//! Header fields and checksums are `smoltcp::wire`'s; how much of a packet is believed is decided here.
+//! The fields of headers and the checksum arithmetic are `smoltcp::wire`'s. This module decides which packets are
+//! well-formed.
 
 mod hop_limit;
 
@@ -14,25 +15,25 @@ pub use hop_limit::{HopLimit, InvalidHopLimit};
 pub const IPV4_HEADER: usize = 20;
 /// Bytes of an IPv6 header without extensions (RFC 8200 section 3).
 pub const IPV6_HEADER: usize = 40;
-/// The narrowest link that carries IPv6, by its IP MTU in bytes (RFC 8200 section 5).
+/// The smallest MTU of a link that carries IPv6, in bytes (RFC 8200 section 5).
 pub const IPV6_LEAST_MTU: usize = 1280;
 
-/// What routers say of congestion in a packet's header (RFC 3168 section 5).
+/// The ECN codepoint in a packet's header (RFC 3168 section 5).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Ecn {
-    /// The sender does not take part.
+    /// Not-ECT: the sender does not support ECN.
     #[default]
     NotCapable,
     /// ECT(1).
     Capable1,
-    /// ECT(0), what this engine's own senders use.
+    /// ECT(0). This engine's own senders use it.
     Capable0,
-    /// CE: a router would rather have dropped the packet.
+    /// CE: a router is congested. Without ECN it would have dropped the packet.
     Congested,
 }
 
 impl Ecn {
-    /// From the two lowest bits of an octet, the traffic class or type of service.
+    /// Reads the two lowest bits of the traffic class or type of service octet.
     #[must_use]
     pub const fn from_bits(bits: u8) -> Self {
         match bits & 0b11 {
@@ -43,7 +44,7 @@ impl Ecn {
         }
     }
 
-    /// The two bits.
+    /// The two bits of the codepoint.
     #[must_use]
     pub const fn bits(self) -> u8 {
         match self {
@@ -55,7 +56,7 @@ impl Ecn {
     }
 }
 
-/// As [`tcp_checksum`], of the pseudo-header alone, for a segment of so many bytes.
+/// As [`tcp_checksum`], but of the pseudo-header alone, for a segment of `length` bytes.
 #[must_use]
 pub(crate) fn tcp_pseudo_checksum(source: IpAddr, destination: IpAddr, length: usize) -> u16 {
     !pseudo_sum(source, destination, IpProtocol::Tcp, length)
@@ -67,22 +68,22 @@ fn pseudo_sum(source: IpAddr, destination: IpAddr, protocol: IpProtocol, length:
     checksum::pseudo_header(&source, &destination, protocol, length as u32)
 }
 
-/// An IP packet that has arrived, whole, with the headers between IP and the transport walked over.
+/// A complete IP packet that has arrived. The headers between IP and the transport are skipped.
 #[derive(Clone, Copy, Debug)]
 pub struct Ip<'a> {
-    /// Who sent it.
+    /// The source address.
     pub source: IpAddr,
-    /// Whom it is for.
+    /// The destination address.
     pub destination: IpAddr,
-    /// What `payload` is.
+    /// The protocol of `payload`.
     pub protocol: IpProtocol,
-    /// What routers said.
+    /// The ECN codepoint.
     pub ecn: Ecn,
-    /// The transport's header and data, or as much of it as does not lie apart.
+    /// The transport header and data, without the bytes that lie elsewhere (see [`parse`](Self::parse)).
     pub payload: &'a [u8],
 }
 
-/// The source and the destination of a packet, where its header is whole.
+/// The source and the destination of a packet, if its header is complete.
 #[must_use]
 pub fn ends(packet: &[u8]) -> Option<(IpAddr, IpAddr)> {
     fn at<const LENGTH: usize>(packet: &[u8], offset: usize) -> Option<[u8; LENGTH]> {
@@ -95,13 +96,13 @@ pub fn ends(packet: &[u8]) -> Option<(IpAddr, IpAddr)> {
     }
 }
 
-/// The destination of a packet, where its header is whole.
+/// The destination of a packet, if its header is complete.
 #[must_use]
 pub fn destination(packet: &[u8]) -> Option<IpAddr> {
     ends(packet).map(|(_, destination)| destination)
 }
 
-/// What the header of a packet says that it carries, which may be an extension header.
+/// The protocol field of a packet's header, which may name an extension header.
 #[must_use]
 pub fn protocol(packet: &[u8]) -> Option<IpProtocol> {
     let at = match packet.first()? >> 4 {
@@ -112,8 +113,8 @@ pub fn protocol(packet: &[u8]) -> Option<IpProtocol> {
     packet.get(at).copied().map(IpProtocol::from)
 }
 
-/// What the TCP checksum of a segment of so many bytes, in parts, comes to (RFC 9293 section 3.1): 0 where its field is
-/// right, and what the field is to be where that is 0.
+/// The TCP checksum (RFC 9293 section 3.1) of a segment of `length` bytes, given in parts. The result is 0 if the
+/// checksum field is correct, and the value for the field if the field is 0.
 #[must_use]
 pub(crate) fn tcp_checksum<'a>(
     source: IpAddr,
@@ -124,7 +125,7 @@ pub(crate) fn tcp_checksum<'a>(
     transport_checksum(source, destination, IpProtocol::Tcp, length, parts)
 }
 
-/// As [`tcp_checksum`], of any protocol that has the same kind of checksum.
+/// As [`tcp_checksum`], for any protocol with the same kind of checksum.
 #[must_use]
 pub(crate) fn transport_checksum<'a>(
     source: IpAddr,
@@ -143,17 +144,17 @@ pub(crate) fn transport_checksum<'a>(
     !sum
 }
 
-/// Extension headers before the transport's that are walked over; no honest packet has more.
+/// How many extension headers before the transport header are skipped. No honest packet has more.
 const MOST_EXTENSIONS: usize = 8;
 
 impl<'a> Ip<'a> {
-    /// Reads a packet, whose headers are whole in `packet`, and of which `apart` more bytes lie elsewhere; `None` for one that is
-    /// malformed, a fragment, or whose checksum is wrong where `verify` says that there is one.
+    /// Parses a packet. Its headers are in `packet`, and the last `apart` bytes of it lie elsewhere. Returns `None` if
+    /// the packet is malformed, is a fragment, or has a wrong header checksum and `verify` is set.
     #[must_use]
     pub fn parse(packet: &'a [u8], apart: usize, verify: bool) -> Option<Self> {
-        // smoltcp looks at the first byte without asking whether there is one.
+        // smoltcp reads the first byte without checking that there is one.
         packet.first()?;
-        // What follows the packet in its frame is padding; nothing is between the two parts.
+        // Bytes of the frame after the packet are padding. There is no padding between the two parts.
         let within = |total: usize| total <= packet.len() + apart && (apart == 0 || total == packet.len() + apart);
         match IpVersion::of_packet(packet).ok()? {
             IpVersion::Ipv4 => {
@@ -198,8 +199,8 @@ impl<'a> Ip<'a> {
     }
 }
 
-/// Walks over the extension headers that a host may pass by (RFC 8200 section 4): hop-by-hop and destination options, and
-/// a routing header that has been followed to its end.
+/// Skips the extension headers that a host may ignore (RFC 8200 section 4): hop-by-hop and destination options, and a
+/// routing header with no segments left.
 fn walk(mut protocol: IpProtocol, mut payload: &[u8]) -> Option<(IpProtocol, &[u8])> {
     for _ in 0..MOST_EXTENSIONS {
         match protocol {
@@ -230,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn extension_headers_are_walked_over() {
+    fn extension_headers_are_skipped() {
         let mut payload = Vec::from([60, 0, 1, 4, 0, 0, 0, 0]);
         payload.extend([6, 0, 1, 4, 0, 0, 0, 0]);
         payload.extend([1, 2, 3]);
@@ -249,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_cut_short_is_not_a_packet() {
+    fn a_truncated_packet_is_not_parsed() {
         let packet = ipv6(0, &[6, 1, 1, 4, 0, 0, 0, 0]);
         for length in 0..=packet.len() {
             assert!(Ip::parse(&packet[..length], 0, true).is_none(), "{length}");

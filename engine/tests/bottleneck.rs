@@ -1,5 +1,5 @@
-//! Congestion controls and pacing at a simulated bottleneck, under virtual time: 100 Mb/s and 10 ms, and timers of hosts
-//! that go off at whole milliseconds. Rates are parts of what the path carries.
+//! Tests of congestion control and pacing at a simulated bottleneck, under virtual time: 100 Mb/s, 10 ms round trip
+//! time, and host timers that expire at whole milliseconds. Rates are fractions of the path's rate.
 
 #[path = "bottleneck/mod.rs"]
 mod bottleneck;
@@ -9,9 +9,9 @@ use core::time::Duration;
 use bottleneck::{Bottleneck, Path, Source};
 use xila_network_engine::tcp::Algorithm;
 
-/// Bytes that the path itself holds.
+/// The bandwidth-delay product of the path in bytes.
 const PRODUCT: u64 = Path::FAST.product();
-/// One packet in a hundred is lost by chance.
+/// A path that loses one packet in a hundred at random.
 const LOSSY: Path = Path { loss: 100, ..Path::FAST };
 
 const fn secs(count: u64) -> Duration {
@@ -25,7 +25,7 @@ fn alone(path: Path, algorithm: Algorithm) -> Bottleneck {
 }
 
 #[test]
-fn bbr_fills_a_path_that_loses_packets_by_chance_and_cubic_does_not() {
+fn bbr_fills_a_path_with_random_loss_and_cubic_does_not() {
     let [bbr, cubic] = [Algorithm::Bbr, Algorithm::Cubic].map(|algorithm| {
         let mut bottleneck = alone(LOSSY, algorithm);
         bottleneck.run(secs(2));
@@ -51,7 +51,7 @@ fn bbr_leaves_a_long_queue_empty() {
     assert!(rate > 0.95, "{rate}");
     let (mean, most) = (bottleneck.tally.mean_queue(), bottleneck.tally.most);
     assert!(mean < PRODUCT / 4, "{mean} bytes wait");
-    // A probe for a higher rate makes a queue, and lets it go.
+    // A probe for a higher rate builds a queue, and drains it again.
     assert!(most < PRODUCT * 3 / 2, "{most} bytes wait at most");
 }
 
@@ -91,7 +91,7 @@ fn cubic_beside_bbr_does_not_starve_nor_does_bbr() {
 }
 
 #[test]
-fn every_five_seconds_bbr_measures_the_round_trip_time_and_goes_on() {
+fn bbr_measures_the_round_trip_time_every_five_seconds_and_continues() {
     let mut bottleneck = alone(Path::FAST, Algorithm::Bbr);
     bottleneck.run(secs(3));
     let mut probes: Vec<(u64, u64)> = Vec::new();
@@ -141,7 +141,7 @@ fn pacing_does_not_make_cubic_slow() {
 }
 
 #[test]
-fn pacing_wakes_a_host_once_in_a_millisecond_and_an_idle_one_never() {
+fn pacing_wakes_a_host_once_per_millisecond_and_an_idle_one_never() {
     let mut bottleneck = alone(Path { timers: Duration::from_micros(1), ..Path::FAST }, Algorithm::Bbr);
     bottleneck.run(secs(10));
     assert!((100..13_000).contains(&bottleneck.wake_ups), "{} in 10 seconds", bottleneck.wake_ups);

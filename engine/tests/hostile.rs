@@ -1,5 +1,5 @@
-//! Hostile peers, floods, and owners who ask in any order: nothing panics, memory stays within bounds, and who has nothing to
-//! do with it is served.
+//! Hostile peers, floods, and owners that call operations in any order: nothing panics, memory stays within its limits,
+//! and unaffected connections are served.
 
 #[path = "hostile/mod.rs"]
 mod hostile;

@@ -1,9 +1,9 @@
-//! An interpreter of packetdrill scripts over the engine, under virtual time.
+//! An interpreter of packetdrill scripts that runs them against the engine, under virtual time.
 //!
-//! It runs the scripts in `tests/scripts`, and those under the folder that `XILA_PACKETDRILL` names, which are other
-//! people's: the FreeBSD project's suite, for one. For our own, then for theirs, it prints the scripts that failed or were
-//! skipped, each with the reason, and `N passed, N failed, N skipped`. With `-- --nocapture`, a failure shows what was on
-//! the wire.
+//! It runs the scripts in `tests/scripts`, and foreign scripts in the folder that `XILA_PACKETDRILL` names, such as the
+//! FreeBSD project's suite. For each of the two sets it prints the scripts that failed or were skipped, with the
+//! reason, and then `N passed, N failed, N skipped`. With `-- --nocapture`, a failure also shows the packets on the
+//! wire.
 
 #[path = "packetdrill/mod.rs"]
 mod packetdrill;

@@ -1,18 +1,18 @@
-//! What RFC 9293 asks of a TCP, and which tests assert that this one does it.
+//! The requirements of RFC 9293 for a TCP implementation, and the tests that assert that this engine meets them.
 //!
-//! The table has a row for each requirement of RFC 9293 appendix B, and for those of RFC 1122 section 4.2.5 that went to
-//! other RFCs since. A row names tests: scripts by their path under `tests/scripts`, others as `file::test`, with the file's
-//! path in the workspace. What is not done at all, or in part, is said with the reason. `cargo test --test requirements --
-//! --nocapture` prints it.
+//! The table has a row for each requirement of RFC 9293 appendix B, and for those of RFC 1122 section 4.2.5 that have
+//! moved to other RFCs since. A row names tests: scripts by their path under `tests/scripts`, others as `file::test`,
+//! with the file's path in the workspace. A requirement that is not met, or only in part, has a reason. `cargo test
+//! --test requirements -- --nocapture` prints the table.
 //!
-//! Requirements that nothing else asserts have their tests here.
+//! Requirements that no other test asserts are tested here.
 
 #[path = "requirements/mod.rs"]
 mod requirements;
 
 use requirements::{Row, find};
 
-/// How many there are of each kind in RFC 9293: they are numbered from 1 on.
+/// How many requirements of each kind RFC 9293 has. They are numbered from 1 on.
 const NUMBERS: [(&str, usize); 4] = [("MUST", 69), ("SHLD", 31), ("MAY", 18), ("REC", 1)];
 
 #[test]
@@ -42,7 +42,7 @@ fn every_requirement_names_a_test_that_exists() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// Whether a row is about something that RFC 9293 or RFC 1122 has numbered.
+/// Whether a row's identifier is a requirement of RFC 9293 or a section of RFC 1122.
 fn is_known(id: &str) -> bool {
     let of_9293 = id.rsplit_once('-').is_some_and(|(kind, number)| {
         NUMBERS

@@ -1,8 +1,8 @@
-//! Two engines that talk over a simulated link, under virtual time.
+//! Simulated worlds: two engines that communicate over a simulated link, under virtual time.
 //!
-//! Each world comes from a seed: a link that loses, delays, repeats, reorders, marks or damages packets, or does nothing
-//! of the kind, devices without room, small buffers, and owners who do what they do in an order of their own. The number
-//! of worlds is in the environment variable `XILA_WORLDS`, the first seed in `XILA_FIRST_WORLD`.
+//! Each world is generated from a seed: a link that may lose, delay, duplicate, reorder, mark or damage packets,
+//! devices that may be full, small buffers, and owners that perform their operations in an order of their own. The
+//! environment variable `XILA_WORLDS` sets the number of worlds, and `XILA_FIRST_WORLD` the first seed.
 
 #[path = "worlds/mod.rs"]
 mod worlds;
@@ -17,7 +17,7 @@ fn number(name: &str, default: u64) -> u64 {
     std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
 }
 
-/// Runs a world; where nothing may fail in it, also with the same owners over a perfect link.
+/// Runs a world. If nothing may fail in it, also runs it with the same owners over a perfect link.
 fn check(seed: u64) {
     let plan = Plan::new(seed);
     let twin = (plan.orderly && !plan.fragile && seed.is_multiple_of(4)).then(|| plan.over_a_perfect_link());
@@ -28,7 +28,7 @@ fn check(seed: u64) {
 }
 
 #[test]
-fn what_is_written_is_read_and_nothing_is_left_over() {
+fn everything_written_is_read_and_nothing_is_left_over() {
     let (count, first) = (number("XILA_WORLDS", 300), number("XILA_FIRST_WORLD", 0));
     let next = AtomicU64::new(first);
     let failed = Mutex::new(Vec::new());

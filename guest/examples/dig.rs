@@ -1,13 +1,17 @@
-//! Asks a name server: `dig [@SERVER] [-x ADDRESS | NAME [TYPE]] [+short]`, in the sections of dig(1), as far as they are
-//! known here, with the server that answered and whether it did by TCP. The exit status is 9 if no server answered, of which WASI 0.2 makes 1.
+//! Queries a name server: `dig [@SERVER] [-x ADDRESS | NAME [TYPE]] [+short]`.
+//!
+//! It prints those sections of dig(1)'s output that are known here, the server that answered, and whether the answer
+//! came by TCP. The exit status is 9 if no server answered; WASI 0.2 turns it into 1.
 
 mod support;
 
 use std::net::IpAddr;
 use std::process::exit;
 use std::time::Instant;
-use support::Arguments;
+
 use xila_network::dns::{self, Record, RecordType, Reply, ResolveError};
+
+use support::Arguments;
 
 const USAGE: &str = "dig [@SERVER] [-t TYPE] [-x ADDRESS | NAME [TYPE]] [+short]
 
@@ -55,7 +59,7 @@ async fn run() {
         arguments.fail(&format!("{word} is one argument too many"));
     }
     let record_type = record_type.unwrap_or(RecordType::A);
-    // Like dig, ask for what is written and look in no search domain.
+    // Like dig, query the name as it is written, without search domains.
     let absolute = if name.ends_with('.') { name } else { format!("{name}.") };
 
     let begin = Instant::now();
@@ -100,13 +104,13 @@ fn print_record(record: &Record) {
     println!("{}{ttl}\tIN\t{record_type}\t{data}", column(name, 24));
 }
 
-/// The text, with tabs up to a column, and one at least.
+/// The text, filled with tabs up to a column, but with at least one tab.
 fn column(text: &str, column: usize) -> String {
     let tabs = column.saturating_sub(text.len()).div_ceil(8).max(1);
     format!("{text}{}", "\t".repeat(tabs))
 }
 
-/// The name under which the name of an address is kept (RFC 1035 section 3.5, RFC 3596 section 2.5).
+/// The domain name of an address's PTR record (RFC 1035 section 3.5, RFC 3596 section 2.5).
 fn reverse_name(address: IpAddr) -> String {
     match address {
         IpAddr::V4(address) => {

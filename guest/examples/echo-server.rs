@@ -1,10 +1,12 @@
-//! Sends everything back that TCP peers send: `echo-server [ADDRESS:PORT]`, by default port 7 of every IPv4 address.
+//! Returns all bytes to TCP peers: `echo-server [ADDRESS:PORT]`, by default on port 7 of every IPv4 address.
 
 mod support;
 
 use std::net::SocketAddr;
-use support::Arguments;
+
 use xila_network::{Result, TcpListener, TcpStream};
+
+use support::Arguments;
 
 xila_network::main!(run);
 

@@ -5,15 +5,17 @@
 mod hyper_io;
 mod support;
 
+use std::error::Error;
+use std::fs::File;
+use std::io::{self, Write};
+
 use bytes::Bytes;
 use http_body_util::{BodyExt, Empty};
 use hyper::body::Incoming;
 use hyper::header::{CONTENT_LENGTH, HOST, USER_AGENT};
 use hyper::{Request, Response, Uri};
+
 use hyper_io::HyperIo;
-use std::error::Error;
-use std::fs::File;
-use std::io::{self, Write};
 use support::Arguments;
 
 xila_network::main!(run);
@@ -30,7 +32,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
         .map_err(|error| format!("cannot connect to {server}:{port}: {error}"))?;
     let (mut sender, connection) = hyper::client::conn::http1::handshake(HyperIo(stream)).await?;
     xila_network::spawn(async move {
-        // What fails here fails the request or the body, too, and is reported there.
+        // An error here also fails the request or the body, and is reported there.
         let _ = connection.await;
     });
 
@@ -54,7 +56,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
     }
 }
 
-/// Writes the body to `output`, and sees to it that all of it came.
+/// Writes the body to `output`, and checks that it is complete.
 async fn copy_body(response: Response<Incoming>, mut output: impl Write) -> Result<(), Box<dyn Error>> {
     let promised = match response.headers().get(CONTENT_LENGTH) {
         Some(length) => Some(length.to_str()?.parse::<u64>()?),

@@ -1,20 +1,13 @@
 //! Serves pages over HTTP: `http-server ADDRESS:PORT [--requests N] [FILE]`.
 //!
-//! `/` is the file, or else a page that says what else there is. `/bytes/N` is a body of N bytes (1e12 at the most)
-//! that look random and are the same each time: bytes 8i to 8i+7 are splitmix64 of i, least significant byte first.
-//! With `--requests N`, the program ends when N requests have been answered.
+//! `/` is the file, or without a file a page that mentions the other paths. `/bytes/N` is a body of N pseudo-random
+//! bytes (at most 1e12), which are the same each time: bytes 8i to 8i+7 are splitmix64 of i, least significant byte
+//! first. With `--requests N`, the program ends when N requests have been answered.
 
 #[path = "support/hyper_io.rs"]
 mod hyper_io;
 mod support;
 
-use bytes::Bytes;
-use http_body_util::{Either, Full};
-use hyper::body::{Body, Frame, Incoming, SizeHint};
-use hyper::header::{CONTENT_TYPE, HeaderValue};
-use hyper::service::service_fn;
-use hyper::{Method, Request, Response, StatusCode};
-use hyper_io::HyperIo;
 use std::cell::{Cell, RefCell};
 use std::convert::Infallible;
 use std::error::Error;
@@ -23,8 +16,17 @@ use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
-use support::Arguments;
+
+use bytes::Bytes;
+use http_body_util::{Either, Full};
+use hyper::body::{Body, Frame, Incoming, SizeHint};
+use hyper::header::{CONTENT_TYPE, HeaderValue};
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response, StatusCode};
 use xila_network::{TcpListener, TcpStream};
+
+use hyper_io::HyperIo;
+use support::Arguments;
 
 xila_network::main!(run);
 
@@ -59,7 +61,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
     }
 }
 
-/// Answers the requests of one connection, until the peer or the work ends.
+/// Answers the requests of one connection, until the peer ends it or no more requests are to be answered.
 async fn serve(stream: TcpStream, page: Bytes, work: Rc<Work>) -> hyper::Result<()> {
     let service = service_fn(|request: Request<Incoming>| {
         let response = answer(&request, page.clone());
@@ -104,7 +106,7 @@ fn text(status: StatusCode, text: &'static str) -> Response<Page> {
     response
 }
 
-/// How many requests are still to be answered, and who wants to know when it is none.
+/// How many requests are still to be answered, and the tasks to wake when none are left.
 struct Work {
     left: Cell<Option<u64>>,
     waiting: RefCell<Vec<Waker>>,
@@ -131,7 +133,7 @@ impl Work {
     }
 }
 
-/// A body that is made up while it is sent.
+/// A body that is generated while it is sent.
 struct Generated {
     position: u64,
     length: u64,
@@ -146,7 +148,7 @@ impl Body for Generated {
         if self.position == self.length {
             return Poll::Ready(None);
         }
-        // A chunk begins at a multiple of 8, so that it is made of whole numbers but for its end.
+        // A chunk begins at a multiple of 8, so that only the last number of the body may be incomplete.
         let count = CHUNK.min(self.length - self.position);
         let first = self.position / 8;
         let mut data: Vec<u8> = (first..first + count.div_ceil(8)).flat_map(|i| splitmix64(i).to_le_bytes()).collect();
@@ -164,7 +166,7 @@ impl Body for Generated {
     }
 }
 
-/// Steele, Lea and Flood's generator, at its `i`th step.
+/// The `i`th output of Steele, Lea and Flood's generator.
 fn splitmix64(i: u64) -> u64 {
     let mut z = i.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

@@ -1,7 +1,7 @@
-//! Asks whether a host is there: `ping [-c COUNT] [-i INTERVAL] [-s SIZE] [-t TTL] [-W TIMEOUT] [-4|-6] HOST`, in the
-//! words of `ping` of iputils. The exit status is 1 if nothing came back, 2 if nothing could be asked.
+//! Tests whether a host answers: `ping [-c COUNT] [-i INTERVAL] [-s SIZE] [-t TTL] [-W TIMEOUT] [-4|-6] HOST`, with the
+//! output format of `ping` of iputils. The exit status is 1 if no reply came, 2 if no request could be sent.
 //!
-//! WASI 0.2 makes 1 of every status but 0.
+//! WASI 0.2 turns every status but 0 into 1.
 
 mod support;
 
@@ -9,8 +9,10 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::process::exit;
 use std::time::{Duration, Instant};
-use support::Arguments;
+
 use xila_network::{EchoReply, Error, Family, IcmpBinding, IcmpErrorKind, IcmpMessage, IcmpReport, IcmpSocket};
+
+use support::Arguments;
 
 const USAGE: &str = "ping [-c COUNT] [-i INTERVAL] [-s SIZE] [-t TTL] [-W TIMEOUT] [-I INTERFACE] [-4|-6] HOST
 
@@ -66,7 +68,7 @@ async fn run() {
     while count.is_none_or(|count| sequence < count) {
         sequence += 1;
         pinger.send(sequence as u16, &payload).await;
-        // The last request has nothing to come after it.
+        // After the last request there is no interval to wait for.
         if count != Some(sequence) {
             pinger.listen(Instant::now() + interval, false).await;
         }
@@ -80,7 +82,7 @@ async fn run() {
 struct Pinger {
     socket: IcmpSocket,
     address: IpAddr,
-    /// When the requests left that were not answered yet.
+    /// The times at which the unanswered requests were sent, by sequence number.
     sent: HashMap<u16, Instant>,
     tally: Tally,
 }
@@ -99,7 +101,7 @@ impl Pinger {
         self.tally.sent += 1;
     }
 
-    /// Prints what arrives until `end`, or until everything was answered if that is `enough`.
+    /// Prints the messages that arrive until `end`; if `enough` is set, stops when all requests have been answered.
     async fn listen(&mut self, end: Instant, enough: bool) {
         while !(enough && self.sent.is_empty()) {
             let message = self.socket.recv_timeout(end.saturating_duration_since(Instant::now())).await;
@@ -136,7 +138,7 @@ impl Pinger {
     }
 }
 
-/// What was sent and what came back.
+/// The counts of requests and replies, and the round-trip times.
 #[derive(Default)]
 struct Tally {
     sent: u64,
@@ -165,7 +167,7 @@ impl Tally {
         let milliseconds = times.iter().map(|time| time.as_secs_f64() * 1e3);
         let number = times.len().max(1) as f64;
         let mean = milliseconds.clone().sum::<f64>() / number;
-        // As iputils has it: the root of the mean square minus the squared mean.
+        // As in iputils: the square root of the mean square minus the squared mean.
         let spread = (milliseconds.clone().map(|time| time * time).sum::<f64>() / number - mean * mean).max(0.0).sqrt();
         let (fastest, slowest) = (milliseconds.clone().reduce(f64::min), milliseconds.reduce(f64::max));
         match (fastest, slowest) {
@@ -177,7 +179,7 @@ impl Tally {
     }
 }
 
-/// What an error says, as iputils has it.
+/// The text of an error, as in iputils.
 fn words(report: &IcmpReport) -> String {
     let v4 = report.source.is_ipv4();
     let mtu = report.mtu.unwrap_or(0);
@@ -197,7 +199,7 @@ fn words(report: &IcmpReport) -> String {
     text.to_owned()
 }
 
-/// With three significant digits at least, as iputils has it.
+/// The time with at least three significant digits, as in iputils.
 fn milliseconds(time: Duration) -> String {
     let milliseconds = time.as_secs_f64() * 1e3;
     match milliseconds {

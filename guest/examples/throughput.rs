@@ -1,14 +1,17 @@
-//! Measures the network between two of these: `throughput sink ADDRESS:PORT` and `throughput source ADDRESS:PORT` for bytes
-//! per second, `pong` and `ping` for round trips, `accept` and `connect` for connections per second, `udp-pong` and
-//! `udp-ping` for round trips of datagrams. The first of each pair is the server, and ends when its peers have.
+//! Measures the network between two instances of this program: `throughput sink ADDRESS:PORT` and
+//! `throughput source ADDRESS:PORT` measure bytes per second, `pong` and `ping` round trips, `accept` and `connect`
+//! connections per second, `udp-pong` and `udp-ping` round trips of datagrams. The first of each pair is the server,
+//! which ends when its peers have ended.
 
 mod support;
 
 use std::error::Error;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
-use support::{Arguments, rate};
+
 use xila_network::{Result, TcpListener, TcpStream, UdpSocket};
+
+use support::{Arguments, rate};
 
 const USAGE: &str = "throughput sink ADDRESS:PORT [--connections N]
        throughput source ADDRESS:PORT [--seconds S | --bytes N] [--chunk BYTES] [--wait SECONDS]
@@ -19,7 +22,7 @@ const USAGE: &str = "throughput sink ADDRESS:PORT [--connections N]
        throughput udp-pong ADDRESS:PORT
        throughput udp-ping ADDRESS:PORT COUNT [--size BYTES] [--wait SECONDS]";
 
-/// What a connection or datagram of one byte says to the server: that more follow, or that it was the last.
+/// The byte of a one-byte connection or datagram that tells the server whether more follow, or whether it was the last.
 const MORE: u8 = b'+';
 const LAST: u8 = b'.';
 
@@ -111,7 +114,7 @@ async fn source(mut stream: TcpStream, limit: Limit, chunk: usize) -> Result<()>
 async fn sink(mut stream: TcpStream) -> Result<()> {
     let mut buffer = Vec::with_capacity(256 * 1024);
     let mut total = 0;
-    // From the first byte on, so that what the source waited for does not count.
+    // The time counts from the first byte on, so that the source's wait for the connection is not included.
     let mut start = None;
     loop {
         let result;
@@ -154,7 +157,7 @@ async fn pong(mut stream: TcpStream) -> Result<()> {
     }
 }
 
-/// Answers one byte on each connection and ends it, until the byte says that it was the last.
+/// Answers one byte on each connection and closes it, until a byte says that its connection was the last.
 async fn accept(listener: &TcpListener) -> Result<()> {
     let mut byte = [MORE];
     while byte[0] != LAST {
@@ -165,7 +168,7 @@ async fn accept(listener: &TcpListener) -> Result<()> {
     Ok(())
 }
 
-/// Makes connections one after another, as fast as one is used up.
+/// Makes connections one after another, each as soon as the previous one is closed.
 async fn connect(address: SocketAddr, time: Duration) -> Result<()> {
     let mut count: usize = 0;
     let start = Instant::now();
@@ -179,14 +182,14 @@ async fn connect(address: SocketAddr, time: Duration) -> Result<()> {
     Ok(())
 }
 
-/// A byte there, a byte back, and the server's end.
+/// Sends a byte, receives a byte, and waits for the server's FIN.
 async fn use_up(mut stream: TcpStream, byte: u8) -> Result<()> {
     stream.write_all(&[byte]).await?;
     stream.read_to_end(&mut Vec::with_capacity(1)).await?;
     Ok(())
 }
 
-/// Sends every datagram back, until it has sent back the last one.
+/// Returns every datagram to its sender, up to the last one.
 async fn udp_pong(socket: &UdpSocket) -> Result<()> {
     loop {
         let datagram = socket.recv_datagram().await?;
@@ -203,7 +206,7 @@ async fn udp_ping(socket: &UdpSocket, count: usize, size: usize) -> Result<()> {
     for _ in 0..count {
         let start = Instant::now();
         socket.send(&message).await?;
-        // What is shorter answers a greeting that was repeated.
+        // A shorter datagram is the answer to a repeated greeting, and is skipped.
         while socket.recv_datagram().await?.data != message {}
         times.push(start.elapsed());
     }

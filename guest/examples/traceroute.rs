@@ -1,6 +1,6 @@
-//! Shows the routers on the way to a host: `traceroute [-m MAX] [-q NQUERIES] [-w WAIT] [-p PORT] [-n] [-4|-6] HOST`, in
-//! the words of traceroute(8). Datagrams with a rising hop limit go to ports that nobody listens on; each router says
-//! where one ended, and the host that the port is closed.
+//! Shows the routers on the way to a host: `traceroute [-m MAX] [-q NQUERIES] [-w WAIT] [-p PORT] [-n] [-4|-6] HOST`,
+//! with the output format of traceroute(8). It sends datagrams with a rising hop limit to ports that no socket uses:
+//! each router on the path reports that the hop limit was exceeded, and the host reports that the port is closed.
 
 mod support;
 
@@ -8,9 +8,11 @@ use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::process::exit;
 use std::time::{Duration, Instant};
-use support::Arguments;
+
 use xila_network::dns::{self, ResolveError};
 use xila_network::{Error, Family, IcmpBinding, IcmpErrorKind, IcmpMessage, IcmpReport, IcmpSocket, Result, UdpSocket};
+
+use support::Arguments;
 
 const USAGE: &str = "traceroute [-m MAX] [-q NQUERIES] [-w WAIT] [-p PORT] [-n] [-4|-6] HOST
 
@@ -59,7 +61,7 @@ async fn run() {
     }
 }
 
-/// Prints the line of one hop; returns whether there may be others behind it.
+/// Prints the line of one hop; returns whether there may be further hops.
 async fn trace(tracer: &mut Tracer, names: &mut Names, hop: u8, queries: u16) -> bool {
     print!("{hop:2} ");
     let mut last = None;
@@ -84,7 +86,7 @@ async fn trace(tracer: &mut Tracer, names: &mut Names, hop: u8, queries: u16) ->
     onwards
 }
 
-/// What traceroute(8) puts behind the time.
+/// The mark that traceroute(8) prints after the time.
 fn mark(kind: IcmpErrorKind) -> &'static str {
     match kind {
         IcmpErrorKind::TimeExceeded | IcmpErrorKind::PortUnreachable => "",
@@ -114,7 +116,7 @@ impl Tracer {
         Ok(Self { host, port, wait, probes, answers })
     }
 
-    /// Sends a probe and waits for what the path says about it.
+    /// Sends a probe and waits for an ICMP error about it.
     async fn probe(&mut self, hop: u8) -> Result<Option<(IcmpReport, Duration)>> {
         let destination = SocketAddr::new(self.host, self.port);
         self.port = self.port.wrapping_add(1);
@@ -126,7 +128,7 @@ impl Tracer {
                 Ok(IcmpMessage::Error(report)) if report.destination == destination => {
                     return Ok(Some((report, begin.elapsed())));
                 }
-                // About an earlier probe, too late.
+                // A late error about an earlier probe.
                 Ok(IcmpMessage::Error(_) | IcmpMessage::EchoReply(_)) => {}
                 Err(Error::TimedOut) => return Ok(None),
                 Err(error) => return Err(error),
@@ -135,17 +137,17 @@ impl Tracer {
     }
 }
 
-/// The names of routers.
+/// The names of routers, resolved once for each address.
 struct Names {
-    /// Only addresses are wanted.
+    /// Only addresses are shown (`-n`).
     off: bool,
-    /// Nobody can be asked.
+    /// No name server answers.
     silent: bool,
     known: HashMap<IpAddr, String>,
 }
 
 impl Names {
-    /// `router.example.org (192.0.2.1)`, or the address twice where it has no name.
+    /// `router.example.org (192.0.2.1)`, or the address twice if it has no name.
     async fn of(&mut self, address: IpAddr) -> String {
         if self.off {
             return address.to_string();
@@ -157,7 +159,7 @@ impl Names {
         if !self.silent {
             match dns::reverse(address).await {
                 Ok(names) => name = names.first().map(|name| name.trim_end_matches('.').to_owned()),
-                // The other routers' lines need not wait for the servers again.
+                // Do not wait for the name servers again for the other routers.
                 Err(ResolveError::ServersUnreachable) => self.silent = true,
                 // Most routers have no name.
                 Err(_) => {}

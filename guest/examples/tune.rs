@@ -1,16 +1,18 @@
-//! Tunes a radio, and asks whether a host hears it: `tune INTERFACE CHANNEL HOST`.
+//! Sets the channel of a radio, and tests whether a host answers on it: `tune INTERFACE CHANNEL HOST`.
 //!
-//! The radio is the driver in `host/examples/driver`, which defines its commands in a file for both sides.
+//! The radio is the driver in `host/examples/driver`, which defines its commands in a file that host and guest share.
 
 #[path = "../../host/examples/driver/commands.rs"]
 mod commands;
 mod support;
 
-use commands::{GetChannel, SetChannel};
 use std::net::IpAddr;
-use support::Arguments;
+
 use xila_network::Error;
 use xila_network::control::{Access, DeviceFile};
+
+use commands::{GetChannel, SetChannel};
+use support::Arguments;
 
 xila_network::main!(run);
 

@@ -1,6 +1,6 @@
-//! Datagrams there and back: `udp-echo serve ADDRESS:PORT [--count N]` sends every datagram back to its sender, and
-//! `udp-echo send ADDRESS:PORT [--count N] [--size BYTES] [--timeout SECONDS] [--wait SECONDS]` sends some and reports
-//! what came back; it waits for a server that is not there yet if it is told to.
+//! UDP echo: `udp-echo serve ADDRESS:PORT [--count N]` returns every datagram to its sender, and
+//! `udp-echo send ADDRESS:PORT [--count N] [--size BYTES] [--timeout SECONDS] [--wait SECONDS]` sends datagrams and
+//! reports how many came back. With `--wait`, it waits for a server that has not started yet.
 
 mod support;
 
@@ -11,8 +11,10 @@ use std::process::exit;
 use std::task::Poll;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
-use support::Arguments;
+
 use xila_network::{Datagram, OutgoingDatagram, UdpSocket};
+
+use support::Arguments;
 
 const USAGE: &str = "udp-echo serve ADDRESS:PORT [--count N]
        udp-echo send ADDRESS:PORT [--count N] [--size BYTES] [--timeout SECONDS] [--wait SECONDS]";
@@ -57,7 +59,7 @@ async fn serve(address: SocketAddr, count: Option<usize>) -> Result<(), Box<dyn 
         while !answers.is_empty() {
             match socket.send_many(answers.clone()).await {
                 Ok(sent) => drop(answers.drain(..sent)),
-                // One sender who cannot be answered must not end the service for the others.
+                // A sender that cannot be answered must not end the service for the others.
                 Err(error) => {
                     let unsent = answers.remove(0);
                     eprintln!("{}: {error}", unsent.remote.map(|remote| remote.to_string()).unwrap_or_default());
@@ -110,8 +112,8 @@ async fn send(
     Ok(())
 }
 
-/// Sends `data` and waits until it comes back; false when the time is over. Answers that are late for an earlier
-/// datagram are skipped.
+/// Sends `data` and waits until it comes back; returns false when the time is over. Late answers to an earlier datagram
+/// are skipped.
 async fn exchange(socket: &UdpSocket, data: &[u8], deadline: Instant) -> xila_network::Result<bool> {
     socket.send(data).await?;
     loop {
@@ -124,7 +126,7 @@ async fn exchange(socket: &UdpSocket, data: &[u8], deadline: Instant) -> xila_ne
             Some(Ok(_)) => {}
             Some(Err(error)) => return Err(error),
             None if Instant::now() >= deadline => return Ok(false),
-            // There is nothing else to do in this program, so looking again and again is as good as a timer.
+            // The program has nothing else to do, so polling again and again is as good as a timer.
             None => xila_network::yield_now().await,
         }
     }

@@ -1,8 +1,9 @@
-//! Between the standard library's addresses and durations and those of the WIT package.
+//! Conversions between the addresses and durations of the standard library and those of the WIT package.
 
-use crate::bindings::types;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
+
+use crate::bindings::types;
 
 pub(crate) fn ip_to_wit(address: IpAddr) -> types::IpAddress {
     match address {
@@ -11,7 +12,7 @@ pub(crate) fn ip_to_wit(address: IpAddr) -> types::IpAddress {
     }
 }
 
-/// The scope and the flow label of an IPv6 address stay behind: the package names a link by its interface.
+/// Drops the scope and the flow label of an IPv6 address: the package identifies a link by its interface.
 pub(crate) fn to_wit(address: SocketAddr) -> types::SocketAddress {
     types::SocketAddress { address: ip_to_wit(address.ip()), port: address.port() }
 }
@@ -31,7 +32,7 @@ pub(crate) fn from_wit(address: types::SocketAddress) -> SocketAddr {
     SocketAddr::new(ip_from_wit(address.address), address.port)
 }
 
-/// A kind of address.
+/// An address family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Family {
     /// IPv4.
@@ -57,7 +58,7 @@ impl Family {
     }
 }
 
-/// In nanoseconds. What does not fit (584 years) becomes the longest that does.
+/// The duration in nanoseconds. A duration that does not fit (584 years) becomes the longest that fits.
 pub(crate) fn duration_to_wit(duration: Duration) -> types::Duration {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
@@ -71,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_survive_the_way_there_and_back() {
+    fn addresses_survive_conversion_in_both_directions() {
         for text in ["192.0.2.1:80", "[2001:db8::1]:65535", "0.0.0.0:0", "[::]:0"] {
             let address: SocketAddr = text.parse().unwrap();
             assert_eq!(from_wit(to_wit(address)), address);
@@ -79,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn endless_durations_become_the_longest() {
+    fn too_long_durations_become_the_longest() {
         assert_eq!(duration_to_wit(Duration::MAX), u64::MAX);
         assert_eq!(duration_from_wit(duration_to_wit(Duration::from_millis(5))), Duration::from_millis(5));
     }

@@ -1,16 +1,16 @@
-//! What wit-bindgen makes of the WIT packages.
+//! The bindings that wit-bindgen generates from the WIT packages.
 //!
-//! The only place of this crate with unsafe code, all of it generated: calls across the component's border.
+//! This is the only module of the crate with unsafe code, all of it generated: calls across the component boundary.
 #![allow(unsafe_code, missing_docs, unreachable_pub, unused_qualifications, clippy::all, clippy::use_self)]
 #![allow(clippy::semicolon_if_nothing_returned, clippy::needless_pass_by_value)]
 
-/// The imports: `xila:network`. A component imports those of its interfaces that it uses, and no others: an app that
-/// does not look after interfaces does not import `control`.
+/// The imports: `xila:network`. A component imports only the WIT interfaces that it uses: an app that does not
+/// configure network interfaces does not import `control`.
 mod network {
     wit_bindgen::generate!({ path: "../wit", world: "admin" });
 }
 
-/// The export that makes a component a program whose `main` may wait: the run interface of WASI 0.3.
+/// The export of a program with an async `main`: the run interface of WASI 0.3.
 #[doc(hidden)]
 pub mod command {
     wit_bindgen::generate!({

@@ -1,9 +1,9 @@
-//! What the interfaces of the app's network are and do, and how to change it.
+//! Inspection and configuration of the interfaces of the app's network.
 //!
-//! An app that uses any of this imports `xila:network/control`, which a host allows apart from sockets, and looking
-//! apart from changing. Every operation exists twice: as a method of [`Interface`], and as a command to the interface's
-//! character device, a [`DeviceFile`]. Both do the same and fail the same. The types are those of the crate
-//! `xila-network-commands`, which the host has too.
+//! An app that uses this module imports `xila:network/control`. A host permits it separately from sockets, and permits
+//! reading separately from changing. Every operation exists in two forms: as a method of [`Interface`], and as a
+//! command to the interface's character device, a [`DeviceFile`]. Both do the same and fail with the same errors. The
+//! types are those of the crate `xila-network-commands`, which the host uses too.
 
 mod convert;
 mod device;
@@ -17,17 +17,19 @@ pub use xila_network_commands::interface::{
 };
 pub use xila_network_commands::{Command, CommandId, Direction, command, commands, define_command};
 
+use std::fmt;
+use std::net::IpAddr;
+
+use wit_bindgen::StreamReader;
+
 use crate::Result;
 use crate::address::{ip_from_wit, ip_to_wit};
 use crate::bindings::control;
-use std::fmt;
-use std::net::IpAddr;
-use wit_bindgen::StreamReader;
 
-/// A network interface. It may be unmounted while this handle is held; what it is asked then fails with
+/// A network interface. It may be unmounted while this handle is held; methods then fail with
 /// [`NotFound`](crate::Error::NotFound).
 ///
-/// Every method fails with [`AccessDenied`](crate::Error::AccessDenied) where the host does not allow it.
+/// Every method fails with [`AccessDenied`](crate::Error::AccessDenied) if the host does not permit it.
 pub struct Interface(control::NetworkInterface);
 
 impl Interface {
@@ -39,17 +41,17 @@ impl Interface {
     /// Opens an interface by its name.
     ///
     /// # Errors
-    /// [`NotFound`](crate::Error::NotFound) where there is none of that name that the app may use.
+    /// [`NotFound`](crate::Error::NotFound) if the app may use no interface of that name.
     pub fn open(name: &str) -> Result<Self> {
         Ok(Self(control::NetworkInterface::open(name)?))
     }
 
-    /// The name.
+    /// The name of the interface.
     pub fn name(&self) -> String {
         self.0.name()
     }
 
-    /// What the interface is.
+    /// The kind of the interface.
     pub fn kind(&self) -> Result<Kind> {
         Ok(convert::kind(self.0.kind()?))
     }
@@ -59,7 +61,7 @@ impl Interface {
         Ok(convert::state(self.0.state()?))
     }
 
-    /// Puts the interface up or down. Down, operations on its sockets fail with
+    /// Sets the interface up or down. While it is down, operations on its sockets fail with
     /// [`NetworkDown`](crate::Error::NetworkDown).
     pub fn set_state(&self, state: State) -> Result<()> {
         Ok(self.0.set_state(convert::state_to_wit(state))?)
@@ -70,7 +72,7 @@ impl Interface {
         Ok(convert::link(self.0.link()?))
     }
 
-    /// The hardware address; none where the medium has no such thing.
+    /// The hardware address; `None` if the medium has no hardware addresses.
     pub fn hardware_address(&self) -> Result<Option<MacAddress>> {
         self.0.hardware_address()?.map(convert::mac).transpose()
     }
@@ -78,7 +80,7 @@ impl Interface {
     /// Sets the hardware address.
     ///
     /// # Errors
-    /// [`NotSupported`](crate::Error::NotSupported) where the medium has none.
+    /// [`NotSupported`](crate::Error::NotSupported) if the medium has no hardware addresses.
     pub fn set_hardware_address(&self, address: MacAddress) -> Result<()> {
         Ok(self.0.set_hardware_address(convert::mac_to_wit(address))?)
     }
@@ -91,12 +93,12 @@ impl Interface {
     /// Sets the IP MTU in bytes.
     ///
     /// # Errors
-    /// [`InvalidArgument`](crate::Error::InvalidArgument) for less than 1280 or more than the device takes.
+    /// [`InvalidArgument`](crate::Error::InvalidArgument) if it is less than 1280 or more than the device supports.
     pub fn set_mtu(&self, mtu: u32) -> Result<()> {
         Ok(self.0.set_mtu(mtu)?)
     }
 
-    /// How many frames the device takes or gives at once, where it says so.
+    /// How many frames the device takes or provides at once, if it specifies that.
     pub fn maximum_burst_size(&self) -> Result<Option<u32>> {
         Ok(self.0.maximum_burst_size()?)
     }
@@ -106,12 +108,12 @@ impl Interface {
         Ok(self.0.echo_reply()?)
     }
 
-    /// Lets the stack answer echo requests, or not.
+    /// Sets whether the stack answers echo requests.
     pub fn set_echo_reply(&self, enabled: bool) -> Result<()> {
         Ok(self.0.set_echo_reply(enabled)?)
     }
 
-    /// The addresses, with where they come from and how long they last.
+    /// The addresses, with their origins and lifetimes.
     pub fn addresses(&self) -> Result<Vec<AddressInfo>> {
         self.0.addresses()?.into_iter().map(convert::address_info).collect()
     }
@@ -119,9 +121,9 @@ impl Interface {
     /// Adds an address.
     ///
     /// # Errors
-    /// [`InvalidArgument`](crate::Error::InvalidArgument) for one that no host can have,
-    /// [`AddressInUse`](crate::Error::AddressInUse) for one that is there, [`NoFreeSlot`](crate::Error::NoFreeSlot)
-    /// where the table is full.
+    /// [`InvalidArgument`](crate::Error::InvalidArgument) if no host can have the address,
+    /// [`AddressInUse`](crate::Error::AddressInUse) if the interface already has it,
+    /// [`NoFreeSlot`](crate::Error::NoFreeSlot) if the table is full.
     pub fn add_address(&self, cidr: Cidr) -> Result<()> {
         Ok(self.0.add_address(convert::cidr_to_wit(cidr))?)
     }
@@ -129,20 +131,20 @@ impl Interface {
     /// Removes an address. Connections from it fail with [`AddressNotAvailable`](crate::Error::AddressNotAvailable).
     ///
     /// # Errors
-    /// [`AddressNotAvailable`](crate::Error::AddressNotAvailable) where it is not there.
+    /// [`AddressNotAvailable`](crate::Error::AddressNotAvailable) if the interface does not have it.
     pub fn remove_address(&self, cidr: Cidr) -> Result<()> {
         Ok(self.0.remove_address(convert::cidr_to_wit(cidr))?)
     }
 
-    /// The routes beyond the addresses' own networks.
+    /// The routes, without those to the addresses' own networks.
     pub fn routes(&self) -> Result<Vec<RouteInfo>> {
         self.0.routes()?.into_iter().map(convert::route_info).collect()
     }
 
-    /// Adds a route; one to the same network with the same metric is replaced.
+    /// Adds a route. It replaces a route to the same network with the same metric.
     ///
     /// # Errors
-    /// [`NoFreeSlot`](crate::Error::NoFreeSlot) where the table is full.
+    /// [`NoFreeSlot`](crate::Error::NoFreeSlot) if the table is full.
     pub fn add_route(&self, route: Route) -> Result<()> {
         Ok(self.0.add_route(convert::route_to_wit(route))?)
     }
@@ -150,7 +152,7 @@ impl Interface {
     /// Removes a route, whatever its lifetime.
     ///
     /// # Errors
-    /// [`RemoteUnreachable`](crate::Error::RemoteUnreachable) where there is no such route.
+    /// [`RemoteUnreachable`](crate::Error::RemoteUnreachable) if there is no such route.
     pub fn remove_route(&self, route: Route) -> Result<()> {
         Ok(self.0.remove_route(convert::route_to_wit(route))?)
     }
@@ -171,26 +173,26 @@ impl Interface {
     /// Removes a DNS server.
     ///
     /// # Errors
-    /// [`AddressNotAvailable`](crate::Error::AddressNotAvailable) where it is not there.
+    /// [`AddressNotAvailable`](crate::Error::AddressNotAvailable) if the interface does not have it.
     pub fn remove_dns_server(&self, server: IpAddr) -> Result<()> {
         Ok(self.0.remove_dns_server(ip_to_wit(server))?)
     }
 
-    /// The domains in which names are looked for that have no dot, in this order: those of the lease (RFC 3397), then those
-    /// that routers advertise (RFC 8106). In small letters, without a dot at the end, each once.
+    /// The search domains, in the order in which they are used: those of the lease (RFC 3397), then those that routers
+    /// advertise (RFC 8106). In small letters, without a dot at the end, each once.
     pub fn search_domains(&self) -> Result<Vec<String>> {
         Ok(self.0.search_domains()?)
     }
 
-    /// What DHCP does, and the lease.
+    /// The state of DHCP, and the lease.
     pub fn dhcp(&self) -> Result<DhcpStatus> {
         convert::dhcp_status(self.0.dhcp()?)
     }
 
-    /// Switches DHCP on or off. Off, what the lease brought is withdrawn.
+    /// Switches DHCP on or off. When it is switched off, the settings of the lease are withdrawn.
     ///
     /// # Errors
-    /// [`NotSupported`](crate::Error::NotSupported) where the medium is not Ethernet.
+    /// [`NotSupported`](crate::Error::NotSupported) if the medium is not Ethernet.
     pub fn set_dhcp(&self, enabled: bool) -> Result<()> {
         Ok(self.0.set_dhcp(enabled)?)
     }
@@ -200,20 +202,20 @@ impl Interface {
         Ok(self.0.autoconfiguration()?)
     }
 
-    /// What the IPv6 autoconfiguration does, and what routers say of DHCPv6.
+    /// The state of IPv6 autoconfiguration, and what routers advertise about DHCPv6.
     pub fn autoconfiguration_status(&self) -> Result<AutoconfigurationStatus> {
         Ok(convert::autoconfiguration_status(self.0.autoconfiguration_status()?))
     }
 
-    /// Switches the IPv6 autoconfiguration on or off. Off, what it brought is withdrawn.
+    /// Switches IPv6 autoconfiguration on or off. When it is switched off, its settings are withdrawn.
     ///
     /// # Errors
-    /// [`NotSupported`](crate::Error::NotSupported) where the medium is not Ethernet.
+    /// [`NotSupported`](crate::Error::NotSupported) if the medium is not Ethernet.
     pub fn set_autoconfiguration(&self, enabled: bool) -> Result<()> {
         Ok(self.0.set_autoconfiguration(enabled)?)
     }
 
-    /// What the interface has counted.
+    /// The counters of the interface.
     pub fn statistics(&self) -> Result<Statistics> {
         Ok(convert::statistics(self.0.statistics()?))
     }
@@ -230,35 +232,36 @@ impl fmt::Debug for Interface {
     }
 }
 
-/// What a watcher is told.
+/// An item of a [`Watch`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Notice {
     /// An interface has changed.
     Changed(Event),
-    /// So many events were lost before the next one, because nobody read them. Look at everything anew.
+    /// This many events were lost before the next one, because the reader was too slow. The reader should query
+    /// everything again.
     Lost(u64),
 }
 
-/// The changes of the interfaces that the app may use, from now on.
+/// Watches the changes of the interfaces that the app may use, from now on.
 ///
 /// # Errors
-/// [`LimitReached`](crate::Error::LimitReached) where the app has as many watches as it may.
+/// [`LimitReached`](crate::Error::LimitReached) if the app has as many watches as it may.
 pub fn watch() -> Result<Watch> {
     Ok(Watch(control::watch()?))
 }
 
-/// The changes of the interfaces, one after another. Dropping it ends the watch.
+/// The changes of the interfaces, in order. Dropping it ends the watch.
 ///
-/// Who reads slowly loses events and is told how many; nobody waits for him.
+/// A slow reader loses events and is told how many; it does not delay anything else.
 pub struct Watch(StreamReader<control::InterfaceEvent>);
 
 impl Watch {
     /// Waits for the next event. `None` when the host has ended the watch.
     ///
-    /// Dropping the future in the moment in which an event arrives loses it.
+    /// If the future is dropped at the moment when an event arrives, the event is lost.
     ///
     /// # Errors
-    /// [`InvalidArgument`](crate::Error::InvalidArgument) where the host tells what cannot be.
+    /// [`InvalidArgument`](crate::Error::InvalidArgument) if the host's event contains an invalid value.
     pub async fn next(&mut self) -> Option<Result<Notice>> {
         Some(convert::notice(self.0.next().await?))
     }

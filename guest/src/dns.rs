@@ -1,4 +1,4 @@
-//! Names (RFC 1034, RFC 1035).
+//! Name resolution, and other queries to DNS servers (RFC 1034, RFC 1035).
 
 mod record;
 mod response;
@@ -6,33 +6,36 @@ mod response;
 pub use record::{NoRecordType, Record, RecordData, RecordType};
 pub use response::ResponseCode;
 
-use crate::Error;
-use crate::address::{Family, ip_from_wit, ip_to_wit};
-use crate::bindings::dns;
 use std::fmt;
 use std::net::IpAddr;
 
-/// Why a name was not found. In brackets the name that `getaddrinfo` has for it.
+use crate::Error;
+use crate::address::{Family, ip_from_wit, ip_to_wit};
+use crate::bindings::dns;
+
+/// Why a name was not resolved. The error name of `getaddrinfo` is given in brackets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ResolveError {
-    /// The text is no name \[EAI_NONAME\].
+    /// The text is not a name \[EAI_NONAME\].
     InvalidName,
     /// There is no such name: NXDOMAIN \[EAI_NONAME\].
     NameNotFound,
-    /// The name exists, but has no record of the kind asked for \[EAI_NODATA\].
+    /// The name exists, but has no record of the requested type \[EAI_NODATA\].
     NoRecords,
-    /// No server is known, or none answered in time \[EAI_AGAIN\].
+    /// No server is known, or no server answered in time \[EAI_AGAIN\].
     ServersUnreachable,
-    /// The servers answered that they failed: SERVFAIL and its kin \[EAI_FAIL\].
+    /// The servers answered with a failure: SERVFAIL and similar codes \[EAI_FAIL\].
     ServerFailure,
-    /// The policy forbids it, or as many queries as may be are under way.
+    /// Any other cause: the policy forbids it, the app has as many queries in progress as it may, it has no network at
+    /// all, or no host can have the address that was given.
     Other(Error),
 }
 
-/// The addresses of a name, both families asked at once, in the order in which they should be tried. Never empty.
+/// The addresses of a name, in the order in which they should be tried. Both families are queried at once. The list is
+/// never empty.
 ///
-/// An address written as text is its own answer, in brackets too; `localhost` and names below it are the loopback
-/// addresses. A name without a final dot is also looked for in the host's search domains.
+/// An address written as text, with or without brackets, is returned without a query. `localhost` and names below it
+/// resolve to the loopback addresses. A name without a final dot is also searched in the host's search domains.
 ///
 /// # Errors
 /// Each of [`ResolveError`].
@@ -40,7 +43,7 @@ pub async fn resolve(name: &str) -> Result<Vec<IpAddr>, ResolveError> {
     resolve_in(name, None).await
 }
 
-/// The addresses of a name in one family. Only they are asked for.
+/// The addresses of a name in one family. Only this family is queried.
 ///
 /// # Errors
 /// Each of [`ResolveError`].
@@ -48,13 +51,13 @@ pub async fn resolve_family(name: &str, family: Family) -> Result<Vec<IpAddr>, R
     resolve_in(name, Some(family)).await
 }
 
-/// The addresses of a name, in one family where one is given.
+/// The addresses of a name, in one family if one is given.
 pub(crate) async fn resolve_in(name: &str, family: Option<Family>) -> Result<Vec<IpAddr>, ResolveError> {
     let addresses = dns::resolve(name.to_owned(), family.map(Family::to_wit)).await?;
     Ok(addresses.into_iter().map(ip_from_wit).collect())
 }
 
-/// The records of one kind that a name has, with the CNAME records that lead to them.
+/// The records of one type that a name has, with the CNAME records that lead to them.
 ///
 /// # Errors
 /// Each of [`ResolveError`].
@@ -63,29 +66,31 @@ pub async fn lookup(name: &str, record_type: RecordType) -> Result<Vec<Record>, 
     Ok(records.into_iter().map(Record::from_wit).collect())
 }
 
-/// What one server answered to one question, as it came.
+/// The answer of one server to one question, unprocessed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reply {
-    /// Who answered; `None` where no server was needed, as for `localhost`.
+    /// The server that answered; `None` if no server was needed, as for `localhost`.
     pub server: Option<IpAddr>,
     /// The response code.
     pub code: ResponseCode,
-    /// The server speaks for the zone.
+    /// The server is an authority for the zone.
     pub is_authoritative: bool,
-    /// The answer came by TCP: by UDP it was cut off, or not to be believed.
+    /// The answer came by TCP, because the answer by UDP was truncated or not trustworthy.
     pub by_tcp: bool,
-    /// The records of the answer section, whosoever they are.
+    /// The records of the answer section, whatever name they belong to.
     pub records: Vec<Record>,
 }
 
-/// What one server answers to one question: `server`, whoever that is, or the first of the interfaces' that answers.
+/// The answer of one server to one question: of `server`, which may be any server, or of the first of the interfaces'
+/// servers that answers.
 ///
-/// The name is absolute, with or without its final dot, and is asked for as it is written: in no search domain, and without a
-/// look at what is kept. Aliases are not followed. That there is no such name, or that the server refuses, is an answer.
+/// The name is absolute, with or without its final dot, and is queried as it is written: search domains and the cache
+/// are not used. Aliases are not followed. A response that says that the name does not exist, or that the server
+/// refuses, is an answer and not an error.
 ///
 /// # Errors
-/// [`ResolveError::InvalidName`], [`ResolveError::ServersUnreachable`], [`ResolveError::ServerFailure`] for an answer that
-/// makes no sense, and [`ResolveError::Other`] with [`Error::InvalidArgument`] for an address that no host can have.
+/// [`ResolveError::InvalidName`], [`ResolveError::ServersUnreachable`], [`ResolveError::ServerFailure`] for a malformed
+/// answer, and [`ResolveError::Other`] with [`Error::InvalidArgument`] if no host can have the server's address.
 pub async fn ask(server: Option<IpAddr>, name: &str, record_type: RecordType) -> Result<Reply, ResolveError> {
     let reply = dns::ask(server.map(ip_to_wit), name.to_owned(), record_type.0).await?;
     let dns::ServerReply { server, code, authoritative, by_tcp, records } = reply;

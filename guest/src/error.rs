@@ -1,63 +1,66 @@
-//! Why an operation failed.
+//! [`Error`], the error type of every operation of this crate but name resolution.
 
-use crate::bindings::types::ErrorCode;
 use std::fmt;
 use std::io::{self, ErrorKind};
+
+use crate::bindings::types::ErrorCode;
 
 /// A result whose error is [`Error`].
 pub type Result<T, E = Error> = core::result::Result<T, E>;
 
-/// Why an operation failed: one cause, one variant. In brackets the POSIX name that programs know it by.
+/// Why an operation failed. Each cause has one variant; the POSIX name is given in brackets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Error {
-    /// The host's policy forbids it \[EACCES\].
+    /// The host's policy forbids the operation \[EACCES\].
     AccessDenied,
-    /// It exists, but not here: this address family, this medium \[EOPNOTSUPP\].
+    /// The operation exists, but not for this address family or this medium \[EOPNOTSUPP\].
     NotSupported,
     /// A value lies outside its range, or contradicts another \[EINVAL\].
     InvalidArgument,
     /// Not possible in the socket's present state \[EINVAL, ENOTCONN, EISCONN\].
     InvalidState,
-    /// All that may be held at once (sockets, buffer bytes, half-open connections) is held \[ENOMEM, ENOBUFS\].
+    /// A limit on sockets, buffer bytes or half-open connections has been reached \[ENOMEM, ENOBUFS\].
     LimitReached,
-    /// Something else holds what this needs, and the operation does not wait for it \[EBUSY\].
+    /// A resource that the operation needs is in use, and the operation does not wait for it \[EBUSY\].
     ResourceBusy,
     /// A table of fixed size has no free entry \[ENOSPC\].
     NoFreeSlot,
-    /// There is no interface of that name, or none at all \[ENODEV\].
+    /// There is no interface of that name, or no interface at all \[ENODEV\].
     NotFound,
     /// Another socket has the address and port, or every ephemeral port is taken \[EADDRINUSE\].
     AddressInUse,
-    /// The local address belongs to no interface that may be used, or no longer does \[EADDRNOTAVAIL\].
+    /// The local address does not belong, or no longer belongs, to an interface that may be used \[EADDRNOTAVAIL\].
     AddressNotAvailable,
-    /// No route leads to the remote address, or a router reported so \[EHOSTUNREACH, ENETUNREACH\].
+    /// There is no route to the remote address, or a router reported so \[EHOSTUNREACH, ENETUNREACH\].
     RemoteUnreachable,
-    /// The remote host answers, but nothing listens on that port there \[ECONNREFUSED\].
+    /// The remote host answered, but no socket listens on that port \[ECONNREFUSED\].
     ConnectionRefused,
     /// The peer reset the connection \[ECONNRESET\].
     ConnectionReset,
     /// This side aborted the connection \[ECONNABORTED\].
     ConnectionAborted,
-    /// The half of the connection that sends is closed \[EPIPE\].
+    /// The sending half of the connection is closed \[EPIPE\].
     BrokenPipe,
     /// The peer did not answer in the time that was allowed \[ETIMEDOUT\].
     TimedOut,
     /// The interface is down, or was unmounted \[ENETDOWN\].
     NetworkDown,
-    /// The datagram is larger than UDP, or the path, allows \[EMSGSIZE\].
+    /// The datagram is larger than UDP allows, or than the path allows \[EMSGSIZE\].
     PacketTooLarge,
-    /// The text is no name: a label that is empty or longer than 63 octets, or more than 255 in all \[EAI_NONAME\].
+    /// The text is not a name: a label is empty or longer than 63 octets, or the name is longer than 255 octets
+    /// \[EAI_NONAME\].
     InvalidName,
     /// There is no such name \[EAI_NONAME\].
     NameNotFound,
-    /// The name exists, but has no address of the family that is asked for \[EAI_NODATA\].
+    /// The name exists, but has no record of the requested type or family \[EAI_NODATA\].
     NoRecords,
-    /// No name server is known, or none answered in time \[EAI_AGAIN\].
+    /// No name server is known, or no server answered in time \[EAI_AGAIN\].
     ServersUnreachable,
-    /// The name servers answered that they failed \[EAI_FAIL\].
+    /// The name servers answered with a failure \[EAI_FAIL\].
     ServerFailure,
-    /// The connection ended before everything that was asked for had arrived. From `read_exact` only; no POSIX name.
+    /// The connection ended before all requested bytes had arrived. Returned by `read_exact` only; there is no POSIX
+    /// name.
     UnexpectedEnd,
 }
 

@@ -1,8 +1,8 @@
-//! An operation in flight that any number of callers wait for.
+//! [`Flight`]: one running host call that any number of callers wait for. Listeners and UDP sockets use it.
 //!
-//! The component model can cancel a call, but a call that is cancelled after the host has answered loses the answer: a
-//! connection that was accepted, a datagram that was received. So the operation belongs to the socket, not to the
-//! future of the caller: dropping that future leaves the operation running, and the next caller gets its result.
+//! The component model can cancel a call, but a call that is cancelled after the host has answered loses the answer,
+//! such as an accepted connection or a received datagram. So the operation belongs to the socket and not to the
+//! caller's future: dropping the future leaves the operation running, and the next caller gets its result.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -11,7 +11,7 @@ use std::task::{Context, Poll, Wake, Waker};
 
 pub(crate) type Boxed<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
-/// At most one running operation, and whoever waits for it.
+/// At most one running operation, and the tasks that wait for it.
 pub(crate) struct Flight<T> {
     operation: Mutex<Option<Boxed<T>>>,
     waiting: Arc<Waiting>,
@@ -22,8 +22,8 @@ impl<T> Flight<T> {
         Self { operation: Mutex::new(None), waiting: Arc::default() }
     }
 
-    /// Polls the running operation, or the one that `start` makes if none runs. Ready gives the result to this caller;
-    /// the others start anew.
+    /// Polls the running operation; if none runs, `start` makes one. When the operation is done, this caller gets the
+    /// result, and the other callers are woken and start a new operation.
     pub(crate) fn poll(&self, cx: &mut Context<'_>, start: impl FnOnce() -> Boxed<T>) -> Poll<T> {
         let mut slot = lock(&self.operation);
         let operation = slot.get_or_insert_with(start);
@@ -40,7 +40,7 @@ impl<T> Flight<T> {
     }
 }
 
-/// Wakes everyone who waits.
+/// Wakes all waiting tasks.
 #[derive(Default)]
 struct Waiting(Mutex<Vec<Waker>>);
 
@@ -69,15 +69,16 @@ impl Wake for Waiting {
     }
 }
 
-/// A panic while it was held does not make what it guards unusable.
+/// Locks the mutex, even if it is poisoned: a panic while it was held does not make its contents unusable.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
 
     #[derive(Default)]
     struct Counted(AtomicUsize);
@@ -88,7 +89,7 @@ mod tests {
         }
     }
 
-    /// Becomes ready with 7 when it is polled for the `n`th time, and wakes nobody by itself.
+    /// A future that becomes ready with 7 when it is polled for the `n`th time, and never wakes its task.
     fn ready_at(n: usize) -> Boxed<u32> {
         let mut polls = 0;
         Box::pin(std::future::poll_fn(move |_| {
@@ -108,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_gets_the_result_wakes_the_others() {
+    fn the_caller_that_gets_the_result_wakes_the_others() {
         let flight = Flight::new();
         let counted = Arc::new(Counted::default());
         let waits = Waker::from(Arc::clone(&counted));

@@ -1,16 +1,17 @@
-//! Echo requests, and the errors that the path reports (RFC 792, RFC 4443).
+//! ICMP sockets for echo requests and replies, and for the errors that routers and hosts report (RFC 792, RFC 4443).
 
-use crate::address::{Family, duration_from_wit, duration_to_wit, from_wit, ip_from_wit, ip_to_wit};
-use crate::bindings::icmp;
-use crate::{Error, Result};
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-/// What an ICMP socket is told about.
+use crate::address::{Family, duration_from_wit, duration_to_wit, from_wit, ip_from_wit, ip_to_wit};
+use crate::bindings::icmp;
+use crate::{Error, Result};
+
+/// The messages that an ICMP socket receives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum IcmpBinding {
-    /// Echo replies that carry this identifier, and errors about echo requests that carried it. 0 takes a free one.
+    /// Echo replies with this identifier, and errors about echo requests with it. 0 takes a free identifier.
     Echo(u16),
     /// Errors about datagrams that were sent from this local UDP port.
     UdpPort(u16),
@@ -21,45 +22,45 @@ pub enum IcmpBinding {
 /// Why a packet did not arrive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum IcmpErrorKind {
-    /// No route leads on to its network or host.
+    /// There is no route to the destination's network or host.
     Unreachable,
-    /// The host is there, but nothing takes the port or protocol.
+    /// The host is reachable, but no socket uses the port, or the protocol is not supported.
     PortUnreachable,
-    /// Somebody on the way forbids it.
+    /// A router or host on the path forbids it.
     Prohibited,
-    /// The packet passed through as many routers as it may.
+    /// The packet's hop limit was exceeded.
     TimeExceeded,
-    /// The packet is larger than the next link takes.
+    /// The packet is larger than the MTU of the next link.
     PacketTooBig,
-    /// A field of the packet's header makes no sense to somebody on the way.
+    /// A router or host on the path found an invalid field in the packet's header.
     ParameterProblem,
 }
 
 /// A reply to an echo request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EchoReply {
-    /// Who answered.
+    /// The host that answered.
     pub source: IpAddr,
     /// The sequence number of the request.
     pub sequence: u16,
-    /// The payload of the request, as it came back.
+    /// The payload of the reply, which repeats the payload of the request.
     pub data: Vec<u8>,
-    /// The hop limit that the reply arrived with.
+    /// The hop limit with which the reply arrived.
     pub hop_limit: u8,
 }
 
 /// An error about a packet that was sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct IcmpReport {
-    /// Who reports it: a router on the way, or the destination.
+    /// The host that reports it: a router on the path, or the destination.
     pub source: IpAddr,
-    /// What is reported.
+    /// The kind of error.
     pub kind: IcmpErrorKind,
-    /// Where the packet was going. The port is 0 for an echo request.
+    /// The destination of the packet. The port is 0 for an echo request.
     pub destination: SocketAddr,
-    /// The sequence number, where the packet was an echo request.
+    /// The sequence number, if the packet was an echo request.
     pub sequence: Option<u16>,
-    /// The MTU of the link that was too narrow, where the reporter names it.
+    /// With [`PacketTooBig`](IcmpErrorKind::PacketTooBig), the MTU of the link, if the message contains it.
     pub mtu: Option<u32>,
 }
 
@@ -81,8 +82,8 @@ impl IcmpSocket {
     /// Makes a socket on every interface that the app may use.
     ///
     /// # Errors
-    /// [`AddressInUse`](Error::AddressInUse) where another socket has that identifier or watches that port, and what
-    /// `bind` of the WIT package names.
+    /// [`AddressInUse`](Error::AddressInUse) if another socket has that identifier or watches that port, and the other
+    /// errors of `bind` in the WIT package.
     pub fn bind(family: Family, binding: IcmpBinding) -> Result<Self> {
         Self::on(family, binding, None)
     }
@@ -90,7 +91,7 @@ impl IcmpSocket {
     /// Makes a socket on one interface.
     ///
     /// # Errors
-    /// [`NotFound`](Error::NotFound) where there is none of that name; else as [`bind`](Self::bind).
+    /// [`NotFound`](Error::NotFound) if there is no interface of that name; otherwise as [`bind`](Self::bind).
     pub fn bind_on(interface: &str, family: Family, binding: IcmpBinding) -> Result<Self> {
         Self::on(family, binding, Some(interface))
     }
@@ -102,29 +103,29 @@ impl IcmpSocket {
     /// Sends an echo request, with the identifier that the socket is bound to.
     ///
     /// # Errors
-    /// [`InvalidState`](Error::InvalidState) where the socket watches a port,
-    /// [`PacketTooLarge`](Error::PacketTooLarge), [`RemoteUnreachable`](Error::RemoteUnreachable) and what `send` of the
-    /// WIT package names.
+    /// [`InvalidState`](Error::InvalidState) if the socket watches a port, [`PacketTooLarge`](Error::PacketTooLarge),
+    /// [`RemoteUnreachable`](Error::RemoteUnreachable) and the other errors of `send` in the WIT package.
     pub async fn send_to(&self, remote: IpAddr, sequence: u16, data: &[u8]) -> Result<()> {
         self.0.send(ip_to_wit(remote), sequence, data.to_vec()).await.map_err(Error::from)
     }
 
-    /// Waits for a message, for as long as it takes.
+    /// Waits for a message without a limit.
     ///
-    /// Dropping the future in the moment in which a message arrives loses it.
+    /// If the future is dropped at the moment when a message arrives, the message is lost.
     pub async fn recv(&self) -> Result<IcmpMessage> {
         Ok(IcmpMessage::from_wit(self.0.receive(None).await?))
     }
 
-    /// Waits for a message, and no longer than `timeout`. One that is there already is taken even if that is 0.
+    /// Waits for a message for at most `timeout`. A message that has already arrived is returned even if `timeout` is
+    /// 0.
     ///
     /// # Errors
-    /// [`TimedOut`](Error::TimedOut) where none came in time.
+    /// [`TimedOut`](Error::TimedOut) if no message came in time.
     pub async fn recv_timeout(&self, timeout: Duration) -> Result<IcmpMessage> {
         Ok(IcmpMessage::from_wit(self.0.receive(Some(duration_to_wit(timeout))).await?))
     }
 
-    /// What the socket is bound to, with the identifier that was chosen.
+    /// The identifier or port that the socket is bound to; a chosen identifier in place of 0.
     pub fn binding(&self) -> IcmpBinding {
         IcmpBinding::from_wit(self.0.binding())
     }
@@ -146,7 +147,7 @@ impl fmt::Debug for IcmpSocket {
     }
 }
 
-/// How to ask for an echo. `None` leaves the host's default.
+/// The options of an echo request. `None` selects the host's default.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PingOptions {
     /// The sequence number: 0 if `None`.
@@ -157,35 +158,36 @@ pub struct PingOptions {
     pub timeout: Option<Duration>,
     /// The time to live or hop limit, 1 to 255: 64 if `None`.
     pub hop_limit: Option<u8>,
-    /// The name of the interface to ask through. Otherwise the route to the host chooses one.
+    /// The name of the interface to send the request through. With `None`, the route to the host selects it.
     pub interface: Option<String>,
 }
 
 /// How an echo request was answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PingReply {
-    /// Who answered.
+    /// The host that answered.
     pub source: IpAddr,
     /// The sequence number.
     pub sequence: u16,
-    /// Bytes of payload that came back.
+    /// The size of the reply's payload in bytes.
     pub size: u32,
-    /// The hop limit that the reply arrived with.
+    /// The hop limit with which the reply arrived.
     pub hop_limit: u8,
     /// The time between request and reply, as the host measured it.
     pub round_trip_time: Duration,
 }
 
-/// Sends one echo request and waits for its reply, for a second.
+/// Sends one echo request and waits for its reply, for at most a second.
 ///
 /// # Errors
-/// [`TimedOut`](Error::TimedOut) where none came in time, [`RemoteUnreachable`](Error::RemoteUnreachable) where no
-/// route leads there or somebody on the way said so, and what `ping` of the WIT package names.
+/// [`TimedOut`](Error::TimedOut) if no reply came in time, [`RemoteUnreachable`](Error::RemoteUnreachable) if there is
+/// no route to the host or a router reported an error about the request, and the other errors of `ping` in the WIT
+/// package.
 pub async fn ping(remote: IpAddr) -> Result<PingReply> {
     ping_with(remote, &PingOptions::default()).await
 }
 
-/// Sends one echo request as `options` say, and waits for its reply.
+/// Sends one echo request with these options, and waits for its reply.
 ///
 /// # Errors
 /// As [`ping`].

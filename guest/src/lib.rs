@@ -1,7 +1,7 @@
-//! Async sockets, names and interfaces for WebAssembly apps, on a network of their host's own.
+//! Async sockets, names and interfaces for WebAssembly apps, on a network that their host provides.
 //!
-//! The host keeps the network in user space and lends some of its interfaces to the app, through the WIT package
-//! `xila:network`. This crate gives that package the shape which users of `std::net` and tokio know:
+//! The host implements the network in user space and lets the app use some of its interfaces, through the WIT package
+//! `xila:network`. This crate offers that package with the API that users of `std::net` and tokio know:
 //!
 //! ```no_run
 //! use xila_network::TcpListener;
@@ -25,12 +25,12 @@
 //! }
 //! ```
 //!
-//! Futures of this crate may be dropped at any time. What that means is said at each of them; no bytes, datagrams or
-//! connections that have arrived are lost by it.
+//! Futures of this crate may be dropped at any time. Each function documents the effect; where it names no exception,
+//! no bytes, datagrams or connections that have arrived are lost.
 //!
 //! # Names
 //!
-//! Wherever a peer is named, text will do; [`dns`] asks for anything else that name servers know.
+//! A peer may always be given as text; [`dns`] queries any other records of name servers.
 //!
 //! ```no_run
 //! # async fn example() -> xila_network::Result<()> {
@@ -45,7 +45,7 @@
 //!
 //! # The path
 //!
-//! [`ping`] asks whether a host is there; an [`IcmpSocket`] is told what the path has to say about packets.
+//! [`ping`] tests whether a host answers; an [`IcmpSocket`] receives the ICMP messages about packets that were sent.
 //!
 //! ```no_run
 //! # async fn example() -> xila_network::Result<()> {
@@ -56,7 +56,7 @@
 //!
 //! # Interfaces
 //!
-//! [`control`] looks after the interfaces themselves, where the host allows it.
+//! [`control`] inspects and configures the interfaces, if the host permits it.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {

@@ -1,11 +1,11 @@
-//! Programs whose `main` is async.
+//! Programs whose `main` is async: [`main!`](crate::main), [`spawn`] and [`yield_now`].
 
 use std::fmt::Display;
 
-/// What the async function given to [`main!`](crate::main) may return.
+/// The return type of the async function given to [`main!`](crate::main).
 pub trait Outcome {
-    /// Says on standard error what went wrong, if anything did; returns whether all went well. If not, the program's
-    /// exit status is 1.
+    /// Prints the error, if there is one, on standard error; returns whether there was none. If there was one, the
+    /// program's exit status is 1.
     fn report(self) -> bool;
 }
 
@@ -21,14 +21,14 @@ impl<E: Display> Outcome for Result<(), E> {
     }
 }
 
-/// Makes an async function the program.
+/// Makes an async function the entry point of the program.
 ///
-/// A program that waits for the network has to be entered by an async call, or else the component model does not
-/// let it wait. So `main` is not the standard library's: the component exports `run` of `wasi:cli/run@0.3.0`,
-/// which calls the function. Arguments, environment, standard streams and everything else of `std` work as usual. The
-/// function takes nothing and returns an [`Outcome`]: nothing at all, or a result whose error can be displayed, which
-/// is printed and makes the exit status 1. The program ends when the function has returned and every task given to
-/// [`spawn`](crate::spawn) is done; [`std::process::exit`] ends it at once.
+/// The component model lets a program wait for the network only if the program was entered by an async call. So the
+/// standard library's `main` is not used: the component exports `run` of `wasi:cli/run@0.3.0`, which calls the
+/// function. Arguments, environment, standard streams and everything else of `std` work as usual. The function takes no
+/// arguments and returns an [`Outcome`]: `()`, or a result whose error can be displayed; an error is printed and makes
+/// the exit status 1. The program ends when the function has returned and every task given to [`spawn`](crate::spawn)
+/// is done; [`std::process::exit`] ends it at once.
 ///
 /// ```no_run
 /// xila_network::main!(run);
@@ -61,17 +61,18 @@ macro_rules! main {
     };
 }
 
-/// Runs a future at the same time as the others of this program.
+/// Runs a future concurrently with the other tasks of this program.
 ///
-/// They take turns on one thread. The program does not end before the future is done; there is no handle to wait for it
-/// or to end it.
+/// All tasks take turns on one thread. The program does not end before the future is done; there is no handle to wait
+/// for the future or to end it.
 ///
-/// Works below [`main!`](crate::main) and below exports that the same version of wit-bindgen has made.
+/// It can be called within [`main!`](crate::main), and within exports that the same version of wit-bindgen has
+/// generated.
 pub fn spawn(future: impl Future<Output = ()> + 'static) {
     wit_bindgen::spawn_local(future);
 }
 
-/// Lets the other tasks of this program, and the host, have a turn.
+/// Lets the other tasks of this program, and the host, run.
 pub async fn yield_now() {
     wit_bindgen::yield_async().await;
 }

@@ -1,22 +1,24 @@
-//! Where to connect, send or listen: addresses, or a name and a port.
+//! Targets to connect, send or bind to: addresses, or a name and a port.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 
 use crate::address::Family;
 use crate::{Error, Result, dns};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 
-/// What can be connected and sent to: an address with its port, several of them, or a name with its port.
+/// A target to connect or send to: an address with a port, several of these, or a name with a port.
 ///
-/// Implemented for `SocketAddr` and its kin, for pairs of an address or a name and a port, for text (`"192.0.2.1:80"`,
-/// `"[2001:db8::1]:80"`, `"example.org:80"`), and for slices of `SocketAddr`. Names are resolved on the app's own network,
-/// with [`dns::resolve`], when they are used.
+/// Implemented for `SocketAddr` and its variants, for pairs of an address or a name and a port, for text
+/// (`"192.0.2.1:80"`, `"[2001:db8::1]:80"`, `"example.org:80"`), and for slices of `SocketAddr`. Names are resolved on
+/// the app's own network, with [`dns::resolve`], when they are used.
 ///
-/// The traits of the same name in `std` and tokio ask the operating system, which knows nothing of this network.
+/// The traits of the same name in `std` and tokio resolve names with the operating system, which does not know this
+/// network.
 pub trait ToSocketAddrs: sealed::Sealed {
     #[doc(hidden)]
     fn to_target(&self, _: sealed::Token) -> Result<Target>;
 }
 
-/// What was given: addresses, or a name that has to be resolved.
+/// A given target: addresses, or a name that has to be resolved.
 #[doc(hidden)]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Target {
@@ -29,8 +31,9 @@ pub(crate) fn target(given: &impl ToSocketAddrs) -> Result<Target> {
 }
 
 impl Target {
-    /// The addresses, in the order in which they should be tried. A name is asked for its addresses of `family` where
-    /// there is one, since no others can be used then; addresses that were given stay, and fail where they are used.
+    /// The addresses, in the order in which they should be tried. If `family` is given, a name is resolved to addresses
+    /// of that family only, since no others can be used. Given addresses are not filtered; those of another family fail
+    /// when they are used.
     pub(crate) async fn resolve(self, family: Option<Family>) -> Result<Vec<SocketAddr>> {
         match self {
             Self::Addresses(addresses) if addresses.is_empty() => Err(Error::InvalidArgument),
@@ -42,7 +45,7 @@ impl Target {
         }
     }
 
-    /// The addresses of something local, where nobody is asked for names.
+    /// The given addresses, for a local bind. Names are not resolved; a name is an error.
     pub(crate) fn local(self) -> Result<Vec<SocketAddr>> {
         match self {
             Self::Addresses(addresses) if !addresses.is_empty() => Ok(addresses),
@@ -63,7 +66,7 @@ impl Target {
     }
 }
 
-/// Tries the addresses of something local in turn; the last one's error is the result where none will do.
+/// Tries to bind the given local addresses in turn. If none can be bound, the last error is returned.
 pub(crate) fn first_local<T>(given: &impl ToSocketAddrs, mut bind: impl FnMut(SocketAddr) -> Result<T>) -> Result<T> {
     let mut result = Err(Error::InvalidArgument);
     for address in target(given)?.local()? {
@@ -76,10 +79,10 @@ pub(crate) fn first_local<T>(given: &impl ToSocketAddrs, mut bind: impl FnMut(So
 }
 
 mod sealed {
-    /// Keeps implementations in this crate, so that the trait may grow.
+    /// Prevents implementations outside this crate, so that the trait may be extended.
     pub trait Sealed {}
 
-    /// Keeps calls in this crate.
+    /// Prevents calls from outside this crate.
     #[derive(Debug)]
     pub struct Token;
 }
@@ -107,7 +110,7 @@ one_address! {
 impl sealed::Sealed for str {}
 
 impl ToSocketAddrs for str {
-    /// What is behind the last colon is the port; an IPv6 address stands in brackets.
+    /// The port is the text after the last colon; an IPv6 address must be in brackets.
     fn to_target(&self, _: sealed::Token) -> Result<Target> {
         let (host, port) = self.rsplit_once(':').ok_or(Error::InvalidArgument)?;
         if !port.bytes().all(|byte| byte.is_ascii_digit()) || host.contains(':') && !host.starts_with('[') {
@@ -184,7 +187,7 @@ mod tests {
         }
         assert_eq!(target(&"example.org:80"), Ok(Target::Name("example.org".into(), 80)));
         assert_eq!(target(&("example.org", 80)), Ok(Target::Name("example.org".into(), 80)));
-        // What is in brackets and no IPv6 address is left to the resolver, which knows it for no name.
+        // Text in brackets that is not an IPv6 address is left to the resolver, which rejects it as a name.
         assert_eq!(target(&"[192.0.2.1]:80"), Ok(Target::Name("[192.0.2.1]".into(), 80)));
         for text in ["example.org", "example.org:", "example.org:http", "a:65536", "a:+1", "2001:db8::1:80", ""] {
             let result = target(&text);
@@ -205,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn something_local_has_an_address() {
+    fn a_local_target_must_be_an_address() {
         assert_eq!(first_local(&"localhost:7", Ok), Err(Error::InvalidArgument));
         assert_eq!(first_local(&Vec::new(), Ok), Err(Error::InvalidArgument));
         let both: [SocketAddr; 2] = ["192.0.2.1:7".parse().unwrap(), "127.0.0.1:7".parse().unwrap()];

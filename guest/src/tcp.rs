@@ -1,4 +1,8 @@
-//! TCP: listeners and streams.
+//! TCP: listeners, streams and their halves, and their options.
+//!
+//! A read or write of the component model's stream runs on memory that it owns, since it may outlive the future of its
+//! caller. `read` and `write` hold the two halves of a connection, `stream` joins them, `attempts` divides the time of
+//! a connect among the addresses of a name, and `traits` implements the traits of other crates.
 
 mod attempts;
 mod listener;
@@ -17,15 +21,18 @@ pub use read::ReadHalf;
 pub use stream::TcpStream;
 pub use write::WriteHalf;
 
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use wit_bindgen::FutureReader;
+
 use crate::bindings::tcp::TcpConnection;
 use crate::bindings::types::ErrorCode;
 use crate::flight::Boxed;
 use crate::{Error, Result};
-use std::sync::Arc;
-use std::task::{Context, Poll, ready};
-use wit_bindgen::FutureReader;
 
-/// How one direction of a connection ends. Asked for once the stream has, and remembered.
+/// The result with which one direction of a connection ends. It is read from the host's future once, after the stream
+/// has ended, and stored.
 enum Ending {
     Asked(Boxed<Result<(), ErrorCode>>),
     Known(Result<()>),
@@ -47,5 +54,5 @@ impl Ending {
     }
 }
 
-/// The resource, held by both halves and by operations in flight.
+/// The connection resource, shared by both halves and by operations in flight.
 type Connection = Arc<TcpConnection>;

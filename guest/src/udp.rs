@@ -1,11 +1,6 @@
-//! UDP: sockets for datagrams.
+//! UDP sockets. Datagrams that the host has returned wait in the socket until a caller takes them, so that dropping a
+//! future loses none.
 
-use crate::address::{Family, from_wit, ip_to_wit, to_wit};
-use crate::bindings::types::ErrorCode;
-use crate::bindings::udp;
-use crate::flight::{Flight, lock};
-use crate::target::{Target, ToSocketAddrs, first_local, target};
-use crate::{Error, Result};
 use std::collections::VecDeque;
 use std::fmt;
 use std::future::poll_fn;
@@ -13,77 +8,84 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, ready};
 
+use crate::address::{Family, from_wit, ip_to_wit, to_wit};
+use crate::bindings::types::ErrorCode;
+use crate::bindings::udp;
+use crate::flight::{Flight, lock};
+use crate::target::{Target, ToSocketAddrs, first_local, target};
+use crate::{Error, Result};
+
 /// A datagram that arrived.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Datagram {
-    /// What it carries.
+    /// The payload.
     pub data: Vec<u8>,
-    /// Who sent it.
+    /// The address and port that sent it.
     pub remote: SocketAddr,
 }
 
 /// A datagram to be sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OutgoingDatagram {
-    /// What it carries.
+    /// The payload.
     pub data: Vec<u8>,
-    /// Where it goes; `None` for the peer of a connected socket.
+    /// The destination; `None` for the peer of a connected socket.
     pub remote: Option<SocketAddr>,
 }
 
-/// How to bind a socket. The default leaves everything to the host.
+/// The options of a bind. The defaults leave everything to the host.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct UdpOptions {
-    /// How many bytes of datagrams may wait to be received. Not 0.
+    /// How many bytes of memory datagrams may take while they wait to be received. Not 0.
     pub receive_buffer: Option<u64>,
     /// Whether datagrams may be sent to broadcast addresses.
     pub broadcast: Option<bool>,
     /// The time to live (IPv4) or hop limit (IPv6) of outgoing packets, 1 to 255.
     pub hop_limit: Option<u8>,
-    /// Whether datagrams that are longer than their path takes are refused, and not sent in fragments.
+    /// Whether datagrams that are longer than the path MTU are refused instead of being fragmented.
     pub dont_fragment: Option<bool>,
-    /// Whether what is sent to a group is received by its members on this host too.
+    /// Whether datagrams that are sent to a group are received by the group's members on this host too.
     pub multicast_loop: Option<bool>,
     /// The name of the only interface to use.
     pub interface: Option<String>,
 }
 
-/// What a socket has carried since it was bound, in datagrams.
+/// The datagrams of a socket since it was bound.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct UdpStatistics {
-    /// Handed to the stack for sending.
+    /// Datagrams given to the stack for sending.
     pub sent: u64,
-    /// Arrived and queued.
+    /// Datagrams that arrived and were queued.
     pub received: u64,
-    /// Arrived when the queue was full.
+    /// Datagrams that arrived and found the queue full.
     pub dropped: u64,
 }
 
 /// A UDP socket.
 ///
-/// All methods take `&self`: several tasks may send and receive at once, and each datagram goes to one of them.
-/// Dropping a future that receives loses no datagram.
+/// All methods take `&self`: several tasks may send and receive at once, and each datagram goes to one of them. If a
+/// future that receives is dropped, no datagram is lost.
 pub struct UdpSocket {
     socket: Arc<udp::UdpSocket>,
     receive: Flight<Result<Vec<udp::Datagram>, ErrorCode>>,
-    /// What came with the last operation and was not handed out yet.
+    /// Datagrams of the last operation that are not returned to a caller yet.
     arrived: Mutex<VecDeque<Datagram>>,
-    /// The peer of a connected socket, in the shape in which the host names senders.
+    /// The peer of a connected socket, without scope and flow label, as in the addresses of senders.
     peer: Mutex<Option<SocketAddr>>,
 }
 
 impl UdpSocket {
-    /// Takes a local address. The unspecified address receives on every interface, port 0 takes a free port. Of several
-    /// addresses, the first that can be had is taken. A name is [`InvalidArgument`](Error::InvalidArgument).
+    /// Binds a local address. The unspecified address receives on every interface; port 0 takes a free port. Of several
+    /// addresses, the first that can be bound is used. A name is an [`InvalidArgument`](Error::InvalidArgument).
     ///
     /// # Errors
-    /// [`AddressInUse`](Error::AddressInUse), [`AddressNotAvailable`](Error::AddressNotAvailable) and what `bind` of
-    /// the WIT package names.
+    /// [`AddressInUse`](Error::AddressInUse), [`AddressNotAvailable`](Error::AddressNotAvailable) and the other errors
+    /// of `bind` in the WIT package.
     pub fn bind(local: impl ToSocketAddrs) -> Result<Self> {
         Self::bind_with(local, &UdpOptions::default())
     }
 
-    /// Takes a local address as `options` say.
+    /// Binds a local address with these options.
     pub fn bind_with(local: impl ToSocketAddrs, options: &UdpOptions) -> Result<Self> {
         let UdpOptions { receive_buffer, broadcast, hop_limit, dont_fragment, multicast_loop, interface } = options;
         let options = udp::Options {
@@ -98,12 +100,12 @@ impl UdpSocket {
         Ok(Self { socket: Arc::new(socket), receive: Flight::new(), arrived: Mutex::default(), peer: Mutex::default() })
     }
 
-    /// Chooses a peer: [`send`](Self::send) goes there, and only its datagrams are received. A name is looked up in the
-    /// socket's family, and its first address to which a route leads is taken.
+    /// Chooses a peer: [`send`](Self::send) sends to it, and only its datagrams are received. A name is resolved in the
+    /// socket's family, and its first address that has a route is used.
     ///
     /// # Errors
-    /// [`RemoteUnreachable`](Error::RemoteUnreachable), what `connect` of the WIT package names, and for a name what
-    /// [`TcpStream::connect`](crate::TcpStream::connect) has.
+    /// [`RemoteUnreachable`](Error::RemoteUnreachable), the other errors of `connect` in the WIT package, and for a
+    /// name those of name resolution, as with [`TcpStream::connect`](crate::TcpStream::connect).
     pub async fn connect(&self, peer: impl ToSocketAddrs) -> Result<()> {
         let mut result = Err(Error::InvalidArgument);
         for peer in self.resolve(&peer).await? {
@@ -119,13 +121,13 @@ impl UdpSocket {
         let peer = to_wit(peer);
         self.socket.connect(peer)?;
         let peer = from_wit(peer);
-        // What the host has handed out already must pass the same filter as what it still holds.
+        // Datagrams that the host has already returned must pass the same filter as those in its queue.
         *lock(&self.peer) = Some(peer);
         lock(&self.arrived).retain(|datagram| datagram.remote == peer);
         Ok(())
     }
 
-    /// Gives the peer up: receives from everybody again.
+    /// Removes the peer: receives from any address again.
     pub fn disconnect(&self) -> Result<()> {
         self.socket.disconnect()?;
         *lock(&self.peer) = None;
@@ -136,8 +138,9 @@ impl UdpSocket {
     /// length.
     ///
     /// # Errors
-    /// [`PacketTooLarge`](Error::PacketTooLarge), [`RemoteUnreachable`](Error::RemoteUnreachable) and what `send` of
-    /// the WIT package names; for a name what [`TcpStream::connect`](crate::TcpStream::connect) has.
+    /// [`PacketTooLarge`](Error::PacketTooLarge), [`RemoteUnreachable`](Error::RemoteUnreachable) and the other errors
+    /// of `send` in the WIT package; for a name those of name resolution, as with
+    /// [`TcpStream::connect`](crate::TcpStream::connect).
     pub async fn send_to(&self, data: &[u8], remote: impl ToSocketAddrs) -> Result<usize> {
         let remote = self.resolve(&remote).await?.first().copied().ok_or(Error::InvalidArgument)?;
         self.socket.send(data.to_vec(), Some(to_wit(remote))).await?;
@@ -159,8 +162,8 @@ impl UdpSocket {
         Ok(self.socket.send_many(datagrams).await? as usize)
     }
 
-    /// Waits for a datagram and copies it into `buffer`; returns its length there and who sent it. What does not fit is
-    /// dropped.
+    /// Waits for a datagram and copies it into `buffer`; returns the copied length and the sender. Bytes that do not
+    /// fit are dropped.
     pub async fn recv_from(&self, buffer: &mut [u8]) -> Result<(usize, SocketAddr)> {
         let Datagram { data, remote } = self.recv_datagram().await?;
         let length = data.len().min(buffer.len());
@@ -168,12 +171,12 @@ impl UdpSocket {
         Ok((length, remote))
     }
 
-    /// [`recv_from`](Self::recv_from) for those who know the sender.
+    /// [`recv_from`](Self::recv_from) without the sender.
     pub async fn recv(&self, buffer: &mut [u8]) -> Result<usize> {
         Ok(self.recv_from(buffer).await?.0)
     }
 
-    /// Waits for a datagram, and takes it whole.
+    /// Waits for a datagram and takes it, whatever its size.
     pub async fn recv_datagram(&self) -> Result<Datagram> {
         poll_fn(|cx| self.poll_recv(cx)).await
     }
@@ -188,7 +191,7 @@ impl UdpSocket {
         }
     }
 
-    /// Waits for a datagram, then takes all that have arrived, `most` of them at the most. `most` is not 0.
+    /// Waits for a datagram, then takes all that have arrived, but at most `most` of them. `most` must not be 0.
     pub async fn recv_many(&self, most: usize) -> Result<Vec<Datagram>> {
         if most == 0 {
             return Err(Error::InvalidArgument);
@@ -207,7 +210,8 @@ impl UdpSocket {
         .await
     }
 
-    /// Receives what is sent to a multicast group, on the interface of that name or on the one that the route selects.
+    /// Joins a multicast group, to receive the datagrams that are sent to it: on the interface of that name, or on the
+    /// interface that the route to the group selects.
     pub fn join_multicast(&self, group: IpAddr, interface: Option<&str>) -> Result<()> {
         self.socket.join_multicast(ip_to_wit(group), interface).map_err(Error::from)
     }
@@ -232,7 +236,7 @@ impl UdpSocket {
         self.socket.broadcast()
     }
 
-    /// Says whether datagrams may be sent to broadcast addresses.
+    /// Sets whether datagrams may be sent to broadcast addresses.
     pub fn set_broadcast(&self, value: bool) -> Result<()> {
         self.socket.set_broadcast(value).map_err(Error::from)
     }
@@ -247,12 +251,12 @@ impl UdpSocket {
         self.socket.set_hop_limit(value).map_err(Error::from)
     }
 
-    /// How many bytes of datagrams may wait to be received, as it was asked for.
+    /// How many bytes of memory datagrams may take while they wait to be received, as it was set.
     pub fn receive_buffer(&self) -> u64 {
         self.socket.receive_buffer()
     }
 
-    /// What the socket has carried.
+    /// The datagrams of the socket since it was bound.
     pub fn statistics(&self) -> UdpStatistics {
         let udp::Statistics { sent, received, dropped } = self.socket.statistics();
         UdpStatistics { sent, received, dropped }
@@ -265,7 +269,7 @@ impl UdpSocket {
         }
     }
 
-    /// Waits until the operation in flight is done and puts what it brought into `arrived`.
+    /// Waits until the operation in flight is done and appends its datagrams to `arrived`.
     fn poll_arrival(&self, cx: &mut Context<'_>, most: usize) -> Poll<Result<()>> {
         let datagrams = ready!(self.receive.poll(cx, || {
             let socket = Arc::clone(&self.socket);

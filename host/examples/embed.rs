@@ -1,4 +1,4 @@
-//! A host in one file: a network, and a program on it.
+//! The smallest host: a network, and a program that uses it.
 //!
 //! ```sh
 //! just guests && cargo run --package xila-network-host --example embed -- target/guests/ping.wasm -c 3 127.0.0.1
@@ -11,7 +11,7 @@ use xila_network_host::wasm::NetworkCtx;
 use xila_network_host::wasm::command::{self, Command, State, Status};
 use xila_network_host::{Manager, platform};
 
-/// Runs the program that is the first of its arguments.
+/// Runs the program whose path is the first argument.
 async fn run(arguments: &[String]) -> Result<Status> {
     let manager = Manager::new(platform::tokio::platform()); // with the interface `lo`; `mount_interface` adds others
     let engine = Engine::new(Config::new().wasm_component_model_async(true))?;

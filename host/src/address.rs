@@ -1,16 +1,16 @@
-//! Addresses: the standard library's at the API, those of the engine's wire formats inside.
+//! Addresses. The API uses the types of the standard library; conversions to and from the engine's wire formats are
+//! here.
 //!
-//! A [`Cidr`], [`MacAddress`] or [`Route`] that exists is one that the engine accepts.
+//! Every value of [`Cidr`], [`MacAddress`] and [`Route`] is valid for the engine.
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use smoltcp::wire;
+pub use xila_network_commands::address::{Cidr, InvalidValue, MacAddress, Route, is_unicast};
 
 use crate::error::Error;
 
-pub use xila_network_commands::address::{Cidr, InvalidValue, MacAddress, Route, is_unicast};
-
-/// One of the two families of addresses.
+/// An address family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Family {
     /// IPv4 (RFC 791).
@@ -29,7 +29,7 @@ impl Family {
         }
     }
 
-    /// The address that stands for every address of the family.
+    /// The unspecified address, which stands for every address of the family.
     #[must_use]
     pub const fn unspecified(self) -> IpAddr {
         match self {
@@ -49,12 +49,13 @@ pub(crate) fn to_wire(cidr: Cidr) -> wire::IpCidr {
     wire::IpCidr::new(cidr.address().into(), cidr.prefix())
 }
 
-/// The v4 address inside a v4-mapped v6 one. The stack has no dual-stack sockets, so such an address names nothing.
+/// Whether an address is an IPv4-mapped IPv6 address. The stack has no dual-stack sockets, so such an address is never
+/// valid.
 pub(crate) fn is_v4_mapped(address: IpAddr) -> bool {
     matches!(address, IpAddr::V6(address) if address.to_ipv4_mapped().is_some())
 }
 
-/// A network of the engine's.
+/// Converts from the engine's type; `None` if the value is not valid here.
 pub(crate) fn from_wire(cidr: wire::IpCidr) -> Option<Cidr> {
     Cidr::new(cidr.address().into(), cidr.prefix_len()).ok()
 }

@@ -1,17 +1,17 @@
 //! The command line `xila-net`: runs apps on interfaces made for them.
 //!
-//! | Module | Holds |
+//! | Module | Contents |
 //! |---|---|
-//! | `arguments` | the options, as clap reads them, and the help |
-//! | `plan` | the options read and checked as a whole, before anything is touched |
-//! | `interface`, `hubs`, `app`, `values` | what the words of single options mean |
-//! | `mount` | interfaces, hubs and captures, put up and taken down |
-//! | `memory` | where interfaces are remembered from one run to the next |
-//! | `component` | components read and compiled; what an app's store holds, and how it is run |
-//! | `turns` | the interruption of apps that only compute |
-//! | `run` | the whole, from the first file read to the exit status |
+//! | `arguments` | the options as clap parses them, and the help |
+//! | `plan` | the plan: all options, parsed and checked before anything is started |
+//! | `interface`, `hubs`, `app`, `values` | parsing of the values of single options |
+//! | `mount` | mounting and unmounting of interfaces, hubs and captures |
+//! | `memory` | the folder where interfaces are remembered from one run to the next |
+//! | `component` | reading, compiling and running of components |
+//! | `turns` | interruption of apps that only compute |
+//! | `run` | running a plan, from reading the first file to the exit status |
 //! | `simulate` | the same in virtual time, from one seed |
-//! | `signals`, `output`, `table` | Ctrl-C, the apps' standard streams, the table of counts |
+//! | `signals`, `output`, `table` | Ctrl-C, the standard streams of apps, the table of counters |
 
 mod app;
 mod arguments;
@@ -40,19 +40,19 @@ use tracing_subscriber::EnvFilter;
 use self::arguments::{Command, CommandLine, RunArguments};
 use self::plan::Plan;
 
-/// The exit status after a mistake in the command line, as clap has it.
+/// The exit status after a mistake in the command line, the same as clap's.
 const MISTAKE: u8 = 2;
 
-/// How long work that is of no use any more (a compilation after Ctrl-C) may hold up the end.
+/// The maximum time for which useless work (a compilation after Ctrl-C) may delay the end.
 const SHUTDOWN: Duration = Duration::from_millis(100);
 
-/// The program: does what the process's arguments say, and returns its exit status.
+/// The program: parses the arguments of the process, runs the command, and returns the exit status.
 #[must_use]
 pub fn main() -> ExitCode {
     match CommandLine::try_parse() {
         Ok(CommandLine { command: Command::Run(arguments) }) => start(&arguments).into(),
         Err(error) => {
-            // Where the standard streams are closed, nobody is left to be told.
+            // If the standard streams are closed, the message is lost.
             let _ = error.print();
             u8::try_from(error.exit_code()).unwrap_or(MISTAKE).into()
         }
@@ -87,7 +87,7 @@ fn run_plan(plan: &Plan) -> anyhow::Result<u8> {
     status
 }
 
-/// Sends the log to standard error: warnings, more with `-v`, or what `RUST_LOG` says.
+/// Sends the log to standard error: warnings, more with `-v`, or as set by `RUST_LOG`.
 fn log(verbosity: u8) -> Result<(), String> {
     let filter = match std::env::var("RUST_LOG") {
         Ok(filter) if !filter.is_empty() => {
@@ -108,7 +108,7 @@ fn log(verbosity: u8) -> Result<(), String> {
         .map_err(|error| error.to_string())
 }
 
-/// Writes a message of this program to standard error. Where that is closed, nobody is left to be told.
+/// Writes a message of this program to standard error. If that is closed, the message is lost.
 fn say(message: &str) {
     let _ = writeln!(io::stderr(), "{message}");
 }

@@ -1,8 +1,8 @@
 //! The character device of an interface: commands by identifier and bytes.
 //!
-//! An interface's node decodes what comes in, executes the stack's operation of that command (the same that the typed
-//! methods of [`Interface`] execute) and encodes what comes out. A command that the stack does not know goes to the
-//! interface's [controller](crate::device::Controller), with no lock held.
+//! An interface's node decodes the payload, executes the operation of the stack for that command (the same that the
+//! typed methods of [`Interface`] execute) and encodes the result. A command that the stack does not know is passed to
+//! the interface's [controller](crate::device::Controller), without any lock held.
 
 use xila_network_commands::commands::{
     AddAddress, AddDnsServer, AddRoute, GetAutoconfiguration, GetAutoconfigurationStatus, GetDhcp, GetEchoReply,
@@ -19,7 +19,7 @@ use crate::platform::{Access, CharacterDevice};
 use crate::stack::Core;
 use crate::stack::attachment::Attachment;
 
-/// The directory in which interfaces appear.
+/// The directory in which interfaces appear as devices.
 pub const DIRECTORY: &str = "/devices/network";
 
 /// The path of an interface's device.
@@ -120,7 +120,7 @@ impl CharacterDevice for Node {
             }
             GetStatistics::ID => call.look::<GetStatistics>(|core| core.statistics()),
             ListNeighbours::ID => call.look::<ListNeighbours>(|core| core.interface.neighbours()),
-            // The driver's own. A driver whose interface is gone is not asked any more.
+            // A command of the driver. The driver is not called any more after its interface was unmounted.
             _ => {
                 self.0.perform(call.wait, |_| Ok(()))?;
                 self.0.controller().control(command, input, call.output)
@@ -129,7 +129,7 @@ impl CharacterDevice for Node {
     }
 }
 
-/// One call of a command.
+/// One execution of a command.
 struct Call<'a> {
     interface: &'a Interface,
     wait: bool,
@@ -138,7 +138,7 @@ struct Call<'a> {
 }
 
 impl Call<'_> {
-    /// A command that sets something of the interface.
+    /// Executes a command that sets something of the interface.
     fn set<C: Command>(
         self,
         operation: impl FnOnce(&mut Attachment, C::Input) -> Result<C::Output, ConfigureError>,
@@ -146,7 +146,7 @@ impl Call<'_> {
         self.execute::<C>(|core, input| operation(&mut core.interface, input))
     }
 
-    /// A command that changes something.
+    /// Executes a command that changes the stack.
     fn execute<C: Command>(
         self,
         operation: impl FnOnce(&mut Core, C::Input) -> Result<C::Output, ConfigureError>,
@@ -155,7 +155,7 @@ impl Call<'_> {
         execute::<C>(input, output, |input| interface.perform(wait, |core| operation(core, input)))
     }
 
-    /// A command that only looks.
+    /// Executes a command that only reads.
     fn look<C: Command<Input = ()>>(self, look: impl FnOnce(&Core) -> C::Output) -> Result<()> {
         self.execute::<C>(|core, ()| Ok(look(core)))
     }

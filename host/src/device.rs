@@ -1,15 +1,15 @@
-//! Network devices: where frames come from and go to.
+//! Network devices, from which a stack receives frames and to which it sends them.
 //!
 //! A [`Device`] is a non-blocking queue of received frames and a queue of frames to send. It signals readiness through
-//! wakers, so that nothing polls on an interval. Frames are [`Frame`]s, buffers that return to the pool they came from,
-//! so that a steady stream of packets allocates nothing and an in-process link moves a frame without copying it.
+//! wakers, so that nothing is polled on an interval. Frames are [`Frame`]s: buffers that return to the pool that they
+//! came from. So a steady stream of packets allocates nothing, and an in-process link moves a frame without copying it.
 //!
-//! | Device | Is |
+//! | Module | Device |
 //! |---|---|
 //! | [`loopback`] | a stack's link to itself: MTU 65535, no checksums |
-//! | [`hub`] | an Ethernet segment inside the process, with latency, loss and their kin as seeded options |
+//! | [`hub`] | an Ethernet segment inside the process, with optional latency, jitter, loss, duplication and reordering, which are reproducible by a seed |
 //! | [`tap`] | a Linux TAP interface |
-//! | [`pcap`] | a wrapper that writes what passes through another device to a capture file |
+//! | [`pcap`] | a wrapper that writes the frames of another device to a capture file |
 //! | [`polled`] | a wrapper for a plain [`smoltcp::phy::Device`], which cannot signal and is polled on an interval |
 
 pub mod controller;
@@ -26,13 +26,14 @@ use core::task::{Context, Poll};
 use std::io;
 use std::sync::Arc;
 
+pub use xila_network_commands::interface::Link;
+
 pub use controller::{Controller, Plain};
 pub use frame::{Frame, Pool};
-pub use xila_network_commands::interface::Link;
 
 use crate::platform::Instant;
 
-/// What a device carries.
+/// The kind of frames that a device carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Medium {
     /// Ethernet frames without preamble and check sequence; neighbours are found by ARP and NDP.
@@ -44,25 +45,25 @@ pub enum Medium {
 /// Whether the stack computes and verifies IP, TCP, UDP and ICMP checksums on a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Checksums {
-    /// In software, both ways.
+    /// The stack computes checksums in software and verifies those of received packets.
     Computed,
-    /// Neither way: the link cannot corrupt a frame, or the device does the work.
+    /// The stack does neither: the link cannot corrupt a frame, or the device does the work.
     Omitted,
 }
 
 /// The fixed properties of a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Capabilities {
-    /// What the device carries.
+    /// The kind of frames that the device carries.
     pub medium: Medium,
     /// The IP MTU: the largest IP packet in bytes, without the Ethernet header. 1280 to 65535.
     pub mtu: usize,
-    /// Who checks.
+    /// Whether the stack computes and verifies checksums.
     pub checksums: Checksums,
-    /// How many frames the device takes or gives at once, where it knows.
+    /// The number of frames that the device can send or receive at once, if it knows.
     pub max_burst: Option<usize>,
-    /// Whether packets can be lost or wait in the path. A link without either (loopback) needs no congestion control,
-    /// no delayed acknowledgement and no Nagle.
+    /// Whether the link neither loses nor delays packets. Such a link (a loopback) needs no congestion control, no
+    /// delayed acknowledgements and no Nagle algorithm.
     pub lossless: bool,
 }
 
@@ -78,19 +79,21 @@ impl Capabilities {
     }
 }
 
-/// What a device and its stack do for each other beyond carrying frames of the MTU.
+/// The offloads of a device.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Offloads {
-    /// The longest IP packet, in bytes, with the data of several TCP segments in it ([`Frame::segment`]) that the device cuts
-    /// apart, or hands on whole to who takes it; it may be given such too. 0 for none.
+    /// The maximum length in bytes of an IP packet with the data of several TCP segments ([`Frame::segment`]). The
+    /// device splits such a packet into segments, or passes it on whole to a receiver that accepts it. The stack may
+    /// receive such packets, too. 0: none.
     pub segmentation: usize,
-    /// The device completes the checksums of TCP and UDP, and tells of those that it has verified ([`Frame::is_unchecked`]).
+    /// The device completes the checksums of TCP and UDP, and marks received frames whose checksum it has verified
+    /// ([`Frame::is_unchecked`]).
     pub checksums: bool,
-    /// Such a packet may also have several datagrams of UDP in it.
+    /// Such a packet may also have the data of several UDP datagrams.
     pub datagrams: bool,
 }
 
-/// Bytes of an Ethernet header without VLAN tag (IEEE 802.3 clause 3).
+/// The length of an Ethernet header without a VLAN tag, in bytes (IEEE 802.3 clause 3).
 pub const ETHERNET_HEADER: usize = 14;
 
 /// A non-blocking source and sink of frames, owned and driven by one stack.
@@ -126,9 +129,9 @@ pub trait Device: Send + 'static {
     /// then.
     fn poll_writable(&mut self, context: &mut Context<'_>) -> Poll<()>;
 
-    /// A stack takes the device, and takes frames with several segments and without checksums where the device has some
-    /// (`wanted`), or gives it back. Returns what the device does. One that does nothing of it, or a wrapper that does not pass
-    /// this on, gets and gives frames as they are on the wire.
+    /// Switches the offloads of the device on (`wanted`) when a stack takes the device that accepts them, and off when
+    /// the stack gives it back. Returns the offloads that the device has. A device without any, or a wrapper that does
+    /// not forward this call, sends and receives frames as they are on the wire.
     fn set_offloads(&mut self, wanted: bool) -> Offloads {
         let _ = wanted;
         Offloads::default()
@@ -139,17 +142,17 @@ pub trait Device: Send + 'static {
         Link::Up
     }
 
-    /// Whether the device receives what it transmits, at once: a loopback. The stack then looks for frames right after
-    /// it has sent some, in the caller, without waiting for a wake-up.
+    /// Whether the device is a loopback: it receives what it transmits, at once. The stack then receives right after it
+    /// has sent, in the caller, without waiting for a wake-up.
     fn loops_back(&self) -> bool {
         false
     }
 
-    /// The name of the driver, as interface listings show it: `loopback`, `hub`, `tap`, ...
+    /// The name of the driver in listings of interfaces: `loopback`, `hub`, `tap`, ...
     fn driver(&self) -> &'static str;
 
-    /// Who answers the commands that the stack does not know. It may be asked while the device is in use, and after it
-    /// was unmounted.
+    /// The controller, which answers the commands that the stack does not know. It may be called while the device is in
+    /// use, and after it was unmounted.
     fn controller(&self) -> Arc<dyn Controller> {
         Arc::new(Plain::of(self))
     }

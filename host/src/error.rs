@@ -1,6 +1,6 @@
 //! The errors of the host API.
 //!
-//! Each operation has an error of its own that has the causes that it can fail for, and no others:
+//! Each operation has its own error type, with exactly the causes for which it can fail:
 //!
 //! | Operation | Fails with |
 //! |---|---|
@@ -11,23 +11,24 @@
 //! | writing to a connection, waiting for what was written, shutting down | [`WriteError`] |
 //! | sending a datagram or an echo request | [`SendError`] |
 //! | receiving a datagram or an ICMP message | [`ReceiveError`] |
-//! | choosing, and giving up, the only peer of a datagram socket | [`InvalidRemote`], [`NotConnected`] |
+//! | connecting and disconnecting a datagram socket | [`InvalidRemote`], [`NotConnected`] |
 //! | joining and leaving a multicast group | [`MembershipError`] |
-//! | asking for an echo | [`PingError`] |
+//! | sending an echo request and waiting for the reply | [`PingError`] |
 //! | setting an option of a socket, listening | [`InvalidOption`] |
 //! | changing an interface | [`ConfigureError`] |
 //! | mounting an interface | [`MountError`] |
-//! | looking for an interface, unmounting it | [`InterfaceNotFound`] |
+//! | finding or unmounting an interface | [`InterfaceNotFound`] |
 //! | making a [`PortRange`](crate::PortRange) | [`InvalidPortRange`] |
-//! | making the manager of the process | [`AlreadyInitialized`] |
+//! | setting the manager of the process | [`AlreadyInitialized`] |
 //!
-//! [`Error`] has the causes of all operations, and is for whoever does several of them and tells their errors apart no
-//! further: every error above becomes one by `?`, and an [`io::Error`] too. One cause has one variant: refused, reset,
-//! timed out and unreachable are four. A cause that several operations have is called the same in each of their errors and
-//! in [`Error`], which the WIT surface maps one to one to its `error-code`. What answers commands fails with [`Error`] itself,
-//! as do the [devices and files](crate::platform) behind them, and a guest's quota.
+//! [`Error`] has the causes of all operations, for callers that do several operations and need not tell their errors
+//! apart: every error above converts to it by `?`, and an [`io::Error`] too. Each cause has its own variant: refused,
+//! reset, timed out and unreachable are four. A cause that several operations share has the same name in each of their
+//! errors and in [`Error`], which the WIT surface maps one to one to its `error-code`. The code that answers commands
+//! fails with [`Error`] itself, as do the [devices and files](crate::platform) behind the commands, and a guest's
+//! quota.
 //!
-//! Finding names has an error of its own too: [`ResolveError`](crate::socket::ResolveError).
+//! Name resolution has its own error too: [`ResolveError`](crate::socket::ResolveError).
 
 #[macro_use]
 mod declare;
@@ -47,53 +48,54 @@ pub use sockets::{BindError, InvalidOption};
 pub(crate) use sockets::{Denied, MayBlock, NetworkDown};
 pub use streams::{AcceptError, ConnectError, ReadError, WriteError};
 
-/// Why an operation failed, whichever it was. In brackets the POSIX name that programs know the cause by.
+/// The cause of a failure of any operation. The POSIX name of the cause is in brackets.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// A name that is not 1 to 15 of `a-z 0-9 _ -` \[EINVAL\].
+    /// The name is not 1 to 15 characters of `a-z 0-9 _ -` \[EINVAL\].
     #[error("invalid interface name {0:?}: it takes 1 to 15 of a-z, 0-9, _ and -")]
     InvalidIdentifier(String),
-    /// An interface of that name exists \[EEXIST\].
+    /// An interface with that name exists \[EEXIST\].
     #[error("an interface named {0:?} is mounted already")]
     DuplicateIdentifier(String),
-    /// No such interface, or no interface at all to create a socket on \[ENODEV\].
+    /// There is no such interface, or no interface at all to create a socket on \[ENODEV\].
     #[error("no such interface")]
     NotFound,
-    /// The interface could not be built on its device; the cause in words \[EIO\].
+    /// The interface could not be mounted on its device, with the cause as text \[EIO\].
     #[error("the device cannot be mounted: {0}")]
     FailedToMountDevice(String),
-    /// Another operation holds what this one needs, and it may not wait \[EBUSY\].
+    /// Another operation holds a lock that this one needs, and this one may not wait \[EBUSY\].
     #[error("busy")]
     ResourceBusy,
     /// A table of fixed size (addresses, routes, multicast groups) is full \[ENOSPC\].
     #[error("the table is full")]
     NoFreeSlot,
-    /// What may be held at once (sockets, buffer bytes, half-open connections) is held \[ENOMEM\].
+    /// A limit on resources (sockets, buffer bytes, half-open connections) is reached \[ENOMEM\].
     #[error("a limit on resources is reached")]
     LimitReached,
-    /// The policy forbids it \[EACCES\].
+    /// The policy forbids the operation \[EACCES\].
     #[error("access denied")]
     AccessDenied,
-    /// The operation exists but not here: this family, this medium \[EOPNOTSUPP\].
+    /// The operation is not supported for this address family or medium \[EOPNOTSUPP\].
     #[error("not supported")]
     NotSupported,
     /// A value outside its range, or one that contradicts another \[EINVAL\].
     #[error("invalid argument")]
     InvalidArgument,
-    /// Not possible in the socket's present state: not connected, connected already, shut down \[EINVAL, ENOTCONN\].
+    /// The operation is not possible in the socket's present state: not connected, connected already, shut down
+    /// \[EINVAL, ENOTCONN\].
     #[error("invalid state")]
     InvalidState,
-    /// The port or address is taken, or no ephemeral port is left \[EADDRINUSE\].
+    /// The port or address is in use, or no ephemeral port is left \[EADDRINUSE\].
     #[error("address in use")]
     AddressInUse,
     /// The address belongs to no interface of this network, or no longer does \[EADDRNOTAVAIL\].
     #[error("address not available")]
     AddressNotAvailable,
-    /// No route leads there, or a router said so \[EHOSTUNREACH, ENETUNREACH\].
+    /// There is no route to the remote address, or a router has reported it unreachable \[EHOSTUNREACH, ENETUNREACH\].
     #[error("remote unreachable")]
     RemoteUnreachable,
-    /// The peer has nobody on that port \[ECONNREFUSED\].
+    /// The peer has no listener or socket on the port \[ECONNREFUSED\].
     #[error("connection refused")]
     ConnectionRefused,
     /// The peer reset the connection \[ECONNRESET\].
@@ -114,7 +116,7 @@ pub enum Error {
     /// The datagram is larger than the path, or UDP itself, allows \[EMSGSIZE\].
     #[error("packet too large")]
     PacketTooLarge,
-    /// Nothing can be done without waiting, and the call does not wait \[EWOULDBLOCK\].
+    /// The operation would have to wait, and the call does not wait \[EWOULDBLOCK\].
     #[error("would block")]
     WouldBlock,
 }

@@ -1,11 +1,17 @@
-//! One interface: what can be asked of it and set, typed.
+//! One interface: its state and settings, as typed methods.
 //!
-//! Each operation is a method of the stack behind it, executed under the stack's lock; the character device
-//! ([`control`](crate::control)) executes the same ones.
+//! Each operation is a method of the interface's stack, executed under the stack's lock. The character device
+//! ([`control`](crate::control)) executes the same methods.
 
 use core::net::IpAddr;
 use core::ops::RangeInclusive;
 use std::sync::Arc;
+
+pub use xila_network_commands::event::{Change, Event};
+pub use xila_network_commands::interface::{
+    AddressInfo, AutoconfigurationState, AutoconfigurationStatus, Counters, DhcpState, DhcpStatus, Kind, Lease, Link,
+    Neighbour, Origin, RouteInfo, State, Statistics,
+};
 
 use crate::address::{Cidr, MacAddress, Route};
 use crate::device::{Capabilities, Controller};
@@ -17,51 +23,50 @@ use crate::stack::ports::EPHEMERAL;
 use crate::stack::{Core, Stack};
 
 pub use crate::stack::events::{Notice, Watch};
-pub use xila_network_commands::event::{Change, Event};
-pub use xila_network_commands::interface::{
-    AddressInfo, AutoconfigurationState, AutoconfigurationStatus, Counters, DhcpState, DhcpStatus, Kind, Lease, Link,
-    Neighbour, Origin, RouteInfo, State, Statistics,
-};
 
-/// How an interface begins.
+/// The initial configuration of an interface.
 #[derive(Clone)]
 pub struct InterfaceConfig {
-    /// Its addresses, each with its network.
+    /// The addresses, each with its network.
     pub addresses: Vec<Cidr>,
-    /// Its routes beyond those networks.
+    /// The routes, other than those to the networks of the addresses.
     pub routes: Vec<Route>,
-    /// The DNS servers that it leads to.
+    /// The DNS servers that are reached through the interface.
     pub dns_servers: Vec<IpAddr>,
-    /// The domains in which names without a final dot are looked for too, in this order: eight at most.
+    /// The search domains for names without a final dot, in this order, at most eight.
     pub search_domains: Vec<String>,
-    /// The hardware address; `None` for the one that is [remembered](Self::remembered), or else a random locally
-    /// administered one. Ethernet devices only.
+    /// The hardware address. `None`: the [remembered](Self::remembered) one, or else a random locally administered one.
+    /// Ethernet devices only.
     pub hardware_address: Option<MacAddress>,
-    /// Whether it asks a DHCP server for an address, a router and DNS servers (RFC 2131). Ethernet devices only.
+    /// Whether the interface gets an address, a router and DNS servers by DHCP (RFC 2131). Ethernet devices only.
     pub dhcp: bool,
-    /// Whether it gives itself a link-local address and listens to router advertisements (RFC 4862). Ethernet devices
-    /// only.
+    /// Whether the interface configures IPv6 by itself, with a link-local address and by router advertisements (RFC
+    /// 4862). Ethernet devices only.
     pub autoconfiguration: bool,
-    /// Whether it has an IPv6 link-local address (RFC 4291 section 2.8), made by RFC 7217 and verified on the link. Ethernet
-    /// devices only; others have none.
+    /// Whether autoconfiguration also makes temporary addresses (RFC 8981): they have random identifiers, are preferred as
+    /// source for a day at most, and cannot be linked to each other. The stable addresses stay.
+    pub temporary_addresses: bool,
+    /// Whether the interface has an IPv6 link-local address (RFC 4291 section 2.8), made by RFC 7217 and verified by
+    /// duplicate address detection. Ethernet devices only; others have none.
     pub link_local: bool,
-    /// Who answers the commands that the stack does not know; `None` for the device's own.
+    /// The controller, which answers the commands that the stack does not know; `None` for that of the device.
     pub controller: Option<Arc<dyn Controller>>,
-    /// The local ports for sockets that name none (RFC 6335: 49152 to 65535).
+    /// The ephemeral ports (RFC 6335: 49152 to 65535).
     pub ephemeral_ports: PortRange,
-    /// The congestion control of connections that ask for none in
-    /// [`TcpOptions::congestion`](crate::socket::TcpOptions::congestion); `None` for what suits the device: none where it
-    /// loses nothing, else CUBIC.
+    /// The congestion control of connections that do not choose one in
+    /// [`TcpOptions::congestion`](crate::socket::TcpOptions::congestion). `None`: no congestion control if the device
+    /// is lossless, else CUBIC.
     pub congestion: Option<CongestionAlgorithm>,
-    /// Whether it is the same host again when an interface of this name is mounted the next time, in this process or
-    /// another: with the hardware address that was drawn for it, the IPv6 addresses that follow from that, and the lease
-    /// that it had (INIT-REBOOT of RFC 2131). It is where the platform has a [memory](crate::platform::Memory), on Ethernet
-    /// devices. While another interface of the same name and memory is mounted, this one is a new host, and leaves no trace.
+    /// Whether an interface that is mounted under this name again, in this process or another, is the same host again:
+    /// with the hardware address that was drawn for it, the IPv6 addresses that follow from it, and its last lease
+    /// (INIT-REBOOT of RFC 2131). This needs a platform with a [memory](crate::platform::Memory) and an Ethernet
+    /// device. While another interface with the same name and memory is mounted, this one is a new host and stores
+    /// nothing.
     pub remembered: bool,
 }
 
 /// # Errors
-/// As [`Interface::set_search_domains`].
+/// As for [`Interface::set_search_domains`].
 pub(crate) fn check_search_domains(domains: &[String]) -> Result<(), ConfigureError> {
     if domains.len() > MOST_DOMAINS {
         return Err(ConfigureError::NoFreeSlot);
@@ -80,6 +85,7 @@ impl Default for InterfaceConfig {
             hardware_address: None,
             dhcp: false,
             autoconfiguration: false,
+            temporary_addresses: false,
             link_local: true,
             controller: None,
             ephemeral_ports: PortRange::EPHEMERAL,
@@ -99,6 +105,7 @@ impl core::fmt::Debug for InterfaceConfig {
             hardware_address,
             dhcp,
             autoconfiguration,
+            temporary_addresses,
             link_local,
             controller: _,
             ephemeral_ports,
@@ -114,6 +121,7 @@ impl core::fmt::Debug for InterfaceConfig {
             .field("hardware_address", hardware_address)
             .field("dhcp", dhcp)
             .field("autoconfiguration", autoconfiguration)
+            .field("temporary_addresses", temporary_addresses)
             .field("link_local", link_local)
             .field("ephemeral_ports", ephemeral_ports)
             .field("congestion", congestion)
@@ -122,7 +130,7 @@ impl core::fmt::Debug for InterfaceConfig {
     }
 }
 
-/// Ports from one to another, both included: one at least, and never port 0, which is none.
+/// An inclusive range of ports. It is not empty, and does not include port 0, which is not a valid port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct PortRange {
     first: u16,
@@ -130,7 +138,7 @@ pub struct PortRange {
 }
 
 impl PortRange {
-    /// The ports that nobody has been assigned (RFC 6335 section 6), 49152 to 65535.
+    /// The dynamic ports (RFC 6335 section 6), 49152 to 65535.
     pub const EPHEMERAL: Self = Self { first: *EPHEMERAL.start(), last: *EPHEMERAL.end() };
 }
 
@@ -151,8 +159,8 @@ impl From<PortRange> for RangeInclusive<u16> {
     }
 }
 
-/// A handle to a mounted interface. It may outlive the interface: what it looks at is then as it was last, and what it
-/// would change fails with [`ConfigureError::NotFound`].
+/// A handle to a mounted interface. It may outlive the interface. Then it returns the last state, and changes fail with
+/// [`ConfigureError::NotFound`].
 #[derive(Clone)]
 pub struct Interface {
     stack: Stack,
@@ -169,13 +177,13 @@ impl Interface {
         &self.stack
     }
 
-    /// The name.
+    /// The name of the interface.
     #[must_use]
     pub fn name(&self) -> &str {
         self.stack.name()
     }
 
-    /// What the interface is, as its controller says.
+    /// The kind of the interface, from its controller.
     #[must_use]
     pub fn kind(&self) -> Kind {
         self.controller.kind()
@@ -187,13 +195,13 @@ impl Interface {
         self.stack.with(|core| core.interface.driver())
     }
 
-    /// Who answers the commands that the stack does not know.
+    /// The controller, which answers the commands that the stack does not know.
     #[must_use]
     pub fn controller(&self) -> &Arc<dyn Controller> {
         &self.controller
     }
 
-    /// The device's properties, with the MTU that is in force.
+    /// The device's properties, with the present MTU.
     #[must_use]
     pub fn capabilities(&self) -> Capabilities {
         self.stack.with(|core| *core.interface.capabilities())
@@ -208,12 +216,12 @@ impl Interface {
     /// Sets the IP MTU in bytes.
     ///
     /// # Errors
-    /// [`ConfigureError::InvalidArgument`] for less than 1280 or more than the device takes.
+    /// [`ConfigureError::InvalidArgument`] for less than 1280 or more than the device's MTU.
     pub fn set_mtu(&self, mtu: u32) -> Result<(), ConfigureError> {
         self.change(|core| core.interface.set_mtu(mtu))
     }
 
-    /// How many frames the device takes or gives at once, where it says so.
+    /// The number of frames that the device can send or receive at once, if it is known.
     #[must_use]
     pub fn maximum_burst_size(&self) -> Option<u32> {
         self.stack.with(|core| core.interface.maximum_burst())
@@ -228,7 +236,7 @@ impl Interface {
     /// Sets the hardware address.
     ///
     /// # Errors
-    /// [`ConfigureError::NotSupported`] where the medium has none.
+    /// [`ConfigureError::NotSupported`] if the medium has no hardware addresses.
     pub fn set_hardware_address(&self, address: MacAddress) -> Result<(), ConfigureError> {
         self.change(|core| core.interface.set_hardware_address(address))
     }
@@ -239,7 +247,7 @@ impl Interface {
         self.stack.with(|core| core.interface.addresses())
     }
 
-    /// The addresses, with where they come from and how long they last.
+    /// The addresses with their origins and remaining lifetimes.
     #[must_use]
     pub fn address_list(&self) -> Vec<AddressInfo> {
         self.stack.with_mut(|core| core.interface.address_list())
@@ -248,8 +256,8 @@ impl Interface {
     /// Adds an address.
     ///
     /// # Errors
-    /// [`ConfigureError::InvalidArgument`] for one that no host can have, [`ConfigureError::AddressInUse`] for one that is
-    /// there, [`ConfigureError::NoFreeSlot`] beyond 64.
+    /// [`ConfigureError::InvalidArgument`] for an address that no host can have, [`ConfigureError::AddressInUse`] if
+    /// the interface has it already, [`ConfigureError::NoFreeSlot`] beyond 64.
     pub fn add_address(&self, address: Cidr) -> Result<(), ConfigureError> {
         self.change(|core| core.interface.add_address(address))
     }
@@ -257,25 +265,25 @@ impl Interface {
     /// Removes an address. Connections from it fail with `AddressNotAvailable`.
     ///
     /// # Errors
-    /// [`ConfigureError::AddressNotAvailable`] where it is not there.
+    /// [`ConfigureError::AddressNotAvailable`] if the interface does not have it.
     pub fn remove_address(&self, address: Cidr) -> Result<(), ConfigureError> {
         self.change(|core| core.interface.remove_address(address))
     }
 
-    /// The routes beyond the addresses' networks. [`route_list`](Self::route_list) also has where they come from and for how long they
-    /// are still there.
+    /// The routes, other than those to the networks of the addresses. [`route_list`](Self::route_list) also has their
+    /// origins and remaining lifetimes.
     #[must_use]
     pub fn routes(&self) -> Vec<Route> {
         self.stack.with(|core| core.interface.routes())
     }
 
-    /// The routes, with where they come from and how long they last.
+    /// The routes with their origins and remaining lifetimes.
     #[must_use]
     pub fn route_list(&self) -> Vec<RouteInfo> {
         self.stack.with_mut(|core| core.interface.route_list())
     }
 
-    /// Adds a route; one to the same network with the same metric is replaced.
+    /// Adds a route, or replaces the one to the same network with the same metric.
     ///
     /// # Errors
     /// [`ConfigureError::InvalidArgument`] for IPv4-mapped addresses, [`ConfigureError::NoFreeSlot`] beyond 256.
@@ -286,12 +294,12 @@ impl Interface {
     /// Removes a route, whatever its lifetime.
     ///
     /// # Errors
-    /// [`ConfigureError::RemoteUnreachable`] where there is no such route.
+    /// [`ConfigureError::RemoteUnreachable`] if there is no such route.
     pub fn remove_route(&self, route: Route) -> Result<(), ConfigureError> {
         self.change(|core| core.interface.remove_route(route))
     }
 
-    /// The DNS servers that the interface leads to.
+    /// The DNS servers that are reached through the interface.
     #[must_use]
     pub fn dns_servers(&self) -> Vec<IpAddr> {
         self.stack.with(|core| core.interface.dns_servers())
@@ -300,8 +308,8 @@ impl Interface {
     /// Adds a DNS server.
     ///
     /// # Errors
-    /// [`ConfigureError::InvalidArgument`] for one that no host can have, [`ConfigureError::AddressInUse`] for one that is
-    /// there, [`ConfigureError::NoFreeSlot`] beyond eight.
+    /// [`ConfigureError::InvalidArgument`] for an address that no host can have, [`ConfigureError::AddressInUse`] if
+    /// the interface has the server already, [`ConfigureError::NoFreeSlot`] beyond eight.
     pub fn add_dns_server(&self, server: IpAddr) -> Result<(), ConfigureError> {
         self.change(|core| core.interface.add_dns_server(server))
     }
@@ -309,22 +317,23 @@ impl Interface {
     /// Removes a DNS server.
     ///
     /// # Errors
-    /// [`ConfigureError::AddressNotAvailable`] where it is not there.
+    /// [`ConfigureError::AddressNotAvailable`] if the interface does not have it.
     pub fn remove_dns_server(&self, server: IpAddr) -> Result<(), ConfigureError> {
         self.change(|core| core.interface.remove_dns_server(server))
     }
 
-    /// The domains in which names without a final dot are looked for too, in this order: those that were
-    /// [set](Self::set_search_domains), those of the lease (RFC 3397), and those that routers advertise (RFC 8106). Each once.
+    /// The search domains for names without a final dot, in this order: those that were
+    /// [set](Self::set_search_domains), those of the lease (RFC 3397), those of DHCPv6 (RFC 3646), and those that routers
+    /// advertise (RFC 8106). Without duplicates.
     #[must_use]
     pub fn search_domains(&self) -> Vec<String> {
         self.stack.with(|core| core.interface.search_domains())
     }
 
-    /// Sets the domains in which names without a final dot are looked for too, in place of those set before.
+    /// Sets the search domains for names without a final dot, in place of those set before.
     ///
     /// # Errors
-    /// [`ConfigureError::InvalidArgument`] for what is no domain, as the root and `localhost` are none;
+    /// [`ConfigureError::InvalidArgument`] for an invalid search domain, such as the root or `localhost`;
     /// [`ConfigureError::NoFreeSlot`] beyond eight.
     pub fn set_search_domains(&self, domains: &[String]) -> Result<(), ConfigureError> {
         check_search_domains(domains)?;
@@ -334,13 +343,13 @@ impl Interface {
         })
     }
 
-    /// What DHCP does, and the lease.
+    /// The state of DHCP, and the lease.
     #[must_use]
     pub fn dhcp(&self) -> DhcpStatus {
         self.stack.with_mut(|core| core.interface.dhcp_status())
     }
 
-    /// Switches DHCP on or off. Off, what the lease brought is withdrawn.
+    /// Enables or disables DHCP. When it is disabled, the settings from the lease are removed.
     ///
     /// # Errors
     /// [`ConfigureError::NotSupported`] where the medium is not Ethernet.
@@ -348,20 +357,20 @@ impl Interface {
         self.change(|core| core.interface.set_dhcp(enabled))
     }
 
-    /// Whether the interface configures itself for IPv6.
+    /// Whether IPv6 autoconfiguration is enabled.
     #[must_use]
     pub fn autoconfiguration(&self) -> bool {
         self.stack.with(|core| core.interface.autoconfiguration())
     }
 
-    /// What the IPv6 autoconfiguration does, and what routers say of DHCPv6.
+    /// The state of IPv6 autoconfiguration, and the DHCPv6 flags of routers.
     #[must_use]
     pub fn autoconfiguration_status(&self) -> AutoconfigurationStatus {
         self.stack.with(|core| core.interface.autoconfiguration_status())
     }
 
-    /// Switches the IPv6 autoconfiguration on or off: a link-local address, and what routers advertise (RFC 4862). Off,
-    /// what it brought is withdrawn.
+    /// Enables or disables IPv6 autoconfiguration: a link-local address, and the settings that routers advertise (RFC
+    /// 4862). When it is disabled, the settings from routers are removed.
     ///
     /// # Errors
     /// [`ConfigureError::NotSupported`] where the medium is not Ethernet.
@@ -375,10 +384,10 @@ impl Interface {
         self.stack.with(|core| core.interface.echo_reply())
     }
 
-    /// Lets the stack answer echo requests, or not.
+    /// Sets whether the stack answers echo requests.
     ///
     /// # Errors
-    /// [`InterfaceNotFound`] where the interface is unmounted.
+    /// [`InterfaceNotFound`] if the interface is unmounted.
     pub fn set_echo_reply(&self, enabled: bool) -> Result<(), InterfaceNotFound> {
         self.change(|core| {
             core.interface.set_echo_reply(enabled);
@@ -392,8 +401,8 @@ impl Interface {
         self.stack.with(|core| core.interface.state())
     }
 
-    /// Puts the interface up or down. Down, operations fail with `NetworkDown`, those under way too; up again,
-    /// connections go on where their peers have not given up.
+    /// Sets the administrative state. While the interface is down, operations fail with `NetworkDown`, including those
+    /// under way. When it is up again, connections continue unless their peers have given up.
     pub fn set_state(&self, state: State) {
         self.stack.with_mut(|core| core.interface.set_state(state));
     }
@@ -404,13 +413,13 @@ impl Interface {
         self.stack.with(|core| core.interface.link())
     }
 
-    /// What the interface has counted since it was mounted.
+    /// The counters of the interface since it was mounted.
     #[must_use]
     pub fn statistics(&self) -> Statistics {
         self.stack.with(|core| core.statistics())
     }
 
-    /// The hosts on the link whose hardware address is known.
+    /// The neighbours whose hardware address is known.
     #[must_use]
     pub fn neighbours(&self) -> Vec<Neighbour> {
         self.stack.with_mut(|core| core.interface.neighbours())
@@ -428,11 +437,11 @@ impl Interface {
         Network::new(self.topology.clone(), Some([self.stack.name().clone()].into()))
     }
 
-    /// Executes an operation of the stack, as the character device does. Where it must not wait, a busy stack is
+    /// Executes an operation of the stack for the character device. If it must not wait, a locked stack is the error
     /// [`Error::ResourceBusy`].
     ///
     /// # Errors
-    /// [`Error::NotFound`] where the interface is unmounted; what the operation fails with.
+    /// [`Error::NotFound`] if the interface is unmounted; the error of the operation.
     pub(crate) fn perform<R>(
         &self,
         wait: bool,
@@ -442,7 +451,7 @@ impl Interface {
         Ok(done?)
     }
 
-    /// Executes an operation of the stack of an interface that is mounted.
+    /// Executes an operation of the stack, if the interface is mounted.
     fn change<R, E>(&self, operation: impl FnOnce(&mut Core) -> Result<R, E>) -> Result<R, E>
     where
         E: From<InterfaceNotFound>,
@@ -450,7 +459,7 @@ impl Interface {
         self.stack.with_mut(|core| if_mounted(core, operation))
     }
 
-    /// As [`change`](Self::change), where nobody else is at the stack now; `None` otherwise.
+    /// Like [`change`](Self::change), but returns `None` if the stack is locked.
     fn try_change<R, E>(&self, operation: impl FnOnce(&mut Core) -> Result<R, E>) -> Option<Result<R, E>>
     where
         E: From<InterfaceNotFound>,
@@ -478,7 +487,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_range_of_ports_has_one_and_not_0() {
+    fn a_range_of_ports_is_not_empty_and_without_port_0() {
         #[expect(clippy::reversed_empty_ranges, reason = "an empty range is the case")]
         let bad = [9..=8, 0..=8, 0..=0];
         assert_eq!(bad.map(PortRange::try_from), [const { Err(InvalidPortRange) }; 3]);

@@ -1,13 +1,15 @@
 //! User-space TCP/IP for hosts of WebAssembly apps.
 //!
-//! Layers, each using only those before it:
+//! The layers; each uses only those before it:
 //!
-//! 1. [`error`], [`address`], [`platform`]: what everything is made of.
-//! 2. [`device`]: where frames come from and go to.
-//! 3. `stack`: one interface's TCP/IP engine; `runner`: the task that keeps it going.
-//! 4. [`socket`]: TCP and UDP sockets with the names of `std::net` and tokio.
-//! 5. [`interface`]: what can be asked of an interface and set; [`control`]: the same by commands and bytes.
+//! 1. [`error`], [`address`], [`platform`]: errors, addresses, and what the host needs of its surroundings (time,
+//!    tasks, randomness).
+//! 2. [`device`]: the devices that frames are received from and sent to.
+//! 3. `stack`: one interface with its TCP/IP engine; `runner`: the task that drives it.
+//! 4. [`socket`]: TCP, UDP and ICMP sockets and a DNS resolver, with the names of `std::net` and tokio.
+//! 5. [`interface`]: the state and settings of an interface; [`control`]: the same by commands and bytes.
 //! 6. [`manager`]: interfaces by name, and the [`Network`] that sockets are made on.
+//! 7. `wasm` (with the feature): the host functions for WebAssembly guests; `cli`: the command line `xila-net`.
 
 pub mod address;
 #[cfg(feature = "cli")]
@@ -33,5 +35,5 @@ pub use error::{
 pub use interface::{Interface, InterfaceConfig, PortRange};
 pub use manager::Manager;
 pub use socket::Network;
-/// The commands that interfaces are asked by, and the values they carry.
+/// The commands to interfaces, and the values they carry.
 pub use xila_network_commands as commands;

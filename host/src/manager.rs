@@ -1,8 +1,9 @@
-//! Interfaces by name.
+//! The manager of interfaces.
 //!
-//! A [`Manager`] mounts devices as interfaces, each with a stack and a runner of its own, and hands out the [`Network`]
-//! that sockets are made on. It is an ordinary value, cheap to clone, and the interfaces are its own: they end with its last
-//! clone. [`initialize`](Manager::initialize) keeps one for as long as the process lives, for hosts that expect that.
+//! A [`Manager`] mounts devices as interfaces, each with its own stack and runner, and provides the [`Network`] that
+//! sockets are made on. It is an ordinary value that is cheap to clone, and it owns the interfaces: they end with its
+//! last clone. [`initialize`](Manager::initialize) keeps a manager for as long as the process lives, for hosts that
+//! expect that.
 
 use std::sync::{Arc, OnceLock};
 
@@ -23,20 +24,21 @@ use crate::stack::{Stack, StackConfig};
 /// The name of the loopback interface.
 pub const LOOPBACK: &str = "lo";
 
-/// A set of interfaces, and their owner. Clones are the same set.
+/// A set of interfaces, and their owner. Clones refer to the same set.
 ///
-/// When the last clone is dropped, every interface ends as by [`unmount_interface`](Self::unmount_interface): its task ends,
-/// its node is removed and its device is dropped. A [`Network`], a [`Resolver`], an [`Interface`] or a socket does not keep
-/// it: those may outlive the manager, as they may outlive an interface. Their sockets then fail with `NetworkDown`, and a
-/// network without interfaces makes no others ([`BindError::NotFound`](crate::error::BindError::NotFound)). So whoever makes a manager keeps a clone for as
-/// long as its interfaces are to work.
+/// When the last clone is dropped, every interface ends as by [`unmount_interface`](Self::unmount_interface): its task
+/// ends, its node is removed and its device is dropped. A [`Network`], a [`Resolver`], an [`Interface`] or a socket
+/// does not keep an interface alive, and may outlive the manager as it may outlive an interface. Their sockets then
+/// fail with `NetworkDown`, and no sockets can be made on a network without interfaces
+/// ([`BindError::NotFound`](crate::error::BindError::NotFound)). So keep a clone of the manager for as long as its
+/// interfaces must work.
 #[derive(Clone)]
 pub struct Manager {
     platform: Platform,
     mounted: Arc<Mounted>,
 }
 
-/// The interfaces of a manager, in the order they were mounted, and where they are known.
+/// The interfaces of a manager in the order of mounting, and the places where they are registered.
 struct Mounted {
     interfaces: RwLock<Vec<Interface>>,
     devices: Arc<dyn DeviceFileSystem>,
@@ -44,7 +46,7 @@ struct Mounted {
 }
 
 impl Mounted {
-    /// Takes an interface out that has ended by itself, so that its name is free.
+    /// Removes an interface that has ended by itself, so that its name is free.
     fn remove(&self, stack: &Stack) {
         let mut interfaces = self.interfaces.write();
         if let Some(index) = interfaces.iter().position(|interface| interface.stack().is(stack)) {
@@ -53,8 +55,8 @@ impl Mounted {
         }
     }
 
-    /// Makes an interface unknown: it has no node, no network has it, and no socket to come is bound on it. What is left to do
-    /// is to unmount its stack.
+    /// Unregisters an interface: removes its node, and takes it out of all networks, so that no further socket is bound
+    /// on it. The caller must then unmount its stack.
     fn forget(&self, interface: &Interface) {
         let name = interface.name();
         if let Err(error) = self.devices.remove(&control::path(name)) {
@@ -68,7 +70,7 @@ impl Drop for Mounted {
     fn drop(&mut self) {
         for interface in core::mem::take(self.interfaces.get_mut()) {
             self.forget(&interface);
-            // The runner's task has the stack too, until it has looked; the device goes here.
+            // The runner's task holds the stack until it runs again, but the device is dropped here.
             drop(interface.stack().unmount());
         }
     }
@@ -80,7 +82,7 @@ impl Manager {
     /// A manager with the loopback interface `lo`: 127.0.0.1/8 and ::1/128.
     ///
     /// # Panics
-    /// Never: a fresh manager has room for one interface with two addresses.
+    /// Never: a new manager has room for one interface with two addresses.
     #[must_use]
     pub fn new(platform: Platform) -> Self {
         let manager = Self::without_loopback(platform);
@@ -100,10 +102,10 @@ impl Manager {
         Self { platform, mounted: Arc::new(Mounted { interfaces: RwLock::default(), devices, topology }) }
     }
 
-    /// Makes a manager for the whole process, which keeps a clone: its interfaces end when they are unmounted, and not before.
+    /// Makes a manager for the whole process, which keeps a clone. So the interfaces only end when they are unmounted.
     ///
     /// # Errors
-    /// [`AlreadyInitialized`] where there is one.
+    /// [`AlreadyInitialized`] if the process has a manager.
     pub fn initialize(platform: Platform) -> Result<Self, AlreadyInitialized> {
         let manager = Self::new(platform);
         match PROCESS_WIDE.set(manager.clone()) {
@@ -118,25 +120,24 @@ impl Manager {
         PROCESS_WIDE.get().cloned()
     }
 
-    /// The surroundings that the manager was made with.
+    /// The platform that the manager was made with.
     #[must_use]
     pub const fn platform(&self) -> &Platform {
         &self.platform
     }
 
-    /// Where the interfaces appear as devices: `/devices/network/<name>`.
+    /// The file system where the interfaces appear as devices: `/devices/network/<name>`.
     #[must_use]
     pub fn devices(&self) -> &Arc<dyn DeviceFileSystem> {
         &self.mounted.devices
     }
 
-    /// Builds an interface on a device and starts it: a stack with what is configured, its node among the
-    /// [devices](Self::devices), and a task that runs it. All or nothing: an error leaves no task, no node and no name
-    /// behind.
+    /// Makes an interface on a device and starts it: a stack with the given configuration, its node among the
+    /// [devices](Self::devices), and a task that runs it. After an error nothing is left: no task, no node and no name.
     ///
     /// # Errors
-    /// See [`MountError`]. A hardware address, DHCP and autoconfiguration are [`ConfigureError::NotSupported`] on a device
-    /// without Ethernet; addresses and routes that cannot be fail as [`Interface::add_address`] and
+    /// See [`MountError`]. A hardware address, DHCP and autoconfiguration are [`ConfigureError::NotSupported`] on a
+    /// device without Ethernet. Invalid addresses and routes fail as in [`Interface::add_address`] and
     /// [`Interface::add_route`].
     pub fn mount_interface(
         &self,
@@ -153,6 +154,7 @@ impl Manager {
             hardware_address,
             dhcp,
             autoconfiguration,
+            temporary_addresses,
             link_local,
             controller,
             ephemeral_ports,
@@ -160,7 +162,8 @@ impl Manager {
             remembered,
         } = config;
         check_search_domains(&search_domains)?;
-        // Held until the interface is there, so that nobody can take the name meanwhile. What can fail comes first.
+        // Locked until the interface is mounted, so that nobody can take the name meanwhile. Steps that can fail come
+        // first.
         let mut mounted = self.mounted.interfaces.write();
         if mounted.iter().any(|interface| interface.name() == name) {
             return Err(MountError::DuplicateIdentifier(name.into()));
@@ -188,10 +191,11 @@ impl Manager {
             if link_local {
                 core.interface.set_link_local(true);
             }
+            core.interface.set_temporary_addresses(temporary_addresses);
             if autoconfiguration {
                 core.interface.set_autoconfiguration(true)?;
             }
-            core.speak();
+            core.start_publishing();
             Ok(())
         });
         configured?;
@@ -202,7 +206,7 @@ impl Manager {
         let (platform, mounted) = (self.platform.clone(), Arc::downgrade(&self.mounted));
         self.platform.spawner.spawn(Box::pin(async move {
             runner::run(stack.clone(), platform).await;
-            // It ended by itself where its engine has failed.
+            // If the engine has panicked, the interface has ended by itself and is still registered.
             if let Some(mounted) = mounted.upgrade() {
                 mounted.remove(&stack);
             }
@@ -217,8 +221,8 @@ impl Manager {
         self.devices().mount_character_device(&control::path(interface.name()), node).map_err(failed)
     }
 
-    /// Ends an interface: its sockets fail with `NetworkDown`, its task ends, its node is removed, and the
-    /// device is handed back.
+    /// Ends an interface: its sockets fail with `NetworkDown`, its task ends, its node is removed, and the device is
+    /// returned.
     ///
     /// # Errors
     /// [`InterfaceNotFound`].
@@ -237,7 +241,7 @@ impl Manager {
         self.network().watch()
     }
 
-    /// The interface of a name.
+    /// The interface with this name.
     ///
     /// # Errors
     /// [`InterfaceNotFound`].
@@ -246,13 +250,13 @@ impl Manager {
         mounted.iter().find(|interface| interface.name() == name).cloned().ok_or(InterfaceNotFound)
     }
 
-    /// All interfaces, in the order they were mounted.
+    /// All interfaces in the order of mounting.
     #[must_use]
     pub fn interfaces(&self) -> Vec<Interface> {
         self.mounted.interfaces.read().clone()
     }
 
-    /// The network of all interfaces, those to come included.
+    /// The network of all interfaces, including those that are mounted later.
     #[must_use]
     pub fn network(&self) -> Network {
         Network::new(self.mounted.topology.clone(), None)
@@ -267,7 +271,7 @@ impl Manager {
     /// The network of some interfaces.
     ///
     /// # Errors
-    /// [`InterfaceNotFound`] where one of them is not there.
+    /// [`InterfaceNotFound`] if one of them does not exist.
     pub fn network_of<'a>(&self, names: impl IntoIterator<Item = &'a str>) -> Result<Network, InterfaceNotFound> {
         let names: Result<Vec<Arc<str>>, InterfaceNotFound> =
             names.into_iter().map(|name| self.interface(name).map(|found| found.stack().name().clone())).collect();

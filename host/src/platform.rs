@@ -1,10 +1,10 @@
-//! What the network needs of its surroundings: time, tasks, randomness, a place where its devices appear, and one where it
-//! remembers its interfaces.
+//! The platform: what the network needs of its surroundings. These are time, tasks, randomness, a file system where
+//! interfaces appear as devices, and a memory of interfaces that outlasts a run.
 //!
-//! The stacks themselves never read a clock, start a thread or draw a random number. They are given a [`Platform`],
-//! small object-safe traits. [`tokio`] implements them for production, [`simulated`] for tests, where time is
-//! virtual and every run is the same. On an executor of another kind, [`alarms`] makes a clock of what time it is and a
-//! function that sleeps; `examples/xila` has such a platform whole.
+//! The stacks never read a system clock, start a thread or draw a system random number themselves. They use a
+//! [`Platform`] of small object-safe traits. [`tokio`] implements them for production; [`simulated`] implements them
+//! for tests, where time is virtual and every run is the same. For another executor, [`alarms`] makes a clock from two
+//! functions, one that returns the time and one that sleeps; `examples/xila` has a complete platform of that kind.
 
 pub mod alarms;
 #[cfg(test)]
@@ -29,21 +29,21 @@ pub use memory::{Memory, Record};
 
 /// Monotonic time.
 pub trait Clock: Send + Sync {
-    /// The present instant. Never less than an instant returned before.
+    /// The present time. It is never less than a time returned before.
     fn now(&self) -> Instant;
 
-    /// A new timer on this clock, not armed.
+    /// A new timer on this clock, disarmed.
     fn timer(&self) -> Box<dyn Timer>;
 
-    /// The present instant, for a program that asks. A clock that stands still while programs run lets some time pass, or one
-    /// that waits by looking at it again and again would never end.
+    /// The present time, for a program that asks for it. A clock that stands still while programs run must let some
+    /// time pass here, because otherwise a program that waits by reading the clock in a loop would never end.
     fn look(&self) -> Instant {
         self.now()
     }
 }
 
 impl dyn Clock + '_ {
-    /// The result of `work`, or `None` where it takes longer than `limit`.
+    /// The result of `work`, or `None` if it takes longer than `limit`.
     pub(crate) async fn within<T>(&self, limit: Duration, work: impl Future<Output = T>) -> Option<T> {
         let mut timer = self.timer();
         timer.set(Some(self.now() + limit));
@@ -56,12 +56,12 @@ impl dyn Clock + '_ {
     }
 }
 
-/// One re-armable alarm of a [`Clock`].
+/// A timer of a [`Clock`], which can be armed again and again.
 pub trait Timer: Send {
     /// Arms the timer for `deadline`, or disarms it. A deadline that has passed makes the timer ready at once.
     fn set(&mut self, deadline: Option<Instant>);
 
-    /// Ready when the deadline has come, and ready again at every poll until the timer is set anew; pending while
+    /// Ready when the deadline has passed, and at every further poll until the timer is set again. Pending while it is
     /// disarmed. Only the waker of the latest poll is woken.
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<()>;
 }
@@ -75,13 +75,13 @@ pub trait Spawner: Send + Sync {
     fn spawn(&self, task: Task);
 }
 
-/// Unpredictable bytes: they seed sequence numbers, ports and hardware addresses.
+/// A source of unpredictable bytes, which are the seed of sequence numbers, ports and hardware addresses.
 pub trait Random: Send + Sync {
     /// Fills `bytes`.
     fn fill(&self, bytes: &mut [u8]);
 }
 
-/// The surroundings of a network, as one value that is cheap to clone.
+/// The platform of a network. It is cheap to clone.
 #[derive(Clone)]
 pub struct Platform {
     /// Time.
@@ -90,10 +90,10 @@ pub struct Platform {
     pub spawner: Arc<dyn Spawner>,
     /// Randomness.
     pub random: Arc<dyn Random>,
-    /// Where interfaces appear as devices; `None` for a file system [in memory](InMemory), one for each manager.
+    /// The file system where interfaces appear as devices; `None` for one [in memory](InMemory) for each manager.
     pub devices: Option<Arc<dyn DeviceFileSystem>>,
-    /// Where interfaces find again what they had in the run before: hardware addresses, leases, IPv6 addresses. `None`:
-    /// nothing is remembered.
+    /// The memory in which interfaces find their hardware addresses, leases and IPv6 identifiers of the run before.
+    /// `None`: nothing is remembered.
     pub memory: Option<Arc<dyn Memory>>,
 }
 

@@ -1,4 +1,4 @@
-//! The task that keeps a stack going while nobody calls it.
+//! The runner: the task of a stack that handles received frames and timers, and the work that callers leave.
 
 use core::future::poll_fn;
 use core::task::Poll;
@@ -6,8 +6,8 @@ use core::task::Poll;
 use crate::platform::Platform;
 use crate::stack::{Stack, Turn};
 
-/// Runs a stack until it is unmounted: sleeps until the device is ready, a timer is due or a caller has left work over,
-/// then handles it, a bounded number of frames at a time.
+/// Runs a stack until it is unmounted. Sleeps until the device is ready, a timer is due or a caller has left work, then
+/// handles it, at most a fixed number of frames before other tasks may run.
 pub(crate) async fn run(stack: Stack, platform: Platform) {
     let mut timer = platform.clock.timer();
     loop {

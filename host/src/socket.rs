@@ -1,16 +1,17 @@
-//! Sockets, with the names and manners of `std::net` and tokio.
+//! Sockets, with the names and the behaviour of `std::net` and tokio.
 //!
-//! | Socket | Is |
+//! | Type | Purpose |
 //! |---|---|
-//! | [`TcpListener`] | a queue of connections to a local address |
-//! | [`TcpSocket`] | a local address that is neither listened on nor connected yet |
-//! | [`TcpStream`] | one connection; both halves are usable from two tasks at once |
-//! | [`UdpSocket`] | datagrams |
-//! | [`IcmpSocket`] | echo requests, and the errors that the path reports; [`ping`] for one echo |
-//! | [`Resolver`] | names |
+//! | [`TcpListener`] | accepts connections to a local address |
+//! | [`TcpSocket`] | reserves a local address, before it listens or connects |
+//! | [`TcpStream`] | one connection; two tasks may use its two halves at once |
+//! | [`UdpSocket`] | sends and receives datagrams |
+//! | [`IcmpSocket`] | sends echo requests, receives errors that routers and hosts report; [`ping`] sends one echo request |
+//! | [`Resolver`] | resolves names by DNS |
 //!
-//! All are made on a [`Network`], the interfaces that they may use. None needs a particular async runtime: what waits
-//! registers the waker of its task. Dropping a future cancels its operation and loses nothing.
+//! All of them are made on a [`Network`], the set of interfaces that they may use. None needs a particular async
+//! runtime: an operation that waits registers the waker of its task. Dropping a future cancels its operation and loses
+//! no data.
 
 mod bound;
 pub mod dns;
@@ -24,6 +25,9 @@ mod statistics;
 mod tcp;
 mod udp;
 
+pub use xila_network_engine::buffer::Budget;
+pub use xila_network_engine::tcp::EcnUse;
+
 pub use bound::TcpSocket;
 pub use dns::{ResolveError, Resolver, ResolverOptions};
 pub use icmp::{IcmpBinding, IcmpMessage, IcmpSocket, PingOptions, PingReply, ping};
@@ -35,5 +39,3 @@ pub use udp::UdpSocket;
 pub use crate::stack::options::{HopLimit, InvalidHopLimit, KeepAlive, TcpOptions, UdpOptions};
 pub use crate::stack::udp::{Datagram, UdpStatistics};
 pub use statistics::{CongestionAlgorithm, RecoveryState, TcpStatistics};
-pub use xila_network_engine::buffer::Budget;
-pub use xila_network_engine::tcp::EcnUse;

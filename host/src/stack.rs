@@ -1,24 +1,26 @@
-//! One interface's stack: the engine, its device, and those who wait for what it does.
+//! The stack of one interface: the TCP/IP engine, its device, and the tasks that wait for either.
 //!
-//! A [`Stack`] is a handle; what it stands for, the [`Core`], sits behind one short synchronous lock, never held across
-//! an `.await`. An operation that leaves something to send drives the stack at once, within a budget, before it gives
-//! the lock back; the [runner](crate::runner) does the rest. Wakers are collected under the lock and woken after it.
+//! A [`Stack`] is a cheap handle to a [`Core`], which is behind one short synchronous lock that is never held across an
+//! `.await`. An operation that leaves something to send drives the stack at once, within a budget, before it releases
+//! the lock; the [runner](crate::runner) does the rest. Wakers are collected under the lock and woken after it is
+//! released.
 //!
-//! What TCP/IP itself does is [`xila_network_engine`]'s, whose one [`Engine`] each stack has. Here is what it knows
-//! nothing of:
+//! TCP/IP itself is in [`xila_network_engine`]; each stack has one [`Engine`]. The modules here are the parts that the
+//! engine knows nothing of:
 //!
-//! | Room | Holds |
+//! | Module | Contents |
 //! |---|---|
-//! | `attachment`, `port` | the engine on its device, and what becomes of its panic |
-//! | `settings` | what the interface is set to, and what it shows of itself |
-//! | `identity`, `keeper` | what is remembered of the interface from run to run, and its record |
-//! | `drive`, `schedule` | the loop: frames in, frames out, timers; whose turn it is to send |
-//! | `tell`, `notices`, `events` | what the engine tells, and who is told |
-//! | `tcp`, `backlog` | who waits for connections, and for what they bring |
-//! | `udp`, `icmp` | the mailboxes of sockets; datagrams that wait for their turn |
-//! | `waiters`, `ports`, `options`, `owner` | what those are made of |
+//! | `attachment`, `port` | the engine together with its device, and the handling of an engine that panics |
+//! | `settings` | the settings of the interface, and its state as shown to callers |
+//! | `identity`, `keeper` | what is remembered of the interface from run to run, and the record that stores it |
+//! | `drive`, `schedule` | the loop: receive frames, send frames, run timers; the fair queue of senders |
+//! | `tell`, `notices`, `events` | the engine's events, and how they reach waiting tasks, mailboxes and watchers |
+//! | `tcp`, `backlog` | the tasks that wait for connections and their data, and the backlogs of listeners |
+//! | `udp`, `icmp` | the mailboxes of sockets; datagrams that wait for their turn to be sent |
+//! | `waiters`, `ports`, `options`, `owner` | lists of waiting tasks, ephemeral ports, options and owners of sockets |
 //!
-//! Each of `tcp`, `udp` and `icmp` has a table, and operations on it that touch what they name and nothing else.
+//! Each of `tcp`, `udp` and `icmp` has a table and an `Operations` type, which borrows only the parts of the core that
+//! its operations touch.
 
 pub(crate) mod attachment;
 pub(crate) mod backlog;
@@ -68,37 +70,37 @@ use notices::Notices;
 use port::Port;
 use waiters::Wakes;
 
-/// A handle to a stack. Clones are the same stack.
+/// A handle to a stack. Clones refer to the same stack.
 #[derive(Clone)]
 pub(crate) struct Stack(Arc<Shared>);
 
 struct Shared {
     name: Arc<str>,
-    /// What tells it from all others: the scope of link-local addresses (RFC 4007 section 11).
+    /// A number that no other stack has: the zone of link-local addresses (RFC 4007 section 11).
     number: u32,
     clock: Arc<dyn Clock>,
     core: Mutex<Core>,
     /// Wakes the runner. Never held together with `core`.
     runner: Mutex<Option<Waker>>,
-    /// What is remembered of the interface, while it is mounted. It may wait for a disk: `core` is locked within it for a
-    /// moment, and it never within `core`.
+    /// The record of the interface, while it is mounted. Access to it may wait for a disk. Lock order: `core` may be
+    /// locked briefly while this is locked, never the other way round.
     keeper: Mutex<Option<Keeper>>,
 }
 
-/// What a stack begins with.
+/// The initial settings of a stack.
 pub(crate) struct StackConfig<'a> {
     pub(crate) name: &'a str,
-    /// `None` for the one that is remembered, else for a random one.
+    /// `None`: the remembered address, or a random one if none is remembered.
     pub(crate) hardware_address: Option<MacAddress>,
     pub(crate) ephemeral: RangeInclusive<u16>,
     pub(crate) congestion: Option<Algorithm>,
-    /// Whether the interface is remembered where the platform has a place for that.
+    /// Whether the interface is remembered from run to run, if the platform has a memory.
     pub(crate) remembered: bool,
-    /// What identifiers of IPv6 addresses are made with where none is remembered.
+    /// The secret key of IPv6 interface identifiers (RFC 7217), if none is remembered.
     pub(crate) secret: [u8; 32],
 }
 
-/// What a stack is made of.
+/// The parts of a stack, under its lock.
 pub(crate) struct Core {
     pub(crate) interface: Attachment,
     tcp: tcp::Table,
@@ -109,18 +111,18 @@ pub(crate) struct Core {
     ephemeral: RangeInclusive<u16>,
 }
 
-/// Frames that one call handles before it leaves the rest to the runner.
+/// The number of frames that a call handles before it leaves the rest to the runner.
 const CALLER_BUDGET: usize = 256;
-/// Frames that the runner handles before it lets other tasks run.
+/// The number of frames that the runner handles before it lets other tasks run.
 const RUNNER_BUDGET: usize = 512;
-/// How long what is left of a connection keeps its pair of ends: twice a maximum segment lifetime of 5 s, since the links of
-/// these stacks are short.
+/// The duration of TIME-WAIT: twice a maximum segment lifetime of 5 s, since the links of these stacks are short.
 const TIME_WAIT: Duration = Duration::from_secs(10);
-/// The most handshakes under way on one stack, over all its listeners, before SYNs are answered with cookies.
+/// The maximum number of half-open connections on one stack, over all its listeners. Beyond it SYNs are answered with
+/// cookies.
 const MOST_HALF_OPEN: usize = 256;
 
 impl Stack {
-    /// Builds a stack on a device. Nothing runs yet.
+    /// Makes a stack on a device. Nothing runs until the runner polls it.
     pub(crate) fn new(
         device: Box<dyn Device>,
         begin: StackConfig<'_>,
@@ -182,7 +184,7 @@ impl Stack {
         &self.0.name
     }
 
-    /// What tells it from all others.
+    /// A number that no other stack has.
     pub(crate) fn number(&self) -> u32 {
         self.0.number
     }
@@ -192,26 +194,27 @@ impl Stack {
         Arc::ptr_eq(&self.0, &other.0)
     }
 
-    /// Looks at the stack, as it is now.
+    /// Reads the present state of the stack.
     pub(crate) fn with<R>(&self, look: impl FnOnce(&Core) -> R) -> R {
         self.ask(|core| look(core))
     }
 
-    /// Looks at the stack, and registers who waits for it to change. Nothing is left to send by that.
+    /// Reads the state of the stack and may register wakers that wait for a change. It must leave nothing to send,
+    /// because the stack is not driven.
     pub(crate) fn ask<R>(&self, ask: impl FnOnce(&mut Core) -> R) -> R {
         let now = self.0.clock.now();
         let mut core = self.0.core.lock();
         core.interface.advance(now);
         let answer = ask(&mut core);
-        // What is left of an engine that has panicked concerns others too.
+        // If the engine panicked, waiting tasks must be told, so finish as after a change.
         if core.interface.is_broken() { self.finish(core, now, |_| answer) } else { answer }
     }
 
-    /// An operation that either does something or fails, and as a failure leaves nothing to send: then the stack is not
-    /// driven, which is most of what an attempt costs that comes too early.
+    /// Runs an operation that leaves nothing to send if it fails. After a failure the stack is not driven: that is most
+    /// of the cost of an attempt that comes too early.
     ///
     /// # Errors
-    /// Those of `operation`.
+    /// The errors of `operation`.
     pub(crate) fn attempt<R, E>(&self, operation: impl FnOnce(&mut Core) -> Result<R, E>) -> Result<R, E> {
         let now = self.0.clock.now();
         let mut core = self.0.core.lock();
@@ -221,7 +224,7 @@ impl Stack {
     }
 
     /// Changes the stack, then drives it: what the change left to send is on the link when this returns, as far as the
-    /// link and the budget allow.
+    /// device and the budget allow.
     pub(crate) fn with_mut<R>(&self, change: impl FnOnce(&mut Core) -> R) -> R {
         let now = self.0.clock.now();
         self.finish(self.0.core.lock(), now, change)
@@ -230,7 +233,7 @@ impl Stack {
     fn finish<R>(&self, mut core: MutexGuard<'_, Core>, now: Instant, change: impl FnOnce(&mut Core) -> R) -> R {
         core.interface.advance(now);
         let result = change(&mut core);
-        core.tell();
+        core.handle_events();
         core.drive(CALLER_BUDGET, false, &*self.0.clock);
         let runner = core.needs_runner();
         let wakes = core.notices.take_wakes();
@@ -239,16 +242,16 @@ impl Stack {
         result
     }
 
-    /// As [`with_mut`](Self::with_mut), where nobody else is at it now; `None` otherwise.
+    /// Like [`with_mut`](Self::with_mut), but returns `None` if the lock is taken.
     pub(crate) fn try_with_mut<R>(&self, change: impl FnOnce(&mut Core) -> R) -> Option<R> {
         let now = self.0.clock.now();
         Some(self.finish(self.0.core.try_lock()?, now, change))
     }
 
-    /// The runner's turn: handles what the device has and what is due, and says when to be called again. Where that is
-    /// not at once, the context's waker is woken when something happens before.
+    /// The runner's turn: handles received frames and due timers, and returns when it is to be called again. If that is
+    /// not at once, the waker of `context` is woken when something happens earlier.
     pub(crate) fn poll_run(&self, context: &mut Context<'_>) -> Turn {
-        // Registered before looking, so that a wake-up between the look and the sleep is not lost.
+        // The waker is registered before the work begins, so that a wake-up between the work and the sleep is not lost.
         *self.0.runner.lock() = Some(context.waker().clone());
         let now = self.0.clock.now();
         let mut core = self.0.core.lock();
@@ -277,12 +280,12 @@ impl Stack {
 }
 
 impl Stack {
-    /// Ends the stack: every operation fails with `NetworkDown` from now on, and the device is returned. What is remembered
-    /// of the interface is stored, and free for whoever mounts it next.
+    /// Ends the stack: every operation fails with `NetworkDown` from now on, and the device is returned. The record of
+    /// the interface is stored and released, so that a later mount under the same name can use it.
     pub(crate) fn unmount(&self) -> Option<Box<dyn Device>> {
         let device = self.with_mut(|core| {
             let device = core.interface.detach();
-            core.interface.rouse();
+            core.interface.request_wake_all();
             core.tcp().end();
             device
         });
@@ -290,15 +293,16 @@ impl Stack {
         device
     }
 
-    /// Whoever mounts an interface of this name next has what is remembered of this one.
+    /// Stores the record of the interface and releases it for the next mount under the same name.
     fn give_record_back(&self) {
         self.remember();
         *self.0.keeper.lock() = None;
     }
 
-    /// Stores what DHCP was lent, or has given back, since this was done last.
+    /// Stores the change of the DHCP lease since the last call, if there was one.
     fn remember(&self) {
-        // Held from the look to the end of the writing: of two that are at it, the later look is stored last.
+        // The record is locked from reading the lease until it is written. So if two threads do this, the newer lease
+        // is written last.
         let mut keeper = self.0.keeper.lock();
         let news = {
             let mut core = self.0.core.lock();
@@ -311,10 +315,10 @@ impl Stack {
     }
 }
 
-/// What the runner does next.
+/// What the runner must do next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Turn {
-    /// Let others run, then call again.
+    /// Let other tasks run, then call again.
     Again,
     /// Sleep until woken, or until this time.
     Sleep(Option<Instant>),
@@ -327,7 +331,7 @@ fn draw_hardware_address(platform: &Platform) -> MacAddress {
     MacAddress::locally_administered([a, b, c, d, e, f])
 }
 
-/// What an engine is set to, on a device.
+/// The configuration of an engine for a device.
 fn config(
     capabilities: &Capabilities,
     port: &Port,
@@ -361,41 +365,41 @@ fn config(
 }
 
 impl Core {
-    /// TCP.
+    /// The operations on TCP.
     pub(crate) const fn tcp(&mut self) -> tcp::Operations<'_> {
         let Self { tcp, interface, pace, notices, .. } = self;
         tcp::Operations { table: tcp, interface, pace, notices }
     }
 
-    /// UDP, and what leaves as it does.
+    /// The operations on UDP, and on echo requests, which are sent like datagrams.
     pub(crate) const fn udp(&mut self) -> udp::Operations<'_> {
         let Self { udp, interface, pace, notices, .. } = self;
         udp::Operations { table: udp, interface, pace, notices }
     }
 
-    /// ICMP.
+    /// The operations on ICMP.
     pub(crate) const fn icmp(&mut self) -> icmp::Operations<'_> {
         let Self { icmp, interface, notices, .. } = self;
         icmp::Operations { table: icmp, interface, notices }
     }
 
-    /// From now on changes are told; of those before nobody hears.
-    pub(crate) fn speak(&mut self) {
-        self.tell();
+    /// Starts publishing changes of the interface. Those before this call are not published.
+    pub(crate) fn start_publishing(&mut self) {
+        self.handle_events();
         self.notices.begin();
     }
 
-    /// What was counted, and what there is.
+    /// The counters of the interface, and the numbers of its connections and sockets.
     pub(crate) fn statistics(&self) -> Statistics {
         Statistics { icmp_sockets: self.icmp.len() as u64, ..self.interface.statistics() }
     }
 
-    /// The ephemeral ports, from a random one on.
+    /// The ephemeral ports, starting at a random one.
     pub(crate) fn port_candidates(&mut self) -> impl Iterator<Item = u16> + use<> {
         ports::candidates(&self.ephemeral, self.interface.random().next_u64())
     }
 
-    /// Panics in the engine as a defect of it would.
+    /// Panics in the engine, as a defect of the engine would.
     #[cfg(test)]
     pub(crate) fn panic(&mut self) {
         self.interface.panic();

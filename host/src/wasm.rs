@@ -1,7 +1,8 @@
 //! The WIT package `xila:network`, and `wasi:sockets`, for components that run in wasmtime.
 //!
-//! Shaped like wasmtime's own host crates: a [`NetworkCtx`] says what one guest may use, the store's data implements
-//! [`NetworkView`] to hand it out, and [`add_to_linker`] puts the interfaces of the world `admin` into a linker.
+//! It has the structure of wasmtime's own host crates: a [`NetworkCtx`] says what one guest may use, the store's data
+//! implements [`NetworkView`] to provide it, and [`add_to_linker`] adds the interfaces of the world `admin` to a
+//! linker.
 //!
 //! ```no_run
 //! use wasmtime::component::{Linker, ResourceTable};
@@ -32,27 +33,28 @@
 //! # }
 //! ```
 //!
-//! | Module | Holds |
+//! | Module | Contents |
 //! |---|---|
-//! | [`bindings`] | what `bindgen!` makes of the WIT package |
-//! | [`xila`] | `xila:network`, one file per WIT interface: look up, call, convert |
-//! | [`p2`], [`p3`] | `wasi:sockets` 0.2 and 0.3 in the same way, for programs that know nothing of this project |
-//! | [`command`] | everything that a program imports, and how it is run |
-//! | `sockets` | what both versions of `wasi:sockets` say |
-//! | `clocks` | how programs wait: `wasi:clocks/monotonic-clock` 0.2 and 0.3 on the platform's clock |
-//! | `connections` | connections and listeners with their places in a guest's quota |
-//! | `streams` | the host's ends of `stream<u8>` and `stream<tcp-connection>`, which know nothing of WIT types |
-//! | `surroundings` | the calendar and random numbers of a platform, for programs in a simulation |
-//! | `units` | durations and sizes |
-//! | `outcome` | how a stream's end reaches the future beside it |
+//! | [`bindings`] | the code that `bindgen!` generates from the WIT package |
+//! | [`xila`] | `xila:network`, one file per WIT interface: look up a resource, call it, convert the result |
+//! | [`p2`], [`p3`] | `wasi:sockets` 0.2 and 0.3 in the same way, for programs that do not use `xila:network` |
+//! | [`command`] | linking of everything that a program imports, and running it |
+//! | `sockets` | the sockets that both versions of `wasi:sockets` share |
+//! | `clocks` | `wasi:clocks/monotonic-clock` 0.2 and 0.3 on the platform's clock, by which programs wait |
+//! | `connections` | connections and listeners that are charged to a guest's quota |
+//! | `streams` | the host's ends of `stream<u8>` and `stream<tcp-connection>`, independent of WIT types |
+//! | `surroundings` | wall clock and random numbers of a platform, for programs in a simulation |
+//! | `units` | conversion of durations and sizes |
+//! | `outcome` | passes the end of a stream to the future that was returned with it |
 //!
-//! What a guest does wrong is an error code for it; a trap means a stale handle or a mistake of the host. Dropping the
-//! store closes everything that its guest held. The handles that a guest can pile up without any socket behind them
-//! (waiting calls, streams) are bounded by the embedder, with
-//! [`Store::concurrent_resource_table`](wasmtime::Store::concurrent_resource_table). The handles to interfaces and open
-//! devices and, in `wasi:sockets` 0.2, to networks, pollables, pairs of datagram streams and names that were found, a few
-//! words each, are bounded by the capacity of the store's [`ResourceTable`](wasmtime::component::ResourceTable); sockets,
-//! name queries and watches by the guest's [`Limits`](crate::policy::Limits).
+//! An error of the guest is returned to it as an error code; a trap means an invalid handle or a bug of the host.
+//! Dropping the store closes everything that its guest held. A guest can accumulate handles without a socket behind
+//! them (waiting calls, streams); the embedder bounds these with
+//! [`Store::concurrent_resource_table`](wasmtime::Store::concurrent_resource_table). Handles to interfaces and open
+//! devices and, in `wasi:sockets` 0.2, to networks, pollables, pairs of datagram streams and results of name queries
+//! take a few words each; they are bounded by the capacity of the store's
+//! [`ResourceTable`](wasmtime::component::ResourceTable). Sockets, name queries and watches are bounded by the guest's
+//! [`Limits`](crate::policy::Limits).
 
 pub mod bindings;
 mod clocks;
@@ -77,8 +79,8 @@ use wasmtime::component::Linker;
 
 /// Adds the interfaces of the world `xila:network/admin` to `linker`: those of `sockets`, and `control`.
 ///
-/// `control` is there for every guest, so that one that merely can do more with it runs everywhere; it refuses all calls
-/// of a guest whose context does not [allow](NetworkCtxBuilder::control) it.
+/// `control` is linked for every guest, so that a guest which uses it only optionally runs everywhere. It refuses all
+/// calls of a guest whose context does not [allow](NetworkCtxBuilder::control) it.
 ///
 /// # Errors
 /// If the linker has one of them already.

@@ -1,8 +1,8 @@
-//! dnsmasq as a peer: a DHCP and DNS server, and a router that advertises itself.
+//! dnsmasq as a peer: a DHCP and DNS server that can also send router advertisements.
 
 use crate::netns::{Namespace, Peer, TemporaryFile};
 
-/// A dnsmasq that runs in a namespace. It is killed when this is dropped.
+/// A dnsmasq process in a namespace. It is killed when this value is dropped.
 #[derive(Debug)]
 pub struct Dnsmasq {
     peer: Peer,
@@ -10,16 +10,16 @@ pub struct Dnsmasq {
 }
 
 impl Dnsmasq {
-    /// Starts it on the namespace's TAP interface, unless `--listen-address` is among the arguments, with nothing from the
-    /// machine's own configuration, and waits until it serves. Its leases are in a file of its own.
+    /// Starts dnsmasq on the namespace's TAP interface, unless `--listen-address` is among the arguments, and waits
+    /// until it serves. It ignores the machine's own configuration, and has its own file of leases.
     ///
     /// # Panics
-    /// Where it ends instead.
+    /// If dnsmasq ends instead.
     pub async fn start(namespace: &Namespace, arguments: &[&str]) -> Self {
         let leases = TemporaryFile::new(b"");
         let interface = format!("--interface={}", namespace.interface());
         let lease_file = format!("--dhcp-leasefile={}", leases.path());
-        // It writes its log to standard error.
+        // dnsmasq writes its log to standard error.
         let mut all = vec!["-c", "exec dnsmasq \"$@\" 2>&1", "dnsmasq", "--no-daemon", "--conf-file=/dev/null"];
         all.extend(["--no-resolv", "--no-hosts", "--bind-interfaces", &lease_file]);
         if !arguments.iter().any(|argument| argument.starts_with("--listen-address")) {
@@ -31,10 +31,10 @@ impl Dnsmasq {
         dnsmasq
     }
 
-    /// Waits for a line of its log that contains `text`; that line.
+    /// Waits for a line of its log that contains `text`, and returns the line.
     ///
     /// # Panics
-    /// Where it ends instead.
+    /// If dnsmasq ends instead.
     pub async fn says(&mut self, text: &str) -> String {
         loop {
             let line = self.peer.line().await;
@@ -45,10 +45,18 @@ impl Dnsmasq {
         }
     }
 
-    /// Kills it, and waits until it is gone.
+    /// Makes the server read its hosts files again.
     ///
     /// # Panics
-    /// Where that fails.
+    /// If that fails.
+    pub fn read_again(&self) {
+        self.peer.signal("HUP");
+    }
+
+    /// Kills the process, and waits until it has ended.
+    ///
+    /// # Panics
+    /// If that fails.
     pub async fn kill(self) {
         self.peer.kill().await;
     }

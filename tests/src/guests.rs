@@ -1,4 +1,4 @@
-//! Guest programs: found by name, compiled once per process, each run in a store of its own.
+//! Runs guest programs: each is found by its name, compiled once per process, and run in a store of its own.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -19,16 +19,16 @@ use xila_network_host::socket::Network;
 use xila_network_host::wasm::NetworkCtx;
 use xila_network_host::wasm::command::{self, Command, State};
 
-/// How long a program may take before it counts as stuck.
+/// How long a program may run before it counts as stuck.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// How often a program that spins lets others run.
+/// How often a program that spins yields to other tasks.
 const EPOCH: Duration = Duration::from_millis(5);
 
 /// How much a program may print.
 const MOST_OUTPUT: usize = 1 << 20;
 
-/// A guest program and what it is given.
+/// A guest program with its arguments, network and limits.
 #[derive(Clone, Debug)]
 pub struct Guest {
     name: String,
@@ -58,14 +58,14 @@ impl Guest {
         self
     }
 
-    /// Lets the program look after the interfaces of its network, which is one of `manager`.
+    /// Permits the program to control the interfaces of its network, which is a network of `manager`.
     #[must_use]
     pub fn control(mut self, manager: &Manager, access: Access) -> Self {
         self.control = Some((manager.clone(), access));
         self
     }
 
-    /// Bounds what the program may hold.
+    /// Limits the resources that the program may hold.
     #[must_use]
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
@@ -75,7 +75,7 @@ impl Guest {
     /// Runs the program to its end.
     ///
     /// # Errors
-    /// If the program cannot be found or instantiated. A trap and a program that is stuck are ways to end.
+    /// If the program cannot be found or instantiated. A trap or a stuck program is no error, but an [`Ending`].
     pub async fn run(self) -> Result<Exit> {
         let program = program(&self.name).await?;
         let stdout = MemoryOutputPipe::new(MOST_OUTPUT);
@@ -111,10 +111,10 @@ impl Guest {
         Ok(Exit { name: self.name, ending, stdout: text(stdout), stderr: text(stderr) })
     }
 
-    /// Runs the program and expects it to end well; returns what it printed.
+    /// Runs the program, which must succeed; returns what it printed.
     ///
     /// # Panics
-    /// If it does not, with all that it printed.
+    /// If it fails, with everything that it printed.
     pub async fn succeed(self) -> String {
         let name = self.name.clone();
         let exit = self.run().await.unwrap_or_else(|error| panic!("{name}: {error:?}"));
@@ -130,19 +130,19 @@ pub enum Ending {
     Status(i32),
     /// It trapped; with the cause and the stack.
     Trap(String),
-    /// It was given up after a minute.
+    /// It was stopped after a minute.
     Stuck,
 }
 
-/// What a program left.
+/// The results of a program.
 #[derive(Clone, Debug)]
 pub struct Exit {
     name: String,
     /// How it ended.
     pub ending: Ending,
-    /// What it printed.
+    /// Its standard output.
     pub stdout: String,
-    /// What it complained about.
+    /// Its standard error.
     pub stderr: String,
 }
 
@@ -177,7 +177,7 @@ fn engine() -> &'static Engine {
     })
 }
 
-/// A program, compiled the first time that it is asked for.
+/// A program, compiled when it is first needed.
 async fn program(name: &str) -> Result<Command<State>> {
     type Programs = HashMap<String, std::sync::Arc<OnceCell<Command<State>>>>;
     static PROGRAMS: OnceLock<Mutex<Programs>> = OnceLock::new();
@@ -195,7 +195,8 @@ fn load(path: &Path) -> Result<Command<State>> {
     Ok(Command::new(&component, &linker)?)
 }
 
-/// Compiles the program `name` if that was not done before, so that its time begins when it runs: for large ones.
+/// Compiles the program `name`, unless it is compiled already. Used for large programs, so that the time for compiling
+/// does not count as running time.
 ///
 /// # Panics
 /// If the program cannot be found or compiled.
@@ -203,7 +204,7 @@ pub async fn compile(name: &str) {
     program(name).await.unwrap_or_else(|error| panic!("{name}: {error:?}"));
 }
 
-/// The file of the program `name`, whether it was built or not.
+/// The path of the program `name`, whether it was built or not.
 ///
 /// # Errors
 /// If there is no folder of programs.
@@ -211,7 +212,7 @@ pub fn path(name: &str) -> Result<PathBuf> {
     Ok(folder()?.join(name).with_extension("wasm"))
 }
 
-/// Where the programs are: `XILA_GUESTS`, or else the folder `guests` of the target directory that this test is in.
+/// The folder of the programs: `XILA_GUESTS`, or else the folder `guests` of the target directory of this test.
 fn folder() -> Result<PathBuf> {
     if let Some(folder) = env::var_os("XILA_GUESTS") {
         return Ok(folder.into());

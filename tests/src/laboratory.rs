@@ -1,4 +1,5 @@
-//! Guests and their stacks in one simulation: time, chance and the programs' turns follow from one seed.
+//! Runs guests and their stacks in one simulation: time, random numbers and the programs' turns are derived from one
+//! seed.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +20,7 @@ use crate::guests::path;
 /// How much a program may print.
 const MOST_OUTPUT: usize = 1 << 20;
 
-/// When the simulation begins, since 1970.
+/// The time at which the simulation begins, since 1970.
 const BEGAN: Duration = Duration::from_secs(1_767_225_600);
 
 /// A program that was compiled for simulations.
@@ -30,7 +31,7 @@ pub struct Program {
     name: Arc<str>,
 }
 
-/// What a program that has ended, or was ended, leaves.
+/// The output and the resources of a program, which can be read after it has ended or was stopped.
 #[derive(Clone)]
 pub struct Output {
     stdout: MemoryOutputPipe,
@@ -38,13 +39,13 @@ pub struct Output {
 }
 
 impl Output {
-    /// What it has printed so far.
+    /// What the program has printed so far.
     #[must_use]
     pub fn printed(&self) -> String {
         String::from_utf8_lossy(&self.stdout.contents()).into_owned()
     }
 
-    /// What it holds of the network.
+    /// The network resources that the program holds.
     #[must_use]
     pub fn quota(&self) -> &Quota {
         &self.quota
@@ -69,10 +70,11 @@ impl Program {
         Ok(Self { engine, command, name: name.into() })
     }
 
-    /// A run of the program on a network of the simulation, and where its output is. Dropping the run ends it.
+    /// Returns a future that runs the program on a network of the simulation, and a handle to its output. Dropping the
+    /// future stops the program.
     ///
     /// # Panics
-    /// In the run: where the program traps or fails.
+    /// The future panics if the program traps or fails.
     pub fn run(
         &self,
         simulation: &Simulation,

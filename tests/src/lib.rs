@@ -1,7 +1,7 @@
-//! What the test suites share.
+//! Code that the test suites share.
 //!
-//! [`guests`] runs WebAssembly programs on networks of the host crate: those of `tests/programs`, one behaviour each,
-//! and the examples of the guest crate.
+//! [`guests`] runs WebAssembly programs on networks of the host crate: those of `tests/programs`, each of which tests
+//! one behaviour, and the examples of the guest crate.
 
 #[cfg(target_os = "linux")]
 pub mod dnsmasq;
@@ -12,6 +12,8 @@ pub mod link;
 pub mod netns;
 pub mod networks;
 pub mod probe;
+#[cfg(target_os = "linux")]
+pub mod radvd;
 #[cfg(target_os = "linux")]
 pub mod segment;
 

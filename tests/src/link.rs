@@ -1,8 +1,8 @@
 //! Two hosts on one Ethernet segment, under virtual time.
 //!
-//! A [`Link`] is a simulation with a hub and two managers, each with `lo` and an interface `eth0` that has an IPv4 and an
-//! IPv6 address. Tests run on it with [`Link::block_on`], and end with [`Link::assert_empty`]: nothing may be left of
-//! what they did.
+//! A [`Link`] is a simulation with a hub and two managers, each with `lo` and an interface `eth0` that has an IPv4 and
+//! an IPv6 address. Tests run on it with [`Link::block_on`], and end with [`Link::assert_empty`], which checks that no
+//! socket or connection is left.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::pin::pin;
@@ -21,12 +21,12 @@ pub const INTERFACE: &str = "eth0";
 /// The port that [`Link::pair`] listens on.
 pub const PORT: u16 = 7000;
 
-/// How long a new interface tells of its addresses: three advertisements, a second apart (RFC 4861 section 7.2.6), two
-/// announcements, two seconds apart (RFC 5227 section 2.3), and twice the reports of groups, in up to a second (RFC 3810
-/// section 9.11).
+/// How long a new interface announces its addresses: three neighbour advertisements, a second apart (RFC 4861 section
+/// 7.2.6), two ARP announcements, two seconds apart (RFC 5227 section 2.3), and the group reports twice, within up to a
+/// second (RFC 3810 section 9.11).
 pub const ANNOUNCEMENTS: Duration = Duration::from_secs(5);
 
-/// Which internet protocol.
+/// The address family of a test.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Family {
     /// IPv4.
@@ -36,10 +36,10 @@ pub enum Family {
 }
 
 impl Family {
-    /// Both, for the tests that hold for both.
+    /// Both families, for tests of behaviour that is the same in both.
     pub const BOTH: [Self; 2] = [Self::V4, Self::V6];
 
-    /// The address that stands for every address of the family.
+    /// The unspecified address of the family.
     #[must_use]
     pub const fn unspecified(self) -> IpAddr {
         match self {
@@ -61,9 +61,9 @@ impl Family {
 /// One of the two hosts.
 pub struct Host {
     number: u8,
-    /// Its interfaces.
+    /// The manager of its interfaces.
     pub manager: Manager,
-    /// All of them, to make sockets on.
+    /// The network of all of its interfaces, on which sockets are made.
     pub network: Network,
     /// The cable that joins it to the segment.
     pub cable: Cable,
@@ -96,7 +96,7 @@ impl Host {
         self.manager.interface(INTERFACE).expect("eth0 is mounted")
     }
 
-    /// The configuration that the host's interface has, to mount it again with.
+    /// The configuration of the host's interface, to mount the interface again.
     #[must_use]
     pub fn config(&self) -> InterfaceConfig {
         let hardware_address = self.interface().hardware_address();
@@ -108,19 +108,19 @@ impl Host {
         TcpListener::bind(&self.network, self.at(family, port), options)
     }
 
-    /// Connections that the host's stacks hold now, in whatever state but TIME-WAIT.
+    /// The current number of connections of the host's stacks, in any state but TIME-WAIT.
     #[must_use]
     pub fn flows(&self) -> u64 {
         self.manager.interfaces().iter().map(|interface| interface.statistics().tcp_flows).sum()
     }
 
-    /// Connections in TIME-WAIT now.
+    /// The current number of connections in TIME-WAIT.
     #[must_use]
     pub fn time_wait(&self) -> u64 {
         self.manager.interfaces().iter().map(|interface| interface.statistics().time_wait).sum()
     }
 
-    /// The host's stacks hold no socket, and nothing that one has left behind.
+    /// Asserts that the host's stacks hold no socket and no remains of one.
     pub fn assert_empty(&self) {
         for interface in self.manager.interfaces() {
             let held = interface.statistics();
@@ -134,13 +134,13 @@ impl Host {
 fn config(number: u8, ephemeral_ports: PortRange) -> InterfaceConfig {
     let address = |family: Family, prefix| Cidr::new(family.host(number), prefix).expect("a prefix of its family");
     let addresses = vec![address(Family::V4, 24), address(Family::V6, 64)];
-    // What counts frames here counts its own; an interface's own address has tests of its own.
+    // No link-local address: tests that count frames expect only their own. Link-local addresses have separate tests.
     InterfaceConfig { addresses, ephemeral_ports, link_local: false, ..InterfaceConfig::default() }
 }
 
 /// Two hosts joined by a hub.
 pub struct Link {
-    /// Their world.
+    /// The simulation that runs both hosts.
     pub simulation: Simulation,
     /// The segment between them.
     pub hub: Hub,
@@ -151,13 +151,13 @@ pub struct Link {
 }
 
 impl Link {
-    /// Two hosts, joined by a hub of these options but `seed`.
+    /// Two hosts, joined by a hub with these options, except `seed`.
     #[must_use]
     pub fn new(seed: u64, options: HubOptions) -> Self {
         Self::with_ephemeral_ports(seed, options, PortRange::EPHEMERAL)
     }
 
-    /// As [`new`](Self::new), the client's interface having only these ephemeral ports.
+    /// As [`new`](Self::new), but the client's interface has only these ephemeral ports.
     #[must_use]
     pub fn with_ephemeral_ports(seed: u64, mut options: HubOptions, ports: PortRange) -> Self {
         let simulation = Simulation::new(seed);
@@ -165,28 +165,28 @@ impl Link {
         let hub = Hub::new(&simulation.platform(), options);
         let client = Host::new(&simulation, &hub, 1, ports);
         let server = Host::new(&simulation, &hub, 2, PortRange::EPHEMERAL);
-        // The hosts announce their addresses, and are silent then.
+        // Wait until the hosts have announced their addresses, after which they are silent.
         simulation.advance(ANNOUNCEMENTS);
         Self { simulation, hub, client, server }
     }
 
-    /// A link of 1 ms latency that loses nothing, as most tests want it.
+    /// A link with 1 ms latency and no loss, which most tests use.
     #[must_use]
     pub fn plain(seed: u64) -> Self {
         Self::new(seed, HubOptions { latency: Duration::from_millis(1), ..HubOptions::default() })
     }
 
-    /// Runs `future`.
+    /// Runs `future` to its end, and the hosts' tasks meanwhile.
     pub fn block_on<T>(&self, future: impl Future<Output = T>) -> T {
         self.simulation.block_on(future)
     }
 
-    /// Waits.
+    /// Waits for `duration` of virtual time.
     pub fn sleep(&self, duration: Duration) -> impl Future<Output = ()> + use<> {
         self.simulation.sleep(duration)
     }
 
-    /// The result of `future`, if it comes within `limit` of virtual time; else the future is dropped.
+    /// The result of `future`, if it is ready within `limit` of virtual time; otherwise the future is dropped.
     pub async fn at_most<T>(&self, limit: Duration, future: impl Future<Output = T>) -> Option<T> {
         match future::select(pin!(future), pin!(self.sleep(limit))).await {
             Either::Left((result, _)) => Some(result),
@@ -194,7 +194,7 @@ impl Link {
         }
     }
 
-    /// The result of `future`, which must come within `limit` of virtual time, and the time that it took.
+    /// The result of `future`, which must be ready within `limit` of virtual time, and the time that it took.
     pub async fn within<T>(&self, limit: Duration, future: impl Future<Output = T>) -> (T, Duration) {
         let start = self.simulation.now();
         match self.at_most(limit, future).await {
@@ -203,17 +203,17 @@ impl Link {
         }
     }
 
-    /// Starts `future` and drops it after `duration`, in which it must not end.
+    /// Polls `future` for `duration`, in which it must not become ready, and drops it.
     pub async fn cancelled_after<T>(&self, duration: Duration, future: impl Future<Output = T>) {
         assert!(self.at_most(duration, future).await.is_none(), "it ended within {duration:?}");
     }
 
-    /// A connection: the client's end and the server's.
+    /// Makes a connection; returns the client's end and the server's.
     pub async fn pair(&self, family: Family) -> (TcpStream, TcpStream) {
         self.pair_with(family, ConnectOptions::default(), ListenOptions::default()).await
     }
 
-    /// As [`pair`](Self::pair), with options of its own.
+    /// As [`pair`](Self::pair), with the given options.
     pub async fn pair_with(
         &self,
         family: Family,
@@ -231,16 +231,16 @@ impl Link {
         (client, server)
     }
 
-    /// After what TCP itself still has to wait for, nothing is left on either host.
+    /// Waits until TCP's own timers have ended, and asserts that nothing is left on either host.
     pub fn assert_empty(&self) {
-        // TIME-WAIT takes 10 s, and begins anew when the peer repeats its FIN.
+        // TIME-WAIT lasts 10 s, and starts again when the peer retransmits its FIN.
         self.simulation.advance(Duration::from_secs(25));
         self.client.assert_empty();
         self.server.assert_empty();
     }
 }
 
-/// Bytes that follow from a seed and their place, to be sent at one end and recognised at the other.
+/// A sequence of bytes that is derived from a seed: one end sends it, and the other end checks it.
 #[derive(Clone, Debug)]
 pub struct Bytes {
     seed: u64,
@@ -248,13 +248,13 @@ pub struct Bytes {
 }
 
 impl Bytes {
-    /// The bytes of a seed, from the first on.
+    /// The sequence of a seed, from its first byte on.
     #[must_use]
     pub const fn new(seed: u64) -> Self {
         Self { seed, position: 0 }
     }
 
-    /// How many bytes have been produced or recognised.
+    /// How many bytes have been produced or checked.
     #[must_use]
     pub const fn position(&self) -> u64 {
         self.position
@@ -274,7 +274,7 @@ impl Bytes {
         }
     }
 
-    /// Asserts that `bytes` are the next ones.
+    /// Asserts that `bytes` are the next bytes of the sequence.
     pub fn check(&mut self, bytes: &[u8]) {
         let mut rest = bytes;
         while !rest.is_empty() {
@@ -287,7 +287,7 @@ impl Bytes {
         }
     }
 
-    /// The eight bytes around the present position (SplitMix64).
+    /// The eight bytes around the current position (SplitMix64).
     const fn word(&self) -> [u8; 8] {
         let index = self.seed.wrapping_add((self.position / 8).wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
         let mixed = (index ^ (index >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -296,10 +296,10 @@ impl Bytes {
     }
 }
 
-/// Writes the first `length` bytes of `seed`.
+/// Writes the first `length` bytes of the sequence of `seed`.
 ///
 /// # Errors
-/// As the stream's `write`.
+/// Those of the stream's `write`.
 pub async fn send(stream: &TcpStream, seed: u64, length: u64) -> Result<(), WriteError> {
     let mut bytes = Bytes::new(seed);
     let mut buffer = vec![0; 64 * 1024];
@@ -311,10 +311,10 @@ pub async fn send(stream: &TcpStream, seed: u64, length: u64) -> Result<(), Writ
     Ok(())
 }
 
-/// Reads to the end of the stream, where every byte must be one of `seed` in its place; how many bytes there were.
+/// Reads to the end of the stream, asserts that the bytes are the sequence of `seed`, and returns their number.
 ///
 /// # Errors
-/// As the stream's `read`.
+/// Those of the stream's `read`.
 pub async fn receive(stream: &TcpStream, seed: u64) -> Result<u64, ReadError> {
     let mut bytes = Bytes::new(seed);
     let mut buffer = vec![0; 64 * 1024];
@@ -326,13 +326,13 @@ pub async fn receive(stream: &TcpStream, seed: u64) -> Result<u64, ReadError> {
     }
 }
 
-/// Reads exactly `length` bytes, which must be the next of `bytes`.
+/// Reads exactly `length` bytes, which must be the next bytes of `bytes`.
 ///
 /// # Errors
-/// As the stream's `read`.
+/// Those of the stream's `read`.
 ///
 /// # Panics
-/// Where the stream ends before.
+/// If the stream ends before that.
 pub async fn receive_next(stream: &TcpStream, bytes: &mut Bytes, length: usize) -> Result<(), ReadError> {
     let mut buffer = vec![0; length];
     let mut have = 0;

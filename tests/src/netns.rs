@@ -1,7 +1,7 @@
 //! The kernel as a peer: network namespaces with a TAP interface, and programs that run in them.
 //!
-//! A [`Namespace`] is one test's own. The stack under test has one end of the TAP interface, the namespace's kernel the
-//! other. Both are gone when the value is dropped, whatever became of the test.
+//! A [`Namespace`] belongs to one test. The stack under test has one end of the TAP interface, and the namespace's
+//! kernel has the other. Both are removed when the value is dropped, whether the test succeeded or not.
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -16,21 +16,21 @@ use xila_network_host::device::tap::Tap;
 use xila_network_host::platform::tokio::platform;
 use xila_network_host::{InterfaceConfig, Manager};
 
-/// The kernel's address, and the stack's, in a namespace.
+/// The kernel's IPv4 address in a namespace.
 pub const KERNEL_V4: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
-/// See [`KERNEL_V4`].
+/// The stack's IPv4 address in a namespace.
 pub const STACK_V4: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 2));
-/// See [`KERNEL_V4`].
+/// The kernel's IPv6 address in a namespace.
 pub const KERNEL_V6: IpAddr = IpAddr::V6(std::net::Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 1));
-/// See [`KERNEL_V4`].
+/// The stack's IPv6 address in a namespace.
 pub const STACK_V6: IpAddr = IpAddr::V6(std::net::Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 2));
 
-/// The address of what is [behind](Namespace::behind) a namespace.
+/// The IPv4 address of the host [behind](Namespace::behind) a namespace.
 pub const FAR_V4: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(198, 51, 100, 2));
-/// See [`FAR_V4`].
+/// The IPv6 address of the host [behind](Namespace::behind) a namespace.
 pub const FAR_V6: IpAddr = IpAddr::V6(std::net::Ipv6Addr::new(0xfd01, 0, 0, 0, 0, 0, 0, 2));
 
-/// How long anything with a real peer may take, on a busy machine too.
+/// How long a test with a real peer may take, even on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A network namespace of the kernel, and the name of the TAP interface that leads into it.
@@ -41,12 +41,12 @@ pub struct Namespace {
 }
 
 impl Namespace {
-    /// A fresh namespace, for a test that runs these programs in it. `None`, with the reason on standard output, where
-    /// this machine cannot have one.
+    /// A new namespace, for a test that runs these programs in it. `None`, with the reason on standard output, if this
+    /// machine cannot have one.
     ///
     /// # Panics
-    /// With `CI` set, where a program is missing: there the tests are counted on. What the machine forbids (no
-    /// privileges, no `/dev/net/tun`) cannot be helped by installing anything, so that is a skipped test there too.
+    /// If `CI` is set and a program is missing, because no test may be skipped there. Missing privileges or a missing
+    /// `/dev/net/tun` cannot be fixed by installing anything, so they skip the test in CI too.
     #[must_use]
     pub fn new(programs: &[&str]) -> Option<Self> {
         for program in ["ip"].iter().chain(programs) {
@@ -74,11 +74,11 @@ impl Namespace {
         Some(namespace)
     }
 
-    /// Makes the TAP interface, mounts its near end as `tap0` with [`STACK_V4`] and [`STACK_V6`], and gives the far end
-    /// to the namespace with [`KERNEL_V4`] and [`KERNEL_V6`]. Needs a tokio runtime.
+    /// Makes the TAP interface, mounts its near end as `tap0` with [`STACK_V4`] and [`STACK_V6`], and moves the far end
+    /// into the namespace with [`KERNEL_V4`] and [`KERNEL_V6`]. Needs a tokio runtime.
     ///
     /// # Panics
-    /// Where any of that fails.
+    /// If any of that fails.
     #[must_use]
     pub fn mount(&self, mtu: usize) -> Manager {
         let addresses = [(STACK_V4, 24), (STACK_V6, 64)]
@@ -86,10 +86,10 @@ impl Namespace {
         self.mount_with(mtu, InterfaceConfig { addresses: addresses.into(), ..InterfaceConfig::default() })
     }
 
-    /// As [`mount`](Self::mount), with a configuration of the test's own for `tap0`.
+    /// As [`mount`](Self::mount), with the given configuration for `tap0`.
     ///
     /// # Panics
-    /// Where any of that fails.
+    /// If any of that fails.
     #[must_use]
     pub fn mount_with(&self, mtu: usize, config: InterfaceConfig) -> Manager {
         let interface = &self.interface;
@@ -106,23 +106,23 @@ impl Namespace {
     /// Makes a TAP interface whose far end is in the namespace, down and without addresses. Needs a tokio runtime.
     ///
     /// # Panics
-    /// Where that fails.
+    /// If that fails.
     #[must_use]
     pub fn tap(&self, interface: &str, mtu: usize) -> Tap {
         expect(Command::new("ip").args(["tuntap", "add", "dev", interface, "mode", "tap"]));
         let tap = Tap::open(interface, Some(mtu)).unwrap_or_else(|error| panic!("{error}"));
-        // The open end survives the move.
+        // The open near end survives the move of the interface.
         expect(Command::new("ip").args(["link", "set", "dev", interface, "netns", &self.name]));
         self.ip(&format!("link set dev {interface} addrgenmode none"));
         tap
     }
 
-    /// A namespace behind this one (`ping` and `sh` are needed), which becomes a router between the TAP interface and it.
-    /// The far end has [`FAR_V4`] and [`FAR_V6`]. The router forwards no larger packets there than `mtu`, of which the far
-    /// end knows nothing.
+    /// Makes a namespace behind this one (needs `ping` and `sh`). This namespace becomes a router between the TAP
+    /// interface and the far namespace, which has [`FAR_V4`] and [`FAR_V6`]. The router forwards no packets larger than
+    /// `mtu` to the far end, which does not know this MTU.
     ///
     /// # Panics
-    /// Where any of that fails.
+    /// If any of that fails.
     #[must_use]
     pub fn behind(&self, mtu: usize) -> Self {
         let far = Self { name: format!("{}-far", self.name), interface: format!("{}v", self.interface) };
@@ -141,7 +141,7 @@ impl Namespace {
         far.ip("route add default via 198.51.100.1");
         far.ip("route add default via fd01::1");
         self.forward();
-        // The kernel takes a while to notice that the two ends are joined, and speaks no IPv6 before.
+        // The kernel needs a while to notice that the two ends are joined, and does not use IPv6 before.
         let mut hello = Command::new("ip");
         hello.args(["netns", "exec", &far.name, "ping", "-n", "-c", "1", "-W", "1", "fd01::1"]);
         let heard = (0..30).any(|_| run(&mut hello).status.success());
@@ -152,33 +152,33 @@ impl Namespace {
     /// Runs a command of iproute2 in the namespace.
     ///
     /// # Panics
-    /// Where it fails.
+    /// If the command fails.
     pub fn ip(&self, arguments: &str) {
         expect(Command::new("ip").args(["-n", &self.name]).args(arguments.split(' ')));
     }
 
-    /// Sets what `/proc/sys/net` has by this path (`sh` is needed).
+    /// Sets the file of this path under `/proc/sys/net` (needs `sh`).
     ///
     /// # Panics
-    /// Where that fails.
+    /// If that fails.
     pub fn sysctl(&self, path: &str, value: &str) {
         let script = format!("echo {value} > /proc/sys/net/{path}");
         expect(Command::new("ip").args(["netns", "exec", &self.name, "sh", "-c", &script]));
     }
 
-    /// Makes the namespace a router (`sh` is needed).
+    /// Makes the namespace a router (needs `sh`).
     ///
     /// # Panics
-    /// Where that fails.
+    /// If that fails.
     pub fn forward(&self) {
         self.sysctl("ipv4/ip_forward", "1");
         self.sysctl("ipv6/conf/all/forwarding", "1");
     }
 
-    /// Runs a program in the namespace to its end, however it ends; what it printed.
+    /// Runs a program in the namespace until it ends, whatever its exit status; returns what it printed.
     ///
     /// # Panics
-    /// Where it cannot be started.
+    /// If the program cannot be started.
     #[must_use]
     pub fn output(&self, program: &str, arguments: &[&str]) -> String {
         text(&run(Command::new("ip").args(["netns", "exec", &self.name, program]).args(arguments)).stdout)
@@ -196,7 +196,7 @@ impl Namespace {
         &self.interface
     }
 
-    /// A command that runs a program in the namespace, with pipes for its output, and kills it when dropped.
+    /// A command that runs a program in the namespace, with pipes for its output, and kills the program when dropped.
     #[must_use]
     pub fn command(&self, program: &str) -> tokio::process::Command {
         let mut command = tokio::process::Command::new("ip");
@@ -208,7 +208,7 @@ impl Namespace {
     /// Starts a program in the namespace. It is killed when its [`Peer`] is dropped.
     ///
     /// # Panics
-    /// Where it cannot be started.
+    /// If the program cannot be started.
     #[must_use]
     pub fn start(&self, program: &str, arguments: &[&str]) -> Peer {
         let mut child = self
@@ -221,10 +221,10 @@ impl Namespace {
         Peer { name: program.to_owned(), child, lines: BufReader::new(stdout).lines() }
     }
 
-    /// Starts a Python script in the namespace, `from socket import *` and `import sys, hashlib` before it.
+    /// Starts a Python script in the namespace, preceded by `from socket import *` and `import sys, hashlib`.
     ///
     /// # Panics
-    /// Where it cannot be started.
+    /// If the program cannot be started.
     #[must_use]
     pub fn python(&self, script: &str, arguments: &[&str]) -> Peer {
         let script = format!("from socket import *\nimport sys, hashlib\n{script}");
@@ -236,7 +236,7 @@ impl Namespace {
 
 impl Drop for Namespace {
     fn drop(&mut self) {
-        // Either may never have been made, or be gone with the other.
+        // Each of the two may never have been made, or may already be gone with the other.
         let _ = Command::new("ip").args(["netns", "delete", &self.name]).output();
         let _ = Command::new("ip").args(["link", "delete", "dev", &self.interface]).output();
     }
@@ -251,27 +251,36 @@ pub struct Peer {
 }
 
 impl Peer {
-    /// The next line that it prints.
+    /// Waits for the next line that the program prints.
     ///
     /// # Panics
-    /// Where it ends instead.
+    /// If the program ends instead.
     pub async fn line(&mut self) -> String {
         let line = self.lines.next_line().await.unwrap_or_else(|error| panic!("{}: {error}", self.name));
         line.unwrap_or_else(|| panic!("{} ended without a further line", self.name))
     }
 
-    /// Kills it, and waits until it is gone.
+    /// Sends the program a signal, by its name without `SIG`.
     ///
     /// # Panics
-    /// Where that fails.
+    /// If that fails.
+    pub fn signal(&self, name: &str) {
+        let number = self.child.id().unwrap_or_else(|| panic!("{} has ended", self.name));
+        expect(Command::new("sh").args(["-c", &format!("kill -{name} {number}")]));
+    }
+
+    /// Kills the program, and waits until it has ended.
+    ///
+    /// # Panics
+    /// If that fails.
     pub async fn kill(mut self) {
         self.child.kill().await.unwrap_or_else(|error| panic!("{}: {error}", self.name));
     }
 
-    /// Waits for it to end well; what it printed since the last [`line`](Self::line).
+    /// Waits until the program ends successfully; returns what it printed since the last [`line`](Self::line).
     ///
     /// # Panics
-    /// Where it ends with another status.
+    /// If the program fails.
     pub async fn succeed(mut self) -> String {
         let mut rest = String::new();
         while let Some(line) = self.lines.next_line().await.unwrap_or_else(|error| panic!("{}: {error}", self.name)) {
@@ -284,25 +293,25 @@ impl Peer {
     }
 }
 
-/// Runs a test with real peers, on a runtime of two threads, and fails it when it takes too long.
+/// Runs a test with real peers, on a runtime with two threads.
 ///
 /// # Panics
-/// Where it does.
+/// If the test takes too long.
 pub fn block_on<T>(test: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let runtime = runtime.unwrap_or_else(|error| panic!("{error}"));
     runtime.block_on(async { tokio::time::timeout(PATIENCE, test).await.unwrap_or_else(|_| panic!("still not done")) })
 }
 
-/// A file with arbitrary bytes, gone when dropped.
+/// A temporary file, which is deleted when this value is dropped.
 #[derive(Debug)]
 pub struct TemporaryFile(PathBuf);
 
 impl TemporaryFile {
-    /// Writes `bytes` to a fresh file.
+    /// Writes `bytes` to a new file.
     ///
     /// # Panics
-    /// Where that fails.
+    /// If that fails.
     #[must_use]
     pub fn new(bytes: &[u8]) -> Self {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
@@ -312,10 +321,10 @@ impl TemporaryFile {
         Self(path)
     }
 
-    /// Where it is.
+    /// The path of the file.
     ///
     /// # Panics
-    /// Where the path of the folder for temporary files is not text.
+    /// If the path of the folder for temporary files is not text.
     #[must_use]
     pub fn path(&self) -> &str {
         self.0.to_str().unwrap_or_else(|| panic!("{}: not text", self.0.display()))

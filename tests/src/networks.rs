@@ -1,23 +1,23 @@
-//! Networks for guest programs, and what is left on them.
+//! Networks for guest programs, and checks of what is left on them.
 
 use std::time::Duration;
 
 use xila_network_host::device::hub::{Hub, HubOptions};
 use xila_network_host::{InterfaceConfig, Manager, platform};
 
-/// A manager with nothing but its loopback.
+/// A manager with only its loopback.
 pub fn manager() -> Manager {
     Manager::new(platform::tokio::platform())
 }
 
-/// A manager with `lo` and, on a link without anybody else, `eth0`, 10.0.0.1/24.
+/// A manager with `lo` and `eth0`, 10.0.0.1/24, on a link without other hosts.
 pub fn with_ethernet() -> (Hub, Manager) {
     let hub = Hub::new(&platform::tokio::platform(), HubOptions::default());
     let manager = mounted(&hub, "10.0.0.1/24");
     (hub, manager)
 }
 
-/// Two managers on one link that delays, loses and reorders: `eth0` is 10.0.0.1/24 and 10.0.0.2/24.
+/// Two managers on one link that delays, loses and reorders frames: their `eth0` are 10.0.0.1/24 and 10.0.0.2/24.
 pub fn over_a_lossy_link() -> (Hub, Manager, Manager) {
     let options = HubOptions { latency: Duration::from_millis(1), loss: 0.01, seed: 7, ..HubOptions::default() };
     let hub = Hub::new(&platform::tokio::platform(), options);
@@ -36,11 +36,11 @@ fn mounted(hub: &Hub, cidr: &str) -> Manager {
     manager
 }
 
-/// Once the guests' stores are gone: no listener and no datagram or ICMP socket at all, and no connection either as soon
-/// as the peers, which are gone too, have answered.
+/// Checks, after the guests' stores are dropped, that there is no listener and no UDP or ICMP socket, and waits until
+/// there is no connection: the peers, which are dropped too, still have to answer.
 ///
 /// # Panics
-/// If there is something.
+/// If something is left.
 pub async fn nothing_is_left(manager: &Manager) {
     for interface in manager.interfaces() {
         let now = interface.statistics();
@@ -51,14 +51,14 @@ pub async fn nothing_is_left(manager: &Manager) {
     }
 }
 
-/// Waits until something is so.
+/// Waits until the condition holds.
 pub async fn until(mut so: impl FnMut() -> bool) {
     while !so() {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
 }
 
-/// Tests that run a program on a loopback of its own and expect it to end well and to leave nothing behind.
+/// Defines tests that run a program on a loopback of its own, and check that it succeeds and leaves nothing behind.
 #[macro_export]
 macro_rules! on_loopback {
     ($($program:ident)*) => {

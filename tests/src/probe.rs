@@ -1,4 +1,4 @@
-//! A device that shows a test what passes, and loses of it what the test wants lost.
+//! A device wrapper that shows a test the frames that pass, and drops those that the test selects.
 
 use std::collections::VecDeque;
 use std::io;
@@ -8,35 +8,35 @@ use std::task::{Context, Poll, Waker};
 use xila_network_host::device::{Capabilities, Controller, Device, Frame, Link, Offloads, Pool};
 use xila_network_host::platform::Instant;
 
-/// Whether a frame that has arrived is lost.
+/// Decides whether a received frame is dropped.
 pub type Loser = Box<dyn FnMut(&[u8]) -> bool + Send>;
 
 /// A frame that has passed.
 #[derive(Clone, Debug)]
 pub struct Seen {
-    /// All of its bytes.
+    /// All bytes of the frame.
     pub bytes: Vec<u8>,
-    /// Bytes of data in each of its TCP segments, where it has several.
+    /// The bytes of data in each of its TCP segments, if it has several segments.
     pub segment: Option<usize>,
-    /// Whether its TCP checksum says nothing.
+    /// Whether its TCP checksum is not filled in.
     pub unchecked: bool,
 }
 
-/// A wrapper of another device, with a [`Monitor`] on it.
+/// A wrapper of another device, which a [`Monitor`] observes.
 ///
-/// It is a network card in front of that device: it takes and gives big segments only where it was made so, and misses
-/// frames that are longer than its MTU, unless they are such.
+/// It behaves as a network card in front of that device: it sends and receives large segments only if it was made with
+/// offloads, and it drops other frames that are longer than its MTU.
 pub struct Probe {
     device: Box<dyn Device>,
-    /// What it says of itself.
+    /// The capabilities that it reports.
     pub capabilities: Capabilities,
-    /// Whether big segments and unfinished checksums pass.
+    /// Whether large segments and incomplete checksums pass.
     pub offloads: bool,
     pool: Pool,
     monitor: Monitor,
 }
 
-/// What a test sees of a [`Probe`].
+/// A test's handle to a [`Probe`].
 #[derive(Clone, Default)]
 pub struct Monitor(Arc<Mutex<Passed>>);
 
@@ -51,14 +51,15 @@ struct Passed {
 }
 
 impl Probe {
-    /// In front of `device`, as that is, but that losses have to be expected; with offloads or without.
+    /// A probe in front of `device`, with the same capabilities, except that it reports that frames may be lost; with
+    /// or without offloads.
     pub fn new(device: impl Device, offloads: bool) -> (Self, Monitor) {
         let capabilities = Capabilities { lossless: false, ..device.capabilities() };
         let (monitor, pool) = (Monitor::default(), Pool::new(capabilities.frame_length(), 16));
         (Self { device: Box::new(device), capabilities, offloads, pool, monitor: monitor.clone() }, monitor)
     }
 
-    /// The same with a smaller MTU.
+    /// This probe with a smaller MTU.
     #[must_use]
     pub fn with_mtu(mut self, mtu: usize) -> Self {
         self.capabilities.mtu = mtu;
@@ -67,27 +68,27 @@ impl Probe {
 }
 
 impl Monitor {
-    /// What has been received since the last call, but for what was lost.
+    /// The frames that have been received since the last call, without the dropped ones.
     pub fn received(&self) -> Vec<Seen> {
         std::mem::take(&mut self.passed().received)
     }
 
-    /// What has been sent since the last call.
+    /// The frames that have been sent since the last call.
     pub fn sent(&self) -> Vec<Seen> {
         std::mem::take(&mut self.passed().sent)
     }
 
-    /// How many frames were missed because they were longer than the MTU.
+    /// How many frames were dropped because they were longer than the MTU.
     pub fn giants(&self) -> usize {
         self.passed().giants
     }
 
-    /// From now on, what has arrived and `loser` says so of is lost.
+    /// From now on, drops the received frames for which `loser` returns true.
     pub fn lose(&self, loser: Loser) {
         self.passed().loser = Some(loser);
     }
 
-    /// Has a frame arrive, which no loser is asked about.
+    /// Injects a received frame, which no [`Loser`] sees.
     pub fn inject(&self, frame: Vec<u8>) {
         let mut passed = self.passed();
         passed.injected.push_back(frame);
@@ -97,7 +98,7 @@ impl Monitor {
     }
 
     fn passed(&self) -> MutexGuard<'_, Passed> {
-        // A loser that has failed an assertion has failed the test.
+        // If a loser panicked, its failed assertion has already failed the test.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

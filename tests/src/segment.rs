@@ -1,4 +1,4 @@
-//! An Ethernet segment with several kernels and stacks: a bridge in a namespace of its own.
+//! An Ethernet segment with several kernels and stacks: a bridge of the kernel in a namespace of its own.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -11,7 +11,7 @@ use xila_network_host::{InterfaceConfig, Manager};
 
 use crate::netns::Namespace;
 
-/// A bridge of the kernel's. What is joined to it ends before it does.
+/// A bridge of the kernel. The hosts that are joined to it must be dropped before it.
 #[derive(Debug)]
 pub struct Segment {
     namespace: Namespace,
@@ -19,15 +19,15 @@ pub struct Segment {
 }
 
 impl Segment {
-    /// An empty segment, for a test that runs these programs, and `sh`, in the namespaces of its hosts; `None` as
-    /// [`Namespace::new`] has it. The bridge has these options, in the words of `ip link`.
+    /// An empty segment, for a test that runs these programs, and `sh`, in the namespaces of its hosts; `None` in the
+    /// same cases as [`Namespace::new`]. The bridge has these options, in the syntax of `ip link`.
     ///
     /// # Panics
-    /// As [`Namespace::new`], and where the bridge cannot be made.
+    /// As [`Namespace::new`], and if the bridge cannot be made.
     #[must_use]
     pub fn new(programs: &[&str], options: &str) -> Option<Self> {
         let namespace = Namespace::new(&[&["sh"], programs].concat())?;
-        // The bridge is no host.
+        // The bridge itself must not act as a host.
         namespace.sysctl("ipv6/conf/default/accept_ra", "0");
         namespace.ip(format!("link add br0 type bridge forward_delay 0 {options}").trim_end());
         namespace.ip("link set dev br0 addrgenmode none up");
@@ -40,10 +40,11 @@ impl Segment {
         &self.namespace
     }
 
-    /// A TAP interface whose far end is a port of the bridge, and the port's name. Needs a tokio runtime.
+    /// Makes a TAP interface whose far end is a port of the bridge; returns it with the port's name. Needs a tokio
+    /// runtime.
     ///
     /// # Panics
-    /// Where that fails.
+    /// If that fails.
     #[must_use]
     pub fn tap(&self) -> (Tap, String) {
         let number = self.taps.fetch_add(1, Ordering::Relaxed);
@@ -53,24 +54,24 @@ impl Segment {
         (tap, port)
     }
 
-    /// A stack on the segment, on `tap0`. Needs a tokio runtime.
+    /// Makes a stack on the segment, with the interface `tap0`. Needs a tokio runtime.
     ///
     /// # Panics
-    /// Where that fails.
+    /// If that fails.
     #[must_use]
     pub fn stack(&self, config: InterfaceConfig) -> Manager {
         mount(self.tap().0, config)
     }
 
-    /// A kernel on the segment, in a namespace of its own, with these addresses and no others. They are taken without
-    /// asking, and stay where its link goes down.
+    /// Makes a kernel on the segment, in a namespace of its own, with these addresses and no others. It uses them
+    /// without duplicate address detection, and keeps them when its link goes down.
     ///
     /// # Panics
-    /// Where that fails.
+    /// If that fails.
     #[must_use]
     pub fn kernel(&self, addresses: &[&str]) -> Namespace {
         let host = Namespace::new(&[]).unwrap_or_else(|| panic!("there was a namespace before"));
-        // What an interface begins with, and what counts for all.
+        // `default` holds the initial settings of an interface, `all` those of all interfaces.
         for conf in ["default", "all"] {
             for (name, value) in [("accept_dad", "0"), ("accept_ra", "0"), ("keep_addr_on_down", "1")] {
                 host.sysctl(&format!("ipv6/conf/{conf}/{name}"), value);
@@ -81,7 +82,7 @@ impl Segment {
         self.namespace.ip(&format!("link set dev {interface} addrgenmode none master br0 up"));
         host.ip(&format!("link set dev {interface} addrgenmode none up"));
         host.ip("link set dev lo up");
-        // It takes the kernel a while to notice that the two ends are joined, and it speaks no IPv6 before.
+        // The kernel needs a while to notice that the two ends are joined, and does not use IPv6 before.
         let start = Instant::now();
         while !host.output("ip", &["link", "show", "dev", interface]).contains("state UP") {
             assert!(start.elapsed() < Duration::from_secs(30), "{interface} is not up");
@@ -94,10 +95,10 @@ impl Segment {
     }
 }
 
-/// A stack on a device, which is `tap0`.
+/// Makes a stack on a device, with the interface `tap0`.
 ///
 /// # Panics
-/// Where it cannot be mounted.
+/// If the interface cannot be mounted.
 #[must_use]
 pub fn mount(device: impl Device, config: InterfaceConfig) -> Manager {
     let manager = Manager::new(platform());

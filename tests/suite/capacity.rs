@@ -1,7 +1,7 @@
-//! No receive buffer that can be asked for lets a peer panic this host.
+//! No size of a receive buffer lets a peer panic this host.
 //!
-//! A peer that heeds no window, and sends faster than it is answered, fills what it was offered and no more. That is guarded
-//! here at every size that a socket can be asked for.
+//! A peer that ignores the window, and sends faster than it is answered, fills the offered window and no more. The
+//! tests check this for every size that a socket can have.
 
 #[path = "capacity/attacker.rs"]
 mod attacker;
@@ -20,7 +20,7 @@ use attacker::{Attacker, HOST, PEER};
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Sizes around every power of two and every multiple of a full window, and odd ones between.
+/// Sizes around every power of two and every multiple of a full window, and odd sizes between.
 fn sizes() -> Vec<usize> {
     let mut sizes = vec![1, 2, 3, 5, 7, 100, 536, 1459, 1460, 1461, 4095, 4096, 10_001, 40_009];
     sizes.extend([65534, 65535, 65536, 65537, 99_999, 131_069, 131_070, 131_071, 131_072, 131_073, 200_003]);
@@ -30,17 +30,18 @@ fn sizes() -> Vec<usize> {
     sizes
 }
 
-/// The bytes that a buffer of a size asked for has.
+/// The size of the buffer that a socket gets for the requested size.
 fn provided(asked: usize) -> usize {
     asked.min(4 << 20)
 }
 
-/// The bytes that may come to lie in it: windows that are rounded up to what their field can say need a little more.
+/// The maximum number of bytes in the buffer: a window is rounded up to what its field can represent, which needs
+/// slightly more.
 fn most(asked: usize) -> usize {
     provided(asked) + provided(asked) / 4 + 128
 }
 
-/// A sender with more to send, and more room for it, than the receiver has, who does not read.
+/// A sender that has more to send, and a larger buffer, than the receiver, which does not read.
 fn flood(receive_buffer: usize, family: Family, latency: Duration) {
     let capacity = provided(receive_buffer);
     let total = (capacity * 2 + 300_000).min(12_000_000) as u64;
@@ -76,7 +77,7 @@ fn a_flood_fits_every_receive_buffer_over_a_link_that_delays() {
 }
 
 #[test]
-fn a_flood_fits_every_receive_buffer_over_a_link_that_does_not() {
+fn a_flood_fits_every_receive_buffer_over_a_link_without_delay() {
     for size in sizes() {
         flood(size, Family::V6, Duration::ZERO);
     }
@@ -110,7 +111,8 @@ fn besieged(simulation: &Simulation, attacker: &Attacker) -> Manager {
     manager
 }
 
-/// After the handshake, more segments than the buffer has room for arrive at once. What was taken of them is intact.
+/// After the handshake, more segments arrive at once than the buffer has room for. The bytes that are accepted are
+/// intact.
 fn assert_survives(attacker: &mut Attacker, simulation: &Simulation, stream: &TcpStream, capacity: usize) {
     attacker.flood(capacity * 2 + 3 * attacker.segment());
     simulation.run_ready();
@@ -124,7 +126,7 @@ fn assert_survives(attacker: &mut Attacker, simulation: &Simulation, stream: &Tc
 }
 
 #[test]
-fn a_peer_that_heeds_no_window_does_no_harm_to_a_listener() {
+fn a_peer_that_ignores_the_window_does_no_harm_to_a_listener() {
     for mtu in [1500, 65535] {
         for size in sizes() {
             let simulation = Simulation::new(3);
@@ -145,7 +147,7 @@ fn a_peer_that_heeds_no_window_does_no_harm_to_a_listener() {
 }
 
 #[test]
-fn a_server_that_heeds_no_window_does_no_harm_to_a_client() {
+fn a_server_that_ignores_the_window_does_no_harm_to_a_client() {
     for size in sizes() {
         let simulation = Simulation::new(4);
         let mut attacker = Attacker::new(1500);

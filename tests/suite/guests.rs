@@ -1,6 +1,7 @@
-//! Guest programs: what an app sees of the network.
+//! Guest programs on `xila:network`.
 //!
-//! Each program of `tests/programs` that uses `xila:network` has a test of its name here, or this file does not compile.
+//! Each program of `tests/programs` that uses `xila:network` has a test of its name here; otherwise this file does not
+//! compile.
 
 #[path = "guests/apps.rs"]
 mod apps;
@@ -55,8 +56,8 @@ on_loopback! {
     udp_too_large
 }
 
-/// The program opens many thousands of sockets, a few at a time: with room for no more than that, each must be counted
-/// back in when it is dropped.
+/// The program opens many thousands of sockets, a few at a time. The limit allows no more than these, so each socket
+/// must be released when it is dropped.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn tcp_drop_releases() {
     let manager = manager();
@@ -65,7 +66,7 @@ async fn tcp_drop_releases() {
     nothing_is_left(&manager).await;
 }
 
-/// A listener, two connections of two ends each: room for one end less.
+/// A listener and two connections need five sockets; the limit is one less.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn limits_leave_connections_waiting() {
     let manager = manager();
@@ -74,7 +75,7 @@ async fn limits_leave_connections_waiting() {
     nothing_is_left(&manager).await;
 }
 
-/// On both kinds of interface, because they differ in what they support.
+/// Runs on both kinds of interfaces, because they support different commands.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn control_commands() {
     let (_hub, manager) = with_ethernet();
@@ -146,13 +147,13 @@ async fn device_paths() {
     guest.control(&manager, Access::READ_WRITE).succeed().await;
 }
 
-/// On a runtime with one thread, a program that never waits lets another one go on.
+/// On a runtime with one thread, a program that never waits does not block another program.
 #[tokio::test(flavor = "current_thread")]
 async fn spin_does_not_starve() {
     let manager = manager();
     let spin = Guest::new("spin_does_not_starve").arguments([2000]).network(manager.network());
     let mut spin = Box::pin(spin.succeed());
-    // Both are compiled by now, or else the one that comes first would run alone while the other is being compiled.
+    // Both programs must be compiled by now; otherwise the first would run alone while the other is being compiled.
     Guest::new("tcp_echo").network(manager.network()).succeed().await;
     tokio::select! {
         biased;
@@ -180,9 +181,9 @@ async fn a_guest_may_hold_no_more_than_its_limits() {
     nothing_is_left(&manager).await;
 }
 
-/// The store of a guest is dropped in the middle of its work, with a listener, connections and datagrams under way.
+/// The store of a guest is dropped while it works, with a listener, connections and datagrams in flight.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_guest_that_is_ended_leaves_nothing() {
+async fn a_guest_that_is_dropped_leaves_nothing() {
     let manager = manager();
     let lo = manager.interface("lo").expect("lo");
     let guests = [
@@ -219,7 +220,7 @@ async fn guests_on_two_stacks_talk_over_a_lossy_link() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_guest_sees_its_interface_go() {
+async fn a_guest_notices_that_its_interface_is_unmounted() {
     let manager = manager();
     let lo = manager.interface("lo").expect("lo");
     let server = Guest::new("echo-server").arguments(["127.0.0.1:7"]).network(manager.network());

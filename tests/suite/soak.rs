@@ -1,4 +1,5 @@
-//! Ten thousand connections, opened and closed: nothing is left of them. Alone in its process, whose memory is measured.
+//! Ten thousand connections are opened and closed, and nothing is left of them. This test has its own process, because
+//! it measures the memory of the process.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -12,11 +13,11 @@ use xila_network_tests::link::{Bytes, Family, Link, PORT, receive, receive_next,
 
 const CONNECTIONS: u64 = 10_000;
 const WAVE: u64 = 100;
-/// How much memory the process may have grown by, in KiB: what the allocator keeps, but not 100 bytes for each end of each
-/// connection.
+/// The allowed growth of the process's memory, in KiB: enough for what the allocator keeps, but less than 100 bytes for
+/// each end of each connection.
 const GROWTH: u64 = 2048;
 
-/// The memory of this process that is resident, in KiB.
+/// The resident memory of this process, in KiB.
 #[cfg(target_os = "linux")]
 fn resident() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").expect("Linux says how a process is");
@@ -30,7 +31,7 @@ fn resident() -> Option<u64> {
     None
 }
 
-/// As many connections as a wave has, all of them made at once. A listener hands out in an order of its own.
+/// Makes all connections of a wave at once. The listener may return them in another order.
 async fn wave(link: &Link, family: Family, listener: &TcpListener) -> Result<Vec<(TcpStream, TcpStream)>> {
     let remote = link.server.at(family, PORT);
     let connecting = (0..WAVE).map(|_| {
@@ -49,7 +50,8 @@ async fn wave(link: &Link, family: Family, listener: &TcpListener) -> Result<Vec
     Ok(clients?.into_iter().map(pair).collect())
 }
 
-/// One connection of each way to end: the client closes first, the server does, both at once, the client aborts.
+/// Ends a connection in one of several ways, by its number: the client closes first, the server does, both at once, or
+/// the client aborts.
 async fn connection(client: TcpStream, server: TcpStream, number: u64) -> Result<()> {
     let serving = async {
         receive_next(&server, &mut Bytes::new(0), 100).await?;
@@ -90,7 +92,7 @@ fn run(link: &Link, family: Family, from: u64, count: u64) {
             }
         }
     });
-    // The last goodbyes, and 10 s of TIME-WAIT after them.
+    // The last FINs, and 10 s of TIME-WAIT after them.
     link.simulation.advance(Duration::from_secs(11));
     for host in [&link.client, &link.server] {
         host.assert_empty();
@@ -101,7 +103,7 @@ fn run(link: &Link, family: Family, from: u64, count: u64) {
 fn ten_thousand_connections_leave_nothing() {
     for family in Family::BOTH {
         let link = Link::new(1, HubOptions { latency: Duration::from_millis(1), ..HubOptions::default() });
-        // What is made once, pools and tables, is made before the memory is measured.
+        // Pools and tables that are made once are made before the memory is measured.
         run(&link, family, 0, 1000);
         let before = resident();
         run(&link, family, 1000, CONNECTIONS);

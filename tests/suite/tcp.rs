@@ -1,4 +1,4 @@
-//! TCP between two hosts on one segment, under virtual time: what the host's sockets promise.
+//! TCP between two hosts on one segment, under virtual time: the behaviour of the host crate's sockets.
 
 #[path = "tcp/bound.rs"]
 mod bound;

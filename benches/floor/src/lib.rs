@@ -1,7 +1,7 @@
-//! What the programs of this crate share: what their host gives them, and how they report what it took.
+//! Code that the programs of this crate share: the bindings to their host, and the report of the results.
 //!
-//! They do what programs that exchange messages over a connection do, but for the connection. How long that takes is
-//! the least that a round trip over any network of the host's could take.
+//! The programs exchange messages as over a connection, but without a connection. The time of this is the minimum of a
+//! round trip over any network of the host.
 
 pub use bindings::wit_stream;
 pub use bindings::xila::floor::turns;
@@ -14,13 +14,13 @@ mod bindings {
     wit_bindgen::generate!({ path: "wit", world: "floor" });
 }
 
-/// The mode that a program's arguments name, and the number behind it where there is one.
+/// The mode in the program's arguments, and the number after it if there is one.
 pub fn arguments() -> (String, Option<usize>) {
     let mut words = std::env::args().skip(1);
     (words.next().unwrap_or_default(), words.next().and_then(|word| word.parse().ok()))
 }
 
-/// Prints how many round trips there were, and how long they took.
+/// Prints the number of round trips and their times.
 pub fn report(mut times: Vec<Duration>) {
     times.sort();
     let quantile = |q: f64| times.get((times.len() as f64 * q) as usize).map_or(0.0, |time| time.as_secs_f64() * 1e6);

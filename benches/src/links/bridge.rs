@@ -16,20 +16,20 @@ use tun_rs::SyncDevice;
 use super::capture::Capture;
 use super::way::{Conditions, Counts, Flows, Way};
 
-/// An Ethernet frame at an MTU of 1500, with room for a VLAN's tag.
+/// The size of an Ethernet frame at an MTU of 1500, with room for a VLAN tag.
 const FRAME: usize = 1518;
 
-/// The frames that are read from one device before it is the other's turn.
+/// How many frames are read from one device before the other device is read.
 const TURN: usize = 32;
 
 /// The priorities of processes and of bridges; see [`be_on_time`].
 const ENDS: u32 = 1;
 const BRIDGE: u32 = ENDS + 1;
 
-/// Has this process, and those it starts from now on, run before what else the machine does.
+/// Gives this process, and the processes that it starts from now on, priority over all other work of the machine.
 ///
-/// The kernel's TCP works in the thread of the bridge that hands it a frame, and that has to be on time. Our stack would
-/// wait for others where the kernel's does not, if it were not given the same right.
+/// The kernel's TCP runs in the bridge's thread, which delivers the frames and has to be on time. Without the same
+/// priority, our stack would wait for other processes when the kernel's does not.
 ///
 /// # Errors
 /// Without `chrt` or the privileges: then other work on the machine disturbs the figures, ours above all.
@@ -51,16 +51,16 @@ fn round_robin(priority: u32, options: &[&str], task: u32) -> io::Result<()> {
 /// A running bridge. It ends when this is dropped.
 #[derive(Debug)]
 pub struct Bridge {
-    /// The thread sees when this end of the pair is closed.
+    /// When this end of the pair is closed, the thread ends.
     running: Option<UnixStream>,
     thread: Option<JoinHandle<io::Result<[Counts; 2]>>>,
 }
 
 impl Bridge {
-    /// Joins two devices by a link of these conditions.
+    /// Joins two devices by a link with these conditions.
     ///
     /// # Errors
-    /// Where the devices cannot be set up, or the thread cannot be started.
+    /// If the devices cannot be set up, or the thread cannot be started.
     pub fn start(
         devices: [SyncDevice; 2],
         conditions: Conditions,
@@ -74,7 +74,7 @@ impl Bridge {
         let ways = [0, 1].map(|direction| Way::new(conditions, 2 * seed + direction));
         let mut work = Work { devices, ways, flows: Flows::default(), capture, stop };
         let thread = thread::Builder::new().name("bridge".into()).spawn(move || {
-            // `be_on_time` has told already if there is no way to have that.
+            // If this is not permitted, `be_on_time` has already reported it.
             let _ = round_robin(BRIDGE, &[], gettid().as_raw().unsigned_abs());
             work.run()?;
             Ok(work.ways.map(|way| way.counts()))
@@ -82,10 +82,10 @@ impl Bridge {
         Ok(Self { running: Some(running), thread: Some(thread) })
     }
 
-    /// Ends the link; what became of the frames, those of the first device first.
+    /// Ends the link; returns the counts of its frames, beginning with those from the first device.
     ///
     /// # Errors
-    /// Where the bridge met one.
+    /// If the bridge had an error.
     pub fn finish(mut self) -> io::Result<[Counts; 2]> {
         self.running = None;
         match self.thread.take().map(JoinHandle::join) {
@@ -99,7 +99,7 @@ impl Drop for Bridge {
     fn drop(&mut self) {
         self.running = None;
         if let Some(thread) = self.thread.take() {
-            // Nobody asks any more.
+            // Nobody needs the result any more.
             let _ = thread.join();
         }
     }
@@ -128,7 +128,7 @@ impl Work {
         }
     }
 
-    /// Hands the frames of one direction out that are due.
+    /// Delivers the frames of one direction that are due.
     fn deliver(&mut self, index: usize) -> io::Result<()> {
         while let Some(frame) = self.ways[index].take(Instant::now()) {
             if let Some(capture) = self.capture.as_mut().filter(|_| index == 1) {
@@ -139,7 +139,7 @@ impl Work {
         Ok(())
     }
 
-    /// Reads what one device has; whether it may have more.
+    /// Reads frames from one device; returns whether it may have more.
     fn read(&mut self, index: usize, buffer: &mut [u8]) -> io::Result<bool> {
         for _ in 0..TURN {
             let length = match self.devices[index].recv(buffer) {
@@ -156,7 +156,7 @@ impl Work {
         Ok(true)
     }
 
-    /// Sleeps until a frame comes or is due; whether the link is to end.
+    /// Sleeps until a frame arrives or is due; returns whether the link is to end.
     fn wait(&self) -> io::Result<bool> {
         let next = self.ways.iter().filter_map(Way::next_due).min();
         let time = next.map(|next| TimeSpec::from_duration(next.saturating_duration_since(Instant::now())));

@@ -1,4 +1,4 @@
-//! What the sender's end sends and gets, as a file for tcpdump and Wireshark.
+//! A capture of the frames that the sender's end sends and receives, as a file for tcpdump and Wireshark.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
@@ -8,18 +8,18 @@ use std::time::SystemTime;
 use pcap_file::pcap::{PcapHeader, PcapPacket, PcapWriter};
 use pcap_file::{DataLink, TsResolution};
 
-/// Of each frame the headers are kept.
+/// Bytes that are stored of each frame: enough for the headers.
 const SNAP: usize = 128;
 
-/// A capture file. It is the link's and not our stack's, so that the kernel's TCP can be looked at beside it.
+/// A capture file. The link writes it, not our stack, so that the kernel's TCP can be captured in the same way.
 #[derive(Debug)]
 pub struct Capture(PcapWriter<BufWriter<File>>);
 
 impl Capture {
-    /// Makes the file.
+    /// Creates the file.
     ///
     /// # Errors
-    /// Where it cannot be made; so for the others.
+    /// If the file cannot be created or written; the same holds for the other functions.
     pub fn new(path: &Path) -> io::Result<Self> {
         let header = PcapHeader {
             snaplen: SNAP as u32,
@@ -31,7 +31,7 @@ impl Capture {
         PcapWriter::with_header(file, header).map(Self).map_err(io::Error::other)
     }
 
-    /// Records a frame as of now.
+    /// Records a frame with the current time.
     ///
     /// # Errors
     /// See [`new`](Self::new).
@@ -41,7 +41,7 @@ impl Capture {
         self.0.write_packet(&packet).map(drop).map_err(io::Error::other)
     }
 
-    /// Writes the rest.
+    /// Writes the buffered rest of the file.
     ///
     /// # Errors
     /// See [`new`](Self::new).

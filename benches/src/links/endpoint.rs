@@ -1,51 +1,51 @@
-//! What runs at an end of a link: a process of this same program in the end's namespace, and what it says.
+//! An end of a link: a process of this same program in the end's namespace, and the lines that it prints.
 //!
-//! A process and not a thread, so that each end has a runtime and a scheduling of its own, and what hangs can be killed.
+//! An end is a process and not a thread, so that each end has its own runtime and is scheduled separately, and an end
+//! that hangs can be killed.
 
 mod kernel;
 mod ours;
 mod role;
 
 use core::time::Duration;
-use std::env;
 use std::io::{self, BufRead, BufReader, Read};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
-use std::thread;
 use std::time::Instant;
+use std::{env, thread};
 
 use super::world::{Side, World};
 use crate::apps::Result;
 
 pub use role::Role;
 
-/// The first word of the command line of a process that is an end.
+/// The first argument of a process that is an end.
 pub const END: &str = "--end";
 
 /// Whose TCP an end has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// The host crate's.
+    /// The TCP of the host crate.
     Ours,
-    /// The kernel's.
+    /// The TCP of the kernel.
     Kernel,
 }
 
-/// The sizes of our sockets' buffers, both ways; `None` for what they have by themselves.
+/// The size of each buffer of our sockets; `None` for the default.
 pub type Buffer = Option<usize>;
 
-/// How both ends send.
+/// The congestion control of both ends.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Congestion {
-    /// By CUBIC.
+    /// CUBIC.
     #[default]
     Cubic,
-    /// By BBR, of whichever version it is.
+    /// BBR, in whichever version the stack has.
     Bbr,
 }
 
 impl Congestion {
-    /// The kernel's name of it.
+    /// The kernel's name of the algorithm.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -55,12 +55,12 @@ impl Congestion {
     }
 }
 
-/// What sockets are set to.
+/// The settings of sockets.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Settings {
-    /// The buffers of ours.
+    /// The buffers of our sockets.
     pub buffer: Buffer,
-    /// How all send.
+    /// The congestion control of all sockets.
     pub congestion: Congestion,
 }
 
@@ -72,10 +72,10 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
-    /// Starts a process for what is to be done at an end.
+    /// Starts a process that performs a role at an end.
     ///
     /// # Errors
-    /// Where it cannot be started.
+    /// If the process cannot be started.
     pub fn start(world: &World, side: Side, kind: Kind, role: &Role, settings: Settings) -> io::Result<Self> {
         let kind_word = match kind {
             Kind::Ours => "ours",
@@ -85,24 +85,24 @@ impl Endpoint {
         let buffer = settings.buffer.map_or_else(|| "-".to_owned(), |bytes| bytes.to_string());
         let mut command = Command::new(env::current_exe()?);
         command.args([END, kind_word, &address, &buffer, settings.congestion.name()]).args(role.to_words());
-        // The child ends when its standard input does: it survives this process in no case.
+        // The child ends when its standard input is closed, so it never survives this process.
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = world.namespace(side).run(|| command.spawn())?;
         let output = child.stdout.take().ok_or(io::ErrorKind::BrokenPipe)?;
         let (sender, lines) = channel();
         thread::spawn(move || {
             let lines = BufReader::new(output).lines().map_while(io::Result::ok);
-            // An end that nobody listens to any more says nothing that matters.
+            // If the receiver is gone, the lines no longer matter.
             let _ = lines.into_iter().try_for_each(|line| sender.send(line));
         });
         Ok(Self { child, lines })
     }
 
-    /// The next line that it prints.
+    /// The next line that the process prints.
     ///
     /// # Errors
-    /// [`io::ErrorKind::TimedOut`] where none comes until the deadline; [`io::ErrorKind::UnexpectedEof`] where the
-    /// process has ended.
+    /// [`io::ErrorKind::TimedOut`] if no line comes until the deadline; [`io::ErrorKind::UnexpectedEof`] if the process
+    /// has ended.
     pub fn line(&self, deadline: Instant) -> io::Result<String> {
         self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())).map_err(|error| match error {
             RecvTimeoutError::Timeout => io::ErrorKind::TimedOut.into(),
@@ -110,10 +110,10 @@ impl Endpoint {
         })
     }
 
-    /// Waits until it listens.
+    /// Waits until the process listens.
     ///
     /// # Errors
-    /// Where it says something else, or nothing for ten seconds.
+    /// If it prints something else, or nothing for ten seconds.
     pub fn await_listening(&self) -> io::Result<()> {
         let line = self.line(Instant::now() + Duration::from_secs(10))?;
         if line == LISTENING { Ok(()) } else { Err(io::Error::other(format!("an end says {line:?}"))) }
@@ -122,22 +122,22 @@ impl Endpoint {
 
 impl Drop for Endpoint {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // The process may have ended by itself.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// What an end prints once it can be connected to.
+/// The line that an end prints when it accepts connections.
 const LISTENING: &str = "listening";
 
-/// The size of what a sender writes and a receiver reads at once.
+/// The number of bytes that a sender writes, or a receiver reads, by one call.
 const CHUNK: usize = 256 * 1024;
 
-/// Is an end, as the words after [`END`] say.
+/// Runs this process as an end, with the arguments after [`END`].
 ///
 /// # Errors
-/// Where the words are not those of [`Endpoint::start`], or what is to be done fails.
+/// If the arguments are not those of [`Endpoint::start`], or the role fails.
 pub fn run(words: &[String]) -> Result<()> {
     let [kind, address, buffer, congestion, role @ ..] = words else { return Err("an end takes more words".into()) };
     let (address, role) = (address.parse()?, Role::from_words(role)?);
@@ -145,7 +145,7 @@ pub fn run(words: &[String]) -> Result<()> {
     let all = [Congestion::Cubic, Congestion::Bbr];
     let congestion = all.into_iter().find(|known| known.name() == congestion).ok_or("there is no such algorithm")?;
     thread::spawn(|| {
-        // Nothing is ever written: this waits for the end.
+        // Nothing is ever written to standard input: this waits until it is closed.
         let _ = io::stdin().read(&mut [0]);
         std::process::exit(1);
     });
@@ -156,12 +156,13 @@ pub fn run(words: &[String]) -> Result<()> {
     }
 }
 
-/// What a receiver prints: how much came in how long.
+/// Prints a receiver's result: how many bytes were received in which time.
 fn print_received(bytes: u64, time: Duration) {
     println!("{bytes} {}", time.as_secs_f64());
 }
 
-/// How a source ends: when the sink has enough, it closes the connection with data on its way, which is reset.
+/// Treats a reset as the regular end of a source: when the sink's time is over, it closes the connection while data is
+/// in flight, which resets the connection.
 fn until_reset(sent: io::Result<()>) -> io::Result<()> {
     match sent {
         Err(error) if matches!(error.kind(), io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe) => Ok(()),

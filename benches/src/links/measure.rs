@@ -10,46 +10,48 @@ use super::endpoint::{Endpoint, Kind, Role, Settings};
 use super::way::{Conditions, Counts};
 use super::world::{Side, World};
 
-/// The port that is listened on, and the one beside it.
+/// The port of the first server; a second one uses the next port.
 const PORT: u16 = 5000;
 
-/// How long after its time an end may still say what it has found.
+/// How long an end may take, after its time is over, to print its result.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The link of one run.
 #[derive(Clone, Copy, Debug)]
 pub struct Link<'a> {
-    /// What it does to frames.
+    /// The conditions of the link.
     pub conditions: Conditions,
-    /// What the loss and the reordering come from.
+    /// The seed of losses and reordering.
     pub seed: u64,
-    /// Where what passes the sender's end is written to.
+    /// The file to capture the frames of the sender's end to.
     pub capture: Option<&'a Path>,
-    /// What the ends' sockets are set to.
+    /// The settings of the ends' sockets.
     pub settings: Settings,
 }
 
-/// What a run has found.
+/// The result of a run.
 #[derive(Clone, Debug)]
 pub struct Run {
     /// Figures: bits per second of payload, or milliseconds.
     pub figures: Vec<f64>,
-    /// What did not go as it should.
+    /// Failures that occurred.
     pub failures: Vec<String>,
-    /// What became of the frames, the sender's first.
+    /// The counts of the frames, beginning with those from the sender.
     pub counts: [Counts; 2],
 }
 
 impl Link<'_> {
-    /// One connection: the sender's payload per second at the receiver, for so long from the first byte on.
+    /// Measures one connection: the payload per second that the receiver gets, for the given time from the first byte
+    /// on.
     ///
     /// # Errors
-    /// Where the link cannot be made; so for all. What an end does wrong is among [`Run::failures`].
+    /// If the link cannot be made; the same holds for the other measurements. Failures of an end are in
+    /// [`Run::failures`].
     pub fn goodput(&self, sender: Kind, receiver: Kind, time: Duration) -> io::Result<Run> {
         self.flows(&[sender], receiver, time)
     }
 
-    /// Two connections to the kernel at the same time: the payload per second of each.
+    /// Measures two connections to the kernel at the same time: the payload per second of each.
     ///
     /// # Errors
     /// See [`goodput`](Self::goodput).
@@ -66,7 +68,7 @@ impl Link<'_> {
             Ok((port, sink))
         });
         let sinks = sinks.collect::<io::Result<Vec<_>>>()?;
-        // Who is first has more of the link for a while, so it is each one's turn.
+        // The first connection has a larger share of the link for a while, so the order alternates.
         let mut order: Vec<usize> = (0..senders.len()).collect();
         order.rotate_left(self.seed as usize % senders.len());
         let sources = order.into_iter().map(|index| {
@@ -77,7 +79,7 @@ impl Link<'_> {
         let (mut figures, mut failures) = (Vec::new(), Vec::new());
         let deadline = Instant::now() + time + PATIENCE;
         for (_, sink) in &sinks {
-            // A connection that stands still or breaks has a figure too.
+            // A connection that stalls or fails gets a figure too.
             figures.push(sink.line(deadline).and_then(|line| rate(&line)).unwrap_or_else(|error| {
                 failures.push(error.to_string());
                 0.0
@@ -87,8 +89,8 @@ impl Link<'_> {
         Ok(Run { figures, failures, counts: world.finish()? })
     }
 
-    /// Fetches of so many bytes each from a server, `at_once` at the same time, by the kernel: the milliseconds that
-    /// each took. What is not done after `limit` counts as if it had ended then.
+    /// Measures fetches of `bytes` bytes each from a server by the kernel, `at_once` at the same time: the milliseconds
+    /// of each. A fetch that is not done after `limit` counts as if it had ended then.
     ///
     /// # Errors
     /// See [`goodput`](Self::goodput).
@@ -129,7 +131,7 @@ impl Link<'_> {
     }
 }
 
-/// Bits per second, of what a sink prints.
+/// The bits per second in the line that a sink prints.
 fn rate(line: &str) -> io::Result<f64> {
     let parsed = line.split_once(' ').and_then(|(bytes, seconds)| {
         let (bytes, seconds) = (bytes.parse::<u64>().ok()?, seconds.parse::<f64>().ok()?);

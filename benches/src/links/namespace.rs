@@ -12,9 +12,10 @@ use nix::sched::{CloneFlags, setns, unshare};
 pub struct Namespace(File);
 
 impl Namespace {
-    /// A fresh namespace, in which the kernel's TCP has Linux's buffers and no memory of earlier connections.
+    /// Makes a namespace in which the kernel's TCP has Linux's default buffers and no cached metrics of earlier
+    /// connections.
     ///
-    /// The algorithm of congestion control is set for each socket: only some may be a namespace's default.
+    /// The congestion control is set for each socket, because only some algorithms may be a namespace's default.
     ///
     /// # Errors
     /// Without the privileges for it.
@@ -26,7 +27,7 @@ impl Namespace {
         namespace.run(|| {
             for (name, value) in [
                 ("tcp_no_metrics_save", "1"),
-                // The defaults of a machine with enough memory, whatever this one was set to.
+                // The defaults of a machine with enough memory, whatever this machine is set to.
                 ("tcp_rmem", "4096 131072 33554432"),
                 ("tcp_wmem", "4096 16384 4194304"),
             ] {
@@ -38,7 +39,7 @@ impl Namespace {
                     return Err(io::Error::other(format!("{path} is {}, not {value}", read.trim())));
                 }
             }
-            // Nothing but what is measured is to be sent. A kernel without IPv6 has no such file.
+            // IPv6 is disabled so that only the measured traffic is sent. A kernel without IPv6 has no such file.
             for interfaces in ["all", "default"] {
                 match fs::write(format!("/proc/sys/net/ipv6/conf/{interfaces}/disable_ipv6"), "1") {
                     Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -50,10 +51,10 @@ impl Namespace {
         Ok(namespace)
     }
 
-    /// Does something in the namespace: files are opened, devices made and processes started there.
+    /// Runs `work` in the namespace: it opens files, makes devices and starts processes there.
     ///
     /// # Errors
-    /// As `work`, and where the namespace cannot be entered.
+    /// Those of `work`, and an error if the namespace cannot be entered.
     pub fn run<T: Send>(&self, work: impl FnOnce() -> io::Result<T> + Send) -> io::Result<T> {
         on_a_thread(|| {
             setns(&self.0, CloneFlags::CLONE_NEWNET)?;
@@ -64,7 +65,7 @@ impl Namespace {
     /// Runs commands of `ip` or `tc`, one per line.
     ///
     /// # Errors
-    /// Where one fails, with what it said.
+    /// If a command fails, with its output.
     pub fn batch(&self, program: &str, commands: &str) -> io::Result<()> {
         self.run(|| {
             let mut child = Command::new(program)
@@ -74,7 +75,7 @@ impl Namespace {
                 .stderr(Stdio::piped())
                 .spawn()
                 .map_err(|error| io::Error::other(format!("`{program}` of iproute2: {error}")))?;
-            // Taken, so that it is closed once all is written.
+            // Taken out of the child, so that it is closed when all is written.
             if let Some(mut input) = child.stdin.take() {
                 input.write_all(commands.as_bytes())?;
             }
@@ -87,7 +88,7 @@ impl Namespace {
     }
 }
 
-/// A namespace is a thread's own, so work in another one takes a thread that ends afterwards.
+/// Runs `work` on a new thread, which ends afterwards: entering a namespace changes that of the calling thread.
 fn on_a_thread<T: Send>(work: impl FnOnce() -> io::Result<T> + Send) -> io::Result<T> {
     thread::scope(|scope| scope.spawn(work).join().map_err(|_| io::Error::other("it panicked"))?)
 }

@@ -1,10 +1,10 @@
-//! The command line.
+//! The command line of the benchmark.
 
 use std::path::PathBuf;
 
 use super::endpoint::Buffer;
 
-/// What can be said on the command line.
+/// The help text.
 pub const USAGE: &str = "\
 just bench --bench links -- [OPTION]... [WORD]...
   Measures the rows in whose name every WORD is, such as: goodput 'loss 1 %'
@@ -15,30 +15,30 @@ just bench --bench links -- [OPTION]... [WORD]...
   --buffer BYTES gives our sockets buffers of this size instead of what they have by themselves
   --pcap PREFIX  captures the headers of what passes the sender's end of each run to PREFIX-...pcap";
 
-/// The command line, read.
+/// The parsed command line.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
-    /// What the name of a row has to contain.
+    /// Words that the name of a row has to contain.
     pub words: Vec<String>,
-    /// Whether only the names are wanted.
+    /// Whether to print only the names of the rows.
     pub list: bool,
-    /// Whether to be quick.
+    /// Whether to make short runs.
     pub quick: bool,
-    /// Whether the kernel takes our place.
+    /// Whether the kernel is measured in place of our stack.
     pub self_check: bool,
-    /// Whether each run is told.
+    /// Whether to print the result of each run.
     pub verbose: bool,
     /// The buffers of our sockets.
     pub buffer: Buffer,
-    /// How the paths of captures begin.
+    /// The prefix of the paths of captures.
     pub pcap: Option<PathBuf>,
 }
 
 impl Options {
-    /// Reads what came after the program's name. What `cargo bench` adds is passed over.
+    /// Parses the arguments after the program's name. Those that `cargo bench` adds are ignored.
     ///
     /// # Errors
-    /// With what is wrong.
+    /// A message that says what is wrong.
     pub fn parse(words: impl IntoIterator<Item = String>) -> Result<Self, String> {
         let mut options = Self::default();
         let mut words = words.into_iter();

@@ -1,9 +1,8 @@
-//! The runs of a row: ours and the kernel's, pattern by pattern.
+//! The runs of a row: one of ours and one of the kernel's for each loss pattern.
 
 use core::time::Duration;
-use std::io;
 use std::path::PathBuf;
-use std::thread;
+use std::{io, thread};
 
 use super::endpoint::{Kind, Settings};
 use super::measure::{Link, Run};
@@ -13,31 +12,31 @@ use crate::report::quantile;
 
 /// The time of a run of goodput.
 const TIME: Duration = Duration::from_secs(10);
-/// Of two connections that share a link: CUBIC's windows take about six seconds from one loss to the next there, and some
-/// losses to meet.
+/// The time of a run of two connections that share a link: CUBIC's windows take about six seconds from one loss to the
+/// next there, and several losses to converge.
 const SHARING: Duration = Duration::from_secs(60);
-/// Of either, to be quick.
+/// The time of either kind of run with `--quick`.
 const QUICK: Duration = Duration::from_secs(3);
-/// The most that the fetches of a row take.
+/// The time limit of the fetches of a run.
 const LIMIT: Duration = Duration::from_secs(45);
 
-/// What one pattern of losses gave.
+/// The results of one loss pattern.
 #[derive(Clone, Debug)]
 pub struct Pair {
-    /// The figures of ours.
+    /// The figures of our stack.
     pub ours: Vec<f64>,
-    /// The kernel's.
+    /// The figures of the kernel.
     pub kernel: Vec<f64>,
-    /// The frames that the links handed out, and how many of them more than a millisecond late.
+    /// The number of frames that the links delivered.
     pub frames: u64,
-    /// See [`frames`](Self::frames).
+    /// How many of them were delivered more than a millisecond late.
     pub late: u64,
 }
 
 /// Measures a row.
 ///
 /// # Errors
-/// Where the links cannot be made.
+/// If the links cannot be made.
 pub fn measure(row: &Row, options: &Options) -> io::Result<Vec<Pair>> {
     let rounds = if options.quick { 1 } else { row.rounds };
     let mut pairs = Vec::new();
@@ -57,7 +56,7 @@ pub fn measure(row: &Row, options: &Options) -> io::Result<Vec<Pair>> {
     Ok(pairs)
 }
 
-/// Ours and the kernel's one after another, in the odd rounds the kernel's first.
+/// Runs ours and the kernel's one after another; in odd rounds the kernel's first.
 fn in_turn(row: &Row, options: &Options, round: usize) -> io::Result<Pair> {
     let run = |kind| run(row, options, round, kind);
     if round.is_multiple_of(2) {
@@ -68,7 +67,7 @@ fn in_turn(row: &Row, options: &Options, round: usize) -> io::Result<Pair> {
     Ok(pair(run(Kind::Ours)?, kernel))
 }
 
-/// Ours and the kernel's at the same time.
+/// Runs ours and the kernel's at the same time.
 fn at_once(row: &Row, options: &Options, seed: usize) -> io::Result<Pair> {
     if matches!(row.what, What::Share) {
         let mut ours = run(row, options, seed, Kind::Ours)?;
@@ -88,7 +87,7 @@ fn pair(ours: Run, kernel: Run) -> Pair {
     Pair { frames, late, ours: ours.figures, kernel: kernel.figures }
 }
 
-/// One run, with ours or the kernel's in the place that is measured.
+/// One run, in which the measured end is ours or the kernel's.
 fn run(row: &Row, options: &Options, seed: usize, kind: Kind) -> io::Result<Run> {
     let called = match kind {
         Kind::Ours => "ours",
@@ -118,7 +117,7 @@ fn run(row: &Row, options: &Options, seed: usize, kind: Kind) -> io::Result<Run>
         eprintln!("{name}, pattern {seed}, {called}: {failure}");
     }
     if options.verbose {
-        // Of many fetches a few quantiles; of goodput there is one figure, or two.
+        // Many fetches are reduced to a few quantiles; goodput has one or two figures.
         let figures: Vec<f64> = match row.what {
             What::Fetch { .. } => {
                 [0.0, 0.25, 0.5, 0.75, 0.95, 1.0].iter().filter_map(|q| quantile(&run.figures, *q)).collect()
@@ -132,7 +131,7 @@ fn run(row: &Row, options: &Options, seed: usize, kind: Kind) -> io::Result<Run>
     Ok(run)
 }
 
-/// A figure as tables show it: megabits per second, or milliseconds.
+/// A figure in the unit of the tables: megabits per second, or milliseconds.
 #[must_use]
 pub fn shown(what: What, figure: f64) -> String {
     let figure = match what {

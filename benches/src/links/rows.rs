@@ -1,8 +1,8 @@
-//! What is measured: the rows, on which links and how often.
+//! The rows of the benchmark: what is measured, on which links and how often.
 //!
-//! Rounds are for rows whose figures vary from one pattern of losses to the next; each is a pattern of its own, the same
-//! for our TCP and the kernel's. Where the processors have time for it, both are measured at the same time, and several
-//! patterns beside one another, each on a link of its own: what disturbs the machine disturbs all alike.
+//! Rows whose figures vary from one loss pattern to the next have several rounds. Each round has its own pattern, which
+//! is the same for our TCP and the kernel's. If the processors have time for it, both are measured at the same time,
+//! and several patterns at once, each on its own link: a load of the machine then affects all of them equally.
 
 use core::time::Duration;
 
@@ -12,13 +12,13 @@ use super::way::Conditions;
 /// What is measured in a row.
 #[derive(Clone, Copy, Debug)]
 pub enum What {
-    /// The payload per second of a connection whose sender is ours, to the kernel.
+    /// The payload per second of a connection from our stack to the kernel.
     Goodput,
-    /// The payload per second of a connection from the kernel, whose receiver is ours.
+    /// The payload per second of a connection from the kernel to our stack.
     Receiving,
-    /// The payload per second of a sender of ours, and of one of the kernel's beside it.
+    /// The payload per second of one of our senders and of one of the kernel's, which share a link.
     Share,
-    /// The times of fetches from ours, of so many bytes; and how many, and how many at once, for each pattern.
+    /// The times of fetches from our stack.
     Fetch {
         /// The size of a body.
         bytes: u64,
@@ -30,7 +30,7 @@ pub enum What {
 }
 
 impl What {
-    /// Its name, by which rows are chosen.
+    /// The name, by which rows are selected.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -47,21 +47,21 @@ impl What {
 pub struct Row {
     /// What is measured.
     pub what: What,
-    /// The link, in words.
+    /// The description of the link.
     pub link: &'static str,
-    /// The link.
+    /// The conditions of the link.
     pub conditions: Conditions,
-    /// How the ends send.
+    /// The congestion control of the ends.
     pub congestion: Congestion,
-    /// How many times it is measured, one after another.
+    /// The number of rounds, one after another.
     pub rounds: usize,
-    /// How many patterns are measured at once in each round; `None` where the processors have no time for more than one
+    /// How many patterns are measured at once in each round; `None` if the processors have time for only one
     /// connection.
     pub beside: Option<usize>,
 }
 
 impl Row {
-    /// The whole name.
+    /// The complete name: the measurement and the link.
     #[must_use]
     pub fn name(&self) -> String {
         let size = match self.what {
@@ -91,8 +91,8 @@ const SHARED: Conditions = Conditions {
 const FETCHES: [(&str, Conditions); 2] =
     [("RTT 10 ms, loss 1 %", gigabit(10, 0.01)), ("RTT 100 ms, loss 1 %", gigabit(100, 0.01))];
 
-/// All rows. Where ten losses decide about a run, many patterns are needed; and the slower a link, the more of them the
-/// processors bear at once.
+/// All rows. If about ten losses decide the result of a run, many patterns are needed. The slower a link is, the more
+/// patterns the processors can handle at once.
 #[must_use]
 pub fn all() -> Vec<Row> {
     let row = |what, link, conditions, rounds, beside| {

@@ -1,8 +1,8 @@
-//! One direction of a link, without a clock or a device of its own.
+//! One direction of a link, without a clock or a device.
 //!
-//! A frame may be lost; else it comes to the bottleneck, a random time later if there is jitter, but behind those of its
-//! own connection; there it waits in the queue, or is dropped where that is full; then it is under way for the delay; and
-//! if it is to be reordered, for a further random time, in which later frames pass it.
+//! A frame may be lost. Otherwise it reaches the bottleneck, with jitter after a random time, but never before earlier
+//! frames of its own connection. There it waits in the queue, or is dropped if the queue is full. Then it travels for
+//! the delay, and if it is to be reordered, for a further random time, in which later frames overtake it.
 
 use core::cmp::Reverse;
 use core::time::Duration;
@@ -14,42 +14,42 @@ use std::time::Instant;
 pub struct Conditions {
     /// The rate of the bottleneck, in bits per second of whole Ethernet frames.
     pub rate: f64,
-    /// How many frames wait for the bottleneck at most, the one that is being sent included.
+    /// The maximum number of frames in the bottleneck's queue, including the one that is being sent.
     pub queue: usize,
-    /// The delay one way, besides the queue's.
+    /// The one-way delay, without the queueing delay.
     pub delay: Duration,
-    /// The longest that a frame takes to the bottleneck, evenly distributed from nothing on. Without it, who of several
-    /// regular senders meets a full queue is decided by the order in which their hosts happen to work, and it is the same one
-    /// over and over (Floyd and Jacobson, "On Traffic Phase Effects in Packet-Switched Gateways", 1992).
+    /// The maximum time that a frame takes to reach the bottleneck, uniformly distributed from zero. Without it, the
+    /// order in which the hosts happen to work decides which of several regular senders meets a full queue, and it is
+    /// always the same sender (Floyd and Jacobson, "On Traffic Phase Effects in Packet-Switched Gateways", 1992).
     pub jitter: Duration,
     /// The share of frames that are lost, 0 to 1.
     pub loss: f64,
-    /// The share of frames that are late by up to [`delay`](Self::delay) more, evenly distributed.
+    /// The share of frames that are delayed by up to [`delay`](Self::delay) more, uniformly distributed.
     pub reordered: f64,
 }
 
-/// What became of the frames of one direction.
+/// The counts of the frames of one direction.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Counts {
-    /// Frames that came.
+    /// Frames offered to the link.
     pub frames: u64,
-    /// Bytes that came.
+    /// Bytes of these frames.
     pub bytes: u64,
-    /// Frames lost by chance.
+    /// Frames lost at random.
     pub lost: u64,
     /// Frames dropped because the queue was full.
     pub overflowed: u64,
-    /// Frames held back so that others pass them.
+    /// Frames held back so that later ones overtake them.
     pub reordered: u64,
-    /// Frames handed out.
+    /// Frames delivered.
     pub delivered: u64,
-    /// Frames handed out more than a millisecond after they were due: the machine was too busy.
+    /// Frames delivered more than a millisecond after they were due, because the machine was too busy.
     pub late: u64,
-    /// How much after its time the latest one was.
+    /// The maximum time between when a frame was due and when it was delivered.
     pub latest: Duration,
 }
 
-/// Connections by the order in which they were first seen, in either direction.
+/// Numbers connections in the order in which they were first seen, in either direction.
 #[derive(Debug, Default)]
 pub struct Flows(HashMap<[u8; 4], usize>);
 
@@ -64,7 +64,7 @@ impl Flows {
         }
         let ports = packet.get(usize::from(packet[0] & 15) * 4..)?.first_chunk::<4>()?;
         let [a, b, c, d] = *ports;
-        // The same in both directions.
+        // The key is the same in both directions.
         let key = if [a, b] < [c, d] { [a, b, c, d] } else { [c, d, a, b] };
         let next = self.0.len();
         Some(*self.0.entry(key).or_insert(next))
@@ -73,15 +73,16 @@ impl Flows {
 
 /// One direction.
 ///
-/// Every connection has random numbers of its own, from the seed, the direction and its [number](Flows::number). So the
-/// n-th frame of the k-th connection is lost or not whatever the others do meanwhile, and two TCPs that are compared
-/// meet the same losses for as long as they send the same frames. What is no TCP is neither lost nor reordered.
+/// Every connection has its own random numbers, from the seed, the direction and its [number](Flows::number). So
+/// whether the n-th frame of the k-th connection is lost does not depend on the other connections, and two TCPs that
+/// are compared have the same losses for as long as they send the same frames. Frames that are not TCP are neither lost
+/// nor reordered.
 #[derive(Debug)]
 pub struct Way {
     conditions: Conditions,
     seed: u64,
     connections: Vec<Connection>,
-    /// What is on its way to the bottleneck.
+    /// Frames on their way to the bottleneck.
     coming: BinaryHeap<Reverse<UnderWay>>,
     /// When the bottleneck will have sent each frame that waits for it.
     departures: VecDeque<Instant>,
@@ -89,7 +90,7 @@ pub struct Way {
     counts: Counts,
 }
 
-/// Ordered by when it is due, then by when it came.
+/// A frame in flight, ordered by when it is due, then by when it was offered.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct UnderWay {
     due: Instant,
@@ -98,16 +99,16 @@ struct UnderWay {
     frame: Vec<u8>,
 }
 
-/// What chance has in store for the frames of one connection.
+/// The random numbers for the frames of one connection.
 #[derive(Debug)]
 struct Connection {
     random: Random,
-    /// When the last of them comes to the bottleneck.
+    /// When its last frame reaches the bottleneck.
     latest: Option<Instant>,
 }
 
 impl Way {
-    /// A direction in which nothing is under way. The two directions of a link take different seeds.
+    /// An empty direction. The two directions of a link need different seeds.
     #[must_use]
     pub fn new(conditions: Conditions, seed: u64) -> Self {
         Self {
@@ -121,7 +122,7 @@ impl Way {
         }
     }
 
-    /// Takes a frame of the connection of that number.
+    /// Offers a frame of the connection with the number `flow`.
     pub fn offer(&mut self, now: Instant, frame: &[u8], flow: Option<usize>) {
         self.counts.frames += 1;
         self.counts.bytes += frame.len() as u64;
@@ -134,7 +135,7 @@ impl Way {
         self.advance(now);
     }
 
-    /// When a frame that is sent now comes to the bottleneck.
+    /// When a frame that is sent now reaches the bottleneck.
     fn arrival(&mut self, now: Instant, flow: Option<usize>) -> Instant {
         let jitter = self.conditions.jitter;
         let Some(connection) = self.connection(flow).filter(|_| !jitter.is_zero()) else { return now };
@@ -144,7 +145,7 @@ impl Way {
         due
     }
 
-    /// What has come to the bottleneck by now joins its queue.
+    /// Moves the frames that have reached the bottleneck to its queue.
     fn advance(&mut self, now: Instant) {
         while self.coming.peek().is_some_and(|Reverse(next)| next.due <= now) {
             if let Some(Reverse(next)) = self.coming.pop() {
@@ -172,7 +173,7 @@ impl Way {
         self.under_way.push(Reverse(UnderWay { due, ..came }));
     }
 
-    /// The next frame that is due.
+    /// Takes the next frame that is due.
     pub fn take(&mut self, now: Instant) -> Option<Vec<u8>> {
         const LATE: Duration = Duration::from_millis(1);
         self.advance(now);
@@ -187,14 +188,14 @@ impl Way {
         Some(frame)
     }
 
-    /// When there may be something to [take](Self::take).
+    /// When there may be a frame to [take](Self::take).
     #[must_use]
     pub fn next_due(&self) -> Option<Instant> {
         let due = |heap: &BinaryHeap<Reverse<UnderWay>>| heap.peek().map(|Reverse(next)| next.due);
         due(&self.under_way).into_iter().chain(due(&self.coming)).min()
     }
 
-    /// What became of the frames so far.
+    /// The counts of the frames so far.
     #[must_use]
     pub const fn counts(&self) -> Counts {
         self.counts
@@ -208,14 +209,14 @@ impl Way {
         let flow = flow?;
         while self.connections.len() <= flow {
             let mut random = Random(self.seed.wrapping_mul(0x1_0000_0001).wrapping_add(self.connections.len() as u64));
-            // Numbers that are near one another are none of each other's sequences.
+            // Seeds are drawn by the generator, because the sequences of adjacent seeds would be related.
             self.connections.push(Connection { random: Random(random.next()), latest: None });
         }
         self.connections.get_mut(flow)
     }
 }
 
-/// Splitmix64: small, and good enough to lose frames by.
+/// Splitmix64: small, and random enough to select lost frames.
 #[derive(Debug)]
 struct Random(u64);
 
@@ -227,7 +228,7 @@ impl Random {
         mixed ^ (mixed >> 31)
     }
 
-    /// From 0 to, but not including, 1.
+    /// A number from 0 to 1, without 1.
     fn unit(&mut self) -> f64 {
         (self.next() >> 11) as f64 / (1u64 << 53) as f64
     }

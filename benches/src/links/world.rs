@@ -15,23 +15,23 @@ use super::way::{Conditions, Counts};
 /// The TAP interface in each namespace that our stack attaches to.
 pub const OURS: &str = "ours0";
 
-/// The other one, which is the link.
+/// The other TAP interface in each namespace, which leads to the link.
 const LINK: &str = "link0";
 
-/// Frames that may wait in a TAP device until they are read. The only queue that overflows is to be the link's.
+/// The length of a TAP device's queue, in frames: long enough that only the link's queue overflows.
 const TAP_QUEUE: usize = 10_000;
 
 /// One of the two ends of a link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {
-    /// Where the data comes from.
+    /// The end that sends the data.
     Sender,
-    /// Where it goes to.
+    /// The end that receives the data.
     Receiver,
 }
 
 impl Side {
-    /// The address of an end of this kind.
+    /// The address of an end of this kind on this side.
     #[must_use]
     pub const fn address(self, kind: Kind) -> IpAddr {
         let last = match self {
@@ -54,7 +54,7 @@ pub struct World {
 }
 
 impl World {
-    /// A fresh one. Both kinds of ends can be used on either side.
+    /// Makes the namespaces and the link. Both kinds of ends can be used on either side.
     ///
     /// # Errors
     /// Without the privileges, `/dev/net/tun`, Linux bridges or iproute2.
@@ -76,16 +76,16 @@ impl World {
         }
     }
 
-    /// Ends the link; what became of the frames, the sender's first.
+    /// Ends the link; returns the counts of its frames, beginning with those from the sender.
     ///
     /// # Errors
-    /// Where the bridge met one.
+    /// If the bridge had an error.
     pub fn finish(self) -> io::Result<[Counts; 2]> {
         self.bridge.finish()
     }
 }
 
-/// A namespace with its interfaces, and the device that leads to the link.
+/// Makes a namespace with its interfaces, and the device that leads to the link.
 fn end(side: Side) -> io::Result<(Namespace, SyncDevice)> {
     let namespace = Namespace::new()?;
     let device = namespace.run(|| {
@@ -106,7 +106,7 @@ fn end(side: Side) -> io::Result<(Namespace, SyncDevice)> {
              address add {address}/24 dev br0\n"
         ),
     )?;
-    // The default may be another, such as `fq`, which would pace what the kernel's TCP sends.
+    // The default queueing discipline may be another, such as `fq`, which would pace the segments of the kernel's TCP.
     namespace.batch(
         "tc",
         &format!(

@@ -1,5 +1,5 @@
-//! What two guests cost that take turns with no network between them: the host's side of the package `xila:floor`, which
-//! the crate `benches/floor` has. Nothing is done here beyond waking the other guest.
+//! The host's side of the package `xila:floor` of the crate `benches/floor`: two guests take turns without a network
+//! between them, to measure the cost of the turns alone. The host does nothing but wake the other guest.
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -16,18 +16,18 @@ use crate::State;
 /// One guest's side.
 pub(crate) struct Side {
     has_turn: bool,
-    /// Ends the turn.
+    /// Passes the turn to the other guest.
     give: UnboundedSender<()>,
     take: UnboundedReceiver<()>,
-    /// Until the guest has asked for it.
+    /// The two ends of the streams, until the guest calls `exchange`.
     exchange: Option<(Outgoing, Incoming)>,
 }
 
-/// The sides of two guests, that of the one with the first turn first.
+/// The sides of two guests, beginning with the guest that has the first turn.
 pub(crate) fn pair() -> [Side; 2] {
     let [(to_first, turns_of_first), (to_second, turns_of_second)] = [unbounded_channel(), unbounded_channel()];
     let [(out_of_first, into_second), (out_of_second, into_first)] = [unbounded_channel(), unbounded_channel()];
-    // Its receiver is here, so that it cannot fail.
+    // The receiver still exists, so this cannot fail.
     let _ = to_first.send(());
     [
         Side::new(to_second, turns_of_first, out_of_first, into_first),
@@ -35,7 +35,7 @@ pub(crate) fn pair() -> [Side; 2] {
     ]
 }
 
-/// Adds what is not asynchronous of `xila:floor/turns` to a linker.
+/// Adds the synchronous functions of `xila:floor/turns` to a linker.
 pub(crate) fn add_blocking_to_linker(linker: &mut Linker<State>) -> Result<()> {
     add_blocking(&mut linker.instance("xila:floor/turns")?)
 }
@@ -85,19 +85,19 @@ impl Side {
     fn end_turn(&mut self) {
         if self.has_turn {
             self.has_turn = false;
-            // Where the other guest has ended, there is no turn to wait for either.
+            // If the other guest has ended, this fails, and the next wait for a turn returns false.
             let _ = self.give.send(());
         }
     }
 
-    /// False where the other guest has ended.
+    /// Waits for the turn; false if the other guest has ended.
     fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
         self.has_turn = ready!(self.take.poll_recv(cx)).is_some();
         Poll::Ready(self.has_turn)
     }
 }
 
-/// What the guest writes, on its way to the other. Dropped when the guest ends the stream.
+/// Consumes what the guest writes and passes it to the other guest. Dropped when the guest ends the stream.
 struct Outgoing(UnboundedSender<Vec<u8>>);
 
 impl<D: 'static> StreamConsumer<D> for Outgoing {
@@ -121,16 +121,16 @@ impl<D: 'static> StreamConsumer<D> for Outgoing {
     }
 }
 
-/// What the other guest has written. Ends when that one has ended its stream.
+/// Produces what the other guest has written. Ends when the other guest has ended its stream.
 struct Incoming {
     messages: UnboundedReceiver<Vec<u8>>,
-    /// What of the last message was not read yet.
+    /// The part of the last message that is not read yet.
     rest: Vec<u8>,
 }
 
 impl<D: 'static> StreamProducer<D> for Incoming {
     type Item = u8;
-    /// Never filled: bytes go straight to their destination, as those of our sockets do.
+    /// Never filled: bytes go directly to their destination, as with our sockets.
     type Buffer = Option<u8>;
 
     fn poll_produce<'a>(

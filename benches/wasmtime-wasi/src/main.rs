@@ -1,6 +1,7 @@
-//! `wasmtime-wasi-run --threads N --app "component.wasm args..." [--app ...]`: the peer of `xila-net run`. Components run as
-//! wasmtime-wasi's documentation has it, on that crate's own sockets, which are the operating system's. The programs of
-//! the crate `benches/floor` need no sockets: each two of them take turns by what the module `floor` has.
+//! `wasmtime-wasi-run --threads N --app "component.wasm args..." [--app ...]`: the peer of `xila-net run`. It runs
+//! components as wasmtime-wasi's documentation describes, on that crate's own sockets, which are those of the operating
+//! system. The programs of the crate `benches/floor` need no sockets: each two of them take turns through the module
+//! `floor`.
 
 mod floor;
 
@@ -37,7 +38,7 @@ fn start() -> Result<()> {
             _ => bail!("there is no option {option}"),
         }
     }
-    // As xila-net does it, for one thread too: the apps run on that one, and not on the one that waits for them here.
+    // As in xila-net, also for one thread: the apps run on that thread, and not on this one, which waits for them.
     Builder::new_multi_thread().worker_threads(threads).enable_all().build()?.block_on(run(apps))
 }
 
@@ -64,9 +65,10 @@ async fn run(apps: Vec<Vec<String>>) -> Result<()> {
     Ok(())
 }
 
-/// As xila-net has them: calls cost less on an engine without concurrency support, which programs of WASI 0.2 do not need.
+/// Two engines, as in xila-net: calls cost less on an engine without concurrency support, which WASI 0.2 programs do
+/// not need.
 ///
-/// Without epoch interruption, which xila-net has: these apps need not look at the epoch in their loops.
+/// Unlike xila-net's, these engines have no epoch interruption: these apps need not check the epoch in their loops.
 struct Engines {
     p2: Engine,
     all: Engine,
@@ -99,7 +101,7 @@ fn compile_any(engine: &Engine, path: &str) -> Result<Program> {
     p3::add_to_linker(&mut linker)?;
     floor::add_to_linker(&mut linker)?;
     let instance = linker.instantiate_pre(&component)?;
-    // As xila-net has it: a program with the `run` of 0.3 has that of 0.2 too, from the standard library.
+    // As in xila-net: a program with the `run` of 0.3 also has the `run` of 0.2, from the standard library.
     Ok(match p3::bindings::CommandPre::new(instance.clone()) {
         Ok(command) => Program::Wasi3(command),
         Err(_) => Program::Wasi2(p2::bindings::CommandPre::new(instance)?),

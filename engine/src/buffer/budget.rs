@@ -1,12 +1,13 @@
-//! Bounds on the memory that many hold together.
+//! Limits on the memory that several queues may hold together. Each queue has a [`Charge`] on up to two [`Budget`]s:
+//! its owner's and its interface's.
 
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicUsize, Ordering};
 
 use super::in_32_bits;
 
-/// The bytes of memory that several connections may hold together: those of one guest, or of one interface. Clones are the
-/// same budget.
+/// The memory, in bytes, that several connections may hold together, for example all connections of one guest or of one
+/// interface. Clones refer to the same budget.
 #[derive(Clone, Debug)]
 pub struct Budget(Arc<Account>);
 
@@ -17,38 +18,38 @@ struct Account {
 }
 
 impl Budget {
-    /// A budget of so many bytes, of which none is held.
+    /// A budget of `limit` bytes, none of them held yet.
     #[must_use]
     pub fn new(limit: usize) -> Self {
         Self(Arc::new(Account { limit, held: AtomicUsize::new(0) }))
     }
 
-    /// The most that may be held.
+    /// The most bytes that may be held.
     #[must_use]
     pub fn limit(&self) -> usize {
         self.0.limit
     }
 
-    /// What is held.
+    /// How many bytes are held.
     #[must_use]
     pub fn held(&self) -> usize {
         self.0.held.load(Ordering::Relaxed)
     }
 
-    /// What is left.
+    /// How many bytes are left.
     #[must_use]
     pub fn left(&self) -> usize {
         self.limit().saturating_sub(self.held())
     }
 
-    /// Takes so many bytes, all or none. Whether there were as many.
+    /// Takes `bytes` bytes, all or none. Returns whether it did.
     #[must_use]
     pub fn take(&self, bytes: usize) -> bool {
         let more = |held: usize| held.checked_add(bytes).filter(|sum| *sum <= self.0.limit);
         self.0.held.try_update(Ordering::Relaxed, Ordering::Relaxed, more).is_ok()
     }
 
-    /// Gives bytes back that were taken.
+    /// Gives back bytes that were taken.
     pub fn give_back(&self, bytes: usize) {
         self.0.held.fetch_sub(bytes, Ordering::Relaxed);
     }
@@ -63,31 +64,31 @@ impl PartialEq for Budget {
 
 impl Eq for Budget {}
 
-/// What every queue has for certain, in bytes. It is taken when the queue is made, so that no queue comes to a standstill
-/// because others hold everything.
+/// The bytes that are reserved for every queue. They are taken when the queue is made, so that no queue comes to a
+/// standstill because others hold everything.
 pub const RESERVED: usize = 4096;
 
-/// What one queue holds of the budgets that it belongs to. It is given back when this is dropped.
+/// The memory that one queue holds of its budgets. It is given back when the charge is dropped.
 #[derive(Debug, Default)]
 pub struct Charge {
     /// The owner's budget.
     owner: Option<Budget>,
-    /// The interface's.
+    /// The interface's budget.
     interface: Option<Budget>,
-    // In 32 bits each: a connection has two charges, and many connections hold nothing.
+    // These have 32 bits each because a connection has two charges, and many connections hold nothing.
     held: u32,
-    /// What of that is promised and not used yet.
+    /// The part of `held` that is promised and not used yet.
     promised: u32,
-    /// What of the budgets was taken for it: no less than is reserved.
+    /// The bytes taken from the budgets: at least `reserved`.
     taken: u32,
     reserved: u32,
 }
 
 impl Charge {
-    /// A charge to nobody.
+    /// A charge without any budget.
     pub const NONE: Self = Self { owner: None, interface: None, held: 0, promised: 0, taken: 0, reserved: 0 };
 
-    /// Takes what is [`RESERVED`]; `None` where that is not left.
+    /// A new charge, which takes [`RESERVED`] bytes from both budgets; `None` if that much is not left.
     #[must_use]
     pub fn new(owner: Option<&Budget>, interface: Option<&Budget>) -> Option<Self> {
         let (owner, interface, reserved) = (owner.cloned(), interface.cloned(), in_32_bits(RESERVED));
@@ -95,13 +96,13 @@ impl Charge {
         charge.extend(reserved).then_some(charge)
     }
 
-    /// What is held.
+    /// How many bytes are held, promised bytes included.
     #[must_use]
     pub const fn held(&self) -> usize {
         self.held as usize
     }
 
-    /// How many bytes more could be held.
+    /// How many more bytes could be held.
     #[must_use]
     pub fn left(&self) -> usize {
         let left = |budget: &Option<Budget>| budget.as_ref().map_or(usize::MAX, Budget::left);
@@ -111,8 +112,8 @@ impl Charge {
             .min((u32::MAX - self.held) as usize)
     }
 
-    /// Promises up to so many bytes to who [takes](Self::take) next, in place of what was promised before; how many. What was
-    /// promised stays so, as far as it is not more than is asked for now.
+    /// Promises up to `bytes` bytes to the next call of [`take`](Self::take), in place of any earlier promise, and
+    /// returns how many. An earlier promise is kept as far as it does not exceed `bytes`.
     pub fn promise(&mut self, bytes: usize) -> usize {
         let bytes = in_32_bits(bytes);
         if bytes < self.promised {
@@ -121,7 +122,7 @@ impl Charge {
             self.release(surplus);
         } else {
             let more = (bytes - self.promised).min(in_32_bits(self.left()));
-            // Another may have been faster.
+            // Another thread may have taken the bytes in between.
             if self.hold(more) {
                 self.promised += more;
             }
@@ -129,13 +130,13 @@ impl Charge {
         self.promised as usize
     }
 
-    /// Gives back what was promised and not used.
+    /// Gives back the bytes that were promised and not used.
     pub fn forget_promise(&mut self) {
         let promised = core::mem::take(&mut self.promised);
         self.release(promised);
     }
 
-    /// Holds so many bytes more, all or none, of what was promised first. Whether there were as many.
+    /// Holds `bytes` more bytes, all or none, and uses promised bytes first. Returns whether it did.
     #[must_use]
     pub fn take(&mut self, bytes: usize) -> bool {
         let Ok(bytes) = u32::try_from(bytes) else { return false };
@@ -147,7 +148,7 @@ impl Charge {
         fits
     }
 
-    /// Holds so many bytes more beside what is promised, all or none. Whether there were as many.
+    /// Holds `bytes` more bytes in addition to the promised ones, all or none. Returns whether it did.
     fn hold(&mut self, bytes: u32) -> bool {
         let Some(held) = self.held.checked_add(bytes) else { return false };
         let fits = held <= self.taken || self.extend(held - self.taken);
@@ -157,14 +158,14 @@ impl Charge {
         fits
     }
 
-    /// Nothing is reserved any more: the queue takes nothing further.
+    /// Gives up the reservation and the promise: the queue takes no more bytes.
     pub fn forgo(&mut self) {
         self.forget_promise();
         self.reserved = 0;
         self.release(0);
     }
 
-    /// Holds so many bytes less.
+    /// Gives back `bytes` held bytes.
     pub fn give_back(&mut self, bytes: usize) {
         self.release(in_32_bits(bytes));
     }
@@ -176,7 +177,7 @@ impl Charge {
         self.return_to_budgets(surplus);
     }
 
-    /// Takes bytes of both budgets.
+    /// Takes bytes from both budgets, all or none.
     fn extend(&mut self, bytes: u32) -> bool {
         let take = |budget: &Option<Budget>| budget.as_ref().is_none_or(|budget| budget.take(bytes as usize));
         if !take(&self.owner) {
@@ -219,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn a_charge_has_what_is_reserved_and_counts_beyond() {
+    fn a_charge_takes_its_reservation_first_and_counts_beyond_it() {
         let (owner, interface) = (Budget::new(3 * RESERVED), Budget::new(2 * RESERVED));
         let mut charge = Charge::new(Some(&owner), Some(&interface)).expect("there is enough");
         assert_eq!((owner.held(), interface.held(), charge.left()), (RESERVED, RESERVED, 2 * RESERVED));
@@ -240,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_promised_is_there_whatever_others_take() {
+    fn a_promise_holds_whatever_others_take() {
         let budget = Budget::new(4 * RESERVED);
         let [mut charge, mut other] = [0; 2].map(|_| Charge::new(Some(&budget), None).expect("there is enough"));
         assert_eq!(charge.promise(2 * RESERVED), 2 * RESERVED);
@@ -256,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_charged_to_nobody_is_bound_by_no_budget() {
+    fn a_charge_without_budgets_is_limited_to_32_bits() {
         let mut charge = Charge::NONE;
         assert!(charge.take(u32::MAX as usize - 1) && charge.take(1) && !charge.take(1), "one queue holds 4 GiB");
         assert_eq!(charge.left(), 0);

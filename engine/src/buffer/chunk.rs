@@ -1,4 +1,5 @@
-//! Memory that bytes lie in: written by one, then shared by those who carry and keep the bytes.
+//! Chunks of memory. One owner writes to a [`Buffer`], then shares it as [`Slice`]s with all who send, carry or store
+//! the bytes.
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
@@ -9,15 +10,16 @@ use core::ops::{Deref, DerefMut, Range};
 
 use smallvec::SmallVec;
 
-/// The largest piece of memory that is asked for at once.
+/// The largest chunk that is allocated for a stream.
 pub const LARGEST_CHUNK: usize = 64 * 1024;
-/// The smallest.
+/// The smallest chunk.
 pub(super) const SMALLEST_CHUNK: usize = 64;
 
-/// Smaller pieces are left to the allocator, which is as fast with them as a store.
+/// Chunks smaller than this come from the global allocator, which is as fast with them as a [`Store`].
 pub const SMALLEST_STORED: usize = 2048;
 
-/// Memory of the allocator. Where there is little of it, to take it and to clear it is faster than to ask for cleared memory.
+/// Zeroed memory of the global allocator. For a small chunk, allocating and then clearing is faster than asking for
+/// zeroed memory.
 fn cleared(length: usize) -> Box<[u8]> {
     if length >= SMALLEST_STORED {
         return vec![0; length].into_boxed_slice();
@@ -27,31 +29,31 @@ fn cleared(length: usize) -> Box<[u8]> {
     bytes.into_boxed_slice()
 }
 
-/// A pool of memory, which the platform has.
+/// A pool of memory, which the platform provides.
 pub trait Store: Send + Sync {
-    /// Memory of exactly `length` bytes, whose content is arbitrary.
+    /// Returns memory of exactly `length` bytes, whose content is arbitrary.
     fn take(&self, length: usize) -> Box<[u8]>;
 
-    /// Gives memory back that was taken.
+    /// Takes back memory that [`take`](Self::take) returned.
     fn give_back(&self, memory: Box<[u8]>);
 }
 
-/// Where memory comes from: a [`Store`], or the allocator where there is none.
+/// The source of memory: a [`Store`], or the global allocator if there is none.
 #[derive(Clone, Default)]
 pub struct Memory(Option<Arc<dyn Store>>);
 
 impl Memory {
-    /// The allocator.
+    /// The global allocator.
     pub const HEAP: Self = Self(None);
 
-    /// Memory of a store.
+    /// Memory that comes from a store.
     #[must_use]
     pub const fn of(store: Arc<dyn Store>) -> Self {
         Self(Some(store))
     }
 
-    /// The capacity of a buffer for at least `least` bytes: a power of two up to [`LARGEST_CHUNK`], and `least` itself beyond
-    /// that.
+    /// The capacity of a buffer for at least `least` bytes: a power of two up to [`LARGEST_CHUNK`]; above that, `least`
+    /// itself.
     pub(super) const fn capacity(least: usize) -> usize {
         if least > LARGEST_CHUNK {
             least
@@ -80,7 +82,7 @@ impl fmt::Debug for Memory {
     }
 }
 
-/// One piece of memory, which goes back to where it came from.
+/// A chunk of memory. When it is dropped, it goes back to the store that it came from.
 struct Chunk {
     bytes: Box<[u8]>,
     home: Memory,
@@ -94,25 +96,25 @@ impl Drop for Chunk {
     }
 }
 
-/// Memory that one has for himself, to write to.
+/// A chunk that has only one owner, who can write to it.
 pub struct Buffer {
     chunk: Chunk,
     length: usize,
 }
 
 impl Buffer {
-    /// How many bytes there is memory for.
+    /// The size of the chunk in bytes.
     #[must_use]
     pub fn capacity(&self) -> usize {
         self.chunk.bytes.len()
     }
 
-    /// Sets the length, up to the capacity. Bytes that come into view are arbitrary.
+    /// Sets the length, up to the capacity. Bytes that become part of the buffer have arbitrary content.
     pub fn set_length(&mut self, length: usize) {
         self.length = length.min(self.capacity());
     }
 
-    /// Appends bytes, as many as there is room for, and returns how many.
+    /// Appends as many bytes as there is room for, and returns how many.
     pub fn append(&mut self, bytes: &[u8]) -> usize {
         let count = bytes.len().min(self.capacity() - self.length);
         self.chunk.bytes[self.length..self.length + count].copy_from_slice(&bytes[..count]);
@@ -120,7 +122,7 @@ impl Buffer {
         count
     }
 
-    /// Shares the bytes. From now on they are read only.
+    /// Turns the buffer into a slice that can be shared. From now on the bytes are read-only.
     #[must_use]
     pub fn share(self) -> Slice {
         let end = bounded(self.length);
@@ -148,7 +150,7 @@ impl fmt::Debug for Buffer {
     }
 }
 
-/// Some of the bytes of a shared [`Buffer`]. A clone is another reference to the same bytes.
+/// A part of a shared [`Buffer`]. A clone is another reference to the same bytes.
 #[derive(Clone)]
 pub struct Slice {
     chunk: Arc<Chunk>,
@@ -156,17 +158,17 @@ pub struct Slice {
     end: u32,
 }
 
-/// Slices whose bytes follow one another.
+/// Slices whose bytes are consecutive in a stream.
 pub type Slices = SmallVec<[Slice; 2]>;
 
 impl Slice {
-    /// The bytes of memory that are kept from being used again: those of the whole buffer.
+    /// The bytes of memory that this slice keeps allocated: those of the whole chunk.
     #[must_use]
     pub fn held(&self) -> usize {
         self.chunk.bytes.len()
     }
 
-    /// The bytes of a range, which is cut to what there is.
+    /// The bytes of a range, which is clipped to the length of the slice.
     #[must_use]
     pub fn slice(&self, range: Range<usize>) -> Self {
         let length = self.len();
@@ -175,23 +177,23 @@ impl Slice {
         Self { chunk: self.chunk.clone(), start: self.start + bounded(start), end: self.start + bounded(end) }
     }
 
-    /// Drops bytes from the front, at most all.
+    /// Drops up to `count` bytes from the front.
     pub(super) fn skip(&mut self, count: usize) {
         self.start += bounded(count.min(self.len()));
     }
 
-    /// Whether the bytes are few beside the memory that they hold: less than a quarter of it.
+    /// Whether the bytes are few compared with the memory that they hold: less than a quarter of it.
     #[must_use]
     pub(super) fn is_wasteful(&self) -> bool {
         self.len() * 4 < self.held()
     }
 
-    /// Whether there is no memory behind the bytes.
+    /// Whether the slice reaches to the end of its chunk.
     pub(super) fn is_full(&self) -> bool {
         self.end as usize == self.held()
     }
 
-    /// Appends the bytes of a slice that lies behind this one in the same memory. Whether it does.
+    /// Extends this slice by `next`, if `next` follows it directly in the same chunk. Returns whether it did.
     pub(super) fn join(&mut self, next: &Self) -> bool {
         let joins = Arc::ptr_eq(&self.chunk, &next.chunk) && self.end == next.start;
         if joins {
@@ -200,7 +202,7 @@ impl Slice {
         joins
     }
 
-    /// Appends bytes to the memory behind the slice, where nobody else has a part in it, as many as there is room for; how
+    /// Appends as many bytes as the chunk has room for after this slice, if nobody else shares the chunk. Returns how
     /// many.
     pub(super) fn append(&mut self, bytes: &[u8]) -> usize {
         if self.is_full() {
@@ -224,7 +226,7 @@ impl Deref for Slice {
 }
 
 impl From<&[u8]> for Slice {
-    /// A copy of the bytes, in memory of the allocator.
+    /// Copies the bytes to memory of the global allocator.
     fn from(bytes: &[u8]) -> Self {
         let mut buffer = Memory::HEAP.buffer(bytes.len());
         buffer.append(bytes);
@@ -238,7 +240,8 @@ impl fmt::Debug for Slice {
     }
 }
 
-/// A place in a buffer. No buffer has more than 4 GiB: what is asked for is a frame, or no more than [`LARGEST_CHUNK`].
+/// Converts an offset in a buffer to 32 bits. No buffer is larger than 4 GiB: callers ask for the size of a frame, or
+/// for at most [`LARGEST_CHUNK`] bytes.
 fn bounded(place: usize) -> u32 {
     u32::try_from(place).unwrap_or(u32::MAX)
 }
@@ -290,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn only_who_has_the_memory_alone_appends_to_it() {
+    fn only_the_sole_owner_of_a_chunk_appends_to_it() {
         let mut slice = Slice::from(b"abc".as_slice());
         assert_eq!(slice.append(b"def"), 3);
         let other = slice.slice(0..1);
@@ -302,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn neighbours_join_and_strangers_do_not() {
+    fn only_adjacent_slices_of_one_chunk_join() {
         let all = Slice::from(b"abcdef".as_slice());
         let (mut first, second) = (all.slice(0..2), all.slice(2..3));
         assert!(first.join(&second) && first.join(&all.slice(3..6)) && !first.join(&all.slice(0..1)));

@@ -1,10 +1,11 @@
-//! The bytes that a packet carries.
+//! The payload of a packet that arrives.
 
 use core::ops::Range;
 
 use super::chunk::{Memory, Slice};
 
-/// What a segment carries: bytes that lie behind its header, and slices that follow them.
+/// The payload of a packet: bytes that follow its header in the frame, and after them slices that the frame carries
+/// apart.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Payload<'a> {
     bytes: &'a [u8],
@@ -13,10 +14,10 @@ pub struct Payload<'a> {
 }
 
 impl<'a> Payload<'a> {
-    /// Nothing.
+    /// An empty payload.
     pub const EMPTY: Self = Self { bytes: &[], slices: &[], length: 0 };
 
-    /// Bytes, and slices behind them.
+    /// A payload of bytes, followed by slices.
     #[must_use]
     pub fn new(bytes: &'a [u8], slices: &'a [Slice]) -> Self {
         let length = bytes.len() + slices.iter().map(|slice| slice.len()).sum::<usize>();
@@ -29,18 +30,18 @@ impl<'a> Payload<'a> {
         self.length
     }
 
-    /// Whether there is none.
+    /// Whether there are no bytes.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.length == 0
     }
 
-    /// The bytes, in order.
+    /// The bytes, in order, in consecutive chunks.
     pub fn chunks(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
         core::iter::once(self.bytes).chain(self.slices.iter().map(|slice| &slice[..])).filter(|bytes| !bytes.is_empty())
     }
 
-    /// The bytes of a range, each part with its offset from the begin of the payload.
+    /// The bytes of a range, in parts, each with its offset from the start of the payload.
     pub(super) fn parts(&self, range: Range<usize>) -> impl Iterator<Item = (usize, Part<'a>)> + use<'a> {
         let bytes = core::iter::once(Part::Bytes(self.bytes));
         let slices = self.slices.iter().map(|slice| Part::Slice(slice.clone()));
@@ -60,12 +61,12 @@ impl<'a> From<&'a [u8]> for Payload<'a> {
     }
 }
 
-/// Some bytes of a payload.
+/// A part of a payload.
 #[derive(Clone, Debug)]
 pub(super) enum Part<'a> {
-    /// They are lent, and have to be copied.
+    /// Borrowed bytes, which must be copied to be kept.
     Bytes(&'a [u8]),
-    /// They can be kept.
+    /// A slice, which can be kept by reference.
     Slice(Slice),
 }
 
@@ -85,7 +86,7 @@ impl Part<'_> {
         }
     }
 
-    /// A slice of the bytes that does not hold much more than they are.
+    /// The bytes as a slice that does not hold much more memory than they need: a copy if necessary.
     pub(super) fn own(self, memory: &Memory) -> Slice {
         let copy = |bytes: &[u8]| {
             let mut buffer = memory.buffer(bytes.len());

@@ -1,4 +1,5 @@
-//! The bytes of a stream, in slices at ascending offsets.
+//! The bytes of a stream, stored as slices at ascending offsets. The send queue and the receive queue are built on
+//! this.
 
 use alloc::collections::VecDeque;
 use core::ops::Range;
@@ -7,20 +8,22 @@ use super::budget::Charge;
 use super::chunk::{Buffer, LARGEST_CHUNK, Memory, SMALLEST_CHUNK, Slice, Slices};
 use super::payload::Part;
 
-/// The first memory of bytes that are copied, where there are not more of them.
+/// The size of the first chunk that bytes are copied to, unless more bytes than that are written at once.
 const FIRST_CHUNK: usize = 256;
-/// The most that is asked for at once in expectation of more.
+/// The largest chunk that is allocated in the expectation that more bytes follow.
 const GROWN_CHUNK: usize = 16 * 1024;
-/// Pieces that an empty queue may keep memory for.
+/// The number of pieces that an empty queue may keep list memory for.
 const KEPT: usize = 4;
-/// What a piece takes beside the memory of its bytes: its place in the list, and the count of those who share it.
+/// The memory that a piece needs in addition to its bytes: its place in the list, and the reference count.
 const OVERHEAD: usize = 64;
 
-/// Slices that do not overlap, each with the offset in the stream where it begins. There may be gaps between them.
+/// Slices that do not overlap, each with the offset in the stream where it begins. There may be gaps between the
+/// slices.
 ///
-/// Bytes come by reference, or are copied: where they come without memory of their own, or hold much more than they are.
+/// A slice is kept by reference if possible. Bytes are copied if they come without memory of their own, or if they are
+/// few compared with the memory that their slice holds.
 ///
-/// What is held is charged: the memory of every slice, whole, and what it takes to know of it.
+/// All memory held is charged: the whole chunk of every slice, and the overhead of its piece.
 #[derive(Debug)]
 pub(super) struct Pieces {
     list: VecDeque<Piece>,
@@ -38,13 +41,13 @@ impl Piece {
         self.at + self.slice.len() as u64
     }
 
-    /// What is charged for it.
+    /// The bytes that are charged for this piece.
     fn cost(&self) -> usize {
         self.slice.held() + OVERHEAD
     }
 }
 
-/// Offsets are apart by what a queue holds.
+/// The distance between two offsets. It always fits, since offsets differ by no more than a queue holds.
 fn distance(from: u64, to: u64) -> usize {
     usize::try_from(to.saturating_sub(from)).unwrap_or(usize::MAX)
 }
@@ -54,43 +57,46 @@ impl Pieces {
         Self { list: VecDeque::new(), charge }
     }
 
-    /// The bytes of memory held, and what it takes to know of them.
+    /// The bytes of memory that are held, overhead included.
     pub(super) const fn held(&self) -> usize {
         self.charge.held()
     }
 
-    /// How many bytes of memory more could be held.
+    /// How many more bytes of memory could be held.
     pub(super) fn left(&self) -> usize {
         self.charge.left()
     }
 
-    /// Promises memory to what is added next, in place of what was promised before: up to so many bytes; how many.
+    /// Reserves up to `bytes` bytes of memory for what is added next, in place of any earlier promise. Returns how many
+    /// bytes are reserved.
     pub(super) fn promise(&mut self, bytes: usize) -> usize {
         self.charge.promise(bytes)
     }
 
-    /// Gives back what was promised and not used.
+    /// Gives back the memory that was promised and not used.
     pub(super) fn forget_promise(&mut self) {
         self.charge.forget_promise();
     }
 
-    /// The memory that suffices to copy so many bytes by one call of [`append`](Self::append).
+    /// The memory that is enough to copy `bytes` bytes in one call of [`append`](Self::append).
     pub(super) const fn cost_of(bytes: usize) -> usize {
-        // A chunk has the largest power of two that there is memory for, which is more than half of that.
+        // If memory is short, the capacity of a chunk is the largest power of two that is left, which is more than half
+        // of what is left.
         2 * bytes + (bytes / LARGEST_CHUNK + 2) * OVERHEAD
     }
 
-    /// Nothing is added any more, and nothing reserved for it.
+    /// Declares that nothing will be added any more, and releases the reserved memory.
     pub(super) fn forgo(&mut self) {
         self.charge.forgo();
     }
 
-    /// Where the last piece ends.
+    /// The offset where the last piece ends.
     fn end(&self) -> Option<u64> {
         self.list.back().map(Piece::end)
     }
 
-    /// Copies bytes to an offset at or behind the end of the last piece, as many as there is memory for; how many.
+    /// Copies bytes to an offset at or after the end of the last piece, as many as there is memory for. Returns how
+    /// many.
     pub(super) fn append(&mut self, at: u64, bytes: &[u8], memory: &Memory) -> usize {
         let mut copied = 0;
         let mut wanted = FIRST_CHUNK;
@@ -98,8 +104,9 @@ impl Pieces {
             if last.end() == at {
                 copied = last.slice.append(bytes);
             }
-            // What fills one piece of memory after the other is likely to be followed by more. Where there was room, and others
-            // read what is there already, they will read this too.
+            // If the last chunk is full, more bytes are likely to follow, so the next chunk is larger. If the last
+            // chunk has room but could not be appended to, others hold references to it and will take these bytes soon
+            // too, so the new chunk need not be larger than the bytes.
             wanted = if last.slice.is_full() { last.slice.held().saturating_mul(2).min(GROWN_CHUNK) } else { 0 };
         }
         while let Some(rest) = bytes.get(copied..).filter(|rest| !rest.is_empty()) {
@@ -111,7 +118,8 @@ impl Pieces {
         copied
     }
 
-    /// Memory for some of `length` bytes, and for `wanted` if that is more; for less than that where there is less left.
+    /// Allocates a buffer for `length` bytes, or for `wanted` bytes if that is more. If less memory is left, the buffer
+    /// is smaller.
     fn buffer(&mut self, wanted: usize, length: usize, memory: &Memory) -> Option<Buffer> {
         let mut least = wanted.max(length).min(LARGEST_CHUNK);
         loop {
@@ -126,12 +134,13 @@ impl Pieces {
         }
     }
 
-    /// Keeps a slice at an offset behind the last piece, or copies it; how many of its bytes.
+    /// Adds a slice at or after the end of the last piece, by reference or as a copy. Returns how many of its bytes
+    /// were added.
     pub(super) fn keep(&mut self, at: u64, slice: Slice, memory: &Memory) -> usize {
         self.add(at, Part::Slice(slice), memory)
     }
 
-    /// Adds bytes that lie behind the last piece; how many.
+    /// Adds bytes at or after the end of the last piece. Returns how many were added.
     fn add(&mut self, at: u64, part: Part<'_>, memory: &Memory) -> usize {
         let slice = match part {
             Part::Bytes(bytes) => return self.append(at, bytes, memory),
@@ -149,8 +158,8 @@ impl Pieces {
         length
     }
 
-    /// Adds bytes wherever they belong, as far as they are not there yet and there is memory for them. How many of them, from
-    /// the first, are there then.
+    /// Adds bytes at any offset, except those that are present already, as far as there is memory for them. Returns how
+    /// many of the bytes, counted from the first one without a gap, are present afterwards.
     pub(super) fn insert(&mut self, at: u64, part: Part<'_>, memory: &Memory) -> usize {
         if self.end().is_none_or(|end| end <= at) {
             return self.add(at, part, memory);
@@ -185,7 +194,7 @@ impl Pieces {
         self.between(range).map(|(slice, range)| slice.slice(range)).collect()
     }
 
-    /// The slices that a range lies in, each with the part of it.
+    /// The slices that overlap a range of offsets, each with the part of it that lies in the range.
     fn between(&self, range: Range<u64>) -> impl Iterator<Item = (&Slice, Range<usize>)> {
         let first = self.list.partition_point(|piece| piece.end() <= range.start);
         self.list.range(first..).take_while(move |piece| piece.at < range.end).map(move |piece| {
@@ -194,7 +203,7 @@ impl Pieces {
         })
     }
 
-    /// Copies bytes from an offset on, as far as `target` has room and there is no gap; how many.
+    /// Copies bytes from an offset on, until `target` is full or a gap begins. Returns how many.
     pub(super) fn copy_to(&self, at: u64, target: &mut [u8]) -> usize {
         let range = at..at.saturating_add(target.len() as u64);
         let mut copied = 0;
@@ -208,7 +217,7 @@ impl Pieces {
         copied
     }
 
-    /// Drops what lies before an offset.
+    /// Drops all bytes before an offset.
     pub(super) fn skip_to(&mut self, at: u64) {
         while let Some(first) = self.list.front_mut() {
             if first.end() > at {
@@ -224,14 +233,14 @@ impl Pieces {
         }
     }
 
-    /// Gives the list's memory back where it is empty.
+    /// Frees the memory of the list if the list is empty.
     pub(super) fn sleep(&mut self) {
         if self.list.is_empty() {
             self.list = VecDeque::new();
         }
     }
 
-    /// Drops what lies at an offset and behind it.
+    /// Drops all bytes at or after an offset.
     pub(super) fn cut_at(&mut self, at: u64) {
         while let Some(last) = self.list.back_mut() {
             if last.at < at {

@@ -1,15 +1,15 @@
-//! Which bytes have arrived out of order.
+//! The ranges of bytes that a receive queue holds out of order.
 
 use alloc::collections::VecDeque;
 use core::ops::Range;
 
 /// Ranges of offsets that neither overlap nor touch, in ascending order.
 ///
-/// They are told as offsets from an origin that moves forward, and kept from an origin that does not, so that moving
-/// it touches none of them.
+/// Callers see the ranges as offsets from an origin that moves forward. They are stored as offsets from an origin that
+/// stays, so that moving the origin changes no range.
 #[derive(Debug, Default)]
 pub(super) struct Ranges {
-    /// Begin and end of each, counted from where the origin was when there was no range.
+    /// Start and end of each range, counted from the first position of the origin.
     list: VecDeque<(u64, u64)>,
     /// How far the origin has moved since then.
     origin: u64,
@@ -21,32 +21,32 @@ impl Ranges {
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = Range<usize>> + '_ {
-        self.list.iter().map(|range| self.told(*range))
+        self.list.iter().map(|range| self.relative(*range))
     }
 
-    /// The range that holds all of `range`; the one where it begins, for an empty one.
+    /// The range that contains all of `range`. An empty `range` is contained in the range that contains its start.
     pub(super) fn holder(&self, range: &Range<usize>) -> Option<Range<usize>> {
-        let (start, end) = self.kept(range);
+        let (start, end) = self.absolute(range);
         let after = self.list.partition_point(|(begin, _)| *begin <= start);
         let holder = *self.list.get(after.checked_sub(1)?)?;
-        (end <= holder.1).then(|| self.told(holder))
+        (end <= holder.1).then(|| self.relative(holder))
     }
 
-    /// Whether a range, not an empty one, can be [added](Self::insert).
+    /// Whether [`insert`](Self::insert) would accept a range, which must not be empty.
     pub(super) fn takes(&self, range: &Range<usize>, most: usize) -> bool {
         if self.list.len() < most {
             return true;
         }
-        let (start, end) = self.kept(range);
+        let (start, end) = self.absolute(range);
         self.list.iter().any(|(begin, stop)| *begin <= end && start <= *stop)
     }
 
-    /// Adds a range, not an empty one, and returns the range that holds it now, merged with those it overlaps or
-    /// touches. None, and no change, where there would be more than `most`.
+    /// Adds a range, which must not be empty, and merges it with the ranges that it overlaps or touches. Returns the
+    /// merged range, or `None`, without any change, if there would be more than `most` ranges.
     pub(super) fn insert(&mut self, range: &Range<usize>, most: usize) -> Option<Range<usize>> {
-        let (start, end) = self.kept(range);
+        let (start, end) = self.absolute(range);
         debug_assert!(start < end, "an empty range has no place");
-        // Nearly all that arrives out of order arrives behind all the others.
+        // Nearly every range that arrives out of order lies after all the others.
         let (first, behind) = match self.list.back() {
             Some((begin, _)) if start < *begin => (
                 self.list.partition_point(|(_, stop)| *stop < start),
@@ -67,11 +67,11 @@ impl Ranges {
         *merged = (merged.0.min(start), last.max(end));
         let merged = *merged;
         self.list.drain(first + 1..behind);
-        Some(self.told(merged))
+        Some(self.relative(merged))
     }
 
-    /// Moves the origin forward by `count`, and further over the ranges that it then lies in or touches. Returns by
-    /// how much it has moved.
+    /// Moves the origin forward by `count`, and further to the end of any range that the origin then lies in or
+    /// touches. Returns how far it moved.
     pub(super) fn advance(&mut self, count: usize) -> usize {
         let mut end = self.origin.wrapping_add(count as u64);
         while let Some((_, stop)) = self.list.pop_front_if(|(begin, _)| *begin <= end) {
@@ -87,13 +87,13 @@ impl Ranges {
         size_of::<Self>() + self.list.capacity() * size_of::<(u64, u64)>()
     }
 
-    const fn kept(&self, range: &Range<usize>) -> (u64, u64) {
+    const fn absolute(&self, range: &Range<usize>) -> (u64, u64) {
         (self.origin.saturating_add(range.start as u64), self.origin.saturating_add(range.end as u64))
     }
 
-    fn told(&self, (start, end): (u64, u64)) -> Range<usize> {
-        let told = |offset: u64| usize::try_from(offset.saturating_sub(self.origin)).unwrap_or(usize::MAX);
-        told(start)..told(end)
+    fn relative(&self, (start, end): (u64, u64)) -> Range<usize> {
+        let relative = |offset: u64| usize::try_from(offset.saturating_sub(self.origin)).unwrap_or(usize::MAX);
+        relative(start)..relative(end)
     }
 }
 
@@ -106,7 +106,7 @@ mod tests {
 
     use super::*;
 
-    fn told(ranges: &Ranges) -> Vec<Range<usize>> {
+    fn relative(ranges: &Ranges) -> Vec<Range<usize>> {
         ranges.iter().collect()
     }
 
@@ -117,14 +117,14 @@ mod tests {
         assert_eq!(ranges.insert(&(30..40), 3), Some(30..40));
         assert_eq!(ranges.insert(&(40..45), 3), Some(30..45));
         assert_eq!(ranges.insert(&(5..6), 3), Some(5..6));
-        assert_eq!(told(&ranges), vec![5..6, 10..20, 30..45]);
+        assert_eq!(relative(&ranges), vec![5..6, 10..20, 30..45]);
         assert_eq!(ranges.insert(&(20..30), 3), Some(10..45));
-        assert_eq!(told(&ranges), vec![5..6, 10..45]);
+        assert_eq!(relative(&ranges), vec![5..6, 10..45]);
         assert_eq!((ranges.holder(&(12..45)), ranges.holder(&(12..46))), (Some(10..45), None));
     }
 
     #[test]
-    fn one_too_many_is_refused_and_one_that_merges_is_not() {
+    fn a_range_beyond_the_limit_is_refused_unless_it_merges_with_another() {
         let mut ranges = Ranges::default();
         for at in [10, 20, 30] {
             assert!(ranges.insert(&(at..at + 5), 3).is_some());
@@ -144,9 +144,9 @@ mod tests {
             ranges.insert(&(at..at + 5), 8);
         }
         assert_eq!(ranges.advance(5), 5);
-        assert_eq!(told(&ranges), vec![5..10, 15..20, 25..30]);
+        assert_eq!(relative(&ranges), vec![5..10, 15..20, 25..30]);
         assert_eq!(ranges.advance(5), 10);
-        assert_eq!(told(&ranges), vec![5..10, 15..20]);
+        assert_eq!(relative(&ranges), vec![5..10, 15..20]);
         assert_eq!(ranges.advance(17), 20);
         assert!(ranges.is_empty());
     }
@@ -165,7 +165,7 @@ mod tests {
                     model.drain(..more);
                     prop_assert_eq!(moved, length + more);
                 } else {
-                    // What begins at the origin is told to `advance`.
+                    // A range that begins at the origin is passed to `advance` instead.
                     let range = at + 1..at + 1 + length;
                     let mut next = model.clone();
                     next[range.clone()].fill(true);
@@ -189,7 +189,7 @@ mod tests {
                     }
                     at += run.len();
                 }
-                prop_assert_eq!(told(&ranges), expected);
+                prop_assert_eq!(relative(&ranges), expected);
             }
         }
     }

@@ -1,4 +1,4 @@
-//! Bytes on their way in.
+//! The receive queue of a connection.
 
 use alloc::boxed::Box;
 use core::ops::Range;
@@ -10,82 +10,83 @@ use super::payload::Payload;
 use super::pieces::Pieces;
 use super::ranges::Ranges;
 
-/// Separate ranges of bytes that are kept out of order. A peer makes more only by sending tiny segments with gaps
-/// between them; whoever does so sends them again.
-const MOST_RANGES: usize = 512;
+/// The maximum number of separate out-of-order ranges. A peer exceeds it only by sending tiny segments with gaps
+/// between them; it then has to send the refused bytes again.
+const MAX_RANGES: usize = 512;
 
-/// Bytes that have arrived: in order, to be read by the application, and out of order behind a gap.
+/// Bytes that have arrived: in order, to be read by the application, and out of order after a gap.
 ///
-/// Offsets, called `at`, count from the end of the bytes in order: 0 is the next byte expected.
+/// Offsets, called `at`, count from the end of the bytes in order: 0 is the next expected byte.
 #[derive(Debug)]
 pub struct ReceiveQueue {
     pieces: Pieces,
-    /// Where in the stream the first byte lies that was not read.
+    /// The offset in the stream of the first byte that was not read yet.
     begin: u64,
     /// The bytes in order.
     length: u32,
-    /// What is out of order; None where nothing is, as nearly always.
+    /// The ranges that are out of order; `None` if there are none, as is usual.
     ranges: Option<Box<Ranges>>,
     limit: u32,
 }
 
-/// What [`ReceiveQueue::insert`] has done.
+/// The result of [`ReceiveQueue::insert`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Inserted {
-    /// By how many bytes the bytes in order have grown.
+    /// The number of bytes by which the data in order has grown.
     pub advanced: usize,
-    /// The out-of-order range that holds the bytes now, merged with its neighbours, in offsets as they were before the
-    /// insertion. Empty where the bytes are in order now, or none of them was taken.
+    /// The out-of-order range that holds the bytes now, merged with the ranges next to it, in offsets as they were
+    /// before the insertion. Empty if the bytes are in order now, or if none of them was taken.
     pub range: Range<usize>,
-    /// There were bytes, and every one of them had been received out of order before.
+    /// The payload was not empty, and all of it had been received out of order before.
     pub duplicate: bool,
-    /// What had been received out of order was thrown away, for want of memory for what comes before it.
+    /// All bytes out of order were dropped, because there was no memory for bytes in order.
     pub reneged: bool,
 }
 
 impl ReceiveQueue {
-    /// An empty queue, without memory, for up to `limit` bytes, at most [`LARGEST_LIMIT`](super::LARGEST_LIMIT), as far as
-    /// there is memory for them by what `charge` is taken of.
+    /// An empty queue, without memory, for up to `limit` bytes, at most [`LARGEST_LIMIT`](super::LARGEST_LIMIT). It
+    /// takes only bytes for which the budgets of `charge` have memory left.
     #[must_use]
     pub const fn new(limit: usize, charge: Charge) -> Self {
         Self { pieces: Pieces::new(charge), begin: 0, length: 0, ranges: None, limit: bounded(limit) }
     }
 
-    /// How many bytes the queue takes.
+    /// The largest number of bytes that the queue takes.
     #[must_use]
     pub const fn limit(&self) -> usize {
         self.limit as usize
     }
 
-    /// Changes the limit, at most to [`LARGEST_LIMIT`](super::LARGEST_LIMIT). What was received beyond a smaller one stays.
+    /// Changes the limit, at most to [`LARGEST_LIMIT`](super::LARGEST_LIMIT). Bytes that were received beyond a smaller
+    /// limit stay.
     pub const fn set_limit(&mut self, limit: usize) {
         self.limit = bounded(limit);
     }
 
-    /// How many bytes are in order, to be read.
+    /// How many bytes are in order and can be read.
     #[must_use]
     pub const fn len(&self) -> usize {
         self.length as usize
     }
 
-    /// Whether there is nothing to be read. Bytes may wait out of order.
+    /// Whether there is nothing to read. Bytes may be waiting out of order.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.length == 0
     }
 
-    /// How far beyond the bytes in order the queue takes bytes: what the window may offer.
+    /// How many bytes beyond the bytes in order the queue would take: what the receive window may offer.
     #[must_use]
     pub const fn room(&self) -> usize {
         self.limit.saturating_sub(self.length) as usize
     }
 
-    /// Takes the bytes of a part of a payload, which were received at an offset. What lies beyond [`room`](Self::room) is cut
-    /// off, and what was received before stays as it is.
+    /// Adds a part of a payload at an offset. Bytes beyond [`room`](Self::room) are cut off, and bytes that were
+    /// received before stay as they are.
     ///
-    /// None, and no byte taken, where there would be more than 512 ranges out of order, or there is no memory. For bytes at
-    /// offset 0 there is memory while nothing waits to be read: that of bytes out of order, which are then thrown away
-    /// (RFC 2018 section 8).
+    /// Returns `None`, and takes no byte, if there would be more than 512 ranges out of order, or if there is no
+    /// memory. For bytes at offset 0 there is always memory while the queue has no bytes to read: if necessary, bytes
+    /// out of order are dropped to free theirs (RFC 2018 section 8).
     pub fn insert(
         &mut self,
         at: usize,
@@ -104,16 +105,16 @@ impl ReceiveQueue {
         if length == 0 {
             return Some(Inserted::default());
         }
-        // Not beyond the limit, so no sum below overflows.
+        // The end does not lie beyond the limit, so no sum below overflows.
         if at > 0 {
-            if self.ranges.as_ref().is_some_and(|ranges| !ranges.takes(&(at..at + length), MOST_RANGES)) {
+            if self.ranges.as_ref().is_some_and(|ranges| !ranges.takes(&(at..at + length), MAX_RANGES)) {
                 return None;
             }
             let taken = self.keep(at, payload, part.start..part.start + length, memory);
             if taken == 0 {
                 return None;
             }
-            let range = self.ranges.get_or_insert_default().insert(&(at..at + taken), MOST_RANGES)?;
+            let range = self.ranges.get_or_insert_default().insert(&(at..at + taken), MAX_RANGES)?;
             return Some(Inserted { range, ..Inserted::default() });
         }
         let mut taken = self.keep(0, payload, part.start..part.start + length, memory);
@@ -132,7 +133,7 @@ impl ReceiveQueue {
         Some(Inserted { advanced, reneged, ..Inserted::default() })
     }
 
-    /// Keeps the bytes of a part of a payload, which belong at an offset, as many as there is memory for; how many.
+    /// Stores a part of a payload at an offset, as many bytes as there is memory for. Returns how many.
     fn keep(&mut self, at: usize, payload: &Payload<'_>, part: Range<usize>, memory: &Memory) -> usize {
         let origin = self.begin + (self.len() + at) as u64;
         let mut kept = 0;
@@ -147,31 +148,31 @@ impl ReceiveQueue {
         kept
     }
 
-    /// How many bytes of memory more the queue could hold.
+    /// How many more bytes of memory the queue could hold.
     #[must_use]
     pub fn left(&self) -> usize {
         self.pieces.left()
     }
 
-    /// The ranges of bytes that are out of order, in ascending order.
+    /// The ranges of bytes out of order, in ascending order.
     pub fn ranges(&self) -> impl Iterator<Item = Range<usize>> + '_ {
         self.ranges.iter().flat_map(|ranges| ranges.iter())
     }
 
-    /// Moves bytes in order to `target`, and returns how many.
+    /// Copies bytes in order to `target`, removes them from the queue, and returns how many.
     pub fn read(&mut self, target: &mut [u8]) -> usize {
         let count = self.peek(target);
         self.consume(count);
         count
     }
 
-    /// Copies bytes in order to `target`, and returns how many.
+    /// Copies bytes in order to `target` without removing them, and returns how many.
     pub fn peek(&self, target: &mut [u8]) -> usize {
         let count = target.len().min(self.len());
         self.pieces.copy_to(self.begin, target.get_mut(..count).unwrap_or_default())
     }
 
-    /// Hands over up to `most` bytes in order, by reference.
+    /// Removes up to `most` bytes in order and returns them by reference.
     pub fn take(&mut self, most: usize) -> Slices {
         let count = most.min(self.len());
         let slices = self.pieces.slices(self.begin..self.begin + count as u64);
@@ -179,25 +180,27 @@ impl ReceiveQueue {
         slices
     }
 
-    /// Throws the bytes in order away, and returns how many. Those out of order stay.
+    /// Drops all bytes in order, and returns how many. Bytes out of order stay.
     pub fn discard(&mut self) -> usize {
         let count = self.len();
         self.consume(count);
         count
     }
 
-    /// The bytes of memory that are charged for: all but what it takes to know which ranges are out of order, which is bounded.
+    /// The bytes of memory that are charged for. The list of out-of-order ranges is not charged, since its size is
+    /// bounded.
     #[must_use]
     pub const fn charged(&self) -> usize {
         self.pieces.held()
     }
 
-    /// Nothing is added any more: what was reserved for it is given back, and what is held when it goes.
+    /// Declares that nothing will be added any more: the unused part of the reservation is given back now, and the rest
+    /// as the bytes leave the queue.
     pub fn forgo(&mut self) {
         self.pieces.forgo();
     }
 
-    /// Gives memory back that no byte is in.
+    /// Frees memory that holds no bytes.
     pub fn sleep(&mut self) {
         self.pieces.sleep();
     }
@@ -208,7 +211,7 @@ impl ReceiveQueue {
         self.pieces.held() + self.ranges.as_ref().map_or(0, |ranges| ranges.held())
     }
 
-    /// Drops that many bytes from the front. There are as many in order.
+    /// Drops `count` bytes from the front. The caller makes sure that as many are in order.
     fn consume(&mut self, count: usize) {
         self.length -= bounded(count);
         self.begin += count as u64;
@@ -259,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_that_were_there_are_told_apart() {
+    fn bytes_received_before_are_reported_as_duplicates() {
         let mut queue = ReceiveQueue::new(100, Charge::NONE);
         insert(&mut queue, 3, b"defgh");
         assert_eq!(
@@ -296,11 +299,11 @@ mod tests {
     #[test]
     fn ranges_are_bounded_and_bytes_in_order_are_not_refused() {
         let mut queue = ReceiveQueue::new(10_000, Charge::NONE);
-        for index in 0..MOST_RANGES {
+        for index in 0..MAX_RANGES {
             assert!(insert(&mut queue, 2 + 2 * index, b"x").is_some());
         }
-        assert_eq!(insert(&mut queue, 2 + 2 * MOST_RANGES, b"x"), None);
-        assert_eq!(insert(&mut queue, 1 + 2 * MOST_RANGES, b"x"), taken(0, 2 * MOST_RANGES..2 + 2 * MOST_RANGES));
+        assert_eq!(insert(&mut queue, 2 + 2 * MAX_RANGES, b"x"), None);
+        assert_eq!(insert(&mut queue, 1 + 2 * MAX_RANGES, b"x"), taken(0, 2 * MAX_RANGES..2 + 2 * MAX_RANGES));
         assert_eq!(insert(&mut queue, 0, b"x").map(|inserted| inserted.advanced), Some(1));
     }
 
@@ -321,7 +324,7 @@ mod tests {
         assert_eq!(queue.held(), 0);
     }
 
-    /// Whoever keeps the bytes of a large buffer keeps the buffer, so a few of them are copied.
+    /// A slice keeps its whole chunk allocated, so small slices of a large chunk are copied.
     #[test]
     fn a_small_slice_does_not_hold_a_large_chunk() {
         let chunk = Slice::from([3; 60_000].as_slice());
@@ -360,8 +363,8 @@ mod tests {
     }
 
     proptest! {
-        // The model is the stream: byte number n has a value that follows from n, and a set of numbers says which were
-        // received.
+        // The model is the stream: the value of byte number n is computed from n, and a set of numbers records which
+        // bytes were received.
         #[test]
         fn the_queue_is_a_window_over_a_stream(steps in prop::collection::vec(step(), 1..40)) {
             let byte = |number: usize| (number % 251) as u8;

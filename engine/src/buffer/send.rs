@@ -1,4 +1,4 @@
-//! Bytes on their way out.
+//! The send queue of a connection.
 
 use super::bounded;
 use super::budget::Charge;
@@ -11,27 +11,28 @@ use super::pieces::Pieces;
 #[derive(Debug)]
 pub struct SendQueue {
     pieces: Pieces,
-    /// Where in the stream the first unacknowledged byte lies.
+    /// The offset in the stream of the first unacknowledged byte.
     begin: u64,
     length: u32,
     limit: u32,
 }
 
 impl SendQueue {
-    /// An empty queue, without memory, that takes up to `limit` bytes, at most [`LARGEST_LIMIT`](super::LARGEST_LIMIT), as far
-    /// as there is memory for them by what `charge` is taken of.
+    /// An empty queue, without memory, for up to `limit` bytes, at most [`LARGEST_LIMIT`](super::LARGEST_LIMIT). It
+    /// takes only bytes for which the budgets of `charge` have memory left.
     #[must_use]
     pub const fn new(limit: usize, charge: Charge) -> Self {
         Self { pieces: Pieces::new(charge), begin: 0, length: 0, limit: bounded(limit) }
     }
 
-    /// How many bytes the queue takes.
+    /// The largest number of bytes that the queue takes.
     #[must_use]
     pub const fn limit(&self) -> usize {
         self.limit as usize
     }
 
-    /// Changes the limit, at most to [`LARGEST_LIMIT`](super::LARGEST_LIMIT). Bytes beyond a smaller one stay until they are acknowledged.
+    /// Changes the limit, at most to [`LARGEST_LIMIT`](super::LARGEST_LIMIT). Bytes beyond a smaller limit stay until
+    /// they are acknowledged.
     pub const fn set_limit(&mut self, limit: usize) {
         self.limit = bounded(limit);
     }
@@ -48,21 +49,22 @@ impl SendQueue {
         self.length == 0
     }
 
-    /// How many bytes [`write`](Self::write) takes now.
+    /// How many bytes the limit allows [`write`](Self::write) to take now.
     #[must_use]
     pub const fn room(&self) -> usize {
         self.limit.saturating_sub(self.length) as usize
     }
 
-    /// Promises to take up to `most` bytes by the next [`write`](Self::write), whatever others do meanwhile; how many.
+    /// Promises that the next [`write`](Self::write) takes up to `most` bytes, whatever others do meanwhile. Returns
+    /// how many.
     pub fn promise(&mut self, most: usize) -> usize {
         let wanted = self.room().min(most);
         let memory = self.pieces.promise(Pieces::cost_of(wanted));
         wanted.min(memory.saturating_sub(Pieces::cost_of(0)) / 2)
     }
 
-    /// Appends as many of the bytes as there is room and memory for, and returns how many. Where the queue is empty, that is at
-    /// least one.
+    /// Appends as many of the bytes as there is room and memory for, and returns how many. If the queue is empty, at
+    /// least one byte is taken.
     pub fn write(&mut self, bytes: &[u8], memory: &Memory) -> usize {
         let fitting = bytes.get(..self.room()).unwrap_or(bytes);
         let taken = self.pieces.append(self.begin + u64::from(self.length), fitting, memory);
@@ -71,7 +73,7 @@ impl SendQueue {
         taken
     }
 
-    /// As [`write`](Self::write), by reference.
+    /// Like [`write`](Self::write), but appends slices, by reference where possible.
     pub fn append(&mut self, slices: &[Slice], memory: &Memory) -> usize {
         let mut taken = 0;
         for slice in slices {
@@ -88,7 +90,7 @@ impl SendQueue {
         taken
     }
 
-    /// The bytes at the offsets `at..at + length`, as far as they are there.
+    /// The bytes at the offsets `at..at + length`, as far as they exist.
     #[must_use]
     pub fn slices(&self, at: usize, length: usize) -> Slices {
         let at = at.min(self.len());
@@ -96,7 +98,7 @@ impl SendQueue {
         self.pieces.slices(start..start + length.min(self.len() - at) as u64)
     }
 
-    /// Drops that many bytes from the front: the peer has acknowledged them.
+    /// Drops `count` bytes from the front, which the peer has acknowledged.
     pub fn acknowledge(&mut self, count: usize) {
         let count = count.min(self.len());
         self.length -= bounded(count);
@@ -104,12 +106,13 @@ impl SendQueue {
         self.pieces.skip_to(self.begin);
     }
 
-    /// Nothing is added any more: what was reserved for it is given back, and what is held when it goes.
+    /// Declares that nothing will be added any more: the unused part of the reservation is given back now, and the rest
+    /// as the bytes leave the queue.
     pub fn forgo(&mut self) {
         self.pieces.forgo();
     }
 
-    /// Gives memory back that no byte is in.
+    /// Frees memory that holds no bytes.
     pub fn sleep(&mut self) {
         self.pieces.sleep();
     }
@@ -176,7 +179,7 @@ mod tests {
 
     /// An application that sends a byte at a time.
     #[test]
-    fn single_bytes_share_memory_unless_others_read_it() {
+    fn single_bytes_share_a_chunk_unless_others_hold_references_to_it() {
         let mut queue = SendQueue::new(1 << 20, Charge::NONE);
         for _ in 0..100_000 {
             write(&mut queue, b"x");

@@ -1,21 +1,22 @@
-//! The client of DHCPv4: an address, routers and names from a server on the link, for a time (RFC 2131).
+//! The DHCPv4 client: gets an address, routers and DNS servers from a server on the link, for a lease time (RFC 2131).
 //!
-//! It is asked what is to be [done](Client::poll), and [told](Client::receive) what comes to UDP port 68 from port 67.
-//! It knows no way out: the caller makes the datagram, finds the neighbour, and keeps what cannot leave yet. While
-//! there is no address, the caller has to take datagrams to port 68 whatever address they are for, since servers send
-//! to the address that they lend (RFC 2131 section 4.1), or set [`Config::broadcast`].
+//! The caller asks it for [actions](Client::poll), and [gives](Client::receive) it the datagrams that arrive at UDP
+//! port 68 from port 67. The client does not send by itself: the caller builds the datagram, resolves the neighbour,
+//! and queues datagrams that cannot be sent yet. While there is no address, the caller must accept datagrams to port 68
+//! for any destination address, because servers send to the address that they offer (RFC 2131 section 4.1), or it must
+//! set [`Config::broadcast`].
 //!
-//! A lease is one thing, what is being asked is another: while a remembered lease is verified, or another one is
-//! looked for, the one that is there goes on until it ends.
+//! The current lease and the current exchange are independent: while a remembered lease is verified, or another lease
+//! is searched, the current lease stays valid until it ends.
 //!
-//! | What a server can make the client do | Bound |
+//! | What servers can cause | Limit |
 //! |---|---|
-//! | send | 8 messages at once, then one in 4 seconds, across states and restarts |
-//! | remember | of each list of a lease, 16 items; two leases: the present one, and the one the caller knows |
+//! | messages that the client sends | 8 at once, then one per 4 seconds, across states and restarts |
+//! | memory that the client uses | 16 items of each list of a lease; two leases: the current one, and the one that the caller knows |
 //!
 //! The client does not wait for one to ten seconds before its first message, as RFC 2131 section 4.4.1 says it should.
-//! That was meant for a hall of machines that are switched on by one switch; today something waits for the address,
-//! and clients ask at once. The back-off, and the fuzz of T1 and T2, keep them apart afterwards.
+//! That delay was meant for many machines that are switched on at once. Today users wait for the address, and other
+//! clients ask at once too. The back-off and the fuzz of T1 and T2 desynchronize clients later.
 
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -48,140 +49,142 @@ pub const SERVER_PORT: u16 = 67;
 /// The UDP port of clients.
 pub const CLIENT_PORT: u16 = 68;
 
-/// How often an offered lease is requested: for a minute in all (RFC 2131 section 3.1 step 5).
+/// How often an offered lease is requested: for about a minute in total (RFC 2131 section 3.1 step 5).
 const REQUESTS: u32 = 4;
-/// How often a remembered lease is. It takes ten seconds at most: on another network, whose server may be silent about
-/// what it does not know (RFC 2131 section 4.3.2), they are lost.
+/// How often a remembered lease is requested. This takes at most ten seconds, which are lost on another network whose
+/// server is silent because it does not know the lease (RFC 2131 section 4.3.2).
 const VERIFICATIONS: u32 = 2;
-/// How long nothing is asked after an address was declined (RFC 2131 section 3.1 step 5) or a lease was refused.
+/// How long the client waits after it has declined an address (RFC 2131 section 3.1 step 5), or after a lease was
+/// unusable.
 const PAUSE: Duration = Duration::from_secs(10);
-/// `MAX_CONFLICTS` and `RATE_LIMIT_INTERVAL` of RFC 5227 section 2.1.1: after so many addresses that others had, one is
-/// tried in so long.
+/// `MAX_CONFLICTS` and `RATE_LIMIT_INTERVAL` of RFC 5227 section 2.1.1: after this many conflicts, one address is tried
+/// per interval.
 const CONFLICTS: u32 = 10;
 const CONFLICT_PAUSE: Duration = Duration::from_secs(60);
 
-/// What a client is told of its host.
+/// The configuration of a client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// The host's name (option 12), of 1 to 255 bytes; another is not sent.
+    /// The host name (option 12), of 1 to 255 bytes. A name of another length is not sent.
     pub host_name: Option<String>,
-    /// What was lent to this hardware address before, in another run perhaps: the same address is asked for first.
+    /// The last lease of this hardware address, perhaps from an earlier run: the client asks for the same address
+    /// first.
     pub remembered: Option<Remembered>,
-    /// The longest DHCP message that is taken, in bytes (option 57); no less than 576.
+    /// The longest DHCP message that this host accepts, in bytes (option 57); at least 576.
     pub longest_message: u16,
-    /// Whether servers are asked to answer by broadcast, for a host that takes no other datagram while it has no
-    /// address (RFC 2131 section 4.1). Servers should not be asked without need.
+    /// Whether servers are asked to answer by broadcast, for a host that accepts no unicast datagrams while it has no
+    /// address (RFC 2131 section 4.1). Do not set it without need.
     pub broadcast: bool,
 }
 
-/// 1472 bytes fit a datagram over Ethernet.
+/// A message of 1472 bytes fits a datagram over Ethernet.
 impl Default for Config {
     fn default() -> Self {
         Self { host_name: None, remembered: None, longest_message: 1472, broadcast: false }
     }
 }
 
-/// Where a client is (RFC 2131 figure 5).
+/// The state of a client (RFC 2131 figure 5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
-    /// A server is about to be looked for: entered at the begin, by a refusal (DHCPNAK), by the end of a lease, and,
-    /// for a pause, by what cannot be used. Left by the first message.
+    /// A server is about to be searched. Entered at the start, by DHCPNAK, at the end of a lease, and for a pause after
+    /// a lease that cannot be used. Left by the first message.
     Init,
-    /// Offers are waited for, and the first that makes sense is taken.
+    /// Waiting for offers. The first valid one is selected.
     Selecting,
-    /// An offer was taken, and the lease of it is waited for. Left for `Init` after a minute.
+    /// An offer was selected and requested. Left for `Init` after a minute.
     Requesting,
-    /// A remembered lease is about to be verified: entered by [`Client::new`] and [`Client::restart`].
+    /// A remembered lease is about to be verified. Entered by [`Client::new`] and [`Client::restart`].
     InitReboot,
-    /// Its server is waited for. Left for `Init` after ten seconds at most.
+    /// Waiting for a server to verify it. Left for `Init` after ten seconds at most.
     Rebooting,
-    /// There is a lease, and nothing to be asked until T1.
+    /// There is a lease, and nothing to do until T1.
     Bound,
     /// After T1, the server of the lease is asked to extend it.
     Renewing,
-    /// After T2, any server is. Left for `Init` by the end of the lease.
+    /// After T2, any server is asked to extend it. Left for `Init` when the lease ends.
     Rebinding,
-    /// The lease was given back, and nothing is asked: entered by [`Client::release`], left by [`Client::restart`].
+    /// The lease was released, and nothing is sent. Entered by [`Client::release`], left by [`Client::restart`].
     Released,
 }
 
-/// What is to be done.
+/// What the caller must do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
     /// Send a datagram.
     Send(Datagram),
-    /// There is a lease: the first one, another one, or the same for longer.
+    /// There is a lease: the first one, a different one, or the same one for longer.
     Bound {
-        /// What is lent from now on.
+        /// The lease from now on.
         lease: Box<Lease>,
-        /// What was until now. What it has and the new one has not is to be withdrawn.
+        /// The lease until now. The caller withdraws everything in it that is not in the new lease.
         former: Option<Box<Lease>>,
     },
-    /// This is not lent any more, and the address must not be used from now on: the time is over, a server refused it,
-    /// or it was declined, released, refused or forgotten.
+    /// This lease is lost, and its address must not be used any more: it has expired, a server refused it, or the
+    /// caller declined, released, refused or forgot it.
     Lost(Box<Lease>),
 }
 
-/// A UDP datagram to be sent from [`CLIENT_PORT`] to [`SERVER_PORT`].
+/// A UDP datagram to send from [`CLIENT_PORT`] to [`SERVER_PORT`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Datagram {
-    /// The source, which is 0.0.0.0 while no address may be used.
+    /// The source address: 0.0.0.0 while no address may be used.
     pub source: Ipv4Addr,
-    /// The destination, which is 255.255.255.255 unless one server is meant.
+    /// The destination address: 255.255.255.255 unless the message is for one server.
     pub destination: Ipv4Addr,
-    /// The message, of 300 bytes at least.
+    /// The message, of at least 300 bytes.
     pub payload: Vec<u8>,
 }
 
-/// A UDP datagram from [`SERVER_PORT`] to [`CLIENT_PORT`], whose checksums were right.
+/// A received UDP datagram from [`SERVER_PORT`] to [`CLIENT_PORT`], with valid checksums.
 #[derive(Clone, Copy, Debug)]
 pub struct Received<'a> {
-    /// Its source.
+    /// The source address.
     pub source: Ipv4Addr,
-    /// Its destination.
+    /// The destination address.
     pub destination: Ipv4Addr,
-    /// What it holds.
+    /// The payload.
     pub payload: &'a [u8],
 }
 
-/// What became of a datagram.
+/// The result of processing a datagram.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reception {
-    /// It answers what was asked. [Poll](Client::poll) for what follows from it.
+    /// It is an expected answer. [Poll](Client::poll) for its effects.
     Taken,
-    /// It is malformed, for another client, or nobody waits for it.
+    /// It is malformed, for another client, or not expected.
     Ignored,
 }
 
-/// What is remembered when a client [begins anew](Client::restart).
+/// What is kept when a client is [restarted](Client::restart).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Remember {
-    /// The link may be another, as after its carrier was lost: the lease goes on, and is verified at once (RFC 2131
-    /// sections 3.7 and 4.4.2). Where nobody knows of it, others are looked for meanwhile.
+    /// The link may be another one, for example after a loss of carrier. The lease stays valid and is verified at once
+    /// (RFC 2131 sections 3.7 and 4.4.2). If no server confirms it, the client searches for another lease meanwhile.
     Verify,
-    /// The link is another: what was lent is lost.
+    /// The link is another one: the lease is lost.
     Nothing,
 }
 
-/// The client. See the [module](self).
+/// The DHCPv4 client. See the [module](self).
 #[derive(Debug)]
 pub struct Client {
     hardware: EthernetAddress,
     config: Config,
     phase: Phase,
     lease: Option<Box<Lease>>,
-    /// The lease that the caller was told of.
+    /// The lease that the caller was last told of.
     told: Option<Box<Lease>>,
-    /// Since when there is something to tell.
+    /// Since when there is a change that the caller was not told of.
     news: Option<Instant>,
     memory: Option<Remembered>,
     pace: Pace,
-    /// Addresses that others had, one after the other.
+    /// The number of consecutive addresses that other hosts had.
     conflicts: u32,
     refused: u64,
 }
 
-/// What is being asked. An exchange without tries has not begun.
+/// The exchange that is going on. It has not begun if it has no tries.
 #[derive(Clone, Copy, Debug)]
 enum Phase {
     Selecting(Exchange),
@@ -193,19 +196,19 @@ enum Phase {
     Released,
 }
 
-/// What was lent last.
+/// The last lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Remembered {
-    /// The address.
+    /// Its address.
     pub address: Ipv4Addr,
-    /// It was not given back, and its time is not known to be over, so that it can be verified (INIT-REBOOT). Else a
-    /// server may be asked for it again by a discovery, no more: one that knows of no lease may be silent where it is
-    /// told of one (RFC 2131 section 4.3.2).
+    /// Whether it was not released and is not known to have expired, so that it can be verified (INIT-REBOOT).
+    /// Otherwise the address is only requested in a DHCPDISCOVER, because a server that knows no lease may be silent
+    /// when a client claims one (RFC 2131 section 4.3.2).
     pub is_current: bool,
 }
 
 impl Client {
-    /// A client for an interface with this hardware address, which begins to ask now.
+    /// A client for an interface with this hardware address. It starts now.
     #[must_use]
     pub fn new(hardware: EthernetAddress, config: Config, now: Instant) -> Self {
         let memory = config.remembered.filter(|remembered| lease::is_host(remembered.address));
@@ -225,8 +228,8 @@ impl Client {
         client
     }
 
-    /// Begins anew: the link is back, or another. The hardware address is the same; with another one it is another
-    /// client.
+    /// Starts again, because the link is up again or is another one. The hardware address must be the same; another
+    /// hardware address needs a new client.
     pub fn restart(&mut self, remember: Remember, now: Instant) {
         self.expire(now);
         match remember {
@@ -243,8 +246,8 @@ impl Client {
         };
     }
 
-    /// What is to be done by now, one thing at a time, until there is nothing. The caller polls while it can send: what
-    /// it was given and does not send is lost, as if by the link.
+    /// The next action that is due by `now`; `None` if there is none. The caller must only poll while it can send: a
+    /// datagram that it does not send is lost, as if on the link.
     pub fn poll(&mut self, now: Instant, random: &mut Random) -> Option<Action> {
         if let Some(action) = self.poll_silently(now) {
             return Some(action);
@@ -258,20 +261,20 @@ impl Client {
         Some(Action::Send(datagram))
     }
 
-    /// As [`poll`](Self::poll) while there is no link: nobody is asked, but a lease ends when its time is over.
+    /// As [`poll`](Self::poll) while the link is down: nothing is sent, but a lease ends when it expires.
     pub fn poll_silently(&mut self, now: Instant) -> Option<Action> {
         self.expire(now);
         self.news.take()?;
         self.tell()
     }
 
-    /// When to [poll silently](Self::poll_silently) again.
+    /// When to call [`poll_silently`](Self::poll_silently) again.
     #[must_use]
     pub fn next_silent_timeout(&self) -> Option<Instant> {
         [self.news, self.lease().and_then(Lease::expires)].into_iter().flatten().min()
     }
 
-    /// When to [poll](Self::poll) again, where nothing happens before.
+    /// When to call [`poll`](Self::poll) again, if nothing happens before.
     #[must_use]
     pub fn next_timeout(&self) -> Option<Instant> {
         let lease = self.lease.as_deref();
@@ -287,11 +290,12 @@ impl Client {
         [self.next_silent_timeout(), rebinds, self.due()].into_iter().flatten().min()
     }
 
-    /// Takes a datagram.
+    /// Processes a datagram.
     ///
     /// # Errors
-    /// What is wrong with a message that was waited for; it is [counted](Self::refused). After a bad offer others are
-    /// waited for; after a bad lease nothing is asked for ten seconds, unless it was to extend one that there is.
+    /// What is wrong with an expected message. It is [counted](Self::refused). After an invalid offer the client waits
+    /// for other offers. After an invalid lease it sends nothing for ten seconds, unless the lease would have extended
+    /// the current one.
     pub fn receive(
         &mut self,
         received: Received<'_>,
@@ -299,7 +303,7 @@ impl Client {
         random: &mut Random,
     ) -> Result<Reception, Nonsense> {
         self.expire(now);
-        // Servers answer to the address that they lend, or by broadcast (RFC 2131 section 4.1).
+        // Servers answer to the address that they offer, or by broadcast (RFC 2131 section 4.1).
         let reply = Reply::parse(received.payload).filter(|_| !received.destination.is_multicast());
         let Some(reply) = reply.filter(|reply| reply.hardware == self.hardware) else {
             return Ok(Reception::Ignored);
@@ -309,8 +313,8 @@ impl Client {
         outcome
     }
 
-    /// Gives the lease back (RFC 2131 section 4.4.6), and asks nothing until it is [restarted](Self::restart). The
-    /// datagram is to be sent before the address is withdrawn; `None` where nothing is lent.
+    /// Releases the lease (RFC 2131 section 4.4.6), and sends nothing until it is [restarted](Self::restart). The
+    /// caller must send the datagram before it withdraws the address. `None` if there is no lease.
     pub fn release(&mut self, now: Instant, random: &mut Random) -> Option<Datagram> {
         self.expire(now);
         self.phase = Phase::Released;
@@ -321,9 +325,9 @@ impl Client {
         Some(Datagram { source: address, destination: server, payload: release.emit() })
     }
 
-    /// Another host has the address that is lent: tells the server so (RFC 2131 section 3.1 step 5), and looks for
-    /// another one after ten seconds, or a minute after ten of them (RFC 5227 section 2.1.1). The datagram is to be
-    /// sent; `None` where nothing is lent, or something else than `address`.
+    /// Declines the leased address, because another host has it (RFC 2131 section 3.1 step 5). The client searches for
+    /// another one after ten seconds, or after a minute once there were ten conflicts (RFC 5227 section 2.1.1). The
+    /// caller must send the datagram. `None` if `address` is not the leased one.
     pub fn decline(&mut self, address: Ipv4Addr, now: Instant, random: &mut Random) -> Option<Datagram> {
         self.expire(now);
         self.lease.as_deref().filter(|lease| lease.address == address)?;
@@ -341,8 +345,8 @@ impl Client {
         Some(broadcast(Ipv4Addr::UNSPECIFIED, &decline))
     }
 
-    /// The caller cannot use the lease, for lack of room for instance: it is lost and counted, and asked for again
-    /// after ten seconds.
+    /// The caller cannot use the lease, for example for lack of room: it is lost and counted, and the client searches
+    /// again after ten seconds.
     pub fn refuse(&mut self, now: Instant) {
         if self.lose(now).is_some() {
             self.refused = self.refused.saturating_add(1);
@@ -350,7 +354,7 @@ impl Client {
         }
     }
 
-    /// Where it is.
+    /// The state of the client.
     #[must_use]
     pub const fn state(&self) -> State {
         match self.phase {
@@ -366,25 +370,25 @@ impl Client {
         }
     }
 
-    /// What is lent, whatever is being asked.
+    /// The current lease, whatever exchange is going on.
     #[must_use]
     pub fn lease(&self) -> Option<&Lease> {
         self.lease.as_deref()
     }
 
-    /// What was lent last and was neither refused nor declined, for [`Config::remembered`] of another run.
+    /// The last lease that was neither refused nor declined, for [`Config::remembered`] of a later run.
     #[must_use]
     pub const fn remembered(&self) -> Option<Remembered> {
         self.memory
     }
 
-    /// How many offers, leases and refusals made no sense, or could not be used.
+    /// How many offers, leases and refusals were invalid or could not be used.
     #[must_use]
     pub const fn refused(&self) -> u64 {
         self.refused
     }
 
-    /// What the caller has not been told of.
+    /// The change that the caller was not told of yet.
     fn tell(&mut self) -> Option<Action> {
         let former = self.told.take();
         match &self.lease {
@@ -396,7 +400,7 @@ impl Client {
         }
     }
 
-    /// Gives up what time has ended: questions that nobody answers, and the server after T2.
+    /// Ends what has timed out: exchanges that nobody answers, and renewal by the server of the lease after T2.
     fn advance(&mut self, now: Instant) {
         let lease = self.lease.as_deref();
         let is_over = |time: Option<Instant>| time.is_some_and(|time| time <= now);
@@ -415,7 +419,7 @@ impl Client {
         };
     }
 
-    /// When the next message may leave.
+    /// When the next message may be sent.
     fn due(&self) -> Option<Instant> {
         let due = match self.phase {
             Phase::Selecting(exchange)
@@ -429,7 +433,7 @@ impl Client {
         Some(due.max(self.pace.next()))
     }
 
-    /// Takes a message for this client, where it answers what was asked.
+    /// Processes a message for this client, if it answers the current exchange.
     fn take(
         &mut self,
         reply: &Reply<'_>,
@@ -454,7 +458,7 @@ impl Client {
                 self.phase = Phase::Requesting { exchange: exchange.following(now), server, address };
                 Ok(Reception::Taken)
             }
-            (Kind::Ack | Kind::Nak, Some(_)) if !self.is_of_chosen(reply, source) => Ok(Reception::Ignored),
+            (Kind::Ack | Kind::Nak, Some(_)) if !self.is_from_selected(reply, source) => Ok(Reception::Ignored),
             (Kind::Ack, Some(_)) => match lease::read(reply, source, exchange.asked(), random) {
                 Ok(lease) => Ok(self.bind(lease, now)),
                 Err(nonsense) => {
@@ -481,15 +485,15 @@ impl Client {
         }
     }
 
-    /// Whether an answer comes from the server whose offer was taken, where there is one. An answer that names none is
-    /// refused by others.
-    fn is_of_chosen(&self, reply: &Reply<'_>, source: Ipv4Addr) -> bool {
+    /// Whether an answer comes from the selected server, if there is one. An answer without a server identifier counts
+    /// as such here: it is refused later.
+    fn is_from_selected(&self, reply: &Reply<'_>, source: Ipv4Addr) -> bool {
         let Phase::Requesting { server, .. } = self.phase else { return true };
         lease::server(reply, source).map_or(true, |named| named == server)
     }
 
     fn bind(&mut self, lease: Lease, now: Instant) -> Reception {
-        // It counts from the first request, and the answer may have come to the last.
+        // The lease time counts from the first request, so the lease may have expired when a late answer arrives.
         if lease.expires().is_some_and(|expires| expires <= now) {
             return Reception::Ignored;
         }
@@ -503,7 +507,7 @@ impl Client {
         Reception::Taken
     }
 
-    /// Gives a lease up whose time is over.
+    /// Ends the lease if it has expired.
     fn expire(&mut self, now: Instant) {
         if self.lease().and_then(Lease::expires).is_none_or(|expires| expires > now) {
             return;

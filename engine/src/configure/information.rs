@@ -1,12 +1,12 @@
 //! The client of DHCPv6 without state: servers of names and domains, of a server on the link (RFC 8415 section 18.2.6).
 //!
-//! Routers say by a flag of their advertisements that there is more to be known than they say (RFC 4861 section 4.2), and
-//! [`ask`](Client::ask) has the client ask for it. Addresses are never asked for: routers bring those.
+//! Routers say by a flag of their advertisements that there is more to be known than they say (RFC 4861 section 4.2): as long
+//! as one does, there is a client, which asks for it. Addresses are never asked for: routers bring those.
 //!
 //! It knows no way out: messages that [`poll`](Client::poll) gives are sent from the link-local address and
 //! [`CLIENT_PORT`] to [`SERVERS`] and [`SERVER_PORT`], and what comes the other way is [handed in](Client::receive). Without
 //! an answer it is asked again after a second, and in the end once an hour; a server is asked anew when the time is over for
-//! which its answer holds, and until then what it has said counts.
+//! which its answer holds, and until the next one what it has said counts (section 21.23).
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -62,52 +62,44 @@ pub struct Client {
     hardware: EthernetAddress,
     state: State,
     backoff: Backoff,
+    answer: Answer,
 }
 
 #[derive(Clone, Copy, Debug)]
 enum State {
-    /// Nobody is asked: at the begin, and when it was stopped. Left by [`Client::ask`].
-    Idle,
-    /// Entered by [`Client::ask`], and when an answer does not hold any more. Left for `Asking` with the first message.
+    /// Entered at the begin, by [`Client::verify`], and when an answer does not hold any more. Left for `Asking` with the
+    /// first message.
     Starting { at: Instant },
-    /// Left by an answer.
+    /// Left for `Known` by an answer, and for `Starting` by [`Client::verify`].
     Asking { transaction: u32, begun: Instant, wait: Duration, due: Instant },
     /// There is an answer. Left for `Starting` when it does not hold any more; one that holds for ever has no time.
     Known { until: Option<Instant> },
 }
 
 impl Client {
-    /// A client for an interface with this hardware address. It asks nobody until it is told to.
+    /// A client for an interface with this hardware address, which begins to ask.
     #[must_use]
-    pub const fn new(hardware: EthernetAddress) -> Self {
-        Self { hardware, state: State::Idle, backoff: BACKOFF }
+    pub fn new(hardware: EthernetAddress, now: Instant, random: &mut Random) -> Self {
+        let state = State::Starting { at: now + delay(random) };
+        Self { hardware, state, backoff: BACKOFF, answer: Answer::default() }
     }
 
-    /// A router says that there is more to be known: somebody is asked, unless that is so or there is an answer.
-    pub fn ask(&mut self, now: Instant, random: &mut Random) {
-        if matches!(self.state, State::Idle) {
-            self.state = State::Starting { at: now + delay(random) };
-        }
-    }
-
-    /// The link is back, and may be another: a server is asked again, though what was said counts until then (section
-    /// 18.2.12).
+    /// The link is back, and may be another: a server is asked anew, though what was said counts until there is an answer
+    /// (section 18.2.12).
     pub fn verify(&mut self, now: Instant, random: &mut Random) {
-        if matches!(self.state, State::Known { .. }) {
-            self.state = State::Starting { at: now + delay(random) };
-        }
+        self.state = State::Starting { at: now + delay(random) };
     }
 
-    /// Nobody is asked any more.
-    pub const fn stop(&mut self) {
-        self.state = State::Idle;
+    /// What the last answer has said; nothing while there is none.
+    #[must_use]
+    pub const fn answer(&self) -> &Answer {
+        &self.answer
     }
 
     /// The message that is to be sent by now, if there is one.
     pub fn poll(&mut self, now: Instant, random: &mut Random) -> Option<Vec<u8>> {
         self.next_timeout().filter(|due| *due <= now)?;
         let (transaction, begun, before) = match self.state {
-            State::Idle => return None,
             State::Known { .. } => {
                 // Those that were told at the same time are not to ask at the same time.
                 self.state = State::Starting { at: now + delay(random) };
@@ -125,17 +117,17 @@ impl Client {
     #[must_use]
     pub const fn next_timeout(&self) -> Option<Instant> {
         match self.state {
-            State::Idle => None,
             State::Starting { at } => Some(at),
             State::Asking { due, .. } => Some(due),
             State::Known { until } => until,
         }
     }
 
-    /// Takes a datagram from a server: what it says, where it answers what was asked (section 16.10).
-    pub fn receive(&mut self, payload: &[u8], now: Instant) -> Option<Answer> {
-        let State::Asking { transaction, .. } = self.state else { return None };
-        let reply = Reply::parse(payload, transaction, self.hardware)?;
+    /// Takes a datagram from a server. Whether it answers what was asked (section 16.10): the [answer](Self::answer) is its
+    /// then.
+    pub fn receive(&mut self, payload: &[u8], now: Instant) -> bool {
+        let State::Asking { transaction, .. } = self.state else { return false };
+        let Some(reply) = Reply::parse(payload, transaction, self.hardware) else { return false };
         if let Some(seconds) = reply.longest_wait.map(u64::from).filter(|seconds| LONGEST_WAIT.contains(seconds)) {
             self.backoff.longest = Duration::from_secs(seconds);
         }
@@ -151,7 +143,8 @@ impl Client {
                 servers.push(server);
             }
         }
-        Some(Answer { servers, domains: names::search_list(reply.domains) })
+        self.answer = Answer { servers, domains: names::search_list(reply.domains) };
+        true
     }
 }
 

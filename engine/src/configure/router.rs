@@ -17,6 +17,7 @@
 //! | `solicitation` | when routers are asked for |
 //! | `routing` | default routers, routes and prefixes that are on the link |
 //! | `formation` | addresses that are formed of prefixes |
+//! | `temporary` | those with random identifiers, beside them |
 //! | `expiring` | lists whose entries have lifetimes |
 //!
 //! Who may send an advertisement, and in what shape, is [`ndp`](crate::link::ndp)'s to check; whom it was for, and
@@ -36,25 +37,30 @@ use crate::wire::IPV6_LEAST_MTU;
 use expiring::Expiring;
 use formation::Formation;
 use routing::Routing;
-use solicitation::Solicitation;
+use solicitation::{Due, Solicitation};
+use temporary::Temporaries;
 
 mod expiring;
 mod formation;
 mod routing;
 mod solicitation;
+mod temporary;
 #[cfg(test)]
 mod tests;
 
 /// The least MTU of a link, as advertisements have it.
 const LEAST_MTU: u32 = IPV6_LEAST_MTU as u32;
 
+/// The longest lifetime of a default router (RFC 8319 section 4).
+const LONGEST_LIFETIME: Duration = Duration::from_secs(65_535);
+
 /// What is known beforehand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Config {
     /// The largest packet in bytes that the link can take; a router that says more is not believed.
     pub mtu: u32,
-    /// How long routers are asked for.
-    pub persistence: Persistence,
+    /// Whether [temporary addresses](Discovery::set_temporary) are formed too.
+    pub temporary: bool,
     /// How much routers may bring.
     pub limits: Limits,
 }
@@ -63,19 +69,8 @@ impl Config {
     /// With this MTU of the link, and else as the RFCs have it by default.
     #[must_use]
     pub fn new(mtu: u32) -> Self {
-        Self { mtu, persistence: Persistence::default(), limits: Limits::default() }
+        Self { mtu, temporary: false, limits: Limits::default() }
     }
-}
-
-/// How long routers are asked for where none answers.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Persistence {
-    /// Three times, four seconds apart (RFC 4861 section 6.3.7).
-    Brief,
-    /// Until there is one: after about four seconds first, then after twice as long each time, and in the end once an
-    /// hour (RFC 7559 section 2).
-    #[default]
-    Endless,
 }
 
 /// How much routers may bring, whoever pretends to be one. The limits of the tables hold besides: that of
@@ -107,6 +102,8 @@ impl Default for Limits {
 pub enum Effect {
     /// Send a router solicitation, from an assigned address or from `::` (RFC 4861 section 4.1).
     Solicit,
+    /// No router has answered three solicitations: [`is_unanswered`](Discovery::is_unanswered). They go on, ever less often.
+    Unanswered,
     /// This address was added and is tentative: it is to be [claimed](crate::link::claim), with a random delay before
     /// the first probe (RFC 4862 section 5.4.2).
     AddressAdded(Address),
@@ -132,6 +129,8 @@ pub enum Effect {
         /// The time between solicitations.
         retransmit: Option<Duration>,
     },
+    /// Whether a router says that a server of DHCPv6 has more to say (RFC 4861 section 4.2: either flag).
+    Information(bool),
     /// What the latest advertisement says of DHCPv6.
     Flags {
         /// Addresses are to be had.
@@ -176,8 +175,11 @@ pub struct Discovery {
     solicitation: Solicitation,
     parameters: Parameters,
     formation: Formation,
+    temporaries: Option<Temporaries>,
     servers: Expiring<Ipv6Addr>,
     domains: Expiring<String>,
+    /// The routers that say that a server of DHCPv6 has more to say.
+    informed: Expiring<Ipv6Addr>,
     /// A router has advertised.
     has_heard: bool,
     left_out: u64,
@@ -189,11 +191,13 @@ impl Discovery {
     pub fn new(config: Config) -> Self {
         Self {
             config,
-            solicitation: Solicitation::new(config.persistence),
+            solicitation: Solicitation::new(),
             parameters: Parameters::default(),
             formation: Formation::default(),
+            temporaries: config.temporary.then(Temporaries::default),
             servers: Expiring::new(config.limits.servers),
             domains: Expiring::new(config.limits.domains),
+            informed: Expiring::new(config.limits.routers),
             has_heard: false,
             left_out: 0,
         }
@@ -226,6 +230,7 @@ impl Discovery {
         self.has_heard = true;
         let mut effects = Vec::new();
         self.parameters.heard(advertisement, self.config.mtu).tell(&mut self.parameters, &mut effects);
+        self.learn_of_information(advertisement, now, &mut effects);
         self.route(advertisement, now, routes, &mut effects);
         self.form(advertisement, now, addresses, identify, &mut effects);
         self.learn_names(advertisement, now, &mut effects);
@@ -240,14 +245,32 @@ impl Discovery {
         if self.domains.expire(now) {
             return Some(Effect::Domains);
         }
-        self.solicitation.poll(now, random).then_some(Effect::Solicit)
+        if self.informed.expire(now) && self.informed.iter().next().is_none() {
+            return Some(Effect::Information(false));
+        }
+        loop {
+            match self.solicitation.poll(now, random)? {
+                Due::Solicitation => return Some(Effect::Solicit),
+                Due::Conclusion if self.is_unanswered() => return Some(Effect::Unanswered),
+                // A router that is no default router has advertised.
+                Due::Conclusion => {}
+            }
+        }
     }
 
     /// When to [poll](Self::poll) again.
     #[must_use]
     pub fn next_timeout(&self) -> Option<Instant> {
-        let all = [self.solicitation.next_timeout(), self.servers.next_timeout(), self.domains.next_timeout()];
-        all.into_iter().flatten().min()
+        [
+            self.solicitation.next_timeout(),
+            self.servers.next_timeout(),
+            self.domains.next_timeout(),
+            self.informed.next_timeout(),
+            self.temporaries.as_ref().and_then(Temporaries::next_timeout),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
     }
 
     /// Another host has a tentative address that a router's prefix was formed to (RFC 4862 section 5.4.5). The next
@@ -267,6 +290,38 @@ impl Discovery {
         self.formation.conflict(address, addresses, identify)
     }
 
+    /// Whether temporary addresses are formed of prefixes too (RFC 8981). Those that there are go where they are not
+    /// wanted any more; where they are wanted now, the next [renewal](Self::renew_temporary) makes the first.
+    pub fn set_temporary(&mut self, enabled: bool, addresses: &mut Addresses) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        if enabled {
+            self.temporaries.get_or_insert_default();
+        } else if let Some(temporaries) = self.temporaries.take() {
+            temporaries.withdraw(addresses, &mut effects);
+        }
+        effects
+    }
+
+    /// Makes the temporary addresses that are to be there by now, and sets how long the others last: to be called after
+    /// [`receive`](Self::receive) and [`conflict_temporary`](Self::conflict_temporary), and when
+    /// [time is over](Self::next_timeout).
+    pub fn renew_temporary(&mut self, now: Instant, addresses: &mut Addresses, random: &mut Random) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        if let Some(temporaries) = &mut self.temporaries {
+            let left_out = temporaries.renew(now, addresses, random, &mut effects);
+            self.left_out = self.left_out.saturating_add(left_out);
+        }
+        effects
+    }
+
+    /// Another host has a temporary address, which is removed: as [`conflict`](Self::conflict). The next
+    /// [renewal](Self::renew_temporary) makes another one, unless three were another's, one after the other.
+    pub fn conflict_temporary(&mut self, address: Ipv6Addr, addresses: &mut Addresses) {
+        if let Some(temporaries) = &mut self.temporaries {
+            temporaries.conflict(address, addresses);
+        }
+    }
+
     /// Removes everything that routers brought, and asks no more: autoconfiguration is switched off, the hardware
     /// address is another, or the link was gone and may lead to another network. [`solicit`](Self::solicit) begins
     /// anew.
@@ -281,7 +336,11 @@ impl Discovery {
         if self.domains.clear() {
             effects.push(Effect::Domains);
         }
+        if self.informed.clear() {
+            effects.push(Effect::Information(false));
+        }
         self.formation = Formation::default();
+        self.temporaries = self.temporaries.as_ref().map(|_| Temporaries::default());
         self.has_heard = false;
         self.solicitation.stop();
         effects
@@ -301,6 +360,13 @@ impl Discovery {
     #[must_use]
     pub const fn has_heard(&self) -> bool {
         self.has_heard
+    }
+
+    /// Whether there seems to be no router: three solicitations were sent since it was [begun to ask](Self::solicit), and
+    /// nobody has advertised anything (RFC 4861 section 6.3.7).
+    #[must_use]
+    pub const fn is_unanswered(&self) -> bool {
+        self.solicitation.is_in_vain() && !self.has_heard
     }
 
     /// What is known of the link.
@@ -360,6 +426,27 @@ impl Discovery {
                 Ok(added) => effects.extend(added.map(Effect::AddressAdded)),
                 Err(formation::Full) => self.left_out = self.left_out.saturating_add(1),
             }
+        }
+    }
+
+    /// Whether its sender says that a server of DHCPv6 has more to say. The flags have no lifetime of their own: they count
+    /// as long as the router, and of one that is no default router as long as the longest that such a one may be.
+    fn learn_of_information(
+        &mut self,
+        advertisement: &RouterAdvertisement<'_>,
+        now: Instant,
+        effects: &mut Vec<Effect>,
+    ) {
+        let lifetime = match advertisement.lifetime {
+            _ if !(advertisement.managed || advertisement.other) => Duration::ZERO,
+            Duration::ZERO => LONGEST_LIFETIME,
+            lifetime => lifetime,
+        };
+        let had_any = self.informed.iter().next().is_some();
+        self.informed.learn(core::iter::once((advertisement.source, lifetime)), now, &mut self.left_out);
+        let has_any = self.informed.iter().next().is_some();
+        if has_any != had_any {
+            effects.push(Effect::Information(has_any));
         }
     }
 

@@ -5,9 +5,7 @@ use core::net::IpAddr;
 
 use thiserror::Error;
 
-use crate::ip::addresses::Origin;
-
-/// The most servers of an interface.
+/// The most servers of an interface that somebody has set, and the most that are taken of one protocol.
 const MOST: usize = 8;
 
 /// Why a server was not added.
@@ -19,7 +17,7 @@ pub enum AddServerError {
     /// It is known.
     #[error("the server is known")]
     Known,
-    /// There are as many as there may be.
+    /// Somebody has set as many as there may be.
     #[error("the interface has as many servers as it may have")]
     Full,
 }
@@ -33,58 +31,81 @@ pub enum ServerChange {
     Removed(IpAddr),
 }
 
-/// The servers of one interface, those that were known first in front.
+/// The servers of one interface.
 #[derive(Debug, Default)]
-pub struct Servers(Vec<(IpAddr, Origin)>);
+pub struct Servers {
+    /// Those that somebody has set.
+    set: Vec<IpAddr>,
+    /// Those that somebody has removed although a protocol says them.
+    removed: Vec<IpAddr>,
+    /// All, as they are asked.
+    known: Vec<IpAddr>,
+}
 
 impl Servers {
     /// The servers, in the order in which they are asked.
     pub fn iter(&self) -> impl Iterator<Item = IpAddr> {
-        self.0.iter().map(|(server, _)| *server)
+        self.known.iter().copied()
     }
 
-    /// Adds a server.
+    /// Adds a server that somebody has set. It is asked after the next [update](Self::update).
     ///
     /// # Errors
     /// See [`AddServerError`].
-    pub fn add(&mut self, server: IpAddr, origin: Origin) -> Result<(), AddServerError> {
+    pub fn add(&mut self, server: IpAddr) -> Result<(), AddServerError> {
         if !is_server(server) {
             return Err(AddServerError::Invalid);
         }
-        if self.0.iter().any(|(known, _)| *known == server) {
+        if self.known.contains(&server) || self.set.contains(&server) {
             return Err(AddServerError::Known);
         }
-        if self.0.len() >= MOST {
+        if self.set.len() >= MOST {
             return Err(AddServerError::Full);
         }
-        self.0.push((server, origin));
+        self.set.push(server);
+        self.removed.retain(|removed| *removed != server);
         Ok(())
     }
 
-    /// Removes a server; whether it was there.
+    /// Removes a server, by whomever it is said; whether it was there. It is not asked any more after the next
+    /// [update](Self::update).
     pub fn remove(&mut self, server: IpAddr) -> bool {
-        let before = self.0.len();
-        self.0.retain(|(known, _)| *known != server);
-        self.0.len() < before
+        let was_there = self.known.contains(&server);
+        self.set.retain(|known| *known != server);
+        if was_there && !self.removed.contains(&server) {
+            self.removed.push(server);
+        }
+        was_there
     }
 
-    /// Replaces the servers of one origin. Those that are known from elsewhere stay as they are; those for which there is
-    /// no room, or that no host can be, are left out.
-    pub fn replace(&mut self, origin: Origin, servers: &[IpAddr]) -> Vec<ServerChange> {
-        let mut changes = Vec::new();
-        self.0.retain(|(known, from)| {
-            let stays = *from != origin || servers.contains(known);
-            if !stays {
-                changes.push(ServerChange::Removed(*known));
-            }
-            stays
-        });
+    /// Replaces those that somebody has set. Those for which there is no room, or that no host can be, are left out.
+    pub fn set(&mut self, servers: &[IpAddr]) {
+        self.set.clear();
         for &server in servers {
-            if self.add(server, origin).is_ok() {
-                changes.push(ServerChange::Added(server));
+            if self.set.len() < MOST && is_server(server) && !self.set.contains(&server) {
+                self.set.push(server);
             }
         }
-        changes
+        let Self { set, removed, known: _ } = self;
+        removed.retain(|server| !set.contains(server));
+    }
+
+    /// Takes note of what each protocol says now, those that are asked first in front: they come behind those that somebody
+    /// has set. What somebody has removed stays away as long as it is said.
+    pub fn update<'a>(&mut self, said: impl Iterator<Item = &'a [IpAddr]>) -> Vec<ServerChange> {
+        let said = said.flat_map(|servers| servers.iter().filter(|server| is_server(**server)).take(MOST));
+        let said: Vec<IpAddr> = said.copied().collect();
+        self.removed.retain(|removed| said.contains(removed));
+        let mut known = self.set.clone();
+        for server in said {
+            if !known.contains(&server) && !self.removed.contains(&server) {
+                known.push(server);
+            }
+        }
+        let before = core::mem::replace(&mut self.known, known);
+        let gone = before.iter().filter(|server| !self.known.contains(server)).copied().map(ServerChange::Removed);
+        let new = self.known.iter().filter(|server| !before.contains(server)).copied().map(ServerChange::Added);
+        gone.chain(new).collect()
     }
 }
 
@@ -105,17 +126,44 @@ mod tests {
     }
 
     #[test]
-    fn what_a_protocol_brought_is_replaced_and_what_was_set_stays() {
+    fn servers_are_those_that_were_set_and_then_those_that_protocols_say() {
         let mut servers = Servers::default();
-        assert_eq!(servers.add(server(1), Origin::Static), Ok(()));
-        assert_eq!(servers.add(server(1), Origin::Dhcp), Err(AddServerError::Known));
-        let changes = servers.replace(Origin::Dhcp, &[server(1), server(2), server(3)]);
-        assert_eq!(changes, [ServerChange::Added(server(2)), ServerChange::Added(server(3))]);
-        let changes = servers.replace(Origin::Dhcp, &[server(3)]);
-        assert_eq!(changes, [ServerChange::Removed(server(2))]);
-        assert_eq!(servers.replace(Origin::Dhcp, &[]), [ServerChange::Removed(server(3))]);
-        assert!(servers.iter().eq([server(1)]));
-        assert!(servers.remove(server(1)) && !servers.remove(server(1)));
+        assert_eq!(servers.add(server(1)), Ok(()));
+        let (lease, router) = ([server(2), server(1), server(3)], [server(4), server(3)]);
+        let changes = servers.update([&lease[..], &router].into_iter());
+        assert_eq!(changes, [1, 2, 3, 4].map(|last| ServerChange::Added(server(last))));
+        assert!(servers.iter().eq([1, 2, 3, 4].map(server)));
+        assert_eq!(servers.add(server(2)), Err(AddServerError::Known));
+        let changes = servers.update([&[server(5)][..], &router].into_iter());
+        assert_eq!(changes, [ServerChange::Removed(server(2)), ServerChange::Added(server(5))]);
+        servers.set(&[server(6), server(6), [0, 0, 0, 0].into()]);
+        servers.update([&[][..], &router].into_iter());
+        assert!(servers.iter().eq([6, 4, 3].map(server)), "another says it too");
+    }
+
+    #[test]
+    fn what_somebody_has_removed_stays_away_as_long_as_it_is_said() {
+        let mut servers = Servers::default();
+        let said = [server(1), server(2)];
+        servers.update([&said[..]].into_iter());
+        assert!(servers.remove(server(1)));
+        assert_eq!(servers.update([&said[..]].into_iter()), [ServerChange::Removed(server(1))]);
+        assert!(!servers.remove(server(1)));
+        assert_eq!(servers.update([&said[..]].into_iter()), []);
+        servers.update([&said[1..]].into_iter());
+        assert_eq!(servers.update([&said[..]].into_iter()), [ServerChange::Added(server(1))]);
+        assert!(servers.remove(server(1)));
+        servers.update([&said[..]].into_iter());
+        assert_eq!(servers.add(server(1)), Ok(()), "somebody has set it again");
+        assert_eq!(servers.update([&said[..]].into_iter()), [ServerChange::Added(server(1))]);
+    }
+
+    #[test]
+    fn nobody_says_too_many() {
+        let mut servers = Servers::default();
+        let said: Vec<IpAddr> = (0..100).map(server).collect();
+        servers.update([&said[..], &said[50..]].into_iter());
+        assert_eq!(servers.iter().count(), 2 * MOST);
     }
 
     #[test]
@@ -123,11 +171,11 @@ mod tests {
         let mut servers = Servers::default();
         for bad in ["0.0.0.0", "255.255.255.255", "224.0.0.1", "::", "ff02::1", "::ffff:1.2.3.4"] {
             let bad = bad.parse().expect("an address");
-            assert_eq!(servers.add(bad, Origin::Static), Err(AddServerError::Invalid), "{bad}");
+            assert_eq!(servers.add(bad), Err(AddServerError::Invalid), "{bad}");
         }
         for last in 0..8 {
-            assert_eq!(servers.add(server(last), Origin::Static), Ok(()));
+            assert_eq!(servers.add(server(last)), Ok(()));
         }
-        assert_eq!(servers.add(server(9), Origin::Static), Err(AddServerError::Full));
+        assert_eq!(servers.add(server(9)), Err(AddServerError::Full));
     }
 }

@@ -1,4 +1,4 @@
-//! Frames and packets that arrive, and whom they concern.
+//! Reception: frames and packets that arrive are checked and given to the part of the engine that they are for.
 
 use alloc::borrow::Cow;
 use alloc::vec::Vec;
@@ -25,38 +25,38 @@ use crate::udp::queue::{Content, Datagram};
 use crate::udp::{Tuple, datagram};
 use crate::wire;
 
-/// How often one packet may have been cut: by its sender, and by a tunnel or two on its way.
+/// How often one packet may have been fragmented: by its sender, and by one or two tunnels on the path.
 const MOST_CUTS: usize = 4;
-/// How often it is noted that a peer is still there.
+/// The minimum time between two confirmations that a peer is reachable.
 const CONFIRMATION_INTERVAL: Duration = Duration::from_secs(1);
 
 /// A frame that has arrived.
 #[derive(Clone, Copy, Debug)]
 pub struct Arrived<'a> {
-    /// The frame, or its head.
+    /// The frame, or the first part of it.
     pub head: &'a [u8],
-    /// What lies apart: data of a TCP segment.
+    /// The rest of the frame, by reference: data of a TCP segment.
     pub apart: &'a [Slice],
-    /// Its checksums need not be looked at.
+    /// Whether its checksums need not be verified.
     pub is_verified: bool,
-    /// How many bytes of its payload each of the datagrams has that it holds, the last what is left; 0 where it holds one.
+    /// If it contains several datagrams: the payload length of each but the last, which has the rest. Otherwise 0.
     pub segment: usize,
 }
 
-/// What a frame says of the packet in it.
+/// The properties of the frame that carries a packet.
 #[derive(Clone, Copy, Debug)]
 struct Frame {
-    /// Who has sent it, on an Ethernet.
+    /// The hardware address of the sender, on an Ethernet link.
     from: Option<EthernetAddress>,
-    /// It was for many.
+    /// Whether it was sent to a multicast or broadcast address.
     to_many: bool,
     is_verified: bool,
-    /// It holds several datagrams.
+    /// The payload length of each datagram, if it contains several; otherwise 0.
     segment: usize,
 }
 
 impl Engine {
-    /// Takes a frame that has arrived, and answers what is to be answered at once.
+    /// Processes a frame that has arrived, and sends the answers that need no socket.
     pub fn receive(&mut self, arrived: Arrived<'_>, now: Instant, device: &mut dyn Transmitter) {
         const IPV4: [u8; 2] = [0x08, 0x00];
         const ARP: [u8; 2] = [0x08, 0x06];
@@ -72,7 +72,7 @@ impl Engine {
         };
         let [a, b, c, d, e, f, g, h, i, j, k, l, ethertype @ ..] = *link;
         let (to, from) = (EthernetAddress([a, b, c, d, e, f]), EthernetAddress([g, h, i, j, k, l]));
-        // A bridge floods what it does not know, and a hub everything.
+        // Bridges flood frames to unknown addresses, and hubs flood every frame.
         if to.is_unicast() && to != own {
             self.counters.dropped += 1;
             return;
@@ -111,7 +111,7 @@ impl Engine {
         self.act(now, device);
     }
 
-    /// Takes an IP packet with a segment right behind its header.
+    /// Processes an IP packet in which a TCP segment directly follows the IP header.
     fn receive_segment(
         &mut self,
         packet: &[u8],
@@ -124,7 +124,7 @@ impl Engine {
             self.counters.dropped += 1;
             return;
         };
-        // Neither for another host, nor for many (RFC 1122 section 4.2.3.10).
+        // A segment must not be for another host, nor for a multicast or broadcast address (RFC 1122 section 4.2.3.10).
         let is_for_us = self.interface.is_local(destination) && !frame.to_many;
         if !is_for_us
             || self.interface.addresses().is_broadcast(source)
@@ -140,12 +140,12 @@ impl Engine {
             self.confirm(source, now);
         }
         if self.interface.take_urgency() {
-            // Somebody is asked for whom an answer waits.
+            // An answer waits for a neighbour, which must be solicited now.
             self.act(now, device);
         }
     }
 
-    /// Takes an IP packet with a datagram right behind its header.
+    /// Processes an IP packet in which a UDP datagram directly follows the IP header.
     fn receive_plain_datagram(&mut self, packet: &[u8], frame: Frame, now: Instant, device: &mut dyn Transmitter) {
         let read = match Packet::parse(packet, self.verifies(frame)) {
             Ok(read) => read,
@@ -159,20 +159,20 @@ impl Engine {
             self.pass_over(read.destination);
             return;
         }
-        let is_lease = self.may_be_lease(&read);
+        let is_configuration = self.may_be_lease(&read) || self.may_be_information(&read);
         self.receive_datagram(&read, frame, now, device);
-        if self.interface.take_urgency() || is_lease {
+        if self.interface.take_urgency() || is_configuration {
             self.act(now, device);
         }
     }
 
-    /// A packet is for others.
+    /// Counts a packet that is for another host.
     fn pass_over(&mut self, destination: IpAddr) {
-        // What is for other members of a group, a network card would not have passed on.
+        // Packets for other members' groups are not counted, because a network card would have filtered them.
         self.counters.dropped += u64::from(!destination.is_multicast());
     }
 
-    /// A peer has acknowledged what was sent to it: whoever leads there passes packets on (RFC 4861 section 7.3.1).
+    /// A peer has acknowledged data, so its next hop forwards packets (RFC 4861 section 7.3.1).
     fn confirm(&mut self, peer: IpAddr, now: Instant) {
         let is_recent = |(known, at): (IpAddr, Instant)| known == peer && now - at < CONFIRMATION_INTERVAL;
         if self.interface.link().hardware.is_some() && !self.confirmed.is_some_and(is_recent) {
@@ -181,16 +181,16 @@ impl Engine {
         }
     }
 
-    /// Whether no honest link brings a packet with these ends: from this host's own addresses, or from none that one host
-    /// may have.
+    /// Whether a packet cannot have come with these addresses from an honest sender: from an address of this host, or
+    /// from one that no single host can have.
     fn is_martian(&self, source: IpAddr, destination: IpAddr, protocol: IpProtocol) -> bool {
         let addresses = self.interface.addresses();
         let own = |address| addresses.is_local(address) || addresses.is_broadcast(address);
         is_martian(source, destination, protocol, self.interface.link().loops_back, own)
     }
 
-    /// Whether somebody advertises one of this host's addresses from that address (RFC 4861 section 7.2.6): nothing else
-    /// from there is believed, and this tells of a conflict (RFC 4862 section 5.4.4).
+    /// Whether another host advertises one of this host's addresses from that address (RFC 4861 section 7.2.6). All
+    /// other packets from there are dropped, but this one reports a conflict (RFC 4862 section 5.4.4).
     fn is_claim(&self, packet: &Packet<'_>) -> bool {
         const NEIGHBOUR_ADVERTISEMENT: u8 = 136;
         packet.protocol == IpProtocol::Icmpv6
@@ -199,11 +199,12 @@ impl Engine {
             && self.interface.addresses().is_local(packet.source)
     }
 
-    /// Takes what is in a packet, which may be a fragment, or have options and extension headers.
+    /// Processes a packet that may be a fragment, or have options and extension headers.
     fn unwrap(&mut self, packet: &[u8], frame: Frame, now: Instant, device: &mut dyn Transmitter) {
         let verify = self.verifies(frame);
         let (mut packet, mut came_in_fragments) = (Cow::Borrowed(packet), false);
-        // What fragments make may be a fragment again. A loop and not a recursion, as strangers say how deep it goes.
+        // A reassembled packet may be a fragment again. This is a loop and not a recursion, because strangers choose
+        // the depth.
         for _ in 0..MOST_CUTS {
             let read = match Packet::parse(&packet, verify) {
                 Ok(read) => read,
@@ -230,14 +231,15 @@ impl Engine {
         self.counters.dropped += 1;
     }
 
-    /// Whether a packet is for this host. A frame for many brings none for one (RFC 1122 section 3.3.6).
+    /// Whether a packet is for this host. An IPv4 packet to a unicast address in a multicast or broadcast frame is not
+    /// (RFC 1122 section 3.3.6).
     fn concerns(&self, packet: &Packet<'_>, frame: Frame) -> bool {
         let to = packet.destination;
         let is_contradiction = to.is_ipv4() && frame.to_many && !to.is_multicast() && self.interface.is_local(to);
         !is_contradiction && (self.interface.takes(to) || self.may_be_lease(packet))
     }
 
-    /// Takes a whole packet that is for this host.
+    /// Delivers a complete packet that is for this host.
     fn deliver(
         &mut self,
         packet: &Packet<'_>,
@@ -249,7 +251,7 @@ impl Engine {
         match (packet.protocol, packet.source) {
             (IpProtocol::Tcp, _) => {
                 let plain = plain(packet);
-                // Its checksum was not verified here yet, and nothing but the addresses of its header counts in it.
+                // Its checksum was not verified yet. Of the IP header, only the addresses and the protocol count in it.
                 self.receive_segment(&plain, &[], frame, now, device);
             }
             (IpProtocol::Udp, _) => self.receive_datagram(packet, frame, now, device),
@@ -264,7 +266,7 @@ impl Engine {
                         | Icmpv6Message::NeighborAdvert
                         | Icmpv6Message::Redirect,
                     ) => self.receive_discovery(packet, came_in_fragments, frame, now, device),
-                    // The last two are reports of MLDv1 and its Done.
+                    // 131 and 132 are MLDv1 reports and done messages.
                     Some(Icmpv6Message::MldQuery | Icmpv6Message::MldReport | Icmpv6Message::Unknown(131 | 132)) => {
                         self.receive_mld(packet, frame, now, device);
                     }
@@ -276,7 +278,7 @@ impl Engine {
                 self.interface.receive_igmp(&received, now);
                 self.interface.handle_timeout(now, device);
             }
-            // Nothing is in it.
+            // There is no next header, so there is nothing to process.
             (IpProtocol::Ipv6NoNxt, IpAddr::V6(_)) => self.counters.dropped += 1,
             _ => {
                 self.counters.dropped += 1;
@@ -306,7 +308,7 @@ impl Engine {
     }
 
     fn receive_mld(&mut self, packet: &Packet<'_>, frame: Frame, now: Instant, device: &mut dyn Transmitter) {
-        /// Where an IPv6 packet has its hop-by-hop options, behind the two bytes that begin their header.
+        /// The offset of the hop-by-hop options in an IPv6 packet, after the two bytes that begin their header.
         const OPTIONS: usize = wire::IPV6_HEADER + 2;
         let is_there = packet.bytes.get(6) == Some(&u8::from(IpProtocol::HopByHop));
         let length = packet.bytes.get(OPTIONS - 1).map_or(0, |length| usize::from(*length) * 8 + 6);
@@ -322,14 +324,14 @@ impl Engine {
         groups::Received { source, destination, hop_limit, hop_by_hop, message, verify: self.verifies(frame) }
     }
 
-    /// Takes a datagram for those who receive it.
+    /// Delivers a datagram to its receivers.
     fn receive_datagram(&mut self, packet: &Packet<'_>, frame: Frame, now: Instant, device: &mut dyn Transmitter) {
         let read = datagram::read(packet.source, packet.destination, packet.payload(), self.verifies(frame));
         let Ok(received) = read else {
             self.counters.dropped += 1;
             return;
         };
-        if self.lease_takes(&received, frame.from, now, device) {
+        if self.lease_takes(&received, frame.from, now, device) || self.information_takes(&received, now) {
             return;
         }
         let tuple = Tuple::new(received.destination, received.source);
@@ -356,13 +358,13 @@ impl Engine {
         }
         self.counters.dropped += 1;
         if self.interface.is_local(packet.destination) {
-            let first = first_of_joined(packet.bytes, frame.segment);
+            let first = first_of_merged(packet.bytes, frame.segment);
             let about = first.as_deref().unwrap_or(packet.bytes);
             self.interface.report(about, Reason::PortUnreachable, self.arrival(frame), now, device);
         }
     }
 
-    /// Drops a packet, and tells its source of what is wrong with it where that is due.
+    /// Drops a packet, and sends an error to its source if one is due.
     fn refuse(&mut self, packet: &[u8], refusal: Refusal, frame: Frame, now: Instant, device: &mut dyn Transmitter) {
         self.counters.dropped += 1;
         let reason = match refusal {
@@ -377,7 +379,7 @@ impl Engine {
         }
     }
 
-    /// Gives up packets whose fragments did not all come in time.
+    /// Removes packets whose fragments did not all arrive in time.
     pub(super) fn expire_fragments(&mut self, now: Instant, device: &mut dyn Transmitter) {
         while let Some(Expired { first, .. }) = self.reassembly.expire(now) {
             if let Some(first) = first {
@@ -396,10 +398,10 @@ impl Engine {
     }
 }
 
-/// What a packet carries right behind an IP header without options, where it is whole.
+/// The protocol directly after the IP header, if the packet has no IPv4 options and is not an IPv4 fragment.
 fn plain_payload(packet: &[u8]) -> Option<IpProtocol> {
     let is_plain = match packet.first() {
-        // Neither more fragments nor an offset.
+        // Neither the more-fragments flag nor an offset is set.
         Some(0x45) => packet.get(6..8).is_some_and(|field| field[0] & 0x3f == 0 && field[1] == 0),
         Some(first) => first >> 4 == 6,
         None => false,
@@ -407,8 +409,8 @@ fn plain_payload(packet: &[u8]) -> Option<IpProtocol> {
     if is_plain { wire::protocol(packet) } else { None }
 }
 
-/// The first of the packets that several were put together from: what its sender knows.
-fn first_of_joined(packet: &[u8], segment: usize) -> Option<Vec<u8>> {
+/// The first of the packets that were merged into one, as its sender knows it.
+fn first_of_merged(packet: &[u8], segment: usize) -> Option<Vec<u8>> {
     let cut = Segmentation::new(packet, packet.len(), segment)?;
     let start = cut.head_length();
     let data = packet.get(start..start + cut.range(0).len())?;
@@ -418,14 +420,14 @@ fn first_of_joined(packet: &[u8], segment: usize) -> Option<Vec<u8>> {
     Some(first)
 }
 
-/// A packet without options and extension headers.
+/// The packet without options and extension headers.
 fn plain(packet: &Packet<'_>) -> Vec<u8> {
     let Packet { source, destination, protocol, hop_limit, traffic_class, .. } = *packet;
     let header = Header { source, destination, protocol, hop_limit, traffic_class };
     header.packet(packet.payload(), true)
 }
 
-/// The ends of a datagram as this host sees them, with ports that stand for something else where there are none.
+/// The ends of a packet as this host sees them. Protocols without ports pass other numbers in their place.
 pub(super) fn ends(local: (IpAddr, u16), remote: (IpAddr, u16)) -> Tuple {
     Tuple::new(SocketAddr::new(local.0, local.1), SocketAddr::new(remote.0, remote.1))
 }

@@ -10,11 +10,11 @@ use super::Engine;
 use super::departure::header;
 use crate::buffer::Payload;
 use crate::configure::dhcp::{self, Action, Client, Lease, Reception, Remember, Remembered};
-use crate::configure::router::{self, Discovery, Effect, Persistence};
-use crate::configure::servers::{AddServerError, ServerChange};
+use crate::configure::information;
+use crate::configure::router::{self, Discovery, Effect};
 use crate::frame::Transmitter;
 use crate::interface::{Change, Outgoing, Verification};
-use crate::ip::addresses::{AddAddressError, Address, Origin};
+use crate::ip::addresses::{AddAddressError, Address, Detection, Origin};
 use crate::ip::headers::Packet;
 use crate::ip::output::Checksums;
 use crate::ip::routes::{Route, Target};
@@ -31,8 +31,10 @@ const LEASE_METRIC: u32 = 100;
 /// What configures an interface by protocol.
 #[derive(Default)]
 pub(super) struct Configuration {
-    discovery: Option<Discovery>,
-    client: Option<Client>,
+    pub(super) discovery: Option<Discovery>,
+    pub(super) client: Option<Client>,
+    /// Who asks servers of DHCPv6, while a router says that there is more to be known.
+    pub(super) information: Option<information::Client>,
     /// What was lent last, for the client that is to come.
     remembered: Option<Remembered>,
     /// The station that the last answer of a server came from: the server, or a relay.
@@ -44,9 +46,10 @@ pub(super) struct Configuration {
     /// The MTU that a router has advertised, and that which came with a lease.
     advertised_mtu: Option<usize>,
     leased_mtu: Option<usize>,
-    /// The domains in which names are looked for: those that came with a lease, and those that routers advertise.
-    leased_domains: Vec<String>,
-    advertised_domains: Vec<String>,
+    /// The domains in which names are looked for, as they were last told.
+    pub(super) domains: Vec<String>,
+    /// Temporary addresses are formed too.
+    temporary: bool,
     /// The link was gone, and may lead to other routers than before.
     is_network_unverified: bool,
 }
@@ -71,17 +74,27 @@ impl Engine {
             (true, Some(discovery)) => self.configuration.discovery = Some(discovery),
             (true, None) => {
                 let mtu = u32::try_from(self.interface.link().mtu).unwrap_or(u32::MAX);
-                let config = router::Config { persistence: Persistence::Brief, ..router::Config::new(mtu) };
+                let temporary = self.configuration.temporary;
+                let config = router::Config { temporary, ..router::Config::new(mtu) };
                 self.configuration.discovery = Some(Discovery::new(config));
                 self.solicit_routers(now);
                 self.interface.tell(Change::Autoconfiguration);
             }
             (false, Some(mut discovery)) => {
                 let effects = self.interface.unlearn(&mut discovery, now);
-                self.apply(effects, &discovery);
+                self.apply(effects, now);
                 self.interface.tell(Change::Autoconfiguration);
             }
             (false, None) => {}
+        }
+    }
+
+    /// Whether addresses with random identifiers are formed of routers' prefixes too, while autoconfiguration is switched
+    /// on, and preferred to the stable ones (RFC 8981). They are not unless it is said.
+    pub fn set_temporary_addresses(&mut self, enabled: bool, now: Instant) {
+        self.configuration.temporary = enabled;
+        if let Some(discovery) = &mut self.configuration.discovery {
+            self.interface.set_temporary(discovery, enabled, now);
         }
     }
 
@@ -89,9 +102,13 @@ impl Engine {
     pub(super) fn solicit_routers(&mut self, now: Instant) {
         if let Some(discovery) = &mut self.configuration.discovery
             && self.interface.is_up()
-            && self.interface.has_link_local(now)
+            && self.interface.has_link_local()
         {
+            let was_unanswered = discovery.is_unanswered();
             discovery.solicit(now);
+            if was_unanswered {
+                self.interface.tell(Change::Autoconfiguration);
+            }
         }
     }
 
@@ -113,8 +130,8 @@ impl Engine {
     pub(super) fn rediscover(&mut self, now: Instant) {
         if let Some(mut discovery) = self.configuration.discovery.take() {
             let effects = self.interface.unlearn(&mut discovery, now);
-            self.apply(effects, &discovery);
             self.configuration.discovery = Some(discovery);
+            self.apply(effects, now);
             self.interface.tell(Change::Autoconfiguration);
             self.solicit_routers(now);
         }
@@ -134,11 +151,11 @@ impl Engine {
             let is_first = !discovery.has_heard();
             let effects = self.interface.learn(&mut discovery, advertisement, now);
             let is_other = effects.iter().any(|effect| matches!(effect, Effect::Flags { .. }));
-            self.apply(effects, &discovery);
+            self.configuration.discovery = Some(discovery);
+            self.apply(effects, now);
             if is_first || is_other {
                 self.interface.tell(Change::Autoconfiguration);
             }
-            self.configuration.discovery = Some(discovery);
         }
     }
 
@@ -166,17 +183,19 @@ impl Engine {
         }
     }
 
-    fn apply(&mut self, effects: Vec<Effect>, discovery: &Discovery) {
+    fn apply(&mut self, effects: Vec<Effect>, now: Instant) {
         for effect in effects {
             match effect {
                 Effect::Mtu(mtu) => self.apply_advertised_mtu(mtu),
-                Effect::Servers => self.replace_servers(Origin::Router, &discovery.servers().collect::<Vec<_>>()),
-                Effect::Domains => {
-                    let domains = discovery.domains().map(String::from).collect();
-                    self.replace_domains(|configuration| configuration.advertised_domains = domains);
+                Effect::HopLimit(advertised) => {
+                    let hop_limit = advertised.and_then(HopLimit::new).unwrap_or(HopLimit::DEFAULT);
+                    self.interface.set_v6_hop_limit(hop_limit);
+                    self.tcp.set_v6_hop_limit(hop_limit);
                 }
+                Effect::Servers | Effect::Domains => self.update_names(),
+                Effect::Unanswered => self.interface.tell(Change::Autoconfiguration),
+                Effect::Information(is_there) => self.ask_for_information(is_there, now),
                 Effect::Solicit
-                | Effect::HopLimit(_)
                 // Who hears an advertisement tells of it.
                 | Effect::Flags { .. }
                 // The interface has done what these ask for.
@@ -225,75 +244,23 @@ impl Engine {
 
     /// Does what is due of what routers brought.
     pub(super) fn poll_discovery(&mut self, now: Instant, device: &mut dyn Transmitter) {
-        let Some(mut discovery) = self.configuration.discovery.take() else { return };
-        if discovery.next_timeout().is_some_and(|at| at <= now) {
-            while let Some(effect) = discovery.poll(now, &mut self.random) {
-                match effect {
-                    Effect::Solicit => self.interface.solicit_routers(now, device),
-                    effect => self.apply(Vec::from([effect]), &discovery),
-                }
+        if let Some(discovery) = &mut self.configuration.discovery {
+            self.interface.renew_temporary(discovery, now);
+        }
+        while let Some(discovery) = &mut self.configuration.discovery
+            && discovery.next_timeout().is_some_and(|at| at <= now)
+            && let Some(effect) = discovery.poll(now, &mut self.random)
+        {
+            match effect {
+                Effect::Solicit => self.interface.solicit_routers(now, device),
+                effect => self.apply(Vec::from([effect]), now),
             }
         }
-        self.configuration.discovery = Some(discovery);
     }
 
     /// When something of that is due.
     pub(super) fn next_discovery(&self) -> Option<Instant> {
         self.configuration.discovery.as_ref()?.next_timeout()
-    }
-}
-
-/// Servers of names, and where names are looked for.
-impl Engine {
-    /// The domains in which names are looked for that have no dot, in this order: those of the lease, then those that
-    /// routers advertise. In small letters, and without the root's dot.
-    pub fn search_domains(&self) -> impl Iterator<Item = &str> {
-        let Configuration { leased_domains: leased, advertised_domains: advertised, .. } = &self.configuration;
-        let others = advertised.iter().filter(|domain| !leased.contains(domain));
-        leased.iter().chain(others).map(String::as_str)
-    }
-
-    /// Replaces the domains of one origin, and tells where they are others then.
-    fn replace_domains(&mut self, replace: impl FnOnce(&mut Configuration)) {
-        let before: Vec<String> = self.search_domains().map(String::from).collect();
-        replace(&mut self.configuration);
-        if !self.search_domains().eq(before.iter().map(String::as_str)) {
-            self.interface.tell(Change::SearchDomains);
-        }
-    }
-
-    /// The servers of names, in the order in which they are asked.
-    pub fn servers(&self) -> impl Iterator<Item = IpAddr> {
-        self.servers.iter()
-    }
-
-    /// Adds a server that somebody has set.
-    ///
-    /// # Errors
-    /// See [`AddServerError`].
-    pub fn add_server(&mut self, server: IpAddr) -> Result<(), AddServerError> {
-        self.servers.add(server, Origin::Static)?;
-        self.interface.tell(Change::ServerAdded(server));
-        Ok(())
-    }
-
-    /// Removes a server, wherever it comes from; whether it was there.
-    pub fn remove_server(&mut self, server: IpAddr) -> bool {
-        let was_there = self.servers.remove(server);
-        if was_there {
-            self.interface.tell(Change::ServerRemoved(server));
-        }
-        was_there
-    }
-
-    /// Replaces the servers of one origin.
-    pub fn replace_servers(&mut self, origin: Origin, servers: &[IpAddr]) {
-        for change in self.servers.replace(origin, servers) {
-            self.interface.tell(match change {
-                ServerChange::Added(server) => Change::ServerAdded(server),
-                ServerChange::Removed(server) => Change::ServerRemoved(server),
-            });
-        }
     }
 }
 
@@ -303,6 +270,18 @@ impl Engine {
     #[must_use]
     pub const fn dhcp(&self) -> Option<&Client> {
         self.configuration.client.as_ref()
+    }
+
+    /// What is lent and in use: nobody on the link has objected.
+    #[must_use]
+    pub fn lease(&self) -> Option<&Lease> {
+        self.dhcp()?.lease().filter(|lease| self.is_verified(lease))
+    }
+
+    fn is_verified(&self, lease: &Lease) -> bool {
+        // One that somebody has removed is not asked about.
+        let address = self.interface.addresses().find(lease.address.into());
+        address.is_none_or(|known| known.detection != Detection::Running)
     }
 
     /// What was lent last to this hardware address, and was neither refused nor declined.
@@ -432,7 +411,7 @@ impl Engine {
                     if former.is_some_and(|former| former.address != lease.address) {
                         self.withdraw_lease(now);
                     }
-                    self.apply_lease(&lease, now);
+                    self.claim_lease(&lease, now);
                     self.tell_of_lease();
                 }
                 Action::Lost(_) => {
@@ -445,7 +424,7 @@ impl Engine {
 
     /// Tells that there is a lease, or none any more; of one that could not be used nobody has heard.
     fn tell_of_lease(&mut self) {
-        let is_bound = self.dhcp().is_some_and(|client| client.lease().is_some());
+        let is_bound = self.lease().is_some();
         if is_bound || self.configuration.was_bound {
             self.interface.tell(Change::Dhcp);
         }
@@ -463,10 +442,12 @@ impl Engine {
         self.act_at_once(now, device);
     }
 
-    fn apply_lease(&mut self, lease: &Lease, now: Instant) {
+    /// Asks the link about an address that was lent (RFC 2131 section 4.4.1, RFC 5227 section 2.1), and uses the lease where
+    /// it has the address already.
+    fn claim_lease(&mut self, lease: &Lease, now: Instant) {
         let mut address = Address::new(lease.cidr(), Origin::Dhcp);
         (address.preferred_until, address.valid_until) = (lease.expires(), lease.expires());
-        match self.interface.add_address(address, Verification::None, now) {
+        match self.interface.add_address(address, Verification::First, now) {
             // One that somebody has set stays theirs.
             Ok(_) | Err(AddAddressError::InUse) => {}
             Err(AddAddressError::Invalid | AddAddressError::Full) => {
@@ -476,14 +457,27 @@ impl Engine {
                 return;
             }
         }
+        if self.is_verified(lease) {
+            self.apply_lease(lease);
+        }
+    }
+
+    /// An address may be used from now on: where it was lent, what came with it may be too.
+    pub(super) fn lease_verified(&mut self, address: IpAddr) {
+        // One whose mask alone is another is in use.
+        let Some(lease) = self.lease().filter(|_| !self.configuration.was_bound).cloned() else { return };
+        if IpAddr::V4(lease.address) == address {
+            self.apply_lease(&lease);
+            self.tell_of_lease();
+        }
+    }
+
+    fn apply_lease(&mut self, lease: &Lease) {
         self.apply_lease_routes(lease);
         // Every link that has IPv6 takes as much (RFC 8200 section 5).
         self.configuration.leased_mtu = lease.mtu.map(|mtu| usize::from(mtu).max(IPV6_LEAST_MTU));
         self.narrow_mtu();
-        let servers: Vec<IpAddr> = lease.dns_servers.iter().copied().map(IpAddr::V4).collect();
-        self.replace_servers(Origin::Dhcp, &servers);
-        let domains = lease.search_domains().map(String::from).collect();
-        self.replace_domains(|configuration| configuration.leased_domains = domains);
+        self.update_names();
     }
 
     /// Leads where the lease says, and nowhere else where a lease said.
@@ -519,8 +513,7 @@ impl Engine {
         self.configuration.leased_mtu = None;
         self.narrow_mtu();
         self.interface.withdraw_routes(Origin::Dhcp);
-        self.replace_servers(Origin::Dhcp, &[]);
-        self.replace_domains(|configuration| configuration.leased_domains.clear());
+        self.update_names();
         self.interface.withdraw_addresses(Origin::Dhcp, now);
     }
 }

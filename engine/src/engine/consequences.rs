@@ -1,4 +1,4 @@
-//! What the parts tell each other: whose neighbour was found, which address is gone.
+//! Passes the effects of one part on to the other parts: neighbours that were resolved, addresses that were removed.
 
 use core::net::IpAddr;
 
@@ -10,7 +10,7 @@ use crate::tcp::{Cause, ConnectionId, TcpState};
 use crate::time::Instant;
 
 impl Engine {
-    /// Draws the consequences of what the interface did.
+    /// Applies the effects of what the interface did.
     pub(super) fn draw_consequences(&mut self, now: Instant, device: &mut dyn Transmitter) {
         while let Some(resolved) = self.interface.poll_resolved() {
             match resolved {
@@ -19,7 +19,7 @@ impl Engine {
                 Resolved::Unreachable(key) => {
                     let id = ConnectionId(key);
                     self.tcp.fail_connecting(id, Cause::Unreachable, now);
-                    // One that is established has its own time.
+                    // An established connection has timers of its own.
                     self.park(id, now);
                 }
                 Resolved::Undeliverable(packet) => self.undeliverable(&packet),
@@ -33,13 +33,14 @@ impl Engine {
         }
         while let Some(change) = self.interface.poll_change() {
             match change {
-                // It may be there again, or with another prefix.
+                // The host may have the address again, or with another prefix.
                 Change::AddressRemoved(cidr) if self.interface.is_local(cidr.address().into()) => {}
                 Change::AddressRemoved(cidr) => self.tcp.remove_address(cidr.address().into(), now),
                 Change::AddressAdded(cidr) => {
                     if matches!(cidr.address().into(), IpAddr::V6(own) if own.is_unicast_link_local()) {
                         self.solicit_routers(now);
                     }
+                    self.lease_verified(cidr.address().into());
                     self.resume_stranded();
                 }
                 Change::RouteAdded(_) | Change::RouteRemoved(_) => self.resume_stranded(),
@@ -59,14 +60,14 @@ impl Engine {
         }
     }
 
-    /// A connection that has to wait for a neighbour cannot, and tries again later.
+    /// A connection could not wait for its neighbour, so it tries again later.
     pub(super) fn park(&mut self, id: ConnectionId, now: Instant) {
         if self.tcp.state(id) != TcpState::Closed && self.parked_ids.insert(id) {
             self.parked.push_back((now + PARKED, id));
         }
     }
 
-    /// Addresses, routes or the link have changed: what could not leave may now.
+    /// Addresses, routes or the link have changed: packets that could not be sent may be sendable now.
     pub(super) fn resume_stranded(&mut self) {
         self.tcp.resume_stranded();
         self.tcp.resume_answers();

@@ -1,4 +1,4 @@
-//! What owners of sockets send.
+//! Transmission: what the owners of sockets send.
 
 use alloc::vec::Vec;
 use core::net::SocketAddr;
@@ -16,44 +16,43 @@ use crate::ip::output::{Blocked, Checksums, Header};
 use crate::tcp::{Cause, ConnectionId, ListenerId, Progress, Transmitted};
 use crate::time::Instant;
 use crate::udp::batch::{self, Batch, MOST_SEGMENTS, UdpSegmentation};
-use crate::udp::queue;
 use crate::udp::recent::Protocol;
-use crate::udp::{BindError, JoinError, LeaveError, Membership, SocketId, Tuple, datagram, ports};
+use crate::udp::{BindError, JoinError, LeaveError, Membership, SocketId, Tuple, datagram, ports, queue};
 use crate::wire::Ecn;
 
-/// A datagram to be sent.
+/// A datagram to send.
 #[derive(Clone, Copy, Debug)]
 pub struct Datagram<'a> {
-    /// From where.
+    /// The source.
     pub source: SocketAddr,
-    /// To whom, of the same family.
+    /// The destination, of the same family.
     pub destination: SocketAddr,
     /// The hop limit, or time to live.
     pub hop_limit: u8,
-    /// It goes whole or not at all.
+    /// Whether it must not be fragmented.
     pub whole: bool,
-    /// Where it is for a group, the members of the group on this interface receive it too (RFC 1112 section 6.1).
+    /// Whether the members of its group on this interface receive it too, if it is for a group (RFC 1112 section 6.1).
     pub loops_back: bool,
-    /// What it carries.
+    /// The payload.
     pub payload: &'a [u8],
 }
 
-/// An echo request to be sent.
+/// An echo request to send.
 #[derive(Clone, Copy, Debug)]
 pub struct EchoRequest<'a> {
-    /// From where; the port is the identifier.
+    /// The source. Its port is the identifier.
     pub source: SocketAddr,
-    /// To whom; the port is 0.
+    /// The destination. Its port is 0.
     pub destination: SocketAddr,
     /// The hop limit, or time to live.
     pub hop_limit: u8,
-    /// Its number.
+    /// The sequence number.
     pub sequence: u16,
-    /// What the reply is to bring back.
+    /// The data that the reply must return.
     pub payload: &'a [u8],
 }
 
-/// Datagrams.
+/// Datagrams and echo requests.
 impl Engine {
     /// Binds a socket; see [`Udp::bind`](crate::udp::Udp::bind).
     ///
@@ -63,11 +62,11 @@ impl Engine {
         self.udp.bind(local, owner, (), &mut self.random)
     }
 
-    /// Takes a socket out, with its memberships.
+    /// Removes a socket and ends its memberships.
     pub fn unbind_udp(&mut self, id: SocketId, now: Instant) {
         if let Some(unbound) = self.udp.unbind(id) {
             for group in unbound.left {
-                // The socket was a member, so the interface is one.
+                // The socket was a member, so the interface is one too.
                 let _left = self.interface.leave_group(group, now);
             }
         }
@@ -104,12 +103,12 @@ impl Engine {
         Ok(())
     }
 
-    /// Connects a socket, or takes datagrams from everyone again.
+    /// Connects a socket, or disconnects it. Returns whether the socket exists.
     pub fn connect_udp(&mut self, id: SocketId, connection: Option<Tuple>) -> bool {
         self.udp.connect(id, connection)
     }
 
-    /// Sends a datagram, or lets it wait for its neighbour.
+    /// Sends a datagram, or queues it until its neighbour is resolved.
     ///
     /// # Errors
     /// See [`SendError`].
@@ -128,18 +127,19 @@ impl Engine {
         let packet = Outgoing { header, head: &head, payload, whole };
         let tuple = Tuple::new(source, destination);
         self.send(&packet, Protocol::Udp, tuple, now, device)?;
-        // What leaves by a loopback comes back anyway.
+        // A datagram that is sent on a loopback link arrives here anyway.
         if loops_back && destination.ip().is_multicast() && !self.interface.link().loops_back {
             self.loop_back(&tuple, hop_limit, payload);
         }
         Ok(())
     }
 
-    /// Sends a datagram, and others behind it that differ in their payloads alone, in order; how many were sent. Those in a
-    /// row that are of equal length leave as one packet where the device [cuts it](crate::interface::Link).
+    /// Sends a datagram, and then others that differ only in their payloads, in order. Returns how many were sent.
+    /// Consecutive datagrams of equal length leave as one packet if the device [splits it](crate::interface::Link).
     ///
     /// # Errors
-    /// See [`SendError`], about the first of them. An error about a later one ends the row before it.
+    /// See [`SendError`], for the first datagram. An error of a later datagram ends the call, and the earlier ones
+    /// count as sent.
     pub fn send_datagrams(
         &mut self,
         first: &Datagram<'_>,
@@ -171,8 +171,9 @@ impl Engine {
         Ok(sent)
     }
 
-    /// How many bytes of payload may leave to a destination as one packet; 0 where each datagram has its own: for a group
-    /// each is looped back, and for a neighbour that is not known each waits.
+    /// How many bytes of payload may leave to a destination as one packet. It is 0 if each datagram needs its own
+    /// packet: datagrams to a group are looped back one by one, and datagrams to an unresolved neighbour wait one by
+    /// one.
     fn longest_joined(&mut self, datagram: &Datagram<'_>, now: Instant) -> usize {
         let destination = datagram.destination.ip();
         let link = *self.interface.link();
@@ -181,8 +182,8 @@ impl Engine {
         if joins { datagram::longest_payload(destination).min(link.segmentation) } else { 0 }
     }
 
-    /// Whether each of the datagrams that a packet is cut into is short enough for its path. One that is not goes in
-    /// fragments, or not at all.
+    /// Whether each datagram of a packet fits the path MTU. One that does not must be fragmented or refused, so it
+    /// needs a packet of its own.
     fn fits(&self, datagram: &Datagram<'_>, cut: UdpSegmentation, now: Instant) -> bool {
         let ip = header(datagram.source, datagram.destination, IpProtocol::Udp, datagram.hop_limit).length();
         ip + datagram::HEADER + cut.segment <= self.interface.mtu_to(datagram.destination.ip(), now)
@@ -212,7 +213,7 @@ impl Engine {
         Ok(())
     }
 
-    /// Delivers to the members of a group on this interface what was sent to it from here.
+    /// Delivers a datagram that this host has sent to a group to the members on this interface.
     fn loop_back(&mut self, sent: &Tuple, hop_limit: u8, payload: &[u8]) {
         for to in self.udp.receivers_here(sent, false) {
             self.events.push_back(Event::Datagram {
@@ -229,7 +230,7 @@ impl Engine {
         }
     }
 
-    /// Sends an echo request, or lets it wait for its neighbour.
+    /// Sends an echo request, or queues it until its neighbour is resolved.
     ///
     /// # Errors
     /// See [`SendError`].
@@ -248,7 +249,7 @@ impl Engine {
         self.send(&packet, Protocol::Echo, Tuple::new(source, destination), now, device)
     }
 
-    /// Sends a packet of a socket, which errors may be about from now on.
+    /// Sends a packet of a socket, and records its ends so that errors about it can be checked.
     fn send(
         &mut self,
         packet: &Outgoing<'_>,
@@ -266,9 +267,10 @@ impl Engine {
     }
 }
 
-/// Segments.
+/// TCP segments.
 impl Engine {
-    /// Sends what belongs to no socket in particular; false where the device has no room for all.
+    /// Sends what belongs to no connection: waiting frames and answers. Returns false if the device has no space for
+    /// all of it.
     pub fn transmit(&mut self, now: Instant, device: &mut dyn Transmitter) -> bool {
         if !self.interface.catch_up(device) {
             return false;
@@ -285,20 +287,20 @@ impl Engine {
         !is_full
     }
 
-    /// Whether something is to be sent that belongs to no socket in particular.
+    /// Whether there is anything to send that belongs to no connection.
     #[must_use]
     pub fn owes(&mut self) -> bool {
         self.interface.is_behind() || self.tcp.owes_answers()
     }
 
-    /// Whether it [may be so](Self::owes): where not, that is certain.
+    /// Whether [`owes`](Self::owes) may be true. If this is false, `owes` is certainly false.
     #[must_use]
     pub fn may_owe(&self) -> bool {
         self.interface.is_behind() || self.tcp.may_owe_answers()
     }
 
-    /// Sends what one connection has to send, at most about so many bytes. One whose neighbour is not known waits for it;
-    /// one that is being made, and to which no way leads, fails.
+    /// Sends what one connection has to send, at most about `bytes` bytes. If its neighbour is not known, the
+    /// connection waits for it. If it is being established and there is no route, it fails.
     pub fn transmit_connection(
         &mut self,
         id: ConnectionId,
@@ -306,7 +308,7 @@ impl Engine {
         now: Instant,
         device: &mut dyn Transmitter,
     ) -> Transmitted {
-        // One that had to give way does not make others give way: none of them would be asked for long enough.
+        // A connection that was displaced does not displace others: otherwise none would be resolved for long enough.
         let displaces = !self.retrying.remove(&id);
         let Self { interface, tcp, .. } = self;
         let mut way = Way { interface, device, now, keeps: false, displaces, wanted: None };
@@ -327,7 +329,7 @@ impl Engine {
         sent
     }
 
-    /// Ends a listener: connections that wait, and handshakes under way, are reset.
+    /// Ends a listener. Connections that wait to be accepted, and handshakes in progress, are reset.
     pub fn unbind_tcp(&mut self, id: ListenerId, now: Instant, device: &mut dyn Transmitter) {
         let Self { interface, tcp, .. } = self;
         tcp.unbind(id, now, &mut Way { interface, device, now, keeps: true, displaces: true, wanted: None });

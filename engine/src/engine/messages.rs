@@ -1,4 +1,4 @@
-//! ICMP: echoes, and errors about packets of this host (RFC 792, RFC 4443).
+//! ICMP: echo requests and replies, and errors about packets of this host (RFC 792, RFC 4443).
 
 use alloc::vec::Vec;
 use core::net::{IpAddr, SocketAddr};
@@ -18,7 +18,7 @@ use crate::udp::queue::PathError;
 use crate::udp::recent::Protocol;
 
 impl Engine {
-    /// Takes an ICMP message.
+    /// Processes an ICMP message.
     pub(super) fn receive_message(
         &mut self,
         packet: &Packet<'_>,
@@ -30,18 +30,19 @@ impl Engine {
             Ok(Message::EchoRequest(echo)) => self.echo(packet, &echo, now, device),
             Ok(Message::EchoReply(echo)) => self.echo_reply_arrived(packet, &echo),
             Ok(Message::Error(report)) if self.interface.is_local(packet.destination) => {
-                // It goes to who has sent the packet, which one sent to many have not (RFC 1122 section 3.2.2).
+                // An error must be addressed to the source of the quoted packet. One to a multicast or broadcast
+                // address is not (RFC 1122 section 3.2.2).
                 if report.quoted.source == packet.destination {
                     self.error_arrived(packet.source, report.kind, report.mtu, &report.quoted, now);
                 }
             }
-            // What is unknown and informational is dropped in silence (RFC 1122 section 3.2.2, RFC 4443 section 2.4 b).
+            // Unknown informational messages are dropped silently (RFC 1122 section 3.2.2, RFC 4443 section 2.4 (b)).
             Ok(Message::Error(_) | Message::Other { .. }) | Err(_) => self.counters.dropped += 1,
         }
     }
 
-    /// Answers an echo request. One for a group or for all is answered over IPv6 only (RFC 4443 section 4.2; RFC 1122
-    /// section 3.2.2.6 leaves it open, and answers to many serve attackers).
+    /// Answers an echo request. A request to a multicast or broadcast address is answered only over IPv6 (RFC 4443
+    /// section 4.2). RFC 1122 section 3.2.2.6 leaves it open for IPv4, and such answers amplify attacks.
     fn echo(&mut self, packet: &Packet<'_>, echo: &Echo<'_>, now: Instant, device: &mut dyn Transmitter) {
         let (asker, asked) = (packet.source, packet.destination);
         let is_for_one = self.interface.is_local(asked);
@@ -56,7 +57,7 @@ impl Engine {
         self.interface.send_icmp(from, asker, &message, now, device);
     }
 
-    /// The socket of its identifier gets an echo reply. Where nobody asked, nobody is told.
+    /// Delivers an echo reply to the socket with its identifier, if there is one.
     fn echo_reply_arrived(&mut self, packet: &Packet<'_>, echo: &Echo<'_>) {
         let is_ipv4 = packet.source.is_ipv4();
         let is_awaited = self.icmp.is_bound(is_ipv4, Binding::Echo(echo.identifier));
@@ -72,35 +73,42 @@ impl Engine {
         }));
     }
 
-    /// Those learn of an error whose packet it quotes.
+    /// Processes an ICMP error, and tells the owners of the packet that it quotes.
     ///
-    /// A quotation proves little, since anyone may send one. So a connection fails by it only while it is being
-    /// established and only if the sequence number is the one sent (RFC 5927); for an established one it is ignored, as
-    /// a soft error (RFC 1122 section 4.2.3.9), and the retransmission timer decides.
+    /// A quoted packet proves little, because anyone can send one. So an error ends a connection only while it is being
+    /// established, and only if the sequence number is the one of its SYN (RFC 5927). For an established connection the
+    /// error is soft and is ignored (RFC 1122 section 4.2.3.9): the retransmission timer decides.
     fn error_arrived(&mut self, source: IpAddr, kind: ErrorKind, mtu: Option<u32>, quoted: &Quoted<'_>, now: Instant) {
-        if let Some(mtu) = mtu
-            && self.is_believable(quoted)
-        {
-            self.interface.narrow_path(quoted.destination, mtu, quoted.length, now);
-            let mtu = self.interface.mtu_to(quoted.destination, now);
-            self.tcp.set_path_mtu(quoted.destination, mtu, now);
+        let mut mtu = mtu;
+        if let Some(said) = mtu {
+            if !self.is_believable(quoted) {
+                return;
+            }
+            self.interface.narrow_path(quoted.destination, said, quoted.length, now);
+            let known = self.interface.mtu_to(quoted.destination, now);
+            self.tcp.set_path_mtu(quoted.destination, known, now);
+            // If the packet fits the path even so, the router has said something impossible (RFC 8201 section 4).
+            if known >= quoted.length {
+                return;
+            }
+            mtu = u32::try_from(known).ok();
         }
         if let Content::Tcp { from, to, sequence } = quoted.content {
             let tuple = ends((quoted.source, from), (quoted.destination, to));
-            self.connecting_failed(&tuple, Sequence(sequence), kind, now);
+            self.fail_connecting(&tuple, Sequence(sequence), kind, now);
         }
-        self.tell_of_error(source, kind, mtu, quoted);
+        self.report_error(source, kind, mtu, quoted);
     }
 
-    /// The neighbour that a packet of this host was for does not answer.
+    /// The neighbour that a packet of this host was sent to does not answer.
     pub(super) fn undeliverable(&mut self, packet: &[u8]) {
         if let Some(quoted) = Quoted::read(packet) {
-            self.tell_of_error(quoted.source, ErrorKind::Unreachable, None, &quoted);
+            self.report_error(quoted.source, ErrorKind::Unreachable, None, &quoted);
         }
     }
 
-    /// Tells sockets of an error about one of their packets.
-    fn tell_of_error(&mut self, source: IpAddr, kind: ErrorKind, mtu: Option<u32>, quoted: &Quoted<'_>) {
+    /// Tells the sockets about an error about one of their packets.
+    fn report_error(&mut self, source: IpAddr, kind: ErrorKind, mtu: Option<u32>, quoted: &Quoted<'_>) {
         let (binding, port, sequence) = match quoted.content {
             Content::Tcp { from, to, .. } => (Binding::TcpPort(from), to, None),
             Content::Udp { from, to } => {
@@ -122,8 +130,9 @@ impl Engine {
         }
     }
 
-    /// An error about a segment ends a connection that is being made. Its SYN cannot have been too long for any link.
-    fn connecting_failed(&mut self, tuple: &Tuple, sequence: Sequence, kind: ErrorKind, now: Instant) {
+    /// An error about a SYN ends a connection that is being established. "Packet too big" does not, because a SYN is
+    /// never too long for a link.
+    fn fail_connecting(&mut self, tuple: &Tuple, sequence: Sequence, kind: ErrorKind, now: Instant) {
         let cause = match kind {
             ErrorKind::PacketTooBig => return,
             ErrorKind::PortUnreachable => Cause::Refused,
@@ -140,8 +149,8 @@ impl Engine {
         }
     }
 
-    /// Whether a quoted packet can be one that was sent: for TCP, a segment that is not acknowledged (RFC 5927 section
-    /// 7.2); else one of the last large packets, whose port or identifier is still bound.
+    /// Whether a quoted packet may be one that this host sent: for TCP, a segment that is not acknowledged yet (RFC
+    /// 5927 section 7.2); otherwise one of the last large packets, whose port or identifier is still bound.
     fn is_believable(&self, quoted: &Quoted<'_>) -> bool {
         let tuple = |from, to| ends((quoted.source, from), (quoted.destination, to));
         match quoted.content {
@@ -159,7 +168,7 @@ impl Engine {
     }
 }
 
-/// What an error means for datagrams (RFC 1122 section 4.1.3.3).
+/// The error of a socket for an ICMP error (RFC 1122 section 4.1.3.3).
 fn path_error(kind: ErrorKind, mtu: Option<u32>) -> PathError {
     match kind {
         ErrorKind::PortUnreachable => PathError::PortUnreachable,

@@ -1,4 +1,4 @@
-//! The engine as its link sees it: frames arrive, frames leave, and events say the rest. Time is virtual.
+//! Tests of the engine as its link sees it: frames that arrive, frames that leave, and events. Time is virtual.
 
 mod addresses;
 mod batches;
@@ -10,9 +10,11 @@ mod errors;
 mod fragments;
 mod groups;
 mod hostile;
+mod information;
 mod neighbours;
 mod packets;
 mod paths;
 mod routers;
+mod temporary;
 mod unreachability;
 mod write;

@@ -1,4 +1,6 @@
-//! The way out of packets of every kind: next hop, hardware address, fragments, room on the device.
+//! The output of packets of every kind: next hop, hardware address, fragmentation, and space on the device.
+//!
+//! TCP sends by [`Way`], other modules by [`Interface::send`] and [`Interface::answer`].
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
@@ -19,17 +21,18 @@ use crate::time::Instant;
 
 /// Bytes of an Ethernet header without a VLAN tag (IEEE 802.3 clause 3).
 pub(crate) const ETHERNET_HEADER: usize = 14;
-/// Data of TCP up to this many bytes is copied behind the headers: that costs less than to keep the memory that it lies
-/// in.
+/// TCP data of up to this many bytes is copied into the frame after the headers, because that costs less than to keep
+/// its memory.
 const COPIED: usize = 512;
-/// Frames that wait for the device: two of the largest packets in fragments, and answers besides.
+/// The most frames that wait for the device: two packets of the largest size in fragments, and some answers.
 const MOST_BACKLOG: usize = 256;
-/// Packets that wait for one neighbour (RFC 1122 section 2.3.2.2 asks for at least one). Who sends more waits.
+/// The most packets that wait for one neighbour (RFC 1122 section 2.3.2.2 asks for at least one). Senders of more must
+/// wait.
 const MOST_WAITING_EACH: usize = 64;
-/// Bytes of packets that wait for neighbours, of all together.
+/// The most bytes of packets that wait for all neighbours together.
 const MOST_WAITING_BYTES: usize = 4 << 20;
 
-/// What a frame carries (IEEE 802 numbers).
+/// The EtherType of a frame (IEEE 802 numbers).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum EtherType {
     Ipv4,
@@ -37,60 +40,60 @@ pub(super) enum EtherType {
     Arp,
 }
 
-/// A packet that is no TCP segment, about to leave.
+/// A packet to send that is not a TCP segment.
 #[derive(Clone, Copy, Debug)]
 pub struct Outgoing<'a> {
     /// The IP header.
     pub header: Header,
-    /// The transport's header, its checksum included.
+    /// The transport header, including its checksum.
     pub head: &'a [u8],
-    /// What follows it.
+    /// The data after the transport header.
     pub payload: &'a [u8],
-    /// It goes whole or not at all.
+    /// Whether it must not be fragmented.
     pub whole: bool,
 }
 
-/// Several datagrams as one packet, about to leave: the device [cuts it apart](super::Link::datagram_segmentation).
+/// Several datagrams to send as one packet. The device [splits it](super::Link::datagram_segmentation).
 #[derive(Clone, Copy, Debug)]
 pub struct Joined<'a> {
     /// The IP header.
     pub header: Header,
-    /// The header of UDP, of a datagram with all of the payload.
+    /// The UDP header, for one datagram with the whole payload.
     pub head: &'a [u8],
-    /// What the datagrams carry, one behind the other.
+    /// The payloads of the datagrams, one after the other.
     pub payload: &'a [Slice],
-    /// How many bytes of it each has; the last has what is left.
+    /// How many bytes of the payload each datagram has. The last one has the rest.
     pub segment: usize,
 }
 
-/// Why a packet was not taken.
+/// Why a packet was not accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum SendError {
-    /// The device has no room; it says when it has.
+    /// The device has no space. It signals when it has space again.
     #[error("the device has no room")]
     Full,
-    /// As many packets as may already wait for the neighbour.
+    /// Too many packets already wait for the neighbour.
     #[error("too many packets wait for the neighbour")]
     Crowded,
-    /// No route leads there.
+    /// There is no route to the destination.
     #[error("no route leads to the destination")]
     Unreachable,
-    /// It is longer than its path takes and was to go whole, or longer than any packet.
+    /// It is longer than the path MTU and must not be fragmented, or longer than any IP packet.
     #[error("the path takes packets of {mtu} bytes")]
     TooLarge {
-        /// The longest packet that the path takes.
+        /// The path MTU.
         mtu: usize,
     },
 }
 
-/// Where a packet goes on the link.
+/// The link-layer destination of a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Lead {
     /// The link has no hardware addresses.
     Link,
-    /// To this station.
+    /// The hardware address of a station.
     Station(EthernetAddress),
-    /// To this neighbour, whose hardware address is not known yet.
+    /// A neighbour whose hardware address is not known yet.
     Unresolved(IpAddr),
 }
 
@@ -103,8 +106,8 @@ impl Backlog {
         self.0.iter().map(Vec::capacity).sum::<usize>() + self.0.capacity() * size_of::<Vec<u8>>()
     }
 
-    /// Sends what waits, as far as there is room; false where there is none for something.
-    fn catch_up(&mut self, device: &mut dyn Transmitter) -> bool {
+    /// Sends the waiting frames as long as there is space. Returns false if some still wait.
+    fn flush(&mut self, device: &mut dyn Transmitter) -> bool {
         while let Some(frame) = self.0.front() {
             if !device.transmit(Frame::plain(frame.len()), &mut |into| into.copy_from_slice(frame)) {
                 return false;
@@ -117,7 +120,7 @@ impl Backlog {
         true
     }
 
-    /// Sends a frame, or lets it wait; false where too many do.
+    /// Sends a frame or queues it. Returns false if the queue is full.
     fn push(&mut self, length: usize, device: &mut dyn Transmitter, write: &mut dyn FnMut(&mut [u8])) -> bool {
         if self.0.is_empty() && device.transmit(Frame::plain(length), write) {
             return true;
@@ -133,14 +136,14 @@ impl Backlog {
 }
 
 impl Interface {
-    /// Sends a packet, or lets it wait for its neighbour. One that is longer than its path takes goes in fragments,
-    /// unless it is to go whole (RFC 791 section 3.2, RFC 8200 section 4.5).
+    /// Sends a packet, or queues it until its neighbour is resolved. A packet that is longer than the path MTU is
+    /// fragmented, unless it must not be (RFC 791 section 3.2, RFC 8200 section 4.5).
     ///
-    /// A packet that waits is told of by nothing when it leaves; when its neighbour does not answer, it comes back by
+    /// When a queued packet leaves, the caller is not told. If the neighbour does not answer, the packet is returned by
     /// [`poll_resolved`](Self::poll_resolved).
     ///
     /// # Errors
-    /// See [`SendError`]. The packet is the caller's then.
+    /// See [`SendError`]. The packet was not queued then.
     pub fn send(&mut self, packet: &Outgoing<'_>, now: Instant, device: &mut dyn Transmitter) -> Result<(), SendError> {
         let destination = packet.header.destination;
         let next_hop = self.way_to(destination, now)?;
@@ -155,7 +158,7 @@ impl Interface {
         if let Lead::Unresolved(hop) = lead {
             return self.wait(hop, packet.bytes(), now);
         }
-        if !self.backlog.catch_up(device) {
+        if !self.backlog.flush(device) {
             return Err(SendError::Full);
         }
         let start = self.link_header();
@@ -173,8 +176,8 @@ impl Interface {
         if sent { Ok(()) } else { Err(SendError::Full) }
     }
 
-    /// Whether packets for a destination can leave now: a way leads there, and who leads there is known. Who is not, is
-    /// asked for once a packet [is sent](Self::send).
+    /// Whether packets for a destination can leave now: there is a route, and the next hop's hardware address is known.
+    /// If it is not known, it is only solicited when a packet [is sent](Self::send).
     pub fn reaches(&mut self, destination: IpAddr, now: Instant) -> bool {
         let urgent = self.is_urgent;
         let next_hop = self.way_to(destination, now);
@@ -184,10 +187,10 @@ impl Interface {
         reaches
     }
 
-    /// Sends several datagrams as one packet, to a destination that [can be reached](Self::reaches).
+    /// Sends several datagrams as one packet, to a destination that [is reachable](Self::reaches).
     ///
     /// # Errors
-    /// [`SendError::Full`]; [`SendError::Unreachable`] where it cannot be reached.
+    /// [`SendError::Full`]; [`SendError::Unreachable`] if the destination is not reachable.
     pub fn send_joined(
         &mut self,
         packet: &Joined<'_>,
@@ -200,7 +203,7 @@ impl Interface {
         if matches!(lead, Lead::Unresolved(_)) {
             return Err(SendError::Unreachable);
         }
-        if !self.backlog.catch_up(device) {
+        if !self.backlog.flush(device) {
             return Err(SendError::Full);
         }
         let (start, own, family) = (self.link_header(), self.link.hardware, EtherType::of(header.source));
@@ -221,8 +224,8 @@ impl Interface {
         if sent { Ok(()) } else { Err(SendError::Full) }
     }
 
-    /// As [`send`](Self::send), for what nobody is told of: answers, errors, and what this host says of itself. It waits
-    /// for the device too, and is dropped and counted where too much waits.
+    /// As [`send`](Self::send), for packets without an owner to report to: answers, errors and announcements. Such a
+    /// packet also waits for the device. If too much waits, it is dropped and counted.
     pub(crate) fn answer(&mut self, packet: &Outgoing<'_>, now: Instant, device: &mut dyn Transmitter) {
         let destination = packet.header.destination;
         let Ok(next_hop) = self.way_to(destination, now) else {
@@ -232,7 +235,7 @@ impl Interface {
         self.give(packet.bytes(), destination, next_hop, now, device);
     }
 
-    /// Sends a whole packet to a group of the link (reports of groups, neighbour discovery), or to all.
+    /// Sends a complete packet to a hardware address, for group reports and neighbour discovery.
     pub(super) fn send_to_link(&mut self, packet: &[u8], to: EthernetAddress, device: &mut dyn Transmitter) {
         if let Some(family) = EtherType::of_packet(packet) {
             self.push(Lead::Station(to), family, packet, device);
@@ -244,7 +247,7 @@ impl Interface {
         self.push(Lead::Station(to), EtherType::Arp, message, device);
     }
 
-    /// Sends a frame, or lets it wait for the device; it is dropped and counted where too much waits.
+    /// Sends a frame, or queues it for the device. If the queue is full, it is dropped and counted.
     fn push(&mut self, lead: Lead, family: EtherType, content: &[u8], device: &mut dyn Transmitter) {
         let (start, own) = (self.link_header(), self.link.hardware);
         let kept = self.backlog.push(start + content.len(), device, &mut |into| {
@@ -255,9 +258,9 @@ impl Interface {
         self.counters.dropped += u64::from(!kept);
     }
 
-    /// Sends frames that wait for the device; false where there is no room for all.
+    /// Sends the frames that wait for the device. Returns false if there is no space for some of them.
     pub fn catch_up(&mut self, device: &mut dyn Transmitter) -> bool {
-        self.backlog.catch_up(device)
+        self.backlog.flush(device)
     }
 
     /// Whether frames wait for the device.
@@ -266,22 +269,22 @@ impl Interface {
         !self.backlog.0.is_empty()
     }
 
-    /// Whether as many packets as may already wait for the neighbour that leads to a destination.
+    /// Whether the queue for the next hop of a destination is full.
     #[must_use]
     pub fn is_crowded(&mut self, destination: IpAddr) -> bool {
         let next_hop = self.next_hop(destination);
         next_hop.is_ok_and(|next_hop| self.neighbours.waiting_for(next_hop.hop) >= MOST_WAITING_EACH)
     }
 
-    /// Whether a neighbour is known or asked for, or may be without another one giving way.
+    /// Whether a neighbour is known or being resolved, or can be resolved without displacing another one.
     pub(crate) fn may_ask(&self, hop: IpAddr) -> bool {
         self.link.hardware.is_none() || self.neighbours.may_ask(hop)
     }
 
-    /// Somebody who has packets for a destination, and could not send one because a neighbour is not known: he comes
-    /// back by [`poll_resolved`](Self::poll_resolved).
+    /// Registers a sender that could not send a packet because its neighbour is not known. The result is returned by
+    /// [`poll_resolved`](Self::poll_resolved).
     pub fn await_neighbour(&mut self, hop: IpAddr, sender: Key, now: Instant) {
-        // Once is enough.
+        // A sender waits at most once for a neighbour.
         self.neighbours.cancel(hop, |waiting| *waiting == Waiting::Sender(sender));
         let displaced = match self.neighbours.wait(hop, Waiting::Sender(sender), now) {
             Ok(displaced) => displaced,
@@ -290,8 +293,8 @@ impl Interface {
         displaced.into_iter().for_each(|displaced| self.displace(displaced));
     }
 
-    /// A whole packet whose neighbour has answered leaves, by the route that there is now. Where there is none any more
-    /// it goes to that neighbour: what gives an address back is sent while the address goes (RFC 2131 section 4.4.6).
+    /// Sends a packet whose neighbour has answered, by the current route. If there is no route any more, it is sent to
+    /// that neighbour: a DHCP release is sent while the address is removed (RFC 2131 section 4.4.6).
     pub(super) fn release(&mut self, packet: Vec<u8>, hop: IpAddr, now: Instant, device: &mut dyn Transmitter) {
         let Some(destination) = crate::wire::destination(&packet) else { return };
         let Ok(next_hop) = self.way_to(destination, now) else {
@@ -304,7 +307,8 @@ impl Interface {
         self.give(packet, destination, next_hop, now, device);
     }
 
-    /// Gives a whole packet to its next hop, or lets it wait for that; it is dropped and counted where too much waits.
+    /// Sends a packet to its next hop, or queues it until that is resolved. If too much waits, it is dropped and
+    /// counted.
     fn give(
         &mut self,
         packet: Vec<u8>,
@@ -323,10 +327,10 @@ impl Interface {
         }
     }
 
-    /// Sends a whole packet, in fragments where its path is narrow; what finds no room waits for the device.
+    /// Sends a complete packet, in fragments if it exceeds the path MTU. Frames that find no space wait for the device.
     fn put(&mut self, lead: Lead, packet: &[u8], mtu: usize, now: Instant, device: &mut dyn Transmitter) {
         if packet.len() > mtu {
-            self.backlog.catch_up(device);
+            self.backlog.flush(device);
             self.send_in_fragments(lead, packet, mtu, true, now, device);
             return;
         }
@@ -335,8 +339,9 @@ impl Interface {
         }
     }
 
-    /// Sends a packet in fragments. Once the first has left, the others wait for the device where they must, and the
-    /// first does too where it `keeps`. False where it does not and the first could not leave: nothing has happened.
+    /// Sends a packet in fragments. Once the first fragment has left, the others wait for the device if they must. With
+    /// `keeps`, the first fragment may wait too. Without it, the result is false if the first fragment could not leave;
+    /// then nothing was sent.
     fn send_in_fragments(
         &mut self,
         lead: Lead,
@@ -357,7 +362,7 @@ impl Interface {
             return true;
         };
         if self.backlog.0.len() + fragmentation.count() > MOST_BACKLOG {
-            // Without one of them the others are worth nothing.
+            // A partial set of fragments would be useless.
             self.counters.dropped += 1;
             return true;
         }
@@ -375,15 +380,15 @@ impl Interface {
                     return false;
                 }
             } else {
-                // There is room for all of them.
+                // The queue has space for all of them.
                 let _kept = self.backlog.push(length, device, &mut write);
             }
         }
         true
     }
 
-    /// A packet waits for a neighbour. Of many for one neighbour none gives way: strangers who want answers would drive out
-    /// what others send.
+    /// Queues a packet for a neighbour. If too many packets wait for one neighbour, none is displaced: otherwise
+    /// packets that answer strangers would displace packets of other senders.
     fn wait(&mut self, hop: IpAddr, packet: Vec<u8>, now: Instant) -> Result<(), SendError> {
         let length = packet.len();
         let is_crowded = self.neighbours.waiting_for(hop) >= MOST_WAITING_EACH;
@@ -400,7 +405,7 @@ impl Interface {
         }
     }
 
-    /// The next hop, and none where the link needs none.
+    /// The next hop, or `None` if the link needs none.
     fn way_to(&mut self, destination: IpAddr, now: Instant) -> Result<Option<NextHop>, SendError> {
         if self.link.loops_back {
             return Ok(None);
@@ -412,7 +417,7 @@ impl Interface {
         Ok(Some(next_hop))
     }
 
-    /// The station that a packet goes to; who is not known is asked for.
+    /// The station that a packet is sent to. If its hardware address is unknown, it is solicited.
     fn lead(&mut self, destination: IpAddr, next_hop: Option<NextHop>, now: Instant) -> Lead {
         let (Some(_), Some(next_hop)) = (self.link.hardware, next_hop) else { return Lead::Link };
         if destination.is_multicast() {
@@ -444,7 +449,7 @@ impl Outgoing<'_> {
 
     fn bytes(&self) -> Vec<u8> {
         let mut bytes = alloc::vec![0; self.length()];
-        // It may lie in a queue, and be cut: its checksum is always there.
+        // The packet may be queued and fragmented, so its checksum is always computed.
         self.write(&mut bytes, true);
         bytes
     }
@@ -484,7 +489,7 @@ impl EtherType {
     }
 }
 
-/// Writes an Ethernet header, where there is room for one.
+/// Writes an Ethernet header, if the buffer has room for one.
 fn write_link_header(into: &mut [u8], own: Option<EthernetAddress>, lead: Lead, family: EtherType) {
     let (Some(into), Some(own), Lead::Station(to)) = (into.first_chunk_mut::<ETHERNET_HEADER>(), own, lead) else {
         return;
@@ -494,7 +499,7 @@ fn write_link_header(into: &mut [u8], own: Option<EthernetAddress>, lead: Lead, 
     into[12..].copy_from_slice(&family.bytes());
 }
 
-/// The way out of TCP: an interface and its device.
+/// The output of TCP segments: an interface and its device.
 pub struct Way<'a> {
     /// The interface.
     pub interface: &'a mut Interface,
@@ -502,18 +507,18 @@ pub struct Way<'a> {
     pub device: &'a mut dyn Transmitter,
     /// The time.
     pub now: Instant,
-    /// Whether segments without data wait for a neighbour by themselves: answers, which nobody would make again.
+    /// Whether segments without data are queued for an unresolved neighbour: answers, which nobody would send again.
     pub keeps: bool,
-    /// Whether a neighbour is asked for though another one gives way for that.
+    /// Whether a neighbour is resolved even if this displaces another one.
     pub displaces: bool,
-    /// The neighbour that a segment could not leave for.
+    /// The neighbour that the last segment could not be sent to.
     pub wanted: Option<IpAddr>,
 }
 
 impl Outlet for Way<'_> {
     fn send(&mut self, packet: &Packet<'_>) -> Result<(), Blocked> {
         let Self { interface, device, now, keeps, displaces, wanted } = self;
-        // A loopback carries every local address of the process's interfaces.
+        // A loopback link carries every local address of the process's interfaces.
         if !interface.link.loops_back && !interface.addresses.is_local(packet.source) {
             return Err(Blocked::Unreachable);
         }
@@ -535,8 +540,8 @@ impl Outlet for Way<'_> {
             *wanted = Some(hop);
             return Err(Blocked::Unresolved);
         }
-        // The rest of a packet that was cut up goes first.
-        if !interface.backlog.catch_up(*device) {
+        // The remaining fragments of an earlier packet go first.
+        if !interface.backlog.flush(*device) {
             return Err(Blocked::Full);
         }
         let start = interface.link_header();

@@ -1,4 +1,4 @@
-//! What other hosts are told of packets that were not taken (RFC 1122 section 3.2.2, RFC 4443 section 2.4).
+//! ICMP errors about packets that this host did not accept (RFC 1122 section 3.2.2, RFC 4443 section 2.4).
 
 use alloc::vec::Vec;
 use core::net::IpAddr;
@@ -12,11 +12,11 @@ use crate::ip::icmp::permission::{Arrival, may_report};
 use crate::ip::icmp::write::{self, Reason};
 use crate::ip::output::Header;
 use crate::time::Instant;
-use crate::wire::{self, HopLimit};
+use crate::wire;
 
 impl Interface {
-    /// Tells the source of a packet, which is given as it came, why it was not taken: where an error may be sent about
-    /// it, and within the rate.
+    /// Sends an error to the source of a packet, which is given as it arrived, if an error about it is permitted and
+    /// the rate limit allows it.
     pub(crate) fn report(
         &mut self,
         packet: &[u8],
@@ -38,7 +38,7 @@ impl Interface {
             self.counters.suppressed += 1;
             return;
         }
-        // What was for many is answered by an address of this host's own.
+        // An error about a multicast or broadcast packet comes from a unicast address of this host.
         let from = if self.is_local(destination) { Some(destination) } else { self.source_for(source, now) };
         let Some(from) = from else { return };
         let mut message = Vec::new();
@@ -46,7 +46,7 @@ impl Interface {
         self.send_icmp(from, source, &message, now, device);
     }
 
-    /// Sends an ICMP message of this host's own.
+    /// Sends an ICMP message from this host.
     pub(crate) fn send_icmp(
         &mut self,
         source: IpAddr,
@@ -56,7 +56,7 @@ impl Interface {
         device: &mut dyn Transmitter,
     ) {
         let protocol = if source.is_ipv4() { IpProtocol::Icmp } else { IpProtocol::Icmpv6 };
-        let hop_limit = HopLimit::DEFAULT.octet();
+        let hop_limit = self.hop_limit(destination).octet();
         let header = Header { source, destination, protocol, hop_limit, traffic_class: 0 };
         self.answer(&Outgoing { header, head: message, payload: &[], whole: false }, now, device);
     }

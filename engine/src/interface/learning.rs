@@ -1,4 +1,4 @@
-//! What routers advertise becomes addresses and routes of this interface.
+//! Router advertisements: applies what routers advertise to the addresses and routes of the interface.
 
 use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv6Addr};
@@ -10,7 +10,7 @@ use crate::link::ndp::RouterAdvertisement;
 use crate::time::Instant;
 
 impl Interface {
-    /// Takes a router's advertisement, and returns what is not the interface's to keep.
+    /// Processes a router advertisement. Returns the effects that concern other parts of the engine.
     pub(crate) fn learn(
         &mut self,
         discovery: &mut Discovery,
@@ -19,26 +19,49 @@ impl Interface {
     ) -> Vec<Effect> {
         let Some(identify) = self.identify() else { return Vec::new() };
         let effects = discovery.receive(advertisement, now, &mut self.addresses, &mut self.routes, identify);
-        self.apply(effects, now)
+        let others = self.apply(effects, now);
+        self.renew_temporary(discovery, now);
+        others
     }
 
-    /// Forgets what routers have advertised.
+    /// Makes the temporary addresses that are due (RFC 8981).
+    pub(crate) fn renew_temporary(&mut self, discovery: &mut Discovery, now: Instant) {
+        let effects = discovery.renew_temporary(now, &mut self.addresses, &mut self.random);
+        // Nothing but addresses.
+        self.apply(effects, now);
+    }
+
+    /// Whether there are temporary addresses.
+    pub(crate) fn set_temporary(&mut self, discovery: &mut Discovery, enabled: bool, now: Instant) {
+        let effects = discovery.set_temporary(enabled, &mut self.addresses);
+        self.apply(effects, now);
+        self.renew_temporary(discovery, now);
+    }
+
+    /// Removes everything that routers have advertised.
     pub(crate) fn unlearn(&mut self, discovery: &mut Discovery, now: Instant) -> Vec<Effect> {
         let effects = discovery.withdraw(&mut self.addresses, &mut self.routes);
         self.apply(effects, now)
     }
 
-    /// An address that was formed of a router's prefix is another host's: the next one is tried.
+    /// Handles a conflict about an address formed from a router's prefix: another host has it, so the next one is
+    /// tried.
     pub(crate) fn form_anew(&mut self, discovery: &mut Discovery, address: Ipv6Addr, now: Instant) {
         let Some(identify) = self.identify() else { return };
         let known = self.addresses.find(address.into()).filter(|known| known.origin == Origin::Router);
         let Some(known) = known.copied() else { return };
         if known.detection == Detection::Passed {
-            // It was in use, and was verified anew: the interface was out of use, and another host has taken it.
+            // The address was in use and was being verified again. While the interface was suspended, another host has
+            // taken it.
             self.addresses.restart_detection(address.into());
             self.tell(Change::AddressRemoved(known.cidr));
         }
         self.forget_claim(IpAddr::V6(address), now);
+        if known.temporary {
+            discovery.conflict_temporary(address, &mut self.addresses);
+            self.renew_temporary(discovery, now);
+            return;
+        }
         if let Some(next) = discovery.conflict(address, &mut self.addresses, identify) {
             self.claim(&next, now);
         }
@@ -55,8 +78,10 @@ impl Interface {
                 Effect::RouteChanged(_) => {}
                 Effect::Times { reachable, retransmit } => self.neighbours.set_advertised_times(reachable, retransmit),
                 Effect::Solicit
+                | Effect::Unanswered
                 | Effect::Mtu(_)
                 | Effect::HopLimit(_)
+                | Effect::Information(_)
                 | Effect::Flags { .. }
                 | Effect::Servers
                 | Effect::Domains => others.push(effect),

@@ -1,4 +1,4 @@
-//! Multicast groups: the interface's own and those of its sockets, counted by reference and reported.
+//! Multicast groups of the interface itself and of its sockets, counted by reference, and the reports about them.
 
 use core::net::IpAddr;
 
@@ -8,7 +8,7 @@ use crate::link::groups::{JoinError, NotMember, Received, Sources, multicast_har
 use crate::time::Instant;
 
 impl Interface {
-    /// Becomes a member of a group, or one more time so.
+    /// Joins a group once more.
     ///
     /// # Errors
     /// See [`JoinError`].
@@ -16,30 +16,30 @@ impl Interface {
         self.groups.join(group, now).map(drop)
     }
 
-    /// Takes back one [`join_group`](Self::join_group).
+    /// Undoes one [`join_group`](Self::join_group).
     ///
     /// # Errors
-    /// Where there is none to be taken back.
+    /// If the group was not joined.
     pub fn leave_group(&mut self, group: IpAddr, now: Instant) -> Result<(), NotMember> {
         self.groups.leave(group, now).map(drop)
     }
 
-    /// Takes a message of IGMP.
+    /// Processes an IGMP message.
     pub(crate) fn receive_igmp(&mut self, received: &Received<'_>, now: Instant) {
         self.groups.receive_igmp(received, now, &mut self.random);
     }
 
-    /// Takes a message of MLD.
+    /// Processes an MLD message.
     pub(crate) fn receive_mld(&mut self, received: &Received<'_>, now: Instant) {
         self.groups.receive_mld(received, now, &mut self.random);
     }
 
-    /// Reports what is due.
+    /// Sends the reports that are due.
     pub(super) fn report_groups(&mut self, now: Instant, device: &mut dyn Transmitter) {
         if self.link.loops_back {
             return;
         }
-        self.groups.set_sources(Sources { v4: self.first_v4(), v6_link_local: self.link_local(now) }, now);
+        self.groups.set_sources(Sources { v4: self.first_v4(), v6_link_local: self.link_local() }, now);
         if self.groups.next_timeout().is_none_or(|due| due > now) {
             return;
         }

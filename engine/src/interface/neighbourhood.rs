@@ -1,4 +1,4 @@
-//! ARP and neighbour discovery: neighbours are asked, answered, told of changes, and believed.
+//! ARP and neighbour discovery: solicitations, answers and announcements, and evidence from the messages of others.
 
 use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -8,6 +8,7 @@ use smoltcp::wire::{EthernetAddress, IpProtocol};
 use super::egress::Outgoing;
 use super::{Interface, Waiting};
 use crate::frame::Transmitter;
+use crate::ip::addresses::{Address, Detection};
 use crate::ip::output::Header;
 use crate::link::arp::{Arp, EvidenceKind};
 use crate::link::groups::multicast_hardware;
@@ -17,21 +18,21 @@ use crate::slots::Key;
 use crate::time::Instant;
 use crate::wire;
 
-/// What became of something that waited for a neighbour.
+/// The result of waiting for a neighbour.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Resolved {
-    /// The neighbour is known: this sender's packets may leave.
+    /// The neighbour is known. The sender may send its packets.
     Reachable(Key),
-    /// It had to give way to others that wait; it may try again later.
+    /// The sender was displaced by others that wait. It may try again later.
     Displaced(Key),
     /// The neighbour does not answer (RFC 4861 section 7.2.2).
     Unreachable(Key),
-    /// The neighbour of this packet does not answer: whoever has sent it is told as if a router had.
+    /// The neighbour of this packet does not answer. The owner of the packet is told as if a router had reported it.
     Undeliverable(Vec<u8>),
 }
 
 impl Interface {
-    /// Takes an ARP message, from the first octet behind the Ethernet header on.
+    /// Processes an ARP message, which begins after the Ethernet header.
     pub(crate) fn receive_arp(&mut self, message: &[u8], now: Instant, device: &mut dyn Transmitter) {
         let (Some(own), Some(arp)) = (self.link.hardware, Arp::read(message)) else { return };
         self.contest(now, arp.sender_hardware, |address| match address {
@@ -57,7 +58,7 @@ impl Interface {
         self.handle_timeout(now, device);
     }
 
-    /// Takes a message of neighbour discovery. What routers advertise is for the caller to use, and is returned.
+    /// Processes a neighbour discovery message. A router advertisement is returned, because the caller must apply it.
     pub(crate) fn receive_ndp<'a>(
         &mut self,
         received: &Received<'a>,
@@ -76,14 +77,15 @@ impl Interface {
                 self.hear(router.source.into(), Evidence::RouterAdvertisement { hardware }, now);
                 advertisement = Some(router);
             }
-            // Routers are for routers to be asked; which router leads where is not left to whoever says so.
+            // Only routers answer router solicitations. Redirects are ignored, because any host on the link could send
+            // one.
             Message::RouterSolicitation | Message::Redirect(_) => {}
         }
         self.handle_timeout(now, device);
         advertisement
     }
 
-    /// RFC 4861 section 7.2.3, RFC 4862 section 5.4.3.
+    /// Processes a neighbour solicitation (RFC 4861 section 7.2.3, RFC 4862 section 5.4.3).
     fn solicited(
         &mut self,
         solicitation: &Solicitation,
@@ -100,7 +102,8 @@ impl Interface {
             IpAddr::V6(address) => solicitation.contests(address, |_| false),
             IpAddr::V4(_) => false,
         });
-        // Two with one hardware address would ask each other for ever: nobody can be told apart from this host there.
+        // If another host has the same hardware address, its messages cannot be told from this host's, and both would
+        // solicit each other for ever.
         if from == own || !self.addresses.is_local(solicitation.target.into()) {
             return;
         }
@@ -111,7 +114,7 @@ impl Interface {
         self.send_discovery(solicitation.target, to, now, device, |into| answer.write(into, solicitation.target, to));
     }
 
-    /// RFC 4861 section 7.2.5, RFC 4862 section 5.4.4.
+    /// Processes a neighbour advertisement (RFC 4861 section 7.2.5, RFC 4862 section 5.4.4).
     fn advertised(&mut self, said: &Advertisement, own: EthernetAddress, from: EthernetAddress, now: Instant) {
         let target = IpAddr::V6(said.target);
         let hardware = said.hardware.unwrap_or(from);
@@ -130,10 +133,9 @@ impl Interface {
     }
 
     fn hear(&mut self, neighbour: IpAddr, evidence: Evidence, now: Instant) {
-        // Nobody else is where this host is: at none of its addresses, and not at its hardware address, at which frames
-        // for others would come back.
+        // No neighbour has an address of this host, and none has its hardware address: frames to it would come back.
         if self.addresses.find(neighbour).is_some()
-            || said_of(&evidence).is_some_and(|said| Some(said) == self.link.hardware)
+            || hardware_of(&evidence).is_some_and(|said| Some(said) == self.link.hardware)
         {
             return;
         }
@@ -145,7 +147,8 @@ impl Interface {
         self.has_news |= !was_known && self.neighbours.reachability(neighbour) == Reachability::Probable;
     }
 
-    /// Something came from a neighbour on the link that is not known yet: what is sent to it goes to that station.
+    /// A packet came from an on-link neighbour that is not known yet. Packets to it are sent to the station it came
+    /// from.
     pub(crate) fn introduce(&mut self, neighbour: IpAddr, hardware: EthernetAddress, now: Instant) {
         let is_on_link = self.next_hop(neighbour).is_ok_and(|next_hop| next_hop.on_link);
         if is_on_link && self.neighbours.reachability(neighbour) != Reachability::Probable {
@@ -153,7 +156,7 @@ impl Interface {
         }
     }
 
-    /// A router says that it is none any more: it is no default router (RFC 4861 section 7.2.5).
+    /// A router has reported that it is not one any more: its routes are removed (RFC 4861 section 7.2.5).
     fn forget_router(&mut self, router: IpAddr) {
         let through = |route: &&crate::ip::routes::Route| {
             route.gateway() == Some(router) && route.origin == crate::ip::addresses::Origin::Router
@@ -164,7 +167,7 @@ impl Interface {
         }
     }
 
-    /// Packets reach whoever leads to a destination (RFC 4861 section 7.3.1).
+    /// Confirms that packets reach the next hop of a destination (RFC 4861 section 7.3.1).
     pub(crate) fn confirm(&mut self, destination: IpAddr, now: Instant) {
         if self.link.hardware.is_some()
             && let Ok(next_hop) = self.next_hop(destination)
@@ -173,17 +176,17 @@ impl Interface {
         }
     }
 
-    /// Does what is due: neighbours are asked, what waited for them leaves, addresses are probed for and announced,
-    /// groups reported, and what has had its time goes.
+    /// Does what is due: solicits neighbours, releases packets that waited for them, probes for addresses and announces
+    /// them, reports groups, and removes what has expired.
     pub fn handle_timeout(&mut self, now: Instant, device: &mut dyn Transmitter) {
-        self.ask_neighbours(now, device);
+        self.poll_neighbours(now, device);
         self.claim_addresses(now, device);
         self.expire(now);
         self.report_groups(now, device);
     }
 
-    fn ask_neighbours(&mut self, now: Instant, device: &mut dyn Transmitter) {
-        // Each that waits comes once, and each neighbour is asked once in a while, so this ends.
+    fn poll_neighbours(&mut self, now: Instant, device: &mut dyn Transmitter) {
+        // Every waiting item is returned once, and neighbours are solicited at a limited rate, so the loop ends.
         while let Some(action) = self.neighbours.poll(now) {
             match action {
                 Action::Solicit { hop, to } => self.solicit(hop, to, now, device),
@@ -205,7 +208,7 @@ impl Interface {
                     self.resolved.push_back(Resolved::Unreachable(sender));
                 }
                 Action::Displaced { waiting, .. } => self.displace(waiting),
-                // The next packet goes by whatever way there is then.
+                // The next packet takes whatever route there is then.
                 Action::Lost { hop: _ } => {}
             }
         }
@@ -221,22 +224,22 @@ impl Interface {
         }
     }
 
-    /// What became of those who waited for neighbours, oldest first.
+    /// The next result for a sender or packet that waited for a neighbour, oldest first.
     pub fn poll_resolved(&mut self) -> Option<Resolved> {
         self.resolved.pop_front()
     }
 
-    /// Whether somebody's hardware address became known since this was last asked.
+    /// Whether the hardware address of a neighbour became known since the last call.
     pub fn take_news(&mut self) -> bool {
         core::mem::take(&mut self.has_news)
     }
 
-    /// Whether less waits for some neighbour than before, since this was last asked.
+    /// Whether the queue of some neighbour has become shorter since the last call.
     pub fn take_room(&mut self) -> bool {
         core::mem::take(&mut self.has_room)
     }
 
-    /// Asks for a neighbour, from the address of what waits for it (RFC 4861 section 7.2.2, RFC 826).
+    /// Solicits a neighbour, from the source address of the packet that waits for it (RFC 4861 section 7.2.2, RFC 826).
     fn solicit(&mut self, hop: IpAddr, to: Option<EthernetAddress>, now: Instant, device: &mut dyn Transmitter) {
         let Some(own) = self.link.hardware else { return };
         let waiting = match self.neighbours.first_waiting(hop) {
@@ -257,20 +260,20 @@ impl Interface {
                 };
                 self.send_solicitation(&solicitation, to, device);
             }
-            // Without an address of the family nobody could answer.
+            // Without an address of the family there is no source to solicit from.
             _ => {}
         }
     }
 
-    /// Asks for the routers of the link (RFC 4861 section 6.3.7).
+    /// Solicits the routers of the link (RFC 4861 section 6.3.7).
     pub(crate) fn solicit_routers(&mut self, now: Instant, device: &mut dyn Transmitter) {
         let Some(own) = self.link.hardware else { return };
         let routers = crate::link::ndp::all_routers();
-        let source = self.link_local(now).unwrap_or(Ipv6Addr::UNSPECIFIED);
+        let source = self.link_local().unwrap_or(Ipv6Addr::UNSPECIFIED);
         self.send_discovery(source, routers, now, device, |into| router_solicitation(into, source, own));
     }
 
-    /// Tells everybody on the link of an address.
+    /// Announces an address to all hosts of the link.
     pub(super) fn announce(&mut self, address: IpAddr, now: Instant, device: &mut dyn Transmitter) {
         let Some(own) = self.link.hardware else { return };
         match address {
@@ -285,7 +288,7 @@ impl Interface {
         }
     }
 
-    /// Asks whether somebody has an address that this host would like to have.
+    /// Probes whether another host has an address that this host wants to use.
     pub(super) fn probe(&mut self, address: IpAddr, nonce: [u8; 6], device: &mut dyn Transmitter) {
         let Some(own) = self.link.hardware else { return };
         match address {
@@ -325,26 +328,21 @@ impl Interface {
         self.answer(&Outgoing { header, head: &message, payload: &[], whole: true }, now, device);
     }
 
-    /// Whether there is a link-local address that is this host's.
-    pub(crate) fn has_link_local(&self, now: Instant) -> bool {
-        self.link_local(now).is_some()
+    /// Whether this host has a link-local address that is assigned.
+    pub(crate) fn has_link_local(&self) -> bool {
+        self.link_local().is_some()
     }
 
-    /// The link-local address, once it is this host's.
-    pub(super) fn link_local(&self, now: Instant) -> Option<Ipv6Addr> {
-        let is_usable = |address: &&crate::ip::addresses::Address| {
-            !matches!(
-                address.state(now),
-                crate::ip::addresses::State::Tentative | crate::ip::addresses::State::Duplicated
-            )
-        };
-        self.addresses.iter().filter(is_usable).find_map(|known| match known.address() {
+    /// The link-local address, once it is assigned.
+    pub(crate) fn link_local(&self) -> Option<Ipv6Addr> {
+        let assigned = self.addresses.iter().filter(|known| known.detection == Detection::Passed);
+        assigned.map(Address::address).find_map(|address| match address {
             IpAddr::V6(address) if address.is_unicast_link_local() => Some(address),
             IpAddr::V4(_) | IpAddr::V6(_) => None,
         })
     }
 
-    /// The first IPv4 address that is this host's.
+    /// The first IPv4 address that is assigned.
     pub(super) fn first_v4(&self) -> Option<Ipv4Addr> {
         self.addresses.iter().find_map(|known| match known.address() {
             IpAddr::V4(address) if self.addresses.is_local(known.address()) => Some(address),
@@ -353,8 +351,8 @@ impl Interface {
     }
 }
 
-/// The hardware address that somebody says a neighbour has.
-const fn said_of(evidence: &Evidence) -> Option<EthernetAddress> {
+/// The hardware address that evidence contains.
+const fn hardware_of(evidence: &Evidence) -> Option<EthernetAddress> {
     match *evidence {
         Evidence::Solicitation { hardware }
         | Evidence::ArpReply { hardware }
@@ -365,7 +363,7 @@ const fn said_of(evidence: &Evidence) -> Option<EthernetAddress> {
     }
 }
 
-/// All of neighbour discovery is sent with a hop limit that no router lets pass (RFC 4861 section 3.1).
+/// Neighbour discovery is always sent with a hop limit of 255 (RFC 4861 section 3.1).
 const fn discovery_header(source: Ipv6Addr, destination: Ipv6Addr) -> Header {
     Header {
         source: IpAddr::V6(source),

@@ -1,4 +1,4 @@
-//! How addresses become this host's, and what is done when somebody else claims one (RFC 5227, RFC 4862 section 5.4).
+//! Claims of addresses: verification, announcement, and conflicts with other hosts (RFC 5227, RFC 4862 section 5.4).
 
 use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv6Addr};
@@ -15,53 +15,53 @@ use crate::link::claim::{Action, Claim, Defence, Outcome, State, Timing};
 use crate::random::{Random, Secret};
 use crate::time::Instant;
 
-/// The least time between two announcements that defend an address, and between two tellings of one conflict (RFC 5227
+/// The minimum time between two announcements that defend an address, and between two reports of one conflict (RFC 5227
 /// section 1.1, `DEFEND_INTERVAL`).
 const DEFEND_INTERVAL: Duration = Duration::from_secs(10);
-/// How many identifiers are tried before a link goes without one of its addresses (RFC 7217 section 6,
+/// How many identifiers are tried before the interface goes without one of its addresses (RFC 7217 section 6,
 /// `IDGEN_RETRIES`).
 const MOST_RETRIES: u32 = 3;
-/// Nonces that are remembered, for probes that come back.
+/// How many nonces are remembered, to recognize own probes that are looped back.
 const MOST_NONCES: usize = 16;
 
-/// Whether an address is used before the link was asked about it.
+/// Whether an address is probed for before it is used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verification {
-    /// The link is asked first: for addresses that this host has made itself, or that were lent.
+    /// It is probed for first. For addresses that this host has formed itself, and for leased addresses.
     First,
-    /// It is used and announced at once: somebody who knows the network has set it.
+    /// It is used and announced at once. For addresses that an administrator has set.
     None,
 }
 
-/// Somebody else uses an address that this host has or wanted.
+/// Another host uses an address that this host has or tried to claim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Conflict {
     /// The address.
     pub address: IpAddr,
-    /// Who has it.
+    /// The hardware address of the other host.
     pub hardware: EthernetAddress,
-    /// This host does not use it any more.
+    /// Whether this host has given up the address.
     pub is_lost: bool,
 }
 
-/// The claims to addresses.
+/// The claims of all addresses of an interface.
 pub(super) struct Claims {
     list: Vec<Claimed>,
-    /// The last nonces of probes.
+    /// The nonces of the last probes.
     nonces: [[u8; 6]; MOST_NONCES],
     next_nonce: usize,
-    /// Identifiers are made with it (RFC 7217).
+    /// The key that interface identifiers are made with (RFC 7217).
     secret: Secret,
-    /// How many link-local addresses were found to be another's.
+    /// How many link-local addresses turned out to be another host's.
     link_local_conflicts: u32,
-    /// There is to be a link-local address.
+    /// Whether the interface should have a link-local address.
     wants_link_local: bool,
 }
 
 struct Claimed {
     address: IpAddr,
     claim: Claim,
-    /// When a conflict about it was last told.
+    /// When a conflict about it was last reported.
     told: Option<Instant>,
 }
 
@@ -81,7 +81,7 @@ impl Claims {
         self.list.iter().filter_map(|claimed| claimed.claim.next_timeout()).min()
     }
 
-    /// Whether a probe with this nonce was sent a short time ago (RFC 7527 section 4.2).
+    /// Whether a recent probe had this nonce (RFC 7527 section 4.2).
     pub(super) fn has_sent(&self, nonce: [u8; 6]) -> bool {
         self.nonces.contains(&nonce)
     }
@@ -100,8 +100,8 @@ impl Claims {
 }
 
 impl Interface {
-    /// Adds an address, or sets anew how long one of this origin lasts. On an Ethernet it is announced (RFC 5227 section
-    /// 2.3, RFC 4861 section 7.2.6), or the link is asked about it first.
+    /// Adds an address, or updates the lifetimes of one with the same origin. On an Ethernet link it is announced (RFC
+    /// 5227 section 2.3, RFC 4861 section 7.2.6), or probed for first.
     ///
     /// # Errors
     /// See [`AddAddressError`].
@@ -111,7 +111,7 @@ impl Interface {
         verification: Verification,
         now: Instant,
     ) -> Result<Added, AddAddressError> {
-        // Loopback addresses are on no link but their own (RFC 1122 section 3.2.1.3, RFC 4291 section 2.5.3).
+        // Loopback addresses only belong on a loopback link (RFC 1122 section 3.2.1.3, RFC 4291 section 2.5.3).
         if address.address().is_loopback() && !self.link.loops_back {
             return Err(AddAddressError::Invalid);
         }
@@ -135,11 +135,11 @@ impl Interface {
         Ok(added)
     }
 
-    /// Begins to claim an address that was added: one that is not verified yet is asked about first.
+    /// Starts to claim an address that was added. It is probed for first if it is not verified yet.
     pub(super) fn claim(&mut self, address: &Address, now: Instant) {
         if let IpAddr::V6(own) = address.address() {
-            // Whoever looks for it asks this group (RFC 4862 section 5.4.2). Where there is no room for it, what the
-            // link's switches pass on to all is still heard.
+            // Solicitations for the address are sent to this group (RFC 4862 section 5.4.2). If there is no room for
+            // the group, messages that switches flood are still received.
             let _is_first = self.groups.join(solicited_node(own).into(), now);
         }
         if self.link.hardware.is_some() && !address.address().is_loopback() {
@@ -158,7 +158,7 @@ impl Interface {
         }
     }
 
-    /// Removes an address; `None` where it is not there.
+    /// Removes an address; `None` if the interface does not have it.
     pub fn remove_address(&mut self, address: IpAddr, now: Instant) -> Option<Address> {
         let removed = self.addresses.remove(address)?;
         self.disown(&removed, now);
@@ -171,7 +171,7 @@ impl Interface {
         gone.into_iter().for_each(|address| self.disown(&address, now));
     }
 
-    /// What goes with an address that is not there any more.
+    /// Removes everything that belongs to an address that was removed.
     pub(super) fn disown(&mut self, address: &Address, now: Instant) {
         self.forget_claim(address.address(), now);
         if address.detection == Detection::Passed {
@@ -179,18 +179,18 @@ impl Interface {
         }
     }
 
-    /// Whether there is to be a link-local IPv6 address (RFC 4291 section 2.8), by RFC 7217.
+    /// Sets whether the interface should have a link-local IPv6 address (RFC 4291 section 2.8), made by RFC 7217.
     pub fn set_link_local(&mut self, wanted: bool, now: Instant) {
         self.claims.wants_link_local = wanted;
         if wanted {
-            self.want_link_local(now);
+            self.ensure_link_local(now);
         } else {
             self.withdraw_addresses(Origin::LinkLocal, now);
         }
     }
 
-    /// Begins anew with the first identifier where there is to be a link-local address and is none.
-    fn want_link_local(&mut self, now: Instant) {
+    /// If a link-local address is wanted and there is none, starts with the first identifier.
+    fn ensure_link_local(&mut self, now: Instant) {
         let is_there = self.addresses.iter().any(|known| known.origin == Origin::LinkLocal);
         if self.claims.wants_link_local && !is_there {
             self.claims.link_local_conflicts = 0;
@@ -198,14 +198,14 @@ impl Interface {
         }
     }
 
-    /// What makes the identifiers of this interface in networks of 64 bits, after so many that were found to be another's
-    /// (RFC 7217); none where the link has no hardware addresses.
+    /// The function that makes the interface identifiers for /64 networks, after a number of conflicts (RFC 7217);
+    /// `None` if the link has no hardware addresses.
     pub(super) fn identify(&self) -> Option<impl Fn(Ipv6Addr, u32) -> StableIdentifier + use<>> {
         let (secret, hardware) = (self.claims.secret.clone(), self.link.hardware?);
         Some(move |prefix, conflicts| stable_identifier(prefix, &secret, &hardware.0, &[], conflicts))
     }
 
-    /// Another secret makes other identifiers: those of before, where it was kept.
+    /// Sets the secret of the interface identifiers, for example the stored one, so that they stay the same.
     pub fn set_identifier_secret(&mut self, secret: Secret) {
         self.claims.secret = secret;
     }
@@ -216,39 +216,40 @@ impl Interface {
         let identifier = identify(PREFIX, self.claims.link_local_conflicts);
         let cidr = IpCidr::new(identifier.address_in(PREFIX).into(), 64);
         let address = Address::new(cidr, Origin::LinkLocal);
-        // It cannot be another's: nobody else makes such, and there is room at the beginning.
+        // No other origin forms such addresses, and the limit is not reached at the start.
         let _added = self.add_address(address, Verification::First, now);
     }
 
-    /// The hardware address is another: neighbours are told (RFC 4861 section 7.2.6), and the link-local address, which is
-    /// made of it, is another too.
+    /// Changes the hardware address. Neighbours are told (RFC 4861 section 7.2.6), and the link-local address is
+    /// replaced, because it is derived from the hardware address.
     pub fn set_hardware(&mut self, hardware: EthernetAddress, now: Instant) {
         self.link.hardware = Some(hardware);
         self.withdraw_addresses(Origin::LinkLocal, now);
         self.claims.list.iter_mut().for_each(|claimed| claimed.claim.announce(now));
-        self.want_link_local(now);
+        self.ensure_link_local(now);
     }
 
-    /// The link is back, and may be another: addresses are verified and announced anew, neighbours asked at once, and
-    /// groups reported. Where others had every link-local address that this host has tried, it tries them again.
+    /// The link is up again, and may be another one: addresses are verified and announced again, neighbours are
+    /// solicited at once, and groups are reported. If other hosts had all link-local addresses that this host tried, it
+    /// tries again.
     pub fn link_up(&mut self, now: Instant) {
         self.is_up = true;
         let (claims, random) = (&mut self.claims.list, &mut self.random);
         claims.iter_mut().for_each(|claimed| claimed.claim.restart(now, random));
-        self.want_link_local(now);
+        self.ensure_link_local(now);
         self.neighbours.retry_unresolved(now);
         if !self.link.loops_back {
             self.groups.link_up(now);
         }
     }
 
-    /// The link is gone.
+    /// The link is down.
     pub fn link_down(&mut self, now: Instant) {
         self.is_up = false;
         self.groups.link_down(now);
     }
 
-    /// Probes for addresses and announces them, as it is due.
+    /// Sends the probes and announcements that are due.
     pub(super) fn claim_addresses(&mut self, now: Instant, device: &mut dyn Transmitter) {
         let mut at = if self.is_up { 0 } else { self.claims.list.len() };
         while let Some(claimed) = self.claims.list.get_mut(at) {
@@ -272,15 +273,15 @@ impl Interface {
         }
     }
 
-    /// Somebody says something that another host says only of its own address: claims that are not settled are lost
-    /// where it `contests` them.
+    /// A message was received that only another user of an address sends. A claim that is still probing is lost if the
+    /// message `contests` its address.
     pub(super) fn contest(&mut self, now: Instant, by: EthernetAddress, contests: impl Fn(IpAddr) -> bool) {
         let is_lost = |claimed: &&Claimed| claimed.claim.state() == State::Probing && contests(claimed.address);
         let Some(address) = self.claims.list.iter().find(is_lost).map(|claimed| claimed.address) else { return };
         self.conflict(address, by, now);
     }
 
-    /// Another host uses an address that this one has or wanted.
+    /// Another host uses an address that this host has or tried to claim.
     pub(super) fn conflict(&mut self, address: IpAddr, by: EthernetAddress, now: Instant) {
         let Some(claimed) = self.claims.find(address) else { return };
         let is_lost = claimed.claim.conflict(now) == Outcome::Lost;
@@ -294,7 +295,7 @@ impl Interface {
         }
         let known = self.addresses.find(address);
         if known.is_some_and(|known| known.origin == Origin::Router) {
-            // Whoever knows the router's prefix has another one.
+            // Router discovery forms another address from the prefix.
             return;
         }
         let origin = known.map(|known| known.origin);
@@ -306,12 +307,13 @@ impl Interface {
     }
 }
 
-/// How an address is claimed. What somebody has set is defended and kept, whatever others say.
+/// How an address is claimed. An IPv4 address that an administrator has set is defended and never given up.
 const fn timing(address: IpAddr, origin: Origin, verification: Verification) -> Timing {
     let timing = match address {
         IpAddr::V4(_) => match origin {
             Origin::Static => Timing::ARP.with_defence(Defence::Always(DEFEND_INTERVAL)),
-            Origin::Dhcp | Origin::Router | Origin::LinkLocal => Timing::ARP,
+            Origin::Dhcp => Timing::LEASE,
+            Origin::Router | Origin::LinkLocal => Timing::ARP,
         },
         IpAddr::V6(_) => Timing::NDP,
     };

@@ -1,4 +1,4 @@
-//! What is told of an interface's settings, and what is asked of them. What follows on the link is tested with the
+//! Tests of an interface's settings and of the changes that it reports. The effects on the link are tested with the
 //! [engine](crate::engine).
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -41,7 +41,7 @@ fn changes(interface: &mut Interface) -> Vec<Change> {
 }
 
 #[test]
-fn a_route_is_told_once_without_bits_behind_its_prefix() {
+fn a_route_is_reported_once_without_bits_after_its_prefix() {
     let mut interface = interface();
     assert_eq!(interface.add_route(route("10.1.2.3/8", ROUTER)), Ok(()));
     assert_eq!(changes(&mut interface), [Change::RouteAdded(route("10.0.0.0/8", ROUTER))]);
@@ -62,7 +62,7 @@ fn a_route_is_told_once_without_bits_behind_its_prefix() {
 }
 
 #[test]
-fn an_address_is_told_when_it_comes_changes_and_goes() {
+fn an_address_is_reported_when_it_is_added_changed_or_removed() {
     let mut interface = interface();
     let mut address = Address::new(cidr("192.0.2.1/24"), Origin::Static);
     assert_eq!(interface.add_address(address, Verification::None, NOW), Ok(Added::New));
@@ -81,7 +81,7 @@ fn an_address_is_told_when_it_comes_changes_and_goes() {
 }
 
 #[test]
-fn an_address_goes_when_its_time_is_over() {
+fn an_address_is_removed_when_its_lifetime_ends() {
     struct Nowhere;
     impl crate::frame::Transmitter for Nowhere {
         fn transmit(&mut self, _: crate::frame::Frame<'_>, _: &mut dyn FnMut(&mut [u8])) -> bool {
@@ -103,7 +103,7 @@ fn an_address_goes_when_its_time_is_over() {
 }
 
 #[test]
-fn what_is_sent_comes_from_the_address_that_the_route_selects() {
+fn packets_use_the_source_address_of_their_route() {
     let mut interface = interface();
     for address in ["192.0.2.1/24", "198.51.100.1/24", "2001:db8::1/64"] {
         let address = Address::new(cidr(address), Origin::Static);
@@ -124,7 +124,7 @@ fn what_is_sent_comes_from_the_address_that_the_route_selects() {
 }
 
 #[test]
-fn who_does_not_ask_for_changes_is_told_of_no_more_than_so_many() {
+fn the_queue_of_unpolled_changes_is_bounded() {
     let mut interface = interface();
     for _ in 0..1000 {
         interface.add_route(route("10.0.0.0/8", ROUTER)).expect("room");

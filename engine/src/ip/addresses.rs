@@ -1,12 +1,12 @@
-//! The addresses of an interface: where they come from, how long they last, and which of them to speak from.
+//! The addresses of an interface: their origins, their lifetimes, and source address selection.
 //!
-//! An address is *tentative* until duplicate address detection has found that nobody else has it (RFC 4862 section
-//! 5.4), is *assigned* then, and is used less and less as its lifetimes end: *deprecated* after the preferred one, gone
-//! after the valid one. Detection itself, and the messages that addresses are configured by, are other rooms'.
+//! An address is *tentative* until duplicate address detection has found that no other host has it (RFC 4862 section
+//! 5.4). Then it is *assigned*. It is *deprecated* when its preferred lifetime ends, and removed when its valid
+//! lifetime ends. Other modules run the detection and handle the messages that configure addresses.
 //!
-//! Whether the prefix of an address is on the link is a property of its own (RFC 5942 section 3): a router may
-//! advertise a prefix to form addresses from (flag A) whose other addresses are nevertheless reached through it (no
-//! flag L). A prefix that is on the link without an address is a [route](super::routes::Route) without a gateway.
+//! Whether the prefix of an address is on the link is a separate property (RFC 5942 section 3): a router may advertise
+//! a prefix from which hosts form addresses (flag A) although the other addresses of the prefix are reached through the
+//! router (no flag L). An on-link prefix without an address is a [route](super::routes::Route) without a gateway.
 
 use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -23,18 +23,20 @@ mod stable;
 mod tests;
 
 pub use preference::{Scope, common_prefix, policy};
+pub(crate) use stable::is_reserved;
 pub use stable::{StableIdentifier, stable_identifier};
 
-/// How many addresses an interface has at most where nothing else is said.
+/// How many addresses an interface has at most by default.
 pub const DEFAULT_LIMIT: usize = 64;
-/// How many routers are remembered as advertisers of one prefix; of more, the latest.
+/// How many routers are remembered as advertisers of one prefix. If there are more, the latest are kept.
 const MOST_ADVERTISERS: usize = 4;
-/// RFC 4291 section 2.5.6, and RFC 4861 section 5.1: it is on the link without being advertised.
+/// The link-local prefix of IPv6 (RFC 4291 section 2.5.6). It is on-link without being advertised (RFC 4861 section
+/// 5.1).
 const LINK_LOCAL_V6: IpCidr = IpCidr::new(IpAddress::v6(0xfe80, 0, 0, 0, 0, 0, 0, 0), 10);
-/// RFC 3927 section 2.6.2: no destination there is given to a router.
+/// The link-local prefix of IPv4. Packets for it are never sent to a router (RFC 3927 section 2.6.2).
 const LINK_LOCAL_V4: IpCidr = IpCidr::new(IpAddress::v4(169, 254, 0, 0), 16);
 
-/// Where an address or a route comes from. What one origin brought is withdrawn together.
+/// Where an address or a route comes from. Everything from one origin is withdrawn together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Origin {
     /// An administrator, or the embedder.
@@ -43,43 +45,43 @@ pub enum Origin {
     Dhcp,
     /// A router's advertisement.
     Router,
-    /// This host itself, for its link alone (RFC 3927, RFC 4862 section 5.3).
+    /// This host itself, for use on its link only (RFC 3927, RFC 4862 section 5.3).
     LinkLocal,
 }
 
-/// How far duplicate address detection has come with an address (RFC 4862 section 5.4, RFC 5227).
+/// The result of duplicate address detection for an address (RFC 4862 section 5.4, RFC 5227).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Detection {
-    /// It has not ended: nothing is sent from the address and nothing is accepted for it. Left by
-    /// [`assign`](Addresses::assign) and [`mark_duplicated`](Addresses::mark_duplicated).
+    /// Detection has not ended: nothing is sent from the address, and packets for it are not accepted.
+    /// [`assign`](Addresses::assign) and [`mark_duplicated`](Addresses::mark_duplicated) end this state.
     Running,
-    /// Nobody else has the address, or nobody was to be asked: it is assigned to the interface.
+    /// No other host has the address, or detection was not needed. The address is assigned to the interface.
     Passed,
-    /// Another has it: it is not used until somebody intervenes, or detection [starts
-    /// anew](Addresses::restart_detection).
+    /// Another host has the address. It is not used until an administrator intervenes, or detection [starts
+    /// again](Addresses::restart_detection).
     Failed,
 }
 
 /// What an address may be used for (RFC 4862 section 2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
-    /// For nothing yet: whether another has it is being found out.
+    /// For nothing yet: duplicate address detection is running.
     Tentative,
     /// For everything.
     Preferred,
-    /// For what has begun from it. New communication begins from another where there is one.
+    /// For existing communication. New communication uses another address if there is one.
     Deprecated,
-    /// For nothing: another has it.
+    /// For nothing: another host has it.
     Duplicated,
 }
 
-/// The routers that have advertised the prefix of an address, for rule 5.5 of RFC 6724. There are four at most; the
-/// one that was heard first gives way.
+/// The routers that have advertised the prefix of an address, for rule 5.5 of RFC 6724. At most four are kept, the most
+/// recently added ones.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Advertisers([Option<Ipv6Addr>; MOST_ADVERTISERS]);
 
 impl Advertisers {
-    /// Takes note of a router's advertisement.
+    /// Adds a router that has advertised the prefix.
     pub fn insert(&mut self, router: Ipv6Addr) {
         if !self.contains(router) {
             self.0.rotate_right(1);
@@ -109,25 +111,28 @@ pub struct Address {
     pub cidr: IpCidr,
     /// Where it comes from.
     pub origin: Origin,
-    /// Whether the other addresses of its prefix are on the link (flag L of RFC 4861 section 4.6.2; RFC 5942).
+    /// Whether its identifier is a random one that is replaced after a time (RFC 8981).
+    pub temporary: bool,
+    /// Whether the other addresses of its prefix are on-link (flag L of RFC 4861 section 4.6.2; RFC 5942).
     pub on_link: bool,
-    /// How far duplicate address detection has come.
+    /// The result of duplicate address detection.
     pub detection: Detection,
-    /// From when on it is deprecated; `None` for never.
+    /// When it becomes deprecated; `None` for never.
     pub preferred_until: Option<Instant>,
-    /// From when on it is gone; `None` for never.
+    /// When it expires; `None` for never.
     pub valid_until: Option<Instant>,
-    /// Which routers have advertised its prefix.
+    /// The routers that have advertised its prefix.
     pub advertisers: Advertisers,
 }
 
 impl Address {
-    /// An address that lasts for ever, with its prefix on the link, and without detection.
+    /// An address without an end of its lifetimes, with its prefix on-link, and without duplicate address detection.
     #[must_use]
     pub fn new(cidr: IpCidr, origin: Origin) -> Self {
         Self {
             cidr,
             origin,
+            temporary: false,
             on_link: true,
             detection: Detection::Passed,
             preferred_until: None,
@@ -142,7 +147,7 @@ impl Address {
         self.cidr.address().into()
     }
 
-    /// What it may be used for.
+    /// What the address may be used for.
     #[must_use]
     pub fn state(&self, now: Instant) -> State {
         match self.detection {
@@ -153,7 +158,7 @@ impl Address {
         }
     }
 
-    /// How far it means something.
+    /// The scope of the address.
     #[must_use]
     pub fn scope(&self) -> Scope {
         Scope::of(self.address())
@@ -167,15 +172,15 @@ impl Address {
 /// Why an address was not added. Nothing has changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum AddAddressError {
-    /// No host can have it: it is unspecified, of "this network" (0.0.0.0/8), multicast, a broadcast address, the IPv4
-    /// address of a network itself (RFC 1122 section 3.2.1.3), or an IPv4 address written as an IPv6 one (RFC 4291
-    /// section 2.5.5).
+    /// No host can have it: it is unspecified, of "this network" (0.0.0.0/8), multicast, a broadcast address, the
+    /// address of an IPv4 network itself (RFC 1122 section 3.2.1.3), or an IPv4-mapped IPv6 address (RFC 4291 section
+    /// 2.5.5).
     #[error("no host can have this address")]
     Invalid,
     /// The interface has it from another origin.
     #[error("the interface has this address from elsewhere")]
     InUse,
-    /// There are as many as there may be: of all, or of those that routers advertise.
+    /// The limit is reached: the one for all addresses, or the one for addresses that routers advertise.
     #[error("the interface has as many addresses as it may have")]
     Full,
 }
@@ -190,23 +195,23 @@ impl Entry for Address {
     }
 }
 
-/// What became of an address that was added.
+/// The result of adding an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Added {
-    /// The interface has one more.
+    /// The address is new.
     New,
-    /// The interface had it from this origin; so it was before.
+    /// The interface had the address from this origin already. This is its previous state.
     Updated(Address),
 }
 
-/// The addresses of one interface, no more than its limit. Looking for an address is a binary search.
+/// The addresses of one interface, up to a limit. Looking up an address is a binary search.
 #[derive(Debug)]
 pub struct Addresses {
-    /// In the order in which they were added, which decides between equals.
+    /// In the order in which they were added. Source address selection prefers the earlier of two equal addresses.
     list: Entries<Address>,
-    /// Where each address is in the list; sorted.
+    /// The index of each address in the list, sorted by address.
     places: Vec<(IpAddr, usize)>,
-    /// The directed broadcast addresses; sorted.
+    /// The directed broadcast addresses, sorted.
     broadcasts: Vec<Ipv4Addr>,
     revision: u64,
 }
@@ -218,17 +223,16 @@ impl Default for Addresses {
 }
 
 impl Addresses {
-    /// No addresses; `limit` at most. A quarter of them at most are from routers, so that whoever sends advertisements
-    /// cannot keep the other origins out.
+    /// An empty list for at most `limit` addresses. At most a quarter of them may come from routers, so that a host
+    /// which sends advertisements cannot displace the other origins.
     #[must_use]
     pub const fn new(limit: usize) -> Self {
         let list = Entries::new(limit, limit / 4);
         Self { list, places: Vec::new(), broadcasts: Vec::new(), revision: 0 }
     }
 
-    /// Adds an address. Where the interface has it already from the same origin, its prefix, its lifetimes and whether
-    /// it is on the link become the new ones, its advertisers are added, and what duplicate address detection has found
-    /// stays.
+    /// Adds an address. If the interface has it already from the same origin, its prefix, its lifetimes and its on-link
+    /// flag are replaced, its advertisers are added, and the result of duplicate address detection is kept.
     ///
     /// # Errors
     /// See [`AddAddressError`].
@@ -242,7 +246,7 @@ impl Addresses {
             }
             let mut known = Address { detection: before.detection, advertisers: before.advertisers, ..address };
             address.advertisers.0.into_iter().rev().flatten().for_each(|router| known.advertisers.insert(router));
-            // A router repeats itself all the time, and only the lifetimes change.
+            // A router repeats its advertisements all the time, and usually only the lifetimes change.
             let is_changed = (known.cidr, known.on_link) != (before.cidr, before.on_link);
             self.replace(known, is_changed);
             return Ok(Added::Updated(before));
@@ -252,12 +256,12 @@ impl Addresses {
         Ok(Added::New)
     }
 
-    /// Removes an address; `None` where there is no such.
+    /// Removes an address; `None` if there is no such address.
     pub fn remove(&mut self, address: IpAddr) -> Option<Address> {
         self.left(|list| list.take(|known| known.address() == address)).pop()
     }
 
-    /// Removes what an origin brought, and returns it.
+    /// Removes and returns the addresses of an origin.
     pub fn withdraw(&mut self, origin: Origin) -> Vec<Address> {
         self.left(|list| list.withdraw(origin))
     }
@@ -267,66 +271,67 @@ impl Addresses {
         self.left(|list| list.expire(now))
     }
 
-    /// When to call [`expire`](Self::expire) again. That an address becomes deprecated needs no call.
+    /// When to call [`expire`](Self::expire) again. An address becomes deprecated without a call.
     #[must_use]
     pub const fn next_timeout(&self) -> Option<Instant> {
         self.list.next_timeout()
     }
 
-    /// Assigns an address: duplicate address detection has found nobody who has it. Whether it was tentative.
+    /// Assigns a tentative address, because duplicate address detection has found no other host that has it. Returns
+    /// whether the address was tentative.
     pub fn assign(&mut self, address: IpAddr) -> bool {
         self.move_on(address, Detection::Running, Detection::Passed)
     }
 
-    /// Takes an address out of use, because another has it: one that was tentative (RFC 4862 section 5.4.5). Whether it
-    /// was. An assigned one is not taken away by whoever claims it; to give it up after all (RFC 5227 section 2.4),
-    /// remove it.
+    /// Marks a tentative address as duplicated, because another host has it (RFC 4862 section 5.4.5). Returns whether
+    /// the address was tentative. An assigned address is not lost just because another host claims it. To give it up
+    /// after all (RFC 5227 section 2.4), remove it.
     pub fn mark_duplicated(&mut self, address: IpAddr) -> bool {
         self.move_on(address, Detection::Running, Detection::Failed)
     }
 
-    /// Makes an address tentative again, as when the link was gone, and others may have taken the address meanwhile.
-    /// Whether the interface has it.
+    /// Makes an address tentative again, for example because the link was down and another host may have taken the
+    /// address. Returns whether the interface has the address.
     pub fn restart_detection(&mut self, address: IpAddr) -> bool {
         let Some(known) = self.find(address).copied() else { return false };
         self.replace(Address { detection: Detection::Running, ..known }, true);
         true
     }
 
-    /// An address of the interface with all that is known of it, whatever its state.
+    /// The record of an address, whatever its state.
     #[must_use]
     pub fn find(&self, address: IpAddr) -> Option<&Address> {
         self.list.get(self.place(address)?)
     }
 
-    /// All of them, in the order in which they were added.
+    /// All addresses, in the order in which they were added.
     pub fn iter(&self) -> impl Iterator<Item = &Address> {
         self.list.iter()
     }
 
-    /// How many there are, in whatever state.
+    /// The number of addresses in any state.
     #[must_use]
     pub fn len(&self) -> usize {
         self.list.len()
     }
 
-    /// Whether there is none.
+    /// Whether there are no addresses.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.list.is_empty()
     }
 
-    /// Whether packets for an address are for this host: it is assigned. Packets for a tentative address are not (RFC
-    /// 4862 section 5.4); which messages of neighbour discovery are heard nevertheless, is for [`find`](Self::find) to
-    /// tell.
+    /// Whether packets for an address are for this host, because the address is assigned. Packets for a tentative
+    /// address are not (RFC 4862 section 5.4). Use [`find`](Self::find) to decide which neighbour discovery messages
+    /// for a tentative address are accepted.
     #[must_use]
     pub fn is_local(&self, address: IpAddr) -> bool {
         self.find(address).is_some_and(Address::is_assigned)
     }
 
-    /// Whether an address is that of all hosts of the link: 255.255.255.255, or the directed broadcast address of a
-    /// network that an assigned address is of (RFC 1122 section 3.2.1.3). Networks of 31 bits and more have none (RFC
-    /// 3021 section 2.2).
+    /// Whether an address is a broadcast address of the link: 255.255.255.255, or the directed broadcast address of the
+    /// network of an assigned address (RFC 1122 section 3.2.1.3). Networks with a prefix of 31 or 32 bits have none
+    /// (RFC 3021 section 2.2).
     #[must_use]
     pub fn is_broadcast(&self, address: IpAddr) -> bool {
         match address {
@@ -335,9 +340,9 @@ impl Addresses {
         }
     }
 
-    /// Whether an address is the one by which 4.2BSD meant all hosts of a network: zeros for the host (RFC 1122 section
-    /// 3.3.6). Packets for it are to be treated as broadcast ones, so nothing answers them and no error is sent about
-    /// them, and none is sent there.
+    /// Whether an address is the broadcast address of 4.2BSD for a network: a host part of zeros (RFC 1122 section
+    /// 3.3.6). Packets for it are treated as broadcast packets: nothing answers them, no error is sent about them, and
+    /// no error is sent to the address.
     #[must_use]
     pub fn is_old_broadcast(&self, address: IpAddr) -> bool {
         let IpAddr::V4(address) = address else { return false };
@@ -345,20 +350,20 @@ impl Addresses {
         self.list.iter().any(|known| known.is_assigned() && is_network(known))
     }
 
-    /// Whether an address is on the link by the prefix of an address of this interface, or because it is link-local.
-    /// What is on the link by a route is [`Routes::is_on_link`](super::routes::Routes::is_on_link)'s to say as well.
+    /// Whether an address is on-link by the prefix of an address of this interface, or because it is link-local. It may
+    /// also be on-link by a route: see [`Routes::is_on_link`](super::routes::Routes::is_on_link).
     #[must_use]
     pub fn is_connected(&self, address: IpAddr) -> bool {
         let address = IpAddress::from(address);
         self.connected().any(|prefix| prefix.contains_addr(&address))
     }
 
-    /// The prefixes that are on the link by the addresses of this interface; some may be repeated. An address that
-    /// another has says nothing about the link. A prefix is on the link while detection runs: it is only not spoken
-    /// from then.
+    /// The prefixes that are on-link by the addresses of this interface. Some may be repeated. A duplicated address
+    /// says nothing about the link. The prefix of a tentative address is on-link: only nothing is sent from the address
+    /// yet.
     ///
-    /// The link-local prefixes are among them where there is an address of their family that is not a loopback one: on
-    /// such an interface there is a link.
+    /// The link-local prefix of a family is included if there is an address of the family that is not a loopback
+    /// address, because such an interface has a link.
     pub fn connected(&self) -> impl Iterator<Item = IpCidr> {
         let usable = |address: &&Address| address.detection != Detection::Failed;
         let own = self.list.iter().filter(usable).filter(|address| address.on_link).map(|address| address.cidr);
@@ -371,7 +376,8 @@ impl Addresses {
         own.chain(link_local)
     }
 
-    /// Another number after each change of what this host has, or of what is on its link; not of lifetimes.
+    /// A number that changes whenever the addresses of this host or the prefixes on its link change. A change of
+    /// lifetimes does not count.
     #[must_use]
     pub const fn revision(&self) -> u64 {
         self.revision
@@ -388,7 +394,7 @@ impl Addresses {
         true
     }
 
-    /// Changes what is known of an address; `is_changed` where it is more than lifetimes.
+    /// Replaces the record of an address. `is_changed` is set if more than the lifetimes changes.
     fn replace(&mut self, known: Address, is_changed: bool) {
         if let Some(place) = self.place(known.address()) {
             self.list.replace(place, known);
@@ -398,7 +404,7 @@ impl Addresses {
         }
     }
 
-    /// Those that leave the list.
+    /// Removes addresses from the list by `leave` and returns them.
     fn left(&mut self, leave: impl FnOnce(&mut Entries<Address>) -> Vec<Address>) -> Vec<Address> {
         let left = leave(&mut self.list);
         if !left.is_empty() {
@@ -407,8 +413,8 @@ impl Addresses {
         left
     }
 
-    /// Finds anew what is kept besides the list, of which more than lifetimes has changed. There are few addresses, and
-    /// they seldom change.
+    /// Recomputes the tables beside the list, after a change of more than lifetimes. There are few addresses, and they
+    /// seldom change.
     fn update(&mut self) {
         self.places = self.list.iter().enumerate().map(|(place, address)| (address.address(), place)).collect();
         self.places.sort_unstable();
@@ -419,14 +425,14 @@ impl Addresses {
     }
 }
 
-/// The multicast group that whoever looks for the neighbour with this address asks (RFC 4291 section 2.7.1).
+/// The solicited-node multicast group of an address (RFC 4291 section 2.7.1): neighbour solicitations for it go there.
 #[must_use]
 pub const fn solicited_node(address: Ipv6Addr) -> Ipv6Addr {
     let [.., high, low] = address.segments();
     Ipv6Addr::new(0xff02, 0, 0, 0, 0, 1, 0xff00 | high & 0xff, low)
 }
 
-/// Whether an address is an IPv4 one that is written as an IPv6 one, which is never on a wire (RFC 4291 section 2.5.5).
+/// Whether an address is an IPv4-mapped IPv6 address, which is never on the wire (RFC 4291 section 2.5.5).
 pub(super) const fn is_v4_mapped(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(_) => false,
@@ -441,12 +447,13 @@ fn is_assignable(cidr: IpCidr) -> bool {
     }
     let IpAddr::V4(address) = address else { return true };
     let is_of_all = v4_network(cidr).is_some_and(|(first, last)| address == first || address == last);
-    // What is reserved (240.0.0.0/4, RFC 1112 section 4) is taken, as Linux does: there are networks that use it.
+    // Reserved addresses (240.0.0.0/4, RFC 1112 section 4) are accepted, as on Linux, because some networks use them.
     let is_this_network = address.octets()[0] == 0;
     !is_this_network && !address.is_broadcast() && !is_of_all
 }
 
-/// The first and the last address of an IPv4 network, where they stand for the network and for all of its hosts.
+/// The first and the last address of an IPv4 network: the network's own address and its directed broadcast address.
+/// `None` if the network is too small to have them.
 fn v4_network(cidr: IpCidr) -> Option<(Ipv4Addr, Ipv4Addr)> {
     let IpCidr::Ipv4(cidr) = cidr else { return None };
     let host = u32::MAX.checked_shr(cidr.prefix_len().into()).filter(|host| *host > 1)?;

@@ -1,4 +1,5 @@
-//! What an interface is set to, one by one: a bounded list of what comes from different origins and may run out.
+//! A bounded list of entries that come from different origins and may expire. Addresses and routes are kept in such
+//! lists.
 
 use alloc::vec::Vec;
 use core::ops::Deref;
@@ -6,26 +7,26 @@ use core::ops::Deref;
 use super::addresses::Origin;
 use crate::time::Instant;
 
-/// One of the list.
+/// An item of the list.
 pub(super) trait Entry {
-    /// Who brought it.
+    /// Where it comes from.
     fn origin(&self) -> Origin;
 
-    /// When it is gone; `None` for never.
+    /// When it expires; `None` for never.
     fn valid_until(&self) -> Option<Instant>;
 }
 
-/// There are as many as there may be: of all, or of those that routers advertise.
+/// The list is full: the limit of all entries is reached, or the limit of those that routers advertise.
 pub(super) struct Full;
 
-/// See the [module](self). In the order in which they were added.
+/// See the [module](self). Entries are in the order in which they were added.
 #[derive(Debug)]
 pub(super) struct Entries<T> {
     limit: usize,
-    /// So that whoever sends advertisements cannot keep the other origins out.
+    /// The limit for entries from routers, so that a host which sends advertisements cannot displace the other origins.
     from_routers: usize,
     list: Vec<T>,
-    /// When the first of them is gone.
+    /// When the first entry expires.
     next: Option<Instant>,
 }
 
@@ -38,7 +39,7 @@ impl<T> Deref for Entries<T> {
 }
 
 impl<T: Entry> Entries<T> {
-    /// None; `limit` at most, and `from_routers` of them.
+    /// An empty list for at most `limit` entries, of which at most `from_routers` come from routers.
     pub(super) const fn new(limit: usize, from_routers: usize) -> Self {
         Self { limit, from_routers, list: Vec::new(), next: None }
     }
@@ -54,26 +55,26 @@ impl<T: Entry> Entries<T> {
         Ok(())
     }
 
-    /// Puts another in the place of one, and returns that; `None` where there is no such place.
+    /// Replaces the entry at an index and returns the old one; `None` if there is no such index.
     pub(super) fn replace(&mut self, place: usize, entry: T) -> Option<T> {
         let before = core::mem::replace(self.list.get_mut(place)?, entry);
         self.find_next();
         Some(before)
     }
 
-    /// Takes out those that leave.
+    /// Removes and returns the entries for which `leaves` is true.
     pub(super) fn take(&mut self, leaves: impl Fn(&T) -> bool) -> Vec<T> {
         let taken = self.list.extract_if(.., |entry| leaves(entry)).collect();
         self.find_next();
         taken
     }
 
-    /// Takes out what an origin brought.
+    /// Removes and returns the entries of an origin.
     pub(super) fn withdraw(&mut self, origin: Origin) -> Vec<T> {
         self.take(|entry| entry.origin() == origin)
     }
 
-    /// Takes out what is over.
+    /// Removes and returns the expired entries.
     pub(super) fn expire(&mut self, now: Instant) -> Vec<T> {
         if self.next.is_none_or(|next| next > now) {
             return Vec::new();
@@ -81,12 +82,12 @@ impl<T: Entry> Entries<T> {
         self.take(|entry| entry.valid_until().is_some_and(|until| until <= now))
     }
 
-    /// When the first of them is gone.
+    /// When the first entry expires.
     pub(super) const fn next_timeout(&self) -> Option<Instant> {
         self.next
     }
 
-    /// There are few, and they seldom change.
+    /// Recomputes the earliest expiry. There are few entries, and they seldom change.
     fn find_next(&mut self) {
         self.next = self.list.iter().filter_map(Entry::valid_until).min();
     }
@@ -117,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn routers_fill_their_part_and_others_the_rest() {
+    fn routers_cannot_fill_the_whole_list() {
         let mut entries = Entries::new(4, 1);
         assert!(entries.push(Sample(Origin::Router, None)).is_ok());
         assert!(entries.push(Sample(Origin::Router, None)).is_err());
@@ -128,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_over_leaves_and_the_next_is_known() {
+    fn expired_entries_are_removed_and_the_next_timeout_is_known() {
         let mut entries = Entries::new(4, 4);
         let all = [Sample(Origin::Dhcp, Some(5)), Sample(Origin::Dhcp, Some(3)), Sample(Origin::Static, None)];
         all.into_iter().for_each(|entry| assert!(entries.push(entry).is_ok()));

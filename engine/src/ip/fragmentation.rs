@@ -1,8 +1,8 @@
-//! Cutting packets that are longer than their path takes into fragments (RFC 791 section 3.2, RFC 8200 section 4.5),
-//! and the identifications by which they are put together again.
+//! Fragmentation of packets that are longer than their path's MTU (RFC 791 section 3.2, RFC 8200 section 4.5), and the
+//! identifications by which receivers reassemble the fragments.
 //!
-//! Whether a packet may be cut is for the caller to decide: TCP segments and what goes out with "don't fragment" are
-//! not.
+//! The caller decides whether a packet may be fragmented. TCP segments and packets sent with "don't fragment" must not
+//! be.
 
 use alloc::vec::Vec;
 use core::ops::Range;
@@ -20,39 +20,40 @@ mod tests;
 
 pub use identifications::Identifications;
 
-/// Offsets count in units of so many bytes.
+/// Fragment offsets are in units of this many bytes.
 const UNIT: usize = 8;
 
-/// Why a packet is not cut.
+/// Why a packet is not fragmented.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum Uncut {
-    /// It is as short as its path takes, and goes as it is.
+    /// It is not longer than its path's MTU, and is sent as it is.
     #[error("the packet fits")]
     Fits,
-    /// It is none whose headers can be read, or is not of the length that it says.
+    /// Its headers cannot be parsed, or its length differs from the length in its header.
     #[error("the packet is malformed")]
     Malformed,
-    /// The MTU leaves no room for eight bytes behind the headers that all fragments have, or in IPv6 for all headers up
-    /// to the upper layer's, which have to be in the first (RFC 7112 section 5).
+    /// The MTU is too small: it leaves no space for eight bytes after the headers that all fragments have, or, in IPv6,
+    /// for all headers up to the upper-layer header, which must be in the first fragment (RFC 7112 section 5).
     #[error("the path takes too little for the packet's headers")]
     Narrow,
-    /// It is an IPv6 packet that has a Fragment header already.
+    /// It is an IPv6 packet that already has a Fragment header.
     #[error("the packet is a fragment already")]
     Fragment,
 }
 
-/// How a packet is cut.
+/// How a packet is divided into fragments.
 #[derive(Clone, Debug)]
 pub struct Fragmentation {
-    /// The headers of the first fragment, and those of the others. They are IPv4 headers, in which only options that
-    /// are copied are in the others' (RFC 791 section 3.1), or the IPv6 header with extension headers and the Fragment
-    /// header. What differs by fragment is written later.
+    /// The headers of the first fragment, and those of the other fragments. In IPv4 the others contain only the options
+    /// that are copied (RFC 791 section 3.1). In IPv6 they are the IPv6 header, extension headers and the Fragment
+    /// header. The fields that differ between fragments are written later.
     first: Vec<u8>,
     others: Vec<u8>,
     family: Family,
-    /// Where the part of the packet begins and ends that is divided.
+    /// The range of the packet that is divided.
     divided: Range<usize>,
-    /// Bytes of it in the first fragment, and in each that is neither the first nor the last.
+    /// How many bytes of this range are in the first fragment, and in each fragment that is neither the first nor the
+    /// last.
     first_length: usize,
     other_length: usize,
 }
@@ -60,7 +61,7 @@ pub struct Fragmentation {
 #[derive(Clone, Copy, Debug)]
 enum Family {
     V4 {
-        /// Where a packet that is a fragment itself begins in the original, and whether others follow it.
+        /// The fragment offset in bytes and the more-fragments flag of the original packet, if it is a fragment itself.
         offset: usize,
         more: bool,
     },
@@ -68,12 +69,12 @@ enum Family {
 }
 
 impl Fragmentation {
-    /// How to cut a packet of `length` bytes into fragments of at most `mtu` bytes. Its IP header, options and
-    /// extension headers are whole in `head`, as is an IPv6 packet's upper-layer header; what follows may be too, and
-    /// counts in `length`.
+    /// Plans how to divide a packet of `length` bytes into fragments of at most `mtu` bytes. `head` contains the
+    /// complete IP header, options and extension headers, and in IPv6 the upper-layer header. It may contain more of
+    /// the packet.
     ///
-    /// The [identification](Identifications) is what its fragments have in common; of IPv4 the lower 16 bits count. An
-    /// IPv4 packet that is a fragment already keeps its own.
+    /// All fragments carry the same [identification](Identifications); IPv4 uses its lower 16 bits. An IPv4 packet that
+    /// is a fragment already keeps its own.
     ///
     /// # Errors
     /// See [`Uncut`].
@@ -88,24 +89,24 @@ impl Fragmentation {
         }
     }
 
-    /// How many fragments there are: at least two.
+    /// The number of fragments: at least two.
     #[must_use]
     pub fn count(&self) -> usize {
         1 + self.divided.len().saturating_sub(self.first_length).div_ceil(self.other_length)
     }
 
-    /// How many bytes a fragment has, headers included; 0 where there is no such fragment.
+    /// The length of a fragment in bytes, headers included; 0 if there is no such fragment.
     #[must_use]
     pub fn length(&self, index: usize) -> usize {
         let length = self.range(index).len();
         if length == 0 { 0 } else { self.headers(index).len() + length }
     }
 
-    /// Writes a fragment of the packet, all of which is in `packet`, into a buffer of [its length](Self::length), with
-    /// the checksum of the IPv4 header.
+    /// Writes a fragment into a buffer of [its length](Self::length), with the checksum of the IPv4 header. `packet` is
+    /// the whole packet.
     ///
     /// # Panics
-    /// Where `into` is shorter, or `packet` is: a bug in the caller.
+    /// If `into` or `packet` is too short, which is a bug in the caller.
     pub fn write(&self, packet: &Payload<'_>, index: usize, into: &mut [u8]) {
         let (range, length) = (self.range(index), self.length(index));
         let headers = self.headers(index);
@@ -117,7 +118,7 @@ impl Fragmentation {
         match self.family {
             Family::V4 { offset: before, more } => {
                 let mut ip = Ipv4Packet::new_unchecked(head);
-                // No fragment is longer than the packet, whose length has 16 bits, nor begins behind its end.
+                // No fragment is longer than the packet, whose length has 16 bits, and none begins after its end.
                 ip.set_total_len(u16::try_from(length).unwrap_or(u16::MAX));
                 ip.set_more_frags(more || !is_last);
                 ip.set_frag_offset(u16::try_from(before + offset).unwrap_or(u16::MAX));
@@ -133,7 +134,7 @@ impl Fragmentation {
         }
     }
 
-    /// Which bytes of the packet a fragment has.
+    /// The range of the packet that a fragment carries.
     fn range(&self, index: usize) -> Range<usize> {
         let Range { start, end } = self.divided;
         let at = |index: usize| match index.checked_sub(1) {
@@ -183,7 +184,7 @@ impl Fragmentation {
         Self::checked(first.clone(), first, Family::V6, begin..length, mtu, end.min(length) - begin)
     }
 
-    /// The plan, where the first fragment has room for `least` bytes, and each for a unit.
+    /// Checks the plan: the first fragment must have space for `least` bytes, and every fragment for one unit.
     fn checked(
         first: Vec<u8>,
         others: Vec<u8>,
@@ -215,7 +216,7 @@ fn copy(packet: &Payload<'_>, range: &Range<usize>, into: &mut [u8]) {
     assert!(range.end <= begin, "the packet is as long as it was when the cuts were planned");
 }
 
-/// An IPv4 header with those of its options that every fragment has: the upper bit of their type says so (RFC 791
+/// An IPv4 header with only the options that every fragment carries: those with the copied flag in their type (RFC 791
 /// section 3.1).
 fn copied_header(header: &[u8]) -> Result<Vec<u8>, Uncut> {
     const END_OF_LIST: u8 = 0;
@@ -240,19 +241,20 @@ fn copied_header(header: &[u8]) -> Result<Vec<u8>, Uncut> {
     Ok(copied)
 }
 
-/// The headers of an IPv6 packet, for who cuts it.
+/// The headers of an IPv6 packet, as fragmentation needs them.
 struct Chain {
-    /// Where the part begins that is divided: behind the headers that nodes on the path look at, which all fragments
-    /// have (RFC 8200 section 4.5); and where that is named which begins there.
+    /// Where the fragmentable part begins: after the headers that nodes on the path process, which every fragment
+    /// carries (RFC 8200 section 4.5). `named_at` is the offset of the octet that names the header there.
+    /// The offset of the octet that names the header at `begin`.
     begin: usize,
     named_at: usize,
-    /// Where the upper layer's header ends, as far as this host knows it.
+    /// Where the upper-layer header ends, as far as this host knows its length.
     end: usize,
 }
 
 impl Chain {
     fn of(head: &[u8]) -> Result<Self, Uncut> {
-        /// Where the IPv6 header names what follows it.
+        /// The offset of the next header field in the IPv6 header.
         const NEXT_HEADER: usize = 6;
         let mut named_at = NEXT_HEADER;
         let mut at = IPV6_HEADER;

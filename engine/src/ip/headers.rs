@@ -1,7 +1,7 @@
-//! One reading of an IP packet of either family: what its headers say, and which error is due where they are wrong.
+//! Parsing of the headers of an IPv4 or IPv6 packet, and which ICMP error is due if they are wrong.
 //!
-//! TCP's fast path has a shorter one of its own, [`wire::Ip`](crate::wire::Ip). This one walks options and extension
-//! headers as a host has to, and stops at fragments, which [reassembly](super::reassembly) takes.
+//! The TCP fast path has a shorter parser of its own, [`wire::Ip`](crate::wire::Ip). This parser processes options and
+//! extension headers as a host must, and stops at fragments, which [reassembly](super::reassembly) takes.
 
 use core::net::IpAddr;
 
@@ -20,74 +20,76 @@ pub(super) use ipv6::{EXTENSIONS, upper_header};
 /// Bytes of an IPv6 Fragment header (RFC 8200 section 4.5).
 pub(super) const FRAGMENT_HEADER: usize = 8;
 
-/// An IP packet whose headers make sense, and the places of what is in it. All places are offsets into
+/// An IP packet with valid headers, and the positions of its parts. All positions are offsets into
 /// [`bytes`](Self::bytes).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Packet<'a> {
-    /// The packet, from the first octet of its IP header to its last octet: what the link added behind it is cut off.
+    /// The packet, from the first octet of its IP header to its last octet, without padding of the link.
     pub bytes: &'a [u8],
-    /// Who says to have sent it. Whether that may be is for the caller to judge.
+    /// The source address. The caller must check whether it is plausible.
     pub source: IpAddr,
-    /// Whom it is for.
+    /// The destination address.
     pub destination: IpAddr,
-    /// What the payload is. Of an IPv6 fragment it is what the Fragment header names, which counts in the first
-    /// fragment only: there it may be an extension header.
+    /// The protocol of the payload. In an IPv6 fragment it is the protocol that the Fragment header names, which counts
+    /// only in the first fragment, and may be an extension header there.
     pub protocol: IpProtocol,
-    /// Where the octet is that names `protocol`: what an IPv6 Parameter Problem of code 1 points to if nobody here
-    /// knows that protocol (RFC 8200 section 4).
+    /// The position of the octet that names `protocol`. An IPv6 Parameter Problem of code 1 points to it if this host
+    /// does not support the protocol (RFC 8200 section 4).
     pub protocol_at: usize,
-    /// The hop limit, or time to live. Any value is good in a packet that has arrived (RFC 1122 section 3.2.1.7).
+    /// The hop limit, or time to live. A received packet may have any value (RFC 1122 section 3.2.1.7).
     pub hop_limit: u8,
     /// The traffic class, or type of service: the whole octet, the two bits of `ecn` included.
     pub traffic_class: u8,
-    /// What routers said of congestion.
+    /// The ECN codepoint.
     pub ecn: Ecn,
-    /// Where the payload begins. It goes on to the end of `bytes`, save that behind "no next header" there is none.
+    /// Where the payload begins. It extends to the end of `bytes`, but there is no payload after "no next header".
     pub payload_at: usize,
-    /// Which part of an original packet this is. Every IPv4 header says that; in IPv6 it is there where a Fragment
-    /// header is, also one that stands before a whole packet (RFC 6946). Neighbour discovery must ignore messages that
-    /// have one (RFC 6980 section 5).
+    /// The fragmentation fields. Every IPv4 packet has them. An IPv6 packet has them if it has a Fragment header, even
+    /// before a complete packet (RFC 6946). Neighbour discovery must ignore messages that have one (RFC 6980 section
+    /// 5).
     pub fragment: Option<Fragment>,
-    /// The value of the router alert option, where there is one (RFC 2113 for IPv4; RFC 2711 for IPv6, where it is 0
-    /// for MLD).
+    /// The value of the router alert option, if there is one (RFC 2113 for IPv4; RFC 2711 for IPv6, where 0 stands for
+    /// MLD).
     pub router_alert: Option<u16>,
 }
 
-/// What the headers say of fragmentation (RFC 791 section 3.1, RFC 8200 section 4.5).
+/// The fragmentation fields of the headers (RFC 791 section 3.1, RFC 8200 section 4.5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fragment {
-    /// Which packet it is a part of: 16 bits in IPv4, 32 bits in IPv6.
+    /// The identification of the original packet: 16 bits in IPv4, 32 bits in IPv6.
     pub identification: u32,
-    /// Where the part begins in the fragmentable part of the original packet, in bytes: a multiple of 8.
+    /// The offset of the fragment in the fragmentable part of the original packet, in bytes: a multiple of 8.
     pub offset: usize,
-    /// Whether more fragments follow behind this one.
+    /// Whether more fragments follow this one.
     pub more: bool,
-    /// Whether the sender forbids fragmentation. There is no such bit in IPv6, where routers never do it: true.
+    /// Whether the sender forbids fragmentation. IPv6 has no such bit, because routers never fragment there: always
+    /// true.
     pub dont_fragment: bool,
     /// Where the header with these fields begins: the Fragment header in IPv6, the IP header in IPv4.
     pub header_at: usize,
-    /// Where the octet is that names the Fragment header, in IPv6. In IPv4 it is the protocol's.
+    /// The position of the octet that names the Fragment header in IPv6. In IPv4 it is the position of the protocol
+    /// field.
     pub named_at: usize,
 }
 
-/// Why a packet is refused, and which error is due to its source. Whether one may be sent at all, and how often, is for
-/// who sends errors (RFC 1122 section 3.2.2, RFC 4443 section 2.4).
+/// Why a packet is refused, and which error is due to its source. The sender of errors decides whether and how often
+/// one may be sent (RFC 1122 section 3.2.2, RFC 4443 section 2.4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum Refusal {
-    /// It is cut short, contradicts itself, has a wrong checksum, or asks to be dropped in silence.
+    /// It is truncated, inconsistent, has a wrong checksum, or must be dropped silently.
     #[error("the packet is malformed")]
     Malformed,
     /// A field has a value that cannot be processed: Parameter Problem (RFC 4443 section 3.4, RFC 1122 section
     /// 3.2.2.5).
     #[error("octet {pointer} of the packet has a problem: {problem:?}")]
     Problem {
-        /// The octet of the packet in which the error is.
+        /// The offset of the erroneous octet in the packet.
         pointer: u32,
-        /// What is wrong with it.
+        /// The kind of error.
         problem: Problem,
     },
-    /// It has a source route that leads on from here, which a host does not follow: Destination Unreachable, source
-    /// route failed (RFC 1122 sections 3.2.1.8 and 3.3.5).
+    /// It has a source route that is not at its end. A host does not forward it: Destination Unreachable, source route
+    /// failed (RFC 1122 sections 3.2.1.8 and 3.3.5).
     #[error("the packet's source route leads on from here")]
     NotForEndHost,
 }
@@ -95,13 +97,13 @@ pub enum Refusal {
 /// The kinds of Parameter Problem (RFC 4443 section 3.4, RFC 7112).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Problem {
-    /// Code 0: a header field is erroneous. The only one that IPv4 packets are refused for.
+    /// Code 0: a header field is erroneous. IPv4 packets are refused only for this.
     Field,
-    /// Code 1: the next header is none that may stand there.
+    /// Code 1: the next header is not recognized, or not allowed at this place.
     NextHeader,
-    /// Code 2: an option is unknown, and asks for an error by its type. It is due for multicast packets too.
+    /// Code 2: an option is unknown, and its type asks for an error. It is sent for multicast packets too.
     Option,
-    /// Code 3: the first fragment does not have all headers up to the upper layer's.
+    /// Code 3: the first fragment does not have all headers up to the upper-layer header.
     IncompleteChain,
 }
 
@@ -126,8 +128,8 @@ impl Refusal {
 }
 
 impl<'a> Packet<'a> {
-    /// Reads a packet, which begins with the IP header and is as long as the link says. `verify` says whether the
-    /// checksum of an IPv4 header is verified here: a device may have done it.
+    /// Parses a packet that begins with the IP header and has the length that the link reports. `verify` says whether
+    /// to verify the checksum of an IPv4 header: the device may have done it already.
     ///
     /// # Errors
     /// See [`Refusal`].
@@ -139,14 +141,14 @@ impl<'a> Packet<'a> {
         }
     }
 
-    /// Whether it is a part of a packet, to be put together with others. A whole packet with a Fragment header is none
-    /// (RFC 6946).
+    /// Whether the packet is a fragment that must be reassembled with others. A complete packet with a Fragment header
+    /// is not (RFC 6946).
     #[must_use]
     pub fn needs_reassembly(&self) -> bool {
         self.fragment.is_some_and(|fragment| fragment.more || fragment.offset != 0)
     }
 
-    /// The payload: the upper layer's header and data, or the part of them that a fragment has.
+    /// The payload: the upper-layer header and data, or the part of them that a fragment carries.
     #[must_use]
     pub fn payload(&self) -> &'a [u8] {
         match self.protocol {
@@ -161,7 +163,7 @@ fn octet(bytes: &[u8], at: usize) -> Option<u8> {
     bytes.get(at).copied()
 }
 
-/// Two octets of a packet, a number in network order.
+/// Two octets of a packet, as a big-endian number.
 fn pair(bytes: &[u8], at: usize) -> Option<u16> {
     bytes.get(at..)?.first_chunk().copied().map(u16::from_be_bytes)
 }

@@ -1,13 +1,13 @@
-//! ICMP of both families (RFC 792, RFC 4443): messages read and written, and when a host stays silent.
+//! ICMP of both families (RFC 792, RFC 4443): parsing and emitting of messages, and when a host must not send an error.
 //!
-//! | Room | Holds |
+//! | Module | Contents |
 //! |---|---|
-//! | this file | messages as they arrive |
-//! | [`mod@write`] | echoes and errors as they leave |
-//! | [`permission`] | about which packets an error may be sent, and which sources no wire can bring |
+//! | this file | messages that arrive |
+//! | [`mod@write`] | echo and error messages that are sent |
+//! | [`permission`] | which packets an error may be sent about, and which source addresses cannot be genuine |
 //!
-//! Everything is read at fixed offsets. The packet that an error quotes is cut short, so that its length fields say
-//! more than there is.
+//! All fields are read at fixed offsets. The packet that an error quotes is usually truncated, so its length fields may
+//! exceed the quoted bytes.
 
 use core::net::IpAddr;
 
@@ -21,9 +21,9 @@ pub mod write;
 #[cfg(test)]
 mod tests;
 
-/// Bytes of a message before what differs in length: type, code, checksum and one word.
+/// Bytes of the fixed part of a message: type, code, checksum and one word.
 pub(crate) const HEADER: usize = 8;
-/// Extension headers of a quoted packet that are walked over; no honest packet has more (RFC 8504 section 5.3).
+/// How many extension headers of a quoted packet are skipped. No honest packet has more (RFC 8504 section 5.3).
 const MOST_EXTENSIONS: usize = 8;
 
 /// The numbers of message types (RFC 792, RFC 4443 section 2.1).
@@ -45,14 +45,14 @@ mod types {
 /// A message that has arrived.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Message<'a> {
-    /// Somebody asks whether this host is there.
+    /// An echo request: another host checks whether this host is reachable.
     EchoRequest(Echo<'a>),
-    /// Somebody answers.
+    /// An answer to an echo request.
     EchoReply(Echo<'a>),
-    /// A packet did not arrive.
+    /// An error: a packet did not reach its destination.
     Error(Report<'a>),
-    /// Any other message: neighbour discovery, membership of groups, redirects, and what is unknown and
-    /// informational, which is to be dropped in silence (RFC 1122 section 3.2.2, RFC 4443 section 2.4 (b)).
+    /// Any other message: neighbour discovery, group membership, redirects, and unknown informational messages, which
+    /// must be dropped silently (RFC 1122 section 3.2.2, RFC 4443 section 2.4 (b)).
     Other {
         /// Its type.
         number: u8,
@@ -64,80 +64,79 @@ pub enum Message<'a> {
 /// An echo request or reply (RFC 792, RFC 4443 section 4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Echo<'a> {
-    /// Which socket of the asker it belongs to.
+    /// Identifies the sender of the request, usually a socket.
     pub identifier: u16,
-    /// Which of its requests.
+    /// The sequence number of the request.
     pub sequence: u16,
-    /// What a reply has to bring back.
+    /// The data that a reply must return.
     pub payload: &'a [u8],
 }
 
 /// An error, and the packet that it is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Report<'a> {
-    /// What it means.
+    /// The kind of error.
     pub kind: ErrorKind,
     /// The message's type, whose meaning depends on the family.
     pub number: u8,
     /// Its code.
     pub code: u8,
-    /// The MTU of the next link in bytes, where `kind` is [`ErrorKind::PacketTooBig`] (RFC 1191 section 4, RFC 8201).
-    /// It is 0 from a router that knows RFC 792 only.
+    /// The MTU of the next link in bytes, if `kind` is [`ErrorKind::PacketTooBig`] (RFC 1191 section 4, RFC 8201). It
+    /// is 0 from a router that implements only RFC 792.
     pub mtu: Option<u32>,
-    /// The packet.
+    /// The quoted packet.
     pub quoted: Quoted<'a>,
 }
 
 /// Why a packet did not arrive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ErrorKind {
-    /// No route leads on to its network or host.
+    /// There is no route to its network or host.
     Unreachable,
-    /// The host is there, but nothing takes the port or protocol.
+    /// The host is reachable, but no socket or protocol of it takes the packet.
     PortUnreachable,
-    /// Somebody on the way forbids it.
+    /// A node on the path prohibits it by policy.
     Prohibited,
-    /// The packet passed through as many routers as it may, or its fragments did not arrive in time.
+    /// The packet exceeded its hop limit, or its fragments did not all arrive in time.
     TimeExceeded,
-    /// The packet is larger than the next link takes.
+    /// The packet is larger than the MTU of the next link.
     PacketTooBig,
-    /// A field of the packet's header makes no sense to somebody on the way.
+    /// A node on the path cannot process a header field of the packet.
     ParameterProblem,
-    /// An error of a type that is not known, over IPv6. It is for whoever sent the packet as well (RFC 4443 section
-    /// 2.4 (a)).
+    /// An IPv6 error of unknown type. It must be passed to the upper layer as well (RFC 4443 section 2.4 (a)).
     Unknown,
 }
 
-/// The packet that an error is about, as its sender knows it.
+/// The packet that an error is about, as far as the error quotes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Quoted<'a> {
-    /// Who sent it: this host, if the error is true.
+    /// The source address: this host's, if the error is genuine.
     pub source: IpAddr,
-    /// Where it was going.
+    /// The destination address.
     pub destination: IpAddr,
-    /// How long it says that it was, in bytes, its header included.
+    /// The length of the packet in bytes by its own header, header included.
     pub length: usize,
-    /// What it carried, after the extension headers.
+    /// The protocol after the extension headers.
     pub protocol: IpProtocol,
-    /// The beginning of what it carried.
+    /// The first fields of the transport header.
     pub content: Content,
-    /// The packet, as far as it is quoted, its header included.
+    /// The quoted bytes of the packet, from its IP header on.
     pub bytes: &'a [u8],
 }
 
-/// What a quoted packet carried. Its first eight bytes are always quoted (RFC 792).
+/// The first fields of a quoted transport header. Its first eight bytes are always quoted (RFC 792).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Content {
-    /// A segment.
+    /// A TCP segment.
     Tcp {
         /// The source port.
         from: u16,
         /// The destination port.
         to: u16,
-        /// The sequence number, which tells whether the segment is outstanding (RFC 5927 section 4).
+        /// The sequence number. It tells whether the segment is outstanding (RFC 5927 section 4).
         sequence: u32,
     },
-    /// A datagram.
+    /// A UDP datagram.
     Udp {
         /// The source port.
         from: u16,
@@ -151,29 +150,29 @@ pub enum Content {
         /// The sequence number.
         sequence: u16,
     },
-    /// Another protocol, a fragment other than the first, or less than eight bytes.
+    /// Another protocol, a fragment other than the first, or fewer than eight bytes.
     Other,
 }
 
-/// Why bytes are not a message. It is dropped in silence.
+/// Why bytes are not a valid message. It is dropped silently.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Malformed {
-    /// It ends before its header does.
+    /// It is shorter than its header.
     #[error("the message is cut short")]
     Truncated,
     /// Its checksum is wrong.
     #[error("the checksum is wrong")]
     Checksum,
-    /// It is an error, but what it quotes is no packet of its family, or is cut within the header.
+    /// It is an error, but the quoted bytes are not a packet of its family, or end within the IP header.
     #[error("what the error quotes is no packet")]
     Quotation,
 }
 
 impl<'a> Message<'a> {
-    /// Reads what an IP packet from `source` to `destination` carries, from the ICMP type on. The checksum is looked
-    /// at where `verify` says so.
+    /// Parses the payload of an IP packet from `source` to `destination`, beginning with the ICMP type. The checksum is
+    /// verified if `verify` is set.
     ///
-    /// The addresses are of one family; two of different ones, which no packet has, are taken for IPv4.
+    /// Both addresses must be of the same family. Different families, which no packet has, are treated as IPv4.
     ///
     /// # Errors
     /// See [`Malformed`].
@@ -207,7 +206,7 @@ impl<'a> Message<'a> {
 }
 
 impl<'a> Quoted<'a> {
-    /// Reads a packet of this host, or the begin of one.
+    /// Parses a packet of this host, or its first bytes.
     #[must_use]
     pub fn read(bytes: &'a [u8]) -> Option<Self> {
         match bytes.first()? >> 4 {
@@ -218,8 +217,8 @@ impl<'a> Quoted<'a> {
     }
 }
 
-/// What the checksum of a message comes to: 0 where its field is right, and what the field is to be where that is 0.
-/// Over IPv6 it covers the addresses too (RFC 4443 section 2.3).
+/// The checksum of a message: 0 if its checksum field is correct, and the value for the field if the field is 0. In
+/// IPv6 it covers the pseudo-header too (RFC 4443 section 2.3).
 pub(crate) fn checksum(source: IpAddr, destination: IpAddr, message: &[u8]) -> u16 {
     if is_v6(source, destination) {
         transport_checksum(source, destination, IpProtocol::Icmpv6, message.len(), core::iter::once(message))
@@ -228,7 +227,7 @@ pub(crate) fn checksum(source: IpAddr, destination: IpAddr, message: &[u8]) -> u
     }
 }
 
-/// A field of fixed length, where all of it is there.
+/// A field of fixed length, if the bytes are long enough.
 pub(crate) fn at<const LENGTH: usize>(bytes: &[u8], offset: usize) -> Option<[u8; LENGTH]> {
     bytes.get(offset..)?.first_chunk().copied()
 }
@@ -237,7 +236,8 @@ const fn is_v6(source: IpAddr, destination: IpAddr) -> bool {
     source.is_ipv6() && destination.is_ipv6()
 }
 
-/// RFC 792, RFC 1122 section 3.2.2.1, RFC 1812 section 5.2.7.1. Source Quench means nothing any more (RFC 6633).
+/// The kind of an IPv4 error (RFC 792, RFC 1122 section 3.2.2.1, RFC 1812 section 5.2.7.1). Source Quench is obsolete
+/// (RFC 6633).
 const fn kind_v4(number: u8, code: u8) -> Option<ErrorKind> {
     Some(match (number, code) {
         (types::UNREACHABLE_V4, 2 | 3) => ErrorKind::PortUnreachable,
@@ -250,7 +250,7 @@ const fn kind_v4(number: u8, code: u8) -> Option<ErrorKind> {
     })
 }
 
-/// RFC 4443 section 3.
+/// The kind of an IPv6 error (RFC 4443 section 3).
 const fn kind_v6(number: u8, code: u8) -> Option<ErrorKind> {
     Some(match (number, code) {
         (types::UNREACHABLE_V6, 4) => ErrorKind::PortUnreachable,
@@ -264,8 +264,7 @@ const fn kind_v6(number: u8, code: u8) -> Option<ErrorKind> {
     })
 }
 
-/// What is quoted, without the extensions that some routers put behind it and the padding between (RFC 4884 section
-/// 4).
+/// The quoted packet, without padding and extensions that some routers append (RFC 4884 section 4).
 fn original(is_v6: bool, number: u8, word: [u8; 4], rest: &[u8]) -> &[u8] {
     let length = match (is_v6, number) {
         (false, _) => usize::from(word[1]) * 4,
@@ -282,7 +281,7 @@ fn quoted_v4(bytes: &[u8]) -> Option<Quoted<'_>> {
         return None;
     }
     let protocol = IpProtocol::from(*bytes.get(9)?);
-    // Only the first fragment tells the ports.
+    // Only the first fragment contains the ports.
     let is_first = u16::from_be_bytes(at(bytes, 6)?) & 0x1fff == 0;
     let transport = bytes.get(header..).filter(|_| is_first).unwrap_or_default();
     Some(Quoted {
@@ -312,16 +311,16 @@ fn quoted_v6(bytes: &[u8]) -> Option<Quoted<'_>> {
     })
 }
 
-/// What lies behind the extension headers of an IPv6 packet, or of the part of one.
+/// The content of an IPv6 packet after its extension headers. The packet may be truncated.
 struct Carried<'a> {
     protocol: IpProtocol,
     transport: &'a [u8],
-    /// Whether the packet is whole or the first fragment.
+    /// Whether the packet is not fragmented, or is the first fragment.
     is_first: bool,
 }
 
-/// Walks over extension headers (RFC 8200 section 4), as far as they are there. A routing header is passed by
-/// whatever is left of it: this host may have sent it.
+/// Skips extension headers (RFC 8200 section 4) as far as they are quoted. A routing header is skipped however many
+/// segments are left, because this host may have sent the packet.
 fn carried(first: u8, mut rest: &[u8]) -> Carried<'_> {
     let mut protocol = IpProtocol::from(first);
     for _ in 0..MOST_EXTENSIONS {

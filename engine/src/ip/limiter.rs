@@ -1,4 +1,6 @@
-//! How many ICMP errors strangers get (RFC 4443 section 2.4 (f), RFC 1812 section 4.3.2.8).
+//! The rate limit of ICMP errors (RFC 4443 section 2.4 (f), RFC 1812 section 4.3.2.8).
+//!
+//! The [interface](crate::interface) asks the [`Limiter`] before it sends an error.
 
 use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv6Addr};
@@ -10,52 +12,53 @@ use crate::time::Instant;
 #[cfg(test)]
 mod tests;
 
-/// Destinations that are remembered: so many sets, and so many places in each.
+/// The table of destinations has this many sets, with `WAYS` places each.
 const SETS: usize = 64;
 const WAYS: usize = 4;
 
-/// How many errors may leave. A rate of 0 allows none.
+/// How many errors may be sent. A rate of 0 allows none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// In a second, to all together.
+    /// Errors per second, to all destinations together.
     pub rate: u32,
-    /// At once, to all together.
+    /// The burst, to all destinations together.
     pub burst: u32,
-    /// In a second, to one destination.
+    /// Errors per second, to one destination.
     pub destination_rate: u32,
-    /// At once, to one destination.
+    /// The burst, to one destination.
     pub destination_burst: u32,
 }
 
-/// 1000 a second in all and 50 at once are those of Linux (`icmp_msgs_per_sec`, `icmp_msgs_burst`). Linux allows one
-/// destination one a second (`icmp_ratelimit`), with which a scan of a host's 1000 ports takes a quarter of an hour;
-/// 10 are what RFC 4443 suggests. 20 at once are enough for the last hop of a traceroute, which has 16 probes on
-/// their way.
+/// 1000 errors per second in all with bursts of 50 are the values of Linux (`icmp_msgs_per_sec`, `icmp_msgs_burst`).
+/// Linux allows one destination only one error per second (`icmp_ratelimit`), so that a scan of a host's 1000 ports
+/// takes a quarter of an hour; RFC 4443 suggests 10. A burst of 20 is enough for the last hop of a traceroute, which
+/// has 16 probes under way.
 impl Default for Config {
     fn default() -> Self {
         Self { rate: 1000, burst: 50, destination_rate: 10, destination_burst: 20 }
     }
 }
 
-/// Token buckets, one for all errors and one for each destination.
+/// Token buckets: one for all errors, and one for each destination.
 ///
-/// What is left of the common one must not be told by counting what one gets oneself: it would tell how many errors
-/// the packets caused that one sent in others' names, and so which ports are open (CVE-2020-25705). So each error
-/// takes none, one or two tokens of it, by chance, one in the mean, as Linux does. One's own bucket is asked first:
-/// what it refuses takes none of the others'.
+/// An attacker must not learn the state of the common bucket by counting the errors that it receives itself. Otherwise
+/// it could tell how many errors were caused by packets that it sent with spoofed sources, and so which ports are open
+/// (CVE-2020-25705). So each error takes zero, one or two tokens from the common bucket at random, one on average, as
+/// on Linux. The destination's own bucket is checked too, and an error that it refuses takes no token from the common
+/// one.
 ///
-/// The destinations' buckets lie in a table of fixed size, in sets that a keyed hash chooses. Where a set is full,
-/// the bucket goes that was full again first: it says least. A stranger who makes many up to have theirs forgotten is
-/// held by the common one. Whoever has one IPv6 address has its whole /64, which is one destination; a link's own
-/// addresses are not.
+/// The buckets of destinations are in a table of fixed size, in sets chosen by a keyed hash. If a set is full, the
+/// bucket that is full again first is replaced, because it carries the least information. An attacker that uses many
+/// addresses to have their buckets replaced is still limited by the common bucket. A host with one IPv6 address usually
+/// has its whole /64, so a /64 counts as one destination, except for link-local addresses.
 ///
-/// Errors to loopback addresses are not limited: this host is no stranger.
+/// Errors to loopback addresses are not limited, because they go to this host itself.
 #[derive(Debug)]
 pub struct Limiter {
     all: Bucket,
     all_rate: Rate,
     destination_rate: Rate,
-    /// `SETS` times `WAYS`, once there is one.
+    /// `SETS * WAYS` places, allocated when the first error is sent.
     places: Vec<Option<Place>>,
     secret: Secret,
     suppressed: u64,
@@ -67,7 +70,7 @@ struct Place {
     bucket: Bucket,
 }
 
-/// A bucket, by the time at which it is full again.
+/// A token bucket, represented by the time at which it is full again.
 #[derive(Clone, Copy, Debug)]
 struct Bucket {
     full: Instant,
@@ -75,13 +78,13 @@ struct Bucket {
 
 #[derive(Clone, Copy, Debug)]
 struct Rate {
-    /// How long it takes until there is one token more; `None` where there never is one.
+    /// The time in which one token is added; `None` if the rate is 0.
     token: Option<Duration>,
     burst: u32,
 }
 
 impl Limiter {
-    /// Nothing has been sent yet.
+    /// A limiter with full buckets.
     #[must_use]
     pub fn new(config: Config, random: &mut Random) -> Self {
         let Config { rate, burst, destination_rate, destination_burst } = config;
@@ -95,7 +98,7 @@ impl Limiter {
         }
     }
 
-    /// Whether one more error may leave to a destination; counts it either way.
+    /// Whether an error may be sent to a destination now. Takes the tokens for it, or counts the error as suppressed.
     pub fn allows(&mut self, destination: IpAddr, now: Instant, random: &mut Random) -> bool {
         if destination.is_loopback() {
             return true;
@@ -110,7 +113,7 @@ impl Limiter {
         allowed
     }
 
-    /// How many errors were not sent.
+    /// The number of errors that were not sent.
     #[must_use]
     pub const fn suppressed(&self) -> u64 {
         self.suppressed
@@ -158,7 +161,7 @@ impl Bucket {
         self.full <= now + token.saturating_mul(rate.burst.saturating_sub(1))
     }
 
-    /// Takes tokens, where there is one.
+    /// Takes tokens, if there is at least one.
     fn take(&mut self, rate: Rate, tokens: u32, now: Instant) -> bool {
         let has_token = self.has_token(rate, now);
         if has_token {
@@ -174,7 +177,8 @@ impl Bucket {
     }
 }
 
-/// What is taken for one destination.
+/// The destination whose bucket counts for an address: the address itself, or the /64 of an IPv6 address that is not
+/// link-local.
 fn one_host(destination: IpAddr) -> IpAddr {
     match destination {
         IpAddr::V6(address) if !address.is_unicast_link_local() => {

@@ -1,4 +1,6 @@
-//! The way out: what a packet that leaves consists of, and who takes it.
+//! The output of IP packets: their headers, and the trait of the layer that takes them.
+//!
+//! TCP sends through an [`Outlet`], which [`interface`](crate::interface) implements.
 
 use alloc::vec::Vec;
 use core::net::IpAddr;
@@ -8,42 +10,43 @@ use smoltcp::wire::{IpProtocol, TcpPacket, checksum};
 use crate::buffer::{Payload, Slice};
 use crate::wire::{Ecn, IPV4_HEADER, IPV6_HEADER, tcp_checksum, tcp_pseudo_checksum};
 
-/// Why a packet could not leave. The engine keeps what it was about to send, and changes nothing.
+/// Why a packet could not be sent. The sender keeps its data and changes no state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Blocked {
-    /// The device has no room; it says when it has.
+    /// The device has no space. It signals when it has space again.
     Full,
     /// The next hop's hardware address is not known yet.
     Unresolved,
-    /// No route leads there, or the source address is not this host's any more.
+    /// There is no route, or the source address no longer belongs to this host.
     Unreachable,
 }
 
-/// Who takes packets that leave: the seam between the engine and its link.
+/// Takes packets that leave: the boundary between TCP and the link.
 pub trait Outlet {
-    /// Takes a packet, all of it or nothing.
+    /// Takes a whole packet, or returns an error.
     ///
     /// # Errors
     /// See [`Blocked`].
     fn send(&mut self, packet: &Packet<'_>) -> Result<(), Blocked>;
 
-    /// The largest IP packet in bytes that goes to `destination` whole, as far as this host knows.
+    /// The path MTU to `destination` as far as this host knows it: the largest IP packet in bytes that is not
+    /// fragmented.
     fn mtu(&self, destination: IpAddr) -> usize;
 
-    /// The largest IP packet in bytes that is taken from here to be cut into segments on its way; 0 where none is.
+    /// The largest IP packet in bytes that may be handed over here to be cut into segments later; 0 if none may.
     fn longest(&self) -> usize {
         0
     }
 }
 
-/// The IP header of a packet that leaves, without options.
+/// The IP header of a packet that is sent, without options.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Header {
-    /// From whom.
+    /// The source address.
     pub source: IpAddr,
-    /// To whom, of the same family.
+    /// The destination address, of the same family.
     pub destination: IpAddr,
-    /// What it carries.
+    /// The protocol of the payload.
     pub protocol: IpProtocol,
     /// The hop limit, or time to live.
     pub hop_limit: u8,
@@ -58,14 +61,14 @@ impl Header {
         if self.source.is_ipv4() { IPV4_HEADER } else { IPV6_HEADER }
     }
 
-    /// What its length field says of a payload of so many bytes; `None` where no packet can carry as much.
+    /// The value of the length field for a payload of `payload` bytes; `None` if no packet can carry so many.
     #[must_use]
     pub fn payload_length(&self, payload: usize) -> Option<u16> {
         let counted = if self.source.is_ipv4() { IPV4_HEADER + payload } else { payload };
         u16::try_from(counted).ok()
     }
 
-    /// A packet with one payload, with the checksum of an IPv4 header where `checksum` says so.
+    /// A packet with one payload. The checksum of an IPv4 header is computed if `checksum` is set.
     pub(crate) fn packet(&self, payload: &[u8], checksum: bool) -> Vec<u8> {
         let mut bytes = alloc::vec![0; self.length() + payload.len()];
         self.write(&mut bytes, payload.len(), checksum);
@@ -73,11 +76,11 @@ impl Header {
         bytes
     }
 
-    /// Writes it before a payload of so many bytes, with the checksum of an IPv4 header where `checksum` says so. Whether
-    /// a packet fits its path is found out, so no router is to cut it (RFC 1191 section 3).
+    /// Writes the header of a packet with a payload of `payload` bytes. The checksum of an IPv4 header is computed if
+    /// `checksum` is set. "Don't fragment" is always set, because this host discovers path MTUs (RFC 1191 section 3).
     ///
     /// # Panics
-    /// Where `into` is shorter: a bug in the caller.
+    /// If `into` is too short, which is a bug in the caller.
     pub fn write(&self, into: &mut [u8], payload: usize, checksum: bool) {
         const DONT_FRAGMENT: u8 = 0x40;
         let [high, low] = self.payload_length(payload).unwrap_or(u16::MAX).to_be_bytes();
@@ -122,7 +125,7 @@ impl Header {
                 header[8..24].copy_from_slice(&source.octets());
                 header[24..].copy_from_slice(&destination.octets());
             }
-            // The two ends of a packet are of one family.
+            // The two ends of a packet are of the same family.
             (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => {}
         }
     }
@@ -131,33 +134,34 @@ impl Header {
 /// Which checksums of a packet are computed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Checksums {
-    /// None: nobody looks at them.
+    /// None: the receiver does not verify them.
     None,
-    /// That of the IP header, and of TCP's the part that the addresses make: a device does the rest.
+    /// The checksum of the IP header, and of the TCP checksum only the pseudo-header: the device completes it.
     Partial,
     /// All.
     All,
 }
 
-/// An IP packet with a TCP segment in it, about to leave: a header, and slices of what it carries.
+/// An IP packet with a TCP segment that is about to be sent: the TCP header, and slices of the payload.
 #[derive(Clone, Copy, Debug)]
 pub struct Packet<'a> {
-    /// From whom.
+    /// The source address.
     pub source: IpAddr,
-    /// To whom.
+    /// The destination address.
     pub destination: IpAddr,
     /// The hop limit, or time to live.
     pub hop_limit: u8,
-    /// The differentiated services field (RFC 2474): the upper six bits of the octet that it shares with `ecn`, whose two are
-    /// not looked at here.
+    /// The differentiated services field (RFC 2474): the upper six bits of the octet. Its lower two bits are ignored;
+    /// `ecn` is used instead.
     pub traffic_class: u8,
-    /// What routers may do in place of dropping it.
+    /// The ECN codepoint.
     pub ecn: Ecn,
     /// The TCP header with its options; the checksum is not computed yet.
     pub head: &'a [u8],
-    /// What follows it.
+    /// The data of the segment.
     pub payload: &'a [Slice],
-    /// Where it is longer than its path takes: how many bytes of data each segment is to have that it is cut into. Else 0.
+    /// If the packet is longer than its path allows: how many bytes of data each segment has that it must be cut into.
+    /// Otherwise 0.
     pub segment: usize,
 }
 
@@ -169,7 +173,7 @@ impl Packet<'_> {
         header + self.segment_length()
     }
 
-    /// The length of its headers in bytes.
+    /// The length of its IP and TCP headers in bytes.
     #[must_use]
     pub fn head_length(&self) -> usize {
         let header = if self.source.is_ipv4() { IPV4_HEADER } else { IPV6_HEADER };
@@ -180,19 +184,19 @@ impl Packet<'_> {
         self.head.len() + self.payload.iter().map(|slice| slice.len()).sum::<usize>()
     }
 
-    /// Writes the IP packet into a buffer of its [length](Self::length), with checksums where `checksums` says so.
+    /// Writes the IP packet into a buffer of its [length](Self::length). Checksums are computed if `checksums` is set.
     ///
     /// # Panics
-    /// Where `into` is shorter: a bug in the outlet.
+    /// If `into` is too short, which is a bug in the outlet.
     pub fn emit(&self, into: &mut [u8], checksums: bool) {
         self.emit_head(into, if checksums { Checksums::All } else { Checksums::None });
         self.copy_payload(&mut into[self.head_length()..]);
     }
 
-    /// Copies what follows the headers.
+    /// Copies the payload.
     ///
     /// # Panics
-    /// Where `into` is shorter: a bug in the outlet.
+    /// If `into` is too short, which is a bug in the outlet.
     pub fn copy_payload(&self, into: &mut [u8]) {
         let mut at = 0;
         for slice in self.payload {
@@ -201,11 +205,11 @@ impl Packet<'_> {
         }
     }
 
-    /// Writes the headers into a buffer of [their length](Self::head_length), with checksums, also of what they are followed
-    /// by, as `checksums` says.
+    /// Writes the headers into a buffer of [their length](Self::head_length), with the checksums that `checksums`
+    /// selects. The TCP checksum covers the payload too.
     ///
     /// # Panics
-    /// Where `into` is shorter: a bug in the outlet.
+    /// If `into` is too short, which is a bug in the outlet.
     pub fn emit_head(&self, into: &mut [u8], checksums: Checksums) {
         let header = Header {
             source: self.source,
@@ -215,7 +219,7 @@ impl Packet<'_> {
             traffic_class: self.traffic_class & !3 | self.ecn.bits(),
         };
         if self.source.is_ipv4() != self.destination.is_ipv4() {
-            // A connection's two ends are of one family from its first packet on.
+            // The two ends of a connection are always of the same family.
             return;
         }
         let payload_len = self.segment_length();

@@ -1,7 +1,7 @@
-//! Path MTU discovery (RFC 1191, RFC 8201): what routers say of links that are narrower than this interface's.
+//! Path MTU discovery (RFC 1191, RFC 8201): the path MTUs that are smaller than the MTU of this interface.
 //!
-//! What is known is kept per destination, and only ever makes packets smaller. It is looked at for packets that are
-//! longer than the narrowest path: while none is known, that is one comparison.
+//! The MTUs are kept per destination, and only make packets smaller. They are looked up only for packets that are
+//! longer than the smallest known path MTU. While no small path MTU is known, this is one comparison.
 
 use core::net::IpAddr;
 use core::time::Duration;
@@ -11,22 +11,24 @@ use hashbrown::HashMap;
 use crate::time::Instant;
 use crate::wire::IPV6_LEAST_MTU;
 
-/// How long a path MTU is believed, after which the path may have become wider (RFC 8201 section 4: ten minutes).
+/// How long a path MTU is used. After that the path may have become wider (RFC 8201 section 4: ten minutes).
 const LIFETIME: Duration = Duration::from_secs(600);
-/// Destinations that are remembered; a new one takes the place of the oldest.
+/// How many destinations are remembered. A new one replaces the oldest.
 const MOST: usize = 256;
-/// No link of today is narrower (`net.ipv4.route.min_pmtu` of Linux), and smaller packets would serve an attacker.
+/// Smaller MTUs are raised to this one: no link is narrower today, and very small packets would help an attacker. Linux
+/// has the same limit (`net.ipv4.route.min_pmtu`).
 const NARROWEST_V4: usize = 552;
-/// The MTUs that a path may have where a router does not say (RFC 1191 section 7.1), as far down as they matter.
+/// The plateau table: MTUs that a path is assumed to have if the router does not report one (RFC 1191 section 7.1),
+/// without the values that are too large or too small to matter.
 const PLATEAUS: [usize; 8] = [32_000, 17_914, 8166, 4352, 2002, 1492, 1006, NARROWEST_V4];
 
-/// The paths that are known to be narrow.
+/// The known path MTUs.
 #[derive(Debug)]
 pub struct Paths {
     known: HashMap<IpAddr, Path>,
-    /// The smallest MTU among them.
+    /// The smallest of them.
     least: usize,
-    /// When the first of them is forgotten.
+    /// When the first of them expires.
     next: Option<Instant>,
 }
 
@@ -43,25 +45,25 @@ impl Default for Paths {
 }
 
 impl Paths {
-    /// No path is known to be narrow.
+    /// No known path MTUs.
     #[must_use]
     pub fn new() -> Self {
         Self { known: HashMap::new(), least: usize::MAX, next: None }
     }
 
-    /// Whether no path is known to be narrow.
+    /// Whether no path MTU is known.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.known.is_empty()
     }
 
-    /// Whether packets of this length may be too long for some path.
+    /// Whether a packet of `length` bytes may be too long for some path.
     #[must_use]
     pub const fn may_exceed(&self, length: usize) -> bool {
         length > self.least
     }
 
-    /// The MTU of the path to a destination, where it is known to be narrow.
+    /// The path MTU to a destination, if it is known.
     #[must_use]
     pub fn mtu(&self, destination: IpAddr, now: Instant) -> Option<usize> {
         if self.known.is_empty() {
@@ -70,20 +72,21 @@ impl Paths {
         self.known.get(&destination).filter(|path| path.expires > now).map(|path| path.mtu)
     }
 
-    /// Takes note of what a router says about the path to a destination: that its next link takes packets of `mtu` bytes,
-    /// or 0 for "less", where one of `length` bytes was too long. Nothing makes a path wider.
+    /// Records a router's report about the path to a destination: a packet of `length` bytes was too long for its next
+    /// link, which takes `mtu` bytes. An `mtu` of 0 means that the router does not say. A report never raises a path
+    /// MTU.
     ///
-    /// The caller has made sure that this host may have sent such a packet (RFC 5927 section 4), and that it went out of
+    /// The caller has verified that this host may have sent such a packet (RFC 5927 section 4), and that it left by
     /// this interface.
     pub fn learn(&mut self, destination: IpAddr, mtu: usize, length: usize, now: Instant) {
         let mtu = match destination {
             IpAddr::V4(_) if mtu == 0 => PLATEAUS.into_iter().find(|plateau| *plateau < length).unwrap_or(NARROWEST_V4),
             IpAddr::V4(_) => mtu.max(NARROWEST_V4),
-            // Below the minimum it is to be ignored (RFC 8201 section 4).
+            // An MTU below the minimum is ignored (RFC 8201 section 4).
             IpAddr::V6(_) if mtu < IPV6_LEAST_MTU => return,
             IpAddr::V6(_) => mtu,
         };
-        // A link that the packet fits is not why it was dropped (RFC 5927 section 7.2).
+        // A router does not drop a packet that fits its next link, so the report is false (RFC 5927 section 7.2).
         if mtu >= length || self.mtu(destination, now).is_some_and(|known| known <= mtu) {
             return;
         }
@@ -92,13 +95,13 @@ impl Paths {
             oldest.and_then(|oldest| self.known.remove(&oldest));
         }
         self.known.insert(destination, Path { mtu, expires: now + LIFETIME });
-        self.settle();
+        self.recompute();
     }
 
-    /// Forgets what has been known for long enough: those paths may have become wider.
+    /// Removes the path MTUs whose lifetime has ended, because those paths may have become wider.
     pub fn expire(&mut self, now: Instant) {
         self.known.retain(|_, path| path.expires > now);
-        self.settle();
+        self.recompute();
     }
 
     /// When to call [`expire`](Self::expire) again.
@@ -107,8 +110,8 @@ impl Paths {
         self.next
     }
 
-    /// Finds the least MTU and the first expiry anew.
-    fn settle(&mut self) {
+    /// Recomputes the smallest MTU and the first expiry.
+    fn recompute(&mut self) {
         self.least = self.known.values().map(|path| path.mtu).min().unwrap_or(usize::MAX);
         self.next = self.known.values().map(|path| path.expires).min();
     }
@@ -128,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn what_makes_no_sense_is_ignored_or_bounded() {
+    fn implausible_reports_are_ignored_or_bounded() {
         assert_eq!(learnt(V4, 1400, 1500), Some(1400));
         assert_eq!(learnt(V6, 1400, 1500), Some(1400));
         assert_eq!(learnt(V4, 68, 1500), Some(552));
@@ -143,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn a_router_that_does_not_say_is_asked_by_plateaus() {
+    fn a_report_without_an_mtu_uses_the_plateau_table() {
         assert_eq!(learnt(V4, 0, 1500), Some(1492));
         assert_eq!(learnt(V4, 0, 1492), Some(1006));
         assert_eq!(learnt(V4, 0, 9000), Some(8166));

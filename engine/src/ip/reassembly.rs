@@ -1,10 +1,10 @@
-//! Putting fragments together (RFC 791 section 3.2, RFC 1122 section 3.3.2, RFC 8200 section 4.5), of both families, in
-//! one pool.
+//! Reassembly of fragments of both families (RFC 791 section 3.2, RFC 1122 section 3.3.2, RFC 8200 section 4.5) in one
+//! pool.
 //!
-//! Whoever can send a packet can begin packets here that never become whole, so the pool is bounded: in bytes, in
-//! packets, in what the packets of one source hold, and in the gaps of a packet. Bytes are counted as they come: what a
-//! fragment says about the length of its packet costs nothing. Fragments that overlap serve nobody but who wants to
-//! deceive a filter (RFC 1858, RFC 5722): the packet is dropped with all its fragments, also those that come later.
+//! Any host can send fragments of packets that never become complete. So the pool limits the bytes, the packets, the
+//! share of one source, and the gaps of a packet. Only bytes that have arrived are counted: the length that a fragment
+//! claims for its packet costs nothing. Only attacks on packet filters need overlapping fragments (RFC 1858, RFC 5722):
+//! the packet is dropped with all its fragments, including those that arrive later.
 
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
@@ -24,124 +24,125 @@ mod collection;
 #[cfg(test)]
 mod tests;
 
-/// Bytes of memory that fragments hold at most, what is needed to keep them in order included (`ipfrag_high_thresh` of
-/// Linux).
+/// The most memory that fragments hold in bytes, bookkeeping included (`ipfrag_high_thresh` of Linux).
 const CAPACITY: usize = 4 << 20;
-/// Packets of which some fragments have come, at most.
+/// The most incomplete packets.
 const PACKETS: usize = 256;
-/// One source has this part of the bytes and of the packets at most, so that it cannot flush out what others have sent.
+/// One source may hold this fraction of the bytes and of the packets, so that it cannot evict everything that others
+/// have sent.
 const SHARE: usize = 4;
-/// What a packet takes beside its fragments: its record, and its places in the tables.
+/// The bytes that are counted for a packet beside its fragments: its record, and its entries in the tables.
 const RECORD: usize = 512;
 
-/// How long the fragments of a packet may take to come, from the first that comes on. RFC 8200 section 4.5 says so, and
-/// for IPv4 it is the least that RFC 1122 section 3.3.2 recommends: identifications of 16 bits come again soon on links
-/// of today (RFC 4963).
+/// How long a packet may stay incomplete, from its first fragment on. RFC 8200 section 4.5 requires this value, and it
+/// is the least that RFC 1122 section 3.3.2 recommends for IPv4: on today's links identifications of 16 bits are soon
+/// reused (RFC 4963).
 const LIFETIME: Duration = Duration::from_secs(60);
 
-/// The most that the length fields of IP hold.
+/// The largest value of the length fields of IP.
 const LONGEST: usize = 65_535;
 
-/// What has become of a fragment.
+/// The result of adding a fragment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// It is kept, or was there already; others are missing.
+    /// It is stored, or was there already. Other fragments are missing.
     Pending,
-    /// It was the last one missing. This is the original packet, with its headers, to be [read](Packet::parse) as any
-    /// other: it has no Fragment header, or in IPv4 nothing in its fields of fragments but the identification; lengths
-    /// and the IPv4 checksum are its own. It may be a fragment again, of a packet that was cut twice. What must not
-    /// come in fragments, such as neighbour discovery (RFC 6980), is for the caller to refuse.
+    /// It completed the packet. This is the original packet with its headers, to be [parsed](Packet::parse) like any
+    /// other. It has no Fragment header, or in IPv4 only an identification in its fragmentation fields; its lengths and
+    /// the IPv4 checksum are correct. It may be a fragment again, if the packet was fragmented twice. The caller must
+    /// refuse messages that must not be fragmented, such as neighbour discovery (RFC 6980).
     Whole(Vec<u8>),
     /// It is dropped, and an error may be due to its source.
     Refused(Refusal),
-    /// It is dropped in silence.
+    /// It is dropped silently.
     Dropped(Reason),
 }
 
-/// Why a fragment is dropped in silence.
+/// Why a fragment is dropped silently.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reason {
-    /// It carries nothing, or is not the last and has a length that none but the last may have.
+    /// It carries no data, or is not the last one and its length is not a multiple of 8.
     Malformed,
-    /// It lies beyond the end of the longest IPv4 packet.
+    /// It extends beyond the longest IPv4 packet.
     TooLong,
-    /// It is the first of an IPv4 packet and hides TCP's flags from filters, or begins where those would be (RFC 1858
-    /// section 3, RFC 3128).
+    /// It is the first fragment of an IPv4 TCP packet and is too short to contain the TCP flags, so that filters do not
+    /// see them, or it begins before the flags (RFC 1858 section 3, RFC 3128).
     Tiny,
-    /// It overlaps with another one, or contradicts it about the packet's end; its packet is abandoned.
+    /// It overlaps another fragment, or contradicts one about the end of the packet. The packet is abandoned.
     Overlap,
-    /// Its packet has too many gaps, and is abandoned.
+    /// Its packet has too many gaps and is abandoned.
     Gaps,
-    /// Its packet has been abandoned.
+    /// Its packet was abandoned before.
     Abandoned,
-    /// It was the last one missing of a packet on which some router has marked congestion, whose sender does not take
-    /// part in that, as another fragment says (RFC 3168 section 5.3).
+    /// It completed a packet that some router marked as congested, although another fragment says that the sender does
+    /// not support ECN (RFC 3168 section 5.3).
     Congestion,
 }
 
-/// A packet that did not become whole in time.
+/// A packet that was not complete in time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Expired {
-    /// Who has sent it.
+    /// The source address.
     pub source: IpAddr,
-    /// Whom it was for.
+    /// The destination address.
     pub destination: IpAddr,
-    /// Its first fragment as it came, IP header included, if it came: then Time Exceeded, code 1, is due to the source,
-    /// with as much of this as goes into one (RFC 792, RFC 1122 section 3.3.2, RFC 8200 section 4.5). Else nothing is.
+    /// The first fragment with its IP header, if it arrived. Then Time Exceeded, code 1, is due to the source, with as
+    /// much of this fragment as an error may quote (RFC 792, RFC 1122 section 3.3.2, RFC 8200 section 4.5). Without it
+    /// no error is due.
     pub first: Option<Vec<u8>>,
 }
 
-/// What has happened, in packets.
+/// Counters, in packets if nothing else is said.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
-    /// They became whole.
+    /// Packets that became complete.
     pub reassembled: u64,
-    /// They did not in time.
+    /// Packets that were not complete in time.
     pub expired: u64,
-    /// They made room for others.
+    /// Packets that were evicted to make room for others.
     pub evicted: u64,
-    /// They were abandoned, by overlaps or gaps, or for what routers said.
+    /// Packets that were abandoned because of overlaps, gaps or ECN marks.
     pub abandoned: u64,
     /// Fragments that were dropped or refused, for any reason.
     pub dropped: u64,
 }
 
-/// The packets of which some fragments have come.
+/// The incomplete packets.
 #[derive(Debug)]
 pub struct Reassembly {
     partial: HashMap<Key, Partial, Secret>,
-    /// In the order in which they expire, and of those that do at the same time, in which they began.
+    /// Ordered by expiry, and among packets that expire at the same time by their begin.
     order: BTreeMap<Age, Key>,
     sources: HashMap<IpAddr, Holding, Secret>,
     total: Holding,
-    /// How many packets have begun.
+    /// How many packets have begun so far.
     begun: u64,
     counters: Counters,
 }
 
-/// What fragments of one packet have in common (RFC 791 section 3.2, RFC 8200 section 4.5).
+/// The fields that all fragments of one packet share (RFC 791 section 3.2, RFC 8200 section 4.5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Key {
     source: IpAddr,
     destination: IpAddr,
     identification: u32,
-    /// In IPv4 only.
+    /// IPv4 only.
     protocol: Option<u8>,
 }
 
-/// When a packet expires, and the number with which it began.
+/// When a packet expires, and its sequence number.
 type Age = (Instant, u64);
 
 #[derive(Debug)]
 struct Partial {
     age: Age,
-    /// Bytes of memory.
+    /// The bytes of memory that it is charged.
     cost: usize,
-    /// `None` for one that is abandoned: it is remembered for its time, for the sake of fragments to come.
+    /// `None` if the packet is abandoned. It is remembered until it expires, so that later fragments of it are dropped.
     collection: Option<Collection>,
 }
 
-/// How much is held.
+/// How much is stored.
 #[derive(Clone, Copy, Debug, Default)]
 struct Holding {
     bytes: usize,
@@ -149,7 +150,7 @@ struct Holding {
 }
 
 impl Reassembly {
-    /// No fragments. The secret keeps strangers from choosing addresses that meet in one place of the tables.
+    /// An empty pool. The secret prevents strangers from choosing addresses that collide in the hash tables.
     #[must_use]
     pub fn new(secret: &Secret) -> Self {
         Self {
@@ -162,7 +163,7 @@ impl Reassembly {
         }
     }
 
-    /// Takes a fragment. The caller has made sure that it is for this host.
+    /// Adds a fragment. The caller has verified that it is for this host.
     pub fn add(&mut self, packet: &Packet<'_>, now: Instant) -> Outcome {
         let Some(fragment) = packet.fragment.filter(|_| packet.needs_reassembly()) else {
             return Outcome::Whole(packet.bytes.to_vec());
@@ -181,12 +182,12 @@ impl Reassembly {
         outcome
     }
 
-    /// Gives up a packet whose time is up, one at a time: to be called until there is none.
+    /// Removes one packet that has expired. Call it until it returns `None`.
     pub fn expire(&mut self, now: Instant) -> Option<Expired> {
         while let Some((&(expires, _), &key)) = self.order.first_key_value()
             && expires <= now
         {
-            // One that was abandoned has been told of by no error, and is not (RFC 8200 section 4.5).
+            // No error is sent about an abandoned packet (RFC 8200 section 4.5).
             if let Some(collection) = self.remove(&key).and_then(|partial| partial.collection) {
                 self.counters.expired += 1;
                 let Key { source, destination, .. } = key;
@@ -208,25 +209,25 @@ impl Reassembly {
         self.total.bytes
     }
 
-    /// How many packets some fragments are held of, or remembered to be abandoned.
+    /// How many packets are incomplete, or remembered as abandoned.
     #[must_use]
     pub fn len(&self) -> usize {
         self.partial.len()
     }
 
-    /// Whether nothing is held.
+    /// Whether there are no such packets.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.partial.is_empty()
     }
 
-    /// What has happened so far.
+    /// The counters.
     #[must_use]
     pub const fn counters(&self) -> Counters {
         self.counters
     }
 
-    /// Takes a fragment for which there is room.
+    /// Stores a fragment. There is room for it.
     fn insert(&mut self, key: Key, packet: &Packet<'_>, fragment: &Fragment, cost: usize, now: Instant) -> Outcome {
         let Self { partial, order, begun, .. } = self;
         let is_new = !partial.contains_key(&key);
@@ -257,7 +258,7 @@ impl Reassembly {
         }
     }
 
-    /// Takes out a packet of which all fragments are there.
+    /// Removes and reassembles a packet whose fragments are all there.
     fn complete(&mut self, key: &Key) -> Outcome {
         let Some(collection) = self.remove(key).and_then(|partial| partial.collection) else { return Outcome::Pending };
         let whole = match collection.ecn() {
@@ -271,7 +272,7 @@ impl Reassembly {
         whole
     }
 
-    /// Drops the fragments of a packet, and remembers that those to come are to be dropped.
+    /// Drops the fragments of a packet, and remembers that later ones are to be dropped.
     fn abandon(&mut self, key: &Key, reason: Reason) -> Outcome {
         if let Some(partial) = self.partial.get_mut(key) {
             let freed = partial.cost.saturating_sub(RECORD);
@@ -283,10 +284,10 @@ impl Reassembly {
         Outcome::Dropped(reason)
     }
 
-    /// Evicts others until there is room for a fragment of a packet: those of its own source where that would have more
-    /// than its share, else those of the source that has most. Of each, the oldest goes first.
+    /// Evicts packets until there is room for a fragment of the packet `key`: packets of the same source if it would
+    /// exceed its share, else packets of the source that holds most. The oldest packet of the source is evicted first.
     ///
-    /// There are always others: with all its fragments, no packet takes as much as a share.
+    /// There are always other packets to evict, because no packet takes as much as a share.
     fn make_room(&mut self, key: &Key, cost: usize) {
         let packets = usize::from(!self.partial.contains_key(key));
         let origin = key.origin();
@@ -306,14 +307,15 @@ impl Reassembly {
         }
     }
 
-    /// The oldest packet, save one, of the source that has most. There are [`PACKETS`] to look at, at most.
+    /// The oldest packet of the source that holds most, except the packet `except`. At most [`PACKETS`] packets are
+    /// looked at.
     fn oldest_of_the_greediest(&self, except: &Key) -> Option<Key> {
         let greed = |key: &&Key| {
             let Holding { bytes, packets } = self.sources.get(&key.origin()).copied().unwrap_or_default();
-            // Each as a part of what there is to be had.
+            // Bytes and packets are compared as fractions of their limits.
             (bytes * PACKETS).max(packets * CAPACITY)
         };
-        // Of those that have the same, the last counts, which is the oldest.
+        // `max_by_key` returns the last of equal packets, which is the oldest.
         self.order.values().rev().filter(|key| *key != except).max_by_key(greed).copied()
     }
 
@@ -329,7 +331,7 @@ impl Reassembly {
         Some(partial)
     }
 
-    /// Counts what a packet no longer holds.
+    /// Subtracts what a packet no longer holds.
     fn release(&mut self, key: &Key, bytes: usize, packets: usize) {
         self.total.bytes = self.total.bytes.saturating_sub(bytes);
         self.total.packets = self.total.packets.saturating_sub(packets);
@@ -351,7 +353,7 @@ impl Key {
         Self { source, destination, identification: fragment.identification, protocol }
     }
 
-    /// Who is behind a packet: an IPv6 host has all addresses of its network.
+    /// The source that a packet is charged to. An IPv6 host has all addresses of its /64.
     fn origin(&self) -> IpAddr {
         match self.source {
             IpAddr::V4(_) => self.source,
@@ -360,7 +362,7 @@ impl Key {
     }
 }
 
-/// What is wrong with a fragment, whatever others there are.
+/// Checks a fragment by itself: whether it is refused or dropped, whatever other fragments there are.
 fn refuse(packet: &Packet<'_>, fragment: &Fragment) -> Option<Outcome> {
     /// Where the payload length is in an IPv6 header, and the offset in a Fragment header.
     const PAYLOAD_LENGTH: usize = 4;

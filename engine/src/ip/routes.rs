@@ -1,16 +1,17 @@
-//! The routes of an interface: who on the link is given a packet for a destination.
+//! The routing table of an interface: the next hop of a packet for a destination.
 //!
-//! The longest prefix that holds the destination wins, whether an address of the interface or a route has it: a route
-//! with a longer prefix inside the link's own network leads out of it. With the same prefix, an address goes before
-//! routes; of routes, the lower metric wins, then the higher preference (RFC 4191 section 2.1), then a router that is
-//! known to be reachable (RFC 4861 section 6.3.6). A router that is known to be unreachable is passed over for the next
-//! best route, also for one with a shorter prefix (RFC 4191 section 3.2; RFC 1122 section 3.3.1.4): where that must not
-//! happen, a blackhole route with the same prefix and a higher metric ends the search.
+//! The longest matching prefix wins, whether it belongs to an address of the interface or to a route: a route with a
+//! longer prefix inside the link's own network leads out of it. With equal prefixes, an address goes before routes.
+//! Among routes, the lower metric wins, then the higher preference (RFC 4191 section 2.1), then a router that is known
+//! to be reachable (RFC 4861 section 6.3.6). A router that is known to be unreachable is skipped in favour of the next
+//! best route, even one with a shorter prefix (RFC 4191 section 3.2; RFC 1122 section 3.3.1.4). To prevent that, add a
+//! blackhole route with the same prefix and a higher metric.
 //!
-//! A gateway is a neighbour, so gateways of gateways are not followed: a route is *dormant*, as if it were not there,
-//! while its gateway is not on the link by a prefix of an address or by a route without a gateway, or is this host
-//! itself. That is looked at whenever addresses or routes change, so they may be configured in any order; Linux would
-//! refuse such a route. `onlink` says that the gateway is on the link although no prefix says so.
+//! A gateway must be a neighbour, so gateways are not looked up recursively. A route is *dormant*, which means that it
+//! is ignored, while its gateway is not on-link by the prefix of an address or by a route without a gateway, or while
+//! its gateway is this host itself. This is recomputed whenever addresses or routes change, so they may be configured
+//! in any order; Linux would refuse such a route. `onlink` declares that the gateway is on-link although no prefix
+//! covers it.
 
 use alloc::vec::Vec;
 use core::net::IpAddr;
@@ -31,82 +32,81 @@ mod tests;
 
 pub use route::{AddRouteError, Preference, Route, Target};
 
-/// How many routes an interface has at most where nothing else is said.
+/// How many routes an interface has at most by default.
 pub const DEFAULT_LIMIT: usize = 256;
 
-/// What is known about whether a router can be reached, from its neighbour cache entry.
+/// Whether a router is reachable, by its neighbour cache entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reachability {
-    /// It can be, or probably so: any state but INCOMPLETE (RFC 4861 section 6.3.6).
+    /// It is reachable, or probably so: any state but INCOMPLETE (RFC 4861 section 6.3.6).
     Reachable,
-    /// There is no entry, or it is being looked for. It is taken as reachable (RFC 4191 section 3.2), but behind those
-    /// that are known to be.
+    /// There is no entry, or address resolution is running. The router is assumed to be reachable (RFC 4191 section
+    /// 3.2), but routers that are known to be reachable are preferred.
     Unknown,
     /// It has not answered.
     Unreachable,
 }
 
-/// To whom a packet goes.
+/// The next hop of a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NextHop {
-    /// The neighbour: the destination itself, or a router.
+    /// The neighbour that the packet is sent to: the destination itself, or a router.
     pub hop: IpAddr,
     /// Whether the destination is on the link.
     pub on_link: bool,
-    /// The length of the prefix that held the destination; 0 where none did and none was needed.
+    /// The length of the matching prefix; 0 if none matched and none was needed.
     pub prefix_length: u8,
     /// The metric of the route; 0 for the prefix of an address.
     pub metric: u32,
-    /// The address that the route prefers to send from. This host has it.
+    /// The source address that the route prefers. It is an address of this host.
     pub source: Option<IpAddr>,
-    /// A better router that was passed over because it does not answer. It is to be asked with one solicitation, at
-    /// most once a minute, so that it is used again when it comes back (RFC 4191 section 3.5). Of several, it is each
-    /// in turn.
+    /// A better router that was skipped because it does not answer. The caller should send it one solicitation, at most
+    /// once a minute, so that it is used again when it comes back (RFC 4191 section 3.5). If there are several, they
+    /// take turns.
     pub avoided: Option<IpAddr>,
 }
 
-/// Why a packet goes nowhere.
+/// Why there is no next hop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum NoRoute {
-    /// No route leads there.
+    /// There is no route to the destination.
     #[error("no route leads to the destination")]
     Missing,
-    /// A route says that packets vanish.
+    /// A blackhole route: packets are discarded silently.
     #[error("packets for the destination are discarded")]
     Blackhole,
-    /// A route says that the host is unreachable.
+    /// A route says that the destination is unreachable.
     #[error("a route says that the destination is unreachable")]
     Unreachable,
-    /// A route says that it is prohibited.
+    /// A route says that the destination is prohibited.
     #[error("a route says that the destination is prohibited")]
     Prohibited,
 }
 
-/// The routes of one interface, no more than its limit.
+/// The routes of one interface, up to a limit.
 ///
-/// A lookup costs a search among the prefixes of each length that occurs, and a look at each gateway of the prefix that
-/// wins. It allocates nothing. What is searched is made anew at the first lookup after routes or addresses have
-/// changed.
+/// A lookup searches the prefixes of each length that occurs, and looks at each gateway of the winning prefix. It
+/// allocates nothing. The search table is rebuilt at the first lookup after a change of routes or addresses.
 #[derive(Debug)]
 pub struct Routes {
     list: Entries<Route>,
     table: Prefixes<Node>,
-    /// The revision of the addresses that the table was made with; `None` where it is to be made anew.
+    /// The revision of the addresses that the table was built with; `None` if the table must be rebuilt.
     made_with: Option<u64>,
-    /// Whose turn it is of routers between which nothing decides.
+    /// Counts round robin turns among equal routers.
     turn: usize,
 }
 
-/// What leads to the destinations of one prefix.
+/// All ways to the destinations of one prefix.
 #[derive(Debug, Default)]
 struct Node {
-    /// An address of the interface has the prefix.
+    /// Whether an address of the interface has the prefix.
     is_connected: bool,
-    /// The routes that are not dormant, the best first.
+    /// The routes that are not dormant, best first.
     routes: SmallVec<[Route; 1]>,
 }
 
-/// Gateways that nothing but chance decides between, and those that were passed over before them.
+/// Routes through gateways, with the length of the prefix that matched.
 type Gateways<'a> = SmallVec<[(u8, &'a Route); 4]>;
 
 impl Default for Routes {
@@ -116,15 +116,15 @@ impl Default for Routes {
 }
 
 impl Routes {
-    /// No routes; `limit` at most. Half of them at most are from routers, so that whoever sends advertisements cannot
-    /// keep the other origins out.
+    /// An empty table for at most `limit` routes. At most half of them may come from routers, so that a host which
+    /// sends advertisements cannot displace the other origins.
     #[must_use]
     pub fn new(limit: usize) -> Self {
         Self { list: Entries::new(limit, limit / 2), table: Prefixes::default(), made_with: None, turn: 0 }
     }
 
-    /// Adds a route, and returns the one that it takes the place of: one by the same way to the same destinations, with
-    /// the same metric and from the same origin. Others stay beside it. It may be dormant.
+    /// Adds a route. It replaces a route with the same target, destination, metric and origin, which is returned. Other
+    /// routes stay. The new route may be dormant.
     ///
     /// # Errors
     /// See [`AddRouteError`].
@@ -133,7 +133,8 @@ impl Routes {
         let route = route.masked();
         if let Some(place) = self.place(&route) {
             let before = self.list.replace(place, route);
-            // A router repeats itself all the time, and only the lifetime changes, which the table does not know.
+            // A router repeats its advertisements all the time, and usually only the lifetime changes, which the table
+            // does not contain.
             if before.is_some_and(|before| {
                 Route { valid_until: route.valid_until, lifetime: route.lifetime, ..before } != route
             }) {
@@ -146,7 +147,7 @@ impl Routes {
         Ok(None)
     }
 
-    /// Adds a route in place of all with the same destinations and metric and from the same origin, which it returns.
+    /// Adds a route and removes all others with the same destination, metric and origin. Returns the replaced routes.
     ///
     /// # Errors
     /// See [`AddRouteError`].
@@ -154,23 +155,23 @@ impl Routes {
         route.check()?;
         let route = route.masked();
         let mut before = self.left(|list| list.take(|known| known.is_rival(&route) && !known.is_same(&route)));
-        // It cannot fail where one has left.
+        // This cannot fail if a route was removed.
         before.extend(self.add(route)?);
         Ok(before)
     }
 
-    /// Removes a route, whatever it says of sources, MTU, preference and lifetime; `None` where there is no such.
+    /// Removes a route, whatever its source address, MTU, preference and lifetime; `None` if there is no such route.
     pub fn remove(&mut self, route: &Route) -> Option<Route> {
         let route = route.masked();
         self.left(|list| list.take(|known| known.is_same(&route))).pop()
     }
 
-    /// Removes what an origin brought, and returns it.
+    /// Removes and returns the routes of an origin.
     pub fn withdraw(&mut self, origin: Origin) -> Vec<Route> {
         self.left(|list| list.withdraw(origin))
     }
 
-    /// Removes the routes whose lifetime is over, and returns them.
+    /// Removes and returns the routes whose lifetime has ended.
     pub fn expire(&mut self, now: Instant) -> Vec<Route> {
         self.left(|list| list.expire(now))
     }
@@ -181,24 +182,24 @@ impl Routes {
         self.list.next_timeout()
     }
 
-    /// All of them, dormant ones too, in the order in which they were added.
+    /// All routes, including dormant ones, in the order in which they were added.
     pub fn iter(&self) -> impl Iterator<Item = &Route> {
         self.list.iter()
     }
 
-    /// How many there are, dormant ones too.
+    /// The number of routes, including dormant ones.
     #[must_use]
     pub fn len(&self) -> usize {
         self.list.len()
     }
 
-    /// Whether there is none.
+    /// Whether there are no routes.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.list.is_empty()
     }
 
-    /// Whether a route's gateway cannot be a neighbour as things are; see the [module](self).
+    /// Whether a route's gateway cannot be a neighbour at the moment; see the [module](self).
     #[must_use]
     pub fn is_dormant(&self, route: &Route, addresses: &Addresses) -> bool {
         is_dormant(route, addresses, |gateway| {
@@ -208,23 +209,21 @@ impl Routes {
         })
     }
 
-    /// Whether a destination is on the link, by the longest prefix that holds it. What neighbours say of each other, as
-    /// redirects do, is not asked.
+    /// Whether a destination is on-link, by the longest matching prefix. Redirects are not considered.
     pub fn is_on_link(&mut self, destination: IpAddr, addresses: &Addresses) -> bool {
         self.lookup(destination, addresses, |_| Reachability::Unknown).is_ok_and(|next_hop| next_hop.on_link)
     }
 
-    /// To whom a packet goes. `addresses` are those of the same interface, always of the same one; `reachability` tells
-    /// what is known of a router.
+    /// The next hop for a destination. `addresses` must always be those of the same interface. `reachability` returns
+    /// what is known about a router.
     ///
-    /// Multicast groups and broadcast addresses are on the link without a route (RFC 4861 section 5.2; RFC 1122 section
-    /// 3.3.1.1), also before there is an address. Routes are asked about groups only where their prefix is one of
-    /// groups. Loopback addresses are on no link but their own (RFC 1122 section 3.2.1.3). Whether a destination is an
-    /// address of this host is the caller's to ask before.
+    /// Multicast groups and broadcast addresses are on-link without a route (RFC 4861 section 5.2; RFC 1122 section
+    /// 3.3.1.1), even if the interface has no address yet. Only routes whose prefix consists of groups apply to groups.
+    /// Loopback addresses are on-link only on a loopback interface (RFC 1122 section 3.2.1.3). The caller must check
+    /// first whether the destination is an address of this host.
     ///
-    /// Where nothing is known about several equal routers, each is returned in turn, so that all are tried (RFC 4861
-    /// section 6.3.6). Where none of all routers answers, it is one of the best ones, likewise in turn (RFC 4191
-    /// section 3.6).
+    /// Equal routers of which nothing is known take turns, so that all of them are tried (RFC 4861 section 6.3.6). If
+    /// no router answers, the best ones take turns (RFC 4191 section 3.6).
     ///
     /// # Errors
     /// See [`NoRoute`].
@@ -249,7 +248,7 @@ impl Routes {
         let mut suspects = Gateways::new();
         for (length, node) in self.table.matches(destination) {
             if node.is_connected {
-                // A route that says the same may say more.
+                // A route for the same prefix may carry more, such as a source address.
                 let same = node.routes.iter().find(|route| route.target == Target::Link && route.metric == 0);
                 return same.map_or(Ok(NextHop::on_link(destination, length)), |route| {
                     NextHop::without_gateway(route, destination, addresses)
@@ -293,7 +292,7 @@ impl Routes {
         Ok(next_hop)
     }
 
-    /// To whom a packet for a multicast group goes: the group.
+    /// The next hop for a multicast group: the group itself.
     fn multicast(&self, group: IpAddr, addresses: &Addresses) -> Result<NextHop, NoRoute> {
         let of_groups = self.table.matches(group).flat_map(|(_, node)| &node.routes);
         let mut of_groups = of_groups.filter(|route| {
@@ -310,7 +309,7 @@ impl Routes {
         self.list.iter().position(|known| known.is_same(route))
     }
 
-    /// Those that leave the list.
+    /// Removes routes from the list by `leave` and returns them.
     fn left(&mut self, leave: impl FnOnce(&mut Entries<Route>) -> Vec<Route>) -> Vec<Route> {
         let left = leave(&mut self.list);
         if !left.is_empty() {
@@ -319,7 +318,7 @@ impl Routes {
         left
     }
 
-    /// Makes the table anew where routes or addresses have changed.
+    /// Rebuilds the table if routes or addresses have changed.
     fn refresh(&mut self, addresses: &Addresses) {
         if self.made_with == Some(addresses.revision()) {
             return;
@@ -339,21 +338,21 @@ impl Routes {
                 table.entry(route.destination).routes.push(*route);
             }
         }
-        // Of equals, the first one added stays first.
+        // Sorting is stable: of equal routes, the one added first stays first.
         table.values_mut().for_each(|node| node.routes.sort_by_key(Route::rank));
         self.table = table;
         self.made_with = Some(addresses.revision());
     }
 }
 
-/// See [`Routes::is_dormant`]; `is_neighbour` tells whether a prefix puts an address on the link.
+/// See [`Routes::is_dormant`]. `is_neighbour` returns whether a prefix makes an address on-link.
 fn is_dormant(route: &Route, addresses: &Addresses, is_neighbour: impl Fn(IpAddr) -> bool) -> bool {
     let Target::Gateway { address, onlink } = route.target else { return false };
     let is_no_router = addresses.is_local(address) || addresses.is_broadcast(address);
     is_no_router || (!onlink && !is_neighbour(address))
 }
 
-/// One of several, as the turn says.
+/// The one of several gateways whose turn it is.
 fn in_turn<'a>(gateways: &Gateways<'a>, turn: usize) -> Option<(u8, &'a Route)> {
     gateways.get(turn.checked_rem(gateways.len())?).copied()
 }

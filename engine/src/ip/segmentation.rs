@@ -1,5 +1,5 @@
-//! Cutting apart what left as one: a TCP segment with the data of several becomes those, and a datagram likewise, as network
-//! cards do it for kernels.
+//! Segmentation in software: splits a packet that carries several TCP segments or several datagrams into single
+//! packets, as network cards do it for kernels (TSO, USO).
 
 use core::net::IpAddr;
 use core::ops::Range;
@@ -9,13 +9,13 @@ use smoltcp::wire::{IpProtocol, Ipv4Packet, Ipv6Packet, TcpPacket, TcpSeqNumber,
 use crate::buffer::Payload;
 use crate::wire::{IPV6_HEADER, transport_checksum};
 
-/// Where the headers of a packet are.
+/// The positions of the headers of a packet.
 #[derive(Clone, Copy, Debug)]
 struct Layout {
     source: IpAddr,
     destination: IpAddr,
     protocol: IpProtocol,
-    /// Where the transport's header begins and ends.
+    /// Where the transport header begins and ends.
     transport: usize,
     end: usize,
 }
@@ -24,7 +24,7 @@ struct Layout {
 const UDP_HEADER: usize = 8;
 
 impl Layout {
-    /// Of an IP packet whose headers are whole in `head`; `None` for what is neither TCP nor UDP.
+    /// The layout of an IP packet whose headers are complete in `head`; `None` if it is neither TCP nor UDP.
     fn of(head: &[u8]) -> Option<Self> {
         let (source, destination, protocol, transport) = match head.first()? >> 4 {
             4 => {
@@ -49,13 +49,13 @@ impl Layout {
         (end <= head.len()).then_some(Self { source, destination, protocol, transport, end })
     }
 
-    /// Computes the transport's checksum, into its header, which is followed by `data`.
+    /// Computes the transport checksum and writes it into the header. `data` follows the header.
     fn fill_checksum(&self, header: &mut [u8], data: &Payload<'_>) {
         self.set_checksum(header, 0);
         let length = header.len() + data.len();
         let parts = core::iter::once(&*header).chain(data.chunks());
         let sum = transport_checksum(self.source, self.destination, self.protocol, length, parts);
-        // No checksum is 0 in UDP: that stands for none (RFC 768).
+        // A UDP checksum of 0 means that there is none, so 0xffff is sent instead (RFC 768).
         let is_none = sum == 0 && self.protocol == IpProtocol::Udp;
         self.set_checksum(header, if is_none { u16::MAX } else { sum });
     }
@@ -68,26 +68,26 @@ impl Layout {
     }
 }
 
-/// Computes the transport's checksum of an IP packet with TCP or UDP in it, whose headers are whole in `head`, and whose data
-/// goes on in `data`. Anything else is left as it is.
+/// Computes the transport checksum of a TCP or UDP packet. Its headers are complete in `head`, and `data` follows them.
+/// Other packets are not changed.
 pub fn complete_checksum(head: &mut [u8], data: &[crate::buffer::Slice]) {
     if let Some(layout) = Layout::of(head) {
         layout.fill_checksum(&mut head[layout.transport..], &Payload::new(&[], data));
     }
 }
 
-/// How a TCP segment or a datagram in an IP packet is cut.
+/// How the TCP segment or datagram of an IP packet is split.
 #[derive(Clone, Copy, Debug)]
 pub struct Segmentation {
     layout: Layout,
-    /// Bytes of data in all, and in each piece but the last.
+    /// Bytes of data in total, and in each piece but the last.
     data: usize,
     segment: usize,
 }
 
 impl Segmentation {
-    /// How to cut a packet whose headers are whole in `head`, and that has `length` bytes in all, into pieces with `segment`
-    /// bytes of data each; `None` for what is neither TCP nor UDP or has no data.
+    /// Plans how to split a packet of `length` bytes into pieces with `segment` bytes of data each. Its headers are
+    /// complete in `head`. Returns `None` if it is neither TCP nor UDP, or has no data.
     #[must_use]
     pub fn new(head: &[u8], length: usize, segment: usize) -> Option<Self> {
         let layout = Layout::of(head)?;
@@ -95,36 +95,36 @@ impl Segmentation {
         (segment > 0 && data > 0).then_some(Self { layout, data, segment })
     }
 
-    /// Whether it is a TCP segment that is cut.
+    /// Whether the packet is a TCP segment.
     #[must_use]
     pub fn is_tcp(&self) -> bool {
         self.layout.protocol == IpProtocol::Tcp
     }
 
-    /// How many pieces there are.
+    /// The number of pieces.
     #[must_use]
     pub const fn count(&self) -> usize {
         self.data.div_ceil(self.segment)
     }
 
-    /// The length of the headers of each.
+    /// The length of the headers of each piece.
     #[must_use]
     pub const fn head_length(&self) -> usize {
         self.layout.end
     }
 
-    /// Which bytes of the data a segment has.
+    /// The range of the data that a piece carries.
     #[must_use]
     pub fn range(&self, index: usize) -> Range<usize> {
         let start = (index * self.segment).min(self.data);
         start..(start + self.segment).min(self.data)
     }
 
-    /// Writes the headers of a segment, which has these `data`, into a buffer of [their length](Self::head_length); with
-    /// checksums where `checksums` says so. `head` is the packet that is cut.
+    /// Writes the headers of a piece with these `data` into a buffer of [their length](Self::head_length). Checksums
+    /// are computed if `checksums` is set. `head` contains the headers of the packet that is split.
     ///
     /// # Panics
-    /// Where one of the buffers is shorter than the headers: a bug in the caller.
+    /// If one of the buffers is shorter than the headers, which is a bug in the caller.
     pub fn write_head(&self, head: &[u8], index: usize, data: &Payload<'_>, checksums: bool, into: &mut [u8]) {
         let layout = &self.layout;
         let into = &mut into[..layout.end];
@@ -132,7 +132,7 @@ impl Segmentation {
         let length = layout.end + data.len();
         if layout.source.is_ipv4() {
             let mut ip = Ipv4Packet::new_unchecked(&mut *into);
-            // No more than the whole, which had a length of 16 bits.
+            // A piece is no longer than the whole packet, whose length has 16 bits.
             ip.set_total_len(u16::try_from(length).unwrap_or(u16::MAX));
             ip.set_ident(ip.ident().wrapping_add(u16::try_from(index).unwrap_or(0)));
             if checksums {
@@ -155,7 +155,7 @@ impl Segmentation {
         }
     }
 
-    /// Sets what differs between the TCP headers of the pieces.
+    /// Sets the TCP header fields that differ between the pieces.
     fn set_tcp(&self, header: &mut [u8], index: usize) {
         let (is_first, is_last) = (index == 0, index + 1 == self.count());
         let mut tcp = TcpPacket::new_unchecked(header);
@@ -163,7 +163,7 @@ impl Segmentation {
         tcp.set_seq_number(TcpSeqNumber(tcp.seq_number().0.wrapping_add(offset)));
         tcp.set_fin(tcp.fin() && is_last);
         tcp.set_psh(tcp.psh() && is_last);
-        // The peer is told once that this end has slowed down (RFC 3168 section 6.1.2).
+        // Only the first piece carries CWR (RFC 3168 section 6.1.2).
         tcp.set_cwr(tcp.cwr() && is_first);
     }
 }
@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_segment_with_data_is_not_cut() {
+    fn packets_other_than_tcp_or_udp_with_data_are_not_split() {
         let packet = whole([10, 0, 0, 1].into(), b"data");
         for length in 0..packet.len() - 4 {
             assert!(Segmentation::new(&packet[..length], packet.len(), 2).is_none(), "{length}");
@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn datagrams_are_cut_and_checksums_completed() {
+    fn datagrams_are_split_and_checksums_completed() {
         let address = [10, 0, 0, 1];
         let mut packet = vec![0x45, 0, 0, 0, 0, 0, 0, 0, 64, 17, 0, 0];
         packet.extend([address, address].concat());

@@ -1,4 +1,5 @@
-//! ARP for IPv4 over Ethernet (RFC 826, RFC 5227): messages read and written, and what each says to this host.
+//! ARP for IPv4 over Ethernet (RFC 826, RFC 5227): parsing and emitting of messages, and what a message means to this
+//! host.
 
 use core::net::Ipv4Addr;
 
@@ -9,76 +10,76 @@ use crate::ip::icmp::at;
 #[cfg(test)]
 mod tests;
 
-/// Bytes of a message.
+/// The length of a message in bytes.
 pub const LENGTH: usize = 28;
-/// What hardware addresses are that stand for nobody: the target's in requests.
+/// The hardware address that stands for no host: the target's in requests.
 const NOBODY: EthernetAddress = EthernetAddress([0; 6]);
-/// Hardware type 1, Ethernet; protocol type 0x0800, IPv4; addresses of 6 and of 4 bytes.
+/// Hardware type 1, Ethernet; protocol type 0x0800, IPv4; address lengths 6 and 4.
 const KINDS: [u8; 6] = [0, 1, 8, 0, 6, 4];
 
-/// What a message is.
+/// The operation of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Operation {
     /// Asks for the hardware address of the target.
     Request,
-    /// Tells that of the sender.
+    /// Announces the hardware address of the sender.
     Reply,
 }
 
 /// A message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Arp {
-    /// What it is.
+    /// The operation.
     pub operation: Operation,
-    /// The hardware address of the sender: of one host.
+    /// The hardware address of the sender. It is the address of a single host.
     pub sender_hardware: EthernetAddress,
     /// The sender's address; 0.0.0.0 in a probe.
     pub sender: Ipv4Addr,
-    /// The hardware address of the target. It means nothing in a request.
+    /// The hardware address of the target. It is meaningless in a request.
     pub target_hardware: EthernetAddress,
-    /// Who is asked for, or whom it is for.
+    /// The address that is asked for, or the receiver of a reply.
     pub target: Ipv4Addr,
 }
 
-/// What a message says to this host.
+/// What a message means to this host.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Judgement {
-    /// What to send back, to the hardware address that it names as the target.
+    /// A reply to send, to the hardware address of its target.
     pub answer: Option<Arp>,
-    /// What it says about a neighbour.
+    /// The evidence about a neighbour.
     pub evidence: Option<Evidence>,
-    /// Which of this host's addresses somebody else uses as well: the [claim](super::claim::Claim) of it is to be
-    /// told.
+    /// An address of this host that another host uses as well. The caller must tell the [claim](super::claim::Claim) of
+    /// it.
     pub conflict: Option<Ipv4Addr>,
 }
 
-/// Where a neighbour is.
+/// The hardware address of a neighbour, by a message from it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Evidence {
     /// The neighbour.
     pub address: Ipv4Addr,
     /// Its hardware address.
     pub hardware: EthernetAddress,
-    /// How it came to be said.
+    /// How the message was sent.
     pub kind: EvidenceKind,
 }
 
-/// How a neighbour came to say where it is.
+/// How a neighbour has sent its hardware address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EvidenceKind {
-    /// It asked for this host, and so will be sent something soon: worth to be remembered (RFC 826, "Packet
-    /// Reception").
+    /// It asked for this host, which will soon send something to it, so it is worth an entry in the cache (RFC 826,
+    /// "Packet Reception").
     Asked,
-    /// It tells this host alone: an answer, if it was asked.
+    /// It replied to this host only: an answer, if this host asked.
     Answered,
-    /// It tells everybody, or asks for somebody else. It changes what is known already, and nothing else.
+    /// It told every host, or asked for another host. This updates existing entries only.
     Overheard,
 }
 
 impl Arp {
-    /// Reads a message; padding of its frame may follow. `None` for one that is cut short, is not about IPv4 over
-    /// Ethernet or has another operation, and for one whose sender is not one host: a multicast, broadcast or zero
-    /// hardware address, or an address that no host has.
+    /// Parses a message; padding of its frame may follow. Returns `None` if it is truncated, is not about IPv4 over
+    /// Ethernet, has an unknown operation, or has a sender that is not a single host: a multicast, broadcast or zero
+    /// hardware address, or an IP address that no host has.
     #[must_use]
     pub fn read(bytes: &[u8]) -> Option<Self> {
         if at::<6>(bytes, 0)? != KINDS {
@@ -135,21 +136,21 @@ impl Arp {
         }
     }
 
-    /// A probe for an address that this host would like to have (RFC 5227 section 2.1.1). It has no sender, so that
-    /// nobody learns from it.
+    /// A probe for an address that this host wants to use (RFC 5227 section 2.1.1). Its sender address is 0.0.0.0, so
+    /// that no host updates its cache.
     #[must_use]
     pub const fn probe(hardware: EthernetAddress, address: Ipv4Addr) -> Self {
         Self::request(hardware, Ipv4Addr::UNSPECIFIED, address)
     }
 
-    /// An announcement of an address that this host has (RFC 5227 section 2.3): a request, because every host
-    /// understands those.
+    /// An announcement of an address of this host (RFC 5227 section 2.3). It is a request, because every host processes
+    /// requests.
     #[must_use]
     pub const fn announcement(hardware: EthernetAddress, address: Ipv4Addr) -> Self {
         Self::request(hardware, address, address)
     }
 
-    /// The reply of this host, which has the target's address, to a request.
+    /// The reply to this request, from this host, which has the target's address.
     #[must_use]
     pub const fn reply(&self, hardware: EthernetAddress) -> Self {
         Self {
@@ -161,36 +162,36 @@ impl Arp {
         }
     }
 
-    /// Whether it is a probe: its sender would like to have the target's address.
+    /// Whether it is a probe: its sender wants to use the target's address.
     #[must_use]
     pub const fn is_probe(&self) -> bool {
         matches!(self.operation, Operation::Request) && self.sender.is_unspecified()
     }
 
-    /// Whether its sender tells everybody where it is, by a request or by a reply (RFC 5227 section 3).
+    /// Whether it is an announcement, as a request or as a reply (RFC 5227 section 3).
     #[must_use]
     pub fn is_announcement(&self) -> bool {
         self.sender == self.target && !self.sender.is_unspecified()
     }
 
-    /// Whether another host uses an address, or would like to have it too: with either, a host that probes for it has
-    /// lost it (RFC 5227 section 2.1.1). `hardware` is this host's own: its own messages may come back.
+    /// Whether another host uses an address or probes for it. In both cases a host that probes for the address has lost
+    /// it (RFC 5227 section 2.1.1). `hardware` is this host's own hardware address: its own messages may come back.
     #[must_use]
     pub fn contests(&self, address: Ipv4Addr, hardware: EthernetAddress) -> bool {
         self.sender_hardware != hardware && (self.sender == address || (self.is_probe() && self.target == address))
     }
 
-    /// What the message says to a host with this hardware address. `own` tells the addresses that it has and answers
-    /// for, without those that it still probes for: see [`contests`](Self::contests) for them.
+    /// What the message means to a host with this hardware address. `own` returns whether this host has an address and
+    /// answers for it. It must be false for addresses that are still probed: see [`contests`](Self::contests) for them.
     ///
-    /// A request is answered whatever network its sender is in: its sender believes to be on the link, and that is
-    /// all that the answer needs. Nothing is learnt about this host's own addresses.
+    /// A request is answered whatever network its sender is in, because the answer only needs the sender to be on the
+    /// link. Nothing is learned about this host's own addresses.
     #[must_use]
     pub fn judge(&self, hardware: EthernetAddress, own: impl Fn(Ipv4Addr) -> bool) -> Judgement {
         if self.sender_hardware == hardware {
             return Judgement::default();
         }
-        // RFC 5227 section 2.4.
+        // The conflict of RFC 5227 section 2.4.
         if own(self.sender) {
             return Judgement { conflict: Some(self.sender), ..Judgement::default() };
         }

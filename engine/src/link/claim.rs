@@ -1,10 +1,10 @@
-//! How an address is taken: probed for, announced, and defended (RFC 5227 section 2, RFC 4862 section 5.4, RFC 4861
-//! section 7.2.6).
+//! Claiming an address on a link: probing, announcing and defending it (RFC 5227 section 2, RFC 4862 section 5.4, RFC
+//! 4861 section 7.2.6).
 //!
-//! One machine serves both families. It knows no formats: it says when a probe or an announcement is due, and is told
-//! whether another host contests the address. A probe is [`Arp::probe`](super::arp::Arp::probe) or a
-//! [solicitation](super::ndp::Solicitation) without a source; an announcement is
-//! [`Arp::announcement`](super::arp::Arp::announcement) or an [advertisement](super::ndp::Advertisement) with the
+//! One state machine serves both families. It does not know message formats: it says when a probe or an announcement is
+//! due, and the caller tells it about conflicts. A probe is [`Arp::probe`](super::arp::Arp::probe), or a
+//! [solicitation](super::ndp::Solicitation) with the unspecified source. An announcement is
+//! [`Arp::announcement`](super::arp::Arp::announcement), or an [advertisement](super::ndp::Advertisement) with the
 //! override flag to all nodes.
 
 use core::time::Duration;
@@ -15,39 +15,39 @@ use crate::time::Instant;
 #[cfg(test)]
 mod tests;
 
-/// How often and when is probed, announced and defended.
+/// The number and timing of probes and announcements, and the defence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timing {
-    /// How many probes; none where 0: the address is believed to be free.
+    /// The number of probes. With 0 the address is assumed to be free.
     pub probes: u32,
-    /// The first one is sent after a random time of up to so long: hosts that are switched on together do not speak
-    /// at once.
+    /// The first probe is sent after a random time of up to this, so that hosts that are switched on together do not
+    /// all send at once.
     pub first_delay: Duration,
-    /// The least time from a probe to the next.
+    /// The minimum time between two probes.
     pub least_interval: Duration,
-    /// The greatest time from a probe to the next; chosen at random between both.
+    /// The maximum time between two probes. The time is random between minimum and maximum.
     pub greatest_interval: Duration,
-    /// How long is waited for objections after the last probe.
+    /// How long to wait for conflicts after the last probe.
     pub last_wait: Duration,
-    /// How many announcements, when the address is taken and when something about it has changed.
+    /// The number of announcements, when the address is acquired and when the hardware address has changed.
     pub announcements: u32,
-    /// The time from an announcement to the next.
+    /// The time between two announcements.
     pub announcement_interval: Duration,
-    /// What is done when another host uses the address that this one has.
+    /// What to do when another host uses the address of this host.
     pub defence: Defence,
 }
 
-/// What is done when another host uses the address that this one has (RFC 5227 section 2.4).
+/// What to do when another host uses the address of this host (RFC 5227 section 2.4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Defence {
-    /// Nothing but to tell of it: of IPv6, where no defence is specified (RFC 4862 section 5.4.4).
+    /// Only report it. For IPv6, for which no defence is specified (RFC 4862 section 5.4.4).
     None,
-    /// It is given up at once: (a).
+    /// (a) Give the address up at once.
     GiveUp,
-    /// It is announced once, and given up with the next conflict within so long: (b), `DEFEND_INTERVAL`.
+    /// (b) Announce the address once, and give it up if there is another conflict within this time (`DEFEND_INTERVAL`).
     Once(Duration),
-    /// It is announced, no more often than once in so long, and never given up: (c), for an address that somebody
-    /// wrote down.
+    /// (c) Announce the address, at most once within this time, and never give it up. For an address that an
+    /// administrator has configured.
     Always(Duration),
 }
 
@@ -64,6 +64,17 @@ impl Timing {
         defence: Defence::Once(Duration::from_secs(10)),
     };
 
+    /// Of an address that was lent, which the app waits for: its server has looked whether somebody has it (RFC 2131 section
+    /// 2.2), and who has taken it nevertheless answers at once. NetworkManager waits for as long.
+    pub const LEASE: Self = Self {
+        probes: 2,
+        first_delay: Duration::ZERO,
+        least_interval: Duration::from_millis(100),
+        greatest_interval: Duration::from_millis(100),
+        last_wait: Duration::from_millis(100),
+        ..Self::ARP
+    };
+
     /// `DupAddrDetectTransmits` of RFC 4862 section 5.1, and the constants of RFC 4861 section 10.
     pub const NDP: Self = Self {
         probes: 1,
@@ -76,48 +87,48 @@ impl Timing {
         defence: Defence::None,
     };
 
-    /// The same without probes.
+    /// The same timing without probes.
     #[must_use]
     pub const fn without_probes(self) -> Self {
         Self { probes: 0, ..self }
     }
 
-    /// The same with another defence.
+    /// The same timing with another defence.
     #[must_use]
     pub const fn with_defence(self, defence: Defence) -> Self {
         Self { defence, ..self }
     }
 }
 
-/// What is to be done for an address.
+/// What the caller must do for an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
     /// Send a probe.
     Probe,
-    /// The address is this host's from now on: it may be used, and is answered for.
+    /// The address now belongs to this host: it may be used, and requests for it are answered.
     Acquired,
     /// Send an announcement.
     Announce,
 }
 
-/// What a conflict leads to.
+/// The result of a conflict.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// The address is another host's: it must not be used any more. The claim has ended.
+    /// The address belongs to another host and must not be used any more. The claim has ended.
     Lost,
-    /// The address is kept. Where there is something to be announced, [`Claim::poll`] says so.
+    /// The address is kept. If an announcement is due, [`Claim::poll`] returns it.
     Kept,
 }
 
-/// Where a claim is.
+/// The state of a claim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
-    /// Objections are waited for: entered at the begin and by [`Claim::restart`], left when the last probe has been
-    /// waited for. The address is not used.
+    /// Probing: entered at the start and by [`Claim::restart`], left after the wait that follows the last probe. The
+    /// address is not used.
     Probing,
-    /// The address is this host's: entered from there, left by a conflict that it is given up for.
+    /// The address belongs to this host: entered from probing, left if a conflict makes the host give it up.
     Held,
-    /// The address is another's: entered by a conflict, left by [`Claim::restart`] alone.
+    /// The address belongs to another host: entered by a conflict, left only by [`Claim::restart`].
     Lost,
 }
 
@@ -130,15 +141,15 @@ pub struct Claim {
 
 #[derive(Clone, Copy, Debug)]
 enum Phase {
-    /// So many probes are left, or none and the wait for objections; the next step is due then.
+    /// The number of probes left, and when the next step is due. With 0 left, the wait after the last probe is running.
     Probing {
         left: u32,
         due: Instant,
     },
     Held {
-        /// Announcements that are left.
+        /// The number of announcements left.
         left: u32,
-        /// When the next one may leave.
+        /// When the next announcement is due.
         due: Instant,
         /// When the address was last defended.
         defended: Option<Instant>,
@@ -147,7 +158,7 @@ enum Phase {
 }
 
 impl Claim {
-    /// Begins to claim an address now.
+    /// Starts to claim an address now.
     #[must_use]
     pub fn new(timing: Timing, now: Instant, random: &mut Random) -> Self {
         let mut claim = Self { timing, phase: Phase::Lost };
@@ -155,19 +166,20 @@ impl Claim {
         claim
     }
 
-    /// Begins anew: the link is another, or an address that was lost is tried again. Whoever tries many addresses has
-    /// to do it slowly after ten that were lost (`MAX_CONFLICTS`, `RATE_LIMIT_INTERVAL`, RFC 5227 section 2.1.1).
+    /// Starts again, because the link may be another one, or to retry an address that was lost. A caller that tries
+    /// many addresses must limit its rate after ten conflicts (`MAX_CONFLICTS`, `RATE_LIMIT_INTERVAL`, RFC 5227 section
+    /// 2.1.1).
     pub fn restart(&mut self, now: Instant, random: &mut Random) {
         let left = self.timing.probes;
         let delay = if left == 0 { Duration::ZERO } else { between(Duration::ZERO, self.timing.first_delay, random) };
         self.phase = Phase::Probing { left, due: now + delay };
     }
 
-    /// Where it is.
+    /// The state of the claim.
     #[must_use]
     pub const fn state(&self) -> State {
         match self.phase {
-            // Nobody is asked: it is this host's before that has been said.
+            // Without probes the address belongs to this host at once, even before `poll` has returned `Acquired`.
             Phase::Probing { left: _, due: _ } if self.timing.probes == 0 => State::Held,
             Phase::Probing { left: _, due: _ } => State::Probing,
             Phase::Held { left: _, due: _, defended: _ } => State::Held,
@@ -175,7 +187,7 @@ impl Claim {
         }
     }
 
-    /// What is to be done by now, one thing at a time.
+    /// The next action that is due by now.
     pub fn poll(&mut self, now: Instant, random: &mut Random) -> Option<Action> {
         if self.next_timeout().is_none_or(|due| due > now) {
             return None;
@@ -212,16 +224,16 @@ impl Claim {
         }
     }
 
-    /// Announces the address anew: the hardware address is another. The first announcement leaves at once, also where
-    /// there was one a moment ago: neighbours send to whom that one told of, who is not there any more.
+    /// Announces the address again, because the hardware address has changed. The first announcement is due at once,
+    /// even right after another one: until then neighbours send to the old hardware address.
     pub const fn announce(&mut self, now: Instant) {
         if let Phase::Held { left, due, defended: _ } = &mut self.phase {
             (*left, *due) = (self.timing.announcements, now);
         }
     }
 
-    /// Another host uses the address, or probes for it while this one does too. A probe for an address that is held
-    /// is no conflict, but is answered.
+    /// Reports that another host uses the address, or probes for it while this host probes too. A probe for an address
+    /// that is held is not a conflict: it is answered.
     pub fn conflict(&mut self, now: Instant) -> Outcome {
         if let Phase::Probing { left: _, due } = self.phase
             && self.timing.probes == 0
@@ -251,7 +263,7 @@ impl Claim {
     }
 }
 
-/// A time between two, each as likely as the others.
+/// A uniformly distributed time between two.
 fn between(least: Duration, greatest: Duration, random: &mut Random) -> Duration {
     let spread = u32::try_from(greatest.saturating_sub(least).as_micros()).unwrap_or(u32::MAX - 1);
     least + Duration::from_micros(u64::from(random.below(spread + 1)))

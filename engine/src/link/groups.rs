@@ -1,18 +1,18 @@
-//! Multicast groups: which ones this host is a member of on an interface, and what it tells routers and switches of
-//! them.
+//! Multicast group membership: the groups that this host is a member of on an interface, and the reports about them to
+//! routers and switches.
 //!
-//! This is the host's side of IGMPv3 (RFC 3376) and MLDv2 (RFC 3810). While a querier of an older version is on the
-//! link, it is that of IGMPv2 (RFC 2236), IGMPv1 (RFC 1112 appendix I) or MLDv1 (RFC 2710). Source filters are left
-//! out: a member takes what anyone sends to the group, which the newer versions call EXCLUDE with an empty list. So a
-//! query about some sources of a group is answered as one about the group: that says more than was asked, and nothing
-//! that is not so.
+//! This is the host side of IGMPv3 (RFC 3376) and MLDv2 (RFC 3810). While a querier of an older version is on the link,
+//! it speaks IGMPv2 (RFC 2236), IGMPv1 (RFC 1112 appendix I) or MLDv1 (RFC 2710). Source filters are not supported: a
+//! member accepts packets from every source, which the newer versions call EXCLUDE with an empty list. So a query about
+//! some sources of a group is answered like a query about the group. That answer says more than was asked, but it is
+//! true.
 //!
-//! | Room | Holds |
+//! | Module | Contents |
 //! |---|---|
 //! | `membership` | the memberships of one family, and when they are reported |
-//! | `version` | whose version of the protocol is spoken |
-//! | `query` | what others send: read and checked |
-//! | `message` | what is sent, as IP packets |
+//! | `version` | which protocol version is spoken |
+//! | `query` | parsing and checking of received messages |
+//! | `message` | emitting of reports as IP packets |
 
 use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -32,18 +32,17 @@ mod query;
 mod tests;
 mod version;
 
-/// The limit of groups per interface, for a caller that knows no better one.
+/// The default limit of groups per interface.
 pub const DEFAULT_LIMIT: usize = 1024;
 
 /// The groups of one interface, of both families.
 ///
-/// It is told of [joins](Self::join), [leaves](Self::leave), [messages](Self::receive_igmp) that arrive,
-/// [addresses](Self::set_sources) and the [link](Self::link_up). [`poll`](Self::poll) gives what is to be sent, and
-/// [`next_timeout`](Self::next_timeout) says when to ask it again; that changes with each of the calls above.
+/// The caller reports [joins](Self::join), [leaves](Self::leave), received [messages](Self::receive_igmp),
+/// [addresses](Self::set_sources) and [link changes](Self::link_up). [`poll`](Self::poll) returns the packets to send,
+/// and [`next_timeout`](Self::next_timeout) when to call it again; each of the calls above may change that time.
 ///
-/// Each group has one record, however often it is joined or asked about. There are as many records as the limit says,
-/// and as many again, of each family, for groups that were left and of which this has not been said as often as it is
-/// to be.
+/// Each group has one record, however often it is joined or queried. The limit bounds the records of joined groups.
+/// Each family may have as many more records for groups that were left, until the leave was reported often enough.
 #[derive(Debug)]
 pub struct Groups {
     limit: usize,
@@ -57,7 +56,7 @@ pub enum JoinError {
     /// The address is not a multicast address.
     #[error("not a multicast address")]
     NotAGroup,
-    /// The interface is a member of as many groups as it may be, or has been told 2^32 times to join this one.
+    /// The interface is a member of as many groups as it may be, or this group was joined 2^32 times.
     #[error("too many memberships")]
     TooMany,
 }
@@ -70,31 +69,31 @@ pub struct NotMember;
 /// The addresses of the interface from which reports are sent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Sources {
-    /// An IPv4 address. Without one nothing is sent over IPv4. RFC 3376 section 4.2.13 has 0.0.0.0 for that case, but
-    /// the older versions do not, and an interface that has no IPv4 address need not say on the link that it speaks
-    /// IPv4.
+    /// An IPv4 address. Without one nothing is sent over IPv4. RFC 3376 section 4.2.13 specifies 0.0.0.0 for that case,
+    /// but the older versions do not, and an interface without an IPv4 address need not announce on the link that it
+    /// supports IPv4.
     pub v4: Option<Ipv4Addr>,
-    /// A link-local IPv6 address, which is not tentative any more. Without one the unspecified address is the source,
-    /// for switches that look into reports (RFC 3590 section 4, RFC 3810 section 5.2.13): duplicate address detection
-    /// needs its group before there is an address.
+    /// A link-local IPv6 address that is not tentative. Without one the source is the unspecified address, for switches
+    /// that snoop reports (RFC 3590 section 4, RFC 3810 section 5.2.13): duplicate address detection needs its group
+    /// before there is an address.
     pub v6_link_local: Option<Ipv6Addr>,
 }
 
-/// A message of IGMP or MLD that has arrived.
+/// A received IGMP or MLD message.
 #[derive(Clone, Copy, Debug)]
 pub struct Received<'a> {
-    /// Who sent it.
+    /// The source address.
     pub source: IpAddr,
-    /// Whom it was sent to.
+    /// The destination address.
     pub destination: IpAddr,
     /// The hop limit, or time to live.
     pub hop_limit: u8,
-    /// The options of the IPv6 packet's hop-by-hop header, without the two bytes before them; empty where there is
-    /// none, and for IPv4.
+    /// The options of the IPv6 packet's hop-by-hop header, without its first two bytes; empty if there is none, and for
+    /// IPv4.
     pub hop_by_hop: &'a [u8],
-    /// The message from its type on, as long as the IP header says that it is.
+    /// The message from its type on, with the length given by the IP header.
     pub message: &'a [u8],
-    /// Whether the checksum is to be verified. It is not where a device has done so.
+    /// Whether to verify the checksum. It is false if the device has verified it.
     pub verify: bool,
 }
 
@@ -108,10 +107,10 @@ pub struct Report {
 }
 
 impl Groups {
-    /// No memberships, and at most `limit` at once, of both families together. The link counts as up; there are no
-    /// addresses.
+    /// No memberships. At most `limit` groups of both families together can be joined. The link is assumed to be up;
+    /// there are no addresses.
     ///
-    /// The limit is one for all who join on this interface. The caller charges them, so that none of them fills it
+    /// All users of the interface share the limit. The caller must account for them, so that no one user fills it
     /// alone.
     #[must_use]
     pub fn new(limit: usize, random: &mut Random) -> Self {
@@ -120,10 +119,10 @@ impl Groups {
         Self { limit, v4, v6 }
     }
 
-    /// Becomes a member of a group, or one more time so, and says whether this was the first time.
+    /// Joins a group once more. Returns whether this was the first join.
     ///
-    /// The first time is reported (RFC 3376 section 5.1, RFC 3810 section 6.1), unless it is a
-    /// [group of which nothing is said](Self::is_member).
+    /// The first join is reported (RFC 3376 section 5.1, RFC 3810 section 6.1), unless the group is [never
+    /// reported](Self::is_member).
     ///
     /// # Errors
     /// See [`JoinError`].
@@ -135,20 +134,20 @@ impl Groups {
         self.family(group).join(group, is_full, now)
     }
 
-    /// Takes back one [`join`](Self::join), and says whether it was the last one, which is reported.
+    /// Undoes one [`join`](Self::join). Returns whether it was the last one, which is reported.
     ///
     /// # Errors
-    /// Where there is no join to be taken back.
+    /// If the group was not joined.
     pub fn leave(&mut self, group: IpAddr, now: Instant) -> Result<bool, NotMember> {
         self.family(group).leave(group, now)
     }
 
-    /// Whether packets to a group are for this host.
+    /// Whether packets for a group are for this host.
     ///
-    /// Every host is a member of 224.0.0.1 (RFC 3376 section 5) and of ff01::1 and ff02::1 (RFC 4291 section 2.8),
-    /// joined or not. Nothing is ever reported of those, nor of other IPv6 groups whose scope is reserved or the
-    /// interface (RFC 3810 section 6). Other link-local IPv4 groups, 224.0.0.0/24, are reported as any others: RFC 3376
-    /// excepts 224.0.0.1 alone, though switches are to forward those groups anyway (RFC 4541 section 2.1.2).
+    /// Every host is a member of 224.0.0.1 (RFC 3376 section 5), ff01::1 and ff02::1 (RFC 4291 section 2.8) without
+    /// joining. These are never reported, and neither are other IPv6 groups of reserved or interface-local scope (RFC
+    /// 3810 section 6). Other link-local IPv4 groups, 224.0.0.0/24, are reported like any group: RFC 3376 exempts only
+    /// 224.0.0.1, although switches must forward those groups anyway (RFC 4541 section 2.1.2).
     #[must_use]
     pub fn is_member(&self, group: IpAddr) -> bool {
         match group {
@@ -159,67 +158,67 @@ impl Groups {
         }
     }
 
-    /// The groups that have been joined, in no particular order.
+    /// The joined groups, in no particular order.
     pub fn iter(&self) -> impl Iterator<Item = IpAddr> {
         self.v4.iter().chain(self.v6.iter())
     }
 
-    /// How many groups have been joined.
+    /// The number of joined groups.
     #[must_use]
     pub fn len(&self) -> usize {
         self.v4.len() + self.v6.len()
     }
 
-    /// Whether no group has been joined.
+    /// Whether no group is joined.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Takes a message of IGMP (protocol 2). What is malformed, or not for a host, is ignored.
+    /// Processes an IGMP message (protocol 2). Malformed messages, and those that are not for hosts, are ignored.
     pub fn receive_igmp(&mut self, received: &Received<'_>, now: Instant, random: &mut Random) {
         self.v4.receive(query::read_igmp(received), received.source, now, random);
     }
 
-    /// Takes a message of MLD (ICMPv6 types 130 to 132 and 143). What is malformed, or not for a host, is ignored.
+    /// Processes an MLD message (ICMPv6 types 130 to 132 and 143). Malformed messages, and those that are not for
+    /// hosts, are ignored.
     pub fn receive_mld(&mut self, received: &Received<'_>, now: Instant, random: &mut Random) {
         self.v6.receive(query::read_mld(received), received.source, now, random);
     }
 
-    /// Says which addresses reports are sent from. Where a family has one that it did not have, all of its memberships
-    /// are reported anew (RFC 3590 section 4). Where nothing has changed this is two comparisons.
+    /// Sets the source addresses of reports. If a family gets an address that it did not have, all its memberships are
+    /// reported again (RFC 3590 section 4). If nothing has changed, this costs two comparisons.
     pub fn set_sources(&mut self, sources: Sources, now: Instant) {
         self.v4.set_source(sources.v4.map(IpAddr::V4), now);
         self.v6.set_source(sources.v6_link_local.map(IpAddr::V6), now);
     }
 
-    /// The link is there, or is another one: all memberships are reported anew, and whoever spoke an older version is
-    /// forgotten.
+    /// The link is up, and may be another one: all memberships are reported again, and older versions that queriers
+    /// have spoken are forgotten.
     pub fn link_up(&mut self, now: Instant) {
         self.v4.set_link(true, now);
         self.v6.set_link(true, now);
     }
 
-    /// The link is gone: nothing is due until it is [up](Self::link_up).
+    /// The link is down: nothing is due until it is [up](Self::link_up).
     pub fn link_down(&mut self, now: Instant) {
         self.v4.set_link(false, now);
         self.v6.set_link(false, now);
     }
 
-    /// The next packet to be sent by `now`, if there is one; to be called until there is none. Reports are packed into
-    /// packets of up to `mtu` bytes. A packet that cannot be sent may be dropped: that is what reports are repeated
-    /// for.
+    /// The next packet that is due by `now`; call it until it returns `None`. Reports are packed into packets of up to
+    /// `mtu` bytes. A packet that cannot be sent may be dropped, because reports are repeated.
     pub fn poll(&mut self, now: Instant, mtu: usize, random: &mut Random) -> Option<Report> {
         self.v4.poll(now, mtu, random).or_else(|| self.v6.poll(now, mtu, random))
     }
 
-    /// When to call [`poll`](Self::poll) again. It may be earlier than anything is due.
+    /// When to call [`poll`](Self::poll) again. Nothing may be due yet at that time.
     #[must_use]
     pub fn next_timeout(&self) -> Option<Instant> {
         earliest([self.v4.next_timeout(), self.v6.next_timeout()])
     }
 
-    /// About how many bytes of memory are held.
+    /// The approximate memory held, in bytes.
     #[must_use]
     pub fn held(&self) -> usize {
         self.v4.held() + self.v6.held()
@@ -233,8 +232,8 @@ impl Groups {
     }
 }
 
-/// The Ethernet address that packets to a group are sent to (RFC 1112 section 6.4: 01:00:5e and the lower 23 bits of
-/// the group; RFC 2464 section 7: 33:33 and the lower 32 bits). Several groups share one.
+/// The Ethernet address for packets to a group: 01:00:5e and the lower 23 bits of the group (RFC 1112 section 6.4), or
+/// 33:33 and the lower 32 bits (RFC 2464 section 7). Several groups share one address.
 #[must_use]
 pub const fn multicast_hardware(group: IpAddr) -> EthernetAddress {
     match group {

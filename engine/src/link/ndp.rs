@@ -1,13 +1,12 @@
-//! Neighbour discovery for IPv6 over Ethernet (RFC 4861): messages read and written.
+//! IPv6 neighbour discovery over Ethernet (RFC 4861): parsing and emitting of messages.
 //!
-//! | Room | Holds |
+//! | Module | Contents |
 //! |---|---|
-//! | this file | messages as they arrive, with all checks of RFC 4861 sections 6.1, 7.1 and 8.1 |
-//! | [`options`] | what messages carry beside their header |
-//! | [`mod@write`] | messages as they leave |
+//! | this file | received messages, with all checks of RFC 4861 sections 6.1, 7.1 and 8.1 |
+//! | [`options`] | the options of messages |
+//! | [`mod@write`] | messages that are sent |
 //!
-//! What is read has passed every check that can be made without knowing this host's addresses, routers and
-//! neighbours.
+//! A parsed message has passed every check that does not need this host's addresses, routers and neighbours.
 
 use core::net::Ipv6Addr;
 use core::time::Duration;
@@ -34,119 +33,119 @@ mod types {
     pub(super) const REDIRECT: u8 = 137;
 }
 
-/// What an IPv6 packet with an ICMPv6 message says of it.
+/// An ICMPv6 message with the properties of the IPv6 packet that carries it.
 #[derive(Clone, Copy, Debug)]
 pub struct Received<'a> {
-    /// Who sent it.
+    /// The source address.
     pub source: Ipv6Addr,
-    /// Whom it is for.
+    /// The destination address.
     pub destination: Ipv6Addr,
-    /// Only a message with 255 was sent on this link: no router has passed it on.
+    /// The hop limit. Only 255 proves that the message was sent on this link and not forwarded by a router.
     pub hop_limit: u8,
-    /// Whether it came in fragments (RFC 6980 section 5).
+    /// Whether the packet was fragmented (RFC 6980 section 5).
     pub fragmented: bool,
     /// The message, from the ICMPv6 type on.
     pub bytes: &'a [u8],
 }
 
-/// A message that is valid.
+/// A valid message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Message<'a> {
-    /// A host asks for routers. A host drops it (RFC 4861 section 6.2.6).
+    /// A router solicitation. Hosts ignore it (RFC 4861 section 6.2.6).
     RouterSolicitation,
-    /// A router tells of itself and the link.
+    /// A router advertisement.
     RouterAdvertisement(RouterAdvertisement<'a>),
-    /// A neighbour asks where another is.
+    /// A neighbour solicitation: it asks for the hardware address of its target.
     Solicitation(Solicitation),
-    /// A neighbour tells where it is.
+    /// A neighbour advertisement: it announces the hardware address of its target.
     Advertisement(Advertisement),
-    /// A router tells of a better first hop.
+    /// A redirect: a router reports a better first hop.
     Redirect(Redirect<'a>),
 }
 
 /// A neighbour solicitation (RFC 4861 section 4.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Solicitation {
-    /// Who asks; `::` while it makes sure that it may have the target's address.
+    /// The source address; `::` if it is a probe of duplicate address detection.
     pub source: Ipv6Addr,
-    /// Whom it was for: the target, its solicited-node group or another one of this host's.
+    /// The destination address: the target, its solicited-node group, or another group or address of this host.
     pub destination: Ipv6Addr,
-    /// Who is asked for.
+    /// The address that is asked for.
     pub target: Ipv6Addr,
-    /// The hardware address of who asks.
+    /// The hardware address of the sender.
     pub hardware: Option<EthernetAddress>,
-    /// What tells a probe that comes back from another host's (RFC 7527 section 4.2), where it has the length of
-    /// those that this engine sends.
+    /// The nonce, which distinguishes an own probe that was looped back from another host's probe (RFC 7527 section
+    /// 4.2). Only nonces of the length that this engine sends are kept.
     pub nonce: Option<[u8; 6]>,
 }
 
 /// A neighbour advertisement (RFC 4861 section 4.4).
 ///
-/// It is about its target, not about its source: another host may answer in the target's name (RFC 4861 section
+/// It is about its target, not about its source: another host may answer on behalf of the target (RFC 4861 section
 /// 7.2.8).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Advertisement {
-    /// Who it is about.
+    /// The address that it is about.
     pub target: Ipv6Addr,
-    /// Its hardware address. Without one, it says that the target is there.
+    /// The hardware address of the target. Without one, the message only says that the target is present.
     pub hardware: Option<EthernetAddress>,
     /// Whether the target is a router.
     pub router: bool,
-    /// Whether it answers a solicitation, which proves that the target hears this host.
+    /// Whether it answers a solicitation, which proves that the target receives this host's packets.
     pub solicited: bool,
-    /// Whether it takes the place of another hardware address that is known.
+    /// Whether it overrides a hardware address that is already known.
     pub overrides: bool,
 }
 
 /// A router advertisement (RFC 4861 section 4.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RouterAdvertisement<'a> {
-    /// The router, by its link-local address.
+    /// The link-local address of the router.
     pub source: Ipv6Addr,
-    /// The hop limit that it suggests for packets; `None` where it does not say.
+    /// The hop limit that it suggests for packets; `None` if unspecified.
     pub hop_limit: Option<u8>,
-    /// Addresses are to be had by DHCPv6.
+    /// The M flag: addresses are available by DHCPv6.
     pub managed: bool,
-    /// Other configuration is to be had by DHCPv6.
+    /// The O flag: other configuration is available by DHCPv6.
     pub other: bool,
-    /// How much the router wants to be a default router (RFC 4191 section 2.2).
+    /// The router's preference as a default router (RFC 4191 section 2.2).
     pub preference: Preference,
-    /// How long it is a default router; zero where it is none.
+    /// How long it is a default router; zero if it is none.
     pub lifetime: Duration,
-    /// How long a neighbour is reachable after it was heard.
+    /// How long a neighbour is considered reachable after a confirmation; `None` if unspecified.
     pub reachable_time: Option<Duration>,
-    /// The time between solicitations.
+    /// The time between retransmitted solicitations; `None` if unspecified.
     pub retransmit_time: Option<Duration>,
-    /// What else it says.
+    /// The options.
     pub options: Options<'a>,
 }
 
-/// A redirect (RFC 4861 section 4.5). Whether it came from the present first hop to its destination is for the caller
-/// to check (section 8.1).
+/// A redirect (RFC 4861 section 4.5). The caller must check that it came from the current first hop to its destination
+/// (section 8.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Redirect<'a> {
     /// The router that sent it.
     pub source: Ipv6Addr,
-    /// The better first hop: a router's link-local address, or the destination itself, which is on the link then.
+    /// The better first hop: the link-local address of a router, or the destination itself, which is on-link then.
     pub target: Ipv6Addr,
-    /// Where packets go that this is about.
+    /// The destination that is redirected.
     pub destination: Ipv6Addr,
     /// The hardware address of the target.
     pub hardware: Option<EthernetAddress>,
-    /// What else it says: the packet that it is about.
+    /// The options, among them the packet that caused the redirect.
     pub options: Options<'a>,
 }
 
-/// Why a message is not read. It is dropped in silence.
+/// Why a message is invalid. It is dropped silently.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Invalid {
     /// It is an ICMPv6 message of another kind.
     #[error("it is not neighbour discovery")]
     OtherType,
-    /// It came in fragments.
+    /// Its packet was fragmented.
     #[error("it came in fragments")]
     Fragmented,
-    /// It may come from beyond the link.
+    /// Its hop limit is not 255, so it may come from another link.
     #[error("its hop limit is not 255")]
     HopLimit,
     /// Its checksum is wrong.
@@ -155,28 +154,29 @@ pub enum Invalid {
     /// Its code is not 0.
     #[error("its code is not 0")]
     Code,
-    /// It is shorter than its header.
+    /// It is shorter than its fixed part.
     #[error("it is cut short")]
     Length,
-    /// An option has a length of 0 or goes beyond the message.
+    /// An option has length 0 or extends beyond the message.
     #[error("an option's length is wrong")]
     OptionLength,
-    /// Its source is none that may send it.
+    /// Its source may not send it.
     #[error("its source may not send it")]
     Source,
-    /// It is a probe that is not for a solicited-node group, or an answer that is for many.
+    /// It is a probe that is not addressed to a solicited-node group, or a solicited advertisement addressed to a
+    /// group.
     #[error("its destination does not fit")]
     Destination,
-    /// What it is about cannot be a neighbour, or, in a redirect, a router.
+    /// Its target cannot be a neighbour, or, in a redirect, a router.
     #[error("its target does not fit")]
     Target,
-    /// It has the hardware address of somebody who has no address.
+    /// It carries a source hardware address although its source is unspecified.
     #[error("it has a hardware address without an address")]
     HardwareAddress,
 }
 
 impl<'a> Message<'a> {
-    /// Reads a message. The checksum is looked at where `verify` says so.
+    /// Parses a message. The checksum is verified if `verify` is set.
     ///
     /// # Errors
     /// See [`Invalid`].
@@ -198,7 +198,7 @@ impl<'a> Message<'a> {
         if code != 0 {
             return Err(Invalid::Code);
         }
-        // No group and not this host over its own loopback sends any of them.
+        // No valid message has a multicast or loopback source.
         if source.is_multicast() || source.is_loopback() {
             return Err(Invalid::Source);
         }
@@ -212,7 +212,7 @@ impl<'a> Message<'a> {
     }
 }
 
-/// RFC 4861 section 6.1.1.
+/// The checks of RFC 4861 section 6.1.1.
 fn read_router_solicitation<'a>(received: &Received<'a>) -> Result<Message<'a>, Invalid> {
     let options = Options::read(received.bytes, 8)?;
     if received.source.is_unspecified() && options.has_source_hardware() {
@@ -222,7 +222,7 @@ fn read_router_solicitation<'a>(received: &Received<'a>) -> Result<Message<'a>, 
 }
 
 impl Solicitation {
-    /// RFC 4861 section 7.1.1.
+    /// The checks of RFC 4861 section 7.1.1.
     fn read(received: &Received<'_>) -> Result<Self, Invalid> {
         let Received { source, destination, bytes, .. } = *received;
         let options = Options::read(bytes, 24)?;
@@ -238,32 +238,33 @@ impl Solicitation {
         Ok(Self { source, destination, target, hardware: options.source_hardware(), nonce: options.nonce() })
     }
 
-    /// Whether it is a probe: its sender would like to have the target's address, and has none.
+    /// Whether it is a probe: its sender wants to use the target's address and has no address yet.
     #[must_use]
     pub const fn is_probe(&self) -> bool {
         self.source.is_unspecified()
     }
 
-    /// Whether another host would like to have an address for which this one probes: neither gets it, whoever began
-    /// (RFC 4862 section 5.4.3). `nonces` tells whether this host sent a nonce itself: the probe has come back then
-    /// (RFC 7527 section 4.2).
+    /// Whether another host probes for an address that this host probes for: then neither may use it, whichever began
+    /// first (RFC 4862 section 5.4.3). `nonces` returns whether this host has sent a nonce itself: then the probe is
+    /// its own and was looped back (RFC 7527 section 4.2).
     ///
-    /// A host that asks for the address of a neighbour which it takes to be there says nothing against it.
+    /// A solicitation with a source address only asks for a neighbour, and does not contest the address.
     #[must_use]
     pub fn contests(&self, address: Ipv6Addr, nonces: impl Fn([u8; 6]) -> bool) -> bool {
         self.is_probe() && self.target == address && !self.nonce.is_some_and(nonces)
     }
 
-    /// Who asks and where it is: worth to be remembered where the target is this host (RFC 4861 section 7.2.3).
-    /// `None` from a probe, from a sender that does not say it, and for this host's own addresses, which `own` tells.
+    /// The address and hardware address of the sender, to be stored in the neighbour cache if the target is this host
+    /// (RFC 4861 section 7.2.3). `None` for a probe, if the sender does not give its hardware address, or if `own` says
+    /// that the source is an address of this host.
     #[must_use]
     pub fn sender(&self, own: impl Fn(Ipv6Addr) -> bool) -> Option<(Ipv6Addr, EthernetAddress)> {
         let hardware = self.hardware?;
         (!self.is_probe() && !own(self.source)).then_some((self.source, hardware))
     }
 
-    /// What this host, which has the target's address, answers, and to whom: to all where a probe asks (RFC 4861
-    /// section 7.2.4).
+    /// The answer of this host, which has the target's address, and its destination: all nodes if a probe asks (RFC
+    /// 4861 section 7.2.4).
     #[must_use]
     pub const fn answer(&self, hardware: EthernetAddress) -> (Ipv6Addr, Advertisement) {
         let solicited = !self.is_probe();
@@ -274,7 +275,7 @@ impl Solicitation {
 }
 
 impl Advertisement {
-    /// RFC 4861 section 7.1.2.
+    /// The checks of RFC 4861 section 7.1.2.
     fn read(received: &Received<'_>) -> Result<Self, Invalid> {
         let options = Options::read(received.bytes, 24)?;
         let target = target(received.bytes)?;
@@ -295,15 +296,15 @@ impl Advertisement {
         })
     }
 
-    /// The announcement of an address that this host has: when it is taken, when the hardware address is another and
-    /// when the link is back. It is for [all nodes](all_nodes) (RFC 4861 section 7.2.6).
+    /// The announcement of an address of this host, when it is acquired, when the hardware address has changed, and
+    /// when the link is up again. It is sent to [all nodes](all_nodes) (RFC 4861 section 7.2.6).
     #[must_use]
     pub const fn announcement(target: Ipv6Addr, hardware: EthernetAddress) -> Self {
         Self { target, hardware: Some(hardware), router: false, solicited: false, overrides: true }
     }
 
-    /// Whether another host has an address that this one has or would like to have (RFC 4862 section 5.4.4).
-    /// `hardware` is this host's own: its own messages may come back.
+    /// Whether another host has an address that this host has or wants to use (RFC 4862 section 5.4.4). `hardware` is
+    /// this host's own hardware address: its own messages may come back.
     #[must_use]
     pub fn contests(&self, address: Ipv6Addr, hardware: EthernetAddress) -> bool {
         self.target == address && self.hardware != Some(hardware)
@@ -311,7 +312,7 @@ impl Advertisement {
 }
 
 impl<'a> RouterAdvertisement<'a> {
-    /// RFC 4861 section 6.1.2.
+    /// The checks of RFC 4861 section 6.1.2.
     fn read(received: &Received<'a>) -> Result<Self, Invalid> {
         let Received { source, bytes, .. } = *received;
         let options = Options::read(bytes, 16)?;
@@ -329,7 +330,7 @@ impl<'a> RouterAdvertisement<'a> {
             hop_limit: (hop_limit > 0).then_some(hop_limit),
             managed: flags & 0x80 != 0,
             other: flags & 0x40 != 0,
-            // That of one which is no default router means nothing; a reserved one is medium.
+            // The preference is ignored if it is not a default router. The reserved value counts as medium.
             preference: Preference::from_bits(flags >> 3).filter(|_| lifetime > 0).unwrap_or_default(),
             lifetime: Duration::from_secs(lifetime.into()),
             reachable_time: time(8),
@@ -340,7 +341,7 @@ impl<'a> RouterAdvertisement<'a> {
 }
 
 impl<'a> Redirect<'a> {
-    /// RFC 4861 section 8.1.
+    /// The checks of RFC 4861 section 8.1.
     fn read(received: &Received<'a>) -> Result<Self, Invalid> {
         let Received { source, bytes, .. } = *received;
         let options = Options::read(bytes, 40)?;
@@ -359,14 +360,14 @@ impl<'a> Redirect<'a> {
     }
 }
 
-/// The target, which lies at one place in all messages that have one, and is one node.
+/// The target address, which is at the same offset in all messages that have one, and must be a unicast address.
 fn target(bytes: &[u8]) -> Result<Ipv6Addr, Invalid> {
     let target: Ipv6Addr = at::<16>(bytes, 8).ok_or(Invalid::Length)?.into();
     let is_one = !target.is_multicast() && !target.is_unspecified() && !target.is_loopback();
     if is_one { Ok(target) } else { Err(Invalid::Target) }
 }
 
-/// RFC 4291 section 2.7.1.
+/// Whether an address is a solicited-node group (RFC 4291 section 2.7.1).
 fn is_solicited_node(address: Ipv6Addr) -> bool {
     solicited_node(address) == address
 }

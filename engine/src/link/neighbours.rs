@@ -1,14 +1,14 @@
-//! What is known of neighbours, and what waits for them: address resolution and unreachability detection of RFC 4861
-//! for both families, ARP (RFC 826) being one more way to ask.
+//! The neighbour cache, and the queues of packets that wait for neighbours: address resolution and neighbour
+//! unreachability detection of RFC 4861, for both families. For IPv4 the requests are ARP (RFC 826).
 //!
-//! The cache knows no packet's format. It is told what was [heard](Neighbours::hear) of a neighbour, and
-//! [says](Neighbours::poll) whom to solicit, and what of all that waits may leave. Whoever has a packet asks it for the
-//! next hop's [hardware address](Neighbours::resolve), and lets the packet [wait](Neighbours::wait) where there is none
-//! yet.
+//! The cache does not know packet formats. The caller reports what it has [heard](Neighbours::hear) from a neighbour.
+//! The cache [returns](Neighbours::poll) which neighbours to solicit, and which waiting packets may leave. A sender
+//! asks for the next hop's [hardware address](Neighbours::resolve), and queues its packet by [`wait`](Neighbours::wait)
+//! if there is none yet.
 //!
-//! What strangers and guests can do to it: a stranger that says who it is takes the place of others that only said so;
-//! a scan of addresses where nobody lives takes the places of addresses that are asked for, of which the oldest gives
-//! way; neither takes the place of a neighbour whose packets arrive. Each step costs the same, however many there are.
+//! Limits against attackers: a stranger that announces itself replaces only entries of others that did the same; a scan
+//! of unused addresses replaces the oldest entries that are being resolved; neither replaces an entry of a neighbour
+//! that packets are sent to and that answers. The cost of each step does not depend on the number of entries.
 
 use alloc::collections::VecDeque;
 use core::net::IpAddr;
@@ -39,22 +39,22 @@ mod resolution;
 mod tests;
 mod times;
 
-/// Times and bounds of a cache.
+/// Timing and limits of a cache.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// REACHABLE_TIME (RFC 4861 section 10): about how long a confirmation counts. The time itself is random, between a
-    /// half and three halves of this, and renewed every two hours (section 6.3.2).
+    /// REACHABLE_TIME (RFC 4861 section 10): the base of the time for which a confirmation counts. The actual time is
+    /// random between 0.5 and 1.5 times this, and is drawn again every two hours (section 6.3.2).
     pub reachable: Duration,
-    /// RETRANS_TIMER (RFC 4861 section 10): how far apart the solicitations of one neighbour are.
+    /// RETRANS_TIMER (RFC 4861 section 10): the time between solicitations of one neighbour.
     pub retransmit: Duration,
-    /// How many neighbours are remembered at most, those included that did not answer.
+    /// The maximum number of entries, including those of neighbours that did not answer.
     pub most: usize,
-    /// How many of them are asked for at once at most; no more than a half of `most`. The others of `most` are for
-    /// those that answered.
+    /// The maximum number of entries that are being resolved; at most half of `most`. The rest of `most` is for
+    /// neighbours that have answered.
     pub most_unresolved: usize,
-    /// How much waits for one neighbour at most.
+    /// The maximum number of items that wait for one neighbour.
     pub most_waiting: usize,
-    /// How much waits for all of them at most.
+    /// The maximum number of items that wait for all neighbours together.
     pub most_waiting_total: usize,
 }
 
@@ -71,59 +71,59 @@ impl Default for Config {
     }
 }
 
-/// What is to be done.
+/// What the caller must do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action<W> {
     /// Send a neighbour solicitation or an ARP request.
     Solicit {
-        /// Whose hardware address is asked for.
+        /// The address to resolve.
         hop: IpAddr,
-        /// To whom: the hardware address that is to be confirmed. `None` for the solicited-node multicast address or
-        /// the broadcast address.
+        /// The hardware address to send it to, which is to be confirmed. `None` for the solicited-node multicast
+        /// address or the broadcast address.
         to: Option<EthernetAddress>,
     },
-    /// This may leave: the neighbour's hardware address is known. Where the device has no room, it is the caller's to
-    /// keep.
+    /// This item may leave, because the neighbour's hardware address is known. If the device has no space, the caller
+    /// must keep it.
     Release {
-        /// For which neighbour it has waited.
+        /// The neighbour.
         hop: IpAddr,
-        /// What has waited.
+        /// The item that has waited.
         waiting: W,
     },
-    /// The neighbour did not answer: whoever owns this is to be told (RFC 4861 section 7.2.2).
+    /// The neighbour did not answer. The owner of the item must be told (RFC 4861 section 7.2.2).
     Unreachable {
-        /// For which neighbour it has waited.
+        /// The neighbour.
         hop: IpAddr,
-        /// What has waited.
+        /// The item that has waited.
         waiting: W,
     },
-    /// This had to give way, or its neighbour was forgotten, while nobody knew whether the neighbour would answer.
+    /// This item was displaced, or its entry was removed, before it was known whether the neighbour answers.
     Displaced {
-        /// For which neighbour it has waited.
+        /// The neighbour.
         hop: IpAddr,
-        /// What has waited.
+        /// The item that has waited.
         waiting: W,
     },
-    /// The neighbour no longer answers: who uses it determines the next hop anew (RFC 4861 section 7.3.3).
+    /// The neighbour no longer answers. Its users must determine the next hop again (RFC 4861 section 7.3.3).
     Lost {
-        /// Which neighbour.
+        /// The neighbour.
         hop: IpAddr,
     },
 }
 
-/// Why a neighbour could not be configured.
+/// Why a static entry was not added.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SetError {
-    /// The address or the hardware address is no single station's.
+    /// The IP address or the hardware address is not that of a single station.
     #[error("not the address of a single station")]
     NotUnicast,
-    /// All places are taken by neighbours that were configured.
+    /// All places are taken by static entries.
     #[error("too many neighbours are configured")]
     Full,
 }
 
-/// The neighbours of one interface, and what waits for them: packets, or keys of those who have some. See the
-/// [module](self).
+/// The neighbour cache of one interface, with the items that wait: packets, or keys of senders that have packets. See
+/// the [module](self).
 pub struct Neighbours<W> {
     config: Config,
     times: Times,
@@ -132,17 +132,17 @@ pub struct Neighbours<W> {
     ranks: Ranks,
     timers: Timers,
     leaving: Leaving<W>,
-    /// How much waits, what leaves included.
+    /// The number of items that wait, including those in `leaving`.
     waiting: usize,
-    /// Who is to be asked once although nothing is sent to it.
+    /// A neighbour to solicit once although nothing is sent to it.
     recheck: Option<IpAddr>,
 }
 
-/// How often a neighbour that is passed over is asked whether it is back (RFC 4191 section 3.5).
+/// How often a neighbour that was skipped is solicited to find out whether it is back (RFC 4191 section 3.5).
 const RECHECK_INTERVAL: Duration = Duration::from_secs(60);
 
 impl<W> Neighbours<W> {
-    /// No neighbours.
+    /// An empty cache.
     #[must_use]
     pub fn new(mut config: Config, random: &mut Random) -> Self {
         config.most_unresolved = config.most_unresolved.min(config.most / 2);
@@ -159,16 +159,16 @@ impl<W> Neighbours<W> {
         }
     }
 
-    /// A router has advertised a base of the reachable time or a time between solicitations for IPv6, where not `None`:
-    /// its fields are not zero (RFC 4861 section 6.3.4). Beyond an hour, and beyond a hundredth of a second to a
-    /// minute, the limits count.
+    /// Sets the reachable time base and the retransmit time for IPv6 that a router has advertised (RFC 4861 section
+    /// 6.3.4); `None` for a field that was zero. The reachable time is limited to one hour, and the retransmit time to
+    /// a range from a hundredth of a second to a minute.
     pub fn set_advertised_times(&mut self, reachable: Option<Duration>, retransmit: Option<Duration>) {
         self.times.advertise(reachable, retransmit);
     }
 
-    /// The hardware address for a packet that leaves to `hop` now. `None` where it is to [wait](Self::wait): then `hop`
-    /// is solicited, unless it is no single station's address. Where packets went to it long ago only, it will be
-    /// probed if nobody [confirms](Self::confirm) it in five seconds (RFC 4861 section 7.3.3).
+    /// The hardware address for a packet that is sent to `hop` now. `None` if the packet must [wait](Self::wait); then
+    /// `hop` is solicited, unless it is not the address of a single station. If the entry is stale, the neighbour will
+    /// be probed unless a [confirmation](Self::confirm) comes within five seconds (RFC 4861 section 7.3.3).
     pub fn resolve(&mut self, hop: IpAddr, now: Instant) -> Option<EthernetAddress> {
         let Some(key) = self.find(hop) else {
             self.ask(hop, now);
@@ -183,16 +183,16 @@ impl<W> Neighbours<W> {
         Some(hardware)
     }
 
-    /// Something waits for a neighbour that [`resolve`](Self::resolve) did not know; all of it comes back by
-    /// [`poll`](Self::poll).
+    /// Queues an item for a neighbour that [`resolve`](Self::resolve) did not know. Every item is returned by
+    /// [`poll`](Self::poll) later.
     ///
-    /// Where too much waits, the oldest gives way (RFC 4861 section 7.2.2): of this neighbour, or, where nothing waits
-    /// for this one and too much for all, of the neighbour that is asked for the longest. It is returned for its owner
-    /// to be told.
+    /// If too many items wait, the oldest is displaced (RFC 4861 section 7.2.2): of this neighbour, or, if nothing
+    /// waits for this neighbour and the total limit is reached, of the neighbour that has been resolving for the
+    /// longest. The displaced item is returned, so that its owner can be told.
     ///
     /// # Errors
-    /// What was to wait, where there is no room: the bounds are zero, or nothing can give way, or `hop` is no single
-    /// station's address.
+    /// The item, if there is no room: the limits are zero, nothing can be displaced, or `hop` is not the address of a
+    /// single station.
     pub fn wait(&mut self, hop: IpAddr, waiting: W, now: Instant) -> Result<Option<W>, W> {
         if self.config.most_waiting == 0 {
             return Err(waiting);
@@ -221,7 +221,7 @@ impl<W> Neighbours<W> {
         Ok(displaced)
     }
 
-    /// What waits for a neighbour and matches is dropped. Returns how much that was.
+    /// Drops the items that wait for a neighbour and match. Returns their number.
     pub fn cancel(&mut self, hop: IpAddr, matches: impl Fn(&W) -> bool) -> usize {
         let mut cancelled = self.leaving.cancel(hop, &matches);
         if let Some(key) = self.find(hop)
@@ -236,27 +236,27 @@ impl<W> Neighbours<W> {
         cancelled
     }
 
-    /// The oldest that waits for a neighbour: its packet's source address is the solicitation's (RFC 4861 section
-    /// 7.2.2).
+    /// The oldest item that waits for a neighbour. The solicitation uses the source address of its packet (RFC 4861
+    /// section 7.2.2).
     #[must_use]
     pub fn first_waiting(&self, hop: IpAddr) -> Option<&W> {
         self.entries.get(self.find(hop)?)?.waiting.front()
     }
 
-    /// Whether a neighbour is known or asked for, or may be without another one giving way.
+    /// Whether a neighbour is known or being resolved, or can be resolved without displacing another entry.
     #[must_use]
     pub fn may_ask(&self, hop: IpAddr) -> bool {
         self.find(hop).is_some_and(|key| self.is_resolving(key))
             || self.ranks.count(&[Rank::Asked, Rank::Awaited]) < self.config.most_unresolved
     }
 
-    /// How much waits for a neighbour.
+    /// The number of items that wait for a neighbour.
     #[must_use]
     pub fn waiting_for(&self, hop: IpAddr) -> usize {
         self.find(hop).and_then(|key| self.entries.get(key)).map_or(0, |entry| entry.waiting.len())
     }
 
-    /// Something was heard of a neighbour. The caller has made sure that `hop` is none of this host's addresses.
+    /// Processes evidence about a neighbour. The caller has verified that `hop` is not an address of this host.
     pub fn hear(&mut self, hop: IpAddr, evidence: Evidence, now: Instant) -> Heard {
         let hardware = evidence.hardware();
         if hardware.is_some_and(|hardware| !is_station(hardware)) {
@@ -266,7 +266,7 @@ impl<W> Neighbours<W> {
         let Some(entry) = self.entries.get(key) else { return Heard::Noted };
         let (was_known, was_router) = (entry.hardware().is_some(), entry.is_router);
         if !was_known && hardware.is_some() {
-            // Somebody that nobody here asks for does not take the place of one that packets go to.
+            // A neighbour that no sender asked for does not displace an entry that packets are sent to.
             let give_way: &[Rank] =
                 if entry.is_incomplete() { &[Rank::Stale, Rank::Suspect, Rank::Confirmed] } else { &[Rank::Stale] };
             if !self.make_room_for_known(give_way) {
@@ -280,7 +280,7 @@ impl<W> Neighbours<W> {
         if was_router && !is_router { Heard::NoLongerRouter } else { Heard::Noted }
     }
 
-    /// Packets reach a neighbour: something came that is only sent once one of them has arrived, such as an
+    /// Confirms that packets reach a neighbour, because a packet arrived that is only sent in response, such as an
     /// acknowledgement of new data (RFC 4861 section 7.3.1).
     pub fn confirm(&mut self, hop: IpAddr, now: Instant) {
         if let Some(key) = self.find(hop) {
@@ -289,9 +289,9 @@ impl<W> Neighbours<W> {
         }
     }
 
-    /// A packet went another way because this neighbour has not answered. As long as that happens, it is remembered as
-    /// one that does not answer, so that no packet waits for it; and it is asked by one solicitation, at most once a
-    /// minute, whether it is back (RFC 4191 section 3.5).
+    /// Reports that a packet took another route because this neighbour has not answered. As long as this happens, the
+    /// neighbour stays marked as failed, so that no packet waits for it. At most once a minute it is solicited once, to
+    /// find out whether it is back (RFC 4191 section 3.5).
     pub fn pass_over(&mut self, hop: IpAddr, now: Instant) {
         let Some(key) = self.find(hop) else { return };
         let Some(entry) = self.entries.get_mut(key).filter(|entry| entry.knowledge == Knowledge::Failed) else {
@@ -304,8 +304,8 @@ impl<W> Neighbours<W> {
         self.timers.set(key.index(), entry.alarm(Duration::ZERO, now));
     }
 
-    /// What is to be done by `now`, one at a time; `None` where nothing is. To be called after every other call that
-    /// changes something, and when [`next_timeout`](Self::next_timeout) says so.
+    /// The next action that is due by `now`; `None` if there is none. Call it after every other call that changes
+    /// something, and when [`next_timeout`](Self::next_timeout) says so.
     pub fn poll(&mut self, now: Instant) -> Option<Action<W>> {
         if let Some(hop) = self.recheck.take() {
             return Some(Action::Solicit { hop, to: None });
@@ -324,14 +324,14 @@ impl<W> Neighbours<W> {
         }
     }
 
-    /// When to call [`poll`](Self::poll) again; it may be too early. The origin of time where it has something to say
-    /// already.
+    /// When to call [`poll`](Self::poll) again. Nothing may be due yet at that time. It is the origin of time if an
+    /// action is ready now.
     #[must_use]
     pub fn next_timeout(&self) -> Option<Instant> {
         if self.leaving.is_empty() && self.recheck.is_none() { self.timers.next() } else { Some(Instant::ORIGIN) }
     }
 
-    /// Whether a neighbour is reachable.
+    /// The reachability of a neighbour.
     #[must_use]
     pub fn reachability(&self, hop: IpAddr) -> Reachability {
         match self.find(hop).and_then(|key| self.entries.get(key)).map(|entry| entry.knowledge) {
@@ -348,7 +348,7 @@ impl<W> Neighbours<W> {
         self.find(hop).and_then(|key| self.entries.get(key)).is_some_and(|entry| entry.is_router)
     }
 
-    /// All neighbours, in no order.
+    /// All neighbours, in no particular order.
     pub fn entries(&self, now: Instant) -> impl Iterator<Item = Neighbour> {
         self.entries.iter().map(move |(_, entry)| Neighbour {
             hop: entry.hop,
@@ -360,8 +360,8 @@ impl<W> Neighbours<W> {
         })
     }
 
-    /// Configures a neighbour: it is never solicited, and nothing that is heard changes its hardware address. What
-    /// waits for it is released.
+    /// Adds a static entry: it is never solicited, and no message changes its hardware address. The items that wait for
+    /// it are released.
     ///
     /// # Errors
     /// See [`SetError`].
@@ -381,8 +381,8 @@ impl<W> Neighbours<W> {
         Ok(())
     }
 
-    /// Forgets a neighbour, also one that was configured. What waits for it is displaced. Returns whether there was
-    /// one.
+    /// Removes an entry, even a static one. The items that wait for it are displaced. Returns whether there was an
+    /// entry.
     pub fn forget(&mut self, hop: IpAddr) -> bool {
         let Some(key) = self.find(hop) else { return false };
         self.give_up(key, Fate::Displaced);
@@ -390,8 +390,8 @@ impl<W> Neighbours<W> {
         true
     }
 
-    /// Forgets all neighbours but those that were configured: the link leads elsewhere now. What waits for them is
-    /// displaced.
+    /// Removes all entries but the static ones, because the link may be another one now. The items that wait for them
+    /// are displaced.
     pub fn forget_all(&mut self) {
         let learnt = [Rank::Dead, Rank::Stale, Rank::Suspect, Rank::Confirmed, Rank::Asked, Rank::Awaited];
         for rank in learnt {
@@ -402,9 +402,9 @@ impl<W> Neighbours<W> {
         }
     }
 
-    /// The link came back, and may lead elsewhere; what was asked while it was down was not heard by anybody. All that
-    /// are asked for or probed are solicited at once, and counted anew; failures are forgotten, and confirmations are:
-    /// whoever is sent something next is asked whether it is there.
+    /// The link is up again, and may be another one; solicitations sent while it was down were lost. Neighbours that
+    /// are being resolved or probed are solicited at once, with new counts. Failed entries are removed, and reachable
+    /// ones become stale, so that the next packet to such a neighbour starts a probe.
     pub fn retry_unresolved(&mut self, now: Instant) {
         while let Some(key) = self.first(Rank::Dead) {
             self.remove(key);
@@ -428,7 +428,7 @@ impl<W> Neighbours<W> {
         }
     }
 
-    /// The bytes of memory held, without those that lie behind what waits.
+    /// The memory held in bytes, without memory that the waiting items refer to.
     #[must_use]
     pub fn held(&self) -> usize {
         let waiting: usize = self.entries.iter().map(|(_, entry)| entry.waiting.capacity()).sum();
@@ -441,7 +441,7 @@ impl<W> Neighbours<W> {
     }
 }
 
-/// Entries and what they are worth.
+/// Entries and their ranks.
 impl<W> Neighbours<W> {
     fn find(&self, hop: IpAddr) -> Option<Key> {
         self.keys.get(&hop).copied()
@@ -451,7 +451,7 @@ impl<W> Neighbours<W> {
         self.ranks.first(rank).and_then(|slot| self.entries.key_at(slot))
     }
 
-    /// Changes an entry; where its state is another one then, its alarm and its rank are as well.
+    /// Changes an entry. If its state changes, its alarm and rank are updated.
     fn change(&mut self, key: Key, now: Instant, change: impl FnOnce(&mut Entry<W>)) {
         let Some(entry) = self.entries.get_mut(key) else { return };
         let before = entry.knowledge;
@@ -468,7 +468,7 @@ impl<W> Neighbours<W> {
         }
     }
 
-    /// Makes an entry, for which there has to be a place; a dead one makes some.
+    /// Inserts an entry. If the cache is full, a failed entry is removed for it; without one there is no place.
     fn insert(&mut self, hop: IpAddr, knowledge: Knowledge) -> Option<Key> {
         if self.entries.len() >= self.config.most {
             let dead = self.first(Rank::Dead)?;
@@ -480,7 +480,7 @@ impl<W> Neighbours<W> {
         Some(key)
     }
 
-    /// Drops an entry for which nothing waits.
+    /// Removes an entry that no item waits for.
     fn remove(&mut self, key: Key) {
         self.timers.remove(key.index());
         self.ranks.remove(key.index());
@@ -489,7 +489,7 @@ impl<W> Neighbours<W> {
         }
     }
 
-    /// Makes the first of these ranks give way where as many hardware addresses are known as may be.
+    /// If the limit of known hardware addresses is reached, removes an entry of the first of these ranks that has one.
     fn make_room_for_known(&mut self, give_way: &[Rank]) -> bool {
         let known = self.ranks.count(&[Rank::Stale, Rank::Suspect, Rank::Confirmed, Rank::Fixed]);
         if known < self.config.most - self.config.most_unresolved {
@@ -500,7 +500,7 @@ impl<W> Neighbours<W> {
         true
     }
 
-    /// An entry for a neighbour that says who it is without having been asked.
+    /// Inserts an entry for a neighbour that announces itself without having been solicited.
     fn introduce(&mut self, hop: IpAddr, evidence: Evidence) -> Option<Key> {
         if !evidence.makes_entry() || !is_neighbour(hop) || !self.make_room_for_known(&[Rank::Stale]) {
             return None;
@@ -509,12 +509,13 @@ impl<W> Neighbours<W> {
     }
 }
 
-/// Whether a hardware address may be a single station's.
+/// Whether a hardware address may be that of a single station.
 fn is_station(hardware: EthernetAddress) -> bool {
     hardware.is_unicast() && hardware.0 != [0; 6]
 }
 
-/// Whether an address may be a single neighbour's. What is a network's broadcast address, its routes tell.
+/// Whether an address may be that of a single neighbour. Directed broadcast addresses are excluded by the routing
+/// table.
 fn is_neighbour(hop: IpAddr) -> bool {
     let is_broadcast = matches!(hop, IpAddr::V4(address) if address.is_broadcast());
     !(hop.is_unspecified() || hop.is_multicast() || is_broadcast)

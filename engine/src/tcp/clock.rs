@@ -1,4 +1,4 @@
-//! A connection's timestamps (RFC 7323 sections 3 to 5).
+//! The timestamps of a connection (RFC 7323 sections 3 to 5).
 
 use core::time::Duration;
 
@@ -6,26 +6,26 @@ use super::segment::Timestamp;
 use super::sequence::Sequence;
 use crate::time::Instant;
 
-/// After so long without a segment the peer's last timestamp says nothing any more: its clock may have gone round
-/// (RFC 7323 section 5.5).
+/// After this time without a segment, the last timestamp of the peer is no longer used to detect old segments, since
+/// the peer's clock may have wrapped around (RFC 7323 section 5.5).
 const STALE: Duration = Duration::from_secs(24 * 24 * 3600);
 
-/// This end's clock in milliseconds, begun at a secret offset, and what was heard of the peer's.
+/// The timestamp clock of this end, in milliseconds from a secret offset, and the latest timestamp of the peer.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Clock {
     offset: u32,
-    /// TS.Recent, and when it came.
+    /// TS.Recent, and when it was received.
     recent: Option<(u32, Instant)>,
 }
 
-/// This end's clock at `now`.
+/// The timestamp clock of this end at `now`.
 #[expect(clippy::cast_possible_truncation, reason = "the clock goes round (RFC 7323 section 5.4)")]
 pub(super) const fn stamp(offset: u32, now: Instant) -> u32 {
     (now.millis() as u32).wrapping_add(offset)
 }
 
 impl Clock {
-    /// A clock; `recent` is the peer's timestamp, where the connection uses them.
+    /// A clock. `recent` is the timestamp of the peer's SYN, if the connection uses timestamps.
     pub(super) fn new(offset: u32, recent: Option<u32>, now: Instant) -> Self {
         Self { offset, recent: recent.map(|recent| (recent, now)) }
     }
@@ -34,13 +34,13 @@ impl Clock {
         self.offset
     }
 
-    /// A number that differs from connection to connection, for what is left to chance and need not be secret: the offset
-    /// and the initial sequence number both come from keyed hashes, and either tells nothing of other connections.
+    /// A number that differs between connections, for random choices that need not be secret. The offset and the
+    /// initial sequence number both come from keyed hashes, and neither reveals anything about other connections.
     pub(super) const fn seed(&self, isn: Sequence) -> u64 {
         ((isn.0 as u64) << 32) | self.offset as u64
     }
 
-    /// TS.Recent, where timestamps are used.
+    /// TS.Recent, if timestamps are used.
     pub(super) fn recent(&self) -> Option<u32> {
         self.recent.map(|(recent, _)| recent)
     }
@@ -49,30 +49,31 @@ impl Clock {
         self.recent.is_some()
     }
 
-    /// The option of a segment that leaves.
+    /// The timestamps option of a segment that is sent.
     pub(super) fn option(&self, now: Instant) -> Option<Timestamp> {
         self.recent.map(|(echo, _)| Timestamp { value: stamp(self.offset, now), echo })
     }
 
-    /// Whether a segment with this TSval is an old one (RFC 7323 section 5.3, PAWS).
+    /// Whether a segment with this TSval is an old duplicate (PAWS, RFC 7323 section 5.3).
     pub(super) fn is_old(&self, value: u32, now: Instant) -> bool {
         self.recent.is_some_and(|(recent, at)| {
             value.wrapping_sub(recent).cast_signed() < 0 && now.saturating_duration_since(at) < STALE
         })
     }
 
-    /// Takes the TSval of a segment that begins at or before what was last acknowledged (RFC 7323 section 4.3).
+    /// Records the TSval of a segment that begins at or before the sequence number that was last acknowledged (RFC 7323
+    /// section 4.3).
     pub(super) fn hear(&mut self, value: u32, now: Instant) {
         if self.recent.is_some() && !self.is_old(value, now) {
             self.recent = Some((value, now));
         }
     }
 
-    /// How long ago this end's clock was what a segment echoes, a millisecond at least, since it tells no less; `None` for what
-    /// it never was.
+    /// The time since this end's clock had the value that a segment echoes: at least a millisecond, which is the
+    /// resolution of the clock. `None` if the clock never had that value.
     pub(super) fn elapsed(&self, echo: u32, now: Instant) -> Option<Duration> {
         let elapsed = stamp(self.offset, now).wrapping_sub(echo);
-        // No more than a few minutes: the rest is nonsense.
+        // At most about 17 minutes: longer times are taken for invalid echoes.
         (self.is_used() && elapsed < 1 << 20).then(|| Duration::from_millis(elapsed.max(1).into()))
     }
 }
@@ -86,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn old_timestamps_are_known_across_the_end_of_the_clock() {
+    fn old_timestamps_are_detected_across_the_wrap_of_the_clock() {
         let mut clock = Clock::new(7, Some(u32::MAX - 1), at(0));
         assert!(clock.is_old(u32::MAX - 2, at(1)) && !clock.is_old(3, at(1)) && !clock.is_old(u32::MAX - 1, at(1)));
         clock.hear(3, at(1));

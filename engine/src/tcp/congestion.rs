@@ -1,7 +1,8 @@
-//! How fast a connection may send (RFC 5681): a window of bytes in flight, apart from the recovery of what was lost.
+//! Congestion control (RFC 5681): how many bytes a connection may have in flight, and how fast it may send.
 //!
-//! The connection's recovery finds out what was lost and repeats it; a [`CongestionControl`] is told of
-//! acknowledgements and of congestion, and answers with a window.
+//! The connection's loss recovery detects losses and retransmits. It tells a [`CongestionControl`] of acknowledgements
+//! and of congestion, and the congestion control answers with a window, and possibly a pacing rate. [`Congestion`] is
+//! the algorithm of one connection.
 
 mod bbr;
 mod cubic;
@@ -12,16 +13,16 @@ mod unlimited;
 use alloc::boxed::Box;
 use core::time::Duration;
 
+use super::sequence::Sequence;
+use crate::time::Instant;
+
 pub use bbr::Bbr;
 pub use cubic::Cubic;
 pub use rate::Rate;
 pub use unlimited::Unlimited;
 
-use super::sequence::Sequence;
-use crate::time::Instant;
-
-/// The most bytes of any window here. No peer offers more: its window is below 2^16 bytes scaled by 14 (RFC 7323
-/// section 2.3).
+/// The largest congestion window, in bytes. No peer offers a larger window: the field is below 2^16 and the scale at
+/// most 14 (RFC 7323 section 2.3).
 pub const MAXIMUM_WINDOW: usize = 1 << 30;
 
 /// Which congestion control a connection uses.
@@ -30,10 +31,10 @@ pub enum Algorithm {
     /// CUBIC (RFC 9438) with HyStart++ (RFC 9406).
     #[default]
     Cubic,
-    /// None: the peer's window alone limits what is in flight. For links that lose nothing.
+    /// No congestion control: only the peer's window limits the data in flight. For links that lose nothing.
     None,
-    /// BBR, version 3 (draft-ietf-ccwg-bbr): by the rate and the round-trip time that are measured, and not by losses. For
-    /// links that lose packets for other reasons than congestion, or whose queues are longer than they should be.
+    /// BBR, version 3 (draft-ietf-ccwg-bbr): follows the measured delivery rate and round-trip time rather than losses.
+    /// For links that lose packets for other reasons than congestion, or whose queues are too long.
     Bbr,
 }
 
@@ -42,155 +43,160 @@ pub enum Algorithm {
 pub struct Acknowledgement {
     /// When it arrived.
     pub now: Instant,
-    /// Bytes that it acknowledges for the first time.
+    /// The bytes that it acknowledges for the first time.
     pub bytes: usize,
     /// SND.UNA after it.
     pub unacknowledged: Sequence,
-    /// SND.NXT: what is sent from now on begins here.
+    /// SND.NXT: the number of the next new data.
     pub next: Sequence,
-    /// Bytes in flight before it.
+    /// The bytes in flight before it: FlightSize.
     pub in_flight: usize,
-    /// Whether the congestion window was what kept more from being sent (RFC 7661: otherwise it says nothing of the path).
+    /// Whether the congestion window limited the sender. If not, the acknowledgement does not show that the path bears
+    /// more (RFC 7661).
     pub limited: bool,
-    /// The round-trip time that it measured.
+    /// The round-trip time that it measured, if it did.
     pub rtt: Option<Duration>,
     /// The smoothed round-trip time, once there is one.
     pub smoothed_rtt: Option<Duration>,
 }
 
-/// What is known of the moment at which something was sent (draft-ietf-ccwg-bbr section 4.1.2.2).
+/// The state of the connection at the moment when a segment was sent (draft-ietf-ccwg-bbr section 4.1.2.2).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SentState {
-    /// Bytes in flight just after it was sent, itself among them (`tx_in_flight`).
+    /// The bytes in flight just after it was sent, itself included (`tx_in_flight`).
     pub in_flight: u64,
-    /// Bytes that were taken for lost since.
+    /// The bytes that were taken for lost since then.
     pub lost: u64,
-    /// There was not enough to send, then or shortly before.
+    /// The application did not have enough to send, then or shortly before.
     pub application_limited: bool,
 }
 
-/// What an acknowledgement tells of the path (draft-ietf-ccwg-bbr section 4.1.2.3): of the most recently sent of all that it
-/// is for, and of the time since that was sent.
+/// A sample of the delivery rate that an acknowledgement gives (draft-ietf-ccwg-bbr section 4.1.2.3). It is about the
+/// most recently sent segment that the acknowledgement delivers, and about the time since that was sent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RateSample {
     /// When it arrived.
     pub now: Instant,
-    /// Bytes that have arrived over the life of the connection, with this acknowledgement.
+    /// The bytes delivered over the life of the connection, including this acknowledgement.
     pub total: u64,
-    /// How many of these had arrived when that was sent; zero where this is not known.
+    /// How many of these had been delivered when the segment was sent; 0 if this is not known.
     pub prior: u64,
-    /// How many have arrived since.
+    /// How many have been delivered since.
     pub delivered: u64,
-    /// The rate at which they have; none where nothing can be said of it.
+    /// The rate at which they were delivered; `None` if the sample is not reliable.
     pub rate: Option<Rate>,
-    /// What is known of the moment at which it was sent.
+    /// The state at the moment when the segment was sent.
     pub sent: SentState,
-    /// Bytes that this acknowledgement shows to have arrived.
+    /// The bytes that this acknowledgement shows to be delivered.
     pub newly_delivered: u64,
-    /// Bytes that were taken for lost since the last one.
+    /// The bytes that were taken for lost since the last sample.
     pub newly_lost: u64,
-    /// The round-trip time of what was sent only once.
+    /// The round-trip time of data that was sent only once.
     pub rtt: Option<Duration>,
-    /// Bytes in flight after it.
+    /// The bytes in flight after it.
     pub in_flight: u64,
-    /// The congestion window was what kept more from being sent.
+    /// The congestion window limited the sender.
     pub limited: bool,
-    /// Lost data is being sent again.
+    /// Loss recovery is in progress.
     pub recovering: bool,
 }
 
-/// A congestion control: all of its windows are in bytes.
+/// A congestion control algorithm. All windows are in bytes.
 pub trait CongestionControl {
-    /// The congestion window: the most bytes that may be in flight, outside of recovery.
+    /// The congestion window (cwnd): the maximum of bytes in flight, outside of recovery.
     fn window(&self) -> usize;
 
-    /// The slow start threshold: what the window is to be after a recovery (ssthresh).
+    /// The slow start threshold (ssthresh): the window after a recovery.
     fn threshold(&self) -> usize;
 
-    /// The path takes segments of this many bytes from now on. Windows keep their bytes, but for the initial window of a
-    /// connection that has sent no data: it is the one of the new size.
+    /// Sets the bytes of data in a full segment. Windows stay the same in bytes, except the initial window of a
+    /// connection that has sent no data, which becomes that of the new size.
     fn set_segment_size(&mut self, bytes: usize);
 
     /// New data was acknowledged, outside of recovery.
     fn on_acknowledgement(&mut self, acknowledgement: &Acknowledgement);
 
-    /// A loss was found, once for each window: a recovery begins. Lowers the threshold and the window, both at once
-    /// (RFC 9438 section 4.6). What may be in flight until the recovery ends is for proportional rate reduction to
-    /// say, from the threshold.
+    /// Called once for each window of data in which a loss was detected: a recovery begins. Lowers the threshold and
+    /// the window at once (RFC 9438 section 4.6). Until the recovery ends, proportional rate reduction decides how much
+    /// may be in flight, based on the threshold.
     fn on_congestion(&mut self, now: Instant, in_flight: usize);
 
-    /// The peer echoed a mark (RFC 3168), once for each window: congestion without a loss, so that nothing is to be
-    /// recovered and nothing can be undone (RFC 4015 section 3.4). Unlike a loss, it may lower the window to one segment
-    /// (RFC 9438 section 4.6).
+    /// Called once for each window of data in which the peer echoed a congestion mark (RFC 3168). This is congestion
+    /// without a loss, so there is nothing to recover and nothing to undo (RFC 4015 section 3.4). Unlike a loss, it may
+    /// lower the window to one segment (RFC 9438 section 4.6).
     fn on_mark(&mut self, now: Instant, in_flight: usize) {
         self.on_congestion(now, in_flight);
         self.on_recovered(now);
     }
 
-    /// The retransmission timer ran out: `in_flight` bytes were in flight. `first` is false where it has run out for the
-    /// same data before, so that the threshold stays (RFC 5681 section 3.1) and [`undo`](Self::undo) goes back to before
-    /// the first. The window is one segment, and grows by the acknowledgements that follow.
+    /// Called when the retransmission timer expires with `in_flight` bytes in flight. `first` is false if it has
+    /// expired for the same data before: then the threshold stays (RFC 5681 section 3.1), and [`undo`](Self::undo)
+    /// returns to the state before the first expiry. The window becomes one segment, and grows with the
+    /// acknowledgements that follow.
     fn on_timeout(&mut self, now: Instant, in_flight: usize, first: bool);
 
-    /// The recovery that [`on_congestion`](Self::on_congestion) began is over: the window is the threshold. Does nothing
-    /// where it was undone or timed out in the meantime.
+    /// Called when the recovery that [`on_congestion`](Self::on_congestion) began is over: the window becomes the
+    /// threshold. Does nothing if the recovery was undone or has timed out in the meantime.
     fn on_recovered(&mut self, now: Instant);
 
-    /// The last loss or timeout was none: what it lowered is as it was before it (RFC 4015, RFC 9438 section 4.9).
+    /// Called when the last loss or timeout turns out to be spurious: restores what it had lowered (RFC 4015, RFC 9438
+    /// section 4.9).
     fn undo(&mut self, now: Instant);
 
-    /// Nothing was sent for longer than the retransmission timeout, or what was sent did not use the window for as
-    /// long: its size is not proven any more (RFC 2861, RFC 7661). `idle` is the time since then, or since the last call
-    /// of this where that is later.
+    /// Called when nothing was sent for longer than the retransmission timeout, or when what was sent has not used the
+    /// window for as long: the window is no longer validated (RFC 2861, RFC 7661). `idle` is the time since then, or
+    /// since the last call if that is later.
     fn on_idle(&mut self, now: Instant, idle: Duration, timeout: Duration);
 
-    /// How fast data may leave, where that is limited beside the window. It is asked for with every segment.
+    /// The rate at which data may be sent, if it is limited in addition to the window. This is called for every
+    /// segment.
     fn pacing_rate(&self, smoothed_rtt: Option<Duration>) -> Option<Rate> {
         let _ = smoothed_rtt;
         None
     }
 
-    /// Whether that rate does no more than spread the window over a round trip: then it is the window that keeps back what
-    /// waits for its pace (RFC 9002 section 7.8).
+    /// Whether the pacing rate only spreads the window over a round trip. Then data that waits for its pace counts as
+    /// limited by the window (RFC 9002 section 7.8).
     fn spreads_window(&self) -> bool {
         false
     }
 
-    /// Whether the window holds in a recovery too, in place of proportional rate reduction.
+    /// Whether the window also applies during a recovery, in place of proportional rate reduction.
     fn rules_recovery(&self) -> bool {
         false
     }
 
-    /// Whether [`on_sample`](Self::on_sample), [`on_lost`](Self::on_lost) and [`on_restart`](Self::on_restart) are called:
-    /// what they tell costs memory.
+    /// Whether [`on_sample`](Self::on_sample), [`on_lost`](Self::on_lost) and [`on_restart`](Self::on_restart) are
+    /// called. Collecting their arguments costs memory.
     fn wants_samples(&self) -> bool {
         false
     }
 
-    /// An acknowledgement has come that shows something to have arrived or to be lost, in a recovery too. The last of all
-    /// calls for one acknowledgement.
+    /// Called for an acknowledgement that shows data to be delivered or lost, during a recovery too. It is the last of
+    /// all calls for one acknowledgement.
     fn on_sample(&mut self, sample: &RateSample) {
         let _ = sample;
     }
 
-    /// `bytes` that were sent together are taken for lost.
+    /// Called when `bytes` bytes that were sent together are taken for lost.
     fn on_lost(&mut self, now: Instant, bytes: u64, sent: &SentState) {
         let _ = (now, bytes, sent);
     }
 
-    /// Something is sent after everything was acknowledged and there was nothing to send.
+    /// Called when something is sent after an idle time: everything had been acknowledged, and there was nothing to
+    /// send.
     fn on_restart(&mut self, now: Instant) {
         let _ = now;
     }
 
-    /// Whether less is in flight now than the path would bear, on purpose: what is measured meanwhile says nothing of its
-    /// rate.
+    /// Whether the algorithm deliberately keeps less in flight than the path would bear, so that rates measured
+    /// meanwhile say nothing about the path.
     fn holds_back(&self) -> bool {
         false
     }
 }
 
-/// The initial window for segments of this size (RFC 6928).
+/// The initial window for segments of this size, in bytes (RFC 6928).
 #[must_use]
 pub const fn initial_window(segment: usize) -> usize {
     let (two, ten) = (segment.saturating_mul(2), segment.saturating_mul(10));
@@ -198,7 +204,8 @@ pub const fn initial_window(segment: usize) -> usize {
     if ten < most { ten } else { most }
 }
 
-/// One of the algorithms. Those that know something of the path lie apart: many connections are on a link that needs none.
+/// The congestion control of one connection. Algorithms with state are boxed, because many connections are on a link
+/// that needs none.
 #[derive(Clone, Debug)]
 pub enum Congestion {
     /// See [`Algorithm::Cubic`].
@@ -210,7 +217,7 @@ pub enum Congestion {
 }
 
 impl Congestion {
-    /// The algorithm at the beginning of a connection. `seed` is for what it leaves to chance.
+    /// The algorithm at the start of a connection. `seed` is for its random choices.
     #[must_use]
     pub fn new(algorithm: Algorithm, segment: usize, seed: u64) -> Self {
         match algorithm {
@@ -231,7 +238,7 @@ impl Congestion {
     }
 }
 
-/// Calls the same method of whichever algorithm it is.
+/// Calls the same method of each of the algorithms.
 macro_rules! each {
     ($congestion:expr, $control:ident => $call:expr) => {
         match $congestion {

@@ -1,14 +1,14 @@
 //! One connection, from its first SYN to its end (RFC 9293 section 3.10).
 //!
-//! | Room | Says |
+//! | Module | Contents |
 //! |---|---|
-//! | here | what a connection consists of, and how it ends |
-//! | `owner` | what its owner reads, writes and ends |
-//! | `synchronized` | what both ends know of each other once they do |
+//! | this file | the parts of a connection, and how it ends |
+//! | `owner` | the owner's calls: read, write, shut down |
+//! | `synchronized` | the state after the handshake, from ESTABLISHED on |
 //! | `opening` | SYN-SENT, and SYN-RECEIVED after a simultaneous open |
-//! | `arrives` | what a segment does to a synchronized connection |
-//! | `leaves` | which segment leaves next |
-//! | `deadlines` | what is due, and when |
+//! | `arrives` | the processing of a segment in a synchronized state |
+//! | `leaves` | the choice and the sending of the next segment |
+//! | `deadlines` | timers |
 
 mod arrives;
 mod deadlines;
@@ -21,12 +21,6 @@ use alloc::boxed::Box;
 use alloc::sync::Arc;
 use core::time::Duration;
 
-pub(super) use arrives::Arrival;
-use opening::Opening;
-pub use owner::{ReadError, WriteError};
-use synchronized::Synchronized;
-pub(super) use synchronized::{Charges, Opened};
-
 use super::clock::Clock;
 use super::congestion::CongestionControl;
 use super::options::{InvalidOption, Options};
@@ -36,51 +30,58 @@ use super::time_wait::{Remnant, RemnantClock};
 use super::tuple::Tuple;
 use crate::buffer::ReceiveQueue;
 use crate::time::Instant;
+use opening::Opening;
+use synchronized::Synchronized;
 
-/// What a connection is told of its interface.
+pub(super) use arrives::Arrival;
+pub use owner::{ReadError, WriteError};
+pub(super) use synchronized::{Charges, Opened};
+
+/// The properties of a link that connections need to know.
 #[derive(Clone, Copy, Debug)]
 pub struct Link {
     /// The IP MTU in bytes.
     pub mtu: usize,
-    /// Nothing is lost or waits in the path, as on a loopback: then congestion control only costs, and so does waiting before
-    /// what was read is acknowledged.
+    /// Nothing is lost or queued in the path, as on a loopback. Then congestion control has only costs, and so has
+    /// delaying the acknowledgement of data that was read.
     pub lossless: bool,
-    /// Checksums are computed and verified.
+    /// Whether checksums are verified on received segments.
     pub checksums: bool,
 }
 
-/// Where a connection is in its life.
+/// The phase of a connection's life.
 enum State {
-    /// A SYN was sent, and the handshake is not over.
+    /// A SYN was sent or is to be sent, and the handshake is not complete.
     Opening(Box<Opening>),
     /// From ESTABLISHED to LAST-ACK.
     Synchronized(Box<Synchronized>),
-    /// The connection is over; what had arrived may still be read.
+    /// The connection is over; data that had arrived may still be read.
     Closed(Remains),
 }
 
-/// What is left of a connection that has ended.
+/// What remains of a connection that is over.
 struct Remains {
-    /// None where everything was read.
+    /// The bytes that were not read; `None` if everything was read.
     unread: Option<Box<ReceiveQueue>>,
     /// The peer's FIN was received in order.
     ended: bool,
     cause: Option<Cause>,
 }
 
-/// Who holds a connection.
+/// Who owns a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Owner {
-    /// `connect` waits for it. Left for `Held` when it is established, or it fails at `deadline`.
+    /// The caller of `connect` waits for the handshake. Becomes `Held` when the connection is established; fails at
+    /// `deadline`.
     Connecting {
-        /// When it is given up.
+        /// When the attempt fails.
         deadline: Instant,
     },
-    /// Somebody, or a listener's queue.
+    /// A socket, or the accept queue of a listener.
     Held,
-    /// Nobody any more. It is delivered what was written, and closed, by `deadline`.
+    /// Nobody any more: an orphan. What was written must be delivered, and the connection closed, by `deadline`.
     Nobody {
-        /// When it is reset.
+        /// When the connection is reset.
         deadline: Instant,
     },
 }
@@ -92,50 +93,52 @@ pub(super) struct Connection {
     owner: Owner,
     state: State,
     clock: Clock,
-    /// When the peer was last heard: something of it that was verified.
+    /// When the last acceptable segment of the peer arrived.
     heard: Instant,
-    /// Keep-alive probes since, and when the last of them was due.
+    /// The number of keep-alive probes since then, and when the last of them was due.
     probes: u32,
     probed: Instant,
-    /// A keep-alive probe is to leave.
+    /// A keep-alive probe is to be sent.
     probe_due: bool,
-    /// A reset is to leave: the connection was given up.
+    /// The reset that is to be sent because the connection was aborted.
     reset_due: Option<Box<Reset>>,
-    /// Since when the peer owes an answer: something is outstanding, and nothing of it was acknowledged since.
+    /// Since when the peer owes an answer: since then data is outstanding and none of it was acknowledged.
     unanswered: Option<Instant>,
-    /// Who reads at the other end has not looked at what arrived there last: what is small may wait until he does.
+    /// The reader at the other end, on this interface, has not looked at the data that arrived there last, so small
+    /// segments may wait.
     reader_is_behind: bool,
-    /// The owner waits until everything was acknowledged: nothing that may leave is held back.
+    /// The owner waits until everything is acknowledged, so small segments are not held back.
     flushing: bool,
-    /// The owner stopped reading with bytes unread.
+    /// The owner shut down reading while bytes were unread.
     unread_lost: bool,
     bytes_read: u64,
     bytes_written: u64,
 }
 
-/// A reset that is to leave.
+/// A reset that is to be sent.
 #[derive(Clone, Copy, Debug)]
 struct Reset {
     sequence: Sequence,
-    /// What was expected of the peer.
+    /// RCV.NXT, which the reset acknowledges.
     expected: Sequence,
-    /// By when: it is worth no more than any other packet, and is forgotten where the link does not take it.
+    /// When the reset is given up: it is as dispensable as any other packet, and is dropped if the link does not take
+    /// it by then.
     deadline: Instant,
 }
 
-/// How long a reset may take to leave.
+/// How long a reset may wait to be sent.
 const PARTING: Duration = Duration::from_secs(1);
 
-/// What a segment came to, beyond what the connection itself does about it.
+/// The effects of a segment or a timeout that [`Tcp`](super::Tcp) must apply outside of the connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Effects {
-    /// There is something to be read, or reading has ended.
+    /// There is something to read, or reading has ended.
     pub(super) readable: bool,
-    /// There is room to be written to, or writing has ended, or the handshake is over.
+    /// There is room to write, or writing has ended, or the handshake is complete.
     pub(super) writable: bool,
-    /// A reset with this sequence number answers the segment.
+    /// A reset with this sequence number is to be sent in answer to the segment.
     pub(super) reset: Option<Sequence>,
-    /// It is TIME-WAIT's now.
+    /// The connection is to move to TIME-WAIT.
     pub(super) time_wait: bool,
     /// The peer has acknowledged something new, or answered a probe.
     pub(super) advanced: bool,
@@ -144,7 +147,7 @@ pub(super) struct Effects {
 impl Effects {
     const ALL: Self = Self { readable: true, writable: true, reset: None, time_wait: false, advanced: false };
 
-    /// What both come to.
+    /// The effects of both.
     fn and(self, later: Self) -> Self {
         Self {
             readable: self.readable || later.readable,
@@ -157,7 +160,7 @@ impl Effects {
 }
 
 impl Connection {
-    /// A connection whose SYN is to leave.
+    /// A new connection whose SYN is to be sent.
     pub(super) fn connect(
         tuple: Tuple,
         options: Arc<Options>,
@@ -192,7 +195,7 @@ impl Connection {
         }
     }
 
-    /// A connection whose handshake a listener has seen to its end.
+    /// A new connection whose handshake a listener has completed.
     pub(super) fn accepted(
         tuple: Tuple,
         options: Arc<Options>,
@@ -221,7 +224,7 @@ impl Connection {
         self.owner
     }
 
-    /// Why the connection ended, where it did not end in good order.
+    /// Why the connection failed, if it did.
     pub(super) const fn cause(&self) -> Option<Cause> {
         match &self.state {
             State::Closed(remains) => remains.cause,
@@ -237,7 +240,7 @@ impl Connection {
         matches!(self.state, State::Opening(_))
     }
 
-    /// The state by the RFC's name.
+    /// The state, by the RFC's names.
     pub(super) fn state(&self) -> TcpState {
         match &self.state {
             State::Opening(opening) if opening.is_answered() => TcpState::SynReceived,
@@ -247,7 +250,7 @@ impl Connection {
         }
     }
 
-    /// What `ss -i` shows.
+    /// The statistics that `ss -i` shows.
     pub(super) fn info(&self) -> Info {
         let info = Info {
             state: self.state(),
@@ -265,8 +268,8 @@ impl Connection {
         }
     }
 
-    /// The owner lets go. Unread bytes mean a reset (RFC 2525 section 2.17); otherwise the connection is seen to its end
-    /// within the linger time.
+    /// The owner releases the connection. If bytes were not read, it is reset (RFC 2525 section 2.17); otherwise it is
+    /// closed in good order, within the linger time.
     pub(super) fn release(&mut self, now: Instant) {
         if matches!(self.owner, Owner::Nobody { .. }) {
             return;
@@ -288,7 +291,7 @@ impl Connection {
     /// Ends the connection at once with a reset.
     pub(super) fn abort(&mut self, cause: Cause, now: Instant) {
         let ends = match &self.state {
-            // RFC 9293 section 3.10.5: a SYN that nobody has answered needs no reset.
+            // RFC 9293 section 3.10.5: in SYN-SENT no reset is sent.
             State::Opening(opening) => opening.expected().map(|expected| (opening.isn() + 1, expected)),
             State::Synchronized(synchronized) => Some((synchronized.sender.next(), synchronized.receiver.next())),
             State::Closed(_) => return,
@@ -298,17 +301,17 @@ impl Connection {
         self.close(Some(cause));
     }
 
-    /// The reset that was to leave will not.
+    /// Drops the reset that was to be sent.
     pub(super) fn forget_reset(&mut self) {
         self.reset_due = None;
     }
 
-    /// Whether nothing is left to be sent of a connection that is over.
+    /// Whether the connection is over and nothing of it is left to be sent.
     pub(super) const fn is_done(&self) -> bool {
         self.is_closed() && self.reset_due.is_none()
     }
 
-    /// The connection is over. What had arrived can still be read.
+    /// Ends the connection. Data that had arrived can still be read.
     fn close(&mut self, cause: Option<Cause>) {
         let (unread, ended) = match core::mem::replace(&mut self.state, State::Closed(Remains::NONE)) {
             State::Synchronized(synchronized) => {
@@ -321,7 +324,7 @@ impl Connection {
         self.state = State::Closed(Remains { unread, ended, cause });
     }
 
-    /// What TIME-WAIT has to know; only of a connection that both ends have closed.
+    /// What TIME-WAIT has to remember of a connection that both ends have closed.
     fn remnant(&self) -> Option<Remnant> {
         let State::Synchronized(synchronized) = &self.state else { return None };
         let timestamp = self.clock.recent().map(|recent| RemnantClock { offset: self.clock.offset(), recent });
@@ -335,24 +338,23 @@ impl Connection {
         })
     }
 
-    /// Leaves for TIME-WAIT: what to remember of the connection there.
+    /// Ends the connection because it moves to TIME-WAIT. Returns what TIME-WAIT has to remember of it.
     pub(super) fn retire(&mut self) -> Option<Remnant> {
         let remnant = self.remnant();
         self.close(None);
         remnant
     }
 
-    /// Applies options that may change while the connection lives.
+    /// Changes options that may change while the connection lives.
     ///
-    /// # Errors
-    /// [`InvalidOption`], and nothing was changed.
+    /// [`InvalidOption`], in which case nothing was changed.
     pub(super) fn configure(&mut self, change: impl FnOnce(&mut Options), now: Instant) -> Result<(), InvalidOption> {
         let mut options = (*self.options).clone();
         change(&mut options);
         options.validate()?;
         if let State::Synchronized(synchronized) = &mut self.state {
             if options.receive_buffer != self.options.receive_buffer {
-                synchronized.receiver.set_limit(options.receive_limit(), options.most_received());
+                synchronized.receiver.set_limit(options.receive_limit(), options.max_receive_buffer());
             }
             if options.send_buffer != self.options.send_buffer {
                 synchronized.sender.set_limit(options.send_limit());
@@ -374,12 +376,12 @@ impl Connection {
         }
     }
 
-    /// The path to the peer takes packets of `mtu` bytes.
+    /// Sets the path MTU to the peer, in bytes. Segments in flight are taken for lost if the new segments are shorter.
     pub(super) fn set_path_mtu(&mut self, mtu: usize) {
         self.set_longest_packet(mtu, true);
     }
 
-    /// The link takes packets of so many bytes from now on. What has left has left.
+    /// Sets the MTU of the link, in bytes. Segments in flight are not affected.
     pub(super) fn set_link_mtu(&mut self, mtu: usize) {
         self.set_longest_packet(mtu, false);
     }
@@ -391,7 +393,7 @@ impl Connection {
         }
     }
 
-    /// Segments sent again so far.
+    /// Segments retransmitted so far.
     pub(super) fn retransmitted(&self) -> u64 {
         match &self.state {
             State::Synchronized(synchronized) => synchronized.sender.recovery().retransmitted(),
@@ -400,12 +402,12 @@ impl Connection {
         }
     }
 
-    /// Lets the send buffer hold twice as much where the path carries more than it holds: what is in flight, and what comes
-    /// next while that is acknowledged. Whether it has grown.
+    /// Doubles the send buffer if the path carries more than the buffer holds: the data in flight, and the data that is
+    /// sent next while that is acknowledged. Returns whether the buffer has grown.
     pub(super) fn grow(&mut self) -> bool {
         let State::Synchronized(synchronized) = &mut self.state else { return false };
         let sender = &mut synchronized.sender;
-        let (limit, most) = (sender.queue().limit(), self.options.most_sent());
+        let (limit, most) = (sender.queue().limit(), self.options.max_send_buffer());
         let window = sender.congestion().window().min(sender.window());
         let grows = limit < most && window * 2 > limit && sender.queue().len() * 2 > limit;
         if grows {
@@ -414,22 +416,23 @@ impl Connection {
         grows
     }
 
-    /// Whether something has arrived that the owner has not looked at.
+    /// Whether data has arrived that the owner has not looked at.
     pub(super) fn has_news(&self) -> bool {
         matches!(&self.state, State::Synchronized(synchronized) if synchronized.receiver.has_news())
     }
 
-    /// Says whether [who reads at the other end](Self::reader_is_behind) has looked at everything, where that is known.
+    /// Sets whether the [reader at the other end](Self::reader_is_behind) has data that it has not looked at, if that
+    /// is known.
     pub(super) const fn set_reader_is_behind(&mut self, is_behind: bool) {
         self.reader_is_behind = is_behind;
     }
 
-    /// Holds nothing back until everything written so far was sent.
+    /// Sends small segments without delay until everything written so far was sent.
     pub(super) const fn flush(&mut self) {
         self.flushing = true;
     }
 
-    /// Gives memory back that nothing is in.
+    /// Frees memory that holds nothing.
     pub(super) fn sleep(&mut self) {
         if let State::Synchronized(synchronized) = &mut self.state {
             synchronized.sender.sleep();
@@ -437,12 +440,12 @@ impl Connection {
         }
     }
 
-    /// Whether an acknowledgement is to leave now.
+    /// Whether an acknowledgement is to be sent now.
     pub(super) fn owes_acknowledgement(&self) -> bool {
         matches!(&self.state, State::Synchronized(synchronized) if synchronized.receiver.owes_acknowledgement())
     }
 
-    /// Bytes of memory that are charged for the connection's queues.
+    /// The bytes of memory that are charged for the connection's queues.
     #[cfg(test)]
     pub(super) fn queues_held(&self) -> usize {
         match &self.state {
@@ -452,7 +455,7 @@ impl Connection {
         }
     }
 
-    /// Bytes of memory that the connection's queues hold.
+    /// The bytes of memory that the connection's queues hold.
     pub(super) fn held(&self) -> usize {
         match &self.state {
             State::Synchronized(synchronized) => synchronized.sender.held() + synchronized.receiver.held(),
@@ -462,7 +465,7 @@ impl Connection {
     }
 }
 
-/// Bytes of memory of what both ends know of each other, which a connection has apart from its entry.
+/// The size of the state after the handshake, in bytes. It is allocated apart from the connection's table entry.
 #[cfg(test)]
 pub(super) const SYNCHRONIZED: usize = size_of::<Synchronized>();
 

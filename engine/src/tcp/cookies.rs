@@ -1,8 +1,9 @@
-//! SYN cookies (RFC 4987 section 3.6): a handshake that is kept in its own sequence number while too many are under way.
+//! SYN cookies (RFC 4987 section 3.6): while too many handshakes are under way, the state of a new one is encoded in
+//! its initial sequence number instead of being stored.
 //!
-//! The number says what the peer's SYN offered and when, and proves that this host has made it. What the number has no room
-//! for, the peer's window scale and its readiness for ranges and ECN, goes into the timestamp, where the peer has one;
-//! otherwise the connection does without.
+//! The number encodes the time and the MSS that the peer's SYN offered, and proves that this host has made it. It has
+//! no room for the peer's window scale and its support of selective acknowledgements and ECN. These are encoded in the
+//! timestamp if the peer uses timestamps; otherwise the connection does without them.
 
 use super::handshake::Agreement;
 use super::options::Options;
@@ -13,15 +14,15 @@ use super::tuple::Tuple;
 use crate::random::{Random, Secret};
 use crate::time::Instant;
 
-/// The segment sizes that a cookie can say; of those that are no larger than the peer's, the largest.
+/// The values of MSS that a cookie can encode. Of those that are not larger than the peer's, the largest is used.
 const SIZES: [u16; 8] = [48, 536, 1220, 1300, 1380, 1440, 1460, 8940];
-/// Milliseconds for which the count in a cookie stays the same.
+/// The time in milliseconds during which the counter in cookies stays the same.
 const PERIOD: u64 = 64_000;
-/// Cookies of this many periods are taken: at least a minute's.
+/// The number of periods whose cookies are accepted: a cookie is valid for at least about a minute.
 const PERIODS: u64 = 2;
-/// Bits of a timestamp that say what the peer has offered.
+/// The number of bits of a timestamp that encode what the peer has offered.
 const BITS: u32 = 6;
-/// A scale that stands for none.
+/// The encoded window scale that means that the peer does not scale windows.
 const NO_SCALE: u32 = 15;
 
 /// The secrets of one interface's cookies.
@@ -29,7 +30,7 @@ const NO_SCALE: u32 = 15;
 pub(super) struct Cookies {
     base: Secret,
     check: Secret,
-    /// When the last one was given out: without any, no acknowledgement is looked at for one.
+    /// When the last cookie was sent. If none can still come back, acknowledgements are not checked for cookies.
     last: Option<Instant>,
 }
 
@@ -38,8 +39,8 @@ impl Cookies {
         Self { base: Secret::new(random), check: Secret::new(random), last: None }
     }
 
-    /// What of an agreement comes back with a cookie. No more may be said in the answer to the SYN: the peer would scale its
-    /// reading of windows, and this end not.
+    /// The part of an agreement that a cookie preserves. The answer to the SYN must not contain more: otherwise the
+    /// peer would scale windows, and this end would not.
     pub(super) fn kept(agreement: &Agreement) -> Agreement {
         match agreement.timestamp {
             Some(_) => *agreement,
@@ -47,7 +48,7 @@ impl Cookies {
         }
     }
 
-    /// The initial sequence number for a SYN.
+    /// Makes a cookie: the initial sequence number of the answer to a SYN.
     #[expect(clippy::cast_possible_truncation, reason = "the parts of a cookie are cut to their bits")]
     pub(super) fn make(&mut self, tuple: &Tuple, peer_isn: Sequence, agreement: &Agreement, now: Instant) -> Sequence {
         self.last = Some(now);
@@ -63,13 +64,13 @@ impl Cookies {
         self.check.hash(&(tuple, peer_isn, count)) as u32
     }
 
-    /// Whether a cookie may still come back.
+    /// Whether a cookie that was sent may still come back.
     pub(super) fn are_out(&self, now: Instant) -> bool {
         self.last.is_some_and(|last| now.millis() / PERIOD <= last.millis() / PERIOD + PERIODS)
     }
 
-    /// What was agreed on with the peer whose acknowledgement carries a cookie; `None` where it does not. `offset` is that of
-    /// this connection's clock.
+    /// The initial sequence numbers of both ends, and the agreement with the peer whose acknowledgement carries a
+    /// cookie; `None` if it carries no valid cookie. `offset` is the offset of the connection's timestamp clock.
     #[expect(clippy::cast_possible_truncation, reason = "the parts of a cookie are cut to their bits")]
     pub(super) fn read(
         &self,
@@ -96,7 +97,7 @@ impl Cookies {
         let own = scale_for(options.receive_limit().max(options.window_limit));
         let agreement = Agreement {
             mss,
-            // At most 14.
+            // A scale of at most 14 bits.
             scales: scale.map(|scale| (scale.min(14) as u8, own)),
             selective: said.is_some_and(|said| said & 0x10 != 0),
             timestamp: timestamp.map(|timestamp| timestamp.value),
@@ -105,8 +106,8 @@ impl Cookies {
         Some((isn, peer_isn, agreement))
     }
 
-    /// The clock that the answer to a SYN carries: the present one with its lowest bits taken for what the peer offered, and
-    /// never later than it is.
+    /// The TSval of the answer to a SYN: the present clock, with its lowest bits replaced by what the peer offered, and
+    /// never later than the present clock.
     pub(super) fn stamp(agreement: &Agreement, offset: u32, clock: u32) -> u32 {
         let scale = agreement.scales.map_or(NO_SCALE, |(peer, _)| u32::from(peer));
         let said = scale | u32::from(agreement.selective) << 4 | u32::from(agreement.ecn) << 5;
@@ -161,7 +162,7 @@ mod tests {
             let segment = acknowledgement(isn, Sequence(77), Some(Timestamp { value: 9, echo: stamp }));
             let read = cookies.read(&tuple(1), &segment, &options, 5, at(1010));
             assert_eq!(read, Some((isn, Sequence(77), Agreement { mss: said, ..AGREED })));
-            // Without a timestamp there is only the segment's size.
+            // Without a timestamp, only the MSS is preserved.
             let read = cookies.read(&tuple(1), &acknowledgement(isn, Sequence(77), None), &options, 5, at(1010));
             let plain = Agreement { mss: said, scales: None, selective: false, timestamp: None, ecn: false };
             assert_eq!(read, Some((isn, Sequence(77), plain)));
@@ -169,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn cookies_of_others_and_old_ones_are_none() {
+    fn forged_and_expired_cookies_are_refused() {
         let mut cookies = Cookies::new(&mut Random::new([1; 32]));
         let options = Options::default();
         let isn = cookies.make(&tuple(1), Sequence(77), &AGREED, at(1000));

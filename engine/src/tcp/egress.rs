@@ -1,4 +1,5 @@
-//! Packets that leave.
+//! The sending of packets: the turns of pending connections, answers to SYNs, acknowledgements from TIME-WAIT, and
+//! resets.
 
 use super::handshake;
 use super::options::Options;
@@ -12,34 +13,35 @@ use crate::ip::output::{Blocked, Outlet, Packet};
 use crate::time::Instant;
 use crate::wire::{Ecn, HopLimit};
 
-/// Bytes that a connection may send before the next has its turn.
+/// The bytes that a connection may send in one turn.
 pub(super) const QUANTUM: usize = 64 * 1024;
-/// Acknowledgements of TIME-WAIT that wait for room; more are lost, and their peers ask again.
-const MOST_OWED: usize = 64;
+/// The maximum number of acknowledgements from TIME-WAIT that wait for room in the outlet. Further ones are lost, and
+/// their peers repeat their FINs.
+const MAX_OWED: usize = 64;
 
-/// How far an attempt to send came.
+/// The progress of an attempt to send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Progress {
-    /// Everything that may be sent now has left.
+    /// Everything that may be sent now was sent.
     Done,
     /// The quantum is used up, and there is more: the connection is pending.
     More,
-    /// Something kept it back. After [`Blocked::Full`] the connection is pending; otherwise it is when
-    /// [`resume`](Tcp::resume) or [`resume_stranded`](Tcp::resume_stranded) says so.
+    /// The outlet did not take a packet. After [`Blocked::Full`] the connection is pending; otherwise it becomes
+    /// pending when [`resume`](Tcp::resume) or [`resume_stranded`](Tcp::resume_stranded) is called.
     Blocked(Blocked),
 }
 
-/// What an attempt to send came to.
+/// The result of an attempt to send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Transmitted {
-    /// Bytes of IP packets that have left.
+    /// The bytes of IP packets that were sent.
     pub bytes: usize,
-    /// How far it came.
+    /// The progress.
     pub progress: Progress,
 }
 
 impl Tcp {
-    /// A connection that has something to send; it is not pending any more.
+    /// Removes the first pending connection from the queue and returns it.
     pub fn next_pending(&mut self) -> Option<ConnectionId> {
         while let Some(id) = self.pending.pop_front() {
             if let Some(entry) = self.connections.get_mut(id.0) {
@@ -50,48 +52,49 @@ impl Tcp {
         None
     }
 
-    /// Whether some connection, or an answer to a SYN, has something to send.
+    /// Whether a connection, or an answer that belongs to no connection, is to be sent.
     #[must_use]
     pub fn has_pending(&mut self) -> bool {
         !self.pending.is_empty() || self.owes_answers()
     }
 
-    /// Whether something is to be sent that belongs to no connection: see [`transmit_answers`](Self::transmit_answers).
+    /// Whether an answer that belongs to no connection is to be sent: see [`transmit_answers`](Self::transmit_answers).
     #[must_use]
     pub fn owes_answers(&mut self) -> bool {
         !self.owed.is_empty() || self.half_open.next_due().is_some()
     }
 
-    /// Whether that [may be so](Self::owes_answers): where not, it is certain.
+    /// Whether [`owes_answers`](Self::owes_answers) may be true. If this is false, certainly no answer is to be sent.
     pub(crate) fn may_owe_answers(&self) -> bool {
         !self.owed.is_empty() || self.half_open.may_have_due()
     }
 
-    /// Whether there may be a [pending](Self::next_pending) connection: where not, that is certain.
+    /// Whether there may be a [pending](Self::next_pending) connection. If this is false, certainly there is none.
     #[must_use]
     pub fn may_have_pending(&self) -> bool {
         !self.pending.is_empty()
     }
 
-    /// What kept a connection back may be over: its neighbour was found.
+    /// Makes a connection pending because its neighbour was resolved.
     pub fn resume(&mut self, id: ConnectionId) {
-        self.mark(id);
+        self.mark_pending(id);
     }
 
-    /// Addresses or routes are others than before: connections that could not send for want of a way or of a neighbour try
-    /// again, and only they, or a router that changes its mind in every second message would have all of them looked at.
+    /// Makes the connections pending that could not send for lack of a route or of a neighbour, because addresses or
+    /// routes have changed. Only those are tried: otherwise a router that changes its advertisement all the time would
+    /// cause every connection to be examined.
     pub fn resume_stranded(&mut self) {
         for id in core::mem::take(&mut self.stranded) {
-            self.mark(id);
+            self.mark_pending(id);
         }
     }
 
-    /// Some next hop was found: answers to SYNs that wait for theirs are tried again.
+    /// Tries the answers to SYNs again that wait for their next hop, because some next hop was resolved.
     pub fn resume_answers(&mut self) {
         self.half_open.release();
     }
 
-    /// Sends what one connection has to send, at most about `quantum` bytes.
+    /// Sends what one connection has to send, up to about `quantum` bytes.
     pub fn transmit_one(
         &mut self,
         id: ConnectionId,
@@ -116,20 +119,21 @@ impl Tcp {
                 self.stranded.remove(&id);
             }
             Progress::Blocked(Blocked::Unresolved | Blocked::Unreachable) => {
-                // A reset for somebody who cannot be reached is for nobody.
+                // A reset to a peer that cannot be reached is pointless.
                 entry.connection.forget_reset();
                 self.stranded.insert(id);
             }
         }
         if matches!(progress, Progress::More | Progress::Blocked(Blocked::Full)) {
-            self.mark(id);
+            self.mark_pending(id);
         }
         self.arm(id);
         self.remove_if_over(id);
         Transmitted { bytes, progress }
     }
 
-    /// Sends what there is to send, a quantum for each connection in turn, until the outlet is full. Whether it was.
+    /// Sends everything that is to be sent, with turns of a quantum for each connection, until the outlet is full.
+    /// Returns whether it is full.
     pub fn transmit(&mut self, now: Instant, out: &mut dyn Outlet) -> bool {
         if self.transmit_answers(now, out) {
             return true;
@@ -142,7 +146,8 @@ impl Tcp {
         false
     }
 
-    /// Answers the SYNs that are to be answered, until the outlet is full. Whether it was.
+    /// Sends the due acknowledgements from TIME-WAIT and the due answers to SYNs, until the outlet is full. Returns
+    /// whether it is full.
     pub fn transmit_answers(&mut self, now: Instant, out: &mut dyn Outlet) -> bool {
         if self.transmit_owed(now, out) {
             return true;
@@ -175,20 +180,21 @@ impl Tcp {
         false
     }
 
-    /// The option of this end's SYNs.
+    /// The value of the MSS option in this end's SYNs.
     fn mss(&self, tuple: &Tuple) -> u16 {
-        // What fits a segment's option is at most 65535.
+        // The value is at most 65535 and so fits the option.
         u16::try_from(handshake::segment_for(self.config.link.mtu, tuple.local().ip())).unwrap_or(u16::MAX)
     }
 
-    /// The window that a SYN offers for a connection that will be.
+    /// The window that the answer to a SYN offers for the connection to come.
     pub(super) fn offer(&self, options: &Options) -> u16 {
         let left = options.budget.as_ref().map_or(usize::MAX, Budget::left).min(self.budget.left());
-        // Of its two queues, what the one that sends has reserved is not for what comes.
+        // The connection will reserve memory for two queues; the reservation of the send queue is not available for
+        // received data.
         handshake::syn_window(options, left.saturating_sub(RESERVED))
     }
 
-    /// Answers a SYN with a cookie. Nothing is kept of it, so it is lost where there is no room.
+    /// Answers a SYN with a cookie. No state is kept, so the answer is lost if the outlet has no room.
     pub(super) fn send_cookie(
         &mut self,
         tuple: &Tuple,
@@ -213,16 +219,16 @@ impl Tcp {
         self.counters.cookies += u64::from(send(tuple, service, &header, out).is_ok());
     }
 
-    /// Answers for a connection that is in TIME-WAIT. Where there is no room, the answer is owed: on a link that is kept full,
-    /// peers would else repeat the end of their streams until they give up.
+    /// Sends an acknowledgement for a connection in TIME-WAIT. If the outlet has no room, the acknowledgement is sent
+    /// later: otherwise, on a link that is constantly full, peers would repeat their FINs until they give up.
     pub(super) fn answer_late(&mut self, tuple: &Tuple, remnant: &Remnant, now: Instant, out: &mut dyn Outlet) {
         let full = self.send_remnant(tuple, remnant, now, out) == Err(Blocked::Full);
-        if full && self.owed.len() < MOST_OWED && !self.owed.contains(tuple) {
+        if full && self.owed.len() < MAX_OWED && !self.owed.contains(tuple) {
             self.owed.push_back(*tuple);
         }
     }
 
-    /// Sends the answers that TIME-WAIT owes, until the outlet is full. Whether it was.
+    /// Sends the acknowledgements that TIME-WAIT owes, until the outlet is full. Returns whether it is full.
     fn transmit_owed(&mut self, now: Instant, out: &mut dyn Outlet) -> bool {
         while let Some(tuple) = self.owed.front().copied() {
             if let Some(remnant) = self.time_wait.remnant(&tuple)
@@ -235,7 +241,7 @@ impl Tcp {
         false
     }
 
-    /// Sends an acknowledgement for what is no connection, or none any more.
+    /// Sends an acknowledgement for a handshake or a connection in TIME-WAIT.
     pub(super) fn send_remnant(
         &self,
         tuple: &Tuple,
@@ -257,7 +263,7 @@ impl Tcp {
         send(tuple, Service { hop_limit, traffic_class }, &header, out)
     }
 
-    /// Sends a reset that no connection is left to send: with `acknowledgement` where the segment that it answers had none itself
+    /// Sends a reset that belongs to no connection. It has an `acknowledgement` if the segment that it answers had none
     /// (RFC 9293 section 3.10.7.1).
     pub(super) fn send_reset(
         &mut self,
@@ -277,12 +283,12 @@ impl Tcp {
             control: Control { rst: true, ack: acknowledgement.is_some(), ..Control::NONE },
             ..bare(tuple, sequence)
         };
-        // Lost where there is no room, as on a full link.
+        // The reset is lost if the outlet has no room, as on a full link.
         let _lost_or_not = send(tuple, service, &header, out);
     }
 }
 
-/// A header with nothing in it.
+/// A header for a tuple with a sequence number and no control bits, options or window.
 fn bare(tuple: &Tuple, sequence: Sequence) -> Header {
     Header {
         source_port: tuple.local().port(),
@@ -295,7 +301,7 @@ fn bare(tuple: &Tuple, sequence: Sequence) -> Header {
     }
 }
 
-/// What the IP header of an answer says beside whom it is for.
+/// The fields of the IP header of an answer that depend on the options of its socket.
 #[derive(Clone, Copy)]
 pub(super) struct Service {
     hop_limit: HopLimit,
@@ -303,8 +309,10 @@ pub(super) struct Service {
 }
 
 impl Service {
-    /// For somebody who has no connection.
-    pub(super) const ANY: Self = Self { hop_limit: HopLimit::DEFAULT, traffic_class: 0 };
+    /// For answers to hosts that have no connection.
+    pub(super) const fn plain(hop_limit: HopLimit) -> Self {
+        Self { hop_limit, traffic_class: 0 }
+    }
 }
 
 impl From<&Options> for Service {

@@ -1,4 +1,4 @@
-//! Which pair of ends stands for what: every segment that arrives is looked up here.
+//! The table of connections and handshakes by their pair of ends. Every segment that arrives is looked up here.
 
 use hashbrown::HashTable;
 
@@ -7,21 +7,21 @@ use super::tuple::Tuple;
 use crate::random::Secret;
 use crate::slots::Key;
 
-/// What a pair of ends stands for.
+/// What a pair of ends belongs to: a connection, or a handshake of a listener.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Flow {
     Connection(ConnectionId),
     HalfOpen(Key),
 }
 
-/// A flow, with the hash of its ends. The ends themselves are the connection's, or the handshake's: a copy of them here would
-/// be most of the table.
+/// A flow with the hash of its ends. The ends themselves are kept by the connection or the handshake: a copy of them
+/// here would make up most of the table.
 struct Place {
     hash: u32,
     flow: Flow,
 }
 
-/// The flows of one interface by their ends. The secret keeps peers from choosing ends that meet in one place of the table.
+/// The flows of one interface by their ends. The secret prevents peers from choosing ends that collide in the table.
 pub(super) struct Flows {
     secret: Secret,
     table: HashTable<Place>,
@@ -32,20 +32,20 @@ impl Flows {
         Self { secret, table: HashTable::new() }
     }
 
-    /// What a pair of ends stands for, if `is_of` says of which flow they are the ends.
+    /// Finds the flow of a pair of ends. `is_of` says whether a flow has these ends.
     pub(super) fn find(&self, tuple: &Tuple, is_of: impl Fn(Flow) -> bool) -> Option<Flow> {
         let hash = self.hash(tuple);
         let found = self.table.find(spread(hash), |place| place.hash == hash && is_of(place.flow))?;
         Some(found.flow)
     }
 
-    /// Takes in a flow whose ends stand for nothing yet.
+    /// Adds a flow whose ends belong to no flow yet.
     pub(super) fn insert(&mut self, tuple: &Tuple, flow: Flow) {
         let hash = self.hash(tuple);
         self.table.insert_unique(spread(hash), Place { hash, flow }, |place| spread(place.hash));
     }
 
-    /// Takes out a flow, if it is there; whether it was.
+    /// Removes a flow, and returns whether it was in the table.
     pub(super) fn remove(&mut self, tuple: &Tuple, flow: Flow) -> bool {
         let hash = self.hash(tuple);
         match self.table.find_entry(spread(hash), |place| place.flow == flow) {
@@ -63,7 +63,8 @@ impl Flows {
     }
 }
 
-/// The table takes its places from the lowest bits of a hash, and tells neighbours apart by the highest.
+/// Spreads a hash over 64 bits: the table chooses buckets by the lowest bits and distinguishes the entries of a bucket
+/// by the highest bits.
 fn spread(hash: u32) -> u64 {
     u64::from(hash) << 32 | u64::from(hash)
 }

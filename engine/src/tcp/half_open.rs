@@ -1,5 +1,8 @@
-//! Handshakes that peers have begun: SYN-RECEIVED, as a record of some hundred bytes and no buffers.
+//! Handshakes that peers have begun with a listener (SYN-RECEIVED). Each is a record of about a hundred bytes, without
+//! buffers.
 
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
 use core::time::Duration;
 
 use super::ListenerId;
@@ -10,11 +13,11 @@ use crate::slots::{Key, Slots};
 use crate::time::Instant;
 use crate::timers::Timers;
 
-/// How long the first answer waits for its acknowledgement (RFC 6298 section 2.1).
+/// How long the first SYN and ACK waits to be acknowledged (RFC 6298 section 2.1).
 const FIRST_TIMEOUT: Duration = Duration::from_secs(1);
-/// How often a SYN is answered at most: for 31 seconds in all.
-const MOST_ANSWERS: u32 = 5;
-/// How long a handshake may take whose answers could not leave.
+/// How many times a SYN is answered at most, which takes 31 seconds in total.
+const MAX_ANSWERS: u32 = 5;
+/// How long a handshake may take if its answers could not be sent.
 const LIFETIME: Duration = Duration::from_secs(31);
 
 /// One handshake.
@@ -28,14 +31,14 @@ pub(super) struct HalfOpen {
     pub(super) agreement: Agreement,
     /// The window that the answer offers.
     pub(super) offered: u16,
-    /// When the SYN came.
+    /// When the SYN was received.
     pub(super) since: Instant,
-    /// When the answer last left, and how often it has.
+    /// When the answer was last sent, and how often.
     pub(super) answered: Instant,
     pub(super) answers: u32,
-    /// The answer is to leave again.
+    /// The answer is to be sent, and the handshake is in the list `due`.
     due: bool,
-    /// It waits for the next hop.
+    /// The answer waits for the next hop to be resolved, and the handshake is in the list `held`.
     is_held: bool,
 }
 
@@ -44,9 +47,9 @@ pub(super) struct HalfOpen {
 pub(super) struct HalfOpens {
     records: Slots<HalfOpen>,
     timers: Timers,
-    due: alloc::collections::VecDeque<Key>,
-    /// Those whose answer waits for the next hop's hardware address.
-    held: alloc::vec::Vec<Key>,
+    due: VecDeque<Key>,
+    /// The handshakes whose answer waits for the hardware address of the next hop.
+    held: Vec<Key>,
 }
 
 impl HalfOpens {
@@ -54,7 +57,7 @@ impl HalfOpens {
         self.records.len()
     }
 
-    /// A peer has begun a handshake, of these ISS and IRS, and is to be answered.
+    /// Adds a handshake that a peer has begun, with this ISS and IRS. Its answer becomes due.
     pub(super) fn insert(
         &mut self,
         tuple: Tuple,
@@ -82,9 +85,9 @@ impl HalfOpens {
         self.records.remove(key)
     }
 
-    /// The handshakes of a listener that is no more.
+    /// Removes all handshakes of a listener that was closed, and passes each to `each`.
     pub(super) fn remove_all(&mut self, listener: ListenerId, mut each: impl FnMut(Key, &HalfOpen)) {
-        let keys: alloc::vec::Vec<Key> =
+        let keys: Vec<Key> =
             self.records.iter().filter(|(_, record)| record.listener == listener).map(|(key, _)| key).collect();
         for key in keys {
             if let Some(record) = self.remove(key) {
@@ -93,15 +96,15 @@ impl HalfOpens {
         }
     }
 
-    /// The peer's SYN came again without asking for ECN: then ECN is not used, whatever it asked for first (RFC 3168
-    /// section 6.1.1).
+    /// Stops the use of ECN because the peer has repeated its SYN without requesting it, whatever the first SYN
+    /// requested (RFC 3168 section 6.1.1).
     pub(super) fn forget_ecn(&mut self, key: Key) {
         if let Some(record) = self.records.get_mut(key) {
             record.agreement.ecn = false;
         }
     }
 
-    /// The answer is to leave, or to leave again.
+    /// Makes the answer due: it is to be sent, or sent again.
     pub(super) fn ask(&mut self, key: Key) {
         if let Some(record) = self.records.get_mut(key)
             && !record.due
@@ -109,14 +112,15 @@ impl HalfOpens {
             record.due = true;
             self.due.push_back(key);
             if self.due.len() > 2 * self.records.len() + 64 {
-                // Where the outlet has no room for long, handshakes come and go.
+                // If the outlet has no room for a long time, handshakes come and go, and their entries must not
+                // accumulate.
                 let records = &self.records;
                 self.due.retain(|key| records.get(*key).is_some_and(|record| record.due));
             }
         }
     }
 
-    /// The next answer that is to leave.
+    /// The next handshake whose answer is due.
     pub(super) fn next_due(&mut self) -> Option<(Key, HalfOpen)> {
         while let Some(key) = self.due.front().copied() {
             match self.records.get(key) {
@@ -129,12 +133,13 @@ impl HalfOpens {
         None
     }
 
-    /// Whether an answer may be due: where not, that is certain.
+    /// Whether an answer may be due. If this is false, certainly none is.
     pub(super) fn may_have_due(&self) -> bool {
         !self.due.is_empty()
     }
 
-    /// The answer that was next waits for its next hop. It is tried again by [`release`](Self::release), and in a second.
+    /// Puts the answer that was next in the list on hold until its next hop is resolved. It is tried again by
+    /// [`release`](Self::release), and after a second.
     pub(super) fn hold(&mut self, key: Key, now: Instant) {
         self.due.pop_front();
         if let Some(record) = self.records.get_mut(key) {
@@ -145,14 +150,15 @@ impl HalfOpens {
             }
             self.held.push(key);
             if self.held.len() > 2 * self.records.len() + 64 {
-                // Where nobody is found for long, handshakes come and go.
+                // If no next hop is resolved for a long time, handshakes come and go, and their entries must not
+                // accumulate.
                 let records = &self.records;
                 self.held.retain(|key| records.get(*key).is_some());
             }
         }
     }
 
-    /// Some next hop was found: the answers that wait for one are tried again.
+    /// Tries the answers that wait for a next hop again, because some next hop was resolved.
     pub(super) fn release(&mut self) {
         for key in core::mem::take(&mut self.held) {
             if let Some(record) = self.records.get_mut(key) {
@@ -162,7 +168,8 @@ impl HalfOpens {
         }
     }
 
-    /// An answer has left, or could not: either way the next is due when this one was not acknowledged in time.
+    /// Records that an answer was sent, or could not be sent. In both cases the next one becomes due if this one is not
+    /// acknowledged in time.
     pub(super) fn on_answered(&mut self, key: Key, now: Instant) {
         if let Some(record) = self.records.get_mut(key) {
             record.due = false;
@@ -172,11 +179,12 @@ impl HalfOpens {
         }
     }
 
-    /// Answers again what is due; `expired` is told of handshakes whose time is over.
+    /// Makes the answers due whose timer has expired, and removes handshakes that have used up their answers or time;
+    /// `expired` is called for each of those.
     pub(super) fn handle_timeout(&mut self, now: Instant, mut expired: impl FnMut(Key, &HalfOpen)) {
         while let Some(index) = self.timers.pop(now) {
             let Some(key) = self.records.key_at(index) else { continue };
-            let lives = |record: &HalfOpen| record.answers < MOST_ANSWERS && now - record.since < LIFETIME;
+            let lives = |record: &HalfOpen| record.answers < MAX_ANSWERS && now - record.since < LIFETIME;
             if self.records.get(key).is_some_and(lives) {
                 self.ask(key);
             } else if let Some(record) = self.remove(key) {
@@ -185,7 +193,7 @@ impl HalfOpens {
         }
     }
 
-    /// Bytes of memory that the lists of what is to leave hold.
+    /// The bytes of memory that the lists of due and held answers take.
     pub(super) fn held(&self) -> usize {
         (self.due.capacity() + self.held.capacity()) * size_of::<Key>()
     }

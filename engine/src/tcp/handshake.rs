@@ -1,4 +1,5 @@
-//! What the two SYNs of a connection agree on (RFC 9293 section 3.7.1, RFC 7323, RFC 2018, RFC 3168).
+//! What the two SYNs of a connection agree on (RFC 9293 section 3.7.1, RFC 7323, RFC 2018, RFC 3168), and the options
+//! and control bits that this end's SYNs carry.
 
 use core::net::IpAddr;
 
@@ -7,46 +8,47 @@ use super::receive::scale_for;
 use super::segment::{Control, FIXED_HEADER, Segment, SegmentOptions, Timestamp};
 use crate::wire::{IPV4_HEADER, IPV6_HEADER};
 
-/// A peer that says nothing takes segments of this size (RFC 9293 section 3.7.1, MUST-15).
+/// The MSS of an IPv4 peer whose SYN has no MSS option (RFC 9293 section 3.7.1, MUST-15).
 const DEFAULT_V4: u16 = 536;
-/// The same for IPv6 (RFC 9293 section 3.7.1).
+/// The MSS of an IPv6 peer whose SYN has no MSS option (RFC 9293 section 3.7.1).
 const DEFAULT_V6: u16 = 1220;
-/// A peer that says less is taken to have said this: smaller segments would serve an attacker (Linux `tcp_min_snd_mss`).
+/// The smallest MSS that is accepted; a smaller one is treated as this. Smaller segments would serve an attacker
+/// (`tcp_min_snd_mss` of Linux).
 const LEAST: u16 = 48;
-/// Bytes of the timestamp option with its padding.
+/// The length of the timestamps option with its padding, in bytes.
 const TIMESTAMP_LENGTH: usize = 12;
 
-/// Bytes of the IP and TCP headers without options.
+/// The length of the IP and TCP headers without options, in bytes.
 pub(super) const fn headers(address: IpAddr) -> usize {
     FIXED_HEADER + if address.is_ipv4() { IPV4_HEADER } else { IPV6_HEADER }
 }
 
-/// The largest segment that a link of this MTU takes (RFC 6691: options are not subtracted).
+/// The MSS for a link of this MTU (RFC 6691: options are not subtracted).
 pub(super) fn segment_for(mtu: usize, address: IpAddr) -> usize {
     mtu.saturating_sub(headers(address)).max(1)
 }
 
-/// What both ends agree on.
+/// What both ends of a connection have agreed on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Agreement {
-    /// The largest segment that the peer takes, in bytes.
+    /// The peer's MSS, in bytes.
     pub(super) mss: u16,
-    /// By how many bits the peer's windows are shifted, and this end's; `None` where they are not.
+    /// The window scales of the peer and of this end, in bits; `None` if windows are not scaled.
     pub(super) scales: Option<(u8, u8)>,
-    /// Both ends report ranges.
+    /// Whether both ends use selective acknowledgements.
     pub(super) selective: bool,
-    /// The peer's TSval, where both ends have timestamps.
+    /// The peer's TSval, if both ends use timestamps.
     pub(super) timestamp: Option<u32>,
-    /// Both ends know of ECN.
+    /// Whether both ends use ECN.
     pub(super) ecn: bool,
 }
 
 impl Agreement {
-    /// What a SYN of the peer's comes to, with these options at this end.
+    /// The agreement that follows from the peer's SYN, or SYN and ACK, and the options of this end.
     pub(super) fn new(options: &Options, segment: &Segment<'_>, address: IpAddr) -> Self {
         let default = if address.is_ipv4() { DEFAULT_V4 } else { DEFAULT_V6 };
         let Segment { options: theirs, control, .. } = segment;
-        // A SYN asks for ECN with both bits, its answer agrees with one of them (RFC 3168 section 6.1.1).
+        // A SYN requests ECN with both ECE and CWR; a SYN and ACK accepts it with ECE alone (RFC 3168 section 6.1.1).
         let ecn = if control.ack {
             options.ecn == EcnUse::Request && control.ece && !control.cwr
         } else {
@@ -61,7 +63,7 @@ impl Agreement {
         }
     }
 
-    /// The options of the answer to the peer's SYN: only what the peer has offered too.
+    /// The options of the answer to the peer's SYN: only those that the peer has offered too.
     pub(super) fn answer(&self, mss: u16, clock: u32) -> SegmentOptions {
         SegmentOptions {
             mss: Some(mss),
@@ -72,29 +74,29 @@ impl Agreement {
         }
     }
 
-    /// The control bits of that answer.
+    /// The control bits of the answer to the peer's SYN.
     pub(super) const fn answer_control(&self) -> Control {
         Control { syn: true, ece: self.ecn, ..Control::ACK }
     }
 
-    /// The window field of what follows this end's SYN, before anything is read: the window that it offered, scaled (RFC 7323
-    /// section 2.3).
+    /// The window field of segments that follow this end's SYN, before anything is read: the window that the SYN
+    /// offered, scaled (RFC 7323 section 2.3).
     pub(super) fn window_field(&self, offered: u16) -> u16 {
         offered >> self.scales.map_or(0, |(_, own)| own)
     }
 
-    /// Bytes of data in a full segment to the peer, over a path of this MTU.
+    /// The bytes of data in a full segment to the peer over a path of this MTU.
     pub(super) fn segment(&self, mtu: usize, address: IpAddr) -> usize {
         usize::from(self.mss).min(segment_for(mtu, address)).saturating_sub(self.options_length()).max(1)
     }
 
-    /// Bytes of the options that each segment has.
+    /// The bytes of options that every segment carries.
     pub(super) const fn options_length(&self) -> usize {
         if self.timestamp.is_some() { TIMESTAMP_LENGTH } else { 0 }
     }
 }
 
-/// The options of a SYN that begins a connection: all that this end has.
+/// The options of a SYN that opens a connection: all that this end supports.
 pub(super) fn offer(options: &Options, mss: u16, clock: u32) -> SegmentOptions {
     SegmentOptions {
         mss: Some(mss),
@@ -105,15 +107,15 @@ pub(super) fn offer(options: &Options, mss: u16, clock: u32) -> SegmentOptions {
     }
 }
 
-/// The control bits of that SYN, which was sent `tries` times before. Some hosts and firewalls drop SYNs that ask for ECN: it
-/// is asked for once (RFC 3168 section 6.1.1.1).
+/// The control bits of a SYN that opens a connection and was sent `tries` times before. Some hosts and firewalls drop
+/// SYNs that request ECN, so only the first SYN requests it (RFC 3168 section 6.1.1.1).
 pub(super) fn offer_control(options: &Options, tries: u32) -> Control {
     let ecn = options.ecn == EcnUse::Request && tries == 0;
     Control { syn: true, ece: ecn, cwr: ecn, ..Control::NONE }
 }
 
-/// The window field of a SYN, which is never scaled (RFC 7323 section 2.2), where there is so much memory left for what comes:
-/// half of that, as later windows are.
+/// The window field of a SYN, which is never scaled (RFC 7323 section 2.2). `left` is the memory that is left for
+/// received data; the window offers at most half of it, as later windows do.
 pub(super) fn syn_window(options: &Options, left: usize) -> u16 {
     u16::try_from(options.receive_limit().min(left / 2)).unwrap_or(u16::MAX)
 }
@@ -144,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_both_have_is_agreed_on() {
+    fn only_options_that_both_ends_have_are_agreed_on() {
         let full = offer(&Options::default(), 1460, 7);
         let agreed =
             Agreement::new(&Options::default(), &syn(Control { syn: true, ..Control::NONE }, full.clone()), PEER);
@@ -160,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn ecn_is_for_those_who_ask_or_agree() {
+    fn ecn_is_used_only_if_both_ends_request_or_accept_it() {
         let asks = Control { syn: true, ece: true, cwr: true, ..Control::NONE };
         let agrees = Control { syn: true, ece: true, ..Control::ACK };
         let ecn = |ecn, control| {

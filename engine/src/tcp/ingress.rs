@@ -1,4 +1,5 @@
-//! Packets that arrive, and what they do to the tables.
+//! The processing of packets that arrive: each segment is given to the connection, handshake, TIME-WAIT record or
+//! listener that it is for, and the effects are applied to the tables of [`Tcp`].
 
 use alloc::sync::Arc;
 use core::net::{IpAddr, SocketAddr};
@@ -24,18 +25,20 @@ use crate::event::Event;
 use crate::ip::output::Outlet;
 use crate::slots::Key;
 use crate::time::Instant;
-use crate::wire::{Ecn, Ip};
+use crate::wire::{Ecn, HopLimit, Ip};
 
 impl Tcp {
-    /// Takes an IP packet with a TCP segment in it.
+    /// Processes an IP packet with a TCP segment in it.
     ///
-    /// The caller has looked at the addresses: the packet is for this host, and not from itself unless it loops back.
+    /// The caller has checked the addresses: the packet is addressed to this host, and its source is not this host
+    /// unless the interface loops back.
     pub fn receive(&mut self, now: Instant, packet: &[u8], out: &mut dyn Outlet) {
         self.receive_parts(now, packet, &[], false, out);
     }
 
-    /// As [`receive`](Self::receive), of a packet whose headers are whole in `packet`, and whose data goes on in `apart`. Those
-    /// slices are kept by reference. Where it `is_verified`, or never left this host, its checksums are not looked at.
+    /// Like [`receive`](Self::receive), for a packet whose headers lie in `packet` and whose data continues in `apart`.
+    /// Those slices are kept by reference. If the packet `is_verified`, or has never left this host, its checksums are
+    /// not verified.
     pub fn receive_parts(
         &mut self,
         now: Instant,
@@ -54,7 +57,8 @@ impl Tcp {
             self.counters.malformed += 1;
             return;
         };
-        // A connection is between two hosts (RFC 9293 section 3.9.2.3): what is for many is not answered.
+        // A connection is between two hosts (RFC 9293 section 3.9.2.3): segments from or to a broadcast or multicast
+        // address are not answered.
         if !is_host(ip.source) || !is_host(ip.destination) {
             self.counters.dropped += 1;
             return;
@@ -73,7 +77,7 @@ impl Tcp {
     fn arrives(&mut self, id: ConnectionId, segment: &Segment<'_>, ecn: Ecn, now: Instant, out: &mut dyn Outlet) {
         let entry = self.connections.get(id.0);
         if entry.is_some_and(|entry| entry.pending && entry.connection.comes_after_what_is_due(segment)) {
-            // Where it cannot leave now, it is still pending.
+            // If it cannot be sent now, the connection stays pending.
             let _sent_or_not = self.transmit_one(id, QUANTUM, now, out);
         }
         let Some(entry) = self.connections.get_mut(id.0) else { return };
@@ -96,10 +100,11 @@ impl Tcp {
             self.retire(id, now, out);
         }
         self.grow(id);
-        self.settle(id, effects, now);
+        self.apply_effects(id, effects, now);
     }
 
-    /// Leaves a connection that both ends have closed to TIME-WAIT, with the acknowledgement that its peer waits for.
+    /// Moves a connection that both ends have closed to TIME-WAIT, and sends the acknowledgement that its peer waits
+    /// for.
     fn retire(&mut self, id: ConnectionId, now: Instant, out: &mut dyn Outlet) {
         let Some(entry) = self.connections.get_mut(id.0) else { return };
         let tuple = *entry.connection.tuple();
@@ -112,8 +117,9 @@ impl Tcp {
         }
     }
 
-    /// Draws the consequences of what a connection did: tells those who wait, and takes it out of the tables when it is over.
-    pub(super) fn settle(&mut self, id: ConnectionId, effects: Effects, now: Instant) {
+    /// Applies the effects of what a connection did: emits events for waiting owners, removes the connection from the
+    /// tables if it is over, and makes it pending if it has something to send.
+    pub(super) fn apply_effects(&mut self, id: ConnectionId, effects: Effects, now: Instant) {
         let Some(entry) = self.connections.get_mut(id.0) else { return };
         if effects.readable {
             self.events.tell(Event::Readable(id));
@@ -131,7 +137,7 @@ impl Tcp {
                     _ => {}
                 }
             }
-            // One that fails before it was accepted is not handed out.
+            // A connection that fails before it was accepted is not handed out.
             if let (Some(listener), Some(_)) = (listener, cause) {
                 self.listeners.forget(listener, id);
                 self.events.tell(Event::Acceptable(listener));
@@ -146,12 +152,12 @@ impl Tcp {
         }
         self.look_at_reader(id);
         if self.connections.get_mut(id.0).is_some_and(|entry| !entry.pending && entry.connection.has_to_send(now)) {
-            self.mark(id);
+            self.mark_pending(id);
         }
         self.arm(id);
     }
 
-    /// Takes a connection out that is over and nobody's. Whether it was.
+    /// Removes a connection that is over and that nobody owns. Returns whether it did.
     pub(super) fn remove_if_over(&mut self, id: ConnectionId) -> bool {
         let over = self.connections.get(id.0).is_some_and(|entry| {
             entry.connection.is_done() && matches!(entry.connection.owner(), Owner::Nobody { .. })
@@ -162,7 +168,7 @@ impl Tcp {
         over
     }
 
-    /// RFC 9293 section 3.10.7.4, as far as it concerns SYN-RECEIVED of a listener.
+    /// Processes a segment for a handshake of a listener (RFC 9293 section 3.10.7.4, SYN-RECEIVED).
     fn arrives_half_open(&mut self, key: Key, segment: &Segment<'_>, ecn: Ecn, now: Instant, out: &mut dyn Outlet) {
         let Some(record) = self.half_open.get(key).copied() else { return };
         let HalfOpen { tuple, isn, peer_isn, agreement, offered, .. } = record;
@@ -177,7 +183,7 @@ impl Tcp {
         let acceptable =
             inside(segment.sequence) || (segment.length() > 0 && inside(segment.end() - 1)) || segment.sequence == next;
         if again {
-            // The peer has not heard the answer.
+            // The peer has not received the answer.
             if !control.ece || !control.cwr {
                 self.half_open.forget_ecn(key);
             }
@@ -198,7 +204,7 @@ impl Tcp {
             return;
         }
         if control.syn {
-            // RFC 5961 section 4.2.
+            // RFC 5961 section 4.2: a SYN is challenged.
             return self.challenge_half_open(&record, &options, now, out);
         }
         if !control.ack {
@@ -209,7 +215,7 @@ impl Tcp {
         }
         let listener = record.listener;
         let Some(charges) = Charges::new(&options, &self.budget) else {
-            // The peer repeats what is not acknowledged, and there may be memory then.
+            // The peer repeats its segment if it is not acknowledged, and there may be memory then.
             self.counters.backlog_drops += 1;
             return;
         };
@@ -232,7 +238,8 @@ impl Tcp {
         self.establish(tuple, listener, options, charges, &opened, segment, ecn, now, out);
     }
 
-    /// Answers somebody who may not be the peer of a handshake (RFC 5961), within a rate.
+    /// Sends a challenge acknowledgement for a handshake, to a sender that may not be its peer, within the rate limit
+    /// (RFC 5961).
     fn challenge_half_open(&mut self, record: &HalfOpen, options: &Options, now: Instant, out: &mut dyn Outlet) {
         let HalfOpen { tuple, isn, peer_isn, agreement, offered, .. } = record;
         let remnant = Remnant {
@@ -246,7 +253,7 @@ impl Tcp {
         self.challenge_for(tuple, &remnant, now, out);
     }
 
-    /// Acknowledges what is expected of a peer, within a rate.
+    /// Sends a challenge acknowledgement, within the rate limit.
     fn challenge_for(&mut self, tuple: &Tuple, remnant: &Remnant, now: Instant, out: &mut dyn Outlet) {
         if self.challenges.allows(now) {
             let _lost_or_not = self.send_remnant(tuple, remnant, now, out);
@@ -264,7 +271,8 @@ impl Tcp {
         }
     }
 
-    /// A handshake is over: the connection waits to be accepted, and the segment that ended the handshake is its first.
+    /// Turns a completed handshake into a connection, which waits to be accepted. The segment that completed the
+    /// handshake is its first segment.
     #[expect(clippy::too_many_arguments, reason = "a handshake's end is all of these, once")]
     fn establish(
         &mut self,
@@ -287,7 +295,7 @@ impl Tcp {
         if let Some(other) = peer.and_then(|peer| self.connections.get_mut(peer.0)) {
             other.peer = Some(id);
         }
-        // What was answered has reached the peer.
+        // The peer has received the SYN and ACK.
         self.progressed = true;
         listening.queue(id);
         self.flows.insert(&tuple, Flow::Connection(id));
@@ -304,8 +312,17 @@ impl Tcp {
         ecn: Ecn,
     ) {
         let control = segment.control;
+        let listener = self.listeners.find(tuple.local());
+        // A SYN that is dropped, or answered with a cookie, opens no connection.
+        let has_room = self.half_open.len() < self.config.most_half_open;
+        let admits = |listener| {
+            self.listeners
+                .listening(listener)
+                .is_some_and(|listening| listening.admits_now(has_room) && listening.hears(tuple))
+        };
         let late = LateArrival {
             syn: control.syn,
+            is_acceptable: listener.is_some_and(admits),
             ack: control.ack,
             rst: control.rst,
             fin: control.fin,
@@ -313,9 +330,9 @@ impl Tcp {
             length: segment.payload.len(),
             timestamp: segment.options.timestamp.map(|timestamp| timestamp.value),
         };
-        let listener = self.listeners.find(tuple.local());
         let mut after = None;
-        // Without a listener, a SYN for what is in TIME-WAIT is answered as any other segment there.
+        // TIME-WAIT comes before the listener. A newer SYN that the listener accepts removes the record; TIME-WAIT itself
+        // answers any other segment.
         match self.time_wait.receive(tuple, &late, now) {
             Some(Verdict::Ignore) => return,
             Some(Verdict::Challenge(remnant)) => return self.challenge_for(tuple, &remnant, now, out),
@@ -331,18 +348,31 @@ impl Tcp {
             return;
         }
         match listener {
-            // RFC 9293 section 3.10.7.2.
+            // RFC 9293 section 3.10.7.2: a SYN for a listener.
             Some(listener) if control.syn && !control.ack => self.admit(tuple, listener, segment, after, now, out),
             Some(listener)
                 if control.ack && !control.syn && self.accept_cookie(tuple, listener, segment, ecn, now, out) => {}
             Some(_) if !control.ack => self.counters.dropped += 1,
-            // RFC 9293 section 3.10.7.1.
-            _ if control.ack => self.send_reset(tuple, Service::ANY, segment.acknowledgement, None, now, out),
-            _ => self.send_reset(tuple, Service::ANY, Sequence(0), Some(segment.end()), now, out),
+            // RFC 9293 section 3.10.7.1: a segment for no connection is reset.
+            _ if control.ack => self.refuse(tuple, segment.acknowledgement, None, now, out),
+            _ => self.refuse(tuple, Sequence(0), Some(segment.end()), now, out),
         }
     }
 
-    /// A SYN for a listener.
+    /// Resets a segment for no connection.
+    fn refuse(
+        &mut self,
+        tuple: &Tuple,
+        sequence: Sequence,
+        acknowledgement: Option<Sequence>,
+        now: Instant,
+        out: &mut dyn Outlet,
+    ) {
+        let hop_limit = if tuple.remote().is_ipv6() { self.v6_hop_limit } else { HopLimit::DEFAULT };
+        self.send_reset(tuple, Service::plain(hop_limit), sequence, acknowledgement, now, out);
+    }
+
+    /// Processes a SYN for a listener: begins a handshake, sends a cookie, or drops the SYN.
     fn admit(
         &mut self,
         tuple: &Tuple,
@@ -364,7 +394,8 @@ impl Tcp {
             }
         }
         let isn = self.initial_sequence(tuple, now);
-        // The next connection of the same ends begins beyond the last (RFC 9293 section 3.6.1).
+        // The next connection of the same ends begins beyond the sequence numbers of the last one (RFC 9293 section
+        // 3.6.1).
         let isn = after.map_or(isn, |after| isn.latest(after));
         let offered = self.listeners.listening(listener).map_or(0, |listening| self.offer(&listening.options));
         let key = self.half_open.insert(*tuple, listener, (isn, segment.sequence), agreement, offered, now);
@@ -375,7 +406,8 @@ impl Tcp {
         self.transmit_answers(now, out);
     }
 
-    /// An acknowledgement for a listener that may end a handshake which was answered with a cookie. Whether it did.
+    /// Processes an acknowledgement for a listener, which may complete a handshake that was answered with a cookie.
+    /// Returns whether the acknowledgement was dealt with.
     fn accept_cookie(
         &mut self,
         tuple: &Tuple,
@@ -388,16 +420,16 @@ impl Tcp {
         let Some(listening) = self.listeners.listening(listener) else { return false };
         let out_there = self.cookies.are_out(now);
         if !listening.has_room() && out_there {
-            // The peer repeats what is not acknowledged, and there may be room then.
+            // The peer repeats its segment if it is not acknowledged, and there may be room then.
             self.counters.backlog_drops += 1;
             return true;
         }
         let options = &listening.options;
         let offset = self.clock_offset(tuple);
         let Some((isn, peer_isn, agreement)) = self.cookies.read(tuple, segment, options, offset, now) else {
-            // Only the first text of a connection carries the cookie. What follows it, where that was lost, looks like a
-            // stranger's; a reset would end a connection that is about to come about. So until the attack is over, nobody
-            // is told that his connection is unknown.
+            // Only the first segment after the SYN carries the cookie. If it was lost, the segments after it look like
+            // those of an unknown connection, and a reset would end a connection that is about to be established. So
+            // until no cookie can come back any more, no reset is sent.
             return out_there;
         };
         let options = options.clone();
@@ -421,7 +453,7 @@ impl Tcp {
     }
 }
 
-/// Whether an address can be one host's. Broadcast addresses of a subnet are for the caller to know.
+/// Whether an address can be that of a single host. The caller must know the broadcast addresses of subnets.
 pub(super) fn is_host(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => !address.is_multicast() && !address.is_unspecified() && !address.is_broadcast(),

@@ -1,11 +1,12 @@
-//! How many answers strangers get.
+//! A rate limit for answers to hosts that may not be the peer of a connection: resets, and challenge acknowledgements
+//! (RFC 5961 section 7).
 
 use crate::random::Secret;
 use crate::time::Instant;
 
-/// So many answers in each second, more or less: the limit of each second is drawn anew between half and one and a half
-/// of the rate, by a secret. An exact one could be counted from outside, which tells what goes on behind it
-/// (CVE-2016-5696, RFC 5961 section 7).
+/// A limit of about `rate` answers per second. The limit of each second is drawn anew, by a secret, between half and
+/// one and a half of the rate. An attacker could count an exact limit from outside, which reveals what happens behind
+/// it (CVE-2016-5696, RFC 5961 section 7).
 #[derive(Clone)]
 pub struct Limiter {
     secret: Secret,
@@ -15,18 +16,18 @@ pub struct Limiter {
 }
 
 impl Limiter {
-    /// A limit of about `rate` in a second.
+    /// A limit of about `rate` answers per second.
     #[must_use]
     pub const fn new(rate: u32, secret: Secret) -> Self {
         Self { secret, rate, second: u64::MAX, left: 0 }
     }
 
-    /// Whether one more may leave; counts it.
+    /// Whether one more answer may leave; counts it.
     pub fn allows(&mut self, now: Instant) -> bool {
         let second = now.millis() / 1000;
         if second != self.second {
             let spread = self.secret.hash(&second) % (u64::from(self.rate) + 1);
-            // No more than one and a half of a rate of 32 bits.
+            // The sum is at most one and a half times a rate of 32 bits.
             self.left = u32::try_from(u64::from(self.rate / 2) + spread).unwrap_or(u32::MAX);
             self.second = second;
         }

@@ -1,4 +1,5 @@
-//! Listeners, and sockets that are bound and may come to listen.
+//! Bound sockets and listeners: which local addresses and ports are in use, the accept queues, and the limits on
+//! handshakes.
 
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
@@ -14,8 +15,8 @@ use crate::random::Secret;
 use crate::slots::Slots;
 use crate::time::Instant;
 
-/// How many connections may wait to be accepted. A listener that listens on several interfaces has one number for all of
-/// them: clones count together.
+/// The number of connections that may wait to be accepted: the backlog. A listener that listens on several interfaces
+/// has one number for all of them: clones share the count.
 #[derive(Clone, Debug, Default)]
 pub struct Places(Arc<Count>);
 
@@ -26,35 +27,35 @@ struct Count {
 }
 
 impl Places {
-    /// So many places.
+    /// A backlog of `limit` places.
     #[must_use]
     pub fn new(limit: usize) -> Self {
         Self(Arc::new(Count { taken: AtomicUsize::new(0), limit: AtomicUsize::new(limit) }))
     }
 
-    /// How many there are.
+    /// The size of the backlog.
     #[must_use]
     pub fn limit(&self) -> usize {
         self.0.limit.load(Ordering::Relaxed)
     }
 
-    /// Changes how many there are. Those who have one keep it.
+    /// Changes the size of the backlog. Connections that wait already keep their places.
     pub fn set_limit(&self, limit: usize) {
         self.0.limit.store(limit, Ordering::Relaxed);
     }
 
-    /// How many are left.
+    /// The number of free places.
     #[must_use]
     pub fn left(&self) -> usize {
         self.limit().saturating_sub(self.0.taken.load(Ordering::Relaxed))
     }
 
-    /// Takes one, whether there is one or not.
+    /// Takes a place, even if none is free.
     fn take(&self) {
         self.0.taken.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Gives some back.
+    /// Gives places back.
     fn give_back(&self, count: usize) {
         self.0.taken.fetch_sub(count, Ordering::Relaxed);
     }
@@ -63,51 +64,53 @@ impl Places {
 /// Decides whether a listener hears of a peer, by the two ends as this host sees them. It must not wait.
 pub type Filter = Arc<dyn Fn(&Tuple) -> bool + Send + Sync>;
 
-/// A local address and port that are somebody's.
+/// A socket that is bound to a local address and port.
 pub(super) struct Listener {
     local: SocketAddr,
     listening: Option<Listening>,
 }
 
-/// What a listener has once it listens.
+/// The state of a listener.
 pub(super) struct Listening {
-    /// What connections are made with, which share it until they are configured.
+    /// The options of new connections, which share them until they are configured.
     pub(super) options: Arc<Options>,
     places: Places,
     ready: VecDeque<ConnectionId>,
-    /// Handshakes under way.
+    /// The number of handshakes under way.
     half_open: usize,
-    /// Since when there are as many as there may be.
+    /// Since when handshakes have reached their limit.
     crowded: Option<Instant>,
     /// Which peers may connect; without a filter, all.
     filter: Option<Filter>,
 }
 
-/// So long handshakes may be as many as there may be before it is taken for an attack: peers that are there end theirs
-/// within a round-trip time, and others that come meanwhile are better told nothing, and ask again, than let in without a
-/// place for them.
+/// How long handshakes may be at their limit before this is taken for a SYN flood. Genuine peers complete their
+/// handshakes within a round-trip time. It is better not to answer the SYNs of others in the meantime, so that they are
+/// repeated, than to admit them without a place.
 const CROWD: Duration = Duration::from_millis(500);
 
-/// What becomes of a SYN.
+/// What is done about a SYN.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Admission {
-    /// It begins a handshake.
+    /// The SYN begins a handshake.
     Admitted,
-    /// It is answered with a cookie.
+    /// The SYN is answered with a cookie.
     Cookie,
-    /// It is dropped.
+    /// The SYN is dropped.
     Dropped,
 }
 
 impl Listening {
-    /// What becomes of a SYN. No more handshakes are under way than connections could be accepted, and no more than `room` says.
+    /// Decides about a SYN. No more handshakes may be under way than connections could be accepted. `room` says whether
+    /// the interface has room for another handshake.
     pub(super) fn admit(&mut self, room: bool, now: Instant) -> Admission {
         let left = self.places.left();
         if left == 0 {
             return Admission::Dropped;
         }
-        if room && self.half_open < left {
-            // One of a crowd that has gone is still of the same attack.
+        if self.admits_now(room) {
+            // The attack is over only when half of the handshakes are gone: while one place after the other becomes
+            // free, it is still the same attack.
             if self.half_open * 2 < left {
                 self.crowded = None;
             }
@@ -127,17 +130,22 @@ impl Listening {
         self.filter.as_ref().is_none_or(|passes| passes(tuple))
     }
 
-    /// A handshake has begun.
+    /// Whether a SYN begins a handshake now, and is neither dropped nor answered with a cookie.
+    pub(super) fn admits_now(&self, room: bool) -> bool {
+        room && self.half_open < self.places.left()
+    }
+
+    /// Counts a handshake that has begun.
     pub(super) const fn begin(&mut self) {
         self.half_open += 1;
     }
 
-    /// A handshake is over, one way or the other.
+    /// Counts a handshake that has ended, whether it succeeded or not.
     pub(super) const fn end(&mut self) {
         self.half_open = self.half_open.saturating_sub(1);
     }
 
-    /// Handshakes under way.
+    /// The number of handshakes under way.
     pub(super) const fn half_open(&self) -> usize {
         self.half_open
     }
@@ -147,8 +155,9 @@ impl Listening {
         self.places.left() > 0
     }
 
-    /// Queues a connection. One whose handshake was admitted had a place promised to it: it is queued though one that came
-    /// by a cookie has taken that. So no more than twice as many wait as there are places.
+    /// Adds a connection to the accept queue. A handshake that was admitted has been promised a place, so its
+    /// connection is queued even if a connection that came by a cookie has taken that place. Thus at most twice as many
+    /// connections wait as there are places.
     pub(super) fn queue(&mut self, id: ConnectionId) {
         self.places.take();
         self.ready.push_back(id);
@@ -173,7 +182,8 @@ impl Drop for Listening {
     }
 }
 
-/// Who is bound to a port.
+/// Which sockets of one address family are bound to a port: whether there is one with the wildcard address, and the
+/// number of those with a specific address.
 #[derive(Clone, Copy, Debug, Default)]
 struct Family {
     wildcard: bool,
@@ -186,7 +196,7 @@ impl Family {
     }
 }
 
-/// The listeners of one interface, by address and port. `0.0.0.0` covers IPv4 only and `::` IPv6 only: no socket here serves
+/// The listeners of one interface, by address and port. `0.0.0.0` covers IPv4 only and `::` IPv6 only: no socket serves
 /// both families (as in wasi:sockets).
 pub(super) struct Listeners {
     listeners: Slots<Listener>,
@@ -194,7 +204,7 @@ pub(super) struct Listeners {
     ports: HashMap<u16, [Family; 2], Secret>,
 }
 
-/// Which of a port's two families an address is of.
+/// The index of an address's family in the entry of a port.
 const fn family(address: IpAddr) -> usize {
     address.is_ipv6() as usize
 }
@@ -215,7 +225,7 @@ impl Listeners {
         }
     }
 
-    /// Whether somebody is bound in a way that another could not be bound beside it.
+    /// Whether a socket is bound such that another cannot be bound to this address and port.
     pub(super) fn conflicts(&self, address: IpAddr, port: u16) -> bool {
         let Some(families) = self.ports.get(&port) else { return false };
         let known = families[family(address)];
@@ -226,7 +236,7 @@ impl Listeners {
         }
     }
 
-    /// Who is bound to exactly this address and port.
+    /// The socket that is bound to exactly this address and port.
     pub(super) fn at(&self, local: SocketAddr) -> Option<ListenerId> {
         self.by_address.get(&local).copied()
     }
@@ -247,7 +257,7 @@ impl Listeners {
         Ok(id)
     }
 
-    /// Lets connections come.
+    /// Makes a bound socket listen.
     pub(super) fn open(&mut self, id: ListenerId, places: Places, options: Arc<Options>) {
         if let Some(listener) = self.listeners.get_mut(id.0) {
             listener.listening =
@@ -255,7 +265,8 @@ impl Listeners {
         }
     }
 
-    /// Who listens on a local address.
+    /// The listener for a local address and port: one that is bound to exactly that, else one with the wildcard
+    /// address.
     pub(super) fn find(&self, local: SocketAddr) -> Option<ListenerId> {
         if self.by_address.is_empty() {
             return None;
@@ -272,24 +283,24 @@ impl Listeners {
         self.listeners.get_mut(id.0)?.listening.as_mut()
     }
 
-    /// The oldest connection that waits.
+    /// Takes the oldest connection from the accept queue.
     pub(super) fn take(&mut self, id: ListenerId) -> Option<ConnectionId> {
         self.listening_mut(id)?.take()
     }
 
-    /// Whether a connection waits.
+    /// Whether a connection waits to be accepted.
     pub(super) fn is_ready(&self, id: ListenerId) -> bool {
         self.listening(id).is_some_and(|listening| !listening.ready.is_empty())
     }
 
-    /// A connection that waits has ended.
+    /// Removes a connection that has ended from the accept queue.
     pub(super) fn forget(&mut self, id: ListenerId, connection: ConnectionId) {
         if let Some(listening) = self.listening_mut(id) {
             listening.forget(connection);
         }
     }
 
-    /// Gives the address free; the connections that waited.
+    /// Releases the address. Returns the connections that waited to be accepted.
     pub(super) fn unbind(&mut self, id: ListenerId) -> VecDeque<ConnectionId> {
         let Some(mut listener) = self.listeners.remove(id.0) else { return VecDeque::new() };
         let local = listener.local;
@@ -311,7 +322,7 @@ impl Listeners {
         })
     }
 
-    /// How many listen.
+    /// The number of sockets that listen.
     pub(super) fn count(&self) -> usize {
         self.listeners.iter().filter(|(_, listener)| listener.listening.is_some()).count()
     }
@@ -350,7 +361,7 @@ mod tests {
     }
 
     #[test]
-    fn only_who_listens_is_found() {
+    fn only_a_socket_that_listens_is_found() {
         let mut listeners = listeners();
         let any = listeners.bind(ANY, 80).expect("free");
         assert_eq!(listeners.find(SocketAddr::new(ONE, 80)), None);
@@ -361,7 +372,7 @@ mod tests {
     }
 
     #[test]
-    fn a_crowd_of_handshakes_is_an_attack_only_after_a_while() {
+    fn handshakes_at_their_limit_are_an_attack_only_after_a_while() {
         let at = |millis| Instant::from_origin(Duration::from_millis(millis));
         let mut listeners = listeners();
         let id = listeners.bind(ONE, 80).expect("free");

@@ -1,4 +1,4 @@
-//! What owners of connections and listeners ask.
+//! The calls by which the owners of connections and listeners use [`Tcp`].
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -17,18 +17,18 @@ use crate::buffer::{Slice, Slices};
 use crate::event::Event;
 use crate::ip::output::Outlet;
 use crate::time::Instant;
+use crate::wire::HopLimit;
 
 impl Tcp {
-    /// Takes a local address and port, for a socket that may come to listen or to connect. The address may be unspecified:
-    /// every address of its family.
+    /// Binds a local address and port, for a socket that may listen or connect later. The address may be unspecified,
+    /// which means every address of its family.
     ///
-    /// # Errors
-    /// [`BindError::AddressInUse`]. Connections do not stand in the way, nor what is left of them.
+    /// [`BindError::AddressInUse`]. Connections, and records in TIME-WAIT, do not prevent binding.
     pub fn bind(&mut self, address: IpAddr, port: u16) -> Result<ListenerId, BindError> {
         self.listeners.bind(address, port)
     }
 
-    /// Lets connections come to what is bound.
+    /// Makes a bound socket listen.
     pub fn listen(&mut self, id: ListenerId, places: Places, options: Options) {
         let options = self.share_options(options);
         self.listeners.open(id, places, options);
@@ -41,16 +41,15 @@ impl Tcp {
         }
     }
 
-    /// The options of the connections to come; none where nobody listens.
+    /// The options of future connections of a listener; `None` if the socket does not listen.
     #[must_use]
     pub fn listener_options(&self, id: ListenerId) -> Option<&Options> {
         self.listeners.listening(id).map(|listening| &*listening.options)
     }
 
-    /// Changes the options of the connections to come.
+    /// Changes the options of future connections of a listener.
     ///
-    /// # Errors
-    /// [`InvalidOption`], and nothing was changed.
+    /// [`InvalidOption`], in which case nothing was changed.
     pub fn configure_listener(
         &mut self,
         id: ListenerId,
@@ -64,12 +63,13 @@ impl Tcp {
         Ok(())
     }
 
-    /// Gives an address free. Connections that waited to be accepted are reset, handshakes under way too.
+    /// Releases a bound address. Connections that wait to be accepted and handshakes under way are reset.
     pub fn unbind(&mut self, id: ListenerId, now: Instant, out: &mut dyn Outlet) {
         let flows = &mut self.flows;
         let mut half_open: Vec<(Tuple, Sequence, Sequence)> = Vec::new();
         let listening = self.listeners.listening(id);
-        let service = listening.map_or(Service::ANY, |listening| Service::from(&*listening.options));
+        let service =
+            listening.map_or(Service::plain(HopLimit::DEFAULT), |listening| Service::from(&*listening.options));
         if listening.is_some_and(|listening| listening.half_open() > 0) {
             self.half_open.remove_all(id, |key, record| {
                 flows.remove(&record.tuple, Flow::HalfOpen(key));
@@ -84,12 +84,12 @@ impl Tcp {
                 entry.listener = None;
                 entry.connection.release(now);
                 entry.connection.abort(Cause::Aborted, now);
-                self.settle(connection, Effects::default(), now);
+                self.apply_effects(connection, Effects::default(), now);
             }
         }
     }
 
-    /// The oldest connection that waits to be accepted. Taking it and giving it to its owner is one step.
+    /// Takes the oldest connection that waits to be accepted, and hands it to its owner in the same step.
     pub fn accept(&mut self, id: ListenerId) -> Option<Accepted> {
         while let Some(connection) = self.listeners.take(id) {
             if let Some(entry) = self.connections.get_mut(connection.0)
@@ -109,8 +109,8 @@ impl Tcp {
         self.listeners.is_ready(id)
     }
 
-    /// Begins a connection from `local` (port 0: an ephemeral one) to `remote`. `bound` is the socket that the caller has
-    /// bound before, whose address `local` is.
+    /// Opens a connection from `local` (port 0: an ephemeral port) to `remote`. `bound` is the socket that the caller
+    /// has bound to `local` before, if any.
     ///
     /// # Errors
     /// See [`ConnectError`].
@@ -123,7 +123,7 @@ impl Tcp {
         options: Options,
         now: Instant,
     ) -> Result<ConnectionId, ConnectError> {
-        // RFC 9293 section 3.9.1.1 (MUST-46).
+        // Both addresses must be those of hosts (RFC 9293 section 3.9.1.1, MUST-46).
         let are_hosts = is_host(local.ip()) && is_host(remote.ip());
         if local.is_ipv4() != remote.is_ipv4() || !are_hosts || remote.port() == 0 {
             return Err(ConnectError::InvalidAddress);
@@ -131,21 +131,23 @@ impl Tcp {
         let tuple = self.choose(local, remote, bound, now)?;
         let charges = Charges::new(&options, &self.budget).ok_or(ConnectError::LimitReached)?;
         let isn = self.initial_sequence(&tuple, now);
-        // Beyond what an earlier connection of the same ends has used (RFC 9293 section 3.6.1, RFC 6191).
+        // Begins beyond the sequence numbers of an earlier connection of the same ends (RFC 9293 section 3.6.1, RFC
+        // 6191).
         let isn = self.time_wait.take(&tuple).map_or(isn, |remnant| isn.latest(remnant.next + BEYOND));
-        // Where the peer is on this interface too, nothing old is under way, and it need not question a SYN.
+        // If the peer is on this interface too, nothing old is under way, and its record in TIME-WAIT need not
+        // challenge the SYN.
         self.time_wait.take(&tuple.reversed());
         let deadline = now + timeout;
         let options = self.share_options(options);
         let connection = Connection::connect(tuple, options, charges, isn, self.clock_offset(&tuple), deadline, now);
         let id = ConnectionId(self.connections.insert(Entry::new(connection, None)));
         self.flows.insert(&tuple, Flow::Connection(id));
-        self.mark(id);
+        self.mark_pending(id);
         self.arm(id);
         Ok(id)
     }
 
-    /// Finds the two ends of a new connection.
+    /// Chooses the two ends of a new connection.
     fn choose(
         &mut self,
         local: SocketAddr,
@@ -157,7 +159,8 @@ impl Tcp {
         if local.port() != 0 {
             let tuple = tuple(local.port());
             let own = bound.is_some_and(|bound| self.is_bound_to(bound, tuple.local()));
-            // Somebody else's port is not to be connected from: its clients would meet this connection instead.
+            // A connection must not use a port that another socket is bound to: clients of that socket would reach this
+            // connection instead.
             let foreign = !own && self.listeners.conflicts(local.ip(), local.port());
             let free = !foreign && self.flow(&tuple).is_none() && self.is_past(&tuple, now);
             return if free { Ok(tuple) } else { Err(ConnectError::AddressInUse) };
@@ -166,12 +169,13 @@ impl Tcp {
         if first > last {
             return Err(ConnectError::AddressInUse);
         }
-        // RFC 6056 section 3.3.1: from a random place on, the next that is free.
+        // RFC 6056 section 3.3.1: the next free port, counted from a random one.
         let start = self.random.range(self.config.ephemeral.clone());
         (start..=last)
             .chain(first..start)
             .map(tuple)
-            // A connection with itself (RFC 9293's simultaneous open) is for those who name the port.
+            // A connection of a socket with itself (a simultaneous open, RFC 9293) is possible only if the caller names
+            // the port.
             .find(|tuple| tuple.local() != tuple.remote() && self.is_free(tuple) && self.is_past(tuple, now))
             .ok_or(ConnectError::AddressInUse)
     }
@@ -185,20 +189,20 @@ impl Tcp {
         [local, SocketAddr::new(any, local.port())].into_iter().any(|at| self.listeners.at(at) == Some(bound))
     }
 
-    /// Whether a new connection may take a pair of ends whose local port nobody has named.
+    /// Whether a new connection may use a pair of ends with an ephemeral local port.
     fn is_free(&self, tuple: &Tuple) -> bool {
-        // The other end of a connection of this host to itself is a flow of this interface too.
+        // The reversed tuple counts too: the peer of a connection of this host to itself is a flow of this interface.
         !self.listeners.conflicts(tuple.local().ip(), tuple.local().port())
             && self.flow(tuple).is_none()
             && self.flow(&tuple.reversed()).is_none()
     }
 
-    /// Whether nothing is left of an earlier connection that a new one would have to wait for.
+    /// Whether no record in TIME-WAIT keeps a new connection from using a pair of ends.
     fn is_past(&self, tuple: &Tuple, now: Instant) -> bool {
         self.config.loops_back || !self.time_wait.holds(tuple) || self.time_wait.reusable(tuple, now)
     }
 
-    /// Whether `connect` is over: `None` while it is not.
+    /// The result of [`connect`](Self::connect); `None` while the handshake is under way.
     #[must_use]
     pub fn is_connected(&self, id: ConnectionId) -> Option<Result<(), Cause>> {
         let Some(entry) = self.connections.get(id.0) else { return Some(Err(Cause::Aborted)) };
@@ -211,18 +215,18 @@ impl Tcp {
         })
     }
 
-    /// A connection that is being made cannot come about: its peer cannot be reached. One that is established is not
-    /// concerned (RFC 5927 section 5.2).
+    /// Fails a connection that is still being opened, because its peer cannot be reached. Established connections are
+    /// not affected (RFC 5927 section 5.2).
     pub fn fail_connecting(&mut self, id: ConnectionId, cause: Cause, now: Instant) {
         if let Some(entry) = self.connections.get_mut(id.0)
             && entry.connection.is_opening()
         {
             entry.connection.abort(cause, now);
-            self.settle(id, Effects { readable: true, writable: true, ..Effects::default() }, now);
+            self.apply_effects(id, Effects { readable: true, writable: true, ..Effects::default() }, now);
         }
     }
 
-    /// Reads what has arrived. `Ok(0)` for a non-empty buffer is the end of the stream.
+    /// Reads bytes that have arrived. `Ok(0)` for a non-empty buffer means the end of the stream.
     ///
     /// # Errors
     /// See [`ReadError`].
@@ -234,8 +238,8 @@ impl Tcp {
         Ok(count)
     }
 
-    /// As [`read`](Self::read), at most `most` bytes, by reference: they can be copied when nobody else waits for the engine.
-    /// None at the end of the stream.
+    /// Like [`read`](Self::read), but returns at most `most` bytes by reference, so that the caller can copy them
+    /// without blocking others that wait for the engine. Returns no slices at the end of the stream.
     ///
     /// # Errors
     /// See [`ReadError`].
@@ -247,13 +251,13 @@ impl Tcp {
         Ok(slices)
     }
 
-    /// How many bytes a read would find.
+    /// How many bytes are ready to be read.
     #[must_use]
     pub fn readable_bytes(&mut self, id: ConnectionId) -> usize {
         self.connections.get_mut(id.0).map_or(0, |entry| entry.connection.readable_bytes())
     }
 
-    /// As [`read`](Self::read), leaving the bytes to be read again.
+    /// Like [`read`](Self::read), but leaves the bytes in the queue.
     ///
     /// # Errors
     /// See [`ReadError`].
@@ -265,8 +269,8 @@ impl Tcp {
         Ok(count)
     }
 
-    /// Room has come about, of which the peer may have to know; and where it waited until the owner looks at what it has sent,
-    /// it waits no longer.
+    /// Lets a connection send a window update if the read made one due. If the peer on this interface was waiting for
+    /// the owner to look at the data, it may send now.
     fn after_read(&mut self, id: ConnectionId, had_news: bool, now: Instant) {
         let Some(entry) = self.connections.get(id.0) else { return };
         let peer = entry.peer.filter(|_| had_news);
@@ -278,7 +282,7 @@ impl Tcp {
         }
     }
 
-    /// Queues bytes to be sent, as many as there is room for.
+    /// Queues as many bytes to be sent as there is room for.
     ///
     /// # Errors
     /// See [`WriteError`].
@@ -289,7 +293,8 @@ impl Tcp {
         Ok(count)
     }
 
-    /// As [`write`](Self::write), by reference: they were copied when nobody else waited for the engine.
+    /// Like [`write`](Self::write), but queues slices by reference. The caller has copied the bytes to them without
+    /// blocking others that wait for the engine.
     ///
     /// # Errors
     /// See [`WriteError`].
@@ -300,46 +305,42 @@ impl Tcp {
         Ok(count)
     }
 
-    /// How many bytes a write would take.
+    /// How many bytes there is room to write.
     ///
-    /// # Errors
-    /// As [`write`](Self::write), but for room.
+    /// Those of [`write`](Self::write), except that lack of room is not an error.
     pub fn room(&mut self, id: ConnectionId) -> Result<usize, WriteError> {
         self.connections.get_mut(id.0).ok_or(WriteError::Unknown)?.connection.room()
     }
 
-    /// Promises to take up to `most` bytes by the next write, whatever others do meanwhile; how many.
+    /// Promises that the next write takes up to `most` bytes, whatever others do meanwhile. Returns how many.
     ///
-    /// # Errors
-    /// As [`write`](Self::write), but for room.
+    /// Those of [`write`](Self::write), except that lack of room is not an error.
     pub fn promise(&mut self, id: ConnectionId, most: usize) -> Result<usize, WriteError> {
         self.connections.get_mut(id.0).ok_or(WriteError::Unknown)?.connection.promise(most)
     }
 
-    /// Whether a read would not wait.
+    /// Whether [`read`](Self::read) would not fail with [`ReadError::WouldBlock`].
     #[must_use]
     pub fn is_readable(&mut self, id: ConnectionId) -> bool {
         self.connections.get_mut(id.0).is_none_or(|entry| entry.connection.is_readable())
     }
 
-    /// Whether a write would not wait.
+    /// Whether [`write`](Self::write) would not fail with [`WriteError::WouldBlock`].
     #[must_use]
     pub fn is_writable(&mut self, id: ConnectionId) -> bool {
         !matches!(self.room(id), Ok(0) | Err(WriteError::WouldBlock))
     }
 
-    /// Whether everything written was acknowledged and, where `finished`, the end of the stream too.
+    /// Whether everything written was acknowledged and, if `finished`, the FIN too.
     ///
-    /// # Errors
-    /// Why the connection ended before.
+    /// The [`Cause`] if the connection has failed.
     pub fn is_flushed(&self, id: ConnectionId, finished: bool) -> Result<bool, Cause> {
         self.connections.get(id.0).map_or(Ok(true), |entry| entry.connection.is_flushed(finished))
     }
 
-    /// Ends the sending half: a FIN follows what was written.
+    /// Closes the sending half: a FIN follows what was written.
     ///
-    /// # Errors
-    /// Why the connection ended before.
+    /// The [`Cause`] if the connection has failed.
     pub fn shutdown_write(&mut self, id: ConnectionId, now: Instant) -> Result<(), Cause> {
         let Some(entry) = self.connections.get_mut(id.0) else { return Ok(()) };
         entry.connection.shutdown_write(now)?;
@@ -348,7 +349,7 @@ impl Tcp {
         Ok(())
     }
 
-    /// Ends the receiving half: reads find the end of the stream from now on, and what arrives is thrown away.
+    /// Closes the receiving half: from now on reads return the end of the stream, and arriving data is dropped.
     pub fn shutdown_read(&mut self, id: ConnectionId, now: Instant) {
         if let Some(entry) = self.connections.get_mut(id.0) {
             entry.connection.shutdown_read();
@@ -357,35 +358,34 @@ impl Tcp {
         }
     }
 
-    /// The owner lets go of a connection. Unread bytes mean a reset (RFC 2525 section 2.17); otherwise it is seen to its end,
-    /// within the linger time.
+    /// Releases a connection, which then has no owner. If bytes were not read, it is reset (RFC 2525 section 2.17);
+    /// otherwise it is closed in good order, within the linger time.
     pub fn release(&mut self, id: ConnectionId, now: Instant) {
         if let Some(entry) = self.connections.get_mut(id.0) {
             entry.connection.release(now);
-            self.adopt(id, now);
-            self.settle(id, Effects::default(), now);
+            self.count_orphan(id, now);
+            self.apply_effects(id, Effects::default(), now);
         }
     }
 
-    /// Ends a connection at once: its peer is sent a reset, whoever waits learns `cause`.
+    /// Aborts a connection: its peer is sent a reset, and waiting tasks learn `cause`.
     pub fn abort(&mut self, id: ConnectionId, cause: Cause, now: Instant) {
         if let Some(entry) = self.connections.get_mut(id.0) {
             entry.connection.abort(cause, now);
-            self.settle(id, Effects { readable: true, writable: true, ..Effects::default() }, now);
+            self.apply_effects(id, Effects { readable: true, writable: true, ..Effects::default() }, now);
         }
     }
 
-    /// Takes a connection out without a word to its peer: its interface is gone.
+    /// Removes a connection without sending anything to its peer, because its interface is gone.
     pub fn forget(&mut self, id: ConnectionId) {
         if let Some(entry) = self.remove(id) {
             self.flows.remove(entry.connection.tuple(), Flow::Connection(id));
         }
     }
 
-    /// Applies options that may change while the connection lives.
+    /// Changes options that may change while the connection lives.
     ///
-    /// # Errors
-    /// [`InvalidOption`], and nothing was changed.
+    /// [`InvalidOption`], in which case nothing was changed.
     pub fn configure(
         &mut self,
         id: ConnectionId,
@@ -400,44 +400,44 @@ impl Tcp {
         Ok(())
     }
 
-    /// A connection's options.
+    /// The options of a connection.
     #[must_use]
     pub fn options(&self, id: ConnectionId) -> Option<&Options> {
         self.connections.get(id.0).map(|entry| entry.connection.options())
     }
 
-    /// The listener in whose queue a connection waits.
+    /// The listener whose accept queue a connection waits in.
     #[must_use]
     pub fn listener_of(&self, id: ConnectionId) -> Option<ListenerId> {
         self.connections.get(id.0)?.listener
     }
 
-    /// A connection's two ends.
+    /// The two ends of a connection.
     #[must_use]
     pub fn tuple(&self, id: ConnectionId) -> Option<Tuple> {
         self.connections.get(id.0).map(|entry| *entry.connection.tuple())
     }
 
-    /// A connection's state.
+    /// The state of a connection.
     #[must_use]
     pub fn state(&self, id: ConnectionId) -> TcpState {
         self.connections.get(id.0).map_or(TcpState::Closed, |entry| entry.connection.state())
     }
 
-    /// What a connection says of itself.
+    /// The state and statistics of a connection.
     #[must_use]
     pub fn info(&self, id: ConnectionId) -> Info {
         self.connections.get(id.0).map_or(Info::CLOSED, |entry| entry.connection.info())
     }
 
-    /// Whether nobody holds a connection any more.
+    /// Whether a connection has no owner any more.
     #[must_use]
     pub fn is_orphan(&self, id: ConnectionId) -> bool {
         self.connections.get(id.0).is_some_and(|entry| matches!(entry.connection.owner(), Owner::Nobody { .. }))
     }
 
-    /// Whether this sequence number of a pair of ends was sent and not acknowledged yet: then an error that quotes it is
-    /// about something real (RFC 5927 section 4.1).
+    /// Whether this sequence number was sent on a pair of ends and is not acknowledged yet. If so, an ICMP error that
+    /// quotes it is credible (RFC 5927 section 4.1).
     #[must_use]
     pub fn is_in_flight(&self, tuple: &Tuple, sequence: Sequence) -> bool {
         match self.flow(tuple) {
@@ -449,7 +449,7 @@ impl Tcp {
         }
     }
 
-    /// The connection of a pair of ends.
+    /// The connection with a pair of ends.
     #[must_use]
     pub fn find(&self, tuple: &Tuple) -> Option<ConnectionId> {
         match self.flow(tuple) {
@@ -458,8 +458,8 @@ impl Tcp {
         }
     }
 
-    /// The path to a peer has become narrower: its connections send smaller segments, and again what was too long. No path
-    /// is wider than the link.
+    /// Lowers the path MTU to a peer: its connections send smaller segments, and retransmit those that were too long.
+    /// The path MTU is never larger than the MTU of the link.
     pub fn set_path_mtu(&mut self, remote: IpAddr, mtu: usize, now: Instant) {
         let mtu = mtu.min(self.config.link.mtu);
         let concerned: Vec<ConnectionId> =
@@ -472,35 +472,37 @@ impl Tcp {
         }
     }
 
-    /// A local address is gone: its connections have ended.
+    /// Aborts all connections of a local address that was removed.
     pub fn remove_address(&mut self, address: IpAddr, now: Instant) {
         let concerned: Vec<ConnectionId> =
             self.connections().filter(|(_, tuple, _)| tuple.local().ip() == address).map(|(id, ..)| id).collect();
         concerned.into_iter().for_each(|id| self.abort(id, Cause::AddressGone, now));
     }
 
-    /// The interface was down, and nobody could be heard: the times in which peers have to answer begin anew.
+    /// Restarts the times within which peers have to answer, because the interface was down and nothing could be
+    /// received.
     pub fn restart_timers(&mut self, now: Instant) {
         let all: Vec<ConnectionId> = self.connections().map(|(id, ..)| id).collect();
         for id in all {
             if let Some(entry) = self.connections.get_mut(id.0) {
                 entry.connection.restart_timers(now);
-                self.mark(id);
+                self.mark_pending(id);
                 self.arm(id);
             }
         }
     }
 
-    /// A connection was changed by its owner.
+    /// Updates the pending state and the alarm of a connection after its owner has changed it.
     fn touch(&mut self, id: ConnectionId, now: Instant) {
         self.look_at_reader(id);
         if self.connections.get_mut(id.0).is_some_and(|entry| entry.connection.has_to_send(now)) {
-            self.mark(id);
+            self.mark_pending(id);
         }
         self.arm(id);
     }
 
-    /// The owner waits until everything written so far was acknowledged: nothing of it is held back any more.
+    /// Stops holding back small segments of what was written so far, because the owner waits until all of it is
+    /// acknowledged.
     pub fn flush(&mut self, id: ConnectionId, now: Instant) {
         if let Some(entry) = self.connections.get_mut(id.0) {
             entry.connection.flush();
@@ -509,5 +511,6 @@ impl Tcp {
     }
 }
 
-/// How far a connection begins beyond an earlier one of the same ends: further than a window that was not scaled.
+/// How far the initial sequence number of a connection lies beyond the numbers of an earlier connection of the same
+/// ends: further than an unscaled window.
 const BEYOND: usize = 1 << 16;

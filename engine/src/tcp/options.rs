@@ -1,4 +1,4 @@
-//! What a connection can be asked for.
+//! The options of connections and listeners.
 
 use core::time::Duration;
 
@@ -8,14 +8,14 @@ use super::congestion::Algorithm;
 use crate::buffer::Budget;
 use crate::wire::HopLimit;
 
-/// When a silent peer is asked whether it is still there (RFC 9293 section 3.8.4, tcp(7) `TCP_KEEP*`).
+/// When a silent peer is probed (RFC 9293 section 3.8.4, `TCP_KEEP*` of tcp(7)).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KeepAlive {
-    /// How long the connection is silent before the first probe.
+    /// How long the peer must be silent before the first probe.
     pub idle: Duration,
     /// The time between probes.
     pub interval: Duration,
-    /// How many unanswered probes end the connection.
+    /// The number of unanswered probes after which the connection fails.
     pub count: u32,
 }
 
@@ -27,13 +27,12 @@ impl Default for KeepAlive {
 }
 
 impl KeepAlive {
-    /// # Errors
-    /// [`InvalidOption`] where a time is zero or no probe is allowed.
+    /// [`InvalidOption`] if a time is zero or no probe is allowed.
     pub const fn validate(&self) -> Result<(), InvalidOption> {
         if self.idle.is_zero() || self.interval.is_zero() || self.count == 0 { Err(InvalidOption) } else { Ok(()) }
     }
 
-    /// How long after the peer's last segment the connection is given up.
+    /// The time from the peer's last segment until the connection fails.
     #[must_use]
     pub fn patience(&self) -> Duration {
         self.idle.saturating_add(self.interval.saturating_mul(self.count))
@@ -43,48 +42,50 @@ impl KeepAlive {
 /// Explicit congestion notification (RFC 3168).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum EcnUse {
-    /// Not even where the peer asks for it.
+    /// ECN is not used, even if the peer requests it.
     Off,
-    /// Where the peer asks for it, as Linux does (`tcp_ecn` 2).
+    /// ECN is used if the peer requests it, as Linux does by default (`tcp_ecn` 2).
     #[default]
     Accept,
-    /// Asked for.
+    /// ECN is requested on connections that this end opens, and used if the peer requests it.
     Request,
 }
 
-/// The options of a connection, or of those that a listener accepts.
+/// The options of a connection, or of the connections that a listener accepts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
-    /// Bytes that may wait to be read; the window that the peer is offered. Up to [`MOST_BUFFER`]. [`DEFAULT_BUFFER`], which
-    /// is what nobody has chosen, grows by itself up to `window_limit` where the owner reads so fast that the window would
-    /// hold the peer up.
+    /// The receive buffer in bytes: how many bytes may wait to be read, and so the window that the peer is offered. Up
+    /// to [`MOST_BUFFER`]. [`DEFAULT_BUFFER`] means that nobody has chosen a size: the buffer then grows by itself up
+    /// to `window_limit` if the owner reads so fast that the window would limit the peer.
     pub receive_buffer: usize,
-    /// What either buffer may grow to by itself, and what `receive_buffer` may be set to later: windows are scaled so that
-    /// they can say it (RFC 7323 section 2.3: the scale is settled by the SYN). Up to [`MOST_BUFFER`]; no more than
-    /// `receive_buffer` where that is larger.
+    /// The size in bytes up to which both buffers may grow by themselves, and to which `receive_buffer` may be set
+    /// later. The window scale is chosen such that the window field can express it, since the SYN fixes the scale (RFC
+    /// 7323 section 2.3). Up to [`MOST_BUFFER`]. If `receive_buffer` is larger, `window_limit` has no effect on it.
     pub window_limit: usize,
-    /// Bytes that may wait to be sent and acknowledged; up to [`MOST_BUFFER`]. [`DEFAULT_BUFFER`], which is what nobody has
-    /// chosen, grows by itself up to `window_limit` where the path would carry more.
+    /// The send buffer in bytes: how many bytes may wait to be sent or acknowledged. Up to [`MOST_BUFFER`].
+    /// [`DEFAULT_BUFFER`] means that nobody has chosen a size: the buffer then grows by itself up to `window_limit` if
+    /// the path would carry more.
     pub send_buffer: usize,
-    /// What the memory of both is taken of, beside that of the interface; `None` for that of the interface alone.
+    /// The budget that the memory of both buffers is taken from, in addition to the budget of the interface; `None` for
+    /// that of the interface alone.
     pub budget: Option<Budget>,
-    /// Whether small segments leave at once instead of waiting for an acknowledgement (`TCP_NODELAY`).
+    /// Whether small segments are sent at once instead of waiting for an acknowledgement (`TCP_NODELAY`).
     pub no_delay: bool,
-    /// Probing of a silent peer; `None` for none.
+    /// Keep-alive probes; `None` for none.
     pub keep_alive: Option<KeepAlive>,
     /// The hop limit (IPv6) or time to live (IPv4) of the connection's packets.
     pub hop_limit: HopLimit,
-    /// The traffic class (IPv6) or type of service (IPv4) of the connection's packets: the differentiated services field is
-    /// its upper six bits, and the lower two are ECN's, and ignored (RFC 2474 section 3, `IP_TOS`).
+    /// The traffic class (IPv6) or type of service (IPv4) of the connection's packets. The upper six bits are the
+    /// differentiated services field (RFC 2474 section 3, `IP_TOS`); the lower two belong to ECN and are ignored.
     pub traffic_class: u8,
-    /// How long data may stay unacknowledged before the connection fails (RFC 5482, `TCP_USER_TIMEOUT`); `None` for
-    /// ever.
+    /// How long data may stay unacknowledged before the connection fails (RFC 5482, `TCP_USER_TIMEOUT`); `None` for no
+    /// limit.
     pub user_timeout: Option<Duration>,
-    /// How long a dropped connection may take to deliver what was written and to be closed by the peer. More than
-    /// [`LONGEST_LINGER`] is taken for that.
+    /// How long a connection may live after its owner has released it, to deliver what was written and to be closed by
+    /// the peer. Values above [`LONGEST_LINGER`] are treated as that.
     pub linger: Duration,
-    /// The congestion control (`TCP_CONGESTION`); `None` for [that of the interface](super::Config::congestion), or else
-    /// for what suits the link: none where it loses nothing, else CUBIC.
+    /// The congestion control (`TCP_CONGESTION`); `None` for [that of the interface](super::Config::congestion), or, if
+    /// that is `None` too, for the default of the link: none on a link that loses nothing, else CUBIC.
     pub congestion: Option<Algorithm>,
     /// Explicit congestion notification.
     pub ecn: EcnUse,
@@ -129,23 +130,23 @@ impl Options {
         self.keep_alive.map_or(Ok(()), |keep| keep.validate())
     }
 
-    /// The receive buffer in force.
+    /// The effective receive buffer.
     pub(super) const fn receive_limit(&self) -> usize {
         if self.receive_buffer > MOST_BUFFER { MOST_BUFFER } else { self.receive_buffer }
     }
 
-    /// The send buffer in force.
+    /// The effective send buffer.
     pub(super) const fn send_limit(&self) -> usize {
         if self.send_buffer > MOST_BUFFER { MOST_BUFFER } else { self.send_buffer }
     }
 
-    /// What the receive buffer may grow to.
-    pub(super) fn most_received(&self) -> usize {
+    /// The size up to which the receive buffer may grow.
+    pub(super) fn max_receive_buffer(&self) -> usize {
         Self::most(self.receive_buffer, self.window_limit)
     }
 
-    /// What the send buffer may grow to.
-    pub(super) fn most_sent(&self) -> usize {
+    /// The size up to which the send buffer may grow.
+    pub(super) fn max_send_buffer(&self) -> usize {
         Self::most(self.send_buffer, self.window_limit)
     }
 
@@ -153,22 +154,23 @@ impl Options {
         if size == DEFAULT_BUFFER { size.max(limit.min(MOST_BUFFER)) } else { size.min(MOST_BUFFER) }
     }
 
-    /// The linger time in force.
+    /// The effective linger time.
     pub(super) fn linger_time(&self) -> Duration {
         self.linger.min(LONGEST_LINGER)
     }
 }
 
-/// What a buffer holds at first where nobody has said how much, in bytes.
+/// The initial size of a buffer in bytes if nobody has chosen one.
 pub const DEFAULT_BUFFER: usize = 128 * 1024;
 
-/// The most that any buffer holds, in bytes.
+/// The maximum size of a buffer in bytes.
 pub const MOST_BUFFER: usize = 4 << 20;
 
-/// The longest that a connection may outlive its owner. Nobody is charged for it then, so its owner cannot say more.
+/// The longest time that a connection may outlive its owner. Nobody is charged for it then, so the owner cannot choose
+/// a longer time.
 pub const LONGEST_LINGER: Duration = Duration::from_secs(900);
 
-/// An option has a value that makes no sense.
+/// An option has an invalid value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error("an option has a value that makes no sense")]
 pub struct InvalidOption;

@@ -1,4 +1,5 @@
-//! The receiving half of a connection: what has arrived, the window that is offered, and when to acknowledge.
+//! The receiving half of a connection: the receive queue, the window that is offered to the peer, and the decision when
+//! to acknowledge.
 
 mod selective;
 mod tuning;
@@ -7,26 +8,25 @@ use alloc::boxed::Box;
 use core::ops::Range;
 use core::time::Duration;
 
-use selective::Selective;
-use tuning::Tuning;
-
 use super::segment::SackBlocks;
 use super::sequence::Sequence;
 use crate::buffer::{Charge, Memory, Payload, ReceiveQueue, Slices};
 use crate::time::Instant;
+use selective::Selective;
+use tuning::Tuning;
 
-/// How long an acknowledgement may wait for data to travel with (RFC 9293 section 3.8.6.3: less than half a second).
+/// How long an acknowledgement may be delayed to be sent with data (RFC 9293 section 3.8.6.3: less than half a second).
 const DELAY: Duration = Duration::from_millis(40);
-/// What a full segment of the peer's is taken for until a larger one comes (RFC 9293 section 3.7.1, the default MSS).
+/// The assumed size of the peer's full segments until a larger one arrives (the default MSS, RFC 9293 section 3.7.1).
 const SMALL: usize = 536;
-/// A message of so many bytes is acknowledged when it was read, whether or not an answer is likely to follow soon: a peer
-/// whose send buffer is small may wait for it.
+/// A message of this many bytes is acknowledged as soon as it is read, even if an answer is likely to follow soon: a
+/// peer with a small send buffer may wait for the acknowledgement.
 const LARGE: usize = 4096;
 
-/// When the next acknowledgement leaves, unless it travels with data before.
+/// When the next acknowledgement is sent, unless it is sent with data before.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Acknowledge {
-    /// Nothing is owed.
+    /// No acknowledgement is to be sent.
     #[default]
     Nothing,
     /// At this time.
@@ -35,60 +35,60 @@ enum Acknowledge {
     Now,
 }
 
-/// The peer's end of the stream.
+/// The peer's FIN.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum End {
-    /// Not heard of yet.
+    /// The FIN was not received yet.
     #[default]
     Unknown,
-    /// Its FIN has this number, and something before it is missing.
+    /// The FIN has this sequence number, and something before it is missing.
     Seen(Sequence),
-    /// It was received in order.
+    /// The FIN was received in order.
     Reached,
 }
 
-/// What begins a receiving half, once the handshake is over.
+/// The parameters of a receiving half after the handshake.
 #[derive(Debug)]
 pub(super) struct ReceiverSetup {
-    /// Where data begins: IRS + 1.
+    /// The sequence number of the first data: IRS + 1.
     pub first: Sequence,
     /// The window that the handshake offered, in bytes.
     pub window: usize,
-    /// By how many bits windows are shifted.
+    /// The window scale of this end, in bits.
     pub scale: u8,
-    /// Bytes that may wait to be read, and the most that this may grow to by itself.
+    /// The receive buffer in bytes, and the size up to which it may grow by itself.
     pub limit: usize,
     pub most: usize,
-    /// What their memory is taken of.
+    /// The charge for the memory of the queue.
     pub charge: Charge,
-    /// Bytes of data in a full segment of the peer's, as far as this end can tell.
+    /// The bytes of data in a full segment of the peer, as far as this end can tell.
     pub segment: usize,
-    /// Ranges that arrived out of order are reported.
+    /// Whether ranges that arrived out of order are reported.
     pub selective: bool,
-    /// What was read is acknowledged at once, where no answer is likely to carry the acknowledgement: over a path without
-    /// delay, a peer that waits for one loses more than a packet costs.
+    /// Whether data that was read is acknowledged at once, unless an answer is likely to carry the acknowledgement.
+    /// Over a path without delay, a peer that waits for an acknowledgement loses more than a packet costs.
     pub prompt: bool,
 }
 
-/// What a segment brings for the stream.
+/// The parts of a segment that the receiving half needs.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Text<'a> {
-    /// SEG.SEQ, or the number after it where that is the SYN's.
+    /// SEG.SEQ, or the number after it if SEG.SEQ is the number of the SYN.
     pub sequence: Sequence,
-    /// Its data.
+    /// The data.
     pub payload: Payload<'a>,
-    /// Its PSH flag.
+    /// The PSH flag.
     pub push: bool,
-    /// Its FIN flag.
+    /// The FIN flag.
     pub fin: bool,
 }
 
-/// What came of a segment's data.
+/// The effects of a segment's data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Taken {
     /// There is more to read, or the end was reached.
     pub readable: bool,
-    /// The peer's FIN was reached just now.
+    /// The peer's FIN was received in order just now.
     pub ended: bool,
 }
 
@@ -101,34 +101,34 @@ pub(super) struct Receiver {
     /// The end of the window as the peer knows it. It never moves back (RFC 9293 section 3.8.6).
     edge: Sequence,
     scale: u8,
-    /// How many bytes may wait. The queue holds a little more, for windows that are rounded up.
+    /// The receive buffer in bytes. The limit of the queue is a little larger, for windows that are rounded up.
     limit: usize,
     tuning: Tuning,
     segment: usize,
-    /// The largest segment that has come, as far as a full one of the peer's is known.
+    /// The bytes of data in the largest segment that was received, as an estimate of the peer's full segments.
     seen: usize,
     selective: bool,
     prompt: bool,
     end: End,
-    /// The owner does not read any more: what arrives is acknowledged and thrown away.
+    /// The owner has shut down reading: arriving data is acknowledged and dropped.
     discarding: bool,
     acknowledge: Acknowledge,
-    /// What waits for its acknowledgement seems to end a message, so that nothing more may come before that has left.
+    /// The unacknowledged data seems to end a message, so no more data may come until it is acknowledged.
     pushed: bool,
-    /// Data has come that the owner has not looked at.
+    /// Data has arrived that the owner has not looked at.
     news: bool,
-    /// When data came last.
+    /// When data last arrived.
     heard: Option<Instant>,
-    /// This end has answered data with data before an acknowledgement would have been due, and may do so again.
+    /// This end has answered data with data before a delayed acknowledgement was due, and may do so again.
     interactive: bool,
     /// RCV.NXT when an acknowledgement was last sent: `Last.ACK.sent` of RFC 7323.
     acknowledged: Sequence,
-    /// What there is to tell beside the next number; None where nothing is, as nearly always.
-    to_tell: Option<Box<Selective>>,
+    /// What is to be reported by selective acknowledgements; `None` if nothing is, as is usual.
+    sack_state: Option<Box<Selective>>,
 }
 
 impl Receiver {
-    /// A receiver that has nothing yet.
+    /// A receiver that has received nothing yet.
     #[must_use]
     pub(super) fn new(setup: ReceiverSetup) -> Self {
         let ReceiverSetup { first, window, scale, limit, most, charge, segment, selective, prompt } = setup;
@@ -151,7 +151,7 @@ impl Receiver {
             heard: None,
             interactive: false,
             acknowledged: first,
-            to_tell: None,
+            sack_state: None,
         }
     }
 
@@ -172,19 +172,19 @@ impl Receiver {
         self.edge.since(self.next)
     }
 
-    /// RCV.NXT as the peer was last told.
+    /// RCV.NXT as it was last sent to the peer.
     #[must_use]
     pub(super) const fn acknowledged(&self) -> Sequence {
         self.acknowledged
     }
 
-    /// Whether something can be read that the owner has not looked at.
+    /// Whether data can be read that the owner has not looked at.
     #[must_use]
     pub(super) const fn has_news(&self) -> bool {
         self.news
     }
 
-    /// Bytes that can be read.
+    /// How many bytes can be read.
     #[must_use]
     pub(super) fn len(&self) -> usize {
         self.queue.len()
@@ -208,25 +208,25 @@ impl Receiver {
         self.discarding
     }
 
-    /// RFC 9293 section 3.10.7.4, first check: whether some of a segment lies in the window.
+    /// Whether a part of a segment lies in the window (RFC 9293 section 3.10.7.4, first step).
     #[must_use]
     pub(super) fn is_acceptable(&self, sequence: Sequence, length: usize) -> bool {
         let begins = sequence.at_or_after(self.next) && sequence.before(self.edge);
         if length == 0 {
-            // At the very edge too, as BSD and Linux have it: a peer that has filled the window acknowledges from there,
-            // and what it filled it with may be lost.
+            // An empty segment at the edge is acceptable too, as in BSD and Linux: a peer that has filled the window
+            // acknowledges from there, and the data in the window may have been lost.
             return begins || sequence == self.next || sequence == self.edge;
         }
         let last = sequence + (length - 1);
         begins || (last.at_or_after(self.next) && last.before(self.edge))
     }
 
-    /// Whether something out of order is held.
+    /// Whether data is held out of order.
     fn queue_has_gaps(&self) -> bool {
         self.queue.ranges().next().is_some()
     }
 
-    /// Takes the data of an acceptable segment, as much of it as lies in the window, and its FIN where that does.
+    /// Takes the data of an acceptable segment as far as it lies in the window, and its FIN if all of the data does.
     pub(super) fn take(&mut self, text: &Text<'_>, memory: &Memory, now: Instant) -> Taken {
         let Text { sequence, payload, push, fin } = *text;
         let nothing = Taken { readable: false, ended: false };
@@ -243,7 +243,8 @@ impl Receiver {
         self.pushed |= push || payload.len() < self.seen;
         self.heard = Some(now);
         let first = sequence.latest(self.next);
-        // What the FIN follows has to fit: a FIN behind data that was cut off has not arrived (RFC 9293 section 3.10.7.4).
+        // The FIN counts only if all data before it fits: a FIN after data that was cut off was not received (RFC 9293
+        // section 3.10.7.4).
         let last = end.earliest(self.edge);
         let fits = end.at_or_before(self.edge);
         self.note_duplicate(sequence, end);
@@ -260,14 +261,14 @@ impl Receiver {
         let mut ended = false;
         if self.end == End::Seen(self.next) {
             self.next += 1;
-            // The FIN takes a number of its own, not room in the window.
+            // The FIN has a sequence number, but takes no room in the window.
             self.edge = self.edge.latest(self.next);
             self.end = End::Reached;
             ended = true;
         }
         self.news |= self.next != before && !self.discarding;
         self.tuning.on_received(self.next, self.edge, now);
-        self.decide(sequence, before, gap || had_gap, ended, now);
+        self.schedule_acknowledgement(sequence, before, gap || had_gap, ended, now);
         if self.discarding {
             self.queue.discard();
         }
@@ -278,41 +279,41 @@ impl Receiver {
         let at = first.since(self.next);
         let Some(inserted) = self.queue.insert(at, payload, part, memory) else { return };
         if inserted.reneged {
-            self.retell(Selective::on_reneged);
+            self.update_sack_state(Selective::on_reneged);
         }
         if inserted.advanced == 0 {
             let Range { start, end } = inserted.range;
             let block = (self.next + start, self.next + end);
-            self.to_tell.get_or_insert_default().on_range(block);
+            self.sack_state.get_or_insert_default().on_range(block);
         } else {
             self.next += inserted.advanced;
             let next = self.next;
-            self.retell(|to_tell| to_tell.on_advance(next));
+            self.update_sack_state(|sack_state| sack_state.on_advance(next));
         }
     }
 
-    /// Changes what there is to tell, if there is something.
-    fn retell(&mut self, change: impl FnOnce(&mut Selective)) {
-        if let Some(to_tell) = &mut self.to_tell {
-            change(to_tell);
-            self.to_tell.take_if(|to_tell| to_tell.is_empty());
+    /// Changes what is to be reported, if there is something.
+    fn update_sack_state(&mut self, change: impl FnOnce(&mut Selective)) {
+        if let Some(sack_state) = &mut self.sack_state {
+            change(sack_state);
+            self.sack_state.take_if(|sack_state| sack_state.is_empty());
         }
     }
 
-    /// Whether there are as many ranges that the peer does not know of as one acknowledgement tells of: what came next could
-    /// push one out of it, and the peer would take for lost what has arrived.
+    /// Whether there are as many unreported ranges as one acknowledgement can report. The next range could push one of
+    /// them out of the acknowledgement, and the peer would take it for lost although it has arrived.
     #[must_use]
-    pub(super) fn has_much_to_tell(&self) -> bool {
-        self.to_tell.as_ref().is_some_and(|to_tell| to_tell.is_much())
+    pub(super) fn is_sack_full(&self) -> bool {
+        self.sack_state.as_ref().is_some_and(|sack_state| sack_state.is_full())
     }
 
-    /// Remembers which part of a segment had been received before: the first such part (RFC 2883 section 4).
+    /// Records which part of a segment had been received before: the first such part (RFC 2883 section 4).
     pub(super) fn note_duplicate(&mut self, sequence: Sequence, end: Sequence) {
         if !self.selective || sequence == end {
             return;
         }
         if sequence.before(self.next) {
-            self.to_tell.get_or_insert_default().on_duplicate((sequence, end.earliest(self.next)));
+            self.sack_state.get_or_insert_default().on_duplicate((sequence, end.earliest(self.next)));
             return;
         }
         let next = self.next;
@@ -322,17 +323,18 @@ impl Receiver {
                 from.before(to).then_some((from, to))
             });
         if let Some(overlap) = overlap {
-            self.to_tell.get_or_insert_default().on_duplicate(overlap);
+            self.sack_state.get_or_insert_default().on_duplicate(overlap);
         }
     }
 
-    /// RFC 9293 section 3.8.6.3 and RFC 5681 section 4.2: at once for what is out of order, fills a hole (`gap` says that
-    /// there is one, or was), or is the second full segment; otherwise after a while.
-    fn decide(&mut self, sequence: Sequence, before: Sequence, gap: bool, ended: bool, now: Instant) {
+    /// Decides when to acknowledge (RFC 9293 section 3.8.6.3, RFC 5681 section 4.2). The acknowledgement is sent at
+    /// once for data that is out of order or fills a gap (`gap` says that there is or was one), and for every second
+    /// full segment; otherwise it is delayed.
+    fn schedule_acknowledgement(&mut self, sequence: Sequence, before: Sequence, gap: bool, ended: bool, now: Instant) {
         let in_order = sequence == before && !gap && self.next != before;
         let waiting = self.next.since(self.acknowledged);
-        // More than a full segment, as Linux has it: a sender takes so much for something that is not waited with, and would
-        // begin to probe for losses.
+        // More than a full segment, as in Linux: senders assume that this is not delayed, and would begin to probe for
+        // losses.
         if !in_order || ended || waiting > self.seen || self.reports_duplicate() {
             self.acknowledge = Acknowledge::Now;
         } else if self.acknowledge == Acknowledge::Nothing {
@@ -341,15 +343,15 @@ impl Receiver {
     }
 
     fn reports_duplicate(&self) -> bool {
-        self.to_tell.as_ref().is_some_and(|to_tell| to_tell.has_duplicate())
+        self.sack_state.as_ref().is_some_and(|sack_state| sack_state.has_duplicate())
     }
 
-    /// An acknowledgement leaves as soon as it can.
+    /// Makes an acknowledgement due at once.
     pub(super) const fn acknowledge_now(&mut self) {
         self.acknowledge = Acknowledge::Now;
     }
 
-    /// Whether an acknowledgement is to leave now, with data or without.
+    /// Whether an acknowledgement is to be sent now, with data or without.
     #[must_use]
     pub(super) fn owes_acknowledgement(&self) -> bool {
         self.acknowledge == Acknowledge::Now
@@ -364,7 +366,8 @@ impl Receiver {
         }
     }
 
-    /// A delayed acknowledgement is due: this end did not answer in time.
+    /// Sends a delayed acknowledgement whose time has come: this end has not answered in time, so it does not count as
+    /// interactive.
     pub(super) fn handle_timeout(&mut self, now: Instant) {
         if self.next_timeout().is_some_and(|at| at <= now) {
             self.acknowledge = Acknowledge::Now;
@@ -372,86 +375,88 @@ impl Receiver {
         }
     }
 
-    /// How many bytes may wait, by what was asked for and by the memory that is left: of that, half, as what comes may hold more
-    /// than it is, and others take of the same.
+    /// The effective receive buffer: the configured one, limited by the memory that is left. Only half of that memory
+    /// counts, because arriving data may hold more memory than its length, and other queues take from the same budgets.
     fn bound(&self) -> usize {
         self.limit.min(self.queue.len() + self.queue.left() / 2)
     }
 
-    /// By how much a window has to grow for the peer to be told (RFC 9293 section 3.8.6.2.2).
+    /// The growth of the window from which on the peer is told (RFC 9293 section 3.8.6.2.2).
     fn worthwhile(&self) -> usize {
         (self.bound() / 2).min(self.segment).max(1)
     }
 
-    /// How far the window may reach now, by the room there is and by what its field can say: an update that says nothing new
-    /// would be taken for a duplicate.
+    /// The edge that the window may have now, limited by the room and by what the window field can express: an update
+    /// that says nothing new would look like a duplicate acknowledgement.
     fn offer(&self) -> Sequence {
         let most = usize::from(u16::MAX) << self.scale;
         self.next + self.bound().saturating_sub(self.queue.len()).min(most)
     }
 
-    /// The window field of a segment that leaves now (RFC 7323 section 2.3). The window does not move back: where its size is
-    /// no multiple of what the field can say, it is rounded up (section 2.4), and where there is little more room than
-    /// before, it stays as it is (RFC 9293 section 3.8.6.2.2).
+    /// The window field of a segment that is sent now (RFC 7323 section 2.3). The window never shrinks: if its size is
+    /// not a multiple of the unit of the field, it is rounded up (section 2.4). If there is only a little more room
+    /// than before, it stays as it is (RFC 9293 section 3.8.6.2.2).
     #[must_use]
     pub(super) fn window_field(&self) -> u16 {
         let unit = 1usize << self.scale;
         let offer = self.offer();
         let gain = offer.since(self.edge);
-        // Less than the field can say is rounded up too, or a small buffer would be shut for ever.
+        // A window of less than one unit is rounded up too; otherwise a small buffer would stay closed for ever.
         let least = usize::from(gain > 0 && unit <= self.queue.room());
         let wanted = if gain >= self.worthwhile() { (offer.since(self.next) / unit).max(least) } else { 0 };
         let rounded = self.window().div_ceil(unit);
-        // A peer that sends little at a time could have the window rounded up for ever.
+        // Rounding up stops at the room in the queue: otherwise a peer that sends little at a time could have the
+        // window rounded up for ever.
         let kept = if rounded * unit <= self.queue.room() { rounded } else { self.window() / unit };
         u16::try_from(wanted.max(kept)).unwrap_or(u16::MAX)
     }
 
-    /// A segment with data, an acknowledgement and this window field has left.
+    /// Records that a segment with data, an acknowledgement and this window field was sent.
     pub(super) fn on_sent_with_data(&mut self, window: u16, now: Instant) {
         self.interactive |= self.heard.is_some_and(|heard| now < heard + DELAY);
         self.on_sent(window);
     }
 
-    /// A segment with an acknowledgement and this window field has left.
+    /// Records that a segment with an acknowledgement and this window field was sent.
     pub(super) fn on_sent(&mut self, window: u16) {
         let edge = self.next + (usize::from(window) << self.scale);
         self.edge = self.edge.latest(edge);
         self.acknowledged = self.next;
         self.acknowledge = Acknowledge::Nothing;
         self.pushed = false;
-        self.retell(Selective::on_told);
+        self.update_sack_state(Selective::on_reported);
     }
 
-    /// The ranges to report.
+    /// The SACK blocks to send.
     #[must_use]
     pub(super) fn sack_blocks(&self) -> SackBlocks {
-        self.to_tell.as_ref().filter(|_| self.selective).map(|to_tell| to_tell.blocks()).unwrap_or_default()
+        self.sack_state.as_ref().filter(|_| self.selective).map(|sack_state| sack_state.blocks()).unwrap_or_default()
     }
 
-    /// Reads what has arrived; how many bytes.
+    /// Reads bytes that have arrived, and returns how many.
     pub(super) fn read(&mut self, buffer: &mut [u8]) -> usize {
         let count = self.queue.read(buffer);
         self.on_read(count);
         count
     }
 
-    /// As [`read`](Self::read), by reference, at most `most` bytes.
+    /// Like [`read`](Self::read), but returns at most `most` bytes by reference.
     pub(super) fn read_slices(&mut self, most: usize) -> Slices {
         let slices = self.queue.take(most);
         self.on_read(slices.iter().map(|slice| slice.len()).sum());
         slices
     }
 
-    /// As [`read`](Self::read), leaving the bytes where they are.
+    /// Like [`read`](Self::read), but leaves the bytes in the queue.
     #[must_use]
     pub(super) fn peek(&mut self, buffer: &mut [u8]) -> usize {
         self.news = false;
         self.queue.peek(buffer)
     }
 
-    /// The owner has read so many bytes. Once it has the whole of a message, the acknowledgement waits for the answer where one
-    /// is likely, and otherwise for nothing (as in Linux, `tcp_cleanup_rbuf`): the peer may wait for it.
+    /// Called when the owner has read `count` bytes. Once it has read a whole message, the acknowledgement waits for an
+    /// answer if one is likely, and is sent at once otherwise, because the peer may be waiting for it (as in Linux,
+    /// `tcp_cleanup_rbuf`).
     fn on_read(&mut self, count: usize) {
         self.news = false;
         self.tuning.on_read(count);
@@ -463,7 +468,7 @@ impl Receiver {
         self.reopen(count);
     }
 
-    /// The owner has read: the peer is told of the room where its window had become small (RFC 9293 section 3.8.6.2.2).
+    /// Sends a window update if the window had become small and there is room again (RFC 9293 section 3.8.6.2.2).
     fn reopen(&mut self, count: usize) {
         if count == 0 || self.end != End::Unknown {
             return;
@@ -475,12 +480,12 @@ impl Receiver {
         }
     }
 
-    /// The owner is gone, and nothing is reserved for it.
+    /// Gives back the memory reservation because the owner has released the connection.
     pub(super) fn forgo(&mut self) {
         self.queue.forgo();
     }
 
-    /// The owner does not read any more. Whether something was unread.
+    /// Shuts down reading. Returns whether bytes were unread.
     pub(super) fn discard(&mut self) -> bool {
         (self.discarding, self.news) = (true, false);
         let unread = self.queue.discard() > 0;
@@ -488,7 +493,7 @@ impl Receiver {
         unread
     }
 
-    /// Sets how many bytes may wait. A window that was offered is honoured.
+    /// Sets the receive buffer, and the size up to which it may grow. A window that was offered is honoured.
     pub(super) fn set_limit(&mut self, limit: usize, most: usize) {
         self.tuning = Tuning::new(most);
         self.resize(limit);
@@ -500,44 +505,44 @@ impl Receiver {
         self.reopen(1);
     }
 
-    /// After a read, over a path whose round-trip time is `rtt` or longer: lets more bytes wait where the owner reads so fast that
-    /// a window would keep the peer waiting.
+    /// Called after a read, over a path whose round-trip time is at least `rtt`. Lets the receive buffer grow if the
+    /// owner reads so fast that the window would limit the peer.
     pub(super) fn tune(&mut self, rtt: Duration, now: Instant) {
         if let Some(limit) = self.tuning.limit(rtt, now).filter(|limit| *limit > self.limit) {
             self.resize(limit);
         }
     }
 
-    /// What can still be read of a connection that has ended, and whether its end was reached.
+    /// The bytes that can still be read of a connection that is over, and whether the peer's FIN was received.
     #[must_use]
     pub(super) fn into_remains(self) -> (ReceiveQueue, bool) {
         (self.queue, self.end == End::Reached)
     }
 
-    /// Gives memory back that nothing is in.
+    /// Frees memory that holds nothing.
     pub(super) fn sleep(&mut self) {
         self.queue.sleep();
     }
 
-    /// Bytes of memory that are charged for.
+    /// The bytes of memory that are charged.
     #[cfg(test)]
     pub(super) fn charged(&self) -> usize {
         self.queue.charged()
     }
 
-    /// Bytes of memory held.
+    /// The bytes of memory held.
     #[must_use]
     pub(super) fn held(&self) -> usize {
-        self.queue.held() + self.to_tell.as_ref().map_or(0, |to_tell| to_tell.held())
+        self.queue.held() + self.sack_state.as_ref().map_or(0, |sack_state| sack_state.held())
     }
 }
 
-/// Room beyond the limit, for windows that are rounded up so that they do not shrink.
+/// The room beyond the limit for windows that are rounded up so that they do not shrink.
 const fn slack(limit: usize, scale: u8) -> usize {
     if scale == 0 { 0 } else { limit / 4 + (1 << scale) }
 }
 
-/// The least scale by which a window field can offer `limit` bytes (RFC 7323 section 2.2).
+/// The smallest window scale with which the window field can offer `limit` bytes (RFC 7323 section 2.2).
 #[must_use]
 pub(super) const fn scale_for(limit: usize) -> u8 {
     let mut scale = 0;

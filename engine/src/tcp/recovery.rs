@@ -1,8 +1,8 @@
-//! Finding out what was lost, and how fast it may be sent again: RACK-TLP (RFC 8985), selective acknowledgements
-//! (RFC 6675, RFC 2883), NewReno where the peer has none (RFC 6582), proportional rate reduction (RFC 6937), and taking
-//! back what turned out not to be a loss (RFC 3522, RFC 4015, RFC 3708).
+//! Loss detection and recovery of a connection's sending half: RACK-TLP (RFC 8985); selective acknowledgements (RFC
+//! 6675, RFC 2883), or NewReno if the peer has none (RFC 6582); proportional rate reduction (RFC 6937); and the undoing
+//! of recoveries that turn out to be spurious (RFC 3522, RFC 4015, RFC 3708).
 //!
-//! How large the window is afterwards is for the [congestion control](super::congestion) to say.
+//! The size of the window after a loss is decided by [congestion control](super::congestion).
 
 mod delivery;
 mod duplicates;
@@ -17,39 +17,39 @@ mod undo;
 use alloc::boxed::Box;
 use core::time::Duration;
 
-use delivery::{Delivery, Moment};
-use duplicates::Duplicates;
-use phase::Phase;
-pub use phase::RecoveryState;
-use probe::{Outcome, Probe};
-use prr::Prr;
-use rack::Rack;
-use report::Heard;
-pub(super) use report::Report;
-pub(super) use sleeper::Sleeper;
-use undo::Undo;
-
 use super::congestion::{Acknowledgement, Congestion, CongestionControl};
 use super::rtt::RoundTrip;
 use super::scoreboard::{Lost, Scoreboard};
 use super::segment::SackBlock;
 use super::sequence::Sequence;
 use crate::time::Instant;
+use delivery::{Delivery, Moment};
+use duplicates::Duplicates;
+use phase::Phase;
+use probe::{Outcome, Probe};
+use prr::Prr;
+use rack::Rack;
+use report::Heard;
+use undo::Undo;
 
-/// What an acknowledgement has brought.
+pub use phase::RecoveryState;
+pub(super) use report::Report;
+pub(super) use sleeper::Sleeper;
+
+/// What an acknowledgement has shown.
 struct News<'a> {
     report: &'a Report<'a>,
-    /// FlightSize before it (RFC 5681 section 2): all that was sent and not acknowledged, whatever is known of it.
+    /// FlightSize before it (RFC 5681 section 2): all data that was sent and not acknowledged, in whatever state.
     flight: usize,
-    /// Bytes that it shows to have arrived.
+    /// The bytes that it shows to be delivered.
     delivered: usize,
-    /// The round-trip time that it shows.
+    /// The round-trip time that it measures.
     rtt: Option<Duration>,
-    /// The round-trip time of what was sent only once.
+    /// The round-trip time of data that was sent only once.
     exact_rtt: Option<Duration>,
 }
 
-/// The recovery of one connection's sending half.
+/// Loss recovery of one connection's sending half.
 #[derive(Clone, Debug)]
 pub(super) struct Recovery {
     board: Scoreboard,
@@ -59,20 +59,20 @@ pub(super) struct Recovery {
     segment: usize,
     undo: Option<Undo>,
     probe: Option<Probe>,
-    /// Until this is acknowledged, echoes of congestion are of the same round.
+    /// Until this number is acknowledged, further ECN echoes belong to the same round and are ignored.
     marked_until: Option<Sequence>,
-    /// Duplicate acknowledgements of a peer without selective ones.
+    /// Duplicate acknowledgements of a peer that has no selective acknowledgements.
     duplicates: Duplicates,
-    /// When the earliest range becomes a loss that is not one yet.
+    /// When the next late range is to be taken for lost.
     reordering: Option<Instant>,
     retransmitted: u64,
     lost: u64,
-    /// The rate of delivery, where the congestion control wants to know.
+    /// Samples of the delivery rate, if the congestion control wants them.
     delivery: Option<Box<Delivery>>,
 }
 
 impl Recovery {
-    /// The recovery of a connection whose peer has selective acknowledgements, or not.
+    /// The recovery of a new connection. `selective` says whether the peer has selective acknowledgements.
     #[must_use]
     pub(super) const fn new(selective: bool, segment: usize) -> Self {
         Self {
@@ -92,17 +92,17 @@ impl Recovery {
         }
     }
 
-    /// The rate of delivery is sampled from now on.
+    /// Starts taking samples of the delivery rate.
     pub(super) fn take_samples(&mut self, now: Instant) {
         self.delivery = Some(Box::new(Delivery::new(now)));
     }
 
-    /// The path takes segments of this many bytes from now on.
+    /// Sets the bytes of data in a full segment.
     pub(super) const fn set_segment_size(&mut self, bytes: usize) {
         self.segment = bytes;
     }
 
-    /// Whether it knows nothing that a new one would not: everything was acknowledged, and nothing was ever lost or late.
+    /// Whether this is in the same state as a new one: everything was acknowledged, and nothing was ever lost or late.
     fn is_as_new(&self) -> bool {
         self.board.is_empty()
             && self.retransmitted == 0
@@ -117,7 +117,7 @@ impl Recovery {
             && self.delivery.is_none()
     }
 
-    /// Where the sender stands.
+    /// The state of loss recovery.
     #[must_use]
     pub(super) const fn state(&self) -> RecoveryState {
         match self.phase {
@@ -129,8 +129,8 @@ impl Recovery {
         }
     }
 
-    /// Bytes on their way. What duplicate acknowledgements show to have left counts, where the peer does not say what it
-    /// was (RFC 3042 and RFC 5681 section 3.2, step 4).
+    /// The bytes in flight. If the peer has no selective acknowledgements, each duplicate acknowledgement counts as a
+    /// segment that has left the path (RFC 3042; RFC 5681 section 3.2, step 4).
     #[must_use]
     pub(super) fn in_flight(&self) -> usize {
         self.board.in_flight().saturating_sub(self.duplicates.bytes(self.segment))
@@ -147,7 +147,7 @@ impl Recovery {
         }
     }
 
-    /// What is to be sent again first.
+    /// The first range that is to be retransmitted.
     pub(super) fn first_lost(&mut self) -> Option<(Sequence, Sequence)> {
         self.board.first_lost()
     }
@@ -158,13 +158,13 @@ impl Recovery {
         self.board.last()
     }
 
-    /// How many ranges are remembered.
+    /// The number of ranges in the scoreboard.
     #[must_use]
     pub(super) fn ranges(&self) -> usize {
         self.board.len()
     }
 
-    /// Nothing is outstanding.
+    /// Whether nothing is outstanding.
     #[must_use]
     pub(super) fn is_idle(&self) -> bool {
         self.board.is_empty()
@@ -176,45 +176,45 @@ impl Recovery {
         self.selective && self.phase.is_open() && self.probe.is_none() && self.board.sacked() == 0
     }
 
-    /// When the earliest range becomes a loss that may still only be late (RFC 8985 section 6.2, step 5).
+    /// When the next range that is late is to be taken for lost (RFC 8985 section 6.2, step 5).
     #[must_use]
     pub(super) const fn reordering_deadline(&self) -> Option<Instant> {
         self.reordering
     }
 
-    /// Segments sent again so far.
+    /// Segments retransmitted so far.
     #[must_use]
     pub(super) const fn retransmitted(&self) -> u64 {
         self.retransmitted
     }
 
-    /// Bytes taken for lost that were not sent again yet.
+    /// The bytes that are taken for lost and were not retransmitted yet.
     #[must_use]
     pub(super) const fn lost_now(&self) -> usize {
         self.board.lost()
     }
 
-    /// Bytes that were taken for lost so far.
+    /// The bytes that were taken for lost so far.
     #[must_use]
     pub(super) const fn lost(&self) -> u64 {
         self.lost
     }
 
-    /// Bytes that the peer holds out of order.
+    /// The bytes that the peer has reported by selective acknowledgements.
     #[must_use]
     pub(super) const fn sacked(&self) -> usize {
         self.board.sacked()
     }
 
-    /// Whether what is sent next is the first after everything was acknowledged and there was nothing to send, as far as
-    /// that is sampled.
+    /// Whether the sender is idle: everything was acknowledged, and there was nothing more to send. Known only if
+    /// samples of the delivery rate are taken.
     #[must_use]
     pub(super) fn is_resting(&self) -> bool {
         self.delivery.as_ref().is_some_and(|delivery| delivery.is_limited()) && self.in_flight() == 0
     }
 
-    /// There is nothing more to send. Whether that is what limits the rate is for the window to say, and for losses that
-    /// were not sent again yet.
+    /// Records that there is nothing more to send. This limits the delivery rate only if the congestion window has room
+    /// and all losses were retransmitted.
     pub(super) fn on_application_limit(&mut self, congestion: &Congestion) {
         let in_flight = self.in_flight();
         if let Some(delivery) = &mut self.delivery
@@ -225,32 +225,32 @@ impl Recovery {
         }
     }
 
-    /// Something is about to leave, as the next transmission.
+    /// Records the state of delivery just before the next transmission.
     fn note_sent(&mut self, now: Instant) {
         if let Some(delivery) = &mut self.delivery {
             delivery.on_sent(self.board.next_transmission(), self.board.in_flight() == 0, now);
         }
     }
 
-    /// New data was sent.
+    /// Records new data that was sent.
     pub(super) fn on_sent(&mut self, start: Sequence, end: Sequence, now: Instant) {
         self.note_sent(now);
         self.board.on_sent(start, end, now);
         self.count(end.since(start));
     }
 
-    /// Something was sent again; `stamp` is the clock that it carries.
-    pub(super) fn on_sent_again(&mut self, start: Sequence, end: Sequence, stamp: Option<u32>, now: Instant) {
+    /// Records a retransmission; `stamp` is the TSval that it carries.
+    pub(super) fn on_retransmitted(&mut self, start: Sequence, end: Sequence, stamp: Option<u32>, now: Instant) {
         self.note_sent(now);
-        self.board.on_sent_again(start, end, now);
+        self.board.on_retransmitted(start, end, now);
         self.retransmitted += 1;
         self.count(end.since(start));
         if let Some(undo) = &mut self.undo {
-            undo.on_sent_again(end.since(start), stamp);
+            undo.on_retransmitted(end.since(start), stamp);
         }
     }
 
-    /// A loss probe was sent, as the last of everything.
+    /// Records a loss probe. `end` is SND.NXT after it; `again` says that it was a retransmission.
     pub(super) const fn on_probe(&mut self, end: Sequence, again: bool) {
         self.probe = Some(Probe::new(end, again));
     }
@@ -261,7 +261,7 @@ impl Recovery {
         }
     }
 
-    /// Takes an acknowledgement. Returns how many bytes it shows to have arrived.
+    /// Processes an acknowledgement. Returns how many bytes it shows to be delivered.
     pub(super) fn on_report(&mut self, report: &Report<'_>, rtt: &mut RoundTrip, congestion: &mut Congestion) -> usize {
         let flight = self.board.outstanding();
         let mut heard = Heard::new(&mut self.rack, report.now, rtt.minimum());
@@ -279,7 +279,7 @@ impl Recovery {
             }
         }
         let exact_rtt = heard.exact();
-        // As many acknowledgements as come in a round trip (RFC 7323 appendix G).
+        // The number of acknowledgements in a round trip (RFC 7323 appendix G).
         let each_trip = flight / (2 * self.segment.max(1));
         let measured = heard.measure(report, each_trip, rtt);
         let news = News { report, flight, delivered, rtt: measured, exact_rtt };
@@ -293,7 +293,7 @@ impl Recovery {
         self.marked_until = self.marked_until.filter(|until| report.acknowledged.before(*until));
         self.count_duplicates(&news);
         self.end_probe(&news, duplicate, congestion);
-        self.take_back(report, congestion);
+        self.undo_if_spurious(report, congestion);
         self.find_losses(&news, rtt, congestion);
         self.mark(&news, congestion);
         self.advance(&news, rtt.smoothed(), congestion);
@@ -301,7 +301,7 @@ impl Recovery {
         delivered
     }
 
-    /// Tells the congestion control of the rate of delivery, where it wants to know.
+    /// Gives the congestion control a sample of the delivery rate, if it wants samples.
     fn sample(&mut self, news: &News<'_>, rtt: &RoundTrip, congestion: &mut Congestion) {
         let in_flight = self.in_flight();
         let Some(delivery) = &mut self.delivery else { return };
@@ -322,14 +322,14 @@ impl Recovery {
         }
     }
 
-    /// Tells the congestion control of what is taken for lost, where it wants to know.
+    /// Tells the congestion control of a lost range, if it wants samples.
     fn lose(delivery: &mut Option<Box<Delivery>>, lost: &Lost, congestion: &mut Congestion, now: Instant) {
         if let Some(sent) = delivery.as_mut().and_then(|delivery| delivery.lose(lost)) {
             congestion.on_lost(now, lost.bytes as u64, &sent);
         }
     }
 
-    /// Where the peer has no selective acknowledgements, repeated ones stand for segments that arrived.
+    /// Counts duplicate acknowledgements if the peer has no selective ones: each stands for a segment that has arrived.
     fn count_duplicates(&mut self, news: &News<'_>) {
         if self.selective {
             return;
@@ -358,13 +358,13 @@ impl Recovery {
         self.probe = None;
     }
 
-    /// Takes a recovery back that was not needed.
-    fn take_back(&mut self, report: &Report<'_>, congestion: &mut Congestion) {
+    /// Undoes a recovery if the acknowledgement shows that it was spurious.
+    fn undo_if_spurious(&mut self, report: &Report<'_>, congestion: &mut Congestion) {
         if self.undo.as_mut().is_some_and(|undo| undo.is_spurious(report)) {
             self.undo = None;
             self.phase = Phase::Open;
             self.duplicates.clear();
-            self.board.find_all();
+            self.board.undo_losses();
             congestion.undo(report.now);
             self.rack.on_reordering();
         }
@@ -386,14 +386,14 @@ impl Recovery {
         }
     }
 
-    /// Whether an acknowledgement is one of a part, in a recovery without selective ones: then what follows is lost too
-    /// (RFC 6582 section 3.2, step 3).
+    /// Whether an acknowledgement is partial, in a recovery without selective acknowledgements: then the next segment
+    /// is lost too (RFC 6582 section 3.2, step 3).
     fn is_partial(&self, report: &Report<'_>) -> bool {
         let within = matches!(self.phase, Phase::Recovery { point, .. } if report.acknowledged.before(point));
         !self.selective && within && report.is_progress()
     }
 
-    /// Looks for ranges that are late by now.
+    /// Takes ranges for lost that are late by now. Returns how many bytes those have.
     fn detect(&mut self, now: Instant, rtt: &RoundTrip, congestion: &mut Congestion) -> usize {
         let recovering = !self.phase.is_open();
         let window = self.rack.reordering_window(rtt, recovering, self.board.sacked() / self.segment.max(1));
@@ -414,7 +414,8 @@ impl Recovery {
         if !self.phase.is_open() {
             return;
         }
-        // Once for each window, whether routers marked packets or lost them (RFC 3168 section 6.1.2).
+        // The window is reduced once for each window of data, whether routers have marked or lost packets (RFC 3168
+        // section 6.1.2).
         self.undo = self.marked_until.is_none().then(Undo::new);
         if self.undo.is_some() {
             congestion.on_congestion(now, flight);
@@ -423,7 +424,7 @@ impl Recovery {
         self.probe = None;
     }
 
-    /// RFC 3168 section 6.1.2: an echo of congestion is a congestion, once for each window.
+    /// Handles an ECN echo, which counts as congestion once for each window of data (RFC 3168 section 6.1.2).
     fn mark(&mut self, news: &News<'_>, congestion: &mut Congestion) {
         let report = news.report;
         if report.congestion_experienced && self.marked_until.is_none() && self.phase.is_open() {
@@ -433,7 +434,7 @@ impl Recovery {
         }
     }
 
-    /// Ends a phase whose point is reached, and lets the window grow where there is none.
+    /// Ends the phase if its recovery point is reached. Outside of recovery, lets the window grow.
     fn advance(&mut self, news: &News<'_>, smoothed_rtt: Option<Duration>, congestion: &mut Congestion) {
         let &News { report, flight, delivered, rtt, .. } = news;
         if self.phase.is_over(report.acknowledged) {
@@ -453,7 +454,7 @@ impl Recovery {
             Phase::Loss { progress, .. } => *progress |= report.is_progress(),
             Phase::Open => {}
         }
-        // What is only reported to be there does not open the window (RFC 5681 section 3.1).
+        // Data that is only reported by selective acknowledgements does not open the window (RFC 5681 section 3.1).
         if report.is_progress() && self.marked_until.is_none() {
             congestion.on_acknowledgement(&Acknowledgement {
                 now: report.now,
@@ -480,7 +481,7 @@ impl Recovery {
         }
     }
 
-    /// The time of [`reordering_deadline`](Self::reordering_deadline) has come.
+    /// Handles the expiry of [`reordering_deadline`](Self::reordering_deadline).
     pub(super) fn on_reordering_timeout(
         &mut self,
         now: Instant,
@@ -501,9 +502,9 @@ impl Recovery {
         }
     }
 
-    /// The retransmission timer has run out (RFC 6298 section 5, RFC 5681 section 3.1, RFC 8985 section 6.3).
+    /// Handles the expiry of the retransmission timer (RFC 6298 section 5, RFC 5681 section 3.1, RFC 8985 section 6.3).
     pub(super) fn on_timeout(&mut self, now: Instant, next: Sequence, rtt: &RoundTrip, congestion: &mut Congestion) {
-        // The threshold is lowered once for what was sent until then, and not again before some of it was acknowledged
+        // The threshold is lowered once for the data sent until then, and not again before some of it was acknowledged
         // (RFC 5681 section 3.1, RFC 3168 section 6.1.2).
         let first = match self.phase {
             Phase::Open => self.marked_until.is_none(),
@@ -511,8 +512,9 @@ impl Recovery {
             Phase::Loss { progress, .. } => progress,
         };
         congestion.on_timeout(now, self.board.outstanding(), first);
-        // A peer that acknowledges up to what it holds, or for which the timer runs out again, may have thrown that away
-        // (RFC 2018 section 8). Otherwise it is believed (RFC 6675 section 5.1).
+        // If the peer has reported the first unacknowledged data by a selective acknowledgement, or if the timer
+        // expires again, the peer may have dropped the reported data (RFC 2018 section 8). Otherwise its reports still
+        // count (RFC 6675 section 5.1).
         if rtt.doublings() > 1 || self.board.begins_sacked() {
             self.board.renege();
         }
@@ -528,12 +530,13 @@ impl Recovery {
         }
     }
 
-    /// The path has become narrower: what was in flight and too long is sent again, cut up, and that is no congestion.
+    /// Marks all data in flight as lost because the path MTU was lowered, whether its segments fit the path or not. It
+    /// is retransmitted in shorter segments, and this does not count as congestion.
     pub(super) fn on_narrower_path(&mut self) {
         self.board.lose_all(|_| ());
     }
 
-    /// Bytes of memory held.
+    /// The bytes of memory held.
     #[must_use]
     pub(super) fn held(&self) -> usize {
         self.board.held() + self.delivery.as_ref().map_or(0, |delivery| delivery.held())

@@ -1,4 +1,4 @@
-//! The round-trip time of a path, and how long to wait for an acknowledgement (RFC 6298).
+//! The estimate of a path's round-trip time, and the retransmission timeout that follows from it (RFC 6298).
 
 use core::time::Duration;
 
@@ -8,51 +8,54 @@ use crate::time::{Instant, Span};
 const INITIAL: Duration = Duration::from_secs(1);
 /// The timeout after a SYN that had to be repeated (RFC 6298 section 5.7).
 const DISTRUSTED: Duration = Duration::from_secs(3);
-/// The least time that the timeout leaves beyond the round-trip time, in place of the granularity G: on a steady path the
-/// variance goes towards nothing, and a peer may delay an acknowledgement for so long. RFC 6298 section 2.4 says a second in
-/// all, which no host of today waits; this is Linux's.
+/// The minimum of the variance term of the timeout, in place of the clock granularity G: on a steady path the variance
+/// approaches zero, and a peer may delay an acknowledgement for this long. RFC 6298 section 2.4 requires a timeout of
+/// at least a second in total, which no current host implements; this is the value of Linux.
 const FLOOR: Duration = Duration::from_millis(200);
 /// The longest timeout (RFC 6298 section 2.5: at least 60 seconds).
 pub(super) const CEILING: Duration = Duration::from_secs(60);
-/// After so long a smallest round-trip time is believed no more: the path may have changed (RFC 8985 section 6.2, step 1).
+/// The time after which a smallest round-trip time is no longer used, since the path may have changed (RFC 8985 section
+/// 6.2, step 1).
 const MEMORY: Duration = Duration::from_secs(300);
-/// More doublings than lead to the longest timeout.
-const MOST_DOUBLINGS: u32 = 16;
+/// A limit on the number of doublings that is large enough to reach the longest timeout.
+const MAX_DOUBLINGS: u32 = 16;
 
-/// What is known of the round-trip time.
+/// The estimate of the round-trip time.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct RoundTrip {
-    /// SRTT and RTTVAR, once something was measured.
+    /// SRTT and RTTVAR, once there was a measurement.
     estimate: Option<(Span, Span)>,
     minimum: Option<(Span, Instant)>,
-    /// The timeout that follows from all that; the initial one while nothing is known.
+    /// The timeout that follows from the other fields; `None` means the initial one.
     timeout: Option<Span>,
-    /// How often the timer has run out since the last measurement.
+    /// How often the timer has expired since the last measurement.
     doublings: u32,
-    /// The SYN had to be repeated, and nothing was measured since.
+    /// The SYN had to be repeated, and there was no measurement since.
     distrusted: bool,
 }
 
 impl RoundTrip {
-    /// The SYN had to be repeated. Until data is measured, the timeout is long enough for paths that are slow: the handshake
-    /// may have been repeated for no other reason (RFC 6298 section 5.7). What it taught of the round-trip time stays.
+    /// Raises the timeout because the SYN had to be repeated. Until data is measured, the timeout suits slow paths,
+    /// since a slow path may be the only reason for the repetition (RFC 6298 section 5.7). What the handshake measured
+    /// stays.
     pub(super) fn distrust(&mut self) {
         self.distrusted = true;
-        self.settle();
+        self.update_timeout();
     }
 
-    /// Takes a measurement, one of about `each_trip` that come in a round-trip time (RFC 7323 appendix G: many
-    /// measurements must not make the estimate forget faster).
+    /// Adds a measurement, one of about `each_trip` in a round-trip time (RFC 7323 appendix G: many measurements must
+    /// not make the estimate forget faster).
     pub(super) fn measure(&mut self, sample: Duration, each_trip: u32, now: Instant) {
         self.measure_between(sample, sample, each_trip, now);
     }
 
-    /// As [`measure`](Self::measure), of several segments that one acknowledgement tells of: the last of them shows how long
-    /// the path is, the first how long the peer may delay its answer.
+    /// Like [`measure`](Self::measure), for an acknowledgement that covers several segments: the `shortest` time, of
+    /// the last segment, shows how long the path is; the `longest`, of the first segment, shows how long the peer may
+    /// delay its answer.
     pub(super) fn measure_between(&mut self, shortest: Duration, longest: Duration, each_trip: u32, now: Instant) {
         let shortest = shortest.max(Duration::from_micros(1));
         let (sample, each_trip) = (longest.max(shortest), each_trip.clamp(1, 1 << 16));
-        // The timeout is the measured one again (RFC 6298 section 5, last paragraph).
+        // A measurement ends the exponential backoff (RFC 6298 section 5, last paragraph).
         (self.doublings, self.distrusted) = (0, false);
         if self.minimum.is_none_or(|(least, at)| shortest <= least.into() || now - at > MEMORY) {
             self.minimum = Some((shortest.into(), now));
@@ -66,40 +69,41 @@ impl RoundTrip {
             _ => (sample, sample / 2),
         };
         self.estimate = Some((smoothed.into(), variance.into()));
-        self.settle();
+        self.update_timeout();
     }
 
-    /// The smoothed round-trip time, once there is one.
+    /// The smoothed round-trip time (SRTT), once there is one.
     #[must_use]
     pub(super) fn smoothed(&self) -> Option<Duration> {
         self.estimate.map(|(smoothed, _)| smoothed.into())
     }
 
-    /// How much it varies, once there is something.
+    /// The variance of the round-trip time (RTTVAR), once there is one.
     #[must_use]
     pub(super) fn variance(&self) -> Option<Duration> {
         self.estimate.map(|(_, variance)| variance.into())
     }
 
-    /// The least that was measured within the last minutes.
+    /// The smallest round-trip time that was measured within the last minutes.
     #[must_use]
     pub(super) fn minimum(&self) -> Option<Duration> {
         self.minimum.map(|(least, _)| least.into())
     }
 
-    /// The retransmission timeout, doubled for each time that it has run out.
+    /// The retransmission timeout, doubled for each time that the timer has expired.
     #[must_use]
     pub(super) fn timeout(&self) -> Duration {
         self.timeout.map_or(INITIAL, Duration::from)
     }
 
-    /// The timeout is asked for with every packet, and changes with a measurement.
-    fn settle(&mut self) {
-        let doubled = self.base().saturating_mul(1 << self.doublings.min(MOST_DOUBLINGS));
+    /// Computes the timeout. It is stored because it is read with every packet but changes only with a measurement or
+    /// an expiry.
+    fn update_timeout(&mut self) {
+        let doubled = self.base().saturating_mul(1 << self.doublings.min(MAX_DOUBLINGS));
         self.timeout = Some(doubled.min(CEILING).into());
     }
 
-    /// The retransmission timeout as it was before it ran out.
+    /// The retransmission timeout without the doublings.
     fn base(&self) -> Duration {
         let least = if self.distrusted { DISTRUSTED } else { Duration::ZERO };
         let timeout = self
@@ -108,20 +112,20 @@ impl RoundTrip {
         timeout.clamp(least, CEILING)
     }
 
-    /// The timer has run out (RFC 6298 section 5.5).
+    /// Doubles the timeout because the timer has expired (RFC 6298 section 5.5).
     pub(super) fn back_off(&mut self) {
         self.doublings = self.doublings.saturating_add(1);
-        self.settle();
+        self.update_timeout();
     }
 
-    /// How often the timer has run out in a row.
+    /// How often the timer has expired in a row.
     #[must_use]
     pub(super) const fn doublings(&self) -> u32 {
         self.doublings
     }
 }
 
-/// `old` moved towards `new` by a `parts`-th of the way.
+/// Moves `old` towards `new` by one `parts`-th of their difference.
 fn blend(old: Duration, new: Duration, parts: u32) -> Duration {
     if new >= old { old + (new - old) / parts } else { old - (old - new) / parts }
 }

@@ -1,31 +1,31 @@
-//! What was sent and not acknowledged yet, range by range: the scoreboard of RFC 6675 section 3, with the times that
-//! RACK (RFC 8985) asks for.
+//! The scoreboard of RFC 6675 section 3: the ranges that were sent and not acknowledged yet, with the send times that
+//! RACK (RFC 8985) needs.
 
 use alloc::collections::VecDeque;
 
 use super::sequence::Sequence;
 use crate::time::Instant;
 
-/// What is known of a range.
+/// The state of a range.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Status {
-    /// On its way, as far as this end knows.
+    /// In flight, as far as this end knows.
     InFlight,
-    /// The peer holds it, with something missing before it.
+    /// The peer has reported it by a selective acknowledgement.
     Sacked,
-    /// Taken for lost, and not sent again yet.
+    /// Taken for lost, and not retransmitted yet.
     Lost,
 }
 
-/// A range as it was last sent.
+/// A range of sequence numbers, as it was last sent.
 #[derive(Clone, Copy, Debug)]
 struct Range {
     start: Sequence,
     end: Sequence,
     sent: Instant,
-    /// Which transmission it was, counted from the beginning of the connection.
+    /// The number of its transmission, counted from the start of the connection.
     transmission: u64,
-    /// Bytes in flight just after it was sent, itself among them.
+    /// The bytes in flight just after it was sent, itself included.
     in_flight: u32,
     status: Status,
     again: bool,
@@ -40,7 +40,7 @@ impl Range {
         Recency { sent: self.sent, transmission: self.transmission, end: self.end }
     }
 
-    /// What arrives with it, or with its part up to `end`.
+    /// The delivery of the range, or of its part up to `end`.
     fn delivered(&self, end: Sequence) -> Delivered {
         Delivered {
             recency: Recency { end, ..self.recency() },
@@ -51,7 +51,7 @@ impl Range {
     }
 }
 
-/// A transmission, in the order that they happened.
+/// A transmission of a range, in the list of transmissions in their order.
 #[derive(Clone, Copy, Debug)]
 struct Transmission {
     number: u64,
@@ -59,54 +59,55 @@ struct Transmission {
     end: Sequence,
 }
 
-/// A range that the peer turned out to have.
+/// A range that was delivered to the peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Delivered {
-    /// When it was last sent, and after how much else.
+    /// When it was last sent, and in which order.
     pub recency: Recency,
-    /// It was sent more than once.
+    /// It was retransmitted.
     pub again: bool,
-    /// How many bytes it has.
+    /// Its length in bytes.
     pub bytes: usize,
-    /// Bytes in flight just after it was last sent.
+    /// The bytes in flight just after it was last sent.
     pub in_flight: u32,
 }
 
 /// A range that is taken for lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Lost {
-    /// Which transmission it was that got lost.
+    /// The number of the transmission that was lost.
     pub transmission: u64,
-    /// How many bytes it has.
+    /// Its length in bytes.
     pub bytes: usize,
-    /// Bytes in flight just after it was last sent.
+    /// The bytes in flight just after it was last sent.
     pub in_flight: u32,
 }
 
-/// How recently something was sent. RFC 8985 section 6.2 goes by time, and by sequence number where times are the same
-/// (`RACK_sent_after`); but all that leaves in one go has the same time here, a retransmission among new data too, so that
-/// transmissions are counted.
+/// How recently something was sent. RFC 8985 section 6.2 compares send times, and sequence numbers if the times are
+/// equal (`RACK_sent_after`). Here everything that is sent in one go has the same time, even a retransmission among new
+/// data, so transmissions are numbered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Recency {
     /// When it was sent.
     pub sent: Instant,
-    /// Which transmission it was, counted from the beginning of the connection.
+    /// The number of its transmission, counted from the start of the connection.
     pub transmission: u64,
-    /// The number behind it.
+    /// The sequence number after it.
     pub end: Sequence,
 }
 
 impl Recency {
-    /// Whether this was sent after the other, or is a later part of the same.
+    /// Whether this was sent after the other, or is a later part of the same transmission.
     #[must_use]
     pub(super) fn after(&self, other: &Self) -> bool {
         self.transmission > other.transmission || (self.transmission == other.transmission && self.end.after(other.end))
     }
 }
 
-/// Ranges beyond those that the sender made itself by sending. A peer whose acknowledgements split them at every byte is
-/// believed no further, until ranges are acknowledged or join again.
-const MOST_SPLITS: usize = 256;
+/// The maximum number of ranges in addition to those that the sender made by sending. If a peer's acknowledgements
+/// split ranges more often, for example at every byte, further blocks that would split a range are ignored until ranges
+/// are acknowledged or merged.
+const MAX_SPLITS: usize = 256;
 
 /// The ranges from SND.UNA to SND.NXT.
 #[derive(Clone, Debug)]
@@ -122,7 +123,7 @@ pub(super) struct Scoreboard {
 }
 
 impl Scoreboard {
-    /// Nothing was sent yet.
+    /// A scoreboard without ranges.
     #[must_use]
     pub(super) const fn new() -> Self {
         Self {
@@ -136,31 +137,31 @@ impl Scoreboard {
         }
     }
 
-    /// How many ranges there are.
+    /// The number of ranges.
     #[must_use]
     pub(super) fn len(&self) -> usize {
         self.ranges.len()
     }
 
-    /// Nothing is outstanding.
+    /// Whether nothing is outstanding.
     #[must_use]
     pub(super) fn is_empty(&self) -> bool {
         self.ranges.is_empty()
     }
 
-    /// Bytes that the peer holds beyond what it has acknowledged.
+    /// The bytes that the peer has reported by selective acknowledgements.
     #[must_use]
     pub(super) const fn sacked(&self) -> usize {
         self.sacked
     }
 
-    /// Bytes that are taken for lost and were not sent again.
+    /// The bytes that are taken for lost and were not retransmitted.
     #[must_use]
     pub(super) const fn lost(&self) -> usize {
         self.lost
     }
 
-    /// Bytes that were not acknowledged, whatever is known of them: FlightSize of RFC 5681 section 2.
+    /// The bytes that were not acknowledged, in whatever state: FlightSize of RFC 5681 section 2.
     #[must_use]
     pub(super) fn outstanding(&self) -> usize {
         match (self.ranges.front(), self.ranges.back()) {
@@ -169,19 +170,19 @@ impl Scoreboard {
         }
     }
 
-    /// Bytes on their way: the pipe of RFC 6675 section 4.
+    /// The bytes in flight: the pipe of RFC 6675 section 4.
     #[must_use]
     pub(super) fn in_flight(&self) -> usize {
         self.outstanding().saturating_sub(self.sacked + self.lost)
     }
 
-    /// Whether the peer said that it holds what it has to acknowledge next.
+    /// Whether the first unacknowledged range was reported by a selective acknowledgement.
     #[must_use]
     pub(super) fn begins_sacked(&self) -> bool {
         self.ranges.front().is_some_and(|range| range.status == Status::Sacked)
     }
 
-    /// New data was sent, behind everything else.
+    /// Records new data that was sent.
     pub(super) fn on_sent(&mut self, start: Sequence, end: Sequence, now: Instant) {
         let transmission = self.count(start, end);
         let in_flight = bounded(self.in_flight() + end.since(start));
@@ -189,13 +190,13 @@ impl Scoreboard {
         self.ranges.push_back(range);
     }
 
-    /// The number that the next transmission gets.
+    /// The number of the next transmission.
     #[must_use]
     pub(super) const fn next_transmission(&self) -> u64 {
         self.transmissions + 1
     }
 
-    /// The first transmission of which something may be in flight.
+    /// The number of the first transmission of which a part may be in flight.
     #[must_use]
     pub(super) fn oldest_transmission(&self) -> Option<u64> {
         self.order.front().map(|transmission| transmission.number)
@@ -210,8 +211,8 @@ impl Scoreboard {
         self.transmissions
     }
 
-    /// What was sent again since, or has arrived, need not be looked at: without this, a peer that acknowledges nothing
-    /// would make the list longer with each retransmission.
+    /// Removes transmissions whose ranges have been retransmitted since, or have arrived. Without this, a peer that
+    /// acknowledges nothing would make the list longer with each retransmission.
     fn forget_old_transmissions(&mut self) {
         let mut order = core::mem::take(&mut self.order);
         order.retain(|transmission| {
@@ -222,7 +223,7 @@ impl Scoreboard {
         self.order = order;
     }
 
-    /// The first range that is lost and was not sent again.
+    /// The first range that is lost and was not retransmitted.
     pub(super) fn first_lost(&mut self) -> Option<(Sequence, Sequence)> {
         if self.lost == 0 {
             return None;
@@ -239,8 +240,8 @@ impl Scoreboard {
         self.ranges.back().map(|range| (range.start, range.end))
     }
 
-    /// The numbers from `start` to `end` were sent again.
-    pub(super) fn on_sent_again(&mut self, start: Sequence, end: Sequence, now: Instant) {
+    /// Records a retransmission of the numbers from `start` to `end`.
+    pub(super) fn on_retransmitted(&mut self, start: Sequence, end: Sequence, now: Instant) {
         let mut at = self.index(start);
         while let Some(range) = self.ranges.get(at).copied().filter(|range| range.start.before(end)) {
             if range.start.before(start) {
@@ -266,7 +267,8 @@ impl Scoreboard {
         }
     }
 
-    /// Everything before `to` was acknowledged. Tells `each` of what had not been known to be there.
+    /// Removes everything before `to` because it was acknowledged. Calls `each` for every range that was not known to
+    /// be delivered, and returns how many bytes those have.
     pub(super) fn acknowledge(&mut self, to: Sequence, mut each: impl FnMut(Delivered)) -> usize {
         let mut delivered = 0;
         while let Some(range) = self.ranges.front().copied().filter(|range| range.start.before(to)) {
@@ -303,8 +305,8 @@ impl Scoreboard {
         delivered
     }
 
-    /// The peer holds the numbers from `start` to `end`. Tells `each` of what had not been known to be there; returns how
-    /// many bytes that is.
+    /// Records that the peer holds the numbers from `start` to `end`. Calls `each` for every range that was not known
+    /// to be delivered, and returns how many bytes those have.
     pub(super) fn sack(&mut self, start: Sequence, end: Sequence, mut each: impl FnMut(Delivered)) -> usize {
         let mut delivered = 0;
         let mut at = self.index(start);
@@ -315,7 +317,7 @@ impl Scoreboard {
                 continue;
             }
             if head || tail {
-                if self.splits >= MOST_SPLITS {
+                if self.splits >= MAX_SPLITS {
                     at += 1;
                     continue;
                 }
@@ -338,8 +340,8 @@ impl Scoreboard {
         delivered
     }
 
-    /// Joins a sacked range with sacked neighbours, so that the part of the list that the peer has seen stays short;
-    /// returns where the whole is now.
+    /// Merges a sacked range with its sacked neighbours, so that the reported part of the list stays short. Returns the
+    /// index of the merged range.
     fn merge(&mut self, at: usize) -> usize {
         let joins = |ranges: &VecDeque<Range>, at: usize| {
             matches!((ranges.get(at), ranges.get(at + 1)),
@@ -355,7 +357,7 @@ impl Scoreboard {
         at
     }
 
-    /// Joins a range with the next.
+    /// Merges a range with the next one.
     fn join(&mut self, at: usize) {
         if let Some(next) = self.ranges.remove(at + 1)
             && let Some(range) = self.ranges.get_mut(at)
@@ -372,7 +374,7 @@ impl Scoreboard {
         self.ranges.insert(at + 1, rest);
     }
 
-    /// Where the first range lies that does not end at or before `sequence`.
+    /// The index of the first range that ends after `sequence`.
     fn index(&self, sequence: Sequence) -> usize {
         self.ranges.partition_point(|range| range.end.at_or_before(sequence))
     }
@@ -390,8 +392,9 @@ impl Scoreboard {
         length
     }
 
-    /// Takes for lost, in the order that they were sent, what `is_lost` says of each transmission: `None` ends the search.
-    /// Tells `each` of what that is; returns how many bytes it has.
+    /// Looks for losses among the transmissions, in the order in which they were sent. `is_lost` decides about each;
+    /// `Some(false)` or `None` ends the search. Calls `each` for every lost range, and returns how many bytes those
+    /// have.
     pub(super) fn detect(
         &mut self,
         mut is_lost: impl FnMut(Recency) -> Option<bool>,
@@ -414,24 +417,24 @@ impl Scoreboard {
         found
     }
 
-    /// Takes the first range for lost, where it is in flight. As [`detect`](Self::detect) otherwise.
+    /// Marks the first range as lost if it is in flight. Reports it like [`detect`](Self::detect).
     pub(super) fn lose_first(&mut self, mut each: impl FnMut(Lost)) -> usize {
         self.mark_lost(0, &mut each)
     }
 
-    /// Takes everything for lost that the peer does not hold. As [`detect`](Self::detect) otherwise.
+    /// Marks everything in flight as lost. Reports it like [`detect`](Self::detect).
     pub(super) fn lose_all(&mut self, mut each: impl FnMut(Lost)) -> usize {
         self.order.clear();
         (0..self.ranges.len()).map(|at| self.mark_lost(at, &mut each)).sum()
     }
 
-    /// Nothing was lost after all: what was taken for lost is in flight as it was (RFC 3522).
-    pub(super) fn find_all(&mut self) {
+    /// Marks everything that was taken for lost as in flight again, because nothing was lost (RFC 3522).
+    pub(super) fn undo_losses(&mut self) {
         for range in self.ranges.iter_mut().filter(|range| range.status == Status::Lost) {
             range.status = Status::InFlight;
         }
         self.lost = 0;
-        // What was taken off the order goes back, as it was sent.
+        // The transmissions that were removed from the order are put back, in the order in which they were sent.
         let mut order: alloc::vec::Vec<Transmission> = self
             .ranges
             .iter()
@@ -442,7 +445,8 @@ impl Scoreboard {
         self.order = order.into();
     }
 
-    /// The peer has thrown away what it had held: nothing is known to be there (RFC 2018 section 8).
+    /// Marks everything that was reported by selective acknowledgements as in flight, because the peer has dropped it
+    /// (RFC 2018 section 8).
     pub(super) fn renege(&mut self) {
         for range in self.ranges.iter_mut().filter(|range| range.status == Status::Sacked) {
             range.status = Status::InFlight;
@@ -450,14 +454,14 @@ impl Scoreboard {
         self.sacked = 0;
     }
 
-    /// Bytes of memory held.
+    /// The bytes of memory held.
     #[must_use]
     pub(super) fn held(&self) -> usize {
         self.ranges.capacity() * size_of::<Range>() + self.order.capacity() * size_of::<Transmission>()
     }
 }
 
-/// Bytes in flight, in 32 bits: no window has more (RFC 7323 section 2.3).
+/// Converts a number of bytes in flight to 32 bits; no window is larger (RFC 7323 section 2.3).
 fn bounded(bytes: usize) -> u32 {
     u32::try_from(bytes).unwrap_or(u32::MAX)
 }
@@ -491,15 +495,15 @@ mod tests {
         board.sack(Sequence(800), Sequence(900), |one| delivered.push((one.bytes, one.in_flight)));
         board.detect(|sent| Some(sent.end.0 <= 200), |one| lost.push((one.transmission, one.bytes, one.in_flight)));
         assert_eq!((&delivered[..], &lost[..]), (&[(100, 900)][..], &[(1, 100, 100), (2, 100, 200)][..]));
-        // 700 are in flight, and what is sent again.
+        // 700 bytes are in flight, and those that are retransmitted.
         assert_eq!((board.next_transmission(), board.oldest_transmission()), (11, Some(3)));
-        board.on_sent_again(Sequence(0), Sequence(100), at(20));
+        board.on_retransmitted(Sequence(0), Sequence(100), at(20));
         board.acknowledge(Sequence(50), |one| delivered.push((one.bytes, one.in_flight)));
         assert_eq!(delivered[1..], [(50, 800)]);
     }
 
     #[test]
-    fn what_the_peer_holds_leaves_the_pipe() {
+    fn sacked_bytes_are_not_in_flight() {
         let mut board = ten();
         let mut seen = Vec::new();
         assert_eq!(board.sack(Sequence(200), Sequence(400), |delivered| seen.push(delivered.recency.end.0)), 200);
@@ -512,16 +516,16 @@ mod tests {
     }
 
     #[test]
-    fn losses_are_sent_again_from_the_first_on() {
+    fn losses_are_retransmitted_from_the_first_on() {
         let mut board = ten();
         board.sack(Sequence(500), Sequence(600), |_| ());
         assert_eq!(board.detect(|sent| Some(sent.end.0 <= 200), |_| ()), 200);
         assert_eq!(board.first_lost(), Some((Sequence(0), Sequence(100))));
-        board.on_sent_again(Sequence(0), Sequence(50), at(20));
+        board.on_retransmitted(Sequence(0), Sequence(50), at(20));
         assert_eq!(board.first_lost(), Some((Sequence(50), Sequence(100))));
-        board.on_sent_again(Sequence(50), Sequence(200), at(20));
+        board.on_retransmitted(Sequence(50), Sequence(200), at(20));
         assert_eq!((board.first_lost(), board.lost(), board.in_flight()), (None, 0, 900));
-        // Sent again, they are the last in order.
+        // After the retransmission, they are the last in the order.
         let mut order = Vec::new();
         board.detect(
             |sent| {
@@ -534,19 +538,19 @@ mod tests {
     }
 
     #[test]
-    fn a_spurious_loss_is_taken_back() {
+    fn a_spurious_loss_is_undone() {
         let mut board = ten();
         board.lose_all(|_| ());
-        board.on_sent_again(Sequence(0), Sequence(100), at(20));
+        board.on_retransmitted(Sequence(0), Sequence(100), at(20));
         assert_eq!(board.in_flight(), 100);
         board.acknowledge(Sequence(100), |_| ());
-        board.find_all();
+        board.undo_losses();
         assert_eq!((board.in_flight(), board.lost()), (900, 0));
         assert_eq!(board.detect(|_| Some(true), |_| ()), 900);
     }
 
     #[test]
-    fn a_peer_that_splits_every_range_is_believed_no_further() {
+    fn a_peer_that_splits_every_range_is_ignored_beyond_a_limit() {
         let mut board = Scoreboard::new();
         for segment in 0..1000u32 {
             board.on_sent(Sequence(segment * 1000), Sequence(segment * 1000 + 1000), at(0));
@@ -554,14 +558,14 @@ mod tests {
         for byte in (1..1_000_000u32).step_by(2) {
             board.sack(Sequence(byte), Sequence(byte + 1), |_| ());
         }
-        assert!(board.ranges.len() <= 1000 + 2 * MOST_SPLITS, "{}", board.ranges.len());
+        assert!(board.ranges.len() <= 1000 + 2 * MAX_SPLITS, "{}", board.ranges.len());
     }
 
     #[test]
-    fn what_is_sent_again_and_again_does_not_make_the_order_longer() {
+    fn repeated_retransmissions_do_not_make_the_order_longer() {
         let mut board = ten();
         for millis in 0..10_000 {
-            board.on_sent_again(Sequence(500), Sequence(600), at(millis));
+            board.on_retransmitted(Sequence(500), Sequence(600), at(millis));
         }
         assert!(board.held() < 8192, "{} bytes", board.held());
         let mut order = Vec::new();
@@ -583,7 +587,7 @@ mod tests {
         LoseAll,
         Detect(u32),
         SendAgain,
-        FindAll,
+        UndoLosses,
         Renege,
     }
 
@@ -595,13 +599,13 @@ mod tests {
             1 => Just(Step::LoseAll),
             2 => (0u32..20_000).prop_map(Step::Detect),
             4 => Just(Step::SendAgain),
-            1 => Just(Step::FindAll),
+            1 => Just(Step::UndoLosses),
             1 => Just(Step::Renege),
         ]
     }
 
     proptest! {
-        /// Whatever happens, the ranges are whole and the sums are right.
+        /// Whatever happens, the ranges have no gaps, and the sums are correct.
         #[test]
         fn the_sums_are_right(base: u32, steps in proptest::collection::vec(step(), 0..200)) {
             let mut board = Scoreboard::new();
@@ -633,10 +637,10 @@ mod tests {
                     }
                     Step::SendAgain => {
                         if let Some((start, end)) = board.first_lost() {
-                            board.on_sent_again(start, end, now);
+                            board.on_retransmitted(start, end, now);
                         }
                     }
-                    Step::FindAll => board.find_all(),
+                    Step::UndoLosses => board.undo_losses(),
                     Step::Renege => board.renege(),
                 }
                 let mut expected = first;

@@ -1,4 +1,4 @@
-//! Segments: what is read from one that arrives, and the header of one that leaves (RFC 9293 section 3.1).
+//! Parsing of segments that arrive, and headers of segments that leave (RFC 9293 section 3.1).
 
 use core::net::IpAddr;
 
@@ -23,7 +23,7 @@ pub struct Control {
 }
 
 impl Control {
-    /// A segment that only acknowledges.
+    /// Only the ACK bit.
     pub const ACK: Self = Self { ack: true, ..Self::NONE };
     /// No bit.
     pub const NONE: Self = Self { fin: false, syn: false, rst: false, psh: false, ack: false, ece: false, cwr: false };
@@ -39,31 +39,31 @@ impl Control {
     }
 }
 
-/// The option of RFC 7323 section 3.
+/// The timestamps option (RFC 7323 section 3).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Timestamp {
     /// TSval: the sender's clock.
     pub value: u32,
-    /// TSecr: what of the receiver's clock it answers.
+    /// TSecr: the value of the receiver's clock that is echoed.
     pub echo: u32,
 }
 
-/// A range of sequence numbers that a receiver holds (RFC 2018): the first, and the one behind the last.
+/// A range of sequence numbers that a receiver holds (RFC 2018): the first number, and the one after the last.
 pub type SackBlock = (Sequence, Sequence);
 
-/// A segment has room for four ranges, three beside a timestamp.
+/// The SACK blocks of a segment: at most four, or three if it has a timestamp.
 pub type SackBlocks = SmallVec<[SackBlock; 4]>;
 
-/// The options of a segment, those that this engine knows.
+/// The options of a segment that this engine knows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SegmentOptions {
-    /// The largest segment that the sender takes (RFC 6691).
+    /// MSS: the largest segment that the sender accepts (RFC 6691).
     pub mss: Option<u16>,
-    /// By how many bits its window is to be shifted (RFC 7323 section 2).
+    /// The shift of the sender's window field (RFC 7323 section 2).
     pub scale: Option<u8>,
-    /// It takes selective acknowledgements.
+    /// SACK-permitted: the sender accepts selective acknowledgements (RFC 2018).
     pub sack_permitted: bool,
-    /// Selective acknowledgements.
+    /// The SACK blocks.
     pub sack: SackBlocks,
     /// The timestamp.
     pub timestamp: Option<Timestamp>,
@@ -76,12 +76,12 @@ const SCALE: u8 = 3;
 const SACK_PERMITTED: u8 = 4;
 const SACK: u8 = 5;
 const TIMESTAMP: u8 = 8;
-/// A larger shift is taken for this one (RFC 7323 section 2.3).
-const MOST_SCALE: u8 = 14;
+/// The largest window scale. A larger one is treated as this (RFC 7323 section 2.3).
+const MAX_SCALE: u8 = 14;
 
 impl SegmentOptions {
-    /// Reads options as far as they make sense: what follows an option with an impossible length is not looked at, and a
-    /// known option of a wrong length is passed by (RFC 9293 section 3.1, MUST-7).
+    /// Parses options as far as they are valid. Parsing stops at an option with an impossible length; a known option of
+    /// the wrong length is skipped (RFC 9293 section 3.1, MUST-7).
     #[must_use]
     pub fn parse(mut bytes: &[u8]) -> Self {
         let mut options = Self::default();
@@ -107,7 +107,7 @@ impl SegmentOptions {
     fn take(&mut self, kind: u8, value: &[u8]) {
         match (kind, value) {
             (MSS, &[high, low]) => self.mss = Some(u16::from_be_bytes([high, low])),
-            (SCALE, &[scale]) => self.scale = Some(scale.min(MOST_SCALE)),
+            (SCALE, &[scale]) => self.scale = Some(scale.min(MAX_SCALE)),
             (SACK_PERMITTED, []) => self.sack_permitted = true,
             (SACK, blocks) if !blocks.is_empty() && blocks.len() % 8 == 0 => {
                 self.sack =
@@ -128,17 +128,17 @@ fn word(bytes: &[u8]) -> u32 {
 /// A segment that has arrived.
 #[derive(Clone, Debug)]
 pub struct Segment<'a> {
-    /// From which port.
+    /// The source port.
     pub source_port: u16,
-    /// To which port.
+    /// The destination port.
     pub destination_port: u16,
     /// SEG.SEQ.
     pub sequence: Sequence,
-    /// SEG.ACK; means something where `control.ack` is set.
+    /// SEG.ACK; only valid if `control.ack` is set.
     pub acknowledgement: Sequence,
     /// The control bits.
     pub control: Control,
-    /// SEG.WND as the field is, not scaled.
+    /// SEG.WND as it is in the header, not scaled.
     pub window: u16,
     /// The options.
     pub options: SegmentOptions,
@@ -147,8 +147,8 @@ pub struct Segment<'a> {
 }
 
 impl<'a> Segment<'a> {
-    /// Reads a segment, whose header is whole in `bytes` and whose data goes on in `slices`; `None` for one that is malformed,
-    /// or whose checksum is wrong where `verify` says that there is one.
+    /// Parses a segment whose header lies in `bytes` and whose data continues in `slices`. Returns `None` if the
+    /// segment is malformed, or if `verify` is set and its checksum is wrong.
     #[must_use]
     pub fn parse(
         source: IpAddr,
@@ -186,34 +186,34 @@ impl<'a> Segment<'a> {
         })
     }
 
-    /// SEG.LEN: how many sequence numbers the segment takes, SYN and FIN included.
+    /// SEG.LEN: the number of sequence numbers that the segment occupies, SYN and FIN included.
     #[must_use]
     pub const fn length(&self) -> usize {
         self.payload.len() + self.control.syn as usize + self.control.fin as usize
     }
 
-    /// The sequence number behind the segment.
+    /// The sequence number after the last one of the segment.
     #[must_use]
     pub fn end(&self) -> Sequence {
         self.sequence + self.length()
     }
 }
 
-/// Bytes of a TCP header without options.
+/// The length of a TCP header without options, in bytes.
 pub const FIXED_HEADER: usize = 20;
-/// Bytes of the longest TCP header.
+/// The length of the longest TCP header, in bytes.
 const LONGEST_HEADER: usize = 60;
 
-/// The header of a segment that leaves.
+/// The header of a segment that is sent.
 #[derive(Clone, Debug)]
 pub struct Header {
-    /// From which port.
+    /// The source port.
     pub source_port: u16,
-    /// To which port.
+    /// The destination port.
     pub destination_port: u16,
     /// SEG.SEQ.
     pub sequence: Sequence,
-    /// SEG.ACK, where `control.ack` is set.
+    /// SEG.ACK; written only if `control.ack` is set.
     pub acknowledgement: Sequence,
     /// The control bits.
     pub control: Control,
@@ -223,7 +223,7 @@ pub struct Header {
     pub options: SegmentOptions,
 }
 
-/// A header in the form that it has on the wire.
+/// A header in wire format.
 #[derive(Clone, Copy, Debug)]
 pub struct Head {
     bytes: [u8; LONGEST_HEADER],
@@ -245,7 +245,7 @@ impl Head {
         }
     }
 
-    /// Fills up until the length is `rest` modulo 4, so that the option that follows ends on a word's border.
+    /// Adds no-operation options until the length is `rest` modulo 4, so that the next option ends on a word boundary.
     fn align(&mut self, rest: usize) {
         while self.length % 4 != rest {
             self.push(&[NOTHING]);
@@ -254,7 +254,7 @@ impl Head {
 }
 
 impl Header {
-    /// Writes the header. The order of options is BSD's, so that every one ends where a word does.
+    /// Encodes the header. The order of options is that of BSD, so that every option ends on a word boundary.
     #[must_use]
     pub fn emit(&self) -> Head {
         let mut head = Head { bytes: [0; LONGEST_HEADER], length: 0 };
@@ -265,7 +265,7 @@ impl Header {
         head.push(&acknowledgement.to_be_bytes());
         head.push(&[0, self.control.bits()]);
         head.push(&self.window.to_be_bytes());
-        // The checksum is computed over the whole, the urgent pointer is never used.
+        // The checksum is filled in later, over the whole segment; the urgent pointer is never used.
         head.push(&[0; 4]);
         if let Some(mss) = self.options.mss {
             let [high, low] = mss.to_be_bytes();
@@ -288,12 +288,12 @@ impl Header {
         while !head.length.is_multiple_of(4) {
             head.push(&[END]);
         }
-        // At most 15 words.
+        // The length is at most 15 words.
         head.bytes[12] = ((head.length / 4) as u8) << 4;
         head
     }
 
-    /// As many ranges as there is room for.
+    /// Writes as many SACK blocks as there is room for.
     fn emit_sack(&self, head: &mut Head) {
         if self.options.sack.is_empty() {
             return;
@@ -304,7 +304,7 @@ impl Header {
         if count == 0 {
             return;
         }
-        // At most 34.
+        // The length is at most 34 bytes.
         head.push(&[SACK, (2 + 8 * count) as u8]);
         for (start, end) in &self.options.sack[..count] {
             head.push(&start.0.to_be_bytes());
@@ -363,7 +363,7 @@ mod tests {
         assert_eq!(SegmentOptions::parse(&head.bytes()[FIXED_HEADER..]).sack.len(), 3);
     }
 
-    /// RFC 9293 section 3.1, MUST-7: an illegal length must not harm.
+    /// RFC 9293 section 3.1, MUST-7: an option with an illegal length must do no harm.
     #[test]
     fn options_are_read_as_far_as_they_make_sense() {
         let mss = [MSS, 4, 5, 180];

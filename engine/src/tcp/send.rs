@@ -1,4 +1,5 @@
-//! The sending half of a connection: what waits, what may leave now, and what is outstanding.
+//! The sending half of a connection: the send queue, the decision what may be sent now, the data in flight, and the
+//! timers.
 
 mod alarms;
 mod pacing;
@@ -8,13 +9,6 @@ mod window;
 
 use core::time::Duration;
 
-use alarms::{Alarm, Alarms};
-use pacing::Pacing;
-pub(super) use plan::Plan;
-use plan::{PlanKind, Situation};
-use usage::Usage;
-use window::PeerWindow;
-
 use super::congestion::{Congestion, CongestionControl};
 use super::recovery::{Recovery, RecoveryState, Report, Sleeper};
 use super::rtt::RoundTrip;
@@ -22,42 +16,49 @@ use super::segment::SackBlock;
 use super::sequence::Sequence;
 use crate::buffer::{Memory, SendQueue, Slice};
 use crate::time::Instant;
+use alarms::{Alarm, Alarms};
+use pacing::Pacing;
+use plan::{PlanKind, Situation};
+use usage::Usage;
+use window::PeerWindow;
 
-/// The sending half's way to its end.
+pub(super) use plan::Plan;
+
+/// How far the closing of the sending half has come.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Finish {
-    /// The owner may write. Left for `Wanted` when it ends the half.
+    /// The owner may write. Becomes `Wanted` when the owner closes the half.
     #[default]
     Open,
-    /// A FIN follows what is queued. Left for `Sent` when it leaves.
+    /// A FIN follows the queued data. Becomes `Sent` when the FIN is sent.
     Wanted,
-    /// The FIN takes the last sequence number before SND.NXT.
+    /// The FIN was sent; it has the last sequence number before SND.NXT.
     Sent,
 }
 
-/// What the sender is to do without being allowed to by the window.
+/// A probe that is to be sent even if the windows do not allow it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Urge {
+enum ProbeRequest {
     LossProbe,
     WindowProbe,
 }
 
-/// What begins a sending half, once the handshake is over.
+/// The parameters of a sending half after the handshake.
 #[derive(Debug)]
 pub(super) struct SenderSetup {
-    /// Where data begins: ISS + 1.
+    /// The sequence number of the first data: ISS + 1.
     pub first: Sequence,
-    /// SEG.SEQ and SEG.ACK of the segment that ended the handshake, and the window that it gave.
+    /// SEG.SEQ and SEG.ACK of the segment that completed the handshake, and the window that it offered.
     pub window_update: (Sequence, Sequence, usize),
-    /// Bytes of data in a full segment.
+    /// The bytes of data in a full segment.
     pub segment: usize,
-    /// The peer has selective acknowledgements.
+    /// Whether the peer uses selective acknowledgements.
     pub selective: bool,
     /// The congestion control.
     pub congestion: Congestion,
-    /// What the handshake taught of the round-trip time.
+    /// The round-trip time as measured by the handshake.
     pub rtt: RoundTrip,
-    /// What waits to be sent.
+    /// The send queue.
     pub queue: SendQueue,
 }
 
@@ -69,7 +70,7 @@ pub(super) struct Sender {
     unacknowledged: Sequence,
     /// SND.NXT.
     next: Sequence,
-    /// The highest number that ever left: a probe of the window goes beyond SND.NXT.
+    /// The number after the highest one that was ever sent: a window probe lies beyond SND.NXT.
     highest: Sequence,
     window: PeerWindow,
     segment: usize,
@@ -79,22 +80,23 @@ pub(super) struct Sender {
     rtt: RoundTrip,
     congestion: Congestion,
     alarms: Alarms,
-    urge: Option<Urge>,
+    probe_request: Option<ProbeRequest>,
     usage: Usage,
     pacing: Pacing,
 }
 
-/// So many segments under way keep one that is not full from leaving, whether Nagle's algorithm is on or not: for each of them
-/// something has to be remembered, however few its bytes are.
-const MOST_SMALL: usize = 1024;
-/// Segments that leave as one are at most this part of the congestion window.
+/// The number of ranges in flight from which on segments that are not full are held back, whether Nagle's algorithm is
+/// used or not: each range needs memory, however few its bytes are.
+const MAX_SMALL: usize = 1024;
+/// Several segments that are sent as one large segment are together at most this fraction of the congestion window.
 const PARTS: usize = 4;
-/// Segments that leave as one are at most what the pacing rate lets go in this time (as in Linux, `tcp_tso_autosize`).
+/// Several segments that are sent as one large segment are together at most what the pacing rate carries in this time
+/// (as in Linux, `tcp_tso_autosize`).
 const LUMP: Duration = Duration::from_millis(1);
-/// The longest that a peer may delay an acknowledgement, for the loss probe of a lone segment (RFC 8985 section 7.2,
-/// `TLP.max_ack_delay`).
+/// The longest time for which a peer may delay an acknowledgement, for the loss probe of a single segment
+/// (`TLP.max_ack_delay`, RFC 8985 section 7.2).
 const LONGEST_DELAY: Duration = Duration::from_millis(200);
-/// The loss probe's timeout before the first measurement (RFC 8985 section 7.2).
+/// The timeout of the loss probe before the first round-trip time measurement (RFC 8985 section 7.2).
 const FIRST_PROBE: Duration = Duration::from_secs(1);
 
 impl Sender {
@@ -127,57 +129,57 @@ impl Sender {
             rtt,
             congestion,
             alarms: Alarms::default(),
-            urge: None,
+            probe_request: None,
             usage: Usage::new(now),
             pacing: Pacing::new(now),
         }
     }
 
-    /// What the owner has written.
+    /// The send queue.
     #[must_use]
     pub(super) const fn queue(&self) -> &SendQueue {
         &self.queue
     }
 
-    /// Takes bytes to be sent, as many as there is room for.
+    /// Queues as many bytes as there is room for. Returns how many.
     pub(super) fn write(&mut self, bytes: &[u8], memory: &Memory) -> usize {
         self.queue.write(bytes, memory)
     }
 
-    /// The owner writes nothing more: nothing is reserved for it.
+    /// Gives back the memory reservation because the owner writes nothing more.
     pub(super) fn forgo(&mut self) {
         self.queue.forgo();
     }
 
-    /// Gives memory back that nothing is in.
+    /// Frees memory that holds nothing.
     pub(super) fn sleep(&mut self) {
         self.recovery.sleep();
         self.queue.sleep();
     }
 
-    /// Promises to take up to `most` bytes by the next write; how many.
+    /// Promises that the next write takes up to `most` bytes. Returns how many.
     pub(super) fn promise(&mut self, most: usize) -> usize {
         self.queue.promise(most)
     }
 
-    /// As [`write`](Self::write), by reference.
+    /// Like [`write`](Self::write), but queues slices by reference.
     pub(super) fn append(&mut self, slices: &[Slice], memory: &Memory) -> usize {
         self.queue.append(slices, memory)
     }
 
-    /// Sets how many bytes may wait.
+    /// Sets the limit of the send queue, in bytes.
     pub(super) fn set_limit(&mut self, limit: usize) {
         self.queue.set_limit(limit);
     }
 
-    /// Ends the half: a FIN follows what was written.
+    /// Closes the half: a FIN follows what was written.
     pub(super) fn finish(&mut self) {
         if self.finish == Finish::Open {
             self.finish = Finish::Wanted;
         }
     }
 
-    /// Whether the owner has ended the half.
+    /// Whether the owner has closed the half.
     #[must_use]
     pub(super) fn is_finishing(&self) -> bool {
         self.finish != Finish::Open
@@ -207,19 +209,19 @@ impl Sender {
         self.window.size()
     }
 
-    /// Bytes of data in a full segment.
+    /// The bytes of data in a full segment.
     #[must_use]
     pub(super) const fn segment_size(&self) -> usize {
         self.segment
     }
 
-    /// The round-trip time.
+    /// The estimate of the round-trip time.
     #[must_use]
     pub(super) const fn rtt(&self) -> &RoundTrip {
         &self.rtt
     }
 
-    /// The recovery.
+    /// Loss recovery.
     #[must_use]
     pub(super) fn recovery(&self) -> &Recovery {
         &self.recovery
@@ -243,8 +245,8 @@ impl Sender {
         sequence.at_or_after(self.unacknowledged) && sequence.before(self.next)
     }
 
-    /// Whether SEG.ACK may be believed (RFC 5961 section 5.2): neither of something not sent, nor older than the largest
-    /// window.
+    /// Whether SEG.ACK is acceptable (RFC 5961 section 5.2): it must not acknowledge what was not sent, nor be older
+    /// than the largest window.
     #[must_use]
     pub(super) fn is_acceptable(&self, acknowledgement: Sequence) -> bool {
         acknowledgement.at_or_before(self.highest)
@@ -262,8 +264,8 @@ impl Sender {
         }
     }
 
-    /// Segments carry this many bytes of data from now on. What was sent in longer ones is taken for lost where the path
-    /// `drops` it.
+    /// Sets the bytes of data in a full segment. If segments become shorter and the path `drops` the longer ones, the
+    /// data in flight is taken for lost.
     pub(super) fn set_segment_size(&mut self, bytes: usize, drops: bool) {
         if bytes == self.segment {
             return;
@@ -279,48 +281,49 @@ impl Sender {
         }
     }
 
-    /// The segment that is to leave next, if any may; or several new ones of together at most `most` bytes. Nothing changes
-    /// until it has [left](Self::on_sent).
+    /// Plans the next segment, if one may be sent; or several new ones of together at most `most` bytes. Apart from
+    /// alarms and statistics, nothing changes until the segment was [sent](Self::on_sent).
     #[must_use]
     pub(super) fn plan(&mut self, no_delay: bool, most: usize, now: Instant) -> Option<Plan> {
         let situation = self.situation();
         self.alarms.set_pacing(None);
-        if let Some(urge) = self.urge {
-            let plan = match urge {
-                Urge::LossProbe => situation.loss_probe(self.recovery.last()),
-                Urge::WindowProbe => situation.window_probe(),
+        if let Some(probe_request) = self.probe_request {
+            let plan = match probe_request {
+                ProbeRequest::LossProbe => situation.loss_probe(self.recovery.last()),
+                ProbeRequest::WindowProbe => situation.window_probe(),
             };
             if plan.is_some() {
                 return plan;
             }
-            self.urge = None;
+            self.probe_request = None;
         }
         let (in_flight, is_idle) = (self.recovery.in_flight(), self.recovery.is_idle());
         if situation.unsent() > 0 && self.recovery.state() == RecoveryState::Open {
             self.usage.validate(in_flight, is_idle, self.rtt.timeout(), &mut self.congestion, now);
         }
-        let no_delay = no_delay && self.recovery.ranges() < MOST_SMALL;
+        let no_delay = no_delay && self.recovery.ranges() < MAX_SMALL;
         let room = self.recovery.room(&self.congestion);
         let rate = self.congestion.pacing_rate(self.rtt.smoothed());
         let plan = match self.recovery.awake().and_then(Recovery::first_lost) {
             Some((start, end)) => situation.again(start, end),
-            // No more at once than a part of the window, or acknowledgements would come in as large lumps.
+            // One large segment is at most a fraction of the window; otherwise acknowledgements would arrive in equally
+            // large bursts.
             None => {
                 let paced = rate.map_or(usize::MAX, |rate| usize::try_from(rate.bytes_in(LUMP)).unwrap_or(usize::MAX));
                 situation.fresh(no_delay, most.min(room).min(self.congestion.window() / PARTS).min(paced))?
             }
         };
-        // With nothing in flight nothing would come back, so at least what was lost leaves.
+        // If nothing is in flight, no acknowledgement would arrive, so at least a retransmission is sent.
         let is_urgent = plan.again && in_flight == 0;
         if room < plan.length && !is_urgent {
             self.usage.on_blocked(self.next);
             return None;
         }
-        // A FIN alone has nothing to be paced.
+        // A FIN without data is not paced.
         let rate = rate.filter(|_| plan.length > 0);
         if let Some(held) = rate.and_then(|rate| self.pacing.held_until(rate, self.segment, now)) {
             self.alarms.set_pacing(Some(held));
-            // What would fill the window is not less for waiting.
+            // The window counts as used even if its data waits for its pace.
             if self.congestion.spreads_window() && situation.unsent() >= room {
                 self.usage.on_blocked(self.next);
             }
@@ -329,15 +332,15 @@ impl Sender {
         Some(plan)
     }
 
-    /// A planned segment has left. `stamp` is the clock that it carries.
+    /// Records that a planned segment was sent. `stamp` is the TSval that it carries.
     pub(super) fn on_sent(&mut self, plan: &Plan, stamp: Option<u32>, now: Instant) {
         let end = plan.end();
         self.highest = self.highest.latest(end);
-        self.urge = None;
+        self.probe_request = None;
         if plan.kind == PlanKind::WindowProbe {
-            // SND.NXT stays: acknowledgements that carry a number beyond the peer's window would not be taken (as in BSD,
-            // `tcp_output` in its persist state).
-            return self.alarms.on_asked(self.rtt.timeout(), now);
+            // SND.NXT stays: the peer would not accept acknowledgements whose sequence number lies beyond its window
+            // (as in BSD, `tcp_output` in its persist state).
+            return self.alarms.on_window_probe_sent(self.rtt.timeout(), now);
         }
         if self.recovery.is_resting() {
             self.congestion.on_restart(now);
@@ -346,9 +349,9 @@ impl Sender {
             self.pacing.on_sent(rate, plan.length, now);
         }
         if plan.again {
-            self.recovery.wake(self.selective, self.segment).on_sent_again(plan.start, end, stamp, now);
+            self.recovery.wake(self.selective, self.segment).on_retransmitted(plan.start, end, stamp, now);
             if plan.start == self.unacknowledged {
-                // The answer to this is waited for as long as for anything else (RFC 6675 section 6; Linux).
+                // The retransmission timer restarts for this segment too (RFC 6675 section 6; Linux).
                 self.alarms.restart(now);
             }
         } else {
@@ -364,7 +367,7 @@ impl Sender {
         self.usage.on_sent(self.recovery.in_flight(), now);
         if plan.kind == PlanKind::LossProbe {
             self.recovery.wake(self.selective, self.segment).on_probe(self.next, plan.again);
-            // RFC 8985 section 7.3: the retransmission timer begins anew with the probe.
+            // RFC 8985 section 7.3: the retransmission timer restarts with the probe.
             self.alarms.restart(now);
             self.alarms.set_probe(None);
         } else if !plan.again {
@@ -373,7 +376,7 @@ impl Sender {
         self.alarms.run(now);
     }
 
-    /// Each segment is acknowledged, or lost, by itself.
+    /// Records each segment of a plan by itself, because each may be acknowledged or lost by itself.
     fn record(&mut self, plan: &Plan, now: Instant) {
         let recovery = self.recovery.wake(self.selective, self.segment);
         let (mut start, end) = (plan.start, plan.end());
@@ -384,7 +387,7 @@ impl Sender {
         recovery.on_sent(start, end, now);
     }
 
-    /// RFC 8985 section 7.2.
+    /// Schedules the loss probe (RFC 8985 section 7.2).
     fn schedule_probe(&mut self, now: Instant) {
         let due = self.recovery.may_probe().then(|| {
             let lone = self.next.since(self.unacknowledged) <= self.segment;
@@ -394,7 +397,7 @@ impl Sender {
         self.alarms.set_probe(due);
     }
 
-    /// Takes an acceptable acknowledgement. Returns how many bytes of data it frees.
+    /// Processes an acceptable acknowledgement. Returns how many bytes of data it frees in the queue.
     pub(super) fn on_acknowledgement(&mut self, incoming: &Incoming<'_>) -> usize {
         let Incoming { now, acknowledgement, sack, echo, echoed_rtt, bare, window, sequence, congestion_experienced } =
             *incoming;
@@ -405,7 +408,7 @@ impl Sender {
         let advanced = acknowledgement.after(before);
         let window_changed = self.window.update(sequence, acknowledgement, window);
         if acknowledgement.after(self.next) {
-            // The peer had room for the probe of its window; nothing else was under way.
+            // The peer has accepted the byte of a window probe; nothing else was in flight.
             self.next = acknowledgement;
         }
         let report = Report {
@@ -437,36 +440,39 @@ impl Sender {
         } else if !sack.is_empty() && !self.recovery.may_probe() {
             self.alarms.set_probe(None);
         }
-        self.settle_window(now);
+        self.update_window_probe(now);
         freed
     }
 
-    /// Where the window lets nothing go, and nothing is under way that would be acknowledged, it has to be asked for.
-    fn settle_window(&mut self, now: Instant) {
+    /// Schedules a window probe if the peer's window lets nothing be sent, and nothing is in flight whose
+    /// acknowledgement could open it; otherwise cancels the probe.
+    fn update_window_probe(&mut self, now: Instant) {
         let is_idle = self.unacknowledged == self.next;
         let length = self.queue.len().min(self.segment);
         if is_idle && length > 0 && self.window.is_too_small_for(length) {
-            return self.alarms.ask_for_window(self.window.size() == 0, self.rtt.timeout(), now);
+            return self.alarms.schedule_window_probe(self.window.size() == 0, self.rtt.timeout(), now);
         }
-        self.alarms.forget_window();
-        self.urge = self.urge.filter(|urge| *urge != Urge::WindowProbe);
+        self.alarms.cancel_window_probe();
+        self.probe_request = self.probe_request.filter(|probe_request| *probe_request != ProbeRequest::WindowProbe);
     }
 
-    /// After everything was sent that may be: asks for the window in time, where that is what keeps the rest back.
-    pub(super) fn rest(&mut self, now: Instant) {
-        self.usage.rest(now);
-        // Section 4.1.2.4 of draft-ietf-ccwg-bbr: less than a segment waits, and the congestion window would bear it.
+    /// Called when everything that may be sent now was sent. Schedules a window probe if the peer's window holds the
+    /// rest back.
+    pub(super) fn on_all_sent(&mut self, now: Instant) {
+        self.usage.on_all_sent(now);
+        // Section 4.1.2.4 of draft-ietf-ccwg-bbr: less than a segment is waiting, and the congestion window would allow
+        // more.
         if self.situation().unsent() < self.segment
             && let Some(recovery) = self.recovery.awake()
         {
             recovery.on_application_limit(&self.congestion);
         }
         if self.unacknowledged == self.next {
-            self.settle_window(now);
+            self.update_window_probe(now);
         }
     }
 
-    /// When the sender has to be looked at, if nothing arrives before.
+    /// When [`handle_timeout`](Self::handle_timeout) is to be called, if nothing arrives before.
     #[must_use]
     pub(super) fn next_timeout(&self) -> Option<Instant> {
         self.alarm().map(|(at, _)| at)
@@ -476,7 +482,7 @@ impl Sender {
         self.alarms.next(self.rtt.timeout(), self.recovery.reordering_deadline())
     }
 
-    /// Acts on what is due. Whether something was.
+    /// Handles the timer that has expired, if one has. Returns whether one had.
     pub(super) fn handle_timeout(&mut self, now: Instant) -> bool {
         let Some((_, alarm)) = self.alarm().filter(|(at, _)| *at <= now) else { return false };
         match alarm {
@@ -486,42 +492,42 @@ impl Sender {
                 recovery.on_timeout(now, self.next, &self.rtt, &mut self.congestion);
                 self.alarms.restart(now);
                 self.alarms.set_probe(None);
-                self.urge = None;
+                self.probe_request = None;
             }
             Alarm::Probe => {
                 self.alarms.set_probe(None);
-                // RFC 8985 section 7.3: the retransmission timer begins anew with the probe.
+                // RFC 8985 section 7.3: the retransmission timer restarts with the probe.
                 self.alarms.restart(now);
-                self.urge = Some(Urge::LossProbe);
+                self.probe_request = Some(ProbeRequest::LossProbe);
             }
             Alarm::Reordering => {
                 let recovery = self.recovery.wake(self.selective, self.segment);
                 recovery.on_reordering_timeout(now, self.next, &self.rtt, &mut self.congestion);
             }
-            // What was held back may leave now.
+            // The paced data may be sent now.
             Alarm::Pacing => self.alarms.set_pacing(None),
             Alarm::Window => {
-                self.urge = Some(Urge::WindowProbe);
-                // Counted when it leaves; until then it is not asked for again.
-                self.alarms.ask_again(self.rtt.timeout(), now);
+                self.probe_request = Some(ProbeRequest::WindowProbe);
+                // The probe is counted when it is sent; until then the timer does not request it again.
+                self.alarms.postpone_window_probe(self.rtt.timeout(), now);
             }
         }
         true
     }
 
-    /// The interface was down, and the peer could not answer: timers begin anew.
+    /// Restarts the timers, because the interface was down and the peer could not answer.
     pub(super) fn restart(&mut self, now: Instant) {
         self.alarms.postpone(now);
     }
 
-    /// Bytes of memory held.
+    /// The bytes of memory held.
     #[must_use]
     pub(super) fn held(&self) -> usize {
         self.queue.held() + self.recovery.held()
     }
 }
 
-/// An acknowledgement as the sending half sees it.
+/// The parts of an acknowledgement that the sending half needs.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Incoming<'a> {
     /// When it arrived.
@@ -532,15 +538,15 @@ pub(super) struct Incoming<'a> {
     pub acknowledgement: Sequence,
     /// SEG.WND in bytes.
     pub window: usize,
-    /// Its ranges.
+    /// The SACK blocks.
     pub sack: &'a [SackBlock],
     /// TSecr.
     pub echo: Option<u32>,
-    /// The round-trip time by that.
+    /// The round-trip time that TSecr measures.
     pub echoed_rtt: Option<Duration>,
-    /// It carries no data.
+    /// The segment carries neither data nor SYN nor FIN.
     pub bare: bool,
-    /// It echoes congestion.
+    /// The segment has ECE on a connection with ECN.
     pub congestion_experienced: bool,
 }
 

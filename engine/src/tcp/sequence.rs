@@ -3,8 +3,8 @@
 use core::fmt;
 use core::ops::{Add, AddAssign, Sub};
 
-/// A sequence number, modulo 2^32. Two of them compare as the nearer way round: all that is compared lies within 2^31
-/// of each other, since no window is larger (RFC 7323 section 2.2).
+/// A sequence number, modulo 2^32. Two numbers are compared along the shorter way round the number space. This is
+/// correct because all compared numbers lie within 2^31 of each other: no window is larger (RFC 7323 section 2.2).
 #[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct Sequence(pub u32);
 
@@ -33,19 +33,19 @@ impl Sequence {
         !self.before(other)
     }
 
-    /// The later of two.
+    /// The later of the two numbers.
     #[must_use]
     pub const fn latest(self, other: Self) -> Self {
         if self.after(other) { self } else { other }
     }
 
-    /// The earlier of two.
+    /// The earlier of the two numbers.
     #[must_use]
     pub const fn earliest(self, other: Self) -> Self {
         if self.before(other) { self } else { other }
     }
 
-    /// How many numbers lie from `earlier` to this one; 0 where `earlier` is the later one.
+    /// The distance from `earlier` to this number; 0 if `earlier` is the later one.
     #[must_use]
     pub const fn since(self, earlier: Self) -> usize {
         if self.before(earlier) { 0 } else { self.0.wrapping_sub(earlier.0) as usize }

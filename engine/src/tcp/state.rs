@@ -1,4 +1,4 @@
-//! The states of a connection (RFC 9293 section 3.3.2), how it ends, and what it says of itself.
+//! The states of a connection (RFC 9293 section 3.3.2), the causes of its failure, and its statistics.
 
 use core::time::Duration;
 
@@ -7,8 +7,8 @@ use thiserror::Error;
 use super::congestion::Algorithm;
 use super::recovery::RecoveryState;
 
-/// The state of a connection (RFC 9293 section 3.3.2). LISTEN and SYN-RECEIVED of a listener are not connections yet, and
-/// TIME-WAIT is one no more.
+/// The state of a connection (RFC 9293 section 3.3.2). A handshake of a listener (SYN-RECEIVED) is not a connection
+/// yet, and a record in TIME-WAIT is no longer one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[expect(missing_docs, reason = "the names are the RFC's")]
 pub enum TcpState {
@@ -24,7 +24,7 @@ pub enum TcpState {
     Closed,
 }
 
-/// Why a connection ended that did not end in good order.
+/// Why a connection failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Error)]
 pub enum Cause {
     /// The peer answered the SYN with a reset (`ECONNREFUSED`).
@@ -36,41 +36,41 @@ pub enum Cause {
     /// The peer did not answer in time (`ETIMEDOUT`).
     #[error("the peer did not answer in time")]
     TimedOut,
-    /// This end gave the connection up (`ECONNABORTED`).
+    /// This end aborted the connection (`ECONNABORTED`).
     #[error("the connection was aborted")]
     Aborted,
-    /// No way leads to the peer (`EHOSTUNREACH`).
+    /// There is no route to the peer, or it cannot be reached (`EHOSTUNREACH`).
     #[error("the peer cannot be reached")]
     Unreachable,
-    /// The connection's own address is not this host's any more (`EADDRNOTAVAIL`).
+    /// The local address of the connection was removed from this host (`EADDRNOTAVAIL`).
     #[error("the local address is gone")]
     AddressGone,
 }
 
-/// What a connection says of itself, by the names of `ss -i` (ss(8)).
+/// The state and statistics of a connection, under the names of `ss -i` (ss(8)).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Info {
-    /// Its state.
+    /// The state.
     pub state: TcpState,
-    /// Bytes that were read by its owner.
+    /// Bytes that the owner has read.
     pub bytes_read: u64,
-    /// Bytes that were written by its owner.
+    /// Bytes that the owner has written.
     pub bytes_written: u64,
     /// Bytes that wait to be read.
     pub receive_queue: usize,
     /// Bytes that wait to be sent or acknowledged.
     pub send_queue: usize,
-    /// The smoothed round-trip time, once there is one.
+    /// The smoothed round-trip time, once it was measured.
     pub rtt: Option<Duration>,
-    /// How much it varies.
+    /// The variance of the round-trip time, once it was measured.
     pub rtt_variance: Option<Duration>,
-    /// The least of the last minutes.
+    /// The smallest round-trip time of the last minutes.
     pub minimum_rtt: Option<Duration>,
-    /// The retransmission timeout in force.
+    /// The current retransmission timeout.
     pub timeout: Duration,
-    /// How often it ran out in a row.
+    /// How often the retransmission timer has expired in a row.
     pub backoff: u32,
-    /// Bytes of data in a full segment.
+    /// The bytes of data in a full segment.
     pub segment: usize,
     /// The congestion window in bytes.
     pub congestion_window: usize,
@@ -78,26 +78,26 @@ pub struct Info {
     pub threshold: usize,
     /// The peer's window in bytes.
     pub send_window: usize,
-    /// The window that the peer is offered, in bytes.
+    /// The window offered to the peer, in bytes.
     pub receive_window: usize,
     /// Bytes in flight.
     pub in_flight: usize,
-    /// Bytes that the peer holds out of order.
+    /// Bytes that the peer has reported by selective acknowledgements.
     pub sacked: usize,
-    /// Bytes taken for lost now.
+    /// Bytes that are considered lost at present.
     pub lost_now: usize,
-    /// Bytes taken for lost so far.
+    /// Bytes that were considered lost so far.
     pub lost: u64,
-    /// Segments sent again so far.
+    /// Segments retransmitted so far.
     pub retransmitted: u64,
-    /// Where loss recovery stands.
+    /// The state of loss recovery.
     pub recovery: RecoveryState,
     /// The congestion control.
     pub congestion: Algorithm,
 }
 
 impl Info {
-    /// Of a connection that has ended, or that nobody knows.
+    /// The values for a connection that has ended or does not exist.
     pub(super) const CLOSED: Self = Self {
         state: TcpState::Closed,
         bytes_read: 0,

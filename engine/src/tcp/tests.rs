@@ -1,4 +1,4 @@
-//! What only the tables as a whole can show: two hosts, joined without delay.
+//! Tests of [`Tcp`] as a whole: two hosts, joined without delay.
 
 use alloc::collections::VecDeque;
 use core::net::{IpAddr, Ipv4Addr};
@@ -16,7 +16,7 @@ const ADDRESSES: [IpAddr; 2] = [IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1)), IpAddr::
 const PORT: u16 = 80;
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// What one host has sent.
+/// The packets that one host has sent.
 #[derive(Default)]
 struct Wire(VecDeque<Vec<u8>>);
 
@@ -37,7 +37,7 @@ struct Hosts {
     hosts: [Tcp; 2],
     wires: [Wire; 2],
     now: Instant,
-    /// No packet arrives.
+    /// All packets are lost.
     loses: bool,
 }
 
@@ -54,8 +54,8 @@ impl Hosts {
         }
     }
 
-    /// Carries packets until there are none.
-    fn settle(&mut self) {
+    /// Delivers packets until there are none.
+    fn run_until_idle(&mut self) {
         loop {
             for (host, wire) in self.hosts.iter_mut().zip(&mut self.wires) {
                 host.transmit(self.now, wire);
@@ -83,7 +83,7 @@ impl Hosts {
         while let Some(at) = self.hosts.iter().filter_map(Tcp::next_timeout).min().filter(|at| *at <= end) {
             self.now = self.now.max(at);
             self.hosts.iter_mut().for_each(|host| host.handle_timeout(self.now));
-            self.settle();
+            self.run_until_idle();
         }
         self.now = end;
     }
@@ -98,7 +98,7 @@ impl Hosts {
         listener
     }
 
-    /// A listener, and a connection to it, with the same options.
+    /// Opens a listener, and a connection to it with the same options.
     fn pair_with(&mut self, options: Options) -> (ConnectionId, ConnectionId) {
         let listener = self.listen_with(options.clone());
         self.connect(listener, options)
@@ -111,12 +111,13 @@ impl Hosts {
     fn connect(&mut self, listener: ListenerId, options: Options) -> (ConnectionId, ConnectionId) {
         let [local, remote] = [SocketAddr::new(ADDRESSES[0], 0), SocketAddr::new(ADDRESSES[1], PORT)];
         let client = self.hosts[0].connect(local, remote, None, TIMEOUT, options, self.now).expect("a port");
-        self.settle();
+        self.run_until_idle();
         (client, self.hosts[1].accept(listener).expect("it is established").id)
     }
 }
 
-/// Both ends of one are to take no more than 2 KiB, with what the tables and their owners add to this.
+/// Both ends of a connection together must take no more than 2 KiB, including what the tables and their owners add to
+/// this.
 #[cfg(target_pointer_width = "64")]
 #[test]
 fn a_connection_is_small() {
@@ -124,7 +125,7 @@ fn a_connection_is_small() {
 }
 
 #[test]
-fn a_connection_that_has_spoken_and_is_idle_holds_nothing_beside_itself() {
+fn an_idle_connection_holds_no_memory_beside_itself() {
     let mut hosts = Hosts::new(|_| ());
     let listener = hosts.listen();
     let (client, server) = hosts.pair(listener);
@@ -132,13 +133,13 @@ fn a_connection_that_has_spoken_and_is_idle_holds_nothing_beside_itself() {
         let (mut sent, mut received) = (0, vec![0; 1000]);
         while sent < message {
             sent += hosts.hosts[0].write(client, &vec![7; message - sent], hosts.now).expect("it is open");
-            hosts.settle();
+            hosts.run_until_idle();
             while hosts.hosts[1].read(server, &mut received, hosts.now).is_ok_and(|count| count > 0) {}
-            hosts.settle();
+            hosts.run_until_idle();
         }
         hosts.advance(Duration::from_secs(1));
-        // Those that did something last are awake.
-        for _ in 0..MOST_AWAKE {
+        // The connections that were active last keep memory.
+        for _ in 0..MAX_AWAKE {
             hosts.pair(listener);
         }
         let held = |host: &Tcp, id: ConnectionId| host.connections.get(id.0).map(|entry| entry.connection.held());
@@ -150,11 +151,11 @@ fn a_connection_that_has_spoken_and_is_idle_holds_nothing_beside_itself() {
 fn orphans_are_bounded_in_number_and_bytes() {
     let mut hosts = Hosts::new(|config| (config.most_orphans, config.most_orphan_bytes) = (3, 300_000));
     let listener = hosts.listen();
-    // The peers do not close: each waits for its FIN.
+    // The peers do not close, so each connection waits for the peer's FIN.
     let pairs: Vec<_> = (0..5).map(|_| hosts.pair(listener)).collect();
     for (client, _) in &pairs {
         hosts.hosts[0].release(*client, hosts.now);
-        hosts.settle();
+        hosts.run_until_idle();
     }
     assert_eq!(hosts.hosts[0].connection_count(), 3);
     let states: Vec<TcpState> = pairs.iter().map(|(_, server)| hosts.hosts[1].state(*server)).collect();
@@ -165,15 +166,15 @@ fn orphans_are_bounded_in_number_and_bytes() {
     }
     hosts.advance(Duration::from_secs(200));
     assert_eq!(hosts.hosts[0].connection_count(), 0);
-    // Now by what they hold.
+    // Now the limit of bytes.
     let (first, second) = (hosts.pair(listener), hosts.pair(listener));
     for (client, _) in [first, second] {
         // More than the window, so that some of it stays.
         while hosts.hosts[0].write(client, &[7; 100_000], hosts.now).is_ok() {
-            hosts.settle();
+            hosts.run_until_idle();
         }
         hosts.hosts[0].release(client, hosts.now);
-        hosts.settle();
+        hosts.run_until_idle();
     }
     assert_eq!(hosts.hosts[0].connection_count(), 1);
 }
@@ -191,7 +192,7 @@ fn buffers_of_the_default_size_grow_with_the_path_and_chosen_ones_do_not() {
             while hosts.hosts[0].write(client, &[7; 50_000], hosts.now).is_ok() {}
             let info = hosts.hosts[0].info(client);
             (most_queued, widest) = (most_queued.max(info.send_queue), widest.max(info.send_window));
-            hosts.settle();
+            hosts.run_until_idle();
             while hosts.hosts[1].read(server, &mut buffer, hosts.now).is_ok_and(|count| count > 0) {}
             hosts.advance(Duration::from_millis(100));
         }
@@ -201,7 +202,7 @@ fn buffers_of_the_default_size_grow_with_the_path_and_chosen_ones_do_not() {
     }
 }
 
-/// What a size is set to later takes effect at once (wasi:sockets `set-send-buffer-size`).
+/// A change of the buffer size takes effect at once (`set-send-buffer-size` of wasi:sockets).
 #[test]
 fn a_size_that_is_set_takes_effect() {
     let mut hosts = Hosts::new(|_| ());
@@ -210,7 +211,7 @@ fn a_size_that_is_set_takes_effect() {
     hosts.hosts[0].configure(client, |options| options.send_buffer = 1 << 20, hosts.now).expect("valid");
     assert_eq!(hosts.hosts[0].room(client), Ok(1 << 20));
     hosts.hosts[1].configure(server, |options| options.receive_buffer = 1 << 20, hosts.now).expect("valid");
-    hosts.settle();
+    hosts.run_until_idle();
     assert_eq!(hosts.hosts[0].info(client).send_window, 1 << 20);
 }
 
@@ -220,14 +221,14 @@ fn a_connection_to_nobody_is_refused() {
     let [local, remote] = [SocketAddr::new(ADDRESSES[0], 0), SocketAddr::new(ADDRESSES[1], PORT)];
     let client = hosts.hosts[0].connect(local, remote, None, TIMEOUT, Options::default(), hosts.now).expect("a port");
     assert_eq!(hosts.hosts[0].is_connected(client), None);
-    hosts.settle();
+    hosts.run_until_idle();
     assert_eq!(hosts.hosts[0].is_connected(client), Some(Err(Cause::Refused)));
     hosts.hosts[0].release(client, hosts.now);
     assert_eq!((hosts.hosts[0].connection_count(), hosts.hosts[0].next_timeout()), (0, None));
 }
 
 #[test]
-fn a_listeners_port_is_connected_from_by_its_owner_alone() {
+fn only_the_owner_of_a_bound_port_connects_from_it() {
     let mut hosts = Hosts::new(|_| ());
     let own = hosts.hosts[0].bind(ADDRESSES[0], 5000).expect("a free port");
     let [local, remote] = [SocketAddr::new(ADDRESSES[0], 5000), SocketAddr::new(ADDRESSES[1], PORT)];
@@ -237,7 +238,7 @@ fn a_listeners_port_is_connected_from_by_its_owner_alone() {
     assert_eq!(connect(Some(own)), Err(ConnectError::AddressInUse), "the pair of ends is taken");
 }
 
-/// What an application, or time, does next.
+/// The next action of an application, or the passing of time.
 #[derive(Clone, Copy, Debug)]
 enum Step {
     Connect(usize),
@@ -248,7 +249,7 @@ enum Step {
     Release(usize),
     Abort(usize),
     Pass(u64),
-    /// Packets are lost from now on, or not any more.
+    /// Sets whether packets are lost.
     Lose(bool),
 }
 
@@ -272,8 +273,8 @@ fn step() -> impl Strategy<Value = Step> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
-    /// Whatever two guests of one host and their peers do, each holds no more than it may, all of them no more than the
-    /// interface has, what is held is what is counted, and in the end nothing is.
+    /// Whatever two guests of one host and their peers do, each guest holds at most its budget, and all of them at most
+    /// that of the interface. The memory held is the memory counted, and in the end it is zero.
     #[test]
     fn memory_is_bounded_and_counted_and_given_back(
         limits in (20_000..400_000usize, 20_000..400_000usize, 40_000..600_000usize),
@@ -287,7 +288,7 @@ proptest! {
             ..Options::default()
         };
         let listener = hosts.listen_with(Options { budget: Some(guests[1].clone()), ..Options::default() });
-        // Who holds what, and of which host.
+        // Which host has which connections.
         let mut held: Vec<(usize, ConnectionId)> = Vec::new();
         let [local, remote] = [SocketAddr::new(ADDRESSES[0], 0), SocketAddr::new(ADDRESSES[1], PORT)];
         for step in steps {
@@ -329,7 +330,7 @@ proptest! {
                 Step::Pass(milliseconds) => hosts.advance(Duration::from_millis(milliseconds)),
                 Step::Lose(loses) => hosts.loses = loses,
             }
-            hosts.settle();
+            hosts.run_until_idle();
             for budget in guests.iter().chain(hosts.hosts.each_ref().map(Tcp::budget)) {
                 prop_assert!(budget.held() <= budget.limit(), "{} of {} bytes", budget.held(), budget.limit());
             }
@@ -347,7 +348,7 @@ proptest! {
         let now = hosts.now;
         let [_, server] = &mut hosts.hosts;
         server.unbind(listener, now, &mut hosts.wires[1]);
-        hosts.settle();
+        hosts.run_until_idle();
         hosts.advance(Duration::from_secs(400));
         prop_assert_eq!(guests.each_ref().map(Budget::held), [0, 0]);
         prop_assert_eq!(hosts.hosts.each_ref().map(|host| host.budget().held()), [0, 0]);

@@ -1,7 +1,7 @@
-//! What is left of connections that have ended: TIME-WAIT (RFC 9293 section 3.6.1).
+//! Connections in TIME-WAIT (RFC 9293 section 3.6.1).
 //!
-//! A connection that has nothing more to say becomes a record of 72 bytes: enough to acknowledge a repeated FIN, to keep
-//! old segments from a new connection of the same ends, and to let a newer SYN begin one (RFC 6191).
+//! A connection that both ends have closed becomes a record of 72 bytes: enough to acknowledge a repeated FIN, to
+//! protect a new connection of the same ends from old segments, and to let a newer SYN begin one (RFC 6191).
 
 use alloc::vec::Vec;
 use core::net::{IpAddr, SocketAddr};
@@ -18,55 +18,59 @@ use crate::wire::HopLimit;
 #[cfg(test)]
 mod tests;
 
-/// After so long a tuple whose connection had timestamps may be used again: the new ones are greater by then. A second
-/// is what Linux asks for (`tcp_tw_reuse`), and it is more than the coarsest clock allowed takes for one tick (RFC 7323
-/// section 5.4).
+/// The time after which a tuple whose connection had timestamps may be used again, since the timestamps of the new
+/// connection are greater by then. Linux waits a second too (`tcp_tw_reuse`), and it is more than one tick of the
+/// coarsest clock allowed (RFC 7323 section 5.4).
 const REUSABLE: Duration = Duration::from_secs(1);
-/// How far a new connection's sequence numbers begin beyond the old ones: further than a window that was not scaled.
+/// How far the initial sequence number of a new connection lies beyond the old numbers: further than an unscaled
+/// window.
 const BEYOND: usize = 1 << 16;
-/// Room for records grows by as many as there are, but by no less and no more than these.
-const LEAST_GROWTH: usize = 16;
-const MOST_GROWTH: usize = 4096;
-/// Room for that many records is kept.
+/// The capacity for records doubles when it is used up, but grows by at least `MIN_GROWTH` and at most `MAX_GROWTH`
+/// records.
+const MIN_GROWTH: usize = 16;
+const MAX_GROWTH: usize = 4096;
+/// A capacity of up to this many records is never given back.
 const SMALL: usize = 256;
-/// The connection had timestamps: `offset` and `recent` mean something.
+/// A flag: the connection had timestamps, so `offset` and `recent` are valid.
 const TIMED: u8 = 1;
-/// A SYN was answered with an acknowledgement.
+/// A flag: a SYN was answered with an acknowledgement.
 const QUESTIONED: u8 = 2;
-/// No record.
+/// The index that means no record.
 const NONE: u32 = u32::MAX;
 
-/// What a connection leaves behind.
+/// What is remembered of a connection in TIME-WAIT.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Remnant {
-    /// SND.NXT, which acknowledgements carry as their sequence number.
+    /// SND.NXT: the sequence number of acknowledgements.
     pub next: Sequence,
-    /// RCV.NXT, behind the peer's FIN.
+    /// RCV.NXT: the number after the peer's FIN.
     pub expected: Sequence,
-    /// The window as acknowledgements carry it: scaled already.
+    /// The window field of acknowledgements, scaled already.
     pub window: u16,
-    /// The hop limit of its packets.
+    /// The hop limit of the connection's packets.
     pub hop_limit: HopLimit,
-    /// Their traffic class.
+    /// The traffic class of the connection's packets.
     pub traffic_class: u8,
-    /// Present where the connection used timestamps.
+    /// The timestamps, if the connection used them.
     pub timestamp: Option<RemnantClock>,
 }
 
 /// The timestamps of a connection that has ended (RFC 7323 section 3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RemnantClock {
-    /// What to add to the millisecond clock for TSval.
+    /// The offset that is added to the millisecond clock to get TSval.
     pub offset: u32,
-    /// TS.Recent: the peer's latest, for TSecr.
+    /// TS.Recent: the peer's latest timestamp, which TSecr echoes.
     pub recent: u32,
 }
 
-/// What matters of a segment for a connection that has ended.
+/// The parts of a segment that matter to a connection in TIME-WAIT.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Arrival {
     /// The SYN flag.
     pub syn: bool,
+    /// If the segment were a SYN for a connection that is not known, a listener would accept it.
+    pub is_acceptable: bool,
     /// The ACK flag.
     pub ack: bool,
     /// The RST flag.
@@ -75,39 +79,40 @@ pub struct Arrival {
     pub fin: bool,
     /// The sequence number.
     pub sequence: Sequence,
-    /// The bytes of the payload; SYN and FIN do not count.
+    /// The length of the payload in bytes; SYN and FIN do not count.
     pub length: usize,
-    /// TSval, where the segment has the option.
+    /// TSval, if the segment has timestamps.
     pub timestamp: Option<u32>,
 }
 
-/// What to do with a segment for a connection that has ended.
+/// What to do about a segment for a connection in TIME-WAIT.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// Nothing: it is the acknowledgement that is expected, or a reset (RFC 1337).
+    /// Do nothing: the segment is an acceptable acknowledgement, or a reset (RFC 1337).
     Ignore,
-    /// Send an acknowledgement of this, within a rate: the segment is an acknowledgement itself, which is old or lies
-    /// elsewhere (RFC 9293 section 3.10.7.4, first step). Two ends that disagree would otherwise never stop.
+    /// Send an acknowledgement, within the rate limit: the segment is itself an acknowledgement that is old or
+    /// unacceptable (RFC 9293 section 3.10.7.4, first step). Without the limit, two ends that disagree would never stop
+    /// acknowledging each other.
     Challenge(Remnant),
-    /// Send an acknowledgement of this: the peer has not heard the last one, or the segment is an old one.
+    /// Send an acknowledgement: the peer has not received the last one, or the segment is an old one.
     Acknowledge(Remnant),
-    /// The peer begins a new connection, and the record is gone.
+    /// The peer opens a new connection, and the record was removed.
     Renew {
         /// The new connection's initial sequence number must not come before this one (RFC 9293 section 3.6.1).
         after: Sequence,
     },
 }
 
-/// The records of one interface. They all wait for the same time, so they expire in the order in which they, or their
-/// waits, began; the oldest gives way when there are too many.
+/// The records of one interface. All wait for the same time, so they expire in the order in which their waits began or
+/// were restarted. If there are too many, the oldest is dropped.
 #[derive(Debug)]
 pub struct TimeWait {
     lifetime: Duration,
     most: usize,
     secret: Secret,
-    /// Without gaps: the last record fills the place of one that goes.
+    /// The records, without gaps: if one is removed, the last takes its place.
     records: Vec<Record>,
-    /// Where each record lies, by its key.
+    /// The index of each record, by its key.
     table: HashTable<u32>,
     oldest: u32,
     newest: u32,
@@ -120,19 +125,19 @@ struct Record {
     expected: Sequence,
     offset: u32,
     recent: u32,
-    /// When the wait began, or began anew: milliseconds since the origin of time.
+    /// When the wait began or was restarted, in milliseconds since the origin of time.
     since: u64,
-    /// The neighbours in the order of expiry.
+    /// The indices of the previous and the next record in the order of expiry.
     before: u32,
     after: u32,
     window: u16,
     hop_limit: HopLimit,
-    /// [`TIMED`] and [`QUESTIONED`], in the bits of the traffic class that are not its own.
+    /// The traffic class, with [`TIMED`] and [`QUESTIONED`] in the two lowest bits, which belong to ECN.
     flags: u8,
 }
 
-/// A tuple as short as it can be. IPv4 addresses are kept as IPv4-mapped ones, which no other address is. Flow label
-/// and zone are left out: there is one interface.
+/// A tuple in as few bytes as possible. IPv4 addresses are stored as IPv4-mapped addresses, which no IPv6 host has.
+/// Scopes are left out, since there is only one interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Key {
     local: [u8; 16],
@@ -142,16 +147,17 @@ struct Key {
 }
 
 impl TimeWait {
-    /// No records. Each will wait for `lifetime`, twice the maximum segment lifetime, and there will be `most` of them
-    /// at most. The secret keeps peers from choosing addresses and ports that meet in one place of the table.
+    /// A table without records. Each record will wait for `lifetime`, twice the maximum segment lifetime; there will be
+    /// at most `most` records. The secret prevents peers from choosing addresses and ports that collide in the table.
     #[must_use]
     pub fn new(lifetime: Duration, most: usize, secret: Secret) -> Self {
-        // The number beyond the last one means none.
+        // The index `NONE` must not be that of a record.
         let most = most.min(NONE as usize);
         Self { lifetime, most, secret, records: Vec::new(), table: HashTable::new(), oldest: NONE, newest: NONE }
     }
 
-    /// Begins a tuple's wait. One that it has begun already is replaced; the oldest gives way when there are too many.
+    /// Begins the wait of a tuple. An existing record of the tuple is replaced; if there are too many records, the
+    /// oldest is dropped.
     pub fn insert(&mut self, tuple: Tuple, remnant: Remnant, now: Instant) {
         let key = Key::from(&tuple);
         if let Some(index) = self.find(&key) {
@@ -165,7 +171,7 @@ impl TimeWait {
             return;
         }
         if self.records.len() == self.records.capacity() {
-            let growth = self.records.len().clamp(LEAST_GROWTH, MOST_GROWTH).min(self.most - self.records.len());
+            let growth = self.records.len().clamp(MIN_GROWTH, MAX_GROWTH).min(self.most - self.records.len());
             self.records.reserve_exact(growth);
         }
         self.records.push(Record::new(key, remnant, now));
@@ -186,24 +192,25 @@ impl TimeWait {
         self.records.is_empty()
     }
 
-    /// Whether a record keeps the tuple from being used again.
+    /// Whether a tuple has a record.
     #[must_use]
     pub fn holds(&self, tuple: &Tuple) -> bool {
         self.find(&Key::from(tuple)).is_some()
     }
 
-    /// What is remembered of a tuple's connection.
+    /// The record of a tuple.
     #[must_use]
     pub fn remnant(&self, tuple: &Tuple) -> Option<Remnant> {
         self.find(&Key::from(tuple)).and_then(|index| self.record(index)).map(Record::remnant)
     }
 
-    /// Whether this host may use a tuple for a new connection, in need, after it has [taken](Self::take) the record.
+    /// Whether this host may use a tuple for a new connection if it needs to, after it has [taken](Self::take) the
+    /// record.
     ///
-    /// It may where nothing waits; where the connection had timestamps, a second after the wait began or began anew,
-    /// since the timestamps of the new connection will be greater, and the peer tells old segments by them (RFC 6191;
-    /// `tcp_tw_reuse` of Linux); else after half of the wait, one maximum segment lifetime, since what the peer had sent
-    /// by the begin of the wait is no longer on its way then.
+    /// A tuple without a record may be used. If the connection had timestamps, the tuple may be used a second after the
+    /// wait began or was restarted: the timestamps of the new connection will be greater, and the peer detects old
+    /// segments by them (RFC 6191; `tcp_tw_reuse` of Linux). Otherwise it may be used after half of the wait, one
+    /// maximum segment lifetime: what the peer had sent before the wait began is then no longer on its way.
     #[must_use]
     pub fn reusable(&self, tuple: &Tuple, now: Instant) -> bool {
         let Some(record) = self.find(&Key::from(tuple)).and_then(|index| self.record(index)) else { return true };
@@ -211,26 +218,28 @@ impl TimeWait {
         now - record.since() >= wait
     }
 
-    /// Ends a tuple's wait. A new connection's sequence numbers and timestamps are to begin beyond what is returned.
+    /// Removes the record of a tuple. The sequence numbers and timestamps of a new connection must begin beyond those
+    /// that are returned.
     pub fn take(&mut self, tuple: &Tuple) -> Option<Remnant> {
         let index = self.find(&Key::from(tuple))?;
         self.remove(index).map(|record| record.remnant())
     }
 
-    /// The verdict over a segment from the peer, where its tuple waits (RFC 9293 section 3.10.7.4).
+    /// Decides what to do about a segment from the peer, if the tuple has a record (RFC 9293 section 3.10.7.4).
     pub fn receive(&mut self, tuple: &Tuple, arrival: &Arrival, now: Instant) -> Option<Verdict> {
         let index = self.find(&Key::from(tuple))?;
         let record = self.records.get_mut(index as usize)?;
         if arrival.rst {
-            // The answer to our acknowledgement of a SYN: its sender knows nothing of the old connection and will repeat
-            // the SYN. Any other reset may be an old one (RFC 1337).
+            // A reset at the expected number is the answer to our acknowledgement of a SYN: the peer knows nothing of
+            // the old connection, and will repeat its SYN. Any other reset may be an old one (RFC 1337).
             if record.has(QUESTIONED) && arrival.sequence == record.expected {
                 self.remove(index);
             }
             return Some(Verdict::Ignore);
         }
         if arrival.syn && !arrival.ack {
-            if record.is_renewed_by(arrival) {
+            // Only a SYN that opens a connection ends the wait (RFC 9293 section 3.6.1, MUST-13).
+            if arrival.is_acceptable && record.is_renewed_by(arrival) {
                 let after = record.next + BEYOND;
                 self.remove(index);
                 return Some(Verdict::Renew { after });
@@ -247,12 +256,12 @@ impl TimeWait {
             self.restart(index, now);
             return Some(Verdict::Acknowledge(remnant));
         }
-        // Every other segment is an old one, by its timestamp (RFC 7323 section 5.3) or by where it lies, or says more
-        // after the peer had said that it was done.
+        // Every other segment is old, by its timestamp (RFC 7323 section 5.3) or its sequence number, or carries data
+        // after the peer's FIN.
         Some(Verdict::Acknowledge(record.remnant()))
     }
 
-    /// Drops what has waited long enough.
+    /// Removes the records whose wait is over.
     pub fn expire(&mut self, now: Instant) {
         while self.next().is_some_and(|due| due <= now) {
             self.remove(self.oldest);
@@ -302,7 +311,7 @@ impl TimeWait {
         Some(record)
     }
 
-    /// Begins a record's wait anew: it becomes the last to expire.
+    /// Restarts the wait of a record, which becomes the last to expire.
     fn restart(&mut self, index: u32, now: Instant) {
         let Some(record) = self.records.get_mut(index as usize) else { return };
         record.since = now.millis();
@@ -311,13 +320,13 @@ impl TimeWait {
         self.append(index);
     }
 
-    /// Makes a record that is in no order the last to expire.
+    /// Adds a record to the end of the order of expiry.
     fn append(&mut self, index: u32) {
         self.join(self.newest, index);
         self.join(index, NONE);
     }
 
-    /// Makes two records neighbours in the order of expiry; none stands for its ends.
+    /// Links two records in the order of expiry; `NONE` stands for either end of it.
     fn join(&mut self, before: u32, after: u32) {
         match self.records.get_mut(before as usize) {
             Some(record) => record.after = after,
@@ -329,7 +338,8 @@ impl TimeWait {
         }
     }
 
-    /// Gives memory back when three quarters of it are unused; half is kept, so that it does not come and go.
+    /// Frees memory when three quarters of it are unused. Twice what is needed is kept, so that memory is not freed and
+    /// allocated again all the time.
     fn shrink(&mut self) {
         let Self { records, table, secret, .. } = self;
         if records.capacity() > SMALL && records.len() < records.capacity() / 4 {
@@ -339,7 +349,7 @@ impl TimeWait {
     }
 }
 
-/// The hash that a record is found by. All that are in the table have one.
+/// The hash of a record's key.
 fn hash_of(secret: &Secret, records: &[Record], index: u32) -> u64 {
     records.get(index as usize).map_or(0, |record| secret.hash(&record.key))
 }
@@ -383,13 +393,14 @@ impl Record {
         Instant::from_origin(Duration::from_millis(self.since))
     }
 
-    /// By how much a segment's timestamp is greater than the latest one, where both ends use them.
+    /// How far the timestamp of a segment is ahead of the peer's latest one, if both the segment and the connection
+    /// have timestamps.
     fn ahead(&self, arrival: &Arrival) -> Option<i32> {
         let timestamp = arrival.timestamp.filter(|_| self.has(TIMED))?;
         Some(timestamp.wrapping_sub(self.recent).cast_signed())
     }
 
-    /// Whether a SYN is newer than all of the old connection (RFC 6191 section 2).
+    /// Whether a SYN is newer than every segment of the old connection (RFC 6191 section 2).
     fn is_renewed_by(&self, syn: &Arrival) -> bool {
         let beyond = syn.sequence.after(self.expected);
         match self.ahead(syn) {
@@ -399,22 +410,24 @@ impl Record {
         }
     }
 
-    /// Whether a segment is an old one by its timestamp (RFC 7323 section 5.3).
+    /// Whether a segment is old by its timestamp (RFC 7323 section 5.3).
     fn is_old(&self, arrival: &Arrival) -> bool {
         self.ahead(arrival).is_some_and(|ahead| ahead < 0)
     }
 
-    /// Whether an acknowledgement is acceptable. Behind the peer's FIN there is nothing: its window is the next number alone.
+    /// Whether the sequence number of an acknowledgement is acceptable. Nothing follows the peer's FIN, so only the
+    /// next number is.
     fn is_expected(&self, arrival: &Arrival) -> bool {
         arrival.sequence == self.expected && !self.is_old(arrival)
     }
 
-    /// Whether a segment repeats the peer's FIN, the number before the one expected, with a timestamp that is not old.
+    /// Whether a segment repeats the peer's FIN, whose number is the one before the expected one, with a timestamp that
+    /// is not old.
     fn is_repeated_by(&self, arrival: &Arrival) -> bool {
         arrival.fin && !arrival.syn && !self.is_old(arrival) && arrival.sequence + arrival.length + 1 == self.expected
     }
 
-    /// Takes note of the timestamp of a segment that lies where the next is expected (RFC 7323 section 4.3).
+    /// Records the timestamp of a segment at the expected number (RFC 7323 section 4.3).
     fn hear(&mut self, arrival: &Arrival) {
         if let Some(timestamp) = arrival.timestamp
             && self.ahead(arrival).is_some_and(|ahead| ahead > 0)

@@ -1,9 +1,10 @@
-//! The ends of a connection.
+//! The two ends of a connection, as a key of tables.
 
 use core::hash::{Hash, Hasher};
 use core::net::{IpAddr, SocketAddr, SocketAddrV6};
 
-/// An address and a port, as a key of a table: every packet is looked up by one or two, so they are hashed in few and long words.
+/// An address and a port, as a key of a table. Every packet is looked up by one or two of them, so they are hashed as
+/// few long words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct End {
     pub(crate) address: IpAddr,
@@ -24,11 +25,12 @@ impl Hash for End {
     }
 }
 
-/// A connection's two ends, by which segments are told apart: the addresses, their scopes and the ports. A flow label is not
+/// The two ends of a connection, which identify it: the addresses, their scopes and the ports. The flow label is not
 /// part of an end.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Tuple {
-    // Not two socket addresses, which are a third larger: every connection has a tuple, and every packet is looked up by one.
+    // These are not two `SocketAddr`s, which are a third larger: every connection has a tuple, and every packet is
+    // looked up by one.
     local: IpAddr,
     remote: IpAddr,
     local_port: u16,
@@ -38,7 +40,7 @@ pub struct Tuple {
 }
 
 impl Tuple {
-    /// The connection between this host's end and the peer's.
+    /// The pair of this host's end and the peer's.
     #[must_use]
     pub const fn new(local: SocketAddr, remote: SocketAddr) -> Self {
         Self {
@@ -63,7 +65,7 @@ impl Tuple {
         end(self.remote, self.remote_port, self.remote_scope)
     }
 
-    /// The same connection as its peer sees it.
+    /// The tuple of the same connection at the peer.
     #[must_use]
     pub const fn reversed(self) -> Self {
         Self::new(self.remote(), self.local())
@@ -91,7 +93,8 @@ impl core::fmt::Debug for Tuple {
 }
 
 impl Hash for Tuple {
-    /// Ends that differ in their scope alone are rare enough to be found in one place.
+    /// The scope is left out of the hash. Ends that differ only in their scope are rare, so collisions between them do
+    /// no harm.
     fn hash<H: Hasher>(&self, state: &mut H) {
         End { address: self.local, port: self.local_port }.hash(state);
         End { address: self.remote, port: self.remote_port }.hash(state);
@@ -110,7 +113,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_ends_are_as_they_were_named() {
+    fn a_tuple_returns_the_ends_that_it_was_made_of() {
         let v6 = |last, scope| {
             SocketAddr::V6(SocketAddrV6::new(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, last), 80, 0, scope))
         };

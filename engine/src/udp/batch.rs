@@ -1,45 +1,44 @@
-//! Several datagrams as one packet: on devices that cut a large one into datagrams of equal size (USO, GSO of Linux),
-//! and that put several which arrived into one (GRO).
+//! Several datagrams in one packet: for devices that split a large packet into datagrams of equal size (USO, GSO of
+//! Linux), and that merge several received datagrams into one packet (GRO).
 
-/// How a packet that holds several datagrams is cut: every so many bytes of payload, the last datagram being what is
-/// left.
+/// How a packet with several datagrams is split: after every `segment` bytes of payload. The last datagram has the
+/// rest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UdpSegmentation {
-    /// Bytes of payload of each datagram but the last; not 0.
+    /// The payload length of each datagram but the last; not 0.
     pub segment: usize,
 }
 
-/// How many datagrams are put into one packet at most (`UDP_MAX_SEGMENTS` of Linux when it came with UDP GSO; devices
-/// of today take no less).
+/// The most datagrams in one packet (`UDP_MAX_SEGMENTS` of Linux when UDP GSO was introduced; today's devices accept at
+/// least as many).
 pub const MOST_SEGMENTS: usize = 64;
 
-/// Datagrams that leave as one packet.
+/// Datagrams that are sent as one packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Batch {
-    /// How many of those that were looked at, from the first on.
+    /// How many of the given datagrams it contains, from the first on.
     pub count: usize,
-    /// Bytes of payload in all.
+    /// The total length of the payloads in bytes.
     pub length: usize,
-    /// How the device has to cut them; `None` for a datagram of its own.
+    /// How the device must split it; `None` if it is a single datagram.
     pub segmentation: Option<UdpSegmentation>,
 }
 
-/// The datagrams of a payload that was put together of several, which are as many as the payload has segments; one with
-/// the whole payload where `segmentation` is none, or says 0.
+/// Splits a payload into its datagrams. It is one datagram if `segmentation` is `None` or its segment is 0.
 pub fn split(payload: &[u8], segmentation: Option<UdpSegmentation>) -> impl Iterator<Item = &[u8]> {
     let segment = segmentation.map_or(0, |segmentation| segmentation.segment);
     let segment = if segment == 0 { payload.len().max(1) } else { segment };
-    // An empty datagram is one too.
+    // An empty payload is one empty datagram.
     let empty = payload.is_empty().then_some(payload);
     empty.into_iter().chain(payload.chunks(segment))
 }
 
-/// How many of the next datagrams leave as one packet: those in a row whose headers are to be the same, of the length
-/// of the first, up to [`MOST_SEGMENTS`] and to `longest` bytes of payload. The last may be shorter, but not empty,
-/// since nothing would be left of it.
+/// The datagrams at the beginning that can be sent as one packet: consecutive ones with equal headers and with the
+/// length of the first, up to [`MOST_SEGMENTS`] and to `longest` bytes of payload in total. The last one may be
+/// shorter, but not empty, because splitting would not restore it.
 ///
-/// Of each datagram, `datagrams` tells what its headers are made from, the two ends and the hop limit for example, and
-/// the bytes of its payload. `None` where there is no datagram.
+/// For each datagram, `datagrams` has the values that its headers are made from, such as the two ends and the hop
+/// limit, and its payload length. Returns `None` if there is no datagram.
 pub fn coalesce<H: PartialEq>(datagrams: impl IntoIterator<Item = (H, usize)>, longest: usize) -> Option<Batch> {
     let mut datagrams = datagrams.into_iter();
     let (header, segment) = datagrams.next()?;
@@ -84,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn a_shorter_datagram_is_the_last_one_and_a_longer_one_begins_anew() {
+    fn a_shorter_datagram_ends_a_batch_and_a_longer_one_begins_another() {
         assert_eq!(coalesce([('a', 100), ('a', 100), ('a', 99), ('a', 99)], LONGEST), batch(3, 299, 100));
         assert_eq!(coalesce([('a', 100), ('a', 101)], LONGEST), alone(100));
         assert_eq!(coalesce([('a', 100), ('a', 0), ('a', 100)], LONGEST), alone(100));
@@ -92,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn no_more_leave_together_than_devices_take() {
+    fn a_batch_is_no_larger_than_devices_accept() {
         assert_eq!(coalesce([('a', 100); 100], LONGEST), batch(64, 6400, 100));
         assert_eq!(coalesce([('a', 1472); 100], LONGEST), batch(44, 44 * 1472, 1472));
         assert_eq!(coalesce([('a', 1000); 100], 2999), batch(2, 2000, 1000));
@@ -101,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_put_together_is_split_where_it_was_joined() {
+    fn a_batch_is_split_into_the_original_datagrams() {
         let mut random = Random::new([3; 32]);
         for _ in 0..2000 {
             let segment = random.range(1..=1500);
@@ -117,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_batch_is_one_datagram() {
+    fn a_payload_without_segmentation_is_one_datagram() {
         let segments = |payload, segment| split(payload, segment).map(<[u8]>::len).collect::<Vec<_>>();
         assert_eq!(segments(&[1; 9], None), [9]);
         assert_eq!(segments(&[], None), [0]);

@@ -1,4 +1,4 @@
-//! UDP datagrams as they are on the wire (RFC 768): one parse for those that arrive, one emit for those that leave.
+//! UDP datagrams (RFC 768): parsing and emitting.
 
 use core::net::{IpAddr, SocketAddr};
 
@@ -12,11 +12,11 @@ use crate::wire::transport_checksum;
 #[cfg(test)]
 mod tests;
 
-/// Bytes of the header.
+/// Bytes of a UDP header.
 pub const HEADER: usize = 8;
 
-/// The longest payload in bytes to an address of each family: what the length of an IPv4 packet has room for (RFC 791
-/// section 3.1), and what that of a datagram has (RFC 768). Larger ones, jumbograms (RFC 2675), are not sent nor taken.
+/// The longest payload in bytes to a destination of each family: limited by the IPv4 total length field (RFC 791
+/// section 3.1), or by the UDP length field (RFC 768). Jumbograms (RFC 2675) are not supported.
 #[must_use]
 pub const fn longest_payload(destination: IpAddr) -> usize {
     match destination {
@@ -25,35 +25,35 @@ pub const fn longest_payload(destination: IpAddr) -> usize {
     }
 }
 
-/// A datagram that was read.
+/// A parsed datagram.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Received<'a> {
-    /// Who sent it. The port is 0 where no answer is expected. An IPv6 address has no scope yet: the interface is the
-    /// caller's to know.
+    /// The source. Its port is 0 if no answer is expected. An IPv6 address has no scope yet, because only the caller
+    /// knows the interface.
     pub source: SocketAddr,
-    /// Whom it is for.
+    /// The destination.
     pub destination: SocketAddr,
-    /// What it carries. It lies [`HEADER`] bytes behind the begin of what was read.
+    /// The payload. It begins [`HEADER`] bytes after the start of the parsed bytes.
     pub payload: &'a [u8],
 }
 
-/// Why a datagram that arrived is dropped, without an answer.
+/// Why a received datagram is dropped silently.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum Malformed {
-    /// There is not even a header.
+    /// It is shorter than its header.
     #[error("there is no whole header")]
     Short,
-    /// It says that it is longer than what there is of it, or shorter than its header.
+    /// Its length field is greater than its actual length, or less than the header.
     #[error("the length is wrong")]
     Length,
-    /// The checksum is another one (RFC 1122 section 4.1.3.4).
+    /// The checksum is wrong (RFC 1122 section 4.1.3.4).
     #[error("the checksum is wrong")]
     Checksum,
-    /// It came over IPv6 and says that it has no checksum, without which a damaged address would not be noticed (RFC
-    /// 8200 section 8.1).
+    /// It is an IPv6 datagram without a checksum. Without one, a damaged address would not be detected (RFC 8200
+    /// section 8.1).
     #[error("there is no checksum")]
     NoChecksum,
-    /// It is for port 0, which nobody has.
+    /// Its destination port is 0, which no socket has.
     #[error("the destination port is 0")]
     NoPort,
     /// The addresses are not of one family.
@@ -61,8 +61,8 @@ pub enum Malformed {
     Families,
 }
 
-/// Reads a datagram: `segment` is what an IP packet between these addresses carries. What lies behind the length that
-/// the datagram tells is padding. `verify` says whether the checksum is to be looked at: it is not where a device or
+/// Parses a datagram. `segment` is the payload of an IP packet between these addresses. Bytes beyond the datagram's
+/// length field are padding. `verify` says whether to verify the checksum: it is false if the device has verified it or
 /// nobody needs to.
 ///
 /// # Errors
@@ -94,10 +94,10 @@ pub fn read(source: IpAddr, destination: IpAddr, segment: &[u8], verify: bool) -
 /// Why a datagram cannot be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum WriteError {
-    /// The payload is [longer than any](longest_payload).
+    /// The payload is longer than [`longest_payload`].
     #[error("the payload is too long")]
     TooLong,
-    /// There is less room than the datagram takes.
+    /// The buffer is too small for the datagram.
     #[error("there is no room")]
     NoRoom,
     /// The addresses are not of one family.
@@ -105,12 +105,12 @@ pub enum WriteError {
     Families,
 }
 
-/// The header of a datagram. With [`Checksums::None`] it has no checksum, which only a receiver that does not verify
-/// takes over IPv6; with [`Checksums::Partial`] a device is to do the rest, also for each datagram that it cuts a
-/// [batch](super::batch) into.
+/// The header of a datagram. With [`Checksums::None`] the checksum is 0, which only a receiver that does not verify it
+/// accepts over IPv6. With [`Checksums::Partial`] the device completes the checksum, of every datagram if it splits a
+/// [batch](super::batch).
 ///
 /// # Errors
-/// See [`WriteError`]; room is not needed.
+/// See [`WriteError`]; `NoRoom` does not occur.
 pub fn header(
     source: SocketAddr,
     destination: SocketAddr,
@@ -133,7 +133,7 @@ pub fn header(
         Checksums::All => {
             let head = bytes(fields);
             let parts = core::iter::once(&head[..]).chain(payload.chunks());
-            // 0 would say that there is none (RFC 768).
+            // A checksum field of 0 would mean that there is none (RFC 768).
             match transport_checksum(from, to, IpProtocol::Udp, length, parts) {
                 0 => u16::MAX,
                 checksum => checksum,
@@ -144,10 +144,10 @@ pub fn header(
     Ok(bytes([source, destination, length, checksum]))
 }
 
-/// Writes a datagram, with a [header] as `checksums` says, to the begin of a buffer; how many bytes it has.
+/// Writes a datagram with its [header] into the beginning of a buffer. Returns its length in bytes.
 ///
 /// # Errors
-/// See [`WriteError`]; the buffer is as it was then.
+/// See [`WriteError`]; the buffer is not changed then.
 pub fn write(
     source: SocketAddr,
     destination: SocketAddr,

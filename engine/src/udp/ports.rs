@@ -1,8 +1,8 @@
-//! Ephemeral ports: which are free, and how many of them one owner may have.
+//! Ephemeral ports: which are free, and how many one owner may have.
 //!
-//! Every free port is as likely to be chosen as the others, whatever is taken around it, which RFC 6056 section 3.3.1
-//! misses in a search that starts at a random port: whoever takes a long run of ports knows which one comes next. The
-//! choice is a count over a bitmap, and takes the same few steps when one port is left as when all are.
+//! Every free port is equally likely to be chosen, whatever other ports are taken. A search that starts at a random
+//! port (RFC 6056 section 3.3.1) does not have this property: after a long run of taken ports the next port is easy to
+//! guess. The choice counts over a bitmap, and takes few steps even if only one port is free.
 
 use alloc::vec;
 use alloc::vec::Vec;
@@ -13,29 +13,30 @@ use thiserror::Error;
 
 use crate::random::{Random, Secret};
 
-/// Whose a socket is: the host, or one guest.
+/// The owner of a socket: the host, or one guest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Owner(pub u64);
 
 impl Owner {
-    /// The host itself, its resolver included. No share binds it.
+    /// The host itself, including its resolver. Its share is not limited.
     pub const HOST: Self = Self(0);
 }
 
-/// How the ephemeral ports of each address family are shared out.
+/// How the ephemeral ports of each address family are divided among owners.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PortLimits {
-    /// The ports that are handed out where none is asked for. A range as large as possible makes them hard to guess
+    /// The ports that are assigned to sockets which ask for none. The larger the range, the harder ports are to guess
     /// (RFC 6056 section 3.2).
     pub range: RangeInclusive<u16>,
-    /// How many sockets one owner may have on ports of the range, asked for or not. The host may have any number.
+    /// How many sockets one owner may have on ports of the range, whether it asked for the port or not. The host is not
+    /// limited.
     pub share: u32,
-    /// How many ports of the range only the host gets: its resolver needs some whatever the guests do.
+    /// How many ports of the range are reserved for the host: its resolver needs some, whatever the guests do.
     pub reserve: u32,
 }
 
 impl Default for PortLimits {
-    /// The upper half of all ports, a quarter of them for one owner, and 256 kept for the host.
+    /// The upper half of all ports; a quarter of them per owner, and 256 reserved for the host.
     fn default() -> Self {
         Self { range: 32_768..=65_535, share: 8192, reserve: 256 }
     }
@@ -44,27 +45,27 @@ impl Default for PortLimits {
 /// Why an owner does not get a port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum PortError {
-    /// No port is free but those that are kept for the host.
+    /// The only free ports are those reserved for the host.
     #[error("no port is free")]
     NoPort,
-    /// The owner has as many sockets on ephemeral ports as it may.
+    /// The owner has as many sockets on ephemeral ports as it may have.
     #[error("the owner has its share of the ephemeral ports")]
     ShareExhausted,
 }
 
-/// The ephemeral ports of one address family, and who has them.
+/// The ephemeral ports of one address family, and their use.
 #[derive(Debug)]
 pub struct Ports {
     limits: PortLimits,
     free: FreePorts,
-    /// How many sockets a port has, where it has any: those of several addresses may have the same one.
+    /// How many sockets a port has, if it has any: sockets at different addresses may have the same port.
     taken: HashMap<u16, u32, Secret>,
-    /// How many sockets an owner has on ports of the range; those of the host are not counted.
+    /// How many sockets an owner has on ports of the range. The host's are not counted.
     shares: HashMap<Owner, u32, Secret>,
 }
 
 impl Ports {
-    /// All ports are free.
+    /// All ports are free at first.
     #[must_use]
     pub fn new(limits: PortLimits, secret: &Secret) -> Self {
         let free = FreePorts::new(limits.range.clone());
@@ -72,7 +73,7 @@ impl Ports {
         Self { limits, free, taken, shares }
     }
 
-    /// A free port for an owner, which is not [taken](Self::take) yet.
+    /// Chooses a free port for an owner. It is not [taken](Self::take) yet.
     ///
     /// # Errors
     /// See [`PortError`].
@@ -84,10 +85,10 @@ impl Ports {
         self.free.choose(random).ok_or(PortError::NoPort)
     }
 
-    /// Counts a socket of an owner on a port. Whether the socket's address is free there is the caller's to know.
+    /// Counts a socket of an owner on a port. The caller must check that no other socket has the same address and port.
     ///
     /// # Errors
-    /// See [`PortError`]. Ports outside of the range are always given.
+    /// See [`PortError`]. Ports outside the range are never refused.
     pub fn take(&mut self, port: u16, owner: Owner) -> Result<(), PortError> {
         if self.limits.range.contains(&port) {
             self.check_share(owner)?;
@@ -103,7 +104,7 @@ impl Ports {
         Ok(())
     }
 
-    /// Counts a socket of an owner less. It was [taken](Self::take) before.
+    /// Undoes [`take`](Self::take), for a socket that is gone.
     pub fn give_back(&mut self, port: u16, owner: Owner) {
         if !decrement(&mut self.taken, &port) {
             return;
@@ -122,8 +123,8 @@ impl Ports {
         self.taken.contains_key(&port)
     }
 
-    /// The free ports of the range. A socket that several interfaces serve needs one that is free on
-    /// [all](FreePorts::intersect).
+    /// The free ports of the range. A socket that several interfaces serve needs one that is free on [all of
+    /// them](FreePorts::intersect).
     #[must_use]
     pub const fn free(&self) -> &FreePorts {
         &self.free
@@ -142,7 +143,7 @@ impl Ports {
     }
 }
 
-/// Counts one less and forgets what comes to nothing. Whether there was one.
+/// Decrements a count and removes it when it becomes 0. Returns whether there was one.
 pub(super) fn decrement<K: core::hash::Hash + Eq>(counts: &mut HashMap<K, u32, Secret>, key: &K) -> bool {
     let Some(count) = counts.get_mut(key) else { return false };
     *count = count.saturating_sub(1);
@@ -152,12 +153,11 @@ pub(super) fn decrement<K: core::hash::Hash + Eq>(counts: &mut HashMap<K, u32, S
     true
 }
 
-/// Bits of a word of the bitmap, and words of a group, whose free ports are counted together.
+/// Bits per word of the bitmap, and words per group. Free ports are counted per group.
 const WORD: usize = u64::BITS as usize;
 const GROUP: usize = 64;
 
-/// Ports that are free, among those of a range: a bit for each port there is, and how many are set in each group of
-/// 4096.
+/// The free ports of a range: a bitmap of all ports, and the number of free ports in each group of 4096.
 #[derive(Clone, Debug)]
 pub struct FreePorts {
     range: RangeInclusive<u16>,
@@ -167,7 +167,7 @@ pub struct FreePorts {
 }
 
 impl FreePorts {
-    /// All ports of a range. Port 0 is none.
+    /// All ports of a range, except port 0.
     #[must_use]
     pub fn new(range: RangeInclusive<u16>) -> Self {
         let range = (*range.start()).max(1)..=*range.end();
@@ -176,26 +176,26 @@ impl FreePorts {
         ports
     }
 
-    /// How many there are.
+    /// The number of free ports.
     #[must_use]
     pub const fn len(&self) -> u32 {
         self.count
     }
 
-    /// Whether there is none.
+    /// Whether no port is free.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.count == 0
     }
 
-    /// Whether a port is among them.
+    /// Whether a port is free.
     #[must_use]
     pub fn contains(&self, port: u16) -> bool {
         let (word, bit) = place(port);
         self.words.get(word).is_some_and(|bits| bits & bit != 0)
     }
 
-    /// Adds a port, if it is of the range.
+    /// Adds a port, if it is in the range.
     pub fn insert(&mut self, port: u16) {
         if self.range.contains(&port) && !self.contains(port) {
             self.flip(port);
@@ -204,7 +204,7 @@ impl FreePorts {
         }
     }
 
-    /// Takes a port out.
+    /// Removes a port.
     pub fn remove(&mut self, port: u16) {
         if self.contains(port) {
             self.flip(port);
@@ -213,7 +213,7 @@ impl FreePorts {
         }
     }
 
-    /// Leaves those that are also among `other`.
+    /// Keeps only the ports that are also free in `other`.
     pub fn intersect(&mut self, other: &Self) {
         self.words.iter_mut().zip(&other.words).for_each(|(bits, others)| *bits &= others);
         for (count, words) in self.groups.iter_mut().zip(self.words.chunks(GROUP)) {
@@ -222,8 +222,8 @@ impl FreePorts {
         self.count = self.groups.iter().map(|count| u32::from(*count)).sum();
     }
 
-    /// One of them, each as likely as the others: what RFC 6056 section 3.3.2 (algorithm 2) comes to, without its
-    /// repeated draws.
+    /// A uniformly chosen free port: the distribution of RFC 6056 section 3.3.2 (algorithm 2), without its repeated
+    /// draws.
     #[must_use]
     pub fn choose(&self, random: &mut Random) -> Option<u16> {
         if self.is_empty() {
@@ -232,8 +232,8 @@ impl FreePorts {
         self.nth(random.below(self.count), || ())
     }
 
-    /// The one that `rank` others come before. `step` is called for each group, word and bit that is looked at: no more
-    /// than 16 and 64 and 64.
+    /// The free port that has `rank` free ports before it. `step` is called for each group, word and bit that is looked
+    /// at: at most 16, 64 and 64.
     fn nth(&self, rank: u32, mut step: impl FnMut()) -> Option<u16> {
         let mut rank = rank;
         let group = find(self.groups.iter().map(|count| u32::from(*count)), &mut rank, &mut step)?;
@@ -259,8 +259,8 @@ impl FreePorts {
     }
 }
 
-/// Where the one is that `rank` others come before, among so many in each place; `rank` becomes what is left within the
-/// place.
+/// The index of the element with the item that has `rank` items before it; `counts` has the number of items of each
+/// element. `rank` becomes the rank within the element.
 fn find(mut counts: impl Iterator<Item = u32>, rank: &mut u32, step: &mut impl FnMut()) -> Option<usize> {
     counts.position(|count| {
         step();
@@ -272,7 +272,7 @@ fn find(mut counts: impl Iterator<Item = u32>, rank: &mut u32, step: &mut impl F
     })
 }
 
-/// A port's word of the bitmap, and its bit.
+/// The index of a port's word in the bitmap, and its bit.
 const fn place(port: u16) -> (usize, u64) {
     (port as usize / WORD, 1 << (port as usize % WORD))
 }
@@ -295,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn every_port_comes_once() {
+    fn every_port_is_chosen_once() {
         let (mut ports, mut random) = (ports(1000..=5999, 5000, 0), random(1));
         let mut chosen = BTreeSet::new();
         while let Ok(port) = ports.choose(GUEST, &mut random) {
@@ -309,7 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn the_whole_of_all_ports_is_a_range_without_port_0() {
+    fn the_range_of_all_ports_excludes_port_0() {
         let free = FreePorts::new(0..=u16::MAX);
         assert_eq!((free.len(), free.contains(0), free.nth(0, || ())), (65_535, false, Some(1)));
         assert_eq!((free.nth(65_534, || ()), free.nth(65_535, || ())), (Some(65_535), None));
@@ -319,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn the_choice_takes_as_few_steps_when_one_port_is_left() {
+    fn the_choice_takes_few_steps_even_if_one_port_is_left() {
         let mut free = FreePorts::new(32_768..=65_535);
         let mut random = random(2);
         let mut most = 0;
@@ -333,7 +333,7 @@ mod tests {
     }
 
     #[test]
-    fn a_port_behind_a_long_run_of_taken_ones_is_as_likely_as_the_others() {
+    fn a_port_after_a_long_run_of_taken_ports_is_as_likely_as_the_others() {
         let mut free = FreePorts::new(0..=u16::MAX);
         (1..=65_519).for_each(|port| free.remove(port));
         let mut random = random(3);
@@ -356,7 +356,7 @@ mod tests {
     }
 
     #[test]
-    fn an_owner_has_a_share_that_others_and_the_host_do_not_feel() {
+    fn the_share_of_an_owner_does_not_limit_others_or_the_host() {
         let (mut ports, mut random) = (ports(1..=100, 10, 0), random(4));
         for port in 1..=10 {
             assert_eq!(ports.take(port, GUEST), Ok(()), "ports that were asked for count too");
@@ -376,7 +376,7 @@ mod tests {
     }
 
     #[test]
-    fn some_ports_are_kept_for_the_host() {
+    fn some_ports_are_reserved_for_the_host() {
         let (mut ports, mut random) = (ports(1..=100, 100, 5), random(5));
         for port in 1..=95 {
             assert_eq!(ports.take(port, GUEST), Ok(()));
@@ -404,7 +404,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_free_on_several_interfaces_is_free_on_each() {
+    fn ports_free_on_several_interfaces_are_the_intersection() {
         let (mut one, mut other) = (FreePorts::new(100..=9000), FreePorts::new(8000..=10_000));
         (8000..=8990).for_each(|port| one.remove(port));
         (8995..=10_000).for_each(|port| other.remove(port));

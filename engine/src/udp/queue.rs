@@ -1,8 +1,8 @@
-//! Datagrams that wait to be received.
+//! The queue of datagrams that a socket has received.
 //!
-//! A queue belongs to one socket, which several interfaces may serve. It takes no more memory than its limit, so who
-//! may have a queue is charged for [its limit](Queue::limit) and for nothing else. There is no exception for a first
-//! datagram that is larger: it is dropped. For that the limit has a floor.
+//! A queue belongs to one socket, which several interfaces may serve. It never takes more memory than its limit, so
+//! that the owner of the socket is charged for [the limit](Queue::limit) and for nothing else. A first datagram that is
+//! larger than the limit is no exception: it is dropped. That is why the limit has a minimum.
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
@@ -17,14 +17,14 @@ use crate::wire::Ecn;
 #[cfg(test)]
 mod tests;
 
-/// The least limit of a queue in bytes, that of Linux (`SOCK_MIN_RCVBUF`): an Ethernet frame's datagram fits.
+/// The minimum limit of a queue in bytes, as on Linux (`SOCK_MIN_RCVBUF`): the datagram of an Ethernet frame fits.
 pub const LEAST_LIMIT: usize = 2304;
 
-/// What a datagram costs beside its payload. The list of them may have room for twice as many as there are, and the
-/// allocator has some bytes for the payload.
+/// The memory that a datagram is charged beside its payload. The list may have capacity for twice as many datagrams,
+/// and the allocator has some overhead for the payload.
 const OVERHEAD: usize = 2 * size_of::<Datagram>() + 32;
 
-/// Room for that many datagrams is kept by an empty queue.
+/// An empty queue keeps the capacity for this many datagrams.
 const SMALL: usize = 16;
 
 /// A datagram that has arrived.
@@ -32,29 +32,29 @@ const SMALL: usize = 16;
 pub struct Datagram {
     /// The payload.
     pub content: Content,
-    /// Who sent it.
+    /// The source of the datagram.
     pub remote: SocketAddr,
-    /// The address it was sent to: one of this host's, a group's or a broadcast address.
+    /// The destination address: an address of this host, a group, or a broadcast address.
     pub local: SocketAddr,
-    /// The interface it came in by, whatever number the host gives it.
+    /// The interface that received it, by the host's number.
     pub interface: u32,
-    /// The hop limit, or time to live, that was left.
+    /// The hop limit, or time to live, that it arrived with.
     pub hop_limit: u8,
-    /// What routers said of congestion.
+    /// The ECN codepoint.
     pub ecn: Ecn,
 }
 
-/// The payload of a datagram: memory of its own, or part of a packet's.
+/// The payload of a datagram: in its own memory, or as a part of a packet's memory.
 #[derive(Clone, Debug)]
 pub enum Content {
     /// Copied out of the packet.
     Owned(Vec<u8>),
-    /// Where it lay in the packet.
+    /// A reference into the memory of the packet.
     Shared(Slice),
 }
 
 impl Content {
-    /// The bytes of memory that are kept from being used again.
+    /// The bytes of memory that it keeps allocated.
     fn held(&self) -> usize {
         match self {
             Self::Owned(bytes) => bytes.capacity(),
@@ -62,12 +62,12 @@ impl Content {
         }
     }
 
-    /// The same bytes in memory of their own, where they are less than a quarter of what they keep.
+    /// Copies the bytes into their own memory if they are less than a quarter of the memory that they keep allocated.
     fn compact(self) -> Self {
         if self.len() < self.held() / 4 { Self::Owned(self.to_vec()) } else { self }
     }
 
-    /// The bytes, copied only where others may have a part in their memory.
+    /// The bytes as a vector. They are only copied if they are in shared memory.
     #[must_use]
     pub fn into_vec(self) -> Vec<u8> {
         match self {
@@ -88,42 +88,42 @@ impl Deref for Content {
     }
 }
 
-/// What became of a datagram.
+/// What happened to a datagram.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub enum Delivery {
-    /// It waits to be received.
+    /// It is in the queue.
     Queued,
-    /// It was dropped and counted: there is no room for it.
+    /// It was dropped and counted, because there was no room.
     Full,
-    /// It is not from the connected peer. For who sent it, the port is unreachable.
+    /// It is not from the connected peer. Its sender gets "port unreachable".
     Stranger,
 }
 
-/// What the path says of datagrams that were sent (RFC 1122 section 4.1.3.3).
+/// A network error about datagrams that were sent (RFC 1122 section 4.1.3.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum PathError {
-    /// Nobody receives at the peer's port.
+    /// No socket has the peer's port.
     #[error("the port is unreachable")]
     PortUnreachable,
-    /// No way leads to the peer, or it does not answer on its link.
+    /// There is no route to the peer, or it does not answer on its link.
     #[error("the host is unreachable")]
     Unreachable,
-    /// A link of the path takes packets of so many bytes, IP header included, and none that are longer.
+    /// The path MTU is smaller than the datagram.
     #[error("the path takes packets of {mtu} bytes")]
     TooLarge {
-        /// The largest packet.
+        /// The path MTU, IP header included.
         mtu: u32,
     },
 }
 
-/// Why no datagram is handed out.
+/// Why no datagram is returned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum TakeError {
-    /// Nothing is there yet.
+    /// No datagram has arrived yet.
     #[error("no datagram is there")]
     Empty,
-    /// The path said so of the connected peer; it is told once.
+    /// An error about the connected peer. It is returned once.
     #[error(transparent)]
     Path(#[from] PathError),
 }
@@ -134,15 +134,15 @@ pub enum SendError {
     /// The socket is connected to another peer.
     #[error("the socket is connected to another peer")]
     OtherPeer,
-    /// The path said so of the connected peer; it is told once.
+    /// An error about the connected peer. It is returned once.
     #[error(transparent)]
     Path(#[from] PathError),
 }
 
-/// What a socket says of itself.
+/// Counters of a socket.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Statistics {
-    /// Datagrams that were received into the queue.
+    /// Datagrams that were queued.
     pub received: u64,
     /// Datagrams that were dropped because there was no room.
     pub dropped: u64,
@@ -150,7 +150,7 @@ pub struct Statistics {
     pub queued: usize,
 }
 
-/// The datagrams of one socket that wait to be received, its only peer if it has one, and what the path said of it.
+/// The received datagrams of one socket, its connected peer, and a pending error about the peer.
 #[derive(Debug)]
 pub struct Queue {
     datagrams: VecDeque<Datagram>,
@@ -162,7 +162,7 @@ pub struct Queue {
 }
 
 impl Queue {
-    /// An empty queue that takes datagrams from everyone, of so many bytes of memory, but no less than [`LEAST_LIMIT`].
+    /// An empty queue of an unconnected socket, with a limit in bytes of memory, but at least [`LEAST_LIMIT`].
     #[must_use]
     pub fn new(limit: usize) -> Self {
         let limit = limit.max(LEAST_LIMIT);
@@ -176,8 +176,8 @@ impl Queue {
         self.limit
     }
 
-    /// Sets the limit, as for [`new`](Self::new). The latest datagrams are dropped and counted if they exceed it: what
-    /// is charged for the limit would otherwise be less than what is held.
+    /// Sets the limit, as for [`new`](Self::new). If the queue exceeds it, the latest datagrams are dropped and
+    /// counted, because the owner is only charged for the limit.
     pub fn set_limit(&mut self, limit: usize) {
         self.limit = limit.max(LEAST_LIMIT);
         while self.held > self.limit
@@ -189,7 +189,7 @@ impl Queue {
         self.datagrams.shrink_to_fit();
     }
 
-    /// The bytes of memory that the waiting datagrams count for.
+    /// The bytes of memory that the queued datagrams are charged.
     #[must_use]
     pub const fn held(&self) -> usize {
         self.held
@@ -213,15 +213,15 @@ impl Queue {
         Delivery::Queued
     }
 
-    /// Whether a payload of so many bytes, in memory of its own, would have room: worth to ask before it is copied. One
-    /// that has none is dropped and counted with this.
+    /// Whether there is room for a payload of `length` bytes in its own memory. Ask before copying the payload. If
+    /// there is no room, the datagram is counted as dropped.
     pub fn admits(&mut self, length: usize) -> bool {
         let fits = self.held.saturating_add(length).saturating_add(OVERHEAD) <= self.limit;
         self.statistics.dropped += u64::from(!fits);
         fits
     }
 
-    /// Takes the oldest datagram.
+    /// Removes and returns the oldest datagram.
     ///
     /// # Errors
     /// The pending error, once; [`TakeError::Empty`].
@@ -230,7 +230,7 @@ impl Queue {
         self.take_queued().ok_or(TakeError::Empty)
     }
 
-    /// Takes the oldest datagram, if there is one, and leaves a pending error for the next operation.
+    /// Removes and returns the oldest datagram, if there is one. A pending error is kept for the next operation.
     pub fn take_queued(&mut self) -> Option<Datagram> {
         let datagram = self.datagrams.pop_front()?;
         self.uncount(&datagram);
@@ -240,7 +240,7 @@ impl Queue {
         Some(datagram)
     }
 
-    /// The oldest datagram, which stays.
+    /// Returns the oldest datagram without removing it.
     ///
     /// # Errors
     /// As for [`take`](Self::take).
@@ -249,19 +249,19 @@ impl Queue {
         self.datagrams.front().ok_or(TakeError::Empty)
     }
 
-    /// Whether a datagram or an error is there.
+    /// Whether there is a datagram or an error.
     #[must_use]
     pub fn is_ready(&self) -> bool {
         self.error.is_some() || !self.datagrams.is_empty()
     }
 
-    /// The only peer, once connected.
+    /// The connected peer.
     #[must_use]
     pub const fn peer(&self) -> Option<SocketAddr> {
         self.peer
     }
 
-    /// Sets or clears the only peer. What others have sent before is dropped, and so is an error about another peer.
+    /// Connects to a peer, or disconnects. Datagrams of others are dropped, and so is a pending error.
     pub fn set_peer(&mut self, peer: Option<SocketAddr>) {
         self.peer = peer;
         self.error = None;
@@ -275,14 +275,14 @@ impl Queue {
         }
     }
 
-    /// Whether datagrams from `remote` are taken.
+    /// Whether datagrams from `remote` are accepted.
     #[must_use]
     pub fn takes_from(&self, remote: SocketAddr) -> bool {
         self.peer.is_none_or(|peer| is_same_end(peer, remote))
     }
 
-    /// Keeps what the path said of datagrams to `remote`, where the socket is connected to it: of any other, the owner
-    /// could not tell whom it is about. Whether it did.
+    /// Stores an error about datagrams to `remote`, if the socket is connected to it. If it is not connected, the owner
+    /// could not tell which destination the error is about. Returns whether the error was stored.
     pub fn fail(&mut self, remote: SocketAddr, error: PathError) -> bool {
         let concerns = self.peer.is_some_and(|peer| is_same_end(peer, remote));
         if concerns {
@@ -302,7 +302,7 @@ impl Queue {
         Ok(self.error.take().map_or(Ok(()), Err)?)
     }
 
-    /// What was received and dropped.
+    /// The counters.
     #[must_use]
     pub const fn statistics(&self) -> Statistics {
         self.statistics
@@ -314,12 +314,12 @@ impl Queue {
     }
 }
 
-/// What a datagram counts for.
+/// The memory that a datagram is charged.
 fn weight(datagram: &Datagram) -> usize {
     datagram.content.held().saturating_add(OVERHEAD)
 }
 
-/// Whether a packet's end is the one that was named. A flow label is no part of it, and who named no scope meant any.
+/// Whether `end` is the end that was `named`. The flow label is ignored, and an end without a scope matches any scope.
 pub(super) fn is_same_end(named: SocketAddr, end: SocketAddr) -> bool {
     let scopes = match (named, end) {
         (SocketAddr::V6(named), SocketAddr::V6(end)) => {

@@ -1,45 +1,46 @@
-//! Which large packets were sent lately, so that a router's word about one can be believed or not (RFC 5927 section 4,
-//! RFC 8201 section 4).
+//! The ends of large packets that were sent recently, to check whether a router's "packet too big" message about one is
+//! plausible (RFC 5927 section 4, RFC 8201 section 4).
 
 use super::Tuple;
 use crate::random::Secret;
 
-/// Packets are large that some path may not take whole: no path is narrower than this, IP header included.
+/// Packets above this length are large, IP header included: no path MTU is smaller, so shorter packets are never too
+/// big.
 pub const LARGE: usize = 552;
 
-/// How many marks there are.
+/// The number of marks.
 const MARKS: usize = 256;
 
-/// What a packet without a connection carries.
+/// The protocol of a packet without a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Protocol {
-    /// A datagram.
+    /// UDP.
     Udp,
-    /// An echo request, whose identifier stands for a port and whose remote port is 0.
+    /// ICMP echo. The identifier stands for the local port, and the remote port is 0.
     Echo,
 }
 
 /// The ends of the last large packets.
 ///
-/// Each pair of ends has one mark that it may leave, at a place that a keyed hash gives, so one more costs the same
-/// however many there are, and nobody knows whose mark it replaces.
+/// A pair of ends may leave one mark, at a place chosen by a keyed hash. So the cost of a mark is constant, and nobody
+/// can predict which pair's mark it replaces.
 #[derive(Debug)]
 pub struct Recent {
     secret: Secret,
     marks: [u64; MARKS],
-    /// Most packets go where the last one went.
+    /// The last ends, because most packets have the same ends as the one before.
     last: Option<(Protocol, Tuple)>,
 }
 
 impl Recent {
-    /// No packet was sent. The secret serves no other purpose.
+    /// No packets were sent yet. The secret must not be used for anything else.
     #[must_use]
     pub const fn new(secret: Secret) -> Self {
         Self { secret, marks: [0; MARKS], last: None }
     }
 
-    /// Notes that a packet of so many bytes, IP header included, was sent. One that is not [large](LARGE) is not worth
-    /// a note.
+    /// Records that a packet of `length` bytes was sent, IP header included. Packets that are not [large](LARGE) are
+    /// not recorded.
     pub fn note(&mut self, protocol: Protocol, tuple: Tuple, length: usize) {
         let ends = Some((protocol, tuple));
         if length <= LARGE || self.last == ends {
@@ -59,7 +60,7 @@ impl Recent {
         self.marks.get(place) == Some(&mark)
     }
 
-    /// Where a pair's mark lies, and what it is: never 0, which means none.
+    /// The place of a pair's mark, and its value, which is never 0: 0 means that there is no mark.
     fn mark(&self, protocol: Protocol, tuple: &Tuple) -> (usize, u64) {
         let hash = self.secret.hash(&(protocol, *tuple));
         (hash as usize % MARKS, hash | 1 << 63)
@@ -93,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn many_others_drive_a_mark_out_in_the_end_and_the_last_one_is_always_there() {
+    fn marks_are_replaced_by_many_others_and_the_last_one_is_always_there() {
         let mut recent = recent();
         for port in 0..10_000 {
             recent.note(Protocol::Udp, to(port), 1500);
@@ -104,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn an_end_that_sends_again_is_remembered_again() {
+    fn a_pair_that_sends_again_is_recorded_again() {
         let mut recent = recent();
         for port in 0..5000 {
             recent.note(Protocol::Udp, to(port), 1500);

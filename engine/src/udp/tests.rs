@@ -27,7 +27,7 @@ fn bound(udp: &mut Udp<u32>, local: SocketAddr) -> SocketId {
     bind(udp, local).expect("nobody has the port")
 }
 
-/// Who receives what comes from a stranger.
+/// The receivers of a datagram from a stranger.
 fn heard(udp: &Udp<u32>, local: SocketAddr, is_broadcast: bool) -> Vec<SocketId> {
     let remote = if local.is_ipv4() { at([192, 0, 2, 9], 99) } else { ([0xfd00, 0, 0, 0, 0, 0, 0, 9], 99).into() };
     udp.receivers(&Tuple::new(local, remote), is_broadcast).collect()
@@ -39,7 +39,7 @@ const THERE: [u8; 4] = [192, 0, 2, 2];
 const GROUP: [u8; 4] = [224, 0, 0, 251];
 
 #[test]
-fn every_address_of_a_family_excludes_each_of_it() {
+fn the_unspecified_address_excludes_every_address_of_its_family() {
     let mut udp = table();
     let (one, two) = (bound(&mut udp, at(HERE, 53)), bound(&mut udp, at(THERE, 53)));
     assert_eq!(bind(&mut udp, at(HERE, 53)), Err(BindError::AddressInUse));
@@ -60,7 +60,7 @@ fn every_address_of_a_family_excludes_each_of_it() {
 }
 
 #[test]
-fn addresses_of_many_or_of_another_family_cannot_be_bound() {
+fn multicast_broadcast_and_mapped_addresses_cannot_be_bound() {
     let mut udp = table();
     for address in ["224.0.0.1", "255.255.255.255", "ff02::1", "::ffff:10.0.0.1"] {
         let local = SocketAddr::new(address.parse().expect("an address"), 53);
@@ -70,7 +70,7 @@ fn addresses_of_many_or_of_another_family_cannot_be_bound() {
 }
 
 #[test]
-fn an_ephemeral_port_is_of_the_range_and_nobody_elses_of_the_family() {
+fn an_ephemeral_port_is_in_the_range_and_used_once_per_family() {
     let ports = PortLimits { range: 40_000..=40_009, share: 6, reserve: 2 };
     let mut udp = Udp::new(Limits { ports, memberships: 1 }, &Secret::new(&mut random()));
     let mut random = random();
@@ -113,7 +113,7 @@ fn a_connected_socket_is_for_one_peer_and_one_address() {
 }
 
 #[test]
-fn what_is_for_everyone_is_for_the_socket_of_every_address() {
+fn broadcast_datagrams_are_for_the_socket_at_the_unspecified_address() {
     let mut udp = table();
     let every = bound(&mut udp, at(ANY, 67));
     bound(&mut udp, at(HERE, 68));
@@ -177,7 +177,7 @@ fn an_owner_has_a_share_of_memberships() {
 }
 
 #[test]
-fn what_others_have_bound_costs_nothing() {
+fn the_cost_of_a_lookup_does_not_depend_on_other_sockets() {
     let limits = Limits { memberships: u32::MAX, ..Limits::default() };
     let mut udp = Udp::new(limits, &Secret::new(&mut random()));
     for number in 0..16_000_u16 {
@@ -192,7 +192,7 @@ fn what_others_have_bound_costs_nothing() {
     assert_eq!(bind(&mut udp, at(ANY, 53)), Err(BindError::AddressInUse));
 }
 
-/// What the table is to do, by looking at every socket for each question.
+/// The expected behaviour of the table, by a linear search through all sockets.
 #[derive(Default)]
 struct Naive(BTreeMap<SocketId, (SocketAddr, Option<SocketAddr>, BTreeSet<IpAddr>)>);
 
@@ -226,7 +226,7 @@ impl Naive {
 }
 
 #[test]
-fn the_table_is_what_a_naive_one_is() {
+fn the_table_agrees_with_a_naive_one() {
     let addresses: Vec<IpAddr> = ["0.0.0.0", "10.0.0.1", "10.0.0.2", "10.0.0.255", "::", "fd00::1", "fd00::2"]
         .map(|address| address.parse().expect("an address"))
         .into();

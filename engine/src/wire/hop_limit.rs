@@ -1,14 +1,14 @@
-//! How many links a packet may cross.
+//! The hop limit of packets that are sent.
 
 use core::fmt;
 use core::num::NonZeroU8;
 
 use thiserror::Error;
 
-/// The hop limit (RFC 8200 section 3) or time to live (RFC 791 section 3.1) of packets that are sent, 1 to 255: one with
-/// 0 must not be (RFC 1122 section 3.2.1.7).
+/// The hop limit (RFC 8200 section 3) or time to live (RFC 791 section 3.1) of packets that are sent, 1 to 255. A
+/// packet must not be sent with 0 (RFC 1122 section 3.2.1.7).
 ///
-/// What has arrived is another matter, and a plain octet.
+/// The hop limit of a packet that has arrived may be 0, so it is a plain octet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct HopLimit(NonZeroU8);
 
@@ -18,11 +18,11 @@ pub struct HopLimit(NonZeroU8);
 pub struct InvalidHopLimit;
 
 impl HopLimit {
-    /// The next hop, and none beyond it.
+    /// The packet reaches the next hop and is not forwarded.
     pub const ONE: Self = Self(NonZeroU8::MIN);
-    /// The one that is recommended (RFC 1700, "IP time to live parameter").
+    /// 64, the recommended value (RFC 1700, "IP time to live parameter").
     pub const DEFAULT: Self = Self::ONE.plus(63);
-    /// The highest, which who receives it can tell to come from its own link (RFC 5082).
+    /// 255. A receiver of it knows that the packet comes from its own link (RFC 5082).
     pub const MAX: Self = Self(NonZeroU8::MAX);
 
     /// A hop limit; `None` for 0.
@@ -34,7 +34,7 @@ impl HopLimit {
         }
     }
 
-    /// As it is in a header.
+    /// The octet in the header.
     #[must_use]
     pub const fn octet(self) -> u8 {
         self.0.get()

@@ -1,5 +1,5 @@
-//! Flows through one bottleneck, under virtual time: a sender's host and a receiver's, a rate, a queue, a delay, and losses
-//! by chance.
+//! Flows through one bottleneck, under virtual time: a sending host and a receiving host, a rate, a queue, a delay, and
+//! random loss.
 
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use core::time::Duration;
@@ -14,26 +14,26 @@ use xila_network_engine::time::Instant;
 const ADDRESSES: [IpAddr; 2] = [IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1)), IpAddr::V4(Ipv4Addr::new(10, 0, 0, 2))];
 const PORT: u16 = 80;
 const MTU: usize = 1500;
-/// What both ends of a connection hold.
+/// The buffer sizes of both ends of a connection.
 const BUFFER: usize = 4 << 20;
 
 /// The path from the sender to the receiver, and back.
 #[derive(Clone, Debug)]
 pub(crate) struct Path {
-    /// Bytes per second.
+    /// The rate in bytes per second.
     pub(crate) rate: u64,
-    /// Bytes that wait for their turn.
+    /// The length of the queue in bytes.
     pub(crate) queue: u64,
-    /// Of both ways together.
+    /// The round trip time without queueing.
     pub(crate) rtt: Duration,
-    /// Packets in ten thousand that are lost on the way to the receiver.
+    /// The probability of loss on the way to the receiver, in ten thousandths.
     pub(crate) loss: u64,
-    /// Timers of hosts go off at multiples of this.
+    /// The granularity of host timers: they expire at multiples of this.
     pub(crate) timers: Duration,
 }
 
 impl Path {
-    /// 100 Mb/s and 10 ms, as the timers of hosts have it.
+    /// 100 Mb/s and 10 ms, with the usual granularity of host timers.
     pub(crate) const FAST: Self = Self {
         rate: 12_500_000,
         queue: 250_000,
@@ -42,7 +42,7 @@ impl Path {
         timers: Duration::from_millis(1),
     };
 
-    /// Bytes that the path itself holds.
+    /// The bandwidth-delay product in bytes.
     pub(crate) const fn product(&self) -> u64 {
         (self.rate as u128 * self.rtt.as_nanos() / 1_000_000_000) as u64
     }
@@ -51,9 +51,9 @@ impl Path {
 /// What an application writes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Source {
-    /// All that there is room for.
+    /// As much as there is room for.
     Greedy,
-    /// So many bytes, once in a while.
+    /// This many bytes at this interval.
     Steady(usize, Duration),
     None,
 }
@@ -85,12 +85,12 @@ impl Outlet for Wire {
     }
 }
 
-/// What the queue has seen since this was last asked.
+/// Counters of the queue since the start of the last run.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Tally {
     pub(crate) packets: u64,
     pub(crate) dropped: u64,
-    /// Bytes that were in the queue when a packet came to it, added up, and the most.
+    /// The sum of the queue lengths in bytes that arriving packets found, and the maximum.
     waiting: u64,
     pub(crate) most: u64,
 }
@@ -145,13 +145,13 @@ impl Bottleneck {
         }
     }
 
-    /// Adds a flow that begins now.
+    /// Adds a flow that starts now.
     pub(crate) fn add(&mut self, algorithm: Algorithm, source: Source) {
         let flow = Flow { source, algorithm, next_write: self.now, client: None, server: None, read: 0 };
         self.flows.push(flow);
     }
 
-    /// From now on an application writes something else.
+    /// Changes what an application writes from now on.
     pub(crate) fn change(&mut self, flow: usize, source: Source) {
         self.flows[flow].source = source;
     }
@@ -160,25 +160,26 @@ impl Bottleneck {
         self.hosts[0].info(self.flows[flow].client.expect("it has begun"))
     }
 
-    /// Lets some time pass. Returns the rate at which each flow was read, as a part of the path's, without headers.
+    /// Advances the time. Returns the rate at which each flow was read, without headers, as a fraction of the path's
+    /// rate.
     pub(crate) fn run(&mut self, time: Duration) -> Vec<f64> {
         self.run_watched(time, |_| ())
     }
 
-    /// As [`run`](Self::run), with a look after everything that happens.
+    /// As [`run`](Self::run), with a callback after every event.
     pub(crate) fn run_watched(&mut self, time: Duration, mut look: impl FnMut(&Self)) -> Vec<f64> {
         let before: Vec<u64> = self.flows.iter().map(|flow| flow.read).collect();
         self.tally = Tally::default();
         let end = self.now + time;
         loop {
-            self.settle();
+            self.run_until_idle();
             look(self);
             let Some(next) = self.next().filter(|next| *next <= end) else { break };
             self.now = self.now.max(next);
             self.advance();
         }
         self.now = end;
-        // A segment of the engine's default options has 52 bytes of headers.
+        // A segment with the engine's default options has 52 bytes of headers.
         let full = self.path.rate as f64 * time.as_secs_f64() * (MTU as f64 - 52.0) / MTU as f64;
         self.flows.iter().zip(before).map(|(flow, before)| (flow.read - before) as f64 / full).collect()
     }
@@ -195,7 +196,7 @@ impl Bottleneck {
         [arrival, timers, write].into_iter().flatten().min()
     }
 
-    /// When a timer for `at` goes off.
+    /// When a timer for `at` expires.
     fn rounded(&self, at: Instant) -> Instant {
         let grain = self.path.timers.as_nanos().max(1);
         let nanos = at.since_origin().as_nanos().div_ceil(grain) * grain;
@@ -225,7 +226,7 @@ impl Bottleneck {
     }
 
     /// Lets applications write and read, and hosts send.
-    fn settle(&mut self) {
+    fn run_until_idle(&mut self) {
         for index in 0..self.flows.len() {
             self.serve(index);
         }

@@ -1,6 +1,6 @@
-//! Choices made by a string of bytes: a fuzzer's, or a seed's.
+//! Decisions of a test, read from a string of bytes of a fuzzer or a seed.
 
-/// What is left of the string. At its end everything is 0.
+/// The rest of the string. After its end every byte is 0.
 pub(crate) struct Bytes<'a>(&'a [u8]);
 
 impl<'a> Bytes<'a> {
@@ -30,7 +30,7 @@ impl<'a> Bytes<'a> {
         (u32::from(self.word()) << 16) | u32::from(self.word())
     }
 
-    /// A number below `bound`, which is not 0.
+    /// A number below `bound`, which must not be 0.
     pub(crate) fn below(&mut self, bound: usize) -> usize {
         if bound <= 256 { usize::from(self.byte()) % bound } else { self.long() as usize % bound }
     }

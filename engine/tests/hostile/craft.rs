@@ -1,4 +1,4 @@
-//! Packets and frames made by hand, and their checksums put right.
+//! Crafted packets and frames, with correct checksums if a test wants them.
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -16,13 +16,13 @@ pub(crate) const UDP: u8 = 17;
 pub(crate) const FRAGMENT: u8 = 44;
 pub(crate) const ICMPV6: u8 = 58;
 
-/// A frame with an IP packet in it.
+/// A frame with an IP packet.
 pub(crate) fn ethernet(to: Hardware, from: Hardware, packet: &[u8]) -> Vec<u8> {
     let ethertype: [u8; 2] = if packet.first().is_some_and(|first| first >> 4 == 6) { [0x86, 0xdd] } else { [8, 0] };
     [&to[..], &from, &ethertype, packet].concat()
 }
 
-/// A frame with an ARP message in it (RFC 826).
+/// A frame with an ARP message (RFC 826).
 pub(crate) fn arp(
     [to, from]: [Hardware; 2],
     operation: u16,
@@ -34,7 +34,7 @@ pub(crate) fn arp(
     [&to[..], &from, &fixed, &operation.to_be_bytes(), &sender_hardware, &sender, &target_hardware, &target].concat()
 }
 
-/// A packet with a hop limit of its own; checksums are right.
+/// A packet with this hop limit and correct checksums.
 pub(crate) fn packet(source: IpAddr, destination: IpAddr, protocol: u8, hop_limit: u8, payload: &[u8]) -> Vec<u8> {
     let mut packet = ip(source, destination, protocol, payload);
     packet[if source.is_ipv4() { 8 } else { 7 }] = hop_limit;
@@ -42,18 +42,18 @@ pub(crate) fn packet(source: IpAddr, destination: IpAddr, protocol: u8, hop_limi
     packet
 }
 
-/// A UDP header and its payload; the checksum is not set yet.
+/// A UDP header and its payload, without a checksum.
 pub(crate) fn datagram(from: u16, to: u16, payload: &[u8]) -> Vec<u8> {
     let length = u16::try_from(8 + payload.len()).unwrap_or(u16::MAX);
     [&from.to_be_bytes()[..], &to.to_be_bytes(), &length.to_be_bytes(), &[0, 0], payload].concat()
 }
 
-/// An ICMP message; the checksum is not set yet.
+/// An ICMP message, without a checksum.
 pub(crate) fn message(kind: [u8; 2], word: [u8; 4], rest: &[u8]) -> Vec<u8> {
     [&kind[..], &[0, 0], &word, rest].concat()
 }
 
-/// Puts options into an IPv4 packet without some; no more than have room are taken.
+/// Inserts options into an IPv4 packet without options; truncated to the 40 bytes that fit.
 pub(crate) fn with_options(packet: &[u8], options: &[u8]) -> Vec<u8> {
     let mut options = options.to_vec();
     options.truncate(40);
@@ -65,8 +65,8 @@ pub(crate) fn with_options(packet: &[u8], options: &[u8]) -> Vec<u8> {
     made
 }
 
-/// Puts an extension header before what an IPv6 packet carries: a number, and what follows the octet that names the
-/// next header.
+/// Inserts an extension header before the payload of an IPv6 packet: its protocol number, and its bytes after the next
+/// header octet.
 pub(crate) fn with_extension(packet: &[u8], number: u8, body: &[u8]) -> Vec<u8> {
     let mut made = [&packet[..40], &[packet[6]], body, &packet[40..]].concat();
     made[6] = number;
@@ -75,8 +75,8 @@ pub(crate) fn with_extension(packet: &[u8], number: u8, body: &[u8]) -> Vec<u8> 
     made
 }
 
-/// One fragment of a packet without options and extension headers: `length` bytes of what it carries from `offset` on,
-/// which is counted in units of 8 bytes.
+/// One fragment of a packet without options and extension headers: `length` bytes of its payload from `offset` on,
+/// which is in units of 8 bytes.
 pub(crate) fn fragment(packet: &[u8], identification: u32, offset: usize, length: usize, more: bool) -> Vec<u8> {
     let head = if packet[0] >> 4 == 4 { 20 } else { 40 };
     let payload = &packet[head..];
@@ -97,7 +97,7 @@ pub(crate) fn fragment(packet: &[u8], identification: u32, offset: usize, length
     with_extension(&made, FRAGMENT, &body)
 }
 
-/// Puts the checksums of a packet right, as far as it has headers to find them by.
+/// Corrects the checksums of a packet, as far as its headers can be parsed.
 pub(crate) fn put_right(packet: &mut [u8]) {
     match packet.first().map(|first| first >> 4) {
         Some(4) if packet.len() >= 20 => {
@@ -122,7 +122,7 @@ pub(crate) fn put_right(packet: &mut [u8]) {
             while let Some(&[named, length]) = packet.get(at..at + 2) {
                 at += match next {
                     0 | 43 | 60 => (usize::from(length) + 1) * 8,
-                    // A whole packet with a Fragment header has none but zeros in it.
+                    // A Fragment header before a whole packet has offset 0 and no more-fragments flag.
                     FRAGMENT
                         if packet.get(at + 2..at + 4).is_some_and(|field| field[0] == 0 && field[1] & 0xf9 == 0) =>
                     {
@@ -146,7 +146,7 @@ fn put_transport_right(mut segment: &mut [u8], protocol: u8, addresses: u32) {
         ICMP | IGMP => (2, false),
         TCP => (16, true),
         UDP => {
-            // What lies behind its length is padding.
+            // Bytes beyond the length field are padding.
             let length = segment.get(4..6).map_or(0, |length| usize::from(u16::from_be_bytes([length[0], length[1]])));
             if (8..=segment.len()).contains(&length) {
                 segment = &mut segment[..length];

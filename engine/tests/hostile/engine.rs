@@ -1,5 +1,5 @@
-//! Two whole engines on one link, whose owners do what they want, and somebody who sends frames of any kind. What
-//! happens is said by a string of bytes.
+//! Two complete engines on one link, whose owners perform arbitrary operations, and an attacker that sends frames of
+//! any kind. A string of bytes determines everything.
 
 use core::net::Ipv4Addr;
 use core::time::Duration;
@@ -11,20 +11,21 @@ use super::bytes::Bytes;
 use super::craft::{UDP, datagram, ethernet, packet, put_right};
 use super::station::{NEAR, NEAR_V4, NEAR_V6, OWN, OWN_V4, OWN_V6, ROUTER_V4, Station};
 
-/// Frames in a row between the two, more than anything honest sends without time passing.
+/// The limit of consecutive frames between the two engines. Honest engines never send more without time passing.
 const MOST_FRAMES: usize = 4000;
 
 struct Pair {
     stations: [Station; 2],
-    /// How many frames of each have been carried over.
+    /// How many frames of each engine have been delivered.
     carried: [usize; 2],
-    /// What is lost: one in so many, none for 0.
+    /// One of this many frames is lost; 0 for no loss.
     loss: u32,
-    /// Which one is, without a pattern: where all answers are lost and no questions, neighbours ask for ever.
+    /// Decides which frames are lost, without a pattern: if all answers and no solicitations were lost, neighbours
+    /// would be solicited for ever.
     chance: Random,
 }
 
-/// Runs what the bytes say.
+/// Runs the test that the bytes describe.
 pub(crate) fn run(data: &[u8]) {
     let mut bytes = Bytes::new(data);
     let mut pair = Pair {
@@ -62,11 +63,11 @@ impl Pair {
                 station.receive_packet(bytes, &packet);
             }
             8 | 9 => {
-                let packet = station.lease(bytes);
+                let packet = station.simple_lease(bytes);
                 station.receive_packet(bytes, &packet);
             }
             10 => {
-                // Something that was sent comes again, changed.
+                // Replays a modified frame that was sent before.
                 let start = self.stations[1 - index].left.clone();
                 if start.is_empty() {
                     return;
@@ -100,7 +101,7 @@ impl Pair {
         }
     }
 
-    /// What one has sent arrives at the other.
+    /// Delivers the frames that one engine has sent to the other.
     fn carry(&mut self) {
         let mut frames = 0_usize;
         loop {
@@ -148,8 +149,8 @@ impl Pair {
 }
 
 impl Station {
-    /// What a server of DHCP says to whoever asked last (RFC 2131), rightly most of the time.
-    fn lease(&self, bytes: &mut Bytes<'_>) -> Vec<u8> {
+    /// The answer of a DHCP server to the last request (RFC 2131), correct most of the time.
+    fn simple_lease(&self, bytes: &mut Bytes<'_>) -> Vec<u8> {
         let is_asked = |frame: &&Vec<u8>| frame.get(34..38) == Some(&[0, 68, 0, 67]);
         let asked = self.left.iter().rev().find(is_asked).map(|frame| frame[42..].to_vec());
         let asked = asked.unwrap_or_else(|| vec![0; 300]);

@@ -1,4 +1,4 @@
-//! What was seen to go wrong in the field, with the right values: one peer, segments made by hand.
+//! Regressions from real use, with exact values: one peer, and crafted segments.
 
 use core::time::Duration;
 
@@ -13,9 +13,9 @@ fn bytes(count: usize) -> Vec<u8> {
     (0..count).map(|at| (at * 7 % 251) as u8).collect()
 }
 
-/// RFC 9293 section 3.10.7.4: the FIN is cut off with the data that it follows.
+/// RFC 9293 section 3.10.7.4: the FIN is trimmed together with the data before it.
 #[test]
-fn a_fin_behind_data_that_was_cut_off_has_not_arrived() {
+fn a_fin_after_trimmed_data_is_not_accepted() {
     let mut victim = Victim::new();
     let listener = victim.listen(Options { receive_buffer: 4096, ..Options::default() });
     let (mut peer, accepted) = Peer::open(&mut victim, listener, 1000, &MSS);
@@ -23,7 +23,7 @@ fn a_fin_behind_data_that_was_cut_off_has_not_arrived() {
     for piece in stream[..4096 - 500].chunks(1400) {
         peer.send(&mut victim, ACK, piece);
     }
-    // 500 bytes lie within the window, 900 and the FIN beyond it.
+    // 500 bytes are within the window; 900 bytes and the FIN are beyond it.
     let last = peer.segment(ACK | FIN, &stream[4096 - 500..]);
     victim.receive(&last.packet());
     let (read, end) = victim.read(accepted.id);
@@ -38,7 +38,7 @@ fn a_fin_behind_data_that_was_cut_off_has_not_arrived() {
     assert_eq!(victim.tcp.state(accepted.id), TcpState::CloseWait);
 }
 
-/// RFC 7323 section 2.4: what the window field rounds does not take back what was offered.
+/// RFC 7323 section 2.4: rounding of the window field must not shrink the offered window.
 #[test]
 fn a_window_does_not_shrink_because_it_is_rounded() {
     for limit in [70_000, 99_999, 262_143, 1_000_001] {
@@ -66,7 +66,7 @@ fn a_window_does_not_shrink_because_it_is_rounded() {
     }
 }
 
-/// A buffer that is smaller than what the window field counts in is not shut for ever.
+/// A buffer that is smaller than one unit of the window field does not keep the window closed for ever.
 #[test]
 fn a_tiny_buffer_with_a_large_scale_is_open() {
     let mut victim = Victim::new();
@@ -106,7 +106,7 @@ fn an_inexact_reset_and_a_syn_in_the_window_are_challenged_once() {
 }
 
 #[test]
-fn an_exact_reset_ends_a_connection_and_one_outside_of_the_window_is_nothing() {
+fn an_exact_reset_ends_a_connection_and_one_outside_of_the_window_is_ignored() {
     let mut victim = Victim::new();
     let listener = victim.listen(Options::default());
     let (peer, accepted) = Peer::open(&mut victim, listener, 1000, &MSS);
@@ -120,9 +120,9 @@ fn an_exact_reset_ends_a_connection_and_one_outside_of_the_window_is_nothing() {
     assert_eq!(victim.read(accepted.id), (Vec::new(), Some(ReadError::Ended(Cause::Reset))));
 }
 
-/// RFC 5961 section 7, and so that two hosts do not keep each other at it.
+/// RFC 5961 section 7. The limit also prevents two hosts from challenging each other for ever.
 #[test]
-fn challenges_are_rated() {
+fn challenge_acks_are_rate_limited() {
     let mut victim = Victim::new();
     let listener = victim.listen(Options::default());
     let (peer, accepted) = Peer::open(&mut victim, listener, 1000, &MSS);
@@ -135,7 +135,7 @@ fn challenges_are_rated() {
 
 /// RFC 9293 section 3.1, MUST-7.
 #[test]
-fn a_segment_is_taken_although_its_options_are_impossible() {
+fn a_segment_with_malformed_options_is_accepted() {
     let strange: [&[u8]; 9] = [
         &[9, 0],
         &[2, 0],
@@ -158,7 +158,7 @@ fn a_segment_is_taken_although_its_options_are_impossible() {
     }
 }
 
-/// Only what was verified counts as heard.
+/// Only segments with a valid checksum count as a sign of life.
 #[test]
 fn damaged_copies_do_not_keep_a_dead_connection_alive() {
     let keep = KeepAlive { idle: Duration::from_secs(1), interval: Duration::from_secs(1), count: 3 };
@@ -181,9 +181,9 @@ fn damaged_copies_do_not_keep_a_dead_connection_alive() {
     assert_eq!(victim.read(accepted.id).1, Some(ReadError::Ended(Cause::TimedOut)));
 }
 
-/// One who was suspended has sent no probe, so that the peer owes no answer.
+/// A suspended host has sent no probe, so the peer owes no answer.
 #[test]
-fn a_late_look_at_the_clock_does_not_end_a_connection_that_was_not_probed() {
+fn a_suspended_host_does_not_end_connections_that_it_has_not_probed() {
     let keep = KeepAlive { idle: Duration::from_secs(1), interval: Duration::from_secs(1), count: 3 };
     let mut victim = Victim::new();
     let listener = victim.listen(Options { keep_alive: Some(keep), ..Options::default() });
@@ -198,14 +198,14 @@ fn a_late_look_at_the_clock_does_not_end_a_connection_that_was_not_probed() {
     assert_eq!(victim.tcp.state(accepted.id), TcpState::Established);
 }
 
-/// RFC 7323 section 5.3: an old segment's data is not this connection's.
+/// RFC 7323 section 5.3: the data of an old segment is not accepted.
 #[test]
-fn data_with_an_old_timestamp_is_not_taken() {
+fn data_with_an_old_timestamp_is_not_accepted() {
     let mut victim = Victim::new();
     let listener = victim.listen(Options::default());
     let stamp = |value: u32| [&[1, 1, 8, 10][..], &value.to_be_bytes(), &[0; 4]].concat();
     let (mut peer, accepted) = Peer::open(&mut victim, listener, 1000, &[&MSS[..], &stamp(5000)].concat());
-    // Its first acknowledgement was without a timestamp, and not of this connection.
+    // Its first acknowledgement had no timestamp and belonged to another connection.
     let with = |peer: &Peer, value, payload: &[u8]| Raw { options: stamp(value), ..peer.segment(ACK | PSH, payload) };
     victim.receive(&with(&peer, 5001, b"new").packet());
     peer.next += 3;
@@ -216,9 +216,9 @@ fn data_with_an_old_timestamp_is_not_taken() {
     assert_eq!(victim.read(accepted.id).0, b"new data");
 }
 
-/// Bound, connecting to a neighbour that does not answer, which sends a SYN itself.
+/// A connection attempt waits for a neighbour that does not answer, but sends a SYN itself.
 #[test]
-fn a_syn_of_a_neighbour_that_was_not_reached_yet_is_a_simultaneous_open_or_nothing() {
+fn a_syn_of_an_unresolved_neighbour_is_a_simultaneous_open_or_ignored() {
     use xila_network_engine::ip::output::Blocked;
     let mut victim = Victim::new();
     victim.out.blocked = Some(Blocked::Unresolved);
@@ -237,16 +237,17 @@ fn a_syn_of_a_neighbour_that_was_not_reached_yet_is_a_simultaneous_open_or_nothi
     assert_eq!(victim.tcp.state(id), TcpState::Established);
 }
 
-/// RFC 9293 section 3.8.6.1 and 3.7.2: while the window is shut, acknowledgements carry a number that the peer takes.
+/// RFC 9293 sections 3.8.6.1 and 3.7.2: while the peer's window is closed, acknowledgements carry an acceptable
+/// sequence number.
 #[test]
-fn acknowledgements_beside_a_window_probe_lie_within_the_peers_window() {
+fn acknowledgements_during_window_probes_are_acceptable_to_the_peer() {
     let mut victim = Victim::new();
     let listener = victim.listen(Options::default());
     let (mut peer, accepted) = Peer::open(&mut victim, listener, 1000, &MSS);
     victim.tcp.write(accepted.id, &bytes(3000), victim.now).expect("there is room");
     let sent = victim.transmit();
     peer.hear(&sent);
-    // All of it is acknowledged, and the window is shut.
+    // Everything is acknowledged, and the window is closed.
     let mut shut = peer.segment(ACK, &[]);
     shut.window = 0;
     victim.receive(&shut.packet());
@@ -263,9 +264,9 @@ fn acknowledgements_beside_a_window_probe_lie_within_the_peers_window() {
     assert_eq!(answers.last().map(|seen| seen.sequence), Some(peer.expected), "the probe is not part of what was sent");
 }
 
-/// RFC 9293 section 3.8.6.2.1: what fits into a small window does not wait for the end of a long back-off.
+/// RFC 9293 section 3.8.6.2.1: data that fits a small window does not wait for the end of a long back-off.
 #[test]
-fn a_small_window_after_a_shut_one_is_used_in_time() {
+fn a_small_window_after_a_closed_one_is_used_in_time() {
     let mut victim = Victim::new();
     let listener = victim.listen(Options::default());
     let (mut peer, accepted) = Peer::open(&mut victim, listener, 1000, &MSS);
@@ -276,7 +277,7 @@ fn a_small_window_after_a_shut_one_is_used_in_time() {
     let mut probes = 0;
     for _ in 0..240 {
         probes += victim.pass(millis(500)).len();
-        // Every one is answered, and none is taken.
+        // Every probe is answered, and none is accepted.
         victim.receive(&shut.packet());
     }
     assert!(probes < 15, "{probes} probes in two minutes");
@@ -288,7 +289,7 @@ fn a_small_window_after_a_shut_one_is_used_in_time() {
     assert!(sent.iter().any(|seen| seen.payload.len() == 500), "{sent:?}");
 }
 
-/// RFC 9293 section 3.8.6.2.2: a reader of one byte at a time does not make its peer send one byte at a time.
+/// RFC 9293 section 3.8.6.2.2: a reader that reads single bytes does not make its peer send single bytes.
 #[test]
 fn a_window_is_opened_again_when_it_is_worth_a_segment() {
     let mut victim = Victim::new();
@@ -307,7 +308,7 @@ fn a_window_is_opened_again_when_it_is_worth_a_segment() {
     assert!(windows.len() < 8 && windows.iter().all(|window| *window >= 1400), "{windows:?}");
 }
 
-/// RFC 9293 section 3.8.6.2.1: nor does one whose peer opens its window byte by byte.
+/// RFC 9293 section 3.8.6.2.1: a peer that opens its window byte by byte does not cause single-byte segments either.
 #[test]
 fn small_windows_are_not_used_before_the_override_timeout() {
     let mut victim = Victim::new();
@@ -328,9 +329,9 @@ fn small_windows_are_not_used_before_the_override_timeout() {
     assert_eq!(sent.first().map(|seen| seen.payload.len()), Some(1399));
 }
 
-/// On a link that is kept full, the last acknowledgement waits for room.
+/// On a congested device, the last acknowledgement waits for space.
 #[test]
-fn the_acknowledgement_of_a_fin_leaves_when_there_is_room() {
+fn the_acknowledgement_of_a_fin_leaves_when_the_device_has_space() {
     use xila_network_engine::ip::output::Blocked;
     let mut victim = Victim::new();
     let listener = victim.listen(Options::default());
@@ -350,9 +351,10 @@ fn the_acknowledgement_of_a_fin_leaves_when_there_is_room() {
     assert!(!victim.tcp.has_pending());
 }
 
-/// An update that says nothing new is a duplicate to its peer, and three of them a loss (RFC 5681 section 3.2).
+/// A window update without news looks like a duplicate acknowledgement, and three of them like a loss (RFC 5681 section
+/// 3.2).
 #[test]
-fn a_window_that_cannot_be_said_larger_is_not_said_again() {
+fn a_window_update_that_says_nothing_new_is_not_sent() {
     let mut victim = Victim::new();
     let listener = victim.listen(Options { receive_buffer: 1 << 20, ..Options::default() });
     let (mut peer, accepted) = Peer::open(&mut victim, listener, 1000, &MSS);
@@ -365,9 +367,9 @@ fn a_window_that_cannot_be_said_larger_is_not_said_again() {
     }
 }
 
-/// RFC 5482: the user timeout is for what is unacknowledged, whatever the owner asks for besides.
+/// RFC 5482: the user timeout only applies to unacknowledged data, whatever other options the owner sets.
 #[test]
-fn a_half_closed_connection_is_not_given_up_while_nothing_is_owed() {
+fn a_half_closed_connection_is_kept_while_nothing_is_unacknowledged() {
     let mut victim = Victim::new();
     let listener = victim.listen(Options { user_timeout: Some(Duration::from_secs(5)), ..Options::default() });
     let (mut peer, accepted) = Peer::open(&mut victim, listener, 1000, &MSS);

@@ -1,4 +1,4 @@
-//! Many of everything: memory and time stay within bounds.
+//! Floods: memory and time stay within their limits.
 
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use core::time::Duration;
@@ -19,7 +19,7 @@ fn stranger(number: u32) -> SocketAddr {
 }
 
 #[test]
-fn an_honest_client_connects_during_a_flood_of_syns_and_after_it() {
+fn an_honest_client_connects_during_and_after_a_syn_flood() {
     let mut victim = Victim::new();
     let listener = victim.listen(Options::default());
     for number in 0..100_000u32 {
@@ -46,9 +46,9 @@ fn an_honest_client_connects_during_a_flood_of_syns_and_after_it() {
     assert_eq!(victim.read(accepted.id).0, b"hello");
 }
 
-/// RFC 4987 section 3.6: what a cookie has no room for is not agreed on.
+/// RFC 4987 section 3.6: options that a cookie cannot encode are not agreed on.
 #[test]
-fn a_handshake_that_is_kept_in_a_cookie_promises_no_more_than_it_remembers() {
+fn a_cookie_handshake_agrees_only_on_options_that_the_cookie_encodes() {
     let mut victim = Victim::with(Config { most_half_open: 0, ..Config::new(LINK) }, 1);
     let listener = victim.listen(Options::default());
     let everything = [2, 4, 5, 0xb4, 4, 2, 1, 3, 3, 7];
@@ -66,9 +66,9 @@ fn a_handshake_that_is_kept_in_a_cookie_promises_no_more_than_it_remembers() {
     assert!(answer.scale.is_some() && answer.timestamp.is_some());
 }
 
-/// RFC 6528: three connections of one peer do not tell a fourth.
+/// RFC 6528: the numbers of three connections of a peer do not reveal the fourth.
 #[test]
-fn initial_sequence_numbers_are_not_foreseen() {
+fn initial_sequence_numbers_are_not_predictable() {
     let ask = |victim: &mut Victim, port: u16| {
         let syn = Raw { sequence: 1, flags: SYN, ..Raw::new(SocketAddr::new(THERE, port), SERVER) };
         victim.receive(&syn.packet()).pop().expect("an answer").sequence
@@ -76,7 +76,8 @@ fn initial_sequence_numbers_are_not_foreseen() {
     let mut victim = Victim::with(Config { most_half_open: 100_000, ..Config::new(LINK) }, 1);
     victim.listen(Options::default());
     let numbers: Vec<u32> = (0..4096).map(|port| ask(&mut victim, 1000 + port)).collect();
-    // Neither constant steps nor the clock alone: each bit is as often set as not, in the numbers and in their differences.
+    // The numbers are not constant steps or the clock alone: each bit is set about half of the time, in the numbers and
+    // in their differences.
     let differences: Vec<u32> = numbers.windows(2).map(|pair| pair[1].wrapping_sub(pair[0])).collect();
     for values in [&numbers, &differences] {
         for bit in 0..32 {
@@ -91,7 +92,7 @@ fn initial_sequence_numbers_are_not_foreseen() {
     assert!(foreseen.count() <= 3);
     let clock = (victim.now.since_origin().as_micros() / 4) as u32;
     assert!(numbers.iter().filter(|number| number.abs_diff(clock) < 1 << 16).count() <= 3);
-    // Another engine's are others, and the same ends' go on with the clock.
+    // Another engine has other numbers, and for the same ends the numbers advance with the clock.
     let mut other = Victim::with(Config::new(LINK), 2);
     other.listen(Options::default());
     assert!((0..100).filter(|port| ask(&mut other, 1000 + port) == numbers[usize::from(*port)]).count() == 0);
@@ -101,7 +102,7 @@ fn initial_sequence_numbers_are_not_foreseen() {
     assert_eq!(ask(&mut victim, 999).wrapping_sub(first), 250_000);
 }
 
-/// Opens a connection and closes it, from the listener's side first: it is in TIME-WAIT.
+/// Opens a connection and closes it from the listener's side first, so that it is in TIME-WAIT.
 fn in_time_wait(victim: &mut Victim, listener: xila_network_engine::tcp::ListenerId, end: SocketAddr) {
     let syn = Raw { sequence: 10, flags: SYN, ..Raw::new(end, SERVER) };
     let answer = victim.receive(&syn.packet()).pop().expect("an answer");
@@ -131,7 +132,7 @@ fn a_hundred_thousand_in_time_wait_fit_into_16_mib() {
     assert!(victim.tcp.held() < MIB, "memory goes back");
 }
 
-/// Closes a connection that the engine has begun, from its own side first.
+/// Opens a connection from the engine's side and closes it from that side first.
 fn connect_and_close(victim: &mut Victim, remote: SocketAddr) {
     let local = SocketAddr::new(HERE, 0);
     let id = victim
@@ -162,7 +163,7 @@ fn connecting_beside_16384_in_time_wait_does_not_take_long() {
         victim.tcp.handle_timeout(victim.now);
     }
     let begun = std::time::Instant::now();
-    // As fast as they came: some of the ports are not free again yet.
+    // As fast as before: some of the ports are still in TIME-WAIT.
     for _ in 0..2000 {
         victim.now += Duration::from_micros(400);
         connect_and_close(&mut victim, remote);
@@ -172,7 +173,7 @@ fn connecting_beside_16384_in_time_wait_does_not_take_long() {
 }
 
 #[test]
-fn nothing_is_left_of_connections_that_had_far_alarms() {
+fn connections_with_late_timers_leave_no_memory_behind() {
     let mut victim = Victim::new();
     let year = Duration::from_secs(365 * 24 * 3600);
     let keep = xila_network_engine::tcp::KeepAlive { idle: year, interval: year, count: 9 };
@@ -187,9 +188,10 @@ fn nothing_is_left_of_connections_that_had_far_alarms() {
     assert_eq!(victim.tcp.connection_count(), 0);
 }
 
-/// A peer that never acknowledges, or holds its window shut, costs bounded memory for ever, and nothing once the owner is gone.
+/// A peer that never acknowledges, or keeps its window closed, costs bounded memory for ever, and none after its owner
+/// is gone.
 #[test]
-fn a_peer_that_takes_nothing_costs_bounded_memory_and_time() {
+fn a_peer_that_accepts_nothing_costs_bounded_memory_and_time() {
     for shut in [false, true] {
         let mut victim = Victim::new();
         let options = Options { user_timeout: None, linger: Duration::from_secs(1_000_000), ..Options::default() };
@@ -213,7 +215,7 @@ fn a_peer_that_takes_nothing_costs_bounded_memory_and_time() {
         assert_eq!(victim.tcp.state(accepted.id), TcpState::Established);
         assert!(victim.tcp.held() < MIB, "{} bytes, shut: {shut}", victim.tcp.held());
         victim.tcp.release(accepted.id, victim.now);
-        // Neither another release nor the peer's answers make it longer.
+        // Neither another release nor the peer's answers extend the time.
         for _ in 0..LONGEST_LINGER.as_secs() + 1 {
             victim.pass(Duration::from_secs(1));
             victim.tcp.release(accepted.id, victim.now);
@@ -225,7 +227,7 @@ fn a_peer_that_takes_nothing_costs_bounded_memory_and_time() {
     }
 }
 
-/// A peer whose acknowledgements name every other byte is believed only so far.
+/// The scoreboard for a peer that acknowledges every other byte is bounded.
 #[test]
 fn selective_acknowledgements_of_every_other_byte_cost_bounded_memory() {
     let mut victim = Victim::new();
@@ -251,9 +253,9 @@ fn selective_acknowledgements_of_every_other_byte_cost_bounded_memory() {
     assert_eq!(victim.tcp.state(accepted.id), TcpState::Established);
 }
 
-/// Bytes with gaps between them are held only so far.
+/// The buffer for bytes with gaps between them is bounded.
 #[test]
-fn every_other_byte_costs_bounded_memory_and_the_stream_goes_on() {
+fn every_other_byte_costs_bounded_memory_and_the_stream_continues() {
     let mut victim = Victim::new();
     let listener = victim.listen(Options::default());
     let (mut peer, accepted) = Peer::open(&mut victim, listener, 1000, &[2, 4, 5, 0xb4]);
@@ -269,15 +271,15 @@ fn every_other_byte_costs_bounded_memory_and_the_stream_goes_on() {
     assert_eq!(victim.read(accepted.id), (vec![b'x'; 40_000], Some(ReadError::WouldBlock)));
 }
 
-/// The way out is shut for long, and connections and handshakes come and go.
+/// The device is blocked for long, while connections and handshakes come and go.
 #[test]
-fn a_way_out_that_is_shut_for_long_does_not_make_lists_grow() {
+fn a_device_that_is_blocked_for_long_does_not_make_lists_grow() {
     use xila_network_engine::ip::output::Blocked;
     for blocked in [Blocked::Full, Blocked::Unresolved] {
         let mut victim = Victim::new();
         victim.listen(Options::default());
         victim.out.blocked = Some(blocked);
-        // One that stays, at the front of all.
+        // One handshake stays at the front.
         victim.receive(&Raw { sequence: 1, flags: SYN, ..Raw::new(SocketAddr::new(THERE, 999), SERVER) }.packet());
         for number in 0..50_000u32 {
             let end = SocketAddr::new(THERE, 1000 + (number % 1000) as u16);
@@ -306,7 +308,7 @@ fn a_way_out_that_is_shut_for_long_does_not_make_lists_grow() {
     }
 }
 
-/// Whoever is told that a connection failed is told once and for good.
+/// The owner is told once that a connection has failed.
 #[test]
 fn a_connection_to_nowhere_ends_in_time() {
     let mut tcp = Tcp::new(Config::new(LINK), Random::new([5; 32]));

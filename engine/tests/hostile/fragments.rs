@@ -1,5 +1,5 @@
-//! Fragments of both families: in any order, twice, one over another, too long, in fragments again, and late. What
-//! comes is said by a string of bytes.
+//! Fragments of both families: in any order, duplicated, overlapping, too long, fragmented again, and late. A string of
+//! bytes determines them.
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -9,13 +9,13 @@ use super::bytes::Bytes;
 use super::craft::{ICMP, ICMPV6, TCP, UDP, datagram, fragment, message, packet, put_right, with_extension};
 use super::station::{NEAR_V4, NEAR_V6, OWN_V4, OWN_V6, Station};
 
-/// Packets that are under way in fragments.
+/// Packets of which fragments are sent.
 struct Cut {
     packets: Vec<(Vec<u8>, u32)>,
     next: u32,
 }
 
-/// Runs what the bytes say.
+/// Runs the test that the bytes describe.
 pub(crate) fn run(data: &[u8]) {
     let mut bytes = Bytes::new(data);
     let mut station = Station::of(bytes.byte());
@@ -43,13 +43,13 @@ impl Cut {
             }
             10 => station.answer_last(bytes),
             _ => {
-                // Without what would take the socket or its address away.
+                // Other operations could remove the socket or its address.
                 station.device.is_full = bytes.byte().is_multiple_of(4);
             }
         }
     }
 
-    /// A packet that is to come in fragments, which may be a fragment itself.
+    /// Starts a packet to be sent in fragments, which may be a fragment itself.
     fn begin(&mut self, station: &Station, bytes: &mut Bytes<'_>) {
         let is_v4 = bytes.flag();
         let (source, destination) = station.ends(bytes, is_v4);
@@ -75,7 +75,7 @@ impl Cut {
         self.packets.push((packet(source, destination, protocol, 64, &payload), identification));
     }
 
-    /// One fragment, near to what would be right.
+    /// Sends one almost correct fragment.
     fn part(&self, station: &mut Station, bytes: &mut Bytes<'_>) {
         if self.packets.is_empty() {
             return;
@@ -89,7 +89,7 @@ impl Cut {
         match bytes.byte() {
             0..20 if part[0] >> 4 == 6 => part = with_extension(&part, 60, &[0, 1, 4, 0, 0, 0, 0]),
             20..40 if part.len() < 9000 => {
-                // The offset is one that this much data cannot have.
+                // The offset is one that is impossible for this much data.
                 let at = if part[0] >> 4 == 4 { 6 } else { 42 };
                 part[at] |= 0x1f;
                 put_right(&mut part);
@@ -104,7 +104,8 @@ impl Cut {
         station.receive_packet(bytes, &part);
     }
 
-    /// All fragments of a packet that is right, in any order, some of them twice: it is delivered, whatever else came.
+    /// Sends all fragments of a correct packet, in any order, with duplicates. It must be delivered, whatever else
+    /// arrives.
     fn whole(&mut self, station: &mut Station, bytes: &mut Bytes<'_>) {
         station.delivered.clear();
         let is_v4 = bytes.flag();
@@ -115,7 +116,7 @@ impl Cut {
         let packet = packet(ends.0, ends.1, UDP, 64, &datagram(9, 7, &text));
         let size = bytes.pick(&[1024, 512, 256, 64]).max(text.len() / 64 * 8);
         let length = text.len() + 8;
-        // In IPv4 the 16 bits of it must not be those of the others.
+        // The 16-bit identification of IPv4 must differ from those of the other packets.
         let identification = if is_v4 { 16 + self.next % 60_000 } else { self.next };
         let mut offsets: Vec<usize> = (0..length.div_ceil(size)).map(|index| index * size / 8).collect();
         for _ in 0..bytes.byte() % 8 {

@@ -1,7 +1,7 @@
-//! Any frames at an engine with a connection in every state. What they are is said by a string of bytes.
+//! Arbitrary packets for an engine with a connection in every state. A string of bytes determines them.
 //!
-//! Nothing panics, memory stays within bounds, what is sent is well-formed, a bystander on the same engine is served all the
-//! while, and in the end nothing is left.
+//! Nothing panics, memory stays within its limits, sent packets are well-formed, a bystander on the same engine is
+//! always served, and at the end nothing is left.
 
 use core::time::Duration;
 
@@ -14,7 +14,7 @@ use super::peer::{ACK, FIN, PSH, RST, Raw, SYN, ip};
 use super::scene::{HERE_V6, Scene, THERE_V6};
 use super::victim::{HERE, THERE, millis};
 
-/// Runs what the bytes say.
+/// Runs the test that the bytes describe.
 pub(crate) fn run(data: &[u8]) {
     let mut bytes = Bytes::new(data);
     let mut scene = Scene::new(bytes.byte());
@@ -66,7 +66,7 @@ impl Scene {
         self.accept();
     }
 
-    /// A segment near to what would be right.
+    /// An almost correct segment.
     fn strange(&mut self, bytes: &mut Bytes<'_>) {
         const NEAR: [u32; 12] = [0, 0, 0, 1, u32::MAX, 5, 1000, 65_534, 65_535, 131_072, 1 << 31, (1 << 31) - 1];
         const OPTIONS: [&[u8]; 10] = [
@@ -90,7 +90,7 @@ impl Scene {
         let window = bytes.pick(&[65_535, 65_535, 0, 1, 500, 30_000]);
         let mut options = bytes.pick(&OPTIONS).to_vec();
         if options.first() == Some(&5) {
-            // Ranges near to what is outstanding.
+            // SACK blocks near the outstanding data.
             let (start, length) = (bytes.word(), bytes.word());
             let start = known.unacknowledged.wrapping_add(u32::from(start));
             options =
@@ -117,7 +117,7 @@ impl Scene {
         self.receive(&raw.packet());
     }
 
-    /// An owner does something.
+    /// An owner performs an operation.
     fn ask(&mut self, bytes: &mut Bytes<'_>) {
         if self.held.is_empty() {
             return;
@@ -145,7 +145,7 @@ impl Scene {
     }
 
     fn pass(&mut self, time: Duration) {
-        // A bystander whose packets do not leave for minutes would be right to give up.
+        // A bystander whose packets cannot leave for minutes would be right to give up.
         self.victim.out.blocked = None;
         let end = self.victim.now + time;
         let mut steps = 0;
@@ -164,7 +164,7 @@ impl Scene {
         self.victim.now = end;
     }
 
-    /// The bystander's bytes arrive.
+    /// Checks that the bystander's bytes arrive.
     fn serve(&mut self) {
         self.victim.out.blocked = None;
         self.exchange();

@@ -1,5 +1,5 @@
-//! Queries and reports of IGMP and MLD in all versions, at a station whose sockets join groups and leave them. What
-//! comes is said by a string of bytes.
+//! Queries and reports of all versions of IGMP and MLD, for a station whose sockets join and leave groups. A string of
+//! bytes determines them.
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -9,7 +9,7 @@ use super::bytes::Bytes;
 use super::craft::{ICMPV6, IGMP, packet, put_right, with_extension, with_options};
 use super::station::{ROUTER_V4, ROUTER_V6, Station};
 
-/// Runs what the bytes say.
+/// Runs the test that the bytes describe.
 pub(crate) fn run(data: &[u8]) {
     let mut bytes = Bytes::new(data);
     let mut station = Station::of(bytes.byte());
@@ -44,7 +44,7 @@ impl Station {
         }
     }
 
-    /// A query or a report, near to what would be right.
+    /// An almost correct query or report.
     pub(crate) fn strange_membership(&self, bytes: &mut Bytes<'_>) -> Vec<u8> {
         let is_v4 = bytes.flag();
         let any = if is_v4 { IpAddr::V4(Ipv4Addr::UNSPECIFIED) } else { Ipv6Addr::UNSPECIFIED.into() };
@@ -81,7 +81,7 @@ impl Station {
             IpAddr::V6(group) => [&[number, 0, 0, 0, bytes.byte() & 0x87, delay, 0, 0][..], &group.octets()].concat(),
         };
         if bytes.flag() {
-            // The newest version: flags and robustness, interval, and sources.
+            // The fields of the newest version: flags and robustness, interval, and sources.
             let sources = bytes.byte() % 4;
             body.extend([bytes.byte(), bytes.byte(), 0, sources]);
             let there = if bytes.byte() < 230 { sources } else { bytes.byte() % 4 };

@@ -1,4 +1,4 @@
-//! What the fuzz targets take of these tests.
+//! The modules of these tests that the fuzz targets use.
 
 #![allow(dead_code, reason = "each target takes a part")]
 
@@ -6,6 +6,8 @@
 pub(crate) mod bytes;
 #[path = "craft.rs"]
 pub(crate) mod craft;
+#[path = "dhcp.rs"]
+pub(crate) mod dhcp;
 #[path = "engine.rs"]
 pub(crate) mod engine;
 #[path = "fragments.rs"]
@@ -18,6 +20,10 @@ pub(crate) mod groups;
 pub(crate) mod headers;
 #[path = "icmp.rs"]
 pub(crate) mod icmp;
+#[path = "information.rs"]
+pub(crate) mod information;
+#[path = "lender.rs"]
+pub(crate) mod lender;
 #[path = "neighbours.rs"]
 pub(crate) mod neighbours;
 #[path = "operations.rs"]
@@ -26,6 +32,8 @@ pub(crate) mod operations;
 pub(crate) mod owner;
 #[path = "peer.rs"]
 pub(crate) mod peer;
+#[path = "routers.rs"]
+pub(crate) mod routers;
 #[path = "scene.rs"]
 pub(crate) mod scene;
 #[path = "sent.rs"]

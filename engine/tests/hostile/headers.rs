@@ -1,5 +1,5 @@
-//! IPv4 options and chains of IPv6 extension headers: read, and given to a station. What comes is said by a string of
-//! bytes.
+//! IPv4 options and chains of IPv6 extension headers, for the parsers and for a station. A string of bytes determines
+//! them.
 
 use xila_network_engine::ip::headers::{Packet, Refusal};
 use xila_network_engine::wire::Ip;
@@ -10,7 +10,7 @@ use super::craft::{
 };
 use super::station::Station;
 
-/// Runs what the bytes say.
+/// Runs the test that the bytes describe.
 pub(crate) fn run(data: &[u8]) {
     let mut bytes = Bytes::new(data);
     read(data);
@@ -29,13 +29,13 @@ pub(crate) fn run(data: &[u8]) {
     station.rest();
 }
 
-/// Reads a packet both ways. Both find the same in what both take.
+/// Parses a packet with both parsers. They must agree on packets that both accept.
 fn read(bytes: &[u8]) {
     let quick = Ip::parse(bytes, 0, true);
     let packet = match Packet::parse(bytes, true) {
         Ok(packet) => packet,
         Err(Refusal::Problem { pointer, .. }) => {
-            // The octet that it points to is there, or would be.
+            // The octet that the pointer names exists, or is just missing.
             assert!(pointer as usize <= bytes.len() + 2, "octet {pointer} of {}", bytes.len());
             return;
         }
@@ -54,7 +54,7 @@ fn read(bytes: &[u8]) {
         assert_eq!((quick.source, quick.destination, quick.ecn), (packet.source, packet.destination, packet.ecn));
         assert!(quick.payload == packet.payload() || packet.payload().is_empty(), "{bytes:02x?}: {quick:?} {packet:?}");
     }
-    // What lies behind the packet in its frame counts for nothing.
+    // Padding after the packet is ignored.
     let padded = [packet.bytes, &[0xee; 9]].concat();
     assert_eq!(
         Packet::parse(&padded, true).map(|padded| (padded.payload_at, padded.bytes.len())),
@@ -90,7 +90,7 @@ fn strange_headers(station: &Station, bytes: &mut Bytes<'_>) -> Vec<u8> {
         packet = with_options(&packet, &options);
     } else {
         for _ in 0..bytes.byte() % 12 {
-            // From the last to the first, as each is put before what is there.
+            // From the last header to the first, because each is inserted before the others.
             let (number, body) = extension(bytes);
             packet = with_extension(&packet, number, &body);
         }
@@ -108,7 +108,7 @@ fn strange_headers(station: &Station, bytes: &mut Bytes<'_>) -> Vec<u8> {
     packet
 }
 
-/// One of RFC 791 section 3.1, RFC 2113, or any.
+/// An option of RFC 791 section 3.1 or RFC 2113, or an arbitrary one.
 fn option_v4(bytes: &mut Bytes<'_>) -> Vec<u8> {
     match bytes.byte() % 10 {
         0 => vec![1],
@@ -134,7 +134,8 @@ fn option_v4(bytes: &mut Bytes<'_>) -> Vec<u8> {
     }
 }
 
-/// An extension header (RFC 8200 section 4, RFC 6275 and others), behind the octet that names the next one.
+/// An extension header (RFC 8200 section 4, RFC 6275 and others): its number, and its bytes after the next header
+/// octet.
 fn extension(bytes: &mut Bytes<'_>) -> (u8, Vec<u8>) {
     let number = bytes.pick(&[60, 0, 43, FRAGMENT, 60, 51, 135, 139, 140, 50]);
     match number {

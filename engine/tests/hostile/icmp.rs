@@ -1,5 +1,5 @@
-//! Messages of ICMP of both families, and the packets that they quote, at a station that sends datagrams and begins
-//! connections. What comes is said by a string of bytes.
+//! ICMP messages of both families and the packets that they quote, for a station that sends datagrams and opens
+//! connections. A string of bytes determines them.
 
 use super::bytes::Bytes;
 use super::craft::{
@@ -7,7 +7,7 @@ use super::craft::{
 };
 use super::station::Station;
 
-/// Runs what the bytes say.
+/// Runs the test that the bytes describe.
 pub(crate) fn run(data: &[u8]) {
     let mut bytes = Bytes::new(data);
     let mut station = Station::of(bytes.byte());
@@ -19,7 +19,7 @@ pub(crate) fn run(data: &[u8]) {
 }
 
 impl Station {
-    /// Something arrives that asks for a message or is one, or time passes.
+    /// A message arrives, or a packet that causes one, or time passes.
     fn be_told(&mut self, bytes: &mut Bytes<'_>) {
         match bytes.byte() % 12 {
             0..=3 => {
@@ -32,7 +32,7 @@ impl Station {
             }
             6 | 7 => {
                 let packet = self.unwanted(bytes);
-                // More than anybody is told of, now and then.
+                // Sometimes more than the rate limit allows.
                 let times = if bytes.byte() < 245 { 1 } else { 80 };
                 for _ in 1..times {
                     self.receive_packet(&mut Bytes::new(&[]), &packet);
@@ -48,7 +48,7 @@ impl Station {
         }
     }
 
-    /// An error about something that was sent, or about something else.
+    /// An error about a packet that was sent, or about another one.
     fn strange_error(&self, bytes: &mut Bytes<'_>) -> Vec<u8> {
         let start = if self.engine.interface().link().hardware.is_some() { 14 } else { 0 };
         let is_packet = |frame: &&Vec<u8>| start == 0 || frame.get(12..14) != Some(&[8, 6]);
@@ -77,12 +77,12 @@ impl Station {
         let mtu = bytes.pick(&[1400u32, 1280, 0, 68, 552, 576, 1279, 1499, 65_535, u32::MAX]);
         let mut word = mtu.to_be_bytes();
         if bytes.byte() > 200 {
-            // Where extensions begin (RFC 4884), and whatever else.
+            // The begin of extensions (RFC 4884), or arbitrary values.
             word[usize::from(bytes.byte() % 4)] = bytes.byte();
         }
         let (source, mut destination) = self.ends(bytes, is_v4);
         if let (true, Some((from, _))) = (bytes.byte() < 200, xila_network_engine::wire::ends(&quoted)) {
-            // It goes to who has sent the packet.
+            // The error is addressed to the sender of the quoted packet.
             if from.is_ipv4() == source.is_ipv4() {
                 destination = from;
             }
@@ -108,7 +108,7 @@ impl Station {
         packet(source, destination, protocol, bytes.pick(&[64, 1, 255, 0]), &message(kind, word, &vec![number; length]))
     }
 
-    /// A packet that nobody takes, or whose headers say that an error is due.
+    /// A packet that no socket accepts, or whose headers require an error.
     fn unwanted(&self, bytes: &mut Bytes<'_>) -> Vec<u8> {
         let is_v4 = bytes.flag();
         let (source, destination) = self.ends(bytes, is_v4);

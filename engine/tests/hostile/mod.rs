@@ -1,7 +1,8 @@
-//! The parts of the tests against hostile peers, and against owners who ask in any order.
+//! The modules of the tests with hostile peers, and with owners that perform operations in any order.
 
 pub(crate) mod bytes;
 pub(crate) mod craft;
+pub(crate) mod dhcp;
 pub(crate) mod engine;
 mod field;
 mod floods;
@@ -10,11 +11,15 @@ pub(crate) mod frames;
 pub(crate) mod groups;
 pub(crate) mod headers;
 pub(crate) mod icmp;
+pub(crate) mod information;
+pub(crate) mod lender;
 pub(crate) mod neighbours;
 pub(crate) mod operations;
 pub(crate) mod owner;
 mod pace;
 pub(crate) mod peer;
+pub(crate) mod routers;
+pub(crate) mod runs;
 pub(crate) mod scene;
 mod seeded;
 pub(crate) mod sent;

@@ -1,5 +1,5 @@
-//! ARP and neighbour discovery at a station that has addresses, routers, claims, and packets that wait. What comes is
-//! said by a string of bytes.
+//! ARP and neighbour discovery for a station that has addresses, routers, claims, and waiting packets. A string of
+//! bytes determines the messages.
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -7,7 +7,7 @@ use super::bytes::Bytes;
 use super::craft::{BROADCAST, ICMPV6, arp, message, packet, put_right, solicited_node};
 use super::station::{FAR, NEAR, NEAR_V6, ROUTER_V6, Station};
 
-/// Runs what the bytes say.
+/// Runs the test that the bytes describe.
 pub(crate) fn run(data: &[u8]) {
     let mut bytes = Bytes::new(data);
     // Without hardware addresses there are no neighbours.
@@ -19,7 +19,7 @@ pub(crate) fn run(data: &[u8]) {
 }
 
 impl Station {
-    /// Somebody on the link says something, or time passes.
+    /// A host on the link sends a message, or time passes.
     fn meet(&mut self, bytes: &mut Bytes<'_>) {
         match bytes.byte() % 16 {
             0..=2 => {
@@ -32,7 +32,7 @@ impl Station {
             }
             8 | 9 => self.answer_last(bytes),
             10 => {
-                // What was sent comes back, as in a loop of switches.
+                // A sent frame comes back, as in a loop of switches.
                 if let Some(frame) = self.left.last().cloned() {
                     self.receive(&frame);
                 }
@@ -47,7 +47,7 @@ impl Station {
             }
             14 => self.operate(bytes),
             _ => {
-                // More than may wait.
+                // Sometimes more packets than may wait.
                 let times = if bytes.byte() < 240 { 2 } else { 70 };
                 let whom = bytes.take(7);
                 for _ in 0..times {
@@ -58,7 +58,8 @@ impl Station {
         }
     }
 
-    fn strange_arp(&self, bytes: &mut Bytes<'_>) -> Vec<u8> {
+    /// A message of ARP, near to what would be right.
+    pub(crate) fn strange_arp(&self, bytes: &mut Bytes<'_>) -> Vec<u8> {
         let v4 = |bytes: &mut Bytes<'_>| match self.address(bytes, true) {
             IpAddr::V4(address) => address,
             IpAddr::V6(_) => Ipv4Addr::UNSPECIFIED,
@@ -70,7 +71,7 @@ impl Station {
         let target = (self.hardware(bytes), v4(bytes));
         let mut frame = arp([to, from], operation, sender, target);
         match bytes.byte() {
-            // Frames are filled up with zeros.
+            // Frames are padded with zeros.
             0..100 => frame.resize(60, 0),
             250.. => {
                 let at = bytes.below(frame.len());
@@ -82,7 +83,7 @@ impl Station {
         frame
     }
 
-    /// A message of neighbour discovery, near to what would be right.
+    /// An almost correct neighbour discovery message.
     pub(crate) fn strange_discovery(&self, bytes: &mut Bytes<'_>) -> Vec<u8> {
         let v6 = |bytes: &mut Bytes<'_>| match self.address(bytes, false) {
             IpAddr::V6(address) => address,
@@ -167,7 +168,7 @@ impl Station {
         }
     }
 
-    /// A neighbour answers the last question, rightly most of the time.
+    /// A neighbour answers the last solicitation, correctly most of the time.
     pub(crate) fn answer_last(&mut self, bytes: &mut Bytes<'_>) {
         let is_question = |frame: &&Vec<u8>| {
             let is_arp = frame.get(12..14) == Some(&[8, 6]) && frame.get(21) == Some(&1);
@@ -192,7 +193,7 @@ impl Station {
         self.receive_packet(bytes, &packet);
     }
 
-    /// Neighbours are known, so that answers leave at once.
+    /// Makes the neighbours known, so that answers leave at once.
     pub(crate) fn know_neighbours(&mut self) {
         if self.engine.interface().link().hardware.is_none() {
             return;

@@ -1,5 +1,5 @@
-//! Any operations in any order, with keys old and new, at an engine that talks with itself. What they are is said by a string
-//! of bytes.
+//! Arbitrary operations in any order, with valid and stale keys, on an engine that communicates with itself. A string
+//! of bytes determines them.
 
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use core::time::Duration;
@@ -20,12 +20,12 @@ const ADDRESSES: [IpAddr; 3] = [
     IpAddr::V4(Ipv4Addr::new(10, 0, 0, 2)),
     IpAddr::V4(Ipv4Addr::new(10, 0, 0, 3)),
 ];
-/// Connections and listeners beyond this many are not asked for.
+/// The limit of connections and listeners.
 const MOST: usize = 40;
 
 struct Scene {
     host: Victim,
-    /// Packets under way, to this host or to nobody.
+    /// Packets under way, to this host or to no host.
     wire: Vec<Vec<u8>>,
     connections: Vec<ConnectionId>,
     listeners: Vec<ListenerId>,
@@ -33,7 +33,7 @@ struct Scene {
     tuples: Vec<Tuple>,
 }
 
-/// Runs what the bytes say.
+/// Runs the test that the bytes describe.
 pub(crate) fn run(data: &[u8]) {
     let mut bytes = Bytes::new(data);
     let lossless = bytes.byte().is_multiple_of(4);
@@ -64,7 +64,7 @@ fn options(bytes: &mut Bytes<'_>) -> Options {
     };
     let size = |bytes: &mut Bytes<'_>| bytes.pick(&[1, 2, 100, 3000, 70_000, 1 << 20, usize::MAX]);
     let keep = KeepAlive { idle: duration(bytes), interval: duration(bytes), count: bytes.pick(&[1, 3, u32::MAX]) };
-    // A time of no length is refused, one of a millisecond with probes without end is the owner's own doing.
+    // An interval of zero is refused. One of a millisecond with unlimited probes is the owner's own fault.
     let keep_alive = bytes.flag().then_some(keep).filter(|keep| keep.interval > Duration::from_millis(1));
     Options {
         receive_buffer: size(bytes),
@@ -99,7 +99,7 @@ impl Scene {
             19..=34 => self.ask(code % 40, bytes),
             35 if !self.listeners.is_empty() => {
                 let at = bytes.below(self.listeners.len());
-                // Its key stays, and is used again.
+                // Its key is kept and used again.
                 self.host.tcp.unbind(self.listeners[at], now, &mut self.host.out);
             }
             36 => self.forge(bytes),
@@ -181,7 +181,7 @@ impl Scene {
         }
     }
 
-    /// A packet of those under way arrives: the next, or any; perhaps it stays under way too, or is damaged.
+    /// Delivers the next packet under way, or any other. It may be duplicated or damaged.
     fn deliver(&mut self, bytes: &mut Bytes<'_>) {
         if self.wire.is_empty() {
             return;
@@ -224,7 +224,7 @@ impl Scene {
         if self.connections.is_empty() {
             return;
         }
-        // The later ones are more likely to be there.
+        // Recent connections are more likely to exist.
         let back = bytes.byte() % 8;
         let at = if back < 6 {
             self.connections.len().saturating_sub(1 + usize::from(back))
@@ -258,7 +258,7 @@ impl Scene {
         }
     }
 
-    /// A segment of nobody's, at one of the pairs of ends that were there.
+    /// Sends a forged segment between one of the pairs of ends that were in use.
     fn forge(&mut self, bytes: &mut Bytes<'_>) {
         if self.tuples.is_empty() {
             return;
@@ -283,12 +283,12 @@ impl Scene {
     fn check(&mut self) {
         let tcp = &self.host.tcp;
         assert_eq!(tcp.connections().count(), tcp.connection_count());
-        // The largest buffers that options allow, and as much again where a ring has grown.
+        // The largest buffers that options allow, twice for a ring that has grown.
         assert!(tcp.held() <= (tcp.connection_count() + 1) * (24 << 20), "{} bytes", tcp.held());
         assert!(tcp.time_wait_count() <= 255);
     }
 
-    /// Everybody lets go of everything, and in time nothing is left.
+    /// Releases everything. After some time nothing may be left.
     fn end(&mut self) {
         self.host.out.blocked = None;
         let Victim { tcp, out, now } = &mut self.host;

@@ -1,4 +1,4 @@
-//! What whoever owns a station does: sends, binds, joins, connects, and sets what there is to be set.
+//! The operations of a station's owner: sends, binds, joins, connects, and changes settings.
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use core::time::Duration;
@@ -17,7 +17,7 @@ use super::bytes::Bytes;
 use super::station::{MOST, OWN, Station, V4, V6};
 
 impl Station {
-    /// Whoever owns the station does something.
+    /// The owner performs an operation.
     pub(crate) fn operate(&mut self, bytes: &mut Bytes<'_>) {
         match bytes.byte() % 8 {
             0 | 1 => self.send(bytes),
@@ -30,8 +30,8 @@ impl Station {
         self.go_on();
     }
 
-    /// Somebody to whom packets may be sent.
-    fn whom(bytes: &mut Bytes<'_>) -> IpAddr {
+    /// A destination that packets may be sent to.
+    fn destination(bytes: &mut Bytes<'_>) -> IpAddr {
         let is_v4 = bytes.flag();
         match bytes.byte() {
             byte @ 0..200 => {
@@ -45,7 +45,7 @@ impl Station {
     }
 
     pub(crate) fn send(&mut self, bytes: &mut Bytes<'_>) {
-        let to = Self::whom(bytes);
+        let to = Self::destination(bytes);
         let length = bytes.pick(&[0, 8, 100, 1400, 1472, 1500, 3000, 9000, 20_000, 65_507]);
         let payload: Vec<u8> = (0..length).map(|at| at as u8).collect();
         let now = self.now;
@@ -106,7 +106,7 @@ impl Station {
         }
     }
 
-    /// A socket joins a group or leaves it.
+    /// A socket joins or leaves a group.
     pub(crate) fn change_membership(&mut self, bytes: &mut Bytes<'_>, id: SocketId, is_v4: bool) {
         let number = bytes.byte();
         let group: IpAddr = match number {
@@ -127,9 +127,9 @@ impl Station {
             Options { receive_buffer: 20_000, window_limit: 60_000, send_buffer: 20_000, ..Options::default() };
         match bytes.byte() % 8 {
             0 | 1 if self.connections.len() < MOST => {
-                let to = Self::whom(bytes);
+                let to = Self::destination(bytes);
                 let interface = self.engine.interface_mut();
-                // Whoever connects is told that those are no hosts.
+                // A connection to such an address is refused.
                 let is_here = interface.is_local(to) || to.is_multicast() || interface.addresses().is_broadcast(to);
                 let Some(from) = interface.source_for(to, now).filter(|from| interface.is_local(*from) && !is_here)
                 else {
@@ -188,7 +188,7 @@ impl Station {
                 }
                 let verification = if verification == 1 { Verification::None } else { Verification::First };
                 let _added = self.engine.interface_mut().add_address(added, verification, now);
-                // It may be gone again at once.
+                // The address may be removed again at once.
                 self.sent.note(self.engine.interface());
             }
         }
@@ -233,7 +233,7 @@ impl Station {
     }
 }
 
-/// Whether somebody who knows what a link is adds an address to one: the engine takes them all.
+/// Whether a sensible administrator would add an address. The engine accepts all of them.
 fn can_be_added(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => !address.is_loopback() && address.octets()[0] < 240,

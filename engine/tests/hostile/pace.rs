@@ -1,4 +1,4 @@
-//! How fast, and in how many segments: two engines on a wire.
+//! How fast two engines on a wire send, and in how many segments.
 
 use core::time::Duration;
 
@@ -9,7 +9,7 @@ use super::peer::{ACK, Raw, SYN, Seen};
 use super::victim::{Peer, Victim, millis};
 use super::wire::Wire;
 
-/// RFC 9293 section 3.8.6.2: neither side makes silly windows.
+/// RFC 9293 section 3.8.6.2: neither side causes silly windows.
 #[test]
 fn a_reader_of_one_byte_at_a_time_gets_full_segments() {
     const COUNT: usize = 1 << 20;
@@ -21,7 +21,7 @@ fn a_reader_of_one_byte_at_a_time_gets_full_segments() {
             let now = wire.now;
             written += wire.hosts[0].tcp.write(client, &[7; 4096][..4096.min(COUNT - written)], now).unwrap_or(0);
         }
-        // The window is full, or everything has arrived, before the next byte is read.
+        // Before the next byte is read, the window is full or everything has arrived.
         wire.quiet();
         let now = wire.now;
         match wire.hosts[1].tcp.read(server, &mut [0; 1], now) {
@@ -35,9 +35,9 @@ fn a_reader_of_one_byte_at_a_time_gets_full_segments() {
     assert!(answers <= 2 * segments, "{answers} packets of the reader");
 }
 
-/// RFC 6928 section 2, RFC 5681 section 3.1: one lost SYN says nothing of the path.
+/// RFC 6928 section 2, RFC 5681 section 3.1: one lost SYN does not reduce the initial window.
 #[test]
-fn a_lost_syn_does_not_slow_what_comes_after_it() {
+fn a_lost_syn_does_not_slow_the_connection_down() {
     let mut wire = Wire::new(millis(10));
     wire.loses = Box::new(|count, _| count == 1);
     let [client, _] = wire.connect([Options::default(), Options::default()]);
@@ -54,7 +54,7 @@ fn a_lost_syn_does_not_slow_what_comes_after_it() {
     assert_eq!(wire.log.len(), 10, "the initial window leaves at once");
 }
 
-/// RFC 2861, RFC 7661: a window that was not used for long is not proven.
+/// RFC 2861, RFC 7661: a congestion window that was not used for long is not validated.
 #[test]
 fn a_window_that_an_application_did_not_use_is_validated() {
     let mut wire = Wire::new(millis(25));
@@ -74,7 +74,7 @@ fn a_window_that_an_application_did_not_use_is_validated() {
     }
     let grown = wire.hosts[0].tcp.info(client).congestion_window;
     assert!(grown > 200_000, "{grown}");
-    // Ten seconds of one byte at a time.
+    // Ten seconds of single bytes.
     for _ in 0..100 {
         let now = wire.now;
         wire.hosts[0].tcp.write(client, b"x", now).expect("there is room");
@@ -90,12 +90,12 @@ fn a_window_that_an_application_did_not_use_is_validated() {
     assert!(burst <= 20 * info.segment, "a burst of {burst} bytes, the window had been {grown}");
 }
 
-/// What was lost is sent again in little more than a round trip, and not by the timer: by what arrives after it (RFC 8985
-/// section 6), and where nothing does, by a probe (section 7).
+/// A lost segment is retransmitted after little more than a round trip, without the timer: because of segments that
+/// arrive after it (RFC 8985 section 6), or, if there are none, because of a probe (section 7).
 #[test]
 fn a_lost_segment_is_recovered_without_the_timer() {
     const ROUND: Duration = millis(100);
-    // How long after the first time a packet's data was sent again, and the number of the last packet with data.
+    // The time from the first transmission to the retransmission, and the number of the last packet with data.
     let run = |lost: usize, selective: bool| {
         let mut wire = Wire::new(ROUND / 2);
         wire.loses = Box::new(move |count, _| count == lost);
@@ -123,14 +123,14 @@ fn a_lost_segment_is_recovered_without_the_timer() {
         assert!(again.is_some_and(|again| again <= ROUND * 5 / 4), "{again:?}, selective: {selective}");
     }
     let (again, _) = run(last, true);
-    // Twice the round trip, of which delayed acknowledgements are a part, and 200 ms for a lone segment.
+    // Twice the round trip time, which includes delayed acknowledgements, and 200 ms for a lone segment.
     assert!(again.is_some_and(|again| again <= ROUND * 5 / 2 + millis(200)), "{again:?}");
 }
 
-/// A shell takes all frames that have arrived before it sends. That costs no round trip where they tell of a loss: what the
-/// acknowledgements before it allow leaves first, as it would have one by one.
+/// A shell delivers all frames that have arrived before it sends. This costs no round trip if they report a loss: the
+/// segments that earlier acknowledgements allow leave first, as if the frames were delivered one by one.
 #[test]
-fn what_acknowledgements_allow_leaves_before_the_loss_that_follows_them() {
+fn segments_allowed_by_acknowledgements_leave_before_a_later_loss_is_handled() {
     let mut victim = Victim::new();
     let listener = victim.listen(Options::default());
     let mut options = MSS.to_vec();
@@ -158,7 +158,8 @@ fn what_acknowledgements_allow_leaves_before_the_loss_that_follows_them() {
     assert!(new.len() >= 8, "four were acknowledged in slow start: {} new segments", new.len());
 }
 
-/// RFC 5681 section 4.2: one for each, though all are looked at in one go: a peer without selective acknowledgements counts.
+/// RFC 5681 section 4.2: each segment gets an acknowledgement, even if all are processed at once, because a peer
+/// without SACK counts them.
 #[test]
 fn segments_out_of_order_are_acknowledged_one_by_one() {
     let mut victim = Victim::new();

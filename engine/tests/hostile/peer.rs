@@ -1,4 +1,4 @@
-//! Packets made by hand, and what is seen of those that come back.
+//! Crafted packets, and a parser for the packets that come back.
 
 use core::net::{IpAddr, SocketAddr};
 
@@ -11,7 +11,7 @@ pub(crate) const RST: u8 = 4;
 pub(crate) const PSH: u8 = 8;
 pub(crate) const ACK: u8 = 16;
 
-/// A TCP segment, of which every field is the test's.
+/// A TCP segment whose fields are all set by the test.
 #[derive(Clone, Debug)]
 pub(crate) struct Raw {
     pub(crate) source: SocketAddr,
@@ -43,7 +43,7 @@ pub(crate) fn octets(address: IpAddr) -> Vec<u8> {
     }
 }
 
-/// An IP packet with a transport's header and data in it.
+/// An IP packet with a transport header and data.
 pub(crate) fn ip(source: IpAddr, destination: IpAddr, protocol: u8, payload: &[u8]) -> Vec<u8> {
     let (source, destination) = (octets(source), octets(destination));
     if source.len() == 4 {
@@ -80,7 +80,7 @@ impl Raw {
         }
     }
 
-    /// The packet, with right checksums; the options are filled up to a word.
+    /// The packet with correct checksums. The options are padded to a multiple of four bytes.
     pub(crate) fn packet(&self) -> Vec<u8> {
         let mut options = self.options.clone();
         options.truncate(40);
@@ -102,7 +102,7 @@ impl Raw {
     }
 }
 
-/// What is seen of a packet.
+/// The fields of a received packet.
 #[derive(Clone, Debug)]
 pub(crate) struct Seen {
     pub(crate) source: SocketAddr,
@@ -117,7 +117,7 @@ pub(crate) struct Seen {
 }
 
 impl Seen {
-    /// Of a packet that is expected to be right, checksums too.
+    /// Parses a packet, which must be correct, including its checksums.
     pub(crate) fn new(packet: &[u8]) -> Self {
         let ip = Ip::parse(packet, 0, true).expect("an IP packet");
         let segment = Segment::parse(ip.source, ip.destination, ip.payload, &[], true).expect("a segment");
@@ -136,7 +136,7 @@ impl Seen {
         }
     }
 
-    /// The number behind it.
+    /// The sequence number after the segment.
     pub(crate) fn end(&self) -> u32 {
         let flags = u32::from(self.flags & SYN != 0) + u32::from(self.flags & FIN != 0);
         self.sequence.wrapping_add(self.payload.len() as u32 + flags)

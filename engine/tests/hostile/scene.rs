@@ -1,4 +1,4 @@
-//! An engine with a connection in every state, a bystander, and what is known of all of them.
+//! An engine with a connection in every state, a bystander, and the state of their peers.
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use core::time::Duration;
@@ -12,13 +12,13 @@ const FRIEND: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 9));
 pub(crate) const HERE_V6: IpAddr = IpAddr::V6(Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 1));
 pub(crate) const THERE_V6: IpAddr = IpAddr::V6(Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 2));
 
-/// What is known of a connection from its peer's side.
+/// A connection as its peer knows it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Target {
     pub(crate) peer: SocketAddr,
     pub(crate) local: SocketAddr,
     pub(crate) next: u32,
-    /// The number behind the last that the victim sent, and the first of it that was not acknowledged.
+    /// The sequence number after the last one that the victim sent, and its first unacknowledged one.
     pub(crate) expected: u32,
     pub(crate) unacknowledged: u32,
     pub(crate) stamp: Option<u32>,
@@ -30,7 +30,7 @@ pub(crate) struct Scene {
     pub(crate) listeners: [ListenerId; 2],
     pub(crate) targets: Vec<Target>,
     pub(crate) held: Vec<ConnectionId>,
-    /// The friend's key, and the victim's.
+    /// The key of the bystander's connection at the friend, and at the victim.
     pub(crate) bystander: [ConnectionId; 2],
     pub(crate) written: u8,
 }
@@ -60,7 +60,7 @@ impl Scene {
         scene
     }
 
-    /// A connection in every state.
+    /// Opens a connection in every state.
     fn populate(&mut self) {
         let plain: &[u8] = &[2, 4, 5, 0xb4];
         let full: &[u8] = &[2, 4, 5, 0xb4, 4, 2, 8, 10, 0, 0, 16, 0, 0, 0, 0, 0, 1, 3, 3, 2];
@@ -77,7 +77,7 @@ impl Scene {
             match number {
                 0 | 1 => {
                     tcp.write(id, &[7; 5000], now).expect("there is room");
-                    // Something out of order.
+                    // Data out of order.
                     self.send(target, ACK, 1000, 0, b"later", &[]);
                 }
                 2 => tcp.shutdown_write(id, now).expect("it is open"),
@@ -90,7 +90,7 @@ impl Scene {
                 5 => {
                     tcp.shutdown_write(id, now).expect("it is open");
                     self.exchange();
-                    // The FINs cross.
+                    // The FINs cross (CLOSING).
                     self.send(target, ACK | FIN, 0, u32::MAX, &[], &[]);
                 }
                 6 => {
@@ -103,7 +103,7 @@ impl Scene {
                     self.send(target, ACK | FIN, 0, 0, &[], &[]);
                 }
                 _ => {
-                    // Nobody's, with bytes that are to be delivered.
+                    // A connection without an owner, with bytes that must still be delivered.
                     tcp.write(id, &[7; 3000], now).expect("there is room");
                     tcp.release(id, now);
                     self.held.pop();
@@ -122,7 +122,7 @@ impl Scene {
                 self.send(self.targets.len() - 1, SYN, 0, 0, &[], plain);
             }
         }
-        // A handshake under way.
+        // A handshake in progress.
         let (peer, local) = (SocketAddr::new(THERE, 3000), SERVER);
         self.targets.push(Target { peer, local, next: 900, expected: 0, unacknowledged: 0, stamp: None });
         self.send(self.targets.len() - 1, SYN, 0, 0, &[], plain);
@@ -149,7 +149,7 @@ impl Scene {
         }
     }
 
-    /// Sends a segment of a target's peer, so far beyond what would be right.
+    /// Sends a segment of a target's peer. `ahead` is the distance from the correct sequence number.
     fn send(&mut self, target: usize, flags: u8, ahead: u32, acknowledged: u32, payload: &[u8], options: &[u8]) {
         let known = self.targets[target];
         let mut options = options.to_vec();
@@ -177,7 +177,7 @@ impl Scene {
         self.exchange();
     }
 
-    /// Lets the victim send, and the friend answer, until there is nothing more to send.
+    /// Lets the victim send and the friend answer, until there is nothing more to send.
     pub(crate) fn exchange(&mut self) {
         loop {
             let Victim { tcp, out, now } = &mut self.victim;

@@ -1,43 +1,6 @@
-//! What the fuzzers run, from numbers and from what they begin with. `XILA_HOSTILE` is how many of each; `XILA_HOSTILE_SEED` runs one alone.
+//! Runs the fuzz targets with seeded random bytes and with the fuzzers' seed files.
 
-use std::panic::catch_unwind;
-
-fn number(name: &str) -> Option<u64> {
-    std::env::var(name).ok().and_then(|text| text.parse().ok())
-}
-
-/// Bytes from a seed (SplitMix64).
-fn bytes(seed: u64) -> Vec<u8> {
-    let mut state = seed;
-    let mut next = || {
-        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    };
-    let length = 50 + next() % 3000;
-    (0..length).map(|_| next() as u8).collect()
-}
-
-/// What a fuzzer begins with: strings of bytes that mean something.
-fn seeds(target: &str, run: fn(&[u8])) {
-    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds").join(target);
-    let files: Vec<_> = std::fs::read_dir(&folder).expect("a folder of seeds").flatten().collect();
-    assert!(!files.is_empty(), "no seeds in {}", folder.display());
-    for file in files {
-        let bytes = std::fs::read(file.path()).expect("a seed");
-        assert!(catch_unwind(|| run(&bytes)).is_ok(), "{} has failed", file.path().display());
-    }
-}
-
-fn each(run: fn(&[u8])) {
-    if let Some(seed) = number("XILA_HOSTILE_SEED") {
-        return run(&bytes(seed));
-    }
-    let count = number("XILA_HOSTILE").unwrap_or(300);
-    let failed: Vec<u64> = (0..count).filter(|seed| catch_unwind(|| run(&bytes(*seed))).is_err()).collect();
-    assert!(failed.is_empty(), "{} of {count} have failed: {:?}", failed.len(), &failed[..failed.len().min(40)]);
-}
+use super::runs::{each, each_near, seeds};
 
 #[test]
 fn any_frames_at_connections_in_every_state() {
@@ -83,4 +46,22 @@ fn any_queries_and_memberships() {
 fn any_frames_and_operations_at_two_engines() {
     seeds("engine", super::engine::run);
     each(super::engine::run);
+}
+
+#[test]
+fn any_servers_of_dhcp() {
+    each_near(&seeds("dhcp", super::dhcp::run), super::dhcp::run);
+    each(super::dhcp::run);
+}
+
+#[test]
+fn any_servers_of_dhcpv6() {
+    each_near(&seeds("information", super::information::run), super::information::run);
+    each(super::information::run);
+}
+
+#[test]
+fn any_routers() {
+    each_near(&seeds("routers", super::routers::run), super::routers::run);
+    each(super::routers::run);
 }

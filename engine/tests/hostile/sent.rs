@@ -1,4 +1,4 @@
-//! What leaves an engine is looked at, all of it: it is well-formed, from an address of its own, and allowed.
+//! Checks everything that leaves an engine: it must be well-formed, from an address of its own, and allowed.
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use core::time::Duration;
@@ -20,19 +20,19 @@ use xila_network_engine::udp::datagram;
 use super::craft::{FRAGMENT, ICMP, ICMPV6};
 use super::peer::{checksum, sum};
 
-/// What one engine has sent, and what it has heard before.
+/// What one engine has sent, and what it has received before.
 pub(crate) struct Sent {
-    /// The addresses and networks that have been its own at some time: what waits leaves later.
+    /// The addresses and networks that it has ever had, because waiting packets leave later.
     own: HashSet<IpAddr>,
     broadcasts: HashSet<Ipv4Addr>,
     hardware: HashSet<EthernetAddress>,
     pub(crate) widest: usize,
     began: Instant,
-    /// Its own fragments, as a peer puts them together.
+    /// Its own fragments, as a peer reassembles them.
     fragments: Reassembly,
-    /// The packet that it hears now, and whether its frame is for many.
+    /// The packet that it is receiving, and whether the frame is multicast or broadcast.
     heard: Option<(Vec<u8>, bool)>,
-    /// Frames that it has heard; those of them with an IPv4 packet that is for it alone.
+    /// The number of frames that it has received, and of those with a unicast IPv4 packet for it.
     frames: u64,
     for_one_v4: u64,
     errors: HashMap<IpAddr, u64>,
@@ -62,7 +62,7 @@ impl Sent {
         }
     }
 
-    /// Takes note of what the engine has now.
+    /// Records the current settings of the engine.
     pub(crate) fn note(&mut self, interface: &Interface) {
         self.widest = self.widest.max(interface.link().mtu);
         self.hardware.extend(interface.link().hardware);
@@ -74,7 +74,7 @@ impl Sent {
         }
     }
 
-    /// Takes note of a frame that is about to be heard.
+    /// Records a frame that is about to be received.
     pub(crate) fn hears(&mut self, frame: &[u8], interface: &Interface) {
         self.frames += 1;
         let (to_many, packet) = match interface.link().hardware {
@@ -83,7 +83,8 @@ impl Sent {
         };
         let destination = packet.get(16..20).and_then(<[u8]>::first_chunk::<4>).copied().map(Ipv4Addr::from);
         let is_v4 = packet.first().is_some_and(|first| first >> 4 == 4);
-        // An address may be the station's own and, by another of its networks, broadcast: then it is its own.
+        // An address may be the station's own, and the broadcast address of another of its networks. Then it counts as
+        // its own.
         let is_for_one = |address: Ipv4Addr| {
             let is_broadcast = address.is_broadcast() || interface.addresses().is_broadcast(address.into());
             !address.is_multicast() && (!is_broadcast || interface.is_local(address.into()))
@@ -91,16 +92,16 @@ impl Sent {
         if is_v4 && !to_many && destination.is_some_and(is_for_one) {
             self.for_one_v4 += 1;
         }
-        // An error that waits for the device may be about the same packet, which came to this station alone before.
+        // An error that waits for the device may be about the same packet in an earlier unicast frame.
         self.heard = Some((packet.to_vec(), to_many && !interface.is_behind()));
     }
 
-    /// What was heard is over.
+    /// The frame has been processed.
     pub(crate) fn hears_no_more(&mut self) {
         self.heard = None;
     }
 
-    /// Looks at a frame that has left.
+    /// Checks a frame that has left.
     pub(crate) fn look(&mut self, frame: &[u8], interface: &Interface, now: Instant) {
         self.note(interface);
         if interface.link().hardware.is_none() {
@@ -109,7 +110,7 @@ impl Sent {
         let (link, packet) = frame.split_at(14);
         let to = EthernetAddress::from_bytes(&link[..6]);
         assert!(self.hardware.contains(&EthernetAddress::from_bytes(&link[6..12])), "from another station");
-        // With a new hardware address a neighbour may have the one of before.
+        // After a change of the hardware address a neighbour may have the old one.
         let is_own = self.hardware.len() == 1 && self.hardware.contains(&to);
         assert!(!is_own && to.0 != [0; 6], "to {to}, which is no other station: {frame:02x?}");
         match [link[12], link[13]] {
@@ -122,10 +123,10 @@ impl Sent {
         }
     }
 
-    /// Looks at what has come of all.
+    /// Checks the totals.
     pub(crate) fn check(&self, now: Instant) {
         let seconds = (now - self.began).as_secs();
-        // Each takes none to two tokens of the common bucket, and one of its destination's (`ip::limiter`).
+        // Each error takes zero to two tokens of the common bucket, and one of its destination's (`ip::limiter`).
         let (errors, most) =
             (self.errors.values().sum::<u64>(), self.errors.values().copied().max().unwrap_or_default());
         assert!(errors <= 200 + 4000 * seconds, "{errors} errors in {seconds} s");
@@ -145,7 +146,7 @@ impl Sent {
         assert!(self.hardware.contains(&arp.sender_hardware), "of another station");
         let is_probe = arp.sender.is_unspecified() && arp.operation == Operation::Request;
         assert!(is_probe || self.own.contains(&arp.sender.into()), "from {}", arp.sender);
-        // A probe is answered to nobody in particular.
+        // The answer to a probe has no target address.
         let is_reply = arp.operation == Operation::Reply;
         assert!(
             !arp.target.is_multicast() && (is_reply || !arp.target.is_unspecified()),
@@ -206,7 +207,7 @@ impl Sent {
             }
             (IpProtocol::Udp, _) => {
                 let read = datagram::read(source, destination, payload, true).expect("a datagram");
-                // RFC 2131 section 4.1.
+                // Only DHCP may use the unspecified source (RFC 2131 section 4.1).
                 let is_dhcp = (read.source.port(), read.destination.port()) == (68, 67);
                 assert!(!source.is_unspecified() || (is_dhcp && destination == IpAddr::V4(Ipv4Addr::BROADCAST)));
             }
@@ -221,7 +222,7 @@ impl Sent {
         }
     }
 
-    /// ICMP of both families.
+    /// Checks an ICMP message of either family.
     fn message(&mut self, packet: &Packet<'_>, is_for_one: bool) {
         let Packet { source, destination, .. } = *packet;
         assert!(!source.is_unspecified(), "an ICMP message from nobody");
@@ -244,10 +245,10 @@ impl Sent {
         }
     }
 
-    /// RFC 1122 section 3.2.2, RFC 4443 section 2.4 (e).
+    /// Checks an ICMP error (RFC 1122 section 3.2.2, RFC 4443 section 2.4 (e)).
     fn error(&self, report: &Report<'_>) {
         let quoted = report.quoted.bytes;
-        // There may be more of it than is quoted.
+        // The packet may be longer than its quoted part.
         let whole = self.heard.as_ref().map(|(heard, _)| &heard[..]).filter(|heard| heard.starts_with(quoted));
         let whole = whole.unwrap_or(quoted);
         let (at, protocol, offset) = upper(whole);
@@ -260,7 +261,7 @@ impl Sent {
                 assert!(protocol != ICMP || !is_error, "about an error: {quoted:02x?}");
             }
             IpAddr::V6(to) => {
-                // A packet that is too big, or with an option that asks for it.
+                // The exceptions: packet too big, and an option that asks for an error.
                 let is_exception = matches!((report.number, report.code), (2, _) | (4, 2));
                 let is_length = (report.number, report.code) == (4, 0);
                 let to_many = self.heard.as_ref().is_some_and(|(heard, to_many)| *to_many && heard.starts_with(quoted));
@@ -273,7 +274,7 @@ impl Sent {
     }
 }
 
-/// Where in a quoted packet its upper layer begins, what that is, and at which offset the fragment lies.
+/// The offset of the upper-layer header in a quoted packet, its protocol, and the fragment offset.
 fn upper(packet: &[u8]) -> (usize, u8, u16) {
     if packet[0] >> 4 == 4 {
         return (usize::from(packet[0] & 15) * 4, packet[9], u16::from_be_bytes([packet[6], packet[7]]) & 0x1fff);
@@ -291,7 +292,7 @@ fn upper(packet: &[u8]) -> (usize, u8, u16) {
                 _ => break,
             };
         if end > packet.len() {
-            // Nobody can know what it would be.
+            // The content after such a header is unknown.
             break;
         }
         (next, at) = (named, end);
@@ -302,7 +303,7 @@ fn upper(packet: &[u8]) -> (usize, u8, u16) {
     (at, next, offset)
 }
 
-/// RFC 3376 section 4, RFC 2236.
+/// Checks an IGMP message (RFC 3376 section 4, RFC 2236).
 fn igmp(packet: &Packet<'_>) {
     let message = packet.payload();
     assert_eq!(checksum(sum(message)), [0, 0], "the checksum");
@@ -318,7 +319,7 @@ fn igmp(packet: &Packet<'_>) {
     assert!(to.is_multicast() && (message[0] == 0x22 || group.is_multicast()), "{group} is no group");
 }
 
-/// RFC 3810 section 5.2, RFC 2710, RFC 3590.
+/// Checks an MLD message (RFC 3810 section 5.2, RFC 2710, RFC 3590).
 fn mld(packet: &Packet<'_>) {
     let message = packet.payload();
     Message::read(packet.source, packet.destination, message, true).expect("a message");
@@ -333,7 +334,7 @@ fn mld(packet: &Packet<'_>) {
     assert_eq!(packet.destination, IpAddr::V6(to));
 }
 
-/// RFC 4861 section 4, RFC 4862 section 5.4.2.
+/// Checks a neighbour discovery message (RFC 4861 section 4, RFC 4862 section 5.4.2).
 fn discovery(packet: &Packet<'_>, source: Ipv6Addr, sent: &Sent) {
     let IpAddr::V6(destination) = packet.destination else { panic!("of two families") };
     let hop_limit = packet.hop_limit;
@@ -354,5 +355,5 @@ fn discovery(packet: &Packet<'_>, source: Ipv6Addr, sent: &Sent) {
     }
 }
 
-/// The longest time that passes at once.
+/// The longest time that passes in one step.
 pub(crate) const DAY: Duration = Duration::from_secs(24 * 3600);

@@ -1,4 +1,4 @@
-//! An engine on a link, alone with the test: what arrives is made by hand, what leaves is looked at.
+//! An engine on a link, alone with the test, which crafts the frames that arrive and checks the frames that leave.
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use core::time::Duration;
@@ -23,7 +23,7 @@ use super::bytes::Bytes;
 use super::craft::{BROADCAST, Hardware, ethernet};
 use super::sent::{DAY, Sent};
 
-/// Takes frames, while it has room.
+/// A device that accepts frames while it is not full.
 #[derive(Default)]
 pub(crate) struct Device {
     pub(crate) is_full: bool,
@@ -52,9 +52,9 @@ pub(crate) struct Station {
     pub(crate) sent: Sent,
     /// The last frames that have left, oldest first.
     pub(crate) left: Vec<Vec<u8>>,
-    /// How many have left so far.
+    /// The number of frames that have left.
     pub(crate) count: usize,
-    /// Datagrams that were delivered since this was last emptied.
+    /// The datagrams that were delivered since the list was last cleared.
     pub(crate) delivered: Vec<Vec<u8>>,
     pub(crate) sockets: Vec<SocketId>,
     pub(crate) connections: Vec<ConnectionId>,
@@ -66,7 +66,7 @@ pub(crate) const NEAR: Hardware = [2, 0, 0, 0, 0, 2];
 pub(crate) const FAR: Hardware = [2, 0, 0, 0, 0, 3];
 pub(crate) const ROUTER: Hardware = [2, 0, 0, 0, 0, 0xfe];
 
-/// The first addresses of a station and of its neighbour.
+/// The first addresses of a station, of its neighbour and of its router.
 pub(crate) const OWN_V4: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
 pub(crate) const NEAR_V4: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 2);
 pub(crate) const OWN_V6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1);
@@ -74,7 +74,7 @@ pub(crate) const NEAR_V6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0,
 pub(crate) const ROUTER_V4: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 254);
 pub(crate) const ROUTER_V6: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0xfe);
 
-/// Sockets, connections and listeners beyond this many are not asked for.
+/// The limit of sockets, connections and listeners.
 pub(crate) const MOST: usize = 24;
 
 pub(crate) const V4: [Ipv4Addr; 18] = [
@@ -119,8 +119,8 @@ pub(crate) const V6: [Ipv6Addr; 18] = [
 ];
 
 impl Station {
-    /// A station with an address of each family and a way out; on an Ethernet with this hardware address, or on a link
-    /// without any.
+    /// A station with an address of each family and a default router, on an Ethernet link with this hardware address,
+    /// or on a link without hardware addresses.
     pub(crate) fn new(hardware: Option<Hardware>, mtu: usize, addresses: [IpAddr; 2]) -> Self {
         let link = Link {
             hardware: hardware.map(EthernetAddress),
@@ -136,7 +136,7 @@ impl Station {
             most_time_wait: 16,
             ..tcp::Config::new(tcp::Link { mtu, lossless: false, checksums: true })
         };
-        // A fuzzer counts each port that is made note of.
+        // A small range, because the table visits every port of it when it is made, which is slow under a fuzzer.
         let ports = PortLimits { range: 50_000..=50_399, ..PortLimits::default() };
         let udp = udp::Limits { ports, ..udp::Limits::default() };
         let config = Config { link, tcp, udp, echo_reply: true };
@@ -173,7 +173,7 @@ impl Station {
         station
     }
 
-    /// The station of most targets, by one byte.
+    /// The station of most fuzz targets, configured by one byte.
     pub(crate) fn of(setting: u8) -> Self {
         let hardware = (setting & 1 == 0).then_some(OWN);
         let mtu = [1500, 1280, 9000, 1400][usize::from(setting >> 1 & 3)];
@@ -191,7 +191,7 @@ impl Station {
         station
     }
 
-    /// A frame arrives.
+    /// Receives a frame.
     pub(crate) fn receive(&mut self, frame: &[u8]) {
         self.sent.hears(frame, self.engine.interface());
         self.engine.receive(
@@ -203,7 +203,7 @@ impl Station {
         self.sent.hears_no_more();
     }
 
-    /// A packet arrives in a frame that is right for it most of the time.
+    /// Receives a packet in a frame that is correct most of the time.
     pub(crate) fn receive_packet(&mut self, bytes: &mut Bytes<'_>, packet: &[u8]) {
         let frame = self.frame(bytes, packet);
         self.receive(&frame);
@@ -227,7 +227,7 @@ impl Station {
         ethernet(to, from, packet)
     }
 
-    /// Does what is due and sends what is to be sent; no more than a few rounds are due at once.
+    /// Does what is due, and sends. Only a few rounds may be due at once.
     pub(crate) fn go_on(&mut self) {
         for round in 0.. {
             self.transmit();
@@ -258,7 +258,7 @@ impl Station {
         }
     }
 
-    /// Looks at what has left and what has happened.
+    /// Checks the frames that have left and the events.
     fn look(&mut self) {
         let frames = core::mem::take(&mut self.device.frames);
         for frame in frames {
@@ -297,13 +297,13 @@ impl Station {
         }
     }
 
-    /// What is held stays within its bounds.
+    /// Checks that memory stays within its limits.
     fn check(&mut self) {
         self.sent.note(self.engine.interface());
         self.sent.check(self.now);
         let (engine, now) = (&self.engine, self.now);
         let interface = engine.interface();
-        // What waits for neighbours, frames that wait for the device, and the tables.
+        // The limits: packets that wait for neighbours, frames that wait for the device, and the tables.
         let most = (4 << 20) + 256 * (self.sent.widest + 100) + (1 << 20);
         assert!(interface.held() <= most, "{} bytes of the interface", interface.held());
         let connections = engine.tcp().connection_count() + 1;
@@ -327,7 +327,7 @@ impl Station {
         }
     }
 
-    /// Time passes.
+    /// Advances the time.
     pub(crate) fn pass(&mut self, time: Duration) {
         let end = self.now + time;
         let mut steps = 0;
@@ -342,7 +342,7 @@ impl Station {
         self.go_on();
     }
 
-    /// Ten minutes pass in peace, after which nothing waits for anything.
+    /// Advances the time by ten minutes without traffic, after which nothing may wait any more.
     pub(crate) fn rest(&mut self) {
         self.device.is_full = false;
         self.pass(Duration::from_secs(600));
@@ -363,7 +363,7 @@ impl Station {
         }
     }
 
-    /// An address of a family: one of the station's own, one that means something, or any.
+    /// An address of a family: one of the station's own, a special one, or an arbitrary one.
     pub(crate) fn address(&self, bytes: &mut Bytes<'_>, is_v4: bool) -> IpAddr {
         let own: Vec<IpAddr> = self.engine.interface().addresses().iter().map(Address::address).collect();
         let own: Vec<IpAddr> = own.into_iter().filter(|address| address.is_ipv4() == is_v4).collect();
@@ -378,7 +378,7 @@ impl Station {
         }
     }
 
-    /// Two addresses of one family: of somebody else, and of the station, most of the time.
+    /// Two addresses of one family: usually another host's and the station's.
     pub(crate) fn ends(&self, bytes: &mut Bytes<'_>, is_v4: bool) -> (IpAddr, IpAddr) {
         let near = if is_v4 { NEAR_V4.into() } else { IpAddr::V6(NEAR_V6) };
         let source = if bytes.flag() { self.address(bytes, is_v4) } else { near };

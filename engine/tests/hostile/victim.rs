@@ -1,4 +1,4 @@
-//! An engine that is alone with the test: what it sends is caught, what it receives is made by hand.
+//! An engine that is alone with the test, which captures what it sends and crafts what it receives.
 
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use core::time::Duration;
@@ -10,7 +10,7 @@ use xila_network_engine::time::Instant;
 
 use super::peer::{ACK, Raw, SYN, Seen};
 
-/// Catches what is sent.
+/// Captures sent packets.
 #[derive(Default)]
 pub(crate) struct Catch {
     pub(crate) packets: Vec<Vec<u8>>,
@@ -57,7 +57,7 @@ impl Victim {
 
     pub(crate) fn with(config: Config, seed: u8) -> Self {
         let out = Catch { mtu: config.link.mtu, ..Catch::default() };
-        // A connection's times are not to begin with the clock's.
+        // The clock does not start at its origin.
         let now = Instant::ORIGIN + Duration::from_secs(1000);
         Self { tcp: Tcp::new(config, Random::new([seed; 32])), out, now }
     }
@@ -68,20 +68,20 @@ impl Victim {
         listener
     }
 
-    /// Takes what has to be sent.
+    /// Returns the packets that the engine sends now.
     pub(crate) fn transmit(&mut self) -> Vec<Seen> {
         self.tcp.transmit(self.now, &mut self.out);
         while self.tcp.poll_event().is_some() {}
         core::mem::take(&mut self.out.packets).iter().map(|packet| Seen::new(packet)).collect()
     }
 
-    /// What a packet makes it send.
+    /// Receives a packet. Returns the packets that the engine sends then.
     pub(crate) fn receive(&mut self, packet: &[u8]) -> Vec<Seen> {
         self.tcp.receive(self.now, packet, &mut self.out);
         self.transmit()
     }
 
-    /// Lets time pass; what is sent meanwhile, and when.
+    /// Advances the time. Returns the packets sent meanwhile, with their times.
     pub(crate) fn pass(&mut self, time: Duration) -> Vec<(Instant, Seen)> {
         let end = self.now + time;
         let mut sent = Vec::new();
@@ -98,7 +98,7 @@ impl Victim {
         sent
     }
 
-    /// All that can be read, and how reading ends.
+    /// Reads everything. Returns the data, and how reading ended.
     pub(crate) fn read(&mut self, id: ConnectionId) -> (Vec<u8>, Option<ReadError>) {
         let mut all = Vec::new();
         let mut buffer = [0; 4096];
@@ -116,10 +116,10 @@ impl Victim {
 #[derive(Clone, Debug)]
 pub(crate) struct Peer {
     pub(crate) end: SocketAddr,
-    /// The number of its next byte, and of the next that it expects.
+    /// The sequence number of its next byte, and the next one that it expects.
     pub(crate) next: u32,
     pub(crate) expected: u32,
-    /// By how many bits the victim's windows are shifted, and the last one.
+    /// The window scale of the victim, and its last window.
     pub(crate) scale: u8,
     pub(crate) window: usize,
 }
@@ -146,7 +146,7 @@ impl Peer {
         (peer, accepted)
     }
 
-    /// A segment that follows what was sent.
+    /// A segment that continues the peer's stream.
     pub(crate) fn segment(&self, flags: u8, payload: &[u8]) -> Raw {
         Raw {
             sequence: self.next,
@@ -157,7 +157,7 @@ impl Peer {
         }
     }
 
-    /// Takes note of what was sent back.
+    /// Updates the state by the packets that were received.
     pub(crate) fn hear(&mut self, seen: &[Seen]) {
         for seen in seen.iter().filter(|seen| seen.destination == self.end) {
             if seen.sequence == self.expected {
@@ -167,7 +167,7 @@ impl Peer {
         }
     }
 
-    /// Sends bytes, and takes note of the answers.
+    /// Sends bytes, and processes the answers.
     pub(crate) fn send(&mut self, victim: &mut Victim, flags: u8, payload: &[u8]) -> Vec<Seen> {
         let segment = self.segment(flags, payload);
         self.next = self.next.wrapping_add(payload.len() as u32 + u32::from(flags & 1));

@@ -1,4 +1,4 @@
-//! Two engines on a wire that only takes time, for what needs an honest peer.
+//! Two engines on a wire that only delays packets, for tests that need an honest peer.
 
 use core::net::SocketAddr;
 use core::time::Duration;
@@ -16,9 +16,9 @@ pub(crate) struct Wire {
     pub(crate) delay: Duration,
     pub(crate) now: Instant,
     under_way: VecDeque<(Instant, usize, Vec<u8>)>,
-    /// What was sent: when, by whom, what.
+    /// The packets that were sent: time, sender, and fields.
     pub(crate) log: Vec<(Instant, usize, Seen)>,
-    /// Whether a packet is lost: its number among all, who has sent it.
+    /// Whether a packet is lost, by its number among all packets and its sender.
     pub(crate) loses: Box<dyn Fn(usize, usize) -> bool>,
     count: usize,
 }
@@ -31,7 +31,7 @@ impl Wire {
         Self { hosts, delay, now, under_way: VecDeque::new(), log: Vec::new(), loses: Box::new(|_, _| false), count: 0 }
     }
 
-    /// A connection: the client's key, then the server's.
+    /// Opens a connection. Returns the client's key, then the server's.
     pub(crate) fn connect(&mut self, options: [Options; 2]) -> [ConnectionId; 2] {
         let [ours, theirs] = options;
         let listener = self.hosts[1].listen(theirs);
@@ -64,7 +64,7 @@ impl Wire {
         }
     }
 
-    /// Goes to what happens next, within this time; false where nothing does.
+    /// Advances to the next event, if it is within this time. Returns false if there is none.
     pub(crate) fn step(&mut self, within: Duration) -> bool {
         self.transmit();
         let arrival = self.under_way.front().map(|(at, ..)| *at);
@@ -77,7 +77,7 @@ impl Wire {
         while let Some((_, to, packet)) = self.under_way.pop_front_if(|(at, ..)| *at <= self.now) {
             let host = &mut self.hosts[to];
             host.tcp.receive(self.now, &packet, &mut host.out);
-            // Duplicate acknowledgements are to be seen one by one.
+            // Duplicate acknowledgements must be sent one by one.
             self.transmit();
         }
         for host in &mut self.hosts {

@@ -1,4 +1,4 @@
-//! Whether a segment that was sent is the one that a script wants, and in packetdrill's own words what is different.
+//! Compares a sent segment with the one that a script expects, and describes differences in packetdrill's words.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use super::options::{TcpOption, TcpOptions};
 use super::script::{Ecn, Flags, Micros, Segment, Start, When};
 use super::tolerances::{Tolerance, Tolerances};
 
-/// What is different; empty where all is as it has to be.
+/// The differences; empty if there are none.
 pub(crate) fn differences(expected: &Segment, got: &Segment, checks: &mut Checks<'_>) -> Vec<String> {
     let mut found = Vec::new();
     let mut check = |name: &str, is_same: bool| {
@@ -28,16 +28,16 @@ pub(crate) fn differences(expected: &Segment, got: &Segment, checks: &mut Checks
     found
 }
 
-/// What the comparison of a script depends on.
+/// The parameters of the comparison.
 pub(crate) struct Checks<'a> {
     pub(crate) tolerances: &'a mut Tolerances,
-    /// The shift of our windows.
+    /// The window scale of our windows.
     pub(crate) shift: u8,
-    /// The size of a segment, where the window's right edge is where it was before.
+    /// The size of a segment, if the right edge of the window has not moved.
     pub(crate) held: Option<usize>,
-    /// The relative number of our FIN, where it was sent.
+    /// The relative number of our FIN, if it was sent.
     pub(crate) sent_fin: Option<u32>,
-    /// How long a tick of the timestamps' clock is, where they are looked at.
+    /// The tick of the timestamp clock, if timestamps are compared.
     pub(crate) tick: Option<Micros>,
     pub(crate) tolerance: Micros,
 }
@@ -55,7 +55,7 @@ impl Checks<'_> {
         expected > got && self.held.is_some_and(|segment| missing < segment) && self.tolerates(Tolerance::WindowHeld)
     }
 
-    /// A FIN that was sent already, where this is the bare acknowledgement after it.
+    /// Whether the script expects our FIN again, where the engine only acknowledges.
     fn is_fin_again(&mut self, expected: &Segment, got: &Segment) -> bool {
         got.flags == Flags::ACK
             && expected.flags == Flags(Flags::ACK.0 | Flags::FIN.0)
@@ -83,7 +83,7 @@ impl Checks<'_> {
     }
 
     fn are_same(&self, expected: &[TcpOption], got: &[TcpOption]) -> bool {
-        // What fills up the last word is part of a script's options where it says so, and only there.
+        // Trailing padding is part of a script's options only if the script contains it.
         let trailing = got.iter().rev().take_while(|option| **option == TcpOption::EndOfList).count();
         let shorter = &got[..got.len() - trailing];
         [got, shorter].iter().any(|got| {
@@ -130,7 +130,7 @@ const fn is_ecn(expected: Option<Ecn>, traffic_class: u8) -> bool {
     }
 }
 
-/// The first and the last moment at which something may happen.
+/// The earliest and the latest time at which something may happen.
 pub(crate) fn moments(time: When, now: Micros, tolerance: Micros) -> Option<(Micros, Micros)> {
     let (first, last) = match time {
         When::Any => return None,
@@ -142,7 +142,7 @@ pub(crate) fn moments(time: When, now: Micros, tolerance: Micros) -> Option<(Mic
     Some((first - tolerance, last + tolerance))
 }
 
-/// A time as packetdrill writes it.
+/// A time in packetdrill's notation.
 pub(crate) fn seconds(time: Micros) -> String {
     let sign = if time < 0 { "-" } else { "" };
     format!("{sign}{}.{:06}", time.abs() / 1_000_000, time.abs() % 1_000_000)

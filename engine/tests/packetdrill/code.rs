@@ -1,15 +1,15 @@
-//! `%{ assert ... }%`: as much of Python as assertions about a connection need.
+//! `%{ assert ... }%`: the subset of Python that assertions about a connection need.
 
-/// Why a snippet did not pass.
+/// Why a snippet failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Failure {
-    /// An assertion that does not hold, with the values of the names in it.
+    /// An assertion that does not hold, with the values of its names.
     Assertion(String),
-    /// More of Python than this understands.
+    /// Python that this interpreter does not support.
     Unsupported(String),
 }
 
-/// Runs the assertions in `code`; `look_up` knows the names.
+/// Runs the assertions in `code`. `look_up` returns the values of names.
 pub(crate) fn run(code: &str, look_up: &dyn Fn(&str) -> Option<f64>) -> Result<(), Failure> {
     for statement in code.lines().flat_map(|line| line.split(';')).map(str::trim) {
         let statement = statement.split('#').next().unwrap_or_default().trim();
@@ -119,7 +119,7 @@ impl Evaluation<'_> {
         Ok(result.map_or(left, truth))
     }
 
-    /// Arithmetic, from the operators that bind least to those that bind most.
+    /// Arithmetic, by the precedence of operators, from the weakest to the strongest.
     fn binary(&mut self, level: usize) -> Result<f64, Failure> {
         const LEVELS: [&[&str]; 6] = [&["|"], &["^"], &["&"], &["<<", ">>"], &["+", "-"], &["*", "/", "//", "%"]];
         let Some(operators) = LEVELS.get(level) else { return self.unary() };

@@ -1,26 +1,26 @@
-//! Shell commands: `sysctl` as options of the engine, and the few others that say something about TCP.
+//! Shell commands: `sysctl` as options of the engine, and a few others that concern TCP.
 //!
-//! A value that asks for what there is no option for, and what the engine does not do anyway, has the script skipped there:
-//! whatever it comes to says nothing of the engine.
+//! If a value asks for a feature that the engine does not have, the script is skipped from there, because its result
+//! would say nothing about the engine.
 
 use std::time::Duration;
 
 use super::settings::Host;
 
-/// What a command means for the run.
+/// The effect of a command on the run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Effect {
-    /// It is done, or there is nothing to do.
+    /// The command was executed, or there is nothing to do.
     Nothing,
-    /// So many connections have to be in the state with this name.
+    /// This many connections must be in the state with this name.
     Count { state: String, number: usize, in_process: bool },
-    /// Connections in the state with this name are dropped.
+    /// Drops the connections in the state with this name.
     Drop { state: String },
-    /// The script is about something that the engine does not have.
+    /// The script tests a feature that the engine does not have.
     Unsupported(String),
 }
 
-/// Runs `command`, which may be several.
+/// Runs `command`, which may consist of several commands.
 pub(crate) fn run(command: &str, host: &mut Host) -> Vec<Effect> {
     let command = command.replace("\\\n", " ");
     let mut effects = Vec::new();
@@ -122,7 +122,7 @@ fn sysctl(name: &str, value: &str, host: &mut Host) -> Effect {
             host.half_open = size;
         }
         ("net.ipv4", "tcp_syncookies") => {
-            // As on Linux: 2 uses cookies for every handshake.
+            // As on Linux, 2 uses cookies for every handshake.
             host.half_open = if number == 2 { 0 } else { host.half_open };
             return wanted(is_set);
         }
@@ -131,15 +131,15 @@ fn sysctl(name: &str, value: &str, host: &mut Host) -> Effect {
     Effect::Nothing
 }
 
-/// Values of what the engine has no option for: some are what it does anyway.
+/// Variables that the engine has no option for. Some values match its behaviour.
 fn fixed(namespace: &str, key: &str, number: u64, wanted: impl Fn(bool) -> Effect) -> Effect {
     match (namespace, key) {
-        // Nothing to do: the caches are empty, and the slop of FreeBSD's timers is in the tolerances.
+        // Nothing to do: the caches are empty, and the slop of FreeBSD's timers is a tolerance.
         ("net.inet.tcp", "hostcache.purgenow" | "hostcache.purge" | "hostcache.enable" | "rexmit_slop" | "persmin") => {
             Effect::Nothing
         }
         ("net.ipv4", "tcp_no_metrics_save" | "route.flush") => Effect::Nothing,
-        // What the RFCs ask for, which is how the engine is.
+        // The behaviour that the RFCs require, which the engine has.
         ("net.inet.tcp", "insecure_rst" | "insecure_syn" | "insecure_ack" | "blackhole" | "rexmit_drop_options")
         | ("net.inet.tcp", "udp_tunneling_port" | "udp_tunneling_overhead" | "fastopen.server_enable")
         | (
@@ -149,9 +149,9 @@ fn fixed(namespace: &str, key: &str, number: u64, wanted: impl Fn(bool) -> Effec
         | ("net.ipv4", "tcp_rfc1337" | "tcp_fastopen" | "tcp_abort_on_overflow" | "tcp_thin_linear_timeouts") => {
             wanted(number == 0)
         }
-        // A SYN that is sent again does not ask for ECN (RFC 3168 section 6.1.1.1).
+        // A retransmitted SYN does not ask for ECN (RFC 3168 section 6.1.1.1).
         ("net.inet.tcp", "ecn.maxretries") => wanted(number == 0),
-        // A SYN with FIN is a SYN like any other (RFC 9293 section 3.10.7.2 looks at FIN in its eighth step alone).
+        // A SYN with FIN is a SYN like any other (RFC 9293 section 3.10.7.2 considers FIN only in its eighth step).
         ("net.inet.tcp", "drop_synfin") => wanted(number == 0),
         ("net.inet.tcp", "rfc3390" | "rfc3042" | "rfc3465" | "rfc6675_pipe" | "path_mtu_discovery" | "syncookies")
         | ("net.inet.tcp", "newreno_sack" | "do_prr" | "tolerate_missing_ts" | "icmp_may_rst" | "ts_offset_per_conn")
@@ -175,7 +175,7 @@ fn sysctl_word(name: &str, value: &str, host: &mut Host) -> Effect {
     }
 }
 
-/// The part of a name that says whose it is, and the rest.
+/// Splits a name into its namespace and the rest.
 fn split(name: &str) -> (&str, &str) {
     ["net.inet.tcp", "net.ipv4", "net.core", "kern.ipc"]
         .into_iter()

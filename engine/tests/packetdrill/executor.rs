@@ -1,4 +1,4 @@
-//! Runs a script: events in their order, each at its time.
+//! Runs a script: its events in order, each at its time.
 
 use super::checks::seconds;
 use super::code;
@@ -10,23 +10,23 @@ use super::tolerances::Tolerance;
 use super::wire::LiveSegment;
 use super::world::{Configuration, Sent, Stop, Subject, World};
 
-/// What came of a script.
+/// The result of a script.
 #[derive(Clone, Debug)]
 pub(crate) struct Outcome {
     pub(crate) stop: Option<Stop>,
     pub(crate) tolerances: Vec<Tolerance>,
-    /// What was on the wire, in the script's notation.
+    /// The packets on the wire, in the script's notation.
     pub(crate) wire: Vec<String>,
 }
 
 impl Outcome {
-    /// A script that did not even begin.
+    /// The result of a script that could not start.
     pub(crate) const fn of(stop: Stop) -> Self {
         Self { stop: Some(stop), tolerances: Vec::new(), wire: Vec::new() }
     }
 }
 
-/// Runs `script`; one of others gets the [tolerances](super::tolerances) and FreeBSD's defaults.
+/// Runs `script`. A foreign script gets the [tolerances](super::tolerances) and FreeBSD's defaults.
 pub(crate) fn run(script: &Script, is_foreign: bool) -> Outcome {
     let mut world = match Configuration::new(script) {
         Ok(configuration) => World::new(configuration, is_foreign),
@@ -38,7 +38,7 @@ pub(crate) fn run(script: &Script, is_foreign: bool) -> Outcome {
 
 impl World {
     fn play(&mut self, script: &Script) -> Result<(), Stop> {
-        // Commands behind everything else set the host back as it was.
+        // Commands after all other events restore the host.
         let is_command = |event: &Event| matches!(event.action, Action::Command(_));
         let epilogue = script.events.iter().rposition(|event| !is_command(event)).map_or(0, |last| last + 1);
         for (index, event) in script.events.iter().enumerate() {
@@ -46,7 +46,7 @@ impl World {
                 Err(Stop::Skipped(_)) if index >= epilogue => Ok(()),
                 result => result,
             };
-            // What went wrong meanwhile is likely to be the reason of what goes wrong now.
+            // An error of a call that ended meanwhile is probably the cause of later errors.
             if let Some(late) = self.late.take() {
                 return Err(late);
             }
@@ -65,7 +65,7 @@ impl World {
             let message = format!("{} still waits at the end of the script", pending.call.name);
             return Err(Stop::Failed { line: pending.line, message });
         }
-        // The original does not look at what is left. For our own scripts, all that is sent is in the script.
+        // The original ignores packets that are left over. Our own scripts must contain every packet that is sent.
         let line = script.events.last().map_or(1, |event| event.line);
         match self.sent.pop_front() {
             Some(sent) if !self.tolerances.is_foreign() => {
@@ -105,7 +105,7 @@ impl World {
         }
     }
 
-    /// A packet as the script would write it, with its time.
+    /// A packet with its time, in the script's notation.
     pub(crate) fn show(&mut self, sent: &Sent) -> String {
         let at = seconds(sent.at);
         match LiveSegment::parse(&sent.packet) {
@@ -121,7 +121,7 @@ impl World {
         }
     }
 
-    /// The state of the sockets, for messages.
+    /// The states of the sockets, for messages.
     pub(crate) fn describe(&mut self) -> String {
         let sockets: Vec<_> = self.sockets.iter().map(|(number, socket)| (*number, socket.clone())).collect();
         let states: Vec<String> =

@@ -1,5 +1,5 @@
-//! The engine, as calls that a socket layer would make of it: errors by the names of `errno`, times in microseconds, and
-//! what a shell around the engine does with ICMP.
+//! The engine behind the calls of a socket layer: errors by their `errno` names, times in microseconds, and the
+//! handling of ICMP that a shell around the engine does.
 
 use std::collections::{HashSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
@@ -19,7 +19,7 @@ use super::settings::{Host, Settings};
 use super::state::State;
 use super::wire::LiveSegment;
 
-/// The name of an error, as `errno` has it.
+/// The `errno` name of an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Errno(pub(crate) &'static str);
 
@@ -28,19 +28,19 @@ const WOULD_BLOCK: Errno = Errno("EAGAIN");
 pub(crate) type Listener = ListenerId;
 pub(crate) type Connection = ConnectionId;
 
-/// What there is to know of a connection.
+/// The properties of a connection.
 #[derive(Clone, Debug)]
 pub(crate) struct Facts {
     pub(crate) state: State,
     pub(crate) send_mss: usize,
     pub(crate) send_buffer: usize,
-    /// Octets that wait to be read.
+    /// Octets that can be read.
     pub(crate) readable: usize,
-    /// Octets that were written and that the peer has not acknowledged.
+    /// Octets that were written and not acknowledged by the peer.
     pub(crate) unacknowledged: usize,
-    /// Octets that were written and have not been sent.
+    /// Octets that were written and not sent yet.
     pub(crate) unsent: usize,
-    /// Whether the peer's stream has ended, and its end may be read.
+    /// Whether the peer's stream has ended and its end can be read.
     pub(crate) is_read_ended: bool,
     /// Whether data may be sent.
     pub(crate) is_writable: bool,
@@ -52,15 +52,15 @@ pub(crate) struct Kernel {
     tcp: Tcp,
     outlet: Queue,
     host: Host,
-    /// Connections whose error was told already.
+    /// Connections whose error was already returned.
     told: HashSet<ConnectionId>,
 }
 
-/// Takes every packet.
+/// An outlet that accepts every packet.
 struct Queue {
     packets: VecDeque<Vec<u8>>,
     mtu: usize,
-    /// What routers have said of the path to the peer.
+    /// The path MTU that routers have reported.
     path: Option<usize>,
 }
 
@@ -86,7 +86,7 @@ impl Kernel {
         Self { tcp: Tcp::new(config, Random::new([7; 32])), outlet, host: host.clone(), told: HashSet::new() }
     }
 
-    /// Takes what was sent since this was last asked.
+    /// Takes the packets that were sent since the last call.
     pub(crate) fn take_sent(&mut self) -> VecDeque<Vec<u8>> {
         while self.tcp.poll_event().is_some() {}
         std::mem::take(&mut self.outlet.packets)
@@ -127,7 +127,7 @@ impl Kernel {
         })
     }
 
-    /// How a handshake ended; `None` while it goes on.
+    /// The result of a handshake; `None` while it is in progress.
     pub(crate) fn connected(&self, connection: Connection) -> Option<Result<(), Errno>> {
         Some(self.tcp.is_connected(connection)?.map_err(errno))
     }
@@ -164,7 +164,7 @@ impl Kernel {
         self.tcp.release(id, instant(now));
     }
 
-    /// Resets a connection that its owner lets go of.
+    /// Aborts and releases a connection.
     pub(crate) fn abort(&mut self, now: Micros, id: Connection) {
         self.tcp.abort(id, Cause::Aborted, instant(now));
         self.tcp.release(id, instant(now));
@@ -175,7 +175,7 @@ impl Kernel {
         self.tcp.configure(id, |options| *options = wanted, instant(now)).map_err(|_| Errno("EINVAL"))
     }
 
-    /// The engine's options for a socket's.
+    /// The engine's options for a socket's settings.
     fn options(&self, settings: &Settings) -> Options {
         let keep = KeepAlive { idle: settings.keep_idle, interval: settings.keep_interval, count: settings.keep_count };
         let default = Options::default();
@@ -202,7 +202,7 @@ impl Kernel {
         }
     }
 
-    /// Sockets made from now on are of a host like this.
+    /// Applies host settings to sockets that are created from now on.
     pub(crate) fn set_host(&mut self, host: &Host) {
         self.host = host.clone();
     }
@@ -212,7 +212,7 @@ impl Kernel {
         let cause = self.tcp.is_connected(id).and_then(Result::err);
         let is_read_ended = self.tcp.is_readable(id) && info.receive_queue == 0 && cause.is_none();
         let state = match info.state {
-            // A connection in TIME-WAIT is none any more, but its owner may still hold it.
+            // The engine no longer has a connection in TIME-WAIT, but its owner may still hold it.
             TcpState::Closed if cause.is_none() && self.tcp.time_wait_count() > 0 => State::TimeWait,
             state => State::from(state),
         };
@@ -229,13 +229,13 @@ impl Kernel {
         }
     }
 
-    /// The error that a connection ended with, once.
+    /// The error that a connection ended with. It is returned once.
     pub(crate) fn take_error(&mut self, id: Connection) -> Option<Errno> {
         let cause = self.tcp.is_connected(id)?.err()?;
         self.told.insert(id).then(|| errno(cause))
     }
 
-    /// The value of `tcpi_...`: windows in segments as Linux has them, or in octets as FreeBSD does.
+    /// The value of `tcpi_...`. Windows are counted in segments, as on Linux, or in octets, as on FreeBSD.
     pub(crate) fn statistic(&mut self, id: Connection, name: &str, counts_segments: bool) -> Option<f64> {
         let state = self.facts(id).state;
         let info = self.tcp.info(id);
@@ -269,7 +269,7 @@ impl Kernel {
         })
     }
 
-    /// How many handshakes listeners have under way.
+    /// The number of handshakes in progress at listeners.
     pub(crate) fn half_open(&self) -> usize {
         self.tcp.half_open_count()
     }
@@ -278,8 +278,8 @@ impl Kernel {
         self.tcp.receive(instant(now), packet, &mut self.outlet);
     }
 
-    /// An ICMP error that quotes `quoted`. The engine has no ICMP: this is what its shell does with one that is about
-    /// something in flight (RFC 5927 section 4.1).
+    /// Processes an ICMP error that quotes `quoted`. The TCP engine has no ICMP: this is what its shell does with an
+    /// error about a segment in flight (RFC 5927 section 4.1).
     pub(crate) fn receive_error(&mut self, now: Micros, quoted: &LiveSegment, icmp: &Icmp) {
         let tuple = Tuple::new(quoted.source, quoted.destination);
         if !self.tcp.is_in_flight(&tuple, Sequence(quoted.sequence)) {
@@ -295,7 +295,7 @@ impl Kernel {
                     self.tcp.set_path_mtu(tuple.remote().ip(), mtu, instant(now));
                 }
             }
-            // Hard errors end a handshake and nothing else (RFC 1122 section 4.2.3.9, RFC 5927 section 5.2).
+            // Hard errors end only a handshake (RFC 1122 section 4.2.3.9, RFC 5927 section 5.2).
             ("unreachable", "port_unreachable" | "protocol_unreachable" | "admin_prohibited") => {
                 if let Some(id) = self.tcp.find(&tuple) {
                     self.tcp.fail_connecting(id, Cause::Refused, instant(now));
@@ -313,7 +313,7 @@ impl Kernel {
         self.tcp.handle_timeout(instant(now));
     }
 
-    /// When a timer runs out, rounded up.
+    /// When the next timer expires, rounded up.
     pub(crate) fn next_timeout(&self) -> Option<Micros> {
         let nanos = self.tcp.next_timeout()?.since_origin().as_nanos();
         Some(Micros::try_from(nanos.div_ceil(1000)).unwrap_or(Micros::MAX))

@@ -1,6 +1,6 @@
-//! Scripts as tokens: comments and what `#ifdef` leaves out are gone.
+//! Tokenizes scripts, without comments and parts excluded by `#ifdef`.
 
-/// A token and the line that it begins on.
+/// A token, and the line on which it begins.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Token {
     pub(crate) line: usize,
@@ -12,7 +12,7 @@ pub(crate) struct Token {
 pub(crate) enum Kind {
     Word(String),
     Integer(i64),
-    /// A number with a point, as it is written: `.5` may also be flags.
+    /// A number with a decimal point, as written: `.5` may also be flags.
     Float(String),
     Text(String),
     BackQuoted(String),
@@ -24,14 +24,14 @@ pub(crate) enum Kind {
     Symbol(char),
 }
 
-/// What could not be read, and where.
+/// A syntax error, and its line.
 #[derive(Clone, Debug)]
 pub(crate) struct Error {
     pub(crate) line: usize,
     pub(crate) message: String,
 }
 
-/// Blanks out the parts that are not for any of `symbols`, as the C preprocessor does; lines keep their numbers.
+/// Blanks out the parts that are not for any of `symbols`, as the C preprocessor does. Line numbers do not change.
 pub(crate) fn preprocess(source: &str, symbols: &[&str]) -> String {
     let mut open: Vec<bool> = Vec::new();
     let mut output = String::with_capacity(source.len());
@@ -63,7 +63,7 @@ pub(crate) fn has_variants(source: &str) -> bool {
     source.lines().any(|line| line.trim_start().starts_with("#ifdef") || line.trim_start().starts_with("#ifndef"))
 }
 
-/// Reads all tokens.
+/// Tokenizes a script.
 pub(crate) fn tokens(source: &str) -> Result<Vec<Token>, Error> {
     let mut lexer = Lexer { rest: source, line: 1 };
     let mut tokens = Vec::new();
@@ -141,7 +141,7 @@ impl<'a> Lexer<'a> {
         Ok(text)
     }
 
-    /// `--name=value`: up to the next blank that is not quoted.
+    /// `--name=value`, up to the next blank that is not in quotes.
     fn option(&mut self) -> String {
         let mut quote = None;
         let end = self.rest.find(|character: char| {
@@ -155,7 +155,7 @@ impl<'a> Lexer<'a> {
         self.take(end.unwrap_or(self.rest.len()))[2..].to_owned()
     }
 
-    /// An IP address; a range of sequence numbers is none.
+    /// An IP address. A range of sequence numbers is not one.
     fn address(&mut self) -> Option<String> {
         let length =
             self.rest.find(|character: char| !character.is_ascii_hexdigit() && !matches!(character, ':' | '.'));

@@ -1,4 +1,4 @@
-//! The parts of the interpreter.
+//! The modules of the interpreter.
 
 mod checks;
 mod code;

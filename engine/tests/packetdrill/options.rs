@@ -1,17 +1,17 @@
-//! TCP options, from what a script says to octets and back to what a script would say.
+//! TCP options: from a script's notation to octets and back.
 
 use std::fmt;
 
 /// The options of a segment in a script.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum TcpOptions {
-    /// `<...>`: any, for outbound segments.
+    /// `<...>`: any options, for outbound segments.
     Any,
-    /// These, in this order.
+    /// Exactly these, in this order.
     List(Vec<TcpOption>),
 }
 
-/// An option in a script, or as it was read from a segment.
+/// An option of a script or of a parsed segment.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum TcpOption {
     EndOfList,
@@ -24,12 +24,12 @@ pub(crate) enum TcpOption {
         /// `None` for `TS val ...`.
         value: Option<u32>,
         echo: u32,
-        /// `ecr 5!`: not mapped.
+        /// `ecr 5!`: the literal value, which is not mapped.
         echo_is_live: bool,
     },
-    /// RFC 7413, with a cookie.
+    /// TCP Fast Open with a cookie (RFC 7413).
     FastOpen(Vec<u8>),
-    /// `raw "0204"`: our own word for options that no peer should send, octet by octet.
+    /// `raw "0204"`: our own extension for malformed options, octet by octet.
     Raw(Vec<u8>),
 }
 
@@ -43,7 +43,7 @@ const TIMESTAMPS: u8 = 8;
 const FAST_OPEN: u8 = 34;
 
 impl TcpOption {
-    /// Whether it only fills up.
+    /// Whether it is padding.
     pub(crate) const fn is_padding(&self) -> bool {
         matches!(self, Self::EndOfList | Self::NoOperation)
     }
@@ -100,7 +100,7 @@ fn length_octet(content: usize) -> u8 {
     u8::try_from(content + 2).expect("an option fits into 40 octets")
 }
 
-/// The octets of `options`, filled up to a multiple of four.
+/// The octets of `options`, padded to a multiple of four.
 pub(crate) fn encode(options: &[TcpOption]) -> Vec<u8> {
     let mut octets = Vec::new();
     for option in options {
@@ -112,7 +112,7 @@ pub(crate) fn encode(options: &[TcpOption]) -> Vec<u8> {
     octets
 }
 
-/// The options in `octets`. What is malformed is [`TcpOption::Raw`] to the end.
+/// The options in `octets`. A malformed option and everything after it become [`TcpOption::Raw`].
 pub(crate) fn decode(octets: &[u8]) -> Vec<TcpOption> {
     let mut options = Vec::new();
     let mut rest = octets;
@@ -171,7 +171,7 @@ fn hexadecimal(octets: &[u8]) -> String {
     octets.iter().map(|octet| format!("{octet:02x}")).collect()
 }
 
-/// The octets of a number in hexadecimal.
+/// The octets of a hexadecimal number.
 pub(crate) fn from_hexadecimal(text: &str) -> Option<Vec<u8>> {
     let text = text.strip_prefix("0x").unwrap_or(text);
     if !text.len().is_multiple_of(2) || !text.is_ascii() {

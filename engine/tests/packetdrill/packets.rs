@@ -1,4 +1,4 @@
-//! Packets that arrive, and packets that the engine has to send.
+//! Packets that arrive, and packets that the engine must send.
 
 use std::net::SocketAddr;
 
@@ -10,11 +10,11 @@ use super::tolerances::Tolerance;
 use super::wire::{self, LiveSegment};
 use super::world::{Sent, Stop, Subject, World};
 
-/// How long a packet may be waited for that may come at any time.
+/// How long to wait for a packet that may come at any time.
 const LONGEST_WAIT: Micros = 3_600_000_000;
-/// What FreeBSD adds to a timeout (`net.inet.tcp.rexmit_slop`).
+/// The slop that FreeBSD adds to a timeout (`net.inet.tcp.rexmit_slop`).
 const SLOP: Micros = 200_000;
-/// How long the engine delays an acknowledgement.
+/// The engine's delay of a delayed acknowledgement.
 const DELAYED_ACK: Micros = 40_000;
 
 impl World {
@@ -33,11 +33,11 @@ impl World {
         let packet = self.flows[flow].inbound(&segment).emit();
         let now = self.now;
         self.kernel().receive(now, &packet);
-        self.settle();
+        self.run_until_idle();
         Ok(())
     }
 
-    /// Which flow a segment of the script belongs to.
+    /// The flow that a segment of the script belongs to.
     fn flow_of(&mut self, segment: &Segment, is_inbound: bool) -> Option<usize> {
         let local = match self.subject {
             Subject::Nothing => return None,
@@ -111,7 +111,7 @@ impl World {
         };
         let now = self.now;
         self.kernel().receive_error(now, &quoted, icmp);
-        self.settle();
+        self.run_until_idle();
         Ok(())
     }
 
@@ -190,7 +190,7 @@ impl World {
     fn is_delayed(&mut self, flow: usize, expected: &Segment) -> bool {
         let is_bare = expected.flags == Flags::ACK && expected.length == 0;
         let is_due = self.next_timeout().is_some_and(|at| at <= self.now + DELAYED_ACK);
-        // What fills a hole is acknowledged at once (RFC 5681 section 4.2).
+        // A segment that fills a hole is acknowledged at once (RFC 5681 section 4.2).
         let is_so =
             is_bare && is_due && !self.flows[flow].has_hole() && self.tolerances.allow(Tolerance::EverySecondSegment);
         if is_so {
@@ -199,7 +199,8 @@ impl World {
         is_so
     }
 
-    /// The acknowledgement that was not there in time, and comes where something else is expected.
+    /// Whether a sent packet is the acknowledgement that was missing before, and comes where the script expects another
+    /// packet.
     fn is_owed(&mut self, sent: &Sent, flow: usize, expected: &Segment) -> bool {
         let (Some((number, until)), Ok(live)) = (self.owed, LiveSegment::parse(&sent.packet)) else { return false };
         let got = self.flows[flow].clone().outbound(&live, None);
@@ -212,7 +213,7 @@ impl World {
 
     fn is_of(&self, sent: &Sent, flow: usize) -> bool {
         let flow = &self.flows[flow];
-        // What cannot be read is for the expectation to complain about.
+        // An unparsable packet counts, so that the comparison reports it.
         LiveSegment::parse(&sent.packet)
             .map_or(true, |live| live.source == flow.local && live.destination == flow.remote)
     }

@@ -1,7 +1,7 @@
-//! Scripts as trees. The grammar is that of packetdrill, its FreeBSD branch included.
+//! The parser: turns scripts into trees. The grammar is packetdrill's, including its FreeBSD branch.
 //!
-//! What is outside of TCP over a plain IP header (SCTP, UDP, GRE, MPLS, tunnels, MD5 signatures) is not read: the script
-//! is [`Unreadable::Unsupported`]. Two words are our own: `raw`, an option octet by octet, and `win *`.
+//! Everything other than TCP over a plain IP header (SCTP, UDP, GRE, MPLS, tunnels, MD5 signatures) is not supported:
+//! the script is [`Unreadable::Unsupported`]. There are two extensions: `raw`, an option octet by octet, and `win *`.
 
 mod expression;
 mod packet;
@@ -9,18 +9,18 @@ mod packet;
 use super::lexer::{self, Kind, Token};
 use super::script::{Action, Event, Micros, Script, When};
 
-/// Why there is no tree.
+/// Why a script cannot be parsed.
 #[derive(Clone, Debug)]
 pub(crate) enum Unreadable {
-    /// It is no script.
+    /// A syntax error.
     Syntax { line: usize, message: String },
-    /// It is one about something else.
+    /// The script uses an unsupported feature.
     Unsupported(String),
 }
 
 type Result<T> = std::result::Result<T, Unreadable>;
 
-/// Reads a script, with `symbols` defined for its `#ifdef`.
+/// Parses a script. `symbols` are defined for its `#ifdef`.
 pub(crate) fn parse(source: &str, symbols: &[&str]) -> Result<Script> {
     let tokens = lexer::tokens(&lexer::preprocess(source, symbols))
         .map_err(|error| Unreadable::Syntax { line: error.line, message: error.message })?;
@@ -32,7 +32,7 @@ pub(crate) fn parse(source: &str, symbols: &[&str]) -> Result<Script> {
         if name == "udp_encapsulation" && value != "none" {
             return Err(Unreadable::Unsupported("TCP over UDP is not part of the engine".to_owned()));
         }
-        // What a define stands for keeps its quotes.
+        // The value of a define keeps its quotes.
         let value = if name == "define" { value } else { value.trim_matches('"') };
         script.options.push((name.to_owned(), value.to_owned()));
     }
@@ -49,7 +49,7 @@ struct Parser {
 }
 
 impl Parser {
-    /// Puts in the tokens that `--define=NAME=VALUE` gives names.
+    /// Replaces the names defined by `--define=NAME=VALUE` with their tokens.
     fn define(&mut self, options: &[(String, String)]) -> Result<()> {
         for (name, value) in
             options.iter().filter(|(option, _)| option == "define").filter_map(|(_, define)| define.split_once('='))
@@ -103,14 +103,14 @@ impl Parser {
         matches!(self.peek(), Some(Kind::Word(found)) if found == word)
     }
 
-    /// Takes `symbol` where it is next.
+    /// Consumes `symbol` if it is next.
     fn accept(&mut self, symbol: char) -> bool {
         let found = self.is_symbol(symbol);
         self.at += usize::from(found);
         found
     }
 
-    /// Takes `word` where it is next.
+    /// Consumes `word` if it is next.
     fn accept_word(&mut self, word: &str) -> bool {
         let found = self.is_word(word);
         self.at += usize::from(found);
@@ -141,7 +141,7 @@ impl Parser {
     fn event(&mut self) -> Result<Event> {
         let line = self.line();
         if let Some(Kind::BackQuoted(command)) = self.peek() {
-            // The commands before the first event and after the last one have no time.
+            // Commands before the first event and after the last one have no time.
             let action = Action::Command(command.clone());
             self.at += 1;
             return Ok(Event { line, time: When::Relative(0), action });
@@ -189,7 +189,7 @@ impl Parser {
         Ok(if relative { When::RelativeRange(start, end) } else { When::AbsoluteRange(start, end) })
     }
 
-    /// Seconds, as microseconds.
+    /// A time in seconds, as microseconds.
     fn time(&mut self) -> Result<Micros> {
         let text = match self.peek() {
             Some(Kind::Integer(seconds)) => seconds.to_string(),

@@ -1,4 +1,4 @@
-//! Which scripts there are, which of them pass, and what is said of the others.
+//! Finds the scripts, runs them, and reports the results.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -7,18 +7,17 @@ use std::panic::{self, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
 
 use super::executor::{self, Outcome};
-use super::lexer;
 use super::parser::{self, Unreadable};
-use super::selftest;
 use super::tolerances::Tolerance;
 use super::world::Stop;
+use super::{lexer, selftest};
 
-/// What `cargo test` was asked for.
+/// The arguments of `cargo test`.
 #[derive(Debug, Default)]
 pub(crate) struct Arguments {
     filters: Vec<String>,
     is_list: bool,
-    /// Whether what was on the wire is shown for what failed.
+    /// Whether the packets of failed scripts are shown.
     shows_wire: bool,
 }
 
@@ -36,7 +35,7 @@ impl Arguments {
         parsed
     }
 
-    /// Whether only the names are wanted.
+    /// Whether only the names are listed.
     pub(crate) const fn is_list(&self) -> bool {
         self.is_list
     }
@@ -47,19 +46,19 @@ impl Arguments {
     }
 }
 
-/// What came of the scripts of a folder.
+/// The results of the scripts in a folder.
 #[derive(Debug, Default)]
 pub(crate) struct Report {
     is_foreign: bool,
     passed: usize,
     failed: Vec<String>,
     skipped: Vec<String>,
-    /// How many scripts needed what is let pass.
+    /// How many scripts needed each tolerance.
     tolerances: BTreeMap<Tolerance, usize>,
 }
 
 impl Report {
-    /// Whether the interpreter itself sees what is wrong, and the scripts under `folder`, which are our own.
+    /// Runs the self-test of the interpreter, and our own scripts under `folder`.
     pub(crate) fn of_ours(folder: &Path, arguments: &Arguments) -> Self {
         let mut report = Self::of(folder, false, arguments);
         if !arguments.is_list {
@@ -68,7 +67,7 @@ impl Report {
         report
     }
 
-    /// The scripts of others under `folder`.
+    /// Runs the foreign scripts under `folder`.
     pub(crate) fn of_others(folder: &Path, arguments: &Arguments) -> Self {
         Self::of(folder, true, arguments)
     }
@@ -94,7 +93,7 @@ impl Report {
         report
     }
 
-    /// Whether nothing failed, and nothing of our own was skipped.
+    /// Whether nothing failed, and none of our own scripts was skipped.
     pub(crate) const fn is_success(&self) -> bool {
         self.failed.is_empty() && (self.is_foreign || self.skipped.is_empty())
     }
@@ -150,7 +149,7 @@ fn scripts(folder: &Path, found: &mut Vec<PathBuf>) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Runs one script: in its standard variant, and where that one fails in FreeBSD's.
+/// Runs one script: in its standard variant, and, if that fails, in FreeBSD's.
 fn run(path: &Path, is_foreign: bool) -> Outcome {
     let source = match std::fs::read(path) {
         Ok(source) => String::from_utf8_lossy(&source).into_owned(),
@@ -169,7 +168,7 @@ fn run(path: &Path, is_foreign: bool) -> Outcome {
 }
 
 thread_local! {
-    /// Where the last panic was, and what it said.
+    /// The location and message of the last panic.
     static PANIC: RefCell<String> = const { RefCell::new(String::new()) };
 }
 

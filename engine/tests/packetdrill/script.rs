@@ -1,8 +1,8 @@
-//! What a script says, before anything is run: the tree that the [parser](super::parser) builds.
+//! The tree of a script that the [parser](super::parser) builds.
 
 use super::options::TcpOptions;
 
-/// A point or a length of time in a script, in microseconds.
+/// A time or a duration in a script, in microseconds.
 pub(crate) type Micros = i64;
 
 /// A whole script.
@@ -10,11 +10,11 @@ pub(crate) type Micros = i64;
 pub(crate) struct Script {
     /// `--name=value` lines.
     pub(crate) options: Vec<(String, String)>,
-    /// What happens, in order.
+    /// The events, in order.
     pub(crate) events: Vec<Event>,
 }
 
-/// Something that happens, or has to.
+/// An event: something that happens, or that must happen.
 #[derive(Clone, Debug)]
 pub(crate) struct Event {
     pub(crate) line: usize,
@@ -22,10 +22,10 @@ pub(crate) struct Event {
     pub(crate) action: Action,
 }
 
-/// When an event happens.
+/// The time of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum When {
-    /// `0.1`: since the script began.
+    /// `0.1`: since the start of the script.
     Absolute(Micros),
     /// `+0.1`: since the previous event.
     Relative(Micros),
@@ -37,12 +37,12 @@ pub(crate) enum When {
     Any,
 }
 
-/// What an event is.
+/// The kind of an event.
 #[derive(Clone, Debug)]
 pub(crate) enum Action {
-    /// `< ...`: arrives at the engine.
+    /// `< ...`: a packet arrives at the engine.
     Inbound(Packet),
-    /// `> ...`: the engine has to send it.
+    /// `> ...`: the engine must send a packet.
     Outbound(Packet),
     /// A system call.
     Call(Call),
@@ -52,7 +52,7 @@ pub(crate) enum Action {
     Code(String),
 }
 
-/// What goes over the wire.
+/// A packet on the wire.
 #[derive(Clone, Debug)]
 pub(crate) enum Packet {
     /// A TCP segment.
@@ -61,7 +61,7 @@ pub(crate) enum Packet {
     Icmp(Icmp),
 }
 
-/// The fields of the IP header that a script may name.
+/// The IP header fields that a script may specify.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct IpFields {
     pub(crate) ecn: Option<Ecn>,
@@ -70,13 +70,13 @@ pub(crate) struct IpFields {
     pub(crate) hop_limit: Option<u8>,
 }
 
-/// The ECN field (RFC 3168), as a script names it.
+/// The ECN field (RFC 3168), in a script's notation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ecn {
     NotCapable,
     Ect0,
     Ect1,
-    /// `[ect01]`: either of the two, for outbound packets.
+    /// `[ect01]`: ECT(0) or ECT(1), for outbound packets.
     Ect01,
     CongestionExperienced,
 }
@@ -86,7 +86,7 @@ pub(crate) enum Ecn {
 pub(crate) enum Start {
     /// `1:11(10)`: relative to the initial one, unless the segment has SYN.
     Relative(u32),
-    /// `0:0(0)!`: as it is on the wire.
+    /// `0:0(0)!`: the literal value on the wire.
     Absolute(u32),
     /// `...(0)`: any.
     Any,
@@ -101,15 +101,15 @@ pub(crate) struct Segment {
     pub(crate) flags: Flags,
     pub(crate) start: Start,
     pub(crate) length: usize,
-    /// The acknowledgement field; 0 where the script names none.
+    /// The acknowledgement field; 0 if the script does not specify it.
     pub(crate) acknowledgement: u32,
-    /// `None` where the script does not care.
+    /// `None` if the script does not specify it.
     pub(crate) window: Option<u16>,
     pub(crate) urgent: u16,
     pub(crate) options: TcpOptions,
 }
 
-/// The flags of a TCP header: its thirteenth and fourteenth octet without the data offset.
+/// The flags of a TCP header: its thirteenth and fourteenth octets without the data offset.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Flags(pub(crate) u16);
 
@@ -119,7 +119,7 @@ impl Flags {
     pub(crate) const RST: Self = Self(0x04);
     pub(crate) const ACK: Self = Self(0x10);
 
-    /// The letters, in the order in which packetdrill writes them.
+    /// The letters, in packetdrill's order.
     const LETTERS: [(char, u16); 9] = [
         ('S', 0x02),
         ('F', 0x01),
@@ -140,7 +140,7 @@ impl Flags {
         Self::LETTERS.iter().find(|&&(known, _)| known == letter).map(|&(_, bits)| Self(bits))
     }
 
-    /// The flags as packetdrill writes them.
+    /// The flags in packetdrill's notation.
     pub(crate) fn text(self) -> String {
         let letters: String =
             Self::LETTERS.iter().filter(|&&(_, bits)| self.0 & bits != 0).map(|&(letter, _)| letter).collect();
@@ -156,21 +156,21 @@ pub(crate) struct Icmp {
     /// `frag_needed`, `host_unreachable`, ...
     pub(crate) code: Option<String>,
     pub(crate) mtu: Option<u32>,
-    /// The sequence number of the segment that it quotes, relative.
+    /// The relative sequence number of the quoted segment.
     pub(crate) quoted: u32,
-    /// The length of the segment that it quotes.
+    /// The length of the quoted segment.
     pub(crate) quoted_length: usize,
 }
 
-/// A system call with what it has to answer.
+/// A system call with its expected result.
 #[derive(Clone, Debug)]
 pub(crate) struct Call {
     pub(crate) name: String,
     pub(crate) arguments: Vec<Value>,
-    /// When it has to end, in the same time as the event's; `None` for a call that does not block.
+    /// When it must end, in the same notation of time as the event; `None` for a call that does not block.
     pub(crate) end: Option<Micros>,
     pub(crate) result: Value,
-    /// `EAGAIN`, where the result is -1.
+    /// The error, such as `EAGAIN`, if the result is -1.
     pub(crate) error: Option<String>,
 }
 

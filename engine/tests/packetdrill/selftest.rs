@@ -1,8 +1,7 @@
-//! Scripts that are wrong, so that it is seen that the interpreter sees it.
+//! Wrong scripts, to check that the interpreter detects the errors.
 
-use super::executor;
-use super::parser;
 use super::world::Stop;
+use super::{executor, parser};
 
 const OPEN: &str = "
 0.0 socket(..., SOCK_STREAM, IPPROTO_TCP) = 3
@@ -14,7 +13,7 @@ const OPEN: &str = "
 +0.0 accept(3, ..., ...) = 4
 ";
 
-/// What follows the handshake, and what has to be said about it.
+/// The rest of a script after the handshake, and the expected error message.
 const WRONG: [(&str, &str); 14] = [
     ("+0.0 write(4, ..., 10) = 10\n+0.0 > P. 2:12(10) ack 1\n", "different: sequence number"),
     ("+0.0 write(4, ..., 10) = 10\n+0.0 > P. 1:11(10) ack 2\n", "different: acknowledgement"),
@@ -32,7 +31,7 @@ const WRONG: [(&str, &str); 14] = [
     ("+0.0 %{ assert tcpi_state == TCPI_CLOSED }%\n", "does not hold"),
 ];
 
-/// The scripts that pass though they are wrong, or fail for another reason.
+/// Returns the scripts that pass although they are wrong, or fail for another reason.
 pub(crate) fn run() -> Vec<String> {
     let mut failures = Vec::new();
     for (text, reason) in WRONG {

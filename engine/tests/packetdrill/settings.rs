@@ -1,10 +1,10 @@
-//! What `sysctl` and `setsockopt` may say of a socket and of its host.
+//! The settings of a socket and of its host that `sysctl` and `setsockopt` change.
 
 use std::time::Duration;
 
 use xila_network_engine::wire::HopLimit;
 
-/// The options of a socket, those that its connection inherits among them.
+/// The settings of a socket, including those that its connection inherits.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
     pub(crate) receive_buffer: usize,
@@ -17,7 +17,7 @@ pub(crate) struct Settings {
     pub(crate) keep_idle: Duration,
     pub(crate) keep_interval: Duration,
     pub(crate) keep_count: u32,
-    /// How long a handshake may take (TCP_KEEPINIT).
+    /// The time limit of a handshake (TCP_KEEPINIT).
     pub(crate) connect_timeout: Duration,
     /// TCP_USER_TIMEOUT.
     pub(crate) user_timeout: Option<Duration>,
@@ -33,23 +33,23 @@ pub(crate) struct Settings {
     pub(crate) congestion: String,
 }
 
-/// What holds for all sockets.
+/// The settings that apply to all sockets.
 #[derive(Clone, Debug)]
 pub(crate) struct Host {
     pub(crate) mtu: usize,
-    /// The most that a receive buffer may grow to: it determines the window scale.
+    /// The largest size that a receive buffer may grow to. It determines the window scale.
     pub(crate) receive_limit: usize,
-    /// The most that a send buffer may grow to.
+    /// The largest size that a send buffer may grow to.
     pub(crate) send_limit: usize,
     pub(crate) timestamps: bool,
     pub(crate) window_scale: bool,
     pub(crate) sack: bool,
-    /// As FreeBSD and Linux count: 0 never, 1 always, 2 where the peer asks for it.
+    /// As on FreeBSD and Linux: 0 never, 1 always, 2 only if the peer asks for it.
     pub(crate) ecn: u8,
     pub(crate) time_wait: Duration,
-    /// Half-open connections before cookies are used.
+    /// The number of half-open connections from which on cookies are used.
     pub(crate) half_open: usize,
-    /// What new sockets have.
+    /// The settings of new sockets.
     pub(crate) socket: Settings,
 }
 
@@ -91,7 +91,7 @@ impl Host {
     /// FreeBSD's defaults, for its scripts.
     pub(crate) fn freebsd() -> Self {
         let ours = Self::ours();
-        // `net.inet.tcp.always_keepalive` is set there.
+        // On FreeBSD `net.inet.tcp.always_keepalive` is set.
         let socket = Settings { send_buffer: 32_768, keep_alive: true, keep_count: 8, ..ours.socket };
         Self { receive_limit: 2_097_152, send_limit: 2_097_152, socket, ..ours }
     }

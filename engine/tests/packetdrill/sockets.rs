@@ -1,4 +1,4 @@
-//! File descriptors, and system calls that may have to wait.
+//! File descriptors, and system calls that may block.
 
 use std::net::SocketAddr;
 
@@ -8,25 +8,25 @@ use super::settings::Settings;
 use super::state::State;
 use super::symbols;
 
-/// What a file descriptor stands for.
+/// The socket behind a file descriptor.
 #[derive(Clone, Debug)]
 pub(crate) struct Socket {
     pub(crate) role: Role,
     pub(crate) settings: Settings,
     pub(crate) non_blocking: bool,
-    /// Which connection it is on the wire.
+    /// The flow on the wire that it belongs to.
     pub(crate) flow: Option<usize>,
-    /// Octets of the peer's stream that were read.
+    /// How many octets of the peer's stream were read.
     pub(crate) read: u32,
 }
 
-/// What a socket is used for.
+/// The use of a socket.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Role {
     Fresh,
     Bound(SocketAddr),
     Listening(Listener, SocketAddr),
-    /// Asked to connect; whether it is told to the caller is another matter.
+    /// Connecting. Whether the caller was told the result is tracked elsewhere.
     Connecting(Connection),
     Connected(Connection),
 }
@@ -43,7 +43,7 @@ impl Socket {
         }
     }
 
-    /// Its state, as TCP has it.
+    /// Its TCP state.
     pub(crate) fn state(&self, kernel: &mut Kernel) -> State {
         match self.role {
             Role::Fresh | Role::Bound(_) => State::Closed,
@@ -53,14 +53,14 @@ impl Socket {
     }
 }
 
-/// How far a system call came.
+/// The result of trying a system call.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Attempt {
     Done(i64),
     Failed(Errno),
-    /// It has to wait.
+    /// It blocks.
     Blocks,
-    /// It is done, but an answer is not what the script says.
+    /// It has finished, but a result differs from the script.
     Wrong(String),
     Unsupported(String),
 }
@@ -80,26 +80,26 @@ impl From<Result<(), Errno>> for Attempt {
     }
 }
 
-/// A system call that waits.
+/// A system call that blocks.
 #[derive(Clone, Debug)]
 pub(crate) struct Pending {
     pub(crate) line: usize,
     pub(crate) call: Call,
-    /// When it has to end; `None` where the script waits for it, however long.
+    /// When it must end; `None` if the script waits for it without a limit.
     pub(crate) end: Option<Micros>,
-    /// Octets that it has written so far.
+    /// How many octets it has written so far.
     pub(crate) progress: usize,
     pub(crate) started: Micros,
 }
 
 impl Pending {
-    /// `before` is when the event before this one was over, which relative times count from.
+    /// `before` is when the previous event ended, which relative times count from.
     pub(crate) fn new(line: usize, call: &Call, time: When, before: Micros, now: Micros) -> Self {
         let offset = if matches!(time, When::Relative(_)) { before } else { 0 };
         Self { line, call: call.clone(), end: call.end.map(|end| end + offset), progress: 0, started: now }
     }
 
-    /// When it ends by itself: poll has a time.
+    /// When it ends by itself: the timeout of `poll`.
     pub(crate) fn timeout(&self) -> Option<Micros> {
         let timeout = self.call.arguments.get(2).filter(|_| self.call.name == "poll").and_then(symbols::number)?;
         (timeout >= 0).then(|| self.started + timeout * 1000)

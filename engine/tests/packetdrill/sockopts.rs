@@ -13,7 +13,7 @@ use super::symbols;
 use super::tolerances::Tolerance;
 use super::world::World;
 
-/// Options that change nothing of what TCP does here, so that any value may be set.
+/// Options that have no effect on TCP here, so that any value is accepted.
 const WITHOUT_EFFECT: [&str; 10] = [
     "SO_REUSEPORT",
     "SO_TIMESTAMP",
@@ -103,7 +103,7 @@ impl World {
         }
     }
 
-    /// The size of a buffer: until its handshake is over, a socket's own; then its connection's.
+    /// The size of a buffer: the socket's setting until its handshake has ended, then the connection's.
     fn buffer(&mut self, descriptor: i64, mut size: usize) -> i64 {
         let connection = self.sockets[&descriptor].connection();
         let facts = connection.map(|connection| self.kernel().facts(connection));
@@ -124,7 +124,7 @@ impl World {
         let non_blocking = symbols::number_of("O_NONBLOCK").unwrap_or_default();
         match call.arguments.get(1).and_then(symbols::number) {
             Some(3) => match symbols::number(&call.result) {
-                // The numbers of the flags are the system's: the script has those of its own.
+                // The numbers of the flags depend on the system: scripts have their own.
                 Some(wanted) if wanted >= 0 && (wanted & 3) == flags => Attempt::Done(wanted),
                 _ => Attempt::Done(flags),
             },
@@ -204,7 +204,7 @@ fn set(settings: &mut Settings, name: &str, value: &Value) -> Attempt {
         "IP_TTL" | "IPV6_UNICAST_HOPS" => match u8::try_from(number).map(HopLimit::new) {
             Ok(None) => return Attempt::Failed(Errno("EINVAL")),
             Ok(hop_limit) => settings.hop_limit = hop_limit,
-            // -1 is the default.
+            // -1 stands for the default.
             Err(_) => settings.hop_limit = None,
         },
         "IP_TOS" | "IPV6_TCLASS" => {

@@ -1,4 +1,4 @@
-//! The states of a connection, and the bits of its options, by the names that scripts have for them.
+//! The states of a connection, and the bits of its options, by their names in scripts.
 
 use xila_network_engine::tcp::TcpState;
 
@@ -38,13 +38,13 @@ impl State {
         Self::ALL.iter().find(|(state, ..)| *state == self).map_or("", |(_, name, _)| name)
     }
 
-    /// The state that snippets of code call so.
+    /// The state with this name in code snippets.
     pub(crate) fn by_tcpi_name(name: &str) -> Option<Self> {
         Self::ALL.iter().find(|(.., known)| *known == name).map(|(state, ..)| *state)
     }
 }
 
-/// The bit that snippets of code call so.
+/// The option bit with this name in code snippets.
 pub(crate) fn option_bit(name: &str) -> Option<f64> {
     let names = ["TCPI_OPT_TIMESTAMPS", "TCPI_OPT_SACK", "TCPI_OPT_WSCALE", "TCPI_OPT_ECN"];
     names.iter().position(|known| *known == name).map(|bit| f64::from(1 << bit))

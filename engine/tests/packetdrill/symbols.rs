@@ -1,4 +1,4 @@
-//! The names of numbers. Which numbers is of no importance, as long as flags are different bits.
+//! Symbolic constants. Their values do not matter, as long as flags are different bits.
 
 use super::script::Value;
 
@@ -60,12 +60,12 @@ const NAMES: &[(&str, i64)] = &[
     ("EINPROGRESS", 115),
 ];
 
-/// The number of a name.
+/// The value of a name.
 pub(crate) fn number_of(name: &str) -> Option<i64> {
     NAMES.iter().find(|(known, _)| *known == name).map(|(_, number)| *number)
 }
 
-/// The number of an expression.
+/// The value of an expression.
 pub(crate) fn number(value: &Value) -> Option<i64> {
     match value {
         Value::Number(number) => Some(*number),

@@ -1,4 +1,4 @@
-//! System calls: which there are, when they have to wait, and whether they answer what the script says.
+//! System calls: which are supported, when they block, and whether their results match the script.
 
 use std::net::SocketAddr;
 
@@ -11,18 +11,18 @@ use super::tolerances::Tolerance;
 use super::world::{Stop, Subject, World};
 
 impl World {
-    /// Begins a call; waits for its end where the script gives it no other one. `before` is when the event before this
-    /// one was over.
+    /// Starts a call, and waits for its end unless the script gives it another end. `before` is when the previous event
+    /// ended.
     pub(crate) fn call(&mut self, line: usize, call: &Call, time: When, before: Micros) -> Result<(), Stop> {
         let mut pending = Pending::new(line, call, time, before, self.now);
         let attempt = self.attempt(&mut pending);
         if attempt != Attempt::Blocks {
-            self.settle();
+            self.run_until_idle();
             return self.judge(&pending, &attempt);
         }
         let waits = pending.end.is_none();
         self.pending.push(pending);
-        self.settle();
+        self.run_until_idle();
         while waits && self.pending.iter().any(|pending| pending.line == line) {
             if !self.step(self.now + 3_600_000_000) {
                 return Err(Stop::Failed { line, message: format!("{} would wait for ever", call.name) });
@@ -31,7 +31,7 @@ impl World {
         Ok(())
     }
 
-    /// Tries the calls that wait again; tells whether one of them is done.
+    /// Tries the blocked calls again. Returns whether one of them has finished.
     pub(crate) fn resume(&mut self) -> bool {
         let mut moved = false;
         for mut pending in std::mem::take(&mut self.pending) {
@@ -50,7 +50,7 @@ impl World {
         moved
     }
 
-    /// Whether a call that is over is as the script says.
+    /// Compares a finished call with the script.
     fn judge(&mut self, pending: &Pending, attempt: &Attempt) -> Result<(), Stop> {
         let Pending { line, call, end, started, .. } = pending;
         let failed = |message: String| Stop::Failed { line: *line, message: format!("{}: {message}", call.name) };
@@ -81,7 +81,7 @@ impl World {
         }
     }
 
-    /// Carries a call on as far as it comes.
+    /// Advances a call as far as possible.
     fn attempt(&mut self, pending: &mut Pending) -> Attempt {
         let call = pending.call.clone();
         match call.name.as_str() {
@@ -256,7 +256,7 @@ impl World {
         if how == 0 { Attempt::Done(0) } else { kernel.shutdown_write(now, connection).into() }
     }
 
-    /// The receive buffer of a connection, as FreeBSD has it in its scripts: whole segments.
+    /// The receive buffer of a connection as in FreeBSD's scripts: whole segments.
     pub(crate) fn round_buffer(&mut self, buffer: &mut usize, mss: Option<usize>) {
         let default = self.configuration.mtu.saturating_sub(if self.configuration.local.is_ipv4() { 40 } else { 60 });
         let mss = mss.unwrap_or(default).max(1);
@@ -268,7 +268,7 @@ impl World {
         }
     }
 
-    /// What FreeBSD does to a connection's receive buffer once the peer's MSS is known.
+    /// Enlarges a connection's receive buffer as FreeBSD does once the peer's MSS is known.
     fn enlarge(&mut self, socket: &mut Socket) {
         let Some(connection) = socket.connection() else { return };
         let mss = self.kernel().facts(connection).send_mss;
@@ -276,13 +276,13 @@ impl World {
         self.round_buffer(&mut settings.receive_buffer, Some(mss));
         if settings.receive_buffer != socket.settings.receive_buffer {
             let now = self.now;
-            // Larger than what it was: no reason to be refused.
+            // It is larger than before, so it is not refused.
             let _taken = self.kernel().configure(now, connection, &settings);
         }
     }
 }
 
-/// The port in a socket address, where the script names one.
+/// The port in a socket address, if the script specifies one.
 fn port(call: &Call) -> Option<u16> {
     let port = call.arguments.get(1)?.field("sin_port").or_else(|| call.arguments.get(1)?.field("sin6_port"))?;
     symbols::number(port).and_then(|port| u16::try_from(port).ok())

@@ -1,41 +1,41 @@
-//! Choices of FreeBSD's that its scripts assert and that no RFC asks for.
+//! Behaviours of FreeBSD that its scripts assert and that no RFC requires.
 //!
-//! Each is one kind of difference that a script of others may have from what the engine does, with the reason. Scripts
-//! of our own get none of them. What was let pass is counted and reported; nothing else is.
+//! Each tolerance is one kind of difference between a foreign script and the engine, with the reason. Our own scripts
+//! get none. The tolerances that were needed are counted and reported; other differences are failures.
 
 use std::collections::BTreeSet;
 
-/// A difference that is let pass.
+/// A difference that is tolerated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Tolerance {
     /// Padding of the options.
     Padding,
-    /// A scaled window that is one unit larger.
+    /// A scaled window that is larger by one unit.
     WindowRoundedUp,
-    /// A window whose right edge stays where it was.
+    /// A window whose right edge does not move.
     WindowHeld,
-    /// The receive buffer of a connection in multiples of its MSS.
+    /// A receive buffer that is a multiple of the MSS.
     RoundedBuffer,
     /// The right edge of the receive window.
     Edge,
-    /// When a timer of retransmission runs out.
+    /// The expiry of a retransmission timer.
     Slop,
     /// An acknowledgement that FreeBSD would not have delayed.
     EverySecondSegment,
     /// A FIN that FreeBSD sends again.
     FinAgain,
-    /// The error of a connection that is reset when it is all but over.
+    /// The error of a connection that is reset when it has almost ended.
     ResetAtTheEnd,
-    /// A reset where FreeBSD is silent.
+    /// A reset, although FreeBSD sends nothing.
     ResetForSynAck,
     /// The hop limit and the traffic class of a reset.
     HeaderOfResets,
-    /// A script with variants for the standard and for FreeBSD.
+    /// A script with a standard variant and a FreeBSD variant.
     Variant,
 }
 
 impl Tolerance {
-    /// Why it is let pass.
+    /// Why it is tolerated.
     pub(crate) const fn reason(self) -> &'static str {
         match self {
             Self::Padding => {
@@ -76,7 +76,7 @@ impl Tolerance {
     }
 }
 
-/// What is let pass in one script.
+/// The tolerances of one script.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Tolerances {
     is_foreign: bool,
@@ -84,12 +84,12 @@ pub(crate) struct Tolerances {
 }
 
 impl Tolerances {
-    /// None for scripts of our own; all of them for those of others.
+    /// None for our own scripts; all of them for foreign ones.
     pub(crate) fn new(is_foreign: bool) -> Self {
         Self { is_foreign, used: BTreeSet::new() }
     }
 
-    /// Whether `tolerance` is allowed; remembers that it was needed.
+    /// Whether `tolerance` is allowed. Records that it was needed.
     pub(crate) fn allow(&mut self, tolerance: Tolerance) -> bool {
         if self.is_foreign {
             self.used.insert(tolerance);
@@ -97,12 +97,12 @@ impl Tolerances {
         self.is_foreign
     }
 
-    /// Whether any is allowed at all.
+    /// Whether any tolerance is allowed.
     pub(crate) const fn is_foreign(&self) -> bool {
         self.is_foreign
     }
 
-    /// What was needed.
+    /// The tolerances that were needed.
     pub(crate) fn used(&self) -> impl Iterator<Item = Tolerance> + '_ {
         self.used.iter().copied()
     }

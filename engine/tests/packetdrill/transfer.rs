@@ -1,4 +1,4 @@
-//! System calls that move data, and those that ask how much of it there is.
+//! System calls that transfer data, and those that ask how much data there is.
 
 use std::time::Duration;
 
@@ -33,7 +33,7 @@ impl World {
                 if !peeks {
                     socket.read += u32::try_from(length).expect("a length");
                 }
-                // The peer's stream has its first octet after the SYN.
+                // The first octet of the peer's stream follows its SYN.
                 let is_wrong = |&(at, octet): &(usize, &u8)| *octet != pattern(first + 1 + at as u32);
                 match buffer[..length].iter().enumerate().find(is_wrong) {
                     Some((at, _)) => {
@@ -164,7 +164,7 @@ impl World {
     }
 }
 
-/// The octet at `position` of what is written here.
+/// The octet at `position` of the data that this host writes.
 pub(crate) const fn own_pattern(position: usize) -> u8 {
     (position % 253) as u8
 }
@@ -178,7 +178,7 @@ fn flags(call: &Call, at: usize) -> Value {
     .unwrap_or(Value::Number(0))
 }
 
-/// The length of all buffers of a call.
+/// The total length of all buffers of a call.
 fn length(call: &Call) -> Option<usize> {
     let vector = match call.name.as_str() {
         "readv" | "writev" => call.arguments.get(1),

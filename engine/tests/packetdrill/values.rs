@@ -1,9 +1,9 @@
-//! Numbers of a script and numbers on the wire.
+//! Mapping between the numbers of a script and the numbers on the wire.
 //!
-//! A script counts from 0 where the wire has initial sequence numbers and a clock that nobody knows. As packetdrill has
-//! it: segments with SYN have the peer's sequence number as it is and ours relative to the one that the script names;
-//! all other numbers are relative to the initial ones. A timestamp of ours is relative to the first that was seen; an
-//! echo of it is what was on the wire when the script named it.
+//! A script counts from 0, while the wire has random initial sequence numbers and an unknown clock. The mapping is
+//! packetdrill's: a segment with SYN has the peer's literal sequence number, and ours relative to the one that the
+//! script specifies. All other numbers are relative to the initial ones. Our timestamps are relative to the first one
+//! seen. An echoed timestamp is the one that was on the wire when the script first specified it.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -12,37 +12,37 @@ use super::options::{self, TcpOption, TcpOptions};
 use super::script::{Ecn, Flags, IpFields, Segment, Start};
 use super::wire::LiveSegment;
 
-/// A connection as the wire sees it: two addresses and what the numbers are relative to.
+/// A connection on the wire: two addresses, and the bases of relative numbers.
 #[derive(Clone, Debug)]
 pub(crate) struct Flow {
     pub(crate) local: SocketAddr,
     pub(crate) remote: SocketAddr,
-    /// What the script calls our initial sequence number.
+    /// Our initial sequence number in the script.
     script_initial: u32,
     local_initial: Option<u32>,
     remote_initial: Option<u32>,
-    /// Whether the next SYNs may begin it anew.
+    /// Whether the next SYNs may start it again.
     was_reset: bool,
-    /// What timestamps of ours were on the wire, by what the script calls them.
+    /// Our timestamps on the wire, by their values in the script.
     timestamps: HashMap<u32, u32>,
-    /// The first of them: in the script, on the wire.
+    /// The first of them: in the script, and on the wire.
     first_timestamp: Option<(u32, u32)>,
     scales: (Option<u8>, Option<u8>),
     /// The last sequence number that we acknowledged, relative, and the window that we offered.
     offered: Option<(u32, u32)>,
-    /// What follows the last sequence number that we sent.
+    /// The sequence number after the last one that we sent.
     highest: Option<u32>,
     /// The options of the SYNs: ours and the peer's.
     opening: (Vec<TcpOption>, Vec<TcpOption>),
     /// Whether the peer's SYN and ours agreed on ECN.
     ecn: (bool, bool),
-    /// Our last acknowledgement reported something past a hole.
+    /// Whether our last acknowledgement reported data after a hole.
     has_hole: bool,
     /// Whether FINs were seen: ours and the peer's.
     ended: (bool, bool),
-    /// Nobody listens or connects: what arrives begins nothing.
+    /// Whether no socket listens or connects there, so that segments start nothing.
     is_for_nobody: bool,
-    /// What was written to the socket.
+    /// The data that was written to the socket.
     pub(crate) written: Vec<u8>,
 }
 
@@ -69,7 +69,7 @@ impl Flow {
         }
     }
 
-    /// A flow between ports where nobody listens or connects.
+    /// A flow between ports that no socket uses.
     pub(crate) fn for_nobody(self) -> Self {
         Self { is_for_nobody: true, ..self }
     }
@@ -79,12 +79,12 @@ impl Flow {
         self.ended.0 && self.ended.1
     }
 
-    /// Whether our FIN, with this number, was sent.
+    /// Whether our FIN with this number was sent.
     pub(crate) fn has_sent_fin(&self, number: u32) -> bool {
         self.ended.0 && self.highest == Some(self.live_local(number).wrapping_add(1))
     }
 
-    /// Whether our last acknowledgement reported something past a hole.
+    /// Whether our last acknowledgement reported data after a hole.
     pub(crate) const fn has_hole(&self) -> bool {
         self.has_hole
     }
@@ -94,27 +94,27 @@ impl Flow {
         matches!(self.scales, (Some(_), Some(_)))
     }
 
-    /// The last acknowledged sequence number, relative, and the window that was offered with it, in octets.
+    /// The last acknowledged sequence number, relative, and the window offered with it, in octets.
     pub(crate) const fn offered(&self) -> Option<(u32, u32)> {
         self.offered
     }
 
-    /// The right edge of the window that was offered, in units of the window's scale.
+    /// The right edge of the offered window, in units of the window scale.
     pub(crate) fn edge(&self) -> Option<u32> {
         self.offered.map(|(next, window)| next.wrapping_add(window) >> self.shift())
     }
 
-    /// The shift that is applied to our windows.
+    /// The window scale that is applied to our windows.
     pub(crate) fn shift(&self) -> u8 {
         if self.is_scaled() { self.scales.0.unwrap_or_default() } else { 0 }
     }
 
-    /// Whether we sent this before: it ends no later than what was sent.
+    /// Whether a segment was sent before: it ends no later than the last one sent.
     pub(crate) fn is_repeated(&self, live: &LiveSegment) -> bool {
         self.highest.is_some_and(|highest| end(live).wrapping_sub(highest).cast_signed() <= 0)
     }
 
-    /// The MSS of what we send on a link with this MTU, where the peer's is known.
+    /// The MSS of segments that we send on a link with this MTU, if the peer's MSS is known.
     pub(crate) fn mss(&self, mtu: usize) -> Option<usize> {
         let ours = mtu.saturating_sub(if self.local.is_ipv4() { 40 } else { 60 });
         let timestamps = if self.negotiated() & 1 != 0 { 12 } else { 0 };
@@ -125,7 +125,7 @@ impl Flow {
         Some(ours.min(theirs).saturating_sub(timestamps))
     }
 
-    /// The options that are in use, in the bits of `tcpi_options`: timestamps, SACK, window scale, ECN.
+    /// The negotiated options, as bits of `tcpi_options`: timestamps, SACK, window scale, ECN.
     pub(crate) fn negotiated(&self) -> u8 {
         let is_in_both = |is_it: fn(&TcpOption) -> bool| {
             u8::from(self.opening.0.iter().any(is_it) && self.opening.1.iter().any(is_it))
@@ -136,12 +136,12 @@ impl Flow {
             | u8::from(self.ecn == (true, true)) << 3
     }
 
-    /// The sequence number of ours that the script calls `number`, in a segment without SYN.
+    /// Our literal sequence number for `number` in the script, in a segment without SYN.
     pub(crate) fn live_local(&self, number: u32) -> u32 {
         number.wrapping_add(self.local_initial.unwrap_or_default())
     }
 
-    /// A segment of the script, as the peer sends it.
+    /// Converts a segment of the script to one that the peer sends.
     pub(crate) fn inbound(&mut self, segment: &Segment) -> LiveSegment {
         let is_syn = segment.flags.has(Flags::SYN);
         let (Start::Relative(start) | Start::Absolute(start)) = segment.start else {
@@ -209,7 +209,7 @@ impl Flow {
         }
     }
 
-    /// A segment that we sent where the script has `expected`, as the script would write it.
+    /// Converts a segment that we sent to the script's notation; `expected` is the one in the script.
     pub(crate) fn outbound(&mut self, live: &LiveSegment, expected: Option<&Segment>) -> Segment {
         let is_syn = live.flags.has(Flags::SYN);
         if is_syn && (self.local_initial.is_none() || self.was_reset) {
@@ -231,7 +231,7 @@ impl Flow {
         self.ended.0 |= live.flags.has(Flags::FIN);
         self.has_hole = options::decode(&live.options).iter().any(|option| matches!(option, TcpOption::Sack(_)));
         if is_syn && !live.flags.has(Flags::ACK) {
-            // What a SYN offers counts from the peer's own.
+            // The window in a SYN counts from the peer's own sequence number.
             self.offered = Some((1, u32::from(live.window)));
         }
         self.was_reset |= live.flags.has(Flags::RST);
@@ -284,7 +284,7 @@ impl Flow {
         }
     }
 
-    /// What is wrong with the payload of a segment that we sent.
+    /// The error in the payload of a segment that we sent, if there is one.
     pub(crate) fn wrong_payload(&self, live: &LiveSegment) -> Option<String> {
         let first = live.sequence.wrapping_add(u32::from(live.flags.has(Flags::SYN)));
         let first = first.wrapping_sub(self.local_initial?).wrapping_sub(1) as usize;
@@ -301,25 +301,25 @@ impl Flow {
     }
 }
 
-/// What follows a segment's last sequence number.
+/// The sequence number after a segment.
 fn end(live: &LiveSegment) -> u32 {
     let control = u32::from(live.flags.has(Flags::SYN)) + u32::from(live.flags.has(Flags::FIN));
     live.sequence.wrapping_add(control).wrapping_add(u32::try_from(live.payload.len()).unwrap_or(u32::MAX))
 }
 
-/// Whether a SYN asks for ECN, or a SYN with ACK agrees to it (RFC 3168 section 6.1.1).
+/// Whether a SYN asks for ECN, or a SYN-ACK agrees to it (RFC 3168 section 6.1.1).
 fn asks_for_ecn(flags: Flags) -> bool {
     const ECE: u16 = 0x40;
     const CWR: u16 = 0x80;
     flags.0 & (ECE | CWR) == if flags.has(Flags::ACK) { ECE } else { ECE | CWR }
 }
 
-/// The octet at `position` of the peer's stream, which begins at 1: after its SYN.
+/// The octet at `position` of the peer's stream. The first octet after its SYN has position 1.
 pub(crate) const fn pattern(position: u32) -> u8 {
     (position % 251) as u8
 }
 
-/// The timestamp that a segment of the script has.
+/// The timestamp of a segment in the script.
 fn timestamp(segment: &Segment) -> Option<u32> {
     let TcpOptions::List(options) = &segment.options else { return None };
     options.iter().find_map(|option| match option {

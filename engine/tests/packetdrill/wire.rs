@@ -1,5 +1,5 @@
-//! Packets as octets. Written and read here by hand, not by what the engine does it with: headers and checksums are
-//! part of what is tried.
+//! Packets as octets. They are emitted and parsed independently of the engine, because headers and checksums are tested
+//! too.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -9,7 +9,7 @@ use super::script::{Flags, Icmp};
 const TCP: u8 = 6;
 const TCP_HEADER: usize = 20;
 
-/// A segment as it is on the wire, with what is of interest in its IP header.
+/// A segment on the wire, with the relevant fields of its IP header.
 #[derive(Clone, Debug)]
 pub(crate) struct LiveSegment {
     pub(crate) source: SocketAddr,
@@ -48,7 +48,7 @@ impl LiveSegment {
         emit_ip(source, destination, TCP, self.traffic_class, self.hop_limit, &segment)
     }
 
-    /// Reads a packet that the engine sent; says what is wrong with it.
+    /// Parses a packet that the engine sent. Returns a description of the error if it is invalid.
     pub(crate) fn parse(packet: &[u8]) -> Result<Self, String> {
         let ip = IpHeader::parse(packet)?;
         if ip.protocol != TCP {
@@ -82,7 +82,7 @@ impl LiveSegment {
         })
     }
 
-    /// The shift in its window scale option.
+    /// The shift of its window scale option.
     pub(crate) fn window_scale(&self) -> Option<u8> {
         options::decode(&self.options).into_iter().find_map(|option| match option {
             options::TcpOption::WindowScale(shift) => Some(shift),
@@ -91,7 +91,7 @@ impl LiveSegment {
     }
 }
 
-/// Whether there is such an ICMP error (RFC 792, RFC 1191, RFC 4443).
+/// Whether such an ICMP error exists (RFC 792, RFC 1191, RFC 4443).
 pub(crate) fn is_icmp_error(icmp: &Icmp, is_v4: bool) -> bool {
     const UNREACHABLE_V4: [&str; 10] = [
         "net_unreachable",
@@ -200,7 +200,7 @@ fn emit_ip(from: IpAddr, to: IpAddr, protocol: u8, traffic_class: u8, hop_limit:
     packet
 }
 
-/// What the pseudo-header adds to a checksum.
+/// The contribution of the pseudo-header to a checksum.
 fn pseudo_header(from: IpAddr, to: IpAddr, protocol: u8, length: usize) -> u32 {
     let mut octets = Vec::new();
     for address in [from, to] {
@@ -212,7 +212,7 @@ fn pseudo_header(from: IpAddr, to: IpAddr, protocol: u8, length: usize) -> u32 {
     u32::from(sum(&octets, 0)) + u32::from(protocol) + u32::try_from(length).expect("a packet's length")
 }
 
-/// The internet checksum before it is inverted (RFC 1071).
+/// The internet checksum before inversion (RFC 1071).
 fn sum(octets: &[u8], start: u32) -> u16 {
     let mut total = start;
     for pair in octets.chunks(2) {

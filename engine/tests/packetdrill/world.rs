@@ -11,19 +11,19 @@ use super::sockets::{Pending, Socket};
 use super::tolerances::Tolerances;
 use super::values::Flow;
 
-/// Why a script ends before its end.
+/// Why a script stops before its end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Stop {
     Failed { line: usize, message: String },
     Skipped(String),
 }
 
-/// What unaddressed packets of the script belong to.
+/// The flow or socket that the script's packets without ports belong to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Subject {
-    /// No socket yet that they could belong to.
+    /// There is no such socket yet.
     Nothing,
-    /// A local port; the next packet that arrives begins a flow.
+    /// A local port. The next packet that arrives starts a flow.
     Port(SocketAddr),
     Flow(usize),
 }
@@ -39,21 +39,21 @@ pub(crate) struct Sent {
 #[derive(Clone, Debug)]
 pub(crate) struct Configuration {
     pub(crate) tolerance: Micros,
-    /// The length of a tick of the timestamps' clock; `None` where they are not looked at.
+    /// The tick of the timestamp clock; `None` if timestamps are not compared.
     pub(crate) tick: Option<Micros>,
     pub(crate) local: IpAddr,
     pub(crate) remote: IpAddr,
     pub(crate) bind_port: u16,
     pub(crate) connect_port: u16,
     pub(crate) mtu: usize,
-    /// Whether calls that answer something else are let pass.
+    /// Whether calls with other results are tolerated.
     pub(crate) calls_may_differ: bool,
-    /// Whether packets that are different are let pass.
+    /// Whether different packets are tolerated.
     pub(crate) packets_may_differ: bool,
 }
 
 impl Configuration {
-    /// Reads the options of a script.
+    /// Parses the options of a script.
     pub(crate) fn new(script: &Script) -> Result<Self, Stop> {
         let option = |name: &str| script.options.iter().rev().find(|(known, _)| known == name).map(|(_, value)| value);
         let number = |name: &str| option(name).and_then(|value| value.parse::<Micros>().ok());
@@ -95,13 +95,13 @@ pub(crate) struct World {
     pub(crate) sockets: BTreeMap<i64, Socket>,
     pub(crate) pending: Vec<Pending>,
     next_port: u16,
-    /// What is wrong with a call that ended meanwhile.
+    /// The error of a call that ended meanwhile.
     pub(crate) late: Option<Stop>,
-    /// Whether a SYN with ACK has arrived.
+    /// Whether a SYN-ACK has arrived.
     pub(crate) has_syn_ack_arrived: bool,
-    /// A bare acknowledgement that was let pass for not being there: its number, and when it comes at the latest.
+    /// A bare acknowledgement whose absence was tolerated: its number, and the latest time at which it must come.
     pub(crate) owed: Option<(u32, Micros)>,
-    /// What was on the wire, in the script's notation.
+    /// The packets on the wire, in the script's notation.
     pub(crate) log: Vec<String>,
 }
 
@@ -128,12 +128,12 @@ impl World {
         }
     }
 
-    /// The engine. It begins when it is first needed, with what was set until then.
+    /// The engine. It is created when it is first needed, with the settings so far.
     pub(crate) fn kernel(&mut self) -> &mut Kernel {
         self.kernel.get_or_insert_with(|| Kernel::new(&self.host))
     }
 
-    /// Whether the engine has begun.
+    /// Whether the engine was created.
     pub(crate) const fn has_begun(&self) -> bool {
         self.kernel.is_some()
     }
@@ -144,8 +144,8 @@ impl World {
         self.next_port
     }
 
-    /// Lets the engine send, and calls that waited go on, until there is nothing more to do at this moment.
-    pub(crate) fn settle(&mut self) {
+    /// Lets the engine send and blocked calls continue, until there is nothing more to do at this time.
+    pub(crate) fn run_until_idle(&mut self) {
         loop {
             let now = self.now;
             let kernel = self.kernel();
@@ -159,7 +159,7 @@ impl World {
         }
     }
 
-    /// When a timer of the engine runs out next, or the time of a call that waits.
+    /// The next expiry of a timer of the engine, or of the timeout of a blocked call.
     pub(crate) fn next_timeout(&mut self) -> Option<Micros> {
         let now = self.now;
         let of_calls = self.pending.iter().filter_map(Pending::timeout).min();
@@ -167,16 +167,16 @@ impl World {
         of_calls.into_iter().chain(of_engine).min().map(|at| at.max(now))
     }
 
-    /// Lets the next timer run out, where that is at `until` or before.
+    /// Advances to the next timer and runs it, if it expires at `until` or before.
     pub(crate) fn step(&mut self, until: Micros) -> bool {
         let Some(at) = self.next_timeout().filter(|at| *at <= until) else { return false };
         self.now = at;
         self.kernel().handle_timeout(at);
-        self.settle();
+        self.run_until_idle();
         true
     }
 
-    /// Lets time pass until `until`.
+    /// Advances the time to `until`.
     pub(crate) fn advance(&mut self, until: Micros) -> Result<(), Stop> {
         let mut steps = 0;
         while self.step(until) {
@@ -190,7 +190,7 @@ impl World {
         Ok(())
     }
 
-    /// The flow with this remote end, new where there is none.
+    /// The index of the flow with these ends, which is created if there is none.
     pub(crate) fn flow(&mut self, local: SocketAddr, remote: SocketAddr) -> usize {
         if let Some(known) = self.flows.iter().position(|flow| flow.local == local && flow.remote == remote) {
             return known;

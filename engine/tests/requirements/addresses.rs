@@ -1,4 +1,4 @@
-//! Whom connections are made with (RFC 9293 sections 3.9.1.1 and 3.9.2.3).
+//! The addresses that connections may be made with (RFC 9293 sections 3.9.1.1 and 3.9.2.3).
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use xila_network_engine::tcp::{ConnectError, Options, TcpState};
 
 use super::host::{Arrival, Host, ends, number};
 
-/// Addresses that are no host's: unspecified, of all hosts, of groups.
+/// Addresses that belong to no single host: unspecified, broadcast, multicast.
 const NO_HOSTS: [&[&str]; 2] =
     [&["0.0.0.0", "255.255.255.255", "224.0.0.1", "239.255.1.2"], &["::", "ff02::1", "ff05::1:3"]];
 
@@ -19,7 +19,7 @@ fn no_hosts(index: usize, port: u16) -> impl Iterator<Item = SocketAddr> {
 
 /// MUST-46.
 #[test]
-fn nobody_connects_to_an_address_that_is_no_hosts() {
+fn connecting_to_an_address_of_no_single_host_fails() {
     for (index, (local, _)) in ends().into_iter().enumerate() {
         let mut host = Host::new(1);
         for remote in no_hosts(index, 80) {
@@ -32,7 +32,7 @@ fn nobody_connects_to_an_address_that_is_no_hosts() {
 
 /// MUST-57, MUST-63.
 #[test]
-fn nothing_from_or_for_an_address_that_is_no_hosts_is_answered() {
+fn segments_from_or_to_an_address_of_no_single_host_are_not_answered() {
     let controls = [
         Control { syn: true, ..Control::NONE },
         Control { syn: true, ..Control::ACK },
@@ -57,7 +57,7 @@ fn nothing_from_or_for_an_address_that_is_no_hosts_is_answered() {
 
 /// MUST-41, MUST-42.
 #[test]
-fn who_comes_to_listen_finds_connections_being_made_and_leaves_them_alone() {
+fn a_new_listener_does_not_affect_connection_attempts_in_progress() {
     for (local, remote) in ends() {
         let mut host = Host::new(1);
         let connection = host.connect(local, remote);
@@ -72,13 +72,13 @@ fn who_comes_to_listen_finds_connections_being_made_and_leaves_them_alone() {
         (other.sequence, other.acknowledgement) = (other.sequence + 1, Sequence(number(&answer, 4)) + 1);
         host.receive(&other.packet());
         assert!(host.tcp.accept(listener).is_some());
-        // And the peer of the connection answers.
+        // And the peer of the connection attempt answers.
         let mut peer = Arrival::new(remote, local);
         peer.control = Control { syn: true, ..Control::ACK };
         peer.acknowledgement = Sequence(number(&syn, 4)) + 1;
         host.receive(&peer.packet());
         assert_eq!(host.tcp.state(connection), TcpState::Established);
-        // One that has its port by name is in nobody's way either.
+        // A connection attempt from an explicit port does not conflict with a listener either.
         host.tcp.unbind(listener, host.now, &mut host.wire);
         assert_eq!(host.transmit().len(), 0);
         host.listen(local);

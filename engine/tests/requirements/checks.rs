@@ -5,7 +5,7 @@ use xila_network_engine::tcp::sequence::Sequence;
 
 use super::host::{Arrival, Host, ends, header};
 
-/// RFC 1071: the sum of the 16-bit words, folded.
+/// The checksum of RFC 1071: the folded sum of the 16-bit words.
 fn sum(bytes: &[u8]) -> u16 {
     let words = bytes.chunks(2).map(|pair| u32::from(pair[0]) << 8 | pair.get(1).map_or(0, |low| u32::from(*low)));
     let mut total: u32 = words.sum();
@@ -15,7 +15,7 @@ fn sum(bytes: &[u8]) -> u16 {
     u16::try_from(total).expect("folded")
 }
 
-/// The sum over a packet's segment and its pseudo-header: all ones where the checksum is right.
+/// The sum over a packet's segment and its pseudo-header: all ones if the checksum is correct.
 fn checksum(packet: &[u8]) -> u16 {
     let (addresses, segment) =
         if packet[0] >> 4 == 4 { (&packet[12..20], &packet[20..]) } else { (&packet[8..40], &packet[40..]) };
@@ -25,7 +25,7 @@ fn checksum(packet: &[u8]) -> u16 {
 
 /// MUST-2.
 #[test]
-fn every_segment_that_leaves_has_the_checksum_of_itself_and_its_pseudo_header() {
+fn every_sent_segment_has_a_correct_checksum() {
     for (local, remote) in ends() {
         let mut host = Host::new(1);
         host.connect(remote, local);
@@ -47,7 +47,7 @@ fn every_segment_that_leaves_has_the_checksum_of_itself_and_its_pseudo_header() 
 
 /// MUST-3.
 #[test]
-fn what_has_a_wrong_checksum_is_dropped() {
+fn a_segment_with_a_wrong_checksum_is_dropped() {
     for (local, remote) in ends() {
         let mut host = Host::new(1);
         let (connection, mut peer) = host.accepted(local, remote);
@@ -60,7 +60,7 @@ fn what_has_a_wrong_checksum_is_dropped() {
                 assert_eq!(host.receive(&bad), Vec::<Vec<u8>>::new(), "{at}");
             }
         }
-        // As if it were for another host.
+        // As if the segment were for another host.
         let mut bad = good.clone();
         bad[if local.is_ipv4() { 19 } else { 39 }] ^= 4;
         assert_eq!(host.receive(&bad), Vec::<Vec<u8>>::new());
@@ -72,7 +72,7 @@ fn what_has_a_wrong_checksum_is_dropped() {
 
 /// MUST-68, MUST-69.
 #[test]
-fn options_have_lengths_and_are_filled_up_with_zeros() {
+fn options_have_lengths_and_are_padded_with_zeros() {
     let blocks: SackBlocks = (0..4).map(|block| (Sequence(10 * block + 1), Sequence(10 * block + 6))).collect();
     for combination in 0..32_u32 {
         let has = |bit: u32| combination & 1 << bit != 0;
@@ -115,9 +115,9 @@ fn options_have_lengths_and_are_filled_up_with_zeros() {
     }
 }
 
-/// MUST-50: what the IP layer leaves to TCP.
+/// MUST-50: the part that the IP layer leaves to TCP.
 #[test]
-fn options_of_ip_do_not_keep_a_segment_out() {
+fn ip_options_do_not_prevent_a_segment_from_being_accepted() {
     let (local, remote) = ends()[0];
     let unknown = [0x9e, 4, 1, 2];
     let route = [7, 7, 4, 192, 0, 2, 9, 0];
@@ -141,7 +141,7 @@ fn options_of_ip_do_not_keep_a_segment_out() {
 
 /// SHLD-6.
 #[test]
-fn the_segment_size_that_is_told_follows_the_links_mtu() {
+fn the_announced_mss_follows_the_mtu_of_the_link() {
     for (local, remote) in ends() {
         let mut host = Host::new(1);
         let headers = if local.is_ipv4() { 40 } else { 60 };

@@ -1,4 +1,4 @@
-//! Peers that do not answer, and errors that routers report (RFC 9293 sections 3.8.3 and 3.9.2.2).
+//! Peers that do not answer, and errors reported by routers (RFC 9293 sections 3.8.3 and 3.9.2.2).
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -7,9 +7,9 @@ use xila_network_engine::tcp::{Cause, Options, ReadError, TcpState};
 
 use super::host::{Host, ends};
 
-/// SHLD-11: R2 is 100 seconds at least.
+/// SHLD-11: R2 is at least 100 seconds.
 #[test]
-fn without_another_value_text_is_sent_again_for_more_than_a_hundred_seconds() {
+fn by_default_text_is_retransmitted_for_more_than_a_hundred_seconds() {
     for (local, remote) in ends() {
         let mut host = Host::new(1);
         let (connection, _) = host.accepted(local, remote);
@@ -26,14 +26,14 @@ fn without_another_value_text_is_sent_again_for_more_than_a_hundred_seconds() {
         assert!(host.now - began >= Duration::from_secs(100), "{:?}", host.now - began);
         assert!(sent > 6 && host.now - last <= Duration::from_secs(60), "{sent}");
         assert_eq!(host.read(connection, 1), Err(ReadError::Ended(Cause::TimedOut)));
-        // What waits longest is what nobody has limited: MUST-21.
+        // The user timeout can be unlimited: MUST-21.
         assert!(Options { user_timeout: None, ..Options::default() }.validate().is_ok());
     }
 }
 
-/// MUST-56, SHLD-26: the engine's part of what its shell does with errors.
+/// MUST-56, SHLD-26: the engine's part of how its shell handles errors.
 #[test]
-fn an_error_of_the_way_ends_an_attempt_and_no_connection() {
+fn a_path_error_ends_a_connection_attempt_but_no_established_connection() {
     for (local, remote) in ends() {
         let mut host = Host::new(1);
         let (connection, _) = host.accepted(local, remote);

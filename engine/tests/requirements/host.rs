@@ -12,7 +12,7 @@ use xila_network_engine::tcp::{Config, ConnectionId, Link, ListenerId, Options, 
 use xila_network_engine::time::Instant;
 use xila_network_engine::wire::Ecn;
 
-/// Takes every packet.
+/// An outlet that accepts every packet.
 pub(crate) struct Wire {
     pub(crate) sent: Vec<Vec<u8>>,
     pub(crate) mtu: usize,
@@ -39,7 +39,7 @@ pub(crate) struct Host {
 }
 
 impl Host {
-    /// A host whose secrets come from `seed`.
+    /// A host whose secrets are derived from `seed`.
     pub(crate) fn new(seed: u8) -> Self {
         let config = Config::new(Link { mtu: 1500, lossless: false, checksums: true });
         let tcp = Tcp::new(config, Random::new([seed; 32]));
@@ -57,7 +57,7 @@ impl Host {
         self.tcp.connect(local, remote, None, timeout, Options::default(), self.now).expect("nobody has it")
     }
 
-    /// A packet arrives, and is answered.
+    /// Receives a packet. Returns the packets that are sent then.
     pub(crate) fn receive(&mut self, packet: &[u8]) -> Vec<Vec<u8>> {
         self.tcp.receive(self.now, packet, &mut self.wire);
         self.transmit()
@@ -71,20 +71,20 @@ impl Host {
         Ok(bytes)
     }
 
-    /// What leaves now, or has left since this was last asked.
+    /// The packets that are sent now, or were sent since the last call.
     pub(crate) fn transmit(&mut self) -> Vec<Vec<u8>> {
         self.tcp.transmit(self.now, &mut self.wire);
         std::mem::take(&mut self.wire.sent)
     }
 
-    /// Waits for the next alarm; what leaves then.
+    /// Advances to the next timer. Returns the packets that are sent then.
     pub(crate) fn wait(&mut self) -> Vec<Vec<u8>> {
         self.now = self.tcp.next_timeout().expect("an alarm is set").max(self.now);
         self.tcp.handle_timeout(self.now);
         self.transmit()
     }
 
-    /// A connection that `remote` has made to `local`, with what the next segment of the peer looks like.
+    /// A connection that `remote` has made to `local`, and a template of the peer's next segment.
     pub(crate) fn accepted(&mut self, local: SocketAddr, remote: SocketAddr) -> (ConnectionId, Arrival) {
         let listener = self.listen(local);
         let mut peer = Arrival::new(remote, local);
@@ -99,7 +99,7 @@ impl Host {
     }
 }
 
-/// A segment that is to arrive.
+/// A segment to be received.
 #[derive(Clone)]
 pub(crate) struct Arrival {
     pub(crate) from: SocketAddr,
@@ -111,7 +111,7 @@ pub(crate) struct Arrival {
 }
 
 impl Arrival {
-    /// Without a control bit or text.
+    /// A segment without control bits and data.
     pub(crate) fn new(from: SocketAddr, to: SocketAddr) -> Self {
         let (sequence, acknowledgement) = (Sequence(1000), Sequence(0));
         Self { from, to, control: Control::NONE, sequence, acknowledgement, text: Vec::new() }
@@ -145,12 +145,12 @@ impl Arrival {
     }
 }
 
-/// Where the TCP header of a packet without options or extensions begins.
+/// The offset of the TCP header in a packet without IP options and extension headers.
 pub(crate) fn header(packet: &[u8]) -> usize {
     if packet[0] >> 4 == 4 { 20 } else { 40 }
 }
 
-/// The 32 bits at `offset` of the TCP header.
+/// The 32-bit number at `offset` of the TCP header.
 pub(crate) fn number(packet: &[u8], offset: usize) -> u32 {
     let at = header(packet) + offset;
     u32::from_be_bytes(packet[at..at + 4].try_into().expect("four bytes"))

@@ -1,4 +1,4 @@
-//! The table, how tests are found, and the tests that are in no script.
+//! The table of requirements, the search for tests by name, and tests of requirements that no script covers.
 
 mod addresses;
 mod answers;

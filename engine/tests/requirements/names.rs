@@ -1,9 +1,9 @@
-//! Whether a test exists.
+//! Searches for a test by its name.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Looks for a test by its name in the table. Says what is wrong where there is none.
+/// Searches for a test by its name in the table. Returns a message if there is none.
 pub(crate) fn find(name: &str) -> Result<(), String> {
     let engine = Path::new(env!("CARGO_MANIFEST_DIR"));
     let Some((file, test)) = name.split_once("::") else {
@@ -20,7 +20,7 @@ pub(crate) fn find(name: &str) -> Result<(), String> {
     if is_test(&lines[..at]) { Ok(()) } else { Err("the function is no test".to_owned()) }
 }
 
-/// Whether a line begins the function `name`.
+/// Whether a line is the head of the function `name`.
 fn is_head(line: &str, name: &str) -> bool {
     let line = line.trim_start();
     let line = line.strip_prefix("async ").unwrap_or(line);
@@ -28,7 +28,7 @@ fn is_head(line: &str, name: &str) -> bool {
     rest.is_some_and(|rest| rest.starts_with('('))
 }
 
-/// Whether what stands before a function says that it is a test: its attributes, which comments may go between.
+/// Whether the lines before a function mark it as a test: by its attributes, with comments between them.
 fn is_test(before: &[&str]) -> bool {
     before
         .iter()
@@ -39,14 +39,14 @@ fn is_test(before: &[&str]) -> bool {
 }
 
 #[test]
-fn tests_are_told_from_what_is_none() {
+fn tests_are_distinguished_from_other_functions() {
     let own = |test: &str| find(&format!("engine/tests/requirements/names.rs::{test}"));
-    assert_eq!(own("tests_are_told_from_what_is_none"), Ok(()));
+    assert_eq!(own("tests_are_distinguished_from_other_functions"), Ok(()));
     assert_eq!(own("is_test"), Err("the function is no test".to_owned()));
     assert_eq!(own("tests_are_told"), Err("the file has no such function".to_owned()));
     assert_eq!(find("engine/tests/nothing.rs::a"), Err("there is no such file".to_owned()));
     assert_eq!(find("data/push.pkt"), Ok(()));
     assert_eq!(find("data/pull.pkt"), Err("there is no such script".to_owned()));
-    // Tests of properties have the attribute too.
+    // Property tests have the attribute too.
     assert_eq!(find("engine/src/tcp/congestion/cubic/tests.rs::competing_windows_converge"), Ok(()));
 }

@@ -1,4 +1,4 @@
-//! Where sequence numbers begin (RFC 9293 section 3.4.1).
+//! Initial sequence numbers (RFC 9293 section 3.4.1).
 
 use std::collections::HashSet;
 use std::net::SocketAddr;
@@ -14,7 +14,7 @@ fn initial(seed: u8, at: Duration, local: SocketAddr, remote: SocketAddr) -> u32
     number(&host.transmit().pop().expect("a SYN"), 4)
 }
 
-/// MUST-8: M, a timer of four microseconds.
+/// MUST-8: M, a clock of four microseconds.
 #[test]
 fn initial_numbers_follow_a_clock_of_four_microseconds() {
     for (local, remote) in ends() {
@@ -26,7 +26,7 @@ fn initial_numbers_follow_a_clock_of_four_microseconds() {
     }
 }
 
-/// SHLD-1, MUST-9: F, a function of both ends and of a secret.
+/// SHLD-1, MUST-9: F, a function of both ends and a secret.
 #[test]
 fn initial_numbers_depend_on_each_end_and_on_a_secret() {
     let of = |seed, local: SocketAddr, remote: SocketAddr| initial(seed, Duration::ZERO, local, remote);

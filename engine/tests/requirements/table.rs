@@ -1,4 +1,4 @@
-//! The rows.
+//! The rows of the table.
 
 mod connections;
 mod interfaces;
@@ -6,22 +6,22 @@ mod segments;
 
 use std::fmt;
 
-/// What one requirement asks for, and who asserts it.
+/// A requirement, and the tests that assert it.
 pub(crate) struct Row {
     /// `MUST-1`: the number in RFC 9293; `1122:4.2.x` for a section of RFC 1122.
     pub(crate) id: &'static str,
-    /// What it asks for, in few words; with its strength, where that is not in the number.
+    /// A short description of the requirement, with its strength if the number does not tell it.
     what: &'static str,
     pub(crate) evidence: Evidence,
 }
 
-/// How it is met.
+/// How a requirement is met.
 pub(crate) enum Evidence {
     /// These tests assert it.
     Asserted(&'static [&'static str]),
-    /// These tests assert a part of it; the rest is not done, for this reason.
+    /// These tests assert a part of it. The rest is not met, for this reason.
     InPart(&'static [&'static str], &'static str),
-    /// It is not done, for this reason.
+    /// It is not met, for this reason.
     NotOffered(&'static str),
 }
 
@@ -41,7 +41,7 @@ impl Evidence {
         }
     }
 
-    /// What is wrong with it, whatever the tests are.
+    /// The errors in the row itself, apart from the tests.
     pub(crate) fn complaints(&self) -> Vec<&'static str> {
         let names_none = !matches!(self, Self::NotOffered(_)) && self.tests().is_empty();
         let no_reason = self.reason().is_some_and(|reason| reason.len() < 20);
@@ -54,7 +54,7 @@ impl Evidence {
 }
 
 impl Row {
-    /// `asserted`; `in part`; `left out`, which a MAY or SHOULD lets one do; or `NOT MET`, where it is a MUST.
+    /// `asserted`; `in part`; `left out` if it is a MAY or SHOULD, which permits that; or `NOT MET` if it is a MUST.
     pub(crate) fn state(&self) -> &'static str {
         match &self.evidence {
             Evidence::Asserted(_) => "asserted",

@@ -1,4 +1,4 @@
-//! Chance for simulations: the same seed gives the same world.
+//! Pseudo-random numbers for simulations: the same seed gives the same world.
 
 /// SplitMix64.
 #[derive(Clone, Debug)]
@@ -17,24 +17,24 @@ impl Dice {
         mixed ^ (mixed >> 31)
     }
 
-    /// A number below `bound`; 0 for a bound of 0.
+    /// A number below `bound`; 0 if `bound` is 0.
     pub(crate) fn below(&mut self, bound: u64) -> u64 {
         ((u128::from(self.next()) * u128::from(bound)) >> 64) as u64
     }
 
-    /// From `low` to `high`, both among them.
+    /// A number from `low` to `high`, both included.
     pub(crate) fn between(&mut self, low: u64, high: u64) -> u64 {
         low + self.below(high - low + 1)
     }
 
-    /// From `low`, which is not 0, to `high`, with each order of magnitude as likely as the others.
+    /// A number from `low`, which must not be 0, to `high`, with all orders of magnitude equally likely.
     pub(crate) fn magnitude(&mut self, low: u64, high: u64) -> u64 {
         let (least, most) = ((low as f64).ln(), (high as f64).ln());
         let part = self.next() as f64 / u64::MAX as f64;
         ((least + (most - least) * part).exp() as u64).clamp(low, high)
     }
 
-    /// True in so many of ten thousand cases.
+    /// True with a probability of `of_ten_thousand` in ten thousand.
     pub(crate) fn chance(&mut self, of_ten_thousand: u32) -> bool {
         of_ten_thousand > 0 && self.below(10_000) < u64::from(of_ten_thousand)
     }

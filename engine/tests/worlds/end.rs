@@ -1,4 +1,4 @@
-//! One end of a connection, its owner, and what the owner has to find.
+//! One end of a connection, its owner, and what the owner must observe.
 
 use core::net::SocketAddr;
 
@@ -7,7 +7,7 @@ use xila_network_engine::time::Instant;
 
 use super::plan::{Script, Step};
 
-/// The byte at a place of a stream.
+/// The byte at a position of a stream.
 pub(crate) const fn pattern(stream: u64, at: u64) -> u8 {
     let mixed = (at ^ stream).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     (mixed >> 56) as u8
@@ -16,19 +16,19 @@ pub(crate) const fn pattern(stream: u64, at: u64) -> u8 {
 /// How reading ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ending {
-    /// The peer's end of the stream.
+    /// The peer's FIN.
     Clean,
     Failed(Cause),
-    /// The owner itself stopped.
+    /// The owner itself stopped reading.
     Own,
 }
 
 /// One task of an owner.
 #[derive(Debug, Default)]
 pub(crate) struct Task {
-    /// It waits for an event.
+    /// Whether it waits for an event.
     waits: bool,
-    /// It rests until then.
+    /// Until when it pauses.
     pub(crate) rests: Option<Instant>,
     pub(crate) over: bool,
 }
@@ -42,7 +42,7 @@ pub(crate) struct End {
     script: Script,
     pub(crate) writer: Task,
     pub(crate) reader: Task,
-    /// What this end's stream, and the peer's, consist of.
+    /// The numbers of this end's stream and of the peer's, which determine their bytes.
     streams: [u64; 2],
     pub(crate) connected: bool,
     pub(crate) written: u64,
@@ -55,7 +55,7 @@ pub(crate) struct End {
     buffer: Scratch,
 }
 
-/// Room for what is written or read, which says nothing when it is printed.
+/// A buffer for data that is written or read. Its content is not printed.
 #[derive(Default)]
 struct Scratch(Vec<u8>);
 
@@ -65,7 +65,7 @@ impl core::fmt::Debug for Scratch {
     }
 }
 
-/// Whether a task can go on.
+/// Whether a task can continue.
 enum Turn {
     Next,
     Same,
@@ -110,18 +110,18 @@ impl End {
         self.writer.waits = false;
     }
 
-    /// When one of the owner's tasks goes on by itself.
+    /// When one of the owner's tasks continues without an event.
     pub(crate) fn next(&self) -> Option<Instant> {
         if self.released { None } else { [self.writer.rests, self.reader.rests].into_iter().flatten().min() }
     }
 
-    /// The owner does what it can; whether it did something.
+    /// Lets the owner do what it can. Returns whether it did something.
     pub(crate) fn act(&mut self, tcp: &mut Tcp, now: Instant) -> bool {
         if self.released {
             return false;
         }
         if !self.connected {
-            // What a connection's owner waits for first is to be told that it is writable.
+            // The first event that the owner of a connection gets says that it is writable.
             if self.writer.waits {
                 return false;
             }
@@ -206,7 +206,7 @@ impl End {
             }
             Step::SendBuffer(bytes) => {
                 tcp.configure(id, |options| options.send_buffer = bytes, now).expect("it makes sense");
-                // There may be room now, and nobody but the owner has brought it about.
+                // There may be room now, and the owner has caused it itself, so no event comes.
             }
             Step::NoDelay(no_delay) => {
                 tcp.configure(id, |options| options.no_delay = no_delay, now).expect("it makes sense");
@@ -226,7 +226,7 @@ impl End {
     }
 
     fn write(&mut self, count: usize, piece: usize, tcp: &mut Tcp, now: Instant) -> Turn {
-        // A little more than there is room for, but not all of it again and again.
+        // Writes a little more than there is room for, but does not repeat everything again and again.
         let length = count.min(piece).min(tcp.room(self.id).unwrap_or(0) + 100);
         let (stream, written) = (self.streams[0], self.written);
         self.buffer.0.clear();

@@ -1,4 +1,4 @@
-//! One host: an engine and its device.
+//! One host of a world: an engine and its device.
 
 use core::net::IpAddr;
 
@@ -9,20 +9,19 @@ use xila_network_engine::random::Random;
 use xila_network_engine::tcp::segment::Segment;
 use xila_network_engine::tcp::{Config, ConnectionId, Progress, Tcp};
 use xila_network_engine::time::Instant;
-
 use xila_network_engine::wire::Ip;
 
 use super::Dice;
 
-/// A device that has no room now and then, and a neighbour who does not answer at once.
+/// A device that is full at times, with a neighbour that does not answer at once.
 pub(crate) struct Device {
     pub(crate) mtu: usize,
-    /// Packets up to this length are taken, and cut into segments.
+    /// Packets up to this length are accepted, and split into segments.
     pub(crate) longest: usize,
     pub(crate) checksums: bool,
-    /// In so many of ten thousand cases there is no room.
+    /// The probability of a full device, in ten thousandths.
     pub(crate) full: u32,
-    /// Until then the neighbour's address is not known.
+    /// Until when the neighbour's address is not known.
     pub(crate) unresolved: Option<Instant>,
     pub(crate) now: Instant,
     pub(crate) dice: Dice,
@@ -70,13 +69,13 @@ pub(crate) struct Host {
     pub(crate) tcp: Tcp,
     pub(crate) device: Device,
     pub(crate) address: IpAddr,
-    /// It takes the pending connections itself, each with this many bytes in turn.
+    /// If set, the host transmits connection by connection, each with at most this many bytes per turn.
     pub(crate) quantum: Option<usize>,
-    /// In so many of ten thousand cases a packet comes in parts.
+    /// The probability that a packet is received in parts, in ten thousandths.
     pub(crate) apart: u32,
-    /// When the device has room again.
+    /// When the device has space again.
     pub(crate) ready: Option<Instant>,
-    /// Who waits for the neighbour.
+    /// The connections that wait for the neighbour.
     pub(crate) waiting: Vec<ConnectionId>,
 }
 
@@ -94,7 +93,8 @@ impl Host {
         if self.device.dice.chance(self.apart)
             && let Some(head) = head_length(packet)
         {
-            // As a link within one process hands packets over: the text in slices, cut wherever the sender's memory ended.
+            // As a link within one process delivers packets: the data in slices, divided wherever the sender's memory
+            // ended.
             let (head, text) = packet.split_at(head);
             let cut = usize::try_from(self.device.dice.below(text.len() as u64 + 1)).expect("a packet is short");
             let text = Slice::from(text);
@@ -104,7 +104,7 @@ impl Host {
         self.tcp.receive(now, packet, &mut self.device);
     }
 
-    /// Sends what there is to send. Where the device has no room, it has some again a little later.
+    /// Sends what there is to send. If the device is full, it has space again a little later.
     pub(crate) fn transmit(&mut self, now: Instant) {
         self.device.now = now;
         if self.ready.is_some_and(|ready| now < ready) {
@@ -131,7 +131,7 @@ impl Host {
     fn transmit_all(&mut self, now: Instant) -> bool {
         let full = self.tcp.transmit(now, &mut self.device);
         if self.device.unresolved.is_some() {
-            // Who was held back is not told: all are tried again.
+            // The engine does not tell which connections were blocked, so all are tried again.
             self.waiting = self.tcp.connections().map(|(id, ..)| id).collect();
         }
         full
@@ -151,14 +151,14 @@ impl Host {
         false
     }
 
-    /// When this host has to be looked at again.
+    /// When this host needs processing again.
     pub(crate) fn next(&mut self) -> Option<Instant> {
         let resolved = self.device.unresolved.filter(|_| !self.waiting.is_empty());
         [self.tcp.next_timeout(), self.ready, resolved].into_iter().flatten().min()
     }
 }
 
-/// The length of a packet's headers; none of one that cannot be read.
+/// The length of a packet's headers; `None` if the packet cannot be parsed.
 fn head_length(packet: &[u8]) -> Option<usize> {
     let ip = Ip::parse(packet, 0, false)?;
     let segment = Segment::parse(ip.source, ip.destination, ip.payload, &[], false)?;

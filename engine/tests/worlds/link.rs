@@ -1,4 +1,4 @@
-//! One direction of a link that loses, delays, repeats, reorders, marks and damages packets.
+//! One direction of a link, which may lose, delay, duplicate, reorder, mark and damage packets.
 
 use core::time::Duration;
 
@@ -7,27 +7,27 @@ use xila_network_engine::wire::Ecn;
 
 use super::Dice;
 
-/// What a direction does to packets. Chances are of ten thousand.
+/// What a direction does to packets. Probabilities are in ten thousandths.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Conditions {
     pub(crate) delay: Duration,
-    /// At most so much is added to the delay.
+    /// The maximum random addition to the delay.
     pub(crate) jitter: Duration,
-    /// Jitter lets packets overtake each other.
+    /// Whether jitter lets packets overtake each other.
     pub(crate) reorders: bool,
     pub(crate) loss: u32,
     pub(crate) duplicates: u32,
     pub(crate) damages: u32,
-    /// Bytes in a second, and bytes that wait for their turn.
+    /// The rate in bytes per second, and the length of the queue in bytes.
     pub(crate) rate: Option<(u64, usize)>,
-    /// Packets of those who take part in ECN are marked in place of being dropped, and before the queue is full.
+    /// Whether ECN-capable packets are marked instead of being dropped, and before the queue is full.
     pub(crate) marks: bool,
-    /// Everything is lost from the first instant to the second.
+    /// Everything between the two instants is lost.
     pub(crate) blackout: Option<(Instant, Instant)>,
 }
 
 impl Conditions {
-    /// Whether every packet arrives once, whole and in order.
+    /// Whether every packet arrives once, undamaged and in order.
     pub(crate) const fn is_faithful(&self) -> bool {
         !self.reorders
             && self.loss == 0
@@ -38,15 +38,15 @@ impl Conditions {
     }
 }
 
-/// What has happened to packets so far.
+/// Counters of what has happened to packets.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Tally {
     pub(crate) packets: u64,
     pub(crate) bytes: u64,
-    /// Lost, or damaged.
+    /// Packets that were lost or damaged.
     pub(crate) lost: u64,
     pub(crate) damaged: u64,
-    /// Those of which the next was lost too, and so on: the longest run.
+    /// The current and the longest run of consecutive losses.
     pub(crate) run: u64,
     pub(crate) longest_run: u64,
 }
@@ -67,7 +67,7 @@ impl Direction {
         Self { conditions, dice, idle_at: Instant::ORIGIN, latest: Instant::ORIGIN, tally }
     }
 
-    /// Takes a packet; `arrives` is told when it comes out, which may be never, or twice.
+    /// Carries a packet. `arrives` is called for each arrival, which may be none or two.
     pub(crate) fn carry(&mut self, now: Instant, mut packet: Vec<u8>, mut arrives: impl FnMut(Instant, Vec<u8>)) {
         let Conditions { loss, duplicates, damages, rate, marks, blackout, .. } = self.conditions;
         self.tally.packets += 1;
@@ -115,7 +115,7 @@ impl Direction {
         self.latest
     }
 
-    /// One bit is turned, which every checksum finds, or the end is cut off.
+    /// Flips one bit, which every checksum detects, or truncates the packet.
     fn damage(&mut self, packet: &mut Vec<u8>) {
         if self.dice.chance(1000) {
             packet.truncate(self.dice.below(packet.len() as u64) as usize);
@@ -126,7 +126,7 @@ impl Direction {
     }
 }
 
-/// Turns ECT into CE.
+/// Changes ECT to CE.
 fn mark(packet: &mut [u8]) {
     if packet[0] >> 4 == 4 {
         if Ecn::from_bits(packet[1]) == Ecn::NotCapable {

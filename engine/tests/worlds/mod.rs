@@ -1,4 +1,4 @@
-//! The parts of the simulated worlds.
+//! The modules of the simulated worlds.
 
 mod dice;
 mod end;

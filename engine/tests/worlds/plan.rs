@@ -1,4 +1,4 @@
-//! What happens in a world: its link, its hosts, and what the owners of connections do, all from one seed.
+//! The plan of a world, generated from one seed: its link, its hosts, and the actions of the owners of connections.
 
 use core::time::Duration;
 use std::collections::VecDeque;
@@ -10,19 +10,19 @@ use xila_network_engine::wire::HopLimit;
 use super::Dice;
 use super::link::Conditions;
 
-/// What the owner of one half of a connection does, step by step.
+/// A step of the owner of one half of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Step {
-    /// Writes that many bytes, in pieces of at most so many.
+    /// Writes this many bytes, in pieces of at most this size.
     Write(usize, usize),
-    /// Reads that many bytes, in pieces of at most so many.
+    /// Reads this many bytes, in pieces of at most this size.
     Read(usize, usize),
     ReadToEnd(usize),
     Peek(usize),
     Pause(Duration),
     ShutdownWrite,
     ShutdownRead,
-    /// Waits until everything was acknowledged, the end too where it was sent.
+    /// Waits until everything was acknowledged, including the FIN if it was sent.
     Flush(bool),
     ReceiveBuffer(usize),
     SendBuffer(usize),
@@ -31,21 +31,21 @@ pub(crate) enum Step {
     Release,
 }
 
-/// What one end of a connection does.
+/// The actions at one end of a connection.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Script {
     pub(crate) writer: VecDeque<Step>,
     pub(crate) reader: VecDeque<Step>,
 }
 
-/// How a connection begins.
+/// How a connection is opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Opening {
-    /// The host of this number connects, the other one accepts.
+    /// The host with this number connects, and the other one accepts.
     By(usize),
-    /// As `By`, from a port of its own, so often one after another.
+    /// As `By`, from a fixed port, this many times in a row.
     Again(usize, u32),
-    /// Both connect.
+    /// Both hosts connect (simultaneous open).
     Simultaneous,
 }
 
@@ -53,7 +53,7 @@ pub(crate) enum Opening {
 pub(crate) struct ConnectionPlan {
     pub(crate) opening: Opening,
     pub(crate) begins: Instant,
-    /// By host.
+    /// The scripts, by host.
     pub(crate) scripts: [Script; 2],
     pub(crate) options: [Options; 2],
 }
@@ -64,9 +64,9 @@ pub(crate) struct Plan {
     pub(crate) v6: bool,
     pub(crate) conditions: [Conditions; 2],
     pub(crate) mtu: [usize; 2],
-    /// The longest packet that a device cuts into segments; 0 for one that does not.
+    /// The longest packet that a device splits into segments; 0 for a device that does not.
     pub(crate) longest: usize,
-    /// The path becomes narrower.
+    /// When the path MTU shrinks, and to what.
     pub(crate) narrows: Option<(Instant, usize)>,
     pub(crate) lossless: bool,
     pub(crate) checksums: bool,
@@ -75,16 +75,16 @@ pub(crate) struct Plan {
     pub(crate) quantum: Option<usize>,
     pub(crate) backlog: usize,
     pub(crate) most_half_open: usize,
-    /// The memory of each host.
+    /// The memory limit of each host.
     pub(crate) most_bytes: usize,
-    /// How long a connection that waits to be accepted has to.
+    /// How long a connection waits to be accepted.
     pub(crate) accept_pause: Duration,
-    /// The options of what each host accepts.
+    /// The options of accepted connections, by host.
     pub(crate) listening: [Options; 2],
     pub(crate) connections: Vec<ConnectionPlan>,
-    /// Every connection is seen to its end by both owners: everything has to arrive.
+    /// Whether every connection is used to its end by both owners, so that everything must arrive.
     pub(crate) orderly: bool,
-    /// So much may be lost that a handshake fails, or is forgotten by one end.
+    /// Whether so much may be lost that a handshake fails, or that one end forgets it.
     pub(crate) fragile: bool,
 }
 
@@ -134,22 +134,23 @@ impl Plan {
             accept_pause: if dice.chance(2000) { millis(dice.below(3000)) } else { Duration::ZERO },
             connections,
             orderly,
-            // An acknowledgement that is lost or late ends a handshake that is kept in a cookie alone.
+            // A lost or late acknowledgement ends a handshake that exists only in a SYN cookie.
             fragile: harsh || (most_half_open < 1024 && !faithful),
         }
-        .settled()
+        .mark_fragile()
     }
 
-    /// A handshake that is kept in a cookie alone ends with one acknowledgement, which the device or a full backlog may drop.
-    fn settled(mut self) -> Self {
+    /// Marks the world as fragile if handshakes may fail. A handshake that exists only in a SYN cookie depends on one
+    /// acknowledgement, which the device or a full backlog may drop.
+    fn mark_fragile(mut self) -> Self {
         let sure = self.full == 0 && self.backlog == 128 && self.unresolved.is_zero();
         self.fragile |= self.most_half_open < 1024 && !sure;
-        // Where others hold all memory for a minute, a handshake fails.
+        // If other connections use all memory for a minute, a handshake fails.
         self.fragile |= self.most_bytes < PLENTY;
         self
     }
 
-    /// The same, over a link that does nothing but take its time.
+    /// The same plan over a link that only delays packets.
     pub(crate) fn over_a_perfect_link(&self) -> Self {
         let conditions = self.conditions.clone().map(|one| Conditions { delay: one.delay, ..Conditions::default() });
         let most_bytes = PLENTY;
@@ -206,7 +207,7 @@ fn conditions(dice: &mut Dice, kind: u64, mtu: usize) -> Conditions {
     }
 }
 
-/// What bytes and pauses a connection may have, so that a world ends in time.
+/// The limits of bytes and pauses of a connection, so that a world ends in reasonable time.
 struct Budget {
     slowest: u64,
     round: Duration,
@@ -227,7 +228,7 @@ fn connection(dice: &mut Dice, budget: &Budget) -> ConnectionPlan {
     }
     let mut bytes = [0, 1].map(|from| {
         let (sends, receives) = (options[from].send_buffer, options[1 - from].receive_buffer);
-        // A window goes in about a round trip and a delayed acknowledgement; a connection may have a minute or so.
+        // A window is sent in about a round trip plus a delayed acknowledgement. A connection may take about a minute.
         let rounds = 60_000 / (budget.round.as_millis() as u64 + 50);
         let window = sends.min(receives) as u64;
         let most = (window * rounds).min(budget.slowest.saturating_mul(8)).clamp(1, 250_000);
@@ -314,7 +315,7 @@ fn reader(dice: &mut Dice, bytes: usize, pauses: bool) -> VecDeque<Step> {
     let mut left = bytes;
     while left > 0 && steps.len() < 30 {
         let count = dice.magnitude(1, left as u64) as usize;
-        // One byte at a time is for small counts: a world has only so much time.
+        // Reading byte by byte is only for small counts, because a world has limited time.
         let piece = if dice.chance(2000) {
             1.max(count / 20_000)
         } else {
@@ -335,7 +336,7 @@ fn reader(dice: &mut Dice, bytes: usize, pauses: bool) -> VecDeque<Step> {
     steps
 }
 
-/// An owner who does not see its connection to the end.
+/// Makes an owner abandon its connection before the end.
 fn spoil(dice: &mut Dice, script: &mut Script) {
     let what = dice.pick(&[Step::Abort, Step::Release, Step::ShutdownRead, Step::ShutdownWrite]);
     let steps = if what == Step::ShutdownRead || dice.chance(5000) { &mut script.reader } else { &mut script.writer };

@@ -1,4 +1,4 @@
-//! Packets in a line each, for those who look for what went wrong: `XILA_TRACE=1`.
+//! Prints packets in one line each, to debug a failed world: `XILA_TRACE=1`.
 
 use core::fmt::Write;
 use core::time::Duration;

@@ -1,4 +1,4 @@
-//! A world: two hosts, a link, owners of connections, and time that passes only when nothing is left to do.
+//! A world: two hosts, a link, and owners of connections. Time only passes when there is nothing left to do.
 
 mod checks;
 
@@ -16,15 +16,15 @@ use super::host::{Device, Host};
 use super::link::Direction;
 use super::plan::{ConnectionPlan, Opening, Plan};
 
-/// The port that both hosts listen on, and the first one that those connect from who name it.
+/// The port that both hosts listen on, and the first local port of connections that use a fixed one.
 const PORT: u16 = 80;
 const FIRST_PORT: u16 = 5000;
-/// An owner who does not see its connection to the end waits no longer than this.
+/// How long an owner waits that abandons its connection before the end.
 const PATIENCE: Duration = Duration::from_secs(400);
-/// What is left of connections is gone after the longest linger time, TIME-WAIT and the last handshake.
+/// After this time no state of connections is left: the longest linger time, TIME-WAIT and the last handshake are over.
 const AFTERMATH: Duration = Duration::from_secs(300 + 60 + 60);
 
-/// What came of one end.
+/// The result at one end of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Outcome {
     connection: usize,
@@ -35,7 +35,7 @@ pub(crate) struct Outcome {
     clean: bool,
 }
 
-/// A connection that is to be begun.
+/// A connection to be opened.
 #[derive(Clone, Copy, Debug)]
 struct Start {
     at: Instant,
@@ -50,18 +50,18 @@ pub(crate) struct World {
     hosts: [Host; 2],
     listeners: [ListenerId; 2],
     directions: [Direction; 2],
-    /// Packets under way, by when they arrive and in which order they were sent: for whom, and what.
+    /// Packets under way, by arrival time and sending order: the receiving host and the bytes.
     arrivals: BTreeMap<(Instant, u64), (usize, Vec<u8>)>,
     carried: u64,
     starts: Vec<Start>,
     ends: Vec<(usize, u32, End)>,
     accepts: [Option<Instant>; 2],
     narrows: Option<(Instant, usize)>,
-    /// Calls of `handle_timeout`, and those after which nothing left and nobody was told of anything.
+    /// How often `handle_timeout` was called, and how often it had no visible effect: no packet and no event.
     timeouts: u64,
     idle_timeouts: u64,
     steps: u64,
-    /// Somebody has shut a window.
+    /// Whether an owner has closed a receive window.
     shut: bool,
     trace: bool,
 }
@@ -122,7 +122,7 @@ impl World {
         }
     }
 
-    /// Lets everything happen, and looks at what came of it.
+    /// Runs the world and checks the results.
     pub(crate) fn run(mut self) -> Vec<Outcome> {
         let gap = self.longest_gap();
         let mut over_since = None;
@@ -130,7 +130,7 @@ impl World {
             eprintln!("{:?}", self.plan);
         }
         loop {
-            self.settle();
+            self.run_until_idle();
             let over = self.starts.is_empty() && self.ends.iter().all(|(.., end)| end.released);
             let since = over.then(|| *over_since.get_or_insert(self.now));
             if !over {
@@ -150,7 +150,7 @@ impl World {
         self.outcomes()
     }
 
-    /// When something happens next.
+    /// When the next thing happens.
     fn next(&mut self) -> Option<Instant> {
         let now = self.now;
         let mut next = self.arrivals.first_key_value().map(|((at, _), _)| *at);
@@ -167,7 +167,7 @@ impl World {
         next.map(|next| next.max(now))
     }
 
-    /// What the present instant brings.
+    /// Processes everything that happens at the current instant.
     fn pass(&mut self) {
         self.steps += 1;
         assert!(self.steps < 20_000_000, "{}", self.describe("there is no end of it"));
@@ -194,8 +194,8 @@ impl World {
         }
     }
 
-    /// Until there is nothing more to do at this instant.
-    fn settle(&mut self) {
+    /// Repeats until there is nothing more to do at this instant.
+    fn run_until_idle(&mut self) {
         loop {
             let mut acted = self.begin() | self.hear() | self.accept();
             for (.., end) in &mut self.ends {
@@ -238,7 +238,7 @@ impl World {
         acted
     }
 
-    /// Tells owners what the engines tell.
+    /// Delivers the engines' events to the owners.
     fn hear(&mut self) -> bool {
         let mut heard = false;
         for host in 0..2 {
@@ -296,7 +296,7 @@ impl World {
         }
     }
 
-    /// Accepts, and gives what was accepted the script of the connection's other end.
+    /// Accepts connections, and gives each the script of the connection's other end.
     fn accept(&mut self) -> bool {
         let mut accepted = false;
         for host in 0..2 {
@@ -317,11 +317,11 @@ impl World {
         if accepted {
             return true;
         }
-        self.go_on()
+        self.start_next_round()
     }
 
-    /// Begins the next round of connections that are made again and again.
-    fn go_on(&mut self) -> bool {
+    /// Starts the next round of connections that are opened repeatedly.
+    fn start_next_round(&mut self) -> bool {
         let mut next = Vec::new();
         for (index, plan) in self.plan.connections.iter().enumerate() {
             let Opening::Again(host, rounds) = plan.opening else { continue };
@@ -330,7 +330,7 @@ impl World {
             let over = ends().filter(|(_, at, end)| *at == round && end.released).count() == 2;
             let waits = self.starts.iter().any(|start| start.connection == index);
             if over && !waits && round + 1 < rounds {
-                // By then timestamps are greater, and tell the new connection from the old one.
+                // By then timestamps have advanced, and distinguish the new connection from the old one.
                 let at = self.now + Duration::from_millis(21);
                 next.push(Start { at, connection: index, host, round: round + 1 });
             }
@@ -340,7 +340,7 @@ impl World {
     }
 }
 
-/// Whether a packet acknowledges with a window of nothing.
+/// Whether a packet is an acknowledgement with a zero window.
 fn is_shut(packet: &[u8]) -> bool {
     let segment = if packet[0] >> 4 == 4 { &packet[20..] } else { &packet[40..] };
     segment[13] & 0b1_0100 == 0b1_0000 && segment[14..16] == [0, 0]

@@ -1,11 +1,13 @@
-//! What changes something.
+//! The commands of `ip` that change something: addresses, DNS servers, links, routes, DHCP and autoconfiguration.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use xila_network::control::{Cidr, Interface, MacAddress, Route, State};
+use xila_network::{Error, Family};
 
 use crate::Options;
 use crate::words::{Failure, Outcome, Words, all_interfaces, expected, garbage, missing, open};
-use std::net::IpAddr;
-use std::time::Duration;
-use xila_network::control::{Cidr, Interface, MacAddress, Route, State};
-use xila_network::{Error, Family};
 
 const PREFIX: &str = "any valid prefix";
 const ADDRESS: &str = "any valid address";
@@ -38,7 +40,7 @@ pub(crate) fn set_autoconfiguration(words: Words, enabled: bool) -> Outcome {
     Ok(interface_of(words)?.set_autoconfiguration(enabled)?)
 }
 
-/// `[dev] NAME`.
+/// Parses `[dev] NAME`.
 fn interface_of(mut words: Words) -> Outcome<Interface> {
     let name = match words.next() {
         Some(word) if word == "dev" => words.value("dev")?,
@@ -49,7 +51,7 @@ fn interface_of(mut words: Words) -> Outcome<Interface> {
     open(&name)
 }
 
-/// `link set [dev] NAME`, and what of it. Everything is read before anything is set.
+/// `link set [dev] NAME`, and the settings. All words are parsed before any setting is changed.
 pub(crate) fn set_link(mut words: Words) -> Outcome {
     let name = match words.next() {
         Some(word) if word == "dev" => words.value("dev")?,
@@ -79,6 +81,7 @@ pub(crate) fn set_link(mut words: Words) -> Outcome {
     Ok(())
 }
 
+/// A route as it is given on the command line:
 /// `PREFIX|default [via GATEWAY] [dev NAME] [metric NUMBER] [expires SECONDS]`.
 struct Wanted {
     /// `None` for the default route.
@@ -141,7 +144,7 @@ pub(crate) fn add_route(words: Words, replace: bool) -> Outcome {
     Ok(interface.add_route(route)?)
 }
 
-/// The interface on whose link the gateway is.
+/// The interface that has an address in the network of the gateway.
 fn interface_towards(gateway: IpAddr) -> Outcome<Interface> {
     for (_, interface) in all_interfaces()? {
         if interface.addresses()?.iter().any(|info| info.cidr.contains(gateway)) {

@@ -1,14 +1,17 @@
-//! Shows and changes interfaces, addresses, routes and neighbours, in the words and columns of ip(8) of iproute2, and
-//! what that has no words for: DNS servers, DHCP and IPv6 autoconfiguration. The exit statuses are those of ip(8), too; of
-//! those that are not 0, WASI 0.2 makes 1.
+//! Shows and changes interfaces, addresses, routes and neighbours, with the commands and the output format of ip(8) of
+//! iproute2. In addition it has commands for DNS servers, DHCP and IPv6 autoconfiguration. The exit statuses are those
+//! of ip(8); WASI 0.2 turns each one that is not 0 into 1.
+//!
+//! `words` parses the command line, `show` prints, `change` changes, and `monitor` prints events.
 
 mod change;
 mod monitor;
 mod show;
 mod words;
 
-use words::{Failure, Outcome, Words};
 use xila_network::Family;
+
+use words::{Failure, Outcome, Words};
 
 const USAGE: &str = "Usage: ip [ OPTIONS ] OBJECT { COMMAND | help }
 where  OBJECT := { address | route | neighbour | link | monitor | dns | dhcp | autoconf }
@@ -27,7 +30,7 @@ where  OBJECT := { address | route | neighbour | link | monitor | dns | dhcp | a
        ip dhcp [ show | { on | off } dev NAME ]
        ip autoconf [ show | { on | off } dev NAME ]";
 
-/// How things are shown.
+/// The options of the output.
 #[derive(Clone, Copy, Default)]
 struct Options {
     family: Option<Family>,
@@ -64,7 +67,7 @@ async fn execute(mut words: Words) -> Outcome {
             },
         }
     };
-    // Where a word begins several names, the first one counts, as in ip(8).
+    // If a word is a prefix of several names, the first name is used, as in ip(8).
     const OBJECTS: [&str; 10] =
         ["address", "route", "neighbour", "neighbor", "link", "monitor", "dns", "dhcp", "autoconf", "help"];
     let object = OBJECTS

@@ -1,10 +1,11 @@
-//! What changes, as it changes.
+//! `ip monitor`: prints the changes of interfaces as they happen.
+
+use xila_network::control::{AddressInfo, Change, Cidr, Interface, Notice, Origin, watch};
 
 use crate::show::{address_lines, autoconfiguration_word, dhcp_word, hardware_words, link_line, via};
 use crate::words::{Outcome, Words, garbage};
-use xila_network::control::{AddressInfo, Change, Cidr, Interface, Notice, Origin, watch};
 
-/// `monitor [-c COUNT]`: the events from now on, or so many of them.
+/// `monitor [-c COUNT]`: prints the events from now on, or the next COUNT events.
 pub(crate) async fn run(mut words: Words) -> Outcome {
     let mut count: Option<u64> = None;
     while let Some(word) = words.next() {
@@ -49,13 +50,13 @@ fn line(name: &str, change: Change) -> String {
     }
 }
 
-/// The domains in which names are looked for by now.
+/// The current search domains.
 fn search_words(name: &str) -> String {
     let domains = Interface::open(name).and_then(|interface| interface.search_domains());
     domains.map_or_else(|_| String::new(), |domains| domains.join(" "))
 }
 
-/// The interface as it is by now, which may be later than the event.
+/// The current state of the interface, which may be newer than the event.
 fn link(name: &str) -> String {
     let Some(number) = place(name) else { return name.to_owned() };
     let described = Interface::open(name)
@@ -63,7 +64,7 @@ fn link(name: &str) -> String {
     described.unwrap_or_else(|_| format!("{number}: {name}"))
 }
 
-/// The number of an interface and a colon; nothing for one that is gone.
+/// The number of an interface and a colon; an empty string if the interface is gone.
 fn number(name: &str) -> String {
     place(name).map_or_else(String::new, |number| format!("{number}: "))
 }
@@ -73,7 +74,7 @@ fn place(name: &str) -> Option<usize> {
     names.iter().position(|other| other == name).map(|index| index + 1)
 }
 
-/// What is known of an address that has come or gone.
+/// The information on an address that was added or removed.
 fn info(name: &str, cidr: Cidr) -> AddressInfo {
     let addresses = Interface::open(name).and_then(|interface| interface.addresses()).unwrap_or_default();
     let found = addresses.into_iter().find(|info| info.cidr == cidr);

@@ -1,16 +1,18 @@
-//! What only looks.
+//! The commands of `ip` that only print: links, addresses, routes, neighbours, DNS servers, DHCP and autoconfiguration.
 
-use crate::Options;
-use crate::words::{Outcome, Words};
 use std::net::IpAddr;
 use std::time::Duration;
+
 use xila_network::control::{
     AddressInfo, AutoconfigurationState, Cidr, Counters, DhcpState, Interface, Kind, Lease, Link, Origin, Route,
     RouteInfo, State,
 };
 use xila_network::{Family, Result};
 
-/// A neighbour that was heard of within this time is reachable; later it is stale (RFC 4861 section 10).
+use crate::Options;
+use crate::words::{Outcome, Words};
+
+/// A neighbour that was confirmed within this time is shown as reachable, otherwise as stale (RFC 4861 section 10).
 const REACHABLE: Duration = Duration::from_secs(30);
 
 pub(crate) fn addresses(words: Words, options: Options) -> Outcome {
@@ -93,7 +95,7 @@ fn flags(interface: &Interface) -> Result<String> {
     Ok(format!("<{}>", flags.join(",")))
 }
 
-/// The operational state (RFC 2863); Linux does not know that of a loopback.
+/// The operational state (RFC 2863); Linux shows UNKNOWN for a loopback.
 fn state_word(interface: &Interface) -> Result<&'static str> {
     Ok(match (interface.state()?, interface.link()?, interface.kind()?) {
         (State::Down, ..) | (State::Up, Link::Down, _) => "DOWN",
@@ -102,7 +104,7 @@ fn state_word(interface: &Interface) -> Result<&'static str> {
     })
 }
 
-/// `inet 10.0.0.1/24 scope global eth0`, and how long it lasts on a line of its own.
+/// `inet 10.0.0.1/24 scope global eth0`, and its lifetimes on a separate line.
 pub(crate) fn address_lines(info: &AddressInfo, name: &str) -> String {
     let AddressInfo { cidr, origin: _, preferred, valid } = info;
     let mut line = match cidr.address() {
@@ -137,7 +139,7 @@ fn print_statistics(interface: &Interface) -> Result<()> {
     let statistics = interface.statistics()?;
     for (name, Counters { packets, bytes, errors, dropped }) in [("RX:", statistics.received), ("TX:", statistics.sent)]
     {
-        // Each column is as wide as what is in it, as ip(8) has them.
+        // Each column is as wide as its contents, as in ip(8).
         let wide = |number: u64, least: usize| number.to_string().len().max(least);
         let (a, b, c, d) = (wide(bytes, 10), wide(packets, 7), wide(errors, 6), wide(dropped, 7));
         let first = a - name.len();
@@ -147,7 +149,8 @@ fn print_statistics(interface: &Interface) -> Result<()> {
     Ok(())
 }
 
-/// Those that were added, and those to the addresses' own networks. IPv4 unless `-6` is given, as ip(8) has it.
+/// Prints the routes that were added, and those to the addresses' own networks: IPv4 routes unless `-6` is given, as in
+/// ip(8).
 pub(crate) fn routes(words: Words, options: Options) -> Outcome {
     let family = options.family.unwrap_or(Family::V4);
     let mut lines = Vec::new();
@@ -176,7 +179,7 @@ pub(crate) fn routes(words: Words, options: Options) -> Outcome {
             lines.push((key(network), line));
         }
     }
-    // The default route first, and then by network.
+    // The default route comes first, then the others by network.
     lines.sort();
     lines.dedup();
     lines.iter().for_each(|(_, line)| println!("{line}"));
@@ -295,6 +298,7 @@ pub(crate) fn autoconfiguration_word(state: AutoconfigurationState) -> &'static 
         AutoconfigurationState::Off => "off",
         AutoconfigurationState::Searching => "searching",
         AutoconfigurationState::Configured => "configured",
+        AutoconfigurationState::NoRouter => "no router",
     }
 }
 

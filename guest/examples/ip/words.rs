@@ -1,15 +1,16 @@
-//! The words of the command line, and what is wrong with them.
+//! The words of the command line: parsing, and error messages as those of ip(8).
 
 use std::collections::VecDeque;
 use std::fmt::Display;
 use std::str::FromStr;
+
 use xila_network::Error;
 use xila_network::control::{Interface, InvalidValue};
 
-/// How a command ended.
+/// The result of a command.
 pub(crate) type Outcome<T = ()> = Result<T, Failure>;
 
-/// What is said and the exit status.
+/// An error message and the exit status.
 #[derive(Debug)]
 pub(crate) struct Failure {
     pub(crate) text: String,
@@ -22,7 +23,7 @@ impl Failure {
     }
 }
 
-/// What the kernel says to ip(8), in the words of `strerror`.
+/// The error that ip(8) would get from the kernel, with the text of `strerror`.
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         let text = match error {
@@ -49,7 +50,7 @@ impl From<InvalidValue> for Failure {
     }
 }
 
-/// The words that were not read yet.
+/// The words that are not parsed yet.
 pub(crate) struct Words(VecDeque<String>);
 
 impl Words {
@@ -72,12 +73,12 @@ impl Words {
             .ok_or_else(|| Failure::new(255, format!("Command line is not complete. \"{keyword}\" needs a value.")))
     }
 
-    /// The value of a keyword, as something else than text.
+    /// The value of a keyword, parsed.
     pub(crate) fn parse<T: FromStr>(&mut self, keyword: &str) -> Outcome<T> {
         parse(&self.value(keyword)?, keyword)
     }
 
-    /// The first of `commands` that the next word begins; the first of all where there is no word.
+    /// The first of `commands` of which the next word is a prefix; the first command if there is no word.
     pub(crate) fn command(&mut self, object: &str, commands: &[&'static str]) -> Outcome<&'static str> {
         let Some(word) = self.next() else { return Ok(commands[0]) };
         commands
@@ -87,7 +88,7 @@ impl Words {
             .ok_or_else(|| Failure::new(255, format!("Command \"{word}\" is unknown, try \"ip {object} help\".")))
     }
 
-    /// `[dev] NAME`, and nothing behind it: the interfaces that are to be shown, with their numbers.
+    /// Parses `[dev] NAME`, with nothing after it; returns the interfaces to be shown, with their numbers.
     pub(crate) fn interfaces(mut self) -> Outcome<Vec<(usize, Interface)>> {
         let name = match self.next() {
             Some(word) if word == "dev" => Some(self.value("dev")?),
@@ -102,7 +103,7 @@ impl Words {
         }
     }
 
-    /// `VALUE dev NAME`, in either order, and nothing else.
+    /// Parses `VALUE dev NAME`, in either order, and nothing else.
     pub(crate) fn value_on_interface<T: FromStr>(mut self, what: &str) -> Outcome<(T, Interface)> {
         let (mut value, mut interface) = (None, None);
         while let Some(word) = self.next() {
@@ -121,7 +122,7 @@ impl Words {
     }
 }
 
-/// The interface of a name.
+/// Opens the interface of a name.
 pub(crate) fn open(name: &str) -> Outcome<Interface> {
     Interface::open(name).map_err(|error| match error {
         Error::NotFound => Failure::new(1, format!("Cannot find device \"{name}\"")),
@@ -135,7 +136,7 @@ pub(crate) fn all_interfaces() -> Outcome<Vec<(usize, Interface)>> {
     for (index, name) in Interface::list()?.into_iter().enumerate() {
         match Interface::open(&name) {
             Ok(interface) => interfaces.push((index + 1, interface)),
-            // It was unmounted just now.
+            // It was unmounted after the list was made.
             Err(Error::NotFound) => {}
             Err(error) => return Err(error.into()),
         }
@@ -148,7 +149,7 @@ pub(crate) fn parse<T: FromStr>(word: &str, keyword: &str) -> Outcome<T> {
         .map_err(|_| Failure::new(255, format!("Error: argument \"{word}\" is wrong: Invalid \"{keyword}\" value\n")))
 }
 
-/// A prefix or an address.
+/// Parses a prefix or an address, which `what` describes in the error message.
 pub(crate) fn expected<T: FromStr>(word: &str, what: impl Display) -> Outcome<T> {
     word.parse().map_err(|_| Failure::new(1, format!("Error: {what} is expected rather than \"{word}\".")))
 }

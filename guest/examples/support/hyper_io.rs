@@ -1,12 +1,13 @@
-//! A connection as hyper wants it.
+//! An adapter from a connection to hyper's I/O traits.
 
-use hyper::rt::{Read, ReadBufCursor, Write};
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+
+use hyper::rt::{Read, ReadBufCursor, Write};
 use xila_network::TcpStream;
 
-/// hyper's traits, on a stream of ours.
+/// Implements hyper's traits on a `TcpStream`.
 pub(crate) struct HyperIo(pub(crate) TcpStream);
 
 impl Read for HyperIo {

@@ -1,14 +1,15 @@
-//! What the example apps share: arguments, names and patience.
+//! Code that the example apps share: parsing of arguments, name resolution, and connecting with retries.
 #![allow(dead_code, reason = "every app uses a part of it")]
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::process::exit;
 use std::str::FromStr;
 use std::time::{Duration, Instant};
+
 use xila_network::dns::{self, ResolveError};
 use xila_network::{Error, Family, Result, TcpStream, ToSocketAddrs, UdpSocket};
 
-/// The arguments of the command line: `--NAME VALUE` pairs, flags, and the others in their order.
+/// The arguments of the command line: `--NAME VALUE` pairs, flags, and positional arguments in their order.
 pub(crate) struct Arguments {
     usage: &'static str,
     options: Vec<(String, String)>,
@@ -17,12 +18,12 @@ pub(crate) struct Arguments {
 }
 
 impl Arguments {
-    /// Reads the command line. An option that is not among `known` (names without the hyphens) ends the program.
+    /// Parses the command line. An option that is not among `known` (names without the hyphens) ends the program.
     pub(crate) fn parse(usage: &'static str, known: &[&str]) -> Self {
         Self::parse_with_flags(usage, known, &[])
     }
 
-    /// Reads the command line, with options that have no value, too.
+    /// Parses the command line; `flags` are options without a value.
     pub(crate) fn parse_with_flags(usage: &'static str, known: &[&str], flags: &[&str]) -> Self {
         let positional = Vec::new().into_iter();
         let mut arguments = Self { usage, options: Vec::new(), flags: Vec::new(), positional };
@@ -54,12 +55,12 @@ impl Arguments {
         arguments
     }
 
-    /// The next argument that is no option; `what` it is, for the message when it is missing.
+    /// The next positional argument; `what` describes it in the error message if it is missing.
     pub(crate) fn next<T: FromStr>(&mut self, what: &str) -> T {
         self.next_if_any(what).unwrap_or_else(|| self.fail(&format!("{what} is missing")))
     }
 
-    /// The next argument that is no option, if there is one.
+    /// The next positional argument, if there is one.
     pub(crate) fn next_if_any<T: FromStr>(&mut self, what: &str) -> Option<T> {
         let word = self.positional.next()?;
         Some(word.parse().unwrap_or_else(|_| self.fail(&format!("{word} is not {what}"))))
@@ -76,7 +77,7 @@ impl Arguments {
         self.flags.iter().any(|other| other == name)
     }
 
-    /// The family that `-4` or `-6` asks for.
+    /// The family that `-4` or `-6` selects.
     pub(crate) fn family(&self) -> Option<Family> {
         match (self.flag("4"), self.flag("6")) {
             (true, true) => self.fail("-4 and -6 exclude one another"),
@@ -93,14 +94,14 @@ impl Arguments {
         }
     }
 
-    /// Ends the program: the command line is wrong.
+    /// Ends the program with an error message and the usage: the command line is wrong.
     pub(crate) fn fail(&self, problem: &str) -> ! {
         eprintln!("error: {problem}\nusage: {}", self.usage);
         exit(2);
     }
 }
 
-/// Connects; while nobody listens there yet, tries again until `patience` (seconds) is over.
+/// Connects to a peer. While the peer does not accept connections yet, tries again until `patience` (seconds) is over.
 pub(crate) async fn connect(peer: impl ToSocketAddrs, patience: Option<f64>) -> Result<TcpStream> {
     let deadline = patience.map(|seconds| Instant::now() + Duration::from_secs_f64(seconds.clamp(0.0, 1e6)));
     loop {
@@ -108,7 +109,7 @@ pub(crate) async fn connect(peer: impl ToSocketAddrs, patience: Option<f64>) -> 
             Err(Error::ConnectionRefused | Error::RemoteUnreachable | Error::TimedOut)
                 if deadline.is_some_and(|deadline| Instant::now() < deadline) =>
             {
-                // Holds the whole program up, which has nothing else to do.
+                // This blocks the whole program, which has nothing else to do.
                 std::thread::sleep(Duration::from_millis(50));
             }
             result => return result,
@@ -127,7 +128,8 @@ pub(crate) async fn datagrams_to(peer: SocketAddr) -> Result<UdpSocket> {
     Ok(socket)
 }
 
-/// Sends a greeting, and again while nobody is there to answer it, until `patience` (seconds) is over.
+/// Sends a greeting and waits for an answer. While the peer's port is closed, repeats the greeting until `patience`
+/// (seconds) is over.
 pub(crate) async fn greet(socket: &UdpSocket, greeting: &[u8], patience: Option<f64>) -> Result<()> {
     let deadline = patience.map(|seconds| Instant::now() + Duration::from_secs_f64(seconds.clamp(0.0, 1e6)));
     loop {
@@ -153,7 +155,7 @@ pub(crate) async fn resolve(name: &str, family: Option<Family>) -> Result<IpAddr
     addresses.first().copied().ok_or(ResolveError::NoRecords)
 }
 
-/// In the words of `getaddrinfo`.
+/// The message of `getaddrinfo` for the error.
 pub(crate) fn why_not_resolved(error: ResolveError) -> String {
     match error {
         ResolveError::InvalidName | ResolveError::NameNotFound => "Name or service not known".to_owned(),
@@ -164,7 +166,7 @@ pub(crate) fn why_not_resolved(error: ResolveError) -> String {
     }
 }
 
-/// In the words of `strerror`.
+/// The message of `strerror` for the error.
 pub(crate) fn why(error: Error) -> String {
     match error {
         Error::RemoteUnreachable => "Network is unreachable".to_owned(),
@@ -176,7 +178,7 @@ pub(crate) fn why(error: Error) -> String {
     }
 }
 
-/// Bits per second, in a unit that fits.
+/// The rate in bits per second, with a suitable unit.
 pub(crate) fn rate(bytes: u64, elapsed: Duration) -> String {
     let bits = bytes as f64 * 8.0 / elapsed.as_secs_f64().max(1e-9);
     match bits {

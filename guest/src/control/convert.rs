@@ -1,12 +1,11 @@
-//! Between the types of the WIT package and those of the commands.
+//! Conversions between the types of the WIT package and those of the commands.
 //!
-//! What the commands' types cannot hold (a prefix longer than the address, a group's hardware address) is
-//! [`InvalidArgument`](Error::InvalidArgument), although no host should say it.
+//! A value that is invalid in the commands' types (a prefix longer than the address, a hardware address of a group)
+//! becomes [`InvalidArgument`](Error::InvalidArgument), although no host should send it.
 
-use super::Notice;
 use super::{
     AddressInfo, AutoconfigurationState, AutoconfigurationStatus, Change, Cidr, Counters, DhcpState, DhcpStatus, Event,
-    InvalidValue, Kind, Lease, Link, MacAddress, Neighbour, Origin, Route, RouteInfo, State, Statistics,
+    InvalidValue, Kind, Lease, Link, MacAddress, Neighbour, Notice, Origin, Route, RouteInfo, State, Statistics,
 };
 use crate::address::{duration_from_wit, duration_to_wit, ip_from_wit, ip_to_wit, ipv4_from_wit};
 use crate::bindings::{control, types};
@@ -134,6 +133,7 @@ fn autoconfiguration_state(state: control::AutoconfigurationState) -> Autoconfig
         control::AutoconfigurationState::Off => AutoconfigurationState::Off,
         control::AutoconfigurationState::Searching => AutoconfigurationState::Searching,
         control::AutoconfigurationState::Configured => AutoconfigurationState::Configured,
+        control::AutoconfigurationState::NoRouter => AutoconfigurationState::NoRouter,
     }
 }
 
@@ -228,8 +228,9 @@ fn change(change: control::Change) -> Result<Change> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use std::time::Duration;
+
+    use super::*;
 
     #[test]
     fn networks_and_routes_survive_the_way_there_and_back() {

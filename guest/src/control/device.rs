@@ -1,28 +1,30 @@
-//! Character devices: commands by identifier and bytes.
+//! Character devices, which execute commands given by identifier and bytes.
 
-use crate::bindings::control;
-use crate::{Error, Result};
 use std::fmt;
+
 use xila_network_commands::Command;
 use xila_network_commands::command::{decode, encode};
 
-/// What a device file is opened for.
+use crate::bindings::control;
+use crate::{Error, Result};
+
+/// The rights with which a device file is opened.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Access {
-    /// Commands that look.
+    /// Commands that only query.
     pub read: bool,
     /// Commands that change something.
     pub write: bool,
-    /// Commands do not wait for a stack that is busy; they fail with [`ResourceBusy`](Error::ResourceBusy).
+    /// Commands do not wait while the stack is busy; they fail with [`ResourceBusy`](Error::ResourceBusy).
     pub non_blocking: bool,
 }
 
 impl Access {
-    /// For looking.
+    /// Only commands that query.
     pub const READ: Self = Self { read: true, write: false, non_blocking: false };
-    /// For changing.
+    /// Only commands that change something.
     pub const WRITE: Self = Self { read: false, write: true, non_blocking: false };
-    /// For both.
+    /// All commands.
     pub const READ_WRITE: Self = Self { read: true, write: true, non_blocking: false };
 
     fn to_wit(self) -> control::Access {
@@ -45,9 +47,9 @@ impl DeviceFile {
     /// Opens a device by its path, such as `/devices/network/eth0`.
     ///
     /// # Errors
-    /// [`NotFound`](Error::NotFound) where there is none that the app may use, [`AccessDenied`](Error::AccessDenied)
-    /// where the host does not allow what `access` asks for, [`InvalidArgument`](Error::InvalidArgument) for access to
-    /// nothing.
+    /// [`NotFound`](Error::NotFound) if the app may use no device of that path, [`AccessDenied`](Error::AccessDenied)
+    /// if the host does not permit the rights in `access`, [`InvalidArgument`](Error::InvalidArgument) if `access`
+    /// requests neither reading nor writing.
     pub fn open(path: &str, access: Access) -> Result<Self> {
         Ok(Self(control::Device::open(path, access.to_wit())?))
     }
@@ -63,16 +65,16 @@ impl DeviceFile {
     /// Executes a command.
     ///
     /// # Errors
-    /// [`NotSupported`](Error::NotSupported) where neither the stack nor the driver knows it,
-    /// [`AccessDenied`](Error::AccessDenied) where the file is not open for what it does,
-    /// [`InvalidArgument`](Error::InvalidArgument) also where the driver's answer is none of this command; and what the
-    /// command itself fails with.
+    /// [`NotSupported`](Error::NotSupported) if neither the stack nor the driver knows the command,
+    /// [`AccessDenied`](Error::AccessDenied) if the file was not opened with the right that the command needs,
+    /// [`InvalidArgument`](Error::InvalidArgument) also if the driver's answer is not a valid output of the command,
+    /// and any error of the command itself.
     pub async fn control<C: Command>(&self, input: C::Input) -> Result<C::Output> {
         let output = self.0.control(C::ID.to_raw(), encode(&input)).await?;
         decode(&output).map_err(|_| Error::InvalidArgument)
     }
 
-    /// Executes a command by its identifier, with the bytes of its input, for those of its output.
+    /// Executes a command, given by its identifier and its encoded input; returns its encoded output.
     ///
     /// # Errors
     /// As [`control`](Self::control).

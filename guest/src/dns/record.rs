@@ -1,25 +1,26 @@
-//! What a name server answers, and how zone files write it (RFC 1035 section 5).
+//! The records of a name server's answer, and their notation in zone files (RFC 1035 section 5).
 
-use crate::address::ip_from_wit;
-use crate::bindings::dns;
 use std::fmt::{self, Write};
 use std::net::IpAddr;
 use std::str::FromStr;
 
+use crate::address::ip_from_wit;
+use crate::bindings::dns;
+
 /// A record of an answer. Displayed as a line of a zone file: `example.org. 300 IN A 192.0.2.1`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Record {
-    /// Whose record it is, as an absolute name with the final dot.
+    /// The owner of the record, as an absolute name with the final dot.
     pub name: String,
-    /// Its kind.
+    /// Its type.
     pub record_type: RecordType,
-    /// For how many seconds it may be kept.
+    /// For how many seconds it may be cached.
     pub ttl: u32,
-    /// What it says.
+    /// Its data.
     pub data: RecordData,
 }
 
-/// The parts of a record that its kind has. Displayed as zone files have them.
+/// The data of a record, by its type. Displayed as in zone files.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum RecordData {
     /// A or AAAA: an address.
@@ -28,18 +29,18 @@ pub enum RecordData {
     Name(String),
     /// MX (RFC 1035 section 3.3.9).
     Mx {
-        /// Lower is better.
+        /// Lower values are preferred.
         preference: u16,
         /// The mail exchange.
         exchange: String,
     },
-    /// TXT: its character strings, which may be any octets (RFC 1035 section 3.3.14).
+    /// TXT: character strings, which may contain any octets (RFC 1035 section 3.3.14).
     Txt(Vec<Vec<u8>>),
     /// SRV (RFC 2782).
     Srv {
-        /// Lower is better.
+        /// Lower values are preferred.
         priority: u16,
-        /// Share among those of one priority.
+        /// The relative share among records of one priority.
         weight: u16,
         /// The service's port.
         port: u16,
@@ -50,7 +51,7 @@ pub enum RecordData {
     Soa {
         /// The primary server.
         primary: String,
-        /// The mailbox of who is responsible.
+        /// The mailbox of the person responsible for the zone.
         mailbox: String,
         /// The zone's version.
         serial: u32,
@@ -58,24 +59,25 @@ pub enum RecordData {
         refresh: u32,
         /// Seconds between attempts.
         retry: u32,
-        /// Seconds after which the zone is no longer known.
+        /// Seconds after which a secondary server no longer answers for the zone.
         expire: u32,
-        /// Seconds for which "no such name" may be kept.
+        /// Seconds for which a negative answer may be cached.
         minimum: u32,
     },
-    /// Any other kind: its data as the server sent it, names uncompressed.
+    /// Any other type: its data as the server sent it, names uncompressed.
     Other(Vec<u8>),
 }
 
-/// A kind of record by its number (RFC 1035 section 3.2.2). Read and displayed by its name, or as `TYPE65280` (RFC 3597).
+/// A record type by its number (RFC 1035 section 3.2.2). Parsed and displayed by its name, or as `TYPE65280` (RFC
+/// 3597).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RecordType(pub u16);
 
-/// Text that names no kind of record.
+/// The text is not a record type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NoRecordType;
 
-/// The constants, and the table by which names are read and written.
+/// Defines the constants, and the table by which names are parsed and displayed.
 macro_rules! record_types {
     ($($name:ident = $number:literal, $about:literal;)+) => {
         impl RecordType {
@@ -89,33 +91,33 @@ macro_rules! record_types {
 record_types! {
     A = 1, "An IPv4 address.";
     NS = 2, "A name server of the zone.";
-    CNAME = 5, "The name that this one stands for.";
-    SOA = 6, "The beginning of a zone.";
+    CNAME = 5, "The canonical name of an alias.";
+    SOA = 6, "The start of a zone of authority.";
     PTR = 12, "The name of an address.";
-    HINFO = 13, "What the host is.";
+    HINFO = 13, "The hardware and operating system of the host.";
     MX = 15, "A mail exchange.";
     TXT = 16, "Text.";
-    RP = 17, "Who is responsible (RFC 1183).";
+    RP = 17, "The responsible person (RFC 1183).";
     AAAA = 28, "An IPv6 address (RFC 3596).";
-    LOC = 29, "A place on Earth (RFC 1876).";
-    SRV = 33, "Where a service is (RFC 2782).";
-    NAPTR = 35, "How a name is rewritten (RFC 3403).";
+    LOC = 29, "A geographical location (RFC 1876).";
+    SRV = 33, "The location of a service (RFC 2782).";
+    NAPTR = 35, "A rule to rewrite a name (RFC 3403).";
     CERT = 37, "A certificate (RFC 4398).";
-    DNAME = 39, "The subtree that this one stands for (RFC 6672).";
+    DNAME = 39, "The canonical name of an aliased subtree (RFC 6672).";
     DS = 43, "The signer of a delegation (RFC 4034).";
     SSHFP = 44, "The fingerprint of an SSH key (RFC 4255).";
     RRSIG = 46, "A signature (RFC 4034).";
     NSEC = 47, "The next name (RFC 4034).";
     DNSKEY = 48, "A zone's key (RFC 4034).";
     NSEC3 = 50, "The next hashed name (RFC 5155).";
-    NSEC3PARAM = 51, "How names are hashed (RFC 5155).";
+    NSEC3PARAM = 51, "The parameters of hashed names (RFC 5155).";
     TLSA = 52, "A service's certificate (RFC 6698).";
     OPENPGPKEY = 61, "A mailbox's key (RFC 7929).";
-    SVCB = 64, "How a service is reached (RFC 9460).";
-    HTTPS = 65, "How a web server is reached (RFC 9460).";
-    ANY = 255, "All that the server wants to tell (RFC 8482).";
+    SVCB = 64, "The parameters of a service (RFC 9460).";
+    HTTPS = 65, "The parameters of an HTTPS server (RFC 9460).";
+    ANY = 255, "Any records, chosen by the server (RFC 8482).";
     URI = 256, "A URI (RFC 7553).";
-    CAA = 257, "Who may certify the name (RFC 8659).";
+    CAA = 257, "The certification authorities permitted for the name (RFC 8659).";
 }
 
 impl fmt::Display for RecordType {
@@ -130,7 +132,7 @@ impl fmt::Display for RecordType {
 impl FromStr for RecordType {
     type Err = NoRecordType;
 
-    /// In letters of either case.
+    /// Case is ignored.
     fn from_str(text: &str) -> Result<Self, NoRecordType> {
         if let Some((number, _)) = Self::NAMES.iter().find(|(_, name)| name.eq_ignore_ascii_case(text)) {
             return Ok(Self(*number));
@@ -188,7 +190,8 @@ impl fmt::Display for RecordData {
     }
 }
 
-/// A character string in quotes (RFC 1035 section 5.1): quotes and backslashes escaped, what is no ASCII as `\DDD`.
+/// Writes a character string in quotes (RFC 1035 section 5.1): quotes and backslashes are escaped, and octets that are
+/// not printable ASCII are written as `\DDD`.
 fn write_string(f: &mut fmt::Formatter<'_>, string: &[u8]) -> fmt::Result {
     f.write_char('"')?;
     for &byte in string {
@@ -241,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn data_reads_as_in_a_zone_file() {
+    fn data_is_displayed_as_in_a_zone_file() {
         let name = || "mail.example.org.".to_owned();
         for (data, text) in [
             (RecordData::Address([192, 0, 2, 1].into()), "192.0.2.1"),

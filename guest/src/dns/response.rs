@@ -1,4 +1,4 @@
-//! How a server's answer begins.
+//! The response code of a server's answer.
 
 use std::fmt;
 
@@ -9,19 +9,19 @@ pub struct ResponseCode(pub u16);
 impl ResponseCode {
     /// No error.
     pub const NOERROR: Self = Self(0);
-    /// The server cannot read the question.
+    /// The server could not parse the query.
     pub const FORMERR: Self = Self(1);
     /// The server failed.
     pub const SERVFAIL: Self = Self(2);
     /// There is no such name.
     pub const NXDOMAIN: Self = Self(3);
-    /// The server does not do such things.
+    /// The server does not implement this kind of query.
     pub const NOTIMP: Self = Self(4);
-    /// The server does not want to.
+    /// The server refuses to answer.
     pub const REFUSED: Self = Self(5);
-    /// The server does not speak for the zone, or does not allow it.
+    /// The server is not an authority for the zone, or the query is not authorized.
     pub const NOTAUTH: Self = Self(9);
-    /// The server does not know this version of EDNS.
+    /// The server does not support this version of EDNS.
     pub const BADVERS: Self = Self(16);
 
     const NAMES: &[(Self, &str)] = &[

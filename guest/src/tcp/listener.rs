@@ -1,4 +1,12 @@
-//! A socket that waits for peers to connect.
+//! [`TcpListener`], and [`Incoming`], the stream of its connections.
+
+use std::fmt;
+use std::future::poll_fn;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use wit_bindgen::StreamReader;
 
 use super::{Ending, ListenOptions, TcpStream};
 use crate::Result;
@@ -7,34 +15,28 @@ use crate::bindings::tcp::{self, TcpConnection};
 use crate::bindings::types::ErrorCode;
 use crate::flight::Flight;
 use crate::target::{ToSocketAddrs, first_local};
-use std::fmt;
-use std::future::poll_fn;
-use std::net::SocketAddr;
-use std::sync::Arc;
-use std::task::{Context, Poll, ready};
-use wit_bindgen::StreamReader;
 
 /// A socket that waits for peers to connect.
 ///
-/// Dropping it closes the port and resets the connections that nobody accepted.
+/// Dropping it closes the port and resets the connections that were not accepted.
 pub struct TcpListener {
     listener: Arc<tcp::TcpListener>,
     accept: Flight<Result<TcpConnection, ErrorCode>>,
 }
 
 impl TcpListener {
-    /// Listens on a local address. The unspecified address listens on every interface, port 0 takes a free port. Of
-    /// several addresses, the first that can be had is taken. A name is
+    /// Listens on a local address. The unspecified address listens on every interface; port 0 takes a free port. Of
+    /// several addresses, the first that can be bound is used. A name is an
     /// [`InvalidArgument`](crate::Error::InvalidArgument).
     ///
     /// # Errors
-    /// [`AddressInUse`](crate::Error::AddressInUse), [`AddressNotAvailable`](crate::Error::AddressNotAvailable) and
-    /// what `bind` of the WIT package names.
+    /// [`AddressInUse`](crate::Error::AddressInUse), [`AddressNotAvailable`](crate::Error::AddressNotAvailable) and the
+    /// other errors of `bind` in the WIT package.
     pub fn bind(local: impl ToSocketAddrs) -> Result<Self> {
         Self::bind_with(local, &ListenOptions::default())
     }
 
-    /// Listens on a local address as `options` say.
+    /// Listens on a local address with these options.
     pub fn bind_with(local: impl ToSocketAddrs, options: &ListenOptions) -> Result<Self> {
         let listener = first_local(&local, |local| {
             let (interface, tcp) = (options.interface.as_deref(), options.tcp.to_wit());
@@ -45,7 +47,7 @@ impl TcpListener {
 
     /// Waits for a connection; returns it with the peer's address.
     ///
-    /// Several tasks may wait. Dropping the future loses no connection.
+    /// Several tasks may wait at once. If the future is dropped, no connection is lost.
     pub async fn accept(&self) -> Result<(TcpStream, SocketAddr)> {
         poll_fn(|cx| self.poll_accept(cx)).await
     }
@@ -61,8 +63,8 @@ impl TcpListener {
         Poll::Ready(Ok((TcpStream::new(connection), peer)))
     }
 
-    /// The connections, one after another. May be used beside [`accept`](Self::accept), and outlives the listener,
-    /// which stays open for it.
+    /// The accepted connections as a stream. It may be used together with [`accept`](Self::accept). It keeps the
+    /// listening socket open after the listener is dropped.
     pub fn incoming(&self) -> Incoming {
         let (stream, result) = self.listener.connections();
         Incoming { stream, ending: Ending::new(result) }
@@ -79,17 +81,18 @@ impl TcpListener {
     }
 }
 
-/// The connections of a listener, one after another.
+/// The accepted connections of a listener, as a stream.
 pub struct Incoming {
     stream: StreamReader<TcpConnection>,
     ending: Ending,
 }
 
 impl Incoming {
-    /// Waits for a connection. `None` when the listener has ended, after the error that ended it, if there was one.
+    /// Waits for a connection. Returns `None` when the listener has ended; if an error ended it, the error is returned
+    /// first.
     ///
-    /// Dropping the future in the moment in which a connection arrives loses it: where futures are dropped, use
-    /// [`TcpListener::accept`].
+    /// If the future is dropped at the moment when a connection arrives, the connection is lost: callers that drop
+    /// futures should use [`TcpListener::accept`].
     pub async fn next(&mut self) -> Option<Result<TcpStream>> {
         if let Some(connection) = self.stream.next().await {
             return Some(Ok(TcpStream::new(connection)));

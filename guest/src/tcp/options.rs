@@ -1,14 +1,15 @@
-//! What can be chosen for a connection, and what can be asked of it.
+//! The options, states and statistics of TCP connections, and their conversions from and to the WIT package's.
 
-use crate::address::{duration_from_wit, duration_to_wit};
-use crate::bindings::tcp;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-/// When a connection that carries nothing is probed.
+use crate::address::{duration_from_wit, duration_to_wit};
+use crate::bindings::tcp;
+
+/// When an idle connection is probed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KeepAlive {
-    /// How long nothing may arrive before the first probe. Not 0.
+    /// The time without received segments after which the first probe is sent. Not 0.
     pub idle: Duration,
     /// The time between two probes. Not 0.
     pub interval: Duration,
@@ -16,68 +17,69 @@ pub struct KeepAlive {
     pub count: u32,
 }
 
-/// What can be chosen for a connection before its first segment. `None` leaves the host's default.
+/// The options that can be chosen for a connection before its first segment is sent. `None` selects the host's default.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TcpOptions {
     /// The capacity of the receive buffer in bytes. Not 0.
     pub receive_buffer: Option<u64>,
     /// The capacity of the send buffer in bytes. Not 0.
     pub send_buffer: Option<u64>,
-    /// Whether small segments leave at once instead of waiting for an acknowledgement.
+    /// Whether small segments are sent at once instead of waiting for an acknowledgement.
     pub no_delay: Option<bool>,
-    /// Probe the connection when it is idle.
+    /// Whether and when the connection is probed while it is idle.
     pub keep_alive: Option<KeepAlive>,
     /// The time to live (IPv4) or hop limit (IPv6) of outgoing packets, 1 to 255.
     pub hop_limit: Option<u8>,
     /// How long sent data may stay unacknowledged before the connection fails with `TimedOut`. Not 0.
     pub user_timeout: Option<Duration>,
-    /// How long the host goes on delivering once the connection has been dropped. 0 resets it instead.
+    /// How long the host continues to deliver data after the connection has been dropped. With 0 the connection is
+    /// reset instead.
     pub linger: Option<Duration>,
-    /// What keeps the connection from sending more than the path takes.
+    /// The congestion control algorithm.
     pub congestion: Option<CongestionControl>,
 }
 
-/// What keeps a connection from sending more than the path takes.
+/// The algorithms that keep a connection from sending more than the path can carry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum CongestionControl {
     /// CUBIC (RFC 9438) with HyStart++ (RFC 9406).
     Cubic,
-    /// Nothing does, but the peer's window. For links that lose nothing.
+    /// No congestion control: only the peer's window limits the data in flight. For links that lose nothing.
     None,
-    /// BBR, version 3 (draft-ietf-ccwg-bbr): for paths that lose without being full.
+    /// BBR, version 3 (draft-ietf-ccwg-bbr): for paths that lose segments without congestion.
     Bbr,
 }
 
-/// Where a connection stands with what was lost, by the names of Linux.
+/// The state of a connection's loss recovery, with the names of Linux.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum RecoveryState {
-    /// Nothing points to a loss.
+    /// There is no sign of a loss.
     Open,
-    /// Acknowledgements point to a loss, or to segments that overtook others.
+    /// Acknowledgements indicate a loss or a reordering.
     Disorder,
-    /// A router marked a packet instead of dropping it, and less is sent.
+    /// A router marked a packet instead of dropping it, and the connection sends less.
     Cwr,
-    /// Something was lost and is being sent again.
+    /// Segments were lost and are being retransmitted.
     Recovery,
-    /// The retransmission timer ran out: everything in flight is taken for lost.
+    /// The retransmission timer expired: everything in flight is considered lost.
     Loss,
 }
 
-/// How to connect. The default leaves everything to the host.
+/// The options of a connect. The defaults leave everything to the host.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ConnectOptions {
-    /// This side's address and port. An unspecified address or port 0 leaves that part to the host.
+    /// This side's address and port. The host chooses an unspecified address and port 0.
     pub local: Option<SocketAddr>,
-    /// The name of the interface to use. Otherwise the route to the peer chooses one.
+    /// The name of the interface to use. With `None`, the route to the peer selects it.
     pub interface: Option<String>,
-    /// How long to wait for the peer, whatever the number of its addresses: 30 seconds if `None`. Not 0. Looking its
-    /// name up is not part of it.
+    /// How long to wait for the peer, over all of its addresses: 30 seconds if `None`. Not 0. The time to resolve its
+    /// name is not included.
     pub timeout: Option<Duration>,
     /// The connection's own options.
     pub tcp: TcpOptions,
 }
 
-/// How to listen. The default leaves everything to the host.
+/// The options of a listener. The defaults leave everything to the host.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ListenOptions {
     /// How many connections may wait to be accepted: 128 if `None`. Not 0.
@@ -93,60 +95,61 @@ pub struct ListenOptions {
 pub enum TcpState {
     /// A SYN was sent and nothing has come back.
     SynSent,
-    /// A SYN came in and was answered; the peer's acknowledgement is awaited.
+    /// A SYN was received and answered; the peer's acknowledgement is awaited.
     SynReceived,
     /// Data flows both ways.
     Established,
-    /// This side's FIN was sent and awaits its acknowledgement; the peer may go on sending.
+    /// This side's FIN was sent and is not acknowledged yet; the peer may continue to send.
     FinWait1,
-    /// This side's FIN was acknowledged; the peer may go on sending.
+    /// This side's FIN was acknowledged; the peer may continue to send.
     FinWait2,
-    /// The peer's FIN came in; this side may go on sending.
+    /// The peer's FIN was received; this side may continue to send.
     CloseWait,
-    /// Both FINs were sent, and this side's awaits its acknowledgement.
+    /// Both FINs were sent, and this side's is not acknowledged yet.
     Closing,
-    /// The peer's FIN came first; this side's awaits its acknowledgement.
+    /// The peer's FIN came first; this side's was sent and is not acknowledged yet.
     LastAck,
-    /// Both FINs were acknowledged; stray segments die out.
+    /// Both FINs were acknowledged; the connection waits until old segments have left the network.
     TimeWait,
     /// There is no connection any more.
     Closed,
 }
 
-/// What a connection has carried since it began, and how it sends at the moment: what `ss -i` shows.
+/// What a connection has carried since it was opened, and the current state of its sender: the values that `ss -i`
+/// shows.
 ///
-/// Windows and sizes are in bytes. Of a connection that has ended, only the bytes that it carried say something.
+/// Windows and sizes are in bytes. For a connection that has ended, only the totals are meaningful.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TcpStatistics {
     /// Bytes taken from the app for sending.
     pub bytes_sent: u64,
-    /// Bytes handed to the app.
+    /// Bytes delivered to the app.
     pub bytes_received: u64,
-    /// The round-trip time, smoothed; `None` before it was first measured.
+    /// The smoothed round-trip time; `None` before the first measurement.
     pub round_trip_time: Option<Duration>,
-    /// How much the round-trip time varies.
+    /// The variation of the round-trip time.
     pub round_trip_variation: Option<Duration>,
-    /// The least round-trip time of the last minutes.
+    /// The minimum round-trip time of the last minutes.
     pub minimum_round_trip_time: Option<Duration>,
-    /// How long an acknowledgement is waited for before something is sent again.
+    /// How long the sender waits for an acknowledgement before it retransmits.
     pub retransmission_timeout: Duration,
     /// Bytes of data in a full segment.
     pub segment_size: u64,
-    /// How many bytes the congestion control lets be in flight: 2^30 where it is [`CongestionControl::None`].
+    /// How many bytes the congestion control allows in flight: 2^30 for [`CongestionControl::None`].
     pub congestion_window: u64,
-    /// The congestion window above which it grows slowly: 2^30 before anything was lost.
+    /// The congestion window above which the window grows slowly: 2^30 before the first loss.
     pub slow_start_threshold: u64,
-    /// How many bytes the peer lets be in flight.
+    /// How many bytes the peer allows in flight.
     pub send_window: u64,
     /// How many bytes the peer may have in flight.
     pub receive_window: u64,
-    /// Bytes that were sent and neither acknowledged nor taken for lost.
+    /// Bytes that were sent and are neither acknowledged nor considered lost.
     pub in_flight: u64,
-    /// How many segments were sent again so far.
+    /// How many segments were retransmitted so far.
     pub retransmitted: u64,
-    /// How many bytes were taken for lost so far.
+    /// How many bytes were considered lost so far.
     pub lost: u64,
-    /// Where the connection stands with what was lost.
+    /// The state of the loss recovery.
     pub recovery: RecoveryState,
     /// The congestion control in force.
     pub congestion: CongestionControl,

@@ -1,38 +1,40 @@
-//! The half of a connection that receives.
+//! The receiving half of a connection.
+
+use std::future::poll_fn;
+use std::net::SocketAddr;
+use std::task::{Context, Poll, ready};
+use std::{fmt, mem};
+
+use wit_bindgen::{StreamReader, StreamResult};
 
 use super::{Connection, Ending};
 use crate::address::from_wit;
 use crate::flight::Boxed;
 use crate::{Error, Result};
-use std::fmt;
-use std::future::poll_fn;
-use std::mem;
-use std::net::SocketAddr;
-use std::task::{Context, Poll, ready};
-use wit_bindgen::{StreamReader, StreamResult};
 
-/// A read of the component model's stream goes into memory that the operation owns, as the operation may outlive
-/// whoever started it. A small one still fetches this much at once; a large one no more than the other.
+/// The least that one read of the host's stream fetches. A read goes into memory that the operation owns, because the
+/// operation may outlive the future that started it; so a small read by the caller still fetches this much at once.
 const FEWEST: usize = 4 * 1024;
+/// The most that one read of the host's stream fetches.
 const MOST: usize = 256 * 1024;
 
-/// The half of a connection that receives.
+/// The receiving half of a connection.
 ///
-/// Dropping it tells the host to discard whatever else arrives.
+/// Dropping it tells the host to discard all data that arrives later.
 pub struct ReadHalf {
     connection: Connection,
     state: State,
-    /// What has arrived and was not handed out yet is `buffer[position..]`. While a read is in flight, the buffer that
-    /// it fills is the one within it.
+    /// `buffer[position..]` are the bytes that were fetched from the host and not returned to the caller yet. While a
+    /// read is in flight, its operation owns the buffer that it fills.
     buffer: Vec<u8>,
     position: usize,
     ending: Ending,
 }
 
 enum State {
-    /// Left by [`Reading`](Self::Reading) when the operation is done.
+    /// No read is in flight.
     Idle(StreamReader<u8>),
-    /// A read is in flight, whether somebody waits for it or not; what it brings begins at `from` of its buffer.
+    /// A read is in flight, whether a caller waits for it or not. It appends bytes to its buffer from index `from` on.
     Reading { operation: Boxed<(StreamReader<u8>, StreamResult, Vec<u8>)>, from: usize },
     /// The stream has ended.
     Ended,
@@ -44,17 +46,17 @@ impl ReadHalf {
         Self { connection, state: State::Idle(stream), buffer: Vec::new(), position: 0, ending: Ending::new(result) }
     }
 
-    /// Waits for bytes and copies what is there into `buffer`; returns how many.
+    /// Waits for bytes and copies those that have arrived into `buffer`; returns how many.
     ///
-    /// 0 means that the peer has sent FIN (or that `buffer` is empty). Dropping the future loses nothing. A connection
-    /// that failed says why, each time it is asked.
+    /// 0 means that the peer has sent a FIN (or that `buffer` is empty). If the future is dropped, nothing is lost.
+    /// After the connection has failed, each call returns the cause.
     pub async fn read(&mut self, buffer: &mut [u8]) -> Result<usize> {
         poll_fn(|cx| self.poll_read(cx, buffer)).await
     }
 
     /// Fills `buffer`. [`Error::UnexpectedEnd`] if the peer's FIN comes before it is full.
     ///
-    /// Dropping the future loses what has been copied so far.
+    /// If the future is dropped, the bytes that have been copied so far are lost.
     pub async fn read_exact(&mut self, buffer: &mut [u8]) -> Result<()> {
         let mut filled = 0;
         while filled < buffer.len() {
@@ -66,7 +68,7 @@ impl ReadHalf {
         Ok(())
     }
 
-    /// Appends everything up to the peer's FIN to `buffer`; returns how many bytes those were.
+    /// Appends all bytes up to the peer's FIN to `buffer`; returns how many.
     pub async fn read_to_end(&mut self, buffer: &mut Vec<u8>) -> Result<usize> {
         let before = buffer.len();
         loop {
@@ -82,14 +84,15 @@ impl ReadHalf {
 
     /// Waits for bytes and appends them to `buffer`, within its spare capacity; returns how many, and the buffer.
     ///
-    /// This is the fast way: the host writes straight into `buffer`, and nothing is copied here. Dropping the future
-    /// loses the buffer, but no bytes: the next read gets them.
+    /// This is the fastest way to read: the host writes directly into `buffer`, without a further copy. If the future
+    /// is dropped, the buffer is lost, but no bytes: the next read returns them.
     pub async fn read_buf(&mut self, mut buffer: Vec<u8>) -> (Result<usize>, Vec<u8>) {
         let spare = buffer.capacity() - buffer.len();
         if spare == 0 {
             return (Ok(0), buffer);
         }
-        // Only an idle stream with nothing left over can take the caller's buffer: bytes keep their order.
+        // The caller's buffer can be used only if no read is in flight and no fetched bytes are left, so that bytes
+        // keep their order.
         if self.position == self.buffer.len() && matches!(self.state, State::Idle(_)) {
             let from = buffer.len();
             let own = mem::take(&mut self.buffer);
@@ -112,14 +115,14 @@ impl ReadHalf {
         (result, buffer)
     }
 
-    /// Waits for bytes and lends them; empty means that the peer has sent FIN. They stay until they are
-    /// [consumed](Self::consume).
+    /// Waits for bytes and returns a reference to them; an empty slice means that the peer has sent a FIN. The bytes
+    /// stay until they are [consumed](Self::consume).
     pub async fn fill_buf(&mut self) -> Result<&[u8]> {
         poll_fn(|cx| self.poll_fill(cx, FEWEST)).await?;
         Ok(&self.buffer[self.position..])
     }
 
-    /// Takes `length` bytes away from the front of what [`fill_buf`](Self::fill_buf) lends.
+    /// Removes `length` bytes from the front of the slice that [`fill_buf`](Self::fill_buf) returns.
     pub fn consume(&mut self, length: usize) {
         self.position = (self.position + length).min(self.buffer.len());
     }
@@ -153,7 +156,7 @@ impl ReadHalf {
         from_wit(self.connection.remote_address())
     }
 
-    /// Makes sure that `buffer[position..]` holds something, unless the stream has ended well.
+    /// Waits until `buffer[position..]` is not empty, or the stream has ended without an error.
     fn poll_fill(&mut self, cx: &mut Context<'_>, wanted: usize) -> Poll<Result<()>> {
         loop {
             if self.position < self.buffer.len() {
@@ -183,7 +186,7 @@ impl ReadHalf {
         }
     }
 
-    /// Starts a read into the spare capacity of `buffer`. Does nothing unless the stream is idle.
+    /// Starts a read into the spare capacity of `buffer`. Does nothing if a read is in flight or the stream has ended.
     fn start(&mut self, buffer: Vec<u8>) {
         self.state = match mem::replace(&mut self.state, State::Ended) {
             State::Idle(mut stream) => {
@@ -193,7 +196,7 @@ impl ReadHalf {
                     loop {
                         let result;
                         (result, buffer) = stream.read(buffer).await;
-                        // Nothing, and yet not the end: ask again.
+                        // No bytes, but not the end of the stream either: read again.
                         if result != StreamResult::Complete(0) {
                             return (stream, result, buffer);
                         }

@@ -1,21 +1,22 @@
-//! A connection.
+//! [`TcpStream`]: connecting, and both halves of a connection in one type.
 
-use super::attempts::{more_telling, turn};
-use super::{CongestionControl, ConnectOptions, Connection, KeepAlive, ReadHalf, TcpState, TcpStatistics, WriteHalf};
-use crate::address::{Family, duration_from_wit, duration_to_wit, from_wit, to_wit};
-use crate::bindings::tcp::TcpConnection;
-use crate::target::{ToSocketAddrs, target};
-use crate::{Error, Result};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use super::attempts::{attempt_timeout, more_informative};
+use super::{CongestionControl, ConnectOptions, Connection, KeepAlive, ReadHalf, TcpState, TcpStatistics, WriteHalf};
+use crate::address::{Family, duration_from_wit, duration_to_wit, from_wit, to_wit};
+use crate::bindings::tcp::TcpConnection;
+use crate::target::{ToSocketAddrs, target};
+use crate::{Error, Result};
+
 /// A TCP connection.
 ///
-/// Two tasks may use its two directions at once: [`split`](Self::split) lends the halves,
-/// [`into_split`](Self::into_split) gives them away. Dropping it sends FIN behind what was written, unless bytes have
-/// arrived that nobody read: then the peer gets a reset.
+/// Two tasks may use its two directions at once: [`split`](Self::split) borrows the halves,
+/// [`into_split`](Self::into_split) returns them as owned values. Dropping the stream sends a FIN after the written
+/// bytes; but if bytes have arrived that were never read, the peer gets a reset.
 #[derive(Debug)]
 pub struct TcpStream {
     pub(super) read: ReadHalf,
@@ -23,24 +24,25 @@ pub struct TcpStream {
 }
 
 impl TcpStream {
-    /// Connects to a peer, given by an address or by a name, such as `"example.org:80"`. Dropping the future gives the
-    /// attempt up.
+    /// Connects to a peer, given by an address or by a name, such as `"example.org:80"`. If the future is dropped, the
+    /// attempt is given up.
     ///
     /// The addresses of a name are tried one after another, in the order in which [`dns::resolve`](crate::dns::resolve)
-    /// has them. All but the last have five seconds each, or their share of the time
-    /// where that is less. Where none answers, the error that tells most is returned: a
-    /// refusal rather than silence, silence rather than that there is no route.
+    /// returns them. All but the last are tried for five seconds each, or for an equal share of the time if that is
+    /// less. If no address answers, the most informative error is returned: a refusal rather than a timeout, and a
+    /// timeout rather than a missing route.
     ///
     /// # Errors
     /// [`ConnectionRefused`](Error::ConnectionRefused), [`TimedOut`](Error::TimedOut) after 30 seconds,
-    /// [`RemoteUnreachable`](Error::RemoteUnreachable) and what `connect` of the WIT package names; for a name also
-    /// [`NameNotFound`](Error::NameNotFound), [`ServersUnreachable`](Error::ServersUnreachable) and their kin, and
-    /// [`InvalidArgument`](Error::InvalidArgument) for text that is no host and port.
+    /// [`RemoteUnreachable`](Error::RemoteUnreachable) and the other errors of `connect` in the WIT package; for a name
+    /// also those of name resolution, such as [`NameNotFound`](Error::NameNotFound) and
+    /// [`ServersUnreachable`](Error::ServersUnreachable), and [`InvalidArgument`](Error::InvalidArgument) if the text
+    /// is not a host and a port.
     pub async fn connect(peer: impl ToSocketAddrs) -> Result<Self> {
         Self::connect_with(peer, &ConnectOptions::default()).await
     }
 
-    /// Connects to a peer as `options` say.
+    /// Connects to a peer with these options.
     pub async fn connect_with(peer: impl ToSocketAddrs, options: &ConnectOptions) -> Result<Self> {
         let family = options.local.map(|local| Family::of(local.ip()));
         let peers = target(&peer)?.resolve(family).await?;
@@ -48,10 +50,10 @@ impl TcpStream {
         let mut problem = None;
         for (index, peer) in peers.iter().enumerate() {
             let more = peers.len() - 1 - index;
-            let Some(timeout) = turn(options.timeout, begin.elapsed(), index == 0, more) else { break };
+            let Some(timeout) = attempt_timeout(options.timeout, begin.elapsed(), index == 0, more) else { break };
             match Self::attempt(*peer, timeout, options).await {
                 Ok(stream) => return Ok(stream),
-                Err(error) => problem = Some(problem.map_or(error, |before| more_telling(before, error))),
+                Err(error) => problem = Some(problem.map_or(error, |before| more_informative(before, error))),
             }
         }
         Err(problem.unwrap_or(Error::TimedOut))
@@ -74,12 +76,12 @@ impl TcpStream {
         Self { read: ReadHalf::new(Arc::clone(&connection)), write: WriteHalf::new(connection) }
     }
 
-    /// Lends the two halves, for use at the same time.
+    /// Borrows the two halves, for use at the same time.
     pub fn split(&mut self) -> (&mut ReadHalf, &mut WriteHalf) {
         (&mut self.read, &mut self.write)
     }
 
-    /// Gives the two halves away, for use in two tasks.
+    /// Splits the stream into two owned halves, for use in two tasks.
     pub fn into_split(self) -> (ReadHalf, WriteHalf) {
         (self.read, self.write)
     }
@@ -139,7 +141,7 @@ impl TcpStream {
         self.write.acknowledged().await
     }
 
-    /// Resets the connection: what is queued is thrown away, and the peer gets an RST. Reads and writes fail with
+    /// Resets the connection: queued data is discarded, and the peer gets an RST. Reads and writes fail with
     /// [`Error::ConnectionAborted`] from then on.
     pub fn abort(&self) {
         self.connection().abort();
@@ -160,27 +162,27 @@ impl TcpStream {
         self.connection().interface()
     }
 
-    /// The state that the protocol is in.
+    /// The state of the connection.
     pub fn state(&self) -> TcpState {
         TcpState::from_wit(self.connection().state())
     }
 
-    /// Whether small segments leave at once instead of waiting for an acknowledgement.
+    /// Whether small segments are sent at once instead of waiting for an acknowledgement.
     pub fn nodelay(&self) -> bool {
         self.connection().no_delay()
     }
 
-    /// Says whether small segments leave at once.
+    /// Sets whether small segments are sent at once.
     pub fn set_nodelay(&self, value: bool) -> Result<()> {
         self.connection().set_no_delay(value).map_err(Error::from)
     }
 
-    /// How the connection is probed when it is idle.
+    /// When the connection is probed while it is idle; `None` if it is not probed.
     pub fn keep_alive(&self) -> Option<KeepAlive> {
         self.connection().keep_alive().map(KeepAlive::from_wit)
     }
 
-    /// Says how the connection is probed when it is idle.
+    /// Sets when the connection is probed while it is idle; `None` turns the probes off.
     pub fn set_keep_alive(&self, value: Option<KeepAlive>) -> Result<()> {
         self.connection().set_keep_alive(value.map(KeepAlive::to_wit)).map_err(Error::from)
     }
@@ -205,27 +207,28 @@ impl TcpStream {
         self.connection().set_user_timeout(value.map(duration_to_wit)).map_err(Error::from)
     }
 
-    /// How long the host goes on delivering once the connection has been dropped.
+    /// How long the host continues to deliver data after the connection has been dropped.
     pub fn linger(&self) -> Duration {
         duration_from_wit(self.connection().linger())
     }
 
-    /// Sets how long the host goes on delivering once the connection has been dropped. 0 resets it instead.
+    /// Sets how long the host continues to deliver data after the connection has been dropped. With 0 the connection is
+    /// reset instead.
     pub fn set_linger(&self, value: Duration) -> Result<()> {
         self.connection().set_linger(duration_to_wit(value)).map_err(Error::from)
     }
 
-    /// The capacity of the receive buffer in bytes, as it was asked for.
+    /// The capacity of the receive buffer in bytes, as it was set.
     pub fn receive_buffer(&self) -> u64 {
         self.connection().receive_buffer()
     }
 
-    /// The capacity of the send buffer in bytes, as it was asked for.
+    /// The capacity of the send buffer in bytes, as it was set.
     pub fn send_buffer(&self) -> u64 {
         self.connection().send_buffer()
     }
 
-    /// How many bytes have arrived at the host and were not fetched yet.
+    /// How many bytes have arrived at the host and are not fetched yet.
     pub fn receive_queue(&self) -> u64 {
         self.connection().receive_queue()
     }
@@ -235,12 +238,12 @@ impl TcpStream {
         self.connection().send_queue()
     }
 
-    /// What keeps the connection from sending more than the path takes.
+    /// The congestion control algorithm in force.
     pub fn congestion(&self) -> CongestionControl {
         self.statistics().congestion
     }
 
-    /// What the connection has carried, and how it sends.
+    /// What the connection has carried, and the state of its sender.
     pub fn statistics(&self) -> TcpStatistics {
         TcpStatistics::from_wit(self.connection().statistics())
     }

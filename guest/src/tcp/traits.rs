@@ -1,14 +1,16 @@
-//! The traits of other crates, for the stream and its halves.
+//! Implementations of the traits of `futures-io` and `embedded-io-async` for the stream and its halves.
 
 use super::{ReadHalf, TcpStream, WriteHalf};
 
 #[cfg(feature = "futures-io")]
 mod futures_io_traits {
-    use super::{ReadHalf, TcpStream, WriteHalf};
-    use futures_io::{AsyncBufRead, AsyncRead, AsyncWrite};
     use std::io;
     use std::pin::Pin;
     use std::task::{Context, Poll};
+
+    use futures_io::{AsyncBufRead, AsyncRead, AsyncWrite};
+
+    use super::{ReadHalf, TcpStream, WriteHalf};
 
     impl AsyncRead for ReadHalf {
         fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
@@ -73,10 +75,12 @@ mod futures_io_traits {
 
 #[cfg(feature = "embedded-io-async")]
 mod embedded_io_traits {
+    use std::future::poll_fn;
+
+    use embedded_io_async::{BufRead, ErrorKind, ErrorType, Read, Write};
+
     use super::{ReadHalf, TcpStream, WriteHalf};
     use crate::Error;
-    use embedded_io_async::{BufRead, ErrorKind, ErrorType, Read, Write};
-    use std::future::poll_fn;
 
     impl embedded_io_async::Error for Error {
         fn kind(&self) -> ErrorKind {

@@ -1,54 +1,58 @@
-//! The half of a connection that sends.
+//! The sending half of a connection.
+
+use std::future::poll_fn;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Waker, ready};
+use std::{fmt, mem};
+
+use wit_bindgen::{StreamResult, StreamWriter};
 
 use super::{Connection, Ending};
 use crate::address::from_wit;
 use crate::bindings::wit_stream;
 use crate::flight::Boxed;
 use crate::{Error, Result};
-use std::fmt;
-use std::future::poll_fn;
-use std::mem;
-use std::net::SocketAddr;
-use std::pin::pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll, Waker, ready};
-use wit_bindgen::{StreamResult, StreamWriter};
 
-/// How much of the caller's memory one write copies at the most.
+/// The most bytes that one write copies from the caller's memory.
 const MOST: usize = 64 * 1024;
 
-/// The half of a connection that sends.
+/// The sending half of a connection.
 ///
-/// Dropping it sends FIN behind what was written.
+/// Dropping it sends a FIN after the written bytes.
 pub struct WriteHalf {
     connection: Connection,
     state: State,
     /// Tells the operation in flight to cancel itself when it is polled next.
     cancel: Arc<AtomicBool>,
-    /// Memory for the next copy.
+    /// A buffer that the next write reuses for its copy.
     spare: Vec<u8>,
-    /// Bytes of a write that was given up, which the host took nevertheless: see [`write`](Self::write).
+    /// Bytes of a cancelled write that the host took nevertheless: see [`write`](Self::write).
     taken: Vec<u8>,
     ending: Ending,
 }
 
 enum State {
+    /// No write is in flight.
     Idle(StreamWriter<u8>),
-    /// A write is in flight, begun by a call that is to be repeated, or by one that still waits.
+    /// A write is in flight. It was started by a `poll` call that the caller will repeat, or by a future that still
+    /// waits.
     Writing(Boxed<Written>),
     /// The host has dropped its end: the connection failed.
     Broken,
-    /// FIN was asked for.
+    /// This half was shut down.
     ShutDown,
 }
 
+/// The result of a write.
 struct Written {
     stream: StreamWriter<u8>,
     result: StreamResult,
     /// How many bytes the host took.
     length: usize,
-    /// What it did not take, in the memory that the write was given.
+    /// The bytes that the host did not take, in the buffer that was given to the write.
     rest: Vec<u8>,
 }
 
@@ -68,9 +72,9 @@ impl WriteHalf {
 
     /// Waits until the host takes bytes from the front of `data`; returns how many.
     ///
-    /// If the future is dropped, nothing of `data` is sent, except what the host has taken in that very moment. Such
-    /// bytes are remembered: a next write that begins with them counts them as written, so repeating a write that
-    /// was given up sends nothing twice.
+    /// If the future is dropped, no bytes of `data` are sent, except those that the host has taken at that moment. Such
+    /// bytes are remembered: if the next write begins with them, they count as written, so that repeating a cancelled
+    /// write sends nothing twice.
     pub async fn write(&mut self, data: &[u8]) -> Result<usize> {
         let mut attempt = Attempt { half: self, data, done: false };
         poll_fn(|cx| attempt.poll(cx)).await
@@ -85,12 +89,13 @@ impl WriteHalf {
         Ok(())
     }
 
-    /// Writes all of `data` and returns the buffer: empty, with its capacity, or holding what could not be written.
+    /// Writes all of `data` and returns the buffer: empty, with its capacity, or with the bytes that could not be
+    /// written.
     ///
-    /// This is the fast way: the host reads straight from `data`, and nothing is copied here. Dropping the future loses
-    /// the buffer, and a part of it may have been sent.
+    /// This is the fastest way to write: the host reads directly from `data`, without a further copy. If the future is
+    /// dropped, the buffer is lost, and a part of it may have been sent.
     pub async fn write_buf(&mut self, mut data: Vec<u8>) -> (Result<()>, Vec<u8>) {
-        // A write that was begun by a `poll` function is another's: it goes first.
+        // A write that was started by a `poll` function has other data, which must be sent first.
         if let Err(error) = poll_fn(|cx| self.poll_flush(cx)).await {
             return (Err(error), data);
         }
@@ -112,21 +117,21 @@ impl WriteHalf {
         (poll_fn(|cx| self.poll_broken(cx)).await, rest)
     }
 
-    /// Sends FIN behind what was written: the peer reads it all and then the end. The other half goes on.
+    /// Sends a FIN after the written bytes: the peer reads all of them and then the end. The other half stays open.
     ///
-    /// Does not wait for the peer: [`acknowledged`](Self::acknowledged) does. Nothing happens if it was done before.
+    /// Does not wait for the peer: [`acknowledged`](Self::acknowledged) does. Calling it again has no effect.
     pub async fn shutdown(&mut self) -> Result<()> {
         poll_fn(|cx| self.poll_shutdown(cx)).await
     }
 
-    /// Sends FIN, if that was not done before, and waits until the peer has acknowledged everything that was written.
+    /// Sends a FIN, unless it was sent before, and waits until the peer has acknowledged all written bytes.
     pub async fn acknowledged(&mut self) -> Result<()> {
         self.shutdown().await?;
         poll_fn(|cx| self.ending.poll(cx)).await
     }
 
-    /// [`write`](Self::write) for implementations of `poll` functions. After [`Poll::Pending`], the next call must
-    /// be given the same bytes, possibly with more behind them.
+    /// [`write`](Self::write) for implementations of `poll` functions. After [`Poll::Pending`], the next call must be
+    /// given the same bytes, possibly with more after them.
     pub fn poll_write(&mut self, cx: &mut Context<'_>, data: &[u8]) -> Poll<Result<usize>> {
         if data.is_empty() {
             return Poll::Ready(Ok(0));
@@ -153,7 +158,7 @@ impl WriteHalf {
         }
     }
 
-    /// Waits until the host has taken what was written.
+    /// Waits until the write in flight, if there is one, has ended.
     pub fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
         if let State::Writing(operation) = &mut self.state {
             let written = ready!(operation.as_mut().poll(cx));
@@ -169,7 +174,7 @@ impl WriteHalf {
             State::Broken => self.poll_broken(cx),
             State::ShutDown => Poll::Ready(Ok(())),
             State::Idle(_) | State::Writing(_) => {
-                // Dropping the stream's end is what tells the host.
+                // Dropping this end of the stream tells the host to send the FIN.
                 self.state = State::ShutDown;
                 Poll::Ready(Ok(()))
             }
@@ -186,7 +191,7 @@ impl WriteHalf {
         from_wit(self.connection.remote_address())
     }
 
-    /// Why writing is not possible any more. Never `Ok`.
+    /// The reason why writing is no longer possible. Never `Ok`.
     fn poll_broken(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
         match self.state {
             State::ShutDown => Poll::Ready(Err(Error::BrokenPipe)),
@@ -194,7 +199,7 @@ impl WriteHalf {
         }
     }
 
-    /// Starts a write of a copy of `data`. Does nothing unless the stream is idle.
+    /// Starts a write of a copy of `data`. Does nothing unless the half is idle.
     fn start(&mut self, data: &[u8]) {
         let mut copy = mem::take(&mut self.spare);
         copy.clear();
@@ -208,7 +213,7 @@ impl WriteHalf {
         };
     }
 
-    /// Ends the write in flight; returns how many bytes the host took.
+    /// Handles the end of the write in flight; returns how many bytes the host took.
     fn finish(&mut self, written: Written) -> usize {
         self.spare = written.rest;
         self.state = match written.result {
@@ -218,7 +223,7 @@ impl WriteHalf {
         written.length
     }
 
-    /// Gives up the write of `data`, which is in flight, and remembers what of it is gone.
+    /// Cancels the write of `data`, which is in flight, and remembers the bytes that the host has already taken.
     fn give_up(&mut self, data: &[u8]) {
         let State::Writing(operation) = &mut self.state else {
             return;
@@ -231,7 +236,7 @@ impl WriteHalf {
     }
 }
 
-/// One write, which can be told to cancel itself and then still tells what the host took.
+/// One write. If `cancel` is set, it cancels itself at the next poll and still reports how many bytes the host took.
 async fn write_once(mut stream: StreamWriter<u8>, data: Vec<u8>, cancel: Arc<AtomicBool>) -> Written {
     let before = data.len();
     let (result, rest) = {
@@ -246,7 +251,7 @@ async fn write_once(mut stream: StreamWriter<u8>, data: Vec<u8>, cancel: Arc<Ato
     Written { stream, result, length, rest: rest.into_vec() }
 }
 
-/// A write that somebody waits for, and that is given up when they no longer do.
+/// The write of a future. It is cancelled if the future is dropped before the write is done.
 struct Attempt<'a> {
     half: &'a mut WriteHalf,
     data: &'a [u8],

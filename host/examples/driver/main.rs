@@ -1,7 +1,7 @@
-//! A driver of one's own: a [radio](radio), with commands that the stack knows nothing of and that apps call.
+//! An example of a custom driver: a [radio](radio), with commands that the stack does not know and that apps call.
 //!
-//! Two radios are the interfaces `here` and `there`. An app, `guest/examples/tune.rs`, tunes the first to the channel
-//! of the second, and then something answers.
+//! The interfaces `here` and `there` are two radios. An app, `guest/examples/tune.rs`, tunes the first to the channel
+//! of the second, and then gets an answer from it.
 //!
 //! ```sh
 //! just guests && cargo run --package xila-network-host --example driver -- target/guests/tune.wasm here 6 10.0.0.2
@@ -29,7 +29,7 @@ use xila_network_host::{InterfaceConfig, Manager};
 
 use self::radio::Radio;
 
-/// The channel of the radio that is far away.
+/// The channel of the remote radio.
 const CHANNEL: u8 = 6;
 
 /// A manager whose interfaces `here`, 10.0.0.1, and `there`, 10.0.0.2, are radios. They are tuned to different
@@ -41,14 +41,14 @@ fn radios() -> Result<Manager> {
         let addresses = Cidr::new(address.into(), 24).into_iter().collect();
         manager.mount_interface(name, radio, InterfaceConfig { addresses, ..InterfaceConfig::default() })?;
     }
-    // The host, too, calls a driver's commands on the interface's node.
+    // The host can also call a driver's commands, on the interface's node.
     let node = manager.devices().open("/devices/network/there", Access::WRITE)?;
     node.control(commands::SetChannel::ID.to_raw(), &encode(&CHANNEL), &mut Vec::new())?;
     Ok(manager)
 }
 
-/// Runs the app that is the first of its arguments on the interface `here`, which it may change; returns what it
-/// printed.
+/// Runs the app whose path is the first argument on the interface `here`, which the app may change. Returns its status
+/// and its output.
 async fn run(manager: &Manager, arguments: &[String]) -> Result<(Status, String)> {
     let engine = Engine::new(Config::new().wasm_component_model_async(true))?;
     let mut linker = Linker::new(&engine);

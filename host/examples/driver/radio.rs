@@ -1,4 +1,4 @@
-//! The driver: a device, and its controller.
+//! The driver of a radio: a device and its controller.
 
 use std::collections::VecDeque;
 use std::io;
@@ -17,13 +17,13 @@ use crate::commands::{GetChannel, SetChannel};
 
 const CHANNELS: core::ops::RangeInclusive<u8> = 1..=13;
 
-/// The smallest that IPv6 allows.
+/// The minimum MTU of IPv6.
 const MTU: usize = 1280;
 
-/// Frames that a radio holds until its stack takes them; those beyond are lost.
+/// The number of frames that a radio holds until its stack takes them. Further frames are lost.
 const QUEUE: usize = 64;
 
-/// A radio that one other may hear: if it is tuned to the same channel. It carries IP packets.
+/// A radio that another radio receives if both are tuned to the same channel. It carries IP packets.
 pub(crate) struct Radio {
     own: Arc<Receiver>,
     other: Arc<Receiver>,
@@ -48,7 +48,7 @@ impl Device for Radio {
         Ok(self.own.heard().frames.pop_front())
     }
 
-    /// There is always room: what nobody hears is lost.
+    /// There is always room, because a frame that nobody receives is lost.
     fn allocate(&mut self, _now: Instant, length: usize) -> Option<Frame> {
         (length <= MTU).then(|| self.pool.frame(length))
     }
@@ -82,13 +82,13 @@ impl Device for Radio {
     }
 }
 
-/// What the device shares with its controller, which may be asked from any thread, and with the other radio.
+/// The state that the device shares with its controller, which may be called from any thread, and with the other radio.
 struct Receiver {
     channel: AtomicU8,
     heard: Mutex<Heard>,
 }
 
-/// What was heard and not taken yet.
+/// The received frames that were not taken yet.
 #[derive(Default)]
 struct Heard {
     frames: VecDeque<Frame>,

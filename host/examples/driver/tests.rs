@@ -38,7 +38,7 @@ async fn a_channel_that_does_not_exist_is_refused() {
 }
 
 #[tokio::test]
-async fn a_command_of_the_driver_needs_the_right_that_it_says() {
+async fn a_command_of_the_driver_needs_the_right_for_its_direction() {
     let manager = radios().unwrap();
     let node = manager.devices().open("/devices/network/here", Access::READ).unwrap();
     let mut output = Vec::new();
@@ -52,7 +52,7 @@ async fn a_command_of_the_driver_needs_the_right_that_it_says() {
 }
 
 #[test]
-fn a_radio_that_nobody_reads_loses_what_is_too_much_for_it() {
+fn a_radio_that_nobody_reads_loses_further_frames() {
     let [mut one, mut other] = Radio::pair();
     let now = platform::Instant::ORIGIN;
     for _ in 0..100 {

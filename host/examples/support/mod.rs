@@ -1,13 +1,13 @@
-//! What the tests of the examples share.
+//! Helpers that the tests of the examples share.
 
 use std::env;
 use std::path::PathBuf;
 
-/// The file of a guest program: in the folder `XILA_GUESTS`, or else in `guests` of the target directory that this is
-/// in.
+/// The file of a guest program: in the folder `XILA_GUESTS`, or else in `guests` of the target directory that this test
+/// is in.
 ///
 /// # Panics
-/// Where it was not built.
+/// If the program was not built.
 pub(crate) fn guest(name: &str) -> PathBuf {
     let folder = env::var_os("XILA_GUESTS").map(PathBuf::from).or_else(|| {
         let test = env::current_exe().ok()?;

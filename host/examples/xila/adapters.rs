@@ -1,4 +1,5 @@
-//! What Xila has, as the [`Platform`] of a network: each piece of it, and each of Xila's from the other side.
+//! The adapters that make the [`Platform`] of a network from parts of Xila, and the devices of Xila from interfaces of
+//! the network.
 
 mod clock;
 mod devices;
@@ -19,14 +20,14 @@ use crate::xila::task;
 /// The platform of this system. Its tasks are children of `system.task` and run on `system.executor`.
 ///
 /// # Errors
-/// Where the executor takes no task.
+/// The executor does not accept a task.
 pub(crate) async fn platform(system: &System) -> Result<Platform, task::Error> {
     Ok(Platform {
         clock: clock::start(system).await?,
         spawner: Arc::new(Tasks::new(system)),
         random: Arc::new(RandomBytes(system.random)),
         devices: Some(Arc::new(Devices::new(system))),
-        // Nothing is remembered: Xila's network module has no place of its own on the disk.
+        // Nothing is remembered, because Xila's network module has no folder of its own on the disk.
         memory: None,
     })
 }

@@ -1,4 +1,4 @@
-//! Components, as executables of Xila's: each program on the interfaces that it was given, in a task of its own.
+//! Components as executables of Xila: each program runs in its own task, on the interfaces that it was given.
 
 use core::num::NonZeroUsize;
 use core::time::Duration;
@@ -15,17 +15,16 @@ use xila_network_host::wasm::command::{self, Command, State};
 
 use crate::System;
 use crate::xila::executable::{ExecutableTrait, MainFuture, Standard};
-use crate::xila::file_system;
-use crate::xila::time;
 use crate::xila::virtual_file_system::File;
+use crate::xila::{file_system, time};
 
-/// After how much work a program lets the other tasks of its executor run: about as many instructions.
+/// The approximate number of instructions after which a program yields to the other tasks of its executor.
 const TURN: u64 = 100_000;
 
-/// How many bytes a program may print.
+/// The maximum number of bytes that a program may print.
 const MOST_OUTPUT: usize = 1 << 20;
 
-/// Runs components whose network is the one that it was made with, and which may look at its interfaces.
+/// Runs components on the network that it was made with. The components may read the state of its interfaces.
 pub(crate) struct Component {
     engine: Engine,
     linker: Linker<State>,
@@ -37,7 +36,7 @@ pub(crate) struct Component {
 impl Component {
     pub(crate) fn new(system: &System, manager: &Manager, network: Network) -> Result<Self> {
         let mut config = Config::new();
-        // Xila's own programs give way by instructions, too.
+        // Xila's own programs also yield after a number of instructions.
         config.wasm_component_model_async(true).consume_fuel(true);
         let engine = Engine::new(&config)?;
         let mut linker = Linker::new(&engine);
@@ -45,8 +44,8 @@ impl Component {
         Ok(Self { engine, linker, time: system.time, manager: manager.clone(), network })
     }
 
-    /// Compiles the program that is the first of its arguments, while nothing else of this executor runs. Xila would
-    /// have it in its virtual file system.
+    /// Compiles the program whose path is the first argument. Other tasks of this executor do not run meanwhile. Xila
+    /// itself would read the program from its virtual file system.
     fn program(&self, arguments: &[String]) -> Result<Program> {
         let path = arguments.first().map_or("", |path| path);
         let command = Command::new(&component::Component::from_file(&self.engine, path)?, &self.linker)?;
@@ -73,7 +72,7 @@ impl ExecutableTrait for Component {
             match ending {
                 Ok(status) => NonZeroUsize::new(status).map_or(Ok(()), Err),
                 Err(error) => {
-                    // Where not even that can be written, nobody reads it.
+                    // If this cannot be written either, the message is lost.
                     let _ = write_all(&mut standard.error, format!("{error:?}\n").as_bytes()).await;
                     Err(NonZeroUsize::MIN)
                 }
@@ -82,7 +81,7 @@ impl ExecutableTrait for Component {
     }
 }
 
-/// A program that is about to run.
+/// A program that is ready to run.
 struct Program {
     command: Command<State>,
     store: Store<State>,
@@ -91,7 +90,7 @@ struct Program {
 }
 
 impl Program {
-    /// Runs the program to its end, writes what it has printed, and returns its status.
+    /// Runs the program to its end, writes its output, and returns its status.
     async fn run(self, standard: &mut Standard) -> Result<usize> {
         let Self { command, mut store, stdout, stderr } = self;
         let ending = command.run(&mut store).await;
@@ -111,7 +110,7 @@ async fn write_all(file: &mut File, bytes: &[u8]) -> file_system::Result<()> {
     Ok(())
 }
 
-/// The time of day of Xila's, for programs.
+/// Xila's time of day, for programs.
 struct WallClock(&'static time::Manager);
 
 impl HostWallClock for WallClock {
@@ -119,7 +118,7 @@ impl HostWallClock for WallClock {
         Duration::from_nanos(1)
     }
 
-    /// 1970 where Xila's clock fails: programs have no error for that.
+    /// Returns 1970 if Xila's clock fails, because programs have no error for that.
     fn now(&self) -> Duration {
         self.0.get_current_time().unwrap_or_default()
     }

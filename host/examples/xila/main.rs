@@ -1,18 +1,17 @@
-//! Xila as the host of a network, and of programs that use it.
+//! An example of a host on another runtime: Xila, with a network and programs that use it.
 //!
 //! ```sh
 //! just guests && cargo run --package xila-network-host --example xila -- target/guests
 //! ```
 //!
-//! | Module | Holds |
+//! | Module | Contents |
 //! |---|---|
-//! | [`xila`] | what Xila has: tasks on embassy's executor, files, time and random devices, executables |
-//! | [`adapters`] | each of these as a part of the network's platform |
-//! | [`component`] | an executable beside Xila's own for WebAssembly: components, on wasmtime |
+//! | [`xila`] | a model of Xila: tasks on embassy's executor, files, time and random devices, executables |
+//! | [`adapters`] | adapters that make the network's platform from these |
+//! | [`component`] | an additional kind of executables: WebAssembly components on wasmtime |
 //!
-//! No runtime but embassy's is in it. It is for native builds of Xila: the host crate needs the standard library, and
-//! wasmtime memory that can be executed. What a microcontroller or a browser could have is the engine, which needs
-//! neither.
+//! The only runtime is embassy's. This is for native builds of Xila: the host crate needs the standard library, and
+//! wasmtime needs executable memory. A microcontroller or a browser could use the engine alone, which needs neither.
 
 mod adapters;
 mod component;
@@ -43,13 +42,13 @@ use self::xila::task::{self, JoinHandle, SpawnerIdentifier, TaskIdentifier};
 use self::xila::time;
 use self::xila::virtual_file_system::{File, VirtualFileSystem};
 
-/// Whatever went wrong, for people.
+/// Any error, to be shown to people.
 type Failure = Box<dyn Error + Send + Sync>;
 
-/// Where what programs print goes.
+/// The device that programs print to.
 const STANDARD_OUT: &str = "/devices/standard_out";
 
-/// A system that has started, from inside of its first task.
+/// A system that has started, as its first task uses it.
 #[derive(Clone, Copy)]
 struct System {
     tasks: &'static task::Manager,
@@ -61,8 +60,8 @@ struct System {
 }
 
 impl System {
-    /// Starts what a network needs, in Xila's own order: tasks are there already, then time, files, and devices in
-    /// them.
+    /// Starts the parts that a network needs, in Xila's own order: tasks, which exist already, then time, files, and
+    /// the devices in them.
     async fn start(
         tasks: &'static task::Manager,
         task: TaskIdentifier,
@@ -75,7 +74,7 @@ impl System {
         Ok(Self { tasks, task, executor, files, time, random: &RandomDevice })
     }
 
-    /// The files that a program writes to: one for all that it says.
+    /// The files that a program writes to. Both are the file at `path`.
     async fn standard(&self, path: &str) -> file_system::Result<Standard> {
         let out = File::open(self.files, self.task, path).await?;
         let error = File::open(self.files, self.task, path).await?;
@@ -83,7 +82,7 @@ impl System {
     }
 }
 
-/// Two interfaces on one cable: `a`, 10.0.0.1, and `b`, 10.0.0.2.
+/// Mounts two interfaces on one cable: `a`, 10.0.0.1, and `b`, 10.0.0.2.
 fn mount_interfaces(manager: &Manager) -> Result<(), MountError> {
     let cable = Hub::new(manager.platform(), HubOptions::default());
     for (name, address) in [("a", [10, 0, 0, 1]), ("b", [10, 0, 0, 2])] {
@@ -94,7 +93,7 @@ fn mount_interfaces(manager: &Manager) -> Result<(), MountError> {
     Ok(())
 }
 
-/// Starts a program of a folder as a task of its own. It has the interfaces that are named and no others.
+/// Starts a program as a task of its own. It may use only the given interfaces.
 async fn start(
     system: &System,
     manager: &Manager,
@@ -124,7 +123,7 @@ fn main() -> Result<(), Failure> {
             println!("{path}: MTU {}", node::control::<GetMtu>(&mut file, ()).await?);
         }
 
-        // The client is there first, and sleeps until somebody answers.
+        // The client starts first, and retries until the server answers.
         let arguments = ["10.0.0.1:80", "1000000"];
         let client =
             start(&system, &manager, &["b"], &programs.join("std_tcp_client"), &arguments, STANDARD_OUT).await?;

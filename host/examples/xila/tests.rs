@@ -41,7 +41,7 @@ impl DirectBaseOperations for Record {
 impl MountOperations for Record {}
 impl DirectCharacterDevice for Record {}
 
-/// A system with a network of `lo`, `a` and `b`, and what its programs say.
+/// A system with a network of `lo`, `a` and `b`, and the output of its programs.
 struct World {
     system: System,
     manager: Manager,
@@ -70,7 +70,7 @@ impl World {
         File::open(self.system.files, self.system.task, &format!("/devices/network/{interface}")).await
     }
 
-    /// The names of the tasks that this one has started.
+    /// The names of the tasks that the system's first task has started.
     fn tasks(&self) -> Vec<String> {
         self.system.tasks.children(self.system.task)
     }
@@ -91,7 +91,7 @@ fn a_client_sleeps_until_its_server_is_there_and_both_talk_over_their_interfaces
         let interface = world.manager.interface("b").unwrap();
         let before = interface.statistics().received.packets;
         let client = world.start(&["b"], "std_tcp_client", &arguments).await;
-        // An answer to ARP, and a reset.
+        // An ARP reply and a reset.
         until(|| interface.statistics().received.packets >= before + 2).await;
         let server = world.start(&["a"], "std_tcp_server", &arguments).await;
         let endings = (client.join().await, server.join().await);
@@ -123,7 +123,7 @@ fn a_program_waits_for_an_answer_that_does_not_come_and_one_that_does() {
 }
 
 #[test]
-fn timers_that_wakers_of_others_wait_for_fire_in_their_order() {
+fn timers_polled_with_other_wakers_fire_in_order() {
     World::run(|world| async move {
         let clock = world.manager.platform().clock.clone();
         let start = clock.now();
@@ -201,7 +201,7 @@ fn commands_of_xilas_own_interfaces_work_unchanged() {
 }
 
 #[test]
-fn routes_of_xilas_end_when_they_say() {
+fn routes_of_xila_expire_at_their_time() {
     World::run(|world| async move {
         let mut file = world.open("a").await.unwrap();
         let network = IpCidr { address: IpAddress::IPv4([198, 51, 100, 0]), prefix_length: 24 };
@@ -225,7 +225,7 @@ fn routes_of_xilas_end_when_they_say() {
 }
 
 #[test]
-fn an_interface_that_is_unmounted_leaves_no_task_and_files_that_say_so() {
+fn an_unmounted_interface_leaves_no_task_and_its_files_fail() {
     World::run(|world| async move {
         let mut file = world.open("b").await.unwrap();
         let before = world.tasks().len();
@@ -237,7 +237,7 @@ fn an_interface_that_is_unmounted_leaves_no_task_and_files_that_say_so() {
 }
 
 #[test]
-fn a_node_of_an_earlier_start_gives_way_and_one_of_this_start_does_not() {
+fn a_node_of_an_earlier_start_is_replaced_and_one_of_this_start_is_not() {
     World::run(|world| async move {
         let World { system, manager, record } = &world;
         let path = "/devices/network/lan";

@@ -1,7 +1,7 @@
-//! What Xila has, as far as a network needs it: names and shapes of its public crates, written anew and small.
+//! A small model of Xila, as far as a network needs it, with the names and signatures of Xila's public crates.
 //!
-//! Each module stands for the crate of its name. What lies under [`adapters`](crate::adapters) calls nothing that Xila
-//! has not, so that there it is built after its `use` lines are changed.
+//! Each module stands for the crate with its name. The code in [`adapters`](crate::adapters) only calls functions that
+//! Xila has, so it can be built there after its `use` lines are changed.
 
 #![allow(dead_code, reason = "this host calls a part of it, and its tests the rest")]
 

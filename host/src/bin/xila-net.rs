@@ -1,4 +1,4 @@
-//! Runs WebAssembly apps on a network of their own; `xila-net run --help` says how.
+//! The command `xila-net`, which runs WebAssembly apps on a network of their own. See `xila-net run --help`.
 
 use std::process::ExitCode;
 

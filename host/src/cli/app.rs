@@ -1,25 +1,25 @@
-//! `--app "[@INTERFACES] component.wasm args..."`
+//! The option `--app "[@INTERFACES] component.wasm args..."`.
 
 use std::path::{Path, PathBuf};
 
-/// An app as it was asked for.
+/// An app of the command line.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct AppPlan {
-    /// The interfaces that it may use, where not all.
+    /// The interfaces that it may use; `None` for all.
     pub(super) interfaces: Option<Vec<String>>,
     pub(super) component: PathBuf,
     pub(super) arguments: Vec<String>,
 }
 
 impl AppPlan {
-    /// Reads the value of `--app`, split into words as a shell does. Problems name the option.
+    /// Parses the value of `--app`, after splitting it into words like a shell. Error messages name the option.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         let option = |problem: String| format!("--app {text:?}: {problem}");
         let words = shell_words::split(text).map_err(|_| option("a quotation mark is not closed".into()))?;
         Self::from_words(words).map_err(option)
     }
 
-    /// Reads words: the interfaces, if any are named, the component and its arguments.
+    /// Parses words: the interfaces, if given, the component and its arguments.
     pub(super) fn from_words(words: Vec<String>) -> Result<Self, String> {
         let mut words = words.into_iter();
         let mut first = words.next().unwrap_or_default();
@@ -34,7 +34,7 @@ impl AppPlan {
         Ok(Self { interfaces, component: first.into(), arguments: words.collect() })
     }
 
-    /// What the app calls itself, and messages call it.
+    /// The name of the app, in its own arguments and in messages.
     pub(super) fn name(&self) -> String {
         let name = self.component.file_name().map_or(self.component.as_path(), Path::new);
         name.to_string_lossy().into_owned()
@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_said() {
+    fn mistakes_are_reported() {
         for (text, word) in [
             ("", "no component"),
             ("   ", "no component"),

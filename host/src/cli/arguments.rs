@@ -1,5 +1,5 @@
-//! The command line as clap reads it. What the words of an option mean is read by the modules beside this one, whose
-//! messages name the option.
+//! The command line as clap parses it. The sibling modules parse the values of the options; their messages name the
+//! option.
 
 use clap::{Args, Parser, Subcommand};
 
@@ -53,8 +53,8 @@ pub(super) struct RunArguments {
     )]
     pub(super) allow_control: Option<String>,
 
-    /// How long the apps wait for interfaces with dhcp to get a lease, and for those with autoconf to hear a router; in
-    /// seconds, unless a unit says otherwise. 0 starts them at once
+    /// How long the apps wait for interfaces with dhcp to get a lease, and for those with autoconf to hear a router, unless
+    /// none answers; in seconds, unless a unit says otherwise. 0 starts them at once
     #[arg(long, visible_alias = "dhcp-timeout", value_name = "TIME", default_value = "30s")]
     pub(super) wait: String,
 
@@ -92,7 +92,7 @@ pub(super) struct RunArguments {
     pub(super) app: Vec<String>,
 }
 
-// Lines of 78 characters at most, or narrow terminals tear the columns apart.
+// Lines have at most 78 characters, because narrow terminals would break the columns.
 const LONG_HELP: &str = "\
 Kinds of interfaces:
   tap       a TAP interface of this machine: an Ethernet link to its kernel
@@ -133,6 +133,8 @@ Keys of tap and hub:
                        addresses and routes from router advertisements
   The last two are off unless given; dhcp=off and autoconf=off say so. Apps wait
   for what they bring, for as long as --wait says.
+  temporary            with autoconf: speaks from IPv6 addresses with random
+                       identifiers, each for a day (RFC 8981)
   link-local=off       no IPv6 link-local address, which there is otherwise
 
 Keys of loopback:
@@ -178,8 +180,9 @@ Exit status:
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use clap::CommandFactory as _;
+
+    use super::*;
 
     fn run(words: &[&str]) -> RunArguments {
         let line = CommandLine::try_parse_from([&["xila-net", "run"], words].concat());
@@ -201,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_option_is_no_component() {
+    fn an_unknown_option_is_not_taken_for_a_component() {
         let line = CommandLine::try_parse_from(["xila-net", "run", "--statistic", "app.wasm"]);
         let problem = line.expect_err("a misspelt option").to_string();
         assert!(problem.contains("--statistic") && problem.contains("--statistics"), "{problem}");

@@ -1,4 +1,4 @@
-//! Components: read, compiled and run.
+//! Reading, compiling and running of components.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -13,10 +13,10 @@ use super::turns::Turns;
 use crate::platform::simulated::Simulation;
 use crate::wasm::command::{self, Command, State, Status};
 
-/// The files of components, each read once.
+/// The contents of the components' files, each read once.
 pub(super) type Sources = BTreeMap<PathBuf, Arc<Vec<u8>>>;
 
-/// Reads the components and makes sure that they are such, which the first eight bytes tell.
+/// Reads the components, and checks by their first eight bytes that they are components.
 pub(super) fn read<'a>(paths: impl IntoIterator<Item = &'a Path>) -> Result<Sources> {
     let mut sources = Sources::new();
     for path in paths {
@@ -32,7 +32,8 @@ pub(super) fn read<'a>(paths: impl IntoIterator<Item = &'a Path>) -> Result<Sour
     Ok(sources)
 }
 
-/// The component model's `Binary.md`: magic, version and layer. Layer 0 is a core module, 1 a component.
+/// Checks the preamble by the component model's `Binary.md`: magic, version and layer. Layer 0 is a core module, layer
+/// 1 a component.
 fn check_preamble(bytes: &[u8]) -> Result<()> {
     match bytes {
         [0, b'a', b's', b'm', _, _, 1, 0, ..] => Ok(()),
@@ -44,7 +45,7 @@ fn check_preamble(bytes: &[u8]) -> Result<()> {
     }
 }
 
-/// An app's program, ready to be run any number of times.
+/// The compiled program of an app, which can be run any number of times.
 #[derive(Clone)]
 pub(super) struct Program {
     engine: Engine,
@@ -52,9 +53,10 @@ pub(super) struct Program {
 }
 
 impl Program {
-    /// Compiles a component. Takes long: not for a thread that serves others.
+    /// Compiles a component. This takes long, so do not call it on a thread that runs other tasks.
     pub(super) fn compile(engines: &Engines, bytes: &[u8]) -> Result<Self> {
-        // What is asynchronous is no valid component for the first engine, which finds that out before it compiles anything.
+        // A component with asynchronous functions is invalid for the first engine, which detects that before it
+        // compiles anything.
         Self::link(&engines.p2, bytes, command::add_p2_to_linker)
             .or_else(|_| Self::link(&engines.all, bytes, command::add_to_linker))
     }
@@ -74,7 +76,7 @@ impl Program {
         self.command.run(&mut store).await.into()
     }
 
-    /// As [`run`](Self::run), on one of the [engines of a simulation](Engines::simulated).
+    /// Like [`run`](Self::run), for a program that was compiled by the [engines of a simulation](Engines::simulated).
     pub(super) async fn simulate(self, simulation: &Simulation, state: State) -> Ending {
         let mut store = Store::new(&self.engine, state);
         self.command.simulate(simulation, &mut store).await.into()
@@ -86,14 +88,14 @@ impl Program {
 pub(super) enum Ending {
     /// It returned, or called `exit`.
     Status(u8),
-    /// It trapped; the cause and the stack.
+    /// It trapped, with the cause and the call stack as text.
     Trap(String),
 }
 
 impl From<wasmtime::Result<Status>> for Ending {
     fn from(ended: wasmtime::Result<Status>) -> Self {
         match ended {
-            // What the process cannot return is a failure all the same.
+            // A status that a process cannot return is a failure, too.
             Ok(status) => Self::Status(u8::try_from(status.code()).unwrap_or(1)),
             Err(trap) => Self::Trap(format!("{trap:?}")),
         }
@@ -102,9 +104,9 @@ impl From<wasmtime::Result<Status>> for Ending {
 
 /// The engines of all apps.
 pub(super) struct Engines {
-    /// For programs of WASI 0.2, whose calls cost less where nothing is asynchronous.
+    /// The engine for programs of WASI 0.2, without concurrency support, which makes their calls cheaper.
     p2: Engine,
-    /// For all others.
+    /// The engine for all other programs.
     all: Engine,
 }
 
@@ -118,7 +120,7 @@ impl Engines {
         Ok(Self { p2: engine(false)?, all: engine(true)? })
     }
 
-    /// Engines whose programs have their turns by the instructions that they have executed, and not by time.
+    /// Engines for a simulation: the turns of their programs are measured by executed instructions, not by time.
     pub(super) fn simulated() -> Result<Self> {
         let engine = |concurrency| {
             let mut config = Config::new();
@@ -138,7 +140,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_no_component_is_told_apart() {
+    fn files_that_are_not_components_are_refused_with_the_reason() {
         check_preamble(b"\0asm\x0d\0\x01\0rest").expect("a component");
         for (bytes, word) in [
             (&b"\0asm\x01\0\0\0"[..], "core module"),
@@ -154,7 +156,7 @@ mod tests {
     #[test]
     fn a_component_that_is_no_command_is_refused() {
         let engines = Engines::new().expect("two engines");
-        // The empty component: a preamble and nothing else.
+        // The empty component, which is only a preamble.
         let Err(problem) = Program::compile(&engines, b"\0asm\x0d\0\x01\0") else { panic!("it is no command") };
         assert!(problem.to_string().contains("exports no wasi:cli/run"), "{problem}");
         let Err(problem) = Program::compile(&engines, b"\0asm\x0d\0\x01\0\xff\xff") else { panic!("it is damaged") };

@@ -1,4 +1,4 @@
-//! The options of hubs, which several interfaces may give together.
+//! The options of hubs, which the interfaces on a hub give together.
 
 use core::mem::discriminant;
 use std::collections::BTreeMap;
@@ -26,7 +26,7 @@ pub(super) enum HubOption {
 }
 
 impl HubOption {
-    /// The option that a key of [`KEYS`] and a value mean. Other keys are none.
+    /// Parses an option of a hub. `None` if the key is not one of [`KEYS`].
     pub(super) fn parse(key: &str, value: &str) -> Result<Option<Self>, String> {
         let option = match key {
             "mtu" => Self::Mtu(values::whole(value)?),
@@ -77,7 +77,7 @@ impl HubOption {
     }
 }
 
-/// What is known of one hub, from all interfaces on it.
+/// The plan of one hub, from the options of all interfaces on it.
 #[derive(Debug, Default)]
 pub(super) struct HubPlan {
     /// The interfaces on it.
@@ -109,7 +109,7 @@ impl HubPlan {
         Ok(())
     }
 
-    /// All options. Where none is the seed, it is `seed`.
+    /// All options. `seed` is used if no interface gives a seed.
     pub(super) fn options(&self, seed: u64) -> HubOptions {
         let mut options = HubOptions { seed, ..HubOptions::default() };
         self.given.iter().for_each(|(option, _)| option.apply(&mut options));

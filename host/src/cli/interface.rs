@@ -23,6 +23,8 @@ pub(super) struct InterfacePlan {
     pub(super) dhcp: bool,
     /// Whether it configures itself for IPv6.
     pub(super) autoconfiguration: bool,
+    /// Temporary addresses (RFC 8981).
+    pub(super) temporary: bool,
     pub(super) link_local: bool,
     /// The congestion control of connections that ask for none.
     pub(super) congestion: Option<CongestionAlgorithm>,
@@ -81,6 +83,7 @@ impl InterfacePlan {
             hardware_address: None,
             dhcp: false,
             autoconfiguration: false,
+            temporary: false,
             link_local: false,
             congestion: None,
         }
@@ -129,6 +132,7 @@ struct Settings {
     options: Vec<HubOption>,
     dhcp: Option<bool>,
     autoconfiguration: Option<bool>,
+    temporary: Option<bool>,
     link_local: Option<bool>,
     congestion: Option<CongestionAlgorithm>,
 }
@@ -192,6 +196,7 @@ impl Settings {
             }
             ("dhcp", _) => once(&mut self.dhcp, value, switch(value)?)?,
             ("autoconf" | "autoconfiguration", _) => once(&mut self.autoconfiguration, value, switch(value)?)?,
+            ("temporary", _) => once(&mut self.temporary, value, switch(value)?)?,
             ("link-local", _) => once(&mut self.link_local, value, switch(value)?)?,
             ("congestion", _) => once(&mut self.congestion, value, congestion(value)?)?,
             ("device", _) => once(&mut self.device, value, value.to_owned())?,
@@ -230,6 +235,10 @@ impl Settings {
             },
         };
         let (dhcp, autoconfiguration) = (self.dhcp.unwrap_or(false), self.autoconfiguration.unwrap_or(false));
+        let temporary = self.temporary.unwrap_or(false);
+        if temporary && !autoconfiguration {
+            return Err("temporary: such addresses are made of what routers advertise; give autoconf too".into());
+        }
         let addresses = match kind {
             Kind::Loopback if self.addresses.is_empty() => InterfacePlan::loopback().addresses,
             _ if self.addresses.is_empty() && !dhcp && !autoconfiguration => {
@@ -250,6 +259,7 @@ impl Settings {
             hardware_address: self.hardware_address,
             dhcp,
             autoconfiguration,
+            temporary,
             link_local: self.link_local.unwrap_or(true),
             congestion: self.congestion,
         })
@@ -257,13 +267,13 @@ impl Settings {
 }
 
 /// The keys that may be without a value, which are for Ethernet links.
-const SWITCHES: [&str; 4] = ["dhcp", "autoconf", "autoconfiguration", "link-local"];
+const SWITCHES: [&str; 5] = ["dhcp", "autoconf", "autoconfiguration", "temporary", "link-local"];
 
 /// What a kind takes, for people.
 fn taken(kind: &Kind) -> String {
     let mut taken: Vec<String> = keys(kind).iter().map(|key| format!("{key}=")).collect();
     if kind.is_ethernet() {
-        taken.extend(["dhcp", "autoconf", "link-local"].map(str::to_owned));
+        taken.extend(["dhcp", "autoconf", "temporary", "link-local"].map(str::to_owned));
     }
     taken.join(", ")
 }

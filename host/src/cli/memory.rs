@@ -1,4 +1,4 @@
-//! Where interfaces are remembered from one run to the next: a folder of the user's.
+//! The folder of the user where interfaces are remembered from one run to the next.
 
 use std::env;
 use std::ffi::OsString;
@@ -8,10 +8,10 @@ use std::sync::Arc;
 use crate::platform::Memory;
 use crate::platform::memory::Folder;
 
-/// The folder of this program among those for what programs keep.
+/// The name of this program's folder in the user's folder for state.
 const NAME: &str = "xila-net";
 
-/// The memory of the user who runs this; none where nothing says where such things are kept.
+/// The memory of the user who runs this; `None` if the environment does not name a folder for it.
 pub(super) fn of_the_user() -> Option<Arc<dyn Memory>> {
     let folder = folder(env::var_os("XDG_STATE_HOME"), env::var_os("HOME"));
     match &folder {
@@ -21,8 +21,8 @@ pub(super) fn of_the_user() -> Option<Arc<dyn Memory>> {
     folder.map(|folder| -> Arc<dyn Memory> { Arc::new(Folder::new(folder)) })
 }
 
-/// `$XDG_STATE_HOME/xila-net`, or `~/.local/state/xila-net`, as the XDG Base Directory Specification has it: paths that are
-/// not absolute count for nothing.
+/// `$XDG_STATE_HOME/xila-net`, or `~/.local/state/xila-net`, by the XDG Base Directory Specification. Relative paths
+/// are ignored.
 fn folder(state: Option<OsString>, home: Option<OsString>) -> Option<PathBuf> {
     let absolute = |path: Option<OsString>| path.map(PathBuf::from).filter(|path| path.is_absolute());
     let state = absolute(state).or_else(|| Some(absolute(home)?.join(".local/state")));
@@ -34,7 +34,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_folder_is_the_users_for_state_and_there_is_none_for_who_has_no_home() {
+    fn the_folder_is_in_the_users_state_folder_and_needs_a_home() {
         let of = |state: Option<&str>, home: Option<&str>| {
             folder(state.map(OsString::from), home.map(OsString::from)).map(|path| path.display().to_string())
         };

@@ -43,23 +43,33 @@ pub(super) enum World {
     },
 }
 
-/// What an interface waits for.
+/// What an interface has not.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Missing {
     pub(super) interface: String,
     /// In words.
     pub(super) configuration: &'static str,
+    /// It may come yet. Else nobody is there to give it.
+    pub(super) is_awaited: bool,
 }
 
 impl Missing {
     /// What is missing of an interface: what a DHCP server gives, and what a router does.
     fn of(interface: &Interface) -> Vec<Self> {
-        let is_searching = [
-            (interface.dhcp().state == DhcpState::Searching, "DHCP lease"),
-            (interface.autoconfiguration_status().state == AutoconfigurationState::Searching, "router advertisement"),
-        ];
-        let missing = is_searching.into_iter().filter(|(is_searching, _)| *is_searching);
-        missing.map(|(_, configuration)| Self { interface: interface.name().to_owned(), configuration }).collect()
+        let missing = |configuration, is_awaited| {
+            let interface = interface.name().to_owned();
+            Some(Self { interface, configuration, is_awaited })
+        };
+        let lease = match interface.dhcp().state {
+            DhcpState::Searching => missing("DHCP lease", true),
+            DhcpState::Off | DhcpState::Bound => None,
+        };
+        let router = match interface.autoconfiguration_status().state {
+            AutoconfigurationState::Searching => missing("router advertisement", true),
+            AutoconfigurationState::NoRouter => missing("router advertisement", false),
+            AutoconfigurationState::Off | AutoconfigurationState::Configured => None,
+        };
+        lease.into_iter().chain(router).collect()
     }
 }
 
@@ -100,6 +110,7 @@ impl Mounted {
             search_domains: plan.search_domains.clone(),
             dhcp: plan.dhcp,
             autoconfiguration: plan.autoconfiguration,
+            temporary_addresses: plan.temporary,
             link_local: plan.link_local,
             congestion: plan.congestion,
             remembered: plan.kind.is_remembered(),
@@ -122,20 +133,20 @@ impl Mounted {
         Ok(())
     }
 
-    /// Waits until every interface has its configuration, or for as long as `patience`. Returns what is missing then.
+    /// Waits until every interface has its configuration, or nobody is there to give it, or for as long as `patience`.
+    /// Returns what is missing then.
     pub(super) async fn configured(&self, patience: Duration) -> Vec<Missing> {
         // Made before the first look, so that no change falls between them.
         let mut watch = self.manager.watch();
         let missing = || self.manager.interfaces().iter().flat_map(Missing::of).collect::<Vec<_>>();
         let configured = async {
-            while !missing().is_empty() {
+            while missing().iter().any(|missing| missing.is_awaited) {
                 watch.next().await;
             }
         };
-        match self.manager.platform().clock.within(patience, configured).await {
-            Some(()) => Vec::new(),
-            None => missing(),
-        }
+        // What it has waited for, and whether for so long, is told by what is missing.
+        let _in_time = self.manager.platform().clock.within(patience, configured).await;
+        missing()
     }
 
     fn device(&self, kind: &Kind) -> Result<Box<dyn Device>> {
@@ -294,7 +305,7 @@ mod tests {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
         runtime.expect("a runtime").block_on(async {
             let mounted = Mounted::new(&plan, platform(), World::Real).expect("interfaces");
-            let missing = Missing { interface: "a".into(), configuration: "router advertisement" };
+            let missing = Missing { interface: "a".into(), configuration: "router advertisement", is_awaited: true };
             assert_eq!(mounted.configured(Duration::ZERO).await, [missing]);
             let mut router = mounted.hubs[0].1.port();
             let (now, bytes) = (mounted.manager.platform().clock.now(), advertisement());

@@ -5,8 +5,8 @@ use std::io;
 use tokio::io::AsyncWrite;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream, stderr, stdout};
 
-/// A standard stream of this process, for an app. Writing is left to a thread that may block: a pipe that nobody reads
-/// holds up the app that writes to it, and not the network.
+/// A standard stream of this process for an app. A separate thread writes and may block, so a pipe that nobody reads
+/// delays only the app that writes to it, not the network.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Output {
     Standard,

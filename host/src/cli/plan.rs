@@ -1,4 +1,4 @@
-//! What is to be done: the command line, read and checked as a whole, before anything is touched.
+//! The plan of a run: the whole command line, parsed and checked before anything is started.
 
 use core::time::Duration;
 use std::path::PathBuf;
@@ -10,7 +10,7 @@ use super::interface::{InterfacePlan, Kind};
 use super::values;
 use crate::platform::Access;
 
-/// What is to be done.
+/// The plan of a run.
 #[derive(Debug)]
 pub(super) struct Plan {
     /// The interfaces, `lo` first.
@@ -18,19 +18,19 @@ pub(super) struct Plan {
     pub(super) hubs: Hubs,
     pub(super) captures: Vec<CapturePlan>,
     pub(super) apps: Vec<AppPlan>,
-    /// Variables beyond those inherited, or in their place.
+    /// Environment variables in addition to the inherited ones, which they replace.
     pub(super) environment: Vec<(String, String)>,
     pub(super) directories: Vec<DirectoryPlan>,
-    /// What apps may do to their interfaces, beyond using them.
+    /// The right of apps to control their interfaces.
     pub(super) control: Option<Access>,
-    /// How long apps wait for interfaces that configure themselves.
+    /// The maximum time for which apps wait for interfaces that configure themselves.
     pub(super) wait: Duration,
     pub(super) fail_fast: bool,
     pub(super) statistics: bool,
     pub(super) linger: Duration,
-    /// The seed of the simulation in which everything runs, if it is not this machine's world.
+    /// The seed of the simulation; `None` if the apps run in real time.
     pub(super) simulate: Option<u64>,
-    /// When the apps end that have not by then.
+    /// The time after which the remaining apps are ended.
     pub(super) limit: Option<Duration>,
     pub(super) threads: usize,
 }
@@ -49,11 +49,11 @@ pub(super) struct DirectoryPlan {
     pub(super) guest: String,
 }
 
-/// More threads than this are a mistake.
+/// The maximum number of threads; more are taken for a mistake.
 const MOST_THREADS: usize = 1024;
 
 impl Plan {
-    /// Reads the options and checks that they fit together. Problems name the option and the remedy.
+    /// Parses the options and checks that they fit together. Error messages name the option and a solution.
     pub(super) fn new(arguments: &RunArguments) -> Result<Self, String> {
         let mut interfaces = vec![InterfacePlan::loopback()];
         let mut hubs = Hubs::new();
@@ -106,7 +106,7 @@ impl Plan {
     }
 }
 
-/// Puts an interface on its hub, if it is on one. Two stations of one segment with one address are a mistake.
+/// Adds an interface to its hub, if it has one. Two interfaces on one hub must not have the same address.
 fn join_hub(hubs: &mut Hubs, others: &[InterfacePlan], plan: &InterfacePlan) -> Result<(), String> {
     let Kind::Hub { hub, options } = &plan.kind else { return Ok(()) };
     let segment = hubs.entry(hub.clone()).or_default();
@@ -127,7 +127,7 @@ fn join_hub(hubs: &mut Hubs, others: &[InterfacePlan], plan: &InterfacePlan) -> 
     segment.join(&plan.name, options).map_err(|problem| format!("{}: {problem}", plan.option()))
 }
 
-/// What leads out of the process has its own time.
+/// Refuses a TAP in a simulation, because its peers live in real time.
 fn simulated(plan: &InterfacePlan) -> Result<(), String> {
     match plan.kind {
         Kind::Loopback | Kind::Hub { .. } => Ok(()),
@@ -173,7 +173,7 @@ fn captures(texts: &[String], interfaces: &[InterfacePlan]) -> Result<Vec<Captur
     Ok(captures)
 }
 
-/// Who may change interfaces may look at them too.
+/// Parses the rights of `--allow-control`. The right to write includes the right to read.
 fn control(text: &str) -> Result<Access, String> {
     match text {
         "read" => Ok(Access::READ),
@@ -207,11 +207,12 @@ fn directories(texts: &[String]) -> Result<Vec<DirectoryPlan>, String> {
 
 #[cfg(test)]
 pub(super) mod tests {
-    use super::*;
-    use crate::cli::arguments::{Command, CommandLine};
     use clap::Parser as _;
 
-    /// The plan that a command line gives.
+    use super::*;
+    use crate::cli::arguments::{Command, CommandLine};
+
+    /// The plan of a command line.
     pub(in crate::cli) fn plan(words: &[&str]) -> Result<Plan, String> {
         let line = CommandLine::try_parse_from([&["xila-net", "run"], words].concat());
         let Command::Run(run) = line.unwrap_or_else(|error| panic!("{error}")).command;
@@ -309,7 +310,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn apps_wait_half_a_minute_for_what_interfaces_are_told_unless_somebody_says_for_how_long() {
+    fn apps_wait_half_a_minute_for_the_configuration_of_interfaces_by_default() {
         assert_eq!(plan(&["x.wasm"]).expect("a plan").wait, Duration::from_secs(30));
         for (option, text, expected) in [
             ("--wait", "0", Duration::ZERO),

@@ -154,8 +154,9 @@ async fn end(apps: &mut Apps, mounted: &Mounted, patience: Duration) {
 pub(super) async fn configuration(plan: &Plan, mounted: &Mounted) -> Result<()> {
     let patience = plan.wait;
     if patience > Duration::ZERO {
-        for Missing { interface, configuration } in mounted.configured(patience).await {
-            say(&format!("xila-net: {interface} has no {configuration} after {patience:?} (--wait); going on without"));
+        for Missing { interface, configuration, is_awaited } in mounted.configured(patience).await {
+            let why = if is_awaited { format!("after {patience:?} (--wait)") } else { "as no router answers".into() };
+            say(&format!("xila-net: {interface} has no {configuration} {why}; going on without"));
         }
     }
     Ok(())

@@ -1,11 +1,11 @@
-//! The signals that ask for an end.
+//! The signals that ask the program to end.
 
 use std::io;
 
 use futures_util::future::{self, Either};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// SIGINT, which Ctrl-C sends, and SIGTERM. From here on they do not end the process by themselves.
+/// SIGINT, which Ctrl-C sends, and SIGTERM. While this exists they do not end the process by themselves.
 pub(super) struct Signals {
     interrupt: Signal,
     terminate: Signal,
@@ -16,7 +16,7 @@ impl Signals {
         Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
     }
 
-    /// Waits for one, and returns the exit status that it means: 128 and its number.
+    /// Waits for a signal, and returns its exit status: 128 plus its number.
     pub(super) async fn received(&mut self) -> u8 {
         let interrupt = std::pin::pin!(self.interrupt.recv());
         let terminate = std::pin::pin!(self.terminate.recv());

@@ -1,4 +1,4 @@
-//! A plan carried out in a simulation: virtual time, one thread, and all that happens by chance from one seed.
+//! Runs a plan in a simulation: in virtual time, on one thread, with all random numbers from one seed.
 
 use std::io;
 use std::os::fd::AsFd;
@@ -19,13 +19,13 @@ use crate::platform::Platform;
 use crate::platform::simulated::Simulation;
 use crate::wasm::surround;
 
-/// When the time of each simulation begins, since 1970: with the year 2026.
+/// The time since 1970 at which each simulation begins: the start of the year 2026.
 const BEGAN: Duration = Duration::from_secs(1_767_225_600);
 
-/// Does all that the plan says and returns the exit status.
+/// Runs the plan and returns the exit status.
 ///
 /// # Errors
-/// As [`run`](run::run); and where every app waits for what cannot happen any more.
+/// As for [`run`](run::run), and if all apps wait for something that cannot happen any more.
 pub(super) fn simulate(plan: &Plan, seed: u64) -> Result<u8> {
     let sources = component::read(plan.apps.iter().map(|app| app.component.as_path()))?;
     let simulation = Simulation::new(seed);
@@ -36,7 +36,7 @@ pub(super) fn simulate(plan: &Plan, seed: u64) -> Result<u8> {
     let outcome = simulation.try_block_on(work(plan, &simulation, programs, contexts, &mounted)).map_err(|_stalled| {
         anyhow::anyhow!("the apps wait for one another, or for what cannot happen any more: no clock is to wake any")
     });
-    // A connection whose peer is silent has a timer, which ends it.
+    // This ends, because a connection whose peer does not answer times out.
     let settled = simulation.try_block_on(mounted.settle(plan.linger));
     if plan.statistics {
         say(table::table(&mounted.manager.interfaces(), &mounted.hubs).trim_end());
@@ -64,7 +64,7 @@ async fn work(
     run::wait(plan, mounted, apps.map(Ok)).await
 }
 
-/// The programs of the apps, in their order, each component compiled once.
+/// Compiles each component once, and returns the programs of the apps in their order.
 fn compile(plan: &Plan, sources: &Sources) -> Result<Vec<Program>> {
     let engines = Arc::new(Engines::simulated()?);
     let compile = |(path, bytes): (&std::path::PathBuf, &Arc<Vec<u8>>)| {
@@ -75,7 +75,8 @@ fn compile(plan: &Plan, sources: &Sources) -> Result<Vec<Program>> {
     run::in_order(plan, &programs)
 }
 
-/// What an app has apart from the network. There is no standard input: who types lives in real time.
+/// The WASI context of an app, which is everything but the network. There is no standard input, because a user types in
+/// real time.
 fn wasi(plan: &Plan, app: &AppPlan, platform: &Platform) -> Result<WasiCtx> {
     let mut wasi = run::wasi_apart_from_streams(plan, app)?;
     wasi.stdout(output(&io::stdout())?).stderr(output(&io::stderr())?);
@@ -83,7 +84,7 @@ fn wasi(plan: &Plan, app: &AppPlan, platform: &Platform) -> Result<WasiCtx> {
     Ok(wasi.build())
 }
 
-/// A standard stream that is written to at once, by no other thread.
+/// A standard stream that is written to at once, without another thread.
 fn output(stream: &impl AsFd) -> Result<OutputFile> {
     let Ok(stream) = stream.as_fd().try_clone_to_owned() else { bail!("a standard stream is closed") };
     Ok(OutputFile::new(stream.into()))

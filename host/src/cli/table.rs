@@ -1,4 +1,4 @@
-//! The table of what interfaces and hubs counted.
+//! The table of the counters of interfaces and hubs.
 
 use std::fmt::Write as _;
 
@@ -8,7 +8,7 @@ use crate::interface::{Interface, Statistics};
 const HEADER: [&str; 9] =
     ["interface", "kind", "packets in", "bytes in", "packets out", "bytes out", "dropped", "errors", "TCP failed"];
 
-/// A line for each interface and each hub.
+/// The table, with a line for each interface and each hub.
 pub(super) fn table(interfaces: &[Interface], hubs: &[(String, Hub)]) -> String {
     let mut rows = vec![HEADER.map(str::to_owned)];
     rows.extend(interfaces.iter().map(|interface| row(interface.name(), interface.driver(), &interface.statistics())));
@@ -42,7 +42,7 @@ fn hub_line(name: &str, statistics: &HubStatistics) -> String {
     )
 }
 
-/// The first two columns to the left, numbers to the right.
+/// Aligns the first two columns to the left, and the numbers to the right.
 fn align(rows: &[[String; 9]]) -> String {
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
     let mut text = String::new();

@@ -1,7 +1,7 @@
-//! Turns: an app that only computes is interrupted, so that the network and other apps go on.
+//! The turns of apps: an app that only computes is interrupted, so that the network and other apps can run.
 //!
-//! Compiled components look at their engine's epoch in every loop. A thread advances it once per turn, but only while
-//! apps run: a program whose apps all wait uses no processor time.
+//! Compiled components check their engine's epoch in every loop. A thread increments the epoch once per turn, but only
+//! while apps run. So if all apps wait, this uses no processor time.
 
 use std::future::poll_fn;
 use std::pin::pin;
@@ -13,13 +13,13 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use wasmtime::{Engine, EngineWeak, Store, UpdateDeadline};
 
-/// How long an app may compute before others have a turn.
+/// The time for which an app may compute before others get a turn.
 const TURN: Duration = Duration::from_millis(1);
 
-/// After how many turns in which no app ran the thread goes to sleep. Waking it costs more than a few idle turns.
+/// The number of turns without a running app after which the thread sleeps. Waking it costs more than a few idle turns.
 const IDLE: u32 = 20;
 
-/// The thread that ends turns, for as long as this exists.
+/// A handle to the thread that ends turns. The thread ends when this is dropped.
 pub(super) struct Turns {
     state: Arc<State>,
     thread: Thread,
@@ -27,9 +27,9 @@ pub(super) struct Turns {
 
 #[derive(Default)]
 struct State {
-    /// How many apps run at this moment.
+    /// The number of apps that run now.
     running: AtomicUsize,
-    /// The thread sleeps, or is about to.
+    /// Whether the thread sleeps or is about to sleep.
     asleep: AtomicBool,
     ended: AtomicBool,
 }
@@ -47,11 +47,11 @@ impl Turns {
         Ok(Self { state, thread })
     }
 
-    /// Has the app of a store give way at the end of each turn.
+    /// Makes the app of a store yield at the end of each turn.
     pub(super) fn apply<T>(store: &mut Store<T>) {
         store.set_epoch_deadline(1);
-        // tokio's own way to yield: the network is looked at before the app's next turn, however many apps compute. With
-        // wasmtime's, tokio looks once in 61 turns.
+        // This uses tokio's own yield, with which tokio polls for I/O before the app's next turn, however many apps
+        // compute. With wasmtime's yield, tokio does so only once in 61 turns.
         store.epoch_deadline_callback(|_| Ok(UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now()))));
     }
 
@@ -66,7 +66,8 @@ impl Turns {
     }
 
     fn enter(&self) -> Running<'_> {
-        // In this order, while the thread does the reverse: one of both sees the other.
+        // The count is incremented before the flag is read; the thread does the reverse. So at least one of both
+        // notices the other.
         self.state.running.fetch_add(1, Ordering::SeqCst);
         if self.state.asleep.load(Ordering::SeqCst) {
             self.thread.unpark();
@@ -82,7 +83,7 @@ impl Drop for Turns {
     }
 }
 
-/// An app that runs.
+/// A guard that counts a running app.
 struct Running<'a>(&'a State);
 
 impl Drop for Running<'_> {
@@ -92,7 +93,7 @@ impl Drop for Running<'_> {
 }
 
 impl State {
-    /// The thread: calls `advance` once per turn while apps run, until it returns false.
+    /// The loop of the thread: calls `advance` once per turn while apps run, until it returns false.
     fn keep(&self, advance: impl Fn() -> bool) {
         let mut idle = 0;
         while !self.ended.load(Ordering::SeqCst) {

@@ -1,10 +1,10 @@
-//! The values that options take: times, probabilities, rates, numbers.
+//! Parsing of the values of options: times, probabilities, rates, numbers.
 //!
-//! Each function returns what is wrong in words that follow the value: `5: ...`.
+//! Each function returns an error message that begins with the value: `5: ...`.
 
 use core::time::Duration;
 
-/// Reads a time: a decimal number and its unit, or 0.
+/// Parses a time: a decimal number with a unit, or 0.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
     let problem = || format!("{text}: not a time such as 5ms, 1.5s or 250us");
     let (number, unit) = split_unit(text).ok_or_else(problem)?;
@@ -18,25 +18,25 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
         _ => return Err(problem()),
     };
     let nanoseconds = (number * nanoseconds).round();
-    // What is no larger than this fits, and is exact enough for a time given in seconds.
+    // Smaller values fit, and are exact enough for a time in seconds.
     if nanoseconds >= u64::MAX as f64 {
         return Err(format!("{text}: too long a time"));
     }
     Ok(Duration::from_nanos(nanoseconds as u64))
 }
 
-/// Reads a time to wait for something of the network: as [`duration`], and a number without a unit is one of seconds.
+/// Parses a time to wait for the network: like [`duration`], but a number without a unit is in seconds.
 pub(super) fn patience(text: &str) -> Result<Duration, String> {
     let is_number = split_unit(text).is_some_and(|(_, unit)| unit.is_empty());
     if is_number { duration(&format!("{text}s")) } else { duration(text) }
 }
 
-/// Reads a probability: a percentage, or a number from 0 to 1.
+/// Parses a probability: a percentage, or a number from 0 to 1.
 pub(super) fn probability(text: &str) -> Result<f64, String> {
     let problem = || format!("{text}: not a probability such as 1% or 0.01");
     let probability = match text.strip_suffix('%') {
         Some(percentage) => decimal(percentage).ok_or_else(problem)? / 100.0,
-        // Whoever writes a whole number is as likely to mean a percentage.
+        // A whole number 1 may also be meant as a percentage.
         None if text == "1" => return Err("1: write 1% or 100%, whichever is meant".into()),
         None => decimal(text).ok_or_else(problem)?,
     };
@@ -49,7 +49,7 @@ pub(super) fn probability(text: &str) -> Result<f64, String> {
     Ok(probability)
 }
 
-/// Reads a rate in bits per second, with the units of `tc(8)`: bit, kbit, Mbit, Gbit.
+/// Parses a rate in bits per second, with the units of `tc(8)`: bit, kbit, Mbit, Gbit.
 pub(super) fn rate(text: &str) -> Result<u64, String> {
     let problem = || format!("{text}: not a rate such as 100Mbit; it takes the units bit, kbit, Mbit and Gbit");
     let (number, unit) = split_unit(text).ok_or_else(problem)?;
@@ -70,21 +70,22 @@ pub(super) fn rate(text: &str) -> Result<u64, String> {
     Ok(rate as u64)
 }
 
-/// Reads a whole number. A sign is a mistake.
+/// Parses a whole number. A sign is a mistake.
 pub(super) fn whole<T: core::str::FromStr>(text: &str) -> Result<T, String> {
     let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     let number = if digits { text.parse().ok() } else { None };
     number.ok_or_else(|| format!("{text}: not a whole number, or too large"))
 }
 
-/// A decimal number and what follows it.
+/// Splits a text into a decimal number and the unit that follows it.
 fn split_unit(text: &str) -> Option<(f64, &str)> {
     let end = text.find(|character: char| !character.is_ascii_digit() && character != '.').unwrap_or(text.len());
     let (number, unit) = text.split_at(end);
     Some((decimal(number)?, unit))
 }
 
-/// Digits with at most one point: what `f64::from_str` takes beyond that (`inf`, `1e3`, `-1`) is a mistake here.
+/// Parses digits with at most one point. Other forms that `f64::from_str` accepts (`inf`, `1e3`, `-1`) are mistakes
+/// here.
 fn decimal(text: &str) -> Option<f64> {
     let plain = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
     let number: f64 = if plain { text.parse().ok()? } else { return None };
@@ -109,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn to_wait_for_a_number_is_to_wait_for_seconds() {
+    fn a_time_to_wait_without_a_unit_is_in_seconds() {
         for (text, milliseconds) in [("5", 5000), ("0", 0), ("1.5", 1500), ("5s", 5000), ("20ms", 20)] {
             assert_eq!(patience(text), Ok(Duration::from_millis(milliseconds)), "{text}");
         }

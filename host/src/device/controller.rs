@@ -1,4 +1,4 @@
-//! The driver's side of the control plane.
+//! Controllers: the part of a driver that answers commands.
 
 use xila_network_commands::command::{decode, encode};
 use xila_network_commands::interface::Kind;
@@ -7,27 +7,26 @@ use xila_network_commands::{Command, CommandId, InvalidPayload};
 use super::{Device, Medium};
 use crate::error::{Error, Result};
 
-/// Says what a device is, and answers the commands that only its driver knows.
+/// Returns the kind of a device, and answers the commands that only its driver knows.
 ///
-/// It is called with no lock held, from any thread, as often as anyone asks. Commands are defined with
-/// [`define_command!`](xila_network_commands::define_command), in groups from
-/// [`CommandId::FIRST_DRIVER_GROUP`] on.
+/// It is called without any lock held, from any thread, and at any time. Commands are defined with
+/// [`define_command!`](xila_network_commands::define_command), in groups from [`CommandId::FIRST_DRIVER_GROUP`] on.
 pub trait Controller: Send + Sync + 'static {
-    /// What the device is.
+    /// The kind of the device.
     fn kind(&self) -> Kind;
 
-    /// Executes a command: decodes its payload from `input`, appends what comes out to `output`.
+    /// Executes a command: decodes its payload from `input` and appends the encoded result to `output`.
     ///
     /// # Errors
-    /// [`Error::NotSupported`] for a command that is not known; [`Error::InvalidArgument`] for an input that is none of
-    /// it; what the command fails with.
+    /// [`Error::NotSupported`] for an unknown command; [`Error::InvalidArgument`] for a payload that cannot be decoded;
+    /// the error of the command itself.
     fn control(&self, command: CommandId, input: &[u8], output: &mut Vec<u8>) -> Result<()>;
 }
 
-/// Executes a command of a driver: decodes what goes in, encodes what comes out.
+/// Executes a command of a driver with `operation`: decodes its payload, and encodes its result.
 ///
 /// # Errors
-/// [`Error::InvalidArgument`] for an input that is none of the command; what it fails with.
+/// [`Error::InvalidArgument`] for a payload that cannot be decoded; the error of `operation`.
 pub fn execute<C: Command>(
     input: &[u8],
     output: &mut Vec<u8>,
@@ -43,7 +42,7 @@ pub fn execute<C: Command>(
 pub struct Plain(Kind);
 
 impl Plain {
-    /// One that says what follows from the device's properties.
+    /// The controller of `device`, whose kind follows from its properties.
     pub fn of(device: &(impl Device + ?Sized)) -> Self {
         Self(match device.capabilities().medium {
             _ if device.loops_back() => Kind::Loopback,

@@ -1,4 +1,4 @@
-//! Frames, and the memory that they lie in.
+//! Frames, and the pools that their memory comes from.
 
 use core::fmt;
 use core::ops::{Deref, DerefMut};
@@ -7,14 +7,14 @@ use std::sync::{Arc, OnceLock};
 use parking_lot::Mutex;
 use xila_network_engine::buffer::{Buffer, LARGEST_CHUNK, Memory, SMALLEST_STORED, Slice, Slices, Store};
 
-/// Bytes at the front of a fresh frame that are zeroed: no header is longer (Ethernet 14, IPv4 with options 60, TCP
-/// with options 60). What follows is payload, which the stack always overwrites whole, so zeroing it would be waste.
+/// The number of bytes at the front of a new frame that are zeroed: no headers are longer (Ethernet 14, IPv4 with
+/// options 60, TCP with options 60). The bytes after them are payload, which the stack always overwrites completely.
 const ZEROED: usize = 134;
 
-/// A bounded store of idle memory, in pieces of powers of two up to 64 KiB.
+/// A bounded store of unused memory, in pieces whose sizes are powers of two up to 64 KiB.
 ///
-/// Memory is made when there is none idle and freed when there is enough, so the store bounds only what lies idle; devices
-/// and connections bound what they hold. A clone is another handle to the same store.
+/// If no piece is unused a new one is allocated, and if enough are unused a returned one is freed. So the pool bounds
+/// only the unused memory; devices and connections bound what they hold. A clone is another handle to the same pool.
 #[derive(Clone)]
 pub struct Pool {
     shelves: Arc<Shelves>,
@@ -22,20 +22,20 @@ pub struct Pool {
     longest: usize,
 }
 
-/// Idle memory, by size.
+/// Unused memory, by size.
 struct Shelves {
-    /// Pieces of 2, 4, 8, 16, 32 and 64 KiB.
+    /// The unused pieces of 2, 4, 8, 16, 32 and 64 KiB.
     idle: Mutex<[Vec<Box<[u8]>>; SIZES]>,
     most: usize,
 }
 
-/// How many sizes there are from [`SMALLEST_STORED`] to [`LARGEST_CHUNK`].
+/// The number of sizes from [`SMALLEST_STORED`] to [`LARGEST_CHUNK`].
 const SIZES: usize = (LARGEST_CHUNK / SMALLEST_STORED).ilog2() as usize + 1;
-/// Bytes of each size that may lie idle where nobody says how many.
+/// The default maximum of unused memory of each size, in bytes.
 const IDLE: usize = 4 << 20;
 
 impl Shelves {
-    /// On which shelf pieces of a length lie.
+    /// The index of the shelf for pieces of a length.
     fn shelf(length: usize) -> Option<usize> {
         let fits = length.is_power_of_two() && (SMALLEST_STORED..=LARGEST_CHUNK).contains(&length);
         fits.then(|| (length / SMALLEST_STORED).ilog2() as usize)
@@ -58,13 +58,13 @@ impl Store for Shelves {
 }
 
 impl Pool {
-    /// A pool for frames of up to `longest` bytes that keeps about `most` of them idle.
+    /// A pool for frames of up to `longest` bytes that keeps about `most` unused ones.
     #[must_use]
     pub fn new(longest: usize, most: usize) -> Self {
         Self::with_idle(longest, most.saturating_mul(longest.next_power_of_two()))
     }
 
-    /// A pool for what connections hold.
+    /// A pool for the data of connections.
     pub(crate) fn for_streams() -> Self {
         Self::with_idle(LARGEST_CHUNK, IDLE)
     }
@@ -74,10 +74,11 @@ impl Pool {
         Self { memory: Memory::of(shelves.clone()), shelves, longest }
     }
 
-    /// A frame of `length` bytes in one piece. Headers are zero, the rest is arbitrary (zero or an earlier frame's).
+    /// A frame of `length` bytes in one piece. Its first bytes, where headers are, are zero; the rest is arbitrary
+    /// (zero or from an earlier frame).
     ///
     /// # Panics
-    /// Where `length` is more than the pool's longest: a bug in the device that asks.
+    /// If `length` exceeds the maximum of the pool, which is a bug in the calling device.
     #[must_use]
     pub fn frame(&self, length: usize) -> Frame {
         assert!(length <= self.longest, "a frame of {length} bytes from a pool for {}", self.longest);
@@ -87,13 +88,13 @@ impl Pool {
         Frame { head: buffer, payload: Slices::new(), segment: 0, unchecked: false, whole: OnceLock::new() }
     }
 
-    /// The longest frame in bytes.
+    /// The maximum length of a frame in bytes.
     #[must_use]
     pub const fn longest(&self) -> usize {
         self.longest
     }
 
-    /// The memory itself.
+    /// The memory of the pool.
     pub(crate) const fn memory(&self) -> &Memory {
         &self.memory
     }
@@ -106,20 +107,20 @@ impl fmt::Debug for Pool {
     }
 }
 
-/// One frame, as it is on the wire. Its memory goes back to where it came from when nobody has a part in it any more.
+/// A frame as it is on the wire. Its memory returns to its pool when the last reference to it is dropped.
 ///
-/// A frame lies in one piece, or in parts: a [head](Self::head) with all of its headers, and slices of memory that others may
-/// share, in which the rest [lies apart](Self::apart). A device that copies what it sends gathers the [parts](Self::parts); one
-/// that hands frames on within the process hands on the parts. Whoever reads a frame as a slice of bytes sees it whole, for which
-/// it is copied where it lies in parts.
+/// A frame is stored in one piece, or in parts: a [head](Self::head) with all of its headers, and [slices](Self::apart)
+/// of memory, which others may share, with the rest. A device that copies frames copies from the [parts](Self::parts);
+/// one that hands frames on within the process passes the parts on. Code that reads a frame as a slice of bytes sees it
+/// in one piece: a frame in parts is copied for that.
 pub struct Frame {
     head: Buffer,
     payload: Slices,
-    /// Bytes of data in each of the segments or datagrams whose data it has; 0 where it is one.
+    /// The number of bytes of data in each of the segments or datagrams that it consists of; 0 if it is only one.
     segment: u16,
-    /// Its checksum of TCP or UDP is not computed, or was verified already.
+    /// Whether its TCP or UDP checksum is not computed yet, or was verified already.
     unchecked: bool,
-    /// All of it, where somebody has asked for that and it lies in parts.
+    /// A copy in one piece, once somebody has read a frame in parts as a slice.
     whole: OnceLock<Box<[u8]>>,
 }
 
@@ -130,7 +131,7 @@ impl Frame {
         self.head().len() + self.payload.iter().map(|slice| slice.len()).sum::<usize>()
     }
 
-    /// Whether there is no byte.
+    /// Whether the frame has no bytes.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -142,7 +143,7 @@ impl Frame {
         &self.head
     }
 
-    /// What follows the head.
+    /// The slices that follow the head.
     #[must_use]
     pub fn apart(&self) -> &[Slice] {
         &self.payload
@@ -153,7 +154,7 @@ impl Frame {
         core::iter::once(self.head()).chain(self.payload.iter().map(|slice| &slice[..]))
     }
 
-    /// Copies the frame to the begin of `target`, as much of it as there is room for.
+    /// Copies the frame to the beginning of `target`, as much of it as there is room for.
     pub fn copy_to(&self, target: &mut [u8]) {
         let mut target = target;
         for part in self.parts() {
@@ -163,39 +164,39 @@ impl Frame {
         }
     }
 
-    /// Where the frame has the data of several TCP segments, or of several datagrams of UDP: how many bytes of it each has,
-    /// but for the last. Only who [takes such](super::Device::set_offloads) is given them.
+    /// If the frame has the data of several TCP segments or UDP datagrams: the number of bytes of data in each but the
+    /// last. Only a receiver that [accepts such frames](super::Device::set_offloads) is given one.
     #[must_use]
     pub fn segment(&self) -> Option<usize> {
         (self.segment > 0).then_some(self.segment.into())
     }
 
-    /// See [`segment`](Self::segment); 0 for one.
+    /// Sets [`segment`](Self::segment); 0 if the frame is only one segment or datagram.
     pub fn set_segment(&mut self, bytes: usize) {
-        // No segment has more than an IP packet.
+        // A segment is not longer than an IP packet.
         self.segment = u16::try_from(bytes).unwrap_or(u16::MAX);
     }
 
-    /// Whether the checksum of TCP or UDP says nothing: that of a frame to be sent holds the sum of the pseudo-header and is to be
-    /// completed, and that of a received one need not be looked at. Only who [takes such](super::Device::set_offloads) is given
-    /// them.
+    /// Whether the TCP or UDP checksum field is not a complete checksum. In a frame to be sent the field has the sum of
+    /// the pseudo-header, and the device must complete it. In a received frame the field need not be verified. Only a
+    /// receiver that [accepts such frames](super::Device::set_offloads) is given one.
     #[must_use]
     pub const fn is_unchecked(&self) -> bool {
         self.unchecked
     }
 
-    /// See [`is_unchecked`](Self::is_unchecked).
+    /// Sets [`is_unchecked`](Self::is_unchecked).
     pub const fn set_unchecked(&mut self, unchecked: bool) {
         self.unchecked = unchecked;
     }
 
-    /// The head, to be written to, and what lies apart.
+    /// The head, writable, and the slices that follow it.
     pub(crate) fn split_mut(&mut self) -> (&mut [u8], &[Slice]) {
         self.whole = OnceLock::new();
         (&mut self.head, &self.payload)
     }
 
-    /// Adds parts that follow what is there, by reference.
+    /// Appends slices, by reference.
     pub(crate) fn attach(&mut self, slices: &[Slice]) {
         self.payload.extend(slices.iter().cloned());
         self.whole = OnceLock::new();
@@ -208,7 +209,7 @@ impl Frame {
         }
     }
 
-    /// Puts the frame into one piece, if it is not.
+    /// Copies the frame to one piece, if it is in parts.
     fn gather(&mut self) -> &mut Buffer {
         if !self.payload.is_empty() {
             let mut buffer = Memory::HEAP.buffer(self.len());
@@ -271,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn no_more_than_the_bound_lie_idle() {
+    fn unused_memory_is_bounded() {
         let pool = Pool::new(2048, 2);
         let frames: Vec<_> = (0..5).map(|_| pool.frame(2048)).collect();
         drop(frames);

@@ -1,15 +1,15 @@
 //! An Ethernet segment inside the process.
 //!
-//! A [`Hub`] is a learning switch with any number of [ports](HubPort). A frame for a known station goes to that
-//! station's port, any other to all ports. With one receiver the frame itself is handed on; each further one gets a
-//! copy. Latency, jitter, loss and their kin are [options](HubOptions), drawn from one seeded generator: on
-//! [simulated](crate::platform::simulated) time the same seed loses the same frames.
+//! A [`Hub`] is a learning switch with any number of [ports](HubPort). A frame for a known station is sent to that
+//! station's port, any other frame to all ports. With one receiver the frame itself is passed on; each further receiver
+//! gets a copy. Latency, jitter, loss, duplication and reordering are [options](HubOptions), which draw from one seeded
+//! generator: in [simulated](crate::platform::simulated) time the same seed loses the same frames.
 //!
-//! **Back-pressure.** Each port holds a bounded number of frames, those in flight included. A frame with one receiver
+//! **Back-pressure.** Each port holds a bounded number of frames, including those in flight. A frame for one receiver
 //! whose port is full waits in the sender's transmit queue, and when that is full,
-//! [`allocate`](super::Device::allocate) gives no frame. Nothing is lost so. Two cases drop, and count: a frame for
-//! several receivers of which some are full, and a receiver that has taken nothing for a second although it could
-//! (one dead stack must not stop the others).
+//! [`allocate`](super::Device::allocate) returns no frame. So nothing is lost. In two cases frames are dropped and
+//! counted: a frame for several receivers is dropped for those whose ports are full, and a frame for a receiver that
+//! has taken nothing for a second although it could, because a stack that does not run must not stop the others.
 
 mod options;
 mod port;
@@ -23,15 +23,15 @@ use core::fmt;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+pub use xila_network_commands::drivers::hub::Statistics as HubStatistics;
 
 pub use self::options::{HubOptions, InvalidOption};
 pub use self::port::{Cable, HubPort};
 use self::segment::Segment;
 use super::Capabilities;
 use crate::platform::{Clock, Platform};
-pub use xila_network_commands::drivers::hub::Statistics as HubStatistics;
 
-/// An Ethernet segment. A clone is another handle to it; it lives as long as a handle or a port does.
+/// An Ethernet segment. A clone is another handle to it. It exists as long as a handle or a port does.
 #[derive(Clone)]
 pub struct Hub {
     segment: Arc<Mutex<Segment>>,
@@ -40,8 +40,8 @@ pub struct Hub {
 }
 
 impl Hub {
-    /// A hub without ports. Options outside their ranges are brought to the nearest end; where they come from a user,
-    /// [`HubOptions::validate`] them first.
+    /// A hub without ports. Options outside their ranges are clamped. If they come from a user,
+    /// [validate](HubOptions::validate) them first.
     #[must_use]
     pub fn new(platform: &Platform, options: HubOptions) -> Self {
         let options = options.clamped();
@@ -49,13 +49,13 @@ impl Hub {
         Self { segment: Arc::new(Mutex::new(Segment::new(options))), clock: platform.clock.clone(), capabilities }
     }
 
-    /// Plugs in one more port.
+    /// Adds a port.
     #[must_use]
     pub fn port(&self) -> HubPort {
         HubPort::new(self.segment.clone(), self.clock.clone(), self.capabilities)
     }
 
-    /// What the hub has counted.
+    /// The counters of the hub.
     #[must_use]
     pub fn statistics(&self) -> HubStatistics {
         self.segment.lock().statistics()

@@ -1,4 +1,4 @@
-//! A stack's link to itself.
+//! The loopback device.
 
 use core::fmt;
 use core::task::{Context, Poll, Waker};
@@ -15,18 +15,18 @@ use super::{Capabilities, Checksums, Controller, Device, Frame, Medium, Offloads
 use crate::error::{Error, Result};
 use crate::platform::Instant;
 
-/// The largest IP packet there is.
+/// The maximum length of an IP packet.
 const MTU: usize = 65535;
 
-/// Frames that wait at most.
+/// The maximum number of frames that wait.
 const QUEUE: usize = 256;
 
-/// Large buffers that may lie idle.
+/// The number of unused large buffers that are kept.
 const IDLE: usize = 64;
 
 /// A device that receives what it sends: in order, without loss, without a copy and without checksums.
 ///
-/// It holds 256 frames. When they wait, [`allocate`](Device::allocate) gives none until one is received.
+/// It holds 256 frames. When it is full, [`allocate`](Device::allocate) returns no frame until one is received.
 pub struct Loopback {
     pool: Pool,
     queue: VecDeque<Frame>,
@@ -96,7 +96,7 @@ impl Device for Loopback {
     }
 
     fn set_offloads(&mut self, _wanted: bool) -> Offloads {
-        // No segment is longer than the MTU, but rows of datagrams are passed at once.
+        // No segment is longer than the MTU, but several datagrams may be passed in one frame.
         Offloads { segmentation: MTU, checksums: false, datagrams: true }
     }
 

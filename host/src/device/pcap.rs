@@ -1,4 +1,4 @@
-//! A wrapper that writes what passes through a device to a capture file, which tcpdump, tshark and Wireshark read.
+//! A wrapper that writes the frames of a device to a capture file, which tcpdump, tshark and Wireshark can read.
 
 mod writer;
 
@@ -17,12 +17,12 @@ use crate::platform::Instant;
 
 /// A device whose frames are captured, both ways, as pcap with nanosecond timestamps.
 ///
-/// The timestamps are the stack's monotonic time, set to the calendar once, at the first frame. A device that receives
-/// what it sends is captured on reception only, so that each frame is there once.
+/// The timestamps are the stack's monotonic time plus an offset to the wall clock, which is read once, at the first
+/// frame. The frames of a loopback are captured only when they are received, so that each frame is recorded once.
 ///
-/// Writes are buffered and flushed when the device has nothing more to receive, so a file can be followed live. They
-/// happen under the stack's lock: give a writer that does not block for long. When a write fails the capture ends, with
-/// a warning in the log; the device goes on. [`failure`](Self::failure) keeps the cause.
+/// Writes are buffered, and flushed when the device has nothing more to receive, so that a file can be followed live.
+/// They happen under the stack's lock, so the writer must not block for long. When a write fails the capture ends with
+/// a warning in the log, and the device continues; [`failure`](Self::failure) returns the cause.
 pub struct Pcap<D> {
     device: D,
     capture: Option<CaptureWriter>,
@@ -30,32 +30,32 @@ pub struct Pcap<D> {
 }
 
 impl<D: Device> Pcap<D> {
-    /// Captures what passes through `device` to `writer`, beginning with the file's header.
+    /// Captures the frames of `device` to `writer`, and writes the file's header at once.
     ///
     /// # Errors
-    /// Where the header cannot be written.
+    /// The header cannot be written.
     pub fn new(device: D, writer: impl Write + Send + 'static) -> io::Result<Self> {
         let capture = CaptureWriter::new(&device.capabilities(), Box::new(writer), None)?;
         Ok(Self { device, capture: Some(capture), failure: None })
     }
 
-    /// As [`new`](Self::new), for a stack whose time began at `origin`, a time since 1970: in a simulation, each run is to
-    /// write the same.
+    /// Like [`new`](Self::new), with `origin`, the time since 1970 at which the stack's time began, in place of the
+    /// wall clock. So each run of a simulation writes the same file.
     ///
     /// # Errors
-    /// Where the header cannot be written.
+    /// The header cannot be written.
     pub fn with_origin(device: D, writer: impl Write + Send + 'static, origin: Duration) -> io::Result<Self> {
         let capture = CaptureWriter::new(&device.capabilities(), Box::new(writer), Some(origin))?;
         Ok(Self { device, capture: Some(capture), failure: None })
     }
 
-    /// Why the capture ended early, if it did.
+    /// The cause why the capture ended early, if it did.
     #[must_use]
     pub const fn failure(&self) -> Option<&io::Error> {
         self.failure.as_ref()
     }
 
-    /// Ends the capture and gives the device back, with the error where the capture is not whole.
+    /// Ends the capture and returns the device, with the error if the capture is incomplete.
     pub fn finish(mut self) -> (D, io::Result<()>) {
         self.flush();
         (self.device, self.failure.map_or(Ok(()), Err))

@@ -1,14 +1,16 @@
-//! Frames for those who take no others: each with one segment, and with its checksum.
+//! Software segmentation and checksums, for receivers without offloads.
 //!
-//! This is what network cards do for kernels, done in software, at the last moment before a frame goes to somebody who did not
-//! [say](super::Device::set_offloads) that it does it.
+//! This does in software what network cards do for kernels. It is done as late as possible: when a frame is handed to a
+//! device or stack that did not [announce](super::Device::set_offloads) that it accepts frames with several segments or
+//! without checksums.
 
 use xila_network_engine::buffer::{Payload, Slices};
 use xila_network_engine::ip::segmentation::{Segmentation, complete_checksum};
 
 use super::{ETHERNET_HEADER, Frame, Medium, Pool};
 
-/// The frames that a frame comes to. `pool` has room for one of the link's MTU.
+/// Splits a frame into frames with one segment each and complete checksums. The frames of `pool` must have room for the
+/// link's MTU.
 pub(super) fn plain(frame: Frame, medium: Medium, pool: &Pool) -> impl Iterator<Item = Frame> {
     let (whole, pieces) = match cut(&frame, medium, pool) {
         Some(pieces) => (None, pieces),
@@ -17,7 +19,7 @@ pub(super) fn plain(frame: Frame, medium: Medium, pool: &Pool) -> impl Iterator<
     whole.into_iter().chain(pieces)
 }
 
-/// Where the IP packet begins.
+/// The offset of the IP packet in a frame.
 const fn ip_at(medium: Medium) -> usize {
     match medium {
         Medium::Ethernet => ETHERNET_HEADER,
@@ -25,7 +27,7 @@ const fn ip_at(medium: Medium) -> usize {
     }
 }
 
-/// Computes the checksum that nobody has computed yet.
+/// Computes the checksum of a frame, if it is not complete.
 pub(super) fn complete(mut frame: Frame, medium: Medium) -> Frame {
     if frame.is_unchecked() {
         let (head, apart) = frame.split_mut();
@@ -37,7 +39,7 @@ pub(super) fn complete(mut frame: Frame, medium: Medium) -> Frame {
     frame
 }
 
-/// Cuts a frame apart that has the data of several segments; `None` where it has not.
+/// Splits a frame with the data of several segments; `None` if it has only one.
 fn cut(frame: &Frame, medium: Medium, pool: &Pool) -> Option<Vec<Frame>> {
     let (ip, segment) = (ip_at(medium), frame.segment()?);
     let packet = frame.head().get(ip..)?;
@@ -56,7 +58,7 @@ fn cut(frame: &Frame, medium: Medium, pool: &Pool) -> Option<Vec<Frame>> {
 }
 
 impl Frame {
-    /// The bytes of a range, by reference where they lie apart, and else copied.
+    /// The bytes of a range: those of the head are copied, those of slices are referenced.
     fn slices(&self, range: core::ops::Range<usize>) -> Slices {
         let head = self.head().len();
         let mut slices = Slices::new();
@@ -88,7 +90,7 @@ mod tests {
 
     const ADDRESS: Ipv4Address = Ipv4Address::new(10, 0, 0, 1);
 
-    /// A frame with a segment of so many bytes, `apart` of them apart, and no checksum.
+    /// A frame with `data` as a segment, of which `apart` bytes are in a slice, without a checksum.
     fn frame(data: &[u8], apart: usize) -> Frame {
         let address = IpAddress::Ipv4(ADDRESS);
         let tcp = TcpRepr {
@@ -126,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn a_frame_of_several_segments_becomes_those_and_copies_nothing_that_lies_apart() {
+    fn a_frame_of_several_segments_is_split_without_copying_its_slices() {
         let data: Vec<u8> = (0..=255).cycle().take(1000).collect();
         for apart in [1000, 900, 350] {
             let mut whole = frame(&data, apart);
@@ -140,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn a_checksum_that_nobody_has_computed_is_completed() {
+    fn a_missing_checksum_is_completed() {
         let whole = plain(frame(b"hello", 2), Medium::Ethernet, &Pool::new(2048, 2)).next().expect("one frame");
         assert_eq!(check(&whole), (7, b"hello".to_vec()));
     }

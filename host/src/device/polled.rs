@@ -1,8 +1,8 @@
 //! An adapter for a plain [`smoltcp::phy::Device`].
 //!
-//! Such a device has no wakers: it can be asked whether there is a frame, and nothing more. So this adapter asks, on an
-//! interval, for as long as it waits. It costs wake-ups on an idle link and up to one interval of delay on a quiet one;
-//! a driver that can signal should implement [`Device`] itself.
+//! Such a device has no wakers: it can only be asked whether there is a frame. So this adapter asks it on an interval,
+//! for as long as the stack waits. That costs wake-ups while the link is idle, and delays a frame by up to one
+//! interval. A driver that can signal should implement [`Device`] itself.
 
 use core::fmt;
 use core::task::{Context, Poll};
@@ -15,7 +15,7 @@ use smoltcp::phy::{self, Checksum, RxToken as _, TxToken as _};
 use super::{Capabilities, Checksums, Device, ETHERNET_HEADER, Frame, Medium, Pool};
 use crate::platform::{Clock, Instant, Platform, Timer};
 
-/// Buffers that may lie idle.
+/// The number of unused buffers that are kept.
 const IDLE: usize = 64;
 
 /// A [`smoltcp::phy::Device`] as a [`Device`], polled on an interval.
@@ -28,19 +28,19 @@ pub struct Polled<D> {
     clock: Arc<dyn Clock>,
     read: Box<dyn Timer>,
     write: Box<dyn Timer>,
-    /// The frame that was found while looking whether there is one: a token that is dropped may lose its frame.
+    /// A frame that was received to find out whether there is one: dropping a token may lose its frame.
     received: Option<Frame>,
-    /// The frame that the device did not take although it had room.
+    /// A frame that the device did not take although it had said that it has room.
     held: Option<Frame>,
     failure: Option<io::Error>,
 }
 
 impl<D: phy::Device + Send + 'static> Polled<D> {
-    /// Adapts `device`, which interface listings show as `kind`. MTU, medium and checksums are the device's own; where
-    /// it wants some checksums computed, all are.
+    /// Adapts `device`, which is shown as `kind` in listings of interfaces. MTU, medium and checksums are those of the
+    /// device. If it needs any of the IPv4, TCP and UDP checksums computed, all are computed.
     ///
     /// # Errors
-    /// With an interval of zero, a medium that is neither Ethernet nor IP, or an MTU too small for its link header.
+    /// The interval is zero, the medium is neither Ethernet nor IP, or the MTU is too small for the link header.
     pub fn new(device: D, kind: &'static str, interval: Duration, platform: &Platform) -> io::Result<Self> {
         let invalid = |message: &str| io::Error::new(io::ErrorKind::InvalidInput, message);
         if interval.is_zero() {
@@ -50,7 +50,7 @@ impl<D: phy::Device + Send + 'static> Polled<D> {
         let (medium, header) = match described.medium {
             phy::Medium::Ethernet => (Medium::Ethernet, ETHERNET_HEADER),
             phy::Medium::Ip => (Medium::Ip, 0),
-            // Others exist only where another crate switches them on in smoltcp.
+            // Other media exist only if another crate enables them in smoltcp.
             #[allow(unreachable_patterns)]
             _ => return Err(invalid("only Ethernet and IP devices can be adapted")),
         };
@@ -78,13 +78,13 @@ impl<D: phy::Device + Send + 'static> Polled<D> {
         })
     }
 
-    /// The device itself. A frame that was read ahead or held back is lost.
+    /// Returns the device. A frame that was read ahead or held back is lost.
     #[must_use]
     pub fn into_inner(self) -> D {
         self.device
     }
 
-    /// Reads one frame ahead, unless one is there.
+    /// Reads one frame ahead, unless one is there already.
     fn fetch(&mut self, now: Instant) {
         if self.received.is_some() || self.failure.is_some() {
             return;
@@ -108,7 +108,7 @@ impl<D: phy::Device + Send + 'static> Polled<D> {
         }
     }
 
-    /// Sends the frame that is held, if the device takes it now.
+    /// Sends the held frame, if the device takes it now.
     fn flush(&mut self, now: Instant) {
         let Some(frame) = self.held.take() else { return };
         match self.device.transmit(to_smoltcp(now)) {
@@ -194,7 +194,7 @@ fn to_smoltcp(now: Instant) -> smoltcp::time::Instant {
     smoltcp::time::Instant::from_micros(i64::try_from(now.since_origin().as_micros()).unwrap_or(i64::MAX))
 }
 
-/// Checksums may be left out only where the device wants none of those that it was asked for.
+/// Checksums are omitted only if the device needs none of the IPv4, TCP and UDP checksums.
 fn checksums(described: &phy::ChecksumCapabilities) -> Checksums {
     let wanted = [&described.ipv4, &described.tcp, &described.udp];
     if wanted.into_iter().all(|checksum| matches!(checksum, Checksum::None)) {
@@ -244,7 +244,7 @@ mod tests {
         let (driver, later) = (device.clone(), simulation.sleep(INTERVAL * 3 / 2));
         simulation.spawn(async move {
             later.await;
-            // Behind the adapter's back, as a driver's interrupt would.
+            // Without the adapter's knowledge, as a driver's interrupt would do it.
             let device = &mut driver.lock().device;
             let token = phy::Device::transmit(device, smoltcp::time::Instant::ZERO).unwrap();
             token.consume(20, |bytes| bytes.fill(1));
@@ -253,7 +253,8 @@ mod tests {
         assert_eq!(simulation.now().since_origin(), INTERVAL * 2);
     }
 
-    /// A device whose transmit queue fills behind the adapter's back, and which gives frames longer than its MTU.
+    /// A device whose transmit queue fills without the adapter's knowledge, and which returns frames longer than its
+    /// MTU.
     struct Awkward {
         room: Arc<parking_lot::Mutex<usize>>,
         sent: Arc<parking_lot::Mutex<Vec<u8>>>,
@@ -343,7 +344,7 @@ mod tests {
     }
 
     #[test]
-    fn checksums_are_left_out_only_where_none_is_wanted() {
+    fn checksums_are_omitted_only_if_the_device_needs_none() {
         let mut described = phy::ChecksumCapabilities::ignored();
         assert_eq!(checksums(&described), Checksums::Omitted);
         described.udp = Checksum::Rx;

@@ -1,7 +1,7 @@
-//! A Linux TAP interface: Ethernet to and from the kernel.
+//! A Linux TAP interface: a device that exchanges Ethernet frames with the kernel.
 //!
-//! [`Tap::open`] attaches to the interface of that name, or makes one that lasts as long as the device. A process
-//! without privileges can attach to one that was made for it:
+//! [`Tap::open`] attaches to the interface with the given name, or makes one that exists as long as the device. A
+//! process without privileges can attach to an interface that was made for it:
 //!
 //! ```text
 //! ip tuntap add dev tap0 mode tap user alice
@@ -9,13 +9,15 @@
 //! ip link set tap0 up
 //! ```
 //!
-//! Checksums are left to the kernel, and so is cutting long segments and rows of datagrams apart (virtio-net headers,
-//! `IFF_VNET_HDR` of the kernel's tuntap documentation); it hands over merged ones likewise. Where it does not do that, frames are as they are on the wire.
+//! Checksums are left to the kernel, and so is splitting long segments and batches of datagrams (virtio-net headers,
+//! `IFF_VNET_HDR` in the kernel's tuntap documentation). In the other direction the kernel hands over merged segments.
+//! If the kernel does not support this, frames are as they are on the wire.
 //!
-//! The kernel's end is the administrator's: addresses and the up state are left as they are. The link is up while that end is
-//! up and has carrier (`ip link set tap0 carrier off`), which the kernel tells as it changes, also after the interface was moved to
-//! another network namespace. Until it is up for the first time, frames to send wait. While it is down later, sending fails, frame
-//! by frame, and receiving waits. Where the kernel tells nothing, because the process may not ask, the link counts as up.
+//! The administrator configures the kernel's end: its addresses and its up state are not changed here. The link is up
+//! while that end is up and has carrier (`ip link set tap0 carrier off`). The kernel reports changes, also after the
+//! interface was moved to another network namespace. Until the end is up for the first time, frames to send wait. While
+//! it is down later, sending each frame fails, and receiving waits. If the kernel reports nothing, because the process
+//! may not ask, the link counts as up.
 
 mod lull;
 #[cfg(test)]
@@ -47,22 +49,23 @@ use super::{Capabilities, Checksums, Controller, Device, ETHERNET_HEADER, Frame,
 use crate::error::{Error, Result};
 use crate::platform::Instant;
 
-/// What IPv6 requires, and what the kernel allows a TAP interface.
+/// From the minimum MTU of IPv6 to the maximum that the kernel allows for a TAP interface.
 const MTU: RangeInclusive<usize> = 1280..=65535 - ETHERNET_HEADER;
 
-/// The kernel sends frames with an 802.1Q tag too.
+/// The length of an 802.1Q tag, with which the kernel may send frames.
 const VLAN_TAG: usize = 4;
 
-/// Frames that wait at most until the kernel takes them.
+/// The maximum number of frames that wait until the kernel takes them.
 const HELD: usize = 64;
 
-/// Buffers that may lie idle.
+/// The number of unused buffers that are kept.
 const IDLE: usize = 512;
 
-/// Frames up to this length, and the heads of longer ones, are read into a buffer of their own. It has room for every header.
+/// The minimum size of the first buffer of a read, in bytes: it takes short frames, and the heads of long ones with all
+/// their headers.
 const HEAD: usize = 2048;
 
-/// The longest IP packet.
+/// The maximum length of an IP packet.
 const LONGEST: usize = 65535;
 
 /// One open TAP interface.
@@ -71,42 +74,43 @@ pub struct Tap {
     device: AsyncDevice,
     mtu: usize,
     pool: Pool,
-    /// Frames come and go with a header that says what is left to be done about them.
+    /// Whether each frame is preceded by a virtio-net header, which says which offloads it needs.
     has_headers: bool,
-    /// Who has the device takes frames with several segments and without checksums.
+    /// Whether the stack accepts frames with several segments and without checksums.
     offloads: bool,
-    /// The buffers for the next read: for short frames and the heads of long ones, and for the rest of those.
+    /// The buffers for the next read: `spare` for short frames and the heads of long ones, `rest` for the rest of long
+    /// frames.
     spare: Option<Frame>,
     rest: Option<Buffer>,
-    /// Frames that came as one.
+    /// Frames that were split from one received frame.
     pending: VecDeque<Frame>,
     /// Frames that the kernel has not taken yet, oldest first.
     held: VecDeque<Frame>,
-    /// A failure met where it could not be returned.
+    /// A failure that could not be returned when it happened.
     failure: Option<io::Error>,
-    /// The interface was deleted.
+    /// Whether the interface was deleted.
     is_gone: bool,
-    /// What is known of its link; `None` where the kernel tells nothing.
+    /// The watch of its link; `None` if the kernel reports nothing.
     watch: Option<Watch>,
     reader: Option<Waker>,
     lull: Lull,
 }
 
 impl Tap {
-    /// Opens the TAP interface `name`. With `mtu` the interface is set to that IP MTU (1280 to 65521); else it keeps
-    /// the one it has.
+    /// Opens the TAP interface `name`. If `mtu` is given, the IP MTU of the interface is set to it (1280 to 65521);
+    /// else it keeps its MTU.
     ///
     /// # Errors
-    /// With a name that the kernel does not take, an MTU out of range, outside a tokio runtime, without `/dev/net/tun`
-    /// or the permission for it, for an interface that is not TAP or is in use.
+    /// The kernel does not accept the name, the MTU is out of range, the call is outside a tokio runtime,
+    /// `/dev/net/tun` or the permission for it is missing, or the interface is not a TAP interface or is in use.
     ///
     /// # Panics
-    /// In a tokio runtime whose I/O driver is off (`Builder::enable_io` or `enable_all`).
+    /// In a tokio runtime whose I/O driver is not enabled (`Builder::enable_io` or `enable_all`).
     pub fn open(name: &str, mtu: Option<usize>) -> io::Result<Self> {
         Self::open_with(name, mtu, true)
     }
 
-    /// As [`open`](Self::open), and leaves checksums and segmentation to the kernel only where `offloads` allows it.
+    /// Like [`open`](Self::open), but leaves checksums and segmentation to the kernel only if `offloads`.
     fn open_with(name: &str, mtu: Option<usize>, offloads: bool) -> io::Result<Self> {
         let invalid = |message: String| Err(io::Error::new(io::ErrorKind::InvalidInput, message));
         if !is_interface_name(name) {
@@ -122,7 +126,7 @@ impl Tap {
             let builder = DeviceBuilder::new().name(name).layer(Layer::L2).packet_information(false);
             builder.inherit_enable_state().offload(offload).build_async()
         };
-        // A kernel that does not know of offloads refuses; whatever else is wrong is wrong the second time too.
+        // A kernel without offloads refuses the first attempt. Any other error happens in the second attempt too.
         let (device, has_headers) = match offloads.then(|| open(true)) {
             Some(Ok(device)) => (device, true),
             Some(Err(_)) | None => (open(false).map_err(|error| explain(name, &error))?, false),
@@ -130,7 +134,7 @@ impl Tap {
         let actual = usize::from(device.mtu()?);
         let mtu = mtu.unwrap_or(actual);
         if mtu != actual {
-            // In range, so it fits.
+            // The MTU is in range, so it fits.
             let value = u16::try_from(mtu).map_err(io::Error::other)?;
             device.set_mtu(value).map_err(|error| {
                 io::Error::new(error.kind(), format!("cannot set the MTU of {name} from {actual} to {mtu}: {error}"))
@@ -163,7 +167,7 @@ impl Tap {
         &self.name
     }
 
-    /// Sends what is held, as far as the kernel takes it. A frame that it refuses is lost, and the error kept.
+    /// Sends the held frames, as many as the kernel takes. A frame that it refuses is lost, and the error is kept.
     fn flush(&mut self) {
         while let Some(frame) = self.held.front() {
             let header = if self.has_headers { header_of(frame) } else { [0; VIRTIO_NET_HDR_LEN] };
@@ -180,7 +184,7 @@ impl Tap {
         }
     }
 
-    /// Flushes, and has the task woken when the kernel takes more, if it must wait.
+    /// Flushes. If frames must wait, registers the task to be woken when the kernel takes more.
     fn poll_flush(&mut self, context: &mut Context<'_>) {
         loop {
             self.flush();
@@ -199,7 +203,7 @@ impl Tap {
         }
     }
 
-    /// Reads one frame, and the header that says what is left to be done about it.
+    /// Reads one frame and its virtio-net header.
     fn read(&mut self) -> io::Result<(VirtioNetHdr, Frame)> {
         let pool = &self.pool;
         let mut frame = self.spare.take().unwrap_or_else(|| pool.frame(pool.longest()));
@@ -232,7 +236,8 @@ impl Tap {
         Ok((VirtioNetHdr::decode(&header)?, frame))
     }
 
-    /// What a frame becomes for who has the device; what it became beyond that is pending.
+    /// Prepares a received frame for the stack. If it must be split, the first frame is returned and the others are
+    /// pending.
     fn arrived(&mut self, header: &VirtioNetHdr, mut frame: Frame) -> Option<Frame> {
         let todo = Todo::of(header);
         frame.set_segment(todo.segment);
@@ -244,7 +249,7 @@ impl Tap {
         self.pending.pop_front()
     }
 
-    /// Learns whether the link has changed, and has the task woken when it does.
+    /// Finds out whether the link has changed, and registers the task to be woken when it does.
     fn poll_link(&mut self, context: &mut Context<'_>) {
         let Some(watch) = &mut self.watch else { return };
         if let Err(error) = watch.poll(context) {
@@ -253,7 +258,7 @@ impl Tap {
         }
     }
 
-    /// Ends the device: the interface was deleted.
+    /// Ends the device, because the interface was deleted.
     fn fail(&mut self, error: &io::Error) {
         tracing::warn!(name = self.name, %error, "the TAP interface is gone");
         self.is_gone = true;
@@ -315,8 +320,8 @@ impl Device for Tap {
         if !self.is_gone {
             self.held.push_back(frame);
             self.flush();
-            // Whoever waits for frames to come in also waits until what is held can go out. Frames are held right after
-            // opening too: that the interface takes any, tokio learns from its reactor only.
+            // The task that waits for received frames must also send the held ones when that is possible. Frames are
+            // also held right after opening, because tokio learns only from its reactor that the interface is writable.
             if let Some(reader) = self.reader.take_if(|_| !self.held.is_empty()) {
                 reader.wake();
             }
@@ -345,7 +350,7 @@ impl Device for Tap {
             Poll::Pending => {
                 self.reader = Some(context.waker().clone());
                 if self.lull.is_worth_waiting(std::time::Instant::now()) {
-                    // The task is polled again as soon as the runtime has asked the kernel what is ready.
+                    // The task is polled again as soon as the runtime has asked the kernel for events.
                     let _ = pin!(tokio::task::yield_now()).poll(context);
                 }
                 Poll::Pending
@@ -366,7 +371,7 @@ impl Device for Tap {
         if !self.has_headers {
             return Offloads::default();
         }
-        // The kernel cuts datagrams apart since version 6.2.
+        // The kernel splits batches of datagrams since version 6.2.
         Offloads { segmentation: LONGEST, checksums: true, datagrams: self.device.udp_gso() }
     }
 
@@ -420,13 +425,14 @@ fn is_transient(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
 }
 
-/// What the kernel takes (`dev_valid_name`), less what it would read as a pattern.
+/// Whether the kernel accepts a name (`dev_valid_name`). Names with `%`, which the kernel would read as a pattern, are
+/// refused.
 fn is_interface_name(name: &str) -> bool {
     let forbidden = |character: char| !character.is_ascii_graphic() || matches!(character, '/' | ':' | '%');
     (1..=15).contains(&name.len()) && !matches!(name, "." | "..") && !name.contains(forbidden)
 }
 
-/// The error with what may help.
+/// Adds to an error what may solve the problem.
 fn explain(name: &str, error: &io::Error) -> io::Error {
     let remedy = match error.kind() {
         io::ErrorKind::PermissionDenied => {

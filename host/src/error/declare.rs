@@ -1,6 +1,7 @@
-//! How errors are declared and become one another.
+//! The macros that declare errors and the conversions between them.
 
-/// Declares the error of an operation: an enum of causes, each of which [`Error`](super::Error) has by the same name.
+/// Declares the error of an operation: an enum of causes. [`Error`](super::Error) has a variant with the same name for
+/// each.
 macro_rules! operation_error {
     (
         $(#[$attribute:meta])*
@@ -33,8 +34,8 @@ macro_rules! operation_error {
     };
 }
 
-/// Declares the error of an operation that fails for one cause only. After the colon, the name of that cause in
-/// [`Error`](super::Error) and in the errors of those operations of which this one is a step.
+/// Declares the error of an operation that fails for one cause only. The name of that cause in [`Error`](super::Error),
+/// and in the errors of the operations that use this one as a step, follows the colon.
 macro_rules! sole_cause {
     (
         $(#[$attribute:meta])*
@@ -49,7 +50,7 @@ macro_rules! sole_cause {
     };
 }
 
-/// What the only cause of a step is called in the errors of the operations that take the step.
+/// Converts the error of a step with one cause to the errors of the operations that use the step.
 macro_rules! cause_of {
     ($step:ident: $cause:ident of $($operation:ty),+) => {
         $(impl From<$step> for $operation {
@@ -60,8 +61,8 @@ macro_rules! cause_of {
     };
 }
 
-/// The causes of a step are called the same in the error of an operation that takes the step. All of them are written down,
-/// or this does not compile.
+/// Converts the error of a step to that of an operation that uses the step, with the same names of causes. All causes
+/// must be listed, or this does not compile.
 macro_rules! causes_of {
     ($step:ident of $operation:ident: $($cause:ident),+) => {
         impl From<$step> for $operation {
@@ -74,7 +75,7 @@ macro_rules! causes_of {
     };
 }
 
-/// The I/O error of an operation is of the kind that its cause has, and tells the operation's own words.
+/// Converts the error of an operation to an I/O error of the cause's kind, with the text of the operation's error.
 macro_rules! becomes_io_error {
     ($name:ident) => {
         impl From<$name> for std::io::Error {

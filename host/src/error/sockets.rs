@@ -1,16 +1,16 @@
-//! What sockets of every kind fail with.
+//! The errors of all kinds of sockets.
 
 use super::{
     AcceptError, ConfigureError, ConnectError, Error, MembershipError, ReadError, ReceiveError, SendError, WriteError,
 };
 
 operation_error! {
-    /// Why a socket is not bound: [`TcpListener::bind`](crate::socket::TcpListener::bind),
-    /// [`TcpSocket::bind`](crate::socket::TcpSocket::bind), [`UdpSocket::bind`](crate::socket::UdpSocket::bind) and
+    /// The cause why a socket was not bound: by [`TcpListener::bind`](crate::socket::TcpListener::bind),
+    /// [`TcpSocket::bind`](crate::socket::TcpSocket::bind), [`UdpSocket::bind`](crate::socket::UdpSocket::bind) or
     /// [`IcmpSocket::bind`](crate::socket::IcmpSocket::bind).
     pub enum BindError {
-        /// No socket can have the address: it is a group's, a broadcast address or an IPv4-mapped one; or an option has a
-        /// value that makes no sense; or an ICMP socket is to watch port 0 \[EINVAL\].
+        /// No socket can have the address: it is multicast, broadcast or IPv4-mapped; or an option has an invalid
+        /// value; or an ICMP socket is to watch port 0 \[EINVAL\].
         #[error("no socket can be bound like this")]
         InvalidArgument,
         /// The network has no interface \[ENODEV\].
@@ -19,11 +19,11 @@ operation_error! {
         /// No interface of the network has the address \[EADDRNOTAVAIL\].
         #[error("no interface has the address to bind to")]
         AddressNotAvailable,
-        /// Another socket has the port or identifier, at this address or at every one; or none of those is free that are
-        /// handed out \[EADDRINUSE\].
+        /// Another socket has the port or identifier, at this address or at the unspecified one; or no ephemeral port
+        /// or identifier is free \[EADDRINUSE\].
         #[error("the address to bind to is in use")]
         AddressInUse,
-        /// The guest has as many UDP sockets on ephemeral ports as it may \[ENOMEM\].
+        /// The guest has the maximum number of UDP sockets on ephemeral ports \[ENOMEM\].
         #[error("the owner has its share of the ephemeral ports")]
         LimitReached,
         /// The guest's policy forbids it \[EACCES\].
@@ -36,8 +36,8 @@ operation_error! {
 }
 
 sole_cause! {
-    /// An option has a value that makes no sense, and nothing was changed: an empty buffer, a backlog or a user timeout of 0, a
-    /// keep-alive without time or probes \[EINVAL\].
+    /// An option has an invalid value, and nothing was changed: an empty buffer, a backlog or a user timeout of 0,
+    /// keep-alive times of zero or no probes \[EINVAL\].
     #[error("an option has a value that makes no sense")]
     pub struct InvalidOption: InvalidArgument of BindError, ConnectError;
 }
@@ -48,7 +48,7 @@ impl From<xila_network_engine::tcp::InvalidOption> for InvalidOption {
     }
 }
 
-/// The interface is down, or gone. Every operation that needs one may find that.
+/// The interface is down or gone. Every operation that needs an interface may fail with this.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct NetworkDown;
 
@@ -61,9 +61,9 @@ cause_of!(Denied: AccessDenied of BindError, ConnectError, SendError, Membership
 cause_of!(NetworkDown: NetworkDown of
     BindError, ConnectError, AcceptError, ReadError, WriteError, SendError, ReceiveError, MembershipError, ConfigureError);
 
-/// The error of an operation that has a form that does not wait.
+/// The error of an operation that also exists in a form that does not wait.
 pub(crate) trait MayBlock {
-    /// Whether the cause is that the operation would have to wait.
+    /// Whether the operation failed because it would have to wait.
     fn would_block(&self) -> bool;
 }
 

@@ -1,4 +1,4 @@
-//! What each error becomes.
+//! Tests of the conversions between errors.
 
 use core::fmt::{Debug, Display};
 use std::io::ErrorKind;
@@ -7,7 +7,7 @@ use xila_network_engine::udp::queue::PathError;
 
 use super::*;
 
-/// An error becomes this cause, and an I/O error of this kind that speaks in its words.
+/// Checks that an error is converted to this cause, and to an I/O error of this kind with the same text.
 fn check<E>(error: E, cause: Error, kind: ErrorKind)
 where
     E: Clone + Display + Into<Error> + Into<io::Error>,
@@ -18,7 +18,7 @@ where
     assert_eq!((becomes, io.kind(), io.to_string()), (cause, kind, words));
 }
 
-/// Every cause of a step or an operation is called the same in what it becomes.
+/// Checks that every cause keeps its name in the error that it is converted to.
 fn keeps_names<E: Copy + Debug, F: From<E> + Debug>(all: &[E]) {
     for error in all {
         assert_eq!(format!("{error:?}"), format!("{:?}", F::from(*error)));
@@ -77,7 +77,7 @@ fn a_cause_of_an_operation_keeps_its_name_kind_and_words() {
 }
 
 #[test]
-fn the_only_cause_of_an_operation_is_what_it_is_for_others() {
+fn the_only_cause_of_an_operation_keeps_its_name_in_others() {
     check(InvalidOption, Error::InvalidArgument, ErrorKind::InvalidInput);
     check(InvalidRemote, Error::InvalidArgument, ErrorKind::InvalidInput);
     check(InvalidPortRange, Error::InvalidArgument, ErrorKind::InvalidInput);
@@ -87,7 +87,7 @@ fn the_only_cause_of_an_operation_is_what_it_is_for_others() {
 }
 
 #[test]
-fn an_error_within_another_is_its_own_cause() {
+fn a_nested_error_is_converted_to_its_own_cause() {
     check(PingError::TimedOut, Error::TimedOut, ErrorKind::TimedOut);
     check(PingError::RemoteUnreachable, Error::RemoteUnreachable, ErrorKind::HostUnreachable);
     check(PingError::PacketTooLarge, Error::PacketTooLarge, ErrorKind::InvalidData);
@@ -121,7 +121,7 @@ fn a_step_fails_for_the_same_cause_as_the_operation_that_takes_it() {
 }
 
 #[test]
-fn what_the_path_says_is_told_to_who_sends_and_to_who_receives() {
+fn errors_of_the_path_are_errors_of_sending_and_of_receiving() {
     for (said, sending, receiving) in [
         (PathError::PortUnreachable, SendError::ConnectionRefused, ReceiveError::ConnectionRefused),
         (PathError::Unreachable, SendError::RemoteUnreachable, ReceiveError::RemoteUnreachable),
@@ -145,7 +145,7 @@ fn an_interface_that_is_down_is_that_to_every_operation() {
 }
 
 #[test]
-fn only_what_would_block_is_waited_for() {
+fn only_an_error_that_would_block_is_waited_for() {
     fn check_all<E: MayBlock + Copy + Debug>(all: &[E]) {
         let waited: Vec<String> =
             all.iter().filter(|error| error.would_block()).map(|error| format!("{error:?}")).collect();

@@ -1,9 +1,9 @@
-//! A [`Clock`] for runtimes whose own timers cannot be waited for everywhere.
+//! A [`Clock`] for runtimes whose own timers accept only the wakers of the runtime's tasks.
 //!
-//! Whoever polls a [`Timer`] brings any waker: that of a task, of a `FuturesUnordered` in it, of wasmtime. Some
-//! executors keep the deadline in the task that waits and so know no waker but their own (embassy's panics at another);
-//! some have a function that sleeps, and nothing else. Here one task of such an executor, [`Alarms::run`], sleeps until
-//! the earliest deadline of all timers, and wakes whoever waits for it.
+//! A [`Timer`] may be polled with any waker: that of a task, of a `FuturesUnordered` in a task, or of wasmtime. Some
+//! executors store the deadline in the waiting task and so accept only their own wakers (embassy panics at others);
+//! some only have a function that sleeps. Here one task of such an executor, [`Alarms::run`], sleeps until the earliest
+//! deadline of all timers, and wakes the tasks that wait for it.
 //!
 //! ```
 //! # use xila_network_host::platform::{Clock, alarms, simulated::Simulation};
@@ -32,23 +32,23 @@ use parking_lot::Mutex;
 
 use super::{Clock, Instant, Timer};
 
-/// A clock that reads the time by `now`, which must never go back, and the task that its timers depend on.
+/// A clock that reads the time by `now`, which must never go back, and the task that wakes its timers.
 pub fn clock(now: impl Fn() -> Instant + Send + Sync + 'static) -> (Arc<dyn Clock>, Alarms) {
     let table = Arc::new(Table { now: Box::new(now), waiting: Mutex::default() });
     let alarms = Alarms(Arc::downgrade(&table));
     (Arc::new(AlarmClock(table)), alarms)
 }
 
-/// What wakes those who wait for the timers of one [`clock`], once it is [run](Self::run).
+/// Wakes the tasks that wait for the timers of a [`clock`], once it is [run](Self::run).
 #[must_use = "timers of this clock wake nobody until it is run"]
 pub struct Alarms(Weak<Table>);
 
 impl Alarms {
-    /// Wakes whoever waits for a timer when its deadline has come, until the clock and all of its timers are gone.
+    /// Wakes the tasks that wait for timers when the deadlines come, until the clock and all of its timers are dropped.
     ///
-    /// `sleep_until` gives a future that is ready when the clock shows the instant that it is given, or later. It is
-    /// polled in the task that this runs in, by that one's waker, and dropped where an earlier deadline is set
-    /// meanwhile. While no timer is waited for, nothing wakes that task.
+    /// `sleep_until` returns a future that is ready when the clock has reached the given time, or later. The future is
+    /// polled by the task that runs this, with that task's waker, and dropped if an earlier deadline is set meanwhile.
+    /// While no task waits for a timer, nothing wakes this task.
     pub async fn run<S: Future<Output = ()>>(self, mut sleep_until: impl FnMut(Instant) -> S) {
         let mut sleep = pin!(None);
         let mut armed = None;
@@ -72,7 +72,7 @@ impl Alarms {
     }
 }
 
-/// The timers of a clock that somebody waits for.
+/// The timers of a clock that tasks wait for.
 struct Table {
     now: Box<dyn Fn() -> Instant + Send + Sync>,
     waiting: Mutex<Waiting>,
@@ -80,11 +80,11 @@ struct Table {
 
 #[derive(Default)]
 struct Waiting {
-    /// By deadline, and by the number of the timer where several have the same.
+    /// The wakers by deadline, and by the number of the timer if several have the same deadline.
     wakers: BTreeMap<(Instant, u64), Waker>,
-    /// How many timers were made.
+    /// The number of timers made so far.
     timers: u64,
-    /// The task that sleeps.
+    /// The waker of the task that sleeps.
     task: Option<Waker>,
 }
 
@@ -93,7 +93,8 @@ impl Table {
         (self.now)()
     }
 
-    /// Wakes those whose deadline has come. Returns the next deadline; when an earlier one is set, `task` is woken.
+    /// Wakes the tasks whose deadline has come. Returns the next deadline. If an earlier one is set later, `task` is
+    /// woken.
     fn ring(&self, task: &Waker) -> Option<Instant> {
         let now = self.now();
         let mut waiting = self.waiting.lock();
@@ -123,7 +124,7 @@ impl Table {
 }
 
 impl Drop for Table {
-    /// The task sees that nobody needs it any more.
+    /// Wakes the task, which ends because the table is gone.
     fn drop(&mut self) {
         if let Some(task) = self.waiting.get_mut().task.take() {
             task.wake();
@@ -149,12 +150,13 @@ struct AlarmTimer {
     table: Arc<Table>,
     number: u64,
     deadline: Option<Instant>,
-    /// Who polled while the timer was disarmed: whoever arms it may be another than who waits for it.
+    /// The waker of a poll while the timer was disarmed. The task that arms the timer may differ from the one that
+    /// waits for it.
     disarmed: Option<Waker>,
 }
 
 impl AlarmTimer {
-    /// Takes out who waits.
+    /// Removes the waker of the waiting task.
     fn take(&mut self) -> Option<Waker> {
         match self.deadline {
             Some(deadline) => self.table.remove(deadline, self.number),
@@ -289,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn arming_a_timer_wakes_who_polled_it_while_it_was_disarmed() {
+    fn arming_a_timer_wakes_a_task_that_polled_it_while_it_was_disarmed() {
         let simulation = Simulation::new(0);
         let clock = on(&simulation);
         let count = Arc::new(Count::default());
@@ -332,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn a_timer_that_is_dropped_or_disarmed_wakes_nobody_and_the_end_of_time_is_a_deadline_like_any_other() {
+    fn a_dropped_or_disarmed_timer_wakes_nobody_and_the_end_of_time_is_a_valid_deadline() {
         let simulation = Simulation::new(0);
         let clock = on(&simulation);
         let count = Arc::new(Count::default());

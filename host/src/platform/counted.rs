@@ -4,7 +4,7 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Arc;
 use std::task::Wake;
 
-/// How often a task was woken.
+/// The number of times a task was woken.
 #[derive(Default)]
 pub(crate) struct Count(AtomicUsize);
 

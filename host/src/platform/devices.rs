@@ -1,4 +1,4 @@
-//! Character devices by path: how the outside reaches an interface's control plane.
+//! Character devices by path, through which programs send commands to interfaces.
 
 use core::fmt;
 use std::collections::BTreeMap;
@@ -9,38 +9,38 @@ use xila_network_commands::{CommandId, Direction};
 
 use crate::error::{Error, Result};
 
-/// What can be asked by commands.
+/// A device that executes commands.
 pub trait CharacterDevice: Send + Sync {
-    /// Executes a command: decodes its payload from `input`, appends what comes out to `output`. `access` is what the
-    /// file was opened with; the direction of the command has been checked against it.
+    /// Executes a command: decodes its payload from `input` and appends the encoded result to `output`. `access` is the
+    /// access that the file was opened with; the direction of the command has been checked against it.
     ///
     /// # Errors
-    /// [`Error::NotSupported`] for a command that is not known; [`Error::InvalidArgument`] for an input that is none of
-    /// it; [`Error::ResourceBusy`] for a file that does not wait while the device is busy; what the command fails with.
-    /// After an error nothing has changed, and nothing is in `output`.
+    /// [`Error::NotSupported`] for an unknown command; [`Error::InvalidArgument`] for a payload that cannot be decoded;
+    /// [`Error::ResourceBusy`] for a non-blocking file while the device is busy; the error of the command itself. After
+    /// an error nothing has changed, and nothing is in `output`.
     fn control(&self, access: Access, command: CommandId, input: &[u8], output: &mut Vec<u8>) -> Result<()>;
 }
 
-/// What a file is opened for.
+/// The access that a file is opened with.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Access {
-    /// Commands that look.
+    /// Commands that read the state are allowed.
     pub read: bool,
-    /// Commands that change something.
+    /// Commands that change the state are allowed.
     pub write: bool,
-    /// Commands do not wait for a device that is busy.
+    /// Commands do not wait for a busy device.
     pub non_blocking: bool,
 }
 
 impl Access {
-    /// For looking.
+    /// Read access.
     pub const READ: Self = Self { read: true, write: false, non_blocking: false };
-    /// For changing.
+    /// Write access.
     pub const WRITE: Self = Self { read: false, write: true, non_blocking: false };
-    /// For both.
+    /// Read and write access.
     pub const READ_WRITE: Self = Self { read: true, write: true, non_blocking: false };
 
-    /// Whether this is no more than `most` allows.
+    /// Whether this access is not more than `most` allows.
     #[must_use]
     pub const fn is_within(self, most: Self) -> bool {
         (most.read || !self.read) && (most.write || !self.write)
@@ -51,29 +51,31 @@ impl Access {
 ///
 /// Paths are absolute, their parts separated by single slashes, as in `/devices/network/eth0`.
 pub trait DeviceFileSystem: Send + Sync {
-    /// Makes a directory, and those above it that are missing. One that is there already is no error.
+    /// Makes a directory and its missing parents. It is no error if the directory exists.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] for a path that is none; [`Error::FailedToMountDevice`] where a device is in the way.
+    /// [`Error::InvalidArgument`] for an invalid path; [`Error::FailedToMountDevice`] if a device exists at a part of
+    /// the path.
     fn create_directory(&self, path: &str) -> Result<()>;
 
-    /// Puts a device at a path, in a directory that is there.
+    /// Adds a device at a path, in an existing directory.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] for a path that is none; [`Error::DuplicateIdentifier`] where something is there;
-    /// [`Error::NotFound`] where the directory is missing.
+    /// [`Error::InvalidArgument`] for an invalid path; [`Error::DuplicateIdentifier`] if the path exists;
+    /// [`Error::NotFound`] if the directory does not exist.
     fn mount_character_device(&self, path: &str, device: Arc<dyn CharacterDevice>) -> Result<()>;
 
-    /// Takes a device away. Files that are open stay open, and are answered as the device sees fit.
+    /// Removes a device. Open files stay open, and the device decides how it answers them.
     ///
     /// # Errors
-    /// [`Error::NotFound`] where no device is there.
+    /// [`Error::NotFound`] if there is no device at the path.
     fn remove(&self, path: &str) -> Result<()>;
 
     /// Opens a device.
     ///
     /// # Errors
-    /// [`Error::NotFound`] where no device is there; [`Error::InvalidArgument`] for access to nothing.
+    /// [`Error::NotFound`] if there is no device at the path; [`Error::InvalidArgument`] for neither read nor write
+    /// access.
     fn open(&self, path: &str, access: Access) -> Result<DeviceFile>;
 }
 
@@ -85,10 +87,10 @@ pub struct DeviceFile {
 }
 
 impl DeviceFile {
-    /// A file that leads to `device`, for implementations of [`DeviceFileSystem`].
+    /// An open file of `device`, for implementations of [`DeviceFileSystem`].
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] for access to nothing.
+    /// [`Error::InvalidArgument`] for neither read nor write access.
     pub fn new(device: Arc<dyn CharacterDevice>, access: Access) -> Result<Self> {
         if !access.read && !access.write {
             return Err(Error::InvalidArgument);
@@ -96,11 +98,11 @@ impl DeviceFile {
         Ok(Self { device, access })
     }
 
-    /// Executes a command; what comes out is appended to `output`.
+    /// Executes a command and appends its encoded result to `output`.
     ///
     /// # Errors
-    /// [`Error::AccessDenied`] where the file is not open for what the command does; [`Error::NotSupported`] for a number
-    /// that no command can have; else as [`CharacterDevice::control`].
+    /// [`Error::AccessDenied`] if the file's access does not allow the direction of the command;
+    /// [`Error::NotSupported`] for a number that no command can have; else as for [`CharacterDevice::control`].
     pub fn control(&self, command: u32, input: &[u8], output: &mut Vec<u8>) -> Result<()> {
         let command = CommandId::from_raw(command);
         let allowed = match command.direction() {
@@ -126,7 +128,7 @@ impl fmt::Debug for DeviceFile {
     }
 }
 
-/// A file system in memory, for hosts that have none of their own.
+/// A file system in memory, for hosts that have no own one.
 #[derive(Default)]
 pub struct InMemory(RwLock<BTreeMap<String, Node>>);
 

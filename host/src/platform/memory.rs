@@ -1,8 +1,9 @@
-//! What outlives a run: a place where an interface finds again who it was.
+//! The memory of interfaces, which outlasts a run of the host.
 //!
-//! A host that is given another hardware address at every start is a stranger to its network each time: DHCP servers run out
-//! of leases, and its IPv6 addresses change. So a stack keeps a [`Record`] of each interface where the platform has a
-//! [`Memory`]: [`Folder`] has one file for each, [`Volatile`] forgets at the end of the process.
+//! If a host has another hardware address after every start, it is a new host to its network each time: DHCP servers
+//! run out of leases, and its IPv6 addresses change. So a stack keeps a [`Record`] of each interface if the platform
+//! has a [`Memory`]. [`Folder`] has a file for each interface; [`Volatile`] forgets everything at the end of the
+//! process.
 
 mod folder;
 mod volatile;
@@ -12,39 +13,41 @@ use std::io;
 pub use folder::Folder;
 pub use volatile::Volatile;
 
-/// The most bytes that a [`Record`] has to hold. What interfaces store is far less; a record that is longer is not theirs.
+/// The maximum size of a [`Record`] in bytes. Interfaces store far less; a longer record was not written by an
+/// interface.
 pub const LONGEST: usize = 4096;
 
-/// A place for records, each under the name of an interface.
+/// A store of records, each under the name of an interface.
 ///
-/// Where two have the same memory, be they managers or processes, the same name must not make them the same host: a record
-/// has one owner at a time. Who finds it taken has a hardware address of its own, and stores nothing.
+/// If two managers or processes use the same memory, interfaces with the same name must not become the same host. So a
+/// record has one owner at a time. An interface whose record is taken draws another hardware address, and stores
+/// nothing.
 ///
-/// No lock of a stack is held in any of these calls, and they may wait for a disk. They are few: an interface stores
-/// something when it is mounted for the first time, and when it is lent another address or gives it back.
+/// These calls are made without any lock of a stack held, and may wait for a disk. They are few: an interface stores
+/// something when it is mounted for the first time, and when it obtains another lease or releases it.
 pub trait Memory: Send + Sync {
-    /// Takes the record of a name, whether anything was stored there or not, until it is dropped; `None` where somebody
-    /// else has it.
+    /// Takes the record of a name, whether anything was stored in it or not, until the returned value is dropped.
+    /// `None` if it has another owner.
     ///
     /// # Errors
-    /// What the place fails with. The interface then does without.
+    /// The error of the store. The interface then works without a record.
     fn open(&self, name: &str) -> io::Result<Option<Box<dyn Record>>>;
 }
 
-/// What is stored of one interface, in the hands of its owner.
+/// The record of one interface, held by its owner.
 ///
-/// The bytes have a key in them that identifiers of IPv6 addresses are made with: others should not read them.
+/// The bytes contain the secret key of IPv6 interface identifiers, so others should not be able to read them.
 pub trait Record: Send {
-    /// What was stored last, in whichever run; `None` where nothing ever was.
+    /// The bytes that were stored last, in this or an earlier run; `None` if none were.
     ///
     /// # Errors
-    /// [`io::ErrorKind::InvalidData`] where there are more than [`LONGEST`] bytes, which need not be read; what the place
-    /// fails with.
+    /// [`io::ErrorKind::InvalidData`] if there are more than [`LONGEST`] bytes, which need not be read; the error of
+    /// the store.
     fn load(&mut self) -> io::Result<Option<Vec<u8>>>;
 
-    /// Stores these bytes in the place of those of before: a run that ends in between leaves the one or the other.
+    /// Replaces the stored bytes. A run that ends meanwhile leaves either the old or the new bytes.
     ///
     /// # Errors
-    /// What the place fails with. What was stored before is still there then.
+    /// The error of the store. The old bytes are still stored then.
     fn store(&mut self, bytes: &[u8]) -> io::Result<()>;
 }

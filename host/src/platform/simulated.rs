@@ -1,7 +1,7 @@
 //! The platform for tests: one thread, virtual time, seeded randomness.
 //!
 //! A [`Simulation`] runs its tasks in the order in which they were woken. Its clock stands still while a task can run.
-//! It moves when a test [advances](Simulation::advance) it, and, inside [`block_on`](Simulation::block_on), it jumps to
+//! It moves when a test [advances](Simulation::advance) it, and inside [`block_on`](Simulation::block_on) it jumps to
 //! the earliest armed timer when nothing else can run. So a test of hours takes milliseconds, and the same seed gives
 //! the same run.
 //!
@@ -31,10 +31,10 @@ use self::executor::Executor;
 use self::time::VirtualClock;
 use super::{Clock, Instant, Platform, Random, Spawner, Task};
 
-/// A world of its own: tasks, time and randomness. A clone is another handle to it.
+/// A simulated world with its own tasks, time and randomness. A clone is another handle to it.
 ///
 /// When the last handle is dropped, the tasks that have not ended are dropped too. Use it from one thread: a wake-up
-/// from another is not lost, but [`block_on`](Self::block_on) does not wait for one.
+/// from another thread is not lost, but [`block_on`](Self::block_on) does not wait for one.
 #[derive(Clone)]
 pub struct Simulation(Arc<World>);
 
@@ -45,14 +45,15 @@ struct World {
 }
 
 impl Drop for World {
-    /// The tasks hold the platform, which holds the executor, which holds the tasks.
+    /// Drops the tasks, to break a cycle of references: the tasks hold the platform, which holds the executor, which
+    /// holds the tasks.
     fn drop(&mut self) {
         self.executor.drop_tasks();
     }
 }
 
 impl Simulation {
-    /// A world at the origin of its time, whose random numbers follow from `seed`.
+    /// A world at the origin of its time, with random numbers from `seed`.
     #[must_use]
     pub fn new(seed: u64) -> Self {
         Self(Arc::new(World {
@@ -62,7 +63,7 @@ impl Simulation {
         }))
     }
 
-    /// The platform that stacks and devices of this world are built on.
+    /// The platform for stacks and devices of this world.
     #[must_use]
     pub fn platform(&self) -> Platform {
         Platform {
@@ -92,25 +93,25 @@ impl Simulation {
         async move { poll_fn(|context| timer.poll(context)).await }
     }
 
-    /// Runs `future`, and the tasks beside it, until `future` is ready. A task that panics panics here.
+    /// Runs `future` and the other tasks until `future` is ready. A panic of a task propagates to the caller.
     ///
     /// # Panics
-    /// When nothing can run and no timer is armed: the future would wait for ever.
+    /// If nothing can run and no timer is armed: the future would wait for ever.
     pub fn block_on<T>(&self, future: impl Future<Output = T>) -> T {
         self.try_block_on(future).unwrap_or_else(|stalled| panic!("{stalled}"))
     }
 
-    /// As [`block_on`](Self::block_on).
+    /// Like [`block_on`](Self::block_on), but returns an error instead of panicking.
     ///
     /// # Errors
-    /// When nothing can run and no timer is armed: the future, which is dropped then, would wait for ever.
+    /// Nothing can run and no timer is armed: the future, which is dropped then, would wait for ever.
     pub fn try_block_on<T>(&self, future: impl Future<Output = T>) -> Result<T, Stalled> {
         self.0.executor.block_on(future, || self.0.clock.advance_to_next(None))
     }
 
-    /// Moves time on by `duration`. Timers that come due on the way fire in order, each at its own time, and what they
-    /// wake runs before the next one fires. It may be called within [`block_on`](Self::block_on); the task that calls
-    /// it does not itself run on meanwhile.
+    /// Advances time by `duration`. Timers that expire meanwhile fire in order, each at its own time, and the tasks
+    /// that they wake run before the next one fires. This may be called within [`block_on`](Self::block_on); the
+    /// calling task itself does not continue meanwhile.
     pub fn advance(&self, duration: Duration) {
         let end = self.now() + duration;
         self.0.executor.run_ready();
@@ -120,17 +121,17 @@ impl Simulation {
         self.0.clock.advance_to(end);
     }
 
-    /// Runs what can run at the present time.
+    /// Runs the tasks that can run at the present time.
     pub fn run_ready(&self) {
         self.0.executor.run_ready();
     }
 }
 
-/// Nothing can run, and no timer is armed that would change that.
+/// The error that nothing can run and no timer is armed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error("nothing can run: the future waits, no timer is armed, and each of the {tasks} other tasks waits too")]
 pub struct Stalled {
-    /// How many tasks wait.
+    /// The number of waiting tasks.
     pub tasks: usize,
 }
 
@@ -153,8 +154,8 @@ impl Random for SeededRandom {
     }
 }
 
-/// The SplitMix64 generator (Steele, Lea and Flood, 2014): small, quick, and any seed is a good one. Predictable, so
-/// for simulation only.
+/// The SplitMix64 generator (Steele, Lea and Flood, 2014). It is small and fast, and every seed is good. It is
+/// predictable, so it is only for simulation.
 #[derive(Clone, Debug)]
 pub(crate) struct SplitMix(u64);
 
@@ -171,7 +172,7 @@ impl SplitMix {
         mixed ^ (mixed >> 31)
     }
 
-    /// A number in 0.0..1.0, of 53 random bits.
+    /// A number in 0.0..1.0 with 53 random bits.
     pub(crate) const fn unit(&mut self) -> f64 {
         (self.next() >> 11) as f64 / (1_u64 << 53) as f64
     }

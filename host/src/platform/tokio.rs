@@ -1,7 +1,7 @@
 //! The platform for production: tokio's time, tokio's tasks and the operating system's randomness.
 //!
-//! Timers are tokio's, which fire at whole milliseconds: never early, and up to a millisecond late. Where tokio's time
-//! is paused (its `test-util` feature) this clock is paused with it.
+//! Timers are those of tokio, which fire at whole milliseconds: never early, and up to a millisecond late. If tokio's
+//! time is paused (with its `test-util` feature), this clock is paused too.
 
 use core::future::Future;
 use core::pin::Pin;
@@ -14,16 +14,16 @@ use tokio::time::Sleep;
 
 use super::{Clock, Instant, Platform, Random, Spawner, Task, Timer};
 
-/// The platform on the runtime that this is called in.
+/// The platform for the tokio runtime that this is called in.
 ///
 /// # Panics
-/// Outside a tokio runtime; see [`platform_on`] for a call from elsewhere.
+/// Outside of a tokio runtime; call [`platform_on`] there.
 #[must_use]
 pub fn platform() -> Platform {
     platform_on(Handle::current())
 }
 
-/// The platform on the runtime of `handle`. Its time driver must be on (`Builder::enable_time` or `enable_all`).
+/// The platform for the runtime of `handle`. Its time driver must be enabled (`Builder::enable_time` or `enable_all`).
 #[must_use]
 pub fn platform_on(handle: Handle) -> Platform {
     origin();
@@ -36,14 +36,14 @@ pub fn platform_on(handle: Handle) -> Platform {
     }
 }
 
-/// The origin is one for the whole process, so that the instants of two platforms compare: a device made with one may
-/// be mounted on a stack made with another.
+/// The origin of time, which is the same for the whole process, so that the times of two platforms can be compared: a
+/// device made with one platform may be mounted on a stack made with another.
 fn origin() -> tokio::time::Instant {
     static ORIGIN: OnceLock<tokio::time::Instant> = OnceLock::new();
     *ORIGIN.get_or_init(tokio::time::Instant::now)
 }
 
-/// Further away than any deadline that is meant, and near enough for every clock to represent.
+/// A time span that is longer than any real deadline, and short enough for every clock to represent.
 const FAR: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
 
 fn to_tokio(instant: Instant) -> tokio::time::Instant {
@@ -65,10 +65,11 @@ impl Clock for TokioClock {
 
 struct TokioTimer {
     handle: Handle,
-    /// Made when first armed, then reset.
+    /// The tokio timer: made when it is first armed, then reset.
     sleep: Option<Pin<Box<Sleep>>>,
     deadline: Option<Instant>,
-    /// Who polled while the timer was disarmed. Whoever arms the timer may be another than who waits for it.
+    /// The waker of a poll while the timer was disarmed. The task that arms the timer may differ from the one that
+    /// waits for it.
     waiting: Option<Waker>,
 }
 
@@ -78,7 +79,8 @@ impl Timer for TokioTimer {
             return;
         }
         self.deadline = deadline;
-        // A disarmed timer's `Sleep` stays in tokio's wheel: taking it out costs more than the wake-up that it may cause.
+        // The `Sleep` of a disarmed timer stays in tokio's timer wheel: removing it costs more than the wake-up that it
+        // may cause.
         let Some(deadline) = deadline else { return };
         let at = to_tokio(deadline);
         match &mut self.sleep {
@@ -88,7 +90,7 @@ impl Timer for TokioTimer {
                 }
             }
             None => {
-                // A `Sleep` belongs to the runtime it is made in, and the caller may be in none.
+                // A `Sleep` belongs to the runtime that it is made in, and the caller may be outside of any.
                 let _entered = self.handle.enter();
                 self.sleep = Some(Box::pin(tokio::time::sleep_until(at)));
             }
@@ -122,7 +124,7 @@ struct TokioSpawner(Handle);
 
 impl Spawner for TokioSpawner {
     fn spawn(&self, task: Task) {
-        // The task reports through what it shares, not through its handle.
+        // The join handle is not needed: the task reports through shared state.
         drop(self.0.spawn(task));
     }
 }
@@ -131,7 +133,7 @@ struct SystemRandom;
 
 impl Random for SystemRandom {
     /// # Panics
-    /// Where the operating system has no randomness to give. Numbers that can be guessed would be worse than none.
+    /// If the operating system provides no random bytes. Predictable numbers would be worse than a panic.
     fn fill(&self, bytes: &mut [u8]) {
         if let Err(error) = getrandom::fill(bytes) {
             panic!("the operating system gives no random numbers: {error}");
@@ -168,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn a_disarmed_timer_is_pending_and_the_end_of_time_is_a_deadline_like_any_other() {
+    fn a_disarmed_timer_is_pending_and_the_end_of_time_is_a_valid_deadline() {
         run(async {
             let mut timer = platform().clock.timer();
             let mut context = Context::from_waker(Waker::noop());
@@ -182,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn arming_a_timer_wakes_who_polled_it_while_it_was_disarmed() {
+    fn arming_a_timer_wakes_a_task_that_polled_it_while_it_was_disarmed() {
         run(async {
             let clock = platform().clock;
             let mut timer = clock.timer();

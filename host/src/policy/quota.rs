@@ -1,11 +1,8 @@
-//! What one guest may do with a network, and how much of it it may hold.
+//! The limits of what one guest may hold.
 //!
-//! Where a guest may go is, for now, the [`Network`](crate::socket::Network) that the embedder gives its context: no
-//! network, no sockets. Whether it may look at those interfaces and change them is given apart
-//! ([`NetworkCtxBuilder::control`](crate::wasm::NetworkCtxBuilder::control)), and not at all by default. How much it may hold is a [`Quota`]: every socket made for a guest, every name query and every watch
-//! carries a [`Charge`] on it, taken before anything is created, grown before buffers are, and given back when that is dropped,
-//! so that no guest can grow the host without bound. Rules about addresses, ports and names will be asked for in the same place and at the same moment: before any
-//! side effect.
+//! Every socket of a guest, every name query and every watch has a [`Charge`] on its [`Quota`], so that no guest can make
+//! the host's memory grow without bound. The charge is taken before anything is created, grows before buffers do, and is
+//! released when it is dropped.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,19 +13,20 @@ use xila_network_engine::buffer::Budget;
 
 use crate::error::{Error, Result};
 
-/// How much one guest may hold at once.
+/// The limits of what one guest may hold at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Sockets of any kind: listeners, connections, datagram sockets. A connection in a listener's backlog counts from
-    /// the moment that it is accepted, until the guest lets go of it.
+    /// the time when it is accepted, until the guest drops it.
     pub sockets: usize,
-    /// Bytes of memory that those sockets may hold: what the queues of each connection hold, and 4096 bytes for each of its
-    /// two queues at least, be it in use, in a backlog or let go of; and the receive buffer of each datagram socket, 2304 bytes
-    /// at least, which is all that its queue ever holds; and the answers of name servers that are kept for the guest, as large
-    /// as they are in memory. While little of it is left, connections offer small windows and take little at once.
+    /// Bytes of memory that the guest may hold. It counts: the contents of the queues of each connection, at least 4096
+    /// bytes for each of its two queues, also while the connection is in a backlog or after the guest has dropped it;
+    /// the receive buffer of each datagram socket, at least 2304 bytes, which is all that its queue ever holds; and the
+    /// cached answers of name servers by their size in memory. While little is left, connections offer small windows
+    /// and accept little data at once.
     pub buffer_bytes: usize,
-    /// Name queries under way. What the host itself needs for one, a few sockets and the servers' answers, counts for
-    /// nothing else.
+    /// Name queries under way. The resources that the host needs for a query, a few sockets and the servers' answers,
+    /// are not counted elsewhere.
     pub queries: usize,
     /// Watches on interfaces, each with a queue of events.
     pub watches: usize,
@@ -40,12 +38,12 @@ impl Default for Limits {
     }
 }
 
-/// What a guest holds at one moment.
+/// What a guest holds at present.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
     /// Sockets of any kind.
     pub sockets: usize,
-    /// Bytes of memory, counted as [`Limits::buffer_bytes`] says.
+    /// Bytes of memory, counted as in [`Limits::buffer_bytes`].
     pub buffer_bytes: usize,
     /// Name queries under way.
     pub queries: usize,
@@ -54,19 +52,19 @@ pub struct Usage {
 }
 
 impl Usage {
-    /// Both together, where that is no more than the limits allow.
+    /// The sum of both, or `None` if it exceeds the limits.
     fn plus(self, more: Self, limits: &Limits) -> Option<Self> {
         let within = |held: usize, more: usize, most: usize| held.checked_add(more).filter(|sum| *sum <= most);
         Some(Self {
             sockets: within(self.sockets, more.sockets, limits.sockets)?,
-            // How many there may be is the budget's to say, which others take of too.
+            // The budget checks the limit of the bytes, because the stacks take bytes from it too.
             buffer_bytes: self.buffer_bytes.saturating_add(more.buffer_bytes),
             queries: within(self.queries, more.queries, limits.queries)?,
             watches: within(self.watches, more.watches, limits.watches)?,
         })
     }
 
-    /// What is left when `less`, a part of it, is gone.
+    /// The difference. `less` must be a part of it.
     fn minus(self, less: Self) -> Self {
         Self {
             sockets: self.sockets - less.sockets,
@@ -85,7 +83,7 @@ pub struct Quota(Arc<Inner>);
 struct Inner {
     limits: Limits,
     memory: Budget,
-    /// The guest is gone.
+    /// Whether the guest is gone.
     closed: AtomicBool,
     held: Mutex<Held>,
 }
@@ -93,7 +91,7 @@ struct Inner {
 #[derive(Debug, Default)]
 struct Held {
     usage: Usage,
-    /// Those who wait for something to be given back.
+    /// The tasks that wait for a charge to be released.
     waiters: Vec<Waker>,
 }
 
@@ -108,13 +106,13 @@ impl Quota {
         }))
     }
 
-    /// The most that may be held.
+    /// The limits of the guest.
     pub fn limits(&self) -> Limits {
         self.0.limits
     }
 
-    /// What is held now. What connections still hold that the guest has let go of counts as the guest's while there is one;
-    /// once it is gone, as that of their interfaces alone.
+    /// What is held now. Connections that the guest has dropped count as the guest's until they have ended; once the
+    /// guest is gone, they only count for their interfaces.
     pub fn usage(&self) -> Usage {
         let usage = self.0.held.lock().usage;
         if self.0.closed.load(Ordering::Acquire) {
@@ -124,33 +122,33 @@ impl Quota {
         }
     }
 
-    /// The guest is gone: nobody is left to be asked for what its connections hold until they are over.
+    /// Marks the guest as gone. From then on its remaining connections do not count as its usage.
     pub fn close(&self) {
         self.0.closed.store(true, Ordering::Release);
     }
 
-    /// What the guest's connections take their memory of.
+    /// The memory budget of the guest's connections.
     pub fn memory(&self) -> &Budget {
         &self.0.memory
     }
 
-    /// Takes one socket with `buffer_bytes` of buffer; [`Error::LimitReached`] when that is more than is left.
+    /// Charges one socket with `buffer_bytes` of buffer; [`Error::LimitReached`] if a limit would be exceeded.
     pub fn charge(&self, buffer_bytes: usize) -> Result<Charge> {
         self.take(Usage { sockets: 1, buffer_bytes, ..Usage::default() })
     }
 
-    /// Takes one name query; [`Error::LimitReached`] when as many as may be are under way.
+    /// Charges one name query; [`Error::LimitReached`] if the limit is reached.
     pub fn charge_query(&self) -> Result<Charge> {
         self.take(Usage { queries: 1, ..Usage::default() })
     }
 
-    /// Takes one watch on interfaces; [`Error::LimitReached`] when there are as many as may be.
+    /// Charges one watch on interfaces; [`Error::LimitReached`] if the limit is reached.
     pub fn charge_watch(&self) -> Result<Charge> {
         self.take(Usage { watches: 1, ..Usage::default() })
     }
 
-    /// Like [`charge`](Self::charge) of no memory, but waits until a socket has been given back. What could never be had is an
-    /// error.
+    /// Like [`charge`](Self::charge) without memory, but waits until a socket has been released. If the limits allow no
+    /// socket at all, that is an error.
     pub fn poll_charge(&self, cx: &mut Context<'_>) -> Poll<Result<Charge>> {
         let amount = Usage { sockets: 1, ..Usage::default() };
         if Usage::default().plus(amount, &self.0.limits).is_none() {
@@ -180,7 +178,7 @@ impl Quota {
     }
 }
 
-/// What one socket, query or watch takes of a [`Quota`]; dropping it gives it back.
+/// The charge of one socket, query or watch on a [`Quota`]. Dropping it releases the charge.
 #[derive(Debug)]
 #[must_use = "a charge that is dropped is given back at once"]
 pub struct Charge {
@@ -189,8 +187,8 @@ pub struct Charge {
 }
 
 impl Charge {
-    /// Changes the buffer bytes of a socket's charge; [`Error::LimitReached`], and nothing is changed, when more is asked
-    /// for than is left.
+    /// Changes the buffer bytes of a socket's charge; [`Error::LimitReached`] if a limit would be exceeded, and then
+    /// nothing is changed.
     pub fn resize(&mut self, buffer_bytes: usize) -> Result<()> {
         let (memory, before) = (&self.quota.0.memory, self.amount.buffer_bytes);
         match buffer_bytes.checked_sub(before) {
@@ -204,7 +202,7 @@ impl Charge {
         Ok(())
     }
 
-    /// As [`resize`](Self::resize), but never to less: for what may be filled already.
+    /// Like [`resize`](Self::resize), but never shrinks, because the buffer may be filled already.
     pub fn grow(&mut self, buffer_bytes: usize) -> Result<()> {
         self.resize(buffer_bytes.max(self.amount.buffer_bytes))
     }
@@ -239,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_dropped_is_given_back() {
+    fn a_dropped_charge_is_released() {
         let quota = Quota::new(limits(2, 100));
         let first = quota.charge(60).unwrap();
         assert_eq!(quota.charge(41).unwrap_err(), Error::LimitReached);
@@ -264,9 +262,9 @@ mod tests {
         assert_eq!(quota.usage(), Usage { sockets: 1, buffer_bytes: 40, ..Usage::default() });
     }
 
-    /// What its connections hold is taken of the budget by the stacks.
+    /// The stacks take the memory of its connections from the budget.
     #[test]
-    fn what_is_left_of_a_guest_that_is_gone_is_not_its_own() {
+    fn connections_left_by_a_guest_that_is_gone_do_not_count_as_its_usage() {
         let quota = Quota::new(limits(2, 100));
         let socket = quota.charge(10).unwrap();
         assert!(quota.memory().take(30));
@@ -285,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn queries_and_watches_are_counted_apart() {
+    fn queries_and_watches_are_counted_separately() {
         let quota = Quota::new(Limits { queries: 2, watches: 1, ..limits(0, 0) });
         let queries = [quota.charge_query().unwrap(), quota.charge_query().unwrap()];
         assert_eq!(quota.charge_query().unwrap_err(), Error::LimitReached);
@@ -315,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn waiting_for_what_can_never_be_had_is_an_error() {
+    fn waiting_for_a_charge_that_the_limits_never_allow_is_an_error() {
         let quota = Quota::new(limits(0, 10));
         let mut cx = Context::from_waker(Waker::noop());
         assert!(matches!(quota.poll_charge(&mut cx), Poll::Ready(Err(Error::LimitReached))));

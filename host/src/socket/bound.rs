@@ -1,4 +1,4 @@
-//! TCP sockets that are bound, and neither listen nor are connected yet.
+//! TCP sockets that are bound to a local address and do not listen or connect yet.
 
 use core::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -13,17 +13,17 @@ use crate::stack::Stack;
 use crate::stack::backlog::Backlog;
 use crate::stack::udp::is_bindable;
 
-/// A TCP socket with a local address and nothing more (bind(2)).
+/// A TCP socket that is bound to a local address (bind(2)).
 ///
-/// It keeps other sockets from its address and port, and refuses connections, until it is made a listener or connects.
-/// [`TcpListener::bind`] and [`TcpStream::connect`] do both steps at once.
+/// It reserves its address and port, and refuses connections, until it listens or connects. [`TcpListener::bind`] and
+/// [`TcpStream::connect`] do both steps at once.
 pub struct TcpSocket {
     network: Network,
     serving: Serving,
     backlog: Arc<Backlog>,
 }
 
-/// The socket as the stacks know it.
+/// The registration of the socket with the stacks.
 struct Reserved {
     address: IpAddr,
     backlog: Arc<Backlog>,
@@ -40,10 +40,10 @@ impl Binding for Reserved {
 }
 
 impl TcpSocket {
-    /// Binds to a local address; port 0 is one of the ephemeral ports. An unspecified address is every address of its
-    /// family on every interface of `network`, those mounted later included.
+    /// Binds to a local address. Port 0 selects an ephemeral port. The unspecified address means every address of its
+    /// family on every interface of `network`, including interfaces that are mounted later.
     ///
-    /// Connections, and what is left of them in TIME-WAIT, do not stand in the way (`SO_REUSEADDR`).
+    /// Existing connections on the port, also those in TIME-WAIT, do not prevent binding (`SO_REUSEADDR`).
     ///
     /// # Errors
     /// See [`BindError`].
@@ -57,32 +57,32 @@ impl TcpSocket {
         Ok(Self { network: network.clone(), serving, backlog })
     }
 
-    /// What the stacks know the socket by.
+    /// The backlog by which the stacks know the socket.
     pub(super) fn backlog(&self) -> &Backlog {
         &self.backlog
     }
 
-    /// The address that the socket is bound to, with the port that was chosen.
+    /// The local address, with the selected port.
     #[must_use]
     pub fn local_addr(&self) -> SocketAddr {
         self.serving.local()
     }
 
-    /// Takes connections from now on.
+    /// Starts to listen for connections.
     ///
     /// # Errors
-    /// [`BindError::InvalidArgument`] for bad options, and [`BindError::AccessDenied`]; the socket is gone then.
+    /// [`BindError::InvalidArgument`] for invalid options, and [`BindError::AccessDenied`]; the socket is dropped then.
     pub fn listen(self, options: ListenOptions) -> Result<TcpListener, BindError> {
         let Self { network, serving, backlog } = self;
         network.check_at(Operation::TcpListen, serving.local())?;
         Ok(TcpListener::open(serving, backlog, options)?)
     }
 
-    /// Begins a connection from this socket's address, whatever `options` say of that. The socket keeps others from its port
-    /// until the connection is made or given up.
+    /// Starts to connect from this socket's address; `options.local` is ignored. The socket reserves its port until the
+    /// connection is established or has failed.
     ///
     /// # Errors
-    /// As [`TcpStream::start`], and the socket is gone.
+    /// As for [`TcpStream::start`]; the socket is dropped then.
     pub fn connect(self, remote: SocketAddr, options: ConnectOptions) -> Result<Connecting, ConnectError> {
         let options = ConnectOptions { local: Some(self.local_addr()), ..options };
         let network = self.network.clone();

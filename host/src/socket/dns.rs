@@ -1,20 +1,20 @@
-//! Names (RFC 1034, RFC 1035).
+//! The resolver of names by DNS (RFC 1034, RFC 1035).
 //!
-//! Messages are read and written by hickory. Which server is asked, through which interface and in which order, by UDP or by
-//! TCP, which messages are believed and what is kept of them, is decided here.
+//! The hickory crate encodes and decodes the messages. This module decides which server is asked, through which
+//! interface and in which order, by UDP or by TCP, which messages are accepted, and what is cached.
 //!
-//! | Room | Holds |
+//! | Module | Contents |
 //! |---|---|
-//! | this file | the resolver |
-//! | `names`, `order` | names as they are written, where they are looked for, and which address is tried first |
-//! | `under_way` | questions that are being asked: each once, however many wait |
-//! | `servers` | which servers are asked, and in which order |
-//! | `exchange`, `question` | one question to one server, and which messages answer it |
-//! | `answer`, `records` | what an answer says of what was asked for |
-//! | `cache` | answers that are kept |
+//! | this file | [`Resolver`] and its results |
+//! | `names`, `order` | parsing of names, special names, search domains; the order in which addresses are tried |
+//! | `under_way` | the queries that are under way: each is sent once, however many tasks wait for it |
+//! | `servers` | the order in which servers are asked, and retries |
+//! | `exchange`, `question` | one query to one server, and the check that a message answers it |
+//! | `answer`, `records` | the records of an answer that belong to the query |
+//! | `cache` | the cache of answers |
 //!
-//! A query runs wholly in the futures that wait for it: there is no task and no connection beside it, so nothing is left
-//! when they are dropped, and an idle resolver holds no socket.
+//! A query runs only in the futures that wait for it, without a task or a persistent connection. So nothing is left
+//! when they are dropped, and an idle resolver has no socket.
 
 mod answer;
 mod cache;
@@ -50,28 +50,29 @@ use crate::policy::Operation;
 pub use self::names::{MOST_DOMAINS, is_search_domain};
 pub(crate) use self::under_way::UnderWay;
 
-/// Why a name was not found. In brackets the name that `getaddrinfo` has for it.
+/// The cause why a name was not resolved. The corresponding error of `getaddrinfo` is in brackets.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum ResolveError {
-    /// The text is no name \[EAI_NONAME\].
+    /// The text is not a valid name \[EAI_NONAME\].
     #[error("not a name")]
     InvalidName,
     /// There is no such name: NXDOMAIN \[EAI_NONAME\].
     #[error("no such name")]
     NameNotFound,
-    /// The name exists, but has no record of the kind asked for \[EAI_NODATA\].
+    /// The name exists, but has no record of the requested type \[EAI_NODATA\].
     #[error("no such record")]
     NoRecords,
     /// No server is known, or none answered in time \[EAI_AGAIN\].
     #[error("no name server answers")]
     ServersUnreachable,
-    /// The servers answered that they failed: SERVFAIL and its kin \[EAI_FAIL\].
+    /// The servers answered with a failure such as SERVFAIL, or with invalid messages \[EAI_FAIL\].
     #[error("the name servers failed")]
     ServerFailure,
     /// The guest's policy forbids the name, or the server that is to be asked \[EACCES\].
     #[error("the policy forbids the name")]
     AccessDenied,
-    /// No host has the address, an IPv4-mapped one perhaps: [`Resolver::reverse`] and [`Resolver::ask`] only \[EINVAL\].
+    /// No host can have the address, for example an IPv4-mapped one. Only [`Resolver::reverse`] and [`Resolver::ask`]
+    /// return this \[EINVAL\].
     #[error("no host has the address")]
     InvalidAddress,
 }
@@ -82,7 +83,7 @@ impl From<Denied> for ResolveError {
     }
 }
 
-/// The parts of a record that its kind has.
+/// The data of a record, according to its type.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum RecordData {
     /// A or AAAA: an address.
@@ -96,13 +97,13 @@ pub enum RecordData {
         /// The mail exchange.
         exchange: String,
     },
-    /// TXT: its character strings, which may be any octets (RFC 1035 section 3.3.14).
+    /// TXT: its character strings, which may contain any octets (RFC 1035 section 3.3.14).
     Txt(Vec<Vec<u8>>),
     /// SRV (RFC 2782).
     Srv {
         /// Lower is better.
         priority: u16,
-        /// Share among those of one priority.
+        /// The relative share among targets of the same priority.
         weight: u16,
         /// The service's port.
         port: u16,
@@ -113,7 +114,7 @@ pub enum RecordData {
     Soa {
         /// The primary server.
         primary: String,
-        /// The mailbox of who is responsible.
+        /// The mailbox of the person responsible for the zone.
         mailbox: String,
         /// The zone's version.
         serial: u32,
@@ -121,58 +122,59 @@ pub enum RecordData {
         refresh: u32,
         /// Seconds between attempts.
         retry: u32,
-        /// Seconds after which the zone is no longer known.
+        /// Seconds after which secondary servers stop answering for the zone.
         expire: u32,
-        /// Seconds for which "no such name" may be kept.
+        /// Seconds for which negative answers may be cached (RFC 2308).
         minimum: u32,
     },
-    /// Any other kind: its data as the server sent it, names uncompressed.
+    /// Any other type: the data as the server sent it, with uncompressed names.
     Other(Vec<u8>),
 }
 
 /// A record of an answer.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Record {
-    /// Whose record it is, as an absolute name with the final dot.
+    /// The name that the record belongs to, as an absolute name with its final dot.
     pub name: String,
-    /// Its kind by its number: 1 is A, 28 is AAAA (RFC 1035 section 3.2.2).
+    /// The number of the record's type: 1 is A, 28 is AAAA (RFC 1035 section 3.2.2).
     pub record_type: u16,
-    /// For how many seconds it may be kept.
+    /// The time to live in seconds: how long the record may be cached.
     pub ttl: u32,
-    /// What it says.
+    /// The data of the record.
     pub data: RecordData,
 }
 
-/// What one server answered to one question, as it came: nothing of it is looked for elsewhere, and nothing is kept.
+/// The unmodified answer of one server to one query: CNAME records are not followed by further queries, and nothing is
+/// cached.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reply {
-    /// Who answered; `None` where no server was needed, as for `localhost`.
+    /// The server that answered; `None` if no server was needed, as for `localhost`.
     pub server: Option<IpAddr>,
     /// The response code, with the bits that EDNS adds to it (RFC 6895 section 2.3): 0 is NOERROR, 3 is NXDOMAIN.
     pub code: u16,
-    /// The server speaks for the zone.
+    /// Whether the server is authoritative for the zone.
     pub is_authoritative: bool,
-    /// The answer came by TCP: by UDP it was cut off, or not to be believed.
+    /// Whether the answer came by TCP, because the answer by UDP was truncated or not trustworthy.
     pub by_tcp: bool,
-    /// The records of the answer section, whosoever they are.
+    /// The records of the answer section, whatever names they belong to.
     pub records: Vec<Record>,
 }
 
-/// How names are looked for.
+/// How names are resolved.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ResolverOptions {
-    /// Domains that a name without a final dot is also looked for in, before those that the interfaces know
+    /// Search domains for names without a final dot. They come before the domains of the interfaces
     /// ([`Network::search_domains`]).
     pub search: Vec<String>,
-    /// How many dots a name has at least that is first asked for as it is, and in the search domains only then (RFC 1535):
+    /// The minimum number of dots in a name for which the name itself is tried before the search domains (RFC 1535):
     /// `ndots` of resolv.conf(5).
     pub ndots: usize,
     /// How long one server may take to answer one query.
     pub timeout: Duration,
-    /// How often the servers are asked in turn.
+    /// How many times the list of servers is tried.
     pub attempts: usize,
-    /// How many bytes of memory the answers may take that are kept, each for its time to live. One answer is given a
-    /// sixteenth at most.
+    /// The size of the cache in bytes of memory. Each answer is cached for its time to live. One answer may take at
+    /// most a sixteenth of the cache.
     pub cache: usize,
 }
 
@@ -182,39 +184,39 @@ impl Default for ResolverOptions {
     }
 }
 
-/// Finds names on the interfaces of a network. Clones share the cache.
+/// Resolves names through the DNS servers of a network's interfaces. Clones share the cache.
 ///
-/// The DNS servers are those that the interfaces have when a query is made. The cache is kept when they change. A question
-/// that is being asked by anybody on the same interfaces is not asked again meanwhile.
+/// The DNS servers are those that the interfaces have when a query is made. The cache is kept when they change. While a
+/// query is under way, the same query on the same interfaces is not sent again, whoever asks.
 #[derive(Clone)]
 pub struct Resolver(Arc<Inner>);
 
 struct Inner {
-    /// Whose addresses are looked for.
+    /// The network on which the found addresses will be used.
     network: Network,
-    /// The same interfaces, where the host asks for whoever wants to know.
+    /// The same interfaces with the host as the owner: the host sends the queries on behalf of everyone.
     asking: Network,
     options: ResolverOptions,
     cache: Cache,
 }
 
-/// How many queries one question may take because answers end with a CNAME record.
+/// The maximum number of queries for one name, when answers end with a CNAME record.
 const MOST_QUERIES: usize = 8;
 
-/// What part of a guest's memory its cache may take.
+/// The cache may take one part in so many of a guest's memory.
 const GUEST_SHARE: usize = 16;
 
 impl Resolver {
     /// A resolver that asks the DNS servers of `network`'s interfaces, each through its interface.
     ///
-    /// A search domain that is no name is left out.
+    /// A search domain that is not a valid name is ignored.
     #[must_use]
     pub fn new(network: Network, options: ResolverOptions) -> Self {
         Self::with_budget(network, options, None)
     }
 
-    /// As [`new`](Self::new), for a guest: what is kept is part of the memory that the guest may hold, and takes a sixteenth
-    /// of that at most.
+    /// Like [`new`](Self::new), for a guest: the cache is charged to the memory that the guest may hold, and takes at
+    /// most a sixteenth of it.
     #[must_use]
     pub fn for_guest(network: Network, mut options: ResolverOptions, memory: &Budget) -> Self {
         options.cache = options.cache.min(memory.limit() / GUEST_SHARE);
@@ -226,14 +228,15 @@ impl Resolver {
         Self(Arc::new(Inner { network, asking, options, cache }))
     }
 
-    /// The addresses of a name, in the order in which they should be tried (RFC 6724 section 6, the families taking turns
-    /// as RFC 8305 section 4 has it). Never empty.
+    /// The addresses of a name, in the order in which they should be tried (RFC 6724 section 6, with alternating
+    /// families as in RFC 8305 section 4). Never empty.
     ///
-    /// An address written as text is its own answer, with or without the brackets of `[::1]`; `localhost` and names below
-    /// it are the loopback addresses (RFC 6761 section 6.3). Where one family fails, the other's addresses are the answer.
+    /// An address as text is returned as it is, with or without the brackets of `[::1]`. `localhost` and names below it
+    /// have the loopback addresses (RFC 6761 section 6.3). If the query for one family fails, the addresses of the
+    /// other are returned.
     ///
     /// # Errors
-    /// Each of [`ResolveError`].
+    /// See [`ResolveError`].
     pub async fn resolve(&self, name: &str, family: Option<Family>) -> Result<Vec<IpAddr>, ResolveError> {
         let mut addresses = match names::literal(name) {
             Some(address) => vec![address],
@@ -260,10 +263,10 @@ impl Resolver {
         Ok(order::for_trying(addresses, source))
     }
 
-    /// The records of one kind that a name has, with the CNAME records that lead to them.
+    /// The records of one type that a name has, with the CNAME records that lead to them.
     ///
     /// # Errors
-    /// Each of [`ResolveError`].
+    /// See [`ResolveError`].
     pub async fn lookup(&self, name: &str, record_type: u16) -> Result<Vec<Record>, ResolveError> {
         let name = names::parse(name)?;
         let record_type = RecordType::from(record_type);
@@ -279,10 +282,10 @@ impl Resolver {
         if found.is_empty() { Err(ResolveError::NoRecords) } else { Ok(found) }
     }
 
-    /// The names of an address, each with its final dot. That of the loopback addresses is `localhost.`.
+    /// The names of an address, each with its final dot. The loopback addresses have the name `localhost.`.
     ///
     /// # Errors
-    /// Each of [`ResolveError`].
+    /// See [`ResolveError`].
     pub async fn reverse(&self, address: IpAddr) -> Result<Vec<String>, ResolveError> {
         if is_v4_mapped(address) {
             return Err(ResolveError::InvalidAddress);
@@ -300,16 +303,16 @@ impl Resolver {
         Ok(names.collect())
     }
 
-    /// What one server answers to one question: `server`, whoever that is, or the first of the interfaces' that answers. The
-    /// name is absolute, with or without its final dot, and is asked for as it is written; with `None` for the server,
-    /// `localhost` and names below it are not asked for.
+    /// Asks one server one question: `server`, or if that is `None` the first server of the interfaces that answers.
+    /// The name is absolute, with or without its final dot, and no search domains are tried. With `None` for the
+    /// server, `localhost` and the names below it are answered without a query.
     ///
-    /// The question leaves by the way that leads to the server. It is for tools that show what servers say: that there is no
-    /// such name, or that the server refuses, is an answer.
+    /// The query follows the route to `server`. This is for tools that show what servers answer: an answer such as
+    /// NXDOMAIN or REFUSED is a result here, not an error.
     ///
     /// # Errors
     /// [`ResolveError::InvalidName`]; [`ResolveError::InvalidAddress`]; [`ResolveError::ServersUnreachable`];
-    /// [`ResolveError::ServerFailure`] for an answer that makes no sense.
+    /// [`ResolveError::ServerFailure`] for an invalid answer.
     pub async fn ask(&self, server: Option<IpAddr>, name: &str, record_type: u16) -> Result<Reply, ResolveError> {
         let mut name = names::parse(name)?;
         name.set_fqdn(true);
@@ -339,8 +342,8 @@ impl Resolver {
 }
 
 impl Inner {
-    /// The names that a name may stand for. It is looked for in the domains of the options, then in those that the
-    /// interfaces know now.
+    /// The absolute names to try for a name: with the search domains of the options, then with those of the interfaces
+    /// at present.
     fn candidates(&self, name: &Name) -> Vec<Name> {
         if name.is_fqdn() {
             return vec![name.clone()];
@@ -392,7 +395,7 @@ impl Inner {
         Err(failure.unwrap_or(ResolveError::InvalidName))
     }
 
-    /// The addresses of an absolute name, both families asked at once.
+    /// The addresses of an absolute name. Both families are queried at once.
     async fn addresses(&self, name: &Name, family: Option<Family>) -> Result<Vec<IpAddr>, ResolveError> {
         let of_kind = async |kind| {
             let found = self.records(name, kind).await?;

@@ -1,4 +1,4 @@
-//! Echo requests, and the errors that the path reports (RFC 792, RFC 4443).
+//! ICMP sockets: echo requests, and the errors that routers and hosts report (RFC 792, RFC 4443).
 
 use core::fmt;
 use core::future::poll_fn;
@@ -6,6 +6,8 @@ use core::net::{IpAddr, SocketAddr};
 use core::task::{Context, Poll, Waker};
 use core::time::Duration;
 use std::sync::Arc;
+
+use xila_network_engine::udp::datagram::longest_payload;
 
 use super::hop_limit::SharedHopLimit;
 use super::network::Network;
@@ -18,14 +20,13 @@ use crate::stack::Stack;
 use crate::stack::icmp::Mailbox;
 use crate::stack::options::HopLimit;
 use crate::stack::udp::{Kind, Outgoing, Outlet};
-use xila_network_engine::udp::datagram::longest_payload;
 
 pub use crate::stack::icmp::{EchoReply, IcmpBinding, IcmpErrorKind, IcmpMessage, IcmpReport};
 
-/// An ICMP socket of one family.
+/// An ICMP socket of one address family.
 ///
 /// Every method takes `&self`; several tasks may send and receive at once. At most 208 KiB of messages wait to be
-/// received; what comes beyond is dropped, and counted by the interface as a dropped datagram.
+/// received. Further messages are dropped, and the interface counts them as dropped datagrams.
 pub struct IcmpSocket {
     network: Network,
     outlet: Outlet,
@@ -36,10 +37,10 @@ pub struct IcmpSocket {
     hop_limit: SharedHopLimit,
 }
 
-/// A socket as it is bound.
+/// The registration of the socket with the stacks.
 struct Listening {
     family: Family,
-    /// What it is bound to, by its number: an identifier or a port.
+    /// Makes the binding from its number: an identifier or a port.
     numbered: fn(u16) -> IcmpBinding,
     mailbox: Arc<Mailbox>,
 }
@@ -59,7 +60,8 @@ impl Binding for Listening {
 }
 
 impl IcmpSocket {
-    /// Makes a socket on all interfaces of `network`, those mounted later included. Identifier 0 takes a free one.
+    /// Makes a socket on all interfaces of `network`, including those that are mounted later. Identifier 0 selects a
+    /// free one.
     ///
     /// # Errors
     /// See [`BindError`].
@@ -82,7 +84,8 @@ impl IcmpSocket {
         Ok(Self { network, outlet, serving, family, binding, mailbox, hop_limit })
     }
 
-    /// Sends an echo request, with the identifier that the socket is bound to. Waits only while the link takes nothing.
+    /// Sends an echo request with the identifier that the socket is bound to. Waits only while the device is full and a
+    /// few requests of the socket wait already, or while too many packets wait for the neighbour.
     ///
     /// # Errors
     /// See [`SendError`]. A broadcast address is [`SendError::AccessDenied`] in any case.
@@ -90,10 +93,10 @@ impl IcmpSocket {
         poll_fn(|context| self.poll_send_to(context, remote, sequence, data)).await
     }
 
-    /// As [`send_to`](Self::send_to), for use in another future.
+    /// Like [`send_to`](Self::send_to), for use in another future.
     ///
     /// # Errors
-    /// As [`send_to`](Self::send_to).
+    /// As for [`send_to`](Self::send_to).
     pub fn poll_send_to(
         &self,
         context: &mut Context<'_>,
@@ -130,16 +133,16 @@ impl IcmpSocket {
     /// Waits for a message.
     ///
     /// # Errors
-    /// [`ReceiveError::NetworkDown`] where every interface of the socket is down, and nothing else: the errors that the path
-    /// reports are messages here.
+    /// Only [`ReceiveError::NetworkDown`], if every interface of the socket is down. The errors that routers and hosts
+    /// report are messages here.
     pub async fn recv(&self) -> Result<IcmpMessage, ReceiveError> {
         poll_fn(|context| self.poll_recv(context)).await
     }
 
-    /// As [`recv`](Self::recv), for use in another future.
+    /// Like [`recv`](Self::recv), for use in another future.
     ///
     /// # Errors
-    /// As [`recv`](Self::recv).
+    /// As for [`recv`](Self::recv).
     pub fn poll_recv(&self, context: &mut Context<'_>) -> Poll<Result<IcmpMessage, ReceiveError>> {
         match self.mailbox.take(context.waker()) {
             Err(ReceiveError::WouldBlock) => {
@@ -149,7 +152,7 @@ impl IcmpSocket {
         }
     }
 
-    /// What the socket is bound to, with the identifier that was chosen.
+    /// The binding of the socket, with the selected identifier.
     #[must_use]
     pub const fn binding(&self) -> IcmpBinding {
         self.binding
@@ -174,7 +177,7 @@ impl fmt::Debug for IcmpSocket {
     }
 }
 
-/// How to ask for an echo.
+/// The options of [`ping`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PingOptions {
     /// The sequence number.
@@ -188,33 +191,34 @@ pub struct PingOptions {
 }
 
 impl Default for PingOptions {
-    /// As `ping` of Linux has it: 56 bytes, one second, 64 hops.
+    /// As in `ping` of Linux: 56 bytes, one second, 64 hops.
     fn default() -> Self {
         Self { sequence: 0, size: 56, timeout: Duration::from_secs(1), hop_limit: HopLimit::DEFAULT }
     }
 }
 
-/// How an echo request was answered.
+/// The reply to an echo request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PingReply {
-    /// Who answered.
+    /// The host that answered.
     pub source: IpAddr,
     /// The sequence number.
     pub sequence: u16,
-    /// Bytes of payload that came back.
+    /// Bytes of payload in the reply.
     pub size: usize,
-    /// The hop limit that the reply arrived with.
+    /// The hop limit of the reply when it arrived.
     pub hop_limit: u8,
     /// The time between request and reply.
     pub round_trip_time: Duration,
 }
 
-/// Sends one echo request and waits for its reply. Whoever replies is taken for an answer, since a group may be asked.
+/// Sends one echo request and waits for its reply. A reply from any host is accepted, since `remote` may be a multicast
+/// group.
 ///
 /// # Errors
 /// See [`PingError`].
 pub async fn ping(network: &Network, remote: IpAddr, options: &PingOptions) -> Result<PingReply, PingError> {
-    // Before memory is taken for it.
+    // Checked before memory is allocated.
     if options.size > longest_payload(remote) {
         return Err(PingError::PacketTooLarge);
     }
@@ -225,7 +229,7 @@ pub async fn ping(network: &Network, remote: IpAddr, options: &PingOptions) -> R
 async fn exchange(network: &Network, remote: IpAddr, options: &PingOptions) -> Result<PingReply, PingError> {
     let socket = IcmpSocket::bind(network, Family::of(remote), IcmpBinding::Echo(0))?;
     socket.set_hop_limit(options.hop_limit);
-    // Every byte its own place, modulo 256.
+    // Every byte is its position modulo 256.
     let data: Vec<u8> = (0..=u8::MAX).cycle().take(options.size).collect();
     let clock = &network.platform().clock;
     let start = clock.now();
@@ -248,7 +252,7 @@ async fn exchange(network: &Network, remote: IpAddr, options: &PingOptions) -> R
                     | IcmpErrorKind::ParameterProblem => PingError::RemoteUnreachable,
                 });
             }
-            // Of another's request: whoever had the identifier before.
+            // A message about a request of an earlier socket with the same identifier.
             IcmpMessage::EchoReply(_) | IcmpMessage::Error(_) => {}
         }
     }

@@ -1,4 +1,5 @@
-//! [`TcpStream`] under the I/O traits of the ecosystem: `futures-io`, and tokio's with feature `tokio`.
+//! The implementations of the I/O traits for [`TcpStream`]: those of `futures-io`, and those of tokio with feature
+//! `tokio`.
 
 use core::pin::Pin;
 use core::task::{Context, Poll};
@@ -18,7 +19,7 @@ impl futures_io::AsyncWrite for &TcpStream {
         TcpStream::poll_write(&self, context, bytes).map_err(io::Error::from)
     }
 
-    /// Ready at once: what was written is on its way, and the stack keeps it until it is acknowledged.
+    /// Ready at once: written data needs no flush to be sent, and the stack keeps it until it is acknowledged.
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(Ok(()))
     }

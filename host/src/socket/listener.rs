@@ -1,4 +1,4 @@
-//! Accepting connections.
+//! TCP listeners.
 
 use core::future::poll_fn;
 use core::net::SocketAddr;
@@ -13,11 +13,11 @@ use crate::error::{AcceptError, BindError, InvalidOption};
 use crate::stack::backlog::Backlog;
 use crate::stack::options::{HopLimit, KeepAlive, TcpOptions};
 
-/// How a listener listens.
+/// The options of a listener.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListenOptions {
-    /// The most connections that are being established or wait to be accepted. A request beyond is not answered, and
-    /// the peer repeats it. 1 to 4096; more is taken as 4096.
+    /// The maximum number of connections that are being established or wait to be accepted. Further SYNs are not
+    /// answered, and the peer retransmits them. 1 to 4096; larger values count as 4096.
     pub backlog: usize,
     /// The options of the connections accepted.
     pub tcp: TcpOptions,
@@ -38,17 +38,17 @@ impl ListenOptions {
 /// The largest backlog, the default of Linux's `net.core.somaxconn`.
 const MOST_BACKLOG: usize = 4096;
 
-/// A TCP socket that takes connections (RFC 9293 LISTEN).
+/// A TCP socket that accepts connections (RFC 9293 LISTEN).
 ///
-/// Dropping it resets what has not been accepted. Connections that have been go on.
+/// Dropping it resets connections that have not been accepted. Accepted connections continue.
 pub struct TcpListener {
     serving: Serving,
     backlog: Arc<Backlog>,
 }
 
 impl TcpListener {
-    /// Listens on a local address; port 0 is one of the ephemeral ports. An unspecified address is every address of its
-    /// family on every interface of `network`, those mounted later included.
+    /// Listens on a local address. Port 0 selects an ephemeral port. The unspecified address means every address of its
+    /// family on every interface of `network`, including interfaces that are mounted later.
     ///
     /// # Errors
     /// See [`BindError`].
@@ -57,7 +57,7 @@ impl TcpListener {
         TcpSocket::bind(network, local)?.listen(options)
     }
 
-    /// Lets connections come to what is bound.
+    /// Starts to listen on a bound socket.
     ///
     /// # Errors
     /// [`InvalidOption`].
@@ -70,7 +70,7 @@ impl TcpListener {
         Ok(Self { serving, backlog })
     }
 
-    /// Waits for a connection; it and its peer's address.
+    /// Waits for a connection; returns it and its peer's address.
     ///
     /// # Errors
     /// See [`AcceptError`].
@@ -78,10 +78,10 @@ impl TcpListener {
         poll_fn(|context| self.poll_accept(context)).await
     }
 
-    /// As [`accept`](Self::accept), for use in another future.
+    /// Like [`accept`](Self::accept), for use in another future.
     ///
     /// # Errors
-    /// As [`accept`](Self::accept).
+    /// As for [`accept`](Self::accept).
     pub fn poll_accept(&self, context: &mut Context<'_>) -> Poll<Result<(TcpStream, SocketAddr), AcceptError>> {
         match self.take(Some(context.waker())) {
             Some(accepted) => Poll::Ready(Ok(accepted)),
@@ -89,16 +89,16 @@ impl TcpListener {
         }
     }
 
-    /// Ready when accepting would not wait, be it for an error.
+    /// Ready when accepting would succeed or fail without waiting.
     pub fn poll_accept_ready(&self, context: &mut Context<'_>) -> Poll<()> {
         let ready = self.backlog.is_ready(context.waker()) || self.serving.check().is_err();
         if ready { Poll::Ready(()) } else { Poll::Pending }
     }
 
-    /// As [`accept`](Self::accept), without waiting.
+    /// Like [`accept`](Self::accept), without waiting.
     ///
     /// # Errors
-    /// [`AcceptError::WouldBlock`] where no connection waits, whyever that is, and nothing else.
+    /// Only [`AcceptError::WouldBlock`], if no connection waits for whatever reason.
     pub fn try_accept(&self) -> Result<(TcpStream, SocketAddr), AcceptError> {
         self.take(None).ok_or(AcceptError::WouldBlock)
     }
@@ -106,25 +106,26 @@ impl TcpListener {
     fn take(&self, waker: Option<&Waker>) -> Option<(TcpStream, SocketAddr)> {
         loop {
             let stack = self.backlog.next(waker)?;
-            // Gone meanwhile, with its peer or its interface, or another task has it: there may be a next one.
+            // The connection may be gone meanwhile: its peer or interface has ended it, or another task has accepted
+            // it. Try the next one.
             let Some((flow, tuple)) = stack.with_mut(|core| core.tcp().accept(&self.backlog)) else { continue };
             return Some((TcpStream::new(stack, flow, tuple.local(), tuple.remote()), tuple.remote()));
         }
     }
 
-    /// The address that is listened on, with the port that was chosen.
+    /// The local address, with the selected port.
     #[must_use]
     pub fn local_addr(&self) -> SocketAddr {
         self.serving.local()
     }
 
-    /// The backlog in force.
+    /// The present backlog.
     #[must_use]
     pub fn backlog(&self) -> usize {
         self.backlog.places().limit()
     }
 
-    /// Sets the backlog, 1 to 4096; more is taken as 4096. Connections that wait already stay.
+    /// Sets the backlog, 1 to 4096; larger values count as 4096. Connections that wait already stay.
     ///
     /// # Errors
     /// [`InvalidOption`] for 0.
@@ -142,7 +143,7 @@ impl TcpListener {
         self.backlog.options().unwrap_or_default()
     }
 
-    /// Sets or ends the probing of silent peers, for connections that come from now on.
+    /// Sets or disables keep-alive for future connections.
     ///
     /// # Errors
     /// [`InvalidOption`] for times of zero or no probes.
@@ -150,13 +151,13 @@ impl TcpListener {
         self.configure(|options| options.keep_alive = keep_alive)
     }
 
-    /// Sets the hop limit of connections that come from now on.
+    /// Sets the hop limit of future connections.
     pub fn set_hop_limit(&self, hop_limit: HopLimit) {
         let changed = self.configure(|options| options.hop_limit = hop_limit);
         debug_assert!(changed.is_ok(), "every hop limit is valid");
     }
 
-    /// Sets the receive buffer, in bytes, of connections that come from now on.
+    /// Sets the receive buffer of future connections, in bytes.
     ///
     /// # Errors
     /// [`InvalidOption`] for 0.
@@ -164,7 +165,7 @@ impl TcpListener {
         self.configure(|options| options.receive_buffer = bytes)
     }
 
-    /// Sets the send buffer, in bytes, of connections that come from now on.
+    /// Sets the send buffer of future connections, in bytes.
     ///
     /// # Errors
     /// [`InvalidOption`] for 0.

@@ -1,4 +1,5 @@
-//! The interfaces that a socket may use, and which of them it uses.
+//! The network of a socket: the interfaces that it may use, and the choice of the interface and source address for a
+//! packet.
 
 use core::net::{IpAddr, SocketAddr};
 use core::task::Waker;
@@ -18,14 +19,14 @@ use crate::stack::owner::Owner;
 use crate::stack::settings::{Outlook, Reach};
 use crate::stack::waiters::Wakes;
 
-/// The stacks that are mounted, in the order they were; shared by a manager and its networks.
+/// The mounted stacks in the order of mounting, and what they share. A manager and its networks share one topology.
 pub(crate) struct Topology {
     platform: Platform,
     stacks: RwLock<Vec<Stack>>,
     wildcards: Wildcards,
     events: Events,
     names: UnderWay,
-    /// What identifiers of IPv6 addresses are made with (RFC 7217).
+    /// The secret key of IPv6 interface identifiers (RFC 7217).
     identifiers: [u8; 32],
 }
 
@@ -44,23 +45,23 @@ impl Topology {
     }
 
     pub(crate) fn add(&self, stack: &Stack) {
-        self.wildcards.meet(stack, || self.stacks.write().push(stack.clone()));
+        self.wildcards.bind_on(stack, || self.stacks.write().push(stack.clone()));
         self.announce(stack.name(), Change::Mounted);
     }
 
     pub(crate) fn remove(&self, stack: &Stack) {
         self.stacks.write().retain(|known| !known.is(stack));
-        self.wildcards.part(stack);
+        self.wildcards.forget(stack);
         self.announce(stack.name(), Change::Unmounted);
     }
 
-    /// Where the stacks tell of their changes.
+    /// The place where the stacks publish their changes.
     pub(crate) const fn events(&self) -> &Events {
         &self.events
     }
 
-    /// What identifiers of IPv6 addresses are made with: while a manager lives, an interface that is mounted again with the
-    /// same hardware address has the same ones.
+    /// The secret key of IPv6 interface identifiers. While a manager exists, an interface that is mounted again with
+    /// the same hardware address gets the same identifiers.
     pub(crate) const fn identifiers(&self) -> [u8; 32] {
         self.identifiers
     }
@@ -72,13 +73,13 @@ impl Topology {
     }
 }
 
-/// Which interfaces of a manager a network has: those of these names, or all.
+/// The interfaces of a manager that a network has: those with the given names, or all if `None`.
 pub(crate) type Scope = Option<Arc<[Arc<str>]>>;
 
-/// What sockets are made on: all interfaces of a manager, or some of them by name.
+/// The set of interfaces that sockets are made on: all interfaces of a manager, or some of them by name.
 ///
-/// A network is a live view: it sees interfaces come and go, and so does a socket on it that is bound to an unspecified
-/// address. It does not keep them: with their [`Manager`](crate::Manager) they are gone.
+/// A network is a live view: it follows as interfaces are mounted and unmounted, and so does a socket on it that is
+/// bound to an unspecified address. It does not keep interfaces alive: they end with their [`Manager`](crate::Manager).
 #[derive(Clone)]
 pub struct Network {
     topology: Arc<Topology>,
@@ -99,14 +100,15 @@ impl Network {
         Self { topology, names, owner: Owner::HOST, guard: None }
     }
 
-    /// The same interfaces for somebody else, a guest. On each of them, whose sockets are made on this network or a clone of
-    /// it share the link evenly with every other guest and with the host's, however many they are and whatever they send.
+    /// The same interfaces for a new guest. On each interface, the sockets that are made on this network or a clone of
+    /// it get together the same share of the link as every other guest and as the host, however many sockets there are
+    /// and whatever they send.
     #[must_use]
     pub fn for_guest(&self) -> Self {
         Self { owner: Owner::guest(), ..self.clone() }
     }
 
-    /// The same interfaces for the host, for what it does itself on behalf of whoever asks for it.
+    /// The same interfaces for the host, for work that the host does on behalf of guests.
     pub(crate) fn for_host(&self) -> Self {
         Self { owner: Owner::HOST, guard: None, ..self.clone() }
     }
@@ -163,19 +165,18 @@ impl Network {
         guard.check(&Request { interface, remote: Some(remote), ..Request::new(operation) })
     }
 
-    /// Which interfaces it has.
+    /// The scope of the network.
     pub(crate) fn scope(&self) -> Scope {
         self.names.clone()
     }
 
-    /// The questions to name servers that are under way.
+    /// The DNS queries that are under way.
     pub(crate) fn under_way(&self) -> &UnderWay {
         &self.topology.names
     }
 
-    /// The domains in which names without a final dot are looked for too: those of
-    /// [each interface](crate::Interface::search_domains), in the order in which the interfaces were mounted, each once. Of many
-    /// the first are told.
+    /// The search domains for names without a final dot: those of [each interface](crate::Interface::search_domains),
+    /// in the order in which the interfaces were mounted, without duplicates. At most eight are returned.
     #[must_use]
     pub fn search_domains(&self) -> Vec<String> {
         let mut domains: Vec<String> = Vec::new();
@@ -187,23 +188,23 @@ impl Network {
         domains
     }
 
-    /// Whose the sockets on it are.
+    /// The owner of the sockets on this network.
     pub(crate) const fn owner(&self) -> Owner {
         self.owner
     }
 
-    /// Differs after every change that may lead a packet elsewhere.
+    /// A number that changes with every change that may alter the route of a packet.
     pub(crate) fn version(&self) -> u64 {
         self.topology.events.version()
     }
 
-    /// The surroundings of the manager whose network this is.
+    /// The platform of the manager that this network belongs to.
     #[must_use]
     pub fn platform(&self) -> &Platform {
         &self.topology.platform
     }
 
-    /// The names of the interfaces that are there now.
+    /// The names of the interfaces that are mounted now.
     #[must_use]
     pub fn interfaces(&self) -> Vec<String> {
         self.stacks().iter().map(|stack| stack.name().to_string()).collect()
@@ -215,16 +216,16 @@ impl Network {
         self.topology.events.watch(self.names.clone())
     }
 
-    /// Whether an interface of this name belongs to the network.
+    /// Whether an interface with this name is mounted and belongs to the network.
     #[must_use]
     pub fn has(&self, name: &str) -> bool {
         self.stacks().iter().any(|stack| &**stack.name() == name)
     }
 
-    /// The part of this network that is one interface.
+    /// A network of only one of this network's interfaces.
     ///
     /// # Errors
-    /// [`InterfaceNotFound`] where this network has no interface of that name.
+    /// [`InterfaceNotFound`] if this network has no interface with that name.
     pub fn interface(&self, name: &str) -> Result<Self, InterfaceNotFound> {
         let stack = self.stacks().into_iter().find(|stack| &**stack.name() == name).ok_or(InterfaceNotFound)?;
         Ok(Self { names: Some([stack.name().clone()].into()), ..self.clone() })
@@ -243,11 +244,11 @@ impl Network {
         &self.topology.wildcards
     }
 
-    /// The stack that leads to `remote`, and the address to speak from.
+    /// The stack and the source address for packets to `remote`.
     ///
-    /// An address of one of the interfaces is reached through the loopback, as on every host. Else the longest prefix
-    /// over all interfaces that are up decides, then the lowest metric, and the first of several equals; a multicast or broadcast address that
-    /// no prefix covers leaves by the first interface that is not the loopback.
+    /// Addresses of this network's own interfaces are reached through the loopback, as on every host. Otherwise the
+    /// longest prefix over all interfaces that are up decides, then the lowest metric, then the order of mounting. A
+    /// multicast or broadcast address that no prefix covers leaves by the first interface that is not the loopback.
     ///
     /// # Errors
     /// See [`RouteError`].
@@ -256,7 +257,7 @@ impl Network {
         if stacks.is_empty() {
             return Err(RouteError::NotFound);
         }
-        // Each stack is looked at once, and no two of them at the same time.
+        // Each stack is locked once, and no two of them at the same time.
         let looks: Vec<(&Stack, Outlook)> =
             stacks.iter().map(|stack| (stack, stack.ask(|core| core.interface.outlook(local, remote)))).collect();
         let is_own =
@@ -274,7 +275,7 @@ impl Network {
         if !looks.iter().any(|(_, look)| look.is_up) {
             return Err(RouteError::NetworkDown);
         }
-        // An address speaks by its own interface only: the answers would come to that one.
+        // A local address is used on its own interface only, because the answers arrive there.
         let outward = || looks.iter().filter(|(_, look)| !look.loops_back && (local.is_none() || look.has_local));
         let mut best: Option<(Reach, &Stack)> = None;
         for (stack, look) in outward().filter(|(_, look)| look.is_up) {
@@ -292,7 +293,7 @@ impl Network {
                 let mut up = outward().filter(|(_, look)| look.is_up).map(|(stack, _)| *stack);
                 up.find(of_family).or(loopback).ok_or(RouteError::RemoteUnreachable)?
             }
-            // One that is down would lead there.
+            // An interface that is down would lead there.
             None if outward().any(|(_, look)| look.reach.is_some()) => return Err(RouteError::NetworkDown),
             None => return Err(RouteError::RemoteUnreachable),
         };
@@ -303,8 +304,9 @@ impl Network {
         Ok((stack.clone(), source))
     }
 
-    /// As [`route`](Self::route), by the interface of this number and from this address, which a host has asked this one at:
-    /// the answer leaves by the same way. `None` where that is not possible any more.
+    /// Like [`route`](Self::route), for an answer to `remote`: through the interface with the number `interface`, from
+    /// the address `asked` that `remote` has sent to, so that the answer leaves the same way. `None` if that is not
+    /// possible any more.
     pub(crate) fn way_back(&self, interface: u32, asked: Option<IpAddr>, remote: IpAddr) -> Option<(Stack, IpAddr)> {
         let stack = self.stacks().into_iter().find(|stack| stack.number() == interface)?;
         let source = stack.ask(|core| {
@@ -318,8 +320,9 @@ impl Network {
         Some((stack, source))
     }
 
-    /// The stacks that a socket bound to `address` is served by: for an unspecified address all of the network, for
-    /// another the interface that has it and the loopback, where this host itself speaks to it.
+    /// The stacks that serve a socket bound to `address`. For the unspecified address these are all stacks of the
+    /// network. For another address they are the interface that has the address and the loopback, where this host's own
+    /// packets to it arrive.
     ///
     /// # Errors
     /// [`BindError::NotFound`]; [`BindError::AddressNotAvailable`].
@@ -343,16 +346,16 @@ impl Network {
     }
 }
 
-/// Why no stack leads to a remote.
+/// The cause why there is no route to a remote.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum RouteError {
     /// The network has no interface.
     NotFound,
-    /// All interfaces are down, or those that would lead there.
+    /// All interfaces are down, or those that have a route to the remote.
     NetworkDown,
-    /// No interface leads there.
+    /// No interface has a route to the remote.
     RemoteUnreachable,
-    /// No interface has the address that is to be spoken from.
+    /// No interface has the local address.
     AddressNotAvailable,
 }
 
@@ -361,7 +364,7 @@ causes_of!(RouteError of ConnectError: NotFound, NetworkDown, RemoteUnreachable,
 impl From<RouteError> for SendError {
     fn from(error: RouteError) -> Self {
         match error {
-            // The socket is there, so its interfaces were: what it had is down.
+            // The socket was made on interfaces, so those are gone now.
             RouteError::NotFound | RouteError::NetworkDown => Self::NetworkDown,
             RouteError::RemoteUnreachable => Self::RemoteUnreachable,
             RouteError::AddressNotAvailable => Self::AddressNotAvailable,
@@ -374,7 +377,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn that_nothing_leads_there_is_told_to_who_connects_and_to_who_sends() {
+    fn an_unreachable_remote_is_an_error_of_connecting_and_of_sending() {
         for (cause, connecting, sending) in [
             (RouteError::NotFound, ConnectError::NotFound, SendError::NetworkDown),
             (RouteError::NetworkDown, ConnectError::NetworkDown, SendError::NetworkDown),

@@ -1,4 +1,4 @@
-//! The stacks that serve a bound socket, those that come later included.
+//! The registration of a bound socket with the stacks that serve it, including stacks that are mounted later.
 
 use core::fmt;
 use core::net::SocketAddr;
@@ -11,15 +11,15 @@ use super::network::Network;
 use crate::error::{AcceptError, BindError, ReceiveError, causes_of};
 use crate::stack::Stack;
 
-/// What registers a socket with a stack under a port, and what undoes that.
+/// The operations that register a socket with a stack under a port and remove it.
 pub(crate) trait Binding: Send + Sync {
     /// # Errors
-    /// As the socket's `bind`.
+    /// As for the `bind` of the socket's type.
     fn bind(&self, stack: &Stack, port: u16) -> Result<(), BindError>;
 
     fn unbind(&self, stack: &Stack, port: u16);
 
-    /// The ports to try on a stack for a socket that names none.
+    /// The ports to try on a stack for a socket that is bound to port 0.
     fn candidates(&self, stack: &Stack) -> Box<dyn Iterator<Item = u16>> {
         Box::new(stack.ask(|core| core.port_candidates()))
     }
@@ -27,8 +27,8 @@ pub(crate) trait Binding: Send + Sync {
 
 /// A socket's registration with the stacks that it is bound on. Dropping it unbinds the socket everywhere.
 ///
-/// A socket that is bound to an unspecified address is served by every interface of its network, and by those that are
-/// mounted later as soon as they are.
+/// A socket that is bound to an unspecified address is served by every interface of its network, and by interfaces that
+/// are mounted later.
 pub(crate) struct Serving(Arc<Served>);
 
 struct Served {
@@ -36,11 +36,11 @@ struct Served {
     local: SocketAddr,
     stacks: RwLock<Vec<Stack>>,
     binding: Box<dyn Binding>,
-    /// The place among the wildcards; none for another socket, or once unbound.
+    /// The index in [`Wildcards`]; `None` if the socket is not a wildcard, or once it is unbound.
     place: Mutex<Option<usize>>,
 }
 
-/// Why nothing can come to a socket now.
+/// The cause why a socket cannot receive anything now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Unserved {
     /// No interface has its address any more.
@@ -52,22 +52,24 @@ pub(crate) enum Unserved {
 causes_of!(Unserved of AcceptError: AddressNotAvailable, NetworkDown);
 causes_of!(Unserved of ReceiveError: AddressNotAvailable, NetworkDown);
 
-/// The sockets that an interface to come has to serve.
+/// The wildcard sockets, which an interface that is mounted later must serve, too.
 #[derive(Default)]
 pub(crate) struct Wildcards(Mutex<Slab<Weak<Served>>>);
 
 impl Serving {
-    /// Binds on every stack that has `local`'s address, or on none; for port 0 to one of the binding's candidates that is
-    /// free on all.
+    /// Binds on every stack that has `local`'s address, or on none. Port 0 selects one of the binding's candidates that
+    /// is free on all these stacks.
     ///
     /// # Errors
-    /// As [`Network::serving`]; [`BindError::AddressInUse`], also where no candidate is left; what the binding fails with.
+    /// As for [`Network::serving`]; [`BindError::AddressInUse`], also if no candidate is left; the errors of the
+    /// binding.
     pub(crate) fn bind(
         network: &Network,
         local: SocketAddr,
         binding: impl Binding + 'static,
     ) -> Result<Self, BindError> {
-        // Held while a wildcard is bound, so that an interface that is being mounted comes either before or after.
+        // Locked while a wildcard socket is bound, so that an interface that is being mounted is added either before or
+        // after it.
         let mut wildcards = local.ip().is_unspecified().then(|| network.wildcards().0.lock());
         let stacks = network.serving(local.ip())?;
         let local = SocketAddr::new(local.ip(), bind_all(&stacks, local.port(), &binding)?);
@@ -84,7 +86,7 @@ impl Serving {
         Ok(Self(served))
     }
 
-    /// The address that the socket is bound to, with the port that was chosen.
+    /// The local address, with the selected port.
     pub(crate) fn local(&self) -> SocketAddr {
         self.0.local
     }
@@ -99,8 +101,8 @@ impl Serving {
         self.0.unbind();
     }
 
-    /// Whether anything can come to the socket. The loopback carries this host's own packets to every address, but a
-    /// socket stands and falls with the interface that has its address.
+    /// Checks whether the socket can receive anything. The loopback carries this host's own packets to every local
+    /// address, but a socket is only usable while the interface with its address is.
     ///
     /// # Errors
     /// See [`Unserved`].
@@ -131,12 +133,12 @@ impl Served {
     }
 }
 
-/// Binds on all `stacks` or none, to `port`, or for 0 to a candidate; the port.
+/// Binds on all `stacks` or none, to `port`, or if that is 0 to a candidate. Returns the port.
 fn bind_all(stacks: &[Stack], port: u16, binding: &impl Binding) -> Result<u16, BindError> {
     if port != 0 {
         return bind_each(stacks, port, binding);
     }
-    // Every socket is served by the loopback too; the range that was configured is the other one's.
+    // Every socket is served by the loopback too, but the configured range of ports is that of the other interface.
     let outward = stacks.iter().find(|stack| stack.with(|core| !core.interface.loops_back()));
     let ranging = outward.or(stacks.first()).ok_or(BindError::NotFound)?;
     let mut tried = binding.candidates(ranging).map(|port| bind_each(stacks, port, binding));
@@ -154,9 +156,9 @@ fn bind_each(stacks: &[Stack], port: u16, binding: &impl Binding) -> Result<u16,
 }
 
 impl Wildcards {
-    /// Lets a stack that was mounted serve the sockets whose network it belongs to. `mount` makes it known, so that every
-    /// socket meets it either here or when it is bound.
-    pub(crate) fn meet(&self, stack: &Stack, mount: impl FnOnce()) {
+    /// Binds the wildcard sockets of networks that have the new stack. `mount` makes the stack known, so that every
+    /// socket is bound to it either here or in [`Serving::bind`].
+    pub(crate) fn bind_on(&self, stack: &Stack, mount: impl FnOnce()) {
         let waiting: Vec<Arc<Served>> = {
             let wildcards = self.0.lock();
             mount();
@@ -164,20 +166,20 @@ impl Wildcards {
         };
         for served in waiting.iter().filter(|served| served.network.admits(stack)) {
             let mut stacks = served.stacks.write();
-            // Served already, or unbound meanwhile.
+            // The socket is bound to the stack already, or was unbound meanwhile.
             if stacks.iter().any(|known| known.is(stack)) || served.place.lock().is_none() {
                 continue;
             }
             match served.binding.bind(stack, served.local.port()) {
                 Ok(()) => stacks.push(stack.clone()),
-                // Another socket, of a network of its own, was bound to that port on an interface of that name.
+                // A socket of a different network has that port on an interface with that name.
                 Err(error) => tracing::warn!(interface = %stack.name(), local = %served.local, %error, "not served"),
             }
         }
     }
 
-    /// Lets the sockets forget a stack that is unmounted.
-    pub(crate) fn part(&self, stack: &Stack) {
+    /// Removes an unmounted stack from all wildcard sockets.
+    pub(crate) fn forget(&self, stack: &Stack) {
         let waiting: Vec<Arc<Served>> = self.0.lock().iter().filter_map(|(_, served)| served.upgrade()).collect();
         waiting.iter().for_each(|served| served.stacks.write().retain(|known| !known.is(stack)));
     }

@@ -1,12 +1,11 @@
-//! What a connection says of itself.
+//! The statistics of a TCP connection.
 
 use core::time::Duration;
 
+use xila_network_engine::tcp::Info;
 pub use xila_network_engine::tcp::{Algorithm as CongestionAlgorithm, RecoveryState};
 
-use xila_network_engine::tcp::Info;
-
-/// What a connection says of itself, by the names of `ss -i` (ss(8)). Windows and queues are in bytes.
+/// The statistics of a TCP connection, with the names of `ss -i` (ss(8)). Windows and queues are in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TcpStatistics {
     /// Bytes that were read from the connection.
@@ -19,11 +18,11 @@ pub struct TcpStatistics {
     pub send_queue: usize,
     /// The smoothed round-trip time (RFC 6298), once there is one: `rtt`.
     pub round_trip_time: Option<Duration>,
-    /// How much it varies: `rttvar`.
+    /// The variation of the round-trip time: `rttvar`.
     pub round_trip_variation: Option<Duration>,
-    /// The least of the last minutes: `minrtt`.
+    /// The minimum round-trip time of the last minutes: `minrtt`.
     pub minimum_round_trip_time: Option<Duration>,
-    /// The retransmission timeout in force: `rto`.
+    /// The present retransmission timeout: `rto`.
     pub retransmission_timeout: Duration,
     /// Bytes of data in a full segment: `mss`.
     pub segment_size: usize,
@@ -33,17 +32,17 @@ pub struct TcpStatistics {
     pub slow_start_threshold: usize,
     /// The window that the peer offers: `snd_wnd`.
     pub send_window: usize,
-    /// The window that the peer is offered: `rcv_wnd`.
+    /// The window that is offered to the peer: `rcv_wnd`.
     pub receive_window: usize,
-    /// Bytes sent and neither acknowledged nor taken for lost: `unacked`.
+    /// Bytes sent that are neither acknowledged nor considered lost: `unacked`.
     pub in_flight: usize,
-    /// Segments sent again so far: `retrans`.
+    /// Segments retransmitted so far: `retrans`.
     pub retransmitted: u64,
-    /// Bytes taken for lost so far: `lost`.
+    /// Bytes considered lost so far: `lost`.
     pub lost: u64,
-    /// Where loss recovery stands.
+    /// The state of loss recovery.
     pub recovery: RecoveryState,
-    /// The congestion control.
+    /// The congestion control algorithm.
     pub congestion: CongestionAlgorithm,
 }
 

@@ -1,4 +1,4 @@
-//! One TCP connection.
+//! TCP connections.
 
 use core::fmt;
 use core::future::poll_fn;
@@ -22,11 +22,11 @@ use crate::stack::tcp::operations::Interest;
 use crate::stack::tcp::transfer::{gather, share};
 use crate::stack::{Core, Stack};
 
-/// How a connection is made.
+/// The options of a new connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConnectOptions {
-    /// The address to connect from; `None`, or port 0, for one that suits. A port that is named must be free for
-    /// [`TcpSocket::bind`], and is taken while the connection is being made.
+    /// The local address; `None` or port 0 lets the stack choose. If a port is given it must be free for
+    /// [`TcpSocket::bind`], and it is reserved while the connection is being made.
     pub local: Option<SocketAddr>,
     /// How long the peer may take to answer.
     pub timeout: Duration,
@@ -77,8 +77,8 @@ impl From<engine::TcpState> for TcpState {
 /// One TCP connection.
 ///
 /// Every method takes `&self`: two tasks may read and write at once, and several may wait for one direction. Dropping
-/// the stream with bytes unread resets the connection; otherwise the stack delivers what was written, within the linger
-/// time, and closes in good order.
+/// the stream with unread bytes resets the connection; otherwise the stack delivers the written data, within the linger
+/// time, and closes the connection gracefully.
 pub struct TcpStream {
     stack: Stack,
     flow: FlowId,
@@ -93,12 +93,12 @@ impl TcpStream {
     /// Connects to `remote` with default options.
     ///
     /// # Errors
-    /// As [`connect_with`](Self::connect_with).
+    /// As for [`connect_with`](Self::connect_with).
     pub async fn connect(network: &Network, remote: SocketAddr) -> Result<Self, ConnectError> {
         Self::connect_with(network, remote, ConnectOptions::default()).await
     }
 
-    /// Connects to `remote`. Dropping the future gives the attempt up and leaves nothing behind.
+    /// Connects to `remote`. Dropping the future cancels the attempt and leaves nothing behind.
     ///
     /// # Errors
     /// See [`ConnectError`].
@@ -110,14 +110,14 @@ impl TcpStream {
         Self::start(network, remote, options)?.await
     }
 
-    /// As [`connect_with`](Self::connect_with), with the first segment sent when this returns.
+    /// Like [`connect_with`](Self::connect_with), but returns when the SYN is sent or queued.
     ///
     /// # Errors
-    /// Those of [`connect_with`](Self::connect_with) that need no answer of the peer's.
+    /// Those of [`connect_with`](Self::connect_with) that do not depend on the peer's answer.
     pub fn start(network: &Network, remote: SocketAddr, options: ConnectOptions) -> Result<Connecting, ConnectError> {
         Self::check(remote, &options)?;
         match options.local.filter(|local| local.port() != 0) {
-            // The same way as for a socket that was bound before.
+            // The same as for a socket that was bound before.
             Some(local) => TcpSocket::bind(network, local)?.connect(remote, options),
             None => Self::begin(network, remote, options, None),
         }
@@ -134,7 +134,7 @@ impl TcpStream {
         Ok(())
     }
 
-    /// Begins a connection. Where a local port is named, `reserved` is bound to it.
+    /// Starts a connection. If a local port is given, `reserved` is bound to it.
     pub(super) fn begin(
         network: &Network,
         remote: SocketAddr,
@@ -159,7 +159,7 @@ impl TcpStream {
         Ok(Connecting { stream: Some(Self::new(stack, flow, local, remote)), reserved })
     }
 
-    /// Reads into `buffer`; how many bytes. 0 is the end of the stream: the peer has closed its half.
+    /// Reads into `buffer` and returns the number of bytes. 0 is the end of the stream: the peer has closed its half.
     ///
     /// # Errors
     /// See [`ReadError`].
@@ -167,15 +167,15 @@ impl TcpStream {
         poll_fn(|context| self.poll_read(context, buffer)).await
     }
 
-    /// As [`read`](Self::read), leaving the bytes to be read again.
+    /// Like [`read`](Self::read), but leaves the bytes in the queue.
     ///
     /// # Errors
-    /// As [`read`](Self::read).
+    /// As for [`read`](Self::read).
     pub async fn peek(&self, buffer: &mut [u8]) -> Result<usize, ReadError> {
         poll_fn(|context| self.poll(context, Interest::Read, |core, flow| core.tcp().peek(flow, buffer))).await
     }
 
-    /// Writes from `bytes`; how many were queued. They leave at once as far as the peer's window allows.
+    /// Writes from `bytes` and returns how many were queued. They are sent at once as far as the peer's window allows.
     ///
     /// # Errors
     /// See [`WriteError`].
@@ -186,7 +186,7 @@ impl TcpStream {
     /// Writes all of `bytes`.
     ///
     /// # Errors
-    /// As [`write`](Self::write); some of the bytes may have been queued.
+    /// As for [`write`](Self::write); some of the bytes may have been queued.
     pub async fn write_all(&self, mut bytes: &[u8]) -> Result<(), WriteError> {
         while !bytes.is_empty() {
             let count = self.write(bytes).await?;
@@ -195,125 +195,126 @@ impl TcpStream {
         Ok(())
     }
 
-    /// As [`read`](Self::read), for use in another future.
+    /// Like [`read`](Self::read), for use in another future.
     ///
     /// # Errors
-    /// As [`read`](Self::read).
+    /// As for [`read`](Self::read).
     pub fn poll_read(&self, context: &mut Context<'_>, buffer: &mut [u8]) -> Poll<Result<usize, ReadError>> {
         self.poll(context, Interest::Read, |core, flow| core.tcp().read(flow, buffer))
             .map_ok(|found| found.copy_to(buffer))
     }
 
-    /// As [`write`](Self::write), for use in another future.
+    /// Like [`write`](Self::write), for use in another future.
     ///
     /// # Errors
-    /// As [`write`](Self::write).
+    /// As for [`write`](Self::write).
     pub fn poll_write(&self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<Result<usize, WriteError>> {
         let shared = share(&self.stack, self.flow, bytes);
         self.poll(context, Interest::Write, |core, flow| core.tcp().write(flow, bytes, shared.as_deref()))
     }
 
-    /// Ready when a read would not wait.
+    /// Ready when a read would succeed or fail without waiting.
     ///
     /// # Errors
-    /// [`ReadError::NetworkDown`] while the interface is down. How a connection ended is for the read to say.
+    /// [`ReadError::NetworkDown`] while the interface is down. If the connection has ended, the read returns the cause.
     pub fn poll_read_ready(&self, context: &mut Context<'_>) -> Poll<Result<(), ReadError>> {
         self.poll_ready(context, Interest::Read).map_err(ReadError::from)
     }
 
-    /// Ready when a write would not wait.
+    /// Ready when a write would succeed or fail without waiting.
     ///
     /// # Errors
-    /// [`WriteError::NetworkDown`] while the interface is down. How a connection ended is for the write to say.
+    /// [`WriteError::NetworkDown`] while the interface is down. If the connection has ended, the write returns the
+    /// cause.
     pub fn poll_write_ready(&self, context: &mut Context<'_>) -> Poll<Result<(), WriteError>> {
         self.poll_ready(context, Interest::Write).map_err(WriteError::from)
     }
 
-    /// Waits until the peer has acknowledged all that was written.
+    /// Waits until the peer has acknowledged all written data.
     ///
     /// # Errors
-    /// See [`WriteError`]; a half that is shut down is none.
+    /// See [`WriteError`]. A sending half that is shut down is not an error.
     pub async fn flush(&self) -> Result<(), WriteError> {
         poll_fn(|context| self.poll_flush(context)).await
     }
 
-    /// As [`flush`](Self::flush), for use in another future.
+    /// Like [`flush`](Self::flush), for use in another future.
     ///
     /// # Errors
-    /// As [`flush`](Self::flush).
+    /// As for [`flush`](Self::flush).
     pub fn poll_flush(&self, context: &mut Context<'_>) -> Poll<Result<(), WriteError>> {
         self.poll_flushed(context, false)
     }
 
-    /// After a shutdown of the sending half: waits until the peer has acknowledged the end of the stream.
+    /// Waits until the peer has acknowledged the FIN, after a shutdown of the sending half.
     ///
     /// # Errors
-    /// As [`flush`](Self::flush).
+    /// As for [`flush`](Self::flush).
     pub async fn closed(&self) -> Result<(), WriteError> {
         poll_fn(|context| self.poll_closed(context)).await
     }
 
-    /// As [`closed`](Self::closed), for use in another future.
+    /// Like [`closed`](Self::closed), for use in another future.
     ///
     /// # Errors
-    /// As [`closed`](Self::closed).
+    /// As for [`closed`](Self::closed).
     pub fn poll_closed(&self, context: &mut Context<'_>) -> Poll<Result<(), WriteError>> {
         self.poll_flushed(context, true)
     }
 
-    /// As [`read`](Self::read), without waiting.
+    /// Like [`read`](Self::read), without waiting.
     ///
     /// # Errors
-    /// [`ReadError::WouldBlock`] where nothing is there; else as [`read`](Self::read).
+    /// [`ReadError::WouldBlock`] if nothing has arrived; else as for [`read`](Self::read).
     pub fn try_read(&self, buffer: &mut [u8]) -> Result<usize, ReadError> {
         self.stack.attempt(|core| core.tcp().read(self.flow, buffer)).map(|found| found.copy_to(buffer))
     }
 
-    /// As [`try_read`](Self::try_read), leaving the bytes to be read again.
+    /// Like [`try_read`](Self::try_read), but leaves the bytes in the queue.
     ///
     /// # Errors
-    /// As [`try_read`](Self::try_read).
+    /// As for [`try_read`](Self::try_read).
     pub fn try_peek(&self, buffer: &mut [u8]) -> Result<usize, ReadError> {
         self.stack.attempt(|core| core.tcp().peek(self.flow, buffer))
     }
 
-    /// As [`try_read`](Self::try_read), at most `most` bytes, into a vector of their own.
+    /// Like [`try_read`](Self::try_read), but returns at most `most` bytes in a vector.
     ///
     /// # Errors
-    /// As [`try_read`](Self::try_read).
+    /// As for [`try_read`](Self::try_read).
     pub fn try_read_vec(&self, most: usize) -> Result<Vec<u8>, ReadError> {
         self.stack.attempt(|core| core.tcp().read_slices(self.flow, most)).map(|slices| gather(&slices))
     }
 
-    /// How many bytes a write would take now.
+    /// The number of bytes that a write would accept now.
     ///
     /// # Errors
-    /// As [`write`](Self::write).
+    /// As for [`write`](Self::write).
     pub fn send_room(&self) -> Result<usize, WriteError> {
         self.promise(usize::MAX)
     }
 
-    /// How many bytes, up to `most`, the next write will take for certain.
+    /// The number of bytes, up to `most`, that the next write is guaranteed to accept.
     ///
     /// # Errors
-    /// As [`write`](Self::write).
+    /// As for [`write`](Self::write).
     pub(crate) fn promise(&self, most: usize) -> Result<usize, WriteError> {
         self.stack.ask(|core| core.tcp().promise(self.flow, most))
     }
 
-    /// As [`write`](Self::write), without waiting.
+    /// Like [`write`](Self::write), without waiting.
     ///
     /// # Errors
-    /// [`WriteError::WouldBlock`] where there is no room; else as [`write`](Self::write).
+    /// [`WriteError::WouldBlock`] if there is no room; else as for [`write`](Self::write).
     pub fn try_write(&self, bytes: &[u8]) -> Result<usize, WriteError> {
         let shared = share(&self.stack, self.flow, bytes);
         self.stack.attempt(|core| core.tcp().write(self.flow, bytes, shared.as_deref()))
     }
 
-    /// Closes one half or both. The end of the stream follows what was written; reads find the end at once.
+    /// Closes one half or both. A FIN follows the written data; reads return the end of the stream at once.
     ///
     /// # Errors
-    /// How the connection ended, where it has and the sending half was to be closed.
+    /// The cause why the connection ended, if it has and the sending half was to be closed.
     pub fn shutdown(&self, how: Shutdown) -> Result<(), WriteError> {
         self.stack.with_mut(|core| {
             if matches!(how, Shutdown::Read | Shutdown::Both) {
@@ -326,7 +327,7 @@ impl TcpStream {
         })
     }
 
-    /// Ends the connection at once with a reset. Operations fail with `ConnectionAborted`.
+    /// Aborts the connection with a reset. Operations fail with `ConnectionAborted` from then on.
     pub fn abort(&self) {
         self.stack.with_mut(|core| core.tcp().abort(self.flow));
     }
@@ -367,18 +368,19 @@ impl TcpStream {
     }
 }
 
-/// A connection that is being made: a future of it. Dropping it gives the attempt up and leaves nothing behind.
+/// The future of a connection that is being made. Dropping it cancels the attempt and leaves nothing behind.
 #[derive(Debug)]
 #[must_use = "the attempt is given up when this is dropped"]
 pub struct Connecting {
     stream: Option<TcpStream>,
-    /// What keeps others from the local port that was named. A connection does not, and while it is being made, the
-    /// client of a listener that came to have the port could complete it (RFC 9293 section 3.5, simultaneous open).
+    /// Reserves the local port that was given. A connection alone does not: while it is being made, another socket
+    /// could listen on the port, and a client of that listener could complete the connection (RFC 9293 section 3.5,
+    /// simultaneous open).
     reserved: Option<TcpSocket>,
 }
 
 impl Connecting {
-    /// This end's address; none once the connection was handed out.
+    /// The local address; `None` once the connection has been returned.
     #[must_use]
     pub fn local_addr(&self) -> Option<SocketAddr> {
         self.stream.as_ref().map(TcpStream::local_addr)
@@ -389,7 +391,7 @@ impl Future for Connecting {
     type Output = Result<TcpStream, ConnectError>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<TcpStream, ConnectError>> {
-        // Polled after its end, as no future may be.
+        // The future was polled after its end, which is not allowed.
         let Some(stream) = &self.stream else { return Poll::Ready(Err(ConnectError::InvalidState)) };
         match stream.stack.ask(|core| core.tcp().connected(stream.flow, context.waker())) {
             None => Poll::Pending,
@@ -402,10 +404,10 @@ impl Future for Connecting {
     }
 }
 
-/// What a connection says of itself, and what can be asked of it. An option of a connection that has ended is an option of
-/// nothing: to set it changes nothing, and is no error.
+/// The state and the options of a connection. After a connection has ended, setting an option changes nothing and is no
+/// error.
 impl TcpStream {
-    /// This end's address.
+    /// The local address.
     #[must_use]
     pub const fn local_addr(&self) -> SocketAddr {
         self.ends.local()
@@ -429,25 +431,25 @@ impl TcpStream {
         self.stack.ask(|core| core.tcp().info(self.flow)).state.into()
     }
 
-    /// What the connection has carried, and how it sends.
+    /// The statistics of the connection.
     #[must_use]
     pub fn statistics(&self) -> TcpStatistics {
         self.stack.ask(|core| core.tcp().info(self.flow)).into()
     }
 
-    /// The options in force, buffer sizes as they were asked for.
+    /// The present options, with the buffer sizes that were requested.
     #[must_use]
     pub fn options(&self) -> TcpOptions {
         self.stack.ask(|core| core.tcp().options(self.flow).cloned()).unwrap_or_default()
     }
 
-    /// Whether small segments leave at once.
+    /// Whether small segments are sent at once.
     #[must_use]
     pub fn no_delay(&self) -> bool {
         self.options().no_delay
     }
 
-    /// The keep-alive in force.
+    /// The present keep-alive.
     #[must_use]
     pub fn keep_alive(&self) -> Option<KeepAlive> {
         self.options().keep_alive
@@ -459,7 +461,7 @@ impl TcpStream {
         self.options().hop_limit
     }
 
-    /// The traffic class, or type of service, of the packets sent.
+    /// The traffic class (IPv6) or type of service (IPv4) of the packets sent.
     #[must_use]
     pub fn traffic_class(&self) -> u8 {
         self.options().traffic_class
@@ -471,37 +473,37 @@ impl TcpStream {
         self.options().user_timeout
     }
 
-    /// How long the connection may outlive this value.
+    /// How long the connection may continue after this value is dropped.
     #[must_use]
     pub fn linger(&self) -> Duration {
         self.options().linger
     }
 
-    /// The receive buffer, in bytes as asked for.
+    /// The requested receive buffer in bytes.
     #[must_use]
     pub fn receive_buffer(&self) -> usize {
         self.options().receive_buffer
     }
 
-    /// The send buffer, in bytes as asked for.
+    /// The requested send buffer in bytes.
     #[must_use]
     pub fn send_buffer(&self) -> usize {
         self.options().send_buffer
     }
 
-    /// The congestion control in force: what was asked for in [`TcpOptions::congestion`], else what the interface has
+    /// The present congestion control: the one requested in [`TcpOptions::congestion`], else that of the interface
     /// ([`InterfaceConfig::congestion`](crate::InterfaceConfig)).
     #[must_use]
     pub fn congestion(&self) -> CongestionAlgorithm {
         self.statistics().congestion
     }
 
-    /// Sets whether small segments leave at once.
+    /// Sets whether small segments are sent at once.
     pub fn set_no_delay(&self, no_delay: bool) {
         self.set(|options| options.no_delay = no_delay);
     }
 
-    /// Sets or ends the probing of a silent peer.
+    /// Sets or disables keep-alive.
     ///
     /// # Errors
     /// [`InvalidOption`] for times of zero or no probes.
@@ -514,8 +516,8 @@ impl TcpStream {
         self.set(|options| options.hop_limit = hop_limit);
     }
 
-    /// Sets the traffic class (IPv6) or type of service (IPv4) of the packets sent: the differentiated services field in the
-    /// upper six bits; the lower two are ECN's, and ignored (RFC 2474, `IP_TOS`).
+    /// Sets the traffic class (IPv6) or type of service (IPv4) of the packets sent. The upper six bits are the
+    /// differentiated services field (RFC 2474, `IP_TOS`). The lower two bits belong to ECN and are ignored.
     pub fn set_traffic_class(&self, traffic_class: u8) {
         self.set(|options| options.traffic_class = traffic_class);
     }
@@ -528,13 +530,14 @@ impl TcpStream {
         self.configure(|options| options.user_timeout = timeout)
     }
 
-    /// Sets how long the connection may outlive this value; zero means that dropping it resets it.
+    /// Sets how long the connection may continue after this value is dropped. Zero means that dropping it resets the
+    /// connection.
     pub fn set_linger(&self, linger: Duration) {
         self.set(|options| options.linger = linger);
     }
 
-    /// Sets the receive buffer, in bytes: how much may wait to be read, and the window that the peer is offered. A window that
-    /// was offered is honoured.
+    /// Sets the receive buffer in bytes: it limits the data that waits to be read and the window that is offered to the
+    /// peer. A window that was offered already is honoured.
     ///
     /// # Errors
     /// [`InvalidOption`] for 0.
@@ -542,7 +545,7 @@ impl TcpStream {
         self.configure(|options| options.receive_buffer = bytes)
     }
 
-    /// Sets the send buffer, in bytes: how much may wait to be sent and acknowledged.
+    /// Sets the send buffer in bytes: it limits the data that waits to be sent or acknowledged.
     ///
     /// # Errors
     /// [`InvalidOption`] for 0.
@@ -550,7 +553,7 @@ impl TcpStream {
         self.configure(|options| options.send_buffer = bytes)
     }
 
-    /// Sets an option that may have any value of its type.
+    /// Sets an option for which every value of its type is valid.
     fn set(&self, set: impl FnOnce(&mut TcpOptions)) {
         let changed = self.configure(set);
         debug_assert!(changed.is_ok(), "the other options are valid, and every value of this one is");
@@ -561,7 +564,7 @@ impl TcpStream {
     }
 }
 
-/// What would block is waited for.
+/// Converts an error that would block to `Pending`.
 pub(super) fn pending<T, E: MayBlock>(result: Result<T, E>) -> Poll<Result<T, E>> {
     match result {
         Err(error) if error.would_block() => Poll::Pending,

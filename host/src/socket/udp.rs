@@ -1,4 +1,4 @@
-//! Datagrams.
+//! UDP sockets.
 
 use core::fmt;
 use core::future::poll_fn;
@@ -37,7 +37,7 @@ pub struct UdpSocket {
     mailbox: Arc<Mailbox>,
     outlet: Outlet,
     ways: Mutex<Ways>,
-    /// Datagrams that were sent.
+    /// The number of datagrams sent.
     sent: AtomicU64,
     hop_limit: SharedHopLimit,
     broadcast: AtomicBool,
@@ -46,7 +46,7 @@ pub struct UdpSocket {
     receive_buffer: AtomicUsize,
 }
 
-/// A socket as it is bound.
+/// The registration of the socket with the stacks.
 struct Receiving {
     address: IpAddr,
     owner: Owner,
@@ -72,25 +72,25 @@ impl Binding for Receiving {
     }
 }
 
-/// The ends of a socket that is bound to an address and has this peer.
+/// The local and remote address of a connected socket.
 fn connection(local: SocketAddr, peer: Option<SocketAddr>) -> Option<Tuple> {
     peer.map(|peer| Tuple::new(local, peer))
 }
 
-/// Which way datagrams take.
+/// The routes of a socket's datagrams.
 #[derive(Default)]
 struct Ways {
-    /// The address that was selected when the socket was connected.
+    /// The source address that was selected when the socket was connected.
     selected: Option<IpAddr>,
-    /// The route that the last datagram took.
+    /// The route of the last datagram.
     last: Option<Known>,
 }
 
-/// A route that was found, good until the network changes.
+/// A cached route, valid until the network changes.
 struct Known {
     remote: IpAddr,
     version: u64,
-    /// The way back, where one was known.
+    /// The way back to the remote, if one was known.
     way: Option<Way>,
     stack: Stack,
     source: IpAddr,
@@ -100,13 +100,13 @@ impl UdpSocket {
     /// Binds to a local address with default options.
     ///
     /// # Errors
-    /// As [`bind_with`](Self::bind_with).
+    /// As for [`bind_with`](Self::bind_with).
     pub fn bind(network: &Network, local: SocketAddr) -> Result<Self, BindError> {
         Self::bind_with(network, local, &UdpOptions::default())
     }
 
-    /// Binds to a local address; port 0 is one of the ephemeral ports. An unspecified address is every address of its
-    /// family on every interface of `network`, those mounted later included.
+    /// Binds to a local address. Port 0 selects an ephemeral port. The unspecified address means every address of its
+    /// family on every interface of `network`, including interfaces that are mounted later.
     ///
     /// # Errors
     /// See [`BindError`].
@@ -136,16 +136,16 @@ impl UdpSocket {
         })
     }
 
-    /// Makes `remote` the only peer: [`send`](Self::send) goes there, and what others send is not received. Errors that
-    /// the path reports about it are returned by the next operation. A socket that is bound to every address has that one
-    /// from now on that the route to the peer selects.
+    /// Makes `remote` the only peer: [`send`](Self::send) sends to it, and datagrams from others are not received.
+    /// Errors that routers and hosts report about this peer are returned by the next operation. A socket that is bound
+    /// to the unspecified address gets the source address that the route to the peer selects.
     ///
     /// # Errors
     /// [`InvalidRemote`].
     pub fn connect(&self, remote: SocketAddr) -> Result<(), InvalidRemote> {
         self.check_remote(remote)?;
         self.set_peer(Some(remote));
-        // Where no route leads there yet, sending says so.
+        // If there is no route yet, sending will return the error.
         let source = self.route(remote, self.mailbox.way_back(remote)).ok().map(|(_, source)| source);
         self.ways.lock().selected = source.filter(|_| self.local.ip().is_unspecified());
         Ok(())
@@ -158,7 +158,7 @@ impl UdpSocket {
         }
     }
 
-    /// Takes datagrams from everyone again.
+    /// Removes the peer: receives datagrams from everyone again.
     ///
     /// # Errors
     /// [`NotConnected`].
@@ -174,24 +174,24 @@ impl UdpSocket {
     /// Sends a datagram to the connected peer.
     ///
     /// # Errors
-    /// [`SendError::InvalidState`] where there is none; else as [`send_to`](Self::send_to).
+    /// [`SendError::InvalidState`] if the socket is not connected; else as for [`send_to`](Self::send_to).
     pub async fn send(&self, payload: &[u8]) -> Result<usize, SendError> {
         poll_fn(|context| self.poll_send(context, payload)).await
     }
 
-    /// Sends a datagram to `remote`; its length. Waits only while the link takes nothing and a few datagrams of the socket
-    /// wait for it already.
+    /// Sends a datagram to `remote` and returns its length. Waits only while the device is full and a few datagrams of
+    /// the socket wait already, or while too many packets wait for the neighbour.
     ///
     /// # Errors
-    /// See [`SendError`]. Broadcast addresses are for those who [ask for them](Self::set_broadcast).
+    /// See [`SendError`]. Broadcast addresses must be [allowed](Self::set_broadcast) first.
     pub async fn send_to(&self, payload: &[u8], remote: SocketAddr) -> Result<usize, SendError> {
         poll_fn(|context| self.poll_send_to(context, payload, remote)).await
     }
 
-    /// As [`send`](Self::send), for use in another future.
+    /// Like [`send`](Self::send), for use in another future.
     ///
     /// # Errors
-    /// As [`send`](Self::send).
+    /// As for [`send`](Self::send).
     pub fn poll_send(&self, context: &mut Context<'_>, payload: &[u8]) -> Poll<Result<usize, SendError>> {
         match self.mailbox.peer() {
             Some(peer) => self.poll_send_to(context, payload, peer),
@@ -199,10 +199,10 @@ impl UdpSocket {
         }
     }
 
-    /// As [`send_to`](Self::send_to), for use in another future.
+    /// Like [`send_to`](Self::send_to), for use in another future.
     ///
     /// # Errors
-    /// As [`send_to`](Self::send_to).
+    /// As for [`send_to`](Self::send_to).
     pub fn poll_send_to(
         &self,
         context: &mut Context<'_>,
@@ -212,27 +212,28 @@ impl UdpSocket {
         pending(self.transmit(payload, &[], remote, Some(context.waker()))).map_ok(|_| payload.len())
     }
 
-    /// As [`send_to`](Self::send_to), without waiting.
+    /// Like [`send_to`](Self::send_to), without waiting.
     ///
     /// # Errors
-    /// [`SendError::WouldBlock`] while the link takes nothing; else as [`send_to`](Self::send_to).
+    /// [`SendError::WouldBlock`] where [`send_to`](Self::send_to) would wait; else as for that.
     pub fn try_send_to(&self, payload: &[u8], remote: SocketAddr) -> Result<usize, SendError> {
         self.transmit(payload, &[], remote, None).map(|_| payload.len())
     }
 
-    /// As [`send`](Self::send), without waiting.
+    /// Like [`send`](Self::send), without waiting.
     ///
     /// # Errors
-    /// [`SendError::WouldBlock`] while the link takes nothing; else as [`send`](Self::send).
+    /// [`SendError::WouldBlock`] where [`send`](Self::send) would wait; else as for that.
     pub fn try_send(&self, payload: &[u8]) -> Result<usize, SendError> {
         self.try_send_to(payload, self.mailbox.peer().ok_or(NotConnected)?)
     }
 
-    /// Sends datagrams in order, to each its remote or the connected peer; how many. Waits for the first only: what
-    /// the link does not take after that is left to the caller.
+    /// Sends datagrams in order, each to its remote or to the connected peer, and returns how many were sent. Waits for
+    /// the first one only: datagrams that cannot be sent at once after it are left to the caller.
     ///
     /// # Errors
-    /// As [`send_to`](Self::send_to), about the first datagram. An error about a later one ends the batch before it.
+    /// As for [`send_to`](Self::send_to), about the first datagram. An error about a later one ends the batch before
+    /// it.
     pub async fn send_many(&self, datagrams: &[(&[u8], Option<SocketAddr>)]) -> Result<usize, SendError> {
         if datagrams.is_empty() {
             return Ok(0);
@@ -247,7 +248,7 @@ impl UdpSocket {
         Ok(sent)
     }
 
-    /// Sends the first of some datagrams, and those behind it that are for the same remote; how many.
+    /// Sends the first datagram and those directly behind it that have the same remote. Returns how many were sent.
     fn transmit_row(
         &self,
         datagrams: &[(&[u8], Option<SocketAddr>)],
@@ -260,7 +261,7 @@ impl UdpSocket {
         self.transmit(first, &row, remote, waker)
     }
 
-    /// Sends a datagram, and others behind it; how many.
+    /// Sends a datagram and others to the same remote. Returns how many were sent.
     fn transmit(
         &self,
         payload: &[u8],
@@ -303,10 +304,10 @@ impl UdpSocket {
         self.network.check_to(operation, route, remote)
     }
 
-    /// The stack that leads to a peer, and the address to speak from: where the peer has asked this socket by a `way`, and
-    /// that names no address of its own, the interface and address that it was asked at.
+    /// The stack and the source address for datagrams to a peer. If the socket has no local address of its own and the
+    /// peer has sent to it by a `way`, these are the interface and address of that way.
     fn route(&self, peer: SocketAddr, way: Option<Way>) -> Result<(Stack, IpAddr), RouteError> {
-        // Read before the look, so that a change during it makes the result stale at once.
+        // Read before the route is found, so that a change meanwhile makes the cached route stale at once.
         let version = self.network.version();
         let remote = peer.ip();
         let Ways { selected, last } = &mut *self.ways.lock();
@@ -334,18 +335,19 @@ impl UdpSocket {
         if bad { Err(InvalidRemote) } else { Ok(()) }
     }
 
-    /// Receives a datagram into `buffer`: how many bytes, and who sent it. What is longer than the buffer is cut off.
+    /// Receives a datagram into `buffer`. Returns the number of bytes and the sender. A datagram that is longer than
+    /// the buffer is truncated.
     ///
     /// # Errors
-    /// See [`ReceiveError`]. What the path said of the connected peer is told once.
+    /// See [`ReceiveError`]. Each error that was reported about the connected peer is returned once.
     pub async fn recv_from(&self, buffer: &mut [u8]) -> Result<(usize, SocketAddr), ReceiveError> {
         poll_fn(|context| self.poll_recv_from(context, buffer)).await
     }
 
-    /// As [`recv_from`](Self::recv_from), for a connected socket.
+    /// Like [`recv_from`](Self::recv_from), for a connected socket.
     ///
     /// # Errors
-    /// As [`recv_from`](Self::recv_from).
+    /// As for [`recv_from`](Self::recv_from).
     pub async fn recv(&self, buffer: &mut [u8]) -> Result<usize, ReceiveError> {
         self.recv_from(buffer).await.map(|(count, _)| count)
     }
@@ -353,15 +355,15 @@ impl UdpSocket {
     /// Receives a datagram whole, without copying it.
     ///
     /// # Errors
-    /// As [`recv_from`](Self::recv_from).
+    /// As for [`recv_from`](Self::recv_from).
     pub async fn recv_datagram(&self) -> Result<Datagram, ReceiveError> {
         poll_fn(|context| self.poll_recv_datagram(context)).await
     }
 
-    /// Waits for a datagram, then takes it and those that have arrived behind it, at most `most`.
+    /// Waits for a datagram, then returns it and those that have arrived after it, at most `most`.
     ///
     /// # Errors
-    /// As [`recv_from`](Self::recv_from).
+    /// As for [`recv_from`](Self::recv_from).
     pub async fn recv_many(&self, most: usize) -> Result<Vec<Datagram>, ReceiveError> {
         if most == 0 {
             return Ok(Vec::new());
@@ -371,10 +373,10 @@ impl UdpSocket {
         Ok(datagrams)
     }
 
-    /// As [`recv_from`](Self::recv_from), for use in another future.
+    /// Like [`recv_from`](Self::recv_from), for use in another future.
     ///
     /// # Errors
-    /// As [`recv_from`](Self::recv_from).
+    /// As for [`recv_from`](Self::recv_from).
     pub fn poll_recv_from(
         &self,
         context: &mut Context<'_>,
@@ -387,10 +389,10 @@ impl UdpSocket {
         })
     }
 
-    /// As [`recv_datagram`](Self::recv_datagram), for use in another future.
+    /// Like [`recv_datagram`](Self::recv_datagram), for use in another future.
     ///
     /// # Errors
-    /// As [`recv_from`](Self::recv_from).
+    /// As for [`recv_from`](Self::recv_from).
     pub fn poll_recv_datagram(&self, context: &mut Context<'_>) -> Poll<Result<Datagram, ReceiveError>> {
         match self.mailbox.take(Some(context.waker())) {
             Err(ReceiveError::WouldBlock) => self.idle(),
@@ -398,16 +400,17 @@ impl UdpSocket {
         }
     }
 
-    /// Ready when receiving would not wait, be it for an error.
+    /// Ready when receiving would succeed or fail without waiting.
     pub fn poll_recv_ready(&self, context: &mut Context<'_>) -> Poll<()> {
         let ready = self.mailbox.is_ready(context.waker()) || self.serving.check().is_err();
         if ready { Poll::Ready(()) } else { Poll::Pending }
     }
 
-    /// Ready when sending to the address that was last sent to would not wait, be it for an error. A socket that has not
-    /// sent anything yet is ready.
+    /// Ready when sending to the address of the last datagram would succeed or fail without waiting. A socket that has
+    /// not sent anything yet is ready.
     pub fn poll_send_ready(&self, context: &mut Context<'_>) -> Poll<()> {
-        // Whether the way is free is a matter of the stack that was last sent through. Any other says so by itself.
+        // This asks the stack through which the last datagram was sent. If the next one takes another stack, sending
+        // may still wait.
         let known = self.ways.lock().last.as_ref().map(|known| (known.stack.clone(), known.remote));
         match known {
             Some((stack, remote))
@@ -419,24 +422,24 @@ impl UdpSocket {
         }
     }
 
-    /// As [`recv_datagram`](Self::recv_datagram), without waiting.
+    /// Like [`recv_datagram`](Self::recv_datagram), without waiting.
     ///
     /// # Errors
-    /// [`ReceiveError::WouldBlock`] where nothing is there, also because nothing can come; what the path said of the connected
-    /// peer.
+    /// [`ReceiveError::WouldBlock`] if nothing is there, also if nothing can arrive; the pending error about the
+    /// connected peer.
     pub fn try_recv_datagram(&self) -> Result<Datagram, ReceiveError> {
         self.mailbox.take(None)
     }
 
-    /// A datagram that has arrived, if there is one. An error of the path is left for the next operation.
+    /// Takes the oldest datagram, if there is one. A pending error is left for the next operation.
     pub fn take_queued(&self) -> Option<Datagram> {
         self.mailbox.take_queued()
     }
 
-    /// As [`recv_from`](Self::recv_from), leaving the datagram to be received again.
+    /// Like [`recv_from`](Self::recv_from), but leaves the datagram in the queue.
     ///
     /// # Errors
-    /// As [`recv_from`](Self::recv_from).
+    /// As for [`recv_from`](Self::recv_from).
     pub async fn peek_from(&self, buffer: &mut [u8]) -> Result<(usize, SocketAddr), ReceiveError> {
         poll_fn(|context| {
             let peeked = self.mailbox.peek(Some(context.waker()), |datagram| {
@@ -460,10 +463,10 @@ impl UdpSocket {
     }
 }
 
-/// What a socket says of itself, and what can be asked of it.
+/// The state and the options of a socket.
 impl UdpSocket {
-    /// The address that the socket is bound to, with the port that was chosen; for a connected socket that is bound to every
-    /// address, the one that it speaks from.
+    /// The local address, with the selected port. For a connected socket that is bound to the unspecified address: the
+    /// source address that was selected.
     #[must_use]
     pub fn local_addr(&self) -> SocketAddr {
         match self.ways.lock().selected {
@@ -478,19 +481,19 @@ impl UdpSocket {
         self.mailbox.peer()
     }
 
-    /// What was sent, received and dropped.
+    /// The counters of the socket.
     #[must_use]
     pub fn statistics(&self) -> UdpStatistics {
         self.mailbox.statistics(self.sent.load(Ordering::Relaxed))
     }
 
-    /// The receive buffer, in bytes as asked for.
+    /// The requested receive buffer in bytes.
     #[must_use]
     pub fn receive_buffer(&self) -> usize {
         self.receive_buffer.load(Ordering::Relaxed)
     }
 
-    /// Sets the receive buffer, in bytes. What has no room in it any more, of what is queued, is dropped and counted, the
+    /// Sets the receive buffer in bytes. Queued datagrams that have no room in it any more are dropped and counted, the
     /// latest first.
     ///
     /// # Errors
@@ -526,31 +529,32 @@ impl UdpSocket {
         self.broadcast.store(broadcast, Ordering::Relaxed);
     }
 
-    /// Whether datagrams that are longer than their path takes are refused, and not sent in fragments.
+    /// Whether datagrams that exceed the path MTU are refused and not sent in fragments.
     #[must_use]
     pub fn dont_fragment(&self) -> bool {
         self.dont_fragment.load(Ordering::Relaxed)
     }
 
-    /// Sets whether datagrams that are longer than their path takes are refused with [`SendError::PacketTooLarge`] (as by
-    /// `IP_PMTUDISC_DO` of ip(7)), and not sent in fragments.
+    /// Sets whether datagrams that exceed the path MTU are refused with [`SendError::PacketTooLarge`] (like
+    /// `IP_PMTUDISC_DO` of ip(7)) and not sent in fragments.
     pub fn set_dont_fragment(&self, dont_fragment: bool) {
         self.dont_fragment.store(dont_fragment, Ordering::Relaxed);
     }
 
-    /// Whether what is sent to a group is received by its members on this host too.
+    /// Whether datagrams to a multicast group are received by its members on this host too.
     #[must_use]
     pub fn multicast_loop(&self) -> bool {
         self.multicast_loop.load(Ordering::Relaxed)
     }
 
-    /// Sets whether what is sent to a group is received by its members on this host too (`IP_MULTICAST_LOOP`), the sender
-    /// among them.
+    /// Sets whether datagrams to a multicast group are received by its members on this host too (`IP_MULTICAST_LOOP`),
+    /// including the sender.
     pub fn set_multicast_loop(&self, multicast_loop: bool) {
         self.multicast_loop.store(multicast_loop, Ordering::Relaxed);
     }
 
-    /// Joins a multicast group, on the named interface or else on the first of this socket's that is not the loopback.
+    /// Joins a multicast group on the named interface, or else on the socket's first interface that is not the
+    /// loopback.
     ///
     /// # Errors
     /// See [`MembershipError`].

@@ -1,10 +1,10 @@
-//! The engine of an interface on its device, for as long as both are there.
+//! The engine of an interface together with its device, while the interface is mounted.
 //!
-//! Nobody changes the engine but through [`engage`](Attachment::engage) and [`tend`](Attachment::tend), which see to it
-//! that its panic ends this interface and nothing else. The engine is fed by strangers: a panic in it means that
-//! something is not as it believes, so nothing of it is used any more. The interface is then as one that was unmounted,
-//! its sockets fail with `NetworkDown`, and its name is free. Neither the runner nor the guest whose call happened to be
-//! under way is ended by it. Where a program is built with `panic = "abort"`, there is nothing to be caught.
+//! The engine is changed only through [`engage`](Attachment::engage) and [`tend`](Attachment::tend), which contain a
+//! panic of the engine: it ends this interface and nothing else. The engine handles input from untrusted hosts, and
+//! after a panic its state may be inconsistent, so it is not used any more. The interface is then like an unmounted
+//! one: its sockets fail with `NetworkDown`, and its name is free. Neither the runner nor the guest whose call was
+//! under way is ended. In a program built with `panic = "abort"` nothing can be contained.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -20,38 +20,39 @@ use crate::device::{Capabilities, Device, Frame};
 use crate::error::NetworkDown;
 use crate::platform::Instant;
 
-/// An engine on its device.
+/// An engine with its device.
 pub(crate) struct Attachment {
     engine: Engine,
-    /// The device; none once the interface is gone.
+    /// The device; `None` once the interface is gone.
     port: Option<Port>,
     /// The device of an interface whose engine has panicked, until it is unmounted.
     failed: Option<Box<dyn Device>>,
-    /// What makes an engine anew.
+    /// The configuration, for a new engine after a panic.
     config: Config,
     pub(super) capabilities: Capabilities,
     pub(super) state: State,
-    /// The domains that somebody has said names are to be looked for in.
+    /// The search domains that the user has set.
     pub(super) search_domains: Vec<String>,
-    /// The device's link, when it was last looked at.
+    /// The state of the device's link when it was last read.
     pub(super) known_link: Link,
     /// The time of the present call.
     now: Instant,
-    /// When the engine has something due, while that is known: to find it out, all of its parts are asked.
+    /// The engine's next timeout, cached because finding it means asking all parts of the engine. `None` if it must be
+    /// asked for.
     next_timeout: Option<Option<Instant>>,
-    /// What is counted here, and what an engine had counted that is gone.
+    /// What is counted here. Once the interface is gone, also the last counters of its engine.
     counted: Statistics,
-    /// Changes that nobody was told of yet.
+    /// Changes that are not published yet.
     changes: Vec<Change>,
-    /// Everyone who waits is to look again.
-    rouses: bool,
-    /// A change has left something due that the loop does not know of.
-    is_overdue: bool,
-    /// The engine has panicked, and its sockets are still known.
+    /// Whether all waiting tasks must be woken.
+    wakes_all: bool,
+    /// A change has left work that the loop does not know of.
+    needs_drive: bool,
+    /// The engine has panicked, and this was not handled yet: its sockets are still known.
     is_broken: bool,
 }
 
-/// What an operation comes to on an interface that is gone.
+/// The result of an operation on an interface that is gone.
 pub(super) trait WhenGone {
     fn when_gone() -> Self;
 }
@@ -98,18 +99,18 @@ impl Attachment {
             next_timeout: None,
             counted: Statistics::default(),
             changes: Vec::new(),
-            rouses: false,
-            is_overdue: false,
+            wakes_all: false,
+            needs_drive: false,
             is_broken: false,
         }
     }
 
-    /// The engine, to be looked at. Once the interface is gone it is what was left of it.
+    /// The engine, for reading. Once the interface is gone: its last state, or a new engine after a panic.
     pub(super) const fn engine(&self) -> &Engine {
         &self.engine
     }
 
-    /// Lets the engine do something, with the device at hand.
+    /// Runs an operation of the engine that may use the device.
     pub(super) fn engage<R: WhenGone>(&mut self, act: impl FnOnce(&mut Engine, &mut Port, Instant) -> R) -> R {
         let now = self.now;
         self.next_timeout = None;
@@ -117,91 +118,92 @@ impl Attachment {
         let Some(port) = port else { return R::when_gone() };
         port.now = now;
         let done = catch_unwind(AssertUnwindSafe(|| act(engine, port, now)));
-        self.unless_broken(done.ok())
+        self.contain_panic(done.ok())
     }
 
-    /// As [`engage`](Self::engage) for what needs no device, also after the interface is gone.
+    /// Like [`engage`](Self::engage), for operations that need no device. They are run after the interface is gone,
+    /// too.
     pub(super) fn tend<R: WhenGone>(&mut self, act: impl FnOnce(&mut Engine, Instant) -> R) -> R {
         self.next_timeout = None;
         let (now, engine) = (self.now, &mut self.engine);
         let done = catch_unwind(AssertUnwindSafe(|| act(engine, now)));
-        self.unless_broken(done.ok())
+        self.contain_panic(done.ok())
     }
 
-    /// Lets the engine do what has become due by a change.
+    /// Lets the engine do the work that a change has made due.
     pub(super) fn act(&mut self) {
         self.engage(|engine, port, now| engine.act(now, port));
     }
 
-    fn unless_broken<R: WhenGone>(&mut self, done: Option<R>) -> R {
+    fn contain_panic<R: WhenGone>(&mut self, done: Option<R>) -> R {
         done.unwrap_or_else(|| {
             self.counted = self.statistics();
             self.failed = self.release().or(self.failed.take());
-            // What is left of the old one is in no state to be asked.
+            // The state of the old engine may be inconsistent.
             self.engine = Engine::new(self.config.clone(), self.engine.random().split());
             self.is_broken = true;
             R::when_gone()
         })
     }
 
-    /// Whether the engine has panicked, and nobody was told yet.
+    /// Whether the engine has panicked, and this was not handled yet.
     pub(super) const fn is_broken(&self) -> bool {
         self.is_broken
     }
 
-    /// As [`is_broken`](Self::is_broken), and it is told now.
+    /// Like [`is_broken`](Self::is_broken), and clears the flag: the caller handles it.
     pub(super) const fn take_broken(&mut self) -> bool {
         core::mem::replace(&mut self.is_broken, false)
     }
 
-    /// When something is due, if nothing happens before; it may be too early.
+    /// The time of the next timer, if nothing happens before. The timer may be found not to be due then.
     pub(super) fn next_timeout(&mut self) -> Option<Instant> {
         *self.next_timeout.get_or_insert_with(|| self.engine.next_timeout())
     }
 
-    /// Whether something is to be sent that belongs to no socket in particular.
-    pub(super) fn owes(&mut self) -> bool {
+    /// Whether the engine has packets to send that belong to no socket.
+    pub(super) fn has_packets_to_send(&mut self) -> bool {
         self.engine.may_owe() && self.tend(|engine, _| engine.owes())
     }
 
-    /// What happened in the engine and was not asked for yet, oldest first.
+    /// The oldest event of the engine that was not taken yet.
     pub(super) fn poll_event(&mut self) -> Option<Event> {
         self.engine.poll_event()
     }
 
-    /// The random numbers of this stack.
+    /// The random number generator of this stack.
     pub(super) const fn random(&mut self) -> &mut Random {
         self.engine.random()
     }
 
-    /// A change is to be told, behind those that are.
+    /// Queues a change to be published.
     pub(super) fn note(&mut self, change: Change) {
         self.changes.push(change);
     }
 
-    /// The changes that are to be told, beside those that the engine tells.
+    /// Takes the changes to be published, other than those that the engine reports.
     pub(super) fn take_changes(&mut self) -> Vec<Change> {
         core::mem::take(&mut self.changes)
     }
 
-    /// Everyone who waits is to look again.
-    pub(super) const fn rouse(&mut self) {
-        self.rouses = true;
+    /// Requests that all waiting tasks are woken.
+    pub(super) const fn request_wake_all(&mut self) {
+        self.wakes_all = true;
     }
 
-    /// Whether everyone who waits is to look again, since this was last asked.
-    pub(super) const fn take_rouse(&mut self) -> bool {
-        core::mem::replace(&mut self.rouses, false)
+    /// Whether all waiting tasks must be woken; clears the flag.
+    pub(super) const fn take_wake_all(&mut self) -> bool {
+        core::mem::replace(&mut self.wakes_all, false)
     }
 
-    /// What a change has left due is done before the runner sleeps.
-    pub(super) const fn be_overdue(&mut self) {
-        self.is_overdue = true;
+    /// Makes the loop run once more before the runner sleeps, because a change has left work.
+    pub(super) const fn request_drive(&mut self) {
+        self.needs_drive = true;
     }
 
-    /// Whether a change has left something due, since this was last asked.
-    pub(super) const fn take_overdue(&mut self) -> bool {
-        core::mem::replace(&mut self.is_overdue, false)
+    /// Whether a change has left work; clears the flag.
+    pub(super) const fn take_drive_request(&mut self) -> bool {
+        core::mem::replace(&mut self.needs_drive, false)
     }
 
     /// The time of the present call.
@@ -209,14 +211,15 @@ impl Attachment {
         self.now
     }
 
-    /// Sets the time. Clocks are read before the lock is taken, so that whoever waits for it may bring the time of before: a
-    /// peer would take that for an old segment's (RFC 7323 section 5).
+    /// Sets the time, which never goes back. Threads read the clock before they take the lock, so a thread that waited
+    /// for the lock may bring an earlier time. The peer would take its timestamp for that of an old segment (RFC 7323
+    /// section 5).
     pub(super) fn advance(&mut self, now: Instant) {
         self.now = self.now.max(now);
     }
 }
 
-/// The device.
+/// Access to the device.
 impl Attachment {
     /// Whether the interface was unmounted, or its engine has panicked.
     pub(super) const fn is_gone(&self) -> bool {
@@ -231,7 +234,7 @@ impl Attachment {
         self.port.as_mut()
     }
 
-    /// The next frame that has arrived. What the device fails with is counted.
+    /// Receives the next frame. Errors of the device are counted.
     pub(super) fn next_frame(&mut self) -> Option<Frame> {
         let port = self.port.as_mut()?;
         match port.device.receive(self.now) {
@@ -249,30 +252,30 @@ impl Attachment {
         }
     }
 
-    /// A frame was dropped that nobody has looked at.
+    /// Counts a received frame that was dropped unread.
     pub(super) const fn count_unread(&mut self) {
         self.counted.received.dropped += 1;
     }
 
-    /// A datagram or a message was dropped on its way to a socket, or from one.
+    /// Counts a datagram or ICMP message that was dropped on its way to or from a socket.
     pub(super) const fn count_dropped_datagram(&mut self) {
         self.counted.datagram_drops += 1;
     }
 
-    /// All bytes that have left so far.
+    /// The number of bytes sent so far.
     pub(super) fn sent_bytes(&self) -> u64 {
         self.port.as_ref().map_or(0, |port| port.sent.bytes)
     }
 
-    /// All packets that have left so far.
+    /// The number of packets sent so far.
     pub(super) fn sent_packets(&self) -> u64 {
         self.port.as_ref().map_or(0, |port| port.sent.packets)
     }
 
-    /// What was counted, but for the sockets of ICMP.
+    /// The counters, without the number of ICMP sockets.
     pub(super) fn statistics(&self) -> Statistics {
         let mut statistics = self.counted;
-        // What an interface that is gone has counted stays.
+        // The counters of an interface that is gone do not change.
         if let Some(port) = &self.port {
             statistics.sent = port.sent;
             let (interface, engine) = (self.engine.interface().counters(), self.engine.counters());
@@ -285,8 +288,8 @@ impl Attachment {
         statistics
     }
 
-    /// Ends the interface: what was lent is given back (RFC 2131 section 4.4.6), what it has to say before it goes leaves,
-    /// and the device is returned, be it that of an engine that has panicked.
+    /// Ends the interface: releases the DHCP lease (RFC 2131 section 4.4.6), sends what is due before the end, and
+    /// returns the device, also that of an engine that has panicked.
     pub(super) fn detach(&mut self) -> Option<Box<dyn Device>> {
         self.engage(|engine, port, now| engine.set_dhcp(false, now, port));
         self.act();
@@ -294,14 +297,14 @@ impl Attachment {
         self.release().or_else(|| self.failed.take())
     }
 
-    /// Takes the device out. Whoever has it next may know of no offloads.
+    /// Takes the device out and switches its offloads off: its next user may not know of them.
     fn release(&mut self) -> Option<Box<dyn Device>> {
         let mut port = self.port.take()?;
         port.device.set_offloads(false);
         Some(port.device)
     }
 
-    /// Panics as a defect of the engine would.
+    /// Panics inside the engine's call, as a defect of the engine would.
     #[cfg(test)]
     pub(super) fn panic(&mut self) {
         self.engage(|_, _, _| -> () { panic!("as the test demands") });

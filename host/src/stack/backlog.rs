@@ -1,4 +1,5 @@
-//! Who waits for the connections of a listener, and what the stacks that serve it share.
+//! The backlog of a TCP listener: the state that the stacks which serve the listener share, and the tasks that wait to
+//! accept.
 
 use core::sync::atomic::{AtomicU64, Ordering};
 use core::task::Waker;
@@ -15,11 +16,12 @@ use super::waiters::{Waiters, Wakes};
 use crate::error::InvalidOption;
 use crate::policy::{Guard, Operation};
 
-/// What the stacks that serve one listener share. The connections themselves wait in the stacks' engines.
+/// The state that the stacks which serve one listener share. The connections themselves wait in the engines of the
+/// stacks.
 ///
 /// Its lock is taken inside a stack's lock, never the other way round.
 ///
-/// It is made when a socket is bound, and [opened](Self::open) when that listens: until then it only keeps others from its
+/// It is made when a socket is bound, and [opened](Self::open) when the socket listens. Until then it only reserves the
 /// address.
 pub(crate) struct Backlog {
     owner: Owner,
@@ -32,9 +34,9 @@ pub(crate) struct Backlog {
 
 #[derive(Default)]
 struct Queue {
-    /// The options of the connections to be accepted, once they may come.
+    /// The options of connections to be accepted; `None` until the socket listens.
     options: Option<TcpOptions>,
-    /// The stacks that have connections waiting, each once, the one that had the first first.
+    /// The stacks that have connections waiting, each once. The first in the queue is next to give a connection.
     ready: VecDeque<Stack>,
     waiters: Waiters,
 }
@@ -46,12 +48,12 @@ impl Backlog {
         Self { owner, number, places: Places::default(), guard, queue: Mutex::default() }
     }
 
-    /// Whose the listener is, and the connections to it are.
+    /// The owner of the listener and of its connections.
     pub(super) const fn owner(&self) -> Owner {
         self.owner
     }
 
-    /// What tells it from all others.
+    /// A number that no other backlog has.
     pub(super) const fn number(&self) -> u64 {
         self.number
     }
@@ -63,26 +65,28 @@ impl Backlog {
         Some(Arc::new(admits))
     }
 
-    /// How many connections may wait, over all stacks.
+    /// The places for waiting connections, over all stacks.
     pub(crate) const fn places(&self) -> &Places {
         &self.places
     }
 
-    /// Lets connections come, with these options, `limit` at once. The stacks that are bound already have to be told.
+    /// Starts to accept connections with these options, of which at most `limit` may wait. The caller must tell the
+    /// stacks that are bound already.
     pub(crate) fn open(&self, limit: usize, options: TcpOptions) {
         self.places.set_limit(limit);
         self.queue.lock().options = Some(options);
     }
 
-    /// The options of the connections to be accepted; none while nobody listens.
+    /// The options of connections to be accepted; `None` while the socket does not listen.
     pub(crate) fn options(&self) -> Option<TcpOptions> {
         self.queue.lock().options.clone()
     }
 
-    /// Changes the options of the connections to come; while nobody listens there are none. The stacks have to be told.
+    /// Changes the options of future connections. Does nothing while the socket does not listen. The caller must tell
+    /// the stacks.
     ///
     /// # Errors
-    /// [`InvalidOption`] where the change makes them bad, and nothing is changed.
+    /// [`InvalidOption`] where the changed options are invalid. Nothing is changed then.
     pub(crate) fn configure(&self, change: impl FnOnce(&mut TcpOptions)) -> Result<(), InvalidOption> {
         let mut queue = self.queue.lock();
         let Some(mut changed) = queue.options.clone() else { return Ok(()) };
@@ -92,7 +96,7 @@ impl Backlog {
         Ok(())
     }
 
-    /// Takes note of whether a stack has connections waiting, and wakes who waits for some.
+    /// Notes whether a stack has connections waiting. If it has, wakes the tasks that wait to accept.
     pub(super) fn announce(&self, stack: &Stack, waiting: bool, wakes: &mut Wakes) {
         let mut queue = self.queue.lock();
         let known = queue.ready.iter().position(|known| known.is(stack));
@@ -108,10 +112,10 @@ impl Backlog {
         }
     }
 
-    /// The stack whose turn it is to give a connection; where none has one, `waker` is woken when one comes.
+    /// The stack whose turn it is to give a connection. If no stack has one, `waker` is woken when one comes.
     pub(crate) fn next(&self, waker: Option<&Waker>) -> Option<Stack> {
         let mut queue = self.queue.lock();
-        // The next time it is another's turn.
+        // Next time it is the turn of another stack.
         let ready = queue.ready.pop_front();
         if let Some(stack) = &ready {
             queue.ready.push_back(stack.clone());
@@ -121,7 +125,7 @@ impl Backlog {
         ready
     }
 
-    /// Whether a connection waits; where none does, `waker` is woken when one comes.
+    /// Whether a connection waits. If none does, `waker` is woken when one comes.
     pub(crate) fn is_ready(&self, waker: &Waker) -> bool {
         let mut queue = self.queue.lock();
         let ready = !queue.ready.is_empty();
@@ -131,8 +135,8 @@ impl Backlog {
         ready
     }
 
-    /// Wakes whoever waits, because an interface went down or away.
-    pub(super) fn rouse(&self, wakes: &mut Wakes) {
+    /// Wakes all waiting tasks, because an interface went down or was unmounted.
+    pub(super) fn wake_all(&self, wakes: &mut Wakes) {
         self.queue.lock().waiters.take(wakes);
     }
 }

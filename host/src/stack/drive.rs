@@ -1,4 +1,7 @@
-//! The loop: frames in, frames out, timers.
+//! The loop of a stack: receives frames, sends frames in the order of the schedule, and runs timers.
+//!
+//! An operation on a [`Stack`](super::Stack) drives the loop in its own call; the runner drives it when the device or a
+//! timer asks for it.
 
 use core::task::Context;
 
@@ -12,28 +15,28 @@ use super::udp::Outlet;
 use super::{Core, Turn};
 use crate::platform::{Clock, Instant};
 
-/// How far the loop is.
+/// The state of the loop between two calls.
 pub(super) struct Pace {
-    /// Who may have something to send.
+    /// The connections and sockets that may have something to send.
     pub(super) schedule: Schedule<Owner, Sender>,
-    /// The device took nothing more; the runner waits until it does.
+    /// The device was full; the runner waits until it has room.
     pub(super) full: bool,
-    /// The budget ended before the work did; the runner goes on.
+    /// The budget ended before the work did; the runner continues.
     pub(super) unfinished: bool,
-    /// Packets that had left when the stack was last driven.
+    /// The number of packets that were sent when the stack was last driven.
     sent_so_far: u64,
-    /// What the runner sleeps until.
+    /// The time until which the runner sleeps.
     runner_deadline: Option<Instant>,
 }
 
-/// Who takes turns at sending.
+/// A sender that takes turns in the schedule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Sender {
     Flow(FlowId),
     Socket(Outlet),
 }
 
-/// The bytes that one sender sends before it is another's turn: some frames of Ethernet, which take 13 ms at 10 Mbit/s.
+/// The number of bytes that one sender may send in its turn: some Ethernet frames, which take 13 ms at 10 Mbit/s.
 const QUANTUM: usize = 16 << 10;
 
 impl Pace {
@@ -43,26 +46,27 @@ impl Pace {
     }
 }
 
-/// What a turn at sending came to.
+/// The result of a turn to send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Sending {
     /// Nothing more to send for now.
     Done,
     /// The turn or the budget is over; there may be more.
     More,
-    /// The device takes nothing more.
+    /// The device is full.
     Full,
 }
 
-/// Frames that are taken from a link that may lose some before what they ask for is sent, and sent before it is looked at again.
-/// With more, one acknowledgement would answer a peer's whole flight, and the peer stand still where that is lost; and much
-/// would be sent again that has arrived, as acknowledgements say that wait to be read.
+/// On a link that may lose frames: the number of frames that are received before the answers are sent, and sent before
+/// more are received. With a larger number, one acknowledgement would answer a peer's whole flight, and the peer would
+/// stall if that acknowledgement was lost. The stack would also retransmit much that had arrived, because the
+/// acknowledgements that say so would still wait to be read.
 const BATCH: usize = 8;
 
 impl Core {
-    /// Does what there is to do, at most `budget` frames of it. The runner also takes what the device has received; a
-    /// caller does so only on a loopback, where the answer to what it just sent is there already, and would otherwise
-    /// ask the operating system for nothing. Of a turn that takes long on a lossy link, `clock` says how long.
+    /// Does the work there is, at most `budget` frames. The runner also takes what the device has received. A caller
+    /// does so only on a loopback, where the answer to what it just sent is there already; on other devices this would
+    /// ask the operating system in vain. On a lossy link `clock` tells how long the call takes.
     pub(super) fn drive(&mut self, budget: usize, runner: bool, clock: &dyn Clock) {
         if self.interface.is_gone() {
             return;
@@ -82,11 +86,11 @@ impl Core {
 
     fn drive_on(&mut self, budget: usize, runner: bool, clock: &dyn Clock) {
         let receives = runner || self.interface.loops_back();
-        // Neither of the two takes the whole of the budget, or a flood would keep the stack from sending.
+        // Neither receiving nor sending may take the whole budget, or a flood would keep the stack from sending.
         let batch = if self.interface.capabilities.lossless { budget.div_ceil(2) } else { BATCH };
         let mut budget = budget;
-        // What has arrived may be what a timer waits for. So timers come after it, and with who looks for it, or the timer of a
-        // stack that was not given the processor in time would be believed in place of its peer.
+        // A frame that has arrived may be what a timer waits for. So timers run after receiving, and only in calls that
+        // receive: otherwise a stack that got the processor late would time out although its peer has answered.
         let mut received = if runner { self.receive(batch.min(budget), clock) } else { 0 };
         budget -= received;
         let mut expired = !receives;
@@ -116,21 +120,22 @@ impl Core {
         }
     }
 
-    /// Whether a caller has left nothing to be sent, and has sent nothing that a loopback would have received. What else there is
-    /// to do, the runner knows.
+    /// Whether a caller has left nothing to send, and has sent nothing that a loopback would have received. The runner
+    /// knows of any other work.
     fn is_at_rest(&mut self) -> bool {
-        let waits = self.pace.full || self.pace.unfinished || self.interface.owes();
+        let waits = self.pace.full || self.pace.unfinished || self.interface.has_packets_to_send();
         !waits && self.pace.schedule.is_empty() && self.interface.sent_packets() == self.pace.sent_so_far
     }
 
-    /// Takes frames from the device, at most so many; how many.
+    /// Receives at most `most` frames from the device; returns how many.
     fn receive(&mut self, most: usize, clock: &dyn Clock) -> usize {
         let mut count = 0;
         while count < most {
             let Some(frame) = self.interface.next_frame() else { break };
             count += 1;
-            // On a link that delays, the time is that at which a frame is there, and not that before it was looked for: this
-            // thread may have been kept waiting since, and round trips would seem shorter than the path is.
+            // On a link that delays frames, a frame gets the time at which it was read, not the time before the device
+            // was asked. This thread may have been delayed since then, and measured round trips would be shorter than
+            // the path.
             if !self.interface.capabilities.lossless {
                 self.interface.advance(clock.now());
             }
@@ -140,12 +145,12 @@ impl Core {
             self.interface.engage(|engine, port, now| engine.receive(arrived, now, port));
         }
         if count > 0 {
-            self.tell();
+            self.handle_events();
         }
         count
     }
 
-    /// While the interface is down, what arrives is dropped.
+    /// Drops received frames, while the interface is down.
     fn discard(&mut self, budget: usize) {
         for _ in 0..budget {
             if self.interface.next_frame().is_none() {
@@ -157,12 +162,12 @@ impl Core {
         self.pace.unfinished = true;
     }
 
-    /// Sends for those who may have something to send, in their turn, about so many frames at most; how many.
+    /// Lets senders send in their turns, about `most` frames; returns how many frames were sent.
     fn send(&mut self, most: usize) -> usize {
         let mut left = most;
         let budget = &mut left;
-        self.pace.full =
-            self.interface.owes() && !self.interface.engage(|engine, port, now| engine.transmit(now, port));
+        self.pace.full = self.interface.has_packets_to_send()
+            && !self.interface.engage(|engine, port, now| engine.transmit(now, port));
         while *budget > 0 && !self.pace.full {
             let Some(turn) = self.pace.schedule.next() else { break };
             let sent = self.interface.sent_bytes();
@@ -170,7 +175,7 @@ impl Core {
             let sending = match turn.key {
                 Sender::Flow(id) => {
                     let sending = self.tcp().turn(id, turn.bytes, budget);
-                    self.tell();
+                    self.handle_events();
                     sending
                 }
                 Sender::Socket(outlet) => self.udp().turn(outlet, limit, budget),
@@ -181,20 +186,20 @@ impl Core {
                 self.pace.schedule.finish();
             }
         }
-        // The rest of a packet that was cut up waits for the device.
+        // The remaining fragments of a packet may wait for the device.
         self.pace.full |= self.interface.engine().interface().is_behind();
         most - left
     }
 
-    /// Acts on what is due.
+    /// Runs the timers that are due.
     fn expire(&mut self) {
         if self.interface.next_timeout().is_some_and(|at| at <= self.interface.now()) {
             self.interface.engage(|engine, port, now| engine.handle_timeout(now, port));
-            self.tell();
+            self.handle_events();
         }
     }
 
-    /// Whether the runner has to look after what a caller left.
+    /// Whether the runner must be woken because of what a caller has left to do.
     pub(super) fn needs_runner(&mut self) -> bool {
         if self.interface.is_gone() || self.notices.is_lease_news() {
             return true;
@@ -211,13 +216,14 @@ impl Core {
     pub(super) fn turn(&mut self, context: &mut Context<'_>) -> Turn {
         let is_up = self.interface.state == State::Up;
         let Some(port) = self.interface.port_mut() else { return Turn::Ended };
-        // A loopback is emptied by whoever fills it, so its readiness is news to nobody.
+        // A loopback is emptied by the caller that fills it, so the runner need not wait for frames there.
         let readable = !port.device.loops_back() && port.device.poll_readable(context).is_ready();
-        // While it is down nothing is sent, and a device that has room would wake the runner for nothing, for ever.
+        // While the interface is down nothing is sent, and a device with room would wake the runner again and again for
+        // nothing.
         let writable = is_up && self.pace.full && port.device.poll_writable(context).is_ready();
         let link = port.device.link();
         self.interface.link_changed(link);
-        self.tell();
+        self.handle_events();
         if self.pace.unfinished || readable || writable {
             self.pace.runner_deadline = None;
             return Turn::Again;

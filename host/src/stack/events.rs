@@ -1,8 +1,9 @@
-//! Telling others what has changed.
+//! The events of interfaces, and their watchers.
 //!
-//! Every change of an interface goes through [`Events`], which the stacks of one manager share. It counts the changes, so
-//! that a socket can keep the route it found, and queues each as an event for the watchers. A queue is bounded: who does
-//! not read loses the oldest events and is told how many, and nobody waits for him.
+//! Every change of an interface goes through [`Events`], which the stacks of one manager share. It counts the changes,
+//! so that a socket knows when its cached route may be stale, and queues each change as an event for every watcher. The
+//! queues are bounded: a watcher that does not read loses the oldest events and is told how many. Publishing never
+//! waits for a watcher.
 
 use core::fmt;
 use core::future::poll_fn;
@@ -16,7 +17,7 @@ use xila_network_commands::event::{Change, Event};
 
 use super::waiters::{Waiters, Wakes};
 
-/// Where changes are told. Clones are the same place.
+/// The place where stacks publish changes. Clones refer to the same place.
 #[derive(Clone, Default)]
 pub(crate) struct Events(Arc<Inner>);
 
@@ -28,7 +29,7 @@ struct Inner {
 
 /// The events of one watcher.
 struct Queue {
-    /// The interfaces it watches; `None` for all.
+    /// The names of the watched interfaces; `None` for all.
     names: Option<Arc<[Arc<str>]>>,
     content: Mutex<Content>,
 }
@@ -40,16 +41,16 @@ struct Content {
     waiters: Waiters,
 }
 
-/// Events that wait for one watcher. Those beyond take the place of the oldest.
+/// The maximum number of events that wait for one watcher. Further events replace the oldest.
 const MOST_EVENTS: usize = 256;
 
 impl Events {
-    /// Differs after every change that may lead a packet elsewhere.
+    /// A number that changes with every change that may alter the route of a packet.
     pub(crate) fn version(&self) -> u64 {
         self.0.version.load(Ordering::Acquire)
     }
 
-    /// Counts a change, and queues it for those who watch the interface.
+    /// Counts a change, and queues it for the watchers of the interface.
     pub(crate) fn publish(&self, interface: &str, change: Change, wakes: &mut Wakes) {
         self.0.version.fetch_add(1, Ordering::Release);
         let mut watchers = self.0.watchers.lock();
@@ -68,27 +69,28 @@ impl Events {
         }
     }
 
-    /// Watches interfaces from now on: those of these names, or all.
+    /// Watches interfaces from now on: those with the given names, or all.
     pub(crate) fn watch(&self, names: Option<Arc<[Arc<str>]>>) -> Watch {
         let queue = Arc::new(Queue { names, content: Mutex::default() });
         let mut watchers = self.0.watchers.lock();
-        // Where nothing ever changes, those who come and go must not pile up either.
+        // Remove dropped watchers here too: if nothing ever changes, they would accumulate.
         watchers.retain(|watcher| watcher.strong_count() > 0);
         watchers.push(Arc::downgrade(&queue));
         Watch(queue)
     }
 }
 
-/// What a watcher is told.
+/// A notice to a watcher.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Notice {
     /// An interface has changed.
     Changed(Event),
-    /// So many events were lost before the next one, because nobody read them. Look at everything anew.
+    /// So many events before the next one were lost, because the watcher did not read them. It should read the whole
+    /// state again.
     Lost(u64),
 }
 
-/// The changes of some interfaces, from when it was made on. Dropping it ends the watch.
+/// The changes of some interfaces since the watch was made. Dropping it ends the watch.
 pub struct Watch(Arc<Queue>);
 
 impl Watch {
@@ -97,7 +99,7 @@ impl Watch {
         poll_fn(|context| self.poll_next(context)).await
     }
 
-    /// As [`next`](Self::next), for use in another future.
+    /// Like [`next`](Self::next), for use in another future.
     pub fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Notice> {
         let mut content = self.0.content.lock();
         match content.take() {
@@ -109,7 +111,7 @@ impl Watch {
         }
     }
 
-    /// The next event, where there is one.
+    /// The next event, if there is one.
     pub fn try_next(&mut self) -> Option<Notice> {
         self.0.content.lock().take()
     }
@@ -135,7 +137,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn watches_that_come_and_go_do_not_pile_up_where_nothing_changes() {
+    fn dropped_watches_do_not_accumulate_where_nothing_changes() {
         let events = Events::default();
         let stays = events.watch(None);
         for _ in 0..1000 {

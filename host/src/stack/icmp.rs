@@ -1,12 +1,13 @@
-//! ICMP: whose mailbox an echo reply or an error is for.
+//! ICMP: delivery of echo replies and errors to the mailboxes of sockets.
 //!
-//! A socket is a [`Mailbox`] that is registered under what it is bound to, of each family, with every stack that it uses.
+//! An ICMP socket is a [`Mailbox`] that is registered with every stack of its network, by its address family and
+//! [binding](IcmpBinding).
 //!
-//! | An error about | reaches |
+//! | An error about | is delivered to |
 //! |---|---|
-//! | an echo request | the socket of its identifier |
-//! | a datagram | a UDP socket that is connected to that peer, as its next result; the socket that watches the port |
-//! | a TCP segment | a connection that is being made, by the very segment quoted; the socket that watches the port |
+//! | an echo request | the socket that is bound to its identifier |
+//! | a datagram | the UDP socket connected to that peer, at its next operation; the ICMP socket that watches the port |
+//! | a TCP segment | the connection being made, if it has sent that segment; the ICMP socket that watches the port |
 
 mod mailbox;
 mod message;
@@ -28,11 +29,11 @@ use super::waiters::Wakes;
 use crate::address::Family;
 use crate::error::BindError;
 
-/// The mailboxes of the sockets, by what they are bound to.
+/// The mailboxes of the sockets, by family and binding.
 #[derive(Default)]
 pub(super) struct Table(HashMap<(Family, IcmpBinding), Arc<Mailbox>>);
 
-/// ICMP of a stack, with all that its operations touch.
+/// The operations on ICMP of a stack, with the parts of the core that they touch.
 pub(crate) struct Operations<'a> {
     pub(super) table: &'a mut Table,
     pub(super) interface: &'a mut Attachment,
@@ -40,24 +41,24 @@ pub(crate) struct Operations<'a> {
 }
 
 impl Table {
-    /// How many sockets there are.
+    /// The number of sockets.
     pub(super) fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Wakes everyone who waits for a message.
-    pub(super) fn rouse(&self, wakes: &mut Wakes) {
-        self.0.values().for_each(|mailbox| mailbox.rouse(wakes));
+    /// Wakes every task that waits for a message.
+    pub(super) fn wake_all(&self, wakes: &mut Wakes) {
+        self.0.values().for_each(|mailbox| mailbox.wake_all(wakes));
     }
 
-    /// The engine is gone, and what it had.
+    /// Forgets all sockets, after the engine has panicked.
     pub(super) fn clear(&mut self) {
         self.0.clear();
     }
 }
 
 impl Operations<'_> {
-    /// Registers a mailbox under what it is bound to.
+    /// Registers a mailbox under its family and binding.
     ///
     /// # Errors
     /// [`BindError::AddressInUse`]; [`BindError::NetworkDown`] where the interface is gone.
@@ -75,25 +76,25 @@ impl Operations<'_> {
         Ok(())
     }
 
-    /// Removes what is bound to `binding`.
+    /// Removes the mailbox that is bound to `binding`.
     pub(crate) fn unbind(&mut self, family: Family, binding: IcmpBinding) {
         self.table.0.remove(&(family, binding));
         self.interface.engage(|engine, _, _| engine.icmp_mut().unbind(family == Family::V4, binding));
     }
 
-    /// The identifiers there are, from a random one on.
+    /// All echo identifiers, starting at a random one.
     pub(crate) fn identifier_candidates(&mut self) -> impl Iterator<Item = u16> + use<> {
         candidates(&(1..=u16::MAX), self.interface.random().next_u64())
     }
 
-    /// A reply to an echo request has arrived.
+    /// Delivers a reply to an echo request.
     pub(super) fn replied(&mut self, reply: Replied) {
         let Replied { source, identifier, sequence, data, hop_limit } = reply;
         let message = IcmpMessage::EchoReply(EchoReply { source, sequence, data, hop_limit });
         self.deliver(Family::of(source), IcmpBinding::Echo(identifier), message);
     }
 
-    /// An error has arrived.
+    /// Delivers an ICMP error.
     pub(super) fn reported(&mut self, report: &Report) {
         let &Report { binding, source, kind, destination, sequence, mtu } = report;
         let told = IcmpReport { source, kind: kind.into(), destination, sequence, mtu };

@@ -1,6 +1,7 @@
-//! Who an interface is to others, for longer than one run; and how that is written.
+//! The identity of an interface, which lasts longer than one run, and its text format.
 //!
-//! It is text, so that who finds the file can read it: a line for the version of the format, and one for each thing known.
+//! The format is text, so that people can read the file: a line for the version of the format, and one line for each
+//! value.
 //!
 //! ```text
 //! xila-network interface 1
@@ -9,7 +10,8 @@
 //! lease 192.0.2.17 of 02:1b:44:11:3a:b7 current
 //! ```
 //!
-//! It is read strictly: where a line is not as it was written, somebody else has written it, and nothing of it is believed.
+//! It is parsed strictly: a line that differs from what is written here means that somebody else has changed the file,
+//! and then nothing of it is used.
 
 use core::fmt;
 use core::net::Ipv4Addr;
@@ -18,28 +20,28 @@ use xila_network_engine::configure::dhcp::Remembered;
 
 use crate::address::MacAddress;
 
-/// The first line.
+/// The first line of the text, with the version of the format.
 const HEADER: &str = "xila-network interface 1";
 
-/// What is kept of an interface from run to run.
+/// What is remembered of an interface from run to run.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct Identity {
-    /// The hardware address that was drawn for it; none while somebody has set one each time.
+    /// The randomly drawn hardware address; `None` while the user has set one in every run.
     pub(super) hardware: Option<MacAddress>,
-    /// What identifiers of IPv6 addresses are made with (RFC 7217).
+    /// The secret key of IPv6 interface identifiers (RFC 7217).
     pub(super) secret: [u8; 32],
-    /// What DHCP was lent last.
+    /// The last DHCP lease.
     pub(super) lease: Option<Lent>,
 }
 
-/// An IPv4 address that was lent to a hardware address. A server would not give it to another.
+/// An IPv4 address that DHCP lent to a hardware address. A server would not lend it to another hardware address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Lent {
     pub(crate) to: MacAddress,
     pub(crate) remembered: Remembered,
 }
 
-/// The text is none that an interface has written.
+/// The text was not written by [`Display`](fmt::Display) of [`Identity`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("it is not what an interface writes, from its line {line} on")]
 pub(super) struct Unreadable {
@@ -47,12 +49,12 @@ pub(super) struct Unreadable {
 }
 
 impl Identity {
-    /// One of an interface that is mounted for the first time.
+    /// The identity of an interface that is mounted for the first time.
     pub(super) const fn new(secret: [u8; 32]) -> Self {
         Self { hardware: None, secret, lease: None }
     }
 
-    /// Reads what [`Display`](fmt::Display) has written.
+    /// Parses the text that [`Display`](fmt::Display) writes.
     ///
     /// # Errors
     /// [`Unreadable`].
@@ -98,7 +100,7 @@ impl fmt::Display for Identity {
     }
 }
 
-/// A lease that was not given back, and one that was or that ran out.
+/// The states of a lease: not released, or released or expired.
 const CURRENT: &str = "current";
 const ENDED: &str = "ended";
 
@@ -117,7 +119,7 @@ impl Lent {
     }
 }
 
-/// A hardware address that can have been drawn by chance: no manufacturer's.
+/// Parses a hardware address that may have been drawn at random: a locally administered one.
 fn drawn(text: &str) -> Option<MacAddress> {
     text.parse().ok().filter(|address: &MacAddress| MacAddress::locally_administered(address.octets()) == *address)
 }
@@ -155,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_written_is_read_whatever_is_known() {
+    fn every_identity_can_be_parsed_from_its_text() {
         let mut ended = whole();
         ended.lease.as_mut().unwrap().remembered.is_current = false;
         for identity in [whole(), ended, Identity { hardware: None, ..whole() }, Identity::new([7; 32])] {
@@ -164,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_has_written_is_refused_as_a_whole() {
+    fn damaged_text_is_refused_as_a_whole() {
         let (secret, text) = ("a5".repeat(32), whole().to_string());
         for damaged in [
             String::new(),
@@ -195,9 +197,9 @@ mod tests {
         assert!(Identity::parse(&[0xff; 4096]).is_err());
     }
 
-    /// Whatever was cut off or has changed in a file, what is read of it is an identity, or nothing.
+    /// A file that is cut off or changed at any byte is parsed to a valid identity or refused.
     #[test]
-    fn no_byte_that_is_missing_or_different_is_a_panic_or_a_hardware_address_that_nobody_can_have() {
+    fn missing_or_changed_bytes_cause_no_panic_and_no_invalid_hardware_address() {
         let text = whole().to_string();
         for at in 0..text.len() {
             let _ = Identity::parse(&text.as_bytes()[..at]);

@@ -1,4 +1,4 @@
-//! The record of an interface in the platform's memory, while the interface is mounted.
+//! The record of an interface in the platform's [memory](crate::platform::Memory), while the interface is mounted.
 
 use xila_network_engine::configure::dhcp::Remembered;
 
@@ -6,19 +6,19 @@ use super::identity::{Identity, Lent};
 use crate::address::MacAddress;
 use crate::platform::{Platform, Record};
 
-/// Keeps what is remembered of an interface. What cannot be read or stored is told in the log, and the interface does
-/// without: it is there for its network first.
+/// Loads and stores the [`Identity`] of an interface. Failures to read or write are only logged, and the interface
+/// works without the record: its network is more important.
 pub(super) struct Keeper {
     name: String,
     record: Box<dyn Record>,
     identity: Identity,
-    /// What the record holds.
+    /// The identity that the record holds.
     stored: Option<Identity>,
 }
 
 impl Keeper {
-    /// What the platform remembers of an interface of this name; `None` where it remembers nothing, or somebody else has
-    /// it. `secret` is that of an interface that was never mounted before.
+    /// Opens the record of the interface named `name`. `None` if the platform has no memory, or another holder has the
+    /// record. `secret` is used if the interface was never mounted before.
     pub(super) fn open(platform: &Platform, name: &str, secret: [u8; 32]) -> Option<Self> {
         let memory = platform.memory.as_ref()?;
         let mut record = match memory.open(name) {
@@ -46,28 +46,29 @@ impl Keeper {
         Some(Self { name: name.to_owned(), record, identity, stored })
     }
 
-    /// The hardware address of the interface where nobody sets one: that of the runs before, or one that is drawn now.
+    /// The hardware address of the interface if the user sets none: the one of earlier runs, or one that `draw`
+    /// returns.
     pub(super) fn hardware_address(&mut self, draw: impl FnOnce() -> MacAddress) -> MacAddress {
         *self.identity.hardware.get_or_insert_with(draw)
     }
 
-    /// What identifiers of IPv6 addresses are made with.
+    /// The secret key of IPv6 interface identifiers (RFC 7217).
     pub(super) const fn secret(&self) -> [u8; 32] {
         self.identity.secret
     }
 
-    /// What was lent to this hardware address last.
+    /// The last DHCP lease of this hardware address.
     pub(super) fn lease_of(&self, hardware: MacAddress) -> Option<Remembered> {
         self.identity.lease.filter(|lent| lent.to == hardware).map(|lent| lent.remembered)
     }
 
-    /// Remembers what is lent now.
+    /// Stores the present DHCP lease.
     pub(super) fn set_lease(&mut self, lease: Option<Lent>) {
         self.identity.lease = lease;
         self.store();
     }
 
-    /// Stores what is not stored yet.
+    /// Stores the identity, if it differs from the stored one.
     pub(super) fn store(&mut self) {
         if self.stored.as_ref() == Some(&self.identity) {
             return;
@@ -117,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn who_comes_second_has_nothing_and_disturbs_nothing() {
+    fn a_second_holder_gets_no_record_and_changes_none() {
         let memory = Volatile::default();
         let platform = platform(memory.clone());
         let mut first = Keeper::open(&platform, "eth0", SECRET).unwrap();
@@ -128,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_use_is_replaced() {
+    fn an_unreadable_record_is_replaced() {
         let memory = Volatile::default();
         memory.open("eth0").unwrap().unwrap().store(b"\xffnonsense").unwrap();
         let platform = platform(memory);
@@ -140,7 +141,7 @@ mod tests {
         assert_eq!(keeper.hardware_address(|| mac(2)), mac(1));
     }
 
-    /// A place that fails at everything after it was opened, or at that too.
+    /// A memory that fails at every operation after opening, or at opening too.
     struct Failing {
         opens: bool,
     }
@@ -162,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn a_place_that_fails_leaves_an_interface_that_works() {
+    fn an_interface_works_without_its_record() {
         assert!(Keeper::open(&platform(Failing { opens: false }), "eth0", SECRET).is_none());
         let mut keeper = Keeper::open(&platform(Failing { opens: true }), "eth0", SECRET).unwrap();
         assert_eq!(keeper.hardware_address(|| mac(1)), mac(1));

@@ -1,4 +1,4 @@
-//! Whom a stack tells: those who watch its interface, and the tasks that wait for something.
+//! How a stack informs others: the watchers of its interface, and the tasks to be woken once the lock is released.
 
 use std::sync::{Arc, Weak};
 
@@ -9,33 +9,33 @@ use super::events::Events;
 use super::waiters::Wakes;
 use super::{Shared, Stack};
 
-/// Who is told.
+/// The receivers of a stack's news, and the state that decides what is new.
 pub(super) struct Notices {
     events: Events,
-    /// Being set up: nobody hears of an interface before it is there.
+    /// The interface is still being set up. Its changes are not published until it is mounted.
     is_quiet: bool,
-    /// What DHCP was lent is another thing than what is remembered, perhaps.
+    /// The DHCP lease may differ from the lease in the record.
     is_lease_news: bool,
-    /// As it was when it was last looked at.
+    /// The status that was last seen.
     autoconfiguration: AutoconfigurationStatus,
     me: Weak<Shared>,
-    /// Who is woken once the lock is given back.
+    /// The wakers to be woken once the lock is released.
     pub(super) wakes: Wakes,
 }
 
 impl Notices {
-    /// Those of the stack `me`, which tells of nothing yet.
+    /// The notices of the stack `me`, which publishes nothing yet.
     pub(super) fn new(events: Events, me: Weak<Shared>) -> Self {
         let autoconfiguration = AutoconfigurationStatus::default();
         Self { events, is_quiet: true, is_lease_news: false, autoconfiguration, me, wakes: Wakes::new() }
     }
 
-    /// From now on changes are told.
+    /// Starts publishing changes.
     pub(super) const fn begin(&mut self) {
         self.is_quiet = false;
     }
 
-    /// Tells those who watch of a change.
+    /// Publishes a change to the watchers of the interface.
     pub(super) fn publish(&mut self, change: Change) {
         if !self.is_quiet
             && let Some(name) = self.name()
@@ -44,37 +44,37 @@ impl Notices {
         }
     }
 
-    /// Takes note of where autoconfiguration is; whether that is elsewhere than before.
+    /// Stores the status of autoconfiguration; returns whether it has changed.
     pub(super) fn note_autoconfiguration(&mut self, status: AutoconfigurationStatus) -> bool {
         core::mem::replace(&mut self.autoconfiguration, status) != status
     }
 
-    /// DHCP was lent something, or has lost it: the runner has it remembered.
+    /// Notes that DHCP has obtained or lost a lease. The runner stores it.
     pub(super) const fn note_lease_news(&mut self) {
         self.is_lease_news = true;
     }
 
-    /// Whether there is something to be remembered.
+    /// Whether a changed lease is to be stored.
     pub(super) const fn is_lease_news(&self) -> bool {
         self.is_lease_news
     }
 
-    /// As [`is_lease_news`](Self::is_lease_news), and it is being remembered now.
+    /// Like [`is_lease_news`](Self::is_lease_news), and clears the flag: the caller stores the lease.
     pub(super) const fn take_lease_news(&mut self) -> bool {
         core::mem::replace(&mut self.is_lease_news, false)
     }
 
-    /// The stack, for as long as somebody has it.
+    /// The stack; `None` once its last handle is dropped.
     pub(super) fn stack(&self) -> Option<Stack> {
         self.me.upgrade().map(Stack)
     }
 
-    /// The name of the interface.
+    /// The name of the interface; `None` once the stack's last handle is dropped.
     pub(super) fn name(&self) -> Option<Arc<str>> {
         self.me.upgrade().map(|me| me.name.clone())
     }
 
-    /// Who is to be woken; most calls find nobody, and have nothing to move.
+    /// Takes the wakers to be woken. `None` if there are none, as in most calls, so that nothing is moved.
     pub(super) fn take_wakes(&mut self) -> Option<Wakes> {
         (!self.wakes.is_empty()).then(|| core::mem::take(&mut self.wakes))
     }

@@ -1,4 +1,4 @@
-//! What a socket can be asked for.
+//! The options of sockets.
 
 pub use xila_network_engine::tcp::{KeepAlive, Options as TcpOptions};
 use xila_network_engine::udp::queue::LEAST_LIMIT;
@@ -9,18 +9,19 @@ use crate::error::InvalidOption;
 /// The options of a UDP socket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UdpOptions {
-    /// Bytes of memory that datagrams may take while they wait to be received: their payloads, and some 250 bytes for each.
-    /// What has no room is dropped and counted, be it the only one. Less than 2304 is taken for that, in which a datagram of
-    /// an Ethernet frame has room, and more than 4 MiB for 4 MiB (`SO_RCVBUF`).
+    /// The memory in bytes that datagrams may take while they wait to be received: their payloads, and about 250 bytes
+    /// for each. A datagram that has no room is dropped and counted, even if the queue is empty. Values below 2304,
+    /// which is enough for one datagram in an Ethernet frame, count as 2304, and values above 4 MiB as 4 MiB
+    /// (`SO_RCVBUF`).
     pub receive_buffer: usize,
     /// Whether datagrams may be sent to broadcast addresses (`SO_BROADCAST`).
     pub broadcast: bool,
     /// The hop limit (IPv6) or time to live (IPv4) of the datagrams sent.
     pub hop_limit: HopLimit,
-    /// Whether datagrams that are longer than their path takes are refused (as by `IP_PMTUDISC_DO` of ip(7)), and not sent in
+    /// Whether datagrams that exceed the path MTU are refused (like `IP_PMTUDISC_DO` of ip(7)) and not sent in
     /// fragments.
     pub dont_fragment: bool,
-    /// Whether what is sent to a group is received by its members on this host too (`IP_MULTICAST_LOOP`).
+    /// Whether datagrams to a multicast group are received by its members on this host too (`IP_MULTICAST_LOOP`).
     pub multicast_loop: bool,
 }
 
@@ -44,13 +45,13 @@ impl UdpOptions {
     }
 }
 
-/// The bytes that the queue of a datagram socket may hold at most, of which its owner asked for `receive_buffer`. It is also
-/// what a guest is charged for the socket, so that no guest has more than is counted.
+/// The maximum number of bytes in the queue of a datagram socket whose owner asked for `receive_buffer`. A guest is
+/// charged the same number for the socket, so no guest holds more than is counted.
 pub(crate) fn datagram_memory(receive_buffer: usize) -> usize {
     receive_buffer.clamp(LEAST_LIMIT, MOST_BUFFER)
 }
 
-/// The most that any buffer holds, in bytes.
+/// The maximum size of any buffer, in bytes.
 pub(crate) const MOST_BUFFER: usize = xila_network_engine::tcp::options::MOST_BUFFER;
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The device as the stack holds it.
+//! The device of a stack, and the counters of sent frames.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -8,7 +8,7 @@ use xila_network_engine::frame::{Frame, Transmitter};
 use crate::device::{Device, Offloads};
 use crate::platform::Instant;
 
-/// A device, what it does for the stack, and the count of what leaves.
+/// A device, the offloads that it does for the stack, and the counters of what was sent.
 pub(super) struct Port {
     pub(super) device: Box<dyn Device>,
     pub(super) offloads: Offloads,
@@ -34,7 +34,7 @@ impl Transmitter for Port {
         }
         room.set_unchecked(frame.is_unchecked);
         let length = room.len() as u64;
-        // A device that panics loses the frame, as any link may, and nothing else.
+        // A panic of the device only loses the frame, as any link may.
         match catch_unwind(AssertUnwindSafe(|| self.device.transmit(self.now, room))) {
             Ok(Ok(())) => {
                 self.sent.packets += 1;

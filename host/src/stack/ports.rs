@@ -1,11 +1,11 @@
-//! Ephemeral ports, as candidates of who looks for one.
+//! Ephemeral ports, in the order in which a search tries them.
 
 use core::ops::RangeInclusive;
 
-/// The ports that are handed out where none is asked for (RFC 6335 section 6).
+/// The default range of ephemeral ports (RFC 6335 section 6).
 pub(crate) const EPHEMERAL: RangeInclusive<u16> = 49152..=65535;
 
-/// Every port of `range`, from a random place on (RFC 6056 algorithm 1).
+/// Every port of `range`, starting at a random one (RFC 6056 algorithm 1).
 pub(crate) fn candidates(range: &RangeInclusive<u16>, random: u64) -> impl Iterator<Item = u16> + use<> {
     let (first, last) = (u64::from(*range.start()), u64::from(*range.end()));
     let count = (last + 1).saturating_sub(first);

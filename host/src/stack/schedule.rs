@@ -1,52 +1,53 @@
-//! Who sends next: a fair queue of owners, each with a fair queue of senders.
+//! The fair queue of senders: a queue of owners, each with a queue of its senders.
 //!
-//! It is deficit round robin (Shreedhar and Varghese, SIGCOMM 1995), twice. An owner's turn lasts for a quantum of bytes, which
-//! its senders share in turns of a quantum each. Packets are not cut: who sends more than is left of the turn has that much
-//! less the next time. So an owner's part of a link depends neither on how many senders it has nor on the sizes of what they
-//! send, and within an owner the same holds for each sender; whoever wants to send does so within one round.
+//! It is deficit round robin (Shreedhar and Varghese, SIGCOMM 1995) on two levels. An owner's turn is a quantum of
+//! bytes, which its senders use in turns of a quantum each. Packets are not split: a sender that sends more than is
+//! left of its turn has that much less in its next turn. So an owner's share of a link depends neither on the number of
+//! its senders nor on the sizes of their packets, and the same holds for each sender within its owner. Every sender
+//! gets a turn within one round.
 //!
-//! The queue knows nothing of links. Who finds the link full keeps what is left of the turn, and is first when the
-//! link takes something again; nothing is gained by that, as a turn ends when its bytes are spent.
+//! The queue knows nothing of links. A sender that finds the link full keeps the rest of its turn, and is first when
+//! the link has room again. It gains nothing by that, because a turn ends when its bytes are spent.
 
 use core::hash::Hash;
 use std::collections::VecDeque;
 
 use hashbrown::HashMap;
 
-/// The queue. A sender is in it while it may have something to send.
+/// A fair queue of senders `K` of owners `O`. A sender is in it while it may have something to send.
 #[derive(Debug)]
 pub(crate) struct Schedule<O, K> {
-    /// The bytes of a turn.
+    /// The number of bytes of a turn.
     quantum: usize,
-    /// Owners that have senders, from the one whose turn it is.
+    /// The owners that have senders; the first one has the turn.
     ring: VecDeque<O>,
-    /// The shares of those, and of some who had senders before: most come again soon.
+    /// The shares of these owners, and of some owners that had senders before, since most of them come again soon.
     shares: HashMap<O, Share<K>>,
 }
 
-/// Shares that are kept though their owners have no senders.
+/// The number of shares beyond which a share without senders is removed.
 const KEPT: usize = 64;
 
-/// One owner's senders, from the one whose turn it is.
+/// The senders of one owner; the first one has the turn.
 #[derive(Debug)]
 struct Share<K> {
     senders: VecDeque<(K, Credit)>,
     credit: Credit,
 }
 
-/// The bytes that are left of a turn; where it is over, none or less.
+/// The bytes that are left of a turn; zero or negative when the turn is over.
 type Credit = i64;
 
-/// Whose turn it is.
+/// The sender that has the turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Turn<K> {
     pub(crate) key: K,
-    /// How many bytes may be sent, the last packet being sent whole.
+    /// The number of bytes that may be sent. The last packet may exceed it.
     pub(crate) bytes: usize,
 }
 
 impl<O: Copy + Eq + Hash, K: Copy> Schedule<O, K> {
-    /// An empty queue with turns of `quantum` bytes, which should be some packets.
+    /// An empty queue with turns of `quantum` bytes, which should be worth several packets.
     pub(crate) fn new(quantum: usize) -> Self {
         Self { quantum: quantum.max(1), ring: VecDeque::new(), shares: HashMap::new() }
     }
@@ -59,7 +60,8 @@ impl<O: Copy + Eq + Hash, K: Copy> Schedule<O, K> {
         self.ring.is_empty()
     }
 
-    /// Adds a sender that is not in the queue; it is the last of its owner, and an owner that had none the last of all.
+    /// Adds a sender that is not in the queue, behind its owner's other senders. An owner that had no senders is put
+    /// behind all other owners.
     pub(crate) fn push(&mut self, owner: O, key: K) {
         let credit = self.full_credit();
         let share = self.shares.entry(owner).or_insert_with(|| Share { senders: VecDeque::new(), credit });
@@ -70,7 +72,8 @@ impl<O: Copy + Eq + Hash, K: Copy> Schedule<O, K> {
         share.senders.push_back((key, credit));
     }
 
-    /// Whose turn it is, the same until its bytes are [spent](Self::spend) or it has [finished](Self::finish).
+    /// The sender that has the turn. It is the same one until its bytes are [spent](Self::spend) or it has
+    /// [finished](Self::finish).
     pub(crate) fn next(&mut self) -> Option<Turn<K>> {
         let credit = self.full_credit();
         loop {
@@ -91,7 +94,7 @@ impl<O: Copy + Eq + Hash, K: Copy> Schedule<O, K> {
         }
     }
 
-    /// Counts what the sender whose turn it is has sent.
+    /// Subtracts the bytes that the sender with the turn has sent.
     pub(crate) fn spend(&mut self, bytes: u64) {
         let bytes = Credit::try_from(bytes).unwrap_or(Credit::MAX);
         if let Some(share) = self.ring.front().and_then(|owner| self.shares.get_mut(owner))
@@ -102,7 +105,7 @@ impl<O: Copy + Eq + Hash, K: Copy> Schedule<O, K> {
         }
     }
 
-    /// Removes the sender whose turn it is: it has nothing more to send.
+    /// Removes the sender with the turn, which has nothing more to send.
     pub(crate) fn finish(&mut self) {
         let Some(owner) = self.ring.front() else { return };
         let Some(share) = self.shares.get_mut(owner) else { return };

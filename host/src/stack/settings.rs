@@ -1,10 +1,10 @@
-//! What the interface is set to, and what it shows of itself.
+//! The settings of an interface, and its state as shown to callers: methods of [`Attachment`].
 //!
-//! | Room | Holds |
+//! | Module | Contents |
 //! |---|---|
-//! | this file | the device and the state |
-//! | `addresses`, `routes` | what they say |
-//! | `configuration` | what configures the interface by protocol, and servers of names |
+//! | this file | the device, the administrative state, the hardware address, the MTU, neighbours |
+//! | `addresses`, `routes` | the addresses and routes |
+//! | `configuration` | DHCP, autoconfiguration and DNS servers |
 
 mod addresses;
 mod configuration;
@@ -83,9 +83,9 @@ impl Attachment {
         Ok(())
     }
 
-    /// The IP MTU in force.
+    /// The present IP MTU.
     pub(crate) const fn mtu(&self) -> u32 {
-        // Between 1280 and 65535.
+        // It is between 1280 and 65535, so it fits.
         self.capabilities.mtu as u32
     }
 
@@ -96,7 +96,7 @@ impl Attachment {
     /// Sets the IP MTU, at most the device's.
     ///
     /// # Errors
-    /// [`ConfigureError::InvalidArgument`] outside 1280 (RFC 8200 section 5) to what the device takes;
+    /// [`ConfigureError::InvalidArgument`] outside the range from 1280 (RFC 8200 section 5) to the device's MTU;
     /// [`ConfigureError::NetworkDown`] where the interface is gone.
     pub(crate) fn set_mtu(&mut self, mtu: u32) -> Result<(), ConfigureError> {
         let port = self.port().ok_or(ConfigureError::NetworkDown)?;
@@ -109,29 +109,29 @@ impl Attachment {
         Ok(())
     }
 
-    /// Changes the administrative state. Whoever waits learns it.
+    /// Changes the administrative state, and wakes all waiting tasks.
     pub(crate) fn set_state(&mut self, state: State) {
         if self.state == state {
             return;
         }
         self.state = state;
-        self.rouse();
+        self.request_wake_all();
         self.note(Change::State(state));
         match state {
             State::Up => {
-                // The device is asked anew, and every timer that fell due meanwhile goes off now.
-                self.be_overdue();
+                // The device is read again, and every timer that expired meanwhile runs now.
+                self.request_drive();
                 if self.known_link == Link::Up {
                     self.engage(|engine, _, now| engine.resume(now));
                 }
                 self.act();
             }
-            // Nothing is said by itself until then, whatever is changed meanwhile.
+            // Until then the engine sends nothing on its own, whatever is changed meanwhile.
             State::Down => self.engage(|engine, _, now| engine.link_down(now)),
         }
     }
 
-    /// A device's link may have gone up or down.
+    /// Handles a change of the state of the device's link.
     pub(super) fn link_changed(&mut self, link: Link) {
         if link == self.known_link {
             return;
@@ -142,11 +142,11 @@ impl Attachment {
             Link::Up => {
                 self.engage(|engine, _, now| engine.link_up(now));
                 if self.state == State::Down {
-                    // It may be another link, but nobody speaks on it yet.
+                    // It may be another link, but while the interface is down nothing is sent on it.
                     self.engage(|engine, _, now| engine.link_down(now));
                 }
-                // What that left due is done before the runner sleeps.
-                self.be_overdue();
+                // The work that this leaves is done before the runner sleeps.
+                self.request_drive();
             }
             Link::Down => self.engage(|engine, _, now| engine.link_down(now)),
         }
@@ -161,7 +161,7 @@ impl Attachment {
         self.tend(|engine, _| engine.set_echo_reply(enabled));
     }
 
-    /// The hosts whose hardware address is known, by address.
+    /// The neighbours whose hardware address is known, sorted by IP address.
     pub(crate) fn neighbours(&self) -> Vec<Neighbour> {
         let known = self.engine().interface().neighbours(self.now()).filter_map(|known| {
             let hardware_address = MacAddress::new(known.hardware?.0).ok()?;

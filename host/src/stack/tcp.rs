@@ -1,12 +1,12 @@
-//! TCP's shell: the engine's connections and listeners, those who wait for them, and whose they are.
+//! The host's side of TCP: the tasks that wait for the engine's connections and listeners, and the owners of these.
 //!
-//! What TCP itself does is [`xila_network_engine::tcp`]'s. Here its events become wakes, and its pending connections take
-//! their turns with everybody else who sends.
+//! TCP itself is in [`xila_network_engine::tcp`]. Here its events wake the waiting tasks, and its connections with
+//! something to send take their turns in the schedule, together with all other senders.
 //!
-//! | Room | Holds |
+//! | Module | Contents |
 //! |---|---|
-//! | `operations` | what owners of connections and listeners ask |
-//! | `transfer` | bytes into and out of connections |
+//! | `operations` | the operations that owners call on connections and listeners |
+//! | `transfer` | reading from and writing to connections |
 
 pub(crate) mod operations;
 pub(crate) mod transfer;
@@ -28,20 +28,20 @@ use super::owner::Owner;
 use super::waiters::{Waiters, Wakes};
 use crate::error::{ConnectError, ReadError, WriteError};
 
-/// A connection's key in its stack.
+/// The key of a connection in its stack.
 pub(crate) type FlowId = ConnectionId;
 
-/// Who waits for what, of TCP.
+/// The connections and listeners of a stack, with the tasks that wait for them.
 pub(super) struct Table {
-    /// Where the memory of what waits comes from.
+    /// The memory that queued bytes are stored in.
     memory: Memory,
     flows: Beside<Flow>,
     backlogs: HashMap<ListenerId, Arc<Backlog>>,
-    /// The listener of each backlog, by its number.
+    /// The listener of each backlog, by the backlog's number.
     listeners: HashMap<u64, ListenerId>,
 }
 
-/// TCP of a stack, with all that its operations touch.
+/// The operations on TCP of a stack, with the parts of the core that they touch.
 pub(crate) struct Operations<'a> {
     pub(super) table: &'a mut Table,
     pub(super) interface: &'a mut Attachment,
@@ -49,12 +49,12 @@ pub(crate) struct Operations<'a> {
     pub(super) notices: &'a mut Notices,
 }
 
-/// What the shell knows of a connection.
+/// What the host knows of a connection, beside the engine.
 struct Flow {
     owner: Owner,
     readers: Waiters,
     writers: Waiters,
-    /// It has its place in the schedule.
+    /// Whether the connection is in the schedule.
     scheduled: bool,
 }
 
@@ -74,24 +74,24 @@ impl Table {
         Self { memory, flows: Beside::default(), backlogs: HashMap::new(), listeners: HashMap::new() }
     }
 
-    /// Wakes everyone who waits for anything.
-    pub(super) fn rouse(&mut self, wakes: &mut Wakes) {
+    /// Wakes every task that waits for a connection or listener.
+    pub(super) fn wake_all(&mut self, wakes: &mut Wakes) {
         self.flows.values_mut().for_each(|flow| flow.wake_all(wakes));
-        self.backlogs.values().for_each(|backlog| backlog.rouse(wakes));
+        self.backlogs.values().for_each(|backlog| backlog.wake_all(wakes));
     }
 
-    /// Where the memory of what waits comes from.
+    /// The memory that queued bytes are stored in.
     fn memory(&self) -> &Memory {
         &self.memory
     }
 
-    /// The engine is gone, and what it had.
+    /// Forgets all connections and listeners, after the engine has panicked.
     pub(super) fn clear(&mut self) {
         *self = Self::new(self.memory.clone());
     }
 }
 
-/// Counts what there is now, and what was counted so far.
+/// Adds the engine's TCP counters, and the present numbers of connections and listeners, to `statistics`.
 pub(super) fn count(engine: &Tcp, statistics: &mut Statistics) {
     let counters = engine.counters();
     statistics.tcp_retransmits += counters.retransmitted;
@@ -132,8 +132,8 @@ impl From<Cause> for ConnectError {
     }
 }
 
-/// Only what is being made is refused, or given up because its peer cannot be reached (RFC 5927 section 5.2), and nobody
-/// reads from it yet: a stream is handed out once it is connected.
+/// `Refused` and `Unreachable` only end a connection that is being made (RFC 5927 section 5.2), and nobody reads from
+/// one: a stream is handed out once it is connected.
 impl From<Cause> for ReadError {
     fn from(cause: Cause) -> Self {
         match cause {
@@ -145,7 +145,7 @@ impl From<Cause> for ReadError {
     }
 }
 
-/// As for reads.
+/// As for reads, above.
 impl From<Cause> for WriteError {
     fn from(cause: Cause) -> Self {
         match cause {
@@ -157,30 +157,30 @@ impl From<Cause> for WriteError {
     }
 }
 
-/// What the engine tells.
+/// Events of the engine.
 impl Table {
-    /// There is something to be read from a connection, or its reading has ended.
+    /// Wakes the readers of a connection: data has arrived, or the receiving half has ended.
     pub(super) fn readable(&mut self, id: FlowId, wakes: &mut Wakes) {
         if let Some(flow) = self.flows.get_mut(id.0) {
             flow.readers.take(wakes);
         }
     }
 
-    /// There is room to write to a connection, or something that its writers wait for has happened.
+    /// Wakes the writers of a connection: there is room, or something else that they wait for has happened.
     pub(super) fn writable(&mut self, id: FlowId, wakes: &mut Wakes) {
         if let Some(flow) = self.flows.get_mut(id.0) {
             flow.writers.take(wakes);
         }
     }
 
-    /// The connections that wait at a listener are others than before; whether some do, says `waiting`.
+    /// Tells the backlog of a listener whether connections wait to be accepted (`waiting`).
     pub(super) fn acceptable(&mut self, id: ListenerId, waiting: bool, notices: &mut Notices) {
         if let (Some(backlog), Some(stack)) = (self.backlogs.get(&id), notices.stack()) {
             backlog.announce(&stack, waiting, &mut notices.wakes);
         }
     }
 
-    /// A connection is not there any more.
+    /// Forgets a connection that the engine has removed, and wakes the tasks that wait for it.
     pub(super) fn removed(&mut self, id: FlowId, wakes: &mut Wakes) {
         if let Some(mut flow) = self.flows.remove(id.0) {
             flow.wake_all(wakes);
@@ -188,9 +188,9 @@ impl Table {
     }
 }
 
-/// Turns at sending.
+/// Turns to send.
 impl Operations<'_> {
-    /// Connections that have something to send get a place in the schedule.
+    /// Puts connections that have something to send into the schedule.
     pub(super) fn schedule(&mut self) {
         let Table { flows, backlogs, .. } = &mut *self.table;
         while self.interface.engine().tcp().may_have_pending()
@@ -207,7 +207,7 @@ impl Operations<'_> {
         }
     }
 
-    /// A connection's turn to send.
+    /// A connection's turn to send, at most `bytes` bytes and `budget` frames.
     pub(super) fn turn(&mut self, id: FlowId, bytes: usize, budget: &mut usize) -> Sending {
         let before = self.interface.sent_packets();
         let bytes = bytes.min(budget.saturating_mul(self.interface.capabilities.mtu));
@@ -238,7 +238,7 @@ mod tests {
     use crate::error::BindError;
 
     #[test]
-    fn how_a_connection_ended_is_told_to_who_connects_reads_and_writes() {
+    fn the_cause_of_a_connection_s_end_is_the_error_of_connects_reads_and_writes() {
         for (cause, connecting, reading, writing) in [
             (Cause::Refused, ConnectError::ConnectionRefused, ReadError::ConnectionReset, WriteError::ConnectionReset),
             (Cause::Reset, ConnectError::ConnectionReset, ReadError::ConnectionReset, WriteError::ConnectionReset),
@@ -269,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_engine_refuses_is_told_by_its_cause() {
+    fn each_error_of_the_engine_becomes_the_matching_error_of_the_socket() {
         assert_eq!(ReadError::from(engine::ReadError::WouldBlock), ReadError::WouldBlock);
         assert_eq!(ReadError::from(engine::ReadError::Unknown), ReadError::ConnectionAborted);
         assert_eq!(WriteError::from(engine::WriteError::WouldBlock), WriteError::WouldBlock);

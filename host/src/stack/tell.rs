@@ -1,4 +1,4 @@
-//! What the engine tells becomes wakes, messages in mailboxes, and events of the interface.
+//! Turns the engine's events into wake-ups of tasks, messages in mailboxes, and published changes of the interface.
 
 use xila_network_commands::event::Change;
 use xila_network_engine::event::Event;
@@ -9,10 +9,11 @@ use super::settings::as_route;
 use crate::address::{MacAddress, from_wire};
 
 impl Core {
-    /// Tells whom it concerns of what happened, and gives those a turn who have something to send.
-    pub(super) fn tell(&mut self) {
+    /// Handles the changes and the engine's events since the last call, and puts connections with something to send
+    /// into the schedule.
+    pub(super) fn handle_events(&mut self) {
         if self.interface.take_broken() {
-            self.bury();
+            self.end_after_panic();
         }
         for change in self.interface.take_changes() {
             self.notices.publish(change);
@@ -30,39 +31,39 @@ impl Core {
                 Event::PathError { to, remote, error } => self.udp.failed(to, remote, error, &mut self.notices.wakes),
                 Event::EchoReply(reply) => self.icmp().replied(reply),
                 Event::Report(report) => self.icmp().reported(&report),
-                Event::Uncrowded => self.udp.rouse_hopeful(&mut self.notices.wakes),
+                Event::Uncrowded => self.udp.wake_crowded(&mut self.notices.wakes),
                 Event::Changed(change) => self.publish(change),
             }
         }
-        self.pace.unfinished |= self.interface.take_overdue();
-        if self.interface.take_rouse() {
-            self.rouse();
+        self.pace.unfinished |= self.interface.take_drive_request();
+        if self.interface.take_wake_all() {
+            self.wake_all();
         }
         self.tcp().schedule();
     }
 
-    /// Wakes everyone who waits for anything.
-    fn rouse(&mut self) {
+    /// Wakes every waiting task.
+    fn wake_all(&mut self) {
         let wakes = &mut self.notices.wakes;
-        self.tcp.rouse(wakes);
-        self.udp.rouse(wakes);
-        self.icmp.rouse(wakes);
+        self.tcp.wake_all(wakes);
+        self.udp.wake_all(wakes);
+        self.icmp.wake_all(wakes);
     }
 
-    /// The engine has panicked: whoever waits learns of it, and its sockets are known to nobody any more.
-    fn bury(&mut self) {
+    /// Handles a panic of the engine: wakes all waiting tasks so that they see the error, and forgets all sockets.
+    fn end_after_panic(&mut self) {
         let interface = self.notices.name().unwrap_or_default();
         tracing::error!(%interface, "the engine has panicked; the interface ends");
-        // What there is to be remembered, it knows no more.
+        // The new engine does not know the lease, so keep the stored one.
         self.notices.take_lease_news();
-        self.rouse();
+        self.wake_all();
         self.tcp.clear();
         self.udp.clear();
         self.icmp.clear();
     }
 
-    /// Tells of a change of the engine's, and of what it means for autoconfiguration, which an address that is verified may
-    /// complete.
+    /// Publishes a change that the engine has reported, and the change of the autoconfiguration status that may follow
+    /// from it: a verified address may complete autoconfiguration.
     fn publish(&mut self, change: EngineChange) {
         let change = match change {
             EngineChange::AddressAdded(cidr) => from_wire(cidr).map(Change::AddressAdded),
@@ -85,7 +86,7 @@ impl Core {
                 Some(Change::Dhcp(self.interface.dhcp_status().state))
             }
             EngineChange::SearchDomains => Some(Change::SearchDomains),
-            // Told below.
+            // Published below.
             EngineChange::Autoconfiguration => None,
         };
         if let Some(change) = change {

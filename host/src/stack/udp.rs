@@ -1,8 +1,8 @@
-//! UDP: whose mailbox a datagram is for, and datagrams that leave.
+//! UDP: delivery of datagrams to the mailboxes of sockets, and sending.
 //!
-//! A socket here is a [`Mailbox`], which may be registered with several stacks (a wildcard socket is, with each of its
-//! network's). Which of them a datagram is for, the engine knows; what waits for the device waits here, for the socket's
-//! turn.
+//! A UDP socket is a [`Mailbox`] here. It may be registered with several stacks: a wildcard socket is registered with
+//! every stack of its network. The engine decides which mailboxes receive a datagram. Datagrams that the device has no
+//! room for wait here, for their socket's turn to send.
 
 mod asked;
 mod mailbox;
@@ -34,39 +34,39 @@ use crate::address::is_v4_mapped;
 use crate::error::{BindError, MembershipError, SendError};
 use outlets::Outlets;
 
-/// What a packet is sent as.
+/// The kind of packet to send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// A UDP datagram.
     Datagram,
-    /// An ICMP echo request. It leaves from an identifier instead of a port, and the remote port is 0.
+    /// An ICMP echo request. It has an identifier in place of the local port, and the remote port is 0.
     EchoRequest {
-        /// Its sequence number.
+        /// The sequence number of the request.
         sequence: u16,
     },
 }
 
-/// A datagram to be sent, its payload borrowed or kept.
+/// A datagram to be sent. The payload `P` is borrowed or owned.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Outgoing<P> {
     pub(crate) kind: Kind,
     pub(crate) payload: P,
-    /// The port it leaves from.
+    /// The source port.
     pub(crate) port: u16,
-    /// The address it leaves from.
+    /// The source address.
     pub(crate) source: IpAddr,
     pub(crate) remote: SocketAddr,
     pub(crate) hop_limit: u8,
-    /// Whether a broadcast destination is meant.
+    /// Whether the destination may be a broadcast address (`SO_BROADCAST`).
     pub(crate) broadcast: bool,
-    /// It goes whole or not at all.
+    /// Whether it must not be sent in fragments.
     pub(crate) whole: bool,
-    /// Whether members of its group on this host receive it too.
+    /// Whether members of the destination group on this host receive it too.
     pub(crate) loops_back: bool,
 }
 
 impl<P> Outgoing<P> {
-    /// The same with its payload held in another way.
+    /// The same datagram with its payload converted by `hold`.
     fn map<'a, Q>(&'a self, hold: impl FnOnce(&'a P) -> Q) -> Outgoing<Q> {
         let &Self { kind, ref payload, port, source, remote, hop_limit, broadcast, whole, loops_back } = self;
         Outgoing { kind, payload: hold(payload), port, source, remote, hop_limit, broadcast, whole, loops_back }
@@ -75,15 +75,15 @@ impl<P> Outgoing<P> {
 
 /// The UDP part of a stack.
 pub(super) struct Table {
-    /// The number of the interface, which datagrams that arrive are told to have come in by.
+    /// The number of the interface, which is noted in each datagram that arrives.
     number: u32,
     mailboxes: Beside<Arc<Mailbox>>,
-    /// The socket of each mailbox on this stack, by where the mailbox lies.
+    /// The socket of each mailbox on this stack, by the address of the mailbox in memory.
     sockets: HashMap<usize, SocketId>,
-    /// Datagrams that wait for their turn.
+    /// The datagrams that wait for their socket's turn to send.
     outlets: Outlets,
-    /// Who waits for a neighbour, because as many datagrams as may wait for it do.
-    hopeful: Waiters,
+    /// The tasks that cannot send because the queue of packets for an unresolved neighbour is full.
+    crowded: Waiters,
 }
 
 impl Table {
@@ -93,17 +93,18 @@ impl Table {
             mailboxes: Beside::default(),
             sockets: HashMap::new(),
             outlets: Outlets::default(),
-            hopeful: Waiters::default(),
+            crowded: Waiters::default(),
         }
     }
 
-    /// The engine is gone, and what it had.
+    /// Forgets all sockets, after the engine has panicked.
     pub(super) fn clear(&mut self) {
         *self = Self::new(self.number);
     }
 }
 
-/// UDP of a stack, with all that its operations touch; echo requests leave by it too.
+/// The operations on UDP of a stack, with the parts of the core that they touch. Echo requests are sent through them
+/// too.
 pub(crate) struct Operations<'a> {
     pub(super) table: &'a mut Table,
     pub(super) interface: &'a mut Attachment,
@@ -111,13 +112,13 @@ pub(crate) struct Operations<'a> {
     pub(super) notices: &'a mut Notices,
 }
 
-/// Sockets.
+/// Operations on sockets.
 impl Operations<'_> {
     /// Registers a mailbox under an address and port.
     ///
     /// # Errors
-    /// [`BindError::AddressInUse`]; [`BindError::LimitReached`] where the owner has its share of the ephemeral ports;
-    /// [`BindError::InvalidArgument`]; [`BindError::NetworkDown`] where the interface is gone.
+    /// [`BindError::AddressInUse`]; [`BindError::LimitReached`] where the owner has used its share of the ephemeral
+    /// ports; [`BindError::InvalidArgument`]; [`BindError::NetworkDown`] where the interface is gone.
     pub(crate) fn bind(&mut self, local: SocketAddr, owner: Owner, mailbox: &Arc<Mailbox>) -> Result<(), BindError> {
         let id = self
             .interface
@@ -127,7 +128,7 @@ impl Operations<'_> {
         Ok(())
     }
 
-    /// Removes a mailbox: its port and its groups.
+    /// Removes a mailbox: releases its port and leaves its groups.
     pub(crate) fn unbind(&mut self, mailbox: &Arc<Mailbox>) {
         if let Some(id) = self.table.sockets.remove(&place(mailbox)) {
             self.table.mailboxes.remove(id.0);
@@ -136,8 +137,8 @@ impl Operations<'_> {
         }
     }
 
-    /// The ephemeral ports of a family that are free, in an order of chance: each is as likely as the others to be the next
-    /// (RFC 6056 section 3.3).
+    /// The free ephemeral ports of an address family in random order: every port is equally likely to be the next (RFC
+    /// 6056 section 3.3).
     pub(crate) fn free_ports(&mut self, is_ipv4: bool) -> impl Iterator<Item = u16> + use<> {
         let mut free: FreePorts = self.interface.engine().udp().free_ports(is_ipv4).clone();
         let mut random = self.interface.random().split();
@@ -151,11 +152,12 @@ impl Operations<'_> {
     /// Makes a mailbox a member of a multicast group on this interface.
     ///
     /// # Errors
-    /// [`MembershipError::InvalidArgument`] for an address that is no group; [`MembershipError::AddressInUse`] where it is a
-    /// member; [`MembershipError::NoFreeSlot`] where the owner has too many memberships; [`MembershipError::NetworkDown`].
+    /// [`MembershipError::InvalidArgument`] for an address that is not multicast; [`MembershipError::AddressInUse`]
+    /// where the mailbox is a member already; [`MembershipError::NoFreeSlot`] where the owner has too many memberships;
+    /// [`MembershipError::NetworkDown`].
     pub(crate) fn join(&mut self, group: IpAddr, mailbox: &Arc<Mailbox>) -> Result<(), MembershipError> {
         self.interface.check_up()?;
-        // Only a stack that is gone does not know its sockets.
+        // A mailbox can only be missing if the interface is gone.
         let id = self.table.sockets.get(&place(mailbox)).copied().ok_or(MembershipError::NetworkDown)?;
         self.interface.engage(|engine, _, now| engine.join(id, group, now).map_err(MembershipError::from))?;
         self.interface.act();
@@ -163,8 +165,8 @@ impl Operations<'_> {
     }
 
     /// # Errors
-    /// [`MembershipError::AddressNotAvailable`] where the mailbox is no member; [`MembershipError::NetworkDown`] where the
-    /// interface is gone.
+    /// [`MembershipError::AddressNotAvailable`] where the mailbox is not a member; [`MembershipError::NetworkDown`]
+    /// where the interface is gone.
     pub(crate) fn leave(&mut self, group: IpAddr, mailbox: &Arc<Mailbox>) -> Result<(), MembershipError> {
         let id = self.table.sockets.get(&place(mailbox)).copied().ok_or(MembershipError::AddressNotAvailable)?;
         self.interface.engage(|engine, _, now| engine.leave(id, group, now).map_err(MembershipError::from))?;
@@ -172,14 +174,14 @@ impl Operations<'_> {
         Ok(())
     }
 
-    /// A mailbox takes datagrams from one peer only, or from everyone.
+    /// Lets a mailbox receive datagrams from one peer only, or from everyone if `connection` is `None`.
     pub(crate) fn connect(&mut self, mailbox: &Arc<Mailbox>, connection: Option<Tuple>) {
         if let Some(id) = self.table.sockets.get(&place(mailbox)).copied() {
             self.interface.engage(|engine, _, _| engine.connect_udp(id, connection));
         }
     }
 
-    /// A datagram has arrived for a socket.
+    /// Delivers a datagram that has arrived for a socket.
     pub(super) fn arrived(&mut self, to: SocketId, mut datagram: queue::Datagram) {
         datagram.interface = self.table.number;
         let addresses = self.interface.engine().interface().addresses();
@@ -193,39 +195,40 @@ impl Operations<'_> {
     }
 }
 
-/// What the engine tells.
+/// Events of the engine.
 impl Table {
-    /// The path says something of a datagram that was sent: the socket learns of it, if it is connected to that peer.
+    /// Reports an error that the path returned for a sent datagram. The socket receives it if it is connected to that
+    /// peer.
     pub(super) fn failed(&mut self, to: SocketId, remote: SocketAddr, error: PathError, wakes: &mut Wakes) {
         if let Some(mailbox) = self.mailboxes.get_mut(to.0) {
             mailbox.fail(remote, error, wakes);
         }
     }
 
-    /// Wakes who waits for a neighbour that too much waits for.
-    pub(super) fn rouse_hopeful(&mut self, wakes: &mut Wakes) {
-        self.hopeful.take(wakes);
+    /// Wakes the tasks that wait for room in the queue of packets for unresolved neighbours.
+    pub(super) fn wake_crowded(&mut self, wakes: &mut Wakes) {
+        self.crowded.take(wakes);
     }
 
-    /// Wakes everyone who waits for a datagram or for room.
-    pub(super) fn rouse(&mut self, wakes: &mut Wakes) {
-        self.mailboxes.values_mut().for_each(|mailbox| mailbox.rouse(wakes));
-        self.outlets.rouse(wakes);
-        self.hopeful.take(wakes);
+    /// Wakes every task that waits for a datagram or for room to send.
+    pub(super) fn wake_all(&mut self, wakes: &mut Wakes) {
+        self.mailboxes.values_mut().for_each(|mailbox| mailbox.wake_all(wakes));
+        self.outlets.wake_all(wakes);
+        self.crowded.take(wakes);
     }
 }
 
-/// Sending.
+/// Operations that send.
 impl Operations<'_> {
-    /// Sends a datagram of a socket, or keeps it for its turn, and sends others behind it that differ in their payloads
-    /// alone; how many. Those of the others that do not leave at once are the caller's.
+    /// Sends a datagram of a socket, or queues it for the socket's turn. Then sends `others`, which differ from the
+    /// first only in their payloads, as far as they can leave at once. Returns how many datagrams were sent or queued,
+    /// counted from the first; the caller must send the rest again.
     ///
     /// # Errors
-    /// About the first of them:
-    /// [`SendError::WouldBlock`] while as many datagrams as may already wait for the socket's turn or for the neighbour,
-    /// after which `waker` is woken when that is over;
-    /// [`SendError::PacketTooLarge`], [`SendError::RemoteUnreachable`], [`SendError::AccessDenied`] for a broadcast that is
-    /// not allowed, [`SendError::NetworkDown`].
+    /// The errors concern the first datagram: [`SendError::WouldBlock`] while the maximum number of datagrams waits for
+    /// the socket's turn or for the neighbour, and `waker` is woken when that is over; [`SendError::PacketTooLarge`],
+    /// [`SendError::RemoteUnreachable`], [`SendError::AccessDenied`] for a broadcast that is not allowed,
+    /// [`SendError::NetworkDown`].
     pub(crate) fn send(
         &mut self,
         outlet: Outlet,
@@ -241,8 +244,8 @@ impl Operations<'_> {
         if datagram.payload.len() > datagram::longest_payload(to) {
             return Err(SendError::PacketTooLarge);
         }
-        // Where others wait for the device, it is not this one's turn. Whether the device is full still is found out when
-        // the stack is driven, as it is after this.
+        // If other senders wait for the device, this datagram must wait for its turn. Whether the device is still full
+        // is found out when the stack is driven, directly after this.
         let direct = !self.pace.full && self.pace.schedule.is_empty();
         let attempt = if direct { self.attempt(datagram, others) } else { Err(Attempt::Full) };
         match attempt {
@@ -252,7 +255,7 @@ impl Operations<'_> {
             Err(Attempt::Refused(error)) => return Err(error),
             Err(Attempt::Crowded) => {
                 if let Some(waker) = waker {
-                    self.table.hopeful.register(waker);
+                    self.table.crowded.register(waker);
                 }
                 return Err(SendError::WouldBlock);
             }
@@ -270,7 +273,7 @@ impl Operations<'_> {
         Ok(1)
     }
 
-    /// A socket's turn to send, until `limit` bytes in all have left.
+    /// A socket's turn to send. It ends when the interface's count of sent bytes reaches `limit`.
     pub(super) fn turn(&mut self, outlet: Outlet, limit: u64, budget: &mut usize) -> Sending {
         loop {
             let Some(datagram) = self.table.outlets.take(outlet) else { return Sending::Done };
@@ -281,28 +284,29 @@ impl Operations<'_> {
                     return Sending::Full;
                 }
                 Ok(_) => {}
-                // The way is not what it was when the datagram came.
+                // The route or the neighbour has changed since the datagram was queued.
                 Err(Attempt::Crowded | Attempt::Refused(_)) => self.interface.count_dropped_datagram(),
             }
             *budget = budget.saturating_sub(1);
-            if self.table.outlets.settle(outlet, length, &mut self.notices.wakes) {
+            if self.table.outlets.release(outlet, length, &mut self.notices.wakes) {
                 return Sending::Done;
             }
-            // The rest of a datagram in fragments may have filled the device.
+            // The fragments of the datagram may have filled the device.
             if self.interface.engine().interface().is_behind() || *budget == 0 || self.interface.sent_bytes() >= limit {
                 return Sending::More;
             }
         }
     }
 
-    /// Whether a datagram of a socket to an address would not wait; where it would, `waker` is woken when that is over.
+    /// Whether a datagram of a socket to an address could be sent or queued now. If not, `waker` is woken when it
+    /// could.
     pub(crate) fn may_send(&mut self, outlet: Outlet, to: IpAddr, waker: &Waker) -> bool {
         if self.interface.check_up().is_err() {
             return true;
         }
         let crowded = self.interface.engage(|engine, _, _| engine.interface_mut().is_crowded(to));
         if crowded {
-            self.table.hopeful.register(waker);
+            self.table.crowded.register(waker);
         }
         !crowded && self.table.outlets.has_room(outlet, Some(waker))
     }
@@ -333,12 +337,13 @@ impl Operations<'_> {
     }
 }
 
-/// Why a datagram did not leave.
+/// The cause why a datagram was not sent.
 enum Attempt {
-    /// The device has no room.
+    /// The device has no room for the frame.
     Full,
-    /// Too much waits for the neighbour.
+    /// The queue of packets for unresolved neighbours is full.
     Crowded,
+    /// The datagram cannot be sent; the cause.
     Refused(SendError),
 }
 
@@ -346,7 +351,7 @@ fn place(mailbox: &Arc<Mailbox>) -> usize {
     Arc::as_ptr(mailbox).addr()
 }
 
-/// Whether a socket can be bound to an address at all.
+/// Whether a socket may be bound to an address: IPv4-mapped, multicast and broadcast addresses are refused.
 pub(crate) fn is_bindable(address: IpAddr) -> bool {
     !is_v4_mapped(address)
         && match address {
@@ -371,7 +376,7 @@ impl From<JoinError> for MembershipError {
             JoinError::NotMulticast | JoinError::OtherFamily => Self::InvalidArgument,
             JoinError::AlreadyMember => Self::AddressInUse,
             JoinError::ShareExhausted => Self::NoFreeSlot,
-            // As above.
+            // As in `join`: only a stack that is gone does not know its sockets.
             JoinError::Unbound => Self::NetworkDown,
         }
     }
@@ -390,7 +395,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_the_engine_refuses_is_told_by_its_cause() {
+    fn each_error_of_the_engine_becomes_the_matching_error_of_the_socket() {
         for (refused, told) in [
             (engine::BindError::AddressInUse, BindError::AddressInUse),
             (engine::BindError::NoPort, BindError::AddressInUse),

@@ -1,4 +1,4 @@
-//! Who waits for one direction of a socket.
+//! Lists of tasks that wait for an event of a socket.
 
 use core::task::Waker;
 
@@ -8,35 +8,36 @@ use smallvec::SmallVec;
 pub(crate) type Wakes = SmallVec<[Waker; 8]>;
 
 /// The tasks that wait for one event, such as "readable". All of them are woken, each tries again, and those that find
-/// nothing wait anew: no waiter can take another's wake-up with it.
+/// nothing register again. So no waiter can consume the wake-up of another.
 #[derive(Debug, Default)]
 pub(crate) struct Waiters {
     first: Option<Waker>,
-    /// Every socket has waiters, and few have more than one: the others take no memory before they come.
+    /// Every socket has such lists, and few have more than one waiter: further waiters take memory only when they come.
     others: Option<Box<Others>>,
 }
 
-/// Those who wait beside the first.
+/// The waiters after the first.
 #[derive(Debug, Default)]
 struct Others {
     wakers: Vec<Waker>,
-    /// With so many, at least [`FEW`], it is time to find out who is still there.
+    /// When there are so many wakers, at least [`INITIAL_LIMIT`], all are woken to find out which tasks still wait.
     most: usize,
 }
 
-/// So many waiters are kept without asking whether they are still there.
-const FEW: usize = 64;
-/// The most that are ever kept. More real waiters than this on one direction would keep each other awake.
-const MOST: usize = 4096;
+/// The number of waiters that are kept without checking whether they still wait.
+const INITIAL_LIMIT: usize = 64;
+/// The maximum number of waiters. If more tasks really waited for one event, they would wake each other without end.
+const MAX_WAITERS: usize = 4096;
 
 impl Waiters {
-    /// Adds a task, once.
+    /// Registers a task, once.
     ///
-    /// A future that is dropped while it waits leaves its waker behind, and a guest may start and cancel operations for
-    /// ever. So where the list is full, all are woken: those who are gone are forgotten, those who still wait come
-    /// back. The list then has twice the room, or many who do wait would wake each other without end.
+    /// A future that is dropped while it waits leaves its waker behind, and a guest may start and cancel operations
+    /// without end. So when the list is full, all wakers are woken and removed, and the tasks that still wait register
+    /// again. The limit is then doubled, because otherwise many tasks that really wait would wake each other without
+    /// end.
     pub(crate) fn register(&mut self, waker: &Waker) {
-        // Who polls once with a waker that wakes nobody (wasmtime does, before it waits in earnest) does not wait.
+        // A task that polls with a no-op waker (wasmtime does so once before it really waits) does not wait.
         let known = |known: &Waker| known.will_wake(waker);
         let Some(first) = &self.first else {
             self.first = (!known(Waker::noop())).then(|| waker.clone());
@@ -47,8 +48,8 @@ impl Waiters {
             return;
         }
         let others = self.others.get_or_insert_default();
-        if others.wakers.len() >= others.most.max(FEW) {
-            others.most = (others.wakers.len() * 2).min(MOST - 1);
+        if others.wakers.len() >= others.most.max(INITIAL_LIMIT) {
+            others.most = (others.wakers.len() * 2).min(MAX_WAITERS - 1);
             others.wakers.drain(..).for_each(Waker::wake);
         }
         others.wakers.push(waker.clone());
@@ -93,15 +94,15 @@ mod tests {
     }
 
     #[test]
-    fn those_who_are_gone_do_not_pile_up() {
+    fn dropped_waiters_do_not_accumulate() {
         let mut waiters = Waiters::default();
         for _ in 0..100_000 {
             waiters.register(&Arc::<Count>::default().into());
         }
-        assert!(waiters.len() <= MOST);
+        assert!(waiters.len() <= MAX_WAITERS);
     }
 
-    /// A thousand tasks that wait, and come back whenever they are woken, come to rest.
+    /// A thousand waiting tasks that register again whenever they are woken must come to rest.
     #[test]
     fn many_waiters_do_not_keep_each_other_awake() {
         let mut waiters = Waiters::default();

@@ -1,4 +1,4 @@
-//! What `bindgen!` makes of the WIT package `xila:network`.
+//! The code that `bindgen!` generates from the WIT package `xila:network`.
 //!
 //! An embedder whose own world imports these interfaces maps them to this module, with
 //! `with: { "xila:network": xila_network_host::wasm::bindings }` in its `bindgen!`.

@@ -1,7 +1,8 @@
-//! `wasi:clocks/monotonic-clock` 0.2 and 0.3 on the clock of the platform, for programs that sleep and wait with a time-out.
+//! `wasi:clocks/monotonic-clock` 0.2 and 0.3 on the clock of the platform, for programs that sleep or wait with a
+//! timeout.
 //!
-//! wasmtime-wasi waits by tokio's timer whatever clock a context is given: where there is no tokio runtime that panics, and
-//! where time is virtual it takes real time. The wall clock, which nobody waits for, stays that of the `WasiCtx`.
+//! wasmtime-wasi always waits by tokio's timer, whatever clock a context has: without a tokio runtime that panics, and
+//! with virtual time it takes real time. The wall clock, for which nobody waits, is still that of the `WasiCtx`.
 
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -15,7 +16,7 @@ use wasmtime_wasi_io::poll::{DynPollable, Pollable, subscribe};
 use super::{HasNetwork, NetworkCtxView, NetworkView, units};
 use crate::platform::{Clock, Instant, Timer};
 
-/// What both versions of the interface say of the clock: it counts nanoseconds.
+/// The resolution of the clock in both versions of the interface: one nanosecond.
 const RESOLUTION: u64 = 1;
 
 /// Adds `wasi:clocks/monotonic-clock@0.2` to `linker`.
@@ -34,11 +35,11 @@ pub(super) fn add_p3_to_linker<T: NetworkView>(linker: &mut Linker<T>) -> wasmti
     p3::add_to_linker::<T, HasNetwork>(linker, T::network)
 }
 
-/// A time that comes, for `wasi:io/poll`.
+/// A deadline as a pollable of `wasi:io/poll`.
 struct Deadline {
-    /// None where it had come already.
+    /// `None` if the deadline had passed when this was made.
     timer: Option<Box<dyn Timer>>,
-    /// Whether others had a turn since it was made.
+    /// Whether the program has yielded to others since this was made.
     gave_way: bool,
 }
 
@@ -50,8 +51,8 @@ impl Deadline {
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
         let is_due = self.timer.as_mut().map_or(Poll::Ready(()), |timer| timer.poll(context));
         let gave_way = core::mem::replace(&mut self.gave_way, true);
-        // A program that polls in a loop with a time-out of nothing, as libc's `poll` does, would keep everyone from making
-        // ready what it polls for.
+        // A program that polls in a loop with a timeout of zero, as libc's `poll` does, must yield once: otherwise it
+        // would keep other tasks from making ready what it polls for.
         if is_due.is_ready() && !gave_way {
             context.waker().wake_by_ref();
             return Poll::Pending;
@@ -79,7 +80,7 @@ impl NetworkCtxView<'_> {
     }
 }
 
-/// The instant that a program calls by this number.
+/// The time that a program gives as a number of nanoseconds.
 fn instant(nanoseconds: u64) -> Instant {
     Instant::from_origin(units::duration(nanoseconds))
 }
@@ -134,7 +135,7 @@ async fn wait(clock: &Arc<dyn Clock>, until: impl FnOnce(&dyn Clock) -> Instant)
     }
 }
 
-/// A timer for a time that has not come yet.
+/// A timer for `at`; `None` if that time has passed.
 fn timer(clock: &dyn Clock, at: Instant) -> Option<Box<dyn Timer>> {
     (at > clock.now()).then(|| {
         let mut timer = clock.timer();
@@ -153,7 +154,7 @@ mod tests {
     use crate::platform::simulated::Simulation;
     use crate::wasm::NetworkCtx;
 
-    /// What a program reads and waits for is the platform's time.
+    /// A program reads the platform's time, and waits by it.
     #[test]
     fn a_pollable_is_ready_when_the_platforms_time_has_come() {
         let simulation = Simulation::new(1);
@@ -174,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_due_lets_others_have_a_turn_first() {
+    fn a_pollable_that_is_due_yields_to_others_once() {
         let simulation = Simulation::new(1);
         let mut deadline = Deadline::new(&*simulation.platform().clock, Instant::ORIGIN);
         let (mut waker, mut polls) = (Context::from_waker(std::task::Waker::noop()), 0);

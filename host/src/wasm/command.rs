@@ -1,4 +1,5 @@
-//! Programs: components that export `wasi:cli/run`, such as every `main` of Rust, C, Go or Python that is built for WASI.
+//! Commands: components that export `wasi:cli/run`, such as any program in Rust, C, Go or Python that is built for
+//! WASI.
 
 use wasmtime::component::{Component, ComponentExportIndex, HasData, InstancePre, Linker, ResourceTable};
 use wasmtime::error::Context as _;
@@ -12,13 +13,13 @@ use wasmtime_wasi::{I32Exit, WasiCtx, WasiCtxView, WasiView};
 use super::{NetworkCtx, NetworkCtxView, NetworkView, clocks, p2, p3};
 use crate::platform::simulated::Simulation;
 
-/// Adds all that a program may import to `linker`: `xila:network`, `wasi:sockets` 0.2 and 0.3 on the guest's network, and
-/// wasmtime-wasi's interfaces for everything else, of 0.2 and of 0.3. Programs wait by the
+/// Adds everything that a program may import to `linker`: `xila:network`, `wasi:sockets` 0.2 and 0.3 on the guest's
+/// network, and wasmtime-wasi's interfaces 0.2 and 0.3 for everything else. Programs wait by the
 /// [clock](super::NetworkCtxBuilder::clock) of their network.
 ///
-/// wasmtime-wasi's own sockets are not among them, so no guest reaches the operating system's network, whatever its
-/// [`WasiCtx`] says. [`WasiView::ctx`] and [`NetworkView::network`] have to hand out the same table:
-/// streams and pollables of either are the other's, too.
+/// wasmtime-wasi's own sockets are not added, so no guest reaches the operating system's network, whatever its
+/// [`WasiCtx`] says. [`WasiView::ctx`] and [`NetworkView::network`] must return the same table, because both use the
+/// streams and pollables in it.
 ///
 /// # Errors
 /// If the linker has one of the interfaces already.
@@ -30,12 +31,12 @@ pub fn add_to_linker<T: WasiView + NetworkView>(linker: &mut Linker<T>) -> Resul
     add_wasi_3(linker)
 }
 
-/// Adds what a program of WASI 0.2 may import, and no more: `wasi:sockets` 0.2 on the guest's network, and wasmtime-wasi's
-/// interfaces for everything else. [`add_to_linker`] has all of it too.
+/// Adds only what a program of WASI 0.2 may import: `wasi:sockets` 0.2 on the guest's network, and wasmtime-wasi's
+/// interfaces for everything else. [`add_to_linker`] includes all of it.
 ///
-/// This is for an engine without [`Config::concurrency_support`](wasmtime::Config::concurrency_support), which `xila:network`
-/// and WASI 0.3 need and such a program does not: there, wasmtime keeps no record of a task for each call of a host function,
-/// and a program that sends small messages saves a sixth of its time.
+/// This is for an engine without [`Config::concurrency_support`](wasmtime::Config::concurrency_support), which
+/// `xila:network` and WASI 0.3 need and a program of WASI 0.2 does not. Without it, wasmtime keeps no record of a task
+/// for each call of a host function, and a program that sends small messages saves a sixth of its time.
 ///
 /// # Errors
 /// If the linker has one of the interfaces already.
@@ -45,7 +46,7 @@ pub fn add_p2_to_linker<T: WasiView + NetworkView>(linker: &mut Linker<T>) -> Re
     add_wasi_2(linker)
 }
 
-/// `wasi:cli/imports` 0.2 but for sockets and the monotonic clock.
+/// Adds `wasi:cli/imports` 0.2 without sockets and the monotonic clock.
 fn add_wasi_2<T: WasiView>(linker: &mut Linker<T>) -> Result<()> {
     use wasmtime_wasi::p2::bindings::clocks::wall_clock;
     use wasmtime_wasi::p2::bindings::{cli, filesystem, random};
@@ -72,7 +73,7 @@ fn add_wasi_2<T: WasiView>(linker: &mut Linker<T>) -> Result<()> {
     cli::terminal_stderr::add_to_linker::<T, WasiCli>(linker, T::cli)
 }
 
-/// `wasi:cli/imports` 0.3 but for sockets and the monotonic clock.
+/// Adds `wasi:cli/imports` 0.3 without sockets and the monotonic clock.
 fn add_wasi_3<T: WasiView + 'static>(linker: &mut Linker<T>) -> Result<()> {
     use wasmtime_wasi::p3::bindings::clocks::{system_clock, types};
     use wasmtime_wasi::p3::{cli, filesystem, random};
@@ -84,25 +85,25 @@ fn add_wasi_3<T: WasiView + 'static>(linker: &mut Linker<T>) -> Result<()> {
     random::add_to_linker(linker)
 }
 
-/// Tells the bindings of `wasi:io` that host functions work on the table.
+/// The marker type that tells the bindings of `wasi:io` that host functions work on the table.
 struct HasTable;
 
 impl HasData for HasTable {
     type Data<'a> = &'a mut ResourceTable;
 }
 
-/// What the store of a program holds, for hosts that keep nothing else there.
+/// The data of a program's store, for hosts that need nothing else there.
 pub struct State {
-    /// What it has apart from the network: arguments, streams, folders.
+    /// Everything except the network: arguments, standard streams, folders.
     pub wasi: WasiCtx,
-    /// What it may use of the network.
+    /// The network that the program may use.
     pub network: NetworkCtx,
-    /// The handles of both.
+    /// The table of resources of both.
     pub table: ResourceTable,
 }
 
 impl State {
-    /// That of a program that has not begun.
+    /// The state of a program that has not started.
     #[must_use]
     pub fn new(wasi: WasiCtx, network: NetworkCtx) -> Self {
         Self { wasi, network, table: ResourceTable::new() }
@@ -121,10 +122,11 @@ impl NetworkView for State {
     }
 }
 
-/// The instructions, about, of a program's turn in a simulation: with ten turns in a millisecond, a thousand million a second.
+/// The approximate number of instructions in a program's turn in a simulation. With ten turns in a millisecond, these
+/// are a thousand million per second.
 const TURN: u64 = 100_000;
 
-/// A program, compiled and linked, ready to be run any number of times.
+/// A compiled and linked program, which can be run any number of times.
 pub struct Command<T: 'static> {
     instance: InstancePre<T>,
     run: ComponentExportIndex,
@@ -135,7 +137,7 @@ pub struct Command<T: 'static> {
 pub struct Status(i32);
 
 impl Status {
-    /// 0 where it returned well, 1 where it returned an error, else what it called `exit` with.
+    /// 0 if the program returned success, 1 if it returned an error, else the code that it passed to `exit`.
     #[must_use]
     pub const fn code(self) -> i32 {
         self.0
@@ -143,20 +145,20 @@ impl Status {
 }
 
 impl<T: Send + 'static> Command<T> {
-    /// Links a component to what it imports.
+    /// Links a component to its imports.
     ///
     /// # Errors
-    /// Where it exports no `wasi:cli/run`, and where it imports what `linker` does not have.
+    /// If the component does not export `wasi:cli/run`, or imports something that `linker` does not have.
     pub fn new(component: &Component, linker: &Linker<T>) -> Result<Self> {
         let run = find_run(component)?;
         let instance = linker.instantiate_pre(component).context("it needs what this host does not offer")?;
         Ok(Self { instance, run })
     }
 
-    /// Runs the program to its end, with the tasks that it leaves behind when it returns: they are part of it.
+    /// Runs the program to its end, including the tasks that are left when it returns, because they are part of it.
     ///
     /// # Errors
-    /// Its trap.
+    /// The trap of the program.
     pub async fn run(&self, store: &mut Store<T>) -> Result<Status> {
         match self.call(store).await {
             Ok(Ok(())) => Ok(Status(0)),
@@ -168,11 +170,11 @@ impl<T: Send + 'static> Command<T> {
         }
     }
 
-    /// As [`run`](Self::run), [in turns](Simulation::in_turns) of a simulation, which are counted by the fuel of an engine with
-    /// [`Config::consume_fuel`](wasmtime::Config::consume_fuel).
+    /// Like [`run`](Self::run), but [in turns](Simulation::in_turns) of a simulation, which are measured by the fuel of
+    /// an engine with [`Config::consume_fuel`](wasmtime::Config::consume_fuel).
     ///
     /// # Errors
-    /// Its trap, and where the engine counts none.
+    /// The trap of the program, or an error if the engine does not consume fuel.
     pub async fn simulate(&self, simulation: &Simulation, store: &mut Store<T>) -> Result<Status> {
         store.set_fuel(u64::MAX)?;
         store.fuel_async_yield_interval(Some(TURN))?;
@@ -182,7 +184,7 @@ impl<T: Send + 'static> Command<T> {
     async fn call(&self, store: &mut Store<T>) -> Result<Result<(), ()>> {
         let instance = self.instance.instantiate_async(&mut *store).await?;
         let run = instance.get_typed_func::<(), (Result<(), ()>,)>(&mut *store, &self.run)?;
-        // An engine without concurrency support has no tasks that could be left behind, and no `run_concurrent`.
+        // An engine without concurrency support has no `run_concurrent`, and no tasks that could be left.
         if store.concurrent_resource_table().is_none() {
             return Ok(run.call_async(store, ()).await?.0);
         }
@@ -202,8 +204,8 @@ impl<T> Clone for Command<T> {
     }
 }
 
-/// The function that runs a component. One that exports the asynchronous `run` of `wasi:cli` 0.3 may wait in it, and may
-/// refuse to be run by that of 0.2, which the standard library adds.
+/// Finds the function that runs a component. The asynchronous `run` of `wasi:cli` 0.3 is preferred: a component that
+/// exports it may wait in it, and may not work with the `run` of 0.2, which the standard library also adds.
 fn find_run(component: &Component) -> Result<ComponentExportIndex> {
     for interface in ["wasi:cli/run@0.3.0", "wasi:cli/run@0.2.0"] {
         if let Some(interface) = component.get_export_index(None, interface) {

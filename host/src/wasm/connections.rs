@@ -1,4 +1,4 @@
-//! Connections and listeners with their places in a guest's quota.
+//! Connections and listeners that are charged to a guest's quota.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -10,20 +10,20 @@ use crate::error::{Error, Result};
 use crate::policy::{Charge, Quota};
 use crate::socket::{ListenOptions, TcpListener, TcpSocket, TcpStream};
 
-/// A connection of a guest's, with its place in the guest's quota. The handle and both streams share it: it is closed when all
-/// of them are gone.
+/// A connection of a guest, with its charge to the guest's quota. The handle and both streams share it, and it is
+/// closed when all of them are dropped.
 ///
-/// What its queues hold is charged by the stack to the [budget](crate::socket::TcpOptions::budget) that it was made with, until
-/// it is over: that may be later.
+/// The stack charges the contents of its queues to the [budget](crate::socket::TcpOptions::budget) that the connection
+/// was made with until the connection has ended, which may be later.
 pub(super) struct Connection {
     pub(super) stream: TcpStream,
     pub(super) _charge: Charge,
 }
 
-/// What a connection has of its guest's memory for certain: its two queues.
+/// The memory that is reserved for a connection, in bytes: that of its two queues.
 const LEAST: usize = 2 * RESERVED;
 
-/// A listener with its place in the guest's quota.
+/// A listener with its charge to the guest's quota.
 pub(super) struct Listener {
     pub(super) socket: TcpListener,
     quota: Quota,
@@ -31,10 +31,10 @@ pub(super) struct Listener {
 }
 
 impl Listener {
-    /// Makes a bound socket a listener, with the `charge` for a socket.
+    /// Makes a bound socket a listener. `charge` is the charge for the socket.
     ///
     /// # Errors
-    /// [`Error::LimitReached`] where the guest has no memory for a single connection; else as [`TcpSocket::listen`].
+    /// [`Error::LimitReached`] if the guest has no memory for a single connection; else as for [`TcpSocket::listen`].
     pub(super) fn new(bound: TcpSocket, mut options: ListenOptions, quota: Quota, charge: Charge) -> Result<Self> {
         if quota.memory().left() < LEAST {
             return Err(Error::LimitReached);
@@ -43,8 +43,8 @@ impl Listener {
         Ok(Self { socket: bound.listen(options)?, quota, _charge: charge })
     }
 
-    /// Takes a connection if the guest may hold one more; else it stays in the backlog. Where none is there, and the guest has
-    /// no memory for one, that is an error too.
+    /// Accepts a connection if the guest may hold one more; else the connection stays in the backlog. If none waits and
+    /// the guest has no memory for one, that is an error too.
     pub(super) fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<Result<Connection>> {
         let accepted = self.accept_with(cx, self.quota.charge(0)?);
         if accepted.is_pending() && self.quota.memory().left() < LEAST {
@@ -53,20 +53,20 @@ impl Listener {
         accepted
     }
 
-    /// As [`poll_accept`](Self::poll_accept), but waits until the guest may.
+    /// Like [`poll_accept`](Self::poll_accept), but waits until the guest may hold one more connection.
     pub(super) fn poll_accept_within_quota(&self, cx: &mut Context<'_>) -> Poll<Result<Connection>> {
         let charge = ready!(self.quota.poll_charge(cx))?;
         self.accept_with(cx, charge)
     }
 
-    /// Ready when [`poll_accept_within_quota`](Self::poll_accept_within_quota) would not wait, be it for an error.
+    /// Ready when [`poll_accept_within_quota`](Self::poll_accept_within_quota) would succeed or fail without waiting.
     pub(super) fn poll_ready_within_quota(&self, cx: &mut Context<'_>) -> Poll<Result<()>> {
-        // Only looked at: it is given back at once.
+        // This only checks the quota, so the charge is released at once.
         drop(ready!(self.quota.poll_charge(cx))?);
         self.socket.poll_accept_ready(cx).map(Ok)
     }
 
-    /// Waiting holds nothing: a charge for a connection that is not there is given back.
+    /// Accepts with a charge. If no connection waits, the charge is released by dropping it.
     fn accept_with(&self, cx: &mut Context<'_>, charge: Charge) -> Poll<Result<Connection>> {
         self.socket
             .poll_accept(cx)
@@ -75,7 +75,7 @@ impl Listener {
     }
 }
 
-/// A handle to a connection, whose halves are each given out once.
+/// A handle to a connection. Each half can be taken once.
 pub(super) struct Halves {
     pub(super) connection: Arc<Connection>,
     sending: bool,
@@ -110,10 +110,10 @@ mod tests {
 
     const BYTES: usize = 1 << 20;
 
-    /// A guest that drops a connection whose peer does not read still holds what it wrote, until the stack has seen the
-    /// connection to its end.
+    /// If a guest drops a connection whose peer does not read, the written data is charged until the stack has closed
+    /// the connection.
     #[test]
-    fn a_connection_that_was_dropped_counts_until_it_is_over() {
+    fn a_dropped_connection_is_charged_until_it_has_ended() {
         let simulation = Simulation::new(1);
         let manager = Manager::new(simulation.platform());
         let network = manager.network();

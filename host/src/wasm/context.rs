@@ -1,4 +1,4 @@
-//! What one guest may use: the context in its store.
+//! The context of a guest, in its store: what it may use and what it holds.
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
@@ -14,9 +14,9 @@ use crate::platform::{Access, Clock};
 use crate::policy::{Audit, Limits, Operation, Policy, Quota, Request};
 use crate::socket::{Network, Resolver, ResolverOptions};
 
-/// What one guest may use, and what it holds.
+/// What one guest may use, and the account of what it holds.
 ///
-/// Nothing, until it is given a network.
+/// It may use nothing until it is given a network.
 #[derive(Clone)]
 pub struct NetworkCtx {
     network: Option<Network>,
@@ -25,11 +25,11 @@ pub struct NetworkCtx {
     quota: Quota,
     _presence: Arc<Presence>,
     search: Vec<String>,
-    /// Made when the guest asks for the first name, and shared by all its queries.
+    /// Made at the guest's first name query, and shared by all its queries.
     resolver: Arc<OnceLock<Resolver>>,
 }
 
-/// The guest is there while one of these is.
+/// Shared by all clones of a guest's context: when the last one is dropped, the quota is closed.
 #[derive(Debug)]
 struct Presence(Quota);
 
@@ -39,7 +39,7 @@ impl Drop for Presence {
     }
 }
 
-/// Whose interfaces a guest may look after, and how far.
+/// The manager whose interfaces a guest may control, and the guest's rights.
 #[derive(Clone, Debug)]
 struct Control {
     manager: Manager,
@@ -47,7 +47,7 @@ struct Control {
 }
 
 impl NetworkCtx {
-    /// Starts with no network, the default [`Limits`] and no right to look after interfaces.
+    /// A builder without a network, with the default [`Limits`] and without rights to control interfaces.
     pub fn builder() -> NetworkCtxBuilder {
         NetworkCtxBuilder::default()
     }
@@ -57,12 +57,12 @@ impl NetworkCtx {
         &self.quota
     }
 
-    /// All that the guest may use.
+    /// The whole network that the guest may use.
     fn all(&self) -> Result<&Network> {
         self.network.as_ref().ok_or(Error::NotFound)
     }
 
-    /// What a socket is created on: all that the guest may use, or the one interface that it names.
+    /// The network to create a socket on: the whole network that the guest may use, or one interface of it.
     pub(crate) fn network(&self, interface: Option<&str>) -> Result<Network> {
         let network = self.all()?;
         match interface {
@@ -71,16 +71,16 @@ impl NetworkCtx {
         }
     }
 
-    /// What the guest waits by.
+    /// The clock by which the guest waits.
     ///
     /// # Errors
-    /// Where the host has given it neither a network nor a clock, and calls it outside a tokio runtime.
+    /// If the host has given the guest neither a network nor a clock, and calls it outside of a tokio runtime.
     pub(crate) fn clock(&self) -> wasmtime::Result<Arc<dyn Clock>> {
         let clock = self.clock.clone().or_else(ambient_clock);
         clock.ok_or_else(|| wasmtime::format_err!("this guest's context has no clock: see NetworkCtxBuilder::clock"))
     }
 
-    /// Who finds names for the guest.
+    /// The resolver of the guest.
     pub(crate) fn resolver(&self) -> Result<Resolver> {
         let network = self.all()?;
         let options = || ResolverOptions { search: self.search.clone(), ..ResolverOptions::default() };
@@ -88,10 +88,10 @@ impl NetworkCtx {
         Ok(self.resolver.get_or_init(make).clone())
     }
 
-    /// What the guest may do to its interfaces.
+    /// The rights of the guest to control its interfaces.
     ///
     /// # Errors
-    /// [`Error::AccessDenied`] where that is nothing at all.
+    /// [`Error::AccessDenied`] if it has none.
     pub(crate) fn rights(&self) -> Result<Access> {
         let rights = self.control.as_ref().map_or(Access::default(), |control| control.access);
         if rights.read || rights.write { Ok(rights) } else { Err(Error::AccessDenied) }
@@ -125,27 +125,27 @@ impl NetworkCtx {
         self.network.as_ref().map_or(0, Network::denials)
     }
 
-    /// Fails unless the guest may do as much as `access` to its interfaces.
+    /// Checks that the guest has the rights `access` to control its interfaces.
     pub(crate) fn check(&self, access: Access) -> Result<()> {
         if access.is_within(self.rights()?) { Ok(()) } else { Err(Error::AccessDenied) }
     }
 
-    /// The names of the interfaces that the guest may use, in the order they were mounted. None without a network.
+    /// The names of the interfaces that the guest may use, in the order of mounting. Empty without a network.
     pub(crate) fn interfaces(&self) -> Vec<String> {
         self.network.as_ref().map_or_else(Vec::new, Network::interfaces)
     }
 
-    /// The manager of the interface of this name, where the guest may use that interface.
+    /// The manager of the interface with this name, if the guest may use that interface.
     ///
     /// # Errors
-    /// [`Error::NotFound`] where it may not, and where there is none; [`Error::AccessDenied`] where it may look after no
-    /// interface.
+    /// [`Error::NotFound`] if the guest may not use it or it does not exist; [`Error::AccessDenied`] if the guest may
+    /// not control any interface.
     pub(crate) fn manager_of(&self, interface: &str) -> Result<&Manager> {
         let control = self.control.as_ref().ok_or(Error::AccessDenied)?;
         if self.all()?.has(interface) { Ok(&control.manager) } else { Err(Error::NotFound) }
     }
 
-    /// The interface of this name, where the guest may use it; errors as [`manager_of`](Self::manager_of).
+    /// The interface with this name, if the guest may use it. Errors as for [`manager_of`](Self::manager_of).
     pub(crate) fn interface(&self, name: &str) -> Result<Interface> {
         Ok(self.manager_of(name)?.interface(name)?)
     }
@@ -177,7 +177,7 @@ fn ambient_clock() -> Option<Arc<dyn Clock>> {
     Some(crate::platform::tokio::platform_on(runtime).clock)
 }
 
-/// There is none.
+/// Without tokio there is no ambient clock.
 #[cfg(not(feature = "tokio"))]
 fn ambient_clock() -> Option<Arc<dyn Clock>> {
     None
@@ -197,34 +197,35 @@ pub struct NetworkCtxBuilder {
 }
 
 impl NetworkCtxBuilder {
-    /// Lets the guest use the interfaces of `network`. The last call counts.
+    /// Lets the guest use the interfaces of `network`. A later call replaces it.
     #[must_use]
     pub fn network(mut self, network: Network) -> Self {
         self.network = Some(network);
         self
     }
 
-    /// Lets the guest look at the interfaces of its [network](Self::network) (`read`), change them (`write`), or both;
-    /// at no others. `manager` is the one that the network is of. Without this call, every function of the WIT interface
-    /// `control` fails with `access-denied`. The last call counts.
+    /// Lets the guest read the state of the interfaces of its [network](Self::network) (`read`), change them (`write`),
+    /// or both, but no other interfaces. `manager` must be the manager of that network. Without this call, every
+    /// function of the WIT interface `control` fails with `access-denied`. A later call replaces it.
     ///
-    /// A guest that may write can cut off, readdress and overhear whoever shares the interfaces with it.
+    /// A guest with the right to write can disconnect, readdress and eavesdrop on all others that share the interfaces
+    /// with it.
     #[must_use]
     pub fn control(mut self, manager: &Manager, access: Access) -> Self {
         self.control = Some(Control { manager: manager.clone(), access });
         self
     }
 
-    /// The domains in which names without a final dot are looked for too, in this order, before those that the interfaces
-    /// know. None by default.
+    /// The search domains for names without a final dot, in this order, before those of the interfaces. None by
+    /// default.
     #[must_use]
     pub fn search_domains(mut self, domains: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.search = domains.into_iter().map(Into::into).collect();
         self
     }
 
-    /// The clock that a program waits by, in place of that of its [network](Self::network)'s platform. One without either
-    /// waits by that of the tokio runtime in which it runs. The last call counts.
+    /// The clock by which a program waits, in place of the clock of its [network](Self::network)'s platform. Without
+    /// either, it waits by the clock of the tokio runtime in which it runs. A later call replaces it.
     #[must_use]
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = Some(clock);
@@ -255,19 +256,19 @@ impl NetworkCtxBuilder {
         self
     }
 
-    /// How much the guest may hold at once.
+    /// The limits of what the guest may hold at once.
     #[must_use]
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
         self
     }
 
-    /// The context.
+    /// Builds the context.
     #[must_use]
     pub fn build(self) -> NetworkCtx {
         let Self { network, clock, control, limits, search, policy, label, audit } = self;
         let clock = clock.or_else(|| Some(network.as_ref()?.platform().clock.clone()));
-        // A share of each link of its own, whoever else was given the same network.
+        // The guest gets its own share of each link, even if others were given the same network.
         let network = network.map(|network| match policy {
             Some(policy) => network.restricted(policy, &label, audit),
             None => network.for_guest(),
@@ -281,15 +282,15 @@ impl NetworkCtxBuilder {
 /// A store's context and table, borrowed for one host call.
 #[derive(Debug)]
 pub struct NetworkCtxView<'a> {
-    /// What the guest may use.
+    /// The context of the guest.
     pub ctx: &'a mut NetworkCtx,
-    /// The table that keeps the guest's sockets.
+    /// The table of the guest's resources.
     pub table: &'a mut ResourceTable,
 }
 
 /// Implemented by the data of a store whose guest uses `xila:network`.
 pub trait NetworkView: Send + 'static {
-    /// The context and the table.
+    /// Returns the context and the table.
     fn network(&mut self) -> NetworkCtxView<'_>;
 }
 
@@ -299,7 +300,7 @@ impl<T: ?Sized + NetworkView> NetworkView for Box<T> {
     }
 }
 
-/// Tells the bindings that host functions work on a [`NetworkCtxView`].
+/// The marker type that tells the bindings that host functions work on a [`NetworkCtxView`].
 #[derive(Debug)]
 pub struct HasNetwork;
 

@@ -1,15 +1,15 @@
-//! Why a host function failed, whichever interface it is of.
+//! The failure of a host function, for all WIT interfaces, and access to the table of resources.
 
 use wasmtime::component::{Resource, ResourceTable, ResourceTableError};
 
 use crate::error::Error;
 
-/// Why a host function failed; `C` is the error code of its WIT interface.
+/// The failure of a host function. `C` is the error code of its WIT interface.
 #[derive(Debug)]
 pub enum Failure<C> {
-    /// An error of the operation: the guest gets its code.
+    /// The operation failed: the guest gets the error code.
     Code(C),
-    /// A stale handle or a mistake of the host: the guest traps.
+    /// An invalid handle or a bug of the host: the guest traps.
     Trap(wasmtime::Error),
 }
 
@@ -23,7 +23,7 @@ impl<C> Failure<C> {
     }
 }
 
-/// The error of any operation, by way of the one that has the causes of all.
+/// Converts the error of any operation, by way of [`Error`], which has the causes of all.
 impl<C: From<Error>, E: Into<Error>> From<E> for Failure<C> {
     fn from(error: E) -> Self {
         Self::Code(error.into().into())
@@ -36,12 +36,12 @@ impl<C> From<wasmtime::Error> for Failure<C> {
     }
 }
 
-/// Puts a resource into the guest's table. A full table is a limit like any other.
+/// Adds a resource to the guest's table. A full table is the error [`Error::LimitReached`].
 pub(super) fn push<T: Send + 'static>(table: &mut ResourceTable, entry: T) -> Result<Resource<T>, Error> {
     table.push(entry).map_err(|_full: ResourceTableError| Error::LimitReached)
 }
 
-/// Puts two resources into the guest's table, or neither.
+/// Adds two resources to the guest's table, or neither.
 pub(super) fn push_both<A: Send + 'static, B: Send + 'static, C: From<Error>>(
     table: &mut ResourceTable,
     one: A,
@@ -57,12 +57,12 @@ pub(super) fn push_both<A: Send + 'static, B: Send + 'static, C: From<Error>>(
     }
 }
 
-/// Looks a resource up. A handle that leads nowhere is a trap.
+/// Looks up a resource. An invalid handle is a trap.
 pub(super) fn get<'a, T: 'static>(table: &'a ResourceTable, handle: &Resource<T>) -> wasmtime::Result<&'a T> {
     Ok(table.get(handle)?)
 }
 
-/// As [`get`], to change it.
+/// Like [`get`], but mutable.
 pub(super) fn get_mut<'a, T: 'static>(
     table: &'a mut ResourceTable,
     handle: &Resource<T>,

@@ -1,4 +1,4 @@
-//! How the end of a stream reaches the future that was handed out with it.
+//! The outcome of a stream: passes the result at its end to the future that was returned together with the stream.
 
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
@@ -8,10 +8,10 @@ use futures_util::task::AtomicWaker;
 
 use crate::error::Result;
 
-/// The end that knows how the stream ended.
+/// The end of an outcome that sets the result.
 pub(super) struct Resolver(Arc<Shared>);
 
-/// The end that waits for it.
+/// The end of an outcome that waits for the result.
 pub(super) struct Outcome(Arc<Shared>);
 
 #[derive(Default)]
@@ -20,21 +20,21 @@ struct Shared {
     reader: AtomicWaker,
 }
 
-/// The two ends of one outcome.
+/// Makes the two ends of an outcome.
 pub(super) fn outcome() -> (Resolver, Outcome) {
     let shared = Arc::<Shared>::default();
     (Resolver(shared.clone()), Outcome(shared))
 }
 
 impl Resolver {
-    /// Tells how the stream ended. The first word counts.
+    /// Sets the result of the stream. Only the first call has an effect.
     pub(super) fn resolve(&self, result: Result<()>) {
         if self.0.result.set(result).is_ok() {
             self.0.reader.wake();
         }
     }
 
-    /// Whether the end has been told.
+    /// Whether the result has been set.
     pub(super) fn is_resolved(&self) -> bool {
         self.0.result.get().is_some()
     }
@@ -44,7 +44,8 @@ impl Future for Outcome {
     type Output = Result<()>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
-        // Registered before it looks again: a result that comes in between wakes it.
+        // The waker is registered before the result is checked again, so that a result which is set in between is not
+        // missed.
         if self.0.result.get().is_none() {
             self.0.reader.register(cx.waker());
         }
@@ -61,7 +62,7 @@ mod tests {
     use crate::error::Error;
 
     #[test]
-    fn the_first_word_counts() {
+    fn the_first_result_counts() {
         let (resolver, outcome) = outcome();
         assert!(!resolver.is_resolved());
         resolver.resolve(Err(Error::ConnectionReset));

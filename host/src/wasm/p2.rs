@@ -1,9 +1,10 @@
-//! `wasi:sockets` 0.2, for programs that know nothing of this project: Rust's `std::net`, libc's sockets, CPython's.
+//! `wasi:sockets` 0.2, for programs that do not use `xila:network`: those with Rust's `std::net`, libc's sockets or
+//! CPython.
 //!
-//! | Module | Is |
+//! | Module | Contents |
 //! |---|---|
-//! | [`bindings`] | what `bindgen!` makes of the WIT package |
-//! | `network` | `network` and `instance-network`: the error codes, and the handle that stands for the guest's network |
+//! | [`bindings`] | the code that `bindgen!` generates from the WIT package |
+//! | `network` | `network` and `instance-network`: the error codes, and the handle of the guest's network |
 //! | `tcp` | `tcp` and `tcp-create-socket` |
 //! | `streams` | the two streams of a connection, for `wasi:io` |
 //! | `udp` | `udp` and `udp-create-socket` |
@@ -11,7 +12,7 @@
 //! | `names` | `ip-name-lookup` |
 //!
 //! No operation here waits: each begins with a `start-` function and ends with a `finish-` function, and in between the
-//! guest waits for a `pollable` of `wasi:io`. The book about what has begun is kept here and nowhere else.
+//! guest waits for a `pollable` of `wasi:io`. Only this module keeps track of the operations that are in progress.
 
 pub mod bindings;
 mod datagrams;
@@ -33,14 +34,14 @@ use super::{HasNetwork, NetworkView};
 
 /// Adds the interfaces of `wasi:sockets` 0.2 to `linker`.
 ///
-/// Guests of theirs need `wasi:io` 0.2 beside them, whose streams and pollables have to live in the table that
-/// [`NetworkView::network`] hands out. [`command::add_to_linker`](super::command::add_to_linker) sees to all of it.
+/// Guests that use them also need `wasi:io` 0.2, whose streams and pollables must be in the table that
+/// [`NetworkView::network`] returns. [`command::add_to_linker`](super::command::add_to_linker) does all of this.
 ///
 /// # Errors
 /// If the linker has one of them already.
 pub fn add_to_linker<T: NetworkView>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
     let mut options = bindings::network::LinkOptions::default();
-    // Without it, a guest cannot find out why a stream failed.
+    // Without this function a guest cannot find out why a stream failed.
     options.network_error_code(true);
     bindings::network::add_to_linker::<T, HasNetwork>(linker, &options, T::network)?;
     bindings::instance_network::add_to_linker::<T, HasNetwork>(linker, T::network)?;

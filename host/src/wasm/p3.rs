@@ -1,16 +1,18 @@
-//! `wasi:sockets` 0.3 on the guest's network: what `wasmtime_wasi::p3::sockets` is on the operating system's.
+//! `wasi:sockets` 0.3 on the guest's network, in place of `wasmtime_wasi::p3::sockets` on the operating system's
+//! network.
 //!
-//! One file per WIT interface or resource; each function is look-up, call and convert. What the sockets do is in `sockets`,
-//! which 0.2 shares.
+//! There is one file per WIT interface or resource. Each function looks up a resource, calls it and converts the
+//! result. The sockets themselves are in `sockets`, which 0.2 shares.
 //!
-//! Choices that the text of WASI leaves open:
+//! Decisions where the text of WASI leaves a choice:
 //!
-//! - The future of `send` resolves when the peer has acknowledged the end of the stream, not when it was queued here.
-//! - A `connect` that is cancelled gives the attempt up at once and leaves the socket `closed`, as a failed one does.
-//! - The stream of `listen` goes on while its network is down. It ends when no interface has the socket's address any more,
-//!   and where no further connection could be held within the guest's limits.
-//! - Buffer sizes take effect with `connect` and `listen`; those set later are taken without an effect.
-//! - Flow information and scope of IPv6 addresses are not looked at, and 0 where they are told.
+//! - The future of `send` resolves when the peer has acknowledged the FIN, not when the FIN was queued here.
+//! - A cancelled `connect` ends the attempt at once and leaves the socket `closed`, like a failed one.
+//! - The stream of `listen` continues while its network is down. It ends when no interface has the socket's address any
+//!   more, and when the guest's limits do not allow any further connection.
+//! - Buffer sizes can be set at any time. On a connection they take effect at once, or once it is established; those of
+//!   a listener are inherited by the connections that it accepts from then on.
+//! - Flow information and scope of IPv6 addresses are ignored, and are 0 in addresses that are returned.
 
 pub mod bindings;
 mod names;
@@ -26,7 +28,8 @@ use super::{HasNetwork, NetworkView};
 
 /// Adds `wasi:sockets/types@0.3.0` and `wasi:sockets/ip-name-lookup@0.3.0` to `linker`.
 ///
-/// The rest of WASI is `wasmtime_wasi`'s; its `p3::add_to_linker` adds sockets of its own, and cannot be in the same linker.
+/// The rest of WASI comes from `wasmtime_wasi`. Its `p3::add_to_linker` adds sockets too, and so cannot be used with
+/// the same linker.
 ///
 /// # Errors
 /// If the linker has one of them already.

@@ -1,8 +1,8 @@
-//! The sockets of `wasi:sockets`, before a version of its WIT: what 0.2 and 0.3 say in the same words.
+//! The sockets of `wasi:sockets`, in the parts that versions 0.2 and 0.3 of its WIT share.
 //!
-//! A socket of `wasi:sockets` is made first and bound, connected or made a listener later, as in POSIX; until then it
-//! keeps the options that it was given. [`p2`](super::p2) and [`p3`](super::p3) look such a socket up, call it, and convert
-//! values and errors; what is special to one of them (0.2's begin and end of operations) is kept there.
+//! A socket of `wasi:sockets` is made first, and bound, connected or made a listener later, as in POSIX. Until then it
+//! stores the options that were set. [`p2`](super::p2) and [`p3`](super::p3) look up such a socket, call it, and
+//! convert values and errors. What only one of them has (the start and finish of operations in 0.2) is in that module.
 
 mod addresses;
 mod names;
@@ -21,7 +21,7 @@ use crate::policy::{Charge, Quota};
 use crate::socket::Network;
 use crate::wasm::NetworkCtx;
 
-/// What a socket is made on, and its place in the guest's quota.
+/// The network that a socket is made on, and its charge to the guest's quota.
 struct Account {
     network: Network,
     quota: Quota,
@@ -39,7 +39,7 @@ impl Account {
     }
 }
 
-/// Every address of a family, and any port.
+/// The unspecified address of a family, and port 0.
 const fn any(family: Family) -> SocketAddr {
     match family {
         Family::V4 => SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED), 0),
@@ -48,8 +48,8 @@ const fn any(family: Family) -> SocketAddr {
 }
 
 /// # Errors
-/// [`Error::InvalidArgument`] for an address of another family. Those that stand for IPv4 addresses in IPv6 are of none:
-/// no socket serves both (WIT: IPV6_V6ONLY is always on).
+/// [`Error::InvalidArgument`] for an address of another family, and for an IPv6 address that embeds an IPv4 address,
+/// because no socket serves both families (WIT: IPV6_V6ONLY is always on).
 fn check_family(address: SocketAddr, family: Family) -> Result<()> {
     let embedded = match address.ip() {
         IpAddr::V4(_) => false,
@@ -59,13 +59,13 @@ fn check_family(address: SocketAddr, family: Family) -> Result<()> {
     if Family::of(address.ip()) == family && !embedded { Ok(()) } else { Err(Error::InvalidArgument) }
 }
 
-/// Where there is no interface, there is no address to bind to.
+/// Converts the error of binding: without an interface, no address is available.
 fn not_bindable(error: BindError) -> Error {
     if error == BindError::NotFound { Error::AddressNotAvailable } else { error.into() }
 }
 
 /// # Errors
-/// [`Error::InvalidArgument`] for what is nobody's address: another family, an unspecified address, port 0.
+/// [`Error::InvalidArgument`] for what cannot be a remote address: another family, an unspecified address, port 0.
 fn check_remote(remote: SocketAddr, family: Family) -> Result<()> {
     check_family(remote, family)?;
     if remote.ip().is_unspecified() || remote.port() == 0 { Err(Error::InvalidArgument) } else { Ok(()) }

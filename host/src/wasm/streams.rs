@@ -1,8 +1,8 @@
-//! The host's ends of the streams that guests hold.
+//! The host's ends of the streams of guests: bytes to and from connections, and accepted connections.
 //!
-//! Bytes are copied once: between the guest's memory, which wasmtime lends for the time of one call, and the socket's
-//! queue. Every poll tries first and waits only for what is not there, and nothing is ever taken from one side before
-//! the other has room for it, so that a cancelled read or write has moved nothing.
+//! Bytes are copied once, between the guest's memory, which wasmtime lends for the duration of one call, and the
+//! socket's queue. Every poll first tries the operation and waits only if it would block. Nothing is taken from one
+//! side before the other has room for it, so a cancelled read or write has moved nothing.
 
 use std::future::{self, Ready, poll_fn};
 use std::iter;
@@ -22,18 +22,19 @@ use super::connections::{Connection, Listener};
 use super::outcome::{Outcome, Resolver, outcome};
 use crate::error::{Error, ReadError, Result};
 
-/// How much is read at once for a stream whose other end is the host's too: a guest that hands the stream of one
-/// connection to another.
+/// The number of bytes that are read at once if the stream's other end belongs to the host, too: when a guest passes
+/// the stream of one connection to another connection.
 const HOST_READ: usize = 64 << 10;
 
-/// How many connections are given out in one read of a stream at most.
+/// The maximum number of connections that one read of a stream returns.
 const MOST_ACCEPTED: usize = 64;
 
-/// How a half ended, in a future for the guest.
+/// A future for the guest with the result of a half.
 type End<C> = FutureReader<Result<(), C>>;
 
-/// Sends what the guest writes through the one sending half of its connection, and tells when all of it has arrived; where
-/// the half was taken before, or there is none, that this is not the state for it. `C` is the error code of the WIT package.
+/// Sends what the guest writes through the sending half of its connection. Returns a future that resolves when the peer
+/// has received all of it. If the half was taken before, or there is no connection, the future has the error
+/// `invalid-state`. `C` is the error code of the WIT package.
 pub(super) fn send<C: Code>(
     mut store: impl AsContextMut,
     half: Option<Arc<Connection>>,
@@ -52,7 +53,8 @@ pub(super) fn send<C: Code>(
     }
 }
 
-/// Hands out what arrives at the one receiving half of a connection, and tells how it ended; else as [`send`].
+/// Returns a stream of the data that arrives at the receiving half of a connection, and a future with the result at its
+/// end. Otherwise like [`send`].
 pub(super) fn receive<C: Code>(
     mut store: impl AsContextMut,
     half: Option<Arc<Connection>>,
@@ -67,23 +69,23 @@ pub(super) fn receive<C: Code>(
     }
 }
 
-/// The error code of a WIT package, as futures carry it.
+/// The error code of a WIT package, as it is used in futures.
 pub(super) trait Code: From<Error> + Lower + Lift + Send + Sync + 'static {}
 
 impl<C: From<Error> + Lower + Lift + Send + Sync + 'static> Code for C {}
 
-/// The end of a half that another call took, or that a socket without a connection has not.
+/// The result for a half that another call has taken, or of a socket without a connection.
 fn no_half() -> Ready<Result<()>> {
     future::ready(Err(Error::InvalidState))
 }
 
-/// How a stream ended, for the guest.
+/// Converts the result of a stream for the guest.
 pub(super) async fn coded<C: Code>(end: impl Future<Output = Result<()>>) -> wasmtime::Result<Result<(), C>> {
     Ok(end.await.map_err(C::from))
 }
 
-/// The far end of [`send`]: takes what the guest writes. Dropped when the guest ends the stream, which is the order to
-/// send FIN.
+/// Consumes the data that the guest writes to the stream of [`send`]. It is dropped when the guest ends the stream;
+/// then the FIN is sent.
 struct SendConsumer {
     connection: Arc<Connection>,
     sent: Resolver,
@@ -110,10 +112,10 @@ impl<D: 'static> StreamConsumer<D> for SendConsumer {
         let stream = &self.connection.stream;
         let mut source = source.as_direct(store);
         let bytes = source.remaining();
-        // A write of nothing asks whether there is room.
+        // A write of zero bytes asks whether there is room.
         let written =
             if bytes.is_empty() { stream.poll_write_ready(cx).map_ok(|()| 0) } else { stream.poll_write(cx, bytes) };
-        settle(
+        stream_result(
             &self.sent,
             finish,
             written.map_ok(|written| {
@@ -124,8 +126,8 @@ impl<D: 'static> StreamConsumer<D> for SendConsumer {
     }
 }
 
-/// The end of what a [`SendConsumer`] sends: the peer's acknowledgement of the FIN, or the first failure, be it of a write or
-/// of the connection while nothing was written. Before that, nobody knows whether all was transmitted.
+/// Waits for the result of sending: the peer's acknowledgement of the FIN, or the first failure, either of a write or
+/// of the connection while nothing was written. Before that it is not known whether everything was transmitted.
 async fn delivered(mut queued: Outcome, connection: Arc<Connection>) -> Result<()> {
     poll_fn(|cx| match Pin::new(&mut queued).poll(cx) {
         Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
@@ -134,7 +136,7 @@ async fn delivered(mut queued: Outcome, connection: Arc<Connection>) -> Result<(
     .await
 }
 
-/// The near end of [`receive`]: gives the guest what has arrived. Dropped when the guest drops the stream.
+/// Produces the data that has arrived for the stream of [`receive`]. It is dropped when the guest drops the stream.
 struct ReceiveProducer {
     connection: Arc<Connection>,
     received: Resolver,
@@ -143,7 +145,8 @@ struct ReceiveProducer {
 impl Drop for ReceiveProducer {
     fn drop(&mut self) {
         if !self.received.is_resolved() {
-            // Only a connection that has failed has nothing to close, and whoever writes learns of that.
+            // An error only means that the connection has failed. Then there is nothing to close, and writes return the
+            // error.
             let _ = self.connection.stream.shutdown(Shutdown::Read);
             self.received.resolve(Ok(()));
         }
@@ -152,7 +155,7 @@ impl Drop for ReceiveProducer {
 
 impl<D: 'static> StreamProducer<D> for ReceiveProducer {
     type Item = u8;
-    /// Never filled: bytes go straight to their destination.
+    /// Never used: bytes are written directly to the destination.
     type Buffer = Option<u8>;
 
     fn poll_produce<'a>(
@@ -165,16 +168,21 @@ impl<D: 'static> StreamProducer<D> for ReceiveProducer {
         let stream = &self.connection.stream;
         let mut destination = destination.as_direct(store, HOST_READ);
         let room = destination.remaining();
-        // A read of nothing asks whether there is something.
+        // A read of zero items asks whether there is something to read.
         if room.is_empty() {
-            return settle(&self.received, finish, stream.poll_read_ready(cx).map_ok(|()| StreamResult::Completed));
+            return stream_result(
+                &self.received,
+                finish,
+                stream.poll_read_ready(cx).map_ok(|()| StreamResult::Completed),
+            );
         }
         let length = room.len();
         let mut read = match stream.poll_read(cx, room) {
             Poll::Ready(Ok(read)) => read,
-            other => return settle(&self.received, finish, other.map_ok(|_| StreamResult::Completed)),
+            other => return stream_result(&self.received, finish, other.map_ok(|_| StreamResult::Completed)),
         };
-        // What did not fill the room may have been the last. Saying so now spares the guest another read.
+        // If the data did not fill the room, it may have been the last. Reporting the end now saves the guest another
+        // read.
         let mut end = (read == 0).then_some(Ok(()));
         while end.is_none() && read < length {
             match stream.try_read(&mut room[read..]) {
@@ -195,9 +203,9 @@ impl<D: 'static> StreamProducer<D> for ReceiveProducer {
     }
 }
 
-/// What a poll of a socket means for a stream: an error ends the stream and goes to the future, and a guest that wants
-/// its read or write back gets it if nothing has happened yet.
-fn settle(
+/// Converts the result of polling a socket to that of a stream. An error ends the stream and is passed to the future.
+/// If the guest cancels its read or write (`finish`) and nothing has happened yet, it gets it back.
+fn stream_result(
     resolver: &Resolver,
     finish: bool,
     progress: Poll<Result<StreamResult, impl Into<Error>>>,
@@ -213,11 +221,12 @@ fn settle(
     }
 }
 
-/// The near end of a stream of connections: accepts while the guest reads. Each connection is made a resource of type `R`.
+/// Produces a stream of connections: accepts them while the guest reads. `resource` makes a resource of each
+/// connection.
 pub(super) struct AcceptProducer<D: 'static, R> {
     pub(super) listener: Arc<Listener>,
     pub(super) ended: Resolver,
-    /// Whether it goes on while its network is down, as what is mounted or set up later may bring connections again.
+    /// Whether the stream continues while its network is down, because connections may arrive again later.
     pub(super) perpetual: bool,
     pub(super) view: for<'a> fn(&'a mut D) -> NetworkCtxView<'a>,
     pub(super) resource: R,
@@ -245,12 +254,12 @@ where
         mut destination: Destination<'a, Self::Item, Self::Buffer>,
         finish: bool,
     ) -> Poll<wasmtime::Result<StreamResult>> {
-        // A reader that is the host tells no count.
+        // If the host itself reads the stream, there is no count.
         let room = destination.remaining(&mut store).unwrap_or(1).min(MOST_ACCEPTED);
-        // A read of nothing asks whether there is something.
+        // A read of zero items asks whether there is something to read.
         if room == 0 {
             let ready = self.listener.poll_ready_within_quota(cx).map_ok(|()| StreamResult::Completed);
-            return settle(&self.ended, finish, ready);
+            return stream_result(&self.ended, finish, ready);
         }
         let mut accepted = Vec::new();
         let mut end = Poll::Pending;
@@ -258,7 +267,7 @@ where
             let connection = match self.listener.poll_accept_within_quota(cx) {
                 Poll::Ready(Ok(connection)) => connection,
                 Poll::Pending => break,
-                // Whoever comes when it is up again wakes this one.
+                // A connection that arrives when the network is up again wakes this task.
                 Poll::Ready(Err(Error::NetworkDown)) if self.perpetual => break,
                 Poll::Ready(Err(error)) => {
                     end = Poll::Ready(Err(error));
@@ -274,10 +283,10 @@ where
             }
         }
         if accepted.is_empty() {
-            return settle(&self.ended, finish, end);
+            return stream_result(&self.ended, finish, end);
         }
         destination.set_buffer(accepted.into());
-        settle(
+        stream_result(
             &self.ended,
             finish,
             match end {

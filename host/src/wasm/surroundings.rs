@@ -1,4 +1,4 @@
-//! What a program has of the world beside files and the network: the calendar and random numbers, of a platform.
+//! The wall clock and the random numbers of a platform, for programs in a simulation.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -9,12 +9,12 @@ use wasmtime_wasi::{HostWallClock, WasiCtxBuilder};
 
 use crate::platform::{Clock, Platform, Random};
 
-/// Gives a program the calendar and the random numbers of `platform` in place of the machine's, so that it does the same in
-/// each run of a [simulation](crate::platform::simulated::Simulation). `began` is when the platform's time began, since
-/// 1970.
+/// Gives a program the wall clock and the random numbers of `platform` in place of those of the machine, so that it
+/// does the same in each run of a [simulation](crate::platform::simulated::Simulation). `began` is the time since 1970
+/// at which the platform's time began.
 ///
-/// A program in a simulation cannot have folders: wasmtime-wasi reads and writes files on other threads, which are done at
-/// other times in each run. The standard streams are the caller's; those that work without another thread are
+/// A program in a simulation must not have folders: wasmtime-wasi reads and writes files on other threads, whose timing
+/// differs in each run. The caller sets the standard streams; those that work without another thread are
 /// [`OutputFile`](wasmtime_wasi::cli::OutputFile) and [`MemoryOutputPipe`](wasmtime_wasi::p2::pipe::MemoryOutputPipe).
 pub fn surround(wasi: &mut WasiCtxBuilder, platform: &Platform, began: Duration) {
     let chance = || Chance(platform.random.clone());
@@ -26,7 +26,7 @@ pub fn surround(wasi: &mut WasiCtxBuilder, platform: &Platform, began: Duration)
         .insecure_random_seed(u128::from_ne_bytes(seed));
 }
 
-/// A calendar that goes with a clock.
+/// A wall clock that follows the platform's clock.
 struct Calendar {
     clock: Arc<dyn Clock>,
     began: Duration,
@@ -42,7 +42,7 @@ impl HostWallClock for Calendar {
     }
 }
 
-/// Random numbers of a platform.
+/// The random number generator of a platform.
 struct Chance(Arc<dyn Random>);
 
 impl Chance {
@@ -76,7 +76,7 @@ mod tests {
     use crate::platform::simulated::Simulation;
 
     #[test]
-    fn the_calendar_goes_on_with_the_platforms_time_and_random_numbers_follow_from_its_seed() {
+    fn the_wall_clock_follows_the_platforms_time_and_random_numbers_follow_its_seed() {
         let simulation = Simulation::new(3);
         let platform = simulation.platform();
         let calendar = Calendar { clock: platform.clock.clone(), began: Duration::from_secs(1000) };

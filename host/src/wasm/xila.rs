@@ -1,4 +1,5 @@
-//! The interfaces of `xila:network`, one file each: look up, call, convert.
+//! The interfaces of `xila:network`, one file each. Each function looks up a resource, calls it and converts the
+//! result.
 
 pub mod control;
 mod convert;

@@ -1,4 +1,4 @@
-/* BSD sockets in C: each check runs on 127.0.0.1 and on ::1. Ends with a status other than 0 at the first that fails. */
+/* Tests BSD sockets in C, on 127.0.0.1 and on ::1. If a check fails, it exits at once with a status other than 0. */
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -20,7 +20,7 @@
         }                                                                                           \
     } while (0)
 
-/* Only a mistake takes so long. */
+/* A timeout that expires only if something is wrong. */
 #define LONG_MS 50000
 
 struct address {
@@ -40,7 +40,7 @@ static struct address resolve(const char *host, const char *port, int type) {
     return address;
 }
 
-/* A socket that is bound to a free port; its address is written to `address`. */
+/* Binds a socket to a free port and writes its address to `address`. */
 static int bound(const char *host, int type, struct address *address) {
     *address = resolve(host, "0", type);
     int fd = socket(address->storage.ss_family, type, 0);
@@ -57,7 +57,7 @@ static unsigned port_of(const struct address *address) {
     return ntohs(((const struct sockaddr_in6 *)&address->storage)->sin6_port);
 }
 
-/* Waits until one of `events` is there. */
+/* Waits until one of `events` occurs. */
 static void wait_for(int fd, short events) {
     struct pollfd wanted = {.fd = fd, .events = events};
     CHECK(poll(&wanted, 1, LONG_MS) == 1);
@@ -112,7 +112,7 @@ static void tcp_both_ways(const char *host) {
     CHECK(recv(client, buffer, sizeof buffer, 0) == 0);
     CHECK(close(client) == 0);
 
-    /* The server's end was closed before the client's was: its port is in TIME-WAIT, and free all the same. */
+    /* The server's end was closed first: its connection is in TIME-WAIT, but its port can be bound all the same. */
     CHECK(close(listener) == 0);
     listener = socket(there.storage.ss_family, SOCK_STREAM, 0);
     CHECK(bind(listener, (struct sockaddr *)&there.storage, there.length) == 0);
@@ -152,7 +152,7 @@ static void tcp_nonblocking(const char *host) {
     wait_for(client, POLLIN);
     receive_exactly(client, "now");
 
-    /* It is full at some point, and there is room again when it was read. */
+    /* The buffer is full at some point, and has room again after it was read. */
     static char chunk[10000];
     size_t sent = 0, received = 0;
     ssize_t count;
@@ -173,7 +173,7 @@ static void tcp_nonblocking(const char *host) {
     CHECK(close(server) == 0);
     CHECK(close(listener) == 0);
 
-    /* Nobody is there any more. */
+    /* No socket listens on the port any more. */
     client = socket(there.storage.ss_family, SOCK_STREAM, 0);
     CHECK(client >= 0);
     CHECK(connect(client, (struct sockaddr *)&there.storage, there.length) == -1 && errno == ECONNREFUSED);
@@ -195,13 +195,13 @@ static void udp(const char *host) {
     CHECK(port_of(&from) == port_of(&first_address));
     CHECK(recv(second, buffer, sizeof buffer, MSG_DONTWAIT) == -1 && errno == EAGAIN);
 
-    /* A buffer that is too short takes its part, or tells how long it should have been. */
+    /* A buffer that is too short gets the first part of the datagram, or the full length is returned. */
     CHECK(sendto(first, "truncated", 9, 0, there, second_address.length) == 9);
     CHECK(recv(second, buffer, 5, 0) == 5);
     CHECK(sendto(first, "truncated", 9, 0, there, second_address.length) == 9);
     CHECK(recv(second, buffer, 5, MSG_TRUNC) == 9);
 
-    /* 1, too, is success: a wasi-libc returns it here. */
+    /* 1 also means success: some versions of wasi-libc return it here. */
     CHECK(connect(first, there, second_address.length) >= 0);
     CHECK(send(first, "", 0, 0) == 0);
     CHECK(recv(second, buffer, sizeof buffer, 0) == 0);

@@ -1,10 +1,10 @@
-"""Fetches a page with CPython's urllib: `python_fetch URL [SECONDS]` prints it, or what it is if it is not text.
+"""Fetches a page with CPython's urllib: `python_fetch URL [SECONDS]` prints it, or a summary if it is not text.
 
 Waits for so many seconds until somebody listens.
 """
 
-# CPython encodes host names with this codec. What is imported while the component is built is part of it; nothing else
-# can be found when it runs.
+# CPython encodes host names with this codec. The component contains only the modules that are imported while it is
+# built, and can find no others when it runs.
 import encodings.idna  # noqa: F401
 import sys
 import time

@@ -1,7 +1,7 @@
-"""Serves pages with CPython's http.server: `python_serve ADDRESS PORT REQUESTS` ends when so many were answered."""
+"""Serves pages with CPython's http.server: `python_serve ADDRESS PORT REQUESTS` ends after REQUESTS answers."""
 
-# CPython encodes host names with this codec. What is imported while the component is built is part of it; nothing else
-# can be found when it runs.
+# CPython encodes host names with this codec. The component contains only the modules that are imported while it is
+# built, and can find no others when it runs.
 import encodings.idna  # noqa: F401
 import http.server
 import socket

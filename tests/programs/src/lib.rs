@@ -1,7 +1,8 @@
-//! What the test programs share.
+//! Code that the test programs share.
 //!
-//! Each program in `bin/` tries one behaviour of `xila:network` or `wasi:sockets` and panics if it is not there, so that its exit status
-//! tells. They run on the loopback interface, or on the local addresses that are given as arguments (`ADDRESS:PORT`).
+//! Each program in `bin/` tests one behaviour of `xila:network` or `wasi:sockets` and panics if the behaviour is wrong,
+//! so that its exit status shows the result. The programs run on the loopback interface, or on the local addresses that
+//! are given as arguments (`ADDRESS:PORT`).
 
 pub mod p2;
 pub mod p3;
@@ -15,29 +16,29 @@ use std::pin::Pin;
 use std::task::Poll;
 pub use xila_network::*;
 
-/// Where to try: the arguments, or else a free port of the loopback interface in each family.
+/// The addresses to test on: the arguments, or else a free port of the loopback interface in each family.
 pub fn places() -> Vec<SocketAddr> {
     let given: Vec<SocketAddr> =
         std::env::args().skip(1).map(|word| word.parse().expect("arguments are ADDRESS:PORT")).collect();
     if given.is_empty() { vec![ipv4_loopback(0), ipv6_loopback(0)] } else { given }
 }
 
-/// 127.0.0.1.
+/// 127.0.0.1, with a port.
 pub fn ipv4_loopback(port: u16) -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], port))
 }
 
-/// ::1.
+/// ::1, with a port.
 pub fn ipv6_loopback(port: u16) -> SocketAddr {
     SocketAddr::from(([0, 0, 0, 0, 0, 0, 0, 1], port))
 }
 
-/// Two ends of one connection: who connected and who accepted.
+/// Makes a connection; returns the connecting end and the accepting end.
 pub async fn connected(place: SocketAddr) -> (TcpStream, TcpStream) {
     connected_with(place, &ConnectOptions::default(), &ListenOptions::default()).await
 }
 
-/// Two ends of one connection that was made with options: who connected and who accepted.
+/// Makes a connection with options; returns the connecting end and the accepting end.
 pub async fn connected_with(
     place: SocketAddr,
     connect: &ConnectOptions,
@@ -57,7 +58,7 @@ pub fn socket_pair(place: SocketAddr) -> (UdpSocket, UdpSocket) {
     (first, second)
 }
 
-/// A port of the place that nobody uses: it was free a moment ago.
+/// A port of the place that no socket uses: it was just bound and released.
 pub fn unused_port(place: SocketAddr) -> SocketAddr {
     TcpListener::bind((place.ip(), 0)).expect("a listener").local_addr()
 }
@@ -67,7 +68,7 @@ pub async fn poll_once<F: Future + Unpin>(future: &mut F) -> Poll<F::Output> {
     poll_fn(|cx| Poll::Ready(Pin::new(&mut *future).poll(cx))).await
 }
 
-/// Starts a future, lets everything else have its turns, and drops it unless it is done by then.
+/// Polls a future and lets all other tasks run, `turns` times; if the future is not done by then, drops it.
 pub async fn start_and_cancel<F: Future>(future: F, turns: usize) -> Option<F::Output> {
     let mut future = Box::pin(future);
     for _ in 0..turns {
@@ -79,7 +80,7 @@ pub async fn start_and_cancel<F: Future>(future: F, turns: usize) -> Option<F::O
     None
 }
 
-/// `length` bytes that look random and differ from seed to seed, so that bytes lost, doubled or exchanged show.
+/// `length` pseudo-random bytes, which depend on the seed, so that lost, duplicated or reordered bytes are detected.
 pub fn pattern(seed: u64, length: usize) -> Vec<u8> {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     let mut bytes = Vec::with_capacity(length + 8);
@@ -94,7 +95,7 @@ pub fn pattern(seed: u64, length: usize) -> Vec<u8> {
     bytes
 }
 
-/// Compares without printing megabytes when it fails.
+/// Asserts that the bytes are equal, without printing megabytes if they are not.
 #[track_caller]
 pub fn assert_same(received: &[u8], expected: &[u8]) {
     assert_eq!(received.len(), expected.len(), "length");

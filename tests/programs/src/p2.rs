@@ -1,6 +1,6 @@
-//! `wasi:sockets` 0.2 and `wasi:io` as they are, for programs that try what `std::net` hides.
+//! Direct bindings to `wasi:sockets` 0.2 and `wasi:io`, for programs that test what `std::net` hides.
 //!
-//! [`each_family`] tries everything on 127.0.0.1 and on ::1. Addresses are those of `std` here, which can be compared.
+//! [`each_family`] runs a test on 127.0.0.1 and on ::1. The helpers use the addresses of `std`, which can be compared.
 
 mod addresses;
 mod datagrams;
@@ -30,9 +30,9 @@ pub use super::{assert_same, pattern};
 /// One end of a connection: the socket and its streams.
 #[derive(Debug)]
 pub struct End {
-    /// What arrives.
+    /// The stream of received bytes.
     pub input: InputStream,
-    /// What leaves.
+    /// The stream of sent bytes.
     pub output: OutputStream,
     /// The socket.
     pub socket: TcpSocket,
@@ -44,19 +44,19 @@ pub fn tcp_socket(family: IpAddressFamily) -> TcpSocket {
     create_tcp_socket(family).expect("a TCP socket")
 }
 
-/// Binds a TCP socket, from `start-bind` to the end.
+/// Binds a TCP socket: `start-bind` and `finish-bind`.
 ///
 /// # Errors
-/// What `start-bind` or `finish-bind` fails with.
+/// Those of `start-bind` and `finish-bind`.
 pub fn bind(socket: &TcpSocket, local: SocketAddr) -> Result<(), ErrorCode> {
     socket.start_bind(&instance_network(), to_wit(local))?;
     finish(&socket.subscribe(), || socket.finish_bind())
 }
 
-/// Connects a TCP socket, from `start-connect` to the end.
+/// Connects a TCP socket: `start-connect` and `finish-connect`.
 ///
 /// # Errors
-/// What `start-connect` or `finish-connect` fails with.
+/// Those of `start-connect` and `finish-connect`.
 pub fn connect(socket: &TcpSocket, remote: SocketAddr) -> Result<(InputStream, OutputStream), ErrorCode> {
     socket.start_connect(&instance_network(), to_wit(remote))?;
     finish_connect(socket)
@@ -65,15 +65,15 @@ pub fn connect(socket: &TcpSocket, remote: SocketAddr) -> Result<(InputStream, O
 /// Waits for a connection that has been started.
 ///
 /// # Errors
-/// What `finish-connect` fails with.
+/// Those of `finish-connect`.
 pub fn finish_connect(socket: &TcpSocket) -> Result<(InputStream, OutputStream), ErrorCode> {
     finish(&socket.subscribe(), || socket.finish_connect())
 }
 
-/// Makes a bound socket listen, from `start-listen` to the end.
+/// Makes a bound socket listen: `start-listen` and `finish-listen`.
 ///
 /// # Errors
-/// What `start-listen` or `finish-listen` fails with.
+/// Those of `start-listen` and `finish-listen`.
 pub fn listen(socket: &TcpSocket) -> Result<(), ErrorCode> {
     socket.start_listen()?;
     finish(&socket.subscribe(), || socket.finish_listen())
@@ -82,7 +82,7 @@ pub fn listen(socket: &TcpSocket) -> Result<(), ErrorCode> {
 /// Waits for a connection and takes it.
 ///
 /// # Errors
-/// What `accept` fails with.
+/// Those of `accept`.
 pub fn accept(listener: &TcpSocket) -> Result<End, ErrorCode> {
     let (socket, input, output) = finish(&listener.subscribe(), || listener.accept())?;
     Ok(End { input, output, socket })
@@ -105,7 +105,7 @@ pub fn listener(family: IpAddressFamily) -> (TcpSocket, SocketAddr) {
     (socket, local)
 }
 
-/// A new connection to `remote`.
+/// Makes a connection to `remote`.
 #[track_caller]
 pub fn client(remote: SocketAddr) -> End {
     let family = if remote.is_ipv4() { IpAddressFamily::Ipv4 } else { IpAddressFamily::Ipv6 };
@@ -114,7 +114,7 @@ pub fn client(remote: SocketAddr) -> End {
     End { input, output, socket }
 }
 
-/// Two ends of one connection: who connected and who accepted.
+/// Makes a connection; returns the connecting end and the accepting end.
 #[track_caller]
 pub fn connected(family: IpAddressFamily) -> (End, End) {
     let (listener, local) = listener(family);
@@ -124,13 +124,13 @@ pub fn connected(family: IpAddressFamily) -> (End, End) {
     (client, server)
 }
 
-/// A port where nobody is: it was free a moment ago.
+/// An address with a port that no socket uses: it was just bound and released.
 #[track_caller]
 pub fn unused_tcp(family: IpAddressFamily) -> SocketAddr {
     bound_tcp(family).1
 }
 
-/// A socket whose connection was refused: closed.
+/// A closed socket, whose connection was refused.
 #[track_caller]
 pub fn refused(family: IpAddressFamily) -> TcpSocket {
     let socket = tcp_socket(family);
@@ -150,7 +150,7 @@ pub fn remote_address(socket: &TcpSocket) -> SocketAddr {
     from_wit(socket.remote_address().expect("a remote address"))
 }
 
-/// The end of an operation, waited for.
+/// Waits for the end of an operation.
 fn finish<T>(pollable: &Pollable, end: impl Fn() -> Result<T, ErrorCode>) -> Result<T, ErrorCode> {
     loop {
         match end() {

@@ -1,4 +1,4 @@
-//! `wasi:sockets` 0.3 as it is, and what the programs that try it share.
+//! Direct bindings to `wasi:sockets` 0.3, and helpers that the programs that test it share.
 
 pub use bindings::wasi::sockets0_3_0::ip_name_lookup;
 pub use bindings::wasi::sockets0_3_0::types::{
@@ -30,10 +30,10 @@ mod bindings {
     });
 }
 
-/// How a half of a connection ended.
+/// The future with the result of a half of a connection.
 pub type End = FutureReader<Result<(), ErrorCode>>;
 
-/// An address as the standard library's.
+/// Converts an address to the standard library's type.
 pub fn std(address: IpSocketAddress) -> SocketAddr {
     match address {
         IpSocketAddress::Ipv4(Ipv4SocketAddress { port, address: (a, b, c, d) }) => {
@@ -45,7 +45,7 @@ pub fn std(address: IpSocketAddress) -> SocketAddr {
     }
 }
 
-/// An address as the WIT package's.
+/// Converts an address to the WIT package's type.
 pub fn wit(address: SocketAddr) -> IpSocketAddress {
     let port = address.port();
     match address.ip() {
@@ -57,7 +57,7 @@ pub fn wit(address: SocketAddr) -> IpSocketAddress {
     }
 }
 
-/// An address from text.
+/// Parses an address.
 pub fn at(text: &str) -> IpSocketAddress {
     wit(text.parse().expect("ADDRESS:PORT"))
 }
@@ -67,7 +67,7 @@ pub fn family(place: SocketAddr) -> IpAddressFamily {
     if place.is_ipv4() { IpAddressFamily::Ipv4 } else { IpAddressFamily::Ipv6 }
 }
 
-/// One of the two, as the family is.
+/// One of the two values, according to the place's family.
 pub fn either<T>(place: SocketAddr, ipv4: T, ipv6: T) -> T {
     if place.is_ipv4() { ipv4 } else { ipv6 }
 }
@@ -105,13 +105,13 @@ pub fn listening(place: SocketAddr) -> (TcpSocket, StreamReader<TcpSocket>, IpSo
     (socket, incoming, address)
 }
 
-/// Two ends of one connection: who connected and who accepted.
+/// Makes a connection; returns the connecting end and the accepting end.
 pub async fn connected(place: SocketAddr) -> (TcpSocket, TcpSocket) {
     let (_listener, mut incoming, address) = listening(place);
     connect_through(&mut incoming, place, address).await
 }
 
-/// A further connection to a listener: who connected and who accepted.
+/// Makes a further connection to a listener; returns the connecting end and the accepting end.
 pub async fn connect_through(
     incoming: &mut StreamReader<TcpSocket>,
     place: SocketAddr,
@@ -123,7 +123,7 @@ pub async fn connect_through(
     (client, server.expect("an accepted connection"))
 }
 
-/// What to write to, and how that ends.
+/// The stream to write to, and the future with the result of this half.
 pub fn sending(socket: &TcpSocket) -> (StreamWriter<u8>, End) {
     let (writer, reader) = bindings::wit_stream::new();
     (writer, socket.send(reader))
@@ -132,20 +132,20 @@ pub fn sending(socket: &TcpSocket) -> (StreamWriter<u8>, End) {
 /// Sends all of some bytes and ends the stream.
 pub async fn send_all(socket: &TcpSocket, bytes: Vec<u8>) -> Result<(), ErrorCode> {
     let (mut writer, sent) = sending(socket);
-    // What is left over is an error that the future tells.
+    // If bytes are left over, the future returns the error.
     writer.write_all(bytes).await;
     drop(writer);
     sent.await
 }
 
-/// Reads to the end.
+/// Reads to the end of the stream; returns the bytes and the result of this half.
 pub async fn receive_all(socket: &TcpSocket) -> (Vec<u8>, Result<(), ErrorCode>) {
     let (received, end) = socket.receive();
     let bytes = received.collect().await;
     (bytes, end.await)
 }
 
-/// Reads so many bytes.
+/// Reads exactly `length` bytes.
 pub async fn read_exactly(stream: &mut StreamReader<u8>, length: usize) -> Vec<u8> {
     let mut bytes = Vec::new();
     while bytes.len() < length {
@@ -156,7 +156,7 @@ pub async fn read_exactly(stream: &mut StreamReader<u8>, length: usize) -> Vec<u
     bytes
 }
 
-/// A connection works: each end sends a word, which the other reads.
+/// Checks that a connection works: each end sends a word, which the other end reads.
 pub async fn talks(one: &TcpSocket, other: &TcpSocket) {
     let ((sent, received), (heard, said)) = join(
         join(send_all(one, b"ping".to_vec()), receive_all(one)),
@@ -168,7 +168,7 @@ pub async fn talks(one: &TcpSocket, other: &TcpSocket) {
     assert_eq!(heard, (b"ping".to_vec(), Ok(())));
 }
 
-/// Both halves of a socket refuse: it is not connected, or they were taken before.
+/// Checks that both halves of a socket are refused, because it is not connected or they were taken before.
 pub async fn has_no_halves(socket: &TcpSocket) {
     let (mut writer, sent) = sending(socket);
     assert_eq!(writer.write_all(vec![1; 3]).await.len(), 3, "nobody takes it");
@@ -176,7 +176,8 @@ pub async fn has_no_halves(socket: &TcpSocket) {
     assert_eq!(receive_all(socket).await, (Vec::new(), Err(ErrorCode::InvalidState)));
 }
 
-/// A listener whose backlog is full: it, its stream, its address, and who waits in it. Who connects now waits.
+/// A listener whose backlog is full: the listener, its stream, its address, and the connection that waits in the
+/// backlog. Further connection attempts wait.
 pub async fn full_listener(place: SocketAddr) -> (TcpSocket, StreamReader<TcpSocket>, IpSocketAddress, TcpSocket) {
     let listener = bound_tcp(place);
     listener.set_listen_backlog_size(1).expect("a backlog");
@@ -187,18 +188,19 @@ pub async fn full_listener(place: SocketAddr) -> (TcpSocket, StreamReader<TcpSoc
     (listener, incoming, address, first)
 }
 
-/// An address of a place where nobody listens: it was free a moment ago.
+/// An address of the place on which no socket listens: it was just bound and released.
 pub fn nobody(place: SocketAddr) -> IpSocketAddress {
     bound_tcp(SocketAddr::new(place.ip(), 0)).get_local_address().expect("an address")
 }
 
-/// Starts a read and cancels it; whether it had to be cancelled, and took nothing.
+/// Starts a read and cancels it; returns whether it had to be cancelled and read nothing.
 pub async fn cancelled_read(stream: &mut StreamReader<u8>) -> bool {
     let mut read = Box::pin(stream.read(Vec::with_capacity(100)));
     poll_once(&mut read).await.is_pending() && read.as_mut().cancel() == (StreamResult::Cancelled, Vec::new())
 }
 
-/// Writes as many of so many 2s as the host takes at once. `None` if it takes none: the write was cancelled.
+/// Writes `length` bytes with the value 2, as many as the host takes at once. `None` if it takes none: then the write
+/// was cancelled.
 pub async fn write_at_once(stream: &mut StreamWriter<u8>, length: usize) -> Option<usize> {
     let mut write = Box::pin(stream.write(vec![2; length]));
     let (result, rest) = match poll_once(&mut write).await {

@@ -1,4 +1,4 @@
-//! The WIT package as it is, for what the guest crate does not let a program do.
+//! Direct bindings to the WIT package, for tests of calls that the guest crate does not allow.
 
 pub use bindings::wit_stream;
 pub use bindings::xila::network::control;
@@ -25,7 +25,7 @@ pub const OPTIONS: Options = Options {
     congestion: None,
 };
 
-/// Two ends of one connection: who connected and who accepted.
+/// Makes a connection; returns the connecting end and the accepting end.
 pub async fn connected(place: SocketAddr) -> (TcpConnection, TcpConnection) {
     let listener = TcpListener::bind(to_wit(place), None, None, OPTIONS).unwrap();
     let connecting = TcpConnection::connect(listener.local_address(), None, None, None, OPTIONS);

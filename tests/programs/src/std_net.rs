@@ -1,4 +1,4 @@
-//! What the programs named `std_*` share. They know `std::net` and nothing else.
+//! Code that the programs named `std_*` share. They use `std::net` and nothing else of the network.
 //!
 //! There are no threads on `wasm32-wasip2`: a program that holds both ends writes no more than fits into the buffers
 //! before it reads, or writes without blocking.
@@ -6,7 +6,7 @@
 use std::io::{ErrorKind, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 
-/// Runs a behaviour on 127.0.0.1 and on ::1.
+/// Runs a test on 127.0.0.1 and on ::1.
 pub fn each_family(behaviour: impl Fn(IpAddr)) {
     for host in [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)] {
         println!("{host}");
@@ -14,7 +14,7 @@ pub fn each_family(behaviour: impl Fn(IpAddr)) {
     }
 }
 
-/// A listener on a free port, and where it listens.
+/// A listener on a free port, and its address.
 pub fn listener(host: IpAddr) -> (TcpListener, SocketAddr) {
     let listener = TcpListener::bind((host, 0)).expect("a listener");
     let address = listener.local_addr().expect("its address");
@@ -23,7 +23,7 @@ pub fn listener(host: IpAddr) -> (TcpListener, SocketAddr) {
     (listener, address)
 }
 
-/// Two ends of one connection: who connected and who accepted.
+/// Makes a connection; returns the connecting end and the accepting end.
 pub fn connected(host: IpAddr) -> (TcpStream, TcpStream) {
     let (listener, address) = listener(host);
     let client = TcpStream::connect(address).expect("a connection");
@@ -32,24 +32,24 @@ pub fn connected(host: IpAddr) -> (TcpStream, TcpStream) {
     (client, server)
 }
 
-/// An address that nobody listens on: it was free a moment ago.
+/// An address on which no socket listens: it was just bound and released.
 pub fn unused(host: IpAddr) -> SocketAddr {
     listener(host).1
 }
 
-/// Byte `position` of a flow that is the same each time and has no short period.
+/// The byte at `position` of a fixed sequence of bytes without a short period.
 pub fn byte_at(position: u64) -> u8 {
     (position.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56) as u8
 }
 
-/// Bytes `position..position + length` of that flow.
+/// The bytes `position..position + length` of this sequence.
 pub fn bytes_at(position: u64, length: usize) -> Vec<u8> {
     (position..).take(length).map(byte_at).collect()
 }
 
-/// Writes `length` bytes of the flow without ever blocking while it reads and checks them at the other end.
+/// Writes `length` bytes of the sequence without blocking, and reads and checks them at the other end.
 ///
-/// What was written is under way, so that the reader may block until it is there.
+/// Written bytes are in flight, so that the reader may block until they arrive.
 pub fn transfer(mut from: &TcpStream, mut to: &TcpStream, length: u64) {
     const CHUNK: usize = 100_000;
     from.set_nonblocking(true).expect("without blocking");
@@ -76,7 +76,7 @@ pub fn transfer(mut from: &TcpStream, mut to: &TcpStream, length: u64) {
     from.set_nonblocking(false).expect("with blocking");
 }
 
-/// Sees to it that the peer has ended its side, with nothing more before that.
+/// Checks that the peer has ended its side, with no further bytes before the end.
 pub fn expect_end(mut stream: &TcpStream) {
     let mut rest = Vec::new();
     stream.read_to_end(&mut rest).expect("an end");

@@ -1,4 +1,4 @@
-//! A peer that writes its own packets.
+//! A TCP peer that makes its own packets and follows no rules.
 
 use std::collections::VecDeque;
 use std::io;
@@ -12,17 +12,17 @@ use xila_network_host::device::{Capabilities, Checksums, Device, Frame, Medium, 
 use xila_network_host::platform::Instant;
 use xila_network_tests::link::Bytes;
 
-/// The end of the connection that is attacked.
+/// The address of the attacked host.
 pub(crate) const HOST: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(10, 0, 0, 2)), 80);
-/// The attacker's end.
+/// The address of the attacker.
 pub(crate) const PEER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1)), 4000);
-/// What the attacker sends are the bytes of this seed.
+/// The seed of the bytes that the attacker sends.
 pub(crate) const SEED: u64 = 5;
 
 const IP_HEADER: usize = 20;
 const TCP_HEADER: usize = 20;
 
-/// Packets on their way, and who waits for them.
+/// The packets in flight, and the waker of the receiver.
 #[derive(Default)]
 struct Queues {
     to_host: VecDeque<Vec<u8>>,
@@ -30,13 +30,13 @@ struct Queues {
     reader: Option<Waker>,
 }
 
-/// One peer with one connection.
+/// A peer with one connection.
 pub(crate) struct Attacker {
     queues: Arc<Mutex<Queues>>,
     mtu: usize,
     /// The attacker's next sequence number.
     sequence: TcpSeqNumber,
-    /// The host's.
+    /// The host's next sequence number.
     acknowledgement: TcpSeqNumber,
     bytes: Bytes,
 }
@@ -139,7 +139,7 @@ pub(crate) struct RawDevice {
     mtu: usize,
 }
 
-/// The tests panic on purpose, and look at what is left then.
+/// Locks the queues, even if they are poisoned: some tests panic on purpose and then check what is left.
 fn lock(queues: &Mutex<Queues>) -> MutexGuard<'_, Queues> {
     queues.lock().unwrap_or_else(PoisonError::into_inner)
 }

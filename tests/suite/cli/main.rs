@@ -1,7 +1,7 @@
-//! The command line `xila-net`, as its users run it: the built program, with real apps, in processes of its own.
+//! The command line `xila-net`, as its users run it: the built program, with real apps, in separate processes.
 //!
-//! `just test` names the program in `XILA_NET` and the folder of the apps in `XILA_GUESTS`. Without them the tests are
-//! skipped and say so, but in CI they fail.
+//! `just test` sets `XILA_NET` to the path of the program and `XILA_GUESTS` to the folder of the apps. Without them the
+//! tests are skipped with a message, but in CI they fail.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -13,10 +13,10 @@ use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 use xila_network_tests::netns::Namespace;
 
-/// How long anything may take, on a busy machine too.
+/// How long a test may take, even on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Two interfaces on one hub that delays.
+/// Two interfaces on one hub with a delay.
 const A: &str = "a=hub,hub=net,addr=10.0.0.1/24,latency=5ms";
 const B: &str = "b=hub,hub=net,addr=10.0.0.2/24";
 
@@ -28,7 +28,7 @@ struct Bench {
 }
 
 impl Bench {
-    /// `None`, with the reason on standard error, where something is not built.
+    /// `None`, with the reason on standard error, if a program is not built.
     fn new(test: &str) -> Option<Self> {
         let path = |variable| {
             let path = env::var_os(variable).map(PathBuf::from).filter(|path| path.exists());
@@ -37,7 +37,7 @@ impl Bench {
                     env::var_os("CI").is_none(),
                     "{variable} names nothing that exists, and CI counts on this test"
                 );
-                // Not `eprintln!`, which the test harness hides.
+                // `eprintln!` is not used, because the test harness hides its output.
                 let _ = writeln!(io::stderr(), "SKIPPED {test}: {variable} names nothing that exists: run `just test`");
             }
             path
@@ -48,34 +48,42 @@ impl Bench {
         Some(Self { program, guests, folder })
     }
 
-    /// An app's file.
+    /// The path of an app.
     fn app(&self, name: &str) -> String {
         self.guests.join(name).with_extension("wasm").display().to_string()
     }
 
-    /// A file in the test's folder.
+    /// The path of a file in the test's folder.
     fn file(&self, name: &str) -> PathBuf {
         self.folder.join(name)
     }
 
-    /// The arguments as they are meant: words that begin with `%` are the names of apps.
+    /// Replaces arguments that begin with `%`, which are names of apps, by the paths of the apps.
     fn arguments(&self, arguments: &[&str]) -> Vec<String> {
         let word = |word: &str| word.strip_prefix('%').map_or_else(|| word.to_owned(), |name| self.app(name));
         arguments.iter().map(|argument| argument.split(' ').map(word).collect::<Vec<_>>().join(" ")).collect()
     }
 
-    /// `xila-net run` with these arguments, to be started.
+    /// A command that runs `xila-net run` with these arguments.
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(&self.program);
         command.arg("run").current_dir(&self.folder).env_remove("RUST_LOG").env("RUST_BACKTRACE", "0");
-        // Nothing of the user's who tests is read or written.
+        // The state of the user who runs the tests must not be read or written.
         command.env("XDG_STATE_HOME", &self.folder);
         command.args(self.arguments(arguments));
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
         command
     }
 
-    /// Runs it to its end.
+    /// As [`run`](Self::run), in a namespace, for a user of this name with a state folder of their own.
+    fn command_within(&self, namespace: &Namespace, user: &str, arguments: &[&str]) -> Command {
+        let mut command = namespace.command(self.program.to_str().expect("text"));
+        command.arg("run").env_remove("RUST_LOG").env("XDG_STATE_HOME", self.file(user));
+        command.args(self.arguments(arguments));
+        command
+    }
+
+    /// Runs `xila-net run` until it ends.
     async fn run(&self, arguments: &[&str]) -> Ended {
         Ended::wait(start(self.command(arguments))).await
     }
@@ -91,7 +99,7 @@ fn start(mut command: Command) -> Child {
     command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"))
 }
 
-/// What a process left.
+/// The exit status and output of a process.
 struct Ended {
     status: Option<i32>,
     stdout: String,
@@ -115,7 +123,7 @@ impl Ended {
     }
 }
 
-/// Waits for a line of the process's output that begins with `beginning`.
+/// Waits for a line of the process's standard output that begins with `beginning`.
 async fn until_line(child: &mut Child, beginning: &str) {
     let mut lines = BufReader::new(child.stdout.as_mut().expect("a pipe")).lines();
     let wait = async {
@@ -135,7 +143,7 @@ async fn signal(child: &Child, name: &str) {
     assert!(status.expect("sh").success());
 }
 
-/// Makes a test that gets a [`Bench`], where there is one.
+/// Defines tests that get a [`Bench`]; they are skipped if there is none.
 macro_rules! tests {
     ($($(#[$attribute:meta])* async fn $name:ident($bench:ident: &Bench) $body:block)*) => {
         $(
@@ -150,8 +158,9 @@ macro_rules! tests {
     };
 }
 
-// Behind the macro that it uses.
+// Declared after the macro, because the module uses it.
 mod control;
+mod leases;
 mod simulate;
 mod unmodified;
 
@@ -188,7 +197,7 @@ tests! {
         assert!(sent.parse::<u64>().expect("a number") < 1000, "it went over the link: {line}");
     }
 
-    async fn an_app_kept_to_an_interface_has_no_other(bench: &Bench) {
+    async fn an_app_confined_to_an_interface_has_no_other(bench: &Bench) {
         let everywhere = bench.run(&["-i", A, "%http-get", "http://127.0.0.1/"]).await;
         everywhere.expect(1, &["connection refused"]);
         let kept = bench.run(&["-i", A, "@a", "%http-get", "http://127.0.0.1/"]).await;
@@ -196,7 +205,7 @@ tests! {
     }
 
     async fn the_status_is_that_of_the_first_to_fail(bench: &Bench) {
-        // The first fails after a second, the second traps at once, the third ends well.
+        // The first app fails after a second, the second traps at once, the third succeeds.
         let late = "%http-get http://127.0.0.1/ --wait 1";
         let ended = bench.run(&["--app", late, "--app", "%spin_does_not_starve no-number", "%spin_does_not_starve", "1"]).await;
         ended.expect(134, &["spin_does_not_starve.wasm trapped", "unreachable", "http-get.wasm failed with status 1"]);
@@ -225,7 +234,7 @@ tests! {
     }
 
     async fn the_environment_is_inherited_and_added_to(bench: &Bench) {
-        // A panic message of the standard library depends on a variable.
+        // The panic message of the standard library depends on an environment variable.
         let panicking = ["%spin_does_not_starve", "no-number"];
         bench.run(&panicking).await.expect(134, &["note: run with `RUST_BACKTRACE=1`"]);
         let ended = bench.run(&[&["--env", "RUST_BACKTRACE=1"], &panicking[..]].concat()).await;
@@ -255,7 +264,7 @@ tests! {
         Ended::wait(child).await.expect(130, &[]);
     }
 
-    /// The app ends as soon as it has answered: what it sent last still has to arrive.
+    /// The app ends as soon as it has answered: the data that it sent last still has to arrive.
     async fn an_app_serves_the_kernel_over_a_tap_interface(bench: &Bench) {
         let Some(namespace) = Namespace::new(&["curl"]) else { return };
         namespace.ip("tuntap add dev tap0 mode tap");
@@ -301,7 +310,7 @@ tests! {
         }
     }
 
-    async fn what_cannot_be_run_is_explained(bench: &Bench) {
+    async fn programs_that_cannot_be_run_are_explained(bench: &Bench) {
         fs::write(bench.file("core.wasm"), b"\0asm\x01\0\0\0").expect("a file");
         fs::write(bench.file("text.wasm"), b"(component)").expect("a file");
         fs::write(bench.file("library.wasm"), b"\0asm\x0d\0\x01\0").expect("a file");
@@ -334,7 +343,7 @@ tests! {
     }
 }
 
-/// The `i`th number of those that http-server makes a page of.
+/// The `i`th number of the page that http-server generates.
 fn splitmix64(i: u64) -> u64 {
     let mut z = (i + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -342,7 +351,7 @@ fn splitmix64(i: u64) -> u64 {
     z ^ (z >> 31)
 }
 
-/// How many packets a capture has; it has to be whole.
+/// The number of packets in a capture, which must be complete.
 fn packets(capture: &Path) -> usize {
     let bytes = fs::read(capture).expect("a capture");
     let (header, mut rest) = bytes.split_at_checked(24).expect("a header");

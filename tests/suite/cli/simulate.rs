@@ -1,8 +1,9 @@
-//! `--simulate`: everything in virtual time, and all that happens by chance from one seed.
+//! `--simulate`: everything runs in virtual time, and everything random is derived from one seed.
 
 use super::*;
 
-/// An hour of two apps' conversation over a bad link, with a page and a megabyte sent meanwhile: what they print, and the capture.
+/// Simulates an hour in which two apps exchange packets over a bad link, with a page and a megabyte sent meanwhile;
+/// returns their output and the capture.
 async fn hour(bench: &Bench, seed: &str) -> (String, Vec<u8>) {
     let ended = bench
         .run(&[
@@ -53,15 +54,15 @@ tests! {
         assert!(printed.contains("3600 packets transmitted"), "{printed}");
     }
 
-    async fn what_can_never_end_is_an_error_and_what_has_its_time_ends_by_then(bench: &Bench) {
+    async fn a_simulation_that_can_never_end_fails_and_for_ends_it_in_time(bench: &Bench) {
         let ended = bench.run(&["--simulate", "1", "%echo-server"]).await;
         ended.expect(1, &["error: the apps wait for one another, or for what cannot happen any more"]);
         bench.run(&["--simulate", "1", "--for", "86400000s", "-i", A, "%echo-server"]).await.expect(0, &[]);
-        // In real time too.
+        // `--for` also works in real time.
         bench.run(&["--for", "300ms", "%echo-server"]).await.expect(0, &[]);
     }
 
-    async fn what_lives_in_real_time_is_refused(bench: &Bench) {
+    async fn options_that_need_real_time_are_refused(bench: &Bench) {
         let tap = "eth0=tap,device=tap0,addr=192.0.2.2/24";
         bench.run(&["--simulate", "1", "-i", tap, "x"]).await.expect(2, &["--interface eth0=tap: --simulate has no TAP"]);
         bench.run(&["--simulate", "1", "--dir", ".", "x"]).await.expect(2, &["--dir .: --simulate has no folders"]);

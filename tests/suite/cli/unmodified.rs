@@ -1,11 +1,11 @@
-//! Programs that know nothing of this project, which reach its network and no other.
+//! Unmodified programs, which reach the network of this project and no other.
 
 use std::io::ErrorKind;
 use std::net::{TcpListener, UdpSocket};
 
 use super::{A, B, Bench};
 
-/// The addresses of the operating system's loopback, with ports of our choice.
+/// Sockets of the operating system on its loopback.
 fn taken() -> (TcpListener, UdpSocket) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let socket = UdpSocket::bind("127.0.0.1:0").expect("a free port");
@@ -15,7 +15,7 @@ fn taken() -> (TcpListener, UdpSocket) {
 }
 
 tests! {
-    /// The operating system's sockets have the same addresses and ports: they are not in the way, and hear nothing.
+    /// Sockets of the operating system have the same addresses and ports: they do not conflict, and receive nothing.
     async fn a_program_is_on_the_host_s_network_and_not_on_the_operating_system_s(bench: &Bench) {
         let (listener, socket) = taken();
         for (address, server, client) in [
@@ -31,7 +31,7 @@ tests! {
         assert_eq!(socket.recv(&mut [0; 8]).expect_err("nobody sends").kind(), ErrorKind::WouldBlock);
     }
 
-    /// Of each kind one, by the engine and the linker of the command line.
+    /// One program of each kind, with the wasmtime engine and linker of the command line.
     async fn programs_of_every_kind_run(bench: &Bench) {
         for program in ["p2_tcp_echo", "p2_names", "p3_tcp_echo", "p3_udp_echo", "std_udp_echo"] {
             bench.run(&[&bench.app(program)]).await.expect(0, &[]);

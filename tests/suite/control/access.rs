@@ -1,4 +1,4 @@
-//! Device files: where they are, what an open one may do, and what becomes of it.
+//! Device files: their paths, the rights of an open file, and an open file whose interface is unmounted.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -50,7 +50,7 @@ fn interfaces_appear_under_their_names_and_nowhere_else() {
 }
 
 #[test]
-fn a_file_outlives_its_interface_and_says_so() {
+fn a_file_outlives_its_interface_and_then_fails() {
     let world = World::new();
     let file = world.file();
     world.manager.unmount_interface("eth0").unwrap();
@@ -58,7 +58,7 @@ fn a_file_outlives_its_interface_and_says_so() {
     assert_eq!(file.control::<GetState>(&()), Err(Error::NotFound));
     assert_eq!(file.control::<SetMtu>(&1400), Err(Error::NotFound));
     assert_eq!(world.manager.devices().open("/devices/network/eth0", Access::READ).unwrap_err(), Error::NotFound);
-    // The name is free again, and the file is still that of the old one.
+    // The name is free again, but the file still belongs to the old interface.
     let config = InterfaceConfig { link_local: false, ..InterfaceConfig::default() };
     world.manager.mount_interface("eth0", world.hub.port(), config).unwrap();
     assert_eq!(file.control::<ListAddresses>(&()), Err(Error::NotFound));
@@ -66,7 +66,7 @@ fn a_file_outlives_its_interface_and_says_so() {
 }
 
 #[test]
-fn bytes_that_are_no_payload_and_numbers_that_are_no_command_are_errors() {
+fn invalid_payloads_and_unknown_commands_are_errors() {
     let world = World::new();
     let before = snapshot(&world.interface());
     let file = world.file().0;
@@ -75,7 +75,7 @@ fn bytes_that_are_no_payload_and_numbers_that_are_no_command_are_errors() {
         let too_long = [0xff; 300];
         assert_eq!(file.control(id.to_raw(), &too_long, &mut output), Err(Error::InvalidArgument), "{name}");
     }
-    // A version, a direction, a group, a number that nobody has.
+    // An unknown version, direction, group and number.
     let known = SetMtu::ID.to_raw();
     for raw in [0, 1, u32::MAX, known ^ 0x0100_0000, known ^ 0x1000_0000, known ^ 0x0040_0000, known | 0xfff] {
         assert_eq!(file.control(raw, &[], &mut output), Err(Error::NotSupported), "{raw:#x}");
@@ -84,7 +84,7 @@ fn bytes_that_are_no_payload_and_numbers_that_are_no_command_are_errors() {
     assert_eq!(snapshot(&world.interface()), before);
 }
 
-/// A file system that has no room for devices, or none for directories.
+/// A file system that refuses to create devices, or directories.
 struct Refusing {
     inner: InMemory,
     directories: bool,
@@ -116,7 +116,7 @@ impl Spawner for Counting {
     }
 }
 
-/// A mount that fails at its node leaves no runner, no name and no event.
+/// A mount that fails to create its node leaves no runner, no name and no event.
 #[test]
 fn a_node_that_cannot_be_made_fails_the_mount_and_leaves_nothing() {
     for directories in [false, true] {
@@ -136,9 +136,9 @@ fn a_node_that_cannot_be_made_fails_the_mount_and_leaves_nothing() {
     }
 }
 
-/// A device that is there already is not replaced, and is still there after the mount has failed.
+/// An existing device is not replaced, and still exists after the mount has failed.
 #[test]
-fn a_path_that_is_taken_is_not_taken_over() {
+fn an_existing_device_at_the_path_is_not_replaced() {
     struct Occupant;
     impl CharacterDevice for Occupant {
         fn control(

@@ -1,4 +1,4 @@
-//! Every command through the typed methods and through the character device: the same result, the same error.
+//! Every command has the same result, or the same error, through the typed methods and through the character device.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -13,7 +13,7 @@ use xila_network_host::interface::{AutoconfigurationState, DhcpStatus, Kind, Lin
 
 use super::*;
 
-/// Two hosts that are alike: one is asked by methods, the other by bytes.
+/// Two identical hosts: one is controlled by methods, the other by bytes.
 struct Twins {
     typed: World,
     raw: World,
@@ -26,7 +26,7 @@ impl Twins {
         Self { typed: World::new(), raw: World::new(), name, asked: RefCell::default() }
     }
 
-    /// Executes a command both ways; what came of it.
+    /// Executes a command both ways; returns the result, which must be the same.
     fn ask<C: Command>(
         &self,
         input: &C::Input,
@@ -169,7 +169,7 @@ fn dns_servers(twins: &Twins) {
     assert_eq!(twins.ask::<ListDnsServers>(&(), |eth| Ok(eth.dns_servers())).unwrap().len(), 7);
 }
 
-/// What Ethernet has and an IP medium has not: an error, or nothing, and never a panic.
+/// Properties that an IP medium does not have, unlike Ethernet, are `None` or an error, and never a panic.
 #[test]
 fn an_ip_medium_has_no_hardware_address_and_no_dhcp() {
     let twins = Twins::new("lo");

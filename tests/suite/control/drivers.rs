@@ -1,4 +1,4 @@
-//! Commands that only a driver knows, and what a driver may do while it answers.
+//! Commands of drivers, and what a driver may do while it executes one.
 
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -20,13 +20,13 @@ use super::*;
 define_command! {
     /// The number that was set.
     pub(super) GetNumber = "get number", Get, 0x900, 1, 1: () => u32;
-    /// Sets the number; not to 13.
+    /// Sets the number; 13 is refused.
     pub(super) SetNumber = "set number", Set, 0x900, 1, 1: u32 => ();
-    /// Asks the interface that it belongs to.
+    /// Queries the driver's own interface.
     pub(super) GetOwnMtu = "get own MTU", Get, 0x900, 2, 1: () => u32;
 }
 
-/// A driver with commands of its own; one of them asks the stack.
+/// A driver with commands of its own, one of which queries the stack.
 #[derive(Default)]
 struct Driver {
     number: Mutex<u32>,
@@ -63,7 +63,7 @@ fn with_driver() -> (World, Arc<Driver>) {
 }
 
 #[test]
-fn what_the_stack_does_not_know_goes_to_the_driver() {
+fn commands_that_the_stack_does_not_know_go_to_the_driver() {
     let (world, _) = with_driver();
     let file = world.open("wire0", Access::READ_WRITE);
     assert_eq!(file.control::<GetKind>(&()), Ok(Kind::Other), "the driver says what it is");
@@ -78,7 +78,8 @@ fn what_the_stack_does_not_know_goes_to_the_driver() {
     assert_eq!(file.control::<GetNumber>(&()), Err(Error::NotFound), "a driver without interface is not asked");
 }
 
-/// The driver asks the stack without waiting while it answers: were any lock held, that would be busy.
+/// The driver queries the stack with a non-blocking file while it executes a command: if a lock were held, the query
+/// would fail as busy.
 #[test]
 fn a_driver_answers_with_no_lock_held() {
     let (world, driver) = with_driver();
@@ -88,7 +89,7 @@ fn a_driver_answers_with_no_lock_held() {
 }
 
 #[test]
-fn the_drivers_that_come_along_answer_their_own_commands() {
+fn the_included_drivers_execute_their_own_commands() {
     let world = World::new();
     let file = world.file();
     assert_eq!(file.control::<hub::GetPorts>(&()), Ok(1));
@@ -98,7 +99,7 @@ fn the_drivers_that_come_along_answer_their_own_commands() {
     assert_eq!(lo.control::<loopback::GetQueueLength>(&()), Ok(256));
     assert_eq!(lo.control::<hub::GetPorts>(&()), Err(Error::NotSupported));
 
-    // A cable that is pulled out by command is seen by the stack, and told.
+    // When a command pulls the cable out, the stack notices it and reports it.
     let mut watch = world.interface().watch();
     for link in [Link::Down, Link::Up] {
         assert_eq!(file.control::<hub::SetCable>(&link), Ok(()));
@@ -109,7 +110,8 @@ fn the_drivers_that_come_along_answer_their_own_commands() {
     }
 }
 
-/// A device that asks its own interface by file whenever it is asked for frames, which is under the stack's lock.
+/// A device that queries its own interface by a device file whenever it is polled for frames, which is under the
+/// stack's lock.
 struct Curious {
     pool: Pool,
     file: Arc<OnceLock<File>>,
@@ -172,14 +174,14 @@ fn a_busy_stack_is_an_error_for_a_file_that_does_not_wait() {
     let answers = answers.lock().unwrap();
     assert!(!answers.is_empty());
     assert!(answers.iter().all(|answer| *answer == Err(Error::ResourceBusy)), "{answers:?}");
-    // Nobody is at it now.
+    // The stack is not busy now.
     let file = world.open("wire0", without_waiting);
     assert_eq!(file.control::<GetState>(&()), Ok(State::Up));
     assert_eq!(file.control::<SetMtu>(&1400), Ok(()));
     assert_eq!(file.control::<ListAddresses>(&()), Ok(Vec::new()));
 }
 
-/// A device that takes nothing until it is told to, and counts how often it is asked whether it would.
+/// A device that takes no frames until it is released, and counts how often it is asked for room.
 struct Jammed {
     pool: Pool,
     open: Arc<AtomicBool>,
@@ -219,9 +221,10 @@ impl Device for Jammed {
     }
 }
 
-/// The device is full when the interface goes down, and has room again while it is: nobody may be kept awake by that.
+/// The device is full when the interface goes down, and has room again while it is down: this must not wake the runner
+/// again and again.
 #[test]
-fn a_device_that_has_room_again_while_the_interface_is_down_is_left_in_peace() {
+fn a_device_that_has_room_again_while_the_interface_is_down_is_not_polled() {
     let world = World::new();
     let (open, asked, waiting) =
         (Arc::<AtomicBool>::default(), Arc::<AtomicUsize>::default(), Arc::<Mutex<Option<task::Waker>>>::default());
@@ -231,7 +234,7 @@ fn a_device_that_has_room_again_while_the_interface_is_down_is_left_in_peace() {
     let interface = world.manager.mount_interface("wire0", device, config).unwrap();
     let socket = UdpSocket::bind(&interface.network(), ([10, 9, 0, 1], 0).into()).unwrap();
     world.simulation.block_on(async {
-        // The stack keeps a few for the device; then the sender waits.
+        // The stack queues a few datagrams for the device; then the sender waits.
         while socket.try_send_to(b"x", ([10, 9, 0, 2], 9).into()).is_ok() {}
         let sending = std::pin::pin!(socket.send_to(b"x", ([10, 9, 0, 2], 9).into()));
         assert!(futures_util::future::poll_immediate(sending).await.is_none(), "there is no room");

@@ -1,4 +1,4 @@
-//! Who watches is told of each change, once, in order; who does not read holds nobody up.
+//! Watchers get each change once and in order; a watcher that does not read delays nothing else.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ fn drain(watch: &mut Watch) -> Vec<Change> {
 }
 
 #[test]
-fn every_change_is_told_once_and_in_order() {
+fn every_change_is_reported_once_and_in_order() {
     let world = World::new();
     let eth0 = world.interface();
     let mut watch = eth0.watch();
@@ -59,7 +59,7 @@ fn every_change_is_told_once_and_in_order() {
 }
 
 #[test]
-fn what_changes_nothing_is_not_told() {
+fn commands_that_change_nothing_emit_no_event() {
     let world = World::new();
     let eth0 = world.interface();
     let mut watch = eth0.watch();
@@ -73,7 +73,7 @@ fn what_changes_nothing_is_not_told() {
 }
 
 #[test]
-fn mounting_and_unmounting_is_told_to_those_who_watch_everything() {
+fn mounting_and_unmounting_are_reported_to_watchers_of_the_manager() {
     let world = World::new();
     let (mut all, mut other) = (world.manager.watch(), world.manager.network_of(["lo"]).unwrap().watch());
     world.manager.mount_interface("eth1", world.hub.port(), InterfaceConfig::default()).unwrap();
@@ -85,7 +85,7 @@ fn mounting_and_unmounting_is_told_to_those_who_watch_everything() {
 }
 
 #[test]
-fn nobody_hears_of_an_interface_that_was_never_there() {
+fn a_failed_mount_emits_no_event() {
     let world = World::new();
     let mut watch = world.manager.watch();
     let twice = vec!["10.9.0.1/24".parse().unwrap(), "10.9.0.1/24".parse().unwrap()];
@@ -111,10 +111,10 @@ fn a_watcher_waits_without_polling_and_is_woken() {
     });
 }
 
-/// Ten thousand changes that one watcher reads and another does not: the queue of the latter stays bounded, it is told how
-/// many it has missed, and then gets the latest.
+/// One watcher reads ten thousand changes and another does not: the queue of the latter stays bounded, and it is told
+/// how many events it has lost, and then gets the latest.
 #[test]
-fn a_watcher_that_does_not_read_loses_the_oldest_and_is_told() {
+fn a_watcher_that_does_not_read_loses_the_oldest_events_and_is_told() {
     let world = World::new();
     let eth0 = world.interface();
     let (mut reads, mut sleeps) = (eth0.watch(), eth0.watch());
@@ -128,12 +128,12 @@ fn a_watcher_that_does_not_read_loses_the_oldest_and_is_told() {
     let kept = drain(&mut sleeps);
     assert_eq!(lost + kept.len() as u64, 5_000);
     assert_eq!((kept.len(), kept.last()), (256, Some(&Change::Mtu(1399))));
-    // It is told once, and hears what comes then.
+    // The loss is reported once, and later events are delivered.
     eth0.set_mtu(1500).unwrap();
     assert_eq!(drain(&mut sleeps), [Change::Mtu(1500)]);
 }
 
-/// Traffic does not wait for watchers: the same datagrams take the same virtual time with a thousand of them.
+/// Traffic does not wait for watchers: the same datagrams take the same virtual time with a thousand watchers.
 #[test]
 fn watchers_that_do_not_read_never_slow_the_stack() {
     let time = |watchers: usize| {

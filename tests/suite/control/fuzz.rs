@@ -1,4 +1,4 @@
-//! Any bytes to any command: an error changes nothing, and nothing panics.
+//! Arbitrary bytes as input of any command: a command that fails changes nothing, and nothing panics.
 
 use proptest::prelude::*;
 use xila_network_commands::drivers::{hub, loopback, tap};
@@ -14,7 +14,7 @@ fn identifiers() -> impl Strategy<Value = u32> {
     prop_oneof![9 => prop::sample::select(known), 1 => any::<u32>()]
 }
 
-/// Payloads that are often close to one: a list of small numbers has many meanings in postcard.
+/// Payloads that are often almost valid: a list of small numbers has many meanings in postcard.
 fn payloads() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![
         prop::collection::vec(any::<u8>(), 0..40),

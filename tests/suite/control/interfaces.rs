@@ -1,4 +1,4 @@
-//! Several interfaces at work: which of them a packet takes, and what happens when that changes under traffic.
+//! Several interfaces: which of them a packet takes, and what happens when this changes during traffic.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -11,7 +11,7 @@ use xila_network_host::{BindError, MembershipError, SendError, WriteError};
 
 use super::*;
 
-/// A host with two interfaces, each to a network with a host behind it.
+/// A host with two interfaces, each in a network with one other host.
 struct Crossing {
     simulation: Simulation,
     manager: Manager,
@@ -46,7 +46,8 @@ impl Crossing {
         self.manager.interface(&format!("eth{number}")).unwrap()
     }
 
-    /// From which address a datagram reaches the host behind each interface, if it does.
+    /// Sends a datagram to `remote`; returns the source address with which it reached each of the two other hosts, if
+    /// it did.
     fn reaches(&self, remote: &str) -> [Option<IpAddr>; 2] {
         let remote: SocketAddr = remote.parse().unwrap();
         let any = SocketAddr::new(if remote.is_ipv4() { [0; 4].into() } else { [0u16; 8].into() }, 0);
@@ -82,7 +83,7 @@ fn the_lowest_metric_decides_between_equal_prefixes_over_all_interfaces() {
     assert_eq!(crossing.reaches(far), [first, None]);
     crossing.interface(1).add_route(via("10.1.0.2").with_metric(50)).unwrap();
     assert_eq!(crossing.reaches(far), [None, second], "the lower metric");
-    // A longer prefix goes before any metric.
+    // A longer prefix takes precedence over any metric.
     let longer = Route::new("198.51.100.0/24".parse().unwrap(), ip("10.0.0.2")).unwrap().with_metric(1000);
     crossing.interface(0).add_route(longer).unwrap();
     assert_eq!(crossing.reaches(far), [first, None], "the longer prefix");
@@ -91,16 +92,17 @@ fn the_lowest_metric_decides_between_equal_prefixes_over_all_interfaces() {
     assert_eq!(crossing.reaches(far), [first, None], "the one that is up");
     crossing.interface(1).set_state(State::Up);
     assert_eq!(crossing.reaches(far), [None, second]);
-    // Among two of one interface the engine has to take the better one too.
+    // Of two routes of one interface, the engine must also choose the better one.
     crossing.interface(1).add_route(via("10.1.0.9").with_metric(60)).unwrap();
     assert_eq!(crossing.reaches(far), [None, second]);
     crossing.interface(1).remove_route(via("10.1.0.2").with_metric(50)).unwrap();
     assert_eq!(crossing.reaches(far), [None, None], "nobody is at 10.1.0.9");
 }
 
-/// RFC 6724: the address of the right scope, of the network that leads there, and none that is deprecated.
+/// RFC 6724: the source address has the right scope, belongs to the interface that leads to the destination, and is not
+/// deprecated.
 #[test]
-fn the_source_address_is_the_one_that_suits_the_destination() {
+fn the_source_address_suits_the_destination() {
     let crossing = Crossing::new();
     let eth0 = crossing.interface(0);
     for address in ["fe80::1/64", "10.0.128.1/16", "192.0.2.1/24", "fd00:7::1/64"] {
@@ -116,14 +118,15 @@ fn the_source_address_is_the_one_that_suits_the_destination() {
     ] {
         assert_eq!(crossing.reaches(remote), [Some(ip(source)), None], "{remote}");
     }
-    // Behind a router, that of the router's network, though another looks more like the destination.
+    // For a destination behind a router, it is the address in the router's network, even if another address has a
+    // longer common prefix with the destination.
     crossing.peers[0].interface("eth0").unwrap().add_address("192.0.3.9/32".parse().unwrap()).unwrap();
     eth0.add_route(via("10.0.0.2")).unwrap();
     assert_eq!(crossing.reaches("192.0.3.9:9"), [Some(ip("10.0.0.1")), None]);
 }
 
 #[test]
-fn members_of_a_group_stay_so_when_the_engine_is_built_anew_for_another_mtu() {
+fn group_memberships_survive_a_change_of_the_mtu() {
     let crossing = Crossing::new();
     let group = "239.1.2.3".parse().unwrap();
     let network = crossing.manager.network();
@@ -147,7 +150,7 @@ fn a_wildcard_socket_serves_interfaces_that_come_later_and_forgets_those_that_go
     let peer = Manager::new(crossing.simulation.platform());
     peer.mount_interface("eth0", hub.port(), config(&["10.9.0.2/16"])).unwrap();
     for round in 0..3 {
-        // The same hardware address each time: the peer remembers it.
+        // The hardware address stays the same, because the peer has it in its neighbour table.
         let hardware_address = Some("02:00:00:00:00:09".parse().unwrap());
         let eth9 = InterfaceConfig { hardware_address, ..config(&["10.9.0.1/16"]) };
         crossing.manager.mount_interface("eth9", hub.port(), eth9).unwrap();
@@ -163,7 +166,7 @@ fn a_wildcard_socket_serves_interfaces_that_come_later_and_forgets_those_that_go
             echo.send_to(ip("10.9.0.2"), round.into(), &[]).await.unwrap();
             assert!(matches!(echo.recv().await, Ok(IcmpMessage::EchoReply(reply)) if reply.sequence == round.into()));
         });
-        // The port is taken there as everywhere.
+        // The port is in use on the new interface too.
         let again = UdpSocket::bind(&network, ([10, 9, 0, 1], 53).into());
         assert_eq!(again.unwrap_err(), BindError::AddressInUse);
         crossing.manager.unmount_interface("eth9").unwrap();
@@ -189,9 +192,9 @@ fn a_socket_of_one_interface_does_not_serve_another_that_comes_later() {
     assert_eq!(eth9.statistics().udp_sockets, 0);
 }
 
-/// Addresses and routes come and go while a transfer runs over others: it does not notice.
+/// Addresses and routes are added and removed while a transfer uses others: the transfer is not affected.
 #[test]
-fn changes_beside_a_connection_do_not_disturb_it() {
+fn changes_of_other_addresses_and_routes_do_not_affect_a_connection() {
     let crossing = Crossing::new();
     let peer = &crossing.peers[0];
     let listener = TcpListener::bind(&peer.network(), ([10, 0, 0, 2], 80).into(), ListenOptions::default()).unwrap();
@@ -224,7 +227,7 @@ fn changes_beside_a_connection_do_not_disturb_it() {
             eth0.remove_address(cidr).unwrap();
         }
         assert_eq!(eth0.statistics().tcp_retransmits, 0, "nothing was lost by it");
-        // Its own address is another matter.
+        // If the connection's own address is removed, the connection fails.
         eth0.remove_address("10.0.0.1/16".parse().unwrap()).unwrap();
         assert_eq!(client.write(b"x").await, Err(WriteError::AddressNotAvailable));
     });

@@ -1,4 +1,4 @@
-//! Routes for a time.
+//! Routes with a lifetime.
 
 use std::time::Duration;
 
@@ -14,14 +14,14 @@ const fn seconds(seconds: u64) -> Duration {
 }
 
 #[test]
-fn a_route_with_a_lifetime_goes_by_itself_and_is_told() {
+fn a_route_with_a_lifetime_expires_and_this_is_reported() {
     let world = World::new();
     let eth0 = world.interface();
     let route = Route::default_via("10.0.0.254".parse().unwrap()).unwrap().with_lifetime(seconds(30));
     eth0.add_route(route).unwrap();
     world.simulation.advance(seconds(10));
     assert_eq!(eth0.route_list()[0].valid, Some(seconds(20)), "what is left");
-    // Added again, it has its whole time again, and nobody is told of it.
+    // If the route is added again, its lifetime starts again, and no event is emitted.
     let mut watch = eth0.watch();
     eth0.add_route(route).unwrap();
     assert_eq!(watch.try_next(), None);
@@ -39,7 +39,7 @@ fn a_route_with_a_lifetime_goes_by_itself_and_is_told() {
 }
 
 #[test]
-fn a_lifetime_without_end_in_sight_is_no_overflow() {
+fn the_longest_lifetime_does_not_overflow() {
     let world = World::new();
     let route = Route::default_via("10.0.0.254".parse().unwrap()).unwrap().with_lifetime(Duration::MAX);
     world.interface().add_route(route).unwrap();

@@ -1,4 +1,4 @@
-//! The control plane: every command typed and by bytes, who may execute it, what it changes, and who is told.
+//! The control plane: every command typed and by bytes, the rights that it needs, its effects, and the events.
 
 mod access;
 mod commands;
@@ -17,7 +17,7 @@ use xila_network_host::platform::simulated::Simulation;
 use xila_network_host::platform::{Access, DeviceFile};
 use xila_network_host::{Interface, InterfaceConfig, Manager, Result};
 
-/// A host with `lo` and `eth0`, alone on a segment.
+/// A host with `lo` and `eth0`, which is the only host on its segment.
 struct World {
     simulation: Simulation,
     manager: Manager,
@@ -53,7 +53,7 @@ impl World {
     }
 }
 
-/// An open device, asked by commands.
+/// An open device file, on which commands are executed.
 #[derive(Debug)]
 struct File(DeviceFile);
 
@@ -65,7 +65,7 @@ impl File {
     }
 }
 
-/// All that can be asked of an interface.
+/// The results of all queries of an interface.
 #[derive(Debug, PartialEq)]
 struct Snapshot {
     addresses: Vec<AddressInfo>,
@@ -97,5 +97,5 @@ fn snapshot(interface: &Interface) -> Snapshot {
     }
 }
 
-/// How many commands every interface knows.
+/// The number of commands that every interface supports.
 const COMMANDS: usize = standard::ALL.len();

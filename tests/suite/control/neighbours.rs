@@ -1,16 +1,16 @@
-//! Which hosts of the link are known.
+//! The list of neighbours, and the defence of addresses.
 
 use std::time::Duration;
-use xila_network_host::interface::{Change, Notice};
 
 use xila_network_commands::commands::ListNeighbours;
 use xila_network_host::device::Device;
+use xila_network_host::interface::{Change, Notice};
 use xila_network_host::socket::UdpSocket;
 
 use super::*;
 
 #[test]
-fn who_has_been_heard_is_listed_with_its_age() {
+fn known_neighbours_are_listed_with_their_age() {
     let world = World::new();
     let other = Manager::new(world.simulation.platform());
     let config = InterfaceConfig {
@@ -31,14 +31,14 @@ fn who_has_been_heard_is_listed_with_its_age() {
     assert_eq!(shown, ["10.0.0.2 02:00:00:00:00:02", "fd00::2 02:00:00:00:00:02"]);
     assert!(known.iter().all(|one| one.age == Duration::from_secs(3)), "{known:?}");
     assert_eq!(known, world.interface().neighbours());
-    // The other knows who asked it.
+    // The other host has learnt the address of the host that solicited it.
     assert!(!other.interface("eth0").unwrap().neighbours().is_empty());
 }
 
-/// Two stacks want one link-local address: the one that has it says so, and the other takes the next one of its own (RFC
+/// Two stacks generate the same link-local address: the first defends it, and the second generates another one (RFC
 /// 4862 section 5.4, RFC 7217 section 6).
 #[test]
-fn an_address_that_is_taken_is_defended_against_who_would_like_it() {
+fn an_own_address_is_defended_against_duplicate_address_detection() {
     let world = World::new();
     let other = Manager::new(world.simulation.platform());
     let link_local = || {
@@ -68,7 +68,7 @@ fn an_address_that_is_taken_is_defended_against_who_would_like_it() {
     assert_eq!(conflicts, [Change::AddressConflict { address: first.address(), by }]);
 }
 
-/// RFC 5227: who is about to take an IPv4 address asks with none of his own.
+/// RFC 5227: a host that checks an IPv4 address before using it sends ARP requests with the sender address 0.0.0.0.
 #[test]
 fn an_arp_probe_for_an_own_address_is_answered_and_for_another_is_not() {
     let world = World::new();
@@ -82,7 +82,7 @@ fn an_arp_probe_for_an_own_address_is_answered_and_for_another_is_not() {
         frame.copy_from_slice(&request);
         port.transmit(now, frame).unwrap();
         world.simulation.run_ready();
-        // Other frames are solicitations of the stack's own.
+        // The other frames are the stack's own solicitations.
         let frames = std::iter::from_fn(|| port.receive(now).unwrap());
         frames.filter(|frame| frame[..6] == prober).map(|frame| frame.to_vec()).collect::<Vec<_>>()
     };

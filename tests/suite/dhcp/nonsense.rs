@@ -33,6 +33,10 @@ fn a_lease_with_nonsense_is_refused() {
         assert_refused(&format!("address {bad}"), |terms| terms.address = bad);
         assert_refused(&format!("router {bad}"), |terms| terms.routers = vec![bad]);
     }
+    assert_refused("its own server", |terms| {
+        terms.address = terms.server;
+        terms.routers.clear();
+    });
     assert_refused("its own router", |terms| terms.routers = vec![terms.address]);
     for mask in [[0, 0, 0, 0], [255, 0, 255, 0], [0, 255, 255, 255]].map(Ipv4Addr::from) {
         assert_refused(&format!("mask {mask}"), |terms| terms.mask = Some(mask));

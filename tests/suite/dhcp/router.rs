@@ -25,7 +25,7 @@ const HARDWARE: [u8; 6] = [2, 0, 0, 0, 0, 5];
 /// What an address in the link-local network would be that says the hardware address (RFC 4291 appendix A).
 const EUI_64: &str = "fe80::ff:fe00:5";
 /// The first half of what is made there.
-const LINK: &str = "fe80::";
+pub(super) const LINK: &str = "fe80::";
 /// What [`advertise`] tells of in most tests.
 pub(super) const NETWORK: &str = "fd00:5::";
 
@@ -164,7 +164,7 @@ pub(super) fn made(world: &World, network: &str) -> Cidr {
     own(world)[place.unwrap_or_else(|| panic!("nothing in {network}"))]
 }
 
-fn v6(cidr: Cidr) -> Ipv6Addr {
+pub(super) fn v6(cidr: Cidr) -> Ipv6Addr {
     let IpAddr::V6(address) = cidr.address() else { panic!("{cidr}") };
     address
 }
@@ -173,15 +173,18 @@ fn v6(cidr: Cidr) -> Ipv6Addr {
 fn a_link_local_address_is_made_and_routers_are_asked_for() {
     let world = host();
     assert_eq!((own(&world), world.interface.addresses()), (vec![], vec![]), "it is nobody's yet");
-    world.advance(30);
-    assert_eq!(world.changes(), [Change::Mounted, Change::AddressAdded(made(&world, LINK))]);
+    world.advance(20);
+    let unanswered = Change::Autoconfiguration(AutoconfigurationState::NoRouter);
+    assert_eq!(world.changes(), [Change::Mounted, Change::AddressAdded(made(&world, LINK)), unanswered]);
     let mut messages = discovery(&world);
     // It is everybody's to know, three times (RFC 4861 section 7.2.6).
     let announcements = messages.extract_if(.., |(kind, _)| *kind == ADVERTISEMENT).count();
     assert_eq!(announcements, 3);
-    // Is it anybody's? Then three times for routers.
+    // Is it anybody's? Then for routers, after 4 and 8 seconds again, and ever less often (RFC 7559 section 2).
     let kinds: Vec<u8> = messages.iter().map(|(kind, _)| *kind).collect();
     assert_eq!(kinds, [SOLICITATION, ROUTER_SOLICITATION, ROUTER_SOLICITATION, ROUTER_SOLICITATION]);
+    world.advance(24 * 60 * 60);
+    assert!((27..=37).contains(&router_solicitations(&world)), "once an hour in the end");
     assert!(world.interface.autoconfiguration());
 }
 

@@ -64,6 +64,8 @@ pub(crate) type Mangler = Box<dyn FnMut(&mut Vec<u8>) + Send>;
 pub(crate) struct State {
     pub(crate) answer: Answer,
     pub(crate) answers_arp: bool,
+    /// Addresses that it has beside its own.
+    pub(crate) taken: Vec<Ipv4Addr>,
     /// Each answer is sent so many times.
     pub(crate) copies: usize,
     pub(crate) terms: Terms,
@@ -93,6 +95,7 @@ impl Server {
         let state = State {
             answer: Answer::Grant,
             answers_arp: true,
+            taken: Vec::new(),
             copies: 1,
             terms: Terms::default(),
             heard: Vec::new(),
@@ -164,8 +167,8 @@ impl State {
         else {
             return None;
         };
-        let asked = operation == ArpOperation::Request && target_protocol_addr == self.terms.server;
-        (asked && self.answers_arp).then(|| {
+        let is_own = target_protocol_addr == self.terms.server || self.taken.contains(&target_protocol_addr);
+        (operation == ArpOperation::Request && is_own && self.answers_arp).then(|| {
             let reply = ArpRepr::EthernetIpv4 {
                 operation: ArpOperation::Reply,
                 source_hardware_addr: EthernetAddress(MAC),

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use xila_network_host::InterfaceConfig;
-use xila_network_host::interface::AutoconfigurationState::{self, Configured, Off, Searching};
+use xila_network_host::interface::AutoconfigurationState::{self, Configured, NoRouter, Off, Searching};
 use xila_network_host::interface::{AutoconfigurationStatus, Change, DhcpState};
 
 use super::World;
@@ -16,7 +16,7 @@ const NTP_SERVERS: u8 = 42;
 const SEARCH: u8 = 119;
 
 /// A name in labels (RFC 1035 section 3.1).
-fn labels(name: &str) -> Vec<u8> {
+pub(super) fn labels(name: &str) -> Vec<u8> {
     let label = |label: &str| [&[u8::try_from(label.len()).unwrap()], label.as_bytes()].concat();
     let mut labels: Vec<u8> = name.split('.').flat_map(label).collect();
     labels.push(0);
@@ -33,7 +33,7 @@ fn domains(lifetime: u32, names: &[&str]) -> Vec<u8> {
 }
 
 /// An advertisement with the flags M and O (RFC 4861 section 4.2).
-fn advertise_flags(world: &World, managed: bool, other: bool) {
+pub(super) fn advertise_flags(world: &World, managed: bool, other: bool) {
     let mut message = advertisement(1800, &[]);
     message[5] = u8::from(managed) << 7 | u8::from(other) << 6;
     world.server.send(&frame(ROUTER, ALL_NODES, 255, &message));
@@ -135,6 +135,21 @@ fn there_is_something_to_wait_for_until_an_address_that_was_formed_is_verified()
     assert_eq!((autoconfiguration(&world), told(&world)), (Off, vec![Change::Autoconfiguration(Off)]));
     world.interface.set_autoconfiguration(true).unwrap();
     assert_eq!((autoconfiguration(&world), told(&world)), (Searching, vec![Change::Autoconfiguration(Searching)]));
+}
+
+/// RFC 4861 section 6.3.7.
+#[test]
+fn there_is_nothing_more_to_wait_for_where_no_router_answers() {
+    let world = settled();
+    world.advance(4);
+    assert_eq!((autoconfiguration(&world), told(&world)), (Searching, vec![]));
+    world.advance(8);
+    assert_eq!((autoconfiguration(&world), told(&world)), (NoRouter, vec![Change::Autoconfiguration(NoRouter)]));
+    world.advance(100);
+    assert_eq!(told(&world), []);
+    // One may come, and advertise itself.
+    advertise(&world, 1800, &[prefix(NETWORK, 3600, 1800)]);
+    assert_eq!(autoconfiguration(&world), Configured);
 }
 
 /// Where there is DHCPv6, for instance.

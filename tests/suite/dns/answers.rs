@@ -1,4 +1,4 @@
-//! What the servers answer, and what becomes of it.
+//! The answers of servers, and the results that are made from them.
 
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::rdata::{CNAME, MX, NS, NULL, PTR, SRV, TXT};
@@ -10,7 +10,7 @@ use xila_network_tests::link::Family;
 use super::{A, AAAA, Reply, World, Zone, name, www};
 
 #[test]
-fn each_family_is_asked_for_exactly_once() {
+fn each_family_is_queried_exactly_once() {
     let world = World::new(www());
     assert_eq!(world.resolve("www.example").unwrap(), ["10.0.0.80", "fd00::80"]);
     let mut asked = world.asked();
@@ -20,18 +20,18 @@ fn each_family_is_asked_for_exactly_once() {
 }
 
 #[test]
-fn one_family_alone_is_asked_for_where_one_is_wanted() {
+fn only_the_requested_family_is_queried() {
     let world = World::new(www());
     assert_eq!(world.resolve_v4("www.example").unwrap(), [Family::V4.host(80)]);
     assert_eq!(world.asked(), ["www.example. A"]);
 }
 
 #[test]
-fn both_families_are_asked_for_at_once() {
+fn both_families_are_queried_at_once() {
     let world = World::new(www());
     let start = world.link.simulation.now();
     world.resolve("www.example").unwrap();
-    // There and back once, after the neighbour was found: not twice.
+    // One round trip after the neighbour is resolved, not two.
     assert!(world.link.simulation.now() - start < std::time::Duration::from_millis(6));
 }
 
@@ -70,7 +70,7 @@ fn a_chain_of_aliases_leads_to_the_addresses() {
 }
 
 #[test]
-fn an_alias_whose_target_is_not_in_the_answer_is_asked_for() {
+fn the_target_of_an_alias_is_queried_if_it_is_not_in_the_answer() {
     let world = World::with(|asked| {
         let mut answer = Zone::answer(&www().alias("a.example.", "www.example."), asked);
         answer.answers.truncate(1);
@@ -81,7 +81,7 @@ fn an_alias_whose_target_is_not_in_the_answer_is_asked_for() {
 }
 
 #[test]
-fn a_name_that_is_not_there_and_a_record_that_is_not_there_are_two_things() {
+fn a_missing_name_and_a_missing_record_are_different_errors() {
     let world = World::new(www().host("four.example.", "10.0.0.4").alias("broken.example.", "gone.example."));
     assert_eq!(world.resolve("gone.example"), Err(ResolveError::NameNotFound));
     assert_eq!(world.lookup("gone.example", AAAA), Err(ResolveError::NameNotFound));
@@ -91,7 +91,7 @@ fn a_name_that_is_not_there_and_a_record_that_is_not_there_are_two_things() {
 }
 
 #[test]
-fn records_of_all_kinds_are_told_apart() {
+fn records_of_all_types_are_decoded() {
     let octets: &[u8] = &[0xff, 0, b'x'];
     let world = World::new(
         Zone::default()

@@ -1,4 +1,4 @@
-//! One server, asked one question.
+//! `ask`: one question to one server, whose answer is returned unprocessed.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -17,7 +17,7 @@ impl World {
 }
 
 #[test]
-fn the_server_that_is_named_is_asked_and_no_other() {
+fn only_the_given_server_is_queried() {
     let world = World::new(www());
     let named = Family::V6.host(2);
     let zone = Zone::default().host("www.example.", "10.0.0.90");
@@ -27,16 +27,16 @@ fn the_server_that_is_named_is_asked_and_no_other() {
     assert_eq!((reply.server, reply.code, reply.by_tcp), (Some(named), 0, false));
     assert_eq!(reply.records[0].data, RecordData::Address(Family::V4.host(90)));
     assert_eq!((world.server.take().len(), server.take().len()), (0, 1));
-    // What it said is not kept for others.
+    // The answer is not cached for other queries.
     assert_eq!(world.resolve_v4("www.example").unwrap(), [Family::V4.host(80)]);
-    // And nothing that is kept is told.
+    // And the answer is not taken from the cache.
     let reply = world.ask(None, "www.example", A).unwrap();
     assert_eq!((reply.server, reply.records[0].ttl), (Some(Family::V4.host(2)), 60));
     assert_eq!(world.server.take().len(), 2);
 }
 
 #[test]
-fn what_the_server_says_is_the_answer_whatever_it_is() {
+fn any_response_code_is_returned_as_the_answer() {
     for code in [ResponseCode::NXDomain, ResponseCode::Refused, ResponseCode::ServFail, ResponseCode::NotAuth] {
         let world = World::with(move |asked| asked.failing(code));
         for server in [None, Some(Family::V4.host(2))] {
@@ -52,7 +52,7 @@ fn what_the_server_says_is_the_answer_whatever_it_is() {
 }
 
 #[test]
-fn that_an_answer_came_by_tcp_is_told() {
+fn the_reply_says_whether_it_came_by_tcp() {
     let world = World::with(|asked| {
         let mut answer = www().answer(asked);
         answer.metadata.authoritative = true;
@@ -64,7 +64,7 @@ fn that_an_answer_came_by_tcp_is_told() {
 }
 
 #[test]
-fn a_name_is_asked_for_as_it_is_written() {
+fn a_name_is_queried_as_it_is_written() {
     let world = World::new(www());
     world.link.client.interface().set_search_domains(&["example".to_owned()]).unwrap();
     assert_eq!(world.ask(None, "www", A).unwrap().code, 3);
@@ -73,13 +73,13 @@ fn a_name_is_asked_for_as_it_is_written() {
     assert_eq!((local.server, local.code, local.records.len()), (None, 0, 1));
     assert_eq!(world.ask(None, "x.invalid", A).unwrap().code, 3);
     assert_eq!(world.asked(), [""; 0]);
-    // Who names a server means that one.
+    // If a server is given, even `localhost` is queried.
     world.ask(Some(Family::V4.host(2)), "localhost", A).unwrap();
     assert_eq!(world.asked(), ["localhost. A"]);
 }
 
 #[test]
-fn who_cannot_be_asked_is_an_error() {
+fn servers_that_cannot_be_queried_are_errors() {
     let world = World::new(www());
     for address in ["0.0.0.0", "::", "224.0.0.251", "255.255.255.255", "ff02::fb", "::ffff:10.0.0.2"] {
         let address: IpAddr = address.parse().unwrap();
@@ -87,7 +87,7 @@ fn who_cannot_be_asked_is_an_error() {
     }
     assert_eq!(world.ask(None, "a..b", A), Err(ResolveError::InvalidName));
     assert_eq!(world.ask(None, &"a.".repeat(200), A), Err(ResolveError::InvalidName));
-    // Nobody, nobody who listens, and nobody there.
+    // An invalid address, a host without a server, and a host that does not exist.
     let start = world.link.simulation.now();
     assert_eq!(world.ask(Some([192, 0, 2, 1].into()), "www.example", A), Err(ResolveError::ServersUnreachable));
     assert_eq!(world.ask(Some(Family::V6.host(2)), "www.example", A), Err(ResolveError::ServersUnreachable));
@@ -104,7 +104,7 @@ fn who_cannot_be_asked_is_an_error() {
 }
 
 #[test]
-fn a_server_is_not_asked_by_interfaces_that_are_not_the_networks() {
+fn a_server_is_queried_only_through_interfaces_of_the_network() {
     let link = Link::plain(1);
     let server =
         Server::start(&link, &link.server.network, Family::V4.host(2), |asked| Reply::Answer(www().answer(asked)));

@@ -1,4 +1,4 @@
-//! What is not asked twice.
+//! The cache of answers.
 
 use hickory_proto::rr::RData;
 use hickory_proto::rr::rdata::TXT;
@@ -6,11 +6,11 @@ use xila_network_host::socket::{Budget, ResolveError, Resolver, ResolverOptions}
 
 use super::{A, Reply, World, Zone, www};
 
-/// The number of TXT records.
+/// The type of TXT records.
 const TXT_TYPE: u16 = 16;
 
 #[test]
-fn an_answer_is_kept_for_its_time_to_live() {
+fn an_answer_is_cached_for_its_time_to_live() {
     let world = World::new(www());
     world.resolve("www.example").unwrap();
     assert_eq!(world.asked().len(), 2);
@@ -33,7 +33,7 @@ fn clones_share_the_cache() {
 }
 
 #[test]
-fn that_a_name_is_not_there_is_kept_for_as_long_as_the_zone_says() {
+fn a_negative_answer_is_cached_for_as_long_as_the_soa_says() {
     let world = World::new(www());
     for _ in 0..2 {
         assert_eq!(world.lookup("gone.example", A), Err(ResolveError::NameNotFound));
@@ -47,7 +47,7 @@ fn that_a_name_is_not_there_is_kept_for_as_long_as_the_zone_says() {
 }
 
 #[test]
-fn a_time_to_live_of_zero_is_not_kept() {
+fn an_answer_with_a_time_to_live_of_zero_is_not_cached() {
     let world = World::new(Zone::default().with("now.example.", 0, std::net::IpAddr::from([10, 0, 0, 9])));
     for _ in 0..2 {
         world.resolve_v4("now.example").unwrap();
@@ -56,7 +56,7 @@ fn a_time_to_live_of_zero_is_not_kept() {
 }
 
 #[test]
-fn failures_are_not_kept() {
+fn failures_are_not_cached() {
     let world = World::with(|asked| asked.failing(hickory_proto::op::ResponseCode::ServFail));
     for _ in 0..2 {
         assert_eq!(world.lookup("www.example", A), Err(ResolveError::ServerFailure));
@@ -65,7 +65,7 @@ fn failures_are_not_kept() {
 }
 
 #[test]
-fn no_more_answers_are_kept_than_the_options_say() {
+fn no_more_answers_are_cached_than_the_options_allow() {
     let options = ResolverOptions { cache: 0, ..ResolverOptions::default() };
     let world = World::new(www()).with_options(options);
     for _ in 0..2 {
@@ -74,10 +74,10 @@ fn no_more_answers_are_kept_than_the_options_say() {
     assert_eq!(world.asked().len(), 2);
 }
 
-/// Answers that are short on the wire and large in memory: each string of a text takes one octet there, and sixteen times as
-/// much here, or more.
+/// Answers that are short on the wire and large in memory: each empty string of a TXT record takes one octet on the
+/// wire, and at least sixteen times as much in memory.
 #[test]
-fn what_a_guest_keeps_is_part_of_its_memory_and_bounded() {
+fn a_guests_cache_is_charged_to_its_memory_and_bounded() {
     let memory = Budget::new(1 << 20);
     let world = World::with(|asked| {
         let mut answer = asked.response();
@@ -95,11 +95,11 @@ fn what_a_guest_keeps_is_part_of_its_memory_and_bounded() {
         assert!(memory.held() <= (1 << 20) / 16, "{host}: {}", memory.held());
     }
     assert!(memory.held() > 10 * one);
-    // Some of them are known still, the latest.
+    // The latest answers are still cached.
     world.server.take();
     (0..1024).rev().for_each(|host| drop(ask(host)));
     assert!((1..1024).contains(&world.server.take().len()));
-    // What has ended is no more the guest's, nor is anything when the guest is gone.
+    // Expired answers no longer count for the guest, and when the guest is gone, none do.
     world.pass(601);
     ask(0);
     assert!(memory.held() <= one);
@@ -108,7 +108,7 @@ fn what_a_guest_keeps_is_part_of_its_memory_and_bounded() {
 }
 
 #[test]
-fn a_guest_without_memory_left_is_answered_still() {
+fn a_guest_without_memory_left_still_gets_answers() {
     let memory = Budget::new(4096);
     let world = World::new(www());
     let guest = Resolver::for_guest(world.link.client.network.for_guest(), ResolverOptions::default(), &memory);
@@ -118,9 +118,9 @@ fn a_guest_without_memory_left_is_answered_still() {
     assert_eq!((world.asked().len(), memory.held()), (2, 0));
 }
 
-/// The clock of the machine is nobody's here: an hour of virtual time is over in no time.
+/// The cache uses the platform's clock and not the machine's: an hour of virtual time passes at once.
 #[test]
-fn time_is_the_platforms() {
+fn answers_expire_by_the_platforms_clock() {
     let world = World::new(Zone::default().with("www.example.", 3600, std::net::IpAddr::from([10, 0, 0, 9])));
     world.resolve_v4("www.example").unwrap();
     for _ in 0..59 {

@@ -1,4 +1,4 @@
-//! What does not come by UDP as a whole is asked for by TCP, whatever did come.
+//! Answers that are not complete by UDP are queried again by TCP, whatever the answer by UDP contained.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use xila_network_tests::link::Family;
 
 use super::{A, Asked, Reply, World, Zone, name, www};
 
-/// The answer by TCP; by UDP what is made of it, with the flag that says that there is more.
+/// The regular answer by TCP; by UDP the answer that `by_udp` makes of it, with the flag TC.
 fn flagged(asked: &Asked, by_udp: impl Fn(&mut Message)) -> Reply {
     let mut answer = www().answer(asked);
     if !asked.by_tcp {
@@ -26,7 +26,7 @@ fn ways(world: &World) -> Vec<bool> {
 }
 
 #[test]
-fn an_answer_that_is_cut_off_is_asked_for_by_tcp() {
+fn a_truncated_answer_is_queried_again_by_tcp() {
     let texts = vec![vec![b'x'; 255]; 40];
     let data = RData::TXT(TXT::from_bytes(texts.iter().map(Vec::as_slice).collect()));
     let zone = Zone::default().with("big.example.", 60, data);
@@ -43,7 +43,7 @@ fn an_answer_that_is_cut_off_is_asked_for_by_tcp() {
 }
 
 #[test]
-fn what_is_in_an_answer_that_says_that_it_is_cut_off_is_not_used() {
+fn the_contents_of_a_truncated_answer_are_not_used() {
     let parts: [fn(&mut Message); 6] = [
         |answer| {
             let data = RData::from(IpAddr::from([10, 6, 6, 6]));
@@ -65,10 +65,10 @@ fn what_is_in_an_answer_that_says_that_it_is_cut_off_is_not_used() {
     }
 }
 
-/// Wherever the message ends, if its question is there.
+/// The message may end anywhere after its question.
 #[test]
-fn an_answer_that_ends_too_early_without_saying_so_is_asked_for_by_tcp() {
-    // The record of an address has sixteen octets, as its name is a reference to the question's.
+fn an_answer_that_is_truncated_without_the_flag_is_queried_again_by_tcp() {
+    // An address record has sixteen octets, because its name is a reference to the name in the question.
     for missing in 1..=16 {
         let world = World::with(move |asked| {
             let mut answer = www().answer(asked).to_vec().unwrap();
@@ -83,7 +83,7 @@ fn an_answer_that_ends_too_early_without_saying_so_is_asked_for_by_tcp() {
 }
 
 #[test]
-fn an_answer_that_cannot_be_read_is_asked_for_by_tcp() {
+fn an_unreadable_answer_is_queried_again_by_tcp() {
     let world = World::with(|asked| {
         let mut answer = www().answer(asked).to_vec().unwrap();
         if !asked.by_tcp {
@@ -98,7 +98,7 @@ fn an_answer_that_cannot_be_read_is_asked_for_by_tcp() {
 }
 
 #[test]
-fn an_answer_without_the_question_is_passed_over() {
+fn an_answer_without_the_question_is_ignored() {
     let world = World::with(|asked| {
         let whole = www().answer(asked).to_vec().unwrap();
         Reply::Raw(vec![whole[..14].to_vec(), whole[..3].to_vec(), Vec::new(), whole])
@@ -108,7 +108,7 @@ fn an_answer_without_the_question_is_passed_over() {
 }
 
 #[test]
-fn no_more_is_asked_for_by_udp_than_passes_any_link() {
+fn the_advertised_udp_size_fits_any_link() {
     let world = World::new(www());
     world.resolve_v4("www.example").unwrap();
     let payload = world.server.take()[0].message.edns.as_ref().map(|edns| edns.max_payload());

@@ -1,4 +1,4 @@
-//! Who does not see the questions does not guess the answers.
+//! Forged answers from an attacker who does not see the queries are not accepted.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -11,10 +11,10 @@ use xila_network_tests::link::{Family, Link};
 
 use super::{A, Asked, Reply, World, Zone, name, www};
 
-/// What a forger wants to be believed.
+/// The address in forged answers.
 const FORGED: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 6, 6, 6));
 
-/// The answer of somebody who does not know in which case the name was asked for.
+/// A forged answer by an attacker who does not know the case of the letters in the query.
 fn forged(asked: &Asked) -> Message {
     let mut forged = Zone::default().host("www.example.", &FORGED.to_string()).answer(asked);
     forged.queries[0].set_name(name("www.example."));
@@ -27,7 +27,8 @@ fn with_id(message: &Message, id: u16) -> Vec<u8> {
     octets
 }
 
-/// From the server's address and port, and to the port that the question came from, before the server itself answers.
+/// The forged answers have the server's address and port as their source and the query's port as their destination, and
+/// arrive before the server's answer.
 #[test]
 fn a_forger_who_tries_every_identifier_does_not_win() {
     let options = HubOptions { latency: Duration::from_millis(1), queue: 1 << 17, ..HubOptions::default() };
@@ -53,14 +54,14 @@ fn a_forger_who_knows_the_identifier_but_not_the_case_does_not_win() {
     assert_eq!(world.resolve_v4("www.example").unwrap(), [Family::V4.host(80)]);
 }
 
-/// He needs as many packets as there are identifiers, and has the first few only.
+/// A forger needs as many packets as there are identifiers, but only the first few are looked at.
 #[test]
 fn a_forger_has_few_guesses() {
     let world = World::with(|asked| {
         if asked.by_tcp {
             return Reply::Answer(www().answer(asked));
         }
-        // By chance he would know the case: then his seventeenth guess comes too late.
+        // Here the forger knows the case of the letters, but its seventeenth guess comes too late.
         let mut forged = forged(asked);
         forged.queries = vec![asked.query().clone()];
         let wrong = (1..=16).map(|other| with_id(&forged, asked.message.id ^ other));
@@ -69,7 +70,8 @@ fn a_forger_has_few_guesses() {
     assert_eq!(world.resolve_v4("www.example").unwrap(), [Family::V4.host(80)]);
 }
 
-/// He knows all but the ports: he tries the client's from one of his own, and others of the client's from the server's.
+/// The forger knows everything but the ports: it sends from another port to the client's port, and from the server's
+/// port to other ports of the client.
 #[test]
 fn a_forger_who_does_not_have_the_ports_does_not_win() {
     let world = World::with(|_| Reply::Silence);
@@ -87,7 +89,7 @@ fn a_forger_who_does_not_have_the_ports_does_not_win() {
 }
 
 #[test]
-fn names_are_asked_for_in_letters_of_changing_case_and_told_as_they_were_given() {
+fn queries_have_random_case_and_results_have_the_case_of_the_given_name() {
     let world = World::new(www());
     let resolver = world.resolver.clone();
     let mut written = std::collections::BTreeSet::new();
@@ -100,7 +102,7 @@ fn names_are_asked_for_in_letters_of_changing_case_and_told_as_they_were_given()
 }
 
 #[test]
-fn a_server_that_answers_in_small_letters_is_asked_by_tcp() {
+fn a_server_that_answers_in_small_letters_is_queried_by_tcp() {
     let world = World::with(|asked| {
         let mut answer = www().answer(asked);
         answer.queries[0].set_name(name("www.example."));
@@ -111,9 +113,9 @@ fn a_server_that_answers_in_small_letters_is_asked_by_tcp() {
     assert_eq!(ways, [false, true]);
 }
 
-/// The platform's chance decides about all that a forger would have to guess, and nothing else does.
+/// Everything that a forger would have to guess is derived from the platform's random numbers, and from nothing else.
 #[test]
-fn questions_follow_from_the_seed_and_from_nothing_else() {
+fn queries_are_derived_from_the_seed_and_from_nothing_else() {
     let asked = |seed| {
         let world = World::on(Link::plain(seed), |asked| Reply::Answer(www().answer(asked)));
         for host in 0..8 {

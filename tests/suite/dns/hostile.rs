@@ -1,4 +1,4 @@
-//! Servers that do not play by the rules.
+//! Servers that break the rules of the protocol.
 
 use std::time::Duration;
 
@@ -10,10 +10,11 @@ use xila_network_tests::link::Family;
 
 use super::{A, Asked, Reply, World, Zone, name, www};
 
-/// How long two rounds to one server may take.
+/// How long two rounds of queries to one server may take.
 const PATIENCE: Duration = Duration::from_secs(11);
 
-/// Asks a server that answers so. The query ends in time, leaves nothing, and the result is the caller's to judge.
+/// Queries a server that answers with `reply`. Checks that the query ends in time and leaves nothing; returns the
+/// result.
 fn ask(reply: impl FnMut(&Asked) -> Reply + Send + 'static) -> Result<usize, ResolveError> {
     let world = World::with(reply);
     let query = world.resolver.lookup("www.example", A);
@@ -28,7 +29,7 @@ fn bytes(message: &Message) -> Vec<u8> {
 }
 
 #[test]
-fn an_answer_with_another_number_is_passed_over() {
+fn an_answer_with_another_identifier_is_ignored() {
     let forged = |asked: &Asked| {
         let mut forged = Zone::default().host("www.example.", "10.6.6.6").answer(asked);
         forged.metadata.id ^= 1;
@@ -40,7 +41,7 @@ fn an_answer_with_another_number_is_passed_over() {
 }
 
 #[test]
-fn an_answer_to_another_question_is_passed_over() {
+fn an_answer_to_another_question_is_ignored() {
     let world = World::with(|asked| {
         let mut forged = Zone::default().host("www.example.", "10.6.6.6").answer(asked);
         forged.queries[0].set_name(name("other.example."));
@@ -50,7 +51,7 @@ fn an_answer_to_another_question_is_passed_over() {
 }
 
 #[test]
-fn the_query_itself_is_no_answer() {
+fn an_echoed_query_is_not_an_answer() {
     let echoed = |asked: &Asked| {
         let mut echoed = asked.message.clone();
         echoed.metadata.message_type = MessageType::Query;
@@ -60,7 +61,7 @@ fn the_query_itself_is_no_answer() {
 }
 
 #[test]
-fn records_of_other_names_are_not_believed() {
+fn records_of_other_names_are_not_used() {
     let world = World::with(|asked| {
         let mut answer = www().answer(asked);
         let data = RData::from(std::net::IpAddr::from([10, 6, 6, 6]));
@@ -136,7 +137,7 @@ fn a_connection_on_which_nothing_comes_is_given_up() {
 }
 
 #[test]
-fn what_is_cut_off_by_tcp_too_is_no_answer() {
+fn an_answer_that_is_truncated_by_tcp_too_is_not_used() {
     let cut_off = |asked: &Asked| {
         let mut cut_off = www().answer(asked);
         cut_off.metadata.truncation = true;
@@ -146,7 +147,7 @@ fn what_is_cut_off_by_tcp_too_is_no_answer() {
 }
 
 #[test]
-fn an_answer_to_another_question_is_no_answer_by_tcp_either() {
+fn an_answer_to_another_question_is_not_used_by_tcp_either() {
     for changed in 0..2 {
         let forged = move |asked: &Asked| {
             let mut forged = www().answer(asked);
@@ -188,7 +189,7 @@ proptest! {
 
     #[test]
     fn garbage_is_an_error(garbage in prop::collection::vec(any::<u8>(), 0..600), by_tcp: bool) {
-        // With the number and the question of the query, to get past the first look.
+        // The answer has the identifier and the question of the query, to pass the first checks.
         let result = ask(move |asked| {
             let mut response = asked.response();
             if by_tcp && !asked.by_tcp {
@@ -224,7 +225,7 @@ proptest! {
     #[test]
     fn any_text_is_a_name_or_is_not(text in ".{0,80}") {
         let world = World::new(Zone::default());
-        // Whatever it is, it ends, and leaves nothing.
+        // Whatever the result is, the query ends and leaves nothing.
         let found = world.resolve(&text);
         prop_assert!(found.is_err() || found.is_ok_and(|found| !found.is_empty()));
         world.link.client.assert_empty();

@@ -1,4 +1,4 @@
-//! Nothing is left of a query.
+//! A query leaves no socket and no task behind.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ fn a_cancelled_query_leaves_nothing() {
         world.link.block_on(world.link.cancelled_after(Duration::from_millis(100), query));
     }
     world.link.client.assert_empty();
-    // Nor does one that was never begun.
+    // A query that was never polled leaves nothing either.
     drop(world.resolver.resolve("www.example", None));
     world.link.client.assert_empty();
 }
@@ -47,7 +47,7 @@ fn an_idle_resolver_holds_no_socket_and_a_dropped_one_nothing_at_all() {
 }
 
 #[test]
-fn an_answer_that_comes_too_late_finds_nobody() {
+fn an_answer_that_comes_too_late_is_ignored() {
     let world = World::with(|_| Reply::Silence);
     assert_eq!(world.resolve("www.example"), Err(ResolveError::ServersUnreachable));
     world.link.client.assert_empty();

@@ -1,4 +1,4 @@
-//! What is known without a server, and what names are asked for.
+//! Names that are resolved without a server, and the names that are queried.
 
 use xila_network_host::address::Family;
 use xila_network_host::socket::dns::RecordData;
@@ -38,14 +38,14 @@ fn localhost_is_answered_without_a_query() {
 }
 
 #[test]
-fn international_names_are_asked_for_in_their_ascii_form() {
+fn international_names_are_queried_in_their_ascii_form() {
     let world = World::new(Zone::default().host("xn--bcher-kva.example.", "10.0.0.7"));
     assert_eq!(world.resolve("bücher.example").unwrap(), ["10.0.0.7"]);
     assert_eq!(world.resolve("BÜCHER.example.").unwrap(), ["10.0.0.7"]);
 }
 
 #[test]
-fn what_is_no_name_is_refused_without_a_query() {
+fn invalid_names_are_refused_without_a_query() {
     let world = World::new(www());
     let long_label = format!("{}.example", "a".repeat(64));
     let long = ["abcdefg"; 40].join(".");
@@ -57,17 +57,17 @@ fn what_is_no_name_is_refused_without_a_query() {
 }
 
 #[test]
-fn a_name_is_looked_for_in_the_search_domains() {
+fn a_name_is_searched_in_the_search_domains() {
     let search = vec!["a.example".into(), "b.example.".into(), "no domain".into()];
     let options = ResolverOptions { search, ..ResolverOptions::default() };
     let zone = Zone::default().host("www.b.example.", "10.0.0.7").host("x.y.a.example.", "10.0.0.8");
     let world = World::new(zone).with_options(options);
     assert_eq!(world.resolve_v4("www").unwrap(), ["10.0.0.7".parse::<std::net::IpAddr>().unwrap()]);
     assert_eq!(world.asked(), ["www.a.example. A", "www.b.example. A"]);
-    // With a dot inside it is taken for a whole name first.
+    // A name with a dot inside is first queried as it is.
     assert_eq!(world.resolve_v4("x.y").unwrap(), ["10.0.0.8".parse::<std::net::IpAddr>().unwrap()]);
     assert_eq!(world.asked(), ["x.y. A", "x.y.a.example. A"]);
-    // With one at the end it is one.
+    // A name with a dot at the end is only queried as it is.
     assert_eq!(world.resolve_v4("www."), Err(ResolveError::NameNotFound));
     assert_eq!(world.asked(), ["www. A"]);
     assert_eq!(world.resolve_v4("nowhere"), Err(ResolveError::NameNotFound));
@@ -75,7 +75,7 @@ fn a_name_is_looked_for_in_the_search_domains() {
 }
 
 #[test]
-fn a_search_ends_where_nobody_answers() {
+fn a_search_ends_if_no_server_answers() {
     let options =
         ResolverOptions { search: vec!["a.example".into(), "b.example".into()], ..ResolverOptions::default() };
     let world = World::with(|_| super::Reply::Silence).with_options(options);

@@ -1,4 +1,4 @@
-//! Names, found on a link under virtual time. The servers are the tests' own, on the link's other host.
+//! Name resolution on a link under virtual time. The servers are test servers on the link's other host.
 
 mod answers;
 mod ask;
@@ -24,7 +24,7 @@ use xila_network_tests::link::{Family, Link};
 
 use self::server::{Asked, Reply, Server};
 
-/// Numbers of kinds of records.
+/// The numbers of record types.
 const A: u16 = 1;
 const AAAA: u16 = 28;
 
@@ -36,23 +36,23 @@ struct World {
 }
 
 impl World {
-    /// A server that has this zone.
+    /// A world with a server that has this zone.
     fn new(zone: Zone) -> Self {
         Self::with(move |asked| Reply::Answer(zone.answer(asked)))
     }
 
-    /// A server that does this.
+    /// A world with a server that replies with `reply`.
     fn with(reply: impl FnMut(&Asked) -> Reply + Send + 'static) -> Self {
         Self::on(Link::plain(1), reply)
     }
 
-    /// A server that does this, on a link.
+    /// As [`with`](Self::with), on the given link.
     fn on(link: Link, reply: impl FnMut(&Asked) -> Reply + Send + 'static) -> Self {
         let server = Server::start(&link, &link.server.network, link.server.address(Family::V4), reply);
         Self::asking(link, server)
     }
 
-    /// As [`with`](Self::with), where the server refuses connections.
+    /// As [`with`](Self::with), but the server refuses TCP connections.
     fn by_udp(reply: impl FnMut(&Asked) -> Reply + Send + 'static) -> Self {
         let link = Link::plain(1);
         let server = Server::start_by_udp(&link, &link.server.network, link.server.address(Family::V4), reply);
@@ -65,7 +65,7 @@ impl World {
         Self { link, server, resolver }
     }
 
-    /// A second server, at the other host's IPv6 address, that the client asks after the first.
+    /// Starts a second server, at the other host's IPv6 address, which the client queries after the first.
     fn second(&self, zone: Zone) -> Server {
         let address = self.link.server.address(Family::V6);
         self.link.client.interface().add_dns_server(address).unwrap();
@@ -90,7 +90,7 @@ impl World {
         self.link.block_on(self.resolver.lookup(name, kind))
     }
 
-    /// What was asked since the last call, in order, as `name kind`.
+    /// The queries since the last call, in order, as `name type`.
     fn asked(&self) -> Vec<String> {
         self.server.take().iter().map(|asked| format!("{} {}", asked.name(), asked.kind())).collect()
     }
@@ -100,7 +100,7 @@ impl World {
     }
 }
 
-/// The records that a server has. Its names end with `example.`.
+/// The records of a server. Their names end with `example.`.
 #[derive(Clone, Default)]
 struct Zone(Vec<Record>);
 
@@ -118,7 +118,7 @@ impl Zone {
         self.with(name, 60, RData::CNAME(CNAME(self::name(target))))
     }
 
-    /// The records asked for, after the CNAME records that lead to them; else the zone's SOA.
+    /// The requested records, after the CNAME records that lead to them; without any, the zone's SOA.
     fn answer(&self, asked: &Asked) -> Message {
         let mut response = asked.response();
         let mut owner = asked.query().name().clone();
@@ -153,7 +153,7 @@ fn name(text: &str) -> Name {
     Name::from_ascii(text).unwrap()
 }
 
-/// One host in both families.
+/// A zone with one host, which has an address of each family.
 fn www() -> Zone {
     Zone::default().host("www.example.", "10.0.0.80").host("www.example.", "fd00::80")
 }

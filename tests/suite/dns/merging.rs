@@ -1,4 +1,4 @@
-//! A question that is under way is not asked again.
+//! Callers that ask the same question at the same time share one query.
 
 use std::time::Duration;
 
@@ -8,14 +8,14 @@ use xila_network_tests::link::Family;
 
 use super::{A, AAAA, Reply, World, www};
 
-/// Resolvers of guests, each with a cache of its own.
+/// The resolvers of several guests, each with its own cache.
 fn guests(world: &World, count: usize) -> Vec<Resolver> {
     let network = &world.link.client.network;
     (0..count).map(|_| Resolver::new(network.for_guest(), ResolverOptions::default())).collect()
 }
 
 #[test]
-fn many_guests_that_ask_the_same_at_once_are_one_question_on_the_wire() {
+fn many_guests_that_ask_the_same_at_once_share_one_query_on_the_wire() {
     let world = World::new(www());
     let guests = guests(&world, 100);
     let found = world.link.block_on(join_all(guests.iter().enumerate().map(|(number, guest)| {
@@ -27,14 +27,14 @@ fn many_guests_that_ask_the_same_at_once_are_one_question_on_the_wire() {
     let mut asked = world.asked();
     asked.sort();
     assert_eq!(asked, ["www.example. A", "www.example. AAAA"]);
-    // Each keeps what it was told.
+    // Each guest caches the answer.
     world.link.block_on(join_all(guests.iter().map(|guest| guest.resolve("www.example", None))));
     assert_eq!(world.asked(), [""; 0]);
     world.link.client.assert_empty();
 }
 
 #[test]
-fn failures_are_told_to_all_who_wait() {
+fn all_waiting_guests_get_a_failure() {
     let world = World::with(|_| Reply::Silence);
     let guests = guests(&world, 10);
     let found = world.link.block_on(join_all(guests.iter().map(|guest| guest.lookup("www.example", A))));
@@ -43,7 +43,7 @@ fn failures_are_told_to_all_who_wait() {
 }
 
 #[test]
-fn a_guest_that_gives_up_does_not_end_the_question_of_the_others() {
+fn a_guest_that_cancels_does_not_end_the_query_of_the_others() {
     let mut rounds = 0;
     let world = World::with(move |asked| {
         rounds += 1;
@@ -51,7 +51,7 @@ fn a_guest_that_gives_up_does_not_end_the_question_of_the_others() {
     });
     let guests = guests(&world, 3);
     let [first, second, third] = &guests[..] else { unreachable!("there are three") };
-    // The first asks; then the second, while it is the only one left, waits for the same.
+    // The first guest starts the query; then the second, the only one left, waits for the same answer.
     let gives_up = world.link.at_most(Duration::from_millis(100), first.lookup("www.example", A));
     let gives_up_too = world.link.at_most(Duration::from_secs(3), third.lookup("www.example", A));
     let (none, found, none_either) =
@@ -63,21 +63,21 @@ fn a_guest_that_gives_up_does_not_end_the_question_of_the_others() {
 }
 
 #[test]
-fn with_the_last_who_waits_the_question_is_given_up() {
+fn the_query_is_cancelled_with_its_last_waiter() {
     let world = World::with(|_| Reply::Silence);
     let guests = guests(&world, 5);
     let all = join_all(guests.iter().map(|guest| guest.resolve("www.example", None)));
     world.link.block_on(world.link.cancelled_after(Duration::from_millis(100), all));
     world.link.client.assert_empty();
     world.asked();
-    // It can be asked anew.
+    // The question can be asked again.
     let again = guests[0].lookup("www.example", A);
     world.link.block_on(world.link.cancelled_after(Duration::from_millis(100), again));
     assert_eq!(world.asked(), ["www.example. A"]);
 }
 
 #[test]
-fn other_questions_and_the_same_to_other_servers_are_asked_each() {
+fn other_questions_and_other_servers_have_queries_of_their_own() {
     let world = World::new(www());
     let second = world.second(www());
     let (first, other) = (Family::V4.host(2), Family::V6.host(2));
@@ -93,9 +93,9 @@ fn other_questions_and_the_same_to_other_servers_are_asked_each() {
     assert_eq!((world.asked().len(), second.take().len()), (2, 1));
 }
 
-/// Of another guest's interfaces nobody is told anything.
+/// A guest learns nothing from the interfaces of another guest.
 #[test]
-fn guests_on_other_interfaces_ask_by_themselves() {
+fn guests_on_other_interfaces_have_queries_of_their_own() {
     let world = World::new(www());
     let alone = world.link.client.network.interface("eth0").unwrap();
     let one = Resolver::new(alone.for_guest(), ResolverOptions::default());

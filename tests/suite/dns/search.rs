@@ -1,10 +1,9 @@
-//! Search domains that the interfaces know.
+//! Search domains of interfaces.
 
 use std::net::IpAddr;
 
-use xila_network_host::MountError;
 use xila_network_host::socket::{ResolveError, ResolverOptions};
-use xila_network_host::{ConfigureError, InterfaceConfig};
+use xila_network_host::{ConfigureError, InterfaceConfig, MountError};
 
 use super::{A, World, Zone};
 
@@ -17,7 +16,7 @@ fn zone() -> Zone {
 }
 
 #[test]
-fn a_name_without_a_dot_is_looked_for_in_the_domains_of_the_interface() {
+fn a_name_without_a_dot_is_searched_in_the_domains_of_the_interface() {
     let world = World::new(zone());
     let interface = world.link.client.interface();
     assert_eq!(world.resolve_v4("www"), Err(ResolveError::NameNotFound));
@@ -33,9 +32,9 @@ fn a_name_without_a_dot_is_looked_for_in_the_domains_of_the_interface() {
     assert_eq!(world.asked(), ["other. A"]);
 }
 
-/// Or who names the domains could take every name for his own (RFC 1535).
+/// Otherwise the network that provides the domains could redirect every name (RFC 1535).
 #[test]
-fn a_name_with_a_dot_is_asked_for_as_it_is_first_and_with_one_at_its_end_only() {
+fn a_name_with_a_dot_is_first_queried_as_it_is_and_one_with_a_final_dot_only_so() {
     let world = World::new(zone());
     world.link.client.interface().set_search_domains(&domains(&["a.example"])).unwrap();
     assert_eq!(world.resolve_v4("x.y").unwrap(), ["10.0.0.8".parse::<IpAddr>().unwrap()]);
@@ -51,7 +50,7 @@ fn the_options_domains_come_before_the_interfaces_and_each_is_tried_once() {
     world.link.client.interface().set_search_domains(&domains(&["a.example", "b.example"])).unwrap();
     assert_eq!(world.resolve_v4("www").unwrap().len(), 1);
     assert_eq!(world.asked(), ["www.c.example. A", "www.a.example. A", "www.b.example. A"]);
-    // With two dots wanted, one is too few.
+    // If the options require two dots, one dot is too few.
     let options = ResolverOptions { ndots: 2, ..ResolverOptions::default() };
     let world = World::new(zone()).with_options(options);
     world.link.client.interface().set_search_domains(&domains(&["a.example"])).unwrap();
@@ -60,7 +59,7 @@ fn the_options_domains_come_before_the_interfaces_and_each_is_tried_once() {
 }
 
 #[test]
-fn what_is_no_domain_and_more_than_eight_are_refused() {
+fn invalid_domains_and_more_than_eight_are_refused() {
     let world = World::new(zone());
     let interface = world.link.client.interface();
     let kept = domains(&["a.example"]);

@@ -1,14 +1,13 @@
-//! A DNS server that does what a test tells it.
+//! A DNS server whose replies a test determines.
 
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use hickory_proto::op::{Message, MessageType, OpCode, Query, ResponseCode};
-use std::sync::Mutex;
 use xila_network_host::socket::{ListenOptions, Network, TcpListener, TcpStream, UdpSocket};
 use xila_network_tests::link::Link;
 
-/// A query that came in.
+/// A received query.
 #[derive(Clone, Debug)]
 pub(crate) struct Asked {
     pub message: Message,
@@ -21,7 +20,7 @@ impl Asked {
         &self.message.queries[0]
     }
 
-    /// The name in small letters; in which it was asked for is chance.
+    /// The name in small letters; the case in the query is random.
     pub(crate) fn name(&self) -> String {
         self.query().name().to_ascii().to_lowercase()
     }
@@ -46,10 +45,10 @@ impl Asked {
     }
 }
 
-/// What the server does about a query.
+/// The server's reaction to a query.
 pub(crate) enum Reply {
     Answer(Message),
-    /// These messages, whatever they are.
+    /// It sends these messages, which may be malformed.
     Raw(Vec<Vec<u8>>),
     Silence,
 }
@@ -70,7 +69,7 @@ type Behaviour = Arc<Mutex<dyn FnMut(&Asked) -> Reply + Send>>;
 pub(crate) struct Server(Arc<Mutex<Vec<Asked>>>);
 
 impl Server {
-    /// By UDP and TCP.
+    /// Starts a server that answers by UDP and TCP.
     pub(crate) fn start(
         link: &Link,
         network: &Network,
@@ -84,7 +83,7 @@ impl Server {
         this
     }
 
-    /// By UDP only: connections are refused.
+    /// Starts a server that answers by UDP only: TCP connections are refused.
     pub(crate) fn start_by_udp(
         link: &Link,
         network: &Network,
@@ -115,7 +114,7 @@ fn reply_to(bytes: &[u8], from: SocketAddr, by_tcp: bool, behaviour: &Behaviour,
 
 async fn by_udp(socket: UdpSocket, behaviour: Behaviour, log: Arc<Mutex<Vec<Asked>>>) {
     loop {
-        // The interface may be down for a while, or gone for good.
+        // The interface may be down, or may have been unmounted.
         let Ok(datagram) = socket.recv_datagram().await else { return };
         for message in reply_to(&datagram.data, datagram.remote, false, &behaviour, &log).messages() {
             socket.send_to(&message, datagram.remote).await.unwrap();
@@ -135,7 +134,7 @@ async fn by_tcp(
             while let Some(query) = read(&stream).await {
                 for message in reply_to(&query, peer, true, &behaviour, &log).messages() {
                     let length = u16::try_from(message.len()).unwrap().to_be_bytes();
-                    // The client may have had enough.
+                    // The client may have closed the connection.
                     if stream.write_all(&[&length, &message[..]].concat()).await.is_err() {
                         return;
                     }
@@ -145,7 +144,7 @@ async fn by_tcp(
     }
 }
 
-/// A message with its length before it, or `None` at the end.
+/// Reads a message that is preceded by its length; `None` at the end of the stream.
 async fn read(stream: &TcpStream) -> Option<Vec<u8>> {
     let mut length = [0; 2];
     fill(stream, &mut length).await?;

@@ -1,4 +1,4 @@
-//! Which servers are asked, and by which way.
+//! Which servers are queried, and through which interface.
 
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -25,7 +25,7 @@ fn a_server_that_fails_is_followed_by_the_next() {
 }
 
 #[test]
-fn a_server_that_does_not_know_the_extension_is_asked_without_it() {
+fn a_server_that_does_not_support_edns_is_queried_without_it() {
     for code in [ResponseCode::FormErr, ResponseCode::NotImp] {
         let world = World::with(move |asked| {
             if asked.message.edns.is_some() { asked.failing(code) } else { Reply::Answer(www().answer(asked)) }
@@ -38,7 +38,7 @@ fn a_server_that_does_not_know_the_extension_is_asked_without_it() {
 }
 
 #[test]
-fn a_server_that_is_silent_to_the_extension_is_asked_without_it_in_the_next_round() {
+fn a_server_that_does_not_answer_edns_is_queried_without_it_in_the_next_round() {
     let world =
         World::with(
             |asked| {
@@ -61,7 +61,7 @@ fn a_server_that_is_silent_is_followed_by_the_next_after_the_timeout() {
 }
 
 #[test]
-fn a_server_where_nobody_listens_is_followed_by_the_next_at_once() {
+fn a_server_whose_port_is_closed_is_followed_by_the_next_at_once() {
     let world = World::new(www());
     let interface = world.link.client.interface();
     let address = world.link.server.address(Family::V4);
@@ -74,7 +74,7 @@ fn a_server_where_nobody_listens_is_followed_by_the_next_at_once() {
 }
 
 #[test]
-fn that_a_name_is_not_there_is_not_asked_of_the_next() {
+fn after_nxdomain_the_next_server_is_not_queried() {
     let world = World::new(Zone::default());
     let second = world.second(www());
     assert_eq!(world.resolve("www.example"), Err(ResolveError::NameNotFound));
@@ -82,7 +82,7 @@ fn that_a_name_is_not_there_is_not_asked_of_the_next() {
 }
 
 #[test]
-fn servers_that_never_answer_are_each_asked_as_often_as_the_options_say() {
+fn servers_that_never_answer_are_each_queried_as_often_as_the_options_say() {
     let world = World::with(|_| Reply::Silence);
     let options = ResolverOptions { timeout: Duration::from_secs(2), attempts: 3, ..ResolverOptions::default() };
     let world = world.with_options(options);
@@ -99,7 +99,7 @@ fn failing_servers_are_a_failure_and_not_a_missing_name() {
 }
 
 #[test]
-fn without_servers_the_answer_comes_at_once() {
+fn without_servers_a_query_fails_at_once() {
     let link = Link::plain(1);
     let resolver = link.client.manager.resolver();
     let start = link.simulation.now();
@@ -111,7 +111,7 @@ fn without_servers_the_answer_comes_at_once() {
 }
 
 #[test]
-fn queries_come_from_changing_ports_with_changing_numbers() {
+fn queries_have_random_ports_and_identifiers() {
     let world = World::new(Zone::default());
     for index in 0..16 {
         assert_eq!(world.resolve_v4(&format!("{index}.example")), Err(ResolveError::NameNotFound));
@@ -128,9 +128,9 @@ fn queries_come_from_changing_ports_with_changing_numbers() {
     assert!(distinct(asked.iter().map(|asked| asked.message.id).collect()), "numbers");
 }
 
-/// Two interfaces, each on a segment of its own with a server of the same address.
+/// Two interfaces on different segments, each of which has a server with the same address.
 #[test]
-fn each_server_is_asked_through_its_own_interface() {
+fn each_server_is_queried_through_its_own_interface() {
     let link = Link::plain(1);
     let manager = Manager::new(link.simulation.platform());
     let address: IpAddr = [192, 0, 2, 53].into();
@@ -159,7 +159,7 @@ fn each_server_is_asked_through_its_own_interface() {
     let from = |server: &Server| server.take().iter().map(|asked| asked.from.ip().to_string()).collect::<Vec<_>>();
     assert_eq!(from(&servers[0]), ["192.0.2.1"]);
     assert_eq!(from(&servers[1]), ["192.0.2.2"]);
-    // Of one interface alone, the other's server is not asked.
+    // A network with only one of the interfaces does not query the other's server.
     let part = manager.network_of(["eth1"]).unwrap();
     let resolver = Resolver::new(part, ResolverOptions::default());
     link.block_on(resolver.lookup("www.example", A)).unwrap();
@@ -175,13 +175,13 @@ fn servers_changed_between_queries_are_used_from_the_next_query_on() {
     world.server.take();
     assert_eq!(world.resolve_v4("new.example").unwrap(), [Family::V4.host(90)]);
     assert_eq!((world.server.take().len(), second.take().len()), (0, 1));
-    // What was answered before is known still.
+    // Earlier answers are still cached.
     world.resolve_v4("www.example").unwrap();
     assert_eq!((world.server.take().len(), second.take().len()), (0, 0));
 }
 
 #[test]
-fn a_server_on_this_host_is_asked_by_the_loopback() {
+fn a_server_on_this_host_is_queried_through_the_loopback() {
     for address in ["127.0.0.1", "::1", "10.0.0.1", "fd00::1"] {
         let link = Link::plain(1);
         let address: IpAddr = address.parse().unwrap();
@@ -194,7 +194,7 @@ fn a_server_on_this_host_is_asked_by_the_loopback() {
 }
 
 #[test]
-fn an_interface_that_is_down_costs_no_time() {
+fn servers_of_an_interface_that_is_down_cost_no_time() {
     let world = World::new(www());
     world.link.client.interface().set_state(State::Down);
     let start = world.link.simulation.now();
@@ -203,7 +203,7 @@ fn an_interface_that_is_down_costs_no_time() {
 }
 
 #[test]
-fn a_server_that_comes_back_is_heard_in_the_second_round() {
+fn a_server_that_comes_back_is_used_in_the_second_round() {
     let awake = Arc::new(AtomicBool::new(false));
     let count = Arc::new(Mutex::new(0));
     let world = World::with({

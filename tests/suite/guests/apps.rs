@@ -1,4 +1,4 @@
-//! The example apps of the guest crate: what they print, and how they complain.
+//! The output and the errors of the guest crate's example apps.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -12,7 +12,7 @@ use xila_network_tests::guests::{Ending, Guest};
 use xila_network_tests::networks::{manager, nothing_is_left, with_ethernet};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn ping_tells_what_comes_back() {
+async fn ping_prints_the_replies() {
     let manager = manager();
     for (host, first) in
         [("127.0.0.1", "PING 127.0.0.1 (127.0.0.1) 56(84) bytes of data."), ("::1", "PING ::1(::1) 56 data bytes")]
@@ -32,9 +32,9 @@ async fn ping_tells_what_comes_back() {
     nothing_is_left(&manager).await;
 }
 
-/// Whatever status a guest ends with, the host hears only whether it is 0: `wasi:cli/exit` of WASI 0.2 has no more.
+/// The host learns only whether a guest's exit status is 0, because `wasi:cli/exit` of WASI 0.2 passes no more.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn ping_fails_where_nothing_comes_back() {
+async fn ping_fails_without_replies() {
     let (_hub, manager) = with_ethernet();
     for (arguments, complaint) in [
         (&["-c", "1", "-W", "0.2", "10.0.0.99"][..], ""),
@@ -63,7 +63,7 @@ async fn traceroute_finds_the_host() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn dig_asks_for_what_it_is_told() {
+async fn dig_queries_the_given_names_and_types() {
     let manager = manager();
     let dig = |arguments: &[&str]| Guest::new("dig").arguments(arguments).network(manager.network());
     assert_eq!(dig(&["localhost", "AAAA", "+short"]).succeed().await, "::1\n");
@@ -88,8 +88,8 @@ async fn dig_asks_for_what_it_is_told() {
     }
 }
 
-/// A name server on the loopback. By UDP it says that there is more, but that there are no names that begin with `gone`; by
-/// TCP it gives every name an address.
+/// Starts a name server on the loopback. By UDP it answers NXDOMAIN for names that begin with `gone`, and truncated
+/// answers for others; by TCP it answers every name with an address.
 fn serve_names(manager: &Manager) {
     let at = SocketAddr::from(([127, 0, 0, 1], 53));
     let socket = UdpSocket::bind(&manager.network(), at).expect("the port is free");
@@ -128,7 +128,7 @@ async fn fill(stream: &TcpStream, mut buffer: &mut [u8]) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn dig_tells_who_answered_and_how() {
+async fn dig_prints_the_server_and_the_protocol() {
     let manager = manager();
     serve_names(&manager);
     let dig = |arguments: &[&str]| Guest::new("dig").arguments(arguments).network(manager.network());
@@ -144,7 +144,7 @@ async fn dig_tells_who_answered_and_how() {
     let answer = dig(&["gone.example.test", "@127.0.0.1", "AAAA"]).succeed().await;
     assert!(answer.contains("status: NXDOMAIN\n") && !answer.contains("Truncated"), "{answer}");
     assert!(answer.ends_with(";; SERVER: 127.0.0.1#53(127.0.0.1) (UDP)\n"), "{answer}");
-    // One who is not there is not replaced by one who is.
+    // If the given server does not exist, an existing one is not used in its place.
     manager.interface("lo").expect("lo").add_dns_server([127, 0, 0, 1].into()).expect("a server");
     assert!(dig(&["www.example.test"]).succeed().await.contains("(TCP)"));
     let nobody = dig(&["@127.0.0.2", "www.example.test"]).run().await.expect("a run");
@@ -221,12 +221,12 @@ async fn ip_shows_and_changes() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn ip_monitors_what_changes() {
+async fn ip_monitor_prints_changes() {
     let manager = manager();
     let lo = manager.interface("lo").expect("lo");
     let guest = Guest::new("ip").arguments(["monitor", "-c", "2"]).network(manager.network());
     let mut monitor = Box::pin(guest.control(&manager, Access::READ).succeed());
-    // It tells what happens once it has begun to watch; nobody outside can see when that is.
+    // The app reports only changes after it has begun to watch; the test cannot observe when that is.
     let server = [192, 0, 2, 53].into();
     let output = loop {
         tokio::select! {

@@ -1,4 +1,4 @@
-//! Nonsense below IP: cut frames, and liars about hardware addresses.
+//! Malformed frames below IP: truncated frames, and false claims to addresses.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -18,7 +18,7 @@ fn arp_frame(victim: &Victim, packet: &[u8]) -> Vec<u8> {
     frame
 }
 
-/// One good frame of every kind that the stack reads.
+/// One valid frame of every kind that the stack parses.
 pub(crate) fn samples(victim: &Victim) -> Vec<Vec<u8>> {
     let mut frames = vec![
         arp_frame(victim, &arp(1, (MAC, OWN), ([0; 6], VICTIM))),
@@ -152,7 +152,7 @@ fn requests_that_no_host_can_send_are_not_answered() {
 }
 
 #[test]
-fn thousands_of_neighbours_that_nobody_asked_for_do_not_displace_service() {
+fn thousands_of_unsolicited_neighbours_do_not_prevent_service() {
     let victim = Victim::new();
     for number in 0..10_000u16 {
         let [high, low] = number.to_be_bytes();
@@ -167,7 +167,7 @@ fn thousands_of_neighbours_that_nobody_asked_for_do_not_displace_service() {
 }
 
 #[test]
-fn somebody_who_claims_the_victims_own_address_does_not_silence_it() {
+fn a_false_claim_to_the_victims_own_address_does_not_silence_it() {
     let victim = Victim::new();
     victim.assert_serves();
     for operation in [1, 2] {

@@ -1,4 +1,4 @@
-//! A device that carries bare IP packets: no Ethernet header stands before what is read.
+//! Hostile packets on a device that carries bare IP packets, without an Ethernet header.
 
 use std::net::SocketAddr;
 
@@ -35,7 +35,7 @@ impl Tunnel {
         self.simulation.run_ready();
     }
 
-    /// A good datagram arrives, and a ping is answered.
+    /// Checks that a valid datagram arrives, and that a ping is answered.
     fn assert_serves(&self) {
         let (peer, own) = (Family::V4.host(1), Family::V4.host(2));
         while self.socket.try_recv_datagram().is_ok() {}

@@ -12,7 +12,7 @@ use xila_network_tests::link::{Family, PORT};
 use super::frames::{Segment, icmp, udp};
 use super::{ATTACKER, Victim};
 
-/// Every error about a packet, by family, with what it means to a socket.
+/// Every ICMP error about a packet, by family, with the error that it means to a socket.
 fn errors(family: Family) -> Vec<([u8; 2], Error)> {
     match family {
         Family::V4 => vec![
@@ -32,12 +32,12 @@ fn errors(family: Family) -> Vec<([u8; 2], Error)> {
     }
 }
 
-/// An error from the attacker about a packet that the victim is said to have sent.
+/// An ICMP error from the attacker that quotes a packet which the victim may have sent or not.
 fn error(victim: &Victim, family: Family, kind: [u8; 2], quoted: &[u8]) -> Vec<u8> {
     icmp(family.host(ATTACKER), victim.link.server.address(family), kind, [0; 4], quoted)
 }
 
-/// A future that has not ended does not end within 10 ms either.
+/// Asserts that a pending future does not become ready within 10 ms.
 async fn assert_waits(victim: &Victim, future: Pin<&mut impl Future>) {
     let sleep = pin!(victim.link.sleep(Duration::from_millis(10)));
     assert!(matches!(future::select(future, sleep).await, Either::Right(_)), "it waits still");
@@ -54,14 +54,14 @@ fn an_established_connection_survives_every_forged_error() {
             victim.wire.sent();
             server.write_all(b"1").await.unwrap();
             let sent = victim.segments_to(peer.port()).pop().unwrap();
-            // The attacker even knows the sequence number.
+            // The attacker may even know the sequence number.
             for sequence in [sent.sequence, sent.sequence.wrapping_add(1), 0, 0xdead_beef] {
                 let quoted = Segment { sequence, ..sent.clone() }.packet();
                 for (kind, _) in errors(family) {
                     victim.inject(&error(&victim, family, kind, &quoted));
                     victim.inject(&error(&victim, family, kind, &quoted[..quoted.len().min(48)]));
                 }
-                // "Packet too big", with next-hop MTUs that make no sense.
+                // "Packet too big" with invalid next-hop MTUs.
                 let too_big = if family == Family::V4 { [3, 4] } else { [2, 0] };
                 for mtu in [0u32, 1, 68, 1279, 65_536, u32::MAX] {
                     let (own, target) = (family.host(ATTACKER), victim.link.server.address(family));
@@ -101,7 +101,7 @@ fn a_connection_attempt_fails_by_an_error_that_quotes_its_very_segment_and_no_ot
                     victim.inject(&error(&victim, family, kind, &wrong.packet()));
                 }
                 assert_waits(&victim, connecting.as_mut()).await;
-                // As little of the packet as every router quotes.
+                // The quotation is the minimum that every router sends.
                 let header = if family == Family::V4 { 20 } else { 40 };
                 victim.inject(&error(&victim, family, kind, &syn.packet()[..header + 8]));
                 connecting.await
@@ -112,7 +112,7 @@ fn a_connection_attempt_fails_by_an_error_that_quotes_its_very_segment_and_no_ot
 }
 
 #[test]
-fn a_datagram_socket_hears_errors_about_its_own_peer_only() {
+fn a_datagram_socket_gets_errors_about_its_own_peer_only() {
     let victim = Victim::new();
     victim.introduce();
     for family in Family::BOTH {

@@ -1,4 +1,4 @@
-//! Pieces of packets: too many, too large, overlapping, never the last.
+//! Fragments: too many, too large, overlapping, and incomplete packets.
 
 use std::net::SocketAddr;
 
@@ -11,7 +11,7 @@ use super::{ATTACKER, Victim};
 
 const MORE: u16 = 0x2000;
 
-/// A piece of packet `identification` at `offset` times eight bytes.
+/// A fragment of packet `identification`, with an offset in units of eight bytes.
 fn piece(victim: &Victim, identification: u16, flags_and_offset: u16, protocol: u8, payload: &[u8]) -> Vec<u8> {
     let (own, target) = (Family::V4.host(ATTACKER), victim.link.server.address(Family::V4));
     let mut packet = ipv4(own, target, protocol, flags_and_offset, payload);
@@ -20,7 +20,7 @@ fn piece(victim: &Victim, identification: u16, flags_and_offset: u16, protocol: 
     packet
 }
 
-/// An honest datagram in fragments still arrives.
+/// Asserts that a legitimate datagram in fragments still arrives.
 fn assert_reassembles(victim: &Victim) {
     let client = UdpSocket::bind(&victim.link.client.network, victim.link.client.at(Family::V4, 0)).unwrap();
     victim.link.block_on(async {
@@ -40,13 +40,13 @@ fn assert_reassembles(victim: &Victim) {
 }
 
 #[test]
-fn pieces_that_never_become_packets_do_not_crowd_out_honest_ones() {
+fn fragments_of_incomplete_packets_do_not_displace_legitimate_ones() {
     let victim = Victim::new();
     for identification in 0..10_000 {
         victim.inject(&piece(&victim, identification, MORE | 100, UDP, &[0; 1400]));
     }
     assert_reassembles(&victim);
-    // Up to the end of the largest packet.
+    // The fragments reach up to the end of the largest packet.
     for identification in 0..10_000 {
         victim.inject(&piece(&victim, identification, MORE | 8000, UDP, &[0; 1400]));
     }
@@ -57,12 +57,12 @@ fn pieces_that_never_become_packets_do_not_crowd_out_honest_ones() {
 }
 
 #[test]
-fn pieces_that_reach_beyond_the_largest_packet_do_no_harm() {
+fn fragments_beyond_the_largest_packet_do_no_harm() {
     let victim = Victim::new();
     for (offset, length) in [(8191, 8), (8191, 1400), (8189, 40), (8000, 1500), (8191, 0), (8190, 7)] {
         for more in [0, MORE] {
             victim.inject(&piece(&victim, 1, more | offset, UDP, &vec![1; length]));
-            // With a beginning, so that the whole would be complete but for its length.
+            // The first fragment is sent too, so that the packet would be complete, but too long.
             for start in (0..8191).step_by(175) {
                 victim.inject(&piece(&victim, 1, MORE | start, UDP, &[1; 1400]));
             }
@@ -73,10 +73,11 @@ fn pieces_that_reach_beyond_the_largest_packet_do_no_harm() {
 }
 
 #[test]
-fn overlapping_and_contradicting_pieces_do_no_harm() {
+fn overlapping_and_contradicting_fragments_do_no_harm() {
     let victim = Victim::new();
     let mut identification = 0;
-    // Every pair of small pieces: the same place, the one within the other, partly over it, two ends, ends too early.
+    // Every pair of small fragments: at the same place, one within the other, partly overlapping, with two last
+    // fragments, and with a last fragment that ends too early.
     let places = [(0, 8), (0, 24), (1, 8), (1, 16), (2, 24), (0, 7), (1, 3), (3, 0)];
     for (first, first_length) in places {
         for (second, second_length) in places {
@@ -96,7 +97,7 @@ fn overlapping_and_contradicting_pieces_do_no_harm() {
 }
 
 #[test]
-fn a_packet_in_the_smallest_pieces_is_put_together_in_any_order() {
+fn a_packet_in_the_smallest_fragments_is_reassembled_in_any_order() {
     let victim = Victim::new();
     let from = SocketAddr::new(Family::V4.host(ATTACKER), 4000);
     let datagram = &udp(from, victim.at(Family::V4, PORT), &[9; 80])[20..];
@@ -108,7 +109,7 @@ fn a_packet_in_the_smallest_pieces_is_put_together_in_any_order() {
             piece(&victim, 5, more | u16::try_from(index).unwrap(), UDP, chunk)
         })
         .collect();
-    // Forwards, backwards, evens then odds; each piece twice.
+    // Forwards, backwards, even then odd fragments; each fragment twice.
     let orders: [Vec<usize>; 3] = [
         (0..pieces.len()).collect(),
         (0..pieces.len()).rev().collect(),
@@ -123,14 +124,14 @@ fn a_packet_in_the_smallest_pieces_is_put_together_in_any_order() {
         }
         let datagram = victim.sockets[0].try_recv_datagram().unwrap();
         assert_eq!(datagram.data, [9; 80]);
-        // A repeated piece may have begun a packet that never ends.
+        // A repeated fragment may have started a packet that is never completed.
         victim.advance(60_000);
     }
     victim.assert_serves();
 }
 
 #[test]
-fn a_segment_whose_header_comes_in_pieces_does_no_harm() {
+fn a_segment_whose_header_is_fragmented_does_no_harm() {
     let victim = Victim::new();
     let from = SocketAddr::new(Family::V4.host(ATTACKER), 4000);
     for flags in [SYN, 16, 1, 4, 0xff] {

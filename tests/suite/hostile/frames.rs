@@ -1,4 +1,5 @@
-//! Packets made byte by byte, so that every byte can be wrong. Checksums are right, or nothing would get far.
+//! Builds packets byte by byte, so that every byte can be wrong. Checksums are correct; otherwise packets would be
+//! discarded early.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -48,7 +49,7 @@ pub(crate) fn ipv4(
     header
 }
 
-/// Makes the checksum of an IPv4 header right, after it was changed.
+/// Corrects the checksum of an IPv4 header after a change.
 pub(crate) fn seal_ipv4(packet: &mut [u8]) {
     let length = (usize::from(packet[0] & 15) * 4).clamp(20, packet.len());
     packet[10..12].fill(0);
@@ -63,7 +64,7 @@ pub(crate) fn ip(source: IpAddr, destination: IpAddr, protocol: u8, payload: &[u
     }
     let mut packet = vec![0x60, 0, 0, 0];
     packet.extend(u16::try_from(payload.len()).unwrap().to_be_bytes());
-    // Neighbour discovery is believed from hop limit 255 only.
+    // Neighbour discovery is accepted only with hop limit 255.
     packet.extend([protocol, 255]);
     packet.extend(octets(source));
     packet.extend(octets(destination));
@@ -71,7 +72,7 @@ pub(crate) fn ip(source: IpAddr, destination: IpAddr, protocol: u8, payload: &[u
     packet
 }
 
-/// Puts the checksum into a transport header and the whole into an IP packet.
+/// Fills in the checksum of a transport header, and puts the segment into an IP packet.
 fn seal(source: IpAddr, destination: IpAddr, protocol: u8, at: usize, mut segment: Vec<u8>) -> Vec<u8> {
     let length = u32::try_from(segment.len()).unwrap().to_be_bytes();
     let pseudo = [octets(source), octets(destination), length.to_vec(), vec![0, 0, 0, protocol]].concat();
@@ -94,14 +95,14 @@ pub(crate) fn icmp(source: IpAddr, destination: IpAddr, kind: [u8; 2], word: [u8
     seal(source, destination, if source.is_ipv4() { ICMP } else { ICMP_V6 }, 2, segment)
 }
 
-/// An ICMPv6 message, whose checksum is put in, from a hop limit.
+/// An ICMPv6 message with a hop limit; the checksum is filled in.
 pub(crate) fn icmp_v6(source: IpAddr, destination: IpAddr, hop_limit: u8, message: &[u8]) -> Vec<u8> {
     let mut packet = seal(source, destination, ICMP_V6, 2, message.to_vec());
     packet[7] = hop_limit;
     packet
 }
 
-/// An IPv6 packet with hop-by-hop options put into it, which fill eight bytes with the header's first two.
+/// An IPv6 packet into which a hop-by-hop options header is inserted: two bytes of header and these six of options.
 pub(crate) fn hop_by_hop(packet: &[u8], options: &[u8; 6]) -> Vec<u8> {
     let mut with = packet.to_vec();
     with.splice(40..40, [&[packet[6], 0][..], options].concat());
@@ -120,7 +121,7 @@ pub(crate) struct Segment {
     pub(crate) acknowledgement: u32,
     pub(crate) flags: u16,
     pub(crate) window: u16,
-    /// Padded to words, and cut after ten of them.
+    /// The options, which are padded to words and truncated after ten words.
     pub(crate) options: Vec<u8>,
     pub(crate) payload: Vec<u8>,
 }

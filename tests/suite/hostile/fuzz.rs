@@ -1,4 +1,4 @@
-//! Arbitrary frames.
+//! Property tests with arbitrary changes of frames, segments and messages.
 
 use std::net::{IpAddr, Shutdown};
 
@@ -14,11 +14,11 @@ use super::frames::{ACK, FIN, Segment, hop_by_hop, icmp_v6, octets, seal_ipv4};
 use super::victim::{ATTACKER, MAC};
 
 fn config(cases: u32) -> ProptestConfig {
-    // A failure prints its smallest input, and belongs into a test of its own.
+    // A failure prints its smallest input, which should become a separate test.
     ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
 }
 
-/// One change to a frame: where, as a part of its length, and how.
+/// One change of a frame: its position and kind.
 #[derive(Clone, Debug)]
 enum Change {
     Set(usize, u8),
@@ -30,7 +30,7 @@ enum Change {
 
 fn change() -> impl Strategy<Value = Change> {
     prop_oneof![
-        // Headers are where it matters.
+        // Most changes are in headers, where they matter.
         (0..80usize, any::<u8>()).prop_map(|(at, value)| Change::Set(at, value)),
         (0..80usize, 0..8u8).prop_map(|(at, bit)| Change::Flip(at, bit)),
         (0..200usize).prop_map(Change::Cut),
@@ -52,14 +52,14 @@ fn apply(frame: &mut Vec<u8>, change: &Change) {
     }
 }
 
-/// The victim takes these changes of good frames, with time passing between them, and serves.
+/// Checks that the victim still serves after it has received these changed frames, with time passing between them.
 fn survive(checksums: Checksums, changes: &[(usize, Vec<Change>, u64)]) -> TestCaseResult {
     let victim = Victim::with(checksums);
     let samples = samples(&victim);
     for (sample, changes, pause) in changes {
         let mut frame = samples[sample % samples.len()].clone();
         changes.iter().for_each(|change| apply(&mut frame, change));
-        // An IPv4 header is worth reading only if its checksum is right.
+        // The stack parses an IPv4 header further only if its checksum is correct.
         if checksums == Checksums::Computed && frame.len() >= 34 && frame[12..14] == [8, 0] {
             seal_ipv4(&mut frame[14..]);
         }
@@ -68,7 +68,7 @@ fn survive(checksums: Checksums, changes: &[(usize, Vec<Change>, u64)]) -> TestC
     }
     let flows = victim.interface().statistics().tcp_flows;
     prop_assert!(flows <= 256 + 2 * 128);
-    // Whoever was impersonated is forgotten in the meantime.
+    // Wait until forged neighbour entries have expired.
     victim.advance(200_000);
     victim.assert_serves();
     Ok(())
@@ -78,10 +78,11 @@ fn changes() -> impl Strategy<Value = Vec<(usize, Vec<Change>, u64)>> {
     vec((any::<usize>(), vec(change(), 0..4), 0..50u64), 1..60)
 }
 
-/// What the attacker, who has a connection of its own, and its victim's app do next.
+/// The next step of the attacker, which has a connection to the victim, or of the victim's app.
 #[derive(Clone, Debug)]
 enum Step {
-    /// A segment: distances from the right sequence and acknowledgement numbers, flags, window, bytes, options.
+    /// The attacker sends a segment: distances from the correct sequence and acknowledgement numbers, flags, window,
+    /// payload bytes, options.
     Segment(i32, i32, u16, u16, usize, Vec<u8>),
     Write(usize),
     Read(usize),
@@ -104,9 +105,9 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// An ICMPv6 message whose sums are right: source, destination and the address within it out of those that matter to an
-/// engine, whether its hop limit is that of multicast listener discovery or of neighbour discovery, behind a router
-/// alert or not, the kind, and what follows.
+/// An ICMPv6 message with a correct checksum: its source, its destination and the address in its body, each chosen from
+/// addresses that matter to the engine; whether its hop limit is that of multicast listener discovery or of neighbour
+/// discovery; whether it has a router alert; its type; and the rest.
 type Message = (usize, usize, usize, bool, bool, u8, Vec<u8>);
 
 fn message() -> impl Strategy<Value = Message> {
@@ -122,12 +123,12 @@ fn packet(victim: &Victim, message: &Message) -> Vec<u8> {
         "fe80::42".parse().unwrap(),
         own,
         "ff02::1".parse().unwrap(),
-        // Its solicited-node group, and a host that ends as the victim does.
+        // The victim's solicited-node group, and a host whose address has the same last bytes as the victim's.
         "ff02::1:ff00:2".parse().unwrap(),
         "fd00:1::1:0:2".parse().unwrap(),
         Family::V6.host(ATTACKER),
     ];
-    // The word behind the checksum is a time in some messages: 0 is now.
+    // The word after the checksum is a delay in some messages: 0 means at once.
     let word = if rest.len() % 2 == 0 { [0; 4] } else { [0, 0, 0, 1] };
     let message = [&[*kind, 0, 0, 0][..], &word, &octets(addresses[*within]), rest].concat();
     let packet = icmp_v6(addresses[*source], addresses[*destination], if *near { 1 } else { 255 }, &message);
@@ -172,20 +173,20 @@ proptest! {
                     };
                     victim.inject(&segment.packet());
                 }
-                // How an attempt ends is for other tests to say.
+                // The result of the write is checked by other tests.
                 Step::Write(length) => drop(stream.try_write(&vec![8; length])),
                 Step::Read(length) => drop(stream.try_read(&mut vec![0; length])),
                 Step::Shutdown => drop(stream.shutdown(Shutdown::Write)),
                 Step::Wait(time) => victim.advance(time),
             }
-            // The attacker keeps track, so that the next step can be right.
+            // The attacker tracks the sequence numbers, so that the next step can be valid.
             for sent in victim.segments_to(4000) {
                 next.sequence = if sent.flags & ACK == ACK { sent.acknowledgement } else { next.sequence };
                 next.acknowledgement = sent.sequence.wrapping_add(u32::try_from(sent.payload.len()).unwrap());
             }
         }
         drop(stream);
-        // A reset, a SYN and an acknowledgement of what the challenges tell make a connection of the attacker's own.
+        // With a reset, a SYN and an acknowledgement of a challenge ACK, the attacker may have made a new connection.
         while victim.listeners[family].try_accept().is_ok() {}
         victim.advance(200_000);
         prop_assert_eq!(victim.interface().statistics().tcp_flows, 0, "nothing is left of it");
@@ -210,7 +211,7 @@ proptest! {
     }
 
     #[test]
-    fn changed_frames_do_no_harm_where_nobody_checks_sums(changes in changes()) {
+    fn changed_frames_do_no_harm_if_checksums_are_not_verified(changes in changes()) {
         survive(Checksums::Omitted, &changes)?;
     }
 }

@@ -1,4 +1,4 @@
-//! Queries of multicast routers, and of those who pretend to be one.
+//! Queries of multicast routers, and of hosts that pretend to be one.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -8,10 +8,10 @@ use xila_network_tests::link::Family;
 use super::Victim;
 use super::frames::{hop_by_hop, icmp, icmp_v6, ipv4, octets, seal_ipv4};
 
-/// A router alert for MLD, padded (RFC 2711, RFC 8200 section 4.2).
+/// A router alert option for MLD, padded (RFC 2711, RFC 8200 section 4.2).
 const ROUTER_ALERT: [u8; 6] = [5, 2, 0, 0, 1, 0];
 
-/// A query of MLD version 2 about `group`, with no delay left to the answer, from hop limit 1.
+/// An MLD version 2 query about `group`, with hop limit 1, to which the answer may not be delayed.
 fn mld_query(source: IpAddr, destination: IpAddr, group: IpAddr) -> Vec<u8> {
     let rest = [&octets(group)[..], &[0; 4]].concat();
     let mut packet = icmp(source, destination, [130, 0], [0; 4], &rest);
@@ -19,23 +19,25 @@ fn mld_query(source: IpAddr, destination: IpAddr, group: IpAddr) -> Vec<u8> {
     packet
 }
 
-/// The multicast reports, of either family, that the victim has sent since the last look.
+/// How many multicast reports, of either family, the victim has sent since the last call.
 fn reports(victim: &Victim) -> usize {
     let is_report = |frame: &Vec<u8>| frame.get(62) == Some(&143) || (frame[12..14] == [8, 0] && frame[23] == 2);
     victim.wire.sent().iter().filter(|frame| is_report(frame)).count()
 }
 
-fn settled() -> Victim {
+/// A victim that has sent all its initial reports.
+fn quiet_victim() -> Victim {
     let victim = Victim::new();
     victim.advance(30_000);
     victim.wire.sent();
     victim
 }
 
-/// Who takes a unicast address that ends as its own does for one of its groups, has to report a group that is none.
+/// A stack that mistakes a unicast address with the same last bytes as its own for one of its groups would have to
+/// report a group that does not exist.
 #[test]
 fn a_query_about_a_unicast_address_does_no_harm() {
-    let victim = settled();
+    let victim = quiet_victim();
     let own = victim.link.server.address(Family::V6);
     let source: IpAddr = "fe80::42".parse().unwrap();
     let query = mld_query(source, own, own);
@@ -43,7 +45,7 @@ fn a_query_about_a_unicast_address_does_no_harm() {
     victim.inject(&hop_by_hop(&query, &ROUTER_ALERT));
     victim.advance(1000);
     assert_eq!(reports(&victim), 0, "they are not answered");
-    // Every later use of the interface.
+    // Later uses of the interface must work.
     let socket = UdpSocket::bind(&victim.link.server.network, victim.at(Family::V4, 0)).unwrap();
     socket.try_send_to(b"x", SocketAddr::new([10, 0, 0, 1].into(), 9)).unwrap();
     victim.assert_serves();
@@ -51,7 +53,7 @@ fn a_query_about_a_unicast_address_does_no_harm() {
 
 #[test]
 fn a_query_of_mld_is_answered_if_it_can_come_from_a_router_of_this_link() {
-    let victim = settled();
+    let victim = quiet_victim();
     let group: IpAddr = "ff05::1:3".parse().unwrap();
     victim.sockets[1].join_multicast(group, Some("eth0")).unwrap();
     victim.advance(30_000);
@@ -91,7 +93,7 @@ fn a_query_of_mld_is_answered_if_it_can_come_from_a_router_of_this_link() {
 
 #[test]
 fn a_query_of_igmp_is_answered_if_it_can_come_from_a_router_of_this_link() {
-    let victim = settled();
+    let victim = quiet_victim();
     let group: IpAddr = [239, 1, 2, 3].into();
     victim.sockets[0].join_multicast(group, Some("eth0")).unwrap();
     victim.advance(30_000);

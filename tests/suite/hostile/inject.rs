@@ -1,4 +1,4 @@
-//! A device into whose incoming frames a test puts its own.
+//! A device wrapper with which a test injects received frames.
 
 use std::collections::VecDeque;
 use std::io;
@@ -8,10 +8,10 @@ use std::task::{Context, Poll, Waker};
 use xila_network_host::device::{Capabilities, Checksums, Device, Frame, Link, Medium, Pool};
 use xila_network_host::platform::Instant;
 
-/// The longest frame that can be injected: more than any device here carries.
+/// The longest frame that can be injected, which is longer than the frames of any device here.
 const LONGEST: usize = 70_000;
 
-/// Makes frames to be received after one that was.
+/// Makes frames that are received after a received frame.
 pub(crate) type Mangler = Box<dyn FnMut(&[u8]) -> Vec<Vec<u8>> + Send>;
 
 /// A device with a [`Wire`] to it.
@@ -22,7 +22,7 @@ pub(crate) struct Inject {
     wire: Wire,
 }
 
-/// What a test injects, and sees of what is sent.
+/// A test's handle, to inject frames and to see those that are sent.
 #[derive(Clone, Default)]
 pub(crate) struct Wire(Arc<Mutex<State>>);
 
@@ -35,13 +35,13 @@ struct State {
 }
 
 impl Inject {
-    /// Wraps `device`. Where `checksums` are omitted, nonsense gets past the first check.
+    /// Wraps `device`. If `checksums` are omitted, malformed packets pass the first check.
     pub(crate) fn new(device: Box<dyn Device>, checksums: Checksums) -> (Self, Wire) {
         let capabilities = Capabilities { checksums, ..device.capabilities() };
         Self::over(Some(device), capabilities)
     }
 
-    /// A link of bare IP packets that leads to the test only.
+    /// A link of bare IP packets, whose only other end is the test.
     pub(crate) fn bare() -> (Self, Wire) {
         let (medium, checksums) = (Medium::Ip, Checksums::Computed);
         Self::over(None, Capabilities { medium, mtu: 1500, checksums, max_burst: None, lossless: false })
@@ -54,7 +54,7 @@ impl Inject {
 }
 
 impl Wire {
-    /// Has the stack receive a frame.
+    /// Makes the stack receive a frame.
     pub(crate) fn inject(&self, frame: impl Into<Vec<u8>>) {
         let mut state = self.0.lock().unwrap();
         state.injected.push_back(frame.into());
@@ -63,12 +63,12 @@ impl Wire {
         reader.into_iter().for_each(Waker::wake);
     }
 
-    /// What the stack has sent since the last call.
+    /// The frames that the stack has sent since the last call.
     pub(crate) fn sent(&self) -> Vec<Vec<u8>> {
         std::mem::take(&mut self.0.lock().unwrap().sent)
     }
 
-    /// Has the stack receive, after each frame that it really receives, what `mangler` makes of it.
+    /// After each frame that the stack receives, makes it also receive the frames that `mangler` makes of it.
     pub(crate) fn mangle(&self, mangler: Option<Mangler>) {
         self.0.lock().unwrap().mangler = mangler;
     }

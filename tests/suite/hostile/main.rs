@@ -1,5 +1,5 @@
-//! What anybody on the link may send: no frame may panic the stack, stop it, or make it hold memory without bound, and
-//! its honest peers are served all the while.
+//! Hostile hosts on the link: no frame may make the stack panic, stop, or use memory without bound, and legitimate
+//! peers are served all the time.
 
 mod arp;
 mod bare;

@@ -1,4 +1,4 @@
-//! Copies of real traffic with something changed, amid the real traffic.
+//! Changed copies of real frames, which are injected into the real traffic.
 
 use std::net::Shutdown;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use super::frames::ethernet;
 use super::inject::Mangler;
 use super::victim::segment;
 
-/// Numbers that follow from a seed (xorshift).
+/// Pseudo-random numbers from a seed (xorshift).
 #[derive(Clone)]
 pub(crate) struct Dice(u64);
 
@@ -31,8 +31,8 @@ impl Dice {
     }
 }
 
-/// Of every fourth frame a copy or three: with bytes changed, cut short, or put together anew with another place in the
-/// stream, other flags or another window, and then a right checksum.
+/// Makes one or three copies of every fourth frame: with changed bytes, truncated, or rebuilt with another sequence
+/// number, other flags or another window, and then a correct checksum.
 fn mangler(seed: u64) -> Mangler {
     let mut dice = Dice::new(seed);
     Box::new(move |frame| {
@@ -49,7 +49,7 @@ fn mangle(dice: &mut Dice, frame: &[u8]) -> Option<Vec<u8>> {
         0 => copy.truncate(dice.below(frame.len())),
         1 | 2 => {
             for _ in 0..=dice.below(4) {
-                // The addresses below IP stay, or the copies would go nowhere.
+                // The hardware addresses stay unchanged; otherwise the copies would not be received.
                 let position = 12 + dice.below(frame.len() - 12);
                 copy[position] = dice.below(256) as u8;
             }
@@ -75,7 +75,7 @@ fn mangle(dice: &mut Dice, frame: &[u8]) -> Option<Vec<u8>> {
 
 const LENGTH: u64 = 1 << 20;
 
-/// Both ends send to each other, then end the stream; what each of the four directions and halves came to.
+/// Both ends send to each other, then end the stream; returns the results of the two writes and the two reads.
 async fn exchange(client: &TcpStream, server: &TcpStream, check: bool) -> [Result<()>; 4] {
     let send = async |stream: &TcpStream| {
         link::send(stream, 1, LENGTH).await?;
@@ -114,7 +114,7 @@ fn corrupt_copies_do_not_corrupt_or_end_a_connection() {
             let (client, server) = connect(&victim, family).await;
             let mut dice = Dice::new(seed);
             victim.wire.mangle(Some(Box::new(move |frame| {
-                // Damaged on the way: the checksums say so.
+                // Damaged in transit: the checksums are wrong.
                 let mut copy = frame.to_vec();
                 match dice.below(2) {
                     0 => copy.truncate(dice.below(frame.len())),
@@ -141,7 +141,7 @@ fn forged_copies_end_a_connection_cleanly_or_not_at_all() {
         victim.link.block_on(async {
             let (client, server) = connect(&victim, family).await;
             victim.wire.mangle(Some(mangler(seed)));
-            // An end that has only to wait never learns that the other was reset, unless it asks.
+            // An end that only waits learns that the other end was reset only by keep-alive probes.
             let keep_alive = KeepAlive { idle: Duration::from_secs(60), interval: Duration::from_secs(10), count: 5 };
             for stream in [&client, &server] {
                 stream.set_keep_alive(Some(keep_alive)).unwrap();

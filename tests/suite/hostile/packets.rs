@@ -1,4 +1,4 @@
-//! IP packets that cannot be: lengths, addresses, options.
+//! Invalid IP packets: wrong lengths, addresses and options.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -10,7 +10,7 @@ use super::frames::{SYN, Segment, ethernet, icmp, ip, seal_ipv4, udp};
 use super::victim::{CLOSED, MAC};
 use super::{ATTACKER, Victim};
 
-/// A datagram of a family to a port of the victim's.
+/// A datagram to a port of the victim.
 fn datagram(victim: &Victim, family: Family, port: u16) -> Vec<u8> {
     udp(SocketAddr::new(family.host(ATTACKER), 4000), victim.at(family, port), b"hello")
 }
@@ -35,7 +35,7 @@ fn lengths_that_contradict_each_other_do_no_harm() {
         victim.inject(&packet);
     }
     for length in [0, 1, 7, 8, 9, 12, 14, 1500, 65_535u16] {
-        // UDP's own length, in both families.
+        // UDP's length field, in both families.
         for family in Family::BOTH {
             let mut packet = datagram(&victim, family, PORT);
             let at = if family == Family::V4 { 24 } else { 44 };
@@ -93,7 +93,8 @@ fn addresses_that_no_host_has_get_no_answer() {
             for frame in victim.wire.sent() {
                 let Ok(sent) = SlicedPacket::from_ethernet(&frame) else { continue };
                 let (group, bytes) = (frame[0] & 1 == 1, frame.len());
-                // What is left is neighbour discovery: questions to groups, and to a neighbour whether it is still there.
+                // The remaining frames are neighbour discovery: solicitations to groups, and to a neighbour to confirm
+                // it.
                 let asks = frame[12..14] == [0x86, 0xdd] && frame[20] == 58 && frame[54] == 135;
                 assert!(sent.transport.is_none() || group || asks, "{bytes} bytes in answer to {source}: {sent:?}");
             }
@@ -131,7 +132,7 @@ fn packets_for_many_are_not_answered_when_nobody_takes_them() {
 }
 
 #[test]
-fn loopback_addresses_do_not_come_from_a_link() {
+fn packets_with_loopback_addresses_from_a_link_are_dropped() {
     let victim = Victim::new();
     let network = &victim.link.server.network;
     for (family, loopback) in [(Family::V4, "127.0.0.1"), (Family::V6, "::1")] {
@@ -158,9 +159,9 @@ fn loopback_addresses_do_not_come_from_a_link() {
     victim.assert_serves();
 }
 
-/// A guest may take the sender's address for a proof of who it is.
+/// A guest may trust the sender's address as a proof of its identity.
 #[test]
-fn sources_that_no_link_can_bring_are_not_believed() {
+fn packets_with_a_source_that_no_link_can_have_are_dropped() {
     let victim = Victim::new();
     victim.introduce();
     victim.advance(1000);
@@ -189,14 +190,14 @@ fn sources_that_no_link_can_bring_are_not_believed() {
 }
 
 #[test]
-fn packets_for_other_hosts_are_not_taken() {
+fn packets_for_other_hosts_are_ignored() {
     let victim = Victim::new();
     victim.introduce();
     victim.advance(1000);
     victim.wire.sent();
     for family in Family::BOTH {
         let own = SocketAddr::new(family.host(ATTACKER), 4000);
-        // By address, and by hardware address.
+        // The packets are for another IP address, and for another hardware address.
         victim.inject(&udp(own, SocketAddr::new(family.host(77), PORT), b"not yours"));
         victim.inject(&Segment::new(own, SocketAddr::new(family.host(77), PORT), SYN).packet());
         for packet in [
@@ -263,7 +264,7 @@ fn chains_of_ipv6_extension_headers_do_no_harm() {
 }
 
 #[test]
-fn protocols_that_nobody_speaks_do_no_harm() {
+fn unknown_protocols_do_no_harm() {
     let victim = Victim::new();
     for family in Family::BOTH {
         for protocol in 0..=255 {

@@ -1,4 +1,4 @@
-//! Attempts on a connection by somebody who knows its ports, but not its sequence numbers.
+//! Attacks on a connection by a host that knows its ports, but not its sequence numbers.
 
 use xila_network_host::ReadError;
 use xila_network_host::socket::TcpState;
@@ -33,13 +33,13 @@ fn resets_outside_the_window_do_not_reset() {
 }
 
 #[test]
-fn data_and_ends_outside_the_window_are_not_taken() {
+fn data_and_fins_outside_the_window_are_ignored() {
     let victim = Victim::new();
     for family in Family::BOTH {
         let (next, stream) = victim.handshake(family, 4000, 65535, &[]);
         for distance in OUTSIDE {
             let sequence = next.sequence.wrapping_add(distance);
-            // Where it began before the window, only bytes that were had before.
+            // If the segment begins before the window, it has only bytes that were received before.
             let payload = vec![b'x'; 1];
             victim.inject(&Segment { sequence, payload: payload.clone(), ..next.clone() }.packet());
             victim.inject(&Segment { sequence: sequence.wrapping_sub(1), flags: FIN | ACK, ..next.clone() }.packet());
@@ -63,8 +63,8 @@ fn acknowledgements_of_what_was_never_sent_do_not_count() {
         }
         assert_eq!(stream.statistics().send_queue, 5000, "nothing was acknowledged");
         assert_eq!(stream.state(), TcpState::Established);
-        // The true peer goes on: what it acknowledges is gone, and the rest follows.
-        // One segment of the size that a peer has who does not say: less than half a window is not sent behind it.
+        // The real peer continues: the bytes that it acknowledges are removed from the queue, and the rest is sent. One
+        // segment with the default size for a peer that announces none: after it, less than half a window is not sent.
         let segment = if family == Family::V4 { 536 } else { 1000 };
         let acknowledgement = next.acknowledgement.wrapping_add(segment);
         victim.inject(&Segment { acknowledgement, window: 65_535, ..next }.packet());
@@ -73,7 +73,7 @@ fn acknowledgements_of_what_was_never_sent_do_not_count() {
 }
 
 #[test]
-fn segments_within_segments_and_gaps_are_put_in_order_and_bounded() {
+fn overlapping_segments_and_gaps_are_reassembled_and_bounded() {
     let victim = Victim::new();
     for family in Family::BOTH {
         let (next, stream) = victim.handshake(family, 4000, 65535, &[]);
@@ -81,13 +81,13 @@ fn segments_within_segments_and_gaps_are_put_in_order_and_bounded() {
             let sequence = next.sequence.wrapping_add(at);
             victim.inject(&Segment { sequence, payload: payload.to_vec(), ..next.clone() }.packet());
         };
-        // A thousand separate bytes, from the far end.
+        // A thousand separate bytes, beginning at the far end.
         for gap in (1..1000).rev() {
             send(gap * 10, &[(gap % 256) as u8]);
         }
         let whole: Vec<u8> = (0..10_000u32).map(|index| (index / 10 % 256) as u8).collect();
         assert_eq!(stream.try_read(&mut [0; 8]), Err(ReadError::WouldBlock));
-        // Then all of it, piece by piece and overlapping: each byte counts once.
+        // Then all bytes in overlapping segments: each byte counts once.
         for (index, chunk) in whole.chunks(700).enumerate() {
             let at = index * 700;
             let end = (at + chunk.len() + 300).min(whole.len());

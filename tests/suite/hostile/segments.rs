@@ -1,4 +1,4 @@
-//! TCP segments that make no sense, or too much.
+//! TCP segments with invalid or extreme contents.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -104,7 +104,8 @@ fn a_peer_with_an_absurd_maximum_segment_size_or_window_scale_is_served_or_dropp
                 assert_eq!(stream.try_write(&[7; 5000]), Ok(5000));
                 victim.advance(50);
                 let sent = victim.segments_to(port);
-                // Whatever it makes of the size, what leaves fits the link, and there is not a frame for every byte.
+                // Whatever the stack does with the size, its segments fit the link, and there is not one frame for each
+                // byte.
                 assert!(sent.iter().all(|segment| segment.payload.len() <= 1460), "size {size}");
                 assert!(sent.len() <= 200, "size {size}: {} segments for 5000 bytes", sent.len());
                 victim.inject(&Segment { flags: RST | ACK, ..next }.packet());
@@ -116,7 +117,7 @@ fn a_peer_with_an_absurd_maximum_segment_size_or_window_scale_is_served_or_dropp
 }
 
 #[test]
-fn a_peer_that_never_opens_its_window_is_given_up_in_the_end() {
+fn a_connection_to_a_peer_that_never_opens_its_window_ends_after_the_user_timeout() {
     let victim = Victim::new();
     for family in Family::BOTH {
         let (_, stream) = victim.handshake(family, 4000, 0, &[]);
@@ -132,7 +133,7 @@ fn a_peer_that_never_opens_its_window_is_given_up_in_the_end() {
 }
 
 #[test]
-fn data_in_a_syn_is_not_lost_on_the_stack() {
+fn data_in_a_syn_is_received() {
     let victim = Victim::new();
     for family in Family::BOTH {
         victim.introduce();
@@ -150,7 +151,7 @@ fn data_in_a_syn_is_not_lost_on_the_stack() {
 }
 
 #[test]
-fn a_segment_from_the_victim_to_itself_starts_no_storm() {
+fn a_segment_with_the_victims_own_source_address_starts_no_storm() {
     let victim = Victim::new();
     for family in Family::BOTH {
         victim.wire.sent();

@@ -1,4 +1,4 @@
-//! More connection requests than anybody means.
+//! SYN floods.
 
 use std::net::{IpAddr, SocketAddr};
 use std::process::Command;
@@ -9,7 +9,7 @@ use xila_network_tests::link::{Family, PORT};
 use super::frames::{ACK, SYN, Segment};
 use super::{ATTACKER, Victim};
 
-/// The most half-open connections of a stack, and the backlog of a listener.
+/// The maximum number of half-open connections of a stack, and the backlog of a listener.
 const MOST: usize = 256;
 const BACKLOG: usize = 128;
 
@@ -19,7 +19,7 @@ fn resident() -> Option<usize> {
     Some(pages.split(' ').nth(1)?.parse::<usize>().ok()? * 4096)
 }
 
-/// Random-looking sources: on the link and beyond it, and ports.
+/// Pseudo-random source addresses, on the link and beyond it, and ports.
 fn source(family: Family, number: u32) -> SocketAddr {
     let [a, b, c, d] = number.wrapping_mul(0x9e37_79b9).to_be_bytes();
     let address: IpAddr = match family {
@@ -30,7 +30,7 @@ fn source(family: Family, number: u32) -> SocketAddr {
     SocketAddr::new(address, u16::from_be_bytes([a | 1, b]))
 }
 
-/// SYNs from as many sources, a hundred in a millisecond; the most connections there were.
+/// Sends `count` SYNs from as many sources, a hundred in a millisecond; returns the maximum number of connections.
 fn flood(victim: &Victim, family: Family, count: u32) -> usize {
     let mut most = 0;
     for number in 0..count {
@@ -52,7 +52,7 @@ fn a_flood_of_syns_is_bounded_and_the_listener_recovers() {
         assert_eq!(flood(&victim, family, 50_000), BACKLOG);
         let counted = victim.interface().statistics();
         assert!(counted.backlog_drops > 40_000, "{counted:?}");
-        // The other listener shares no backlog with this one.
+        // The other listener has a separate backlog.
         let other = if family == Family::V4 { Family::V6 } else { Family::V4 };
         let (_, stream) = victim.handshake(other, 4000, 65535, &[]);
         drop(stream);
@@ -64,7 +64,7 @@ fn a_flood_of_syns_is_bounded_and_the_listener_recovers() {
 
 #[test]
 fn a_flood_of_syns_takes_little_memory() {
-    // Memory is counted for the whole process, so the measurement runs in one of its own.
+    // Memory is counted for the whole process, so the measurement runs in a separate process.
     const ALONE: &str = "XILA_TEST_ALONE";
     if env::var_os(ALONE).is_none() {
         let mut again = Command::new(env::current_exe().unwrap());
@@ -81,7 +81,7 @@ fn a_flood_of_syns_takes_little_memory() {
     }
     let after = resident().unwrap();
     println!("{before} bytes before, {after} bytes after");
-    // What 256 half-open connections may reserve, 64 MiB, is not touched before there is data.
+    // Half-open connections have no buffers; the buffers of 256 connections would be 64 MiB.
     assert!(after < before + (16 << 20), "{before} bytes before, {after} bytes after");
 }
 
@@ -106,7 +106,7 @@ fn half_open_connections_are_bounded_over_all_listeners() {
 }
 
 #[test]
-fn connections_that_nobody_accepts_fill_the_backlog_and_no_more() {
+fn connections_that_are_not_accepted_fill_the_backlog_and_no_more() {
     let victim = Victim::new();
     victim.introduce();
     let to = victim.at(Family::V4, PORT);
@@ -121,7 +121,7 @@ fn connections_that_nobody_accepts_fill_the_backlog_and_no_more() {
     }
     let counted = victim.interface().statistics();
     assert_eq!((counted.tcp_flows, counted.backlog_drops), (BACKLOG as u64, 1000 - BACKLOG as u64));
-    // As they are accepted and dropped, there is room again.
+    // When connections are accepted and dropped, there is room again.
     let mut accepted = 0;
     while let Ok((stream, _)) = victim.listeners[0].try_accept() {
         stream.abort();

@@ -1,4 +1,4 @@
-//! A host that is attacked, its honest peer, and the attacker.
+//! A host that is attacked, its legitimate peer, and the attacker.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -20,7 +20,7 @@ pub(crate) const ATTACKER: u8 = 66;
 /// The attacker's hardware address.
 pub(crate) const MAC: [u8; 6] = [2, 0, 0, 0, 0, ATTACKER];
 
-/// A port that nobody listens on, beside [`PORT`], on which the victim does for both protocols.
+/// A closed port; on [`PORT`], in contrast, the victim has sockets of both protocols.
 pub(crate) const CLOSED: u16 = 9;
 
 /// The server of a link, with a TCP listener and a UDP socket of each family at [`PORT`].
@@ -29,7 +29,7 @@ pub(crate) struct Victim {
     pub(crate) wire: Wire,
     pub(crate) listeners: [TcpListener; 2],
     pub(crate) sockets: [UdpSocket; 2],
-    /// Sockets for echo replies and errors, all bound to 7 or [`PORT`]. Nobody reads them.
+    /// Sockets for echo replies and errors, all bound to 7 or [`PORT`]. They are never read.
     _messages: Vec<IcmpSocket>,
 }
 
@@ -38,7 +38,7 @@ impl Victim {
         Self::with(Checksums::Computed)
     }
 
-    /// Client and server compute checksums or not.
+    /// A victim and a client that compute and verify checksums, or not.
     pub(crate) fn with(checksums: Checksums) -> Self {
         let link = Link::plain(1);
         let [_, wire] = [&link.client, &link.server].map(|host| {
@@ -73,7 +73,7 @@ impl Victim {
         self.link.server.at(family, port)
     }
 
-    /// Injects an IP packet from the attacker, and lets the victim take it.
+    /// Injects an IP packet from the attacker, and lets the victim process it.
     pub(crate) fn inject(&self, packet: &[u8]) {
         self.wire.inject(ethernet(self.mac(), MAC, packet));
         self.link.simulation.run_ready();
@@ -83,11 +83,11 @@ impl Victim {
         self.link.simulation.advance(Duration::from_millis(milliseconds));
     }
 
-    /// Answers for the attacker's addresses, so that the victim can send to them.
+    /// Announces the attacker's addresses, so that the victim can send to them.
     pub(crate) fn introduce(&self) {
         let [v4, v6] = Family::BOTH.map(|family| family.host(ATTACKER));
         let (IpAddr::V4(own), IpAddr::V4(victim)) = (v4, self.link.server.address(Family::V4)) else { unreachable!() };
-        // A request tells as much as a reply.
+        // The victim learns an address from a request as well as from a reply.
         let mut request = ethernet(self.mac(), MAC, &arp(1, (MAC, own.octets()), ([0; 6], victim.octets())));
         request[12..14].copy_from_slice(&[8, 6]);
         self.wire.inject(request);
@@ -98,13 +98,14 @@ impl Victim {
         self.wire.sent();
     }
 
-    /// The TCP segments that the victim has sent to a port since the last look.
+    /// The TCP segments that the victim has sent to a port since the last call.
     pub(crate) fn segments_to(&self, port: u16) -> Vec<Segment> {
         let parse = |frame: Vec<u8>| segment(&frame).filter(|segment| segment.destination.port() == port);
         self.wire.sent().into_iter().filter_map(parse).collect()
     }
 
-    /// A connection from the attacker's port to [`PORT`], established: the next segment that the attacker would send.
+    /// Makes a connection from the attacker's port to [`PORT`]; returns the next segment that the attacker would send,
+    /// and the victim's end.
     pub(crate) fn handshake(&self, family: Family, port: u16, window: u16, options: &[u8]) -> (Segment, TcpStream) {
         let from = SocketAddr::new(family.host(ATTACKER), port);
         let options = options.to_vec();
@@ -127,8 +128,8 @@ impl Victim {
         (acknowledge, stream)
     }
 
-    /// The victim serves its honest peer, in both families and by both protocols. Entries that were put into its tables
-    /// have to go first, which takes a minute or two.
+    /// Checks that the victim serves its legitimate peer, in both families and with both protocols. Forged entries in
+    /// its tables have to expire first, which takes a minute or two.
     pub(crate) fn assert_serves(&self) {
         let serving = async {
             for (family, (listener, socket)) in Family::BOTH.into_iter().zip(self.listeners.iter().zip(&self.sockets)) {

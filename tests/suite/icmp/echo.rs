@@ -21,7 +21,7 @@ fn content(size: usize) -> Vec<u8> {
 }
 
 #[test]
-fn a_request_is_answered_with_what_it_carried() {
+fn a_reply_has_the_payload_of_its_request() {
     let link = Link::plain(1);
     link.block_on(async {
         for family in Family::BOTH {
@@ -37,9 +37,9 @@ fn a_request_is_answered_with_what_it_carried() {
     link.assert_empty();
 }
 
-/// A payload under eight bytes, and replies over 256, have each been too much for somebody.
+/// Payloads of less than eight bytes, and replies of more than 256, have caused errors in other stacks.
 #[test]
-fn payloads_of_every_small_size_come_back() {
+fn replies_have_payloads_of_every_small_size() {
     let link = Link::plain(1);
     link.block_on(async {
         for family in Family::BOTH {
@@ -53,7 +53,7 @@ fn payloads_of_every_small_size_come_back() {
 }
 
 #[test]
-fn large_requests_and_their_replies_go_in_fragments() {
+fn large_requests_and_their_replies_are_fragmented() {
     let link = Link::plain(1);
     link.block_on(async {
         for (family, longest) in [(Family::V4, 65_507), (Family::V6, 65_527)] {
@@ -97,7 +97,8 @@ fn an_identifier_is_held_by_one_socket_of_a_family_and_free_when_it_is_dropped()
             let first = bind(network, family, binding).unwrap();
             assert_eq!(first.binding(), binding);
             assert_eq!(bind(network, family, binding).unwrap_err(), BindError::AddressInUse);
-            // One that is bound on some of the interfaces stands in the way of one on all, and leaves nothing behind.
+            // A socket that is bound on one interface prevents a bind on all interfaces, and the failed bind leaves
+            // nothing.
             let narrow = network.interface("lo").unwrap();
             assert_eq!(bind(&narrow, family, binding).unwrap_err(), BindError::AddressInUse);
             drop(first);
@@ -107,7 +108,7 @@ fn an_identifier_is_held_by_one_socket_of_a_family_and_free_when_it_is_dropped()
             bind(network, family, binding).unwrap();
         }
     }
-    // The two families, and the three kinds, do not share.
+    // The two families, and the three kinds of bindings, have separate identifiers and ports.
     let all: Vec<IcmpSocket> = Family::BOTH
         .into_iter()
         .flat_map(|family| {
@@ -145,7 +146,7 @@ fn every_identifier_can_be_taken_and_then_none_is_left() {
 }
 
 #[test]
-fn sockets_do_not_eat_each_others_replies() {
+fn sockets_do_not_take_each_others_replies() {
     let link = Link::plain(1);
     link.block_on(async {
         for family in Family::BOTH {
@@ -180,7 +181,7 @@ fn each_of_several_receivers_gets_a_message() {
 }
 
 #[test]
-fn a_queue_that_nobody_reads_is_bounded_and_what_it_drops_is_counted() {
+fn an_unread_queue_is_bounded_and_dropped_messages_are_counted() {
     let (link, [router, _]) = routed(1, HubOptions::default());
     let socket = socket(&link.client.network, Family::V4);
     let IcmpBinding::Echo(identifier) = socket.binding() else { unreachable!() };
@@ -204,7 +205,7 @@ fn a_queue_that_nobody_reads_is_bounded_and_what_it_drops_is_counted() {
 }
 
 #[test]
-fn what_cannot_be_asked_is_refused() {
+fn invalid_requests_are_refused() {
     let link = Link::plain(1);
     link.block_on(async {
         for (family, bad) in [
@@ -253,7 +254,7 @@ fn the_hop_limit_is_the_one_that_was_set() {
 }
 
 #[test]
-fn a_group_may_be_asked() {
+fn every_member_of_a_group_may_answer_a_request() {
     let (link, [router, _]) = routed(1, HubOptions::default());
     link.block_on(async {
         for (family, group) in [(Family::V4, "224.0.0.1"), (Family::V6, "ff02::1")] {
@@ -263,7 +264,7 @@ fn a_group_may_be_asked() {
             router.passed();
             socket.send_to(group.parse().unwrap(), 3, b"who?").await.unwrap();
             assert_eq!(router.passed().len(), 1);
-            // smoltcp does not answer what is for a group, so others are made up.
+            // The replies of other members of the group are injected.
             let kind = if family == Family::V4 { [0, 0] } else { [129, 0] };
             for number in [20, 21] {
                 router.inject(&icmp(family.host(number), link.client.address(family), kind, [high, low, 0, 3], b"me"));
@@ -274,7 +275,7 @@ fn a_group_may_be_asked() {
 }
 
 #[test]
-fn replies_that_are_damaged_for_others_or_not_asked_for_are_dropped() {
+fn damaged_foreign_and_unsolicited_replies_are_dropped() {
     let (link, [router, _]) = routed(1, HubOptions::default());
     link.block_on(async {
         for (family, kind) in [(Family::V4, [0, 0]), (Family::V6, [129, 0])] {
@@ -294,7 +295,7 @@ fn replies_that_are_damaged_for_others_or_not_asked_for_are_dropped() {
                 icmp(own, group, kind, [0x12, 0x34, 0, 1], b"for many"),
                 icmp(loopback, client, kind, [0x12, 0x34, 0, 1], b"from within"),
                 good[..header + 6].to_vec(),
-                // The other family's protocol.
+                // The ICMP protocol number of the other family.
                 ip(own, client, if family == Family::V4 { 58 } else { 1 }, &good[header..]),
             ] {
                 router.inject(&bad);
@@ -307,7 +308,7 @@ fn replies_that_are_damaged_for_others_or_not_asked_for_are_dropped() {
 }
 
 #[test]
-fn nobody_is_answered_while_echo_replies_are_off() {
+fn requests_are_not_answered_while_echo_replies_are_off() {
     let link = Link::plain(1);
     link.block_on(async {
         let server = link.server.interface();
@@ -327,7 +328,7 @@ fn nobody_is_answered_while_echo_replies_are_off() {
 }
 
 #[test]
-fn down_fails_what_is_sent_and_what_waits_and_up_again_all_works() {
+fn operations_fail_while_the_interface_is_down_and_work_when_it_is_up_again() {
     let link = Link::plain(1);
     let network = link.client.manager.network_of([INTERFACE]).unwrap();
     link.block_on(async {
@@ -345,7 +346,7 @@ fn down_fails_what_is_sent_and_what_waits_and_up_again_all_works() {
             socket.send_to(link.server.address(family), 1, b"x").await.unwrap();
             reply(next(&link, &socket).await);
         }
-        // Unmounted, and served again by the one that is mounted then.
+        // After unmounting, the socket is served by the interface that is mounted next.
         let four = socket(&network, Family::V4);
         let config = link.client.config();
         let device = link.client.manager.unmount_interface(INTERFACE).unwrap();

@@ -1,4 +1,4 @@
-//! Errors about packets that were sent, and who learns of them.
+//! ICMP errors about sent packets, and the sockets to which they are reported.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -45,7 +45,7 @@ fn time_exceeded_is_reported_to_the_socket_of_the_request() {
 }
 
 #[test]
-fn a_watcher_of_a_udp_port_hears_what_unconnected_sockets_do_not() {
+fn a_watcher_of_a_udp_port_gets_errors_that_unconnected_sockets_do_not_get() {
     let (link, [router, _]) = routed(1, HubOptions::default());
     router.rule(Rules { hops: 1, ..Rules::default() });
     link.block_on(async {
@@ -94,7 +94,7 @@ fn a_watcher_of_a_tcp_port_hears_what_its_connection_attempt_does() {
 }
 
 #[test]
-fn a_watcher_hears_that_a_neighbour_does_not_answer() {
+fn a_watcher_is_told_that_a_neighbour_does_not_answer() {
     let link = Link::plain(1);
     link.block_on(async {
         for family in Family::BOTH {
@@ -109,7 +109,7 @@ fn a_watcher_hears_that_a_neighbour_does_not_answer() {
 }
 
 #[test]
-fn errors_that_prove_nothing_reach_nobody() {
+fn errors_with_an_implausible_quotation_are_ignored() {
     let (link, [router, _]) = routed(1, HubOptions::default());
     link.block_on(async {
         for (family, unreachable) in [(Family::V4, [3, 1]), (Family::V6, [1, 0])] {
@@ -147,7 +147,7 @@ fn errors_that_prove_nothing_reach_nobody() {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 128, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Any message about anything, with checksums that are right, and what it does to those whom it could concern.
+    /// Arbitrary messages with correct checksums do no harm to the sockets that they could concern.
     #[test]
     fn any_message_does_no_harm(
         messages in vec((any::<bool>(), 0..14u8, any::<u8>(), any::<[u8; 4]>(), any::<u8>(), vec((0..80usize, any::<u8>()), 0..3), 0..80usize), 1..40),

@@ -2,7 +2,7 @@
 
 mod echo;
 mod errors;
-// The hostile suite's packets, of which this one needs some.
+// The packet builders of the hostile suite, some of which this suite uses.
 #[allow(dead_code, reason = "shared with another suite")]
 #[path = "../hostile/frames.rs"]
 mod frames;
@@ -18,7 +18,7 @@ use xila_network_host::socket::icmp::{EchoReply, IcmpReport};
 use xila_network_host::socket::{IcmpBinding, IcmpMessage, IcmpSocket, Network};
 use xila_network_tests::link::{Family, Link};
 
-/// Longer than anything on a link without losses takes.
+/// Longer than any exchange on a link without losses takes.
 const SOON: Duration = Duration::from_millis(100);
 
 const fn version(family: Family) -> Version {
@@ -32,7 +32,7 @@ fn bind(network: &Network, family: Family, binding: IcmpBinding) -> Result<IcmpS
     IcmpSocket::bind(network, version(family), binding)
 }
 
-/// A socket with an identifier of its own.
+/// A socket with a free identifier.
 fn socket(network: &Network, family: Family) -> IcmpSocket {
     bind(network, family, IcmpBinding::Echo(0)).unwrap()
 }
@@ -51,12 +51,12 @@ fn report(message: IcmpMessage) -> IcmpReport {
     }
 }
 
-/// The next message, which must come soon.
+/// Waits for the next message, which must come soon.
 async fn next(link: &Link, socket: &IcmpSocket) -> IcmpMessage {
     link.within(SOON, socket.recv()).await.0.unwrap()
 }
 
-/// Nothing is there for a socket, and nothing comes.
+/// Asserts that a socket has no message and gets none.
 async fn assert_silent(link: &Link, socket: &IcmpSocket) {
     link.cancelled_after(SOON, socket.recv()).await;
 }

@@ -1,4 +1,4 @@
-//! Path MTU discovery, with a router whose next link is narrow.
+//! Path MTU discovery, with a router whose next link has a small MTU.
 
 use std::net::{IpAddr, Shutdown, SocketAddr};
 use std::time::Duration;
@@ -24,7 +24,7 @@ fn narrow(mtu: usize) -> Rules {
     Rules { mtu: Some(mtu), ..Rules::default() }
 }
 
-/// A transfer of a mebibyte each way; how long it took.
+/// Transfers a mebibyte in each direction; returns how long it took.
 fn transfer(link: &Link, family: Family) -> Duration {
     link.block_on(async {
         let (client, server) = link.pair(family).await;
@@ -42,7 +42,7 @@ fn transfer(link: &Link, family: Family) -> Duration {
     })
 }
 
-/// Every packet that came through fits.
+/// Asserts that every packet that the router has forwarded fits the MTU, and that there are at least `at_least`.
 fn assert_passed(router: &Router, mtu: usize, at_least: usize) {
     let passed = router.passed();
     assert!(passed.len() >= at_least, "{} packets", passed.len());
@@ -59,7 +59,7 @@ fn a_mebibyte_goes_both_ways_through_a_narrow_path() {
             println!("{family:?} {mtu}: {took:?}");
             for router in &routers {
                 assert_passed(router, mtu, usize::try_from(MIB).unwrap() / mtu);
-                // The first window, until the first "packet too big" comes back.
+                // Only packets of the first window are refused, until the first "packet too big" comes back.
                 assert!((1..50).contains(&router.refused()), "{} were too big", router.refused());
             }
             assert!(took < Duration::from_secs(10), "one retransmission timeout, and no more: {took:?}");
@@ -68,9 +68,9 @@ fn a_mebibyte_goes_both_ways_through_a_narrow_path() {
     }
 }
 
-/// RFC 1191 section 7.1: routers that know RFC 792 only.
+/// RFC 1191 section 7.1: routers that implement only RFC 792 do not report their MTU.
 #[test]
-fn a_router_that_does_not_say_how_narrow_it_is_is_found_out() {
+fn the_mtu_of_a_router_that_does_not_report_it_is_found() {
     let (link, routers) = routed(1, options());
     routers.iter().for_each(|router| router.rule(Rules { told: Some(0), ..narrow(1100) }));
     transfer(&link, Family::V4);
@@ -78,7 +78,7 @@ fn a_router_that_does_not_say_how_narrow_it_is_is_found_out() {
 }
 
 #[test]
-fn a_narrow_path_works_where_the_link_is_full_and_loses_frames_too() {
+fn a_narrow_path_works_if_the_link_is_full_and_loses_frames() {
     for family in Family::BOTH {
         let options = HubOptions { queue: 8, loss: 0.01, rate: Some(10_000_000), ..options() };
         let (link, routers) = routed(7, options);
@@ -91,20 +91,20 @@ fn a_narrow_path_works_where_the_link_is_full_and_loses_frames_too() {
 }
 
 #[test]
-fn a_path_is_believed_to_be_narrow_for_ten_minutes() {
+fn a_lowered_path_mtu_lasts_for_ten_minutes() {
     let (link, [router, _]) = routed(1, options());
     router.rule(narrow(1300));
     link.block_on(async {
         let client = UdpSocket::bind(&link.client.network, link.client.at(Family::V6, 0)).unwrap();
         let remote = link.server.at(Family::V6, 5000);
         let server = UdpSocket::bind(&link.server.network, remote).unwrap();
-        // How long the packets are that a datagram of this size goes in.
+        // The length of the longest packet in which a datagram of this size is sent.
         let longest = async |size: usize| {
             router.passed();
             client.send_to(&vec![0; size], remote).await.unwrap();
             link.sleep(SOON).await;
             let arrived = server.try_recv_datagram().map(|datagram| datagram.data.len());
-            // Shorter ones are of neighbour discovery.
+            // Shorter packets belong to neighbour discovery.
             let lengths = router.passed().iter().map(Vec::len).filter(|length| *length > 100).max();
             (lengths.unwrap_or(0), arrived)
         };
@@ -113,7 +113,7 @@ fn a_path_is_believed_to_be_narrow_for_ten_minutes() {
         let (packet, arrived) = longest(1253).await;
         assert!(packet <= 1300 && arrived == Ok(1253), "{packet} {arrived:?}");
         router.rule(Rules::default());
-        // Ten minutes from when it was said.
+        // Ten minutes after the report.
         link.sleep(Duration::from_secs(590)).await;
         assert!(longest(1400).await.0 <= 1300);
         link.sleep(Duration::from_secs(15)).await;
@@ -132,7 +132,7 @@ fn datagrams_over_v4_go_in_fragments_that_fit_the_path() {
         link.sleep(SOON).await;
         assert_eq!(router.refused(), 1);
         router.passed();
-        // 1472 would be whole on the interface; 9000 is in fragments there, which are cut further.
+        // 1472 bytes would fit the interface's MTU; 9000 are fragmented there, and the fragments must be smaller.
         for size in [972, 973, 1400, 1472, 1473, 9000, 65_507] {
             let mut content = vec![0; size];
             Bytes::new(size as u64).fill(&mut content);
@@ -142,7 +142,7 @@ fn datagrams_over_v4_go_in_fragments_that_fit_the_path() {
         }
         assert_eq!(router.refused(), 1);
         assert_passed(&router, 1000, 80);
-        // Echo requests take the same way.
+        // Echo requests use the same output path.
         let pinger = socket(&link.client.network, Family::V4);
         for size in [1400, 4000, 60_000] {
             pinger.send_to(server.local_addr().ip(), 1, &vec![7; size]).await.unwrap();
@@ -152,9 +152,9 @@ fn datagrams_over_v4_go_in_fragments_that_fit_the_path() {
     });
 }
 
-/// A packet is cut up where the device has room for a part of it: the rest waits.
+/// A packet is fragmented although the device has room for only a part of the fragments: the rest waits.
 #[test]
-fn no_piece_is_lost_for_want_of_room() {
+fn no_piece_is_lost_if_the_device_is_full() {
     let (link, [router, _]) = routed(1, HubOptions { queue: 2, rate: Some(1_000_000), ..options() });
     router.rule(narrow(600));
     link.block_on(async {
@@ -174,7 +174,7 @@ fn no_piece_is_lost_for_want_of_room() {
     assert_eq!(link.client.interface().statistics().sent.dropped, 0);
 }
 
-/// The same with nothing else to do, so that nothing but the device's room can wake the stack.
+/// The same, but with no other work, so that only room on the device can wake the stack.
 #[test]
 fn the_rest_of_a_segment_leaves_as_soon_as_there_is_room() {
     let (link, [router, _]) = routed(1, HubOptions { queue: 1, rate: Some(10_000_000), ..options() });
@@ -193,18 +193,19 @@ fn the_rest_of_a_segment_leaves_as_soon_as_there_is_room() {
         let (refused, _) = (router.refused(), router.passed());
         let ((), took) = link.within(SOON, exchange()).await;
         assert_eq!((router.refused(), router.passed().len()), (refused, 2));
-        // Some 1.2 ms on the link and 1 ms under way; the acknowledgement of the first piece would come after 10 ms.
+        // About 1.2 ms of transmission and 1 ms of delay; the acknowledgement of the first piece would come after 10
+        // ms.
         assert!(took < Duration::from_millis(5), "{took:?}");
     });
 }
 
 #[test]
-fn a_connection_attempt_is_too_large_for_no_link() {
+fn a_syn_is_too_large_for_no_link() {
     for (family, kind) in [(Family::V4, [3, 4]), (Family::V6, [2, 0])] {
         let (link, [router, _]) = routed(1, options());
         let listener = link.server.listen(family, PORT, ListenOptions::default()).unwrap();
         link.block_on(async {
-            // Neighbours know each other.
+            // The neighbours are resolved.
             let remote = link.server.address(family);
             ping(&link.client.network, remote, &PingOptions::default()).await.unwrap();
             router.rule(Rules { mtu: Some(20), silent: true, ..Rules::default() });
@@ -224,7 +225,7 @@ fn a_connection_attempt_is_too_large_for_no_link() {
 }
 
 #[test]
-fn who_sent_too_much_learns_how_much_it_may_be() {
+fn a_sender_gets_the_mtu_of_packet_too_big() {
     let (link, [router, _]) = routed(1, options());
     router.rule(narrow(1300));
     link.block_on(async {
@@ -242,9 +243,9 @@ fn who_sent_too_much_learns_how_much_it_may_be() {
     });
 }
 
-/// Whether a datagram of 1400 bytes to the server goes whole.
+/// Whether a datagram of 1400 bytes to the server is sent without fragmentation.
 async fn goes_whole(link: &Link, router: &Router, socket: &UdpSocket) -> bool {
-    // What was injected is taken in first.
+    // Let the stack process injected packets first.
     link.sleep(Duration::from_millis(1)).await;
     router.passed();
     let sent = socket
@@ -267,7 +268,8 @@ fn forged_messages_about_datagrams_change_nothing() {
             assert!(goes_whole(&link, &router, &socket).await);
             let quote = |from: u16, to: SocketAddr, size: usize| udp(SocketAddr::new(client, from), to, &vec![0; size]);
             let forge = |mtu: u32, quoted: &[u8]| router.inject(&icmp(own, client, kind, mtu.to_be_bytes(), quoted));
-            // A port that nobody has, one that has sent nothing, another destination, a packet too small or too large.
+            // An unused port, a port that has sent nothing, another destination, a packet that is too small, and one
+            // that is too large.
             forge(1300, &quote(6002, remote, 1400));
             forge(1300, &quote(other.local_addr().port(), remote, 1400));
             forge(1300, &quote(6000, SocketAddr::new(remote.ip(), 5001), 1400));
@@ -284,7 +286,7 @@ fn forged_messages_about_datagrams_change_nothing() {
                 }
             }
             assert!(goes_whole(&link, &router, &socket).await);
-            // The right one does, and none makes the path wider again.
+            // The correct quotation lowers the path MTU, and no message raises it again.
             forge(1300, &quote(6000, remote, 1400)[..100]);
             assert!(!goes_whole(&link, &router, &socket).await);
             for mtu in [1400, 1500, u32::MAX] {
@@ -292,7 +294,7 @@ fn forged_messages_about_datagrams_change_nothing() {
             }
             assert!(!goes_whole(&link, &router, &socket).await);
             if family == Family::V4 {
-                // However narrow it is said to be, packets do not become tiny.
+                // However small the reported MTU is, packets do not become tiny.
                 forge(68, &quote(6000, remote, 1400)[..100]);
                 assert!(!goes_whole(&link, &router, &socket).await);
                 router.passed();
@@ -327,26 +329,26 @@ fn forged_messages_about_segments_change_nothing() {
             let whole = sent.iter().find(|packet| packet.len() == 1500).unwrap().clone();
             let at = if family == Family::V4 { 20 } else { 40 };
             let sequence = u32::from_be_bytes(whole[at + 4..at + 8].try_into().unwrap());
-            // Acknowledged long ago, not sent yet, never.
+            // Sequence numbers that were acknowledged long ago, are not sent yet, or never will be.
             for offset in [0, 1, 3999, 4000, 4001, 100_000, 0x8000_0000, u32::MAX] {
                 let mut quoted = whole.clone();
                 quoted[at + 4..at + 8].copy_from_slice(&sequence.wrapping_add(offset).to_be_bytes());
                 router.inject(&icmp(own, address, kind, 1300u32.to_be_bytes(), &quoted[..100]));
             }
-            // Another connection's.
+            // A quotation of another connection.
             let stranger = SocketAddr::new(address, client.local_addr().port() ^ 1);
             let mut quoted = Segment::new(stranger, server.local_addr(), 16);
             quoted.payload = vec![0; 1400];
             router.inject(&icmp(own, address, kind, 1300u32.to_be_bytes(), &quoted.packet()[..100]));
             link.sleep(Duration::from_millis(10)).await;
             assert_eq!(longest(&exchange().await), 1500);
-            // What is in flight may be quoted: with nonsense, and then with sense.
+            // A quotation of a segment in flight, first with invalid MTUs, then with a valid one.
             for (mtu, expected) in [(1500, 1500), (9000, 1500), (1300, 1300)] {
                 router.rule(Rules { mtu: Some(1400), silent: true, ..Rules::default() });
                 client.write_all(&[7; 1400]).await.unwrap();
                 link.sleep(Duration::from_millis(10)).await;
                 let mut quoted = whole.clone();
-                // `whole` began with the first byte of all.
+                // `whole` begins with the first byte of the connection.
                 let place = u32::try_from(client.statistics().bytes_sent - 1400).unwrap();
                 quoted[at + 4..at + 8].copy_from_slice(&sequence.wrapping_add(place).to_be_bytes());
                 router.inject(&icmp(own, address, kind, u32::to_be_bytes(mtu), &quoted[..100]));

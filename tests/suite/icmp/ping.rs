@@ -1,4 +1,4 @@
-//! `ping`.
+//! The function `ping`.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -23,7 +23,7 @@ fn the_round_trip_time_is_that_of_the_link() {
         for family in Family::BOTH {
             let remote = link.server.address(family);
             let options = PingOptions { sequence: 12, ..PingOptions::default() };
-            // The first has to find its neighbour.
+            // The first ping has to resolve the neighbour.
             ping(&link.client.network, remote, &options).await.unwrap();
             let (reply, took) = link.within(SOON, ping(&link.client.network, remote, &options)).await;
             let reply = reply.unwrap();
@@ -37,7 +37,7 @@ fn the_round_trip_time_is_that_of_the_link() {
 }
 
 #[test]
-fn payloads_of_every_size_are_counted_as_they_came_back() {
+fn the_reply_reports_the_size_of_its_payload() {
     let link = Link::plain(1);
     link.block_on(async {
         for family in Family::BOTH {
@@ -57,7 +57,7 @@ fn payloads_of_every_size_are_counted_as_they_came_back() {
 }
 
 #[test]
-fn two_pings_at_once_do_not_eat_each_others_replies() {
+fn two_pings_at_once_do_not_take_each_others_replies() {
     let link = Link::plain(1);
     link.block_on(async {
         for family in Family::BOTH {
@@ -74,7 +74,7 @@ fn two_pings_at_once_do_not_eat_each_others_replies() {
 }
 
 #[test]
-fn a_ping_takes_the_reply_with_its_sequence_number_from_whomever_it_comes() {
+fn a_ping_takes_the_reply_with_its_sequence_number_from_any_source() {
     let (link, [router, _]) = routed(1, HubOptions { latency: MILLISECOND, ..HubOptions::default() });
     link.server.interface().set_echo_reply(false).unwrap();
     link.block_on(async {
@@ -100,7 +100,7 @@ fn a_ping_takes_the_reply_with_its_sequence_number_from_whomever_it_comes() {
 }
 
 #[test]
-fn a_ping_waits_as_long_as_it_is_told_and_no_longer() {
+fn a_ping_waits_for_exactly_its_timeout() {
     let link = Link::plain(1);
     link.server.interface().set_echo_reply(false).unwrap();
     link.block_on(async {
@@ -111,7 +111,7 @@ fn a_ping_waits_as_long_as_it_is_told_and_no_longer() {
                 let (outcome, took) = link.within(Duration::from_secs(1000), pinging).await;
                 assert_eq!((outcome, took), (Err(PingError::TimedOut), timeout));
             }
-            // A neighbour that is not there is found out sooner, where there is time for it.
+            // A missing neighbour is detected before the timeout, if the timeout is long enough.
             let options = PingOptions { timeout: Duration::from_secs(10), ..PingOptions::default() };
             let outcome = ping(&link.client.network, family.host(77), &options).await;
             assert_eq!(outcome, Err(PingError::RemoteUnreachable));
@@ -167,7 +167,7 @@ fn a_ping_that_cannot_be_sent_says_why() {
 }
 
 #[test]
-fn errors_from_the_way_end_a_ping() {
+fn errors_from_the_path_end_a_ping() {
     let (link, [router, _]) = routed(1, HubOptions { latency: MILLISECOND, ..HubOptions::default() });
     link.block_on(async {
         for family in Family::BOTH {
@@ -181,7 +181,7 @@ fn errors_from_the_way_end_a_ping() {
             router.rule(Rules { mtu: Some(1400), ..Rules::default() });
             let large = PingOptions { size: 1400, ..PingOptions::default() };
             assert_eq!(ping(network, remote, &large).await, Err(PingError::PacketTooLarge));
-            // Now the path is known, and it goes in fragments.
+            // Now the path MTU is known, and the request is fragmented.
             let outcome = ping(network, remote, &large).await.map(|reply| reply.size);
             assert_eq!(outcome, Ok(1400), "{family:?}");
             router.rule(Rules::default());

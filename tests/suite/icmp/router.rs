@@ -1,4 +1,4 @@
-//! A link with a router in the middle, or as good as one.
+//! A link with a simulated router before each host.
 
 use std::collections::VecDeque;
 use std::io;
@@ -17,7 +17,7 @@ use super::frames::{ethernet, icmp};
 /// The router's number on the segment.
 pub(crate) const ROUTER: u8 = 254;
 
-/// What the router between a host and the segment does to the host's packets.
+/// The router between a host and the segment, which forwards or drops the host's packets.
 #[derive(Clone, Default)]
 pub(crate) struct Router(Arc<Mutex<Inner>>);
 
@@ -26,34 +26,35 @@ struct Inner {
     rules: Rules,
     injected: VecDeque<Vec<u8>>,
     reader: Option<Waker>,
-    /// IP packets that were passed on, and how many were too big or came too far.
+    /// IP packets that were forwarded.
     passed: Vec<Vec<u8>>,
+    /// How many packets were too big or exceeded their hop limit.
     refused: usize,
-    /// Those that nobody was told of.
+    /// IP packets that were dropped silently.
     dropped: Vec<Vec<u8>>,
     hardware_address: [u8; 6],
 }
 
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Rules {
-    /// Longer packets are dropped, and their sender is told, if IPv4's "don't fragment" is set.
+    /// Packets longer than this are dropped, and their sender is told; IPv4 packets only if "don't fragment" is set.
     pub(crate) mtu: Option<usize>,
-    /// What it is told, instead of the MTU itself.
+    /// The MTU that is reported in place of the real one.
     pub(crate) told: Option<u32>,
-    /// Nobody is told anything.
+    /// No errors are sent.
     pub(crate) silent: bool,
-    /// Packets with so few hops left are dropped, and their sender is told.
+    /// Packets with at most this hop limit are dropped, and their sender is told.
     pub(crate) hops: u8,
 }
 
-/// A host's end of the router.
+/// A host's device, which leads to the router.
 pub(crate) struct Port {
     device: Box<dyn Device>,
     pool: Pool,
     router: Router,
 }
 
-/// A link whose hosts have each a router before them.
+/// A link on which each host has a router before it.
 pub(crate) fn routed(seed: u64, options: HubOptions) -> (Link, [Router; 2]) {
     let link = Link::new(seed, options);
     let routers = [&link.client, &link.server].map(Router::before);
@@ -75,7 +76,7 @@ impl Router {
         self.0.lock().unwrap().rules = rules;
     }
 
-    /// The IP packets that were passed on since the last look.
+    /// The IP packets that were forwarded since the last call.
     pub(crate) fn passed(&self) -> Vec<Vec<u8>> {
         std::mem::take(&mut self.0.lock().unwrap().passed)
     }
@@ -85,12 +86,12 @@ impl Router {
         self.0.lock().unwrap().refused
     }
 
-    /// The IP packets that were dropped in silence since the last look.
+    /// The IP packets that were dropped silently since the last call.
     pub(crate) fn dropped(&self) -> Vec<Vec<u8>> {
         std::mem::take(&mut self.0.lock().unwrap().dropped)
     }
 
-    /// Has the host receive an IP packet.
+    /// Makes the host receive an IP packet.
     pub(crate) fn inject(&self, packet: &[u8]) {
         let mut inner = self.0.lock().unwrap();
         let frame = ethernet(inner.hardware_address, [2, 0, 0, 0, 0, ROUTER], packet);
@@ -100,7 +101,7 @@ impl Router {
         reader.into_iter().for_each(Waker::wake);
     }
 
-    /// Whether a frame passes; else its sender learns why.
+    /// Whether a frame is forwarded; if not, its sender is told why.
     fn judge(&self, frame: &[u8]) -> bool {
         let packet = &frame[14..];
         let Some((source, destination, hops, fragmentable)) = read(frame) else { return true };
@@ -129,7 +130,7 @@ impl Router {
     }
 }
 
-/// Source, destination, hops that are left, and whether a router may fragment the packet.
+/// The source, the destination and the hop limit of a packet, and whether a router may fragment it.
 fn read(frame: &[u8]) -> Option<(IpAddr, IpAddr, u8, bool)> {
     Some(match SlicedPacket::from_ethernet(frame).ok()?.net? {
         NetSlice::Ipv4(ip) => {

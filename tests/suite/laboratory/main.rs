@@ -1,5 +1,7 @@
 //! A laboratory under one seed: guests, stacks, links, and what happens to them.
 
+mod race;
+
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 

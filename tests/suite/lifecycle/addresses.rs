@@ -1,4 +1,4 @@
-//! Addresses and routes: what is taken, what is refused, and how full a table gets.
+//! Addresses and routes: which are accepted, which are refused, and the limits of the tables.
 
 use std::net::IpAddr;
 
@@ -7,7 +7,7 @@ use xila_network_host::{ConfigureError, Interface, Manager};
 
 use super::{config, hub, simulation};
 
-/// An interface without addresses, and its manager, without which there is none.
+/// An interface without addresses, and its manager, which must be kept because the interface is unmounted with it.
 fn interface() -> (Manager, Interface) {
     let (simulation, manager) = simulation();
     let interface = manager.mount_interface("eth0", hub(&simulation).port(), config(&[])).unwrap();
@@ -23,16 +23,16 @@ fn ip(text: &str) -> IpAddr {
 }
 
 #[test]
-fn addresses_come_and_go_by_value() {
+fn addresses_are_added_and_removed_by_value() {
     let (_manager, interface) = interface();
     for address in ["10.0.0.1/24", "fd00::1/64", "10.0.0.2/32"] {
         interface.add_address(cidr(address)).unwrap();
     }
     assert_eq!(interface.addresses(), ["10.0.0.1/24", "fd00::1/64", "10.0.0.2/32"].map(cidr));
-    // One host has an address once, whatever the prefix.
+    // An interface has an address only once, whatever the prefix is.
     assert_eq!(interface.add_address(cidr("10.0.0.1/24")), Err(ConfigureError::AddressInUse));
     assert_eq!(interface.add_address(cidr("10.0.0.1/16")), Err(ConfigureError::AddressInUse));
-    // Removed is what is there, not what is like it.
+    // An address is removed only with the prefix that it has.
     assert_eq!(interface.remove_address(cidr("10.0.0.1/16")), Err(ConfigureError::AddressNotAvailable));
     assert_eq!(interface.remove_address(cidr("10.0.0.9/24")), Err(ConfigureError::AddressNotAvailable));
     interface.remove_address(cidr("10.0.0.1/24")).unwrap();
@@ -57,14 +57,14 @@ fn addresses_that_no_host_has_are_refused() {
         assert_eq!(interface.add_address(cidr(address)), Err(ConfigureError::InvalidArgument), "{address}");
     }
     assert!(interface.addresses().is_empty());
-    // Neither exists in the first place.
+    // Neither of these values can be constructed.
     assert_eq!(Cidr::new(ip("10.0.0.1"), 33), Err(InvalidValue));
     assert_eq!(Cidr::new(ip("fd00::1"), 129), Err(InvalidValue));
     assert_eq!(MacAddress::new([1, 0, 0x5e, 0, 0, 1]), Err(InvalidValue));
 }
 
 #[test]
-fn extreme_prefixes_are_taken() {
+fn extreme_prefixes_are_accepted() {
     let (_manager, interface) = interface();
     for address in ["10.0.0.1/0", "10.0.1.1/32", "fd00::1/0", "fd00::2/128", "240.0.0.1/4", "192.0.2.0/31"] {
         interface.add_address(cidr(address)).unwrap();
@@ -87,7 +87,7 @@ fn sixty_four_addresses_fit_and_the_next_changes_nothing() {
 }
 
 #[test]
-fn routes_come_and_go_and_one_network_has_one() {
+fn a_route_replaces_another_to_the_same_network() {
     let (_manager, interface) = interface();
     let route = |network: &str, gateway: &str| Route::new(cidr(network), ip(gateway)).unwrap();
     interface.add_route(route("192.0.2.0/24", "10.0.0.254")).unwrap();

@@ -1,4 +1,4 @@
-//! A capture of real traffic, read back.
+//! Captures of real traffic, which the tests read back.
 
 use std::io::{self, Write};
 use std::net::Shutdown;
@@ -36,11 +36,11 @@ impl Write for Memory {
 
 const LENGTH: u64 = 200_000;
 
-/// Capture files so far, which tests make at the same time.
+/// The number of capture files so far, for unique names: tests run at the same time.
 static FILES: AtomicUsize = AtomicUsize::new(0);
 
-/// The capture of a client that sends [`LENGTH`] bytes by TCP, then a datagram with a hop limit of 9 each by IPv4, where
-/// it takes fragments, and by IPv6; and what its interface counted.
+/// The capture of a client that sends [`LENGTH`] bytes by TCP, then a datagram with a hop limit of 9 by IPv4, which is
+/// fragmented, and one by IPv6; with the counters of its interface.
 fn capture() -> (Vec<u8>, Statistics) {
     let (simulation, client) = simulation();
     let server = Manager::new(simulation.platform());
@@ -100,7 +100,7 @@ fn a_capture_holds_every_frame_that_was_counted_in_order_and_whole() {
         if let Some(TransportSlice::Tcp(tcp)) = sliced.transport
             && tcp.destination_port() == 80
         {
-            // On a perfect segment each byte is sent once, so the payloads follow on each other.
+            // Without loss each byte is sent once, so each payload follows the previous one.
             let sequence = tcp.sequence_number();
             assert!(next.is_none_or(|next| next == sequence));
             let flags = u32::from(tcp.syn()) + u32::from(tcp.fin());
@@ -114,8 +114,8 @@ fn a_capture_holds_every_frame_that_was_counted_in_order_and_whole() {
     assert_eq!(low_hop_limits, 3 + 1, "three fragments, and one packet");
 }
 
-/// Captures of both ends of a connection of each family, which carries [`LENGTH`] bytes, on ports that take big segments and
-/// unfinished checksums, or not.
+/// Captures at both ends of a connection in each family, which carries [`LENGTH`] bytes, on ports that accept large
+/// segments and incomplete checksums, or not.
 fn captures(offloads: [bool; 2]) -> [Vec<u8>; 2] {
     let (simulation, client) = simulation();
     let server = Manager::new(simulation.platform());
@@ -147,7 +147,7 @@ fn captures(offloads: [bool; 2]) -> [Vec<u8>; 2] {
 }
 
 #[test]
-fn a_capture_has_right_checksums_whoever_computes_them() {
+fn a_capture_has_correct_checksums_with_and_without_offloads() {
     for offloads in [[true, true], [true, false], [false, true], [false, false]] {
         let big = captures(offloads).map(|capture| {
             let mut reader = PcapReader::new(&capture[..]).unwrap();
@@ -176,13 +176,13 @@ fn tshark_finds_nothing_wrong_with_a_capture() {
 }
 
 #[test]
-fn tshark_finds_nothing_wrong_with_a_capture_whoever_computes_checksums() {
+fn tshark_finds_nothing_wrong_with_a_capture_with_and_without_offloads() {
     for offloads in [[true, true], [true, false], [false, true], [false, false]] {
         captures(offloads).into_iter().for_each(|capture| assert_tshark_finds_nothing_wrong(capture, None));
     }
 }
 
-/// So many frames, and none with an error; skipped where there is no tshark.
+/// Asserts that tshark finds this number of frames and no errors; skipped if tshark is not installed.
 fn assert_tshark_finds_nothing_wrong(capture: Vec<u8>, frames: Option<u64>) {
     if !Command::new("tshark").arg("--version").output().is_ok_and(|output| output.status.success()) {
         assert!(env::var_os("CI").is_none(), "`tshark` is missing, and CI counts on this test");
@@ -194,7 +194,7 @@ fn assert_tshark_finds_nothing_wrong(capture: Vec<u8>, frames: Option<u64>) {
     fs::write(&file, capture).unwrap();
     let tshark = |filter: &str| {
         let mut command = Command::new("tshark");
-        // What the streams carry is no protocol, though here and there it looks like one.
+        // The streams carry arbitrary bytes, which must not be decoded as a protocol.
         command.args(["-n", "-r", &file, "-d", "tcp.port==80,data", "-Y", filter]);
         for protocol in ["ip", "tcp", "udp"] {
             command.args(["-o", &format!("{protocol}.check_checksum:TRUE")]);
@@ -204,7 +204,7 @@ fn assert_tshark_finds_nothing_wrong(capture: Vec<u8>, frames: Option<u64>) {
         String::from_utf8(output.stdout).unwrap()
     };
     let all = tshark("frame").lines().count() as u64;
-    // A status of 0 is a bad checksum. What tshark calls an error is more than a peculiarity.
+    // A checksum status of 0 is a bad checksum. tshark's level "error" means more than an anomaly.
     let wrong = tshark(
         "_ws.malformed || ip.checksum.status == 0 || tcp.checksum.status == 0 || udp.checksum.status == 0 || \
          icmpv6.checksum.status == 0 || _ws.expert.severity == \"Error\" || tcp.analysis.retransmission",

@@ -17,7 +17,7 @@ use super::{at, bind, config, simulation};
 
 type Queue = Arc<Mutex<VecDeque<Vec<u8>>>>;
 
-/// One end of a wire that takes 32 packets, as a driver without any wakers would be.
+/// One end of a wire that holds 32 packets, as a driver without wakers.
 struct Wire {
     medium: Medium,
     incoming: Queue,

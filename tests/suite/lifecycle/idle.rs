@@ -1,4 +1,4 @@
-//! An interface on which nothing happens does nothing: no task of it runs, and no timer of it is armed.
+//! An idle interface does nothing: none of its tasks runs, and none of its timers is armed.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -19,7 +19,7 @@ use super::{at, bind};
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// How often tasks have run, and which timers are armed.
+/// Counts how often tasks have run, and records which timers are armed.
 #[derive(Clone, Default)]
 struct Watch {
     runs: Arc<AtomicUsize>,
@@ -99,7 +99,7 @@ fn world() -> (Simulation, Platform, Watch) {
     (simulation, platform, watch)
 }
 
-/// In the minute from now on nothing runs, and nothing is armed for later.
+/// Asserts that nothing runs in the next minute, and that no timer is armed.
 fn assert_idle(simulation: &Simulation, watch: &Watch, what: &str) {
     simulation.run_ready();
     let (before, now) = (watch.runs(), simulation.now());
@@ -114,7 +114,8 @@ fn assert_idle(simulation: &Simulation, watch: &Watch, what: &str) {
 /// Makes a device on a segment.
 type Make = fn(&Hub) -> Box<dyn Device>;
 
-/// The kinds of devices that can be mounted twice on one segment: each with its name, its segment and how it is made.
+/// The kinds of devices that can be mounted twice on one segment: the name of each, the options of its segment and a
+/// function that makes it.
 fn devices() -> Vec<(&'static str, HubOptions, Make)> {
     let delayed = HubOptions { latency: Duration::from_millis(1), rate: Some(100_000_000), ..HubOptions::default() };
     vec![
@@ -126,27 +127,22 @@ fn devices() -> Vec<(&'static str, HubOptions, Make)> {
     ]
 }
 
-/// Two hosts, once they have settled.
-fn hosts(
-    simulation: &Simulation,
-    platform: &Platform,
-    device: impl Fn() -> Box<dyn Device>,
-    autoconfiguration: bool,
-) -> [Manager; 2] {
+/// Two hosts, after their initial traffic has ended.
+fn hosts(simulation: &Simulation, platform: &Platform, device: impl Fn() -> Box<dyn Device>) -> [Manager; 2] {
     let hosts = [1, 2].map(|number| {
         let manager = Manager::new(platform.clone());
         let addresses = [format!("10.0.0.{number}/24"), format!("fd00::{number}/64")];
         let addresses = addresses.map(|address| address.parse().unwrap()).into();
-        let config = InterfaceConfig { addresses, autoconfiguration, ..InterfaceConfig::default() };
+        let config = InterfaceConfig { addresses, ..InterfaceConfig::default() };
         manager.mount_interface("eth0", device(), config).unwrap();
         manager
     });
-    // Reports of groups; with autoconfiguration, whether an address is taken, and then three solicitations of routers.
+    // The initial traffic: group reports and duplicate address detection.
     simulation.advance(MINUTE);
     hosts
 }
 
-/// A connection that has carried something both ways, whose last acknowledgements have been given.
+/// A connection that has carried data in both directions, all of which is acknowledged.
 async fn connection(simulation: &Simulation, from: &Network, to: &Network, remote: &str) -> (TcpStream, TcpStream) {
     let listener = TcpListener::bind(to, at(remote), ListenOptions::default()).unwrap();
     let client = TcpStream::connect(from, at(remote)).await.unwrap();
@@ -183,48 +179,59 @@ fn a_loopback_that_is_idle_does_nothing() {
 #[test]
 fn an_ethernet_interface_that_is_idle_does_nothing() {
     for (name, options, device) in devices() {
-        for autoconfiguration in [false, true] {
-            let (simulation, platform, watch) = world();
-            let hub = Hub::new(&platform, options.clone());
-            let what = format!("{name}, autoconfiguration {autoconfiguration}");
-            let hosts = hosts(&simulation, &platform, || device(&hub), autoconfiguration);
-            assert_idle(&simulation, &watch, &what);
-            let own = hosts[0].interface("eth0").unwrap().addresses().len();
-            assert_eq!(own, 3, "a link-local address");
-        }
+        let (simulation, platform, watch) = world();
+        let hub = Hub::new(&platform, options);
+        let hosts = hosts(&simulation, &platform, || device(&hub));
+        assert_idle(&simulation, &watch, name);
+        let own = hosts[0].interface("eth0").unwrap().addresses().len();
+        assert_eq!(own, 3, "a link-local address");
     }
+}
+
+/// Routers are asked for until there is one, in the end once an hour (RFC 7559 section 2).
+#[test]
+fn an_interface_that_hears_no_router_is_hardly_ever_awake() {
+    let (simulation, platform, watch) = world();
+    let hub = Hub::new(&platform, HubOptions::default());
+    let manager = Manager::without_loopback(platform);
+    let config = InterfaceConfig { autoconfiguration: true, ..InterfaceConfig::default() };
+    let interface = manager.mount_interface("eth0", hub.port(), config).unwrap();
+    simulation.advance(3 * 60 * MINUTE);
+    let (runs, sent) = (watch.runs(), interface.statistics().sent.packets);
+    simulation.advance(24 * 60 * MINUTE);
+    let (runs, sent) = (watch.runs() - runs, interface.statistics().sent.packets - sent);
+    assert!((21..=27).contains(&sent), "{sent} packets");
+    assert!(runs <= 4 * 27, "{runs} runs");
 }
 
 #[test]
 fn a_connection_that_is_idle_does_nothing() {
     for (name, options, device) in devices() {
-        for autoconfiguration in [false, true] {
-            for remote in ["10.0.0.2:80", "[fd00::2]:80"] {
-                let (simulation, platform, watch) = world();
-                let hub = Hub::new(&platform, options.clone());
-                let what = format!("{name}, autoconfiguration {autoconfiguration}, {remote}");
-                let [near, far] = hosts(&simulation, &platform, || device(&hub), autoconfiguration);
-                let (from, to) = (near.network(), far.network());
-                let pair = simulation.block_on(connection(&simulation, &from, &to, remote));
-                // A socket that was sent a datagram, too.
-                let (sender, receiver) = (bind(&from, "10.0.0.1:0"), bind(&to, "10.0.0.2:9"));
-                simulation.block_on(async {
-                    sender.send_to(b"once", receiver.local_addr()).await.unwrap();
-                    receiver.recv_datagram().await.unwrap();
-                });
-                // Nothing has answered the datagram, so the neighbour is asked whether it is there (RFC 4861 section 7.3.3).
-                simulation.advance(MINUTE);
-                assert_idle(&simulation, &watch, &what);
-                // Unread bytes, and a half that is closed, are nothing to be done either.
-                simulation.block_on(async {
-                    pair.0.write_all(&[7; 5000]).await.unwrap();
-                    pair.0.shutdown(std::net::Shutdown::Write).unwrap();
-                    pair.0.closed().await.unwrap();
-                    simulation.sleep(SECOND).await;
-                });
-                simulation.advance(MINUTE);
-                assert_idle(&simulation, &watch, &what);
-            }
+        for remote in ["10.0.0.2:80", "[fd00::2]:80"] {
+            let (simulation, platform, watch) = world();
+            let hub = Hub::new(&platform, options.clone());
+            let what = format!("{name}, {remote}");
+            let [near, far] = hosts(&simulation, &platform, || device(&hub));
+            let (from, to) = (near.network(), far.network());
+            let pair = simulation.block_on(connection(&simulation, &from, &to, remote));
+            // A UDP socket that has received a datagram.
+            let (sender, receiver) = (bind(&from, "10.0.0.1:0"), bind(&to, "10.0.0.2:9"));
+            simulation.block_on(async {
+                sender.send_to(b"once", receiver.local_addr()).await.unwrap();
+                receiver.recv_datagram().await.unwrap();
+            });
+            // The datagram has no answer, so the neighbour is probed (RFC 4861 section 7.3.3).
+            simulation.advance(MINUTE);
+            assert_idle(&simulation, &watch, &what);
+            // Unread bytes and a closed half cause no work either.
+            simulation.block_on(async {
+                pair.0.write_all(&[7; 5000]).await.unwrap();
+                pair.0.shutdown(std::net::Shutdown::Write).unwrap();
+                pair.0.closed().await.unwrap();
+                simulation.sleep(SECOND).await;
+            });
+            simulation.advance(MINUTE);
+            assert_idle(&simulation, &watch, &what);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Interfaces: how they come, what they are asked, where they lead, and how they go.
+//! Interfaces: mounting, configuration, selection for sockets, and unmounting.
 
 mod addresses;
 mod capture;

@@ -1,4 +1,4 @@
-//! A segment of ports that differ in MTU and in what they leave to the hub: each gets what it takes, and nothing else.
+//! A segment whose ports have different MTUs and offloads: each port gets only frames that it accepts.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -14,9 +14,9 @@ use xila_network_host::{InterfaceConfig, Manager, ReceiveError};
 use xila_network_tests::link::{Bytes, Family, PORT, receive_next, send};
 use xila_network_tests::probe::{Monitor, Probe, Seen};
 
-/// Bytes that each end of a connection sends.
+/// The number of bytes that each end of a connection sends.
 const LENGTH: u64 = 1 << 20;
-/// The ports, by number from 1 on: their MTU, and whether big segments and unfinished checksums pass.
+/// The ports, numbered from 1: the MTU of each, and whether it accepts large segments and incomplete checksums.
 const PORTS: [(usize, bool); 4] = [(9000, true), (9000, false), (1500, true), (1500, false)];
 
 struct Station {
@@ -38,7 +38,7 @@ impl Station {
         UdpSocket::bind(&self.network, SocketAddr::new(address, port)).unwrap()
     }
 
-    /// What its port was given since the last call, each frame of which it must be able to take.
+    /// The frames that its port has received since the last call; asserts that the port accepts such frames.
     fn received(&self) -> Vec<Seen> {
         let received = self.monitor.received();
         for frame in &received {
@@ -56,7 +56,7 @@ impl Station {
     }
 }
 
-/// Checks the sums of a frame but those that are left to others; the length of its headers.
+/// Verifies the checksums of a frame, except those that are left incomplete; returns the length of its headers.
 pub(super) fn check_checksums(frame: &Seen) -> usize {
     let ethernet = EthernetFrame::new_checked(&frame.bytes).unwrap();
     let (source, destination, protocol, header, data) = match ethernet.ethertype() {
@@ -118,7 +118,7 @@ async fn connect(from: &Station, to: &Station, family: Family) -> (TcpStream, Tc
 }
 
 #[test]
-fn every_pair_of_ports_exchanges_bytes_in_frames_that_each_takes() {
+fn every_pair_of_ports_exchanges_bytes_in_frames_that_each_accepts() {
     let (simulation, stations) = segment();
     for family in Family::BOTH {
         for from in &stations {
@@ -158,10 +158,10 @@ fn every_pair_of_ports_exchanges_bytes_in_frames_that_each_takes() {
     }
 }
 
-/// The hub knows one MTU, the longest: a datagram that a port with a shorter one is sent whole is missed there, as by any
-/// network card, and nobody else is concerned.
+/// The hub has one MTU, the longest: if a datagram is sent whole to a port with a smaller MTU, this port drops it, as
+/// any network card does, and no other port is affected.
 #[test]
-fn datagrams_arrive_whole_or_in_fragments_where_the_port_takes_what_was_sent() {
+fn datagrams_arrive_whole_or_in_fragments_if_the_port_accepts_their_size() {
     let (simulation, stations) = segment();
     simulation.block_on(async {
         for from in &stations {
@@ -190,7 +190,7 @@ fn datagrams_arrive_whole_or_in_fragments_where_the_port_takes_what_was_sent() {
 }
 
 #[test]
-fn a_broadcast_reaches_every_port_that_takes_it() {
+fn a_broadcast_reaches_every_port_that_accepts_its_size() {
     let (simulation, stations) = segment();
     let members: Vec<UdpSocket> = stations.iter().map(|station| station.bind(Family::V4.unspecified(), PORT)).collect();
     let everybody = SocketAddr::new([10, 0, 0, 255].into(), PORT);
@@ -214,9 +214,9 @@ fn a_broadcast_reaches_every_port_that_takes_it() {
     stations.iter().for_each(|station| drop(station.received()));
 }
 
-/// A station whose cable was pulled is looked for everywhere.
+/// When the cable of a station was pulled, frames to it are flooded to all ports.
 #[test]
-fn a_big_segment_that_goes_to_all_ports_is_given_to_each_as_it_takes_it() {
+fn a_large_segment_that_is_flooded_is_segmented_for_each_port_as_needed() {
     for family in Family::BOTH {
         let (simulation, stations) = segment();
         let [near, other, far, bystander] = &stations;

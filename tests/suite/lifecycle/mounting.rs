@@ -1,4 +1,4 @@
-//! Mounting, all or nothing, and unmounting.
+//! Mounting, which is all or nothing, and unmounting.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -16,7 +16,7 @@ use xila_network_host::{
 
 use super::{at, bind, config, hub, simulation};
 
-/// A link of which nothing comes, and that counts how many of it there are.
+/// A device that never receives a frame, and counts its instances.
 struct Silent {
     medium: Medium,
     mtu: usize,
@@ -68,7 +68,7 @@ impl Device for Silent {
     }
 }
 
-/// Counts the tasks that are started and have not ended.
+/// A spawner that counts the tasks that have started and not ended.
 struct Counting(Arc<dyn Spawner>, Arc<AtomicUsize>);
 
 impl Spawner for Counting {
@@ -146,7 +146,7 @@ fn a_mount_that_fails_leaves_no_name_no_task_and_no_device() {
 }
 
 #[test]
-fn unmounting_ends_the_task_and_hands_the_device_back() {
+fn unmounting_ends_the_task_and_returns_the_device() {
     let (simulation, _) = simulation();
     let (platform, tasks) = counting(simulation.platform());
     let manager = Manager::without_loopback(platform);
@@ -198,7 +198,7 @@ fn the_last_clone_of_a_manager_takes_tasks_nodes_and_devices_with_it() {
 }
 
 #[test]
-fn what_outlives_the_manager_has_no_network() {
+fn handles_that_outlive_the_manager_have_no_network() {
     let (simulation, manager) = simulation();
     manager.mount_interface("eth0", hub(&simulation).port(), config(&["10.0.0.1/24"])).unwrap();
     let network = manager.network();
@@ -236,7 +236,7 @@ fn what_outlives_the_manager_has_no_network() {
 }
 
 #[test]
-fn a_device_that_was_handed_back_carries_packets_again() {
+fn a_returned_device_can_be_mounted_again() {
     let (simulation, manager) = simulation();
     let other = Manager::new(simulation.platform());
     let hub = hub(&simulation);
@@ -267,7 +267,7 @@ fn a_handle_outlives_its_interface_and_says_that_it_is_gone() {
     assert_eq!(interface.link(), xila_network_host::device::Link::Down);
     assert_eq!(socket.try_send_to(b"x", at("10.0.0.2:9")), Err(SendError::NetworkDown));
     assert!(network.interfaces().is_empty());
-    // Nothing that is asked of it panics.
+    // No method panics.
     let _ = (interface.addresses(), interface.routes(), interface.statistics(), interface.kind(), interface.mtu());
     let _ = interface.add_address("10.0.0.3/24".parse().unwrap());
     interface.set_state(xila_network_host::interface::State::Down);

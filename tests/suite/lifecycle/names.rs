@@ -1,4 +1,4 @@
-//! What an interface may be called.
+//! The names of interfaces.
 
 use xila_network_host::{AlreadyInitialized, InterfaceConfig, InterfaceNotFound, Manager, MountError};
 
@@ -36,7 +36,7 @@ fn names_are_1_to_15_of_the_characters_allowed() {
 }
 
 #[test]
-fn a_name_is_taken_while_its_interface_is_mounted() {
+fn a_name_is_in_use_while_its_interface_is_mounted() {
     let (simulation, manager) = simulation();
     let hub = hub(&simulation);
     let mount = |name: &str| manager.mount_interface(name, hub.port(), InterfaceConfig::default());
@@ -73,7 +73,7 @@ fn the_process_wide_manager_is_made_once() {
     let manager = Manager::initialize(simulation.platform()).unwrap();
     let second = Manager::initialize(simulation.platform());
     assert_eq!(second.map(|_| ()), Err(AlreadyInitialized));
-    // The instance is the same set of interfaces.
+    // The instance has the same set of interfaces.
     let instance = Manager::instance().unwrap();
     instance.mount_interface("eth0", hub(&simulation).port(), InterfaceConfig::default()).unwrap();
     assert!(manager.interface("eth0").is_ok());

@@ -1,4 +1,4 @@
-//! Which interface a socket uses.
+//! The selection of the interface that a socket uses.
 
 use xila_network_host::address::Route;
 use xila_network_host::device::hub::Hub;
@@ -10,7 +10,7 @@ use xila_network_host::{BindError, ConnectError, Error, InterfaceNotFound, Manag
 use super::{at, bind, config, hub, simulation};
 
 /// A host with two segments. `eth0` is 10.0.0.1/24, and `eth1` 10.0.0.129/25 and fd01::1/64. On the first segment is a
-/// router, 10.0.0.254, which is 192.0.2.7 too; on the second a host, 10.0.0.200 and fd01::2.
+/// router, 10.0.0.254, which also has 192.0.2.7; on the second a host, 10.0.0.200 and fd01::2.
 struct World {
     simulation: Simulation,
     manager: Manager,
@@ -44,7 +44,7 @@ impl World {
         self.manager.interface(name).unwrap().set_state(state);
     }
 
-    /// What an unbound socket's datagram to `remote` comes from, which `receiver` must have.
+    /// The source address of an unbound socket's datagram to `remote`, which `receiver` must receive.
     fn source(&self, network: &Network, receiver: &UdpSocket, remote: &str) -> String {
         let local = if remote.starts_with('[') { "[::]:0" } else { "0.0.0.0:0" };
         self.simulation.block_on(async {
@@ -53,7 +53,7 @@ impl World {
         })
     }
 
-    /// The error of a datagram, and of a connection, to an address.
+    /// The error of a datagram and of a connection to an address, which must be the same.
     fn error(&self, network: &Network, remote: &str) -> Error {
         let local = if remote.starts_with('[') { "[::]:0" } else { "0.0.0.0:0" };
         self.simulation.block_on(async {
@@ -68,10 +68,10 @@ impl World {
 #[test]
 fn the_longest_prefix_over_all_interfaces_decides() {
     let world = World::new();
-    // eth0 covers 10.0.0.200 too, but less closely; it has the router on the same segment.
+    // eth0's network also contains 10.0.0.200, but with a shorter prefix; the router is on eth0's segment.
     let second = bind(&world.second.network(), "10.0.0.200:9");
     assert_eq!(world.source(&world.network(), &second, "10.0.0.200:9"), "10.0.0.129");
-    // The router is 10.0.0.254, in eth1's half: only a longer prefix leads to it by eth0.
+    // The router's 10.0.0.254 is in eth1's network: only a longer prefix leads to it through eth0.
     let router = bind(&world.router.network(), "10.0.0.254:9");
     let host_route = Route::new("10.0.0.254/32".parse().unwrap(), "10.0.0.254".parse().unwrap()).unwrap();
     world.manager.interface("eth0").unwrap().add_route(host_route).unwrap();
@@ -81,7 +81,7 @@ fn the_longest_prefix_over_all_interfaces_decides() {
 }
 
 #[test]
-fn a_default_route_leads_everywhere_else_until_it_is_removed() {
+fn a_default_route_is_used_for_all_other_destinations_until_it_is_removed() {
     let world = World::new();
     assert_eq!(world.error(&world.network(), "192.0.2.7:9"), Error::RemoteUnreachable);
     let eth0 = world.manager.interface("eth0").unwrap();
@@ -89,7 +89,7 @@ fn a_default_route_leads_everywhere_else_until_it_is_removed() {
     eth0.add_route(default).unwrap();
     let router = bind(&world.router.network(), "192.0.2.7:9");
     assert_eq!(world.source(&world.network(), &router, "192.0.2.7:9"), "10.0.0.1");
-    // What is nearer is not affected.
+    // Destinations with a longer prefix are not affected.
     let second = bind(&world.second.network(), "10.0.0.200:9");
     assert_eq!(world.source(&world.network(), &second, "10.0.0.200:9"), "10.0.0.129");
     eth0.remove_route(default).unwrap();
@@ -113,7 +113,7 @@ fn a_socket_that_lives_on_follows_a_changed_route() {
 }
 
 #[test]
-fn of_equal_prefixes_the_first_interface_that_is_up_wins() {
+fn of_equal_prefixes_the_first_interface_that_is_up_is_used() {
     let world = World::new();
     world.manager.mount_interface("eth2", world.segments[1].port(), config(&["fd01::3/64"])).unwrap();
     let second = bind(&world.second.network(), "[fd01::2]:9");
@@ -146,12 +146,12 @@ fn no_interface_no_route_and_no_interface_that_is_up_are_three_errors() {
 }
 
 #[test]
-fn a_network_of_some_interfaces_is_those_and_no_more() {
+fn a_network_of_some_interfaces_uses_no_others() {
     let world = World::new();
     let eth0 = world.manager.network_of(["eth0"]).unwrap();
     assert_eq!(eth0.interfaces(), ["eth0"]);
     assert_eq!(world.network().interfaces(), ["lo", "eth0", "eth1"]);
-    // Not even the loopback, nor the other interface's address.
+    // It does not include the loopback or the other interface's address.
     assert_eq!(world.error(&eth0, "127.0.0.1:9"), Error::RemoteUnreachable);
     assert_eq!(world.error(&eth0, "[fd01::2]:9"), Error::RemoteUnreachable);
     for local in ["10.0.0.129:9", "127.0.0.1:9", "[::1]:9"] {
@@ -159,7 +159,7 @@ fn a_network_of_some_interfaces_is_those_and_no_more() {
         let listening = TcpListener::bind(&eth0, at(local), ListenOptions::default());
         assert_eq!(listening.unwrap_err(), BindError::AddressNotAvailable, "{local}");
     }
-    // A wildcard there is not served elsewhere.
+    // A wildcard socket of this network is not served by other interfaces.
     world.simulation.block_on(async {
         let _listener = TcpListener::bind(&eth0, at("0.0.0.0:80"), ListenOptions::default()).unwrap();
         let outcome = TcpStream::connect(&world.second.network(), at("10.0.0.129:80")).await;
@@ -188,7 +188,7 @@ fn a_wildcard_listener_takes_connections_from_every_interface() {
             let listener = TcpListener::bind(&world.network(), at(wildcard), ListenOptions::default()).unwrap();
             assert_eq!(listener.local_addr(), at(wildcard));
             for (peer, remote) in remotes {
-                // Host 10.0.0.254 would look for 10.0.0.1 by the same segment.
+                // Host 10.0.0.254 would expect 10.0.0.1 on the same segment.
                 let client = TcpStream::connect(&peer.network(), at(remote)).await.unwrap();
                 let (server, from) = listener.accept().await.unwrap();
                 assert_eq!((from, server.local_addr()), (client.local_addr(), at(remote)));
@@ -202,11 +202,11 @@ fn a_wildcard_listener_takes_connections_from_every_interface() {
 }
 
 #[test]
-fn a_bound_address_speaks_by_its_own_interface() {
+fn a_bound_socket_sends_through_the_interface_of_its_address() {
     let world = World::new();
     let network = world.network();
     world.simulation.block_on(async {
-        // eth1 leads to the host more closely, but eth0's address is not to be found there.
+        // eth1 has the longer prefix to the host, but the socket is bound to eth0's address.
         let socket = bind(&network, "10.0.0.1:0");
         let before = world.manager.interface("eth1").unwrap().statistics().sent.packets;
         socket.send_to(b"x", at("10.0.0.200:9")).await.unwrap();
@@ -214,7 +214,7 @@ fn a_bound_address_speaks_by_its_own_interface() {
         let outcome = TcpStream::connect_with(&network, at("10.0.0.200:9"), options).await;
         assert_eq!(outcome.unwrap_err(), ConnectError::RemoteUnreachable, "nobody has that address on eth0's segment");
         assert_eq!(world.manager.interface("eth1").unwrap().statistics().sent.packets, before);
-        // And where its own interface leads nowhere, there is no way.
+        // If the socket's own interface has no route, the remote is unreachable.
         assert_eq!(
             bind(&network, "10.0.0.1:0").send_to(b"x", at("192.0.2.7:9")).await,
             Err(SendError::RemoteUnreachable)
@@ -223,7 +223,7 @@ fn a_bound_address_speaks_by_its_own_interface() {
 }
 
 #[test]
-fn a_network_sees_interfaces_come_and_go() {
+fn a_network_follows_mounting_and_unmounting() {
     let (simulation, manager) = simulation();
     let network = manager.network();
     let segment = hub(&simulation);
@@ -241,9 +241,10 @@ fn a_network_sees_interfaces_come_and_go() {
     });
 }
 
-/// Two links may have hosts of one link-local address: who has asked on one is answered on that one (RFC 4007 section 6).
+/// Two links may have hosts with the same link-local address: a request is answered on the link on which it came (RFC
+/// 4007 section 6).
 #[test]
-fn an_answer_leaves_by_the_interface_and_from_the_address_that_was_asked() {
+fn an_answer_leaves_through_the_interface_and_from_the_address_of_the_request() {
     let world = World::new();
     for name in ["eth0", "eth1"] {
         let eth = world.manager.interface(name).unwrap();
@@ -270,7 +271,7 @@ fn an_answer_leaves_by_the_interface_and_from_the_address_that_was_asked() {
                 "nobody hears what is another's"
             );
         }
-        // Of several addresses, the one that was asked is the answer's.
+        // The answer's source is the address to which the request was sent.
         let server = bind(&world.network(), "0.0.0.0:53");
         world.manager.interface("eth0").unwrap().add_address("10.0.0.77/24".parse().unwrap()).unwrap();
         let peer = bind(&world.router.network(), "10.0.0.254:5353");

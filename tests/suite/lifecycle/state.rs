@@ -1,4 +1,4 @@
-//! Up and down, the cable, and what is counted.
+//! The administrative state, the cable, and the counters.
 
 use std::time::Duration;
 
@@ -35,7 +35,7 @@ fn setting_a_state_twice_is_setting_it_once() {
 }
 
 #[test]
-fn an_interface_that_is_down_neither_takes_nor_gives() {
+fn an_interface_that_is_down_neither_receives_nor_sends() {
     let link = Link::plain(1);
     link.block_on(async {
         let listener = link.server.listen(Family::V4, PORT, ListenOptions::default()).unwrap();
@@ -59,7 +59,7 @@ fn an_interface_that_is_down_neither_takes_nor_gives() {
 }
 
 #[test]
-fn the_cable_is_seen_and_what_it_loses_is_repaired() {
+fn a_pulled_cable_is_noticed_and_its_losses_are_repaired() {
     let link = Link::plain(1);
     link.block_on(async {
         let (client, server) = link.pair(Family::V6).await;
@@ -80,7 +80,7 @@ fn packets_and_bytes_are_counted_each_way() {
     let link = Link::plain(1);
     link.block_on(async {
         let (client, server) = (link.client.interface(), link.server.interface());
-        // What they announce at the beginning, that they listen to groups of IPv6, is not to be counted.
+        // The initial reports of IPv6 groups must not be counted.
         let before = [client.statistics(), server.statistics()];
         let sender = bind(&link.client.network, "10.0.0.1:0");
         let receiver = bind(&link.server.network, "10.0.0.2:9");
@@ -90,7 +90,7 @@ fn packets_and_bytes_are_counted_each_way() {
         for _ in 0..10 {
             receiver.recv_datagram().await.unwrap();
         }
-        // A question and ten datagrams there, an answer back, with their Ethernet headers.
+        // An ARP request and ten datagrams in one direction, an ARP reply in the other, with their Ethernet headers.
         let there = (11, 42 + 10 * (14 + 20 + 8 + 100));
         let back = (1, 42);
         let (client, server) = (client.statistics(), server.statistics());
@@ -126,7 +126,7 @@ fn sockets_and_endings_are_counted() {
 }
 
 #[test]
-fn what_a_socket_is_not_told_about_is_counted_as_dropped() {
+fn packets_without_a_socket_are_counted_as_dropped() {
     let link = Link::plain(1);
     link.block_on(async {
         let before = link.server.interface().statistics();

@@ -5,6 +5,7 @@
 
 #![cfg(target_os = "linux")]
 
+mod conflict;
 mod datagrams;
 mod dhcp;
 mod dns;
@@ -12,8 +13,12 @@ mod echo;
 mod failover;
 mod http;
 mod icmp;
+mod liar;
 mod link;
+mod moved;
 mod off_link;
+mod options;
+mod prefixes;
 mod proxy;
 mod restart;
 mod routers;
@@ -27,8 +32,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use xila_network_host::address::Route;
+use xila_network_host::interface::{Change, Notice, Origin, Watch};
 use xila_network_host::socket::{ListenOptions, TcpListener, UdpSocket};
-use xila_network_host::{InterfaceConfig, Manager};
+use xila_network_host::{Interface, InterfaceConfig, Manager};
 use xila_network_tests::netns::{KERNEL_V4, KERNEL_V6, Namespace, Peer, STACK_V4, STACK_V6, block_on};
 use xila_network_tests::segment::Segment;
 
@@ -59,6 +65,33 @@ fn configured(addresses: &[&str], routers: &[&str]) -> InterfaceConfig {
     let routes = routers.iter().map(|router| Route::default_via(router.parse().unwrap()).unwrap());
     let addresses = addresses.iter().map(|address| address.parse().unwrap()).collect();
     InterfaceConfig { addresses, routes: routes.collect(), ..InterfaceConfig::default() }
+}
+
+/// Waits until something is so.
+async fn until(what: &str, is_so: impl Fn() -> bool) {
+    let start = Instant::now();
+    while !is_so() {
+        assert!(start.elapsed() < Duration::from_secs(60), "it does not come to this: {what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// The addresses that a server has lent.
+fn lent(interface: &Interface) -> Vec<String> {
+    let lent = interface.address_list().into_iter().filter(|info| info.origin == Origin::Dhcp);
+    lent.map(|info| info.cidr.to_string()).collect()
+}
+
+/// What has changed since the last look.
+fn changes(watch: &mut Watch) -> Vec<Change> {
+    let mut changes = Vec::new();
+    while let Some(notice) = watch.try_next() {
+        match notice {
+            Notice::Changed(event) => changes.push(event.change),
+            Notice::Lost(count) => panic!("{count} events were lost"),
+        }
+    }
+    changes
 }
 
 /// Answers each datagram to port 5005 of the addresses, which need not be there yet, with a name.

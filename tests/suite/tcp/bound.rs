@@ -1,4 +1,4 @@
-//! Sockets that are bound first and listen or connect later, and what is asked without waiting.
+//! Sockets that are bound first and listen or connect later, and queries that do not wait.
 
 use std::future::poll_fn;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -49,7 +49,7 @@ fn a_bound_socket_keeps_others_from_its_address_until_it_is_dropped() {
             let listener = TcpListener::bind(network, address, ListenOptions::default());
             assert_eq!(listener.expect_err("taken"), BindError::AddressInUse);
         }
-        // Another family's, and another port.
+        // The other family, and another port, are free.
         drop(bound(&link, Family::V6));
         drop(TcpSocket::bind(network, SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0))).expect("a free port"));
         drop(socket);
@@ -59,7 +59,7 @@ fn a_bound_socket_keeps_others_from_its_address_until_it_is_dropped() {
 }
 
 #[test]
-fn a_connection_leaves_from_the_port_it_was_bound_to_and_lets_go_of_the_socket() {
+fn a_connection_uses_the_port_of_its_bound_socket_and_releases_the_socket() {
     for family in Family::BOTH {
         let link = Link::plain(1);
         link.block_on(async {
@@ -74,7 +74,7 @@ fn a_connection_leaves_from_the_port_it_was_bound_to_and_lets_go_of_the_socket()
             let (stream, accepted) = join(connecting, listener.accept()).await;
             let (stream, (accepted, peer)) = (stream.expect("accepted"), accepted.expect("a connection"));
             assert_eq!((stream.local_addr(), peer), (link.server.at(family, 4000), link.server.at(family, 4000)));
-            // A connection does not stand in the way of a listener.
+            // A connection does not prevent a listener.
             let again = TcpListener::bind(&link.server.network, link.server.at(family, 4000), ListenOptions::default());
             drop(again.expect("the connection is another matter"));
             let (sent, received) = join(
@@ -91,7 +91,7 @@ fn a_connection_leaves_from_the_port_it_was_bound_to_and_lets_go_of_the_socket()
     }
 }
 
-/// The two ways to connect from a port that is named.
+/// The two ways to connect from a given local port.
 fn connect_from(link: &Link, local: SocketAddr, remote: SocketAddr) -> [Result<(), ConnectError>; 2] {
     let network = &link.server.network;
     let options = ConnectOptions { local: Some(local), ..ConnectOptions::default() };
@@ -101,9 +101,9 @@ fn connect_from(link: &Link, local: SocketAddr, remote: SocketAddr) -> [Result<(
     [at_once, connecting.map(drop)]
 }
 
-/// Else a client of the listener's, by connecting to it, would complete the other's connection.
+/// Otherwise a client of the listener, by connecting to it, could complete the other connection.
 #[test]
-fn nobody_connects_from_a_port_that_is_anothers() {
+fn a_connection_cannot_use_the_port_of_another_socket() {
     for family in Family::BOTH {
         let link = Link::plain(1);
         let (own, any) = (link.server.at(family, PORT), SocketAddr::new(family.unspecified(), PORT));
@@ -126,7 +126,7 @@ fn nobody_connects_from_a_port_that_is_anothers() {
                 );
             }
             assert_eq!(link.server.flows(), 0);
-            // The client gets to the listener, whatever was tried.
+            // The client reaches the listener after all of these attempts.
             link.block_on(async {
                 let options = ConnectOptions { local: Some(remote), ..ConnectOptions::default() };
                 let (client, accepted) =
@@ -150,7 +150,7 @@ fn nobody_comes_to_listen_at_a_port_that_a_connection_is_being_made_from() {
         let network = &link.server.network;
         let local = link.server.at(Family::V4, PORT);
         let options = || ConnectOptions { local: Some(local), ..ConnectOptions::default() };
-        // Nobody is there.
+        // A host that does not exist.
         let nowhere = SocketAddr::new(Family::V4.host(99), PORT);
         let connecting = TcpStream::start(network, nowhere, options()).expect("the port is free");
         let listen = || TcpListener::bind(network, local, ListenOptions::default());
@@ -167,7 +167,7 @@ fn nobody_comes_to_listen_at_a_port_that_a_connection_is_being_made_from() {
 }
 
 #[test]
-fn a_connection_that_is_being_made_is_given_up_when_it_is_dropped() {
+fn a_connection_attempt_is_given_up_when_it_is_dropped() {
     let link = Link::plain(1);
     link.block_on(async {
         let remote = SocketAddr::new(Family::V4.host(99), PORT);
@@ -179,7 +179,7 @@ fn a_connection_that_is_being_made_is_given_up_when_it_is_dropped() {
 }
 
 #[test]
-fn bad_arguments_are_told_before_anything_is_sent() {
+fn invalid_arguments_are_reported_before_anything_is_sent() {
     let link = Link::plain(1);
     link.block_on(async {
         let network = &link.server.network;
@@ -204,7 +204,7 @@ fn bad_arguments_are_told_before_anything_is_sent() {
 }
 
 #[test]
-fn accepting_is_waited_for_without_accepting() {
+fn a_task_can_wait_for_a_connection_without_accepting_it() {
     let link = Link::plain(1);
     link.block_on(async {
         let listener = link.server.listen(Family::V4, PORT, ListenOptions::default()).expect("a free port");
@@ -216,7 +216,7 @@ fn accepting_is_waited_for_without_accepting() {
         let accepted = listener.try_accept().expect("it is there");
         link.cancelled_after(SECOND, ready()).await;
         drop((stream, accepted));
-        // Where accepting fails, it does not wait either.
+        // If `accept` would fail, waiting for it also ends.
         link.server.manager.unmount_interface(xila_network_tests::link::INTERFACE).expect("it is mounted");
         ready().await;
         assert_eq!(listener.accept().await.expect_err("its interface is gone"), AcceptError::NetworkDown);
@@ -224,7 +224,7 @@ fn accepting_is_waited_for_without_accepting() {
 }
 
 #[test]
-fn what_is_set_on_a_listener_is_for_connections_to_come() {
+fn options_set_on_a_listener_apply_to_later_connections() {
     let link = Link::plain(1);
     link.block_on(async {
         let listener = link.server.listen(Family::V4, PORT, ListenOptions::default()).expect("a free port");
@@ -260,9 +260,9 @@ fn a_backlog_can_be_changed_while_it_fills() {
     });
 }
 
-/// Reads of odd sizes go round the ring of the receive buffer many times.
+/// Reads of odd sizes cross the chunks of the receive queue many times.
 #[test]
-fn what_has_arrived_is_read_into_a_vector_of_its_size() {
+fn arrived_bytes_are_read_into_a_vector_of_their_size() {
     let link = Link::plain(1);
     link.block_on(async {
         let tcp = TcpOptions { receive_buffer: 5000, ..TcpOptions::default() };
@@ -292,13 +292,13 @@ fn what_has_arrived_is_read_into_a_vector_of_its_size() {
 }
 
 #[test]
-fn as_much_as_there_is_room_for_is_written_at_once() {
+fn a_write_takes_as_many_bytes_as_there_is_room_for() {
     let link = Link::plain(1);
     link.block_on(async {
         let tcp = TcpOptions { send_buffer: 10_000, ..TcpOptions::default() };
         let connect = ConnectOptions { tcp, ..ConnectOptions::default() };
         let (client, server) = link.pair_with(Family::V4, connect, ListenOptions::default()).await;
-        // Nothing is acknowledged in between: nobody waits, so no time passes.
+        // Nothing is acknowledged in between: no task waits, so no virtual time passes.
         assert_eq!(client.send_room(), Ok(10_000));
         assert_eq!(client.try_write(&[7; 9_999]), Ok(9_999));
         assert_eq!(client.send_room(), Ok(1));

@@ -1,4 +1,4 @@
-//! What guests may hold together: a bound that nothing breaks, whoever writes, reads, leaves and lingers in whatever order.
+//! The memory budgets of guests, which are never exceeded, in whatever order connections write, read, close and linger.
 
 use std::net::Shutdown;
 use std::time::Duration;
@@ -14,13 +14,13 @@ const SECOND: Duration = Duration::from_secs(1);
 const MILLISECOND: Duration = Duration::from_millis(1);
 /// How long a connection may outlive its stream.
 const LINGER: Duration = Duration::from_secs(5);
-/// What a connection has of its guest's memory for certain: 4096 bytes for each of its queues.
+/// The reserved memory of a connection: 4096 bytes for each of its two queues.
 const LEAST: usize = 8192;
 const BUFFER: usize = 256 << 10;
-/// What windows of that size are multiples of: they are scaled so that they can say 4 MiB.
+/// The unit of the announced windows: they are scaled so that they can represent 4 MiB.
 const UNIT: usize = 128;
 
-/// What a guest's connections take their memory of (`policy::Quota::memory`).
+/// Options with which connections are charged to a guest's budget (`policy::Quota::memory`).
 fn options(guest: &Budget) -> TcpOptions {
     TcpOptions {
         budget: Some(guest.clone()),
@@ -31,7 +31,7 @@ fn options(guest: &Budget) -> TcpOptions {
     }
 }
 
-/// What somebody does next. Connections are counted round.
+/// The next step of the test. Numbers of connections are taken modulo their count.
 #[derive(Clone, Copy, Debug)]
 enum Step {
     Connect(usize),
@@ -42,7 +42,7 @@ enum Step {
     DropServer(usize),
     Abort(usize),
     Pass(u32),
-    /// The cable of the server, pulled or plugged in.
+    /// Plugs the server's cable in (true) or pulls it.
     Cable(bool),
 }
 
@@ -62,7 +62,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// A client's end: which guest's, what it has written, and when it was let go of.
+/// A client's end: its guest, the bytes that it has written, and when it was dropped.
 struct Client {
     guest: usize,
     stream: Option<TcpStream>,
@@ -71,7 +71,7 @@ struct Client {
     dropped: Option<Instant>,
 }
 
-/// Two guests of one host that write to one of another, which reads.
+/// Two guests of one host that write to one guest of another host, which reads.
 struct World {
     link: Link,
     clients: [Budget; 2],
@@ -115,7 +115,7 @@ impl World {
         let ours = |which: usize| which.checked_rem(self.ours.len());
         let theirs = |which: usize| which.checked_rem(self.theirs.len());
         match step {
-            // It may be refused, or not be answered.
+            // The attempt may be refused or not be answered.
             Step::Connect(guest) => drop(self.connect(guest)),
             Step::Write(which, count) => {
                 let Some(client) = ours(which).map(|at| &mut self.ours[at]) else { return };
@@ -134,7 +134,7 @@ impl World {
             }
             Step::Finish(which) => {
                 let Some(stream) = ours(which).and_then(|at| self.ours[at].stream.as_ref()) else { return };
-                // It may be over.
+                // The connection may have ended.
                 let _ = stream.shutdown(Shutdown::Write);
             }
             Step::DropClient(which) => {
@@ -163,7 +163,7 @@ impl World {
         }
     }
 
-    /// Bytes that a client's connection holds for certain: what its peer has not had yet.
+    /// The bytes that a client's connection must hold: those that its peer has not received yet.
     fn underway(&self, client: &Client) -> usize {
         let now = self.link.simulation.now();
         let lives = match &client.stream {
@@ -189,7 +189,7 @@ impl World {
         assert!(unread <= self.server.held(), "{unread} unread, {} held", self.server.held());
     }
 
-    /// All let go, and what lingers has its time.
+    /// Drops all connections, and waits until lingering ones have ended.
     fn end(self) {
         let Self { link, clients, server, listener, ours, theirs } = self;
         drop((listener, ours, theirs));
@@ -214,7 +214,7 @@ proptest! {
             world.act(step);
             world.link.simulation.run_ready();
             while let Ok((stream, _)) = world.listener.try_accept() {
-                // Of an earlier connection from the same port nothing is left.
+                // An earlier connection from the same port has ended.
                 world.theirs.retain(|(known, _)| known.peer_addr() != stream.peer_addr());
                 world.theirs.push((stream, Bytes::new(1)));
             }
@@ -224,7 +224,8 @@ proptest! {
     }
 }
 
-/// The peer is told in time of how little is left: before anything is thrown away, which the peer would send again.
+/// The window tells the peer in time how little memory is left, before data is discarded, which the peer would have to
+/// retransmit.
 #[test]
 fn windows_shrink_before_anything_is_refused_and_grow_again() {
     let link = Link::plain(1);
@@ -239,10 +240,11 @@ fn windows_shrink_before_anything_is_refused_and_grow_again() {
         let client = link.block_on(TcpStream::connect(&link.client.network, remote)).expect("there is memory for it");
         link.simulation.advance(SECOND);
         let (accepted, _) = listener.try_accept().expect("a connection");
-        // A SYN cannot say more than 65535.
+        // The window in a SYN cannot be more than 65535.
         client.try_write(&[7]).expect("there is room");
         link.simulation.advance(SECOND);
-        // Half of what is left, and of what is reserved for the queue. What comes may hold more than it is.
+        // The window is half of the memory that is left and of the queue's reserve, because arriving data may occupy
+        // more memory than its size.
         let (window, left) = (offered(&client), server.left());
         assert!(window <= (left + LEAST / 2) / 2 + UNIT, "{window} bytes offered, {left} left");
         first_windows.push(window);
@@ -257,7 +259,7 @@ fn windows_shrink_before_anything_is_refused_and_grow_again() {
     }
     assert!(pairs.len() > 3 && first_windows.is_sorted_by(|one, next| one >= next), "{first_windows:?}");
     assert!(first_windows.last().is_some_and(|last| last * 8 < first_windows[0]), "{first_windows:?}");
-    // So far nothing was thrown away, and nothing sent twice.
+    // So far no data was discarded, and none was retransmitted.
     assert_eq!(link.client.interface().statistics().tcp_retransmits, 0);
     assert_eq!(link.server.interface().statistics().received.dropped, 0);
 

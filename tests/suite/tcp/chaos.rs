@@ -1,4 +1,5 @@
-//! Random worlds: links, sizes and manners of every kind at once. Whatever happens, no byte is wrong and nothing is left.
+//! Random worlds, with all kinds of links, sizes and ways to use a connection at once. In every world no byte is wrong
+//! and nothing is left.
 
 use std::net::Shutdown;
 use std::time::Duration;
@@ -13,7 +14,7 @@ use xila_network_tests::link::{Bytes, Family, Link, PORT, receive, send};
 const MILLISECOND: Duration = Duration::from_millis(1);
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// Random numbers, the bytes of a seed.
+/// Pseudo-random numbers from a seed.
 struct Dice(Bytes);
 
 impl Dice {
@@ -35,7 +36,7 @@ impl Dice {
         self.below(most_percent * 100 + 1) as f64 / 10_000.0
     }
 
-    /// Small numbers as often as large ones.
+    /// A number with a random number of bits, so that small numbers are as frequent as large ones.
     fn size(&mut self, bits: u64) -> u64 {
         let bits = self.below(bits + 1);
         self.below(1 << bits)
@@ -63,23 +64,23 @@ impl Dice {
             no_delay: self.chance(50),
             user_timeout: Some(HOUR),
             linger: HOUR,
-            // The only way to learn of a reset that was lost.
+            // Only keep-alive detects that a reset was lost.
             keep_alive: Some(KeepAlive { idle: HOUR, interval: Duration::from_secs(60), count: 10 }),
             ..TcpOptions::default()
         }
     }
 }
 
-/// What one connection does. Both ends know it from the first byte, which is its number.
+/// The behaviour of one connection. Both ends know it from the first byte, which is its number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Manner {
     /// Both send, close their halves and read to the end.
     Whole,
-    /// The client sends, drops the stream and lets the stack do the rest.
+    /// The client sends and drops the stream; the stack delivers the rest.
     Dropped,
     /// The server answers only after it has read to the end.
     Answered,
-    /// The client gives up in the middle.
+    /// The client aborts in the middle.
     Aborted,
     /// The server drops the stream without reading all.
     Unread,
@@ -118,7 +119,7 @@ async fn client(link: &Link, family: Family, world: u64, number: u64) {
     let remote = link.server.at(family, PORT);
     let stream = loop {
         match TcpStream::connect_with(&link.client.network, remote, connect.clone()).await {
-            // Three solicitations were lost, or wait in a long queue.
+            // Three neighbour solicitations were lost, or wait in a long queue.
             Err(ConnectError::RemoteUnreachable) => {}
             connected => break connected.expect("the listener is there"),
         }
@@ -144,13 +145,13 @@ async fn client(link: &Link, family: Family, world: u64, number: u64) {
 }
 
 async fn server(link: &Link, listener: &TcpListener, world: u64) {
-    // One that was aborted before its handshake was over does not come.
+    // A connection that was aborted before its handshake was complete is never accepted.
     let Some(accepted) = link.at_most(HOUR * 2, listener.accept()).await else { return };
     let (stream, _) = accepted.expect("a connection comes");
     let mut name = [0];
     match stream.read(&mut name).await {
         Ok(1) => {}
-        // It was aborted at once.
+        // The connection was aborted at once.
         other => return assert!(is_aborted(&other), "world {world}: {other:?}"),
     }
     let number = u64::from(name[0]);
@@ -176,7 +177,7 @@ async fn server(link: &Link, listener: &TcpListener, world: u64) {
     }
 }
 
-/// How the end of a connection looks whose peer has aborted it, also where the reset was lost.
+/// Whether a result is that of a connection whose peer has aborted it, possibly with a lost reset.
 const fn is_aborted<T>(result: &Result<T, ReadError>) -> bool {
     matches!(result, Err(ReadError::ConnectionReset | ReadError::TimedOut))
 }
@@ -203,16 +204,17 @@ fn run(world: u64) {
         };
         link.within(HOUR * 24, join3(clients, servers, cutting)).await;
     });
-    // What lingers has an hour; an aborted connection whose reset was lost is found out by keep-alive.
+    // A connection lingers for up to an hour; an aborted connection whose reset was lost is detected by keep-alive.
     link.simulation.advance(HOUR * 3);
     link.assert_empty();
 }
 
-/// These once stood still for ever. In 856 both ends had gone back to retransmit, and each refused the other's
-/// acknowledgements as old; in 1196 a fast retransmission overran a window smaller than a segment; in 7893 an overtaken
-/// acknowledgement closed the window while the last bytes were lost; in 9494 a fast retransmission had only the FIN left.
+/// In these worlds a connection once stalled for ever. In 856 both ends had gone back to retransmit, and each refused
+/// the other's acknowledgements as old; in 1196 a fast retransmission exceeded a window smaller than a segment; in 7893
+/// a reordered acknowledgement closed the window while the last bytes were lost; in 9494 a fast retransmission had only
+/// the FIN left.
 #[test]
-fn connections_do_not_stand_still() {
+fn connections_do_not_stall() {
     for world in [856, 1196, 7893, 9494] {
         run(world);
     }

@@ -1,4 +1,4 @@
-//! Connections that end in good order.
+//! Connections that end without a reset.
 
 use std::net::Shutdown;
 use std::time::Duration;
@@ -14,7 +14,7 @@ const SECOND: Duration = Duration::from_secs(1);
 const MILLISECOND: Duration = Duration::from_millis(1);
 
 #[test]
-fn the_client_closes_its_half_and_goes_on_receiving() {
+fn the_client_closes_its_half_and_continues_to_receive() {
     for family in Family::BOTH {
         let link = Link::plain(1);
         link.block_on(async {
@@ -35,7 +35,7 @@ fn the_client_closes_its_half_and_goes_on_receiving() {
 }
 
 #[test]
-fn the_server_closes_its_half_and_goes_on_receiving() {
+fn the_server_closes_its_half_and_continues_to_receive() {
     for family in Family::BOTH {
         let link = Link::plain(2);
         link.block_on(async {
@@ -149,7 +149,7 @@ fn both_close_at_the_same_time() {
 }
 
 #[test]
-fn both_close_at_the_same_time_with_data_under_way() {
+fn both_close_at_the_same_time_with_data_in_flight() {
     for loss in [0.0, 0.05] {
         for seed in 0..10 {
             let options = HubOptions { latency: MILLISECOND, loss, queue: 4096, ..HubOptions::default() };
@@ -188,10 +188,10 @@ fn closed_waits_for_the_peers_acknowledgement_of_the_end() {
     link.assert_empty();
 }
 
-/// The last segment carries data and FIN together, and its receiver has closed already: the acknowledgement must not
-/// wait for a timer that TIME-WAIT has no use for.
+/// The last segment has both data and the FIN, and its receiver has already closed: the acknowledgement must not wait
+/// for the delayed-acknowledgement timer, which does not run in TIME-WAIT.
 #[test]
-fn the_last_data_is_acknowledged_though_the_receiver_has_closed_before() {
+fn the_last_data_is_acknowledged_if_the_receiver_has_already_closed() {
     for length in [1, 1000, 1460, 100_000, 400_000] {
         let link = Link::plain(9);
         link.block_on(async {
@@ -213,7 +213,7 @@ fn the_last_data_is_acknowledged_though_the_receiver_has_closed_before() {
 }
 
 #[test]
-fn a_connection_idle_for_an_hour_closes_in_good_order() {
+fn a_connection_idle_for_an_hour_closes_without_a_reset() {
     for family in Family::BOTH {
         for client_first in [true, false] {
             let link = Link::plain(10);
@@ -238,7 +238,7 @@ fn a_connection_idle_for_an_hour_closes_in_good_order() {
 }
 
 #[test]
-fn what_was_written_is_delivered_after_the_stream_was_dropped() {
+fn written_bytes_are_delivered_after_the_stream_was_dropped() {
     for family in Family::BOTH {
         for loss in [0.0, 0.05] {
             let link = Link::new(11, HubOptions { latency: MILLISECOND * 20, loss, ..HubOptions::default() });
@@ -295,8 +295,9 @@ fn a_peer_that_never_closes_is_reset_after_the_linger_time() {
     link.assert_empty();
 }
 
-/// The peer has closed its half and does not read, so its window closes; what is queued behind it follows at once when
-/// the window opens, although this half has been closed as well. smoltcp alone would wait a second for its probe timer.
+/// The peer has closed its half and does not read, so its window closes. Queued data is sent at once when the window
+/// opens, although this half has been closed as well, and not only when the probe timer expires, which would take a
+/// second.
 #[test]
 fn data_queued_behind_a_closed_window_follows_at_once_after_both_have_closed() {
     for family in Family::BOTH {
@@ -306,7 +307,7 @@ fn data_queued_behind_a_closed_window_follows_at_once_after_both_have_closed() {
             client.shutdown(Shutdown::Write).expect("the connection is there");
             assert_eq!(receive(&server, 0).await, Ok(0));
             let mut written = 0;
-            // Fills the peer's window and then the own buffer.
+            // Fill the peer's window and then this end's buffer.
             let mut bytes = Bytes::new(4);
             while let Some(chunk) = link.at_most(SECOND / 10, next(&server, &mut bytes)).await {
                 written += chunk;
@@ -321,7 +322,7 @@ fn data_queued_behind_a_closed_window_follows_at_once_after_both_have_closed() {
     }
 }
 
-/// Writes a few of the bytes, none of which is lost if the write is given up.
+/// Writes a few of the bytes; none is lost if the write is cancelled.
 async fn next(stream: &xila_network_host::socket::TcpStream, bytes: &mut Bytes) -> u64 {
     let mut chunk = [0; 1000];
     std::future::poll_fn(|context| stream.poll_write_ready(context)).await.expect("the half is open");
@@ -334,9 +335,9 @@ async fn next(stream: &xila_network_host::socket::TcpStream, bytes: &mut Bytes) 
     count as u64
 }
 
-/// A sender is not held up by a receiver that has said it will not read.
+/// A receiver that has closed its receiving half does not block the sender.
 #[test]
-fn what_comes_after_the_receiving_half_was_closed_is_thrown_away() {
+fn data_that_arrives_after_the_receiving_half_was_closed_is_discarded() {
     let link = Link::plain(41);
     link.block_on(async {
         let (client, server) = link.pair(Family::V4).await;
@@ -351,7 +352,7 @@ fn what_comes_after_the_receiving_half_was_closed_is_thrown_away() {
     link.assert_empty();
 }
 
-/// Bytes that were there when the receiving half was closed are lost, and the peer has to know in the end.
+/// Bytes that were unread when the receiving half was closed are lost, and the peer is told by a reset in the end.
 #[test]
 fn closing_the_receiving_half_does_not_hide_that_bytes_were_unread() {
     let link = Link::plain(42);

@@ -1,4 +1,4 @@
-//! Which congestion control a connection has, and what it says of its sending.
+//! The choice of a connection's congestion control, and its statistics.
 
 use std::net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr};
 use std::time::Duration;
@@ -22,7 +22,7 @@ fn asking(congestion: Option<CongestionAlgorithm>) -> TcpOptions {
     TcpOptions { congestion, ..TcpOptions::default() }
 }
 
-/// The congestion control of a connection's two ends, the ends' interfaces and sockets being set to these.
+/// The congestion control of both ends of a connection, for these settings of the interfaces and sockets.
 fn chosen(
     options: HubOptions,
     interface: Option<CongestionAlgorithm>,
@@ -47,7 +47,7 @@ fn chosen(
 
 #[test]
 fn the_socket_chooses_then_the_interface_then_the_link() {
-    // A link that delays has queues, and those overflow.
+    // A link with a delay has queues, which can overflow.
     let (lossless, lossy) = (Duration::ZERO, MILLISECOND);
     for (latency, interface, socket, expected) in [
         (lossless, None, None, Unlimited),
@@ -88,7 +88,7 @@ fn a_listener_on_every_address_has_the_interfaces_choice_on_each() {
     });
 }
 
-/// Sends a mebibyte to the server; what the sender says in the middle of it, and at the end.
+/// Sends a mebibyte to the server; returns the sender's statistics in the middle and at the end.
 fn carried(link: &Link) -> (TcpStatistics, TcpStatistics) {
     const LENGTH: u64 = 1 << 20;
     link.block_on(async {
@@ -111,7 +111,7 @@ fn carried(link: &Link) -> (TcpStatistics, TcpStatistics) {
 }
 
 #[test]
-fn a_connection_tells_how_it_sends() {
+fn a_connection_reports_its_sending_state() {
     let latency = MILLISECOND * 10;
     let link = Link::new(5, HubOptions { latency, rate: Some(50_000_000), queue: 4096, ..HubOptions::default() });
     let (midst, end) = carried(&link);
@@ -121,7 +121,7 @@ fn a_connection_tells_how_it_sends() {
     assert!((latency * 2..latency * 3).contains(&least) && least <= rtt, "{midst:?}");
     assert!(midst.round_trip_variation.expect("measured") < rtt, "{midst:?}");
     assert!(midst.retransmission_timeout > rtt, "{midst:?}");
-    // IPv4 and TCP headers, and timestamps.
+    // The MTU without the IPv4 and TCP headers and the timestamps.
     assert_eq!(midst.segment_size, 1500 - 20 - 20 - 12);
     assert!((1..=midst.congestion_window + midst.segment_size).contains(&midst.in_flight), "{midst:?}");
     assert!(midst.in_flight <= midst.send_queue && midst.send_window > 0, "{midst:?}");
@@ -132,7 +132,7 @@ fn a_connection_tells_how_it_sends() {
 }
 
 #[test]
-fn what_was_lost_is_counted_and_lowers_the_threshold() {
+fn losses_are_counted_and_lower_the_threshold() {
     let link = Link::new(6, HubOptions { latency: MILLISECOND * 5, loss: 0.02, ..HubOptions::default() });
     let (_, end) = carried(&link);
     assert!(end.retransmitted > 0 && end.lost > 0, "{end:?}");

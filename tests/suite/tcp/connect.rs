@@ -1,4 +1,4 @@
-//! Making connections, and failing to.
+//! Successful and failed connection attempts.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use xila_network_tests::link::{Family, INTERFACE, Link, PORT};
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Makes the hosts' hardware addresses known to each other.
+/// Lets the hosts resolve each other's hardware addresses.
 async fn introduce(link: &Link, family: Family) {
     let refused = TcpStream::connect(&link.client.network, link.server.at(family, 9)).await;
     assert_eq!(refused.expect_err("nobody listens"), ConnectError::ConnectionRefused);
@@ -125,7 +125,7 @@ fn one_silent_address_does_not_delay_another_host() {
     }
 }
 
-/// The answers of many hosts come one by one, and none may be missed.
+/// The neighbour replies of many hosts arrive one by one, and none may be missed.
 #[test]
 fn several_hosts_are_found_at_the_same_time() {
     for family in Family::BOTH {
@@ -225,7 +225,7 @@ fn a_connect_cancelled_before_its_neighbour_is_known_leaves_nothing() {
             let nobody = SocketAddr::new(family.host(77), PORT);
             for _ in 0..100 {
                 let connecting = TcpStream::connect(&link.client.network, nobody);
-                // The neighbour is asked for all of them together, and found not to answer.
+                // One resolution of the neighbour serves all attempts, and it fails.
                 let ended = link.at_most(Duration::from_millis(50), connecting).await;
                 assert!(matches!(ended, None | Some(Err(ConnectError::RemoteUnreachable))), "{ended:?}");
                 assert_eq!(link.client.flows(), 0);
@@ -241,7 +241,7 @@ fn a_connect_cancelled_after_it_was_accepted_resets_the_peer() {
     link.block_on(async {
         let listener = link.server.listen(Family::V4, PORT, ListenOptions::default()).expect("a free port");
         introduce(&link, Family::V4).await;
-        // The SYN-ACK is on its way back when the future is dropped.
+        // The SYN-ACK is in flight when the future is dropped.
         let connecting = TcpStream::connect(&link.client.network, link.server.at(Family::V4, PORT));
         link.cancelled_after(Duration::from_micros(1500), connecting).await;
         link.sleep(SECOND).await;
@@ -316,9 +316,9 @@ fn many_connect_at_once() {
     link.assert_empty();
 }
 
-/// What was established in time stays so, however late the task that asked for it comes to look.
+/// A connection that is established before the timeout succeeds, even if its task polls only after the timeout.
 #[test]
-fn a_connection_made_in_time_is_there_for_who_looks_late() {
+fn a_connection_established_in_time_succeeds_for_a_task_that_polls_late() {
     for family in Family::BOTH {
         let link = Link::plain(30);
         link.block_on(async {

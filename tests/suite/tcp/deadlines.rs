@@ -1,4 +1,4 @@
-//! A device that takes nothing: what was to end by a certain time does, although it never gets to send.
+//! A device that takes no frames: deadlines end connections in time, although nothing can be sent.
 
 use std::io;
 use std::sync::Arc;
@@ -40,7 +40,7 @@ impl Device for Valve {
     }
 
     fn poll_writable(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        // It is not opened again.
+        // The valve is never opened again.
         if self.shut.load(Ordering::Relaxed) { Poll::Pending } else { self.device.poll_writable(context) }
     }
 
@@ -49,8 +49,8 @@ impl Device for Valve {
     }
 }
 
-/// A link whose client can be cut off from its own device, with a connection that has the device's full attention: whoever
-/// else sends comes after it.
+/// A link whose client's device can be blocked, with a connection that is first in the queue for the device: all other
+/// senders come after it.
 struct Stuck {
     link: Link,
     shut: Arc<AtomicBool>,
@@ -86,7 +86,7 @@ impl Stuck {
 }
 
 #[test]
-fn a_connection_that_is_being_made_times_out() {
+fn a_connection_attempt_times_out() {
     let stuck = Stuck::new(TcpOptions::default());
     stuck.shut();
     stuck.link.block_on(async {

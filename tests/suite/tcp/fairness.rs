@@ -1,4 +1,4 @@
-//! A link that is slower than those who write to it is shared out: nobody waits for ever, and no guest has more of it than
+//! A link that is slower than its senders is shared fairly: no sender waits for ever, and no guest gets more of it than
 //! another.
 
 use std::cell::Cell;
@@ -11,20 +11,20 @@ use xila_network_host::socket::{
 };
 use xila_network_tests::link::{Family, Link, PORT};
 
-/// 10 Mbit/s with room for so many frames before the link.
+/// A link with 10 Mbit/s and a queue of this many frames.
 fn narrow(queue: usize) -> Link {
     let latency = Duration::from_millis(1);
     Link::new(1, HubOptions { rate: Some(10_000_000), queue, latency, ..HubOptions::default() })
 }
 
-/// A connection of `network`, on the client, to a listener.
+/// Connects from `network`, on the client, to a listener; returns both ends.
 async fn connect(link: &Link, network: &Network, listener: &TcpListener, tcp: &TcpOptions) -> (TcpStream, TcpStream) {
     let options = ConnectOptions { tcp: tcp.clone(), ..ConnectOptions::default() };
     let client = TcpStream::connect_with(network, link.server.at(Family::V4, PORT), options).await.unwrap();
     (client, listener.accept().await.unwrap().0)
 }
 
-/// Writes as fast as the connection takes it, and counts what arrives.
+/// Writes as fast as the connection takes the bytes, and counts those that arrive.
 async fn upload((client, server): &(TcpStream, TcpStream), arrived: &Cell<usize>) {
     let chunk = vec![0; 64 << 10];
     let writing = async {
@@ -42,7 +42,7 @@ async fn upload((client, server): &(TcpStream, TcpStream), arrived: &Cell<usize>
     future::join(writing, reading).await;
 }
 
-/// What `future` comes to while the uploads go on.
+/// The result of `future`, while the uploads continue.
 async fn beside<T>(uploads: &[(TcpStream, TcpStream)], future: impl Future<Output = T>) -> T {
     let arrived = Cell::new(0);
     let uploads = future::join_all(uploads.iter().map(|pair| upload(pair, &arrived)));
@@ -58,7 +58,7 @@ fn an_upload_keeps_neither_datagrams_nor_names_nor_connections_waiting() {
         [(16, 1, 128 << 10), (64, 1, 128 << 10), (512, 1, 1 << 20), (512, 1, 4 << 20), (512, 8, 128 << 10)]
     {
         let link = narrow(queue);
-        // The frames before the link, and a turn of each.
+        // The time for the frames in the queue, and for a turn of each flow.
         let patience = Duration::from_micros((queue as u64 * 1514 + (flows + 1) * (20 << 10)) * 8 / 10)
             + Duration::from_millis(50);
         let case = format!("{queue} frames, {flows} flows of {buffer} bytes");
@@ -119,14 +119,14 @@ fn guests_share_a_link_evenly_however_many_connections_each_has() {
         );
         assert!(link.at_most(Duration::from_secs(20), all).await.is_none());
         let [one, many] = [0, 1].map(|guest: usize| uploads[guest].1.get());
-        // 10 Mbit/s for 20 s are 25 MB.
+        // 10 Mbit/s for 20 s is 25 MB.
         assert!(one + many > 20_000_000, "the link is used: {one} and {many}");
         assert!(one.abs_diff(many) < (one + many) / 10, "one connection got {one} bytes, eight got {many}");
     });
 }
 
 #[test]
-fn a_flood_of_datagrams_leaves_another_guest_its_part() {
+fn a_flood_of_datagrams_leaves_another_guest_its_share() {
     let link = narrow(16);
     link.block_on(async {
         let listener = link.server.listen(Family::V4, PORT, ListenOptions::default()).unwrap();

@@ -1,4 +1,4 @@
-//! Interfaces that go down, away or lose an address under a connection.
+//! Interfaces that go down, are unmounted, or lose an address while they have connections.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use xila_network_tests::link::{Bytes, Family, INTERFACE, Link, PORT, receive, re
 const SECOND: Duration = Duration::from_secs(1);
 
 #[test]
-fn an_interface_that_goes_down_fails_what_waits_and_its_connections_go_on_once_it_is_up() {
+fn waiting_operations_fail_when_the_interface_goes_down_and_connections_continue_when_it_is_up() {
     for family in Family::BOTH {
         for which in ["client", "server"] {
             let link = Link::plain(1);
@@ -21,7 +21,7 @@ fn an_interface_that_goes_down_fails_what_waits_and_its_connections_go_on_once_i
                 let (client, server) = link.pair(family).await;
                 let (host, near, far) =
                     if which == "client" { (&link.client, &client, &server) } else { (&link.server, &server, &client) };
-                // Both directions are under way, then both wait.
+                // A read waits, and a write fills the buffers and then waits.
                 let reading = async { near.read(&mut [0; 8]).await };
                 let mut written = Bytes::new(1);
                 let writing = async {
@@ -59,7 +59,7 @@ fn an_interface_that_goes_down_fails_what_waits_and_its_connections_go_on_once_i
 }
 
 #[test]
-fn a_connect_under_way_fails_when_the_interface_goes_down() {
+fn a_connection_attempt_fails_when_the_interface_goes_down() {
     let link = Link::plain(2);
     link.block_on(async {
         link.server.cable.set_link(Carrier::Down);
@@ -112,7 +112,7 @@ fn a_stream_dropped_while_its_interface_is_down_is_closed_once_it_is_up() {
 }
 
 #[test]
-fn unmounting_fails_everything_hands_the_device_back_and_leaves_streams_to_be_dropped() {
+fn unmounting_fails_all_operations_and_returns_the_device() {
     for family in Family::BOTH {
         let link = Link::plain(5);
         link.block_on(async {
@@ -143,7 +143,7 @@ fn unmounting_fails_everything_hands_the_device_back_and_leaves_streams_to_be_dr
             assert_eq!(link.client.manager.unmount_interface(INTERFACE).err(), Some(InterfaceNotFound));
             assert_eq!(link.client.manager.interface(INTERFACE).err(), Some(InterfaceNotFound));
 
-            // The device works on, under a new stack, while streams and listener of the old one are still there.
+            // The device works under a new stack, while streams and the listener of the old one still exist.
             assert!(device.allocate(link.simulation.now(), 100).is_some());
             link.client.manager.mount_interface(INTERFACE, device, config).expect("the name is free");
             assert_eq!(client.try_read(&mut [0; 8]), Err(ReadError::NetworkDown), "the old socket stays dead");
@@ -234,7 +234,7 @@ fn a_long_time_down_does_not_end_connections_whose_peers_have_not_given_up() {
             let tcp = TcpOptions { keep_alive: Some(keep), ..TcpOptions::default() };
             let connect = ConnectOptions { tcp, ..ConnectOptions::default() };
             let (client, server) = link.pair_with(family, connect, ListenOptions::default()).await;
-            // What is written just now is on its way when the peer's cable is pulled.
+            // These bytes are in flight when the peer's cable is pulled.
             link.server.cable.set_link(Carrier::Down);
             send(&client, 6, 10_000).await.expect("it fits the buffers");
             link.client.interface().set_state(State::Down);
@@ -249,13 +249,13 @@ fn a_long_time_down_does_not_end_connections_whose_peers_have_not_given_up() {
 }
 
 #[test]
-fn a_listener_falls_with_the_interface_or_the_address_that_it_is_bound_to() {
+fn a_listener_fails_with_the_interface_or_the_address_that_it_is_bound_to() {
     for family in Family::BOTH {
         let link = Link::plain(9);
         link.block_on(async {
             let prefix = if family == Family::V4 { 24 } else { 64 };
             let address = Cidr::new(link.server.address(family), prefix).expect("an address");
-            // The whole network, and so the loopback too, serves it.
+            // The listener is on the whole network, so the loopback serves it too.
             let listener = link.server.listen(family, PORT, ListenOptions::default()).expect("a free port");
             let any = std::net::SocketAddr::new(family.unspecified(), PORT + 1);
             let wildcard = TcpListener::bind(&link.server.network, any, ListenOptions::default()).expect("a free port");

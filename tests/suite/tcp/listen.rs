@@ -1,4 +1,4 @@
-//! Listeners: their backlog, their addresses, their end.
+//! Listeners: their backlog, their addresses, and dropping them.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -15,14 +15,15 @@ fn backlog(backlog: usize) -> ListenOptions {
 }
 
 #[test]
-fn a_full_backlog_drops_requests_and_takes_them_once_there_is_room() {
+fn a_full_backlog_drops_syns_and_accepts_them_when_there_is_room() {
     for family in Family::BOTH {
         let link = Link::plain(1);
         link.block_on(async {
             let listener = link.server.listen(family, PORT, backlog(2)).expect("a free port");
             assert_eq!(listener.backlog(), 2);
             let remote = link.server.at(family, PORT);
-            // They repeat their requests all at the same times, less and less often, and two get in each time.
+            // All clients retransmit their SYNs at the same times, with growing intervals, and two are accepted each
+            // time.
             let patient = ConnectOptions { timeout: SECOND * 300, ..ConnectOptions::default() };
             let connect = || TcpStream::connect_with(&link.client.network, remote, patient.clone());
             let connecting = join_all((0..10).map(|_| connect()));
@@ -77,7 +78,7 @@ fn connections_are_accepted_in_the_order_they_came() {
 }
 
 #[test]
-fn a_connection_that_waits_to_be_accepted_carries_what_was_sent_meanwhile() {
+fn a_connection_that_waits_to_be_accepted_receives_data_meanwhile() {
     let link = Link::plain(3);
     link.block_on(async {
         let listener = link.server.listen(Family::V6, PORT, backlog(1)).expect("a free port");
@@ -111,7 +112,7 @@ fn a_connection_that_was_reset_before_it_was_accepted_gives_its_place_back() {
 }
 
 #[test]
-fn a_dropped_listener_resets_what_it_has_not_accepted_and_keeps_what_it_has() {
+fn a_dropped_listener_resets_waiting_connections_and_keeps_accepted_ones() {
     for family in Family::BOTH {
         let link = Link::plain(5);
         link.block_on(async {
@@ -123,7 +124,7 @@ fn a_dropped_listener_resets_what_it_has_not_accepted_and_keeps_what_it_has() {
             for _ in 0..3 {
                 queued.push(TcpStream::connect(&link.client.network, remote).await.expect("room in the backlog"));
             }
-            // One more handshake is under way when the listener goes.
+            // One more handshake is in progress when the listener is dropped.
             let late = TcpStream::connect(&link.client.network, remote);
             let dropping = async {
                 link.sleep(Duration::from_micros(1500)).await;
@@ -243,7 +244,7 @@ fn handshakes_that_are_never_completed_are_forgotten() {
         let _listener = link.server.listen(Family::V4, PORT, backlog(4)).expect("a free port");
         let remote = link.server.at(Family::V4, PORT);
         for _ in 0..4 {
-            // Past the SYN, before the SYN-ACK.
+            // The attempt is cancelled after the SYN and before the SYN-ACK.
             let connecting = TcpStream::connect(&link.client.network, remote);
             link.cancelled_after(Duration::from_micros(1100), connecting).await;
         }

@@ -80,10 +80,11 @@ fn a_network_without_interfaces_has_nothing_to_connect_on() {
     });
 }
 
-/// The peer of a connection from the same port as before may remember the last one, in TIME-WAIT, with a sequence number
-/// that is not older than the new one's. Between hosts it has to be asked whether that is over, which takes a second.
+/// If a connection uses the same ports as an earlier one, its peer may still have that one in TIME-WAIT, with a
+/// sequence number that is not older than the new one's. Between hosts the client then has to retransmit, which takes a
+/// second.
 #[test]
-fn a_peer_in_time_wait_on_the_same_host_does_not_hold_up_the_next_connection() {
+fn a_peer_in_time_wait_on_the_same_host_does_not_delay_the_next_connection() {
     let link = Link::plain(17);
     link.block_on(async {
         for family in Family::BOTH {
@@ -96,7 +97,7 @@ fn a_peer_in_time_wait_on_the_same_host_does_not_hold_up_the_next_connection() {
                 let ((stream, accepted), took) = link.within(SECOND, join(connecting, listener.accept())).await;
                 let (stream, (server, _)) = (stream.expect("a connection"), accepted.expect("a connection"));
                 assert!(took < SECOND / 10, "round {round} took {took:?}");
-                // The server closes first, and is the one that waits.
+                // The server closes first, and enters TIME-WAIT.
                 drop(server);
                 assert_eq!(receive(&stream, 0).await, Ok(0));
                 drop(stream);

@@ -1,4 +1,4 @@
-//! What connections hold is charged for, is in proportion to their bytes, and is given back.
+//! The memory of connections is charged to budgets, is proportional to their bytes, and is released.
 
 use std::net::{Ipv4Addr, Shutdown, SocketAddr};
 use std::time::Duration;
@@ -17,28 +17,29 @@ const SINGLE: usize = 10_000;
 /// Bytes that are read one at a time.
 const BACKLOG: usize = 1 << 20;
 
-/// What each queue has of its budgets for certain.
+/// The memory that is reserved for each queue.
 const RESERVED: usize = 4096;
-/// Bytes that were copied lie in chunks of powers of two, each of which is filled before another is taken that is at most twice
-/// as large, and is charged with the 64 bytes that it takes to know of it.
+/// The maximum charge of copied bytes. They are in chunks whose sizes are powers of two; a chunk is filled before the
+/// next one, at most twice as large, is taken, and each chunk is charged with 64 bytes for its administration.
 const fn charge_of(bytes: usize) -> usize {
     2 * bytes + 1024
 }
-/// Bytes that came by reference hold the sender's chunk, of which they are a quarter at least.
+/// The maximum charge of bytes that arrived by reference. They keep the sender's chunk, of which they are at least a
+/// quarter.
 const fn most_for(bytes: usize) -> usize {
     4 * bytes + 1024
 }
-/// The largest chunk: it is held until the last of its bytes is gone.
+/// The size of the largest chunk, which is kept until the last of its bytes is released.
 const CHUNK: usize = 64 << 10;
 
-/// What the two ends of a connection hold, in budgets of their own.
+/// The two ends of a connection, each with a budget of its own.
 struct Ends {
     client: TcpStream,
     server: TcpStream,
     budgets: [Budget; 2],
 }
 
-/// The options of the two ends, and what they are charged to.
+/// The options of the two ends, and the budgets to which they are charged.
 fn options() -> ([TcpOptions; 2], [Budget; 2]) {
     let budgets = [Budget::new(16 << 20), Budget::new(16 << 20)];
     let options = |budget: &Budget| TcpOptions {
@@ -51,7 +52,7 @@ fn options() -> ([TcpOptions; 2], [Budget; 2]) {
     (budgets.each_ref().map(options), budgets)
 }
 
-/// A world with a connection: how time passes in it, and its ends.
+/// A world with a connection between two ends.
 trait World {
     fn connect(&self) -> Ends;
     fn simulation(&self) -> &Simulation;
@@ -72,7 +73,7 @@ impl World for Link {
     }
 }
 
-/// A host that speaks to itself.
+/// A host with a connection to itself.
 struct Loopback {
     simulation: Simulation,
     manager: Manager,
@@ -107,12 +108,12 @@ impl Ends {
         self.budgets.each_ref().map(Budget::held)
     }
 
-    /// Nothing is under way, and nothing waits: what is held is what is reserved.
+    /// Asserts that only the reserve is held, since nothing is in flight or queued.
     fn assert_at_rest(&self) {
         assert_eq!(self.held(), [2 * RESERVED; 2]);
     }
 
-    /// Both are closed, and it is all over.
+    /// Closes both ends, and checks that everything is released.
     fn close(self, simulation: &Simulation) {
         let Self { client, server, budgets } = self;
         client.shutdown(Shutdown::Write).expect("the connection is there");
@@ -138,7 +139,7 @@ fn write_single_bytes(world: &impl World, pause: Duration) {
         world.simulation().advance(pause);
     }
     world.simulation().advance(SECOND * 5);
-    // All were sent, and none was read.
+    // All bytes were sent, and none was read.
     assert_eq!((ends.client.statistics().send_queue, ends.server.statistics().receive_queue), (0, SINGLE));
     let [client, server] = ends.held();
     assert_eq!(client, 2 * RESERVED, "everything was acknowledged");
@@ -180,24 +181,24 @@ fn read_single_bytes(world: &impl World) {
 }
 
 #[test]
-fn single_bytes_to_a_peer_that_does_not_read_hold_little_more_than_they_are_on_a_loopback() {
+fn unread_single_bytes_hold_little_more_memory_than_their_number_on_a_loopback() {
     write_single_bytes(&loopback(), Duration::ZERO);
     write_single_bytes(&loopback(), MILLISECOND);
 }
 
 #[test]
-fn single_bytes_to_a_peer_that_does_not_read_hold_little_more_than_they_are_on_a_link() {
+fn unread_single_bytes_hold_little_more_memory_than_their_number_on_a_link() {
     for pause in [Duration::ZERO, MILLISECOND / 100, MILLISECOND] {
         write_single_bytes(&Link::plain(1), pause);
     }
 }
 
 #[test]
-fn a_backlog_that_is_read_byte_by_byte_holds_little_more_than_it_is_on_a_loopback() {
+fn a_backlog_that_is_read_byte_by_byte_holds_little_more_memory_than_its_size_on_a_loopback() {
     read_single_bytes(&loopback());
 }
 
 #[test]
-fn a_backlog_that_is_read_byte_by_byte_holds_little_more_than_it_is_on_a_link() {
+fn a_backlog_that_is_read_byte_by_byte_holds_little_more_memory_than_its_size_on_a_link() {
     read_single_bytes(&Link::plain(1));
 }

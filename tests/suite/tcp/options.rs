@@ -1,4 +1,4 @@
-//! What can be asked for, and what cannot.
+//! Valid and invalid options.
 
 use std::time::Duration;
 
@@ -65,7 +65,7 @@ fn bad_arguments_are_errors_and_leave_nothing() {
 }
 
 #[test]
-fn options_read_back_as_they_were_asked_for() {
+fn options_read_back_as_they_were_set() {
     let asked = TcpOptions {
         receive_buffer: 100_001,
         send_buffer: 70_003,

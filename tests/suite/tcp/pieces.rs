@@ -1,4 +1,4 @@
-//! Several segments that leave as one, of which the link loses some once it has cut them apart.
+//! Several segments that leave as one frame, of which the link loses some after it has segmented the frame.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
@@ -14,14 +14,14 @@ use xila_network_host::{InterfaceConfig, Manager};
 use xila_network_tests::link::{Bytes, Family, PORT, receive_next, send};
 use xila_network_tests::probe::{Monitor, Probe};
 
-/// Segments in one.
+/// The number of segments in one frame.
 const PIECES: usize = 20;
-/// What opens the congestion window far enough for a quarter of it to be as many.
+/// The bytes that are sent first, so that a quarter of the congestion window is this number of segments.
 const BEFORE: u64 = 1 << 20;
-/// More than recovery takes, be it by a timer that has backed off.
+/// Longer than any recovery takes, even by a retransmission timer that has backed off.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A sender on a port that takes big segments, and a receiver on one that does not: the hub cuts them apart.
+/// A sender on a port that accepts large segments, and a receiver on a port that does not: the hub segments the frames.
 struct World {
     simulation: Simulation,
     client: Manager,
@@ -50,15 +50,15 @@ impl World {
     }
 }
 
-/// Where the data of a frame for the server begins in the stream, counted from any number, and how much there is of it.
+/// The position in the stream, relative to an arbitrary origin, and the length of the data in a frame for the server.
 fn data_of(frame: &[u8]) -> Option<(u32, usize)> {
     let TransportSlice::Tcp(tcp) = SlicedPacket::from_ethernet(frame).ok()?.transport? else { return None };
     let is_data = tcp.destination_port() == PORT && !tcp.payload().is_empty();
     is_data.then(|| (tcp.sequence_number(), tcp.payload().len()))
 }
 
-/// What of the big segment has reached the end of the link, piece by piece: those that came first, and those that came
-/// again.
+/// The pieces of the large segment that have reached the end of the link: those that arrived the first time, and those
+/// that arrived again.
 #[derive(Debug, Default)]
 struct Arrivals {
     begin: Option<u32>,
@@ -66,7 +66,7 @@ struct Arrivals {
     again: Vec<usize>,
 }
 
-/// Sends [`PIECES`] segments as one, and loses those of `lost` the first time that they come.
+/// Sends [`PIECES`] segments as one frame, and drops those in `lost` when they arrive the first time.
 fn lose(family: Family, lost: &BTreeSet<usize>) {
     let world = World::new();
     let length = world.simulation.block_on(async {
@@ -107,7 +107,7 @@ fn lose(family: Family, lost: &BTreeSet<usize>) {
         let (reading, flushed) = join(receive_next(&server, &mut bytes, content.len()), client.flush()).await;
         assert_eq!((reading, flushed), (Ok(()), Ok(())));
 
-        // What left first is one frame, and what left again is what was lost, each piece once.
+        // The first transmission is one frame, and the retransmissions are the lost pieces, each once.
         let left: Vec<_> = world.sent.sent().into_iter().filter(|frame| data_of(&frame.bytes).is_some()).collect();
         let big = left.first().expect("something was sent");
         assert_eq!((big.segment, data_of(&big.bytes).map(|data| data.1)), (Some(segment), Some(content.len())));
@@ -124,7 +124,7 @@ fn lose(family: Family, lost: &BTreeSet<usize>) {
 }
 
 #[test]
-fn any_one_piece_of_a_big_segment_may_be_lost_and_is_all_that_is_sent_again() {
+fn if_one_piece_of_a_large_segment_is_lost_only_this_piece_is_retransmitted() {
     for family in Family::BOTH {
         for piece in 0..PIECES {
             lose(family, &[piece].into());
@@ -133,21 +133,21 @@ fn any_one_piece_of_a_big_segment_may_be_lost_and_is_all_that_is_sent_again() {
 }
 
 #[test]
-fn the_first_and_the_last_piece_of_a_big_segment_may_be_lost() {
+fn the_first_and_the_last_piece_of_a_large_segment_may_be_lost() {
     for family in Family::BOTH {
         lose(family, &[0, PIECES - 1].into());
     }
 }
 
 #[test]
-fn all_pieces_of_a_big_segment_may_be_lost() {
+fn all_pieces_of_a_large_segment_may_be_lost() {
     for family in Family::BOTH {
         lose(family, &(0..PIECES).collect());
     }
 }
 
 #[test]
-fn nothing_of_a_big_segment_is_sent_again_where_nothing_is_lost() {
+fn without_loss_no_piece_of_a_large_segment_is_retransmitted() {
     for family in Family::BOTH {
         lose(family, &BTreeSet::new());
     }

@@ -1,4 +1,4 @@
-//! Local ports: who may have which, and when one is free again.
+//! Local ports: which sockets may share a port, and when a port is free again.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -47,7 +47,7 @@ fn listeners_of_different_addresses_ports_and_families_are_independent() {
 }
 
 #[test]
-fn an_address_that_is_not_ours_cannot_be_listened_on() {
+fn a_foreign_address_cannot_be_listened_on() {
     let link = Link::plain(3);
     for local in ["10.0.0.2:80", "[fd00::2]:80", "192.0.2.1:0"] {
         assert_eq!(listen(&link.client.network, local).expect_err(local), BindError::AddressNotAvailable, "{local}");
@@ -73,12 +73,12 @@ fn ephemeral_ports_run_out_and_come_back() {
             let more = TcpStream::connect(&link.client.network, link.server.at(family, PORT)).await;
             assert_eq!(more.expect_err("no port is left"), ConnectError::AddressInUse);
 
-            // Another peer's connections do not stand in the way.
+            // Connections to another peer may use the same local ports.
             let _other = link.server.listen(family, PORT + 1, ListenOptions::default()).expect("a free port");
             let elsewhere = TcpStream::connect(&link.client.network, link.server.at(family, PORT + 1)).await;
             elsewhere.expect("a port is left for another peer");
 
-            // The client closes first, so the port waits in TIME-WAIT: for a second, no more, when it is needed.
+            // The client closes first, so its port is in TIME-WAIT; if the port is needed, only for a second.
             let (client, server) = open.pop().expect("four are open");
             drop(client);
             assert_eq!(receive(&server, 0).await, Ok(0));
@@ -90,7 +90,7 @@ fn ephemeral_ports_run_out_and_come_back() {
             let (again, took) = link.within(SECOND, connect()).await;
             assert!(took < SECOND / 2, "{took:?}");
 
-            // The server closes first: nothing keeps the port.
+            // The server closes first, so the client's port is free at once.
             let (client, server) = open.pop().expect("three are open");
             drop(server);
             assert_eq!(receive(&client, 0).await, Ok(0));
@@ -116,7 +116,7 @@ fn listening_on_port_0_fails_when_every_ephemeral_port_is_listened_on() {
 }
 
 #[test]
-fn a_port_that_is_listened_on_is_no_ephemeral_port_for_a_connection() {
+fn the_port_of_a_listener_is_not_used_as_an_ephemeral_port() {
     let link = Link::with_ephemeral_ports(6, HubOptions::default(), (50_000..=50_001).try_into().unwrap());
     link.block_on(async {
         let _served = link.client.listen(Family::V4, 50_000, ListenOptions::default()).expect("a free port");
@@ -163,7 +163,8 @@ fn a_listener_is_bound_beside_live_connections_of_a_dropped_one() {
     link.assert_empty();
 }
 
-/// The initial sequence numbers are random, so about every second new connection begins below the old one's numbers.
+/// The initial sequence numbers are random, so about half of the new connections begin below the old one's sequence
+/// numbers.
 #[test]
 fn a_pair_in_time_wait_is_connected_again() {
     for family in Family::BOTH {

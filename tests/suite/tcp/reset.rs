@@ -10,7 +10,7 @@ use xila_network_tests::link::{Bytes, Family, Link, PORT, receive, receive_next,
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Reads from a stream answer one error, and all other operations another.
+/// Asserts that reads from a stream fail with one error, and all other operations with another.
 async fn assert_failed(link: &Link, stream: &TcpStream, of_reads: ReadError, of_writes: WriteError) {
     for _ in 0..2 {
         assert_eq!(link.within(SECOND, stream.read(&mut [0; 8])).await.0, Err(of_reads));
@@ -21,7 +21,7 @@ async fn assert_failed(link: &Link, stream: &TcpStream, of_reads: ReadError, of_
 }
 
 #[test]
-fn what_came_before_a_reset_is_read_and_then_the_reset() {
+fn bytes_before_a_reset_are_read_before_the_error() {
     for family in Family::BOTH {
         let link = Link::plain(1);
         link.block_on(async {
@@ -62,7 +62,7 @@ fn those_who_wait_learn_of_a_reset() {
 }
 
 #[test]
-fn those_who_wait_learn_of_an_abort_of_their_own_end() {
+fn waiting_tasks_get_an_error_when_their_own_end_is_aborted() {
     let link = Link::plain(3);
     link.block_on(async {
         let (client, server) = link.pair(Family::V4).await;
@@ -142,7 +142,7 @@ fn a_linger_time_of_zero_resets_the_peer() {
 }
 
 #[test]
-fn a_failed_stream_can_be_asked_and_dropped() {
+fn a_failed_stream_can_be_queried_and_dropped() {
     let link = Link::plain(8);
     link.block_on(async {
         let (client, server) = link.pair(Family::V6).await;
@@ -194,9 +194,9 @@ fn unread_bytes_survive_the_end_of_both_halves() {
     link.assert_empty();
 }
 
-/// The other host has the old connection yet, and learns from the new one's first segments that it is dead.
+/// The other host still has the old connection, and learns from the first segments of the new one that it is dead.
 #[test]
-fn a_restarted_host_connects_again_from_the_port_that_it_had() {
+fn a_restarted_host_connects_again_from_the_same_port() {
     for family in Family::BOTH {
         let link = Link::plain(11);
         link.block_on(async {

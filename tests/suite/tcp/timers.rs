@@ -1,4 +1,4 @@
-//! Peers that fall silent, and those that only seem to.
+//! Timeouts: peers that are gone, and peers that are only silent or have a closed window.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ fn connect(tcp: TcpOptions) -> ConnectOptions {
 }
 
 #[test]
-fn keep_alive_finds_a_dead_peer_after_idle_and_all_probes() {
+fn keep_alive_detects_a_dead_peer_after_the_idle_time_and_all_probes() {
     for family in Family::BOTH {
         let link = Link::plain(1);
         link.block_on(async {
@@ -51,18 +51,19 @@ fn keep_alive_sends_each_probe_at_its_time() {
         let mut counts = Vec::new();
         monitor.sent();
         for _ in 0..5 {
-            // Beside questions for a neighbour that does not answer any more.
+            // Only probes are counted, not the ARP requests for the neighbour, which no longer answers.
             probes += monitor.sent().iter().filter(|seen| seen.bytes[12..14] == [8, 0]).count();
             counts.push(probes);
             link.sleep(if counts.len() == 1 { SECOND * 30 } else { SECOND * 5 }).await;
         }
-        // At 1 s, 31, 36 and 41 of silence. Then the neighbour is not known any more, and nothing can leave.
+        // After 1 s, 31 s, 36 s and 41 s of silence. Then the neighbour entry has been removed, and nothing can be
+        // sent.
         assert_eq!(counts, [0, 1, 2, 3, 3]);
     });
 }
 
 #[test]
-fn keep_alive_leaves_a_live_idle_peer_alone() {
+fn keep_alive_does_not_end_a_connection_to_a_live_idle_peer() {
     for family in Family::BOTH {
         let link = Link::plain(3);
         link.block_on(async {

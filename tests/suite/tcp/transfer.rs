@@ -1,4 +1,4 @@
-//! Bytes arrive whole, in order and once, whatever the link does.
+//! All bytes arrive in order and once, whatever the link does.
 
 use std::net::Shutdown;
 use std::time::Duration;
@@ -12,7 +12,7 @@ const SECOND: Duration = Duration::from_secs(1);
 const MILLISECOND: Duration = Duration::from_millis(1);
 const MIB: u64 = 1 << 20;
 
-/// A link with everything that a link does to frames, and loss besides.
+/// A link with delay, jitter, reordering and duplication, and the given loss.
 fn rough(loss: f64) -> HubOptions {
     HubOptions {
         latency: MILLISECOND,
@@ -88,7 +88,7 @@ fn a_slow_link_with_a_short_queue_loses_nothing() {
 }
 
 #[test]
-fn both_directions_carry_at_once() {
+fn both_directions_transfer_at_once() {
     for (family, loss) in [(Family::V4, 0.0), (Family::V6, 0.0), (Family::V4, 0.01)] {
         let link = Link::new(9, rough(loss));
         link.block_on(async {
@@ -132,7 +132,7 @@ fn an_mtu_of_9000_and_one_of_1280_carry_as_well() {
 }
 
 #[test]
-fn buffers_of_a_few_bytes_carry() {
+fn transfers_work_with_buffers_of_a_few_bytes() {
     for (receive_buffer, send_buffer) in [(1, 1), (1, 100_000), (7, 3), (1000, 1), (100_000, 1)] {
         let link = Link::plain(11);
         link.block_on(async {
@@ -178,7 +178,7 @@ fn small_writes_that_wait_for_each_other_arrive_as_one_stream() {
 }
 
 #[test]
-fn questions_and_answers_take_a_round_trip_each() {
+fn each_request_and_response_takes_one_round_trip() {
     for no_delay in [true, false] {
         let link = Link::plain(13);
         link.block_on(async {
@@ -216,7 +216,7 @@ fn questions_and_answers_take_a_round_trip_each() {
 }
 
 #[test]
-fn what_is_peeked_at_is_read_again() {
+fn peeked_bytes_are_read_again() {
     let link = Link::plain(14);
     link.block_on(async {
         let (client, server) = link.pair(Family::V4).await;

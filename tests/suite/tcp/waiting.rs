@@ -46,7 +46,7 @@ fn several_readers_of_one_stream_lose_no_byte_and_all_find_its_end() {
     let (client, server) = link.block_on(link.pair(Family::V4));
     let server = Arc::new(server);
     let total = 1 << 20;
-    // Which task reads which byte is nobody's promise, so the bytes of each value are counted.
+    // It is not specified which task reads which byte, so the bytes of each value are counted.
     let counts = Arc::new(Mutex::new(Vec::new()));
     for _ in 0..10 {
         let (server, counts, simulation) = (server.clone(), counts.clone(), link.simulation.clone());
@@ -57,7 +57,7 @@ fn several_readers_of_one_stream_lose_no_byte_and_all_find_its_end() {
                     0 => break,
                     length => buffer[..length].iter().for_each(|byte| count[usize::from(*byte)] += 1),
                 }
-                // Without a pause the first one woken would take everything.
+                // Without a pause the first task that is woken would read everything.
                 simulation.sleep(Duration::from_nanos(100)).await;
             }
             counts.lock().expect("no reader panics").push(count);
@@ -82,7 +82,7 @@ fn several_readers_of_one_stream_lose_no_byte_and_all_find_its_end() {
 }
 
 #[test]
-fn several_writers_of_one_stream_all_go_on() {
+fn several_writers_of_one_stream_all_make_progress() {
     let link = Link::plain(3);
     link.block_on(async {
         let (client, server) = link.pair(Family::V6).await;
@@ -120,7 +120,7 @@ fn operations_on_nothing_complete_at_once() {
         assert_eq!(link.within(limit, client.write_all(&[])).await.0, Ok(()));
         assert_eq!(link.within(limit, client.read(&mut [])).await.0, Ok(0));
         assert_eq!(link.within(limit, client.flush()).await.0, Ok(()));
-        // The buffers are full: an empty write still has nothing to wait for.
+        // The buffers are full, but an empty write does not wait.
         link.cancelled_after(SECOND, send(&client, 1, 1 << 30)).await;
         assert_eq!(client.try_write(b"x"), Err(WriteError::WouldBlock));
         assert_eq!(link.within(limit, client.write(&[])).await.0, Ok(0));
@@ -131,7 +131,7 @@ fn operations_on_nothing_complete_at_once() {
 }
 
 #[test]
-fn what_would_wait_says_so() {
+fn operations_that_would_wait_say_so() {
     let link = Link::plain(5);
     link.block_on(async {
         let (client, server) = link.pair(Family::V4).await;
@@ -220,7 +220,7 @@ fn readiness_is_announced_to_both_directions() {
     });
 }
 
-/// The result of `future`, which must not be polled more than `most` times: those who wait sleep.
+/// The result of `future`, which must not be polled more than `most` times: a waiting task must sleep.
 async fn in_few_polls<T>(most: usize, future: impl Future<Output = T>) -> T {
     let (mut future, mut polls) = (std::pin::pin!(future), 0);
     core::future::poll_fn(|context| {
@@ -232,7 +232,7 @@ async fn in_few_polls<T>(most: usize, future: impl Future<Output = T>) -> T {
 }
 
 #[test]
-fn those_who_wait_sleep_while_the_device_is_full() {
+fn waiting_tasks_sleep_while_the_device_is_full() {
     let link = Link::new(10, HubOptions { rate: Some(20_000), queue: 2, ..HubOptions::default() });
     link.block_on(async {
         let (busy, _busy_peer) = link.pair(Family::V4).await;
@@ -255,9 +255,9 @@ fn those_who_wait_sleep_while_the_device_is_full() {
     });
 }
 
-/// More than the stack likes to remember, and none of them may keep the others awake.
+/// More waiters than a waiter list keeps by default; they must not wake each other again and again.
 #[test]
-fn hundreds_wait_on_one_listener_and_one_stream() {
+fn hundreds_of_tasks_wait_on_one_listener_and_one_stream() {
     let link = Link::plain(9);
     link.block_on(async {
         let listener = link.server.listen(Family::V4, PORT, ListenOptions::default()).expect("a free port");

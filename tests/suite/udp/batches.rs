@@ -1,4 +1,4 @@
-//! Datagrams that are given to a socket together: where the device cuts them apart, they leave as one frame.
+//! Batches of datagrams: if the device can split them, they leave as one frame.
 
 use std::net::SocketAddr;
 
@@ -12,7 +12,7 @@ use xila_network_tests::probe::{Monitor, Probe, Seen};
 
 use super::{PORT, SOON};
 
-/// Two hosts on cards that take rows of datagrams, or do not.
+/// Two hosts on network cards that accept batches of datagrams in one frame, or do not.
 struct World {
     simulation: Simulation,
     _managers: [Manager; 2],
@@ -38,7 +38,7 @@ impl World {
         Self { simulation, _managers: [one.0, other.0], sockets: [one.1, other.1], monitors: [one.2, other.2] }
     }
 
-    /// Sends datagrams to the other host; how many.
+    /// Sends datagrams to the other host; returns how many were sent.
     fn send(&self, payloads: &[Vec<u8>]) -> Result<usize, SendError> {
         let remote = Some(self.sockets[1].local_addr());
         let batch: Vec<(&[u8], _)> = payloads.iter().map(|payload| (&payload[..], remote)).collect();
@@ -47,7 +47,7 @@ impl World {
         sent
     }
 
-    /// What the other host has received.
+    /// The datagrams that the other host has received.
     fn received(&self) -> Vec<Vec<u8>> {
         let received = self.simulation.block_on(self.sockets[1].recv_many(1000)).expect("they have come");
         assert!(received.iter().all(|datagram| datagram.remote == self.sockets[0].local_addr()));
@@ -55,13 +55,14 @@ impl World {
     }
 }
 
-/// The frames among some that are of UDP: how they are to be cut, and the bytes of payload.
+/// The UDP frames among the given frames: the length of the datagrams into which each is to be split, if it is, and the
+/// number of payload bytes.
 fn datagrams(seen: &[Seen]) -> Vec<(Option<usize>, usize)> {
     let of = |seen: &Seen| {
         let packet = SlicedPacket::from_ethernet(&seen.bytes).ok()?;
         let TransportSlice::Udp(udp) = packet.transport? else { return None };
         if !seen.unchecked {
-            // A card has computed it, or this host.
+            // The checksum is left to the network card, or computed by this host.
             let checksum = match packet.net? {
                 etherparse::NetSlice::Ipv4(ip) => udp.to_header().calc_checksum_ipv4_raw(
                     ip.header().source(),
@@ -83,11 +84,11 @@ fn datagrams(seen: &[Seen]) -> Vec<(Option<usize>, usize)> {
 }
 
 #[test]
-fn a_row_of_datagrams_is_one_frame_between_those_who_take_it_and_cut_apart_for_who_does_not() {
+fn a_batch_of_datagrams_is_one_frame_if_the_receiver_accepts_it_and_is_split_otherwise() {
     for family in Family::BOTH {
         for offloads in [[true, true], [true, false], [false, true], [false, false]] {
             let world = World::new(family, offloads);
-            // They get to know each other.
+            // The hosts resolve each other.
             assert_eq!((world.send(&[vec![0; 3]]), world.received().len()), (Ok(1), 1));
             world.monitors.iter().for_each(|monitor| drop((monitor.sent(), monitor.received())));
             let payloads: Vec<Vec<u8>> =
@@ -106,9 +107,9 @@ fn a_row_of_datagrams_is_one_frame_between_those_who_take_it_and_cut_apart_for_w
     }
 }
 
-/// More than one frame has room for, of other lengths, and some for which it is too late.
+/// Batches with more datagrams than fit into one frame, and with datagrams of different lengths.
 #[test]
-fn rows_of_any_length_arrive_in_order() {
+fn batches_of_any_length_arrive_in_order() {
     for family in Family::BOTH {
         for offloads in [[true, true], [true, false], [false, false]] {
             let world = World::new(family, offloads);
@@ -116,7 +117,7 @@ fn rows_of_any_length_arrive_in_order() {
             let payloads: Vec<Vec<u8>> = lengths.zip(0_u8..).map(|(length, number)| vec![number; length]).collect();
             let (mut sent, mut received) = (0, Vec::new());
             while sent < payloads.len() {
-                // A few at once, or the receiver's buffer is full.
+                // Only a few at once, so that the receiver's buffer does not overflow.
                 let end = (sent + 40).min(payloads.len());
                 sent += world.send(&payloads[sent..end]).expect("there is a way");
                 received.extend(world.received());

@@ -1,4 +1,4 @@
-//! Connected sockets: one peer, and errors about it.
+//! Connected sockets, which have one peer and get errors about it.
 
 use xila_network_host::{InvalidRemote, NotConnected, ReceiveError, SendError};
 use xila_network_tests::link::{Family, Link};
@@ -6,7 +6,7 @@ use xila_network_tests::link::{Family, Link};
 use super::{PORT, SOON, assert_silent, bind, sockets, text};
 
 #[test]
-fn a_connected_socket_hears_its_peer_only_until_it_disconnects() {
+fn a_connected_socket_receives_only_from_its_peer_until_it_disconnects() {
     let link = Link::plain(1);
     link.block_on(async {
         for family in Family::BOTH {
@@ -36,7 +36,7 @@ fn a_connected_socket_hears_its_peer_only_until_it_disconnects() {
 }
 
 #[test]
-fn a_stranger_knocking_at_a_connected_socket_is_told_that_nobody_is_there() {
+fn a_datagram_of_a_stranger_to_a_connected_socket_is_answered_with_port_unreachable() {
     let link = Link::plain(1);
     link.block_on(async {
         let (client, server) = sockets(&link, Family::V4);
@@ -50,21 +50,21 @@ fn a_stranger_knocking_at_a_connected_socket_is_told_that_nobody_is_there() {
 }
 
 #[test]
-fn a_closed_port_refuses_and_the_next_operation_says_so_once() {
+fn a_closed_port_is_reported_once_by_the_next_operation() {
     let link = Link::plain(1);
     link.block_on(async {
         for family in Family::BOTH {
             let client = bind(&link.client.network, link.client.address(family), 0);
             client.connect(link.server.at(family, PORT)).unwrap();
-            // One that waits already.
+            // An operation that already waits.
             client.send(b"anybody?").await.unwrap();
             let (refused, _) = link.within(SOON, client.recv(&mut [0; 8])).await;
             assert_eq!(refused, Err(ReceiveError::ConnectionRefused), "{family:?}");
-            // The next one, be it a send.
+            // The next operation, which may be a send.
             client.send(b"anybody?").await.unwrap();
             link.sleep(SOON).await;
             assert_eq!(client.send(b"anybody?").await, Err(SendError::ConnectionRefused));
-            // Told once; the socket is as good as before.
+            // The error is reported once, and the socket still works.
             let server = bind(&link.server.network, link.server.address(family), PORT);
             client.send(b"now?").await.unwrap();
             assert_eq!(text(&link, &server).await, "now?");
@@ -88,7 +88,7 @@ fn a_socket_without_a_peer_is_not_told_of_refusals() {
 }
 
 #[test]
-fn refusals_on_the_loopback_are_learnt_too() {
+fn refusals_on_the_loopback_are_reported_too() {
     let link = Link::plain(1);
     link.block_on(async {
         for address in ["127.0.0.1", "::1"] {
@@ -104,7 +104,7 @@ fn refusals_on_the_loopback_are_learnt_too() {
 }
 
 #[test]
-fn remotes_that_cannot_be_are_refused() {
+fn invalid_remote_addresses_are_refused() {
     let link = Link::plain(1);
     link.block_on(async {
         let four = bind(&link.client.network, link.client.address(Family::V4), 0);

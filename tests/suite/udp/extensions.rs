@@ -1,4 +1,4 @@
-//! Datagrams behind IPv6 extension headers, in fragments and in what only looks like one (RFC 8200 section 4).
+//! Datagrams behind IPv6 extension headers, in fragments, and in atomic fragments (RFC 8200 section 4).
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -13,7 +13,7 @@ use xila_network_tests::probe::{Monitor, Probe};
 
 use super::{PORT, bind};
 
-/// How long the fragments of a packet may take to come (RFC 8200 section 4.5).
+/// How long the fragments of a packet may take to arrive (RFC 8200 section 4.5).
 const PATIENCE: Duration = Duration::from_secs(60);
 
 const ETHERNET: usize = 14;
@@ -31,7 +31,7 @@ const OPTIONS: u8 = 60;
 const TIME_EXCEEDED: u8 = 3;
 const PARAMETER_PROBLEM: u8 = 4;
 
-/// Two hosts of which the second gets what the test makes of the first one's datagrams.
+/// Two hosts; the second receives frames that the test makes from the first one's datagrams.
 struct World {
     simulation: Simulation,
     victim: Monitor,
@@ -73,7 +73,7 @@ impl World {
         Self { simulation, victim, caught, sender, receiver, hosts }
     }
 
-    /// The frame of a datagram that did not arrive.
+    /// The frame of a datagram, which was dropped before it arrived.
     fn datagram(&self, content: &[u8]) -> Vec<u8> {
         let remote = self.receiver.local_addr();
         let sent = self.simulation.block_on(async { self.sender.send_to(content, remote).await });
@@ -83,7 +83,7 @@ impl World {
         self.caught.lock().expect("nobody has panicked").pop().expect("the datagram was sent")
     }
 
-    /// Has a frame arrive; what is received of it, and what it is answered.
+    /// Injects a frame; returns what the socket receives, and the frames that answer it.
     fn take(&self, frame: Vec<u8>) -> (Result<Vec<u8>, ReceiveError>, Vec<Vec<u8>>) {
         self.victim.inject(frame);
         self.simulation.run_ready();
@@ -98,7 +98,7 @@ fn content(length: usize) -> Vec<u8> {
     content
 }
 
-/// A frame with extension headers put in front of what it carries; `next` is what the first of them is.
+/// A frame with extension headers inserted before its payload; `next` is the type of the first one.
 fn behind(frame: &[u8], next: u8, headers: &[u8]) -> Vec<u8> {
     let (head, payload) = frame.split_at(ETHERNET + IPV6);
     let mut wrapped = [head, headers, payload].concat();
@@ -108,7 +108,7 @@ fn behind(frame: &[u8], next: u8, headers: &[u8]) -> Vec<u8> {
     wrapped
 }
 
-/// One fragment of the packet in a frame: bytes `from..to` of what it carries.
+/// One fragment of the packet in a frame: bytes `from..to` of its payload.
 fn fragment(frame: &[u8], from: usize, to: usize) -> Vec<u8> {
     let (head, payload) = frame.split_at(ETHERNET + IPV6);
     let more = u16::from(to < payload.len());
@@ -117,7 +117,7 @@ fn fragment(frame: &[u8], from: usize, to: usize) -> Vec<u8> {
     behind(&[head, &payload[from..to]].concat(), FRAGMENT, &header)
 }
 
-/// The ICMPv6 error in a frame, whose checksum is right: type, code, pointer, and what it quotes.
+/// The ICMPv6 error in a frame, whose checksum must be correct: type, code, pointer, and the quoted packet.
 fn error(frame: &[u8]) -> (u8, u8, u32, Vec<u8>) {
     let packet = SlicedPacket::from_ethernet(frame).expect("a whole frame");
     let Some(NetSlice::Ipv6(ip)) = packet.net else { panic!("no IPv6") };
@@ -132,10 +132,10 @@ fn error(frame: &[u8]) -> (u8, u8, u32, Vec<u8>) {
 }
 
 #[test]
-fn a_datagram_behind_headers_that_ask_for_nothing_is_delivered() {
+fn a_datagram_behind_headers_without_effect_is_delivered() {
     let world = World::new();
     let sent = content(100);
-    // Options are padding; no segments are left; offset 0, and no more fragments (RFC 6946).
+    // Options with only padding; a routing header without segments left; an atomic fragment (RFC 6946).
     let headers: [(u8, &[u8]); 6] = [
         (OPTIONS, &[UDP, 0, 1, 4, 0, 0, 0, 0]),
         (ROUTING, &[UDP, 0, 4, 0, 0, 0, 0, 0]),
@@ -151,7 +151,7 @@ fn a_datagram_behind_headers_that_ask_for_nothing_is_delivered() {
 }
 
 #[test]
-fn a_datagram_in_fragments_is_delivered_in_whatever_order_they_come() {
+fn a_datagram_in_fragments_is_delivered_whatever_their_order() {
     let world = World::new();
     let sent = content(1400);
     for order in [[0, 1, 2], [2, 1, 0], [1, 2, 0]] {
@@ -175,7 +175,7 @@ fn fragments_that_overlap_are_dropped_with_their_packet() {
     for part in [(0, 504), (496, 1000), (504, 1000), (1000, 1408)].map(|(from, to)| fragment(&frame, from, to)) {
         assert_eq!(world.take(part), (Err(ReceiveError::WouldBlock), vec![]));
     }
-    // RFC 5722: the sender has to use another identification.
+    // RFC 5722: further fragments of this packet are dropped too, so the sender has to use another identification.
     world.simulation.advance(PATIENCE + PATIENCE);
     world.victim.sent();
     let parts = [(0, 504), (504, 1408)].map(|(from, to)| fragment(&frame, from, to));
@@ -184,7 +184,7 @@ fn fragments_that_overlap_are_dropped_with_their_packet() {
 }
 
 #[test]
-fn the_sender_is_told_of_fragments_that_did_not_come_in_time_where_the_first_one_did() {
+fn an_incomplete_packet_is_reported_if_its_first_fragment_arrived() {
     let world = World::new();
     let frame = world.datagram(&content(1400));
     let first = fragment(&frame, 0, 504);
@@ -194,13 +194,13 @@ fn the_sender_is_told_of_fragments_that_did_not_come_in_time_where_the_first_one
     world.simulation.advance(Duration::from_millis(1));
     let told = errors(&world.victim);
     assert_eq!(told, [(TIME_EXCEEDED, 1, 0, first[ETHERNET..].to_vec())]);
-    // Without the first one nobody is told (RFC 8200 section 4.5).
+    // Without the first fragment no error is sent (RFC 8200 section 4.5).
     assert_eq!(world.take(fragment(&frame, 504, 1000)), (Err(ReceiveError::WouldBlock), vec![]));
     world.simulation.advance(PATIENCE * 2);
     assert_eq!(errors(&world.victim), []);
 }
 
-/// The errors among what was sent.
+/// The ICMPv6 errors among the sent frames.
 fn errors(monitor: &Monitor) -> Vec<(u8, u8, u32, Vec<u8>)> {
     let is_error = |frame: &Vec<u8>| {
         frame[12..14] == [0x86, 0xdd] && frame[ETHERNET + 6] == ICMPV6 && frame[ETHERNET + IPV6] < 128
@@ -209,19 +209,19 @@ fn errors(monitor: &Monitor) -> Vec<(u8, u8, u32, Vec<u8>)> {
 }
 
 #[test]
-fn the_sender_is_told_what_is_wrong_with_headers_and_where() {
+fn errors_in_headers_are_reported_with_their_position() {
     let world = World::new();
     let at = |offset: usize| u32::try_from(IPV6 + offset).expect("a short packet");
     let cases: [(u8, &[u8], u8, u32); 5] = [
-        // An option of type 0x80, which is unknown, asks for an answer (section 4.2).
+        // An unknown option of type 0x80, which requests an error (section 4.2).
         (OPTIONS, &[UDP, 0, 0x80, 4, 0, 0, 0, 0], 2, at(2)),
-        // Segments are left in a route of a type that is unknown (section 4.4).
+        // A routing header of an unknown type with segments left (section 4.4).
         (ROUTING, &[UDP, 0, 77, 1, 0, 0, 0, 0], 0, at(2)),
-        // Hop-by-hop options stand nowhere but at the beginning (section 4.1).
+        // Hop-by-hop options that are not the first header (section 4.1).
         (OPTIONS, &[HOP_BY_HOP, 0, 1, 4, 0, 0, 0, 0], 1, at(0)),
-        // A protocol that nobody here knows.
+        // An unknown protocol.
         (OPTIONS, &[253, 0, 1, 4, 0, 0, 0, 0], 1, at(0)),
-        // A fragment that is not the last, and no multiple of eight bytes long: the payload length is wrong (section 4.5).
+        // A fragment that is not the last, and whose length is not a multiple of eight bytes (section 4.5).
         (FRAGMENT, &[UDP, 0, 0, 1, 0, 0, 0, 1], 0, 4),
     ];
     for (next, headers, code, pointer) in cases {
@@ -234,7 +234,7 @@ fn the_sender_is_told_what_is_wrong_with_headers_and_where() {
 }
 
 #[test]
-fn options_that_ask_for_silence_and_packets_with_nothing_in_them_are_dropped() {
+fn options_that_request_a_silent_drop_and_empty_packets_are_dropped() {
     let world = World::new();
     let cases: [(u8, &[u8]); 3] = [
         (OPTIONS, &[UDP, 0, 0x40, 4, 0, 0, 0, 0]),
@@ -246,14 +246,14 @@ fn options_that_ask_for_silence_and_packets_with_nothing_in_them_are_dropped() {
         let frame = behind(&world.datagram(&content(10)), next, headers);
         let (received, answers) = world.take(frame);
         assert_eq!(received, Err(ReceiveError::WouldBlock));
-        // A length beyond the packet is told of (RFC 4443 section 3.4), the others are not.
+        // A length beyond the packet is reported (RFC 4443 section 3.4), the other errors are not.
         assert_eq!(answers.len(), usize::from(headers[1] == 200));
         assert_eq!(world.hosts[1].interface("eth0").expect("it is there").statistics().received.dropped, before + 1);
     }
 }
 
 #[test]
-fn neighbour_discovery_is_not_believed_in_a_fragment() {
+fn neighbour_discovery_in_a_fragment_is_ignored() {
     let world = World::new();
     world.datagram(b"known");
     let (own, host) = (world.receiver.local_addr().ip(), Family::V6.host(9));
@@ -278,9 +278,9 @@ fn neighbour_discovery_is_not_believed_in_a_fragment() {
     assert_eq!(world.take(solicitation(false)).1.len(), 1, "the same is answered where it is whole");
 }
 
-/// What a fragment completes may be a fragment that completes another packet, and so on: as deep as a stranger likes.
+/// A reassembled packet may itself be a fragment of another packet, and so on; the sender determines the depth.
 #[test]
-fn a_packet_may_have_been_cut_three_times_and_not_over_and_over() {
+fn nested_fragments_are_reassembled_three_levels_deep_and_no_deeper() {
     let world = World::new();
     let template = world.datagram(&content(24));
     let (head, datagram) = template.split_at(ETHERNET + IPV6);
@@ -289,7 +289,7 @@ fn a_packet_may_have_been_cut_three_times_and_not_over_and_over() {
         behind(&[head, payload].concat(), FRAGMENT, &[next, 0, place[0], place[1], 0, 0, 1, level])
     };
     for (depth, arrives) in [(1, true), (2, true), (3, false), (60, false), (200, false)] {
-        // The first part of the datagram, and around its second part more and more packets in two fragments each.
+        // The first part of the datagram, and its second part inside more and more packets of two fragments each.
         world.take(part(0, UDP, 0, true, &datagram[..16])).0.expect_err("a part is missing");
         let mut inner = [&[NONE, 0, 0, 16, 0, 0, 1, 0], &datagram[16..]].concat();
         for level in 1..=depth {

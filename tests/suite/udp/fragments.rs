@@ -1,4 +1,4 @@
-//! A datagram in fragments of which the link loses some.
+//! Datagrams in fragments, one of which the link loses.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -14,10 +14,10 @@ use xila_network_tests::probe::{Monitor, Probe};
 
 use super::{PORT, bind};
 
-/// How long the fragments of a datagram may take to come (RFC 1122 section 3.3.2).
+/// How long the fragments of a datagram may take to arrive (RFC 1122 section 3.3.2).
 const PATIENCE: Duration = Duration::from_secs(60);
 const MILLISECOND: Duration = Duration::from_millis(1);
-/// Data in each fragment of a link of MTU 1500, and fragments of the datagram.
+/// The data in each fragment on a link with an MTU of 1500.
 const FRAGMENT: usize = 1480;
 const FRAGMENTS: usize = 14;
 
@@ -27,7 +27,7 @@ fn datagram() -> Vec<u8> {
     content
 }
 
-/// Which fragment of a packet a frame is, if it is one.
+/// The number of the fragment in a frame, if it has one.
 fn fragment_of(frame: &[u8]) -> Option<usize> {
     let Some(NetSlice::Ipv4(ip)) = SlicedPacket::from_ethernet(frame).ok()?.net else { return None };
     let header = ip.header();
@@ -35,7 +35,7 @@ fn fragment_of(frame: &[u8]) -> Option<usize> {
     is_fragment.then(|| usize::from(header.fragments_offset().value()) * 8 / FRAGMENT)
 }
 
-/// Two hosts; what is lost on the way to the second is kept.
+/// Two hosts; the fragment that is lost on the way to the second is kept.
 struct World {
     simulation: Simulation,
     monitor: Monitor,
@@ -46,7 +46,7 @@ struct World {
 }
 
 impl World {
-    /// The link loses fragment `lost` of what comes.
+    /// A world whose link loses fragment number `lost` of each packet.
     fn new(lost: usize) -> Self {
         let simulation = Simulation::new(1);
         let hub = Hub::new(&simulation.platform(), HubOptions::default());
@@ -78,7 +78,7 @@ impl World {
         Self { simulation, monitor, lost: kept, sender, receiver, _hosts: hosts }
     }
 
-    /// Sends the datagram, all of whose fragments but one come; that one.
+    /// Sends the datagram, of which all fragments but one arrive; returns the lost one.
     fn send(&self) -> Vec<u8> {
         self.monitor.received();
         let remote: SocketAddr = self.receiver.local_addr();
@@ -91,7 +91,7 @@ impl World {
         lost.pop().expect("it was counted")
     }
 
-    /// Has the fragment that was lost come after all.
+    /// Delivers the lost fragment after all; returns what the socket receives.
     fn repair(&self, fragment: Vec<u8>) -> Result<Vec<u8>, ReceiveError> {
         self.monitor.inject(fragment);
         self.simulation.run_ready();
@@ -100,13 +100,13 @@ impl World {
 }
 
 #[test]
-fn nothing_is_delivered_of_a_datagram_of_which_any_one_fragment_is_lost() {
+fn a_datagram_is_not_delivered_if_any_of_its_fragments_is_lost() {
     for lost in 0..FRAGMENTS {
         let world = World::new(lost);
         world.send();
         world.simulation.advance(PATIENCE * 3);
         assert_eq!(world.receiver.try_recv_datagram().map(drop), Err(ReceiveError::WouldBlock), "fragment {lost}");
-        // What is not in fragments is not concerned.
+        // Datagrams that are not fragmented are not affected.
         let remote = world.receiver.local_addr();
         world.simulation.block_on(async {
             world.sender.send_to(b"whole", remote).await.expect("the neighbour is known");
@@ -116,7 +116,7 @@ fn nothing_is_delivered_of_a_datagram_of_which_any_one_fragment_is_lost() {
 }
 
 #[test]
-fn a_fragment_may_come_last_within_a_minute() {
+fn a_missing_fragment_may_arrive_within_a_minute() {
     for lost in 0..FRAGMENTS {
         let world = World::new(lost);
         let fragment = world.send();
@@ -125,9 +125,9 @@ fn a_fragment_may_come_last_within_a_minute() {
     }
 }
 
-/// What is held of a packet is given back: there is nothing left that the fragment could complete.
+/// The fragments of an incomplete packet are released after a minute: a late fragment completes nothing.
 #[test]
-fn fragments_are_forgotten_after_a_minute() {
+fn fragments_are_dropped_after_a_minute() {
     for lost in 0..FRAGMENTS {
         let world = World::new(lost);
         let fragment = world.send();

@@ -1,4 +1,4 @@
-//! Datagrams for many: broadcast and multicast.
+//! Broadcast and multicast datagrams.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -26,7 +26,7 @@ fn a_broadcast_needs_permission_and_reaches_every_host() {
         let client = bind(&link.client.network, Family::V4.unspecified(), 0);
         let server = bind(&link.server.network, Family::V4.unspecified(), PORT);
         let third = bind(&others[0].network(), Family::V4.unspecified(), PORT);
-        // One that is bound to an address is not sent what is for all.
+        // A socket that is bound to one address does not receive broadcasts.
         let bound = bind(&others[1].network(), "10.0.0.4".parse().unwrap(), PORT);
         let fourth = bind(&others[1].network(), Family::V4.unspecified(), PORT + 1);
         for address in ["255.255.255.255", "10.0.0.255"] {
@@ -42,7 +42,7 @@ fn a_broadcast_needs_permission_and_reaches_every_host() {
                 assert_eq!(datagram.local, remote, "the receiver sees that it was for all");
                 assert_eq!(datagram.remote, link.client.at(Family::V4, client.local_addr().port()));
             }
-            // Another port: nobody is told off for a broadcast either.
+            // Another port: a broadcast to a closed port causes no ICMP error.
             assert_silent(&link, &fourth).await;
             assert_silent(&link, &bound).await;
         }
@@ -67,7 +67,7 @@ fn a_broadcast_larger_than_the_mtu_arrives() {
 }
 
 #[test]
-fn every_member_of_a_group_gets_a_copy_and_nobody_else() {
+fn every_member_of_a_group_gets_a_copy_and_no_other_socket() {
     let link = Link::plain(1);
     let others = [join(&link, 3), join(&link, 4)];
     link.block_on(async {
@@ -82,7 +82,7 @@ fn every_member_of_a_group_gets_a_copy_and_nobody_else() {
             for member in &members {
                 member.join_multicast(group, None).unwrap();
             }
-            // Sending needs no membership.
+            // A sender need not be a member.
             client.send_to(b"one", SocketAddr::new(group, PORT)).await.unwrap();
             for member in &members {
                 let (datagram, _) = link.within(super::SOON, member.recv_datagram()).await;
@@ -105,7 +105,7 @@ fn every_member_of_a_group_gets_a_copy_and_nobody_else() {
 }
 
 #[test]
-fn several_sockets_of_one_host_are_members_each_for_itself() {
+fn several_sockets_of_one_host_have_separate_memberships() {
     let link = Link::plain(1);
     link.block_on(async {
         for family in Family::BOTH {
@@ -118,7 +118,8 @@ fn several_sockets_of_one_host_are_members_each_for_itself() {
             let second: xila_network_host::address::Cidr = second.parse().unwrap();
             link.server.interface().add_address(second).unwrap();
             let client = bind(&link.client.network, family.unspecified(), 0);
-            // Two at one port, by different addresses; one at another port; one at the port that is no member.
+            // Two sockets on one port, with different addresses; one on another port; one on the first port that is not
+            // a member.
             let one = bind(network, link.server.address(family), PORT);
             let two = bind(network, second.address(), PORT);
             let other_port = bind(network, family.unspecified(), PORT + 1);
@@ -133,7 +134,7 @@ fn several_sockets_of_one_host_are_members_each_for_itself() {
             assert_eq!(text(&link, &other_port).await, "other");
             assert_silent(&link, &one).await;
 
-            // One that leaves, or is dropped, does not take the others' membership away.
+            // If one socket leaves or is dropped, the others are still members.
             one.leave_multicast(group, None).unwrap();
             drop(other_port);
             client.send_to(b"two", SocketAddr::new(group, PORT)).await.unwrap();
@@ -145,7 +146,7 @@ fn several_sockets_of_one_host_are_members_each_for_itself() {
 }
 
 #[test]
-fn memberships_that_cannot_be_are_refused() {
+fn invalid_memberships_are_refused() {
     let link = Link::plain(1);
     let network = &link.client.network;
     let socket = bind(network, Family::V4.unspecified(), PORT);
@@ -159,7 +160,7 @@ fn memberships_that_cannot_be_are_refused() {
     assert_eq!(socket.leave_multicast(group, None), Err(MembershipError::AddressNotAvailable));
     socket.join_multicast(group, None).unwrap();
     assert_eq!(socket.join_multicast(group, None), Err(MembershipError::AddressInUse));
-    // Another interface is another membership.
+    // A membership on another interface is a separate one.
     socket.join_multicast(group, Some("lo")).unwrap();
     socket.leave_multicast(group, Some("lo")).unwrap();
     socket.leave_multicast(group, None).unwrap();
@@ -167,7 +168,7 @@ fn memberships_that_cannot_be_are_refused() {
 }
 
 #[test]
-fn a_host_hears_what_it_sends_to_a_group_where_it_asks_for_that() {
+fn a_host_receives_its_own_datagrams_to_a_group_if_multicast_loop_is_on() {
     let link = Link::plain(1);
     link.block_on(async {
         for family in Family::BOTH {
@@ -189,7 +190,7 @@ fn a_host_hears_what_it_sends_to_a_group_where_it_asks_for_that() {
 }
 
 #[test]
-fn the_table_of_groups_can_be_full_and_empties_again() {
+fn the_table_of_groups_can_be_filled_and_emptied_again() {
     let link = Link::plain(1);
     let fill = |socket: &UdpSocket| {
         (0..=u16::MAX)
@@ -206,10 +207,10 @@ fn the_table_of_groups_can_be_full_and_empties_again() {
     };
     let socket = bind(&link.client.network, Family::V4.unspecified(), PORT);
     let room = fill(&socket);
-    // Those of the interface's own addresses of IPv6 have their places too.
+    // The groups of the interface's own IPv6 addresses also occupy entries.
     assert_eq!(room, 1023);
     drop(socket);
-    // The reports of leaving have to go out before the places are free.
+    // The entries are free after the reports of leaving have been sent.
     link.simulation.advance(super::SOON);
     let again = bind(&link.client.network, Family::V4.unspecified(), PORT);
     assert_eq!(fill(&again), room);
@@ -219,20 +220,20 @@ fn the_table_of_groups_can_be_full_and_empties_again() {
 
 /// The frames that a bystander's port has received.
 fn overheard(link: &Link, port: &mut HubPort) -> Vec<Vec<u8>> {
-    // As long as they travel.
+    // Wait for the delay of the link.
     link.simulation.advance(super::SOON);
     let now = link.simulation.now();
     std::iter::from_fn(|| port.receive(now).unwrap()).map(|frame| frame.to_vec()).collect()
 }
 
-/// RFC 3810 section 6.1: a switch that snoops takes "include nobody" for a leave.
+/// RFC 3810 section 6.1: a snooping switch treats a report to include no sources as a leave.
 #[test]
-fn a_group_of_ipv6_is_joined_by_excluding_nobody_and_left_by_including_nobody() {
+fn an_ipv6_group_is_joined_with_no_excluded_and_left_with_no_included_sources() {
     let link = Link::plain(1);
     let mut port = link.hub.port();
     let socket = bind(&link.server.network, Family::V6.unspecified(), PORT);
     let IpAddr::V6(group) = group(Family::V6) else { unreachable!("of IPv6") };
-    // Type and record type of the reports about the group, whose checksums are right.
+    // The type and record type of the reports about the group, whose checksums must be correct.
     let mut reports = || -> Vec<u8> {
         let about = |frame: &&Vec<u8>| frame.get(62) == Some(&143) && frame[74..90] == group.octets();
         let check = |frame: &Vec<u8>| {
@@ -243,7 +244,7 @@ fn a_group_of_ipv6_is_joined_by_excluding_nobody_and_left_by_including_nobody() 
             frame[70]
         };
         let mut told: Vec<u8> = overheard(&link, &mut port).iter().filter(about).map(check).collect();
-        // Each is said twice, in case that one is lost (RFC 3810 section 9.1).
+        // Each report is sent twice, in case one is lost (RFC 3810 section 9.1).
         told.dedup();
         told
     };
@@ -253,7 +254,7 @@ fn a_group_of_ipv6_is_joined_by_excluding_nobody_and_left_by_including_nobody() 
     assert_eq!(reports(), [3]);
 }
 
-/// A socket that only listens answers the query too, in the time that the query leaves.
+/// A query is answered within its response time, even if the member only receives.
 #[test]
 fn a_query_for_members_is_answered_though_nothing_else_is_sent() {
     let link = Link::plain(1);
@@ -261,7 +262,7 @@ fn a_query_for_members_is_answered_though_nothing_else_is_sent() {
     let socket = bind(&link.server.network, Family::V4.unspecified(), PORT);
     socket.join_multicast(group(Family::V4), Some(INTERFACE)).unwrap();
     overheard(&link, &mut port);
-    // From 10.0.0.99 to all hosts, a general query of ten seconds (RFC 2236), behind a router alert.
+    // A general query from 10.0.0.99 to all hosts, with ten seconds to respond (RFC 2236), with a router alert.
     let mut query = vec![0x01, 0, 0x5e, 0, 0, 1, 2, 0, 0, 0, 0, 0x99, 8, 0];
     query.extend([0x45, 0, 0, 28, 0, 0, 0, 0, 1, 2, 0xcf, 0x7c, 10, 0, 0, 99, 224, 0, 0, 1]);
     query.extend([0x11, 100, 0xee, 0x9b, 0, 0, 0, 0]);
@@ -270,7 +271,7 @@ fn a_query_for_members_is_answered_though_nothing_else_is_sent() {
     port.transmit(link.simulation.now(), frame).unwrap();
     link.simulation.advance(Duration::from_secs(10));
     let reports = overheard(&link, &mut port);
-    // As the querier speaks: version 2, behind a router alert (RFC 2236 section 2).
+    // The report has the querier's version, 2, and a router alert (RFC 2236 section 2).
     let reports: Vec<_> = reports.iter().filter(|frame| frame[12..14] == [8, 0] && frame[38] == 0x16).collect();
     assert_eq!(reports.len(), 1);
     assert_eq!(reports[0][42..46], [239, 1, 2, 3]);
@@ -279,7 +280,7 @@ fn a_query_for_members_is_answered_though_nothing_else_is_sent() {
     assert_eq!(link.server.interface().statistics().sent.packets, sent, "and that is all");
 }
 
-/// A member from before there was an address, as with DHCP, is reported as soon as there is one.
+/// If a group is joined before the interface has an address, as with DHCP, it is reported with the first address.
 #[test]
 fn a_group_that_was_joined_without_an_address_is_reported_with_the_first() {
     let link = Link::plain(1);
@@ -288,7 +289,7 @@ fn a_group_that_was_joined_without_an_address_is_reported_with_the_first() {
     let eth0 = host.mount_interface(INTERFACE, link.hub.port(), InterfaceConfig::default()).unwrap();
     let socket = bind(&host.network(), Family::V4.unspecified(), PORT);
     socket.join_multicast(group(Family::V4), Some(INTERFACE)).unwrap();
-    // Version 3, behind a router alert (RFC 3376 section 4.2).
+    // The report has version 3 and a router alert (RFC 3376 section 4.2).
     let reports = |frames: Vec<Vec<u8>>| frames.iter().filter(|it| it[12..14] == [8, 0] && it[38] == 0x22).count();
     assert_eq!(reports(overheard(&link, &mut port)), 0, "from no address");
     eth0.add_address("10.0.0.9/24".parse().unwrap()).unwrap();

@@ -1,4 +1,4 @@
-//! Receiving: who sent it, how much of it, in which order, and to which of several readers.
+//! Receiving: the source, size and order of datagrams, and several readers of one socket.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -20,7 +20,7 @@ fn a_datagram_arrives_whole_with_its_source() {
             assert_eq!(server.recv_from(&mut buffer).await, Ok((5, client.local_addr())));
             assert_eq!(&buffer[..5], b"hello");
 
-            // And back, to whom it came from.
+            // A datagram back to the sender.
             server.send_to(b"welcome", client.local_addr()).await.unwrap();
             let datagram = client.recv_datagram().await.unwrap();
             assert_eq!(datagram.data, b"welcome");
@@ -31,7 +31,7 @@ fn a_datagram_arrives_whole_with_its_source() {
 }
 
 #[test]
-fn a_wildcard_socket_says_which_address_was_meant() {
+fn a_wildcard_socket_reports_the_destination_address() {
     let link = Link::plain(1);
     link.block_on(async {
         for family in Family::BOTH {
@@ -75,7 +75,7 @@ fn ten_readers_of_one_socket_get_one_of_ten_datagrams_each() {
 }
 
 #[test]
-fn a_reader_that_gives_up_takes_no_datagram_with_it() {
+fn a_cancelled_receive_loses_no_datagram() {
     let link = Link::plain(1);
     link.block_on(async {
         let (client, server) = sockets(&link, Family::V4);
@@ -88,7 +88,7 @@ fn a_reader_that_gives_up_takes_no_datagram_with_it() {
 }
 
 #[test]
-fn a_short_read_cuts_the_datagram_and_keeps_its_source_and_the_next_one() {
+fn a_short_read_truncates_the_datagram_and_keeps_its_source_and_the_next_one() {
     let link = Link::plain(1);
     link.block_on(async {
         let (client, server) = sockets(&link, Family::V6);
@@ -120,7 +120,7 @@ fn peeking_leaves_the_datagram() {
 }
 
 #[test]
-fn what_comes_to_a_full_queue_is_dropped_and_counted() {
+fn datagrams_to_a_full_queue_are_dropped_and_counted() {
     let link = Link::plain(1);
     link.block_on(async {
         let client = bind(&link.client.network, link.client.address(Family::V4), 0);
@@ -134,7 +134,7 @@ fn what_comes_to_a_full_queue_is_dropped_and_counted() {
         assert!((5..=8).contains(&counted.received), "{counted:?}");
         assert_eq!(counted.receive_queue as u64, counted.received * 1000);
         assert_eq!(link.server.interface().statistics().datagram_drops, counted.dropped);
-        // Those that came first are kept, and there is room again when they are taken.
+        // The datagrams that arrived first are kept, and there is room again when they are received.
         for number in 0..counted.received {
             assert_eq!(u64::from(server.recv_datagram().await.unwrap().data[0]), number);
         }
@@ -159,7 +159,7 @@ fn a_datagram_larger_than_the_queue_is_dropped_though_the_queue_is_empty() {
 }
 
 #[test]
-fn the_smallest_buffer_takes_what_one_frame_brings() {
+fn the_smallest_buffer_holds_the_datagram_of_one_frame() {
     let link = Link::plain(1);
     link.block_on(async {
         let client = bind(&link.client.network, link.client.address(Family::V4), 0);
@@ -174,9 +174,9 @@ fn the_smallest_buffer_takes_what_one_frame_brings() {
     });
 }
 
-/// A socket counts for its buffer, or 2304 bytes, and no datagram is an exception to that.
+/// A socket is charged for its buffer, or 2304 bytes, and never holds more, even for a single datagram.
 #[test]
-fn many_sockets_with_tiny_buffers_hold_no_more_than_they_count_for() {
+fn many_sockets_with_tiny_buffers_hold_no_more_than_they_are_charged_for() {
     let link = Link::plain(1);
     let network = &link.client.network;
     let options = UdpOptions { receive_buffer: 1, ..UdpOptions::default() };
@@ -194,7 +194,7 @@ fn many_sockets_with_tiny_buffers_hold_no_more_than_they_count_for() {
 }
 
 #[test]
-fn a_buffer_made_smaller_keeps_what_came_first_and_has_room_for() {
+fn a_reduced_buffer_keeps_the_first_datagrams_that_fit() {
     let link = Link::plain(1);
     link.block_on(async {
         let (client, server) = sockets(&link, Family::V4);
@@ -262,7 +262,7 @@ fn batches_keep_the_order_and_end_before_an_error() {
 }
 
 #[test]
-fn what_a_socket_is_asked_for_reads_back() {
+fn options_read_back_as_they_were_set() {
     let link = Link::plain(1);
     let socket: UdpSocket = server_with_buffer(&link, 12_345);
     assert_eq!(socket.receive_buffer(), 12_345);

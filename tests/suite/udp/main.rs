@@ -1,4 +1,4 @@
-//! UDP sockets, under virtual time: who gets which datagram, and who learns what went wrong.
+//! UDP sockets, under virtual time: which socket gets a datagram, and which socket gets an error.
 
 mod batches;
 mod connected;
@@ -21,10 +21,10 @@ use xila_network_host::socket::{Network, UdpOptions, UdpSocket};
 use xila_network_host::{InterfaceConfig, Manager};
 use xila_network_tests::link::{Family, INTERFACE, Link};
 
-/// A port for a socket that is sent to.
+/// The port of receiving sockets.
 const PORT: u16 = 5000;
 
-/// Longer than anything on a link without losses takes.
+/// Longer than any exchange on a link without losses takes.
 const SOON: Duration = Duration::from_millis(100);
 
 fn bind(network: &Network, address: IpAddr, port: u16) -> UdpSocket {
@@ -38,13 +38,13 @@ fn sockets(link: &Link, family: Family) -> (UdpSocket, UdpSocket) {
     (client, server)
 }
 
-/// The server's socket at [`PORT`], with a receive buffer of its own size.
+/// The server's socket at [`PORT`], with a receive buffer of this size.
 fn server_with_buffer(link: &Link, receive_buffer: usize) -> UdpSocket {
     let options = UdpOptions { receive_buffer, ..UdpOptions::default() };
     UdpSocket::bind_with(&link.server.network, link.server.at(Family::V4, PORT), &options).unwrap()
 }
 
-/// One more host on the segment of a link.
+/// Adds another host to the segment of a link.
 fn join(link: &Link, number: u8) -> Manager {
     let manager = Manager::new(link.simulation.platform());
     let addresses =
@@ -60,7 +60,7 @@ async fn text(link: &Link, socket: &UdpSocket) -> String {
     String::from_utf8(datagram.unwrap().data).unwrap()
 }
 
-/// What `waiting` comes to by `event`, before which it waits, and after which it must not wait any longer.
+/// The result of `waiting`, which must be pending before `event` and ready after it.
 async fn ends_with<T>(link: &Link, waiting: impl Future<Output = T>, event: impl FnOnce()) -> T {
     let event = async {
         link.sleep(SOON).await;
@@ -71,7 +71,7 @@ async fn ends_with<T>(link: &Link, waiting: impl Future<Output = T>, event: impl
     result
 }
 
-/// Nothing is there for a socket, and nothing comes.
+/// Asserts that a socket has no datagram and gets none.
 async fn assert_silent(link: &Link, socket: &UdpSocket) {
     link.cancelled_after(SOON, socket.recv_datagram()).await;
 }

@@ -1,4 +1,4 @@
-//! Where datagrams go: neighbours, routes, the loopback, and interfaces that go away.
+//! The paths of datagrams: neighbours, routes, the loopback, and interfaces that go down or are unmounted.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use xila_network_tests::link::{Family, INTERFACE, Link};
 use super::{PORT, SOON, assert_silent, bind, ends_with, join, sockets, text};
 
 #[test]
-fn a_neighbour_that_does_not_answer_does_not_hold_back_others() {
+fn a_neighbour_that_does_not_answer_does_not_delay_others() {
     let link = Link::plain(1);
     let others: Vec<_> = (10..30).map(|number| join(&link, number)).collect();
     link.block_on(async {
@@ -23,7 +23,7 @@ fn a_neighbour_that_does_not_answer_does_not_hold_back_others() {
                 let server = bind(&other.network(), family.host(number), PORT);
                 client.send_to(b"nobody", nobody).await.unwrap();
                 client.send_to(b"hello", server.local_addr()).await.unwrap();
-                // An exchange of solicitation and answer, then the datagram, at 1 ms each.
+                // A solicitation, its answer, and then the datagram, at 1 ms each.
                 let (datagram, took) = link.within(SOON, server.recv_datagram()).await;
                 assert_eq!(datagram.unwrap().data, b"hello");
                 assert!(took <= Duration::from_millis(5), "{took:?} to host {number}");
@@ -78,7 +78,7 @@ fn the_memory_of_datagrams_for_silent_neighbours_is_bounded() {
         client.send_to(b"hello", server.local_addr()).await.unwrap();
         assert_eq!(text(&link, &server).await, "hello");
         let drops = link.client.interface().statistics().datagram_drops;
-        // About a thousand wait still.
+        // About a thousand datagrams still wait.
         assert!(drops > 64_000, "{drops}");
     });
 }
@@ -128,7 +128,7 @@ fn a_loopback_address_does_not_leave_by_a_link() {
 }
 
 #[test]
-fn down_fails_what_waits_and_what_is_sent_and_up_again_all_works() {
+fn operations_fail_while_the_interface_is_down_and_work_when_it_is_up_again() {
     let link = Link::plain(1);
     link.block_on(async {
         for family in Family::BOTH {
@@ -140,7 +140,7 @@ fn down_fails_what_waits_and_what_is_sent_and_up_again_all_works() {
             assert_eq!(ends_with(&link, server.recv(&mut buffer), down).await, Err(ReceiveError::NetworkDown));
             assert_eq!(server.recv(&mut [0; 8]).await, Err(ReceiveError::NetworkDown));
             assert_eq!(server.send_to(b"x", client.local_addr()).await, Err(SendError::NetworkDown));
-            // What arrives meanwhile is lost.
+            // Datagrams that arrive meanwhile are lost.
             client.send_to(b"lost", server.local_addr()).await.unwrap();
             link.sleep(SOON).await;
             link.server.interface().set_state(State::Up);
@@ -155,7 +155,7 @@ fn down_fails_what_waits_and_what_is_sent_and_up_again_all_works() {
 }
 
 #[test]
-fn a_wildcard_socket_lives_on_while_one_of_its_interfaces_is_up() {
+fn a_wildcard_socket_works_while_one_of_its_interfaces_is_up() {
     let link = Link::plain(1);
     link.block_on(async {
         let network = &link.server.network;
@@ -171,7 +171,7 @@ fn a_wildcard_socket_lives_on_while_one_of_its_interfaces_is_up() {
 }
 
 #[test]
-fn unmounting_fails_what_waits_for_good() {
+fn unmounting_fails_all_operations_for_good() {
     let link = Link::plain(1);
     link.block_on(async {
         let (client, server) = sockets(&link, Family::V4);
@@ -184,7 +184,7 @@ fn unmounting_fails_what_waits_for_good() {
         let error = server.send_to(b"x", client.local_addr()).await.unwrap_err();
         assert!(matches!(error, SendError::NetworkDown | SendError::AddressNotAvailable), "{error}");
 
-        // A new interface on the same device is another one: the old socket stays dead.
+        // An interface that is mounted on the same device is a new one: the old socket still fails.
         link.server.manager.mount_interface(INTERFACE, device.unwrap(), config).unwrap();
         assert_eq!(server.recv(&mut [0; 8]).await, Err(ReceiveError::NetworkDown));
         drop(server);
@@ -196,7 +196,7 @@ fn unmounting_fails_what_waits_for_good() {
 }
 
 #[test]
-fn a_socket_whose_address_is_removed_says_so() {
+fn a_socket_whose_address_is_removed_fails() {
     let link = Link::plain(1);
     link.block_on(async {
         let (client, server) = sockets(&link, Family::V4);

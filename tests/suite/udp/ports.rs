@@ -1,4 +1,4 @@
-//! Which address and port a socket may have.
+//! The addresses and ports to which a socket can be bound.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -32,7 +32,7 @@ fn one_port_of_one_address_has_one_socket() {
     let different = ["10.0.0.1", "127.0.0.1", "fd00::1", "::1"].map(|address| at(address).unwrap());
     drop(different);
     let _families = ["0.0.0.0", "::"].map(|address| at(address).unwrap());
-    // TCP has ports of its own.
+    // TCP ports are separate.
     TcpListener::bind(network, link.client.at(Family::V4, PORT), ListenOptions::default()).unwrap();
 }
 
@@ -46,7 +46,7 @@ fn a_failed_bind_leaves_nothing_on_any_interface() {
         UdpSocket::bind(network, SocketAddr::new(Family::V4.unspecified(), PORT)).unwrap_err(),
         BindError::AddressInUse
     );
-    // `lo` was bound before eth0 refused.
+    // The socket was bound on `lo` before eth0 refused.
     bind(network, "127.0.0.1".parse().unwrap(), PORT);
     drop(held);
     bind(network, Family::V4.unspecified(), PORT);
@@ -54,7 +54,7 @@ fn a_failed_bind_leaves_nothing_on_any_interface() {
 }
 
 #[test]
-fn addresses_that_cannot_be_bound_to_are_told_apart() {
+fn addresses_that_cannot_be_bound_have_different_errors() {
     let link = Link::plain(1);
     let network = &link.client.network;
     for (local, error) in [
@@ -105,7 +105,8 @@ fn a_dropped_socket_frees_its_port_for_the_next_one() {
     link.assert_empty();
 }
 
-/// A guest gets its share of the ephemeral ports and no more, others theirs, and the host always has some for its resolver.
+/// A guest gets no more than its share of the ephemeral ports, other guests get theirs, and the host always has some
+/// for its resolver.
 #[test]
 fn no_guest_takes_all_ephemeral_ports() {
     let link = Link::plain(1);

@@ -1,4 +1,4 @@
-//! A link that takes less than is sent: the sender waits, and nothing is lost.
+//! A link that is slower than its senders: the senders wait, and nothing is lost.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use xila_network_tests::link::{Family, Link};
 
 use super::{bind, sockets};
 
-/// 10 Mbit/s and room for four frames.
+/// A link with 10 Mbit/s and a queue of four frames.
 fn narrow() -> Link {
     Link::new(1, HubOptions { rate: Some(10_000_000), queue: 4, ..HubOptions::default() })
 }
@@ -45,7 +45,7 @@ fn a_thousand_datagrams_wait_for_a_narrow_link_and_arrive_in_order() {
                 }
             };
             let (took, ()) = future::join(sending, receiving).await;
-            // A thousand times 1042 bytes and more at 10 Mbit/s, less the few that the queue takes.
+            // A thousand times 1042 bytes at 10 Mbit/s take longer than this, without the few frames in the queue.
             assert!(took > Duration::from_millis(800), "the sender waits for the link: {took:?}");
             assert_eq!(client.statistics().sent, 1000);
         }
@@ -53,14 +53,14 @@ fn a_thousand_datagrams_wait_for_a_narrow_link_and_arrive_in_order() {
 }
 
 #[test]
-fn several_senders_share_a_narrow_link_and_none_is_forgotten() {
+fn several_senders_share_a_narrow_link_and_all_make_progress() {
     let link = narrow();
     link.block_on(async {
         let (first, server) = sockets(&link, Family::V4);
         let second = bind(&link.client.network, link.client.address(Family::V4), 0);
         let sending = future::join(
             send_numbered(&first, &server, 300, 1000),
-            // In fragments.
+            // These datagrams are fragmented.
             send_numbered(&second, &server, 100, 5000),
         );
         let receiving = async {
@@ -78,11 +78,11 @@ fn several_senders_share_a_narrow_link_and_none_is_forgotten() {
 }
 
 #[test]
-fn trying_to_send_where_the_link_takes_nothing_would_block() {
+fn a_try_send_on_a_full_link_would_block() {
     let link = narrow();
     link.block_on(async {
         let (client, server) = sockets(&link, Family::V4);
-        // The neighbour has to be known first: what waits for it does not wait for the link.
+        // The neighbour must be resolved first: a datagram that waits for it does not wait for the link.
         client.send_to(&[0; 1000], server.local_addr()).await.unwrap();
         server.recv_datagram().await.unwrap();
         let sent = (0..1000).take_while(|_| client.try_send_to(&[0; 1000], server.local_addr()).is_ok()).count();
@@ -97,11 +97,11 @@ fn trying_to_send_where_the_link_takes_nothing_would_block() {
 }
 
 #[test]
-fn a_sender_that_waits_for_the_link_learns_that_it_went_down() {
+fn a_sender_that_waits_for_the_link_fails_when_it_goes_down() {
     let link = narrow();
     link.block_on(async {
         let (client, server) = sockets(&link, Family::V4);
-        // The neighbour is known from here on: what waits for one does not make its sender wait.
+        // The neighbour is resolved by this: the sender of a datagram that waits for a neighbour does not wait itself.
         client.send_to(b"first", server.local_addr()).await.unwrap();
         server.recv_datagram().await.unwrap();
         let sending = async {

@@ -1,4 +1,4 @@
-//! Whether sending or receiving would wait, asked without doing it.
+//! Waiting until a send or a receive would not wait, without doing it.
 
 use std::future::poll_fn;
 
@@ -9,7 +9,7 @@ use xila_network_tests::link::{Family, Link};
 use super::{SOON, bind, server_with_buffer, sockets, text};
 
 #[test]
-fn receiving_is_waited_for_without_receiving() {
+fn a_task_can_wait_for_a_datagram_without_receiving_it() {
     let link = Link::plain(1);
     link.block_on(async {
         for family in Family::BOTH {
@@ -26,7 +26,7 @@ fn receiving_is_waited_for_without_receiving() {
 }
 
 #[test]
-fn an_error_of_the_path_is_something_to_receive_and_is_left_there() {
+fn a_pending_error_makes_a_socket_readable_and_stays() {
     let link = Link::plain(1);
     link.block_on(async {
         let client = bind(&link.client.network, link.client.address(Family::V4), 0);
@@ -39,7 +39,7 @@ fn an_error_of_the_path_is_something_to_receive_and_is_left_there() {
 }
 
 #[test]
-fn a_fresh_socket_may_send_and_one_whose_link_takes_nothing_may_not() {
+fn a_new_socket_is_writable_and_one_whose_link_is_full_is_not() {
     let link = Link::new(1, HubOptions { rate: Some(10_000_000), queue: 4, ..HubOptions::default() });
     link.block_on(async {
         let (client, server) = sockets(&link, Family::V4);

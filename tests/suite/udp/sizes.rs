@@ -1,11 +1,10 @@
-//! How large a datagram may be.
+//! The sizes of datagrams.
 
 use std::time::Duration;
 
 use xila_network_host::SendError;
 use xila_network_host::device::hub::HubOptions;
-use xila_network_host::socket::UdpOptions;
-use xila_network_host::socket::UdpSocket;
+use xila_network_host::socket::{UdpOptions, UdpSocket};
 use xila_network_tests::link::{Bytes, Family, Link};
 
 use super::{PORT, bind, sockets};
@@ -16,7 +15,7 @@ fn content(seed: u64, size: usize) -> Vec<u8> {
     bytes
 }
 
-/// Sends datagrams of these sizes, one at a time; each must arrive as it was.
+/// Sends datagrams of these sizes, one at a time; each must arrive unchanged.
 async fn exchange(sender: &UdpSocket, receiver: &UdpSocket, sizes: &[usize]) {
     for (seed, &size) in sizes.iter().enumerate() {
         let content = content(seed as u64, size);
@@ -38,7 +37,7 @@ fn the_largest_datagram_goes_over_a_small_mtu_in_reordered_fragments() {
 }
 
 #[test]
-fn fragments_of_two_senders_are_not_mixed_up() {
+fn fragments_of_two_senders_are_not_mixed() {
     let options = HubOptions { latency: Duration::from_millis(1), reordering: 0.3, ..HubOptions::default() };
     let link = Link::new(1, options);
     link.block_on(async {
@@ -78,7 +77,7 @@ fn a_lost_fragment_loses_its_datagram_only() {
 }
 
 #[test]
-fn a_datagram_longer_than_udp_can_say_is_too_large() {
+fn a_datagram_longer_than_udp_allows_is_too_large() {
     let link = Link::plain(1);
     link.block_on(async {
         for family in Family::BOTH {
@@ -100,12 +99,12 @@ const fn longest(family: Family) -> usize {
     }
 }
 
-/// RFC 8200 section 4.5: what a link does not take whole goes in fragments, over IPv6 as over IPv4.
+/// RFC 8200 section 4.5: a datagram that is larger than the MTU is fragmented, over IPv6 as over IPv4.
 #[test]
-fn datagrams_over_the_mtu_go_in_fragments_in_both_families() {
+fn datagrams_over_the_mtu_are_fragmented_in_both_families() {
     let link = Link::plain(1);
     link.block_on(async {
-        // What of a packet of 1500 bytes is payload, and what of a fragment is, in units of eight bytes.
+        // The UDP payload of a packet of 1500 bytes, and the payload of a fragment, which is a multiple of eight bytes.
         for (family, whole, fragment) in [(Family::V4, 1472, 1480), (Family::V6, 1452, 1448)] {
             let (client, server) = sockets(&link, family);
             exchange(&client, &server, &[100]).await;
@@ -121,7 +120,7 @@ fn datagrams_over_the_mtu_go_in_fragments_in_both_families() {
 }
 
 #[test]
-fn a_socket_that_does_not_fragment_is_told_what_is_too_large() {
+fn a_socket_that_does_not_fragment_refuses_datagrams_over_the_mtu() {
     let link = Link::plain(1);
     link.block_on(async {
         for (family, whole) in [(Family::V4, 1472), (Family::V6, 1452)] {

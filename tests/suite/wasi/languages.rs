@@ -1,4 +1,4 @@
-//! Programs in C, with sockets of BSD, and in Python, with CPython's own modules.
+//! Programs in C, with BSD sockets, and in Python, with CPython's own modules.
 
 use std::env;
 
@@ -15,7 +15,7 @@ pub(crate) async fn c_sockets() {
     nothing_is_left(&manager).await;
 }
 
-/// From an app that uses `xila:network`, by address and by name.
+/// Fetches from an app that uses `xila:network`, by address and by name.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 pub(crate) async fn python_fetch() {
     if !is_ready("python_fetch").await {
@@ -43,7 +43,7 @@ pub(crate) async fn python_fetch() {
     }
 }
 
-/// To an app that uses `xila:network`, and to another one in Python.
+/// Serves an app that uses `xila:network`, and another program in Python.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 pub(crate) async fn python_serve() {
     if !is_ready("python_serve").await || !is_ready("python_fetch").await {
@@ -68,9 +68,9 @@ pub(crate) async fn python_serve() {
     }
 }
 
-/// Whether a program was built, for which this machine may lack the tools. Otherwise its test is skipped, which is told.
+/// Whether a program was built: this machine may lack the tools for it. If not, its test is skipped with a message.
 ///
-/// It is compiled by then: CPython takes so long that programs would lose patience which wait for each other.
+/// It also compiles the program: this takes so long for CPython that programs which wait for each other would time out.
 async fn is_ready(program: &str) -> bool {
     let path = guests::path(program).expect("a folder of programs");
     let is_built = path.exists();
@@ -83,7 +83,7 @@ async fn is_ready(program: &str) -> bool {
     is_built
 }
 
-/// RFC 1950, section 9.
+/// The checksum Adler-32 (RFC 1950, section 9).
 fn adler32(bytes: impl Iterator<Item = u8>) -> u32 {
     let (a, b) = bytes.fold((1, 0), |(a, b), byte| {
         let a = (a + u32::from(byte)) % 65_521;
@@ -92,7 +92,7 @@ fn adler32(bytes: impl Iterator<Item = u8>) -> u32 {
     b << 16 | a
 }
 
-/// What the app `http-server` makes its bytes of: Steele, Lea and Flood's generator, at its `i`th step.
+/// The numbers of which the app `http-server` makes its bytes: the `i`th output of Steele, Lea and Flood's generator.
 fn splitmix64(i: u64) -> u64 {
     let mut z = i.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

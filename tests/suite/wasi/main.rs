@@ -1,7 +1,7 @@
-//! Programs that know nothing of `xila:network`: they use `wasi:sockets`, or something that is built on it.
+//! Programs that do not use `xila:network`, but `wasi:sockets` or an API that is built on it.
 //!
-//! Each program of `tests/programs` named `std_*`, `p2_*` or `p3_*`, and each in Python and C, has a test of its name in a
-//! module of this suite, or this file does not compile.
+//! Each program of `tests/programs` named `std_*`, `p2_*` or `p3_*`, and each in Python and C, has a test of its name
+//! in a module of this suite; otherwise this file does not compile.
 
 mod languages;
 mod p2;
@@ -20,7 +20,7 @@ macro_rules! assert_test_exists {
 
 xila_network_tests::foreach_wasi_program!(assert_test_exists);
 
-/// Or else their tests would test something else.
+/// Otherwise the tests would not test `wasi:sockets`.
 #[test]
 fn programs_import_no_network_but_that_of_wasi() {
     let mut looked_at = 0;

@@ -1,4 +1,4 @@
-//! Programs that call `wasi:sockets` 0.2 and `wasi:io` directly, one behaviour each.
+//! Programs that call `wasi:sockets` 0.2 and `wasi:io` directly; each tests one behaviour.
 
 use std::net::SocketAddr;
 
@@ -37,7 +37,7 @@ pub(crate) async fn p2_denied() {
     Guest::new("p2_denied").succeed().await;
 }
 
-/// It makes hundreds of sockets, with room for a few at a time.
+/// The program makes hundreds of sockets, with a limit of a few at a time.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 pub(crate) async fn p2_tcp_drop_streams() {
     let manager = manager();
@@ -56,7 +56,7 @@ pub(crate) async fn p2_limits() {
     nothing_is_left(&manager).await;
 }
 
-/// The peer is the host, which can reset a connection with nothing else before it.
+/// The peer is the host, which can reset a connection without sending anything before.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 pub(crate) async fn p2_tcp_reset() {
     let manager = manager();
@@ -77,7 +77,7 @@ fn listener(manager: &Manager, local: &str) -> TcpListener {
     TcpListener::bind(&manager.network(), local, ListenOptions::default()).expect("a listener")
 }
 
-/// Reads a byte from each who connects, and resets the connection.
+/// Reads a byte from each connection, and resets it.
 async fn reset_all(listener: &TcpListener) {
     loop {
         let (stream, _peer) = listener.accept().await.expect("a connection");
@@ -101,13 +101,13 @@ pub(crate) async fn p2_udp_send_beyond_permit() {
     }
 }
 
-/// Runs a program and expects it to trap for a `reason`, and to leave nothing behind.
+/// Runs a program, which must trap for a `reason` and leave nothing behind.
 async fn traps(program: &str, how: &str, reason: &str) {
     let manager = manager();
     let guest = Guest::new(program).arguments([how]).network(manager.network());
     let exit = guest.run().await.expect("a run");
     let Ending::Trap(why) = &exit.ending else { panic!("{how}: no trap: {exit}") };
-    // A panic of the program is a trap, too.
+    // A panic of the program would also be a trap, so the reason is checked.
     assert!(why.contains(reason) && exit.stderr.is_empty(), "{how}: {exit}");
     nothing_is_left(&manager).await;
 }

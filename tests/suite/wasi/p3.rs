@@ -1,4 +1,4 @@
-//! Programs that use `wasi:sockets` 0.3 as it is.
+//! Programs that use `wasi:sockets` 0.3 directly.
 
 use std::net::Shutdown;
 

@@ -24,8 +24,8 @@ on_loopback! {
 pub(crate) async fn std_tcp_timeouts() {
     let manager = manager();
     let printed = Guest::new("std_tcp_timeouts").network(manager.network()).succeed().await;
-    // The libc of an older toolchain has no timeouts, which is none of the stack's business. Not `println!`, which the test
-    // harness hides.
+    // The libc of an older toolchain has no timeouts, so parts of the program are skipped. `println!` is not used,
+    // because the test harness hides its output.
     for line in printed.lines().filter(|line| line.starts_with("skipped")) {
         writeln!(io::stderr(), "std_tcp_timeouts {line}").expect("a standard error");
     }
@@ -35,13 +35,13 @@ pub(crate) async fn std_tcp_timeouts() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 pub(crate) async fn std_tcp_connect_timeout() {
     let (_hub, manager) = with_ethernet();
-    // Nobody has this address, and asking for it takes longer than the program waits.
+    // No host has this address, and its resolution takes longer than the program's timeout.
     let guest = Guest::new("std_tcp_connect_timeout").arguments(["10.0.0.99:7"]);
     guest.network(manager.network()).succeed().await;
     nothing_is_left(&manager).await;
 }
 
-/// Two programs on one loopback, for one connection after another.
+/// Two programs on one loopback, with one connection after another.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 pub(crate) async fn std_tcp_server() {
     for address in ["127.0.0.1:7", "[::1]:7"] {
@@ -67,7 +67,7 @@ pub(crate) async fn std_tcp_client() {
     nothing_is_left(&far).await;
 }
 
-/// In real time, where nothing goes wrong; what else befalls it is in the suite `laboratory`.
+/// Runs in real time and without failures; the suite `laboratory` tests the program with failures.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 pub(crate) async fn std_tcp_steadfast() {
     let manager = manager();
@@ -81,7 +81,21 @@ pub(crate) async fn std_tcp_steadfast() {
     assert!(whole > 5, "{printed}");
 }
 
-/// The program that the benchmarks measure with, in each of its modes, for both families.
+/// One client after another; the suite `laboratory` tests two at once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+pub(crate) async fn std_udp_counter() {
+    let manager = manager();
+    let counter =
+        |arguments: &'static [&str]| Guest::new("std_udp_counter").arguments(arguments).network(manager.network());
+    let (counted, ()) = tokio::join!(counter(&["serve", "127.0.0.1:7", "2"]).succeed(), async {
+        counter(&["add", "127.0.0.1:7"]).succeed().await;
+        counter(&["add", "127.0.0.1:7"]).succeed().await;
+    });
+    assert_eq!(counted, "2\n");
+    nothing_is_left(&manager).await;
+}
+
+/// Runs the program of the benchmarks in each of its modes, for both families.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 pub(crate) async fn std_throughput() {
     for address in ["127.0.0.1:7", "[::1]:7"] {

@@ -1,5 +1,6 @@
-//! The floor of `xila:network`, two of these at a time: `floor follow` and `floor lead COUNT` take turns by an
-//! asynchronous function of the host's, `floor pong` and `floor ping COUNT` by streams, as a connection has them.
+//! The minimum round-trip time of `xila:network` guests, measured by two instances: `floor follow` and
+//! `floor lead COUNT` take turns by an asynchronous host function, `floor pong` and `floor ping COUNT` by streams such
+//! as those of a connection.
 
 use std::time::Instant;
 
@@ -22,7 +23,7 @@ async fn run() -> Result<(), &'static str> {
     Ok(())
 }
 
-/// Each round trip is a turn of the other's, from the end of this one's to the next.
+/// Each round trip is one turn of the other guest: from the end of this guest's turn to the start of its next.
 async fn lead(count: usize) {
     assert!(turns::take_turn().await, "the other guest has ended");
     let mut times = Vec::with_capacity(count);
@@ -60,14 +61,14 @@ fn exchange() -> (StreamWriter<u8>, StreamReader<u8>) {
     (writer, turns::exchange(outgoing))
 }
 
-/// One write. Returns the memory of the message, empty.
+/// One write. Returns the buffer of the message, empty.
 async fn send(writer: &mut StreamWriter<u8>, message: Vec<u8>) -> Vec<u8> {
     let rest = writer.write_all(message).await;
     assert!(rest.is_empty(), "nobody reads");
     rest
 }
 
-/// One read into the memory that is given. Empty where the other has ended.
+/// One read into the given buffer. The result is empty if the other guest has ended.
 async fn receive(reader: &mut StreamReader<u8>, memory: Vec<u8>) -> Vec<u8> {
     reader.read(memory).await.1
 }

@@ -1,5 +1,5 @@
-//! The floor of programs that know nothing of the network they run on, two of these at a time: `std_floor follow` and
-//! `std_floor lead COUNT` take turns by a function of the host's in which they wait.
+//! The minimum round-trip time of unmodified programs, measured by two instances: `std_floor follow` and
+//! `std_floor lead COUNT` take turns by a host function that blocks.
 
 use std::process::exit;
 use std::time::Instant;
@@ -17,7 +17,7 @@ fn main() {
     }
 }
 
-/// Each round trip is a turn of the other's, from the end of this one's to the next.
+/// Each round trip is one turn of the other guest: from the end of this guest's turn to the start of its next.
 fn lead(count: usize) {
     assert!(turns::take_turn_blocking(), "the other guest has ended");
     let mut times = Vec::with_capacity(count);

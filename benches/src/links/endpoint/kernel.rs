@@ -1,4 +1,4 @@
-//! An end with the kernel's TCP and a congestion control that was chosen, whatever the machine's default is.
+//! An end with the kernel's TCP and the chosen congestion control, whatever the machine's default is.
 
 use core::net::IpAddr;
 use core::time::Duration;
@@ -20,7 +20,7 @@ use crate::apps::Result;
 pub(super) fn run(address: IpAddr, congestion: Congestion, role: Role) -> Result<()> {
     let listen = |port| {
         let listener = TcpListener::bind((address, port))?;
-        // What it accepts has what it has.
+        // Accepted connections inherit the listener's algorithm.
         use_congestion(&listener, congestion)?;
         println!("{LISTENING}");
         Ok::<_, io::Error>(listener)
@@ -43,7 +43,7 @@ pub(super) fn run(address: IpAddr, congestion: Congestion, role: Role) -> Result
             }
         }
         Role::Fetch { from, bytes, count, at_once, limit } => {
-            // The neighbours know one another afterwards.
+            // After this, both ends have resolved their neighbours.
             fetch(from, 1)?;
             Fetches { from, bytes, count, next: AtomicUsize::new(0), under_way: Mutex::default() }.run(at_once, limit);
             Ok(())
@@ -51,7 +51,8 @@ pub(super) fn run(address: IpAddr, congestion: Congestion, role: Role) -> Result
     }
 }
 
-/// A connection. The algorithm is set before there is one: BBR, where it is the default, would leave its pacing behind.
+/// Connects. The algorithm is set before the connection is made: if BBR were the default, its pacing would stay in
+/// force.
 fn connected(to: SocketAddr, congestion: Congestion) -> io::Result<TcpStream> {
     let socket = socket(AddressFamily::Inet, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?;
     use_congestion(&socket, congestion)?;
@@ -67,7 +68,7 @@ fn use_congestion(socket: &impl AsFd, congestion: Congestion) -> io::Result<()> 
 }
 
 fn sink(listener: &TcpListener, time: Duration) -> Result<()> {
-    /// How often it is looked whether the time is over while nothing comes.
+    /// How often to check whether the time is over while nothing arrives.
     const LOOK: Duration = Duration::from_millis(50);
     let (mut stream, _) = listener.accept()?;
     let mut buffer = vec![0; CHUNK];
@@ -105,7 +106,7 @@ fn serve(mut stream: &TcpStream) -> io::Result<()> {
     Ok(())
 }
 
-/// Gets one body; how long that took.
+/// Fetches one body; returns how long that took.
 fn fetch(from: SocketAddr, bytes: u64) -> io::Result<Duration> {
     let start = Instant::now();
     let mut stream = connected(from, Congestion::Cubic)?;
@@ -121,13 +122,13 @@ fn fetch(from: SocketAddr, bytes: u64) -> io::Result<Duration> {
     }
 }
 
-/// Many fetches, several at once.
+/// Many fetches, several of them at the same time.
 struct Fetches {
     from: SocketAddr,
     bytes: u64,
     count: usize,
     next: AtomicUsize,
-    /// When the one of each thread began.
+    /// When the current fetch of each thread began.
     under_way: Mutex<Vec<Option<Instant>>>,
 }
 

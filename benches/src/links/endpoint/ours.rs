@@ -1,4 +1,4 @@
-//! An end with the host crate's TCP: one thread, as an app's host would have it.
+//! An end with the host crate's TCP, on one thread, as in an app's host.
 
 use core::net::IpAddr;
 use core::time::Duration;

@@ -1,48 +1,49 @@
-//! What an end does, and how that is said on a command line.
+//! The roles of an end, and their representation on the command line.
 
 use core::time::Duration;
 use std::net::SocketAddr;
 
 use crate::apps::Result;
 
-/// What an end does.
+/// The role of an end.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Role {
-    /// Takes one connection, and prints how many bytes came in this time from the first on, and in how many seconds.
+    /// Accepts one connection, and prints how many bytes were received in the time from the first byte on, and in how
+    /// many seconds.
     Sink {
-        /// Where it listens.
+        /// The port that it listens on.
         port: u16,
-        /// For how long it receives.
+        /// How long it receives.
         time: Duration,
     },
     /// Connects, and sends for as long as it can.
     Source {
-        /// The [`Sink`](Self::Sink).
+        /// The address of the [`Sink`](Self::Sink).
         to: SocketAddr,
     },
-    /// Answers a number of eight bytes with so many bytes, on any number of connections.
+    /// Reads a number of eight bytes and answers with that many bytes, on any number of connections.
     Serve {
-        /// Where it listens.
+        /// The port that it listens on.
         port: u16,
     },
-    /// Gets bodies from a [`Serve`](Self::Serve), and prints how many milliseconds each took, from connecting to the
-    /// end. At the limit those under way are printed as they are, with `unfinished` before them.
+    /// Fetches bodies from a [`Serve`](Self::Serve), and prints how many milliseconds each took, from connecting to the
+    /// end. At the time limit, the times so far of the unfinished fetches are printed, preceded by `unfinished`.
     Fetch {
-        /// Whom it connects to.
+        /// The address of the server.
         from: SocketAddr,
         /// The size of a body.
         bytes: u64,
-        /// How many it gets.
+        /// The number of bodies.
         count: usize,
-        /// How many at the same time.
+        /// The number of fetches at the same time.
         at_once: usize,
-        /// For how long in all.
+        /// The time limit of all fetches together.
         limit: Duration,
     },
 }
 
 impl Role {
-    /// The words that [`from_words`](Self::from_words) reads.
+    /// The arguments that [`from_words`](Self::from_words) parses.
     #[must_use]
     pub fn to_words(&self) -> Vec<String> {
         match *self {
@@ -61,7 +62,7 @@ impl Role {
     }
 
     /// # Errors
-    /// Where the words are no role.
+    /// If the arguments are not a role.
     pub fn from_words(words: &[String]) -> Result<Self> {
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         let time = |word: &str| Ok::<_, Box<dyn std::error::Error>>(Duration::from_secs_f64(word.parse()?));

@@ -9,7 +9,7 @@ const CALM: Conditions = Conditions {
     reordered: 0.0,
 };
 
-/// A frame of 1,000 bytes takes the bottleneck of [`CALM`] a millisecond.
+/// A frame of 1,000 bytes, which the bottleneck of [`CALM`] sends in a millisecond.
 fn frame(number: u32) -> Vec<u8> {
     let mut frame = vec![0; 1000];
     frame[..4].copy_from_slice(&number.to_be_bytes());
@@ -20,11 +20,11 @@ fn number(frame: &[u8]) -> u32 {
     u32::from_be_bytes([frame[0], frame[1], frame[2], frame[3]])
 }
 
-/// Everything that comes until `end`, with when it was due.
+/// All frames that are delivered until `end`, with the times when they were due.
 fn drain(way: &mut Way, end: Instant) -> Vec<(Instant, u32)> {
     let mut came = Vec::new();
     while let Some(due) = way.next_due().filter(|due| *due <= end) {
-        // What is due may only be a frame that comes to the bottleneck.
+        // At this time, a frame may only have reached the bottleneck.
         came.extend(way.take(due).map(|frame| (due, number(&frame))));
     }
     came
@@ -90,7 +90,8 @@ fn a_share_of_the_frames_is_passed_by_later_ones_and_no_other_is() {
     assert!(passed <= way.counts().reordered && passed > 900, "{passed} were passed");
 }
 
-/// What two connections send at the same moments comes in changing orders, and either's in its own.
+/// If two connections send at the same times, the order between their frames varies, but the frames of each connection
+/// stay in order.
 #[test]
 fn jitter_mixes_connections_and_keeps_the_order_of_each() {
     let order = |jitter| {

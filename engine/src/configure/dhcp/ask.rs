@@ -1,4 +1,4 @@
-//! What the client says in each phase.
+//! The messages that the client sends in each phase.
 
 use core::net::Ipv4Addr;
 
@@ -8,7 +8,7 @@ use crate::random::Random;
 use crate::time::Instant;
 
 impl Client {
-    /// The message of the phase (RFC 2131 tables 4 and 5).
+    /// Makes the message of the current phase (RFC 2131 tables 4 and 5).
     pub(super) fn ask(&mut self, now: Instant, random: &mut Random) -> Option<Datagram> {
         let mut phase = self.phase;
         let request = |kind, (transaction, secs)| Request { secs, ..self.request(kind, transaction) };
@@ -44,7 +44,7 @@ impl Client {
         Some(datagram)
     }
 
-    /// A message that says what all do.
+    /// A message with the fields that all messages have.
     pub(super) fn request(&self, kind: Kind, transaction: u32) -> Request<'_> {
         let Config { host_name, remembered: _, longest_message, broadcast } = &self.config;
         let is_ended = matches!(kind, Kind::Release | Kind::Decline);
@@ -63,7 +63,7 @@ impl Client {
     }
 }
 
-/// A message to whoever is a server.
+/// A message to all servers.
 pub(super) fn broadcast(source: Ipv4Addr, request: &Request<'_>) -> Datagram {
     Datagram { source, destination: Ipv4Addr::BROADCAST, payload: request.emit() }
 }

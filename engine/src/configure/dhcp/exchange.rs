@@ -1,42 +1,42 @@
-//! When messages leave: again where nobody answers, and never faster than servers may be asked.
+//! The timing of messages: retransmission, and a rate limit.
 
 use core::time::Duration;
 
 use crate::random::Random;
 use crate::time::Instant;
 
-/// Messages that may leave one after the other, and the time in which one more may. A server that refuses what it has
-/// just offered, or lends for moments, would otherwise be asked as fast as it answers.
+/// The rate limit: a burst of messages, and the interval after which one more may be sent. Without it, a server that
+/// refuses what it has just offered, or grants leases of a few seconds, would be asked as fast as it answers.
 const BURST: u32 = 8;
 const INTERVAL: Duration = Duration::from_secs(4);
-/// RFC 2131 section 4.1: the first wait is four seconds, and each is twice as long as the one before, up to 64 seconds.
+/// RFC 2131 section 4.1: the first wait is four seconds, and each wait is twice the one before, up to 64 seconds.
 const FIRST_WAIT: Duration = Duration::from_secs(4);
 const DOUBLINGS: u32 = 4;
 
-/// One question, and the answer that is waited for.
+/// A message that is sent until it is answered.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Exchange {
-    /// Drawn when it is asked for the first time. Nothing answers what was not asked.
+    /// The transaction identifier, drawn when the message is first sent. Before that no answer matches.
     transaction: Option<u32>,
     /// When the client began to ask.
     begun: Instant,
-    /// When the question that the transaction stands for was asked first: a lease counts from then.
+    /// When the message with this transaction identifier was first sent. A lease counts from then.
     asked: Instant,
-    /// Seconds from the begin to the last message.
+    /// The seconds from the begin to the last message.
     secs: u16,
     tries: u32,
-    /// When it is to be asked, again, or given up.
+    /// When the message is sent, sent again, or given up.
     due: Instant,
 }
 
 impl Exchange {
-    /// One that begins at a time.
+    /// An exchange that begins at a time.
     pub(super) const fn new(due: Instant) -> Self {
         Self { transaction: None, begun: due, asked: due, secs: 0, tries: 0, due }
     }
 
-    /// The request that follows an offer. Relays hand it to the servers that have had the first message, by the
-    /// transaction and the seconds of that one (RFC 2131 section 3.1 step 3).
+    /// The request that follows an offer. It keeps the transaction identifier and the seconds of the first message, so
+    /// that relays forward it to the same servers (RFC 2131 section 3.1 step 3).
     pub(super) const fn following(self, now: Instant) -> Self {
         Self { asked: now, tries: 0, due: now, ..self }
     }
@@ -49,23 +49,23 @@ impl Exchange {
         self.due
     }
 
-    /// See the field.
+    /// When the message with the current transaction identifier was first sent.
     pub(super) const fn asked(&self) -> Instant {
         self.asked
     }
 
-    /// Whether a transaction is the one that is waited for.
+    /// Whether an answer with this transaction identifier is expected.
     pub(super) fn awaits(&self, transaction: u32) -> bool {
         self.tries > 0 && self.transaction == Some(transaction)
     }
 
-    /// Asks within the same transaction, and once more after a wait by the number of tries. The transaction and the
-    /// seconds.
+    /// Sends the message in the same transaction. The wait until the next time depends on the number of tries. Returns
+    /// the transaction identifier and the seconds.
     pub(super) fn repeat(&mut self, now: Instant, random: &mut Random) -> (u32, u16) {
         self.ask(now, back_off(self.tries, random), random)
     }
 
-    /// The request after an offer, whose seconds stay what they were.
+    /// The request after an offer, which keeps the seconds.
     pub(super) fn request(&mut self, now: Instant, random: &mut Random) -> (u32, u16) {
         let secs = self.secs;
         let (transaction, _) = self.repeat(now, random);
@@ -73,13 +73,13 @@ impl Exchange {
         (transaction, secs)
     }
 
-    /// As [`repeat`](Self::repeat), after four seconds each time.
+    /// As [`repeat`](Self::repeat), but always waits for four seconds.
     pub(super) fn insist(&mut self, now: Instant, random: &mut Random) -> (u32, u16) {
         self.ask(now, back_off(0, random), random)
     }
 
-    /// Asks in a new transaction, and again half of the time until `end` later, but after no less than a minute (RFC
-    /// 2131 section 4.4.5). What is answered so late answers the last question.
+    /// Sends the message in a new transaction. The next time is after half of the remaining time until `end`, but at
+    /// least a minute (RFC 2131 section 4.4.5). A late answer belongs to the last message.
     pub(super) fn renew(&mut self, end: Instant, now: Instant, random: &mut Random) -> (u32, u16) {
         const LEAST: Duration = Duration::from_secs(60);
         self.transaction = None;
@@ -102,17 +102,17 @@ impl Exchange {
     }
 }
 
-/// How long an answer is waited for after so many tries before: RFC 2131 section 4.1, with a second more or less by
-/// chance.
+/// How long to wait for an answer after this many earlier tries: RFC 2131 section 4.1, randomized by a second more or
+/// less.
 fn back_off(tries: u32, random: &mut Random) -> Duration {
     let second = Duration::from_secs(1);
     FIRST_WAIT * (1 << tries.min(DOUBLINGS)) - second + Duration::from_millis(random.below(2001).into())
 }
 
-/// How often servers are asked, whatever they answer.
+/// The rate limit for messages to servers, whatever they answer.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Pace {
-    /// When the messages that were sent would all have left, one each [`INTERVAL`].
+    /// When all messages that were sent would have left at one per [`INTERVAL`].
     spent: Instant,
 }
 
@@ -121,7 +121,7 @@ impl Pace {
         Self { spent: now }
     }
 
-    /// When the next message may leave.
+    /// When the next message may be sent.
     pub(super) fn next(&self) -> Instant {
         Instant::from_origin(self.spent.since_origin().saturating_sub(INTERVAL * (BURST - 1)))
     }

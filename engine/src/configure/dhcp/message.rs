@@ -1,4 +1,4 @@
-//! DHCP messages on the wire: read from servers, written for them (RFC 2131 section 2, RFC 2132).
+//! DHCP messages: parsing of those from servers, and emitting of those to servers (RFC 2131 section 2, RFC 2132).
 
 use alloc::vec::Vec;
 use core::net::Ipv4Addr;
@@ -8,7 +8,7 @@ use smoltcp::wire::EthernetAddress;
 #[cfg(test)]
 mod tests;
 
-/// What a message is (option 53, RFC 2132 section 9.6), as the client sends or takes it.
+/// The message types that the client sends or accepts (option 53, RFC 2132 section 9.6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(super) enum Kind {
@@ -21,7 +21,7 @@ pub(super) enum Kind {
     Release = 7,
 }
 
-/// The codes of options.
+/// Option codes.
 pub(super) mod code {
     pub(crate) const MASK: u8 = 1;
     pub(crate) const ROUTERS: u8 = 3;
@@ -44,7 +44,7 @@ pub(super) mod code {
     pub(crate) const ROUTES: u8 = 121;
 }
 
-/// What is asked for, in the order of preference. Option 121 comes before 3 (RFC 3442).
+/// The requested parameters, in order of preference. Option 121 comes before 3 (RFC 3442).
 pub(super) const PARAMETERS: [u8; 12] = [
     code::MASK,
     code::ROUTES,
@@ -62,36 +62,36 @@ pub(super) const PARAMETERS: [u8; 12] = [
 
 const PAD: u8 = 0;
 const END: u8 = 255;
-/// What the options begin with (RFC 2131 section 3).
+/// The magic cookie before the options (RFC 2131 section 3).
 const COOKIE: [u8; 4] = [99, 130, 83, 99];
-/// Where the fields lie (RFC 2131 figure 1).
+/// The offsets of the fields (RFC 2131 figure 1).
 const TRANSACTION: usize = 4;
 const YIADDR: usize = 16;
 const CHADDR: usize = 28;
 const SNAME: usize = 44;
 const FILE: usize = 108;
 const HEADER: usize = 236;
-/// Relays of BOOTP drop what is shorter (RFC 1542 section 2.1).
+/// The minimum length of a message: BOOTP relays drop shorter ones (RFC 1542 section 2.1).
 const SHORTEST: usize = 300;
 const BOOT_REQUEST: u8 = 1;
 const BOOT_REPLY: u8 = 2;
 const ETHERNET: u8 = 1;
-/// The bit of the flags that asks a server to answer by broadcast (RFC 2131 figure 2).
+/// The broadcast flag, which asks a server to answer by broadcast (RFC 2131 figure 2).
 const BROADCAST: u8 = 0x80;
 
-/// A message that a server may have sent; its options are well-formed.
+/// A message of a server, with well-formed options.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Reply<'a> {
     pub(super) transaction: u32,
     pub(super) hardware: EthernetAddress,
-    /// What it lends.
+    /// `yiaddr`: the address that the server offers or leases.
     pub(super) address: Ipv4Addr,
-    /// The fields that hold options, in the order in which they are read (RFC 2131 section 4.1, RFC 3396 section 5).
+    /// The fields that contain options, in parsing order (RFC 2131 section 4.1, RFC 3396 section 5).
     fields: [&'a [u8]; 3],
 }
 
 impl<'a> Reply<'a> {
-    /// Reads the payload of a datagram; `None` for what is not a well-formed message to a client on Ethernet.
+    /// Parses the payload of a datagram; `None` if it is not a well-formed message to a client on Ethernet.
     pub(super) fn parse(payload: &'a [u8]) -> Option<Self> {
         let [op, kind, length, ..] = *payload.first_chunk::<4>()?;
         if (op, kind, length) != (BOOT_REPLY, ETHERNET, 6) {
@@ -118,17 +118,17 @@ impl<'a> Reply<'a> {
         reply.fields.iter().all(|field| is_well_formed(field)).then_some(reply)
     }
 
-    /// What a server's message is; `None` for what servers do not send.
+    /// The message type; `None` for types that servers do not send.
     pub(super) fn kind(&self) -> Option<Kind> {
         [Kind::Offer, Kind::Ack, Kind::Nak].into_iter().find(|kind| self.first(code::KIND) == Some(&[*kind as u8]))
     }
 
-    /// An option that appears once, of a fixed length; one of another length is none.
+    /// An option that appears once, with a fixed length; `None` if it has another length.
     pub(super) fn fixed<const LENGTH: usize>(&self, code: u8) -> Option<[u8; LENGTH]> {
         self.first(code)?.try_into().ok()
     }
 
-    /// An option of any length, whose parts are put together (RFC 3396 section 7); empty where there is none.
+    /// An option of any length, with its parts concatenated (RFC 3396 section 7); empty if there is none.
     pub(super) fn joined(&self, code: u8) -> Vec<u8> {
         self.options().filter(|option| option.0 == code).flat_map(|option| option.1).copied().collect()
     }
@@ -142,7 +142,7 @@ impl<'a> Reply<'a> {
     }
 }
 
-/// The options of a field, up to its end or to what is broken.
+/// An iterator over the options of a field, up to its end or to a malformed option.
 struct Options<'a> {
     field: &'a [u8],
 }
@@ -164,7 +164,7 @@ impl<'a> Iterator for Options<'a> {
     }
 }
 
-/// Whether the options of a field lie in it whole. That an end is missing is overlooked.
+/// Whether all options of a field are complete. The end option may be missing.
 fn is_well_formed(field: &[u8]) -> bool {
     let mut options = Options { field };
     options.by_ref().for_each(drop);
@@ -175,29 +175,29 @@ fn field<const LENGTH: usize>(payload: &[u8], at: usize) -> Option<[u8; LENGTH]>
     payload.get(at..)?.first_chunk().copied()
 }
 
-/// A message of the client. What it holds of addresses differs from state to state (RFC 2131 tables 4 and 5).
+/// A message of the client. Its addresses depend on the state (RFC 2131 tables 4 and 5).
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Request<'a> {
     pub(super) kind: Kind,
     pub(super) transaction: u32,
-    /// Seconds since the client began to ask.
+    /// The seconds since the client began to ask.
     pub(super) secs: u16,
-    /// Whether the server is to answer by broadcast.
+    /// Whether the server should answer by broadcast.
     pub(super) broadcast: bool,
     pub(super) hardware: EthernetAddress,
     /// `ciaddr`: the address that the client uses.
     pub(super) client: Ipv4Addr,
-    /// The address that it would like, or refuses.
+    /// The requested address (option 50): the one that the client asks for, or declines.
     pub(super) requested: Option<Ipv4Addr>,
-    /// The server that it means.
+    /// The server identifier (option 54), if the message is for one server.
     pub(super) server: Option<Ipv4Addr>,
     pub(super) host_name: Option<&'a str>,
-    /// How long an answer may be, in bytes.
+    /// The longest answer that the client accepts, in bytes.
     pub(super) longest: u16,
 }
 
 impl Request<'_> {
-    /// The payload of its datagram.
+    /// The payload of the message's datagram.
     pub(super) fn emit(&self) -> Vec<u8> {
         let hardware = self.hardware.0;
         let mut payload = Vec::with_capacity(SHORTEST + 256);
@@ -211,7 +211,7 @@ impl Request<'_> {
         payload.resize(HEADER, 0);
         payload.extend(COOKIE);
         let mut put = |code: u8, data: &[u8]| {
-            // Host names that are longer than an option were left out by the client.
+            // The caller has left out host names that are too long for an option.
             if let Ok(length) = u8::try_from(data.len()) {
                 payload.extend([code, length]);
                 payload.extend(data);

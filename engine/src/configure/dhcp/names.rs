@@ -1,17 +1,17 @@
-//! Domain names as servers write them: as text (option 15), and as DNS does (option 119, RFC 3397).
+//! Domain names in DHCP options: as text (option 15), and in DNS encoding (option 119, RFC 3397).
 
 use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::lease::MOST;
 
-/// Bytes of a label, and of a name on the wire (RFC 1035 section 2.3.4). As text, without the root, a name is two
-/// bytes shorter.
+/// The maximum length of a label, and of a name on the wire (RFC 1035 section 2.3.4). As text, without the root, a name
+/// is two bytes shorter.
 const LABEL: usize = 63;
 const NAME: usize = 255;
 
-/// Reads a name that is text (RFC 2132 section 3.17); `None` where it is not one that a host can have. Some servers
-/// end it with a zero byte or with the root's dot.
+/// Parses a name in text form (RFC 2132 section 3.17); `None` if no host can have it. Some servers append zero bytes or
+/// the final dot of the root.
 pub(super) fn domain(text: &[u8]) -> Option<String> {
     let end = text.iter().rposition(|byte| *byte != 0)?;
     let text = text.get(..=end)?;
@@ -22,8 +22,7 @@ pub(super) fn domain(text: &[u8]) -> Option<String> {
     Some(text.iter().map(|byte| char::from(byte.to_ascii_lowercase())).collect())
 }
 
-/// Reads a search list: the first [`MOST`] names, but for those that no host can have. What follows a name that is
-/// broken cannot be read.
+/// Parses a search list: at most [`MOST`] names, without those that no host can have. Parsing ends at a malformed name.
 pub(in crate::configure) fn search_list(data: &[u8]) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
     let mut at = 0;
@@ -37,8 +36,9 @@ pub(in crate::configure) fn search_list(data: &[u8]) -> Vec<String> {
     names
 }
 
-/// The name that begins at a place, as text, and where the next one does (RFC 1035 section 4.1.4); `None` where it is
-/// broken or does not end. A pointer leads to what comes before the bytes that lead to it, so that there is an end.
+/// The name that begins at an offset, as text, and the offset of the next name (RFC 1035 section 4.1.4); `None` if the
+/// name is malformed or truncated. A pointer must point before the name or pointer that leads to it, so that expansion
+/// ends.
 fn expand(data: &[u8], start: usize) -> Option<(Vec<u8>, usize)> {
     let (mut text, mut at, mut before, mut next) = (Vec::new(), start, start, None);
     loop {
@@ -50,7 +50,7 @@ fn expand(data: &[u8], start: usize) -> Option<(Vec<u8>, usize)> {
                 if !text.is_empty() {
                     text.push(b'.');
                 }
-                // A dot within a label would make two of it.
+                // A dot within a label would turn it into two labels, so it is replaced by an invalid character.
                 text.extend(label.iter().map(|byte| if *byte == b'.' { 0 } else { *byte }));
                 if text.len() > NAME - 2 {
                     return None;
@@ -70,8 +70,8 @@ fn expand(data: &[u8], start: usize) -> Option<(Vec<u8>, usize)> {
     }
 }
 
-/// Whether a host's name may have the label: letters, digits, hyphens (RFC 1123 section 2.1), and the underscore that
-/// is about.
+/// Whether a host name may contain the label: letters, digits, hyphens (RFC 1123 section 2.1), and the underscore,
+/// which is in use.
 fn is_label(label: &[u8]) -> bool {
     let is_fine = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
     (1..=LABEL).contains(&label.len()) && label.iter().all(is_fine)
@@ -89,12 +89,12 @@ mod tests {
     const EXAMPLE: &[u8] = b"\x03eng\x05apple\x03com\0\x09marketing\xc0\x04";
 
     #[test]
-    fn a_search_list_is_that_of_the_rfc() {
+    fn the_search_list_of_the_rfc_is_parsed() {
         assert_eq!(search_list(EXAMPLE), ["eng.apple.com", "marketing.apple.com"]);
     }
 
     #[test]
-    fn a_name_that_is_cut_short_is_left_out() {
+    fn a_truncated_name_is_left_out() {
         for length in 0..EXAMPLE.len() {
             let whole = usize::from(length >= 15);
             assert_eq!(search_list(&EXAMPLE[..length]).len(), whole, "{length}");
@@ -102,13 +102,13 @@ mod tests {
     }
 
     #[test]
-    fn a_pointer_leads_back_and_a_loop_leads_nowhere() {
+    fn pointers_must_point_backwards_and_loops_are_refused() {
         for broken in
             [&b"\x01a\xc0\x00"[..], b"\xc0\x00", b"\x01a\xc0\x02", b"\x01a\xc0\x05\0\x01b\0", b"\x41a\0", b"\x81"]
         {
             assert!(search_list(broken).is_empty(), "{broken:?}");
         }
-        // Names before a broken one are kept; a pointer to a pointer is fine.
+        // Names before a malformed one are kept. A pointer to a pointer is valid.
         assert_eq!(search_list(b"\x01a\0\xc0\x00\x01b\xc0\x03\x01c\xc0\xff"), ["a", "b.a"]);
     }
 
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn text_that_is_no_name_is_none() {
+    fn text_that_is_not_a_name_is_refused() {
         assert_eq!(domain(b"Lan.Example.").as_deref(), Some("lan.example"));
         assert_eq!(domain(b"lan\0\0").as_deref(), Some("lan"));
         for bad in ["", ".", "..", "a..b", ".a", "a b", "a\nnameserver 1", "a\0b", "\u{e9}", &"a".repeat(64)] {
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn no_bytes_panic() {
+    fn arbitrary_bytes_do_not_panic() {
         let mut random = Random::new([3; 32]);
         for _ in 0..20_000 {
             let mut data: Vec<u8> = (0..random.below(80)).map(|_| random.next_u32() as u8).collect();

@@ -12,10 +12,10 @@ const DISCOVER: u8 = 1;
 const REQUEST: u8 = 3;
 const RELEASE: u8 = 7;
 
-/// What leaves a client: when, in milliseconds, from where to where, and what it says.
+/// A datagram that the client sent: the time in milliseconds, the source, the destination, and the parsed message.
 type Sent = (u64, Ipv4Addr, Ipv4Addr, Heard);
 
-/// A client and what it has said, under virtual time.
+/// A client with the messages that it has sent, under virtual time.
 struct World {
     client: Client,
     random: Random,
@@ -24,10 +24,10 @@ struct World {
     told: Vec<Action>,
 }
 
-/// A server's behaviour: what it answers to what it hears.
+/// A server: the answer to each message.
 type Server<'a> = &'a dyn Fn(&Heard) -> Option<Message>;
 
-/// One that lends what [`Message::new`] says.
+/// A server that leases what [`Message::new`] contains.
 fn lends(heard: &Heard) -> Option<Message> {
     match heard.kind {
         DISCOVER => Some(Message::new(OFFER, heard.transaction)),
@@ -36,7 +36,7 @@ fn lends(heard: &Heard) -> Option<Message> {
     }
 }
 
-/// One that refuses what it offers.
+/// A server that refuses the lease that it has offered.
 fn refuses(heard: &Heard) -> Option<Message> {
     match heard.kind {
         DISCOVER => Some(Message::new(OFFER, heard.transaction)),
@@ -64,7 +64,7 @@ impl World {
         Self::with(Config::default())
     }
 
-    /// One with a lease, asked for at second 0.
+    /// A world with a lease that was requested at second 0.
     fn bound() -> Self {
         let mut world = Self::new();
         world.advance(0, &lends);
@@ -78,7 +78,7 @@ impl World {
         self.told.clear();
     }
 
-    /// Milliseconds since the begin.
+    /// Milliseconds since the start.
     fn time(&self) -> u64 {
         self.now.millis() - 1_000_000
     }
@@ -89,7 +89,7 @@ impl World {
         self.client.receive(received, self.now, &mut self.random)
     }
 
-    /// Does what is due now; the server answers at once.
+    /// Does what is due now. The server answers at once.
     fn run(&mut self, server: Server<'_>) {
         let mut steps = 0;
         while let Some(action) = self.client.poll(self.now, &mut self.random) {
@@ -108,7 +108,7 @@ impl World {
         assert!(self.client.next_timeout().is_none_or(|next| next > self.now), "it says when to poll");
     }
 
-    /// Lets time pass up to a number of seconds since the begin, in steps that the client asks for.
+    /// Advances the time to a number of seconds since the start, in the steps that the client asks for.
     fn advance(&mut self, until: u64, server: Server<'_>) {
         let end = Instant::from_origin(seconds(1000 + until));
         loop {
@@ -126,7 +126,7 @@ impl World {
         self.sent.iter().map(|sent| sent.3.kind).collect()
     }
 
-    /// When messages left, in seconds, rounded.
+    /// When messages were sent, in rounded seconds.
     fn times(&self) -> Vec<u64> {
         self.sent.iter().map(|sent| (sent.0 + 500) / 1000).collect()
     }
@@ -177,7 +177,7 @@ fn a_lease_is_found_offered_requested_and_lent() {
 }
 
 #[test]
-fn a_silent_link_is_asked_ever_less_often() {
+fn without_answers_messages_become_less_frequent() {
     let mut world = World::new();
     world.advance(700, &silent);
     let times: Vec<u64> = world.sent.iter().map(|sent| sent.0).collect();
@@ -194,7 +194,7 @@ fn a_silent_link_is_asked_ever_less_often() {
 }
 
 #[test]
-fn a_request_without_an_answer_is_repeated_for_a_minute_and_then_all_begins_anew() {
+fn an_unanswered_request_is_repeated_for_a_minute_and_then_the_client_starts_again() {
     let mut world = World::new();
     let offers = |heard: &Heard| lends(heard).filter(|_| heard.kind == DISCOVER);
     world.advance(70, &offers);
@@ -220,7 +220,7 @@ fn a_lease_counts_from_its_first_request() {
     };
     world.advance(20, &late);
     assert_eq!(world.client.lease().expect("bound").since.millis(), 1_000_000);
-    // One that is over when it comes is none.
+    // A lease that has expired when it arrives is ignored.
     let mut world = World::new();
     asked.set(0);
     let moments = |heard: &Heard| late(heard).map(|answer| answer.with(51, 9u32.to_be_bytes()));
@@ -229,7 +229,7 @@ fn a_lease_counts_from_its_first_request() {
 }
 
 #[test]
-fn who_was_not_asked_is_not_heard() {
+fn messages_that_answer_nothing_are_ignored() {
     let mut world = World::new();
     for kind in [OFFER, ACK, NAK] {
         assert_eq!(world.receive(&Message::new(kind, 0)), Ok(Reception::Ignored), "before anything was asked");
@@ -263,7 +263,7 @@ fn who_was_not_asked_is_not_heard() {
 }
 
 #[test]
-fn an_offer_that_makes_no_sense_is_counted_and_another_one_is_taken() {
+fn an_invalid_offer_is_counted_and_another_one_is_selected() {
     let mut world = World::new();
     world.run(&silent);
     let transaction = world.sent[0].3.transaction;
@@ -276,7 +276,7 @@ fn an_offer_that_makes_no_sense_is_counted_and_another_one_is_taken() {
 }
 
 #[test]
-fn a_lease_that_makes_no_sense_is_counted_and_asked_for_again_after_ten_seconds() {
+fn an_invalid_lease_is_counted_and_the_client_asks_again_after_ten_seconds() {
     let mut world = World::new();
     world.advance(60, &|heard: &Heard| {
         lends(heard).map(|message| if heard.kind == REQUEST { message.without(1) } else { message })
@@ -290,14 +290,14 @@ fn a_lease_that_makes_no_sense_is_counted_and_asked_for_again_after_ten_seconds(
 }
 
 #[test]
-fn a_refusal_begins_anew_at_once_but_not_at_the_pace_of_the_server() {
+fn a_refusal_restarts_at_once_but_within_the_rate_limit() {
     let mut world = World::new();
     world.advance(400, &refuses);
     let times = world.times();
     assert_eq!(times[..10], [0, 0, 0, 0, 0, 0, 0, 0, 4, 8]);
     assert_eq!(times.len(), 8 + 100);
     assert!(world.told.is_empty() && world.client.remembered().is_none());
-    // Beginning anew is no way around it.
+    // Restarting does not circumvent the rate limit.
     for _ in 0..20 {
         world.client.restart(Remember::Nothing, world.now);
         world.run(&refuses);
@@ -306,7 +306,7 @@ fn a_refusal_begins_anew_at_once_but_not_at_the_pace_of_the_server() {
 }
 
 #[test]
-fn a_lease_for_moments_does_not_set_the_pace() {
+fn very_short_leases_do_not_exceed_the_rate_limit() {
     let mut world = World::new();
     let moments = |heard: &Heard| {
         let message = lends(heard)?.with(51, 2u32.to_be_bytes()).with(58, [0; 4]);
@@ -332,16 +332,16 @@ fn a_lease_is_renewed_at_t1_by_its_server_alone() {
     assert_eq!(lease.since.millis(), 1_400_000);
     assert_eq!(world.told, [Action::Bound { lease, former: former.map(Box::new) }]);
     assert_eq!(world.client.state(), State::Bound);
-    // And again.
+    // And it is renewed again.
     world.advance(2000, &lends);
     assert_eq!(world.times(), [400, 800, 1200, 1600, 2000]);
 }
 
 #[test]
-fn renewing_waits_half_of_the_rest_and_then_any_server_is_asked_and_then_it_is_over() {
+fn renewal_is_retried_at_half_of_the_remaining_time_then_by_any_server_until_the_end() {
     let mut world = World::bound();
     world.advance(999, &silent);
-    // T1 400, T2 800, end 1000: half of what is left, a minute at least.
+    // T1 is 400, T2 is 800, the end is 1000: half of the remaining time, but at least a minute.
     assert_eq!(world.times(), [400, 600, 700, 760, 800, 900, 960]);
     for (_, source, destination, request) in &world.sent[..4] {
         assert_eq!((*source, *destination, request.client), (ADDRESS, SERVER, ADDRESS));
@@ -357,7 +357,7 @@ fn renewing_waits_half_of_the_rest_and_then_any_server_is_asked_and_then_it_is_o
     world.advance(1000, &silent);
     assert!(world.is_lost());
     assert_eq!((world.client.state(), world.kinds().last()), (State::Selecting, Some(&DISCOVER)));
-    // The same address is asked for, with nothing to say that it is used.
+    // The same address is requested, but not claimed as in use.
     let (_, source, _, discover) = world.sent.last().cloned().expect("sent");
     assert_eq!((source, discover.client, discover.requested), (NONE, NONE, Some(ADDRESS)));
     assert_eq!(world.receive(&Message::new(ACK, transaction)), Ok(Reception::Ignored), "too late");
@@ -400,7 +400,7 @@ fn another_server_may_extend_a_lease_after_t2_and_lend_another_address() {
 }
 
 #[test]
-fn a_renewal_that_makes_no_sense_leaves_the_lease_until_its_end() {
+fn an_invalid_renewal_leaves_the_lease_until_its_end() {
     let mut world = World::bound();
     let nonsense = |heard: &Heard| lends(heard).map(|message| message.with(3, [0; 4]));
     world.advance(999, &nonsense);
@@ -417,7 +417,7 @@ fn a_refused_renewal_ends_the_lease_at_once() {
     assert_eq!(world.told, [Action::Lost(lease)]);
     assert_eq!((world.kinds(), world.client.remembered()), (Vec::from([REQUEST, DISCOVER]), None));
     assert_eq!(world.sent[1].3.requested, None, "it was refused");
-    // A refusal that names no server is none.
+    // A refusal without a server identifier is invalid.
     let mut world = World::bound();
     world.advance(400, &|heard: &Heard| refuses(heard).map(|message| message.without(54)));
     assert_eq!((world.client.refused(), world.client.state()), (1, State::Renewing));
@@ -465,7 +465,7 @@ fn a_remembered_address_is_verified_by_whichever_server_knows_it() {
     assert_eq!((nothing.state(), nothing.remembered()), (State::Init, None));
 }
 
-/// A server that knows of no lease may be silent where it is asked to verify one (RFC 2131 section 4.3.2).
+/// A server that knows no lease may be silent when it is asked to verify one (RFC 2131 section 4.3.2).
 #[test]
 fn an_address_that_was_given_back_is_asked_for_by_a_discovery() {
     let mut world = World::bound();
@@ -585,7 +585,7 @@ fn a_released_lease_is_given_back_to_its_server_and_nothing_is_asked() {
     assert!(world.is_lost() && world.sent.is_empty());
     assert_eq!((world.client.state(), world.client.next_timeout()), (State::Released, None));
     assert_eq!(world.client.release(world.now, &mut world.random), None);
-    // Later the same address is asked for, and no more than that.
+    // Later the client requests the same address in a discovery.
     world.client.restart(Remember::Verify, world.now);
     world.run(&lends);
     assert_eq!((world.kinds(), world.sent[0].3.requested), (Vec::from([DISCOVER, REQUEST]), Some(ADDRESS)));
@@ -656,7 +656,7 @@ fn what_the_host_says_of_itself_is_bounded_and_answers_may_be_asked_by_broadcast
 }
 
 #[test]
-fn whatever_servers_answer_the_client_is_there_afterwards() {
+fn arbitrary_answers_leave_the_client_working() {
     for seed in 0..40 {
         let mut world = World::new();
         let chance = core::cell::RefCell::new(Random::new([seed; 32]));

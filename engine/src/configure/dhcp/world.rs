@@ -1,9 +1,8 @@
-//! For tests: messages of servers as bytes, and what they hear.
-
-use std::collections::BTreeMap;
-use std::vec::Vec;
+//! Test helpers: messages of servers as bytes, and a parser for messages of the client.
 
 use core::net::Ipv4Addr;
+use std::collections::BTreeMap;
+use std::vec::Vec;
 
 use smoltcp::wire::EthernetAddress;
 
@@ -23,7 +22,8 @@ pub(crate) struct Message {
 }
 
 impl Message {
-    /// A message of a kind (2 offer, 5 acknowledgement, 6 refusal), for 1000 seconds with T1 at 400 and T2 at 800.
+    /// A message of a type (2 offer, 5 acknowledgement, 6 refusal), with a lease time of 1000 seconds, T1 at 400 and T2
+    /// at 800.
     pub(crate) fn new(kind: u8, transaction: u32) -> Self {
         let message = Self {
             transaction,
@@ -46,14 +46,14 @@ impl Message {
             .with(6, [10, 9, 0, 2, 9, 9, 9, 9])
     }
 
-    /// The same with an option in place of those of its code.
+    /// The same message with an option, which replaces those with its code.
     pub(crate) fn with(self, code: u8, data: impl AsRef<[u8]>) -> Self {
         let mut message = self.without(code);
         message.options.push((code, data.as_ref().to_vec()));
         message
     }
 
-    /// The same without an option.
+    /// The same message without the options of a code.
     pub(crate) fn without(mut self, code: u8) -> Self {
         self.options.retain(|option| option.0 != code);
         self
@@ -78,7 +78,7 @@ impl Message {
     }
 }
 
-/// Options as bytes; those that are too long in several parts (RFC 3396).
+/// Options as bytes. Options that are too long are split into several parts (RFC 3396).
 pub(crate) fn encoded(options: &[(u8, Vec<u8>)]) -> Vec<u8> {
     let mut bytes = Vec::new();
     for (code, data) in options {
@@ -93,7 +93,7 @@ pub(crate) fn encoded(options: &[(u8, Vec<u8>)]) -> Vec<u8> {
     bytes
 }
 
-/// What a server hears of a client.
+/// A parsed message of a client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Heard {
     /// 1 discover, 3 request, 4 decline, 7 release.

@@ -14,7 +14,7 @@ use crate::link::ndp::options::Prefix;
 use crate::time::Instant;
 
 /// The length of an identifier is 64 bits (RFC 4291 section 2.5.1), and so is that of a prefix.
-const LENGTH: u8 = 64;
+pub(super) const LENGTH: u8 = 64;
 /// `IDGEN_RETRIES` of RFC 7217 section 7.
 const RETRIES: u32 = 3;
 /// See [`valid_until`].
@@ -137,14 +137,15 @@ fn valid_until(known: &Address, received: Duration, now: Instant) -> Option<Inst
     }
 }
 
-/// The addresses that were formed, with their prefixes.
-fn formed(addresses: &Addresses) -> impl Iterator<Item = (&Address, Ipv6Addr)> {
-    addresses.iter().filter(|known| known.origin == Origin::Router).filter_map(|known| match known.address() {
+/// The stable addresses that were formed, with their prefixes.
+pub(super) fn formed(addresses: &Addresses) -> impl Iterator<Item = (&Address, Ipv6Addr)> {
+    let stable = addresses.iter().filter(|known| known.origin == Origin::Router && !known.temporary);
+    stable.filter_map(|known| match known.address() {
         IpAddr::V4(_) => None,
         IpAddr::V6(address) => Some((known, prefix_of(address))),
     })
 }
 
-const fn prefix_of(address: Ipv6Addr) -> Ipv6Addr {
+pub(super) const fn prefix_of(address: Ipv6Addr) -> Ipv6Addr {
     Ipv6Addr::from_bits(address.to_bits() >> LENGTH << LENGTH)
 }

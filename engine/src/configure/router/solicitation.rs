@@ -1,29 +1,49 @@
-//! When routers are asked for (RFC 4861 section 6.3.7, RFC 7559).
+//! When routers are asked for (RFC 4861 section 6.3.7): until there is one, after about four seconds first, then after twice as
+//! long each time, and in the end once an hour (RFC 7559 section 2). After three solicitations without an answer it is known
+//! that there is none for now.
 
 use core::time::Duration;
 
-use super::Persistence;
 use crate::configure::backoff::Backoff;
 use crate::random::Random;
 use crate::time::Instant;
 
 /// `MAX_RTR_SOLICITATIONS` of RFC 4861 section 10.
-const BRIEF: u32 = 3;
-/// `RTR_SOLICITATION_INTERVAL` of RFC 4861 section 10.
-const INTERVAL: Duration = Duration::from_secs(4);
-/// IRT and MRT of RFC 7559 section 2.
-const BACKOFF: Backoff = Backoff { initial: INTERVAL, longest: Duration::from_secs(3600) };
+const ENOUGH: u32 = 3;
+/// `MAX_RTR_SOLICITATION_DELAY`: so long after the last of them an answer may come.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// IRT and MRT of RFC 7559 section 2. The first is `RTR_SOLICITATION_INTERVAL`.
+const BACKOFF: Backoff = Backoff { initial: Duration::from_secs(4), longest: Duration::from_secs(3600) };
 
 /// Whether routers are being asked for, and when the next time is.
 #[derive(Debug)]
 pub(super) struct Solicitation {
-    persistence: Persistence,
     state: State,
+    conclusion: Conclusion,
+}
+
+/// What is due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Due {
+    /// A solicitation is to be sent.
+    Solicitation,
+    /// Enough were sent: who has not heard of a router by now concludes that there is none.
+    Conclusion,
+}
+
+/// Whether enough was asked to know that there is no router.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Conclusion {
+    /// Entered when it begins, and when it is stopped or answered. Left by the third solicitation.
+    Open,
+    /// Left when an answer could have come.
+    Near(Instant),
+    Reached,
 }
 
 #[derive(Clone, Copy, Debug)]
 enum State {
-    /// Nobody is asked: at the begin, when it was stopped, when a router has answered, and when enough was asked.
+    /// Nobody is asked: at the begin, when it was stopped, and when a router has answered.
     Idle,
     /// Entered by `start`; left for `Asking` with the first solicitation, or for `Idle` with it where a router has
     /// advertised itself before.
@@ -32,21 +52,26 @@ enum State {
         /// One is sent nevertheless: an advertisement that nobody has asked for may not say everything.
         is_answered: bool,
     },
-    /// Entered with the first solicitation, left by an answer, and when enough was asked.
+    /// Entered with the first solicitation, left by an answer.
     Asking { sent: u32, interval: Duration, due: Instant },
 }
 
 impl Solicitation {
-    pub(super) const fn new(persistence: Persistence) -> Self {
-        Self { persistence, state: State::Idle }
+    pub(super) const fn new() -> Self {
+        Self { state: State::Idle, conclusion: Conclusion::Open }
     }
 
     pub(super) const fn start(&mut self, now: Instant) {
-        self.state = State::Starting { due: now, is_answered: false };
+        *self = Self { state: State::Starting { due: now, is_answered: false }, conclusion: Conclusion::Open };
     }
 
     pub(super) const fn stop(&mut self) {
-        self.state = State::Idle;
+        *self = Self::new();
+    }
+
+    /// Whether nobody has answered three times.
+    pub(super) const fn is_in_vain(&self) -> bool {
+        matches!(self.conclusion, Conclusion::Reached)
     }
 
     /// There is a default router.
@@ -54,35 +79,41 @@ impl Solicitation {
         match &mut self.state {
             State::Idle => {}
             State::Starting { due: _, is_answered } => *is_answered = true,
-            State::Asking { sent: _, interval: _, due: _ } => self.state = State::Idle,
+            State::Asking { sent: _, interval: _, due: _ } => self.stop(),
         }
     }
 
-    /// Whether a solicitation is to be sent.
-    pub(super) fn poll(&mut self, now: Instant, random: &mut Random) -> bool {
-        if self.next_timeout().is_none_or(|due| due > now) {
-            return false;
+    /// What is to be done by now.
+    pub(super) fn poll(&mut self, now: Instant, random: &mut Random) -> Option<Due> {
+        if matches!(self.conclusion, Conclusion::Near(at) if at <= now) {
+            self.conclusion = Conclusion::Reached;
+            return Some(Due::Conclusion);
         }
+        self.next_solicitation().filter(|due| *due <= now)?;
         let (sent, before) = match self.state {
-            State::Idle => return false,
+            State::Idle => return None,
             State::Starting { due: _, is_answered: true } => {
                 self.state = State::Idle;
-                return true;
+                return Some(Due::Solicitation);
             }
             State::Starting { due: _, is_answered: false } => (0, None),
             State::Asking { sent, interval, due: _ } => (sent, Some(interval)),
         };
         let sent = sent.saturating_add(1);
-        let interval = match self.persistence {
-            Persistence::Brief if sent >= BRIEF => None,
-            Persistence::Brief => Some(INTERVAL),
-            Persistence::Endless => Some(BACKOFF.next(before, random)),
-        };
-        self.state = interval.map_or(State::Idle, |interval| State::Asking { sent, interval, due: now + interval });
-        true
+        if sent == ENOUGH {
+            self.conclusion = Conclusion::Near(now + PATIENCE);
+        }
+        let interval = BACKOFF.next(before, random);
+        self.state = State::Asking { sent, interval, due: now + interval };
+        Some(Due::Solicitation)
     }
 
-    pub(super) const fn next_timeout(&self) -> Option<Instant> {
+    pub(super) fn next_timeout(&self) -> Option<Instant> {
+        let conclusion = if let Conclusion::Near(at) = self.conclusion { Some(at) } else { None };
+        [self.next_solicitation(), conclusion].into_iter().flatten().min()
+    }
+
+    const fn next_solicitation(&self) -> Option<Instant> {
         match self.state {
             State::Idle => None,
             State::Starting { due, is_answered: _ } | State::Asking { sent: _, interval: _, due } => Some(due),

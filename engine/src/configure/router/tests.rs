@@ -422,7 +422,8 @@ fn parameters_are_told_when_they_change_and_kept_where_nothing_is_said() {
         reachable: Some(Duration::from_millis(reachable)),
         retransmit: Some(Duration::from_millis(retransmit)),
     };
-    let all = [Effect::HopLimit(Some(64)), times(30_000, 1000), Effect::Flags { managed: true, other: true }];
+    let flags = Effect::Flags { managed: true, other: true };
+    let all = [Effect::HopLimit(Some(64)), times(30_000, 1000), flags, Effect::Information(true)];
     assert_eq!(interface.receive(ROUTER, 0, header, &[]), all);
     assert_eq!(interface.receive(ROUTER, 0, header, &[]), []);
     let unspecified = Header { hop_limit: 0, reachable: 0, retransmit: 500, ..header };
@@ -456,6 +457,7 @@ fn everything_that_routers_brought_is_withdrawn_and_nothing_else() {
         Effect::Flags { managed: false, other: false },
         Effect::Servers,
         Effect::Domains,
+        Effect::Information(false),
     ];
     assert_eq!(effects[4..], rest);
     assert_eq!((interface.addresses.len(), interface.routes.len()), (1, 0));
@@ -464,5 +466,28 @@ fn everything_that_routers_brought_is_withdrawn_and_nothing_else() {
     let lookup = interface.routes.lookup(v6("2001:db8::1").into(), &interface.addresses, |_| Reachability::Unknown);
     assert_eq!(lookup, Err(NoRoute::Missing));
     // Said again, it is as new.
-    assert_eq!(interface.receive(ROUTER, 1, header, &options).len(), 10);
+    assert_eq!(interface.receive(ROUTER, 1, header, &options).len(), 11);
+}
+
+/// Flags M and O have no lifetime of their own.
+#[test]
+fn there_is_more_to_be_known_as_long_as_a_router_says_so() {
+    let mut interface = Interface::new();
+    let said = |flags, lifetime| Header { hop_limit: 0, flags, lifetime, reachable: 0, retransmit: 0 };
+    let is_told = |effects: &[Effect]| {
+        let told = |effect: &Effect| if let Effect::Information(is_there) = effect { Some(*is_there) } else { None };
+        effects.iter().find_map(told)
+    };
+    assert_eq!(is_told(&interface.receive(ROUTER, 0, said(0x80, 100), &[])), Some(true));
+    assert_eq!(is_told(&interface.receive(OTHER, 0, said(0x40, 0), &[])), None);
+    assert_eq!(is_told(&interface.receive(OTHER, 10, said(0, 0), &[])), None);
+    let mut random = Random::new([1; 32]);
+    assert_eq!(interface.discovery.poll(at(99), &mut random), None);
+    assert_eq!(interface.discovery.next_timeout(), Some(at(100)));
+    assert_eq!(interface.discovery.poll(at(100), &mut random), Some(Effect::Information(false)));
+    // One that is no default router is no less believed.
+    assert_eq!(is_told(&interface.receive(ROUTER, 200, said(0x40, 0), &[])), Some(true));
+    assert_eq!(interface.discovery.poll(at(200 + 65_534), &mut random), None);
+    assert_eq!(is_told(&interface.receive(ROUTER, 300, said(0, 0), &[])), Some(false));
+    assert_eq!(interface.discovery.next_timeout(), None);
 }

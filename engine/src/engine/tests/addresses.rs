@@ -1,4 +1,4 @@
-//! Addresses that are taken: probed for, announced, answered for.
+//! Addresses of this host: probes, announcements and answers.
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::vec::Vec;
@@ -12,7 +12,7 @@ use crate::link::arp::{Arp, Operation};
 use crate::link::groups::multicast_hardware;
 use crate::link::ndp::{Advertisement, Solicitation, all_nodes};
 
-/// When announcements of this host's address were sent, in milliseconds after the first.
+/// The times of the announcements of this host's address, in milliseconds after the first.
 fn announcements(sent: &[Sent], address: IpAddr, hardware: EthernetAddress) -> Vec<u64> {
     let is_announcement = |frame: &&Sent| match address {
         IpAddr::V4(address) => {
@@ -31,7 +31,7 @@ fn announcements(sent: &[Sent], address: IpAddr, hardware: EthernetAddress) -> V
 }
 
 #[test]
-fn an_address_that_is_taken_is_announced_twice_over_ipv4_and_three_times_over_ipv6() {
+fn a_new_address_is_announced_twice_over_ipv4_and_three_times_over_ipv6() {
     let mut host = Host::bare();
     host.add(V4.into(), 24);
     host.add(V6.into(), 64);
@@ -44,7 +44,7 @@ fn an_address_that_is_taken_is_announced_twice_over_ipv4_and_three_times_over_ip
 }
 
 #[test]
-fn another_hardware_address_is_announced_with_override() {
+fn a_new_hardware_address_is_announced_with_override() {
     let mut host = Host::new();
     host.with(|engine, now, _| engine.set_hardware(OTHER, now));
     host.act();
@@ -57,7 +57,7 @@ fn another_hardware_address_is_announced_with_override() {
 }
 
 #[test]
-fn a_link_that_is_back_hears_the_announcements_again() {
+fn announcements_are_repeated_when_the_link_comes_back() {
     let mut host = Host::new();
     host.with(|engine, now, _| engine.link_down(now));
     host.advance(seconds(100));
@@ -87,7 +87,7 @@ fn an_arp_request_is_answered_whatever_network_its_sender_is_in() {
 }
 
 #[test]
-fn an_arp_probe_for_an_address_of_this_host_is_answered_and_teaches_nothing() {
+fn an_arp_probe_for_an_address_of_this_host_is_answered_but_nothing_is_learned() {
     let mut host = Host::new();
     host.receive(&write::arp(&Arp::probe(PEER, V4)));
     let sent = host.sent();
@@ -101,7 +101,7 @@ fn an_arp_probe_for_an_address_of_this_host_is_answered_and_teaches_nothing() {
     assert_eq!(host.sent(), [], "others are asked");
 }
 
-/// The probes that were sent: for which address, with which nonce.
+/// The probes that were sent: address and nonce.
 fn probes(sent: &[Sent]) -> Vec<(Ipv6Addr, [u8; 6])> {
     let probes = sent.iter().filter_map(|frame| {
         let probe = frame.solicitation().filter(Solicitation::is_probe)?;
@@ -111,7 +111,7 @@ fn probes(sent: &[Sent]) -> Vec<(Ipv6Addr, [u8; 6])> {
     probes.collect()
 }
 
-/// A host without any address but that which it makes itself, once it has probed for it.
+/// A host whose only address is the link-local one that it forms itself, after it has sent the probe.
 fn probing() -> (Host, Ipv6Addr, [u8; 6]) {
     let mut host = Host::bare();
     host.with(|engine, now, _| engine.interface_mut().set_link_local(true, now));
@@ -144,7 +144,7 @@ fn a_link_local_address_is_probed_for_once_and_usable_a_second_later() {
 }
 
 #[test]
-fn an_address_that_is_probed_for_is_not_answered_for() {
+fn solicitations_for_a_tentative_address_are_not_answered() {
     let (mut host, address, _) = probing();
     host.receive(&write::solicitation((OWN, PEER), &Solicitation::question(PEER_LOCAL, PEER, address)));
     assert!(host.sent().iter().all(|frame| frame.advertisement().is_none()));
@@ -154,7 +154,7 @@ fn an_address_that_is_probed_for_is_not_answered_for() {
 }
 
 #[test]
-fn an_address_that_another_host_has_or_probes_for_is_left_to_it_and_the_next_is_tried() {
+fn an_address_that_another_host_has_or_probes_for_is_given_up_and_the_next_is_tried() {
     type Objection = fn(Ipv6Addr) -> Vec<u8>;
     let objections: [Objection; 2] = [
         |address| write::advertisement((OWN, PEER), address, all_nodes(), &Advertisement::announcement(address, PEER)),
@@ -174,7 +174,7 @@ fn an_address_that_another_host_has_or_probes_for_is_left_to_it_and_the_next_is_
 }
 
 #[test]
-fn after_three_conflicts_more_the_link_goes_without_a_link_local_address() {
+fn after_three_more_conflicts_there_is_no_link_local_address() {
     let (mut host, mut address, _) = probing();
     for _ in 0..4 {
         let said = Advertisement::announcement(address, PEER);
@@ -191,7 +191,7 @@ fn after_three_conflicts_more_the_link_goes_without_a_link_local_address() {
 }
 
 #[test]
-fn a_probe_that_comes_back_says_nothing_against_the_address() {
+fn an_own_probe_that_is_looped_back_is_no_conflict() {
     let (mut host, address, nonce) = probing();
     host.receive(&write::solicitation((OWN, OWN), &Solicitation::probe(address, Some(nonce))));
     host.advance(seconds(60));
@@ -199,7 +199,7 @@ fn a_probe_that_comes_back_says_nothing_against_the_address() {
 }
 
 #[test]
-fn a_neighbour_that_asks_from_its_link_local_address_is_answered() {
+fn a_solicitation_from_a_link_local_address_is_answered() {
     let mut host = Host::new();
     host.receive(&write::solicitation((OWN, PEER), &Solicitation::question(PEER_LOCAL, PEER, V6)));
     let sent = host.sent();
@@ -212,7 +212,7 @@ fn a_neighbour_that_asks_from_its_link_local_address_is_answered() {
 }
 
 #[test]
-fn a_neighbour_that_probes_for_an_address_of_this_host_is_answered_before_all() {
+fn a_probe_for_an_address_of_this_host_is_answered_to_all_nodes() {
     let mut host = Host::new();
     host.receive(&write::solicitation((OWN, PEER), &Solicitation::probe(V6, None)));
     let sent = host.sent();

@@ -1,4 +1,4 @@
-//! Several datagrams that leave, or arrive, as one packet.
+//! Several datagrams that leave or arrive as one packet.
 
 use core::net::{IpAddr, SocketAddr};
 use std::vec;
@@ -15,7 +15,7 @@ use crate::link::ndp::Solicitation;
 use crate::udp::datagram::HEADER;
 use crate::wire;
 
-/// What a device does for datagrams.
+/// The offloads of a device.
 #[derive(Clone, Copy)]
 enum Device {
     CutsAndCompletes,
@@ -45,7 +45,7 @@ fn send(host: &mut Host, own: IpAddr, peer: IpAddr, payloads: &[impl AsRef<[u8]>
     host.with(|engine, now, wire| engine.send_datagrams(&first, others, now, wire))
 }
 
-/// What a device makes of a frame, or a receiver that takes it whole.
+/// The datagrams that a device makes of a frame, or that a receiver of the merged frame sees.
 fn pieces(frame: &Sent) -> Vec<Vec<u8>> {
     if frame.segment == 0 {
         return vec![frame.datagram().expect("a datagram").to_vec()];
@@ -55,14 +55,14 @@ fn pieces(frame: &Sent) -> Vec<Vec<u8>> {
     (0..cut.count()).map(|index| data[cut.range(index)].to_vec()).collect()
 }
 
-/// The lengths of the datagrams in each packet of some that were sent.
+/// The lengths of the datagrams in each packet that was sent.
 fn lengths(host: &mut Host) -> Vec<Vec<usize>> {
     let is_udp = |frame: &&Sent| frame.packet().is_some_and(|packet| u8::from(packet.protocol) == 17);
     host.sent().iter().filter(is_udp).map(|frame| pieces(frame).iter().map(Vec::len).collect()).collect()
 }
 
 #[test]
-fn datagrams_of_equal_length_leave_as_one_packet_where_the_device_cuts_it() {
+fn datagrams_of_equal_length_leave_as_one_packet_if_the_device_splits_it() {
     for (own, peer) in FAMILIES {
         let payloads: Vec<Vec<u8>> = (0..5).map(|number| vec![number; if number < 4 { 100 } else { 40 }]).collect();
         let payloads: Vec<&[u8]> = payloads.iter().map(Vec::as_slice).collect();
@@ -80,7 +80,8 @@ fn datagrams_of_equal_length_leave_as_one_packet_where_the_device_cuts_it() {
                 continue;
             }
             assert_eq!(first.segment, 100);
-            // The header is that of a datagram with all of it; the device completes the checksum, or computes it anew.
+            // The UDP header is that of one datagram with the whole payload. The device completes or recomputes its
+            // checksum.
             let packet = first.packet().expect("a packet");
             let segment = packet.payload();
             assert_eq!(segment[4..6], u16::try_from(HEADER + 440).expect("short").to_be_bytes());
@@ -94,7 +95,7 @@ fn datagrams_of_equal_length_leave_as_one_packet_where_the_device_cuts_it() {
 }
 
 #[test]
-fn each_datagram_has_its_own_packet_where_one_would_not_do() {
+fn each_datagram_has_its_own_packet_if_a_merged_one_is_not_possible() {
     for (own, peer) in FAMILIES {
         let mut host = host(Device::CutsAndCompletes);
         assert_eq!(send(&mut host, own, peer, &[[1; 100]; 3]), Ok(3), "they wait for the neighbour");
@@ -117,7 +118,7 @@ fn each_datagram_has_its_own_packet_where_one_would_not_do() {
 }
 
 #[test]
-fn what_a_full_device_does_not_take_is_the_caller_s() {
+fn datagrams_that_a_full_device_refuses_stay_with_the_caller() {
     for (own, peer) in FAMILIES {
         let mut host = host(Device::CutsAndCompletes);
         host.meet();
@@ -129,7 +130,7 @@ fn what_a_full_device_does_not_take_is_the_caller_s() {
 }
 
 #[test]
-fn a_packet_of_several_datagrams_is_received_as_those() {
+fn a_packet_with_several_datagrams_is_received_as_single_ones() {
     for (own, peer) in FAMILIES {
         let (remote, local) = (SocketAddr::new(peer, PEER_PORT), SocketAddr::new(own, PORT));
         let joined: Vec<u8> = (0..250).collect();

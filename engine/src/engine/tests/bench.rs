@@ -1,4 +1,5 @@
-//! A host on a link: an engine, what its device was given, and what it told.
+//! The test bench: a host on a link, which is an engine with the frames that its device got and the events that it
+//! emitted.
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use core::time::Duration;
@@ -23,8 +24,9 @@ use crate::link::neighbours::State;
 use crate::random::Random;
 use crate::tcp::{self, Cause, ConnectionId, Options};
 use crate::time::Instant;
+use crate::udp::ports::Owner;
 use crate::udp::queue::{Content, PathError};
-use crate::udp::{self, SocketId, ports::Owner};
+use crate::udp::{self, SocketId};
 
 pub(super) const OWN: EthernetAddress = EthernetAddress([2, 0, 0, 0, 0, 1]);
 pub(super) const PEER: EthernetAddress = EthernetAddress([2, 0, 0, 0, 0, 2]);
@@ -34,15 +36,15 @@ pub(super) const V4: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
 pub(super) const PEER_V4: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 2);
 pub(super) const V6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1);
 pub(super) const PEER_V6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 2);
-/// The link-local address of the peer, which is a router where one is needed.
+/// The link-local address of the peer, which is a router if a test needs one.
 pub(super) const PEER_LOCAL: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 2);
 pub(super) const OTHER_LOCAL: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 3);
 
-/// The port of the sockets of these tests, and that of their peers.
+/// The port of this host's sockets in these tests, and the port of their peers.
 pub(super) const PORT: u16 = 5000;
 pub(super) const PEER_PORT: u16 = 6000;
 
-/// Both ends of each family.
+/// The addresses of this host and of the peer, for each family.
 pub(super) const FAMILIES: [(IpAddr, IpAddr); 2] =
     [(IpAddr::V4(V4), IpAddr::V4(PEER_V4)), (IpAddr::V6(V6), IpAddr::V6(PEER_V6))];
 
@@ -57,7 +59,7 @@ pub(super) const fn millis(millis: u64) -> Duration {
 /// The device.
 pub(super) struct Wire {
     pub(super) frames: Vec<Sent>,
-    /// How many frames it takes yet.
+    /// How many more frames it takes.
     pub(super) room: usize,
     now: Instant,
 }
@@ -80,7 +82,7 @@ impl Transmitter for Wire {
 pub(super) struct Sent {
     pub(super) at: Instant,
     pub(super) bytes: Vec<u8>,
-    /// How the device is to cut it, and whether it completes its checksum.
+    /// How the device must split the frame, and whether it completes the checksum.
     pub(super) segment: usize,
     pub(super) is_unchecked: bool,
 }
@@ -107,7 +109,7 @@ impl Sent {
         is_ip.then(|| Packet::parse(self.body(), true).expect("a valid packet"))
     }
 
-    /// What it carries of ICMP of either family, where it is whole.
+    /// The ICMP message of either family in it, if the packet is complete.
     pub(super) fn icmp(&self) -> Option<Message<'_>> {
         let packet = self.packet().filter(|packet| !packet.needs_reassembly())?;
         let is_icmp = u8::from(packet.protocol) == write::icmp(packet.source);
@@ -115,7 +117,7 @@ impl Sent {
             .then(|| Message::read(packet.source, packet.destination, packet.payload(), true).expect("a valid message"))
     }
 
-    /// What it says of neighbour discovery.
+    /// The neighbour discovery message in it.
     pub(super) fn discovery(&self) -> Option<ndp::Message<'_>> {
         let packet = self.packet().filter(|packet| u8::from(packet.protocol) == 58)?;
         let (IpAddr::V6(source), IpAddr::V6(destination)) = (packet.source, packet.destination) else { return None };
@@ -141,7 +143,7 @@ impl Sent {
         }
     }
 
-    /// The payload of a datagram that is whole.
+    /// The payload of the UDP datagram in it, if the packet is complete.
     pub(super) fn datagram(&self) -> Option<&[u8]> {
         let packet = self.packet().filter(|packet| !packet.needs_reassembly())?;
         let read = udp::datagram::read(packet.source, packet.destination, packet.payload(), true);
@@ -183,7 +185,7 @@ impl Host {
         Self { engine: Engine::new(config, Random::new([seed; 32])), wire, now, events: Vec::new() }
     }
 
-    /// A host that has an address of each family for a long time, and knows nobody.
+    /// A host with an address of each family, whose announcements are over, and which knows no neighbour.
     pub(super) fn new() -> Self {
         let mut host = Self::bare();
         host.add(V4.into(), 24);
@@ -192,21 +194,21 @@ impl Host {
         host
     }
 
-    /// A host as [`new`](Self::new) that knows its peer by both addresses, from the peer's own questions.
+    /// A host as [`new`](Self::new) that knows its peer by both addresses, from solicitations of the peer.
     pub(super) fn acquainted() -> Self {
         let mut host = Self::new();
         host.meet();
         host
     }
 
-    /// The peer asks for this host.
+    /// The peer solicits this host.
     pub(super) fn meet(&mut self) {
         self.receive(&write::arp(&Arp::request(PEER, PEER_V4, V4)));
         self.receive(&write::solicitation((OWN, PEER), &ndp::Solicitation::question(PEER_V6, PEER, V6)));
         self.wire.frames.clear();
     }
 
-    /// A minute passes, in which all is said that is to be said of addresses and groups.
+    /// Advances the time by a minute, in which all announcements and reports are sent. Clears the sent frames.
     pub(super) fn settle(&mut self) {
         self.advance(seconds(60));
         self.wire.frames.clear();
@@ -230,7 +232,7 @@ impl Host {
         self.with(|engine, now, wire| engine.act(now, wire));
     }
 
-    /// Does something with the engine, and what a shell does after that.
+    /// Calls the engine, and then does what a shell does.
     pub(super) fn with<R>(&mut self, act: impl FnOnce(&mut Engine, Instant, &mut Wire) -> R) -> R {
         self.wire.now = self.now;
         let result = act(&mut self.engine, self.now, &mut self.wire);
@@ -254,13 +256,13 @@ impl Host {
         self.with(|engine, now, wire| engine.receive(arrived, now, wire));
     }
 
-    /// A packet from the peer arrives.
+    /// Receives a packet from the peer.
     pub(super) fn receive_packet(&mut self, packet: &[u8]) {
         self.receive(&write::framed(OWN, PEER, packet));
     }
 
-    /// Time passes, and what becomes due is done then. Whatever is due is done at once: an engine that goes on asking to
-    /// be called would keep a processor busy.
+    /// Advances the time, and does what becomes due. An engine that repeatedly asks to be called at the same instant is
+    /// an error, because it would keep a processor busy.
     pub(super) fn advance(&mut self, time: Duration) {
         let end = self.now + time;
         let mut repeated = 0;
@@ -273,7 +275,7 @@ impl Host {
         self.now = end;
     }
 
-    /// What was sent since this was last asked.
+    /// The frames that were sent since the last call.
     pub(super) fn sent(&mut self) -> Vec<Sent> {
         core::mem::take(&mut self.wire.frames)
     }
@@ -282,7 +284,7 @@ impl Host {
         self.engine.bind_udp(SocketAddr::new(address, PORT), Owner(1)).expect("a free port")
     }
 
-    /// Sends a datagram from the socket's port to a host's.
+    /// Sends a datagram from the socket's port to the port of a peer.
     pub(super) fn send(&mut self, source: IpAddr, to: IpAddr, payload: &[u8]) -> Result<(), SendError> {
         let (source, destination) = (SocketAddr::new(source, PORT), SocketAddr::new(to, PEER_PORT));
         let datagram = Datagram { source, destination, hop_limit: 64, whole: false, loops_back: false, payload };
@@ -307,7 +309,7 @@ impl Host {
         self.engine.tcp().is_connected(id)
     }
 
-    /// The payloads of datagrams that were delivered since this was last asked.
+    /// The payloads of the datagrams that were delivered since the last call.
     pub(super) fn delivered(&mut self) -> Vec<Vec<u8>> {
         let events = core::mem::take(&mut self.events);
         let payload = |event| match event {
@@ -338,7 +340,7 @@ impl Host {
         self.events.iter().filter_map(change).collect()
     }
 
-    /// What is known of a neighbour.
+    /// The state and hardware address of a neighbour.
     pub(super) fn neighbour(&self, address: IpAddr) -> Option<(State, Option<EthernetAddress>)> {
         let mut all = self.engine.interface().neighbours(self.now);
         all.find(|known| known.hop == address).map(|known| (known.state, known.hardware))
@@ -348,13 +350,13 @@ impl Host {
         self.engine.interface().is_local(address)
     }
 
-    /// Packets and datagrams that were dropped, in or out.
+    /// The dropped packets: in the engine's counters and in the interface's.
     pub(super) fn dropped(&self) -> (u64, u64) {
         (self.engine.counters().dropped, self.engine.interface().counters().dropped)
     }
 }
 
-/// Carries frames between hosts until there are none; those for others are passed by as a switch does.
+/// Carries frames between two hosts until there are none left. Frames for others are dropped, as by a switch.
 pub(super) fn exchange(one: &mut Host, other: &mut Host) {
     for _ in 0..100 {
         let (forth, back) = (one.sent(), other.sent());
@@ -367,7 +369,7 @@ pub(super) fn exchange(one: &mut Host, other: &mut Host) {
     panic!("they never stop");
 }
 
-/// A host as [`Host::new`] with the addresses of the peer.
+/// A host as [`Host::new`], with the addresses of the peer.
 pub(super) fn peer() -> Host {
     let mut host = Host::on(Link { hardware: Some(PEER), ..Host::link() }, 2);
     host.add(PEER_V4.into(), 24);

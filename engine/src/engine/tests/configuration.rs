@@ -1,15 +1,16 @@
 //! DHCP over frames (RFC 2131).
 
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
+use core::time::Duration;
 use std::vec::Vec;
 
 use smoltcp::wire::{EthernetAddress, IpCidr};
 
-use super::bench::{Host, PEER, Sent, millis, seconds};
+use super::bench::{Host, OTHER, PEER, Sent, millis, seconds};
 use super::write;
 use crate::configure::dhcp::Remembered;
 use crate::configure::dhcp::world::{ADDRESS, HARDWARE, Heard, Message, SERVER};
-use crate::interface::{Change, Link};
+use crate::interface::{Change, Conflict, Link};
 use crate::ip::addresses::Origin;
 use crate::ip::routes::Target;
 use crate::link::arp::Arp;
@@ -49,9 +50,21 @@ fn say(host: &mut Host, message: &Message, to: Ipv4Addr, hardware: EthernetAddre
     host.receive(&write::framed(hardware, PEER, &write::udp(source, destination, &message.bytes())));
 }
 
-/// A host with a lease; what the server says of it may be changed.
+/// How long the link is asked about an address.
+const ASKED: Duration = millis(200);
+
+/// A host with a lease that it uses; what the server says of it may be changed.
 fn bound(change: impl Fn(Message) -> Message) -> Host {
+    let mut host = lent(change);
+    host.advance(ASKED);
+    host.sent();
+    host
+}
+
+/// A host that has just been lent an address, and nobody was told of anything.
+fn lent(change: impl Fn(Message) -> Message) -> Host {
     let mut host = host();
+    host.events.clear();
     let discover = heard(&host.sent()).remove(0).0;
     answer(&mut host, &change(Message::new(OFFER, discover.transaction)));
     let request = heard(&host.sent()).remove(0).0;
@@ -88,6 +101,7 @@ fn a_host_without_anything_gets_an_address_routes_and_servers() {
     assert_eq!((request.requested, request.server), (Some(ADDRESS), Some(SERVER)));
     assert_eq!((source.ip(), destination.ip()), (Ipv4Addr::UNSPECIFIED.into(), Ipv4Addr::BROADCAST.into()));
     answer(&mut host, &Message::new(ACK, request.transaction));
+    host.advance(ASKED);
     assert_eq!(addresses(&host), [cidr("10.9.0.50/24")]);
     assert_eq!(routes(&host), [(cidr("0.0.0.0/0"), Some(SERVER.into()))]);
     let servers: Vec<IpAddr> = host.engine.servers().collect();
@@ -98,6 +112,43 @@ fn a_host_without_anything_gets_an_address_routes_and_servers() {
     let announced =
         host.sent().iter().filter(|frame| frame.arp() == Some(Arp::announcement(HARDWARE, ADDRESS))).count();
     assert_eq!(announced, 2, "RFC 5227 section 2.3");
+}
+
+/// RFC 2131 section 4.4.1, RFC 5227 section 2.1.
+#[test]
+fn a_lent_address_is_used_once_the_link_was_asked_whether_somebody_has_it() {
+    let mut host = lent(|message| message);
+    host.advance(ASKED - millis(1));
+    let probe = Arp::probe(HARDWARE, ADDRESS);
+    let sent: Vec<_> = host.sent().iter().map(Sent::arp).collect();
+    assert_eq!(sent, [Some(probe), Some(probe)]);
+    assert_eq!((host.has(ADDRESS.into()), routes(&host), host.engine.servers().count()), (false, Vec::new(), 0));
+    assert_eq!((host.engine.lease(), host.changes().contains(&Change::Dhcp)), (None, false), "nobody is told");
+    host.advance(millis(1));
+    assert!(host.has(ADDRESS.into()) && host.engine.lease().is_some());
+    let changes = host.changes();
+    let at = |change: &Change| changes.iter().position(|other| other == change).expect("it is told");
+    assert!(at(&Change::AddressAdded(cidr("10.9.0.50/24"))) < at(&Change::Dhcp), "{changes:?}");
+    assert_eq!(host.sent()[0].arp(), Some(Arp::announcement(HARDWARE, ADDRESS)));
+}
+
+#[test]
+fn a_lent_address_that_somebody_has_is_never_used_and_declined() {
+    let claims = [Arp::probe(HARDWARE, ADDRESS).reply(OTHER), Arp::probe(OTHER, ADDRESS)];
+    for claim in claims {
+        let mut host = lent(|message| message);
+        host.advance(millis(1));
+        host.sent();
+        host.receive(&write::arp(&claim));
+        host.advance(millis(0));
+        let sent = host.sent();
+        let [(decline, ..)] = &heard(&sent)[..] else { panic!("{sent:?}") };
+        assert_eq!((decline.kind, decline.requested), (DECLINE, Some(ADDRESS)));
+        host.advance(seconds(9));
+        assert_eq!((addresses(&host), routes(&host), host.sent().len()), (Vec::new(), Vec::new(), 0));
+        let conflict = Conflict { address: ADDRESS.into(), hardware: OTHER, is_lost: true };
+        assert_eq!(host.changes(), [Change::AddressConflict(conflict)]);
+    }
 }
 
 #[test]
@@ -151,7 +202,7 @@ fn a_lease_is_given_back_when_dhcp_is_switched_off() {
 fn an_address_that_another_host_goes_on_using_is_given_up_and_declined() {
     let mut host = bound(|message| message);
     host.settle();
-    let claim = write::arp(&Arp::announcement(super::bench::OTHER, ADDRESS));
+    let claim = write::arp(&Arp::announcement(OTHER, ADDRESS));
     host.receive(&claim);
     let sent = host.sent();
     assert!(matches!(&sent[..], [defence] if defence.arp() == Some(Arp::announcement(HARDWARE, ADDRESS))));

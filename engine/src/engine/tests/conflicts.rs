@@ -1,4 +1,4 @@
-//! Other hosts that use this host's addresses.
+//! Conflicts: other hosts that use this host's addresses.
 
 use core::time::Duration;
 use std::vec::Vec;
@@ -19,7 +19,7 @@ fn announcements(sent: &[Sent]) -> usize {
 }
 
 #[test]
-fn a_static_address_that_another_host_claims_is_defended_told_of_and_kept() {
+fn a_static_address_that_another_host_claims_is_defended_reported_and_kept() {
     let mut host = Host::acquainted();
     let claims = [Arp::announcement(PEER, V4), Arp::request(PEER, V4, PEER_V4), Arp::request(OWN, V4, V4).reply(PEER)];
     for claim in claims {
@@ -40,7 +40,7 @@ fn a_static_address_that_another_host_claims_is_defended_told_of_and_kept() {
 }
 
 #[test]
-fn another_host_that_advertises_an_address_of_this_host_is_told_of() {
+fn another_host_that_advertises_an_address_of_this_host_is_reported() {
     let mut host = Host::acquainted();
     let claim = Advertisement::announcement(V6, PEER);
     let expected = [Conflict { address: V6.into(), hardware: PEER, is_lost: false }];
@@ -57,7 +57,7 @@ fn another_host_that_advertises_an_address_of_this_host_is_told_of() {
 }
 
 #[test]
-fn what_this_host_has_said_itself_is_no_conflict() {
+fn messages_of_this_host_itself_are_no_conflict() {
     let mut host = Host::new();
     host.receive(&write::arp(&Arp::announcement(OWN, V4)));
     let own = Advertisement::announcement(V6, OWN);
@@ -67,7 +67,7 @@ fn what_this_host_has_said_itself_is_no_conflict() {
 }
 
 #[test]
-fn a_static_address_is_kept_whoever_speaks_first_when_it_is_set_or_the_link_is_back() {
+fn a_static_address_is_kept_even_if_another_host_speaks_first() {
     let mut host = Host::bare();
     let address = crate::ip::addresses::Address::new(
         smoltcp::wire::IpCidr::new(V4.into(), 24),

@@ -1,4 +1,4 @@
-//! A device that has no room: what waits, in which order, and what is told.
+//! A device without space: what waits, in which order, and what is reported.
 
 use core::net::{IpAddr, SocketAddr};
 use std::vec;
@@ -12,14 +12,14 @@ use crate::ip::icmp::Message;
 use crate::tcp::TcpState;
 use crate::udp::ports::Owner;
 
-/// Frames leave again.
+/// Gives the device space again. Returns the frames that leave.
 fn open(host: &mut Host) -> Vec<Sent> {
     host.wire.room = usize::MAX;
     host.with(|engine, now, wire| assert!(engine.transmit(now, wire)));
     host.sent()
 }
 
-/// The sequence numbers of echo replies.
+/// The sequence numbers of the echo replies that were sent.
 fn replies(sent: &[Sent]) -> Vec<u16> {
     let reply = |frame: &Sent| match frame.icmp() {
         Some(Message::EchoReply(echo)) => Some(echo.sequence),
@@ -29,7 +29,7 @@ fn replies(sent: &[Sent]) -> Vec<u16> {
 }
 
 #[test]
-fn a_datagram_for_which_there_is_no_room_is_its_senders_to_keep() {
+fn a_datagram_without_space_on_the_device_stays_with_its_sender() {
     for (own, remote) in FAMILIES {
         let mut host = Host::acquainted();
         host.wire.room = 0;
@@ -41,7 +41,7 @@ fn a_datagram_for_which_there_is_no_room_is_its_senders_to_keep() {
 }
 
 #[test]
-fn fragments_behind_the_first_wait_and_nothing_overtakes_them() {
+fn fragments_after_the_first_wait_and_nothing_overtakes_them() {
     for (own, remote) in FAMILIES {
         let (mut host, mut other) = (Host::acquainted(), peer());
         other.engine.bind_udp(SocketAddr::new(remote, PEER_PORT), Owner(1)).expect("free");
@@ -94,7 +94,7 @@ fn answers_wait_for_the_device_in_order_and_too_many_are_counted() {
 }
 
 #[test]
-fn an_answer_in_fragments_waits_for_the_device_as_one_that_is_short() {
+fn a_fragmented_answer_waits_for_the_device_like_a_short_one() {
     for (own, remote) in FAMILIES {
         let (mut host, mut other) = (Host::acquainted(), peer());
         other.engine.icmp_mut().bind(own.is_ipv4(), crate::icmp::Binding::Echo(7));
@@ -114,7 +114,7 @@ fn an_answer_in_fragments_waits_for_the_device_as_one_that_is_short() {
 }
 
 #[test]
-fn an_answer_of_which_not_all_fragments_may_wait_leaves_none() {
+fn an_answer_is_dropped_whole_if_not_all_of_its_fragments_can_wait() {
     for (own, remote) in FAMILIES {
         let mut host = Host::acquainted();
         host.wire.room = 0;
@@ -126,7 +126,7 @@ fn an_answer_of_which_not_all_fragments_may_wait_leaves_none() {
 }
 
 impl Host {
-    /// An echo request of 3000 bytes arrives.
+    /// Receives an echo request of 3000 bytes in fragments.
     fn receive_fragments(&mut self, remote: IpAddr, own: IpAddr) {
         let packet = write::ping(remote, own, 999, &vec![1; 3000]);
         let cut = crate::ip::fragmentation::Fragmentation::new(&packet, packet.len(), 1500, 77).expect("long");
@@ -139,13 +139,13 @@ impl Host {
 }
 
 #[test]
-fn what_waited_for_a_neighbour_waits_for_the_device_too() {
+fn packets_that_waited_for_a_neighbour_wait_for_the_device_too() {
     for (own, remote) in FAMILIES {
         let mut host = Host::new();
         (0..5).for_each(|number| assert_eq!(host.send(own, remote, &[number]), Ok(())));
         host.sent();
         host.wire.room = 2;
-        // Of IPv6, the answer to the question takes one of the places.
+        // For IPv6, the answer to the solicitation takes one of the places.
         host.receive(&write::arp(
             &crate::link::arp::Arp::request(OWN, super::bench::V4, super::bench::PEER_V4).reply(PEER),
         ));
@@ -180,7 +180,7 @@ fn a_stream_arrives_whole_through_a_device_that_is_often_full_and_a_path_that_be
                 written += count;
             }
             for frame in host.sent() {
-                // A router whose next link takes 1300 bytes, from the middle on.
+                // From the middle of the stream on, a router's next link takes only 1300 bytes.
                 if frame.body().len() > 1300 && read.len() > 100_000 {
                     narrow.get_or_insert(round);
                     let reason = crate::ip::icmp::write::Reason::TooBig { mtu: 1300 };

@@ -1,4 +1,4 @@
-//! What strangers are told of packets that were not taken, and how often.
+//! ICMP errors about packets that were not accepted, and their rate.
 
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::vec::Vec;
@@ -18,7 +18,7 @@ fn errors(sent: &[Sent]) -> usize {
 }
 
 #[test]
-fn packets_of_an_unknown_protocol_from_one_host_are_answered_at_the_rate_for_one() {
+fn errors_to_one_host_are_limited_to_the_rate_per_destination() {
     for (own, peer) in FAMILIES {
         let mut host = Host::acquainted();
         for _ in 0..3000 {
@@ -33,7 +33,7 @@ fn packets_of_an_unknown_protocol_from_one_host_are_answered_at_the_rate_for_one
 }
 
 #[test]
-fn packets_of_an_unknown_protocol_from_many_hosts_are_answered_at_the_rate_for_all() {
+fn errors_to_many_hosts_are_limited_to_the_common_rate() {
     let mut host = Host::acquainted();
     host.route("0.0.0.0/0", PEER_V4.into());
     for number in 0..3000u32 {
@@ -47,7 +47,7 @@ fn packets_of_an_unknown_protocol_from_many_hosts_are_answered_at_the_rate_for_a
 }
 
 #[test]
-fn nothing_is_said_about_packets_for_many() {
+fn no_error_is_sent_about_multicast_and_broadcast_packets() {
     let systems = IpAddr::V4(Ipv4Addr::new(224, 0, 0, 1));
     let cases = [
         (multicast_hardware(systems), IpAddr::V4(PEER_V4), systems),
@@ -69,7 +69,7 @@ fn nothing_is_said_about_packets_for_many() {
 }
 
 #[test]
-fn an_unknown_option_that_asks_for_it_is_told_of_though_it_was_for_a_group() {
+fn an_unknown_option_that_asks_for_an_error_is_reported_even_for_a_group() {
     let mut host = Host::acquainted();
     let options = write::extension(59, [0x80, 4, 0, 0, 0, 0]);
     let packet = write::ip(PEER_V6.into(), all_nodes().into(), 60, &options);
@@ -81,7 +81,7 @@ fn an_unknown_option_that_asks_for_it_is_told_of_though_it_was_for_a_group() {
 }
 
 #[test]
-fn an_error_quotes_the_packet_as_it_came() {
+fn an_error_quotes_the_packet_as_it_arrived() {
     let mut host = Host::acquainted();
     let (remote, local) = (SocketAddr::new(PEER_V4.into(), PEER_PORT), SocketAddr::new(V4.into(), PORT));
     let mut packet = write::udp(remote, local, b"closed");
@@ -107,7 +107,7 @@ fn an_error_quotes_the_packet_as_it_came() {
 }
 
 #[test]
-fn nothing_is_said_about_errors_and_from_nobody() {
+fn no_error_is_sent_about_errors_or_to_the_unspecified_address() {
     for (own, peer) in FAMILIES {
         let mut host = Host::acquainted();
         let about = write::udp(SocketAddr::new(own, 1), SocketAddr::new(peer, 2), b"x");
@@ -119,7 +119,7 @@ fn nothing_is_said_about_errors_and_from_nobody() {
 }
 
 #[test]
-fn an_error_to_a_host_that_is_not_known_waits_for_it() {
+fn an_error_to_an_unresolved_neighbour_waits_for_it() {
     let mut host = Host::new();
     host.receive_packet(&write::ip(PEER_V6.into(), V6.into(), 200, b"unknown"));
     let sent = host.sent();

@@ -1,4 +1,4 @@
-//! Packets that are longer than the link takes.
+//! Packets that are longer than the MTU of the link.
 
 use core::net::{IpAddr, SocketAddr};
 use std::vec::Vec;
@@ -17,7 +17,7 @@ fn bytes(length: usize) -> Vec<u8> {
     (0..length).map(|at| (at * 7 % 251) as u8).collect()
 }
 
-/// What the fragments of one packet say: offsets, lengths of data, whether more follow; and their identifications.
+/// The fragments of one packet as offsets, data lengths and more-fragments flags; and their identifications.
 fn cut(sent: &[Sent]) -> (Vec<(usize, usize, bool)>, Vec<u32>) {
     let fragments = sent.iter().map(|frame| {
         let packet = frame.packet().expect("a packet");
@@ -29,7 +29,7 @@ fn cut(sent: &[Sent]) -> (Vec<(usize, usize, bool)>, Vec<u32>) {
 }
 
 #[test]
-fn a_datagram_of_4000_bytes_leaves_in_three_fragments_that_a_peer_puts_together() {
+fn a_datagram_of_4000_bytes_leaves_in_three_fragments_that_a_peer_reassembles() {
     for (own, remote) in FAMILIES {
         let (mut host, mut other) = (Host::acquainted(), peer());
         other.engine.bind_udp(SocketAddr::new(remote, PEER_PORT), Owner(1)).expect("free");
@@ -37,7 +37,7 @@ fn a_datagram_of_4000_bytes_leaves_in_three_fragments_that_a_peer_puts_together(
         assert_eq!(host.send(own, remote, &payload), Ok(()));
         let sent = host.sent();
         let (parts, identifications) = cut(&sent);
-        // RFC 791 section 3.2 and RFC 8200 section 4.5: multiples of eight bytes, as long as the link takes.
+        // RFC 791 section 3.2 and RFC 8200 section 4.5: multiples of eight bytes, as long as the MTU allows.
         let expected = if own.is_ipv4() {
             [(0, 1480, true), (1480, 1480, true), (2960, 1048, false)]
         } else {
@@ -70,7 +70,7 @@ fn identifications_of_datagrams_differ() {
 }
 
 #[test]
-fn a_datagram_that_goes_whole_or_not_at_all_is_too_large() {
+fn a_long_datagram_that_must_not_be_fragmented_is_too_large() {
     for (own, remote) in FAMILIES {
         let mut host = Host::acquainted();
         let (source, destination) = (SocketAddr::new(own, PORT), SocketAddr::new(remote, PEER_PORT));
@@ -118,7 +118,7 @@ fn an_echo_request_of_2000_bytes_is_answered_in_fragments() {
 }
 
 impl Host {
-    /// As [`Host::meet`], for the peer.
+    /// As [`Host::meet`], for a host that has the addresses of the peer.
     fn meet_host(&mut self) {
         self.receive(&write::arp(&crate::link::arp::Arp::request(OWN, V4, PEER_V4)));
         let question = crate::link::ndp::Solicitation::question(V6, OWN, PEER_V6);
@@ -127,7 +127,7 @@ impl Host {
     }
 }
 
-/// Fragments of a datagram to this host, by hand.
+/// Two fragments of a datagram to this host.
 fn parts(own: IpAddr, remote: IpAddr, identification: u32) -> [Vec<u8>; 2] {
     let (from, to) = (SocketAddr::new(remote, PEER_PORT), SocketAddr::new(own, PORT));
     let whole = write::datagram(from, to, &bytes(100));
@@ -148,14 +148,14 @@ fn parts(own: IpAddr, remote: IpAddr, identification: u32) -> [Vec<u8>; 2] {
 }
 
 #[test]
-fn a_packet_whose_fragments_do_not_all_come_is_given_up_and_its_sender_told() {
+fn an_incomplete_packet_expires_and_its_sender_gets_an_error() {
     for (own, remote) in FAMILIES {
         let mut host = Host::acquainted();
         host.bind(own);
         let [first, last] = parts(own, remote, 5);
         host.receive_packet(&first);
         let begun = host.now;
-        // RFC 8200 section 4.5; for IPv4 RFC 1122 section 3.3.2 has 60 to 120 seconds.
+        // RFC 8200 section 4.5. For IPv4, RFC 1122 section 3.3.2 recommends 60 to 120 seconds.
         let lifetime = seconds(60);
         host.advance(lifetime - seconds(1));
         host.meet();
@@ -176,7 +176,7 @@ fn a_packet_whose_fragments_do_not_all_come_is_given_up_and_its_sender_told() {
 }
 
 #[test]
-fn fragments_that_overlap_lose_the_packet() {
+fn overlapping_fragments_drop_the_packet() {
     for (own, remote) in FAMILIES {
         let mut host = Host::acquainted();
         host.bind(own);

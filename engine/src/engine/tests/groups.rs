@@ -1,4 +1,4 @@
-//! Multicast groups: who is a member, and what is reported.
+//! Multicast groups: memberships and reports.
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::vec::Vec;
@@ -12,12 +12,12 @@ use crate::udp::ports::Owner;
 
 const GROUP_V4: Ipv4Addr = Ipv4Addr::new(239, 1, 2, 3);
 const GROUP_V6: Ipv6Addr = Ipv6Addr::new(0xff15, 0, 0, 0, 0, 0, 0, 0x123);
-/// What a record says (RFC 3376 section 4.2.12).
+/// Record types of reports (RFC 3376 section 4.2.12).
 const MEMBER: u8 = 2;
 const LEFT: u8 = 3;
 const JOINED: u8 = 4;
 
-/// The records of reports of the newest versions, with what is right of every one of them.
+/// The records of IGMPv3 and MLDv2 reports, whose other fields are checked.
 fn records(sent: &[Sent]) -> Vec<(u8, IpAddr)> {
     let mut records = Vec::new();
     for frame in sent {
@@ -52,7 +52,7 @@ fn of(sent: &[Sent], group: IpAddr) -> Vec<u8> {
 }
 
 #[test]
-fn the_group_in_which_an_address_is_asked_for_is_reported_when_it_is_taken_and_when_it_is_gone() {
+fn the_solicited_node_group_is_reported_when_an_address_is_added_and_removed() {
     let group = IpAddr::V6(solicited_node(V6));
     let mut host = Host::bare();
     host.add(V6.into(), 64);
@@ -83,7 +83,7 @@ fn the_group_is_reported_before_an_address_is_probed_for() {
 }
 
 #[test]
-fn groups_of_sockets_are_reported_and_what_is_for_them_is_delivered() {
+fn groups_of_sockets_are_reported_and_their_datagrams_delivered() {
     for (own, group) in [(IpAddr::V4(V4), IpAddr::V4(GROUP_V4)), (V6.into(), GROUP_V6.into())] {
         let mut host = Host::acquainted();
         let unspecified: IpAddr =
@@ -119,7 +119,7 @@ fn groups_of_sockets_are_reported_and_what_is_for_them_is_delivered() {
 }
 
 #[test]
-fn the_interfaces_own_group_is_not_left_with_a_guests_membership() {
+fn the_interfaces_own_group_is_not_left_when_a_guest_leaves_it() {
     let group = IpAddr::V6(solicited_node(V6));
     let mut host = Host::new();
     let id = host.engine.bind_udp(SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), PORT), Owner(9)).expect("free");
@@ -174,7 +174,7 @@ fn a_query_about_an_address_that_is_no_group_is_ignored() {
 }
 
 #[test]
-fn memberships_are_reported_anew_when_the_link_is_back() {
+fn memberships_are_reported_again_when_the_link_comes_back() {
     let mut host = Host::new();
     let id = host.bind(Ipv4Addr::UNSPECIFIED.into());
     host.engine.join(id, GROUP_V4.into(), host.now).expect("room");

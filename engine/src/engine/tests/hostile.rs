@@ -1,4 +1,4 @@
-//! Frames of all kinds, damaged and made up: nothing panics, nothing grows without bounds, and the host goes on.
+//! Damaged and forged frames of all kinds: nothing panics, memory stays bounded, and the host keeps working.
 
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::vec;
@@ -19,7 +19,7 @@ use crate::link::ndp::{Advertisement, Solicitation, all_nodes, solicited_node};
 use crate::random::Random;
 use crate::tcp::{Options, Places};
 
-/// A host with everything switched on: sockets, a listener, a connection that begins, groups, DHCP, routers.
+/// A host that uses every feature: sockets, a listener, a connection attempt, groups, DHCP, routers.
 fn busy() -> Host {
     let mut host = Host::acquainted();
     host.with(|engine, now, wire| {
@@ -47,7 +47,7 @@ fn busy() -> Host {
     host
 }
 
-/// Frames that make sense, of every kind that the engine reads.
+/// Valid frames of every kind that the engine parses.
 fn seeds() -> Vec<Vec<u8>> {
     let nodes = all_nodes();
     let advertised = Advertisement::announcement(PEER_V6, PEER);
@@ -121,7 +121,7 @@ fn seeds() -> Vec<Vec<u8>> {
     seeds
 }
 
-/// Puts the checksums right that somebody who makes packets up would put right too.
+/// Recomputes the checksums, as an attacker would.
 fn repair(frame: &mut [u8]) {
     let Some(packet) = frame.get_mut(14..) else { return };
     let header = match packet.first() {
@@ -163,7 +163,7 @@ fn repair(frame: &mut [u8]) {
     payload[at..at + 2].copy_from_slice(&sum.to_be_bytes());
 }
 
-/// Changes a frame a little, or a lot.
+/// Changes a frame at random, slightly or a lot.
 fn damage(frame: &mut Vec<u8>, random: &mut Random) {
     for _ in 0..random.below(4) {
         let at = random.below(frame.len() as u32 + 1) as usize;
@@ -172,7 +172,7 @@ fn damage(frame: &mut Vec<u8>, random: &mut Random) {
             1 => frame.extend((0..random.below(64)).map(|_| 0)),
             2 => frame.insert(at, random.next_u32() as u8),
             _ => {
-                // Behind the hardware addresses, so that it is heard.
+                // After the hardware addresses, so that the frame is accepted.
                 let at = at.max(12);
                 if let Some(byte) = frame.get_mut(at) {
                     *byte = [0, 0xff, *byte ^ 1 << random.below(8), random.next_u32() as u8][random.below(4) as usize];
@@ -227,7 +227,7 @@ fn damaged_frames_of_all_kinds_neither_panic_nor_grow_anything() {
         }
         assert!(host.engine.counters().dropped <= 4 * frames);
         assert!(bytes < 64 << 20, "{bytes}");
-        // It goes on.
+        // The host keeps working.
         host.wire.room = usize::MAX;
         host.with(|engine, now, wire| assert!(engine.transmit(now, wire)));
         host.settle();

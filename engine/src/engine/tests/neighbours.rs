@@ -1,4 +1,4 @@
-//! Neighbours that are not known yet: what waits for them, and what becomes of it.
+//! Neighbours that are not resolved yet: what waits for them, and the result.
 
 use core::net::{IpAddr, SocketAddr};
 use std::vec::Vec;
@@ -17,7 +17,7 @@ use crate::link::neighbours::State;
 use crate::tcp::{Cause, Options, Places};
 use crate::udp::queue::PathError;
 
-/// Whether a frame asks everybody where the peer is.
+/// Whether a frame is a broadcast or multicast solicitation for the peer.
 fn asks(frame: &Sent, peer: IpAddr) -> bool {
     match peer {
         IpAddr::V4(peer) => {
@@ -33,7 +33,7 @@ fn asks(frame: &Sent, peer: IpAddr) -> bool {
     }
 }
 
-/// The peer's answer to that.
+/// The peer's answer to the solicitation.
 fn answer(peer: IpAddr) -> Vec<u8> {
     match peer {
         IpAddr::V4(_) => write::arp(&Arp::request(OWN, V4, PEER_V4).reply(PEER)),
@@ -131,7 +131,7 @@ fn a_connection_waits_for_its_neighbour_and_begins_when_it_answers() {
 }
 
 #[test]
-fn who_sends_too_much_to_a_neighbour_that_is_not_known_is_told_and_nothing_of_it_is_lost() {
+fn a_sender_of_too_much_to_an_unresolved_neighbour_is_told_and_nothing_queued_is_lost() {
     for (own, peer) in FAMILIES {
         let mut host = Host::new();
         (0..64).for_each(|number| assert_eq!(host.send(own, peer, &[number]), Ok(())));
@@ -148,7 +148,7 @@ fn who_sends_too_much_to_a_neighbour_that_is_not_known_is_told_and_nothing_of_it
 }
 
 #[test]
-fn answers_to_strangers_do_not_drive_out_what_is_sent_to_a_neighbour() {
+fn answers_to_strangers_do_not_displace_packets_that_wait_for_a_neighbour() {
     for (own, peer) in FAMILIES {
         let mut host = Host::new();
         assert_eq!(host.send(own, peer, b"first"), Ok(()));
@@ -162,7 +162,7 @@ fn answers_to_strangers_do_not_drive_out_what_is_sent_to_a_neighbour() {
 }
 
 #[test]
-fn what_waits_for_neighbours_is_bounded_in_bytes() {
+fn packets_that_wait_for_neighbours_are_bounded_in_bytes() {
     let mut host = Host::new();
     host.add([10, 0, 0, 1].into(), 8);
     host.settle();
@@ -178,7 +178,7 @@ fn what_waits_for_neighbours_is_bounded_in_bytes() {
 }
 
 #[test]
-fn a_strangers_arp_does_not_touch_what_waits() {
+fn arp_of_strangers_does_not_affect_waiting_packets() {
     let mut host = Host::new();
     assert_eq!(host.send(V4.into(), PEER_V4.into(), b"first"), Ok(()));
     host.sent();
@@ -198,7 +198,7 @@ fn a_strangers_arp_does_not_touch_what_waits() {
 }
 
 #[test]
-fn a_neighbour_is_learnt_by_the_target_of_an_advertisement_whoever_sends_it() {
+fn an_advertisement_is_about_its_target_whoever_sends_it() {
     let mut host = Host::new();
     assert_eq!(host.send(V6.into(), PEER_V6.into(), b"data"), Ok(()));
     host.sent();
@@ -212,7 +212,7 @@ fn a_neighbour_is_learnt_by_the_target_of_an_advertisement_whoever_sends_it() {
 }
 
 #[test]
-fn an_announcement_corrects_what_is_known_and_teaches_nothing_new() {
+fn an_announcement_updates_entries_but_creates_none() {
     let moved = EthernetAddress([2, 0, 0, 0, 0, 77]);
     let mut host = Host::acquainted();
     host.receive(&write::arp(&Arp::announcement(moved, PEER_V4)));
@@ -230,7 +230,7 @@ fn an_announcement_corrects_what_is_known_and_teaches_nothing_new() {
 }
 
 #[test]
-fn a_scan_of_addresses_where_nobody_is_leaves_known_neighbours_alone() {
+fn a_scan_of_unused_addresses_does_not_displace_known_neighbours() {
     let mut host = Host::acquainted();
     host.add([10, 0, 0, 1].into(), 8);
     host.settle();
@@ -246,7 +246,7 @@ fn a_scan_of_addresses_where_nobody_is_leaves_known_neighbours_alone() {
 }
 
 #[test]
-fn connections_to_more_neighbours_than_may_be_asked_for_at_once_all_come_to_an_end() {
+fn connections_to_more_neighbours_than_can_be_resolved_at_once_all_end() {
     let mut host = Host::new();
     host.add([10, 0, 0, 1].into(), 8);
     host.settle();
@@ -316,7 +316,7 @@ fn a_link_without_hardware_addresses_has_no_neighbours() {
 }
 
 #[test]
-fn a_neighbour_is_asked_from_the_address_of_what_waits_for_it() {
+fn a_solicitation_uses_the_source_address_of_the_waiting_packet() {
     for (own, peer) in FAMILIES {
         let mut host = Host::new();
         let second: IpAddr =
@@ -336,10 +336,10 @@ fn a_neighbour_is_asked_from_the_address_of_what_waits_for_it() {
     }
 }
 
-/// Two hosts with one hardware address, as copies of one virtual machine have it: each would ask for the other to answer
-/// it, hear that it is where itself is, and ask again, for ever.
+/// Two hosts may have the same hardware address, for example as copies of one virtual machine. Each would solicit the
+/// other to answer it, see its own hardware address, and solicit again, for ever.
 #[test]
-fn who_has_this_host_s_hardware_address_is_neither_answered_nor_asked_for() {
+fn a_host_with_the_same_hardware_address_is_neither_answered_nor_solicited() {
     let mut host = Host::new();
     host.receive(&write::solicitation((OWN, OWN), &Solicitation::question(PEER_V6, OWN, V6)));
     host.advance(seconds(10));

@@ -18,7 +18,7 @@ fn ends(own: IpAddr, peer: IpAddr) -> (SocketAddr, SocketAddr) {
     (SocketAddr::new(peer, PEER_PORT), SocketAddr::new(own, PORT))
 }
 
-/// A host with a socket of UDP and a listener on the port, at every address of the family.
+/// A host with a UDP socket and a TCP listener on the port, at every address of the family.
 fn serving(own: IpAddr) -> Host {
     let mut host = Host::acquainted();
     host.bind(own);
@@ -27,7 +27,7 @@ fn serving(own: IpAddr) -> Host {
     host
 }
 
-/// Headers of IPv6 that a host passes by.
+/// IPv6 extension headers that a host skips.
 fn passed_by(next: u8) -> Vec<(&'static str, u8, Vec<u8>)> {
     std::vec![
         ("an atomic fragment", 44, fragment_header(next, 0, false, 0x1234).to_vec()),
@@ -53,7 +53,7 @@ fn behind(first: u8, headers: &[u8], payload: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn headers_that_a_host_passes_by_stand_before_datagrams_segments_and_echoes() {
+fn extension_headers_before_datagrams_segments_and_echo_requests_are_skipped() {
     let (remote, local) = ends(V6.into(), PEER_V6.into());
     for (name, first, headers) in passed_by(17) {
         let mut host = serving(V6.into());
@@ -89,7 +89,7 @@ fn with_options(packet: &[u8], options: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn options_of_ipv4_are_passed_by_and_source_routes_are_not_followed() {
+fn ipv4_options_are_ignored_and_source_routes_are_not_followed() {
     const DONE: [u8; 8] = [131, 7, 8, 192, 0, 2, 9, 0];
     const LEFT: [u8; 8] = [131, 7, 4, 192, 0, 2, 9, 0];
     let (remote, local) = ends(V4.into(), PEER_V4.into());
@@ -166,7 +166,7 @@ fn frames_for_another_hardware_address_are_dropped() {
 }
 
 #[test]
-fn a_packet_for_one_in_a_frame_for_many_is_dropped_over_ipv4() {
+fn an_ipv4_unicast_packet_in_a_broadcast_frame_is_dropped() {
     let mut host = serving(V4.into());
     let (remote, local) = ends(V4.into(), PEER_V4.into());
     for to in [EthernetAddress::BROADCAST, multicast_hardware(Ipv4Addr::new(224, 0, 0, 1).into())] {
@@ -179,7 +179,7 @@ fn a_packet_for_one_in_a_frame_for_many_is_dropped_over_ipv4() {
 }
 
 #[test]
-fn what_is_for_all_is_delivered_and_an_echo_request_for_all_not_answered() {
+fn broadcast_datagrams_are_delivered_and_broadcast_echo_requests_not_answered() {
     let mut host = Host::acquainted();
     host.bind(Ipv4Addr::UNSPECIFIED.into());
     for all in [Ipv4Addr::BROADCAST, Ipv4Addr::new(192, 0, 2, 255)] {
@@ -196,7 +196,7 @@ fn what_is_for_all_is_delivered_and_an_echo_request_for_all_not_answered() {
 }
 
 #[test]
-fn packets_that_no_honest_link_brings_are_dropped_in_silence() {
+fn martian_packets_are_dropped_silently() {
     let v4 = |text: &str| IpAddr::V4(text.parse::<Ipv4Addr>().expect("an address"));
     let v6 = |text: &str| IpAddr::V6(text.parse::<Ipv6Addr>().expect("an address"));
     let (own, own6) = (IpAddr::V4(V4), IpAddr::V6(V6));
@@ -243,7 +243,7 @@ fn packets_that_no_honest_link_brings_are_dropped_in_silence() {
 }
 
 #[test]
-fn echo_requests_to_a_group_are_answered_over_ipv6_alone() {
+fn echo_requests_to_a_group_are_answered_only_over_ipv6() {
     let mut host = Host::acquainted();
     let nodes = crate::link::ndp::all_nodes();
     let to = multicast_hardware(nodes.into());
@@ -257,7 +257,7 @@ fn echo_requests_to_a_group_are_answered_over_ipv6_alone() {
 }
 
 #[test]
-fn neighbour_discovery_in_a_fragment_is_not_believed() {
+fn fragmented_neighbour_discovery_is_ignored() {
     let mut host = Host::new();
     let mut message = Vec::new();
     crate::link::ndp::Solicitation::question(PEER_V6, PEER, V6).write(&mut message);
@@ -268,9 +268,9 @@ fn neighbour_discovery_in_a_fragment_is_not_believed() {
     assert_eq!((host.sent(), host.neighbour(PEER_V6.into())), (Vec::new(), None), "RFC 6980 section 5");
 }
 
-/// The bytes of a frame in two parts, as a device may bring them.
+/// A device may deliver a frame in two parts.
 #[test]
-fn what_lies_apart_is_part_of_its_packet() {
+fn a_frame_in_parts_is_received_as_one_packet() {
     for (own, peer) in FAMILIES {
         let (remote, local) = ends(own, peer);
         let frame = write::framed(OWN, PEER, &write::udp(remote, local, &[7; 3000]));
@@ -288,7 +288,7 @@ fn what_lies_apart_is_part_of_its_packet() {
 }
 
 #[test]
-fn checksums_are_not_looked_at_where_the_device_has_verified_them() {
+fn checksums_are_not_verified_if_the_device_has_verified_them() {
     for (own, peer) in FAMILIES {
         let (remote, local) = ends(own, peer);
         let mut host = serving(own);
@@ -303,7 +303,7 @@ fn checksums_are_not_looked_at_where_the_device_has_verified_them() {
 }
 
 #[test]
-fn what_is_for_many_leaves_to_their_hardware_address_and_asks_for_nobody() {
+fn multicast_and_broadcast_packets_leave_without_a_solicitation() {
     let mut host = Host::new();
     let cases = [
         (IpAddr::V4(V4), IpAddr::V4(Ipv4Addr::BROADCAST), EthernetAddress::BROADCAST),

@@ -1,4 +1,4 @@
-//! Errors about this host's own packets: which are believed, and what follows from them.
+//! ICMP errors about this host's own packets: which are accepted, and their effects.
 
 use core::net::{IpAddr, SocketAddr};
 use std::vec;
@@ -12,7 +12,7 @@ use crate::ip::icmp::write::Reason;
 use crate::tcp::{Cause, ConnectionId, TcpState};
 use crate::udp::queue::PathError;
 
-/// A router on the way.
+/// The address of a router on the path.
 fn router(own: IpAddr) -> IpAddr {
     if own.is_ipv4() { [203, 0, 113, 1].into() } else { [0x2001, 0xdb8, 9, 0, 0, 0, 0, 1].into() }
 }
@@ -21,13 +21,13 @@ fn longest(sent: &[Sent]) -> usize {
     sent.iter().map(|frame| frame.body().len()).max().unwrap_or_default()
 }
 
-/// An error from a router about a packet of this host, whose beginning is quoted.
+/// Receives an error from a router about a packet of this host.
 fn report(host: &mut Host, own: IpAddr, reason: Reason, about: &[u8]) {
     host.receive_packet(&write::error_about(router(own), own, reason, about));
 }
 
 #[test]
-fn a_datagram_that_was_too_big_makes_the_next_ones_leave_in_smaller_fragments() {
+fn after_packet_too_big_the_next_datagrams_leave_in_smaller_fragments() {
     for (own, peer) in FAMILIES {
         let mut host = Host::acquainted();
         host.bind(own);
@@ -47,7 +47,7 @@ fn a_datagram_that_was_too_big_makes_the_next_ones_leave_in_smaller_fragments() 
 }
 
 #[test]
-fn fragments_that_were_too_big_are_told_of_by_the_first_of_them() {
+fn packet_too_big_about_a_first_fragment_is_accepted() {
     for (own, peer) in FAMILIES {
         let mut host = Host::acquainted();
         host.bind(own);
@@ -60,7 +60,7 @@ fn fragments_that_were_too_big_are_told_of_by_the_first_of_them() {
 }
 
 #[test]
-fn answers_to_echo_requests_are_cut_as_the_path_asks() {
+fn echo_replies_are_fragmented_to_the_path_mtu() {
     for (own, peer) in FAMILIES {
         let mut host = Host::acquainted();
         assert_eq!(host.send_echo(own, peer, &vec![1; 1400]), Ok(()));
@@ -73,7 +73,7 @@ fn answers_to_echo_requests_are_cut_as_the_path_asks() {
 }
 
 #[test]
-fn an_error_about_what_was_not_sent_is_not_believed() {
+fn an_error_about_a_packet_that_was_not_sent_is_ignored() {
     for (own, peer) in FAMILIES {
         let mut host = Host::acquainted();
         host.bind(own);
@@ -90,13 +90,13 @@ fn an_error_about_what_was_not_sent_is_not_believed() {
             report(&mut host, own, Reason::TooBig { mtu: 1300 }, guess);
         }
         assert_eq!((host.send(own, peer, &large), host.sent().len()), (Ok(()), 1), "RFC 5927 section 7.2");
-        // Nor one about a packet of somebody else, or that is to somebody else.
+        // Nor an error about a packet of another host, or addressed to another host.
         let host_of_its_own = write::udp(remote, local, &large);
         report(&mut host, own, Reason::TooBig { mtu: 1300 }, &host_of_its_own);
         let about = write::udp(local, remote, &large);
         let many = if own.is_ipv4() { IpAddr::V4([224, 0, 0, 1].into()) } else { crate::link::ndp::all_nodes().into() };
         host.receive_packet(&write::error_about(router(own), many, Reason::TooBig { mtu: 1300 }, &about));
-        // Nor one that says no less than the packet had.
+        // Nor an error with an MTU that the packet did not exceed.
         report(&mut host, own, Reason::TooBig { mtu: 1490 }, &about);
         assert_eq!((host.send(own, peer, &large), host.sent().len()), (Ok(()), 1));
     }
@@ -120,7 +120,7 @@ fn an_error_goes_to_the_address_that_the_packet_came_from() {
 }
 
 #[test]
-fn a_path_is_never_narrower_than_every_link_is() {
+fn a_path_mtu_has_a_minimum() {
     for (own, peer) in FAMILIES {
         let mut host = Host::acquainted();
         host.bind(own);
@@ -138,7 +138,7 @@ fn a_path_is_never_narrower_than_every_link_is() {
 }
 
 #[test]
-fn a_port_that_nobody_has_is_told_to_the_socket_that_sent_there() {
+fn port_unreachable_is_reported_to_the_socket_that_sent() {
     for (own, peer) in FAMILIES {
         let mut host = Host::acquainted();
         host.bind(own);
@@ -157,7 +157,7 @@ fn a_port_that_nobody_has_is_told_to_the_socket_that_sent_there() {
     }
 }
 
-/// A connection that is established.
+/// Establishes a connection.
 fn establish(host: &mut Host, own: IpAddr, peer: IpAddr) -> ConnectionId {
     let connection = host.connect(own, peer);
     let sent = host.sent();
@@ -165,7 +165,7 @@ fn establish(host: &mut Host, own: IpAddr, peer: IpAddr) -> ConnectionId {
     let number = |at: usize| u32::from_be_bytes(*syn.payload()[at..].first_chunk().expect("a header"));
     let port = u16::from_be_bytes([syn.payload()[0], syn.payload()[1]]);
     let (remote, local) = (SocketAddr::new(peer, PEER_PORT), SocketAddr::new(own, port));
-    // An MSS of 1460.
+    // Adds an MSS option of 1460.
     let mut answer = write::segment(remote, local, 0x12, 500, number(4).wrapping_add(1));
     answer[12] = 0x60;
     answer[16..18].fill(0);
@@ -178,7 +178,7 @@ fn establish(host: &mut Host, own: IpAddr, peer: IpAddr) -> ConnectionId {
     connection
 }
 
-/// A connection that is established, and its segment of 1400 bytes that is not acknowledged.
+/// An established connection, and a segment of 1400 bytes of it that is not acknowledged.
 fn established(own: IpAddr, peer: IpAddr) -> (Host, ConnectionId, Vec<u8>) {
     let mut host = Host::acquainted();
     let connection = establish(&mut host, own, peer);
@@ -209,7 +209,7 @@ fn a_segment_that_was_too_big_is_sent_again_in_shorter_ones() {
 }
 
 #[test]
-fn an_established_connection_outlives_errors_and_one_that_begins_fails_by_those_about_its_syn() {
+fn errors_end_a_connection_attempt_but_not_an_established_connection() {
     for (own, peer) in FAMILIES {
         let (mut host, connection, segment) = established(own, peer);
         for reason in [Reason::PortUnreachable, Reason::NoRoute, Reason::Prohibited, Reason::HopLimitExceeded] {
@@ -233,7 +233,7 @@ fn an_established_connection_outlives_errors_and_one_that_begins_fails_by_those_
 }
 
 #[test]
-fn a_new_route_lets_go_on_who_had_none_and_nobody_else() {
+fn a_new_route_resumes_only_connections_that_had_none() {
     for (own, peer) in FAMILIES {
         let mut host = Host::acquainted();
         let beyond: IpAddr =
@@ -258,7 +258,7 @@ fn a_new_route_lets_go_on_who_had_none_and_nobody_else() {
 }
 
 #[test]
-fn who_waits_for_a_router_goes_on_by_another_one() {
+fn a_connection_that_waits_for_a_router_continues_through_another() {
     for (own, peer) in FAMILIES {
         let mut host = Host::acquainted();
         let (network, silent, beyond): (&str, IpAddr, IpAddr) = if own.is_ipv4() {

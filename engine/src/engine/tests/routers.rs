@@ -3,7 +3,7 @@
 use core::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::vec::Vec;
 
-use super::bench::{Host, OTHER, OTHER_LOCAL, OWN, PEER, PEER_LOCAL, PEER_V6, V6, millis, seconds};
+use super::bench::{FAMILIES, Host, OTHER, OTHER_LOCAL, OWN, PEER, PEER_LOCAL, PEER_V6, V4, V6, millis, seconds};
 use super::write::{self, prefix, router_advertisement};
 use crate::interface::Change;
 use crate::ip::routes::Target;
@@ -36,19 +36,20 @@ fn chosen(host: &mut Host, from: IpAddr) -> smoltcp::wire::EthernetAddress {
 }
 
 #[test]
-fn routers_are_asked_three_times_once_there_is_a_link_local_address() {
+fn routers_are_asked_ever_less_often_once_there_is_a_link_local_address() {
     let mut host = Host::bare();
     host.with(|engine, now, _| {
         engine.set_autoconfiguration(true, now);
         engine.interface_mut().set_link_local(true, now);
     });
     host.act();
-    host.advance(seconds(60));
+    host.advance(seconds(4000));
     let sent = host.sent();
     let own = host.engine.interface().addresses().iter().next().expect("an address").address();
     let asked: Vec<_> =
         sent.iter().filter(|frame| matches!(frame.discovery(), Some(Message::RouterSolicitation))).collect();
-    assert_eq!(asked.len(), 3, "RFC 4861 section 6.3.7");
+    // After 4, 8, 16 seconds and so on, up to 2048.
+    assert_eq!(asked.len(), 10, "RFC 7559 section 2");
     for frame in &asked {
         let packet = frame.packet().expect("a packet");
         assert_eq!((packet.source, packet.destination), (own, all_routers().into()));
@@ -56,6 +57,35 @@ fn routers_are_asked_three_times_once_there_is_a_link_local_address() {
     }
     let used = sent.iter().find(|frame| frame.advertisement().is_some()).expect("an announcement").at;
     assert!(asked[0].at - used <= millis(1), "at once");
+}
+
+/// RFC 4861 section 6.3.7.
+#[test]
+fn there_seems_to_be_no_router_where_none_answers_three_times() {
+    let is_unanswered = |host: &Host| host.engine.discovery().expect("it is on").is_unanswered();
+    let told = |host: &Host| host.changes().iter().filter(|change| **change == Change::Autoconfiguration).count();
+    let mut host = Host::bare();
+    host.with(|engine, now, _| {
+        engine.interface_mut().set_link_local(true, now);
+        engine.set_autoconfiguration(true, now);
+    });
+    host.act();
+    host.advance(seconds(3));
+    host.events.clear();
+    host.advance(seconds(8));
+    assert!(!is_unanswered(&host));
+    host.advance(seconds(5));
+    assert_eq!((is_unanswered(&host), told(&host)), (true, 1));
+    // The link is back, and may be another.
+    host.with(|engine, now, _| engine.link_up(now));
+    host.act();
+    assert_eq!((is_unanswered(&host), told(&host)), (false, 2));
+    host.advance(seconds(5));
+    // One that answers is one, although it leads nowhere.
+    host.receive(&router_advertisement(PEER, PEER_LOCAL, 0, 0, &[]));
+    host.events.clear();
+    host.advance(seconds(100));
+    assert_eq!((is_unanswered(&host), told(&host)), (false, 0));
 }
 
 #[test]
@@ -227,6 +257,35 @@ fn a_connection_from_a_formed_address_outlives_a_link_that_was_down() {
     host.advance(seconds(3));
     assert!(host.has(formed));
     assert_eq!(host.engine.tcp().state(connection), crate::tcp::TcpState::Established);
+}
+
+/// RFC 4861 section 6.3.4.
+#[test]
+fn what_no_socket_sends_has_the_hop_limit_that_routers_advertise() {
+    let mut host = listening();
+    host.add(V6.into(), 64);
+    host.add(V4.into(), 24);
+    let answers = |host: &mut Host| {
+        host.meet();
+        for (own, peer) in FAMILIES.into_iter().rev() {
+            let syn = write::segment(SocketAddr::new(peer, 7), SocketAddr::new(own, 7), 2, 1, 0);
+            host.receive_packet(&write::ping(peer, own, 1, b"data"));
+            host.receive_packet(&write::udp(SocketAddr::new(peer, 7), SocketAddr::new(own, 7), b"data"));
+            host.receive_packet(&write::ip(peer, own, 6, &syn));
+        }
+        let sent = host.sent();
+        let answers = sent.iter().filter(|frame| frame.discovery().is_none());
+        answers.filter_map(super::bench::Sent::packet).map(|packet| packet.hop_limit).collect::<Vec<_>>()
+    };
+    assert_eq!(answers(&mut host), [64; 6]);
+    for (advertised, expected) in [(32, 32), (0, 32), (255, 255)] {
+        host.receive(&write::router_advertisement_with(advertised, PEER, PEER_LOCAL, 0, 1800, &[]));
+        host.advance(seconds(10));
+        assert_eq!(answers(&mut host), [expected, expected, expected, 64, 64, 64]);
+    }
+    host.with(|engine, now, _| engine.set_autoconfiguration(false, now));
+    host.advance(seconds(10));
+    assert_eq!(answers(&mut host), [64; 6]);
 }
 
 #[test]

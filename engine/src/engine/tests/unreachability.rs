@@ -1,4 +1,4 @@
-//! Neighbours that are known, and whether packets reach them (RFC 4861 section 7.3).
+//! Neighbour unreachability detection (RFC 4861 section 7.3).
 
 use core::net::{IpAddr, Ipv4Addr};
 use std::vec::Vec;
@@ -15,7 +15,7 @@ use crate::link::ndp::{Advertisement, Solicitation};
 use crate::link::neighbours::State;
 use crate::tcp::{Options, Places};
 
-/// The unicast questions to a neighbour whether it is still there, and when.
+/// The times of the unicast solicitations that check whether a neighbour is still reachable.
 fn checks(sent: &[Sent], of: IpAddr, to: EthernetAddress) -> Vec<crate::time::Instant> {
     let is_check = |frame: &&Sent| {
         let question = match of {
@@ -28,7 +28,7 @@ fn checks(sent: &[Sent], of: IpAddr, to: EthernetAddress) -> Vec<crate::time::In
 }
 
 #[test]
-fn a_neighbour_that_packets_go_to_is_asked_five_seconds_later_itself_and_three_times() {
+fn a_neighbour_in_use_is_probed_three_times_after_five_seconds() {
     for (own, remote) in FAMILIES {
         let mut host = Host::acquainted();
         if own.is_ipv4() {
@@ -53,7 +53,7 @@ fn a_neighbour_that_packets_go_to_is_asked_five_seconds_later_itself_and_three_t
 }
 
 #[test]
-fn a_neighbour_that_answers_the_first_question_stays() {
+fn a_neighbour_that_answers_the_first_probe_is_kept() {
     for (own, remote) in FAMILIES {
         let (mut host, mut other) = (Host::acquainted(), peer());
         assert_eq!(host.send(own, remote, b"data"), Ok(()));
@@ -65,7 +65,7 @@ fn a_neighbour_that_answers_the_first_question_stays() {
 }
 
 #[test]
-fn a_peer_that_acknowledges_is_not_asked() {
+fn a_peer_that_acknowledges_data_is_not_probed() {
     for (own, remote) in FAMILIES {
         let (mut host, mut other) = (Host::acquainted(), peer());
         let listener = other.engine.tcp_mut().bind(remote, super::bench::PEER_PORT).expect("free");
@@ -90,7 +90,7 @@ fn a_peer_that_acknowledges_is_not_asked() {
     }
 }
 
-/// Two routers of one family, of which the first is the better one.
+/// A host with two routers of one family, of which the first is preferred.
 fn two_routers(is_ipv4: bool) -> (Host, IpAddr, IpAddr) {
     let mut host = Host::new();
     let (first, second): (IpAddr, IpAddr) = if is_ipv4 {
@@ -108,7 +108,7 @@ fn two_routers(is_ipv4: bool) -> (Host, IpAddr, IpAddr) {
     (host, first, second)
 }
 
-/// A neighbour asks for this host.
+/// A neighbour solicits this host.
 fn introduce(host: &mut Host, address: IpAddr, hardware: EthernetAddress) {
     match address {
         IpAddr::V4(address) => host.receive(&write::arp(&Arp::request(hardware, address, V4))),
@@ -133,13 +133,13 @@ fn confirm(host: &mut Host, address: IpAddr, hardware: EthernetAddress) {
 }
 
 #[test]
-fn where_a_router_is_lost_the_other_one_is_used() {
+fn if_a_router_is_lost_the_other_one_is_used() {
     for (own, _) in FAMILIES {
         let (mut host, first, second) = two_routers(own.is_ipv4());
         let beyond: IpAddr =
             if own.is_ipv4() { [203, 0, 113, 1].into() } else { [0x2001, 0xdb8, 9, 0, 0, 0, 0, 1].into() };
         assert_eq!((host.send(own, beyond, b"data"), host.sent()[0].to()), (Ok(()), PEER));
-        // The other one is there all the while.
+        // The second router answers all the time.
         for _ in 0..10 {
             host.advance(seconds(1));
             confirm(&mut host, second, OTHER);
@@ -149,14 +149,14 @@ fn where_a_router_is_lost_the_other_one_is_used() {
         let sent = host.sent();
         let sent = sent.iter().find(|frame| frame.datagram().is_some()).expect("a datagram");
         assert_eq!(sent.to(), OTHER);
-        // The better one comes back (RFC 4191 section 3.5).
+        // The preferred router is back (RFC 4191 section 3.5).
         introduce(&mut host, first, PEER);
         assert_eq!((host.send(own, beyond, b"data"), host.sent()[0].to()), (Ok(()), PEER));
     }
 }
 
 #[test]
-fn a_better_router_that_is_lost_is_asked_once_a_minute_whether_it_is_back() {
+fn a_lost_preferred_router_is_solicited_once_a_minute() {
     let (mut host, first, second) = two_routers(false);
     let beyond: IpAddr = [0x2001, 0xdb8, 9, 0, 0, 0, 0, 1].into();
     let mut asked = Vec::new();
@@ -184,7 +184,7 @@ fn a_better_router_that_is_lost_is_asked_once_a_minute_whether_it_is_back() {
 }
 
 #[test]
-fn who_was_reachable_before_the_link_was_down_is_asked_when_something_is_sent_there() {
+fn a_neighbour_that_was_reachable_before_the_link_was_down_is_probed_when_it_is_used() {
     for (own, remote) in FAMILIES {
         let (mut host, mut other) = (Host::acquainted(), peer());
         assert_eq!(host.send(own, remote, b"data"), Ok(()));

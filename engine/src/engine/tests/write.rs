@@ -7,8 +7,7 @@ use std::vec::Vec;
 use smoltcp::wire::{EthernetAddress, IpProtocol};
 
 use crate::buffer::Payload;
-use crate::ip::icmp::write::Reason;
-use crate::ip::icmp::write::{echo_reply, echo_request, error, message};
+use crate::ip::icmp::write::{Reason, echo_reply, echo_request, error, message};
 use crate::ip::output::{Checksums, Header};
 use crate::link::arp::Arp;
 use crate::link::groups::multicast_hardware;
@@ -28,7 +27,7 @@ pub(super) fn framed(to: EthernetAddress, from: EthernetAddress, packet: &[u8]) 
     ethernet(to, from, if packet[0] >> 4 == 4 { IPV4 } else { IPV6 }, packet)
 }
 
-/// A frame with an ARP message: announcements, probes and requests to all, replies to whom they are for.
+/// A frame with an ARP message: replies go to their target, everything else to the broadcast address.
 pub(super) fn arp(message: &Arp) -> Vec<u8> {
     let is_reply = message.operation == crate::link::arp::Operation::Reply && !message.is_announcement();
     let to = if is_reply { message.target_hardware } else { EthernetAddress::BROADCAST };
@@ -48,7 +47,7 @@ pub(super) fn hopping(hop_limit: u8, source: IpAddr, destination: IpAddr, protoc
     packet
 }
 
-/// What an IP packet with a datagram carries.
+/// The payload of an IP packet with a UDP datagram.
 pub(super) fn datagram(source: SocketAddr, destination: SocketAddr, payload: &[u8]) -> Vec<u8> {
     let mut bytes = vec![0; datagram::HEADER + payload.len()];
     let written = datagram::write(source, destination, Payload::from(payload), Checksums::All, &mut bytes);
@@ -89,7 +88,7 @@ pub(super) fn error_about(source: IpAddr, destination: IpAddr, reason: Reason, a
     ip(source, destination, icmp(source), &bytes)
 }
 
-/// A frame with a message of neighbour discovery, to a group or to one.
+/// A frame with a neighbour discovery message, to a group or to a single host.
 pub(super) fn discovery(
     hardware: (EthernetAddress, EthernetAddress),
     source: Ipv6Addr,
@@ -118,8 +117,20 @@ pub(super) fn advertisement(
     discovery(hardware, source, destination, &bytes)
 }
 
-/// What a router says of itself: preference bits, lifetime in seconds, options.
+/// A frame with a router advertisement: preference bits, lifetime in seconds, options.
 pub(super) fn router_advertisement(
+    from: EthernetAddress,
+    source: Ipv6Addr,
+    flags: u8,
+    lifetime: u16,
+    options: &[u8],
+) -> Vec<u8> {
+    router_advertisement_with(0, from, source, flags, lifetime, options)
+}
+
+/// The same with a hop limit (Cur Hop Limit), which is 0 where none is said.
+pub(super) fn router_advertisement_with(
+    hop_limit: u8,
     from: EthernetAddress,
     source: Ipv6Addr,
     flags: u8,
@@ -130,11 +141,11 @@ pub(super) fn router_advertisement(
     let [high, low] = lifetime.to_be_bytes();
     let rest = [&[0; 8][..], &[1, 1], &from.0, options].concat();
     let mut bytes = Vec::new();
-    message(&mut bytes, source.into(), nodes.into(), [134, 0], [0, flags, high, low], &rest);
+    message(&mut bytes, source.into(), nodes.into(), [134, 0], [hop_limit, flags, high, low], &rest);
     discovery((EthernetAddress([0; 6]), from), source, nodes, &bytes)
 }
 
-/// A prefix option of 64 bits (RFC 4861 section 4.6.2), on the link and for addresses, for an hour.
+/// A prefix option for a /64 (RFC 4861 section 4.6.2), on-link and autonomous, with a lifetime of an hour.
 pub(super) fn prefix(network: Ipv6Addr) -> Vec<u8> {
     let mut option = Vec::from([3, 4, 64, 0xc0]);
     option.extend(3600u32.to_be_bytes());
@@ -144,7 +155,7 @@ pub(super) fn prefix(network: Ipv6Addr) -> Vec<u8> {
     option
 }
 
-/// An IPv6 extension header of eight bytes: what follows it, and what it says.
+/// An IPv6 extension header of eight bytes: the next header, and its data.
 pub(super) const fn extension(next: u8, data: [u8; 6]) -> [u8; 8] {
     let [a, b, c, d, e, f] = data;
     [next, 0, a, b, c, d, e, f]
@@ -157,7 +168,7 @@ pub(super) fn fragment_header(next: u8, offset: u16, more: bool, identification:
     [next, 0, high, low, a, b, c, d]
 }
 
-/// A plain TCP segment without data.
+/// A TCP segment without options and data.
 pub(super) fn segment(source: SocketAddr, destination: SocketAddr, flags: u8, sequence: u32, answer: u32) -> Vec<u8> {
     let mut bytes = Vec::new();
     bytes.extend(source.port().to_be_bytes());
@@ -171,7 +182,7 @@ pub(super) fn segment(source: SocketAddr, destination: SocketAddr, flags: u8, se
     bytes
 }
 
-/// A message of IGMP in its packet, with a router alert (RFC 3376 section 4).
+/// An IGMP message in its packet, with a router alert (RFC 3376 section 4).
 pub(super) fn igmp(source: Ipv4Addr, destination: Ipv4Addr, message: &[u8]) -> Vec<u8> {
     let mut message = message.to_vec();
     let sum = (!smoltcp::wire::checksum::data(&message)).to_be_bytes();
@@ -179,7 +190,7 @@ pub(super) fn igmp(source: Ipv4Addr, destination: Ipv4Addr, message: &[u8]) -> V
     hopping(1, source.into(), destination.into(), 2, &message)
 }
 
-/// A message of MLD in its packet, with a router alert in a hop-by-hop header (RFC 3810 section 5).
+/// An MLD message in its packet, with a router alert in a hop-by-hop header (RFC 3810 section 5).
 pub(super) fn mld(source: Ipv6Addr, destination: Ipv6Addr, number: u8, word: [u8; 4], rest: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::from(extension(58, [5, 2, 0, 0, 1, 0]));
     message(&mut bytes, source.into(), destination.into(), [number, 0], word, rest);

@@ -1,4 +1,4 @@
-//! Which address to speak from: source address selection (RFC 6724 section 5).
+//! Source address selection (RFC 6724 section 5), and its default policy table.
 
 use core::cmp::Ordering;
 use core::net::{IpAddr, Ipv6Addr};
@@ -8,16 +8,16 @@ use smoltcp::wire::IpAddress;
 use super::{Address, Addresses, State, is_v4_mapped};
 use crate::time::Instant;
 
-/// How far an address means something, as the scope field of multicast addresses has it (RFC 6724 section 3.1).
+/// The scope of an address, with the values of the scope field of multicast addresses (RFC 6724 section 3.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Scope(u8);
 
 impl Scope {
-    /// One link. Loopback addresses have this scope too (RFC 6724 section 3.4 and 3.2).
+    /// One link. Loopback addresses have this scope too (RFC 6724 sections 3.2 and 3.4).
     pub const LINK_LOCAL: Self = Self(0x2);
-    /// One site, by addresses that are no longer given out (RFC 3879).
+    /// One site. Such addresses are deprecated (RFC 3879).
     pub const SITE_LOCAL: Self = Self(0x5);
-    /// Everywhere. All IPv4 addresses but link-local and loopback ones have it, private ones among them (RFC 6724
+    /// Global. All IPv4 addresses but link-local and loopback ones have this scope, including private ones (RFC 6724
     /// section 3.2).
     pub const GLOBAL: Self = Self(0xe);
 
@@ -38,18 +38,18 @@ impl Scope {
 }
 
 impl Addresses {
-    /// The address to send to `destination` from, by way of `next_hop`, which is the destination itself where that is
-    /// on the link (RFC 6724 section 5); `None` where there is none. Of equals, it is the one that was added first.
+    /// The source address for `destination` (RFC 6724 section 5); `None` if there is none. `next_hop` is the
+    /// destination itself if that is on-link. Of equal addresses, the one added first is chosen.
     ///
-    /// Tentative and duplicated addresses are never chosen. Rules 4 (home addresses) and 7 (temporary addresses) have
-    /// no subject here, and rule 5 none on one interface. A socket that is bound to an address needs no choice: the RFC
-    /// overrides no application; whether it still [has](Self::is_local) the address is all there is to ask.
+    /// Tentative and duplicated addresses are never chosen. Rule 4 (home addresses) does not apply here, nor does rule 5,
+    /// because there is only one interface. A socket that is bound to an address needs no selection, because the RFC does
+    /// not override applications: the caller only checks whether this host still [has](Self::is_local) the address.
     #[must_use]
     pub fn select(&self, destination: IpAddr, next_hop: IpAddr, now: Instant) -> Option<IpAddr> {
         self.select_among(destination, next_hop, now, |_| true)
     }
 
-    /// As [`select`](Self::select), among the addresses that `permits` lets pass.
+    /// As [`select`](Self::select), among the addresses for which `permits` is true.
     #[must_use]
     pub fn select_among(
         &self,
@@ -75,12 +75,12 @@ impl Addresses {
     }
 }
 
-/// What the rules compare of a source address, for one destination.
+/// The properties of a source address that the rules compare, for one destination.
 struct Candidate {
     address: IpAddr,
     /// Rule 1.
     is_destination: bool,
-    /// Rule 2: its scope, and whether that is too small for the destination.
+    /// Rule 2: its scope, and whether the scope is smaller than the destination's.
     scope: Scope,
     is_too_near: bool,
     /// Rule 3.
@@ -89,6 +89,8 @@ struct Candidate {
     suits_next_hop: bool,
     /// Rule 6.
     is_labelled_alike: bool,
+    /// Rule 7.
+    is_temporary: bool,
     /// Rule 8.
     common_prefix: u32,
 }
@@ -104,16 +106,17 @@ impl Candidate {
             is_deprecated,
             suits_next_hop: suits(known, next_hop),
             is_labelled_alike: label(address) == label(destination),
+            is_temporary: known.temporary,
             common_prefix: common_prefix(address, destination).min(known.cidr.prefix_len().into()),
         }
     }
 
-    /// The greater is the better one.
+    /// The greater candidate is the better one.
     fn compare(&self, other: &Self) -> Ordering {
         self.is_destination
             .cmp(&other.is_destination)
             .then_with(|| other.is_too_near.cmp(&self.is_too_near))
-            // Of two that reach, the one with the smaller scope is better; of two that do not, the one with the larger.
+            // If both scopes are large enough, the smaller one is better; if neither is, the larger one is.
             .then_with(|| {
                 let larger = self.scope.cmp(&other.scope);
                 if self.is_too_near { larger } else { larger.reverse() }
@@ -121,13 +124,14 @@ impl Candidate {
             .then_with(|| other.is_deprecated.cmp(&self.is_deprecated))
             .then_with(|| self.suits_next_hop.cmp(&other.suits_next_hop))
             .then_with(|| self.is_labelled_alike.cmp(&other.is_labelled_alike))
+            .then_with(|| self.is_temporary.cmp(&other.is_temporary))
             .then_with(|| self.common_prefix.cmp(&other.common_prefix))
     }
 }
 
-/// Rule 5.5: whether the next hop is one that carries packets from an address: its prefix holds the next hop, or the
-/// next hop has advertised it. Routers of IPv6 are known by link-local addresses, which say nothing about prefixes that
-/// no router advertised: an administrator's are right for each.
+/// Rule 5.5: whether the next hop forwards packets from an address, because the address's prefix contains the next hop,
+/// or because the next hop advertised the prefix. IPv6 routers have link-local addresses, which say nothing about
+/// prefixes that no router advertised: addresses of an administrator suit every router.
 fn suits(known: &Address, next_hop: IpAddr) -> bool {
     if known.cidr.contains_addr(&IpAddress::from(next_hop)) {
         return true;
@@ -139,8 +143,8 @@ fn suits(known: &Address, next_hop: IpAddr) -> bool {
     }
 }
 
-/// What the default policy table says of an address (RFC 6724 section 2.1): its precedence among destinations, and its
-/// label.
+/// The entry of the default policy table for an address (RFC 6724 section 2.1): its precedence as a destination, and
+/// its label.
 #[must_use]
 pub fn policy(address: IpAddr) -> (u8, u8) {
     let IpAddr::V6(address) = address else { return (35, 4) };
@@ -161,7 +165,7 @@ fn label(address: IpAddr) -> u8 {
     policy(address).1
 }
 
-/// How many leading bits two addresses of one family share.
+/// The number of leading bits that two addresses of one family share.
 #[must_use]
 pub fn common_prefix(one: IpAddr, other: IpAddr) -> u32 {
     match (one, other) {

@@ -1,40 +1,41 @@
-//! Interface identifiers that stay the same in one network, and tell nothing in another (RFC 7217).
+//! Stable opaque interface identifiers (RFC 7217): they stay the same within one network, and cannot be linked between
+//! networks.
 
 use core::hash::{BuildHasher, Hasher};
 use core::net::Ipv6Addr;
 
 use crate::random::Secret;
 
-/// The lower 64 bits of an address.
+/// An interface identifier: the lower 64 bits of an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StableIdentifier {
-    /// The identifier, as a number whose highest byte comes first.
+    /// The identifier as a big-endian number.
     pub bits: u64,
-    /// The counter that it was made with: the one that was asked for, or a later one where that gave a reserved
-    /// identifier. Where the address is found to be a duplicate, the next one to try has a counter greater by one (RFC
-    /// 7217 section 6).
+    /// The counter that it was computed with: the requested one, or a later one if the requested one gave a reserved
+    /// identifier. If the address turns out to be a duplicate, try again with this counter plus one (RFC 7217 section
+    /// 6).
     pub counter: u32,
 }
 
 impl StableIdentifier {
-    /// The address with this identifier in the network of 64 bits that `prefix` is of.
+    /// The address with this identifier in the /64 network of `prefix`.
     #[must_use]
     pub const fn address_in(self, prefix: Ipv6Addr) -> Ipv6Addr {
         Ipv6Addr::from_bits((prefix.to_bits() >> 64 << 64) | self.bits as u128)
     }
 }
 
-/// The interface identifier in the network of 64 bits that `prefix` is of (RFC 7217 section 5).
+/// The interface identifier for the /64 network of `prefix` (RFC 7217 section 5).
 ///
-/// `interface` stands for the interface, as its name or its hardware address does (Net_Iface); `network` for the
-/// network it is on, where that is known, as a wireless one's name does (Network_ID), and is empty elsewhere. `counter`
-/// is how many identifiers were found to be duplicates there. The `secret` is made of a key that is kept over restarts,
-/// and serves nothing else.
+/// `interface` identifies the interface, for example by name or hardware address (Net_Iface). `network` identifies the
+/// network, such as the name of a wireless network, and is empty if unknown (Network_ID). `counter` is the number of
+/// identifiers that were duplicates there (DAD_Counter). The `secret` is made of a key that is stored across restarts
+/// and used for nothing else.
 ///
-/// The function is SipHash-2-4: a pseudorandom function with a key of 128 bits and an output of 64, which is what the
-/// RFC asks for. Neither the key nor the identifier for other inputs follows from outputs; that two inputs with one
-/// output could be found sooner than with a longer hash does not matter, since an identifier has 64 bits. The inputs
-/// are hashed as bytes in one order, so that the identifier is the same on every machine.
+/// The function is SipHash-2-4, a pseudorandom function with a 128-bit key and a 64-bit output, as the RFC requires:
+/// outputs reveal neither the key nor the identifiers of other inputs. Collisions are easier to find than with a longer
+/// hash, but that does not matter, because an identifier has only 64 bits. The inputs are hashed as bytes in a fixed
+/// order, so that the identifier is the same on every machine.
 #[must_use]
 pub fn stable_identifier(
     prefix: Ipv6Addr,
@@ -48,7 +49,7 @@ pub fn stable_identifier(
         let mut hasher = secret.build_hasher();
         hasher.write(&(prefix.to_bits() >> 64 << 64).to_be_bytes());
         for part in [interface, network] {
-            // With its length, so that no two pairs of parts are one.
+            // The length goes before each part, so that different pairs of parts never give the same bytes.
             hasher.write(&(part.len() as u64).to_be_bytes());
             hasher.write(part);
         }
@@ -61,9 +62,9 @@ pub fn stable_identifier(
     }
 }
 
-/// Whether an identifier belongs to no single interface (RFC 5453 and IANA's registry): the subnet-router anycast
-/// address, the identifiers made of IANA's Ethernet block, and the reserved subnet anycast addresses (RFC 2526).
-const fn is_reserved(bits: u64) -> bool {
+/// Whether an identifier is reserved (RFC 5453 and IANA's registry): the subnet-router anycast address, the identifiers
+/// made of IANA's Ethernet block, and the reserved subnet anycast addresses (RFC 2526).
+pub(crate) const fn is_reserved(bits: u64) -> bool {
     matches!(bits, 0 | 0x0200_5eff_fe00_0000..=0x0200_5eff_feff_ffff | 0xfdff_ffff_ffff_ff80..=0xfdff_ffff_ffff_ffff)
 }
 
@@ -100,14 +101,14 @@ mod tests {
     #[test]
     fn an_identifier_is_the_same_on_every_machine_and_in_every_version() {
         let identifier = stable_identifier(PREFIX, &secret(7), b"eth0", b"", 0);
-        // Computed by another implementation of SipHash-2-4 over the bytes that are written.
+        // Computed by another implementation of SipHash-2-4 over the same bytes.
         assert_eq!(identifier, StableIdentifier { bits: 0xf5ea_3a8f_9e74_2443, counter: 0 });
         assert_eq!(identifier.address_in(PREFIX).segments()[..4], PREFIX.segments()[..4]);
         assert_eq!(identifier.address_in(PREFIX).to_bits() as u64, identifier.bits);
     }
 
     #[test]
-    fn reserved_identifiers_are_known() {
+    fn reserved_identifiers_are_recognized() {
         for bits in [0, 0x0200_5eff_fe00_0000, 0x0200_5eff_fe00_5213, 0x0200_5eff_feff_ffff, 0xfdff_ffff_ffff_ff80] {
             assert!(is_reserved(bits), "{bits:x}");
         }

@@ -34,7 +34,7 @@ fn with(list: &[Address]) -> Addresses {
     addresses
 }
 
-/// The source for a destination on the link, from candidates in either order.
+/// The source for an on-link destination, with the candidates in either order.
 fn source(destination: &str, candidates: [Address; 2]) -> String {
     let [one, other] = candidates;
     let select = |list: &[Address]| with(list).select(ip(destination), ip("fe80::99"), at(1)).expect("a source");
@@ -43,9 +43,9 @@ fn source(destination: &str, candidates: [Address; 2]) -> String {
 }
 
 #[test]
-fn sources_are_those_of_the_examples_of_rfc_6724() {
-    // Section 10.1. The sixth is about home addresses and the eighth about temporary ones, which there are none of
-    // here. The result that is printed for the first is none of its candidates: 2001:db8:3::1 is meant.
+fn selection_matches_the_examples_of_rfc_6724() {
+    // The examples of section 10.1. The sixth is about home addresses, which this host does not have. The result printed
+    // for the first is not among its candidates: 2001:db8:3::1 is meant.
     let there = "2001:db8:1::1";
     assert_eq!(source(there, [address("2001:db8:3::1/64"), address("fe80::1/64")]), "2001:db8:3::1");
     assert_eq!(source("ff05::1", [address("2001:db8:3::1/64"), address("fe80::1/64")]), "2001:db8:3::1");
@@ -55,13 +55,16 @@ fn sources_are_those_of_the_examples_of_rfc_6724() {
     let own = "2002:c633:6401:0:d5e3:7953:13eb:22e8";
     let candidates = [address(&std::format!("{own}/64")), address("2001:db8:1::2/64")];
     assert_eq!(source("2002:c633:6401::1", candidates), own);
+    let temporary = Address { temporary: true, ..address("2001:db8:1:0:d5e3:7953:13eb:22e8/64") };
+    let candidates = [address("2001:db8:1::2/64"), temporary];
+    assert_eq!(source("2001:db8:1:0:d5e3:0:0:1", candidates), "2001:db8:1:0:d5e3:7953:13eb:22e8");
 }
 
 #[test]
 fn each_rule_decides_before_the_next_one() {
     let far = "2001:db8:ff::1";
-    // Rule 2 before 3: a scope that reaches, though deprecated. Of too small ones the larger, of large enough ones the
-    // smaller.
+    // Rule 2 before 3: an address of sufficient scope wins although it is deprecated. Among scopes that are too small
+    // the larger one wins, among sufficient ones the smaller.
     assert_eq!(source(far, [deprecated("2001:db8:1::2/64"), address("fe80::1/64")]), "2001:db8:1::2");
     assert_eq!(source(far, [address("fec0::1/64"), address("fe80::1/64")]), "fec0::1");
     assert_eq!(source("fec0::9", [address("fec0::1/64"), address("2001:db8::1/64")]), "fec0::1");
@@ -77,7 +80,7 @@ fn each_rule_decides_before_the_next_one() {
     };
     let candidates = [advertised("2001:db8:1::2/64", "fe80::99"), advertised("2001:db8:ff::2/64", "fe80::98")];
     assert_eq!(source(far, candidates), "2001:db8:1::2");
-    // An administrator's address is right for each router.
+    // An administrator's address suits every router.
     assert_eq!(
         source(far, [address("2001:db8:1::2/64"), advertised("2001:db8:ff::2/64", "fe80::98")]),
         "2001:db8:1::2"
@@ -101,7 +104,7 @@ fn ipv4_sources_are_of_the_network_of_the_next_hop() {
 }
 
 #[test]
-fn what_is_tentative_or_duplicated_is_not_spoken_from_and_not_local() {
+fn tentative_and_duplicated_addresses_are_neither_sources_nor_local() {
     let tentative = Address { detection: Detection::Running, ..address("2001:db8::1/64") };
     let (own, far) = (ip("2001:db8::1"), ip("2001:db8::2"));
     let mut addresses = with(&[tentative]);
@@ -143,7 +146,7 @@ fn a_lifetime_deprecates_and_then_removes() {
 }
 
 #[test]
-fn broadcast_addresses_are_those_of_networks_that_have_hosts_to_spare() {
+fn only_networks_shorter_than_31_bits_have_a_broadcast_address() {
     let addresses = with(&[
         address("192.0.2.5/24"),
         address("198.51.100.5/30"),
@@ -178,7 +181,7 @@ fn a_prefix_without_the_flag_is_not_on_the_link() {
 }
 
 #[test]
-fn what_no_host_can_have_is_not_added() {
+fn addresses_that_no_host_can_have_are_not_added() {
     for text in [
         "0.0.0.0/0",
         "0.1.2.3/8",
@@ -205,7 +208,7 @@ fn what_no_host_can_have_is_not_added() {
 }
 
 #[test]
-fn addresses_are_bounded_and_routers_leave_room_for_others() {
+fn addresses_are_bounded_and_routers_cannot_displace_others() {
     let mut addresses = Addresses::new(8);
     let mut add = |origin: Origin, number: u16| {
         addresses.add(Address { origin, ..address(&std::format!("2001:db8:{number:x}::1/64")) })
@@ -222,7 +225,7 @@ fn addresses_are_bounded_and_routers_leave_room_for_others() {
 }
 
 #[test]
-fn four_advertisers_are_remembered_and_the_first_gives_way() {
+fn the_last_four_advertisers_are_remembered() {
     let mut advertisers = Advertisers::default();
     let router = |number| Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, number);
     for number in [1, 2, 2, 3, 4, 5] {
@@ -245,7 +248,7 @@ fn a_solicited_node_group_has_the_last_24_bits() {
 }
 
 #[test]
-fn scopes_are_those_of_the_rfc() {
+fn scopes_match_the_rfc() {
     for (text, scope) in [
         ("ff02::1", Scope::LINK_LOCAL),
         ("ff05::1", Scope::SITE_LOCAL),
@@ -264,7 +267,7 @@ fn scopes_are_those_of_the_rfc() {
 }
 
 #[test]
-fn lookups_are_those_of_a_list() {
+fn lookups_agree_with_a_linear_search() {
     let mut random = Random::new([3; 32]);
     let (mut addresses, mut model) = (Addresses::default(), Vec::<Address>::new());
     for _ in 0..5000 {

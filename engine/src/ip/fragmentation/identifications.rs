@@ -1,4 +1,4 @@
-//! Identifications of packets that are cut (RFC 7739, RFC 6864).
+//! Identifications of fragmented packets (RFC 7739, RFC 6864).
 
 use alloc::vec::Vec;
 use core::net::IpAddr;
@@ -8,26 +8,28 @@ use smoltcp::wire::IpProtocol;
 use crate::random::{Random, Secret};
 use crate::time::Instant;
 
-/// Counters. Addresses share them, so there need not be one for each.
+/// The number of counters. Pairs of addresses share them.
 const COUNTERS: u32 = 1024;
-/// In 32 bits, identifications advance by up to so many at once: after 2^28 packets, some come again.
+/// A 32-bit counter advances by a random step of at most this. So some identifications repeat after 2^28 packets.
 const STRIDE: u32 = 16;
-/// In 16 bits they advance by one, and by what is drawn from the time since the last, up to so many milliseconds.
+/// A 16-bit counter advances by one, plus a random number of at most the milliseconds since its last use, up to this
+/// many.
 const IDLE: u32 = 1 << 10;
 
-/// Where identifications come from: one that was used a short time ago between the same addresses is not used again,
-/// and who sees some cannot foresee those between other addresses.
+/// A source of identifications. It does not soon repeat one for the same pair of addresses, and identifications for one
+/// pair do not reveal those for other pairs.
 ///
-/// It is the hash of RFC 7739 section 5.3: each pair of addresses has a place in the ring of numbers where its own
-/// begin, and one of a few counters, both by secrets. In 32 bits a counter advances at random, so that who shares it
-/// cannot count the packets of others. In 16 bits that would make numbers come again too soon (RFC 6864):
-/// there it advances by one, and at random by the time that has passed, as Linux had it. That hides what others send
-/// unless they send much, and then almost all 65,536 are used before one comes again.
+/// This is the hash-based algorithm of RFC 7739 section 5.3: each pair of addresses has a secret offset into the number
+/// space, and shares one of a few counters, chosen by another secret. A 32-bit counter advances by random steps, so
+/// that a host which shares the counter cannot count the packets of others. With 16 bits this would repeat numbers too
+/// soon (RFC 6864), so there the counter advances by one, and by a random number that depends on the time since its
+/// last use, as Linux did. That hides the packets of others unless they send many, and then almost all 65,536 numbers
+/// are used before one repeats.
 #[derive(Debug)]
 pub struct Identifications {
     places: Secret,
     shares: Secret,
-    /// Empty until the first is asked for: most hosts never cut a packet.
+    /// Empty until the first use, because most hosts never fragment a packet.
     counters: Vec<Counter>,
 }
 
@@ -38,15 +40,15 @@ struct Counter {
 }
 
 impl Identifications {
-    /// With secrets of its own.
+    /// A source with new secrets.
     #[must_use]
     pub fn new(random: &mut Random) -> Self {
         Self { places: Secret::new(random), shares: Secret::new(random), counters: Vec::new() }
     }
 
-    /// The identification of a packet between two addresses; of IPv4 it has 16 bits. An IPv6 packet with a Routing
-    /// header is for the final destination in it (RFC 8200 section 4.5). In IPv4 packets of different protocols are
-    /// told apart (RFC 791 section 3.2), in IPv6 they are not.
+    /// The identification for a packet between two addresses; for IPv4 it has 16 bits. If an IPv6 packet has a Routing
+    /// header, pass its final destination (RFC 8200 section 4.5). In IPv4, different protocols have separate
+    /// identifications (RFC 791 section 3.2); in IPv6 they do not.
     pub fn next(
         &mut self,
         source: IpAddr,

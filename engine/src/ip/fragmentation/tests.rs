@@ -40,7 +40,7 @@ fn options_are_copied_as_their_flag_says() {
 }
 
 #[test]
-fn a_fragment_of_a_fragment_is_one_of_the_whole() {
+fn a_fragment_can_be_fragmented_again() {
     let packet = ipv4(&[], 0x2000 + 10, &[9; 64]);
     let pieces: Vec<_> = pieces(&packet, 68).iter().map(|piece| fields(piece)).collect();
     assert_eq!(pieces, [(0x1234, 80, true, false), (0x1234, 128, true, false)]);
@@ -66,7 +66,7 @@ fn headers_for_routers_are_in_every_ipv6_fragment() {
 }
 
 #[test]
-fn an_ipv6_packet_has_its_headers_in_the_first_fragment_or_is_not_cut() {
+fn an_ipv6_packet_is_fragmented_only_if_its_headers_fit_the_first_fragment() {
     let options = [&[17, 3, 1, 28], &[0; 28][..]].concat();
     let packet = ipv6(60, &[&options[..], &[9; 100]].concat());
     let cut = |mtu| Fragmentation::new(&packet, packet.len(), mtu, 1).map(|cuts| cuts.count());
@@ -76,7 +76,7 @@ fn an_ipv6_packet_has_its_headers_in_the_first_fragment_or_is_not_cut() {
 }
 
 #[test]
-fn what_fits_or_cannot_be_cut_is_not() {
+fn packets_that_fit_or_cannot_be_fragmented_are_refused() {
     let (four, six) = (ipv4(&[], 0, &[9; 100]), ipv6(17, &[9; 100]));
     let cut = |packet: &[u8], mtu| Fragmentation::new(packet, packet.len(), mtu, 1).map(|cuts| cuts.count());
     assert_eq!([cut(&four, 120), cut(&six, 140)], [Err(Uncut::Fits); 2]);
@@ -101,7 +101,7 @@ fn data_may_lie_in_slices() {
 }
 
 #[test]
-fn whatever_is_to_be_cut_is_read_without_panic() {
+fn arbitrary_input_does_not_panic() {
     let mut random = Random::new([4; 32]);
     let good =
         [ipv4(&[148, 4, 0, 0], 0, &[9; 100]), ipv6(0, &[&[43, 0, 1, 4, 0, 0, 0, 0, 17, 0], &[0; 90][..]].concat())];
@@ -124,7 +124,7 @@ fn whatever_is_to_be_cut_is_read_without_panic() {
 }
 
 #[test]
-fn identifications_between_two_addresses_do_not_come_again_soon() {
+fn identifications_between_two_addresses_do_not_repeat_soon() {
     let mut random = Random::new([9; 32]);
     let mut identifications = Identifications::new(&mut random);
     let v4 = [[10, 0, 0, 1].into(), [10, 0, 0, 2].into()];
@@ -138,7 +138,7 @@ fn identifications_between_two_addresses_do_not_come_again_soon() {
 }
 
 #[test]
-fn identifications_tell_nothing_about_those_of_others() {
+fn identifications_do_not_reveal_those_of_others() {
     let mut random = Random::new([9; 32]);
     let mut identifications = Identifications::new(&mut random);
     let source = [10, 0, 0, 1].into();

@@ -7,9 +7,9 @@ use smoltcp::wire::{IpProtocol, checksum};
 use super::{Fragment, Packet, Problem, Refusal, octet, pair};
 use crate::wire::{Ecn, IPV4_HEADER};
 
-/// Where the header names what follows it.
+/// The offset of the protocol field.
 const PROTOCOL: usize = 9;
-/// The field with the flags and the offset of a fragment, which counts in units of eight octets.
+/// The bits of the field with the flags and the fragment offset. The offset is in units of eight octets.
 const DONT_FRAGMENT: u16 = 1 << 14;
 const MORE_FRAGMENTS: u16 = 1 << 13;
 const OFFSET: u16 = MORE_FRAGMENTS - 1;
@@ -20,10 +20,10 @@ const NO_OPERATION: u8 = 1;
 const LOOSE_SOURCE_ROUTE: u8 = 131;
 const STRICT_SOURCE_ROUTE: u8 = 137;
 const ROUTER_ALERT: u8 = 148;
-/// The first octet of a source route's addresses, counted from 1 as its pointer does.
+/// The position of the first address in a source route option, counted from 1 as the option's pointer does.
 const FIRST_ADDRESS: u8 = 4;
 
-/// Reads a packet (RFC 791 section 3.1, RFC 1122 section 3.2.1).
+/// Parses a packet (RFC 791 section 3.1, RFC 1122 section 3.2.1).
 pub(super) fn parse(packet: &[u8], verify: bool) -> Result<Packet<'_>, Refusal> {
     let fixed: &[u8; IPV4_HEADER] = packet.first_chunk().ok_or(Refusal::Malformed)?;
     let &[first, traffic_class, l0, l1, i0, i1, f0, f1, hop_limit, protocol, _, _, s0, s1, s2, s3, d0, d1, d2, d3] =
@@ -38,7 +38,7 @@ pub(super) fn parse(packet: &[u8], verify: bool) -> Result<Packet<'_>, Refusal> 
     if verify && checksum::data(header) != u16::MAX {
         return Err(Refusal::Malformed);
     }
-    let router_alert = walk_options(header)?;
+    let router_alert = parse_options(header)?;
     let flags = u16::from_be_bytes([f0, f1]);
     Ok(Packet {
         bytes,
@@ -62,23 +62,23 @@ pub(super) fn parse(packet: &[u8], verify: bool) -> Result<Packet<'_>, Refusal> 
     })
 }
 
-/// Walks over the options, and gives the value of a router alert. A host ignores those that it does not know (RFC 1122
+/// Checks the options, and returns the value of a router alert. A host ignores options that it does not know (RFC 1122
 /// section 3.2.1.8).
-fn walk_options(header: &[u8]) -> Result<Option<u16>, Refusal> {
+fn parse_options(header: &[u8]) -> Result<Option<u16>, Refusal> {
     let (mut at, mut router_alert) = (IPV4_HEADER, None);
     while let Some(kind) = octet(header, at) {
         match kind {
             END_OF_LIST => break,
             NO_OPERATION => at += 1,
             _ => {
-                // Where the list ends behind a type, the type is what is wrong.
+                // If the header ends after the type octet, the error is at the type.
                 let length = octet(header, at + 1).ok_or(Refusal::problem(at, Problem::Field))?;
                 let end = at + usize::from(length);
                 if length < 2 || end > header.len() {
                     return Err(Refusal::problem(at + 1, Problem::Field));
                 }
                 match kind {
-                    LOOSE_SOURCE_ROUTE | STRICT_SOURCE_ROUTE => follow_source_route(header, at, length)?,
+                    LOOSE_SOURCE_ROUTE | STRICT_SOURCE_ROUTE => check_source_route(header, at, length)?,
                     ROUTER_ALERT if length == 4 => router_alert = pair(header, at + 2),
                     _ => {}
                 }
@@ -89,9 +89,9 @@ fn walk_options(header: &[u8]) -> Result<Option<u16>, Refusal> {
     Ok(router_alert)
 }
 
-/// Whether a source route has been followed to its end: its pointer is beyond its length then, and the packet is for
-/// this host (RFC 1122 section 3.2.1.8 c).
-fn follow_source_route(header: &[u8], at: usize, length: u8) -> Result<(), Refusal> {
+/// Checks that a source route is at its end: then its pointer is greater than its length, and the packet is for this
+/// host (RFC 1122 section 3.2.1.8 c).
+fn check_source_route(header: &[u8], at: usize, length: u8) -> Result<(), Refusal> {
     if length < FIRST_ADDRESS - 1 {
         return Err(Refusal::problem(at + 1, Problem::Field));
     }

@@ -1,4 +1,4 @@
-//! The IPv6 header and the chain of extension headers behind it.
+//! The IPv6 header and the chain of extension headers after it.
 
 use core::net::Ipv6Addr;
 use core::ops::Range;
@@ -8,11 +8,11 @@ use smoltcp::wire::IpProtocol;
 use super::{FRAGMENT_HEADER, Fragment, Packet, Problem, Refusal, octet, pair};
 use crate::wire::{Ecn, IPV6_HEADER};
 
-/// Extension headers before the upper layer's. A host may set a limit (RFC 8504 section 5.3); no honest packet has
-/// more, and one that does is dropped in silence.
+/// The most extension headers before the upper-layer header. A host may set such a limit (RFC 8504 section 5.3). No
+/// honest packet has more, and a packet with more is dropped silently.
 pub(crate) const EXTENSIONS: usize = 8;
 
-/// Where the IPv6 header names what follows it.
+/// The offset of the next header field in the IPv6 header.
 const NEXT_HEADER: usize = 6;
 const DESTINATION: usize = 24;
 
@@ -20,17 +20,17 @@ const DESTINATION: usize = 24;
 const PAD_1: u8 = 0;
 const ROUTER_ALERT: u8 = 5;
 
-/// How far the chain of headers has been walked.
+/// A position in the chain of headers.
 #[derive(Clone, Copy)]
 struct Chain<'a> {
     bytes: &'a [u8],
-    /// What begins at `at`, and where that is named.
+    /// The protocol of the header that begins at `at`, and the offset of the octet that names it.
     protocol: IpProtocol,
     named_at: usize,
     at: usize,
 }
 
-/// Reads a packet (RFC 8200 sections 3 and 4).
+/// Parses a packet (RFC 8200 sections 3 and 4).
 pub(super) fn parse(packet: &[u8]) -> Result<Packet<'_>, Refusal> {
     let &[v0, v1, _, _, l0, l1, next, hop_limit] = packet.first_chunk().ok_or(Refusal::Malformed)?;
     let length = IPV6_HEADER + usize::from(u16::from_be_bytes([l0, l1]));
@@ -53,19 +53,19 @@ pub(super) fn parse(packet: &[u8]) -> Result<Packet<'_>, Refusal> {
     let mut chain = Chain { bytes, protocol: packet.protocol, named_at: NEXT_HEADER, at: IPV6_HEADER };
     for _ in 0..=EXTENSIONS {
         match chain.protocol {
-            // It may only come first (RFC 8200 section 4.1); elsewhere its number is an unknown one.
+            // It may only come first (RFC 8200 section 4.1). Elsewhere it counts as an unrecognized next header.
             IpProtocol::HopByHop if chain.named_at != NEXT_HEADER => {
                 return Err(Refusal::problem(chain.named_at, Problem::NextHeader));
             }
             IpProtocol::HopByHop | IpProtocol::Ipv6Opts => {
                 let is_hop_by_hop = chain.protocol == IpProtocol::HopByHop;
-                let alert = walk_options(bytes, chain.at + 2..chain.end()?, destination.is_multicast())?;
+                let alert = parse_options(bytes, chain.at + 2..chain.end()?, destination.is_multicast())?;
                 packet.router_alert = packet.router_alert.or(alert.filter(|_| is_hop_by_hop));
             }
             IpProtocol::Ipv6Route => {
                 chain.end()?;
-                // No type is known here, so a route with segments left is refused, also that of type 0 (RFC 8200
-                // section 4.4, RFC 5095 section 3).
+                // No routing type is supported, so a routing header with segments left is refused, including type 0
+                // (RFC 8200 section 4.4, RFC 5095 section 3).
                 if octet(bytes, chain.at + 3) != Some(0) {
                     return Err(Refusal::problem(chain.at + 2, Problem::Field));
                 }
@@ -89,7 +89,7 @@ pub(super) fn parse(packet: &[u8]) -> Result<Packet<'_>, Refusal> {
 }
 
 impl<'a> Chain<'a> {
-    /// Where the present extension header ends. One that says to be longer than the packet has a wrong length (RFC 4443
+    /// The end of the current extension header. If it extends beyond the packet, its length field is wrong (RFC 4443
     /// section 3.4).
     fn end(&self) -> Result<usize, Refusal> {
         let end = match self.protocol {
@@ -103,26 +103,26 @@ impl<'a> Chain<'a> {
         }
     }
 
-    /// The chain behind the present extension header.
+    /// The chain after the current extension header.
     fn next(self) -> Result<Self, Refusal> {
         let protocol = octet(self.bytes, self.at).ok_or(Refusal::Malformed)?.into();
         Ok(Self { bytes: self.bytes, protocol, named_at: self.at, at: self.end()? })
     }
 
-    /// The packet, with what begins here as its payload.
+    /// The packet, with the current position as the begin of its payload.
     fn finish(self, packet: Packet<'a>) -> Packet<'a> {
         Packet { protocol: self.protocol, protocol_at: self.named_at, payload_at: self.at, ..packet }
     }
 
-    /// What the present Fragment header says.
+    /// The fields of the current Fragment header.
     fn fragment(&self) -> Result<Fragment, Refusal> {
         let header = self.bytes.get(self.at..).and_then(<[u8]>::first_chunk::<FRAGMENT_HEADER>);
         let &[_, _, o0, o1, identification @ ..] = header.ok_or(Refusal::Malformed)?;
         let field = u16::from_be_bytes([o0, o1]);
         Ok(Fragment {
             identification: u32::from_be_bytes(identification),
-            // The offset counts units of eight octets in the upper 13 bits: it is a number of octets once the rest is
-            // masked.
+            // The offset is the upper 13 bits of the field, in units of eight octets. With the other bits masked, the
+            // field is the offset in octets.
             offset: usize::from(field & !0b111),
             more: field & 1 != 0,
             dont_fragment: true,
@@ -131,8 +131,8 @@ impl<'a> Chain<'a> {
         })
     }
 
-    /// Whether all headers up to the upper layer's are there, as they have to be in a first fragment (RFC 7112 section
-    /// 5). Of the upper layer's header as much has to be there as tells what the packet is.
+    /// Whether all headers up to the upper-layer header are complete, as a first fragment requires (RFC 7112 section
+    /// 5). See [`upper_header`] for how much of the upper-layer header is required.
     fn is_complete(mut self) -> bool {
         for _ in 0..=EXTENSIONS {
             match (upper_header(self.protocol), self.next()) {
@@ -145,8 +145,8 @@ impl<'a> Chain<'a> {
     }
 }
 
-/// How many bytes of an upper layer's header have to be in a first fragment; `None` for an extension header that the
-/// chain goes on behind.
+/// How many bytes of an upper-layer header must be in a first fragment; `None` for an extension header that another
+/// header follows.
 pub(crate) fn upper_header(protocol: IpProtocol) -> Option<usize> {
     match protocol {
         IpProtocol::HopByHop | IpProtocol::Ipv6Opts | IpProtocol::Ipv6Route | IpProtocol::Ipv6Frag => None,
@@ -157,10 +157,10 @@ pub(crate) fn upper_header(protocol: IpProtocol) -> Option<usize> {
     }
 }
 
-/// Walks over the options of a header, and gives the value of a router alert. What becomes of a packet with an unknown
-/// one is said by the two upper bits of its type (RFC 8200 section 4.2). The jumbo payload is such a one: only for
-/// nodes on links with an MTU beyond 65,575 octets it is not (RFC 2675 section 3).
-fn walk_options(bytes: &[u8], range: Range<usize>, is_multicast: bool) -> Result<Option<u16>, Refusal> {
+/// Checks the options of a header, and returns the value of a router alert. The upper two bits of the type of an
+/// unknown option determine what happens to the packet (RFC 8200 section 4.2). The jumbo payload option counts as
+/// unknown: only nodes on links with an MTU above 65,575 octets must support it (RFC 2675 section 3).
+fn parse_options(bytes: &[u8], range: Range<usize>, is_multicast: bool) -> Result<Option<u16>, Refusal> {
     let (options, mut at) = (bytes.get(..range.end).ok_or(Refusal::Malformed)?, range.start);
     let mut router_alert = None;
     while let Some(kind) = octet(options, at) {
@@ -176,7 +176,7 @@ fn walk_options(bytes: &[u8], range: Range<usize>, is_multicast: bool) -> Result
         if kind == ROUTER_ALERT && length == 2 {
             router_alert = pair(options, at + 2);
         }
-        // An unknown option that lets itself be skipped is like padding and a router alert: all begin with 00.
+        // All options that may be skipped have types that begin with 00: padding, router alert, and unknown ones.
         match kind >> 6 {
             0b00 => at = end,
             0b10 => return Err(Refusal::problem(at, Problem::Option)),

@@ -5,7 +5,8 @@ use smoltcp::wire::Ipv4Packet;
 use super::*;
 use crate::random::Random;
 
-/// An IPv4 packet of UDP with these options, which are a multiple of four bytes, and this field of flags and offset.
+/// An IPv4 packet of UDP with these options, whose length is a multiple of four, and this value of the flags and offset
+/// field.
 pub(crate) fn ipv4(options: &[u8], flags: u16, payload: &[u8]) -> Vec<u8> {
     let total = u16::try_from(20 + options.len() + payload.len()).expect("short").to_be_bytes();
     let words = u8::try_from(5 + options.len() / 4).expect("short");
@@ -18,7 +19,7 @@ pub(crate) fn ipv4(options: &[u8], flags: u16, payload: &[u8]) -> Vec<u8> {
     packet
 }
 
-/// An IPv6 packet with these bytes behind its header, the first of them of the kind `next`.
+/// An IPv6 packet with these bytes after its header. `next` is the protocol of the first header in them.
 pub(crate) fn ipv6(next: u8, payload: &[u8]) -> Vec<u8> {
     let length = u16::try_from(payload.len()).expect("short").to_be_bytes();
     let mut packet = Vec::from([0x62, 0xa0, 0, 0, length[0], length[1], next, 9]);
@@ -37,7 +38,7 @@ fn problem(pointer: u32, problem: Problem) -> Refusal {
 }
 
 #[test]
-fn an_ipv4_header_is_read() {
+fn an_ipv4_header_is_parsed() {
     let mut bytes = ipv4(&[], 0x6003, b"payload");
     let whole = bytes.clone();
     bytes.extend([0; 20]);
@@ -56,7 +57,7 @@ fn an_ipv4_header_is_read() {
 }
 
 #[test]
-fn ipv4_headers_that_contradict_themselves_are_dropped() {
+fn inconsistent_ipv4_headers_are_dropped() {
     let good = ipv4(&[], 0, b"payload");
     for (at, value) in [(0, 0x44), (0, 0x55), (0, 0x4f), (2, 1), (3, 19), (3, 28), (8, 7), (10, 0)] {
         let mut bad = good.clone();
@@ -84,7 +85,7 @@ fn ipv4_options_are_walked_and_unknown_ones_ignored() {
 }
 
 #[test]
-fn a_source_route_is_taken_at_its_end_only() {
+fn a_source_route_is_accepted_only_at_its_end() {
     for kind in [131, 137] {
         let route = |pointer| ipv4(&[kind, 7, pointer, 1, 2, 3, 4, 0], 0, b"payload");
         assert!(Packet::parse(&route(8), true).is_ok());
@@ -145,7 +146,7 @@ fn a_chain_is_bounded() {
 }
 
 #[test]
-fn unknown_options_say_what_becomes_of_the_packet() {
+fn the_type_of_an_unknown_option_decides_what_happens_to_the_packet() {
     for header in [0, 60] {
         let options = |kind| ipv6(header, &[17, 0, 0, kind, 2, 0, 0, 0]);
         assert!(Packet::parse(&options(0x3e), true).is_ok());
@@ -188,7 +189,7 @@ fn a_first_fragment_has_all_headers() {
 }
 
 #[test]
-fn whatever_comes_is_read_without_panic() {
+fn arbitrary_input_does_not_panic() {
     let mut random = Random::new([3; 32]);
     let mut chain = Vec::from([43, 0, 5, 2, 0, 0, 1, 0]);
     chain.extend([60, 0, 77, 0, 0, 0, 0, 0, 44, 0, 1, 4, 0, 0, 0, 0, 60, 0, 0, 1, 1, 2, 3, 4, 17, 0, 1, 4, 0, 0, 0, 0]);

@@ -1,4 +1,4 @@
-//! When a host stays silent: about which packets no error is sent, and which sources are not believed.
+//! When a host must not send an ICMP error, and which source and destination addresses cannot be genuine (martians).
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -9,46 +9,47 @@ use super::{Carried, at, carried, types};
 use crate::ip::headers::{Problem, upper_header};
 use crate::wire::{IPV4_HEADER, IPV6_HEADER};
 
-/// How a packet came, beside what it says itself.
+/// How a packet arrived, beside what its own headers say.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Arrival {
-    /// Its frame was for many: to a multicast or broadcast hardware address.
+    /// Whether its frame was sent to a multicast or broadcast hardware address.
     pub to_many: bool,
-    /// This host sent it to itself.
+    /// Whether this host sent the packet to itself.
     pub from_loopback: bool,
 }
 
 /// Why no error is sent about a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Silence {
-    /// It has no whole header of a known version.
+    /// It has no complete header of a known version.
     #[error("it is no packet")]
     Malformed,
-    /// It is an ICMP error or a redirect itself, or what may be one, as behind too many extension headers: two hosts would otherwise never stop.
+    /// It is an ICMP error or a redirect, or may be one, for example after too many extension headers. Otherwise two
+    /// hosts might answer each other's errors for ever.
     #[error("it is an error itself")]
     AboutError,
-    /// It was for many, who would all answer.
+    /// It was sent to many hosts, which would all answer.
     #[error("it was for many")]
     ToMany,
-    /// It is a fragment other than the first. Its sender would be told once for each.
+    /// It is a fragment other than the first. The sender would get an error for every fragment.
     #[error("it is a later fragment")]
     LaterFragment,
-    /// Its source is not one host that could be told.
+    /// Its source address does not identify a single host.
     #[error("its source is not one host")]
     Source,
 }
 
-/// Whether this host may send an error about a packet, which is given as it came, from its IP header on (RFC 1122
-/// section 3.2.2, RFC 1812 section 4.3.2.7, RFC 4443 section 2.4 (e)). Whether one more may leave now is told by the
-/// [limiter](crate::ip::limiter).
+/// Whether this host may send an error about a packet, given as it arrived, from its IP header on (RFC 1122 section
+/// 3.2.2, RFC 1812 section 4.3.2.7, RFC 4443 section 2.4 (e)). The [limiter](crate::ip::limiter) decides separately
+/// about the rate.
 ///
-/// `is_broadcast` tells the broadcast addresses of the networks that this host is in.
+/// `is_broadcast` returns whether an address is a directed broadcast address of a network of this host.
 ///
-/// A later fragment over IPv6 may be told of as far as RFC 8200 section 4.5 asks for it: by a parameter problem, for
-/// a length that is no multiple of 8 or that goes beyond 65,535 bytes.
+/// An error about a later IPv6 fragment is allowed if RFC 8200 section 4.5 asks for it: a parameter problem because its
+/// length is not a multiple of 8, or because the packet would exceed 65,535 bytes.
 ///
 /// # Errors
-/// Why it may not: see [`Silence`].
+/// See [`Silence`].
 pub fn may_report(
     packet: &[u8],
     reason: Reason,
@@ -78,7 +79,7 @@ fn may_report_v4(packet: &[u8], arrival: Arrival, is_broadcast: impl Fn(Ipv4Addr
     }
     if IpProtocol::from(header[9]) == IpProtocol::Icmp {
         let length = usize::from(header[0] & 0x0f) * 4;
-        // Of a type that is not known nobody can say that it is no error.
+        // An ICMP message of unknown type may be an error.
         if !packet.get(length..).and_then(<[u8]>::first).copied().is_some_and(is_query_v4) {
             return Err(Silence::AboutError);
         }
@@ -90,8 +91,8 @@ fn may_report_v6(packet: &[u8], reason: Reason, arrival: Arrival) -> Result<(), 
     let header: [u8; IPV6_HEADER] = at(packet, 0).ok_or(Silence::Malformed)?;
     let address = |offset| at::<16>(&header, offset).map_or(Ipv6Addr::UNSPECIFIED, Ipv6Addr::from);
     let (source, destination) = (address(8), address(24));
-    // The exceptions of RFC 4443 section 2.4 (e.3): path MTU discovery works for groups as well, and so do new
-    // options.
+    // The exceptions of RFC 4443 section 2.4 (e.3): path MTU discovery and unknown options are reported for multicast
+    // packets as well.
     let is_exception = match reason {
         Reason::TooBig { mtu: _ } => true,
         Reason::Parameter { problem, pointer: _ } => problem == Problem::Option,
@@ -119,7 +120,7 @@ fn may_report_v6(packet: &[u8], reason: Reason, arrival: Arrival) -> Result<(), 
         let is_asked_for = matches!(reason, Reason::Parameter { problem: Problem::Field, pointer: _ });
         return if is_asked_for { Ok(()) } else { Err(Silence::LaterFragment) };
     }
-    // Extension headers that go on further than anybody looks may hide an error.
+    // Extension headers beyond the limit may hide an ICMP error.
     if upper_header(protocol).is_none() && !transport.is_empty() {
         return Err(Silence::AboutError);
     }
@@ -131,16 +132,17 @@ fn may_report_v6(packet: &[u8], reason: Reason, arrival: Arrival) -> Result<(), 
     Ok(())
 }
 
-/// Whether no honest wire brings a packet with these addresses: it is to be dropped before anything else is done with
-/// it.
+/// Whether a packet cannot have come with these addresses from an honest sender. Such a packet is dropped before any
+/// other processing.
 ///
-/// Not believed are, as sources, this host's own addresses, unless this host sent the packet itself, and what stands
-/// for no one host: groups, broadcast, what is reserved, 0.0.0.0 and `::` but for what a host sends that has no
-/// address yet; and, as either, loopback addresses from outside and IPv4 addresses mapped into IPv6 (RFC 1122 section
-/// 3.2.1.3, RFC 4291 sections 2.5 and 2.7, RFC 6890 sections 2.2.2 and 2.2.3).
+/// Invalid sources are this host's own addresses, unless this host sent the packet itself, and addresses that do not
+/// identify a single host: multicast, broadcast and reserved addresses, 0.0.0.0 and `::`, except in the messages that a
+/// host sends before it has an address. Invalid as source and as destination are loopback addresses that arrive from a
+/// link, and IPv4-mapped IPv6 addresses (RFC 1122 section 3.2.1.3, RFC 4291 sections 2.5 and 2.7, RFC 6890 sections
+/// 2.2.2 and 2.2.3).
 ///
-/// `own` tells this host's addresses, and those that stand for broadcast in its networks. `protocol` is what the
-/// packet carries after its extension headers.
+/// `own` returns whether an address is this host's, or a broadcast address of its networks. `protocol` is the protocol
+/// after the extension headers.
 #[must_use]
 pub fn is_martian(
     source: IpAddr,
@@ -167,8 +169,8 @@ pub fn is_martian(
     }
 }
 
-/// What a host sends before it has an address: DHCP (RFC 2131 section 4.1), and reports and queries of groups (RFC
-/// 3376 section 4.2.13, RFC 4541 section 2.1.1).
+/// The messages that a host sends before it has an IPv4 address: DHCP (RFC 2131 section 4.1), and IGMP reports and
+/// queries (RFC 3376 section 4.2.13, RFC 4541 section 2.1.1).
 fn is_beginning_v4(source: Ipv4Addr, destination: Ipv4Addr, protocol: IpProtocol) -> bool {
     source.is_unspecified()
         && match protocol {
@@ -178,20 +180,21 @@ fn is_beginning_v4(source: Ipv4Addr, destination: Ipv4Addr, protocol: IpProtocol
         }
 }
 
-/// The same over IPv6: duplicate address detection, solicitations of routers, and reports of groups, all to groups of
-/// the link (RFC 4861 sections 4.1 and 4.3, RFC 3590 section 4).
+/// The same for IPv6: duplicate address detection, router solicitations and MLD reports, all sent to link-local groups
+/// (RFC 4861 sections 4.1 and 4.3, RFC 3590 section 4).
 fn is_beginning_v6(source: Ipv6Addr, destination: Ipv6Addr, protocol: IpProtocol) -> bool {
     let [first, second, ..] = destination.octets();
     source.is_unspecified() && protocol == IpProtocol::Icmpv6 && first == 0xff && second & 0x0f == 2
 }
 
-/// Groups of the interface alone come from no link, and those of scope 0 from nowhere (RFC 4291 section 2.7).
+/// Whether a destination is an interface-local group that arrives from a link, or a group of the reserved scope 0 (RFC
+/// 4291 section 2.7).
 fn is_out_of_scope(destination: Ipv6Addr, from_loopback: bool) -> bool {
     let [first, second, ..] = destination.octets();
     first == 0xff && (second & 0x0f == 0 || (second & 0x0f == 1 && !from_loopback))
 }
 
-/// Whether an address may stand for one host.
+/// Whether an address may identify a single host.
 const fn is_host_v4(address: Ipv4Addr) -> bool {
     address.octets()[0] != 0 && !address.is_multicast() && !is_class_e(address)
 }
@@ -200,13 +203,13 @@ const fn is_host_v6(address: Ipv6Addr) -> bool {
     !address.is_unspecified() && !address.is_multicast() && address.to_ipv4_mapped().is_none()
 }
 
-/// 240.0.0.0/4, with the limited broadcast.
+/// Whether an address is in 240.0.0.0/4, which includes the limited broadcast address.
 const fn is_class_e(address: Ipv4Addr) -> bool {
     address.octets()[0] >= 240
 }
 
-/// The types that ask or answer: echo, router discovery, timestamp, information, address mask, extended echo (RFC
-/// 792, RFC 950, RFC 1256, RFC 8335).
+/// The ICMP types of queries and replies: echo, router discovery, timestamp, information, address mask, extended echo
+/// (RFC 792, RFC 950, RFC 1256, RFC 8335).
 const fn is_query_v4(number: u8) -> bool {
     matches!(number, 0 | 8..=10 | 13..=18 | 42 | 43)
 }

@@ -13,7 +13,7 @@ const B4: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 2));
 const A6: IpAddr = IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1));
 const B6: IpAddr = IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 2));
 
-/// An IP packet from one to another, of which the transport is not looked at.
+/// An IP packet from one address to another. Its payload is arbitrary bytes.
 fn packet(source: IpAddr, destination: IpAddr, protocol: u8, payload: &[u8]) -> Vec<u8> {
     let mut packet = match (source, destination) {
         (IpAddr::V4(source), IpAddr::V4(destination)) => {
@@ -42,7 +42,7 @@ fn v6(text: &str) -> IpAddr {
     text.parse::<Ipv6Addr>().expect("an address").into()
 }
 
-/// An error about a packet from A to B with this transport, as B sees it when it reads what is for A.
+/// The quoted content of an error about a packet from A to B with this transport header.
 fn report_about(protocol: u8, transport: &[u8], is_v6: bool) -> Content {
     let (a, b) = if is_v6 { (A6, B6) } else { (A4, B4) };
     let mut bytes = Vec::new();
@@ -53,10 +53,10 @@ fn report_about(protocol: u8, transport: &[u8], is_v6: bool) -> Content {
 }
 
 #[test]
-fn echoes_are_written_as_in_the_rfc_and_read_again() {
+fn echo_messages_are_written_as_in_the_rfc_and_parsed_again() {
     let mut bytes = vec![9];
     echo_request(&mut bytes, A4, B4, 0x1234, 1, b"abc");
-    // RFC 792: the sum of 0800 1234 0001 6162 6300 is de98 when carried round.
+    // RFC 792: the ones' complement sum of 0800 1234 0001 6162 6300.
     let sum = !(0x0800u32 + 0x1234 + 1 + 0x6162 + 0x6300) as u16;
     let [high, low] = sum.to_be_bytes();
     assert_eq!(bytes, [9, 8, 0, high, low, 0x12, 0x34, 0, 1, b'a', b'b', b'c']);
@@ -117,7 +117,7 @@ fn every_code_has_its_kind() {
 }
 
 #[test]
-fn the_mtu_is_where_each_family_has_it() {
+fn the_mtu_is_read_from_the_field_of_each_family() {
     let read = |a, b, mtu| {
         let mut bytes = Vec::new();
         error(&mut bytes, b, a, Reason::TooBig { mtu }, &packet(a, b, 6, &[0; 8]));
@@ -133,7 +133,7 @@ fn the_mtu_is_where_each_family_has_it() {
 }
 
 #[test]
-fn what_is_quoted_is_told_by_its_first_eight_bytes() {
+fn a_quoted_packet_is_identified_by_its_first_eight_bytes() {
     let transport = [0x12, 0x34, 0, 80, 1, 2, 3, 4];
     for is_v6 in [false, true] {
         let tcp = Content::Tcp { from: 0x1234, to: 80, sequence: 0x0102_0304 };
@@ -150,7 +150,7 @@ fn what_is_quoted_is_told_by_its_first_eight_bytes() {
 }
 
 #[test]
-fn extension_headers_of_a_quoted_packet_are_walked_over_and_a_later_fragment_names_no_ports() {
+fn extension_headers_of_a_quoted_packet_are_skipped_and_a_later_fragment_has_no_ports() {
     let udp = [0x12, 0x34, 0, 80, 0, 8, 0, 0];
     let chain = |offset: [u8; 2]| {
         let mut chain = vec![60, 0, 1, 4, 0, 0, 0, 0];
@@ -171,7 +171,7 @@ fn extension_headers_of_a_quoted_packet_are_walked_over_and_a_later_fragment_nam
 }
 
 #[test]
-fn what_quotes_no_packet_is_refused() {
+fn an_error_that_quotes_no_packet_is_refused() {
     let message = |quoted: &[u8]| [&[3, 3, 0, 0, 0, 0, 0, 0][..], quoted].concat();
     let good = packet(A4, B4, 17, &[0; 8]);
     assert!(Message::read(B4, A4, &message(&good[..20]), false).is_ok());
@@ -193,7 +193,7 @@ fn what_quotes_no_packet_is_refused() {
 }
 
 #[test]
-fn extensions_behind_what_is_quoted_are_no_part_of_it() {
+fn rfc_4884_extensions_are_not_part_of_the_quoted_packet() {
     let quoted = packet(A4, B4, 17, &[7; 108]);
     let message = [&[11, 0, 0, 0, 0, 32, 0, 0][..], &quoted, &[0x20, 0, 0, 0, 0, 4, 1, 1]].concat();
     let Ok(Message::Error(report)) = Message::read(B4, A4, &message, false) else { panic!("an error") };
@@ -278,7 +278,7 @@ fn no_error_is_sent_about_an_error() {
 }
 
 #[test]
-fn no_error_is_sent_about_what_was_for_many_but_the_two_exceptions_of_ipv6() {
+fn no_error_is_sent_about_multicast_but_for_the_two_exceptions_of_ipv6() {
     let to_many = Err(Silence::ToMany);
     for destination in ["224.0.0.1", "239.1.2.3", "255.255.255.255", "192.0.2.255"] {
         assert_eq!(verdict(&packet(A4, v4(destination), 17, &[0; 8]), PORT), to_many, "{destination}");
@@ -299,7 +299,7 @@ fn no_error_is_sent_about_what_was_for_many_but_the_two_exceptions_of_ipv6() {
 }
 
 #[test]
-fn no_error_is_sent_about_a_later_fragment_but_where_rfc_8200_asks_for_it() {
+fn no_error_is_sent_about_a_later_fragment_unless_rfc_8200_asks_for_it() {
     let mut fragment = packet(A4, B4, 17, &[0; 8]);
     fragment[6] = 0x20;
     assert_eq!(verdict(&fragment, PORT), Ok(()), "the first");
@@ -314,7 +314,7 @@ fn no_error_is_sent_about_a_later_fragment_but_where_rfc_8200_asks_for_it() {
 }
 
 #[test]
-fn no_error_is_sent_about_what_lies_behind_more_headers_than_are_looked_at() {
+fn no_error_is_sent_about_a_packet_with_too_many_extension_headers() {
     let behind = |count: usize| [&[60, 0, 1, 4, 0, 0, 0, 0].repeat(count - 1)[..], &[58, 0, 1, 4, 0, 0, 0, 0]].concat();
     let chain = |count, number| packet(A6, B6, 60, &[&behind(count)[..], &[number; 8]].concat());
     let field = Reason::Parameter { problem: Problem::NextHeader, pointer: 40 };
@@ -324,7 +324,7 @@ fn no_error_is_sent_about_what_lies_behind_more_headers_than_are_looked_at() {
 }
 
 #[test]
-fn no_error_is_sent_to_what_is_not_one_host() {
+fn no_error_is_sent_to_an_address_that_is_not_a_single_host() {
     for source in ["0.0.0.0", "0.1.2.3", "127.0.0.1", "224.0.0.1", "240.0.0.1", "255.255.255.255", "192.0.2.255"] {
         assert_eq!(verdict(&packet(v4(source), B4, 17, &[0; 8]), PORT), Err(Silence::Source), "{source}");
     }
@@ -341,7 +341,7 @@ fn no_error_is_sent_to_what_is_not_one_host() {
 }
 
 #[test]
-fn sources_and_destinations_that_no_wire_can_bring_are_martian() {
+fn addresses_that_cannot_be_genuine_are_martian() {
     let own = |address: IpAddr| address == B4 || address == B6;
     let is = |source, destination, protocol| is_martian(source, destination, protocol, false, own);
     let (udp, tcp) = (IpProtocol::Udp, IpProtocol::Tcp);
@@ -369,7 +369,7 @@ fn sources_and_destinations_that_no_wire_can_bring_are_martian() {
 }
 
 #[test]
-fn a_host_without_an_address_may_ask_for_one() {
+fn a_host_without_an_address_may_send_from_the_unspecified_one() {
     let is = |source, destination, protocol| is_martian(source, destination, protocol, false, |_| false);
     let none = v4("0.0.0.0");
     assert!(!is(none, v4("255.255.255.255"), IpProtocol::Udp), "DHCP");
@@ -384,7 +384,7 @@ fn a_host_without_an_address_may_ask_for_one() {
 }
 
 #[test]
-fn over_loopback_this_host_believes_itself() {
+fn own_and_loopback_addresses_are_valid_over_loopback() {
     let is = |source, destination| is_martian(source, destination, IpProtocol::Tcp, true, |_| true);
     assert!(
         !is(v4("127.0.0.1"), v4("127.0.0.2")) && !is(A4, A4) && !is(v6("::1"), v6("::1")) && !is(A6, v6("ff01::1"))
@@ -395,7 +395,7 @@ fn over_loopback_this_host_believes_itself() {
 }
 
 #[test]
-fn no_bytes_make_it_panic() {
+fn arbitrary_bytes_do_not_panic() {
     let mut random = Random::new([5; 32]);
     let options =
         [&[60, 0, 1, 4, 0, 0, 0, 0][..], &[44, 0, 1, 4, 0, 0, 0, 0], &[17, 0, 0, 0, 0, 0, 0, 1], &[7; 8]].concat();

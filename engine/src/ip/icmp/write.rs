@@ -1,4 +1,4 @@
-//! Messages as they leave.
+//! Emitting of ICMP messages.
 
 use alloc::vec::Vec;
 use core::net::IpAddr;
@@ -7,61 +7,60 @@ use super::{HEADER, checksum, is_v6, types};
 use crate::ip::headers::Problem;
 use crate::wire::{IPV4_HEADER, IPV6_HEADER, IPV6_LEAST_MTU};
 
-/// How long an IPv4 packet with an error in it may be (RFC 1812 section 4.3.2.3).
+/// The longest IPv4 packet with an error in it, in bytes (RFC 1812 section 4.3.2.3).
 const LONGEST_V4: usize = 576;
-/// The same over IPv6: what every link takes (RFC 4443 section 3).
+/// The longest IPv6 packet with an error in it: the minimum MTU (RFC 4443 section 3).
 const LONGEST_V6: usize = IPV6_LEAST_MTU;
 
-/// Why a packet is not taken, or not sent on. Each is one type and code for each family.
+/// Why a packet is not accepted or not forwarded. Each reason is one type and code in each family.
 ///
-/// Where IPv4 has no code that says as much, it is the one of RFC 7915 section 4.2 and 5.2, which translate between
-/// both.
+/// If IPv4 has no such code, the one of RFC 7915 sections 4.2 and 5.2 is used, which translate between the families.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reason {
-    /// No route leads to its destination.
+    /// There is no route to its destination.
     NoRoute,
     /// The destination's hardware address is not known, or something else is wrong with the link to it.
     AddressUnreachable,
-    /// Nothing takes its protocol. Over IPv6 this is a parameter problem (RFC 8200 section 4).
+    /// Its protocol is not supported. In IPv6 this is a parameter problem (RFC 8200 section 4).
     ProtocolUnreachable {
-        /// Where in the packet the protocol's number lies, in bytes from its begin. IPv4 does not say.
+        /// The offset of the protocol number in the packet, in bytes. IPv4 does not report it.
         pointer: u32,
     },
-    /// Nothing takes its port.
+    /// No socket has its port.
     PortUnreachable,
-    /// It is longer than the next link takes, and may not be cut.
+    /// It is longer than the MTU of the next link, and must not be fragmented.
     TooBig {
         /// The MTU of the link, in bytes.
         mtu: u32,
     },
-    /// It is forbidden by this host's rules.
+    /// It is prohibited by policy.
     Prohibited,
-    /// Its destination cannot be reached within the scope of its source address.
+    /// Its destination is beyond the scope of its source address.
     BeyondScope,
-    /// Its source address is not allowed here.
+    /// Its source address fails the policy.
     SourcePolicy,
-    /// The route to its destination is one that refuses.
+    /// The route to its destination is a reject route.
     RejectRoute,
-    /// Its source route leads on from here, and this host does not follow it (RFC 1122 section 3.3.5). Over IPv6 it is a
-    /// parameter problem instead.
+    /// Its source route is not at its end, and this host does not follow it (RFC 1122 section 3.3.5). In IPv6 that case
+    /// is a [`Parameter`](Self::Parameter) problem; this reason would become "address unreachable".
     SourceRouteFailed,
-    /// It may pass through no more routers.
+    /// Its hop limit is exceeded.
     HopLimitExceeded,
-    /// The rest of it did not come in time. The packet to be quoted is its first fragment.
+    /// Its other fragments did not arrive in time. The packet to quote is its first fragment.
     ReassemblyTimeExceeded,
-    /// A field of its header makes no sense.
+    /// A header field is erroneous.
     Parameter {
-        /// In which way. IPv4 does not say.
+        /// The kind of error. IPv4 does not report it.
         problem: Problem,
-        /// Where the field begins, in bytes from the packet's begin.
+        /// The offset of the field in the packet, in bytes.
         pointer: u32,
     },
 }
 
 /// Appends an echo request.
 ///
-/// The addresses are those of the packet that is to carry it, as for all in this room; two of different families,
-/// which no packet has, are taken for IPv4.
+/// `source` and `destination` are those of the packet that carries the message, as in all functions of this module.
+/// Different families, which no packet has, are treated as IPv4.
 pub fn echo_request(
     into: &mut Vec<u8>,
     source: IpAddr,
@@ -75,8 +74,8 @@ pub fn echo_request(
     message(into, source, destination, [number, 0], word, payload);
 }
 
-/// Appends the reply to an echo request. It brings back all of the payload (RFC 1122 section 3.2.2.6, RFC 4443
-/// section 4.2).
+/// Appends the reply to an echo request. It must return the whole payload (RFC 1122 section 3.2.2.6, RFC 4443 section
+/// 4.2).
 pub fn echo_reply(
     into: &mut Vec<u8>,
     source: IpAddr,
@@ -90,10 +89,10 @@ pub fn echo_reply(
     message(into, source, destination, [number, 0], word, payload);
 }
 
-/// Appends an error about `packet`, which is given **exactly as it came**, from its IP header on: its sender finds
-/// what it belongs to by the bytes. As much of it is quoted as fits.
+/// Appends an error about `packet`, which must be given **exactly as it arrived**, from its IP header on, because its
+/// sender identifies it by the bytes. As much of it is quoted as fits.
 ///
-/// Whether it may be sent is told by [`permission`](super::permission) and the [limiter](crate::ip::limiter).
+/// The caller checks [`permission`](super::permission) and the [limiter](crate::ip::limiter) first.
 pub fn error(into: &mut Vec<u8>, source: IpAddr, destination: IpAddr, reason: Reason, packet: &[u8]) {
     let is_v6 = is_v6(source, destination);
     let room = if is_v6 { LONGEST_V6 - IPV6_HEADER - HEADER } else { LONGEST_V4 - IPV4_HEADER - HEADER };
@@ -103,7 +102,8 @@ pub fn error(into: &mut Vec<u8>, source: IpAddr, destination: IpAddr, reason: Re
 }
 
 impl Reason {
-    /// Type, code, and the word behind the checksum (RFC 792, RFC 1191 section 4, RFC 1812 section 5.2.7.1).
+    /// The type, the code, and the word after the checksum for IPv4 (RFC 792, RFC 1191 section 4, RFC 1812 section
+    /// 5.2.7.1).
     fn v4(self) -> ([u8; 2], [u8; 4]) {
         let unreachable = |code| ([types::UNREACHABLE_V4, code], [0; 4]);
         match self {
@@ -112,7 +112,7 @@ impl Reason {
             Self::ProtocolUnreachable { pointer: _ } => unreachable(2),
             Self::PortUnreachable => unreachable(3),
             Self::TooBig { mtu } => {
-                // No IPv4 packet is longer than 16 bits say.
+                // The length of an IPv4 packet has 16 bits.
                 let [high, low] = u16::try_from(mtu).unwrap_or(u16::MAX).to_be_bytes();
                 ([types::UNREACHABLE_V4, 4], [0, 0, high, low])
             }
@@ -121,13 +121,13 @@ impl Reason {
             Self::HopLimitExceeded => ([types::TIME_EXCEEDED_V4, 0], [0; 4]),
             Self::ReassemblyTimeExceeded => ([types::TIME_EXCEEDED_V4, 1], [0; 4]),
             Self::Parameter { problem: _, pointer } => {
-                // A header has no more than 60 bytes.
+                // The pointer fits an octet, because an IPv4 header has at most 60 bytes.
                 ([types::PARAMETER_PROBLEM_V4, 0], [u8::try_from(pointer).unwrap_or(u8::MAX), 0, 0, 0])
             }
         }
     }
 
-    /// The same by RFC 4443 section 3.
+    /// The same for IPv6 (RFC 4443 section 3).
     const fn v6(self) -> ([u8; 2], [u8; 4]) {
         let (kind, word) = match self {
             Self::NoRoute => ([types::UNREACHABLE_V6, 0], 0),

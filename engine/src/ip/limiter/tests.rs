@@ -18,7 +18,7 @@ fn limiter(config: Config) -> (Limiter, Random) {
 #[test]
 fn one_destination_gets_a_burst_and_then_its_rate() {
     let (mut limiter, mut random) = limiter(Config::default());
-    // Well after the origin, as any clock may be.
+    // Start well after the origin, as any clock may.
     let start = 5_000_000u64;
     let mut count = |from: u64, step: u64, times: u64| {
         (0..times).filter(|index| limiter.allows(host(1), at(start + from + index * step), &mut random)).count()
@@ -32,14 +32,14 @@ fn one_destination_gets_a_burst_and_then_its_rate() {
 }
 
 #[test]
-fn traceroute_and_a_scan_of_ten_a_second_get_every_answer() {
+fn a_traceroute_and_a_scan_at_ten_per_second_get_every_answer() {
     let (mut limiter, mut random) = limiter(Config::default());
     assert!((0..16).all(|_| limiter.allows(host(1), at(0), &mut random)), "probes that are sent at once");
     assert!((0..1000).all(|probe| limiter.allows(host(2), at(probe * 100), &mut random)));
 }
 
 #[test]
-fn all_together_get_about_the_rate_and_nobody_can_count_it_exactly() {
+fn the_common_rate_holds_on_average_but_cannot_be_counted_exactly() {
     let (mut limiter, mut random) = limiter(Config::default());
     let mut counts = Vec::new();
     for second in 0..50u64 {
@@ -72,8 +72,8 @@ fn a_flooder_takes_nothing_from_others() {
 }
 
 #[test]
-fn the_table_is_bounded_and_forgets_those_who_are_full_again() {
-    // The common bucket is not in the way, so that the table is all there is.
+fn the_table_is_bounded_and_replaces_buckets_that_are_full_again() {
+    // The common bucket is unlimited, so that only the table is tested.
     let config = Config { rate: u32::MAX, burst: u32::MAX, ..Config::default() };
     let (mut limiter, mut random) = limiter(config);
     assert_eq!(limiter.held(), 0);
@@ -87,7 +87,7 @@ fn the_table_is_bounded_and_forgets_those_who_are_full_again() {
 }
 
 #[test]
-fn a_network_of_64_bits_is_one_destination_and_neighbours_are_not() {
+fn a_64_bit_network_is_one_destination_except_for_link_local_addresses() {
     let (mut limiter, mut random) = limiter(Config { destination_burst: 1, ..Config::default() });
     let mut allows = |address: [u16; 8]| limiter.allows(address.into(), at(0), &mut random);
     assert!(allows([0x2001, 0xdb8, 0, 1, 0, 0, 0, 1]));
@@ -97,7 +97,7 @@ fn a_network_of_64_bits_is_one_destination_and_neighbours_are_not() {
 }
 
 #[test]
-fn this_host_is_no_stranger_and_a_rate_of_none_allows_none() {
+fn loopback_is_not_limited_and_a_rate_of_zero_allows_none() {
     let (mut limiter, mut random) = limiter(Config { rate: 0, ..Config::default() });
     assert!(!limiter.allows(host(1), at(0), &mut random));
     assert!((0..1000).all(|_| limiter.allows(Ipv4Addr::LOCALHOST.into(), at(0), &mut random)));

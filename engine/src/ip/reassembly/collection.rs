@@ -1,4 +1,4 @@
-//! The fragments of one packet.
+//! The fragments of one incomplete packet.
 
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
@@ -11,39 +11,39 @@ use super::LONGEST;
 use crate::ip::headers::{Fragment, Packet};
 use crate::wire::{Ecn, IPV6_HEADER};
 
-/// Runs of fragments with gaps between them. There are so many gaps too, at most, and more of them are no link's doing.
+/// The most runs of adjacent fragments, which limits the gaps between them. No honest link causes more gaps.
 const RUNS: usize = 64;
-/// What a fragment takes beside its bytes: its place in the tree, and what an allocation costs.
+/// The memory that a fragment takes beside its bytes: its node in the tree, and the allocator's overhead.
 const OVERHEAD: usize = 64;
 
-/// Why a fragment does not fit among the others.
+/// Why a fragment cannot be added.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Misfit {
-    /// It is the very same as another one.
+    /// It is identical to an earlier one.
     Duplicate,
-    /// It overlaps with another one, or contradicts it about the end.
+    /// It overlaps an earlier one, or contradicts it about the end of the packet.
     Overlap,
     /// It would leave more gaps than [`RUNS`] allows.
     Gaps,
 }
 
-/// The fragments that have come.
+/// The fragments that have arrived.
 #[derive(Debug, Default)]
 pub(super) struct Collection {
-    /// By their offsets. None overlap.
+    /// The pieces by offset. They do not overlap.
     pieces: BTreeMap<usize, Box<[u8]>>,
-    /// How many runs of pieces there are that follow one another.
+    /// The number of runs of adjacent pieces.
     runs: usize,
-    /// How many bytes all pieces have.
+    /// The total length of the pieces in bytes.
     length: usize,
-    /// How many bytes the original's fragmentable part has, once the last fragment has come.
+    /// The length of the original's fragmentable part in bytes, once the last fragment has arrived.
     end: Option<usize>,
     first: Option<First>,
-    /// Which ECN codepoints the fragments have had, a bit for each.
+    /// The ECN codepoints of the fragments: one bit for each codepoint.
     codepoints: u8,
 }
 
-/// What is before the first fragment's payload: the headers of the whole packet, and the Fragment header.
+/// The headers before the first fragment's payload: those of the original packet, and the Fragment header.
 #[derive(Debug)]
 struct First {
     headers: Box<[u8]>,
@@ -53,13 +53,13 @@ struct First {
 }
 
 impl Collection {
-    /// How many bytes of memory a fragment takes.
+    /// The memory that a fragment takes, in bytes.
     pub(super) fn cost(packet: &Packet<'_>, fragment: &Fragment) -> usize {
         let kept = if fragment.offset == 0 { 0 } else { packet.payload_at };
         OVERHEAD + packet.bytes.len().saturating_sub(kept)
     }
 
-    /// Takes a fragment with some payload.
+    /// Adds a fragment whose payload is not empty.
     pub(super) fn add(&mut self, packet: &Packet<'_>, fragment: &Fragment) -> Result<(), Misfit> {
         let (start, payload) = (fragment.offset, packet.bytes.get(packet.payload_at..).unwrap_or_default());
         let end = start + payload.len();
@@ -98,14 +98,15 @@ impl Collection {
         Ok(())
     }
 
-    /// Whether all fragments are there: as many bytes as there are up to the end, without overlaps.
+    /// Whether all fragments are there: the pieces, which do not overlap, have as many bytes as the packet.
     pub(super) fn is_whole(&self) -> bool {
         self.end == Some(self.length)
     }
 
-    /// What the whole packet says of congestion (RFC 3168 section 5.3); `None` where it is to be dropped. A mark must
-    /// not be lost, nor be on a packet whose sender does not take part. Where the fragments differ otherwise, which no
-    /// router should bring about, the sender is not taken to take part if one says so; else the first fragment counts.
+    /// The ECN codepoint of the reassembled packet (RFC 3168 section 5.3); `None` if the packet must be dropped. A CE
+    /// mark must not be lost, and must not be set on a packet whose sender does not support ECN. If the fragments
+    /// differ otherwise, which no router should cause, not-ECT wins if one fragment has it, else the first fragment's
+    /// codepoint.
     pub(super) fn ecn(&self) -> Option<Ecn> {
         let has = |ecn: Ecn| self.codepoints & 1 << ecn.bits() != 0;
         match (has(Ecn::Congested), has(Ecn::NotCapable)) {
@@ -116,7 +117,7 @@ impl Collection {
         }
     }
 
-    /// The whole packet; `None` where it would be too long for its length field, or its beginning is not there.
+    /// The reassembled packet; `None` if it is too long for its length field, or the first fragment is missing.
     pub(super) fn join(&self, ecn: Ecn) -> Option<Vec<u8>> {
         let First { headers, fragment, is_ipv4, .. } = self.first.as_ref()?;
         let kept = if *is_ipv4 { headers.get(..) } else { headers.get(..fragment.header_at) }?;
@@ -141,7 +142,7 @@ impl Collection {
         Some(whole)
     }
 
-    /// The first fragment as it came.
+    /// The first fragment as it arrived.
     pub(super) fn first_fragment(&self) -> Option<Vec<u8>> {
         let (first, payload) = (self.first.as_ref()?, self.pieces.get(&0)?);
         Some([&first.headers[..], payload].concat())

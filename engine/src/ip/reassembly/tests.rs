@@ -23,7 +23,7 @@ fn add_at(reassembly: &mut Reassembly, bytes: &[u8], now: Instant) -> Outcome {
     outcome
 }
 
-/// What is counted is what is there, and is bounded.
+/// Checks that the accounted memory equals the stored memory and is bounded.
 fn check(reassembly: &Reassembly) {
     let cost: usize = reassembly.partial.values().map(|partial| partial.cost).sum();
     assert_eq!((reassembly.held(), reassembly.len()), (cost, reassembly.total.packets));
@@ -53,7 +53,7 @@ fn rechecked(mut packet: Vec<u8>) -> Vec<u8> {
     packet
 }
 
-/// As it comes from another source.
+/// The same packet from another source.
 fn from(mut packet: Vec<u8>, source: u16) -> Vec<u8> {
     let source = source.to_be_bytes();
     if packet[0] >> 4 == 4 {
@@ -85,7 +85,7 @@ fn fragments_in_any_order_make_the_packet() {
 }
 
 #[test]
-fn packets_are_told_apart_by_what_the_rfcs_say() {
+fn packets_are_told_apart_by_the_fields_of_the_rfcs() {
     let mut reassembly = reassembly();
     let (first, last) = (piece(true, 7, 0, true, &[0; 8]), piece(true, 7, 8, false, &[0; 8]));
     add(&mut reassembly, &first);
@@ -117,7 +117,7 @@ fn the_headers_are_those_of_the_first_fragment() {
 }
 
 #[test]
-fn a_whole_packet_is_not_held_up_by_fragments_of_its_name() {
+fn a_whole_packet_is_not_delayed_by_fragments_with_its_identification() {
     let mut reassembly = reassembly();
     add(&mut reassembly, &piece(false, 7, 0, true, &[0; 8]));
     let atomic = piece(false, 7, 0, false, b"by itself");
@@ -126,7 +126,7 @@ fn a_whole_packet_is_not_held_up_by_fragments_of_its_name() {
 }
 
 #[test]
-fn a_packet_expires_and_its_first_fragment_is_given_back() {
+fn an_expired_packet_returns_its_first_fragment() {
     let lifetime = 60;
     for is_ipv4 in [true, false] {
         let mut reassembly = reassembly();
@@ -174,7 +174,7 @@ fn a_last_fragment_with_short_headers_does_not_make_a_packet_too_long() {
 }
 
 #[test]
-fn fragments_that_overlap_take_their_packet_with_them() {
+fn overlapping_fragments_abandon_their_packet() {
     let overlaps: [(u16, bool, &[u8]); 7] = [
         (8, true, b"89abcdef89abcdef"),
         (0, true, b"0123456701234567"),
@@ -206,14 +206,14 @@ fn fragments_that_overlap_take_their_packet_with_them() {
 }
 
 #[test]
-fn an_end_before_what_has_come_is_an_overlap() {
+fn an_end_before_received_data_is_an_overlap() {
     let mut reassembly = reassembly();
     add(&mut reassembly, &piece(true, 7, 32, true, &[0; 8]));
     assert_eq!(add(&mut reassembly, &piece(true, 7, 8, false, &[0; 8])), Outcome::Dropped(Reason::Overlap));
 }
 
 #[test]
-fn the_very_same_fragment_again_is_ignored() {
+fn an_identical_fragment_is_ignored() {
     for is_ipv4 in [true, false] {
         let mut reassembly = reassembly();
         let (first, last) = (piece(is_ipv4, 7, 0, true, b"01234567"), piece(is_ipv4, 7, 16, false, b"end"));
@@ -242,7 +242,7 @@ fn tiny_fragments_of_tcp_are_dropped() {
 }
 
 #[test]
-fn marks_of_congestion_are_neither_lost_nor_put_on_who_takes_no_part() {
+fn ce_marks_are_neither_lost_nor_set_on_packets_without_ecn() {
     use Ecn::{Capable0, Capable1, Congested, NotCapable};
     let cases = [
         ([Capable0, Congested], Some(Congested)),
@@ -298,14 +298,14 @@ fn a_packet_full_of_gaps_is_abandoned() {
 }
 
 #[test]
-fn memory_is_for_what_has_come() {
+fn only_received_bytes_take_memory() {
     let mut reassembly = reassembly();
     add(&mut reassembly, &piece(true, 7, 65_504, false, &[0; 8]));
     assert!(reassembly.held() < 1024);
 }
 
 #[test]
-fn one_source_does_not_flush_out_others() {
+fn one_source_does_not_evict_others() {
     for is_ipv4 in [true, false] {
         let mut reassembly = reassembly();
         let honest = piece(is_ipv4, 7, 0, true, b"01234567");
@@ -347,7 +347,7 @@ fn many_sources_make_room_for_one_another() {
     assert_eq!(add(&mut reassembly, &last(1000)), Outcome::Pending, "the oldest went first");
 }
 
-/// Cuts the payload of a packet at random places, so that there are few enough pieces for their order not to matter.
+/// Random cuts of a payload. There are few enough pieces for the limit on gaps not to matter.
 fn cut(random: &mut Random, length: usize) -> Vec<usize> {
     let mut cuts: Vec<usize> = (0..random.below(60)).map(|_| random.below(length as u32) as usize & !7).collect();
     cuts.extend([0, length]);
@@ -357,7 +357,7 @@ fn cut(random: &mut Random, length: usize) -> Vec<usize> {
 }
 
 #[test]
-fn any_split_in_any_order_with_duplicates_is_the_packet() {
+fn any_split_in_any_order_with_duplicates_is_reassembled() {
     let mut random = Random::new([5; 32]);
     let mut reassembly = reassembly();
     for round in 0u16..2000 {
@@ -373,7 +373,8 @@ fn any_split_in_any_order_with_duplicates_is_the_packet() {
         if pieces.len() == 1 {
             continue;
         }
-        // Each comes at least once, and the last of all once: a duplicate of a packet that is whole begins a new one.
+        // Each fragment arrives at least once, and the last one of all exactly once: a duplicate after completion would
+        // begin a new packet.
         for index in (1..pieces.len()).rev() {
             pieces.swap(index, random.below(index as u32 + 1) as usize);
         }
@@ -391,7 +392,7 @@ fn any_split_in_any_order_with_duplicates_is_the_packet() {
 }
 
 #[test]
-fn what_is_cut_becomes_whole_again() {
+fn fragmented_packets_are_reassembled() {
     let mut random = Random::new([6; 32]);
     let mut reassembly = reassembly();
     for (round, mtu) in (0u16..).zip([68, 100, 552, 1280, 1281, 1492, 1500, 4352, 8999, 9000].repeat(40)) {
@@ -409,7 +410,7 @@ fn what_is_cut_becomes_whole_again() {
             let mut bytes = vec![0; cuts.length(index)];
             cuts.write(&packet[..].into(), index, &mut bytes);
             assert!(bytes.len() <= mtu);
-            // The one check of the books, in each step, is in the other tests.
+            // The accounting is checked in the other tests.
             let outcome = reassembly.add(&Packet::parse(&bytes, true).expect("well-formed"), START);
             if index + 1 < cuts.count() {
                 assert_eq!(outcome, Outcome::Pending);
@@ -430,7 +431,7 @@ fn what_is_cut_becomes_whole_again() {
 }
 
 #[test]
-fn whatever_comes_keeps_the_books_right() {
+fn arbitrary_fragments_keep_the_accounting_correct() {
     let mut random = Random::new([8; 32]);
     let mut reassembly = reassembly();
     let mut now = START;

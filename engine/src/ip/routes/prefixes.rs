@@ -1,4 +1,4 @@
-//! Prefixes of both families, and what belongs to each: the longest that holds an address is found first.
+//! A map from prefixes of both families to values, with longest prefix matching. The routing table uses it.
 
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
@@ -6,8 +6,7 @@ use core::net::IpAddr;
 
 use smoltcp::wire::IpCidr;
 
-/// A map from prefixes. To look an address up costs a search per length that occurs among the prefixes, of which there
-/// are few.
+/// A map from prefixes. Looking up an address costs one search per prefix length that occurs, of which there are few.
 #[derive(Debug)]
 pub(super) struct Prefixes<T> {
     v4: Vec<Level<T>>,
@@ -28,7 +27,7 @@ impl<T> Default for Prefixes<T> {
 }
 
 impl<T: Default> Prefixes<T> {
-    /// What belongs to a prefix; something is made where nothing did. Bits behind the prefix do not count.
+    /// The value of a prefix, inserted if missing. The bits after the prefix are ignored.
     pub(super) fn entry(&mut self, prefix: IpCidr) -> &mut T {
         let address = IpAddr::from(prefix.address());
         let levels = if address.is_ipv4() { &mut self.v4 } else { &mut self.v6 };
@@ -42,7 +41,7 @@ impl<T: Default> Prefixes<T> {
 }
 
 impl<T> Prefixes<T> {
-    /// What belongs to the prefixes that hold an address, and how long they are; the longest first.
+    /// The values of the prefixes that contain an address, with the prefix lengths, longest first.
     pub(super) fn matches(&self, address: IpAddr) -> impl Iterator<Item = (u8, &T)> {
         let levels = if address.is_ipv4() { &self.v4 } else { &self.v6 };
         let bits = bits(address);
@@ -54,7 +53,7 @@ impl<T> Prefixes<T> {
     }
 }
 
-/// The bits of an address, the first of them highest.
+/// The bits of an address, left-aligned.
 const fn bits(address: IpAddr) -> u128 {
     match address {
         IpAddr::V4(address) => (address.to_bits() as u128) << 96,
@@ -62,7 +61,7 @@ const fn bits(address: IpAddr) -> u128 {
     }
 }
 
-/// The first so many bits.
+/// A mask of the first `length` bits.
 fn mask(length: u8) -> u128 {
     !u128::MAX.checked_shr(length.into()).unwrap_or(0)
 }

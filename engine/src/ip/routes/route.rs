@@ -1,4 +1,4 @@
-//! A route: which destinations, by which way, and how good it is beside others.
+//! A route: its destinations, its target, and its rank among routes with the same prefix.
 
 use core::cmp::Reverse;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -11,57 +11,57 @@ use crate::ip::addresses::{Origin, is_v4_mapped};
 use crate::ip::entries::Entry;
 use crate::time::Instant;
 
-/// Where a route leads.
+/// The target of a route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Target {
-    /// To the destination itself: its prefix is on the link.
+    /// The destination itself: its prefix is on-link.
     Link,
-    /// To a router.
+    /// A router.
     Gateway {
         /// The router's address.
         address: IpAddr,
-        /// Whether it is on the link although no prefix says so, as `onlink` of Linux's `ip route`: the router of a
-        /// lease with the mask 255.255.255.255 is.
+        /// Whether it is on-link although no prefix covers it, as with `onlink` of Linux's `ip route`. The router of a
+        /// lease with the mask 255.255.255.255 is an example.
         onlink: bool,
     },
-    /// Nowhere, without a word.
+    /// Nowhere: packets are discarded silently.
     Blackhole,
     /// Nowhere: the sender is told that the host is unreachable.
     Unreachable,
-    /// Nowhere: the sender is told that it is prohibited.
+    /// Nowhere: the sender is told that the destination is prohibited.
     Prohibit,
 }
 
-/// What a router says of itself beside others (RFC 4191 section 2.1).
+/// The preference of a router (RFC 4191 section 2.1).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Preference {
-    /// Behind the others.
+    /// Below the other routers.
     Low,
-    /// As most.
+    /// The default.
     #[default]
     Medium,
-    /// Before the others.
+    /// Above the other routers.
     High,
 }
 
 /// A route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Route {
-    /// The prefix of the destinations; the bits behind it do not count.
+    /// The prefix of the destinations. The bits after the prefix are ignored.
     pub destination: IpCidr,
     /// Where it leads.
     pub target: Target,
-    /// The address to send from, where the sender has none and this host has this one.
+    /// The source address for packets of senders that have none, if this host has this address.
     pub source: Option<IpAddr>,
-    /// The lower, the better.
+    /// Lower metrics are preferred.
     pub metric: u32,
-    /// Decides between equal metrics.
+    /// Decides between routes with equal metrics.
     pub preference: Preference,
     /// Where it comes from.
     pub origin: Origin,
-    /// From when on it is gone; `None` for never.
+    /// When it expires; `None` for never.
     pub valid_until: Option<Instant>,
-    /// How long it was to last when it was added or last renewed, for whoever lists it; `None` for ever.
+    /// Its lifetime when it was added or last renewed, for listings; `None` if it does not expire.
     pub lifetime: Option<Duration>,
 }
 
@@ -76,7 +76,7 @@ impl Entry for Route {
 }
 
 impl Route {
-    /// A static route with metric 0 that lasts for ever.
+    /// A static route with metric 0 that does not expire.
     #[must_use]
     pub const fn new(destination: IpCidr, target: Target) -> Self {
         Self {
@@ -91,13 +91,13 @@ impl Route {
         }
     }
 
-    /// The same for `lifetime` from `now` on; for ever where there is none.
+    /// The same route with a lifetime from `now` on; `None` for a route that does not expire.
     #[must_use]
     pub fn lasting(self, lifetime: Option<Duration>, now: Instant) -> Self {
         Self { lifetime, valid_until: lifetime.map(|lifetime| now + lifetime), ..self }
     }
 
-    /// The router, where it leads to one.
+    /// The router's address, if the target is a router.
     #[must_use]
     pub const fn gateway(&self) -> Option<IpAddr> {
         match self.target {
@@ -106,8 +106,8 @@ impl Route {
         }
     }
 
-    /// Whether two are one route, which may have changed: they lead by the same way to the same destinations, with the
-    /// same metric and from the same origin.
+    /// Whether both are the same route, perhaps with changed properties: they have the same target, destinations,
+    /// metric and origin.
     pub(crate) fn is_same(&self, other: &Self) -> bool {
         let is_same_way = match (self.target, other.target) {
             (Target::Gateway { address: one, .. }, Target::Gateway { address: other, .. }) => one == other,
@@ -116,12 +116,12 @@ impl Route {
         is_same_way && self.is_rival(other)
     }
 
-    /// Whether they have the same destinations, metric and origin.
+    /// Whether both have the same destinations, metric and origin.
     pub(super) fn is_rival(&self, other: &Self) -> bool {
         (self.destination, self.metric, self.origin) == (other.destination, other.metric, other.origin)
     }
 
-    /// As it is kept: without bits behind its prefix.
+    /// The route as it is stored: without the bits after its prefix.
     pub(crate) fn masked(self) -> Self {
         let destination = match self.destination {
             IpCidr::Ipv4(cidr) => IpCidr::Ipv4(cidr.network()),
@@ -134,7 +134,7 @@ impl Route {
         Self { destination, ..self }
     }
 
-    /// What decides between routes with the same prefix, before reachability does; the least is the best.
+    /// The order of routes with the same prefix, before reachability is considered. The least is the best.
     pub(super) const fn rank(&self) -> (u32, Reverse<Preference>) {
         (self.metric, Reverse(self.preference))
     }
@@ -166,16 +166,16 @@ impl Route {
 /// Why a route was not added. Nothing has changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum AddRouteError {
-    /// The destinations are IPv4 addresses written as IPv6 ones, which are on no wire.
+    /// The destinations are IPv4-mapped IPv6 addresses, which are never on the wire.
     #[error("no packet has these destinations")]
     InvalidDestination,
-    /// The gateway is of the other family, or no single host's address.
+    /// The gateway is of the other family, or not the address of a single host.
     #[error("no router can have this address")]
     InvalidGateway,
-    /// The source is of the other family, or no single host's address.
+    /// The source is of the other family, or not the address of a single host.
     #[error("packets for these destinations cannot be sent from this address")]
     InvalidSource,
-    /// There are as many as there may be: of all, or of those that routers advertise.
+    /// The limit is reached: the one for all routes, or the one for routes that routers advertise.
     #[error("the interface has as many routes as it may have")]
     Full,
 }

@@ -46,13 +46,13 @@ fn routes(list: &[Route]) -> Routes {
     routes
 }
 
-/// Where a packet goes while nothing is known of routers.
+/// The next hop while nothing is known about routers.
 fn hop(routes: &mut Routes, addresses: &Addresses, destination: &str) -> Result<IpAddr, NoRoute> {
     routes.lookup(ip(destination), addresses, |_| Reachability::Unknown).map(|next_hop| next_hop.hop)
 }
 
 #[test]
-fn the_longest_prefix_wins_also_inside_the_networks_of_the_link() {
+fn the_longest_prefix_wins_even_inside_on_link_networks() {
     let addresses = addresses(&["192.0.2.5/24", "2001:db8::5/64"]);
     let mut routes = routes(&[
         via("0.0.0.0/0", "192.0.2.1"),
@@ -88,8 +88,8 @@ fn the_longest_prefix_wins_also_inside_the_networks_of_the_link() {
 }
 
 #[test]
-fn an_address_without_a_network_reaches_its_router_with_onlink_alone() {
-    // `addr=192.0.2.5/32,gateway=192.0.2.1`, and a lease with the mask 255.255.255.255.
+fn an_address_without_a_network_reaches_its_router_only_with_onlink() {
+    // The configuration `addr=192.0.2.5/32,gateway=192.0.2.1`, and a lease with the mask 255.255.255.255.
     let addresses = addresses(&["192.0.2.5/32"]);
     let default = via("0.0.0.0/0", "192.0.2.1");
     let mut without = routes(&[default]);
@@ -99,7 +99,7 @@ fn an_address_without_a_network_reaches_its_router_with_onlink_alone() {
     assert_eq!(without.add(onlink), Ok(Some(default)), "it is the same route, changed");
     assert_eq!(hop(&mut without, &addresses, "198.51.100.1"), Ok(ip("192.0.2.1")));
     assert!(!without.is_dormant(&onlink, &addresses));
-    // The other way to say it: a route to the router itself.
+    // The alternative: an on-link route to the router itself.
     let mut by_link = routes(&[default, to("192.0.2.1/32", Target::Link)]);
     assert_eq!(hop(&mut by_link, &addresses, "198.51.100.1"), Ok(ip("192.0.2.1")));
 }
@@ -111,7 +111,7 @@ fn a_prefix_that_is_not_on_the_link_is_reached_through_the_router() {
     addresses.add(formed).expect("room");
     let mut routes = routes(&[via("::/0", "fe80::1")]);
     assert_eq!(hop(&mut routes, &addresses, "2001:db8::6"), Ok(ip("fe80::1")));
-    // And one that is on the link without an address in it (L=1, A=0).
+    // A prefix that is on-link without an address in it (L=1, A=0).
     routes.add(Route { origin: Origin::Router, ..to("2001:db8:7::/64", Target::Link) }).expect("room");
     assert_eq!(hop(&mut routes, &addresses, "2001:db8:7::6"), Ok(ip("2001:db8:7::6")));
 }
@@ -119,7 +119,7 @@ fn a_prefix_that_is_not_on_the_link_is_reached_through_the_router() {
 #[test]
 fn a_route_is_dormant_until_its_gateway_is_on_the_link() {
     let mut addresses = Addresses::default();
-    // A gateway behind a gateway is never followed.
+    // A gateway that is reached through another gateway is never used.
     let mut routes =
         routes(&[via("0.0.0.0/0", "192.0.2.1"), via("10.0.0.0/8", "172.16.0.1"), via("172.16.0.0/12", "10.0.0.1")]);
     assert_eq!(hop(&mut routes, &addresses, "198.51.100.1"), Err(NoRoute::Missing));
@@ -127,7 +127,7 @@ fn a_route_is_dormant_until_its_gateway_is_on_the_link() {
     for destination in ["198.51.100.1", "10.0.0.9", "172.16.0.9"] {
         assert_eq!(hop(&mut routes, &addresses, destination), Ok(ip("192.0.2.1")), "{destination}");
     }
-    // Another has the router's address by now: this host.
+    // The router's address now belongs to this host.
     addresses.add(Address::new(cidr("192.0.2.1/24"), Origin::Static)).expect("room");
     assert_eq!(hop(&mut routes, &addresses, "198.51.100.1"), Err(NoRoute::Missing));
     addresses.remove(ip("192.0.2.1"));
@@ -137,7 +137,7 @@ fn a_route_is_dormant_until_its_gateway_is_on_the_link() {
 }
 
 #[test]
-fn metrics_go_before_preferences_and_those_before_reachability() {
+fn metric_is_compared_before_preference_and_preference_before_reachability() {
     let addresses = addresses(&["2001:db8::5/64"]);
     let low = Route { preference: Preference::Low, ..via("::/0", "fe80::1") };
     let high = Route { preference: Preference::High, ..via("::/0", "fe80::2") };
@@ -145,7 +145,8 @@ fn metrics_go_before_preferences_and_those_before_reachability() {
     let dear = Route { preference: Preference::High, metric: 2, ..via("::/0", "fe80::4") };
     assert_eq!(hop(&mut routes(&[low, via("::/0", "fe80::9"), high]), &addresses, "2a00::1"), Ok(ip("fe80::2")));
     assert_eq!(hop(&mut routes(&[dear, cheap]), &addresses, "2a00::1"), Ok(ip("fe80::3")));
-    // What is not known counts as reachable beside lower preferences, and gives way among equals.
+    // An unknown router counts as reachable compared with lower preferences, but a reachable one goes before it among
+    // equals.
     let known = |reachable: &'static str| {
         move |gateway: IpAddr| if gateway == ip(reachable) { Reachability::Reachable } else { Reachability::Unknown }
     };
@@ -164,7 +165,7 @@ fn unknown_routers_are_tried_in_turn() {
     let tried: Vec<_> = (0..6).map(|_| hop(&mut routes, &addresses, "2a00::1").expect("a route")).collect();
     assert_eq!(tried.iter().collect::<BTreeSet<_>>().len(), 3);
     assert_eq!(tried[..3], tried[3..]);
-    // None answers: likewise, and never the same twice.
+    // If no router answers, they take turns as well, and none is chosen twice in a row.
     let dead: Vec<_> = (0..3)
         .map(|_| routes.lookup(ip("2a00::1"), &addresses, |_| Reachability::Unreachable).expect("a route").hop)
         .collect();
@@ -172,7 +173,7 @@ fn unknown_routers_are_tried_in_turn() {
 }
 
 #[test]
-fn routers_that_do_not_answer_are_passed_over_as_in_the_example_of_rfc_4191() {
+fn unreachable_routers_are_skipped_as_in_the_example_of_rfc_4191() {
     // Section 3.6.
     let addresses = addresses(&["2001:db8:ffff::5/64"]);
     let (w, y, z) = (ip("fe80::a"), ip("fe80::c"), ip("fe80::d"));
@@ -199,7 +200,7 @@ fn routers_that_do_not_answer_are_passed_over_as_in_the_example_of_rfc_4191() {
 }
 
 #[test]
-fn a_route_to_nowhere_ends_the_search() {
+fn a_blackhole_or_reject_route_ends_the_search() {
     let addresses = addresses(&["192.0.2.5/24"]);
     let mut routes = routes(&[
         via("0.0.0.0/0", "192.0.2.1"),
@@ -235,7 +236,7 @@ fn groups_and_broadcast_addresses_are_on_the_link_without_a_route() {
 }
 
 #[test]
-fn what_is_on_no_link_leads_nowhere() {
+fn destinations_that_are_never_on_a_link_have_no_route() {
     let own = addresses(&["192.0.2.5/24", "2001:db8::5/64"]);
     let mut routes = routes(&[via("0.0.0.0/0", "192.0.2.1"), via("::/0", "fe80::1")]);
     for text in ["0.0.0.0", "::", "127.0.0.1", "::1", "::ffff:192.0.2.9"] {
@@ -248,7 +249,7 @@ fn what_is_on_no_link_leads_nowhere() {
 }
 
 #[test]
-fn a_route_tells_of_its_path() {
+fn a_next_hop_carries_the_metric_and_source_of_its_route() {
     let mut own = addresses(&["192.0.2.5/24", "192.0.2.6/24"]);
     let route = Route { source: Some(ip("192.0.2.6")), metric: 7, ..via("10.0.0.0/8", "192.0.2.1") };
     let link = Route { source: Some(ip("192.0.2.6")), ..to("192.0.2.0/24", Target::Link) };
@@ -263,7 +264,7 @@ fn a_route_tells_of_its_path() {
 }
 
 #[test]
-fn what_makes_no_sense_is_not_added() {
+fn invalid_routes_are_not_added() {
     let mut routes = Routes::default();
     for gateway in ["::1", "fe80::1", "0.0.0.0", "224.0.0.1", "255.255.255.255", "127.0.0.1"] {
         assert_eq!(routes.add(via("0.0.0.0/0", gateway)), Err(AddRouteError::InvalidGateway), "{gateway}");
@@ -276,7 +277,7 @@ fn what_makes_no_sense_is_not_added() {
 }
 
 #[test]
-fn a_route_is_known_by_where_it_leads_and_by_whom() {
+fn a_route_is_identified_by_its_destination_target_metric_and_origin() {
     let first = via("10.1.2.3/16", "192.0.2.1");
     let mut routes = routes(&[first]);
     assert_eq!(routes.iter().next().map(|route| route.destination), Some(cidr("10.1.0.0/16")));
@@ -295,7 +296,7 @@ fn a_route_is_known_by_where_it_leads_and_by_whom() {
 }
 
 #[test]
-fn a_route_goes_when_its_lifetime_is_over() {
+fn a_route_expires_when_its_lifetime_ends() {
     let own = addresses(&["192.0.2.5/24"]);
     let lent = Route { valid_until: Some(at(10)), ..via("10.0.0.0/8", "192.0.2.1") };
     let mut routes = routes(&[lent, via("0.0.0.0/0", "192.0.2.2")]);
@@ -306,7 +307,7 @@ fn a_route_goes_when_its_lifetime_is_over() {
 }
 
 #[test]
-fn routes_are_bounded_and_routers_leave_room_for_others() {
+fn routes_are_bounded_and_routers_cannot_displace_others() {
     let mut routes = Routes::new(4);
     let numbered =
         |origin: Origin, number: u8| Route { origin, ..via(&std::format!("10.{number}.0.0/16"), "192.0.2.1") };
@@ -320,7 +321,7 @@ fn routes_are_bounded_and_routers_leave_room_for_others() {
     assert_eq!(routes.add(numbered(Origin::Router, 1)), Ok(Some(numbered(Origin::Router, 1))), "it is there already");
 }
 
-/// What a lookup finds where every router is reachable: the best of all routes and networks, looked through one by one.
+/// The result of a lookup if every router is reachable, by a linear search through all routes and networks.
 fn reference(list: &[Route], own: &[Address], destination: IpAddr) -> Result<IpAddr, NoRoute> {
     let holds = |prefix: &IpCidr, address: IpAddr| prefix.contains_addr(&address.into());
     let is_own = |gateway: IpAddr| own.iter().any(|it| it.address() == gateway);
@@ -355,7 +356,7 @@ fn reference(list: &[Route], own: &[Address], destination: IpAddr) -> Result<IpA
 }
 
 #[test]
-fn lookups_are_those_of_a_list_that_is_looked_through() {
+fn lookups_agree_with_a_linear_search() {
     let mut random = Random::new([5; 32]);
     let mut found = [0usize; 3];
     for _ in 0..150 {
@@ -391,7 +392,7 @@ fn lookups_are_those_of_a_list_that_is_looked_through() {
             }
             let (list, own): (Vec<Route>, Vec<Address>) =
                 (routes.iter().copied().collect(), addresses.iter().copied().collect());
-            // Gateways that are broadcast addresses are no routers; the reference does not know them.
+            // Gateways that are broadcast addresses are not routers. The reference does not handle them.
             let is_broadcast = |route: &Route| route.gateway().is_some_and(|gateway| addresses.is_broadcast(gateway));
             let list: Vec<Route> = list.into_iter().filter(|route| !is_broadcast(route)).collect();
             let next_hop = routes.lookup(destination, &addresses, |_| Reachability::Reachable);
@@ -407,7 +408,7 @@ fn lookups_are_those_of_a_list_that_is_looked_through() {
 }
 
 #[test]
-fn an_address_that_another_has_brings_no_network() {
+fn a_duplicated_address_makes_no_prefix_on_link() {
     let mut addresses = Addresses::default();
     let tentative = Address { detection: Detection::Running, ..Address::new(cidr("2001:db8::5/64"), Origin::Static) };
     addresses.add(tentative).expect("room");

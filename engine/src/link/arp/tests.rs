@@ -8,7 +8,7 @@ const THEIRS: EthernetAddress = EthernetAddress([2, 0, 0, 0, 0, 2]);
 const ADDRESS: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
 const NEIGHBOUR: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 2);
 
-/// From NEIGHBOUR to ADDRESS, field by field as in RFC 826.
+/// A request from NEIGHBOUR to ADDRESS, field by field as in RFC 826.
 #[rustfmt::skip]
 const REQUEST: [u8; LENGTH] = [
     0, 1, 8, 0, 6, 4, 0, 1,
@@ -27,7 +27,7 @@ fn with(offset: usize, bytes: &[u8]) -> Option<Arp> {
 }
 
 #[test]
-fn a_request_is_read_and_answered_and_its_sender_learnt() {
+fn a_request_is_parsed_and_answered_and_its_sender_learned() {
     let arp = Arp::read(&REQUEST).expect("well-formed");
     assert_eq!(arp, Arp::request(THEIRS, NEIGHBOUR, ADDRESS));
     assert_eq!(arp.bytes(), REQUEST);
@@ -51,7 +51,7 @@ fn a_request_is_answered_whatever_network_its_sender_is_in() {
 }
 
 #[test]
-fn every_field_that_must_have_a_value_is_looked_at() {
+fn every_field_with_a_fixed_value_is_checked() {
     for (offset, value) in [(1, 6), (2, 0x86), (3, 6), (4, 8), (5, 16), (6, 1), (7, 0), (7, 3), (7, 8)] {
         assert_eq!(with(offset, &[value]), None, "byte {offset} is {value}");
     }
@@ -73,7 +73,7 @@ fn a_sender_that_is_not_one_host_is_refused() {
 }
 
 #[test]
-fn a_probe_is_answered_and_nothing_learnt() {
+fn a_probe_is_answered_but_nothing_is_learned() {
     let arp = with(14, &[0; 4]).expect("well-formed");
     assert!(arp.is_probe() && arp.contests(ADDRESS, OURS) && !arp.contests(NEIGHBOUR, OURS));
     let Judgement { answer, evidence, conflict } = arp.judge(OURS, own);
@@ -82,7 +82,7 @@ fn a_probe_is_answered_and_nothing_learnt() {
 }
 
 #[test]
-fn what_is_not_for_this_host_changes_only_what_is_known() {
+fn messages_for_other_hosts_only_update_existing_entries() {
     let overheard = Some(EvidenceKind::Overheard);
     let kind = |arp: Arp| {
         let judgement = arp.judge(OURS, own);
@@ -97,7 +97,7 @@ fn what_is_not_for_this_host_changes_only_what_is_known() {
 }
 
 #[test]
-fn who_uses_an_address_of_this_host_is_a_conflict_and_gets_no_answer() {
+fn another_user_of_an_address_of_this_host_is_a_conflict_and_gets_no_answer() {
     let reply = Arp::request(OURS, NEIGHBOUR, ADDRESS).reply(THEIRS);
     for arp in [Arp::announcement(THEIRS, ADDRESS), reply, Arp::request(THEIRS, ADDRESS, NEIGHBOUR)] {
         let conflict = Judgement { conflict: Some(ADDRESS), ..Judgement::default() };
@@ -108,7 +108,7 @@ fn who_uses_an_address_of_this_host_is_a_conflict_and_gets_no_answer() {
 }
 
 #[test]
-fn no_bytes_make_it_panic_and_what_is_read_is_written_alike() {
+fn arbitrary_bytes_do_not_panic_and_parsed_messages_are_written_unchanged() {
     let mut random = Random::new([3; 32]);
     for round in 0..20_000 {
         let mut bytes: Vec<u8> = REQUEST.to_vec();

@@ -10,7 +10,7 @@ fn start() -> Instant {
     Instant::from_origin(Duration::from_secs(1000))
 }
 
-/// What is done and when, in milliseconds since the start, up to so many seconds.
+/// Runs a claim for some seconds. Returns its actions with their times in milliseconds since the start.
 fn run(claim: &mut Claim, seconds: u64, random: &mut Random) -> Vec<(Action, u64)> {
     let mut done = Vec::new();
     while let Some(due) = claim.next_timeout().filter(|due| *due <= start() + Duration::from_secs(seconds)) {
@@ -106,7 +106,7 @@ fn after(seconds: u64) -> Instant {
 const INTERVAL: Duration = Duration::from_secs(10);
 
 #[test]
-fn an_address_is_defended_once_and_given_up_with_the_next_conflict_soon_after() {
+fn an_address_is_defended_once_and_given_up_after_another_conflict_within_the_interval() {
     let (mut claim, mut random) = held(Timing::ARP.defence);
     assert_eq!(claim.conflict(after(100)), Outcome::Kept);
     assert_eq!(claim.poll(after(100), &mut random), Some(Action::Announce));
@@ -129,7 +129,7 @@ fn an_address_that_is_never_given_up_is_defended_no_more_often_than_allowed() {
 }
 
 #[test]
-fn other_defences_give_up_at_once_or_do_nothing() {
+fn the_other_defences_give_up_at_once_or_only_report() {
     let (mut claim, _) = held(Defence::GiveUp);
     assert_eq!(claim.conflict(after(100)), Outcome::Lost);
     let (mut claim, mut random) = held(Defence::None);
@@ -137,7 +137,7 @@ fn other_defences_give_up_at_once_or_do_nothing() {
 }
 
 #[test]
-fn another_hardware_address_is_told_at_once_however_short_ago_the_last_was() {
+fn a_new_hardware_address_is_announced_at_once_even_right_after_an_announcement() {
     let (mut claim, mut random) = held(Timing::ARP.defence);
     for second in [100, 101] {
         claim.announce(after(second));

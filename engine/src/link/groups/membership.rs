@@ -16,57 +16,57 @@ use crate::slots::{Key, Slots};
 use crate::time::{Instant, earliest};
 use crate::timers::Timers;
 
-/// A guest may join and leave in a loop. A first change is reported at once, and those after it are gathered for so
-/// long: Linux waits for two of its ticks in this place.
+/// The minimum time between reports of changes, because a guest may join and leave in a loop. The first change is
+/// reported at once, later ones are collected for this time. Linux waits for two jiffies here.
 const CHANGES_APART: Duration = Duration::from_millis(10);
-/// A query may want its answer at once, and a stranger may send any number of them. What has been answered is not
-/// answered again sooner than after the shortest time that IGMP can name.
+/// The minimum time between two answers about one group. A query may ask for an answer at once, and strangers may send
+/// any number of queries. This is the shortest response time that IGMP can express.
 const ANSWERS_APART: Duration = Duration::from_millis(100);
 
 /// See the [module](self).
 pub(super) struct Memberships {
     protocol: Protocol,
-    /// At most so many groups that were left are remembered.
+    /// The most groups that were left and are still remembered.
     limit: usize,
     groups: Slots<Group>,
     keys: HashMap<IpAddr, Key, Secret>,
-    /// How many of the groups are joined.
+    /// The number of joined groups.
     joined: usize,
-    /// When something is due of each group, by its key's index.
+    /// The next alarm of each group, by the index of its key.
     timers: Timers,
     source: Option<IpAddr>,
     is_link_up: bool,
     queriers: Queriers,
-    /// The version that is spoken, as of the last time it was looked at.
+    /// The version that is spoken, when it was last updated.
     version: Version,
-    /// When a query about all groups is answered, in the newest version: the interface timer (RFC 3376 section 5.2).
+    /// When to answer a general query in the newest version: the interface timer (RFC 3376 section 5.2).
     general: Option<Instant>,
-    /// When changes that had not been reported were.
+    /// When new changes were last reported.
     changes_reported: Option<Instant>,
 }
 
-/// A group that this host is a member of; or one that it has left, until this has been said often enough.
+/// A group that this host is a member of, or has left, until the leave was reported often enough.
 #[derive(Debug)]
 struct Group {
     address: IpAddr,
-    /// How often it is joined. A group that was left has none.
+    /// The number of joins. It is 0 for a group that was left.
     references: u32,
-    /// There is one until the last join or leave has been reported as often as it is to be.
+    /// The last join or leave, until it was reported often enough.
     change: Option<Change>,
-    /// When a query about it is answered: the group timer (RFC 3376 section 5.2).
+    /// When to answer a query about the group: the group timer (RFC 3376 section 5.2).
     answer: Option<Instant>,
     answered: Option<Instant>,
-    /// Nobody else has reported it since this host did (RFC 2236 section 3, RFC 2710 section 4).
+    /// Whether no other host has reported the group since this host did (RFC 2236 section 3, RFC 2710 section 4).
     is_last_reporter: bool,
 }
 
-/// That a group was joined, or left.
+/// A join or a leave that is being reported.
 #[derive(Clone, Copy, Debug)]
 struct Change {
     due: Instant,
-    /// How often it is still to be reported.
+    /// How many reports of it are left.
     left: u8,
-    /// It has not been reported yet.
+    /// Whether it was not reported yet.
     is_new: bool,
 }
 
@@ -170,7 +170,7 @@ impl Memberships {
         self.report_all(now);
     }
 
-    /// Takes a message that has been checked.
+    /// Processes a parsed message.
     pub(super) fn receive(&mut self, message: Option<Message>, source: IpAddr, now: Instant, random: &mut Random) {
         match message {
             Some(Message::Query(query)) => {
@@ -182,7 +182,7 @@ impl Memberships {
                 self.follow_version(now);
                 self.hear_report(address);
             }
-            // This host's own, which came back; or nothing that is to be looked at.
+            // A report of this host itself that was looped back, or a message that is ignored.
             Some(Message::Report(_)) | None => {}
         }
     }
@@ -211,12 +211,12 @@ impl Memberships {
     }
 
     pub(super) fn held(&self) -> usize {
-        // The table has room for a group and its generation beside what is counted by its type.
+        // Each place in the table takes a key's generation beside the group itself.
         let group = size_of::<Group>() + size_of::<Key>();
         self.groups.len() * group + self.keys.allocation_size() + self.timers.held()
     }
 
-    /// Whether anything is sent at all. Over IPv6 an address is not needed for that.
+    /// Whether messages are sent at all. IPv6 needs no address for that.
     fn speaks(&self) -> bool {
         let has_source = match self.protocol {
             Protocol::Igmp => self.source.is_some(),
@@ -225,16 +225,16 @@ impl Memberships {
         self.is_link_up && has_source
     }
 
-    /// Groups that are joined, and that are reported.
+    /// The joined groups that are reported.
     fn members(&self) -> Vec<Key> {
         let is_member = |group: &Group| group.references > 0 && is_reported(group.address);
         self.groups.iter().filter(|(_, group)| is_member(group)).map(|(key, _)| key).collect()
     }
 
-    /// Reports packed into one packet, of all that is due (RFC 3376 section 4.2.16, RFC 3810 section 5.2.15).
+    /// One packet with reports about all groups that are due (RFC 3376 section 4.2.16, RFC 3810 section 5.2.15).
     fn next_report(&mut self, now: Instant, mtu: usize, random: &mut Random) -> Option<Report> {
         let most = self.protocol.records(mtu);
-        // What is sent together is repeated together.
+        // Changes that are sent together are repeated together.
         let repeated = now + delay(self.version.unsolicited_report_interval(), random);
         let mut records = Vec::new();
         while records.len() < most
@@ -258,8 +258,8 @@ impl Memberships {
         (!records.is_empty()).then(|| self.protocol.report(self.source, &records))
     }
 
-    /// One message about one group that is due. There, an answer and a repetition are the same, and one timer serves
-    /// both (RFC 2236 section 6, RFC 2710 section 5).
+    /// One message about one due group. In the older versions, an answer and a repeated report are the same message,
+    /// and one timer serves both (RFC 2236 section 6, RFC 2710 section 5).
     fn next_older_message(&mut self, now: Instant, random: &mut Random) -> Option<Report> {
         while let Some(index) = self.timers.pop(now) {
             let Some(key) = self.groups.key_at(index) else { continue };
@@ -283,7 +283,7 @@ impl Memberships {
         None
     }
 
-    /// Chooses when a query is answered (RFC 3376 section 5.2, RFC 3810 section 6.2; RFC 2236 section 3, RFC 2710
+    /// Schedules the answer to a query (RFC 3376 section 5.2, RFC 3810 section 6.2; RFC 2236 section 3, RFC 2710
     /// section 4).
     fn answer(&mut self, query: &Query, now: Instant, random: &mut Random) {
         if !self.speaks() || self.joined == 0 {
@@ -307,13 +307,13 @@ impl Memberships {
             match self.version {
                 Version::Newest => {
                     let selected = self.selected(query, now, random);
-                    // The first rule: all groups are going to be reported sooner.
+                    // Rule 1: if the answer to a general query is due sooner, it includes the group.
                     if self.general.is_none_or(|pending| selected < pending) {
                         self.schedule_answer(key, selected);
                     }
                 }
                 Version::Older | Version::Oldest => {
-                    // A timer that is running is kept where it goes off in time.
+                    // A running timer is kept if it expires in time.
                     let pending = self.groups.get(key).and_then(Group::next);
                     if pending.is_none_or(|pending| now + query.max_response < pending) {
                         let selected = self.selected(query, now, random);
@@ -328,8 +328,8 @@ impl Memberships {
         now + delay(query.max_response, random)
     }
 
-    /// Another host has reported a group in an older version: this host need not, and need not say when it leaves
-    /// (RFC 2236 section 3, RFC 2710 section 4). In the newest version every host reports for itself.
+    /// Another host has reported a group in an older version. This host need not report it, and need not send a leave
+    /// message later (RFC 2236 section 3, RFC 2710 section 4). In the newest version every host reports for itself.
     fn hear_report(&mut self, address: IpAddr) {
         if self.version == Version::Newest {
             return;
@@ -342,8 +342,8 @@ impl Memberships {
         self.reschedule(key);
     }
 
-    /// Looks whose version is to be spoken. Where it has become another one, all that is pending is void (RFC 3376
-    /// section 7.2.1, RFC 3810 section 8.2.1), but for changes of which nothing has been said yet.
+    /// Updates the version that is spoken. If it has changed, everything pending is cancelled (RFC 3376 section 7.2.1,
+    /// RFC 3810 section 8.2.1), except changes that were not reported yet.
     fn follow_version(&mut self, now: Instant) {
         let version = self.queriers.version(now);
         if self.version != version {
@@ -352,7 +352,7 @@ impl Memberships {
         }
     }
 
-    /// Cancels all that is pending; of changes those only that have been reported, where new ones are to be kept.
+    /// Cancels everything that is pending. With `keeps_new`, changes that were not reported yet are kept.
     fn cancel(&mut self, keeps_new: bool) {
         self.general = None;
         let keys: Vec<Key> = self.groups.iter().map(|(key, _)| key).collect();
@@ -373,8 +373,8 @@ impl Memberships {
         }
     }
 
-    /// Has a join or a leave reported so many times, from now on. An earlier one of the group is not reported any more:
-    /// what would be said of both is what is said of the later one (RFC 3376 section 5.1, RFC 3810 section 6.1).
+    /// Schedules `times` reports of a join or a leave, from now on. An earlier change of the group is not reported any
+    /// more, because the state that it would report is the current one (RFC 3376 section 5.1, RFC 3810 section 6.1).
     fn report_change(&mut self, key: Key, times: u8, now: Instant) {
         let speaks = self.speaks();
         let Some(group) = self.groups.get_mut(key) else { return };
@@ -386,7 +386,7 @@ impl Memberships {
         self.reschedule(key);
     }
 
-    /// Has a group's membership reported as an answer, no later than it would be anyway.
+    /// Schedules an answer about a group, no later than one that is already scheduled.
     fn schedule_answer(&mut self, key: Key, due: Instant) {
         let Some(group) = self.groups.get_mut(key) else { return };
         let due = later(due, group.answered, ANSWERS_APART);
@@ -394,7 +394,7 @@ impl Memberships {
         self.reschedule(key);
     }
 
-    /// Sets a group's alarm for what is due of it next. One that was left, and of which nothing is due, is forgotten.
+    /// Sets a group's alarm for its next event. A group that was left and has no next event is forgotten.
     fn reschedule(&mut self, key: Key) {
         let Some(group) = self.groups.get(key) else { return };
         let next = group.next();
@@ -434,18 +434,18 @@ impl Group {
         Self { address, references: 0, change: None, answer: None, answered: None, is_last_reporter: false }
     }
 
-    /// What the last change was.
+    /// The last change, as a statement.
     const fn last_change(&self) -> Statement {
         if self.references > 0 { Statement::Joined } else { Statement::Left }
     }
 
-    /// When something is due next.
+    /// When the next report is due.
     fn next(&self) -> Option<Instant> {
         earliest([self.change.map(|change| change.due), self.answer])
     }
 
-    /// Its change, where there is one, has been reported once; it is to be `repeated` then, if it is at all. Says
-    /// whether this was the first time.
+    /// Records that the change, if there is one, was reported once. If more reports are left, the next is due at
+    /// `repeated`. Returns whether this was the first report of the change.
     fn count_down(&mut self, repeated: Instant) -> bool {
         let was_new = self.change.is_some_and(|change| change.is_new);
         self.change = self.change.filter(|change| change.left > 1).map(|change| Change {
@@ -457,8 +457,8 @@ impl Group {
     }
 }
 
-/// Whether anything is said of a group: of all but every host's own (RFC 3376 section 5), and those whose scope is
-/// reserved or does not leave the interface (RFC 3810 section 6).
+/// Whether a group is reported: all groups but the all-hosts groups (RFC 3376 section 5), and groups whose scope is
+/// reserved or interface-local (RFC 3810 section 6).
 fn is_reported(group: IpAddr) -> bool {
     match group {
         IpAddr::V4(group) => group != message::ALL_SYSTEMS,
@@ -469,13 +469,13 @@ fn is_reported(group: IpAddr) -> bool {
     }
 }
 
-/// A time that is chosen from (0, `longest`], to the millisecond; the shortest of those where there is none.
+/// A random time from (0, `longest`] in whole milliseconds; one millisecond if `longest` is zero.
 fn delay(longest: Duration, random: &mut Random) -> Duration {
     let longest = u32::try_from(longest.as_millis()).unwrap_or(u32::MAX);
     Duration::from_millis(u64::from(random.below(longest)) + 1)
 }
 
-/// An instant, or a later one that lies `apart` from an `earlier` event.
+/// The instant, or a later one that is at least `apart` after an `earlier` event.
 fn later(instant: Instant, earlier: Option<Instant>, apart: Duration) -> Instant {
     earlier.map_or(instant, |earlier| instant.max(earlier + apart))
 }

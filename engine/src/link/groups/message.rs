@@ -1,5 +1,5 @@
-//! Messages that are sent, as whole IP packets. All go no further than this link, and ask routers to look at them
-//! though they are sent to a group.
+//! Emitting of IGMP and MLD messages, as complete IP packets. They all have a hop limit of 1 and carry the router alert
+//! option, so that routers process them although they are sent to a group.
 
 use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -10,17 +10,17 @@ use super::Report;
 use super::version::Version;
 use crate::wire::{IPV4_HEADER, IPV6_HEADER, transport_checksum};
 
-/// Every IPv4 host on a link (RFC 1112 section 4).
+/// All IPv4 hosts on a link (RFC 1112 section 4).
 pub(super) const ALL_SYSTEMS: Ipv4Addr = Ipv4Addr::new(224, 0, 0, 1);
-/// Every IPv4 router on a link, for groups that are left (RFC 2236 section 3).
+/// All IPv4 routers on a link, the destination of leave messages (RFC 2236 section 3).
 const ALL_ROUTERS: Ipv4Addr = Ipv4Addr::new(224, 0, 0, 2);
-/// Those that understand IGMPv3 (RFC 3376 section 4.2.14).
+/// All IGMPv3 routers (RFC 3376 section 4.2.14).
 const IGMP_V3_ROUTERS: Ipv4Addr = Ipv4Addr::new(224, 0, 0, 22);
-/// Every IPv6 host on a link (RFC 4291 section 2.7.1).
+/// All IPv6 hosts on a link (RFC 4291 section 2.7.1).
 pub(super) const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
-/// Every IPv6 router on a link, for groups that are left (RFC 2710 section 4).
+/// All IPv6 routers on a link, the destination of done messages (RFC 2710 section 4).
 const ALL_ROUTERS_V6: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 2);
-/// Those that understand MLDv2 (RFC 3810 section 5.2.14).
+/// All MLDv2 routers (RFC 3810 section 5.2.14).
 const MLD_V2_ROUTERS: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 0x16);
 
 /// Types of IGMP (RFC 3376 section 4).
@@ -35,42 +35,43 @@ pub(super) const MLD_V1_REPORT: u8 = 131;
 const MLD_V1_DONE: u8 = 132;
 const MLD_V2_REPORT: u8 = 143;
 
-/// The option of IPv4 that asks routers to look (RFC 2113 section 2.1), and its header's length with it, in words.
+/// The router alert option of IPv4 (RFC 2113 section 2.1), and the length of an IPv4 header with it, in 32-bit words.
 const ROUTER_ALERT_V4: [u8; 4] = [0x94, 4, 0, 0];
 const IPV4_WORDS: u8 = 6;
-/// The option of IPv6 that does (RFC 2711 section 2.1); its value for MLD is 0.
+/// The router alert option of IPv6 (RFC 2711 section 2.1). Its value for MLD is 0.
 pub(super) const ROUTER_ALERT_V6: u8 = 5;
 /// Internetwork control (RFC 3376 section 4).
 const TYPE_OF_SERVICE: u8 = 0xc0;
-/// In an IPv4 header: not to be fragmented. So the packet needs no identification (RFC 6864 section 4.1).
+/// The "don't fragment" flag of an IPv4 header. With it the packet needs no identification (RFC 6864 section 4.1).
 const DO_NOT_FRAGMENT: [u8; 2] = [0x40, 0];
-/// Bytes of a message before its records, or before its group in the older versions of IGMP.
+/// Bytes of a message before its records, or, in the older versions of IGMP, of the whole message.
 const MESSAGE_HEADER: usize = 8;
-/// The longest packet of all.
+/// The longest packet.
 const LONGEST: usize = 0xffff;
 
-/// Which of the two protocols.
+/// The protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Protocol {
-    /// Over IPv4.
+    /// For IPv4.
     Igmp,
-    /// Over IPv6.
+    /// For IPv6.
     Mld,
 }
 
-/// What is said of a group, and how the newest version says it (RFC 3376 section 4.2.12, RFC 3810 section 5.2.12).
+/// A statement about a group, as a record type of the newest version (RFC 3376 section 4.2.12, RFC 3810 section
+/// 5.2.12).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Statement {
-    /// MODE_IS_EXCLUDE, of no source: this host is a member, as an answer.
+    /// MODE_IS_EXCLUDE with no source: this host is a member. It answers a query.
     Member = 2,
-    /// CHANGE_TO_INCLUDE_MODE, of no source: it is not any more.
+    /// CHANGE_TO_INCLUDE_MODE with no source: this host has left the group.
     Left = 3,
-    /// CHANGE_TO_EXCLUDE_MODE, of no source: it is one from now on.
+    /// CHANGE_TO_EXCLUDE_MODE with no source: this host has joined the group.
     Joined = 4,
 }
 
 impl Protocol {
-    /// How many records go into a packet of `mtu` bytes: one at least.
+    /// How many records fit a packet of `mtu` bytes: at least one.
     pub(super) fn records(self, mtu: usize) -> usize {
         let (head, record) = match self {
             Self::Igmp => (IPV4_HEADER + ROUTER_ALERT_V4.len(), 8),
@@ -79,7 +80,7 @@ impl Protocol {
         (mtu.min(LONGEST).saturating_sub(head + MESSAGE_HEADER) / record).max(1)
     }
 
-    /// A report of the newest version. There are as many records as [fit](Self::records).
+    /// A report of the newest version. The caller passes at most as many records as [fit](Self::records).
     pub(super) fn report(self, source: Option<IpAddr>, records: &[(Statement, IpAddr)]) -> Report {
         let count = u16::try_from(records.len()).unwrap_or(u16::MAX).to_be_bytes();
         let (kind, destination) = match self {
@@ -88,14 +89,14 @@ impl Protocol {
         };
         let mut message = Vec::from([kind, 0, 0, 0, 0, 0, count[0], count[1]]);
         for (statement, group) in records {
-            // No auxiliary data, and no sources.
+            // The record has no auxiliary data and no sources.
             message.extend([*statement as u8, 0, 0, 0]);
             push_address(&mut message, *group);
         }
         packet(source, destination, &mut message)
     }
 
-    /// A message of an older version about one group; `None` where that version has none.
+    /// A message of an older version about one group; `None` if that version has no such message.
     pub(super) fn older(
         self,
         version: Version,
@@ -118,7 +119,7 @@ impl Protocol {
         let mut message = Vec::from([kind, 0, 0, 0]);
         match self {
             Self::Igmp => {}
-            // The time in which a query is to be answered, and what is reserved.
+            // The maximum response delay, which only queries use, and reserved bytes.
             Self::Mld => message.extend([0; 4]),
         }
         push_address(&mut message, group);
@@ -133,7 +134,7 @@ fn push_address(message: &mut Vec<u8>, address: IpAddr) {
     }
 }
 
-/// Puts the headers before a message, and its checksum into it.
+/// Sets the checksum of a message and adds the IP headers.
 fn packet(source: Option<IpAddr>, destination: IpAddr, message: &mut [u8]) -> Report {
     let packet = match destination {
         IpAddr::V4(to) => {
@@ -176,7 +177,7 @@ fn ipv6(source: Ipv6Addr, destination: Ipv6Addr, message: &mut [u8]) -> Vec<u8> 
     let (length, parts) = (message.len(), core::iter::once(&*message));
     let sum = transport_checksum(source.into(), destination.into(), IpProtocol::Icmpv6, length, parts);
     set_checksum(message, 2, sum);
-    // The header of hop-by-hop options: eight bytes, with the router alert and padding of two bytes.
+    // The hop-by-hop options header: eight bytes, with the router alert and two bytes of padding.
     let options = [u8::from(IpProtocol::Icmpv6), 0, ROUTER_ALERT_V6, 2, 0, 0, 1, 0];
     let payload = options.len() + message.len();
     let mut packet = Vec::with_capacity(IPV6_HEADER + payload);
@@ -196,7 +197,7 @@ fn set_checksum(bytes: &mut [u8], at: usize, sum: u16) {
     }
 }
 
-/// No packet is longer than the field says: [`Protocol::records`] sees to it.
+/// A length field. [`Protocol::records`] ensures that the length fits.
 fn length_field(length: usize) -> [u8; 2] {
     u16::try_from(length).unwrap_or(u16::MAX).to_be_bytes()
 }

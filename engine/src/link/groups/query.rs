@@ -1,4 +1,4 @@
-//! Queries and reports that others send, read and checked: nothing is believed that has not come from this link.
+//! Parsing of received queries and reports. Messages that may come from another link are ignored.
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use core::time::Duration;
@@ -11,33 +11,34 @@ use super::message::{
 };
 use crate::wire::transport_checksum;
 
-/// How long a query of IGMPv1, which does not say, leaves for its answers (RFC 2236 section 4).
+/// The response time of an IGMPv1 query, which does not contain one (RFC 2236 section 4).
 const IGMP_V1_RESPONSE: Duration = Duration::from_secs(10);
 
-/// What is below is a host, or no address at all; above are groups, what is reserved, and the broadcast address.
+/// The first multicast address. Addresses from here on are groups, reserved addresses and the broadcast address; lower
+/// ones are hosts or the unspecified address.
 const ALL_GROUPS: [u8; 4] = [224, 0, 0, 0];
 
-/// A message that a host looks at.
+/// A message that a host processes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Message {
-    /// A router asks for members.
+    /// A query: a router asks for members.
     Query(Query),
-    /// Another host is a member of this group. It said so in an older version: newer ones do not listen to each other.
+    /// A report of another host in an older version. Hosts of newer versions do not process each other's reports.
     Report(IpAddr),
 }
 
-/// A question for the members of groups.
+/// A query.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Query {
-    /// The group that is asked about; all where there is none.
+    /// The group that is asked about; `None` for all groups.
     pub(super) group: Option<IpAddr>,
-    /// In how long it is to be answered at the latest.
+    /// The time in which the query must be answered.
     pub(super) max_response: Duration,
-    /// Who asks.
+    /// The version and parameters of the querier.
     pub(super) querier: Querier,
 }
 
-/// What a query says of its querier.
+/// The version and parameters of a querier, as its query tells them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Querier {
     /// It speaks IGMPv3 or MLDv2.
@@ -51,15 +52,16 @@ pub(super) enum Querier {
     Older,
     /// It speaks IGMPv1.
     Oldest,
-    /// A query of IGMPv2 about one group: only a general one makes hosts speak that version (RFC 3376 section 7.2.1).
+    /// An IGMPv2 query about one group: only a general query changes the version that hosts speak (RFC 3376 section
+    /// 7.2.1).
     Unknown,
 }
 
-/// Reads a message of IGMP; `None` where a host ignores it.
+/// Parses an IGMP message; `None` if a host ignores it.
 ///
-/// It came from this link, which its time to live says, and from a host, or from a switch that has no address. A router
-/// alert is not demanded: RFC 3376 section 9.1 recommends to, but there are queriers without it, and Linux answers
-/// them.
+/// The message must come from this link, by its time to live, and from a host, or from a switch without an address. A
+/// router alert is not required: RFC 3376 section 9.1 recommends to require it, but some queriers do not send it, and
+/// Linux answers them.
 pub(super) fn read_igmp(received: &Received<'_>) -> Option<Message> {
     let message = received.message;
     let (IpAddr::V4(source), IpAddr::V4(destination)) = (received.source, received.destination) else { return None };
@@ -70,8 +72,8 @@ pub(super) fn read_igmp(received: &Received<'_>) -> Option<Message> {
     let group = Ipv4Addr::from(*message.get(4..8)?.first_chunk::<4>()?);
     match *message.first()? {
         IGMP_QUERY => read_igmp_query(message, group, destination),
-        // It is sent to its group (RFC 2236 section 3, RFC 1112 appendix I). Whoever has no address is not believed
-        // (RFC 2236 section 10).
+        // A report is sent to its group (RFC 2236 section 3, RFC 1112 appendix I). Reports from the unspecified address
+        // are ignored (RFC 2236 section 10).
         IGMP_V1_REPORT | IGMP_V2_REPORT => {
             let fits = group.is_multicast() && destination == group && !source.is_unspecified();
             fits.then_some(Message::Report(group.into()))
@@ -80,13 +82,13 @@ pub(super) fn read_igmp(received: &Received<'_>) -> Option<Message> {
     }
 }
 
-/// The version is told by the length, and by whether there is a time (RFC 3376 section 7.1).
+/// The length, and whether there is a response time, determine the version (RFC 3376 section 7.1).
 fn read_igmp_query(message: &[u8], group: Ipv4Addr, destination: Ipv4Addr) -> Option<Message> {
     let code = *message.get(1)?;
     let mut asked = asked_group(group.into(), destination.into(), ALL_SYSTEMS.into())?;
     let (max_response, querier) = match (message.len(), code) {
         (8, 0) => {
-            // It knows no other queries than of all groups (RFC 1112 appendix I).
+            // IGMPv1 has only general queries (RFC 1112 appendix I).
             asked = None;
             (IGMP_V1_RESPONSE, Querier::Oldest)
         }
@@ -103,9 +105,9 @@ fn read_igmp_query(message: &[u8], group: Ipv4Addr, destination: Ipv4Addr) -> Op
     Some(Message::Query(Query { group: asked, max_response, querier }))
 }
 
-/// Reads a message of MLD; `None` where a host ignores it.
+/// Parses an MLD message; `None` if a host ignores it.
 ///
-/// It came from this link, which its hop limit, its link-local source and the router alert say (RFC 3810
+/// The message must come from this link, by its hop limit, its link-local source and the router alert (RFC 3810
 /// sections 5.1.14 and 6.2; RFC 2710 section 4).
 pub(super) fn read_mld(received: &Received<'_>) -> Option<Message> {
     let message = received.message;
@@ -122,20 +124,21 @@ pub(super) fn read_mld(received: &Received<'_>) -> Option<Message> {
     let group = Ipv6Addr::from(*message.get(8..24)?.first_chunk::<16>()?);
     match *message.first()? {
         MLD_QUERY => read_mld_query(message, group, destination),
-        // It is sent to its group (RFC 2710 section 3).
+        // A report is sent to its group (RFC 2710 section 3).
         MLD_V1_REPORT => (group.is_multicast() && destination == group).then_some(Message::Report(group.into())),
         _ => None,
     }
 }
 
-/// The version is told by the length (RFC 3810 section 8.1).
+/// The length determines the version (RFC 3810 section 8.1).
 fn read_mld_query(message: &[u8], group: Ipv6Addr, destination: Ipv6Addr) -> Option<Message> {
     let code = u16::from_be_bytes(*message.get(4..6)?.first_chunk()?);
     let group = asked_group(group.into(), destination.into(), ALL_NODES.into())?;
     let (max_response, querier) = match message.len() {
         24 => (u32::from(code), Querier::Older),
         28.. => {
-            // One bit, three of an exponent and twelve of a mantissa (RFC 3810 section 5.1.3).
+            // A code with the highest bit set has three bits of exponent and twelve of mantissa (RFC 3810 section
+            // 5.1.3).
             let response = if code < 0x8000 {
                 u32::from(code)
             } else {
@@ -148,9 +151,9 @@ fn read_mld_query(message: &[u8], group: Ipv6Addr, destination: Ipv6Addr) -> Opt
     Some(Message::Query(Query { group, max_response: Duration::from_millis(u64::from(max_response)), querier }))
 }
 
-/// The group that a query is about, if it is about one. One about all is sent to all hosts, one about a group to that
-/// or to all; nothing but a group can be asked about (RFC 3376 section 4.1.12, RFC 3810 section 5.1.15). Queries sent
-/// to a unicast address, which those sections have for finding faults, are not taken.
+/// The group that a query asks about: `Some(None)` for a general query, and `None` if the query is invalid. A general
+/// query is sent to all hosts, a query about a group to all hosts or to the group (RFC 3376 section 4.1.12, RFC 3810
+/// section 5.1.15). Queries to a unicast address, which those sections allow for debugging, are not accepted.
 fn asked_group(group: IpAddr, destination: IpAddr, all: IpAddr) -> Option<Option<IpAddr>> {
     if group.is_unspecified() {
         return (destination == all).then_some(None);
@@ -158,8 +161,9 @@ fn asked_group(group: IpAddr, destination: IpAddr, all: IpAddr) -> Option<Option
     (group.is_multicast() && (destination == all || destination == group)).then_some(Some(group))
 }
 
-/// What follows the group in a query of the newest version: flags and robustness, the interval, the number of sources,
-/// and those (RFC 3376 section 4.1, RFC 3810 section 5.1). `None` where there are fewer sources than it says.
+/// Parses the fields after the group in a query of the newest version: flags and robustness, query interval, number of
+/// sources, and sources (RFC 3376 section 4.1, RFC 3810 section 5.1). `None` if there are fewer sources than the number
+/// says.
 fn newest_querier(fields: &[u8], source_length: usize) -> Option<Querier> {
     let [flags, interval, sources @ ..] = *fields.first_chunk::<4>()?;
     let length = usize::from(u16::from_be_bytes(sources)) * source_length;
@@ -168,7 +172,8 @@ fn newest_querier(fields: &[u8], source_length: usize) -> Option<Querier> {
     Some(Querier::Newest { robustness: flags & 0b111, interval })
 }
 
-/// One bit, three of an exponent and four of a mantissa (RFC 3376 sections 4.1.1 and 4.1.7, RFC 3810 section 5.1.9).
+/// The value of an octet code: with the highest bit set it has three bits of exponent and four of mantissa (RFC 3376
+/// sections 4.1.1 and 4.1.7, RFC 3810 section 5.1.9).
 const fn floating_point(code: u8) -> u32 {
     if code < 0x80 { code as u32 } else { ((code & 0x0f) as u32 | 0x10) << (((code >> 4) & 0b111) + 3) }
 }

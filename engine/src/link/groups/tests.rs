@@ -1,4 +1,4 @@
-//! What is sent is read by a decoder of its own here, which shares nothing with the code that writes.
+//! Tests of IGMP and MLD. Sent messages are decoded by an independent decoder, which shares no code with the emitter.
 
 use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,16 +15,16 @@ const HOST_V6: &str = "fe80::7";
 const ROUTER_V6: &str = "fe80::1";
 const ALERT: [u8; 6] = [5, 2, 0, 0, 1, 0];
 
-/// A message that was sent, without its headers, which have been checked.
+/// A sent message without its headers, which were checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Sent {
-    /// The type of the message, and the records: type and group.
+    /// The message type, and the records: record type and group.
     Records(u8, Vec<(u8, String)>),
-    /// The type of the message, its group and the packet's destination.
+    /// The message type, the group, and the packet's destination.
     Older(u8, String, String),
 }
 
-/// The sum of RFC 1071, written plainly.
+/// The checksum of RFC 1071, by a straightforward implementation.
 fn sum(parts: &[&[u8]]) -> u16 {
     let bytes: Vec<u8> = parts.concat();
     let mut sum: u32 =
@@ -43,7 +43,7 @@ fn v6(bytes: &[u8]) -> String {
     Ipv6Addr::from(<[u8; 16]>::try_from(bytes).unwrap()).to_string()
 }
 
-/// Reads a packet, and checks everything in it that is always the same. Gives its source too.
+/// Decodes a packet, and checks all fields that are always the same. Returns its source too.
 fn decode(report: &Report) -> (String, Sent) {
     let packet = &report.packet[..];
     let number = |at: usize| usize::from(packet[at]) * 256 + usize::from(packet[at + 1]);
@@ -94,7 +94,7 @@ fn seconds(seconds: f64) -> Duration {
     Duration::from_secs_f64(seconds)
 }
 
-/// A host, a clock, and what was sent at which time.
+/// A host, its clock, and the messages that it has sent.
 struct Host {
     groups: Groups,
     random: Random,
@@ -126,12 +126,13 @@ impl Host {
         core::iter::from_fn(|| self.groups.poll(self.now, MTU, &mut self.random)).collect()
     }
 
-    /// What is sent right now.
+    /// The messages that are sent right now.
     fn sent(&mut self) -> Vec<Sent> {
         self.packets().iter().map(|packet| decode(packet).1).collect()
     }
 
-    /// Lets time pass as the timers ask for, and gives what is sent and when, in seconds since the start of this call.
+    /// Advances the time as the timers require. Returns the sent messages with their times in seconds since the start
+    /// of this call.
     fn run(&mut self, time: f64) -> Vec<(f64, Sent)> {
         let (start, end) = (self.now, self.now + seconds(time));
         let (mut all, mut rounds) = (Vec::new(), 0);
@@ -262,7 +263,7 @@ fn rfc_3376_5_1_and_3810_6_1_a_first_join_and_a_last_leave_are_reported_twice() 
 }
 
 #[test]
-fn rfc_3376_8_1_the_queriers_robustness_is_how_often_changes_are_reported() {
+fn rfc_3376_8_1_changes_are_reported_as_often_as_the_robustness_of_the_querier_says() {
     let mut host = Host::new();
     host.query_v3("0.0.0.0", 100, [3, 125]);
     host.query_mld("::", 10_000, &[5, 125, 0, 0]);
@@ -287,7 +288,7 @@ fn rfc_3376_5_1_a_change_while_another_is_being_reported_takes_its_place() {
     let sent = host.run(5.0);
     assert_eq!(sent.iter().map(|(_, sent)| sent.clone()).collect::<Vec<_>>(), [left.clone(), left]);
     assert!((0.009..0.01).contains(&sent[0].0), "changes are gathered: {sent:?}");
-    // One that comes back before it was said that it is gone is a member.
+    // A group that was joined again before its leave was reported is a member.
     host.join("239.1.2.3");
     host.leave("239.1.2.3");
     host.join("239.1.2.3");
@@ -381,18 +382,18 @@ fn rfc_3376_5_2_an_answer_that_is_due_sooner_serves_a_later_query() {
         let mut host = Host::seeded(seed);
         host.join("239.1.2.3");
         host.run(5.0);
-        // Rule 1: the general answer comes sooner than that of the group would.
+        // Rule 1: the general answer is due sooner than the answer about the group.
         host.query_v3("0.0.0.0", 1, [2, 125]);
         host.query_v3("239.1.2.3", 0xff, [2, 125]);
         host.query_v3("0.0.0.0", 0xff, [2, 125]);
         let sent = host.run(4000.0);
         assert!(matches!(&sent[..], [(at, _)] if *at <= 0.1), "{sent:?}");
-        // Rule 2: a sooner one takes the place of the one that was to come.
+        // Rule 2: an answer that is due sooner replaces the scheduled one.
         host.query_v3("0.0.0.0", 0xff, [2, 125]);
         host.query_v3("0.0.0.0", 1, [2, 125]);
         let sent = host.run(4000.0);
         assert!(matches!(&sent[..], [(at, _)] if *at <= 0.1), "{sent:?}");
-        // Rules 3 and 4: the earlier of two times, beside the general answer.
+        // Rules 3 and 4: the earlier of two times is used, beside the general answer.
         host.query_v3("0.0.0.0", 0xff, [2, 125]);
         host.query_v3("239.1.2.3", 100, [2, 125]);
         host.query_v3("239.1.2.3", 1, [2, 125]);
@@ -416,7 +417,7 @@ fn rfc_3376_4_1_1_and_3810_5_1_3_times_are_read_as_floating_point() {
         }
         latest
     };
-    // What is read is the end of the range, of which 200 draws come to the last fifth.
+    // The end of the range is measured: of 200 draws, some fall into the last fifth.
     let near = |latest: f64, expected: f64| latest <= expected && latest > expected * 0.8;
     for (code, expected) in [(127, 12.7), (0x80, 12.8), (0x9f, 49.6), (0xff, 3174.4)] {
         let found = latest(&|host| host.query_v3("0.0.0.0", code, [2, 125]));
@@ -433,7 +434,7 @@ fn rfc_3376_4_1_1_and_3810_5_1_3_times_are_read_as_floating_point() {
 }
 
 #[test]
-fn rfc_3376_5_and_3810_6_nothing_is_said_of_groups_that_every_host_or_only_this_one_is_in() {
+fn rfc_3376_5_and_3810_6_all_hosts_groups_and_interface_local_groups_are_not_reported() {
     let mut host = Host::new();
     for group in ["224.0.0.1", "ff02::1", "ff00::5", "ff10::5", "ff01::1", "ff31::8"] {
         host.join(group);
@@ -453,7 +454,7 @@ fn rfc_3376_5_and_3810_6_nothing_is_said_of_groups_that_every_host_or_only_this_
         assert!(host.groups.is_member(group.parse().unwrap()), "joined or not");
     }
     assert!(!host.groups.is_member("ff00::5".parse().unwrap()));
-    // The other groups of the link are reported.
+    // Other groups of the link are reported.
     host.join("224.0.0.2");
     host.join("ff02::2");
     assert_eq!(host.sent(), [records(0x22, &[(4, "224.0.0.2")]), records(143, &[(4, "ff02::2")])]);
@@ -465,7 +466,7 @@ fn rfc_3376_7_2_1_an_older_querier_makes_the_host_speak_igmpv2_for_a_time() {
     host.query_v2("239.1.2.3", 10);
     let sent = host.run(5.0);
     assert!(matches!(&sent[..], [(_, Sent::Records(0x22, _))]), "a query about a group does not change the version");
-    // Two times an interval of 60 seconds, and 10 for the answer.
+    // Two times the query interval of 60 seconds, plus the response time of 10 seconds.
     host.query_v3("239.9.9.9", 10, [2, 60]);
     host.query_v2("0.0.0.0", 100);
     let report = older(0x16, "239.1.2.3", "239.1.2.3");
@@ -478,7 +479,7 @@ fn rfc_3376_7_2_1_an_older_querier_makes_the_host_speak_igmpv2_for_a_time() {
     assert!(*first == 0.0 && *second <= 10.0 && *one == report && *other == report);
     host.leave("239.1.2.4");
     assert_eq!(host.run(20.0), [(0.0, older(0x17, "239.1.2.4", "224.0.0.2"))], "once, to all routers");
-    // A query of the newest version does not change the version back, and is answered in the older one.
+    // A query of the newest version does not change the version back, and is answered in the older version.
     host.query_v3("0.0.0.0", 100, [2, 60]);
     assert!(matches!(&host.run(79.9)[..], [(_, Sent::Older(0x16, ..))]));
     host.join("239.1.2.5");
@@ -491,7 +492,7 @@ fn rfc_3376_7_2_1_an_older_querier_makes_the_host_speak_igmpv2_for_a_time() {
 }
 
 #[test]
-fn rfc_3376_7_2_1_the_oldest_querier_hears_no_leaves_and_gives_ten_seconds() {
+fn rfc_3376_7_2_1_an_igmpv1_querier_gets_no_leaves_and_allows_ten_seconds() {
     let mut latest: f64 = 0.0;
     for seed in 0..100 {
         let mut host = Host::seeded(seed);
@@ -537,7 +538,7 @@ fn rfc_3810_8_2_1_an_older_querier_makes_the_host_speak_mldv1_for_a_time() {
 }
 
 #[test]
-fn rfc_2236_3_and_2710_4_what_others_report_is_not_reported_and_not_left() {
+fn rfc_2236_3_and_2710_4_a_group_that_others_report_is_neither_reported_nor_left() {
     let mut host = Host::joined(&["239.1.2.3", "ff15::42"]);
     host.query_v2("0.0.0.0", 100);
     host.query_mld("::", 10_000, &[]);
@@ -545,7 +546,7 @@ fn rfc_2236_3_and_2710_4_what_others_report_is_not_reported_and_not_left() {
     let (v1, v2) = ([0x12, 0, 0, 0, 239, 1, 2, 3], [0x16, 0, 0, 0, 239, 1, 2, 3]);
     let group_v6: Ipv6Addr = "ff15::42".parse().unwrap();
     let done = [&[131, 0, 0, 0, 0, 0, 0, 0][..], &group_v6.octets()].concat();
-    // Neither this host's own, nor one without an address, nor one sent elsewhere.
+    // Reports of this host itself, from the unspecified address, or to another destination are ignored.
     host.hear_igmp(HOST, "239.1.2.3", &v2);
     host.hear_igmp(Ipv4Addr::UNSPECIFIED, "239.1.2.3", &v2);
     host.hear_igmp(other, "224.0.0.1", &v2);
@@ -563,7 +564,7 @@ fn rfc_2236_3_and_2710_4_what_others_report_is_not_reported_and_not_left() {
     host.leave("239.1.2.3");
     host.leave("ff15::42");
     assert_eq!((host.run(11.0), host.groups.held() < 1000), (vec![], true), "others are still there");
-    // The newest versions do not listen to others.
+    // Hosts of the newest versions do not process reports of others.
     let mut host = Host::joined(&["239.1.2.3", "ff15::42"]);
     host.query_v3("0.0.0.0", 100, [2, 125]);
     host.query_mld("::", 10_000, &[2, 125, 0, 0]);
@@ -573,7 +574,7 @@ fn rfc_2236_3_and_2710_4_what_others_report_is_not_reported_and_not_left() {
 }
 
 #[test]
-fn rfc_2236_3_a_timer_that_goes_off_in_time_is_kept() {
+fn rfc_2236_3_a_timer_that_expires_in_time_is_kept() {
     for seed in 0..50 {
         let mut host = Host::seeded(seed);
         host.join("239.1.2.3");
@@ -588,7 +589,7 @@ fn rfc_2236_3_a_timer_that_goes_off_in_time_is_kept() {
 }
 
 #[test]
-fn rfc_3376_9_1_and_3810_6_2_queries_that_no_router_of_this_link_sends_are_ignored() {
+fn rfc_3376_9_1_and_3810_6_2_queries_that_do_not_come_from_a_router_of_this_link_are_ignored() {
     let good = igmp(&[0x11, 10, 0, 0, 0, 0, 0, 0, 2, 125, 0, 0]);
     let about = igmp(&[0x11, 10, 0, 0, 239, 1, 2, 3, 2, 125, 0, 0]);
     let unicast = igmp(&[0x11, 10, 0, 0, 192, 0, 2, 7, 2, 125, 0, 0]);
@@ -679,7 +680,7 @@ fn check(taken: &[Received<'_>], refused: &[Received<'_>]) {
 }
 
 #[test]
-fn rfc_3590_4_without_an_address_ipv6_reports_come_from_none_and_are_sent_again_from_the_first() {
+fn rfc_3590_4_ipv6_reports_come_from_the_unspecified_address_until_there_is_one_and_are_repeated_then() {
     let mut host = Host::new();
     host.groups = Groups::new(DEFAULT_LIMIT, &mut host.random);
     host.join("239.1.2.3");
@@ -708,7 +709,7 @@ fn rfc_3590_4_without_an_address_ipv6_reports_come_from_none_and_are_sent_again_
 }
 
 #[test]
-fn a_link_that_comes_up_again_hears_of_all_groups() {
+fn all_groups_are_reported_again_when_the_link_comes_up() {
     let mut host = Host::joined(&["239.1.2.3", "ff15::42"]);
     host.query_v2("0.0.0.0", 100);
     host.join("239.1.2.4");
@@ -729,7 +730,7 @@ fn a_link_that_comes_up_again_hears_of_all_groups() {
 }
 
 #[test]
-fn memberships_are_bounded_and_so_is_what_is_left_of_them() {
+fn memberships_are_bounded_and_so_are_remembered_leaves() {
     let mut random = Random::new([3; 32]);
     let mut groups = Groups::new(4, &mut random);
     groups.set_sources(Sources { v4: Some(HOST), v6_link_local: None }, Instant::ORIGIN);
@@ -774,7 +775,7 @@ fn a_storm_of_queries_is_answered_no_more_often_than_the_timers_allow() {
         sent += host.run(0.0001).len();
         slots = slots.max(host.groups.held());
     }
-    // In 10 seconds, at a tenth of a second each: two general answers, and two about groups.
+    // In 10 seconds, at one answer per tenth of a second: two general answers, and two about groups.
     assert!((100..=404).contains(&sent), "{sent}");
     assert!(slots < 3000, "{slots}");
     let mut host = Host::joined(&["239.1.2.3", "239.1.2.4"]);
@@ -787,7 +788,7 @@ fn a_storm_of_queries_is_answered_no_more_often_than_the_timers_allow() {
 }
 
 #[test]
-fn bytes_of_any_kind_are_read_without_harm() {
+fn arbitrary_bytes_do_no_harm() {
     let mut host = Host::joined(&["239.1.2.3", "ff15::42", "ff02::1:ff00:7"]);
     let mut random = Random::new([9; 32]);
     let group: Ipv6Addr = "ff15::42".parse().unwrap();

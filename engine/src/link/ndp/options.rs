@@ -1,4 +1,4 @@
-//! What messages carry beside their header (RFC 4861 section 4.6, RFC 4191 section 2.3, RFC 8106 section 5).
+//! Options of neighbour discovery messages (RFC 4861 section 4.6, RFC 4191 section 2.3, RFC 8106 section 5).
 
 use alloc::string::String;
 use core::net::Ipv6Addr;
@@ -19,11 +19,11 @@ const ROUTE: u8 = 24;
 const SERVERS: u8 = 25;
 const SEARCH: u8 = 31;
 
-/// The options of a message, of those kinds that are known and as far as each makes sense by itself; the others are
-/// passed by (RFC 4861 section 4.6).
+/// An iterator over the options of a message. Options that are unknown or invalid by themselves are skipped (RFC 4861
+/// section 4.6).
 ///
-/// The length of each was checked when the message was read. How many there are is bounded by the packet alone: who
-/// keeps what they say has to have a bound.
+/// The length of each option was checked when the message was parsed. Only the size of the packet limits their number,
+/// so code that stores their content needs a limit of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Options<'a> {
     rest: &'a [u8],
@@ -32,91 +32,90 @@ pub struct Options<'a> {
 /// An option.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NdpOption<'a> {
-    /// The hardware address of who sent the message.
+    /// The hardware address of the sender.
     SourceHardware(EthernetAddress),
-    /// That of the target.
+    /// The hardware address of the target.
     TargetHardware(EthernetAddress),
     /// A prefix of the link (RFC 4861 section 4.6.2).
     Prefix(Prefix),
-    /// The packet that a redirect is about, as far as it is quoted.
+    /// The packet that caused a redirect, as far as it is quoted.
     Redirected(&'a [u8]),
-    /// The MTU of the link, in bytes (RFC 4861 section 4.6.4). Whether it is one that the link can have is not
-    /// checked.
+    /// The MTU of the link, in bytes (RFC 4861 section 4.6.4). It is not checked whether the link can have it.
     Mtu(u32),
-    /// What tells a probe that comes back from others (RFC 3971 section 5.3.2).
+    /// A nonce, which distinguishes a looped-back probe from probes of others (RFC 3971 section 5.3.2).
     Nonce(&'a [u8]),
     /// A route through the router (RFC 4191 section 2.3).
     Route(Route),
-    /// Servers of names (RFC 8106 section 5.1).
+    /// DNS servers (RFC 8106 section 5.1).
     Servers(Servers<'a>),
-    /// Domains in which names are looked for (RFC 8106 section 5.2).
+    /// DNS search domains (RFC 8106 section 5.2).
     Search(Search<'a>),
 }
 
 /// A prefix of the link.
 ///
-/// A prefix of link-local addresses is to be ignored, and so is one that is preferred for longer than it is valid
-/// where addresses are formed of it (RFC 4862 section 5.5.3).
+/// For address configuration, the receiver must ignore a link-local prefix, and a prefix whose preferred lifetime is
+/// longer than its valid lifetime (RFC 4862 section 5.5.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Prefix {
-    /// The prefix. Bits behind its length are 0.
+    /// The prefix. The bits after its length are 0.
     pub prefix: Ipv6Addr,
     /// Its length in bits, up to 128.
     pub length: u8,
-    /// All addresses in it are on the link. Without this flag, nothing is said about that (RFC 5942).
+    /// The L flag: all addresses of the prefix are on-link. Without it, the option says nothing about that (RFC 5942).
     pub on_link: bool,
-    /// Addresses may be formed of it.
+    /// The A flag: addresses may be formed from the prefix.
     pub autonomous: bool,
-    /// How long it is valid; `Duration::MAX` for ever.
+    /// The valid lifetime; `Duration::MAX` for ever.
     pub valid: Duration,
-    /// How long addresses of it are preferred; `Duration::MAX` for ever.
+    /// The preferred lifetime of addresses of the prefix; `Duration::MAX` for ever.
     pub preferred: Duration,
 }
 
-/// A route through the router that tells of it.
+/// A route through the router that advertises it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Route {
-    /// Where it leads. Bits behind the length are 0.
+    /// The prefix of the destinations. The bits after the length are 0.
     pub prefix: Ipv6Addr,
     /// The length of the prefix in bits, up to 128.
     pub length: u8,
-    /// How much it is preferred to others of the same prefix.
+    /// Its preference among routes for the same prefix.
     pub preference: Preference,
-    /// How long it holds; zero ends it, `Duration::MAX` is for ever.
+    /// Its lifetime; zero removes the route, `Duration::MAX` is for ever.
     pub lifetime: Duration,
 }
 
-/// How much a router or route is preferred (RFC 4191 section 2.1).
+/// The preference of a router or route (RFC 4191 section 2.1).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Preference {
-    /// Less than others.
+    /// Below the others.
     Low,
-    /// As others.
+    /// The default.
     #[default]
     Medium,
-    /// More than others.
+    /// Above the others.
     High,
 }
 
-/// Servers of names: an iterator over their addresses.
+/// DNS servers: an iterator over their addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Servers<'a> {
-    /// How long they may be asked; zero ends it, `Duration::MAX` is for ever.
+    /// How long they may be used; zero removes them, `Duration::MAX` is for ever.
     pub lifetime: Duration,
     rest: &'a [u8],
 }
 
-/// Domains in which names are looked for: an iterator over their names, labels with dots between. It ends where a
-/// name is malformed, or has a label that no host's name has.
+/// DNS search domains: an iterator over their names, with dots between the labels. It ends at a name that is malformed,
+/// or has a label that no host name has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Search<'a> {
-    /// How long they hold; zero ends it, `Duration::MAX` is for ever.
+    /// How long they may be used; zero removes them, `Duration::MAX` is for ever.
     pub lifetime: Duration,
     rest: &'a [u8],
 }
 
 impl<'a> Options<'a> {
-    /// Those of a message with a header of so many bytes.
+    /// Parses the options of a message whose fixed part has `header` bytes.
     pub(super) fn read(message: &'a [u8], header: usize) -> Result<Self, Invalid> {
         let all = message.get(header..).ok_or(Invalid::Length)?;
         let mut rest = all;
@@ -126,21 +125,21 @@ impl<'a> Options<'a> {
         Ok(Self { rest: all })
     }
 
-    /// The hardware address of who sent the message, where it says so.
+    /// The hardware address of the sender, if the message has the option.
     #[must_use]
     pub fn source_hardware(mut self) -> Option<EthernetAddress> {
         let hardware = |option| if let NdpOption::SourceHardware(hardware) = option { Some(hardware) } else { None };
         self.find_map(hardware)
     }
 
-    /// That of the target.
+    /// The hardware address of the target, if the message has the option.
     #[must_use]
     pub fn target_hardware(mut self) -> Option<EthernetAddress> {
         let hardware = |option| if let NdpOption::TargetHardware(hardware) = option { Some(hardware) } else { None };
         self.find_map(hardware)
     }
 
-    /// Whether there is an option for the sender's hardware address, whatever is in it.
+    /// Whether there is a source hardware address option, whatever its content.
     pub(super) fn has_source_hardware(self) -> bool {
         let mut rest = self.rest;
         while let Some((option, behind)) = split(rest) {
@@ -173,7 +172,7 @@ impl<'a> Iterator for Options<'a> {
 }
 
 impl<'a> NdpOption<'a> {
-    /// `None` for one that is not known, or has a length or value that its kind does not have.
+    /// Parses one option; `None` if it is unknown, or has an invalid length or value.
     fn read(option: &'a [u8]) -> Option<Self> {
         match *option.first()? {
             SOURCE_HARDWARE => hardware(option).map(Self::SourceHardware),
@@ -183,7 +182,7 @@ impl<'a> NdpOption<'a> {
             MTU if option.len() == 8 => at(option, 4).map(u32::from_be_bytes).map(Self::Mtu),
             NONCE => option.get(2..).map(Self::Nonce),
             ROUTE => Route::read(option).map(Self::Route),
-            // At least one address, and nothing but addresses.
+            // The option has at least one address, and nothing but addresses.
             SERVERS if option.len() >= 24 && option.len() % 16 == 8 => {
                 Some(Self::Servers(Servers { lifetime: lifetime(option, 4)?, rest: option.get(8..)? }))
             }
@@ -224,7 +223,7 @@ impl Route {
         Some(Self {
             prefix: masked(prefix, length)?,
             length,
-            // An option with a reserved preference is to be ignored.
+            // An option with a reserved preference must be ignored.
             preference: Preference::from_bits(flags >> 3)?,
             lifetime: lifetime(option, 4)?,
         })
@@ -258,7 +257,7 @@ impl Iterator for Search<'_> {
 
     fn next(&mut self) -> Option<String> {
         let mut name = String::new();
-        // What is behind the last name is filled with zeros: names without labels.
+        // Zeros after the last name are padding; they look like names without labels.
         while let Some((&length, rest)) = core::mem::take(&mut self.rest).split_first() {
             if length == 0 {
                 if name.is_empty() {
@@ -269,12 +268,12 @@ impl Iterator for Search<'_> {
             }
             let (label, behind) = rest.split_at_checked(length.into())?;
             let is_host = label.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
-            // RFC 1035 section 2.3.4, and no compression.
-            if !is_host || length > 63 || name.len() + label.len() > 253 {
-                return None;
-            }
             if !name.is_empty() {
                 name.push('.');
+            }
+            // The length limits of RFC 1035 section 2.3.4, which counts the dots. Compression is not allowed.
+            if !is_host || length > 63 || name.len() + label.len() > 253 {
+                return None;
             }
             name.extend(label.iter().map(|byte| char::from(*byte)));
             self.rest = behind;
@@ -283,25 +282,25 @@ impl Iterator for Search<'_> {
     }
 }
 
-/// Splits the first option off. Its length is in units of eight bytes, and 0 is none.
+/// Splits off the first option. Its length is in units of eight bytes, and 0 is invalid.
 fn split(rest: &[u8]) -> Option<(&[u8], &[u8])> {
     let length = usize::from(*rest.get(1)?) * 8;
     rest.split_at_checked(length).filter(|_| length > 0)
 }
 
-/// The hardware address of one host, over Ethernet (RFC 2464 section 6).
+/// An Ethernet hardware address of a single host (RFC 2464 section 6).
 fn hardware(option: &[u8]) -> Option<EthernetAddress> {
     let hardware = EthernetAddress(at(option, 2)?);
     (option.len() == 8 && hardware.is_unicast() && hardware.0 != [0; 6]).then_some(hardware)
 }
 
-/// A lifetime in seconds; all ones are for ever.
+/// A lifetime in seconds. All ones means for ever.
 fn lifetime(option: &[u8], offset: usize) -> Option<Duration> {
     let seconds = u32::from_be_bytes(at(option, offset)?);
     Some(if seconds == u32::MAX { Duration::MAX } else { Duration::from_secs(seconds.into()) })
 }
 
-/// An address without the bits behind a prefix of this length; `None` for a length beyond 128.
+/// An address without the bits after a prefix of this length; `None` if the length is above 128.
 fn masked(address: [u8; 16], length: u8) -> Option<Ipv6Addr> {
     let behind = 128u32.checked_sub(length.into())?;
     Some(Ipv6Addr::from_bits(u128::from_be_bytes(address) & u128::MAX.checked_shl(behind).unwrap_or(0)))

@@ -39,7 +39,7 @@ fn the_solicited_node_group_has_the_last_24_bits() {
 }
 
 #[test]
-fn a_solicitation_is_written_as_in_the_rfc_and_read_again() {
+fn a_solicitation_is_written_as_in_the_rfc_and_parsed_again() {
     let question = Solicitation::question(OURS, HARDWARE, THEIRS);
     let mut bytes = Vec::new();
     question.write(&mut bytes);
@@ -61,7 +61,7 @@ fn a_solicitation_is_written_as_in_the_rfc_and_read_again() {
 }
 
 #[test]
-fn every_message_is_refused_that_may_come_from_elsewhere_or_is_damaged() {
+fn messages_that_are_damaged_or_may_come_from_another_link_are_refused() {
     let router = message(&[134, 0, 0, 0, 64, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0], &[]);
     let redirect = message(&[137, 0, 0, 0, 0, 0, 0, 0], &[&ROUTER.octets(), &THEIRS.octets()]);
     let all =
@@ -93,7 +93,7 @@ fn every_message_is_refused_that_may_come_from_elsewhere_or_is_damaged() {
 }
 
 #[test]
-fn a_solicitation_has_a_target_and_a_sender_that_fit() {
+fn a_solicitation_must_have_a_valid_target_and_sender() {
     let group = solicited_node(THEIRS);
     for target in [all_nodes(), NONE, Ipv6Addr::LOCALHOST] {
         assert_eq!(read(OURS, group, &solicitation(target, &[])), Err(Invalid::Target), "{target}");
@@ -110,7 +110,7 @@ fn a_solicitation_has_a_target_and_a_sender_that_fit() {
 }
 
 #[test]
-fn who_solicits_is_learnt_but_not_from_probes_nor_about_this_host() {
+fn the_sender_of_a_solicitation_is_learned_unless_it_is_a_probe_or_this_host() {
     let question = Solicitation::question(OURS, HARDWARE, THEIRS);
     assert_eq!(question.sender(|_| false), Some((OURS, HARDWARE)));
     assert_eq!(question.sender(|address| address == OURS), None);
@@ -124,7 +124,7 @@ fn who_solicits_is_learnt_but_not_from_probes_nor_about_this_host() {
 }
 
 #[test]
-fn a_solicitation_is_answered_to_who_asks_and_a_probe_to_all() {
+fn a_solicitation_is_answered_to_its_sender_and_a_probe_to_all_nodes() {
     let (destination, answer) = Solicitation::question(OURS, HARDWARE, THEIRS).answer(OTHER);
     assert_eq!((destination, answer.target, answer.hardware), (OURS, THEIRS, Some(OTHER)));
     let flags = |answer: Advertisement| (answer.router, answer.solicited, answer.overrides);
@@ -134,7 +134,7 @@ fn a_solicitation_is_answered_to_who_asks_and_a_probe_to_all() {
 }
 
 #[test]
-fn an_advertisement_is_written_as_in_the_rfc_and_read_again() {
+fn an_advertisement_is_written_as_in_the_rfc_and_parsed_again() {
     for flags in 0..8u8 {
         let [router, solicited, overrides] = [4, 2, 1].map(|bit| flags & bit != 0);
         let sent = Advertisement { target: THEIRS, hardware: Some(HARDWARE), router, solicited, overrides };
@@ -169,7 +169,7 @@ fn an_address_is_contested_by_probes_and_advertisements_of_others() {
 }
 
 #[test]
-fn a_router_is_solicited_with_a_hardware_address_only_from_an_address() {
+fn a_router_solicitation_has_a_hardware_address_only_if_it_has_a_source() {
     let mut bytes = Vec::new();
     router_solicitation(&mut bytes, OURS, HARDWARE);
     assert_eq!((bytes[0], bytes[4..].to_vec()), (133, [&[0; 4][..], &SOURCE_HARDWARE].concat()));
@@ -199,7 +199,7 @@ const ADVERTISED: [&[u8]; 9] = [
 ];
 
 #[test]
-fn a_router_advertisement_is_read_with_all_its_options() {
+fn a_router_advertisement_is_parsed_with_all_its_options() {
     let bytes = ADVERTISED.concat();
     let Ok(Message::RouterAdvertisement(advertisement)) = read(ROUTER, all_nodes(), &bytes) else { panic!("valid") };
     assert_eq!((advertisement.source, advertisement.hop_limit), (ROUTER, Some(64)));
@@ -229,7 +229,7 @@ fn a_router_advertisement_is_read_with_all_its_options() {
 }
 
 #[test]
-fn a_router_advertisement_that_says_nothing_has_no_values() {
+fn unspecified_fields_of_a_router_advertisement_have_no_values() {
     let bytes = [134, 0, 0, 0, 0, 0b0001_0000, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
     let Ok(Message::RouterAdvertisement(advertised)) = read(ROUTER, OURS, &bytes) else { panic!("valid") };
     assert_eq!((advertised.hop_limit, advertised.reachable_time, advertised.retransmit_time), (None, None, None));
@@ -247,7 +247,7 @@ fn a_router_advertisement_that_says_nothing_has_no_values() {
 }
 
 #[test]
-fn options_that_make_no_sense_are_passed_by() {
+fn invalid_options_are_skipped() {
     let header = ADVERTISED[0];
     let prefix = |length: u8| [&[3, 4, length][..], &[0; 29]].concat();
     let cases: [Vec<u8>; 9] = [
@@ -278,6 +278,21 @@ fn options_that_make_no_sense_are_passed_by() {
     }
 }
 
+/// RFC 1035 section 2.3.4: 255 bytes on the wire are 253 of text.
+#[test]
+fn a_domain_is_no_longer_than_names_are() {
+    for (last, length) in [(61, Some(253)), (62, None), (63, None)] {
+        let labels = [63, 63, 63, last].map(|length: u8| [vec![length], vec![b'a'; length.into()]].concat());
+        let mut option = [&[31, 0, 0, 0, 0, 0, 0, 60][..], &labels.concat(), &[0]].concat();
+        option.resize(option.len().next_multiple_of(8), 0);
+        option[1] = (option.len() / 8) as u8;
+        let bytes = [ADVERTISED[0], &option].concat();
+        let Ok(Message::RouterAdvertisement(mut advertisement)) = read(ROUTER, OURS, &bytes) else { panic!("valid") };
+        let Some(NdpOption::Search(mut search)) = advertisement.options.next() else { panic!("there is one") };
+        assert_eq!(search.next().map(|name| name.len()), length, "{last}");
+    }
+}
+
 #[test]
 fn a_redirect_leads_to_a_router_or_to_the_destination_itself() {
     let redirect = |target: Ipv6Addr, destination: Ipv6Addr| {
@@ -294,7 +309,7 @@ fn a_redirect_leads_to_a_router_or_to_the_destination_itself() {
 }
 
 #[test]
-fn no_bytes_make_it_panic() {
+fn arbitrary_bytes_do_not_panic() {
     let mut random = Random::new([9; 32]);
     let whole = ADVERTISED.concat();
     for round in 0..50_000u32 {

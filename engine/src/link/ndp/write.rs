@@ -1,4 +1,5 @@
-//! Messages as they leave, with their checksums. All of them leave with a hop limit of 255 (RFC 4861 section 4).
+//! Emitting of neighbour discovery messages with their checksums. The caller sends them with a hop limit of 255 (RFC
+//! 4861 section 4).
 
 use alloc::vec::Vec;
 use core::net::Ipv6Addr;
@@ -25,7 +26,7 @@ pub const fn all_routers() -> Ipv6Addr {
     Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 2)
 }
 
-/// The group in which whoever has an address is asked for (RFC 4291 section 2.7.1).
+/// The solicited-node group of an address, to which solicitations for it are sent (RFC 4291 section 2.7.1).
 #[must_use]
 pub const fn solicited_node(address: Ipv6Addr) -> Ipv6Addr {
     let [.., a, b, c] = address.octets();
@@ -33,20 +34,21 @@ pub const fn solicited_node(address: Ipv6Addr) -> Ipv6Addr {
 }
 
 impl Solicitation {
-    /// A question where a neighbour is, to its solicited-node group (RFC 4861 section 7.2.2).
+    /// A multicast solicitation for the hardware address of a neighbour, to its solicited-node group (RFC 4861 section
+    /// 7.2.2).
     #[must_use]
     pub const fn question(source: Ipv6Addr, hardware: EthernetAddress, target: Ipv6Addr) -> Self {
         Self { source, destination: solicited_node(target), target, hardware: Some(hardware), nonce: None }
     }
 
-    /// A question to a neighbour itself whether it is still there (RFC 4861 section 7.3.3).
+    /// A unicast solicitation that checks whether a neighbour is still reachable (RFC 4861 section 7.3.3).
     #[must_use]
     pub const fn check(source: Ipv6Addr, hardware: EthernetAddress, target: Ipv6Addr) -> Self {
         Self { source, destination: target, target, hardware: Some(hardware), nonce: None }
     }
 
-    /// A probe for an address that this host would like to have (RFC 4862 section 5.4.2), with a random number by
-    /// which it is known when it comes back (RFC 7527 section 4.1).
+    /// A probe for an address that this host wants to use (RFC 4862 section 5.4.2), with a nonce by which this host
+    /// recognizes its own probe if it is looped back (RFC 7527 section 4.1).
     #[must_use]
     pub const fn probe(target: Ipv6Addr, nonce: Option<[u8; 6]>) -> Self {
         let (source, destination) = (Ipv6Addr::UNSPECIFIED, solicited_node(target));
@@ -77,8 +79,8 @@ impl Advertisement {
     }
 }
 
-/// Appends a router solicitation to [all routers](all_routers) (RFC 4861 section 4.1). From `::`, it has no hardware
-/// address.
+/// Appends a router solicitation to [all routers](all_routers) (RFC 4861 section 4.1). It contains no hardware address
+/// if the source is `::`.
 pub fn router_solicitation(into: &mut Vec<u8>, source: Ipv6Addr, hardware: EthernetAddress) {
     let hardware = Some(hardware).filter(|_| !source.is_unspecified());
     let rest: Vec<u8> =

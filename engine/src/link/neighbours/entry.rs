@@ -1,4 +1,4 @@
-//! One neighbour: the state machine of RFC 4861 section 7.3.2 and appendix C.
+//! One entry of the neighbour cache: the state machine of RFC 4861 section 7.3.2 and appendix C.
 
 use alloc::collections::VecDeque;
 use core::net::IpAddr;
@@ -12,11 +12,11 @@ use crate::time::Instant;
 
 /// DELAY_FIRST_PROBE_TIME (RFC 4861 section 10).
 const DELAY_FIRST_PROBE: Duration = Duration::from_secs(5);
-/// How long a neighbour that did not answer is remembered as such. It is ours: long enough for a router that is gone
-/// not to be chosen again at once, short enough for one that came back to be found.
+/// How long a failed neighbour is remembered as such. The value is this project's: long enough that a dead router is
+/// not chosen again at once, short enough that a router which has come back is found.
 const REMEMBERED: Duration = Duration::from_secs(30);
 
-/// What is known of one neighbour, and what waits for it.
+/// One neighbour, and the items that wait for it.
 pub(super) struct Entry<W> {
     pub(super) hop: IpAddr,
     pub(super) knowledge: Knowledge,
@@ -24,40 +24,40 @@ pub(super) struct Entry<W> {
     pub(super) is_router: bool,
     /// When a solicitation was last sent.
     pub(super) asked: Option<Instant>,
-    /// When it was last confirmed that packets reach it.
+    /// When it was last confirmed that packets reach the neighbour.
     pub(super) confirmed: Option<Instant>,
-    /// What waits, oldest first: nothing unless the neighbour is [`Incomplete`](Knowledge::Incomplete).
+    /// The items that wait, oldest first. It is empty unless the neighbour is [`Incomplete`](Knowledge::Incomplete).
     pub(super) waiting: VecDeque<W>,
 }
 
 /// Whether the hardware address is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Knowledge {
-    /// INCOMPLETE: so many solicitations were sent. Entered when a packet is to leave; left for
-    /// [`Known`](Self::Known) by an answer, else for [`Failed`](Self::Failed) or [`Displaced`](Self::Displaced).
+    /// INCOMPLETE, after this many solicitations. Entered when a packet must be sent; left for [`Known`](Self::Known)
+    /// by an answer, else for [`Failed`](Self::Failed) or [`Displaced`](Self::Displaced).
     Incomplete { solicitations: u32 },
-    /// It is. Left only by unanswered probes, or because the entry is dropped.
+    /// The hardware address is known. Left only when probes are not answered, or when the entry is removed.
     Known { hardware: EthernetAddress, trust: Trust },
-    /// No solicitation was answered. The RFC deletes such an entry; here it is remembered for a while. A packet to be
-    /// sent makes it incomplete again, and an answer that is late is still an answer.
+    /// No solicitation was answered. The RFC deletes such an entry; here it is remembered for a while. A packet to the
+    /// neighbour makes it incomplete again, and a late answer is accepted.
     Failed,
-    /// As failed, but it had to give way to others before it could answer.
+    /// As failed, but the entry was displaced by others before the neighbour could answer.
     Displaced,
 }
 
 /// How much a known hardware address is trusted: the other states of RFC 4861 section 7.3.2.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Trust {
-    /// REACHABLE: confirmed, and so believed until then. That this time passes is noticed when it matters (section
-    /// 7.3.3 allows that), so that neighbours in rest need no alarm.
+    /// REACHABLE: confirmed, and trusted until that time. That the time has passed is noticed only when the entry is
+    /// used (section 7.3.3 allows that), so that idle neighbours need no alarm.
     Reachable { until: Instant },
-    /// STALE: the neighbour said so itself, or the confirmation is old. A packet to it makes it DELAY.
+    /// STALE: the neighbour announced itself, or the last confirmation is old. A packet to it makes it DELAY.
     Stale,
-    /// DELAY: packets go to it; somebody may confirm that they arrive, before it is probed.
+    /// DELAY: packets are sent to it, and a confirmation may still come before it is probed.
     Delay,
-    /// PROBE: so many unicast solicitations were sent.
+    /// PROBE, after this many unicast solicitations.
     Probe { solicitations: u32 },
-    /// It was configured, and nothing that is heard changes it.
+    /// A static entry. No message changes it.
     Permanent,
 }
 
@@ -105,8 +105,8 @@ impl<W> Entry<W> {
         }
     }
 
-    /// When something is to be done about a state that was entered now. No neighbour is solicited more often than once
-    /// per `retransmit` (RFC 4861 section 7.3.3; RFC 1122 section 2.3.2.1), whatever its states were meanwhile.
+    /// When the state that was entered now needs an action. A neighbour is solicited at most once per `retransmit` (RFC
+    /// 4861 section 7.3.3; RFC 1122 section 2.3.2.1), whatever states it had meanwhile.
     pub(super) fn alarm(&self, retransmit: Duration, now: Instant) -> Option<Instant> {
         let solicitation = self.asked.map_or(now, |asked| asked + retransmit);
         match self.knowledge {
@@ -120,7 +120,7 @@ impl<W> Entry<W> {
         }
     }
 
-    /// A packet leaves to it (RFC 4861 section 7.3.3).
+    /// A packet is sent to the neighbour (RFC 4861 section 7.3.3).
     pub(super) fn send(&mut self, now: Instant) {
         let state = self.state(now);
         if let Knowledge::Known { trust, .. } = &mut self.knowledge
@@ -130,7 +130,7 @@ impl<W> Entry<W> {
         }
     }
 
-    /// Packets to it arrive (RFC 4861 section 7.3.1). Without a hardware address that says nothing.
+    /// Packets reach the neighbour (RFC 4861 section 7.3.1). This is ignored if the hardware address is not known.
     pub(super) fn confirm(&mut self, until: Instant, now: Instant) {
         if let Knowledge::Known { trust, .. } = &mut self.knowledge {
             self.confirmed = Some(now);
@@ -140,7 +140,7 @@ impl<W> Entry<W> {
         }
     }
 
-    /// Takes note of what is heard of it; a confirmation of now counts `until` then.
+    /// Applies evidence. If it confirms the neighbour, the confirmation counts until `until`.
     pub(super) fn hear(&mut self, evidence: Evidence, until: Instant, now: Instant) {
         match evidence {
             Evidence::Solicitation { hardware } => self.learn(hardware),
@@ -167,7 +167,7 @@ impl<W> Entry<W> {
         }
     }
 
-    /// Whether an answer is expected, as far as the state tells: ARP's replies do not say what they answer.
+    /// Whether an answer is expected, by the state of the entry. An ARP reply itself does not say what it answers.
     const fn is_asked(&self) -> bool {
         match self.knowledge {
             Knowledge::Incomplete { solicitations } => solicitations > 0,
@@ -176,8 +176,8 @@ impl<W> Entry<W> {
         }
     }
 
-    /// The hardware address as a message says that is not an answer (RFC 4861 sections 6.3.4, 7.2.3 and 8.3). It tells
-    /// nothing about the way to the neighbour, so what is new is not trusted.
+    /// Learns a hardware address from a message that is not an answer (RFC 4861 sections 6.3.4, 7.2.3 and 8.3). Such a
+    /// message proves nothing about the path to the neighbour, so a new address is not trusted.
     fn learn(&mut self, heard: EthernetAddress) {
         match self.knowledge {
             Knowledge::Known { trust: Trust::Permanent, .. } => {}
@@ -188,7 +188,7 @@ impl<W> Entry<W> {
         }
     }
 
-    /// An advertisement (RFC 4861 section 7.2.5). Returns whether it is believed, as its router flag is then.
+    /// Applies an advertisement (RFC 4861 section 7.2.5). Returns whether it is accepted, and so its router flag.
     fn advertise(
         &mut self,
         heard: Option<EthernetAddress>,
@@ -200,7 +200,7 @@ impl<W> Entry<W> {
             (Knowledge::Known { trust: Trust::Permanent, .. }, _) => return true,
             (Knowledge::Known { hardware, trust }, Some(heard)) if *hardware != heard => {
                 if !overrides {
-                    // Case I: somebody else says that the address is its own.
+                    // Case I: another host claims the address.
                     if matches!(trust, Trust::Reachable { .. }) {
                         *trust = Trust::Stale;
                     }
@@ -210,7 +210,7 @@ impl<W> Entry<W> {
             }
             (Knowledge::Known { .. }, _) => {}
             (knowledge, Some(hardware)) => *knowledge = Knowledge::Known { hardware, trust: Trust::Stale },
-            // Nothing is learnt but what appendix C asks for, the router flag.
+            // Only the router flag is learned, as appendix C specifies.
             (_, None) => return true,
         }
         if is_solicited {

@@ -1,22 +1,22 @@
-//! What has waited for a neighbour, on its way back to the caller.
+//! The items that no longer wait for a neighbour, until `poll` returns them to the caller.
 
 use alloc::collections::VecDeque;
 use core::net::IpAddr;
 
 use super::Action;
 
-/// Why it waits no longer.
+/// Why an item no longer waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fate {
     /// The neighbour's address is known.
     Release,
     /// The neighbour did not answer.
     Unreachable,
-    /// It had to give way, or the neighbour was forgotten.
+    /// The item was displaced, or the entry was removed.
     Displaced,
 }
 
-/// See the [module](self). None of the batches is empty, so there are no more of them than things that wait.
+/// A queue of batches; see the [module](self). No batch is empty, so there are at most as many batches as items.
 pub(super) struct Leaving<W> {
     batches: VecDeque<Batch<W>>,
 }
@@ -40,7 +40,7 @@ impl<W> Leaving<W> {
         }
     }
 
-    /// The next to be given back, in the order in which they came.
+    /// The next item to return, in the order in which they were queued.
     pub(super) fn pop(&mut self) -> Option<Action<W>> {
         let batch = self.batches.front_mut()?;
         let (hop, fate, waiting) = (batch.hop, batch.fate, batch.waiting.pop_front()?);
@@ -58,7 +58,7 @@ impl<W> Leaving<W> {
         self.batches.is_empty()
     }
 
-    /// Drops what matches, and says how many those were.
+    /// Drops the items that match and returns their number.
     pub(super) fn cancel(&mut self, hop: IpAddr, matches: impl Fn(&W) -> bool) -> usize {
         let mut cancelled = 0;
         for batch in self.batches.iter_mut().filter(|batch| batch.hop == hop) {

@@ -1,55 +1,55 @@
-//! What others may ask about neighbours.
+//! What other modules can ask about neighbours.
 
 use core::net::IpAddr;
 use core::time::Duration;
 
 use smoltcp::wire::EthernetAddress;
 
-/// Whether a neighbour is reachable, as the choice of a router asks (RFC 4861 section 6.3.6).
+/// The reachability of a neighbour, as router selection uses it (RFC 4861 section 6.3.6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reachability {
     /// Nothing is known.
     Unknown,
-    /// It is being asked for.
+    /// Address resolution is running.
     Incomplete,
-    /// It is reachable, or was, and nothing says that it no longer is.
+    /// It is reachable, or was and has not failed since.
     Probable,
-    /// It did not answer in the last half minute.
+    /// It failed to answer within the last half minute.
     Failed,
 }
 
-/// The states that a listing shows (`ip neigh`): those of RFC 4861 section 7.3.2, and two more.
+/// The states in a listing (as of `ip neigh`): those of RFC 4861 section 7.3.2, and two more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
-    /// It is being asked for.
+    /// Address resolution is running.
     Incomplete,
     /// It was confirmed within the reachable time.
     Reachable,
-    /// Its address is known, and nothing goes there.
+    /// Its hardware address is known, but not confirmed recently, and no packets are sent to it.
     Stale,
-    /// Packets go there, and a confirmation is waited for.
+    /// Packets are sent to it, and a confirmation may still come.
     Delay,
     /// It is being probed.
     Probe,
-    /// It did not answer, or had to give way before it could.
+    /// It did not answer, or its entry was displaced before it could.
     Failed,
-    /// It was configured.
+    /// It is a static entry.
     Permanent,
 }
 
-/// What a listing shows of a neighbour.
+/// A neighbour in a listing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Neighbour {
     /// Its address.
     pub hop: IpAddr,
-    /// Its hardware address, where it is known.
+    /// Its hardware address, if known.
     pub hardware: Option<EthernetAddress>,
     /// Its state.
     pub state: State,
     /// Whether it is known to be a router.
     pub is_router: bool,
-    /// How long ago it was confirmed that packets reach it, where that ever was.
+    /// How long ago it was last confirmed that packets reach it; `None` if it never was.
     pub confirmed: Option<Duration>,
-    /// How much waits for it.
+    /// The number of items that wait for it.
     pub waiting: usize,
 }

@@ -1,30 +1,30 @@
-//! Which neighbour gives way first: lists of entries by how much would be lost with them.
+//! Which entries are removed first: lists of entries by rank, each in least recently used order.
 
 use alloc::vec::Vec;
 
-/// What an entry is worth. Each rank has a list of its own, least recently used first.
+/// The rank of an entry. Each rank has a list of its own, least recently used first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Rank {
-    /// Nothing is known, and nothing is asked: remembered so that it is not asked too often.
+    /// Failed: remembered only so that it is not solicited too often.
     Dead,
-    /// Its address is known by what it said itself, or was known once; nothing goes to it.
+    /// The neighbour announced itself, or was confirmed long ago. No packets are sent to it.
     Stale,
-    /// Packets go to it, and whether they arrive is being found out.
+    /// Packets are sent to it, and it is being checked whether they arrive.
     Suspect,
-    /// It was confirmed, and not suspected since.
+    /// It was confirmed, and has not become suspect since.
     Confirmed,
-    /// It was configured, and never gives way.
+    /// A static entry, which is never removed.
     Fixed,
-    /// It is asked for, and nothing waits for the answer.
+    /// Address resolution is running, and no item waits.
     Asked,
-    /// It is asked for, and something waits for the answer.
+    /// Address resolution is running, and items wait.
     Awaited,
 }
 
-/// So many ranks there are.
+/// The number of ranks.
 const RANKS: usize = 7;
 
-/// The lists. Entries are slots of a slab, small and dense.
+/// The lists. Entries are identified by slot indices, which are small and dense.
 #[derive(Debug, Default)]
 pub(super) struct Ranks {
     lists: [List; RANKS],
@@ -46,7 +46,7 @@ struct Link {
 }
 
 impl Ranks {
-    /// Puts an entry at the end of a rank's list. One that has the rank already stays where it is.
+    /// Appends an entry to the list of a rank. An entry that has this rank already keeps its place.
     pub(super) fn place(&mut self, slot: u32, rank: Rank) {
         if self.rank(slot) != Some(rank) {
             self.remove(slot);
@@ -54,7 +54,7 @@ impl Ranks {
         }
     }
 
-    /// An entry was used: it is the last of its rank to give way.
+    /// Marks an entry as used: it becomes the last of its rank to be removed.
     pub(super) fn touch(&mut self, slot: u32) {
         if let Some(rank) = self.rank(slot) {
             self.remove(slot);
@@ -62,7 +62,7 @@ impl Ranks {
         }
     }
 
-    /// Takes an entry out of its list.
+    /// Removes an entry from its list.
     pub(super) fn remove(&mut self, slot: u32) {
         let Some(link) = self.links.get_mut(slot as usize).map(core::mem::take) else { return };
         let Some(rank) = link.rank else { return };
@@ -70,17 +70,17 @@ impl Ranks {
         self.lists[rank as usize].count -= 1;
     }
 
-    /// The entry of a rank that gives way first.
+    /// The entry of a rank that is removed first.
     pub(super) const fn first(&self, rank: Rank) -> Option<u32> {
         self.lists[rank as usize].first
     }
 
-    /// How many entries have one of these ranks.
+    /// The number of entries that have one of these ranks.
     pub(super) fn count(&self, ranks: &[Rank]) -> usize {
         ranks.iter().map(|rank| self.lists[*rank as usize].count).sum()
     }
 
-    /// How many slots were ever in use at once.
+    /// The highest number of slots that were in use at once.
     pub(super) const fn slots(&self) -> usize {
         self.links.len()
     }
@@ -108,7 +108,7 @@ impl Ranks {
         self.lists[rank as usize].count += 1;
     }
 
-    /// Makes two entries follow each other in a rank's list; none stands for its ends.
+    /// Links two entries of a rank's list; `None` stands for an end of the list.
     fn join(&mut self, rank: Rank, before: Option<u32>, after: Option<u32>) {
         match before.and_then(|slot| self.links.get_mut(slot as usize)) {
             Some(link) => link.after = after,

@@ -1,4 +1,4 @@
-//! Who is asked for, and what becomes of all that waits for the answer.
+//! Address resolution and probing: which neighbours are solicited, and what happens to the items that wait.
 
 use core::net::{IpAddr, Ipv4Addr};
 
@@ -9,8 +9,8 @@ use super::{Action, Neighbours, is_neighbour};
 use crate::slots::Key;
 use crate::time::Instant;
 
-/// MAX_MULTICAST_SOLICIT and MAX_UNICAST_SOLICIT (RFC 4861 section 10): so many solicitations are sent to a neighbour
-/// that does not answer.
+/// MAX_MULTICAST_SOLICIT and MAX_UNICAST_SOLICIT (RFC 4861 section 10): the number of solicitations to a neighbour that
+/// does not answer.
 const SOLICITATIONS: u32 = 3;
 
 impl<W> Neighbours<W> {
@@ -18,8 +18,8 @@ impl<W> Neighbours<W> {
         self.entries.get(key).is_some_and(|entry| entry.is_incomplete() || entry.hardware().is_some())
     }
 
-    /// Begins to ask for a neighbour, unless that has begun. Of too many that are asked for, the oldest gives way,
-    /// preferably one that nothing waits for.
+    /// Starts address resolution, unless it is running. If too many neighbours are being resolved, the oldest is
+    /// displaced, preferably one that no item waits for.
     pub(super) fn ask(&mut self, hop: IpAddr, now: Instant) -> Option<Key> {
         let found = self.find(hop);
         if found.is_some_and(|key| self.is_resolving(key)) {
@@ -38,7 +38,7 @@ impl<W> Neighbours<W> {
         Some(key)
     }
 
-    /// An entry's alarm goes off.
+    /// The alarm of an entry has expired.
     pub(super) fn on_alarm(&mut self, key: Key, now: Instant) -> Option<Action<W>> {
         let entry = self.entries.get(key)?;
         let hop = entry.hop;
@@ -74,7 +74,7 @@ impl<W> Neighbours<W> {
         }
     }
 
-    /// A solicitation is sent now, after which what is known is `knowledge`.
+    /// Sends a solicitation now and changes the state to `knowledge`.
     fn solicit(&mut self, key: Key, knowledge: Knowledge, now: Instant) -> Action<W> {
         let (mut hop, mut to) = (IpAddr::V4(Ipv4Addr::UNSPECIFIED), None);
         self.change(key, now, |entry| {
@@ -84,14 +84,14 @@ impl<W> Neighbours<W> {
         Action::Solicit { hop, to }
     }
 
-    /// What waits for a neighbour leaves, where its hardware address is known.
+    /// Releases the items that wait for a neighbour, if its hardware address is known.
     pub(super) fn release(&mut self, key: Key) {
         if self.entries.get(key).is_some_and(|entry| entry.hardware().is_some()) {
             self.give_up(key, Fate::Release);
         }
     }
 
-    /// What waits for a neighbour goes back to the caller.
+    /// Moves the items that wait for a neighbour to the queue that `poll` returns.
     pub(super) fn give_up(&mut self, key: Key, fate: Fate) {
         if let Some(entry) = self.entries.get_mut(key) {
             let waiting = core::mem::take(&mut entry.waiting);
@@ -99,7 +99,7 @@ impl<W> Neighbours<W> {
         }
     }
 
-    /// The oldest that waits for a neighbour.
+    /// Removes and returns the oldest item that waits for a neighbour.
     pub(super) fn displace_waiting(&mut self, key: Key) -> Option<W> {
         let displaced = self.entries.get_mut(key)?.waiting.pop_front()?;
         self.waiting -= 1;
@@ -107,7 +107,7 @@ impl<W> Neighbours<W> {
         Some(displaced)
     }
 
-    /// The oldest that waits for the neighbour which is asked for the longest.
+    /// Removes and returns the oldest item that waits for the neighbour that has been resolving for the longest.
     pub(super) fn displace_longest_waiting(&mut self) -> Option<W> {
         let key = self.first(Rank::Awaited)?;
         self.displace_waiting(key)

@@ -31,7 +31,7 @@ fn advertisement(hardware: Option<EthernetAddress>, is_solicited: bool, override
     Evidence::Advertisement { hardware, is_solicited, overrides, is_router: false }
 }
 
-/// An answer of either family.
+/// An answer of the neighbour, in either family.
 fn answer(hop: IpAddr, hardware: EthernetAddress) -> Evidence {
     if hop.is_ipv4() { Evidence::ArpReply { hardware } } else { advertisement(Some(hardware), true, true) }
 }
@@ -44,7 +44,7 @@ fn state(neighbours: &Neighbours<u32>, hop: IpAddr, now: Instant) -> Option<Stat
     entry(neighbours, hop, now).map(|entry| entry.state)
 }
 
-/// Has a neighbour answer.
+/// Resolves a neighbour, which answers.
 fn reach(neighbours: &mut Neighbours<u32>, hop: IpAddr, now: Instant) {
     assert_eq!(neighbours.resolve(hop, now), None);
     assert_eq!(actions(neighbours, now), [solicit(hop, None)]);
@@ -53,7 +53,7 @@ fn reach(neighbours: &mut Neighbours<u32>, hop: IpAddr, now: Instant) {
 }
 
 #[test]
-fn what_waits_leaves_in_order_once_the_neighbour_answers() {
+fn waiting_items_leave_in_order_once_the_neighbour_answers() {
     for hop in [V4, V6] {
         let mut neighbours = neighbours(Config::default());
         for number in 0..5 {
@@ -75,7 +75,7 @@ fn what_waits_leaves_in_order_once_the_neighbour_answers() {
 }
 
 #[test]
-fn what_waits_for_a_neighbour_known_meanwhile_leaves_at_once() {
+fn an_item_for_a_neighbour_that_has_become_known_leaves_at_once() {
     let mut neighbours = neighbours(Config::default());
     reach(&mut neighbours, V4, at(0));
     assert_eq!(neighbours.wait(V4, 1, at(1)), Ok(None));
@@ -109,7 +109,7 @@ fn a_neighbour_that_does_not_answer_is_asked_three_times_a_second_apart_and_give
 }
 
 #[test]
-fn the_late_answer_of_one_that_failed_is_believed() {
+fn a_late_answer_of_a_failed_neighbour_is_accepted() {
     let mut neighbours = neighbours(Config::default());
     neighbours.resolve(V4, at(0));
     for millis in [0, 1000, 2000, 3000] {
@@ -164,7 +164,7 @@ fn a_probe_that_is_answered_confirms() {
 }
 
 #[test]
-fn progress_of_the_upper_layers_spares_the_probe() {
+fn a_confirmation_by_upper_layers_avoids_the_probe() {
     let mut neighbours = neighbours(Config::default());
     neighbours.confirm(V6, at(0));
     assert_eq!(state(&neighbours, V6, at(0)), None, "it makes no entry");
@@ -183,8 +183,7 @@ fn no_neighbour_is_solicited_more_often_than_once_a_second() {
     let mut neighbours = neighbours(Config::default());
     neighbours.resolve(V6, at(0));
     assert_eq!(actions(&mut neighbours, at(0)), [solicit(V6, None)]);
-    // It becomes known without an answer, and doubtful before the time between solicitations, a longer one now, is
-    // over.
+    // It becomes known without an answer, and is used before the retransmit time, which is now longer, is over.
     let _ = neighbours.hear(V6, Evidence::Solicitation { hardware: ONE }, at(1));
     neighbours.set_advertised_times(None, Some(Duration::from_secs(20)));
     neighbours.resolve(V6, at(2));
@@ -229,7 +228,7 @@ fn a_router_that_becomes_a_host_is_reported_once() {
 }
 
 #[test]
-fn addresses_of_no_single_station_are_neither_asked_for_nor_believed() {
+fn addresses_that_are_not_a_single_station_are_neither_resolved_nor_accepted() {
     let mut neighbours = neighbours(Config::default());
     let none = [[0, 0, 0, 0], [255, 255, 255, 255], [224, 0, 0, 1]].map(IpAddr::from);
     for hop in none.into_iter().chain([Ipv6Addr::UNSPECIFIED.into(), [0xff02, 0, 0, 0, 0, 0, 0, 1].into()]) {
@@ -245,7 +244,7 @@ fn addresses_of_no_single_station_are_neither_asked_for_nor_believed() {
 }
 
 #[test]
-fn a_configured_neighbour_stays_as_it_is_until_it_is_forgotten() {
+fn a_static_entry_does_not_change_until_it_is_removed() {
     let mut neighbours = neighbours(Config::default());
     assert_eq!(neighbours.wait(V6, 1, at(0)), Ok(None));
     assert_eq!(neighbours.set_static(V6, ONE, at(0)), Ok(()));
@@ -263,7 +262,7 @@ fn a_configured_neighbour_stays_as_it_is_until_it_is_forgotten() {
 }
 
 #[test]
-fn what_waits_for_a_forgotten_neighbour_comes_back() {
+fn items_that_wait_for_a_removed_neighbour_are_returned() {
     let mut neighbours = neighbours(Config::default());
     assert_eq!((neighbours.wait(V4, 1, at(0)), neighbours.wait(V6, 2, at(0))), (Ok(None), Ok(None)));
     assert!(neighbours.forget(V4));
@@ -274,7 +273,7 @@ fn what_waits_for_a_forgotten_neighbour_comes_back() {
 }
 
 #[test]
-fn what_is_cancelled_does_not_come_back() {
+fn cancelled_items_are_not_returned() {
     let mut neighbours = neighbours(Config::default());
     for number in 0..4 {
         assert_eq!(neighbours.wait(V4, number, at(0)), Ok(None));
@@ -288,7 +287,7 @@ fn what_is_cancelled_does_not_come_back() {
 }
 
 #[test]
-fn a_link_that_comes_back_is_asked_at_once() {
+fn neighbours_are_solicited_at_once_when_the_link_comes_back() {
     let mut neighbours = neighbours(Config::default());
     reach(&mut neighbours, V6, at(0));
     neighbours.resolve(V6, at(45_000));

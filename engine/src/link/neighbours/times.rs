@@ -1,4 +1,4 @@
-//! How long a confirmation counts, and how far apart solicitations are.
+//! The reachable time and the retransmit time of neighbours.
 
 use core::net::IpAddr;
 use core::ops::RangeInclusive;
@@ -9,13 +9,13 @@ use crate::time::Instant;
 
 /// RFC 4861 section 6.3.2 asks for another random value "at least every few hours".
 const RENEWAL: Duration = Duration::from_secs(2 * 3600);
-/// What a router may set the base to (RFC 4861 section 6.2.1, AdvReachableTime).
+/// The longest reachable time base that a router may set (RFC 4861 section 6.2.1, AdvReachableTime).
 const LONGEST_REACHABLE: Duration = Duration::from_secs(3600);
-/// What a router may set the time between solicitations to. The RFC has no bounds. The lower one is Linux's; with the
-/// upper one, whoever waits for a dead neighbour is told so within minutes.
+/// The range of retransmit times that a router may set. The RFC has no limits. The lower limit is Linux's. With the
+/// upper limit, a sender learns within minutes that its neighbour does not answer.
 const RETRANSMIT: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_secs(60);
 
-/// The times of both families. What routers advertise is for IPv6 alone.
+/// The times of both families. Routers advertise times only for IPv6.
 #[derive(Debug)]
 pub(super) struct Times {
     v4: Family,
@@ -34,7 +34,7 @@ impl Times {
         Self { v4: family(), v6: family() }
     }
 
-    /// A router has advertised times (RFC 4861 section 6.3.4).
+    /// Sets the times that a router has advertised (RFC 4861 section 6.3.4).
     pub(super) fn advertise(&mut self, reachable: Option<Duration>, retransmit: Option<Duration>) {
         if let Some(base) = reachable {
             self.v6.reachable.set_base(base.min(LONGEST_REACHABLE));
@@ -44,7 +44,7 @@ impl Times {
         }
     }
 
-    /// ReachableTime: until when a confirmation of now counts.
+    /// ReachableTime: until when a confirmation at `now` counts.
     pub(super) fn reachable_until(&mut self, hop: IpAddr, now: Instant) -> Instant {
         let family = if hop.is_ipv4() { &mut self.v4 } else { &mut self.v6 };
         now + family.reachable.at(now)
@@ -56,13 +56,13 @@ impl Times {
     }
 }
 
-/// ReachableTime (RFC 4861 section 6.3.2): a random part between a half and three halves of its base, another one every
-/// two hours. The part is a keyed hash of the time, so that it needs neither an alarm nor a generator.
+/// ReachableTime (RFC 4861 section 6.3.2): a random value between 0.5 and 1.5 times its base, drawn again every two
+/// hours. The random part is a keyed hash of the time, so that it needs neither an alarm nor a generator.
 #[derive(Debug)]
 struct ReachableTime {
     base: Duration,
     secret: Secret,
-    /// The two hours that `current` is for; none where it is to be computed.
+    /// The two-hour period that `current` belongs to; `None` if it must be computed again.
     period: Option<u64>,
     current: Duration,
 }
@@ -73,7 +73,7 @@ impl ReachableTime {
     }
 
     fn set_base(&mut self, base: Duration) {
-        // Routers repeat what they say; only another base asks for another value.
+        // Routers repeat their advertisements; only a different base needs a new value.
         if self.base != base {
             (self.base, self.period) = (base, None);
         }
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn what_routers_advertise_is_bounded_and_for_ipv6_alone() {
+    fn advertised_times_are_bounded_and_only_for_ipv6() {
         let mut times = Times::new(BASE, Duration::from_secs(1), &mut Random::new([1; 32]));
         let (v4, v6) = ([192, 0, 2, 1].into(), [0x2001, 0xdb8, 0, 0, 0, 0, 0, 1].into());
         let before = times.reachable_until(v6, at(0));

@@ -1,14 +1,14 @@
-//! BBR, version 3 (draft-ietf-ccwg-bbr): sends at the rate at which the path delivers, with little more in flight than the
-//! path itself holds.
+//! BBR, version 3 (draft-ietf-ccwg-bbr): sends at the rate at which the path delivers, and keeps only a little more in
+//! flight than the path itself holds.
 //!
-//! | Room | Holds |
+//! | Module | Contents |
 //! |---|---|
-//! | here | the rate and the window that follow from all (draft section 5.6), and what a sender tells |
-//! | `filters` | what is known of the path: rate, round-trip time, aggregation (section 5.5) |
-//! | `bounds` | what losses have taught (section 5.5.10) |
-//! | `states` | from Startup to ProbeRTT, and what each does (section 5.3) |
+//! | this file | the pacing rate and the window (draft section 5.6), and the calls of the sender |
+//! | `filters` | what was measured of the path: rate, round-trip time, aggregation (section 5.5) |
+//! | `bounds` | the bounds that follow from losses (section 5.5.10) |
+//! | `states` | the states from Startup to ProbeRTT, and their transitions (section 5.3) |
 //!
-//! Rates are bytes per second, gains are thousandths. There are integers only, as in CUBIC.
+//! Rates are in bytes per second, gains in thousandths. Only integers are used, as in CUBIC.
 
 mod bounds;
 mod filters;
@@ -16,26 +16,26 @@ mod states;
 
 use core::time::Duration;
 
+use super::{Acknowledgement, CongestionControl, MAXIMUM_WINDOW, Rate, RateSample, SentState, initial_window};
+use crate::time::Instant;
 use bounds::Bounds;
 use filters::{Aggregation, FullPipe, MaxRate, MinRtt, Rounds};
 use states::{Cycle, Phase, State};
 
-use super::{Acknowledgement, CongestionControl, MAXIMUM_WINDOW, Rate, RateSample, SentState, initial_window};
-use crate::time::Instant;
-
-/// The rate is kept this many thousandths of the path's, so that queues drain (`PacingMarginPercent`).
+/// The pacing rate in thousandths of the path's rate, below 1000 so that queues drain (`PacingMarginPercent`).
 const MARGIN: u64 = 990;
-/// The least window, in segments: fewer do not keep a peer busy that acknowledges every other one (`MinPipeCwnd`).
-const LEAST_SEGMENTS: u64 = 4;
-/// The rate before anything was measured is that of the initial window in this time (section 5.6.2).
+/// The minimum window in segments: with fewer, a peer that acknowledges every other segment would be idle
+/// (`MinPipeCwnd`).
+const MIN_SEGMENTS: u64 = 4;
+/// The round-trip time that is assumed for the first pacing rate, before anything was measured (section 5.6.2).
 const FIRST_RTT: Duration = Duration::from_millis(1);
-/// What leaves or is acknowledged in one go, as time: bursts of the sender's pacing (section 5.5.8).
+/// The length of the bursts in which data is sent or acknowledged, due to the sender's pacing (section 5.5.8).
 const QUANTUM: Duration = Duration::from_millis(2);
 
 /// BBR for one connection.
 #[derive(Clone, Debug)]
 pub struct Bbr {
-    /// Bytes in a full segment (SMSS).
+    /// The bytes in a full segment (SMSS).
     segment: u64,
     state: State,
     cycle: Cycle,
@@ -48,26 +48,26 @@ pub struct Bbr {
     /// The congestion window (`C.cwnd`), and what it was before a recovery or ProbeRTT (`prior_cwnd`).
     window: u64,
     prior_window: u64,
-    /// `C.pacing_rate`: none before anything was measured.
+    /// `C.pacing_rate`: `None` before anything was measured.
     pacing: Option<Rate>,
-    /// The least gain of the rate in the round trip before, and in the present one.
+    /// The smallest pacing gain of the previous round trip, and of the present one.
     gains: [u64; 2],
     /// `C.delivered` and `C.inflight` as of the last acknowledgement.
     total: u64,
     in_flight: u64,
-    /// Since a loss or a timeout, until the recovery is over.
+    /// Set from a loss or a timeout until the recovery is over.
     recovering: bool,
-    /// Something was lost in this recovery, or for the next one.
+    /// Something was lost in this recovery, or will count for the next one.
     losing: bool,
-    /// What is under way was sent after a silence (`idle_restart`).
+    /// The data in flight was sent after an idle time (`idle_restart`).
     restarted: bool,
-    /// What the first loss of a recovery has found, for when it was none.
+    /// The state at the first loss of a recovery, in case the loss is spurious.
     undo: Option<Undo>,
-    /// The state of a generator for how long to wait between probes.
+    /// The state of the random generator for the time between probes.
     chance: u64,
 }
 
-/// What is restored where a loss was none (section 5.5.11).
+/// The state that is restored if a loss was spurious (section 5.5.11).
 #[derive(Clone, Copy, Debug)]
 struct Undo {
     state: State,
@@ -78,8 +78,8 @@ struct Undo {
 }
 
 impl Bbr {
-    /// A connection at its beginning, with the initial window for segments of this many bytes. `seed` is for how long it
-    /// waits between probes.
+    /// The state at the start of a connection, with the initial window for segments of this many bytes. `seed` is for
+    /// the random time between probes.
     #[must_use]
     pub fn new(segment: usize, seed: u64) -> Self {
         let segment = segment.clamp(1, MAXIMUM_WINDOW);
@@ -112,16 +112,16 @@ impl Bbr {
     }
 
     const fn least_window(&self) -> u64 {
-        LEAST_SEGMENTS * self.segment
+        MIN_SEGMENTS * self.segment
     }
 
-    /// `BBR.bw`: the highest rate, within what losses allow.
+    /// `BBR.bw`: the highest rate, limited by the bound that follows from losses.
     fn rate(&self) -> Rate {
         let highest = self.highest.highest();
         self.bounds.rate.map_or(highest, |bound| bound.min(highest))
     }
 
-    /// So many thousandths of what the path holds at a rate (`BBRBDPMultiple`).
+    /// The bandwidth-delay product at a rate, times `gain` (`BBRBDPMultiple`).
     fn bandwidth_delay(&self, rate: Rate, gain: u64) -> u64 {
         match self.min_rtt.shortest() {
             Some(rtt) => rate.scaled(gain).bytes_in(rtt),
@@ -129,29 +129,29 @@ impl Bbr {
         }
     }
 
-    /// What is added where bytes move in heaps, so that none of the ends is idle between them (`BBRQuantizationBudget`).
+    /// Raises a number of bytes in flight so that neither end is idle between bursts (`BBRQuantizationBudget`).
     fn quantized(&self, flight: u64) -> u64 {
         let heap = self.pacing.map_or(0, |rate| rate.bytes_in(QUANTUM)) + 2 * self.segment;
         let flight = flight.max(heap).max(self.least_window());
         if self.state == State::ProbeBandwidth(Phase::Up) { flight + 2 * self.segment } else { flight }
     }
 
-    /// `BBRInflight`: what is to be in flight for the highest rate.
+    /// `BBRInflight`: the intended bytes in flight for the highest rate.
     fn flight(&self, gain: u64) -> u64 {
         self.quantized(self.bandwidth_delay(self.highest.highest(), gain))
     }
 
-    /// `BBRTargetInflight`.
+    /// `BBRTargetInflight`: the bytes in flight that the path should bear.
     fn target_flight(&self) -> u64 {
         self.bandwidth_delay(self.rate(), 1000).min(self.window)
     }
 
-    /// The rate before anything was measured but the round-trip time: the initial window in that.
+    /// The first pacing rate, when at most the round-trip time was measured: the initial window per round trip.
     fn first_rate(&self, rtt: Option<Duration>) -> Rate {
         Rate::new(self.initial_window(), rtt.unwrap_or(FIRST_RTT)).scaled(State::Startup.pacing_gain())
     }
 
-    /// Section 5.6.2. Until the pipe was full once, the rate only grows, from the first one on.
+    /// Sets the pacing rate (section 5.6.2). Until the pipe was full once, the rate only grows.
     fn set_pacing(&mut self, gain: u64) {
         let rate = self.rate().scaled(gain).scaled(MARGIN);
         let Some(rtt) = self.min_rtt.shortest() else { return };
@@ -159,7 +159,7 @@ impl Bbr {
         self.pacing = Some(rate.max(least));
     }
 
-    /// Section 5.6.4.6.
+    /// Sets the window (section 5.6.4.6).
     fn set_window(&mut self, sample: &RateSample) {
         let most = self.bandwidth_delay(self.highest.highest(), self.state.window_gain());
         let most = self.quantized(most + self.aggregation.extra());
@@ -176,12 +176,12 @@ impl Bbr {
         self.bound_window();
     }
 
-    /// `BBRProbeRTTCwnd`.
+    /// `BBRProbeRTTCwnd`: the window in ProbeRTT.
     fn probe_rtt_window(&self) -> u64 {
         self.bandwidth_delay(self.rate(), self.state.window_gain()).max(self.least_window())
     }
 
-    /// Section 5.6.4.7: no more than losses allow.
+    /// Limits the window by the bounds that follow from losses (section 5.6.4.7).
     fn bound_window(&mut self) {
         let headroom = || self.bounds.with_headroom(self.segment, self.least_window());
         let long_term = match self.state {
@@ -194,7 +194,7 @@ impl Bbr {
         }
     }
 
-    /// `BBRSaveCwnd`: what the window is to be after a recovery or ProbeRTT.
+    /// `BBRSaveCwnd`: saves the window that is restored after a recovery or ProbeRTT.
     fn save_window(&mut self) {
         let lowered = self.recovering || self.state.is_probing_rtt();
         self.prior_window = if lowered { self.prior_window.max(self.window) } else { self.window };
@@ -204,8 +204,8 @@ impl Bbr {
         self.window = self.window.max(self.prior_window);
     }
 
-    /// `BBRNoteLoss`. What the first loss of a recovery has found is remembered: by the time that all of them turn out to be
-    /// none, the first may have ended a probe, and others have been noted in another state (section 5.5.11).
+    /// `BBRNoteLoss`. The state at the first loss of a recovery is saved: by the time all losses turn out to be
+    /// spurious, the first may have ended a probe, and others have been noted in another state (section 5.5.11).
     fn note_loss(&mut self) {
         self.bounds.note_loss(self.total);
         if !self.losing {
@@ -215,13 +215,13 @@ impl Bbr {
         self.losing = true;
     }
 
-    /// What is measured now was sent in the round trip before.
+    /// Records the pacing gain, because what is measured now was sent in the previous round trip.
     fn note_gain(&mut self) {
         let (gain, [before, present]) = (self.state.pacing_gain(), self.gains);
         self.gains = if self.rounds.started { [present, gain] } else { [before, present.min(gain)] };
     }
 
-    /// Section 5.5.10.3: outside of probes, a round trip with losses lowers the short-term bounds.
+    /// Outside of probes, a round trip with losses lowers the short-term bounds (section 5.5.10.3).
     fn adapt_short_term(&mut self) {
         if !self.bounds.round_started {
             return;
@@ -233,7 +233,7 @@ impl Bbr {
         self.bounds.loss_in_round = false;
     }
 
-    /// A number below `bound`, each about as likely as the others (the generator "splitmix64" of G. Steele and others).
+    /// A random number below `bound`, nearly uniform (the generator "splitmix64" of G. Steele and others).
     fn below(&mut self, bound: u64) -> u64 {
         self.chance = self.chance.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.chance;
@@ -248,7 +248,7 @@ impl CongestionControl for Bbr {
         usize::try_from(self.window).unwrap_or(MAXIMUM_WINDOW).min(MAXIMUM_WINDOW)
     }
 
-    /// There is none: no window leads to it.
+    /// BBR has no threshold.
     fn threshold(&self) -> usize {
         MAXIMUM_WINDOW
     }
@@ -263,18 +263,18 @@ impl CongestionControl for Bbr {
         self.window = if begun { self.window.max(segment) } else { self.initial_window() };
     }
 
-    /// Everything is learnt from samples.
+    /// BBR learns only from samples.
     fn on_acknowledgement(&mut self, _acknowledgement: &Acknowledgement) {}
 
-    /// The window stays: losses lower the bounds, once in a round trip (sections 5.5.10 and 5.6.4.4).
+    /// The window stays: losses lower only the bounds, once in a round trip (sections 5.5.10 and 5.6.4.4).
     fn on_congestion(&mut self, _now: Instant, _in_flight: usize) {
         self.save_window();
         self.note_loss();
         self.recovering = true;
     }
 
-    /// The draft leaves marks by RFC 3168 open. They are taken for losses: more than are borne, where a probe or Startup
-    /// has filled the queue.
+    /// The draft does not say how to react to marks of RFC 3168. They are treated as too many losses if a probe or
+    /// Startup has filled the queue.
     fn on_mark(&mut self, now: Instant, in_flight: usize) {
         self.note_loss();
         let sent = SentState { in_flight: in_flight as u64, ..SentState::default() };
@@ -285,7 +285,7 @@ impl CongestionControl for Bbr {
         }
     }
 
-    /// Section 5.6.4.4: one segment, and from there as in Startup.
+    /// The window becomes one segment, and grows as in Startup (section 5.6.4.4).
     fn on_timeout(&mut self, _now: Instant, _in_flight: usize, first: bool) {
         if first {
             self.save_window();
@@ -296,7 +296,7 @@ impl CongestionControl for Bbr {
 
     fn on_recovered(&mut self, _now: Instant) {}
 
-    /// Section 5.5.11.2.
+    /// Restores what spurious losses have changed (section 5.5.11.2).
     fn undo(&mut self, now: Instant) {
         self.restore_window();
         self.recovering = false;
@@ -304,7 +304,7 @@ impl CongestionControl for Bbr {
         let Some(undo) = self.undo.take() else { return };
         self.bounds.loss_in_round = false;
         self.full.reset(Rate::default());
-        // Where there was no bound, there is none again.
+        // If there was no bound before, there is none again.
         self.bounds.rate = self.bounds.rate.zip(undo.rate).map(|(bound, saved)| bound.max(saved));
         for (bound, saved) in
             [(&mut self.bounds.short_term, undo.short_term), (&mut self.bounds.long_term, undo.long_term)]
@@ -324,12 +324,14 @@ impl CongestionControl for Bbr {
         }
     }
 
-    /// A silence leaves the model as it was: samples are marked, and [`on_restart`](Self::on_restart) does the rest.
+    /// An idle time leaves the model as it was: samples are marked as limited by the application, and
+    /// [`on_restart`](Self::on_restart) does the rest.
     fn on_idle(&mut self, _now: Instant, _idle: Duration, _timeout: Duration) {}
 
     fn pacing_rate(&self, smoothed_rtt: Option<Duration>) -> Option<Rate> {
         let rate = self.pacing.unwrap_or_else(|| self.first_rate(smoothed_rtt));
-        // However low the rate that was measured, a segment leaves in a round-trip time: else nothing would be measured.
+        // However low the measured rate is, a segment is sent in each round-trip time; otherwise nothing would be
+        // measured.
         let least = smoothed_rtt.map_or(Rate(1), |rtt| Rate::new(self.segment, rtt));
         Some(rate.max(least))
     }
@@ -342,7 +344,7 @@ impl CongestionControl for Bbr {
         true
     }
 
-    /// Section 5.2.3.
+    /// Updates the model, the state, the pacing rate and the window for an acknowledgement (section 5.2.3).
     fn on_sample(&mut self, sample: &RateSample) {
         (self.total, self.in_flight) = (sample.total, sample.in_flight);
         if self.recovering && !sample.recovering {
@@ -365,7 +367,7 @@ impl CongestionControl for Bbr {
         self.set_window(sample);
     }
 
-    /// Section 5.5.10.2.
+    /// Ends a probe if its losses are too many (section 5.5.10.2).
     fn on_lost(&mut self, now: Instant, bytes: u64, sent: &SentState) {
         self.note_loss();
         if self.cycle.samples_probe && bounds::is_too_high(sent, self.segment) {
@@ -374,7 +376,7 @@ impl CongestionControl for Bbr {
         }
     }
 
-    /// Section 5.4.1.
+    /// Restarts from idle (section 5.4.1).
     fn on_restart(&mut self, now: Instant) {
         self.restarted = true;
         self.aggregation.restart(now);

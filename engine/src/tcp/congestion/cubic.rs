@@ -1,9 +1,9 @@
 //! CUBIC (RFC 9438), with HyStart++ (RFC 9406) in the first slow start.
 //!
-//! All windows are bytes, where the RFC counts segments, and times are microseconds, where it counts seconds. There are
-//! integers only: `core` has no cube root, and integers give the same windows on each platform. A window is at least a
-//! segment and at most [`MAXIMUM_WINDOW`], a segment at most 65,535 bytes, and what an argument has beyond that is cut
-//! off, so that nothing overflows.
+//! All windows are in bytes, where the RFC counts segments, and times are in microseconds, where it counts seconds.
+//! Only integers are used, because `core` has no cube root, and because integers give the same windows on every
+//! platform. A window is at least a segment and at most [`MAXIMUM_WINDOW`], and a segment at most 65,535 bytes; larger
+//! arguments are cut to that, so that nothing overflows.
 
 use core::time::Duration;
 
@@ -18,21 +18,21 @@ const MAXIMUM: u64 = MAXIMUM_WINDOW as u64;
 /// The largest segment, in bytes: the option that announces it has 16 bits (RFC 9293 section 3.7.1).
 const MAXIMUM_SEGMENT: usize = 65_535;
 
-/// What is left of a window after congestion, in tenths (beta_cubic of RFC 9438 section 4.6).
+/// The fraction of the window that remains after congestion, in tenths (beta_cubic, RFC 9438 section 4.6).
 const BETA: u64 = 7;
 
-/// The growth of Reno's estimate, in seventeenths of a segment per round trip: 3 * (1 - beta) / (1 + beta), which is
-/// 9/17 (alpha_cubic of RFC 9438 section 4.3).
+/// The growth of the Reno estimate, in seventeenths of a segment per round trip: 3 * (1 - beta) / (1 + beta), which is
+/// 9/17 (alpha_cubic, RFC 9438 section 4.3).
 const ALPHA: u64 = 9;
 const ALPHA_DIVISOR: u64 = 17;
 
-/// Windows of no more segments are not paced, nor those of shorter round-trip times: timers of hosts are too coarse to
-/// divide these.
+/// Windows of up to this many segments, and shorter round-trip times, are not paced: the timers of hosts are too coarse
+/// for that.
 const UNPACED_SEGMENTS: u64 = 64;
 const UNPACED_RTT: Duration = Duration::from_millis(2);
 
-/// How fast a window is sent, in thousandths of the rate at which it would last for a round trip: so that it can double in
-/// slow start, and grow otherwise (Linux, `tcp_update_pacing_rate`).
+/// The pacing rate in thousandths of one window per round trip. It is above 1000 so that the window can double in slow
+/// start, and grow otherwise (Linux, `tcp_update_pacing_rate`).
 const SLOW_START_PACE: u64 = 2000;
 const AVOIDANCE_PACE: u64 = 1200;
 
@@ -41,21 +41,21 @@ const AVOIDANCE_PACE: u64 = 1200;
 const C_NUMERATOR: u128 = 4;
 const C_DENOMINATOR: u128 = 10_000_000_000_000_000_000;
 
-/// Microseconds after which the cubic function has left each possible window behind, even with segments of a byte. What
-/// is longer counts as this long, so that its cube fits in 128 bits.
+/// The time in microseconds after which the cubic function exceeds every possible window, even with segments of a byte.
+/// Longer times are treated as this, so that the cube fits in 128 bits.
 const LONGEST: u64 = 10_000_000_000;
 
 /// CUBIC for one connection.
 #[derive(Clone, Debug)]
 pub struct Cubic {
-    /// Bytes in a full segment (SMSS).
+    /// The bytes in a full segment (SMSS).
     segment: u64,
     state: State,
     /// The state before the latest loss or timeout, while that can be undone.
     undo: Option<State>,
-    /// From a loss to the end of its recovery, unless it is undone or times out.
+    /// Set from a loss to the end of its recovery, unless the recovery is undone or times out.
     recovering: bool,
-    /// Whether anything has happened: until then the window is the initial window.
+    /// Whether any data was acknowledged or lost. Until then the window is the initial window.
     begun: bool,
     hystart: HyStart,
     usage: Usage,
@@ -66,39 +66,39 @@ pub struct Cubic {
 struct State {
     /// The congestion window (cwnd).
     window: u64,
-    /// The slow start threshold (ssthresh). None until the first slow start ends: any window is below it.
+    /// The slow start threshold (ssthresh). `None` until the first slow start ends: every window is below it.
     threshold: Option<u64>,
-    /// The window when the threshold was set last (cwnd_prior).
+    /// The window when the threshold was last set (cwnd_prior).
     prior: u64,
-    /// The window at which congestion is to be expected (W_max). None before the first congestion and after a timeout:
-    /// congestion avoidance then expects it where it begins (RFC 9438 sections 4.8 and 4.10).
+    /// The window at which congestion is expected (W_max). `None` before the first congestion and after a timeout: then
+    /// congestion avoidance expects it at the window where it begins (RFC 9438 sections 4.8 and 4.10).
     saturation: Option<u64>,
-    /// The stage of congestion avoidance, while there is one. It begins with the first acknowledgement that may
-    /// open the window, and ends with the next congestion or slow start.
+    /// The current stage of congestion avoidance, if any. It begins with the first acknowledgement that may open the
+    /// window, and ends with the next congestion or slow start.
     epoch: Option<Epoch>,
 }
 
 /// A stage of congestion avoidance (RFC 9438 section 4.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Epoch {
-    /// When it began (t_epoch), moved on by all the time in which the window was not the limit.
+    /// When it began (t_epoch), moved forward by all the time in which the window was not the limit.
     start: Instant,
-    /// Until when its time is accounted for.
+    /// The time up to which the stage's duration is accounted for.
     seen: Instant,
     /// The window around which the cubic function is flat (W_max).
     plateau: u64,
     /// Microseconds from the start to the plateau (K).
     to_plateau: u64,
-    /// What is left of a byte by which the window is to grow, in parts of the window.
+    /// The remainder of a byte of window growth, as a numerator over the window.
     window_rest: u64,
-    /// The window that Reno would have (W_est).
+    /// The estimate of Reno's window (W_est).
     reno: u64,
-    /// What is left of a byte by which that is to grow, in parts of 17 windows.
+    /// The remainder of a byte of that estimate's growth, as a numerator over 17 windows.
     reno_rest: u64,
 }
 
 impl Cubic {
-    /// A connection at its beginning, with the initial window for segments of this many bytes.
+    /// The state at the start of a connection, with the initial window for segments of this many bytes.
     #[must_use]
     pub fn new(segment: usize) -> Self {
         let segment = segment.clamp(1, MAXIMUM_SEGMENT);
@@ -122,13 +122,13 @@ impl Cubic {
         self.state.threshold.unwrap_or(MAXIMUM)
     }
 
-    /// RFC 9438 section 4.10. Only the first slow start has HyStart++: later ones end at a threshold that was found out
-    /// (RFC 9406 section 4.3).
+    /// Slow start (RFC 9438 section 4.10). Only the first slow start uses HyStart++: later ones end at a threshold that
+    /// is known (RFC 9406 section 4.3).
     ///
-    /// The window grows by all that is acknowledged, however few acknowledgements tell of it: L of RFC 9406 section 4.2 is
-    /// infinite, as in Linux, though small windows are not paced. Receivers that merge segments acknowledge dozens of them at
-    /// once, and eight segments for each such acknowledgement would be a growth of a fifth in a round trip. The burst that
-    /// follows is no longer than twice what has just been shown to have left the path.
+    /// The window grows by all acknowledged bytes, however few acknowledgements report them: L of RFC 9406 section 4.2
+    /// is infinite, as in Linux, though small windows are not paced. Receivers that merge segments acknowledge dozens
+    /// of them at once; with a limit of eight segments for each such acknowledgement, the window would grow by only a
+    /// fifth in a round trip. The burst that follows is at most twice the data that has just left the path.
     fn slow_start(&mut self, acknowledgement: &Acknowledgement) {
         let Acknowledgement { unacknowledged, next, rtt, .. } = *acknowledgement;
         self.state.epoch = None;
@@ -147,11 +147,11 @@ impl Cubic {
         }
     }
 
-    /// RFC 9438 sections 4.2 to 4.5.
+    /// Congestion avoidance (RFC 9438 sections 4.2 to 4.5).
     fn avoid_congestion(&mut self, acknowledgement: &Acknowledgement) {
         let Acknowledgement { now, limited, rtt, smoothed_rtt, .. } = *acknowledgement;
         if !limited {
-            // RFC 9438 section 5.8: a window that is not used does not grow, and its time stands still.
+            // RFC 9438 section 5.8: a window that is not used does not grow, and the stage's time is paused.
             if let Some(epoch) = &mut self.state.epoch {
                 epoch.pause(now);
             }
@@ -180,8 +180,8 @@ impl Cubic {
 
     fn begin_epoch(&mut self, now: Instant) -> Epoch {
         let window = self.state.window;
-        // Where no congestion is to be expected above the window, the function begins at its plateau (RFC 9438 sections
-        // 4.8 and 4.10).
+        // If no congestion is expected above the window, the function begins at its plateau (RFC 9438 sections 4.8 and
+        // 4.10).
         let plateau = self.state.saturation.map_or(window, |saturation| saturation.max(window));
         self.state.saturation = Some(plateau);
         Epoch {
@@ -195,16 +195,16 @@ impl Cubic {
         }
     }
 
-    /// The window that congestion leaves, before any minimum. RFC 9438 section 4.6 takes it from what is in flight. That
-    /// is too little where an application pauses just then, and the window is too much where it has long not been used:
-    /// so it is the most that was used of late, as in RFC 7661 section 4.4.1.
+    /// The window after congestion, before any minimum is applied. RFC 9438 section 4.6 computes it from the bytes in
+    /// flight. These are too few if an application has paused just then, while the window is too large if it has long
+    /// not been used. So it is computed from the most that was used recently, as in RFC 7661 section 4.4.1.
     fn reduced(&self, in_flight: usize) -> u64 {
         let proven = self.usage.most().max(bounded(in_flight)).min(self.state.window);
         proven * BETA / 10
     }
 
-    /// RFC 9438 section 4.7: expects congestion where it was found, or below where that is less than was expected, to
-    /// make room for newer flows.
+    /// Records the window at which congestion is expected: where it was found, or below if that is less than was
+    /// expected, to make room for newer flows (fast convergence, RFC 9438 section 4.7).
     fn expect_congestion(&mut self) {
         let window = self.state.window;
         self.state.saturation = Some(match self.state.saturation {
@@ -213,8 +213,8 @@ impl Cubic {
         });
     }
 
-    /// RFC 9438 section 4.6, Figure 5: lowers the threshold and remembers the window. Returns what the window is to be,
-    /// before any minimum.
+    /// Lowers the threshold and records the window (RFC 9438 section 4.6, Figure 5). Returns the new window, before any
+    /// minimum is applied.
     fn lower_threshold(&mut self, in_flight: usize) -> u64 {
         let reduced = self.reduced(in_flight);
         self.begun = true;
@@ -242,10 +242,11 @@ impl CongestionControl for Cubic {
         self.segment = segment;
         if self.begun {
             self.state.window = self.state.window.max(segment);
-            // The cubic function is steeper with larger segments. It begins anew at the window, which would jump otherwise.
+            // The cubic function is steeper with larger segments. It restarts at the present window, which would jump
+            // otherwise.
             self.state.epoch = None;
         } else {
-            // RFC 5681 section 3.1: with smaller segments, fewer bytes. The window is in proportion to them.
+            // RFC 5681 section 3.1: the initial window depends on the size of segments.
             self.state.window = self.initial_window();
             self.state.prior = self.state.window;
         }
@@ -253,14 +254,14 @@ impl CongestionControl for Cubic {
 
     fn on_acknowledgement(&mut self, acknowledgement: &Acknowledgement) {
         self.begun = true;
-        // RFC 9438 section 4.10 has slow start where the two are equal as well, but then each recovery and HyStart++ would
+        // RFC 9438 section 4.10 uses slow start also if the two are equal, but then each recovery and HyStart++ would
         // end in it. RFC 5681 section 3.1 leaves the choice.
         if self.state.window < self.slow_start_threshold() {
             self.slow_start(acknowledgement);
         } else {
             self.avoid_congestion(acknowledgement);
         }
-        // After it grew: a sender that the window limits fills it at once.
+        // Called after the window has grown: a sender that the window limits fills it at once.
         self.usage.note(acknowledgement, self.state.window);
     }
 
@@ -273,7 +274,7 @@ impl CongestionControl for Cubic {
     }
 
     fn on_mark(&mut self, _now: Instant, in_flight: usize) {
-        // RFC 4015 section 3.4: what was lost before may not have been, but the path is congested all the same.
+        // RFC 4015 section 3.4: earlier losses may have been spurious, but the path is congested in any case.
         self.undo = None;
         self.expect_congestion();
         // RFC 9438 section 4.6: marks lower the window down to a single segment.
@@ -287,7 +288,7 @@ impl CongestionControl for Cubic {
         }
         self.begun = true;
         self.recovering = false;
-        // RFC 9438 section 4.8: what comes after slow start begins at its plateau.
+        // RFC 9438 section 4.8: congestion avoidance after slow start begins at its plateau.
         self.state.saturation = None;
         self.state.epoch = None;
         // RFC 5681 section 3.1: the loss window.
@@ -306,17 +307,17 @@ impl CongestionControl for Cubic {
             return;
         };
         self.recovering = false;
-        // RFC 9438 section 4.9.2: long after the event, the window may have passed what it was.
+        // RFC 9438 section 4.9.2: long after the event, the window may have grown beyond the old one.
         if self.state.window >= before.window {
             return;
         }
         self.state = before;
         self.state.window = before.window.max(self.segment);
         if let Some(epoch) = &mut self.state.epoch {
-            // t_epoch is restored as it was: the function goes on as if nothing had been lost.
+            // t_epoch is restored as it was: the function continues as if nothing had been lost.
             epoch.seen = now;
         }
-        // Should the first slow start go on, its rounds begin anew: those before the event are long over.
+        // If the first slow start continues, its rounds start again: those before the event are long over.
         self.hystart = HyStart::new();
     }
 
@@ -332,9 +333,9 @@ impl CongestionControl for Cubic {
             return;
         }
         self.begun = true;
-        // RFC 2861 section 3.1: the threshold remembers the window, to which slow start comes back soon.
+        // RFC 2861 section 3.1: the threshold preserves the size of the window, to which slow start soon returns.
         self.state.threshold = self.state.threshold.map(|threshold| threshold.max(window / 4 * 3));
-        // The shift is below 64, and no window has more than 31 bits.
+        // The shift is below 64, and a window has at most 31 bits.
         self.state.window = (window >> timeouts.min(63)).max(restart);
         self.state.epoch = None;
     }
@@ -352,15 +353,15 @@ impl CongestionControl for Cubic {
 }
 
 impl Epoch {
-    /// Its time stands still until `now`.
+    /// Pauses the stage's time until `now`.
     fn pause(&mut self, now: Instant) {
         self.start += now - self.seen;
         self.seen = now;
     }
 
-    /// Its time goes on until `now`, when data was acknowledged that had been sent a round trip before. Whatever lies
-    /// between the last acknowledgement and that moment was idle: with a full window, each acknowledgement has something
-    /// sent at once (RFC 9438 section 5.8).
+    /// Continues the stage's time until `now`, when data was acknowledged that had been sent a round trip before. The
+    /// time between the last acknowledgement and the sending of that data was idle: with a full window, each
+    /// acknowledgement lets something be sent at once (RFC 9438 section 5.8).
     fn go_on(&mut self, now: Instant, rtt: Option<Duration>) {
         if let Some(rtt) = rtt {
             self.start += (now - self.seen).saturating_sub(rtt);
@@ -368,25 +369,25 @@ impl Epoch {
         self.seen = now;
     }
 
-    /// W_cubic of RFC 9438 section 4.2, Figure 1: the window in bytes when the stage has lasted `elapsed` microseconds.
+    /// W_cubic of RFC 9438 section 4.2, Figure 1: the window in bytes after `elapsed` microseconds of the stage.
     fn cubic(&self, elapsed: u64, segment: u64) -> u64 {
-        // No callers name more than twice LONGEST: the product is below 2^122 and the quotient below 2^58.
+        // Callers pass at most twice LONGEST, so the product is below 2^122 and the quotient below 2^58.
         let distance = u128::from(elapsed.abs_diff(self.to_plateau));
         let gain = (C_NUMERATOR * u128::from(segment) * distance * distance * distance / C_DENOMINATOR) as u64;
         if elapsed < self.to_plateau { self.plateau.saturating_sub(gain) } else { self.plateau + gain }
     }
 
-    /// RFC 9438 section 4.3, Figure 4: Reno's estimate grows by alpha segments per window.
+    /// Lets the Reno estimate grow by alpha segments per window (RFC 9438 section 4.3, Figure 4).
     fn grow_reno(&mut self, bytes: u64, window: u64, prior: u64, segment: u64) {
-        // Above the window that met congestion it is as fast as Reno, whose alpha is 1.
+        // Above the window that met congestion, the estimate grows as fast as Reno, whose alpha is 1.
         let alpha = if self.reno >= prior { ALPHA_DIVISOR } else { ALPHA };
         let (grown, divisor) = (alpha * segment * bytes + self.reno_rest, ALPHA_DIVISOR * window);
         self.reno = (self.reno + grown / divisor).min(MAXIMUM);
         self.reno_rest = grown % divisor;
     }
 
-    /// RFC 9438 sections 4.4 and 4.5: the way to the target is gone while a whole window is acknowledged. Counted in
-    /// bytes, so that it does not matter how many segments an acknowledgement is for.
+    /// Lets the window grow such that it reaches the target while a whole window is acknowledged (RFC 9438 sections 4.4
+    /// and 4.5). Bytes are counted, so it does not matter how many segments an acknowledgement covers.
     fn grow(&mut self, bytes: u64, window: u64, target: u64) -> u64 {
         let grown = (target - window) * bytes + self.window_rest;
         self.window_rest = grown % window;
@@ -394,8 +395,8 @@ impl Epoch {
     }
 }
 
-/// How much of the window was used of late: the most in two rounds, told apart by SND.NXT at their start. It stands for
-/// pipeACK of RFC 7661 section 4.2.
+/// How much of the window was used recently: the maximum over two rounds, which are delimited by SND.NXT at their
+/// start. It takes the place of pipeACK of RFC 7661 section 4.2.
 #[derive(Clone, Copy, Debug, Default)]
 struct Usage {
     round_end: Option<Sequence>,
@@ -418,30 +419,31 @@ impl Usage {
     }
 }
 
-/// Bytes of an argument, no more than the largest window.
+/// Limits a number of bytes to the largest window.
 fn bounded(bytes: usize) -> u64 {
     bytes.min(MAXIMUM_WINDOW) as u64
 }
 
-/// Whole microseconds, no more than [`LONGEST`].
+/// A duration in whole microseconds, at most [`LONGEST`].
 fn microseconds(duration: Duration) -> u64 {
     duration.as_micros().min(u128::from(LONGEST)) as u64
 }
 
-/// K of RFC 9438 section 4.2, Figure 2: the microseconds in which the cubic function gains this many bytes up to its
-/// plateau.
+/// K of RFC 9438 section 4.2, Figure 2: the time in microseconds in which the cubic function gains this many bytes up
+/// to its plateau.
 fn time_to_gain(bytes: u64, segment: u64) -> u64 {
-    // 2^30 bytes at most, by 10^19: below 2^94.
+    // At most 2^30 bytes times 10^19: below 2^94.
     cube_root(u128::from(bytes) * C_DENOMINATOR / (C_NUMERATOR * u128::from(segment)))
 }
 
-/// The largest number whose cube is no more than `cube`: below 2^43 for each 128-bit number. Digit by digit, in base 2.
+/// The largest number whose cube is at most `cube`; it is below 2^43 for every 128-bit number. It is computed digit by
+/// digit, in base 2.
 const fn cube_root(mut cube: u128) -> u64 {
     let mut root: u128 = 0;
     let mut shift = 126;
     loop {
         root *= 2;
-        // By this much the cube grows with the digit: (root + 1)^3 - root^3.
+        // The growth of the cube if the digit is one: (root + 1)^3 - root^3.
         let growth = 3 * root * (root + 1) + 1;
         if cube >> shift >= growth {
             cube -= growth << shift;

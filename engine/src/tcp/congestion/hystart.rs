@@ -1,6 +1,7 @@
-//! HyStart++ (RFC 9406): slow start that ends where round-trip times rise, before a queue overflows.
+//! HyStart++ (RFC 9406): ends slow start when round-trip times rise, before a queue overflows.
 //!
-//! It owns no window. It is told of the acknowledgements of the first slow start and says how fast the window may grow.
+//! It has no window of its own. CUBIC passes it the acknowledgements of the first slow start, and it says how fast the
+//! window may grow.
 
 use core::time::Duration;
 
@@ -17,16 +18,16 @@ const CSS_ROUNDS: u32 = 5;
 /// How fast the window may grow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Growth {
-    /// By all that is acknowledged: slow start.
+    /// By all acknowledged bytes: slow start.
     Full,
-    /// By a part of it: conservative slow start (CSS).
+    /// By a fraction of the acknowledged bytes: conservative slow start (CSS).
     Conservative,
-    /// Slow start is over: the threshold is to be the window as it is.
+    /// Slow start is over: the threshold becomes the present window.
     Over,
 }
 
 impl Growth {
-    /// The part of these acknowledged bytes by which the window grows (RFC 9406 section 4.2).
+    /// The bytes by which the window grows for these acknowledged bytes (RFC 9406 section 4.2).
     pub(super) const fn share(self, bytes: u64) -> u64 {
         match self {
             Self::Full => bytes,
@@ -36,17 +37,18 @@ impl Growth {
     }
 }
 
-/// Where a slow start is.
+/// The phase of a slow start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
-    /// Entered at the beginning, and from `Conservative` where the rise was spurious. Left when round-trip times rise.
+    /// Slow start. Entered at the start, and from `Conservative` if the rise was spurious. Left when round-trip times
+    /// rise.
     Standard,
-    /// Entered from `Standard` when round-trip times rose. Left when they fall below `baseline`, or at the end of
-    /// the last of its rounds.
+    /// Conservative slow start. Entered from `Standard` when round-trip times have risen. Left when they fall below
+    /// `baseline`, or at the end of its last round.
     Conservative {
         /// The shortest round-trip time of the round in which it was entered (cssBaselineMinRtt).
         baseline: Duration,
-        /// Rounds that have ended since, the one in which it was entered among them.
+        /// The rounds that have ended since, including the one in which it was entered.
         rounds: u32,
     },
 }
@@ -57,11 +59,11 @@ pub(super) struct HyStart {
     phase: Phase,
     /// The round ends when this is acknowledged (windowEnd).
     round_end: Option<Sequence>,
-    /// The shortest round-trip time of the round before (lastRoundMinRTT); none stands for infinity.
+    /// The shortest round-trip time of the previous round (lastRoundMinRTT); `None` means infinity.
     last_shortest: Option<Duration>,
-    /// The shortest round-trip time of this round so far (currentRoundMinRTT); none stands for infinity.
+    /// The shortest round-trip time of this round so far (currentRoundMinRTT); `None` means infinity.
     shortest: Option<Duration>,
-    /// Round-trip times measured in this round (rttSampleCount).
+    /// The number of round-trip times measured in this round (rttSampleCount).
     samples: u32,
 }
 
@@ -70,7 +72,8 @@ impl HyStart {
         Self { phase: Phase::Standard, round_end: None, last_shortest: None, shortest: None, samples: 0 }
     }
 
-    /// Takes an acknowledgement up to `unacknowledged`, while SND.NXT is `next`, and says how the window may grow by it.
+    /// Processes an acknowledgement up to `unacknowledged` while SND.NXT is `next`. Returns how the window may grow by
+    /// it.
     pub(super) fn on_acknowledgement(
         &mut self,
         unacknowledged: Sequence,
@@ -80,7 +83,7 @@ impl HyStart {
         if let Some(rtt) = rtt {
             self.measure(rtt);
         }
-        // The sample belongs to the round that this acknowledgement may end, so that it is judged before the end.
+        // The sample belongs to the round that this acknowledgement may end, so it is evaluated before the round ends.
         let round_end = *self.round_end.get_or_insert(next);
         if unacknowledged.at_or_after(round_end) {
             self.begin_round(next);
@@ -92,7 +95,7 @@ impl HyStart {
         }
     }
 
-    /// RFC 9406 section 4.2: keeps the shortest round-trip time and, once there are enough samples, changes the phase.
+    /// Records a round-trip time, and changes the phase once there are enough samples (RFC 9406 section 4.2).
     fn measure(&mut self, rtt: Duration) {
         let shortest = self.shortest.map_or(rtt, |shortest| shortest.min(rtt));
         self.shortest = Some(shortest);
@@ -106,7 +109,7 @@ impl HyStart {
                     self.phase = Phase::Conservative { baseline: shortest, rounds: 0 };
                 }
             }
-            // The rise was noise: slow start goes on, HyStart++ with it.
+            // The rise was spurious: slow start continues, and HyStart++ with it.
             Phase::Conservative { baseline, .. } if shortest < baseline => self.phase = Phase::Standard,
             Phase::Conservative { .. } => {}
         }
@@ -116,14 +119,15 @@ impl HyStart {
         self.round_end = Some(next);
         self.last_shortest = self.shortest.take();
         self.samples = 0;
-        // RFC 9406 section 4.2: a round in the midst of which the phase was entered counts as well.
+        // RFC 9406 section 4.2: the round in which the phase was entered counts as well.
         if let Phase::Conservative { rounds, .. } = &mut self.phase {
             *rounds = rounds.saturating_add(1);
         }
     }
 }
 
-/// The rise over the round before that ends slow start (RttThresh): an eighth of it, from 4 to 16 ms.
+/// The rise over the previous round that ends slow start (RttThresh): an eighth of that round's time, between 4 and 16
+/// ms.
 fn threshold(last: Duration) -> Duration {
     (last / MIN_RTT_DIVISOR).clamp(MIN_RTT_THRESH, MAX_RTT_THRESH)
 }
@@ -134,7 +138,7 @@ mod tests {
 
     const WINDOW: usize = 10_000;
 
-    /// A round of ten acknowledgements, all of which measure `millis`, that ends with the last; what was said to that.
+    /// A round of ten acknowledgements that all measure `millis`. Returns the answer to the last one.
     fn round(hystart: &mut HyStart, start: &mut Sequence, millis: u64) -> Growth {
         let (rtt, end) = (Some(Duration::from_millis(millis)), *start + WINDOW);
         for _ in 0..9 {
@@ -191,7 +195,7 @@ mod tests {
             (30, Growth::Conservative),
             (30, Growth::Conservative),
             (29, Growth::Full),
-            // The count of rounds begins anew.
+            // The count of rounds starts again.
             (40, Growth::Conservative),
             (40, Growth::Conservative),
             (40, Growth::Conservative),

@@ -1,4 +1,4 @@
-//! How fast data moves.
+//! Rates in bytes per second.
 
 use core::time::Duration;
 
@@ -10,28 +10,28 @@ const SECOND: u128 = 1_000_000_000;
 pub struct Rate(pub u64);
 
 impl Rate {
-    /// The rate at which so many bytes take so long; a time of zero counts as a nanosecond.
+    /// The rate at which `bytes` bytes take `time`; a time of zero counts as a nanosecond.
     #[must_use]
     pub fn new(bytes: u64, time: Duration) -> Self {
         let rate = u128::from(bytes) * SECOND / time.as_nanos().max(1);
         Self(u64::try_from(rate).unwrap_or(u64::MAX))
     }
 
-    /// Bytes that it carries in this time.
+    /// The bytes that the rate carries in this time.
     #[must_use]
     pub fn bytes_in(self, time: Duration) -> u64 {
         let bytes = u128::from(self.0).saturating_mul(time.as_nanos()) / SECOND;
         u64::try_from(bytes).unwrap_or(u64::MAX)
     }
 
-    /// How long it takes to carry so many bytes; a rate of zero counts as a byte per second.
+    /// The time that `bytes` bytes take at this rate; a rate of zero counts as a byte per second.
     #[must_use]
     pub fn time_for(self, bytes: u64) -> Duration {
         let nanos = u128::from(bytes) * SECOND / u128::from(self.0.max(1));
         Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
     }
 
-    /// This many thousandths of it.
+    /// The rate times `thousandths` / 1000.
     #[must_use]
     pub fn scaled(self, thousandths: u64) -> Self {
         let rate = u128::from(self.0) * u128::from(thousandths) / 1000;

@@ -1,5 +1,5 @@
-//! What a segment does to a connection (RFC 9293 section 3.10.7.4), in the order of that section, with the checks of
-//! RFC 5961 and RFC 7323.
+//! The processing of a segment that arrives for a connection, in the order of RFC 9293 section 3.10.7.4, with the
+//! checks of RFC 5961 and RFC 7323.
 
 use super::{Cause, Connection, Effects, Link, Owner, State, Synchronized};
 use crate::buffer::{Memory, Payload};
@@ -12,22 +12,22 @@ use crate::tcp::state::TcpState;
 use crate::time::Instant;
 use crate::wire::Ecn;
 
-/// What a connection needs to know beside the segment itself.
+/// What a connection needs to know in addition to the segment itself.
 pub(in crate::tcp) struct Arrival<'a> {
     pub(in crate::tcp) now: Instant,
     pub(in crate::tcp) link: &'a Link,
-    /// Where memory for what is copied comes from.
+    /// The source of memory for data that must be copied.
     pub(in crate::tcp) memory: &'a Memory,
     /// The MTU of the path to the peer.
     pub(in crate::tcp) path_mtu: usize,
-    /// What routers have said of it.
+    /// The ECN field of the packet, which routers may have marked.
     pub(in crate::tcp) ecn: Ecn,
-    /// How many answers those get who may be strangers (RFC 5961 section 7).
+    /// The rate limit for challenge acknowledgements (RFC 5961 section 7).
     pub(in crate::tcp) challenges: &'a mut Limiter,
 }
 
 impl Connection {
-    /// Takes a segment of this connection's peer.
+    /// Processes a segment for this connection.
     pub(in crate::tcp) fn arrives(&mut self, segment: &Segment<'_>, arrival: &mut Arrival<'_>) -> Effects {
         match &self.state {
             State::Opening(opening) if opening.is_answered() => self.arrives_syn_received(segment, arrival),
@@ -37,11 +37,15 @@ impl Connection {
         }
     }
 
-    /// Whether what the segments before this one have allowed or asked for is to leave before it is looked at, though the shell
-    /// takes all that has arrived in one go: new data for the acknowledgements before one that may tell of a loss, and, for a
-    /// peer that can only count them, one acknowledgement for each segment that is out of order (RFC 5681 sections 3.2 and
-    /// 4.2); for another, one for as many ranges as it tells of. Otherwise one acknowledgement answers all (RFC 9293 section
-    /// 3.10.7.4, MUST-58 and MUST-59).
+    /// Whether the packets that earlier segments have allowed or asked for must be sent before this segment is
+    /// processed. Normally all segments that have arrived are processed before anything is sent, and one
+    /// acknowledgement answers all of them (RFC 9293 section 3.10.7.4, MUST-58 and MUST-59). There are two exceptions:
+    ///
+    /// - New data that earlier acknowledgements allow is sent before an acknowledgement that may report a loss is
+    ///   processed.
+    /// - For a segment out of order, the acknowledgement of the earlier ones is sent first. A peer without selective
+    ///   acknowledgements can only count acknowledgements, so it gets one for each such segment (RFC 5681 sections 3.2
+    ///   and 4.2); another peer gets one for as many ranges as an acknowledgement can report.
     pub(in crate::tcp) fn comes_after_what_is_due(&self, segment: &Segment<'_>) -> bool {
         let State::Synchronized(synchronized) = &self.state else { return false };
         let Synchronized { sender, receiver, agreement, .. } = &**synchronized;
@@ -50,7 +54,7 @@ impl Connection {
         let disordered = !segment.payload.is_empty() && segment.sequence != receiver.next();
         repeated
             || !segment.options.sack.is_empty()
-            || (disordered && (!agreement.selective || receiver.has_much_to_tell()))
+            || (disordered && (!agreement.selective || receiver.is_sack_full()))
     }
 
     fn arrives_synchronized(&mut self, segment: &Segment<'_>, arrival: &mut Arrival<'_>) -> Effects {
@@ -58,7 +62,7 @@ impl Connection {
         let State::Synchronized(synchronized) = &mut self.state else { return Effects::default() };
         let Synchronized { sender, receiver, .. } = &mut **synchronized;
         let control = segment.control;
-        // RFC 7323 section 5.3, R1: an old timestamp makes a segment old, unless it is a reset.
+        // RFC 7323 section 5.3, R1: a segment with an old timestamp is an old duplicate, unless it is a reset.
         if let Some(timestamp) = segment.options.timestamp
             && !control.rst
             && self.clock.is_old(timestamp.value, now)
@@ -66,17 +70,18 @@ impl Connection {
             self.answer_old(segment, arrival);
             return Effects::default();
         }
-        // RFC 7323 section 3.2: without one, it is not of this connection.
+        // RFC 7323 section 3.2: if the connection uses timestamps, a segment without one is dropped.
         if segment.options.timestamp.is_none() && self.clock.is_used() && !control.rst && !control.syn {
             return Effects::default();
         }
-        // First: the sequence number. A SYN is challenged wherever it is (RFC 5961 section 4.2).
+        // First step: the sequence number. A SYN is challenged whatever its number is (RFC 5961 section 4.2).
         if control.syn && !control.rst {
             self.challenge(arrival);
             return Effects::default();
         }
         let shut = receiver.window() == 0 && segment.sequence == receiver.next();
-        // The very edge is for acknowledgements alone (RFC 5961 section 3.2 has the window as RFC 9293 does).
+        // At the edge itself only acknowledgements are acceptable, not resets (the window of RFC 5961 section 3.2 is
+        // that of RFC 9293).
         let beyond = control.rst && segment.sequence == receiver.edge() && !shut;
         if beyond || (!receiver.is_acceptable(segment.sequence, segment.length()) && !shut) {
             if !control.rst {
@@ -84,7 +89,8 @@ impl Connection {
             }
             return Effects::default();
         }
-        // Second: resets. Only an exact one is believed at once (RFC 5961 section 3.2).
+        // Second step: resets. Only a reset with exactly the expected number takes effect at once (RFC 5961 section
+        // 3.2).
         if control.rst {
             if segment.sequence == receiver.next() {
                 return self.arrives_reset();
@@ -92,7 +98,7 @@ impl Connection {
             self.challenge(arrival);
             return Effects::default();
         }
-        // Fifth: the acknowledgement, within bounds (RFC 5961 section 5.2).
+        // Fifth step: the acknowledgement number must be within bounds (RFC 5961 section 5.2).
         if !control.ack {
             return Effects::default();
         }
@@ -114,7 +120,8 @@ impl Connection {
         }
         self.note_marks(segment, arrival.ecn);
         let text = if shut && segment.length() > 0 {
-            // The window is shut: the acknowledgement counts, the text does not, and is asked for again.
+            // The window is closed: the acknowledgement counts, but the data is dropped, and the peer is told again
+            // what is expected.
             if let State::Synchronized(synchronized) = &mut self.state {
                 synchronized.receiver.acknowledge_now();
             }
@@ -132,8 +139,8 @@ impl Connection {
         effects.and(text)
     }
 
-    /// An acknowledgement that may be an answer to somebody who is not the peer: no more than a few in a second
-    /// (RFC 5961 section 7).
+    /// Makes a challenge acknowledgement due, within the rate limit, since the segment may not come from the peer (RFC
+    /// 5961 section 7).
     fn challenge(&mut self, arrival: &mut Arrival<'_>) {
         if arrival.challenges.allows(arrival.now)
             && let State::Synchronized(synchronized) = &mut self.state
@@ -142,8 +149,9 @@ impl Connection {
         }
     }
 
-    /// A segment outside of the window is answered with an acknowledgement, so that a peer that has lost one hears it again.
-    /// Those without text are limited: two ends could otherwise keep each other at it.
+    /// Answers a segment outside of the window with an acknowledgement, so that a peer that has lost one receives it
+    /// again. The answers to segments without data are limited: otherwise two ends could keep answering each other for
+    /// ever.
     fn answer_unacceptable(&mut self, segment: &Segment<'_>, arrival: &mut Arrival<'_>) {
         if let State::Synchronized(synchronized) = &mut self.state {
             synchronized.receiver.note_duplicate(segment.sequence, segment.sequence + segment.payload.len());
@@ -162,7 +170,7 @@ impl Connection {
 
     fn arrives_reset(&mut self) -> Effects {
         let cause = match self.state() {
-            // The peer has closed already, and so has this end: nothing was lost that was not acknowledged.
+            // Both ends have closed already, and everything was acknowledged: nothing was lost.
             TcpState::Closing | TcpState::LastAck | TcpState::TimeWait if self.is_all_acknowledged() => None,
             _ => Some(Cause::Reset),
         };
@@ -192,11 +200,11 @@ impl Connection {
             congestion_experienced: agreement.ecn && segment.control.ece,
         });
         let slow = |state| matches!(state, RecoveryState::Cwr | RecoveryState::Recovery | RecoveryState::Loss);
-        // RFC 3168 section 6.1.2: however it came that the window was lowered, the peer is told.
+        // RFC 3168 section 6.1.2: whatever the reason for which the window was reduced, the peer is told.
         ecn.slowed |= agreement.ecn && slow(sender.recovery().state()) && !slow(before.1);
         let advanced = sender.unacknowledged() != before.0;
-        // A peer that answers has all the time it wants to open its window (RFC 9293 section 3.8.6.1, MUST-37): what it has to
-        // answer next is the next probe.
+        // A peer that answers window probes may keep its window closed as long as it wants (RFC 9293 section 3.8.6.1,
+        // MUST-37). The next thing that it has to answer is the next probe.
         if sender.window() == 0 {
             self.unanswered = None;
         } else if advanced {
@@ -204,7 +212,7 @@ impl Connection {
         }
         let (room, limit) = (sender.queue().room(), sender.queue().limit());
         let finished = sender.is_finished();
-        // A writer that waits is woken when a third of the buffer is free, not for every acknowledged segment.
+        // A waiting writer is woken when a third of the buffer is free, and not for every acknowledged segment.
         let mut effects = Effects {
             writable: (freed > 0 && room * 3 >= limit) || (finished && advanced),
             advanced,
@@ -223,7 +231,7 @@ impl Connection {
         effects
     }
 
-    /// RFC 3168 section 6.1.3: a mark is echoed until the peer has slowed down.
+    /// RFC 3168 section 6.1.3: a mark is echoed until the peer has reduced its window.
     fn note_marks(&mut self, segment: &Segment<'_>, mark: Ecn) {
         if let State::Synchronized(synchronized) = &mut self.state
             && synchronized.agreement.ecn
@@ -234,12 +242,13 @@ impl Connection {
         }
     }
 
-    /// Seventh and eighth: text and FIN.
+    /// Seventh and eighth step: data and FIN.
     pub(super) fn arrives_text(&mut self, segment: &Segment<'_>, arrival: &Arrival<'_>) -> Effects {
         let State::Synchronized(synchronized) = &mut self.state else { return Effects::default() };
         let Synchronized { sender, receiver, peer_ended_first, .. } = &mut **synchronized;
         let news = segment.sequence + segment.payload.len();
-        // The owner is gone: what still arrives cannot be delivered, and the peer has to know (RFC 9293 section 3.6.1).
+        // The owner has released the connection: arriving data cannot be delivered, and a reset tells the peer so (RFC
+        // 9293 section 3.6.1).
         if matches!(self.owner, Owner::Nobody { .. }) && !segment.payload.is_empty() && news.after(receiver.next()) {
             let reset = Some(sender.next());
             self.close(Some(Cause::Aborted));

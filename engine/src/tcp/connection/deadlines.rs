@@ -1,10 +1,10 @@
-//! What is due, and when.
+//! The timers of a connection: when it must be looked at, and what happens then.
 
 use super::{Cause, Connection, Effects, Owner, State};
 use crate::time::{Instant, earliest};
 
 impl Connection {
-    /// When the connection has to be looked at, if nothing happens before.
+    /// When [`handle_timeout`](Self::handle_timeout) is to be called, if nothing happens before.
     pub(in crate::tcp) fn next_timeout(&self) -> Option<Instant> {
         let owner = match self.owner {
             Owner::Connecting { deadline } | Owner::Nobody { deadline } => Some(deadline),
@@ -20,24 +20,25 @@ impl Connection {
         earliest([owner, own[0], own[1], self.given_up(), self.keep_alive()])
     }
 
-    /// When the user timeout ends the connection (RFC 9293 section 3.9.1, RFC 5482): only while something is unanswered.
+    /// When the user timeout fails the connection (RFC 9293 section 3.9.1, RFC 5482). It runs only while something is
+    /// unanswered.
     fn given_up(&self) -> Option<Instant> {
         self.is_outstanding().then_some(self.unanswered? + self.options.user_timeout?)
     }
 
-    /// When the peer is asked whether it is still there, or given up because it did not answer.
+    /// When the next keep-alive probe is due, or the connection fails because the peer has not answered the last one.
     fn keep_alive(&self) -> Option<Instant> {
         let keep = self.options.keep_alive?;
         match self.state {
-            // From the last probe on, not from when it should have been: one who looks late, after a suspension for one,
-            // still gives the peer the time to answer.
+            // The interval is counted from when the last probe was sent, and not from when it was due. So if the timer
+            // was late, for example after a suspension, the peer still has time to answer.
             State::Synchronized(_) if self.probes > 0 => Some(self.probed + keep.interval),
             State::Synchronized(_) => Some(self.heard + keep.idle),
             State::Opening(_) | State::Closed(_) => None,
         }
     }
 
-    /// Acts on what is due.
+    /// Handles the timers that have expired.
     pub(in crate::tcp) fn handle_timeout(&mut self, now: Instant) -> Effects {
         let due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
         if self.is_closed() {
@@ -59,7 +60,7 @@ impl Connection {
             if self.probes >= keep.count {
                 return self.give_up(now);
             }
-            // What is outstanding is sent again anyway, and that asks as well.
+            // If data is outstanding, its retransmission serves as a probe.
             self.probe_due = !self.is_outstanding();
             self.probes += 1;
             self.probed = now;
@@ -84,7 +85,8 @@ impl Connection {
         Effects::ALL
     }
 
-    /// The interface was down, and nobody could be heard: the times begin anew.
+    /// Restarts the times within which the peer has to answer, because the interface was down and nothing could be
+    /// received.
     pub(in crate::tcp) fn restart_timers(&mut self, now: Instant) {
         (self.heard, self.probes) = (now, 0);
         if self.unanswered.is_some() {

@@ -1,4 +1,4 @@
-//! Which segment leaves next.
+//! The choice, the encoding and the sending of the next segment of a connection.
 
 use super::{Connection, Link, Reset, State, Synchronized};
 use crate::ip::output::{Blocked, Outlet, Packet};
@@ -9,17 +9,17 @@ use crate::tcp::sequence::Sequence;
 use crate::time::Instant;
 use crate::wire::Ecn;
 
-/// Ranges that an acknowledgement has room for, and beside a timestamp.
-const MOST_BLOCKS: usize = 4;
-const MOST_BLOCKS_STAMPED: usize = 3;
+/// The number of SACK blocks that an acknowledgement has room for, without and with a timestamp.
+const MAX_BLOCKS: usize = 4;
+const MAX_BLOCKS_STAMPED: usize = 3;
 
-/// Bytes that ranges take in a header, with their padding.
+/// The bytes that SACK blocks take in a header, with padding.
 const fn blocks_length(count: usize) -> usize {
     if count == 0 { 0 } else { 4 + 8 * count }
 }
 
 impl Connection {
-    /// Whether something is to leave, as far as can be told without trying.
+    /// Whether something is to be sent, as far as this is known without trying.
     pub(in crate::tcp) fn has_to_send(&mut self, now: Instant) -> bool {
         if self.reset_due.is_some() || self.probe_due {
             return true;
@@ -30,7 +30,7 @@ impl Connection {
                 let eager = self.options.no_delay && (self.flushing || !self.reader_is_behind);
                 let planned = synchronized.sender.plan(eager, 0, now).is_some();
                 if !planned {
-                    synchronized.sender.rest(now);
+                    synchronized.sender.on_all_sent(now);
                 }
                 planned || synchronized.receiver.owes_acknowledgement()
             }
@@ -38,10 +38,10 @@ impl Connection {
         }
     }
 
-    /// Sends what there is to send, at most about `quantum` bytes; how many, and whether there is more.
+    /// Sends what is to be sent, up to about `quantum` bytes. Returns how many bytes were sent, and whether there is
+    /// more.
     ///
-    /// # Errors
-    /// Why not all of it left. The rest stays as it was.
+    /// The reason why the outlet did not take a packet, which stays to be sent.
     pub(in crate::tcp) fn transmit(
         &mut self,
         quantum: usize,
@@ -54,7 +54,7 @@ impl Connection {
             match self.transmit_one(link, out, now) {
                 Ok(0) => {
                     if let State::Synchronized(synchronized) = &mut self.state {
-                        synchronized.sender.rest(now);
+                        synchronized.sender.on_all_sent(now);
                     }
                     return (sent, Ok(false));
                 }
@@ -67,7 +67,7 @@ impl Connection {
         }
     }
 
-    /// Sends one packet, if there is one; its length.
+    /// Sends one packet, if there is one, and returns its length.
     fn transmit_one(&mut self, link: &Link, out: &mut dyn Outlet, now: Instant) -> Result<usize, Blocked> {
         if let Some(Reset { sequence, expected, .. }) = self.reset_due.as_deref().copied() {
             let control = Control { rst: true, ..Control::ACK };
@@ -99,14 +99,14 @@ impl Connection {
         let State::Synchronized(synchronized) = &mut self.state else { return Ok(0) };
         let (next, expected) = (synchronized.sender.next(), synchronized.receiver.next());
         let eager = self.options.no_delay && (self.flushing || !self.reader_is_behind);
-        // A segment that tells of congestion is one by itself (RFC 3168 section 6.1.2).
-        let most = if synchronized.ecn.slowed { 0 } else { self.most_at_once(out.longest()) };
+        // A segment with CWR is sent alone, not together with others as one large segment (RFC 3168 section 6.1.2).
+        let most = if synchronized.ecn.slowed { 0 } else { self.max_data_in(out.longest()) };
         let State::Synchronized(synchronized) = &mut self.state else { return Ok(0) };
         if let Some(plan) = synchronized.sender.plan(eager, most, now) {
             return self.send_planned(&plan, out, now);
         }
         if self.probe_due {
-            // RFC 9293 section 3.8.4: something old, which has to be answered.
+            // RFC 9293 section 3.8.4: a sequence number that was acknowledged already, which the peer has to answer.
             let length = self.send_bare(Control::ACK, next - 1, expected, out, now)?;
             self.probe_due = false;
             return Ok(length);
@@ -117,8 +117,8 @@ impl Connection {
         Ok(0)
     }
 
-    /// Bytes of data that packets of this length hold, options and all.
-    fn most_at_once(&self, packet: usize) -> usize {
+    /// The bytes of data that packets of this length hold besides their headers and options.
+    fn max_data_in(&self, packet: usize) -> usize {
         let State::Synchronized(synchronized) = &self.state else { return 0 };
         let headers = handshake::headers(self.tuple.local().ip()) + synchronized.agreement.options_length();
         packet.saturating_sub(headers)
@@ -158,7 +158,7 @@ impl Connection {
             destination: self.tuple.remote().ip(),
             hop_limit: self.options.hop_limit.octet(),
             traffic_class: self.options.traffic_class,
-            // RFC 3168 sections 6.1.4 and 6.1.5: neither acknowledgements nor what is sent again.
+            // RFC 3168 sections 6.1.4 and 6.1.5: neither pure acknowledgements nor retransmissions are ECN-capable.
             ecn: if agreement.ecn && new_data { Ecn::Capable0 } else { Ecn::NotCapable },
             head: head.bytes(),
             payload: &payload,
@@ -178,7 +178,7 @@ impl Connection {
         Ok(length)
     }
 
-    /// Sends a segment without text: an acknowledgement, a probe, or a reset of a connection that has ended.
+    /// Sends a segment without data: an acknowledgement, a keep-alive probe, or a reset of a connection that is over.
     fn send_bare(
         &mut self,
         control: Control,
@@ -199,7 +199,7 @@ impl Connection {
         };
         match &self.state {
             State::Synchronized(synchronized) => {
-                let most = if timestamp.is_some() { MOST_BLOCKS_STAMPED } else { MOST_BLOCKS };
+                let most = if timestamp.is_some() { MAX_BLOCKS_STAMPED } else { MAX_BLOCKS };
                 header.window = synchronized.receiver.window_field();
                 header.control.ece = synchronized.agreement.ecn && synchronized.ecn.echoing;
                 header.options.sack = synchronized.receiver.sack_blocks();
@@ -227,9 +227,9 @@ impl Connection {
     }
 }
 
-/// As many ranges as fit into what a segment leaves free.
+/// The SACK blocks that fit into the `spare` bytes of a segment.
 fn fitting(mut blocks: SackBlocks, spare: usize, stamped: bool) -> SackBlocks {
-    let most = if stamped { MOST_BLOCKS_STAMPED } else { MOST_BLOCKS };
+    let most = if stamped { MAX_BLOCKS_STAMPED } else { MAX_BLOCKS };
     let mut count = blocks.len().min(most);
     while count > 0 && blocks_length(count) > spare {
         count -= 1;
@@ -243,7 +243,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ranges_take_no_room_from_data() {
+    fn sack_blocks_take_no_room_from_data() {
         let blocks: SackBlocks = (0..4).map(|block| (Sequence(block), Sequence(block + 1))).collect();
         let count = |spare, stamped| fitting(blocks.clone(), spare, stamped).len();
         assert_eq!([count(0, false), count(11, false), count(12, false), count(100, false)], [0, 0, 1, 4]);

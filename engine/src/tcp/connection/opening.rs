@@ -16,29 +16,30 @@ use crate::tcp::sequence::Sequence;
 use crate::time::Instant;
 use crate::wire::Ecn;
 
-/// How long the first SYN waits for its answer (RFC 6298 section 2.1).
+/// How long the first SYN waits to be answered (RFC 6298 section 2.1).
 const FIRST_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// A handshake that this end began.
+/// A handshake that this end has begun.
 pub(super) struct Opening {
     isn: Sequence,
-    /// What is reserved for its queues.
+    /// The memory that is reserved for the connection's queues.
     charges: Charges,
-    /// The window that its SYN offers.
+    /// The window that this end's SYN offers.
     offered: u16,
-    /// The peer's SYN, where it came without an acknowledgement of ours: a simultaneous open.
+    /// The peer's SYN, if it came without an acknowledgement of this end's SYN: a simultaneous open.
     answer: Option<Answer>,
-    /// The text of that SYN, for when the handshake is over (RFC 9293 section 3.10.7.3): a segment at most.
+    /// The data of that SYN, at most a segment, which is delivered when the handshake is complete (RFC 9293 section
+    /// 3.10.7.3).
     text: Vec<u8>,
-    /// The SYN is to leave.
+    /// The SYN is to be sent.
     due: bool,
-    /// An acknowledgement is to leave: the answer to somebody who may not be the peer.
+    /// A challenge acknowledgement is to be sent, to a sender that may not be the peer.
     challenge_due: bool,
-    /// When the SYN first left, and how often it has.
+    /// When the SYN was first sent, and how often.
     sent: Option<Instant>,
     tries: u32,
     timer: Option<Instant>,
-    /// How often the timer has run out.
+    /// How often the timer has expired.
     timeouts: u32,
 }
 
@@ -69,12 +70,12 @@ impl Opening {
         self.isn
     }
 
-    /// Whether the peer's SYN has come.
+    /// Whether the peer's SYN was received.
     pub(super) const fn is_answered(&self) -> bool {
         self.answer.is_some()
     }
 
-    /// RCV.NXT, once the peer's SYN has come.
+    /// RCV.NXT, once the peer's SYN was received.
     pub(super) fn expected(&self) -> Option<Sequence> {
         self.answer.map(|answer| answer.isn + 1)
     }
@@ -83,7 +84,7 @@ impl Opening {
         self.due
     }
 
-    /// SND.NXT and RCV.NXT, where an acknowledgement is to leave.
+    /// SND.NXT and RCV.NXT for the challenge acknowledgement, if one is to be sent.
     pub(super) fn challenge(&self) -> Option<(Sequence, Sequence)> {
         self.expected().filter(|_| self.challenge_due).map(|expected| (self.isn + 1, expected))
     }
@@ -92,12 +93,12 @@ impl Opening {
         self.challenge_due = false;
     }
 
-    /// The window field of what follows the SYN.
+    /// The window field of segments that follow the SYN.
     pub(super) fn window_field(&self) -> u16 {
         self.answer.map_or(0, |answer| answer.agreement.window_field(self.offered))
     }
 
-    /// Bytes of memory held.
+    /// The bytes of memory held.
     pub(super) const fn held(&self) -> usize {
         self.text.capacity()
     }
@@ -110,7 +111,7 @@ impl Opening {
         u64::from(self.tries.saturating_sub(1))
     }
 
-    /// The SYN was not answered in time.
+    /// Makes the SYN due again because it was not answered in time.
     pub(super) const fn on_timeout(&mut self) {
         self.due = true;
         self.timer = None;
@@ -126,7 +127,7 @@ impl Opening {
 }
 
 impl Connection {
-    /// RFC 9293 section 3.10.7.3.
+    /// Processes a segment in SYN-SENT (RFC 9293 section 3.10.7.3).
     pub(super) fn arrives_syn_sent(&mut self, segment: &Segment<'_>, arrival: &Arrival<'_>) -> Effects {
         let now = arrival.now;
         let State::Opening(opening) = &mut self.state else { return Effects::default() };
@@ -147,13 +148,13 @@ impl Connection {
             return Effects::default();
         }
         let mut agreement = Agreement::new(&self.options, segment, self.tuple.remote().ip());
-        // Not after a SYN that did not ask for it (RFC 3168 section 6.1.1).
+        // ECN is not used if this end's latest SYN did not request it (RFC 3168 section 6.1.1).
         agreement.ecn &= self.options.ecn == EcnUse::Request && opening.tries == 1;
         self.clock = Clock::new(self.clock.offset(), agreement.timestamp, now);
         self.heard = now;
         if !segment.control.ack {
-            // Both ends have sent a SYN: this one is answered with SYN and ACK, which does not acknowledge the text yet. A FIN
-            // is not looked at in this state (section 3.10.7.4, eighth step).
+            // Both ends have sent a SYN, so this one is answered with SYN and ACK, which does not acknowledge the data
+            // yet. A FIN is ignored in this state (section 3.10.7.4, eighth step).
             let most = handshake::segment_for(arrival.link.mtu, self.tuple.local().ip());
             opening.text = segment.payload.chunks().flatten().copied().take(most).collect();
             opening.answer = Some(Answer { isn: segment.sequence, agreement });
@@ -161,7 +162,7 @@ impl Connection {
             return Effects::default();
         }
         self.open(Answer { isn: segment.sequence, agreement }, segment, arrival);
-        // Text and FIN of the SYN itself.
+        // The data and the FIN of the SYN itself.
         let rest = Segment {
             sequence: segment.sequence + 1,
             control: Control { syn: false, ..segment.control },
@@ -176,7 +177,7 @@ impl Connection {
         effects
     }
 
-    /// RFC 9293 section 3.10.7.4, as far as it concerns SYN-RECEIVED of a simultaneous open.
+    /// Processes a segment in SYN-RECEIVED after a simultaneous open (RFC 9293 section 3.10.7.4).
     pub(super) fn arrives_syn_received(&mut self, segment: &Segment<'_>, arrival: &mut Arrival<'_>) -> Effects {
         let now = arrival.now;
         let State::Opening(opening) = &mut self.state else { return Effects::default() };
@@ -185,7 +186,7 @@ impl Connection {
         let window = usize::from(opening.offered);
         let inside = |number: Sequence| number.at_or_after(next) && number.before(next + window);
         let acceptable = inside(segment.sequence) || (segment.length() > 0 && inside(segment.end() - 1));
-        // The peer's SYN again, which begins before the window: it has not heard the answer, or sends its own.
+        // The peer repeats its SYN, which lies before the window: it has not received the answer, or sends its own.
         let syn_again = control.syn && segment.sequence == answer.isn;
         if syn_again && !control.ack {
             opening.due = true;
@@ -195,7 +196,8 @@ impl Connection {
             self.close(Some(Cause::Refused));
             return Effects::ALL;
         }
-        // Resets that are not exact, other SYNs and what lies elsewhere may be a stranger's (RFC 5961 sections 3.2 and 4.2).
+        // Resets whose number is not exact, other SYNs, and segments outside of the window may come from an attacker
+        // (RFC 5961 sections 3.2 and 4.2).
         if !syn_again && (!acceptable || control.rst || control.syn) {
             let answered = acceptable || !control.rst;
             opening.challenge_due |= answered && arrival.challenges.allows(now);
@@ -220,13 +222,13 @@ impl Connection {
         Effects { writable: true, ..effects }
     }
 
-    /// The handshake is over with this segment.
+    /// Completes the handshake with this segment.
     fn open(&mut self, answer: Answer, segment: &Segment<'_>, arrival: &Arrival<'_>) {
         let now = arrival.now;
         let State::Opening(opening) = &mut self.state else { return };
         let charges = core::mem::take(&mut opening.charges);
-        // What was sent twice tells nothing of the round-trip time, and in a simultaneous open the SYN was: with an
-        // acknowledgement and without (Karn's algorithm).
+        // If a segment was sent twice, its acknowledgement does not measure the round-trip time (Karn's algorithm). In
+        // a simultaneous open the SYN was sent twice: without an acknowledgement, and with one.
         let once = opening.tries == 1 && !opening.is_answered();
         let echo = segment.options.timestamp.map(|timestamp| timestamp.echo);
         let echoed = || echo.and_then(|echo| self.clock.elapsed(echo, now));
@@ -254,7 +256,7 @@ impl Connection {
     /// Sends the SYN, or the SYN and ACK of a simultaneous open.
     pub(super) fn send_syn(&mut self, link: &Link, out: &mut dyn Outlet, now: Instant) -> Result<(), Blocked> {
         let State::Opening(opening) = &mut self.state else { return Ok(()) };
-        // What fits a segment's option is at most 65535.
+        // The value is at most 65535 and so fits the option.
         let mss = u16::try_from(handshake::segment_for(link.mtu, self.tuple.local().ip())).unwrap_or(u16::MAX);
         let clock = crate::tcp::clock::stamp(self.clock.offset(), now);
         let (control, acknowledgement, options): (_, _, SegmentOptions) = match &opening.answer {

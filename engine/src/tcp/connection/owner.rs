@@ -1,4 +1,6 @@
-//! What the owner of a connection reads, writes and ends.
+//! The calls of a connection's owner: reading, writing, and closing each half.
+
+use thiserror::Error;
 
 use super::{Connection, Remains, State};
 use crate::buffer::{Memory, ReceiveQueue, Slice, Slices};
@@ -8,12 +10,12 @@ use crate::tcp::state::Cause;
 use crate::time::Instant;
 
 /// Why nothing was read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum ReadError {
-    /// Nothing is there yet.
+    /// No data has arrived yet.
     #[error("nothing is there yet")]
     WouldBlock,
-    /// The connection has ended, and everything that had arrived was read.
+    /// The connection has failed, and everything that had arrived was read.
     #[error(transparent)]
     Ended(Cause),
     /// There is no such connection.
@@ -22,15 +24,15 @@ pub enum ReadError {
 }
 
 /// Why nothing was written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum WriteError {
     /// There is no room yet.
     #[error("there is no room yet")]
     WouldBlock,
-    /// This end has closed its half.
+    /// This end has closed its sending half.
     #[error("the sending half is closed")]
     Finished,
-    /// The connection has ended.
+    /// The connection has failed.
     #[error(transparent)]
     Ended(Cause),
     /// There is no such connection.
@@ -38,7 +40,7 @@ pub enum WriteError {
     Unknown,
 }
 
-/// Where a read finds its bytes.
+/// The source of the bytes of a read.
 enum Readable<'a> {
     Live(&'a mut Receiver),
     Left(&'a mut ReceiveQueue),
@@ -46,7 +48,7 @@ enum Readable<'a> {
 }
 
 impl Connection {
-    /// Reads what has arrived. `Ok(0)` for a non-empty buffer is the end of the stream.
+    /// Reads bytes that have arrived. `Ok(0)` for a non-empty buffer means the end of the stream.
     pub(in crate::tcp) fn read(&mut self, buffer: &mut [u8], now: Instant) -> Result<usize, ReadError> {
         if buffer.is_empty() {
             return Ok(0);
@@ -60,7 +62,7 @@ impl Connection {
         Ok(count)
     }
 
-    /// As [`read`](Self::read), by reference.
+    /// Like [`read`](Self::read), but returns the bytes by reference.
     pub(in crate::tcp) fn read_slices(&mut self, most: usize, now: Instant) -> Result<Slices, ReadError> {
         let slices = match self.readable()? {
             Readable::Live(receiver) => receiver.read_slices(most),
@@ -71,7 +73,7 @@ impl Connection {
         Ok(slices)
     }
 
-    /// How many bytes a read would find.
+    /// How many bytes are ready to be read.
     pub(in crate::tcp) fn readable_bytes(&mut self) -> usize {
         match self.readable() {
             Ok(Readable::Live(receiver)) => receiver.len(),
@@ -89,7 +91,7 @@ impl Connection {
         }
     }
 
-    /// As [`read`](Self::read), leaving the bytes where they are.
+    /// Like [`read`](Self::read), but leaves the bytes in the queue.
     pub(in crate::tcp) fn peek(&mut self, buffer: &mut [u8]) -> Result<usize, ReadError> {
         Ok(match self.readable()? {
             Readable::Live(receiver) => receiver.peek(buffer),
@@ -98,7 +100,7 @@ impl Connection {
         })
     }
 
-    /// Whether a read would not wait.
+    /// Whether [`read`](Self::read) would not fail with [`ReadError::WouldBlock`].
     pub(in crate::tcp) fn is_readable(&mut self) -> bool {
         !matches!(self.readable(), Err(ReadError::WouldBlock))
     }
@@ -126,7 +128,7 @@ impl Connection {
         }
     }
 
-    /// Queues bytes to be sent, as many as there is room for.
+    /// Queues as many bytes to be sent as there is room for.
     pub(in crate::tcp) fn write(&mut self, bytes: &[u8], memory: &Memory, now: Instant) -> Result<usize, WriteError> {
         let sender = self.writable()?;
         if bytes.is_empty() {
@@ -136,7 +138,7 @@ impl Connection {
         self.on_written(count, now)
     }
 
-    /// As [`write`](Self::write), by reference, of some bytes at least.
+    /// Like [`write`](Self::write), but queues slices by reference. They must not be empty.
     pub(in crate::tcp) fn write_slices(
         &mut self,
         slices: &[Slice],
@@ -156,12 +158,12 @@ impl Connection {
         Ok(count)
     }
 
-    /// How many bytes a write would take.
+    /// How many bytes there is room to write.
     pub(in crate::tcp) fn room(&mut self) -> Result<usize, WriteError> {
         Ok(self.writable()?.queue().room())
     }
 
-    /// Promises to take up to `most` bytes by the next write; how many.
+    /// Promises that the next write takes up to `most` bytes. Returns how many.
     pub(in crate::tcp) fn promise(&mut self, most: usize) -> Result<usize, WriteError> {
         Ok(self.writable()?.promise(most))
     }
@@ -175,7 +177,7 @@ impl Connection {
         }
     }
 
-    /// Whether everything written was acknowledged and, where `finished`, the end of the stream too.
+    /// Whether everything written was acknowledged and, if `finished`, the FIN too.
     pub(in crate::tcp) fn is_flushed(&self, finished: bool) -> Result<bool, Cause> {
         match &self.state {
             State::Opening(_) => Ok(false),
@@ -187,7 +189,7 @@ impl Connection {
         }
     }
 
-    /// Ends the sending half: a FIN follows what was written.
+    /// Closes the sending half: a FIN follows what was written.
     pub(in crate::tcp) fn shutdown_write(&mut self, now: Instant) -> Result<(), Cause> {
         match &mut self.state {
             State::Opening(_) => Ok(()),
@@ -200,7 +202,7 @@ impl Connection {
         }
     }
 
-    /// Ends the receiving half: reads find the end of the stream from now on, and what arrives is thrown away.
+    /// Closes the receiving half: from now on reads return the end of the stream, and arriving data is dropped.
     pub(in crate::tcp) fn shutdown_read(&mut self) {
         match &mut self.state {
             State::Opening(_) => {}

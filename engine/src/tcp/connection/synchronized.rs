@@ -1,4 +1,5 @@
-//! What both ends know of each other, once the handshake is over.
+//! The state of a connection after the handshake: its sending half, its receiving half, and what the ends have agreed
+//! on.
 
 use core::time::Duration;
 
@@ -16,17 +17,17 @@ use crate::tcp::state::{Info, TcpState};
 use crate::tcp::tuple::Tuple;
 use crate::time::Instant;
 
-/// What both ends know of each other.
+/// The state of a connection after the handshake.
 pub(super) struct Synchronized {
     pub(super) sender: Sender,
     pub(super) receiver: Receiver,
     pub(super) agreement: Agreement,
-    /// The peer ended its half before this end did: LAST-ACK follows, not CLOSING.
+    /// The peer closed its half before this end did, so that LAST-ACK follows, and not CLOSING.
     pub(super) peer_ended_first: bool,
     pub(super) ecn: EcnEcho,
 }
 
-/// What a connection's two queues hold of the budgets that it belongs to.
+/// The charges of a connection's two queues on the budgets of its owner and its interface.
 #[derive(Debug, Default)]
 pub(in crate::tcp) struct Charges {
     send: Charge,
@@ -34,28 +35,28 @@ pub(in crate::tcp) struct Charges {
 }
 
 impl Charges {
-    /// What is reserved for a connection; `None` where that is not left.
+    /// Reserves memory for a connection; `None` if not enough is left.
     pub(in crate::tcp) fn new(options: &Options, interface: &Budget) -> Option<Self> {
         let charge = || Charge::new(options.budget.as_ref(), Some(interface));
         Some(Self { send: charge()?, receive: charge()? })
     }
 
-    /// The window that a SYN offers, by what is left for what comes.
+    /// The window that a SYN offers, which depends on the memory that is left for received data.
     pub(in crate::tcp) fn window(&self, options: &Options) -> u16 {
         handshake::syn_window(options, self.receive.left())
     }
 }
 
-/// RFC 3168 section 6.1.
+/// The state of ECN (RFC 3168 section 6.1).
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct EcnEcho {
-    /// A mark has come, and is echoed until the peer says that it has slowed down.
+    /// A congestion mark was received, and is echoed (ECE) until the peer says (CWR) that it has reduced its window.
     pub(super) echoing: bool,
-    /// The next new data says that this end has slowed down.
+    /// The next new data tells the peer (CWR) that this end has reduced its window.
     pub(super) slowed: bool,
 }
 
-/// How a handshake ended.
+/// The result of a handshake.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::tcp) struct Opened {
     /// ISS and IRS.
@@ -64,20 +65,20 @@ pub(in crate::tcp) struct Opened {
     pub(in crate::tcp) agreement: Agreement,
     /// The window that this end's SYN offered.
     pub(in crate::tcp) offered: u16,
-    /// The segment that ended it: its sequence number, acknowledgement and window field, as far as that is known.
+    /// The sequence number, the acknowledgement and the window field of the segment that completed the handshake.
     pub(in crate::tcp) update: (Sequence, Sequence, u16),
-    /// The window field is of a SYN, which is not scaled.
+    /// The window field is that of a SYN, which is not scaled.
     pub(in crate::tcp) unscaled: bool,
-    /// The round-trip time that the handshake took, where that can be told.
+    /// The round-trip time that the handshake measured, if it did.
     pub(in crate::tcp) rtt: Option<Duration>,
-    /// How often the SYN was sent again.
+    /// How often the SYN was retransmitted.
     pub(in crate::tcp) retries: u32,
-    /// The MTU of the path.
+    /// The path MTU.
     pub(in crate::tcp) path_mtu: usize,
 }
 
 impl Synchronized {
-    /// `seed` is for what the congestion control leaves to chance.
+    /// The state at the end of a handshake. `seed` is for the random choices of the congestion control.
     pub(super) fn new(
         tuple: &Tuple,
         options: &Options,
@@ -99,7 +100,8 @@ impl Synchronized {
         if retries > 0 {
             round_trip.distrust();
         }
-        // One SYN that is lost says little of the path; more do (RFC 6928 section 2, last paragraph).
+        // The loss of one SYN says little about the path; the loss of several means congestion (RFC 6928 section 2,
+        // last paragraph).
         if retries > 1 {
             congestion.on_timeout(now, segment, false);
         }
@@ -122,7 +124,7 @@ impl Synchronized {
             window: usize::from(offered),
             scale: own_scale,
             limit: options.receive_limit(),
-            most: options.most_received(),
+            most: options.max_receive_buffer(),
             charge: charges.receive,
             segment: own.saturating_sub(agreement.options_length()).max(1),
             selective: agreement.selective,
@@ -131,7 +133,7 @@ impl Synchronized {
         Self { sender, receiver, agreement, peer_ended_first: false, ecn: EcnEcho::default() }
     }
 
-    /// The state by how far each half is.
+    /// The state, which follows from the states of the two halves.
     pub(super) fn state(&self) -> TcpState {
         let (sender, receiver) = (&self.sender, &self.receiver);
         match (sender.is_finishing(), receiver.is_ended()) {
@@ -148,7 +150,7 @@ impl Synchronized {
     pub(super) fn describe(&self, info: Info) -> Info {
         let (sender, receiver, recovery) = (&self.sender, &self.receiver, self.sender.recovery());
         let state = match recovery.state() {
-            // What is slowed down after a mark is told so until the peer knows.
+            // After a mark, the state is CWR until the peer was told that the window was reduced.
             RecoveryState::Open if self.ecn.slowed => RecoveryState::Cwr,
             state => state,
         };

@@ -1,4 +1,4 @@
-//! The receiving half alone.
+//! Tests of the receiving half by itself.
 
 use alloc::vec::Vec;
 
@@ -42,7 +42,7 @@ fn every_second_full_segment_is_acknowledged_at_once() {
     assert!(!receiver.owes_acknowledgement() && receiver.next_timeout().is_none());
 }
 
-/// Takes a message of so many bytes and reads it, at a time; whether that is acknowledged at once.
+/// Receives a message of `length` bytes and reads it. Returns whether it is acknowledged at once.
 fn message(receiver: &mut Receiver, length: usize, millis: u64) -> bool {
     let sequence = receiver.next();
     for start in (0..length).step_by(100) {
@@ -104,7 +104,7 @@ fn a_large_message_is_acknowledged_once_it_is_read_even_so() {
 }
 
 #[test]
-fn what_is_out_of_order_is_reported_most_recent_first() {
+fn ranges_out_of_order_are_reported_most_recent_first() {
     let mut receiver = receiver(10_000, 0);
     for start in [200, 400, 600] {
         receiver.take(&text(first() + start, &[1; 100], false), &Memory::HEAP, at(0));
@@ -112,26 +112,26 @@ fn what_is_out_of_order_is_reported_most_recent_first() {
     }
     assert_eq!(receiver.sack_blocks()[..], [block(600, 700), block(400, 500), block(200, 300)]);
     receiver.on_sent(receiver.window_field());
-    // RFC 2883: the first part that was there already comes first.
+    // RFC 2883: the first part that was received before is reported first.
     receiver.take(&text(first(), &[1; 475], false), &Memory::HEAP, at(0));
     assert_eq!(receiver.next(), first() + 500);
     assert_eq!(receiver.sack_blocks()[..], [block(200, 300), block(600, 700)]);
 }
 
-/// RFC 2018 section 4: what no acknowledgement has told of is told before there is more of it than one has room for.
+/// RFC 2018 section 4: ranges are reported before there are more unreported ones than an acknowledgement has room for.
 #[test]
-fn there_is_much_to_tell_once_three_ranges_have_come_or_grown() {
+fn an_acknowledgement_is_full_once_three_ranges_have_come_or_grown() {
     let mut receiver = receiver(10_000, 0);
     let take = |receiver: &mut Receiver, start: usize| {
         receiver.take(&text(first() + start, &[1; 100], false), &Memory::HEAP, at(0));
-        receiver.has_much_to_tell()
+        receiver.is_sack_full()
     };
     assert_eq!(
         [200, 400, 500, 300, 700, 900].map(|start| take(&mut receiver, start)),
         [false, false, false, false, false, true]
     );
     receiver.on_sent(receiver.window_field());
-    assert!(!receiver.has_much_to_tell());
+    assert!(!receiver.is_sack_full());
     assert_eq!([800, 1100, 1200].map(|start| take(&mut receiver, start)), [false; 3], "those grow, or are told of");
     assert!(take(&mut receiver, 1100), "a duplicate takes the place of two");
     receiver.on_sent(receiver.window_field());
@@ -172,7 +172,8 @@ fn a_fin_out_of_order_waits_for_what_is_missing() {
     assert_eq!(receiver.len(), 200);
 }
 
-/// Fills a window of a scale of 7 with segments that are no multiple of 128 bytes; how often it moved back.
+/// Fills a window with scale 7 by segments whose length is not a multiple of 128 bytes. Returns how often the window
+/// shrank.
 fn fill(length: usize) -> usize {
     let mut receiver = receiver(60_000, 7);
     let (mut retreats, mut sent) = (0, 0);
@@ -203,7 +204,7 @@ fn a_window_is_not_rounded_up_for_ever() {
     assert!(fill(1) > 0);
 }
 
-/// RFC 9293 section 3.8.6.2.2: a reader of single bytes does not make a sender of small segments.
+/// RFC 9293 section 3.8.6.2.2: an application that reads single bytes does not make the peer send small segments.
 #[test]
 fn a_small_window_is_not_offered() {
     let mut receiver = receiver(1000, 0);

@@ -1,4 +1,4 @@
-//! How much may wait to be read, where that is left to the connection.
+//! The automatic size of the receive buffer, if the application has not chosen one.
 
 use core::time::Duration;
 
@@ -6,25 +6,25 @@ use crate::buffer::in_32_bits;
 use crate::tcp::sequence::Sequence;
 use crate::time::{Instant, Span};
 
-/// Dynamic right-sizing (Fisk and Feng, 2001): in a round-trip time the owner reads what the peer has sent in one, and so the
-/// buffer has to hold twice as much for a peer that sends twice as fast in the next.
+/// Dynamic right-sizing (Fisk and Feng, 2001). In a round-trip time, the owner reads what the peer has sent in one. The
+/// buffer has to hold twice as much, so that the peer can send twice as fast in the next.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Tuning {
-    /// The most that the limit may be.
+    /// The maximum of the limit.
     most: u32,
-    /// When the present round trip began.
+    /// When the current round trip began.
     since: Option<Instant>,
-    /// Bytes read in it, and in the one before.
+    /// The bytes read in the current round trip, and in the one before.
     read: u32,
     before: u32,
-    /// When a window of data began to arrive, and where it ends.
+    /// When a window of data began to arrive, and the sequence number at its end.
     window: Option<(Instant, Sequence)>,
-    /// The least time in which a window of data has arrived: what a round trip takes at least where the window is what keeps the
-    /// peer, with the time that both ends take to act.
+    /// The shortest time in which a window of data has arrived. If the window is what limits the peer, a round trip
+    /// takes at least this long, the processing time of both ends included.
     fastest: Option<Span>,
 }
 
-/// What a buffer holds beyond what one round trip fills.
+/// What the buffer holds in addition to the data of two round trips.
 const HEADROOM: u32 = 16 * 1460;
 
 impl Tuning {
@@ -36,7 +36,7 @@ impl Tuning {
         self.read = self.read.saturating_add(in_32_bits(count));
     }
 
-    /// Data has arrived up to `next`, and the peer knows of the window up to `edge`.
+    /// Records that data has arrived up to `next`, and that the peer was offered the window up to `edge`.
     pub(super) fn on_received(&mut self, next: Sequence, edge: Sequence, now: Instant) {
         let Some((since, end)) = self.window else {
             self.window = Some((now, edge));
@@ -49,7 +49,7 @@ impl Tuning {
         }
     }
 
-    /// The limit that what was read in a round trip asks for; none before one is over.
+    /// The limit that the data read in a round trip requires; `None` while the round trip is not over.
     pub(super) fn limit(&mut self, rtt: Duration, now: Instant) -> Option<usize> {
         let rtt = self.fastest.map_or(rtt, |fastest| rtt.max(fastest.into()));
         let since = *self.since.get_or_insert(now);

@@ -1,9 +1,9 @@
-//! Delivery rate samples (draft-ietf-ccwg-bbr section 4.1): how fast the path has delivered what was sent, measured
-//! anew with each acknowledgement.
+//! Samples of the delivery rate (draft-ietf-ccwg-bbr section 4.1): how fast the path delivers data, measured with each
+//! acknowledgement.
 //!
-//! What a sample needs to know of the moment at which something was sent is the same for all that leaves between two
-//! acknowledgements. So it is kept once for each such *epoch*, not for each range, and only where the congestion control
-//! wants samples.
+//! A sample needs the state of the connection at the moment when a segment was sent. This state is the same for
+//! everything that is sent between two acknowledgements. So it is stored once for each such *epoch* instead of once for
+//! each range, and only if the congestion control wants samples.
 
 use alloc::collections::VecDeque;
 use core::time::Duration;
@@ -12,14 +12,14 @@ use crate::tcp::congestion::{Rate, RateSample, SentState};
 use crate::tcp::scoreboard::{Delivered, Lost, Recency};
 use crate::time::Instant;
 
-/// Epochs that are remembered. A window of the largest send buffer has about so many acknowledgements; beyond, the
-/// oldest are forgotten, and what was sent in them gives no sample.
-const MOST_EPOCHS: usize = 4096;
+/// The maximum number of epochs. A window of the largest send buffer has about this many acknowledgements. If there are
+/// more, the oldest epochs are removed, and the data sent in them gives no sample.
+const MAX_EPOCHS: usize = 4096;
 
-/// The state of a connection while something is sent (section 4.1.2.2).
+/// The state of a connection when something was sent (section 4.1.2.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Epoch {
-    /// Its first transmission, counted from the beginning of the connection.
+    /// The number of its first transmission, counted from the start of the connection.
     first: u64,
     /// `P.delivered` and `P.delivered_time`.
     delivered: u64,
@@ -32,45 +32,45 @@ struct Epoch {
     application_limited: bool,
 }
 
-/// What an acknowledgement has shown so far.
+/// What the current acknowledgement has shown so far.
 #[derive(Clone, Copy, Debug, Default)]
 struct Pending {
-    /// The most recently sent of all that it delivered, and its epoch.
+    /// The most recently sent range that it delivered, the bytes in flight when that was sent, and its epoch.
     latest: Option<(Recency, u32, Epoch)>,
     delivered: u64,
     lost: u64,
 }
 
-/// The delivery of one connection's data (section 4.1.2.1).
+/// The delivery state of one connection (section 4.1.2.1).
 #[derive(Clone, Debug)]
 pub(super) struct Delivery {
-    /// `C.delivered`: bytes that have arrived, and when the last of them did (`C.delivered_time`).
+    /// `C.delivered`: the bytes that were delivered, and when the last of them were (`C.delivered_time`).
     delivered: u64,
     delivered_at: Instant,
-    /// `C.first_send_time`: when that was sent which was last found to have arrived; where nothing was under way before,
-    /// when the first was sent.
+    /// `C.first_send_time`: when the range was sent that was last found to be delivered; if nothing was in flight
+    /// before, when the first range was sent.
     first_sent: Instant,
-    /// `C.lost`: bytes that were taken for lost.
+    /// `C.lost`: the bytes that were taken for lost.
     lost: u64,
-    /// `C.app_limited`: until more than this has arrived, samples may be limited by the application.
+    /// `C.app_limited`: until more than this number of bytes is delivered, samples may be limited by the application.
     limited_until: Option<u64>,
     epochs: VecDeque<Epoch>,
     pending: Pending,
 }
 
-/// The acknowledgement that a sample is of, beside what was delivered.
+/// The circumstances of the acknowledgement that a sample is of.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Moment {
     pub(super) now: Instant,
     /// The smallest round-trip time of the path.
     pub(super) least_rtt: Option<Duration>,
-    /// What the acknowledgement measured.
+    /// The round-trip time that the acknowledgement measured.
     pub(super) rtt: Option<Duration>,
-    /// Bytes in flight after it.
+    /// The bytes in flight after it.
     pub(super) in_flight: usize,
-    /// The congestion window was what kept more from being sent.
+    /// The congestion window limited the sender.
     pub(super) limited: bool,
-    /// A recovery is under way after it.
+    /// A recovery is in progress after it.
     pub(super) recovering: bool,
 }
 
@@ -87,7 +87,7 @@ impl Delivery {
         }
     }
 
-    /// Section 4.1.2.2: transmission `number` leaves, where `idle` says that nothing was in flight.
+    /// Records that transmission `number` is sent; `idle` says that nothing was in flight (section 4.1.2.2).
     pub(super) fn on_sent(&mut self, number: u64, idle: bool, now: Instant) {
         if idle {
             (self.first_sent, self.delivered_at) = (now, now);
@@ -103,7 +103,7 @@ impl Delivery {
         if self.epochs.back().is_some_and(|last| Epoch { first: last.first, ..epoch } == *last) {
             return;
         }
-        if self.epochs.len() >= MOST_EPOCHS {
+        if self.epochs.len() >= MAX_EPOCHS {
             self.epochs.pop_front();
         }
         self.epochs.push_back(epoch);
@@ -114,7 +114,7 @@ impl Delivery {
         self.epochs.get(behind.checked_sub(1)?).copied()
     }
 
-    /// Something has arrived.
+    /// Records a range that was delivered.
     pub(super) fn take(&mut self, delivered: &Delivered, now: Instant) {
         self.delivered += delivered.bytes as u64;
         self.delivered_at = now;
@@ -125,7 +125,7 @@ impl Delivery {
         }
     }
 
-    /// Something is taken for lost. What is known of the moment at which it was sent, as far as anything is.
+    /// Records a range that is taken for lost. Returns the state at the moment when it was sent, if it is known.
     pub(super) fn lose(&mut self, lost: &Lost) -> Option<SentState> {
         self.lost += lost.bytes as u64;
         self.pending.lost += lost.bytes as u64;
@@ -137,18 +137,19 @@ impl Delivery {
         })
     }
 
-    /// Section 4.1.2.4: nothing more is there to be sent, or nothing more was meant to be, with `in_flight` bytes under way.
+    /// Records that the sender is limited by the application, or by the congestion control on purpose, with `in_flight`
+    /// bytes in flight (section 4.1.2.4).
     pub(super) fn limit(&mut self, in_flight: usize) {
         self.limited_until = Some(self.delivered + in_flight as u64);
     }
 
-    /// Whether what is sent now counts as limited by the application.
+    /// Whether data that is sent now counts as limited by the application.
     pub(super) const fn is_limited(&self) -> bool {
         self.limited_until.is_some()
     }
 
-    /// Section 4.1.2.3: the sample of an acknowledgement of which everything was [taken](Self::take). `oldest` is the first
-    /// transmission that may still be acknowledged; `None` where there is none.
+    /// The sample of an acknowledgement (section 4.1.2.3), after [`take`](Self::take) was called for every range that
+    /// it delivered. `oldest` is the first transmission that may still be acknowledged; `None` if there is none.
     pub(super) fn sample(&mut self, moment: &Moment, oldest: Option<u64>) -> RateSample {
         let Pending { latest, delivered: newly_delivered, lost: newly_lost } = core::mem::take(&mut self.pending);
         if self.limited_until.is_some_and(|until| self.delivered > until) {
@@ -177,7 +178,7 @@ impl Delivery {
                 lost: self.lost - epoch.lost,
                 application_limited: epoch.application_limited,
             };
-            // Shorter than any round trip: what was acknowledged is not what was sent last (section 4.1.2.3).
+            // The interval is shorter than any round trip, so the sample is not reliable (section 4.1.2.3).
             let long_enough = !interval.is_zero() && moment.least_rtt.is_none_or(|least| interval >= least);
             sample.rate = long_enough.then(|| Rate::new(sample.delivered, interval));
         }
@@ -192,7 +193,7 @@ impl Delivery {
         }
     }
 
-    /// Bytes of memory held.
+    /// The bytes of memory held.
     pub(super) fn held(&self) -> usize {
         size_of::<Self>() + self.epochs.capacity() * size_of::<Epoch>()
     }

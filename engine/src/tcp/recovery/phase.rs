@@ -1,34 +1,35 @@
-//! Where the sender stands.
+//! The state of loss recovery, and its phases.
 
 use super::prr::Prr;
 use crate::tcp::sequence::Sequence;
 
-/// The state of loss recovery, by the names that `ss -i` has for it (Linux `tcp_ca_state`).
+/// The state of loss recovery, under the names of `ss -i` (Linux `tcp_ca_state`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum RecoveryState {
     /// Nothing is missing.
     #[default]
     Open,
-    /// The peer has something out of order, and nothing is taken for lost yet.
+    /// The peer has received data out of order, and nothing is taken for lost yet.
     Disorder,
     /// The window was lowered because routers marked packets (RFC 3168), for the present round.
     Cwr,
-    /// Something was lost, and is sent again while acknowledgements come (fast recovery).
+    /// Something was lost, and is retransmitted while acknowledgements arrive (fast recovery).
     Recovery,
-    /// The retransmission timer ran out.
+    /// The retransmission timer has expired.
     Loss,
 }
 
-/// What is done about losses.
+/// The phase of loss recovery.
 #[derive(Clone, Debug, Default)]
 pub(super) enum Phase {
-    /// Nothing is taken for lost. Left for `Recovery` with the first loss that an acknowledgement shows, or for `Loss` by
-    /// the timer.
+    /// Nothing is taken for lost. Becomes `Recovery` with the first loss that is detected, or `Loss` when the
+    /// retransmission timer expires.
     #[default]
     Open,
-    /// Left for `Open` when everything before `point` is acknowledged, for `Loss` by the timer.
+    /// Becomes `Open` when everything before `point` is acknowledged, or `Loss` when the retransmission timer expires.
     Recovery { point: Sequence, prr: Prr },
-    /// Left for `Open` likewise. `progress` says whether anything was acknowledged since the timer ran out.
+    /// Becomes `Open` when everything before `point` is acknowledged. `progress` says whether anything was acknowledged
+    /// since the timer expired.
     Loss { point: Sequence, progress: bool },
 }
 
@@ -37,7 +38,7 @@ impl Phase {
         matches!(self, Self::Open)
     }
 
-    /// Whether it ends when everything before this was acknowledged.
+    /// Whether the phase ends when everything before `acknowledged` was acknowledged.
     pub(super) fn is_over(&self, acknowledged: Sequence) -> bool {
         match self {
             Self::Recovery { point, .. } | Self::Loss { point, .. } => acknowledged.at_or_after(*point),

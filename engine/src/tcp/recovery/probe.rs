@@ -4,23 +4,23 @@ use super::report::Report;
 use crate::tcp::segment::SackBlock;
 use crate::tcp::sequence::Sequence;
 
-/// A probe under way.
+/// A loss probe that was sent.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Probe {
-    /// SND.NXT when it was sent.
+    /// SND.NXT after it was sent.
     end: Sequence,
-    /// It repeated something, and was not new data.
+    /// It was a retransmission, and not new data.
     again: bool,
 }
 
-/// What an acknowledgement shows of a probe.
+/// What an acknowledgement shows about a probe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
     /// Nothing yet.
     Pending,
-    /// It was not needed: nothing had been lost.
+    /// The probe was not needed: nothing was lost.
     Needless,
-    /// It filled a hole, and so hid a loss from the congestion control.
+    /// The probe has repaired a loss, and so has hidden it from the congestion control.
     Repair,
 }
 
@@ -29,7 +29,7 @@ impl Probe {
         Self { end, again }
     }
 
-    /// RFC 8985 section 7.4.2.
+    /// Decides what an acknowledgement shows about the probe (RFC 8985 section 7.4.2).
     pub(super) fn judge(&self, report: &Report<'_>, duplicate: Option<SackBlock>) -> Outcome {
         if report.acknowledged.before(self.end) {
             return Outcome::Pending;
@@ -51,7 +51,7 @@ mod tests {
     use super::*;
     use crate::time::Instant;
 
-    /// RFC 8985 section 7.4.2: what comes after the probe of 100 to 200.
+    /// RFC 8985 section 7.4.2: acknowledgements after a probe of 100 to 200.
     #[test]
     fn only_progress_beyond_a_repetition_shows_a_loss() {
         let duplicate = (Sequence(100), Sequence(200));

@@ -1,15 +1,15 @@
-//! Proportional rate reduction (RFC 6937): how fast to send during a recovery.
+//! Proportional rate reduction (RFC 6937): how much may be sent during a recovery.
 
-/// The account of one recovery.
+/// The variables of one recovery.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Prr {
-    /// RecoverFS: bytes in flight when it began.
+    /// RecoverFS: FlightSize when the recovery began.
     flight: usize,
-    /// Bytes delivered since.
+    /// `prr_delivered`: the bytes delivered since.
     delivered: usize,
-    /// Bytes sent since.
+    /// `prr_out`: the bytes sent since.
     out: usize,
-    /// Bytes that may be sent until the next acknowledgement: `sndcnt`.
+    /// `sndcnt`: the bytes that may be sent until the next acknowledgement.
     room: usize,
     segment: usize,
 }
@@ -28,9 +28,10 @@ impl Prr {
         self.room = self.room.saturating_sub(bytes);
     }
 
-    /// Takes an acknowledgement that shows `arrived` more bytes delivered, where `in_flight` are on their way and the
-    /// window is to become `threshold`. `safe` means that it shows no further loss: then the window may grow as in slow
-    /// start towards the threshold (PRR-SSRB), else by no more than what was delivered (PRR-CRB).
+    /// Processes an acknowledgement that shows `arrived` more bytes to be delivered, with `in_flight` bytes still in
+    /// flight. The window is to become `threshold`. `safe` means that the acknowledgement shows no further loss: then
+    /// the window may grow towards the threshold as in slow start (PRR-SSRB), otherwise by no more than what was
+    /// delivered (PRR-CRB).
     pub(super) fn on_delivered(&mut self, arrived: usize, in_flight: usize, threshold: usize, safe: bool) {
         self.delivered = self.delivered.saturating_add(arrived);
         let room = if in_flight > threshold {
@@ -41,11 +42,11 @@ impl Prr {
             let limit = if safe { behind.max(arrived) + self.segment } else { behind };
             limit.min(threshold - in_flight)
         };
-        // The first retransmission leaves at once (RFC 6937 section 3).
+        // The first retransmission is sent at once (RFC 6937 section 3).
         self.room = if self.out == 0 { room.max(self.segment) } else { room };
     }
 
-    /// A segment may leave at once, whatever the rate: the next hole of RFC 6582 section 3.2, step 3.
+    /// Allows a segment at once, whatever the rate: the next hole of RFC 6582 section 3.2, step 3.
     pub(super) fn allow_segment(&mut self) {
         self.room = self.room.max(self.segment);
     }
@@ -57,7 +58,7 @@ mod tests {
 
     /// RFC 6937 section 4: at the end of a recovery the window is the threshold.
     #[test]
-    fn half_of_what_is_delivered_is_sent_again() {
+    fn the_window_is_the_threshold_when_the_recovery_ends() {
         let mut prr = Prr::new(20_000, 1000);
         let (mut in_flight, mut sent) = (19_000usize, 0);
         for _ in 0..19 {

@@ -1,4 +1,4 @@
-//! What an acknowledgement says to the sender's recovery, and what is learnt from it.
+//! An acknowledgement as loss recovery sees it, and the round-trip times that follow from it.
 
 use core::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::tcp::segment::{SackBlock, SackBlocks};
 use crate::tcp::sequence::Sequence;
 use crate::time::Instant;
 
-/// An acknowledgement.
+/// The parts of an acknowledgement that loss recovery needs.
 #[derive(Clone, Debug)]
 pub(in crate::tcp) struct Report<'a> {
     /// When it arrived.
@@ -20,33 +20,33 @@ pub(in crate::tcp) struct Report<'a> {
     pub acknowledged: Sequence,
     /// SND.NXT.
     pub next: Sequence,
-    /// Its ranges.
+    /// The SACK blocks.
     pub sack: &'a [SackBlock],
-    /// TSecr: what of this end's clock it echoes.
+    /// TSecr: the TSval of this end that it echoes.
     pub echo: Option<u32>,
-    /// The round-trip time by that echo.
+    /// The round-trip time that the echo measures.
     pub echoed_rtt: Option<Duration>,
-    /// It carries no data and changes no window, so that it may count as a duplicate (RFC 5681 section 2).
+    /// It carries no data and does not change the window, so it may count as a duplicate (RFC 5681 section 2).
     pub bare: bool,
-    /// It echoes congestion (RFC 3168).
+    /// It has ECE on a connection with ECN (RFC 3168).
     pub congestion_experienced: bool,
-    /// The congestion window was what kept more from being sent.
+    /// The congestion window limited the sender.
     pub limited: bool,
 }
 
 impl Report<'_> {
-    /// Whether it acknowledges something new.
+    /// Whether it acknowledges new data.
     pub(super) fn is_progress(&self) -> bool {
         self.acknowledged.after(self.before)
     }
 
-    /// Whether it says something to a sender that has nothing under way.
+    /// Whether it matters to a sender that has nothing in flight.
     pub(in crate::tcp) fn is_news(&self) -> bool {
         self.is_progress() || self.congestion_experienced || self.duplicate().is_some()
     }
 
-    /// The range of a duplicate that the peer reports (RFC 2883 section 4): the first one, below what is acknowledged or
-    /// within the second.
+    /// The duplicate that the peer reports (RFC 2883 section 4): the first block, if it lies below the acknowledgement
+    /// number or within the second block.
     pub(super) fn duplicate(&self) -> Option<SackBlock> {
         let &(start, end) = self.sack.first()?;
         let within = |&(outer, outer_end): &SackBlock| start.at_or_after(outer) && end.at_or_before(outer_end);
@@ -54,9 +54,9 @@ impl Report<'_> {
         (start.before(end) && (below || self.sack.get(1).is_some_and(within))).then_some((start, end))
     }
 
-    /// The ranges that can be what the peer holds: beyond what it acknowledges, within what was sent. In ascending order, and
-    /// not in the peer's, which has the latest first: what lies below something else that this same acknowledgement reports
-    /// has not arrived after it.
+    /// The valid SACK blocks: those above the acknowledgement number and within what was sent. They are returned in
+    /// ascending order and not in the peer's, which has the most recent block first: all blocks of one acknowledgement
+    /// are taken as delivered together, so a lower block must not look as if it had arrived after a higher one.
     pub(super) fn held(&self) -> SackBlocks {
         let reported = self.sack.iter().skip(usize::from(self.duplicate().is_some())).copied();
         let mut held: SackBlocks = reported
@@ -69,15 +69,17 @@ impl Report<'_> {
     }
 }
 
-/// What an acknowledgement teaches RACK, and the round-trip times that it shows without a timestamp.
+/// Collects what the delivered ranges of one acknowledgement show: the state of RACK, and round-trip times without
+/// timestamps.
 pub(super) struct Heard<'a> {
     rack: &'a mut Rack,
     now: Instant,
     least: Option<Duration>,
-    /// Of the last and of the first of what was sent only once.
+    /// The times since the last and since the first of the ranges that were sent only once.
     shortest: Option<Duration>,
     longest: Option<Duration>,
-    /// Something that was sent again is among it: then the first may have waited for that.
+    /// A retransmitted range is among the delivered ones: the acknowledgement of the first range may have waited for
+    /// it.
     again: bool,
 }
 
@@ -86,7 +88,7 @@ impl<'a> Heard<'a> {
         Self { rack, now, least, shortest: None, longest: None, again: false }
     }
 
-    /// Something has arrived.
+    /// Processes a delivered range.
     pub(super) fn take(&mut self, delivered: &Delivered) {
         let elapsed = self.now - delivered.recency.sent;
         if delivered.again {
@@ -100,19 +102,20 @@ impl<'a> Heard<'a> {
         self.rack.on_delivered(delivered, elapsed, self.least);
     }
 
-    /// The round-trip time of what was sent only once.
+    /// The round-trip time of ranges that were sent only once.
     pub(super) const fn exact(&self) -> Option<Duration> {
         self.shortest
     }
 
-    /// Measures the round-trip time, by one of about `each_trip` acknowledgements, and returns what it was for the path.
-    /// What was sent once tells exactly; otherwise only the echo of a timestamp does (Karn's algorithm, RFC 6298
-    /// section 3; RFC 7323 section 4.1).
+    /// Adds a measurement of the round-trip time, one of about `each_trip` in a round trip, and returns the time that
+    /// it shows for the path. Ranges that were sent once measure it exactly; otherwise only the echo of a timestamp
+    /// does (Karn's algorithm, RFC 6298 section 3; RFC 7323 section 4.1).
     pub(super) fn measure(self, report: &Report<'_>, each_trip: usize, rtt: &mut RoundTrip) -> Option<Duration> {
         let echoed = report.echoed_rtt.filter(|_| report.is_progress());
         let each_trip = u32::try_from(each_trip).unwrap_or(u32::MAX).max(1);
         match (self.longest.or(echoed), self.shortest) {
-            // The timeout has to bear with delayed acknowledgements, the minimum is of the path.
+            // The timeout must allow for delayed acknowledgements, so it uses the longest time; the minimum is that of
+            // the path.
             (Some(longest), Some(shortest)) => rtt.measure_between(shortest, longest, each_trip, report.now),
             (Some(sample), None) => rtt.measure(sample, each_trip, report.now),
             (None, _) => {}
@@ -165,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn ranges_are_believed_between_the_acknowledgement_and_what_was_sent() {
+    fn blocks_are_valid_between_the_acknowledgement_and_what_was_sent() {
         let sack = blocks(&[(100, 150), (900, 1000), (200, 300), (199, 300), (300, 300), (900, 1001), (400, 350)]);
         let held: Vec<SackBlock> = report(&sack).held().into_iter().collect();
         assert_eq!(held, blocks(&[(200, 300), (900, 1000)]), "in ascending order");
@@ -173,7 +176,7 @@ mod tests {
 
     /// Karn's algorithm, and RFC 7323 section 4.1.
     #[test]
-    fn what_was_sent_twice_is_measured_by_its_echo_alone() {
+    fn retransmitted_data_is_measured_by_its_echo_alone() {
         let now = Instant::ORIGIN + Duration::from_millis(500);
         let sent = |millis, again| Delivered {
             recency: Recency {

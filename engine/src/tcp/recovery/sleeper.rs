@@ -1,20 +1,21 @@
-//! A recovery that has nothing to remember takes no memory: most connections are idle most of the time, and lose nothing.
+//! Memory for [`Recovery`] only while it is needed: most connections are idle most of the time, and lose nothing.
 
 use alloc::boxed::Box;
 use core::ops::Deref;
 
 use super::Recovery;
 
-/// The recovery of a connection. It is awake while something is under way, and for good once something was lost or late;
-/// asleep, it takes no memory, and reads as one of a connection that has sent nothing yet.
+/// The recovery of a connection, which is awake while something is in flight, and for good once something was lost or
+/// late. While it is asleep, it takes no memory, and reads like the recovery of a connection that has sent nothing yet.
 #[derive(Debug, Default)]
 pub(in crate::tcp) struct Sleeper(Option<Box<Recovery>>);
 
-/// What one that is asleep reads as. What it is of a peer matters only for what is under way.
+/// The recovery that is read while it is asleep. Whether the peer has selective acknowledgements matters only for data
+/// in flight.
 static ASLEEP: Recovery = Recovery::new(true, 0);
 
 impl Sleeper {
-    /// The recovery, awake; the arguments are those of [`Recovery::new`].
+    /// Wakes the recovery; the arguments are those of [`Recovery::new`].
     pub(in crate::tcp) fn wake(&mut self, selective: bool, segment: usize) -> &mut Recovery {
         self.0.get_or_insert_with(|| Box::new(Recovery::new(selective, segment)))
     }
@@ -24,12 +25,12 @@ impl Sleeper {
         self.0.as_deref_mut()
     }
 
-    /// Lets it fall asleep, unless there is something to remember.
+    /// Frees the memory, unless there is something to remember.
     pub(in crate::tcp) fn sleep(&mut self) {
         self.0.take_if(|recovery| recovery.is_as_new());
     }
 
-    /// Bytes of memory held.
+    /// The bytes of memory held.
     #[must_use]
     pub(in crate::tcp) fn held(&self) -> usize {
         self.0.as_ref().map_or(0, |recovery| size_of::<Recovery>() + recovery.held())
@@ -55,7 +56,8 @@ mod tests {
     use crate::tcp::sequence::Sequence;
     use crate::time::Instant;
 
-    /// Sends one segment and has it acknowledged, after the timer has run out or not. Bytes of memory held afterwards.
+    /// Sends one segment and has it acknowledged, after the timer has expired if `late`. Returns the bytes of memory
+    /// held afterwards.
     fn held_after_a_segment(late: bool) -> usize {
         let (mut rtt, mut congestion) = (RoundTrip::default(), Congestion::new(Algorithm::Cubic, 1000, 0));
         let mut recovery = Sleeper::default();
@@ -67,7 +69,7 @@ mod tests {
         assert_eq!(recovery.in_flight(), 1000, "what is under way keeps it awake");
         if let Some(recovery) = recovery.awake().filter(|_| late) {
             recovery.on_timeout(now, end, &rtt, &mut congestion);
-            recovery.on_sent_again(start, end, None, now);
+            recovery.on_retransmitted(start, end, None, now);
         }
         let report = Report {
             now,

@@ -1,4 +1,4 @@
-//! Recovery against acknowledgements made by hand.
+//! Loss recovery, given acknowledgements that the tests make by hand.
 
 use core::time::Duration;
 
@@ -47,7 +47,7 @@ impl Path {
         while self.recovery.room(&self.congestion) >= SEGMENT
             && let Some((start, end)) = self.recovery.first_lost()
         {
-            self.recovery.on_sent_again(start, end, Some(stamp), now);
+            self.recovery.on_retransmitted(start, end, Some(stamp), now);
             count += 1;
         }
         count
@@ -90,7 +90,7 @@ impl Path {
 }
 
 #[test]
-fn three_segments_behind_a_hole_begin_a_recovery() {
+fn three_segments_after_a_hole_begin_a_recovery() {
     let mut path = Path::new(true);
     path.send(10, at(0));
     path.report(0, &[(1, 2)], None, at(100));
@@ -107,7 +107,7 @@ fn three_segments_behind_a_hole_begin_a_recovery() {
 
 /// RFC 8985: one segment behind the hole is enough after a quarter of the round-trip time.
 #[test]
-fn a_single_segment_behind_a_hole_is_enough_in_time() {
+fn a_single_segment_after_a_hole_is_enough_after_a_while() {
     let mut path = Path::new(true);
     path.send(2, at(0));
     path.report(0, &[(1, 2)], None, at(100));
@@ -118,10 +118,10 @@ fn a_single_segment_behind_a_hole_is_enough_in_time() {
     assert_eq!(path.send_again(125, at(125)), 1);
 }
 
-/// RFC 8985 section 6.2, step 3. An acknowledgement has the latest range first (RFC 2018 section 4); after some were lost, the others
-/// are new as well.
+/// RFC 8985 section 6.2, step 3: an acknowledgement has the latest range first (RFC 2018 section 4), and after some
+/// acknowledgements were lost, its other ranges are new as well.
 #[test]
-fn what_one_acknowledgement_reports_has_not_arrived_out_of_order() {
+fn ranges_of_one_acknowledgement_show_no_reordering() {
     let mut path = Path::new(true);
     path.send(10, at(0));
     path.report(0, &[(8, 9), (5, 7), (1, 3)], None, at(100));
@@ -129,9 +129,9 @@ fn what_one_acknowledgement_reports_has_not_arrived_out_of_order() {
     assert_eq!(path.send_again(100, at(100)), 4);
 }
 
-/// RFC 8985 section 3.2: a retransmission that is lost is found out by what was sent after it.
+/// RFC 8985 section 3.2: the loss of a retransmission is detected by data that was sent after it.
 #[test]
-fn a_lost_retransmission_is_sent_again() {
+fn a_lost_retransmission_is_retransmitted() {
     let mut path = Path::new(true);
     path.send(10, at(0));
     path.report(0, &[(1, 5)], None, at(100));
@@ -143,11 +143,10 @@ fn a_lost_retransmission_is_sent_again() {
     assert_eq!(path.recovery.first_lost(), Some((Sequence(0), Sequence(1000))));
 }
 
-/// RFC 3522: the echo of the original's timestamp shows that the timer ran out too early.
-/// RFC 8985 section 6.2 tells by sequence numbers which of two transmissions of one instant was the later. What leaves in one
-/// go has one instant here, and a retransmission comes after new data then.
+/// RFC 8985 section 6.2 decides by sequence numbers which of two transmissions of the same time was the later. Here
+/// everything that is sent in one go has the same time, and a retransmission is sent after new data.
 #[test]
-fn a_retransmission_is_not_lost_when_new_data_that_left_just_before_it_arrives() {
+fn a_retransmission_is_not_lost_when_new_data_sent_just_before_it_arrives() {
     let mut path = Path::new(true);
     path.send(10, at(0));
     path.send(2, at(100));
@@ -159,6 +158,7 @@ fn a_retransmission_is_not_lost_when_new_data_that_left_just_before_it_arrives()
     assert_eq!(path.recovery.in_flight(), 0);
 }
 
+/// RFC 3522: the echo of the original's timestamp shows that the timer expired too early.
 #[test]
 fn a_spurious_timeout_is_undone_by_its_echo() {
     let mut path = Path::new(true);
@@ -198,7 +198,7 @@ fn a_spurious_recovery_is_undone_by_duplicates() {
     assert!(path.congestion.window() >= window, "{}", path.congestion.window());
 }
 
-/// RFC 6582: without selective acknowledgements each partial one shows the next loss.
+/// RFC 6582: without selective acknowledgements, each partial acknowledgement shows the next loss.
 #[test]
 fn partial_acknowledgements_show_the_next_loss() {
     let mut path = Path::new(false);
@@ -216,9 +216,9 @@ fn partial_acknowledgements_show_the_next_loss() {
     assert_eq!(path.recovery.state(), RecoveryState::Open);
 }
 
-/// RFC 3042: each duplicate acknowledgement lets a new segment go.
+/// RFC 3042: each duplicate acknowledgement allows a new segment to be sent.
 #[test]
-fn duplicates_let_new_data_go() {
+fn duplicates_allow_new_data() {
     let mut path = Path::new(false);
     path.send(10, at(0));
     let room = path.recovery.room(&path.congestion);
@@ -240,7 +240,7 @@ fn marks_lower_the_window_once_in_a_round() {
 }
 
 #[test]
-fn ranges_that_make_no_sense_are_ignored() {
+fn invalid_sack_blocks_are_ignored() {
     let mut path = Path::new(true);
     path.send(10, at(0));
     for block in [(5, 5), (5, 4), (8, 11), (11, 20), (1_000_000, 1)] {
@@ -249,9 +249,9 @@ fn ranges_that_make_no_sense_are_ignored() {
     assert_eq!(path.recovery.in_flight(), 10 * SEGMENT);
 }
 
-/// RFC 5681 section 2: what duplicates or reports show to have left is still part of FlightSize.
+/// RFC 5681 section 2: data that duplicates or selective acknowledgements report is still part of FlightSize.
 #[test]
-fn the_threshold_is_of_all_that_was_not_acknowledged() {
+fn the_threshold_follows_from_all_unacknowledged_data() {
     let lossy = |path: &Path| path.congestion.threshold() / SEGMENT;
     let mut path = Path::new(false);
     path.send(10, at(0));
@@ -268,7 +268,7 @@ fn the_threshold_is_of_all_that_was_not_acknowledged() {
 
 /// RFC 6582 section 3.2, step 3.
 #[test]
-fn the_next_hole_is_sent_again_whatever_the_rate() {
+fn the_next_hole_is_retransmitted_whatever_the_rate() {
     let mut path = Path::new(false);
     path.send(20, at(0));
     (0..3).for_each(|_| {
@@ -281,7 +281,7 @@ fn the_next_hole_is_sent_again_whatever_the_rate() {
 
 /// RFC 5681 section 3.1.
 #[test]
-fn what_is_only_reported_does_not_open_the_window() {
+fn data_only_reported_by_sack_does_not_open_the_window() {
     let mut path = Path::new(true);
     path.send(10, at(0));
     let window = path.congestion.window();
@@ -291,7 +291,7 @@ fn what_is_only_reported_does_not_open_the_window() {
     assert!(path.congestion.window() > window);
 }
 
-/// RFC 5681 section 3.1, RFC 3168 section 6.1.2: once for each window, whatever comes.
+/// RFC 5681 section 3.1, RFC 3168 section 6.1.2: once for each window of data, whatever happens.
 #[test]
 fn a_threshold_is_lowered_once_for_a_window() {
     let timeout = |path: &mut Path, now| {
@@ -319,7 +319,7 @@ fn a_threshold_is_lowered_once_for_a_window() {
 
 /// RFC 6675 section 5.1, RFC 2018 section 8.
 #[test]
-fn reports_are_believed_until_the_peer_shows_to_have_dropped_what_it_had() {
+fn sack_reports_count_until_the_peer_has_dropped_the_data() {
     let mut path = Path::new(true);
     path.send(4, at(0));
     path.report(0, &[(1, 3)], None, at(100));
@@ -340,7 +340,7 @@ fn the_window_of_bbr_holds_in_a_recovery() {
     path.send(10, at(0));
     path.report(0, &[(1, 5)], None, at(100));
     assert_eq!(path.recovery.state(), RecoveryState::Recovery);
-    // Five are in flight, of a window of ten and the four that were delivered.
+    // Five segments are in flight; the window is ten segments and the four that were delivered.
     assert_eq!(path.recovery.in_flight(), 5 * SEGMENT);
     assert_eq!(path.recovery.room(&path.congestion), 9 * SEGMENT);
     let mut other = Path::new(true);
@@ -350,7 +350,7 @@ fn the_window_of_bbr_holds_in_a_recovery() {
 }
 
 #[test]
-fn what_is_measured_while_bbr_holds_back_does_not_count() {
+fn samples_while_bbr_holds_back_do_not_count() {
     let mut path = Path::with(Algorithm::Bbr, true);
     for round in 0..60 {
         assert!(!path.recovery.is_resting() || path.congestion.holds_back(), "round {round}");

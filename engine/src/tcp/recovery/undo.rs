@@ -1,17 +1,18 @@
-//! What can show that a recovery was not needed: the echo of an original (RFC 3522, Eifel), or duplicates for all that was
-//! sent again (RFC 3708).
+//! The detection of spurious recoveries: by the echo of the original's timestamp (Eifel, RFC 3522), or by duplicates
+//! reported for everything that was retransmitted (RFC 3708).
 
 use super::report::Report;
 
-/// The evidence of one recovery.
+/// The evidence about one recovery.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Undo {
-    /// The clock at the first retransmission, until an acknowledgement has decided: one that echoes an older one was caused
-    /// by the original.
+    /// The TSval of the first retransmission, until an acknowledgement has decided. An acknowledgement that echoes an
+    /// older TSval was caused by the original.
     stamp: Option<u32>,
-    /// Bytes sent again that no duplicate was reported for yet; all of them reported means that none was lost.
+    /// The retransmitted bytes for which no duplicate was reported yet. If duplicates were reported for all of them,
+    /// none was lost.
     unreported: usize,
-    /// Nothing was sent again yet.
+    /// Nothing was retransmitted yet.
     untouched: bool,
 }
 
@@ -20,25 +21,25 @@ impl Undo {
         Self { stamp: None, unreported: 0, untouched: true }
     }
 
-    /// Bytes were sent again; `stamp` is the clock that they carry.
-    pub(super) const fn on_sent_again(&mut self, bytes: usize, stamp: Option<u32>) {
+    /// Records a retransmission; `stamp` is the TSval that it carries.
+    pub(super) const fn on_retransmitted(&mut self, bytes: usize, stamp: Option<u32>) {
         if self.untouched {
             (self.untouched, self.stamp) = (false, stamp);
         }
         self.unreported = self.unreported.saturating_add(bytes);
     }
 
-    /// The peer has bytes twice.
+    /// Records that the peer has received bytes twice.
     pub(super) const fn on_duplicate(&mut self, bytes: usize) {
         self.unreported = self.unreported.saturating_sub(bytes);
     }
 
-    /// The recovery has ended: the echo has decided. Duplicates may be reported later.
+    /// Records that the recovery has ended. The echo no longer decides; duplicates may still be reported later.
     pub(super) const fn on_end(&mut self) {
         self.stamp = None;
     }
 
-    /// Whether an acknowledgement shows that nothing had been lost.
+    /// Whether an acknowledgement shows that nothing was lost.
     pub(super) fn is_spurious(&mut self, report: &Report<'_>) -> bool {
         if self.untouched {
             return false;
@@ -77,8 +78,8 @@ mod tests {
     fn the_first_progress_decides_by_its_echo() {
         let mut undo = Undo::new();
         assert!(!undo.is_spurious(&report(0, 100, Some(0))), "nothing was sent again");
-        undo.on_sent_again(100, Some(u32::MAX));
-        undo.on_sent_again(100, Some(50));
+        undo.on_retransmitted(100, Some(u32::MAX));
+        undo.on_retransmitted(100, Some(50));
         assert!(!undo.is_spurious(&report(100, 100, Some(u32::MAX - 1))), "no progress");
         let mut late = undo;
         assert!(undo.is_spurious(&report(100, 200, Some(u32::MAX - 1))));
@@ -88,9 +89,9 @@ mod tests {
 
     /// RFC 3708.
     #[test]
-    fn duplicates_for_all_that_was_sent_again_show_that_nothing_was_lost() {
+    fn duplicates_of_all_retransmissions_show_that_nothing_was_lost() {
         let mut undo = Undo::new();
-        undo.on_sent_again(200, None);
+        undo.on_retransmitted(200, None);
         undo.on_duplicate(100);
         assert!(!undo.is_spurious(&report(0, 0, None)));
         undo.on_end();

@@ -1,44 +1,45 @@
-//! When the sending half has to be looked at, and why.
+//! The timers of the sending half: which of them expires next, and why.
 
 use core::time::Duration;
 
 use crate::tcp::rtt::CEILING;
 use crate::time::Instant;
 
-/// More doublings than lead to the longest wait.
-const MOST_DOUBLINGS: u32 = 16;
+/// A limit on the number of doublings that is large enough to reach the longest wait.
+const MAX_DOUBLINGS: u32 = 16;
 
-/// Why the sender is to be looked at again.
+/// The timer that has expired.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Alarm {
     /// The retransmission timeout (RFC 6298).
     Retransmission,
     /// The loss probe (RFC 8985 section 7).
     Probe,
-    /// Something late becomes lost (RFC 8985 section 6).
+    /// A range that is late is taken for lost (the reordering timer, RFC 8985 section 6).
     Reordering,
-    /// The peer's window is asked for (RFC 9293 section 3.8.6.1).
+    /// The window probe, which is the persist timer (RFC 9293 section 3.8.6.1).
     Window,
-    /// What pacing held back may leave.
+    /// Data that was held back by pacing may be sent.
     Pacing,
 }
 
-/// The alarms of one sending half, but for the one that recovery has.
+/// The timers of one sending half, except the reordering timer, which recovery has.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Alarms {
-    /// Since when the retransmission timer runs.
+    /// When the retransmission timer was started.
     since: Option<Instant>,
     /// When the loss probe is due.
     probe: Option<Instant>,
-    /// When the window is asked for, and how often it was without its opening.
+    /// When the window probe is due, and how many probes were sent since the window closed.
     window: Option<Instant>,
-    asked: u32,
-    /// When what pacing holds back may leave.
+    window_probes: u32,
+    /// When the data that is held back by pacing may be sent.
     pacing: Option<Instant>,
 }
 
 impl Alarms {
-    /// What is due first. The retransmission timeout is `timeout` long, and `reordering` is when something late becomes lost.
+    /// The timer that expires first, and when. `timeout` is the retransmission timeout; `reordering` is when a late
+    /// range is taken for lost.
     pub(super) fn next(&self, timeout: Duration, reordering: Option<Instant>) -> Option<(Instant, Alarm)> {
         let pacing = self.pacing.map(|at| (at, Alarm::Pacing));
         let other = self.next_unpaced(timeout, reordering);
@@ -54,72 +55,72 @@ impl Alarms {
         let reordering = reordering.map(|at| (at, Alarm::Reordering));
         [Some((retransmission, Alarm::Retransmission)), reordering, probe].into_iter().flatten().min_by_key(
             |(at, alarm)| {
-                // At the same time a probe goes before the timeout.
+                // If both expire at the same time, the loss probe comes before the retransmission timer.
                 (*at, *alarm == Alarm::Retransmission)
             },
         )
     }
 
-    /// Something is under way: the retransmission timer runs, from now on if it did not yet (RFC 6298 section 5.1).
+    /// Starts the retransmission timer because something is in flight, unless it runs already (RFC 6298 section 5.1).
     pub(super) fn run(&mut self, now: Instant) {
         self.since.get_or_insert(now);
         self.window = None;
     }
 
-    /// The retransmission timer begins anew (RFC 6298 section 5.3).
+    /// Restarts the retransmission timer (RFC 6298 section 5.3).
     pub(super) const fn restart(&mut self, now: Instant) {
         self.since = Some(now);
     }
 
-    /// The retransmission timer begins anew, if it runs.
+    /// Restarts the retransmission timer if it is running.
     pub(super) fn postpone(&mut self, now: Instant) {
         self.since = self.since.map(|_| now);
     }
 
-    /// Nothing is under way (RFC 6298 section 5.2).
+    /// Stops the retransmission timer and the loss probe because nothing is in flight (RFC 6298 section 5.2).
     pub(super) const fn stop(&mut self) {
         (self.since, self.probe) = (None, None);
     }
 
-    /// The loss probe is due then, or not at all.
+    /// Sets or cancels the loss probe.
     pub(super) const fn set_probe(&mut self, at: Option<Instant>) {
         self.probe = at;
     }
 
-    /// What pacing holds back may leave then, or it holds nothing back.
+    /// Sets when the data that is held back by pacing may be sent; `None` if there is none.
     pub(super) const fn set_pacing(&mut self, at: Option<Instant>) {
         self.pacing = at;
     }
 
-    /// The peer's window, which `is_shut` or only too small, keeps everything back. One that is shut is asked for less and
-    /// less often; what fits into one that is only small does not wait for longer than the override timeout (RFC 9293
-    /// section 3.8.6.2.1).
-    pub(super) fn ask_for_window(&mut self, is_shut: bool, timeout: Duration, now: Instant) {
+    /// Schedules a window probe because the peer's window, which `is_shut` or too small, holds everything back. A
+    /// closed window is probed at increasing intervals. Data that fits into a window that is only small waits no longer
+    /// than the override timeout (RFC 9293 section 3.8.6.2.1).
+    pub(super) fn schedule_window_probe(&mut self, is_shut: bool, timeout: Duration, now: Instant) {
         self.stop();
         let soon = now + timeout;
         self.window = match self.window {
             Some(at) if is_shut => Some(at),
             at => {
-                self.asked = 0;
+                self.window_probes = 0;
                 Some(at.map_or(soon, |at| at.min(soon)))
             }
         };
     }
 
-    /// The window does not keep anything back.
-    pub(super) const fn forget_window(&mut self) {
-        (self.window, self.asked) = (None, 0);
+    /// Cancels the window probe because the window holds nothing back.
+    pub(super) const fn cancel_window_probe(&mut self) {
+        (self.window, self.window_probes) = (None, 0);
     }
 
-    /// The window was asked for.
-    pub(super) fn on_asked(&mut self, timeout: Duration, now: Instant) {
-        self.asked = self.asked.saturating_add(1);
-        self.ask_again(timeout, now);
+    /// Counts a window probe that was sent, and schedules the next.
+    pub(super) fn on_window_probe_sent(&mut self, timeout: Duration, now: Instant) {
+        self.window_probes = self.window_probes.saturating_add(1);
+        self.postpone_window_probe(timeout, now);
     }
 
-    /// The window is asked for again later, where nothing comes of it until then.
-    pub(super) fn ask_again(&mut self, timeout: Duration, now: Instant) {
-        let wait = timeout.saturating_mul(1 << self.asked.min(MOST_DOUBLINGS)).min(CEILING);
+    /// Schedules the next window probe, in case the window has not opened by then.
+    pub(super) fn postpone_window_probe(&mut self, timeout: Duration, now: Instant) {
+        let wait = timeout.saturating_mul(1 << self.window_probes.min(MAX_DOUBLINGS)).min(CEILING);
         self.window = Some(now + wait);
     }
 }
@@ -148,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn pacing_has_its_turn_beside_the_others_and_needs_nothing_under_way() {
+    fn pacing_runs_beside_the_other_timers_and_needs_nothing_in_flight() {
         let mut alarms = Alarms::default();
         alarms.set_pacing(Some(at(20)));
         assert_eq!(alarms.next(TIMEOUT, None), Some((at(20), Alarm::Pacing)));
@@ -161,19 +162,19 @@ mod tests {
 
     /// RFC 9293 section 3.8.6.1.
     #[test]
-    fn a_shut_window_is_asked_for_less_and_less_often() {
+    fn a_closed_window_is_probed_at_increasing_intervals() {
         let mut alarms = Alarms::default();
-        alarms.ask_for_window(true, TIMEOUT, at(0));
+        alarms.schedule_window_probe(true, TIMEOUT, at(0));
         assert_eq!(alarms.next(TIMEOUT, None), Some((at(1000), Alarm::Window)));
         for (now, next) in [(1000, 3000), (3000, 7000), (7000, 15_000)] {
-            alarms.on_asked(TIMEOUT, at(now));
-            alarms.ask_for_window(true, TIMEOUT, at(now + 1));
+            alarms.on_window_probe_sent(TIMEOUT, at(now));
+            alarms.schedule_window_probe(true, TIMEOUT, at(now + 1));
             assert_eq!(alarms.next(TIMEOUT, None), Some((at(next), Alarm::Window)));
         }
-        // What fits into a small one waits no longer than for a timeout.
-        alarms.ask_for_window(false, TIMEOUT, at(8000));
+        // Data that fits into a small window waits no longer than a timeout.
+        alarms.schedule_window_probe(false, TIMEOUT, at(8000));
         assert_eq!(alarms.next(TIMEOUT, None), Some((at(9000), Alarm::Window)));
-        (0..100).for_each(|_| alarms.on_asked(TIMEOUT, at(9000)));
+        (0..100).for_each(|_| alarms.on_window_probe_sent(TIMEOUT, at(9000)));
         assert_eq!(alarms.next(TIMEOUT, None), Some((at(9000) + CEILING, Alarm::Window)));
     }
 }

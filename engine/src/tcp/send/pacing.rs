@@ -1,26 +1,26 @@
-//! Pacing: data leaves no faster than the congestion control's rate, in bursts that coarse timers of hosts can serve
-//! (draft-ietf-ccwg-bbr section 5.6.2).
+//! Pacing: data is sent no faster than the congestion control's rate, in bursts that are long enough for the coarse
+//! timers of hosts (draft-ietf-ccwg-bbr section 5.6.2).
 //!
-//! It is a bucket of credit, kept as the time at which what has left would have left at the rate: what a sender has not
-//! used lies in the past, what it took in advance lies ahead. So nothing has to be added up while it is silent, and a new
-//! rate holds for what follows.
+//! It is a token bucket, stored as one time: the time at which everything that was sent would have been sent at the
+//! rate. Unused credit puts that time into the past; data that was sent in advance puts it into the future. So nothing
+//! has to be computed while the sender is silent, and a new rate applies to what follows.
 
 use core::time::Duration;
 
 use crate::tcp::congestion::Rate;
 use crate::time::Instant;
 
-/// What may leave at once is what the rate carries in this time: timers of hosts go off a millisecond late.
+/// A burst is at most what the rate carries in this time: the timers of hosts expire up to a millisecond late.
 const BURST: Duration = Duration::from_millis(2);
-/// What may leave at once however slow the rate is, in segments.
+/// The minimum burst in segments, however slow the rate is.
 const BURST_SEGMENTS: u32 = 2;
-/// One who waits is woken no sooner than the credit is worth this time, or a segment.
+/// A sender that waits is woken when it has credit for this time or for a segment, whichever is more.
 const SLEEP: Duration = Duration::from_millis(1);
 
-/// The pace of one connection's sending half.
+/// The pacing state of one connection's sending half.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Pacing {
-    /// When the rate will have carried all that has left.
+    /// When the rate will have carried all data that was sent.
     carried_at: Instant,
 }
 
@@ -29,10 +29,10 @@ impl Pacing {
         Self { carried_at: now }
     }
 
-    /// When a segment is to leave that may not do so now: `None` where one may.
+    /// When the next segment may be sent; `None` if it may be sent now.
     pub(super) fn held_until(&self, rate: Rate, segment: usize, now: Instant) -> Option<Instant> {
         let ahead = self.carried_at - now;
-        // Nothing to divide where nothing was taken in advance.
+        // Avoids a division if nothing was sent in advance.
         if ahead.is_zero() {
             return None;
         }
@@ -42,7 +42,7 @@ impl Pacing {
         held.then(|| now + ahead.saturating_sub(burst.saturating_sub(SLEEP.max(one))))
     }
 
-    /// Bytes of data have left.
+    /// Records that bytes of data were sent.
     pub(super) fn on_sent(&mut self, rate: Rate, bytes: usize, now: Instant) {
         self.carried_at = self.carried_at.max(now) + rate.time_for(bytes as u64);
     }
@@ -58,7 +58,7 @@ mod tests {
         Instant::from_origin(Duration::from_micros(count))
     }
 
-    /// Sends what may leave at `now`; how many segments, and when the next may.
+    /// Sends what may be sent at `now`. Returns how many segments were sent, and when the next may be.
     fn burst(pacing: &mut Pacing, rate: Rate, now: Instant) -> (usize, Instant) {
         let mut count = 0;
         loop {
@@ -77,7 +77,7 @@ mod tests {
         assert_eq!(burst(&mut pacing, rate, micros(5000)), (20, micros(6000)));
         assert_eq!(burst(&mut pacing, rate, micros(6000)), (10, micros(7000)));
         assert_eq!(burst(&mut pacing, rate, micros(6099)), (0, micros(7000)));
-        // Whoever comes meanwhile may take what there is.
+        // A caller that comes earlier may use the credit that there is.
         assert_eq!(burst(&mut pacing, rate, micros(6100)), (1, micros(7100)));
     }
 
@@ -109,7 +109,8 @@ mod tests {
     fn a_new_rate_holds_for_what_follows() {
         let mut pacing = Pacing::new(micros(0));
         burst(&mut pacing, Rate(10_000_000), micros(0));
-        // Ten times as fast: two milliseconds ahead still, but two segments after that are a tenth.
+        // Ten times as fast: the sender is still two milliseconds ahead, but the next segments take a tenth of the
+        // time.
         assert_eq!(burst(&mut pacing, Rate(100_000_000), micros(10)).0, 1);
         let before = pacing.carried_at;
         pacing.on_sent(Rate(100_000_000), SEGMENT, micros(10));

@@ -1,29 +1,29 @@
-//! Which segment is to leave next: what the peer's window, the silly window syndrome and Nagle's algorithm have to say of
-//! it. How much may be in flight is for recovery and the congestion control to say.
+//! The choice of the next segment to send, by the rules for the peer's window, the silly window syndrome and Nagle's
+//! algorithm. How much may be in flight is decided by loss recovery and congestion control.
 
 use super::Finish;
 use super::window::PeerWindow;
 use crate::tcp::sequence::Sequence;
 
-/// A segment that may leave now, or several that leave as one and are cut apart on their way.
+/// A segment that may be sent now, or several that are handed to the outlet as one and cut into segments later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::tcp) struct Plan {
-    /// Its first sequence number.
+    /// The first sequence number.
     pub start: Sequence,
-    /// Where its data begins in the queue.
+    /// The offset of the data in the queue.
     pub offset: usize,
-    /// Bytes of data.
+    /// The length of the data in bytes.
     pub length: usize,
-    /// It carries the FIN.
+    /// The segment carries the FIN.
     pub fin: bool,
-    /// Nothing more is queued behind it.
+    /// The segment ends the queued data (PSH).
     pub push: bool,
-    /// It was sent before.
+    /// The segment is a retransmission.
     pub again: bool,
     pub(super) kind: PlanKind,
 }
 
-/// What a segment is for.
+/// The purpose of a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum PlanKind {
     Ordinary,
@@ -32,30 +32,30 @@ pub(super) enum PlanKind {
 }
 
 impl Plan {
-    /// The number behind the segment.
+    /// The sequence number after the segment.
     #[must_use]
     pub(in crate::tcp) fn end(&self) -> Sequence {
         self.start + self.length + usize::from(self.fin)
     }
 }
 
-/// Where the sending half stands.
+/// The state of the sending half that the choice depends on.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Situation {
     /// SND.UNA.
     pub(super) unacknowledged: Sequence,
     /// SND.NXT.
     pub(super) next: Sequence,
-    /// Bytes in the queue, from SND.UNA on.
+    /// The bytes in the queue, which begin at SND.UNA.
     pub(super) queued: usize,
     pub(super) window: PeerWindow,
-    /// Bytes of data in a full segment.
+    /// The bytes of data in a full segment.
     pub(super) segment: usize,
     pub(super) finish: Finish,
 }
 
 impl Situation {
-    /// From SND.UNA to SND.NXT.
+    /// The numbers from SND.UNA to SND.NXT.
     const fn outstanding(&self) -> usize {
         self.next.since(self.unacknowledged)
     }
@@ -65,12 +65,12 @@ impl Situation {
         outstanding - usize::from(self.finish == Finish::Sent && outstanding > 0)
     }
 
-    /// Bytes that were not sent yet.
+    /// The bytes that were not sent yet.
     pub(super) fn unsent(&self) -> usize {
         self.queued.saturating_sub(self.outstanding_data())
     }
 
-    /// The first segment of what is to be sent again from `start` to `end`.
+    /// The first segment of a range that is to be retransmitted, from `start` to `end`.
     pub(super) fn again(&self, start: Sequence, end: Sequence) -> Plan {
         let has_fin = self.finish == Finish::Sent && end == self.next;
         let data = end.since(start) - usize::from(has_fin);
@@ -80,8 +80,9 @@ impl Situation {
         Plan { start, offset, length, fin: has_fin && length == data, push, again: true, kind: PlanKind::Ordinary }
     }
 
-    /// RFC 9293 section 3.8.6.2.1: full segments, or what empties the queue, or half of the largest window. A piece that is
-    /// cut off because of the congestion window is none of these. Of full segments, as many as `most` bytes hold, one at least.
+    /// New data, by the rules of RFC 9293 section 3.8.6.2.1: full segments, or a segment that empties the queue, or one
+    /// of half of the largest window. A piece that the congestion window has cut off is none of these. Several full
+    /// segments are planned together, up to `most` bytes; at least one is allowed.
     pub(super) fn fresh(&self, no_delay: bool, most: usize) -> Option<Plan> {
         let (outstanding, unsent) = (self.outstanding(), self.unsent());
         if unsent == 0 && self.finish != Finish::Wanted {
@@ -90,7 +91,7 @@ impl Situation {
         let usable = self.window.size().saturating_sub(outstanding);
         let mut length = unsent.min(most.max(self.segment)).min(usable);
         let ends = |length: usize| length == unsent;
-        // What is left over of full segments has to be sensible by itself.
+        // The remainder after full segments must satisfy the rules by itself.
         let rest = if length > self.segment { length % self.segment } else { 0 };
         if rest > 0 && !(ends(length) && (no_delay || self.finish == Finish::Wanted)) {
             length -= rest;
@@ -98,7 +99,8 @@ impl Situation {
         let whole = ends(length);
         let fin = whole && self.finish == Finish::Wanted;
         let sensible = length >= self.segment
-            // Nagle's algorithm (RFC 9293 section 3.7.4) holds what is not full back while something is outstanding.
+            // Nagle's algorithm (RFC 9293 section 3.7.4) holds back a segment that is not full while something is
+            // outstanding.
             || (whole && (no_delay || fin || outstanding == 0))
             || (length > 0 && length * 2 >= self.window.largest());
         if !sensible || (length == 0 && !fin) {
@@ -108,7 +110,8 @@ impl Situation {
         Some(Plan { start: self.next, offset, length, fin, push: whole, again: false, kind: PlanKind::Ordinary })
     }
 
-    /// RFC 8985 section 7.3: new data where the peer has room for it, else the end of the `last` range again.
+    /// A loss probe (RFC 8985 section 7.3): new data if the peer's window allows it, else a retransmission of the end
+    /// of the `last` range.
     pub(super) fn loss_probe(&self, last: Option<(Sequence, Sequence)>) -> Option<Plan> {
         if let Some(plan) = self.fresh(true, self.segment) {
             return Some(Plan { kind: PlanKind::LossProbe, ..plan });
@@ -118,10 +121,10 @@ impl Situation {
         Some(Plan { kind: PlanKind::LossProbe, ..self.again(start, end) })
     }
 
-    /// RFC 9293 section 3.8.6.1: an octet that the peer may have no room for; or, where it has some, all that it takes, as
-    /// little as that may be (section 3.8.6.2.1, the override timeout).
+    /// A window probe (RFC 9293 section 3.8.6.1): a byte that the peer may have no room for. If the window is not
+    /// closed but too small, everything that fits, however little (the override timeout of section 3.8.6.2.1).
     pub(super) fn window_probe(&self) -> Option<Plan> {
-        // What is under way asks as well: the window has opened meanwhile.
+        // Data in flight serves as a probe: the window has opened in the meantime.
         if self.queued == 0 || self.outstanding() > 0 {
             return None;
         }
@@ -140,7 +143,7 @@ mod tests {
 
     const UNACKNOWLEDGED: Sequence = Sequence(1000);
 
-    /// `sent` of `queued` bytes are under way.
+    /// `sent` of `queued` bytes are in flight.
     fn situation(queued: usize, sent: usize, window: usize) -> Situation {
         Situation {
             unacknowledged: UNACKNOWLEDGED,
@@ -158,7 +161,7 @@ mod tests {
 
     /// RFC 9293 section 3.7.4.
     #[test]
-    fn what_is_not_full_waits_while_something_is_under_way() {
+    fn a_segment_that_is_not_full_waits_while_data_is_in_flight() {
         assert_eq!(fresh(30, 0, 1000, false), Some((0, 30)));
         assert_eq!(fresh(230, 200, 1000, false), None);
         assert_eq!(fresh(230, 200, 1000, true), Some((200, 30)));
@@ -167,9 +170,9 @@ mod tests {
         assert_eq!(ending.fresh(false, 0).map(|plan| (plan.length, plan.fin)), Some((30, true)));
     }
 
-    /// Several segments that leave as one are what they would have been one by one.
+    /// Several segments that are sent as one follow the same rules as segments that are sent one by one.
     #[test]
-    fn full_segments_leave_together_and_what_is_left_over_as_ever() {
+    fn full_segments_are_planned_together_and_the_remainder_by_the_usual_rules() {
         let fresh = |queued, window, no_delay, most| {
             situation(queued, 100, window).fresh(no_delay, most).map(|plan| (plan.length, plan.push))
         };
@@ -194,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fin_goes_alone_and_is_sent_again_with_what_it_followed() {
+    fn a_fin_is_sent_alone_and_retransmitted_with_the_data_before_it() {
         let ending = Situation { finish: Finish::Wanted, ..situation(0, 0, 0) };
         assert_eq!(ending.fresh(false, 0).map(|plan| (plan.length, plan.fin)), Some((0, true)));
         let ended = Situation { finish: Finish::Sent, ..situation(150, 151, 1000) };

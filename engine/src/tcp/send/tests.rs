@@ -1,4 +1,4 @@
-//! When a sender lets its data go.
+//! When a sender sends its data: pacing, probes and limits.
 
 use super::*;
 use crate::buffer::Charge;
@@ -6,7 +6,7 @@ use crate::tcp::congestion::Algorithm;
 
 const SEGMENT: usize = 1000;
 const RTT: Duration = Duration::from_millis(100);
-/// The initial window in a round trip, times the gain of Startup: 277,300 bytes per second.
+/// The time of a segment at the initial window per round trip, times the gain of Startup: 277,300 bytes per second.
 const EACH: Duration = Duration::from_nanos(3_606_202);
 
 fn at(micros: u64) -> Instant {
@@ -30,14 +30,14 @@ fn sender(algorithm: Algorithm, bytes: usize) -> Sender {
     Sender::new(setup, at(0))
 }
 
-/// Sends what may leave; how many segments.
+/// Sends what may be sent, and returns how many segments that were.
 fn burst(sender: &mut Sender, now: Instant) -> usize {
     let mut count = 0;
     while let Some(plan) = sender.plan(true, 0, now) {
         sender.on_sent(&plan, None, now);
         count += 1;
     }
-    sender.rest(now);
+    sender.on_all_sent(now);
     count
 }
 
@@ -56,7 +56,7 @@ fn acknowledge(sender: &mut Sender, to: usize, sack: &[SackBlock], now: Instant)
 }
 
 #[test]
-fn what_is_ahead_of_the_rate_waits_for_its_time() {
+fn data_ahead_of_the_pacing_rate_waits() {
     let mut sender = sender(Algorithm::Bbr, 100_000);
     assert_eq!(burst(&mut sender, at(0)), 2);
     let due = Instant::ORIGIN + EACH;
@@ -74,9 +74,9 @@ fn without_a_rate_the_window_alone_is_the_limit() {
     }
 }
 
-/// RFC 9002 section 7.8, and RFC 9438 section 5.8 for what does not fill the window.
+/// RFC 9002 section 7.8, and RFC 9438 section 5.8 for an application that does not fill the window.
 #[test]
-fn a_window_that_its_pace_keeps_from_being_filled_grows_and_one_that_too_little_is_written_for_does_not() {
+fn a_window_limited_by_pacing_grows_and_one_limited_by_the_application_does_not() {
     for (written, grows) in [(1 << 20, true), (40 * SEGMENT, false)] {
         let mut sender = sender(Algorithm::Cubic, 70 * SEGMENT);
         // Three round trips of slow start, up to a window that is paced.
@@ -99,7 +99,7 @@ fn a_window_that_its_pace_keeps_from_being_filled_grows_and_one_that_too_little_
 }
 
 #[test]
-fn one_who_has_nothing_to_send_is_not_woken() {
+fn a_sender_with_nothing_to_send_is_not_woken() {
     let mut sender = sender(Algorithm::Bbr, 2500);
     assert_eq!(burst(&mut sender, at(0)), 2);
     let due = Instant::ORIGIN + EACH;
@@ -111,7 +111,7 @@ fn one_who_has_nothing_to_send_is_not_woken() {
 }
 
 #[test]
-fn what_is_sent_again_is_paced_and_probes_are_not() {
+fn retransmissions_are_paced_and_probes_are_not() {
     let mut paced = sender(Algorithm::Bbr, 10_000);
     burst(&mut paced, at(0));
     while let Some(due) = paced.next_timeout().filter(|due| *due < at(100_000)) {
@@ -119,7 +119,7 @@ fn what_is_sent_again_is_paced_and_probes_are_not() {
         burst(&mut paced, due);
     }
     assert_eq!(paced.next(), Sequence(10_000));
-    // The last has left a while ago. Five are lost.
+    // The last segment was sent a while ago. Five are lost.
     let now = at(100_000);
     acknowledge(&mut paced, 0, &[(Sequence(5000), Sequence(10_000))], now);
     assert_eq!(paced.recovery().lost_now(), 5000);
@@ -127,10 +127,10 @@ fn what_is_sent_again_is_paced_and_probes_are_not() {
     let due = paced.next_timeout().expect("the others wait");
     assert!(due > now && due < now + 2 * EACH);
     assert_eq!(burst(&mut paced, due), 1);
-    // A loss probe leaves though the credit is used up.
+    // A loss probe is sent although the credit is used up.
     let mut probing = sender(Algorithm::Bbr, 100_000);
     burst(&mut probing, at(0));
-    probing.urge = Some(Urge::LossProbe);
+    probing.probe_request = Some(ProbeRequest::LossProbe);
     let plan = probing.plan(true, 0, at(0)).expect("a probe is not paced");
     assert_eq!(plan.kind, PlanKind::LossProbe);
     assert_eq!(probing.next_timeout().map(|at| at > Instant::ORIGIN + RTT), Some(true), "nothing is held back for it");
@@ -152,26 +152,26 @@ fn a_timeout_is_not_kept_waiting_by_pacing() {
 
 /// Sections 4.1.2.4 and 5.4.1 of draft-ietf-ccwg-bbr.
 #[test]
-fn a_silence_is_known_to_be_the_applications() {
+fn a_silence_counts_as_limited_by_the_application() {
     let mut resting = sender(Algorithm::Bbr, 2 * SEGMENT);
     assert_eq!(burst(&mut resting, at(0)), 2);
     acknowledge(&mut resting, 2 * SEGMENT, &[], at(100_000));
     assert!(resting.recovery().is_resting());
-    // Six seconds later the queue of the path has had its time to go: the round-trip time need not be measured anew.
+    // Six seconds later the queue of the path has drained: the round-trip time need not be measured again.
     resting.write(&[7; 2 * SEGMENT], &Memory::HEAP);
     assert_eq!(burst(&mut resting, at(6_000_000)), 2);
     acknowledge(&mut resting, 4 * SEGMENT, &[], at(6_100_000));
     assert!(!resting.congestion().holds_back());
-    // Where there is more to send, nothing rests.
+    // If there is more to send, the sender is not idle.
     let mut busy = sender(Algorithm::Bbr, 100 * SEGMENT);
     burst(&mut busy, at(0));
     acknowledge(&mut busy, 2 * SEGMENT, &[], at(100_000));
     assert!(!busy.recovery().is_resting());
 }
 
-/// What is remembered of single bytes is bounded, and the others leave together once some are acknowledged.
+/// The memory for segments of single bytes is bounded; the other bytes are sent together once some are acknowledged.
 #[test]
-fn many_small_segments_keep_the_next_one_waiting() {
+fn many_small_segments_in_flight_hold_the_next_one_back() {
     let mut sender = sender(Algorithm::None, 0);
     let left: usize = (0..5000)
         .map(|_| {
@@ -179,9 +179,9 @@ fn many_small_segments_keep_the_next_one_waiting() {
             burst(&mut sender, at(0))
         })
         .sum();
-    // Of those that wait, full segments leave as they come to be.
-    let full = (5000 - MOST_SMALL) / SEGMENT;
-    assert_eq!((left, sender.recovery().ranges()), (MOST_SMALL + full, MOST_SMALL + full));
+    // The waiting bytes are sent as full segments once enough of them wait.
+    let full = (5000 - MAX_SMALL) / SEGMENT;
+    assert_eq!((left, sender.recovery().ranges()), (MAX_SMALL + full, MAX_SMALL + full));
     acknowledge(&mut sender, full, &[], at(100_000));
     assert_eq!(burst(&mut sender, at(100_000)), 0);
     acknowledge(&mut sender, full + 1, &[], at(100_000));

@@ -1,8 +1,8 @@
-//! The peer's window.
+//! The peer's receive window.
 
 use crate::tcp::sequence::Sequence;
 
-/// SND.WND in bytes, as the peer's segments set it.
+/// SND.WND in bytes, as set by the peer's segments.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct PeerWindow {
     // Windows have at most 30 bits (RFC 7323 section 2.3).
@@ -13,7 +13,7 @@ pub(super) struct PeerWindow {
 }
 
 impl PeerWindow {
-    /// The window that a segment with these numbers gave.
+    /// The window that a segment with these numbers offered.
     pub(super) fn new(sequence: Sequence, acknowledgement: Sequence, size: usize) -> Self {
         let size = in_bits(size);
         Self { size, largest: size, updated_by: (sequence, acknowledgement) }
@@ -23,12 +23,13 @@ impl PeerWindow {
         self.size as usize
     }
 
-    /// The largest that it ever was (Max.SND.WND).
+    /// The largest window so far (Max.SND.WND).
     pub(super) const fn largest(&self) -> usize {
         self.largest as usize
     }
 
-    /// Takes the window of a segment, unless it is an old one (RFC 9293 section 3.10.7.4). Whether it changed.
+    /// Sets the window from a segment, unless the segment is an old one (RFC 9293 section 3.10.7.4). Returns whether
+    /// the window changed.
     pub(super) fn update(&mut self, sequence: Sequence, acknowledgement: Sequence, size: usize) -> bool {
         let (by_sequence, by_acknowledgement) = self.updated_by;
         let newer = by_sequence.before(sequence)
@@ -42,8 +43,8 @@ impl PeerWindow {
         core::mem::replace(&mut self.size, size) != size
     }
 
-    /// Whether a segment of this many bytes does not fit, and what fits is less than half of what it ever was: then it is
-    /// not worth a segment (RFC 9293 section 3.8.6.2.1).
+    /// Whether a segment of this many bytes does not fit, and the window is less than half of the largest so far. It is
+    /// then not worth a segment (RFC 9293 section 3.8.6.2.1).
     pub(super) const fn is_too_small_for(&self, length: usize) -> bool {
         self.size() < length && (self.size == 0 || self.size * 2 < self.largest)
     }

@@ -17,8 +17,16 @@ const PLAIN: Remnant = Remnant {
     timestamp: None,
 };
 const STAMPED: Remnant = Remnant { timestamp: Some(CLOCK), ..PLAIN };
-const ACK: Arrival =
-    Arrival { syn: false, ack: true, rst: false, fin: false, sequence: Sequence(200), length: 0, timestamp: None };
+const ACK: Arrival = Arrival {
+    syn: false,
+    is_acceptable: true,
+    ack: true,
+    rst: false,
+    fin: false,
+    sequence: Sequence(200),
+    length: 0,
+    timestamp: None,
+};
 const RST: Arrival = Arrival { rst: true, ..ACK };
 const SYN: Arrival = Arrival { syn: true, ack: false, sequence: Sequence(150), ..ACK };
 const FIN: Arrival = Arrival { fin: true, sequence: Sequence(199), ..ACK };
@@ -56,6 +64,17 @@ fn a_repeated_fin_is_acknowledged_and_restarts_the_wait() {
     assert_eq!(waiting.len(), 1, "the wait began anew at 7 s");
     waiting.expire(at(17));
     assert_eq!((waiting.len(), waiting.next()), (0, None));
+}
+
+/// RFC 9293 section 3.6.1 (MUST-13): only a new connection ends the wait.
+#[test]
+fn a_syn_that_nobody_accepts_does_not_end_the_wait() {
+    let mut waiting = waiting_with(PLAIN);
+    let new = Arrival { sequence: Sequence(201), ..SYN };
+    let refused = Arrival { is_acceptable: false, ..new };
+    assert_eq!(waiting.receive(&tuple(1), &refused, at(1)), Some(Verdict::Acknowledge(PLAIN)));
+    assert_eq!((waiting.len(), waiting.next()), (1, Some(at(10))));
+    assert!(matches!(waiting.receive(&tuple(1), &new, at(1)), Some(Verdict::Renew { .. })));
 }
 
 #[test]
@@ -106,7 +125,7 @@ fn with_timestamps_a_syn_is_newer_by_its_timestamp() {
 }
 
 #[test]
-fn the_answer_to_an_answered_syn_makes_room_for_its_repetition() {
+fn a_reset_that_answers_the_acknowledgement_of_a_syn_removes_the_record() {
     let mut waiting = waiting_with(PLAIN);
     assert_eq!(waiting.receive(&tuple(1), &SYN, at(1)), Some(Verdict::Acknowledge(PLAIN)));
     let elsewhere = Arrival { sequence: Sequence(199), ..RST };
@@ -171,7 +190,7 @@ fn a_tuple_is_reusable_after_a_second_with_timestamps_and_after_half_the_wait_wi
 }
 
 #[test]
-fn ends_are_told_apart() {
+fn tuples_that_differ_in_one_part_are_different() {
     let mut waiting = waiting_with(PLAIN);
     let (local, remote) = (tuple(1).local(), tuple(1).remote());
     let v6 = |address: Ipv6Addr| SocketAddr::from((address, 5000));
@@ -194,7 +213,7 @@ fn ends_are_told_apart() {
 }
 
 #[test]
-fn the_oldest_gives_way_when_there_are_too_many() {
+fn the_oldest_record_is_dropped_when_there_are_too_many() {
     let mut waiting = waiting(3);
     for peer in 1..=3 {
         waiting.insert(tuple(peer), PLAIN, at(u64::from(peer)));
@@ -207,7 +226,7 @@ fn the_oldest_gives_way_when_there_are_too_many() {
 }
 
 #[test]
-fn no_record_is_kept_where_none_may_be() {
+fn no_record_is_kept_if_the_limit_is_zero() {
     let mut waiting = waiting(0);
     waiting.insert(tuple(1), PLAIN, at(0));
     assert!(waiting.is_empty());
@@ -222,8 +241,8 @@ fn a_hundred_thousand_records_fit_into_16_mib() {
         let before = waiting.held();
         waiting.insert(tuple(peer), STAMPED, at(0));
         let after = waiting.held();
-        // While it grows, what it held may lie beside what it holds now.
-        assert!(waiting.records.capacity() - waiting.len() < MOST_GROWTH, "room grows by bounded steps");
+        // While the table grows, the old and the new memory exist at the same time.
+        assert!(waiting.records.capacity() - waiting.len() < MAX_GROWTH, "room grows by bounded steps");
         peak = peak.max(if after > before { before + after } else { after });
     }
     assert_eq!(waiting.len(), 100_000);

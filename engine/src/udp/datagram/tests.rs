@@ -25,7 +25,7 @@ fn parse(source: SocketAddr, destination: SocketAddr, bytes: &[u8]) -> Result<Re
 }
 
 #[test]
-fn a_datagram_is_as_the_rfc_draws_it() {
+fn a_datagram_has_the_layout_of_the_rfc() {
     let bytes = written(v4(1, 0x1234), v4(2, 53), b"abc", Checksums::All);
     // c000 + 0201 + c000 + 0202 + 0011 + 000b, 1234 + 0035 + 000b, 6162 + 6300: the sum is 25af5, with the carry 5af7.
     assert_eq!(bytes, [0x12, 0x34, 0, 53, 0, 11, 0xa5, 0x08, b'a', b'b', b'c']);
@@ -34,7 +34,7 @@ fn a_datagram_is_as_the_rfc_draws_it() {
 }
 
 #[test]
-fn what_is_written_is_read_again_wherever_its_parts_are_cut() {
+fn a_written_datagram_is_parsed_again_however_its_payload_is_divided() {
     let mut random = Random::new([1; 32]);
     for round in 0..500 {
         let payload: Vec<u8> = (0..random.range(0..=200)).map(|_| random.next_u32() as u8).collect();
@@ -51,7 +51,7 @@ fn what_is_written_is_read_again_wherever_its_parts_are_cut() {
 }
 
 #[test]
-fn padding_is_cut_and_what_is_missing_is_not_made_up() {
+fn padding_is_removed_and_truncated_datagrams_are_refused() {
     let mut bytes = written(v4(1, 7), v4(2, 9), b"abcd", Checksums::All);
     for length in 0..bytes.len() {
         let error = if length < HEADER { Malformed::Short } else { Malformed::Length };
@@ -66,7 +66,7 @@ fn padding_is_cut_and_what_is_missing_is_not_made_up() {
 }
 
 #[test]
-fn a_checksum_that_is_wrong_is_noticed_in_every_bit() {
+fn every_wrong_bit_is_detected_by_the_checksum() {
     for (source, destination) in [(v4(1, 7), v4(2, 9)), (v6(1, 7), v6(2, 9))] {
         let bytes = written(source, destination, b"abcde", Checksums::All);
         for bit in 0..bytes.len() * 8 {
@@ -85,7 +85,7 @@ fn a_checksum_that_is_wrong_is_noticed_in_every_bit() {
 }
 
 #[test]
-fn no_checksum_is_one_over_ipv4_and_none_over_ipv6() {
+fn a_missing_checksum_is_accepted_over_ipv4_and_refused_over_ipv6() {
     let bytes = written(v4(1, 7), v4(2, 9), b"abc", Checksums::None);
     assert_eq!(&bytes[6..8], [0, 0]);
     assert!(parse(v4(1, 7), v4(2, 9), &bytes).is_ok());
@@ -96,7 +96,7 @@ fn no_checksum_is_one_over_ipv4_and_none_over_ipv6() {
 
 #[test]
 fn a_checksum_of_0_is_written_as_all_ones() {
-    // The payload makes up what the rest of the sum lacks.
+    // The payload is chosen so that the checksum becomes 0.
     let without = written(v4(1, 7), v4(2, 9), &[0, 0], Checksums::All);
     let bytes = written(v4(1, 7), v4(2, 9), &without[6..8], Checksums::All);
     assert_eq!(&bytes[6..8], [0xff, 0xff]);
@@ -104,10 +104,10 @@ fn a_checksum_of_0_is_written_as_all_ones() {
 }
 
 #[test]
-fn a_device_is_given_the_sum_of_the_addresses() {
+fn a_device_is_given_the_checksum_of_the_pseudo_header() {
     for (source, destination) in [(v4(1, 7), v4(2, 9)), (v6(1, 7), v6(2, 9))] {
         let partial = written(source, destination, b"abc", Checksums::Partial);
-        // A device sums up what it is given, the field included, and writes the complement.
+        // The device sums the header and data, including the checksum field, and writes the complement.
         let sum = smoltcp::wire::checksum::data(&partial);
         let whole = written(source, destination, b"abc", Checksums::All);
         assert_eq!((!sum).to_be_bytes(), whole[6..8]);
@@ -115,7 +115,7 @@ fn a_device_is_given_the_sum_of_the_addresses() {
 }
 
 #[test]
-fn nobody_has_port_0_but_a_sender_that_wants_no_answer() {
+fn only_the_source_port_may_be_0() {
     let bytes = written(v4(1, 0), v4(2, 9), b"abc", Checksums::All);
     assert_eq!(parse(v4(1, 0), v4(2, 9), &bytes).map(|received| received.source), Ok(v4(1, 0)));
     let bytes = written(v4(1, 7), v4(2, 0), b"abc", Checksums::All);
@@ -123,7 +123,7 @@ fn nobody_has_port_0_but_a_sender_that_wants_no_answer() {
 }
 
 #[test]
-fn what_cannot_be_written_is_refused() {
+fn datagrams_that_cannot_be_written_are_refused() {
     let payload = vec![0; 65_528];
     let mut into = vec![0; 65_536];
     let mut attempt = |from, to, length| write(from, to, payload[..length].into(), Checksums::All, &mut into);
@@ -139,7 +139,7 @@ fn what_cannot_be_written_is_refused() {
 }
 
 #[test]
-fn no_bytes_are_read_out_of_their_bounds() {
+fn arbitrary_bytes_do_not_panic() {
     let mut random = Random::new([2; 32]);
     let valid = written(v6(1, 7), v6(2, 9), b"some payload", Checksums::All);
     for round in 0..20_000 {

@@ -16,7 +16,7 @@ fn of(remote: SocketAddr, length: usize) -> Datagram {
 }
 
 #[test]
-fn datagrams_come_out_as_they_went_in_and_in_their_order() {
+fn datagrams_are_returned_unchanged_and_in_order() {
     let mut queue = Queue::new(1 << 16);
     assert_eq!(queue.take().err(), Some(TakeError::Empty));
     for length in [3, 0, 5] {
@@ -59,7 +59,7 @@ fn empty_datagrams_are_bounded_too_and_so_is_their_list() {
 }
 
 #[test]
-fn a_slice_is_kept_where_it_lies_and_counts_for_the_memory_it_keeps() {
+fn a_slice_is_kept_by_reference_and_charged_for_the_memory_it_keeps() {
     let mut buffer = Memory::HEAP.buffer(2048);
     buffer.set_length(2048);
     let packet = buffer.share();
@@ -108,7 +108,7 @@ fn a_connected_queue_is_for_one_peer() {
 }
 
 #[test]
-fn what_the_path_says_of_the_peer_is_told_once_and_before_datagrams() {
+fn an_error_about_the_peer_is_returned_once_and_before_datagrams() {
     let mut queue = Queue::new(1 << 16);
     assert!(!queue.fail(end(2), PathError::Unreachable), "nobody knows which datagram it is about");
     queue.set_peer(Some(end(2)));
@@ -130,7 +130,7 @@ fn what_the_path_says_of_the_peer_is_told_once_and_before_datagrams() {
 }
 
 #[test]
-fn a_peer_is_known_by_its_scope_where_it_was_named_with_one() {
+fn a_peer_with_a_scope_matches_only_that_scope() {
     let v6 = |scope, flow| {
         let address = core::net::Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1);
         SocketAddr::V6(core::net::SocketAddrV6::new(address, 9, flow, scope))

@@ -39,7 +39,7 @@ impl Parser {
         }
     }
 
-    /// Values up to `close`.
+    /// Values up to the symbol `close`.
     fn list(&mut self, close: char) -> Result<Vec<Value>> {
         let mut values = Vec::new();
         while !self.accept(close) {
@@ -91,7 +91,7 @@ impl Parser {
         Ok(value)
     }
 
-    /// Texts that follow each other are one; `"abc"...` is its beginning.
+    /// Consecutive strings are concatenated. `"abc"...` stands for its prefix.
     fn text(&mut self, mut text: String) -> String {
         while let Some(Kind::Text(more)) = self.peek() {
             text.push_str(more);

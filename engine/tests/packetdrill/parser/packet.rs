@@ -1,4 +1,4 @@
-//! Packets.
+//! Parsing of packets.
 
 use super::{Parser, Result, Unreadable};
 use crate::packetdrill::lexer::Kind;
@@ -110,7 +110,7 @@ impl Parser {
         Ok(Segment { ip, ports, flags, start, length, acknowledgement, window, urgent, options })
     }
 
-    /// Letters, a point for ACK, and the counter of AccECN in digits.
+    /// Flag letters, a period for ACK, and the AccECN counter in digits.
     fn flags(&mut self) -> Result<Flags> {
         if self.accept('-') {
             return Ok(Flags::default());
@@ -128,7 +128,7 @@ impl Parser {
             return self.unexpected("flags");
         }
         if let Some(Kind::Float(counter)) = self.peek() {
-            // `.5`: ACK, and the three bits that count marks.
+            // `.5`: ACK, and the three bits of the AccECN counter.
             let Some(counter) = counter.strip_prefix('.').and_then(|digits| digits.parse::<u16>().ok()) else {
                 return self.unexpected("flags");
             };
@@ -222,7 +222,7 @@ impl Parser {
         Ok(TcpOption::Timestamps { value, echo, echo_is_live: self.accept('!') })
     }
 
-    /// Octets in hexadecimal: a word, a number or, as `raw` wants it for the sake of zeros in front, in quotes.
+    /// Octets in hexadecimal: a word, a number, or a quoted string. `raw` uses quotes to keep leading zeros.
     fn octets(&mut self) -> Result<Vec<u8>> {
         let text = match self.peek() {
             Some(Kind::Integer(number)) => number.to_string(),

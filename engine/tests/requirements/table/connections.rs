@@ -1,4 +1,5 @@
-//! RFC 9293 appendix B, from initial sequence numbers to keep-alives; and what RFC 1122 section 4.2.3.1 asks of timeouts.
+//! RFC 9293 appendix B, from initial sequence numbers to keep-alives, and the requirements of RFC 1122 section 4.2.3.1
+//! about timeouts.
 
 use super::{Row, asserted, in_part, not_offered};
 
@@ -39,7 +40,7 @@ pub(super) const ROWS: &[Row] = &[
         "MUST-41",
         "a passive OPEN affects no other connection",
         &[
-            "engine/tests/requirements/addresses.rs::who_comes_to_listen_finds_connections_being_made_and_leaves_them_alone",
+            "engine/tests/requirements/addresses.rs::a_new_listener_does_not_affect_connection_attempts_in_progress",
             "tests/suite/tcp/ports.rs::a_listener_is_bound_beside_live_connections_of_a_dropped_one",
         ],
     ),
@@ -47,7 +48,7 @@ pub(super) const ROWS: &[Row] = &[
         "MUST-42",
         "LISTEN goes beside SYN-SENT and SYN-RECEIVED at the same port",
         &[
-            "engine/tests/requirements/addresses.rs::who_comes_to_listen_finds_connections_being_made_and_leaves_them_alone",
+            "engine/tests/requirements/addresses.rs::a_new_listener_does_not_affect_connection_attempts_in_progress",
             "tests/suite/tcp/bound.rs::nobody_comes_to_listen_at_a_port_that_a_connection_is_being_made_from",
         ],
         "the host keeps a port that was bound by number to its socket until that is connected, as Linux does without \
@@ -59,7 +60,7 @@ pub(super) const ROWS: &[Row] = &[
         &[
             "tests/suite/lifecycle/selection.rs::the_longest_prefix_over_all_interfaces_decides",
             "tests/suite/tcp/connect.rs::both_ends_know_each_other",
-            "engine/src/ip/addresses/tests.rs::sources_are_those_of_the_examples_of_rfc_6724",
+            "engine/src/ip/addresses/tests.rs::selection_matches_the_examples_of_rfc_6724",
         ],
     ),
     asserted(
@@ -74,7 +75,7 @@ pub(super) const ROWS: &[Row] = &[
         "MUST-46",
         "OPEN to an invalid, broadcast or multicast address is an error",
         &[
-            "engine/tests/requirements/addresses.rs::nobody_connects_to_an_address_that_is_no_hosts",
+            "engine/tests/requirements/addresses.rs::connecting_to_an_address_of_no_single_host_fails",
             "tests/suite/tcp/options.rs::bad_arguments_are_errors_and_leave_nothing",
         ],
     ),
@@ -82,7 +83,7 @@ pub(super) const ROWS: &[Row] = &[
         "MUST-57",
         "what comes to broadcast or multicast addresses is dropped in silence",
         &[
-            "engine/tests/requirements/addresses.rs::nothing_from_or_for_an_address_that_is_no_hosts_is_answered",
+            "engine/tests/requirements/addresses.rs::segments_from_or_to_an_address_of_no_single_host_are_not_answered",
             "tests/suite/hostile/packets.rs::packets_for_many_are_not_answered_when_nobody_takes_them",
         ],
     ),
@@ -167,14 +168,14 @@ pub(super) const ROWS: &[Row] = &[
         &[
             "data/every-second-full-segment.pkt",
             "data/ack-rides-on-data.pkt",
-            "engine/tests/requirements/answers.rs::what_has_arrived_together_is_acknowledged_once",
+            "engine/tests/requirements/answers.rs::segments_that_arrive_together_are_acknowledged_once",
         ],
     ),
     asserted("SHLD-31", "segments out of order are kept", &["data/in-reverse-order.pkt", "data/out-of-order.pkt"]),
     asserted(
         "MUST-59",
         "all that has arrived is processed before an acknowledgement leaves",
-        &["engine/tests/requirements/answers.rs::what_has_arrived_together_is_acknowledged_once"],
+        &["engine/tests/requirements/answers.rs::segments_that_arrive_together_are_acknowledged_once"],
     ),
     asserted("MAY-13", "a segment out of order may be acknowledged at once", &["data/out-of-order.pkt"]),
     asserted("SHLD-18", "acknowledgements are delayed", &["data/delayed-ack.pkt"]),
@@ -238,9 +239,7 @@ pub(super) const ROWS: &[Row] = &[
     asserted(
         "SHLD-11",
         "R2 is 100 seconds at least",
-        &[
-            "engine/tests/requirements/failures.rs::without_another_value_text_is_sent_again_for_more_than_a_hundred_seconds",
-        ],
+        &["engine/tests/requirements/failures.rs::by_default_text_is_retransmitted_for_more_than_a_hundred_seconds"],
     ),
     asserted(
         "MUST-22",

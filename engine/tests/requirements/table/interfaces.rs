@@ -1,4 +1,4 @@
-//! RFC 9293 appendix B, from options of IP to congestion control.
+//! RFC 9293 appendix B, from IP options to congestion control.
 
 use super::{Row, asserted, in_part, not_offered};
 
@@ -8,12 +8,12 @@ const NO_SOURCE_ROUTES: &str = "WASI sockets cannot name a route, and packets wi
 const TRAFFIC_CLASS: &str = "data/traffic-class-is-set.pkt";
 
 pub(super) const ROWS: &[Row] = &[
-    // Options of IP.
+    // IP options.
     asserted(
         "MUST-50",
         "options of IP that nobody knows are ignored",
         &[
-            "engine/tests/requirements/checks.rs::options_of_ip_do_not_keep_a_segment_out",
+            "engine/tests/requirements/checks.rs::ip_options_do_not_prevent_a_segment_from_being_accepted",
             "tests/suite/hostile/packets.rs::ipv4_options_do_no_harm",
         ],
     ),
@@ -47,7 +47,7 @@ pub(super) const ROWS: &[Row] = &[
         "MUST-56",
         "soft errors end no connection",
         &[
-            "engine/tests/requirements/failures.rs::an_error_of_the_way_ends_an_attempt_and_no_connection",
+            "engine/tests/requirements/failures.rs::a_path_error_ends_a_connection_attempt_but_no_established_connection",
             "tests/suite/hostile/errors.rs::an_established_connection_survives_every_forged_error",
         ],
         "they end an attempt to connect, which RFC 9293 notes as common (RFC 5461 section 4), so that nobody waits in vain",
@@ -56,7 +56,7 @@ pub(super) const ROWS: &[Row] = &[
         "SHLD-26",
         "hard errors end the connection",
         &[
-            "engine/tests/requirements/failures.rs::an_error_of_the_way_ends_an_attempt_and_no_connection",
+            "engine/tests/requirements/failures.rs::a_path_error_ends_a_connection_attempt_but_no_established_connection",
             "tests/suite/hostile/errors.rs::a_connection_attempt_fails_by_an_error_that_quotes_its_very_segment_and_no_other",
         ],
         "they end an attempt to connect alone: whoever guesses two ports could end what is established (RFC 5927 section 5.2)",
@@ -72,7 +72,7 @@ pub(super) const ROWS: &[Row] = &[
         "MUST-63",
         "a SYN from an invalid address is ignored",
         &[
-            "engine/tests/requirements/addresses.rs::nothing_from_or_for_an_address_that_is_no_hosts_is_answered",
+            "engine/tests/requirements/addresses.rs::segments_from_or_to_an_address_of_no_single_host_are_not_answered",
             "tests/suite/hostile/packets.rs::addresses_that_no_host_has_get_no_answer",
         ],
     ),

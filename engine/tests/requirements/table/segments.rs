@@ -66,7 +66,7 @@ pub(super) const ROWS: &[Row] = &[
         "then less and less often",
         &[
             "window/probes-back-off.pkt",
-            "engine/src/tcp/send/alarms.rs::a_shut_window_is_asked_for_less_and_less_often",
+            "engine/src/tcp/send/alarms.rs::a_closed_window_is_probed_at_increasing_intervals",
         ],
     ),
     asserted("MUST-37", "it may stay zero while the peer answers", &["window/closed-for-an-hour.pkt"]),
@@ -105,7 +105,7 @@ pub(super) const ROWS: &[Row] = &[
         "MUST-68",
         "all but EOL and NOP have a length",
         &[
-            "engine/tests/requirements/checks.rs::options_have_lengths_and_are_filled_up_with_zeros",
+            "engine/tests/requirements/checks.rs::options_have_lengths_and_are_padded_with_zeros",
             "options/unknown-options-are-skipped.pkt",
         ],
     ),
@@ -152,7 +152,7 @@ pub(super) const ROWS: &[Row] = &[
     asserted(
         "SHLD-6",
         "the MSS accounts for an MTU that varies",
-        &["engine/tests/requirements/checks.rs::the_segment_size_that_is_told_follows_the_links_mtu"],
+        &["engine/tests/requirements/checks.rs::the_announced_mss_follows_the_mtu_of_the_link"],
     ),
     asserted(
         "MUST-65",
@@ -167,21 +167,19 @@ pub(super) const ROWS: &[Row] = &[
     asserted(
         "MUST-69",
         "the padding is zeros",
-        &["engine/tests/requirements/checks.rs::options_have_lengths_and_are_filled_up_with_zeros"],
+        &["engine/tests/requirements/checks.rs::options_have_lengths_and_are_padded_with_zeros"],
     ),
     // Checksums.
     asserted(
         "MUST-2",
         "the sender computes the checksum",
-        &[
-            "engine/tests/requirements/checks.rs::every_segment_that_leaves_has_the_checksum_of_itself_and_its_pseudo_header",
-        ],
+        &["engine/tests/requirements/checks.rs::every_sent_segment_has_a_correct_checksum"],
     ),
     asserted(
         "MUST-3",
         "the receiver checks it",
         &[
-            "engine/tests/requirements/checks.rs::what_has_a_wrong_checksum_is_dropped",
+            "engine/tests/requirements/checks.rs::a_segment_with_a_wrong_checksum_is_dropped",
             "tests/suite/hostile/mutation.rs::corrupt_copies_do_not_corrupt_or_end_a_connection",
         ],
     ),

@@ -1,4 +1,4 @@
-//! What has to hold in a world.
+//! The checks of a world.
 
 use core::fmt::Write;
 use core::time::Duration;
@@ -11,7 +11,7 @@ use crate::worlds::link::Conditions;
 use crate::worlds::plan::{ConnectionPlan, Opening, PLENTY, Plan, Step};
 
 impl World {
-    /// How long an honest connection may be without progress, by what the link does.
+    /// How long a working connection may be without progress, depending on the link.
     pub(super) fn longest_gap(&self) -> Duration {
         let seconds = |time: Duration| time.as_secs_f64();
         let conditions = &self.plan.conditions;
@@ -21,7 +21,7 @@ impl World {
         let dark = worst(|one| one.blackout.map_or(0.0, |(start, end)| (end - start).as_secs_f64()));
         let round: f64 = conditions.iter().map(|one| seconds(one.delay + one.jitter)).sum();
         let full = if self.plan.full > 0 { 1.0 } else { 0.0 };
-        // So many in a row are lost once in 10^9 times.
+        // A run of this many losses has a probability of 10^-9.
         let both = 1.0 - (1.0 - loss) * (1.0 - loss);
         let mut failures = if both > 0.0 { (1e-9f64.ln() / both.ln()).ceil() } else { 0.0 };
         if queue > 0.0 {
@@ -55,7 +55,7 @@ impl World {
             .find(|(connection, _, end)| !end.released && (dead || self.now - latest(*connection) > gap))
             .map(|(connection, ..)| *connection);
         if let Some(connection) = stalled {
-            // In a fragile world a connection may be over for one end and not for the other.
+            // In a fragile world a connection may have ended at one end only.
             if dead && self.plan.fragile {
                 for (.., end) in &mut self.ends {
                     if !end.released {
@@ -71,8 +71,8 @@ impl World {
         }
     }
 
-    /// How long a world of honest owners may take in all: what they rest, and for each connection the bytes by the windows
-    /// and the rate that there are, with some time for everything that was lost.
+    /// The maximum duration of a world whose owners behave: their pauses, and for each connection the time for its
+    /// bytes by the windows and the rate, with an allowance for losses.
     fn longest_life(&self) -> Duration {
         let conditions = &self.plan.conditions;
         let round: f64 = conditions.iter().map(|one| (one.delay + one.jitter).as_secs_f64()).sum();
@@ -82,7 +82,7 @@ impl World {
         let mut seconds = 4.0 + self.plan.unresolved.as_secs_f64() * 2.0 + lost as f64;
         for plan in &self.plan.connections {
             let rounds = if let Opening::Again(_, rounds) = plan.opening { f64::from(rounds) } else { 1.0 };
-            // Without timestamps, a pair of ends is not used again before half of TIME-WAIT is over.
+            // Without timestamps, a pair of ends is not reused before half of TIME-WAIT is over.
             if rounds > 1.0 && plan.options.iter().any(|options| !options.timestamps) {
                 seconds += 32.0 * rounds;
             }
@@ -100,7 +100,8 @@ impl World {
                         }
                         Step::Pause(time) => one += time.as_secs_f64(),
                         Step::ReceiveBuffer(size) => {
-                            // A window that is less than half of what it was is used by the override timeout.
+                            // If the window is less than half of what it was, only the override timeout makes the
+                            // sender use it.
                             slow |= size < plan.options[1 - host].receive_buffer;
                             window = window.min(size);
                         }
@@ -113,7 +114,7 @@ impl World {
             }
             seconds += one * rounds;
         }
-        // What there is no memory for is dropped, and sent again after a second or so.
+        // Segments without memory are dropped, and sent again after about a second.
         Duration::from_secs_f64(if self.plan.most_bytes < PLENTY { seconds * 30.0 } else { seconds })
     }
 
@@ -122,7 +123,7 @@ impl World {
             return;
         }
         for host in &self.hosts {
-            // A ring no larger than half as large again as its limit, and the records of what is in flight.
+            // A ring of at most 1.5 times its limit, and the records of segments in flight.
             let limits: usize = host
                 .tcp
                 .connections()
@@ -188,12 +189,12 @@ impl World {
         assert!(retransmitted <= packets);
         let honest = self.plan.conditions.iter().all(Conditions::is_faithful) && self.plan.full == 0;
         let quick = self.plan.unresolved.is_zero() && self.plan.narrows.is_none() && self.plan.backlog > 4;
-        // Without timestamps, a SYN for what the peer remembers may look like an old one.
+        // Without timestamps, a SYN for a pair of ends that the peer remembers may look like an old one.
         let renews = |plan: &ConnectionPlan| {
             matches!(plan.opening, Opening::Again(..)) && plan.options.iter().any(|options| !options.timestamps)
         };
-        // While the octet that asks for a window is under way, the peer may have taken it, and acknowledgements that do not
-        // know of it yet come too late.
+        // While a window probe is under way, the peer may have accepted its octet already, and acknowledgements that do
+        // not include it yet arrive too late.
         let quick = quick && !self.shut && !self.plan.connections.iter().any(renews);
         let quick = quick && self.plan.most_bytes == PLENTY;
         if honest && quick && self.plan.orderly && self.plan.conditions.iter().all(|one| one.jitter.is_zero()) {
@@ -215,7 +216,7 @@ impl World {
         outcomes
     }
 
-    /// What is to be known of a world in which something is wrong.
+    /// The description of a world in which a check failed.
     pub(super) fn describe(&self, what: &str) -> String {
         let mut text = format!("seed {} at {:?}: {what}\n", self.plan.seed, self.now.since_origin());
         let plan = Plan { connections: Vec::new(), ..self.plan.clone() };

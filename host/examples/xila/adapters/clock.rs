@@ -1,4 +1,4 @@
-//! Monotonic time, which is embassy's: Xila's own is the time of day, and may step.
+//! The monotonic clock, which is embassy's: Xila's own clock is the time of day and may step.
 
 use core::time::Duration;
 use std::sync::Arc;
@@ -9,8 +9,8 @@ use xila_network_host::platform::{Clock, Instant, alarms};
 use crate::System;
 use crate::xila::task;
 
-/// A clock, and the task that wakes those who wait for its timers. A timer of embassy's is waited for there and nowhere
-/// else: it panics in wasmtime, whose wakers are not embassy's.
+/// Makes a clock, and starts the task that wakes the tasks that wait for its timers. Only that task waits for a timer
+/// of embassy, which panics when it is polled by wasmtime, because wasmtime's wakers are not embassy's.
 pub(super) async fn start(system: &System) -> Result<Arc<dyn Clock>, task::Error> {
     let (clock, alarms) = alarms::clock(now);
     let ring = move |_| alarms.run(|deadline| Timer::at(not_before(deadline)));
@@ -22,7 +22,7 @@ fn now() -> Instant {
     Instant::from_origin(Duration::from_micros(embassy_time::Instant::now().as_micros()))
 }
 
-/// The first tick of embassy's, a microsecond each, that is not before `deadline`.
+/// The first tick of embassy's clock that is not before `deadline`. A tick is a microsecond.
 fn not_before(deadline: Instant) -> embassy_time::Instant {
     let microseconds = deadline.since_origin().as_nanos().div_ceil(1000);
     u64::try_from(microseconds).map_or(embassy_time::Instant::MAX, embassy_time::Instant::from_micros)

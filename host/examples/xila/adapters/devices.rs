@@ -1,4 +1,4 @@
-//! Xila's virtual file system, as the place where interfaces appear.
+//! Xila's virtual file system as the file system where interfaces appear.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, RwLock, RwLockWriteGuard};
@@ -14,9 +14,10 @@ use crate::xila::virtual_file_system::VirtualFileSystem;
 
 /// The devices of a network, each with a node in Xila's file system.
 ///
-/// What is opened through here is found in the list of our own, which knows what a file was opened for; what is opened
-/// through Xila's file system goes by the [`Node`]. Xila's functions are asynchronous and are waited for here: a busy
-/// file system would make that long, so interfaces are mounted while the system starts, or from a thread of their own.
+/// Files that are opened through this type are found in its own list, and keep the access that they were opened with.
+/// Files that are opened through Xila's file system use the [`Node`]. Xila's functions are asynchronous, and this type
+/// blocks on them. If the file system is busy that may take long, so interfaces are mounted while the system starts, or
+/// from a thread of their own.
 pub(super) struct Devices {
     files: &'static VirtualFileSystem,
     task: TaskIdentifier,
@@ -50,7 +51,7 @@ impl DeviceFileSystem for Devices {
         if mounted.contains_key(path) {
             return Err(Error::DuplicateIdentifier(path.to_owned()));
         }
-        // Nodes are files: that of an earlier start is still on the disk.
+        // Nodes are files, so the node of an earlier start of the system may still be on the disk.
         match block_on(self.files.remove(self.task, path)) {
             Ok(()) | Err(file_system::Error::NotFound) => {}
             Err(error) => return Err(from_xila(error)),
@@ -72,7 +73,7 @@ impl DeviceFileSystem for Devices {
     }
 }
 
-/// What Xila's file system fails with, in the network's words.
+/// Converts an error of Xila's file system to one of the network.
 fn from_xila(error: file_system::Error) -> Error {
     match error {
         file_system::Error::PermissionDenied => Error::AccessDenied,

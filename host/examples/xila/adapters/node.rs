@@ -1,4 +1,4 @@
-//! An interface's node in Xila's file system.
+//! The node of an interface in Xila's file system.
 
 mod commands;
 
@@ -16,20 +16,22 @@ use crate::xila::file_system::{
 use crate::xila::virtual_file_system::File;
 
 define_command!(
-    /// A command of the network by its identifier and the bytes of its input, for those of its output.
+    /// Executes a command of the network: takes its identifier and the bytes of its input, and returns the bytes of its
+    /// output.
     NETWORK_CONTROL, Write, b'X', 0, (u32, Vec<u8>), Vec<u8>
 );
 
-/// Executes a command of the network on a file of Xila's that is an interface.
+/// Executes a command of the network on a Xila file that is an interface.
 ///
 /// # Errors
-/// What the node fails with, and `InputOutput` for an answer that is none of the command.
+/// The error of the node, and `InputOutput` for an answer that cannot be decoded.
 pub(crate) async fn control<C: Command>(file: &mut File, input: C::Input) -> Result<C::Output> {
     let output = file.control(NETWORK_CONTROL, &(C::ID.to_raw(), command::encode(&input))).await?;
     command::decode(&output).map_err(|network_commands::InvalidPayload| file_system::Error::InputOutput)
 }
 
-/// A device of Xila's that is an interface, as long as that is mounted: Xila never forgets a device.
+/// A Xila device for an interface. It refers to the interface only while that is mounted, because Xila never frees a
+/// device.
 pub(super) struct Node(Weak<dyn CharacterDevice>);
 
 impl Node {
@@ -37,8 +39,8 @@ impl Node {
         Self(Arc::downgrade(device))
     }
 
-    /// The interface, open for everything: what a file was opened for, a device of Xila's does not hear. It does not
-    /// wait, since files of Xila's ask again.
+    /// Opens the interface for reading and writing, because Xila does not tell a device the access that a file was
+    /// opened with. It is non-blocking, because Xila's files retry while a device is busy.
     fn open(&self) -> Result<DeviceFile> {
         let device = self.0.upgrade().ok_or(file_system::Error::NotMounted)?;
         DeviceFile::new(device, Access { non_blocking: true, ..Access::READ_WRITE }).map_err(|error| to_xila(&error))
@@ -62,7 +64,7 @@ impl DirectBaseOperations for Node {
 impl MountOperations for Node {}
 impl DirectCharacterDevice for Node {}
 
-/// What a command fails with, in Xila's words.
+/// Converts the error of a command to one of Xila.
 fn to_xila(error: &Error) -> file_system::Error {
     match error {
         Error::ResourceBusy => file_system::Error::RessourceBusy,

@@ -1,15 +1,15 @@
-//! Randomness, from a device that is read.
+//! Random bytes from Xila's random device.
 
 use xila_network_host::platform::Random;
 
 use crate::xila::file_system::DirectCharacterDevice;
 
-/// The bytes of Xila's random device.
+/// A source of random bytes that reads Xila's random device.
 pub(super) struct RandomBytes(pub(super) &'static dyn DirectCharacterDevice);
 
 impl Random for RandomBytes {
     /// # Panics
-    /// Where the device gives none. Numbers that can be guessed would be worse than none.
+    /// If the device provides no bytes. Predictable numbers would be worse than a panic.
     fn fill(&self, bytes: &mut [u8]) {
         let mut rest = bytes;
         while !rest.is_empty() {
@@ -27,7 +27,7 @@ mod tests {
     use super::*;
     use crate::xila::file_system::{DirectBaseOperations, MountOperations, Result, Size};
 
-    /// Gives no more than three bytes at once.
+    /// A device that returns at most three bytes at once.
     struct Slow;
 
     impl DirectBaseOperations for Slow {
@@ -46,7 +46,7 @@ mod tests {
     impl DirectCharacterDevice for Slow {}
 
     #[test]
-    fn all_bytes_are_random_though_the_device_gives_few_at_once() {
+    fn all_bytes_are_filled_though_the_device_returns_few_at_once() {
         let mut bytes = [0; 10];
         RandomBytes(&Slow).fill(&mut bytes);
         assert_eq!(bytes, [7; 10]);

@@ -1,11 +1,11 @@
-//! Tasks of the network, as tasks of Xila's.
+//! The tasks of the network as tasks of Xila.
 
 use xila_network_host::platform::{Spawner, Task};
 
 use crate::System;
 use crate::xila::task::{self, SpawnerIdentifier, TaskIdentifier};
 
-/// Starts tasks as children of one, on one executor.
+/// Starts tasks as children of one task, on one executor.
 pub(super) struct Tasks {
     tasks: &'static task::Manager,
     parent: TaskIdentifier,
@@ -20,9 +20,9 @@ impl Tasks {
 
 impl Spawner for Tasks {
     /// # Panics
-    /// Where the executor takes no task: an interface that nothing runs would fail without a word.
+    /// If the executor does not accept the task: an interface without its task would fail silently.
     fn spawn(&self, task: Task) {
-        // There it is asynchronous, though it waits for nothing that the tasks of this thread do.
+        // Xila's function is asynchronous, but does not wait for other tasks of this thread, so it can be blocked on.
         let started = self.tasks.spawn(self.parent, "Network interface", Some(self.executor), move |_| task);
         if let Err(error) = task::block_on(started) {
             panic!("no task can be started: {error:?}");

@@ -1,4 +1,4 @@
-//! Devices of a native Xila: crates `drivers_std` and `drivers_shared`.
+//! The devices of a native Xila: crates `drivers_std` and `drivers_shared`.
 
 use std::io::Write as _;
 use std::time::SystemTime;
@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use super::file_system::{DirectBaseOperations, DirectCharacterDevice, Error, MountOperations, Result, Size};
 use super::time::READING;
 
-/// The operating system's clock.
+/// A device that reads the operating system's clock.
 pub(crate) struct TimeDevice;
 
 impl DirectBaseOperations for TimeDevice {
@@ -27,7 +27,7 @@ impl DirectBaseOperations for TimeDevice {
 impl MountOperations for TimeDevice {}
 impl DirectCharacterDevice for TimeDevice {}
 
-/// The operating system's randomness.
+/// A device that reads the operating system's random bytes.
 pub(crate) struct RandomDevice;
 
 impl DirectBaseOperations for RandomDevice {
@@ -44,7 +44,7 @@ impl DirectBaseOperations for RandomDevice {
 impl MountOperations for RandomDevice {}
 impl DirectCharacterDevice for RandomDevice {}
 
-/// The standard output of the process.
+/// A device that writes to the standard output of the process.
 pub(crate) struct StandardOutDevice;
 
 impl DirectBaseOperations for StandardOutDevice {

@@ -1,4 +1,4 @@
-//! Programs, whatever they are made of.
+//! Executables: programs of any kind.
 
 use core::future::Future;
 use core::num::NonZeroUsize;
@@ -7,16 +7,16 @@ use core::pin::Pin;
 use super::task::{self, JoinHandle, SpawnerIdentifier, TaskIdentifier};
 use super::virtual_file_system::File;
 
-/// How a program ends: well, or with a status. Xila does not ask that it can be sent to another thread.
+/// The future of a program, which ends with success or with a status. In Xila it need not be `Send`.
 pub(crate) type MainFuture = Pin<Box<dyn Future<Output = Result<(), NonZeroUsize>> + Send>>;
 
-/// The files that a program writes to. Xila's has one to read from, too.
+/// The files that a program writes to. Xila's type also has one to read from.
 pub(crate) struct Standard {
     pub(crate) out: File,
     pub(crate) error: File,
 }
 
-/// What runs programs of one kind.
+/// Runs programs of one kind.
 pub(crate) trait ExecutableTrait: Sync {
     fn main(&self, standard: Standard, arguments: Vec<String>) -> MainFuture;
 }

@@ -3,10 +3,10 @@
 use core::any::Any;
 use core::fmt;
 
-/// Bytes, or a place among them.
+/// A number of bytes, or a position in a file.
 pub(crate) type Size = u64;
 
-/// What files and devices fail with.
+/// The errors of files and devices.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Error {
     PermissionDenied,
@@ -14,7 +14,7 @@ pub(crate) enum Error {
     AlreadyExists,
     NotMounted,
     UnsupportedOperation,
-    /// Files ask again, until it is something else.
+    /// The device is busy. Files retry until the result is another.
     RessourceBusy,
     InvalidParameter,
     InputOutput,
@@ -31,7 +31,7 @@ impl core::error::Error for Error {}
 
 pub(crate) type Result<T> = core::result::Result<T, Error>;
 
-/// A device without state for each that opens it. Nothing in it may wait.
+/// The operations of a device without state for each open file. They must not block.
 pub(crate) trait DirectBaseOperations: Send + Sync {
     fn read(&self, buffer: &mut [u8], absolute_position: Size) -> Result<usize>;
 
@@ -53,7 +53,8 @@ pub(crate) trait MountOperations {
 /// A device that is a file.
 pub(crate) trait DirectCharacterDevice: DirectBaseOperations + MountOperations {}
 
-/// A payload in the memory that both sides share. Xila knows its type by its size; here it is known by its name.
+/// A payload in memory that both sides share. Xila checks its type by its size; here it is checked by its type
+/// identifier.
 pub(crate) struct AnyByLayout(Box<dyn Any + Send + Sync>);
 
 impl AnyByLayout {
@@ -70,7 +71,7 @@ impl AnyByLayout {
     }
 }
 
-/// Which way a command works.
+/// The direction of a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ControlDirectionFlags {
     Read = 1,

@@ -1,6 +1,6 @@
-//! The commands of Xila's network interfaces, and what they speak of: kind `n`.
+//! The commands of Xila's network interfaces (kind `n`), and their types.
 //!
-//! `GET_KIND` is not among them: it has the identifier of `GET_STATE`.
+//! `GET_KIND` is missing, because in Xila it has the same identifier as `GET_STATE`.
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -39,7 +39,7 @@ impl From<IpAddress> for IpAddr {
     }
 }
 
-/// An address and how many of its bits are the network's. Nothing checks that it has as many.
+/// An address and the length of its network prefix. The length is not checked against the address family.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct IpCidr {
     pub(crate) address: IpAddress,
@@ -51,7 +51,7 @@ pub(crate) struct IpCidr {
 pub(crate) struct Route {
     pub(crate) cidr: IpCidr,
     pub(crate) via_router: IpAddress,
-    /// Nothing acts by it.
+    /// Not used.
     pub(crate) preferred_until: Option<Instant>,
     pub(crate) expires_at: Option<Instant>,
 }
@@ -64,7 +64,7 @@ define_command!(GET_STATE, Read, b'n', 1, (), bool);
 define_command!(GET_HARDWARE_ADDRESS, Read, b'n', 2, (), MacAddress);
 define_command!(SET_HARDWARE_ADDRESS, Write, b'n', 3, MacAddress, ());
 define_command!(
-    /// The longest frame in bytes.
+    /// The maximum length of a frame in bytes.
     GET_MAXIMUM_TRANSMISSION_UNIT, Read, b'n', 4, (), usize
 );
 define_command!(GET_MAXIMUM_BURST_SIZE, Read, b'n', 5, (), Option<usize>);

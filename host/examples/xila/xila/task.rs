@@ -1,4 +1,4 @@
-//! Tasks: named, each with a parent, on executors of embassy, one for each thread.
+//! Tasks with names and parents, on executors of embassy, one for each thread.
 
 use core::cell::RefCell;
 use core::fmt;
@@ -11,20 +11,20 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use embassy_executor::raw::TaskStorage;
 use embassy_executor::{Executor, SendSpawner};
 
-/// Which task.
+/// The identifier of a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct TaskIdentifier(usize);
 
-/// Which executor.
+/// The identifier of an executor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct SpawnerIdentifier(usize);
 
-/// Why a task was not started.
+/// The cause why a task was not started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Error {
     /// No executor was registered.
     NoSpawnerAvailable,
-    /// The executor did not take it.
+    /// The executor did not accept the task.
     FailedToSpawnTask,
 }
 
@@ -70,9 +70,10 @@ impl Manager {
         SpawnerIdentifier(tasks.spawners.len() - 1)
     }
 
-    /// Starts a task on an executor, or where none is named on the one with the fewest. Its memory is never given back.
+    /// Starts a task on an executor, or on the one with the fewest tasks if none is given. The memory of the task is
+    /// never freed.
     ///
-    /// Xila does not ask that the task can be sent to another thread.
+    /// In Xila the task need not be `Send`.
     pub(crate) async fn spawn<R, Fut>(
         &'static self,
         parent: TaskIdentifier,
@@ -125,7 +126,7 @@ impl Tasks {
     }
 }
 
-/// What a task ends with.
+/// A handle to wait for the result of a task.
 pub(crate) struct JoinHandle<R>(Arc<Mutex<Outcome<R>>>);
 
 struct Outcome<R> {
@@ -154,8 +155,8 @@ impl<R> JoinHandle<R> {
     }
 }
 
-/// Runs a task, and those that it starts, on an executor of this thread until it has ended: what `#[task::run]` makes
-/// of a `main`. A panic of any of them is one of this thread.
+/// Runs a task, and the tasks that it starts, on an executor of this thread until the task has ended, as `#[task::run]`
+/// does for a `main`. A panic of any of them is a panic of this thread.
 pub(crate) fn run<R, Fut>(
     main: impl FnOnce(&'static Manager, TaskIdentifier, SpawnerIdentifier) -> Fut + Send + 'static,
 ) -> R
@@ -164,7 +165,7 @@ where
     Fut: Future<Output = R> + Send + 'static,
 {
     let manager = Manager::initialize();
-    // Both closures look at it: the first is called once, before the second.
+    // Both closures use it. The first is called once, before the second.
     let ending = RefCell::new(None);
     Box::leak(Box::new(Executor::new())).run_until(
         |spawner| {
@@ -178,7 +179,7 @@ where
     block_on(ending.into_inner().expect("it was started").join())
 }
 
-/// Polls a future again and again until it is ready: for futures that wait for nothing that this thread does.
+/// Polls a future in a loop until it is ready. It is for futures that do not wait for other tasks of this thread.
 pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
     let mut future = pin!(future);
     loop {

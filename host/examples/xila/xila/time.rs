@@ -1,17 +1,17 @@
-//! The time of day, from a device. It may step, and reading it may fail.
+//! The time of day, from a device. The time may step, and reading it may fail.
 
 use core::time::Duration;
 
 use super::file_system::{DirectCharacterDevice, Error, Result};
 
-/// What time it is.
+/// The manager of time, which reads the device.
 pub(crate) struct Manager(&'static dyn DirectCharacterDevice);
 
 pub(crate) fn initialize(device: &'static dyn DirectCharacterDevice) -> &'static Manager {
     Box::leak(Box::new(Manager(device)))
 }
 
-/// The bytes that a clock is read as: whole seconds and the nanoseconds beyond, little-endian.
+/// The number of bytes that reading the device returns: 8 for the seconds and 4 for the nanoseconds, little-endian.
 pub(crate) const READING: usize = 12;
 
 impl Manager {

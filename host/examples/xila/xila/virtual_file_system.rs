@@ -1,4 +1,4 @@
-//! Files by path. A node that was mounted is there until it is removed, and its device for ever.
+//! The virtual file system: files by path. A mounted node exists until it is removed; its device is never freed.
 
 use std::collections::BTreeMap;
 use std::sync::RwLock;
@@ -6,7 +6,7 @@ use std::sync::RwLock;
 use super::file_system::{AnyByLayout, ControlCommand, DirectCharacterDevice, Error, Result};
 use super::task::{self, TaskIdentifier};
 
-/// The file system, in memory. Xila's own checks what the user of a task may do.
+/// The file system in memory. Xila's own also checks the permissions of a task's user.
 #[derive(Default)]
 pub(crate) struct VirtualFileSystem(RwLock<BTreeMap<String, Node>>);
 
@@ -17,7 +17,7 @@ enum Node {
 }
 
 impl VirtualFileSystem {
-    /// A file system with the directories that Xila begins with.
+    /// Makes a file system with Xila's initial directories.
     pub(crate) fn initialize() -> &'static Self {
         let files = Self::default();
         for directory in ["/", "/devices"] {
@@ -73,7 +73,7 @@ impl VirtualFileSystem {
     }
 }
 
-/// A device that is open. What it was opened for, the device does not hear of.
+/// An open device. The device does not learn the access that it was opened with.
 pub(crate) struct File(&'static dyn DirectCharacterDevice);
 
 impl File {
@@ -96,7 +96,7 @@ impl File {
     }
 }
 
-/// A device does not wait; its file does.
+/// Retries an operation while the device is busy: devices do not wait, so their files do.
 async fn when_not_busy<R>(mut operation: impl FnMut() -> Result<R>) -> Result<R> {
     loop {
         match operation() {

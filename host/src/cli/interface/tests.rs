@@ -6,7 +6,7 @@ fn parse(text: &str) -> InterfacePlan {
     InterfacePlan::parse(text).unwrap_or_else(|problem| panic!("{problem}"))
 }
 
-/// The problem with an option, which has to name the option and say all of `words`.
+/// Checks the message about an invalid option: it must name the option and contain all of `words`.
 fn problem(text: &str, words: &[&str]) {
     let problem = InterfacePlan::parse(text).expect_err(text);
     assert!(problem.starts_with("--interface "), "{problem}");
@@ -59,7 +59,7 @@ fn a_hub_interface_with_everything() {
 }
 
 #[test]
-fn a_loopback_has_the_usual_addresses_unless_told() {
+fn a_loopback_has_the_usual_addresses_by_default() {
     assert_eq!(parse("lo2=loopback").addresses, InterfacePlan::loopback().addresses);
     assert_eq!(parse("lo2=loopback,addr=127.0.0.9/8").addresses.len(), 1);
 }
@@ -85,11 +85,14 @@ fn an_address_may_come_from_the_link() {
     assert!(parse("a=hub,hub=net,autoconfiguration").autoconfiguration);
     let plan = parse("a=hub,hub=net,addr=10.0.0.1/24,dhcp=off,autoconf=off");
     assert!(!plan.dhcp && !plan.autoconfiguration);
+    assert!(!parse("a=hub,hub=net,autoconf").temporary);
+    assert!(parse("a=hub,hub=net,autoconf,temporary").temporary);
+    assert!(!parse("a=hub,hub=net,dhcp,temporary=off").temporary);
 }
 
 #[test]
-fn what_comes_from_the_link_needs_an_ethernet_link() {
-    for text in ["dhcp", "dhcp=on", "dhcp=off", "autoconf", "autoconfiguration"] {
+fn dhcp_and_autoconfiguration_need_an_ethernet_link() {
+    for text in ["dhcp", "dhcp=on", "dhcp=off", "autoconf", "autoconfiguration", "temporary"] {
         problem(&format!("l=loopback,{text}"), &["l=loopback: ", "needs an Ethernet link"]);
     }
     for (text, words) in [
@@ -98,6 +101,7 @@ fn what_comes_from_the_link_needs_an_ethernet_link() {
         ("dhcp,dhcp", &["dhcp=on: given twice"]),
         ("dhcp,dhcp=off", &["dhcp=off: given twice"]),
         ("autoconf,autoconfiguration", &["given twice"]),
+        ("dhcp,temporary", &["temporary: ", "autoconf"]),
         ("dhcp=off", &["missing key addr=", "dhcp"]),
         ("dhcp,gateway=10.0.0.1", &["gateway=10.0.0.1: no address is on the same network", "addr="]),
     ] {
@@ -143,7 +147,7 @@ fn unknown_keys_are_named_with_those_there_are() {
 }
 
 #[test]
-fn keys_that_have_one_value_are_given_once() {
+fn keys_with_a_single_value_cannot_be_repeated() {
     for twice in ["device=tap0,device=tap1", "mac=02:00:00:00:00:01,mac=02:00:00:00:00:01", "mtu=1500,mtu=1500"] {
         problem(&format!("e=tap,{twice}"), &["given twice"]);
     }
@@ -187,7 +191,7 @@ fn bad_values_are_named_with_their_key() {
 }
 
 #[test]
-fn an_address_that_is_alone_in_its_network_has_its_router_outside() {
+fn an_address_alone_in_its_network_may_have_a_router_outside_of_it() {
     let plan = parse("e=tap,device=t,addr=192.0.2.5/32,gateway=192.0.2.1,addr=2001:db8::5/128,gateway=2001:db8:1::1");
     let gateways: Vec<String> = plan.routes.iter().map(|route| route.gateway().to_string()).collect();
     assert_eq!(gateways, ["192.0.2.1", "2001:db8:1::1"]);

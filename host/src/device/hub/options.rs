@@ -1,32 +1,32 @@
-//! How a hub treats frames.
+//! The options of a hub.
 
 use core::time::Duration;
 
 use crate::device::{Capabilities, Checksums, Medium, Offloads};
 
-/// How a [`Hub`](super::Hub) treats frames. The default is a perfect segment: no delay and no loss.
+/// How a [`Hub`](super::Hub) delays and loses frames. The default is a perfect segment: no delay and no loss.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HubOptions {
     /// The IP MTU in bytes, 1280 to 65535; 1500 by default.
     pub mtu: usize,
-    /// How long a frame travels, up to an hour.
+    /// The delay of each frame, up to an hour.
     pub latency: Duration,
-    /// A further delay, drawn evenly from zero to this, up to an hour. It does not reorder: a frame never overtakes an
-    /// earlier one of the same port.
+    /// The maximum of an additional random delay, uniformly distributed from zero, up to an hour. It does not reorder:
+    /// a frame never overtakes an earlier one of the same port.
     pub jitter: Duration,
     /// The probability of losing a frame, 0 to 1.
     pub loss: f64,
     /// The probability of delivering a frame twice, 0 to 1.
     pub duplication: f64,
-    /// The probability of holding a frame back, by up to latency and jitter together and up to 1 ms at least, so that
-    /// later ones may overtake it, 0 to 1.
+    /// The probability, 0 to 1, of delaying a frame so that later ones may overtake it. The delay is random, up to
+    /// latency and jitter together or 1 ms, whichever is more.
     pub reordering: f64,
-    /// How fast each port sends, in bits per second and at least 1; `None` for no limit.
+    /// The rate at which each port sends, in bits per second, at least 1; `None` for no limit.
     pub rate: Option<u64>,
-    /// How many frames each port holds in each direction, 1 to 65536; 512 by default. Frames in flight count, so a
-    /// long fast link needs more: latency times rate over frame length.
+    /// The number of frames that each port holds in each direction, 1 to 65536; 512 by default. Frames in flight count,
+    /// so a link with a large bandwidth-delay product needs more: latency times rate over frame length.
     pub queue: usize,
-    /// What the random numbers follow from.
+    /// The seed of the random numbers.
     pub seed: u64,
 }
 
@@ -50,17 +50,17 @@ impl Default for HubOptions {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{option} is {value}: it takes {range}")]
 pub struct InvalidOption {
-    /// The option's name, as the field of [`HubOptions`].
+    /// The name of the option's field in [`HubOptions`].
     pub option: &'static str,
-    /// What it was set to.
+    /// The value that it was set to.
     pub value: String,
-    /// What it takes.
+    /// The valid range.
     pub range: &'static str,
 }
 
 const MTU: core::ops::RangeInclusive<usize> = 1280..=65535;
 const QUEUE: core::ops::RangeInclusive<usize> = 1..=65536;
-/// The longest IP packet.
+/// The maximum length of an IP packet.
 const LONGEST: usize = 65535;
 const LONGEST_DELAY: Duration = Duration::from_secs(3600);
 const SHORTEST_REORDERING: Duration = Duration::from_millis(1);
@@ -69,7 +69,7 @@ impl HubOptions {
     /// Checks every option against its range.
     ///
     /// # Errors
-    /// Names the first option that is outside its range.
+    /// The first option that is outside its range.
     pub fn validate(&self) -> Result<(), InvalidOption> {
         let invalid = |option, value: &dyn core::fmt::Debug, range| {
             Err(InvalidOption { option, value: format!("{value:?}"), range })
@@ -97,7 +97,7 @@ impl HubOptions {
         Ok(())
     }
 
-    /// These options with each brought into its range; what is not a number becomes 0.
+    /// These options, each clamped to its range; NaN becomes 0.
     pub(super) fn clamped(self) -> Self {
         let probability = |value: f64| if value.is_nan() { 0.0 } else { value.clamp(0.0, 1.0) };
         Self {
@@ -113,12 +113,12 @@ impl HubOptions {
         }
     }
 
-    /// The longest time by which reordering holds a frame back.
+    /// The maximum delay of a reordered frame.
     pub(super) fn reordering_window(&self) -> Duration {
         (self.latency + self.jitter).max(SHORTEST_REORDERING)
     }
 
-    /// Frames with several segments are handed on whole where nothing happens to single ones.
+    /// Frames with several segments are passed on whole if the options do not delay, lose or duplicate single frames.
     pub(super) fn offloads(&self) -> Offloads {
         let lossless = self.capabilities().lossless && self.duplication == 0.0;
         if lossless {
@@ -143,7 +143,7 @@ impl HubOptions {
 impl From<&HubOptions> for xila_network_commands::drivers::hub::Options {
     fn from(options: &HubOptions) -> Self {
         let &HubOptions { mtu: _, latency, jitter, loss, duplication, reordering, rate, queue, seed: _ } = options;
-        // At most 65536 frames.
+        // The queue is at most 65536 frames.
         let queue = u32::try_from(queue).unwrap_or(u32::MAX);
         Self { latency, jitter, loss, duplication, reordering, rate, queue }
     }

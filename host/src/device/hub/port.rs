@@ -1,4 +1,4 @@
-//! A hub's socket in the wall: the device that a stack is given.
+//! The port of a hub: the device that a stack is mounted on.
 
 use core::fmt;
 use core::sync::atomic::{AtomicBool, Ordering};
@@ -17,9 +17,10 @@ use crate::device::{Capabilities, Device, Frame, Link, Offloads, Pool};
 use crate::error::{Error, Result};
 use crate::platform::{Clock, Instant, Timer};
 
-/// One port of a [`Hub`](super::Hub). Dropping it unplugs it for good.
+/// One port of a [`Hub`](super::Hub). Dropping it removes it from the hub.
 ///
-/// The segment's lock is held for a few instructions and nothing else is locked under it; wakers are woken after it.
+/// The segment's lock is held briefly, and nothing else is locked while it is held. Wakers are woken after it is
+/// released.
 pub struct HubPort {
     plug: Plug,
     pool: Pool,
@@ -36,7 +37,7 @@ pub struct Cable {
     clock: Arc<dyn Clock>,
 }
 
-/// What a port and its cables share.
+/// The state that a port and its cables share.
 #[derive(Clone)]
 struct Plug {
     segment: Arc<Mutex<Segment>>,
@@ -45,7 +46,7 @@ struct Plug {
 }
 
 impl Plug {
-    /// Works on the segment, then wakes whom that has made ready.
+    /// Runs `work` on the segment, then wakes the tasks that it has made ready.
     fn with<T>(&self, work: impl FnOnce(&mut Segment, u64, &mut Wakes) -> T) -> T {
         let mut wakes = Wakes::new();
         let result = work(&mut self.segment.lock(), self.number, &mut wakes);
@@ -78,8 +79,8 @@ impl HubPort {
 }
 
 impl Cable {
-    /// Plugs the cable in ([`Link::Up`]), or pulls it out ([`Link::Down`]), which loses the frames on their way to and
-    /// from the port.
+    /// Plugs the cable in ([`Link::Up`]) or pulls it out ([`Link::Down`]). Pulling it out loses the frames that are on
+    /// the way to and from the port.
     pub fn set_link(&self, link: Link) {
         let up = link == Link::Up;
         self.plug.with(|segment, number, wakes| {
@@ -126,7 +127,7 @@ impl Device for HubPort {
             if arrival.is_some_and(|due| due <= now) {
                 return Poll::Ready(());
             }
-            // The timer also frees what this port has sent to a receiver that has died.
+            // The timer also releases the frames that this port holds for a receiver that does not run any more.
             self.arrival.set([arrival, stall].into_iter().flatten().min());
             if self.arrival.poll(context).is_pending() {
                 return Poll::Pending;

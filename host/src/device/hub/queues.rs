@@ -1,4 +1,4 @@
-//! What waits at a port, each way.
+//! The queues of a port.
 
 use core::cmp::Ordering;
 use core::task::Waker;
@@ -8,25 +8,26 @@ use std::collections::{BinaryHeap, VecDeque};
 use crate::device::Frame;
 use crate::platform::Instant;
 
-/// A receiver that could take a frame and has not for this long is dead: it holds up no sender.
+/// A receiver that could take a frame and has not done so for this long counts as dead and does not hold back senders
+/// any more.
 const STALL: Duration = Duration::from_secs(1);
 
-/// One port: the frames to it and the frames from it.
+/// A port with the frames to it and from it.
 pub(super) struct Port {
     pub(super) plugged: bool,
-    /// Who has the port takes frames with several segments, and without checksums.
+    /// Whether the port's stack accepts frames with several segments and without checksums.
     pub(super) offloads: bool,
     /// Frames to this port, in flight or arrived.
     pub(super) arrivals: BinaryHeap<Arrival>,
-    /// Since when `arrivals` has been full.
+    /// The time since which `arrivals` has been full.
     pub(super) full_since: Option<Instant>,
-    /// Frames from this port, of which the first waits for a place at its receiver.
+    /// Frames from this port; the first waits for room at its receiver.
     pub(super) held: VecDeque<Frame>,
-    /// When the frames that a limited rate lets out one by one are out.
+    /// With a limited rate, the times at which the frames that are being sent are sent completely.
     pub(super) departures: VecDeque<Instant>,
-    /// When the last of them is.
+    /// The time at which the last of them is sent completely.
     pub(super) line_free: Instant,
-    /// When the last frame of this port arrives, which no later one may overtake.
+    /// The time at which the last frame from this port arrives, which no later frame may overtake.
     pub(super) last_due: Instant,
     pub(super) reader: Option<Waker>,
     pub(super) writer: Option<Waker>,
@@ -53,13 +54,13 @@ impl Port {
         self.arrivals.len() >= queue
     }
 
-    /// When this port, which is full, counts as dead unless it takes a frame.
+    /// The time at which this port, which is full, counts as dead unless it takes a frame before.
     pub(super) fn dead_at(&self) -> Instant {
         let first = self.arrivals.peek().map_or(Instant::ORIGIN, |arrival| arrival.due);
         self.full_since.map_or(Instant::ORIGIN, |since| since.max(first) + STALL)
     }
 
-    /// Frames in the transmit queue at `now`.
+    /// The number of frames in the transmit queue at `now`.
     pub(super) fn occupied(&mut self, now: Instant) -> usize {
         while self.departures.front().is_some_and(|departure| *departure <= now) {
             self.departures.pop_front();
@@ -68,7 +69,7 @@ impl Port {
     }
 }
 
-/// A frame in flight, or arrived.
+/// A frame that is in flight or has arrived.
 pub(super) struct Arrival {
     pub(super) due: Instant,
     pub(super) sequence: u64,
@@ -90,7 +91,7 @@ impl PartialOrd for Arrival {
 }
 
 impl Ord for Arrival {
-    /// The earliest is the greatest: `BinaryHeap` gives the greatest first.
+    /// The earliest arrival is the greatest, because `BinaryHeap` returns the greatest first.
     fn cmp(&self, other: &Self) -> Ordering {
         (other.due, other.sequence).cmp(&(self.due, self.sequence))
     }

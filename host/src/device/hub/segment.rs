@@ -1,4 +1,4 @@
-//! The switch itself, without locks and clocks: where each frame goes, and when it arrives.
+//! The switch of a hub, without locks and clocks: it decides where each frame goes and when it arrives.
 
 use core::task::Waker;
 use core::time::Duration;
@@ -13,7 +13,7 @@ use crate::device::{ETHERNET_HEADER, Frame, Medium, Offloads, Pool};
 use crate::platform::Instant;
 use crate::platform::simulated::SplitMix;
 
-/// Stations remembered. Frames for further ones go to all ports.
+/// The maximum number of stations that are remembered. Frames for further stations go to all ports.
 const STATIONS: usize = 4096;
 
 /// Wakers to be woken once the segment's lock is released.
@@ -23,24 +23,25 @@ pub(super) struct Segment {
     options: HubOptions,
     pool: Pool,
     random: SplitMix,
-    /// Numbers arrivals, so that of two due at one time the one sent first arrives first.
+    /// The number of the next arrival. Of two frames that are due at the same time, the one that was sent first arrives
+    /// first.
     sequence: u64,
     next_port: u64,
     ports: BTreeMap<u64, Port>,
-    /// Which port each unicast address was last seen to send from.
+    /// The port from which each unicast address has sent last.
     stations: HashMap<[u8; 6], u64>,
-    /// The ports that hold frames for a full receiver, in the order in which they get its next free place.
+    /// The ports that hold frames for a full receiver, in the order in which they may send when there is room.
     waiting: VecDeque<u64>,
     statistics: HubStatistics,
 }
 
-/// Where a frame goes.
+/// The receivers of a frame.
 enum Route {
     /// To one port.
     Port(u64),
     /// To every other port.
     Flood,
-    /// Nowhere: its station is on the port it came from, or there is no other port.
+    /// To no port: its station is on the port that it came from, or there is no other port.
     Nowhere,
 }
 
@@ -67,7 +68,7 @@ impl Segment {
         &self.options
     }
 
-    /// How many ports there are.
+    /// The number of ports.
     pub(super) fn ports(&self) -> usize {
         self.ports.len()
     }
@@ -76,7 +77,8 @@ impl Segment {
         &self.pool
     }
 
-    /// Who has a port takes frames with several segments and without checksums, or does not any more. What the hub does.
+    /// Sets whether a port's stack accepts frames with several segments and without checksums. Returns the offloads of
+    /// the hub.
     pub(super) fn set_offloads(&mut self, number: u64, wanted: bool) -> Offloads {
         let offloads = self.options.offloads();
         if let Some(port) = self.ports.get_mut(&number) {
@@ -85,7 +87,7 @@ impl Segment {
         offloads
     }
 
-    /// Plugs in a new port and returns its number, which is never used again.
+    /// Adds a port and returns its number, which is never used again.
     pub(super) fn add(&mut self) -> u64 {
         let number = self.next_port;
         self.next_port += 1;
@@ -93,13 +95,13 @@ impl Segment {
         number
     }
 
-    /// Takes a port away for good, with the frames on their way to and from it.
+    /// Removes a port, with the frames on their way to and from it.
     pub(super) fn remove(&mut self, now: Instant, number: u64, wakes: &mut Wakes) {
         self.set_plugged(now, number, false, wakes);
         self.ports.remove(&number);
     }
 
-    /// Pulls the cable of a port out, which loses the frames on their way to and from it, or plugs it in.
+    /// Plugs the cable of a port in or pulls it out. Pulling it out loses the frames on their way to and from the port.
     pub(super) fn set_plugged(&mut self, now: Instant, number: u64, plugged: bool, wakes: &mut Wakes) {
         let Some(port) = self.ports.get_mut(&number) else {
             return;
@@ -121,7 +123,7 @@ impl Segment {
         self.serve_waiting(now, wakes);
     }
 
-    /// The next frame that has arrived at a port.
+    /// Takes the next frame that has arrived at a port.
     pub(super) fn receive(&mut self, now: Instant, number: u64, wakes: &mut Wakes) -> Option<Frame> {
         let port = self.ports.get_mut(&number)?;
         if port.arrivals.peek()?.due > now {
@@ -135,7 +137,7 @@ impl Segment {
         Some(frame)
     }
 
-    /// When the next frame arrives at a port.
+    /// The time at which the next frame arrives at a port.
     pub(super) fn next_arrival(&self, number: u64) -> Option<Instant> {
         Some(self.ports.get(&number)?.arrivals.peek()?.due)
     }
@@ -147,18 +149,18 @@ impl Segment {
         self.ports.get_mut(&number).is_none_or(|port| port.occupied(now) < queue)
     }
 
-    /// When a frame leaves a port's transmit queue by the passing of time alone.
+    /// The time at which a frame leaves a port's transmit queue, if nothing else happens before.
     pub(super) fn next_departure(&self, number: u64) -> Option<Instant> {
         let departure = self.ports.get(&number)?.departures.front().copied();
         [departure, self.stall_end(number)].into_iter().flatten().min()
     }
 
-    /// When the receiver that a port's frames wait for will be taken for dead.
+    /// The time at which the receiver that a port's frames wait for counts as dead.
     pub(super) fn stall_end(&self, number: u64) -> Option<Instant> {
         let frame = self.ports.get(&number)?.held.front()?;
         match self.route(number, frame) {
             Route::Port(receiver) => Some(self.ports.get(&receiver)?.dead_at()),
-            // The way has become free; the next call of `pump` takes it.
+            // The frame can be sent now; the next call of `pump` sends it.
             Route::Flood | Route::Nowhere => Some(Instant::ORIGIN),
         }
     }
@@ -175,7 +177,7 @@ impl Segment {
         }
     }
 
-    /// Takes a frame from a port.
+    /// Accepts a frame from a port.
     pub(super) fn transmit(&mut self, now: Instant, number: u64, frame: Frame, wakes: &mut Wakes) {
         let Some(port) = self.ports.get_mut(&number) else {
             return;
@@ -198,7 +200,7 @@ impl Segment {
         self.pump(now, number, wakes);
     }
 
-    /// Lets each port that waits try again. Those that send go to the end of the line.
+    /// Lets each waiting port try again. Ports that send move to the end of the line.
     fn serve_waiting(&mut self, now: Instant, wakes: &mut Wakes) {
         let line: Vec<_> = self.waiting.iter().copied().collect();
         for number in line {
@@ -211,7 +213,8 @@ impl Segment {
         }
     }
 
-    /// Sends what a port holds, up to the first frame that must wait for its receiver. Returns whether it sent any.
+    /// Sends the frames that a port holds, up to the first frame that must wait for its receiver. Returns whether any
+    /// was sent.
     pub(super) fn pump(&mut self, now: Instant, number: u64, wakes: &mut Wakes) -> bool {
         if self.ports.get(&number).is_none_or(|port| port.held.is_empty()) {
             return false;
@@ -281,7 +284,7 @@ impl Segment {
         }
     }
 
-    /// Puts a frame on the port's line and returns when its last bit is sent.
+    /// Puts a frame on the port's line and returns the time at which its last bit is sent.
     fn depart(&mut self, now: Instant, from: u64, length: usize) -> Instant {
         let (Some(rate), Some(port)) = (self.options.rate, self.ports.get_mut(&from)) else {
             return now;
@@ -334,7 +337,7 @@ impl Segment {
             return false;
         }
         if (frame.segment().is_some() || frame.is_unchecked()) && !port.offloads {
-            // All of them have the one place that there was.
+            // All pieces together count as one frame here, though they may exceed the queue's size.
             let pool = self.pool.clone();
             plain(frame, Medium::Ethernet, &pool).for_each(|piece| self.queue(now, due, to, piece, wakes));
         } else {
@@ -346,7 +349,7 @@ impl Segment {
     fn queue(&mut self, now: Instant, due: Instant, to: u64, frame: Frame, wakes: &mut Wakes) {
         let queue = self.options.queue;
         let Some(port) = self.ports.get_mut(&to) else { return };
-        // The reader's timer is set for the frame that was first so far.
+        // The reader's timer is set for the frame that was the first until now.
         if port.arrivals.peek().is_none_or(|first| due < first.due) {
             wakes.extend(port.reader.take());
         }
@@ -357,7 +360,7 @@ impl Segment {
         }
     }
 
-    /// The same frame once more. What lies apart of it is shared.
+    /// A copy of a frame. Its slices are shared.
     fn copy(&self, frame: &Frame) -> Frame {
         let mut copy = self.pool.frame(frame.head().len());
         copy.copy_from_slice(frame.head());

@@ -1,4 +1,4 @@
-//! The hub under virtual time.
+//! Tests of the hub in virtual time.
 
 use core::future::poll_fn;
 use core::task::{Context, Poll, Waker};
@@ -11,7 +11,7 @@ use crate::platform::simulated::Simulation;
 const MILLISECOND: Duration = Duration::from_millis(1);
 const BROADCAST: [u8; 6] = [0xff; 6];
 
-/// The address of the test's station of that number.
+/// The hardware address of a station of the tests.
 const fn station(number: u8) -> [u8; 6] {
     [2, 0, 0, 0, 0, number]
 }
@@ -30,7 +30,7 @@ fn frame(port: &mut HubPort, now: crate::platform::Instant, to: [u8; 6], from: [
     Some(frame)
 }
 
-/// Sends a frame if the port takes one.
+/// Sends a frame if the port accepts one.
 fn send(simulation: &Simulation, port: &mut HubPort, to: [u8; 6], from: [u8; 6], mark: u16) -> bool {
     match frame(port, simulation.now(), to, from, mark) {
         Some(frame) => {
@@ -45,7 +45,7 @@ fn mark(frame: &Frame) -> u16 {
     u16::from_be_bytes([frame[14], frame[15]])
 }
 
-/// The marks of what has arrived.
+/// The marks of the frames that have arrived.
 fn drain(simulation: &Simulation, port: &mut HubPort) -> Vec<u16> {
     core::iter::from_fn(|| port.receive(simulation.now()).unwrap().as_ref().map(mark)).collect()
 }
@@ -117,7 +117,7 @@ fn latency_delays_and_the_reader_is_woken_when_the_frame_arrives() {
     let options = HubOptions { latency: MILLISECOND * 5, ..HubOptions::default() };
     let (_hub, [mut a, mut b]) = with_ports(&simulation, options);
     simulation.block_on(async {
-        // The reader waits before there is anything to wait for.
+        // The reader starts to wait before a frame is sent.
         let reader = async {
             assert_eq!(next(&simulation, &mut b).await, 1);
             simulation.now()
@@ -171,7 +171,7 @@ fn senders_to_one_full_receiver_take_turns() {
 }
 
 #[test]
-fn a_receiver_that_takes_nothing_for_a_second_stops_nobody() {
+fn a_receiver_that_takes_nothing_for_a_second_does_not_stop_senders() {
     let simulation = Simulation::new(0);
     let (hub, [mut a, mut b, mut dead]) = with_ports(&simulation, HubOptions { queue: 3, ..HubOptions::default() });
     send(&simulation, &mut dead, BROADCAST, station(3), 0);
@@ -192,7 +192,7 @@ fn a_receiver_that_takes_nothing_for_a_second_stops_nobody() {
 }
 
 #[test]
-fn what_waits_behind_a_dead_receiver_leaves_while_its_sender_only_reads() {
+fn frames_held_for_a_dead_receiver_are_sent_while_their_sender_only_reads() {
     let simulation = Simulation::new(0);
     let (_hub, [mut a, mut b, mut dead]) = with_ports(&simulation, HubOptions { queue: 2, ..HubOptions::default() });
     send(&simulation, &mut dead, BROADCAST, station(3), 0);
@@ -267,7 +267,7 @@ fn a_frame_that_arrives_before_the_one_waited_for_wakes_the_reader() {
     assert_eq!(simulation.now().since_origin(), MILLISECOND + Duration::from_nanos(1));
 }
 
-/// The marks and times of 200 frames, one each 100 us, as they arrive.
+/// The marks and the arrival times of 200 frames, which are sent every 100 us.
 fn arrivals(options: &HubOptions) -> (Vec<(u16, Duration)>, HubStatistics) {
     let simulation = Simulation::new(0);
     let (hub, [mut a, mut b]) = with_ports(&simulation, options.clone());

@@ -1,4 +1,4 @@
-//! Captures, read back.
+//! Tests that read captures back.
 
 use core::task::Waker;
 use core::time::Duration;
@@ -48,7 +48,7 @@ fn send(device: &mut impl Device, now: Instant, length: usize, mark: u8) {
     device.transmit(now, frame).unwrap();
 }
 
-/// Link type, and time, length and last byte of each frame.
+/// The link type, and the time, length and last byte of each frame.
 fn read(file: &File) -> (DataLink, Vec<(Duration, usize, u8)>) {
     let bytes = file.bytes.lock().clone();
     let mut reader = PcapReader::new(&bytes[..]).unwrap();

@@ -1,4 +1,4 @@
-//! The capture file.
+//! The writer of capture files.
 
 use core::time::Duration;
 use std::io::{self, BufWriter, Write};
@@ -13,10 +13,10 @@ use xila_network_engine::ip::segmentation::complete_checksum;
 use crate::device::{Capabilities, ETHERNET_HEADER, Frame, Medium};
 use crate::platform::Instant;
 
-/// Bytes that wait at most to be written.
+/// The maximum number of buffered bytes.
 const BUFFER: usize = 64 * 1024;
 
-/// The longest IP packet in an Ethernet frame.
+/// The maximum length of an Ethernet frame with an IP packet.
 const LONGEST: usize = 65535 + ETHERNET_HEADER;
 
 /// A frame may carry an 802.1Q tag beyond the device's own header.
@@ -27,15 +27,16 @@ type Output = BufWriter<Box<dyn Write + Send>>;
 pub(super) struct CaptureWriter {
     records: PcapWriter<Shared>,
     output: Arc<Mutex<Output>>,
-    /// The calendar's time at the clock's origin, since 1970; none until the first frame, where the calendar is to say it.
+    /// The wall clock's time since 1970 at the origin of the monotonic clock. `None` until the first frame if it is to
+    /// be read from the wall clock.
     origin: Option<Duration>,
-    /// Where a frame that lies in parts is put together.
+    /// The buffer in which the parts of a frame are put together.
     whole: Vec<u8>,
-    /// Where the IP packet begins in it.
+    /// The offset of the IP packet in a frame.
     ip: usize,
 }
 
-/// `PcapWriter` keeps its writer to itself, and it is to be flushed now and then.
+/// A shared writer: `PcapWriter` owns its writer and does not give access to it, but it must be flushed.
 struct Shared(Arc<Mutex<Output>>);
 
 impl Write for Shared {
@@ -60,7 +61,7 @@ impl CaptureWriter {
             version_minor: 4,
             ts_correction: 0,
             ts_accuracy: 0,
-            // A frame may have the data of several segments.
+            // A frame may have the data of several segments, and so exceed the MTU.
             snaplen: u32::try_from(capabilities.frame_length().max(LONGEST) + VLAN_TAG).unwrap_or(u32::MAX),
             datalink: match capabilities.medium {
                 Medium::Ethernet => DataLink::ETHERNET,
@@ -77,7 +78,7 @@ impl CaptureWriter {
 
     pub(super) fn record(&mut self, now: Instant, frame: &Frame) -> io::Result<()> {
         let origin = *self.origin.get_or_insert_with(|| {
-            // A calendar before 1970 is no reason not to capture.
+            // A wall clock before 1970 does not prevent capturing.
             let calendar = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
             calendar.saturating_sub(now.since_origin())
         });
@@ -86,7 +87,7 @@ impl CaptureWriter {
         self.whole.resize(frame.len(), 0);
         frame.copy_to(&mut self.whole);
         if frame.is_unchecked() {
-            // A reader of the file would take it for damaged.
+            // A reader of the file would take the packet for damaged.
             complete_checksum(self.whole.get_mut(self.ip..).unwrap_or_default(), &[]);
         }
         self.records.write_packet(&PcapPacket::new(timestamp, length, &self.whole)).map(drop).map_err(into_io)

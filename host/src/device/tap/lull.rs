@@ -1,43 +1,44 @@
-//! Whether it pays to stay awake until the next frame.
+//! Busy polling: decides whether a task stays awake until the next frame.
 //!
-//! To fall asleep and to be woken by the kernel costs several microseconds, on a virtual machine ten times that: more than everything else that
-//! is done about a frame. Who looks again until the next frame is there saves that, where it comes soon (busy polling, as
-//! `net.core.busy_read` of Linux has it). Where it did not, the next lulls are slept through, twice as many after each failure: so
-//! frames that are far apart cost next to nothing, and those of a conversation are found out again.
+//! To sleep and to be woken by the kernel costs several microseconds, and ten times that on a virtual machine: more
+//! than all other work for a frame. If the next frame comes soon, a task that polls until then saves that cost
+//! (`net.core.busy_read` of Linux does the same). If the frame did not come soon, the task sleeps in the next pauses
+//! without polling, in twice as many after each failure. So frames that are far apart cost almost nothing, and a
+//! sequence of frames in quick succession is detected again.
 
 use core::time::Duration;
 use std::time::Instant;
 
-/// The longest that a lull is waited out awake. A peer on this machine answers in less.
+/// The maximum time of polling in one pause. A peer on this machine answers in less.
 const SHORT: Duration = Duration::from_micros(100);
 
-/// At most two to this power lulls are slept through after a failure.
+/// After a failure, at most two to this power pauses are skipped without polling.
 const MOST_FAILURES: u32 = 6;
 
-/// The time in which no frame comes.
+/// A pause: the time between two frames, in which no frame arrives.
 #[derive(Debug, Default)]
 pub(super) struct Lull {
-    /// Since when; None while frames come.
+    /// The start of the present pause; `None` while frames arrive.
     since: Option<Instant>,
-    /// How often in a row it was waited in vain.
+    /// How many times in a row polling failed.
     failures: u32,
-    /// So many more lulls are slept through.
+    /// How many further pauses are skipped without polling.
     skipped: u32,
 }
 
 impl Lull {
-    /// No frame is there. Whether to look again at once.
+    /// Called when no frame is there. Whether to poll again at once.
     pub(super) fn is_worth_waiting(&mut self, now: Instant) -> bool {
         let since = *self.since.get_or_insert(now);
         self.skipped == 0 && now.duration_since(since) < SHORT
     }
 
-    /// Whether no frame was there when one was last looked for.
+    /// Whether no frame was there at the last poll.
     pub(super) const fn is_on(&self) -> bool {
         self.since.is_some()
     }
 
-    /// A frame has come.
+    /// Called when a frame has arrived.
     pub(super) fn end(&mut self, now: Instant) {
         let Some(since) = self.since.take() else { return };
         if self.skipped > 0 {
@@ -56,10 +57,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn short_lulls_are_waited_out_and_long_ones_slept_through_ever_more_often() {
+    fn short_pauses_are_polled_and_long_ones_are_skipped_more_and_more() {
         let mut now = Instant::now();
         let mut lull = Lull::default();
-        // Whether it is waited at first, and still at its end.
+        // Whether the task polls at the beginning of the pause, and at its end.
         let mut take = |length: Duration| {
             let first = lull.is_worth_waiting(now);
             now += length;

@@ -1,4 +1,5 @@
-//! A TAP interface and the kernel, in a network namespace of their own. These need root, `/dev/net/tun` and iproute2.
+//! Tests of a TAP interface with the kernel, in a network namespace of their own. They need root, `/dev/net/tun` and
+//! iproute2.
 
 use core::future::{Future, poll_fn};
 use core::sync::atomic::{AtomicUsize, Ordering};
@@ -19,14 +20,15 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 const NOW: Instant = Instant::ORIGIN;
 
-/// A network namespace and the name of a TAP interface in it, or made to be moved to it. Both end with this value.
+/// A network namespace, and the name of a TAP interface that is in it or will be moved to it. Both are deleted with
+/// this value.
 struct Namespace {
     name: String,
     interface: String,
 }
 
 impl Namespace {
-    /// `None` where this machine cannot have one; the reason is printed, and fatal where CI counts on the test.
+    /// `None` if this machine cannot have one. The reason is printed, and is fatal where CI requires the test.
     fn new(test: &str) -> Option<Self> {
         let identity = std::process::id();
         let name = format!("xila-{test}-{identity}");
@@ -48,19 +50,19 @@ impl Namespace {
         Some(Self { name, interface: format!("{test}{identity}") })
     }
 
-    /// Runs a command of iproute2 in the namespace.
+    /// Runs a command of iproute2 in this namespace.
     fn ip(&self, arguments: &str) {
         run(Command::new("ip").args(["-n", &self.name]).args(arguments.split(' ')));
     }
 
-    /// Moves the interface in and gives the kernel's end an address, as an administrator would.
+    /// Moves the interface to the namespace and gives the kernel's end an address, as an administrator would.
     fn set_up(&self) {
         run(Command::new("ip").args(["link", "set", &self.interface, "netns", &self.name]));
         self.ip(&format!("address add 192.0.2.1/24 dev {}", self.interface));
         self.ip(&format!("link set {} up", self.interface));
     }
 
-    /// Has the kernel send a datagram to 192.0.2.2.
+    /// Makes the kernel send a datagram to 192.0.2.2.
     fn send_datagram(&self, payload: &str) {
         let script = format!("echo -n {payload} >/dev/udp/192.0.2.2/9");
         run(Command::new("ip").args(["netns", "exec", &self.name, "bash", "-c", &script]));
@@ -85,7 +87,7 @@ fn block_on<T>(future: impl Future<Output = T>) -> T {
     runtime.block_on(async { tokio::time::timeout(PATIENCE, future).await.expect("the kernel answers") })
 }
 
-/// The next frame for which `wanted` holds. The kernel sends others of its own accord.
+/// The next frame for which `wanted` holds. The kernel also sends other frames on its own.
 async fn receive(tap: &mut Tap, wanted: impl Fn(&[u8]) -> bool) -> io::Result<Frame> {
     loop {
         while let Some(frame) = tap.receive(NOW)? {
@@ -97,7 +99,7 @@ async fn receive(tap: &mut Tap, wanted: impl Fn(&[u8]) -> bool) -> io::Result<Fr
     }
 }
 
-/// Waits until the link is as wanted, woken by nothing but the device. Frames are dropped.
+/// Waits until the link is as wanted, woken only by the device. Frames are dropped.
 async fn until(tap: &mut Tap, wanted: Link) {
     poll_fn(|context| {
         while tap.poll_readable(context).is_ready() && tap.link() != wanted {
@@ -128,7 +130,7 @@ fn frames_pass_both_ways_and_a_deleted_interface_is_one_error_and_then_a_link_th
     [true, false].into_iter().for_each(frames_pass_both_ways);
 }
 
-/// With what the kernel does for a TAP, or without.
+/// With or without the kernel's offloads.
 fn frames_pass_both_ways(offloads: bool) {
     let Some(namespace) = Namespace::new("pass") else {
         return;
@@ -142,7 +144,7 @@ fn frames_pass_both_ways(offloads: bool) {
         let mut answer = tap.allocate(NOW, 42).unwrap();
         answer_arp(&mut answer, &request);
         tap.transmit(NOW, answer).unwrap();
-        // The datagram waited at the kernel for the answer.
+        // The datagram waited in the kernel for the ARP reply.
         let datagram = receive(&mut tap, |frame| frame.ends_with(b"knock")).await.unwrap();
         let ip = Ipv4Packet::new_checked(&datagram[ETHERNET_HEADER..]).unwrap();
         let udp = UdpPacket::new_checked(ip.payload()).unwrap();
@@ -161,7 +163,7 @@ fn frames_pass_both_ways(offloads: bool) {
     });
 }
 
-/// A stack takes a stream from the kernel, which hands over many segments as one where it does that.
+/// A stack receives a stream from the kernel, which hands over many segments as one if it has offloads.
 #[test]
 fn a_stream_from_the_kernel_arrives_with_offloads_and_without() {
     const BYTES: usize = 20 << 20;
@@ -199,7 +201,7 @@ fn a_stream_from_the_kernel_arrives_with_offloads_and_without() {
     }
     println!("{frames:?} frames");
     if let [with, without] = frames[..] {
-        // Fewer than there are segments: some came together.
+        // There are fewer frames than segments, because some came merged.
         let segments = (BYTES / 1460) as u64;
         assert!(with < segments && segments <= without, "{with} and {without}");
     }
@@ -247,7 +249,7 @@ fn a_frame_for_an_interface_that_is_down_waits_or_is_an_error_and_up_again_all_w
     };
     block_on(async {
         let mut tap = Tap::open(&namespace.interface, None).unwrap();
-        // Never up so far: the kernel takes nothing, and says when it does.
+        // The interface was never up: the kernel takes nothing, and signals when it does.
         for _ in 0..HELD {
             let mut announcement = tap.allocate(NOW, 42).unwrap();
             answer_arp(&mut announcement, &[0xff; 42]);
@@ -260,7 +262,7 @@ fn a_frame_for_an_interface_that_is_down_waits_or_is_an_error_and_up_again_all_w
         poll_fn(|context| tap.poll_writable(context)).await;
         assert!(tap.held.is_empty());
 
-        // Down while tokio takes it for writable.
+        // The interface goes down while tokio believes that it is writable.
         namespace.ip(&format!("link set {} down", tap.name()));
         let frame = tap.allocate(NOW, 60).unwrap();
         let error = tap.transmit(NOW, frame).unwrap_err();
@@ -326,7 +328,7 @@ fn the_link_is_up_while_the_kernels_end_is_up_and_has_carrier_whatever_its_name(
         until(&mut tap, Link::Down).await;
         ip(&format!("link set {name}x name {name}"));
 
-        // One that is set up before it is opened is up from the start, though it had no carrier.
+        // An interface that was set up before it is opened is up from the start, although it had no carrier.
         drop(tap);
         ip(&format!("tuntap add dev {name} mode tap"));
         ip(&format!("link set {name} up"));
@@ -335,7 +337,7 @@ fn the_link_is_up_while_the_kernels_end_is_up_and_has_carrier_whatever_its_name(
 }
 
 #[test]
-fn a_link_that_was_down_while_nobody_looked_is_told_as_down_first() {
+fn a_link_that_was_down_between_two_polls_is_reported_as_down_first() {
     let Some(namespace) = Namespace::new("blink") else {
         return;
     };
@@ -350,7 +352,7 @@ fn a_link_that_was_down_while_nobody_looked_is_told_as_down_first() {
             until(&mut tap, Link::Down).await;
             until(&mut tap, Link::Up).await;
         }
-        // Elsewhere the kernel's count of lost carriers tells.
+        // In another namespace, the kernel's count of carrier losses shows it.
         namespace.set_up();
         until(&mut tap, Link::Down).await;
         until(&mut tap, Link::Up).await;
@@ -362,7 +364,7 @@ fn a_link_that_was_down_while_nobody_looked_is_told_as_down_first() {
 }
 
 #[test]
-fn what_happens_to_other_interfaces_and_as_a_port_of_a_bridge_is_not_the_links() {
+fn messages_about_other_interfaces_and_about_a_bridge_port_do_not_change_the_link() {
     let Some(namespace) = Namespace::new("port") else { return };
     block_on(async {
         let name = &namespace.interface;
@@ -374,7 +376,7 @@ fn what_happens_to_other_interfaces_and_as_a_port_of_a_bridge_is_not_the_links()
         ip(&format!("link set {name} master {bridge}"));
         ip(&format!("link set {name} nomaster"));
         ip(&format!("link delete {bridge}"));
-        // The end of what is told above.
+        // This is the last message of those above.
         ip(&format!("link set {name} alias last"));
         let mut seen = Vec::new();
         let _ = tokio::time::timeout(
@@ -394,7 +396,7 @@ fn what_happens_to_other_interfaces_and_as_a_port_of_a_bridge_is_not_the_links()
 }
 
 #[test]
-fn more_news_than_there_is_room_for_is_asked_for() {
+fn the_kernel_is_asked_again_after_messages_were_lost() {
     let Some(namespace) = Namespace::new("flood") else {
         return;
     };
@@ -404,7 +406,7 @@ fn more_news_than_there_is_room_for_is_asked_for() {
         ip(&format!("link set {name} up"));
         until(&mut tap, Link::Up).await;
         let other = format!("{name}b");
-        // While an interface is down, the kernel does not tell of its alias.
+        // While an interface is down, the kernel does not report changes of its alias.
         ip(&format!("link add {other} type bridge"));
         ip(&format!("link set {other} up"));
         let commands: String = (0..1000).map(|number| format!("link set {other} alias {number}\n")).collect();
@@ -412,7 +414,7 @@ fn more_news_than_there_is_room_for_is_asked_for() {
         std::fs::write(&file, commands).unwrap();
         ip(&format!("-batch {}", file.display()));
         std::fs::remove_file(file).unwrap();
-        // Of that the kernel's message is lost.
+        // The kernel's message about this is lost.
         ip(&format!("link set {name} down"));
         ip(&format!("link delete {other}"));
         until(&mut tap, Link::Down).await;
@@ -450,7 +452,7 @@ fn the_link_is_watched_in_another_namespace_where_its_index_is_another() {
 }
 
 #[test]
-fn a_link_that_nobody_tells_of_counts_as_up() {
+fn a_link_that_is_not_reported_counts_as_up() {
     let (Some(first), Some(second)) = (Namespace::new("astray"), Namespace::new("further")) else {
         return;
     };
@@ -458,7 +460,7 @@ fn a_link_that_nobody_tells_of_counts_as_up() {
         let mut tap = Tap::open(&first.interface, None).unwrap();
         first.set_up();
         until(&mut tap, Link::Up).await;
-        // From another namespace to a third one: where to, this process's namespace is not told.
+        // Moved from another namespace to a third one: the kernel does not tell this process's namespace where.
         first.ip(&format!("link set {} netns {}", first.interface, second.name));
         poll_fn(|context| {
             while tap.watch.is_some() && tap.poll_readable(context).is_ready() {

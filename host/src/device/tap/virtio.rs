@@ -1,39 +1,39 @@
-//! The header before each frame: what one side leaves to the other (`struct virtio_net_hdr` of `linux/virtio_net.h`, virtio 1.2
-//! section 5.1.6).
+//! The virtio-net header before each frame, which says what the sender leaves to the receiver: checksums and
+//! segmentation (`struct virtio_net_hdr` of `linux/virtio_net.h`, virtio 1.2 section 5.1.6).
 
 use tun_rs::{VIRTIO_NET_HDR_LEN, VirtioNetHdr};
 
 use crate::device::{ETHERNET_HEADER, Frame};
 
-/// In `flags`: the checksum is to be completed.
+/// Flag in `flags`: the checksum must be completed.
 const NEEDS_CHECKSUM: u8 = 1;
-/// In `gso_type`: the frame has several segments, or datagrams.
+/// Values of `gso_type`: the kind of segments in the frame.
 const NO_SEGMENTS: u8 = 0;
 const TCP_V4: u8 = 1;
 const TCP_V6: u8 = 4;
-/// Datagrams of either family, which Linux cuts since version 6.2.
+/// UDP datagrams of either family, which Linux splits since version 6.2.
 const UDP: u8 = 5;
-/// In `gso_type`, beside one of those: the first segment says that its sender has slowed down.
+/// Flag in `gso_type`, in addition to one of those values: the first segment has the CWR flag (RFC 3168 section 6.1.2).
 const ECN: u8 = 0x80;
 
-/// Where the checksum is in a header of TCP (RFC 9293 section 3.1) and of UDP (RFC 768).
+/// The offset of the checksum in a TCP header (RFC 9293 section 3.1) and in a UDP header (RFC 768).
 const TCP_CHECKSUM: u16 = 16;
 const UDP_CHECKSUM: u16 = 6;
-/// Bytes of a header of UDP.
+/// The length of a UDP header in bytes.
 const UDP_HEADER: usize = 8;
-/// UDP's number in an IP header.
+/// The protocol number of UDP.
 const UDP_PROTOCOL: u8 = 17;
-/// Bytes of an IPv6 header (RFC 8200 section 3).
+/// The length of an IPv6 header in bytes (RFC 8200 section 3).
 const IPV6_HEADER: usize = 40;
 
-/// What is left to be done about a frame that the kernel gives.
+/// What the receiver must do with a frame from the kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Todo {
-    /// It has segments with this many bytes of data each, or datagrams; 0 for one.
+    /// The number of bytes of data in each of its segments or datagrams; 0 if it is only one.
     pub(super) segment: usize,
-    /// The checksum is not computed.
+    /// Whether the checksum is not computed.
     pub(super) checksum: bool,
-    /// It is TCP or UDP, which a stack takes as it is.
+    /// Whether it is TCP or UDP: a stack with offloads accepts it as it is.
     pub(super) is_common: bool,
 }
 
@@ -54,13 +54,13 @@ impl Todo {
     }
 }
 
-/// What the kernel has to do about a frame.
+/// The header of a frame to be sent: what the kernel must do with it.
 pub(super) fn header_of(frame: &Frame) -> [u8; VIRTIO_NET_HDR_LEN] {
     let mut bytes = [0; VIRTIO_NET_HDR_LEN];
     let head = frame.head();
     let octet = |at: usize| head.get(ETHERNET_HEADER + at).copied().unwrap_or_default();
     let is_ipv4 = octet(0) >> 4 == 4;
-    // The stack's own IPv6 segments have no extension headers.
+    // The stack sends TCP and UDP over IPv6 without extension headers.
     let ip = if is_ipv4 { usize::from(octet(0) & 0x0f) * 4 } else { IPV6_HEADER };
     let is_udp = octet(if is_ipv4 { 9 } else { 6 }) == UDP_PROTOCOL;
     let transport = ETHERNET_HEADER + ip;
@@ -92,7 +92,7 @@ mod tests {
     use crate::device::Pool;
 
     #[test]
-    fn what_the_kernel_leaves_is_told_apart() {
+    fn headers_from_the_kernel_are_decoded() {
         let header = |flags, gso_type, gso_size, csum_offset| {
             Todo::of(&VirtioNetHdr { flags, gso_type, gso_size, csum_offset, ..VirtioNetHdr::default() })
         };
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_left_to_the_kernel_is_said() {
+    fn headers_to_the_kernel_are_encoded() {
         let pool = Pool::new(200, 1);
         let mut frame = pool.frame(ETHERNET_HEADER + 24 + 32);
         frame[ETHERNET_HEADER] = 0x46;

@@ -1,9 +1,10 @@
-//! Watches the link of a TAP: whether the kernel's end is up and has carrier, as rtnetlink(7) tells it.
+//! Watches the link of a TAP interface: whether the kernel's end is up and has carrier, by rtnetlink(7).
 //!
-//! The kernel's messages are hints that something has changed; what is so by then, it is asked. So a message that was lost, or
-//! that is about another interface with the same index in another network namespace, or about this one as the port of a bridge,
-//! does no harm. The interface is known by its index, which a new name does not change. Where it is moved to another namespace, the message about that says where it
-//! is from then on; to go on hearing of it takes the privileges that moving it did.
+//! The kernel's messages are only hints that something has changed; then the kernel is asked for the present state. So
+//! it does no harm if a message is lost, or is about another interface with the same index in another network
+//! namespace, or about this interface as the port of a bridge. The interface is identified by its index, which stays
+//! the same when it is renamed. If it is moved to another namespace, the message about that says where it is from then
+//! on. To continue to receive messages takes the same privileges as moving it.
 
 use core::mem;
 use core::task::{Context, Poll};
@@ -20,46 +21,48 @@ use netlink_sys::{AsyncSocket, SocketAddr, TokioSocket};
 
 use crate::device::Link;
 
-/// The multicast group of what happens to interfaces (`RTNLGRP_LINK` of `linux/rtnetlink.h`).
+/// The multicast group for messages about interfaces (`RTNLGRP_LINK` of `linux/rtnetlink.h`).
 const LINKS: u32 = 1;
-/// An interface is new, has changed, or is what was asked for (`RTM_NEWLINK`).
+/// The type of a message about a new or changed interface, and of the answer to a request (`RTM_NEWLINK`).
 const NEW_LINK: u16 = 16;
-/// An interface is gone from this namespace (`RTM_DELLINK`).
+/// The type of the message that an interface has left its namespace (`RTM_DELLINK`).
 const DELETED_LINK: u16 = 17;
 
-/// Room for a message about one interface. Those of network cards with many virtual functions are longer; they are cut off.
+/// The size of the buffer for a message about one interface, in bytes. Messages about network cards with many virtual
+/// functions are longer and are truncated.
 const LONGEST: usize = 8192;
 
-/// The kernel is asked so often at once, and may fail so often at once, before it is not asked any more.
+/// The maximum number of requests in a row without a valid answer, and of receive errors in a row, before the watch
+/// ends.
 const ATTEMPTS: usize = 8;
 
 /// Watches one interface.
 pub(super) struct Watch {
     socket: TokioSocket,
-    /// The socket's own address, and the number of the last question: so answers are known.
+    /// The socket's own port number and the sequence number of the last request, by which answers are recognised.
     port: u32,
     sequence: u32,
     place: Place,
-    /// Something has happened since the kernel was asked.
+    /// Whether something has changed since the kernel was asked.
     is_stale: bool,
-    /// An interface with this index was deleted since the kernel was asked.
+    /// Whether an interface with this index was deleted since the kernel was asked.
     is_deleted: bool,
-    /// The link as the kernel said last, and as it was told to whoever has the device.
+    /// The link as the kernel reported it last (`latest`), and as it was reported to the stack (`told`).
     latest: Link,
     told: Link,
-    /// The link has been down since it was last told.
+    /// Whether the link has been down since it was last reported to the stack.
     was_down: bool,
-    /// How often the interface has lost its carrier.
+    /// The number of times that the interface has lost its carrier, if it is known.
     losses: Option<u32>,
-    /// How often messages could not be received since the last answer.
+    /// The number of receive errors since the last answer.
     failures: usize,
     buffer: Vec<u8>,
 }
 
-/// Where the interface is.
+/// The network namespace and the index of the interface.
 #[derive(Clone, Copy, Debug)]
 struct Place {
-    /// What this process's namespace calls the other one; `None` for this process's own.
+    /// The identifier of the other namespace in this process's namespace; `None` for this process's own namespace.
     namespace: Option<i32>,
     index: u32,
 }
@@ -68,7 +71,7 @@ impl Watch {
     /// Watches the interface with this index, in a tokio runtime.
     ///
     /// # Errors
-    /// Where the process may have no netlink socket, or the kernel does not answer.
+    /// The process may not have a netlink socket, or the kernel does not answer.
     pub(super) fn open(index: u32) -> io::Result<Self> {
         let mut socket = TokioSocket::new(NETLINK_ROUTE)?;
         let port = socket.socket_mut().bind_auto()?.port_number();
@@ -93,16 +96,17 @@ impl Watch {
         Ok(watch)
     }
 
-    /// The link as it was last told.
+    /// The link as it was last reported.
     pub(super) const fn link(&self) -> Link {
         self.told
     }
 
-    /// Learns what has happened, and has the task woken when more does. A link that went down and came up again meanwhile is
-    /// told as down first: the cable may be in another network.
+    /// Finds out what has changed, and registers the task to be woken at the next change. If the link went down and
+    /// came up again meanwhile, it is reported as down first, because the cable may be in another network.
     ///
     /// # Errors
-    /// Where the kernel says nothing any more: the interface was moved to where this process may not look.
+    /// The kernel reports nothing any more, because the interface was moved to a namespace that this process may not
+    /// observe.
     pub(super) fn poll(&mut self, context: &mut Context<'_>) -> io::Result<()> {
         loop {
             let mut buffer = self.empty_buffer();
@@ -123,14 +127,14 @@ impl Watch {
         Ok(())
     }
 
-    /// Reads what there is, and asks where that says that something has changed.
+    /// Reads the waiting messages, and asks the kernel if something has changed.
     fn catch_up(&mut self) -> io::Result<()> {
         for _ in 0..ATTEMPTS {
             self.read()?;
             if !self.is_stale {
                 return Ok(());
             }
-            // The answer is there when this returns, unless there was no room for it.
+            // The answer has been queued when this returns, unless there was no room for it.
             self.ask()?;
         }
         Err(io::Error::other("the kernel does not answer"))
@@ -173,13 +177,13 @@ impl Watch {
         buffer
     }
 
-    /// Takes what was received, and the buffer back.
+    /// Handles the result of receiving a message, and keeps the buffer for the next one.
     fn received(&mut self, sender: io::Result<SocketAddr>, buffer: Vec<u8>) -> io::Result<()> {
         let taken = match sender {
-            // Another process may send too.
+            // Messages from other processes are ignored.
             Ok(sender) if sender.port_number() == 0 => self.take(&buffer),
             Ok(_) => Ok(()),
-            // There were more than there was room for (ENOBUFS).
+            // Messages were lost because there was no room for them (ENOBUFS).
             Err(_) if self.failures < ATTEMPTS => {
                 self.failures += 1;
                 self.is_stale = true;
@@ -191,7 +195,7 @@ impl Watch {
         taken
     }
 
-    /// Takes a message. The kernel sends each by itself.
+    /// Handles a message. The kernel sends each message separately.
     fn take(&mut self, bytes: &[u8]) -> io::Result<()> {
         let Ok(message) = NetlinkBuffer::new_checked(bytes) else {
             self.is_stale = true;
@@ -205,7 +209,7 @@ impl Watch {
                 if header.index != self.place.index {
                     return Ok(());
                 }
-                // Of a newer kernel's attributes some may not be understood. The flags do without.
+                // Some attributes of newer kernels may not be decodable. The flags do not depend on them.
                 let attributes = LinkMessage::parse(message.payload()).map(|message| message.attributes);
                 let attributes = attributes.unwrap_or_default();
                 let link =
@@ -215,7 +219,7 @@ impl Watch {
                     _ if is_answer => self.answered(link, &attributes),
                     _ => {
                         self.is_stale = true;
-                        // With messages from all namespaces it may be another's.
+                        // If messages from all namespaces are received, this may be about another interface.
                         self.was_down |= link == Link::Down && self.place.namespace.is_none();
                     }
                 }
@@ -225,13 +229,13 @@ impl Watch {
         }
     }
 
-    /// The kernel has said how the interface is.
+    /// Handles the answer about the interface.
     fn answered(&mut self, link: Link, attributes: &[LinkAttribute]) {
         let losses = attributes.iter().find_map(|attribute| match attribute {
             LinkAttribute::CarrierDownCount(count) => Some(*count),
             _ => None,
         });
-        // What was away and is back may be told by nothing else.
+        // A loss of carrier that is over by now may only be visible in this counter.
         self.was_down |= link == Link::Down || (self.losses.is_some() && losses != self.losses);
         self.losses = losses;
         self.failures = 0;
@@ -240,7 +244,7 @@ impl Watch {
         self.is_deleted = false;
     }
 
-    /// The kernel does not say how the interface is.
+    /// Handles an error as the answer.
     fn refused(&mut self, error: &[u8]) -> io::Result<()> {
         self.is_stale = false;
         if self.is_deleted {
@@ -251,7 +255,8 @@ impl Watch {
         error.map_or(Ok(()), |error| Err(error.to_io()))
     }
 
-    /// An interface with this index has left its namespace: it was deleted, or moved to another.
+    /// Handles the message that an interface with this index has left its namespace: it was deleted or moved to another
+    /// one.
     fn left(&mut self, attributes: &[LinkAttribute]) -> io::Result<()> {
         let namespace = attributes.iter().find_map(|attribute| match attribute {
             LinkAttribute::NewNetnsId(namespace) => Some(*namespace),
@@ -264,11 +269,11 @@ impl Watch {
         self.is_stale = true;
         match namespace {
             None => self.is_deleted = true,
-            // By what name this namespace knows the third is not said. Where it is the interface that was watched, the
-            // kernel does not find it any more.
+            // The message does not have the identifier of the third namespace in this process's namespace. If it was
+            // the watched interface, the kernel will not find it any more.
             Some(_) if self.place.namespace.is_some() => {}
             Some(_) => {
-                // First, so that nothing is missed.
+                // Enabled first, so that no message is missed.
                 self.socket.socket_ref().set_listen_all_namespaces(true)?;
                 self.place = Place { namespace, index: index.unwrap_or(self.place.index) };
             }

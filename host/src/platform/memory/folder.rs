@@ -1,4 +1,4 @@
-//! Records as files.
+//! Records in files.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Write as _};
@@ -6,15 +6,15 @@ use std::path::{Path, PathBuf};
 
 use super::{LONGEST, Memory, Record};
 
-/// A folder with a file for each interface, by its name, that the user who runs the process alone may read.
+/// A folder with a file for each interface, by its name, which only the user of the process may read.
 ///
-/// Beside each is a file `<name>.lock`, empty, whose lock its owner holds: the operating system takes it away from a process
-/// that ends, however it ends.
+/// Beside each file is an empty file `<name>.lock`, whose lock the owner of the record holds. The operating system
+/// releases the lock when the process ends in any way.
 #[derive(Clone, Debug)]
 pub struct Folder(PathBuf);
 
 impl Folder {
-    /// Records in this folder, which is made, with those above it, when the first is opened.
+    /// Records in the folder at `path`. The folder and its parents are made when the first record is opened.
     #[must_use]
     pub const fn new(path: PathBuf) -> Self {
         Self(path)
@@ -30,7 +30,7 @@ impl Memory for Folder {
         let file = |suffix: &str| self.0.join(format!("{name}{suffix}"));
         let lock = file(".lock");
         check_plain(&lock)?;
-        // What is in it does not matter, and is not touched: it is empty.
+        // The contents of the lock file do not matter, and are not changed: it is empty.
         let lock = readable_by_owner(OpenOptions::new().write(true).create(true).truncate(false)).open(lock)?;
         match lock.try_lock() {
             Ok(()) => Ok(Some(Box::new(FileRecord { path: file(""), draft: file(".new"), _lock: lock }))),
@@ -42,9 +42,9 @@ impl Memory for Folder {
 
 struct FileRecord {
     path: PathBuf,
-    /// What is written before it takes the place of the other.
+    /// The path of the file that is written first and then renamed to `path`.
     draft: PathBuf,
-    /// Held until the file is closed.
+    /// The lock is held until this file is closed.
     _lock: File,
 }
 
@@ -61,10 +61,10 @@ impl Record for FileRecord {
         Ok(Some(bytes))
     }
 
-    /// The disk is not waited for: who loses power may find a file that is empty or the one of before, and all that is
-    /// lost by that is an address.
+    /// The file is not synchronised to the disk. After a loss of power it may be empty or the old one, and only an
+    /// address is lost by that.
     fn store(&mut self, bytes: &[u8]) -> io::Result<()> {
-        // That of a run that was killed while it wrote.
+        // Removes the draft of a run that was killed while it wrote.
         match fs::remove_file(&self.draft) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             Ok(()) | Err(_) => {}
@@ -76,12 +76,13 @@ impl Record for FileRecord {
     }
 }
 
-/// Whether a name is one part of a path and can be that on every system: letters, digits, `_` and `-`.
+/// Whether a name is a valid file name on every system: only letters, digits, `_` and `-`.
 fn is_file_name(name: &str) -> bool {
     !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'))
 }
 
-/// Whether a file is there. What is no plain file is not opened: to open a pipe waits for its other end.
+/// Whether a file exists. Anything but a regular file is an error and must not be opened: opening a pipe would wait for
+/// its other end.
 fn check_plain(path: &Path) -> io::Result<bool> {
     match fs::metadata(path) {
         Ok(metadata) if metadata.is_file() => Ok(true),
@@ -121,7 +122,7 @@ mod tests {
 
     use super::*;
 
-    /// A folder that does not exist yet, and is removed at the end.
+    /// A folder that does not exist yet, and is removed when this is dropped.
     struct Scratch(PathBuf);
 
     impl Scratch {
@@ -151,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_stored_last_is_there_for_the_next_who_opens_the_folder() {
+    fn the_next_owner_reads_what_was_stored_last() {
         let scratch = Scratch::new();
         let mut record = scratch.record();
         assert_eq!(record.load().unwrap(), None);
@@ -163,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_has_one_owner_at_a_time_whoever_opens_the_folder() {
+    fn a_record_has_one_owner_at_a_time() {
         let scratch = Scratch::new();
         let record = scratch.record();
         assert!(scratch.memory().open("eth0").unwrap().is_none());
@@ -172,7 +173,7 @@ mod tests {
         assert!(scratch.memory().open("eth0").unwrap().is_some());
     }
 
-    /// Many at once, each of whom stores whatever it is given: nobody reads what nobody has stored.
+    /// Many threads store records at once; each reads only what one of them has stored.
     #[test]
     fn threads_that_open_the_same_record_never_own_it_together() {
         let scratch = Scratch::new();
@@ -199,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_long_or_no_file_is_refused_and_can_be_replaced_where_it_is_a_file() {
+    fn too_long_files_and_directories_are_refused_and_a_file_can_be_replaced() {
         let scratch = Scratch::new();
         let mut record = scratch.record();
         fs::write(scratch.file("eth0"), vec![b'x'; LONGEST + 1]).unwrap();
@@ -219,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn a_draft_that_a_killed_run_has_left_is_in_nobodys_way() {
+    fn a_draft_of_a_killed_run_does_not_prevent_storing() {
         let scratch = Scratch::new();
         let mut record = scratch.record();
         fs::write(scratch.file("eth0.new"), b"hal").unwrap();
@@ -251,7 +252,7 @@ mod tests {
         );
     }
 
-    /// To open a pipe would wait for whoever writes to it.
+    /// Opening a pipe would wait for a writer.
     #[cfg(target_os = "linux")]
     #[test]
     fn a_pipe_in_the_place_of_a_record_is_refused() {

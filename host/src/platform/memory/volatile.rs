@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use super::{Memory, Record};
 
 /// A memory that ends with its last clone: for tests, and for hosts that mount the same interfaces several times in one
-/// process. Clones are the same memory.
+/// process. Clones share the records.
 #[derive(Clone, Debug, Default)]
 pub struct Volatile(Arc<Mutex<BTreeMap<String, Place>>>);
 
@@ -20,14 +20,13 @@ struct Place {
 }
 
 impl Volatile {
-    /// What is stored under a name, for who looks on.
+    /// The bytes that are stored under a name, for tests.
     #[must_use]
     pub fn stored(&self, name: &str) -> Option<Vec<u8>> {
         self.0.lock().get(name).and_then(|place| place.bytes.clone())
     }
 
-    /// Another memory with what is stored in this one now, whose records nobody has: what a run that is killed leaves to
-    /// the next.
+    /// A copy of the memory whose records have no owner: what a killed run leaves to the next.
     #[must_use]
     pub fn snapshot(&self) -> Self {
         let places = self.0.lock();
@@ -81,7 +80,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_record_has_one_owner_at_a_time_and_is_there_for_the_next() {
+    fn a_record_has_one_owner_at_a_time_and_is_kept_for_the_next() {
         let memory = Volatile::default();
         let mut record = memory.open("eth0").unwrap().expect("nobody has it");
         assert_eq!(record.load().unwrap(), None);

@@ -1,4 +1,4 @@
-//! Tasks on one thread, in the order in which they were woken.
+//! The executor of a simulation: it runs tasks on one thread, in the order in which they were woken.
 
 use core::future::Future;
 use core::pin::pin;
@@ -13,10 +13,10 @@ use parking_lot::Mutex;
 use super::Stalled;
 use crate::platform::Task;
 
-/// Runs tasks, and one future besides.
+/// Runs tasks, and one future of a `block_on`.
 ///
-/// It owns its tasks, so that dropping the last waker of one never drops its future: that could happen anywhere, under
-/// any lock.
+/// It owns its tasks, so that dropping the last waker of a task never drops the task's future: that could happen
+/// anywhere, even while a lock is held.
 pub(super) struct Executor {
     tasks: Mutex<Tasks>,
     ready: Mutex<VecDeque<Arc<Node>>>,
@@ -28,19 +28,19 @@ struct Tasks {
     next: u64,
 }
 
-/// What can be woken: a task, or the future of one `block_on`.
+/// A task, or the future of a `block_on`, that can be woken.
 struct Node {
     executor: Weak<Executor>,
     number: u64,
-    /// In the ready queue. A task woken twice runs once.
+    /// Whether it is in the ready queue, so that a task that is woken twice runs once.
     queued: AtomicBool,
     state: Mutex<State>,
 }
 
 enum State {
-    /// A task that waits or is queued. Left for `Elsewhere` while it runs, and for ever when it is done.
+    /// A task that waits or is queued. It becomes `Elsewhere` while the task runs, and `Done` when the task has ended.
     Task(Task),
-    /// A task that is running now, or the future of a `block_on`, which that call holds.
+    /// A task that is running now, or the future of a `block_on`, which is held by that call.
     Elsewhere,
     /// A task or a `block_on` that has ended. It may still be woken.
     Done,
@@ -80,7 +80,7 @@ impl Executor {
         })
     }
 
-    /// Runs until `future` is ready; asks `pass_time` to make something ready whenever nothing is.
+    /// Runs tasks until `future` is ready. Calls `pass_time` to make something ready when nothing is.
     pub(super) fn block_on<T>(
         self: &Arc<Self>,
         future: impl Future<Output = T>,
@@ -117,10 +117,10 @@ impl Executor {
         self.run_until(&mut |_| None);
     }
 
-    /// Runs what is ready until nothing is. `root` runs the nodes that it knows and tells whether to stop then.
+    /// Runs ready nodes until none is left. `root` runs the nodes that it knows, and returns whether to stop then.
     ///
-    /// This may be called by a task that is running (`advance` within `block_on`). What runs further up the stack
-    /// cannot run here; where it was woken it is queued again, at the front, at the end.
+    /// This may be called by a running task (`advance` within `block_on`). A node that runs further up the call stack
+    /// cannot run here; if it was woken, it is put back to the front of the queue at the end.
     fn run_until(&self, root: &mut dyn FnMut(&Arc<Node>) -> Option<bool>) {
         let mut outer = Vec::new();
         loop {
@@ -162,7 +162,7 @@ impl Executor {
         }
     }
 
-    /// Drops every task, those too that dropping spawns.
+    /// Drops every task, including tasks that are spawned by dropping others.
     pub(super) fn drop_tasks(&self) {
         self.ready.lock().clear();
         loop {

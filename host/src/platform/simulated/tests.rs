@@ -1,4 +1,4 @@
-//! What the simulation promises to the tests that stand on it.
+//! Tests of the simulation itself.
 
 use core::pin::pin;
 use core::task::{Context, Poll, Waker};
@@ -13,7 +13,7 @@ fn note(log: &Log, text: impl Into<String>) {
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Pending once, having woken itself.
+/// A future that is pending once, after it has woken itself.
 async fn give_way() {
     let mut again = false;
     poll_fn(|context| {
@@ -118,7 +118,7 @@ fn advance_within_a_running_future_loses_no_wake_up() {
         let mut own = pin!(simulation.sleep(SECOND));
         poll_fn(|context| {
             let _ = own.as_mut().poll(context);
-            // The timer of this very future fires while the future runs.
+            // The timer of this future itself fires while the future runs.
             simulation.advance(SECOND * 2);
             Poll::Ready(())
         })
@@ -164,7 +164,7 @@ fn a_timer_stays_ready_until_it_is_set_anew_and_keeps_its_waker_when_it_is() {
 #[test]
 fn a_program_that_computes_uses_up_time_and_one_that_waits_does_not() {
     let simulation = Simulation::new(0);
-    // It looks whether another has done something, again and again.
+    // The program polls in a loop whether another task has done something.
     let done = Arc::new(Mutex::new(false));
     let (setter, sleep) = (done.clone(), simulation.sleep(SECOND));
     simulation.spawn(async move {
@@ -180,7 +180,7 @@ fn a_program_that_computes_uses_up_time_and_one_that_waits_does_not() {
         looks
     }));
     assert_eq!((looks, simulation.now().since_origin()), (10_000, SECOND));
-    // Whoever is woken by others has not computed.
+    // A program that is woken by others has not computed.
     let start = simulation.now();
     simulation.block_on(simulation.in_turns(async {
         for _ in 0..50 {

@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 
 use crate::platform::{Clock, Instant, Timer};
 
-/// What a look at the clock takes.
+/// The virtual time that reading the clock takes.
 const LOOK: Duration = Duration::from_micros(1);
 
 /// A clock that moves only when it is told to.
@@ -19,13 +19,14 @@ pub(super) struct VirtualClock(Arc<Mutex<State>>);
 #[derive(Default)]
 struct State {
     now: Instant,
-    /// The armed timers that have not fired. Of two that are due at one time, the one armed first fires first.
+    /// The armed timers that have not fired. Of two timers that are due at the same time, the one that was armed first
+    /// fires first.
     armed: BTreeMap<(Instant, u64), Option<Waker>>,
     sequence: u64,
 }
 
 impl VirtualClock {
-    /// Moves to the earliest armed timer, if that is not after `end`, and fires the timers that are due then.
+    /// Advances to the earliest armed timer, if that is not after `end`, and fires the timers that are due then.
     /// Returns whether there was one.
     pub(super) fn advance_to_next(&self, end: Option<Instant>) -> bool {
         let next = self.0.lock().armed.first_key_value().map(|((deadline, _), _)| *deadline);
@@ -38,7 +39,7 @@ impl VirtualClock {
         }
     }
 
-    /// Moves to `instant`, unless that has passed, and fires the timers that are due.
+    /// Advances to `instant`, unless that has passed, and fires the timers that are due.
     pub(super) fn advance_to(&self, instant: Instant) {
         let due = {
             let mut state = self.0.lock();
@@ -69,9 +70,9 @@ impl Clock for VirtualClock {
 
 struct VirtualTimer {
     clock: Arc<Mutex<State>>,
-    /// The deadline and the place among timers of the same deadline. It stays when the timer has fired.
+    /// The deadline, and a number that orders timers with the same deadline. It is kept when the timer has fired.
     key: Option<(Instant, u64)>,
-    /// The waker of the latest poll. Arming the timer anew does not lose it.
+    /// The waker of the latest poll. It is kept when the timer is armed again.
     waker: Option<Waker>,
 }
 

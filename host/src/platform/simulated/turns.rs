@@ -1,4 +1,5 @@
-//! Programs in a simulation: what they compute takes time, or one that waits without a timer would wait for ever.
+//! Programs in a simulation. Their computation takes virtual time, because otherwise a program that waits without a
+//! timer would wait for ever.
 
 use core::future::{Future, poll_fn};
 use core::pin::pin;
@@ -12,15 +13,15 @@ use parking_lot::Mutex;
 
 use super::Simulation;
 
-/// How often a program gives way in a row, while no time passes, before it has used up some.
+/// The number of times in a row that a program may yield before virtual time passes.
 const MOST: u32 = 10;
 
-/// The time that is used up by then.
+/// The virtual time that passes then.
 const TURN: Duration = Duration::from_millis(1);
 
 impl Simulation {
-    /// Runs a program that gives way each time it has computed for a while, as wasmtime's do that yield by their fuel. What it
-    /// does in ten turns without a pause takes a millisecond of virtual time, in which others go on.
+    /// Runs a program that yields each time it has computed for a while, as wasmtime's programs do when their fuel is
+    /// used up. Ten turns without a pause take a millisecond of virtual time, in which others continue.
     pub async fn in_turns<T>(&self, program: impl Future<Output = T>) -> T {
         let mut program = pin!(program);
         let signal = Arc::new(Signal::default());
@@ -44,7 +45,7 @@ impl Simulation {
             turns = 0;
             is_over = true;
             timer.set(Some(now + TURN));
-            // Only a time that has come is ready.
+            // The timer cannot be ready yet.
             let _ = timer.poll(context);
             Poll::Pending
         })
@@ -52,17 +53,17 @@ impl Simulation {
     }
 }
 
-/// Tells whether a program has woken itself, which means that it goes on as soon as it may.
+/// A waker that detects whether a program has woken itself, which means that it could continue at once.
 #[derive(Default)]
 struct Signal {
-    /// Who polls the program, for when others wake it.
+    /// The waker of the task that polls the program, for wake-ups by others.
     outer: Mutex<Option<Waker>>,
     is_polling: AtomicBool,
     is_woken: AtomicBool,
 }
 
 impl Signal {
-    /// What `poll` returns, and whether the program was woken meanwhile.
+    /// Calls `poll`. Returns its result, and whether the program was woken meanwhile.
     fn polling<T>(&self, outer: &Waker, poll: impl FnOnce() -> T) -> (T, bool) {
         self.outer.lock().get_or_insert_with(|| outer.clone()).clone_from(outer);
         self.is_polling.store(true, Ordering::SeqCst);

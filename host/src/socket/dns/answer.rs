@@ -1,4 +1,4 @@
-//! What an answer says about what was asked for, as it is used and kept.
+//! The result of a query, as it is used and cached.
 
 use core::mem::size_of;
 use core::time::Duration;
@@ -11,32 +11,32 @@ use super::exchange::Response;
 use super::records::{self, Followed};
 use crate::platform::Instant;
 
-/// How long any record may be kept, in seconds (RFC 8767 section 4 has a week; most resolvers, a day).
+/// The maximum time to live of a record in seconds (RFC 8767 section 4 recommends a week; most resolvers have a day).
 const MOST_TTL: u32 = 24 * 60 * 60;
 
-/// How long a name may be known not to exist, in seconds (RFC 2308 section 5).
+/// The maximum time to live of a negative answer in seconds (RFC 2308 section 5).
 const MOST_NEGATIVE_TTL: u32 = 3 * 60 * 60;
 
-/// What the allocator takes beside the octets of a block.
+/// The overhead of the allocator for each block, in bytes.
 const BLOCK: usize = 16;
 
-/// What one answer says about a name and a kind.
+/// The result of a query for a name and a record type.
 #[derive(Debug)]
 pub(super) struct Answer {
-    /// The CNAME records that lead from the name, and the records of the kind at their end.
+    /// The CNAME records that lead from the name, and the records of the requested type at their end.
     records: Vec<Record>,
-    /// Where they lead, or that they lead to nothing: the names or records that there are not.
+    /// Where the CNAME records lead, or the error if the name or the records do not exist.
     end: Result<Followed, ResolveError>,
     arrived: Instant,
-    /// For how many seconds all of it holds.
+    /// The time to live of the whole result in seconds.
     ttl: u32,
 }
 
 impl Answer {
-    /// Takes from a response what was asked for.
+    /// Takes the result of `query` from a response.
     ///
     /// # Errors
-    /// [`ResolveError::ServerFailure`] where its records lead nowhere.
+    /// [`ResolveError::ServerFailure`] if its CNAME records form a loop or a too long chain.
     pub(super) fn read(response: &Response, query: &Query) -> Result<Self, ResolveError> {
         let mut found = Vec::new();
         let end = match records::follow(&response.message, query.name(), query.query_type(), &mut found) {
@@ -46,19 +46,19 @@ impl Answer {
         found.iter_mut().for_each(|record| record.ttl = ttl(record.ttl));
         let mut kept_for = found.iter().map(|record| record.ttl).min().unwrap_or(MOST_TTL);
         if end.is_err() {
-            // What does not say for how long there is nothing is not kept (RFC 2308 section 5).
+            // A negative answer without an SOA record is not cached (RFC 2308 section 5).
             kept_for = kept_for.min(records::negative_ttl(&response.message).map_or(0, ttl)).min(MOST_NEGATIVE_TTL);
         }
         let records = found.into_iter().map(records::plain).collect();
         Ok(Self { records, end, arrived: response.arrived, ttl: kept_for })
     }
 
-    /// Where the records lead.
+    /// Where the CNAME records lead.
     pub(super) fn end(&self) -> Result<&Followed, ResolveError> {
         self.end.as_ref().map_err(Clone::clone)
     }
 
-    /// The records, each with what remains of its time to live.
+    /// The records, each with the rest of its time to live.
     pub(super) fn records(&self, now: Instant) -> impl Iterator<Item = Record> {
         let elapsed = u32::try_from((now - self.arrived).as_secs()).unwrap_or(u32::MAX);
         self.records.iter().map(move |record| {
@@ -68,12 +68,12 @@ impl Answer {
         })
     }
 
-    /// When it holds no more.
+    /// The time at which the result expires.
     pub(super) fn expires(&self) -> Instant {
         self.arrived + Duration::from_secs(self.ttl.into())
     }
 
-    /// The bytes of memory that it takes, however few it took on the wire.
+    /// The bytes of memory that it takes, which may be many more than on the wire.
     pub(super) fn weight(&self) -> usize {
         let end = match &self.end {
             Ok(Followed::Elsewhere(name)) => name_weight(name),
@@ -84,12 +84,14 @@ impl Answer {
     }
 }
 
-/// A time to live as it is meant: with the uppermost bit set it is zero (RFC 2181 section 8).
+/// A time to live as it is used: zero if the most significant bit is set (RFC 2181 section 8), and at most
+/// [`MOST_TTL`].
 fn ttl(told: u32) -> u32 {
     if told > i32::MAX.cast_unsigned() { 0 } else { told.min(MOST_TTL) }
 }
 
-/// What the data of a record take beside the record itself. After [`records::plain`] there are no other kinds.
+/// The bytes of memory that the data of a record take outside of the record. After [`records::plain`] there are no
+/// other types.
 fn data(record: &Record) -> usize {
     match &record.data {
         RData::CNAME(name) => name_weight(name),
@@ -102,12 +104,13 @@ fn data(record: &Record) -> usize {
             BLOCK + txt.txt_data.iter().map(|octets| size_of::<Box<[u8]>>() + BLOCK + octets.len()).sum::<usize>()
         }
         RData::Unknown { rdata, .. } => BLOCK + rdata.anything.len(),
-        // Addresses lie in the record.
+        // Addresses are stored inside the record.
         _ => 0,
     }
 }
 
-/// What a name takes beside itself: short ones lie in it. A buffer that grew may be twice as long as what is in it.
+/// The bytes of memory that a name takes outside of itself: short names are stored inside. A buffer that grew may be
+/// twice as long as its contents.
 pub(super) fn name_weight(name: &Name) -> usize {
     const WITHIN: usize = 32;
     if name.len() > WITHIN { 2 * (BLOCK + name.len()) } else { 0 }
@@ -151,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_holds_as_long_as_the_first_of_its_records_ends() {
+    fn an_answer_expires_with_the_first_of_its_records() {
         let lasting = |ttls: &[u32]| {
             let records = ttls.iter().map(|ttl| host(*ttl)).collect();
             seconds(&answer(ResponseCode::NoError, records, Vec::new(), RecordType::A))
@@ -164,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn that_there_is_nothing_holds_as_long_as_the_zone_says_and_no_longer_than_what_leads_there() {
+    fn a_negative_answer_expires_by_the_soa_record_or_with_the_cname_records_before_it() {
         let none = |code, answers, soa: Option<Record>| {
             seconds(&answer(code, answers, soa.into_iter().collect(), RecordType::A))
         };
@@ -179,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn records_tell_what_remains_of_their_time() {
+    fn records_have_the_rest_of_their_time_to_live() {
         let answer = answer(ResponseCode::NoError, vec![host(60), host(90)], Vec::new(), RecordType::A);
         let after = |time| answer.records(Instant::ORIGIN + time).map(|record| record.ttl).collect::<Vec<_>>();
         assert_eq!(after(Duration::from_millis(999)), [60, 90]);
@@ -188,15 +191,15 @@ mod tests {
     }
 
     #[test]
-    fn what_is_small_on_the_wire_and_large_in_memory_is_weighed_by_its_memory() {
+    fn the_weight_of_an_answer_is_its_memory_and_not_its_size_on_the_wire() {
         let with = |data: RData, count: usize| {
             let records = vec![Record::from_rdata(name("www.example."), 60, data.clone()); count];
             answer(ResponseCode::NoError, records, Vec::new(), data.record_type()).weight()
         };
-        // Sixteen octets of the wire each, where the name is a reference to the question's.
+        // Each takes sixteen octets on the wire, with its name compressed to a reference to the question's.
         let hosts = with(RData::from(IpAddr::from([192, 0, 2, 1])), 200);
         assert!(hosts >= 200 * size_of::<Record>(), "{hosts}");
-        // One octet of the wire each.
+        // Each takes one octet on the wire.
         let strings = with(RData::TXT(TXT::from_bytes(vec![&[]; 1000])), 1);
         assert!(strings >= 1000 * size_of::<Box<[u8]>>(), "{strings}");
         let (short, long) = (with(RData::CNAME(CNAME(name("a."))), 1), with(RData::CNAME(CNAME(long_name())), 1));

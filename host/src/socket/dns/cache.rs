@@ -1,4 +1,4 @@
-//! Answers that are kept.
+//! The cache of answers.
 
 use core::mem::size_of;
 use std::collections::{BTreeMap, HashMap};
@@ -11,17 +11,18 @@ use xila_network_engine::buffer::Budget;
 use super::answer::{Answer, name_weight};
 use crate::platform::Instant;
 
-/// What part of a cache one answer may take: no server shall empty it with one.
+/// One answer may take one part in so many of a cache, so that no server can displace everything else with one answer.
 const SHARE: usize = 16;
 
-/// What a place in the cache takes beside the answer: the question twice, and what the tables have of their own.
+/// The bytes of an entry beside the answer: the query twice, and the overhead of the tables.
 const PLACE: usize = 2 * (size_of::<Query>() + size_of::<Kept>()) + 64;
 
-/// Answers by question, in a number of bytes of memory. What is to end first gives way first.
+/// Answers by query, in a limited number of bytes of memory. If it is full, the answers that expire first are removed
+/// first.
 pub(super) struct Cache {
-    /// The most bytes.
+    /// The maximum size in bytes.
     most: usize,
-    /// Whose memory it is, where it is a guest's.
+    /// The budget of the guest that is charged for the memory; `None` for the host.
     budget: Option<Budget>,
     answers: Mutex<Answers>,
 }
@@ -29,15 +30,15 @@ pub(super) struct Cache {
 #[derive(Default)]
 struct Answers {
     by_question: HashMap<Query, Kept>,
-    /// In the order in which they end, each with a number that tells those of one end apart.
+    /// The queries by the time at which their answers expire. The number makes the keys unique.
     by_end: BTreeMap<(Instant, u64), Query>,
-    /// How many there have been.
+    /// The number of answers inserted so far.
     count: u64,
-    /// The bytes of all.
+    /// The size of all answers in bytes.
     held: usize,
 }
 
-/// An answer in its place.
+/// An entry of the cache.
 struct Kept {
     answer: Arc<Answer>,
     end: (Instant, u64),
@@ -45,19 +46,19 @@ struct Kept {
 }
 
 impl Cache {
-    /// A cache of so many bytes, which are taken of the budget as they are used.
+    /// A cache of at most `most` bytes, which are taken from the budget as they are used.
     pub(super) fn new(most: usize, budget: Option<Budget>) -> Self {
         Self { most, budget, answers: Mutex::default() }
     }
 
-    /// The answer to a question, where it is known and holds still.
+    /// The answer to a query, if it is cached and has not expired.
     pub(super) fn get(&self, query: &Query, now: Instant) -> Option<Arc<Answer>> {
         let mut answers = self.answers.lock();
         self.give_back(answers.forget_ended(now));
         answers.by_question.get(query).map(|kept| kept.answer.clone())
     }
 
-    /// Keeps an answer for as long as it holds, where there is room for it.
+    /// Caches an answer until it expires, if there is room for it.
     pub(super) fn keep(&self, query: Query, answer: Arc<Answer>, now: Instant) {
         let weight = answer.weight() + PLACE + 2 * name_weight(query.name());
         let mut answers = self.answers.lock();
@@ -66,7 +67,7 @@ impl Cache {
             return;
         }
         while answers.held + weight > self.most || !self.take(weight) {
-            // Where there are none left, the guest has used its memory for something else.
+            // If no entries are left, the guest has used its memory for something else.
             let Some(released) = answers.forget_first() else { return };
             self.give_back(released);
         }
@@ -91,7 +92,7 @@ impl Drop for Cache {
     }
 }
 
-/// Each method that forgets returns the bytes that are free by it.
+/// Each method that removes entries returns the number of bytes that this frees.
 impl Answers {
     fn insert(&mut self, query: Query, answer: Arc<Answer>, weight: usize) {
         self.count += 1;
@@ -138,7 +139,7 @@ mod tests {
         Query::query(Name::from_ascii(&name).unwrap_or_else(|error| panic!("{name}: {error}")), RecordType::A)
     }
 
-    /// An answer of so many addresses that holds for so many seconds.
+    /// An answer of `count` addresses with a time to live of `ttl` seconds.
     fn answer(query: &Query, count: usize, ttl: u32) -> Arc<Answer> {
         let mut message = Message::new(1, MessageType::Response, OpCode::Query);
         let host = Record::from_rdata(query.name().clone(), ttl, RData::from(IpAddr::from([192, 0, 2, 1])));
@@ -161,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_is_kept_until_it_ends_and_then_its_memory_is_free() {
+    fn an_answer_is_cached_until_it_expires_and_then_its_memory_is_free() {
         let budget = Budget::new(1 << 20);
         let cache = Cache::new(1 << 20, Some(budget.clone()));
         keep(&cache, 1, 1, 60);
@@ -175,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn no_more_is_kept_than_may_be_and_what_ends_first_gives_way() {
+    fn a_full_cache_removes_the_answers_that_expire_first() {
         let budget = Budget::new(usize::MAX);
         let most = 32 << 10;
         let cache = Cache::new(most, Some(budget.clone()));
@@ -202,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_takes_the_place_of_the_one_before() {
+    fn an_answer_replaces_the_one_before() {
         let budget = Budget::new(1 << 20);
         let cache = Cache::new(1 << 20, Some(budget.clone()));
         keep(&cache, 1, 1, 60);
@@ -215,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn a_guest_that_has_used_its_memory_keeps_nothing() {
+    fn a_guest_that_has_used_its_memory_caches_nothing() {
         let budget = Budget::new(1 << 20);
         let cache = Cache::new(1 << 20, Some(budget.clone()));
         keep(&cache, 1, 1, 60);

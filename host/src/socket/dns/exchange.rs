@@ -1,4 +1,4 @@
-//! One question to one server.
+//! One query to one server, by UDP and TCP.
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use core::time::Duration;
@@ -16,23 +16,24 @@ use crate::socket::udp::UdpSocket;
 /// The port of DNS servers.
 pub(super) const PORT: u16 = 53;
 
-/// How many datagrams from the server's address and port may not fit the question, before it is asked by TCP: who sends so
-/// many guesses, and has found the port already, shall not have more of them (RFC 5452 section 9.3).
+/// The number of datagrams from the server's address and port that may mismatch the query before the server is asked by
+/// TCP. An attacker who sends so many guesses has found the port already, and must not get more attempts (RFC 5452
+/// section 9.3).
 const MOST_MISFITS: usize = 16;
 
-/// What a server answered, whole.
+/// The complete answer of a server.
 #[derive(Clone, Debug)]
 pub(super) struct Response {
     pub(super) message: Message,
-    /// Whose it is.
+    /// The server that answered.
     pub(super) server: IpAddr,
-    /// It came by TCP, because by UDP there came only a part of it, or nothing to be believed.
+    /// It came by TCP, because the answer by UDP was truncated or not trustworthy.
     pub(super) by_tcp: bool,
-    /// When it came.
+    /// The time of arrival.
     pub(super) arrived: Instant,
 }
 
-/// Why there is no answer.
+/// The cause why there is no answer.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ExchangeError {
     #[error("the question cannot be written: {0}")]
@@ -60,7 +61,7 @@ pub(super) enum ExchangeError {
 }
 
 impl ExchangeError {
-    /// Whether the server did answer, if only with something that makes no sense.
+    /// Whether the server did answer, but with an invalid message.
     pub(super) const fn is_nonsense(&self) -> bool {
         match self {
             Self::Misfit | Self::Message(_) => true,
@@ -77,7 +78,7 @@ impl ExchangeError {
     }
 }
 
-/// Asks a server by UDP, and by TCP for what does not come by UDP as a whole, whatever did come.
+/// Asks a server by UDP, and then by TCP if no complete and trustworthy answer came by UDP.
 ///
 /// # Errors
 /// See [`ExchangeError`].
@@ -91,15 +92,15 @@ pub(super) async fn exchange(server: &Server, query: &Query, extended: bool) -> 
     Ok(Response { message, server: server.address, by_tcp, arrived: platform.clock.now() })
 }
 
-/// One datagram, from a port of its own that chance has chosen. `None` where the answer has to be asked for by TCP: it was
-/// cut off, its letters are in another case, or somebody guesses.
+/// Sends one datagram from a random port of its own. `None` if the query must be repeated by TCP: the answer was
+/// truncated, the case of its letters differs, or an attacker seems to guess answers.
 async fn by_udp(server: &Server, question: &Question) -> Result<Option<Message>, ExchangeError> {
     let any = match server.address {
         IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
         IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
     };
     let socket = UdpSocket::bind(&server.network, SocketAddr::new(any, 0))?;
-    // It takes datagrams from the server only, and learns where nobody listens there.
+    // A connected socket receives datagrams from the server only, and ICMP errors if nobody listens there.
     socket.connect(SocketAddr::new(server.address, PORT))?;
     socket.send(question.octets()).await?;
     for _ in 0..MOST_MISFITS {
@@ -124,15 +125,15 @@ async fn by_udp(server: &Server, question: &Question) -> Result<Option<Message>,
     Ok(None)
 }
 
-/// One message each way, each with its length before it, on a connection of its own (RFC 7766). Who has completed a
-/// handshake has the server's address, so the case of letters proves nothing more.
+/// Sends one message and receives one, each with its length in front, on a connection of its own (RFC 7766). A peer
+/// that has completed the handshake can receive at the server's address, so the case of letters proves nothing more.
 async fn by_tcp(server: &Server, question: &Question) -> Result<Message, ExchangeError> {
     let mut options = ConnectOptions::default();
-    // One question and one answer: what is given up has nothing to say any more.
+    // One query and one answer: a connection that is given up has no data to deliver.
     options.tcp.linger = Duration::ZERO;
     let remote = SocketAddr::new(server.address, PORT);
     let connection = TcpStream::connect_with(&server.network, remote, options).await?;
-    // A name and what is around it are far below what the field can say.
+    // A query is far shorter than the maximum of this field.
     let length = u16::try_from(question.octets().len()).unwrap_or(u16::MAX).to_be_bytes();
     connection.write_all(&[&length, question.octets()].concat()).await?;
     let mut length = [0; 2];

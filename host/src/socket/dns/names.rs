@@ -1,27 +1,28 @@
-//! Names as they are written, and what is known of them without asking.
+//! Parsing of names, and what is known about names without a query: literal addresses, special names, search domains.
 
 use core::iter;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use hickory_proto::rr::{Name, RData, Record, RecordType};
-
 use hickory_proto::op::ResponseCode;
+use hickory_proto::rr::{Name, RData, Record, RecordType};
 
 use super::{Reply, ResolveError, records};
 
 /// The addresses of `localhost`.
 pub(super) const LOOPBACK: [IpAddr; 2] = [IpAddr::V6(Ipv6Addr::LOCALHOST), IpAddr::V4(Ipv4Addr::LOCALHOST)];
 
-/// How many octets of text may be a name: of 255 in its ASCII form, each may stand for a character of four.
+/// The maximum length of a name as text, in octets: each of the 255 octets of its ASCII form may stand for a character
+/// of four octets.
 const MOST_TEXT: usize = 4 * 255;
 
-/// How many search domains are tried. A name that is nowhere is asked for once in each, and a network says what they are.
+/// The maximum number of search domains. A name that does not exist is queried once in each of them, and a network may
+/// provide them.
 pub const MOST_DOMAINS: usize = 8;
 
-/// For how long `localhost` may be kept: it never changes.
+/// The time to live of `localhost` in seconds: it never changes.
 pub(super) const LOOPBACK_TTL: u32 = 86_400;
 
-/// The address that a text is, if it is one.
+/// The address, if a text is a literal address.
 pub(super) fn literal(text: &str) -> Option<IpAddr> {
     match text.strip_prefix('[').and_then(|text| text.strip_suffix(']')) {
         Some(text) => text.parse().ok().map(IpAddr::V6),
@@ -29,8 +30,9 @@ pub(super) fn literal(text: &str) -> Option<IpAddr> {
     }
 }
 
-/// A name from text, in its ASCII form (RFC 5891). Absolute where the text ends with a dot. There are no escapes: hickory
-/// reads them as octal numbers, where RFC 1035 section 5.1 has decimal ones, and lets one be cut off at the end.
+/// Parses a name and converts it to its ASCII form (RFC 5891). It is absolute if the text ends with a dot. Escapes are
+/// not allowed: hickory reads them as octal numbers, whereas RFC 1035 section 5.1 has decimal ones, and accepts one
+/// that is cut off at the end.
 pub(super) fn parse(text: &str) -> Result<Name, ResolveError> {
     if text.is_empty() || text.len() > MOST_TEXT || text.contains('\\') {
         return Err(ResolveError::InvalidName);
@@ -38,7 +40,7 @@ pub(super) fn parse(text: &str) -> Result<Name, ResolveError> {
     Name::from_str_relaxed(text).map_err(|_| ResolveError::InvalidName)
 }
 
-/// A name that no server is asked for.
+/// A special name, for which no server is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Special {
     /// `localhost` and below (RFC 6761 section 6.3).
@@ -47,7 +49,7 @@ pub(super) enum Special {
     Nowhere,
 }
 
-/// What is special about a name.
+/// The kind of a special name; `None` for an ordinary one.
 pub(super) fn special(name: &Name) -> Option<Special> {
     let last = name.iter().next_back()?;
     if last.eq_ignore_ascii_case(b"localhost") {
@@ -67,7 +69,7 @@ pub(super) fn loopback_records(name: &Name, record_type: RecordType) -> Vec<Reco
     records.into_iter().filter(|record| record_type.is_any() || record.record_type() == record_type).collect()
 }
 
-/// What is answered about a special name instead of asking a server.
+/// The answer for a special name, without asking a server.
 pub(super) fn reply(special: Special, name: &Name, record_type: RecordType) -> Reply {
     let (code, found) = match special {
         Special::Loopback => (ResponseCode::NoError, loopback_records(name, record_type)),
@@ -77,8 +79,8 @@ pub(super) fn reply(special: Special, name: &Name, record_type: RecordType) -> R
     Reply { server: None, code: code.into(), is_authoritative: false, by_tcp: false, records }
 }
 
-/// Whether a text is a domain that names can be looked for in: a name, with or without its final dot, but not the root, and
-/// not a special one, which no server has names of.
+/// Whether a text can be a search domain: a valid name, with or without its final dot, that is neither the root nor a
+/// special name, below which no server knows names.
 #[must_use]
 pub fn is_search_domain(text: &str) -> bool {
     domain(text).is_some()
@@ -90,7 +92,7 @@ fn domain(text: &str) -> Option<Name> {
     (!name.is_root() && special(&name).is_none()).then_some(name)
 }
 
-/// The domains that names are looked for in: the first of those given that are domains, each once.
+/// The search domains: the first [`MOST_DOMAINS`] valid ones of those given, without duplicates.
 pub(super) fn domains<'a>(given: impl Iterator<Item = &'a str>) -> Vec<Name> {
     let mut domains: Vec<Name> = Vec::new();
     for text in given {
@@ -103,8 +105,8 @@ pub(super) fn domains<'a>(given: impl Iterator<Item = &'a str>) -> Vec<Name> {
     domains
 }
 
-/// The absolute names that a name may stand for, in the order in which they are asked for, as resolv.conf(5) has it. One with
-/// so many dots is asked for as it is first: else whoever names the domains could take any name for his own (RFC 1535).
+/// The absolute names to try for a name, in order, as in resolv.conf(5). A name with at least `ndots` dots is tried as
+/// it is first: otherwise whoever provides the search domains could take over any name (RFC 1535).
 pub(super) fn candidates(name: &Name, search: &[Name], ndots: usize) -> Vec<Name> {
     let mut itself = name.clone();
     itself.set_fqdn(true);
@@ -120,8 +122,8 @@ pub(super) fn candidates(name: &Name, search: &[Name], ndots: usize) -> Vec<Name
     if dots >= ndots { iter::once(itself).chain(below).collect() } else { below.chain([itself]).collect() }
 }
 
-/// The error of a search after one more name, or as `Err` the error that ends it: who cannot be asked about one name
-/// cannot be asked about the next.
+/// The error of a search after one more name has failed. Returns `Err` with the error if it ends the search: if no
+/// server can be asked about one name, none can be asked about the next.
 pub(super) fn search_failure(before: Option<ResolveError>, error: ResolveError) -> Result<ResolveError, ResolveError> {
     let rank = |error: &ResolveError| match error {
         ResolveError::NameNotFound => Some(0),
@@ -139,8 +141,8 @@ pub(super) fn search_failure(before: Option<ResolveError>, error: ResolveError) 
     }
 }
 
-/// The error where both families failed: that there is no such name holds for both, then comes what may be otherwise the
-/// next time.
+/// The error if the queries for both families failed: `NameNotFound` comes first, since it holds for both families,
+/// then the errors that may be gone the next time.
 pub(super) fn joint_failure(one: ResolveError, other: ResolveError) -> ResolveError {
     let rank = |error: &ResolveError| match error {
         ResolveError::NameNotFound => 4,
@@ -169,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_with_as_many_dots_as_is_said_is_asked_for_as_it_is_first() {
+    fn a_name_with_at_least_ndots_dots_is_tried_as_it_is_first() {
         assert_eq!(asked_with(0, "www", &["a.example"]), ["www.", "www.a.example."]);
         assert_eq!(asked_with(2, "www.x", &["a.example"]), ["www.x.a.example.", "www.x."]);
         assert_eq!(asked_with(2, "www.x.y", &["a.example"]), ["www.x.y.", "www.x.y.a.example."]);
@@ -177,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_domain_is_left_out_and_of_many_the_first_are_taken() {
+    fn invalid_search_domains_are_ignored_and_of_many_the_first_are_used() {
         for text in ["", ".", "a..b", "localhost", "x.localhost.", "invalid", &"a".repeat(64)] {
             assert!(!is_search_domain(text), "{text}");
         }
@@ -201,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_are_taken_as_they_are_written_and_nothing_else_is() {
+    fn literal_addresses_are_recognised() {
         for (text, address) in [("10.0.0.1", "10.0.0.1"), ("::1", "::1"), ("[2001:db8::1]", "2001:db8::1")] {
             assert_eq!(literal(text), address.parse().ok(), "{text}");
         }
@@ -211,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_put_into_their_ascii_form() {
+    fn names_are_converted_to_their_ascii_form() {
         assert_eq!(name("bücher.example").to_ascii(), "xn--bcher-kva.example");
         assert_eq!(name("BÜCHER.example.").to_ascii(), "xn--bcher-kva.example.");
         assert_eq!(name("_sip._tcp.example").to_ascii(), "_sip._tcp.example");
@@ -219,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_name_is_refused() {
+    fn invalid_names_are_refused() {
         let long_label = "a".repeat(64);
         let long = ["abcdefg"; 33].join(".");
         let huge = "a".repeat(1 << 20);

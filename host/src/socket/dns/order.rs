@@ -1,4 +1,4 @@
-//! Which of several addresses is tried first.
+//! The order in which the addresses of a name are tried.
 
 use core::cmp::Reverse;
 use core::net::IpAddr;
@@ -8,8 +8,8 @@ use xila_network_engine::ip::addresses::{Scope, common_prefix, policy};
 
 use crate::address::Family;
 
-/// Destinations in the order of RFC 6724 section 6, the families taking turns (RFC 8305 section 4). `source` is the
-/// address that packets to a destination would leave from; those without one come last. Each once.
+/// Sorts destinations by RFC 6724 section 6, with alternating families (RFC 8305 section 4), and removes duplicates.
+/// `source` returns the source address for a destination; destinations without one come last.
 pub(super) fn for_trying(destinations: Vec<IpAddr>, source: impl Fn(IpAddr) -> Option<IpAddr>) -> Vec<IpAddr> {
     let (usable, unusable): (Vec<_>, Vec<_>) =
         sorted(destinations, source).into_iter().partition(|(_, source)| source.is_some());
@@ -24,10 +24,11 @@ pub(super) fn for_trying(destinations: Vec<IpAddr>, source: impl Fn(IpAddr) -> O
     in_turns.chain(unusable.into_iter().map(|(destination, _)| destination)).collect()
 }
 
-/// Destinations, each with its source, by rules 2, 5, 6, 8, 9 and 10. What rules 3, 4 and 7 ask for, deprecated sources,
-/// home addresses and tunnels, is not known here.
+/// Sorts destinations, each with its source, by rules 2, 5, 6, 8, 9 and 10. Rules 3, 4 and 7 concern deprecated
+/// sources, home addresses and tunnels, which are not known here.
 ///
-/// By a key, not by comparing two: rule 9 holds within one family, and a comparison that is no order would panic.
+/// They are sorted by a key, not by a comparison of two: rule 9 holds within one family only, and a comparison that is
+/// not a total order could panic.
 fn sorted(destinations: Vec<IpAddr>, source: impl Fn(IpAddr) -> Option<IpAddr>) -> Vec<(IpAddr, Option<IpAddr>)> {
     let mut seen = HashSet::new();
     let distinct = destinations.into_iter().filter(|destination| seen.insert(*destination));
@@ -61,7 +62,7 @@ mod tests {
         for_trying(given, source).iter().map(ToString::to_string).collect()
     }
 
-    /// Asserts the order, from whichever order the addresses come in.
+    /// Asserts the order, whatever order the addresses come in.
     fn assert_order(destinations: &[(&str, &str)], expected: &[&str]) {
         assert_eq!(order(destinations), expected);
         let backwards: Vec<_> = destinations.iter().rev().copied().collect();
@@ -70,7 +71,7 @@ mod tests {
 
     /// The examples of RFC 6724 section 10.2 that concern one interface, without home and deprecated addresses.
     #[test]
-    fn destinations_are_sorted_as_the_rfc_has_it() {
+    fn destinations_are_sorted_as_in_the_rfc() {
         // Prefer matching scope.
         assert_order(
             &[("2001:db8:1::1", "2001:db8:1::2"), ("198.51.100.121", "169.254.13.78")],
@@ -102,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_reached_comes_last() {
+    fn unreachable_destinations_come_last() {
         assert_order(
             &[("2001:db8::1", ""), ("10.1.0.1", "10.0.0.1"), ("203.0.113.1", "10.0.0.1")],
             &["10.1.0.1", "203.0.113.1", "2001:db8::1"],
@@ -112,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn families_take_turns_and_equals_stay_as_they_came() {
+    fn families_alternate_and_equal_destinations_keep_their_order() {
         let six = ["2001:db8::1", "2001:db8::2", "2001:db8::3"].map(|text| (text, "2001:db8::9"));
         let four = [("198.51.100.130", "198.51.100.1"), ("198.51.100.129", "198.51.100.1")];
         assert_eq!(

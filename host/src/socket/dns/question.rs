@@ -1,8 +1,8 @@
-//! A question as it is on the wire, and which messages answer it (RFC 5452 section 9.1).
+//! A query as it is on the wire, and the check whether a message answers it (RFC 5452 section 9.1).
 //!
-//! The letters of the name are in either case, drawn by chance, and a server gives the name back as it was written: that
-//! is one bit more for each letter that a forger has to guess, beside the identifier and the port that the question came
-//! from (draft-vixie-dnsext-dns0x20). What is compared is therefore not names, but octets.
+//! The case of each letter in the name is random, and a server returns the name as it was sent. So an attacker has to
+//! guess one more bit for each letter, beside the identifier and the source port of the query
+//! (draft-vixie-dnsext-dns0x20). Therefore octets are compared here, not names.
 
 use core::ops::Range;
 
@@ -18,46 +18,46 @@ const HEADER: usize = 12;
 /// The octets of a question's type and class.
 const TYPE_AND_CLASS: usize = 4;
 
-/// The largest answer by UDP that is asked for: it passes any IPv6 link without fragments.
+/// The maximum size of an answer by UDP that the query allows: it passes any IPv6 link without fragments.
 const UDP_PAYLOAD: u16 = 1232;
 
-/// A message that asks one question.
+/// A query message with one question.
 pub(super) struct Question {
     message: Vec<u8>,
-    /// The name as it is on the wire, in the case in which it was given here.
+    /// The name in wire format, in the case in which the caller gave it.
     name: Vec<u8>,
 }
 
-/// How a message that has come in fits a question.
+/// How a received message fits a query.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fit {
-    /// It has the question's identifier and the question, letter by letter; or the identifier, and says in a header alone
-    /// that the question could not be read.
+    /// It has the identifier and the question of the query, with the same case of letters. Or it has the identifier and
+    /// is a header alone with an error code: the server could not read the query.
     Exact,
-    /// As above, but for the case of letters: from a server that does not keep it, or from a forger.
+    /// The same, but the case of letters differs: the server does not preserve it, or the message is forged.
     OtherCase,
-    /// It belongs to something else, or to nothing.
+    /// It does not belong to the query.
     None,
 }
 
-/// Why a message is no answer, though it fits the question.
+/// The cause why a message that fits the query is not an answer.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ReadError {
-    /// There is more than it holds: it says so, or ends too early, or has something in it that cannot be read.
+    /// It is incomplete: it is marked as truncated, ends too early, or cannot be decoded.
     #[error("the answer is cut off or cannot be read")]
     Cut(#[source] Option<DecodeError>),
-    /// It is no response to a standard query.
+    /// It is not a response to a standard query.
     #[error("the message is no response")]
     NoResponse,
 }
 
 impl Question {
-    /// A question with an identifier and a case of letters drawn by chance, with EDNS (RFC 6891) where it is `extended`.
+    /// A query with a random identifier and a random case of letters, with EDNS (RFC 6891) if `extended`.
     ///
     /// # Errors
-    /// Where the name cannot be written.
+    /// The name cannot be encoded.
     pub(super) fn new(query: &Query, extended: bool, random: &dyn Random) -> Result<Self, ProtoError> {
-        // An identifier, and a bit for each letter of the longest name.
+        // An identifier, and one bit for each letter of the longest name.
         let (mut id, mut cases) = ([0; 2], [0; 32]);
         random.fill(&mut id);
         random.fill(&mut cases);
@@ -81,13 +81,13 @@ impl Question {
         &self.message
     }
 
-    /// How a message fits. Nothing of it is read but its header and its question.
+    /// How a message fits this query. Only its header and question are examined.
     pub(super) fn fit(&self, message: &[u8]) -> Fit {
         let (Some(own), Some(header)) = (self.message.get(..HEADER), message.get(..HEADER)) else { return Fit::None };
         if header[..2] != own[..2] {
             return Fit::None;
         }
-        // RFC 6891 section 7 has such servers: what they cannot read, they do not repeat.
+        // RFC 6891 section 7 describes such servers: they do not repeat a question that they cannot read.
         let is_error = header[3] & 0xf != 0;
         if is_error && message.len() == HEADER && header[4..] == [0; 8] {
             return Fit::Exact;
@@ -106,7 +106,8 @@ impl Question {
         }
     }
 
-    /// Reads a message that fits. Names in it that refer to the question's are in the case that was asked for here.
+    /// Decodes a message that fits. Names in it that are compressed to references to the question's name get the case
+    /// in which the caller gave that name.
     ///
     /// # Errors
     /// See [`ReadError`].
@@ -125,13 +126,13 @@ impl Question {
         Message::from_vec(message).map_err(|error| ReadError::Cut(Some(error)))
     }
 
-    /// Where the name is in the message, and in one that fits.
+    /// The position of the name in this message, and in one that fits.
     fn name_range(&self) -> Range<usize> {
         HEADER..HEADER + self.name.len()
     }
 }
 
-/// How many octets the name has that `octets` begin with.
+/// The length of the name at the start of `octets`, in octets.
 fn name_length(octets: &[u8]) -> usize {
     let mut place = 0;
     while let Some(label) = octets.get(place).copied().filter(|label| *label != 0) {
@@ -140,8 +141,8 @@ fn name_length(octets: &[u8]) -> usize {
     place + 1
 }
 
-/// Turns the letters of a name into the other case, each where the bit of its place is set. The lengths of labels are below
-/// 64, and no letters.
+/// Inverts the case of each letter of a name whose bit in `cases` is set. The lengths of labels are below 64, so they
+/// are not letters.
 fn mix_cases(name: &mut [u8], cases: &[u8; 32]) {
     let bits = cases.iter().flat_map(|octet| (0..8).map(move |bit| octet >> bit & 1 != 0));
     for (octet, _) in name.iter_mut().zip(bits).filter(|(octet, bit)| *bit && octet.is_ascii_alphabetic()) {
@@ -158,7 +159,7 @@ mod tests {
 
     use super::*;
 
-    /// Gives out what it is made of, over and over.
+    /// Returns the octets that it is made of, again and again.
     struct Fixed(Mutex<core::iter::Cycle<std::vec::IntoIter<u8>>>);
 
     impl Fixed {
@@ -184,7 +185,7 @@ mod tests {
         Question::new(&query(name), true, &Fixed::of(&[chance])).unwrap_or_else(|error| panic!("{name}: {error}"))
     }
 
-    /// The answer of a server that gives the question back as it came.
+    /// The answer of a server that returns the question as it was sent.
     fn answer(question: &Question) -> Vec<u8> {
         let mut answer = question.octets().to_vec();
         answer[2] |= 0x80;
@@ -192,8 +193,8 @@ mod tests {
     }
 
     #[test]
-    fn letters_are_in_the_case_that_chance_says_and_nothing_else_changes() {
-        // Each second octet begins with the length of the first label.
+    fn the_case_of_letters_is_random_and_nothing_else_changes() {
+        // The bits begin at the length octet of the first label.
         for (chance, name) in [(0, "www.Example-1.test."), (0xff, "WWW.eXAMPLE-1.TEST."), (0x55, "wWw.EXaMpLe-1.tEsT.")]
         {
             let question = question("www.Example-1.test.", chance);
@@ -230,7 +231,7 @@ mod tests {
         assert_eq!(changed(5, 2), Fit::None, "three questions");
         assert_eq!(changed(HEADER + 1, 1), Fit::None, "a name");
         assert_eq!(changed(HEADER + question.name.len() + 1, 1), Fit::None, "a type");
-        // What is HTTPS in capitals would be another type in small letters.
+        // The number of the type HTTPS, 65, is also the code of a capital letter.
         assert_eq!(changed(HEADER + question.name.len() + 1, 0x20), Fit::None, "a type's case");
         assert_eq!(changed(HEADER + question.name.len() + 3, 1), Fit::None, "a class");
         for length in 0..HEADER + question.name.len() + TYPE_AND_CLASS {
@@ -239,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn a_header_alone_is_believed_only_about_an_error() {
+    fn a_header_alone_is_accepted_only_with_an_error_code() {
         let question = question("www.example.", 0);
         let mut header = answer(&question)[..HEADER].to_vec();
         header[4..].fill(0);
@@ -265,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_cut_off_is_told_from_what_is_no_response() {
+    fn a_truncated_answer_is_distinguished_from_a_message_that_is_no_response() {
         let question = question("www.example.", 0);
         let mut message = answer(&question);
         assert!(question.read(&mut message).is_ok());

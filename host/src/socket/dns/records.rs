@@ -1,4 +1,4 @@
-//! Records of answers.
+//! The records of answers: following CNAME records, and conversion to this crate's types.
 
 use core::net::IpAddr;
 
@@ -9,20 +9,20 @@ use hickory_proto::serialize::binary::{BinEncodable, BinEncoder, NameEncoding};
 
 use super::{Record, RecordData, ResolveError};
 
-/// How many CNAME records of one answer are followed. Those of a loop have no end.
+/// The maximum number of CNAME records of one answer that are followed, since they may form a loop.
 const MOST_LINKS: usize = 16;
 
-/// Where the CNAME records of an answer lead.
+/// The place where the CNAME records of an answer lead.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Followed {
-    /// To the records that were asked for.
+    /// To the requested records.
     Found,
-    /// To another name, of which the answer says nothing.
+    /// To another name, about which the answer has no records.
     Elsewhere(Name),
 }
 
-/// Takes from an answer the records of `name` and the CNAME records that lead to them. What else it holds, nobody asked
-/// for (RFC 5452 section 6).
+/// Adds to `found` the requested records of `name` in an answer and the CNAME records that lead to them. Other records
+/// are ignored, because nobody asked for them (RFC 5452 section 6).
 pub(super) fn follow(
     message: &Message,
     name: &Name,
@@ -47,7 +47,7 @@ pub(super) fn follow(
                 owner = target;
             }
             None if message.response_code == ResponseCode::NXDomain => return Err(ResolveError::NameNotFound),
-            // Whose server speaks for the zone, it knows that there are none.
+            // With an SOA record, the server knows the zone, and so knows that there are no such records.
             None if link == 0 || message.authorities.iter().any(|record| record.record_type().is_soa()) => {
                 return Err(ResolveError::NoRecords);
             }
@@ -57,8 +57,8 @@ pub(super) fn follow(
     Err(ResolveError::ServerFailure)
 }
 
-/// For how many seconds an answer says that there is nothing: the lesser of its zone's minimum and the time to live of the
-/// record that has it (RFC 2308 section 5).
+/// The time to live of a negative answer in seconds: the lesser of the minimum in the zone's SOA record and the time to
+/// live of that record (RFC 2308 section 5).
 pub(super) fn negative_ttl(message: &Message) -> Option<u32> {
     message.authorities.iter().find_map(|record| match &record.data {
         RData::SOA(soa) => Some(record.ttl.min(soa.minimum)),
@@ -66,7 +66,7 @@ pub(super) fn negative_ttl(message: &Message) -> Option<u32> {
     })
 }
 
-/// A record as it is kept: the data of kinds that are not told in parts are octets.
+/// A record as it is cached: the data of types without a variant in [`RecordData`] become octets.
 pub(super) fn plain(mut record: rr::Record) -> rr::Record {
     let code = record.record_type();
     record.data = match record.data {
@@ -93,7 +93,7 @@ pub(super) fn address(record: &rr::Record) -> Option<IpAddr> {
     }
 }
 
-/// A name with its final dot.
+/// A name as text, with its final dot.
 pub(super) fn text(name: &Name) -> String {
     let mut text = name.to_ascii();
     if !text.ends_with('.') {
@@ -102,7 +102,7 @@ pub(super) fn text(name: &Name) -> String {
     text
 }
 
-/// A record as this crate has it.
+/// Converts a record to this crate's type.
 pub(super) fn from_wire(record: &rr::Record) -> Record {
     let data = match &record.data {
         RData::A(address) => RecordData::Address(address.0.into()),
@@ -129,14 +129,14 @@ pub(super) fn from_wire(record: &rr::Record) -> Record {
     Record { name: text(&record.name), record_type: record.record_type().into(), ttl: record.ttl, data }
 }
 
-/// The data of a record on the wire, names uncompressed.
+/// The data of a record in wire format, with uncompressed names.
 fn octets(data: &RData) -> Vec<u8> {
     let mut octets = Vec::new();
     let mut encoder = BinEncoder::new(&mut octets);
     encoder.set_name_encoding(NameEncoding::Uncompressed);
     match data.emit(&mut encoder) {
         Ok(()) => octets,
-        // What was read from a message fits into one.
+        // Cannot fail: data that was decoded from a message fits into one.
         Err(error) => {
             tracing::warn!(%error, "a record cannot be written");
             Vec::new()
@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn data_of_unknown_kinds_is_what_was_sent() {
+    fn data_of_unknown_types_is_returned_as_it_was_sent() {
         let data = RData::Unknown { code: RecordType::from(65_280), rdata: NULL::with(vec![1, 0, 255]) };
         let record = from_wire(&record("www.example.", data));
         assert_eq!((record.record_type, record.data), (65_280, RecordData::Other(vec![1, 0, 255])));

@@ -1,4 +1,4 @@
-//! Which servers are asked, and in which order.
+//! The DNS servers: which are asked, in which order, and how often.
 
 use core::net::IpAddr;
 use core::time::Duration;
@@ -10,7 +10,7 @@ use super::ResolveError;
 use super::exchange::{ExchangeError, Response, exchange};
 use crate::socket::network::Network;
 
-/// A server, and the part of the network that leads to it.
+/// A server, and the network through which it is asked.
 #[derive(Clone)]
 pub(super) struct Server {
     pub(super) address: IpAddr,
@@ -22,18 +22,18 @@ pub(super) struct Server {
 pub(super) struct Patience {
     /// How long one server may take.
     pub(super) timeout: Duration,
-    /// How often those are asked that were silent.
+    /// How many times a server that does not answer is asked.
     pub(super) attempts: usize,
 }
 
-/// Why none of the servers had an answer.
+/// The cause why no server had an answer.
 #[derive(Clone, Debug)]
 pub(super) enum Failure {
-    /// None said anything, or there is none.
+    /// No server answered, or none is known.
     Silence,
-    /// One said what makes no sense.
+    /// A server sent an invalid message.
     Nonsense,
-    /// One answered that it cannot, or will not.
+    /// A server answered with a failure or a refusal.
     Refusal(Arc<Response>),
 }
 
@@ -46,8 +46,8 @@ impl From<Failure> for ResolveError {
     }
 }
 
-/// The servers that the interfaces know, in the order of their interfaces. Each is asked through its interface, but this
-/// host's own addresses are reached by the loopback.
+/// The servers of all interfaces, in the order of the interfaces. Each server is asked through its interface, except
+/// that addresses of this host itself are reached through the loopback.
 pub(super) fn known(network: &Network) -> Vec<Server> {
     let stacks = network.stacks();
     let is_own = |address: IpAddr| {
@@ -55,7 +55,7 @@ pub(super) fn known(network: &Network) -> Vec<Server> {
     };
     let mut servers = Vec::new();
     for stack in &stacks {
-        // It may have gone meanwhile.
+        // The interface may have been unmounted meanwhile.
         let Ok(interface) = network.interface(stack.name()) else { continue };
         for address in stack.with(|core| core.interface.dns_servers()) {
             let network = if is_own(address) { network.clone() } else { interface.clone() };
@@ -65,14 +65,14 @@ pub(super) fn known(network: &Network) -> Vec<Server> {
     servers
 }
 
-/// Asks one server after the other until one has an answer: that there is no such name is one too. Those that answered
-/// without one are not asked again.
+/// Asks one server after the other until one has an answer; NXDOMAIN is an answer, too. Servers that answered with a
+/// failure are not asked again.
 pub(super) async fn ask(mut servers: Vec<Server>, patience: Patience, query: Query) -> Result<Arc<Response>, Failure> {
     let mut failure = Failure::Silence;
     for round in 0..patience.attempts.max(1) {
         let mut silent = Vec::new();
         for server in servers {
-            // An old server may be silent for the extension only.
+            // An old server may ignore the query only because of EDNS.
             let asking = attempt(&server, &query, round == 0);
             match server.network.platform().clock.within(patience.timeout, asking).await {
                 Some(Ok(response)) => match response.message.response_code {
@@ -101,12 +101,12 @@ pub(super) async fn ask(mut servers: Vec<Server>, patience: Patience, query: Que
     Err(failure)
 }
 
-/// One question to one server, at first with EDNS (RFC 6891) where it is `extended`.
+/// Sends one query to one server, at first with EDNS (RFC 6891) if `extended`.
 async fn attempt(server: &Server, query: &Query, extended: bool) -> Result<Response, ExchangeError> {
     let response = exchange(server, query, extended).await?;
     let code = response.message.response_code;
     if extended && matches!(code, ResponseCode::FormErr | ResponseCode::NotImp) {
-        // It may be the extension that it does not know (RFC 6891 section 7).
+        // The server may not support EDNS (RFC 6891 section 7).
         return exchange(server, query, false).await;
     }
     Ok(response)

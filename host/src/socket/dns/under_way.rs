@@ -1,9 +1,9 @@
-//! Questions that servers are being asked: each once, however many wait for the answer.
+//! The queries that are under way: each is sent once, however many tasks wait for the answer.
 //!
-//! That spares servers, and it is a guard: of the same question asked many times at once, from many ports, a forger needs
-//! to hit only one. It is therefore over all guests of a manager; who may ask the same servers by the same interfaces
-//! would be told the same. A question belongs to nobody in particular: whoever waits for it drives it, and it is given up
-//! with the last who does.
+//! This saves the servers work and protects against forgeries: if the same query were sent many times at once, from
+//! many ports, an attacker would have to guess only one of them. The table is therefore shared by all guests of a
+//! manager; guests that may ask the same servers through the same interfaces would get the same answer. A query has no
+//! owner: every task that waits for it drives it, and it is cancelled when the last of them gives up.
 
 use core::net::IpAddr;
 use core::sync::atomic::{AtomicU64, Ordering};
@@ -19,18 +19,18 @@ use super::exchange::Response;
 use super::servers::{Failure, Patience, Server, ask};
 use crate::socket::network::{Network, Scope};
 
-/// What comes of a question.
+/// The future of a query.
 type Asking = BoxFuture<'static, Result<Arc<Response>, Failure>>;
 
-/// The questions of a manager that are under way.
+/// The queries of a manager that are under way.
 #[derive(Default)]
 pub(crate) struct UnderWay {
     questions: Mutex<HashMap<Key, (u64, WeakShared<Asking>)>>,
-    /// The number of the next question, by which it is told from one with the same key before it.
+    /// The number of the next query, which distinguishes it from an earlier query with the same key.
     next: AtomicU64,
 }
 
-/// What makes two questions one.
+/// The properties that make two queries the same.
 #[derive(Clone, PartialEq, Eq, Hash)]
 struct Key {
     query: Query,
@@ -39,7 +39,7 @@ struct Key {
 }
 
 impl UnderWay {
-    /// Asks servers, or waits with those who have asked them already.
+    /// Asks the servers, or joins the same query if it is under way.
     pub(super) fn ask(network: &Network, servers: Vec<Server>, patience: Patience, query: &Query) -> Shared<Asking> {
         let scopes = servers.iter().map(|server| (server.network.scope(), server.address)).collect();
         let key = Key { query: query.clone(), servers: scopes, patience };
@@ -56,7 +56,7 @@ impl UnderWay {
             asking.await
         };
         let shared = shared.boxed().shared();
-        // There is nothing to be found of one that is over.
+        // A query that has ended already cannot be joined.
         if let Some(asking) = shared.downgrade() {
             questions.insert(key, (number, asking));
         }
@@ -69,7 +69,7 @@ impl UnderWay {
     }
 }
 
-/// A question's place among those under way, which it leaves when it is answered or given up.
+/// The entry of a query in the table, which is removed when the query is answered or cancelled.
 struct Place {
     network: Network,
     key: Key,
@@ -79,7 +79,7 @@ struct Place {
 impl Drop for Place {
     fn drop(&mut self) {
         let mut questions = self.network.under_way().questions.lock();
-        // The same question may have been asked anew.
+        // A newer query may have the same key.
         if questions.get(&self.key).is_some_and(|(number, _)| *number == self.number) {
             questions.remove(&self.key);
         }
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn a_question_leaves_its_place_when_it_is_answered_and_when_nobody_waits_any_more() {
+    fn a_query_is_removed_when_it_is_answered_and_when_nobody_waits_any_more() {
         let simulation = Simulation::new(1);
         let network = Manager::new(simulation.platform()).network();
         let one = asked(&network, "www.example.");
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn one_that_is_over_does_not_take_the_place_of_the_next() {
+    fn a_query_that_has_ended_does_not_remove_the_next() {
         let simulation = Simulation::new(1);
         let network = Manager::new(simulation.platform()).network();
         let one = asked(&network, "www.example.");

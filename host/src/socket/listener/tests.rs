@@ -1,4 +1,4 @@
-//! Connections that end between the steps of those who have to do with them.
+//! Tests of connections that end while a listener accepts them.
 
 use core::pin::pin;
 
@@ -11,7 +11,8 @@ fn at(port: u16) -> SocketAddr {
     SocketAddr::new([127, 0, 0, 1].into(), port)
 }
 
-/// A listener is told that a connection waits; before it looks, the peer resets that, and another listener's takes its place.
+/// A listener is told that a connection waits. Before it accepts, the peer resets the connection, and a connection of
+/// another listener takes its slot.
 #[test]
 fn a_connection_that_was_reset_is_not_accepted_as_anothers() {
     let simulation = Simulation::new(1);
@@ -27,13 +28,13 @@ fn a_connection_that_was_reset_is_not_accepted_as_anothers() {
     assert_eq!(first.try_accept().map(drop), Err(AcceptError::WouldBlock));
     let (accepted, peer) = second.try_accept().unwrap();
     assert_eq!((accepted.local_addr(), peer), (at(2000), other.local_addr()));
-    // Its end does not concern the connection that is in its place.
+    // Dropping it does not affect the connection that has its slot now.
     drop(client);
     drop(first);
     assert_eq!((other.state(), accepted.state()), (TcpState::Established, TcpState::Established));
 }
 
-/// The same by threads: a peer connects to one listener and resets at once, and connects to another.
+/// The same with threads: a peer connects to one listener and resets at once, and connects to another listener.
 #[cfg(feature = "tokio")]
 #[test]
 fn every_listener_accepts_its_own_connections_only() {

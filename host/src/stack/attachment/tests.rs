@@ -1,4 +1,4 @@
-//! Devices that panic over a frame, and engines that panic.
+//! Tests of devices that panic while sending a frame, and of engines that panic.
 
 use core::net::{IpAddr, SocketAddr};
 use core::task::{Context, Poll};
@@ -49,7 +49,7 @@ impl Device for Fragile {
     }
 }
 
-/// A host whose engine may panic, and its peer, who listens.
+/// A host whose device and engine may panic, and its peer, which listens.
 struct World {
     simulation: Simulation,
     hub: Hub,
@@ -111,7 +111,7 @@ fn a_device_that_panics_over_an_answer_costs_that_answer() {
     world.assert_carries(&world.pair());
 }
 
-/// The segment is lost each time that it is sent; the connection ends by its own time, and others go on.
+/// The segment is lost each time it is sent. The connection times out, and others go on.
 #[test]
 fn a_device_that_panics_over_a_segment_costs_that_segment() {
     let world = World::new();
@@ -128,10 +128,10 @@ fn a_device_that_panics_over_a_segment_costs_that_segment() {
     assert_eq!(world.host.interface("eth0").unwrap().statistics().tcp_flows, 1, "only the good one is left");
 }
 
-/// What an engine is in that has panicked, nobody knows: its interface ends, with an event, and nothing else does.
+/// The state of an engine that has panicked is unknown: its interface ends, with an event, and nothing else does.
 #[test]
 fn an_engine_that_panics_ends_its_interface_and_nothing_else() {
-    // In whatever call of whomever it panics.
+    // The panic may happen in any kind of call.
     let calls: [fn(&Stack); 3] = [
         |stack| stack.with_mut(Core::panic),
         |stack| stack.ask(Core::panic),
@@ -174,7 +174,7 @@ fn ends_its_interface_and_nothing_else(panic: fn(&Stack)) {
     });
     assert_eq!(world.host.interface("eth0").map(drop), Err(InterfaceNotFound));
     assert_eq!(eth0.add_address("10.0.0.7/24".parse().unwrap()), Err(ConfigureError::NotFound));
-    // Nobody else has noticed.
+    // Other interfaces are not affected.
     world.simulation.block_on(async {
         let connecting = TcpStream::connect(&network, here.local_addr());
         let (client, server) = futures_util::future::join(connecting, here.accept()).await;

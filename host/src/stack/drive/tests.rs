@@ -1,4 +1,4 @@
-//! A stack that is not given the processor while its peer answers.
+//! Tests of stacks that get the processor late, that are flooded, and whose clocks are read by several threads.
 
 use core::net::SocketAddr;
 use core::task::{Context, Poll};
@@ -15,7 +15,7 @@ use crate::platform::simulated::Simulation;
 use crate::platform::{Clock, Instant, Timer};
 use crate::socket::{ConnectOptions, ListenOptions, TcpListener, TcpStream};
 
-/// A hub's port, whose frames come in as a test will have it.
+/// A port of a hub that a test tampers with: it decides which frames are received, and when.
 struct Tampered<T> {
     port: HubPort,
     tamper: T,
@@ -24,10 +24,10 @@ struct Tampered<T> {
 trait Tamper: Send + 'static {
     fn receive(&mut self, port: &mut HubPort, now: Instant) -> io::Result<Option<Frame>>;
 
-    /// Whether the device says that it has frames.
+    /// Whether the device wakes its stack when it has frames.
     fn signals(&self) -> bool;
 
-    /// The link's time.
+    /// The time on the link, at the stack's time `now`.
     fn on_the_link(&self, now: Instant) -> Instant {
         now
     }
@@ -63,7 +63,7 @@ impl<T: Tamper> Device for Tampered<T> {
     }
 }
 
-/// Nothing is said of what is received before some time, as if nobody had been there to look.
+/// Hides received frames until a time, as if the stack had not run before.
 struct Unheard(Arc<Mutex<Instant>>);
 
 impl Tamper for Unheard {
@@ -76,7 +76,7 @@ impl Tamper for Unheard {
     }
 }
 
-/// A host and its peer, with a connection between them.
+/// A host and its peer with a connection between them.
 struct World {
     simulation: Simulation,
     host: Manager,
@@ -106,7 +106,7 @@ impl World {
         Self { simulation, host, _peer: peer, until, client, server }
     }
 
-    /// Lets the host hear nothing for so long, and look at its device only when a timer makes it.
+    /// Hides received frames from the host for `time`. The host then looks at its device only when a timer expires.
     fn deafen(&self, time: Duration) {
         *self.until.lock().unwrap() = self.simulation.now() + time;
     }
@@ -116,7 +116,7 @@ impl World {
     }
 }
 
-/// The peer has answered by the time that its time is up; only nobody had looked.
+/// The peer has answered before the user timeout; only the stack has not looked yet.
 #[test]
 fn a_peer_that_has_answered_is_not_given_up_by_a_stack_that_looks_late() {
     let world = World::new();
@@ -134,7 +134,7 @@ fn a_flight_that_is_read_late_is_acknowledged_by_more_than_one_segment() {
     let world = World::new();
     world.deafen(Duration::from_millis(100));
     assert_eq!(world.server.try_write(&[7; 14_000]), Ok(14_000));
-    // What is written now has the host look at its device after the flight has come.
+    // This write makes the host look at its device after the flight has arrived.
     world.client.try_write(b"x").unwrap();
     let before = world.sent();
     world.simulation.advance(Duration::from_millis(250));
@@ -142,7 +142,7 @@ fn a_flight_that_is_read_late_is_acknowledged_by_more_than_one_segment() {
     assert!(world.sent() - before >= 2, "{} acknowledgements", world.sent() - before);
 }
 
-/// A clock that is late by some time: what a thread has read of it before another had its turn.
+/// A clock that is late by some time: the time that a thread has read before another thread had its turn.
 struct Late(Arc<dyn Clock>, Arc<Mutex<Duration>>);
 
 impl Clock for Late {
@@ -156,7 +156,7 @@ impl Clock for Late {
     }
 }
 
-/// Clocks are read before the lock is taken, and another thread may have had it meanwhile.
+/// A thread reads the clock before it takes the lock, and another thread may have had the lock in between.
 #[test]
 fn time_does_not_go_back_where_threads_take_turns() {
     let simulation = Simulation::new(1);
@@ -181,7 +181,7 @@ fn time_does_not_go_back_where_threads_take_turns() {
     assert!(packets() - before <= 4, "{} packets", packets() - before);
 }
 
-/// Who reads a frame is kept waiting for half a millisecond; the link goes on meanwhile as if nobody waited.
+/// Each read of a frame delays the thread by half a millisecond, while the link goes on.
 struct Slow(Arc<Mutex<Duration>>);
 
 impl Tamper for Slow {
@@ -202,7 +202,7 @@ impl Tamper for Slow {
     }
 }
 
-/// A clock that goes on while a thread is kept waiting.
+/// A clock that goes on while a thread is delayed.
 struct Waiting(Arc<dyn Clock>, Arc<Mutex<Duration>>);
 
 impl Clock for Waiting {
@@ -215,8 +215,8 @@ impl Clock for Waiting {
     }
 }
 
-/// A round trip ends when its answer is there, and not when somebody had begun to look for it: one that seems shorter than the
-/// path makes BBR believe that the path holds less than it does.
+/// A round trip ends when its answer has arrived, not when the stack began to look for it. If it seems shorter than the
+/// path, BBR underestimates how much data the path holds.
 #[test]
 fn a_frame_has_the_time_at_which_it_is_there() {
     let simulation = Simulation::new(1);
@@ -240,7 +240,7 @@ fn a_frame_has_the_time_at_which_it_is_there() {
         client.try_write(b"message").unwrap();
         simulation.advance(latency);
         assert_eq!(server.try_read(&mut [0; 9]), Ok(7));
-        // The answer takes the acknowledgement along.
+        // The answer carries the acknowledgement.
         server.try_write(b"answer").unwrap();
         simulation.advance(latency * 100);
         assert_eq!(client.try_read(&mut [0; 9]), Ok(6));
@@ -249,7 +249,7 @@ fn a_frame_has_the_time_at_which_it_is_there() {
     assert!(least.is_some_and(|least| least >= 2 * latency + Duration::from_micros(500)), "{least:?}");
 }
 
-/// From some time on there are frames without end, or nearly so.
+/// A device that has an almost endless number of frames from some time on.
 struct Flooded {
     since: Instant,
     left: Arc<Mutex<usize>>,
@@ -270,9 +270,9 @@ impl Tamper for Flooded {
     }
 }
 
-/// There is always more to read, and what is due is due all the same.
+/// Timers that are due run although there is always more to read.
 #[test]
-fn timers_go_off_during_a_flood() {
+fn timers_run_during_a_flood() {
     for latency in [Duration::ZERO, Duration::from_millis(1)] {
         let simulation = Simulation::new(1);
         let hub = Hub::new(&simulation.platform(), HubOptions { latency, ..HubOptions::default() });

@@ -1,4 +1,4 @@
-//! Messages that wait to be received.
+//! The mailbox of an ICMP socket: messages that wait to be received.
 
 use core::task::Waker;
 use std::collections::VecDeque;
@@ -9,9 +9,9 @@ use super::message::IcmpMessage;
 use crate::error::ReceiveError;
 use crate::stack::waiters::{Waiters, Wakes};
 
-/// Bytes that the queue of one socket holds, as many as a UDP socket's by default.
+/// The maximum size of the queue of one socket in bytes: the default of a UDP socket.
 pub(crate) const MOST_QUEUED: usize = 208 * 1024;
-/// What a message costs beside its payload, so that empty ones are bounded too: 832 of them fit.
+/// What a message counts beside its payload, so that empty messages are bounded too: 832 of them fit.
 const OVERHEAD: usize = 256;
 
 /// An ICMP socket as the stacks see it. Its lock is taken inside a stack's lock, never the other way round.
@@ -34,7 +34,7 @@ fn weight(message: &IcmpMessage) -> usize {
 }
 
 impl Mailbox {
-    /// Queues a message; false where there is no room.
+    /// Queues a message. Returns false if there is no room.
     pub(super) fn deliver(&self, message: IcmpMessage, wakes: &mut Wakes) -> bool {
         let mut content = self.0.lock();
         let weight = weight(&message);
@@ -50,7 +50,7 @@ impl Mailbox {
     /// Takes the oldest message.
     ///
     /// # Errors
-    /// [`ReceiveError::WouldBlock`] while nothing is there, after which `waker` is woken when something comes.
+    /// [`ReceiveError::WouldBlock`] while nothing is there, and `waker` is woken when something comes.
     pub(crate) fn take(&self, waker: &Waker) -> Result<IcmpMessage, ReceiveError> {
         let mut content = self.0.lock();
         let Some(message) = content.queue.pop_front() else {
@@ -61,7 +61,7 @@ impl Mailbox {
         Ok(message)
     }
 
-    pub(super) fn rouse(&self, wakes: &mut Wakes) {
+    pub(super) fn wake_all(&self, wakes: &mut Wakes) {
         self.0.lock().waiters.take(wakes);
     }
 }

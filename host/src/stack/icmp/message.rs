@@ -1,4 +1,4 @@
-//! What an ICMP socket is bound to, and what it is told.
+//! What an ICMP socket can be bound to, and the messages that it receives.
 
 use core::net::{IpAddr, SocketAddr};
 
@@ -7,20 +7,20 @@ use xila_network_engine::ip::icmp::ErrorKind;
 
 use crate::error::Error;
 
-/// Why a packet did not arrive.
+/// The kind of an ICMP error: the cause why a packet did not arrive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum IcmpErrorKind {
-    /// No route leads on to its network or host.
+    /// A router has no route to the destination network or host.
     Unreachable,
-    /// The host is there, but nothing takes the port or protocol.
+    /// The destination host has no receiver for the port or protocol.
     PortUnreachable,
-    /// Somebody on the way forbids it.
+    /// A router or the destination prohibits the communication.
     Prohibited,
-    /// The packet passed through as many routers as it may.
+    /// The hop limit or time to live has run out, or the time to reassemble fragments.
     TimeExceeded,
-    /// The packet is larger than the next link takes.
+    /// The packet is larger than the MTU of the next link.
     PacketTooBig,
-    /// A field of the packet's header makes no sense to somebody on the way.
+    /// A router or the destination cannot process a field of the packet's header.
     ParameterProblem,
 }
 
@@ -32,14 +32,14 @@ impl From<ErrorKind> for IcmpErrorKind {
             ErrorKind::TimeExceeded => Self::TimeExceeded,
             ErrorKind::PacketTooBig => Self::PacketTooBig,
             ErrorKind::ParameterProblem => Self::ParameterProblem,
-            // What is not known is an error nevertheless (RFC 4443 section 2.4 a).
+            // An error of unknown type must be passed on too (RFC 4443 section 2.4 a).
             ErrorKind::Unreachable | ErrorKind::Unknown => Self::Unreachable,
         }
     }
 }
 
 impl From<IcmpErrorKind> for Error {
-    /// What it means to the operation that sent the packet.
+    /// The error of the operation that sent the packet.
     fn from(kind: IcmpErrorKind) -> Self {
         match kind {
             IcmpErrorKind::PortUnreachable => Self::ConnectionRefused,
@@ -55,36 +55,37 @@ impl From<IcmpErrorKind> for Error {
 /// A reply to an echo request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EchoReply {
-    /// Who answered.
+    /// The host that answered.
     pub source: IpAddr,
     /// The sequence number of the request.
     pub sequence: u16,
     /// The payload of the request, as it came back.
     pub data: Vec<u8>,
-    /// The hop limit that the reply arrived with.
+    /// The hop limit of the reply when it arrived.
     pub hop_limit: u8,
 }
 
 /// An error about a packet that was sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct IcmpReport {
-    /// Who reports it: a router on the way, or the destination. This host itself, where the next hop did not answer.
+    /// The host that reports it: a router on the path, or the destination. It is this host itself if the next hop did
+    /// not answer.
     pub source: IpAddr,
-    /// What is reported.
+    /// The kind of the error.
     pub kind: IcmpErrorKind,
-    /// Where the packet was going. The port is 0 for an echo request.
+    /// The destination of the packet. The port is 0 for an echo request.
     pub destination: SocketAddr,
-    /// The sequence number, where the packet was an echo request.
+    /// The sequence number, if the packet was an echo request.
     pub sequence: Option<u16>,
-    /// The MTU of the link that was too narrow, where the reporter names it.
+    /// The MTU of the link that was too narrow, if the report has it.
     pub mtu: Option<u32>,
 }
 
-/// A message that arrived.
+/// A message that an ICMP socket receives.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum IcmpMessage {
-    /// A reply.
+    /// A reply to an echo request.
     EchoReply(EchoReply),
-    /// An error.
+    /// An error about a packet that was sent.
     Error(IcmpReport),
 }

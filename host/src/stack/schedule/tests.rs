@@ -2,7 +2,7 @@ use super::*;
 
 const QUANTUM: usize = 10_000;
 
-/// Lets a link carry packets for a while: what each sender has sent. Every sender has packets of its size without end.
+/// Sends `total` bytes and returns how many each sender has sent. Every sender always has packets, of its own size.
 fn run(schedule: &mut Schedule<u8, (u8, u8)>, size: impl Fn((u8, u8)) -> u64, total: u64) -> HashMap<(u8, u8), u64> {
     let mut sent = HashMap::new();
     let mut whole = 0;
@@ -30,7 +30,7 @@ fn owners_get_the_same_however_many_senders_they_have_and_whatever_they_send() {
     for (owner, count) in senders {
         (0..count).for_each(|sender| schedule.push(owner, (owner, sender)));
     }
-    // Small packets, packets of Ethernet, and packets that are longer than a turn.
+    // Small packets, packets of Ethernet size, and packets that are longer than a turn.
     let size = |(owner, sender): (u8, u8)| [60, 1514, 65_535][usize::from(owner - 1)] - u64::from(sender);
     let sent = run(&mut schedule, size, 100_000_000);
     for (owner, count) in senders {
@@ -44,7 +44,7 @@ fn owners_get_the_same_however_many_senders_they_have_and_whatever_they_send() {
 }
 
 #[test]
-fn who_comes_waits_for_one_turn_of_each_owner() {
+fn a_new_owner_waits_for_one_turn_of_each_owner() {
     let mut schedule = Schedule::new(QUANTUM);
     for owner in 0..4 {
         (0..50).for_each(|sender| schedule.push(owner, (owner, sender)));
@@ -74,13 +74,13 @@ fn a_sender_of_an_owner_with_many_waits_for_one_turn_of_each() {
 }
 
 #[test]
-fn who_is_refused_keeps_what_is_left_of_the_turn_and_no_more() {
+fn a_sender_that_finds_the_link_full_keeps_the_rest_of_its_turn_and_no_more() {
     let mut schedule = Schedule::new(QUANTUM);
     schedule.push(1, 'a');
     schedule.push(2, 'b');
     assert_eq!(schedule.next(), Some(Turn { key: 'a', bytes: QUANTUM }));
     schedule.spend(9000);
-    // The link is full, again and again; others come meanwhile.
+    // The link is full several times; other senders come meanwhile.
     for _ in 0..3 {
         assert_eq!(schedule.next(), Some(Turn { key: 'a', bytes: 1000 }));
         schedule.push(3, 'c');
@@ -95,7 +95,7 @@ fn who_is_refused_keeps_what_is_left_of_the_turn_and_no_more() {
 }
 
 #[test]
-fn who_has_finished_is_out_and_may_come_again() {
+fn a_finished_sender_is_removed_and_may_be_added_again() {
     let mut schedule = Schedule::new(QUANTUM);
     assert_eq!(schedule.next(), None::<Turn<char>>);
     schedule.push(1, 'a');
@@ -114,16 +114,16 @@ fn who_has_finished_is_out_and_may_come_again() {
         schedule.finish();
     }
     assert!(schedule.is_empty() && schedule.shares.len() <= KEPT + 1, "little is kept of owners without senders");
-    // Nothing to finish or to spend.
+    // Without a sender these calls do nothing.
     schedule.finish();
     schedule.spend(1);
     assert!(schedule.is_empty());
 }
 
-/// Senders that come with one packet and go, as those of datagrams do, are served between the turns of one that always has
-/// more, and take no more than their part.
+/// Senders that add one packet and finish, as datagram sockets do, are served between the turns of one that always has
+/// more, and get no more than their share.
 #[test]
-fn who_comes_and_goes_is_treated_as_who_stays() {
+fn a_sender_that_comes_and_goes_gets_no_more_than_one_that_stays() {
     let mut schedule = Schedule::new(QUANTUM);
     schedule.push(1, 'a');
     schedule.push(2, 'b');

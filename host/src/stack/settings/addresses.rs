@@ -1,4 +1,4 @@
-//! Addresses.
+//! The IP addresses of an interface, and source address selection.
 
 use core::net::IpAddr;
 
@@ -17,12 +17,13 @@ impl Attachment {
         self.assigned_addresses().filter_map(|known| from_wire(known.cidr)).collect()
     }
 
-    /// Those that are this host's: one that the link is still being asked about, or that another has, is not.
+    /// The addresses that are assigned: not those that are still tentative, nor those that another host has (duplicate
+    /// address detection).
     fn assigned_addresses(&self) -> impl Iterator<Item = &addresses::Address> {
         self.engine().interface().addresses().iter().filter(|known| known.detection == Detection::Passed)
     }
 
-    /// The addresses with all that is known of them.
+    /// The assigned addresses with their origins and lifetimes.
     pub(crate) fn address_list(&self) -> Vec<AddressInfo> {
         let left = |until: Option<Instant>| until.map(|until| until - self.now());
         let info = |known: &addresses::Address| {
@@ -40,16 +41,16 @@ impl Attachment {
         self.engine().interface().addresses().is_local(address)
     }
 
-    /// Whether an address means every host of a link.
+    /// Whether an address is a broadcast address.
     pub(crate) fn is_broadcast(&self, address: IpAddr) -> bool {
         self.engine().interface().addresses().is_broadcast(address)
     }
 
-    /// Adds an address for good.
+    /// Adds a static address, without a lifetime.
     ///
     /// # Errors
-    /// [`ConfigureError::InvalidArgument`] for an address that no host can have; [`ConfigureError::AddressInUse`] for one
-    /// that is there; [`ConfigureError::NoFreeSlot`].
+    /// [`ConfigureError::InvalidArgument`] for an address that no host can have; [`ConfigureError::AddressInUse`] if
+    /// the interface has it already; [`ConfigureError::NoFreeSlot`].
     pub(crate) fn add_address(&mut self, cidr: Cidr) -> Result<(), ConfigureError> {
         if self.engine().interface().addresses().find(cidr.address()).is_some() {
             return Err(ConfigureError::AddressInUse);
@@ -66,7 +67,7 @@ impl Attachment {
     /// Removes an address. Connections from it fail with `AddressNotAvailable`.
     ///
     /// # Errors
-    /// [`ConfigureError::AddressNotAvailable`] where it is not there.
+    /// [`ConfigureError::AddressNotAvailable`] if the interface does not have it.
     pub(crate) fn remove_address(&mut self, cidr: Cidr) -> Result<(), ConfigureError> {
         let known = self.engine().interface().addresses().find(cidr.address());
         if known.is_none_or(|known| known.cidr != to_wire(cidr)) {
@@ -74,13 +75,13 @@ impl Attachment {
         }
         self.engage(|engine, _, now| engine.interface_mut().remove_address(cidr.address(), now).map(|_| ()));
         self.act();
-        self.rouse();
+        self.request_wake_all();
         Ok(())
     }
 
-    /// The address to speak to `destination` from (RFC 6724 section 5).
+    /// The source address for packets to `destination` (RFC 6724 section 5).
     pub(crate) fn source_address(&mut self, destination: IpAddr) -> Option<IpAddr> {
-        // The unspecified address is no destination.
+        // The unspecified address is not a destination.
         if destination.is_unspecified() {
             return None;
         }
@@ -103,7 +104,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_the_engine_refuses_is_told_by_its_cause() {
+    fn each_error_of_the_engine_becomes_the_matching_error() {
         assert_eq!(ConfigureError::from(AddAddressError::Invalid), ConfigureError::InvalidArgument);
         assert_eq!(ConfigureError::from(AddAddressError::InUse), ConfigureError::AddressInUse);
         assert_eq!(ConfigureError::from(AddAddressError::Full), ConfigureError::NoFreeSlot);

@@ -31,7 +31,11 @@ impl Attachment {
         let is = |detection| move |known: &Address| known.detection == detection;
         let is_formed = formed().any(is(Detection::Passed)) || !formed().any(is(Detection::Running));
         let is_configured = discovery.has_heard() && is_formed;
-        let state = if is_configured { AutoconfigurationState::Configured } else { AutoconfigurationState::Searching };
+        let state = match is_configured {
+            true => AutoconfigurationState::Configured,
+            false if discovery.is_unanswered() => AutoconfigurationState::NoRouter,
+            false => AutoconfigurationState::Searching,
+        };
         let parameters = discovery.parameters();
         AutoconfigurationStatus { state, managed: parameters.managed, other: parameters.other }
     }
@@ -53,6 +57,12 @@ impl Attachment {
         Ok(())
     }
 
+    /// Whether autoconfiguration makes temporary addresses too (RFC 8981).
+    pub(crate) fn set_temporary_addresses(&mut self, wanted: bool) {
+        self.engage(|engine, _, now| engine.set_temporary_addresses(wanted, now));
+        self.act();
+    }
+
     /// What identifiers of IPv6 addresses are made with (RFC 7217); before there are any.
     pub(crate) fn set_identifier_secret(&mut self, key: [u8; 32]) {
         let secret = Secret::new(&mut Random::new(key));
@@ -69,7 +79,7 @@ impl Attachment {
         // Who is unmounted asks nobody any more.
         let client = self.engine().dhcp().filter(|_| !self.is_gone());
         let Some(client) = client else { return DhcpStatus::default() };
-        let lease = client.lease().and_then(|lease| {
+        let lease = self.engine().lease().and_then(|lease| {
             Some(Lease {
                 address: from_wire(lease.cidr())?,
                 router: lease.routers.first().copied(),
@@ -131,7 +141,7 @@ impl Attachment {
 
     /// Sets the servers that somebody has set; those for which there is no room, or that no host can be, are left out.
     pub(crate) fn set_dns_servers(&mut self, servers: &[IpAddr]) {
-        self.engage(|engine, _, _| engine.replace_servers(Origin::Static, servers));
+        self.engage(|engine, _, _| engine.set_servers(servers));
         self.act();
     }
 

@@ -1,4 +1,4 @@
-//! Routes, and how well they lead somewhere.
+//! The routes of an interface, and how well it reaches a destination.
 
 use core::cmp::Reverse;
 use core::net::IpAddr;
@@ -11,19 +11,20 @@ use crate::address::{Route, from_wire, to_wire};
 use crate::error::ConfigureError;
 use crate::stack::attachment::Attachment;
 
-/// How well an interface leads somewhere: by a longer prefix, or else a lower metric, better.
+/// How well an interface reaches a destination, for comparison: a longer prefix is better, and among equal prefixes a
+/// lower metric.
 pub(crate) type Reach = (u8, Reverse<u32>);
 
-/// What an interface is for packets from one address to another.
+/// What [`Network`](crate::socket::Network) must know of an interface to route packets from one address to another.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Outlook {
     pub(crate) is_up: bool,
     pub(crate) loops_back: bool,
-    /// The address to speak from is its own.
+    /// The interface has the local address.
     pub(crate) has_local: bool,
-    /// The address to speak to is its own.
+    /// The interface has the remote address.
     pub(crate) has_remote: bool,
-    /// How well it leads to the address to speak to.
+    /// How well the interface reaches the remote address.
     pub(crate) reach: Option<Reach>,
 }
 
@@ -32,7 +33,7 @@ impl Attachment {
         self.engine().interface().routes().iter().filter_map(as_route).collect()
     }
 
-    /// The routes with all that is known of them.
+    /// The routes with their origins and remaining lifetimes.
     pub(crate) fn route_list(&self) -> Vec<RouteInfo> {
         let info = |known: &routes::Route| {
             let valid = known.valid_until.map(|until| until - self.now());
@@ -41,12 +42,12 @@ impl Attachment {
         self.engine().interface().routes().iter().filter_map(info).collect()
     }
 
-    /// Adds a route; one to the same network with the same metric is replaced. Its gateway is taken for a neighbour,
-    /// whatever the interface's networks are (`onlink` of `ip route`).
+    /// Adds a route, or replaces the one to the same network with the same metric. Its gateway is taken for a neighbour
+    /// on the link, whatever the interface's networks are (`onlink` of `ip route`).
     ///
     /// # Errors
-    /// [`ConfigureError::InvalidArgument`] for IPv4-mapped addresses; [`ConfigureError::NoFreeSlot`] where the table is
-    /// full. It is as it was then.
+    /// [`ConfigureError::InvalidArgument`] for IPv4-mapped addresses; [`ConfigureError::NoFreeSlot`] if the table is
+    /// full. Nothing is changed then.
     pub(crate) fn add_route(&mut self, route: Route) -> Result<(), ConfigureError> {
         let target = Target::Gateway { address: route.gateway(), onlink: true };
         let known =
@@ -70,7 +71,7 @@ impl Attachment {
         Ok(())
     }
 
-    /// What this interface is for packets from `local`, where that is said, to `remote`.
+    /// The outlook of this interface for packets to `remote`, from `local` if it is given.
     pub(crate) fn outlook(&mut self, local: Option<IpAddr>, remote: IpAddr) -> Outlook {
         Outlook {
             is_up: self.is_up(),
@@ -81,23 +82,24 @@ impl Attachment {
         }
     }
 
-    /// Whether a way leads to an address.
+    /// Whether this interface can reach an address.
     pub(crate) fn leads_to(&mut self, to: IpAddr) -> bool {
         self.loops_back() || self.engage(|engine, _, _| engine.interface_mut().next_hop(to).is_ok())
     }
 
-    /// How well this interface leads to `destination`, by its networks and routes; `None` where nothing matches.
+    /// How well this interface reaches `destination` by its networks and routes; `None` if none matches.
     pub(crate) fn reach(&mut self, destination: IpAddr) -> Option<Reach> {
         let next_hop = self.engage(|engine, _, _| engine.interface_mut().next_hop(destination).ok())?;
-        // A group or broadcast address that no prefix covers is on every link, and so says nothing for this one.
+        // A multicast or broadcast address that no prefix covers is on every link, and so is no reason to prefer this
+        // one.
         let is_for_many = destination.is_multicast() || matches!(destination, IpAddr::V4(to) if to.is_broadcast());
         let says_something = !is_for_many || next_hop.prefix_length > 0;
         says_something.then_some((next_hop.prefix_length, Reverse(next_hop.metric)))
     }
 }
 
-/// A route as the host shows it, with the lifetime that it was added with; none of what is on the link, which is no route
-/// beyond the interface's networks.
+/// Converts a route of the engine. The lifetime is the one that it was added with. `None` for on-link routes, which are
+/// the interface's own networks.
 pub(in crate::stack) fn as_route(known: &routes::Route) -> Option<Route> {
     let Target::Gateway { address, onlink: _ } = known.target else { return None };
     let route = Route::new(from_wire(known.destination)?, address).ok()?.with_metric(known.metric);
@@ -120,7 +122,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_the_engine_refuses_is_told_by_its_cause() {
+    fn each_error_of_the_engine_becomes_the_matching_error() {
         assert_eq!(ConfigureError::from(AddRouteError::InvalidDestination), ConfigureError::InvalidArgument);
         assert_eq!(ConfigureError::from(AddRouteError::InvalidGateway), ConfigureError::InvalidArgument);
         assert_eq!(ConfigureError::from(AddRouteError::InvalidSource), ConfigureError::InvalidArgument);

@@ -1,4 +1,4 @@
-//! What owners of connections and listeners ask of the stack.
+//! The operations on connections and listeners that the [sockets](crate::socket) call.
 
 use core::net::SocketAddr;
 use core::task::Waker;
@@ -13,7 +13,7 @@ use crate::stack::backlog::Backlog;
 use crate::stack::options::TcpOptions;
 use crate::stack::owner::Owner;
 
-/// What can be waited for.
+/// The direction of a connection that a task waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Interest {
     Read,
@@ -25,7 +25,7 @@ impl From<engine::ReadError> for ReadError {
         match error {
             engine::ReadError::WouldBlock => Self::WouldBlock,
             engine::ReadError::Ended(cause) => cause.into(),
-            // Its interface had to begin anew.
+            // The engine was replaced after it had panicked.
             engine::ReadError::Unknown => Self::ConnectionAborted,
         }
     }
@@ -67,12 +67,13 @@ impl Table {
 }
 
 impl Operations<'_> {
-    /// Begins a connection from `local` (port 0: an ephemeral one) to `remote`. `bound` is the caller's own reservation of
-    /// that port, if it has one.
+    /// Starts to connect from `local` (port 0: an ephemeral port) to `remote`. `bound` is the caller's own reservation
+    /// of the local port, if it has one.
     ///
     /// # Errors
-    /// [`ConnectError::NetworkDown`]; [`ConnectError::AddressInUse`] where the pair of ends is taken, the port is somebody
-    /// else's, or no port is left; [`ConnectError::InvalidArgument`]; [`ConnectError::LimitReached`].
+    /// [`ConnectError::NetworkDown`]; [`ConnectError::AddressInUse`] where a connection with the same addresses and
+    /// ports exists, another socket has the local port, or no ephemeral port is left;
+    /// [`ConnectError::InvalidArgument`]; [`ConnectError::LimitReached`].
     pub(crate) fn connect(
         &mut self,
         owner: Owner,
@@ -91,7 +92,7 @@ impl Operations<'_> {
         Ok(id)
     }
 
-    /// Whether `connect` is over: `None` while it is not.
+    /// The result of `connect`; `None` while it is under way, and `waker` is woken when it ends.
     pub(crate) fn connected(&mut self, id: FlowId, waker: &Waker) -> Option<Result<(), ConnectError>> {
         if let Err(error) = self.interface.check_up() {
             return Some(Err(error.into()));
@@ -115,7 +116,7 @@ impl Operations<'_> {
         Ok(())
     }
 
-    /// Lets connections come to what is bound.
+    /// Starts to listen, if the backlog is open.
     pub(crate) fn listen(&mut self, backlog: &Backlog) {
         if let (Some(id), Some(options)) = (self.table.listener(backlog), backlog.options())
             && self.interface.engine().tcp().listener_options(id).is_none()
@@ -128,7 +129,7 @@ impl Operations<'_> {
         }
     }
 
-    /// Changes the options of the connections to come to those of the backlog.
+    /// Sets the options of future connections to those of the backlog.
     pub(crate) fn configure_listener(&mut self, backlog: &Backlog) {
         if let (Some(id), Some(options)) = (self.table.listener(backlog), backlog.options()) {
             let changed = self
@@ -138,11 +139,12 @@ impl Operations<'_> {
         }
     }
 
-    /// Ends a listener: connections that wait, and handshakes under way, are reset.
+    /// Ends a listener. Connections that wait to be accepted, and half-open ones, are reset.
     pub(crate) fn unbind(&mut self, backlog: &Backlog) {
         if let Some(id) = self.table.listeners.remove(&backlog.number()) {
             self.interface.engage(|engine, port, now| engine.unbind_tcp(id, now, port));
-            // The resets are sent in the turns of the listener's owner, whom the backlog tells.
+            // The resets are sent in the turns of the listener's owner, which is looked up in the backlog: so schedule
+            // them before the backlog is removed.
             self.schedule();
             self.table.backlogs.remove(&id);
         }
@@ -151,9 +153,9 @@ impl Operations<'_> {
         }
     }
 
-    /// This stack's oldest connection that waits for a listener; none where there is none, be it because its interface
-    /// was unmounted. To take and to open are one step under the stack's lock: in between, the peer could end the
-    /// connection.
+    /// Takes this stack's oldest connection that waits to be accepted. `None` if there is none or the interface was
+    /// unmounted. Taking and opening the connection are one step under the stack's lock, because in between the peer
+    /// could end it.
     pub(crate) fn accept(&mut self, backlog: &Backlog) -> Option<(FlowId, Tuple)> {
         let id = self.table.listener(backlog)?;
         let accepted = self.interface.tend(|engine, _| engine.tcp_mut().accept(id));
@@ -170,7 +172,7 @@ impl Operations<'_> {
         Some((accepted.id, Tuple::new(accepted.local, accepted.remote)))
     }
 
-    /// Whether a read, or a write, would not wait.
+    /// Whether a read or a write would succeed or fail without waiting.
     ///
     /// # Errors
     /// [`NetworkDown`].
@@ -182,11 +184,11 @@ impl Operations<'_> {
         })
     }
 
-    /// Whether everything written was acknowledged and, where `closed`, the end of the stream too. Where it was not, it is not
-    /// held back, and `waker` is woken when it may be.
+    /// Whether all written data was acknowledged, and if `closed` the FIN too. If not, data that is held back is sent
+    /// now, and `waker` is woken when it may be acknowledged.
     ///
     /// # Errors
-    /// Why the connection ended before.
+    /// The cause, if the connection ended before.
     pub(crate) fn flushed(&mut self, id: FlowId, closed: bool, waker: &Waker) -> Result<bool, WriteError> {
         self.interface.check_up()?;
         let flushed = self.interface.engine().tcp().is_flushed(id, closed)?;
@@ -197,7 +199,7 @@ impl Operations<'_> {
         Ok(flushed)
     }
 
-    /// Wakes `waker` at the next event in a direction.
+    /// Registers `waker`, to be woken at the next event in a direction.
     pub(crate) fn wait(&mut self, id: FlowId, interest: Interest, waker: &Waker) {
         if let Some(flow) = self.table.flows.get_mut(id.0) {
             match interest {
@@ -207,21 +209,21 @@ impl Operations<'_> {
         }
     }
 
-    /// Ends the sending half: FIN follows what was written.
+    /// Ends the sending half: a FIN follows the written data.
     ///
     /// # Errors
-    /// Why the connection ended before.
+    /// The cause, if the connection ended before.
     pub(crate) fn shutdown_write(&mut self, id: FlowId) -> Result<(), WriteError> {
         self.interface.tend(|engine, now| engine.tcp_mut().shutdown_write(id, now).map_err(WriteError::from))
     }
 
-    /// Ends the receiving half: reads find the end of the stream from now on, and whatever arrives is thrown away.
+    /// Ends the receiving half: reads return the end of the stream from now on, and data that arrives is discarded.
     pub(crate) fn shutdown_read(&mut self, id: FlowId) {
         self.interface.tend(|engine, now| engine.tcp_mut().shutdown_read(id, now));
     }
 
-    /// The owner lets go of a connection. Unread bytes mean a reset (RFC 2525 section 2.17); otherwise the stack sees
-    /// the connection to its end, within the linger time.
+    /// Called when the owner drops a connection. If there are unread bytes the connection is reset (RFC 2525 section
+    /// 2.17); otherwise the stack closes it in the background, within the linger time.
     pub(crate) fn release(&mut self, id: FlowId) {
         let is_gone = self.interface.is_gone();
         self.interface.tend(|engine, now| match is_gone {
@@ -230,18 +232,18 @@ impl Operations<'_> {
         });
     }
 
-    /// Ends a connection at once: the peer is sent a reset, whoever waits learns of it.
+    /// Aborts a connection: the peer is sent a reset, and waiting tasks are woken with the error.
     pub(crate) fn abort(&mut self, id: FlowId) {
         self.interface.tend(|engine, now| engine.tcp_mut().abort(id, Cause::Aborted, now));
     }
 
-    /// Applies options that may change while the connection lives.
+    /// Changes options of a connection that may change while it lives.
     ///
     /// # Errors
-    /// [`InvalidOption`], and nothing was changed.
+    /// [`InvalidOption`] for invalid options. Nothing is changed then.
     pub(crate) fn configure(&mut self, id: FlowId, change: impl FnOnce(&mut TcpOptions)) -> Result<(), InvalidOption> {
         let changed = self.interface.tend(|engine, now| Some(engine.tcp_mut().configure(id, change, now)));
-        // Of an interface that is gone there is nothing to be set.
+        // If the interface is gone there is nothing to set.
         Ok(changed.unwrap_or(Ok(()))?)
     }
 
@@ -257,7 +259,7 @@ impl Operations<'_> {
         self.interface.engine().tcp().tuple(id)
     }
 
-    /// The interface is unmounted: connections that nobody holds have nobody left to end them.
+    /// Removes the connections that have no owner, when the interface is unmounted: nothing else would remove them.
     pub(in crate::stack) fn end(&mut self) {
         let engine = self.interface.engine().tcp();
         let orphans: Vec<FlowId> = engine.connections().map(|(id, ..)| id).filter(|id| engine.is_orphan(*id)).collect();

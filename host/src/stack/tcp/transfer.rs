@@ -1,5 +1,5 @@
-//! Bytes into and out of connections. Many of them are copied while others may use the stack: what is done under its lock
-//! then takes references only.
+//! Reads from and writes to connections. Large amounts of data are copied outside the stack's lock: under the lock only
+//! references are taken.
 
 use xila_network_engine::buffer::{LARGEST_CHUNK, Slice, Slices};
 use xila_network_engine::tcp as engine;
@@ -8,19 +8,20 @@ use super::{FlowId, Operations};
 use crate::error::{ReadError, WriteError};
 use crate::stack::Stack;
 
-/// From so many bytes on, the copy takes longer than to take the lock twice.
-const MANY: usize = 16 * 1024;
+/// The number of bytes from which on the copy takes longer than locking twice.
+const LARGE: usize = 16 * 1024;
 
-/// What a read found.
+/// The result of a read.
 pub(crate) enum Found {
-    /// So many bytes, which are in the caller's buffer.
+    /// The number of bytes that were copied to the caller's buffer.
     Copied(usize),
-    /// Bytes that are still to be copied.
+    /// Bytes that the caller still has to copy.
     Slices(Slices),
 }
 
 impl Found {
-    /// Copies what is still to be copied to the buffer that was read into; how many bytes were read.
+    /// Copies the slices, if there are any, to `buffer`, which must be the buffer of the read. Returns how many bytes
+    /// were read.
     pub(crate) fn copy_to(self, buffer: &mut [u8]) -> usize {
         let slices = match self {
             Self::Copied(count) => return count,
@@ -36,17 +37,17 @@ impl Found {
     }
 }
 
-/// Slices, copied to a vector of exactly their size.
+/// Copies slices to a vector of exactly their total size.
 pub(crate) fn gather(slices: &[Slice]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(slices.iter().map(|slice| slice.len()).sum());
     slices.iter().for_each(|slice| bytes.extend_from_slice(slice));
     bytes
 }
 
-/// Many bytes, as far as a connection of the stack has room for them, copied to memory that it can keep. `None` where they are
-/// few.
+/// Copies bytes, as many as a connection has room for, to memory that the connection can queue by reference. `None` if
+/// they are few.
 pub(crate) fn share(stack: &Stack, id: FlowId, bytes: &[u8]) -> Option<Slices> {
-    if bytes.len() < MANY {
+    if bytes.len() < LARGE {
         return None;
     }
     let (room, memory) =
@@ -60,19 +61,19 @@ pub(crate) fn share(stack: &Stack, id: FlowId, bytes: &[u8]) -> Option<Slices> {
             buffer.share()
         })
         .collect();
-    (room >= MANY).then_some(slices)
+    (room >= LARGE).then_some(slices)
 }
 
 impl Operations<'_> {
-    /// Reads what has arrived into `buffer`. No bytes for a non-empty `buffer` are the end of the stream.
+    /// Reads into `buffer`. Zero bytes for a non-empty `buffer` mean the end of the stream.
     ///
     /// # Errors
-    /// [`ReadError::WouldBlock`] while nothing is there; else why the connection ended.
+    /// [`ReadError::WouldBlock`] while nothing has arrived; else the cause why the connection ended.
     pub(crate) fn read(&mut self, id: FlowId, buffer: &mut [u8]) -> Result<Found, ReadError> {
         self.interface.check_up()?;
         self.interface.engage(|engine, _, now| {
             let engine = engine.tcp_mut();
-            Ok(if buffer.len().min(engine.readable_bytes(id)) < MANY {
+            Ok(if buffer.len().min(engine.readable_bytes(id)) < LARGE {
                 Found::Copied(engine.read(id, buffer, now)?)
             } else {
                 Found::Slices(engine.read_slices(id, buffer.len(), now)?)
@@ -80,7 +81,7 @@ impl Operations<'_> {
         })
     }
 
-    /// As [`read`](Self::read), at most `most` bytes, none of them copied.
+    /// Like [`read`](Self::read), but takes at most `most` bytes by reference, without a copy.
     ///
     /// # Errors
     /// As [`read`](Self::read).
@@ -92,7 +93,8 @@ impl Operations<'_> {
         self.interface.engage(|engine, _, now| Ok(engine.tcp_mut().read_slices(id, most, now)?))
     }
 
-    /// As [`read`](Self::read), leaving the bytes to be read again; how many.
+    /// Like [`read`](Self::read), but leaves the bytes in the queue and always copies. Returns how many bytes were
+    /// copied.
     ///
     /// # Errors
     /// As [`read`](Self::read).
@@ -101,12 +103,12 @@ impl Operations<'_> {
         self.interface.engage(|engine, _, now| Ok(engine.tcp_mut().peek(id, buffer, now)?))
     }
 
-    /// Queues bytes to be sent, as many as there is room for: those of `shared`, which are the first of them, where there are
-    /// any.
+    /// Queues bytes to be sent, as many as there is room for. If `shared` is given, its slices are queued in place of
+    /// `bytes`, whose first part they hold.
     ///
     /// # Errors
-    /// [`WriteError::WouldBlock`] while there is no room; [`WriteError::BrokenPipe`] after shutdown; else why the connection
-    /// ended.
+    /// [`WriteError::WouldBlock`] while there is no room; [`WriteError::BrokenPipe`] after shutdown; else the cause why
+    /// the connection ended.
     pub(crate) fn write(&mut self, id: FlowId, bytes: &[u8], shared: Option<&[Slice]>) -> Result<usize, WriteError> {
         self.interface.check_up()?;
         self.interface.engage(|engine, _, now| {
@@ -117,10 +119,10 @@ impl Operations<'_> {
         })
     }
 
-    /// How many bytes, up to `most`, the next write will take for certain.
+    /// The number of bytes, up to `most`, that the next write is guaranteed to accept.
     ///
     /// # Errors
-    /// As [`write`](Self::write), but for room.
+    /// As for [`write`](Self::write), except [`WriteError::WouldBlock`]: without room the result is 0.
     pub(crate) fn promise(&mut self, id: FlowId, most: usize) -> Result<usize, WriteError> {
         self.interface.check_up()?;
         self.interface.engage(|engine, _, _| match engine.tcp_mut().promise(id, most) {

@@ -1,16 +1,17 @@
-//! By which interface and address a socket was last asked by whom, so that its answers leave the same way.
+//! The interface and the local address by which each recent peer has sent to a socket, so that answers leave the same
+//! way.
 //!
-//! A socket that is bound to every address does not say which of them it speaks from. The address that the routes would
-//! choose may be another than the one that a peer has asked, and a link-local peer is on one link only.
+//! A socket that is bound to the unspecified address has no source address of its own. The address that the routes
+//! choose may differ from the address that the peer has sent to, and a link-local peer is reachable on one link only.
 
 use core::net::{IpAddr, SocketAddr};
 
 use xila_network_engine::udp::queue::Datagram;
 
-/// How many peers are remembered. One more takes the place of another, whose answers then leave by the routes.
+/// The number of peers that are remembered. A further peer replaces another, whose answers then leave by the routes.
 const PLACES: usize = 64;
 
-/// The peers that were heard of late. It has no memory before the first.
+/// The peers that have sent recently. Nothing is allocated before the first.
 #[derive(Debug, Default)]
 pub(crate) struct Asked {
     places: Option<Box<[Option<Peer>; PLACES]>>,
@@ -25,14 +26,15 @@ struct Peer {
 /// A way back to a peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Way {
-    /// The number of the interface that it was heard on.
+    /// The number of the interface on which the peer's datagram arrived.
     pub(crate) interface: u32,
-    /// The address that it has asked; none where it has asked many at once.
+    /// The local address that the peer has sent to; `None` if it was a multicast or broadcast address.
     pub(crate) address: Option<IpAddr>,
 }
 
 impl Asked {
-    /// A datagram has arrived; whether it was for many says `is_for_many`.
+    /// Notes the way of a datagram that has arrived. `is_for_many` says whether it was sent to a multicast or broadcast
+    /// address.
     pub(crate) fn note(&mut self, datagram: &Datagram, is_for_many: bool) {
         let address = (!is_for_many).then_some(datagram.local.ip());
         let way = Way { interface: datagram.interface, address };
@@ -41,15 +43,15 @@ impl Asked {
         places[place] = Some(Peer { remote: datagram.remote, way });
     }
 
-    /// The way back to a peer, where it is remembered.
+    /// The way back to a peer, if it is remembered.
     pub(crate) fn by(&self, remote: SocketAddr) -> Option<Way> {
         let peer = self.places.as_ref()?[place(remote)]?;
         (peer.remote == remote).then_some(peer.way)
     }
 }
 
-/// Where a peer is remembered. Whoever takes another's place on purpose gains nothing: that one's answers leave by the
-/// routes, as they would without any memory.
+/// The index of a peer's place. An attacker that displaces another peer on purpose gains nothing: the answers to that
+/// peer leave by the routes, as they would without this table.
 fn place(remote: SocketAddr) -> usize {
     let bits = match remote.ip() {
         IpAddr::V4(address) => address.to_bits().into(),
@@ -78,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn the_latest_way_of_a_peer_is_remembered_and_no_other_peer_s() {
+    fn the_latest_way_of_each_peer_is_remembered() {
         let mut asked = Asked::default();
         assert_eq!(asked.by(datagram(1, 0).remote), None);
         asked.note(&datagram(1, 7), false);
@@ -91,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn strangers_make_it_no_larger() {
+    fn many_peers_do_not_make_the_table_larger() {
         let mut asked = Asked::default();
         for port in 0..5000 {
             asked.note(&datagram(port, 1), false);

@@ -1,4 +1,4 @@
-//! Datagrams that wait to be received, and who waits for them.
+//! The mailbox of a UDP socket: received datagrams, and the tasks that wait for them.
 
 use core::net::{IpAddr, SocketAddr};
 use core::task::Waker;
@@ -19,7 +19,7 @@ pub struct Datagram {
     pub data: Vec<u8>,
     /// Who sent it.
     pub remote: SocketAddr,
-    /// The address it was sent to: one of this host's, a group's or a broadcast address.
+    /// The address it was sent to: an address of this host, a multicast or a broadcast address.
     pub local: SocketAddr,
 }
 
@@ -30,7 +30,7 @@ impl From<queue::Datagram> for Datagram {
     }
 }
 
-/// What a UDP socket says of itself.
+/// The counters of a UDP socket.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct UdpStatistics {
     /// Datagrams that were sent.
@@ -52,14 +52,14 @@ pub(crate) struct Mailbox {
 
 struct Inside {
     queue: Queue,
-    /// By whom it was asked, and where: of a socket that is bound to every address.
+    /// The ways back to recent peers, if the socket is bound to the unspecified address.
     asked: Option<Asked>,
     waiters: Waiters,
 }
 
 impl Mailbox {
-    /// The mailbox of a socket that is bound to an address. Nothing waits yet. `limit` is
-    /// [what the queue may hold](crate::stack::options::datagram_memory).
+    /// An empty mailbox for a socket that is bound to `local`. `limit` is the [maximum size of the
+    /// queue](crate::stack::options::datagram_memory) in bytes.
     pub(crate) fn new(local: IpAddr, limit: usize, guard: Option<Arc<Guard>>) -> Self {
         let asked = local.is_unspecified().then(Asked::default);
         Self { guard, inside: Mutex::new(Inside { queue: Queue::new(limit), asked, waiters: Waiters::default() }) }
@@ -73,8 +73,8 @@ impl Mailbox {
         interface().is_some_and(admits)
     }
 
-    /// Queues a datagram; false where it was dropped instead, for want of room or because the socket has been connected
-    /// to somebody else in the meantime. Whether an address stands for many, `is_for_many` says.
+    /// Queues a datagram. Returns false if it was dropped instead, because the queue has no room or the socket has been
+    /// connected to another peer meanwhile. `is_for_many` says whether an address is multicast or broadcast.
     pub(super) fn deliver(
         &self,
         datagram: queue::Datagram,
@@ -94,7 +94,7 @@ impl Mailbox {
         }
     }
 
-    /// Keeps an error from the path, where the socket is connected to the peer it is about.
+    /// Keeps an error that the path returned, if the socket is connected to the peer that the error is about.
     pub(super) fn fail(&self, remote: SocketAddr, error: PathError, wakes: &mut Wakes) {
         let mut inside = self.inside.lock();
         if inside.queue.fail(remote, error) {
@@ -105,14 +105,14 @@ impl Mailbox {
     /// Takes the oldest datagram.
     ///
     /// # Errors
-    /// The pending error, once; [`ReceiveError::WouldBlock`] while nothing is there, after which `waker` is woken when
+    /// The pending error, once; [`ReceiveError::WouldBlock`] while nothing is there, and `waker` is woken when
     /// something comes.
     pub(crate) fn take(&self, waker: Option<&Waker>) -> Result<Datagram, ReceiveError> {
         let Inside { queue, waiters, .. } = &mut *self.inside.lock();
         or_wait(queue.take(), waiters, waker).map(Datagram::from)
     }
 
-    /// Whether a datagram or an error is there; where none is, `waker` is woken when one comes.
+    /// Whether a datagram or an error is there. If not, `waker` is woken when one comes.
     pub(crate) fn is_ready(&self, waker: &Waker) -> bool {
         let mut inside = self.inside.lock();
         let ready = inside.queue.is_ready();
@@ -122,8 +122,8 @@ impl Mailbox {
         ready
     }
 
-    /// Sets what the queue may hold, as for [`new`](Self::new). The latest datagrams are dropped where that is less than it
-    /// does hold.
+    /// Sets the maximum size of the queue, as for [`new`](Self::new). If it holds more, the latest datagrams are
+    /// dropped.
     pub(crate) fn set_limit(&self, limit: usize) {
         self.inside.lock().queue.set_limit(limit);
     }
@@ -133,7 +133,7 @@ impl Mailbox {
         self.inside.lock().queue.take_queued().map(Datagram::from)
     }
 
-    /// Takes the oldest datagrams, at most `most`, as [`take_queued`](Self::take_queued) takes one.
+    /// Takes the oldest datagrams, at most `most`, like [`take_queued`](Self::take_queued).
     pub(crate) fn take_many(&self, most: usize, into: &mut Vec<Datagram>) {
         let mut inside = self.inside.lock();
         let queued = core::iter::from_fn(|| inside.queue.take_queued().map(Datagram::from));
@@ -150,11 +150,10 @@ impl Mailbox {
         or_wait(queue.peek(), waiters, waker).map(look)
     }
 
-    /// Whether a datagram may be sent to `remote`; by which interface and address that has asked last, where it is
-    /// remembered.
+    /// Checks whether a datagram may be sent to `remote`. Returns the way back to `remote`, if it is remembered.
     ///
     /// # Errors
-    /// [`SendError::InvalidState`] for another remote than the peer; the pending error, once.
+    /// [`SendError::InvalidState`] if the socket is connected to another peer; the pending error, once.
     pub(crate) fn check_send(&self, remote: SocketAddr) -> Result<Option<Way>, SendError> {
         let mut inside = self.inside.lock();
         match inside.queue.check_send(remote) {
@@ -164,7 +163,7 @@ impl Mailbox {
         }
     }
 
-    /// By which interface and address a peer has asked last, where that is remembered.
+    /// The way back to a peer, if it is remembered.
     pub(crate) fn way_back(&self, remote: SocketAddr) -> Option<Way> {
         self.inside.lock().asked.as_ref()?.by(remote)
     }
@@ -173,23 +172,23 @@ impl Mailbox {
         self.inside.lock().queue.peer()
     }
 
-    /// Sets or clears the only peer. What others have sent before is dropped.
+    /// Sets or clears the only peer. Queued datagrams of other peers are dropped.
     pub(crate) fn set_peer(&self, peer: Option<SocketAddr>) {
         self.inside.lock().queue.set_peer(peer);
     }
 
-    /// Of a socket that has sent so many datagrams.
+    /// The counters of the socket, which has sent `sent` datagrams.
     pub(crate) fn statistics(&self, sent: u64) -> UdpStatistics {
         let Statistics { received, dropped, queued } = self.inside.lock().queue.statistics();
         UdpStatistics { sent, received, dropped, receive_queue: queued }
     }
 
-    pub(super) fn rouse(&self, wakes: &mut Wakes) {
+    pub(super) fn wake_all(&self, wakes: &mut Wakes) {
         self.inside.lock().waiters.take(wakes);
     }
 }
 
-/// What a queue gave, or its error; where nothing is there yet, `waker` is registered.
+/// Converts the error of a queue. If the queue is empty, registers `waker`.
 fn or_wait<T>(taken: Result<T, TakeError>, waiters: &mut Waiters, waker: Option<&Waker>) -> Result<T, ReceiveError> {
     taken.map_err(|error| match error {
         TakeError::Path(error) => error.into(),
@@ -229,13 +228,13 @@ mod tests {
     }
 
     #[test]
-    fn who_waits_is_woken_by_a_datagram_and_not_by_one_that_is_dropped() {
+    fn a_waiting_task_is_woken_by_a_queued_datagram_and_not_by_a_dropped_one() {
         let (mailbox, count) = (Mailbox::new(LOCAL.ip(), 4096, None), Arc::new(Count::default()));
         let waker = Waker::from(count.clone());
         assert_eq!(mailbox.take(Some(&waker)), Err(ReceiveError::WouldBlock));
         assert!(!deliver(&mailbox, 2, 5000), "it does not fit even an empty queue");
         mailbox.set_peer(Some(from(2)));
-        assert!(!deliver(&mailbox, 3, 10), "it is a stranger's");
+        assert!(!deliver(&mailbox, 3, 10), "it is not from the peer");
         assert_eq!((count.get(), mailbox.is_ready(&waker)), (0, false));
         assert!(deliver(&mailbox, 2, 10));
         assert_eq!((count.get(), mailbox.is_ready(&waker)), (1, true));
@@ -246,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_path_says_of_the_peer_is_the_socket_s_error_once() {
+    fn an_error_from_the_path_to_the_peer_is_returned_once() {
         let (mailbox, count) = (Mailbox::new(LOCAL.ip(), 4096, None), Arc::new(Count::default()));
         let (waker, peer) = (Waker::from(count.clone()), from(2));
         let said = |error: PathError| {
@@ -256,7 +255,7 @@ mod tests {
         };
         assert!(!mailbox.is_ready(&waker));
         said(PathError::PortUnreachable);
-        assert_eq!(count.get(), 0, "no peer, nobody to tell whom it is about");
+        assert_eq!(count.get(), 0, "without a peer the error is dropped");
         mailbox.set_peer(Some(peer));
         let errors = [
             (PathError::PortUnreachable, ReceiveError::ConnectionRefused),

@@ -1,7 +1,7 @@
-//! Datagrams that wait for their socket's turn to send.
+//! Datagrams that wait for their socket's turn to send, and the tasks that wait for room in these queues.
 //!
-//! A datagram that the device does not take at once waits here, and not in a task that is woken when the device takes
-//! something again: by then others would have filled it.
+//! A datagram that the device does not take at once is queued here. If its sender waited in a task for the device
+//! instead, other senders would have filled the device before that task runs.
 
 use core::sync::atomic::{AtomicU64, Ordering};
 use core::task::Waker;
@@ -21,18 +21,19 @@ pub(crate) struct Outlet {
 }
 
 impl Outlet {
-    /// That of a new socket.
+    /// The outlet of a new socket.
     pub(crate) fn new(owner: Owner) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         Self { owner, number: NEXT.fetch_add(1, Ordering::Relaxed) }
     }
 }
 
-/// While a socket has fewer bytes waiting, it may add a datagram: a few small ones, or one of any size.
+/// While fewer bytes of a socket wait, it may add a datagram: so it has a few small datagrams waiting, or one of any
+/// size.
 const MOST_OF_SOCKET: usize = 4096;
-/// The same for all sockets of one owner together, since nobody is charged for what waits.
+/// The same limit for all sockets of one owner together, since owners are not charged for these bytes.
 const MOST_OF_OWNER: usize = 1 << 20;
-/// What a datagram takes beside its payload, about.
+/// The approximate number of bytes that a datagram takes beside its payload.
 const OVERHEAD: usize = 64;
 
 /// The sockets that have datagrams waiting, on one stack.
@@ -56,7 +57,7 @@ struct Share {
 }
 
 impl Outlets {
-    /// Whether a socket may add a datagram; where it may not, `waker` is woken when it may.
+    /// Whether a socket may add a datagram. If not, `waker` is woken when it may.
     pub(super) fn has_room(&mut self, outlet: Outlet, waker: Option<&Waker>) -> bool {
         let waiters = match (self.queues.get_mut(&outlet), self.shares.get_mut(&outlet.owner)) {
             (Some(held), _) if held.bytes >= MOST_OF_SOCKET => &mut held.waiters,
@@ -69,7 +70,7 @@ impl Outlets {
         false
     }
 
-    /// Adds a datagram; true where it is the socket's only one.
+    /// Adds a datagram. Returns true if it is the only one of the socket.
     pub(super) fn push(&mut self, outlet: Outlet, datagram: Outgoing<Vec<u8>>) -> bool {
         let held = self.queues.entry(outlet).or_default();
         let bytes = datagram.payload.len() + OVERHEAD;
@@ -84,15 +85,15 @@ impl Outlets {
         self.queues.get_mut(&outlet)?.datagrams.pop_front()
     }
 
-    /// Puts back what was [taken](Self::take) and could not be sent.
+    /// Puts back a datagram that was [taken](Self::take) and could not be sent.
     pub(super) fn put_back(&mut self, outlet: Outlet, datagram: Outgoing<Vec<u8>>) {
         if let Some(held) = self.queues.get_mut(&outlet) {
             held.datagrams.push_front(datagram);
         }
     }
 
-    /// Counts what was [taken](Self::take) as gone; true where nothing of the socket is left.
-    pub(super) fn settle(&mut self, outlet: Outlet, payload: usize, wakes: &mut Wakes) -> bool {
+    /// Releases the room of a datagram that was [taken](Self::take). Returns true if no datagram of the socket is left.
+    pub(super) fn release(&mut self, outlet: Outlet, payload: usize, wakes: &mut Wakes) -> bool {
         let bytes = payload + OVERHEAD;
         if let Some(share) = self.shares.get_mut(&outlet.owner) {
             share.bytes -= bytes;
@@ -115,8 +116,8 @@ impl Outlets {
         empty
     }
 
-    /// Wakes everyone who waits for room.
-    pub(super) fn rouse(&mut self, wakes: &mut Wakes) {
+    /// Wakes every task that waits for room.
+    pub(super) fn wake_all(&mut self, wakes: &mut Wakes) {
         self.queues.values_mut().for_each(|held| held.waiters.take(wakes));
         self.shares.values_mut().for_each(|share| share.waiters.take(wakes));
     }
@@ -160,16 +161,16 @@ mod tests {
         let mut wakes = Wakes::new();
         for left in (0..4).rev() {
             assert!(outlets.take(small).is_some());
-            assert_eq!(outlets.settle(small, 1000, &mut wakes), left == 0);
+            assert_eq!(outlets.release(small, 1000, &mut wakes), left == 0);
             assert!(outlets.has_room(small, None));
         }
         assert!(outlets.take(large).is_some());
-        assert!(outlets.settle(large, 65_507, &mut wakes));
+        assert!(outlets.release(large, 65_507, &mut wakes));
         assert!(outlets.queues.is_empty() && outlets.shares.is_empty());
     }
 
     #[test]
-    fn an_owner_with_many_sockets_has_a_share_that_others_do_not_feel() {
+    fn the_limit_of_an_owner_with_many_sockets_does_not_affect_others() {
         let mut outlets = Outlets::default();
         let (guest, other) = (Owner::guest(), Owner::guest());
         let mut sockets = Vec::new();
@@ -184,7 +185,7 @@ mod tests {
         assert!(sockets.len() < 20);
         assert!(outlets.has_room(Outlet::new(other), None));
         outlets.take(sockets[0]);
-        outlets.settle(sockets[0], 60_000, &mut Wakes::new());
+        outlets.release(sockets[0], 60_000, &mut Wakes::new());
         assert!(outlets.has_room(Outlet::new(guest), None));
     }
 }

@@ -1,5 +1,5 @@
-//! What `bindgen!` makes of the WIT package `wasi:sockets` 0.2. `wasi:io` and `wasi:clocks` are those of wasmtime's own
-//! crates, so that their streams, pollables and ours are of one kind.
+//! The code that `bindgen!` generates from the WIT package `wasi:sockets` 0.2. `wasi:io` and `wasi:clocks` are those of
+//! wasmtime's own crates, so that their streams and pollables have the same types as ours.
 
 #[allow(missing_docs, unreachable_pub, unused_qualifications, clippy::all)]
 mod generated {

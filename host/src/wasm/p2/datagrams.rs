@@ -1,4 +1,4 @@
-//! The streams of datagrams of `wasi:sockets/udp` 0.2.
+//! The datagram streams of `wasi:sockets/udp` 0.2.
 
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -17,15 +17,15 @@ use crate::wasm::NetworkCtxView;
 use crate::wasm::failure::{get, get_mut};
 use crate::wasm::sockets::Bound;
 
-/// The most datagrams that one call returns, and their bytes, beside the last.
+/// The maximum number of datagrams that one call returns, and of their bytes, which the last datagram may exceed.
 const MOST_DATAGRAMS: usize = 64;
 const MOST_BYTES: usize = 64 << 10;
 
-/// How many datagrams one `send` is permitted. They leave one by one, so the number says little; it has an end because
-/// each call makes a list of them.
+/// The number of datagrams that one `send` is permitted. They are sent one by one, so the number matters little; it is
+/// bounded because each call makes a list of them.
 const PERMIT: usize = 64;
 
-/// What both streams of a pair know.
+/// The state that both streams of a pair share.
 #[derive(Clone)]
 pub(super) struct Pair {
     bound: Arc<Bound>,
@@ -41,13 +41,13 @@ impl Pair {
     /// The socket.
     ///
     /// # Errors
-    /// [`Error::InvalidState`] for a pair whose socket has given out another one since.
+    /// [`Error::InvalidState`] if the socket has returned another pair since.
     fn socket(&self) -> Result<&Bound> {
         if self.last.load(Ordering::Relaxed) == self.number { Ok(&self.bound) } else { Err(Error::InvalidState) }
     }
 }
 
-/// What an `incoming-datagram-stream` handle leads to.
+/// The resource of an `incoming-datagram-stream` handle.
 pub struct IncomingDatagramStream(Pair);
 
 impl IncomingDatagramStream {
@@ -80,7 +80,7 @@ impl HostIncomingDatagramStream for NetworkCtxView<'_> {
                     Poll::Ready(first) => Some(first?),
                     Poll::Pending => None,
                 },
-                // An error that has come meanwhile is for the next call.
+                // An error that has occurred meanwhile is returned by the next call.
                 false => socket.take_queued(),
             };
             let Some(datagram) = next else { break };
@@ -100,7 +100,7 @@ impl HostIncomingDatagramStream for NetworkCtxView<'_> {
     }
 }
 
-/// What an `outgoing-datagram-stream` handle leads to.
+/// The resource of an `outgoing-datagram-stream` handle.
 pub struct OutgoingDatagramStream {
     pair: Pair,
     permit: usize,
@@ -148,9 +148,9 @@ impl HostOutgoingDatagramStream for NetworkCtxView<'_> {
             let remote = bound.destination(remote_address.map(Into::into));
             match remote.and_then(|remote| Ok(bound.socket.try_send_to(&data, remote)?)) {
                 Ok(_) => sent += 1,
-                // The guest finds out that there is no room when it asks for the next permit.
+                // The guest learns that there is no room when it asks for the next permit.
                 Err(Error::WouldBlock) => break,
-                // WIT: no error is returned where something was sent. The datagram is the guest's to send again.
+                // WIT: no error is returned if something was sent. The guest may send this datagram again.
                 Err(_) if sent > 0 => break,
                 Err(error) => return Err(error.into()),
             }

@@ -16,11 +16,12 @@ use crate::wasm::NetworkCtxView;
 use crate::wasm::failure::{get_mut, push};
 use crate::wasm::sockets::{NameError, resolve};
 
-/// What a `resolve-address-stream` handle leads to. The query goes on while the guest asks or waits for its result.
+/// The resource of a `resolve-address-stream` handle. The query progresses while the guest asks or waits for its
+/// result.
 pub struct ResolveAddressStream(Query);
 
 enum Query {
-    /// Left when the answer is there.
+    /// The query is under way.
     Waiting(Pin<Box<dyn Future<Output = Result<Vec<IpAddr>, NameError>> + Send>>),
     /// The addresses that the guest has not taken yet.
     Found(vec::IntoIter<IpAddr>),
@@ -59,7 +60,7 @@ impl Host for NetworkCtxView<'_> {
         self.check_network(&network)?;
         let query = resolve(self.ctx, name)?;
         let mut stream = ResolveAddressStream(Query::Waiting(Box::pin(query)));
-        // What is known without asking anybody, that the text is no name first of all, is told at once.
+        // Errors that need no query, such as an invalid name, are returned at once.
         if let Poll::Ready(Err(error)) = stream.poll(&mut Context::from_waker(Waker::noop())) {
             return Err(error.into());
         }

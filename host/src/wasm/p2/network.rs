@@ -1,4 +1,4 @@
-//! `wasi:sockets/network` and `wasi:sockets/instance-network` 0.2: error codes, and the handle that stands for the network.
+//! `wasi:sockets/network` and `wasi:sockets/instance-network` 0.2: error codes, and the handle of the network.
 
 use wasmtime::component::Resource;
 
@@ -8,16 +8,16 @@ use crate::error::Error;
 use crate::wasm::NetworkCtxView;
 use crate::wasm::failure::{Failure, get, push};
 
-/// Why a host function of `wasi:sockets` 0.2 failed.
+/// The failure of a host function of `wasi:sockets` 0.2.
 pub type SocketError = Failure<ErrorCode>;
 
-/// What a `network` handle leads to: nothing. What a guest may use is said by its context, and a guest without a network
-/// gets no socket to use the handle with.
+/// The resource of a `network` handle. It is empty: the guest's context says what the guest may use, and a guest
+/// without a network gets no socket to use the handle with.
 #[derive(Debug)]
 pub struct Network(());
 
 impl NetworkCtxView<'_> {
-    /// Traps for a handle that leads nowhere.
+    /// Traps for an invalid handle.
     pub(super) fn check_network(&self, network: &Resource<Network>) -> wasmtime::Result<()> {
         get(self.table, network).map(|Network(())| ())
     }
@@ -52,13 +52,13 @@ impl From<Error> for ErrorCode {
             Error::AccessDenied => Self::AccessDenied,
             Error::NotSupported => Self::NotSupported,
             Error::InvalidArgument => Self::InvalidArgument,
-            // Streams have an end of their own for a half that is closed.
+            // Streams report a closed half in their own way.
             Error::InvalidState | Error::BrokenPipe => Self::InvalidState,
             Error::LimitReached | Error::NoFreeSlot => Self::OutOfMemory,
             Error::ResourceBusy => Self::ConcurrencyConflict,
             Error::AddressInUse => Self::AddressInUse,
             Error::AddressNotAvailable => Self::AddressNotBindable,
-            // No interface leads anywhere.
+            // Without an interface, no remote is reachable.
             Error::RemoteUnreachable | Error::NetworkDown | Error::NotFound => Self::RemoteUnreachable,
             Error::ConnectionRefused => Self::ConnectionRefused,
             Error::ConnectionReset => Self::ConnectionReset,
@@ -66,7 +66,7 @@ impl From<Error> for ErrorCode {
             Error::TimedOut => Self::Timeout,
             Error::PacketTooLarge => Self::DatagramTooLarge,
             Error::WouldBlock => Self::WouldBlock,
-            // These are about mounting interfaces, which no guest does.
+            // These errors are about mounting interfaces, which guests cannot do.
             Error::InvalidIdentifier(_) | Error::DuplicateIdentifier(_) | Error::FailedToMountDevice(_) => {
                 Self::Unknown
             }
@@ -82,7 +82,7 @@ mod tests {
     use crate::wasm::p2::bindings::network::IpSocketAddress;
 
     #[test]
-    fn addresses_come_back_as_they_went() {
+    fn addresses_are_converted_without_loss() {
         for text in ["192.0.2.1:80", "0.0.0.0:0", "[2001:db8::1]:65535", "[::ffff:192.0.2.1]:1", "[::]:0"] {
             let address: SocketAddr = text.parse().expect(text);
             assert_eq!(SocketAddr::from(IpSocketAddress::from(address)), address);
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_stream_failed_with_is_told_by_its_code() {
+    fn the_error_of_a_stream_is_converted_to_its_code() {
         let error = wasmtime::Error::from(Error::ConnectionReset);
         let code = error.downcast_ref::<Error>().cloned().map(ErrorCode::from);
         assert_eq!(code, Some(ErrorCode::ConnectionReset));

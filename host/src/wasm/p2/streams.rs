@@ -1,7 +1,7 @@
 //! The two streams of a connection, for `wasi:io/streams` 0.2.
 //!
-//! A permit to write is room in the socket's send queue, so that what was permitted is queued at once and whole, and no
-//! task is needed to write it later.
+//! A permit to write is room in the socket's send queue. So a permitted write is queued completely in the call, and no
+//! task is needed to write the rest later.
 
 use std::future::poll_fn;
 use std::net::Shutdown;
@@ -15,11 +15,12 @@ use crate::error::{Error, ReadError, WriteError};
 use crate::socket::TcpStream;
 use crate::wasm::connections::Connection;
 
-/// The most that one read returns, and one write is permitted. A list of this size is made for each call.
+/// The maximum number of bytes that one read returns and one write is permitted. Each call makes a list of up to this
+/// size.
 const MOST: usize = 256 << 10;
 
-/// What a socket shares with its streams: each half is closed when neither has it any more, as in wasmtime-wasi. Dropping
-/// a stream alone is no order to close anything; `shutdown` is.
+/// The halves that a socket shares with its streams. A half is closed when both the socket and its stream are dropped,
+/// as in wasmtime-wasi. Dropping only a stream closes nothing; `shutdown` does.
 #[derive(Clone)]
 pub(super) struct Ends {
     receiving: Arc<Receiving>,
@@ -36,7 +37,8 @@ struct Receiving(Arc<Connection>);
 
 impl Drop for Receiving {
     fn drop(&mut self) {
-        // Only a connection that has failed has nothing to close, and whoever writes learns of that.
+        // An error only means that the connection has failed. Then there is nothing to close, and writes return the
+        // error.
         let _ = self.0.stream.shutdown(Shutdown::Read);
     }
 }
@@ -44,13 +46,13 @@ impl Drop for Receiving {
 struct Sending(Arc<Connection>);
 
 impl Drop for Sending {
-    /// FIN follows what was written.
+    /// Closes the sending half: a FIN follows the written data.
     fn drop(&mut self) {
         let _ = self.0.stream.shutdown(Shutdown::Write);
     }
 }
 
-/// What has arrived.
+/// The input stream of a connection.
 pub(super) struct TcpInput {
     end: Arc<Receiving>,
     ended: bool,
@@ -72,7 +74,7 @@ impl InputStream for TcpInput {
             return Err(StreamError::Closed);
         }
         let read = match size {
-            // Nothing is what an open stream has always, and a closed one has not.
+            // A read of zero bytes succeeds on an open stream and fails on a closed one.
             0 => self.stream().try_peek(&mut [0]).map(|there| (there > 0).then(Bytes::new)),
             _ => self.stream().try_read_vec(size.min(MOST)).map(|read| (!read.is_empty()).then(|| read.into())),
         };
@@ -95,13 +97,13 @@ impl InputStream for TcpInput {
 impl Pollable for TcpInput {
     async fn ready(&mut self) {
         if !self.ended {
-            // Why it cannot be read is for the read to say.
+            // An error also makes it ready: the read returns the error.
             poll_fn(|cx| self.stream().poll_read_ready(cx).map(|_| ())).await;
         }
     }
 }
 
-/// What is sent.
+/// The output stream of a connection.
 pub(super) struct TcpOutput {
     end: Arc<Sending>,
     permit: usize,
@@ -117,8 +119,9 @@ impl TcpOutput {
         &self.end.0.stream
     }
 
-    /// Whatever a write fails with is how the stream ended. The half that was shut down is simply closed.
-    fn settle<T>(&mut self, result: Result<T, WriteError>) -> StreamResult<T> {
+    /// Converts the result of a write. Any error ends the stream; after a shutdown of the half, the stream is closed
+    /// without an error.
+    fn convert_result<T>(&mut self, result: Result<T, WriteError>) -> StreamResult<T> {
         result.map_err(|error| {
             self.ended = true;
             if error == WriteError::BrokenPipe { StreamError::Closed } else { failed(error) }
@@ -135,7 +138,7 @@ impl OutputStream for TcpOutput {
     fn check_write(&mut self) -> StreamResult<usize> {
         self.check_open()?;
         let promised = self.stream().promise(MOST);
-        self.permit = self.settle(promised)?;
+        self.permit = self.convert_result(promised)?;
         Ok(self.permit)
     }
 
@@ -145,13 +148,13 @@ impl OutputStream for TcpOutput {
             return Err(StreamError::trap("more is written than was permitted"));
         }
         self.permit = 0;
-        // Nobody else writes, so there is at least the room that was permitted.
+        // Nobody else writes, so there is at least as much room as was permitted.
         let written = self.stream().try_write(&bytes);
-        let written = self.settle(written)?;
+        let written = self.convert_result(written)?;
         if written == bytes.len() { Ok(()) } else { Err(StreamError::trap("what was permitted is not taken whole")) }
     }
 
-    /// What is written leaves as soon as the peer's window allows, whether asked to or not.
+    /// Does nothing: written data is sent as soon as the peer's window allows.
     fn flush(&mut self) -> StreamResult<()> {
         self.check_open()
     }
@@ -166,7 +169,7 @@ impl Pollable for TcpOutput {
     }
 }
 
-/// How a stream ended, as the error that `network-error-code` knows.
+/// Wraps the cause why a stream ended, so that `network-error-code` can return its code.
 fn failed(error: impl Into<Error>) -> StreamError {
     StreamError::LastOperationFailed(error.into().into())
 }
@@ -176,7 +179,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn how_a_stream_ended_is_an_error_that_has_a_code() {
+    fn the_cause_of_a_stream_s_end_has_an_error_code() {
         for (failure, expected) in [
             (failed(ReadError::ConnectionReset), Error::ConnectionReset),
             (failed(WriteError::TimedOut), Error::TimedOut),

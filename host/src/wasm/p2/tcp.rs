@@ -19,21 +19,21 @@ use crate::wasm::failure::{get, get_mut, push, push_both};
 use crate::wasm::units::nanoseconds;
 use crate::wasm::{NetworkCtxView, sockets};
 
-/// What a `tcp-socket` handle leads to: a socket, and what has begun on it.
+/// The resource of a `tcp-socket` handle: a socket, and the operation in progress on it.
 pub struct TcpSocket {
     inner: sockets::TcpSocket,
     begun: Option<Operation>,
-    /// Those of its connection, once its streams were given out.
+    /// The ends of its connection, once its streams were returned.
     ends: Option<Ends>,
 }
 
-/// What has begun and is not finished.
+/// An operation that was started and is not finished.
 enum Operation {
-    /// Bound, but for `finish-bind`.
+    /// The socket is bound; `finish-bind` was not called yet.
     Bind,
-    /// Connecting. The outcome, once somebody has seen it.
+    /// The socket is connecting, with the result once a poll has returned it.
     Connect(Option<Result<()>>),
-    /// Listening, but for `finish-listen`.
+    /// The socket listens; `finish-listen` was not called yet.
     Listen,
 }
 
@@ -43,12 +43,12 @@ impl TcpSocket {
     }
 
     /// # Errors
-    /// `concurrency-conflict` while something has begun.
+    /// `concurrency-conflict` while an operation is in progress.
     fn check_idle(&self) -> Result<(), SocketError> {
         if self.begun.is_some() { Err(SocketError::Code(ErrorCode::ConcurrencyConflict)) } else { Ok(()) }
     }
 
-    /// The outcome of a connection that has begun, seen now or before.
+    /// Polls a connection attempt, and stores the result.
     fn poll_outcome(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if let Some(Operation::Connect(outcome @ None)) = &mut self.begun {
             *outcome = Some(ready!(self.inner.poll_connected(cx)));
@@ -63,7 +63,7 @@ impl Pollable for TcpSocket {
         poll_fn(|cx| match (&self.begun, self.inner.listener()) {
             (Some(Operation::Connect(_)), _) => self.poll_outcome(cx),
             (None, Some((listener, _))) => listener.socket.poll_accept_ready(cx),
-            // Nothing else waits.
+            // No other operation waits.
             (Some(Operation::Bind | Operation::Listen) | None, _) => Poll::Ready(()),
         })
         .await;
@@ -152,7 +152,7 @@ impl HostTcpSocket for NetworkCtxView<'_> {
     fn start_listen(&mut self, socket: Resource<TcpSocket>) -> Result<(), SocketError> {
         let socket = self.tcp_mut(&socket)?;
         socket.check_idle()?;
-        // 0.3 binds a socket that is not bound; 0.2 does not.
+        // WASI 0.3 binds an unbound socket here; 0.2 does not.
         if !socket.inner.is_bound() {
             return Err(Error::InvalidState.into());
         }
@@ -188,7 +188,7 @@ impl HostTcpSocket for NetworkCtxView<'_> {
 
     fn local_address(&mut self, socket: Resource<TcpSocket>) -> Result<IpSocketAddress, SocketError> {
         let socket = get(self.table, &socket)?;
-        // Bound, but not told yet.
+        // The socket is bound, but `finish-bind` was not called yet.
         if matches!(socket.begun, Some(Operation::Bind)) {
             return Err(Error::InvalidState.into());
         }
@@ -197,7 +197,7 @@ impl HostTcpSocket for NetworkCtxView<'_> {
 
     fn remote_address(&mut self, socket: Resource<TcpSocket>) -> Result<IpSocketAddress, SocketError> {
         let socket = get(self.table, &socket)?;
-        // Connected, but not told yet.
+        // The socket may be connected, but `finish-connect` was not called yet.
         if socket.begun.is_some() {
             return Err(Error::InvalidState.into());
         }
@@ -279,12 +279,12 @@ impl HostTcpSocket for NetworkCtxView<'_> {
 
     fn shutdown(&mut self, socket: Resource<TcpSocket>, how: ShutdownType) -> Result<(), SocketError> {
         let socket = self.tcp_mut(&socket)?;
-        // As above.
+        // As for `remote_address`.
         if socket.begun.is_some() {
             return Err(Error::InvalidState.into());
         }
         let Halves { connection, .. } = socket.inner.halves()?;
-        // Of a connection that has failed nothing is left to be closed, and its streams tell why.
+        // If the connection has failed there is nothing left to close, and its streams return the cause.
         let _ = connection.stream.shutdown(how.into());
         Ok(())
     }
@@ -297,7 +297,7 @@ impl HostTcpSocket for NetworkCtxView<'_> {
 
 const NOT_IN_PROGRESS: SocketError = SocketError::Code(ErrorCode::NotInProgress);
 
-/// Where a socket is what there are enough of.
+/// Converts the error of making a socket: a limit that is reached is reported as `new-socket-limit`.
 pub(super) fn new_socket(error: Error) -> SocketError {
     SocketError::Code(match error {
         Error::LimitReached => ErrorCode::NewSocketLimit,

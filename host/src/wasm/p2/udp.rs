@@ -16,12 +16,12 @@ use crate::error::{Error, Result};
 use crate::wasm::failure::{get, get_mut, push, push_both};
 use crate::wasm::{NetworkCtxView, sockets};
 
-/// What a `udp-socket` handle leads to.
+/// The resource of a `udp-socket` handle.
 pub struct UdpSocket {
     inner: sockets::UdpSocket,
-    /// Bound, but for `finish-bind`.
+    /// Whether the socket is bound and `finish-bind` was not called yet.
     binding: bool,
-    /// Which pair of streams works: the last.
+    /// The number of the latest pair of streams, which is the only one that works.
     pair: Arc<AtomicU64>,
 }
 
@@ -97,7 +97,7 @@ impl HostUdpSocket for NetworkCtxView<'_> {
 
     fn local_address(&mut self, socket: Resource<UdpSocket>) -> Result<IpSocketAddress, SocketError> {
         let socket = get(self.table, &socket)?;
-        // Bound, but not told yet.
+        // The socket is bound, but `finish-bind` was not called yet.
         if socket.binding {
             return Err(Error::InvalidState.into());
         }

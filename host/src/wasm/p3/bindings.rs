@@ -1,4 +1,4 @@
-//! What `bindgen!` makes of `wasi:sockets` 0.3.
+//! The code that `bindgen!` generates from `wasi:sockets` 0.3.
 
 #[allow(missing_docs, unreachable_pub, unused_qualifications, clippy::all)]
 mod generated {

@@ -1,4 +1,4 @@
-//! `wasi:sockets/ip-name-lookup`.
+//! `wasi:sockets/ip-name-lookup` 0.3.
 
 use wasmtime::component::Accessor;
 

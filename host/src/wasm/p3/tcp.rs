@@ -1,4 +1,4 @@
-//! `wasi:sockets/types`: TCP sockets.
+//! `wasi:sockets/types` 0.3: TCP sockets.
 
 use std::future::poll_fn;
 use std::task::Poll;
@@ -13,12 +13,11 @@ use crate::wasm::outcome::outcome;
 use crate::wasm::p3::bindings::types::{
     Duration, ErrorCode, HostTcpSocket, HostTcpSocketWithStore, IpAddressFamily, IpSocketAddress,
 };
-use crate::wasm::sockets;
 use crate::wasm::streams::{self, AcceptProducer};
 use crate::wasm::units::nanoseconds;
-use crate::wasm::{HasNetwork, NetworkCtxView};
+use crate::wasm::{HasNetwork, NetworkCtxView, sockets};
 
-/// What a `tcp-socket` handle leads to.
+/// The resource of a `tcp-socket` handle.
 pub struct TcpSocket(sockets::TcpSocket);
 
 impl NetworkCtxView<'_> {
@@ -37,7 +36,7 @@ impl<T: Send + 'static> HostTcpSocketWithStore<T> for HasNetwork {
         socket: Resource<TcpSocket>,
         remote: IpSocketAddress,
     ) -> Result<(), SocketError> {
-        // Ends the attempt if the guest does not wait for it any more.
+        // Cancels the attempt if the guest stops waiting for it.
         let _awaiting = accessor.with(|mut access| {
             let mut view = access.get();
             let socket = view.p3_tcp_mut(&socket)?;
@@ -61,7 +60,7 @@ impl<T: Send + 'static> HostTcpSocketWithStore<T> for HasNetwork {
         let mut context = access.get();
         let (listener, settings) = context.p3_tcp_mut(&socket)?.listen()?;
         let resource = move |connection| TcpSocket(sockets::TcpSocket::accepted(connection, &settings));
-        // Nobody is told how it ended.
+        // WASI has no future for the cause of its end.
         let (ended, _) = outcome();
         let accepting = AcceptProducer { listener, ended, perpetual: true, view, resource };
         Ok(StreamReader::new(&mut access, accepting)?)

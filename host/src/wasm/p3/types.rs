@@ -1,11 +1,11 @@
-//! `wasi:sockets/types`: error codes.
+//! `wasi:sockets/types` 0.3: error codes.
 
 use crate::error::Error;
 use crate::wasm::NetworkCtxView;
 use crate::wasm::failure::Failure;
 use crate::wasm::p3::bindings::types::{ErrorCode, Host};
 
-/// Why a host function of `wasi:sockets` 0.3 failed.
+/// The failure of a host function of `wasi:sockets` 0.3.
 pub type SocketError = Failure<ErrorCode>;
 
 impl Host for NetworkCtxView<'_> {
@@ -25,7 +25,7 @@ impl From<Error> for ErrorCode {
             Error::LimitReached | Error::NoFreeSlot => Self::OutOfMemory,
             Error::AddressInUse => Self::AddressInUse,
             Error::AddressNotAvailable => Self::AddressNotBindable,
-            // ENETDOWN has no code of its own, and no interface leads anywhere.
+            // ENETDOWN has no code of its own, and without an interface no remote is reachable.
             Error::RemoteUnreachable | Error::NetworkDown | Error::NotFound => Self::RemoteUnreachable,
             Error::ConnectionRefused => Self::ConnectionRefused,
             Error::ConnectionReset => Self::ConnectionReset,
@@ -33,7 +33,8 @@ impl From<Error> for ErrorCode {
             Error::BrokenPipe => Self::ConnectionBroken,
             Error::TimedOut => Self::Timeout,
             Error::PacketTooLarge => Self::DatagramTooLarge,
-            // These reach no guest: it mounts and names no interfaces, and its calls wait where others would block.
+            // These never reach a guest: guests do not mount or name interfaces here, and their calls wait instead of
+            // blocking.
             error @ (Error::ResourceBusy
             | Error::WouldBlock
             | Error::InvalidIdentifier(_)
@@ -52,7 +53,7 @@ mod tests {
     use crate::wasm::p3::bindings::types::{IpAddress, IpAddressFamily, IpSocketAddress, Ipv6SocketAddress};
 
     #[test]
-    fn addresses_come_back_as_they_went() {
+    fn addresses_are_converted_without_loss() {
         for text in ["192.0.2.1:80", "0.0.0.0:0", "[2001:db8::1]:65535", "[::ffff:192.0.2.1]:1", "[::]:0"] {
             let address: SocketAddr = text.parse().expect(text);
             assert_eq!(SocketAddr::from(IpSocketAddress::from(address)), address);
@@ -71,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn flow_and_scope_make_no_other_address() {
+    fn flow_information_and_scope_are_ignored() {
         let address = (0xfe80, 0, 0, 0, 0, 0, 0, 1);
         let labelled = IpSocketAddress::Ipv6(Ipv6SocketAddress { port: 7, flow_info: 5, address, scope_id: 2 });
         assert_eq!(SocketAddr::from(labelled), "[fe80::1]:7".parse().expect("an address"));

@@ -1,4 +1,4 @@
-//! `wasi:sockets/types`: UDP sockets.
+//! `wasi:sockets/types` 0.3: UDP sockets.
 
 use wasmtime::component::{Accessor, Resource};
 
@@ -6,13 +6,12 @@ use super::SocketError;
 use crate::error::{Error, Result};
 use crate::wasm::failure::{get, get_mut, push};
 use crate::wasm::p3::bindings::types::{HostUdpSocket, HostUdpSocketWithStore, IpAddressFamily, IpSocketAddress};
-use crate::wasm::sockets;
-use crate::wasm::{HasNetwork, NetworkCtxView};
+use crate::wasm::{HasNetwork, NetworkCtxView, sockets};
 
-/// What a `udp-socket` handle leads to.
+/// The resource of a `udp-socket` handle.
 pub struct UdpSocket(sockets::UdpSocket);
 
-/// The longest datagram that there can be, whatever its family (WIT: 64 KiB).
+/// The maximum length of a datagram of either family, in bytes (WIT: 64 KiB).
 const MOST_BYTES: usize = 64 << 10;
 
 impl NetworkCtxView<'_> {
@@ -35,7 +34,7 @@ impl<T: Send + 'static> HostUdpSocketWithStore<T> for HasNetwork {
         let (bound, remote) = accessor.with(|mut access| {
             let mut view = access.get();
             let socket = view.p3_udp_mut(&socket)?;
-            // Before it is bound for nothing.
+            // Checked first, so that the socket is not bound in vain.
             if data.len() > MOST_BYTES {
                 return Err(SocketError::from(Error::PacketTooLarge));
             }

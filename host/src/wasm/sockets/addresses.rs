@@ -1,5 +1,5 @@
-//! Addresses of `wasi:sockets`. Both of its versions declare them in the same words, but `bindgen!` makes types of their own
-//! of each.
+//! Conversion of the addresses of `wasi:sockets`. Both versions declare the same types, but `bindgen!` generates
+//! separate types for each.
 
 /// Converts between the address types in the bindings of one version and the host's.
 macro_rules! convert_addresses {
@@ -45,7 +45,8 @@ macro_rules! convert_addresses {
                         IpSocketAddress::Ipv4(Ipv4SocketAddress { port, address: (a, b, c, d) }) => {
                             Self::new(Ipv4Addr::new(a, b, c, d).into(), port)
                         }
-                        // Neither part is looked at anywhere; kept, they would tell apart what is the same.
+                        // Flow information and scope are not used anywhere. If they were kept, equal addresses would
+                        // compare as different.
                         IpSocketAddress::Ipv6(Ipv6SocketAddress { port, flow_info: _, address, scope_id: _ }) => {
                             let (a, b, c, d, e, f, g, h) = address;
                             Self::new(Ipv6Addr::new(a, b, c, d, e, f, g, h).into(), port)

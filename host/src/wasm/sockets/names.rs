@@ -1,20 +1,20 @@
-//! Name lookup of `wasi:sockets`.
+//! Name resolution of `wasi:sockets`.
 
 use std::net::IpAddr;
 
 use crate::socket::ResolveError;
 use crate::wasm::NetworkCtx;
 
-/// Why a name was not found, in the words that 0.2 and 0.3 have in common.
+/// The cause why a name was not resolved, as 0.2 and 0.3 share it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::wasm) enum NameError {
     /// The guest has no network, or its policy forbids the name \[EACCES\].
     AccessDenied,
-    /// The text is neither a name nor an address \[EINVAL\].
+    /// The text is neither a valid name nor an address \[EINVAL\].
     InvalidArgument,
-    /// No such name, or none with an address \[EAI_NONAME, EAI_NODATA\].
+    /// The name does not exist, or has no address \[EAI_NONAME, EAI_NODATA\].
     Unresolvable,
-    /// No answer, or not now: another try may help \[EAI_AGAIN\].
+    /// No server answered, or too many queries are under way: another try may succeed \[EAI_AGAIN\].
     TemporaryFailure,
     /// The servers failed \[EAI_FAIL\].
     PermanentFailure,
@@ -32,12 +32,12 @@ impl From<ResolveError> for NameError {
     }
 }
 
-/// Begins to look a name up: the future does the rest, and is polled for the first time by who has it. Its addresses come in
-/// the order in which they should be tried, at least one, IPv4 addresses always as such.
+/// Starts to resolve a name. The returned future does the work, from its first poll on. Its addresses are in the order
+/// in which they should be tried. There is at least one, and IPv4 addresses are never IPv4-mapped.
 ///
 /// # Errors
-/// [`NameError::AccessDenied`] for a guest without a network; [`NameError::TemporaryFailure`] where as many queries as it
-/// may have are under way.
+/// [`NameError::AccessDenied`] for a guest without a network; [`NameError::TemporaryFailure`] if the guest's limit of
+/// queries is reached.
 pub(in crate::wasm) fn resolve(
     ctx: &NetworkCtx,
     name: String,

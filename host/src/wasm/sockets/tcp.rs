@@ -16,26 +16,26 @@ use crate::socket::{self, ConnectOptions, Connecting, KeepAlive, ListenOptions, 
 use crate::wasm::connections::{Connection, Halves, Listener};
 use crate::wasm::{NetworkCtx, units};
 
-/// A TCP socket, with the states of `TcpSocketOperationalSemantics.md` that are not mere bookkeeping.
+/// A TCP socket, with the states of `TcpSocketOperationalSemantics.md`, without the ones that only mark operations of
+/// 0.2 in progress.
 pub(in crate::wasm) struct TcpSocket {
-    /// Shared with the stream of connections of a listener, each of which inherits them.
+    /// Shared with a listener's stream of connections, each of which inherits the settings.
     settings: Arc<Mutex<Settings>>,
     backlog: usize,
     state: State,
 }
 
-/// What can be set on a socket whatever its state, and is inherited by accepted connections.
+/// The options that can be set in any state, and that accepted connections inherit.
 #[derive(Clone)]
 pub(in crate::wasm) struct Settings {
     family: Family,
     options: TcpOptions,
-    /// Kept while keep-alive is off, too.
+    /// The keep-alive parameters, which are also kept while keep-alive is disabled.
     keep_alive: KeepAlive,
 }
 
 impl Settings {
-    /// Sets what can be set on a connection that is there, where that is something else: mostly it is not, and looking is
-    /// cheaper.
+    /// Sets the options of an existing connection that differ. Mostly none does, and comparing is cheaper than setting.
     fn apply(&self, stream: &TcpStream) -> Result<(), InvalidOption> {
         let TcpOptions { keep_alive, hop_limit, receive_buffer, send_buffer, .. } = stream.options();
         if keep_alive != self.options.keep_alive {
@@ -55,25 +55,25 @@ impl Settings {
 }
 
 enum State {
-    /// As it was created. Left by `bind`, `connect` and (0.3) `listen`.
+    /// The initial state. Left by `bind`, `connect` and (in 0.3) `listen`.
     Unbound(Account),
-    /// It has a local address. Left by `connect` and `listen`.
+    /// The socket has a local address. Left by `connect` and `listen`.
     Bound(socket::TcpSocket, Account),
-    /// SYN sent. Left for `Connected` or `Closed` when the outcome is asked for.
+    /// A connection is being made. Left for `Connected` or `Closed` when the result is polled.
     Connecting(Arc<Attempt>),
-    /// Connected, by `connect` or from a listener. Not left.
+    /// The socket is connected, by `connect` or by a listener's accept. Final.
     Connected(Halves),
-    /// Taking connections. Not left.
+    /// The socket listens for connections. Final.
     Listening(Arc<Listener>),
-    /// An attempt to connect or listen failed. Not left.
+    /// An attempt to connect or listen has failed. Final.
     Closed,
 }
 
-/// A connection that is being made; none once it was given up.
+/// A connection that is being made; `None` once it was cancelled or has ended.
 type Attempt = Mutex<Option<(Connecting, Charge)>>;
 
-/// Who waits for a connection that was begun. Dropped before the outcome is known, it gives the attempt up: nothing of that
-/// is left, and the socket is closed.
+/// A guard of a task that waits for a connection. If it is dropped before the result is known, the attempt is cancelled
+/// without a trace, and the socket is closed.
 pub(in crate::wasm) struct Awaiting(Arc<Attempt>);
 
 impl Drop for Awaiting {
@@ -92,10 +92,11 @@ impl TcpSocket {
         Ok(Self { settings: Arc::new(Mutex::new(settings)), backlog: ListenOptions::default().backlog, state })
     }
 
-    /// The socket of a connection that was accepted, with what it inherits from its listener.
+    /// The socket of an accepted connection, with the settings that it inherits from its listener.
     pub(in crate::wasm) fn accepted(connection: Connection, inherited: &Mutex<Settings>) -> Self {
         let settings = inherited.lock().clone();
-        // What was set while the connection waited. Only what makes sense was.
+        // Applies options that were set while the connection waited. It cannot fail, because only valid options are
+        // stored.
         let _ = settings.apply(&connection.stream);
         Self {
             settings: Arc::new(Mutex::new(settings)),
@@ -105,14 +106,15 @@ impl TcpSocket {
     }
 
     /// # Errors
-    /// [`Error::InvalidState`] where it is bound; [`Error::InvalidArgument`]; else as [`socket::TcpSocket::bind`].
+    /// [`Error::InvalidState`] if the socket is bound; [`Error::InvalidArgument`]; else as for
+    /// [`socket::TcpSocket::bind`].
     pub(in crate::wasm) fn bind(&mut self, local: SocketAddr) -> Result<()> {
         let State::Unbound(account) = &self.state else { return Err(Error::InvalidState) };
         check_family(local, self.family())?;
         if !local.ip().is_unspecified() && !is_unicast(local.ip()) {
             return Err(Error::InvalidArgument);
         }
-        // A failed bind may be tried again.
+        // A failed bind leaves the state unchanged, so it may be tried again.
         let bound = socket::TcpSocket::bind(&account.network, local).map_err(not_bindable)?;
         if let State::Unbound(account) = self.take_state() {
             self.state = State::Bound(bound, account);
@@ -120,16 +122,16 @@ impl TcpSocket {
         Ok(())
     }
 
-    /// Whether the socket was bound, connected or made a listener, or should have been.
+    /// Whether the socket is bound, connected or a listener, or an attempt at that has failed.
     pub(in crate::wasm) const fn is_bound(&self) -> bool {
         !matches!(self.state, State::Unbound(_))
     }
 
-    /// Begins a connection.
+    /// Starts to connect.
     ///
     /// # Errors
-    /// [`Error::InvalidState`] where the socket was connected or made a listener before; [`Error::InvalidArgument`]; else
-    /// as [`TcpStream::start`], and the socket is closed.
+    /// [`Error::InvalidState`] if the socket was connected or made a listener before; [`Error::InvalidArgument`]; else
+    /// as for [`TcpStream::start`], and then the socket is closed.
     pub(in crate::wasm) fn start_connect(&mut self, remote: SocketAddr) -> Result<()> {
         if !matches!(self.state, State::Unbound(_) | State::Bound(..)) {
             return Err(Error::InvalidState);
@@ -156,10 +158,10 @@ impl TcpSocket {
         Ok(())
     }
 
-    /// How a connection that was begun came out. Ready at once when that is known.
+    /// Polls the result of connecting. Ready at once if it is known.
     ///
     /// # Errors
-    /// As [`TcpStream::connect_with`]; [`Error::InvalidState`] where none was begun, or it has failed before.
+    /// As for [`TcpStream::connect_with`]; [`Error::InvalidState`] if no attempt was started, or it has failed before.
     pub(in crate::wasm) fn poll_connected(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
         let attempt = match &self.state {
             State::Connecting(attempt) => attempt.clone(),
@@ -177,14 +179,14 @@ impl TcpSocket {
         drop(under_way);
         self.state = State::Closed;
         let stream = outcome?;
-        // What was set meanwhile.
+        // Applies options that were set meanwhile.
         self.settings().apply(&stream)?;
         let Some((_, charge)) = ended else { return Poll::Ready(Err(Error::InvalidState)) };
         self.state = State::Connected(Halves::new(Connection { stream, _charge: charge }));
         Poll::Ready(Ok(()))
     }
 
-    /// Ties a connection that was begun to who waits for it.
+    /// A guard that cancels the attempt when it is dropped; `None` if there is no attempt.
     pub(in crate::wasm) fn awaiting(&self) -> Option<Awaiting> {
         match &self.state {
             State::Connecting(attempt) => Some(Awaiting(attempt.clone())),
@@ -192,12 +194,12 @@ impl TcpSocket {
         }
     }
 
-    /// Makes the socket a listener; one without an address gets a free port of every address. The listener, and what
-    /// connections inherit from it.
+    /// Makes the socket a listener. An unbound socket is bound to the unspecified address and a free port first.
+    /// Returns the listener, and the settings that its connections inherit.
     ///
     /// # Errors
-    /// [`Error::InvalidState`] where it was connected or made a listener before; [`Error::AddressInUse`] where no port is
-    /// free; [`Error::LimitReached`], and the socket is closed.
+    /// [`Error::InvalidState`] if the socket was connected or made a listener before; [`Error::AddressInUse`] if no
+    /// port is free; [`Error::LimitReached`], and then the socket is closed.
     pub(in crate::wasm) fn listen(&mut self) -> Result<(Arc<Listener>, Arc<Mutex<Settings>>)> {
         if let State::Unbound(_) = self.state {
             self.bind(any(self.family()))?;
@@ -212,7 +214,7 @@ impl TcpSocket {
         Ok((listener, self.settings.clone()))
     }
 
-    /// The listener, where the socket is one, and what connections inherit from it.
+    /// The listener and the settings that its connections inherit, if the socket is a listener.
     pub(in crate::wasm) fn listener(&self) -> Option<(&Arc<Listener>, &Arc<Mutex<Settings>>)> {
         match &self.state {
             State::Listening(listener) => Some((listener, &self.settings)),
@@ -232,7 +234,7 @@ impl TcpSocket {
     }
 
     /// # Errors
-    /// [`Error::InvalidState`] where the socket has none.
+    /// [`Error::InvalidState`] if the socket has no local address.
     pub(in crate::wasm) fn local_address(&self) -> Result<SocketAddr> {
         match &self.state {
             State::Bound(bound, _) => Ok(bound.local_addr()),
@@ -254,7 +256,7 @@ impl TcpSocket {
         }
     }
 
-    /// Replaced at once by the caller, or else the socket is closed.
+    /// Takes the state. Unless the caller sets a new one, the socket is closed.
     fn take_state(&mut self) -> State {
         std::mem::replace(&mut self.state, State::Closed)
     }
@@ -264,7 +266,7 @@ impl TcpSocket {
     }
 }
 
-/// The options: read back as they were set.
+/// The options, which are returned as they were set.
 impl TcpSocket {
     pub(in crate::wasm) fn family(&self) -> Family {
         self.settings().family
@@ -283,7 +285,7 @@ impl TcpSocket {
     }
 
     /// # Errors
-    /// [`Error::InvalidState`] for a closed socket, as for each of the options.
+    /// [`Error::InvalidState`] for a closed socket. All options have this error.
     pub(in crate::wasm) fn keep_alive_enabled(&self) -> Result<bool> {
         Ok(self.open_settings()?.options.keep_alive.is_some())
     }
@@ -340,7 +342,7 @@ impl TcpSocket {
         Ok(self.open_settings()?.options.receive_buffer as u64)
     }
 
-    /// Sets the receive buffer of a connection, or of those that a listener accepts from now on.
+    /// Sets the receive buffer in bytes, of a connection or of the connections that a listener accepts from now on.
     ///
     /// # Errors
     /// [`Error::InvalidArgument`] for 0.
@@ -359,7 +361,7 @@ impl TcpSocket {
         Ok(self.open_settings()?.options.send_buffer as u64)
     }
 
-    /// As [`set_receive_buffer`](Self::set_receive_buffer).
+    /// Like [`set_receive_buffer`](Self::set_receive_buffer), for the send buffer.
     ///
     /// # Errors
     /// [`Error::InvalidArgument`] for 0.
@@ -399,12 +401,12 @@ impl TcpSocket {
     }
 }
 
-/// A size, a number of bytes or places, that is not 0.
+/// Converts a size (a number of bytes or places) that must not be 0.
 pub(super) fn size(value: u64) -> Result<usize> {
     if value == 0 { Err(Error::InvalidArgument) } else { Ok(units::size(value)) }
 }
 
-/// A time that is not 0.
+/// Converts a time that must not be 0.
 fn time(nanoseconds: u64) -> Result<Duration> {
     if nanoseconds == 0 { Err(Error::InvalidArgument) } else { Ok(units::duration(nanoseconds)) }
 }

@@ -17,23 +17,23 @@ use crate::wasm::{NetworkCtx, units};
 /// A UDP socket.
 pub(in crate::wasm) struct UdpSocket {
     family: Family,
-    /// The options until it is bound; a bound socket has its own.
+    /// The options until the socket is bound; a bound socket has its own.
     options: UdpOptions,
-    /// Datagrams leave at once, so this is a number to be read back.
+    /// The size of the send buffer, which has no effect and can only be read back: datagrams are sent at once.
     send_buffer: u64,
     state: State,
 }
 
 enum State {
-    /// As it was created. Left by `bind`, and by what binds implicitly.
+    /// The initial state. Left by `bind`, and by operations that bind implicitly.
     Unbound(Account),
-    /// It has a local address. Not left.
+    /// The socket has a local address. Final.
     Bound(Arc<Bound>),
-    /// While it is being bound.
+    /// The socket is being bound.
     Binding,
 }
 
-/// A bound socket, which calls that wait and streams of datagrams share.
+/// A bound socket, which waiting calls and datagram streams share.
 pub(in crate::wasm) struct Bound {
     pub(in crate::wasm) socket: socket::UdpSocket,
     charge: Mutex<Charge>,
@@ -49,11 +49,11 @@ impl Bound {
         Ok(self.socket.connect(remote)?)
     }
 
-    /// Where a datagram goes.
+    /// The destination of a datagram.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] without a remote address on a socket that is not connected, with another than the
-    /// connected one, and for a bad one.
+    /// [`Error::InvalidArgument`] without a remote address on an unconnected socket, for another address than the
+    /// connected one, and for an invalid one.
     pub(in crate::wasm) fn destination(&self, remote: Option<SocketAddr>) -> Result<SocketAddr> {
         let peer = self.socket.peer_addr();
         let remote = remote.or(peer).ok_or(Error::InvalidArgument)?;
@@ -76,8 +76,8 @@ impl UdpSocket {
     }
 
     /// # Errors
-    /// [`Error::InvalidState`] where it is bound; [`Error::InvalidArgument`]; [`Error::LimitReached`]; else as
-    /// [`socket::UdpSocket::bind_with`]. It may be tried again.
+    /// [`Error::InvalidState`] if it is bound; [`Error::InvalidArgument`]; [`Error::LimitReached`]; else as for
+    /// [`socket::UdpSocket::bind_with`]. After an error it may be tried again.
     pub(in crate::wasm) fn bind(&mut self, local: SocketAddr) -> Result<()> {
         let State::Unbound(account) = &mut self.state else { return Err(Error::InvalidState) };
         check_family(local, self.family)?;
@@ -93,7 +93,7 @@ impl UdpSocket {
     /// The bound socket.
     ///
     /// # Errors
-    /// [`Error::InvalidState`] where it is not bound.
+    /// [`Error::InvalidState`] if the socket is not bound.
     pub(in crate::wasm) fn bound(&self) -> Result<&Arc<Bound>> {
         match &self.state {
             State::Bound(bound) => Ok(bound),
@@ -101,10 +101,10 @@ impl UdpSocket {
         }
     }
 
-    /// The bound socket; one that is not is bound to a free port of every address first.
+    /// The bound socket. An unbound one is bound to the unspecified address and a free port first.
     ///
     /// # Errors
-    /// [`Error::AddressInUse`] where no port is free; else as [`bind`](Self::bind).
+    /// [`Error::AddressInUse`] if no port is free; else as for [`bind`](Self::bind).
     fn bound_implicitly(&mut self) -> Result<&Arc<Bound>> {
         if self.bound().is_err() {
             self.bind(any(self.family))?;
@@ -112,11 +112,11 @@ impl UdpSocket {
         self.bound()
     }
 
-    /// Who sends a datagram, and where to: `remote`, or else the peer. Binds the socket implicitly, unless that would be for
-    /// nothing.
+    /// The socket and the destination for a datagram: `remote`, or else the peer. Binds the socket implicitly, after
+    /// the arguments were checked.
     ///
     /// # Errors
-    /// As [`Bound::destination`] and [`bound_implicitly`](Self::bound_implicitly).
+    /// As for [`Bound::destination`] and [`bound_implicitly`](Self::bound_implicitly).
     pub(in crate::wasm) fn sender(&mut self, remote: Option<SocketAddr>) -> Result<(Arc<Bound>, SocketAddr)> {
         if self.bound().is_err() {
             check_remote(remote.ok_or(Error::InvalidArgument)?, self.family)?;
@@ -125,10 +125,10 @@ impl UdpSocket {
         Ok((bound.clone(), bound.destination(remote)?))
     }
 
-    /// Makes `remote` the only peer. Binds the socket implicitly, unless that would be for nothing.
+    /// Makes `remote` the only peer. Binds the socket implicitly, after the arguments were checked.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`]; else as [`bound_implicitly`](Self::bound_implicitly).
+    /// [`Error::InvalidArgument`]; else as for [`bound_implicitly`](Self::bound_implicitly).
     pub(in crate::wasm) fn connect(&mut self, remote: SocketAddr) -> Result<()> {
         check_remote(remote, self.family)?;
         self.bound_implicitly()?.connect(remote)
@@ -180,7 +180,8 @@ impl UdpSocket {
     pub(in crate::wasm) fn set_receive_buffer(&mut self, bytes: u64) -> Result<()> {
         let bytes = size(bytes)?;
         if let State::Bound(bound) = &self.state {
-            // At no moment may more be queued than is charged.
+            // The queue must never hold more than is charged. So the charge grows before the buffer, and shrinks after
+            // it.
             let mut charge = bound.charge.lock();
             charge.grow(datagram_memory(bytes))?;
             bound.socket.set_receive_buffer(bytes)?;
@@ -210,9 +211,9 @@ mod tests {
     use crate::platform::simulated::Simulation;
     use crate::policy::Limits;
 
-    /// What the quota counts is what the queue may hold, whatever was asked for.
+    /// The quota counts what the queue may hold, whatever size was requested.
     #[test]
-    fn a_socket_counts_for_what_its_queue_may_hold() {
+    fn a_socket_is_charged_for_what_its_queue_may_hold() {
         let manager = Manager::new(Simulation::new(1).platform());
         let limits = Limits { buffer_bytes: 100_000, ..Limits::default() };
         let ctx = NetworkCtx::builder().network(manager.network()).limits(limits).build();

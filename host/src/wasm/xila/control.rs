@@ -1,7 +1,7 @@
 //! `xila:network/control`.
 //!
-//! Every function asks the guest's rights first, then looks at its arguments, and only then for the interface: so does an
-//! open device, and a guest that may not look learns nothing.
+//! Every function checks the guest's rights first, then its arguments, and only then looks up the interface. An open
+//! device does the same. So a guest without the right to read learns nothing.
 
 mod convert;
 mod interface;
@@ -22,10 +22,11 @@ use crate::wasm::bindings::control::{
 use crate::wasm::failure::{get, push};
 use crate::wasm::{HasNetwork, NetworkCtxView};
 
-/// The longest input of a command. The stack's own take a few bytes; what a driver needs beyond this is no command.
+/// The maximum length of a command's payload in bytes. Those of the stack's own commands take a few bytes, and no
+/// command of a driver should need more than this.
 const MOST_INPUT: usize = 64 << 10;
 
-/// What a `device` handle leads to.
+/// The resource of a `device` handle.
 pub struct Device {
     file: DeviceFile,
     interface: String,
@@ -52,8 +53,8 @@ impl<T: Send + 'static> HostWithStore<T> for HasNetwork {
 }
 
 impl<T: Send + 'static> HostDeviceWithStore<T> for HasNetwork {
-    /// The stack answers within a lock that is held shortly. A driver's own commands are executed here too, on the
-    /// thread that runs the guest: how long that takes is the driver's affair.
+    /// The stack answers under a lock that is held briefly. A driver's own commands are executed here too, on the
+    /// thread that runs the guest, and may take as long as the driver needs.
     async fn control(
         accessor: &Accessor<T, Self>,
         device: Resource<Device>,
@@ -78,7 +79,7 @@ impl<T: Send + 'static> HostDeviceWithStore<T> for HasNetwork {
 impl HostDevice for NetworkCtxView<'_> {
     fn open(&mut self, path: String, access: Rights) -> Result<Resource<Device>, NetworkError> {
         self.ctx.rights()?;
-        // Whatever else the host keeps among its devices is not there for guests.
+        // Other devices of the host do not exist for guests.
         let name = path.strip_prefix(DIRECTORY).and_then(|rest| rest.strip_prefix('/')).ok_or(Error::NotFound)?;
         let manager = self.ctx.manager_of(name)?;
         let access = Access::from(access);

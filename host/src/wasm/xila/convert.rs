@@ -1,4 +1,4 @@
-//! Between the WIT package's values and the host API's.
+//! Conversion between the values of the WIT package and those of the host API.
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -49,7 +49,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_come_back_as_they_went() {
+    fn addresses_are_converted_without_loss() {
         for text in ["192.0.2.1:80", "0.0.0.0:0", "[2001:db8::1]:65535", "[::ffff:192.0.2.1]:1", "[::]:0"] {
             let address: SocketAddr = text.parse().expect(text);
             assert_eq!(SocketAddr::from(SocketAddress::from(address)), address);

@@ -12,11 +12,11 @@ use crate::wasm::bindings::dns::{
 use crate::wasm::bindings::types::{IpAddress, IpAddressFamily};
 use crate::wasm::{HasNetwork, NetworkCtxView};
 
-/// How a query ends, for the guest.
+/// The result of a query for the guest.
 type Answer<T> = wasmtime::Result<Result<T, ResolveError>>;
 
-/// Who is asked, and the query's place in the guest's quota, which is held until the answer is there or the guest gives
-/// up.
+/// The guest's resolver, and the charge of a query to the guest's quota, which is held until the answer is there or the
+/// guest gives up.
 fn query<T: Send + 'static>(accessor: &Accessor<T, HasNetwork>) -> Result<(Resolver, Charge)> {
     accessor.with(|mut access| {
         let view = access.get();
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn records_keep_their_parts_in_the_order_of_the_wire() {
+    fn records_keep_the_order_of_their_parts_on_the_wire() {
         let address = [192, 0, 2, 1].into();
         let RecordData::Address(told_address) = told(socket::RecordData::Address(address)) else { panic!("A") };
         assert_eq!(core::net::IpAddr::from(told_address), address);
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reply_is_told_with_its_server_and_its_way() {
+    fn a_reply_has_its_server_and_its_transport() {
         let address = core::net::IpAddr::from([192, 0, 2, 53]);
         let reply =
             Reply { server: Some(address), code: 5, is_authoritative: true, by_tcp: false, records: Vec::new() };

@@ -21,10 +21,11 @@ use crate::wasm::failure::{get, push};
 use crate::wasm::units::{self, duration, hop_limit, nanoseconds};
 use crate::wasm::{HasNetwork, NetworkCtxView};
 
-/// The largest payload that an IP packet's length leaves room for, headers not yet subtracted (RFC 791, RFC 8200).
+/// An upper bound of the payload of an IP packet in bytes: the maximum of the length field, headers not subtracted (RFC
+/// 791, RFC 8200).
 const MOST_PAYLOAD: u32 = u16::MAX as u32;
 
-/// What an `icmp-socket` handle leads to. Calls that wait share the socket with it.
+/// The resource of an `icmp-socket` handle. Waiting calls share the socket with it.
 pub struct IcmpSocket(Arc<Bound>);
 
 struct Bound {
@@ -39,7 +40,7 @@ impl NetworkCtxView<'_> {
     }
 }
 
-/// The socket behind a handle, for a call that may wait.
+/// The socket of a handle, for a call that may wait.
 fn shared<T>(accessor: &Accessor<T, HasNetwork>, handle: &Resource<IcmpSocket>) -> wasmtime::Result<Arc<Bound>> {
     accessor.with(|mut access| get(access.get().table, handle).map(|found| found.0.clone()))
 }
@@ -56,7 +57,8 @@ impl<T: Send + 'static> HostWithStore<T> for HasNetwork {
             return Err(Error::PacketTooLarge.into());
         }
         let asked = ping_options(&options)?;
-        // Held until the reply is there, or the guest gives up: a ping is a socket for as long as it takes.
+        // The charge is held until the reply is there or the guest gives up, because a ping uses a socket for that
+        // time.
         let (network, _charge) = accessor.with(|mut access| {
             let view = access.get();
             Ok::<_, Error>((view.ctx.network(options.interface.as_deref())?, view.ctx.quota().charge(MOST_QUEUED)?))
@@ -121,7 +123,8 @@ impl HostIcmpSocket for NetworkCtxView<'_> {
     }
 }
 
-/// Waits for what `poll` gives, and no longer than `timeout`. What is there already is taken in any case.
+/// Waits for the result of `poll`, at most for `timeout`. A result that is there already is returned even with a
+/// timeout of zero.
 async fn within<R>(
     clock: &dyn Clock,
     timeout: Option<core::time::Duration>,
@@ -210,7 +213,7 @@ impl From<socket::PingReply> for PingReply {
         Self {
             source: source.into(),
             sequence,
-            // No more than was asked for, in 32 bits.
+            // The reply is not longer than the request, whose size has 32 bits.
             size: u32::try_from(size).unwrap_or(u32::MAX),
             hop_limit,
             round_trip_time: nanoseconds(round_trip_time),
@@ -228,7 +231,7 @@ mod tests {
     use crate::socket::icmp::{IcmpErrorKind, IcmpReport};
 
     #[test]
-    fn bindings_come_back_as_they_went() {
+    fn bindings_are_converted_without_loss() {
         for binding in [IcmpBinding::Echo(0), IcmpBinding::Echo(7), IcmpBinding::UdpPort(53), IcmpBinding::TcpPort(80)]
         {
             assert_eq!(IcmpBinding::from(Binding::from(binding)), binding);
@@ -253,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_ping_leaves_open_is_the_hosts_default() {
+    fn missing_options_of_a_ping_are_the_hosts_defaults() {
         let open = PingOptions { sequence: None, size: None, timeout: None, hop_limit: None, interface: None };
         assert_eq!(ping_options(&open), Ok(HostPingOptions::default()));
         let chosen = PingOptions {
@@ -275,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reply_keeps_all_that_it_says() {
+    fn a_reply_is_converted_without_loss() {
         let source = [192, 0, 2, 1].into();
         let reply = socket::icmp::EchoReply { source, sequence: 9, data: b"echo".to_vec(), hop_limit: 63 };
         let Message::EchoReply(told) = IcmpMessage::EchoReply(reply.clone()).into() else { panic!("a reply") };
@@ -295,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn a_report_keeps_all_that_it_says() {
+    fn a_report_is_converted_without_loss() {
         for (kind, told) in [
             (IcmpErrorKind::Unreachable, ErrorKind::Unreachable),
             (IcmpErrorKind::PortUnreachable, ErrorKind::PortUnreachable),

@@ -22,10 +22,10 @@ use crate::wasm::streams::AcceptProducer;
 use crate::wasm::units::{duration, hop_limit, nanoseconds, size};
 use crate::wasm::{HasNetwork, NetworkCtxView, streams};
 
-/// What a `tcp-listener` handle leads to.
+/// The resource of a `tcp-listener` handle.
 pub struct TcpListener(Arc<Listener>);
 
-/// What a `tcp-connection` handle leads to.
+/// The resource of a `tcp-connection` handle.
 pub struct TcpConnection(Halves);
 
 impl TcpConnection {
@@ -299,7 +299,7 @@ impl From<socket::RecoveryState> for RecoveryState {
 
 impl From<TcpStatistics> for Statistics {
     fn from(statistics: TcpStatistics) -> Self {
-        // The queues have functions of their own.
+        // The queues are returned by separate functions.
         let TcpStatistics {
             bytes_received,
             bytes_sent,
@@ -356,7 +356,7 @@ impl From<socket::KeepAlive> for KeepAlive {
 impl From<TcpState> for State {
     fn from(state: TcpState) -> Self {
         match state {
-            // A listener's state; no connection has it.
+            // The state of a listener, which no connection has.
             TcpState::Listen => Self::Closed,
             TcpState::SynSent => Self::SynSent,
             TcpState::SynReceived => Self::SynReceived,

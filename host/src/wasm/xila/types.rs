@@ -5,7 +5,7 @@ use crate::wasm::NetworkCtxView;
 use crate::wasm::bindings::types::{ErrorCode, Host};
 use crate::wasm::failure::Failure;
 
-/// Why a host function of `xila:network` failed.
+/// The failure of a host function of `xila:network`.
 pub type NetworkError = Failure<ErrorCode>;
 
 impl Host for NetworkCtxView<'_> {
@@ -35,10 +35,10 @@ impl From<Error> for ErrorCode {
             Error::TimedOut => Self::TimedOut,
             Error::NetworkDown => Self::NetworkDown,
             Error::PacketTooLarge => Self::PacketTooLarge,
-            // A name that cannot be an interface's is the name of none.
+            // No interface has an invalid name.
             Error::InvalidIdentifier(_) => Self::NotFound,
-            // These three reach no guest: it mounts no interfaces, and its calls wait where others would block. The
-            // nearest code keeps a mistake here from being a trap.
+            // These three never reach a guest: guests do not mount interfaces, and their calls wait instead of
+            // blocking. The nearest codes are used, so that a bug here does not become a trap.
             Error::DuplicateIdentifier(_) => Self::AddressInUse,
             Error::FailedToMountDevice(_) => Self::NetworkDown,
             Error::WouldBlock => Self::ResourceBusy,

@@ -17,10 +17,10 @@ use crate::wasm::failure::{get, push};
 use crate::wasm::units::{hop_limit, size};
 use crate::wasm::{HasNetwork, NetworkCtxView};
 
-/// How many datagrams one call returns at most. Their bytes are bounded by what the receive buffer can hold.
+/// The maximum number of datagrams that one call returns. Their bytes are bounded by the size of the receive buffer.
 const MOST_DATAGRAMS: usize = 1024;
 
-/// What a `udp-socket` handle leads to. Calls that wait share the socket with it.
+/// The resource of a `udp-socket` handle. Waiting calls share the socket with it.
 pub struct UdpSocket(Arc<Bound>);
 
 struct Bound {
@@ -34,7 +34,7 @@ impl NetworkCtxView<'_> {
     }
 }
 
-/// The socket behind a handle, for a call that may wait.
+/// The socket of a handle, for a call that may wait.
 fn shared<T>(accessor: &Accessor<T, HasNetwork>, handle: &Resource<UdpSocket>) -> wasmtime::Result<Arc<Bound>> {
     accessor.with(|mut access| get(access.get().table, handle).map(|found| found.0.clone()))
 }
@@ -70,7 +70,7 @@ impl<T: Send + 'static> HostUdpSocketWithStore<T> for HasNetwork {
         let batch: Vec<_> =
             datagrams.iter().map(|datagram| (datagram.data.as_slice(), datagram.remote.map(Into::into))).collect();
         let sent = bound.socket.send_many(&batch).await?;
-        // No more than the guest gave, whose lists are counted in 32 bits.
+        // Not more than the guest passed, whose lists have 32-bit lengths.
         Ok(u32::try_from(sent).unwrap_or(u32::MAX))
     }
 

@@ -1,14 +1,15 @@
-//! A peer may be named, or have several addresses: they are tried in turn until one answers.
+//! A peer may be given by name, or have several addresses: the addresses are tried in turn until one answers.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::time::{Duration, Instant};
+
 use xila_network_programs::*;
 
 xila_network::main!(run);
 
 async fn run() {
     for place in [ipv4_loopback(0), ipv6_loopback(0)] {
-        // `localhost` has an address of the other family, too, on which nobody listens.
+        // `localhost` also has an address of the other family, on which no socket listens.
         let listener = TcpListener::bind(place).unwrap();
         let port = listener.local_addr().port();
         let text = format!("localhost:{port}");
@@ -20,7 +21,7 @@ async fn run() {
                     2 => TcpStream::connect(("localhost", port)).await,
                     _ => TcpStream::connect(("localhost".to_owned(), port)).await,
                 };
-                // Here, or else the listener would wait for a connection that has failed.
+                // Unwrapped here: otherwise the listener would wait for a connection that has failed.
                 connected.unwrap()
             };
             let (client, server) = join(connect, listener.accept()).await;
@@ -29,7 +30,7 @@ async fn run() {
             assert_eq!(server.peer_addr(), client.local_addr());
         }
 
-        // A local address leaves the names of its family.
+        // With a local address, a name is resolved in the family of that address.
         let options = ConnectOptions { local: Some(place), ..ConnectOptions::default() };
         let connect = async { TcpStream::connect_with(&text, &options).await.unwrap() };
         let (client, _server) = join(connect, listener.accept()).await;
@@ -44,13 +45,13 @@ async fn run() {
         assert_ne!(bound.local_addr(), listener.local_addr());
     }
 
-    // Where none answers, a refusal says more than that there was no way to the other address.
+    // If no address answers, a refusal is reported in preference to a missing route.
     let closed = unused_port(ipv4_loopback(0));
     let nowhere = SocketAddr::from(([0, 0, 0, 0], 0));
     assert_eq!(TcpStream::connect([closed, nowhere]).await.unwrap_err(), Error::ConnectionRefused);
     assert_eq!(TcpStream::connect(("localhost", closed.port())).await.unwrap_err(), Error::ConnectionRefused);
 
-    // The time that is allowed is that of all attempts together.
+    // The timeout applies to all attempts together.
     let options = ConnectOptions { timeout: Some(Duration::ZERO), ..ConnectOptions::default() };
     let begin = Instant::now();
     let error = TcpStream::connect_with([closed; 100], &options).await.unwrap_err();
@@ -66,7 +67,7 @@ async fn run() {
     assert_eq!(UdpSocket::bind("localhost:0").unwrap_err(), Error::InvalidArgument);
     TcpListener::bind("127.0.0.1:0").unwrap();
 
-    // Datagrams go to the name's address of the socket's family.
+    // Datagrams are sent to the name's address of the socket's family.
     let any4 = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).unwrap();
     let any6 = UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 0)).unwrap();
     for (socket, place) in [(any4, ipv4_loopback(0)), (any6, ipv6_loopback(0))] {

@@ -1,4 +1,4 @@
-//! A device takes no more input than a command can have, whatever the command, and is none the worse for it.
+//! A device refuses input that is longer than any command's, for every command, and continues to work.
 
 use xila_network::control::{Access, Command, DeviceFile, commands};
 use xila_network_programs::*;
@@ -13,7 +13,7 @@ async fn run() {
             assert_eq!(result, Err(Error::InvalidArgument), "{command:#x}, {length} bytes");
         }
     }
-    // The loopback's driver has no commands, and says so of the longest input too.
+    // The loopback's driver has no commands, and reports this for the longest input too.
     assert_eq!(lo.control_raw(0x1180_0001, &[0; 64 << 10]).await, Err(Error::NotSupported));
     assert_eq!(lo.control::<commands::GetMtu>(()).await, Ok(65_535));
 }

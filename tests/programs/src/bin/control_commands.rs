@@ -1,13 +1,15 @@
-//! Every command does the same whether it is called as a method or executed on the device, and fails the same.
+//! Every command does the same, and fails with the same error, whether it is called as a method or executed on the
+//! device.
 //!
-//! On `lo`, or on the interface that is named as the argument.
+//! It runs on `lo`, or on the interface that is given as the argument.
 
-use futures_util::future::LocalBoxFuture;
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::fmt::Debug;
 use std::net::IpAddr;
 use std::time::Duration;
+
+use futures_util::future::LocalBoxFuture;
 use xila_network_programs::control::command::{decode, encode};
 use xila_network_programs::control::commands::*;
 use xila_network_programs::control::{
@@ -36,7 +38,7 @@ async fn run() {
     let known: BTreeSet<u32> = ALL.iter().map(|(id, _)| id.to_raw()).collect();
     assert_eq!(*bench.tried.borrow(), known, "a command was not tried");
 
-    what_is_no_command(&bench).await;
+    unknown_commands(&bench).await;
     rights(&name).await;
 }
 
@@ -71,7 +73,7 @@ async fn properties(bench: &Bench, kind: Kind) {
     } else {
         bench.fail::<SetHardwareAddress>(other, Interface::set_hardware_address, Error::NotSupported).await;
     }
-    // A group's, and none at all: values that the crate does not let a program make.
+    // A group address and the zero address: values that the crate's types do not allow.
     for bad in [[1, 0, 0, 0, 0, 1], [0; 6]] {
         let refused = bench.raw.set_hardware_address(bad.into());
         assert!(matches!(refused, Err(ErrorCode::InvalidArgument)), "{refused:?}");
@@ -101,7 +103,7 @@ async fn addresses(bench: &Bench) {
     for bad in ["224.0.0.1/4", "0.0.0.0/0", "255.255.255.255/32", "::/0", "ff02::1/64"] {
         bench.fail::<AddAddress>(bad.parse().unwrap(), Interface::add_address, Error::InvalidArgument).await;
     }
-    // Prefixes longer than the address.
+    // Prefixes that are longer than the address.
     for (bad, prefix) in [(IpAddr::from([192, 0, 2, 1]), 33), ([0x2001, 0xdb8, 0, 0, 0, 0, 0, 1].into(), 129)] {
         let cidr = IpCidr { address: to_wit(bad), prefix_length: prefix };
         for refused in [bench.raw.add_address(cidr), bench.raw.remove_address(cidr)] {
@@ -132,14 +134,15 @@ async fn routes(bench: &Bench) {
         bench.interface.remove_route(route).unwrap();
         bench.fail::<RemoveRoute>(route, Interface::remove_route, Error::RemoteUnreachable).await;
     }
-    // One that ends is told with the lifetime that it was added with, and is removed whatever that is.
+    // A route with a lifetime is listed with the lifetime with which it was added, and is removed whatever its
+    // lifetime.
     let brief = network.with_lifetime(Duration::from_secs(3600));
     bench.interface.add_route(brief).unwrap();
     let told = bench.interface.routes().unwrap();
     assert!(told.iter().any(|info| info.route == brief && info.valid <= brief.lifetime()), "{told:?}");
     bench.interface.remove_route(network).unwrap();
 
-    // Gateways that are of another family, or nobody's: values that the crate does not let a program make.
+    // Gateways of another family, or that no host can have: values that the crate's types do not allow.
     let any = IpAddr::from([0, 0, 0, 0]);
     for bad in [IpAddr::from([0u16, 0, 0, 0, 0, 0, 0, 1]), any, [224, 0, 0, 1].into(), [255; 4].into()] {
         let route = || RawRoute {
@@ -180,7 +183,7 @@ async fn dns_servers(bench: &Bench) {
     assert_eq!(bench.look::<ListDnsServers>(Interface::dns_servers).await, before);
 }
 
-/// DHCP and autoconfiguration: off at the beginning, and only for Ethernet.
+/// DHCP and autoconfiguration are off at the beginning, and are only for Ethernet.
 async fn protocols(bench: &Bench, kind: Kind) {
     assert_eq!(bench.look::<GetDhcp>(Interface::dhcp).await.state, DhcpState::Off);
     assert!(!bench.look::<GetAutoconfiguration>(Interface::autoconfiguration).await);
@@ -203,21 +206,21 @@ async fn protocols(bench: &Bench, kind: Kind) {
     assert!(!bench.look::<GetAutoconfiguration>(Interface::autoconfiguration).await);
 }
 
-/// Numbers that no command has, of the stack's groups and of the drivers'.
-async fn what_is_no_command(bench: &Bench) {
+/// Identifiers that belong to no command, in the stack's groups and in the drivers' groups, are refused.
+async fn unknown_commands(bench: &Bench) {
     for direction in [Direction::Get, Direction::Set] {
         for group in [0, 1, 2, 0x7ff, CommandId::FIRST_DRIVER_GROUP, 0xfff] {
             let id = CommandId::new(direction, 1, group, 0xfff);
             assert_eq!(bench.file.control_raw(id.to_raw(), &[]).await, Err(Error::NotSupported), "{id}");
         }
     }
-    // Of another version, and of no direction.
+    // Identifiers with another version, and without a direction.
     for id in [GetMtu::ID.to_raw() ^ 3 << 24, GetMtu::ID.to_raw() ^ 3 << 28 ^ 1 << 31, 0, u32::MAX] {
         assert_eq!(bench.file.control_raw(id, &[]).await, Err(Error::NotSupported), "{id:#x}");
     }
 }
 
-/// A file does what it was opened for.
+/// A file executes only the commands for which it was opened.
 async fn rights(name: &str) {
     let to_read = DeviceFile::of_interface(name, Access::READ).unwrap();
     let to_write = DeviceFile::of_interface(name, Access::WRITE).unwrap();
@@ -228,16 +231,16 @@ async fn rights(name: &str) {
             None => panic!("{title} has no direction"),
         };
         assert_eq!(wrong.control_raw(id.to_raw(), &[]).await, Err(Error::AccessDenied), "{title}");
-        // Without an input, a setter fails, but not for that reason.
+        // Without an input, a setter fails, but not with `AccessDenied`.
         let expected = if id.direction() == Some(Direction::Get) { None } else { Some(Error::InvalidArgument) };
         assert_eq!(right.control_raw(id.to_raw(), &[]).await.err(), expected, "{title}");
     }
-    // The stack is not busy, so a file that does not wait need not.
+    // The stack is not busy, so a command on a non-blocking file succeeds.
     let hasty = DeviceFile::of_interface(name, Access { non_blocking: true, ..Access::READ_WRITE }).unwrap();
     hasty.control::<GetMtu>(()).await.unwrap();
 }
 
-/// An interface, the same one as the WIT package has it, and its device.
+/// An interface: as the guest crate's type, as the WIT package's resource, and as its device.
 struct Bench {
     interface: Interface,
     raw: NetworkInterface,
@@ -257,14 +260,14 @@ impl Bench {
         }
     }
 
-    /// Looks in both ways, and sees the same.
+    /// Queries a property in both ways, which must give the same result.
     async fn look<C: Command<Input = ()>>(&self, typed: impl Fn(&Interface) -> Result<C::Output>) -> C::Output
     where
         C::Output: Debug + PartialEq,
     {
         self.tried.borrow_mut().insert(C::ID.to_raw());
         self.refuse_bytes::<C>(&[0]).await;
-        // What counts and what ages may change between two looks; not for ever.
+        // Counters and ages may change between two queries, but two equal results must come soon.
         let mut seen = None;
         for _ in 0..100 {
             let typed = typed(&self.interface).unwrap();
@@ -279,7 +282,7 @@ impl Bench {
         panic!("{}: {seen:?}", C::NAME);
     }
 
-    /// Sets in each way, sees that it is so, and takes it back.
+    /// Sets a property in each way, checks the effect, and reverts it.
     async fn set<C: Command<Output = ()>>(
         &self,
         value: C::Input,
@@ -311,7 +314,7 @@ impl Bench {
         }
     }
 
-    /// Fails in each way, for the same reason.
+    /// Calls a command in each way, which must fail with the same error.
     async fn fail<C: Command<Output = ()>>(
         &self,
         value: C::Input,
@@ -327,7 +330,7 @@ impl Bench {
         assert_eq!(raw, Err(error), "{} {value:?}", C::NAME);
     }
 
-    /// Bytes that are no input of the command.
+    /// Checks that bytes that are not an input of the command are refused.
     async fn refuse_bytes<C: Command>(&self, bytes: &[u8]) {
         let refused = self.file.control_raw(C::ID.to_raw(), bytes).await;
         assert_eq!(refused, Err(Error::InvalidArgument), "{} {bytes:?}", C::NAME);

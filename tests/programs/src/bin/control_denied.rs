@@ -1,5 +1,5 @@
-//! An app that may look after nothing is refused by every function, whether what it asks for is there or not; its
-//! sockets work.
+//! An app without any right to control interfaces is refused by every function, whether the interface or device exists
+//! or not. Its sockets work.
 
 use xila_network_programs::control::{Access, DeviceFile, Interface, watch};
 use xila_network_programs::*;

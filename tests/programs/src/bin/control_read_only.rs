@@ -1,4 +1,4 @@
-//! An app that may look, and change nothing: every getter answers and every setter is refused, typed and raw.
+//! An app that may only read: every getter works and every setter is refused, typed and raw.
 
 use xila_network_programs::control::command::encode;
 use xila_network_programs::control::{

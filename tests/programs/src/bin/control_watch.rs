@@ -1,5 +1,5 @@
-//! A watch tells the app's own changes in their order. Who does not read loses the oldest, is told how many, and holds
-//! nobody up.
+//! A watch reports the app's own changes in order. A reader that does not read loses the oldest events, is told how
+//! many, and delays nothing else.
 
 use xila_network_programs::control::{Change, Cidr, Event, Interface, Notice, Route, State, Watch, watch};
 
@@ -22,7 +22,7 @@ async fn run() {
     lo.add_dns_server(server).unwrap();
     lo.set_mtu(1400).unwrap();
     lo.set_state(State::Down).unwrap();
-    // What changes nothing is no event, nor is what fails.
+    // A command that changes nothing, or that fails, causes no event.
     lo.set_state(State::Down).unwrap();
     lo.set_mtu(1400).unwrap();
     lo.add_address(cidr).unwrap_err();
@@ -57,7 +57,7 @@ async fn run() {
         told += 2;
     }
 
-    // A mark, so that the end of what waits for the slow one is known.
+    // A change that marks the end of the events that wait for the slow reader.
     lo.add_address(cidr).unwrap();
     told += 1;
     let (mut lost, mut read) = (0, 0);

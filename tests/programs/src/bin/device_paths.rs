@@ -1,6 +1,6 @@
-//! The devices of the app's own interfaces are where they should be, and nothing else is there.
+//! The app can open the devices of its own interfaces by their paths, and no other paths.
 //!
-//! The host must lend `lo` and keep `eth0` for itself.
+//! The host must let the program use `lo`, but not `eth0`.
 
 use xila_network_programs::control::commands::GetKind;
 use xila_network_programs::control::{Access, DeviceFile, Interface, Kind};

@@ -1,6 +1,8 @@
-//! Addresses written as text and the names of the loopback are answered without a server; what is no name is refused.
+//! Addresses written as text and the names of the loopback are resolved without a server; text that is not a name is
+//! refused.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
 use xila_network_programs::dns::{ResolveError, lookup, resolve, resolve_family};
 use xila_network_programs::*;
 

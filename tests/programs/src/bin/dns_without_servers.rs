@@ -1,6 +1,7 @@
-//! Where no interface knows a server, names are not found at once, and everybody is told the same.
+//! If no interface knows a server, resolution fails at once, and every caller gets the same error.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
 use xila_network_programs::dns::{RecordType, ResolveError, lookup, resolve, resolve_family, reverse};
 use xila_network_programs::*;
 
@@ -24,7 +25,7 @@ async fn run() {
     for address in [IpAddr::from([192, 0, 2, 1]), Ipv6Addr::from([0x2001, 0xdb8, 0, 0, 0, 0, 0, 1]).into()] {
         assert_eq!(reverse(address).await, Err(ResolveError::ServersUnreachable), "{address}");
     }
-    // Many at once, given up before they are done or not: none keeps what it took.
+    // Many queries at once, cancelled before they are done or not: all of them release their resources.
     for _ in 0..100 {
         start_and_cancel(resolve("example.org"), 1).await;
     }

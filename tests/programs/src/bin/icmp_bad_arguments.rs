@@ -1,7 +1,8 @@
-//! Arguments that cannot be are errors; they trap nothing.
+//! Invalid arguments are errors and cause no traps.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
+
 use xila_network_programs::*;
 
 xila_network::main!(run);
@@ -46,12 +47,12 @@ async fn run() {
             let options = PingOptions { size: Some(size), ..PingOptions::default() };
             assert_eq!(ping_with(address, &options).await.unwrap_err(), Error::PacketTooLarge, "{size}");
         }
-        // None of it has left anything behind.
+        // None of the failed calls has caused a message.
         assert_eq!(socket.recv_timeout(Duration::ZERO).await.unwrap_err(), Error::TimedOut);
         let endless = PingOptions { timeout: Some(Duration::MAX), ..PingOptions::default() };
         ping_with(address, &endless).await.unwrap();
     }
-    // Forbidden where there is an interface that could send it; `lo` cannot.
+    // A broadcast is forbidden only if an interface could send it, which `lo` cannot.
     let socket = IcmpSocket::bind(Family::V4, IcmpBinding::Echo(0)).unwrap();
     let refused = socket.send_to(Ipv4Addr::BROADCAST.into(), 0, b"").await;
     assert!(matches!(refused, Err(Error::AccessDenied | Error::RemoteUnreachable)), "{refused:?}");

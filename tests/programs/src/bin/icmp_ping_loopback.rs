@@ -1,7 +1,9 @@
-//! Echo requests come back as they were sent, and a closed UDP port is reported to whoever watches the sender's.
+//! Echo replies carry the data of their requests, and a closed UDP port is reported to the socket that watches the
+//! sender's port.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
+
 use xila_network_programs::*;
 
 xila_network::main!(run);

@@ -1,4 +1,4 @@
-//! There are no more queries under way than the host allows, and one that is cancelled makes room for another.
+//! There are no more queries in progress than the host allows, and a query that is cancelled makes room for another.
 //!
 //! The host must allow two queries, and have a name server that never answers.
 

@@ -1,7 +1,7 @@
-//! There are no more watches than the host allows, each sees every change, and one that is dropped makes room for another:
-//! also one that has events that nobody read, and one whose reader gives up.
+//! There are no more watches than the host allows, and each sees every change. A watch that is dropped makes room for
+//! another, even if it has unread events or its reader has cancelled.
 //!
-//! The host must allow two watches, and control.
+//! The host must allow two watches, and permit control.
 
 use xila_network::control::{Change, Event, Interface, Notice, Watch, watch};
 use xila_network_programs::*;
@@ -25,7 +25,7 @@ async fn run() {
         drop(second);
         let third = watch().unwrap();
         assert_eq!(watch().unwrap_err(), Error::LimitReached);
-        // A reader that waits is woken by what happens.
+        // A waiting reader is woken by a change.
         let ((), ()) = join(expect(&mut first, Change::Mtu(1400)), async {
             yield_now().await;
             lo.set_mtu(1400).unwrap();

@@ -1,5 +1,5 @@
-//! With no more sockets to be had, accept fails and the stream of connections waits; the connection that waits is handed
-//! out as soon as another one is dropped.
+//! When the limit of sockets is reached, accept fails and the stream of connections waits. The waiting connection is
+//! returned as soon as another one is dropped.
 //!
 //! The host must allow four sockets.
 

@@ -1,4 +1,4 @@
-//! A program without a network gets no socket and no name, and nothing worse.
+//! A program without a network gets errors for sockets and names, and no traps.
 
 use xila_network_programs::p2::*;
 

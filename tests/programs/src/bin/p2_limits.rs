@@ -1,6 +1,7 @@
-//! One socket more than allowed is refused; with one less there is room again. Who waits to be accepted keeps waiting.
+//! One socket more than allowed is refused; when one is dropped, there is room again. A connection that waits to be
+//! accepted continues to wait.
 //!
-//! Argument: how many there may be.
+//! Argument: the number of allowed sockets.
 
 use xila_network_programs::p2::*;
 
@@ -31,7 +32,7 @@ fn mixed(family: IpAddressFamily, most: usize) {
     tcp.push(tcp_socket(family));
     assert_error(create_udp_socket(family), ErrorCode::NewSocketLimit);
 
-    // Whatever becomes of it, a socket that is dropped gives its place back, once.
+    // A socket gives its place back once, when it is dropped, in whatever state it is.
     let socket = tcp.pop().expect("one");
     assert_error(connect(&socket, loopback(family, 1)), ErrorCode::ConnectionRefused);
     drop(socket);
@@ -52,7 +53,7 @@ fn accepting(family: IpAddressFamily, most: usize) {
     let server = accept(&listener).expect("there is room now");
     assert_eq!(remote_address(&server.socket), local_address(&client.socket));
 
-    // The streams of a socket hold its place.
+    // The streams of a socket keep its place after the socket is dropped.
     let others: Vec<UdpSocket> = (3..most).map(|_| udp_socket(family)).collect();
     let End { input, output, socket } = server;
     drop(socket);

@@ -1,6 +1,7 @@
-//! Names and addresses written as text, where no interface knows a DNS server.
+//! Resolution of names, and of addresses written as text, when no interface knows a DNS server.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
 use xila_network_programs::p2::*;
 
 fn main() {
@@ -8,7 +9,7 @@ fn main() {
     let v6 = IpAddr::from(Ipv6Addr::LOCALHOST);
     let distant = IpAddr::from([192, 0, 2, 1]);
 
-    // As they are; IPv4 addresses always as such.
+    // Addresses are returned as they are, and IPv4 addresses always as IPv4.
     let literals = [
         ("127.0.0.1", v4),
         ("192.0.2.1", distant),
@@ -23,7 +24,7 @@ fn main() {
         assert_eq!(resolve(text), Ok(vec![address]), "{text}");
     }
 
-    // Unicode is written in ASCII before it is looked for: these are full-width letters.
+    // Unicode is converted to ASCII before the lookup: these are full-width letters.
     for name in ["localhost", "LOCALHOST", "localhost.", "app.localhost", "\u{ff4c}\u{ff4f}\u{ff43}alhost"] {
         let mut addresses = resolve(name).unwrap_or_else(|error| panic!("{name}: {error:?}"));
         addresses.sort();
@@ -33,7 +34,7 @@ fn main() {
     let (long_label, long_name) = ("a".repeat(64), ["abcdefg"; 33].join("."));
     let huge = "a".repeat(1 << 20);
     for text in ["", "..", "a..b", ".a", " ", "a b", "\0", "127.0.0.1:80", &long_label, &long_name, &huge] {
-        // At once, not by the stream.
+        // The error is returned by the call, not by the stream.
         let result = resolve_addresses(&instance_network(), text);
         assert_eq!(result.expect_err("no name"), ErrorCode::InvalidArgument, "{text:.20}");
     }
@@ -42,7 +43,7 @@ fn main() {
         assert_eq!(resolve(name), Err(ErrorCode::TemporaryResolverFailure), "{name}");
     }
 
-    // Given up before they are done or not: none keeps what it took.
+    // Queries that are cancelled before they are done or not: all of them release their resources.
     for _ in 0..200 {
         drop(resolve_addresses(&instance_network(), "example.org"));
         drop(resolve_addresses(&instance_network(), "localhost"));
@@ -54,7 +55,7 @@ fn main() {
     }
 }
 
-/// All addresses of a name, waited for.
+/// Waits for all addresses of a name.
 fn resolve(name: &str) -> Result<Vec<IpAddr>, ErrorCode> {
     addresses(&resolve_addresses(&instance_network(), name)?)
 }
@@ -71,7 +72,7 @@ fn addresses(stream: &ResolveAddressStream) -> Result<Vec<IpAddr>, ErrorCode> {
             Err(error) => return Err(error),
         }
     }
-    // The end stays the end.
+    // After its end, the stream stays at the end.
     assert!(matches!(stream.resolve_next_address(), Ok(None)));
     assert!(pollable.ready());
     Ok(addresses)

@@ -1,4 +1,4 @@
-//! Where a TCP socket can be bound, and that it may be tried until it succeeds.
+//! The addresses to which a TCP socket can be bound. A failed bind may be repeated.
 
 use xila_network_programs::p2::*;
 
@@ -10,7 +10,8 @@ fn main() {
     each_family(one_family_only);
 }
 
-/// Every address of a family is no address of the other: both can have the port, and each gets its own connections.
+/// The unspecified address of one family does not include the other family: both can have the port, and each gets its
+/// own connections.
 fn one_family_only(family: IpAddressFamily) {
     let socket = tcp_socket(family);
     bind(&socket, any(family, 0)).expect("a free port");
@@ -58,7 +59,7 @@ fn addresses_that_are_taken(family: IpAddressFamily) {
     listen(&bound).expect("a listener");
     assert_error(bind(&socket, taken), ErrorCode::AddressInUse);
 
-    // The same port of the other family is another one.
+    // The same port in the other family is separate.
     bind(&tcp_socket(other(family)), loopback(other(family), taken.port())).expect("another family");
 
     drop(bound);
@@ -86,12 +87,12 @@ fn free_ports(family: IpAddressFamily) {
     assert_eq!(local_address(&server.socket), remote_address(&client.socket));
 }
 
-/// A listener's port is free as soon as the listener is gone, whatever its connections leave behind.
+/// A listener's port is free as soon as the listener is gone, even if its connections are in TIME-WAIT.
 fn through_time_wait(family: IpAddressFamily) {
     let (first, local) = listener(family);
     let early = client(local);
     let server = accept(&first).expect("a connection");
-    // Who closes first is the one that waits.
+    // The end that closes first enters TIME-WAIT.
     drop(server);
     wait_closed(&early.input);
     drop(early);

@@ -1,4 +1,4 @@
-//! Where a TCP socket can connect to and from where, and that a failed attempt is its last.
+//! The remote and local addresses with which a TCP socket can connect. After a failed attempt the socket is unusable.
 
 use xila_network_programs::p2::*;
 
@@ -27,7 +27,8 @@ fn addresses_that_are_refused(family: IpAddressFamily) {
             assert_error(connect(&socket, remote), ErrorCode::InvalidArgument);
             assert_error(socket.finish_connect(), ErrorCode::NotInProgress);
             assert_error(socket.remote_address(), ErrorCode::InvalidState);
-            // `TcpSocketOperationalSemantics.md` has it closed; hosts take it as no attempt. Nothing in between.
+            // By `TcpSocketOperationalSemantics.md` the socket is now closed; some hosts do not count this as an
+            // attempt. Only these two results are allowed.
             match connect(&socket, there) {
                 Ok(_streams) => assert_eq!(remote_address(&socket), there),
                 Err(_) => assert_closed_for_good(&socket, there),
@@ -38,7 +39,7 @@ fn addresses_that_are_refused(family: IpAddressFamily) {
 
 fn nobody_there(family: IpAddressFamily) {
     let (_listener, there) = listener(family);
-    // Bound is not listening.
+    // A socket that is bound does not listen.
     let (_bound, silent) = bound_tcp(family);
     for remote in [unused_tcp(family), silent] {
         let socket = tcp_socket(family);
@@ -72,7 +73,7 @@ fn from_a_port(family: IpAddressFamily) {
     assert_eq!(local_address(&socket), local);
     assert_eq!(remote_address(&accept(&listener).expect("a connection").socket), local);
 
-    // Connections do not take a port (as with SO_REUSEADDR, which the WIT package implies), but a pair of ends.
+    // A connection occupies a pair of endpoints, not a port (as with SO_REUSEADDR, which the WIT package implies).
     let socket = tcp_socket(family);
     bind(&socket, local).expect("nobody listens there");
     assert_error(connect(&socket, there), ErrorCode::AddressInUse);
@@ -95,7 +96,7 @@ fn from_every_address(family: IpAddressFamily) {
     assert_eq!(remote_address(&accept(&listener).expect("a connection").socket), local);
 }
 
-/// After a failed attempt nothing is left to do with a socket but to drop it.
+/// Checks that after a failed attempt every operation of the socket fails.
 #[track_caller]
 fn assert_closed_for_good(socket: &TcpSocket, there: SocketAddr) {
     assert_error(socket.finish_connect(), ErrorCode::NotInProgress);

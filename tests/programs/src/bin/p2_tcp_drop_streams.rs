@@ -1,4 +1,4 @@
-//! What goes when the handles of a connection are dropped, one by one and all together.
+//! The effect of dropping the handles of a connection, one by one and all together.
 
 use xila_network_programs::p2::*;
 
@@ -10,7 +10,7 @@ fn main() {
     each_family(everything);
 }
 
-/// The peer reads what was written, and the end when the socket is dropped too; the other direction goes on.
+/// The peer reads all written bytes, and the end when the socket is dropped too; the other direction stays open.
 fn the_output(family: IpAddressFamily) {
     let (client, server) = connected(family);
     write_all(&client.output, b"the last");
@@ -23,7 +23,7 @@ fn the_output(family: IpAddressFamily) {
     assert_eq!(read_exact(&client.input, 9), b"an answer");
 }
 
-/// The peer does not notice.
+/// Dropping the input stream does not affect the peer.
 fn the_input(family: IpAddressFamily) {
     let (client, server) = connected(family);
     drop(client.input);
@@ -34,7 +34,7 @@ fn the_input(family: IpAddressFamily) {
     assert_eq!(read_exact(&server.input, 10), b"the second");
 }
 
-/// The streams go on without it. (They are no children of it that would have to go first, as pollables are.)
+/// The streams work without the socket. (Unlike pollables, they are not child resources that must be dropped first.)
 fn the_socket(family: IpAddressFamily) {
     let (client, server) = connected(family);
     drop(client.socket);
@@ -55,7 +55,7 @@ fn the_socket(family: IpAddressFamily) {
     wait_closed(&client.input);
 }
 
-/// The socket is still what it was.
+/// After both streams are dropped, the socket is still connected.
 fn both_streams(family: IpAddressFamily) {
     let (client, server) = connected(family);
     drop(client.output);
@@ -67,7 +67,7 @@ fn both_streams(family: IpAddressFamily) {
     wait_closed(&server.input);
 }
 
-/// Many more, one after the other, than the program may have at once.
+/// Makes and drops many more connections, one after another, than the program may have at once.
 fn everything(family: IpAddressFamily) {
     let (listener, local) = listener(family);
     for round in 0..50 {
@@ -80,7 +80,7 @@ fn everything(family: IpAddressFamily) {
             _ => drop((output, socket, input)),
         }
         wait_closed(&server.input);
-        // So can what has not got so far.
+        // Sockets that are not connected can be dropped too.
         drop(tcp_socket(family));
         drop(bound_tcp(family));
         let half_way = tcp_socket(family);
@@ -89,7 +89,8 @@ fn everything(family: IpAddressFamily) {
         let connecting = tcp_socket(family);
         connecting.start_connect(&instance_network(), to_wit(local)).expect("a start");
         drop(connecting);
-        // Which left before it was there, or is there to be accepted.
+        // The client may have ended its attempt before the connection was made; otherwise the connection is in the
+        // backlog.
         while listener.accept().is_ok() {}
     }
 }

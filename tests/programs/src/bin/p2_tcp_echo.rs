@@ -1,4 +1,4 @@
-//! What is written comes back, through streams, permits and pollables only; the ends know each other's addresses.
+//! Written bytes come back, using only streams, permits and pollables; both ends report each other's addresses.
 
 use xila_network_programs::p2::*;
 

@@ -1,4 +1,5 @@
-//! Listening: on a bound socket only, ready when somebody is there, with a queue of the length that was asked for.
+//! Listening: only a bound socket can listen, it is ready when a connection waits, and its backlog has the requested
+//! length.
 
 use xila_network_programs::p2::*;
 
@@ -62,7 +63,7 @@ fn the_backlog_is_as_long_as_asked(family: IpAddressFamily) {
     }
 }
 
-/// Who has come, spoken and left is accepted, and heard.
+/// A connection that has sent data and a FIN before it is accepted can still be accepted and read.
 fn gone_before_accepted(family: IpAddressFamily) {
     let (listener, local) = listener(family);
     let client = client(local);
@@ -72,7 +73,7 @@ fn gone_before_accepted(family: IpAddressFamily) {
     assert_eq!(read_to_end(&server.input), b"in a hurry");
 }
 
-/// Those who wait are turned away, and nobody can come any more; those who were accepted stay.
+/// When a listener is dropped, waiting connections are reset and new ones are refused; accepted connections stay.
 fn a_listener_goes(family: IpAddressFamily) {
     let (listener, local) = listener(family);
     let accepted = client(local);

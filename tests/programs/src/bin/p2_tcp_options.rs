@@ -1,8 +1,9 @@
-//! Options are what they were set to, in every state that has them, and an accepted socket has those of its listener.
+//! Options read back as they were set, in every state that has them, and an accepted socket inherits those of its
+//! listener.
 
 use xila_network_programs::p2::*;
 
-/// In nanoseconds, as the WIT package counts.
+/// A second in nanoseconds, the unit of the WIT package.
 const SECOND: u64 = 1_000_000_000;
 
 fn main() {
@@ -69,7 +70,7 @@ fn read_back(family: IpAddressFamily) {
 
     SET.set(&socket);
     assert_eq!(Options::of(&socket), Ok(SET));
-    // What keep-alive would be is kept while there is none.
+    // The parameters of keep-alive are kept while it is disabled.
     socket.set_keep_alive_enabled(false).expect("set");
     assert_eq!(Options::of(&socket), Ok(Options { keep_alive: false, ..SET }));
     socket.set_keep_alive_idle_time(9 * SECOND).expect("set");
@@ -101,7 +102,7 @@ fn zero(family: IpAddressFamily) {
     }
 }
 
-/// Any value but 0 is taken, and does no harm.
+/// Any value but 0 is accepted and causes no failure.
 fn extremes(family: IpAddressFamily) {
     for value in [1, u64::MAX] {
         let options = Options {
@@ -117,7 +118,7 @@ fn extremes(family: IpAddressFamily) {
         options.set(&listening);
         options.set(&client);
         listening.set_listen_backlog_size(value).expect("any size but 0");
-        // Probes every nanosecond would end the connection, and rightly.
+        // Probes every nanosecond would correctly end the connection.
         for socket in [&listening, &client] {
             assert!(Options::of(socket).expect("an open socket").keep_alive);
             socket.set_keep_alive_enabled(value > 1).expect("set");
@@ -127,7 +128,7 @@ fn extremes(family: IpAddressFamily) {
         listening.set_listen_backlog_size(value).expect("any size but 0");
         let (input, _output) = connect(&client, local_address(&listening)).expect("a connection");
         let server = accept(&listening).expect("a connection");
-        // One by one: buffers of a byte hold no more.
+        // Bytes are sent one by one, because a buffer of one byte holds no more.
         for byte in b"through it" {
             write_all(&server.output, &[*byte]);
             assert_eq!(read_exact(&input, 1), [*byte]);
@@ -148,7 +149,7 @@ fn inherited(family: IpAddressFamily) {
     assert_eq!(early.socket.address_family(), family);
     assert_eq!(Options::of(&early.socket), Ok(SET));
 
-    // What is set on a listener counts from then on.
+    // Options that are set on a listener apply to connections accepted from then on.
     let later = Options { keep_alive: false, idle: 3 * SECOND, interval: 2 * SECOND, count: 2, hop_limit: 44, ..SET };
     later.set(&listening);
     assert_eq!(Options::of(&listening), Ok(later));
@@ -157,7 +158,7 @@ fn inherited(family: IpAddressFamily) {
     assert_eq!(Options::of(&late.socket), Ok(later));
     assert_eq!(Options::of(&early.socket), Ok(SET), "it has its own by now");
 
-    // And what is set on the accepted one is its own.
+    // Options that are set on an accepted socket do not affect the listener.
     late.socket.set_hop_limit(55).expect("set");
     assert_eq!(late.socket.hop_limit(), Ok(55));
     assert_eq!(listening.hop_limit(), Ok(44));
@@ -172,7 +173,7 @@ fn of_a_connection(family: IpAddressFamily) {
     let changed = Options { keep_alive: false, idle: SECOND, interval: SECOND, count: 1, hop_limit: 255, ..SET };
     changed.set(&socket);
     assert_eq!(Options::of(&socket), Ok(changed));
-    // Its buffers are what they are; to ask for others is no error.
+    // Setting the buffer sizes of a closed socket has no effect, but is not an error.
     socket.set_receive_buffer_size(1 << 20).expect("taken");
     socket.set_send_buffer_size(1 << 20).expect("taken");
 }

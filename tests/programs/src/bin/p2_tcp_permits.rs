@@ -1,4 +1,5 @@
-//! What `check-write` permits is taken whole; there is no permit while nothing fits; readiness tells of the next one.
+//! All bytes that `check-write` permits are taken; there is no permit while the buffer is full; readiness announces the
+//! next permit.
 
 use xila_network_programs::p2::*;
 
@@ -22,13 +23,13 @@ fn until_nothing_fits(family: IpAddressFamily) {
             piece
         });
         assert_ne!(more, 0, "there was room");
-        // Zero bytes are within a permit of zero.
+        // A write of zero bytes is allowed by a permit of zero.
         client.output.write(b"").expect("an open stream");
 
         while !pollable.ready() {
             let some = server.input.read(10_000).expect("an open stream");
             if some.is_empty() {
-                // All may have been read before the sender has heard of it.
+                // All bytes may have been read before the sender's permit is updated.
                 poll(&[&pollable, &server.input.subscribe()]);
             }
             received.extend(some);

@@ -1,4 +1,4 @@
-//! Waiting for several things of several sockets at once, and with one pollable for all that a socket goes through.
+//! Polling several sockets and streams at once, and using one pollable of a socket in all of its states.
 
 use wasip2::clocks::monotonic_clock::subscribe_duration;
 use xila_network_programs::p2::*;
@@ -26,7 +26,7 @@ fn one_for_the_whole_life(family: IpAddressFamily) {
         let _client = client(local_address(&socket));
         assert_eq!(poll(&[&pollable]), [0]);
         let (accepted, input, output) = socket.accept().expect("it is ready");
-        // A host may ask for this order.
+        // A host may require this order of dropping.
         drop((output, input, accepted));
     }
 }
@@ -38,7 +38,7 @@ fn one_for_connecting(family: IpAddressFamily) {
         let pollable = socket.subscribe();
         socket.start_connect(&instance_network(), to_wit(remote)).expect("a start");
         pollable.block();
-        // The streams are kept while the pollable is looked at once more.
+        // The streams are kept alive while the pollable is checked once more.
         let streams = socket.finish_connect();
         assert_eq!(streams.as_ref().err().copied(), outcome);
         assert!(pollable.ready(), "connected or closed: both are ready");
@@ -76,16 +76,16 @@ fn several_at_once(family: IpAddressFamily) {
     await_datagrams(&datagrams.incoming, 1).expect("one");
     client_b.socket.shutdown(ShutdownType::Send).expect("a connection");
     assert_eq!(poll(&pollables), [2], "the end of a stream is something, too");
-    // The same one twice is two.
+    // A pollable that is given twice counts twice.
     assert_eq!(poll(&[pollables[2], pollables[4], pollables[2]]), [0, 2]);
 
-    // Where nothing is ready, time passes.
+    // If nothing is ready, `poll` waits.
     let soon = subscribe_duration(1_000_000);
     assert_eq!(poll(&[pollables[0], &soon, pollables[1]]), [1]);
     drop(client_a);
 }
 
-/// Each of them is woken.
+/// Several pollables of one stream are all woken.
 fn several_of_one_stream(family: IpAddressFamily) {
     let (client, server) = connected(family);
     let pollables: Vec<Pollable> = (0..100).map(|_| server.input.subscribe()).collect();
@@ -96,7 +96,7 @@ fn several_of_one_stream(family: IpAddressFamily) {
     assert_ready(&all, &(0..100).collect::<Vec<u32>>());
 }
 
-/// Waits until these are ready; all others are not.
+/// Waits until these pollables are ready, and checks that the others are not.
 #[track_caller]
 fn assert_ready(pollables: &[&Pollable], expected: &[u32]) {
     for index in expected {

@@ -1,6 +1,6 @@
-//! A peer that resets the connection is seen by reads and by writes, with the cause.
+//! If the peer resets the connection, reads and writes fail with the cause.
 //!
-//! Arguments: where somebody listens who reads one byte and resets.
+//! Arguments: addresses of servers that read one byte and reset the connection.
 
 use xila_network_programs::p2::*;
 
@@ -23,7 +23,7 @@ fn while_reading(peer: SocketAddr) {
     let error = assert_failed(input.read(10));
     assert_eq!(network_error_code(&error), Some(ErrorCode::ConnectionReset));
     assert!(!error.to_debug_string().is_empty());
-    // Told once; closed from then on.
+    // The error is reported once; then the stream is closed.
     assert_closed(input.read(10));
     assert_closed(input.read(0));
     assert!(pollable.ready());
@@ -33,13 +33,13 @@ fn while_reading(peer: SocketAddr) {
     assert_eq!(network_error_code(&error), Some(ErrorCode::ConnectionReset));
     assert_closed(output.check_write());
     assert_closed(output.flush());
-    // Connected or closed: either answer is one, and neither is a trap.
+    // The socket may still count as connected or as closed: both results are correct, and neither is a trap.
     let shut = socket.shutdown(ShutdownType::Both);
     assert!(matches!(shut, Ok(()) | Err(ErrorCode::InvalidState)), "{shut:?}");
     assert!(socket.subscribe().ready());
 }
 
-/// What was permitted before is not taken after.
+/// After a reset, a write fails even if it was permitted before.
 fn while_writing(peer: SocketAddr) {
     let End { input, output, socket: _socket } = client(peer);
     write_all(&output, b"!");
@@ -51,14 +51,14 @@ fn while_writing(peer: SocketAddr) {
             let error = assert_failed(output.write(b"more"));
             assert_eq!(network_error_code(&error), Some(ErrorCode::ConnectionReset));
         }
-        // The reset was quicker.
+        // The reset arrived before the check.
         Err(_) => assert_closed(output.check_write()),
     }
     assert_closed(output.check_write());
     assert_failed(input.read(1));
 }
 
-/// Who does not read what is there has not received it, and the peer is told.
+/// If a socket is dropped with unread bytes, the peer gets a reset.
 fn dropped_with_bytes_unread(family: IpAddressFamily) {
     let (client, server) = connected(family);
     write_all(&client.output, b"unread");

@@ -1,4 +1,5 @@
-//! Shutting down one direction or both: at once here, in order there, as often as one likes.
+//! Shutting down one direction or both: it takes effect at once here, the peer sees it after all data, and it may be
+//! repeated.
 
 use xila_network_programs::p2::*;
 
@@ -23,7 +24,7 @@ fn sending(family: IpAddressFamily) {
     assert_eq!(read_to_end(&server.input), b"the last");
     wait_closed(&server.input);
 
-    // The other direction is another one.
+    // The other direction still works.
     let sent = pattern(3, 300_000);
     for piece in sent.chunks(50_000) {
         write_all(&server.output, piece);
@@ -33,7 +34,7 @@ fn sending(family: IpAddressFamily) {
     wait_closed(&client.input);
 }
 
-/// The end of the stream comes after all that was written, however much that is.
+/// The end of the stream comes after all written bytes, however many they are.
 fn sending_with_much_in_flight(family: IpAddressFamily) {
     let (client, server) = connected(family);
     let mut sent = Vec::new();
@@ -56,7 +57,7 @@ fn receiving(family: IpAddressFamily) {
     assert_closed(server.input.read(1));
     drop(pollable);
 
-    // What is there already is discarded.
+    // Bytes that have already arrived are discarded.
     let (late, early) = connected(family);
     write_all(&late.output, b"unread");
     early.input.subscribe().block();
@@ -67,7 +68,7 @@ fn receiving(family: IpAddressFamily) {
         assert_closed(early.input.blocking_read(10));
     }
 
-    // The other direction is another one, and what the peer sends does no harm.
+    // The other direction still works, and data from the peer does no harm.
     for (ours, theirs) in [(&server, &client), (&early, &late)] {
         for round in 0..3 {
             write_all(&theirs.output, b"to nobody");
@@ -90,7 +91,7 @@ fn both(family: IpAddressFamily) {
     }
 }
 
-/// What was permitted before is not taken after.
+/// After a shutdown, a write fails even if it was permitted before.
 fn between_permit_and_write(family: IpAddressFamily) {
     let (client, server) = connected(family);
     assert_ne!(client.output.check_write().expect("an open stream"), 0);

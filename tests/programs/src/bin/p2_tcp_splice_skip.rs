@@ -1,4 +1,4 @@
-//! The other ways to read and write: skip, splice, zeroes, and those that block and flush.
+//! The other functions to read and write: skip, splice, writing zeroes, and those that block and flush.
 
 use xila_network_programs::p2::*;
 
@@ -51,7 +51,7 @@ fn splice(family: IpAddressFamily) {
     assert_eq!(read_exact(&sink.input, 1), b"6");
 }
 
-/// More than any buffer holds, through two connections.
+/// Splices more bytes than any buffer holds, through two connections.
 fn splice_much(family: IpAddressFamily) {
     let (source, from) = connected(family);
     let (to, sink) = connected(family);
@@ -67,7 +67,7 @@ fn splice_much(family: IpAddressFamily) {
         unsent = later;
         to.output.splice(&from.input, u64::MAX).expect("open streams");
         received.extend(drain(&sink.input));
-        // Something of this always goes on.
+        // One of these is always going to be ready.
         let mut any = vec![&arrived];
         match readable.ready() {
             true => any.push(&writable),
@@ -84,7 +84,7 @@ fn splice_much(family: IpAddressFamily) {
 }
 
 fn splice_ends(family: IpAddressFamily) {
-    // Of the source: after all that was in it.
+    // The source has ended: splicing fails after all of its bytes.
     let (source, from) = connected(family);
     let (to, sink) = connected(family);
     write_all(&source.output, b"the last");
@@ -98,7 +98,7 @@ fn splice_ends(family: IpAddressFamily) {
     write_all(&to.output, b", and more");
     assert_eq!(read_exact(&sink.input, 18), b"the last, and more");
 
-    // Of the sink: nothing is taken of the source.
+    // The sink is closed: no bytes are taken from the source.
     let (source, from) = connected(family);
     write_all(&source.output, b"kept");
     from.input.subscribe().block();
@@ -111,7 +111,7 @@ fn splice_ends(family: IpAddressFamily) {
 fn block_and_flush(family: IpAddressFamily) {
     let (client, server) = connected(family);
     for round in 0..20 {
-        // The most that the function takes.
+        // The maximum that the function accepts.
         let sent = pattern(round, 4096);
         client.output.blocking_write_and_flush(&sent).expect("an open stream");
         let mut received = Vec::new();

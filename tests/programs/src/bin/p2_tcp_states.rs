@@ -1,5 +1,5 @@
-//! Each operation in each state of a TCP socket: what begins from here does, and all else says why it does not and
-//! changes nothing.
+//! Each operation in each state of a TCP socket: operations that are possible in the state work, and all others return
+//! the right error and change nothing.
 //!
 //! The states are those of `TcpSocketOperationalSemantics.md` of `wasi:sockets` 0.2.
 
@@ -94,7 +94,7 @@ fn listening(family: IpAddressFamily) {
 }
 
 fn connect_in_progress(family: IpAddressFamily) {
-    // Who finds the backlog full is not answered until there is a place.
+    // A connection attempt is not answered while the backlog is full.
     let (listener, local) = bound_tcp(family);
     listener.set_listen_backlog_size(1).expect("any size but 0");
     listen(&listener).expect("a listener");
@@ -109,7 +109,7 @@ fn connect_in_progress(family: IpAddressFamily) {
 
     accept(&listener).expect("the first connection");
     pollable.block();
-    // Connected or not, this side does not know it before it has asked.
+    // Whether connected or not, the socket stays in this state until `finish-connect` is called.
     assert_connecting(&socket);
     assert!(pollable.ready(), "ready until asked");
     socket.finish_connect().expect("there is a place now");

@@ -1,4 +1,4 @@
-//! Writing what was not permitted traps: `unasked`, `beyond` a permit, or `twice` on one.
+//! A write that is not permitted traps: without a permit (`unasked`), `beyond` a permit, or `twice` on one permit.
 
 use xila_network_programs::p2::*;
 

@@ -1,4 +1,4 @@
-//! Where a UDP socket can be bound, and that it may be tried until it succeeds.
+//! The addresses to which a UDP socket can be bound. A failed bind may be repeated.
 
 use xila_network_programs::p2::*;
 
@@ -22,14 +22,14 @@ fn main() {
         assert_error(bind_udp(&socket, any(family, taken.port())), ErrorCode::AddressInUse);
         assert_error(socket.local_address(), ErrorCode::InvalidState);
         bind_udp(&udp_socket(other(family)), loopback(other(family), taken.port())).expect("another family");
-        // UDP's ports are not TCP's.
+        // UDP ports and TCP ports are separate.
         bind(&tcp_socket(family), taken).expect("another protocol");
 
         drop(first);
         bind_udp(&socket, taken).expect("it is free again");
         assert_eq!(socket.local_address().map(from_wit), Ok(taken));
 
-        // Every address, and any port.
+        // The unspecified address, and port 0.
         let everywhere = udp_socket(family);
         bind_udp(&everywhere, any(family, 0)).expect("every address");
         let local = from_wit(everywhere.local_address().expect("a bound socket"));

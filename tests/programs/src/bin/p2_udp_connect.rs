@@ -1,4 +1,4 @@
-//! Streams to one peer hear that peer only and need not be told where to send; streams to everybody do.
+//! Streams with a peer receive only from that peer and need no destination; streams without a peer need one.
 
 use xila_network_programs::p2::*;
 
@@ -32,7 +32,7 @@ fn one_peer(family: IpAddressFamily) {
         assert_error(send_one(&streams.outgoing, b"x", Some(remote)), ErrorCode::InvalidArgument);
     }
 
-    // To another peer, and to everybody: the streams before are gone first.
+    // With another peer, and without a peer: the previous streams are dropped first.
     drop(streams);
     let streams = stream(&socket, Some(elsewhere)).expect("streams");
     assert_eq!(socket.remote_address().map(from_wit), Ok(elsewhere));
@@ -60,7 +60,7 @@ fn bad_peers(family: IpAddressFamily) {
     drop(stream(&socket, Some(there)).expect("a bad one before does no harm"));
 }
 
-/// A port where nobody is tells so, and the socket goes on.
+/// A closed port of the peer is reported, and the socket continues to work.
 fn nobody_there(family: IpAddressFamily) {
     let (socket, here) = bound_udp(family);
     let (peer, gone) = bound_udp(family);
@@ -69,7 +69,7 @@ fn nobody_there(family: IpAddressFamily) {
     send_one(&streams.outgoing, b"anybody?", None).expect("nothing is known yet");
     assert_error(await_datagrams(&streams.incoming, 10), ErrorCode::ConnectionRefused);
     assert_eq!(streams.incoming.receive(10).map(|list| list.len()), Ok(0), "told once");
-    // A write learns of it, too.
+    // A send also reports it.
     send_one(&streams.outgoing, b"anybody?", None).expect("nothing is known yet");
     streams.incoming.subscribe().block();
     let refused = send_one(&streams.outgoing, b"anybody?", None);
@@ -82,7 +82,8 @@ fn nobody_there(family: IpAddressFamily) {
     assert_eq!(await_datagrams(&streams.incoming, 10), Ok(vec![(b"here I am".to_vec(), gone)]));
 }
 
-/// Who is bound to every address and has one peer has the address that leads there, at least as the peer sees it.
+/// If a socket is bound to the unspecified address and has a peer, its datagrams have the local address that the route
+/// to the peer selects.
 fn from_every_address(family: IpAddressFamily) {
     let socket = udp_socket(family);
     bind_udp(&socket, any(family, 0)).expect("a free port");

@@ -1,4 +1,4 @@
-//! Datagrams arrive whole, in order on the loopback, with the address of their sender, and go back there.
+//! Datagrams arrive whole, in order on the loopback, with the address of their sender, and can be returned to it.
 
 use xila_network_programs::p2::*;
 

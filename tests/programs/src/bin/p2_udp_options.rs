@@ -1,4 +1,4 @@
-//! Options are what they were set to, before and after the socket is bound.
+//! Options read back as they were set, before and after the socket is bound.
 
 use xila_network_programs::p2::*;
 
@@ -16,7 +16,7 @@ fn main() {
         assert_options(&socket);
         drop(streams);
 
-        // Any value but 0 is taken, and does no harm.
+        // Any value but 0 is accepted and causes no failure.
         for value in [1, u64::MAX] {
             let (bound, unbound) = (bound_udp(family).0, udp_socket(family));
             for socket in [&bound, &unbound] {
@@ -62,7 +62,8 @@ fn start_and_finish(socket: &UdpSocket, family: IpAddressFamily) {
     bind_udp(socket, loopback(family, 0)).expect("a free port");
 }
 
-/// What does not fit is lost, the oldest are kept; nobody waits for room, and nobody is told.
+/// If the receive buffer is full, new datagrams are dropped and the oldest are kept; the sender neither waits nor gets
+/// an error.
 fn a_full_buffer(family: IpAddressFamily) {
     let socket = udp_socket(family);
     socket.set_receive_buffer_size(10_000).expect("set");

@@ -1,4 +1,4 @@
-//! Permits to send, how many are sent of a list, and how many are received at once.
+//! Permits to send, the number of datagrams that are sent of a list, and the number that are received at once.
 
 use xila_network_programs::p2::*;
 
@@ -20,7 +20,7 @@ fn sending(family: IpAddressFamily) {
     assert_eq!(outgoing.check_send(), Ok(permit), "asking takes nothing");
     assert_eq!(outgoing.send(&[datagram(b"one", Some(there))]), Ok(1));
 
-    // As many as are permitted.
+    // Send as many as are permitted.
     let permit = usize::try_from(outgoing.check_send().expect("a permit")).expect("a number").min(100);
     let sent = outgoing.send(&vec![datagram(b"many", Some(there)); permit]).expect("sent");
     let sent = usize::try_from(sent).expect("a number");
@@ -35,7 +35,7 @@ fn sending(family: IpAddressFamily) {
     assert_eq!(count, sent);
 }
 
-/// What comes before the bad one is sent, and it fails when it is the first.
+/// Datagrams before an invalid one are sent; the invalid one fails when it is the first of a list.
 fn one_bad_among_good(family: IpAddressFamily) {
     let ((socket, here), (peer, there)) = (bound_udp(family), bound_udp(family));
     let Association { outgoing, incoming } = stream(&socket, None).expect("streams");

@@ -1,4 +1,4 @@
-//! Sending what was not permitted traps: `unasked`, `beyond` a permit, or `twice` on one.
+//! A send that is not permitted traps: without a permit (`unasked`), `beyond` a permit, or `twice` on one permit.
 
 use xila_network_programs::p2::*;
 

@@ -1,4 +1,4 @@
-//! Datagrams of every size: the empty one is one, the largest arrives, and what is larger is an error.
+//! Datagrams of every size: an empty datagram arrives, the largest arrives, and a larger one is an error.
 
 use xila_network_programs::p2::*;
 
@@ -7,7 +7,7 @@ fn main() {
         let ((socket, here), (peer, there)) = (bound_udp(family), bound_udp(family));
         let (socket, peer) = (stream(&socket, None).expect("streams"), stream(&peer, None).expect("streams"));
 
-        // Among others, and alone.
+        // An empty datagram among others, and alone.
         let (empty, full) = (datagram(b"", Some(there)), datagram(b"full", Some(there)));
         send_all(&socket.outgoing, &[empty.clone(), full, empty]).expect("sent");
         for data in [&b""[..], b"full", b""] {
@@ -15,7 +15,8 @@ fn main() {
             assert_eq!(await_datagrams(&peer.incoming, 1), Ok(vec![(data.to_vec(), here)]));
         }
 
-        // What the length field of the header has room for, 65535 less the headers: of IPv6 it counts only what follows.
+        // The limit of the IP header's length field: 65535 bytes without the headers. In IPv6 the field does not
+        // include the IP header.
         let largest = match family {
             IpAddressFamily::Ipv4 => 65_507,
             IpAddressFamily::Ipv6 => 65_527,

@@ -33,7 +33,7 @@ fn main() {
         assert_error(socket.remote_address(), ErrorCode::InvalidState);
         assert!(socket.subscribe().ready());
 
-        // Streaming to everybody, to somebody, to everybody.
+        // Streams without a peer, with a peer, and without a peer again.
         let (_peer, there) = bound_udp(family);
         for remote in [None, Some(there), None] {
             let streams = stream(&socket, remote).expect("streams");
@@ -47,7 +47,7 @@ fn main() {
             drop(streams);
         }
 
-        // A handle can go at any time, and its streams go on.
+        // The socket's handle may be dropped at any time, and its streams continue to work.
         let half_way = udp_socket(family);
         start_bind(&half_way).expect("a start");
         drop(half_way);

@@ -1,4 +1,4 @@
-//! Who asks for streams while there is a pair makes that pair inoperable; the new one works.
+//! If `stream` is called while there is a pair of streams, that pair becomes inoperable; the new pair works.
 
 use xila_network_programs::p2::*;
 
@@ -21,7 +21,7 @@ fn main() {
             assert_error(former.incoming.receive(0), ErrorCode::InvalidState);
             assert_error(former.outgoing.send(&[datagram(b"x", Some(there))]), ErrorCode::InvalidState);
             assert_error(former.outgoing.check_send(), ErrorCode::InvalidState);
-            // Who waits for them is told, too.
+            // A pollable of the old streams becomes ready.
             assert!(waiting.ready());
             assert!(former.outgoing.subscribe().ready());
 
@@ -32,7 +32,7 @@ fn main() {
             former = latest;
         }
 
-        // What fails changes nothing.
+        // A call that fails changes nothing.
         assert_error(stream(&socket, Some(loopback(family, 0))), ErrorCode::InvalidArgument);
         send_one(&former.outgoing, b"still there", Some(there)).expect("sent");
         assert_eq!(await_datagrams(&theirs.incoming, 10), Ok(vec![(b"still there".to_vec(), here)]));

@@ -1,5 +1,5 @@
-//! Addresses written as text and the names of the loopback are answered without a server; what is no name, and what cannot
-//! be found, is told apart.
+//! Addresses written as text and the names of the loopback are resolved without a server; invalid names and names that
+//! cannot be found have different errors.
 
 use xila_network_programs::p3::ip_name_lookup::{ErrorCode, resolve_addresses};
 use xila_network_programs::p3::*;
@@ -27,16 +27,16 @@ async fn run() {
     for text in ["", "..", "a..b", ".a", "[::1", "[127.0.0.1]", "host:80", "a b", &long_label, &long_name, &huge] {
         assert_eq!(resolve(text).await, Err(ErrorCode::InvalidArgument), "{text:.20}");
     }
-    // Never a name of the DNS (RFC 6761, RFC 7686).
+    // These are never names of the DNS (RFC 6761, RFC 7686).
     for name in ["nothing.invalid", "nothing.onion"] {
         assert_eq!(resolve(name).await, Err(ErrorCode::NameUnresolvable), "{name}");
     }
 
-    // No interface knows a server here: another time there may be one.
+    // No interface knows a server here; the error says that a later attempt may succeed.
     for name in ["example.org", "bücher.example", "host"] {
         assert_eq!(resolve(name).await, Err(ErrorCode::TemporaryResolverFailure), "{name}");
     }
-    // Many at once, given up before they are done or not: none keeps what it took.
+    // Many queries at once, cancelled before they are done or not: all of them release their resources.
     for _ in 0..100 {
         start_and_cancel(resolve("example.org"), 1).await;
     }

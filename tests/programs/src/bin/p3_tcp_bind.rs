@@ -1,4 +1,4 @@
-//! What a TCP socket can be bound to, and what not; a bind that failed may be tried again.
+//! The addresses to which a TCP socket can and cannot be bound. A failed bind may be repeated.
 
 use xila_network_programs::p3::*;
 
@@ -14,7 +14,8 @@ async fn run() {
     }
 }
 
-/// Every address of a family is no address of the other: nobody of that one gets through, and it has the port too.
+/// The unspecified address of one family does not include the other family: peers of the other family are not accepted,
+/// and a socket of the other family can have the same port.
 async fn one_family_only(place: SocketAddr) {
     let other = either(place, "[::1]:0", "127.0.0.1:0").parse::<SocketAddr>().unwrap();
     let socket = tcp(place);
@@ -31,7 +32,7 @@ fn refused_addresses(place: SocketAddr) {
     let wrong: &[&str] = either(
         place,
         &["[::1]:0", "[::]:0", "224.0.0.1:0", "239.255.255.255:0", "255.255.255.255:0"],
-        // IPv4-mapped and the deprecated IPv4-compatible addresses are of neither family.
+        // IPv4-mapped and the deprecated IPv4-compatible addresses belong to neither family.
         &["127.0.0.1:0", "0.0.0.0:0", "[ff02::1]:0", "[ff0e::1]:0", "[::ffff:127.0.0.1]:0", "[::127.0.0.1]:0"],
     );
     for text in wrong {
@@ -53,7 +54,7 @@ async fn conflicts(place: SocketAddr) {
     everywhere.set_port(std(taken).port());
     assert_eq!(second.bind(wit(everywhere)), Err(ErrorCode::AddressInUse));
 
-    // A socket that is bound does not listen.
+    // A socket that is only bound does not listen.
     assert_eq!(tcp(place).connect(taken).await, Err(ErrorCode::ConnectionRefused));
 
     drop(first);
@@ -74,7 +75,7 @@ fn ephemeral(place: SocketAddr) {
 async fn through_time_wait(place: SocketAddr) {
     let (listener, mut incoming, address) = listening(place);
     let (client, server) = connect_through(&mut incoming, place, address).await;
-    // Who closes first waits.
+    // The end that closes first enters TIME-WAIT.
     let (mut at_client, _end) = client.receive();
     assert_eq!(send_all(&server, b"bye".to_vec()).await, Ok(()));
     assert_eq!(read_exactly(&mut at_client, 3).await, b"bye");

@@ -1,4 +1,5 @@
-//! What is cancelled has not happened: no byte and no connection is lost or doubled, and an attempt to connect is given up.
+//! A cancelled operation has no effect: no byte and no connection is lost or duplicated, and an attempt to connect is
+//! given up.
 
 use xila_network_programs::p3::*;
 
@@ -52,7 +53,7 @@ async fn reads_and_writes(place: SocketAddr) {
     assert_same(&received, &data);
 }
 
-/// Writes for some turns, then gives up; how many bytes were taken.
+/// Writes for some turns, then cancels; returns how many bytes were taken.
 async fn write_for(stream: &mut StreamWriter<u8>, bytes: Vec<u8>, turns: usize) -> usize {
     let length = bytes.len();
     let mut write = Box::pin(stream.write(bytes));
@@ -68,7 +69,7 @@ async fn write_for(stream: &mut StreamWriter<u8>, bytes: Vec<u8>, turns: usize) 
     length - rest.remaining()
 }
 
-/// Reads for some turns, then gives up; whether it did, and what was read.
+/// Reads for some turns, then cancels; returns whether it was cancelled, and the result.
 async fn read_for(stream: &mut StreamReader<u8>, turns: usize) -> (bool, StreamResult, Vec<u8>) {
     let mut read = Box::pin(stream.read(Vec::with_capacity(701)));
     for _ in 0..=turns {
@@ -112,7 +113,7 @@ async fn connects(place: SocketAddr) {
         assert_eq!(tcp(place).bind(wit(near)), Err(ErrorCode::AddressInUse));
         assert!(poll_once(&mut connect).await.is_pending());
     }
-    // ... and free as soon as it is given up, while its socket, which is closed, is still there.
+    // ... and free as soon as the attempt is cancelled, while the closed socket still exists.
     let again = bound_tcp(near);
     {
         let mut connect = Box::pin(again.connect(address));
@@ -125,12 +126,12 @@ async fn connects(place: SocketAddr) {
         has_no_halves(socket).await;
     }
 
-    // Nobody of these ever comes to the listener.
+    // None of these attempts reaches the listener.
     incoming.next().await.expect("the first");
     let (client, server) = connect_through(&mut incoming, place, address).await;
     assert_eq!(server.get_remote_address(), client.get_local_address());
 
-    // Given up at any moment.
+    // Attempts that are cancelled at any moment.
     for turns in 0..10 {
         let socket = tcp(place);
         match start_and_cancel(socket.connect(address), turns).await {
@@ -139,7 +140,7 @@ async fn connects(place: SocketAddr) {
                 let server = incoming.next().await.unwrap();
                 talks(&socket, &server).await;
             }
-            // The connection came as the attempt was being given up.
+            // The connection was established while the attempt was being cancelled.
             None if socket.get_remote_address().is_ok() => drop(incoming.next().await.unwrap()),
             None => assert_eq!(socket.get_local_address(), Err(ErrorCode::InvalidState), "closed"),
         }
@@ -162,7 +163,7 @@ async fn accepts(place: SocketAddr) {
     }
 }
 
-/// Accepts for some turns, then gives up, which may come too late.
+/// Accepts for some turns, then cancels, which may be too late.
 async fn accept_for(incoming: &mut StreamReader<TcpSocket>, turns: usize) -> Option<TcpSocket> {
     let mut read = Box::pin(incoming.read(Vec::with_capacity(1)));
     for _ in 0..turns {

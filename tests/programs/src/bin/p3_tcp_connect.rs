@@ -1,4 +1,4 @@
-//! Where a TCP socket can be connected to, from where, and what it says of the failures.
+//! The remote and local addresses with which a TCP socket can connect, and the errors of failed attempts.
 
 use xila_network_programs::p3::*;
 
@@ -29,7 +29,7 @@ async fn run() {
         assert_eq!(tcp(place).connect(far).await, Err(ErrorCode::RemoteUnreachable));
 
         let (_listener, mut incoming, address) = listening(place);
-        // Bound implicitly, ...
+        // The socket is bound implicitly, ...
         let (client, server) = connect_through(&mut incoming, place, address).await;
         let near = client.get_local_address().unwrap();
         assert_eq!(std(near).ip(), std(address).ip());
@@ -38,7 +38,7 @@ async fn run() {
         assert_eq!((server.get_local_address(), server.get_remote_address()), (Ok(address), Ok(near)));
         talks(&client, &server).await;
 
-        // ... from an address of its own, ...
+        // ... bound to a local address, ...
         let client = bound_tcp(SocketAddr::new(place.ip(), 0));
         let near = client.get_local_address().unwrap();
         client.connect(address).await.unwrap();
@@ -46,7 +46,7 @@ async fn run() {
         assert_eq!((client.get_local_address(), server.get_remote_address()), (Ok(near), Ok(near)));
         talks(&client, &server).await;
 
-        // ... or from a port of every address, of which the best is taken.
+        // ... or bound to a port of the unspecified address, so that the route selects the local address.
         let client = bound_tcp(std(at(either(place, "0.0.0.0:0", "[::]:0"))));
         let port = std(client.get_local_address().unwrap()).port();
         client.connect(address).await.unwrap();

@@ -1,4 +1,5 @@
-//! A connection lives as long as its socket, its streams or the stack's work on it do, in whatever order they are dropped.
+//! A connection exists for as long as its socket or one of its streams exists, or the stack still has to send data, in
+//! whatever order they are dropped.
 
 use xila_network_programs::p3::*;
 
@@ -6,7 +7,7 @@ xila_network::main!(run);
 
 async fn run() {
     for place in places() {
-        // Both sockets go while the streams are in use.
+        // Both sockets are dropped while the streams are in use.
         let data = pattern(31, 200_000);
         let (client, server) = connected(place).await;
         let (mut writer, sent) = sending(&client);
@@ -23,7 +24,7 @@ async fn run() {
         assert_same(&bytes, &data);
         assert_eq!((sent, end.await), (Ok(()), Ok(())));
 
-        // The futures go first: nobody wants to know.
+        // The futures are dropped first.
         let (client, server) = connected(place).await;
         let (mut writer, sent) = sending(&client);
         let (received, end) = server.receive();
@@ -32,7 +33,7 @@ async fn run() {
         drop((client, writer));
         assert_eq!(received.collect().await, b"unwatched");
 
-        // Who drops the stream of what is received wants no more of it; the way back is as it was.
+        // The stream of received data is dropped: further data is discarded, and the other direction still works.
         let (client, server) = connected(place).await;
         let (mut writer, _sent) = sending(&client);
         assert!(writer.write_all(b"unwanted".to_vec()).await.is_empty());
@@ -42,12 +43,12 @@ async fn run() {
         assert_eq!(send_all(&server, b"still here".to_vec()).await, Ok(()));
         assert_eq!(receive_all(&client).await, (b"still here".to_vec(), Ok(())));
 
-        // A socket whose streams nobody has asked for closes in good order.
+        // A socket whose streams were never taken closes in order.
         let (client, server) = connected(place).await;
         drop(server);
         assert_eq!(receive_all(&client).await, (Vec::new(), Ok(())));
 
-        // A read that is under way is cancelled with its stream.
+        // A read in progress is cancelled when its stream is dropped.
         let (client, server) = connected(place).await;
         let (mut received, end) = server.receive();
         assert!(start_and_cancel(received.next(), 3).await.is_none());
@@ -55,7 +56,7 @@ async fn run() {
         assert_eq!(end.await, Ok(()));
         drop(client);
 
-        // Everything of a listener goes while connections wait in it.
+        // All handles of a listener are dropped while connections wait in its backlog.
         let (listener, incoming, address) = listening(place);
         let waiting = tcp(place);
         waiting.connect(address).await.unwrap();

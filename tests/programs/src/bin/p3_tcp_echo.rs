@@ -1,5 +1,5 @@
-//! Bytes arrive whole and in order in both directions at once; the end of one half leaves the other one as it is, and
-//! nothing that was sent before an end is lost.
+//! All bytes arrive in order, in both directions at once. The end of one half does not affect the other half, and no
+//! byte that was sent before the end is lost.
 
 use xila_network_programs::p3::*;
 
@@ -26,7 +26,7 @@ async fn run() {
     }
 }
 
-/// Sends back what comes, until the end, with several reads and writes under way at most.
+/// Returns all bytes, until the end of the stream.
 async fn echo(server: &TcpSocket) {
     let (mut received, end) = server.receive();
     let (mut writer, sent) = sending(server);
@@ -52,7 +52,7 @@ async fn half_close(place: SocketAddr) {
     assert_eq!(receive_all(&client).await, (b"answer".to_vec(), Ok(())));
 }
 
-/// Everything is dropped while most of it is on its way.
+/// All handles are dropped while most of the data is in flight.
 async fn everything_at_once(place: SocketAddr) {
     let data = pattern(12, 100_000);
     let (client, server) = connected(place).await;

@@ -1,5 +1,5 @@
-//! A listener gives each connection once, in order, and never more than its backlog waits; it lives as long as its socket or
-//! its stream does.
+//! A listener returns each connection once, in order, and at most as many wait as its backlog allows. It exists for as
+//! long as its socket or its stream exists.
 
 use xila_network_programs::p3::*;
 
@@ -61,7 +61,7 @@ async fn backlog(place: SocketAddr) {
         assert!(poll_once(&mut third).await.is_pending(), "a third connection for a backlog of two");
         yield_now().await;
     }
-    // There is room from now on, and the request is repeated.
+    // From now on there is room, and the SYN is retransmitted.
     listener.set_listen_backlog_size(u64::MAX).unwrap();
     third.await.unwrap();
     for socket in &sockets {
@@ -71,16 +71,16 @@ async fn backlog(place: SocketAddr) {
 }
 
 async fn lifetimes(place: SocketAddr) {
-    // The stream keeps it open, ...
+    // The stream keeps the listener open, ...
     let (listener, mut incoming, address) = listening(place);
     drop(listener);
     let (client, server) = connect_through(&mut incoming, place, address).await;
     drop(incoming);
     assert_eq!(tcp(place).connect(address).await, Err(ErrorCode::ConnectionRefused));
-    // ... and what was accepted goes on without either.
+    // ... and accepted connections work without both.
     talks(&client, &server).await;
 
-    // So does the socket, though nobody accepts any more.
+    // The socket keeps it open too, though connections are no longer accepted.
     let (listener, incoming, address) = listening(place);
     drop(incoming);
     assert!(listener.get_is_listening());

@@ -1,6 +1,7 @@
-//! A listener waits while its network is down, and goes on when it is up again.
+//! A listener waits while its network is down, and works when the network is up again.
 //!
-//! The loopback is down when this begins. It is to be set up once there is a UDP socket; then somebody connects to port 7.
+//! The loopback is down when this program starts. The host must set it up when there is a UDP socket, and then connect
+//! to port 7.
 
 use xila_network_programs::p3::*;
 

@@ -7,7 +7,7 @@ xila_network::main!(run);
 
 const SECOND: u64 = 1_000_000_000;
 
-/// All that can be set.
+/// All options of a socket.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Options {
     keep_alive: bool,
@@ -59,7 +59,7 @@ async fn run() {
         assert_eq!(of(&client), OTHER, "nothing of the peer's");
         assert_eq!(of(&server), ONE, "inherited");
 
-        // One has its own from now on.
+        // From now on this socket has its own options.
         set(&socket, OTHER);
         assert_eq!((of(&socket), of(&server)), (OTHER, ONE));
         let (_client, late) = connect_through(&mut incoming, place, address).await;
@@ -70,11 +70,11 @@ async fn run() {
         assert_eq!(of(&server), OTHER);
         talks(&client, &server).await;
 
-        // Options of a connection that has ended are still there, and of no effect.
+        // After a connection has ended, its options can still be set and read, but have no effect.
         set(&client, Options { receive_buffer: OTHER.receive_buffer, send_buffer: OTHER.send_buffer, ..ONE });
         assert_eq!(of(&client), ONE);
 
-        // The largest values are taken, whatever becomes of them.
+        // The largest values are accepted.
         let socket = tcp(place);
         socket.set_keep_alive_idle_time(u64::MAX).unwrap();
         socket.set_keep_alive_interval(u64::MAX).unwrap();

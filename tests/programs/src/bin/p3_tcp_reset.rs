@@ -1,4 +1,4 @@
-//! A peer that resets the connection is seen by reads, by writes, and by who waits for the end of either.
+//! If the peer resets the connection, reads, writes, and the futures of both halves report it.
 
 use xila_network_programs::p3::*;
 
@@ -8,7 +8,7 @@ const RESET: Result<(), ErrorCode> = Err(ErrorCode::ConnectionReset);
 
 async fn run() {
     for place in places() {
-        // By who reads: the server goes with bytes that nobody has read.
+        // A read reports it: the server is dropped with unread bytes.
         let (client, server) = connected(place).await;
         let (mut received, end) = client.receive();
         let (mut writer, sent) = sending(&client);
@@ -19,11 +19,11 @@ async fn run() {
             drop(server);
             assert_eq!(read.await, (StreamResult::Dropped, Vec::new()));
         }
-        // And, though nothing was written since then, by who waits for the end of what was sent.
+        // The future of the sent data also reports it, though nothing was written since.
         assert_eq!((end.await, sent.await), (RESET, RESET));
         assert!(!writer.write_all(b"too late".to_vec()).await.is_empty(), "written after a reset");
 
-        // By who waits for room to write.
+        // A write that waits for room reports it.
         let (client, server) = connected(place).await;
         let (mut writer, sent) = sending(&client);
         while write_at_once(&mut writer, 50_000).await.is_some() {}
@@ -37,7 +37,8 @@ async fn run() {
         assert_eq!(sent.await, RESET);
         assert_eq!(receive_all(&client).await, (Vec::new(), RESET), "and it stays so");
 
-        // By who has sent all, when the server goes without having read it.
+        // The future of a half that has sent all data reports it, when the server is dropped without having read the
+        // data.
         let (client, server) = connected(place).await;
         assert_eq!(send_all(&client, b"all".to_vec()).await, Ok(()), "it has arrived");
         drop(server);

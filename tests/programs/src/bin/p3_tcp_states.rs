@@ -1,4 +1,5 @@
-//! Every operation of a TCP socket in every state: what is possible works, the rest is `invalid-state` and changes nothing.
+//! Every operation of a TCP socket in every state: operations that are possible work, the others fail with
+//! `invalid-state` and change nothing.
 
 use xila_network_programs::p3::*;
 
@@ -76,7 +77,7 @@ async fn connecting(place: SocketAddr) {
         assert!(!socket.get_is_listening());
         has_no_halves(&socket).await;
         options(&socket);
-        // Nothing of this has disturbed the attempt. It succeeds once there is room.
+        // None of these calls has affected the attempt, which succeeds when there is room.
         assert!(poll_once(&mut connect).await.is_pending());
         incoming.next().await.expect("the first");
         connect.await.unwrap();
@@ -131,7 +132,7 @@ async fn closed(place: SocketAddr) {
     assert_eq!(socket.set_send_buffer_size(9), Err(INVALID));
 }
 
-/// Options are for every state but the closed one.
+/// Options can be set in every state but the closed one.
 fn options(socket: &TcpSocket) {
     socket.set_hop_limit(socket.get_hop_limit().unwrap()).unwrap();
     socket.set_keep_alive_enabled(socket.get_keep_alive_enabled().unwrap()).unwrap();

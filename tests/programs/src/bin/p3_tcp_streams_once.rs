@@ -1,4 +1,4 @@
-//! `send` and `receive` work once for each connection; a second call says so and disturbs nothing.
+//! `send` and `receive` work once for each connection; a second call fails and affects nothing.
 
 use xila_network_programs::p3::*;
 
@@ -21,7 +21,7 @@ async fn run() {
         assert_eq!(received.collect().await, b"");
         assert_eq!((sent.await, end.await), (Ok(()), Ok(())));
 
-        // Not after their end either. The other halves are still there.
+        // A second call fails after the end of the streams too. The other halves still work.
         let (sent, received) = join(send_all(&server, b"back".to_vec()), receive_all(&client)).await;
         assert_eq!((sent, received), (Ok(()), (b"back".to_vec(), Ok(()))));
         has_no_halves(&client).await;

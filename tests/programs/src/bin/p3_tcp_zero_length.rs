@@ -1,4 +1,4 @@
-//! Reads and writes of nothing wait until there is something to read, or room to write, and move nothing.
+//! Reads and writes of zero bytes wait until there are bytes to read, or room to write, and transfer nothing.
 
 use xila_network_programs::p3::*;
 
@@ -28,7 +28,7 @@ async fn run() {
         assert_eq!(received.read(Vec::new()).await.0, StreamResult::Complete(0), "it is still there");
         assert_eq!(read_exactly(&mut received, 10).await, [1; 10]);
 
-        // Nobody reads: the buffers of both ends fill up.
+        // The peer does not read, so the buffers of both ends fill up.
         let mut queued = 0;
         while let Some(length) = write_at_once(&mut writer, 50_000).await {
             queued += length;
@@ -42,7 +42,7 @@ async fn run() {
             assert_eq!(nothing.await.0, StreamResult::Complete(0));
         }
         {
-            // The end is something to read, too.
+            // The end of the stream also completes the read.
             let mut nothing = Box::pin(received.read(Vec::new()));
             assert!(poll_once(&mut nothing).await.is_pending(), "there is nothing to read yet");
             drop(writer);

@@ -1,4 +1,4 @@
-//! A receive that is cancelled loses no datagram, and does no harm to others that wait.
+//! A receive that is cancelled loses no datagram, and does not affect other receives.
 
 use xila_network_programs::p3::*;
 
@@ -16,7 +16,7 @@ async fn run() {
             assert_eq!(second.receive().await, Ok((vec![number], here)));
         }
 
-        // Two wait, one gives up, one datagram comes: the other has it.
+        // Two receives wait, one is cancelled, and the other gets the datagram that arrives.
         for first_gives_up in [true, false] {
             let (mut one, mut other) = (Box::pin(second.receive()), Box::pin(second.receive()));
             assert!(poll_once(&mut one).await.is_pending() && poll_once(&mut other).await.is_pending());
@@ -26,7 +26,7 @@ async fn run() {
             assert_eq!(waiting.await, Ok((b"one".to_vec(), here)));
         }
 
-        // A send that is given up has been done or not; the next one arrives in any case.
+        // A send that is cancelled may have been done or not; the next datagram arrives in any case.
         for turns in 0..5 {
             start_and_cancel(first.send(b"perhaps".to_vec(), Some(there)), turns).await;
             first.send(b"surely".to_vec(), Some(there)).await.unwrap();

@@ -1,4 +1,4 @@
-//! A connected UDP socket hears its peer only, sends to nobody else, and learns that its peer is gone.
+//! A connected UDP socket receives only from its peer, sends only to it, and is told when the peer's port is closed.
 
 use xila_network_programs::p3::*;
 
@@ -14,7 +14,7 @@ async fn run() {
         peer.send(b"peer".to_vec(), Some(here)).await.unwrap();
         assert_eq!(socket.receive().await, Ok((b"peer".to_vec(), there)));
 
-        // With the peer's address or without, but not with another.
+        // A send may give the peer's address or none, but no other address.
         socket.send(b"one".to_vec(), None).await.unwrap();
         socket.send(b"two".to_vec(), Some(there)).await.unwrap();
         let other = socket.send(b"three".to_vec(), Some(elsewhere)).await;
@@ -27,7 +27,7 @@ async fn run() {
             assert_eq!(peer.receive().await, Ok((b"flow".to_vec(), here)));
         }
 
-        // Another peer, then none.
+        // Connect to another peer, then disconnect.
         socket.connect(elsewhere).unwrap();
         peer.send(b"not any more".to_vec(), Some(here)).await.unwrap();
         stranger.send(b"now".to_vec(), Some(here)).await.unwrap();
@@ -38,7 +38,7 @@ async fn run() {
         socket.send(b"somebody".to_vec(), Some(elsewhere)).await.unwrap();
         assert_eq!(stranger.receive().await, Ok((b"somebody".to_vec(), here)));
 
-        // A port where nobody is tells so: who waits, and who sends.
+        // A closed port is reported to a waiting receive, and to a send.
         socket.connect(there).unwrap();
         drop(peer);
         let (heard, sent) = join(socket.receive(), socket.send(b"anybody?".to_vec(), None)).await;

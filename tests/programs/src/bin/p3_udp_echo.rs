@@ -25,7 +25,7 @@ async fn run() {
         }));
         join(serve, ask).await;
 
-        // Several wait in the queue of one socket.
+        // Several datagrams wait in the queue of one socket.
         let (sender, sent_from) = bound_udp(SocketAddr::new(place.ip(), 0));
         for number in 0..20u8 {
             sender.send(vec![number], Some(address)).await.unwrap();

@@ -1,4 +1,4 @@
-//! Datagrams of every size arrive, none included, and what is larger than UDP allows is an error.
+//! Datagrams of every size arrive, including empty ones; a datagram that is larger than UDP allows is an error.
 
 use xila_network_programs::p3::*;
 
@@ -7,7 +7,7 @@ xila_network::main!(run);
 async fn run() {
     for place in places() {
         let ((first, here), (second, there)) = (bound_udp(place), bound_udp(SocketAddr::new(place.ip(), 0)));
-        // The length field of the header has room for 65,535 bytes, itself included for IPv4.
+        // The IP header's length field allows 65,535 bytes, which include the header itself in IPv4.
         let largest = either(place, 65_507, 65_527);
         for length in [0, 1, 2, 512, 1_472, 1_473, 9_000, largest - 1, largest] {
             let data = pattern(41, length);

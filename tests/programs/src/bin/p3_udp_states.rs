@@ -1,4 +1,4 @@
-//! Every operation of a UDP socket in every state, and what it can be bound to.
+//! Every operation of a UDP socket in every state, and the addresses to which it can be bound.
 
 use xila_network_programs::p3::*;
 
@@ -24,7 +24,7 @@ async fn unbound(place: SocketAddr) {
     assert_eq!(socket.get_remote_address(), Err(INVALID));
     assert_eq!(socket.disconnect(), Err(INVALID));
     assert_eq!(socket.receive().await, Err(INVALID));
-    // What cannot be sent does not bind it either.
+    // A send that fails does not bind the socket.
     assert_eq!(socket.send(b"whither?".to_vec(), None).await, Err(ErrorCode::InvalidArgument));
     for text in wrong_remotes(place) {
         assert_eq!(socket.connect(at(text)), Err(ErrorCode::InvalidArgument), "{text}");

@@ -1,9 +1,10 @@
-//! Computes for a while without ever waiting, and says when it is done: the host must go on serving others meanwhile.
+//! Computes for a while without waiting, and prints when it is done: the host must serve other programs meanwhile.
 //!
-//! Takes the number of milliseconds to spin for (default 1500), unlike the other programs.
+//! Unlike the other programs, it takes the number of milliseconds to spin as its argument (default 1500).
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};
+
 use xila_network_programs::pattern;
 
 xila_network::main!(run);
@@ -13,7 +14,7 @@ async fn run() {
     let start = Instant::now();
     let mut rounds = 0u64;
     while start.elapsed() < Duration::from_millis(milliseconds) {
-        // Long enough between two looks at the clock that no call to the host serves as a pause.
+        // The work between two reads of the clock is long enough that the calls to the host do not serve as pauses.
         for seed in 0..200 {
             black_box(pattern(black_box(seed), 16 * 1024));
         }

@@ -1,7 +1,8 @@
-//! `std::net`: names and literals become addresses, and names that nobody knows do not.
+//! `std::net`: known names and literals resolve to addresses, and unknown names do not.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
+
 use xila_network_programs::std_net::{each_family, listener};
 
 fn main() {
@@ -22,7 +23,7 @@ fn main() {
         resolve(malformed).expect_err(malformed);
     }
 
-    // A name is connected to address by address, so it does not matter which family the server has.
+    // The addresses of a name are tried in turn, so the family of the server does not matter.
     each_family(|host| {
         let (listener, there) = listener(host);
         let mut client = TcpStream::connect(("localhost", there.port())).expect("a connection");

@@ -1,10 +1,11 @@
-//! `std::net`, the other end of a large flow: `std_tcp_client ADDRESS:PORT BYTES` waits for the server to be there, sends
-//! BYTES bytes, compares their sum with what the server says, and receives as many.
+//! `std::net`, the client of a large transfer: `std_tcp_client ADDRESS:PORT BYTES` waits until the server listens,
+//! sends BYTES bytes, compares their sum with the server's answer, and receives the same number of bytes.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::Duration;
 use std::{env, thread};
+
 use xila_network_programs::std_net::{bytes_at, expect_end};
 
 fn main() {

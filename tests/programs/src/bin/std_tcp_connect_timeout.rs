@@ -1,12 +1,13 @@
-//! `std::net`: connecting with a limit on its time: `std_tcp_connect_timeout [ADDRESS:PORT]`, an address where nobody
-//! answers.
+//! `std::net`: connecting with a timeout. `std_tcp_connect_timeout [ADDRESS:PORT]` takes an address that does not
+//! answer.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
+
 use xila_network_programs::std_net::{each_family, listener, unused};
 
-/// Only a mistake takes so long.
+/// A timeout that expires only if something is wrong.
 const LONG: Duration = Duration::from_secs(50);
 
 fn main() {
@@ -31,7 +32,8 @@ fn main() {
     }
 }
 
-/// wasi-libc's `poll` does not tell a connection that failed from one that stands: it is asked for its error.
+/// Connects with a timeout. wasi-libc's `poll` does not distinguish a failed connection from an established one, so the
+/// socket's error is queried.
 fn connect(address: SocketAddr, limit: Duration) -> io::Result<TcpStream> {
     let stream = TcpStream::connect_timeout(&address, limit)?;
     match stream.take_error()? {

@@ -1,7 +1,9 @@
-//! `std::net`: a connection to one's own listener carries data both ways, and its ends know each other.
+//! `std::net`: a connection to the program's own listener carries data in both directions, and both ends report each
+//! other's addresses.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
+
 use xila_network_programs::std_net::{each_family, listener};
 
 fn main() {
@@ -28,14 +30,14 @@ fn main() {
         client.read_exact(&mut answer).expect("read");
         assert_eq!(&answer, b"an answer");
 
-        // An end that is dropped ends the connection, and stays ended.
+        // Dropping one end ends the connection, and the end of file stays.
         drop(server);
         for _ in 0..2 {
             assert_eq!(client.read(&mut answer).expect("an end"), 0);
         }
     });
 
-    // A listener on all addresses is reached by the loopback's.
+    // A listener on the unspecified address is reached by the loopback address.
     for any in ["0.0.0.0:0", "[::]:0"] {
         let listener = TcpListener::bind(any).expect("a listener");
         let port = listener.local_addr().expect("an address").port();

@@ -1,7 +1,8 @@
-//! `std::net`: many connections in sequence, and some at once.
+//! `std::net`: many connections in sequence, and several at once.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+
 use xila_network_programs::std_net::{each_family, expect_end, listener};
 
 fn main() {
@@ -23,7 +24,7 @@ fn main() {
         for (number, client) in (0_u32..).zip(&mut clients) {
             client.write_all(&number.to_le_bytes()).expect("written");
         }
-        // Each is told by its peer which it is, whatever order they were accepted in.
+        // Each server end learns from its peer which connection it is, in whatever order they were accepted.
         for server in &mut servers {
             let mut received = [0; 4];
             server.read_exact(&mut received).expect("read");

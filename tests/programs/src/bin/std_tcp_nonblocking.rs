@@ -1,7 +1,8 @@
-//! `std::net` without blocking: what cannot go on says so, and goes on later.
+//! `std::net` in non-blocking mode: an operation that would block says so, and can be repeated later.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
+
 use xila_network_programs::std_net::{bytes_at, connected, each_family, listener, transfer};
 
 const LENGTH: u64 = 4_000_000;
@@ -13,7 +14,7 @@ fn main() {
         let early = listener.accept().expect_err("nobody has connected");
         assert_eq!(early.kind(), ErrorKind::WouldBlock, "{early}");
         let _client = TcpStream::connect(address).expect("a connection");
-        // The client is told that it is connected before the server is, if only by a moment.
+        // The client may be connected slightly before the listener has the connection.
         let _server = loop {
             match listener.accept() {
                 Ok((server, _)) => break server,
@@ -27,7 +28,7 @@ fn main() {
         let early = server.read(&mut buffer).expect_err("nothing was sent");
         assert_eq!(early.kind(), ErrorKind::WouldBlock, "{early}");
 
-        // Until it is full, which it is at some point.
+        // Write until the buffers are full.
         client.set_nonblocking(true).expect("without blocking");
         let chunk = bytes_at(0, 256 * 200);
         let mut sent = 0;
@@ -42,7 +43,7 @@ fn main() {
         assert_eq!(full.kind(), ErrorKind::WouldBlock, "{full}");
         assert_ne!(sent, 0);
 
-        // All of it comes, and nothing else.
+        // Exactly the written bytes arrive.
         server.set_nonblocking(false).expect("with blocking");
         let mut received = 0;
         while received < sent {
@@ -59,7 +60,7 @@ fn main() {
         assert_eq!(empty.kind(), ErrorKind::WouldBlock, "{empty}");
         server.set_nonblocking(false).expect("with blocking");
 
-        // There is room again, both ways.
+        // There is room again, in both directions.
         transfer(&client, &server, LENGTH);
         transfer(&server, &client, LENGTH);
     });

@@ -1,4 +1,4 @@
-//! `std::net`: the options that it has for TCP on `wasm32-wasip2` can be set and are read back.
+//! `std::net`: the TCP options that it supports on `wasm32-wasip2` can be set and read back.
 
 use xila_network_programs::std_net::{connected, each_family, listener};
 
@@ -15,7 +15,7 @@ fn main() {
         let (listener, _) = listener(host);
         assert!(listener.take_error().expect("asked").is_none());
 
-        // `std` knows the hop limit only by the name that it has in IPv4.
+        // `std` has only the IPv4 option of the hop limit, `ttl`.
         if host.is_ipv4() {
             assert_ne!(client.ttl().expect("read"), 0);
             for ttl in [1, 64, 255] {

@@ -1,7 +1,8 @@
-//! `std::net`: a port belongs to one listener at a time, and is free again as soon as that one is gone.
+//! `std::net`: a port belongs to one listener at a time, and is free again as soon as the listener is dropped.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
+
 use xila_network_programs::std_net::{each_family, listener};
 
 fn main() {
@@ -10,7 +11,7 @@ fn main() {
         let error = TcpListener::bind(address).expect_err("it is taken");
         assert_eq!(error.kind(), ErrorKind::AddrInUse, "{error}");
 
-        // The end that closes first keeps the connection in TIME-WAIT; here it is the server's, with the listener's port.
+        // The end that closes first enters TIME-WAIT; here it is the server's end, which has the listener's port.
         let mut client = TcpStream::connect(address).expect("a connection");
         let (mut server, _) = first.accept().expect("an accepted connection");
         server.write_all(b"goodbye").expect("written");
@@ -24,7 +25,7 @@ fn main() {
         let second = TcpListener::bind(address).expect("free again, in spite of TIME-WAIT");
         let _client = TcpStream::connect(address).expect("a connection");
         let (_server, _) = second.accept().expect("an accepted connection");
-        // An established connection does not keep the port from the next listener either.
+        // An established connection does not prevent the next listener from using the port either.
         drop(second);
         TcpListener::bind(address).expect("free again, in spite of a connection");
     });

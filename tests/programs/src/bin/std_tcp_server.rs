@@ -1,9 +1,10 @@
-//! `std::net`, one end of a large flow: `std_tcp_server ADDRESS:PORT BYTES [CONNECTIONS]` takes BYTES bytes of each
-//! connection, says what their sum is, and sends as many back.
+//! `std::net`, the server of a large transfer: `std_tcp_server ADDRESS:PORT BYTES [CONNECTIONS]` receives BYTES bytes
+//! on each connection, answers with their sum, and sends the same number of bytes back.
 
 use std::env;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener};
+
 use xila_network_programs::std_net::bytes_at;
 
 fn main() {

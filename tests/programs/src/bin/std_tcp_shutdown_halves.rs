@@ -1,10 +1,11 @@
-//! `std::net`: each direction ends by itself, and what was written before its end arrives.
+//! `std::net`: each direction ends separately, and all bytes that were written before its end arrive.
 
 use std::io::{Read, Write};
 use std::net::Shutdown;
+
 use xila_network_programs::std_net::{bytes_at, connected, each_family, expect_end, transfer};
 
-/// Fits into the buffers while nobody reads.
+/// A number of bytes that fits into the buffers while the peer does not read.
 const LENGTH: usize = 30_000;
 
 fn main() {
@@ -19,7 +20,7 @@ fn main() {
         server.read_to_end(&mut received).expect("read");
         assert!(received == data, "{} bytes of {LENGTH}", received.len());
 
-        // The other half goes on as if nothing were, for more than what lay in a buffer.
+        // The other half still works, for more bytes than fit into a buffer.
         transfer(&server, &client, 2_000_000);
         server.write_all(&data).expect("written");
         server.shutdown(Shutdown::Write).expect("shut down");
@@ -29,7 +30,7 @@ fn main() {
         expect_end(&client);
         expect_end(&server);
 
-        // What is under way when both halves are shut down, or when the end is dropped, is not lost.
+        // Bytes in flight are not lost when both halves are shut down or the end is dropped.
         let (mut client, mut server) = connected(host);
         client.write_all(&data).expect("written");
         client.shutdown(Shutdown::Both).expect("shut down");

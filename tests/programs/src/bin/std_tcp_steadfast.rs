@@ -1,18 +1,20 @@
 //! `std::net`, a client that does not give up: `std_tcp_steadfast ADDRESS:PORT SECONDS PAUSE SEED` connects to an echo
-//! server again and again for so long, with PAUSE milliseconds in between, whatever becomes of the link and of the server. A connection may fail, but what it
-//! brings back is what was sent, in order. It says how many exchanges were whole, and how many were broken off.
+//! server again and again for SECONDS seconds, with PAUSE milliseconds in between, whatever happens to the link and to
+//! the server. A connection may fail, but the bytes that come back must be those that were sent, in order. It prints
+//! how many exchanges were complete, and how many were broken off.
 
 use std::io::{Error, ErrorKind, Read, Result, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 use std::{env, thread};
+
 use xila_network_programs::pattern;
 
-/// What one exchange sends, and how much of it before the answer is waited for.
+/// The bytes that one exchange sends, and how many of them are sent before the client waits for the answer.
 const LENGTH: usize = 20_000;
 const PIECE: usize = 5000;
 
-/// A server that is silent for so long is given up.
+/// A connection is given up if the server is silent for this time.
 const PATIENCE: Duration = Duration::from_secs(10);
 const LOOK: Duration = Duration::from_millis(20);
 
@@ -57,7 +59,7 @@ fn exchange(address: SocketAddr, data: &[u8]) -> Result<()> {
     Ok(())
 }
 
-/// Tries again while it would block.
+/// Repeats an operation while it would block, until the patience is over.
 fn within(mut attempt: impl FnMut() -> Result<usize>) -> Result<usize> {
     let end = Instant::now() + PATIENCE;
     loop {

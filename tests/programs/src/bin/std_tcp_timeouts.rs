@@ -1,7 +1,8 @@
-//! `std::net`: reading and writing give up after the time that they are given, and can be tried again.
+//! `std::net`: reads and writes fail after their timeout, and can be repeated.
 
 use std::io::{ErrorKind, Read, Write};
 use std::time::Duration;
+
 use xila_network_programs::std_net::{connected, each_family, expect_end};
 
 /// wasi-libc's number for an option that it does not have.
@@ -27,7 +28,7 @@ fn main() {
         assert!(matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut), "{error}");
 
         client.write_all(b"late").expect("written");
-        // With a limit that only a mistake reaches.
+        // With a timeout that expires only if something is wrong.
         server.set_read_timeout(Some(Duration::from_secs(50))).expect("set");
         server.read_exact(&mut buffer[..4]).expect("read");
         assert_eq!(&buffer[..4], b"late");
@@ -46,7 +47,7 @@ fn main() {
             assert!(sent < 1 << 30, "it is never full");
         };
         assert!(matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut), "{error}");
-        // Only what was counted as written was sent, and all of that.
+        // Exactly the bytes that were reported as written were sent.
         let mut received = 0;
         while received < sent {
             let count = server.read(&mut buffer).expect("read");

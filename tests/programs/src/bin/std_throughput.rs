@@ -1,7 +1,7 @@
-//! Measures sockets with the standard library alone, two of these against one another: what any program does that has
-//! never heard of the network it runs on. The example `throughput` of the guest crate does the same with that crate's.
+//! Measures sockets between two instances of this program, with the standard library alone, as an unmodified program
+//! would use them. The example `throughput` of the guest crate does the same with that crate's sockets.
 //!
-//! The first of each pair serves one peer and ends with it.
+//! The first mode of each pair is a server for one peer, and ends with it.
 
 use std::env;
 use std::error::Error;
@@ -20,11 +20,11 @@ const USAGE: &str = "usage: std_throughput sink ADDRESS:PORT
        std_throughput udp-pong ADDRESS:PORT
        std_throughput udp-ping ADDRESS:PORT COUNT [--size BYTES] [--wait SECONDS]";
 
-/// What is read at once.
+/// The number of bytes of one read.
 const CHUNK: usize = 64 * 1024;
-/// How long a server is given that is not there yet, before it is tried again.
+/// How long to wait before the next attempt to reach a server that does not listen yet.
 const PAUSE: Duration = Duration::from_millis(20);
-/// What a connection or datagram of one byte says.
+/// The byte of a one-byte connection or datagram: more follow, or it was the last.
 const MORE: u8 = b'+';
 const LAST: u8 = b'.';
 
@@ -40,7 +40,7 @@ fn main() {
     }
 }
 
-/// The mode, its address and count, and the options.
+/// The command line: the mode, its address and count, and the options.
 struct Arguments {
     mode: String,
     address: SocketAddr,
@@ -52,7 +52,7 @@ struct Arguments {
 }
 
 impl Arguments {
-    /// `None` where a word is missing, unknown or one too many.
+    /// Parses the command line. `None` if an argument is missing, unknown or unexpected.
     fn read(words: &[String]) -> Option<Self> {
         let (mode, words) = words.split_first()?;
         let (address, mut words) = words.split_first()?;
@@ -102,7 +102,7 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
 fn sink(mut stream: &TcpStream) -> io::Result<()> {
     let mut buffer = vec![0; CHUNK];
     let mut total = stream.read(&mut buffer)? as u64;
-    // From the first bytes on, so that what the source waited for does not count.
+    // The time counts from the first bytes on, so that the source's wait for the connection is not included.
     let start = Instant::now();
     loop {
         match stream.read(&mut buffer)? {
@@ -126,7 +126,7 @@ fn source(mut stream: &TcpStream, time: Duration, chunk: usize) -> io::Result<()
         }
     }
     stream.shutdown(Shutdown::Write)?;
-    // The peer's end: it has read everything.
+    // The peer's FIN shows that it has read everything.
     expect_end(stream)?;
     report_bytes("sent", total, start.elapsed());
     Ok(())
@@ -158,7 +158,7 @@ fn ping(mut stream: &TcpStream, count: usize, size: usize) -> io::Result<()> {
     Ok(())
 }
 
-/// Answers one byte on each connection and ends it, until the byte says that there is no further one.
+/// Answers one byte on each connection and closes it, until a byte says that its connection was the last.
 fn accept(address: SocketAddr) -> io::Result<()> {
     let listener = TcpListener::bind(address)?;
     let mut byte = [MORE];
@@ -170,7 +170,7 @@ fn accept(address: SocketAddr) -> io::Result<()> {
     Ok(())
 }
 
-/// Makes connections one after another: a byte there, a byte back, the server's end.
+/// Makes connections one after another; each sends a byte, receives a byte, and waits for the server's FIN.
 fn connect(arguments: &Arguments) -> io::Result<()> {
     let use_up = |mut stream: &TcpStream, byte: u8| {
         stream.write_all(&[byte])?;
@@ -193,7 +193,7 @@ fn connect(arguments: &Arguments) -> io::Result<()> {
     Ok(())
 }
 
-/// Sends every datagram back, until it has sent back the last one: a single byte that says so.
+/// Returns every datagram to its sender, up to the last one, which is the single byte `LAST`.
 fn udp_pong(address: SocketAddr) -> io::Result<()> {
     let socket = UdpSocket::bind(address)?;
     let mut buffer = vec![0; CHUNK];
@@ -221,7 +221,7 @@ fn udp_ping(arguments: &Arguments) -> io::Result<()> {
     for _ in 0..count {
         let start = Instant::now();
         socket.send(&message)?;
-        // An answer to a greeting that came late is one byte of another kind.
+        // A late answer to a greeting is a single byte of another value, and is skipped.
         while socket.recv(&mut answer)? != size || answer[0] != message[0] {}
         times.push(start.elapsed());
     }
@@ -236,7 +236,7 @@ fn greet(socket: &UdpSocket, patience: Duration) -> io::Result<()> {
     socket.set_nonblocking(true)?;
     let start = Instant::now();
     loop {
-        // Where nobody listens yet, the one or the other may say so.
+        // If the server does not listen yet, the send or the receive may report it.
         let answer = socket.send(&[MORE]).and_then(|_| {
             sleep(PAUSE);
             socket.recv(&mut [0])
@@ -249,7 +249,7 @@ fn greet(socket: &UdpSocket, patience: Duration) -> io::Result<()> {
     }
 }
 
-/// Whether it may mean no more than that the server is not there yet.
+/// Whether the error may only mean that the server does not listen yet.
 fn absent(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::ConnectionRefused | ErrorKind::ConnectionReset | ErrorKind::WouldBlock)
 }

@@ -1,7 +1,8 @@
-//! `std::net`: a connected UDP socket hears its peer only, and hears that nobody is there.
+//! `std::net`: a connected UDP socket receives only from its peer, and is told when the peer's port is closed.
 
 use std::io::ErrorKind;
 use std::net::UdpSocket;
+
 use xila_network_programs::std_net::each_family;
 
 fn main() {
@@ -27,20 +28,20 @@ fn main() {
         assert_eq!(socket.recv(&mut buffer).expect("received"), 13);
         assert_eq!(&buffer[..13], b"from the peer");
 
-        // Connected anew, it hears whom it did not hear before, and no longer whom it heard.
+        // Connected to another peer, it receives from the new peer and no longer from the old one.
         socket.connect(address(&other)).expect("connected");
         peer.send_to(b"no longer the peer", here).expect("sent");
         other.send_to(b"the new peer", here).expect("sent");
         assert_eq!(socket.recv_from(&mut buffer).expect("received"), (12, address(&other)));
         assert_eq!(&buffer[..12], b"the new peer");
 
-        // What tells that nobody is there comes after the first datagram was sent: receiving is where it is heard.
+        // The ICMP error comes after the first datagram was sent, so a receive reports it.
         let nobody = address(&bind());
         socket.connect(nobody).expect("connected");
         assert_eq!(socket.send(b"anybody?").expect("sent"), 8);
         let error = socket.recv(&mut buffer).expect_err("nobody is there");
         assert_eq!(error.kind(), ErrorKind::ConnectionRefused, "{error}");
-        // It is told once, and the socket is as good as before.
+        // The error is reported once, and the socket still works.
         socket.connect(address(&peer)).expect("connected");
         assert_eq!(socket.send(b"again").expect("sent"), 5);
         assert_eq!(peer.recv_from(&mut buffer).expect("received"), (5, here));

@@ -2,6 +2,7 @@
 
 use std::io::ErrorKind;
 use std::net::UdpSocket;
+
 use xila_network_programs::std_net::{bytes_at, each_family};
 
 fn main() {
@@ -29,7 +30,7 @@ fn main() {
             assert!(buffer[..count] == data, "other bytes");
         }
 
-        // What is sent in one go is received one by one, in order: nothing is between them to reorder it.
+        // Datagrams that are sent at once are received one by one, in order: the loopback does not reorder.
         for number in 0..20_u8 {
             client.send_to(&[number], there).expect("sent");
         }

@@ -1,6 +1,7 @@
-//! `std::net`: datagrams of no byte and of as many as there can be, buffers that are too short, and too much.
+//! `std::net`: empty datagrams and the largest ones, buffers that are too short, and datagrams that are too large.
 
 use std::net::UdpSocket;
+
 use xila_network_programs::std_net::{bytes_at, each_family};
 
 fn main() {
@@ -14,7 +15,7 @@ fn main() {
         assert_eq!(sender.send_to(&[], there).expect("sent"), 0);
         assert_eq!(receiver.recv_from(&mut buffer).expect("received"), (0, here));
 
-        // The length field of the header has room for 65,535 bytes, itself included for IPv4.
+        // The IP header's length field allows 65,535 bytes, which include the header itself in IPv4.
         let largest = if host.is_ipv4() { 65_507 } else { 65_527 };
         for length in [1473, 9000, largest] {
             let data = bytes_at(3, length);
@@ -23,12 +24,12 @@ fn main() {
             assert!(buffer[..length] == data, "other bytes");
         }
 
-        // More than UDP's own length can say.
+        // More than UDP's own length field allows.
         for length in [65_528, 70_000] {
             assert!(sender.send_to(&buffer[..length], there).is_err(), "{length} bytes were sent");
         }
 
-        // What does not fit into the buffer is gone; the next datagram is whole.
+        // Bytes that do not fit into the buffer are lost; the next datagram is complete.
         let data = bytes_at(5, 1000);
         sender.send_to(&data, there).expect("sent");
         sender.send_to(b"next", there).expect("sent");
@@ -37,7 +38,7 @@ fn main() {
         assert_eq!(receiver.recv_from(&mut buffer[..10]).expect("received"), (4, here));
         assert_eq!(&buffer[..4], b"next");
 
-        // No room at all takes the datagram all the same.
+        // An empty buffer also consumes the datagram.
         sender.send_to(&data, there).expect("sent");
         sender.send_to(b"next", there).expect("sent");
         assert_eq!(receiver.recv_from(&mut []).expect("received"), (0, here));

@@ -1,7 +1,8 @@
-//! Arguments that cannot be are errors; they trap nothing and leave nothing behind.
+//! Invalid arguments are errors; they cause no traps and leave nothing behind.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
+
 use xila_network_programs::*;
 
 xila_network::main!(run);
@@ -13,7 +14,7 @@ async fn run() {
         bad_remotes(place).await;
         bad_options(place, address).await;
         bad_listeners(place);
-        // After all that, the listener and the ports are as they were.
+        // After all of this, the listener and the ports still work.
         let (client, accepted) = join(TcpStream::connect(address), listener.accept()).await;
         assert_eq!(accepted.unwrap().1, client.unwrap().local_addr());
     }
@@ -69,10 +70,10 @@ async fn bad_options(place: SocketAddr, address: SocketAddr) {
     let nowhere = ConnectOptions { interface: Some("no such interface".into()), ..ConnectOptions::default() };
     assert_eq!(TcpStream::connect_with(address, &nowhere).await.unwrap_err(), Error::NotFound);
 
-    // More than anybody has is cut down, or refused for its size, but no disaster.
+    // Sizes larger than any memory are reduced or refused, without further harm.
     let huge = Some(u64::MAX);
     let tcp = TcpOptions { receive_buffer: huge, send_buffer: huge, ..TcpOptions::default() };
-    // A listener of its own: where the connection comes about, it waits there to be accepted.
+    // A separate listener: if the connection is established, it waits there to be accepted.
     let listener = TcpListener::bind((place.ip(), 0)).unwrap();
     match TcpStream::connect_with(listener.local_addr(), &ConnectOptions { tcp, ..ConnectOptions::default() }).await {
         Ok(stream) => assert_eq!(stream.receive_buffer(), u64::MAX),

@@ -1,4 +1,4 @@
-//! An accept that is given up loses no connection, and does no harm to others that wait.
+//! An accept that is cancelled loses no connection, and does not affect other accepts.
 
 use xila_network_programs::*;
 
@@ -15,7 +15,8 @@ async fn run() {
         assert_eq!(peer, client.local_addr());
         drop((client, server));
 
-        // Given up at every moment while a connection comes in: it must be there afterwards.
+        // The accept is cancelled at every moment while a connection arrives: the connection must be available
+        // afterwards.
         for turns in 0..20 {
             let (early, client) = join(start_and_cancel(listener.accept(), turns), TcpStream::connect(address)).await;
             let mut client = client.unwrap();
@@ -28,7 +29,7 @@ async fn run() {
             server.read_exact(&mut [0; 1]).await.unwrap();
         }
 
-        // Two wait, one gives up, one connection comes: the other has it.
+        // Two accepts wait, one is cancelled, and the other gets the connection that arrives.
         let (given_up, accepted, client) = {
             let both = join(start_and_cancel(listener.accept(), 1), listener.accept());
             let ((given_up, accepted), client) = join(both, TcpStream::connect(address)).await;

@@ -1,4 +1,4 @@
-//! Reads that are given up at any moment lose no byte, whichever kind of read comes next.
+//! Reads that are cancelled at any moment lose no byte, whichever kind of read comes next.
 
 use xila_network_programs::*;
 
@@ -18,7 +18,7 @@ async fn run() {
 async fn write(mut stream: TcpStream, data: &[u8]) {
     for (number, piece) in data.chunks(1_009).enumerate() {
         stream.write_all(piece).await.unwrap();
-        // Now and then the reader finds nothing and waits.
+        // Sometimes the reader finds no bytes and waits.
         for _ in 0..number % 4 {
             yield_now().await;
         }
@@ -47,7 +47,7 @@ async fn read(mut stream: TcpStream) -> Vec<u8> {
     received
 }
 
-/// A buffer that holds something already, which must not be taken for what arrives.
+/// A buffer that already holds bytes, which must not be mistaken for received bytes.
 fn prefilled() -> Vec<u8> {
     let mut buffer = Vec::with_capacity(905);
     buffer.extend_from_slice(b"-----");

@@ -1,4 +1,4 @@
-//! A write that is given up and repeated sends its bytes once.
+//! A write that is cancelled and repeated sends its bytes once.
 
 use xila_network_programs::*;
 

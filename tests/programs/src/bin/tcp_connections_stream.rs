@@ -1,4 +1,4 @@
-//! A listener's stream of connections gives each connection once, beside accept.
+//! A listener's stream of connections and `accept`, used together, return each connection once.
 
 use xila_network_programs::*;
 

@@ -1,4 +1,4 @@
-//! Sockets that are dropped make room for others: many thousands in turn, on few ports.
+//! Sockets that are dropped make room for others: many thousands are made in turn, on few ports.
 
 use xila_network_programs::*;
 
@@ -26,12 +26,12 @@ async fn run() {
         }
         drop(listener);
 
-        // One port, again and again: whoever had it before is gone.
+        // One port is bound again and again, after its previous socket was dropped.
         for _ in 0..1000 {
             drop(TcpListener::bind(address).unwrap());
             drop(UdpSocket::bind(address).unwrap());
         }
-        // A connection attempt that is given up leaves its port.
+        // A connection attempt that is cancelled releases its port.
         let listener = TcpListener::bind(address).unwrap();
         for turns in 0..200 {
             drop(start_and_cancel(TcpStream::connect(address), turns % 4).await);

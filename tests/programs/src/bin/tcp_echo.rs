@@ -1,4 +1,4 @@
-//! What one end writes, the other reads, in both directions; the addresses of both ends agree.
+//! Each end reads the bytes that the other end writes, in both directions; the addresses of both ends agree.
 
 use xila_network_programs::*;
 

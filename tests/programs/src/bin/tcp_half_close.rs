@@ -1,4 +1,4 @@
-//! Each end may stop sending and go on receiving.
+//! Each end may stop sending and continue to receive.
 
 use xila_network_programs::*;
 

@@ -1,4 +1,4 @@
-//! Several MiB arrive whole and in order, both ways at once, by either way of reading and writing.
+//! Several MiB arrive complete and in order, in both directions at once, with either kind of read and write.
 
 use xila_network_programs::*;
 
@@ -23,7 +23,7 @@ async fn run() {
 }
 
 async fn write_copied(mut stream: WriteHalf, data: &[u8]) {
-    // Pieces of odd sizes, so that they never fall together with anybody's buffers.
+    // Pieces of odd sizes, which never coincide with the sizes of buffers.
     for piece in data.chunks(70_001) {
         stream.write_all(piece).await.unwrap();
     }

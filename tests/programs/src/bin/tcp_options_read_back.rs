@@ -1,6 +1,7 @@
-//! Options are what they were set to, on the side that connects and on the side that accepts.
+//! Options read back as they were set, on the connecting and on the accepting side.
 
 use std::time::Duration;
+
 use xila_network_programs::*;
 
 xila_network::main!(run);
@@ -30,7 +31,7 @@ async fn run() {
             assert_eq!(stream.hop_limit(), 33);
             assert_eq!(stream.user_timeout(), options.user_timeout);
             assert_eq!(stream.linger(), Duration::from_secs(7));
-            // The loopback loses nothing and would have none.
+            // The default on the loopback, which loses nothing, would be none.
             assert_eq!(stream.congestion(), CongestionControl::Cubic);
 
             stream.set_nodelay(false).unwrap();
@@ -45,7 +46,7 @@ async fn run() {
             assert_eq!(stream.linger(), Duration::ZERO);
         }
 
-        // What was asked for is what the connection has on this side, too.
+        // The connecting side also has the requested options.
         let local = unused_port(place);
         let connect = ConnectOptions { local: Some(local), ..ConnectOptions::default() };
         let (client, server) =

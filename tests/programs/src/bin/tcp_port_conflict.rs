@@ -1,6 +1,8 @@
-//! A port belongs to one listener at a time, wildcard listeners included, and is free again once it is dropped.
+//! A port belongs to one listener at a time, wildcard listeners included, and is free again when the listener is
+//! dropped.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
 use xila_network_programs::*;
 
 xila_network::main!(run);
@@ -14,10 +16,10 @@ async fn run() {
         let wildcard: IpAddr =
             if place.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
         assert_eq!(TcpListener::bind((wildcard, address.port())).unwrap_err(), Error::AddressInUse);
-        // UDP's ports are others.
+        // UDP ports are separate.
         drop(UdpSocket::bind(address).unwrap());
 
-        // A connection that this listener accepted does not hold the port, not even in TIME-WAIT.
+        // A connection that this listener accepted does not occupy the port, not even in TIME-WAIT.
         let (client, accepted) = join(TcpStream::connect(address), listener.accept()).await;
         let (client, (mut server, _)) = (client.unwrap(), accepted.unwrap());
         drop(listener);

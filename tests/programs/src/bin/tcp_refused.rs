@@ -1,4 +1,4 @@
-//! Connecting to a port where nobody listens is refused.
+//! Connecting to a port on which no socket listens is refused.
 
 use xila_network_programs::*;
 

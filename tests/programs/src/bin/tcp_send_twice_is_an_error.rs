@@ -1,6 +1,6 @@
-//! The streams of a connection can be taken once: a second `send` or `receive` is an error and disturbs nothing.
+//! The streams of a connection can be taken once: a second `send` or `receive` is an error and affects nothing.
 //!
-//! `TcpStream` cannot do that, so this program uses the WIT package as it is.
+//! `TcpStream` does not allow a second call, so this program uses the WIT package directly.
 
 use wit_bindgen::StreamResult;
 use xila_network_programs::places;

@@ -1,14 +1,15 @@
-//! A connection tells what it has carried and how it sends, and has the congestion control that was chosen for it.
+//! A connection reports its statistics, and uses the congestion control that was chosen for it.
 
 use std::time::Duration;
+
 use xila_network_programs::*;
 
 xila_network::main!(run);
 
-/// More than any peer's window: nothing limits what is in flight.
+/// A window larger than any peer's, which does not limit the data in flight.
 const UNLIMITED: u64 = 1 << 30;
 
-/// More than one window, so that acknowledgements go to and fro.
+/// More than one window, so that acknowledgements are needed.
 const BYTES: usize = 3 << 20;
 
 async fn run() {
@@ -65,7 +66,7 @@ async fn carry(place: SocketAddr, congestion: Option<CongestionControl>) {
     let receiver = server.statistics();
     assert_eq!((receiver.bytes_sent, receiver.bytes_received), (0, BYTES as u64));
 
-    // What was carried is remembered.
+    // The totals remain after the end of the connection.
     client.abort();
     assert_eq!(client.state(), TcpState::Closed);
     let ended = client.statistics();

@@ -1,7 +1,7 @@
-//! A read or write of a connection's stream that is cancelled at once has moved nothing, and a read or write of nothing
-//! waits until there is something, or room for something.
+//! A read or write of a connection's stream that is cancelled at once has transferred nothing, and a read or write of
+//! zero bytes waits until there are bytes, or room for bytes.
 //!
-//! `TcpStream` goes on with what was given up, so this program uses the WIT package as it is.
+//! `TcpStream` continues operations whose future was dropped, so this program uses the WIT package directly.
 
 use wit_bindgen::{StreamReader, StreamResult, StreamWriter};
 use xila_network_programs::raw::{connected, wit_stream};
@@ -27,7 +27,7 @@ async fn run() {
         assert_eq!((result, bytes), (StreamResult::Complete(10), vec![1; 10]));
         assert!(cancelled_read(&mut received).await);
 
-        // Nobody reads: the buffers of both ends fill up, to the byte that the writes say.
+        // The peer does not read, so the buffers of both ends fill up, by exactly the bytes that the writes report.
         let mut queued = 0;
         while let Some(length) = write_at_once(&mut writer, 50_000).await {
             queued += length;
@@ -53,13 +53,13 @@ async fn run() {
     }
 }
 
-/// Starts a read and cancels it; whether it had to be cancelled, and took nothing.
+/// Starts a read and cancels it; returns whether it had to be cancelled and read nothing.
 async fn cancelled_read(stream: &mut StreamReader<u8>) -> bool {
     let mut read = Box::pin(stream.read(Vec::with_capacity(100)));
     poll_once(&mut read).await.is_pending() && read.as_mut().cancel() == (StreamResult::Cancelled, Vec::new())
 }
 
-/// Writes as much of so many bytes as the host takes at once. `None` if it takes none: the write was cancelled.
+/// Writes as many of `length` bytes as the host takes at once. `None` if it takes none: then the write was cancelled.
 async fn write_at_once(stream: &mut StreamWriter<u8>, length: usize) -> Option<usize> {
     let mut write = Box::pin(stream.write(vec![2; length]));
     let (result, rest) = match poll_once(&mut write).await {

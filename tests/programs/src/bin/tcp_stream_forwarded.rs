@@ -1,7 +1,7 @@
-//! What one connection receives is another one's to send, without passing through the program; the connections live on
-//! in their streams when their handles are dropped.
+//! The stream of received bytes of one connection can be given to another connection to send, without passing through
+//! the program. The connections continue to exist in their streams when their handles are dropped.
 //!
-//! `TcpStream` keeps its streams, so this program uses the WIT package as it is.
+//! `TcpStream` keeps its streams to itself, so this program uses the WIT package directly.
 
 use xila_network_programs::raw::{connected, wit_stream};
 use xila_network_programs::{assert_same, join, pattern, places};

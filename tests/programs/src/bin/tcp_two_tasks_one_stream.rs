@@ -1,7 +1,8 @@
-//! Two tasks of their own read and write one connection at the same time.
+//! Two separate tasks read and write one connection at the same time.
 
 use std::cell::RefCell;
 use std::rc::Rc;
+
 use xila_network_programs::*;
 
 xila_network::main!(run);

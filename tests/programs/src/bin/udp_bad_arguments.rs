@@ -1,6 +1,7 @@
-//! Arguments that cannot be are errors; they trap nothing.
+//! Invalid arguments are errors and cause no traps.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
 use xila_network_programs::*;
 
 xila_network::main!(run);

@@ -1,4 +1,4 @@
-//! Datagrams sent and received in batches are all there, in their order, with their bounds.
+//! Datagrams that are sent and received in batches all arrive, in order and with their boundaries.
 
 use xila_network_programs::*;
 
@@ -32,7 +32,7 @@ async fn run() {
         assert_eq!(first.send_many(Vec::new()).await.unwrap(), 0);
         assert_eq!(second.recv_many(0).await.unwrap_err(), Error::InvalidArgument);
 
-        // One bad one among good ones: those before it are sent, and it fails when it is the first.
+        // With one invalid datagram in a batch, those before it are sent; the invalid one fails when it is the first.
         let good = OutgoingDatagram { data: b"good".to_vec(), remote: Some(there) };
         let bad = OutgoingDatagram { data: b"bad".to_vec(), remote: None };
         let mixed = vec![good.clone(), good.clone(), bad.clone(), good];

@@ -1,4 +1,4 @@
-//! A receive that is given up loses no datagram, and does no harm to others that wait.
+//! A receive that is cancelled loses no datagram, and does not affect other receives.
 
 use xila_network_programs::*;
 
@@ -21,7 +21,7 @@ async fn run() {
             assert_eq!(datagram.data, [number]);
         }
 
-        // Two wait, one gives up, one datagram comes: the other has it.
+        // Two receives wait, one is cancelled, and the other gets the datagram that arrives.
         let both = join(start_and_cancel(second.recv_datagram(), 1), second.recv_datagram());
         let ((given_up, received), sent) = join(both, first.send_to(b"one", there)).await;
         sent.unwrap();

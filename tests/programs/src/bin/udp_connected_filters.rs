@@ -1,4 +1,4 @@
-//! A connected socket hears its peer only, and sends there without being told.
+//! A connected socket receives only from its peer, and sends to it without a given address.
 
 use xila_network_programs::*;
 
@@ -15,7 +15,7 @@ async fn run() {
         assert_eq!(socket.send(b"whither?").await.unwrap_err(), Error::InvalidState);
         assert_eq!(socket.disconnect().unwrap_err(), Error::InvalidState);
 
-        // What a stranger sent before is dropped.
+        // A datagram that a stranger sent before the connect is dropped.
         stranger.send_to(b"early", here).await.unwrap();
         socket.connect(peer.local_addr()).await.unwrap();
         assert_eq!(socket.peer_addr(), Some(peer.local_addr()));
@@ -28,7 +28,7 @@ async fn run() {
         let elsewhere = socket.send_to(b"elsewhere", stranger.local_addr()).await;
         assert_eq!(elsewhere.unwrap_err(), Error::InvalidState);
 
-        // A port where nobody is tells so.
+        // A closed port is reported.
         let gone = peer.local_addr();
         drop(peer);
         socket.send(b"anybody?").await.unwrap();

@@ -1,5 +1,5 @@
-//! Datagrams arrive whole, with their sender, and empty ones too; a short read loses neither the sender nor the next
-//! one.
+//! Datagrams arrive whole, with their sender, including empty ones; a read into a short buffer loses neither the sender
+//! nor the next datagram.
 
 use xila_network_programs::*;
 
@@ -24,7 +24,7 @@ async fn run() {
         assert_eq!(&buffer[..3], b"a l");
         assert_eq!(second.recv_from(&mut buffer).await.unwrap(), (4, here));
 
-        // A receiver that waits is woken.
+        // A waiting receiver is woken.
         let (received, sent) = join(second.recv_datagram(), first.send_to(b"late", there)).await;
         assert_eq!(sent.unwrap(), 4);
         assert_eq!(received.unwrap(), Datagram { data: b"late".to_vec(), remote: here });

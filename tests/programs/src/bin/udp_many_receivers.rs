@@ -1,7 +1,8 @@
-//! Ten tasks wait on one socket: each datagram goes to one of them, and none is forgotten.
+//! Ten tasks wait on one socket: each datagram goes to one of them, and every task gets its datagram.
 
 use std::cell::RefCell;
 use std::rc::Rc;
+
 use xila_network_programs::*;
 
 xila_network::main!(run);

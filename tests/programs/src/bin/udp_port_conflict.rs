@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
 use xila_network_programs::*;
 
 xila_network::main!(run);
@@ -14,7 +15,7 @@ async fn run() {
         let wildcard: IpAddr =
             if place.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
         assert_eq!(UdpSocket::bind((wildcard, address.port())).unwrap_err(), Error::AddressInUse);
-        // TCP's ports are others.
+        // TCP ports are separate.
         drop(TcpListener::bind(address).unwrap());
         drop(socket);
         drop(UdpSocket::bind((wildcard, address.port())).unwrap());

@@ -1,4 +1,4 @@
-//! A datagram larger than UDP allows is an error, and the largest arrives.
+//! A datagram that is larger than UDP allows is an error, and the largest allowed datagram arrives.
 
 use xila_network_programs::*;
 
@@ -8,7 +8,7 @@ async fn run() {
     for place in places() {
         let (first, second) = socket_pair(place);
         let there = second.local_addr();
-        // The length field of the header has room for 65,535 bytes, itself included for IPv4.
+        // The IP header's length field allows 65,535 bytes, which include the header itself in IPv4.
         let largest = if place.is_ipv4() { 65_507 } else { 65_527 };
         for length in [65_528, 70_000, 1_000_000] {
             let error = first.send_to(&vec![1; length], there).await.expect_err("too large");

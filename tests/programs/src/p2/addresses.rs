@@ -1,19 +1,19 @@
-//! Addresses, to and from those of `std`.
+//! Conversions between the addresses of `wasi:sockets` and of `std`, and the addresses of the tests.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use wasip2::sockets::network::{IpAddressFamily, IpSocketAddress, Ipv4SocketAddress, Ipv6SocketAddress};
 
-/// Tries the same in both families.
+/// Runs a test in both families.
 pub fn each_family(attempt: impl Fn(IpAddressFamily)) {
     for family in [IpAddressFamily::Ipv4, IpAddressFamily::Ipv6] {
-        // Seen only where a program fails.
+        // This is shown only if the program fails.
         eprintln!("{family:?}");
         attempt(family);
     }
 }
 
-/// The family that is not this one.
+/// The other family.
 pub const fn other(family: IpAddressFamily) -> IpAddressFamily {
     match family {
         IpAddressFamily::Ipv4 => IpAddressFamily::Ipv6,
@@ -39,7 +39,7 @@ pub fn any(family: IpAddressFamily, port: u16) -> SocketAddr {
     SocketAddr::new(address, port)
 }
 
-/// For the host.
+/// Converts an address for the host.
 pub fn to_wit(address: SocketAddr) -> IpSocketAddress {
     match address {
         SocketAddr::V4(v4) => {
@@ -54,7 +54,7 @@ pub fn to_wit(address: SocketAddr) -> IpSocketAddress {
     }
 }
 
-/// From the host.
+/// Converts an address from the host.
 pub fn from_wit(address: IpSocketAddress) -> SocketAddr {
     match address {
         IpSocketAddress::Ipv4(Ipv4SocketAddress { port, address }) => {

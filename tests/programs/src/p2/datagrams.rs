@@ -1,4 +1,4 @@
-//! Datagram sockets and their streams.
+//! Helpers for datagram sockets and their streams.
 
 use std::net::SocketAddr;
 
@@ -9,12 +9,12 @@ use wasip2::sockets::udp_create_socket::create_udp_socket;
 
 use super::{finish, from_wit, loopback, to_wit};
 
-/// The pair of streams that a socket gave out last.
+/// A pair of streams of a socket.
 #[derive(Debug)]
 pub struct Association {
-    /// What arrives.
+    /// The stream of received datagrams.
     pub incoming: IncomingDatagramStream,
-    /// What leaves.
+    /// The stream of sent datagrams.
     pub outgoing: OutgoingDatagramStream,
 }
 
@@ -24,10 +24,10 @@ pub fn udp_socket(family: IpAddressFamily) -> UdpSocket {
     create_udp_socket(family).expect("a UDP socket")
 }
 
-/// Binds a UDP socket, from `start-bind` to the end.
+/// Binds a UDP socket: `start-bind` and `finish-bind`.
 ///
 /// # Errors
-/// What `start-bind` or `finish-bind` fails with.
+/// Those of `start-bind` and `finish-bind`.
 pub fn bind_udp(socket: &UdpSocket, local: SocketAddr) -> Result<(), ErrorCode> {
     socket.start_bind(&instance_network(), to_wit(local))?;
     finish(&socket.subscribe(), || socket.finish_bind())
@@ -45,7 +45,7 @@ pub fn bound_udp(family: IpAddressFamily) -> (UdpSocket, SocketAddr) {
 /// The streams of a socket.
 ///
 /// # Errors
-/// What `stream` fails with.
+/// Those of `stream`.
 pub fn stream(socket: &UdpSocket, remote: Option<SocketAddr>) -> Result<Association, ErrorCode> {
     let (incoming, outgoing) = socket.stream(remote.map(to_wit))?;
     Ok(Association { incoming, outgoing })
@@ -56,10 +56,10 @@ pub fn datagram(data: &[u8], remote: Option<SocketAddr>) -> OutgoingDatagram {
     OutgoingDatagram { data: data.to_vec(), remote_address: remote.map(to_wit) }
 }
 
-/// Sends one datagram, with a permit that is waited for.
+/// Waits for a permit and sends one datagram.
 ///
 /// # Errors
-/// What `check-send` or `send` fails with.
+/// Those of `check-send` and `send`.
 pub fn send_one(outgoing: &OutgoingDatagramStream, data: &[u8], remote: Option<SocketAddr>) -> Result<(), ErrorCode> {
     let pollable = outgoing.subscribe();
     loop {
@@ -71,10 +71,10 @@ pub fn send_one(outgoing: &OutgoingDatagramStream, data: &[u8], remote: Option<S
     }
 }
 
-/// Sends all of them, no more at once than is permitted.
+/// Sends all datagrams, each time as many as are permitted.
 ///
 /// # Errors
-/// What `check-send` or `send` fails with.
+/// Those of `check-send` and `send`.
 pub fn send_all(outgoing: &OutgoingDatagramStream, mut datagrams: &[OutgoingDatagram]) -> Result<(), ErrorCode> {
     let pollable = outgoing.subscribe();
     while !datagrams.is_empty() {
@@ -91,10 +91,10 @@ pub fn send_all(outgoing: &OutgoingDatagramStream, mut datagrams: &[OutgoingData
     Ok(())
 }
 
-/// At least one datagram and at most `most`, waited for: their bytes and where they come from.
+/// Waits for at least one datagram and receives at most `most`; returns their payloads and senders.
 ///
 /// # Errors
-/// What `receive` fails with.
+/// Those of `receive`.
 #[track_caller]
 pub fn await_datagrams(
     incoming: &IncomingDatagramStream,

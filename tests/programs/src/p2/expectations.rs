@@ -1,4 +1,4 @@
-//! What is expected to fail, and how.
+//! Assertions about expected errors.
 
 use std::fmt::Debug;
 
@@ -9,7 +9,7 @@ use wasip2::sockets::network::ErrorCode;
 #[allow(unsafe_code, missing_docs, unreachable_pub, unused_qualifications, clippy::all, clippy::use_self)]
 #[allow(clippy::semicolon_if_nothing_returned, clippy::needless_pass_by_value, dead_code)]
 mod bindings {
-    // The crate `wasip2` leaves out what is not stable.
+    // The crate `wasip2` has no bindings for unstable functions.
     wit_bindgen::generate!({
         path: "../../wit",
         inline: "
@@ -30,13 +30,13 @@ mod bindings {
     });
 }
 
-/// An operation fails with this code.
+/// Asserts that an operation fails with this code.
 #[track_caller]
 pub fn assert_error<T: Debug>(result: Result<T, ErrorCode>, code: ErrorCode) {
     assert_eq!(result.expect_err("this was to fail"), code);
 }
 
-/// A stream is closed.
+/// Asserts that a stream is closed.
 #[track_caller]
 pub fn assert_closed<T: Debug>(result: Result<T, StreamError>) {
     match result {
@@ -45,7 +45,7 @@ pub fn assert_closed<T: Debug>(result: Result<T, StreamError>) {
     }
 }
 
-/// A stream has failed; returns why.
+/// Asserts that a stream has failed; returns the error.
 #[track_caller]
 pub fn assert_failed<T: Debug>(result: Result<T, StreamError>) -> Error {
     match result {
@@ -54,7 +54,7 @@ pub fn assert_failed<T: Debug>(result: Result<T, StreamError>) -> Error {
     }
 }
 
-/// The code that a stream failed with, if it is one of the network's.
+/// The error code of a stream's failure, if it is a code of the network.
 pub fn network_error_code(error: &Error) -> Option<ErrorCode> {
     bindings::wasi::sockets0_2_12::network::network_error_code(error)
 }

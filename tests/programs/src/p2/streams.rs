@@ -1,10 +1,10 @@
-//! The streams of a connection, used as `wasi:io` says.
+//! Helpers for the streams of a connection, which follow the rules of `wasi:io`.
 
 use wasip2::io::streams::{InputStream, OutputStream, StreamError};
 
 use super::assert_closed;
 
-/// The next `length` bytes, waited for.
+/// Waits for the next `length` bytes.
 #[track_caller]
 pub fn read_exact(input: &InputStream, length: usize) -> Vec<u8> {
     let pollable = input.subscribe();
@@ -21,7 +21,7 @@ pub fn read_exact(input: &InputStream, length: usize) -> Vec<u8> {
     bytes
 }
 
-/// All that comes until the stream is closed.
+/// Reads all bytes until the stream is closed.
 #[track_caller]
 pub fn read_to_end(input: &InputStream) -> Vec<u8> {
     let pollable = input.subscribe();
@@ -36,7 +36,7 @@ pub fn read_to_end(input: &InputStream) -> Vec<u8> {
     }
 }
 
-/// Takes what is there now.
+/// Reads the bytes that have arrived, without waiting.
 #[track_caller]
 pub fn drain(input: &InputStream) -> Vec<u8> {
     let mut bytes = Vec::new();
@@ -49,7 +49,7 @@ pub fn drain(input: &InputStream) -> Vec<u8> {
     }
 }
 
-/// Writes all of `bytes`, no more at once than is permitted.
+/// Writes all of `bytes`, each time as many as are permitted.
 #[track_caller]
 pub fn write_all(output: &OutputStream, mut bytes: &[u8]) {
     let pollable = output.subscribe();
@@ -65,7 +65,7 @@ pub fn write_all(output: &OutputStream, mut bytes: &[u8]) {
     }
 }
 
-/// Writes what `next` makes for each permit until there is none; how many bytes.
+/// Writes the bytes that `next` makes for each permit until there is no permit; returns the number of bytes.
 #[track_caller]
 pub fn fill(output: &OutputStream, mut next: impl FnMut(usize) -> Vec<u8>) -> usize {
     let pollable = output.subscribe();
@@ -73,7 +73,7 @@ pub fn fill(output: &OutputStream, mut next: impl FnMut(usize) -> Vec<u8>) -> us
     loop {
         let permit = usize::try_from(output.check_write().expect("an open stream")).expect("a permit");
         if permit == 0 {
-            // What has left meanwhile makes room: ready means that there is some.
+            // Bytes that were sent meanwhile may have made room: if the pollable is ready, there is room.
             if pollable.ready() {
                 assert_ne!(output.check_write().expect("an open stream"), 0, "ready without room");
                 continue;
@@ -87,7 +87,7 @@ pub fn fill(output: &OutputStream, mut next: impl FnMut(usize) -> Vec<u8>) -> us
     }
 }
 
-/// Waits until there is nothing more to be read, and nothing has been.
+/// Waits until the stream is closed, and asserts that no byte was read.
 #[track_caller]
 pub fn wait_closed(input: &InputStream) {
     let rest = read_to_end(input);

@@ -31,7 +31,7 @@ fn seconds(count: u64) -> Duration {
 }
 
 #[test]
-fn a_lease_that_makes_sense_is_taken_but_for_servers_that_cannot_be() {
+fn a_valid_lease_is_accepted_without_its_invalid_servers() {
     let message = ack()
         .with(6, [10, 9, 0, 1, 0, 0, 0, 0, 224, 0, 0, 1, 9, 9, 9, 9, 10, 9, 0, 1, 7])
         .with(42, [10, 9, 0, 3])
@@ -84,13 +84,14 @@ fn an_offer_may_leave_out_what_the_lease_must_say() {
 }
 
 #[test]
-fn what_no_host_can_have_is_refused() {
+fn addresses_that_no_host_can_have_are_refused() {
     let networks = [[0, 0, 0, 0], [0, 0, 0, 1], [127, 0, 0, 1], [224, 0, 0, 1], [255; 4], [240, 0, 0, 1]];
     for bad in networks.into_iter().chain([[10, 9, 0, 0], [10, 9, 0, 255]]) {
         let router_of_itself = ack().without(3);
         assert_eq!(lent(&Message { address: bad.into(), ..router_of_itself }), Err(Nonsense::Address), "{bad:?}");
         assert_eq!(lent(&ack().with(3, bad)), Err(Nonsense::Router), "{bad:?}");
     }
+    assert_eq!(lent(&Message { address: SERVER, ..ack() }), Err(Nonsense::Address), "the server's own");
     assert_eq!(lent(&ack().with(3, ADDRESS.octets())), Err(Nonsense::Router), "itself");
     assert_eq!(lent(&ack().with(1, [0; 4])), Err(Nonsense::MaskEmpty));
     for bad in [[255, 0, 255, 0], [0, 0, 0, 255], [0, 255, 255, 255]] {
@@ -105,15 +106,15 @@ fn what_no_host_can_have_is_refused() {
 }
 
 #[test]
-fn the_second_router_may_be_nonsense_and_is_left_out() {
+fn an_invalid_second_router_is_left_out() {
     let routers = lent(&ack().with(3, [10, 9, 0, 1, 0, 0, 0, 0, 10, 9, 0, 3, 10, 9, 0, 1])).expect("fine").routers;
     assert_eq!(routers, [SERVER, v4([10, 9, 0, 3])]);
     assert!(lent(&ack().without(3)).expect("a network without a router").routers.is_empty());
 }
 
 #[test]
-fn routes_are_those_of_the_rfc_and_routers_are_ignored_beside_them() {
-    // The descriptors of RFC 3442's table, each by a router of its own, and one on the link.
+fn the_routes_of_the_rfc_are_parsed_and_routers_ignored_beside_them() {
+    // The descriptors of RFC 3442's table, each with its own router, and an on-link one.
     let option = [
         &[0, 10, 9, 0, 2][..],
         &[8, 10, 10, 9, 0, 3],
@@ -139,12 +140,12 @@ fn routes_are_those_of_the_rfc_and_routers_are_ignored_beside_them() {
         route([192, 168, 0, 0], 24, 0),
     ];
     assert_eq!((lease.routes, lease.routers), (expected.to_vec(), vec![]));
-    // Even where option 3 is nonsense.
+    // This holds even if option 3 is invalid.
     assert!(lent(&ack().with(121, &option).with(3, [0; 4])).is_ok());
 }
 
 #[test]
-fn routes_that_lead_nowhere_are_left_out_and_broken_ones_leave_the_routers() {
+fn invalid_routes_are_left_out_and_malformed_ones_leave_the_routers() {
     let routes = |option: &[u8]| {
         let lease = lent(&ack().with(121, option)).expect("it makes sense");
         (lease.routes, lease.routers.len())
@@ -171,7 +172,7 @@ fn lists_are_bounded() {
 }
 
 #[test]
-fn an_mtu_below_the_least_is_none() {
+fn an_mtu_below_the_minimum_is_ignored() {
     let mtu = |mtu: &[u8]| lent(&ack().with(26, mtu)).expect("it makes sense").mtu;
     assert_eq!((mtu(&[0, 67]), mtu(&[0, 68]), mtu(&[9, 0, 0])), (None, Some(68), None));
 }

@@ -20,7 +20,7 @@ fn discover() -> Request<'static> {
 }
 
 #[test]
-fn a_message_is_laid_out_as_the_rfc_draws_it() {
+fn a_message_has_the_layout_of_the_rfc() {
     let payload = discover().emit();
     let mut expected = Vec::from([1, 1, 6, 0, 0x12, 0x34, 0x56, 0x78, 1, 2, 0x80, 0, 0, 0, 0, 0]);
     expected.resize(28, 0);
@@ -34,7 +34,7 @@ fn a_message_is_laid_out_as_the_rfc_draws_it() {
 }
 
 #[test]
-fn an_end_says_only_what_it_may() {
+fn release_and_decline_contain_only_permitted_options() {
     for kind in [Kind::Release, Kind::Decline] {
         let heard = Heard::read(&Request { kind, server: Some(SERVER), ..discover() }.emit());
         assert!(heard.options.keys().copied().eq([50, 53, 54, 61]), "table 5 of RFC 2131");
@@ -50,7 +50,7 @@ fn the_longest_host_name_makes_the_message_longer() {
 }
 
 #[test]
-fn the_header_is_read_and_checked() {
+fn the_header_is_parsed_and_checked() {
     let bytes = Message::new(5, 0xdead_beef).bytes();
     let reply = Reply::parse(&bytes).expect("well-formed");
     assert_eq!((reply.transaction, reply.hardware, reply.address), (0xdead_beef, HARDWARE, ADDRESS));
@@ -58,7 +58,7 @@ fn the_header_is_read_and_checked() {
     for length in 0..240 {
         assert!(Reply::parse(&bytes[..length]).is_none(), "{length}");
     }
-    // A request, other hardware, other options.
+    // A request, other hardware types, another magic cookie.
     for (at, value) in [(0, 1), (0, 0), (1, 6), (2, 16), (2, 0), (236, 98), (239, 0)] {
         let mut wrong = bytes.clone();
         wrong[at] = value;
@@ -67,7 +67,7 @@ fn the_header_is_read_and_checked() {
 }
 
 #[test]
-fn kinds_that_servers_do_not_send_are_none() {
+fn message_types_that_servers_do_not_send_are_refused() {
     for (kind, expected) in [(2, Some(Kind::Offer)), (5, Some(Kind::Ack)), (6, Some(Kind::Nak))] {
         assert_eq!(Reply::parse(&Message::new(kind, 1).bytes()).expect("well-formed").kind(), expected);
     }
@@ -81,7 +81,7 @@ fn kinds_that_servers_do_not_send_are_none() {
 }
 
 #[test]
-fn options_that_do_not_fit_their_field_spoil_the_message_and_a_missing_end_does_not() {
+fn truncated_options_make_a_message_invalid_but_a_missing_end_does_not() {
     let mut bytes = Message::new(5, 1).bytes();
     bytes.pop();
     assert!(Reply::parse(&bytes).is_some(), "no end");
@@ -95,7 +95,7 @@ fn options_that_do_not_fit_their_field_spoil_the_message_and_a_missing_end_does_
 }
 
 #[test]
-fn options_go_on_in_file_and_then_in_sname() {
+fn options_continue_in_file_and_then_in_sname() {
     let part = |code: u8, data: &[u8]| [encoded(&[(code, data.to_vec())]), Vec::from([255])].concat();
     let message = |overload: u8| {
         let message = Message::new(5, 1).with(6, [1, 1, 1, 1]).with(52, [overload]);
@@ -106,17 +106,17 @@ fn options_go_on_in_file_and_then_in_sname() {
     assert_eq!(message(2).as_deref(), Some(&[1, 1, 1, 1, 3, 3, 3, 3][..]));
     assert_eq!(message(3).as_deref(), Some(&[1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3][..]));
     assert_eq!((message(0), message(4)), (None, None));
-    // Where they hold names, these are no options.
+    // If the fields contain names and not options, they are not parsed.
     let plain = Message { sname: b"boot.example".to_vec(), ..Message::new(5, 1) };
     assert!(Reply::parse(&plain.bytes()).is_some());
     assert!(Reply::parse(&plain.with(52, [2]).bytes()).is_none());
-    // An overload within an overload is none.
+    // An overload option within an overloaded field is ignored.
     let nested = Message { file: part(52, &[2]), ..Message::new(5, 1).with(52, [1]) };
     assert!(Reply::parse(&nested.bytes()).is_some());
 }
 
 #[test]
-fn long_options_are_put_together_and_short_ones_count_once() {
+fn split_options_are_concatenated_and_fixed_ones_count_once() {
     let long: Vec<u8> = (0..600).map(|at| at as u8).collect();
     let bytes = Message::new(5, 1).with(121, &long).bytes();
     assert_eq!(Reply::parse(&bytes).expect("well-formed").joined(code::ROUTES), long);
@@ -129,7 +129,7 @@ fn long_options_are_put_together_and_short_ones_count_once() {
 }
 
 #[test]
-fn no_bytes_panic() {
+fn arbitrary_bytes_do_not_panic() {
     let mut random = Random::new([9; 32]);
     let whole = Message::new(5, 1).with(52, [3]).with(119, b"\x03lan\0").with(121, [8, 10, 10, 9, 0, 2]).bytes();
     let mut taken = 0;

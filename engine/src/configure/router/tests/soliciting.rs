@@ -8,25 +8,29 @@ fn sent(interface: &mut Interface, seconds: u64) -> Vec<u64> {
     while let Some(due) = interface.discovery.next_timeout().filter(|due| *due <= at(100 + seconds)) {
         let before = Instant::from_origin(due.since_origin() - Duration::from_nanos(1));
         assert_eq!(interface.discovery.poll(before, &mut interface.random), None, "not before its time");
-        assert_eq!(interface.discovery.poll(due, &mut interface.random), Some(Effect::Solicit));
-        times.push((due - at(100)).as_millis() as u64);
+        match interface.discovery.poll(due, &mut interface.random) {
+            Some(Effect::Solicit) => times.push((due - at(100)).as_millis() as u64),
+            Some(Effect::Unanswered) => assert_eq!(times.len(), 3),
+            other => panic!("{other:?}"),
+        }
         assert_eq!(interface.discovery.poll(due, &mut interface.random), None);
     }
     times
 }
 
-fn brief() -> Interface {
-    Interface::with(Config { persistence: Persistence::Brief, ..Config::new(1500) })
-}
-
 #[test]
-fn routers_are_asked_for_three_times_four_seconds_apart() {
-    let mut interface = brief();
+fn after_three_solicitations_and_a_second_it_is_known_that_nobody_answers() {
+    let mut interface = Interface::new();
     assert_eq!(interface.discovery.next_timeout(), None, "there is no address to ask from");
-    interface.discovery.solicit(at(100));
-    assert_eq!(sent(&mut interface, 100_000), [0, 4000, 8000]);
-    interface.discovery.solicit(at(100));
-    assert_eq!(sent(&mut interface, 100_000), [0, 4000, 8000], "and again when the link is back");
+    for _ in 0..2 {
+        interface.discovery.solicit(at(100));
+        assert!(!interface.discovery.is_unanswered(), "the link is back");
+        let third = sent(&mut interface, 14)[2];
+        assert!((10_800..=13_200).contains(&third));
+        assert_eq!((sent(&mut interface, 16).len(), interface.discovery.is_unanswered()), (0, true));
+    }
+    interface.receive(ROUTER, 200, router(0), &[]);
+    assert!(!interface.discovery.is_unanswered(), "somebody is there");
 }
 
 #[test]
@@ -60,7 +64,7 @@ fn routers_are_asked_for_more_and_more_seldom_until_one_answers() {
 
 #[test]
 fn one_solicitation_is_sent_although_a_router_was_heard_before() {
-    let mut interface = brief();
+    let mut interface = Interface::new();
     interface.receive(ROUTER, 99, router(1800), &[]);
     interface.discovery.solicit(at(100));
     interface.receive(ROUTER, 100, router(1800), &[]);
@@ -69,7 +73,7 @@ fn one_solicitation_is_sent_although_a_router_was_heard_before() {
 
 #[test]
 fn a_link_that_is_down_is_not_asked() {
-    let mut interface = brief();
+    let mut interface = Interface::new();
     interface.discovery.solicit(at(100));
     assert_eq!(interface.discovery.poll(at(100), &mut interface.random), Some(Effect::Solicit));
     interface.discovery.stop_soliciting();

@@ -1,4 +1,4 @@
-//! What strangers and guests can make it hold, and what they can take away from others.
+//! Limits: what strangers and guests can make the cache hold, and which entries of others they can displace.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,7 +14,7 @@ fn peer(number: u16) -> IpAddr {
 }
 
 #[test]
-fn the_oldest_of_a_neighbour_gives_way() {
+fn the_oldest_item_of_a_neighbour_is_displaced() {
     let mut neighbours = neighbours(Config { most_waiting: 3, ..Config::default() });
     let displaced: Vec<_> = (0..5).map(|number| neighbours.wait(V4, number, at(0))).collect();
     assert_eq!(displaced, [Ok(None), Ok(None), Ok(None), Ok(Some(0)), Ok(Some(1))]);
@@ -24,7 +24,7 @@ fn the_oldest_of_a_neighbour_gives_way() {
 }
 
 #[test]
-fn a_newcomer_takes_from_the_neighbour_that_is_asked_for_the_longest() {
+fn a_new_item_displaces_one_of_the_neighbour_that_has_been_resolving_for_the_longest() {
     let mut neighbours = neighbours(Config { most_waiting_total: 4, ..Config::default() });
     for number in 0..4 {
         assert_eq!(neighbours.wait(host(1 + number / 2), number, at(0)), Ok(None));
@@ -35,7 +35,7 @@ fn a_newcomer_takes_from_the_neighbour_that_is_asked_for_the_longest() {
 }
 
 #[test]
-fn bounds_of_nothing_let_nothing_in() {
+fn limits_of_zero_admit_nothing() {
     for config in [
         Config { most_waiting_total: 0, ..Config::default() },
         Config { most_waiting: 0, ..Config::default() },
@@ -52,7 +52,7 @@ fn bounds_of_nothing_let_nothing_in() {
 }
 
 #[test]
-fn a_scan_of_dead_addresses_leaves_those_that_live() {
+fn a_scan_of_unused_addresses_does_not_displace_neighbours_that_answer() {
     let mut neighbours = neighbours(Config::default());
     let live: Vec<IpAddr> = (0..700).map(peer).collect();
     live.iter().for_each(|hop| reach(&mut neighbours, *hop, at(0)));
@@ -74,7 +74,7 @@ fn a_scan_of_dead_addresses_leaves_those_that_live() {
     }
     assert_eq!((solicited, neighbours.waiting, neighbours.entries.len()), (100_000, 256, 1024));
     assert!(live.iter().all(|hop| neighbours.resolve(*hop, at(1000)) == Some(ONE)));
-    // Somebody who lives is found in the midst of it.
+    // A neighbour that answers is still found during the scan.
     assert_eq!(neighbours.resolve(V4, at(1000)), None);
     let found = [Action::Displaced { hop: host(99_744), waiting: 99_744 }, solicit(V4, None)];
     assert_eq!(actions(&mut neighbours, at(1000))[..2], found);
@@ -84,7 +84,7 @@ fn a_scan_of_dead_addresses_leaves_those_that_live() {
 }
 
 #[test]
-fn what_gives_way_is_remembered_as_asked() {
+fn a_displaced_entry_remembers_when_it_was_solicited() {
     let mut neighbours = neighbours(Config::default());
     let mut solicited = 0;
     for number in 0..30_000 {
@@ -96,7 +96,7 @@ fn what_gives_way_is_remembered_as_asked() {
 }
 
 #[test]
-fn strangers_that_say_who_they_are_take_the_places_of_strangers() {
+fn strangers_that_announce_themselves_displace_only_other_strangers() {
     let mut neighbours = neighbours(Config::default());
     let live: Vec<IpAddr> = (0..500).map(peer).collect();
     live.iter().for_each(|hop| reach(&mut neighbours, *hop, at(0)));
@@ -109,7 +109,7 @@ fn strangers_that_say_who_they_are_take_the_places_of_strangers() {
     assert!(live.iter().all(|hop| neighbours.resolve(*hop, at(1)) == Some(ONE)));
     assert_eq!(neighbours.resolve(host(99_999), at(1)), Some(OTHER), "the last to come is known");
     assert_eq!(neighbours.reachability(host(0)), Reachability::Unknown);
-    // Also where they are answered, and so are to be probed.
+    // The same holds if they are sent packets, and so must be probed.
     for number in 0..10_000 {
         let _ = neighbours.hear(host(number), Evidence::Solicitation { hardware: OTHER }, at(2));
         neighbours.resolve(host(number), at(2));
@@ -119,7 +119,7 @@ fn strangers_that_say_who_they_are_take_the_places_of_strangers() {
 }
 
 #[test]
-fn one_that_answers_takes_the_place_of_the_least_recently_used() {
+fn a_neighbour_that_answers_displaces_the_least_recently_used_entry() {
     let mut neighbours = neighbours(Config { most: 4, most_unresolved: 1, ..Config::default() });
     (0..3).for_each(|number| reach(&mut neighbours, peer(number), at(0)));
     neighbours.resolve(peer(0), at(1));
@@ -136,7 +136,7 @@ fn one_that_answers_takes_the_place_of_the_least_recently_used() {
 }
 
 #[test]
-fn one_that_answers_takes_the_place_of_a_stale_one_before_that_of_one_in_use() {
+fn a_neighbour_that_answers_displaces_a_stale_entry_before_one_in_use() {
     let mut neighbours = neighbours(Config { most: 4, most_unresolved: 1, ..Config::default() });
     reach(&mut neighbours, peer(0), at(0));
     let (said_so, used) = (host(1), host(2));
@@ -152,7 +152,7 @@ fn one_that_answers_takes_the_place_of_a_stale_one_before_that_of_one_in_use() {
 }
 
 #[test]
-fn an_answer_releases_only_what_waits_for_who_answers() {
+fn an_answer_releases_only_items_that_wait_for_its_sender() {
     let mut neighbours = neighbours(Config::default());
     for number in 0..1000 {
         assert_eq!(neighbours.wait(host(number % 200), number, at(0)), Ok(None));
@@ -166,12 +166,12 @@ fn an_answer_releases_only_what_waits_for_who_answers() {
     assert_eq!(actions(&mut neighbours, at(1)), released);
 }
 
-/// What waits, as it should be, beside random calls.
+/// The expected content of the cache beside random calls.
 #[derive(Default)]
 struct Model {
     waiting: BTreeSet<u32>,
     next: u32,
-    /// When each neighbour was last solicited. Forgotten as the cache forgets it.
+    /// When each neighbour was last solicited; removed when the cache removes the entry.
     solicited: BTreeMap<IpAddr, Instant>,
 }
 
@@ -274,7 +274,7 @@ fn evidence(random: &mut Random) -> Evidence {
 }
 
 #[test]
-fn whatever_happens_the_bounds_hold_and_all_that_waits_comes_back_once() {
+fn limits_hold_and_every_waiting_item_is_returned_once() {
     for seed in 0..40 {
         let mut random = Random::new([seed; 32]);
         let most = 8 + random.below(40) as usize;

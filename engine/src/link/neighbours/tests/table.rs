@@ -1,8 +1,9 @@
-//! Appendix C of RFC 4861, row by row.
+//! The state table in appendix C of RFC 4861, row by row.
 
 use super::*;
 
-/// A neighbour of one of the states, at the hardware address `ONE` where that is known, and a time at which it is so.
+/// A cache with a neighbour in a state, at the hardware address `ONE` if that is known, and a time at which it has this
+/// state.
 fn neighbour_in(wanted: State) -> (Neighbours<u32>, Instant) {
     let mut neighbours = neighbours(Config::default());
     let now = match wanted {
@@ -35,7 +36,7 @@ fn neighbour_in(wanted: State) -> (Neighbours<u32>, Instant) {
 
 const KNOWN: [State; 4] = [State::Reachable, State::Stale, State::Delay, State::Probe];
 
-/// What becomes of a neighbour in `before` of which this is heard.
+/// Checks the state and the hardware address of a neighbour in state `before` after this evidence.
 #[track_caller]
 fn row(before: State, evidence: Evidence, after: State, hardware: Option<EthernetAddress>) {
     let (mut neighbours, now) = neighbour_in(before);
@@ -61,7 +62,7 @@ fn advertisements_for_a_neighbour_that_is_not_known_are_discarded() {
 }
 
 #[test]
-fn advertisements_for_an_incomplete_one() {
+fn advertisements_for_an_incomplete_entry() {
     for overrides in [false, true] {
         row(State::Incomplete, advertisement(Some(OTHER), false, overrides), State::Stale, Some(OTHER));
         row(State::Incomplete, advertisement(Some(OTHER), true, overrides), State::Reachable, Some(OTHER));
@@ -92,9 +93,9 @@ fn unsolicited_advertisements_of_the_known_address_change_nothing() {
 }
 
 #[test]
-fn another_address_that_does_not_override_makes_only_a_reachable_one_doubtful() {
+fn another_address_without_override_only_makes_a_reachable_entry_stale() {
     for is_solicited in [false, true] {
-        // Unsolicited ones too, by section 7.2.5, which is the rule; a row of the appendix contradicts it.
+        // Unsolicited ones too, by section 7.2.5, which is normative. A row of the appendix contradicts it.
         row(State::Reachable, advertisement(Some(OTHER), is_solicited, false), State::Stale, Some(ONE));
         for before in [State::Stale, State::Delay, State::Probe] {
             row(before, advertisement(Some(OTHER), is_solicited, false), before, Some(ONE));
@@ -103,7 +104,7 @@ fn another_address_that_does_not_override_makes_only_a_reachable_one_doubtful() 
 }
 
 #[test]
-fn another_address_that_overrides_is_taken() {
+fn another_address_with_override_is_accepted() {
     for before in KNOWN {
         row(before, advertisement(Some(OTHER), true, true), State::Reachable, Some(OTHER));
         row(before, advertisement(Some(OTHER), false, true), State::Stale, Some(OTHER));
@@ -111,7 +112,7 @@ fn another_address_that_overrides_is_taken() {
 }
 
 #[test]
-fn other_messages_with_an_address_make_an_entry_or_change_it() {
+fn other_messages_with_an_address_create_or_change_an_entry() {
     let messages = |hardware| {
         [
             Evidence::Solicitation { hardware },
@@ -133,7 +134,7 @@ fn other_messages_with_an_address_make_an_entry_or_change_it() {
 }
 
 #[test]
-fn other_messages_without_an_address_make_none() {
+fn other_messages_without_an_address_create_no_entry() {
     for evidence in
         [Evidence::RouterAdvertisement { hardware: None }, Evidence::Redirect { hardware: None, is_router: true }]
     {
@@ -146,7 +147,7 @@ fn other_messages_without_an_address_make_none() {
 }
 
 #[test]
-fn progress_of_the_upper_layers_confirms_all_but_an_incomplete_one() {
+fn confirmations_by_upper_layers_apply_to_all_but_incomplete_entries() {
     for before in KNOWN {
         let (mut neighbours, now) = neighbour_in(before);
         neighbours.confirm(V6, now);

@@ -1,23 +1,23 @@
-//! What BBR has learnt from losses: bounds on rate and flight (draft-ietf-ccwg-bbr section 5.5.10).
+//! The bounds on rate and data in flight that BBR derives from losses (draft-ietf-ccwg-bbr section 5.5.10).
 //!
-//! The long-term bound is what a probe has found to be too much; it lasts until a later probe goes beyond. The short-term
-//! bounds follow losses at other times, and last until the next probe.
+//! The long-term bound is what a probe has found to be too much; it lasts until a later probe exceeds it. The
+//! short-term bounds follow losses at other times, and last until the next probe.
 
 use crate::tcp::congestion::{Rate, RateSample, SentState};
 
-/// What of the flight may be lost, in thousandths (`LossThresh`).
+/// The fraction of the data in flight that may be lost, in thousandths (`LossThresh`).
 const LOSS_THRESHOLD: u64 = 20;
-/// What a round trip with losses leaves of the short-term bounds, in thousandths (`Beta`).
+/// The fraction of the short-term bounds that remains after a round trip with losses, in thousandths (`Beta`).
 const BETA: u64 = 700;
-/// A short-term bound counts as used where this much of it was delivered, in thousandths: less by the margin of the pacing
-/// (10), by the losses that are borne (20), and because bursts make measurements coarse.
+/// A short-term bound counts as used if this fraction of it was delivered, in thousandths. It is below 1000 by the
+/// margin of the pacing (10), by the losses that are tolerated (20), and because bursts make measurements imprecise.
 const USED: u64 = 950;
-/// What of the long-term bound is left to others, in thousandths (`Headroom`).
+/// The fraction of the long-term bound that is left to other flows, in thousandths (`Headroom`).
 const HEADROOM: u64 = 150;
-/// Round trips after which a probe does not double its steps any more.
-const MOST_DOUBLINGS: u32 = 30;
+/// The number of round trips after which a probe no longer doubles its steps.
+const MAX_DOUBLINGS: u32 = 30;
 
-/// See the [module](self). Where a bound is `None`, there is none.
+/// See the [module](self). `None` means that there is no bound.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Bounds {
     /// `inflight_longterm`.
@@ -25,43 +25,45 @@ pub(super) struct Bounds {
     /// `bw_shortterm` and `inflight_shortterm`.
     pub(super) rate: Option<Rate>,
     pub(super) short_term: Option<u64>,
-    /// `bw_latest` and `inflight_latest`: the most of a round trip that a loss has begun.
+    /// `bw_latest` and `inflight_latest`: the maxima of the present round trip, which began with a loss.
     latest: (Rate, u64),
-    /// Something was lost in that round trip, which ends when something arrives that was sent when this much had.
+    /// Something was lost in that round trip. It ends when data is delivered that was sent when this many bytes had
+    /// been delivered.
     pub(super) loss_in_round: bool,
     loss_round: u64,
-    /// The present acknowledgement has ended it.
+    /// The present acknowledgement has ended that round trip.
     pub(super) round_started: bool,
-    /// Acknowledgements that showed losses in it.
+    /// The number of acknowledgements in it that showed losses.
     pub(super) events: u32,
     probe: Steps,
 }
 
-/// How a probe raises the long-term bound: by twice as much in each round trip.
+/// The steps by which a probe raises the long-term bound: twice as large in each round trip.
 #[derive(Clone, Copy, Debug, Default)]
 struct Steps {
     /// `bw_probe_up_rounds`.
     rounds: u32,
-    /// Bytes delivered since the last step, and those that make a step of a byte (`probe_up_cnt`).
+    /// The bytes delivered since the last step, and the bytes that raise the bound by one byte (`probe_up_cnt`).
     delivered: u64,
     each: u64,
 }
 
-/// Whether more of what was in flight was lost than is to be borne. In a small flight two in a hundred are one or two
-/// segments, which links lose by chance too; the draft would have each such flight bound what is sent for seconds. So as
-/// much more is borne as chance explains: the standard deviation of the number of losses.
+/// Whether more of the data in flight was lost than is tolerated. If little is in flight, two in a hundred are one or
+/// two segments, which links also lose by chance; by the draft, each such loss would limit the sender for seconds. So
+/// the losses that chance explains are tolerated too: the standard deviation of the number of losses.
 pub(super) const fn is_too_high(sent: &SentState, segment: u64) -> bool {
     sent.lost > borne(sent.in_flight, segment)
 }
 
-/// Bytes of a flight whose loss is to be borne.
+/// The bytes of a flight whose loss is tolerated.
 const fn borne(flight: u64, segment: u64) -> u64 {
     let mean = thousandths(flight, LOSS_THRESHOLD);
     // In segments, the square of the standard deviation is the mean.
     mean + mean.saturating_mul(segment).isqrt()
 }
 
-/// How much was in flight when losses became too many, where `bytes` of it were the last to be lost (`InflightAtLoss`).
+/// The bytes in flight at which losses became too many, if the last `bytes` of them were the last to be lost
+/// (`InflightAtLoss`).
 pub(super) const fn flight_at_loss(sent: &SentState, bytes: u64) -> u64 {
     let (before, lost) = (sent.in_flight.saturating_sub(bytes), sent.lost.saturating_sub(bytes));
     let allowed = thousandths(before, LOSS_THRESHOLD).saturating_sub(lost);
@@ -73,7 +75,7 @@ const fn thousandths(bytes: u64, count: u64) -> u64 {
 }
 
 impl Bounds {
-    /// Something was lost when `total` bytes had arrived: with the first loss, a round trip begins.
+    /// Records a loss when `total` bytes had been delivered. The first loss begins a round trip.
     pub(super) const fn note_loss(&mut self, total: u64) {
         if !self.loss_in_round {
             self.loss_round = total;
@@ -81,7 +83,7 @@ impl Bounds {
         self.loss_in_round = true;
     }
 
-    /// Takes the latest measurements (`BBRUpdateLatestDeliverySignals`).
+    /// Records the latest measurements (`BBRUpdateLatestDeliverySignals`).
     pub(super) fn update_latest(&mut self, sample: &RateSample) {
         let (rate, flight) = self.latest;
         self.latest = (rate.max(sample.rate.unwrap_or_default()), flight.max(sample.delivered));
@@ -94,13 +96,13 @@ impl Bounds {
         }
     }
 
-    /// A round trip ends in which something was lost: the short-term bounds are lowered to what was delivered in it, and by
-    /// no more than a part (`BBRAdaptLowerBoundsFromCongestion`). Without bounds, they begin at `rate` and `window`. `gain` is
-    /// with how much of its rate the sender was content, in thousandths.
+    /// At the end of a round trip with losses, lowers the short-term bounds to what was delivered in it, and at most by
+    /// a fraction (`BBRAdaptLowerBoundsFromCongestion`). If there were no bounds, they start at `rate` and `window`.
+    /// `gain` is the smallest pacing gain of the sender in that time, in thousandths.
     ///
-    /// However free the path is, what is delivered lies below a bound by the margin of the pacing, by the losses that are
-    /// borne, and where the sender was slower on purpose. A bound that is used as far as that stays, where the draft would
-    /// lower it a little in each round trip, down to a fraction until the next probe.
+    /// Even on a free path, the delivered data is less than a bound: by the margin of the pacing, by the losses that
+    /// are tolerated, and if the sender was slower on purpose. If the bound was used apart from that, it stays. The
+    /// draft would lower it a little in each round trip, down to a fraction of it until the next probe.
     pub(super) fn lower(&mut self, rate: Rate, window: u64, gain: u64) {
         let (latest_rate, latest_flight) = self.latest;
         let used = USED * gain / 1000;
@@ -111,7 +113,7 @@ impl Bounds {
         self.short_term = Some(if is_used { bound } else { latest_flight.max(thousandths(bound, BETA)) });
     }
 
-    /// The measurements of the next round trip begin (`BBRAdvanceLatestDeliverySignals`).
+    /// Begins the measurements of the next round trip (`BBRAdvanceLatestDeliverySignals`).
     pub(super) fn end_round(&mut self, sample: &RateSample) {
         if self.round_started {
             self.latest = (sample.rate.unwrap_or_default(), sample.delivered);
@@ -119,22 +121,22 @@ impl Bounds {
         }
     }
 
-    /// What was measured does not count for what comes (`BBRResetCongestionSignals`).
+    /// Forgets the measurements (`BBRResetCongestionSignals`).
     pub(super) fn forget_signals(&mut self) {
         (self.loss_in_round, self.latest) = (false, (Rate::default(), 0));
     }
 
-    /// `BBRResetShortTermModel`.
+    /// Removes the short-term bounds (`BBRResetShortTermModel`).
     pub(super) const fn forget_short_term(&mut self) {
         (self.rate, self.short_term) = (None, None);
     }
 
-    /// The most bytes that were delivered in the time of a round trip.
+    /// The most bytes that were delivered in a round-trip time.
     pub(super) const fn latest_flight(&self) -> u64 {
         self.latest.1
     }
 
-    /// The long-term bound less what is left to others (`BBRInflightWithHeadroom`), and no less than `least`.
+    /// The long-term bound less the headroom for other flows (`BBRInflightWithHeadroom`), but at least `least`.
     pub(super) fn with_headroom(&self, segment: u64, least: u64) -> Option<u64> {
         self.long_term.map(|bound| {
             let headroom = thousandths(bound, HEADROOM).max(segment);
@@ -142,29 +144,30 @@ impl Bounds {
         })
     }
 
-    /// More than the bound was in flight without too many losses.
+    /// Raises the long-term bound, because more was in flight without too many losses.
     pub(super) fn raise(&mut self, flight: u64) {
         self.long_term = self.long_term.map(|bound| bound.max(flight));
     }
 
-    /// Losses were too many with `flight` bytes under way; `target` is what the path should bear.
+    /// Sets the long-term bound, because losses were too many with `flight` bytes in flight. `target` is what the path
+    /// should bear.
     pub(super) fn set_long_term(&mut self, flight: u64, target: u64) {
         self.long_term = Some(flight.max(thousandths(target, BETA)));
     }
 
-    /// A probe is to begin.
+    /// Prepares for a probe.
     pub(super) const fn begin_probe(&mut self) {
         (self.probe.rounds, self.probe.delivered) = (0, 0);
     }
 
-    /// The next step of a probe is twice as large (`BBRRaiseInflightLongtermSlope`).
+    /// Doubles the next step of a probe (`BBRRaiseInflightLongtermSlope`).
     pub(super) fn steepen(&mut self, segment: u64, window: u64) {
         let growth = segment << self.probe.rounds;
-        self.probe.rounds = (self.probe.rounds + 1).min(MOST_DOUBLINGS);
+        self.probe.rounds = (self.probe.rounds + 1).min(MAX_DOUBLINGS);
         self.probe.each = (window / growth.max(1)).max(1);
     }
 
-    /// Raises the long-term bound for what was delivered in a probe that uses all of it
+    /// Raises the long-term bound for bytes that were delivered in a probe that uses all of it
     /// (`BBRProbeInflightLongtermUpward`).
     pub(super) fn climb(&mut self, delivered: u64) {
         self.probe.delivered += delivered;
@@ -184,7 +187,7 @@ mod tests {
 
     #[test]
     fn two_in_a_hundred_are_borne_and_what_chance_adds_to_a_small_flight() {
-        // In segments of 1000: 2, and the root of 2.
+        // In segments of 1000 bytes: 2, and the root of 2.
         assert!(!is_too_high(&sent(100_000, 3414), 1000));
         assert!(is_too_high(&sent(100_000, 3415), 1000));
         // 200, and the root of 200.
@@ -196,7 +199,8 @@ mod tests {
 
     #[test]
     fn the_flight_at_the_loss_is_where_losses_became_two_in_a_hundred() {
-        // 1000 of 49,000 were borne when the last 1000 were sent and lost; 20 more would have been of the threshold.
+        // 1000 of 49,000 bytes could be lost when the last 1000 were sent and lost; 20 more would have met the
+        // threshold.
         assert_eq!(flight_at_loss(&sent(50_000, 1000), 1000), 49_000 + 1000);
         assert_eq!(flight_at_loss(&sent(50_000, 5000), 1000), 49_000, "there were too many before");
         assert_eq!(flight_at_loss(&sent(100_000, 2000), 1000), 99_000 + 1000);

@@ -1,24 +1,25 @@
-//! What BBR knows of the path: filters over what was measured (draft-ietf-ccwg-bbr section 5.5).
+//! BBR's model of the path: filters over measurements (draft-ietf-ccwg-bbr section 5.5).
 
 use core::time::Duration;
 
 use crate::tcp::congestion::{Rate, RateSample};
 use crate::time::Instant;
 
-/// How long the shortest round-trip time is believed (`MinRTTFilterLen`).
+/// How long the shortest round-trip time is valid (`MinRTTFilterLen`).
 const MIN_RTT_MEMORY: Duration = Duration::from_secs(10);
-/// After how long without a shorter one it is to be measured anew (`ProbeRTTInterval`).
+/// The time without a shorter round-trip time after which it is measured again (`ProbeRTTInterval`).
 pub(super) const PROBE_RTT_INTERVAL: Duration = Duration::from_secs(5);
-/// Round trips for which aggregation is remembered (`ExtraAckedFilterLen`).
+/// The number of round trips for which aggregation is remembered (`ExtraAckedFilterLen`).
 const EXTRA_ROUNDS: u64 = 10;
 
-/// Round trips, counted by deliveries (section 5.5.1): one ends when something arrives that was sent after it had begun.
+/// Round trips, counted by deliveries (section 5.5.1): a round ends when data is delivered that was sent after the
+/// round had begun.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Rounds {
     pub(super) count: u64,
     /// Whether the present acknowledgement has ended one.
     pub(super) started: bool,
-    /// Bytes that had arrived when the present one began.
+    /// The bytes that had been delivered when the present one began.
     next: u64,
 }
 
@@ -31,13 +32,13 @@ impl Rounds {
         }
     }
 
-    /// The present round begins anew, when `total` bytes have arrived.
+    /// Restarts the present round, when `total` bytes have been delivered.
     pub(super) const fn restart(&mut self, total: u64) {
         self.next = total;
     }
 }
 
-/// The highest rate of this cycle of probing and of the one before (sections 5.5.5 and 5.5.6).
+/// The highest rate of this probing cycle and of the previous one (sections 5.5.5 and 5.5.6).
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct MaxRate {
     cycles: [Rate; 2],
@@ -49,7 +50,7 @@ impl MaxRate {
         before.max(present)
     }
 
-    /// A rate that the application has limited says something only where it is higher than what is known.
+    /// Records a rate. A rate that the application has limited counts only if it is higher than the known one.
     pub(super) fn update(&mut self, rate: Rate, application_limited: bool) {
         if !application_limited || rate >= self.highest() {
             let [_, present] = &mut self.cycles;
@@ -57,7 +58,7 @@ impl MaxRate {
         }
     }
 
-    /// A cycle ends.
+    /// Ends a cycle.
     pub(super) fn advance(&mut self) {
         let [_, present] = self.cycles;
         // A cycle in which nothing was measured does not count.
@@ -72,9 +73,10 @@ impl MaxRate {
 pub(super) struct MinRtt {
     /// `min_rtt`, and when it was measured.
     shortest: Option<(Duration, Instant)>,
-    /// `probe_rtt_min_delay`: the shortest since the last that is to be measured anew, and when it was.
+    /// `probe_rtt_min_delay`: the shortest round-trip time since it was last due to be measured again, and when it was
+    /// measured.
     recent: Option<(Duration, Instant)>,
-    /// Whether it is time to measure it anew.
+    /// Whether it is time to measure it again.
     pub(super) expired: bool,
 }
 
@@ -98,34 +100,34 @@ impl MinRtt {
         }
     }
 
-    /// It was just measured anew.
+    /// Records that it was just measured again.
     pub(super) fn renew(&mut self, now: Instant) {
         self.recent = self.recent.map(|(rtt, _)| (rtt, now));
     }
 }
 
-/// How much more arrives at once than the rate explains: receivers and links that acknowledge or deliver in heaps
-/// (section 5.5.9).
+/// How much more data is delivered at once than the rate explains, due to receivers and links that acknowledge or
+/// deliver in bursts (section 5.5.9).
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Aggregation {
-    /// Since when is counted, and the bytes that have arrived since.
+    /// The time since which bytes are counted, and the bytes delivered since.
     since: Option<Instant>,
     delivered: u64,
-    /// The most of the latest round trips, and of those before.
+    /// The maximum of the latest round trips, and of those before.
     windows: [u64; 2],
-    /// The round with which the latest of the two has begun.
+    /// The round in which the latest of the two began.
     began: u64,
 }
 
 impl Aggregation {
-    /// `extra_acked`: at least the last five round trips, at most the last ten.
+    /// `extra_acked`: the maximum of at least the last five round trips and at most the last ten.
     pub(super) fn extra(&self) -> u64 {
         let [before, present] = self.windows;
         before.max(present)
     }
 
-    /// Takes an acknowledgement; no more than `window` can be in excess. Until the pipe was `filled` once, only this one
-    /// counts.
+    /// Processes an acknowledgement. The excess is at most `window`. Until the pipe was `filled` once, only the latest
+    /// acknowledgement counts.
     pub(super) fn update(&mut self, sample: &RateSample, rate: Rate, window: u64, round: u64, filled: bool) {
         let since = *self.since.get_or_insert(sample.now);
         let mut expected = rate.bytes_in(sample.now - since);
@@ -146,35 +148,36 @@ impl Aggregation {
         }
     }
 
-    /// Something is sent after a silence: what arrives is counted from now on (section 5.4.1).
+    /// Restarts the count, because something is sent after an idle time (section 5.4.1).
     pub(super) const fn restart(&mut self, now: Instant) {
         (self.since, self.delivered) = (Some(now), 0);
     }
 }
 
-/// Whether the rate has stopped to grow: then the pipe is full (section 5.3.1.2).
+/// Whether the rate has stopped growing, which means that the pipe is full (section 5.3.1.2).
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct FullPipe {
-    /// It was full once, in the life of the connection (`full_bw_reached`).
+    /// The pipe was full once in the life of the connection (`full_bw_reached`).
     pub(super) reached: bool,
-    /// It is, since this was last asked anew (`full_bw_now`).
+    /// The pipe is full, since the last reset (`full_bw_now`).
     pub(super) now: bool,
-    /// The rate from which growth is counted, and the round trips without it.
+    /// The rate from which growth is measured, and the number of round trips without growth.
     base: Rate,
     rounds: u32,
 }
 
-/// Growth that shows that the pipe is not full, in thousandths, and the round trips without it that show that it is.
+/// The growth, in thousandths, which shows that the pipe is not full, and the number of round trips without it which
+/// show that it is.
 const GROWTH: u64 = 1250;
 const FULL_ROUNDS: u32 = 3;
 
 impl FullPipe {
-    /// Asks anew; growth is counted from `base` on.
+    /// Resets the filter; growth is measured from `base`.
     pub(super) const fn reset(&mut self, base: Rate) {
         (self.now, self.base, self.rounds) = (false, base, 0);
     }
 
-    /// Takes an acknowledgement that has ended a round trip.
+    /// Processes an acknowledgement that has ended a round trip.
     pub(super) fn update(&mut self, sample: &RateSample) {
         if self.now || sample.sent.application_limited {
             return;
@@ -210,7 +213,7 @@ mod tests {
             assert_eq!(rounds.started, started, "{prior}");
         }
         assert_eq!(rounds.count, 2);
-        // Of an acknowledgement without a sample nothing is known.
+        // An acknowledgement without a sample ends no round.
         rounds.update(&RateSample { total: 9000, ..RateSample::default() });
         assert!(!rounds.started);
     }
@@ -263,7 +266,7 @@ mod tests {
             aggregation.extra()
         };
         assert_eq!(take(0, 1000, 0), 1000);
-        // 10 ms carry 1000 bytes: the heap begins anew, and all of it is extra.
+        // The rate carries 1000 bytes in 10 ms: the count restarts, and all of the burst is extra.
         assert_eq!(take(10, 8000, 1), 8000);
         assert_eq!(take(20, 4000, 2), 11_000);
         assert_eq!(take(1000, 100, 6), 11_000, "of the five rounds before");

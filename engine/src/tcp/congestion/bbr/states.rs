@@ -1,4 +1,4 @@
-//! The states of BBR and what leads from one to the next (draft-ietf-ccwg-bbr section 5.3).
+//! The states of BBR and the transitions between them (draft-ietf-ccwg-bbr section 5.3).
 
 use core::time::Duration;
 
@@ -8,17 +8,19 @@ use crate::time::Instant;
 
 /// How long ProbeRTT keeps little in flight (`ProbeRTTDuration`).
 pub(super) const PROBE_RTT_DURATION: Duration = Duration::from_millis(200);
-/// A probe for a higher rate comes after this much time, and up to so many milliseconds more (section 5.3.3.5).
+/// The time until the next probe for a higher rate: this time and a random number of milliseconds below the second
+/// constant (section 5.3.3.5).
 const PROBE_WAIT: Duration = Duration::from_secs(2);
 const PROBE_WAIT_CHANCE: u64 = 1001;
-/// But after no more round trips than Reno would need to grow by what is in flight, and this many.
+/// A probe comes at the latest after the number of round trips in which Reno would grow by the bytes in flight, and
+/// after this many.
 const RENO_ROUNDS: u64 = 63;
-/// Acknowledgements that show losses, in a round trip, that end Startup (`BBRStartupFullLossCnt`).
+/// The number of acknowledgements that show losses, in a round trip, that ends Startup (`BBRStartupFullLossCnt`).
 const STARTUP_LOSSES: u32 = 6;
-/// Drain is left after so many round trips, drained or not.
+/// Drain ends after this many round trips, even if the queue is not gone.
 const DRAIN_ROUNDS: u64 = 3;
 
-// Section 5.6.1, in thousandths.
+// The gains of section 5.6.1, in thousandths.
 const STARTUP_GAIN: u64 = 2773;
 const DRAIN_GAIN: u64 = 500;
 const DOWN_GAIN: u64 = 900;
@@ -27,42 +29,42 @@ const WINDOW_GAIN: u64 = 2000;
 const UP_WINDOW_GAIN: u64 = 2250;
 const PROBE_RTT_WINDOW_GAIN: u64 = 500;
 
-/// What a connection does at the time.
+/// The state of BBR.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum State {
-    /// Looks for the rate of the path by doubling. Entered at the beginning, and where a loss that had ended it was none.
-    /// Left for `Drain` when the rate does not grow any more, or by losses.
+    /// Searches for the rate of the path by doubling. Entered at the start, and again if the loss that ended it was
+    /// spurious. Left for `Drain` when the rate does not grow any more, or after too many losses.
     Startup,
-    /// Lets the queue go that `Startup` has made. Left for `ProbeBandwidth` when no more is in flight than the path
-    /// holds, or some rounds after the one that is named.
+    /// Drains the queue that `Startup` has made. Left for `ProbeBandwidth` when no more is in flight than the path
+    /// holds, or some rounds after the round `since`.
     Drain { since: u64 },
-    /// Sends at the rate of the path, and asks for more now and then. Left for `ProbeRtt` when no short round-trip time was
-    /// measured for long.
+    /// Sends at the rate of the path, and probes for a higher one from time to time. Left for `ProbeRtt` if the
+    /// shortest round-trip time has not been measured for a long time.
     ProbeBandwidth(Phase),
-    /// Keeps little in flight, so that the round-trip time without a queue shows. Left for `ProbeBandwidth`, or `Startup`
-    /// where that was not over.
+    /// Keeps little in flight, to measure the round-trip time without a queue. Left for `ProbeBandwidth`, or for
+    /// `Startup` if that was not complete.
     ProbeRtt(ProbeRtt),
 }
 
-/// The phases of a cycle of probing, in their order.
+/// The phases of a probing cycle, in their order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
-    /// Slower than the path, until the queue is gone and something is left to others.
+    /// Sends more slowly than the path, until the queue is gone and there is headroom for other flows.
     Down,
-    /// As fast as the path, until it is time for a probe.
+    /// Sends as fast as the path, until it is time for a probe.
     Cruise,
-    /// As fast, for a round trip, with all in flight that may be.
+    /// Sends as fast as the path for a round trip, with the maximum in flight.
     Refill,
-    /// Faster than the path, until losses are too many or the rate does not follow.
+    /// Sends faster than the path, until there are too many losses or the delivery rate does not follow.
     Up,
 }
 
-/// How far ProbeRTT is.
+/// The progress of ProbeRTT.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct ProbeRtt {
-    /// When it may end: since no more was in flight than is meant to be.
+    /// When it may end. Set once no more is in flight than intended.
     until: Option<Instant>,
-    /// A round trip has passed since.
+    /// A round trip has passed since then.
     round_done: bool,
 }
 
@@ -93,35 +95,35 @@ impl State {
         matches!(self, Self::ProbeBandwidth(_))
     }
 
-    /// Whether it looks for a higher rate: then losses are judged by how many they are.
+    /// Whether the state probes for a higher rate: then losses are judged by their number.
     pub(super) const fn is_probing_rate(self) -> bool {
         matches!(self, Self::Startup | Self::ProbeBandwidth(Phase::Refill | Phase::Up))
     }
 }
 
-/// What the acknowledgements that come tell of (`ack_phase`): they are a round trip behind the phases.
+/// What the arriving acknowledgements report on (`ack_phase`): they lag behind the phases by a round trip.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Feedback {
-    /// Of nothing in particular.
+    /// Nothing in particular.
     #[default]
     None,
     Refilling,
-    /// Of what was sent before the probe, still.
+    /// Still data that was sent before the probe.
     ProbeStarting,
     Probe,
-    /// Of the probe, still.
+    /// Still data of the probe, which has ended.
     ProbeStopping,
 }
 
-/// Where a cycle of probing is.
+/// The progress of a probing cycle.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Cycle {
-    /// When it began (`cycle_stamp`), and how long it waits to probe.
+    /// When it began (`cycle_stamp`), and how long it waits before it probes.
     began: Instant,
     wait: Duration,
     pub(super) rounds_since_probe: u64,
     feedback: Feedback,
-    /// Losses are of a probe (`bw_probe_samples`).
+    /// Whether losses are attributed to a probe (`bw_probe_samples`).
     pub(super) samples_probe: bool,
 }
 
@@ -138,7 +140,7 @@ impl Bbr {
         self.check_probe_rtt(sample);
     }
 
-    /// Sections 5.3.1.2 and 5.3.1.3.
+    /// Ends Startup when the pipe is full or losses are too many (sections 5.3.1.2 and 5.3.1.3).
     fn check_startup(&mut self, sample: &RateSample) {
         let losses = self.bounds.round_started && sample.recovering && self.bounds.events >= STARTUP_LOSSES;
         if !self.full.reached && losses && bounds::is_too_high(&sample.sent, self.segment) {
@@ -149,14 +151,15 @@ impl Bbr {
         }
     }
 
-    /// Section 5.3.1.3: the path bears what was delivered in a round trip, and no more.
+    /// Ends Startup because of losses: the path bears what was delivered in a round trip, and no more (section
+    /// 5.3.1.3).
     pub(super) fn end_startup_by_losses(&mut self, delivered: u64) {
         let flight = self.bandwidth_delay(self.highest.highest(), 1000).max(self.bounds.latest_flight());
         self.bounds.long_term = Some(flight.max(delivered).max(self.least_window()));
         self.full.reached = true;
     }
 
-    /// Section 5.3.2.
+    /// Ends Drain once the queue is gone (section 5.3.2).
     fn check_drain(&mut self, sample: &RateSample) {
         let State::Drain { since } = self.state else { return };
         if self.in_flight <= self.flight(1000) || self.rounds.count > since + DRAIN_ROUNDS {
@@ -164,12 +167,12 @@ impl Bbr {
         }
     }
 
-    /// Section 5.3.3.6.
+    /// Moves through the phases of a probing cycle (section 5.3.3.6).
     fn update_cycle(&mut self, sample: &RateSample) {
         if !self.full.reached {
             return;
         }
-        // Asked before the bound is raised by what this acknowledgement tells.
+        // Evaluated before this acknowledgement raises the bound.
         let bounded = sample.limited && self.bounds.long_term.is_some_and(|bound| self.window >= bound);
         self.adapt_long_term(sample, bounded);
         let State::ProbeBandwidth(phase) = self.state else { return };
@@ -182,19 +185,19 @@ impl Bbr {
                 self.start_up(sample.now, sample.rate);
             }
             Phase::Refill => {}
-            // The bound is what limits the rate, and it is being raised.
+            // The bound limits the rate, and it is being raised.
             Phase::Up if bounded => self.full.reset(sample.rate.unwrap_or_default()),
             Phase::Up if self.full.now => self.start_down(sample.now),
             Phase::Up => {}
         }
     }
 
-    /// `BBRAdaptLongTermModel`. `bounded` says that the long-term bound is what limits the sender.
+    /// `BBRAdaptLongTermModel`. `bounded` says that the long-term bound limits the sender.
     fn adapt_long_term(&mut self, sample: &RateSample, bounded: bool) {
         match self.cycle.feedback {
             Feedback::ProbeStarting if self.rounds.started => self.cycle.feedback = Feedback::Probe,
             Feedback::ProbeStopping if self.rounds.started => {
-                // Once in a cycle: what comes from now on tells nothing of the probe.
+                // Once in a cycle: later acknowledgements do not report on the probe.
                 (self.cycle.feedback, self.cycle.samples_probe) = (Feedback::None, false);
                 if self.state.is_probe_bandwidth() && !sample.sent.application_limited {
                     self.highest.advance();
@@ -214,13 +217,13 @@ impl Bbr {
         }
     }
 
-    /// `BBRIsTimeToProbeBW`: by the clock, or by the round trips that Reno would need to ask for as much.
+    /// `BBRIsTimeToProbeBW`: by the clock, or by the number of round trips that Reno would need to grow by as much.
     fn is_time_to_probe(&self, now: Instant) -> bool {
         let rounds = (self.target_flight() / self.segment.max(1)).min(RENO_ROUNDS);
         now - self.cycle.began > self.cycle.wait || self.cycle.rounds_since_probe >= rounds
     }
 
-    /// `BBRIsTimeToCruise`.
+    /// `BBRIsTimeToCruise`: whether the queue is gone and there is headroom for other flows.
     fn is_time_to_cruise(&self) -> bool {
         let headroom = self.bounds.with_headroom(self.segment, self.least_window());
         headroom.is_none_or(|bound| self.in_flight <= bound) && self.in_flight <= self.flight(1000)
@@ -229,7 +232,7 @@ impl Bbr {
     pub(super) fn start_down(&mut self, now: Instant) {
         self.bounds.forget_signals();
         self.cycle.began = now;
-        // Flows that share a queue are not to probe at the same time.
+        // Flows that share a queue must not probe at the same time.
         self.cycle.rounds_since_probe = self.below(2);
         self.cycle.wait = PROBE_WAIT + Duration::from_millis(self.below(PROBE_WAIT_CHANCE));
         self.cycle.feedback = Feedback::ProbeStopping;
@@ -258,7 +261,7 @@ impl Bbr {
         self.state = State::ProbeBandwidth(Phase::Up);
     }
 
-    /// Section 5.5.10.2: a probe was too much.
+    /// Handles a probe that was too much (section 5.5.10.2).
     pub(super) fn handle_flight_too_high(&mut self, sent: &SentState, now: Instant) {
         self.cycle.samples_probe = false;
         if !sent.application_limited {
@@ -269,7 +272,7 @@ impl Bbr {
         }
     }
 
-    /// Section 5.3.4.3.
+    /// Enters ProbeRTT when the round-trip time is to be measured again (section 5.3.4.3).
     fn check_probe_rtt(&mut self, sample: &RateSample) {
         if self.min_rtt.expired && !self.state.is_probing_rtt() && !self.restarted {
             self.save_window();
@@ -299,7 +302,7 @@ impl Bbr {
         }
     }
 
-    /// Section 5.3.4.4, once its time is over.
+    /// Ends ProbeRTT if its time is over (section 5.3.4.4).
     pub(super) fn end_probe_rtt(&mut self, now: Instant) {
         let State::ProbeRtt(ProbeRtt { until: Some(until), .. }) = self.state else { return };
         if now <= until {

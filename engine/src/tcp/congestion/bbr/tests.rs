@@ -1,4 +1,4 @@
-//! From state to state, by samples made by hand.
+//! The states of BBR, given samples that the tests make by hand.
 
 use super::states::{PROBE_RTT_DURATION, ProbeRtt};
 use super::*;
@@ -9,7 +9,7 @@ const RATE: Rate = Rate(10_000_000);
 const RTT: Duration = Duration::from_millis(10);
 const PRODUCT: u64 = 100_000;
 
-/// A path that delivers as it is told to, in round trips.
+/// A path that delivers at given rates, in round trips.
 struct Path {
     bbr: Bbr,
     now: Instant,
@@ -50,7 +50,7 @@ impl Path {
         }
     }
 
-    /// A round trip at this rate, which one acknowledgement tells of.
+    /// A round trip at this rate, which one acknowledgement reports.
     fn round(&mut self, rate: Rate) -> State {
         self.round_with(rate, |_| ())
     }
@@ -65,12 +65,12 @@ impl Path {
         self.bbr.state
     }
 
-    /// Something is lost with this in flight, of which so much was.
+    /// Records a loss with `in_flight` bytes in flight, of which `lost` were lost.
     fn lose(&mut self, in_flight: u64, lost: u64) {
         self.bbr.on_lost(self.now, SEGMENT, &SentState { in_flight, lost, application_limited: false });
     }
 
-    /// Until a state is reached, at the path's rate; how many round trips that took.
+    /// Runs round trips at the path's rate until a state is reached. Returns how many round trips that took.
     fn reach(&mut self, is_it: impl Fn(State) -> bool) -> u32 {
         for count in 1..1000 {
             if is_it(self.round(RATE)) {
@@ -96,7 +96,7 @@ impl Path {
 
 /// Sections 5.3.1 and 5.3.2.
 #[test]
-fn startup_doubles_until_the_rate_does_not_grow_and_drain_lets_the_queue_go() {
+fn startup_doubles_until_the_rate_does_not_grow_and_drain_empties_the_queue() {
     let mut path = Path::new(0);
     let first = path.bbr.pacing_rate(Some(RTT)).unwrap_or_default();
     assert_eq!(first, Rate(1_000_000).scaled(2773), "the initial window in a round trip");
@@ -115,7 +115,7 @@ fn startup_doubles_until_the_rate_does_not_grow_and_drain_lets_the_queue_go() {
 }
 
 #[test]
-fn drain_ends_in_time_though_the_queue_is_not_gone() {
+fn drain_ends_in_time_even_if_the_queue_is_not_gone() {
     let mut path = Path::new(0);
     path.in_flight = 3 * PRODUCT;
     path.reach(|state| matches!(state, State::Drain { .. }));
@@ -240,7 +240,7 @@ fn a_probe_that_fills_the_bound_without_losses_raises_it() {
 
 /// Section 5.5.10.3.
 #[test]
-fn losses_outside_of_probes_lower_to_what_is_delivered_until_the_next() {
+fn losses_outside_of_probes_lower_the_bounds_to_what_is_delivered_until_the_next_probe() {
     let mut path = Path::cruising();
     for (rate, bound) in [(8_000_000, 8_000_000), (7_800_000, 8_000_000), (1_000_000, 5_600_000)] {
         path.round(Rate(rate));
@@ -255,7 +255,7 @@ fn losses_outside_of_probes_lower_to_what_is_delivered_until_the_next() {
 }
 
 #[test]
-fn losses_in_a_probe_that_are_borne_lower_nothing() {
+fn tolerated_losses_in_a_probe_lower_nothing() {
     let mut path = Path::probing();
     path.lose(PRODUCT, SEGMENT);
     path.round(Rate(5_000_000));
@@ -284,7 +284,7 @@ fn after_five_seconds_the_round_trip_time_is_measured_with_little_in_flight() {
     assert_eq!(path.bbr.state, State::ProbeBandwidth(Phase::Cruise));
     assert!(path.bbr.window >= 2 * PRODUCT, "the window is what it was: {} of {before}", path.bbr.window);
     assert_eq!(path.bbr.min_rtt.shortest(), Some(RTT));
-    // The next time is counted from the end of this.
+    // The next time is counted from the end of this one.
     let ended = path.now;
     path.rtt = Duration::from_millis(12);
     path.reach(State::is_probing_rtt);
@@ -293,7 +293,7 @@ fn after_five_seconds_the_round_trip_time_is_measured_with_little_in_flight() {
 
 /// Section 5.4.1.
 #[test]
-fn after_a_silence_it_goes_on_at_the_rate_that_was_known() {
+fn after_an_idle_time_it_continues_at_the_known_rate() {
     let mut path = Path::cruising();
     path.now += Duration::from_secs(30);
     path.bbr.on_idle(path.now, Duration::from_secs(30), Duration::from_secs(1));
@@ -335,14 +335,14 @@ fn a_recovery_does_not_lower_the_window_by_itself() {
 
 /// Section 5.5.11.
 #[test]
-fn what_losses_have_lowered_that_were_none_is_undone() {
+fn the_effects_of_spurious_losses_are_undone() {
     let mut path = Path::probing();
     path.lose(120_000, 10_000);
     path.bbr.on_congestion(path.now, 120_000);
     assert_eq!(path.bbr.state, State::ProbeBandwidth(Phase::Down));
     path.bbr.undo(path.now);
     assert_eq!((path.bbr.state, path.bbr.bounds.long_term), (State::ProbeBandwidth(Phase::Up), None));
-    // Nor does a timeout that was none leave anything.
+    // A spurious timeout leaves nothing behind either.
     let window = path.bbr.window;
     path.bbr.on_timeout(path.now, 120_000, true);
     path.lose(120_000, 100_000);
@@ -351,7 +351,7 @@ fn what_losses_have_lowered_that_were_none_is_undone() {
 }
 
 #[test]
-fn startup_goes_on_where_the_losses_that_ended_it_were_none() {
+fn startup_continues_if_the_losses_that_ended_it_were_spurious() {
     let mut path = Path::new(0);
     path.round(Rate(4_000_000));
     path.bbr.on_mark(path.now, 40_000);
@@ -362,9 +362,9 @@ fn startup_goes_on_where_the_losses_that_ended_it_were_none() {
     assert_eq!(path.round(Rate(8_000_000)), State::Startup);
 }
 
-/// RFC 3168: a mark is congestion, as a loss is.
+/// RFC 3168: a mark is congestion, like a loss.
 #[test]
-fn marks_end_a_probe_and_lower_as_losses_do() {
+fn marks_end_a_probe_and_lower_the_bounds_as_losses_do() {
     let mut path = Path::probing();
     path.bbr.on_mark(path.now, 130_000);
     assert_eq!(path.bbr.state, State::ProbeBandwidth(Phase::Down));
@@ -375,7 +375,7 @@ fn marks_end_a_probe_and_lower_as_losses_do() {
 }
 
 #[test]
-fn a_small_first_request_does_not_make_what_follows_slow() {
+fn a_small_first_request_does_not_slow_down_the_next() {
     let mut path = Path::new(0);
     path.application_limited = true;
     path.round(Rate(10_000));

@@ -1,4 +1,4 @@
-//! The window against acknowledgements made by hand, and against the formula.
+//! Tests of the window, given acknowledgements that the tests make by hand, and compared with the formula of the RFC.
 
 use std::vec::Vec;
 
@@ -14,7 +14,7 @@ struct Path {
     now: Instant,
     unacknowledged: Sequence,
     rtt: Duration,
-    /// Segments that each acknowledgement is for.
+    /// The number of segments that each acknowledgement covers.
     stretch: usize,
 }
 
@@ -39,7 +39,7 @@ impl Path {
         });
     }
 
-    /// All of a window is acknowledged, over a round trip.
+    /// Acknowledges a whole window over a round trip.
     fn round(&mut self, limited: bool) {
         let bytes = self.stretch * SEGMENT;
         let acknowledgements = (self.cubic.window() / bytes).max(1);
@@ -61,18 +61,18 @@ impl Path {
         self.cubic.on_recovered(self.now);
     }
 
-    /// What an undo is to restore.
+    /// The state that an undo must restore.
     fn state(&self) -> State {
         let mut state = self.cubic.state;
         if let Some(epoch) = &mut state.epoch {
-            // Until when time is accounted for goes on with the clock.
+            // The time up to which the duration is accounted for moves on with the clock.
             epoch.seen = Instant::ORIGIN;
         }
         state
     }
 }
 
-/// A sender in congestion avoidance at this many segments, which are where congestion is to be expected.
+/// A sender in congestion avoidance with a window of this many segments, at which congestion is expected.
 fn steady(segments: u64) -> Cubic {
     let mut cubic = Cubic::new(SEGMENT);
     let window = segments * SEGMENT as u64;
@@ -81,7 +81,7 @@ fn steady(segments: u64) -> Cubic {
     cubic
 }
 
-/// RFC 9438, Figure 1 and 2, in segments and seconds.
+/// RFC 9438, Figures 1 and 2, in segments and seconds.
 fn formula(plateau: f64, start: f64, elapsed: f64) -> f64 {
     let to_plateau = ((plateau - start) / 0.4).cbrt();
     0.4 * (elapsed - to_plateau).powi(3) + plateau
@@ -171,7 +171,7 @@ fn growth_by_parts_of_a_byte_adds_up() {
     let grown = path.cubic.window() - 700 * SEGMENT;
     assert!((10 * SEGMENT..=11 * SEGMENT).contains(&grown), "{grown}");
 
-    // By the cubic function: half a byte for each byte that is acknowledged.
+    // By the cubic function: half a byte for each acknowledged byte.
     let mut path = Path::new(steady(10), 100);
     path.cubic.state.saturation = Some(100_000 * SEGMENT as u64);
     for _ in 0..10 * SEGMENT {
@@ -204,12 +204,12 @@ fn marks_lower_the_window_to_a_segment() {
 }
 
 #[test]
-fn a_loss_is_measured_by_what_was_used_of_the_window() {
+fn the_reduction_after_a_loss_depends_on_how_much_of_the_window_was_used() {
     let mut path = Path::new(steady(100), 10);
     path.rounds(2);
     let window = path.cubic.window();
     assert_ne!(window % SEGMENT, 0);
-    // The window was full until now: what happens to be in flight does not matter.
+    // The window was full until now: the present number of bytes in flight does not matter.
     path.cubic.on_congestion(path.now, SEGMENT);
     assert_eq!(path.cubic.window(), window * 7 / 10);
 
@@ -218,7 +218,7 @@ fn a_loss_is_measured_by_what_was_used_of_the_window() {
     for _ in 0..200 {
         path.acknowledge(SEGMENT, false);
     }
-    // It has long not been full: then its size tells nothing.
+    // It has not been full for long: its size says nothing.
     path.cubic.on_congestion(path.now, 10 * SEGMENT);
     assert_eq!(path.cubic.window(), 7 * SEGMENT);
 }
@@ -292,7 +292,7 @@ fn only_the_latest_of_two_reductions_is_undone() {
     path.cubic.undo(path.now);
     assert_eq!(path.state(), between);
 
-    // What was undone is not undone again.
+    // An undo is not repeated.
     path.cubic.on_idle(path.now, Duration::from_secs(60), Duration::from_secs(1));
     path.cubic.undo(path.now);
     assert_eq!(path.cubic.window(), 10 * SEGMENT);
@@ -328,7 +328,7 @@ fn the_first_slow_start_goes_on_after_a_spurious_loss() {
     path.round(true);
     assert_eq!((path.cubic.window(), path.cubic.threshold()), (2 * window, MAXIMUM_WINDOW));
 
-    // The rounds that had made it conservative are forgotten.
+    // The rounds that had led to conservative slow start are forgotten.
     path.rtt *= 2;
     path.rounds(2);
     let window = path.cubic.window();
@@ -370,7 +370,7 @@ fn slow_start_doubles_the_window_each_round() {
 
 /// Receivers that merge segments acknowledge dozens of them at once.
 #[test]
-fn slow_start_doubles_the_window_where_one_acknowledgement_is_for_all_of_it() {
+fn slow_start_doubles_the_window_if_one_acknowledgement_covers_all_of_it() {
     let mut path = Path::new(Cubic::new(SEGMENT), 50);
     for segments in [20, 40, 80, 160] {
         path.now += path.rtt;
@@ -380,12 +380,12 @@ fn slow_start_doubles_the_window_where_one_acknowledgement_is_for_all_of_it() {
 }
 
 #[test]
-fn slow_start_ends_without_a_loss_where_round_trip_times_rise() {
+fn slow_start_ends_without_a_loss_when_round_trip_times_rise() {
     let mut path = Path::new(Cubic::new(SEGMENT), 50);
     path.rounds(3);
     assert_eq!(path.cubic.window(), 80 * SEGMENT);
     path.rtt = Duration::from_millis(57);
-    // Until the round is over that began before the rise, the window grows as before.
+    // Until the round that began before the rise is over, the window grows as before.
     path.round(true);
     let window = path.cubic.window();
     path.round(true);
@@ -399,7 +399,7 @@ fn slow_start_ends_without_a_loss_where_round_trip_times_rise() {
 }
 
 #[test]
-fn slow_start_goes_on_where_round_trip_times_fall_again() {
+fn slow_start_continues_when_round_trip_times_fall_again() {
     let mut path = Path::new(Cubic::new(SEGMENT), 50);
     path.rounds(3);
     path.rtt = Duration::from_millis(57);
@@ -437,8 +437,8 @@ fn a_window_that_is_not_used_does_not_grow() {
 }
 
 #[test]
-fn the_time_in_which_the_window_was_not_used_does_not_count() {
-    // Ten seconds in three ways: acknowledgements of little data, nothing at all, and idleness that is told.
+fn time_in_which_the_window_was_not_used_does_not_count() {
+    // Ten seconds in three ways: acknowledgements of little data, nothing at all, and idleness that is reported.
     let waits: [fn(&mut Path); 3] = [
         |path| {
             for _ in 0..100 {
@@ -515,7 +515,7 @@ fn a_connection_begins_with_the_initial_window_of_the_size_that_was_agreed_on() 
     assert_eq!(cubic.window(), 14_600);
     cubic.set_segment_size(536);
     assert_eq!(cubic.window(), 5360);
-    // Once data has arrived it is no longer the beginning.
+    // Once data was delivered, the connection is no longer at its start.
     let mut path = Path::new(cubic, 50);
     path.acknowledge(536, false);
     path.cubic.set_segment_size(1460);
@@ -528,7 +528,7 @@ fn another_segment_size_keeps_the_bytes_of_the_window() {
     path.lose();
     path.rounds(20);
     let window = path.cubic.window();
-    // The cubic function does not jump with it.
+    // The cubic function does not jump.
     path.cubic.set_segment_size(SEGMENT / 10);
     assert_eq!(path.cubic.window(), window);
     path.round(true);
@@ -540,7 +540,7 @@ fn another_segment_size_keeps_the_bytes_of_the_window() {
     assert_eq!(path.cubic.window(), 10 * SEGMENT);
 }
 
-/// A call with whatever arguments.
+/// A call with arbitrary arguments.
 #[derive(Clone, Debug)]
 enum Call {
     Segment(usize),
@@ -650,7 +650,7 @@ proptest! {
 
 #[test]
 fn competing_windows_converge() {
-    // Two flows over one bottleneck of 400 segments: the newer one comes to its share.
+    // Two flows share a bottleneck of 400 segments: the newer one reaches its share.
     let mut paths: Vec<Path> = [320, 10].map(|segments| Path::new(steady(segments), 50)).into();
     for _ in 0..4000 {
         if paths.iter().map(|path| path.cubic.window()).sum::<usize>() > 400 * SEGMENT {

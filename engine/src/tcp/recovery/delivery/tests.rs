@@ -1,4 +1,4 @@
-//! Samples of deliveries made by hand.
+//! Delivery rate samples of deliveries that the tests make by hand.
 
 use super::*;
 use crate::tcp::sequence::Sequence;
@@ -7,7 +7,7 @@ fn at(millis: u64) -> Instant {
     Instant::from_origin(Duration::from_millis(millis))
 }
 
-/// Segments of 1000 bytes, numbered by their transmissions from 1 on.
+/// Segments of 1000 bytes, numbered by their transmissions, from 1 on.
 struct Path {
     delivery: Delivery,
     sent: std::vec::Vec<(Instant, u32)>,
@@ -54,7 +54,7 @@ impl Path {
     }
 }
 
-/// Section 4.1.1: the longer of the times of sending and of arriving counts.
+/// Section 4.1.1: the longer of the sending time and the arrival time counts.
 #[test]
 fn a_rate_is_by_the_longer_of_sending_and_arriving() {
     let mut path = Path::new();
@@ -62,13 +62,13 @@ fn a_rate_is_by_the_longer_of_sending_and_arriving() {
     let sample = path.arrive(&[1, 2], Some(3), None, at(10));
     assert_eq!((sample.rate, sample.delivered, sample.prior), (Some(Rate(200_000)), 2000, 0));
     assert_eq!((sample.total, sample.newly_delivered, sample.sent.in_flight), (2000, 2000, 2000));
-    // Sent at 10, when 2000 had arrived.
+    // Sent at 10 ms, when 2000 bytes had been delivered.
     path.send(2, 2000, at(10));
     let sample = path.arrive(&[3, 4], Some(5), None, at(12));
     assert_eq!((sample.rate, sample.delivered), (Some(Rate(4_000_000 / 12)), 4000));
     let sample = path.arrive(&[5, 6], None, None, at(20));
     assert_eq!((sample.rate, sample.delivered, sample.prior), (Some(Rate(400_000)), 4000, 2000));
-    // Sending took 30 ms, arriving 10: acknowledgements that come in a heap show no higher rate.
+    // Sending took 30 ms, arriving 10 ms: acknowledgements that arrive in a burst show no higher rate.
     path.send(1, 0, at(100));
     path.send(1, 1000, at(130));
     let sample = path.arrive(&[7], Some(8), None, at(135));
@@ -78,12 +78,12 @@ fn a_rate_is_by_the_longer_of_sending_and_arriving() {
 }
 
 #[test]
-fn the_most_recently_sent_is_what_a_sample_is_of() {
+fn a_sample_is_of_the_most_recently_sent_range() {
     let mut path = Path::new();
     path.send(1, 0, at(0));
     path.send(1, 1000, at(5));
     path.arrive(&[1], Some(2), None, at(10));
-    // The third is the first sent again: it was sent after the second.
+    // The third transmission is the retransmission of the first: it was sent after the second.
     path.send(1, 1000, at(11));
     let sample = path.arrive(&[3, 2], None, None, at(20));
     assert_eq!((sample.prior, sample.delivered, sample.rate), (1000, 2000, Some(Rate(2_000_000 / 11))));
@@ -91,7 +91,7 @@ fn the_most_recently_sent_is_what_a_sample_is_of() {
 
 /// Section 4.1.2.3.
 #[test]
-fn what_takes_less_than_a_round_trip_gives_no_rate() {
+fn an_interval_shorter_than_a_round_trip_gives_no_rate() {
     let mut path = Path::new();
     path.send(1, 0, at(0));
     let sample = path.arrive(&[1], None, Some(10), at(9));
@@ -102,7 +102,7 @@ fn what_takes_less_than_a_round_trip_gives_no_rate() {
 
 /// Section 4.1.2.4.
 #[test]
-fn what_is_sent_while_there_was_too_little_is_marked_until_that_has_arrived() {
+fn data_sent_while_the_application_was_the_limit_is_marked_until_it_has_arrived() {
     let mut path = Path::new();
     path.send(2, 0, at(0));
     path.delivery.limit(2000);
@@ -132,14 +132,14 @@ fn losses_are_counted_from_the_sending_on() {
 }
 
 #[test]
-fn one_epoch_serves_all_that_leaves_between_two_acknowledgements() {
+fn everything_sent_between_two_acknowledgements_shares_an_epoch() {
     let mut path = Path::new();
     path.send(100, 0, at(0));
     assert_eq!(path.delivery.epochs.len(), 1);
     path.arrive(&[1], Some(2), None, at(10));
     path.send(100, 99_000, at(10));
     assert_eq!(path.delivery.epochs.len(), 2);
-    // Those of which nothing is under way are forgotten, and what is unknown gives no sample.
+    // Epochs of which nothing is in flight are removed, and data of unknown epochs gives no sample.
     let rest: std::vec::Vec<usize> = (2..=100).collect();
     path.arrive(&rest, Some(101), None, at(20));
     assert_eq!(path.delivery.epochs.len(), 1);
@@ -151,12 +151,12 @@ fn one_epoch_serves_all_that_leaves_between_two_acknowledgements() {
 }
 
 #[test]
-fn a_peer_that_is_acknowledged_little_by_little_does_not_make_the_list_long() {
+fn a_peer_that_acknowledges_little_at_a_time_does_not_make_the_list_long() {
     let mut path = Path::new();
     path.send(1, 0, at(0));
     for number in 2..10_000 {
         path.send(1, 1000, at(number as u64));
         path.arrive(&[number], Some(1), None, at(number as u64));
     }
-    assert_eq!(path.delivery.epochs.len(), MOST_EPOCHS);
+    assert_eq!(path.delivery.epochs.len(), MAX_EPOCHS);
 }

@@ -1,5 +1,5 @@
-//! What a node answers: the commands of Xila's own interfaces, so that its programs work unchanged, and that of ours
-//! which carries all others.
+//! The commands of a node: those of Xila's own interfaces, so that Xila's programs work unchanged, and one that carries
+//! any command of the network.
 
 use embassy_time::Instant;
 use xila_network_host::address::{Cidr, InvalidValue, MacAddress};
@@ -14,7 +14,7 @@ use super::{NETWORK_CONTROL, to_xila};
 use crate::xila::file_system::{AnyByLayout, ControlCommand, ControlCommandIdentifier, Error, Result};
 use crate::xila::network::*;
 
-/// One call of a command.
+/// One execution of a command.
 pub(super) struct Call<'a> {
     pub(super) interface: DeviceFile,
     pub(super) input: &'a AnyByLayout,
@@ -22,7 +22,8 @@ pub(super) struct Call<'a> {
 }
 
 impl Call<'_> {
-    /// Lists are counted and asked for by index. They may change between two calls, which Xila's programs do not mind.
+    /// Executes the command. Lists are counted and read by index. They may change between two calls, which Xila's
+    /// programs accept.
     pub(super) fn execute(self, command: ControlCommandIdentifier) -> Result<()> {
         match command {
             NETWORK_CONTROL::IDENTIFIER => self.answer::<NETWORK_CONTROL>(|on, (id, input)| {
@@ -91,7 +92,7 @@ impl Call<'_> {
         }
     }
 
-    /// Takes the input of a command of Xila's, and puts its output in place.
+    /// Runs `operation` on the input of a Xila command, and stores its output.
     fn answer<C: ControlCommand>(
         self,
         operation: impl FnOnce(&DeviceFile, &C::Input) -> Result<C::Output>,
@@ -109,7 +110,7 @@ fn ask<C: Command>(interface: &DeviceFile, input: &C::Input) -> Result<C::Output
     decode(&output).map_err(|InvalidPayload| Error::InputOutput)
 }
 
-/// Xila's MTU is that of frames, where ours is that of IP.
+/// The maximum frame length, which is Xila's MTU; ours is the IP MTU.
 fn frame_length(interface: &DeviceFile) -> Result<usize> {
     let header = ask::<GetHardwareAddress>(interface, &())?.map_or(0, |_| ETHERNET_HEADER);
     Ok(ask::<GetMtu>(interface, &())? as usize + header)
@@ -131,7 +132,7 @@ fn cidr_from_xila(cidr: IpCidr) -> Result<Cidr> {
     Cidr::new(cidr.address.into(), cidr.prefix_length).map_err(invalid)
 }
 
-/// A metric has no place there.
+/// Converts a route. Xila's routes have no metric.
 fn route_to_xila(info: RouteInfo) -> Route {
     Route {
         cidr: cidr_to_xila(info.route.destination()),

@@ -1,4 +1,4 @@
-//! Between the WIT package's values of `control` and the host API's.
+//! Conversion between the values of the WIT interface `control` and those of the host API.
 
 use core::net::Ipv4Addr;
 
@@ -56,7 +56,7 @@ fn v4(address: Ipv4Addr) -> Ipv4Address {
     address.octets().into()
 }
 
-/// Conversions between enumerations whose cases have the same names.
+/// Implements conversions between enumerations whose cases have the same names.
 macro_rules! same_cases {
     ($($host:path, $wit:path: $($case:ident)+;)+) => {
         $(impl From<$host> for $wit {
@@ -76,7 +76,7 @@ same_cases! {
     crate::device::Link, wit::Link: Up Down;
     interface::Origin, wit::Origin: Static Dhcp Autoconfigured;
     interface::DhcpState, wit::DhcpState: Off Searching Bound;
-    interface::AutoconfigurationState, wit::AutoconfigurationState: Off Searching Configured;
+    interface::AutoconfigurationState, wit::AutoconfigurationState: Off Searching Configured NoRouter;
 }
 
 impl From<interface::AddressInfo> for wit::AddressInfo {

@@ -1,4 +1,4 @@
-//! The resource `network-interface`: the typed operations.
+//! The resource `network-interface`, with the typed operations.
 
 use wasmtime::component::Resource;
 
@@ -22,14 +22,14 @@ use crate::wasm::bindings::types::{IpAddress, IpCidr, MacAddress as WitMacAddres
 use crate::wasm::failure::{get, push};
 use crate::wasm::xila::types::NetworkError;
 
-/// What a `network-interface` handle leads to: a name, which is looked up for each call. So the handle finds the interface
-/// again that was unmounted and mounted anew.
+/// The resource of a `network-interface` handle: a name, which is looked up in each call. So the handle works again
+/// after the interface was unmounted and another one was mounted under the name.
 pub struct NetworkInterface {
     name: String,
 }
 
 impl NetworkCtxView<'_> {
-    /// Looks at the interface behind a handle.
+    /// Reads from the interface of a handle.
     fn look<C: Command, R>(
         &self,
         handle: &Resource<NetworkInterface>,
@@ -42,7 +42,8 @@ impl NetworkCtxView<'_> {
         Ok(look(&interface))
     }
 
-    /// Changes the interface behind a handle. A value that cannot be is told to those alone who may change anything.
+    /// Changes the interface of a handle. An invalid value is reported only to guests with the right to change
+    /// interfaces.
     fn change<C: Command, V, E: Into<Error>>(
         &self,
         handle: &Resource<NetworkInterface>,

@@ -18,7 +18,7 @@ use crate::wasm::NetworkCtx;
 use crate::wasm::bindings::control::{HostNetworkInterface, State};
 use crate::wasm::bindings::types::{ErrorCode, IpCidr};
 
-/// A manager with `lo`, and `eth0` and `eth1` on a hub; and a guest that has `lo` and `eth0`.
+/// A manager with `lo`, and with `eth0` and `eth1` on a hub, and a guest that has `lo` and `eth0`.
 struct Bench {
     manager: Manager,
     ctx: NetworkCtx,
@@ -77,7 +77,7 @@ fn cidr(text: &str) -> Cidr {
 }
 
 #[test]
-fn nothing_is_allowed_until_it_is() {
+fn nothing_is_allowed_by_default() {
     for access in [None, Some(Access::default())] {
         let mut bench = Bench::new(access);
         assert!(denied(bench.view().list()));
@@ -138,7 +138,7 @@ fn without_a_network_there_is_no_interface() {
 }
 
 #[test]
-fn who_may_look_changes_nothing() {
+fn a_guest_that_may_only_read_changes_nothing() {
     let mut bench = Bench::new(Some(Access::READ));
     let eth0 = bench.eth0();
     let handle = || Resource::new_own(eth0.rep());
@@ -146,7 +146,7 @@ fn who_may_look_changes_nothing() {
     assert!(denied(bench.view().set_state(handle(), State::Down)));
     assert!(denied(bench.view().set_mtu(handle(), 1400)));
     assert!(denied(bench.view().add_address(handle(), cidr("10.0.0.1/24").into())));
-    // Nor does it learn what would be wrong with a value.
+    // It does not learn either that a value is invalid.
     let bad = IpCidr { prefix_length: 99, ..cidr("10.0.0.1/24").into() };
     assert!(denied(bench.view().add_address(handle(), bad)));
     assert!(denied(bench.view().set_hardware_address(handle(), (1, 0, 0, 0, 0, 0))));
@@ -165,7 +165,7 @@ fn who_may_look_changes_nothing() {
 }
 
 #[test]
-fn who_may_only_change_sees_nothing() {
+fn a_guest_that_may_only_write_reads_nothing() {
     let mut bench = Bench::new(Some(Access::WRITE));
     assert!(denied(bench.view().list()));
     let eth0 = bench.eth0();
@@ -189,14 +189,14 @@ fn a_handle_finds_its_interface_by_name() {
 
     bench.manager.mount_interface("eth0", Loopback::new(), InterfaceConfig::default()).expect("another eth0");
     code(bench.view().kind(handle())).expect("the new one");
-    // An open device is the one that was opened.
+    // An open device stays the device that was opened.
     assert_eq!(file.control(GetMtu::ID.to_raw(), &[], &mut Vec::new()), Err(Error::NotFound));
     HostNetworkInterface::drop(&mut bench.view(), eth0).expect("a handle");
     assert!(bench.view().name(Resource::new_own(0)).is_err());
 }
 
-/// Two interfaces alike, one changed by the typed functions, the other through its device: all that is refused is refused
-/// with the same error, and what is changed looks the same after.
+/// Of two equal interfaces one is changed by the typed functions, the other through its device. Every invalid change is
+/// refused with the same error, and after valid changes both are equal again.
 #[test]
 fn typed_and_raw_do_the_same_and_fail_the_same() {
     let (mut typed, mut raw) = (Bench::new(Some(Access::READ_WRITE)), Bench::new(Some(Access::READ_WRITE)));
@@ -242,7 +242,7 @@ fn typed_and_raw_do_the_same_and_fail_the_same() {
         set::<SetHardwareAddress>(&file, &address),
     );
     same(typed.view().set_dhcp(handle(), false), set::<SetDhcp>(&file, &false));
-    // A value that no type has: the typed functions and the device's decoder refuse it alike.
+    // An invalid value is refused in the same way by the typed functions and by the device's decoder.
     let octets = [1u8, 0, 0, 0, 0, 9];
     let refused = file.control(SetHardwareAddress::ID.to_raw(), &encode(&octets), &mut Vec::new());
     same(typed.view().set_hardware_address(handle(), octets.into()), refused.map_err(Into::into));

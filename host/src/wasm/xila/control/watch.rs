@@ -10,10 +10,10 @@ use crate::interface::Watch;
 use crate::policy::Charge;
 use crate::wasm::bindings::control::InterfaceEvent;
 
-/// How many events are given out in one read of the stream at most.
+/// The maximum number of events that one read of the stream returns.
 const MOST_EVENTS: usize = 64;
 
-/// Gives the guest what its interfaces tell. Dropped when the guest drops the stream, which ends the watch.
+/// Produces the events of the guest's interfaces. It is dropped when the guest drops the stream, which ends the watch.
 pub(super) struct WatchProducer {
     watch: Watch,
     _charge: Charge,
@@ -24,8 +24,8 @@ impl WatchProducer {
         Self { watch, _charge: charge }
     }
 
-    /// Takes what there is, `most` events at the most, and waits where there is nothing. Events that are not taken stay
-    /// in the watch.
+    /// Takes the queued events, at most `most`, and waits if there are none. Events that are not taken stay in the
+    /// watch.
     fn poll_take(&mut self, context: &mut Context<'_>, most: usize) -> Poll<Vec<InterfaceEvent>> {
         let mut events = Vec::new();
         while events.len() < most {
@@ -50,9 +50,9 @@ impl<D: 'static> StreamProducer<D> for WatchProducer {
         mut destination: Destination<'a, Self::Item, Self::Buffer>,
         finish: bool,
     ) -> Poll<wasmtime::Result<StreamResult>> {
-        // A reader that is the host tells no count.
+        // If the host itself reads the stream, there is no count.
         let room = destination.remaining(&mut store).unwrap_or(1).min(MOST_EVENTS);
-        // A read of nothing takes nothing and may be answered before there is something: the next read waits.
+        // A read of zero events returns at once, even if there are none: the next read waits.
         match self.poll_take(context, room) {
             Poll::Ready(events) => {
                 destination.set_buffer(events.into());
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn who_does_not_read_is_told_how_many_were_lost() {
+    fn a_slow_reader_is_told_how_many_events_were_lost() {
         let manager = Manager::new(Simulation::new(1).platform());
         let quota = Quota::new(Limits::default());
         let mut producer = WatchProducer::new(manager.watch(), quota.charge_watch().expect("room"));
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn dropping_the_stream_gives_the_watch_back() {
+    fn dropping_the_stream_releases_the_watch() {
         let manager = Manager::new(Simulation::new(1).platform());
         let quota = Quota::new(Limits { watches: 1, ..Limits::default() });
         let producer = WatchProducer::new(manager.watch(), quota.charge_watch().expect("room"));

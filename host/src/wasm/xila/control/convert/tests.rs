@@ -18,13 +18,13 @@ fn route() -> Route {
     route.with_metric(7).with_lifetime(Duration::from_millis(1500))
 }
 
-/// The names of variants and fields are the host's too, so that a value can be compared as it is printed.
+/// A value as it is printed. Variants and fields have the same names on both sides, so printed values can be compared.
 fn printed(value: impl core::fmt::Debug) -> String {
     format!("{value:?}")
 }
 
 #[test]
-fn networks_come_back_as_they_went() {
+fn networks_are_converted_without_loss() {
     for text in ["10.0.0.1/24", "0.0.0.0/0", "255.255.255.255/32", "fd00::1/64", "::1/128", "::/0"] {
         assert_eq!(Cidr::try_from(IpCidr::from(cidr(text))), Ok(cidr(text)));
     }
@@ -40,7 +40,7 @@ fn a_prefix_longer_than_its_address_is_refused() {
 }
 
 #[test]
-fn routes_come_back_as_they_went() {
+fn routes_are_converted_without_loss() {
     let default = Route::default_via("fe80::1".parse().expect("an address")).expect("a route");
     for route in [route(), default, default.with_metric(u32::MAX), default.with_lifetime(Duration::ZERO)] {
         assert_eq!(Route::try_from(wit::Route::from(route)), Ok(route));
@@ -51,7 +51,7 @@ fn routes_come_back_as_they_went() {
 }
 
 #[test]
-fn a_route_that_cannot_be_is_refused() {
+fn an_invalid_route_is_refused() {
     let good = wit::Route::from(route());
     let bad = |text: &str| -> IpAddr { text.parse().expect("an address") };
     for gateway in ["fe80::1", "0.0.0.0", "224.0.0.1", "255.255.255.255"] {
@@ -110,7 +110,7 @@ fn lists_say_where_entries_come_from_and_how_long_they_last() {
 }
 
 #[test]
-fn a_lease_is_told_whole() {
+fn a_lease_is_converted_without_loss() {
     let lease = interface::Lease {
         address: cidr("192.0.2.7/24"),
         router: Some([192, 0, 2, 1].into()),
@@ -135,7 +135,7 @@ fn a_lease_is_told_whole() {
 }
 
 #[test]
-fn what_routers_say_of_dhcpv6_is_told_as_it_is() {
+fn the_dhcpv6_flags_of_routers_are_converted() {
     for (managed, other) in [(true, false), (false, true)] {
         let state = interface::AutoconfigurationState::Searching;
         let told = wit::AutoconfigurationStatus::from(interface::AutoconfigurationStatus { state, managed, other });
@@ -143,9 +143,9 @@ fn what_routers_say_of_dhcpv6_is_told_as_it_is() {
     }
 }
 
-/// Each count has a value of its own, so that no two can change places.
+/// Each counter has a value of its own, so that the test notices when two are swapped.
 #[test]
-fn each_count_is_told_as_itself() {
+fn each_counter_is_converted_to_its_own_field() {
     let statistics = interface::Statistics {
         received: Counters { packets: 1, bytes: 2, errors: 3, dropped: 4 },
         sent: Counters { packets: 5, bytes: 6, errors: 7, dropped: 8 },
@@ -165,13 +165,13 @@ fn each_count_is_told_as_itself() {
         icmp_sockets: 22,
     };
     let told = wit::Statistics::from(statistics);
-    // Field names differ in nothing but the dashes that WIT has for underscores.
+    // The names of fields differ only in the dashes that WIT has in place of underscores.
     let plain = |text: String| text.replace(['-', '_'], "").to_lowercase();
     assert_eq!(plain(printed(told)), plain(printed(statistics)));
 }
 
 #[test]
-fn each_change_is_told_as_itself() {
+fn each_change_is_converted_to_its_own_case() {
     let changes = [
         (Change::Mounted, "Mounted"),
         (Change::Unmounted, "Unmounted"),
@@ -203,7 +203,7 @@ fn each_change_is_told_as_itself() {
 }
 
 #[test]
-fn rights_are_told_apart() {
+fn rights_are_converted_each_to_its_own() {
     use crate::platform::Access;
     let all = wit::Access::READ | wit::Access::WRITE | wit::Access::NON_BLOCKING;
     for (told, access) in [

@@ -1,0 +1,8 @@
+//! Servers of DHCP that say what they want, to a client alone and in an engine. The harness is that of the seeded tests.
+
+#![no_main]
+
+#[path = "../../tests/hostile/harness.rs"]
+mod hostile;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| hostile::dhcp::run(data));

@@ -1,0 +1,8 @@
+//! Servers of DHCPv6 that say what they want, to a client. The harness is that of the seeded tests.
+
+#![no_main]
+
+#[path = "../../tests/hostile/harness.rs"]
+mod hostile;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| hostile::information::run(data));

@@ -1,0 +1,204 @@
+//! Temporary addresses (RFC 8981): beside the address that is the same whenever this host is in a network, one with a
+//! random identifier, which is used for a day at most. What begins goes out from it, and whoever sees it knows for a day
+//! that it is the same host. It is valid for another day, for what began from it.
+//!
+//! They live as long as the stable address of their prefix, and no longer than their own time.
+
+use alloc::vec::Vec;
+use core::net::{IpAddr, Ipv6Addr};
+use core::time::Duration;
+
+use smoltcp::wire::IpCidr;
+
+use super::Effect;
+use super::formation::{LENGTH, formed, prefix_of};
+use crate::ip::addresses::{Address, Addresses, Detection, Origin, StableIdentifier, is_reserved};
+use crate::random::Random;
+use crate::time::Instant;
+
+const DAY: Duration = Duration::from_secs(86_400);
+/// `TEMP_VALID_LIFETIME` and `TEMP_PREFERRED_LIFETIME` of RFC 8981 section 3.8.
+const VALID: Duration = Duration::from_secs(2 * DAY.as_secs());
+const PREFERRED: Duration = DAY;
+/// `MAX_DESYNC_FACTOR`, four tenths of that, in seconds: the preferred lifetime is shorter by up to so much, so that not all
+/// hosts of a link change their addresses at the same time.
+const MOST_DESYNC: u32 = 34_560;
+/// `TEMP_IDGEN_RETRIES`: after so many in a row that others had, a prefix gets none any more.
+const RETRIES: u32 = 3;
+/// `REGEN_ADVANCE`: two seconds, and what those tries take. So long before one is deprecated the next one is made.
+const REGEN_ADVANCE: Duration = Duration::from_secs(2 + RETRIES as u64);
+/// The most of all prefixes. One prefix has up to four: one that is preferred, and those of the two days before.
+const MOST: usize = 8;
+
+/// The temporary addresses of an interface. They are in its table of [addresses](Addresses); here is what it does not know.
+#[derive(Debug, Default)]
+pub(super) struct Temporaries {
+    /// The oldest in front.
+    made: Vec<Made>,
+    failed: Vec<Failed>,
+    next: Option<Instant>,
+}
+
+/// The limits of an address that do not depend on its prefix's lifetimes.
+#[derive(Clone, Copy, Debug)]
+struct Made {
+    address: Ipv6Addr,
+    /// When its successor is made.
+    renewed_by: Instant,
+    preferred_by: Instant,
+    valid_by: Instant,
+}
+
+/// How many addresses of a prefix others had, one after the other. There are no more of these than stable addresses.
+#[derive(Clone, Copy, Debug)]
+struct Failed {
+    prefix: Ipv6Addr,
+    times: u32,
+}
+
+impl Temporaries {
+    /// Gives temporary addresses their lifetimes after those of their prefixes, and makes those that are missing or soon
+    /// deprecated (RFC 8981 sections 3.4 and 3.5). How many were left out for lack of room.
+    pub(super) fn renew(
+        &mut self,
+        now: Instant,
+        addresses: &mut Addresses,
+        random: &mut Random,
+        effects: &mut Vec<Effect>,
+    ) -> u64 {
+        let stable: Vec<(Address, Ipv6Addr)> = formed(addresses).map(|(known, prefix)| (*known, prefix)).collect();
+        self.made.retain(|made| addresses.find(made.address.into()).is_some_and(|known| known.temporary));
+        self.failed.retain(|failed| stable.iter().any(|(_, prefix)| *prefix == failed.prefix));
+        let mut left_out = 0;
+        self.next = None;
+        for (stable, prefix) in stable {
+            self.follow(&stable, prefix, addresses);
+            if self.due(prefix).is_none_or(|due| due <= now) && !self.is_given_up(prefix) {
+                match self.form(&stable, prefix, now, addresses, random, effects) {
+                    Ok(()) => {}
+                    Err(Full) => left_out += 1,
+                }
+            }
+            // One that could not be renewed is, as soon as its prefix is advertised for longer.
+            let due = self.due(prefix).filter(|due| *due > now);
+            self.next = self.next.into_iter().chain(due).min();
+        }
+        left_out
+    }
+
+    /// When to [renew](Self::renew) them, where no prefix is advertised before.
+    pub(super) const fn next_timeout(&self) -> Option<Instant> {
+        self.next
+    }
+
+    /// Another host has an address: the next [renewal](Self::renew) makes another one, up to three times in a row.
+    pub(super) fn conflict(&mut self, address: Ipv6Addr, addresses: &mut Addresses) {
+        addresses.remove(address.into());
+        self.made.retain(|made| made.address != address);
+        let prefix = prefix_of(address);
+        match self.failed.iter_mut().find(|failed| failed.prefix == prefix) {
+            Some(failed) => failed.times += 1,
+            None => self.failed.push(Failed { prefix, times: 1 }),
+        }
+    }
+
+    /// Removes all of them.
+    pub(super) fn withdraw(&self, addresses: &mut Addresses, effects: &mut Vec<Effect>) {
+        let gone = self.made.iter().filter_map(|made| addresses.remove(made.address.into()));
+        effects.extend(gone.map(Effect::AddressRemoved));
+    }
+
+    /// Neither lifetime is longer than the prefix's (RFC 8981 section 3.4 point 1).
+    fn follow(&mut self, stable: &Address, prefix: Ipv6Addr, addresses: &mut Addresses) {
+        for made in self.made.iter().filter(|made| prefix_of(made.address) == prefix) {
+            let Some(known) = addresses.find(made.address.into()).copied() else { continue };
+            if known.detection == Detection::Passed {
+                self.failed.retain(|failed| failed.prefix != prefix || failed.times >= RETRIES);
+            }
+            // It is there, and changes nothing but its lifetimes.
+            let _known = addresses.add(made.limit(known, stable));
+        }
+    }
+
+    /// When the next address of a prefix is to be made; at once where there is none.
+    fn due(&self, prefix: Ipv6Addr) -> Option<Instant> {
+        let latest = self.made.iter().rev().find(|made| prefix_of(made.address) == prefix)?;
+        Some(latest.renewed_by)
+    }
+
+    fn is_given_up(&self, prefix: Ipv6Addr) -> bool {
+        self.failed.iter().any(|failed| failed.prefix == prefix && failed.times >= RETRIES)
+    }
+
+    /// Makes an address of a prefix, unless that would be deprecated at once.
+    fn form(
+        &mut self,
+        stable: &Address,
+        prefix: Ipv6Addr,
+        now: Instant,
+        addresses: &mut Addresses,
+        random: &mut Random,
+        effects: &mut Vec<Effect>,
+    ) -> Result<(), Full> {
+        let Some(address) = draw(prefix, addresses, random) else { return Ok(()) };
+        let desync = Duration::from_secs(random.below(MOST_DESYNC + 1).into());
+        let preferred = PREFERRED - desync;
+        let made = Made {
+            address,
+            renewed_by: now + (preferred - REGEN_ADVANCE),
+            preferred_by: now + preferred,
+            valid_by: now + VALID,
+        };
+        let cidr = IpCidr::new(address.into(), LENGTH);
+        let new = Address {
+            on_link: false,
+            temporary: true,
+            detection: Detection::Running,
+            advertisers: stable.advertisers,
+            ..Address::new(cidr, Origin::Router)
+        };
+        let new = made.limit(new, stable);
+        if new.preferred_until.is_some_and(|until| until <= now + REGEN_ADVANCE) {
+            return Ok(());
+        }
+        if self.made.len() >= MOST {
+            effects.push(Effect::AddressRemoved(self.give_way(now, addresses).ok_or(Full)?));
+        }
+        addresses.add(new).map_err(|_| Full)?;
+        self.made.push(made);
+        effects.push(Effect::AddressAdded(new));
+        Ok(())
+    }
+
+    /// Removes the oldest that is deprecated.
+    fn give_way(&mut self, now: Instant, addresses: &mut Addresses) -> Option<Address> {
+        let place = self.made.iter().position(|made| made.preferred_by <= now)?;
+        addresses.remove(self.made.remove(place).address.into())
+    }
+}
+
+/// There are as many addresses as there may be.
+struct Full;
+
+impl Made {
+    fn limit(&self, address: Address, stable: &Address) -> Address {
+        let earlier = |by: Instant, until: Option<Instant>| Some(until.map_or(by, |until| until.min(by)));
+        Address {
+            preferred_until: earlier(self.preferred_by, stable.preferred_until),
+            valid_until: earlier(self.valid_by, stable.valid_until),
+            advertisers: stable.advertisers,
+            ..address
+        }
+    }
+}
+
+/// An address with a random identifier (RFC 8981 section 3.3.1): none that is reserved, nor one that this host has.
+fn draw(prefix: Ipv6Addr, addresses: &Addresses, random: &mut Random) -> Option<Ipv6Addr> {
+    /// One draw is enough, but for a chance of one in some millions of millions.
+    const DRAWS: usize = 4;
+    (0..DRAWS).find_map(|_| {
+        let bits = random.next_u64();
+        let address = StableIdentifier { bits, counter: 0 }.address_in(prefix);
+        (!is_reserved(bits) && addresses.find(IpAddr::V6(address)).is_none()).then_some(address)
+    })
+}

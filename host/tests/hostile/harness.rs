@@ -1,0 +1,16 @@
+//! What the fuzz targets take of these tests.
+
+#![allow(dead_code, reason = "each target takes a part")]
+
+#[path = "../../../engine/tests/hostile/bytes.rs"]
+pub(crate) mod bytes;
+#[path = "control.rs"]
+pub(crate) mod control;
+#[path = "dns.rs"]
+pub(crate) mod dns;
+#[path = "record.rs"]
+pub(crate) mod record;
+#[path = "server.rs"]
+pub(crate) mod server;
+#[path = "text.rs"]
+pub(crate) mod text;

@@ -1,0 +1,15 @@
+//! What the fuzzers run, from numbers and from what they begin with.
+
+use super::runs::{each, each_near, seeds};
+
+#[test]
+fn any_servers_of_names() {
+    each_near(&seeds("dns", super::dns::run), super::dns::run);
+    each(super::dns::run);
+}
+
+#[test]
+fn any_commands_and_payloads() {
+    each_near(&seeds("control", super::control::run), super::control::run);
+    each(super::control::run);
+}
