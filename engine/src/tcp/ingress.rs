@@ -313,16 +313,14 @@ impl Tcp {
     ) {
         let control = segment.control;
         let listener = self.listeners.find(tuple.local());
+        let listening = listener.and_then(|id| self.listeners.listening(id));
+        let is_heard = listening.is_none_or(|listening| listening.hears(tuple));
         // A SYN that is dropped, or answered with a cookie, opens no connection.
         let has_room = self.half_open.len() < self.config.most_half_open;
-        let admits = |listener| {
-            self.listeners
-                .listening(listener)
-                .is_some_and(|listening| listening.admits_now(has_room) && listening.hears(tuple))
-        };
+        let is_acceptable = is_heard && listening.is_some_and(|listening| listening.admits_now(has_room));
         let late = LateArrival {
             syn: control.syn,
-            is_acceptable: listener.is_some_and(admits),
+            is_acceptable,
             ack: control.ack,
             rst: control.rst,
             fin: control.fin,
@@ -343,7 +341,7 @@ impl Tcp {
         if control.rst {
             return;
         }
-        if listener.and_then(|id| self.listeners.listening(id)).is_some_and(|listening| !listening.hears(tuple)) {
+        if !is_heard {
             self.counters.dropped += 1;
             return;
         }

@@ -75,10 +75,10 @@ impl Rule {
     /// The rule allows another operation that would be of no use without this one: a listening socket accepts connections, a
     /// bound one receives, who sends is answered, and who connects to a name has to resolve it.
     fn covers_by_another(&self, request: &Request<'_>) -> bool {
-        if self.action == Action::Deny {
-            return false;
-        }
         let has = |operation| self.operations.contains(operation);
+        if self.action == Action::Deny {
+            return self.covers_what_a_wildcard_hears(request);
+        }
         match request.operation {
             Operation::TcpBind => has(Operation::TcpListen) && self.is_at(request) && self.is_on(request),
             Operation::TcpAccept => {
@@ -97,6 +97,19 @@ impl Rule {
             }
             _ => false,
         }
+    }
+
+    /// The rule denies that a socket is bound to some addresses, or on an interface: one that is bound to all of them must not
+    /// hear what arrives there.
+    fn covers_what_a_wildcard_hears(&self, request: &Request<'_>) -> bool {
+        let binding = match request.operation {
+            Operation::TcpAccept => Operation::TcpListen,
+            Operation::UdpReceive => Operation::UdpBind,
+            _ => return false,
+        };
+        let is_partial = matches!(self.target.host, Host::Network { .. }) || self.interface.is_some();
+        let is_bound_there = self.is_at(request) && self.is_from(request) && self.is_on(request);
+        is_partial && self.operations.contains(binding) && is_bound_there
     }
 
     /// Whether the rule allows something that a socket of this kind is needed for, so that one with a port of chance may be

@@ -108,8 +108,14 @@ fn a_wildcard_is_no_way_round_a_rule_about_one_address() {
             && !allows(&but_one, at(Operation::TcpListen, "[::]:80"))
     );
     assert!(allows(&but_one, from(Operation::TcpAccept, "192.0.2.1:1", "10.0.0.2:80")));
-    let denied = policy("deny tcp accept,listen 10.0.0.1\nallow tcp listen 0.0.0.0/0:80");
-    assert!(!allows(&denied, at(Operation::TcpListen, "10.0.0.1:80")));
+    assert!(!allows(&but_one, from(Operation::TcpAccept, "192.0.2.1:1", "10.0.0.1:80")));
+    let inside = policy("deny udp bind any on eth1\nallow udp bind any\nallow udp send any");
+    let on = |interface, request| Request { interface: Some(interface), ..request };
+    let arrival = from(Operation::UdpReceive, "192.0.2.1:1", "10.0.0.1:80");
+    assert!(allows(&inside, at(Operation::UdpBind, "0.0.0.0:80")), "on all interfaces");
+    assert!(allows(&inside, on("eth0", arrival)) && !allows(&inside, on("eth1", arrival)));
+    let client = policy("deny udp bind any\nallow udp send 10.0.0.2");
+    assert!(allows(&client, from(Operation::UdpReceive, "10.0.0.2:1", "10.0.0.1:40000")), "an answer");
 }
 
 #[test]
