@@ -39,8 +39,7 @@ pub(crate) fn run(data: &[u8]) {
     let mut bytes = Bytes::new(data);
     let now = Instant::ORIGIN + Duration::from_secs(1000);
     let client = Client::new(EthernetAddress(OWN));
-    let mut world =
-        World { client, random: Random::new([bytes.byte(); 32]), now, open: None, said: Vec::new() };
+    let mut world = World { client, random: Random::new([bytes.byte(); 32]), now, open: None, said: Vec::new() };
     while !bytes.is_empty() {
         world.act(&mut bytes);
     }

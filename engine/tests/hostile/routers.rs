@@ -1,5 +1,5 @@
-//! Routers that advertise what they want, at a station that configures itself. Which they are, what they say and when is said
-//! by a string of bytes.
+//! Routers that advertise what they want, at a station that configures itself. Which they are, what they say and when
+//! is said by a string of bytes.
 
 use core::net::{IpAddr, Ipv6Addr};
 use core::time::Duration;
@@ -127,7 +127,8 @@ impl Station {
                 [&[3, 4, length, flags][..], &valid.to_be_bytes(), &preferred.to_be_bytes(), &[0; 4], &prefix].concat()
             }
             3 | 4 => {
-                let (length, preference) = (bytes.pick(&[0, 48, 64, 128, 129, 1, 56]), bytes.pick(&[0, 8, 24, 16, 255]));
+                let (length, preference) =
+                    (bytes.pick(&[0, 48, 64, 128, 129, 1, 56]), bytes.pick(&[0, 8, 24, 16, 255]));
                 let units = if bytes.byte() < 230 { 3 } else { 1 + bytes.byte() % 3 };
                 let (lifetime, prefix) = (lifetime(bytes).to_be_bytes(), prefix(bytes).octets());
                 let prefix = &prefix[..usize::from(units - 1) * 8];

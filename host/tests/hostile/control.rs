@@ -12,9 +12,9 @@ use xila_network_commands::event::Event;
 use xila_network_commands::interface::DhcpState;
 use xila_network_commands::{Command, CommandId, Direction};
 use xila_network_host::device::hub::{Hub, HubOptions};
+use xila_network_host::interface::Notice;
 use xila_network_host::platform::simulated::Simulation;
 use xila_network_host::platform::{Access, DeviceFile};
-use xila_network_host::interface::Notice;
 use xila_network_host::{Error, Interface, InterfaceConfig, Manager};
 
 use super::bytes::Bytes;
@@ -37,9 +37,9 @@ macro_rules! checks {
 /// Every command there is.
 const CHECKS: &[Checked] = checks! {
     standard {
-        GetKind GetState SetState GetLink GetHardwareAddress SetHardwareAddress GetMtu SetMtu GetMaximumBurst GetEchoReply
-        SetEchoReply ListAddresses AddAddress RemoveAddress ListRoutes AddRoute RemoveRoute ListDnsServers AddDnsServer
-        RemoveDnsServer ListSearchDomains GetDhcp SetDhcp GetAutoconfiguration SetAutoconfiguration
+        GetKind GetState SetState GetLink GetHardwareAddress SetHardwareAddress GetMtu SetMtu GetMaximumBurst
+        GetEchoReply SetEchoReply ListAddresses AddAddress RemoveAddress ListRoutes AddRoute RemoveRoute
+        ListDnsServers AddDnsServer RemoveDnsServer ListSearchDomains GetDhcp SetDhcp GetAutoconfiguration SetAutoconfiguration
         GetAutoconfigurationStatus GetStatistics ListNeighbours
     }
     hub { GetOptions GetStatistics GetPorts SetCable }
@@ -70,7 +70,11 @@ fn read_as<C: Command>(bytes: &[u8]) {
     }
     if let Ok(payload) = decode::<C::Output>(bytes) {
         let written = encode(&payload);
-        assert!(decode::<C::Output>(&written).is_ok_and(|again| encode(&again) == written), "{}: {bytes:02x?}", C::NAME);
+        assert!(
+            decode::<C::Output>(&written).is_ok_and(|again| encode(&again) == written),
+            "{}: {bytes:02x?}",
+            C::NAME
+        );
     }
 }
 
@@ -104,7 +108,7 @@ pub(crate) fn run(data: &[u8]) {
     for name in ["eth0", "lo"] {
         drop(world.manager.unmount_interface(name));
     }
-    world.simulation.run_ready();
+    super::dns::assert_ended(&world.simulation);
 }
 
 impl World {
@@ -140,7 +144,10 @@ impl World {
                 let name = String::from_utf8_lossy(bytes.take(length)).into_owned();
                 let prefix = bytes.pick(&["", "/", "/devices/network/", "/devices/network", "/devices/"]);
                 let opened = self.manager.devices().open(&format!("{prefix}{name}"), Access::READ);
-                assert!(opened.is_err() || matches!(&*name, "eth0" | "lo") || prefix != "/devices/network/", "{name:?}");
+                assert!(
+                    opened.is_err() || matches!(&*name, "eth0" | "lo") || prefix != "/devices/network/",
+                    "{name:?}"
+                );
             }
         }
     }

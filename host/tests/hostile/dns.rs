@@ -1,7 +1,7 @@
-//! A resolver among servers that say what they want. What is asked for, what they say and how long it takes is said by a
-//! string of bytes.
+//! A resolver among servers that say what they want. What is asked for, what they say and how long it takes is said by
+//! a string of bytes.
 
-use core::future::{Future, poll_fn};
+use core::future::{Future, pending, poll_fn};
 use core::net::{IpAddr, SocketAddr};
 use core::pin::pin;
 use core::task::Poll;
@@ -9,7 +9,7 @@ use core::time::Duration;
 use std::sync::{Arc, Mutex};
 
 use xila_network_host::address::Family;
-use xila_network_host::platform::simulated::Simulation;
+use xila_network_host::platform::simulated::{Simulation, Stalled};
 use xila_network_host::socket::dns::{Record, RecordData, Reply};
 use xila_network_host::socket::{Budget, ResolveError, Resolver, ResolverOptions};
 use xila_network_host::{Interface, Manager};
@@ -18,10 +18,8 @@ use super::bytes::Bytes;
 use super::server::{NAMES, Script, TYPES, serve};
 
 /// The servers that answer.
-const SERVERS: [IpAddr; 2] = [
-    IpAddr::V4(core::net::Ipv4Addr::new(127, 0, 0, 53)),
-    IpAddr::V6(core::net::Ipv6Addr::LOCALHOST),
-];
+const SERVERS: [IpAddr; 2] =
+    [IpAddr::V4(core::net::Ipv4Addr::new(127, 0, 0, 53)), IpAddr::V6(core::net::Ipv6Addr::LOCALHOST)];
 
 /// One that is this host's own, where nobody listens, and one to which no way leads.
 const SILENT: [IpAddr; 2] =
@@ -54,13 +52,21 @@ pub(crate) fn run(data: &[u8]) {
         world.act(&mut bytes);
         world.check();
     }
-    let World { resolver, budget, simulation, interface, .. } = world;
+    let World { resolver, budget, simulation, interface, manager, .. } = world;
     drop(resolver);
     assert_eq!(budget.held(), 0, "what was kept is free");
     // Connections are gone when their other ends are.
     simulation.advance(Duration::from_secs(600));
     let statistics = interface.statistics();
     assert_eq!((statistics.udp_sockets, statistics.tcp_flows), (2, 0), "something is left of questions");
+    // Without interfaces the servers end, too.
+    drop(manager);
+    assert_ended(&simulation);
+}
+
+/// No task is left that waits for something.
+pub(crate) fn assert_ended(simulation: &Simulation) {
+    assert_eq!(simulation.try_block_on(pending::<()>()), Err(Stalled { tasks: 0 }));
 }
 
 impl World {
@@ -196,7 +202,9 @@ impl World {
 
 fn options(bytes: &mut Bytes<'_>) -> ResolverOptions {
     ResolverOptions {
-        search: (0..bytes.byte() % 3).map(|_| bytes.pick(&["lan", "example", "no domain", "a.example."]).into()).collect(),
+        search: (0..bytes.byte() % 3)
+            .map(|_| bytes.pick(&["lan", "example", "no domain", "a.example."]).into())
+            .collect(),
         ndots: usize::from(bytes.byte() % 4),
         timeout: Duration::from_secs(bytes.pick(&[3, 1, 2])),
         attempts: bytes.pick(&[2, 1, 3, 0]),
@@ -212,7 +220,9 @@ fn name(bytes: &mut Bytes<'_>) -> String {
     match bytes.byte() {
         byte @ 0..150 => NAMES[usize::from(byte) % NAMES.len()].into(),
         byte @ 150..190 => format!("{}.", NAMES[usize::from(byte) % NAMES.len()]),
-        190..210 => bytes.pick(&["", ".", "127.0.0.1", "[::1]", "b\u{fc}cher.example", "a..b", "x.onion", "a\\.b"]).into(),
+        190..210 => {
+            bytes.pick(&["", ".", "127.0.0.1", "[::1]", "b\u{fc}cher.example", "a..b", "x.onion", "a\\.b"]).into()
+        }
         210..230 => {
             let (label, count) = (1 + usize::from(bytes.byte() % 64), usize::from(bytes.byte() % 9));
             vec!["y".repeat(label); count].join(".")

@@ -11,15 +11,22 @@ use super::bytes::Bytes;
 
 const HEADER: usize = 12;
 
-/// The types of records that answers have (RFC 1035 section 3.2.2 and others): those that are told in parts, and such that
-/// are octets.
-pub(crate) const TYPES: [u16; 24] = [
-    1, 28, 5, 2, 12, 15, 16, 33, 6, 13, 35, 41, 43, 44, 46, 47, 48, 52, 64, 65, 255, 257, 10, 65_280,
-];
+/// The types of records that answers have (RFC 1035 section 3.2.2 and others): those that are told in parts, and such
+/// that are octets.
+pub(crate) const TYPES: [u16; 24] =
+    [1, 28, 5, 2, 12, 15, 16, 33, 6, 13, 35, 41, 43, 44, 46, 47, 48, 52, 64, 65, 255, 257, 10, 65_280];
 
 /// Names that lead to one another.
 pub(crate) const NAMES: [&str; 10] = [
-    "www.example", "a.example", "b.example", "c.example", "www.lan", "bank.example", "x", "_sip._tcp.example", "*.example",
+    "www.example",
+    "a.example",
+    "b.example",
+    "c.example",
+    "www.lan",
+    "bank.example",
+    "x",
+    "_sip._tcp.example",
+    "*.example",
     "localhost",
 ];
 
