@@ -24,6 +24,8 @@ pub(crate) mod icmp;
 pub(crate) mod information;
 #[path = "lender.rs"]
 pub(crate) mod lender;
+#[path = "loans.rs"]
+pub(crate) mod loans;
 #[path = "neighbours.rs"]
 pub(crate) mod neighbours;
 #[path = "operations.rs"]

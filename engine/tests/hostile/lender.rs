@@ -206,7 +206,7 @@ fn put_any(options: &mut Vec<u8>, bytes: &mut Bytes<'_>) {
         4 => put(options, SEARCH, &names(bytes)),
         5 => put(options, ROUTES, &routes(bytes)),
         6 => put(options, 26, &bytes.pick(&[1500u16, 576, 1280, 68, 67, 0, 9000, u16::MAX]).to_be_bytes()),
-        7 => put(options, MASK, &bytes.take(4)),
+        7 => put(options, MASK, bytes.take(4)),
         8 => options.resize(options.len() + usize::from(bytes.byte() % 8), 0),
         9 => {
             // The same once more, with something else in it.
@@ -268,8 +268,8 @@ fn routes(bytes: &mut Bytes<'_>) -> Vec<u8> {
     routes
 }
 
-/// What a server's message says it is, as anybody reads it who begins with the options and goes on to where they say that
-/// there are more.
+/// What a server's message says it is, as anybody reads it who begins with the options and goes on to where they say
+/// that there are more.
 pub(crate) fn kind(message: &[u8]) -> Option<u8> {
     let first = |field: &[u8], wanted: u8| {
         let mut rest = field;

@@ -13,6 +13,7 @@ pub(crate) mod headers;
 pub(crate) mod icmp;
 pub(crate) mod information;
 pub(crate) mod lender;
+pub(crate) mod loans;
 pub(crate) mod neighbours;
 pub(crate) mod operations;
 pub(crate) mod owner;

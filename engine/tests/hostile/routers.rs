@@ -1,5 +1,5 @@
-//! Routers that advertise what they want, at a station that configures itself. Which they are, what they say and when is said
-//! by a string of bytes.
+//! Routers that advertise what they want, at a station that configures itself. Which they are, what they say and when
+//! is said by a string of bytes.
 
 use core::net::{IpAddr, Ipv6Addr};
 use core::time::Duration;

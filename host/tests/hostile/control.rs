@@ -37,9 +37,9 @@ macro_rules! checks {
 /// Every command there is.
 const CHECKS: &[Checked] = checks! {
     standard {
-        GetKind GetState SetState GetLink GetHardwareAddress SetHardwareAddress GetMtu SetMtu GetMaximumBurst GetEchoReply
-        SetEchoReply ListAddresses AddAddress RemoveAddress ListRoutes AddRoute RemoveRoute ListDnsServers AddDnsServer
-        RemoveDnsServer ListSearchDomains GetDhcp SetDhcp GetAutoconfiguration SetAutoconfiguration
+        GetKind GetState SetState GetLink GetHardwareAddress SetHardwareAddress GetMtu SetMtu GetMaximumBurst
+        GetEchoReply SetEchoReply ListAddresses AddAddress RemoveAddress ListRoutes AddRoute RemoveRoute
+        ListDnsServers AddDnsServer RemoveDnsServer ListSearchDomains GetDhcp SetDhcp GetAutoconfiguration SetAutoconfiguration
         GetAutoconfigurationStatus GetStatistics ListNeighbours
     }
     hub { GetOptions GetStatistics GetPorts SetCable }
@@ -108,7 +108,7 @@ pub(crate) fn run(data: &[u8]) {
     for name in ["eth0", "lo"] {
         drop(world.manager.unmount_interface(name));
     }
-    world.simulation.run_ready();
+    super::dns::assert_ended(&world.simulation);
 }
 
 impl World {

@@ -1,7 +1,7 @@
-//! A resolver among servers that say what they want. What is asked for, what they say and how long it takes is said by a
-//! string of bytes.
+//! A resolver among servers that say what they want. What is asked for, what they say and how long it takes is said by
+//! a string of bytes.
 
-use core::future::{Future, poll_fn};
+use core::future::{Future, pending, poll_fn};
 use core::net::{IpAddr, SocketAddr};
 use core::pin::pin;
 use core::task::Poll;
@@ -9,7 +9,7 @@ use core::time::Duration;
 use std::sync::{Arc, Mutex};
 
 use xila_network_host::address::Family;
-use xila_network_host::platform::simulated::Simulation;
+use xila_network_host::platform::simulated::{Simulation, Stalled};
 use xila_network_host::socket::dns::{Record, RecordData, Reply};
 use xila_network_host::socket::{Budget, ResolveError, Resolver, ResolverOptions};
 use xila_network_host::{Interface, Manager};
@@ -52,13 +52,21 @@ pub(crate) fn run(data: &[u8]) {
         world.act(&mut bytes);
         world.check();
     }
-    let World { resolver, budget, simulation, interface, .. } = world;
+    let World { resolver, budget, simulation, interface, manager, .. } = world;
     drop(resolver);
     assert_eq!(budget.held(), 0, "what was kept is free");
     // Connections are gone when their other ends are.
     simulation.advance(Duration::from_secs(600));
     let statistics = interface.statistics();
     assert_eq!((statistics.udp_sockets, statistics.tcp_flows), (2, 0), "something is left of questions");
+    // Without interfaces the servers end, too.
+    drop(manager);
+    assert_ended(&simulation);
+}
+
+/// No task is left that waits for something.
+pub(crate) fn assert_ended(simulation: &Simulation) {
+    assert_eq!(simulation.try_block_on(pending::<()>()), Err(Stalled { tasks: 0 }));
 }
 
 impl World {

@@ -11,8 +11,8 @@ use super::bytes::Bytes;
 
 const HEADER: usize = 12;
 
-/// The types of records that answers have (RFC 1035 section 3.2.2 and others): those that are told in parts, and such that
-/// are octets.
+/// The types of records that answers have (RFC 1035 section 3.2.2 and others): those that are told in parts, and such
+/// that are octets.
 pub(crate) const TYPES: [u16; 24] =
     [1, 28, 5, 2, 12, 15, 16, 33, 6, 13, 35, 41, 43, 44, 46, 47, 48, 52, 64, 65, 255, 257, 10, 65_280];
 

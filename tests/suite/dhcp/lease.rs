@@ -225,6 +225,7 @@ fn a_renewal_with_other_content_changes_what_is_other() {
         server.terms.address = [10, 9, 0, 51].into();
     });
     world.advance(405);
+    let changes = world.changes();
     assert_eq!(
         changes[2..],
         [
