@@ -16,6 +16,7 @@ from pathlib import Path
 # declares.
 HOST = [
     ["error", "address", "platform"],
+    ["waiters"],
     ["device", "policy"],
     ["stack"],
     ["socket", "runner"],

@@ -24,6 +24,7 @@ pub mod policy;
 mod runner;
 pub mod socket;
 mod stack;
+mod waiters;
 #[cfg(feature = "wasm")]
 pub mod wasm;
 

@@ -17,7 +17,7 @@
 //! | `tell`, `notices`, `events` | the engine's events, and how they reach waiting tasks, mailboxes and watchers |
 //! | `tcp`, `backlog` | the tasks that wait for connections and their data, and the backlogs of listeners |
 //! | `udp`, `icmp` | the mailboxes of sockets; datagrams that wait for their turn to be sent |
-//! | `waiters`, `ports`, `options`, `owner` | lists of waiting tasks, ephemeral ports, options and owners of sockets |
+//! | `ports`, `options`, `owner` | ephemeral ports, options and owners of sockets |
 //!
 //! Each of `tcp`, `udp` and `icmp` has a table and an `Operations` type, which borrows only the parts of the core that
 //! its operations touch.
@@ -39,7 +39,6 @@ pub(crate) mod settings;
 pub(crate) mod tcp;
 mod tell;
 pub(crate) mod udp;
-pub(crate) mod waiters;
 
 use core::ops::RangeInclusive;
 use core::sync::atomic::{AtomicU32, Ordering};
@@ -62,13 +61,13 @@ use crate::address::MacAddress;
 use crate::device::{Capabilities, Checksums, Device, Medium, Pool};
 use crate::error::{ConfigureError, MountError};
 use crate::platform::{Clock, Instant, Platform};
+use crate::waiters::Wakes;
 use attachment::Attachment;
 use drive::Pace;
 use events::Events;
 use keeper::Keeper;
 use notices::Notices;
 use port::Port;
-use waiters::Wakes;
 
 /// A handle to a stack. Clones refer to the same stack.
 #[derive(Clone)]

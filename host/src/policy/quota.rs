@@ -12,6 +12,7 @@ use parking_lot::Mutex;
 use xila_network_engine::buffer::Budget;
 
 use crate::error::{Error, Result};
+use crate::waiters::{Waiters, Wakes};
 
 /// The limits of what one guest may hold at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,7 +93,7 @@ struct Inner {
 struct Held {
     usage: Usage,
     /// The tasks that wait for a charge to be released.
-    waiters: Vec<Waker>,
+    waiters: Waiters,
 }
 
 impl Quota {
@@ -158,9 +159,7 @@ impl Quota {
         if let Some(charge) = self.take_of(amount, &mut held) {
             return Poll::Ready(Ok(charge));
         }
-        if !held.waiters.iter().any(|waiter| waiter.will_wake(cx.waker())) {
-            held.waiters.push(cx.waker().clone());
-        }
+        held.waiters.register(cx.waker());
         Poll::Pending
     }
 
@@ -211,12 +210,13 @@ impl Charge {
 impl Drop for Charge {
     fn drop(&mut self) {
         self.quota.0.memory.give_back(self.amount.buffer_bytes);
-        let waiters = {
+        let mut wakes = Wakes::new();
+        {
             let mut held = self.quota.0.held.lock();
             held.usage = held.usage.minus(self.amount);
-            std::mem::take(&mut held.waiters)
-        };
-        waiters.into_iter().for_each(Waker::wake);
+            held.waiters.take(&mut wakes);
+        }
+        wakes.into_iter().for_each(Waker::wake);
     }
 }
 

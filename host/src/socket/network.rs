@@ -17,7 +17,7 @@ use crate::stack::Stack;
 use crate::stack::events::{Events, Watch};
 use crate::stack::owner::Owner;
 use crate::stack::settings::{Outlook, Reach};
-use crate::stack::waiters::Wakes;
+use crate::waiters::Wakes;
 
 /// The mounted stacks in the order of mounting, and what they share. A manager and its networks share one topology.
 pub(crate) struct Topology {

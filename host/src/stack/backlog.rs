@@ -12,9 +12,9 @@ use xila_network_engine::tcp::{Filter, Places, Tuple};
 use super::Stack;
 use super::options::TcpOptions;
 use super::owner::Owner;
-use super::waiters::{Waiters, Wakes};
 use crate::error::InvalidOption;
 use crate::policy::{Guard, Operation};
+use crate::waiters::{Waiters, Wakes};
 
 /// The state that the stacks which serve one listener share. The connections themselves wait in the engines of the
 /// stacks.

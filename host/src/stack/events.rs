@@ -15,7 +15,7 @@ use std::sync::{Arc, Weak};
 use parking_lot::Mutex;
 use xila_network_commands::event::{Change, Event};
 
-use super::waiters::{Waiters, Wakes};
+use crate::waiters::{Waiters, Wakes};
 
 /// The place where stacks publish changes. Clones refer to the same place.
 #[derive(Clone, Default)]

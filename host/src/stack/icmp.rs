@@ -25,9 +25,9 @@ pub use message::{EchoReply, IcmpBinding, IcmpErrorKind, IcmpMessage, IcmpReport
 use super::attachment::Attachment;
 use super::notices::Notices;
 use super::ports::candidates;
-use super::waiters::Wakes;
 use crate::address::Family;
 use crate::error::BindError;
+use crate::waiters::Wakes;
 
 /// The mailboxes of the sockets, by family and binding.
 #[derive(Default)]

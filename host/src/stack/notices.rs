@@ -6,8 +6,8 @@ use xila_network_commands::event::Change;
 use xila_network_commands::interface::AutoconfigurationStatus;
 
 use super::events::Events;
-use super::waiters::Wakes;
 use super::{Shared, Stack};
+use crate::waiters::Wakes;
 
 /// The receivers of a stack's news, and the state that decides what is new.
 pub(super) struct Notices {

@@ -25,8 +25,8 @@ use super::backlog::Backlog;
 use super::drive::{Pace, Sender, Sending};
 use super::notices::Notices;
 use super::owner::Owner;
-use super::waiters::{Waiters, Wakes};
 use crate::error::{ConnectError, ReadError, WriteError};
+use crate::waiters::{Waiters, Wakes};
 
 /// The key of a connection in its stack.
 pub(crate) type FlowId = ConnectionId;

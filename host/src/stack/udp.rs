@@ -29,9 +29,9 @@ use super::attachment::Attachment;
 use super::drive::{Pace, Sender, Sending};
 use super::notices::Notices;
 use super::owner::Owner;
-use super::waiters::{Waiters, Wakes};
 use crate::address::is_v4_mapped;
 use crate::error::{BindError, MembershipError, SendError};
+use crate::waiters::{Waiters, Wakes};
 use outlets::Outlets;
 
 /// The kind of packet to send.

@@ -4,8 +4,8 @@ use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 use wasmtime::component::{HasData, ResourceTable};
+use xila_network_commands::{CommandId, Direction};
 
-use crate::commands::{CommandId, Direction};
 use crate::control::command_word;
 use crate::error::{Error, Result};
 use crate::interface::Interface;

@@ -84,10 +84,10 @@ impl Answer {
     }
 }
 
-/// A time to live as it is used: zero if the most significant bit is set (RFC 2181 section 8), and at most
-/// [`MOST_TTL`].
+/// A time to live as it is used: at most [`MOST_TTL`], also if the most significant bit is set (RFC 8767 section 4, which
+/// updates RFC 2181 section 8).
 fn ttl(told: u32) -> u32 {
-    if told > i32::MAX.cast_unsigned() { 0 } else { told.min(MOST_TTL) }
+    told.min(MOST_TTL)
 }
 
 /// The bytes of memory that the data of a record take outside of the record. After [`records::plain`] there are no
@@ -163,7 +163,7 @@ mod tests {
         assert_eq!(lasting(&[60, 7, 90]), 7);
         assert_eq!(lasting(&[0, 60]), 0);
         assert_eq!(lasting(&[1_000_000]), 86_400);
-        assert_eq!(lasting(&[0x8000_0000]), 0, "RFC 2181 section 8");
+        assert_eq!(lasting(&[0x8000_0000]), 86_400, "RFC 8767 section 4");
     }
 
     #[test]

@@ -12,6 +12,12 @@ use hickory_proto::serialize::binary::DecodeError;
 
 use crate::platform::Random;
 
+/// Response codes (RFC 1035 section 4.1.1).
+const FORMAT_ERROR: u8 = 1;
+const SERVER_FAILURE: u8 = 2;
+const NOT_IMPLEMENTED: u8 = 4;
+const REFUSED: u8 = 5;
+
 /// The octets of a message's header (RFC 1035 section 4.1.1).
 const HEADER: usize = 12;
 
@@ -87,9 +93,10 @@ impl Question {
         if header[..2] != own[..2] {
             return Fit::None;
         }
-        // RFC 6891 section 7 describes such servers: they do not repeat a question that they cannot read.
-        let is_error = header[3] & 0xf != 0;
-        if is_error && message.len() == HEADER && header[4..] == [0; 8] {
+        // RFC 6891 section 7 describes such servers: they do not repeat a question that they cannot read. A server that
+        // says more of the name (NXDOMAIN) has read it, and repeats it in its case.
+        const UNREAD: [u8; 4] = [FORMAT_ERROR, SERVER_FAILURE, NOT_IMPLEMENTED, REFUSED];
+        if UNREAD.contains(&(header[3] & 0xf)) && message.len() == HEADER && header[4..] == [0; 8] {
             return Fit::Exact;
         }
         let name = self.name_range();
@@ -249,6 +256,11 @@ mod tests {
         assert_eq!(question.fit(&header), Fit::Exact);
         let code = question.read(&mut header).map(|message| message.response_code);
         assert_eq!(code.unwrap_or_else(|error| panic!("{error}")), ResponseCode::FormErr);
+        for (code, fit) in [(2, Fit::Exact), (3, Fit::None), (4, Fit::Exact), (5, Fit::Exact), (9, Fit::None)] {
+            header[3] = header[3] & 0xf0 | code;
+            assert_eq!(question.fit(&header), fit, "{code}");
+        }
+        header[3] = header[3] & 0xf0 | FORMAT_ERROR;
         header[0] ^= 1;
         assert_eq!(question.fit(&header), Fit::None);
     }

@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 
 use super::message::IcmpMessage;
 use crate::error::ReceiveError;
-use crate::stack::waiters::{Waiters, Wakes};
+use crate::waiters::{Waiters, Wakes};
 
 /// The maximum size of the queue of one socket in bytes: the default of a UDP socket.
 pub(crate) const MOST_QUEUED: usize = 208 * 1024;

@@ -10,7 +10,7 @@ use xila_network_engine::udp::queue::{self, Delivery, PathError, Queue, Statisti
 use super::asked::{Asked, Way};
 use crate::error::{ReceiveError, SendError};
 use crate::policy::{Guard, Operation};
-use crate::stack::waiters::{Waiters, Wakes};
+use crate::waiters::{Waiters, Wakes};
 
 /// A datagram that has arrived.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -11,7 +11,7 @@ use hashbrown::HashMap;
 
 use super::Outgoing;
 use crate::stack::owner::Owner;
-use crate::stack::waiters::{Waiters, Wakes};
+use crate::waiters::{Waiters, Wakes};
 
 /// A socket as the sender of datagrams.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

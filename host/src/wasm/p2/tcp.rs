@@ -181,9 +181,15 @@ impl HostTcpSocket for NetworkCtxView<'_> {
         let mut accepted = TcpSocket::new(sockets::TcpSocket::accepted(accepted, settings));
         let ends = Ends::new(accepted.inner.halves()?.connection.clone());
         accepted.ends = Some(ends.clone());
-        let (input, output) = self.push_streams(&ends)?;
         let socket = push(self.table, accepted).map_err(new_socket)?;
-        Ok((socket, input, output))
+        match self.push_streams(&ends) {
+            Ok((input, output)) => Ok((socket, input, output)),
+            Err(error) => {
+                // The table is full: the connection ends with the socket that the guest does not get.
+                self.table.delete(socket).map_err(wasmtime::Error::from)?;
+                Err(error)
+            }
+        }
     }
 
     fn local_address(&mut self, socket: Resource<TcpSocket>) -> Result<IpSocketAddress, SocketError> {

@@ -90,9 +90,14 @@ impl HostUdpSocket for NetworkCtxView<'_> {
             None if bound.socket.peer_addr().is_some() => bound.socket.disconnect()?,
             None => {}
         }
-        let number = socket.pair.fetch_add(1, Ordering::Relaxed) + 1;
-        let pair = Pair::new(bound, number, socket.pair.clone());
-        push_both(self.table, IncomingDatagramStream::new(pair.clone()), OutgoingDatagramStream::new(pair))
+        let present = socket.pair.clone();
+        let number = present.load(Ordering::Relaxed) + 1;
+        let pair = Pair::new(bound, number, present.clone());
+        let (incoming, outgoing) = (IncomingDatagramStream::new(pair.clone()), OutgoingDatagramStream::new(pair));
+        let streams = push_both(self.table, incoming, outgoing)?;
+        // The pair before ends now that there is another.
+        present.store(number, Ordering::Relaxed);
+        Ok(streams)
     }
 
     fn local_address(&mut self, socket: Resource<UdpSocket>) -> Result<IpSocketAddress, SocketError> {

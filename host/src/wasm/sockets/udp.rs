@@ -83,7 +83,13 @@ impl UdpSocket {
         check_family(local, self.family)?;
         account.charge.resize(datagram_memory(self.options.receive_buffer))?;
         let bound = socket::UdpSocket::bind_with(&account.network, local, &self.options);
-        let socket = bound.map_err(not_bindable)?;
+        let socket = match bound {
+            Ok(socket) => socket,
+            Err(error) => {
+                account.charge.resize(0)?;
+                return Err(not_bindable(error));
+            }
+        };
         if let State::Unbound(account) = std::mem::replace(&mut self.state, State::Binding) {
             self.state = State::Bound(Arc::new(Bound { socket, charge: Mutex::new(account.charge) }));
         }

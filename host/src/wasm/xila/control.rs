@@ -8,11 +8,11 @@ mod interface;
 mod watch;
 
 use wasmtime::component::{Accessor, Resource, StreamReader};
+use xila_network_commands::CommandId;
 
 pub use self::interface::NetworkInterface;
 use self::watch::WatchProducer;
 use super::types::NetworkError;
-use crate::commands::CommandId;
 use crate::control::DIRECTORY;
 use crate::error::{Error, Result};
 use crate::platform::{Access, DeviceFile};

@@ -1,15 +1,15 @@
 //! The resource `network-interface`, with the typed operations.
 
 use wasmtime::component::Resource;
-
-use crate::address::{Cidr, MacAddress, Route};
-use crate::commands::Command;
-use crate::commands::commands::{
+use xila_network_commands::Command;
+use xila_network_commands::commands::{
     AddAddress, AddDnsServer, AddRoute, GetAutoconfiguration, GetAutoconfigurationStatus, GetDhcp, GetEchoReply,
     GetHardwareAddress, GetKind, GetLink, GetMaximumBurst, GetMtu, GetState, GetStatistics, ListAddresses,
     ListDnsServers, ListNeighbours, ListRoutes, ListSearchDomains, RemoveAddress, RemoveDnsServer, RemoveRoute,
     SetAutoconfiguration, SetDhcp, SetEchoReply, SetHardwareAddress, SetMtu, SetState,
 };
+
+use crate::address::{Cidr, MacAddress, Route};
 use crate::error::{ConfigureError, Error, Result};
 use crate::interface::Interface;
 use crate::platform::Access;
