@@ -5,6 +5,7 @@
 //! | `arguments` | the options as clap parses them, and the help |
 //! | `plan` | the plan: all options, parsed and checked before anything is started |
 //! | `interface`, `hubs`, `app`, `values` | parsing of the values of single options |
+//! | `policy` | rules about what apps may do, the file of denials, and `policy check` |
 //! | `mount` | mounting and unmounting of interfaces, hubs and captures |
 //! | `memory` | the folder where interfaces are remembered from one run to the next |
 //! | `component` | reading, compiling and running of components |
@@ -22,6 +23,7 @@ mod memory;
 mod mount;
 mod output;
 mod plan;
+mod policy;
 mod run;
 mod signals;
 mod simulate;
@@ -30,6 +32,7 @@ mod turns;
 mod values;
 
 use std::io::{self, IsTerminal as _, Write as _};
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -37,7 +40,7 @@ use anyhow::Context as _;
 use clap::Parser as _;
 use tracing_subscriber::EnvFilter;
 
-use self::arguments::{Command, CommandLine, RunArguments};
+use self::arguments::{Command, CommandLine, PolicyCommand, RunArguments};
 use self::plan::Plan;
 
 /// The exit status after a mistake in the command line, the same as clap's.
@@ -51,10 +54,26 @@ const SHUTDOWN: Duration = Duration::from_millis(100);
 pub fn main() -> ExitCode {
     match CommandLine::try_parse() {
         Ok(CommandLine { command: Command::Run(arguments) }) => start(&arguments).into(),
+        Ok(CommandLine { command: Command::Policy(PolicyCommand::Check { file, operation }) }) => {
+            explain(&file, &operation).into()
+        }
         Err(error) => {
             // If the standard streams are closed, the message is lost.
             let _ = error.print();
             u8::try_from(error.exit_code()).unwrap_or(MISTAKE).into()
+        }
+    }
+}
+
+fn explain(file: &Path, operation: &str) -> u8 {
+    match policy::check(file, operation) {
+        Ok((why, status)) => {
+            let _ = writeln!(io::stdout(), "{why}");
+            status
+        }
+        Err(problem) => {
+            say(&format!("error: {problem}"));
+            MISTAKE
         }
     }
 }

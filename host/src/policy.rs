@@ -140,6 +140,16 @@ impl Policy {
         Self(Kind::Rules(first.iter().chain(&**then).cloned().collect()))
     }
 
+    /// Decides an operation that is written as in a rule, such as `tcp connect example.org:443`, `tcp listen 10.0.0.1:80 from
+    /// 10.0.0.9` or `control write set-mtu on eth0`, and tells why. A name is taken as resolved.
+    ///
+    /// # Errors
+    /// [`ParseError`], also where the text is of several operations or addresses.
+    pub fn explain(&self, operation: &str) -> Result<Decision<'_>, ParseError> {
+        let asked = text::operation(operation)?;
+        Ok(self.decide(&asked.request()))
+    }
+
     /// Decides a request.
     #[must_use]
     pub fn decide(&self, request: &Request<'_>) -> Decision<'_> {

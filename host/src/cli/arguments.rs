@@ -1,6 +1,8 @@
 //! The command line as clap parses it. The sibling modules parse the values of the options; their messages name the
 //! option.
 
+use std::path::PathBuf;
+
 use clap::{Args, Parser, Subcommand};
 
 /// Runs WebAssembly apps on a network of their own.
@@ -14,6 +16,21 @@ pub(super) struct CommandLine {
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     Run(Box<RunArguments>),
+    /// Look at files of rules, as --policy of `run` takes them
+    #[command(subcommand)]
+    Policy(PolicyCommand),
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum PolicyCommand {
+    /// Say what a file of rules decides about an operation, and by which rule; exit with 1 if it is denied
+    Check {
+        /// The file
+        file: PathBuf,
+
+        /// The operation, written as in a rule, such as 'tcp connect example.org:443'; with @APP in front for an app
+        operation: String,
+    },
 }
 
 /// Run apps, which are components that export wasi:cli/run, until the last one has ended.
@@ -52,6 +69,22 @@ pub(super) struct RunArguments {
         default_missing_value = "write"
     )]
     pub(super) allow_control: Option<String>,
+
+    /// Allow apps what a rule says, such as 'tcp connect *.example.org:443', and nothing else (rules: below, in --help)
+    #[arg(long = "allow", value_name = "[@APP] RULE")]
+    pub(super) allowed: Vec<String>,
+
+    /// Deny apps what a rule says, whatever --allow and --policy say
+    #[arg(long = "deny", value_name = "[@APP] RULE")]
+    pub(super) denied: Vec<String>,
+
+    /// Allow apps what the rules of a file say, and nothing else
+    #[arg(long = "policy", value_name = "FILE")]
+    pub(super) policy: Option<PathBuf>,
+
+    /// Write a line of JSON for each operation and packet that the rules deny
+    #[arg(long = "audit", value_name = "FILE")]
+    pub(super) audit: Option<PathBuf>,
 
     /// How long the apps wait for interfaces with dhcp to get a lease, and for those with autoconf to hear a router, unless
     /// none answers; in seconds, unless a unit says otherwise. 0 starts them at once
@@ -166,6 +199,24 @@ What is remembered:
   $XDG_STATE_HOME/xila-net, or ~/.local/state/xila-net. A run that finds another
   with an interface of the same name under way has addresses of its own.
 
+What apps may do on their interfaces:
+  Everything, unless there are rules. Then they may do what a rule allows, and
+  nothing else; with --deny alone, everything but that. The first rule that
+  covers an operation decides: those of --deny, of --allow, of the file. Rules
+  are for all apps, or for the one that @APP names by its component.
+
+  tcp connect 10.0.0.0/8:80,8000-8999 on eth0     and what comes back
+  tcp connect *.example.org:443                   and the resolution of the name
+  tcp listen :80 from 192.0.2.0/24                and connections from there
+  udp send [2001:db8::53]:53                      and what comes back
+  udp bind :53    udp multicast 224.0.0.251    udp broadcast any
+  icmp ping any   dns resolve example.org      control write set-mtu
+  any             everything
+
+  In a file each rule has a line, with allow or deny in front of it (but behind
+  @APP); # begins a remark. `xila-net policy check FILE 'tcp connect
+  example.org:443'` says what a file decides.
+
 What an app may do to its interfaces:
   Use them. With --allow-control, it may also do what ip(8) does: show link,
   state, addresses, routes, neighbours and statistics, watch them change, and set
@@ -186,8 +237,10 @@ mod tests {
 
     fn run(words: &[&str]) -> RunArguments {
         let line = CommandLine::try_parse_from([&["xila-net", "run"], words].concat());
-        let Command::Run(run) = line.unwrap_or_else(|error| panic!("{error}")).command;
-        *run
+        match line.unwrap_or_else(|error| panic!("{error}")).command {
+            Command::Run(run) => *run,
+            Command::Policy(_) => panic!("another command"),
+        }
     }
 
     #[test]

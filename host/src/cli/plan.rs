@@ -7,6 +7,7 @@ use super::app::AppPlan;
 use super::arguments::RunArguments;
 use super::hubs::Hubs;
 use super::interface::{InterfacePlan, Kind};
+use super::policy::PolicyPlan;
 use super::values;
 use crate::platform::Access;
 
@@ -23,6 +24,10 @@ pub(super) struct Plan {
     pub(super) directories: Vec<DirectoryPlan>,
     /// The right of apps to control their interfaces.
     pub(super) control: Option<Access>,
+    /// The rules about what apps may do; without them they may do everything on their interfaces.
+    pub(super) policy: Option<PolicyPlan>,
+    /// The file for denials.
+    pub(super) audit: Option<PathBuf>,
     /// The maximum time for which apps wait for interfaces that configure themselves.
     pub(super) wait: Duration,
     pub(super) fail_fast: bool,
@@ -94,6 +99,8 @@ impl Plan {
             environment: arguments.environment.iter().map(|text| variable(text)).collect::<Result<_, _>>()?,
             directories: directories(&arguments.directories)?,
             control: arguments.allow_control.as_deref().map(control).transpose()?,
+            policy: PolicyPlan::new(&arguments.allowed, &arguments.denied, arguments.policy.as_deref(), &apps)?,
+            audit: arguments.audit.clone(),
             wait: values::patience(&arguments.wait).map_err(|problem| format!("--wait {problem}"))?,
             linger: values::duration(&arguments.linger).map_err(|problem| format!("--linger {problem}"))?,
             interfaces,
@@ -215,8 +222,10 @@ pub(super) mod tests {
     /// The plan of a command line.
     pub(in crate::cli) fn plan(words: &[&str]) -> Result<Plan, String> {
         let line = CommandLine::try_parse_from([&["xila-net", "run"], words].concat());
-        let Command::Run(run) = line.unwrap_or_else(|error| panic!("{error}")).command;
-        Plan::new(&run)
+        match line.unwrap_or_else(|error| panic!("{error}")).command {
+            Command::Run(run) => Plan::new(&run),
+            Command::Policy(_) => panic!("another command"),
+        }
     }
 
     fn problem(words: &[&str], parts: &[&str]) {

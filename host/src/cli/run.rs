@@ -18,6 +18,7 @@ use super::memory;
 use super::mount::{Missing, Mounted, World};
 use super::output::Output;
 use super::plan::Plan;
+use super::policy::AuditFile;
 use super::say;
 use super::signals::Signals;
 use super::table;
@@ -42,12 +43,13 @@ pub(super) async fn run(plan: &Plan) -> Result<u8> {
     let mut signals = Signals::new().context("cannot wait for signals")?;
     let sources = component::read(plan.apps.iter().map(|app| app.component.as_path()))?;
     let contexts = plan.apps.iter().map(|app| wasi(plan, app)).collect::<Result<Vec<_>>>()?;
+    let audit = audit(plan)?;
     let platform = Platform { memory: memory(plan), ..platform::tokio::platform() };
     let mounted = Mounted::new(plan, platform, World::Real)?;
 
     let mut apps = Apps::new();
     let outcome = {
-        let work = pin!(work(plan, &sources, contexts, &mounted, &mut apps));
+        let work = pin!(work(plan, &sources, contexts, audit.as_ref(), &mounted, &mut apps));
         let signal = pin!(signals.received());
         match future::select(work, signal).await {
             Either::Left((status, _)) => status.map(|status| (status, plan.linger)),
@@ -83,6 +85,7 @@ async fn work(
     plan: &Plan,
     sources: &Sources,
     contexts: Vec<WasiCtx>,
+    audit: Option<&Arc<AuditFile>>,
     mounted: &Mounted,
     apps: &mut Apps,
 ) -> Result<u8> {
@@ -90,7 +93,7 @@ async fn work(
     let turns = Arc::new(Turns::start(engines.each())?);
     let (programs, ()) = future::try_join(compile(plan, sources, &engines), configuration(plan, mounted)).await?;
     for (index, ((app, program), wasi)) in plan.apps.iter().zip(programs).zip(contexts).enumerate() {
-        let state = state(plan, app, mounted, wasi)?;
+        let state = state(plan, app, mounted, audit, wasi)?;
         let turns = turns.clone();
         apps.spawn(async move { (index, turns.run(program.run(state)).await) });
     }
@@ -131,13 +134,30 @@ pub(super) async fn wait(
     Ok(first_failure)
 }
 
+/// The file for denials, if one is to be written.
+pub(super) fn audit(plan: &Plan) -> Result<Option<Arc<AuditFile>>> {
+    plan.audit.as_deref().map(|path| AuditFile::create(path).map(Arc::new)).transpose()
+}
+
 /// What the store of an app holds.
-pub(super) fn state(plan: &Plan, app: &AppPlan, mounted: &Mounted, wasi: WasiCtx) -> Result<State> {
+pub(super) fn state(
+    plan: &Plan,
+    app: &AppPlan,
+    mounted: &Mounted,
+    audit: Option<&Arc<AuditFile>>,
+    wasi: WasiCtx,
+) -> Result<State> {
     let network = match &app.interfaces {
         None => mounted.manager.network(),
         Some(names) => mounted.manager.network_of(names.iter().map(String::as_str))?,
     };
-    let mut context = NetworkCtx::builder().network(network);
+    let mut context = NetworkCtx::builder().network(network).label(app.name());
+    if let Some(policy) = &plan.policy {
+        context = context.policy(policy.of(app).map_err(anyhow::Error::msg)?);
+    }
+    if let Some(audit) = audit.cloned() {
+        context = context.audit(move |denial| audit.write(&denial));
+    }
     if let Some(access) = plan.control {
         context = context.control(&mounted.manager, access);
     }

@@ -14,6 +14,7 @@ use super::app::AppPlan;
 use super::component::{self, Engines, Program, Sources};
 use super::mount::{Mounted, World};
 use super::plan::Plan;
+use super::policy::AuditFile;
 use super::{run, say, table};
 use crate::platform::Platform;
 use crate::platform::simulated::Simulation;
@@ -31,11 +32,16 @@ pub(super) fn simulate(plan: &Plan, seed: u64) -> Result<u8> {
     let simulation = Simulation::new(seed);
     let platform = simulation.platform();
     let contexts = plan.apps.iter().map(|app| wasi(plan, app, &platform)).collect::<Result<Vec<_>>>()?;
+    let audit = run::audit(plan)?;
     let mounted = Mounted::new(plan, platform, World::Simulated { began: BEGAN })?;
     let programs = compile(plan, &sources)?;
-    let outcome = simulation.try_block_on(work(plan, &simulation, programs, contexts, &mounted)).map_err(|_stalled| {
-        anyhow::anyhow!("the apps wait for one another, or for what cannot happen any more: no clock is to wake any")
-    });
+    let outcome = simulation
+        .try_block_on(work(plan, &simulation, programs, contexts, audit.as_ref(), &mounted))
+        .map_err(|_stalled| {
+            anyhow::anyhow!(
+                "the apps wait for one another, or for what cannot happen any more: no clock is to wake any"
+            )
+        });
     // This ends, because a connection whose peer does not answer times out.
     let settled = simulation.try_block_on(mounted.settle(plan.linger));
     if plan.statistics {
@@ -53,12 +59,13 @@ async fn work(
     simulation: &Simulation,
     programs: Vec<Program>,
     contexts: Vec<WasiCtx>,
+    audit: Option<&Arc<AuditFile>>,
     mounted: &Mounted,
 ) -> Result<u8> {
     run::configuration(plan, mounted).await?;
     let apps = FuturesUnordered::new();
     for (index, ((app, program), wasi)) in plan.apps.iter().zip(programs).zip(contexts).enumerate() {
-        let state = run::state(plan, app, mounted, wasi)?;
+        let state = run::state(plan, app, mounted, audit, wasi)?;
         apps.push(async move { (index, program.simulate(simulation, state).await) });
     }
     run::wait(plan, mounted, apps.map(Ok)).await

@@ -1,11 +1,12 @@
 //! The text form of rules: read, with errors that point at the word.
 
 use core::fmt;
-use core::net::{IpAddr, Ipv6Addr};
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use core::ops::RangeInclusive;
 
 use super::names::host_name;
 use super::operation::{Operation, Operations, Protocol};
+use super::request::{Endpoint, Request};
 use super::rule::{Action, Host, Rule, Target};
 
 /// A text that is no policy: where, and why.
@@ -132,13 +133,7 @@ fn rule(words: &mut Words<'_>) -> Result<Rule, ParseError> {
         other => return Err(words.wrong(first, format!("{other:?} is neither allow nor deny"))),
     };
     let subject = subject(words)?;
-    let interface = match words.take_word("on") {
-        true => Some(words.expect("the name of an interface")?.text.to_owned()),
-        false => None,
-    };
-    if let Some(word) = words.take() {
-        return Err(words.wrong(word, format!("{:?} follows the end of the rule", word.text)));
-    }
+    let interface = interface(words)?;
     let Subject { operations, target, from } = subject;
     Ok(Rule { action, operations, target, from, interface, line: words.line })
 }
@@ -185,6 +180,102 @@ fn subject(words: &mut Words<'_>) -> Result<Subject, ParseError> {
         None => None,
     };
     Ok(Subject { operations, target, from })
+}
+
+/// One operation, as a text asks for it.
+pub(super) struct Asked {
+    operation: Operation,
+    interface: Option<String>,
+    local: Option<SocketAddr>,
+    remote: Option<SocketAddr>,
+    names: Vec<String>,
+    command: Option<String>,
+}
+
+impl Asked {
+    pub(super) fn request(&self) -> Request<'_> {
+        let Self { operation, interface, local, remote, names, command } = self;
+        let name = names.first().map(String::as_str).filter(|_| *operation == Operation::Resolve);
+        Request {
+            interface: interface.as_deref(),
+            local: *local,
+            remote: *remote,
+            names,
+            name,
+            command: command.as_deref(),
+            ..Request::new(*operation)
+        }
+    }
+}
+
+/// The address that stands for one that only a name is known of: no host has it (RFC 7600).
+const SOME_HOST: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 0, 8));
+
+/// Reads an operation, which is written as a rule without its action.
+pub(super) fn operation(text: &str) -> Result<Asked, ParseError> {
+    let mut words = Words::new(text, 1);
+    let Subject { operations, target, from } = subject(&mut words)?;
+    let interface = interface(&mut words)?;
+    // The last word of what is asked about.
+    let word = words.words.last().copied().unwrap_or(Word { start: 0, text });
+    let mut named = operations.iter();
+    let (Some(operation), None) = (named.next(), named.next()) else {
+        return Err(words.wrong(word, "one operation is asked about, such as tcp connect".into()));
+    };
+    let operation = match (operation, &from) {
+        (Operation::TcpListen, Some(_)) => Operation::TcpAccept,
+        (Operation::UdpBind, Some(_)) => Operation::UdpReceive,
+        (operation, _) => operation,
+    };
+    let mut names = Vec::new();
+    let mut single = |target: Target| {
+        let port = match &target.ports[..] {
+            [] => 0,
+            [range] if range.start() == range.end() => *range.start(),
+            _ => return Err(words.wrong(word, "one port is asked about".into())),
+        };
+        let address = match target.host {
+            Host::Any => SOME_HOST,
+            Host::Name(name) => {
+                names.push(name);
+                SOME_HOST
+            }
+            Host::Network { address, prefix } if prefix == if address.is_ipv4() { 32 } else { 128 } => address,
+            Host::Network { .. } | Host::Below(_) => {
+                return Err(words.wrong(word, "one address or name is asked about".into()));
+            }
+        };
+        Ok(SocketAddr::new(address, port))
+    };
+    let (mut local, mut remote, mut command) = (None, None, None);
+    match (operation, operation.endpoint()) {
+        (Operation::TcpAccept | Operation::UdpReceive, _) if from.is_some() => {
+            local = Some(single(target)?);
+            remote = from.map(&mut single).transpose()?;
+        }
+        (_, Some(Endpoint::Local)) => local = Some(single(target)?),
+        (_, Some(Endpoint::Remote)) => remote = Some(single(target)?),
+        (Operation::Resolve, None) => {
+            single(target)?;
+        }
+        (_, None) => {
+            if let Host::Name(name) = target.host {
+                command = Some(name);
+            }
+        }
+    }
+    Ok(Asked { operation, interface, local, remote, names, command })
+}
+
+fn interface(words: &mut Words<'_>) -> Result<Option<String>, ParseError> {
+    let interface = match words.take_word("on") {
+        true => Some(words.expect("the name of an interface")?.text.to_owned()),
+        false => None,
+    };
+    match words.take() {
+        Some(word) => Err(words.wrong(word, format!("{:?} follows the end of the rule", word.text))),
+        None => Ok(interface),
+    }
 }
 
 /// The operations that are named behind a protocol, or all of the protocol.

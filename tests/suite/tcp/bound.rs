@@ -195,7 +195,7 @@ fn invalid_arguments_are_reported_before_anything_is_sent() {
             );
         }
         let none = ListenOptions { backlog: 0, ..ListenOptions::default() };
-        assert_eq!(bound(&link, Family::V4).listen(none).expect_err("no backlog"), InvalidOption);
+        assert_eq!(bound(&link, Family::V4).listen(none).expect_err("no backlog"), InvalidOption.into());
         let other = link.client.at(Family::V6, PORT);
         let connecting = bound(&link, Family::V4).connect(other, ConnectOptions::default());
         assert_eq!(connecting.expect_err("another family"), ConnectError::InvalidArgument);

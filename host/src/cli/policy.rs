@@ -1,0 +1,307 @@
+//! The options `--allow`, `--deny`, `--policy` and `--audit`, and the command `policy check`.
+
+use std::fs::{self, File};
+use std::io::{LineWriter, Write as _};
+use std::path::Path;
+
+use anyhow::Context as _;
+use parking_lot::Mutex;
+use serde_json::{Map, Value};
+
+use super::app::AppPlan;
+use crate::policy::{Action, Denial, ParseError, Policy};
+
+/// The rules of the command line.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct PolicyPlan {
+    /// The texts of rules in their order, each for one app or for all. Denials come first, then what is allowed, then the
+    /// rules of the file.
+    rules: Vec<Text>,
+    /// Only denials were given: everything else stays allowed.
+    allows_the_rest: bool,
+}
+
+/// The text of rules, and the place that it is from.
+#[derive(Debug, PartialEq, Eq)]
+struct Text {
+    origin: String,
+    text: String,
+}
+
+impl PolicyPlan {
+    /// Parses the options; `None` if there are none, and apps may do everything on their interfaces. Error messages name
+    /// the option and the word.
+    pub(super) fn new(
+        allowed: &[String],
+        denied: &[String],
+        file: Option<&Path>,
+        apps: &[AppPlan],
+    ) -> Result<Option<Self>, String> {
+        if allowed.is_empty() && denied.is_empty() && file.is_none() {
+            return Ok(None);
+        }
+        let option = |action: &'static str| {
+            move |rule: &String| Text { origin: format!("--{action}"), text: with_action(action, rule) }
+        };
+        let mut rules: Vec<Text> =
+            denied.iter().map(option("deny")).chain(allowed.iter().map(option("allow"))).collect();
+        if let Some(file) = file {
+            let origin = format!("--policy {}", file.display());
+            let text = fs::read_to_string(file).map_err(|error| format!("{origin}: {error}"))?;
+            rules.push(Text { origin, text });
+        }
+        let plan = Self { rules, allows_the_rest: allowed.is_empty() && file.is_none() };
+        plan.check_apps(apps)?;
+        // What is wrong is wrong for every app.
+        plan.parse(None)?;
+        for app in apps {
+            plan.parse(Some(app))?;
+        }
+        Ok(Some(plan))
+    }
+
+    /// The policy of an app.
+    pub(super) fn of(&self, app: &AppPlan) -> Result<Policy, String> {
+        self.parse(Some(app))
+    }
+
+    /// The rules for an app, or without one those of all apps.
+    fn parse(&self, app: Option<&AppPlan>) -> Result<Policy, String> {
+        let mut policy = Policy::deny_all();
+        for Text { origin, text } in &self.rules {
+            let lines: Vec<String> = text.lines().map(|line| line_for(line, app)).collect();
+            let rules = lines.join("\n").parse::<Policy>();
+            policy = policy.then(&rules.map_err(|error| at(origin, &error))?);
+        }
+        Ok(if self.allows_the_rest { policy.then(&Policy::allow_all()) } else { policy })
+    }
+
+    fn check_apps(&self, apps: &[AppPlan]) -> Result<(), String> {
+        for Text { origin, text } in &self.rules {
+            for name in text.lines().filter_map(|line| app_of(line).0) {
+                if !apps.iter().any(|app| is_named(app, name)) {
+                    let known: Vec<String> = apps.iter().map(AppPlan::name).collect();
+                    return Err(format!(
+                        "{origin}: @{name}: there is no app of that name; there are {}",
+                        known.join(", ")
+                    ));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A rule without its action, as `--allow` and `--deny` take it; `@app` stays in front.
+fn with_action(action: &str, rule: &str) -> String {
+    match app_of(rule) {
+        (Some(name), rest) => format!("@{name} {action} {}", rest.trim_start()),
+        (None, rule) => format!("{action} {}", rule.trim_start()),
+    }
+}
+
+fn at(origin: &str, error: &ParseError) -> String {
+    format!("{origin}: {error}")
+}
+
+/// The app that a line is for, and the rest of the line.
+fn app_of(line: &str) -> (Option<&str>, &str) {
+    let start = line.trim_start();
+    match start.strip_prefix('@') {
+        Some(rest) => {
+            let (name, rest) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
+            (Some(name), rest)
+        }
+        None => (None, line),
+    }
+}
+
+/// A line as it is for an app: nothing if it is for another. What is cut off becomes spaces, so that messages point at the
+/// right column.
+fn line_for(line: &str, app: Option<&AppPlan>) -> String {
+    match app_of(line) {
+        (None, line) => line.to_owned(),
+        (Some(name), rest) if app.is_some_and(|app| is_named(app, name)) => {
+            let cut = line.chars().count() - rest.chars().count();
+            " ".repeat(cut) + rest
+        }
+        (Some(_), _) => String::new(),
+    }
+}
+
+/// Whether a name is an app's: that of its component, with its ending or without.
+fn is_named(app: &AppPlan, name: &str) -> bool {
+    let own = app.name();
+    own == name || own.strip_suffix(".wasm") == Some(name)
+}
+
+/// A file that takes denials as lines of JSON.
+#[derive(Debug)]
+pub(super) struct AuditFile(Mutex<LineWriter<File>>);
+
+impl AuditFile {
+    pub(super) fn create(path: &Path) -> anyhow::Result<Self> {
+        let file = File::create(path).with_context(|| format!("--audit {}: cannot create the file", path.display()))?;
+        Ok(Self(Mutex::new(LineWriter::new(file))))
+    }
+
+    /// Writes a denial. Errors of the file are logged, because nobody waits for them.
+    pub(super) fn write(&self, denial: &Denial) {
+        let mut line = json(denial).to_string();
+        line.push('\n');
+        if let Err(error) = self.0.lock().write_all(line.as_bytes()) {
+            tracing::error!(%error, "a denial was not written to the file of --audit");
+        }
+    }
+}
+
+fn json(denial: &Denial) -> Value {
+    let mut object = Map::new();
+    let mut put = |key: &str, value: Option<Value>| {
+        if let Some(value) = value {
+            object.insert(key.to_owned(), value);
+        }
+    };
+    put("seconds", Some(denial.at.since_origin().as_secs_f64().into()));
+    put("app", Some(denial.guest.clone().into()));
+    put("operation", Some(denial.operation.to_string().into()));
+    put("interface", denial.interface.clone().map(Value::from));
+    put("local", denial.local.map(|local| local.to_string().into()));
+    put("remote", denial.remote.map(|remote| remote.to_string().into()));
+    put("name", denial.name.clone().map(Value::from));
+    put("command", denial.command.clone().map(Value::from));
+    put("line", denial.line.map(Value::from));
+    Value::Object(object)
+}
+
+/// Explains what a policy file decides about an operation, such as `tcp connect example.org:443`. The exit status is 0 if it is
+/// allowed, and 1 if it is denied.
+///
+/// # Errors
+/// A message that names the file or the operation, and the word.
+pub(super) fn check(file: &Path, operation: &str) -> Result<(String, u8), String> {
+    let name = file.display();
+    let text = fs::read_to_string(file).map_err(|error| format!("{name}: {error}"))?;
+    let (app, asked) = app_of(operation);
+    let app = app.map(|app| AppPlan { interfaces: None, component: app.into(), arguments: Vec::new() });
+    let lines: Vec<String> = text.lines().map(|line| line_for(line, app.as_ref())).collect();
+    let policy: Policy = lines.join("\n").parse().map_err(|error| at(&name.to_string(), &error))?;
+    let decision = policy.explain(asked.trim_start()).map_err(|error| at("the operation", &error))?;
+    let verdict = match decision.action {
+        Action::Allow => "allowed",
+        Action::Deny => "denied",
+    };
+    let because = match decision.rule {
+        Some(rule) => format!("by line {} of {name}: {rule}", rule.line()),
+        None => format!("because no rule of {name} covers it"),
+    };
+    Ok((format!("{verdict} {because}"), u8::from(decision.action == Action::Deny)))
+}
+
+#[cfg(test)]
+mod tests {
+    use core::net::SocketAddr;
+
+    use super::*;
+    use crate::policy::{Operation, Request};
+
+    fn app(name: &str) -> AppPlan {
+        AppPlan { interfaces: None, component: name.into(), arguments: Vec::new() }
+    }
+
+    fn texts(rules: &[&str]) -> Vec<String> {
+        rules.iter().map(|rule| (*rule).to_owned()).collect()
+    }
+
+    fn connects(policy: &Policy, remote: &str) -> bool {
+        let remote: SocketAddr = remote.parse().expect("an address");
+        let request = Request { remote: Some(remote), ..Request::new(Operation::TcpConnect) };
+        policy.decide(&request).action == Action::Allow
+    }
+
+    #[test]
+    fn denials_come_first_and_apps_have_rules_of_their_own() {
+        let apps = [app("dir/a.wasm"), app("b.wasm")];
+        let allowed = texts(&["tcp connect 10.0.0.0/8", "@b tcp connect 192.0.2.1"]);
+        let plan = PolicyPlan::new(&allowed, &texts(&["tcp connect 10.0.0.66"]), None, &apps).expect("rules");
+        let [a, b] = apps.each_ref().map(|app| plan.as_ref().expect("rules").of(app).expect("rules"));
+        for policy in [&a, &b] {
+            assert!(connects(policy, "10.0.0.1:80") && !connects(policy, "10.0.0.66:80"));
+        }
+        assert!(!connects(&a, "192.0.2.1:80") && connects(&b, "192.0.2.1:80") && !connects(&b, "192.0.2.2:80"));
+    }
+
+    #[test]
+    fn denials_alone_leave_the_rest_allowed() {
+        let apps = [app("a.wasm")];
+        assert_eq!(PolicyPlan::new(&[], &[], None, &apps), Ok(None));
+        let plan =
+            PolicyPlan::new(&[], &texts(&["tcp connect 10.0.0.66"]), None, &apps).expect("rules").expect("rules");
+        let policy = plan.of(&apps[0]).expect("rules");
+        assert!(connects(&policy, "10.0.0.1:80") && !connects(&policy, "10.0.0.66:80"));
+    }
+
+    #[test]
+    fn mistakes_name_the_option_and_the_word() {
+        let apps = [app("a.wasm")];
+        let problem = PolicyPlan::new(&texts(&["tcp conect any"]), &[], None, &apps).expect_err("a mistake");
+        assert!(problem.starts_with("--allow: 1:11: \"conect\" is no operation of tcp"), "{problem}");
+        let problem = PolicyPlan::new(&texts(&["@c tcp any"]), &[], None, &apps).expect_err("no such app");
+        assert!(problem.contains("@c: there is no app of that name; there are a.wasm"), "{problem}");
+        let problem = PolicyPlan::new(&[], &[], Some(Path::new("/nonexistent")), &apps).expect_err("no such file");
+        assert!(problem.starts_with("--policy /nonexistent: "), "{problem}");
+    }
+
+    #[test]
+    fn a_denial_is_a_line_of_json() {
+        let file = std::env::temp_dir().join(format!("xila-audit-{}.json", std::process::id()));
+        let audit = AuditFile::create(&file).expect("a file");
+        let denials: std::sync::Arc<Mutex<Vec<Denial>>> = std::sync::Arc::default();
+        let simulation = crate::platform::simulated::Simulation::new(1);
+        let manager = crate::Manager::new(simulation.platform());
+        let told = denials.clone();
+        let audited: std::sync::Arc<dyn crate::policy::Audit> =
+            std::sync::Arc::new(move |denial: Denial| told.lock().push(denial));
+        let network = manager.network().restricted(Policy::deny_all(), "a \"quoted\".wasm", Some(audited));
+        let remote = "127.0.0.1:80".parse().expect("an address");
+        assert!(simulation.block_on(crate::socket::TcpStream::connect(&network, remote)).is_err());
+        denials.lock().iter().for_each(|denial| audit.write(denial));
+        let text = fs::read_to_string(&file).expect("text");
+        fs::remove_file(&file).expect("it is there");
+        let line: Value = serde_json::from_str(text.trim_end()).expect("one line of JSON");
+        assert_eq!(line["operation"], "tcp connect");
+        assert_eq!((&line["remote"], &line["interface"]), (&Value::from("127.0.0.1:80"), &Value::from("lo")));
+        assert_eq!(line["app"], "a \"quoted\".wasm");
+    }
+
+    #[test]
+    fn a_decision_is_explained() {
+        let file = std::env::temp_dir().join(format!("xila-policy-{}.txt", std::process::id()));
+        let text = "# for all\nallow tcp connect *.example.org:443\n@web allow tcp listen :80 from 10.0.0.0/8\n";
+        fs::write(&file, text).expect("a file");
+        let ask = |operation: &str| check(&file, operation);
+        let (why, status) = ask("tcp connect www.example.org:443").expect("a decision");
+        assert!(
+            why.starts_with("allowed by line 2 of ") && why.ends_with("allow tcp connect *.example.org:443"),
+            "{why}"
+        );
+        assert_eq!(status, 0);
+        assert_eq!(ask("tcp connect example.org:443").expect("a decision").1, 1);
+        assert_eq!(ask("dns resolve www.example.org").expect("a decision").1, 0);
+        assert_eq!(ask("tcp listen 10.0.0.1:80").expect("a decision").1, 1);
+        assert_eq!(ask("@web tcp listen 10.0.0.1:80").expect("a decision").1, 0);
+        assert_eq!(ask("@web tcp listen 10.0.0.1:80 from 10.1.1.1").expect("a decision").1, 0);
+        assert_eq!(ask("@web tcp listen 10.0.0.1:80 from 11.1.1.1").expect("a decision").1, 1);
+        for (operation, problem) in [
+            ("tcp conect any", "no operation of tcp"),
+            ("tcp any 10.0.0.1", "one operation"),
+            ("tcp connect 10.0.0.0/8:80", "one address"),
+            ("tcp connect *.example.org:80", "one address"),
+            ("", "a protocol is missing"),
+        ] {
+            let told = ask(operation).expect_err(operation);
+            assert!(told.contains(problem), "{told}");
+        }
+        fs::remove_file(&file).expect("it is there");
+    }
+}
