@@ -6,7 +6,6 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use parking_lot::Mutex;
-use serde_json::{Map, Value};
 
 use super::app::AppPlan;
 use crate::policy::{Action, Denial, ParseError, Policy};
@@ -147,7 +146,7 @@ impl AuditFile {
 
     /// Writes a denial. Errors of the file are logged, because nobody waits for them.
     pub(super) fn write(&self, denial: &Denial) {
-        let mut line = json(denial).to_string();
+        let mut line = json(denial);
         line.push('\n');
         if let Err(error) = self.0.lock().write_all(line.as_bytes()) {
             tracing::error!(%error, "a denial was not written to the file of --audit");
@@ -155,23 +154,37 @@ impl AuditFile {
     }
 }
 
-fn json(denial: &Denial) -> Value {
-    let mut object = Map::new();
-    let mut put = |key: &str, value: Option<Value>| {
-        if let Some(value) = value {
-            object.insert(key.to_owned(), value);
+/// A denial as an object of JSON (RFC 8259). It is written here because a crate for JSON brings comparisons of its values with
+/// numbers, which make type inference ambiguous in every program that has this crate among its dependencies.
+fn json(denial: &Denial) -> String {
+    let text = |value: &str| quoted(value);
+    let mut members = vec![
+        ("seconds", denial.at.since_origin().as_secs_f64().to_string()),
+        ("app", text(&denial.guest)),
+        ("operation", text(&denial.operation.to_string())),
+    ];
+    members.extend(denial.interface.as_deref().map(|interface| ("interface", text(interface))));
+    members.extend(denial.local.map(|local| ("local", text(&local.to_string()))));
+    members.extend(denial.remote.map(|remote| ("remote", text(&remote.to_string()))));
+    members.extend(denial.name.as_deref().map(|name| ("name", text(name))));
+    members.extend(denial.command.as_deref().map(|command| ("command", text(command))));
+    members.extend(denial.line.map(|line| ("line", line.to_string())));
+    let members: Vec<String> = members.into_iter().map(|(key, value)| format!("\"{key}\":{value}")).collect();
+    format!("{{{}}}", members.join(","))
+}
+
+/// A string of JSON (RFC 8259 section 7).
+fn quoted(text: &str) -> String {
+    let mut quoted = String::from("\"");
+    for letter in text.chars() {
+        match letter {
+            '"' | '\\' => quoted.extend(['\\', letter]),
+            '\0'..='\x1f' => quoted.push_str(&format!("\\u{:04x}", u32::from(letter))),
+            _ => quoted.push(letter),
         }
-    };
-    put("seconds", Some(denial.at.since_origin().as_secs_f64().into()));
-    put("app", Some(denial.guest.clone().into()));
-    put("operation", Some(denial.operation.to_string().into()));
-    put("interface", denial.interface.clone().map(Value::from));
-    put("local", denial.local.map(|local| local.to_string().into()));
-    put("remote", denial.remote.map(|remote| remote.to_string().into()));
-    put("name", denial.name.clone().map(Value::from));
-    put("command", denial.command.clone().map(Value::from));
-    put("line", denial.line.map(Value::from));
-    Value::Object(object)
+    }
+    quoted.push('"');
+    quoted
 }
 
 /// Explains what a policy file decides about an operation, such as `tcp connect example.org:443`. The exit status is 0 if it is
@@ -268,10 +281,13 @@ mod tests {
         denials.lock().iter().for_each(|denial| audit.write(denial));
         let text = fs::read_to_string(&file).expect("text");
         fs::remove_file(&file).expect("it is there");
-        let line: Value = serde_json::from_str(text.trim_end()).expect("one line of JSON");
-        assert_eq!(line["operation"], "tcp connect");
-        assert_eq!((&line["remote"], &line["interface"]), (&Value::from("127.0.0.1:80"), &Value::from("lo")));
-        assert_eq!(line["app"], "a \"quoted\".wasm");
+        let (seconds, rest) = text.split_once(',').expect("members");
+        assert!(seconds.starts_with("{\"seconds\":"), "{text}");
+        assert_eq!(
+            rest,
+            "\"app\":\"a \\\"quoted\\\".wasm\",\"operation\":\"tcp connect\",\"interface\":\"lo\",\"remote\":\"127.0.0.1:80\"}\n"
+        );
+        assert_eq!(quoted("a\\b\n\u{e9}"), "\"a\\\\b\\u000a\u{e9}\"");
     }
 
     #[test]
