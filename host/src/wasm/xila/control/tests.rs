@@ -57,7 +57,7 @@ impl Bench {
 
     fn device(&mut self, path: &str, access: Rights) -> Result<DeviceFile, ErrorCode> {
         let device = code(HostDevice::open(&mut self.view(), path.into(), access))?;
-        Ok(self.table.get(&device).expect("the file").0.clone())
+        Ok(self.table.get(&device).expect("the file").file.clone())
     }
 }
 
