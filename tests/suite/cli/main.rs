@@ -161,6 +161,7 @@ macro_rules! tests {
 // Declared after the macro, because the module uses it.
 mod control;
 mod leases;
+mod policy;
 mod simulate;
 mod unmodified;
 

@@ -306,6 +306,9 @@ fn an_advertisement_that_is_not_valid_is_ignored() {
         frame(ROUTER, ALL_NODES, 255, &cut_option),
         frame(ROUTER, ALL_NODES, 255, &good[..15]),
     ];
+    // Nobody has answered three solicitations.
+    world.advance(20);
+    assert_eq!(world.changes(), [Change::Autoconfiguration(AutoconfigurationState::NoRouter)]);
     for (number, frame) in frames.iter().enumerate() {
         world.server.send(frame);
         world.advance(2);
