@@ -35,6 +35,7 @@ on_loopback! {
     tcp_cancelled_write_sends_once
     tcp_connections_stream
     tcp_echo
+    tcp_flush_between_writes
     tcp_half_close
     tcp_large_transfer
     tcp_options_read_back

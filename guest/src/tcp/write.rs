@@ -31,6 +31,9 @@ pub struct WriteHalf {
     spare: Vec<u8>,
     /// Bytes of a cancelled write that the host took nevertheless: see [`write`](Self::write).
     taken: Vec<u8>,
+    /// How many bytes a write has written that ended in [`poll_flush`](Self::poll_flush): the result of the `poll_write`
+    /// that is repeated after it.
+    flushed: usize,
     ending: Ending,
 }
 
@@ -66,6 +69,7 @@ impl WriteHalf {
             cancel: Arc::default(),
             spare: Vec::new(),
             taken: Vec::new(),
+            flushed: 0,
             ending: Ending::new(result),
         }
     }
@@ -103,6 +107,7 @@ impl WriteHalf {
             data.drain(..self.taken.len());
         }
         self.taken.clear();
+        self.flushed = 0;
         if data.is_empty() {
             return (Ok(()), data);
         }
@@ -136,6 +141,9 @@ impl WriteHalf {
         if data.is_empty() {
             return Poll::Ready(Ok(0));
         }
+        if let length @ 1.. = mem::take(&mut self.flushed) {
+            return Poll::Ready(Ok(length.min(data.len())));
+        }
         loop {
             match &mut self.state {
                 State::Idle(_) => {
@@ -158,11 +166,12 @@ impl WriteHalf {
         }
     }
 
-    /// Waits until the write in flight, if there is one, has ended.
+    /// Waits until the write in flight, if there is one, has ended. What it has written is the result of the
+    /// [`poll_write`](Self::poll_write) that is repeated.
     pub fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
         if let State::Writing(operation) = &mut self.state {
             let written = ready!(operation.as_mut().poll(cx));
-            self.finish(written);
+            self.flushed = self.finish(written);
         }
         Poll::Ready(Ok(()))
     }
