@@ -21,12 +21,11 @@ use super::backoff::Backoff;
 use super::dhcp::names;
 use crate::random::Random;
 use crate::time::Instant;
+use message::{Reply, Request};
 
 mod message;
 #[cfg(test)]
 mod tests;
-
-use message::{Reply, Request};
 
 /// The UDP port of clients (RFC 8415 section 7.2).
 pub const CLIENT_PORT: u16 = 546;

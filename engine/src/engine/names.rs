@@ -1,5 +1,5 @@
 //! The DNS servers and search domains of the engine. After every change of a source (manual settings, DHCP, DHCPv6,
-//! router advertisements), [`Engine::update_names`] derives both lists anew from all sources.
+//! router advertisements), `update_names` derives both lists anew from all sources.
 
 use alloc::string::String;
 use alloc::vec::Vec;
