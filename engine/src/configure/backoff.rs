@@ -1,4 +1,5 @@
-//! How long an answer is waited for before it is asked again (RFC 8415 section 15, which RFC 7559 takes from RFC 3315).
+//! Retransmission timeouts with exponential backoff, for DHCPv6 requests (RFC 8415 section 15) and router solicitations
+//! (RFC 7559, which takes them from RFC 3315).
 
 use core::time::Duration;
 
@@ -8,20 +9,20 @@ use crate::random::Random;
 const TENTH: u32 = 100_000;
 const UNIT: u32 = 1_000_000;
 
-/// Waits that begin with one time, and double up to another.
+/// Waiting times that start with `initial` and double up to `longest`.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Backoff {
-    /// IRT.
+    /// The initial retransmission time (IRT).
     pub(super) initial: Duration,
-    /// MRT.
+    /// The maximum retransmission time (MRT).
     pub(super) longest: Duration,
 }
 
 impl Backoff {
-    /// The time to wait after one that was waited before, each with a tenth more or less by chance.
+    /// The time to wait after the previous one (`None` for the first), with up to a tenth more or less at random.
     pub(super) fn next(self, before: Option<Duration>, random: &mut Random) -> Duration {
         let rand = random.below(2 * TENTH + 1);
-        // A multiple of a time, and RAND times that time.
+        // `multiple * time + RAND * time`.
         let varied = |time: Duration, multiple: u32| (time * (multiple * UNIT - TENTH + rand)) / UNIT;
         let next = before.map_or_else(|| varied(self.initial, 1), |before| varied(before, 2));
         if next > self.longest { varied(self.longest, 1) } else { next }

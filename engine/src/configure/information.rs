@@ -1,12 +1,14 @@
-//! The client of DHCPv6 without state: servers of names and domains, of a server on the link (RFC 8415 section 18.2.6).
+//! A stateless DHCPv6 client, which learns DNS servers and search domains from a DHCPv6 server (RFC 8415 section
+//! 18.2.6).
 //!
-//! Routers say by a flag of their advertisements that there is more to be known than they say (RFC 4861 section 4.2): as long
-//! as one does, there is a client, which asks for it. Addresses are never asked for: routers bring those.
+//! Routers say by a flag of their advertisements that more configuration is available by DHCPv6 (RFC 4861 section 4.2).
+//! The engine keeps a client as long as any router says so. The client never asks for addresses: these come from router
+//! advertisements.
 //!
-//! It knows no way out: messages that [`poll`](Client::poll) gives are sent from the link-local address and
-//! [`CLIENT_PORT`] to [`SERVERS`] and [`SERVER_PORT`], and what comes the other way is [handed in](Client::receive). Without
-//! an answer it is asked again after a second, and in the end once an hour; a server is asked anew when the time is over for
-//! which its answer holds, and until the next one what it has said counts (section 21.23).
+//! The client does no I/O. The caller sends the messages that [`poll`](Client::poll) returns from the link-local
+//! address and [`CLIENT_PORT`] to [`SERVERS`] and [`SERVER_PORT`], and passes datagrams from servers to
+//! [`receive`](Client::receive). Without an answer, a request is repeated after a second, and in the end once an hour.
+//! A server is asked again when the answer expires; until the next answer, the old one is used (section 21.23).
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -19,44 +21,44 @@ use super::backoff::Backoff;
 use super::dhcp::names;
 use crate::random::Random;
 use crate::time::Instant;
+use message::{Reply, Request};
 
 mod message;
 #[cfg(test)]
 mod tests;
 
-use message::{Reply, Request};
-
-/// The UDP port of clients, and that of servers and relays (RFC 8415 section 7.2).
+/// The UDP port of clients (RFC 8415 section 7.2).
 pub const CLIENT_PORT: u16 = 546;
-/// See [`CLIENT_PORT`].
+/// The UDP port of servers and relays (RFC 8415 section 7.2).
 pub const SERVER_PORT: u16 = 547;
-/// All servers and relays of a link (RFC 8415 section 7.1).
+/// The multicast group of all servers and relays of a link (RFC 8415 section 7.1).
 pub const SERVERS: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 1, 2);
 
-/// `INF_MAX_DELAY` of RFC 8415 section 7.6: all hosts of a link hear the same advertisement.
+/// `INF_MAX_DELAY` of RFC 8415 section 7.6: the limit of a random delay, since all hosts of a link hear the same
+/// advertisement.
 const LONGEST_DELAY: Duration = Duration::from_secs(1);
 /// `INF_TIMEOUT` and `INF_MAX_RT`.
 const BACKOFF: Backoff = Backoff { initial: Duration::from_secs(1), longest: Duration::from_secs(3600) };
-/// What a server may set `INF_MAX_RT` to (section 21.25).
+/// The values in seconds to which a server may set `INF_MAX_RT` (section 21.25).
 const LONGEST_WAIT: core::ops::RangeInclusive<u64> = 60..=86_400;
 /// `IRT_DEFAULT` and `IRT_MINIMUM`.
 const REFRESH: Duration = Duration::from_secs(86_400);
 const LEAST_REFRESH: Duration = Duration::from_secs(600);
-/// An answer that holds for ever (section 7.7).
+/// The refresh time of an answer that never expires (section 7.7).
 const INFINITY: u32 = u32::MAX;
-/// The most servers that an answer brings.
+/// The maximum number of servers that are taken from an answer.
 const MOST_SERVERS: usize = 4;
 
-/// What a server has said.
+/// The configuration from a server's answer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Answer {
-    /// Servers of names (RFC 3646 section 3), in the order in which they are to be asked.
+    /// DNS servers (RFC 3646 section 3), in the order in which they are to be asked.
     pub servers: Vec<Ipv6Addr>,
-    /// Domains in which names are looked for (RFC 3646 section 4), without a final dot.
+    /// DNS search domains (RFC 3646 section 4), without a final dot.
     pub domains: Vec<String>,
 }
 
-/// See the [module](self).
+/// A stateless DHCPv6 client; see the [module](self).
 #[derive(Debug)]
 pub struct Client {
     hardware: EthernetAddress,
@@ -67,41 +69,44 @@ pub struct Client {
 
 #[derive(Clone, Copy, Debug)]
 enum State {
-    /// Entered at the begin, by [`Client::verify`], and when an answer does not hold any more. Left for `Asking` with the
-    /// first message.
+    /// Initial state. Also entered by [`Client::verify`], and when an answer expires. Left for `Asking` with the first
+    /// message.
     Starting { at: Instant },
-    /// Left for `Known` by an answer, and for `Starting` by [`Client::verify`].
+    /// Entered with the first message. Left for `Known` by an answer, and for `Starting` by [`Client::verify`].
     Asking { transaction: u32, begun: Instant, wait: Duration, due: Instant },
-    /// There is an answer. Left for `Starting` when it does not hold any more; one that holds for ever has no time.
+    /// Entered by an answer. Left for `Starting` when the answer expires, or by [`Client::verify`]; `until` is `None`
+    /// for an answer that never expires.
     Known { until: Option<Instant> },
 }
 
 impl Client {
-    /// A client for an interface with this hardware address, which begins to ask.
+    /// Creates a client for an interface with this hardware address, which sends its first request after a random
+    /// delay.
     #[must_use]
     pub fn new(hardware: EthernetAddress, now: Instant, random: &mut Random) -> Self {
         let state = State::Starting { at: now + delay(random) };
         Self { hardware, state, backoff: BACKOFF, answer: Answer::default() }
     }
 
-    /// The link is back, and may be another: a server is asked anew, though what was said counts until there is an answer
-    /// (section 18.2.12).
+    /// Asks a server again because the link is back, and may lead to another network. The old answer is used until
+    /// there is a new one (section 18.2.12).
     pub fn verify(&mut self, now: Instant, random: &mut Random) {
         self.state = State::Starting { at: now + delay(random) };
     }
 
-    /// What the last answer has said; nothing while there is none.
+    /// The content of the last answer; empty while there is none.
     #[must_use]
     pub const fn answer(&self) -> &Answer {
         &self.answer
     }
 
-    /// The message that is to be sent by now, if there is one.
+    /// Returns the message that is due by now, if there is one.
     pub fn poll(&mut self, now: Instant, random: &mut Random) -> Option<Vec<u8>> {
         self.next_timeout().filter(|due| *due <= now)?;
         let (transaction, begun, before) = match self.state {
             State::Known { .. } => {
-                // Those that were told at the same time are not to ask at the same time.
+                // A random delay, so that hosts that got their answers at the same time do not ask again at the same
+                // time.
                 self.state = State::Starting { at: now + delay(random) };
                 return self.poll(now, random);
             }
@@ -123,8 +128,8 @@ impl Client {
         }
     }
 
-    /// Takes a datagram from a server. Whether it answers what was asked (section 16.10): the [answer](Self::answer) is its
-    /// then.
+    /// Processes a datagram from a server. Returns whether it is a valid answer to the present request (section 16.10);
+    /// it then replaces the [answer](Self::answer).
     pub fn receive(&mut self, payload: &[u8], now: Instant) -> bool {
         let State::Asking { transaction, .. } = self.state else { return false };
         let Some(reply) = Reply::parse(payload, transaction, self.hardware) else { return false };
@@ -153,7 +158,7 @@ fn delay(random: &mut Random) -> Duration {
     Duration::from_millis(random.below(milliseconds + 1).into())
 }
 
-/// Whether a host off this one can have the address.
+/// Whether another host can have the address.
 fn is_host(address: Ipv6Addr) -> bool {
     !address.is_unspecified() && !address.is_loopback() && !address.is_multicast() && address.to_ipv4_mapped().is_none()
 }

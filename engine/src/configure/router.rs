@@ -1,27 +1,27 @@
-//! What IPv6 routers say: router discovery (RFC 4861 section 6.3), address autoconfiguration (RFC 4862 section 5.5),
-//! preferences and routes (RFC 4191), servers of names (RFC 8106).
+//! The host side of IPv6 router advertisements: router discovery (RFC 4861 section 6.3), address autoconfiguration (RFC
+//! 4862 section 5.5), router preferences and routes (RFC 4191), and DNS servers and search domains (RFC 8106).
 //!
-//! What has a place in the tables of [addresses](Addresses) and [routes](Routes) is written there, as
-//! [`Origin::Router`]: default routers, routes through them, prefixes that are on the link, and addresses, whose
-//! claims are the caller's. The tables hold lifetimes and let go of what is over. Here is kept what has no place there:
-//! the solicitations, the parameters of the link, and the servers and domains of names. What the caller has to do or
-//! may want to tell of is returned as [`Effect`]s.
+//! [`Discovery`] writes default routers, routes through routers, on-link prefixes and addresses into the tables of
+//! [addresses](Addresses) and [routes](Routes), with [`Origin::Router`]. The caller claims the addresses (duplicate
+//! address detection). The tables keep the lifetimes and remove expired entries. This module itself keeps only what has
+//! no place in the tables: the state of router solicitation, the parameters of the link, and the DNS servers and search
+//! domains. It returns [`Effect`]s: what the caller must do, or may want to report.
 //!
-//! That a prefix is on the link is said by its route without a gateway alone. An address that is formed of it is added
-//! without [`on_link`](crate::ip::addresses::Address::on_link) (RFC 5942): the lifetimes of both are not the same,
-//! since that of an address is not cut at once, and that of the prefix is.
+//! An on-link prefix is represented only by its route without a gateway. An address that is formed from a prefix is
+//! added without [`on_link`](crate::ip::addresses::Address::on_link) (RFC 5942), because the two lifetimes differ: an
+//! advertisement can end an on-link prefix at once, but not an address.
 //!
-//! | Room | Holds |
+//! | Module | Content |
 //! |---|---|
-//! | this file | what is known, and what each part of an advertisement is for |
-//! | `solicitation` | when routers are asked for |
-//! | `routing` | default routers, routes and prefixes that are on the link |
-//! | `formation` | addresses that are formed of prefixes |
-//! | `temporary` | those with random identifiers, beside them |
+//! | this file | the knowledge of an interface, and the distribution of each advertisement to the parts |
+//! | `solicitation` | the schedule of router solicitations |
+//! | `routing` | default routers, routes and on-link prefixes |
+//! | `formation` | stable addresses that are formed from prefixes |
+//! | `temporary` | temporary addresses, with random identifiers |
 //! | `expiring` | lists whose entries have lifetimes |
 //!
-//! Who may send an advertisement, and in what shape, is [`ndp`](crate::link::ndp)'s to check; whom it was for, and
-//! the neighbour cache entry of its sender, a router, are the caller's.
+//! [`ndp`](crate::link::ndp) validates the format and the sender of an advertisement. The caller checks its destination
+//! and updates the neighbour cache entry of the sender, which is a router.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -48,45 +48,45 @@ mod temporary;
 #[cfg(test)]
 mod tests;
 
-/// The least MTU of a link, as advertisements have it.
+/// The minimum MTU of an IPv6 link, in the type that advertisements use.
 const LEAST_MTU: u32 = IPV6_LEAST_MTU as u32;
 
 /// The longest lifetime of a default router (RFC 8319 section 4).
 const LONGEST_LIFETIME: Duration = Duration::from_secs(65_535);
 
-/// What is known beforehand.
+/// The settings of [`Discovery`], which are known before any advertisement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// The largest packet in bytes that the link can take; a router that says more is not believed.
+    /// The largest packet in bytes that the link can carry. A larger MTU in an advertisement is ignored.
     pub mtu: u32,
-    /// Whether [temporary addresses](Discovery::set_temporary) are formed too.
+    /// Whether [temporary addresses](Discovery::set_temporary) are formed as well.
     pub temporary: bool,
-    /// How much routers may bring.
+    /// The maximum number of entries of each kind that are accepted from routers.
     pub limits: Limits,
 }
 
 impl Config {
-    /// With this MTU of the link, and else as the RFCs have it by default.
+    /// A configuration with this MTU of the link, and the defaults of the RFCs for everything else.
     #[must_use]
     pub fn new(mtu: u32) -> Self {
         Self { mtu, temporary: false, limits: Limits::default() }
     }
 }
 
-/// How much routers may bring, whoever pretends to be one. The limits of the tables hold besides: that of
-/// [addresses](Addresses::new) is the only one for them. Each kind has its own, so that much of one kind does not keep
-/// out others.
+/// The maximum number of entries of each kind that are accepted from all routers together, which may be forged. The
+/// limits of the tables apply as well; for addresses, that of [`Addresses`](Addresses::new) is the only limit. Each
+/// kind has a limit of its own, so that many entries of one kind do not keep out entries of another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Default routers.
     pub routers: usize,
     /// Prefixes that are on the link.
     pub prefixes: usize,
-    /// Routes that are more specific than the default ones.
+    /// Routes that are more specific than the default route.
     pub routes: usize,
-    /// Servers of names.
+    /// DNS servers.
     pub servers: usize,
-    /// Domains in which names are looked for.
+    /// DNS search domains.
     pub domains: usize,
 }
 
@@ -97,78 +97,80 @@ impl Default for Limits {
     }
 }
 
-/// What the caller is to do, or may tell of. Lifetimes that change are not told.
+/// What the caller must do, or may report. Changes of lifetimes alone are not reported.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Effect {
     /// Send a router solicitation, from an assigned address or from `::` (RFC 4861 section 4.1).
     Solicit,
-    /// No router has answered three solicitations: [`is_unanswered`](Discovery::is_unanswered). They go on, ever less often.
+    /// No router has answered three solicitations: [`is_unanswered`](Discovery::is_unanswered) is true now.
+    /// Solicitations continue, at growing intervals.
     Unanswered,
-    /// This address was added and is tentative: it is to be [claimed](crate::link::claim), with a random delay before
-    /// the first probe (RFC 4862 section 5.4.2).
+    /// This address was added and is tentative. The caller must [claim](crate::link::claim) it, with a random delay
+    /// before the first probe (RFC 4862 section 5.4.2).
     AddressAdded(Address),
-    /// This address was removed; its claim ends.
+    /// This address was removed, and its claim ends.
     AddressRemoved(Address),
     /// This route was added.
     RouteAdded(Route),
-    /// This route has another preference now.
+    /// The preference of this route has changed.
     RouteChanged(Route),
-    /// This route was removed. Where it led to a router, what was sent that way needs another next hop.
+    /// This route was removed. If it led to a router, packets that were sent through that router need another next hop.
     RouteRemoved(Route),
-    /// The MTU of the link in bytes, 1280 or more and no more than the link can take; `None` where routers say nothing
-    /// any more.
+    /// The MTU of the link in bytes: at least 1280, and no more than the link can carry. `None` if no router advertises
+    /// one any more.
     Mtu(Option<u32>),
-    /// The hop limit for packets; `None` where routers say nothing any more.
+    /// The hop limit for packets; `None` if no router advertises one any more.
     HopLimit(Option<u8>),
-    /// The times of neighbour unreachability detection, as they are advertised: whether they make sense is for
-    /// [`Neighbours`](crate::link::neighbours::Neighbours::set_advertised_times) to judge. `None` where routers say
-    /// nothing.
+    /// The timers of neighbour unreachability detection, as advertised.
+    /// [`Neighbours`](crate::link::neighbours::Neighbours::set_advertised_times) checks whether they are plausible.
+    /// `None` if routers do not specify them.
     Times {
-        /// The base of the time for which a neighbour is reachable.
+        /// The base of the time for which a neighbour is reachable (Reachable Time).
         reachable: Option<Duration>,
-        /// The time between solicitations.
+        /// The time between retransmitted neighbour solicitations (Retrans Timer).
         retransmit: Option<Duration>,
     },
-    /// Whether a router says that a server of DHCPv6 has more to say (RFC 4861 section 4.2: either flag).
+    /// Whether any router says that more configuration is available by DHCPv6 (RFC 4861 section 4.2: either of the
+    /// flags M and O).
     Information(bool),
-    /// What the latest advertisement says of DHCPv6.
+    /// The DHCPv6 flags of the latest advertisement.
     Flags {
-        /// Addresses are to be had.
+        /// Addresses are available (flag M).
         managed: bool,
-        /// Other configuration is to be had.
+        /// Other configuration is available (flag O).
         other: bool,
     },
-    /// The [servers of names](Discovery::servers) are others, or in another order.
+    /// The list of [DNS servers](Discovery::servers) has changed, in content or order.
     Servers,
-    /// The [domains in which names are looked for](Discovery::domains) are others, or in another order.
+    /// The list of [search domains](Discovery::domains) has changed, in content or order.
     Domains,
 }
 
-/// What routers say of the link besides addresses and routes: the latest of each, of whichever router (RFC 4861 section
-/// 6.3.4). `None` where none says it.
+/// The parameters of the link that routers advertise, besides addresses and routes: the latest value of each, from any
+/// router (RFC 4861 section 6.3.4). `None` if no router has specified the value.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Parameters {
     /// The MTU in bytes.
     pub mtu: Option<u32>,
     /// The hop limit for packets.
     pub hop_limit: Option<u8>,
-    /// The base of the time for which a neighbour is reachable.
+    /// The base of the time for which a neighbour is reachable (Reachable Time).
     pub reachable: Option<Duration>,
-    /// The time between solicitations of neighbours.
+    /// The time between retransmitted neighbour solicitations (Retrans Timer).
     pub retransmit: Option<Duration>,
-    /// Addresses are to be had by DHCPv6.
+    /// Addresses are available by DHCPv6 (flag M).
     pub managed: bool,
-    /// Other configuration is to be had by DHCPv6.
+    /// Other configuration is available by DHCPv6 (flag O).
     pub other: bool,
 }
 
 /// Router discovery and address autoconfiguration of one interface.
 ///
-/// It is told of [advertisements](Self::receive), of [conflicts](Self::conflict) over the addresses that it has added,
-/// and of a [link that is ready](Self::solicit) or [another one](Self::withdraw). [`poll`](Self::poll) gives what is
-/// due, and [`next_timeout`](Self::next_timeout) says when to ask it again; that changes with each of these calls. The
-/// addresses and routes are always the same interface's; what of them is over, [leaves](Addresses::expire) without this
-/// room.
+/// The caller reports [advertisements](Self::receive), [conflicts](Self::conflict) over the addresses that this type
+/// has added, a [link that is ready](Self::solicit) and a [link that has changed](Self::withdraw). [`poll`](Self::poll)
+/// returns what is due, and [`next_timeout`](Self::next_timeout) says when to call it again; each of these calls can
+/// change that time. The addresses and routes that are passed in must always be those of the same interface. Expired
+/// entries [leave](Addresses::expire) these tables without this type.
 #[derive(Debug)]
 pub struct Discovery {
     config: Config,
@@ -178,15 +180,16 @@ pub struct Discovery {
     temporaries: Option<Temporaries>,
     servers: Expiring<Ipv6Addr>,
     domains: Expiring<String>,
-    /// The routers that say that a server of DHCPv6 has more to say.
+    /// The routers that say that more configuration is available by DHCPv6.
     informed: Expiring<Ipv6Addr>,
-    /// A router has advertised.
+    /// A router advertisement was received.
     has_heard: bool,
     left_out: u64,
 }
 
 impl Discovery {
-    /// Nothing is known, and nobody is asked before [`solicit`](Self::solicit). What is advertised unasked is heard.
+    /// Creates a state without any knowledge. No solicitation is sent before [`solicit`](Self::solicit), but
+    /// unsolicited advertisements are accepted.
     #[must_use]
     pub fn new(config: Config) -> Self {
         Self {
@@ -203,22 +206,23 @@ impl Discovery {
         }
     }
 
-    /// Begins to ask for routers, or begins anew: the interface is up and has an address to ask from, the link is back,
-    /// or the hardware address is another (RFC 4861 section 6.3.7). The first solicitation is due at once: hosts that
-    /// are switched on together have waited for a random time each before they probed for the address they ask from.
+    /// Starts or restarts router solicitation. To be called when the interface is up and has an address to send from,
+    /// when the link is back, or when the hardware address has changed (RFC 4861 section 6.3.7). The first solicitation
+    /// is due at once, without a random delay: hosts that are switched on together have each waited for a random time
+    /// already, before they probed for the source address.
     pub fn solicit(&mut self, now: Instant) {
         self.solicitation.start(now);
     }
 
-    /// Asks no more: the interface or its link is down.
+    /// Stops router solicitation, because the interface or its link is down.
     pub fn stop_soliciting(&mut self) {
         self.solicitation.stop();
     }
 
-    /// A router has advertised (RFC 4861 section 6.3.4). `identify` gives the identifier of an address in a network
-    /// of 64 bits, for a counter that grows with each duplicate found: as
-    /// [`stable_identifier`](crate::ip::addresses::stable_identifier) does, or one that is made of the hardware address
-    /// (RFC 4291 appendix A), whatever the counter is.
+    /// Processes a router advertisement (RFC 4861 section 6.3.4). `identify` returns the interface identifier of an
+    /// address in a /64 prefix, for a counter that grows with each duplicate found. It can be
+    /// [`stable_identifier`](crate::ip::addresses::stable_identifier), or a function that derives the identifier from
+    /// the hardware address (RFC 4291 appendix A) and ignores the counter.
     pub fn receive(
         &mut self,
         advertisement: &RouterAdvertisement<'_>,
@@ -237,7 +241,7 @@ impl Discovery {
         effects
     }
 
-    /// What is due by now, one thing at a time.
+    /// Returns what is due by now, one effect per call.
     pub fn poll(&mut self, now: Instant, random: &mut Random) -> Option<Effect> {
         if self.servers.expire(now) {
             return Some(Effect::Servers);
@@ -252,7 +256,7 @@ impl Discovery {
             match self.solicitation.poll(now, random)? {
                 Due::Solicitation => return Some(Effect::Solicit),
                 Due::Conclusion if self.is_unanswered() => return Some(Effect::Unanswered),
-                // A router that is no default router has advertised.
+                // A router that is not a default router has advertised.
                 Due::Conclusion => {}
             }
         }
@@ -273,14 +277,14 @@ impl Discovery {
         .min()
     }
 
-    /// Another host has a tentative address that a router's prefix was formed to (RFC 4862 section 5.4.5). The next
-    /// candidate, which has taken its place in the table, is returned, to be claimed with a random delay of up to a
-    /// second (`IDGEN_DELAY`). After three of them (`IDGEN_RETRIES`), and where `identify` has no other identifier,
-    /// there is none: the address stays as a duplicated one, so that its prefix is not tried again (RFC 7217 section
-    /// 6).
+    /// Handles a duplicate: another host has a tentative address that was formed from an advertised prefix (RFC 4862
+    /// section 5.4.5). Returns the next candidate, which has replaced the address in the table; the caller must claim
+    /// it with a random delay of up to a second (`IDGEN_DELAY`). After three candidates (`IDGEN_RETRIES`), or if
+    /// `identify` has no other identifier, there is no further candidate: the address stays in the table as duplicated,
+    /// so that its prefix is not tried again (RFC 7217 section 6).
     ///
-    /// `None` also for an address that is not tentative or not from a router; that one is not touched. So this comes
-    /// before, and in place of, [`mark_duplicated`](Addresses::mark_duplicated).
+    /// Also returns `None` for an address that is not tentative or not from a router, and leaves that address
+    /// unchanged. Call this before, and instead of, [`mark_duplicated`](Addresses::mark_duplicated).
     pub fn conflict(
         &mut self,
         address: Ipv6Addr,
@@ -290,8 +294,8 @@ impl Discovery {
         self.formation.conflict(address, addresses, identify)
     }
 
-    /// Whether temporary addresses are formed of prefixes too (RFC 8981). Those that there are go where they are not
-    /// wanted any more; where they are wanted now, the next [renewal](Self::renew_temporary) makes the first.
+    /// Sets whether temporary addresses are formed from prefixes as well (RFC 8981). Disabling removes the existing
+    /// ones; after enabling, the next [renewal](Self::renew_temporary) makes the first.
     pub fn set_temporary(&mut self, enabled: bool, addresses: &mut Addresses) -> Vec<Effect> {
         let mut effects = Vec::new();
         if enabled {
@@ -302,9 +306,9 @@ impl Discovery {
         effects
     }
 
-    /// Makes the temporary addresses that are to be there by now, and sets how long the others last: to be called after
-    /// [`receive`](Self::receive) and [`conflict_temporary`](Self::conflict_temporary), and when
-    /// [time is over](Self::next_timeout).
+    /// Makes the temporary addresses that are due by now, and updates the lifetimes of the others. To be called after
+    /// [`receive`](Self::receive) and [`conflict_temporary`](Self::conflict_temporary), and at the [next
+    /// timeout](Self::next_timeout).
     pub fn renew_temporary(&mut self, now: Instant, addresses: &mut Addresses, random: &mut Random) -> Vec<Effect> {
         let mut effects = Vec::new();
         if let Some(temporaries) = &mut self.temporaries {
@@ -314,17 +318,17 @@ impl Discovery {
         effects
     }
 
-    /// Another host has a temporary address, which is removed: as [`conflict`](Self::conflict). The next
-    /// [renewal](Self::renew_temporary) makes another one, unless three were another's, one after the other.
+    /// Removes a temporary address that another host has; the counterpart of [`conflict`](Self::conflict). The next
+    /// [renewal](Self::renew_temporary) makes another one, unless three in a row were duplicates.
     pub fn conflict_temporary(&mut self, address: Ipv6Addr, addresses: &mut Addresses) {
         if let Some(temporaries) = &mut self.temporaries {
             temporaries.conflict(address, addresses);
         }
     }
 
-    /// Removes everything that routers brought, and asks no more: autoconfiguration is switched off, the hardware
-    /// address is another, or the link was gone and may lead to another network. [`solicit`](Self::solicit) begins
-    /// anew.
+    /// Removes everything that was learnt from routers, and stops solicitation: autoconfiguration is switched off, the
+    /// hardware address has changed, or the link was down and may lead to another network. [`solicit`](Self::solicit)
+    /// starts again.
     pub fn withdraw(&mut self, addresses: &mut Addresses, routes: &mut Routes) -> Vec<Effect> {
         let mut effects = Vec::new();
         effects.extend(addresses.withdraw(Origin::Router).into_iter().map(Effect::AddressRemoved));
@@ -346,43 +350,43 @@ impl Discovery {
         effects
     }
 
-    /// The servers of names, the one to be asked first in front. They may be link-local.
+    /// The DNS servers, in the order in which they are to be asked. They may be link-local.
     pub fn servers(&self) -> impl Iterator<Item = IpAddr> {
         self.servers.iter().copied().map(IpAddr::V6)
     }
 
-    /// The domains in which names are looked for, in this order; in small letters, without a dot at the end.
+    /// The DNS search domains in order of preference, in lower case and without a final dot.
     pub fn domains(&self) -> impl Iterator<Item = &str> {
         self.domains.iter().map(String::as_str)
     }
 
-    /// Whether a router has advertised anything since the begin, or since all of it was [withdrawn](Self::withdraw).
+    /// Whether any router advertisement was received since the start, or since the last [`withdraw`](Self::withdraw).
     #[must_use]
     pub const fn has_heard(&self) -> bool {
         self.has_heard
     }
 
-    /// Whether there seems to be no router: three solicitations were sent since it was [begun to ask](Self::solicit), and
-    /// nobody has advertised anything (RFC 4861 section 6.3.7).
+    /// Whether there seems to be no router: three solicitations were sent since [`solicit`](Self::solicit), and no
+    /// router has advertised anything (RFC 4861 section 6.3.7).
     #[must_use]
     pub const fn is_unanswered(&self) -> bool {
         self.solicitation.is_in_vain() && !self.has_heard
     }
 
-    /// What is known of the link.
+    /// The parameters of the link that routers have advertised.
     #[must_use]
     pub const fn parameters(&self) -> Parameters {
         self.parameters
     }
 
-    /// How many routers, prefixes, routes, addresses, servers and domains were left out, because there were as many as
-    /// there may be. Each counts as often as it is advertised.
+    /// The number of routers, prefixes, routes, addresses, servers and domains that were left out because a limit was
+    /// reached. An entry counts each time it is advertised.
     #[must_use]
     pub const fn left_out(&self) -> u64 {
         self.left_out
     }
 
-    /// Default routers, other routes, and prefixes that are on the link.
+    /// Learns default routers, other routes and on-link prefixes.
     fn route(
         &mut self,
         advertisement: &RouterAdvertisement<'_>,
@@ -410,7 +414,7 @@ impl Discovery {
         }
     }
 
-    /// Addresses.
+    /// Forms addresses from the advertised prefixes.
     fn form(
         &mut self,
         advertisement: &RouterAdvertisement<'_>,
@@ -429,8 +433,9 @@ impl Discovery {
         }
     }
 
-    /// Whether its sender says that a server of DHCPv6 has more to say. The flags have no lifetime of their own: they count
-    /// as long as the router, and of one that is no default router as long as the longest that such a one may be.
+    /// Records whether the sender says that more configuration is available by DHCPv6. The flags have no lifetime of
+    /// their own: they are valid as long as the router is a default router. For a router that is not a default router,
+    /// they are valid for the longest lifetime that a default router may have.
     fn learn_of_information(
         &mut self,
         advertisement: &RouterAdvertisement<'_>,
@@ -450,7 +455,7 @@ impl Discovery {
         }
     }
 
-    /// Servers and domains of names (RFC 8106 section 6).
+    /// Learns DNS servers and search domains (RFC 8106 section 6).
     fn learn_names(&mut self, advertisement: &RouterAdvertisement<'_>, now: Instant, effects: &mut Vec<Effect>) {
         let servers = |option| if let NdpOption::Servers(servers) = option { Some(servers) } else { None };
         let servers = advertisement.options.filter_map(servers);
@@ -461,7 +466,7 @@ impl Discovery {
         let domains = |option| if let NdpOption::Search(domains) = option { Some(domains) } else { None };
         let domains = advertisement.options.filter_map(domains);
         let domains = domains.flat_map(|domains| {
-            // Names are the same whatever their letters (RFC 1035 section 2.3.3).
+            // Names are case-insensitive (RFC 1035 section 2.3.3).
             domains.map(move |domain| (domain.to_ascii_lowercase(), domains.lifetime))
         });
         if self.domains.learn(domains, now, &mut self.left_out) {
@@ -471,8 +476,8 @@ impl Discovery {
 }
 
 impl Parameters {
-    /// Those that are known after an advertisement: what it does not say stays as it is. An MTU is not believed that is
-    /// too small for IPv6, or larger than the link's (RFC 4861 section 6.3.4).
+    /// The parameters after an advertisement: a value that it does not specify stays unchanged. An MTU that is too
+    /// small for IPv6 or larger than that of the link is ignored (RFC 4861 section 6.3.4).
     fn heard(self, advertisement: &RouterAdvertisement<'_>, link_mtu: u32) -> Self {
         let mtu = |option| if let NdpOption::Mtu(mtu) = option { Some(mtu) } else { None };
         let mtus = advertisement.options.filter_map(mtu);
@@ -486,7 +491,7 @@ impl Parameters {
         }
     }
 
-    /// Puts these in the place of others, and tells what is different.
+    /// Replaces the `known` parameters by these, and adds an effect for each difference.
     fn tell(self, known: &mut Self, effects: &mut Vec<Effect>) {
         let before = core::mem::replace(known, self);
         let Self { mtu, hop_limit, reachable, retransmit, managed, other } = self;
@@ -500,17 +505,17 @@ impl Parameters {
     }
 }
 
-/// Whether a host can be asked at this address (RFC 8106 section 5.3.1).
+/// Whether this can be the address of a DNS server (RFC 8106 section 5.3.1).
 const fn is_server(address: Ipv6Addr) -> bool {
     !address.is_unspecified() && !address.is_multicast() && !address.is_loopback() && address.to_ipv4_mapped().is_none()
 }
 
-/// How long what is advertised lasts; `None` for ever.
+/// An advertised lifetime; `None` if it is infinite.
 fn finite(lifetime: Duration) -> Option<Duration> {
     (lifetime != Duration::MAX).then_some(lifetime)
 }
 
-/// When what is advertised now is over; `None` for never.
+/// The time at which something that is advertised now expires; `None` if never.
 fn end_of(lifetime: Duration, now: Instant) -> Option<Instant> {
     finite(lifetime).map(|lifetime| now + lifetime)
 }

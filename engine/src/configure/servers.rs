@@ -1,11 +1,12 @@
-//! Servers of names: those that somebody has set, and those that protocols bring.
+//! The DNS servers of an interface: those that were set manually, and those that protocols (DHCP, DHCPv6, router
+//! advertisements) provide.
 
 use alloc::vec::Vec;
 use core::net::IpAddr;
 
 use thiserror::Error;
 
-/// The most servers of an interface that somebody has set, and the most that are taken of one protocol.
+/// The maximum number of manually set servers of an interface, and of servers that are taken from one protocol.
 const MOST: usize = 8;
 
 /// Why a server was not added.
@@ -14,31 +15,31 @@ pub enum AddServerError {
     /// No host can have the address.
     #[error("no host can have this address")]
     Invalid,
-    /// It is known.
+    /// The server is in the list already.
     #[error("the server is known")]
     Known,
-    /// Somebody has set as many as there may be.
+    /// The maximum number of servers has been set.
     #[error("the interface has as many servers as it may have")]
     Full,
 }
 
-/// What differs after a change.
+/// A difference between the lists before and after an update.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ServerChange {
-    /// It is there now.
+    /// The server was added.
     Added(IpAddr),
-    /// It is not there any more.
+    /// The server was removed.
     Removed(IpAddr),
 }
 
-/// The servers of one interface.
+/// The DNS servers of one interface.
 #[derive(Debug, Default)]
 pub struct Servers {
-    /// Those that somebody has set.
+    /// The manually set servers.
     set: Vec<IpAddr>,
-    /// Those that somebody has removed although a protocol says them.
+    /// The servers that were removed manually although a protocol still provides them.
     removed: Vec<IpAddr>,
-    /// All, as they are asked.
+    /// All servers that are in use, in the order in which they are asked.
     known: Vec<IpAddr>,
 }
 
@@ -48,7 +49,7 @@ impl Servers {
         self.known.iter().copied()
     }
 
-    /// Adds a server that somebody has set. It is asked after the next [update](Self::update).
+    /// Adds a manually set server. It is used after the next [update](Self::update).
     ///
     /// # Errors
     /// See [`AddServerError`].
@@ -67,7 +68,7 @@ impl Servers {
         Ok(())
     }
 
-    /// Removes a server, by whomever it is said; whether it was there. It is not asked any more after the next
+    /// Removes a server of any origin, and returns whether it was in use. It is no longer used after the next
     /// [update](Self::update).
     pub fn remove(&mut self, server: IpAddr) -> bool {
         let was_there = self.known.contains(&server);
@@ -78,7 +79,8 @@ impl Servers {
         was_there
     }
 
-    /// Replaces those that somebody has set. Those for which there is no room, or that no host can be, are left out.
+    /// Replaces the manually set servers. Those beyond the limit, and those that cannot be the address of a host, are
+    /// left out.
     pub fn set(&mut self, servers: &[IpAddr]) {
         self.set.clear();
         for &server in servers {
@@ -90,8 +92,9 @@ impl Servers {
         removed.retain(|server| !set.contains(server));
     }
 
-    /// Takes note of what each protocol says now, those that are asked first in front: they come behind those that somebody
-    /// has set. What somebody has removed stays away as long as it is said.
+    /// Applies the servers that each protocol provides now, the preferred protocol first. They come after the manually
+    /// set ones. A server that was removed manually stays removed as long as a protocol provides it. Returns the
+    /// differences.
     pub fn update<'a>(&mut self, said: impl Iterator<Item = &'a [IpAddr]>) -> Vec<ServerChange> {
         let said = said.flat_map(|servers| servers.iter().filter(|server| is_server(**server)).take(MOST));
         let said: Vec<IpAddr> = said.copied().collect();
@@ -109,8 +112,8 @@ impl Servers {
     }
 }
 
-/// Whether a host can be asked at this address. IPv4 addresses that are written as IPv6 ones are on no wire (RFC 4291
-/// section 2.5.5).
+/// Whether this can be the address of a host. IPv4-mapped IPv6 addresses are never used on the wire (RFC 4291 section
+/// 2.5.5).
 fn is_server(address: IpAddr) -> bool {
     let is_mapped = matches!(address, IpAddr::V6(address) if address.to_ipv4_mapped().is_some());
     let is_broadcast = matches!(address, IpAddr::V4(address) if address.is_broadcast());

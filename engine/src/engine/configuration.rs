@@ -1,4 +1,5 @@
-//! Interfaces that configure themselves: what DHCP and routers say becomes addresses, routes and settings.
+//! Automatic configuration of the interface: applies what DHCP servers and IPv6 routers provide as addresses, routes
+//! and settings. The engine drives the DHCP client and [`Discovery`] from here, and announces each change.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -25,50 +26,51 @@ use crate::udp;
 use crate::udp::datagram::Received;
 use crate::wire::{HopLimit, IPV6_LEAST_MTU};
 
-/// The metric of a lease's routes: behind those that somebody set, as NetworkManager has it on a wire.
+/// The metric of a lease's routes, which come after manually set ones; the same as NetworkManager uses for wired links.
 const LEASE_METRIC: u32 = 100;
 
-/// What configures an interface by protocol.
+/// The protocols that configure the interface, and their state.
 #[derive(Default)]
 pub(super) struct Configuration {
     pub(super) discovery: Option<Discovery>,
     pub(super) client: Option<Client>,
-    /// Who asks servers of DHCPv6, while a router says that there is more to be known.
+    /// The stateless DHCPv6 client, while a router says that more configuration is available by DHCPv6.
     pub(super) information: Option<information::Client>,
-    /// What was lent last, for the client that is to come.
+    /// The last lease, for a client that is created later.
     remembered: Option<Remembered>,
-    /// The station that the last answer of a server came from: the server, or a relay.
+    /// The hardware address that the server's last answer came from: that of the server, or of a relay.
     server_station: Option<EthernetAddress>,
-    /// There was a lease when the client's state was last told.
+    /// Whether there was a lease when [`Change::Dhcp`] was last considered.
     was_bound: bool,
-    /// The MTU before a router or a server set another.
+    /// The MTU before a router or a DHCP server narrowed it.
     mtu_before: Option<usize>,
-    /// The MTU that a router has advertised, and that which came with a lease.
+    /// The MTU that a router has advertised.
     advertised_mtu: Option<usize>,
     leased_mtu: Option<usize>,
-    /// The domains in which names are looked for, as they were last told.
+    /// The DNS search domains that were last announced.
     pub(super) domains: Vec<String>,
-    /// Temporary addresses are formed too.
+    /// Whether temporary addresses are formed as well.
     temporary: bool,
-    /// The link was gone, and may lead to other routers than before.
+    /// The link was down, and may lead to another network since.
     is_network_unverified: bool,
 }
 
 /// Router discovery and address autoconfiguration.
 impl Engine {
-    /// Whether routers are listened to.
+    /// Whether autoconfiguration by router advertisements is switched on.
     #[must_use]
     pub const fn autoconfiguration(&self) -> bool {
         self.configuration.discovery.is_some()
     }
 
-    /// What is known of routers, while autoconfiguration is switched on.
+    /// The state of router discovery, while autoconfiguration is switched on.
     #[must_use]
     pub const fn discovery(&self) -> Option<&Discovery> {
         self.configuration.discovery.as_ref()
     }
 
-    /// Switches router discovery and address autoconfiguration on or off. What routers brought goes with it.
+    /// Switches router discovery and address autoconfiguration on or off. Switching off removes everything that was
+    /// learnt from routers.
     pub fn set_autoconfiguration(&mut self, enabled: bool, now: Instant) {
         match (enabled, self.configuration.discovery.take()) {
             (true, Some(discovery)) => self.configuration.discovery = Some(discovery),
@@ -89,8 +91,8 @@ impl Engine {
         }
     }
 
-    /// Whether addresses with random identifiers are formed of routers' prefixes too, while autoconfiguration is switched
-    /// on, and preferred to the stable ones (RFC 8981). They are not unless it is said.
+    /// Sets whether addresses with random identifiers are formed from routers' prefixes as well, and preferred to the
+    /// stable ones (RFC 8981), while autoconfiguration is switched on. The default is off.
     pub fn set_temporary_addresses(&mut self, enabled: bool, now: Instant) {
         self.configuration.temporary = enabled;
         if let Some(discovery) = &mut self.configuration.discovery {
@@ -98,7 +100,7 @@ impl Engine {
         }
     }
 
-    /// Asks for routers, once there is an address to ask from and a link to ask on.
+    /// Starts router solicitation if the interface is up and has a link-local address to send from.
     pub(super) fn solicit_routers(&mut self, now: Instant) {
         if let Some(discovery) = &mut self.configuration.discovery
             && self.interface.is_up()
@@ -112,21 +114,22 @@ impl Engine {
         }
     }
 
-    /// The link is gone: nobody hears who asks.
+    /// Stops router solicitation because the link is down.
     pub(super) fn stop_soliciting(&mut self) {
         if let Some(discovery) = &mut self.configuration.discovery {
             discovery.stop_soliciting();
         }
     }
 
-    /// The link is back: routers are asked, and the first that answers tells whether it is the network of before. Until
-    /// then what was said counts, so that connections live on.
+    /// Solicits routers because the link is back. The first answer shows whether it is still the same network. Until
+    /// then everything that was learnt stays valid, so that connections survive.
     pub(super) fn verify_network(&mut self, now: Instant) {
         self.configuration.is_network_unverified = true;
         self.solicit_routers(now);
     }
 
-    /// The hardware address is another, or the network is: what routers said counts no more.
+    /// Discards everything that was learnt from routers and starts again, because the hardware address or the network
+    /// has changed.
     pub(super) fn rediscover(&mut self, now: Instant) {
         if let Some(mut discovery) = self.configuration.discovery.take() {
             let effects = self.interface.unlearn(&mut discovery, now);
@@ -137,7 +140,7 @@ impl Engine {
         }
     }
 
-    /// Takes a router's advertisement.
+    /// Processes a router advertisement.
     pub(super) fn advertised(&mut self, advertisement: &RouterAdvertisement<'_>, now: Instant) {
         match self.is_same_network(advertisement).filter(|_| self.configuration.is_network_unverified) {
             Some(true) => self.configuration.is_network_unverified = false,
@@ -159,8 +162,8 @@ impl Engine {
         }
     }
 
-    /// Whether a router advertises one of the prefixes that are known: routers of one link advertise some in common, and
-    /// those of different links none. `None` where it advertises none at all.
+    /// Whether an advertisement contains one of the known prefixes: routers of the same link usually have some prefix
+    /// in common, and routers of different links have none. `None` if it contains no prefix at all.
     fn is_same_network(&self, advertisement: &RouterAdvertisement<'_>) -> Option<bool> {
         let addresses = self.interface.addresses().iter().filter(|known| known.origin == Origin::Router);
         let links = self.interface.routes().iter().filter(|known| known.origin == Origin::Router);
@@ -176,7 +179,7 @@ impl Engine {
         Some(known.is_empty() || advertised.any(is_known))
     }
 
-    /// An address that was made of a router's prefix is another host's.
+    /// Forms another address in place of one that was formed from a router's prefix and that another host has.
     pub(super) fn form_anew(&mut self, address: IpAddr, now: Instant) {
         if let (IpAddr::V6(address), Some(discovery)) = (address, &mut self.configuration.discovery) {
             self.interface.form_anew(discovery, address, now);
@@ -196,9 +199,9 @@ impl Engine {
                 Effect::Unanswered => self.interface.tell(Change::Autoconfiguration),
                 Effect::Information(is_there) => self.ask_for_information(is_there, now),
                 Effect::Solicit
-                // Who hears an advertisement tells of it.
+                // `advertised` announces this one.
                 | Effect::Flags { .. }
-                // The interface has done what these ask for.
+                // The interface has applied these already.
                 | Effect::AddressAdded(_)
                 | Effect::AddressRemoved(_)
                 | Effect::RouteAdded(_)
@@ -214,7 +217,7 @@ impl Engine {
         self.narrow_mtu();
     }
 
-    /// Neither routers nor servers widen what was set before they came.
+    /// Sets the smaller of the advertised and the leased MTU, but never a larger one than was set before them.
     fn narrow_mtu(&mut self) {
         let present = self.interface.link().mtu;
         let before = self.configuration.mtu_before.take().unwrap_or(present);
@@ -227,7 +230,7 @@ impl Engine {
         }
     }
 
-    /// Sets the IP MTU, which is no router's and no server's from now on.
+    /// Sets the IP MTU. It takes the place of what routers and DHCP servers have said.
     pub fn set_mtu(&mut self, mtu: usize) {
         self.configuration.mtu_before = None;
         (self.configuration.advertised_mtu, self.configuration.leased_mtu) = (None, None);
@@ -242,7 +245,7 @@ impl Engine {
         self.interface.tell(Change::Mtu(mtu));
     }
 
-    /// Does what is due of what routers brought.
+    /// Handles the due timers of router discovery and temporary addresses.
     pub(super) fn poll_discovery(&mut self, now: Instant, device: &mut dyn Transmitter) {
         if let Some(discovery) = &mut self.configuration.discovery {
             self.interface.renew_temporary(discovery, now);
@@ -258,7 +261,7 @@ impl Engine {
         }
     }
 
-    /// When something of that is due.
+    /// The next timeout of router discovery.
     pub(super) fn next_discovery(&self) -> Option<Instant> {
         self.configuration.discovery.as_ref()?.next_timeout()
     }
@@ -272,32 +275,33 @@ impl Engine {
         self.configuration.client.as_ref()
     }
 
-    /// What is lent and in use: nobody on the link has objected.
+    /// The lease that is in use: the probes for its address found no conflict.
     #[must_use]
     pub fn lease(&self) -> Option<&Lease> {
         self.dhcp()?.lease().filter(|lease| self.is_verified(lease))
     }
 
     fn is_verified(&self, lease: &Lease) -> bool {
-        // One that somebody has removed is not asked about.
+        // An address that was removed manually is not being probed.
         let address = self.interface.addresses().find(lease.address.into());
         address.is_none_or(|known| known.detection != Detection::Running)
     }
 
-    /// What was lent last to this hardware address, and was neither refused nor declined.
+    /// The last lease of this hardware address that was neither refused by a server nor declined.
     #[must_use]
     pub fn remembered_lease(&self) -> Option<Remembered> {
         self.configuration.client.as_ref().map_or(self.configuration.remembered, Client::remembered)
     }
 
-    /// Has DHCP ask for what was lent before, once it is switched on. It was lent to the present hardware address: with
-    /// another one it is forgotten.
+    /// Sets the former lease that DHCP asks for once it is switched on. It belongs to the present hardware address: if
+    /// that changes, the lease is forgotten.
     pub const fn remember_lease(&mut self, remembered: Option<Remembered>) {
         self.configuration.remembered = remembered;
     }
 
-    /// Switches DHCP on or off. What was lent is given back where there is a link, and goes with it; the address is
-    /// asked for again where DHCP is switched on again. Nothing happens where the link has no hardware addresses.
+    /// Switches DHCP on or off. Switching off releases the lease, with a message to the server if the link is up, and
+    /// removes what it brought. Switching on again asks for the same address. Nothing happens if the link has no
+    /// hardware addresses.
     pub fn set_dhcp(&mut self, enabled: bool, now: Instant, device: &mut dyn Transmitter) {
         let Some(hardware) = self.interface.link().hardware else { return };
         match (enabled, self.configuration.client.take()) {
@@ -310,7 +314,8 @@ impl Engine {
             (false, Some(mut client)) => {
                 let release = client.release(now, &mut self.random).filter(|_| self.interface.is_up());
                 if let Some(release) = release {
-                    // The address is gone before anybody could be asked from it who the server is.
+                    // The address is removed before the server's hardware address could be resolved from it, so the
+                    // known one is entered.
                     if let Some(station) = self.configuration.server_station {
                         self.interface.introduce(release.destination.into(), station, now);
                     }
@@ -325,7 +330,7 @@ impl Engine {
         }
     }
 
-    /// Another hardware address is another client.
+    /// Replaces the client because the hardware address has changed: for servers it is another client.
     pub(super) fn restart_dhcp(&mut self, hardware: EthernetAddress, now: Instant) {
         self.configuration.remembered = None;
         if self.configuration.client.is_some() {
@@ -335,15 +340,15 @@ impl Engine {
         }
     }
 
-    /// The link is back, or the interface is up again: what was lent is verified (RFC 2131 section 4.4.2), and counts
-    /// until it runs out or a server says otherwise.
+    /// Verifies the lease with its server (RFC 2131 section 4.4.2), because the link is back or the interface is up
+    /// again. The lease stays valid until it expires or a server refuses it.
     pub(super) fn verify_lease(&mut self, now: Instant) {
         if let Some(client) = &mut self.configuration.client {
             client.restart(Remember::Verify, now);
         }
     }
 
-    /// Another host has the address that was lent (RFC 2131 section 3.1 point 5).
+    /// Declines the lease because another host has its address (RFC 2131 section 3.1 point 5).
     pub(super) fn decline_lease(&mut self, address: IpAddr, now: Instant, device: &mut dyn Transmitter) {
         let (IpAddr::V4(address), Some(client)) = (address, &mut self.configuration.client) else { return };
         if let Some(decline) = client.decline(address, now, &mut self.random) {
@@ -351,8 +356,8 @@ impl Engine {
         }
     }
 
-    /// Whether a packet may be a server's answer, which is for this host whatever address it is sent to: there may be
-    /// none yet.
+    /// Whether a packet may be an answer from a DHCP server. Such a packet is accepted whatever its destination
+    /// address, since this host may not have an address yet.
     pub(super) fn may_be_lease(&self, packet: &Packet<'_>) -> bool {
         let ports = packet
             .payload()
@@ -364,7 +369,8 @@ impl Engine {
             && ports == Some((dhcp::SERVER_PORT, dhcp::CLIENT_PORT))
     }
 
-    /// Takes a datagram where it is a server's, which came from a station; whether it is.
+    /// Takes a datagram if it is from a DHCP server; `station` is the hardware address that it came from. Returns
+    /// whether it was taken.
     pub(super) fn lease_takes(
         &mut self,
         received: &Received<'_>,
@@ -384,20 +390,20 @@ impl Engine {
         let answer = dhcp::Received { source, destination, payload: received.payload };
         match client.receive(answer, now, &mut self.random) {
             Ok(Reception::Taken) => self.configuration.server_station = station,
-            // What is refused for its nonsense is counted by the client.
+            // The client itself counts malformed answers.
             Ok(Reception::Ignored) | Err(_) => self.counters.dropped += 1,
         }
         self.poll_dhcp(now, device);
         true
     }
 
-    /// When the client is to be looked at.
+    /// The next timeout of the DHCP client.
     pub(super) fn next_dhcp(&self) -> Option<Instant> {
         let client = self.configuration.client.as_ref()?;
         if self.interface.is_up() { client.next_timeout() } else { client.next_silent_timeout() }
     }
 
-    /// Does what is due of DHCP. Without a link nobody is asked, but a lease ends nevertheless.
+    /// Handles the due timers of the DHCP client. Without a link nothing is sent, but a lease expires nevertheless.
     pub(super) fn poll_dhcp(&mut self, now: Instant, device: &mut dyn Transmitter) {
         loop {
             let Some(client) = &mut self.configuration.client else { return };
@@ -407,7 +413,7 @@ impl Engine {
             match action {
                 Action::Send(datagram) => self.send_dhcp(&datagram, now, device),
                 Action::Bound { lease, former } => {
-                    // With another mask it is the same address, and what goes on from it goes on.
+                    // If only the mask has changed, the address is the same, and its connections continue.
                     if former.is_some_and(|former| former.address != lease.address) {
                         self.withdraw_lease(now);
                     }
@@ -422,7 +428,7 @@ impl Engine {
         }
     }
 
-    /// Tells that there is a lease, or none any more; of one that could not be used nobody has heard.
+    /// Announces that there is a lease, or none any more. The loss of a lease that was never in use is not announced.
     fn tell_of_lease(&mut self) {
         let is_bound = self.lease().is_some();
         if is_bound || self.configuration.was_bound {
@@ -442,13 +448,13 @@ impl Engine {
         self.act_at_once(now, device);
     }
 
-    /// Asks the link about an address that was lent (RFC 2131 section 4.4.1, RFC 5227 section 2.1), and uses the lease where
-    /// it has the address already.
+    /// Probes the link for the address of a lease (RFC 2131 section 4.4.1, RFC 5227 section 2.1), or applies the lease
+    /// at once if the interface has the address already.
     fn claim_lease(&mut self, lease: &Lease, now: Instant) {
         let mut address = Address::new(lease.cidr(), Origin::Dhcp);
         (address.preferred_until, address.valid_until) = (lease.expires(), lease.expires());
         match self.interface.add_address(address, Verification::First, now) {
-            // One that somebody has set stays theirs.
+            // An address that was set manually stays as it is.
             Ok(_) | Err(AddAddressError::InUse) => {}
             Err(AddAddressError::Invalid | AddAddressError::Full) => {
                 if let Some(client) = &mut self.configuration.client {
@@ -462,9 +468,9 @@ impl Engine {
         }
     }
 
-    /// An address may be used from now on: where it was lent, what came with it may be too.
+    /// Applies the rest of the lease, once the probes for its address have passed.
     pub(super) fn lease_verified(&mut self, address: IpAddr) {
-        // One whose mask alone is another is in use.
+        // A lease of which only the mask has changed is already in use.
         let Some(lease) = self.lease().filter(|_| !self.configuration.was_bound).cloned() else { return };
         if IpAddr::V4(lease.address) == address {
             self.apply_lease(&lease);
@@ -474,22 +480,22 @@ impl Engine {
 
     fn apply_lease(&mut self, lease: &Lease) {
         self.apply_lease_routes(lease);
-        // Every link that has IPv6 takes as much (RFC 8200 section 5).
+        // Every IPv6 link has an MTU of at least 1280 (RFC 8200 section 5).
         self.configuration.leased_mtu = lease.mtu.map(|mtu| usize::from(mtu).max(IPV6_LEAST_MTU));
         self.narrow_mtu();
         self.update_names();
     }
 
-    /// Leads where the lease says, and nowhere else where a lease said.
+    /// Replaces the routes of the former lease by those of this lease.
     fn apply_lease_routes(&mut self, lease: &Lease) {
         let everywhere = IpCidr::new(Ipv4Addr::UNSPECIFIED.into(), 0);
         let classless = !lease.routes.is_empty();
-        // Beside classless routes the router does not count (RFC 3442).
+        // If there are classless routes, the router option is ignored (RFC 3442).
         let default = lease.routers.first().filter(|_| !classless).map(|router| (everywhere, Some(*router)));
         let said = lease.routes.iter().map(|route| (route.destination, route.gateway)).chain(default);
         let routes: Vec<Route> = said
             .map(|(destination, gateway)| {
-                // A router outside of the network is a neighbour nevertheless.
+                // A router outside of the lease's network is still a neighbour on the link.
                 let by = |gateway: Ipv4Addr| Target::Gateway { address: gateway.into(), onlink: true };
                 let target = gateway.map_or(Target::Link, by);
                 Route { metric: LEASE_METRIC, origin: Origin::Dhcp, ..Route::new(destination, target) }
@@ -504,7 +510,7 @@ impl Engine {
             self.interface.remove_route(&route);
         }
         for route in routes {
-            // Where there is no room for it, the lease has not less.
+            // If there is no room for the route, the lease is used without it.
             let _added = self.interface.add_route(route);
         }
     }

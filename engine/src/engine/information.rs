@@ -1,5 +1,5 @@
-//! The client of DHCPv6 without state, on its link (RFC 8415): from the link-local address to the servers of the link, and
-//! back.
+//! Connects the stateless DHCPv6 client (RFC 8415) to the engine: sends its messages from the link-local address to the
+//! servers of the link, and passes answers to it.
 
 use core::net::{IpAddr, Ipv6Addr, SocketAddr};
 
@@ -17,11 +17,12 @@ use crate::time::Instant;
 use crate::udp;
 use crate::udp::datagram::Received;
 
-/// No router passes on what goes to all servers of a link.
+/// Messages to the servers' link-local group are never forwarded.
 const HOP_LIMIT: u8 = 1;
 
 impl Engine {
-    /// Has servers asked, as long as a router says that they have more to say. What they said goes with that.
+    /// Starts the client if a router says that more configuration is available by DHCPv6. Otherwise removes the client,
+    /// and with it what servers have said.
     pub(super) fn ask_for_information(&mut self, is_there: bool, now: Instant) {
         let information = &mut self.configuration.information;
         match self.interface.link().hardware.filter(|_| is_there) {
@@ -35,14 +36,14 @@ impl Engine {
         }
     }
 
-    /// The link is back, or the interface is up again: a server is asked anew.
+    /// Asks a server again, because the link is back or the interface is up again.
     pub(super) fn verify_information(&mut self, now: Instant) {
         if let Some(client) = &mut self.configuration.information {
             client.verify(now, &mut self.random);
         }
     }
 
-    /// Whether a packet may be a server's answer.
+    /// Whether a packet may be an answer from a DHCPv6 server.
     pub(super) fn may_be_information(&self, packet: &Packet<'_>) -> bool {
         let ports = packet.payload().first_chunk::<4>();
         self.configuration.information.is_some()
@@ -51,8 +52,8 @@ impl Engine {
             && ports.is_some_and(|[a, b, c, d]| is_answer(u16::from_be_bytes([*a, *b]), u16::from_be_bytes([*c, *d])))
     }
 
-    /// Takes a datagram where it is a server's, or a relay's, for the link-local address of this host (RFC 8415 section
-    /// 18.3); whether it is.
+    /// Takes a datagram if it is from a server or relay, for the link-local address of this host (RFC 8415 section
+    /// 18.3). Returns whether it was taken.
     pub(super) fn information_takes(&mut self, received: &Received<'_>, now: Instant) -> bool {
         let Some(client) = &mut self.configuration.information else { return false };
         let (source, destination) = (received.source, received.destination);
@@ -70,13 +71,13 @@ impl Engine {
         true
     }
 
-    /// When the client is to be looked at. Nobody is asked without a link, nor before there is an address to ask from.
+    /// The next timeout of the client. Nothing is sent without a link, nor before there is an address to send from.
     pub(super) fn next_information(&self) -> Option<Instant> {
         let client = self.configuration.information.as_ref()?;
         (self.interface.is_up() && self.interface.has_link_local()).then(|| client.next_timeout()).flatten()
     }
 
-    /// Asks a server, where that is due.
+    /// Sends the client's message if one is due.
     pub(super) fn poll_information(&mut self, now: Instant, device: &mut dyn Transmitter) {
         let source = self.interface.link_local().filter(|_| self.interface.is_up());
         let (Some(source), Some(client)) = (source, &mut self.configuration.information) else { return };

@@ -1,5 +1,5 @@
-//! Servers of names, and the domains in which names are looked for. Whatever changes, all of them are derived anew from
-//! those who say them, in one place.
+//! The DNS servers and search domains of the engine. After every change of a source (manual settings, DHCP, DHCPv6,
+//! router advertisements), `update_names` derives both lists anew from all sources.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -9,7 +9,7 @@ use super::Engine;
 use crate::configure::servers::{AddServerError, ServerChange};
 use crate::interface::Change;
 
-/// What one protocol says.
+/// The DNS servers and search domains that one protocol provides.
 #[derive(Default)]
 struct Said {
     servers: Vec<IpAddr>,
@@ -17,19 +17,19 @@ struct Said {
 }
 
 impl Engine {
-    /// The servers of names, in the order in which they are asked: those that somebody has set, then those of the lease,
-    /// those of DHCPv6, and those that routers advertise (RFC 8106 section 5.3.1).
+    /// The DNS servers, in the order in which they are asked: the manually set ones, then those of the DHCP lease, of
+    /// DHCPv6, and of router advertisements (RFC 8106 section 5.3.1).
     pub fn servers(&self) -> impl Iterator<Item = IpAddr> {
         self.servers.iter()
     }
 
-    /// The domains in which names are looked for that have no dot, in this order: those of the lease, then those of DHCPv6
-    /// and those that routers advertise, each once. In small letters, and without the root's dot.
+    /// The search domains for names without a dot, in order: those of the DHCP lease, then of DHCPv6, and of router
+    /// advertisements, each once. They are in lower case and have no final dot.
     pub fn search_domains(&self) -> impl Iterator<Item = &str> {
         self.configuration.domains.iter().map(String::as_str)
     }
 
-    /// Adds a server that somebody has set.
+    /// Adds a manually set DNS server.
     ///
     /// # Errors
     /// See [`AddServerError`].
@@ -39,21 +39,22 @@ impl Engine {
         Ok(())
     }
 
-    /// Removes a server, wherever it comes from; whether it was there. One that a protocol says stays away until it is said
-    /// no more.
+    /// Removes a DNS server of any origin, and returns whether it was there. A server that a protocol provides stays
+    /// removed until the protocol no longer provides it.
     pub fn remove_server(&mut self, server: IpAddr) -> bool {
         let was_there = self.servers.remove(server);
         self.update_names();
         was_there
     }
 
-    /// Replaces the servers that somebody has set. Those for which there is no room, or that no host can be, are left out.
+    /// Replaces the manually set DNS servers. Those beyond the limit, and those that cannot be the address of a host,
+    /// are left out.
     pub fn set_servers(&mut self, servers: &[IpAddr]) {
         self.servers.set(servers);
         self.update_names();
     }
 
-    /// Derives servers and domains from what is said of them now, and tells of what is different.
+    /// Derives servers and domains from all sources, and reports the differences.
     pub(super) fn update_names(&mut self) {
         let said = self.names_said();
         for change in self.servers.update(said.iter().map(|said| &said.servers[..])) {
@@ -74,7 +75,8 @@ impl Engine {
         }
     }
 
-    /// What each protocol says of names. DHCP comes before what routers say (RFC 8106 section 5.3.1).
+    /// The names of each protocol, in order of precedence: DHCP comes before router advertisements (RFC 8106 section
+    /// 5.3.1).
     fn names_said(&self) -> [Said; 3] {
         let configuration = &self.configuration;
         let lease = configuration.client.as_ref().and_then(|client| client.lease());

@@ -1,4 +1,4 @@
-//! Messages of DHCPv6 on the wire (RFC 8415 sections 8 and 21): the question, and its answer.
+//! The DHCPv6 messages of the stateless client on the wire (RFC 8415 sections 8 and 21): Information-request and Reply.
 
 use alloc::vec::Vec;
 use core::net::Ipv6Addr;
@@ -9,35 +9,36 @@ use smoltcp::wire::EthernetAddress;
 const INFORMATION_REQUEST: u8 = 11;
 const REPLY: u8 = 7;
 
-/// The codes of options.
+/// Option codes (RFC 8415 section 21).
 pub(super) mod code {
     pub(in super::super) const CLIENT: u16 = 1;
     pub(in super::super) const SERVER: u16 = 2;
     pub(in super::super) const REQUESTED: u16 = 6;
     pub(in super::super) const ELAPSED: u16 = 8;
     pub(in super::super) const STATUS: u16 = 13;
-    /// RFC 3646.
+    /// RFC 3646, as is the next one.
     pub(in super::super) const DNS_SERVERS: u16 = 23;
     pub(in super::super) const DOMAINS: u16 = 24;
     pub(in super::super) const REFRESH: u16 = 32;
     pub(in super::super) const LONGEST_WAIT: u16 = 83;
 }
 
-/// What is asked for. The last two have to be (sections 21.23 and 21.25).
+/// The options that are requested. The last two must be (sections 21.23 and 21.25).
 const REQUESTED: [u16; 4] = [code::DNS_SERVERS, code::DOMAINS, code::REFRESH, code::LONGEST_WAIT];
 
-/// A client's identifier of its link-layer address (DUID-LL, section 11.4): the same in each run of one host.
+/// The client identifier, made of the link-layer address (DUID-LL, section 11.4), so that it is the same in each run of
+/// one host.
 fn identifier(hardware: EthernetAddress) -> [u8; 10] {
     let EthernetAddress([a, b, c, d, e, f]) = hardware;
     [0, 3, 0, 1, a, b, c, d, e, f]
 }
 
-/// A question (section 18.2.6).
+/// An Information-request (section 18.2.6).
 pub(super) struct Request {
-    /// 24 bits.
+    /// The transaction identifier, of 24 bits.
     pub(super) transaction: u32,
     pub(super) hardware: EthernetAddress,
-    /// The time since it was asked first.
+    /// The time since the first transmission of the request.
     pub(super) elapsed: Duration,
 }
 
@@ -62,21 +63,21 @@ fn push(message: &mut Vec<u8>, code: u16, data: &[u8]) {
     message.extend(data);
 }
 
-/// A server's answer.
+/// A Reply from a server.
 #[derive(Debug)]
 pub(super) struct Reply<'a> {
     servers: &'a [u8],
-    /// Names as DNS has them, one behind the other.
+    /// Domain names in the DNS wire format, one after another.
     pub(super) domains: &'a [u8],
-    /// For how many seconds the answer holds.
+    /// The number of seconds for which the answer is valid.
     pub(super) refresh: Option<u32>,
     /// `INF_MAX_RT` in seconds.
     pub(super) longest_wait: Option<u32>,
 }
 
 impl<'a> Reply<'a> {
-    /// Reads an answer to the question of this transaction and host; `None` for anything else, for one that is cut short, and
-    /// for a server's failure.
+    /// Parses a Reply to the request with this transaction identifier from this host. `None` for anything else, for a
+    /// truncated message, and for a status code that reports failure.
     pub(super) fn parse(message: &'a [u8], transaction: u32, hardware: EthernetAddress) -> Option<Self> {
         let ([kind, a, b, c], mut options) = message.split_first_chunk()?;
         if *kind != REPLY || u32::from_be_bytes([0, *a, *b, *c]) != transaction {

@@ -1,4 +1,4 @@
-//! What is asked, when, and which answers are believed.
+//! Tests of the stateless DHCPv6 client: its requests, their times, and the answers that it accepts.
 
 use super::message::code;
 use super::*;
@@ -10,7 +10,7 @@ fn at(millis: u64) -> Instant {
     Instant::from_origin(Duration::from_millis(millis))
 }
 
-/// Options as bytes, behind the beginning of an answer to a message.
+/// A Reply to a message, with these options.
 fn reply(to: &[u8], options: &[(u16, &[u8])]) -> Vec<u8> {
     let mut bytes = Vec::from([7, to[1], to[2], to[3]]);
     for (code, data) in options {
@@ -27,7 +27,7 @@ fn server(last: u8) -> [u8; 16] {
     octets
 }
 
-/// The next message, when it leaves.
+/// The next message, and the time at which it is sent.
 fn next(client: &mut Client, random: &mut Random) -> (Instant, Vec<u8>) {
     loop {
         let due = client.next_timeout().expect("something is due");

@@ -1,4 +1,5 @@
-//! A list of what routers say for a time each: servers and domains of names (RFC 8106 section 6).
+//! A bounded list of entries with lifetimes, which [`Discovery`](super::Discovery) uses for DNS servers, search domains
+//! (RFC 8106 section 6) and routers that refer to DHCPv6.
 
 use alloc::vec::Vec;
 use core::time::Duration;
@@ -6,7 +7,7 @@ use core::time::Duration;
 use super::end_of;
 use crate::time::Instant;
 
-/// No more entries than a limit, each until its lifetime is over.
+/// A list of at most `limit` entries, each of which stays until its lifetime ends.
 #[derive(Debug)]
 pub(super) struct Expiring<T> {
     limit: usize,
@@ -18,11 +19,12 @@ impl<T: PartialEq> Expiring<T> {
         Self { limit, list: Vec::new() }
     }
 
-    /// Takes note of what an advertisement says (RFC 8106 section 6.2). New entries come before those that are known,
-    /// in the order in which they are said, and one whose lifetime is zero leaves. Where there is no room, the entry
-    /// that is over first gives way to one that lasts longer; `left_out` counts those that have to stay away.
+    /// Applies what an advertisement says (RFC 8106 section 6.2). New entries are put before the known ones, in the
+    /// order in which they are advertised, and an entry with a lifetime of zero is removed. If the list is full, the
+    /// entry that expires first is replaced by a new one that lasts longer; `left_out` counts the entries that find no
+    /// place.
     ///
-    /// Whether the entries are others than before.
+    /// Returns whether the list of entries has changed.
     pub(super) fn learn(
         &mut self,
         said: impl Iterator<Item = (T, Duration)>,
@@ -30,7 +32,7 @@ impl<T: PartialEq> Expiring<T> {
         left_out: &mut u64,
     ) -> bool {
         let mut is_changed = self.expire(now);
-        // So many in front are new.
+        // The number of new entries at the front of the list.
         let mut new = 0;
         for (value, lifetime) in said {
             let until = end_of(lifetime, now);
@@ -65,21 +67,21 @@ impl<T: PartialEq> Expiring<T> {
         is_changed
     }
 
-    /// Removes what is over. Whether there was any.
+    /// Removes expired entries. Returns whether there were any.
     pub(super) fn expire(&mut self, now: Instant) -> bool {
         let before = self.list.len();
         self.list.retain(|(_, until)| until.is_none_or(|until| until > now));
         self.list.len() < before
     }
 
-    /// Removes all. Whether there was any.
+    /// Removes all entries. Returns whether there were any.
     pub(super) fn clear(&mut self) -> bool {
         let had_any = !self.list.is_empty();
         self.list = Vec::new();
         had_any
     }
 
-    /// When the first of them is over.
+    /// The time at which the first entry expires.
     pub(super) fn next_timeout(&self) -> Option<Instant> {
         self.list.iter().filter_map(|(_, until)| *until).min()
     }
@@ -88,7 +90,7 @@ impl<T: PartialEq> Expiring<T> {
         self.list.iter().map(|(value, _)| value)
     }
 
-    /// Where the entry lies that is over first, and when it is; of several, the last of the list.
+    /// The index and the end of the entry that expires first; of several, the last in the list.
     fn first_over(&self) -> Option<(usize, Option<Instant>)> {
         let ends = self.list.iter().map(|(_, until)| *until).enumerate().rev();
         ends.min_by_key(|(_, until)| (until.is_none(), *until))

@@ -1,5 +1,5 @@
-//! Addresses that are formed of advertised prefixes (RFC 4862 section 5.5), and what is tried where another host has
-//! one (RFC 7217 section 6).
+//! Stable addresses that are formed from advertised prefixes (RFC 4862 section 5.5), and the retries with another
+//! identifier if an address is a duplicate (RFC 7217 section 6).
 
 use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv6Addr};
@@ -13,14 +13,14 @@ use crate::ip::addresses::{AddAddressError, Added, Address, Addresses, Detection
 use crate::link::ndp::options::Prefix;
 use crate::time::Instant;
 
-/// The length of an identifier is 64 bits (RFC 4291 section 2.5.1), and so is that of a prefix.
+/// The length in bits of an interface identifier (RFC 4291 section 2.5.1), and so also of a prefix.
 pub(super) const LENGTH: u8 = 64;
 /// `IDGEN_RETRIES` of RFC 7217 section 7.
 const RETRIES: u32 = 3;
 /// See [`valid_until`].
 const TWO_HOURS: Duration = Duration::from_secs(2 * 60 * 60);
 
-/// The prefixes whose first addresses others had. There are no more than there are addresses from routers.
+/// The prefixes for which duplicates were found. There are no more of them than addresses from routers.
 #[derive(Debug, Default)]
 pub(super) struct Formation {
     retried: Vec<Retried>,
@@ -29,18 +29,18 @@ pub(super) struct Formation {
 #[derive(Clone, Copy, Debug)]
 struct Retried {
     prefix: Ipv6Addr,
-    /// That of the present address.
+    /// The counter that the identifier of the present address was made with.
     counter: u32,
-    /// How many addresses were tried after the first.
+    /// The number of addresses that were tried after the first.
     retries: u32,
 }
 
-/// There are as many addresses as there may be.
+/// The table of addresses is full.
 pub(super) struct Full;
 
 impl Formation {
-    /// A prefix is advertised (RFC 4862 section 5.5.3): forms an address, which is returned, or gives the one that was
-    /// formed its new lifetimes.
+    /// Processes an advertised prefix (RFC 4862 section 5.5.3): forms an address and returns it, or updates the
+    /// lifetimes of the address that was formed before.
     pub(super) fn advertised(
         &mut self,
         prefix: &Prefix,
@@ -74,7 +74,7 @@ impl Formation {
             Ok(Added::New) => Ok(Some(address)),
             Ok(Added::Updated(_)) => Ok(None),
             Err(AddAddressError::Full) => Err(Full),
-            // Somebody has set the very same address: it is left alone.
+            // The same address was set manually: it is left alone.
             Err(AddAddressError::InUse | AddAddressError::Invalid) => Ok(None),
         }
     }
@@ -108,24 +108,24 @@ impl Formation {
         };
         let next = Address { cidr: IpCidr::new(candidate.into(), LENGTH), ..taken };
         addresses.remove(address.into());
-        // It has the place of the one that has left, and no other address is the same.
+        // This cannot fail: the old address has left its place, and no other address is equal.
         addresses.add(next).is_ok().then_some(next)
     }
 
-    /// Forgets the prefixes of which there is no address any more: they begin anew.
+    /// Forgets the prefixes that have no address any more, so that they start again.
     pub(super) fn forget_those_without_address(&mut self, addresses: &Addresses) {
         self.retried.retain(|retried| formed(addresses).any(|(_, prefix)| prefix == retried.prefix));
     }
 
-    /// How many prefixes are remembered.
+    /// The number of prefixes that are remembered.
     #[cfg(test)]
     pub(super) const fn len(&self) -> usize {
         self.retried.len()
     }
 }
 
-/// Until when an address is valid that is there, when its prefix is advertised again. Nobody can end it within two
-/// hours by an advertisement that is not authenticated (RFC 4862 section 5.5.3 e).
+/// The end of the valid lifetime of a known address when its prefix is advertised again. An unauthenticated
+/// advertisement cannot reduce the remaining lifetime to less than two hours (RFC 4862 section 5.5.3 e).
 fn valid_until(known: &Address, received: Duration, now: Instant) -> Option<Instant> {
     let remaining = known.valid_until.map_or(Duration::MAX, |until| until - now);
     if received > TWO_HOURS || received > remaining {
@@ -137,7 +137,7 @@ fn valid_until(known: &Address, received: Duration, now: Instant) -> Option<Inst
     }
 }
 
-/// The stable addresses that were formed, with their prefixes.
+/// The stable addresses that were formed from prefixes, with these prefixes.
 pub(super) fn formed(addresses: &Addresses) -> impl Iterator<Item = (&Address, Ipv6Addr)> {
     let stable = addresses.iter().filter(|known| known.origin == Origin::Router && !known.temporary);
     stable.filter_map(|known| match known.address() {

@@ -1,5 +1,5 @@
-//! Where an advertisement says that packets go: default routers, routes through them, and prefixes that are on the
-//! link.
+//! The routes that a router advertisement adds, changes or removes: default routers, more specific routes through
+//! routers, and on-link prefixes.
 
 use alloc::vec::Vec;
 use core::net::Ipv6Addr;
@@ -14,24 +14,24 @@ use crate::link::ndp::options::{Prefix, Route};
 use crate::link::ndp::{NdpOption, Preference, RouterAdvertisement};
 use crate::time::Instant;
 
-/// That of routes through routers, as Linux has it (`IP6_RT_PRIO_USER`).
+/// The metric of routes through routers, as in Linux (`IP6_RT_PRIO_USER`).
 const METRIC: u32 = 1024;
-/// That of prefixes on the link, as Linux has it (`IP6_RT_PRIO_ADDRCONF`).
+/// The metric of on-link prefixes, as in Linux (`IP6_RT_PRIO_ADDRCONF`).
 const LINK_METRIC: u32 = 256;
 
-/// What an advertisement does to the routes.
+/// Applies one advertisement to the table of routes.
 pub(super) struct Routing<'a> {
     pub(super) routes: &'a mut Routes,
-    /// Who has sent it.
+    /// The source of the advertisement.
     pub(super) router: Ipv6Addr,
     pub(super) now: Instant,
     pub(super) limits: Limits,
     pub(super) effects: &'a mut Vec<Effect>,
-    /// How much was left out, because there is as much as there may be.
+    /// The number of entries that were left out because a limit was reached.
     pub(super) left_out: &'a mut u64,
 }
 
-/// What routes there are from routers; each has a limit of its own.
+/// The kinds of routes from routers; each has a limit of its own.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Default,
@@ -40,8 +40,8 @@ enum Kind {
 }
 
 impl Routing<'_> {
-    /// The sender's place among the default routers: what the header says, unless an option is about the same route
-    /// (RFC 4191 section 3.1). Whether it is one of them now.
+    /// Updates the sender's entry among the default routers, as the header says, unless a Route Information option is
+    /// about the default route (RFC 4191 section 3.1). Returns whether the sender is a default router now.
     pub(super) fn default_router(&mut self, advertisement: &RouterAdvertisement<'_>) -> bool {
         let route = |option| if let NdpOption::Route(route) = option { Some(route) } else { None };
         let same = advertisement.options.filter_map(route).filter(|route| route.length == 0).last();
@@ -50,8 +50,8 @@ impl Routing<'_> {
         self.through_router(Ipv6Addr::UNSPECIFIED, 0, lifetime, preference)
     }
 
-    /// A route that is more specific than the default one (RFC 4191 section 2.3). One to groups or to what is on every
-    /// link is no router's to give.
+    /// Applies a route that is more specific than the default one (RFC 4191 section 2.3). Routes to multicast,
+    /// link-local, unspecified and loopback destinations are ignored: routers have no say in them.
     pub(super) fn route(&mut self, route: &Route) {
         let Route { prefix, length, preference, lifetime } = *route;
         let is_none =
@@ -61,8 +61,9 @@ impl Routing<'_> {
         }
     }
 
-    /// A prefix that is on the link, where the flag L says so; without it, nothing is said about that. It ends as soon
-    /// as its router says: the two hours for which an address stays do not count here (RFC 4861 section 6.3.4).
+    /// Applies a prefix that is on the link if the flag L is set; without the flag, the option says nothing about that.
+    /// The prefix ends as soon as its router says so: the two-hour rule for addresses does not apply here (RFC 4861
+    /// section 6.3.4).
     pub(super) fn prefix(&mut self, prefix: &Prefix) {
         if prefix.on_link && is_advertisable(prefix.prefix) {
             let destination = IpCidr::new(prefix.prefix.into(), prefix.length);
@@ -72,7 +73,7 @@ impl Routing<'_> {
     }
 
     fn through_router(&mut self, prefix: Ipv6Addr, length: u8, lifetime: Duration, preference: Preference) -> bool {
-        // The link-local prefix that the router's address has is on every link (RFC 4861 section 5.1).
+        // The router's address is link-local, and that prefix is on every link (RFC 4861 section 5.1).
         let target = Target::Gateway { address: self.router.into(), onlink: false };
         let preference = match preference {
             Preference::Low => routes::Preference::Low,
@@ -83,7 +84,7 @@ impl Routing<'_> {
         self.set(routes::Route { metric: METRIC, preference, ..route }, lifetime)
     }
 
-    /// Adds or changes a route, or removes it where its lifetime is zero. Whether it is there now.
+    /// Adds or changes a route, or removes it if its lifetime is zero. Returns whether the route exists now.
     fn set(&mut self, route: routes::Route, lifetime: Duration) -> bool {
         if lifetime.is_zero() {
             let route = routes::Route { origin: Origin::Router, ..route };
@@ -131,8 +132,8 @@ impl Kind {
     }
 }
 
-/// Whether a prefix may be one of the link or of addresses: none that is on every link, of groups, or reserved (what
-/// begins with eight zero bits, RFC 4291 section 2.4).
+/// Whether a prefix may be used as an on-link prefix or for addresses: not link-local, not multicast, and not reserved
+/// (its first eight bits are zero, RFC 4291 section 2.4).
 pub(super) fn is_advertisable(prefix: Ipv6Addr) -> bool {
     !prefix.is_unicast_link_local() && !prefix.is_multicast() && prefix.octets().first() != Some(&0)
 }

@@ -1,6 +1,6 @@
-//! When routers are asked for (RFC 4861 section 6.3.7): until there is one, after about four seconds first, then after twice as
-//! long each time, and in the end once an hour (RFC 7559 section 2). After three solicitations without an answer it is known
-//! that there is none for now.
+//! The schedule of router solicitations (RFC 4861 section 6.3.7). They are repeated until there is a default router:
+//! the first interval is about four seconds, each later one is twice as long, up to one hour (RFC 7559 section 2). If
+//! three solicitations stay without an answer, it is concluded that there is no router for now.
 
 use core::time::Duration;
 
@@ -10,12 +10,12 @@ use crate::time::Instant;
 
 /// `MAX_RTR_SOLICITATIONS` of RFC 4861 section 10.
 const ENOUGH: u32 = 3;
-/// `MAX_RTR_SOLICITATION_DELAY`: so long after the last of them an answer may come.
+/// `MAX_RTR_SOLICITATION_DELAY`: the time to wait for an answer after the last of these solicitations.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// IRT and MRT of RFC 7559 section 2. The first is `RTR_SOLICITATION_INTERVAL`.
+/// IRT and MRT of RFC 7559 section 2. IRT is `RTR_SOLICITATION_INTERVAL`.
 const BACKOFF: Backoff = Backoff { initial: Duration::from_secs(4), longest: Duration::from_secs(3600) };
 
-/// Whether routers are being asked for, and when the next time is.
+/// The state of router solicitation, and the time of the next one.
 #[derive(Debug)]
 pub(super) struct Solicitation {
     state: State,
@@ -27,32 +27,33 @@ pub(super) struct Solicitation {
 pub(super) enum Due {
     /// A solicitation is to be sent.
     Solicitation,
-    /// Enough were sent: who has not heard of a router by now concludes that there is none.
+    /// Enough solicitations were sent: if no router was heard by now, there is none.
     Conclusion,
 }
 
-/// Whether enough was asked to know that there is no router.
+/// Whether enough solicitations were sent to conclude that there is no router.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Conclusion {
-    /// Entered when it begins, and when it is stopped or answered. Left by the third solicitation.
+    /// Entered when solicitation starts, is stopped or is answered. Left for `Near` with the third solicitation.
     Open,
-    /// Left when an answer could have come.
+    /// The time until which an answer may come; left for `Reached` at that time.
     Near(Instant),
     Reached,
 }
 
 #[derive(Clone, Copy, Debug)]
 enum State {
-    /// Nobody is asked: at the begin, when it was stopped, and when a router has answered.
+    /// No solicitations are sent: initially, after `stop`, and after a router has answered.
     Idle,
-    /// Entered by `start`; left for `Asking` with the first solicitation, or for `Idle` with it where a router has
-    /// advertised itself before.
+    /// Entered by `start`. Left with the first solicitation: for `Asking`, or for `Idle` if a router has advertised
+    /// itself before.
     Starting {
         due: Instant,
-        /// One is sent nevertheless: an advertisement that nobody has asked for may not say everything.
+        /// A router has advertised already. One solicitation is sent nevertheless, because an unsolicited advertisement
+        /// may be incomplete.
         is_answered: bool,
     },
-    /// Entered with the first solicitation, left by an answer.
+    /// Entered with the first solicitation; left for `Idle` by an answer.
     Asking { sent: u32, interval: Duration, due: Instant },
 }
 
@@ -69,12 +70,12 @@ impl Solicitation {
         *self = Self::new();
     }
 
-    /// Whether nobody has answered three times.
+    /// Whether three solicitations stayed without an answer.
     pub(super) const fn is_in_vain(&self) -> bool {
         matches!(self.conclusion, Conclusion::Reached)
     }
 
-    /// There is a default router.
+    /// Ends solicitation because there is a default router.
     pub(super) const fn answered(&mut self) {
         match &mut self.state {
             State::Idle => {}
@@ -83,7 +84,7 @@ impl Solicitation {
         }
     }
 
-    /// What is to be done by now.
+    /// Returns what is due by now.
     pub(super) fn poll(&mut self, now: Instant, random: &mut Random) -> Option<Due> {
         if matches!(self.conclusion, Conclusion::Near(at) if at <= now) {
             self.conclusion = Conclusion::Reached;

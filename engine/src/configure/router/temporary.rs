@@ -1,8 +1,9 @@
-//! Temporary addresses (RFC 8981): beside the address that is the same whenever this host is in a network, one with a
-//! random identifier, which is used for a day at most. What begins goes out from it, and whoever sees it knows for a day
-//! that it is the same host. It is valid for another day, for what began from it.
+//! Temporary addresses (RFC 8981). Besides the stable address, which is the same whenever this host is in a network,
+//! each prefix gets an address with a random identifier. It is preferred as source of new connections for a day at
+//! most, so that observers can track the host by it no longer than that. It is valid for another day, for connections
+//! that already use it.
 //!
-//! They live as long as the stable address of their prefix, and no longer than their own time.
+//! A temporary address lives no longer than the stable address of its prefix, and no longer than its own lifetimes.
 
 use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv6Addr};
@@ -20,20 +21,23 @@ const DAY: Duration = Duration::from_secs(86_400);
 /// `TEMP_VALID_LIFETIME` and `TEMP_PREFERRED_LIFETIME` of RFC 8981 section 3.8.
 const VALID: Duration = Duration::from_secs(2 * DAY.as_secs());
 const PREFERRED: Duration = DAY;
-/// `MAX_DESYNC_FACTOR`, four tenths of that, in seconds: the preferred lifetime is shorter by up to so much, so that not all
-/// hosts of a link change their addresses at the same time.
+/// `MAX_DESYNC_FACTOR`, four tenths of that, in seconds. The preferred lifetime is shortened by a random time of up to
+/// this value, so that the hosts of a link do not all change their addresses at the same time.
 const MOST_DESYNC: u32 = 34_560;
-/// `TEMP_IDGEN_RETRIES`: after so many in a row that others had, a prefix gets none any more.
+/// `TEMP_IDGEN_RETRIES`: after this many duplicates in a row, a prefix gets no more temporary addresses.
 const RETRIES: u32 = 3;
-/// `REGEN_ADVANCE`: two seconds, and what those tries take. So long before one is deprecated the next one is made.
+/// `REGEN_ADVANCE`: two seconds, plus the time that these retries take. An address is replaced this long before it is
+/// deprecated.
 const REGEN_ADVANCE: Duration = Duration::from_secs(2 + RETRIES as u64);
-/// The most of all prefixes. One prefix has up to four: one that is preferred, and those of the two days before.
+/// The maximum number for all prefixes together. One prefix has up to four: a preferred one, and those of the two days
+/// before.
 const MOST: usize = 8;
 
-/// The temporary addresses of an interface. They are in its table of [addresses](Addresses); here is what it does not know.
+/// The temporary addresses of an interface. They are in its table of [addresses](Addresses); this type holds what that
+/// table does not know.
 #[derive(Debug, Default)]
 pub(super) struct Temporaries {
-    /// The oldest in front.
+    /// Ordered by age, the oldest first.
     made: Vec<Made>,
     failed: Vec<Failed>,
     next: Option<Instant>,
@@ -43,13 +47,13 @@ pub(super) struct Temporaries {
 #[derive(Clone, Copy, Debug)]
 struct Made {
     address: Ipv6Addr,
-    /// When its successor is made.
+    /// The time at which its successor is made.
     renewed_by: Instant,
     preferred_by: Instant,
     valid_by: Instant,
 }
 
-/// How many addresses of a prefix others had, one after the other. There are no more of these than stable addresses.
+/// The number of duplicates in a row for one prefix. There are no more of these entries than stable addresses.
 #[derive(Clone, Copy, Debug)]
 struct Failed {
     prefix: Ipv6Addr,
@@ -57,8 +61,8 @@ struct Failed {
 }
 
 impl Temporaries {
-    /// Gives temporary addresses their lifetimes after those of their prefixes, and makes those that are missing or soon
-    /// deprecated (RFC 8981 sections 3.4 and 3.5). How many were left out for lack of room.
+    /// Limits the lifetimes of temporary addresses by those of their prefixes, and makes those that are missing or soon
+    /// deprecated (RFC 8981 sections 3.4 and 3.5). Returns how many were left out for lack of room.
     pub(super) fn renew(
         &mut self,
         now: Instant,
@@ -79,19 +83,20 @@ impl Temporaries {
                     Err(Full) => left_out += 1,
                 }
             }
-            // One that could not be renewed is, as soon as its prefix is advertised for longer.
+            // An address that could not be renewed now is renewed when its prefix is advertised with a longer lifetime.
             let due = self.due(prefix).filter(|due| *due > now);
             self.next = self.next.into_iter().chain(due).min();
         }
         left_out
     }
 
-    /// When to [renew](Self::renew) them, where no prefix is advertised before.
+    /// When to call [`renew`](Self::renew), unless a prefix is advertised before.
     pub(super) const fn next_timeout(&self) -> Option<Instant> {
         self.next
     }
 
-    /// Another host has an address: the next [renewal](Self::renew) makes another one, up to three times in a row.
+    /// Removes a duplicate, which another host has. The next [renewal](Self::renew) makes another address, up to three
+    /// times in a row.
     pub(super) fn conflict(&mut self, address: Ipv6Addr, addresses: &mut Addresses) {
         addresses.remove(address.into());
         self.made.retain(|made| made.address != address);
@@ -102,25 +107,26 @@ impl Temporaries {
         }
     }
 
-    /// Removes all of them.
+    /// Removes all temporary addresses.
     pub(super) fn withdraw(&self, addresses: &mut Addresses, effects: &mut Vec<Effect>) {
         let gone = self.made.iter().filter_map(|made| addresses.remove(made.address.into()));
         effects.extend(gone.map(Effect::AddressRemoved));
     }
 
-    /// Neither lifetime is longer than the prefix's (RFC 8981 section 3.4 point 1).
+    /// Updates the addresses of a prefix so that neither lifetime exceeds that of the prefix (RFC 8981 section 3.4
+    /// point 1).
     fn follow(&mut self, stable: &Address, prefix: Ipv6Addr, addresses: &mut Addresses) {
         for made in self.made.iter().filter(|made| prefix_of(made.address) == prefix) {
             let Some(known) = addresses.find(made.address.into()).copied() else { continue };
             if known.detection == Detection::Passed {
                 self.failed.retain(|failed| failed.prefix != prefix || failed.times >= RETRIES);
             }
-            // It is there, and changes nothing but its lifetimes.
+            // This cannot fail: the address exists, and only its lifetimes change.
             let _known = addresses.add(made.limit(known, stable));
         }
     }
 
-    /// When the next address of a prefix is to be made; at once where there is none.
+    /// When the next address of a prefix is to be made; `None`, which means at once, if it has none.
     fn due(&self, prefix: Ipv6Addr) -> Option<Instant> {
         let latest = self.made.iter().rev().find(|made| prefix_of(made.address) == prefix)?;
         Some(latest.renewed_by)
@@ -130,7 +136,7 @@ impl Temporaries {
         self.failed.iter().any(|failed| failed.prefix == prefix && failed.times >= RETRIES)
     }
 
-    /// Makes an address of a prefix, unless that would be deprecated at once.
+    /// Makes an address from a prefix, unless it would be deprecated at once.
     fn form(
         &mut self,
         stable: &Address,
@@ -170,14 +176,14 @@ impl Temporaries {
         Ok(())
     }
 
-    /// Removes the oldest that is deprecated.
+    /// Removes the oldest deprecated address to make room, and returns it.
     fn give_way(&mut self, now: Instant, addresses: &mut Addresses) -> Option<Address> {
         let place = self.made.iter().position(|made| made.preferred_by <= now)?;
         addresses.remove(self.made.remove(place).address.into())
     }
 }
 
-/// There are as many addresses as there may be.
+/// The table of addresses, or that of temporary ones, is full.
 struct Full;
 
 impl Made {
@@ -192,9 +198,9 @@ impl Made {
     }
 }
 
-/// An address with a random identifier (RFC 8981 section 3.3.1): none that is reserved, nor one that this host has.
+/// An address with a random identifier (RFC 8981 section 3.3.1) that is neither reserved nor in use on this host.
 fn draw(prefix: Ipv6Addr, addresses: &Addresses, random: &mut Random) -> Option<Ipv6Addr> {
-    /// One draw is enough, but for a chance of one in some millions of millions.
+    /// One draw is almost always enough: the chance of a second is one in millions of millions.
     const DRAWS: usize = 4;
     (0..DRAWS).find_map(|_| {
         let bits = random.next_u64();

@@ -18,7 +18,7 @@ const ROUTER: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1);
 const OTHER: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 2);
 const FOREVER: u32 = u32::MAX;
 const HOUR: u32 = 3600;
-/// The flags of a prefix.
+/// The flags of a Prefix Information option.
 const ON_LINK: u8 = 0x80;
 const AUTONOMOUS: u8 = 0x40;
 
@@ -61,7 +61,7 @@ impl Interface {
         self.receive_bytes(from, at(now), &header.message(options)).expect("valid")
     }
 
-    /// `None` where the message is no valid advertisement.
+    /// `None` if the message is not a valid advertisement.
     fn receive_bytes(&mut self, source: Ipv6Addr, now: Instant, bytes: &[u8]) -> Option<Vec<Effect>> {
         let received = Received { source, destination: all_nodes(), hop_limit: 255, fragmented: false, bytes };
         let Ok(Message::RouterAdvertisement(advertisement)) = Message::read(&received, false) else { return None };
@@ -70,7 +70,7 @@ impl Interface {
         Some(discovery.receive(&advertisement, now, addresses, routes, identify))
     }
 
-    /// The address with the identifier of this counter.
+    /// The address in the prefix whose identifier is made with this counter.
     fn candidate(&self, prefix: &str, counter: u32) -> Ipv6Addr {
         stable_identifier(v6(prefix), &self.secret, b"eth0", b"", counter).address_in(v6(prefix))
     }
@@ -128,7 +128,7 @@ impl Header {
     }
 }
 
-/// A header of one that is a default router for so many seconds.
+/// The header of an advertisement whose sender is a default router for this number of seconds.
 fn router(lifetime: u16) -> Header {
     Header { lifetime, ..Header::default() }
 }
@@ -243,7 +243,7 @@ fn a_prefix_is_on_the_link_only_by_its_flag() {
     assert_eq!(interface.routes(), ["2001:db8:1::/64 link 256 Medium"]);
     assert_eq!(interface.routes.next_timeout(), Some(at(7210)));
     assert!(interface.is_on_link("2001:db8:1::7"));
-    // Without the flag, nothing is said.
+    // Without the flag L, the option says nothing about on-link prefixes.
     interface.receive(ROUTER, 10, router(0), &[prefix("2001:db8:1::/64", AUTONOMOUS, 0, 0)]);
     assert!(interface.is_on_link("2001:db8:1::7"));
     let effects = interface.receive(OTHER, 20, router(0), &[prefix("2001:db8:1::/64", both, 0, 0)]);
@@ -264,7 +264,7 @@ fn an_address_is_formed_of_a_prefix_and_is_tentative() {
     assert_eq!((address.cidr.prefix_len(), address.state(at(10))), (64, State::Tentative));
     assert_eq!((address.preferred_until, address.valid_until), (Some(at(3610)), Some(at(7210))));
     assert!(address.advertisers.contains(ROUTER) && !address.advertisers.contains(OTHER));
-    // Advertised again, it has new lifetimes, and what detection has found stays.
+    // When the prefix is advertised again, the lifetimes change, and the result of duplicate detection stays.
     assert!(interface.addresses.assign(address.address()));
     let again = [prefix("2001:db8:1::/64", AUTONOMOUS, FOREVER, FOREVER)];
     assert_eq!(interface.receive(OTHER, 20, router(0), &again), []);
@@ -300,7 +300,7 @@ fn prefixes_without_sense_form_no_address() {
     for text in ["fe80::/64", "fe80::/10", "ff05::/64", "::/0", "::/64", "ff:1::/64"] {
         assert_eq!(interface.receive(ROUTER, 0, router(0), &[prefix(text, ON_LINK, 60, 60)]), [], "{text}");
     }
-    // Nothing is said of autonomy.
+    // The flag A is not set.
     interface.receive(ROUTER, 0, router(0), &[prefix("2001:db8:1::/64", ON_LINK, 60, 61)]);
     assert_eq!((interface.addresses.len(), interface.routes.len()), (1, 1));
 }
@@ -337,7 +337,7 @@ fn what_somebody_has_set_is_left_alone() {
     assert_eq!(interface.conflict(interface.candidate("2001:db8:1::", 0)), None);
     assert_eq!(interface.discovery.withdraw(&mut interface.addresses, &mut interface.routes), []);
     assert_eq!(interface.addresses.find(same.address().into()), Some(&set));
-    // Another address in the same prefix is none of the routers'.
+    // Another manually set address in the same prefix is not affected.
     interface.addresses.remove(same.address().into());
     interface.addresses.add(Address::new(cidr("2001:db8:1::7/64"), Origin::Static)).expect("room");
     assert_eq!(interface.receive(ROUTER, 0, router(0), &option).len(), 1);
@@ -360,7 +360,7 @@ fn three_more_addresses_are_tried_where_others_have_them() {
     assert_eq!(interface.conflict(address), None);
     assert_eq!((interface.formed().address(), interface.formed().state(at(10))), (address.into(), State::Duplicated));
     assert_eq!(interface.receive(ROUTER, 10, router(0), &option), [], "the prefix is not tried again");
-    // When the address is gone, it is.
+    // When the address is removed, the prefix is forgotten.
     assert_eq!(interface.addresses.expire(at(7210)).len(), 1);
     assert_eq!(interface.receive(ROUTER, 7210, router(0), &option).len(), 1);
     let first = interface.candidate("2001:db8:1::", 0);
@@ -465,11 +465,11 @@ fn everything_that_routers_brought_is_withdrawn_and_nothing_else() {
     assert_eq!((interface.discovery.parameters(), interface.discovery.next_timeout()), (Parameters::default(), None));
     let lookup = interface.routes.lookup(v6("2001:db8::1").into(), &interface.addresses, |_| Reachability::Unknown);
     assert_eq!(lookup, Err(NoRoute::Missing));
-    // Said again, it is as new.
+    // When the same is advertised again, it is learnt as new.
     assert_eq!(interface.receive(ROUTER, 1, header, &options).len(), 11);
 }
 
-/// Flags M and O have no lifetime of their own.
+/// The flags M and O have no lifetime of their own.
 #[test]
 fn there_is_more_to_be_known_as_long_as_a_router_says_so() {
     let mut interface = Interface::new();
@@ -485,7 +485,7 @@ fn there_is_more_to_be_known_as_long_as_a_router_says_so() {
     assert_eq!(interface.discovery.poll(at(99), &mut random), None);
     assert_eq!(interface.discovery.next_timeout(), Some(at(100)));
     assert_eq!(interface.discovery.poll(at(100), &mut random), Some(Effect::Information(false)));
-    // One that is no default router is no less believed.
+    // The flags of a router that is not a default router are believed as well.
     assert_eq!(is_told(&interface.receive(ROUTER, 200, said(0x40, 0), &[])), Some(true));
     assert_eq!(interface.discovery.poll(at(200 + 65_534), &mut random), None);
     assert_eq!(is_told(&interface.receive(ROUTER, 300, said(0, 0), &[])), Some(false));

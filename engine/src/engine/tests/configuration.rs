@@ -30,7 +30,7 @@ fn host() -> Host {
     host
 }
 
-/// What servers hear, and how it came.
+/// The messages that DHCP servers receive, with hardware address, source and destination.
 fn heard(sent: &[Sent]) -> Vec<(Heard, EthernetAddress, SocketAddr, SocketAddr)> {
     let heard = sent.iter().filter_map(|frame| {
         let packet = frame.packet()?;
@@ -40,7 +40,7 @@ fn heard(sent: &[Sent]) -> Vec<(Heard, EthernetAddress, SocketAddr, SocketAddr)>
     heard.collect()
 }
 
-/// A server's message, to the address that it lends.
+/// Receives a server's message, sent to the address of the lease.
 fn answer(host: &mut Host, message: &Message) {
     say(host, message, ADDRESS, HARDWARE);
 }
@@ -50,10 +50,10 @@ fn say(host: &mut Host, message: &Message, to: Ipv4Addr, hardware: EthernetAddre
     host.receive(&write::framed(hardware, PEER, &write::udp(source, destination, &message.bytes())));
 }
 
-/// How long the link is asked about an address.
+/// The time for which an address is probed.
 const ASKED: Duration = millis(200);
 
-/// A host with a lease that it uses; what the server says of it may be changed.
+/// A host with a lease in use; `change` may modify the server's messages.
 fn bound(change: impl Fn(Message) -> Message) -> Host {
     let mut host = lent(change);
     host.advance(ASKED);
@@ -61,7 +61,7 @@ fn bound(change: impl Fn(Message) -> Message) -> Host {
     host
 }
 
-/// A host that has just been lent an address, and nobody was told of anything.
+/// A host that has just been given a lease, with all earlier events cleared.
 fn lent(change: impl Fn(Message) -> Message) -> Host {
     let mut host = host();
     host.events.clear();
@@ -76,7 +76,7 @@ fn addresses(host: &Host) -> Vec<IpCidr> {
     host.engine.interface().addresses().iter().map(|known| known.cidr).collect()
 }
 
-/// Destinations and gateways.
+/// The destinations and gateways of the routes.
 fn routes(host: &Host) -> Vec<(IpCidr, Option<IpAddr>)> {
     let routes = host.engine.interface().routes().iter();
     routes.map(|route| (route.destination, route.gateway())).collect()
@@ -174,20 +174,21 @@ fn without_dhcp_nothing_is_taken_for_an_address_that_this_host_has_not() {
     assert_eq!((host.sent(), host.dropped().0), (Vec::new(), 1));
 }
 
-/// What is heard of a host that switches DHCP off, where the server is known and where it has been forgotten.
+/// A host that switches DHCP off sends a release, whether the server's hardware address is still known or was
+/// forgotten.
 #[test]
 fn a_lease_is_given_back_when_dhcp_is_switched_off() {
     for is_forgotten in [false, true] {
         let mut host = bound(|message| message);
         host.settle();
         if is_forgotten {
-            // Something goes to it, and nobody answers.
+            // A datagram is sent to the server, and nobody answers the ARP requests.
             assert_eq!(host.send(ADDRESS.into(), SERVER.into(), b"data"), Ok(()));
             host.settle();
         }
         host.with(|engine, now, wire| engine.set_dhcp(false, now, wire));
         host.act();
-        // There is no time to ask: it goes where the server's last answer came from.
+        // There is no time for ARP: the release goes to the station that the server's last answer came from.
         let sent = host.sent();
         let [(release, to, source, destination)] = &heard(&sent)[..] else { panic!("{sent:?}") };
         assert_eq!((release.kind, release.client, release.server, *to), (RELEASE, ADDRESS, Some(SERVER), PEER));
@@ -225,7 +226,7 @@ fn an_address_that_another_host_goes_on_using_is_given_up_and_declined() {
 
 #[test]
 fn classless_routes_take_the_place_of_the_router() {
-    // 10.0.0.0/8 by way of 10.9.0.7, and everything by way of 10.9.0.8 (RFC 3442).
+    // 10.0.0.0/8 through 10.9.0.7, and everything else through 10.9.0.8 (RFC 3442).
     let host = bound(|message| message.with(121, [8, 10, 10, 9, 0, 7, 0, 10, 9, 0, 8]));
     let by = |last| Some(IpAddr::V4([10, 9, 0, last].into()));
     assert_eq!(routes(&host), [(cidr("10.0.0.0/8"), by(7)), (cidr("0.0.0.0/0"), by(8))]);
@@ -291,7 +292,7 @@ fn another_network_behind_the_link_lends_another_address_in_under_15_seconds() {
     let begun = host.now;
     let other = Ipv4Addr::new(10, 8, 0, 50);
     let mut step = 0;
-    // Its server says nothing about what it does not know.
+    // The server there does not answer about leases that it does not know.
     while !host.has(other.into()) {
         assert!(host.now - begun < seconds(15));
         host.advance(millis(100));

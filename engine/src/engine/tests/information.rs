@@ -1,4 +1,4 @@
-//! DHCPv6 without state over frames (RFC 8415 section 18.2.6).
+//! Tests of stateless DHCPv6 over frames (RFC 8415 section 18.2.6).
 
 use core::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::vec;
@@ -11,11 +11,11 @@ use super::write::{self, prefix, router_advertisement};
 use crate::configure::dhcp::world::{ADDRESS, HARDWARE, Heard, Message, SERVER};
 use crate::interface::{Change, Link};
 
-/// Flags of advertisements (RFC 4861 section 4.2).
+/// The flags of router advertisements (RFC 4861 section 4.2).
 const MANAGED: u8 = 0x80;
 const OTHER_INFORMATION: u8 = 0x40;
 
-/// DUID-LL of [`HARDWARE`].
+/// The DUID-LL of [`HARDWARE`].
 const CLIENT: [u8; 14] = [0, 1, 0, 10, 0, 3, 0, 1, 2, 0, 0, 0, 0, 7];
 const SERVER_IDENTIFIER: [u8; 6] = [0, 2, 0, 2, 0, 9];
 
@@ -26,7 +26,7 @@ fn bare() -> Host {
     Host::on(Link { hardware: Some(HARDWARE), ..Host::link() }, 1)
 }
 
-/// A host that listens to routers and has a link-local address, but for what it says in the first minute.
+/// A host with autoconfiguration switched on and a link-local address; what it sent in the first minute is discarded.
 fn listening() -> Host {
     let mut host = bare();
     host.with(|engine, now, _| {
@@ -47,7 +47,7 @@ fn own(host: &Host) -> Ipv6Addr {
     own.filter_map(|own| if let IpAddr::V6(own) = own { Some(own) } else { None }).next().expect("an address")
 }
 
-/// What servers hear, and the hop limit, the ends and the station that it came with.
+/// The messages that DHCPv6 servers receive, with hop limit, source, destination and destination hardware address.
 fn heard(sent: &[Sent]) -> Vec<(Vec<u8>, u8, SocketAddr, SocketAddr, EthernetAddress)> {
     let heard = sent.iter().filter_map(|frame| {
         let packet = frame.packet().filter(|packet| u8::from(packet.protocol) == 17)?;
@@ -58,14 +58,14 @@ fn heard(sent: &[Sent]) -> Vec<(Vec<u8>, u8, SocketAddr, SocketAddr, EthernetAdd
     heard.collect()
 }
 
-/// The one question that was asked since the last look.
+/// The only request that was sent since the last check.
 fn question(host: &mut Host) -> Vec<u8> {
     let mut heard = heard(&host.sent());
     assert_eq!(heard.len(), 1);
     heard.remove(0).0
 }
 
-/// A host that a router has told that there is more, and what it asks.
+/// A host that a router has told of more configuration by DHCPv6, and the request that it sends.
 fn asking() -> (Host, Vec<u8>) {
     let mut host = listening();
     advertise(&mut host, OTHER_INFORMATION);
@@ -80,7 +80,7 @@ fn servers_option(servers: &[Ipv6Addr]) -> Vec<u8> {
         .concat()
 }
 
-/// `lan.example`.
+/// `lan.example` in the DNS wire format.
 const DOMAIN: [u8; 17] = *b"\0\x18\0\x0d\x03lan\x07example\0";
 
 fn reply(question: &[u8], options: &[Vec<u8>]) -> Vec<u8> {
@@ -109,7 +109,7 @@ fn names(host: &Host) -> (Vec<IpAddr>, Vec<&str>) {
     (host.engine.servers().collect(), host.engine.search_domains().collect())
 }
 
-/// A host that knows what a server has said.
+/// A host that has received an answer from a server.
 fn informed() -> Host {
     let (mut host, question) = asking();
     answer(&mut host, &question, &[servers_option(&[NAMES]), DOMAIN.to_vec()]);
@@ -130,7 +130,8 @@ fn servers_are_asked_where_a_router_says_by_either_flag_that_there_is_more() {
         let heard = heard(&sent);
         assert_eq!(heard.len(), usize::from(is_asked), "{flags:x}");
         let Some((message, hop_limit, source, destination, station)) = heard.into_iter().next() else { continue };
-        // An information-request: the client, no time, and DNS servers, domains, refresh time and INF_MAX_RT.
+        // An Information-request with the client identifier, zero elapsed time, and requests for DNS servers, search
+        // domains, refresh time and INF_MAX_RT.
         let mut expected = vec![11, message[1], message[2], message[3]];
         expected.extend(CLIENT);
         expected.extend([0, 8, 0, 2, 0, 0, 0, 6, 0, 8, 0, 23, 0, 24, 0, 32, 0, 83]);
@@ -170,7 +171,7 @@ fn an_answer_brings_servers_and_domains_and_is_refreshed_when_its_time_is_over()
     assert_eq!(host.changes(), added);
     host.events.clear();
     for _ in 0..4 {
-        // The router goes on advertising itself.
+        // The router continues to advertise itself.
         host.advance(seconds(890));
         advertise(&mut host, OTHER_INFORMATION);
     }
@@ -234,7 +235,7 @@ fn the_port_is_a_socket_s_where_nobody_asks() {
     }
 }
 
-/// RFC 8106 section 5.3.1: what DHCP says comes first.
+/// RFC 8106 section 5.3.1: what DHCP provides comes first.
 #[test]
 fn what_all_of_them_say_is_asked_in_order_and_goes_with_who_said_it() {
     let mut host = informed();
@@ -261,7 +262,7 @@ fn what_all_of_them_say_is_asked_in_order_and_goes_with_who_said_it() {
     assert_eq!(names(&host), (vec![set], vec![]));
 }
 
-/// A server of DHCPv4 lends an address, and says `leased.example`.
+/// A DHCPv4 server gives a lease with the search domain `leased.example`.
 fn lend(host: &mut Host) {
     for kind in [2, 5] {
         let sent = host.sent();

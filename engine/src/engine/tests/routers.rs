@@ -1,4 +1,4 @@
-//! What IPv6 routers say.
+//! Tests of IPv6 router discovery and autoconfiguration over frames.
 
 use core::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::vec::Vec;
@@ -12,7 +12,7 @@ use crate::link::ndp::{Advertisement, Message, Solicitation, all_nodes, all_rout
 const NETWORK: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 7, 0, 0, 0, 0, 0);
 const BEYOND: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 9, 0, 0, 0, 0, 1);
 
-/// A host that listens to routers and has a link-local address, but for what it says in the first minute.
+/// A host with autoconfiguration switched on and a link-local address; what it sent in the first minute is discarded.
 fn listening() -> Host {
     let mut host = Host::bare();
     host.with(|engine, now, _| {
@@ -28,7 +28,7 @@ fn gateways(host: &Host) -> Vec<IpAddr> {
     host.engine.interface().routes().iter().filter_map(crate::ip::routes::Route::gateway).collect()
 }
 
-/// The hardware address of the router to which a datagram leaves.
+/// The hardware address of the router to which a datagram is sent.
 fn chosen(host: &mut Host, from: IpAddr) -> smoltcp::wire::EthernetAddress {
     host.sent();
     assert_eq!(host.send(from, BEYOND.into(), b"data"), Ok(()));
@@ -48,7 +48,7 @@ fn routers_are_asked_ever_less_often_once_there_is_a_link_local_address() {
     let own = host.engine.interface().addresses().iter().next().expect("an address").address();
     let asked: Vec<_> =
         sent.iter().filter(|frame| matches!(frame.discovery(), Some(Message::RouterSolicitation))).collect();
-    // After 4, 8, 16 seconds and so on, up to 2048.
+    // The intervals are 4, 8, 16 seconds and so on, up to 2048.
     assert_eq!(asked.len(), 10, "RFC 7559 section 2");
     for frame in &asked {
         let packet = frame.packet().expect("a packet");
@@ -76,12 +76,12 @@ fn there_seems_to_be_no_router_where_none_answers_three_times() {
     assert!(!is_unanswered(&host));
     host.advance(seconds(5));
     assert_eq!((is_unanswered(&host), told(&host)), (true, 1));
-    // The link is back, and may be another.
+    // The link is back, and may lead to another network.
     host.with(|engine, now, _| engine.link_up(now));
     host.act();
     assert_eq!((is_unanswered(&host), told(&host)), (false, 2));
     host.advance(seconds(5));
-    // One that answers is one, although it leads nowhere.
+    // A router that answers counts, even if it is not a default router.
     host.receive(&router_advertisement(PEER, PEER_LOCAL, 0, 0, &[]));
     host.events.clear();
     host.advance(seconds(100));
@@ -318,7 +318,7 @@ fn another_network_behind_the_link_takes_the_place_of_the_one_before() {
         assert!(matches!(formed, IpAddr::V6(formed) if formed.segments()[..4] == network.segments()[..4]));
         assert_eq!((host.has(formed), host.engine.interface().addresses().len()), (true, 2));
         assert_eq!(gateways(&host).len(), if is_other { 1 } else { 2 });
-        // Later on, routers may advertise what they like.
+        // After the check, routers may advertise any prefix.
         let third = Ipv6Addr::new(0x2001, 0xdb8, 6, 0, 0, 0, 0, 0);
         host.receive(&router_advertisement(OTHER, OTHER_LOCAL, 0, 1800, &prefix(third)));
         host.advance(seconds(3));

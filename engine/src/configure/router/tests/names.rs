@@ -1,4 +1,4 @@
-//! Servers and domains of names.
+//! Tests of DNS servers and search domains from router advertisements.
 
 use super::*;
 

@@ -1,8 +1,8 @@
-//! When routers are asked for.
+//! Tests of the times at which router solicitations are sent.
 
 use super::*;
 
-/// When solicitations are sent from the start at 100 seconds on, in milliseconds from there.
+/// The times at which solicitations are sent, in milliseconds after the start at 100 seconds.
 fn sent(interface: &mut Interface, seconds: u64) -> Vec<u64> {
     let mut times = Vec::new();
     while let Some(due) = interface.discovery.next_timeout().filter(|due| *due <= at(100 + seconds)) {
@@ -47,7 +47,7 @@ fn routers_are_asked_for_more_and_more_seldom_until_one_answers() {
         for pair in gaps.windows(2) {
             let (before, next) = (pair[0], pair[1]);
             let is_doubled = (before * 19 / 10 - 1..=before * 21 / 10 + 1).contains(&next) && next <= 3_600_000;
-            // MRT, once twice the time before may be more.
+            // MRT, if twice the previous interval may exceed it.
             let is_longest = before * 21 / 10 >= 3_600_000 && (3_240_000..=3_960_000).contains(&next);
             assert!(is_doubled || is_longest, "{gaps:?}");
         }

@@ -1,4 +1,4 @@
-//! Many advertisements, and such as nobody should send.
+//! Tests with many advertisements, and with implausible or random ones.
 
 use super::*;
 
@@ -23,7 +23,7 @@ fn a_storm_takes_its_share_and_no_more() {
     assert_eq!((interface.discovery.servers().count(), interface.discovery.domains().count()), (4, 8));
     let all = 500 * (1 + 20 + 20 + 20 + 2 + 1);
     assert_eq!(interface.discovery.left_out(), all - (8 + 16 + 32 + 16 + 4 + 8), "each that has no place is counted");
-    // Those that are known are heard as before.
+    // Advertisements of known entries are still processed.
     let first = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 1, 0);
     assert!(matches!(interface.receive(first, 1, router(0), &[])[..], [Effect::RouteRemoved(_)]));
     assert!(matches!(interface.receive(ROUTER, 1, router(60), &[])[..], [Effect::RouteAdded(_)]));
@@ -43,7 +43,7 @@ fn conflicts_over_every_prefix_are_remembered_for_as_many_as_there_are() {
     }
 }
 
-/// What holds whatever was received.
+/// Checks the invariants that hold whatever was received.
 fn check(interface: &Interface) {
     let from_routers = |known: &&Address| known.origin == Origin::Router;
     let mut prefixes = Vec::new();
@@ -137,7 +137,7 @@ fn no_bytes_make_it_panic() {
         let length = 16 + 8 * random.below(20) as usize;
         let mut bytes: Vec<u8> = (0..length).map(|_| random.next_u32() as u8).collect();
         bytes[..4].copy_from_slice(&[134, 0, 0, 0]);
-        // Options of kinds and lengths that are known, so that some are valid.
+        // Options of known types and lengths, so that some are valid.
         let mut place = 16;
         while place < length {
             let left = (length - place) / 8;
