@@ -345,7 +345,7 @@ fn read_any(bytes: &[u8]) {
     CHECKS.iter().for_each(|(_, _, read)| read(bytes));
 }
 
-/// The answers of an interface to all reading commands.
+/// The whole readable state of an interface, encoded.
 fn snapshot(interface: &Interface) -> Vec<Vec<u8>> {
     vec![
         encode(&interface.address_list()),

@@ -292,7 +292,7 @@ async fn ask(resolver: Resolver, server: Option<IpAddr>, name: String, kind: u16
     }
 }
 
-/// Checks that a record can be formatted.
+/// Checks that the names in a record can be displayed.
 fn check_record(record: &Record) {
     check_name(&record.name);
     match &record.data {

@@ -30,7 +30,7 @@ pub(crate) const NAMES: [&str; 10] = [
     "localhost",
 ];
 
-/// The answers to the next questions. After the last one, answers are valid.
+/// The answers to the next questions. After the last one, answers are valid and have no records.
 #[derive(Clone, Default)]
 pub(crate) struct Script(Arc<Mutex<VecDeque<Vec<u8>>>>);
 
@@ -175,7 +175,7 @@ fn answer(asked: &[u8], bytes: &mut Bytes<'_>) -> Vec<u8> {
         message[at] = bytes.byte();
     }
     if is_strange(1) {
-        // The letters of the name change case.
+        // The letters of the question's name become lower case.
         for octet in &mut message[HEADER..question_end(asked) - 4] {
             *octet = octet.to_ascii_lowercase();
         }
