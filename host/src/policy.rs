@@ -83,7 +83,7 @@ pub use text::ParseError;
 ///
 /// A socket that is bound to the unspecified address needs a rule that covers every address: `any`, or `0.0.0.0/0` or
 /// `::/0`. If an earlier rule denies some of these addresses or some peers, packets to these addresses or from these
-/// peers are silently dropped.
+/// peers are dropped as if they had not arrived.
 #[derive(Clone)]
 pub struct Policy(Kind);
 
