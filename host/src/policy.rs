@@ -1,19 +1,20 @@
 //! What one guest may do with a network, and how much of it the guest may hold.
 //!
-//! A guest reaches nothing until its context is given a [`Network`](crate::socket::Network). On that network it may do what
-//! its [`Policy`] allows, on every surface alike: sockets of `xila:network` and of `wasi:sockets` 0.2 and 0.3, names, pings
-//! and the control of interfaces all ask the policy before they have any effect, and packets that the policy denies are
-//! dropped when they arrive, before the socket or its peer can tell. How much the guest may hold at once is its [`Quota`].
+//! A guest reaches nothing until its context is given a [`Network`](crate::socket::Network). On that network it may do
+//! what its [`Policy`] allows, by whatever interface it asks: sockets of `xila:network` and of `wasi:sockets` 0.2 and
+//! 0.3, name resolution, pings and the control of interfaces all check the policy before they have any effect. Received
+//! packets that the policy denies are dropped before the socket or its peer can notice them. The [`Quota`] limits how
+//! much the guest may hold at once.
 //!
-//! | Room | Holds |
+//! | Module | Contents |
 //! |---|---|
-//! | this file | the policy: rules in order, or a function of the host's |
-//! | `rule`, `operation`, `request` | one rule, the operations that rules are about, and what is asked |
-//! | `text` | the text form, and errors that point at the word |
-//! | `names` | the addresses that names have given a guest, for their time to live |
-//! | `guard` | the policy of one guest at work: what sockets ask |
+//! | this file | the policy: rules in order, or a function of the host |
+//! | `rule`, `operation`, `request` | one rule, the operations that rules name, and the request that a policy decides |
+//! | `text` | the parser of the text form, with errors that point at the wrong word |
+//! | `names` | the addresses that a guest got by resolving names, for their time to live |
+//! | `guard` | the enforcement of one guest's policy, which sockets ask |
 //! | `audit` | denials, as events |
-//! | `quota` | how much a guest may hold |
+//! | `quota` | the limits of what a guest may hold |
 
 mod audit;
 mod guard;
@@ -38,23 +39,25 @@ pub use request::Request;
 pub use rule::{Action, Rule};
 pub use text::ParseError;
 
-/// What a guest may do: rules in order, of which the first that covers an operation decides. What no rule covers is denied.
+/// What a guest may do: a list of rules, of which the first that covers an operation decides. An operation that no rule
+/// covers is denied.
 ///
-/// A policy is written as text, with a rule on each line:
+/// A policy is written as text, with one rule on each line:
 ///
 /// ```text
-/// # What is behind a # is a remark.
-/// allow tcp connect *.example.org:443          # and the resolution of these names
+/// # Text after a # is a comment.
+/// allow tcp connect *.example.org:443          # implies the resolution of these names
 /// allow tcp connect 192.0.2.0/24:80,8000-8999 on eth0
 /// deny  tcp listen :22
-/// allow tcp listen any from 10.0.0.0/8         # and connections from there
-/// allow udp send [2001:db8::53]:53             # and what comes back
+/// allow tcp listen any from 10.0.0.0/8         # implies connections from there
+/// allow udp send [2001:db8::53]:53             # implies the answers
 /// allow icmp ping any
 /// allow control read
 /// ```
 ///
-/// A rule is an action (`allow` or `deny`), a protocol (`tcp`, `udp`, `icmp`, `dns`, `control` or `any`), operations of the
-/// protocol (several with commas between them; all, unless some are named), a target, `from` a peer, and `on` an interface.
+/// A rule consists of an action (`allow` or `deny`), a protocol (`tcp`, `udp`, `icmp`, `dns`, `control` or `any`),
+/// operations of the protocol (separated by commas; all of them if none is named), a target, `from` and the peers, and
+/// `on` and an interface.
 ///
 /// | Operation | Target |
 /// |---|---|
@@ -65,19 +68,22 @@ pub use text::ParseError;
 /// | `dns resolve` | the name |
 /// | `control read`, `control write` | the command, such as `set-mtu` |
 ///
-/// A target is an address, a network, a name, or `any`, with ports behind a colon or without: `10.0.0.1`, `10.0.0.0/8:80`,
-/// `[2001:db8::]/32` or `[2001:db8::/32]:443`, `example.org`, `*.example.org:443`, `:8000-8999`. `*.example.org` has all names
-/// below the domain, and not the domain itself. An IPv4-mapped IPv6 address is the IPv4 address.
+/// A target is an address, a network, a name, or `any`, optionally followed by a colon and ports: `10.0.0.1`,
+/// `10.0.0.0/8:80`, `[2001:db8::]/32` or `[2001:db8::/32]:443`, `example.org`, `*.example.org:443`, `:8000-8999`.
+/// `*.example.org` covers all names below the domain, but not the domain itself. An IPv4-mapped IPv6 address is treated
+/// as the IPv4 address.
 ///
-/// A name admits those addresses that the guest's own resolution of the name gave, for their time to live, and no others.
+/// A name covers the addresses that the guest itself got by resolving the name, for their time to live, and no others.
 ///
-/// Some operations follow from others, so that a rule is of use by itself. Who may connect or send to a name, or ping it, may
-/// resolve it. Who may listen accepts connections, from the peers behind `from`. Who may bind a UDP port receives on it, and
-/// who may send to a peer receives from it. A socket may have a port of chance if anything of its protocol is allowed. To deny what
-/// follows, put a rule with `deny` before: `deny tcp accept 10.0.0.66`.
+/// Some operations imply others, so that a single rule is useful by itself. A guest that may connect or send to a name,
+/// or ping it, may resolve the name. A guest that may listen may accept connections, from the peers that `from` names.
+/// A guest that may bind a UDP port may receive on it, and a guest that may send to a peer may receive from it. A
+/// socket may have an ephemeral port if anything of its protocol is allowed. To deny an implied operation, put a `deny`
+/// rule before: `deny tcp accept 10.0.0.66`.
 ///
-/// A socket that is bound to every address needs a rule that has every address: `any`, or `0.0.0.0/0` or `::/0`. If some of them or
-/// some peers are denied by an earlier rule, what comes there or from there is dropped as if it had not come.
+/// A socket that is bound to the unspecified address needs a rule that covers every address: `any`, or `0.0.0.0/0` or
+/// `::/0`. If an earlier rule denies some of these addresses or some peers, packets to these addresses or from these
+/// peers are dropped as if they had not arrived.
 #[derive(Clone)]
 pub struct Policy(Kind);
 
@@ -89,17 +95,17 @@ enum Kind {
 
 type Function = dyn Fn(&Request<'_>) -> Action + Send + Sync;
 
-/// What a [`Policy`] decides, and why.
+/// The decision of a [`Policy`], and the reason for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Decision<'a> {
-    /// What is decided.
+    /// Whether the operation is allowed or denied.
     pub action: Action,
-    /// The rule that decides; `None` where no rule covers the operation, or a function decides.
+    /// The rule that decided; `None` if no rule covers the operation, or if a function decided.
     pub rule: Option<&'a Rule>,
 }
 
 impl Policy {
-    /// Everything is allowed.
+    /// A policy that allows everything.
     #[must_use]
     pub fn allow_all() -> Self {
         Self(Kind::Rules([text::everything()].into()))
@@ -111,15 +117,15 @@ impl Policy {
         Self(Kind::Rules([].into()))
     }
 
-    /// A function of the host's decides. It is asked for every operation and every packet that arrives, perhaps with a lock
-    /// held: it must not wait, and must not use the network. An operation that [follows](Self) from another is asked for by
-    /// itself.
+    /// A policy by which a function of the host decides. The function is called for every operation and every received
+    /// packet, possibly while a lock is held: it must not block, and must not use the network. It is also called for an
+    /// operation that rules would [imply](Self) by another one.
     #[must_use]
     pub fn from_fn(decide: impl Fn(&Request<'_>) -> Action + Send + Sync + 'static) -> Self {
         Self(Kind::Function(Arc::new(decide)))
     }
 
-    /// The rules, in order; none where a function decides.
+    /// The rules, in order; empty if a function decides.
     #[must_use]
     pub fn rules(&self) -> &[Rule] {
         match &self.0 {
@@ -128,10 +134,10 @@ impl Policy {
         }
     }
 
-    /// The policy with further rules behind its own.
+    /// The policy followed by the rules of another policy.
     ///
     /// # Panics
-    /// Where a function decides in either of them, which has no rules.
+    /// If a function decides in either policy, because a function has no rules.
     #[must_use]
     pub fn then(&self, other: &Self) -> Self {
         let (Kind::Rules(first), Kind::Rules(then)) = (&self.0, &other.0) else {
@@ -140,11 +146,12 @@ impl Policy {
         Self(Kind::Rules(first.iter().chain(&**then).cloned().collect()))
     }
 
-    /// Decides an operation that is written as in a rule, such as `tcp connect example.org:443`, `tcp listen 10.0.0.1:80 from
-    /// 10.0.0.9` or `control write set-mtu on eth0`, and tells why. A name is taken as resolved.
+    /// Decides an operation that is written as in a rule, such as `tcp connect example.org:443`, `tcp listen
+    /// 10.0.0.1:80 from 10.0.0.9` or `control write set-mtu on eth0`, and returns the deciding rule. A name counts as
+    /// resolved by the guest.
     ///
     /// # Errors
-    /// [`ParseError`], also where the text is of several operations or addresses.
+    /// [`ParseError`], also if the text names several operations or addresses.
     pub fn explain(&self, operation: &str) -> Result<Decision<'_>, ParseError> {
         let asked = text::operation(operation)?;
         Ok(self.decide(&asked.request()))

@@ -1,5 +1,5 @@
-//! Policies at work: what a guest's sockets may do, on a link between two hosts under virtual time. What is denied leaves no
-//! packet on the link.
+//! Tests of policies with real sockets, on a link between two hosts in virtual time. A denied operation sends no
+//! packet.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex};
@@ -19,7 +19,7 @@ const PEER: &str = "10.0.0.2";
 const OTHER: &str = "10.0.0.3";
 const SECOND: Duration = Duration::from_secs(1);
 
-/// A guest's host and its peer, which has two addresses, on one link.
+/// The guest's host and its peer on one link. The peer has two addresses.
 struct World {
     simulation: Simulation,
     guest: Manager,
@@ -46,7 +46,7 @@ impl World {
         Self { simulation, guest, peer, denials: Arc::default() }
     }
 
-    /// The guest's network, with these rules.
+    /// A network of the guest that is restricted by these rules.
     fn network(&self, policy: &str) -> Network {
         let denials = self.denials.clone();
         let audit: Arc<dyn Audit> = Arc::new(move |denial| denials.lock().unwrap().push(denial));
@@ -58,9 +58,10 @@ impl World {
         self.guest.interface("eth0").unwrap().statistics().sent.packets
     }
 
-    /// Does something that is denied, and checks that nothing leaves.
+    /// Runs `act`, which must be denied as `operation`, and checks that no packet is sent.
     fn denied<T>(&self, operation: Operation, act: impl FnOnce() -> T) -> T {
-        // What was allowed before may still be on its way, and its neighbours are looked for (RFC 4861 section 7.3.3).
+        // Wait until earlier allowed traffic, including the neighbour probes that follow it (RFC 4861 section 7.3.3),
+        // is over.
         self.simulation.advance(60 * SECOND);
         let (before, known) = (self.sent(), self.denials.lock().unwrap().len());
         let outcome = act();
@@ -209,7 +210,8 @@ fn nothing_is_allowed_by_an_empty_policy_and_everything_by_none() {
     assert!(world.within(TcpStream::connect(&allowed, at("127.0.0.1", 80))).is_ok());
 }
 
-/// A server that answers every question about an address with one of its own.
+/// A DNS server that answers every A question with `address` and other questions without records. It adds the names to
+/// `asked`.
 async fn serve(network: Network, address: [u8; 4], ttl: u32, asked: Arc<Mutex<Vec<String>>>) {
     let socket = UdpSocket::bind(&network, at(PEER, 53)).unwrap();
     loop {
@@ -257,13 +259,13 @@ fn a_name_admits_what_it_resolved_to_for_as_long_as_that_counts() {
     assert_eq!(connect(at(PEER, 443)).unwrap_err(), ConnectError::AccessDenied, "another address");
     world.simulation.advance(30 * SECOND);
     drop(connect(at(OTHER, 443)).unwrap());
-    // Nobody asks a name server of the guest's own choice for addresses to connect to.
+    // Asking a DNS server of the guest's own choice counts as sending a datagram, which no rule allows.
     let chosen = world.denied(Operation::UdpSend, || world.within(resolver.ask(PEER.parse().ok(), "a.example.org", 1)));
     assert_eq!(chosen.unwrap_err(), ResolveError::AccessDenied);
     world.simulation.advance(600 * SECOND);
     let after = world.denied(Operation::TcpConnect, || connect(at(OTHER, 443)));
     assert_eq!(after.unwrap_err(), ConnectError::AccessDenied, "its time to live is over");
-    // Another guest of the same host has resolved nothing.
+    // Another guest of the same host has not resolved the name, so it may not connect.
     let other = world.network("allow tcp connect *.example.org:443");
     world.within(resolver.resolve("www.example.org", None)).unwrap();
     let foreign = world.denied(Operation::TcpConnect, || world.within(TcpStream::connect(&other, at(OTHER, 443))));

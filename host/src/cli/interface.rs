@@ -1,4 +1,4 @@
-//! `--interface NAME=KIND[,key=value]...`
+//! The parser of the option `--interface NAME=KIND[,key=value]...`.
 
 use core::net::IpAddr;
 
@@ -9,7 +9,7 @@ use crate::manager::LOOPBACK;
 use crate::socket::CongestionAlgorithm;
 use crate::socket::dns::{MOST_DOMAINS, is_search_domain};
 
-/// An interface as it was asked for.
+/// An interface as the option describes it.
 #[derive(Debug)]
 pub(super) struct InterfacePlan {
     pub(super) name: String,
@@ -19,25 +19,25 @@ pub(super) struct InterfacePlan {
     pub(super) dns_servers: Vec<IpAddr>,
     pub(super) search_domains: Vec<String>,
     pub(super) hardware_address: Option<MacAddress>,
-    /// Whether a DHCP server gives it its address.
+    /// Whether the interface gets its address by DHCP.
     pub(super) dhcp: bool,
-    /// Whether it configures itself for IPv6.
+    /// Whether the interface configures itself for IPv6 (SLAAC).
     pub(super) autoconfiguration: bool,
-    /// Temporary addresses (RFC 8981).
+    /// Whether the interface makes temporary addresses (RFC 8981).
     pub(super) temporary: bool,
     pub(super) link_local: bool,
-    /// The congestion control of connections that ask for none.
+    /// The congestion control of connections that select none themselves.
     pub(super) congestion: Option<CongestionAlgorithm>,
 }
 
-/// What kind of device an interface is on.
+/// The kind of device that an interface uses.
 #[derive(Debug, PartialEq)]
 pub(super) enum Kind {
-    /// A link to itself.
+    /// A loopback.
     Loopback,
-    /// A TAP interface of the kernel; it keeps its MTU where none is given.
+    /// A TAP interface of the kernel. It keeps its MTU if none is given.
     Tap { device: String, mtu: Option<usize> },
-    /// A port of a hub, with what this interface says about the hub.
+    /// A port of a hub, with the hub's options that this interface gives.
     Hub { hub: String, options: Vec<HubOption> },
 }
 
@@ -50,8 +50,8 @@ impl Kind {
         }
     }
 
-    /// Whether it is the same interface in the next run. A hub is new in each, and what is on it is better the same every
-    /// time, whatever was run before.
+    /// Whether the interface's state is remembered for the next run. A hub is new in each run, and its interfaces
+    /// should behave the same in every run, whatever was run before.
     pub(super) const fn is_remembered(&self) -> bool {
         match self {
             Self::Tap { .. } => true,
@@ -70,7 +70,7 @@ impl Kind {
 const KINDS: &str = "loopback, tap and hub";
 
 impl InterfacePlan {
-    /// The interface that is always there.
+    /// The loopback interface, which always exists.
     pub(super) fn loopback() -> Self {
         let addresses = [Cidr::new([127, 0, 0, 1].into(), 8), Cidr::new([0, 0, 0, 0, 0, 0, 0, 1u16].into(), 128)];
         Self {
@@ -89,12 +89,12 @@ impl InterfacePlan {
         }
     }
 
-    /// How messages call it.
+    /// The name of the interface's option in messages.
     pub(super) fn option(&self) -> String {
         format!("--interface {}={}", self.name, self.kind.name())
     }
 
-    /// Reads the value of the option. Problems name the option.
+    /// Parses the value of the option. Error messages name the option.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         let whole = |problem: &str| format!("--interface {text}: {problem}");
         let Some((name, rest)) = text.split_once('=').filter(|(name, _)| !name.is_empty()) else {
@@ -118,7 +118,7 @@ impl InterfacePlan {
     }
 }
 
-/// The key=value pairs of one interface, read.
+/// The parsed key=value pairs of one interface.
 #[derive(Default)]
 struct Settings {
     addresses: Vec<Cidr>,
@@ -162,7 +162,7 @@ impl Settings {
         Ok(settings)
     }
 
-    /// Takes one pair. Problems begin with the value.
+    /// Parses one pair. Error messages begin with the value.
     fn set(&mut self, kind: &Kind, key: &str, value: &str) -> Result<(), String> {
         match (key, kind) {
             ("addr", _) => {
@@ -216,7 +216,7 @@ impl Settings {
         Ok(())
     }
 
-    /// The interface, if nothing is missing and everything fits together.
+    /// The interface, if no pair is missing and the pairs are consistent.
     fn plan(self, name: &str, kind: &Kind) -> Result<InterfacePlan, String> {
         let kind = match kind {
             Kind::Loopback => Kind::Loopback,
@@ -266,10 +266,10 @@ impl Settings {
     }
 }
 
-/// The keys that may be without a value, which are for Ethernet links.
+/// The keys that need no value. They are for Ethernet links.
 const SWITCHES: [&str; 5] = ["dhcp", "autoconf", "autoconfiguration", "temporary", "link-local"];
 
-/// What a kind takes, for people.
+/// The keys that a kind accepts, as text for messages.
 fn taken(kind: &Kind) -> String {
     let mut taken: Vec<String> = keys(kind).iter().map(|key| format!("{key}=")).collect();
     if kind.is_ethernet() {
@@ -278,7 +278,7 @@ fn taken(kind: &Kind) -> String {
     taken.join(", ")
 }
 
-/// The keys with values that a kind takes.
+/// The keys with values that a kind accepts.
 fn keys(kind: &Kind) -> Vec<&'static str> {
     match kind {
         Kind::Loopback => vec!["addr", "congestion"],
@@ -313,8 +313,8 @@ fn once<T>(place: &mut Option<T>, text: &str, value: T) -> Result<(), String> {
     }
 }
 
-/// An address of the interface with its network. Without a prefix length nothing would be on the link, which is hardly
-/// ever meant.
+/// Parses an address of the interface with its prefix length. Without a prefix length no other host would be on the
+/// link, which is hardly ever intended.
 fn network_address(text: &str) -> Result<Cidr, String> {
     let Some((host, _)) = text.split_once('/') else {
         let length = if address(text)?.is_ipv4() { 24 } else { 64 };
@@ -332,7 +332,7 @@ fn address(text: &str) -> Result<IpAddr, String> {
     host_address(text).map_err(|problem| format!("{text}: {problem}"))
 }
 
-/// An address that one host can have.
+/// Parses an address that a single host can have.
 fn host_address(text: &str) -> Result<IpAddr, &'static str> {
     let address: IpAddr = text.parse().map_err(|_| "not an IPv4 or IPv6 address")?;
     if is_v4_mapped(address) {
@@ -344,13 +344,14 @@ fn host_address(text: &str) -> Result<IpAddr, &'static str> {
     Ok(address)
 }
 
-/// The default route through a gateway, which has to be on the link, as `ip route` demands.
+/// The default route through a gateway, which must be on the link, as `ip route` demands.
 fn default_route(addresses: &[Cidr], gateway: IpAddr) -> Result<Route, String> {
     let link_local = matches!(gateway, IpAddr::V6(v6) if v6.is_unicast_link_local());
     if addresses.iter().any(|own| own.address() == gateway) {
         return Err(format!("gateway={gateway}: that is the interface's own address"));
     }
-    // An address that is alone in its network says nothing about the link: the router is on it, as by `onlink` of ip(8).
+    // An address with a full-length prefix says nothing about the hosts on the link. The gateway is then taken to be on
+    // the link, as with `onlink` of ip(8).
     let alone = |own: &Cidr| {
         let whole = if gateway.is_ipv4() { 32 } else { 128 };
         own.address().is_ipv4() == gateway.is_ipv4() && own.prefix() == whole

@@ -1,4 +1,4 @@
-//! Interfaces, put up and taken down.
+//! Mounts the interfaces of a plan, waits for their configuration, and unmounts them.
 
 use std::fs::File;
 use std::future;
@@ -20,10 +20,10 @@ use crate::interface::{AutoconfigurationState, DhcpState, Interface, InterfaceCo
 use crate::manager::Manager;
 use crate::platform::Platform;
 
-/// How often, at the end, it is looked whether all connections have ended.
+/// The interval of the checks, at the end, whether all connections have ended.
 const LOOK: Duration = Duration::from_millis(5);
 
-/// The interfaces of a plan, mounted.
+/// The mounted interfaces of a plan.
 pub(super) struct Mounted {
     pub(super) manager: Manager,
     pub(super) hubs: Vec<(String, Hub)>,
@@ -31,30 +31,31 @@ pub(super) struct Mounted {
     world: World,
 }
 
-/// Which time it is, and what chance there is.
+/// The source of time and randomness.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum World {
-    /// The machine's. Hubs lose the same frames in each run nevertheless, unless they are told otherwise.
+    /// The time and randomness of the machine. Hubs still lose the same frames in each run, unless their options say
+    /// otherwise.
     Real,
-    /// A simulation's: all that happens by chance follows from its seed.
+    /// The time and randomness of a simulation: everything random follows from its seed.
     Simulated {
-        /// When its time began, since 1970.
+        /// The start of the simulated time, since 1970.
         began: Duration,
     },
 }
 
-/// What an interface has not.
+/// A configuration that an interface lacks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Missing {
     pub(super) interface: String,
-    /// In words.
+    /// The configuration in words, for messages.
     pub(super) configuration: &'static str,
-    /// It may come yet. Else nobody is there to give it.
+    /// Whether the configuration may still come. Otherwise the router solicitations had no answer.
     pub(super) is_awaited: bool,
 }
 
 impl Missing {
-    /// What is missing of an interface: what a DHCP server gives, and what a router does.
+    /// The configuration that an interface lacks: from a DHCP server, and from a router.
     fn of(interface: &Interface) -> Vec<Self> {
         let missing = |configuration, is_awaited| {
             let interface = interface.name().to_owned();
@@ -73,7 +74,7 @@ impl Missing {
     }
 }
 
-/// What went wrong first in writing a capture file, if anything did.
+/// The first error in writing a capture file, if there was one.
 type Failure = Arc<Mutex<Option<io::Error>>>;
 
 impl Mounted {
@@ -117,7 +118,7 @@ impl Mounted {
             ..InterfaceConfig::default()
         };
         let interface = self.manager.mount_interface(&plan.name, device, config).with_context(option)?;
-        // One by one, so that the message can say which.
+        // The addresses are added one by one, so that the message can name the wrong one.
         for address in &plan.addresses {
             interface.add_address(*address).map_err(|error| match error {
                 ConfigureError::NoFreeSlot => {
@@ -133,10 +134,10 @@ impl Mounted {
         Ok(())
     }
 
-    /// Waits until every interface has its configuration, or nobody is there to give it, or for as long as `patience`.
-    /// Returns what is missing then.
+    /// Waits until no interface waits for its configuration any more, but at most for `patience`. Returns what is
+    /// missing then.
     pub(super) async fn configured(&self, patience: Duration) -> Vec<Missing> {
-        // Made before the first look, so that no change falls between them.
+        // The watch begins before the first check, so that no change is missed in between.
         let mut watch = self.manager.watch();
         let missing = || self.manager.interfaces().iter().flat_map(Missing::of).collect::<Vec<_>>();
         let configured = async {
@@ -144,7 +145,7 @@ impl Mounted {
                 watch.next().await;
             }
         };
-        // What it has waited for, and whether for so long, is told by what is missing.
+        // Whether the time ran out is not needed: `missing` tells the caller what did not come.
         let _in_time = self.manager.platform().clock.within(patience, configured).await;
         missing()
     }
@@ -174,7 +175,7 @@ impl Mounted {
         Ok(Box::new(captured))
     }
 
-    /// Waits until everything that apps sent over their connections has been acknowledged, or for as long as `patience`.
+    /// Waits until all data that apps sent over their connections has been acknowledged, but at most for `patience`.
     pub(super) async fn settle(&self, patience: Duration) {
         let (interfaces, platform) = (self.manager.interfaces(), self.manager.platform());
         let open = || interfaces.iter().map(|interface| interface.statistics().tcp_flows).sum::<u64>();
@@ -188,7 +189,8 @@ impl Mounted {
         }
     }
 
-    /// Takes the interfaces down. Their devices are closed, and captures are whole; errors say where one is not.
+    /// Unmounts the interfaces. Their devices are closed then, and captures are complete; an error names a capture that
+    /// is not.
     pub(super) fn unmount(self) -> Result<()> {
         for interface in self.manager.interfaces() {
             let device = self.manager.unmount_interface(interface.name()).context("cannot unmount an interface")?;
@@ -214,7 +216,7 @@ fn tap(_device: &str, _mtu: Option<usize>) -> Result<Box<dyn Device>> {
     bail!("TAP interfaces exist on Linux only; use a hub to join apps with each other")
 }
 
-/// A capture file that keeps its first error, which the device can only log.
+/// A capture file that keeps its first error, because the device can only log it.
 struct CaptureFile {
     file: File,
     failure: Failure,
@@ -280,7 +282,7 @@ mod tests {
         });
     }
 
-    /// An advertisement of a prefix by the router fe80::66 (RFC 4861 section 4.2), in a frame to all nodes.
+    /// A router advertisement of a prefix by fe80::66 (RFC 4861 section 4.2), in a frame to all nodes.
     fn advertisement() -> Vec<u8> {
         use core::net::Ipv6Addr;
         use smoltcp::wire::Icmpv6Packet;

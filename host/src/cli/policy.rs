@@ -10,17 +10,17 @@ use parking_lot::Mutex;
 use super::app::AppPlan;
 use crate::policy::{Action, Denial, ParseError, Policy};
 
-/// The rules of the command line.
+/// The rules that the command line gives.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct PolicyPlan {
-    /// The texts of rules in their order, each for one app or for all. Denials come first, then what is allowed, then the
-    /// rules of the file.
+    /// The texts of rules in order. Each line applies to one app or to all. The rules of `--deny` come first, then
+    /// those of `--allow`, then those of the file.
     rules: Vec<Text>,
-    /// Only denials were given: everything else stays allowed.
+    /// Whether only `--deny` was given. Everything else is then allowed.
     allows_the_rest: bool,
 }
 
-/// The text of rules, and the place that it is from.
+/// The text of rules, and its origin: an option or a file.
 #[derive(Debug, PartialEq, Eq)]
 struct Text {
     origin: String,
@@ -28,8 +28,8 @@ struct Text {
 }
 
 impl PolicyPlan {
-    /// Parses the options; `None` if there are none, and apps may do everything on their interfaces. Error messages name
-    /// the option and the word.
+    /// Parses the options. `None` if there are none; apps may then do everything on their interfaces. Error messages
+    /// name the option and the wrong word.
     pub(super) fn new(
         allowed: &[String],
         denied: &[String],
@@ -51,7 +51,7 @@ impl PolicyPlan {
         }
         let plan = Self { rules, allows_the_rest: allowed.is_empty() && file.is_none() };
         plan.check_apps(apps)?;
-        // What is wrong is wrong for every app.
+        // Rules for all apps are parsed even if there is no app, so that errors are found now.
         plan.parse(None)?;
         for app in apps {
             plan.parse(Some(app))?;
@@ -64,7 +64,7 @@ impl PolicyPlan {
         self.parse(Some(app))
     }
 
-    /// The rules for an app, or without one those of all apps.
+    /// Parses the rules that apply to `app`, or without an app only the rules that apply to all apps.
     fn parse(&self, app: Option<&AppPlan>) -> Result<Policy, String> {
         let mut policy = Policy::deny_all();
         for Text { origin, text } in &self.rules {
@@ -91,7 +91,7 @@ impl PolicyPlan {
     }
 }
 
-/// A rule without its action, as `--allow` and `--deny` take it; `@app` stays in front.
+/// Puts the action before a rule of `--allow` or `--deny`, which is written without one. `@app` stays in front.
 fn with_action(action: &str, rule: &str) -> String {
     match app_of(rule) {
         (Some(name), rest) => format!("@{name} {action} {}", rest.trim_start()),
@@ -115,8 +115,8 @@ fn app_of(line: &str) -> (Option<&str>, &str) {
     }
 }
 
-/// A line as it is for an app: nothing if it is for another. What is cut off becomes spaces, so that messages point at the
-/// right column.
+/// The part of a line that applies to an app: nothing if the line is for another app. The `@app` is replaced by spaces,
+/// so that messages point at the right column.
 fn line_for(line: &str, app: Option<&AppPlan>) -> String {
     match app_of(line) {
         (None, line) => line.to_owned(),
@@ -128,13 +128,13 @@ fn line_for(line: &str, app: Option<&AppPlan>) -> String {
     }
 }
 
-/// Whether a name is an app's: that of its component, with its ending or without.
+/// Whether a name is that of the app, which is the file name of its component, with or without `.wasm`.
 fn is_named(app: &AppPlan, name: &str) -> bool {
     let own = app.name();
     own == name || own.strip_suffix(".wasm") == Some(name)
 }
 
-/// A file that takes denials as lines of JSON.
+/// The file of `--audit`, with one line of JSON for each denial.
 #[derive(Debug)]
 pub(super) struct AuditFile(Mutex<LineWriter<File>>);
 
@@ -144,7 +144,7 @@ impl AuditFile {
         Ok(Self(Mutex::new(LineWriter::new(file))))
     }
 
-    /// Writes a denial. Errors of the file are logged, because nobody waits for them.
+    /// Writes a denial. Errors of the file are logged, because no caller can handle them.
     pub(super) fn write(&self, denial: &Denial) {
         let mut line = json(denial);
         line.push('\n');
@@ -154,8 +154,8 @@ impl AuditFile {
     }
 }
 
-/// A denial as an object of JSON (RFC 8259). It is written here because a crate for JSON brings comparisons of its values with
-/// numbers, which make type inference ambiguous in every program that has this crate among its dependencies.
+/// A denial as a JSON object (RFC 8259). It is formatted by hand because a JSON crate implements comparisons of its
+/// values with numbers, which make type inference ambiguous in every program that depends on this crate.
 fn json(denial: &Denial) -> String {
     let text = |value: &str| quoted(value);
     let mut members = vec![
@@ -173,7 +173,7 @@ fn json(denial: &Denial) -> String {
     format!("{{{}}}", members.join(","))
 }
 
-/// A string of JSON (RFC 8259 section 7).
+/// A JSON string (RFC 8259 section 7).
 fn quoted(text: &str) -> String {
     let mut quoted = String::from("\"");
     for letter in text.chars() {
@@ -191,7 +191,7 @@ fn quoted(text: &str) -> String {
 /// allowed, and 1 if it is denied.
 ///
 /// # Errors
-/// A message that names the file or the operation, and the word.
+/// A message that names the file or the operation, and the wrong word.
 pub(super) fn check(file: &Path, operation: &str) -> Result<(String, u8), String> {
     let name = file.display();
     let text = fs::read_to_string(file).map_err(|error| format!("{name}: {error}"))?;

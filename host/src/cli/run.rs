@@ -1,4 +1,4 @@
-//! A plan carried out, from the first file read to the exit status.
+//! Runs a plan: reads the files, mounts the interfaces, runs the apps, and returns the exit status.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -30,15 +30,15 @@ use crate::wasm::command::State;
 /// The exit status for an app that trapped: 128 and SIGABRT's number.
 const TRAPPED: u8 = 134;
 
-/// How long connections may take to say goodbye after Ctrl-C.
+/// The time that connections have to close after Ctrl-C.
 const GOODBYE: Duration = Duration::from_secs(1);
 
-/// Apps that run, by their place in the plan.
+/// The running apps. Each returns its index in the plan and how it ended.
 type Apps = JoinSet<(usize, Ending)>;
 
-/// Does all that the plan says and returns the exit status.
+/// Runs the plan and returns the exit status.
 ///
-/// What can fail without side effects comes first, then what has them, then the apps.
+/// Steps that can fail without side effects come first, then steps with side effects, then the apps.
 pub(super) async fn run(plan: &Plan) -> Result<u8> {
     let mut signals = Signals::new().context("cannot wait for signals")?;
     let sources = component::read(plan.apps.iter().map(|app| app.component.as_path()))?;
@@ -56,7 +56,7 @@ pub(super) async fn run(plan: &Plan) -> Result<u8> {
             Either::Right((status, _)) => Ok((status, plan.linger.min(GOODBYE))),
         }
     };
-    // Whatever came of it, the rest is ended in order, unless a further signal says that there is no time for that.
+    // After success or failure, apps and interfaces are shut down in order, unless a further signal cuts this short.
     let mut status = outcome.as_ref().map_or(1, |(status, _)| *status);
     {
         let patience = outcome.as_ref().map_or(GOODBYE, |(_, patience)| *patience);
@@ -75,12 +75,12 @@ pub(super) async fn run(plan: &Plan) -> Result<u8> {
     Ok(status)
 }
 
-/// Where interfaces are remembered, if there are any that last.
+/// The store that remembers interfaces between runs, if any interface of the plan is remembered.
 fn memory(plan: &Plan) -> Option<Arc<dyn Memory>> {
     plan.interfaces.iter().any(|interface| interface.kind.is_remembered()).then(memory::of_the_user).flatten()
 }
 
-/// Compiles the components, starts the apps, and waits for them: the status is that of the one that fails first, else 0.
+/// Compiles the components, starts the apps, and waits for them. The status is that of the app that fails first, or 0.
 async fn work(
     plan: &Plan,
     sources: &Sources,
@@ -102,7 +102,7 @@ async fn work(
     wait(plan, mounted, apps.map(|ended| ended.context("an app ended by a mistake in xila-net"))).await
 }
 
-/// Waits for the apps, or for the end of the time that they have: the status is that of the one that fails first, else 0.
+/// Waits for the apps, or for the end of their time. The status is that of the app that fails first, or 0.
 pub(super) async fn wait(
     plan: &Plan,
     mounted: &Mounted,
@@ -134,12 +134,12 @@ pub(super) async fn wait(
     Ok(first_failure)
 }
 
-/// The file for denials, if one is to be written.
+/// Creates the file of `--audit`, if the plan has one.
 pub(super) fn audit(plan: &Plan) -> Result<Option<Arc<AuditFile>>> {
     plan.audit.as_deref().map(|path| AuditFile::create(path).map(Arc::new)).transpose()
 }
 
-/// What the store of an app holds.
+/// The data of an app's store.
 pub(super) fn state(
     plan: &Plan,
     app: &AppPlan,
@@ -164,13 +164,14 @@ pub(super) fn state(
     Ok(State::new(wasi, context.build()))
 }
 
-/// Ends the apps that still run, and gives connections time to end.
+/// Stops the apps that still run, and gives connections time to end.
 async fn end(apps: &mut Apps, mounted: &Mounted, patience: Duration) {
     apps.shutdown().await;
     mounted.settle(patience).await;
 }
 
-/// Gives interfaces with `dhcp` and `autoconf` time to be configured, and says what did not come when it is over.
+/// Waits for the configuration of interfaces with `dhcp` and `autoconf`, and reports what is missing when the time is
+/// over.
 pub(super) async fn configuration(plan: &Plan, mounted: &Mounted) -> Result<()> {
     let patience = plan.wait;
     if patience > Duration::ZERO {
@@ -182,7 +183,7 @@ pub(super) async fn configuration(plan: &Plan, mounted: &Mounted) -> Result<()> 
     Ok(())
 }
 
-/// The programs of the apps, in their order, each component compiled once.
+/// Compiles each component once, and returns the programs of the apps in their order.
 async fn compile(plan: &Plan, sources: &Sources, engines: &Arc<Engines>) -> Result<Vec<Program>> {
     let compiling = sources.iter().map(|(path, bytes)| {
         let (engines, bytes) = (engines.clone(), bytes.clone());
@@ -193,7 +194,7 @@ async fn compile(plan: &Plan, sources: &Sources, engines: &Arc<Engines>) -> Resu
     in_order(plan, &programs)
 }
 
-/// The program of each app.
+/// The program of each app, in the order of the apps.
 pub(super) fn in_order<P: AsRef<Path>>(plan: &Plan, programs: &[(P, Program)]) -> Result<Vec<Program>> {
     let program = |app: &AppPlan| {
         let found = programs.iter().find(|(path, _)| path.as_ref() == app.component);
@@ -202,7 +203,8 @@ pub(super) fn in_order<P: AsRef<Path>>(plan: &Plan, programs: &[(P, Program)]) -
     plan.apps.iter().map(program).collect()
 }
 
-/// What an app has apart from the network: arguments, environment, standard streams, folders.
+/// The WASI context of an app: everything apart from the network, that is arguments, environment, standard streams and
+/// folders.
 fn wasi(plan: &Plan, app: &AppPlan) -> Result<WasiCtx> {
     let mut wasi = wasi_apart_from_streams(plan, app)?;
     wasi.inherit_stdin().stdout(Output::Standard).stderr(Output::Error);
@@ -222,7 +224,8 @@ pub(super) fn wasi_apart_from_streams(plan: &Plan, app: &AppPlan) -> Result<Wasi
     Ok(wasi)
 }
 
-/// The inherited variables, with those of `--env` beyond them or in their place. Apps cannot have what is not UTF-8.
+/// The inherited environment variables, to which those of `--env` are added or which they replace. Variables that are
+/// not UTF-8 are left out, because apps cannot have them.
 fn environment(plan: &Plan) -> Vec<(String, String)> {
     let text = |text: OsString| text.into_string().ok();
     let inherited = std::env::vars_os().filter_map(|(key, value)| text(key).zip(text(value)));
@@ -234,13 +237,13 @@ fn environment(plan: &Plan) -> Vec<(String, String)> {
     variables
 }
 
-/// Says how an app failed, where it did, and returns the exit status that follows.
+/// Reports how an app failed, if it did, and returns the exit status.
 fn report(plan: &Plan, index: usize, ending: Ending) -> u8 {
     let name = plan.apps.get(index).map(AppPlan::name).unwrap_or_default();
     match ending {
         Ending::Status(0) => 0,
         Ending::Status(status) => {
-            // A single app has said itself what is wrong, and the status is there to be seen.
+            // A single app has reported the error itself, and its status is the status of the program.
             if plan.apps.len() > 1 {
                 say(&format!("xila-net: {name} failed with status {status}"));
             }

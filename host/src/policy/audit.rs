@@ -1,4 +1,4 @@
-//! Denials, as events.
+//! Denials as events: the data of a denial, and the trait of the host's receiver.
 
 use core::net::SocketAddr;
 
@@ -6,27 +6,27 @@ use super::operation::Operation;
 use super::request::Request;
 use crate::platform::Instant;
 
-/// Something that a policy has denied to a guest.
+/// One operation or packet that a policy has denied to a guest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Denial {
-    /// When, on the time line of the platform's clock.
+    /// The time of the denial, by the platform's clock.
     pub at: Instant,
-    /// The guest's label; empty where the host has given none.
+    /// The guest's label; empty if the host has given none.
     pub guest: String,
-    /// What was denied.
+    /// The operation that was denied.
     pub operation: Operation,
-    /// The interface by which it would have been done, where it is tied to one.
+    /// The interface that the operation would have used, if it is tied to one.
     pub interface: Option<String>,
     /// The guest's own address and port.
     pub local: Option<SocketAddr>,
     /// The peer's address and port.
     pub remote: Option<SocketAddr>,
-    /// The name that was to be resolved.
+    /// The name that the guest wanted to resolve.
     pub name: Option<String>,
-    /// The command that was to be executed.
+    /// The command that the guest wanted to execute.
     pub command: Option<String>,
-    /// The line of the rule that decided; `None` where no rule covers the operation, or a function decided.
+    /// The line of the rule that decided; `None` if no rule covers the operation, or if a function decided.
     pub line: Option<usize>,
 }
 
@@ -47,9 +47,10 @@ impl Denial {
     }
 }
 
-/// Where denials are told: one call for each, perhaps with a lock held. It must not wait, and must not use the network.
+/// The receiver of denials. It is called once for each denial, possibly while a lock is held: it must not block, and
+/// must not use the network.
 pub trait Audit: Send + Sync {
-    /// Takes note of a denial.
+    /// Receives one denial.
     fn denied(&self, denial: Denial);
 }
 

@@ -1,4 +1,4 @@
-//! The policy of one guest at work.
+//! The enforcement of one guest's policy: sockets, resolver and control ask the [`Guard`] before they act.
 
 use core::fmt;
 use core::net::{IpAddr, SocketAddr};
@@ -18,7 +18,8 @@ use super::{Decision, Policy};
 use crate::error::Denied;
 use crate::platform::Clock;
 
-/// What one guest may do. Every socket of the guest asks it, before anything else is done.
+/// The policy of one guest, with the names that the guest has resolved and the receiver of denials. Every socket of the
+/// guest checks an operation here before it does anything else.
 pub(crate) struct Guard {
     policy: Policy,
     label: String,
@@ -33,7 +34,7 @@ impl Guard {
         Self { policy, label, clock, audit, names: Mutex::default(), denials: AtomicU64::new(0) }
     }
 
-    /// Fails where the policy denies the request, and tells of that.
+    /// Checks a request. If the policy denies it, the denial is counted, logged and reported to the audit.
     pub(crate) fn check(&self, request: &Request<'_>) -> Result<(), Denied> {
         let names = match request.remote {
             Some(remote) => self.names.lock().of(remote.ip(), self.clock.now()),
@@ -56,24 +57,24 @@ impl Guard {
         }
     }
 
-    /// Whether the guest is to be told of a packet that has arrived on an interface.
+    /// Whether the policy allows the guest to receive a packet that has arrived on an interface.
     pub(crate) fn admits(&self, operation: Operation, interface: &str, local: SocketAddr, remote: SocketAddr) -> bool {
         let (interface, local, remote) = (Some(interface), Some(local), Some(remote));
         self.check(&Request { interface, local, remote, ..Request::new(operation) }).is_ok()
     }
 
-    /// Whether the guest may resolve a name.
+    /// Checks that the guest may resolve a name.
     pub(crate) fn check_name(&self, name: &Name) -> Result<(), Denied> {
         let name = canonical_name(name);
         self.check(&Request { name: Some(&name), ..Request::new(Operation::Resolve) })
     }
 
-    /// The guest's resolution of a name has given an address.
+    /// Records an address that the guest got by resolving a name.
     pub(crate) fn learn(&self, name: &Name, address: IpAddr, lifetime: Duration) {
         self.names.lock().learn(&canonical_name(name), address, lifetime, self.clock.now());
     }
 
-    /// How often something was denied.
+    /// The number of denials so far.
     pub(crate) fn denials(&self) -> u64 {
         self.denials.load(Ordering::Relaxed)
     }

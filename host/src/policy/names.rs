@@ -1,4 +1,4 @@
-//! The addresses that names have given a guest.
+//! The addresses that a guest got by resolving names, which rules with names are compared with.
 
 use core::net::IpAddr;
 use core::time::Duration;
@@ -9,13 +9,14 @@ use hickory_proto::rr::Name;
 
 use crate::platform::Instant;
 
-/// How many pairs of a name and an address are kept for a guest. A further one takes the place of that which ends first.
+/// The largest number of pairs of name and address that are kept for a guest. Beyond it, the pair that expires first is
+/// removed.
 const MOST: usize = 4096;
-/// For how long an address counts at least: what may not be kept at all has to be connected to, nevertheless.
+/// The shortest lifetime of an address. A guest must be able to connect even to an address with a time to live of zero.
 const LEAST: Duration = Duration::from_secs(1);
 
-/// A name as rules compare it: in its ASCII form (RFC 5891), small letters, and without the root's dot. `None` where the text
-/// is no name, or the root's.
+/// The canonical form of a name, in which rules compare it: ASCII (RFC 5891), lower case, without the final dot. `None`
+/// if the text is not a name, or is the root.
 pub(super) fn host_name(text: &str) -> Option<String> {
     if text.is_empty() || text.contains('\\') {
         return None;
@@ -23,31 +24,31 @@ pub(super) fn host_name(text: &str) -> Option<String> {
     Name::from_str_relaxed(text).ok().map(|name| canonical_name(&name)).filter(|name| !name.is_empty())
 }
 
-/// As [`host_name`], of a name that was read already.
+/// Like [`host_name`], for a name that is parsed already.
 pub(super) fn canonical_name(name: &Name) -> String {
     let mut text = name.to_ascii().to_ascii_lowercase();
     text.truncate(text.trim_end_matches('.').len());
     text
 }
 
-/// The addresses that the guest's own resolution of names gave, for their time to live.
+/// The addresses that the guest itself got by resolving names, kept for their time to live.
 #[derive(Debug, Default)]
 pub(super) struct Names {
-    /// By address: the names, and until when each counts.
+    /// The names of each address, with the time when each expires.
     known: HashMap<IpAddr, Vec<(String, Instant)>>,
-    /// The same by when they end.
+    /// The same pairs in the order in which they expire.
     ends: BTreeSet<(Instant, IpAddr, String)>,
 }
 
 impl Names {
-    /// A name has given an address, to be believed for so long.
+    /// Records that `name` was resolved to `address`, for `lifetime` but at least [`LEAST`].
     pub(super) fn learn(&mut self, name: &str, address: IpAddr, lifetime: Duration, now: Instant) {
         self.expire(now);
         let address = address.to_canonical();
         let end = now + lifetime.max(LEAST);
         let names = self.known.entry(address).or_default();
         match names.iter_mut().find(|(known, _)| known == name) {
-            // An earlier answer that holds for longer was no lie.
+            // An earlier answer that expires later stays valid.
             Some((_, until)) if *until >= end => return,
             Some((_, until)) => {
                 self.ends.remove(&(*until, address, name.to_owned()));
@@ -61,7 +62,7 @@ impl Names {
         }
     }
 
-    /// The names of an address, those that still count.
+    /// The names of an address that have not expired.
     pub(super) fn of(&mut self, address: IpAddr, now: Instant) -> Vec<String> {
         self.expire(now);
         let names = self.known.get(&address.to_canonical());

@@ -1,10 +1,10 @@
-//! The operations that rules are about.
+//! The operations that rules allow or deny, and their words in the text form.
 
 use core::fmt;
 
 use super::request::Endpoint;
 
-/// A protocol that rules are about, as their text names it.
+/// The protocol of an operation, as the text of a rule names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Protocol {
     /// TCP.
@@ -13,7 +13,7 @@ pub enum Protocol {
     Udp,
     /// ICMP and ICMPv6.
     Icmp,
-    /// The resolution of names.
+    /// Name resolution.
     Dns,
     /// The control of interfaces.
     Control,
@@ -38,33 +38,33 @@ impl Protocol {
     }
 }
 
-/// What a guest asks to do, or what has arrived for it.
+/// An operation that a guest asks for, or the arrival of a packet for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Operation {
-    /// `tcp connect`: begins a connection to the remote address.
+    /// `tcp connect`: opens a connection to the remote address.
     TcpConnect,
-    /// `tcp bind`: binds a socket to the local address, to connect from it.
+    /// `tcp bind`: binds a socket to the local address, in order to connect from it.
     TcpBind,
-    /// `tcp listen`: takes connections at the local address.
+    /// `tcp listen`: listens for connections at the local address.
     TcpListen,
-    /// `tcp accept`: a connection comes from the remote address to the local one.
+    /// `tcp accept`: a connection arrives from the remote address at the local one.
     TcpAccept,
     /// `udp bind`: binds a socket to the local address.
     UdpBind,
     /// `udp send`: sends a datagram to one host.
     UdpSend,
-    /// `udp receive`: a datagram comes from the remote address to the local one.
+    /// `udp receive`: a datagram arrives from the remote address at the local one.
     UdpReceive,
-    /// `udp multicast`: sends to a multicast group, or becomes a member of one.
+    /// `udp multicast`: sends to a multicast group, or joins one.
     UdpMulticast,
-    /// `udp broadcast`: sends to all hosts of a network.
+    /// `udp broadcast`: sends to a broadcast address, that is to all hosts of a network.
     UdpBroadcast,
     /// `icmp ping`: sends an echo request.
     Ping,
-    /// `dns resolve`: asks for a name.
+    /// `dns resolve`: resolves a name.
     Resolve,
-    /// `control read`: looks at an interface.
+    /// `control read`: reads the state of an interface.
     ControlRead,
     /// `control write`: changes an interface.
     ControlWrite,
@@ -100,7 +100,7 @@ impl Operation {
         }
     }
 
-    /// The word for the operation in the text of a rule, behind its protocol's.
+    /// The word for the operation in the text of a rule, which follows the word for its protocol.
     pub(super) const fn word(self) -> &'static str {
         match self {
             Self::TcpConnect => "connect",
@@ -118,7 +118,7 @@ impl Operation {
         }
     }
 
-    /// The end of the connection or datagram that a rule's target is compared with; `None` where there is none.
+    /// The endpoint, local or remote, that a rule's target is compared with; `None` if the operation has none.
     pub(super) const fn endpoint(self) -> Option<Endpoint> {
         match self {
             Self::TcpConnect
@@ -170,7 +170,7 @@ impl FromIterator<Operation> for Operations {
 }
 
 impl fmt::Display for Operations {
-    /// As in the text of a rule: a set is of one protocol, or of all.
+    /// Writes the set as in the text of a rule. A set has operations of one protocol, or all operations.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         if *self == Self::all() {
             return formatter.write_str("any");

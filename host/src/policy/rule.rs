@@ -1,4 +1,4 @@
-//! One rule: what it allows or denies.
+//! One rule of a policy: whether it covers a request, and its text form.
 
 use core::fmt;
 use core::net::{IpAddr, SocketAddr};
@@ -7,12 +7,12 @@ use core::ops::RangeInclusive;
 use super::operation::{Operation, Operations};
 use super::request::{Endpoint, Request};
 
-/// What a rule decides.
+/// The decision of a rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Action {
-    /// The operation may be done.
+    /// The operation is allowed.
     Allow,
-    /// The operation fails with `access-denied`, or what has arrived is dropped.
+    /// The operation fails with `access-denied`, or the received packet is dropped.
     Deny,
 }
 
@@ -34,14 +34,14 @@ pub struct Rule {
     pub(super) target: Target,
     /// The peers that a rule about a bound socket admits; `None` for all of them.
     pub(super) from: Option<Target>,
-    /// The only interface that the rule is about.
+    /// The only interface to which the rule applies; `None` for all of them.
     pub(super) interface: Option<String>,
-    /// The line that the rule was on, counted from 1.
+    /// The rule's line in the policy's text, counted from 1.
     pub(super) line: usize,
 }
 
 impl Rule {
-    /// What the rule decides.
+    /// The decision of the rule for the operations that it covers.
     #[must_use]
     pub const fn action(&self) -> Action {
         self.action
@@ -53,15 +53,15 @@ impl Rule {
         self.line
     }
 
-    /// Whether the rule decides a request.
+    /// Whether the rule applies to a request, directly or because it implies the operation.
     pub(super) fn covers(&self, request: &Request<'_>) -> bool {
         self.operations.contains(request.operation) && self.covers_directly(request) || self.covers_by_another(request)
     }
 
-    /// The rule is about this very operation.
+    /// Whether the target, the peers and the interface of the rule match the request. The rule must name the operation.
     fn covers_directly(&self, request: &Request<'_>) -> bool {
         if request.operation == Operation::Resolve {
-            // The way that the question takes is the host's affair.
+            // `from` and `on` are not compared: the host decides how DNS queries travel.
             return self.target.covers_name(request.name);
         }
         let is_covered = match request.operation.endpoint() {
@@ -72,8 +72,10 @@ impl Rule {
         is_covered && self.is_from(request) && self.is_on(request)
     }
 
-    /// The rule allows another operation that would be of no use without this one: a listening socket accepts connections, a
-    /// bound one receives, who sends is answered, and who connects to a name has to resolve it.
+    /// Whether the rule implies the operation. An allowed operation implies those without which it would be useless: a
+    /// listening socket accepts connections, a bound socket receives, a sender receives answers, and a guest resolves
+    /// the name to which it connects. A denied bind or listen implies what
+    /// [`covers_what_a_wildcard_hears`](Self::covers_what_a_wildcard_hears) says.
     fn covers_by_another(&self, request: &Request<'_>) -> bool {
         let has = |operation| self.operations.contains(operation);
         if self.action == Action::Deny {
@@ -99,8 +101,8 @@ impl Rule {
         }
     }
 
-    /// The rule denies that a socket is bound to some addresses, or on an interface: one that is bound to all of them must not
-    /// hear what arrives there.
+    /// Whether the rule denies binding or listening at some addresses or on an interface, and the packet arrived there.
+    /// A socket that is bound to the unspecified address must not receive such packets.
     fn covers_what_a_wildcard_hears(&self, request: &Request<'_>) -> bool {
         let binding = match request.operation {
             Operation::TcpAccept => Operation::TcpListen,
@@ -112,14 +114,14 @@ impl Rule {
         is_partial && self.operations.contains(binding) && is_bound_there
     }
 
-    /// Whether the rule allows something that a socket of this kind is needed for, so that one with a port of chance may be
-    /// made.
+    /// Whether the rule allows any operation of the request's protocol. A socket with an ephemeral port may then be
+    /// created, because the operation needs one.
     pub(super) fn needs_socket(&self, request: &Request<'_>) -> bool {
         let kind = request.operation.protocol();
         self.action == Action::Allow && self.operations.iter().any(|operation| operation.protocol() == kind)
     }
 
-    /// Whether the rule forbids all that a socket of this kind is needed for.
+    /// Whether the rule denies all operations of the request's protocol, for all targets, peers and interfaces.
     pub(super) fn forbids_socket(&self, request: &Request<'_>) -> bool {
         let kind = request.operation.protocol();
         let all = Operation::ALL.into_iter().filter(|operation| operation.protocol() == kind);
@@ -130,12 +132,12 @@ impl Rule {
             && all.into_iter().all(|operation| self.operations.contains(operation))
     }
 
-    /// Whether the target has the remote end. Where that is not known, it has to have all.
+    /// Whether the target covers the remote endpoint. If that is not known, the target must be `any`.
     fn is_to(&self, request: &Request<'_>) -> bool {
         request.remote.map_or(self.target.is_any(), |remote| self.target.covers(remote, request.names))
     }
 
-    /// Whether the target has the local end.
+    /// Whether the target covers the local endpoint. If that is not known, the target must be `any`.
     fn is_at(&self, request: &Request<'_>) -> bool {
         request.local.map_or(self.target.is_any(), |local| self.target.covers(local, &[]))
     }
@@ -165,31 +167,31 @@ impl fmt::Display for Rule {
     }
 }
 
-/// What a rule is about: addresses, names or commands, and ports.
+/// The target of a rule: hosts (addresses or names) and ports, or commands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Target {
     pub(super) host: Host,
-    /// Ranges of ports, none of which is empty; without any, all ports.
+    /// Ranges of ports, none of which is empty. No range stands for all ports.
     pub(super) ports: Vec<RangeInclusive<u16>>,
 }
 
-/// Which hosts a target has.
+/// The hosts or commands that a target covers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Host {
     Any,
-    /// The addresses with these first bits.
+    /// The addresses that have this prefix.
     Network {
         address: IpAddr,
         prefix: u8,
     },
-    /// The host of this name, in small letters and without a final dot.
+    /// The host with this name, in lower case and without a final dot; or the command with this name.
     Name(String),
-    /// The hosts below this domain, written in the same way; not the domain itself.
+    /// The hosts below this domain, written in the same way, but not the domain itself.
     Below(String),
 }
 
 impl Target {
-    /// Everything.
+    /// All hosts and ports, or all commands.
     pub(super) const ANY: Self = Self { host: Host::Any, ports: Vec::new() };
 
     pub(super) fn is_any(&self) -> bool {
@@ -200,7 +202,7 @@ impl Target {
         matches!(self.host, Host::Name(_) | Host::Below(_))
     }
 
-    /// Whether an address and port are covered. The address is known by these names.
+    /// Whether the target covers an address and port. `names` are the names that the guest has resolved to the address.
     fn covers(&self, at: SocketAddr, names: &[String]) -> bool {
         self.covers_port(at.port())
             && match &self.host {
@@ -264,7 +266,7 @@ impl fmt::Display for Target {
     }
 }
 
-/// Whether two addresses of one family have their first bits in common.
+/// Whether two addresses are of one family and share the first `prefix` bits.
 fn shares_prefix(one: IpAddr, other: IpAddr, prefix: u8) -> bool {
     match (one, other) {
         (IpAddr::V4(one), IpAddr::V4(other)) => {

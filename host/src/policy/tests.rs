@@ -1,4 +1,4 @@
-//! What policies decide.
+//! Tests of the decisions of policies, and of the text form of rules.
 
 use core::net::SocketAddr;
 
@@ -17,12 +17,12 @@ fn to(operation: Operation, remote: &str) -> Request<'static> {
     Request { remote: Some(socket(remote)), ..Request::new(operation) }
 }
 
-/// A request about an address of the guest's own.
+/// A request about the guest's own address.
 fn at(operation: Operation, local: &str) -> Request<'static> {
     Request { local: Some(socket(local)), ..Request::new(operation) }
 }
 
-/// A request about what has come from a peer.
+/// A request about a packet that has arrived from a peer.
 fn from(operation: Operation, remote: &str, local: &str) -> Request<'static> {
     Request { local: Some(socket(local)), ..to(operation, remote) }
 }

@@ -1,4 +1,4 @@
-//! The text form of rules: read, with errors that point at the word.
+//! The parser of the text form of rules. Its errors point at the wrong word.
 
 use core::fmt;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -9,14 +9,14 @@ use super::operation::{Operation, Operations, Protocol};
 use super::request::{Endpoint, Request};
 use super::rule::{Action, Host, Rule, Target};
 
-/// A text that is no policy: where, and why.
+/// The error for a text that is not a valid policy: the place, and the reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ParseError {
     /// The line, counted from 1.
     pub line: usize,
-    /// The first character of the word, counted from 1.
+    /// The column of the wrong word's first character, counted from 1.
     pub column: usize,
-    /// How many characters the word has; 0 where a word is missing.
+    /// The number of characters of the word; 0 if a word is missing.
     pub length: usize,
     /// What is wrong with the word.
     pub problem: String,
@@ -25,10 +25,10 @@ pub struct ParseError {
 }
 
 impl fmt::Display for ParseError {
-    /// `3:11: …`, the line, and marks below the word.
+    /// Writes `3:11: …`, the line, and `^` marks below the word.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { line, column, length, problem, text } = self;
-        // Tabs are kept, so that the marks are below the word however wide a tab is.
+        // Tabs are kept, so that the marks are below the word whatever the width of a tab is.
         let indent: String =
             text.chars().take(column - 1).map(|letter| if letter == '\t' { '\t' } else { ' ' }).collect();
         let marks = "^".repeat((*length).max(1));
@@ -50,7 +50,7 @@ pub(super) fn everything() -> Rule {
     }
 }
 
-/// Reads rules, one on each line.
+/// Parses rules, one on each line.
 pub(super) fn parse(text: &str) -> Result<Vec<Rule>, ParseError> {
     let mut rules = Vec::new();
     for (index, line) in text.lines().enumerate() {
@@ -62,9 +62,9 @@ pub(super) fn parse(text: &str) -> Result<Vec<Rule>, ParseError> {
     Ok(rules)
 }
 
-/// The words of a line.
+/// The words of one line, and the position of the parser in it.
 struct Words<'a> {
-    /// The line, with its remark.
+    /// The line, including its comment.
     text: &'a str,
     line: usize,
     words: Vec<Word<'a>>,
@@ -73,7 +73,7 @@ struct Words<'a> {
 
 #[derive(Clone, Copy)]
 struct Word<'a> {
-    /// Where the word begins, in bytes.
+    /// The byte offset of the word in the line.
     start: usize,
     text: &'a str,
 }
@@ -81,7 +81,7 @@ struct Word<'a> {
 impl<'a> Words<'a> {
     fn new(text: &'a str, line: usize) -> Self {
         let content = text.split('#').next().unwrap_or_default();
-        // A word lies within the line, so the distance of their beginnings is where it begins.
+        // A word is a slice of the line, so the difference of their addresses is the offset of the word.
         let start = |word: &str| word.as_ptr().addr() - text.as_ptr().addr();
         let words = content.split_whitespace().map(|word| Word { start: start(word), text: word }).collect();
         Self { text, line, words, next: 0 }
@@ -97,12 +97,12 @@ impl<'a> Words<'a> {
         Some(word)
     }
 
-    /// The next word, which has to be there.
+    /// Takes the next word; an error that says that `what` is missing if there is none.
     fn expect(&mut self, what: &str) -> Result<Word<'a>, ParseError> {
         self.take().ok_or_else(|| self.missing(what))
     }
 
-    /// The word, if it is the next one.
+    /// Takes the next word if it is the expected one, and returns whether it was.
     fn take_word(&mut self, expected: &str) -> bool {
         let is_next = self.peek().is_some_and(|word| word.text == expected);
         self.next += usize::from(is_next);
@@ -138,7 +138,7 @@ fn rule(words: &mut Words<'_>) -> Result<Rule, ParseError> {
     Ok(Rule { action, operations, target, from, interface, line: words.line })
 }
 
-/// What a rule is about, but for the interface.
+/// The part of a rule between the action and the interface.
 struct Subject {
     operations: Operations,
     target: Target,
@@ -182,7 +182,7 @@ fn subject(words: &mut Words<'_>) -> Result<Subject, ParseError> {
     Ok(Subject { operations, target, from })
 }
 
-/// One operation, as a text asks for it.
+/// One operation that a text describes, as the data of a [`Request`].
 pub(super) struct Asked {
     operation: Operation,
     interface: Option<String>,
@@ -208,15 +208,16 @@ impl Asked {
     }
 }
 
-/// The address that stands for one that only a name is known of: no host has it (RFC 7600).
+/// The address used in a request if the text gives only a name or `any`. It is the IPv4 dummy address, which no host
+/// has (RFC 7600).
 const SOME_HOST: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 0, 8));
 
-/// Reads an operation, which is written as a rule without its action.
+/// Parses an operation, which is written as a rule without its action.
 pub(super) fn operation(text: &str) -> Result<Asked, ParseError> {
     let mut words = Words::new(text, 1);
     let Subject { operations, target, from } = subject(&mut words)?;
     let interface = interface(&mut words)?;
-    // The last word of what is asked about.
+    // The last word of the text, which errors point at.
     let word = words.words.last().copied().unwrap_or(Word { start: 0, text });
     let mut named = operations.iter();
     let (Some(operation), None) = (named.next(), named.next()) else {
@@ -278,7 +279,7 @@ fn interface(words: &mut Words<'_>) -> Result<Option<String>, ParseError> {
     }
 }
 
-/// The operations that are named behind a protocol, or all of the protocol.
+/// Parses the operations after a protocol. If none is named, these are all operations of the protocol.
 fn operations(words: &mut Words<'_>, protocol: Protocol) -> Result<Operations, ParseError> {
     let all = || protocol.operations().collect();
     let Some(word) = words.peek() else { return Ok(all()) };
@@ -326,10 +327,10 @@ fn command(text: &str) -> Result<Target, String> {
     }
 }
 
-/// Reads hosts with or without ports.
+/// Parses a target that is not a command: hosts with or without ports.
 fn end(text: &str) -> Result<Target, String> {
     if let Some((inside, behind)) = text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
-        // The length of the prefix is inside of the brackets, or right behind them.
+        // The prefix length is inside the brackets, or directly after them.
         let (length, ports) = match behind.split_once(':') {
             Some((length, list)) => (length, ports(list)?),
             None => (behind, Vec::new()),
@@ -358,7 +359,7 @@ fn end(text: &str) -> Result<Target, String> {
     Ok(Target { host, ports })
 }
 
-/// The network that a text is; `None` where it is no address at all.
+/// Parses a network; `None` if the text is not an address at all.
 fn network_of(text: &str) -> Result<Option<Host>, String> {
     let (address, length) = match text.split_once('/') {
         Some((address, length)) => (address, Some(length)),
@@ -375,7 +376,7 @@ fn network_of(text: &str) -> Result<Option<Host>, String> {
             _ => return Err(format!("{length:?} is no length of a prefix: 0 to {most}")),
         },
     };
-    // What is compared with the address is the IPv4 address of a mapped one.
+    // Requests compare an IPv4-mapped address as its IPv4 address, so the rule holds the IPv4 address too.
     Ok(Some(match address.to_canonical() {
         address @ IpAddr::V4(_) if most == 128 => Host::Network { address, prefix: prefix.saturating_sub(96) },
         address => Host::Network { address, prefix },
@@ -390,7 +391,7 @@ fn name(text: &str) -> Result<Host, String> {
     if domain.contains('*') {
         return Err(format!("{text:?}: a * stands in front of a domain only, as in *.example.org"));
     }
-    // What is nothing but numbers and dots was meant to be an address.
+    // A text of only digits and dots was meant to be an address.
     if domain.chars().all(|letter| letter.is_ascii_digit() || letter == '.') {
         return Err(no_host(text));
     }

@@ -85,7 +85,7 @@ pub struct Network {
     topology: Arc<Topology>,
     names: Scope,
     owner: Owner,
-    /// What the guest may do whose network it is; the host may do everything.
+    /// The policy of the guest that uses this network. `None` allows everything, as for the host.
     guard: Option<Arc<Guard>>,
 }
 
@@ -113,8 +113,8 @@ impl Network {
         Self { owner: Owner::HOST, guard: None, ..self.clone() }
     }
 
-    /// As [`for_guest`](Self::for_guest), where nothing is done that a policy denies. Denials name the guest by its label, and are
-    /// told to `audit`.
+    /// Like [`for_guest`](Self::for_guest), but for a guest that may do only what `policy` allows. Denials name the
+    /// guest by `label`, and are reported to `audit`.
     #[must_use]
     pub fn restricted(&self, policy: Policy, label: &str, audit: Option<Arc<dyn Audit>>) -> Self {
         let clock = self.platform().clock.clone();
@@ -122,23 +122,23 @@ impl Network {
         Self { guard: Some(Arc::new(guard)), ..self.for_guest() }
     }
 
-    /// How often the policy has denied something.
+    /// The number of denials by the policy so far.
     #[must_use]
     pub fn denials(&self) -> u64 {
         self.guard.as_ref().map_or(0, |guard| guard.denials())
     }
 
-    /// The policy of the guest whose network it is.
+    /// The policy of the guest that uses this network, if it has one.
     pub(crate) const fn guard(&self) -> Option<&Arc<Guard>> {
         self.guard.as_ref()
     }
 
-    /// Fails where the policy denies what is to be done.
+    /// Checks an operation; fails if the policy denies it.
     pub(crate) fn check(&self, request: &Request<'_>) -> Result<(), Denied> {
         self.guard.as_ref().map_or(Ok(()), |guard| guard.check(request))
     }
 
-    /// Fails where the policy denies what is to be done at a local address.
+    /// Checks an operation at a local address, on the interface that has the address; fails if the policy denies it.
     pub(crate) fn check_at(&self, operation: Operation, local: SocketAddr) -> Result<(), Denied> {
         let Some(guard) = &self.guard else { return Ok(()) };
         let stacks = self.stacks();
@@ -153,7 +153,8 @@ impl Network {
         guard.check(&Request { interface, local: Some(local), ..Request::new(operation) })
     }
 
-    /// Fails where the policy denies that something is sent to a peer: by the interface of the route, where there is one.
+    /// Checks an operation that sends to a peer, on the interface of the route if there is one; fails if the policy
+    /// denies it.
     pub(crate) fn check_to(
         &self,
         operation: Operation,

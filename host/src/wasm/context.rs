@@ -97,7 +97,7 @@ impl NetworkCtx {
         if rights.read || rights.write { Ok(rights) } else { Err(Error::AccessDenied) }
     }
 
-    /// Fails where the guest's policy denies a command for an interface.
+    /// Checks a command for an interface; fails if the guest's policy denies it.
     pub(crate) fn check_command(&self, interface: &str, command: CommandId) -> Result<()> {
         let network = self.all()?;
         if network.guard().is_none() {
@@ -115,12 +115,12 @@ impl NetworkCtx {
         })?)
     }
 
-    /// Fails where the guest's policy denies to look at an interface's changes.
+    /// Checks that the guest may watch the changes of interfaces; fails if the guest's policy denies it.
     pub(crate) fn check_watch(&self) -> Result<()> {
         Ok(self.all()?.check(&Request { command: Some("watch"), ..Request::new(Operation::ControlRead) })?)
     }
 
-    /// How often the guest's policy has denied something.
+    /// The number of denials by the guest's policy so far.
     pub fn denials(&self) -> u64 {
         self.network.as_ref().map_or(0, Network::denials)
     }
@@ -232,24 +232,24 @@ impl NetworkCtxBuilder {
         self
     }
 
-    /// What the guest may do on its [network](Self::network): what the policy allows, and nothing else. Without this call
-    /// it may use those interfaces without restriction. The last call counts.
+    /// Restricts what the guest may do on its [network](Self::network) to what `policy` allows. Without this call the
+    /// guest may use those interfaces without restriction. A later call replaces it.
     ///
-    /// The policy restricts [`control`](Self::control) too, and gives none by itself.
+    /// The policy restricts [`control`](Self::control) too, but does not grant it.
     #[must_use]
     pub fn policy(mut self, policy: Policy) -> Self {
         self.policy = Some(policy);
         self
     }
 
-    /// What the guest is called in logs and in [denials](crate::policy::Denial).
+    /// Sets the name of the guest in logs and in [denials](crate::policy::Denial).
     #[must_use]
     pub fn label(mut self, label: impl Into<String>) -> Self {
         self.label = label.into();
         self
     }
 
-    /// Where it is told what the [policy](Self::policy) has denied. The last call counts.
+    /// Sets the receiver of the [policy](Self::policy)'s denials. A later call replaces it.
     #[must_use]
     pub fn audit(mut self, audit: impl Audit + 'static) -> Self {
         self.audit = Some(Arc::new(audit));

@@ -1,5 +1,5 @@
-//! A guest that writes what it wants to the device files of interfaces. Which commands, which payloads and what happens
-//! meanwhile is said by a string of bytes.
+//! A hostile guest that writes to the device files of interfaces. A string of bytes determines the commands, their
+//! payloads and what happens meanwhile.
 
 use core::net::IpAddr;
 use core::time::Duration;
@@ -20,12 +20,13 @@ use xila_network_host::{Error, Interface, InterfaceConfig, Manager};
 use super::bytes::Bytes;
 use super::{record, text};
 
-/// What there is at most of each.
+/// The largest numbers of addresses, routes and DNS servers.
 const MOST_ADDRESSES: usize = 64;
 const MOST_ROUTES: usize = 256;
 const MOST_SERVERS: usize = 8;
 
-/// A command, what is known of its payloads, what goes in and what comes out, and how bytes are read as either.
+/// A command, the function that checks its input and output payloads, and the function that decodes bytes as either of
+/// them.
 type Checked = (CommandId, fn(&[u8], &[u8]), fn(&[u8]));
 
 macro_rules! checks {
@@ -34,7 +35,7 @@ macro_rules! checks {
     };
 }
 
-/// Every command there is.
+/// All commands.
 const CHECKS: &[Checked] = checks! {
     standard {
         GetKind GetState SetState GetLink GetHardwareAddress SetHardwareAddress GetMtu SetMtu GetMaximumBurst
@@ -47,7 +48,7 @@ const CHECKS: &[Checked] = checks! {
     loopback { GetQueueLength }
 };
 
-/// Both payloads are whole, and what came out is written in one way only.
+/// Checks that both payloads are complete, and that the output has only one encoding.
 fn check<C: Command>(input: &[u8], output: &[u8]) {
     let is_whole = decode::<C::Input>(input).is_ok() && (size_of::<C::Input>() > 0 || input.is_empty());
     assert!(is_whole, "{} took what is no payload of it: {input:02x?}", C::NAME);
@@ -56,13 +57,13 @@ fn check<C: Command>(input: &[u8], output: &[u8]) {
 }
 
 xila_network_commands::define_command! {
-    /// What else is written and read, in the place of payloads.
+    /// Not a real command: its payloads are types that occur elsewhere.
     Told = "told", Get, 0x900, 1, 1: Event => Cidr;
     /// As above.
     Led = "led", Get, 0x900, 2, 1: Route => MacAddress;
 }
 
-/// Reads bytes as either payload of a command: those that are one are the same after they were written.
+/// Decodes bytes as either payload of a command. A payload that decodes must encode and decode to the same payload.
 fn read_as<C: Command>(bytes: &[u8]) {
     if let Ok(payload) = decode::<C::Input>(bytes) {
         let written = encode(&payload);
@@ -84,7 +85,7 @@ struct World {
     interfaces: [Interface; 2],
 }
 
-/// Runs what the bytes say.
+/// Runs the actions that the bytes describe.
 pub(crate) fn run(data: &[u8]) {
     let mut bytes = Bytes::new(data);
     assert_eq!(CHECKS.len(), [standard::ALL, hub::ALL, tap::ALL, loopback::ALL].concat().len(), "every command");
@@ -175,7 +176,7 @@ impl World {
     }
 }
 
-/// Executes a command, and looks at what came of it.
+/// Executes a command and checks its result.
 fn send(interface: &Interface, file: &DeviceFile, access: Access, id: CommandId, input: &[u8]) {
     let (before, mut output) = (snapshot(interface), vec![7]);
     let result = file.control(id.to_raw(), input, &mut output);
@@ -202,7 +203,7 @@ fn send(interface: &Interface, file: &DeviceFile, access: Access, id: CommandId,
     }
 }
 
-/// What was set is so.
+/// Checks that a setting has taken effect.
 fn check_set(interface: &Interface, id: CommandId, input: &[u8]) {
     fn read<C: Command>(_: C, input: &[u8]) -> C::Input {
         decode(input).expect("it was taken")
@@ -223,7 +224,7 @@ fn check_set(interface: &Interface, id: CommandId, input: &[u8]) {
         }
         standard::AddRoute::ID => {
             let route = read(standard::AddRoute, input);
-            // One that lasts for no time is gone.
+            // A route with a lifetime of zero is removed.
             let is_short = route.lifetime().is_some_and(|time| time.is_zero());
             assert!(is_short || interface.routes().iter().any(|known| known.is_same(&route)), "{route}");
         }
@@ -247,7 +248,7 @@ fn check_set(interface: &Interface, id: CommandId, input: &[u8]) {
     }
 }
 
-/// What goes into a command, rightly most of the time.
+/// The input payload of a command, which is valid most of the time.
 fn payload(id: CommandId, interface: &Interface, bytes: &mut Bytes<'_>) -> Vec<u8> {
     let mut input = match bytes.byte() {
         0..210 => natural(id, interface, bytes),
@@ -337,14 +338,14 @@ fn address(bytes: &mut Bytes<'_>) -> IpAddr {
     }
 }
 
-/// Bytes as whatever may be on either side of a device file.
+/// Decodes bytes as each type of payload of a device file.
 fn read_any(bytes: &[u8]) {
     read_as::<Told>(bytes);
     read_as::<Led>(bytes);
     CHECKS.iter().for_each(|(_, _, read)| read(bytes));
 }
 
-/// All that can be asked of an interface.
+/// The whole readable state of an interface, encoded.
 fn snapshot(interface: &Interface) -> Vec<Vec<u8>> {
     vec![
         encode(&interface.address_list()),

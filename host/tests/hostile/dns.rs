@@ -1,5 +1,4 @@
-//! A resolver among servers that say what they want. What is asked for, what they say and how long it takes is said by
-//! a string of bytes.
+//! A resolver with hostile DNS servers. A string of bytes determines the questions, the answers and the delays.
 
 use core::future::{Future, pending, poll_fn};
 use core::net::{IpAddr, SocketAddr};
@@ -17,17 +16,17 @@ use xila_network_host::{Interface, Manager};
 use super::bytes::Bytes;
 use super::server::{NAMES, Script, TYPES, serve};
 
-/// The servers that answer.
+/// The addresses of the servers that answer.
 const SERVERS: [IpAddr; 2] =
     [IpAddr::V4(core::net::Ipv4Addr::new(127, 0, 0, 53)), IpAddr::V6(core::net::Ipv6Addr::LOCALHOST)];
 
-/// One that is this host's own, where nobody listens, and one to which no way leads.
+/// The addresses of servers that do not answer: one of this host, where no socket listens, and one without a route.
 const SILENT: [IpAddr; 2] =
     [IpAddr::V4(core::net::Ipv4Addr::new(127, 0, 0, 9)), IpAddr::V4(core::net::Ipv4Addr::new(192, 0, 2, 53))];
 
-/// How long a record may be kept (RFC 8767 section 4).
+/// The longest time for which a record may be kept (RFC 8767 section 4).
 const MOST_TTL: u32 = 86_400;
-/// Queries for one name, names for one text, and servers.
+/// The largest numbers of queries for one name, of names for one text, and of servers.
 const MOST_QUERIES: u32 = 8;
 const MOST_CANDIDATES: u32 = 9;
 const MOST_SERVERS: u32 = 4;
@@ -44,7 +43,7 @@ struct World {
     resolver: Resolver,
 }
 
-/// Runs what the bytes say.
+/// Runs the actions that the bytes describe.
 pub(crate) fn run(data: &[u8]) {
     let mut bytes = Bytes::new(data);
     let mut world = World::new(&mut bytes);
@@ -55,16 +54,16 @@ pub(crate) fn run(data: &[u8]) {
     let World { resolver, budget, simulation, interface, manager, .. } = world;
     drop(resolver);
     assert_eq!(budget.held(), 0, "what was kept is free");
-    // Connections are gone when their other ends are.
+    // TCP flows end after their peers have closed.
     simulation.advance(Duration::from_secs(600));
     let statistics = interface.statistics();
     assert_eq!((statistics.udp_sockets, statistics.tcp_flows), (2, 0), "something is left of questions");
-    // Without interfaces the servers end, too.
+    // Without interfaces the server tasks end too.
     drop(manager);
     assert_ended(&simulation);
 }
 
-/// No task is left that waits for something.
+/// Asserts that no task is left that still waits.
 pub(crate) fn assert_ended(simulation: &Simulation) {
     assert_eq!(simulation.try_block_on(pending::<()>()), Err(Stalled { tasks: 0 }));
 }
@@ -111,7 +110,7 @@ impl World {
             9 | 10 => self.simulation.advance(time(bytes)),
             11 => self.ask_together(bytes),
             12 => {
-                // Whoever asks has had enough.
+                // The caller cancels the query.
                 let (name, kind, patience) = (name(bytes), kind(bytes), time(bytes).min(Duration::from_secs(60)));
                 self.prepare(bytes);
                 let asking = look_up(self.resolver.clone(), name, kind);
@@ -134,7 +133,7 @@ impl World {
         }
     }
 
-    /// What the servers say next, in their turn.
+    /// Sets the next answers of the servers, in order.
     fn prepare(&self, bytes: &mut Bytes<'_>) {
         let said: Vec<Vec<u8>> = (0..bytes.byte() % 6)
             .map(|_| {
@@ -145,18 +144,18 @@ impl World {
         self.script.replace(said.into_iter());
     }
 
-    /// Waits for something, which does not take for ever.
+    /// Runs a query to its end, and checks that it takes no longer than it may.
     fn ask<T>(&self, asking: impl Future<Output = T>) -> T {
         let begun = self.simulation.now();
         let result = self.simulation.block_on(asking);
         let rounds = u32::try_from(self.options.attempts.max(1)).unwrap_or(u32::MAX);
-        // A resolver of before may have had three seconds and three attempts.
+        // An earlier resolver may have had a timeout of three seconds and three attempts.
         let longest = Duration::from_secs(3) * rounds.max(3) * MOST_SERVERS * MOST_QUERIES * MOST_CANDIDATES;
         assert!(self.simulation.now() - begun <= longest, "{:?}", self.simulation.now() - begun);
         result
     }
 
-    /// Several ask at once, some of them the same; each has an answer of its own.
+    /// Several tasks query at once, some of them for the same name. Each gets its own answer.
     fn ask_together(&self, bytes: &mut Bytes<'_>) {
         let count = 1 + usize::from(bytes.byte() % 5);
         let ended = Arc::new(Mutex::new(0));
@@ -173,7 +172,7 @@ impl World {
             });
         }
         self.prepare(bytes);
-        // Longer than any of them takes.
+        // This is longer than any of the queries takes.
         self.simulation.advance(Duration::from_secs(7200));
         assert_eq!(*ended.lock().expect("nobody panics with it"), count, "some wait for ever");
     }
@@ -255,7 +254,7 @@ async fn look_up(resolver: Resolver, name: String, kind: u16) {
     let Ok(records) = resolver.lookup(&name, kind).await else { return };
     assert!(!records.is_empty());
     records.iter().for_each(check_record);
-    // Aliases lead from one to the next, and nobody else's records are told.
+    // Each alias leads to the owner of the next record, and records of other owners are not returned.
     let mut owner = records[0].name.clone();
     for record in &records {
         assert!(record.name.eq_ignore_ascii_case(&owner), "of {} among those of {owner}: {records:?}", record.name);
@@ -293,7 +292,7 @@ async fn ask(resolver: Resolver, server: Option<IpAddr>, name: String, kind: u16
     }
 }
 
-/// What is told of a record can be shown.
+/// Checks that the names in a record can be displayed.
 fn check_record(record: &Record) {
     check_name(&record.name);
     match &record.data {
@@ -312,7 +311,7 @@ fn check_name(name: &str) {
     assert!(name.ends_with('.') && name.bytes().all(|byte| byte.is_ascii_graphic()), "{name:?}");
 }
 
-/// Waits for one of two, and drops the other.
+/// Waits for the first of two futures, and drops the other.
 async fn within(asking: impl Future<Output = ()>, patience: impl Future<Output = ()>) {
     let (mut asking, mut patience) = (pin!(asking), pin!(patience));
     poll_fn(|context| {

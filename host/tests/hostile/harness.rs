@@ -1,4 +1,4 @@
-//! What the fuzz targets take of these tests.
+//! The parts of these tests that the fuzz targets use.
 
 #![allow(dead_code, reason = "each target takes a part")]
 

@@ -1,4 +1,4 @@
-//! The parts of the tests against hostile servers and guests. What needs no host they share with those of the engine.
+//! The tests against hostile servers and guests. They share the parts that need no host with the tests of the engine.
 
 #[path = "../../../engine/tests/hostile/bytes.rs"]
 #[allow(dead_code, reason = "the engine's tests use all of it")]

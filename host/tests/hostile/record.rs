@@ -1,4 +1,4 @@
-//! What is remembered of an interface from run to run, which anybody may have written in between.
+//! The stored record of an interface between runs, which anyone may have changed in between.
 
 use core::time::Duration;
 use std::io;
@@ -12,7 +12,7 @@ use xila_network_host::{InterfaceConfig, Manager};
 
 use super::bytes::Bytes;
 
-/// One record, whatever the name.
+/// A memory with one record, whatever its name.
 #[derive(Clone)]
 struct Desk(Arc<Mutex<Vec<u8>>>);
 
@@ -35,7 +35,7 @@ impl Record for Desk {
     }
 }
 
-/// Mounts an interface twice that finds a record. The second time it is the same host.
+/// Mounts an interface twice with a stored record. The second time it has the same addresses.
 pub(crate) fn remember(bytes: &mut Bytes<'_>) {
     let desk = Desk(Arc::new(Mutex::new(written(bytes))));
     let dhcp = bytes.flag();
@@ -55,7 +55,7 @@ pub(crate) fn remember(bytes: &mut Bytes<'_>) {
     assert_eq!(hosts[0], hosts[1], "it is another host");
 }
 
-/// A record, near to what would be right.
+/// A record that is almost valid.
 fn written(bytes: &mut Bytes<'_>) -> Vec<u8> {
     let mut record = b"xila-network interface 1\n".to_vec();
     for _ in 0..bytes.byte() % 5 {

@@ -1,4 +1,4 @@
-//! What the fuzzers run, from numbers and from what they begin with.
+//! Runs the code of the fuzz targets, with bytes from random numbers and from the seeds of the fuzzers.
 
 use super::runs::{each, each_near, seeds};
 

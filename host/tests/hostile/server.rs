@@ -1,4 +1,4 @@
-//! A server of names that says what a script of bytes has it say, near to what would be right (RFC 1035).
+//! A DNS server whose answers are determined by a script of bytes. They are close to valid answers (RFC 1035).
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -11,12 +11,12 @@ use super::bytes::Bytes;
 
 const HEADER: usize = 12;
 
-/// The types of records that answers have (RFC 1035 section 3.2.2 and others): those that are told in parts, and such
-/// that are octets.
+/// The types of records in answers (RFC 1035 section 3.2.2 and others): types that the resolver returns in fields, and
+/// types that it returns as octets.
 pub(crate) const TYPES: [u16; 24] =
     [1, 28, 5, 2, 12, 15, 16, 33, 6, 13, 35, 41, 43, 44, 46, 47, 48, 52, 64, 65, 255, 257, 10, 65_280];
 
-/// Names that lead to one another.
+/// The names in questions and records, which refer to one another.
 pub(crate) const NAMES: [&str; 10] = [
     "www.example",
     "a.example",
@@ -30,32 +30,32 @@ pub(crate) const NAMES: [&str; 10] = [
     "localhost",
 ];
 
-/// What is said to each question; when it is over, answers are right and have no records.
+/// The answers to the next questions. After the last one, answers are valid and have no records.
 #[derive(Clone, Default)]
 pub(crate) struct Script(Arc<Mutex<VecDeque<Vec<u8>>>>);
 
 impl Script {
-    /// What is said next, in the place of all that was to be said.
+    /// Replaces all remaining answers.
     pub(crate) fn replace(&self, answers: impl Iterator<Item = Vec<u8>>) {
         let mut script = self.0.lock().expect("nobody panics with it");
         *script = answers.collect();
     }
 
-    /// The messages that answer one.
+    /// The messages that answer one question.
     fn answer(&self, asked: &[u8], by_tcp: bool) -> Vec<Vec<u8>> {
         let said = self.0.lock().expect("nobody panics with it").pop_front().unwrap_or_default();
         answers(asked, &mut Bytes::new(&said), by_tcp)
     }
 }
 
-/// Serves at an address and port, by UDP and TCP.
+/// Starts a server at an address and port, over UDP and TCP.
 pub(crate) fn serve(simulation: &Simulation, network: &Network, address: SocketAddr, script: &Script) {
     let socket = UdpSocket::bind(network, address).expect("the port is free");
     let said = script.clone();
     simulation.spawn(async move {
         while let Ok(datagram) = socket.recv_datagram().await {
             for message in said.answer(&datagram.data, false) {
-                // Whoever asked may have gone.
+                // The client may be gone.
                 let _sent = socket.send_to(&message, datagram.remote).await;
             }
         }
@@ -84,7 +84,7 @@ async fn converse(stream: TcpStream, script: Script) {
             return;
         }
     }
-    // It stays open until the other side has had enough, where nothing was said.
+    // If there was no answer, the connection stays open until the client closes it.
     let _end = stream.read(&mut [0]).await;
 }
 
@@ -98,7 +98,7 @@ async fn fill(stream: &TcpStream, mut buffer: &mut [u8]) -> Option<()> {
     Some(())
 }
 
-/// Where the question of a message ends.
+/// The offset of the end of the question in a message.
 fn question_end(message: &[u8]) -> usize {
     let mut at = HEADER;
     while let Some(length) = message.get(at).filter(|length| **length != 0) {
@@ -107,13 +107,13 @@ fn question_end(message: &[u8]) -> usize {
     at + 5
 }
 
-/// The messages that answer one. Where the bytes are at their end, it is one, and right.
+/// The messages that answer one question. After the end of the bytes, this is one valid message.
 fn answers(asked: &[u8], bytes: &mut Bytes<'_>, by_tcp: bool) -> Vec<Vec<u8>> {
     let mut messages = Vec::new();
     match bytes.byte() {
         0..170 => messages.push(answer(asked, bytes)),
         170..190 => {
-            // Guesses, and then the answer.
+            // Forged answers, and then the real one.
             let times = bytes.byte() % 24;
             for _ in 0..times {
                 let mut guess = answer(asked, &mut Bytes::new(&[]));
@@ -139,7 +139,7 @@ fn answers(asked: &[u8], bytes: &mut Bytes<'_>, by_tcp: bool) -> Vec<Vec<u8>> {
             messages.push(header);
         }
         235..245 => {
-            // Whatever it is, it has the number and the question.
+            // The message has the identifier and the question of the query, whatever follows.
             let mut message = asked[..question_end(asked)].to_vec();
             message[2] = 0x80;
             message[4..HEADER].copy_from_slice(&[0, 1, 0, 1, 0, 1, 0, 0]);
@@ -175,7 +175,7 @@ fn answer(asked: &[u8], bytes: &mut Bytes<'_>) -> Vec<u8> {
         message[at] = bytes.byte();
     }
     if is_strange(1) {
-        // Another case.
+        // The letters of the question's name become lower case.
         for octet in &mut message[HEADER..question_end(asked) - 4] {
             *octet = octet.to_ascii_lowercase();
         }
@@ -192,7 +192,7 @@ fn answer(asked: &[u8], bytes: &mut Bytes<'_>) -> Vec<u8> {
     message
 }
 
-/// Where the bytes are at their end, it is an address of the question's name, or what else was asked for.
+/// Appends a record. After the end of the bytes, its owner is the question's name and its type is the one asked for.
 fn put_record(message: &mut Vec<u8>, bytes: &mut Bytes<'_>) {
     let asked = {
         let end = question_end(message);
@@ -267,7 +267,7 @@ fn put_data(message: &mut Vec<u8>, kind: u16, bytes: &mut Bytes<'_>) {
     }
 }
 
-/// A name on the wire. Where the bytes are at their end, it is the question's.
+/// Appends a name in wire format. After the end of the bytes, it is the name of the question.
 fn put_name(message: &mut Vec<u8>, bytes: &mut Bytes<'_>) {
     match bytes.byte() {
         0..90 => message.extend([0xc0, 12]),

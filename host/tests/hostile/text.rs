@@ -1,4 +1,4 @@
-//! What is text on either side of a command: it is read as it is written.
+//! Texts in the payloads of commands, such as addresses: formatting and parsing them are inverse.
 
 use xila_network_commands::address::{Cidr, MacAddress, Route};
 use xila_network_commands::command::{decode, encode};
@@ -6,7 +6,7 @@ use xila_network_host::socket::dns::is_search_domain;
 
 use super::bytes::Bytes;
 
-/// Reads a text, of letters that mean something most of the time, as all that it may be.
+/// Parses a text as each type of text. Most of its letters have a meaning in one of them.
 pub(crate) fn read(bytes: &mut Bytes<'_>) {
     const LETTERS: &[u8] = b"0123456789abcdefABCDEF:./-+ [%]\0";
     let length = bytes.below(50);
@@ -32,13 +32,13 @@ pub(crate) fn read(bytes: &mut Bytes<'_>) {
         assert_eq!((MacAddress::new(address.octets()), address.octets()[0] & 1), (Ok(address), 0));
         assert_eq!(decode(&encode(&address)), Ok(address));
     }
-    // With the root's dot or without, a domain is one.
+    // A domain is valid with and without the final dot.
     if is_search_domain(&text) && !text.ends_with('.') && text.is_ascii() && text.len() < 250 {
         assert!(is_search_domain(&format!("{text}.")), "{text:?}");
     }
 }
 
-/// A text that is nearly an address with a prefix, or a hardware address.
+/// A text that is almost an address with a prefix length, or a hardware address.
 fn near(raw: &[u8]) -> String {
     let byte = |at: usize| raw.get(at).copied().unwrap_or(0);
     let (a, b, c) = (byte(1), byte(2), byte(3));

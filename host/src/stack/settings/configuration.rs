@@ -1,4 +1,4 @@
-//! What configures the interface by protocol, and servers of names.
+//! The configuration of an interface by DHCP and IPv6 autoconfiguration, and its DNS servers and search domains.
 
 use core::net::IpAddr;
 use core::time::Duration;
@@ -14,7 +14,7 @@ use crate::error::ConfigureError;
 use crate::stack::attachment::Attachment;
 use crate::stack::identity::Lent;
 
-/// How long a lease is that has no end (RFC 2131 section 3.3: all ones are infinity).
+/// The length of an infinite lease (RFC 2131 section 3.3: all ones stand for infinity).
 const FOR_EVER: Duration = Duration::from_secs(u32::MAX as u64);
 
 impl Attachment {
@@ -22,8 +22,8 @@ impl Attachment {
         self.engine().autoconfiguration()
     }
 
-    /// What it does. A router need not advertise a prefix, and others may have every address that was formed of one:
-    /// then there is nothing more to wait for either.
+    /// The state of autoconfiguration. A router need not advertise a prefix, and other hosts may have every address
+    /// that was formed from one: in both cases there is nothing more to wait for.
     pub(crate) fn autoconfiguration_status(&self) -> AutoconfigurationStatus {
         let discovery = self.engine().discovery().filter(|_| !self.is_gone());
         let Some(discovery) = discovery else { return AutoconfigurationStatus::default() };
@@ -48,7 +48,7 @@ impl Attachment {
         }
         self.engage(|engine, _, now| {
             if enabled {
-                // Routers are asked from it.
+                // Router solicitations are sent from the link-local address.
                 engine.interface_mut().set_link_local(true, now);
             }
             engine.set_autoconfiguration(enabled, now);
@@ -63,20 +63,20 @@ impl Attachment {
         self.act();
     }
 
-    /// What identifiers of IPv6 addresses are made with (RFC 7217); before there are any.
+    /// Sets the secret key of IPv6 interface identifiers (RFC 7217), before any address is made.
     pub(crate) fn set_identifier_secret(&mut self, key: [u8; 32]) {
         let secret = Secret::new(&mut Random::new(key));
         self.engage(|engine, _, _| engine.interface_mut().set_identifier_secret(secret));
     }
 
-    /// Whether there is to be a link-local IPv6 address on an Ethernet; autoconfiguration brings one too.
+    /// Sets whether an Ethernet interface has a link-local IPv6 address. Autoconfiguration adds one too.
     pub(crate) fn set_link_local(&mut self, wanted: bool) {
         self.engage(|engine, _, now| engine.interface_mut().set_link_local(wanted, now));
         self.act();
     }
 
     pub(crate) fn dhcp_status(&self) -> DhcpStatus {
-        // Who is unmounted asks nobody any more.
+        // An unmounted interface no longer uses DHCP.
         let client = self.engine().dhcp().filter(|_| !self.is_gone());
         let Some(client) = client else { return DhcpStatus::default() };
         let lease = self.engine().lease().and_then(|lease| {
@@ -106,12 +106,13 @@ impl Attachment {
         Ok(())
     }
 
-    /// What was lent last, and to whom; none where it was refused, or another host has it.
+    /// The last lease, and the hardware address that it was given to; `None` if the lease was refused or another host
+    /// has the address.
     pub(crate) fn lent(&self) -> Option<Lent> {
         Some(Lent { to: self.hardware_address()?, remembered: self.engine().remembered_lease()? })
     }
 
-    /// Has DHCP ask for what was lent before, once it is switched on.
+    /// Lets DHCP ask for the address of an earlier lease, once it is switched on.
     pub(crate) fn remember_lease(&mut self, remembered: Option<Remembered>) {
         self.engage(|engine, _, _| engine.remember_lease(remembered));
     }
@@ -121,8 +122,8 @@ impl Attachment {
     }
 
     /// # Errors
-    /// [`ConfigureError::InvalidArgument`] for an address that no host can have; [`ConfigureError::AddressInUse`] where it
-    /// is known; [`ConfigureError::NoFreeSlot`].
+    /// [`ConfigureError::InvalidArgument`] for an address that no host can have; [`ConfigureError::AddressInUse`] if
+    /// the server is in the list already; [`ConfigureError::NoFreeSlot`].
     pub(crate) fn add_dns_server(&mut self, server: IpAddr) -> Result<(), ConfigureError> {
         self.engage(|engine, _, _| engine.add_server(server).map_err(ConfigureError::from))?;
         self.act();
@@ -130,7 +131,7 @@ impl Attachment {
     }
 
     /// # Errors
-    /// [`ConfigureError::AddressNotAvailable`] where it is not known.
+    /// [`ConfigureError::AddressNotAvailable`] if the server is not in the list.
     pub(crate) fn remove_dns_server(&mut self, server: IpAddr) -> Result<(), ConfigureError> {
         if !self.engage(|engine, _, _| engine.remove_server(server)) {
             return Err(ConfigureError::AddressNotAvailable);
@@ -139,13 +140,14 @@ impl Attachment {
         Ok(())
     }
 
-    /// Sets the servers that somebody has set; those for which there is no room, or that no host can be, are left out.
+    /// Replaces the manually set servers. Servers for which there is no room, and addresses that no host can have, are
+    /// left out.
     pub(crate) fn set_dns_servers(&mut self, servers: &[IpAddr]) {
         self.engage(|engine, _, _| engine.set_servers(servers));
         self.act();
     }
 
-    /// The domains in which names are to be looked for: those that somebody has set, and those that servers and routers say.
+    /// The search domains for names: those that were set manually, then those from DHCP servers and routers.
     pub(crate) fn search_domains(&self) -> Vec<String> {
         let mut domains = self.search_domains.clone();
         for told in self.engine().search_domains() {
@@ -156,7 +158,7 @@ impl Attachment {
         domains
     }
 
-    /// Sets the domains that somebody has set.
+    /// Replaces the manually set search domains.
     pub(crate) fn set_search_domains(&mut self, domains: &[String]) {
         self.search_domains = domains.to_vec();
     }
