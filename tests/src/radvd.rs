@@ -1,10 +1,10 @@
-//! radvd as a peer: a router that advertises what its configuration says, which may change while it runs.
+//! radvd as a test peer: a router whose advertisements follow its configuration, which may change while it runs.
 
 use std::fs;
 
 use crate::netns::{Namespace, Peer, TemporaryFile};
 
-/// A radvd that runs in a namespace. It is killed when this is dropped.
+/// A radvd that runs in a namespace. The process is killed when this value is dropped.
 #[derive(Debug)]
 pub struct Radvd {
     peer: Peer,
@@ -14,29 +14,29 @@ pub struct Radvd {
 }
 
 impl Radvd {
-    /// Starts it on the namespace's TAP interface, which needs a link-local address. It advertises itself every three or
-    /// four seconds, with what `said` adds in the words of radvd.conf(5). `sh` is needed.
+    /// Starts radvd on the namespace's TAP interface, which needs a link-local address. It advertises every three or
+    /// four seconds; `said` is added to the interface's section in the syntax of radvd.conf(5). `sh` is needed.
     ///
     /// # Panics
-    /// Where that fails.
+    /// If radvd cannot be started.
     #[must_use]
     pub fn start(namespace: &Namespace, said: &str) -> Self {
-        // It refuses to advertise a router that forwards nothing.
+        // radvd refuses to advertise a router that does not forward.
         namespace.forward();
         let interface = namespace.interface().to_owned();
         let configuration = TemporaryFile::new(text(&interface, said).as_bytes());
         let process = TemporaryFile::new(b"");
-        // It writes its log to standard error, and nobody reads it.
+        // radvd logs to standard error, and nobody reads the log.
         let log = ["-c", "exec radvd \"$@\" 2>&1", "radvd", "--nodaemon", "--logmethod=stderr"];
         let files = ["--config", configuration.path(), "--pidfile", process.path()];
         let peer = namespace.start("sh", &[&log[..], &files].concat());
         Self { peer, interface, configuration, _process: process }
     }
 
-    /// From now on it says this instead, and at once.
+    /// Replaces the configuration, and makes radvd advertise it at once.
     ///
     /// # Panics
-    /// Where that fails.
+    /// If the configuration cannot be written or radvd cannot be told to reload it.
     pub fn say(&self, said: &str) {
         let path = self.configuration.path();
         fs::write(path, text(&self.interface, said)).unwrap_or_else(|error| panic!("{path}: {error}"));

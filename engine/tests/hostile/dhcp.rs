@@ -1,5 +1,5 @@
-//! A client of DHCP among servers that say what they want, alone or in an engine. What they say, when, and what
-//! the owner does is said by a string of bytes.
+//! Fuzzes the DHCP client against hostile servers, alone or within an engine. The input bytes determine the servers'
+//! messages, the passing of time and the owner's commands.
 
 use core::net::Ipv4Addr;
 use core::time::Duration;
@@ -16,13 +16,13 @@ use super::lender::{ACK, Asked, DECLINE, DISCOVER, NAK, RELEASE, REQUEST, SERVER
 use super::loans;
 use super::station::{OWN, Station};
 
-/// The most of anything that is taken from a lease.
+/// The maximum number of entries that the client takes from each list of a lease.
 const MOST: usize = 16;
 
-/// In which time one message more may leave.
+/// The interval after which the client may send one message more.
 const INTERVAL: Duration = Duration::from_secs(4);
 
-/// What servers answer where nothing was asked.
+/// The message that servers answer to before the client has sent one.
 pub(crate) const NOTHING: Asked =
     Asked { kind: DISCOVER, transaction: [0; 4], hardware: OWN, client: None, requested: None, server: None };
 
@@ -31,18 +31,18 @@ struct World {
     random: Random,
     now: Instant,
     is_up: bool,
-    /// The last question, while it may be answered.
+    /// The client's last message, while it may be answered.
     asked: Option<Asked>,
-    /// What the client has said that there is.
+    /// The lease that the client has reported to its owner.
     told: Option<Lease>,
-    /// What servers have said, of late.
+    /// Some of the servers' earlier messages, which may be repeated.
     said: Vec<Vec<u8>>,
-    /// When the messages that were sent would all have left, at one in four seconds.
+    /// The time at which all messages would have been sent, at one in four seconds.
     spent: Instant,
     refused: u64,
 }
 
-/// Runs what the bytes say.
+/// Runs the scenario that the bytes encode.
 pub(crate) fn run(data: &[u8]) {
     let mut bytes = Bytes::new(data);
     if bytes.byte() >= 160 {
@@ -91,14 +91,14 @@ impl World {
                 self.hear(&message, bytes);
             }
             7..=9 => {
-                // Until something is due, and not longer than a year.
+                // Advances the clock until the next timer, but at most a year.
                 if let Some(due) = self.next_timeout() {
                     self.pass((due - self.now).min(Duration::from_secs(31_536_000)));
                 }
             }
             10 => self.pass(Station::time(bytes)),
             11 => {
-                // Nobody has looked at the clock for a while.
+                // The clock jumps: the client was not polled for a while.
                 self.now += Station::time(bytes);
                 self.go_on();
             }
@@ -108,7 +108,7 @@ impl World {
                 }
             }
             13 => {
-                // A server that answers everything at once, the same way.
+                // A server repeats the same kind of answer in a burst.
                 let way = bytes.take(24);
                 for _ in 0..bytes.byte() % 64 {
                     let message = self.message(&mut Bytes::new(way));
@@ -135,7 +135,7 @@ impl World {
         reply(self.asked.as_ref().unwrap_or(&NOTHING), bytes)
     }
 
-    /// What the owner does.
+    /// A command of the owner.
     fn own(&mut self, bytes: &mut Bytes<'_>) {
         let now = self.now;
         match bytes.byte() % 8 {
@@ -179,7 +179,7 @@ impl World {
         self.go_on();
     }
 
-    /// A lease is given back, or is another host's.
+    /// Checks the message by which the client releases or declines a lease.
     fn last_words(&self, datagram: Option<&Datagram>, lease: Option<&Lease>, kind: u8) {
         assert_eq!(datagram.is_some(), lease.is_some());
         let (Some(datagram), Some(lease)) = (datagram, lease) else { return };
@@ -192,7 +192,7 @@ impl World {
         assert!(self.client.lease().is_none());
     }
 
-    /// A server's message arrives.
+    /// Gives a server's message to the client and checks the outcome.
     fn hear(&mut self, message: &[u8], bytes: &mut Bytes<'_>) {
         let source = if bytes.byte() < 220 { SERVERS[0] } else { bytes.pick(&SERVERS) };
         let destination = bytes.pick(&[Ipv4Addr::BROADCAST, Ipv4Addr::new(192, 0, 2, 77), Ipv4Addr::new(224, 0, 0, 1)]);
@@ -219,7 +219,7 @@ impl World {
                         assert!(asked.server.is_none_or(|server| server == lease.server), "of another server");
                     }
                     None if before.0.is_some() => assert_eq!(kind(message), Some(NAK)),
-                    // A question is gone on with, or begins anew.
+                    // The client continues with its question, or starts again.
                     Some(_) | None => assert_eq!(lease, before.0),
                 }
             }
@@ -235,7 +235,7 @@ impl World {
         if self.is_up { self.client.next_timeout() } else { self.client.next_silent_timeout() }
     }
 
-    /// Does what is due, which is not much at once, and after which nothing is due.
+    /// Handles expired timers: this takes a few actions only, and leaves no expired timer.
     fn go_on(&mut self) {
         for round in 0.. {
             assert!(round < 16, "something is due without end");
@@ -260,7 +260,7 @@ impl World {
         self.check();
     }
 
-    /// Looks at a message that leaves by itself.
+    /// Checks a message that the client sends on its own.
     fn send(&mut self, datagram: &Datagram) {
         assert!(self.is_up);
         let asked = Asked::read(&datagram.payload);
@@ -273,7 +273,7 @@ impl World {
             _ => Some(to_all),
         };
         assert_eq!(Some((datagram.source, datagram.destination)), ends, "{state:?}");
-        // RFC 2131 tables 4 and 5.
+        // RFC 2131 tables 4 and 5: the fields of the client's messages.
         let of_lease = lease.map(|lease| lease.address);
         let (names_client, names_address, names_server) =
             (asked.client.is_some(), asked.requested.is_some(), asked.server.is_some());
@@ -292,7 +292,7 @@ impl World {
             State::Init | State::InitReboot | State::Bound | State::Released => panic!("{state:?} asks nothing"),
         }
         self.asked = Some(asked);
-        // Eight at once, and one in four seconds.
+        // The rate limit: a burst of eight messages, and one in four seconds.
         self.spent = self.spent.max(self.now) + INTERVAL;
         assert!(self.spent - self.now <= INTERVAL * 8, "more than eight messages at once");
     }
@@ -324,7 +324,7 @@ impl World {
     }
 }
 
-/// What a lease has is few, and makes sense.
+/// Checks that the lists of a lease are bounded and its values make sense.
 pub(crate) fn check_lease(lease: &Lease) {
     assert!(is_host(lease.address) && is_host(lease.server) && (1..=32).contains(&lease.prefix));
     check_list(&lease.routers, |router| is_host(*router) && *router != lease.address);
@@ -357,7 +357,7 @@ fn is_host(address: Ipv4Addr) -> bool {
     !matches!(address.octets()[0], 0 | 127 | 224..)
 }
 
-/// A domain as it may be shown, and written into a file.
+/// Whether a domain name can safely be displayed and written into a file.
 pub(crate) fn is_name(name: &str) -> bool {
     let is_label = |label: &str| {
         (1..=63).contains(&label.len())

@@ -1,5 +1,5 @@
-//! A client of DHCPv6 among servers that say what they want. What they say, when, and what the owner does is said by a
-//! string of bytes.
+//! Fuzzes the client of stateless DHCPv6 against hostile servers. The input bytes determine the servers' messages, the
+//! passing of time and the owner's commands.
 
 use core::net::Ipv6Addr;
 use core::time::Duration;
@@ -17,24 +17,24 @@ use super::station::{OWN, Station, V6};
 /// The client's identifier (RFC 8415 section 11.4).
 const IDENTIFIER: [u8; 10] = [0, 3, 0, 1, OWN[0], OWN[1], OWN[2], OWN[3], OWN[4], OWN[5]];
 
-/// What is taken from an answer.
+/// The maximum numbers of entries that the client takes from an answer.
 const MOST_SERVERS: usize = 4;
 const MOST_DOMAINS: usize = 16;
 
-/// Seconds, of which the last are for ever.
+/// Refresh times in seconds; the last one means infinity.
 const TIMES: [u32; 9] = [86_400, 600, 599, 0, 1, 60, 59, u32::MAX - 1, u32::MAX];
 
 struct World {
     client: Client,
     random: Random,
     now: Instant,
-    /// The transaction of the question that is open, and when it was asked last.
+    /// The transaction ID of the open question, and when it was sent last.
     open: Option<([u8; 3], Instant)>,
-    /// What servers have said, of late.
+    /// Some of the servers' earlier messages, which may be repeated.
     said: Vec<Vec<u8>>,
 }
 
-/// Runs what the bytes say.
+/// Runs the scenario that the bytes encode.
 pub(crate) fn run(data: &[u8]) {
     let mut bytes = Bytes::new(data);
     let now = Instant::ORIGIN + Duration::from_secs(1000);
@@ -61,7 +61,7 @@ impl World {
             9 | 10 => self.until_due(),
             11 => self.pass(Station::time(bytes)),
             12 => {
-                // Nobody has looked at the clock for a while.
+                // The clock jumps: the client was not polled for a while.
                 self.now += Station::time(bytes);
                 self.go_on();
             }
@@ -83,7 +83,7 @@ impl World {
             }
             _ => match bytes.byte() % 4 {
                 0 | 1 => {
-                    // The interface forgets its network, and begins anew.
+                    // The interface forgets its network, and the client starts again.
                     self.client = Client::new(EthernetAddress(OWN), self.now, &mut self.random);
                     self.open = None;
                 }
@@ -95,7 +95,7 @@ impl World {
         self.go_on();
     }
 
-    /// A server's answer. Where the bytes are at their end, it is right and says nothing.
+    /// A server's answer. If no bytes are left, it is valid and carries no information.
     fn message(&self, bytes: &mut Bytes<'_>) -> Vec<u8> {
         let [a, b, c] = self.open.map_or([0; 3], |(transaction, _)| transaction);
         let strange = bytes.byte();
@@ -140,7 +140,7 @@ impl World {
         message
     }
 
-    /// A server's message arrives.
+    /// Gives a server's message to the client and checks the outcome.
     fn hear(&mut self, message: &[u8]) {
         let before = self.client.next_timeout();
         match self.client.receive(message, self.now).then(|| self.client.answer().clone()) {
@@ -152,7 +152,7 @@ impl World {
                 assert!(servers.len() <= MOST_SERVERS && servers.iter().all(|server| is_host(*server)), "{servers:?}");
                 assert!((1..servers.len()).all(|place| !servers[..place].contains(&servers[place])), "{servers:?}");
                 assert!(domains.len() <= MOST_DOMAINS && domains.iter().all(|name| is_name(name)), "{domains:?}");
-                // No server has itself asked again and again.
+                // A server cannot make the client ask it again and again.
                 let next = self.client.next_timeout();
                 assert!(next.is_none_or(|next| next - self.now >= Duration::from_secs(600)), "{next:?}");
             }
@@ -162,7 +162,7 @@ impl World {
         }
     }
 
-    /// Sends what is due, which is no more than one message, and after which nothing is due.
+    /// Sends the message that is due, at most one, and leaves no expired timer.
     fn go_on(&mut self) {
         let mut count = 0;
         while let Some(message) = self.client.poll(self.now, &mut self.random) {
@@ -180,7 +180,7 @@ impl World {
         let transaction = [*a, *b, *c];
         let is_again = self.open.is_some_and(|(open, _)| open == transaction);
         if let Some((_, before)) = self.open.filter(|_| is_again) {
-            // A second, less a tenth, and longer each time.
+            // The client waits at least a second less a tenth, and longer each time.
             assert!(self.now - before >= Duration::from_millis(900), "asked again after {:?}", self.now - before);
         }
         self.open = Some((transaction, self.now));

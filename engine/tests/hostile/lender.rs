@@ -1,4 +1,4 @@
-//! What servers of DHCP say, near to what would be right (RFC 2131), and what they hear.
+//! Generates messages of DHCP servers that are nearly valid (RFC 2131), and parses the client's messages.
 
 use core::net::Ipv4Addr;
 
@@ -13,7 +13,7 @@ pub(crate) const ACK: u8 = 5;
 pub(crate) const NAK: u8 = 6;
 pub(crate) const RELEASE: u8 = 7;
 
-/// The codes of options (RFC 2132).
+/// The codes of DHCP options (RFC 2132).
 const MASK: u8 = 1;
 const OVERLOAD: u8 = 52;
 const KIND: u8 = 53;
@@ -21,7 +21,7 @@ const SERVER: u8 = 54;
 const SEARCH: u8 = 119;
 const ROUTES: u8 = 121;
 
-/// Where the options begin, behind a cookie of four bytes.
+/// The length of the fixed header. The options follow it, behind a magic cookie of four bytes.
 const HEADER: usize = 236;
 const COOKIE: [u8; 4] = [99, 130, 83, 99];
 const SNAME: core::ops::Range<usize> = 44..108;
@@ -33,16 +33,16 @@ pub(crate) struct Asked {
     pub(crate) kind: u8,
     pub(crate) transaction: [u8; 4],
     pub(crate) hardware: Hardware,
-    /// `ciaddr`, where it is not 0.0.0.0.
+    /// `ciaddr`, unless it is 0.0.0.0.
     pub(crate) client: Option<Ipv4Addr>,
-    /// Option 50.
+    /// The requested address (option 50).
     pub(crate) requested: Option<Ipv4Addr>,
-    /// Option 54.
+    /// The server identifier (option 54).
     pub(crate) server: Option<Ipv4Addr>,
 }
 
 impl Asked {
-    /// Reads a message as a server does that takes no nonsense.
+    /// Parses a message like a strict server; panics if it is malformed.
     pub(crate) fn read(payload: &[u8]) -> Self {
         assert!((300..=620).contains(&payload.len()), "{} bytes", payload.len());
         assert_eq!((&payload[..4], &payload[HEADER..HEADER + 4]), (&[1, 1, 6, 0][..], &COOKIE[..]));
@@ -76,7 +76,7 @@ impl Asked {
     }
 }
 
-/// The addresses of servers, of which each pretends to be another now and then.
+/// The addresses of servers. Now and then a server uses the address of another one.
 pub(crate) const SERVERS: [Ipv4Addr; 8] = [
     Ipv4Addr::new(192, 0, 2, 254),
     Ipv4Addr::new(192, 0, 2, 253),
@@ -88,7 +88,7 @@ pub(crate) const SERVERS: [Ipv4Addr; 8] = [
     Ipv4Addr::new(224, 0, 0, 1),
 ];
 
-/// What is lent.
+/// The addresses that the servers lend.
 const LENT: [Ipv4Addr; 8] = [
     Ipv4Addr::new(192, 0, 2, 77),
     Ipv4Addr::new(192, 0, 2, 78),
@@ -100,10 +100,10 @@ const LENT: [Ipv4Addr; 8] = [
     Ipv4Addr::new(239, 0, 0, 1),
 ];
 
-/// Seconds.
+/// Values of times in seconds.
 const TIMES: [u32; 10] = [3600, 60, 600, 86_400, 1, 2, 0, 16, u32::MAX, u32::MAX - 1];
 
-/// What a server answers. Where the bytes are at their end, it is what is right.
+/// A server's answer to a message. If no bytes are left, it is a valid one.
 pub(crate) fn reply(asked: &Asked, bytes: &mut Bytes<'_>) -> Vec<u8> {
     let natural = if asked.kind == DISCOVER { OFFER } else { ACK };
     let kind = match bytes.byte() {
@@ -159,7 +159,7 @@ pub(crate) fn reply(asked: &Asked, bytes: &mut Bytes<'_>) -> Vec<u8> {
     message
 }
 
-/// Puts options where names of files would be, and says so, or nothing of it.
+/// Puts options into the fields `sname` and `file`, with or without the option that says so (option overload).
 fn overload(message: &mut [u8], options: &mut Vec<u8>, spare: &[u8], bytes: &mut Bytes<'_>) {
     let (said, done) = match bytes.byte() {
         0..120 if spare.is_empty() => return,
@@ -173,7 +173,7 @@ fn overload(message: &mut [u8], options: &mut Vec<u8>, spare: &[u8], bytes: &mut
     for (bit, field) in [(1, FILE), (2, SNAME)] {
         if done & bit != 0 {
             let field = &mut message[field];
-            // Cut off where there is no room, and without an end then.
+            // Options that do not fit are truncated, and then have no end option.
             let length = spare.len().min(field.len());
             field[..length].copy_from_slice(&spare[..length]);
             if let Some(end) = field.get_mut(length) {
@@ -183,7 +183,7 @@ fn overload(message: &mut [u8], options: &mut Vec<u8>, spare: &[u8], bytes: &mut
     }
 }
 
-/// Appends an option, in several parts where it is too long for one (RFC 3396).
+/// Appends an option, split into several parts if it is too long for one (RFC 3396).
 fn put(options: &mut Vec<u8>, code: u8, data: &[u8]) {
     for part in data.chunks(255) {
         options.extend([code, part.len() as u8]);
@@ -209,7 +209,7 @@ fn put_any(options: &mut Vec<u8>, bytes: &mut Bytes<'_>) {
         7 => put(options, MASK, bytes.take(4)),
         8 => options.resize(options.len() + usize::from(bytes.byte() % 8), 0),
         9 => {
-            // The same once more, with something else in it.
+            // Repeats an option with other contents.
             put(options, bytes.pick(&[KIND, SERVER, 51, OVERLOAD, MASK]), &[bytes.byte(); 4]);
         }
         10 => options.extend([bytes.byte(), bytes.byte()]),
@@ -228,7 +228,7 @@ fn host(bytes: &mut Bytes<'_>) -> Ipv4Addr {
     }
 }
 
-/// Names as DNS writes them, with pointers to and fro (RFC 3397).
+/// Encodes domain names with DNS compression pointers, valid or not (RFC 3397).
 pub(crate) fn names(bytes: &mut Bytes<'_>) -> Vec<u8> {
     let mut names = Vec::new();
     for _ in 0..bytes.byte() % 40 {
@@ -254,7 +254,7 @@ pub(crate) fn names(bytes: &mut Bytes<'_>) -> Vec<u8> {
     names
 }
 
-/// Routes (RFC 3442).
+/// Encodes classless routes (RFC 3442).
 fn routes(bytes: &mut Bytes<'_>) -> Vec<u8> {
     let mut routes = Vec::new();
     for _ in 0..bytes.byte() % 32 {
@@ -268,8 +268,8 @@ fn routes(bytes: &mut Bytes<'_>) -> Vec<u8> {
     routes
 }
 
-/// What a server's message says it is, as anybody reads it who begins with the options and goes on to where they say
-/// that there are more.
+/// The type of a server's message, as a parser finds it that starts with the options field and continues with the
+/// overloaded fields.
 pub(crate) fn kind(message: &[u8]) -> Option<u8> {
     let first = |field: &[u8], wanted: u8| {
         let mut rest = field;
@@ -294,7 +294,7 @@ pub(crate) fn kind(message: &[u8]) -> Option<u8> {
     first(options, KIND).or(file).or(sname)?.first().copied()
 }
 
-/// The address that a server's message lends.
+/// The address that a server's message lends (`yiaddr`).
 pub(crate) fn lent(message: &[u8]) -> Ipv4Addr {
     Ipv4Addr::from(array(message, 16))
 }

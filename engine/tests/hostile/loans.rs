@@ -1,4 +1,4 @@
-//! An engine that does what its client of DHCP says, among servers that say what they want.
+//! Fuzzes an engine with its DHCP client against hostile servers.
 
 use core::net::{IpAddr, Ipv4Addr};
 use core::time::Duration;
@@ -13,10 +13,10 @@ use super::dhcp::{NOTHING, check_lease};
 use super::lender::{Asked, SERVERS, lent, reply};
 use super::station::Station;
 
-/// Where a default route leads.
+/// The destination of a default route.
 const EVERYWHERE: IpCidr = IpCidr::Ipv4(Ipv4Cidr::new(Ipv4Addr::UNSPECIFIED, 0));
 
-/// Runs what the bytes say.
+/// Runs the scenario that the bytes encode.
 pub(crate) fn lend(bytes: &mut Bytes<'_>) {
     let mut station = Station::of(bytes.byte() & !1 | 32);
     while !bytes.is_empty() {
@@ -24,7 +24,7 @@ pub(crate) fn lend(bytes: &mut Bytes<'_>) {
     }
     station.device.is_full = false;
     station.pass(Duration::from_secs(600));
-    // Else the last request may wait for a server that has gone.
+    // DHCP is switched off, or the last request might still wait to resolve a server that has gone.
     let now = station.now;
     station.engine.set_dhcp(false, now, &mut station.device);
     station.rest();
@@ -59,7 +59,7 @@ impl Station {
         self.check_loan();
     }
 
-    /// What a server says to whoever asked last.
+    /// A server's answer to the client's last message.
     fn lease(&self, bytes: &mut Bytes<'_>) -> Vec<u8> {
         let is_asked = |frame: &&Vec<u8>| frame.get(34..38) == Some(&[0, 68, 0, 67]);
         let asked = self.left.iter().rev().find(is_asked).map(|frame| Asked::read(&frame[42..]));
@@ -69,7 +69,7 @@ impl Station {
         packet(from.into(), to.into(), UDP, 64, &datagram(67, 68, &message))
     }
 
-    /// What the interface has by DHCP is what is lent, and no more.
+    /// Checks that the interface has from DHCP what the lease contains, and nothing else.
     fn check_loan(&self) {
         let lease = self.engine.dhcp().and_then(Client::lease);
         let interface = self.engine.interface();

@@ -1,5 +1,5 @@
-//! Routers that advertise what they want, at a station that configures itself. Which they are, what they say and when
-//! is said by a string of bytes.
+//! Fuzzes IPv6 autoconfiguration: hostile routers advertise to a station. The input bytes determine the routers, their
+//! messages and the passing of time.
 
 use core::net::{IpAddr, Ipv6Addr};
 use core::time::Duration;
@@ -14,16 +14,16 @@ use super::craft::{ICMPV6, message, packet, put_right};
 use super::dhcp::is_name;
 use super::station::{NEAR, OWN, ROUTER_V6, Station};
 
-/// All hosts of a link.
+/// The multicast address of all nodes of a link.
 const ALL_HOSTS: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
 
-/// Seconds, of which the last are for ever.
+/// Lifetimes in seconds; the last one means infinity.
 const LIFETIMES: [u32; 9] = [1800, 7200, 7201, 1, 30, 0, 86_400, u32::MAX - 1, u32::MAX];
 
-/// Runs what the bytes say.
+/// Runs the scenario that the bytes encode.
 pub(crate) fn run(data: &[u8]) {
     let mut bytes = Bytes::new(data);
-    // On an Ethernet, with a link-local address, from which routers are asked.
+    // The station is on an Ethernet and has a link-local address, the source of its router solicitations.
     let mut station = Station::of(bytes.byte() & 6 | 24);
     while !bytes.is_empty() {
         station.configure(&mut bytes);
@@ -48,7 +48,7 @@ impl Station {
             }
             9 | 10 => self.pass(Self::time(bytes)),
             11 => {
-                // Many routers say the same, or one says much.
+                // A burst: many routers send the same, or one router sends much.
                 let way = bytes.take(48);
                 let (first, times) = (bytes.byte(), bytes.byte() % 64);
                 for number in 0..times {
@@ -72,7 +72,7 @@ impl Station {
         }
     }
 
-    /// A router advertises. Where the bytes are at their end, it is one without a prefix.
+    /// A router sends an advertisement. If no bytes are left, it has no prefix.
     fn advertise(&mut self, router: u8, bytes: &mut Bytes<'_>) {
         let source = match router % 64 {
             0 => ROUTER_V6,
@@ -165,7 +165,7 @@ impl Station {
         }
     }
 
-    /// Another host claims an address that is being verified, or has one.
+    /// Another host claims an address that the station verifies or has.
     fn claim_same(&mut self, bytes: &mut Bytes<'_>) {
         let is_tentative = |known: &&Address| known.detection == Detection::Running && known.address().is_ipv6();
         let tentative = self.engine.interface().addresses().iter().find(is_tentative).map(|known| v6(known.address()));
@@ -176,7 +176,7 @@ impl Station {
         self.receive_packet(bytes, &packet);
     }
 
-    /// What routers brought is bounded, makes sense, and is not over.
+    /// Checks that the information from routers is bounded, valid and not expired.
     fn check_discovery(&self) {
         let (engine, interface, now) = (&self.engine, self.engine.interface(), self.now);
         let Limits { routers, prefixes, routes, servers, domains } = Limits::default();
@@ -217,13 +217,13 @@ impl Station {
     }
 }
 
-/// Whether a host can be asked there.
+/// Whether an address can be that of a server.
 fn is_server(address: IpAddr) -> bool {
     let address = v6(address);
     !address.is_unspecified() && !address.is_multicast() && !address.is_loopback() && address.to_ipv4_mapped().is_none()
 }
 
-/// Names as DNS writes them, without pointers.
+/// Encodes domain names without compression pointers.
 fn domains(bytes: &mut Bytes<'_>) -> Vec<u8> {
     let mut names = Vec::new();
     for _ in 0..bytes.byte() % 16 {

@@ -1,5 +1,5 @@
-//! How what the fuzzers run is run from numbers, and from what they begin with. `XILA_HOSTILE` is how many of each;
-//! `XILA_HOSTILE_SEED` runs one alone.
+//! Runs the fuzz targets in ordinary tests, with random bytes from numbered seeds and with the fuzzers' seed files.
+//! `XILA_HOSTILE` is the number of runs of each kind; `XILA_HOSTILE_SEED` selects one run.
 
 use std::panic::catch_unwind;
 
@@ -7,7 +7,7 @@ fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok().and_then(|text| text.parse().ok())
 }
 
-/// Numbers from a seed (SplitMix64).
+/// A pseudo-random number generator (SplitMix64).
 fn numbers(seed: u64) -> impl FnMut() -> u64 {
     let mut state = seed;
     move || {
@@ -18,15 +18,14 @@ fn numbers(seed: u64) -> impl FnMut() -> u64 {
     }
 }
 
-/// Bytes from a seed.
+/// Random bytes that are derived from a seed.
 fn bytes(seed: u64) -> Vec<u8> {
     let mut next = numbers(seed);
     let length = 50 + next() % 3000;
     (0..length).map(|_| next() as u8).collect()
 }
 
-/// Two strings that mean something, one behind the other from some place on, with some of the bytes changed, put in or
-/// left out.
+/// Mutates meaningful inputs: joins parts of two of them, and changes, inserts or removes some of the bytes.
 fn near(meant: &[Vec<u8>], seed: u64) -> Vec<u8> {
     let mut next = numbers(!seed);
     let mut below = |bound: usize| (next() % bound as u64) as usize;
@@ -51,7 +50,7 @@ fn near(meant: &[Vec<u8>], seed: u64) -> Vec<u8> {
     made
 }
 
-/// Runs what a fuzzer begins with, strings of bytes that mean something, and gives them.
+/// Runs a target with its seed files (meaningful inputs that a fuzzer starts from), and returns their contents.
 pub(crate) fn seeds(target: &str, run: fn(&[u8])) -> Vec<Vec<u8>> {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds").join(target);
     let mut files: Vec<_> = std::fs::read_dir(&folder).expect("a folder of seeds").flatten().collect();
@@ -65,12 +64,12 @@ pub(crate) fn seeds(target: &str, run: fn(&[u8])) -> Vec<Vec<u8>> {
     files.into_iter().map(run_file).collect()
 }
 
-/// Runs bytes that numbers say.
+/// Runs a target with random bytes.
 pub(crate) fn each(run: fn(&[u8])) {
     run_all(|seed| run(&bytes(seed)));
 }
 
-/// Runs bytes that are near to such as mean something.
+/// Runs a target with mutations of meaningful inputs.
 pub(crate) fn each_near(meant: &[Vec<u8>], run: fn(&[u8])) {
     run_all(|seed| run(&near(meant, seed)));
 }

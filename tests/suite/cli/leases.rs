@@ -1,4 +1,4 @@
-//! Leases from run to run, and what one says, with dnsmasq.
+//! Leases from dnsmasq: the same lease over several runs, and the information that a lease brings.
 
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use xila_network_tests::dnsmasq::Dnsmasq;
@@ -7,7 +7,7 @@ use xila_network_tests::netns::Namespace;
 use super::control::{has_line, namespace};
 use super::{Bench, Ended, PATIENCE, start, until_line};
 
-/// Lends five addresses.
+/// A DHCP pool of five addresses.
 const POOL: &str = "--dhcp-range=192.0.2.50,192.0.2.54,255.255.255.0,12h";
 const ONE_ADDRESS: &str = "--dhcp-range=192.0.2.50,192.0.2.50,255.255.255.0,12h";
 
@@ -15,7 +15,7 @@ async fn serve(namespace: &Namespace, pool: &str) -> Dnsmasq {
     Dnsmasq::start(namespace, &["--port=0", "--no-ping", pool]).await
 }
 
-/// The address that a user's run was lent.
+/// Runs the command as a user, and returns the address that it was lent.
 async fn lent(bench: &Bench, namespace: &Namespace, user: &str, interface: &str) -> String {
     let arguments = ["-i", interface, "--allow-control=read", "%ip", "dhcp"];
     let ended = Ended::wait(start(bench.command_within(namespace, user, &arguments))).await;
@@ -51,7 +51,7 @@ tests! {
             server.kill().await.expect("it runs");
         }
         assert_eq!(lent(bench, &namespace, "one", &interface).await, "192.0.2.50/24");
-        // Only now it is given back, and another user may have it.
+        // The lease is released only now, and another user may get the address.
         dnsmasq.says("DHCPRELEASE").await;
         assert_eq!(lent(bench, &namespace, "two", &interface).await, "192.0.2.50/24");
     }

@@ -1,13 +1,13 @@
-//! Rules about what apps may do: `--allow`, `--deny`, `--policy`, `--audit`, and `policy check`.
+//! Rules that restrict apps: `--allow`, `--deny`, `--policy`, `--audit`, and `policy check`.
 
 use super::*;
 
-/// The audit file's lines.
+/// The lines of the audit file.
 fn denials(bench: &Bench) -> Vec<String> {
     fs::read_to_string(bench.file("audit.json")).expect("the file").lines().map(str::to_owned).collect()
 }
 
-/// How many frames of IPv4 a capture has.
+/// The number of IPv4 frames in a capture.
 fn packets(bench: &Bench, capture: &str) -> usize {
     let bytes = fs::read(bench.file(capture)).expect("the capture");
     // An Ethernet frame of IPv4 between these two hosts.
@@ -18,7 +18,7 @@ tests! {
     async fn apps_may_do_what_rules_allow_on_every_surface(bench: &Bench) {
         for (client, arguments) in [
             ("http-get", "http://10.0.0.1/ --wait 5"),
-            // By wasi:sockets.
+            // This guest uses wasi:sockets.
             ("python_fetch", "http://10.0.0.1/"),
         ] {
             let server = "@a %http-server 10.0.0.1:80 --requests 1";

@@ -1,4 +1,4 @@
-//! Addresses that are lent, and that somebody has.
+//! Address conflicts: the DHCP server lends an address that another host already uses.
 
 use std::net::Ipv4Addr;
 
@@ -11,7 +11,7 @@ use super::world::cidr;
 /// The address that the server lends.
 const LENT: Ipv4Addr = Ipv4Addr::new(10, 9, 0, 50);
 
-/// A host that asks for an address, all of which somebody has.
+/// A host that asks for a lease on a segment where the station owns the `taken` addresses.
 fn world(taken: impl IntoIterator<Item = Ipv4Addr>) -> World {
     let world = World::with(World::ipv4());
     world.serve(|server| server.taken = taken.into_iter().collect());
@@ -39,7 +39,7 @@ fn an_address_that_somebody_has_is_declined_and_nothing_of_its_lease_is_ever_use
     assert_eq!((world.state(), world.addresses(Origin::Dhcp)[0].cidr), (DhcpState::Bound, cidr("10.9.0.51/24")));
 }
 
-/// RFC 5227 section 2.1.1: ten in ten seconds each, and then one in a minute.
+/// RFC 5227 section 2.1.1: the first ten attempts are ten seconds apart, the later ones one minute.
 #[test]
 fn where_somebody_has_every_address_they_are_tried_ever_more_slowly() {
     let world = world([LENT]);
@@ -59,7 +59,7 @@ fn where_somebody_has_every_address_they_are_tried_ever_more_slowly() {
 #[test]
 fn a_lease_that_is_extended_is_not_asked_for_on_the_link_again() {
     let world = World::bound();
-    // It has been announced by then.
+    // The address has been announced by then.
     world.advance(10);
     world.server.frames();
     world.advance(405);

@@ -1,4 +1,4 @@
-//! Names by DHCPv6 without state (RFC 8415 section 18.2.6), where a router says that there is more to be known.
+//! Stateless DHCPv6 (RFC 8415 section 18.2.6): the host asks for DNS servers when a router sets the O flag.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
@@ -13,7 +13,7 @@ use super::told::{advertise_flags, labels};
 
 const NAMES: Ipv6Addr = Ipv6Addr::new(0xfd00, 5, 0, 0, 0, 0, 0, 0x53);
 
-/// What the host has asked servers of DHCPv6 since the last look, and from where.
+/// The DHCPv6 messages that the host has sent since the last call, each with its source address.
 fn asked(world: &World) -> Vec<(Vec<u8>, SocketAddr)> {
     let question = |frame: &Vec<u8>| {
         let packet = SlicedPacket::from_ethernet(frame).ok()?;
@@ -26,7 +26,7 @@ fn asked(world: &World) -> Vec<(Vec<u8>, SocketAddr)> {
     world.server.frames().iter().filter_map(question).collect()
 }
 
-/// A server's answer: its identifier, the client's, and a list of options.
+/// Sends a server's reply: its identifier, the client's identifier, and a list of options.
 fn reply(world: &World, question: &[u8], options: &[u8]) {
     let client = &question[4..18];
     let message = [&[7][..], &question[1..4], client, &[0, 2, 0, 2, 0, 9], options].concat();
@@ -45,7 +45,7 @@ fn a_server_says_where_names_are_looked_for_and_who_knows_them() {
     advertise_flags(&world, false, true);
     world.advance(1);
     let asked = asked(&world);
-    // It may have been repeated meanwhile.
+    // The host may have retransmitted its question meanwhile.
     let (question, source) = asked.last().expect("a question");
     assert_eq!(*source, SocketAddr::new(v6(made(&world, LINK)).into(), 546));
     world.changes();

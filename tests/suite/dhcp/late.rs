@@ -1,11 +1,11 @@
-//! A server that was not there when it was asked.
+//! A DHCP server that starts only after the client has begun to ask.
 
 use xila_network_host::interface::{Change, DhcpState};
 
 use super::World;
 use super::server::Answer;
 
-/// A minute is the longest that the client waits before it asks again (RFC 2131 section 4.1).
+/// The client waits at most about a minute before it asks again (RFC 2131 section 4.1).
 const LONGEST_WAIT: u64 = 65;
 
 #[test]

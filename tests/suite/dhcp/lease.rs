@@ -1,4 +1,4 @@
-//! A lease: found, renewed, lost.
+//! The life of a DHCP lease: how it is acquired, renewed, verified, released and lost.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
@@ -46,7 +46,7 @@ fn neighbour(world: &World) -> Manager {
     manager
 }
 
-/// A connection from the leased address.
+/// Opens a TCP connection from the leased address to the neighbour.
 async fn connect(world: &World, neighbour: &Manager) -> (TcpStream, TcpStream) {
     let at = "10.9.0.3:7000".parse().unwrap();
     let listener = TcpListener::bind(&neighbour.network(), at, ListenOptions::default()).unwrap();
@@ -98,7 +98,7 @@ fn a_lease_is_renewed_at_t1_and_nothing_else_changes() {
     let neighbour = neighbour(&world);
     let streams = world.simulation.block_on(connect(&world, &neighbour));
     world.server.heard();
-    // The server's hardware address is long forgotten, if it ever was known.
+    // By then the neighbour entry of the server has expired, if there ever was one.
     world.advance(405);
     let heard = world.server.heard();
     let [renewal] = &heard[..] else { panic!("{heard:?}") };
@@ -108,7 +108,7 @@ fn a_lease_is_renewed_at_t1_and_nothing_else_changes() {
     let valid = world.interface.dhcp().lease.unwrap().valid.as_secs();
     assert!((990..=1000).contains(&valid), "{valid}");
     assert_eq!(world.addresses(Origin::Dhcp)[0].valid.unwrap().as_secs(), valid);
-    // Again, and again.
+    // The lease is renewed many more times.
     world.advance(4000);
     assert!(world.changes().iter().all(|change| *change == Change::Dhcp(DhcpState::Bound)));
     world.simulation.block_on(async {
@@ -117,7 +117,7 @@ fn a_lease_is_renewed_at_t1_and_nothing_else_changes() {
     });
 }
 
-/// RFC 2131 section 4.4.5: again after half of the time from T1 to T2.
+/// RFC 2131 section 4.4.5: the client retries after half of the time that remains until T2.
 #[test]
 fn a_renewal_whose_server_is_not_found_on_the_link_is_tried_again_half_way_to_t2() {
     let world = World::bound();
@@ -125,7 +125,7 @@ fn a_renewal_whose_server_is_not_found_on_the_link_is_tried_again_half_way_to_t2
     world.server.frames();
     world.server.heard();
     world.advance(420);
-    // Three times, and then the datagram is lost.
+    // The engine sends three ARP requests and then drops the datagram.
     assert_eq!(arp_requests(&world.server.frames(), SERVER), 3);
     world.serve(|server| server.answers_arp = true);
     world.advance(178);
@@ -146,7 +146,7 @@ fn a_renewal_does_not_wait_for_others_that_do_not_answer() {
     let socket = UdpSocket::bind(&world.interface.network(), "10.9.0.50:0".parse().unwrap()).unwrap();
     world.advance(397);
     for _ in 0..20 {
-        // The engine asks for one neighbour a second.
+        // The engine starts to resolve one neighbour a second.
         world.simulation.block_on(socket.send_to(b"anybody?", dead)).unwrap();
         world.simulation.advance(Duration::from_millis(250));
     }
@@ -182,7 +182,7 @@ fn a_lease_that_nobody_renews_runs_out() {
     world.simulation.block_on(async {
         assert_eq!(client.read(&mut [0; 8]).await, Err(ReadError::AddressNotAvailable));
     });
-    // And is asked for anew, with another address when the server is back.
+    // The client then asks for a new lease, and gets another address when the server is back.
     world.serve(|server| {
         server.answer = Answer::Grant;
         server.terms.address = [10, 9, 0, 51].into();
@@ -230,7 +230,7 @@ fn a_renewal_with_other_content_changes_what_is_other() {
         [
             Change::RouteRemoved(route("10.9.0.9", 100)),
             Change::AddressRemoved(cidr("10.9.0.50/24")),
-            // Until nobody on the link has objected to the other one.
+            // The client is searching until the probes for the new address have found no conflict.
             Change::Dhcp(DhcpState::Searching),
             Change::AddressAdded(cidr("10.9.0.51/24")),
             Change::Dhcp(DhcpState::Bound)
@@ -240,8 +240,8 @@ fn a_renewal_with_other_content_changes_what_is_other() {
     assert_eq!(world.routes(Origin::Dhcp), []);
 }
 
-/// The one message that verifies a lease is one to all, without a server and an own address (RFC 2131 sections 3.2 and
-/// 4.3.2).
+/// Asserts that the host verified its lease with one broadcast message that names no server and has no source address
+/// (RFC 2131 sections 3.2 and 4.3.2).
 fn assert_verified(world: &World) {
     let heard = world.server.heard();
     let [verification] = &heard[..] else { panic!("{heard:?}") };
@@ -315,7 +315,7 @@ fn down_nothing_is_sent_and_up_again_the_lease_is_verified() {
     world.interface.set_state(State::Up);
     world.advance(1);
     assert_verified(&world);
-    // The same lease: connections go on.
+    // The lease is the same, so connections survive.
     assert_eq!(world.changes(), [Change::State(State::Down), Change::State(State::Up), Change::Dhcp(DhcpState::Bound)]);
     world.simulation.block_on(async {
         client.write_all(b"still").await.unwrap();
@@ -347,7 +347,7 @@ fn an_interface_that_is_up_without_a_link_asks_nobody() {
     world.interface.set_state(State::Up);
     world.advance(2000);
     world.assert_nothing_lent();
-    // And one whose link is back while it is down says nothing before it is up.
+    // If the link comes back while the interface is down, the client sends nothing until the interface is up.
     world.interface.set_state(State::Down);
     world.cable.set_link(Link::Up);
     world.advance(10);
@@ -473,7 +473,7 @@ fn an_unmounted_interface_gives_the_lease_back_and_asks_no_more() {
     drop(device);
 }
 
-/// Who ends without unmounting its interfaces gives back what they were lent.
+/// A manager that is dropped without unmounting its interfaces releases their leases.
 #[test]
 fn a_dropped_manager_gives_the_lease_back() {
     let World { manager, interface, server, simulation, .. } = World::bound();

@@ -1,4 +1,4 @@
-//! What a server, or the link, cannot make the client do.
+//! Limits of the client: bad servers and links cannot make it send too much or fail.
 
 use smoltcp::wire::{DhcpMessageType, EthernetAddress};
 use xila_network_host::device::loopback::Loopback;
@@ -19,7 +19,7 @@ fn a_silent_link_is_asked_ever_less_often() {
     world.advance(600);
     let times: Vec<u128> = world.server.heard().iter().map(|heard| heard.at.since_origin().as_millis()).collect();
     let waits: Vec<u128> = times.windows(2).map(|pair| pair[1] - pair[0]).collect();
-    // RFC 2131 section 4.1: twice as long each time, a second more or less by chance.
+    // RFC 2131 section 4.1: each interval is twice the previous one, randomised by up to one second.
     let expected = [4000, 8000, 16_000, 32_000].into_iter().chain(std::iter::repeat_n(64_000, 8));
     assert_eq!((times[0] / 1000, waits.len()), (0, 12));
     for (wait, expected) in waits.iter().zip(expected.clone()) {
@@ -110,14 +110,14 @@ fn a_device_without_ethernet_has_neither() {
 
 #[test]
 fn a_full_device_is_waited_for() {
-    // One frame at a time, and each takes its time.
+    // The device queues one frame only, and the rate of the link is low.
     let simulation = Simulation::new(1);
     let options = HubOptions { queue: 1, rate: Some(100_000), ..HubOptions::default() };
     let hub = xila_network_host::device::hub::Hub::new(&simulation.platform(), options);
     let server = super::server::Server::new(&simulation, &hub);
     let manager = Manager::new(simulation.platform());
     let mut port = hub.port();
-    // The line is taken when the client begins.
+    // The queue is already full when the client starts.
     let frame = port.allocate(simulation.now(), 1500).unwrap();
     port.transmit(simulation.now(), frame).unwrap();
     let config = InterfaceConfig { dhcp: true, autoconfiguration: true, ..InterfaceConfig::default() };

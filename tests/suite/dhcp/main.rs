@@ -1,5 +1,5 @@
-//! What sets an interface by protocol: DHCP (RFC 2131), IPv6 autoconfiguration (RFC 4861, RFC 4862), and DHCPv6 without state
-//! (RFC 8415). The servers and the router are the test's own, under virtual time.
+//! Tests of protocols that configure an interface: DHCP (RFC 2131), IPv6 autoconfiguration (RFC 4861, RFC 4862) and
+//! stateless DHCPv6 (RFC 8415). The tests contain the servers and the router themselves, and run under virtual time.
 
 mod conflict;
 mod information;

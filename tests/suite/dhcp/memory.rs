@@ -1,4 +1,5 @@
-//! What an interface remembers of the run before, as its network sees it.
+//! What an interface remembers from the previous run (hardware address, lease, IPv6 identifiers), as seen by its
+//! network.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
@@ -18,13 +19,13 @@ use super::world::cidr;
 const FIRST: Ipv4Addr = Ipv4Addr::new(10, 9, 0, 50);
 const SECOND: Ipv4Addr = Ipv4Addr::new(10, 9, 0, 51);
 
-/// A run of a host on the segment of a world, for as long as its manager is there.
+/// A run of a host on the segment of a world. The run lasts until its manager is dropped.
 struct Run {
     manager: Manager,
     interface: Interface,
 }
 
-/// A world whose own host is silent.
+/// A world whose own host sends nothing.
 fn world() -> World {
     World::with(World::ipv4())
 }
@@ -41,7 +42,7 @@ impl Run {
         Self { manager, interface }
     }
 
-    /// As [`new`](Self::new), some time later.
+    /// Like [`new`](Self::new), and then lets one second pass.
     fn begun(world: &World, memory: &Volatile, config: InterfaceConfig) -> Self {
         let run = Self::new(world, memory, config);
         world.advance(1);
@@ -57,7 +58,7 @@ impl Run {
     }
 }
 
-/// What the server has heard: what was said, and which address was asked for.
+/// The messages that the server has received: the type of each, and the requested address.
 fn heard(world: &World) -> Vec<(DhcpMessageType, Option<Ipv4Addr>)> {
     world.server.heard().into_iter().map(|heard| (heard.kind, heard.requested)).collect()
 }
@@ -77,7 +78,8 @@ fn after_a_run_that_was_killed_the_next_verifies_its_lease_and_looks_for_no_othe
     assert_eq!(heard(&world), [(Request, Some(FIRST))]);
 }
 
-/// A server that knows of no lease may be silent about it, so that to verify one that was given back costs ten seconds.
+/// The next run must not try to verify the released lease: a server that does not know a lease may stay silent, and the
+/// attempt would cost ten seconds.
 #[test]
 fn a_run_that_has_ended_has_given_its_lease_back_and_the_next_asks_for_the_same_address() {
     let (world, memory) = (world(), Volatile::default());
@@ -116,7 +118,7 @@ fn a_remembered_lease_that_the_server_refuses_leads_to_another() {
     assert_eq!((heard(&world), third.address()), (vec![(Request, Some(SECOND))], Some(SECOND.into())));
 }
 
-/// Else both would be one host to their network.
+/// Otherwise both runs would be the same host to their network.
 #[test]
 fn of_two_runs_at_once_the_second_is_another_host_and_leaves_the_record_alone() {
     let (world, memory) = (world(), Volatile::default());
@@ -149,7 +151,7 @@ fn ipv6_addresses_are_the_same_in_the_next_run_where_it_is_remembered() {
     assert_ne!(link_local(&Volatile::default()), first);
 }
 
-/// The identifiers are made with a key that is remembered too, whatever the hardware address.
+/// The key that the interface identifiers are derived from is remembered too, whatever the hardware address is.
 #[test]
 fn ipv6_addresses_are_the_same_where_somebody_sets_the_hardware_address() {
     let (world, memory) = (world(), Volatile::default());
@@ -166,7 +168,7 @@ fn ipv6_addresses_are_the_same_where_somebody_sets_the_hardware_address() {
     assert_ne!(link_local(&Volatile::default()), first);
 }
 
-/// A lease is its hardware address's: a server refuses it to another.
+/// A lease belongs to the hardware address: a server refuses it to a client with another one.
 #[test]
 fn a_hardware_address_that_somebody_sets_is_not_remembered_and_has_no_other_ones_lease() {
     let (world, memory) = (world(), Volatile::default());
@@ -211,7 +213,7 @@ fn a_record_that_is_damaged_is_as_none() {
     assert_eq!(Run::begun(&world, &memory, dhcp()).hardware_address(), hardware_address);
 }
 
-/// A name that is free again is mounted at once, in the same process too.
+/// As soon as an interface name is free again it can be mounted, also within the same process.
 #[test]
 fn an_interface_that_is_mounted_again_is_the_same_host_although_somebody_has_a_handle_to_the_old_one() {
     let (world, memory) = (world(), Volatile::default());

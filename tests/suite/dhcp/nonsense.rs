@@ -1,4 +1,4 @@
-//! Leases that make no sense, and what is no lease at all.
+//! Leases that make no sense, and messages that are not leases.
 
 use std::net::Ipv4Addr;
 
@@ -10,7 +10,8 @@ use xila_network_host::interface::DhcpState;
 use super::World;
 use super::server::{Terms, datagram};
 
-/// A lease is refused: counted, never applied, asked for again but not at once; and a good one is taken after it.
+/// Asserts that a bad lease is refused: it is counted, never applied, and the client asks again but not at once; a good
+/// lease is accepted afterwards.
 fn assert_refused(what: &str, change: impl FnOnce(&mut Terms)) {
     let world = World::with(World::ipv4());
     world.serve(|server| change(&mut server.terms));
@@ -80,7 +81,7 @@ fn garbage_to_the_client_is_dropped() {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Whatever servers answer, the client is there afterwards and takes a good lease.
+    /// The client survives any answer of the servers, and then accepts a good lease.
     #[test]
     fn no_answer_ends_the_client(
         changes in vec((0..330usize, any::<u8>()), 1..6),

@@ -1,4 +1,4 @@
-//! Router advertisements, and addresses of one's own making.
+//! IPv6 autoconfiguration: router advertisements, and the addresses that the host forms itself.
 
 use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
@@ -22,20 +22,21 @@ use super::world::cidr;
 pub(super) const ROUTER: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0x66);
 pub(super) const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
 const HARDWARE: [u8; 6] = [2, 0, 0, 0, 0, 5];
-/// What an address in the link-local network would be that says the hardware address (RFC 4291 appendix A).
+/// The link-local address with a modified EUI-64 identifier, which would reveal the hardware address (RFC 4291 appendix
+/// A).
 const EUI_64: &str = "fe80::ff:fe00:5";
-/// The first half of what is made there.
+/// The link-local network, in which the host forms its first address.
 pub(super) const LINK: &str = "fe80::";
-/// What [`advertise`] tells of in most tests.
+/// The prefix that [`advertise`] announces in most tests.
 pub(super) const NETWORK: &str = "fd00:5::";
 
-/// A host with [`HARDWARE`], which configures itself.
+/// A host with the hardware address [`HARDWARE`] and autoconfiguration.
 pub(super) fn host() -> World {
     let hardware_address = Some(MacAddress::new(HARDWARE).unwrap());
     World::with(InterfaceConfig { hardware_address, autoconfiguration: true, ..InterfaceConfig::default() })
 }
 
-/// As [`host`], with its link-local address; what happened until then is read.
+/// Like [`host`], but its link-local address is already verified, and the changes until then are consumed.
 pub(super) fn settled() -> World {
     let world = host();
     world.advance(5);
@@ -44,7 +45,7 @@ pub(super) fn settled() -> World {
     world
 }
 
-/// An advertisement: its header, then options.
+/// A router advertisement: its header, followed by the options.
 pub(super) fn advertisement(lifetime: u16, options: &[Vec<u8>]) -> Vec<u8> {
     let mut packet = vec![134, 0, 0, 0, 64, 0];
     packet.extend(lifetime.to_be_bytes());
@@ -72,7 +73,7 @@ fn servers(lifetime: u32, servers: &[&str]) -> Vec<u8> {
     option
 }
 
-/// A frame with an ICMPv6 message, its checksum filled in.
+/// An Ethernet frame with an ICMPv6 message whose checksum is filled in.
 pub(super) fn frame(source: Ipv6Addr, destination: Ipv6Addr, hop_limit: u8, message: &[u8]) -> Vec<u8> {
     let header = Ipv6Repr {
         src_addr: source,
@@ -90,12 +91,12 @@ pub(super) fn frame(source: Ipv6Addr, destination: Ipv6Addr, hop_limit: u8, mess
 
 pub(super) fn advertise(world: &World, lifetime: u16, options: &[Vec<u8>]) {
     world.server.send(&frame(ROUTER, ALL_NODES, 255, &advertisement(lifetime, options)));
-    // Addresses are asked for after up to a second, and used a second later.
+    // Duplicate address detection starts after at most one second and takes one second.
     world.advance(3);
 }
 
-/// A frame with a message of neighbour discovery. One without a source is a probe, which goes to the group of its target
-/// (RFC 4861 section 7.1.1).
+/// A frame with a neighbour discovery message. A message without a source address is a probe, and goes to the
+/// solicited-node group of its target (RFC 4861 section 7.1.1).
 fn ndisc(source: Ipv6Addr, message: NdiscRepr<'_>) -> Vec<u8> {
     let destination = match message {
         NdiscRepr::NeighborSolicit { target_addr, .. } if source.is_unspecified() => solicited_node(target_addr),
@@ -108,15 +109,15 @@ fn ndisc(source: Ipv6Addr, message: NdiscRepr<'_>) -> Vec<u8> {
     frame(source, destination, 255, &bytes)
 }
 
-/// A solicitation of a router.
+/// ICMPv6 type of a router solicitation.
 const ROUTER_SOLICITATION: u8 = 133;
-/// A solicitation of a neighbour.
+/// ICMPv6 type of a neighbour solicitation.
 const SOLICITATION: u8 = 135;
-/// An advertisement of a neighbour.
+/// ICMPv6 type of a neighbour advertisement.
 const ADVERTISEMENT: u8 = 136;
 
-/// The messages of neighbour discovery that the host has sent since the last look, each with its frame. Those about
-/// groups are left out.
+/// The neighbour discovery messages that the host has sent since the last call: the type of each, and its frame.
+/// Messages about group membership (MLD) are left out.
 fn discovery(world: &World) -> Vec<(u8, Vec<u8>)> {
     let kind = |frame: Vec<u8>| {
         let ethernet = EthernetFrame::new_checked(&frame[..]).unwrap();
@@ -127,28 +128,28 @@ fn discovery(world: &World) -> Vec<(u8, Vec<u8>)> {
     world.server.frames().into_iter().filter_map(kind).collect()
 }
 
-/// RFC 4291 section 2.7.1.
+/// The solicited-node multicast address of an address (RFC 4291 section 2.7.1).
 const fn solicited_node(address: Ipv6Addr) -> Ipv6Addr {
     let [.., high, low] = address.segments();
     Ipv6Addr::new(0xff02, 0, 0, 0, 0, 1, 0xff00 | high & 0xff, low)
 }
 
-/// The types of those messages.
+/// The types of the messages that [`discovery`] returns.
 fn heard(world: &World) -> Vec<u8> {
     discovery(world).into_iter().map(|(kind, _)| kind).collect()
 }
 
-/// How often the host has asked for routers since the last look.
+/// The number of router solicitations that the host has sent since the last call.
 fn router_solicitations(world: &World) -> usize {
     heard(world).iter().filter(|kind| **kind == ROUTER_SOLICITATION).count()
 }
 
-/// What the host has made.
+/// The addresses that the host has formed.
 fn own(world: &World) -> Vec<Cidr> {
     world.addresses(Origin::Autoconfigured).iter().map(|info| info.cidr).collect()
 }
 
-/// The networks of what the host has made, each of 64 bits.
+/// The networks of the addresses that the host has formed, each of 64 bits.
 fn networks(world: &World) -> Vec<String> {
     let network = |cidr: &Cidr| {
         let IpAddr::V6(address) = cidr.address() else { panic!("{cidr}") };
@@ -158,7 +159,7 @@ fn networks(world: &World) -> Vec<String> {
     own(world).iter().map(network).collect()
 }
 
-/// The one address that the host has made in a network.
+/// The only address that the host has formed in a network.
 pub(super) fn made(world: &World, network: &str) -> Cidr {
     let place = networks(world).iter().position(|known| known == network);
     own(world)[place.unwrap_or_else(|| panic!("nothing in {network}"))]
@@ -177,10 +178,11 @@ fn a_link_local_address_is_made_and_routers_are_asked_for() {
     let unanswered = Change::Autoconfiguration(AutoconfigurationState::NoRouter);
     assert_eq!(world.changes(), [Change::Mounted, Change::AddressAdded(made(&world, LINK)), unanswered]);
     let mut messages = discovery(&world);
-    // It is everybody's to know, three times (RFC 4861 section 7.2.6).
+    // The host announces its address with three unsolicited advertisements (RFC 4861 section 7.2.6).
     let announcements = messages.extract_if(.., |(kind, _)| *kind == ADVERTISEMENT).count();
     assert_eq!(announcements, 3);
-    // Is it anybody's? Then for routers, after 4 and 8 seconds again, and ever less often (RFC 7559 section 2).
+    // The host first probes its address, and then solicits routers: again after 4 and 8 seconds, and ever less often
+    // (RFC 7559 section 2).
     let kinds: Vec<u8> = messages.iter().map(|(kind, _)| *kind).collect();
     assert_eq!(kinds, [SOLICITATION, ROUTER_SOLICITATION, ROUTER_SOLICITATION, ROUTER_SOLICITATION]);
     world.advance(24 * 60 * 60);
@@ -188,7 +190,7 @@ fn a_link_local_address_is_made_and_routers_are_asked_for() {
     assert!(world.interface.autoconfiguration());
 }
 
-/// RFC 7217: an identifier says nothing of the hardware, differs from network to network, and is the same again.
+/// RFC 7217: an identifier reveals nothing of the hardware address, differs between networks, and is stable in each.
 #[test]
 fn what_is_made_says_nothing_of_the_hardware_and_is_another_in_each_network() {
     let world = settled();
@@ -228,7 +230,7 @@ fn an_advertisement_gives_addresses_a_router_an_mtu_and_dns_servers() {
             prefix("fd00:5::", 3600, 1800),
             servers(600, &["fd00:5::53", "fe80::53"]),
             prefix("fd00:6::", u32::MAX, u32::MAX),
-            // One that nobody knows.
+            // An unknown option.
             vec![200, 1, 0, 0, 0, 0, 0, 0],
         ],
     );
@@ -245,11 +247,11 @@ fn an_advertisement_gives_addresses_a_router_an_mtu_and_dns_servers() {
     assert_eq!(world.interface.mtu(), 1400);
     let dns: [IpAddr; 2] = ["fd00:5::53".parse().unwrap(), "fe80::53".parse().unwrap()];
     assert_eq!(world.interface.dns_servers(), dns);
-    // Somebody has answered: nobody else is asked.
+    // A router has answered, so the host sends no more solicitations.
     world.server.frames();
     world.advance(20);
     assert_eq!(router_solicitations(&world), 0);
-    // The same again changes nothing.
+    // The same advertisement again changes nothing.
     world.changes();
     advertise(&world, 1800, &[mtu(1400), prefix("fd00:5::", 3600, 1800), servers(600, &["fd00:5::53"])]);
     assert_eq!(world.changes(), []);
@@ -306,7 +308,7 @@ fn an_advertisement_that_is_not_valid_is_ignored() {
         frame(ROUTER, ALL_NODES, 255, &cut_option),
         frame(ROUTER, ALL_NODES, 255, &good[..15]),
     ];
-    // Nobody has answered three solicitations.
+    // No router has answered the three solicitations.
     world.advance(20);
     assert_eq!(world.changes(), [Change::Autoconfiguration(AutoconfigurationState::NoRouter)]);
     for (number, frame) in frames.iter().enumerate() {
@@ -314,12 +316,12 @@ fn an_advertisement_that_is_not_valid_is_ignored() {
         world.advance(2);
         assert_eq!(world.changes(), [], "frame {number}");
     }
-    // Within a valid one, what makes no sense is left out.
+    // In a valid advertisement, options that make no sense are ignored.
     let odd_servers = vec![25, 2, 0, 0, 0, 0, 0, 60, 0, 0, 0, 0, 0, 0, 0, 0];
     let options =
         [mtu(1279), mtu(1501), mtu(u32::MAX), prefix("fd00:5::", 10, 20), prefix("fe80::", 60, 60), odd_servers];
     advertise(&world, 0, &options);
-    // There is nothing more to wait for.
+    // The configuration is complete.
     assert_eq!(world.changes(), [Change::Autoconfiguration(AutoconfigurationState::Configured)]);
 }
 
@@ -332,7 +334,7 @@ fn switched_off_nothing_is_heard_and_nothing_stays() {
     let link_local = made(&world, LINK);
     world.interface.set_autoconfiguration(false).unwrap();
     assert!(!world.interface.autoconfiguration());
-    // That of the link is no router's.
+    // The link-local address did not come from a router, so it stays.
     assert_eq!((world.interface.addresses(), world.interface.routes()), (vec![link_local], vec![]));
     assert_eq!((world.interface.dns_servers(), world.interface.mtu()), (vec![], 1500));
     world.changes();
@@ -352,7 +354,7 @@ fn a_flood_of_prefixes_and_routers_takes_its_share_and_no_more() {
         world.server.send(&frame(router, ALL_NODES, 255, &message));
         world.advance(2);
     }
-    // Its own, and a quarter of all.
+    // The link-local address, and a quarter of the address table for addresses by autoconfiguration.
     assert_eq!(own(&world).len(), 1 + 16);
     assert_eq!(world.interface.routes().len(), 8);
     assert_eq!(world.interface.dns_servers().len(), 4);
@@ -384,7 +386,7 @@ fn an_mtu_that_somebody_sets_after_the_router_is_his_and_stays() {
     assert_eq!(world.interface.mtu(), 1300, "nor does switching off");
 }
 
-/// A link that is back may be another one: which it is, its routers say.
+/// When the link comes back it may lead to another network; the router advertisements tell which one it is.
 #[test]
 fn what_routers_brought_goes_when_those_of_another_network_are_behind_the_link() {
     let world = settled();
@@ -401,7 +403,7 @@ fn what_routers_brought_goes_when_those_of_another_network_are_behind_the_link()
     world.simulation.run_ready();
     assert_eq!((own(&world), world.interface.routes().len(), world.interface.mtu()), (before.clone(), 1, 1400));
     world.advance(3);
-    // Its own address is made sure of again, and announced.
+    // The host probes its link-local address again, and announces it.
     let messages = heard(&world);
     assert!(
         [SOLICITATION, ADVERTISEMENT, ROUTER_SOLICITATION].iter().all(|kind| messages.contains(kind)),
@@ -419,7 +421,7 @@ fn what_routers_brought_goes_when_those_of_another_network_are_behind_the_link()
     assert_eq!((made(&world, LINK), world.interface.dns_servers(), world.interface.mtu()), (link_local, vec![], 1500));
 }
 
-/// While an interface is down its routers may be there; its own addresses are verified when it is up again.
+/// The routers may still be there after the interface was down; its own addresses are verified when it is up again.
 #[test]
 fn an_address_of_a_router_that_another_has_taken_while_the_interface_was_down_is_formed_anew() {
     let world = settled();
@@ -455,7 +457,7 @@ fn a_second_router_is_there_when_the_first_is_gone() {
     advertise(&world, 100, &[]);
     world.server.send(&frame(second, ALL_NODES, 255, &advertisement(1800, &[])));
     world.advance(2);
-    // Both advertise again, and neither takes the other's place.
+    // Both routers advertise again, and neither replaces the other.
     world.changes();
     advertise(&world, 100, &[]);
     assert_eq!(world.changes(), []);
@@ -469,7 +471,7 @@ fn a_second_router_is_there_when_the_first_is_gone() {
 
 #[test]
 fn an_address_that_somebody_has_is_not_taken() {
-    // The same host makes the same again.
+    // Another world with the same seed forms the same address.
     let first = made(&settled(), LINK);
     let target = v6(first);
     let answer = NdiscRepr::NeighborAdvert { flags: NdiscNeighborFlags::OVERRIDE, target_addr: target, lladdr: None };
@@ -478,12 +480,13 @@ fn an_address_that_somebody_has_is_not_taken() {
         let world = host();
         world.server.send(&frame);
         world.advance(5);
-        // Another identifier is tried (RFC 7217 section 6).
+        // The host tries another identifier (RFC 7217 section 6).
         assert_eq!(networks(&world), [LINK]);
         assert_ne!(own(&world), [first]);
         assert!(matches!(world.changes()[1], Change::AddressConflict { address, .. } if address == first.address()));
     }
-    // What is said by others to whoever has it, about others, or to all of them, takes nothing away.
+    // These messages are no conflicts: solicitations by another host for the address's owner, about another target, or
+    // to all nodes.
     let other = NdiscRepr::NeighborSolicit { target_addr: "fe80::1".parse().unwrap(), lladdr: None };
     let mut to_all = [&[135, 0, 0, 0, 0, 0, 0, 0][..], &target.octets()].concat();
     to_all = frame(Ipv6Addr::UNSPECIFIED, ALL_NODES, 255, &to_all);
@@ -495,7 +498,7 @@ fn an_address_that_somebody_has_is_not_taken() {
     }
 }
 
-/// RFC 7527.
+/// RFC 7527: detection of looped-back probes.
 #[test]
 fn a_probe_that_comes_back_takes_nothing_away() {
     let world = host();
@@ -516,7 +519,7 @@ fn where_somebody_has_all_that_is_tried_there_is_none_until_the_link_is_back() {
         world.simulation.advance(Duration::from_millis(100));
         for (kind, frame) in discovery(&world) {
             assert_eq!(kind, SOLICITATION, "nobody is asked in another's name");
-            // Behind the headers of Ethernet and IPv6, and eight octets of the message.
+            // The target address follows the Ethernet and IPv6 headers and eight octets of the message.
             let target = Ipv6Addr::from_octets(frame[14 + 40 + 8..][..16].try_into().unwrap());
             tried.push(target);
             let answer =
@@ -570,7 +573,7 @@ fn another_hardware_address_makes_other_addresses() {
 
 #[test]
 fn what_somebody_has_set_is_left_alone() {
-    // The same host makes the same again.
+    // Another world with the same seed forms the same address.
     let other = settled();
     advertise(&other, 1800, &[prefix("fd00:5::", 3600, 1800)]);
     let config = InterfaceConfig {

@@ -1,4 +1,4 @@
-//! A station on the segment: it records what it hears, and is a small DHCP server.
+//! A station on the segment that records what it receives, and is a small DHCP server.
 
 use std::future::poll_fn;
 use std::net::{IpAddr, Ipv4Addr};
@@ -19,14 +19,14 @@ use super::world::Common;
 /// The station's hardware address.
 const MAC: [u8; 6] = [2, 0, 0, 0, 0, 0x66];
 
-/// A station on the segment.
+/// The station: a handle to its state, and to its port on the segment.
 pub(crate) struct Server {
     port: Common<HubPort>,
     state: Common<State>,
     clock: Arc<dyn Clock>,
 }
 
-/// What it answers to requests.
+/// How the server answers requests.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Answer {
     Grant,
@@ -34,7 +34,7 @@ pub(crate) enum Answer {
     Nothing,
 }
 
-/// What it lends.
+/// The contents of the leases that the server offers.
 #[derive(Clone)]
 pub(crate) struct Terms {
     pub(crate) server: Ipv4Addr,
@@ -44,18 +44,18 @@ pub(crate) struct Terms {
     pub(crate) dns_servers: Vec<Ipv4Addr>,
     /// Lease time, T1 and T2 in seconds.
     pub(crate) times: [Option<u32>; 3],
-    /// Options beside those, by their codes.
+    /// Other options, with their codes.
     pub(crate) others: Vec<(u8, Vec<u8>)>,
 }
 
-/// A DHCP message that it heard.
+/// A DHCP message that the server has received.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Heard {
     pub(crate) at: Instant,
     pub(crate) kind: DhcpMessageType,
     pub(crate) destination: Ipv4Addr,
     pub(crate) client: Ipv4Addr,
-    /// The address that is asked for (option 50).
+    /// The requested address (option 50).
     pub(crate) requested: Option<Ipv4Addr>,
 }
 
@@ -64,9 +64,9 @@ pub(crate) type Mangler = Box<dyn FnMut(&mut Vec<u8>) + Send>;
 pub(crate) struct State {
     pub(crate) answer: Answer,
     pub(crate) answers_arp: bool,
-    /// Addresses that it has beside its own.
+    /// Addresses that the station owns besides the server's.
     pub(crate) taken: Vec<Ipv4Addr>,
-    /// Each answer is sent so many times.
+    /// The number of times that each answer is sent.
     pub(crate) copies: usize,
     pub(crate) terms: Terms,
     pub(crate) heard: Vec<Heard>,
@@ -113,12 +113,12 @@ impl Server {
         change(&mut self.state.lock().unwrap())
     }
 
-    /// The kinds of messages that were heard since the last look.
+    /// The DHCP messages that the server has received since the last call.
     pub(crate) fn heard(&self) -> Vec<Heard> {
         self.with(|state| std::mem::take(&mut state.heard))
     }
 
-    /// The frames that were heard since the last look.
+    /// The frames that the station has received since the last call.
     pub(crate) fn frames(&self) -> Vec<Vec<u8>> {
         self.with(|state| std::mem::take(&mut state.frames))
     }
@@ -214,7 +214,7 @@ impl State {
 }
 
 impl Terms {
-    /// A message of these terms.
+    /// A server's message with these terms.
     pub(crate) fn message(&self, kind: DhcpMessageType, transaction: u32, client: EthernetAddress) -> Vec<u8> {
         let [lease, t1, t2] = self.times.map(|time| time.map(u32::to_be_bytes));
         let list = |addresses: &[Ipv4Addr]| addresses.iter().flat_map(Ipv4Addr::octets).collect::<Vec<u8>>();
@@ -260,7 +260,7 @@ impl Terms {
     }
 }
 
-/// How often these frames ask for the hardware address of an IPv4 one.
+/// The number of ARP requests for an IPv4 address among these frames.
 pub(crate) fn arp_requests(frames: &[Vec<u8>], wanted: Ipv4Addr) -> usize {
     let asks = |frame: &&Vec<u8>| {
         let ethernet = EthernetFrame::new_checked(&frame[..]).unwrap();

@@ -1,5 +1,5 @@
-//! What DHCP and routers say that is nobody's address or route: where names are looked for, NTP servers, DHCPv6; and that
-//! there is nothing more to wait for.
+//! Information from DHCP and routers other than addresses and routes: search domains, NTP servers and the DHCPv6 flags;
+//! and the autoconfiguration state, which tells whether there is more to wait for.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
@@ -15,7 +15,7 @@ const DOMAIN: u8 = 15;
 const NTP_SERVERS: u8 = 42;
 const SEARCH: u8 = 119;
 
-/// A name in labels (RFC 1035 section 3.1).
+/// Encodes a name as labels (RFC 1035 section 3.1).
 pub(super) fn labels(name: &str) -> Vec<u8> {
     let label = |label: &str| [&[u8::try_from(label.len()).unwrap()], label.as_bytes()].concat();
     let mut labels: Vec<u8> = name.split('.').flat_map(label).collect();
@@ -23,7 +23,7 @@ pub(super) fn labels(name: &str) -> Vec<u8> {
     labels
 }
 
-/// The option of an advertisement that has domains (RFC 8106 section 5.2).
+/// The DNS search list option of a router advertisement (RFC 8106 section 5.2).
 fn domains(lifetime: u32, names: &[&str]) -> Vec<u8> {
     let mut option = [&[31, 0, 0, 0][..], &lifetime.to_be_bytes()].concat();
     option.extend(names.iter().flat_map(|name| labels(name)));
@@ -32,7 +32,7 @@ fn domains(lifetime: u32, names: &[&str]) -> Vec<u8> {
     option
 }
 
-/// An advertisement with the flags M and O (RFC 4861 section 4.2).
+/// Sends a router advertisement with the flags M and O (RFC 4861 section 4.2).
 pub(super) fn advertise_flags(world: &World, managed: bool, other: bool) {
     let mut message = advertisement(1800, &[]);
     message[5] = u8::from(managed) << 7 | u8::from(other) << 6;
@@ -44,7 +44,7 @@ fn autoconfiguration(world: &World) -> AutoconfigurationState {
     world.interface.autoconfiguration_status().state
 }
 
-/// What has changed of all that, since the last look.
+/// The changes of this information since the last call.
 fn told(world: &World) -> Vec<Change> {
     let is_of_it = |change: &Change| matches!(change, Change::Autoconfiguration(_) | Change::SearchDomains);
     world.changes().into_iter().filter(is_of_it).collect()
@@ -70,7 +70,7 @@ fn a_lease_says_where_names_are_looked_for_and_who_knows_the_time() {
     assert_eq!(world.interface.search_domains(), ["a.example.test", "b.example.test"]);
     assert_eq!(world.manager.network().search_domains(), ["a.example.test", "b.example.test"]);
     assert_eq!(told(&world), [Change::SearchDomains]);
-    // The same again is no news.
+    // The same information again is reported as no change.
     world.advance(450);
     assert_eq!(world.changes(), [Change::Dhcp(DhcpState::Bound)]);
     world.interface.set_dhcp(false).unwrap();
@@ -84,7 +84,7 @@ fn the_domain_of_a_lease_is_searched_where_there_is_no_list() {
     world.interface.set_dhcp(true).unwrap();
     world.advance(1);
     assert_eq!(world.interface.search_domains(), ["example.test"]);
-    // Another one comes with a renewal.
+    // A renewal brings another domain.
     world.serve(|server| server.terms.others = vec![(DOMAIN, b"other.test".to_vec())]);
     world.changes();
     world.advance(450);
@@ -123,7 +123,7 @@ fn there_is_something_to_wait_for_until_an_address_that_was_formed_is_verified()
     let world = settled();
     assert_eq!(autoconfiguration(&world), Searching);
     world.server.send(&frame(ROUTER, ALL_NODES, 255, &advertisement(1800, &[prefix(NETWORK, 3600, 1800)])));
-    // The probe alone takes a second (RFC 4862 section 5.4).
+    // Duplicate address detection alone takes a second (RFC 4862 section 5.4).
     world.simulation.advance(Duration::from_millis(900));
     assert_eq!((autoconfiguration(&world), told(&world)), (Searching, vec![]));
     world.advance(3);
@@ -137,7 +137,7 @@ fn there_is_something_to_wait_for_until_an_address_that_was_formed_is_verified()
     assert_eq!((autoconfiguration(&world), told(&world)), (Searching, vec![Change::Autoconfiguration(Searching)]));
 }
 
-/// RFC 4861 section 6.3.7.
+/// RFC 4861 section 6.3.7: without an answer to its solicitations, the host concludes that there is no router.
 #[test]
 fn there_is_nothing_more_to_wait_for_where_no_router_answers() {
     let world = settled();
@@ -147,12 +147,12 @@ fn there_is_nothing_more_to_wait_for_where_no_router_answers() {
     assert_eq!((autoconfiguration(&world), told(&world)), (NoRouter, vec![Change::Autoconfiguration(NoRouter)]));
     world.advance(100);
     assert_eq!(told(&world), []);
-    // One may come, and advertise itself.
+    // A router may appear later and advertise itself.
     advertise(&world, 1800, &[prefix(NETWORK, 3600, 1800)]);
     assert_eq!(autoconfiguration(&world), Configured);
 }
 
-/// Where there is DHCPv6, for instance.
+/// Such a router exists, for instance, in networks whose addresses come from DHCPv6.
 #[test]
 fn a_router_that_advertises_no_prefix_is_an_answer_too_and_its_flags_are_told() {
     let world = settled();

@@ -1,4 +1,4 @@
-//! A host on a segment, and the test's own station beside it.
+//! A host on a segment, with the test's own station beside it.
 
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
@@ -12,7 +12,7 @@ use xila_network_host::{Interface, InterfaceConfig, Manager};
 
 use super::server::{Server, State};
 
-/// The host, its interface `eth0`, and what the station has heard and answers.
+/// The host, its interface `eth0`, and the station that records and answers.
 pub(crate) struct World {
     pub(crate) simulation: Simulation,
     pub(crate) hub: Hub,
@@ -24,17 +24,17 @@ pub(crate) struct World {
 }
 
 impl World {
-    /// A host that is asking already, and has no IPv6 address to be made meanwhile.
+    /// A host that has started DHCP, and forms no IPv6 address meanwhile.
     pub(crate) fn dhcp() -> Self {
         Self::with(InterfaceConfig { dhcp: true, ..Self::ipv4() })
     }
 
-    /// What a host is set to that has no IPv6 address: nothing happens but what DHCP does.
+    /// A configuration without a link-local IPv6 address, so that only DHCP is active.
     pub(crate) fn ipv4() -> InterfaceConfig {
         InterfaceConfig { link_local: false, ..InterfaceConfig::default() }
     }
 
-    /// A host that configures itself already.
+    /// A host that has started autoconfiguration.
     pub(crate) fn autoconfiguration() -> Self {
         Self::with(InterfaceConfig { autoconfiguration: true, ..InterfaceConfig::default() })
     }
@@ -52,7 +52,7 @@ impl World {
         Self { simulation, hub, manager, interface, cable, server, watch }
     }
 
-    /// As [`dhcp`](Self::dhcp), with a lease; what happened until then is read.
+    /// Like [`dhcp`](Self::dhcp), but with a lease; the changes until then are consumed.
     pub(crate) fn bound() -> Self {
         let world = Self::dhcp();
         world.advance(1);
@@ -69,7 +69,7 @@ impl World {
         self.interface.dhcp().state
     }
 
-    /// What has changed since the last look.
+    /// The changes since the last call.
     pub(crate) fn changes(&self) -> Vec<Change> {
         let mut watch = self.watch.lock().unwrap();
         let mut changes = Vec::new();
@@ -82,18 +82,18 @@ impl World {
         changes
     }
 
-    /// The addresses that came from somewhere.
+    /// The addresses of an origin.
     pub(crate) fn addresses(&self, origin: Origin) -> Vec<AddressInfo> {
         self.interface.address_list().into_iter().filter(|info| info.origin == origin).collect()
     }
 
-    /// The routes that came from somewhere.
+    /// The routes of an origin.
     pub(crate) fn routes(&self, origin: Origin) -> Vec<Route> {
         let routes = self.interface.route_list().into_iter().filter(|info| info.origin == origin);
         routes.map(|info| info.route).collect()
     }
 
-    /// Nothing that DHCP brought is there.
+    /// Asserts that the interface has nothing from DHCP.
     pub(crate) fn assert_nothing_lent(&self) {
         assert_eq!(self.addresses(Origin::Dhcp), []);
         assert_eq!(self.routes(Origin::Dhcp), []);

@@ -1,4 +1,4 @@
-//! A laboratory under one seed: guests, stacks, links, and what happens to them.
+//! Tests of the laboratory: guests, stacks, links and their faults are all driven by one seed.
 
 mod race;
 
@@ -17,7 +17,7 @@ use xila_network_tests::laboratory::{Output, Program};
 const PAIRS: usize = 10;
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// A file in memory.
+/// A capture file in memory.
 #[derive(Clone, Default)]
 struct Memory(Arc<Mutex<Vec<u8>>>);
 
@@ -32,7 +32,7 @@ impl std::io::Write for Memory {
     }
 }
 
-/// What an hour left.
+/// The results of an hour.
 #[derive(PartialEq, Eq)]
 struct Hour {
     printed: Vec<String>,
@@ -45,14 +45,14 @@ struct Host {
     cable: Cable,
 }
 
-/// A number below `bound` by chance.
+/// A random number below `bound`.
 fn draw(simulation: &Simulation, bound: u64) -> u64 {
     let mut bytes = [0; 8];
     simulation.platform().random.fill(&mut bytes);
     u64::from_le_bytes(bytes) % bound
 }
 
-/// Runs the hour: links that lose, delay and reorder, cables that are pulled out, servers that are ended and begun anew.
+/// Runs the hour: links lose, delay and reorder frames, cables are unplugged, servers are stopped and restarted.
 fn hour(seed: u64, server: &Program, client: &Program) -> Hour {
     let simulation = Simulation::new(seed);
     let options = HubOptions {
@@ -112,7 +112,7 @@ fn hour(seed: u64, server: &Program, client: &Program) -> Hour {
                     }
                     (None, _) => {
                         let number = draw(&simulation, PAIRS as u64) as usize;
-                        // The old one goes first, or its port would still be taken.
+                        // The old server is stopped first, or its port would still be in use.
                         drop(servers[number].take());
                         servers[number] = Some(serve(number));
                     }
@@ -128,7 +128,7 @@ fn hour(seed: u64, server: &Program, client: &Program) -> Hour {
     for output in &outputs {
         assert_eq!(output.quota().usage(), Default::default(), "a guest that has ended holds something");
     }
-    // What lingers has ended by then.
+    // Connections that linger have ended by then.
     simulation.advance(Duration::from_secs(600));
     for (number, host) in hosts.iter().enumerate() {
         let statistics = host.manager.interface("eth0").expect("it is mounted").statistics();
@@ -143,8 +143,8 @@ fn hour(seed: u64, server: &Program, client: &Program) -> Hour {
     Hour { printed, capture, delivered: hub.statistics().delivered }
 }
 
-/// Twenty apps live through an hour of partitions, losses and restarts, in which no byte is lost and nothing is left behind; and
-/// the same seed is the same hour.
+/// Twenty apps run through an hour of partitions, losses and restarts: no byte is lost and no resource leaks. The same
+/// seed gives the same hour.
 #[test]
 fn an_hour_of_trouble_is_the_same_for_the_same_seed() {
     let compile = |name| Program::compile(name).unwrap_or_else(|error| panic!("{name}: {error:?}"));

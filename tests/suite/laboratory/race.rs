@@ -1,4 +1,5 @@
-//! Two guests race, and some orders of what they send show a defect: which seed finds it shows it again.
+//! A race between two guests: a defect shows for some orders of their messages only, and the seed that finds it
+//! reproduces it.
 
 use std::time::Duration;
 
@@ -11,15 +12,15 @@ use xila_network_tests::laboratory::Program;
 
 use super::Memory;
 
-/// About one in seven shows it.
+/// About one seed in seven shows the defect.
 const MOST_SEEDS: u64 = 200;
 
-/// What a run leaves.
+/// The results of a run.
 #[derive(PartialEq, Eq)]
 struct Run {
-    /// What the server has counted of two clients that add one each.
+    /// The value of the server's counter after two clients have added one each.
     counted: String,
-    /// What passed the server's end of the link.
+    /// The frames that passed the server's end of the link.
     capture: Vec<u8>,
 }
 

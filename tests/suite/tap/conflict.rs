@@ -1,4 +1,4 @@
-//! A server lends an address that somebody has.
+//! dnsmasq lends an address that another host already uses.
 
 use xila_network_host::InterfaceConfig;
 use xila_network_host::interface::{Change, DhcpState};
@@ -13,7 +13,8 @@ fn an_address_that_another_host_has_is_declined_and_another_one_is_taken() {
     with_segment(&["dnsmasq"], "", async |segment| {
         let server = segment.kernel(&["192.0.2.1/24"]);
         let _other = segment.kernel(&["192.0.2.50/24"]);
-        // It does not look itself, and lends this host the other one's address first.
+        // With these options dnsmasq does not check addresses itself, and offers this host the other host's address
+        // first.
         let options = [
             "--port=0",
             "--no-ping",
@@ -31,7 +32,7 @@ fn an_address_that_another_host_has_is_declined_and_another_one_is_taken() {
         interface.set_dhcp(true).unwrap();
         assert!(dnsmasq.says("DHCPACK").await.contains("192.0.2.50"));
         assert!(dnsmasq.says("DHCPDECLINE").await.contains("192.0.2.50"));
-        // After ten seconds (RFC 2131 section 3.1 point 5).
+        // The client waits ten seconds after a DHCPDECLINE (RFC 2131 section 3.1 point 5).
         assert!(dnsmasq.says("DHCPACK").await.contains("192.0.2.51"));
         until("a lease", || interface.dhcp().state == DhcpState::Bound).await;
         assert_eq!(lent(&interface), ["192.0.2.51/24"]);

@@ -1,4 +1,4 @@
-//! UDP with the kernel.
+//! UDP between the stack and the kernel.
 
 use std::net::SocketAddr;
 
@@ -7,7 +7,7 @@ use xila_network_host::socket::UdpSocket;
 
 use super::{FAMILIES, with_kernel};
 
-/// Sends back what it receives at port 5005 of the address, as often as told.
+/// Echoes datagrams at port 5005 of the address, for the given number of times.
 const ECHO: &str = "
 server = socket(AF_INET6 if ':' in sys.argv[1] else AF_INET, SOCK_DGRAM)
 server.bind((sys.argv[1], 5005))
@@ -17,7 +17,7 @@ for _ in range(int(sys.argv[2])):
     server.sendto(data, peer)
 ";
 
-/// Sends datagrams of these sizes to port 5006 of the address, one at a time, and expects each back.
+/// Sends datagrams of these sizes to port 5006 of the address, one at a time, and expects an echo of each.
 const CLIENT: &str = "
 client = socket(AF_INET6 if ':' in sys.argv[1] else AF_INET, SOCK_DGRAM)
 client.settimeout(20)
@@ -32,7 +32,7 @@ fn content(size: usize) -> Vec<u8> {
     (0..size).map(|index| u8::try_from(index * 7 % 251).unwrap()).collect()
 }
 
-/// The largest that go whole, what goes in fragments, and the largest that there are.
+/// Payload sizes: the largest without fragments, some that need fragments, and the largest possible.
 fn sizes(family: SocketAddr) -> &'static [usize] {
     if family.is_ipv4() { &[0, 1, 1472, 1473, 4000, 60_000, 65_507] } else { &[0, 1, 1452, 1453, 4000, 60_000, 65_527] }
 }
@@ -112,7 +112,7 @@ for address in sys.argv[1:]:
 
 #[test]
 fn groups_and_broadcasts_reach_the_kernel_and_come_from_it() {
-    // Joins both groups, says so, takes one datagram of each kind, then sends one of each.
+    // Joins both groups, reports that, receives one datagram of each kind, then sends one of each.
     const SCRIPT: &str = "
 import struct
 index = if_nametoindex(sys.argv[1])
@@ -158,7 +158,7 @@ six.sendto(b'group6', ('ff05::123', 5010))
     });
 }
 
-/// Receives as many datagrams as told at port 5007 of the address, and prints their lengths.
+/// Receives the given number of datagrams at port 5007 of the address, and prints their lengths.
 const LENGTHS: &str = "
 server = socket(AF_INET6 if ':' in sys.argv[1] else AF_INET, SOCK_DGRAM)
 server.bind((sys.argv[1], 5007))
@@ -170,7 +170,8 @@ assert all(data == bytes([index]) * len(data) for index, data in enumerate(recei
 print(*map(len, received))
 ";
 
-/// Sends 4577 bytes to port 5008 of the address at once, which the kernel makes ten datagrams of (UDP_SEGMENT of udp(7)).
+/// Sends 4577 bytes to port 5008 of the address in one call, which the kernel splits into ten datagrams (UDP_SEGMENT of
+/// udp(7)).
 const SEGMENTS: &str = "
 client = socket(AF_INET6 if ':' in sys.argv[1] else AF_INET, SOCK_DGRAM)
 client.setsockopt(17, 103, 500)
@@ -186,7 +187,7 @@ fn a_row_of_datagrams_is_one_frame_that_the_kernel_cuts_apart() {
             let socket = UdpSocket::bind(&manager.network(), SocketAddr::new(stack, 0)).unwrap();
             let remote = SocketAddr::new(kernel, 5007);
             let payloads: Vec<Vec<u8>> = (0..11).map(|index| vec![index; if index < 10 { 500 } else { 77 }]).collect();
-            // The first finds the neighbour.
+            // The first datagram resolves the neighbour.
             socket.send_to(&payloads[0], remote).await.unwrap();
             assert_eq!(peer.line().await, "first");
             let interface = manager.interface("tap0").unwrap();

@@ -1,4 +1,4 @@
-//! DHCP and router advertisements from dnsmasq.
+//! DHCP leases and router advertisements from dnsmasq.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -8,7 +8,7 @@ use xila_network_host::{Interface, InterfaceConfig, ReceiveError};
 use xila_network_tests::dnsmasq::Dnsmasq;
 use xila_network_tests::netns::{KERNEL_V4, Namespace, block_on};
 
-/// A lease for two minutes, dnsmasq's least, that is to be renewed after three seconds, its least too.
+/// A lease of two minutes with a T1 of three seconds; both are dnsmasq's minimum.
 const OPTIONS: [&str; 6] = [
     "--port=0",
     "--no-ping",
@@ -18,7 +18,7 @@ const OPTIONS: [&str; 6] = [
     "--dhcp-option=option:T1,3",
 ];
 
-/// Runs a test with a namespace and an interface that has nothing yet.
+/// Runs a test with a namespace and an interface that is not configured.
 fn with_interface(test: impl AsyncFnOnce(&Namespace, &Interface)) {
     let Some(namespace) = Namespace::new(&["dnsmasq"]) else { return };
     block_on(async {
@@ -34,7 +34,7 @@ async fn serve(namespace: &Namespace, range: &str) -> Dnsmasq {
     Dnsmasq::start(namespace, &arguments).await
 }
 
-/// Waits until DHCP is in a state; what has changed until then.
+/// Waits until the DHCP client is in a state, and returns the changes until then.
 async fn until(watch: &mut Watch, state: DhcpState) -> Vec<Change> {
     let mut changes = Vec::new();
     while changes.last() != Some(&Change::Dhcp(state)) {
@@ -68,7 +68,7 @@ fn dnsmasq_lends_renews_and_takes_back() {
         let dns: [IpAddr; 2] = [KERNEL_V4, "192.0.2.7".parse().unwrap()];
         assert_eq!(interface.dns_servers(), dns);
         assert_eq!(interface.routes().iter().map(|route| route.gateway()).collect::<Vec<_>>(), [KERNEL_V4]);
-        // The kernel answers to the address.
+        // The kernel can reach the leased address.
         let socket = UdpSocket::bind(&interface.network(), SocketAddr::new(address(interface), 0)).unwrap();
         socket.connect(SocketAddr::new(KERNEL_V4, 5007)).unwrap();
         socket.send(b"anybody?").await.unwrap();
@@ -93,7 +93,7 @@ fn a_dnsmasq_that_comes_back_with_other_addresses_lends_another() {
         let before = address(interface);
         dnsmasq.kill().await;
         let _dnsmasq = serve(namespace, "192.0.2.70,192.0.2.79").await;
-        // It refuses to renew what it does not know.
+        // The server refuses to renew a lease that it does not know.
         let lost = until(&mut watch, DhcpState::Searching).await;
         let removed = |change: &Change| matches!(change, Change::AddressRemoved(cidr) if cidr.address() == before);
         assert!(lost.iter().any(removed), "{lost:?}");
@@ -134,7 +134,7 @@ fn dnsmasq_advertises_a_prefix_a_router_an_mtu_and_a_dns_server() {
         assert_eq!(gateways, ["fe80::1".parse::<IpAddr>().unwrap()]);
         assert!(routes[0].valid.unwrap().as_secs() > 1000);
         assert_eq!((interface.mtu(), interface.dns_servers()), (1400, vec!["fd00:5::53".parse().unwrap()]));
-        // The kernel answers to the address.
+        // The kernel can reach the formed address.
         let own = interface.addresses().into_iter().map(|cidr| cidr.address());
         let mut own = own.filter(|address| in_prefix(&Change::AddressAdded(format!("{address}/64").parse().unwrap())));
         let socket = UdpSocket::bind(&interface.network(), SocketAddr::new(own.next_back().unwrap(), 0)).unwrap();

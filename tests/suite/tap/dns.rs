@@ -1,4 +1,4 @@
-//! Names, from dnsmasq.
+//! Name resolution, with dnsmasq as the server.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -11,7 +11,8 @@ use xila_network_tests::netns::{KERNEL_V4, KERNEL_V6};
 
 use super::with_kernel;
 
-/// What dnsmasq knows. Of `test` there is nothing else; for other names it has nobody to ask, and refuses.
+/// The records of dnsmasq. It is authoritative for `test`; it refuses queries for other names, as it has no upstream
+/// server.
 const ZONE: [&str; 9] = [
     "--local=/test/",
     "--host-record=www.test,192.0.2.80,fd00::80",
@@ -34,7 +35,7 @@ fn texts(addresses: &[IpAddr]) -> Vec<String> {
     addresses.iter().map(IpAddr::to_string).collect()
 }
 
-/// The one record's data.
+/// The data of the only record.
 fn data(records: Result<Vec<Record>, ResolveError>) -> RecordData {
     match &records.unwrap()[..] {
         [record] => record.data.clone(),
@@ -85,7 +86,7 @@ fn what_dnsmasq_cuts_off_is_asked_for_by_tcp() {
 
 #[test]
 fn what_one_server_fails_at_the_next_knows() {
-    // Answers every query with SERVFAIL.
+    // A server that answers every query with SERVFAIL.
     const FAILING: &str = "
 server = socket(AF_INET6, SOCK_DGRAM)
 server.bind((sys.argv[1], 53))
@@ -111,7 +112,7 @@ while True:
 #[test]
 fn a_query_that_is_cancelled_leaves_nothing_and_the_next_is_answered() {
     with_kernel(&["dnsmasq", "python3"], 1500, async |namespace, manager| {
-        // Hears, and says nothing.
+        // A server that receives queries and never answers.
         const SILENT: &str = "
 server = socket(AF_INET6, SOCK_DGRAM)
 server.bind((sys.argv[1], 53))

@@ -1,4 +1,4 @@
-//! The kernel's ping.
+//! The kernel's ping to the stack.
 
 use xila_network_tests::netns::Namespace;
 
@@ -16,7 +16,7 @@ fn the_stack_answers_the_kernels_ping() {
     with_kernel(&["ping"], 1500, async |namespace, _| {
         for (_, stack) in FAMILIES {
             ping(namespace, &[&stack.to_string()]).await;
-            // The largest that needs no fragments.
+            // The largest payload that needs no fragments.
             let size = if stack.is_ipv4() { "1472" } else { "1452" };
             ping(namespace, &["-s", size, &stack.to_string()]).await;
         }

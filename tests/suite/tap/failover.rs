@@ -1,4 +1,4 @@
-//! An address moves from one host of the segment to another, as VRRP (RFC 9568) and its kin have it.
+//! An address moves from one host of the segment to another, as with VRRP (RFC 9568) and similar protocols.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
@@ -9,11 +9,12 @@ use xila_network_tests::netns::Namespace;
 use super::{ask_until, configured, name, socket, with_segment};
 
 const ADDRESSES: [(&str, u8); 2] = [("192.0.2.100", 24), ("fd00::100", 64)];
-/// Sooner than anybody finds out by himself that a neighbour is gone (RFC 4861 section 10: eight seconds at least).
+/// Less than the time in which neighbour unreachability detection would find the change (RFC 4861 section 10: eight
+/// seconds at least).
 const AT_ONCE: Duration = Duration::from_secs(1);
 
-/// The address moves, and whoever has it now says so: the kernel announces what it has when its hardware address
-/// becomes another one.
+/// Moves the address to another host, which announces it: the kernel announces its addresses when its hardware address
+/// changes.
 fn take(from: &Namespace, to: &Namespace, (address, prefix): (&str, u8), hardware: &str) {
     from.ip(&format!("address delete {address}/{prefix} dev {}", from.interface()));
     to.ip(&format!("address add {address}/{prefix} dev {}", to.interface()));
@@ -48,7 +49,7 @@ fn a_flow_follows_an_address_to_another_host_at_once() {
     });
 }
 
-/// The time until an echo request is answered. Those that are not answered in a moment are lost.
+/// Returns the time until an echo request is answered. A request without a prompt answer counts as lost.
 async fn until_answered(manager: &xila_network_host::Manager, remote: IpAddr, patience: Duration) -> Duration {
     let start = Instant::now();
     let options = PingOptions { timeout: Duration::from_millis(50), ..PingOptions::default() };

@@ -1,4 +1,4 @@
-//! curl, against the smallest server that it takes for one.
+//! curl against a minimal HTTP server on the stack.
 
 use xila_network_host::Error;
 use xila_network_host::socket::TcpStream;
@@ -7,7 +7,7 @@ use super::{FAMILIES, listen, with_kernel};
 
 const PAGE: usize = 3 << 20;
 
-/// Reads one request's head and answers with a page.
+/// Reads the head of one request and answers with a page.
 async fn serve(stream: &TcpStream) -> Result<(), Error> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {

@@ -1,4 +1,4 @@
-//! ICMP with the kernel: as a host that is asked, and as a router on the way.
+//! ICMP with the kernel, as a host that answers and as a router on the path.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -13,12 +13,12 @@ use xila_network_tests::netns::{FAR_V4, FAR_V6, KERNEL_V4, KERNEL_V6, Namespace}
 
 use super::{FAMILIES, with_kernel};
 
-/// Patient, for a busy machine.
+/// Ping options with a long timeout, for a busy machine.
 fn options() -> PingOptions {
     PingOptions { timeout: Duration::from_secs(20), ..PingOptions::default() }
 }
 
-/// Runs a test with a router behind the TAP interface and a host behind that, where the second link has this MTU.
+/// Runs a test with a router behind the TAP interface and a host behind the router; `mtu` is that of the second link.
 fn with_router(programs: &[&str], mtu: usize, test: impl AsyncFnOnce(&Namespace, &Manager)) {
     with_kernel(programs, 1500, async |namespace, manager| {
         let far = namespace.behind(mtu);
@@ -72,7 +72,7 @@ fn port_unreachable_reaches_the_socket_and_the_watcher() {
 fn a_route_is_traced_hop_by_hop() {
     with_router(&["sh", "ping"], 1500, async |_, manager| {
         for (router, far) in [(KERNEL_V4, FAR_V4), (KERNEL_V6, FAR_V6)] {
-            // By echo requests, as `traceroute -I` does.
+            // With echo requests, as `traceroute -I` does.
             let near = PingOptions { hop_limit: HopLimit::ONE, ..options() };
             assert_eq!(ping(&manager.network(), far, &near).await, Err(PingError::RemoteUnreachable));
             let reply = ping(&manager.network(), far, &PingOptions { hop_limit: HopLimit::new(2).unwrap(), ..near })
@@ -85,7 +85,7 @@ fn a_route_is_traced_hop_by_hop() {
             let told = report(&echo).await;
             assert_eq!((told.source, told.kind, told.sequence), (router, IcmpErrorKind::TimeExceeded, Some(9)));
 
-            // By datagrams, as it does by default.
+            // With UDP datagrams, as `traceroute` does by default.
             let unspecified: IpAddr = if far.is_ipv4() { "0.0.0.0" } else { "::" }.parse().unwrap();
             let probe = UdpSocket::bind(&manager.network(), SocketAddr::new(unspecified, 0)).unwrap();
             let binding = IcmpBinding::UdpPort(probe.local_addr().port());
@@ -102,7 +102,7 @@ fn a_route_is_traced_hop_by_hop() {
     });
 }
 
-/// Takes a mebibyte at port 5001 of any address, and sends it back when it has all.
+/// Receives a mebibyte at port 5001 of any address, and then sends it all back.
 const MIRROR: &str = "
 server = create_server(('::', 5001), family=AF_INET6, dualstack_ipv6=True)
 print('ready')
@@ -139,7 +139,7 @@ fn a_mebibyte_goes_both_ways_through_a_router_whose_far_link_is_narrow() {
     });
 }
 
-/// Sends the length of each datagram to port 5005 back.
+/// Answers each datagram to port 5005 with its length.
 const MEASURE: &str = "
 server = socket(AF_INET6, SOCK_DGRAM)
 server.setsockopt(IPPROTO_IPV6, IPV6_V6ONLY, 0)

@@ -1,4 +1,4 @@
-//! A DHCP server that does not say the truth.
+//! A DHCP server that sends false or useless answers.
 
 use std::time::{Duration, Instant};
 
@@ -8,7 +8,7 @@ use xila_network_tests::netns::{Namespace, Peer, block_on};
 
 use super::{changes, lent, until};
 
-/// A server whose answers to a message are what `answers` says. It prints what it hears.
+/// A server whose answers to a message are determined by `answers`. It prints the messages that it receives.
 const SERVER: &str = "
 import struct
 DISCOVER, OFFER, REQUEST, ACK, NAK, RELEASE = 1, 2, 3, 5, 6, 7
@@ -44,7 +44,8 @@ def serve(answers):
             answer(question, kind, *rest)
 ";
 
-/// Offers that no host can use, then one that this host can; and to what is requested answers of others first.
+/// Sends offers that no host can use, then one that this host can use; a request is answered in the name of other
+/// servers first.
 const NONSENSE_FIRST: &str = "
 NONSENSE = [
     ('0.0.0.0', {}), ('255.255.255.255', {}), ('127.0.0.1', {}), ('224.0.0.5', {}),
@@ -64,7 +65,7 @@ def answers(kind, wanted):
 serve(answers)
 ";
 
-/// What it has offered it refuses, three times.
+/// Refuses three times to lease the address that it has offered.
 const REFUSES: &str = "
 refused = 0
 def answers(kind, wanted):
@@ -78,7 +79,7 @@ def answers(kind, wanted):
 serve(answers)
 ";
 
-/// Runs a test with such a server, and an interface that has not asked it yet.
+/// Runs a test with such a server, and an interface whose DHCP client has not started.
 fn with_server(answers: &str, test: impl AsyncFnOnce(Peer, &Interface)) {
     let Some(namespace) = Namespace::new(&["python3"]) else { return };
     block_on(async {
@@ -89,7 +90,7 @@ fn with_server(answers: &str, test: impl AsyncFnOnce(Peer, &Interface)) {
     });
 }
 
-/// The address that the interface has then, and had never another one.
+/// Starts the client, waits for a lease of `address`, and asserts that the interface never had another address.
 async fn until_bound(interface: &Interface, address: &str) {
     let mut watch = interface.watch();
     interface.set_dhcp(true).unwrap();
@@ -118,14 +119,14 @@ fn a_server_that_refuses_what_it_has_offered_is_asked_again_at_once() {
         assert_eq!(server.line().await, "ready");
         let start = Instant::now();
         until_bound(interface, "192.0.2.53/24").await;
-        // Before anything is asked again because nobody has answered (RFC 2131 section 4.1).
+        // The client did not wait for a retransmission timeout (RFC 2131 section 4.1).
         assert!(start.elapsed() < Duration::from_secs(3), "{:?}", start.elapsed());
         for number in 50..=53 {
             assert_eq!(server.line().await, "1 0.0.0.0", "what was refused is not asked for");
             assert_eq!(server.line().await, format!("3 192.0.2.{number}"));
         }
         assert_eq!(interface.dhcp().refused, 0);
-        // It gives back what it has.
+        // The client releases the lease.
         interface.set_dhcp(false).unwrap();
         assert_eq!(server.line().await, "7 0.0.0.0");
     });

@@ -1,4 +1,4 @@
-//! The kernel's end goes down and comes up again.
+//! The kernel's end of the link goes down and comes up again.
 
 use std::net::{Shutdown, SocketAddr};
 
@@ -11,7 +11,7 @@ use xila_network_tests::netns::{KERNEL_V4, Namespace, block_on};
 
 use super::with_kernel;
 
-/// Waits for a change among others.
+/// Waits for a change, and ignores others.
 async fn until(watch: &mut Watch, change: Change) {
     loop {
         match watch.next().await {
@@ -22,7 +22,7 @@ async fn until(watch: &mut Watch, change: Change) {
     }
 }
 
-/// Waits until the link is up, which it may be since it was mounted.
+/// Waits until the link is up, which it may already be.
 async fn until_up(interface: &Interface) {
     let mut watch = interface.watch();
     if interface.link() == Link::Down {
@@ -30,7 +30,7 @@ async fn until_up(interface: &Interface) {
     }
 }
 
-/// Answers each line with itself.
+/// Echoes each line.
 const ECHO: &str = "
 server = create_server(('192.0.2.1', 9000))
 print('listening')
@@ -89,7 +89,7 @@ fn a_lease_outlives_the_link_and_is_verified_when_it_is_back() {
         namespace.ip(&format!("link set {} carrier on", namespace.interface()));
         until(&mut watch, Change::Dhcp(DhcpState::Bound)).await;
         assert_eq!(interface.link(), Link::Up);
-        // Asked for as it is, without a search (RFC 2131 section 4.4.2).
+        // The client verifies its lease with a DHCPREQUEST, without a DHCPDISCOVER (RFC 2131 section 4.4.2).
         assert!(dnsmasq.says("DHCP").await.contains("DHCPREQUEST"));
         dnsmasq.says("DHCPACK").await;
     });

@@ -1,7 +1,7 @@
-//! The stack and the kernel, over a TAP interface: what two independent implementations must agree on.
+//! Tests of the stack against the kernel over a TAP interface: two independent implementations must interoperate.
 //!
-//! Each test has a network namespace of its own, and its kernel as the peer. They need root, iproute2 and the programs
-//! they name; without, they are skipped and say so.
+//! Each test has a network namespace of its own, whose kernel is the peer. The tests need root, iproute2 and the
+//! programs that they name; without these they are skipped and print a message.
 
 #![cfg(target_os = "linux")]
 
@@ -38,10 +38,10 @@ use xila_network_host::{Interface, InterfaceConfig, Manager};
 use xila_network_tests::netns::{KERNEL_V4, KERNEL_V6, Namespace, Peer, STACK_V4, STACK_V6, block_on};
 use xila_network_tests::segment::Segment;
 
-/// The kernel's and the stack's address, of each family.
+/// The kernel's and the stack's address, for each address family.
 const FAMILIES: [(IpAddr, IpAddr); 2] = [(KERNEL_V4, STACK_V4), (KERNEL_V6, STACK_V6)];
 
-/// Runs a test with a namespace and a stack, where this machine can have them.
+/// Runs a test with a namespace and a stack; skips it where this machine does not support that.
 fn with_kernel(programs: &[&str], mtu: usize, test: impl AsyncFnOnce(&Namespace, &Manager)) {
     let Some(namespace) = Namespace::new(programs) else { return };
     block_on(async {
@@ -54,20 +54,20 @@ fn listen(manager: &Manager, address: IpAddr, port: u16) -> TcpListener {
     TcpListener::bind(&manager.network(), SocketAddr::new(address, port), ListenOptions::default()).unwrap()
 }
 
-/// Runs a test with a segment whose bridge has these options, where this machine can have one.
+/// Runs a test with a segment whose bridge has these options; skips it where this machine does not support that.
 fn with_segment(programs: &[&str], options: &str, test: impl AsyncFnOnce(&Segment)) {
     let Some(segment) = Segment::new(programs, options) else { return };
     block_on(test(&segment));
 }
 
-/// An interface with these addresses, and default routes by these routers.
+/// An interface configuration with these addresses, and default routes through these routers.
 fn configured(addresses: &[&str], routers: &[&str]) -> InterfaceConfig {
     let routes = routers.iter().map(|router| Route::default_via(router.parse().unwrap()).unwrap());
     let addresses = addresses.iter().map(|address| address.parse().unwrap()).collect();
     InterfaceConfig { addresses, routes: routes.collect(), ..InterfaceConfig::default() }
 }
 
-/// Waits until something is so.
+/// Waits until a condition holds.
 async fn until(what: &str, is_so: impl Fn() -> bool) {
     let start = Instant::now();
     while !is_so() {
@@ -76,13 +76,13 @@ async fn until(what: &str, is_so: impl Fn() -> bool) {
     }
 }
 
-/// The addresses that a server has lent.
+/// The addresses that the interface has from DHCP.
 fn lent(interface: &Interface) -> Vec<String> {
     let lent = interface.address_list().into_iter().filter(|info| info.origin == Origin::Dhcp);
     lent.map(|info| info.cidr.to_string()).collect()
 }
 
-/// What has changed since the last look.
+/// The changes since the last call.
 fn changes(watch: &mut Watch) -> Vec<Change> {
     let mut changes = Vec::new();
     while let Some(notice) = watch.try_next() {
@@ -94,7 +94,7 @@ fn changes(watch: &mut Watch) -> Vec<Change> {
     changes
 }
 
-/// Answers each datagram to port 5005 of the addresses, which need not be there yet, with a name.
+/// Answers each datagram to port 5005 of the addresses, which need not be configured yet, with a name.
 const NAME: &str = "
 import selectors
 selector = selectors.DefaultSelector()
@@ -114,21 +114,21 @@ while True:
             print(error, file=sys.stderr)
 ";
 
-/// Starts a server that answers with `name` to what is sent to port 5005 of the addresses.
+/// Starts a server that answers datagrams to port 5005 of the addresses with `name`.
 async fn name(host: &Namespace, name: &str, addresses: &[&str]) -> Peer {
     let mut peer = host.python(NAME, &[&[name], addresses].concat());
     assert_eq!(peer.line().await, "ready");
     peer
 }
 
-/// A socket of the family that `remote` is of.
+/// A socket of the address family of `remote`.
 fn socket(manager: &Manager, remote: IpAddr) -> UdpSocket {
     let any: IpAddr = if remote.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
     UdpSocket::bind(&manager.network(), SocketAddr::new(any, 0)).unwrap()
 }
 
-/// Sends a datagram to `remote` fifty times a second until one that is `expected` by its text comes back, and returns
-/// the text and the time that it took.
+/// Sends a datagram to `remote` fifty times a second until an answer arrives whose text is `expected`; returns the text
+/// and the time that it took.
 async fn ask_until(
     socket: &UdpSocket,
     remote: SocketAddr,
@@ -138,7 +138,7 @@ async fn ask_until(
     let start = Instant::now();
     let mut last = None;
     while start.elapsed() < patience {
-        // Where nobody leads there at the moment, somebody may soon.
+        // An error is ignored: without a route now, there may be one soon.
         let _ = socket.send_to(b"who?", remote).await;
         let answer = tokio::time::timeout(Duration::from_millis(20), socket.recv_datagram()).await;
         let Ok(Ok(datagram)) = answer else { continue };

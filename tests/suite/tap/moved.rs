@@ -1,4 +1,4 @@
-//! A cable is put into another network, and back.
+//! The host's cable is moved to another network, and back.
 
 use std::time::{Duration, Instant};
 
@@ -11,8 +11,8 @@ use xila_network_tests::segment::mount;
 
 use super::{changes, lent, until, with_segment};
 
-/// Lends addresses of the host's network, whose first three numbers these are, and says so to those who believe to have
-/// others.
+/// Starts a server that lends addresses of the host's network, given by its first three octets, and refuses requests
+/// for other addresses.
 async fn serve(host: &Namespace, network: &str) -> Dnsmasq {
     let range = format!("--dhcp-range={network}.50,{network}.59,255.255.255.0,1h");
     Dnsmasq::start(host, &["--port=0", "--no-ping", "--dhcp-authoritative", &range]).await

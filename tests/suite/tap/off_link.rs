@@ -1,4 +1,4 @@
-//! A prefix to form addresses of, which says nothing of who is on the link (RFC 5942).
+//! A prefix for autoconfiguration without the on-link flag: its addresses are reached through the router (RFC 5942).
 
 use std::io::{self, Write};
 use std::net::{Ipv6Addr, SocketAddr};
@@ -16,7 +16,7 @@ use xila_network_tests::segment::mount;
 use super::routers::advertise;
 use super::{ask_until, socket, with_segment};
 
-/// Says with which hop limit a datagram to port 5005 of any address has arrived.
+/// Answers a datagram to port 5005 of any address with the hop limit that it arrived with.
 const HOP_LIMIT: &str = "
 server = socket(AF_INET6, SOCK_DGRAM)
 server.setsockopt(IPPROTO_IPV6, IPV6_RECVHOPLIMIT, 1)
@@ -27,7 +27,7 @@ while True:
     server.sendto(str(int.from_bytes(hop_limit, sys.byteorder)).encode(), peer)
 ";
 
-/// What passes through a device, as a capture file.
+/// A capture file in memory of the frames that pass a device.
 #[derive(Clone, Default)]
 struct Capture(Arc<Mutex<Vec<u8>>>);
 
@@ -42,13 +42,13 @@ impl Write for Capture {
 }
 
 impl Capture {
-    /// Whose hardware addresses were asked for by this station.
+    /// The addresses that a station has sent neighbour solicitations for.
     fn solicited_by(&self, station: MacAddress) -> Vec<Ipv6Addr> {
         const SOLICITATION: u8 = 135;
         let bytes = self.0.lock().unwrap().clone();
         let mut reader = PcapReader::new(&bytes[..]).unwrap();
         let mut targets = Vec::new();
-        // What was not flushed yet is cut off.
+        // The last packet may be truncated, as it is not flushed yet.
         while let Some(Ok(packet)) = reader.next_packet() {
             let frame = &packet.data;
             if frame.get(6..14) == Some(&[&station.octets()[..], &[0x86, 0xdd]].concat())
@@ -61,7 +61,7 @@ impl Capture {
     }
 }
 
-/// Waits until there is an address of the prefix that is used.
+/// Waits until the interface has a verified address of the prefix.
 async fn until_configured(watch: &mut Watch) {
     let prefix: Cidr = "fd00:5::/64".parse().unwrap();
     loop {
@@ -77,7 +77,7 @@ async fn until_configured(watch: &mut Watch) {
 
 #[test]
 fn neighbours_of_a_prefix_are_reached_through_the_router_unless_it_is_said_to_be_on_the_link() {
-    // The flags of the prefix: addresses are formed of it; and it is on the link.
+    // The flags of the prefix: `40` is autonomous only (A), `c0` is autonomous and on-link (A and L).
     for (flags, is_on_link) in [("40", false), ("c0", true)] {
         with_segment(&["python3"], "", async |segment| {
             let router = segment.kernel(&["fe80::1/64", "fd00:5::1/64"]);
@@ -96,7 +96,7 @@ fn neighbours_of_a_prefix_are_reached_through_the_router_unless_it_is_said_to_be
             let remote: SocketAddr = "[fd00:5::9]:5005".parse().unwrap();
             let socket = socket(&manager, remote.ip());
             let hop_limit = if is_on_link { "64" } else { "63" };
-            // The router says each time that there is a shorter way. Whether that is so is not left to it.
+            // The router sends a redirect each time. The host must not act on it.
             for _ in 0..5 {
                 let patience = Duration::from_secs(20);
                 assert_eq!(ask_until(&socket, remote, patience, |_| true).await.0, hop_limit, "flags {flags}");

@@ -1,4 +1,4 @@
-//! What dnsmasq says beside an address, and whom it moves to another network.
+//! Other options of a lease from dnsmasq, and a server that moves the client to another network.
 
 use std::fs;
 use std::net::Ipv4Addr;
@@ -13,7 +13,7 @@ use super::{changes, lent, until};
 /// The hardware address of the interface.
 const HARDWARE: &str = "02:00:00:00:00:07";
 
-/// Nothing happens but what DHCP does, from the beginning on.
+/// A configuration in which only DHCP is active from the beginning.
 fn config() -> InterfaceConfig {
     let hardware_address = Some(HARDWARE.parse().unwrap());
     InterfaceConfig { dhcp: true, link_local: false, hardware_address, ..InterfaceConfig::default() }
@@ -23,7 +23,7 @@ fn config() -> InterfaceConfig {
 fn classless_routes_an_mtu_domains_and_ntp_servers_come_with_a_lease() {
     let Some(namespace) = Namespace::new(&["dnsmasq"]) else { return };
     block_on(async {
-        // It would leave out a router beside classless routes.
+        // dnsmasq would omit the router option beside classless routes, so it is forced.
         let options = [
             "--port=0",
             "--no-ping",
@@ -42,7 +42,7 @@ fn classless_routes_an_mtu_domains_and_ntp_servers_come_with_a_lease() {
         let mut dnsmasq = Dnsmasq::start(&namespace, &options).await;
         dnsmasq.says("option:  3 router  192.0.2.66").await;
         until("a lease", || interface.dhcp().state == DhcpState::Bound).await;
-        // RFC 3442: the router is none.
+        // RFC 3442: the router option is ignored when there are classless routes.
         let mut routes: Vec<String> = interface.routes().iter().map(|route| route.with_metric(0).to_string()).collect();
         routes.sort();
         assert_eq!(routes, ["198.51.100.0/25 via 192.0.2.7", "default via 192.0.2.1"]);
@@ -80,7 +80,7 @@ fn a_host_that_its_server_moves_to_another_network_on_the_link_moves() {
         let mut watch = interface.watch();
         fs::write(hosts.path(), format!("{HARDWARE},set:moved\n")).unwrap();
         dnsmasq.read_again();
-        // When it asks for the lease to be renewed.
+        // The server refuses when the client asks to renew the lease.
         dnsmasq.says("DHCPNAK").await;
         let network = "198.51.100.5";
         until("another", || lent(&interface).iter().any(|address| address.starts_with(network))).await;

@@ -1,4 +1,5 @@
-//! A router answers for hosts behind it that have addresses of the link's networks (RFC 1027, RFC 4861 section 7.2.8).
+//! A router answers on behalf of hosts behind it whose addresses are of the link's networks (RFC 1027, RFC 4861 section
+//! 7.2.8).
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -13,7 +14,7 @@ const ADDRESSES: [&str; 2] = ["192.0.2.77", "fd00::77"];
 fn a_host_behind_a_router_that_answers_in_its_name_is_reached() {
     with_kernel(&["sh", "ping", "python3"], 1500, async |router, manager| {
         let far = router.behind(1500);
-        // Whoever forwards asks from a link-local address.
+        // A kernel that forwards sends its solicitations from a link-local address.
         router.ip(&format!("address add fe80::1/64 dev {} nodad", far.interface()));
         for address in ADDRESSES {
             let (length, family) = if address.contains(':') { (128, "ipv6") } else { (32, "ipv4") };
@@ -22,7 +23,7 @@ fn a_host_behind_a_router_that_answers_in_its_name_is_reached() {
             let entry = if family == "ipv4" { "proxy_arp" } else { "proxy_ndp" };
             router.sysctl(&format!("{family}/conf/{}/{entry}", router.interface()), "1");
         }
-        // Proxy ARP goes by the routes alone.
+        // Proxy ARP depends on the routes only, so IPv4 needs no entry.
         router.ip(&format!("neigh add proxy fd00::77 dev {}", router.interface()));
         let _server = name(&far, "behind", &ADDRESSES).await;
         for address in ADDRESSES {

@@ -1,4 +1,5 @@
-//! The same addresses, and another hardware address: what neighbours know is outdated, and they are told.
+//! A stack restarts with the same addresses and another hardware address: it must update the neighbours' outdated
+//! entries.
 
 use std::time::{Duration, Instant};
 
@@ -7,7 +8,7 @@ use xila_network_tests::netns::Namespace;
 
 use super::{FAMILIES, configured, with_segment};
 
-/// The stack, with a hardware address that ends so.
+/// The stack's configuration, with a hardware address that ends in `number`.
 fn config(number: u8) -> InterfaceConfig {
     let hardware_address = Some(format!("02:00:00:00:00:{number:02x}").parse().unwrap());
     InterfaceConfig { hardware_address, ..configured(&["192.0.2.2/24", "fd00::2/64"], &[]) }
@@ -28,7 +29,7 @@ fn a_neighbour_that_knows_the_old_hardware_address_reaches_a_restarted_stack_at_
             let known = (0..20).any(|_| is_answered(&host, &address));
             assert!(known, "{address}: no answer");
             drop(before);
-            // At another port of the bridge.
+            // The new stack is at another port of the bridge.
             let _after = segment.stack(config(0x32 + 2 * number));
             let start = Instant::now();
             while !is_answered(&host, &address) {
@@ -53,7 +54,7 @@ fn a_ping_that_runs_hardly_notices_another_hardware_address() {
             let report = ping.succeed().await;
             let received = report.lines().find_map(|line| line.split_once(" packets transmitted, ")?.1.split_once(' '));
             let received: u32 = received.unwrap_or_else(|| panic!("{report}")).0.parse().unwrap();
-            // Those of a fifth of a second at most are lost.
+            // At most the requests of a fifth of a second are lost.
             assert!(received >= 56, "{address}: {report}");
         }
     });

@@ -1,4 +1,4 @@
-//! Two kernels are routers, and one of them goes.
+//! Two kernels are routers, and one of them fails.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -10,8 +10,8 @@ use xila_network_tests::segment::Segment;
 
 use super::{ask_until, configured, name, socket, with_segment};
 
-/// Advertises itself every second: interface, source, milliseconds that a neighbour is reachable, a prefix and its flags
-/// (RFC 4861 sections 4.2 and 4.6.2).
+/// Sends router advertisements every second. Arguments: interface, source, reachable time in milliseconds, a prefix and
+/// its flags (RFC 4861 sections 4.2 and 4.6.2).
 const ADVERTISE: &str = "
 import struct, time
 interface, source, reachable, prefix, flags = sys.argv[1:]
@@ -30,8 +30,8 @@ while True:
     time.sleep(1)
 ";
 
-/// Lets a router advertise `fd00:5::/64` with these flags, from `fe80::<number>`, so that neighbours are taken for
-/// reachable for about a second after they were heard.
+/// Lets a router advertise `fd00:5::/64` with these flags from `fe80::<number>`, with a reachable time of about one
+/// second.
 pub(super) async fn advertise(router: &Namespace, number: u8, flags: &str) -> Peer {
     let source = format!("fe80::{number}");
     let mut peer = router.python(ADVERTISE, &[router.interface(), &source, "1000", "fd00:5::", flags]);
@@ -39,7 +39,7 @@ pub(super) async fn advertise(router: &Namespace, number: u8, flags: &str) -> Pe
     peer
 }
 
-/// A router, and an address on it that is not the link's: of each router the same one.
+/// A router with an address that is not of the link's networks and is the same for each router.
 fn router(segment: &Segment, number: u8) -> Namespace {
     let own = [format!("192.0.2.{number}/24"), format!("fd00:5::{number}/64"), format!("fe80::{number}/64")];
     let host = segment.kernel(&own.each_ref().map(String::as_str));
@@ -49,9 +49,10 @@ fn router(segment: &Segment, number: u8) -> Namespace {
     host
 }
 
-/// Five seconds of doubt and three solicitations, a second apart (RFC 4861 section 10).
+/// Neighbour unreachability detection: a delay of five seconds and three solicitations, one second apart (RFC 4861
+/// section 10).
 const DETECTION: Duration = Duration::from_secs(8);
-/// For a busy machine.
+/// Additional time for a busy machine.
 const SLACK: Duration = Duration::from_secs(2);
 
 #[test]
@@ -72,12 +73,12 @@ fn a_flow_goes_on_by_the_other_advertised_router_when_its_own_goes() {
         for is_away in [false, true] {
             let ((goes, _), (stays, link_local)) = if before == "first" { (own[0], own[1]) } else { (own[1], own[0]) };
             if is_away {
-                // The kernel has not kept it.
+                // The kernel has removed the address while the interface was down.
                 stays.ip(&format!("link set dev {} up", stays.interface()));
                 stays.ip(&format!("address add {link_local}/64 dev {}", stays.interface()));
             }
             goes.ip(&format!("link set dev {} down", goes.interface()));
-            // Nobody doubts a neighbour for a second and a half, or a half of that (RFC 4861 section 6.3.2).
+            // A neighbour stays reachable for 0.5 to 1.5 seconds after the last confirmation (RFC 4861 section 6.3.2).
             let patience = Duration::from_millis(1500) + DETECTION + SLACK;
             let (after, _) = ask_until(&socket, remote, patience, |text| text != before).await;
             before = after;
@@ -96,7 +97,7 @@ fn a_flow_goes_on_by_the_route_of_a_higher_metric_when_the_better_router_goes() 
         let manager = segment.stack(config);
         let remote: SocketAddr = "198.51.100.9:5005".parse().unwrap();
         let socket = socket(&manager, remote.ip());
-        // Who asks for a hardware address is not known to be reachable by that: it is found out by the first packets.
+        // An ARP request does not prove that its sender is reachable; the first packets do.
         for host in [&better, &worse] {
             let report = host.output("ping", &["-n", "-c", "1", "-W", "20", "192.0.2.2"]);
             assert!(report.contains(" 1 received"), "{report}");

@@ -1,4 +1,4 @@
-//! A host with three networks: two segments inside the process and the kernel's.
+//! A host with three networks: two segments inside the process, and the kernel's.
 
 use std::net::SocketAddr;
 
@@ -15,7 +15,7 @@ fn config(addresses: &[&str]) -> InterfaceConfig {
     InterfaceConfig { addresses, ..InterfaceConfig::default() }
 }
 
-/// Whoever connects is told the address that it has been seen from.
+/// Tells each client the address that its connection comes from.
 async fn serve(listener: TcpListener) {
     loop {
         let (stream, peer) = listener.accept().await.unwrap();
@@ -24,7 +24,7 @@ async fn serve(listener: TcpListener) {
     }
 }
 
-/// What the server at `remote` says.
+/// Returns the answer of the server at `remote`.
 async fn ask(manager: &Manager, remote: &str) -> String {
     let remote: SocketAddr = remote.parse().unwrap();
     let stream =
@@ -44,7 +44,7 @@ fn each_network_is_reached_by_its_route_and_a_wildcard_listener_serves_all() {
             TcpListener::bind(&manager.network(), ([0, 0, 0, 0], 80).into(), ListenOptions::default()).unwrap();
         tokio::spawn(serve(listener));
 
-        // The segments come after the listener, which serves them all the same.
+        // The segments are mounted after the listener was opened, which accepts connections from them too.
         let peers = [1, 2].map(|number| {
             let hub = Hub::new(&platform, HubOptions::default());
             let own = config(&[&format!("10.{number}.0.1/24")]);

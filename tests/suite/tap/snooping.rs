@@ -1,4 +1,4 @@
-//! A bridge listens to who is a member of which group (RFC 4541), and passes groups on to members only.
+//! IGMP and MLD snooping (RFC 4541): a bridge forwards multicast to the members of a group only.
 
 use std::time::{Duration, Instant};
 
@@ -10,8 +10,8 @@ use super::{configured, with_segment};
 
 const GROUPS: [&str; 2] = ["239.1.2.3", "ff05::123"];
 
-/// A bridge that asks every second, by these versions of IGMP and MLD, and forgets a member that does not answer in
-/// three. It takes hundredths of a second.
+/// Options of a bridge that sends queries of these IGMP and MLD versions every second, and removes a member that does
+/// not answer within three seconds. The bridge's unit is a hundredth of a second.
 fn options(igmp: u8, mld: u8) -> String {
     format!(
         "mcast_snooping 1 mcast_querier 1 mcast_igmp_version {igmp} mcast_mld_version {mld} mcast_query_interval 100 \
@@ -46,7 +46,7 @@ fn a_bridge_knows_the_groups_of_a_member_for_as_long_as_it_is_one() {
     for (igmp, mld) in [(3, 2), (2, 1)] {
         with_segment(&["bridge", "python3"], &options(igmp, mld), async |segment| {
             let bridge = segment.namespace();
-            // Queries of MLD have a link-local source (RFC 3810 section 5.1.14).
+            // MLD queries have a link-local source address (RFC 3810 section 5.1.14).
             bridge.ip("address add fe80::b/64 dev br0 nodad");
             let host = segment.kernel(&["192.0.2.1/24", "fd00::1/64", "fe80::1/64"]);
             host.ip(&format!("route add 239.0.0.0/8 dev {}", host.interface()));
@@ -61,7 +61,7 @@ fn a_bridge_knows_the_groups_of_a_member_for_as_long_as_it_is_one() {
                 socket.join_multicast(group.parse().unwrap(), None).unwrap();
                 until_member(bridge, &port, group, true).await;
             }
-            // Members that do not answer would be forgotten by then.
+            // Members that do not answer queries would be removed by then.
             tokio::time::sleep(Duration::from_secs(5)).await;
             host.python(SEND, &[&[host.interface()], &GROUPS[..]].concat()).succeed().await;
             for (socket, group) in sockets.into_iter().zip(GROUPS) {

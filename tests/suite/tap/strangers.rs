@@ -8,7 +8,7 @@ use xila_network_tests::netns::Namespace;
 
 use super::{configured, with_segment};
 
-/// Sends a datagram to port 5006 of an address until it comes back.
+/// Sends a datagram to port 5006 of an address until it is echoed.
 const CLIENT: &str = "
 client = socket(AF_INET6 if ':' in sys.argv[1] else AF_INET, SOCK_DGRAM)
 client.settimeout(1)
@@ -23,7 +23,7 @@ for _ in range(20):
 sys.exit('no answer')
 ";
 
-/// Pings the stack, and exchanges a datagram with it; the report of the ping.
+/// Pings the stack and exchanges a datagram with it; returns the report of ping.
 async fn exchange(host: &Namespace, socket: UdpSocket, address: &str) -> String {
     let report = host.start("ping", &["-n", "-c", "3", "-i", "0.1", "-W", "20", address]).succeed().await;
     assert!(report.contains(" 3 received"), "{report}");
@@ -42,7 +42,7 @@ fn a_host_of_another_network_on_the_link_is_answered_by_way_of_the_router() {
         let stranger = segment.kernel(&["10.9.9.1/24"]);
         stranger.ip(&format!("route add 192.0.2.2/32 dev {}", stranger.interface()));
         let manager = segment.stack(configured(&["192.0.2.2/24"], &[]));
-        // Whoever asks is told (RFC 826), be there a way to him or not.
+        // The stack answers every ARP request for its address (RFC 826), whether or not it has a route to the sender.
         let report = stranger.output("ping", &["-n", "-c", "3", "-i", "0.2", "-W", "1", "192.0.2.2"]);
         assert!(report.contains(" 0 received"), "{report}");
         let neighbour = stranger.output("ip", &["neigh", "show", "192.0.2.2"]);
@@ -57,7 +57,7 @@ fn a_host_of_another_network_on_the_link_is_answered_by_way_of_the_router() {
     });
 }
 
-/// The stack's link-local address, once it has made sure that it is nobody else's.
+/// The stack's link-local address, after duplicate address detection has finished.
 async fn link_local(manager: &Manager) -> String {
     let interface = manager.interface("tap0").unwrap();
     loop {
@@ -78,7 +78,7 @@ fn a_neighbour_that_has_but_a_link_local_address_is_answered() {
         let socket = UdpSocket::bind(&manager.network(), "[fd00::2]:5006".parse().unwrap()).unwrap();
         exchange(&stranger, socket, "fd00::2").await;
 
-        // The stack has such an address too (RFC 4291 section 2.8).
+        // The stack has a link-local address too (RFC 4291 section 2.8).
         let own = tokio::time::timeout(Duration::from_secs(10), link_local(&manager)).await.unwrap();
         let scoped = format!("{own}%{}", stranger.interface());
         let report = stranger.output("ping", &["-n", "-c", "3", "-i", "0.1", "-W", "20", &scoped]);

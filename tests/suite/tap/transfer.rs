@@ -1,4 +1,4 @@
-//! TCP in bulk, and how connections begin and end.
+//! Bulk TCP transfers, and how connections are opened and closed.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -11,7 +11,7 @@ use super::{FAMILIES, listen, with_kernel};
 
 const LENGTH: usize = 64 << 20;
 
-/// Connects to the stack (argument 2) and sends the file (3), or listens itself (argument 1, port 5001) and does.
+/// Sends the file (argument 3): connects to the stack (argument 2), or listens itself (argument 1, port 5001).
 const SENDER: &str = "
 if sys.argv[2] == '-':
     server = create_server((sys.argv[1], 5001), family=AF_INET6 if ':' in sys.argv[1] else AF_INET)
@@ -24,7 +24,7 @@ peer.shutdown(SHUT_WR)
 assert peer.recv(1) == b'', 'the stack ends its half too'
 ";
 
-/// Receives all there is, in the same two ways; prints its digest and that of the file.
+/// Receives until the end of the stream, with the same two modes; prints the digest of the data and that of the file.
 const RECEIVER: &str = "
 if sys.argv[2] == '-':
     server = create_server((sys.argv[1], 5001), family=AF_INET6 if ':' in sys.argv[1] else AF_INET)
@@ -39,7 +39,7 @@ print(digest.hexdigest())
 print(hashlib.sha256(open(sys.argv[3], 'rb').read()).hexdigest())
 ";
 
-/// Bytes without a period that a shifted or repeated segment could hide in.
+/// Bytes without a period, so that a shifted or repeated segment is detected.
 fn content(length: usize) -> Vec<u8> {
     let mut state = 0x9e37_79b9_u32;
     let mut next = || {
@@ -82,7 +82,7 @@ async fn both_ways(namespace: &Namespace, manager: &Manager, (kernel, stack): (I
     let remote = SocketAddr::new(kernel.parse().unwrap(), 5001);
     let stream = TcpStream::connect(&manager.network(), remote).await.unwrap();
     stream.write_all(&content).await.unwrap();
-    // Gone with data still to be sent: the stack delivers it.
+    // The stream is dropped while data is still unsent; the stack delivers it.
     drop(stream);
     let (received, sent) = (receiver.line().await, receiver.line().await);
     assert_eq!(received, sent, "the stack's 64 MiB arrive intact");
@@ -149,7 +149,7 @@ fn an_address_where_nobody_answers_is_unreachable_or_times_out() {
 
 #[test]
 fn a_reset_by_the_kernel_is_a_reset_here_and_the_other_way_round() {
-    // Lingering for no time means closing with a reset.
+    // Closing with a linger time of zero sends a reset.
     const SCRIPT: &str = "
 import struct
 first = create_connection((sys.argv[1], 5004))

@@ -1,4 +1,5 @@
-//! A stack with an address and no network: everything goes by the router, which is outside (as hosters lend addresses).
+//! A stack with a host address only (/32 or /128): all packets go through a router outside of its networks, as with
+//! some hosting providers.
 
 use std::net::SocketAddr;
 use std::time::Duration;
