@@ -32,37 +32,7 @@ pub fn path(interface: &str) -> String {
 /// `set-mtu`, or its identifier where it is one of a driver's own.
 #[cfg(feature = "wasm")]
 pub(crate) fn command_word(command: CommandId) -> String {
-    const NAMES: [(CommandId, &str); 28] = [
-        (AddAddress::ID, AddAddress::NAME),
-        (AddDnsServer::ID, AddDnsServer::NAME),
-        (AddRoute::ID, AddRoute::NAME),
-        (GetAutoconfiguration::ID, GetAutoconfiguration::NAME),
-        (GetAutoconfigurationStatus::ID, GetAutoconfigurationStatus::NAME),
-        (GetDhcp::ID, GetDhcp::NAME),
-        (GetEchoReply::ID, GetEchoReply::NAME),
-        (GetHardwareAddress::ID, GetHardwareAddress::NAME),
-        (GetKind::ID, GetKind::NAME),
-        (GetLink::ID, GetLink::NAME),
-        (GetMaximumBurst::ID, GetMaximumBurst::NAME),
-        (GetMtu::ID, GetMtu::NAME),
-        (GetState::ID, GetState::NAME),
-        (GetStatistics::ID, GetStatistics::NAME),
-        (ListAddresses::ID, ListAddresses::NAME),
-        (ListDnsServers::ID, ListDnsServers::NAME),
-        (ListNeighbours::ID, ListNeighbours::NAME),
-        (ListRoutes::ID, ListRoutes::NAME),
-        (ListSearchDomains::ID, ListSearchDomains::NAME),
-        (RemoveAddress::ID, RemoveAddress::NAME),
-        (RemoveDnsServer::ID, RemoveDnsServer::NAME),
-        (RemoveRoute::ID, RemoveRoute::NAME),
-        (SetAutoconfiguration::ID, SetAutoconfiguration::NAME),
-        (SetDhcp::ID, SetDhcp::NAME),
-        (SetEchoReply::ID, SetEchoReply::NAME),
-        (SetHardwareAddress::ID, SetHardwareAddress::NAME),
-        (SetMtu::ID, SetMtu::NAME),
-        (SetState::ID, SetState::NAME),
-    ];
-    match NAMES.into_iter().find(|(known, _)| *known == command) {
+    match xila_network_commands::commands::ALL.iter().find(|(known, _)| *known == command) {
         Some((_, name)) => name.to_ascii_lowercase().replace(' ', "-"),
         None => format!("{:#010x}", command.to_raw()),
     }

@@ -27,7 +27,7 @@ use core::time::Duration;
 use smoltcp::wire::EthernetAddress;
 
 use crate::random::Random;
-use crate::time::Instant;
+use crate::time::{Instant, earliest};
 
 mod ask;
 mod exchange;
@@ -271,7 +271,7 @@ impl Client {
     /// When to call [`poll_silently`](Self::poll_silently) again.
     #[must_use]
     pub fn next_silent_timeout(&self) -> Option<Instant> {
-        [self.news, self.lease().and_then(Lease::expires)].into_iter().flatten().min()
+        earliest([self.news, self.lease().and_then(Lease::expires)])
     }
 
     /// When to call [`poll`](Self::poll) again, if nothing happens before.
@@ -287,7 +287,7 @@ impl Client {
             | Phase::Rebinding(_)
             | Phase::Released => None,
         };
-        [self.next_silent_timeout(), rebinds, self.due()].into_iter().flatten().min()
+        earliest([self.next_silent_timeout(), rebinds, self.due()])
     }
 
     /// Processes a datagram.

@@ -157,17 +157,16 @@ impl AuditFile {
 /// A denial as a JSON object (RFC 8259). It is formatted by hand because a JSON crate implements comparisons of its
 /// values with numbers, which make type inference ambiguous in every program that depends on this crate.
 fn json(denial: &Denial) -> String {
-    let text = |value: &str| quoted(value);
     let mut members = vec![
         ("seconds", denial.at.since_origin().as_secs_f64().to_string()),
-        ("app", text(&denial.guest)),
-        ("operation", text(&denial.operation.to_string())),
+        ("app", quoted(&denial.guest)),
+        ("operation", quoted(&denial.operation.to_string())),
     ];
-    members.extend(denial.interface.as_deref().map(|interface| ("interface", text(interface))));
-    members.extend(denial.local.map(|local| ("local", text(&local.to_string()))));
-    members.extend(denial.remote.map(|remote| ("remote", text(&remote.to_string()))));
-    members.extend(denial.name.as_deref().map(|name| ("name", text(name))));
-    members.extend(denial.command.as_deref().map(|command| ("command", text(command))));
+    members.extend(denial.interface.as_deref().map(|interface| ("interface", quoted(interface))));
+    members.extend(denial.local.map(|local| ("local", quoted(&local.to_string()))));
+    members.extend(denial.remote.map(|remote| ("remote", quoted(&remote.to_string()))));
+    members.extend(denial.name.as_deref().map(|name| ("name", quoted(name))));
+    members.extend(denial.command.as_deref().map(|command| ("command", quoted(command))));
     members.extend(denial.line.map(|line| ("line", line.to_string())));
     let members: Vec<String> = members.into_iter().map(|(key, value)| format!("\"{key}\":{value}")).collect();
     format!("{{{}}}", members.join(","))

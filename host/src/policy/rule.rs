@@ -1,11 +1,12 @@
 //! One rule of a policy: whether it covers a request, and its text form.
 
 use core::fmt;
-use core::net::{IpAddr, SocketAddr};
+use core::net::SocketAddr;
 use core::ops::RangeInclusive;
 
 use super::operation::{Operation, Operations};
 use super::request::{Endpoint, Request};
+use crate::address::Cidr;
 
 /// The decision of a rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -109,7 +110,7 @@ impl Rule {
             Operation::UdpReceive => Operation::UdpBind,
             _ => return false,
         };
-        let is_partial = matches!(self.target.host, Host::Network { .. }) || self.interface.is_some();
+        let is_partial = matches!(self.target.host, Host::Network(_)) || self.interface.is_some();
         let is_bound_there = self.is_at(request) && self.is_from(request) && self.is_on(request);
         is_partial && self.operations.contains(binding) && is_bound_there
     }
@@ -180,10 +181,7 @@ pub(super) struct Target {
 pub(super) enum Host {
     Any,
     /// The addresses that have this prefix.
-    Network {
-        address: IpAddr,
-        prefix: u8,
-    },
+    Network(Cidr),
     /// The host with this name, in lower case and without a final dot; or the command with this name.
     Name(String),
     /// The hosts below this domain, written in the same way, but not the domain itself.
@@ -207,7 +205,7 @@ impl Target {
         self.covers_port(at.port())
             && match &self.host {
                 Host::Any => true,
-                Host::Network { address, prefix } => shares_prefix(at.ip().to_canonical(), *address, *prefix),
+                Host::Network(network) => network.contains(at.ip().to_canonical()),
                 Host::Name(_) | Host::Below(_) => names.iter().any(|name| self.covers_name(Some(name))),
             }
     }
@@ -220,7 +218,7 @@ impl Target {
         let Some(name) = name else { return self.host == Host::Any };
         match &self.host {
             Host::Any => true,
-            Host::Network { .. } => false,
+            Host::Network(_) => false,
             Host::Name(known) => name == known,
             Host::Below(domain) => {
                 name.strip_suffix(domain.as_str()).is_some_and(|rest| rest.len() > 1 && rest.ends_with('.'))
@@ -232,7 +230,7 @@ impl Target {
         match (&self.host, command) {
             (Host::Any, _) => true,
             (Host::Name(known), Some(command)) => known == command,
-            (Host::Name(_), None) | (Host::Network { .. } | Host::Below(_), _) => false,
+            (Host::Name(_), None) | (Host::Network(_) | Host::Below(_), _) => false,
         }
     }
 }
@@ -243,14 +241,10 @@ impl fmt::Display for Target {
         match &self.host {
             Host::Any if has_ports => {}
             Host::Any => formatter.write_str("any")?,
-            Host::Network { address, prefix } => {
-                let is_host = *prefix == if address.is_ipv4() { 32 } else { 128 };
-                let network = if is_host { address.to_string() } else { format!("{address}/{prefix}") };
-                if has_ports && address.is_ipv6() {
-                    write!(formatter, "[{network}]")
-                } else {
-                    formatter.write_str(&network)
-                }?;
+            Host::Network(network) => {
+                let is_ipv6 = network.address().is_ipv6();
+                let network = if is_host(network) { network.address().to_string() } else { network.to_string() };
+                if has_ports && is_ipv6 { write!(formatter, "[{network}]") } else { formatter.write_str(&network) }?;
             }
             Host::Name(name) => formatter.write_str(name)?,
             Host::Below(domain) => write!(formatter, "*.{domain}")?,
@@ -266,17 +260,7 @@ impl fmt::Display for Target {
     }
 }
 
-/// Whether two addresses are of one family and share the first `prefix` bits.
-fn shares_prefix(one: IpAddr, other: IpAddr, prefix: u8) -> bool {
-    match (one, other) {
-        (IpAddr::V4(one), IpAddr::V4(other)) => {
-            let mask = u32::MAX.checked_shl(32 - u32::from(prefix.min(32))).unwrap_or(0);
-            (one.to_bits() ^ other.to_bits()) & mask == 0
-        }
-        (IpAddr::V6(one), IpAddr::V6(other)) => {
-            let mask = u128::MAX.checked_shl(128 - u32::from(prefix.min(128))).unwrap_or(0);
-            (one.to_bits() ^ other.to_bits()) & mask == 0
-        }
-        (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => false,
-    }
+/// Whether a network is a single address.
+pub(super) fn is_host(network: &Cidr) -> bool {
+    network.prefix() == if network.address().is_ipv4() { 32 } else { 128 }
 }

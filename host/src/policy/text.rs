@@ -7,7 +7,8 @@ use core::ops::RangeInclusive;
 use super::names::host_name;
 use super::operation::{Operation, Operations, Protocol};
 use super::request::{Endpoint, Request};
-use super::rule::{Action, Host, Rule, Target};
+use super::rule::{Action, Host, Rule, Target, is_host};
+use crate::address::Cidr;
 
 /// The error for a text that is not a valid policy: the place, and the reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -241,8 +242,8 @@ pub(super) fn operation(text: &str) -> Result<Asked, ParseError> {
                 names.push(name);
                 SOME_HOST
             }
-            Host::Network { address, prefix } if prefix == if address.is_ipv4() { 32 } else { 128 } => address,
-            Host::Network { .. } | Host::Below(_) => {
+            Host::Network(network) if is_host(&network) => network.address(),
+            Host::Network(_) | Host::Below(_) => {
                 return Err(words.wrong(word, "one address or name is asked about".into()));
             }
         };
@@ -311,7 +312,7 @@ fn target(words: &Words<'_>, word: Word<'_>, protocol: Option<Protocol>) -> Resu
     };
     let target = target.map_err(|problem| words.wrong(word, problem))?;
     let problem = match protocol {
-        Some(Protocol::Dns) if matches!(target.host, Host::Network { .. }) => "names are resolved, and not addresses",
+        Some(Protocol::Dns) if matches!(target.host, Host::Network(_)) => "names are resolved, and not addresses",
         Some(Protocol::Dns | Protocol::Icmp) if !target.ports.is_empty() => "the protocol has no ports",
         _ => return Ok(target),
     };
@@ -337,7 +338,7 @@ fn end(text: &str) -> Result<Target, String> {
         };
         let network = format!("{inside}{length}");
         return match network_of(&network)? {
-            Some(host @ Host::Network { address: IpAddr::V6(_), .. }) => Ok(Target { host, ports }),
+            Some(host @ Host::Network(network)) if network.address().is_ipv6() => Ok(Target { host, ports }),
             _ => Err(format!("{network:?} is no IPv6 address or network")),
         };
     }
@@ -377,10 +378,11 @@ fn network_of(text: &str) -> Result<Option<Host>, String> {
         },
     };
     // Requests compare an IPv4-mapped address as its IPv4 address, so the rule holds the IPv4 address too.
-    Ok(Some(match address.to_canonical() {
-        address @ IpAddr::V4(_) if most == 128 => Host::Network { address, prefix: prefix.saturating_sub(96) },
-        address => Host::Network { address, prefix },
-    }))
+    let network = match address.to_canonical() {
+        address @ IpAddr::V4(_) if most == 128 => Cidr::new(address, prefix.saturating_sub(96)),
+        address => Cidr::new(address, prefix),
+    };
+    network.map(|network| Some(Host::Network(network))).map_err(|_| no_host(text))
 }
 
 fn name(text: &str) -> Result<Host, String> {

@@ -6,7 +6,7 @@ use core::time::Duration;
 
 use crate::configure::backoff::Backoff;
 use crate::random::Random;
-use crate::time::Instant;
+use crate::time::{Instant, earliest};
 
 /// `MAX_RTR_SOLICITATIONS` of RFC 4861 section 10.
 const ENOUGH: u32 = 3;
@@ -111,7 +111,7 @@ impl Solicitation {
 
     pub(super) fn next_timeout(&self) -> Option<Instant> {
         let conclusion = if let Conclusion::Near(at) = self.conclusion { Some(at) } else { None };
-        [self.next_solicitation(), conclusion].into_iter().flatten().min()
+        earliest([self.next_solicitation(), conclusion])
     }
 
     const fn next_solicitation(&self) -> Option<Instant> {
