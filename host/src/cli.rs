@@ -19,6 +19,7 @@ mod arguments;
 mod component;
 mod hubs;
 mod interface;
+mod limits;
 mod memory;
 mod mount;
 mod output;

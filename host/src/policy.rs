@@ -15,6 +15,8 @@
 //! | `guard` | the enforcement of one guest's policy, which sockets ask |
 //! | `audit` | denials, as events |
 //! | `quota` | the limits of what a guest may hold |
+//! | `rates` | the limits of what a guest may do in a second |
+//! | `traffic` | the counters of what a guest has done |
 
 mod audit;
 mod guard;
@@ -22,9 +24,11 @@ mod names;
 mod operation;
 #[cfg(feature = "wasm")]
 mod quota;
+mod rates;
 mod request;
 mod rule;
 mod text;
+mod traffic;
 
 use core::fmt;
 use core::str::FromStr;
@@ -34,10 +38,14 @@ pub use audit::{Audit, Denial};
 pub(crate) use guard::Guard;
 pub use operation::{Operation, Protocol};
 #[cfg(feature = "wasm")]
-pub use quota::{Charge, Limits, Quota, Usage};
+pub use quota::{Charge, Limits, Quota, SocketKind, Usage};
+pub(crate) use rates::Bucket;
+pub use rates::{Rate, Rates};
 pub use request::Request;
 pub use rule::{Action, Rule};
 pub use text::ParseError;
+pub(crate) use traffic::Counters;
+pub use traffic::Traffic;
 
 /// What a guest may do: a list of rules, of which the first that covers an operation decides. An operation that no rule
 /// covers is denied.

@@ -10,8 +10,9 @@ use crate::stack::{Stack, Turn};
 /// handles it, at most a fixed number of frames before other tasks may run.
 pub(crate) async fn run(stack: Stack, platform: Platform) {
     let mut timer = platform.clock.timer();
+    let span = tracing::info_span!("interface", name = %stack.name());
     loop {
-        let ended = poll_fn(|context| match stack.poll_run(context) {
+        let ended = poll_fn(|context| match span.in_scope(|| stack.poll_run(context)) {
             Turn::Ended => Poll::Ready(true),
             Turn::Again => Poll::Ready(false),
             Turn::Sleep(deadline) => {

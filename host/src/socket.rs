@@ -32,7 +32,7 @@ pub use bound::TcpSocket;
 pub use dns::{ResolveError, Resolver, ResolverOptions};
 pub use icmp::{IcmpBinding, IcmpMessage, IcmpSocket, PingOptions, PingReply, ping};
 pub use listener::{ListenOptions, TcpListener};
-pub use network::Network;
+pub use network::{GuestOptions, Network};
 pub use tcp::{ConnectOptions, Connecting, TcpState, TcpStream};
 pub use udp::UdpSocket;
 

@@ -30,6 +30,10 @@ const INITIAL_LIMIT: usize = 64;
 const MAX_WAITERS: usize = 4096;
 
 impl Waiters {
+    pub(crate) const fn new() -> Self {
+        Self { first: None, others: None }
+    }
+
     /// Registers a task, once.
     ///
     /// A future that is dropped while it waits leaves its waker behind, and a guest may start and cancel operations

@@ -9,7 +9,7 @@ use xila_network_host::device::hub::{Hub, HubOptions};
 use xila_network_host::platform::simulated::Simulation;
 use xila_network_host::policy::{Audit, Denial, Operation, Policy};
 use xila_network_host::socket::{
-    ConnectOptions, IcmpBinding, IcmpSocket, ListenOptions, Network, PingOptions, ResolveError, Resolver,
+    ConnectOptions, GuestOptions, IcmpBinding, IcmpSocket, ListenOptions, Network, PingOptions, ResolveError, Resolver,
     ResolverOptions, TcpListener, TcpSocket, TcpStream, UdpSocket, ping,
 };
 use xila_network_host::{BindError, ConnectError, InterfaceConfig, Manager, MembershipError, PingError, SendError};
@@ -18,6 +18,11 @@ const GUEST: &str = "10.0.0.1";
 const PEER: &str = "10.0.0.2";
 const OTHER: &str = "10.0.0.3";
 const SECOND: Duration = Duration::from_secs(1);
+
+/// A guest that is named `app`.
+fn app(policy: Policy, audit: Option<Arc<dyn Audit>>) -> GuestOptions {
+    GuestOptions { label: "app".into(), policy: Some(policy), audit, ..GuestOptions::default() }
+}
 
 /// The guest's host and its peer on one link. The peer has two addresses.
 struct World {
@@ -50,7 +55,7 @@ impl World {
     fn network(&self, policy: &str) -> Network {
         let denials = self.denials.clone();
         let audit: Arc<dyn Audit> = Arc::new(move |denial| denials.lock().unwrap().push(denial));
-        self.guest.network().restricted(policy.parse().unwrap(), "app", Some(audit))
+        self.guest.network().for_guest_with(app(policy.parse().unwrap(), Some(audit)))
     }
 
     /// The packets that the guest's host has sent so far.
@@ -199,13 +204,13 @@ fn only_allowed_hosts_are_pinged() {
 #[test]
 fn nothing_is_allowed_by_an_empty_policy_and_everything_by_none() {
     let world = World::new();
-    let denied = world.guest.network().restricted(Policy::deny_all(), "app", None);
+    let denied = world.guest.network().for_guest_with(app(Policy::deny_all(), None));
     assert_eq!(UdpSocket::bind(&denied, any(0)).map(drop), Err(BindError::AccessDenied));
     assert_eq!(TcpSocket::bind(&denied, any(0)).map(drop), Err(BindError::AccessDenied));
     let resolver = Resolver::new(denied.clone(), ResolverOptions::default());
     assert_eq!(world.within(resolver.resolve("localhost", None)), Err(ResolveError::AccessDenied));
     assert_eq!(denied.denials(), 3);
-    let allowed = world.guest.network().restricted(Policy::allow_all(), "app", None);
+    let allowed = world.guest.network().for_guest_with(app(Policy::allow_all(), None));
     let _listener = TcpListener::bind(&allowed, any(80), ListenOptions::default()).unwrap();
     assert!(world.within(TcpStream::connect(&allowed, at("127.0.0.1", 80))).is_ok());
 }

@@ -76,6 +76,24 @@ async fn limits_leave_connections_waiting() {
     nothing_is_left(&manager).await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn limits_by_kind() {
+    let manager = manager();
+    let limits = Limits {
+        tcp_sockets: 4,
+        listeners: 2,
+        backlog: 2,
+        udp_sockets: 2,
+        icmp_sockets: 1,
+        ports: 3,
+        files: 1,
+        ..Limits::default()
+    };
+    let guest = Guest::new("limits_by_kind").network(manager.network()).limits(limits);
+    guest.control(&manager, Access::READ).succeed().await;
+    nothing_is_left(&manager).await;
+}
+
 /// Runs on both kinds of interfaces, because they support different commands.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn control_commands() {

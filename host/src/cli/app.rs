@@ -39,6 +39,29 @@ impl AppPlan {
         let name = self.component.file_name().map_or(self.component.as_path(), Path::new);
         name.to_string_lossy().into_owned()
     }
+
+    /// Whether `@name` names the app: by the file name of its component, with or without `.wasm`.
+    pub(super) fn is_named(&self, name: &str) -> bool {
+        let own = self.name();
+        own == name || own.strip_suffix(".wasm") == Some(name)
+    }
+
+    /// The message for a name that none of the apps has.
+    pub(super) fn unknown(name: &str, apps: &[Self]) -> String {
+        let known: Vec<String> = apps.iter().map(Self::name).collect();
+        format!("@{name}: there is no app of that name; there are {}", known.join(", "))
+    }
+}
+
+/// The app that the text of an option is for, if it begins with `@app`, and the rest of the text.
+pub(super) fn app_of(text: &str) -> (Option<&str>, &str) {
+    match text.trim_start().strip_prefix('@') {
+        Some(rest) => {
+            let (name, rest) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
+            (Some(name), rest)
+        }
+        None => (None, text),
+    }
 }
 
 fn interface_names(text: &str) -> Result<Vec<String>, String> {

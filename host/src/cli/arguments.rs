@@ -86,6 +86,10 @@ pub(super) struct RunArguments {
     #[arg(long = "audit", value_name = "FILE")]
     pub(super) audit: Option<PathBuf>,
 
+    /// Limit what apps may hold and how fast they may send, such as sockets=100,rate=10Mbit (keys: below, in --help)
+    #[arg(long = "limit", value_name = "[@APP] KEY=VALUE[,...]")]
+    pub(super) limits: Vec<String>,
+
     /// How long the apps wait for interfaces with dhcp to get a lease, and for those with autoconf to hear a router, unless
     /// none answers; in seconds, unless a unit says otherwise. 0 starts them at once
     #[arg(long, visible_alias = "dhcp-timeout", value_name = "TIME", default_value = "30s")]
@@ -216,6 +220,21 @@ What apps may do on their interfaces:
   In a file each rule has a line, with allow or deny in front of it (but behind
   @APP); # begins a remark. `xila-net policy check FILE 'tcp connect
   example.org:443'` says what a file decides.
+
+What apps may hold:
+  As much as is reasonable for one app. --limit sets other limits, for all apps
+  or for the one that @APP names. An app that reaches a limit gets an error, or
+  waits as for a slow link if it sends too fast. The others do not notice.
+
+  sockets=N  tcp-sockets=N  listeners=N  udp-sockets=N  icmp-sockets=N
+  backlog=N            connections that wait for a listener
+  ports=N              local ports of bound sockets
+  memory=BYTES         with the units K, M and G: what is queued and cached
+  queries=N  watches=N  files=N
+                       name queries under way, watched interfaces, open devices
+  rate=RATE            how fast it sends, such as 10Mbit
+  packets=N/s  connections=N/s
+                       how many it sends, and opens, in a second
 
 What an app may do to its interfaces:
   Use them. With --allow-control, it may also do what ip(8) does: show link,

@@ -7,7 +7,7 @@ use std::path::Path;
 use anyhow::Context as _;
 use parking_lot::Mutex;
 
-use super::app::AppPlan;
+use super::app::{AppPlan, app_of};
 use crate::policy::{Action, Denial, ParseError, Policy};
 
 /// The rules that the command line gives.
@@ -78,12 +78,8 @@ impl PolicyPlan {
     fn check_apps(&self, apps: &[AppPlan]) -> Result<(), String> {
         for Text { origin, text } in &self.rules {
             for name in text.lines().filter_map(|line| app_of(line).0) {
-                if !apps.iter().any(|app| is_named(app, name)) {
-                    let known: Vec<String> = apps.iter().map(AppPlan::name).collect();
-                    return Err(format!(
-                        "{origin}: @{name}: there is no app of that name; there are {}",
-                        known.join(", ")
-                    ));
+                if !apps.iter().any(|app| app.is_named(name)) {
+                    return Err(format!("{origin}: {}", AppPlan::unknown(name, apps)));
                 }
             }
         }
@@ -103,35 +99,17 @@ fn at(origin: &str, error: &ParseError) -> String {
     format!("{origin}: {error}")
 }
 
-/// The app that a line is for, and the rest of the line.
-fn app_of(line: &str) -> (Option<&str>, &str) {
-    let start = line.trim_start();
-    match start.strip_prefix('@') {
-        Some(rest) => {
-            let (name, rest) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
-            (Some(name), rest)
-        }
-        None => (None, line),
-    }
-}
-
 /// The part of a line that applies to an app: nothing if the line is for another app. The `@app` is replaced by spaces,
 /// so that messages point at the right column.
 fn line_for(line: &str, app: Option<&AppPlan>) -> String {
     match app_of(line) {
         (None, line) => line.to_owned(),
-        (Some(name), rest) if app.is_some_and(|app| is_named(app, name)) => {
+        (Some(name), rest) if app.is_some_and(|app| app.is_named(name)) => {
             let cut = line.chars().count() - rest.chars().count();
             " ".repeat(cut) + rest
         }
         (Some(_), _) => String::new(),
     }
-}
-
-/// Whether a name is that of the app, which is the file name of its component, with or without `.wasm`.
-fn is_named(app: &AppPlan, name: &str) -> bool {
-    let own = app.name();
-    own == name || own.strip_suffix(".wasm") == Some(name)
 }
 
 /// The file of `--audit`, with one line of JSON for each denial.
@@ -274,7 +252,12 @@ mod tests {
         let told = denials.clone();
         let audited: std::sync::Arc<dyn crate::policy::Audit> =
             std::sync::Arc::new(move |denial: Denial| told.lock().push(denial));
-        let network = manager.network().restricted(Policy::deny_all(), "a \"quoted\".wasm", Some(audited));
+        let network = manager.network().for_guest_with(GuestOptions {
+            label: "a \"quoted\".wasm".into(),
+            policy: Some(Policy::deny_all()),
+            audit: Some(audited),
+            ..GuestOptions::default()
+        });
         let remote = "127.0.0.1:80".parse().expect("an address");
         assert!(simulation.block_on(crate::socket::TcpStream::connect(&network, remote)).is_err());
         denials.lock().iter().for_each(|denial| audit.write(denial));

@@ -70,6 +70,22 @@ pub(super) fn rate(text: &str) -> Result<u64, String> {
     Ok(rate as u64)
 }
 
+/// Parses a number of bytes, with the units K, M and G, each 1024 times the one before.
+pub(super) fn bytes(text: &str) -> Result<usize, String> {
+    let problem = || format!("{text}: not a size such as 64M; it takes the units K, M and G, or none");
+    let end = text.find(|character: char| !character.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(end);
+    let shift = match unit {
+        "" => 0,
+        "K" => 10,
+        "M" => 20,
+        "G" => 30,
+        _ => return Err(problem()),
+    };
+    let number: usize = whole(number).map_err(|_no_number| problem())?;
+    number.checked_mul(1 << shift).ok_or_else(|| format!("{text}: too large"))
+}
+
 /// Parses a whole number. A sign is a mistake.
 pub(super) fn whole<T: core::str::FromStr>(text: &str) -> Result<T, String> {
     let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
@@ -143,6 +159,16 @@ mod tests {
         }
         for text in ["", "100", "Mbit", "0bit", "0.1bit", "100MB", "-1bit", "99999999999999Gbit"] {
             assert!(rate(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn sizes_are_bytes_with_a_unit() {
+        for (text, value) in [("0", 0), ("512", 512), ("4K", 4096), ("64M", 64 << 20), ("2G", 2 << 30)] {
+            assert_eq!(bytes(text), Ok(value), "{text}");
+        }
+        for text in ["", "K", "1.5M", "-1", "4k", "4KB", "99999999999G"] {
+            assert!(bytes(text).is_err(), "{text}");
         }
     }
 

@@ -52,7 +52,7 @@ impl TcpSocket {
             return Err(BindError::InvalidArgument);
         }
         network.check_at(Operation::TcpBind, local)?;
-        let backlog = Arc::new(Backlog::new(network.owner(), network.guard().cloned()));
+        let backlog = Arc::new(Backlog::new(network.owner().clone(), network.guard().cloned()));
         let serving = Serving::bind(network, local, Reserved { address: local.ip(), backlog: backlog.clone() })?;
         Ok(Self { network: network.clone(), serving, backlog })
     }

@@ -79,7 +79,7 @@ impl IcmpSocket {
         let any = SocketAddr::new(family.unspecified(), number);
         let serving = Serving::bind(network, any, Listening { family, numbered, mailbox: mailbox.clone() })?;
         let binding = numbered(serving.local().port());
-        let outlet = Outlet::new(network.owner());
+        let outlet = Outlet::new(network.owner().clone());
         let (network, hop_limit) = (network.clone(), SharedHopLimit::new(HopLimit::DEFAULT));
         Ok(Self { network, outlet, serving, family, binding, mailbox, hop_limit })
     }
@@ -126,7 +126,7 @@ impl IcmpSocket {
             whole: false,
             loops_back: false,
         };
-        stack.with_mut(|core| core.udp().send(self.outlet, &request, &[], Some(waker)))?;
+        stack.with_mut(|core| core.udp().send(&self.outlet, &request, &[], Some(waker)))?;
         Ok(())
     }
 

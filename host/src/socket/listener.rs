@@ -12,6 +12,7 @@ use super::tcp::TcpStream;
 use crate::error::{AcceptError, BindError, InvalidOption};
 use crate::stack::backlog::Backlog;
 use crate::stack::options::{HopLimit, KeepAlive, TcpOptions};
+use crate::stack::owner::Flow;
 
 /// The options of a listener.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,6 +68,8 @@ impl TcpListener {
         for stack in serving.stacks() {
             stack.with_mut(|core| core.tcp().listen(&backlog));
         }
+        let local = serving.local();
+        backlog.owner().log(&Flow { protocol: "tcp", interface: None, local, remote: None }, "listening");
         Ok(Self { serving, backlog })
     }
 
@@ -109,7 +112,9 @@ impl TcpListener {
             // The connection may be gone meanwhile: its peer or interface has ended it, or another task has accepted
             // it. Try the next one.
             let Some((flow, tuple)) = stack.with_mut(|core| core.tcp().accept(&self.backlog)) else { continue };
-            return Some((TcpStream::new(stack, flow, tuple.local(), tuple.remote()), tuple.remote()));
+            let stream = TcpStream::new(stack, flow, tuple.local(), tuple.remote());
+            stream.log(self.backlog.owner(), "accepted");
+            return Some((stream, tuple.remote()));
         }
     }
 

@@ -12,7 +12,7 @@ use super::dns::{MOST_DOMAINS, UnderWay};
 use super::serving::Wildcards;
 use crate::error::{BindError, ConnectError, Denied, InterfaceNotFound, SendError, causes_of};
 use crate::platform::Platform;
-use crate::policy::{Audit, Guard, Operation, Policy, Request};
+use crate::policy::{Audit, Counters, Guard, Operation, Policy, Rates, Request, Traffic};
 use crate::stack::Stack;
 use crate::stack::events::{Events, Watch};
 use crate::stack::owner::Owner;
@@ -76,6 +76,19 @@ impl Topology {
 /// The interfaces of a manager that a network has: those with the given names, or all if `None`.
 pub(crate) type Scope = Option<Arc<[Arc<str>]>>;
 
+/// What a guest may do, and who hears of it.
+#[derive(Clone, Default)]
+pub struct GuestOptions {
+    /// The name of the guest in logs and in [denials](crate::policy::Denial).
+    pub label: String,
+    /// What the guest may do. `None` allows everything.
+    pub policy: Option<Policy>,
+    /// The receiver of the policy's denials.
+    pub audit: Option<Arc<dyn Audit>>,
+    /// How much the guest may do in a second.
+    pub rates: Rates,
+}
+
 /// The set of interfaces that sockets are made on: all interfaces of a manager, or some of them by name.
 ///
 /// A network is a live view: it follows as interfaces are mounted and unmounted, and so does a socket on it that is
@@ -100,26 +113,34 @@ impl Network {
         Self { topology, names, owner: Owner::HOST, guard: None }
     }
 
+    /// The same interfaces for a new guest, whom nothing restricts. As for [`for_guest_with`](Self::for_guest_with).
+    #[must_use]
+    pub fn for_guest(&self) -> Self {
+        self.for_guest_with(GuestOptions::default())
+    }
+
     /// The same interfaces for a new guest. On each interface, the sockets that are made on this network or a clone of
     /// it get together the same share of the link as every other guest and as the host, however many sockets there are
     /// and whatever they send.
     #[must_use]
-    pub fn for_guest(&self) -> Self {
-        Self { owner: Owner::guest(), ..self.clone() }
+    pub fn for_guest_with(&self, options: GuestOptions) -> Self {
+        let GuestOptions { label, policy, audit, rates } = options;
+        let owner = Owner::guest(rates, &label);
+        let clock = self.platform().clock.clone();
+        let guard = policy.map(|policy| Arc::new(Guard::new(policy, label, clock, audit)));
+        Self { owner, guard, ..self.clone() }
+    }
+
+    /// What the sockets of the guest have done so far, on this network and its clones. All zero for a network of the
+    /// host.
+    #[must_use]
+    pub fn traffic(&self) -> Traffic {
+        self.owner.counters().map_or_else(Traffic::default, Counters::read)
     }
 
     /// The same interfaces for the host, for work that the host does on behalf of guests.
     pub(crate) fn for_host(&self) -> Self {
         Self { owner: Owner::HOST, guard: None, ..self.clone() }
-    }
-
-    /// Like [`for_guest`](Self::for_guest), but for a guest that may do only what `policy` allows. Denials name the
-    /// guest by `label`, and are reported to `audit`.
-    #[must_use]
-    pub fn restricted(&self, policy: Policy, label: &str, audit: Option<Arc<dyn Audit>>) -> Self {
-        let clock = self.platform().clock.clone();
-        let guard = Guard::new(policy, label.to_owned(), clock, audit);
-        Self { guard: Some(Arc::new(guard)), ..self.for_guest() }
     }
 
     /// The number of denials by the policy so far.
@@ -190,8 +211,8 @@ impl Network {
     }
 
     /// The owner of the sockets on this network.
-    pub(crate) const fn owner(&self) -> Owner {
-        self.owner
+    pub(crate) const fn owner(&self) -> &Owner {
+        &self.owner
     }
 
     /// A number that changes with every change that may alter the route of a packet.

@@ -8,6 +8,7 @@ use core::task::{Context, Poll};
 use core::time::Duration;
 use std::net::Shutdown;
 
+use tracing::Level;
 use xila_network_engine::tcp as engine;
 
 use super::bound::TcpSocket;
@@ -17,6 +18,7 @@ use crate::address::{is_unicast, is_v4_mapped};
 use crate::error::{ConnectError, InvalidOption, MayBlock, NetworkDown, ReadError, WriteError};
 use crate::policy::Operation;
 use crate::stack::options::{HopLimit, KeepAlive, TcpOptions};
+use crate::stack::owner::{Flow, Owner};
 use crate::stack::tcp::FlowId;
 use crate::stack::tcp::operations::Interest;
 use crate::stack::tcp::transfer::{gather, share};
@@ -90,6 +92,12 @@ impl TcpStream {
         Self { stack, flow, ends: engine::Tuple::new(local, peer) }
     }
 
+    /// Logs an event of the connection.
+    pub(super) fn log(&self, owner: &Owner, event: &'static str) {
+        let (local, remote) = (self.ends.local(), Some(self.ends.remote()));
+        owner.log(&Flow { protocol: "tcp", interface: Some(self.stack.name()), local, remote }, event);
+    }
+
     /// Connects to `remote` with default options.
     ///
     /// # Errors
@@ -146,6 +154,9 @@ impl TcpStream {
         let route = network.route(local, remote.ip());
         network.check_to(Operation::TcpConnect, route.as_ref().ok(), remote)?;
         let (stack, source) = route?;
+        if !network.owner().may_connect(network.platform().clock.now()) {
+            return Err(ConnectError::LimitReached);
+        }
         let local = SocketAddr::new(source, options.local.map_or(0, |local| local.port()));
         let begun = stack.with_mut(|core| {
             if core.interface.is_broadcast(remote.ip()) {
@@ -156,7 +167,9 @@ impl TcpStream {
             Ok((flow, core.tcp().tuple_of(flow).map_or(local, |tuple| tuple.local())))
         });
         let (flow, local) = begun?;
-        Ok(Connecting { stream: Some(Self::new(stack, flow, local, remote)), reserved })
+        let stream = Self::new(stack, flow, local, remote);
+        stream.log(network.owner(), "connecting");
+        Ok(Connecting { stream: Some(stream), reserved })
     }
 
     /// Reads into `buffer` and returns the number of bytes. 0 is the end of the stream: the peer has closed its half.
@@ -574,7 +587,15 @@ pub(super) fn pending<T, E: MayBlock>(result: Result<T, E>) -> Poll<Result<T, E>
 
 impl Drop for TcpStream {
     fn drop(&mut self) {
-        self.stack.with_mut(|core| core.tcp().release(self.flow));
+        let is_logged = tracing::enabled!(Level::DEBUG);
+        let owner = self.stack.with_mut(|core| {
+            let owner = is_logged.then(|| core.tcp().owner_of(self.flow)).flatten();
+            core.tcp().release(self.flow);
+            owner
+        });
+        if let Some(owner) = owner {
+            self.log(&owner, "dropped");
+        }
     }
 }
 

@@ -24,7 +24,7 @@ use crate::error::{
 use crate::policy::{Operation, Request};
 use crate::stack::Stack;
 use crate::stack::options::{HopLimit, UdpOptions, datagram_memory};
-use crate::stack::owner::Owner;
+use crate::stack::owner::{Flow, Owner};
 use crate::stack::udp::{Datagram, Kind, Mailbox, Outgoing, Outlet, UdpStatistics, Way, is_bindable};
 
 /// A UDP socket (RFC 768).
@@ -57,7 +57,7 @@ impl Binding for Receiving {
     fn bind(&self, stack: &Stack, port: u16) -> Result<(), BindError> {
         let local = SocketAddr::new(self.address, port);
         stack.with_mut(|core| {
-            core.udp().bind(local, self.owner, &self.mailbox)?;
+            core.udp().bind(local, &self.owner, &self.mailbox)?;
             core.udp().connect(&self.mailbox, connection(local, self.mailbox.peer()));
             Ok(())
         })
@@ -117,15 +117,17 @@ impl UdpSocket {
         }
         network.check_at(Operation::UdpBind, local)?;
         let memory = datagram_memory(options.receive_buffer);
-        let mailbox = Arc::new(Mailbox::new(local.ip(), memory, network.guard().cloned()));
-        let receiving = Receiving { address: local.ip(), owner: network.owner(), mailbox: mailbox.clone() };
+        let mailbox = Arc::new(Mailbox::new(local.ip(), memory, network.owner().clone(), network.guard().cloned()));
+        let receiving = Receiving { address: local.ip(), owner: network.owner().clone(), mailbox: mailbox.clone() };
         let serving = Serving::bind(network, local, receiving)?;
+        let local = serving.local();
+        network.owner().log(&Flow { protocol: "udp", interface: None, local, remote: None }, "bound");
         Ok(Self {
             network: network.clone(),
-            local: serving.local(),
+            local,
             serving,
             mailbox,
-            outlet: Outlet::new(network.owner()),
+            outlet: Outlet::new(network.owner().clone()),
             ways: Mutex::default(),
             sent: AtomicU64::new(0),
             hop_limit: SharedHopLimit::new(options.hop_limit),
@@ -287,7 +289,7 @@ impl UdpSocket {
             whole: self.dont_fragment(),
             loops_back: self.multicast_loop(),
         };
-        let count = stack.with_mut(|core| core.udp().send(self.outlet, &datagram, others, waker))?;
+        let count = stack.with_mut(|core| core.udp().send(&self.outlet, &datagram, others, waker))?;
         self.sent.fetch_add(count as u64, Ordering::Relaxed);
         Ok(count)
     }
@@ -414,7 +416,7 @@ impl UdpSocket {
         let known = self.ways.lock().last.as_ref().map(|known| (known.stack.clone(), known.remote));
         match known {
             Some((stack, remote))
-                if !stack.with_mut(|core| core.udp().may_send(self.outlet, remote, context.waker())) =>
+                if !stack.with_mut(|core| core.udp().may_send(&self.outlet, remote, context.waker())) =>
             {
                 Poll::Pending
             }

@@ -52,6 +52,14 @@ pub(crate) struct Attachment {
     is_broken: bool,
 }
 
+/// An amount of traffic on the link.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct OnLink {
+    pub(super) bytes: u64,
+    /// A large frame makes several packets.
+    pub(super) packets: u64,
+}
+
 /// The result of an operation on an interface that is gone.
 pub(super) trait WhenGone {
     fn when_gone() -> Self;
@@ -270,6 +278,19 @@ impl Attachment {
     /// The number of packets sent so far.
     pub(super) fn sent_packets(&self) -> u64 {
         self.port.as_ref().map_or(0, |port| port.sent.packets)
+    }
+
+    /// What was put on the link so far.
+    pub(super) fn on_link(&self) -> OnLink {
+        self.port
+            .as_ref()
+            .map_or_else(OnLink::default, |port| OnLink { bytes: port.sent.bytes, packets: port.packets_on_link })
+    }
+
+    /// What was put on the link since then.
+    pub(super) fn on_link_since(&self, before: OnLink) -> OnLink {
+        let OnLink { bytes, packets } = self.on_link();
+        OnLink { bytes: bytes.saturating_sub(before.bytes), packets: packets.saturating_sub(before.packets) }
     }
 
     /// The counters, without the number of ICMP sockets.

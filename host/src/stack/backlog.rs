@@ -49,8 +49,8 @@ impl Backlog {
     }
 
     /// The owner of the listener and of its connections.
-    pub(super) const fn owner(&self) -> Owner {
-        self.owner
+    pub(crate) const fn owner(&self) -> &Owner {
+        &self.owner
     }
 
     /// A number that no other backlog has.

@@ -7,11 +7,12 @@ use core::task::Context;
 
 use xila_network_commands::interface::State;
 use xila_network_engine::engine::Arrived;
+use xila_network_engine::time::earliest;
 
 use super::owner::Owner;
 use super::schedule::Schedule;
 use super::tcp::FlowId;
-use super::udp::Outlet;
+use super::udp::OutletNumber;
 use super::{Core, Turn};
 use crate::platform::{Clock, Instant};
 
@@ -33,7 +34,7 @@ pub(super) struct Pace {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Sender {
     Flow(FlowId),
-    Socket(Outlet),
+    Socket(OutletNumber),
 }
 
 /// The number of bytes that one sender may send in its turn: some Ethernet frames, which take 13 ms at 10 Mbit/s.
@@ -113,7 +114,7 @@ impl Core {
                 self.pace.unfinished = true;
                 return;
             }
-            if received == 0 && (sent == 0 || !receives) && (self.pace.schedule.is_empty() || self.pace.full) {
+            if received == 0 && (sent == 0 || !receives) && (self.pace.schedule.is_idle() || self.pace.full) {
                 self.pace.unfinished = false;
                 return;
             }
@@ -124,7 +125,7 @@ impl Core {
     /// knows of any other work.
     fn is_at_rest(&mut self) -> bool {
         let waits = self.pace.full || self.pace.unfinished || self.interface.has_packets_to_send();
-        !waits && self.pace.schedule.is_empty() && self.interface.sent_packets() == self.pace.sent_so_far
+        !waits && self.pace.schedule.is_idle() && self.interface.sent_packets() == self.pace.sent_so_far
     }
 
     /// Receives at most `most` frames from the device; returns how many.
@@ -169,17 +170,20 @@ impl Core {
         self.pace.full = self.interface.has_packets_to_send()
             && !self.interface.engage(|engine, port, now| engine.transmit(now, port));
         while *budget > 0 && !self.pace.full {
-            let Some(turn) = self.pace.schedule.next() else { break };
+            let Some(turn) = self.pace.schedule.next(self.interface.now()) else { break };
             let sent = self.interface.sent_bytes();
             let limit = sent + turn.bytes as u64;
+            let frames = (*budget).min(turn.packets);
+            let mut unused = frames;
             let sending = match turn.key {
                 Sender::Flow(id) => {
-                    let sending = self.tcp().turn(id, turn.bytes, budget);
+                    let sending = self.tcp().turn(id, turn.bytes, &mut unused);
                     self.handle_events();
                     sending
                 }
-                Sender::Socket(outlet) => self.udp().turn(outlet, limit, budget),
+                Sender::Socket(outlet) => self.udp().turn(outlet, limit, &mut unused),
             };
+            *budget -= frames - unused;
             self.pace.full |= sending == Sending::Full;
             self.pace.schedule.spend(self.interface.sent_bytes() - sent);
             if sending == Sending::Done {
@@ -199,12 +203,17 @@ impl Core {
         }
     }
 
+    /// The time of the next timer, or at which a sender may send again.
+    fn next_timeout(&mut self) -> Option<Instant> {
+        earliest([self.interface.next_timeout(), self.pace.schedule.next_timeout()])
+    }
+
     /// Whether the runner must be woken because of what a caller has left to do.
     pub(super) fn needs_runner(&mut self) -> bool {
         if self.interface.is_gone() || self.notices.is_lease_news() {
             return true;
         }
-        let sooner = match (self.interface.next_timeout(), self.pace.runner_deadline) {
+        let sooner = match (self.next_timeout(), self.pace.runner_deadline) {
             (Some(next), Some(planned)) => next < planned,
             (Some(_), None) => true,
             (None, _) => false,
@@ -228,7 +237,7 @@ impl Core {
             self.pace.runner_deadline = None;
             return Turn::Again;
         }
-        let deadline = if self.interface.state == State::Up { self.interface.next_timeout() } else { None };
+        let deadline = if self.interface.state == State::Up { self.next_timeout() } else { None };
         self.pace.runner_deadline = deadline;
         Turn::Sleep(deadline)
     }

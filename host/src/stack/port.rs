@@ -13,6 +13,8 @@ pub(super) struct Port {
     pub(super) device: Box<dyn Device>,
     pub(super) offloads: Offloads,
     pub(super) sent: Counters,
+    /// The number of packets on the link: the device cuts a large frame into several.
+    pub(super) packets_on_link: u64,
     /// The time of the present call.
     pub(super) now: Instant,
 }
@@ -20,7 +22,7 @@ pub(super) struct Port {
 impl Port {
     pub(super) fn new(mut device: Box<dyn Device>, now: Instant) -> Self {
         let offloads = device.set_offloads(true);
-        Self { device, offloads, sent: Counters::default(), now }
+        Self { device, offloads, sent: Counters::default(), packets_on_link: 0, now }
     }
 }
 
@@ -28,7 +30,12 @@ impl Transmitter for Port {
     fn transmit(&mut self, frame: Frame<'_>, write: &mut dyn FnMut(&mut [u8])) -> bool {
         let Some(mut room) = self.device.allocate(self.now, frame.length) else { return false };
         write(&mut room[..]);
+        let mut packets = 1;
         if !frame.apart.is_empty() {
+            if frame.segment > 0 {
+                let apart: usize = frame.apart.iter().map(|slice| slice.len()).sum();
+                packets = apart.div_ceil(frame.segment).max(1) as u64;
+            }
             room.attach(frame.apart);
             room.set_segment(frame.segment);
         }
@@ -39,6 +46,7 @@ impl Transmitter for Port {
             Ok(Ok(())) => {
                 self.sent.packets += 1;
                 self.sent.bytes += length;
+                self.packets_on_link += packets;
             }
             Ok(Err(error)) => {
                 self.sent.errors += 1;

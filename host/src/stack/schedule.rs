@@ -6,21 +6,48 @@
 //! its senders nor on the sizes of their packets, and the same holds for each sender within its owner. Every sender
 //! gets a turn within one round.
 //!
+//! An owner that has used its rate [rests](Limited) until it may send again. Its senders keep their places.
+//!
 //! The queue knows nothing of links. A sender that finds the link full keeps the rest of its turn, and is first when
 //! the link has room again. It gains nothing by that, because a turn ends when its bytes are spent.
 
 use core::hash::Hash;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use hashbrown::HashMap;
+
+use super::owner::{Allowed, Owner};
+use crate::platform::Instant;
+
+/// An owner of senders, which may be limited in what it sends.
+pub(crate) trait Limited {
+    /// What the owner may send now. `Err` is the time until which the owner must rest.
+    fn may_send(&self, now: Instant) -> Result<Allowed, Instant>;
+    /// Counts that the owner must rest.
+    fn delayed(&self);
+}
+
+impl Limited for Owner {
+    fn may_send(&self, now: Instant) -> Result<Allowed, Instant> {
+        self.may_send(now)
+    }
+
+    fn delayed(&self) {
+        self.counters().into_iter().for_each(|counters| counters.delayed.add(1));
+    }
+}
 
 /// A fair queue of senders `K` of owners `O`. A sender is in it while it may have something to send.
 #[derive(Debug)]
 pub(crate) struct Schedule<O, K> {
     /// The number of bytes of a turn.
     quantum: usize,
-    /// The owners that have senders; the first one has the turn.
+    /// The owners that have senders and do not rest; the first one has the turn.
     ring: VecDeque<O>,
+    /// The owners that have senders and rest, by the time at which they may send again, and by a number of their own.
+    resting: BTreeMap<(Instant, u64), O>,
+    /// The number of the next owner that rests.
+    next_rest: u64,
     /// The shares of these owners, and of some owners that had senders before, since most of them come again soon.
     shares: HashMap<O, Share<K>>,
 }
@@ -44,40 +71,70 @@ pub(crate) struct Turn<K> {
     pub(crate) key: K,
     /// The number of bytes that may be sent. The last packet may exceed it.
     pub(crate) bytes: usize,
+    /// The number of packets that the owner may send.
+    pub(crate) packets: usize,
 }
 
-impl<O: Copy + Eq + Hash, K: Copy> Schedule<O, K> {
+impl<O: Clone + Eq + Hash + Limited, K: Copy> Schedule<O, K> {
     /// An empty queue with turns of `quantum` bytes, which should be worth several packets.
     pub(crate) fn new(quantum: usize) -> Self {
-        Self { quantum: quantum.max(1), ring: VecDeque::new(), shares: HashMap::new() }
+        let (ring, resting, shares) = (VecDeque::new(), BTreeMap::new(), HashMap::new());
+        Self { quantum: quantum.max(1), ring, resting, next_rest: 0, shares }
     }
 
     fn full_credit(&self) -> Credit {
         Credit::try_from(self.quantum).unwrap_or(Credit::MAX)
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
+    /// Whether no sender can have a turn now: there is none, or the owners of all rest.
+    pub(crate) fn is_idle(&self) -> bool {
         self.ring.is_empty()
+    }
+
+    /// Whether a packet of an owner, if it was sent now, would overtake no other: no sender can have a turn, and none
+    /// of the owner's own senders waits.
+    pub(crate) fn is_clear_for(&self, owner: &O) -> bool {
+        let waits = || self.shares.get(owner).is_some_and(|share| !share.senders.is_empty());
+        self.ring.is_empty() && (self.resting.is_empty() || !waits())
+    }
+
+    /// The time at which the first of the resting owners may send again.
+    pub(crate) fn next_timeout(&self) -> Option<Instant> {
+        self.resting.first_key_value().map(|((at, _), _)| *at)
     }
 
     /// Adds a sender that is not in the queue, behind its owner's other senders. An owner that had no senders is put
     /// behind all other owners.
-    pub(crate) fn push(&mut self, owner: O, key: K) {
+    pub(crate) fn push(&mut self, owner: &O, key: K) {
         let credit = self.full_credit();
-        let share = self.shares.entry(owner).or_insert_with(|| Share { senders: VecDeque::new(), credit });
+        let share = self.shares.entry_ref(owner).or_insert_with(|| Share { senders: VecDeque::new(), credit });
         if share.senders.is_empty() {
-            self.ring.push_back(owner);
+            self.ring.push_back(owner.clone());
             share.credit = credit;
         }
         share.senders.push_back((key, credit));
     }
 
     /// The sender that has the turn. It is the same one until its bytes are [spent](Self::spend) or it has
-    /// [finished](Self::finish).
-    pub(crate) fn next(&mut self) -> Option<Turn<K>> {
+    /// [finished](Self::finish), or its owner has to rest.
+    pub(crate) fn next(&mut self, now: Instant) -> Option<Turn<K>> {
+        while let Some(rested) = self.resting.first_entry().filter(|first| first.key().0 <= now) {
+            self.ring.push_back(rested.remove());
+        }
         let credit = self.full_credit();
         loop {
-            let share = self.shares.get_mut(self.ring.front()?)?;
+            let owner = self.ring.front()?;
+            let allowed = match owner.may_send(now) {
+                Ok(allowed) => allowed,
+                Err(at) => {
+                    owner.delayed();
+                    let resting = self.ring.pop_front()?;
+                    self.resting.insert((at, self.next_rest), resting);
+                    self.next_rest += 1;
+                    continue;
+                }
+            };
+            let share = self.shares.get_mut(owner)?;
             if share.credit <= 0 {
                 share.credit += credit;
                 self.ring.rotate_left(1);
@@ -90,7 +147,7 @@ impl<O: Copy + Eq + Hash, K: Copy> Schedule<O, K> {
                 continue;
             }
             let bytes = usize::try_from(share.credit.min(*left)).unwrap_or(usize::MAX);
-            return Some(Turn { key: *key, bytes });
+            return Some(Turn { key: *key, bytes: bytes.min(allowed.bytes), packets: allowed.packets });
         }
     }
 

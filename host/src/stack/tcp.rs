@@ -20,7 +20,7 @@ use xila_network_engine::ip::output::Blocked;
 use xila_network_engine::slots::Beside;
 use xila_network_engine::tcp::{Cause, ConnectionId, ListenerId, Progress, Tcp, TcpState};
 
-use super::attachment::Attachment;
+use super::attachment::{Attachment, OnLink};
 use super::backlog::Backlog;
 use super::drive::{Pace, Sender, Sending};
 use super::notices::Notices;
@@ -198,11 +198,11 @@ impl Operations<'_> {
         {
             let flow = flows.get_or_insert_with(id.0, || {
                 let listener = self.interface.engine().tcp().listener_of(id).and_then(|id| backlogs.get(&id));
-                Flow::new(listener.map_or(Owner::HOST, |backlog| backlog.owner()))
+                Flow::new(listener.map_or(Owner::HOST, |backlog| backlog.owner().clone()))
             });
             if !flow.scheduled {
                 flow.scheduled = true;
-                self.pace.schedule.push(flow.owner, Sender::Flow(id));
+                self.pace.schedule.push(&flow.owner, Sender::Flow(id));
             }
         }
     }
@@ -210,8 +210,13 @@ impl Operations<'_> {
     /// A connection's turn to send, at most `bytes` bytes and `budget` frames.
     pub(super) fn turn(&mut self, id: FlowId, bytes: usize, budget: &mut usize) -> Sending {
         let before = self.interface.sent_packets();
+        let on_link = self.interface.on_link();
         let bytes = bytes.min(budget.saturating_mul(self.interface.capabilities.mtu));
         let sent = self.interface.engage(|engine, port, now| Some(engine.transmit_connection(id, bytes, now, port)));
+        if let Some(flow) = self.table.flows.get_mut(id.0) {
+            let OnLink { bytes, packets } = self.interface.on_link_since(on_link);
+            flow.owner.sent(bytes, packets, self.interface.now());
+        }
         let packets = self.interface.sent_packets().saturating_sub(before);
         *budget = budget.saturating_sub(usize::try_from(packets).unwrap_or(usize::MAX));
         let sending = match sent.map(|sent| sent.progress) {

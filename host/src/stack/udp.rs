@@ -23,12 +23,12 @@ use xila_network_engine::udp::{self as engine, JoinError, LeaveError, SocketId, 
 pub(crate) use asked::Way;
 pub(crate) use mailbox::Mailbox;
 pub use mailbox::{Datagram, UdpStatistics};
-pub(crate) use outlets::Outlet;
+pub(crate) use outlets::{Outlet, OutletNumber};
 
-use super::attachment::Attachment;
+use super::attachment::{Attachment, OnLink};
 use super::drive::{Pace, Sender, Sending};
 use super::notices::Notices;
-use super::owner::Owner;
+use super::owner::{Allowed, Owner};
 use crate::address::is_v4_mapped;
 use crate::error::{BindError, MembershipError, SendError};
 use crate::waiters::{Waiters, Wakes};
@@ -119,10 +119,10 @@ impl Operations<'_> {
     /// # Errors
     /// [`BindError::AddressInUse`]; [`BindError::LimitReached`] where the owner has used its share of the ephemeral
     /// ports; [`BindError::InvalidArgument`]; [`BindError::NetworkDown`] where the interface is gone.
-    pub(crate) fn bind(&mut self, local: SocketAddr, owner: Owner, mailbox: &Arc<Mailbox>) -> Result<(), BindError> {
+    pub(crate) fn bind(&mut self, local: SocketAddr, owner: &Owner, mailbox: &Arc<Mailbox>) -> Result<(), BindError> {
         let id = self
             .interface
-            .engage(|engine, _, _| engine.bind_udp(local, PortOwner(owner.0)).map_err(BindError::from))?;
+            .engage(|engine, _, _| engine.bind_udp(local, PortOwner(owner.number())).map_err(BindError::from))?;
         self.table.sockets.insert(place(mailbox), id);
         self.table.mailboxes.get_or_insert_with(id.0, || mailbox.clone());
         Ok(())
@@ -231,7 +231,7 @@ impl Operations<'_> {
     /// [`SendError::NetworkDown`].
     pub(crate) fn send(
         &mut self,
-        outlet: Outlet,
+        outlet: &Outlet,
         datagram: &Outgoing<&[u8]>,
         others: &[&[u8]],
         waker: Option<&Waker>,
@@ -246,8 +246,8 @@ impl Operations<'_> {
         }
         // If other senders wait for the device, this datagram must wait for its turn. Whether the device is still full
         // is found out when the stack is driven, directly after this.
-        let direct = !self.pace.full && self.pace.schedule.is_empty();
-        let attempt = if direct { self.attempt(datagram, others) } else { Err(Attempt::Full) };
+        let direct = !self.pace.full && self.pace.schedule.is_clear_for(&outlet.owner);
+        let attempt = if direct { self.attempt_for(&outlet.owner, datagram, others) } else { Err(Attempt::Full) };
         match attempt {
             Ok(count) => {
                 return Ok(count);
@@ -268,17 +268,18 @@ impl Operations<'_> {
             return Err(SendError::RemoteUnreachable);
         }
         if self.table.outlets.push(outlet, datagram.map(|payload| payload.to_vec())) {
-            self.pace.schedule.push(outlet.owner, Sender::Socket(outlet));
+            self.pace.schedule.push(&outlet.owner, Sender::Socket(outlet.number));
         }
         Ok(1)
     }
 
     /// A socket's turn to send. It ends when the interface's count of sent bytes reaches `limit`.
-    pub(super) fn turn(&mut self, outlet: Outlet, limit: u64, budget: &mut usize) -> Sending {
+    pub(super) fn turn(&mut self, outlet: OutletNumber, limit: u64, budget: &mut usize) -> Sending {
+        let Some(owner) = self.table.outlets.owner(outlet) else { return Sending::Done };
         loop {
             let Some(datagram) = self.table.outlets.take(outlet) else { return Sending::Done };
             let length = datagram.payload.len();
-            match self.attempt(&datagram.map(Vec::as_slice), &[]) {
+            match self.attempt_and_count(&owner, &datagram.map(Vec::as_slice), &[]) {
                 Err(Attempt::Full) => {
                     self.table.outlets.put_back(outlet, datagram);
                     return Sending::Full;
@@ -300,7 +301,7 @@ impl Operations<'_> {
 
     /// Whether a datagram of a socket to an address could be sent or queued now. If not, `waker` is woken when it
     /// could.
-    pub(crate) fn may_send(&mut self, outlet: Outlet, to: IpAddr, waker: &Waker) -> bool {
+    pub(crate) fn may_send(&mut self, outlet: &Outlet, to: IpAddr, waker: &Waker) -> bool {
         if self.interface.check_up().is_err() {
             return true;
         }
@@ -309,6 +310,32 @@ impl Operations<'_> {
             self.table.crowded.register(waker);
         }
         !crowded && self.table.outlets.has_room(outlet, Some(waker))
+    }
+
+    /// Like [`attempt`](Self::attempt), at once and not in a turn of the schedule, if the owner's rates allow it now.
+    fn attempt_for(&mut self, owner: &Owner, datagram: &Outgoing<&[u8]>, others: &[&[u8]]) -> Result<usize, Attempt> {
+        match owner.may_send(self.interface.now()) {
+            Ok(Allowed::EVERYTHING) => self.attempt_and_count(owner, datagram, others),
+            // A row of datagrams would leave at once, so a limited owner sends them one by one.
+            Ok(_) => self.attempt_and_count(owner, datagram, &[]),
+            Err(_) => Err(Attempt::Full),
+        }
+    }
+
+    /// Like [`attempt`](Self::attempt), and counts what was sent.
+    fn attempt_and_count(
+        &mut self,
+        owner: &Owner,
+        datagram: &Outgoing<&[u8]>,
+        others: &[&[u8]],
+    ) -> Result<usize, Attempt> {
+        let before = self.interface.on_link();
+        let count = self.attempt(datagram, others)?;
+        let OnLink { bytes, packets } = self.interface.on_link_since(before);
+        // A datagram that waits for its neighbour to be resolved is counted now, because it leaves in no turn.
+        let least = datagram.payload.len() + LEAST_HEADERS;
+        owner.sent(bytes.max(least as u64), packets.max(count as u64), self.interface.now());
+        Ok(count)
     }
 
     fn attempt(&mut self, datagram: &Outgoing<&[u8]>, others: &[&[u8]]) -> Result<usize, Attempt> {
@@ -336,6 +363,9 @@ impl Operations<'_> {
         })
     }
 }
+
+/// The bytes of the headers of a datagram over IPv4, without those of the link.
+const LEAST_HEADERS: usize = 28;
 
 /// The cause why a datagram was not sent.
 enum Attempt {

@@ -7,7 +7,7 @@ use std::task::{Context, Poll, ready};
 use xila_network_engine::buffer::RESERVED;
 
 use crate::error::{Error, Result};
-use crate::policy::{Charge, Quota};
+use crate::policy::{Charge, Quota, SocketKind};
 use crate::socket::{ListenOptions, TcpListener, TcpSocket, TcpStream};
 
 /// A connection of a guest, with its charge to the guest's quota. The handle and both streams share it, and it is
@@ -34,19 +34,30 @@ impl Listener {
     /// Makes a bound socket a listener. `charge` is the charge for the socket.
     ///
     /// # Errors
-    /// [`Error::LimitReached`] if the guest has no memory for a single connection; else as for [`TcpSocket::listen`].
-    pub(super) fn new(bound: TcpSocket, mut options: ListenOptions, quota: Quota, charge: Charge) -> Result<Self> {
+    /// [`Error::LimitReached`] if the guest has no memory for a single connection, or may have no more listeners; else
+    /// as for [`TcpSocket::listen`].
+    pub(super) fn new(bound: TcpSocket, mut options: ListenOptions, quota: Quota, mut charge: Charge) -> Result<Self> {
         if quota.memory().left() < LEAST {
             return Err(Error::LimitReached);
         }
+        charge.add_listener()?;
+        options.backlog = options.backlog.min(most_waiting(&quota));
         options.tcp.budget = Some(quota.memory().clone());
         Ok(Self { socket: bound.listen(options)?, quota, _charge: charge })
+    }
+
+    /// Changes the size of the backlog, within the guest's limits.
+    ///
+    /// # Errors
+    /// As for [`TcpListener::set_backlog`].
+    pub(super) fn set_backlog(&self, backlog: usize) -> Result<()> {
+        Ok(self.socket.set_backlog(backlog.min(most_waiting(&self.quota)))?)
     }
 
     /// Accepts a connection if the guest may hold one more; else the connection stays in the backlog. If none waits and
     /// the guest has no memory for one, that is an error too.
     pub(super) fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<Result<Connection>> {
-        let accepted = self.accept_with(cx, self.quota.charge(0)?);
+        let accepted = self.accept_with(cx, self.quota.charge(SocketKind::Tcp, 0)?);
         if accepted.is_pending() && self.quota.memory().left() < LEAST {
             return Poll::Ready(Err(Error::LimitReached));
         }
@@ -55,14 +66,14 @@ impl Listener {
 
     /// Like [`poll_accept`](Self::poll_accept), but waits until the guest may hold one more connection.
     pub(super) fn poll_accept_within_quota(&self, cx: &mut Context<'_>) -> Poll<Result<Connection>> {
-        let charge = ready!(self.quota.poll_charge(cx))?;
+        let charge = ready!(self.quota.poll_charge(SocketKind::Tcp, cx))?;
         self.accept_with(cx, charge)
     }
 
     /// Ready when [`poll_accept_within_quota`](Self::poll_accept_within_quota) would succeed or fail without waiting.
     pub(super) fn poll_ready_within_quota(&self, cx: &mut Context<'_>) -> Poll<Result<()>> {
         // This only checks the quota, so the charge is released at once.
-        drop(ready!(self.quota.poll_charge(cx))?);
+        drop(ready!(self.quota.poll_charge(SocketKind::Tcp, cx))?);
         self.socket.poll_accept_ready(cx).map(Ok)
     }
 
@@ -73,6 +84,11 @@ impl Listener {
             .map_ok(|(stream, _): (TcpStream, SocketAddr)| Connection { stream, _charge: charge })
             .map_err(Error::from)
     }
+}
+
+/// The largest backlog of the guest's listeners. A listener needs a backlog of one.
+fn most_waiting(quota: &Quota) -> usize {
+    quota.limits().backlog.max(1)
 }
 
 /// A handle to a connection. Each half can be taken once.
@@ -129,7 +145,7 @@ mod tests {
         let server = simulation.block_on(async {
             let connect = ConnectOptions { tcp, ..ConnectOptions::default() };
             let stream = TcpStream::connect_with(&network, "127.0.0.1:80".parse().unwrap(), connect).await.unwrap();
-            let connection = Connection { stream, _charge: quota.charge(0).unwrap() };
+            let connection = Connection { stream, _charge: quota.charge(SocketKind::Tcp, 0).unwrap() };
             let (server, _) = listener.accept().await.unwrap();
             let written = connection.stream.write(&vec![7; 2 * BYTES]).await.unwrap();
             assert!(written >= BYTES / 2, "{written}");

@@ -11,8 +11,8 @@ use crate::error::{Error, Result};
 use crate::interface::Interface;
 use crate::manager::Manager;
 use crate::platform::{Access, Clock};
-use crate::policy::{Audit, Limits, Operation, Policy, Quota, Request};
-use crate::socket::{Network, Resolver, ResolverOptions};
+use crate::policy::{Audit, Limits, Operation, Policy, Quota, Request, Traffic};
+use crate::socket::{GuestOptions, Network, Resolver, ResolverOptions};
 
 /// What one guest may use, and the account of what it holds.
 ///
@@ -123,6 +123,11 @@ impl NetworkCtx {
     /// The number of denials by the guest's policy so far.
     pub fn denials(&self) -> u64 {
         self.network.as_ref().map_or(0, Network::denials)
+    }
+
+    /// What the guest's sockets have done so far.
+    pub fn traffic(&self) -> Traffic {
+        self.network.as_ref().map_or_else(Traffic::default, Network::traffic)
     }
 
     /// Checks that the guest has the rights `access` to control its interfaces.
@@ -242,7 +247,7 @@ impl NetworkCtxBuilder {
         self
     }
 
-    /// Sets the name of the guest in logs and in [denials](crate::policy::Denial).
+    /// Sets the name of the guest in logs and in [denials](crate::policy::Denial). Empty by default.
     #[must_use]
     pub fn label(mut self, label: impl Into<String>) -> Self {
         self.label = label.into();
@@ -256,7 +261,7 @@ impl NetworkCtxBuilder {
         self
     }
 
-    /// The limits of what the guest may hold at once.
+    /// The limits of what the guest may hold at once, and of how much it may do in a second.
     #[must_use]
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
@@ -269,10 +274,8 @@ impl NetworkCtxBuilder {
         let Self { network, clock, control, limits, search, policy, label, audit } = self;
         let clock = clock.or_else(|| Some(network.as_ref()?.platform().clock.clone()));
         // The guest gets its own share of each link, even if others were given the same network.
-        let network = network.map(|network| match policy {
-            Some(policy) => network.restricted(policy, &label, audit),
-            None => network.for_guest(),
-        });
+        let guest = GuestOptions { label, policy, audit, rates: limits.rates };
+        let network = network.map(|network| network.for_guest_with(guest));
         let quota = Quota::new(limits);
         let presence = Arc::new(Presence(quota.clone()));
         NetworkCtx { network, clock, control, quota, _presence: presence, search, resolver: Arc::default() }

@@ -17,7 +17,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use crate::address::{Family, is_v4_mapped};
 use crate::error::{BindError, Error, Result};
-use crate::policy::{Charge, Quota};
+use crate::policy::{Charge, Quota, SocketKind};
 use crate::socket::Network;
 use crate::wasm::NetworkCtx;
 
@@ -31,10 +31,10 @@ struct Account {
 impl Account {
     /// # Errors
     /// [`Error::AccessDenied`] for a guest without a network; [`Error::LimitReached`].
-    fn open(ctx: &NetworkCtx) -> Result<Self> {
+    fn open(ctx: &NetworkCtx, kind: SocketKind) -> Result<Self> {
         let network = ctx.network(None).map_err(|_none| Error::AccessDenied)?;
         let quota = ctx.quota().clone();
-        let charge = quota.charge(0)?;
+        let charge = quota.charge(kind, 0)?;
         Ok(Self { network, quota, charge })
     }
 }

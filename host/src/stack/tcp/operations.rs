@@ -76,7 +76,7 @@ impl Operations<'_> {
     /// [`ConnectError::InvalidArgument`]; [`ConnectError::LimitReached`].
     pub(crate) fn connect(
         &mut self,
-        owner: Owner,
+        owner: &Owner,
         local: SocketAddr,
         remote: SocketAddr,
         bound: Option<&Backlog>,
@@ -88,7 +88,7 @@ impl Operations<'_> {
         let id = self.interface.engage(|engine, _, now| {
             engine.tcp_mut().connect(local, remote, bound, timeout, options, now).map_err(ConnectError::from)
         })?;
-        self.table.flows.get_or_insert_with(id.0, || Flow::new(owner));
+        self.table.flows.get_or_insert_with(id.0, || Flow::new(owner.clone()));
         Ok(id)
     }
 
@@ -168,7 +168,10 @@ impl Operations<'_> {
             self.interface.tend(|engine, _| engine.tcp_mut().forget(accepted.id));
             return None;
         }
-        self.table.flows.get_or_insert_with(accepted.id.0, || Flow::new(backlog.owner()));
+        self.table.flows.get_or_insert_with(accepted.id.0, || Flow::new(backlog.owner().clone()));
+        if let Some(counters) = backlog.owner().counters() {
+            counters.accepted.add(1);
+        }
         Some((accepted.id, Tuple::new(accepted.local, accepted.remote)))
     }
 
@@ -220,6 +223,11 @@ impl Operations<'_> {
     /// Ends the receiving half: reads return the end of the stream from now on, and data that arrives is discarded.
     pub(crate) fn shutdown_read(&mut self, id: FlowId) {
         self.interface.tend(|engine, now| engine.tcp_mut().shutdown_read(id, now));
+    }
+
+    /// The owner of a connection; `None` once the connection has ended.
+    pub(crate) fn owner_of(&mut self, id: FlowId) -> Option<Owner> {
+        self.table.flows.get_mut(id.0).map(|flow| flow.owner.clone())
     }
 
     /// Called when the owner drops a connection. If there are unread bytes the connection is reset (RFC 2525 section

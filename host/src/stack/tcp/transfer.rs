@@ -39,9 +39,14 @@ impl Found {
 
 /// Copies slices to a vector of exactly their total size.
 pub(crate) fn gather(slices: &[Slice]) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(slices.iter().map(|slice| slice.len()).sum());
+    let mut bytes = Vec::with_capacity(length(slices));
     slices.iter().for_each(|slice| bytes.extend_from_slice(slice));
     bytes
+}
+
+/// The number of bytes in slices.
+fn length(slices: &[Slice]) -> usize {
+    slices.iter().map(|slice| slice.len()).sum()
 }
 
 /// Copies bytes, as many as a connection has room for, to memory that the connection can queue by reference. `None` if
@@ -71,14 +76,22 @@ impl Operations<'_> {
     /// [`ReadError::WouldBlock`] while nothing has arrived; else the cause why the connection ended.
     pub(crate) fn read(&mut self, id: FlowId, buffer: &mut [u8]) -> Result<Found, ReadError> {
         self.interface.check_up()?;
-        self.interface.engage(|engine, _, now| {
+        let found = self.interface.engage(|engine, _, now| -> Result<Found, ReadError> {
             let engine = engine.tcp_mut();
             Ok(if buffer.len().min(engine.readable_bytes(id)) < LARGE {
                 Found::Copied(engine.read(id, buffer, now)?)
             } else {
                 Found::Slices(engine.read_slices(id, buffer.len(), now)?)
             })
-        })
+        })?;
+        self.count_read(
+            id,
+            match &found {
+                Found::Copied(count) => *count,
+                Found::Slices(slices) => length(slices),
+            },
+        );
+        Ok(found)
     }
 
     /// Like [`read`](Self::read), but takes at most `most` bytes by reference, without a copy.
@@ -90,7 +103,18 @@ impl Operations<'_> {
         if most == 0 {
             return Ok(Slices::new());
         }
-        self.interface.engage(|engine, _, now| Ok(engine.tcp_mut().read_slices(id, most, now)?))
+        let slices: Slices = self
+            .interface
+            .engage(|engine, _, now| engine.tcp_mut().read_slices(id, most, now).map_err(ReadError::from))?;
+        self.count_read(id, length(&slices));
+        Ok(slices)
+    }
+
+    /// Counts bytes that the owner of a connection has read.
+    fn count_read(&mut self, id: FlowId, bytes: usize) {
+        if let Some(counters) = self.table.flows.get_mut(id.0).and_then(|flow| flow.owner.counters()) {
+            counters.received_bytes.add(bytes as u64);
+        }
     }
 
     /// Like [`read`](Self::read), but leaves the bytes in the queue and always copies. Returns how many bytes were

@@ -10,6 +10,7 @@ use xila_network_engine::udp::queue::{self, Delivery, PathError, Queue, Statisti
 use super::asked::{Asked, Way};
 use crate::error::{ReceiveError, SendError};
 use crate::policy::{Guard, Operation};
+use crate::stack::owner::Owner;
 use crate::waiters::{Waiters, Wakes};
 
 /// A datagram that has arrived.
@@ -45,6 +46,7 @@ pub struct UdpStatistics {
 
 /// A UDP socket as the stacks see it. Its lock is taken inside a stack's lock, never the other way round.
 pub(crate) struct Mailbox {
+    owner: Owner,
     /// The policy of the guest whose the socket is.
     guard: Option<Arc<Guard>>,
     inside: Mutex<Inside>,
@@ -60,9 +62,13 @@ struct Inside {
 impl Mailbox {
     /// An empty mailbox for a socket that is bound to `local`. `limit` is the [maximum size of the
     /// queue](crate::stack::options::datagram_memory) in bytes.
-    pub(crate) fn new(local: IpAddr, limit: usize, guard: Option<Arc<Guard>>) -> Self {
+    pub(crate) fn new(local: IpAddr, limit: usize, owner: Owner, guard: Option<Arc<Guard>>) -> Self {
         let asked = local.is_unspecified().then(Asked::default);
-        Self { guard, inside: Mutex::new(Inside { queue: Queue::new(limit), asked, waiters: Waiters::default() }) }
+        Self {
+            owner,
+            guard,
+            inside: Mutex::new(Inside { queue: Queue::new(limit), asked, waiters: Waiters::default() }),
+        }
     }
 
     /// Whether the socket's policy lets it hear of a datagram. `interface` names the one that the datagram has arrived by.
@@ -85,8 +91,12 @@ impl Mailbox {
         if let Some(asked) = &mut inside.asked {
             asked.note(&datagram, is_for_many(datagram.local.ip()));
         }
+        let bytes = datagram.content.len() as u64;
         match inside.queue.deliver(datagram) {
             Delivery::Queued => {
+                if let Some(counters) = self.owner.counters() {
+                    counters.received_bytes.add(bytes);
+                }
                 inside.waiters.take(wakes);
                 true
             }
@@ -229,7 +239,7 @@ mod tests {
 
     #[test]
     fn a_waiting_task_is_woken_by_a_queued_datagram_and_not_by_a_dropped_one() {
-        let (mailbox, count) = (Mailbox::new(LOCAL.ip(), 4096, None), Arc::new(Count::default()));
+        let (mailbox, count) = (Mailbox::new(LOCAL.ip(), 4096, Owner::HOST, None), Arc::new(Count::default()));
         let waker = Waker::from(count.clone());
         assert_eq!(mailbox.take(Some(&waker)), Err(ReceiveError::WouldBlock));
         assert!(!deliver(&mailbox, 2, 5000), "it does not fit even an empty queue");
@@ -246,7 +256,7 @@ mod tests {
 
     #[test]
     fn an_error_from_the_path_to_the_peer_is_returned_once() {
-        let (mailbox, count) = (Mailbox::new(LOCAL.ip(), 4096, None), Arc::new(Count::default()));
+        let (mailbox, count) = (Mailbox::new(LOCAL.ip(), 4096, Owner::HOST, None), Arc::new(Count::default()));
         let (waker, peer) = (Waker::from(count.clone()), from(2));
         let said = |error: PathError| {
             let mut wakes = Wakes::new();

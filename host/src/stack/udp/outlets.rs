@@ -14,17 +14,21 @@ use crate::stack::owner::Owner;
 use crate::waiters::{Waiters, Wakes};
 
 /// A socket as the sender of datagrams.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Debug)]
 pub(crate) struct Outlet {
     pub(crate) owner: Owner,
-    number: u64,
+    pub(crate) number: OutletNumber,
 }
+
+/// A number that identifies an [`Outlet`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct OutletNumber(u64);
 
 impl Outlet {
     /// The outlet of a new socket.
     pub(crate) fn new(owner: Owner) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(0);
-        Self { owner, number: NEXT.fetch_add(1, Ordering::Relaxed) }
+        Self { owner, number: OutletNumber(NEXT.fetch_add(1, Ordering::Relaxed)) }
     }
 }
 
@@ -39,12 +43,12 @@ const OVERHEAD: usize = 64;
 /// The sockets that have datagrams waiting, on one stack.
 #[derive(Default)]
 pub(super) struct Outlets {
-    queues: HashMap<Outlet, Held>,
+    queues: HashMap<OutletNumber, Held>,
     shares: HashMap<Owner, Share>,
 }
 
-#[derive(Default)]
 struct Held {
+    owner: Owner,
     datagrams: VecDeque<Outgoing<Vec<u8>>>,
     bytes: usize,
     waiters: Waiters,
@@ -56,10 +60,16 @@ struct Share {
     waiters: Waiters,
 }
 
+impl Held {
+    const fn new(owner: Owner) -> Self {
+        Self { owner, datagrams: VecDeque::new(), bytes: 0, waiters: Waiters::new() }
+    }
+}
+
 impl Outlets {
     /// Whether a socket may add a datagram. If not, `waker` is woken when it may.
-    pub(super) fn has_room(&mut self, outlet: Outlet, waker: Option<&Waker>) -> bool {
-        let waiters = match (self.queues.get_mut(&outlet), self.shares.get_mut(&outlet.owner)) {
+    pub(super) fn has_room(&mut self, outlet: &Outlet, waker: Option<&Waker>) -> bool {
+        let waiters = match (self.queues.get_mut(&outlet.number), self.shares.get_mut(&outlet.owner)) {
             (Some(held), _) if held.bytes >= MOST_OF_SOCKET => &mut held.waiters,
             (_, Some(share)) if share.bytes >= MOST_OF_OWNER => &mut share.waiters,
             _ => return true,
@@ -71,40 +81,45 @@ impl Outlets {
     }
 
     /// Adds a datagram. Returns true if it is the only one of the socket.
-    pub(super) fn push(&mut self, outlet: Outlet, datagram: Outgoing<Vec<u8>>) -> bool {
-        let held = self.queues.entry(outlet).or_default();
+    pub(super) fn push(&mut self, outlet: &Outlet, datagram: Outgoing<Vec<u8>>) -> bool {
+        let held = self.queues.entry(outlet.number).or_insert_with(|| Held::new(outlet.owner.clone()));
         let bytes = datagram.payload.len() + OVERHEAD;
         held.bytes += bytes;
-        self.shares.entry(outlet.owner).or_default().bytes += bytes;
+        self.shares.entry_ref(&outlet.owner).or_default().bytes += bytes;
         held.datagrams.push_back(datagram);
         held.datagrams.len() == 1
     }
 
+    /// The owner of a socket that has datagrams waiting.
+    pub(super) fn owner(&self, outlet: OutletNumber) -> Option<Owner> {
+        self.queues.get(&outlet).map(|held| held.owner.clone())
+    }
+
     /// Takes a socket's oldest datagram.
-    pub(super) fn take(&mut self, outlet: Outlet) -> Option<Outgoing<Vec<u8>>> {
+    pub(super) fn take(&mut self, outlet: OutletNumber) -> Option<Outgoing<Vec<u8>>> {
         self.queues.get_mut(&outlet)?.datagrams.pop_front()
     }
 
     /// Puts back a datagram that was [taken](Self::take) and could not be sent.
-    pub(super) fn put_back(&mut self, outlet: Outlet, datagram: Outgoing<Vec<u8>>) {
+    pub(super) fn put_back(&mut self, outlet: OutletNumber, datagram: Outgoing<Vec<u8>>) {
         if let Some(held) = self.queues.get_mut(&outlet) {
             held.datagrams.push_front(datagram);
         }
     }
 
     /// Releases the room of a datagram that was [taken](Self::take). Returns true if no datagram of the socket is left.
-    pub(super) fn release(&mut self, outlet: Outlet, payload: usize, wakes: &mut Wakes) -> bool {
+    pub(super) fn release(&mut self, outlet: OutletNumber, payload: usize, wakes: &mut Wakes) -> bool {
         let bytes = payload + OVERHEAD;
-        if let Some(share) = self.shares.get_mut(&outlet.owner) {
+        let Some(held) = self.queues.get_mut(&outlet) else { return true };
+        if let Some(share) = self.shares.get_mut(&held.owner) {
             share.bytes -= bytes;
             if share.bytes < MOST_OF_OWNER {
                 share.waiters.take(wakes);
             }
             if share.bytes == 0 {
-                self.shares.remove(&outlet.owner);
+                self.shares.remove(&held.owner);
             }
         }
-        let Some(held) = self.queues.get_mut(&outlet) else { return true };
         held.bytes -= bytes;
         if held.bytes < MOST_OF_SOCKET {
             held.waiters.take(wakes);
@@ -129,6 +144,7 @@ mod tests {
 
     use super::super::Kind;
     use super::*;
+    use crate::policy::Rates;
 
     fn datagram(length: usize) -> Outgoing<Vec<u8>> {
         let remote = SocketAddr::new([10, 0, 0, 1].into(), 9);
@@ -150,42 +166,42 @@ mod tests {
         let mut outlets = Outlets::default();
         let [small, large] = [(); 2].map(|()| Outlet::new(Owner::HOST));
         let mut count = 0;
-        while outlets.has_room(small, None) {
-            assert_eq!(outlets.push(small, datagram(1000)), count == 0);
+        while outlets.has_room(&small, None) {
+            assert_eq!(outlets.push(&small, datagram(1000)), count == 0);
             count += 1;
         }
         assert_eq!(count, 4);
-        assert!(outlets.has_room(large, None), "another socket has its own room");
-        outlets.push(large, datagram(65_507));
-        assert!(!outlets.has_room(large, None));
+        assert!(outlets.has_room(&large, None), "another socket has its own room");
+        outlets.push(&large, datagram(65_507));
+        assert!(!outlets.has_room(&large, None));
         let mut wakes = Wakes::new();
         for left in (0..4).rev() {
-            assert!(outlets.take(small).is_some());
-            assert_eq!(outlets.release(small, 1000, &mut wakes), left == 0);
-            assert!(outlets.has_room(small, None));
+            assert!(outlets.take(small.number).is_some());
+            assert_eq!(outlets.release(small.number, 1000, &mut wakes), left == 0);
+            assert!(outlets.has_room(&small, None));
         }
-        assert!(outlets.take(large).is_some());
-        assert!(outlets.release(large, 65_507, &mut wakes));
+        assert!(outlets.take(large.number).is_some());
+        assert!(outlets.release(large.number, 65_507, &mut wakes));
         assert!(outlets.queues.is_empty() && outlets.shares.is_empty());
     }
 
     #[test]
     fn the_limit_of_an_owner_with_many_sockets_does_not_affect_others() {
         let mut outlets = Outlets::default();
-        let (guest, other) = (Owner::guest(), Owner::guest());
+        let [guest, other] = [(); 2].map(|()| Owner::guest(Rates::UNLIMITED, ""));
         let mut sockets = Vec::new();
         loop {
-            let outlet = Outlet::new(guest);
-            if !outlets.has_room(outlet, None) {
+            let outlet = Outlet::new(guest.clone());
+            if !outlets.has_room(&outlet, None) {
                 break;
             }
-            outlets.push(outlet, datagram(60_000));
+            outlets.push(&outlet, datagram(60_000));
             sockets.push(outlet);
         }
         assert!(sockets.len() < 20);
-        assert!(outlets.has_room(Outlet::new(other), None));
-        outlets.take(sockets[0]);
-        outlets.release(sockets[0], 60_000, &mut Wakes::new());
-        assert!(outlets.has_room(Outlet::new(guest), None));
+        assert!(outlets.has_room(&Outlet::new(other), None));
+        outlets.take(sockets[0].number);
+        outlets.release(sockets[0].number, 60_000, &mut Wakes::new());
+        assert!(outlets.has_room(&Outlet::new(guest), None));
     }
 }

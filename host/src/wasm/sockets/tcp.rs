@@ -11,7 +11,7 @@ use parking_lot::{Mutex, MutexGuard};
 use super::{Account, any, check_family, check_remote, not_bindable};
 use crate::address::{Family, is_unicast};
 use crate::error::{Error, InvalidOption, Result};
-use crate::policy::Charge;
+use crate::policy::{Charge, SocketKind};
 use crate::socket::{self, ConnectOptions, Connecting, KeepAlive, ListenOptions, TcpOptions, TcpStream};
 use crate::wasm::connections::{Connection, Halves, Listener};
 use crate::wasm::{NetworkCtx, units};
@@ -87,7 +87,7 @@ impl TcpSocket {
     /// # Errors
     /// [`Error::AccessDenied`] for a guest without a network; [`Error::LimitReached`].
     pub(in crate::wasm) fn create(ctx: &NetworkCtx, family: Family) -> Result<Self> {
-        let state = State::Unbound(Account::open(ctx)?);
+        let state = State::Unbound(Account::open(ctx, SocketKind::Tcp)?);
         let settings = Settings { family, options: TcpOptions::default(), keep_alive: KeepAlive::default() };
         Ok(Self { settings: Arc::new(Mutex::new(settings)), backlog: ListenOptions::default().backlog, state })
     }
@@ -109,13 +109,18 @@ impl TcpSocket {
     /// [`Error::InvalidState`] if the socket is bound; [`Error::InvalidArgument`]; else as for
     /// [`socket::TcpSocket::bind`].
     pub(in crate::wasm) fn bind(&mut self, local: SocketAddr) -> Result<()> {
-        let State::Unbound(account) = &self.state else { return Err(Error::InvalidState) };
-        check_family(local, self.family())?;
+        let family = self.family();
+        let State::Unbound(account) = &mut self.state else { return Err(Error::InvalidState) };
+        check_family(local, family)?;
         if !local.ip().is_unspecified() && !is_unicast(local.ip()) {
             return Err(Error::InvalidArgument);
         }
         // A failed bind leaves the state unchanged, so it may be tried again.
-        let bound = socket::TcpSocket::bind(&account.network, local).map_err(not_bindable)?;
+        account.charge.add_port()?;
+        let bound = socket::TcpSocket::bind(&account.network, local).map_err(|error| {
+            account.charge.remove_port();
+            not_bindable(error)
+        })?;
         if let State::Unbound(account) = self.take_state() {
             self.state = State::Bound(bound, account);
         }
@@ -278,7 +283,7 @@ impl TcpSocket {
         let backlog = size(backlog)?;
         match &self.state {
             State::Unbound(_) | State::Bound(..) => self.backlog = backlog,
-            State::Listening(listener) => listener.socket.set_backlog(backlog)?,
+            State::Listening(listener) => listener.set_backlog(backlog)?,
             State::Connecting(_) | State::Connected(_) | State::Closed => return Err(Error::InvalidState),
         }
         Ok(())

@@ -9,7 +9,7 @@ use super::tcp::size;
 use super::{Account, any, check_family, check_remote, not_bindable};
 use crate::address::Family;
 use crate::error::{Error, Result};
-use crate::policy::Charge;
+use crate::policy::{Charge, SocketKind};
 use crate::socket::{self, UdpOptions};
 use crate::stack::options::datagram_memory;
 use crate::wasm::{NetworkCtx, units};
@@ -71,7 +71,7 @@ impl UdpSocket {
     /// [`Error::AccessDenied`] for a guest without a network; [`Error::LimitReached`].
     pub(in crate::wasm) fn create(ctx: &NetworkCtx, family: Family) -> Result<Self> {
         let options = UdpOptions::default();
-        let state = State::Unbound(Account::open(ctx)?);
+        let state = State::Unbound(Account::open(ctx, SocketKind::Udp)?);
         Ok(Self { family, send_buffer: options.receive_buffer as u64, options, state })
     }
 
@@ -81,13 +81,17 @@ impl UdpSocket {
     pub(in crate::wasm) fn bind(&mut self, local: SocketAddr) -> Result<()> {
         let State::Unbound(account) = &mut self.state else { return Err(Error::InvalidState) };
         check_family(local, self.family)?;
-        account.charge.resize(datagram_memory(self.options.receive_buffer))?;
-        let bound = socket::UdpSocket::bind_with(&account.network, local, &self.options);
+        let memory = datagram_memory(self.options.receive_buffer);
+        let bound =
+            account.charge.resize(memory).and_then(|()| account.charge.add_port()).and_then(|()| {
+                socket::UdpSocket::bind_with(&account.network, local, &self.options).map_err(not_bindable)
+            });
         let socket = match bound {
             Ok(socket) => socket,
             Err(error) => {
                 account.charge.resize(0)?;
-                return Err(not_bindable(error));
+                account.charge.remove_port();
+                return Err(error);
             }
         };
         if let State::Unbound(account) = std::mem::replace(&mut self.state, State::Binding) {

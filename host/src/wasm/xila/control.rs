@@ -16,6 +16,7 @@ use super::types::NetworkError;
 use crate::control::DIRECTORY;
 use crate::error::{Error, Result};
 use crate::platform::{Access, DeviceFile};
+use crate::policy::Charge;
 use crate::wasm::bindings::control::{
     Access as Rights, Host, HostDevice, HostDeviceWithStore, HostWithStore, InterfaceEvent,
 };
@@ -30,6 +31,7 @@ const MOST_INPUT: usize = 64 << 10;
 pub struct Device {
     file: DeviceFile,
     interface: String,
+    _charge: Charge,
 }
 
 impl Host for NetworkCtxView<'_> {
@@ -84,8 +86,9 @@ impl HostDevice for NetworkCtxView<'_> {
         let manager = self.ctx.manager_of(name)?;
         let access = Access::from(access);
         self.ctx.check(access)?;
+        let charge = self.ctx.quota().charge_file()?;
         let file = manager.devices().open(&path, access)?;
-        Ok(push(self.table, Device { file, interface: name.to_owned() })?)
+        Ok(push(self.table, Device { file, interface: name.to_owned(), _charge: charge })?)
     }
 
     fn drop(&mut self, device: Resource<Device>) -> wasmtime::Result<()> {

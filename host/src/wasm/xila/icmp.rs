@@ -9,7 +9,7 @@ use wasmtime::component::{Accessor, Resource};
 use super::types::NetworkError;
 use crate::error::{Error, Result};
 use crate::platform::Clock;
-use crate::policy::Charge;
+use crate::policy::{Charge, SocketKind};
 use crate::socket::{self, IcmpBinding, IcmpMessage, PingOptions as HostPingOptions};
 use crate::stack::icmp::MOST_QUEUED;
 use crate::wasm::bindings::icmp::{
@@ -61,7 +61,10 @@ impl<T: Send + 'static> HostWithStore<T> for HasNetwork {
         // time.
         let (network, _charge) = accessor.with(|mut access| {
             let view = access.get();
-            Ok::<_, Error>((view.ctx.network(options.interface.as_deref())?, view.ctx.quota().charge(MOST_QUEUED)?))
+            Ok::<_, Error>((
+                view.ctx.network(options.interface.as_deref())?,
+                view.ctx.quota().charge(SocketKind::Icmp, MOST_QUEUED)?,
+            ))
         })?;
         Ok(socket::ping(&network, remote.into(), &asked).await?.into())
     }
@@ -98,7 +101,7 @@ impl HostIcmpSocket for NetworkCtxView<'_> {
         interface: Option<String>,
     ) -> Result<Resource<IcmpSocket>, NetworkError> {
         let network = self.ctx.network(interface.as_deref())?;
-        let charge = self.ctx.quota().charge(MOST_QUEUED)?;
+        let charge = self.ctx.quota().charge(SocketKind::Icmp, MOST_QUEUED)?;
         let socket = socket::IcmpSocket::bind(&network, family.into(), binding.into())?;
         let clock = network.platform().clock.clone();
         Ok(push(self.table, IcmpSocket(Arc::new(Bound { socket, clock, _charge: charge })))?)

@@ -7,6 +7,7 @@ use wasmtime::component::{Access, Accessor, FutureReader, Resource, StreamReader
 
 use super::types::NetworkError;
 use crate::error::{Error, Result};
+use crate::policy::SocketKind;
 use crate::socket::{
     self, CongestionAlgorithm, ConnectOptions, ListenOptions, TcpOptions, TcpState, TcpStatistics, TcpStream,
 };
@@ -74,7 +75,8 @@ impl HostTcpListener for NetworkCtxView<'_> {
     ) -> Result<Resource<TcpListener>, NetworkError> {
         let network = self.ctx.network(interface.as_deref())?;
         let quota = self.ctx.quota().clone();
-        let charge = quota.charge(0)?;
+        let mut charge = quota.charge(SocketKind::Tcp, 0)?;
+        charge.add_port()?;
         let mut listen = ListenOptions { tcp: tcp_options(options)?, ..ListenOptions::default() };
         listen.backlog = backlog.map_or(listen.backlog, |backlog| size(backlog.into()));
         let bound = socket::TcpSocket::bind(&network, local.into())?;
@@ -114,7 +116,11 @@ impl<T: Send + 'static> HostTcpConnectionWithStore<T> for HasNetwork {
             let view = access.get();
             let quota = view.ctx.quota();
             connect.tcp.budget = Some(quota.memory().clone());
-            Ok::<_, Error>((view.ctx.network(interface.as_deref())?, quota.charge(0)?))
+            let mut charge = quota.charge(SocketKind::Tcp, 0)?;
+            if connect.local.is_some_and(|local| local.port() != 0) {
+                charge.add_port()?;
+            }
+            Ok::<_, Error>((view.ctx.network(interface.as_deref())?, charge))
         })?;
         let stream = TcpStream::connect_with(&network, remote.into(), connect).await?;
         let connection = TcpConnection::new(Connection { stream, _charge: charge });

@@ -6,7 +6,7 @@ use wasmtime::component::{Accessor, Resource};
 
 use super::types::NetworkError;
 use crate::error::{Error, Result};
-use crate::policy::Charge;
+use crate::policy::{Charge, SocketKind};
 use crate::socket::{self, UdpOptions};
 use crate::stack::options::datagram_memory;
 use crate::wasm::bindings::types::{IpAddress, SocketAddress};
@@ -98,7 +98,8 @@ impl HostUdpSocket for NetworkCtxView<'_> {
     ) -> Result<Resource<UdpSocket>, NetworkError> {
         let options = udp_options(&options)?;
         let network = self.ctx.network(interface.as_deref())?;
-        let charge = self.ctx.quota().charge(datagram_memory(options.receive_buffer))?;
+        let mut charge = self.ctx.quota().charge(SocketKind::Udp, datagram_memory(options.receive_buffer))?;
+        charge.add_port()?;
         let socket = socket::UdpSocket::bind_with(&network, local.into(), &options)?;
         Ok(push(self.table, UdpSocket(Arc::new(Bound { socket, _charge: charge })))?)
     }

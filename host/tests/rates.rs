@@ -1,0 +1,204 @@
+//! Tests of a guest's rates with real sockets, on a link in virtual time: what a guest may send and open in a second,
+//! that it waits as on a slow link, and that its neighbours do not notice.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use xila_network_host::device::hub::{Hub, HubOptions};
+use xila_network_host::platform::simulated::Simulation;
+use xila_network_host::policy::{Rate, Rates};
+use xila_network_host::socket::{GuestOptions, ListenOptions, Network, TcpListener, TcpStream, UdpSocket};
+use xila_network_host::{ConnectError, InterfaceConfig, Manager, SendError};
+
+const PEER: &str = "10.0.0.2:7";
+const SECOND: Duration = Duration::from_secs(1);
+
+/// The guests' host and its peer on one link.
+struct World {
+    simulation: Simulation,
+    guests: Manager,
+    peer: Manager,
+}
+
+impl World {
+    fn new() -> Self {
+        let simulation = Simulation::new(11);
+        let hub = Hub::new(&simulation.platform(), HubOptions::default());
+        let host = |address: &str| {
+            let manager = Manager::new(simulation.platform());
+            let addresses = vec![address.parse().unwrap()];
+            let config = InterfaceConfig { addresses, link_local: false, ..InterfaceConfig::default() };
+            manager.mount_interface("eth0", Box::new(hub.port()), config).unwrap();
+            manager
+        };
+        let (guests, peer) = (host("10.0.0.1/24"), host("10.0.0.2/24"));
+        simulation.advance(SECOND);
+        Self { simulation, guests, peer }
+    }
+
+    fn guest(&self, rates: Rates) -> Network {
+        self.guests.network().for_guest_with(GuestOptions { rates, ..GuestOptions::default() })
+    }
+
+    /// Runs a peer that accepts connections and discards what they bring.
+    fn discard(&self) {
+        let listener =
+            TcpListener::bind(&self.peer.network(), PEER.parse().unwrap(), ListenOptions::default()).unwrap();
+        self.simulation.spawn(async move {
+            let mut streams = Vec::new();
+            loop {
+                let (stream, _) = listener.accept().await.unwrap();
+                stream.shutdown(std::net::Shutdown::Read).unwrap();
+                streams.push(stream);
+            }
+        });
+    }
+
+    fn elapsed<T>(&self, work: impl Future<Output = T>) -> (T, Duration) {
+        let begin = self.simulation.platform().clock.now();
+        let done = self.simulation.block_on(work);
+        (done, self.simulation.platform().clock.now().saturating_duration_since(begin))
+    }
+}
+
+fn peer() -> SocketAddr {
+    PEER.parse().unwrap()
+}
+
+#[test]
+fn a_connection_sends_no_more_bytes_than_the_rate_allows() {
+    let world = World::new();
+    world.discard();
+    let rates = Rates { bytes: Some(Rate::per_second(100_000)), ..Rates::UNLIMITED };
+    let network = world.guest(rates);
+    let ((), elapsed) = world.elapsed(async {
+        let stream = TcpStream::connect(&network, peer()).await.unwrap();
+        stream.write_all(&vec![1; 1_000_000]).await.unwrap();
+        stream.flush().await.unwrap();
+    });
+    let sent = network.traffic().sent_bytes;
+    assert!((1_000_000..1_060_000).contains(&sent), "{sent} bytes");
+    // The burst of a tenth of a second is free, and the last frame may exceed what is left.
+    let [least, most] = [70_000, 10_000].map(|free| Duration::from_secs_f64((sent - free) as f64 / 100_000.0));
+    assert!(elapsed > least && elapsed < most.mul_f64(1.02), "{elapsed:?} for {sent}");
+    assert!(network.traffic().delayed > 10);
+    let statistics = world.guests.interface("eth0").unwrap().statistics();
+    assert_eq!((statistics.tcp_retransmits, statistics.tcp_timeouts), (0, 0), "waiting for the rate is no loss");
+}
+
+#[test]
+fn datagrams_wait_for_the_rate_in_order() {
+    let world = World::new();
+    let receiver = UdpSocket::bind(&world.peer.network(), peer()).unwrap();
+    let network = world.guest(Rates { packets: Some(Rate { per_second: 10, burst: 5 }), ..Rates::UNLIMITED });
+    let socket = UdpSocket::bind(&network, "10.0.0.1:9".parse().unwrap()).unwrap();
+    let (received, elapsed) = world.elapsed(async {
+        let sending = async {
+            for number in 0..105_u8 {
+                socket.send_to(&[number], peer()).await.unwrap();
+            }
+        };
+        let receiving = async {
+            let mut received = Vec::new();
+            while received.len() < 105 {
+                received.push(receiver.recv_datagram().await.unwrap().data[0]);
+            }
+            received
+        };
+        futures_util::future::join(sending, receiving).await.1
+    });
+    assert_eq!(received, (0..105).collect::<Vec<u8>>());
+    assert!((10 * SECOND..10 * SECOND + SECOND / 5).contains(&elapsed), "{elapsed:?}");
+    // Some more fit the socket's queue, and then it would have to wait.
+    let fit = (0..1000).map_while(|_| socket.try_send_to(&[0; 100], peer()).ok()).count();
+    assert!(fit < 100, "{fit}");
+    assert_eq!(socket.try_send_to(&[0; 100], peer()), Err(SendError::WouldBlock));
+}
+
+/// A row of datagrams that are given together is limited too.
+#[test]
+fn rows_of_datagrams_are_limited_as_single_ones() {
+    let world = World::new();
+    let _receiver = UdpSocket::bind(&world.peer.network(), peer()).unwrap();
+    let network = world.guest(Rates { packets: Some(Rate { per_second: 100, burst: 1 }), ..Rates::UNLIMITED });
+    let socket = UdpSocket::bind(&network, "10.0.0.1:9".parse().unwrap()).unwrap();
+    let datagrams: Vec<(Vec<u8>, SocketAddr)> = (0..200).map(|_| (vec![7; 500], peer())).collect();
+    let (count, elapsed) = world.elapsed(async {
+        let mut count = 0;
+        while count < datagrams.len() {
+            let row: Vec<_> =
+                datagrams[count..].iter().map(|(data, remote)| (data.as_slice(), Some(*remote))).collect();
+            count += socket.send_many(&row).await.unwrap();
+        }
+        count
+    });
+    world.simulation.advance(SECOND);
+    assert_eq!((count, network.traffic().sent_packets), (200, 200));
+    assert!(elapsed > Duration::from_millis(1800), "{elapsed:?}");
+}
+
+#[test]
+fn connections_beyond_the_rate_are_refused_and_leave_no_packet() {
+    let world = World::new();
+    world.discard();
+    let network = world.guest(Rates { connections: Some(Rate { per_second: 2, burst: 3 }), ..Rates::UNLIMITED });
+    let connect = || world.simulation.block_on(TcpStream::connect(&network, peer()));
+    let streams = [(); 3].map(|()| connect().unwrap());
+    let statistics = || world.guests.interface("eth0").unwrap().statistics();
+    world.simulation.advance(Duration::from_millis(100));
+    let before = statistics().sent.packets;
+    assert_eq!(connect().map(drop), Err(ConnectError::LimitReached));
+    assert_eq!(statistics().sent.packets, before);
+    world.simulation.advance(SECOND / 2);
+    assert!(connect().is_ok());
+    let traffic = network.traffic();
+    assert_eq!((traffic.connected, traffic.refused), (4, 1));
+    drop(streams);
+    // Another guest is not concerned.
+    assert!(world.simulation.block_on(TcpStream::connect(&world.guest(Rates::UNLIMITED), peer())).is_ok());
+}
+
+/// The neighbour of a guest that waits for its rate sends at once.
+#[test]
+fn a_neighbour_does_not_wait_for_anothers_rate() {
+    let world = World::new();
+    world.discard();
+    let slow = world.guest(Rates { bytes: Some(Rate::per_second(1000)), ..Rates::UNLIMITED });
+    let quick = world.guest(Rates::UNLIMITED);
+    let receiver = UdpSocket::bind(&world.peer.network(), "10.0.0.2:9".parse().unwrap()).unwrap();
+    let stuck = world.simulation.block_on(TcpStream::connect(&slow, peer())).unwrap();
+    world.simulation.block_on(stuck.write(&[1; 100_000])).unwrap();
+    let socket = UdpSocket::bind(&quick, "0.0.0.0:0".parse().unwrap()).unwrap();
+    let ((), elapsed) = world.elapsed(async {
+        let stream = TcpStream::connect(&quick, peer()).await.unwrap();
+        stream.write_all(&vec![1; 1_000_000]).await.unwrap();
+        stream.flush().await.unwrap();
+        socket.send_to(b"x", "10.0.0.2:9".parse().unwrap()).await.unwrap();
+        receiver.recv_datagram().await.unwrap();
+    });
+    assert!(elapsed < SECOND, "{elapsed:?}");
+    assert!(quick.traffic().delayed == 0 && slow.traffic().delayed > 0);
+}
+
+#[test]
+fn what_a_guest_has_done_is_counted() {
+    let world = World::new();
+    let (client, server) = (world.guest(Rates::UNLIMITED), world.peer.network().for_guest());
+    let listener = TcpListener::bind(&server, peer(), ListenOptions::default()).unwrap();
+    world.simulation.block_on(async {
+        let connecting = TcpStream::connect(&client, peer());
+        let (stream, accepted) = futures_util::future::join(connecting, listener.accept()).await;
+        let (stream, (accepted, _)) = (stream.unwrap(), accepted.unwrap());
+        stream.write_all(&[1; 50_000]).await.unwrap();
+        let mut buffer = vec![0; 100_000];
+        let mut read = 0;
+        while read < 50_000 {
+            read += accepted.read(&mut buffer).await.unwrap();
+        }
+    });
+    let (client, server) = (client.traffic(), server.traffic());
+    assert_eq!((client.connected, client.accepted, server.connected, server.accepted), (1, 0, 0, 1));
+    assert_eq!((client.received_bytes, server.received_bytes), (0, 50_000));
+    assert!(client.sent_bytes > 50_000 && client.sent_packets > 34, "{client:?}");
+    assert_eq!(world.guests.network().traffic(), Default::default(), "the host is not counted");
+}
