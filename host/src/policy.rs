@@ -10,7 +10,7 @@
 //! |---|---|
 //! | this file | the policy: rules in order, or a function of the host |
 //! | `rule`, `operation`, `request` | one rule, the operations that rules name, and the request that a policy decides |
-//! | `text` | the parser of the text form, with errors that point at the wrong word |
+//! | `text`, `mistake` | the parser of the text form, and its errors, which point at the wrong word |
 //! | `names` | the addresses that a guest got by resolving names, for their time to live |
 //! | `guard` | the enforcement of one guest's policy, which sockets ask |
 //! | `audit` | denials, as events |
@@ -18,6 +18,7 @@
 
 mod audit;
 mod guard;
+mod mistake;
 mod names;
 mod operation;
 #[cfg(feature = "wasm")]
@@ -32,12 +33,12 @@ use std::sync::Arc;
 
 pub use audit::{Audit, Denial};
 pub(crate) use guard::Guard;
+pub use mistake::ParseError;
 pub use operation::{Operation, Protocol};
 #[cfg(feature = "wasm")]
 pub use quota::{Charge, Limits, Quota, Usage};
 pub use request::Request;
 pub use rule::{Action, Rule};
-pub use text::ParseError;
 
 /// What a guest may do: a list of rules, of which the first that covers an operation decides. An operation that no rule
 /// covers is denied.
@@ -71,7 +72,9 @@ pub use text::ParseError;
 /// A target is an address, a network, a name, or `any`, optionally followed by a colon and ports: `10.0.0.1`,
 /// `10.0.0.0/8:80`, `[2001:db8::]/32` or `[2001:db8::/32]:443`, `example.org`, `*.example.org:443`, `:8000-8999`.
 /// `*.example.org` covers all names below the domain, but not the domain itself. An IPv4-mapped IPv6 address is treated
-/// as the IPv4 address.
+/// as the IPv4 address. A host that is named like a word of rules is written with a final dot: `any.`, `from.` or `on.`.
+/// Names and commands have neither ports nor peers, so `allow any :443` and `allow any from 10.0.0.0/8` do not cover
+/// them.
 ///
 /// A name covers the addresses that the guest itself got by resolving the name, for their time to live, and no others.
 ///
