@@ -122,7 +122,30 @@ impl Policy {
 
     /// A policy by which a function of the host decides. The function is called for every operation and every received
     /// packet, possibly while a lock is held: it must not block, and must not use the network. It is also called for an
-    /// operation that rules would [imply](Self) by another one.
+    /// operation that rules would [imply](Self) by another one. It is not asked about the ephemeral port of a connection.
+    ///
+    /// Functions and rules can say the same:
+    ///
+    /// ```
+    /// use xila_network_host::policy::{Action, Operation, Policy, Request};
+    ///
+    /// let rules: Policy = "allow tcp connect :443\nallow dns resolve any".parse()?;
+    /// let function = Policy::from_fn(|request| match (request.operation, request.remote) {
+    ///     (Operation::TcpConnect, Some(remote)) if remote.port() == 443 => Action::Allow,
+    ///     (Operation::Resolve, _) => Action::Allow,
+    ///     _ => Action::Deny,
+    /// });
+    ///
+    /// for (operation, port, action) in [
+    ///     (Operation::TcpConnect, 443, Action::Allow),
+    ///     (Operation::TcpConnect, 80, Action::Deny),
+    ///     (Operation::UdpSend, 443, Action::Deny),
+    /// ] {
+    ///     let request = Request { remote: Some(([192, 0, 2, 1], port).into()), ..Request::new(operation) };
+    ///     assert_eq!([&rules, &function].map(|policy| policy.decide(&request).action), [action; 2]);
+    /// }
+    /// # Ok::<(), xila_network_host::policy::ParseError>(())
+    /// ```
     #[must_use]
     pub fn from_fn(decide: impl Fn(&Request<'_>) -> Action + Send + Sync + 'static) -> Self {
         Self(Kind::Function(Arc::new(decide)))
