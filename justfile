@@ -22,9 +22,11 @@ test *arguments: setup guests command-line
     scripts/minimal.sh
     cargo test --workspace --exclude xila-network-programs "$@"
 
-# Checks formatting, clippy and documentation with warnings as errors, the direction of imports, and the engine without std.
+# Checks formatting, clippy, documentation, imports, the tests of promises, dependencies, and the engine without std.
 lint:
     scripts/layers.py
+    scripts/promises.py
+    scripts/deny.sh
     scripts/no-std.sh
     cargo fmt --all --check
     cargo clippy --workspace --all-targets --all-features -- -D warnings

@@ -7,6 +7,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::address::{Cidr, MacAddress, Route};
 
+/// Whether an interface may have this name: 1 to 15 of the characters `a` to `z`, `0` to `9`, `_` and `-`.
+#[must_use]
+pub fn is_interface_name(name: &str) -> bool {
+    let is_allowed = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-');
+    (1..=15).contains(&name.len()) && name.bytes().all(is_allowed)
+}
+
 /// The kind of an interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Kind {

@@ -8,6 +8,7 @@
 use std::sync::{Arc, OnceLock};
 
 use parking_lot::RwLock;
+use xila_network_commands::interface::is_interface_name;
 
 use crate::address::Cidr;
 use crate::control::{self, Node};
@@ -286,10 +287,5 @@ impl core::fmt::Debug for Manager {
 }
 
 fn check_name(name: &str) -> Result<(), MountError> {
-    let allowed = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-');
-    if (1..=15).contains(&name.len()) && name.bytes().all(allowed) {
-        Ok(())
-    } else {
-        Err(MountError::InvalidIdentifier(name.into()))
-    }
+    if is_interface_name(name) { Ok(()) } else { Err(MountError::InvalidIdentifier(name.into())) }
 }

@@ -10,7 +10,7 @@
 //! |---|---|
 //! | this file | the policy: rules in order, or a function of the host |
 //! | `rule`, `operation`, `request` | one rule, the operations that rules name, and the request that a policy decides |
-//! | `text` | the parser of the text form, with errors that point at the wrong word |
+//! | `text`, `mistake` | the parser of the text form, and its errors, which point at the wrong word |
 //! | `names` | the addresses that a guest got by resolving names, for their time to live |
 //! | `guard` | the enforcement of one guest's policy, which sockets ask |
 //! | `audit` | denials, as events |
@@ -20,6 +20,7 @@
 
 mod audit;
 mod guard;
+mod mistake;
 mod names;
 mod operation;
 #[cfg(feature = "wasm")]
@@ -36,6 +37,7 @@ use std::sync::Arc;
 
 pub use audit::{Audit, Denial};
 pub(crate) use guard::Guard;
+pub use mistake::ParseError;
 pub use operation::{Operation, Protocol};
 #[cfg(feature = "wasm")]
 pub use quota::{Charge, Limits, Quota, SocketKind, Usage};
@@ -43,7 +45,6 @@ pub(crate) use rates::Bucket;
 pub use rates::{Rate, Rates};
 pub use request::Request;
 pub use rule::{Action, Rule};
-pub use text::ParseError;
 pub(crate) use traffic::Counters;
 pub use traffic::Traffic;
 
@@ -79,7 +80,9 @@ pub use traffic::Traffic;
 /// A target is an address, a network, a name, or `any`, optionally followed by a colon and ports: `10.0.0.1`,
 /// `10.0.0.0/8:80`, `[2001:db8::]/32` or `[2001:db8::/32]:443`, `example.org`, `*.example.org:443`, `:8000-8999`.
 /// `*.example.org` covers all names below the domain, but not the domain itself. An IPv4-mapped IPv6 address is treated
-/// as the IPv4 address.
+/// as the IPv4 address. A host that is named like a word of rules is written with a final dot: `any.`, `from.` or `on.`.
+/// Names and commands have neither ports nor peers, so `allow any :443` and `allow any from 10.0.0.0/8` do not cover
+/// them.
 ///
 /// A name covers the addresses that the guest itself got by resolving the name, for their time to live, and no others.
 ///
@@ -127,7 +130,30 @@ impl Policy {
 
     /// A policy by which a function of the host decides. The function is called for every operation and every received
     /// packet, possibly while a lock is held: it must not block, and must not use the network. It is also called for an
-    /// operation that rules would [imply](Self) by another one.
+    /// operation that rules would [imply](Self) by another one. It is not asked about the ephemeral port of a connection.
+    ///
+    /// Functions and rules can say the same:
+    ///
+    /// ```
+    /// use xila_network_host::policy::{Action, Operation, Policy, Request};
+    ///
+    /// let rules: Policy = "allow tcp connect :443\nallow dns resolve any".parse()?;
+    /// let function = Policy::from_fn(|request| match (request.operation, request.remote) {
+    ///     (Operation::TcpConnect, Some(remote)) if remote.port() == 443 => Action::Allow,
+    ///     (Operation::Resolve, _) => Action::Allow,
+    ///     _ => Action::Deny,
+    /// });
+    ///
+    /// for (operation, port, action) in [
+    ///     (Operation::TcpConnect, 443, Action::Allow),
+    ///     (Operation::TcpConnect, 80, Action::Deny),
+    ///     (Operation::UdpSend, 443, Action::Deny),
+    /// ] {
+    ///     let request = Request { remote: Some(([192, 0, 2, 1], port).into()), ..Request::new(operation) };
+    ///     assert_eq!([&rules, &function].map(|policy| policy.decide(&request).action), [action; 2]);
+    /// }
+    /// # Ok::<(), xila_network_host::policy::ParseError>(())
+    /// ```
     #[must_use]
     pub fn from_fn(decide: impl Fn(&Request<'_>) -> Action + Send + Sync + 'static) -> Self {
         Self(Kind::Function(Arc::new(decide)))

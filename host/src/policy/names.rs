@@ -21,7 +21,9 @@ pub(super) fn host_name(text: &str) -> Option<String> {
     if text.is_empty() || text.contains('\\') {
         return None;
     }
-    Name::from_str_relaxed(text).ok().map(|name| canonical_name(&name)).filter(|name| !name.is_empty())
+    let name = Name::from_str_relaxed(text).ok().map(|name| canonical_name(&name));
+    // Letters that are written with a backslash cannot be read back.
+    name.filter(|name| !name.is_empty() && !name.contains('\\'))
 }
 
 /// Like [`host_name`], for a name that is parsed already.

@@ -170,7 +170,8 @@ impl FromIterator<Operation> for Operations {
 }
 
 impl fmt::Display for Operations {
-    /// Writes the set as in the text of a rule. A set has operations of one protocol, or all operations.
+    /// Writes the set as in the text of a rule. A set has operations of one protocol, or all operations. A word for the
+    /// operations is always written, because the target that follows may be such a word: a host may be named `connect`.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         if *self == Self::all() {
             return formatter.write_str("any");
@@ -180,10 +181,9 @@ impl fmt::Display for Operations {
             if named.is_empty() {
                 continue;
             }
-            formatter.write_str(protocol.word())?;
-            if named.len() < protocol.operations().count() {
-                write!(formatter, " {}", named.join(","))?;
-            }
+            let is_all = named.len() > 1 && named.len() == protocol.operations().count();
+            let operations = if is_all { "any".to_owned() } else { named.join(",") };
+            write!(formatter, "{} {operations}", protocol.word())?;
         }
         Ok(())
     }

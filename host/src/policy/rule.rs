@@ -61,14 +61,16 @@ impl Rule {
 
     /// Whether the target, the peers and the interface of the rule match the request. The rule must name the operation.
     fn covers_directly(&self, request: &Request<'_>) -> bool {
+        // Names and commands have no peers.
+        let has_peers = self.from.as_ref().is_some_and(|from| !from.is_any());
         if request.operation == Operation::Resolve {
-            // `from` and `on` are not compared: the host decides how DNS queries travel.
-            return self.target.covers_name(request.name);
+            // `on` is not compared: the host decides how DNS queries travel.
+            return self.target.covers_name(request.name) && !has_peers;
         }
         let is_covered = match request.operation.endpoint() {
             Some(Endpoint::Remote) => self.is_to(request),
             Some(Endpoint::Local) => self.is_at(request),
-            None => self.target.covers_command(request.command),
+            None => self.target.covers_command(request.command) && !has_peers,
         };
         is_covered && self.is_from(request) && self.is_on(request)
     }
@@ -88,7 +90,7 @@ impl Rule {
                 has(Operation::TcpListen) && self.is_at(request) && self.is_from(request) && self.is_on(request)
             }
             Operation::UdpReceive => {
-                let is_to_many = request.local.is_some_and(|local| local.ip().is_multicast());
+                let is_to_many = request.local.is_some_and(|local| local.ip().to_canonical().is_multicast());
                 let answers = has(Operation::UdpSend) && self.is_to(request);
                 let serves = has(Operation::UdpBind) && self.is_at(request) && self.is_from(request);
                 let overhears = is_to_many && has(Operation::UdpMulticast) && self.is_at(request);
@@ -157,7 +159,11 @@ impl fmt::Display for Rule {
     /// The text form of the rule.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { action, operations, target, from, interface, line: _ } = self;
-        write!(formatter, "{action} {operations} {target}")?;
+        let operations = operations.to_string();
+        write!(formatter, "{action} {operations}")?;
+        if !(target.is_any() && operations.ends_with("any")) {
+            write!(formatter, " {target}")?;
+        }
         if let Some(from) = from {
             write!(formatter, " from {from}")?;
         }
@@ -215,9 +221,10 @@ impl Target {
     }
 
     fn covers_name(&self, name: Option<&str>) -> bool {
-        let Some(name) = name else { return self.host == Host::Any };
+        let Some(name) = name else { return self.is_any() };
         match &self.host {
-            Host::Any => true,
+            // A rule about the ports of all hosts is not about names, which have no ports.
+            Host::Any => self.ports.is_empty(),
             Host::Network(_) => false,
             Host::Name(known) => name == known,
             Host::Below(domain) => {
@@ -228,7 +235,7 @@ impl Target {
 
     fn covers_command(&self, command: Option<&str>) -> bool {
         match (&self.host, command) {
-            (Host::Any, _) => true,
+            (Host::Any, _) => self.ports.is_empty(),
             (Host::Name(known), Some(command)) => known == command,
             (Host::Name(_), None) | (Host::Network(_) | Host::Below(_), _) => false,
         }
@@ -246,6 +253,8 @@ impl fmt::Display for Target {
                 let network = if is_host(network) { network.address().to_string() } else { network.to_string() };
                 if has_ports && is_ipv6 { write!(formatter, "[{network}]") } else { formatter.write_str(&network) }?;
             }
+            // With a final dot, a name is not taken for a word of rules.
+            Host::Name(name) if is_word(name) => write!(formatter, "{name}.")?,
             Host::Name(name) => formatter.write_str(name)?,
             Host::Below(domain) => write!(formatter, "*.{domain}")?,
         }
@@ -258,6 +267,11 @@ impl fmt::Display for Target {
         }
         Ok(())
     }
+}
+
+/// Whether a name is a word of rules. A host of this name is written with a final dot.
+pub(super) fn is_word(name: &str) -> bool {
+    matches!(name, "any" | "from" | "on")
 }
 
 /// Whether a network is a single address.

@@ -197,6 +197,16 @@ fn rules_are_written_as_they_are_read() {
         "allow icmp any",
         "allow dns xn--bcher-kva.example",
         "allow control read list-routes on lo",
+        "allow tcp any connect",
+        "deny tcp any intranet",
+        "allow dns resolve intranet",
+        "allow control any set-mtu",
+        "allow tcp connect any.",
+        "deny tcp connect any.:80",
+        "allow tcp connect from.",
+        "allow icmp ping on. on on",
+        "allow udp send [::ffff:10.0.0.1]:53",
+        "allow any :443",
     ] {
         let read = policy(text);
         let written = read.rules()[0].to_string();
@@ -207,6 +217,31 @@ fn rules_are_written_as_they_are_read() {
         policy("allow tcp connect WWW.Example.ORG.:80").rules()[0].to_string(),
         "allow tcp connect www.example.org:80"
     );
+}
+
+#[test]
+fn a_rule_about_ports_or_peers_is_not_about_names_and_commands() {
+    let requests = [name("example.org"), Request { command: Some("set-mtu"), ..Request::new(Operation::ControlWrite) }];
+    for request in requests {
+        for text in ["allow any :443", "allow any from 10.0.0.0/8", "allow any any:1-65535 on lo"] {
+            assert!(!allows(&policy(text), Request { interface: Some("lo"), ..request }), "{text}: {request:?}");
+        }
+        assert!(allows(&policy("deny any :443\ndeny any from 10.0.0.0/8\nallow any"), request), "{request:?}");
+        assert!(allows(&policy("allow any from any"), request), "{request:?}");
+    }
+    assert!(allows(&policy("allow any :443"), to(Operation::TcpConnect, "10.0.0.1:443")));
+}
+
+#[test]
+fn a_message_shows_the_line_and_is_not_obeyed_by_a_terminal() {
+    let error = "allow tcp \u{1b}[2J\u{202e}\u{b}any".parse::<Policy>().map(drop).expect_err("no operation");
+    let shown = error.to_string();
+    assert_eq!(
+        shown.lines().collect::<Vec<_>>()[1..],
+        ["  allow tcp \u{fffd}[2J\u{fffd}\u{fffd}any", "            ^^^^^"]
+    );
+    let error = policy("allow any").explain("tcp\nconect").map(drop).expect_err("no operation");
+    assert_eq!(error.to_string().lines().count(), 3, "{error}");
 }
 
 #[test]
@@ -231,6 +266,13 @@ fn what_is_wrong_is_pointed_at() {
         ("allow dns 10.0.0.1", 11, 8, "names are resolved"),
         ("allow icmp ping 10.0.0.1:7", 17, 10, "no ports"),
         ("allow control write Set_MTU", 21, 7, "no command"),
+        ("deny tcp connect ANY", 18, 3, "no word of rules"),
+        ("deny tcp connect \u{ff41}\u{ff4e}\u{ff59}:80", 18, 6, "no word of rules"),
+        ("allow tcp connect \u{ff11}\u{ff10}.0.0.1", 19, 8, "no address, network or name"),
+        ("allow tcp connect 10.0.0.0/+8", 19, 11, "no length of a prefix"),
+        ("allow tcp connect ::ffff:10.0.0.0/64", 19, 18, "no length of a prefix: 96 to 128"),
+        ("allow tcp connect [::]1", 19, 5, "no IPv6 address"),
+        ("deny tcp listen any on eth0,eth1", 24, 9, "no name of an interface"),
     ] {
         let text = format!("allow any # fine\n\t {text}");
         let error = text.parse::<Policy>().map(|policy| format!("{policy:?}")).expect_err(&text);

@@ -1,43 +1,16 @@
 //! The parser of the text form of rules. Its errors point at the wrong word.
 
-use core::fmt;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use core::ops::RangeInclusive;
 
+use xila_network_commands::interface::is_interface_name;
+
+use super::mistake::ParseError;
 use super::names::host_name;
 use super::operation::{Operation, Operations, Protocol};
 use super::request::{Endpoint, Request};
-use super::rule::{Action, Host, Rule, Target, is_host};
+use super::rule::{Action, Host, Rule, Target, is_host, is_word};
 use crate::address::Cidr;
-
-/// The error for a text that is not a valid policy: the place, and the reason.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ParseError {
-    /// The line, counted from 1.
-    pub line: usize,
-    /// The column of the wrong word's first character, counted from 1.
-    pub column: usize,
-    /// The number of characters of the word; 0 if a word is missing.
-    pub length: usize,
-    /// What is wrong with the word.
-    pub problem: String,
-    /// The whole line.
-    pub text: String,
-}
-
-impl fmt::Display for ParseError {
-    /// Writes `3:11: …`, the line, and `^` marks below the word.
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { line, column, length, problem, text } = self;
-        // Tabs are kept, so that the marks are below the word whatever the width of a tab is.
-        let indent: String =
-            text.chars().take(column - 1).map(|letter| if letter == '\t' { '\t' } else { ' ' }).collect();
-        let marks = "^".repeat((*length).max(1));
-        write!(formatter, "{line}:{column}: {problem}\n  {text}\n  {indent}{marks}")
-    }
-}
-
-impl core::error::Error for ParseError {}
 
 /// The rule that allows everything.
 pub(super) fn everything() -> Rule {
@@ -271,7 +244,13 @@ pub(super) fn operation(text: &str) -> Result<Asked, ParseError> {
 
 fn interface(words: &mut Words<'_>) -> Result<Option<String>, ParseError> {
     let interface = match words.take_word("on") {
-        true => Some(words.expect("the name of an interface")?.text.to_owned()),
+        true => {
+            let word = words.expect("the name of an interface")?;
+            if !is_interface_name(word.text) {
+                return Err(words.wrong(word, format!("{:?} is no name of an interface", word.text)));
+            }
+            Some(word.text.to_owned())
+        }
         false => None,
     };
     match words.take() {
@@ -337,8 +316,10 @@ fn end(text: &str) -> Result<Target, String> {
             None => (behind, Vec::new()),
         };
         let network = format!("{inside}{length}");
+        let is_ipv6 = inside.split('/').next().is_some_and(|address| address.parse::<Ipv6Addr>().is_ok());
+        let is_length = length.is_empty() || length.starts_with('/');
         return match network_of(&network)? {
-            Some(host @ Host::Network(network)) if network.address().is_ipv6() => Ok(Target { host, ports }),
+            Some(host) if is_ipv6 && is_length => Ok(Target { host, ports }),
             _ => Err(format!("{network:?} is no IPv6 address or network")),
         };
     }
@@ -370,11 +351,13 @@ fn network_of(text: &str) -> Result<Option<Host>, String> {
         return if length.is_some() { Err(format!("{text:?} is no network such as 10.0.0.0/8")) } else { Ok(None) };
     };
     let most: u8 = if address.is_ipv4() { 32 } else { 128 };
+    // A network that contains an IPv4-mapped address and others too could not be compared with IPv4 addresses.
+    let least: u8 = if most == 128 && address.to_canonical().is_ipv4() { 96 } else { 0 };
     let prefix = match length {
         None => most,
         Some(length) => match length.parse() {
-            Ok(length) if length <= most => length,
-            _ => return Err(format!("{length:?} is no length of a prefix: 0 to {most}")),
+            Ok(prefix) if (least..=most).contains(&prefix) && is_number(length) => prefix,
+            _ => return Err(format!("{length:?} is no length of a prefix: {least} to {most}")),
         },
     };
     // Requests compare an IPv4-mapped address as its IPv4 address, so the rule holds the IPv4 address too.
@@ -393,12 +376,21 @@ fn name(text: &str) -> Result<Host, String> {
     if domain.contains('*') {
         return Err(format!("{text:?}: a * stands in front of a domain only, as in *.example.org"));
     }
+    let name = host_name(domain).ok_or_else(|| no_host(text))?;
     // A text of only digits and dots was meant to be an address.
-    if domain.chars().all(|letter| letter.is_ascii_digit() || letter == '.') {
+    if name.chars().all(|letter| letter.is_ascii_digit() || letter == '.') {
         return Err(no_host(text));
     }
-    let name = host_name(domain).ok_or_else(|| no_host(text))?;
+    // `ANY` was meant to be `any`: a rule that denies it would deny nothing.
+    if !is_below && is_word(&name) && name != domain.trim_end_matches('.') {
+        return Err(format!("{text:?} is no word of rules such as any, nor a name with a final dot such as any."));
+    }
     Ok(if is_below { Host::Below(name) } else { Host::Name(name) })
+}
+
+/// Whether a text has only digits. Numbers of the standard library may have a sign.
+fn is_number(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 fn no_host(text: &str) -> String {
@@ -406,7 +398,7 @@ fn no_host(text: &str) -> String {
 }
 
 fn ports(list: &str) -> Result<Vec<RangeInclusive<u16>>, String> {
-    let number = |text: &str| text.parse::<u16>().ok().filter(|_| text.bytes().all(|byte| byte.is_ascii_digit()));
+    let number = |text: &str| text.parse::<u16>().ok().filter(|_| is_number(text));
     list.split(',')
         .map(|item| {
             let (first, last) = item.split_once('-').unwrap_or((item, item));

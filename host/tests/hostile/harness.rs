@@ -10,6 +10,8 @@ pub(crate) mod control;
 pub(crate) mod dns;
 #[path = "record.rs"]
 pub(crate) mod record;
+#[path = "rules.rs"]
+pub(crate) mod rules;
 #[path = "server.rs"]
 pub(crate) mod server;
 #[path = "text.rs"]

@@ -6,6 +6,7 @@ mod bytes;
 mod control;
 mod dns;
 mod record;
+mod rules;
 #[path = "../../../engine/tests/hostile/runs.rs"]
 mod runs;
 mod seeded;

@@ -13,3 +13,9 @@ fn any_commands_and_payloads() {
     each_near(&seeds("control", super::control::run), super::control::run);
     each(super::control::run);
 }
+
+#[test]
+fn any_policies_and_requests() {
+    each_near(&seeds("rules", super::rules::run), super::rules::run);
+    each(super::rules::run);
+}

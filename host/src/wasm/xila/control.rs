@@ -65,7 +65,7 @@ impl<T: Send + 'static> HostDeviceWithStore<T> for HasNetwork {
     ) -> Result<Vec<u8>, NetworkError> {
         let file = accessor.with(|mut access| {
             let view = access.get();
-            let Device { file, interface } = get(view.table, &device)?;
+            let Device { file, interface, .. } = get(view.table, &device)?;
             view.ctx.check_command(interface, CommandId::from_raw(command))?;
             Ok::<_, NetworkError>(file.clone())
         })?;
