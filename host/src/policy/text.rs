@@ -338,7 +338,8 @@ fn end(text: &str) -> Result<Target, String> {
         };
         let network = format!("{inside}{length}");
         return match network_of(&network)? {
-            Some(host @ Host::Network(network)) if network.address().is_ipv6() => Ok(Target { host, ports }),
+            // An IPv4-mapped address is written as an IPv6 address, but held as the IPv4 address.
+            Some(host) if inside.contains(':') => Ok(Target { host, ports }),
             _ => Err(format!("{network:?} is no IPv6 address or network")),
         };
     }
