@@ -6,14 +6,19 @@ use std::{env, fs};
 /// How the names of programs begin that use `wasi:sockets`, or something that is built on it, and not `xila:network`.
 const WASI: [&str; 3] = ["std_", "p2_", "p3_"];
 
+/// How the names of programs begin that try what a policy, a limit or another guest must prevent, on any surface.
+const ISOLATION: [&str; 2] = ["policy_", "attack_"];
+
 fn main() {
-    let (mut wasi, programs): (Vec<_>, Vec<_>) = programs(Path::new("programs/src/bin"), "rs")
-        .into_iter()
-        .partition(|program| WASI.iter().any(|beginning| program.starts_with(beginning)));
+    let begins = |program: &String, with: &[&str]| with.iter().any(|beginning| program.starts_with(beginning));
+    let (isolation, programs): (Vec<_>, Vec<_>) =
+        programs(Path::new("programs/src/bin"), "rs").into_iter().partition(|program| begins(program, &ISOLATION));
+    let (mut wasi, programs): (Vec<_>, Vec<_>) = programs.into_iter().partition(|program| begins(program, &WASI));
     wasi.extend(programs_in_other_languages());
 
     let source = list("foreach_program", "that uses `xila:network`", programs)
-        + &list("foreach_wasi_program", "that uses `wasi:sockets`", wasi);
+        + &list("foreach_wasi_program", "that uses `wasi:sockets`", wasi)
+        + &list("foreach_isolation_program", "that tries what must be prevented", isolation);
     let out = Path::new(&env::var_os("OUT_DIR").expect("cargo sets OUT_DIR")).join("programs.rs");
     fs::write(&out, source).unwrap_or_else(|error| panic!("{}: {error}", out.display()));
 }

@@ -11,7 +11,7 @@
 //! | writing to a connection, waiting for what was written, shutting down | [`WriteError`] |
 //! | sending a datagram or an echo request | [`SendError`] |
 //! | receiving a datagram or an ICMP message | [`ReceiveError`] |
-//! | connecting and disconnecting a datagram socket | [`InvalidRemote`], [`NotConnected`] |
+//! | connecting and disconnecting a datagram socket | [`PeerError`], [`NotConnected`] |
 //! | joining and leaving a multicast group | [`MembershipError`] |
 //! | sending an echo request and waiting for the reply | [`PingError`] |
 //! | setting an option of a socket, listening | [`InvalidOption`] |
@@ -41,7 +41,7 @@ use std::io;
 
 use xila_network_engine::wire::InvalidHopLimit;
 
-pub use datagrams::{InvalidRemote, MembershipError, NotConnected, PingError, ReceiveError, SendError};
+pub use datagrams::{MembershipError, NotConnected, PeerError, PingError, ReceiveError, SendError};
 pub(crate) use declare::causes_of;
 pub use interfaces::{AlreadyInitialized, ConfigureError, InterfaceNotFound, InvalidPortRange, MountError};
 pub use sockets::{BindError, InvalidOption};

@@ -30,8 +30,8 @@ pub mod wasm;
 
 pub use error::{
     AcceptError, AlreadyInitialized, BindError, ConfigureError, ConnectError, Error, InterfaceNotFound, InvalidOption,
-    InvalidPortRange, InvalidRemote, MembershipError, MountError, NotConnected, PingError, ReadError, ReceiveError,
-    Result, SendError, WriteError,
+    InvalidPortRange, MembershipError, MountError, NotConnected, PeerError, PingError, ReadError, ReceiveError, Result,
+    SendError, WriteError,
 };
 pub use interface::{Interface, InterfaceConfig, PortRange};
 pub use manager::Manager;

@@ -89,8 +89,9 @@ pub use traffic::Traffic;
 /// Some operations imply others, so that a single rule is useful by itself. A guest that may connect or send to a name,
 /// or ping it, may resolve the name. A guest that may listen may accept connections, from the peers that `from` names.
 /// A guest that may bind a UDP port may receive on it, and a guest that may send to a peer may receive from it. A
-/// socket may have an ephemeral port if anything of its protocol is allowed. To deny an implied operation, put a `deny`
-/// rule before: `deny tcp accept 10.0.0.66`.
+/// socket may have an ephemeral port if anything of its protocol is allowed, but not at an address at which an earlier
+/// rule denies every port. A guest that may send to a peer may connect a UDP socket to it, and no other guest may. To
+/// deny an implied operation, put a `deny` rule before: `deny tcp accept 10.0.0.66`.
 ///
 /// A socket that is bound to the unspecified address needs a rule that covers every address: `any`, or `0.0.0.0/0` or
 /// `::/0`. If an earlier rule denies some of these addresses or some peers, packets to these addresses or from these
@@ -198,7 +199,9 @@ impl Policy {
             Kind::Function(decide) => Decision { action: decide(request), rule: None },
             Kind::Rules(rules) => {
                 let decisive = if request.is_by_chance() {
-                    rules.iter().find(|rule| rule.needs_socket(request) || rule.forbids_socket(request))
+                    rules.iter().find(|rule| {
+                        rule.needs_socket(request) || rule.forbids_socket(request) || rule.forbids_address(request)
+                    })
                 } else {
                     rules.iter().find(|rule| rule.covers(request))
                 };

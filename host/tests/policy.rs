@@ -12,7 +12,9 @@ use xila_network_host::socket::{
     ConnectOptions, GuestOptions, IcmpBinding, IcmpSocket, ListenOptions, Network, PingOptions, ResolveError, Resolver,
     ResolverOptions, TcpListener, TcpSocket, TcpStream, UdpSocket, ping,
 };
-use xila_network_host::{BindError, ConnectError, InterfaceConfig, Manager, MembershipError, PingError, SendError};
+use xila_network_host::{
+    BindError, ConnectError, InterfaceConfig, Manager, MembershipError, PeerError, PingError, SendError,
+};
 
 const GUEST: &str = "10.0.0.1";
 const PEER: &str = "10.0.0.2";
@@ -186,6 +188,57 @@ fn datagrams_leave_and_arrive_only_as_the_policy_allows() {
         world.denied(Operation::UdpReceive, || said(from, to));
     }
     assert!(socket.try_recv_datagram().is_err() && server.try_recv_datagram().is_err());
+}
+
+#[test]
+fn a_udp_socket_is_connected_only_to_whom_it_may_send() {
+    let world = World::new();
+    let network = world.network("allow udp send 10.0.0.2:7");
+    let peer = UdpSocket::bind(&world.peer.network(), at(PEER, 7)).unwrap();
+    let socket = UdpSocket::bind(&network, any(0)).unwrap();
+    socket.connect(at(PEER, 7)).unwrap();
+    for (operation, remote) in [
+        (Operation::UdpSend, at(OTHER, 7)),
+        (Operation::UdpSend, at(PEER, 8)),
+        (Operation::UdpBroadcast, at("10.0.0.255", 7)),
+        (Operation::UdpMulticast, at("224.0.0.251", 5353)),
+    ] {
+        let denied = world.denied(operation, || socket.connect(remote));
+        assert_eq!(denied, Err(PeerError::AccessDenied), "{remote}");
+        assert_eq!(socket.peer_addr(), Some(at(PEER, 7)), "{remote}: it keeps the peer that it had");
+    }
+    world.within(socket.send(b"x")).unwrap();
+    world.simulation.advance(SECOND);
+    assert!(peer.try_recv_datagram().is_ok());
+}
+
+/// Who will connect is not known while a socket is being bound.
+#[test]
+fn a_rule_that_denies_some_peers_leaves_a_listener_to_the_others() {
+    let world = World::new();
+    let network = world.network("deny tcp listen any from 10.0.0.3\nallow tcp listen any");
+    let _listener = TcpListener::bind(&network, any(80), ListenOptions::default()).unwrap();
+    let from = |address| {
+        let options = ConnectOptions { local: Some(at(address, 0)), timeout: SECOND, ..ConnectOptions::default() };
+        world.within(TcpStream::connect_with(&world.peer.network(), at(GUEST, 80), options)).map(drop)
+    };
+    assert_eq!((from(PEER), from(OTHER)), (Ok(()), Err(ConnectError::TimedOut)));
+}
+
+#[test]
+fn an_address_at_which_every_port_is_denied_is_not_had_with_an_ephemeral_port() {
+    let world = World::new();
+    let network = world.network("deny tcp bind 10.0.0.0/24\ndeny udp bind 10.0.0.1\nallow any");
+    let bound = world.denied(Operation::UdpBind, || UdpSocket::bind(&network, at(GUEST, 0)).map(drop));
+    assert_eq!(bound, Err(BindError::AccessDenied));
+    let options = ConnectOptions { local: Some(at(GUEST, 0)), ..ConnectOptions::default() };
+    let started = world.denied(Operation::TcpBind, || TcpStream::start(&network, at(PEER, 80), options).map(drop));
+    assert_eq!(started, Err(ConnectError::AccessDenied));
+    // An address that the stack chooses is no matter of these rules.
+    let _peer = TcpListener::bind(&world.peer.network(), any(80), ListenOptions::default()).unwrap();
+    assert!(world.within(TcpStream::connect(&network, at(PEER, 80))).is_ok());
+    let socket = UdpSocket::bind(&network, any(0)).unwrap();
+    world.within(socket.send_to(b"x", at(PEER, 7))).unwrap();
 }
 
 #[test]

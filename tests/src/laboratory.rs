@@ -12,7 +12,7 @@ use wasmtime_wasi::p2::pipe::MemoryOutputPipe;
 use xila_network_host::platform::simulated::Simulation;
 use xila_network_host::policy::Quota;
 use xila_network_host::socket::Network;
-use xila_network_host::wasm::command::{self, Command, State};
+use xila_network_host::wasm::command::{self, Command, State, Status};
 use xila_network_host::wasm::{NetworkCtx, surround};
 
 use crate::guests::path;
@@ -81,19 +81,33 @@ impl Program {
         network: Network,
         arguments: &[&str],
     ) -> (impl Future<Output = ()> + Send + use<>, Output) {
+        let (run, output) = self.start(simulation, NetworkCtx::builder().network(network).build(), arguments);
+        let (name, printed) = (self.name.clone(), output.clone());
+        let run = async move {
+            let status = run.await.unwrap_or_else(|trap| panic!("{name} trapped: {trap:?}"));
+            assert_eq!(status.code(), 0, "{name}: {}", printed.printed());
+        };
+        (run, output)
+    }
+
+    /// Like [`run`](Self::run), with a context of the test's own. The future returns how the program has ended, or its
+    /// trap.
+    pub fn start(
+        &self,
+        simulation: &Simulation,
+        context: NetworkCtx,
+        arguments: &[&str],
+    ) -> (impl Future<Output = wasmtime::Result<Status>> + Send + use<>, Output) {
         let stdout = MemoryOutputPipe::new(MOST_OUTPUT);
         let mut wasi = WasiCtx::builder();
         wasi.stdout(stdout.clone()).stderr(stdout.clone()).arg(&self.name).args(arguments);
         surround(&mut wasi, &simulation.platform(), BEGAN);
-        let context = NetworkCtx::builder().network(network).build();
         let output = Output { stdout, quota: context.quota().clone() };
         let state = State::new(wasi.build(), context);
-        let (program, simulation, printed) = (self.clone(), simulation.clone(), output.clone());
+        let (program, simulation) = (self.clone(), simulation.clone());
         let run = async move {
             let mut store = Store::new(&program.engine, state);
-            let status = program.command.simulate(&simulation, &mut store).await;
-            let status = status.unwrap_or_else(|trap| panic!("{} trapped: {trap:?}", program.name));
-            assert_eq!(status.code(), 0, "{}: {}", program.name, printed.printed());
+            program.command.simulate(&simulation, &mut store).await
         };
         (run, output)
     }

@@ -93,11 +93,18 @@ impl From<PathError> for ReceiveError {
     }
 }
 
-sole_cause! {
-    /// The address is not a valid remote: its port is 0, or it is unspecified, IPv4-mapped or of another family than
-    /// the socket's \[EINVAL\].
-    #[error("no datagram can be sent to the remote address")]
-    pub struct InvalidRemote: InvalidArgument of SendError;
+operation_error! {
+    /// The cause why a socket was not connected to a peer, by
+    /// [`UdpSocket::connect`](crate::socket::UdpSocket::connect).
+    pub enum PeerError {
+        /// The remote is invalid: its port is 0, or its address is unspecified, IPv4-mapped or of another family than
+        /// the socket's \[EINVAL\].
+        #[error("the remote address can be no peer's")]
+        InvalidArgument,
+        /// The guest's policy forbids sending to the remote \[EACCES\].
+        #[error("the policy forbids sending to the peer")]
+        AccessDenied,
+    }
 }
 
 sole_cause! {

@@ -1,7 +1,8 @@
 //! The errors of all kinds of sockets.
 
 use super::{
-    AcceptError, ConfigureError, ConnectError, Error, MembershipError, ReadError, ReceiveError, SendError, WriteError,
+    AcceptError, ConfigureError, ConnectError, Error, MembershipError, PeerError, ReadError, ReceiveError, SendError,
+    WriteError,
 };
 
 operation_error! {
@@ -56,7 +57,7 @@ pub(crate) struct NetworkDown;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Denied;
 
-cause_of!(Denied: AccessDenied of BindError, ConnectError, SendError, MembershipError, Error);
+cause_of!(Denied: AccessDenied of BindError, ConnectError, PeerError, SendError, MembershipError, Error);
 
 cause_of!(NetworkDown: NetworkDown of
     BindError, ConnectError, AcceptError, ReadError, WriteError, SendError, ReceiveError, MembershipError, ConfigureError);

@@ -72,6 +72,7 @@ fn a_cause_of_an_operation_keeps_its_name_kind_and_words() {
     check_all(WriteError::ALL);
     check_all(SendError::ALL);
     check_all(ReceiveError::ALL);
+    check_all(PeerError::ALL);
     check_all(MembershipError::ALL);
     check_all(ConfigureError::ALL);
 }
@@ -79,7 +80,6 @@ fn a_cause_of_an_operation_keeps_its_name_kind_and_words() {
 #[test]
 fn the_only_cause_of_an_operation_keeps_its_name_in_others() {
     check(InvalidOption, Error::InvalidArgument, ErrorKind::InvalidInput);
-    check(InvalidRemote, Error::InvalidArgument, ErrorKind::InvalidInput);
     check(InvalidPortRange, Error::InvalidArgument, ErrorKind::InvalidInput);
     check(NotConnected, Error::InvalidState, ErrorKind::NotConnected);
     check(InterfaceNotFound, Error::NotFound, ErrorKind::NotFound);
@@ -109,7 +109,6 @@ fn a_step_fails_for_the_same_cause_as_the_operation_that_takes_it() {
     keeps_names::<BindError, ConnectError>(BindError::ALL);
     assert_eq!(BindError::from(InvalidOption), BindError::InvalidArgument);
     assert_eq!(ConnectError::from(InvalidOption), ConnectError::InvalidArgument);
-    assert_eq!(SendError::from(InvalidRemote), SendError::InvalidArgument);
     assert_eq!(SendError::from(NotConnected), SendError::InvalidState);
     assert_eq!(ConfigureError::from(InterfaceNotFound), ConfigureError::NotFound);
     assert_eq!(MembershipError::from(InterfaceNotFound), MembershipError::NotFound);

@@ -52,7 +52,7 @@ pub enum Operation {
     TcpAccept,
     /// `udp bind`: binds a socket to the local address.
     UdpBind,
-    /// `udp send`: sends a datagram to one host.
+    /// `udp send`: sends a datagram to one host, or connects a socket to it.
     UdpSend,
     /// `udp receive`: a datagram arrives from the remote address at the local one.
     UdpReceive,

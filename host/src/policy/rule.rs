@@ -104,15 +104,17 @@ impl Rule {
         }
     }
 
-    /// Whether the rule denies binding or listening at some addresses or on an interface, and the packet arrived there.
-    /// A socket that is bound to the unspecified address must not receive such packets.
+    /// Whether the rule denies binding or listening at some addresses, on an interface or from some peers, and the
+    /// packet arrived there or came from them. A socket that may be bound nevertheless, such as one that is bound to
+    /// the unspecified address, must not receive such packets.
     fn covers_what_a_wildcard_hears(&self, request: &Request<'_>) -> bool {
         let binding = match request.operation {
             Operation::TcpAccept => Operation::TcpListen,
             Operation::UdpReceive => Operation::UdpBind,
             _ => return false,
         };
-        let is_partial = matches!(self.target.host, Host::Network(_)) || self.interface.is_some();
+        let is_partial =
+            matches!(self.target.host, Host::Network(_)) || self.interface.is_some() || self.from.is_some();
         let is_bound_there = self.is_at(request) && self.is_from(request) && self.is_on(request);
         is_partial && self.operations.contains(binding) && is_bound_there
     }
@@ -135,6 +137,19 @@ impl Rule {
             && all.into_iter().all(|operation| self.operations.contains(operation))
     }
 
+    /// Whether the rule denies binding at the address that the guest has chosen, whatever the port. The unspecified
+    /// address is no choice: every client has a socket that is bound to it.
+    pub(super) fn forbids_address(&self, request: &Request<'_>) -> bool {
+        let covers = |local: SocketAddr| !local.ip().is_unspecified() && self.target.covers(local, &[]);
+        self.action == Action::Deny
+            && self.operations.contains(request.operation)
+            && matches!(self.target.host, Host::Network(_))
+            && self.target.ports.is_empty()
+            && self.from.is_none()
+            && request.local.is_some_and(covers)
+            && self.is_on(request)
+    }
+
     /// Whether the target covers the remote endpoint. If that is not known, the target must be `any`.
     fn is_to(&self, request: &Request<'_>) -> bool {
         request.remote.map_or(self.target.is_any(), |remote| self.target.covers(remote, request.names))
@@ -145,9 +160,12 @@ impl Rule {
         request.local.map_or(self.target.is_any(), |local| self.target.covers(local, &[]))
     }
 
+    /// Whether the rule is about the remote endpoint. While a socket is being bound, nobody knows who its peers will
+    /// be: a rule that allows some peers allows the socket, and a rule that denies some peers leaves it to the next
+    /// rule.
     fn is_from(&self, request: &Request<'_>) -> bool {
         let Some(from) = &self.from else { return true };
-        request.remote.is_none_or(|remote| from.covers(remote, &[]))
+        request.remote.map_or(self.action == Action::Allow, |remote| from.covers(remote, &[]))
     }
 
     fn is_on(&self, request: &Request<'_>) -> bool {

@@ -72,7 +72,11 @@ fn the_first_rule_that_covers_decides_and_is_told() {
 
 #[test]
 fn an_ipv4_mapped_address_is_the_ipv4_address() {
-    for text in ["allow tcp connect 10.0.0.0/8", "allow tcp connect ::ffff:10.0.0.0/104"] {
+    for text in [
+        "allow tcp connect 10.0.0.0/8",
+        "allow tcp connect ::ffff:10.0.0.0/104",
+        "allow tcp connect [::ffff:10.0.0.0/104]:80",
+    ] {
         let policy = policy(text);
         assert!(allows(&policy, to(Operation::TcpConnect, "10.1.2.3:80")), "{text}");
         assert!(allows(&policy, to(Operation::TcpConnect, "[::ffff:10.1.2.3]:80")), "{text}");

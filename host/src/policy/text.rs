@@ -319,6 +319,7 @@ fn end(text: &str) -> Result<Target, String> {
         let is_ipv6 = inside.split('/').next().is_some_and(|address| address.parse::<Ipv6Addr>().is_ok());
         let is_length = length.is_empty() || length.starts_with('/');
         return match network_of(&network)? {
+            // An IPv4-mapped address is written as an IPv6 address, but held as the IPv4 address.
             Some(host) if is_ipv6 && is_length => Ok(Target { host, ports }),
             _ => Err(format!("{network:?} is no IPv6 address or network")),
         };

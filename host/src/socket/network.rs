@@ -187,6 +187,31 @@ impl Network {
         guard.check(&Request { interface, remote: Some(remote), ..Request::new(operation) })
     }
 
+    /// Checks a datagram to a peer, by a route if there is one: as one to a multicast group, to a broadcast address or
+    /// to one host. Fails if the policy denies it.
+    pub(crate) fn check_datagram(&self, route: Option<&(Stack, IpAddr)>, remote: SocketAddr) -> Result<(), Denied> {
+        if self.guard.is_none() {
+            return Ok(());
+        }
+        let is_broadcast = |(stack, _): &(Stack, IpAddr)| stack.ask(|core| core.interface.is_broadcast(remote.ip()));
+        let operation = match remote.ip() {
+            address if address.is_multicast() => Operation::UdpMulticast,
+            IpAddr::V4(address) if address.is_broadcast() => Operation::UdpBroadcast,
+            _ if route.is_some_and(is_broadcast) => Operation::UdpBroadcast,
+            _ => Operation::UdpSend,
+        };
+        self.check_to(operation, route, remote)
+    }
+
+    /// Like [`check_datagram`](Self::check_datagram), for a socket that is about to be bound to an unspecified address.
+    #[cfg(feature = "wasm")]
+    pub(crate) fn check_first_datagram(&self, remote: SocketAddr) -> Result<(), Denied> {
+        if self.guard.is_none() {
+            return Ok(());
+        }
+        self.check_datagram(self.route(None, remote.ip()).as_ref().ok(), remote)
+    }
+
     /// The scope of the network.
     pub(crate) fn scope(&self) -> Scope {
         self.names.clone()

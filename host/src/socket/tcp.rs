@@ -124,10 +124,14 @@ impl TcpStream {
     /// Those of [`connect_with`](Self::connect_with) that do not depend on the peer's answer.
     pub fn start(network: &Network, remote: SocketAddr, options: ConnectOptions) -> Result<Connecting, ConnectError> {
         Self::check(remote, &options)?;
-        match options.local.filter(|local| local.port() != 0) {
+        match options.local {
             // The same as for a socket that was bound before.
-            Some(local) => TcpSocket::bind(network, local)?.connect(remote, options),
-            None => Self::begin(network, remote, options, None),
+            Some(local) if local.port() != 0 => TcpSocket::bind(network, local)?.connect(remote, options),
+            Some(local) if !local.ip().is_unspecified() => {
+                network.check_at(Operation::TcpBind, local)?;
+                Self::begin(network, remote, options, None)
+            }
+            Some(_) | None => Self::begin(network, remote, options, None),
         }
     }
 

@@ -18,8 +18,7 @@ use super::serving::{Binding, Serving};
 use super::tcp::pending;
 use crate::address::is_v4_mapped;
 use crate::error::{
-    BindError, Denied, InterfaceNotFound, InvalidOption, InvalidRemote, MembershipError, NotConnected, ReceiveError,
-    SendError,
+    BindError, InterfaceNotFound, InvalidOption, MembershipError, NotConnected, PeerError, ReceiveError, SendError,
 };
 use crate::policy::{Operation, Request};
 use crate::stack::Stack;
@@ -142,13 +141,21 @@ impl UdpSocket {
     /// Errors that routers and hosts report about this peer are returned by the next operation. A socket that is bound
     /// to the unspecified address gets the source address that the route to the peer selects.
     ///
+    /// After an error the socket keeps the peer that it had.
+    ///
     /// # Errors
-    /// [`InvalidRemote`].
-    pub fn connect(&self, remote: SocketAddr) -> Result<(), InvalidRemote> {
-        self.check_remote(remote)?;
+    /// See [`PeerError`].
+    pub fn connect(&self, remote: SocketAddr) -> Result<(), PeerError> {
+        if !self.is_remote(remote) {
+            return Err(PeerError::InvalidArgument);
+        }
+        // The route does not depend on the peer that the socket had before. If there is no route yet, sending will
+        // return the error.
+        let way = self.mailbox.way_back(remote);
+        let route = self.route_from(&mut self.ways.lock().last, self.bound_address(), remote, way);
+        self.network.check_datagram(route.as_ref().ok(), remote)?;
         self.set_peer(Some(remote));
-        // If there is no route yet, sending will return the error.
-        let source = self.route(remote, self.mailbox.way_back(remote)).ok().map(|(_, source)| source);
+        let source = route.ok().map(|(_, source)| source);
         self.ways.lock().selected = source.filter(|_| self.local.ip().is_unspecified());
         Ok(())
     }
@@ -271,12 +278,12 @@ impl UdpSocket {
         remote: SocketAddr,
         waker: Option<&Waker>,
     ) -> Result<usize, SendError> {
-        self.check_remote(remote)?;
+        if !self.is_remote(remote) {
+            return Err(SendError::InvalidArgument);
+        }
         let way = self.mailbox.check_send(remote)?;
         let route = self.route(remote, way);
-        if self.network.guard().is_some() {
-            self.check_to(route.as_ref().ok(), remote)?;
-        }
+        self.network.check_datagram(route.as_ref().ok(), remote)?;
         let (stack, source) = route?;
         let datagram = Outgoing {
             kind: Kind::Datagram,
@@ -294,26 +301,31 @@ impl UdpSocket {
         Ok(count)
     }
 
-    /// Fails where the policy denies a datagram to a peer.
-    fn check_to(&self, route: Option<&(Stack, IpAddr)>, remote: SocketAddr) -> Result<(), Denied> {
-        let is_broadcast = |(stack, _): &(Stack, IpAddr)| stack.ask(|core| core.interface.is_broadcast(remote.ip()));
-        let operation = match remote.ip() {
-            address if address.is_multicast() => Operation::UdpMulticast,
-            IpAddr::V4(address) if address.is_broadcast() => Operation::UdpBroadcast,
-            _ if route.is_some_and(is_broadcast) => Operation::UdpBroadcast,
-            _ => Operation::UdpSend,
-        };
-        self.network.check_to(operation, route, remote)
+    /// The address that the socket is bound to; `None` if that is the unspecified address.
+    fn bound_address(&self) -> Option<IpAddr> {
+        Some(self.local.ip()).filter(|ip| !ip.is_unspecified())
     }
 
-    /// The stack and the source address for datagrams to a peer. If the socket has no local address of its own and the
-    /// peer has sent to it by a `way`, these are the interface and address of that way.
+    /// The stack and the source address for datagrams to a peer, as in [`route_from`](Self::route_from), from the
+    /// address that was selected for the connected peer, or that the socket is bound to.
     fn route(&self, peer: SocketAddr, way: Option<Way>) -> Result<(Stack, IpAddr), RouteError> {
+        let Ways { selected, last } = &mut *self.ways.lock();
+        self.route_from(last, selected.or(self.bound_address()), peer, way)
+    }
+
+    /// The stack and the source address for datagrams to a peer from the address `local`. If that is `None` and the
+    /// peer has sent to the socket by a `way`, these are the interface and address of that way. `last` is the cached
+    /// route.
+    fn route_from(
+        &self,
+        last: &mut Option<Known>,
+        local: Option<IpAddr>,
+        peer: SocketAddr,
+        way: Option<Way>,
+    ) -> Result<(Stack, IpAddr), RouteError> {
         // Read before the route is found, so that a change meanwhile makes the cached route stale at once.
         let version = self.network.version();
         let remote = peer.ip();
-        let Ways { selected, last } = &mut *self.ways.lock();
-        let local = selected.or(Some(self.local.ip()).filter(|ip| !ip.is_unspecified()));
         let way = way.filter(|_| local.is_none());
         if let Some(known) = last
             && (known.remote, known.version, known.way) == (remote, version, way)
@@ -329,12 +341,12 @@ impl UdpSocket {
         Ok((stack, source))
     }
 
-    fn check_remote(&self, remote: SocketAddr) -> Result<(), InvalidRemote> {
-        let bad = remote.port() == 0
-            || remote.ip().is_unspecified()
-            || remote.is_ipv4() != self.local.is_ipv4()
-            || is_v4_mapped(remote.ip());
-        if bad { Err(InvalidRemote) } else { Ok(()) }
+    /// Whether an address can be the remote of the socket's datagrams.
+    fn is_remote(&self, remote: SocketAddr) -> bool {
+        remote.port() != 0
+            && !remote.ip().is_unspecified()
+            && remote.is_ipv4() == self.local.is_ipv4()
+            && !is_v4_mapped(remote.ip())
     }
 
     /// Receives a datagram into `buffer`. Returns the number of bytes and the sender. A datagram that is longer than

@@ -115,9 +115,11 @@ impl NetworkCtx {
         })?)
     }
 
-    /// Checks that the guest may watch the changes of interfaces; fails if the guest's policy denies it.
-    pub(crate) fn check_watch(&self) -> Result<()> {
-        Ok(self.all()?.check(&Request { command: Some("watch"), ..Request::new(Operation::ControlRead) })?)
+    /// Checks that the guest may read about all of its interfaces at once, by `list` or `watch`; fails if the guest's
+    /// policy denies it. A guest without a network has no policy.
+    pub(crate) fn check_command_for_all(&self, command: &str) -> Result<()> {
+        let Some(network) = &self.network else { return Ok(()) };
+        Ok(network.check(&Request { command: Some(command), ..Request::new(Operation::ControlRead) })?)
     }
 
     /// The number of denials by the guest's policy so far.

@@ -25,9 +25,14 @@ pub const OPTIONS: Options = Options {
     congestion: None,
 };
 
+/// A listener at a place.
+pub fn listen(place: SocketAddr) -> TcpListener {
+    TcpListener::bind(to_wit(place), None, None, OPTIONS).unwrap()
+}
+
 /// Makes a connection; returns the connecting end and the accepting end.
 pub async fn connected(place: SocketAddr) -> (TcpConnection, TcpConnection) {
-    let listener = TcpListener::bind(to_wit(place), None, None, OPTIONS).unwrap();
+    let listener = listen(place);
     let connecting = TcpConnection::connect(listener.local_address(), None, None, None, OPTIONS);
     let (client, server) = join(connecting, listener.accept()).await;
     (client.unwrap(), server.unwrap())

@@ -8,7 +8,7 @@ use hickory_proto::op::{Message, Query};
 
 use super::question::{Fit, Question, ReadError as MessageError};
 use super::servers::Server;
-use crate::error::{BindError, ConnectError, InvalidRemote, ReadError, ReceiveError, SendError, WriteError};
+use crate::error::{BindError, ConnectError, PeerError, ReadError, ReceiveError, SendError, WriteError};
 use crate::platform::Instant;
 use crate::socket::tcp::{ConnectOptions, TcpStream};
 use crate::socket::udp::UdpSocket;
@@ -41,7 +41,7 @@ pub(super) enum ExchangeError {
     #[error("there is no socket: {0}")]
     Bind(#[from] BindError),
     #[error("the server's address is none: {0}")]
-    Remote(#[from] InvalidRemote),
+    Peer(#[from] PeerError),
     #[error("the question is not sent: {0}")]
     Send(#[from] SendError),
     #[error("nothing is received: {0}")]
@@ -67,7 +67,7 @@ impl ExchangeError {
             Self::Misfit | Self::Message(_) => true,
             Self::Question(_)
             | Self::Bind(_)
-            | Self::Remote(_)
+            | Self::Peer(_)
             | Self::Send(_)
             | Self::Receive(_)
             | Self::Connect(_)

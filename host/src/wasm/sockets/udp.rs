@@ -43,7 +43,7 @@ impl Bound {
     /// Makes `remote` the only peer.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`].
+    /// [`Error::InvalidArgument`]; [`Error::AccessDenied`] if the policy denies sending to it.
     pub(in crate::wasm) fn connect(&self, remote: SocketAddr) -> Result<()> {
         check_remote(remote, self.family())?;
         Ok(self.socket.connect(remote)?)
@@ -111,12 +111,14 @@ impl UdpSocket {
         }
     }
 
-    /// The bound socket. An unbound one is bound to the unspecified address and a free port first.
+    /// The bound socket. An unbound one is bound to the unspecified address and a free port first, unless the guest may
+    /// not send to `remote`: an operation that is denied must not leave the socket bound.
     ///
     /// # Errors
-    /// [`Error::AddressInUse`] if no port is free; else as for [`bind`](Self::bind).
-    fn bound_implicitly(&mut self) -> Result<&Arc<Bound>> {
-        if self.bound().is_err() {
+    /// [`Error::AccessDenied`]; [`Error::AddressInUse`] if no port is free; else as for [`bind`](Self::bind).
+    fn bound_for(&mut self, remote: SocketAddr) -> Result<&Arc<Bound>> {
+        if let State::Unbound(account) = &self.state {
+            account.network.check_first_datagram(remote)?;
             self.bind(any(self.family))?;
         }
         self.bound()
@@ -126,22 +128,24 @@ impl UdpSocket {
     /// the arguments were checked.
     ///
     /// # Errors
-    /// As for [`Bound::destination`] and [`bound_implicitly`](Self::bound_implicitly).
+    /// As for [`Bound::destination`] and [`bound_for`](Self::bound_for).
     pub(in crate::wasm) fn sender(&mut self, remote: Option<SocketAddr>) -> Result<(Arc<Bound>, SocketAddr)> {
-        if self.bound().is_err() {
-            check_remote(remote.ok_or(Error::InvalidArgument)?, self.family)?;
+        if let State::Unbound(_) = self.state {
+            let remote = remote.ok_or(Error::InvalidArgument)?;
+            check_remote(remote, self.family)?;
+            self.bound_for(remote)?;
         }
-        let bound = self.bound_implicitly()?;
+        let bound = self.bound()?;
         Ok((bound.clone(), bound.destination(remote)?))
     }
 
     /// Makes `remote` the only peer. Binds the socket implicitly, after the arguments were checked.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`]; else as for [`bound_implicitly`](Self::bound_implicitly).
+    /// [`Error::InvalidArgument`]; else as for [`bound_for`](Self::bound_for).
     pub(in crate::wasm) fn connect(&mut self, remote: SocketAddr) -> Result<()> {
         check_remote(remote, self.family)?;
-        self.bound_implicitly()?.connect(remote)
+        self.bound_for(remote)?.connect(remote)
     }
 
     /// # Errors

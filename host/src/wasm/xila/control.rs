@@ -37,6 +37,7 @@ pub struct Device {
 impl Host for NetworkCtxView<'_> {
     fn list(&mut self) -> Result<Vec<String>, NetworkError> {
         self.ctx.check(Access::READ)?;
+        self.ctx.check_command_for_all("list")?;
         Ok(self.ctx.interfaces())
     }
 }
@@ -47,7 +48,7 @@ impl<T: Send + 'static> HostWithStore<T> for HasNetwork {
     ) -> Result<StreamReader<InterfaceEvent>, NetworkError> {
         let view = access.get();
         view.ctx.check(Access::READ)?;
-        view.ctx.check_watch()?;
+        view.ctx.check_command_for_all("watch")?;
         let network = view.ctx.network(None)?;
         let charge = view.ctx.quota().charge_watch()?;
         Ok(StreamReader::new(&mut access, WatchProducer::new(network.watch(), charge))?)
