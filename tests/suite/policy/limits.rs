@@ -9,7 +9,7 @@ use xila_network_host::wasm::NetworkCtx;
 use crate::world::{Tables, World, program};
 
 /// The limits of numbers. Bytes are limited where they are to be what runs out.
-const LIMITS: Limits = Limits { sockets: 20, buffer_bytes: 16 << 20, queries: 3, watches: 2 };
+const LIMITS: Limits = Limits { sockets: 20, buffer_bytes: 16 << 20, queries: 3, watches: 2, files: 2, ..Limits::DEFAULT };
 
 /// One kind of resource: the cause with which one more is refused, and how many the guest gets.
 const KINDS: &[(&str, &str, usize)] = &[
@@ -47,6 +47,7 @@ fn exhaust(kind: &str, limits: Limits) -> String {
     let held = attacker.output.quota().usage();
     assert!(held.sockets <= limits.sockets && held.buffer_bytes <= limits.buffer_bytes, "{kind}: {held:?}");
     assert!(held.queries <= limits.queries && held.watches <= limits.watches, "{kind}: {held:?}");
+    assert!(held.ports <= limits.ports && held.listeners <= limits.listeners, "{kind}: {held:?}");
     for (surface, order) in [
         ("policy_matrix_xila", "tcp-connect 10.0.0.2:80"),
         ("policy_matrix_p2", "udp-send 0.0.0.0:0 10.0.0.2:7"),
@@ -76,6 +77,25 @@ pub(crate) fn attack_exhaust() {
     }
 }
 
+#[test]
+fn each_kind_has_a_limit_of_its_own() {
+    for (kind, limits, cause, count) in [
+        ("xila-listeners", Limits { listeners: 5, ..LIMITS }, "limit-reached", 5),
+        ("xila-listeners", Limits { ports: 4, ..LIMITS }, "limit-reached", 4),
+        ("xila-connections", Limits { tcp_sockets: 6, ports: 0, ..LIMITS }, "limit-reached", 6),
+        ("xila-udp", Limits { udp_sockets: 5, ..LIMITS }, "limit-reached", 5),
+        ("xila-udp", Limits { ports: 3, ..LIMITS }, "limit-reached", 3),
+        ("xila-icmp", Limits { icmp_sockets: 2, ..LIMITS }, "limit-reached", 2),
+        ("xila-files", LIMITS, "limit-reached", 2),
+        ("p2-tcp", Limits { tcp_sockets: 4, ..LIMITS }, "new-socket-limit", 4),
+        ("p2-udp", Limits { udp_sockets: 4, ..LIMITS }, "new-socket-limit", 4),
+        ("p3-tcp", Limits { tcp_sockets: 4, ..LIMITS }, "out-of-memory", 4),
+        ("p3-udp", Limits { udp_sockets: 4, ..LIMITS }, "out-of-memory", 4),
+    ] {
+        assert_eq!(exhaust(kind, limits), format!("refused {cause} after {count}"), "{kind}");
+    }
+}
+
 /// Each connection reserves 4096 bytes for each of its two queues.
 #[test]
 fn connections_end_at_the_limit_of_bytes() {
@@ -87,7 +107,7 @@ fn connections_end_at_the_limit_of_bytes() {
 #[test]
 fn a_limit_of_zero_refuses_the_first() {
     let world = World::new();
-    let limits = Limits { sockets: 0, buffer_bytes: 0, queries: 0, watches: 0 };
+    let limits = Limits { sockets: 0, buffer_bytes: 0, queries: 0, watches: 0, files: 0, ..Limits::DEFAULT };
     for (surface, order) in [
         ("policy_matrix_xila", "tcp-connect 10.0.0.2:80"),
         ("policy_matrix_xila", "udp-bind 10.0.0.1:9"),

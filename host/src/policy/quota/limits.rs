@@ -40,22 +40,27 @@ pub struct Limits {
     pub rates: Rates,
 }
 
+impl Limits {
+    /// The limits of a guest for which the host sets none.
+    pub const DEFAULT: Self = Self {
+        sockets: 16_384,
+        tcp_sockets: 16_384,
+        listeners: 1024,
+        backlog: 4096,
+        udp_sockets: 8192,
+        icmp_sockets: 1024,
+        ports: 8192,
+        buffer_bytes: 1 << 30,
+        queries: 64,
+        watches: 16,
+        files: 64,
+        rates: Rates::UNLIMITED,
+    };
+}
+
 impl Default for Limits {
     fn default() -> Self {
-        Self {
-            sockets: 16_384,
-            tcp_sockets: 16_384,
-            listeners: 1024,
-            backlog: 4096,
-            udp_sockets: 8192,
-            icmp_sockets: 1024,
-            ports: 8192,
-            buffer_bytes: 1 << 30,
-            queries: 64,
-            watches: 16,
-            files: 64,
-            rates: Rates::UNLIMITED,
-        }
+        Self::DEFAULT
     }
 }
 

@@ -7,7 +7,7 @@ use std::future::Future;
 use std::pin::Pin;
 
 use futures_util::future::poll_immediate;
-use xila_network_programs::control::watch;
+use xila_network_programs::control::{Access, DeviceFile, watch};
 use xila_network_programs::dns::resolve;
 use xila_network_programs::matrix::{cause, keep};
 use xila_network_programs::*;
@@ -29,6 +29,7 @@ async fn run() {
         "xila-udp" => exhaust(async || UdpSocket::bind(here)).await,
         "xila-udp-bytes" => exhaust(async || UdpSocket::bind_with(here, &large)).await,
         "xila-icmp" => exhaust(async || IcmpSocket::bind(Family::V4, IcmpBinding::Echo(0))).await,
+        "xila-files" => exhaust(async || DeviceFile::open("/devices/network/eth0", Access::READ)).await,
         "xila-watches" => exhaust(async || watch()).await,
         "xila-queries" => exhaust(async || started(resolve("a.silent."))).await,
         "p2-tcp" => exhaust(async || p2::create_tcp_socket(p2::IpAddressFamily::Ipv4)).await,
