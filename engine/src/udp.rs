@@ -8,13 +8,11 @@
 //! |---|---|
 //! | [`batch`] | several datagrams in one packet (UDP segmentation offload) |
 //! | [`datagram`] | parsing and emitting of UDP headers |
-//! | [`ports`] | ephemeral ports, and how many of them one owner may use |
 //! | [`queue`] | the queue of received datagrams of a socket |
 //! | [`recent`] | the last large packets, to check ICMP errors about them |
 
 pub mod batch;
 pub mod datagram;
-pub mod ports;
 pub mod queue;
 pub mod recent;
 #[cfg(test)]
@@ -27,6 +25,7 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use hashbrown::HashMap;
 use thiserror::Error;
 
+pub use crate::ports;
 use crate::random::{Random, Secret};
 use crate::slots::{Key, Slots};
 use crate::tcp::End;

@@ -209,7 +209,7 @@ impl Engine {
         let header = header(source, destination, IpProtocol::Udp, hop_limit);
         self.interface.send_joined(&Joined { header, head: &head, payload: &payload, segment }, now, device)?;
         let length = header.length() + datagram::HEADER + segment;
-        self.recent.note(Protocol::Udp, Tuple::new(source, destination), length);
+        self.note_sent(Protocol::Udp, Tuple::new(source, destination), length);
         Ok(())
     }
 
@@ -262,8 +262,19 @@ impl Engine {
         if self.interface.take_urgency() {
             self.act(now, device);
         }
-        self.recent.note(protocol, tuple, packet.length());
+        self.note_sent(protocol, tuple, packet.length());
         Ok(())
+    }
+
+    /// Records what errors about a packet that was sent are checked against.
+    fn note_sent(&mut self, protocol: Protocol, tuple: Tuple, length: usize) {
+        self.recent.note(protocol, tuple, length);
+        if protocol == Protocol::Udp
+            && self.icmp.watches_udp()
+            && let Some(owner) = self.udp.holder(tuple.local()).and_then(|id| self.udp.owner(id))
+        {
+            self.icmp.note(tuple.local(), tuple.remote(), owner);
+        }
     }
 }
 

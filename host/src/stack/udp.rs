@@ -15,8 +15,8 @@ use std::sync::Arc;
 use hashbrown::HashMap;
 use xila_network_engine::engine::{Datagram as Leaving, EchoRequest};
 use xila_network_engine::interface;
+use xila_network_engine::ports::Owner as PortOwner;
 use xila_network_engine::slots::Beside;
-use xila_network_engine::udp::ports::{FreePorts, Owner as PortOwner};
 use xila_network_engine::udp::queue::{self, PathError};
 use xila_network_engine::udp::{self as engine, JoinError, LeaveError, SocketId, Tuple, datagram};
 
@@ -29,6 +29,7 @@ use super::attachment::Attachment;
 use super::drive::{Pace, Sender, Sending};
 use super::notices::Notices;
 use super::owner::Owner;
+use super::ports::shuffled;
 use crate::address::is_v4_mapped;
 use crate::error::{BindError, MembershipError, SendError};
 use crate::waiters::{Waiters, Wakes};
@@ -140,13 +141,8 @@ impl Operations<'_> {
     /// The free ephemeral ports of an address family in random order: every port is equally likely to be the next (RFC
     /// 6056 section 3.3).
     pub(crate) fn free_ports(&mut self, is_ipv4: bool) -> impl Iterator<Item = u16> + use<> {
-        let mut free: FreePorts = self.interface.engine().udp().free_ports(is_ipv4).clone();
-        let mut random = self.interface.random().split();
-        core::iter::from_fn(move || {
-            let port = free.choose(&mut random)?;
-            free.remove(port);
-            Some(port)
-        })
+        let free = self.interface.engine().udp().free_ports(is_ipv4).clone();
+        shuffled(free, self.interface.random().split())
     }
 
     /// Makes a mailbox a member of a multicast group on this interface.

@@ -292,7 +292,8 @@ impl Host {
     }
 
     pub(super) fn send_echo(&mut self, source: IpAddr, to: IpAddr, payload: &[u8]) -> Result<(), SendError> {
-        self.engine.icmp_mut().bind(source.is_ipv4(), Binding::Echo(7));
+        // It may be bound already.
+        let _bound = self.engine.icmp_mut().bind(source.is_ipv4(), Binding::Echo(7), Owner(1));
         let (source, destination) = (SocketAddr::new(source, 7), SocketAddr::new(to, 0));
         let request = EchoRequest { source, destination, hop_limit: 64, sequence: 1, payload };
         self.with(|engine, now, wire| engine.send_echo(&request, now, wire))

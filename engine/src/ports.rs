@@ -1,4 +1,4 @@
-//! Ephemeral ports: which are free, and how many one owner may have.
+//! Numbers that sockets are bound to: ports and echo identifiers. Which are free, and how many one owner may have.
 //!
 //! Every free port is equally likely to be chosen, whatever other ports are taken. A search that starts at a random
 //! port (RFC 6056 section 3.3.1) does not have this property: after a long run of taken ports the next port is easy to
@@ -144,7 +144,7 @@ impl Ports {
 }
 
 /// Decrements a count and removes it when it becomes 0. Returns whether there was one.
-pub(super) fn decrement<K: core::hash::Hash + Eq>(counts: &mut HashMap<K, u32, Secret>, key: &K) -> bool {
+pub(crate) fn decrement<K: core::hash::Hash + Eq>(counts: &mut HashMap<K, u32, Secret>, key: &K) -> bool {
     let Some(count) = counts.get_mut(key) else { return false };
     *count = count.saturating_sub(1);
     if *count == 0 {

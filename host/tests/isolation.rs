@@ -1,0 +1,6 @@
+//! Tests of what guests of one interface notice of each other, with real sockets in virtual time.
+
+#[path = "isolation/errors.rs"]
+mod errors;
+#[path = "isolation/world.rs"]
+mod world;
