@@ -2,5 +2,9 @@
 
 #[path = "isolation/errors.rs"]
 mod errors;
+#[path = "isolation/neighbours.rs"]
+mod neighbours;
+#[path = "isolation/tables.rs"]
+mod tables;
 #[path = "isolation/world.rs"]
 mod world;

@@ -243,7 +243,7 @@ impl Operations<'_> {
         // If other senders wait for the device, this datagram must wait for its turn. Whether the device is still full
         // is found out when the stack is driven, directly after this.
         let direct = !self.pace.full && self.pace.schedule.is_empty();
-        let attempt = if direct { self.attempt(datagram, others) } else { Err(Attempt::Full) };
+        let attempt = if direct { self.attempt(outlet.owner, datagram, others) } else { Err(Attempt::Full) };
         match attempt {
             Ok(count) => {
                 return Ok(count);
@@ -274,7 +274,7 @@ impl Operations<'_> {
         loop {
             let Some(datagram) = self.table.outlets.take(outlet) else { return Sending::Done };
             let length = datagram.payload.len();
-            match self.attempt(&datagram.map(Vec::as_slice), &[]) {
+            match self.attempt(outlet.owner, &datagram.map(Vec::as_slice), &[]) {
                 Err(Attempt::Full) => {
                     self.table.outlets.put_back(outlet, datagram);
                     return Sending::Full;
@@ -300,25 +300,27 @@ impl Operations<'_> {
         if self.interface.check_up().is_err() {
             return true;
         }
-        let crowded = self.interface.engage(|engine, _, _| engine.interface_mut().is_crowded(to));
+        let owner = PortOwner(outlet.owner.0);
+        let crowded = self.interface.engage(|engine, _, _| engine.interface_mut().is_crowded(to, owner));
         if crowded {
             self.table.crowded.register(waker);
         }
         !crowded && self.table.outlets.has_room(outlet, Some(waker))
     }
 
-    fn attempt(&mut self, datagram: &Outgoing<&[u8]>, others: &[&[u8]]) -> Result<usize, Attempt> {
+    fn attempt(&mut self, owner: Owner, datagram: &Outgoing<&[u8]>, others: &[&[u8]]) -> Result<usize, Attempt> {
+        let owner = PortOwner(owner.0);
         let &Outgoing { kind, payload, port, source, remote, hop_limit, broadcast: _, whole, loops_back } = datagram;
         let destination = remote;
         let source = SocketAddr::new(source, port);
         let sent = self.interface.engage(|engine, port, now| {
             Some(match kind {
                 Kind::Datagram => {
-                    let leaving = Leaving { source, destination, hop_limit, whole, loops_back, payload };
+                    let leaving = Leaving { owner, source, destination, hop_limit, whole, loops_back, payload };
                     engine.send_datagrams(&leaving, others, now, port)
                 }
                 Kind::EchoRequest { sequence } => {
-                    let request = EchoRequest { source, destination, hop_limit, sequence, payload };
+                    let request = EchoRequest { owner, source, destination, hop_limit, sequence, payload };
                     engine.send_echo(&request, now, port).map(|()| 1)
                 }
             })

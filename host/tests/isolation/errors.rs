@@ -121,7 +121,7 @@ fn unreachable(from: u16, to: SocketAddr) -> Vec<u8> {
     packet
 }
 
-fn header(from: [u8; 4], to: [u8; 4], protocol: u8, length: usize) -> Vec<u8> {
+pub(crate) fn header(from: [u8; 4], to: [u8; 4], protocol: u8, length: usize) -> Vec<u8> {
     let [high, low] = u16::try_from(20 + length).unwrap().to_be_bytes();
     let mut header = vec![0x45, 0, high, low, 0, 0, 0, 0, 64, protocol, 0, 0];
     header.extend(from);
@@ -132,7 +132,7 @@ fn header(from: [u8; 4], to: [u8; 4], protocol: u8, length: usize) -> Vec<u8> {
 }
 
 /// The Internet checksum (RFC 1071) of an even number of bytes.
-fn checksum(bytes: &[u8]) -> u16 {
+pub(crate) fn checksum(bytes: &[u8]) -> u16 {
     let sum: u32 = bytes.chunks(2).map(|pair| u32::from(u16::from_be_bytes([pair[0], pair[1]]))).sum();
     !u16::try_from((sum & 0xffff) + (sum >> 16)).unwrap()
 }

@@ -30,7 +30,8 @@ pub(crate) struct World {
 impl World {
     pub(crate) fn new() -> Self {
         let simulation = Simulation::new(7);
-        let hub = Hub::new(&simulation.platform(), HubOptions::default());
+        let hub =
+            Hub::new(&simulation.platform(), HubOptions { latency: Duration::from_millis(1), ..HubOptions::default() });
         let host = |number, hardware_address| {
             let manager = Manager::new(simulation.platform());
             let config = InterfaceConfig {
@@ -59,6 +60,13 @@ impl World {
 
     pub(crate) fn within<T>(&self, future: impl Future<Output = T>) -> T {
         self.simulation.block_on(future)
+    }
+
+    /// How long `future` takes in virtual time, and its output.
+    pub(crate) fn timed<T>(&self, future: impl Future<Output = T>) -> (T, Duration) {
+        let start = self.simulation.now();
+        let output = self.within(future);
+        (output, self.simulation.now() - start)
     }
 
     /// A station of its own on the link.

@@ -75,8 +75,15 @@ fn a_long_datagram_that_must_not_be_fragmented_is_too_large() {
         let mut host = Host::acquainted();
         let (source, destination) = (SocketAddr::new(own, PORT), SocketAddr::new(remote, PEER_PORT));
         let payload = bytes(1473);
-        let mut datagram =
-            Datagram { source, destination, hop_limit: 64, whole: true, loops_back: false, payload: &payload };
+        let mut datagram = Datagram {
+            owner: Owner(1),
+            source,
+            destination,
+            hop_limit: 64,
+            whole: true,
+            loops_back: false,
+            payload: &payload,
+        };
         let sent = host.with(|engine, now, wire| engine.send_datagram(&datagram, now, wire));
         assert_eq!((sent, host.sent()), (Err(SendError::TooLarge { mtu: 1500 }), Vec::new()));
         datagram.payload = &payload[..if own.is_ipv4() { 1472 } else { 1452 }];

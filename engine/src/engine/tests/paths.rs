@@ -6,6 +6,7 @@ use std::vec::Vec;
 
 use super::bench::{FAMILIES, Host, PEER_PORT, PORT, Sent, seconds};
 use super::write;
+use crate::engine::Datagram;
 use crate::icmp::{Binding, SocketId};
 use crate::ip::icmp::ErrorKind;
 use crate::ip::icmp::write::Reason;
@@ -176,9 +177,12 @@ fn an_error_about_a_datagram_is_reported_only_to_the_watch_of_its_sender() {
         assert_eq!(heard(&mut host), [watch]);
         host.with(|engine, now, _| engine.unbind_udp(sender, now));
         assert_eq!(heard(&mut host), [], "nobody has the port any more");
-        host.engine.bind_udp(SocketAddr::new(own, PORT), Owner(2)).expect("free");
+        let (source, destination) = (SocketAddr::new(own, PORT), SocketAddr::new(peer, PEER_PORT));
+        host.engine.bind_udp(source, Owner(2)).expect("free");
         assert_eq!(heard(&mut host), [], "the later owner of the port did not send it");
-        assert_eq!(host.send(own, peer, b"data"), Ok(()));
+        let (owner, payload) = (Owner(2), b"data");
+        let datagram = Datagram { owner, source, destination, hop_limit: 64, whole: false, loops_back: false, payload };
+        assert_eq!(host.with(|engine, now, wire| engine.send_datagram(&datagram, now, wire)), Ok(()));
         assert_eq!(heard(&mut host), [others], "now it has sent such a datagram");
     }
 }
