@@ -28,7 +28,7 @@ HOST = [
 ]
 ENGINE = [
     ["time", "random", "pages", "buffer", "wire"],
-    ["slots", "timers", "frame", "ip"],
+    ["slots", "ports", "timers", "frame", "ip"],
     ["link"],
     ["configure"],
     ["interface", "icmp"],

@@ -149,6 +149,12 @@ impl Engine {
     }
 
     /// The sockets of ICMP.
+    #[must_use]
+    pub const fn icmp(&self) -> &icmp::Sockets {
+        &self.icmp
+    }
+
+    /// The sockets of ICMP, to bind and unbind them.
     pub const fn icmp_mut(&mut self) -> &mut icmp::Sockets {
         &mut self.icmp
     }

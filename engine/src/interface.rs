@@ -12,6 +12,7 @@
 //! | `ownership` | claims of addresses, and conflicts with other hosts |
 //! | `learning` | router advertisements |
 //! | `membership` | groups of the interface itself, and the reports about all groups |
+//! | `shares` | how much of what waits may belong to one owner |
 //! | `errors` | ICMP errors that are sent about packets that were not accepted |
 
 mod egress;
@@ -20,6 +21,7 @@ mod learning;
 mod membership;
 mod neighbourhood;
 mod ownership;
+mod shares;
 #[cfg(test)]
 mod tests;
 
@@ -37,6 +39,7 @@ use crate::ip::output::Checksums;
 use crate::ip::routes::{AddRouteError, NextHop, NoRoute, Reachability, Route, Routes};
 use crate::link::groups::{self, Groups};
 use crate::link::neighbours::{self, Neighbour, Neighbours};
+use crate::ports::Owner;
 use crate::random::{Random, Secret};
 use crate::slots::Key;
 use crate::time::{Instant, earliest};
@@ -49,6 +52,7 @@ pub use ownership::{Conflict, Verification};
 
 use egress::Backlog;
 use ownership::Claims;
+use shares::Shares;
 
 /// The properties of a link that the engine has to know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,10 +115,26 @@ pub enum Change {
 /// What waits for a neighbour.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Waiting {
-    /// A complete IP packet.
-    Packet(Vec<u8>),
-    /// A sender that makes its packets when they can leave.
-    Sender(Key),
+    /// A complete IP packet of an owner.
+    Packet(Owner, Vec<u8>),
+    /// A sender of an owner that makes its packets when they can leave.
+    Sender(Owner, Key),
+}
+
+impl Waiting {
+    /// The bytes of the packet; a sender has none.
+    const fn bytes(&self) -> usize {
+        match self {
+            Self::Packet(_, packet) => packet.len(),
+            Self::Sender(..) => 0,
+        }
+    }
+
+    const fn owner(&self) -> Owner {
+        match self {
+            Self::Packet(owner, _) | Self::Sender(owner, _) => *owner,
+        }
+    }
 }
 
 /// Counters of an interface.
@@ -126,8 +146,10 @@ pub struct Counters {
     pub suppressed: u64,
 }
 
-/// The most senders and packets that wait for one neighbour. There are fewer packets among them.
-const MOST_WAITING: usize = 1024;
+/// The most senders and packets that wait for neighbours.
+const MOST_WAITING: usize = 8192;
+/// The most bytes of packets that wait for neighbours.
+const MOST_WAITING_BYTES: usize = 4 << 20;
 /// The most changes that wait to be polled.
 const MOST_CHANGES: usize = 1024;
 
@@ -146,8 +168,8 @@ pub struct Interface {
     backlog: Backlog,
     /// Senders that waited for a neighbour: they may try again, or learn that the neighbour does not answer.
     resolved: VecDeque<Resolved>,
-    /// The bytes of the packets that wait for neighbours.
-    waiting_bytes: usize,
+    /// What waits for neighbours, by owner.
+    waiting: Shares,
     changes: VecDeque<Change>,
     /// The hardware address of a neighbour became known.
     has_news: bool,
@@ -180,7 +202,7 @@ impl Interface {
             neighbours: Neighbours::new(
                 neighbours::Config {
                     most_waiting: MOST_WAITING,
-                    most_waiting_total: 8 * MOST_WAITING,
+                    most_waiting_total: MOST_WAITING,
                     ..neighbours::Config::default()
                 },
                 &mut random,
@@ -191,7 +213,7 @@ impl Interface {
             identifications: Identifications::new(&mut random),
             backlog: Backlog::default(),
             resolved: VecDeque::new(),
-            waiting_bytes: 0,
+            waiting: Shares::new(MOST_WAITING, MOST_WAITING_BYTES),
             changes: VecDeque::new(),
             has_news: false,
             has_room: false,
@@ -377,7 +399,7 @@ impl Interface {
     /// The memory held, in bytes.
     #[must_use]
     pub fn held(&self) -> usize {
-        self.neighbours.held() + self.waiting_bytes + self.groups.held() + self.limiter.held() + self.backlog.held()
+        self.neighbours.held() + self.waiting.bytes() + self.groups.held() + self.limiter.held() + self.backlog.held()
     }
 
     /// Queues a change behind the earlier ones.

@@ -17,6 +17,7 @@
 //! | [`wire`], [`frame`] | parsing and emitting of packets; the boundary to the device |
 //! | [`buffer`] | send and receive buffers, and the ranges that arrived out of order |
 //! | [`timers`] | one alarm per slot, ordered by time |
+//! | [`ports`] | owners of sockets; ports and echo identifiers, and how many one owner may use |
 //! | [`random`] | the random generator and the keyed hash |
 //! | [`slots`] | tables whose keys are never reused |
 //! | [`time`] | instants on a monotonic time line |
@@ -38,6 +39,7 @@ pub mod interface;
 pub mod ip;
 pub mod link;
 mod pages;
+pub mod ports;
 pub mod random;
 pub mod slots;
 pub mod tcp;

@@ -56,6 +56,7 @@ use thiserror::Error;
 
 use crate::buffer::{Budget, Memory, in_32_bits};
 use crate::event::{Event, Events};
+use crate::ports::Owner;
 use crate::random::{Random, Secret};
 use crate::slots::{Key, Slots};
 use crate::time::{Instant, earliest};
@@ -210,10 +211,9 @@ pub struct Accepted {
 /// A connection in the table.
 struct Entry {
     connection: Connection,
+    holder: Holder,
     /// The connection at the other end, if it is on this interface too.
     peer: Option<ConnectionId>,
-    /// The listener whose accept queue this connection waits in.
-    listener: Option<ListenerId>,
     /// Whether the connection is in `Tcp::pending`.
     pending: bool,
     /// Whether the connection is in `Tcp::awake`.
@@ -223,9 +223,27 @@ struct Entry {
 }
 
 impl Entry {
-    const fn new(connection: Connection, listener: Option<ListenerId>) -> Self {
-        Self { connection, peer: None, listener, pending: false, awake: false, orphan: None }
+    const fn new(connection: Connection, holder: Holder) -> Self {
+        Self { connection, holder, peer: None, pending: false, awake: false, orphan: None }
     }
+
+    /// The listener whose accept queue the connection waits in.
+    const fn listener(&self) -> Option<ListenerId> {
+        match self.holder {
+            Holder::Listener(listener) => Some(listener),
+            Holder::Owner(_) => None,
+        }
+    }
+}
+
+/// Who has a connection.
+#[derive(Clone, Copy, Debug)]
+enum Holder {
+    /// A listener: the connection waits in its accept queue. It leaves the queue when it is accepted, fails, or the
+    /// listener is closed.
+    Listener(ListenerId),
+    /// The owner that has opened it, or whose listener has accepted it.
+    Owner(Owner),
 }
 
 /// The keys of keyed hashes, one for each purpose.

@@ -8,13 +8,11 @@
 //! |---|---|
 //! | [`batch`] | several datagrams in one packet (UDP segmentation offload) |
 //! | [`datagram`] | parsing and emitting of UDP headers |
-//! | [`ports`] | ephemeral ports, and how many of them one owner may use |
 //! | [`queue`] | the queue of received datagrams of a socket |
 //! | [`recent`] | the last large packets, to check ICMP errors about them |
 
 pub mod batch;
 pub mod datagram;
-pub mod ports;
 pub mod queue;
 pub mod recent;
 #[cfg(test)]
@@ -27,6 +25,7 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use hashbrown::HashMap;
 use thiserror::Error;
 
+pub use crate::ports;
 use crate::random::{Random, Secret};
 use crate::slots::{Key, Slots};
 use crate::tcp::End;
@@ -45,12 +44,16 @@ pub struct Limits {
     pub ports: PortLimits,
     /// The multicast memberships of all its sockets together. The host itself is not limited.
     pub memberships: u32,
+    /// The multicast memberships of all owners but the host. An owner joins a further group only if it has fewer
+    /// memberships than are left, so that some are left for an owner who has none yet.
+    pub all_memberships: u32,
 }
 
 impl Default for Limits {
-    /// The defaults of [`PortLimits`], and 256 memberships.
+    /// The defaults of [`PortLimits`], and 256 of 896 memberships. An interface is a member of [1024
+    /// groups](crate::link::groups::DEFAULT_LIMIT) at most, so 128 are left for its own and the host's.
     fn default() -> Self {
-        Self { ports: PortLimits::default(), memberships: 256 }
+        Self { ports: PortLimits::default(), memberships: 256, all_memberships: 896 }
     }
 }
 
@@ -147,6 +150,8 @@ pub struct Udp<R> {
     /// The number of memberships of each owner. The host's own are not counted.
     memberships: HashMap<Owner, u32, Secret>,
     most_memberships: u32,
+    /// How many more memberships all owners but the host may have.
+    memberships_left: u32,
 }
 
 struct Socket<R> {
@@ -163,7 +168,7 @@ impl<R> Udp<R> {
     /// table.
     #[must_use]
     pub fn new(limits: Limits, secret: &Secret) -> Self {
-        let Limits { ports, memberships } = limits;
+        let Limits { ports, memberships, all_memberships } = limits;
         Self {
             sockets: Slots::default(),
             bound: HashMap::with_hasher(secret.clone()),
@@ -173,6 +178,7 @@ impl<R> Udp<R> {
             groups: HashMap::with_hasher(secret.clone()),
             memberships: HashMap::with_hasher(secret.clone()),
             most_memberships: memberships,
+            memberships_left: all_memberships,
         }
     }
 
@@ -299,9 +305,10 @@ impl<R> Udp<R> {
         }
         if socket.owner != Owner::HOST {
             let has = self.memberships.get(&socket.owner).copied().unwrap_or_default();
-            if has >= self.most_memberships {
+            if has >= self.most_memberships.min(self.memberships_left) {
                 return Err(JoinError::ShareExhausted);
             }
+            self.memberships_left -= 1;
             self.memberships.insert(socket.owner, has + 1);
         }
         socket.groups.push(group);
@@ -327,7 +334,10 @@ impl<R> Udp<R> {
                 self.members.remove(&end);
             }
         }
-        ports::decrement(&mut self.memberships, &owner);
+        // The host is never in this map.
+        if ports::decrement(&mut self.memberships, &owner) {
+            self.memberships_left += 1;
+        }
         ports::decrement(&mut self.groups, &group);
         Ok(if self.groups.contains_key(&group) { Membership::Socket } else { Membership::Interface })
     }

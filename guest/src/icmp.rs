@@ -13,9 +13,10 @@ use crate::{Error, Result};
 pub enum IcmpBinding {
     /// Echo replies with this identifier, and errors about echo requests with it. 0 takes a free identifier.
     Echo(u16),
-    /// Errors about datagrams that were sent from this local UDP port.
+    /// Errors about datagrams that the app's own sockets have sent from this local UDP port, while this socket was
+    /// bound. At least the last 256 datagrams count.
     UdpPort(u16),
-    /// Errors about segments that were sent from this local TCP port.
+    /// Errors about segments that the app's own connections have sent from this local TCP port.
     TcpPort(u16),
 }
 

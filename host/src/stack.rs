@@ -51,10 +51,10 @@ use smoltcp::wire::EthernetAddress;
 use xila_network_commands::interface::Statistics;
 use xila_network_engine::engine::Config;
 use xila_network_engine::interface;
+use xila_network_engine::ports::PortLimits;
 use xila_network_engine::random::Random;
 use xila_network_engine::tcp::{Algorithm, Config as TcpConfig, Link as TcpLink};
 use xila_network_engine::udp::Limits;
-use xila_network_engine::udp::ports::PortLimits;
 use xila_network_engine::wire::IPV6_LEAST_MTU;
 
 use crate::address::MacAddress;

@@ -19,6 +19,7 @@ use crate::ip::output::Header;
 use crate::ip::reassembly::{Expired, Outcome};
 use crate::ip::segmentation::Segmentation;
 use crate::link::groups;
+use crate::ports::Owner;
 use crate::time::Instant;
 use crate::udp::batch::{self, UdpSegmentation};
 use crate::udp::queue::{Content, Datagram};
@@ -134,7 +135,8 @@ impl Engine {
             return;
         }
         let Self { interface, tcp, .. } = self;
-        let mut way = Way { interface, device, now, keeps: true, displaces: true, wanted: None };
+        let owner = Owner::NOBODY;
+        let mut way = Way { interface, device, owner, now, keeps: true, displaces: true, wanted: None };
         tcp.receive_parts(now, packet, apart, frame.is_verified, &mut way);
         if self.tcp.take_progress() {
             self.confirm(source, now);

@@ -21,6 +21,7 @@ use crate::ip::output::Checksums;
 use crate::ip::routes::{Route, Target};
 use crate::link::ndp::options::Prefix;
 use crate::link::ndp::{NdpOption, RouterAdvertisement};
+use crate::ports::Owner;
 use crate::time::Instant;
 use crate::udp;
 use crate::udp::datagram::Received;
@@ -443,7 +444,7 @@ impl Engine {
         let payload = Payload::from(&datagram.payload[..]);
         let Ok(head) = udp::datagram::header(source, destination, payload, Checksums::All) else { return };
         let header = header(source, destination, IpProtocol::Udp, HopLimit::DEFAULT.octet());
-        let packet = Outgoing { header, head: &head, payload: &datagram.payload, whole: false };
+        let packet = Outgoing { owner: Owner::HOST, header, head: &head, payload: &datagram.payload, whole: false };
         self.interface.answer(&packet, now, device);
         self.act_at_once(now, device);
     }

@@ -23,6 +23,8 @@ use crate::wire::Ecn;
 /// A datagram to send.
 #[derive(Clone, Copy, Debug)]
 pub struct Datagram<'a> {
+    /// Whose datagram it is.
+    pub owner: ports::Owner,
     /// The source.
     pub source: SocketAddr,
     /// The destination, of the same family.
@@ -40,6 +42,8 @@ pub struct Datagram<'a> {
 /// An echo request to send.
 #[derive(Clone, Copy, Debug)]
 pub struct EchoRequest<'a> {
+    /// Whose request it is.
+    pub owner: ports::Owner,
     /// The source. Its port is the identifier.
     pub source: SocketAddr,
     /// The destination. Its port is 0.
@@ -118,13 +122,13 @@ impl Engine {
         now: Instant,
         device: &mut dyn Transmitter,
     ) -> Result<(), SendError> {
-        let Datagram { source, destination, hop_limit, whole, loops_back, payload } = *datagram;
+        let Datagram { owner, source, destination, hop_limit, whole, loops_back, payload } = *datagram;
         let checksums = if self.interface.link().checksums { Checksums::All } else { Checksums::None };
         let mtu = self.interface.link().mtu;
         let head = datagram::header(source, destination, Payload::from(payload), checksums)
             .map_err(|_| SendError::TooLarge { mtu })?;
         let header = header(source, destination, IpProtocol::Udp, hop_limit);
-        let packet = Outgoing { header, head: &head, payload, whole };
+        let packet = Outgoing { owner, header, head: &head, payload, whole };
         let tuple = Tuple::new(source, destination);
         self.send(&packet, Protocol::Udp, tuple, now, device)?;
         // A datagram that is sent on a loopback link arrives here anyway.
@@ -177,8 +181,9 @@ impl Engine {
     fn longest_joined(&mut self, datagram: &Datagram<'_>, now: Instant) -> usize {
         let destination = datagram.destination.ip();
         let link = *self.interface.link();
-        let joins =
-            link.datagram_segmentation && !destination.is_multicast() && self.interface.reaches(destination, now);
+        let joins = link.datagram_segmentation
+            && !destination.is_multicast()
+            && self.interface.reaches(destination, datagram.owner, now);
         if joins { datagram::longest_payload(destination).min(link.segmentation) } else { 0 }
     }
 
@@ -197,7 +202,7 @@ impl Engine {
         now: Instant,
         device: &mut dyn Transmitter,
     ) -> Result<(), SendError> {
-        let Datagram { source, destination, hop_limit, .. } = *datagram;
+        let Datagram { owner, source, destination, hop_limit, .. } = *datagram;
         let checksums = self.interface.link().offloaded_checksums();
         let mut buffer = self.tcp.memory().buffer(payloads.iter().map(|payload| payload.len()).sum());
         payloads.iter().for_each(|payload| {
@@ -207,9 +212,9 @@ impl Engine {
         let head = datagram::header(source, destination, Payload::new(&[], &payload), checksums)
             .map_err(|_| SendError::TooLarge { mtu: self.interface.link().mtu })?;
         let header = header(source, destination, IpProtocol::Udp, hop_limit);
-        self.interface.send_joined(&Joined { header, head: &head, payload: &payload, segment }, now, device)?;
+        self.interface.send_joined(&Joined { owner, header, head: &head, payload: &payload, segment }, now, device)?;
         let length = header.length() + datagram::HEADER + segment;
-        self.recent.note(Protocol::Udp, Tuple::new(source, destination), length);
+        self.note_sent(owner, Protocol::Udp, Tuple::new(source, destination), length);
         Ok(())
     }
 
@@ -240,12 +245,12 @@ impl Engine {
         now: Instant,
         device: &mut dyn Transmitter,
     ) -> Result<(), SendError> {
-        let EchoRequest { source, destination, hop_limit, sequence, payload } = *request;
+        let EchoRequest { owner, source, destination, hop_limit, sequence, payload } = *request;
         let mut message = Vec::new();
         write::echo_request(&mut message, source.ip(), destination.ip(), source.port(), sequence, payload);
         let protocol = if source.is_ipv4() { IpProtocol::Icmp } else { IpProtocol::Icmpv6 };
         let header = header(source, destination, protocol, hop_limit);
-        let packet = Outgoing { header, head: &message, payload: &[], whole: false };
+        let packet = Outgoing { owner, header, head: &message, payload: &[], whole: false };
         self.send(&packet, Protocol::Echo, Tuple::new(source, destination), now, device)
     }
 
@@ -262,8 +267,16 @@ impl Engine {
         if self.interface.take_urgency() {
             self.act(now, device);
         }
-        self.recent.note(protocol, tuple, packet.length());
+        self.note_sent(packet.owner, protocol, tuple, packet.length());
         Ok(())
+    }
+
+    /// Records what errors about a packet that was sent are checked against.
+    fn note_sent(&mut self, owner: ports::Owner, protocol: Protocol, tuple: Tuple, length: usize) {
+        self.recent.note(protocol, tuple, length);
+        if protocol == Protocol::Udp && self.icmp.watches_udp() {
+            self.icmp.note(tuple.local(), tuple.remote(), owner);
+        }
     }
 }
 
@@ -279,7 +292,8 @@ impl Engine {
             return true;
         }
         let Self { interface, tcp, .. } = self;
-        let mut way = Way { interface, device, now, keeps: false, displaces: true, wanted: None };
+        let owner = ports::Owner::NOBODY;
+        let mut way = Way { interface, device, owner, now, keeps: false, displaces: true, wanted: None };
         let is_full = tcp.transmit_answers(now, &mut way);
         if self.interface.take_urgency() {
             self.act(now, device);
@@ -311,13 +325,14 @@ impl Engine {
         // A connection that was displaced does not displace others: otherwise none would be resolved for long enough.
         let displaces = !self.retrying.remove(&id);
         let Self { interface, tcp, .. } = self;
-        let mut way = Way { interface, device, now, keeps: false, displaces, wanted: None };
+        let owner = tcp.owner(id).unwrap_or(ports::Owner::HOST);
+        let mut way = Way { interface, device, owner, now, keeps: false, displaces, wanted: None };
         let sent = tcp.transmit_one(id, bytes, now, &mut way);
         let wanted = way.wanted;
         match sent.progress {
             Progress::Blocked(Blocked::Unresolved) => {
-                if let Some(hop) = wanted.filter(|hop| displaces || self.interface.may_ask(*hop)) {
-                    self.interface.await_neighbour(hop, id.0, now);
+                if let Some(hop) = wanted.filter(|hop| displaces || self.interface.may_ask(*hop, owner)) {
+                    self.interface.await_neighbour(hop, owner, id.0, now);
                     self.act(now, device);
                 } else if wanted.is_some() {
                     self.park(id, now);
@@ -332,7 +347,8 @@ impl Engine {
     /// Ends a listener. Connections that wait to be accepted, and handshakes in progress, are reset.
     pub fn unbind_tcp(&mut self, id: ListenerId, now: Instant, device: &mut dyn Transmitter) {
         let Self { interface, tcp, .. } = self;
-        tcp.unbind(id, now, &mut Way { interface, device, now, keeps: true, displaces: true, wanted: None });
+        let owner = ports::Owner::NOBODY;
+        tcp.unbind(id, now, &mut Way { interface, device, owner, now, keeps: true, displaces: true, wanted: None });
     }
 }
 

@@ -13,6 +13,7 @@ use crate::frame::Transmitter;
 use crate::interface::Outgoing;
 use crate::ip::headers::Packet;
 use crate::ip::output::Checksums;
+use crate::ports::Owner;
 use crate::time::Instant;
 use crate::udp;
 use crate::udp::datagram::Received;
@@ -92,7 +93,8 @@ impl Engine {
         let head = udp::datagram::header(source, destination, Payload::from(message), Checksums::All);
         let Ok(head) = head else { return };
         let header = header(source, destination, IpProtocol::Udp, HOP_LIMIT);
-        self.interface.answer(&Outgoing { header, head: &head, payload: message, whole: false }, now, device);
+        let packet = Outgoing { owner: Owner::HOST, header, head: &head, payload: message, whole: false };
+        self.interface.answer(&packet, now, device);
     }
 }
 

@@ -7,7 +7,7 @@ use super::Engine;
 use super::arrival::ends;
 use crate::event::Event;
 use crate::frame::Transmitter;
-use crate::icmp::{Binding, EchoReply, Report};
+use crate::icmp::{EchoReply, Report};
 use crate::ip::headers::Packet;
 use crate::ip::icmp::{Content, Echo, ErrorKind, Message, Quoted, write};
 use crate::tcp::Cause;
@@ -60,13 +60,11 @@ impl Engine {
     /// Delivers an echo reply to the socket with its identifier, if there is one.
     fn echo_reply_arrived(&mut self, packet: &Packet<'_>, echo: &Echo<'_>) {
         let is_ipv4 = packet.source.is_ipv4();
-        let is_awaited = self.icmp.is_bound(is_ipv4, Binding::Echo(echo.identifier));
-        if !is_awaited || !self.interface.is_local(packet.destination) {
-            return;
-        }
+        let asking = self.icmp.of_identifier(is_ipv4, echo.identifier);
+        let Some(to) = asking.filter(|_| self.interface.is_local(packet.destination)) else { return };
         self.events.push_back(Event::EchoReply(EchoReply {
+            to,
             source: packet.source,
-            identifier: echo.identifier,
             sequence: echo.sequence,
             data: echo.payload.to_vec(),
             hop_limit: packet.hop_limit,
@@ -93,11 +91,12 @@ impl Engine {
             }
             mtu = u32::try_from(known).ok();
         }
+        // First, because a connection that fails has no owner any more.
+        self.report_error(source, kind, mtu, quoted);
         if let Content::Tcp { from, to, sequence } = quoted.content {
             let tuple = ends((quoted.source, from), (quoted.destination, to));
             self.fail_connecting(&tuple, Sequence(sequence), kind, now);
         }
-        self.report_error(source, kind, mtu, quoted);
     }
 
     /// The neighbour that a packet of this host was sent to does not answer.
@@ -107,26 +106,33 @@ impl Engine {
         }
     }
 
-    /// Tells the sockets about an error about one of their packets.
+    /// Tells the sockets about an error about one of their packets. A socket that watches a port is told only if a
+    /// socket of its own owner has sent the packet: the port may have been another owner's when the error was caused,
+    /// or another owner may have it at another address.
     fn report_error(&mut self, source: IpAddr, kind: ErrorKind, mtu: Option<u32>, quoted: &Quoted<'_>) {
-        let (binding, port, sequence) = match quoted.content {
-            Content::Tcp { from, to, .. } => (Binding::TcpPort(from), to, None),
+        let is_ipv4 = quoted.source.is_ipv4();
+        let (to, port, sequence) = match quoted.content {
+            Content::Tcp { from, to, .. } => {
+                let owner = self.tcp.owner_of(&ends((quoted.source, from), (quoted.destination, to)));
+                (owner.and_then(|owner| self.icmp.of_tcp_port(is_ipv4, from, owner)), to, None)
+            }
             Content::Udp { from, to } => {
-                let local = SocketAddr::new(quoted.source, from);
-                if let Some(to_socket) = self.udp.holder(local) {
-                    let remote = SocketAddr::new(quoted.destination, to);
+                let (local, remote) = (SocketAddr::new(quoted.source, from), SocketAddr::new(quoted.destination, to));
+                let sender = self.udp.holder(local);
+                if let Some(to_socket) = sender {
                     let error = path_error(kind, mtu);
                     self.events.push_back(Event::PathError { to: to_socket, remote, error });
                 }
-                (Binding::UdpPort(from), to, None)
+                let owner = sender.and_then(|id| self.udp.owner(id));
+                (owner.and_then(|owner| self.icmp.of_datagram(local, remote, owner)), to, None)
             }
-            Content::Echo { identifier, sequence } => (Binding::Echo(identifier), 0, Some(sequence)),
+            Content::Echo { identifier, sequence } => (self.icmp.of_identifier(is_ipv4, identifier), 0, Some(sequence)),
             Content::Other => return,
         };
-        if self.icmp.is_bound(quoted.source.is_ipv4(), binding) {
+        if let Some(to) = to {
             let destination = SocketAddr::new(quoted.destination, port);
             let mtu = mtu.filter(|mtu| *mtu != 0);
-            self.events.push_back(Event::Report(Report { binding, source, kind, destination, sequence, mtu }));
+            self.events.push_back(Event::Report(Report { to, source, kind, destination, sequence, mtu }));
         }
     }
 
@@ -160,7 +166,7 @@ impl Engine {
                 self.udp.holder(tuple.local()).is_some() && self.recent.has(Protocol::Udp, &tuple)
             }
             Content::Echo { identifier, .. } => {
-                self.icmp.is_bound(quoted.destination.is_ipv4(), Binding::Echo(identifier))
+                self.icmp.of_identifier(quoted.destination.is_ipv4(), identifier).is_some()
                     && self.recent.has(Protocol::Echo, &tuple(identifier, 0))
             }
             Content::Other => false,

@@ -9,13 +9,14 @@ use core::net::IpAddr;
 use smoltcp::wire::{EthernetAddress, IpProtocol};
 use thiserror::Error;
 
-use super::{Interface, Waiting};
+use super::{Interface, Resolved, Waiting};
 use crate::buffer::{Payload, Slice};
 use crate::frame::{Frame, Transmitter};
 use crate::ip::fragmentation::Fragmentation;
 use crate::ip::output::{Blocked, Checksums, Header, Outlet, Packet};
 use crate::ip::routes::NextHop;
 use crate::link::groups::multicast_hardware;
+use crate::ports::Owner;
 use crate::slots::Key;
 use crate::time::Instant;
 
@@ -26,11 +27,9 @@ pub(crate) const ETHERNET_HEADER: usize = 14;
 const COPIED: usize = 512;
 /// The most frames that wait for the device: two packets of the largest size in fragments, and some answers.
 const MOST_BACKLOG: usize = 256;
-/// The most packets that wait for one neighbour (RFC 1122 section 2.3.2.2 asks for at least one). Senders of more must
-/// wait.
+/// The most packets of one owner that wait for one neighbour (RFC 1122 section 2.3.2.2 asks for at least one). Senders
+/// of more must wait.
 const MOST_WAITING_EACH: usize = 64;
-/// The most bytes of packets that wait for all neighbours together.
-const MOST_WAITING_BYTES: usize = 4 << 20;
 
 /// The EtherType of a frame (IEEE 802 numbers).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +42,8 @@ pub(super) enum EtherType {
 /// A packet to send that is not a TCP segment.
 #[derive(Clone, Copy, Debug)]
 pub struct Outgoing<'a> {
+    /// Whose packet it is.
+    pub owner: Owner,
     /// The IP header.
     pub header: Header,
     /// The transport header, including its checksum.
@@ -56,6 +57,8 @@ pub struct Outgoing<'a> {
 /// Several datagrams to send as one packet. The device [splits it](super::Link::datagram_segmentation).
 #[derive(Clone, Copy, Debug)]
 pub struct Joined<'a> {
+    /// Whose datagrams they are.
+    pub owner: Owner,
     /// The IP header.
     pub header: Header,
     /// The UDP header, for one datagram with the whole payload.
@@ -154,9 +157,9 @@ impl Interface {
         {
             return Err(SendError::TooLarge { mtu });
         }
-        let lead = self.lead(destination, next_hop, now);
+        let lead = self.lead(destination, next_hop, packet.owner, now);
         if let Lead::Unresolved(hop) = lead {
-            return self.wait(hop, packet.bytes(), now);
+            return self.wait(hop, packet.owner, packet.bytes(), now);
         }
         if !self.backlog.flush(device) {
             return Err(SendError::Full);
@@ -178,11 +181,11 @@ impl Interface {
 
     /// Whether packets for a destination can leave now: there is a route, and the next hop's hardware address is known.
     /// If it is not known, it is only solicited when a packet [is sent](Self::send).
-    pub fn reaches(&mut self, destination: IpAddr, now: Instant) -> bool {
+    pub fn reaches(&mut self, destination: IpAddr, owner: Owner, now: Instant) -> bool {
         let urgent = self.is_urgent;
         let next_hop = self.way_to(destination, now);
         let reaches =
-            next_hop.is_ok_and(|next_hop| !matches!(self.lead(destination, next_hop, now), Lead::Unresolved(_)));
+            next_hop.is_ok_and(|next_hop| !matches!(self.lead(destination, next_hop, owner, now), Lead::Unresolved(_)));
         self.is_urgent = urgent;
         reaches
     }
@@ -197,9 +200,9 @@ impl Interface {
         now: Instant,
         device: &mut dyn Transmitter,
     ) -> Result<(), SendError> {
-        let Joined { header, head, payload, segment } = *packet;
+        let Joined { owner, header, head, payload, segment } = *packet;
         let next_hop = self.way_to(header.destination, now)?;
-        let lead = self.lead(header.destination, next_hop, now);
+        let lead = self.lead(header.destination, next_hop, owner, now);
         if matches!(lead, Lead::Unresolved(_)) {
             return Err(SendError::Unreachable);
         }
@@ -232,7 +235,7 @@ impl Interface {
             self.counters.dropped += 1;
             return;
         };
-        self.give(packet.bytes(), destination, next_hop, now, device);
+        self.give(packet.owner, packet.bytes(), destination, next_hop, now, device);
     }
 
     /// Sends a complete packet to a hardware address, for group reports and neighbour discovery.
@@ -269,48 +272,77 @@ impl Interface {
         !self.backlog.0.is_empty()
     }
 
-    /// Whether the queue for the next hop of a destination is full.
+    /// Whether an owner has as many packets waiting for the next hop of a destination as it may have.
     #[must_use]
-    pub fn is_crowded(&mut self, destination: IpAddr) -> bool {
+    pub fn is_crowded(&mut self, destination: IpAddr, owner: Owner) -> bool {
         let next_hop = self.next_hop(destination);
-        next_hop.is_ok_and(|next_hop| self.neighbours.waiting_for(next_hop.hop) >= MOST_WAITING_EACH)
+        next_hop.is_ok_and(|next_hop| self.has_most_waiting(next_hop.hop, owner))
     }
 
-    /// Whether a neighbour is known or being resolved, or can be resolved without displacing another one.
-    pub(crate) fn may_ask(&self, hop: IpAddr) -> bool {
-        self.link.hardware.is_none() || self.neighbours.may_ask(hop)
+    fn has_most_waiting(&self, hop: IpAddr, owner: Owner) -> bool {
+        let is_own = |waiting: &&Waiting| matches!(waiting, Waiting::Packet(of, _) if *of == owner);
+        self.neighbours.waiting_for(hop).filter(is_own).count() >= MOST_WAITING_EACH
+    }
+
+    /// Whether a neighbour is known or being resolved, or can be resolved without displacing another one of the same
+    /// owner.
+    pub(crate) fn may_ask(&self, hop: IpAddr, owner: Owner) -> bool {
+        self.link.hardware.is_none() || self.neighbours.may_ask(hop, owner)
     }
 
     /// Registers a sender that could not send a packet because its neighbour is not known. The result is returned by
     /// [`poll_resolved`](Self::poll_resolved).
-    pub fn await_neighbour(&mut self, hop: IpAddr, sender: Key, now: Instant) {
+    pub fn await_neighbour(&mut self, hop: IpAddr, owner: Owner, sender: Key, now: Instant) {
+        let waiting = Waiting::Sender(owner, sender);
         // A sender waits at most once for a neighbour.
-        self.neighbours.cancel(hop, |waiting| *waiting == Waiting::Sender(sender));
-        let displaced = match self.neighbours.wait(hop, Waiting::Sender(sender), now) {
-            Ok(displaced) => displaced,
-            Err(refused) => Some(refused),
-        };
+        (0..self.neighbours.cancel(hop, |known| *known == waiting)).for_each(|_| self.waiting.give_back(owner, 0));
+        if self.enqueue(hop, owner, waiting, now).is_err() {
+            self.resolved.push_back(Resolved::Displaced(sender));
+        }
+    }
+
+    /// Queues what waits for a neighbour.
+    ///
+    /// # Errors
+    /// [`SendError::Crowded`] if the owner has its share of what waits, or the neighbour cannot be resolved now.
+    fn enqueue(&mut self, hop: IpAddr, owner: Owner, waiting: Waiting, now: Instant) -> Result<(), SendError> {
+        let bytes = waiting.bytes();
+        if !self.waiting.admits(owner, bytes) {
+            return Err(SendError::Crowded);
+        }
+        let displaced = self.neighbours.wait(hop, waiting, owner, now).map_err(|_| SendError::Crowded)?;
+        self.waiting.take(owner, bytes);
+        // The shares are such that nothing is displaced.
         displaced.into_iter().for_each(|displaced| self.displace(displaced));
+        Ok(())
     }
 
     /// Sends a packet whose neighbour has answered, by the current route. If there is no route any more, it is sent to
     /// that neighbour: a DHCP release is sent while the address is removed (RFC 2131 section 4.4.6).
-    pub(super) fn release(&mut self, packet: Vec<u8>, hop: IpAddr, now: Instant, device: &mut dyn Transmitter) {
+    pub(super) fn release(
+        &mut self,
+        owner: Owner,
+        packet: Vec<u8>,
+        hop: IpAddr,
+        now: Instant,
+        device: &mut dyn Transmitter,
+    ) {
         let Some(destination) = crate::wire::destination(&packet) else { return };
         let Ok(next_hop) = self.way_to(destination, now) else {
-            match self.neighbours.resolve(hop, now) {
+            match self.neighbours.resolve(hop, owner, now) {
                 Some(station) => self.put(Lead::Station(station), &packet, self.link.mtu, now, device),
                 None => self.counters.dropped += 1,
             }
             return;
         };
-        self.give(packet, destination, next_hop, now, device);
+        self.give(owner, packet, destination, next_hop, now, device);
     }
 
     /// Sends a packet to its next hop, or queues it until that is resolved. If too much waits, it is dropped and
     /// counted.
     fn give(
         &mut self,
+        owner: Owner,
         packet: Vec<u8>,
         destination: IpAddr,
         next_hop: Option<NextHop>,
@@ -318,9 +350,9 @@ impl Interface {
         device: &mut dyn Transmitter,
     ) {
         let mtu = self.mtu_to(destination, now);
-        match self.lead(destination, next_hop, now) {
+        match self.lead(destination, next_hop, owner, now) {
             Lead::Unresolved(hop) => {
-                let waits = self.wait(hop, packet, now).is_ok();
+                let waits = self.wait(hop, owner, packet, now).is_ok();
                 self.counters.dropped += u64::from(!waits);
             }
             lead => self.put(lead, &packet, mtu, now, device),
@@ -387,22 +419,13 @@ impl Interface {
         true
     }
 
-    /// Queues a packet for a neighbour. If too many packets wait for one neighbour, none is displaced: otherwise
-    /// packets that answer strangers would displace packets of other senders.
-    fn wait(&mut self, hop: IpAddr, packet: Vec<u8>, now: Instant) -> Result<(), SendError> {
-        let length = packet.len();
-        let is_crowded = self.neighbours.waiting_for(hop) >= MOST_WAITING_EACH;
-        if is_crowded || self.waiting_bytes + length > MOST_WAITING_BYTES {
+    /// Queues a packet for a neighbour. If too many packets wait, none is displaced: otherwise packets that answer
+    /// strangers would displace packets of other senders.
+    fn wait(&mut self, hop: IpAddr, owner: Owner, packet: Vec<u8>, now: Instant) -> Result<(), SendError> {
+        if self.has_most_waiting(hop, owner) {
             return Err(SendError::Crowded);
         }
-        match self.neighbours.wait(hop, Waiting::Packet(packet), now) {
-            Ok(displaced) => {
-                self.waiting_bytes += length;
-                displaced.into_iter().for_each(|displaced| self.displace(displaced));
-                Ok(())
-            }
-            Err(_) => Err(SendError::Crowded),
-        }
+        self.enqueue(hop, owner, Waiting::Packet(owner, packet), now)
     }
 
     /// The next hop, or `None` if the link needs none.
@@ -418,7 +441,7 @@ impl Interface {
     }
 
     /// The station that a packet is sent to. If its hardware address is unknown, it is solicited.
-    fn lead(&mut self, destination: IpAddr, next_hop: Option<NextHop>, now: Instant) -> Lead {
+    fn lead(&mut self, destination: IpAddr, next_hop: Option<NextHop>, owner: Owner, now: Instant) -> Lead {
         let (Some(_), Some(next_hop)) = (self.link.hardware, next_hop) else { return Lead::Link };
         if destination.is_multicast() {
             return Lead::Station(multicast_hardware(destination));
@@ -426,7 +449,7 @@ impl Interface {
         if self.addresses.is_broadcast(destination) {
             return Lead::Station(EthernetAddress::BROADCAST);
         }
-        match self.neighbours.resolve(next_hop.hop, now) {
+        match self.neighbours.resolve(next_hop.hop, owner, now) {
             Some(station) => Lead::Station(station),
             None => {
                 self.is_urgent = true;
@@ -505,11 +528,13 @@ pub struct Way<'a> {
     pub interface: &'a mut Interface,
     /// Its device.
     pub device: &'a mut dyn Transmitter,
+    /// Whose segments they are.
+    pub owner: Owner,
     /// The time.
     pub now: Instant,
     /// Whether segments without data are queued for an unresolved neighbour: answers, which nobody would send again.
     pub keeps: bool,
-    /// Whether a neighbour is resolved even if this displaces another one.
+    /// Whether a neighbour is resolved even if this displaces another one of the same owner.
     pub displaces: bool,
     /// The neighbour that the last segment could not be sent to.
     pub wanted: Option<IpAddr>,
@@ -517,7 +542,7 @@ pub struct Way<'a> {
 
 impl Outlet for Way<'_> {
     fn send(&mut self, packet: &Packet<'_>) -> Result<(), Blocked> {
-        let Self { interface, device, now, keeps, displaces, wanted } = self;
+        let Self { interface, device, owner, now, keeps, displaces, wanted } = self;
         // A loopback link carries every local address of the process's interfaces.
         if !interface.link.loops_back && !interface.addresses.is_local(packet.source) {
             return Err(Blocked::Unreachable);
@@ -525,17 +550,17 @@ impl Outlet for Way<'_> {
         let next_hop = interface.way_to(packet.destination, *now).map_err(|_| Blocked::Unreachable)?;
         if !*displaces
             && let Some(NextHop { hop, .. }) = next_hop
-            && !interface.may_ask(hop)
+            && !interface.may_ask(hop, *owner)
         {
             *wanted = Some(hop);
             return Err(Blocked::Unresolved);
         }
-        let lead = interface.lead(packet.destination, next_hop, *now);
+        let lead = interface.lead(packet.destination, next_hop, *owner, *now);
         if let Lead::Unresolved(hop) = lead {
             if *keeps && packet.payload.is_empty() {
                 let mut bytes = alloc::vec![0; packet.length()];
                 packet.emit(&mut bytes, true);
-                return interface.wait(hop, bytes, *now).map_err(|_| Blocked::Unresolved);
+                return interface.wait(hop, *owner, bytes, *now).map_err(|_| Blocked::Unresolved);
             }
             *wanted = Some(hop);
             return Err(Blocked::Unresolved);

@@ -11,6 +11,7 @@ use crate::frame::Transmitter;
 use crate::ip::icmp::permission::{Arrival, may_report};
 use crate::ip::icmp::write::{self, Reason};
 use crate::ip::output::Header;
+use crate::ports::Owner;
 use crate::time::Instant;
 use crate::wire;
 
@@ -58,6 +59,7 @@ impl Interface {
         let protocol = if source.is_ipv4() { IpProtocol::Icmp } else { IpProtocol::Icmpv6 };
         let hop_limit = self.hop_limit(destination).octet();
         let header = Header { source, destination, protocol, hop_limit, traffic_class: 0 };
-        self.answer(&Outgoing { header, head: message, payload: &[], whole: false }, now, device);
+        let packet = Outgoing { owner: Owner::NOBODY, header, head: message, payload: &[], whole: false };
+        self.answer(&packet, now, device);
     }
 }

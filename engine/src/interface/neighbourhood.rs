@@ -14,6 +14,7 @@ use crate::link::arp::{Arp, EvidenceKind};
 use crate::link::groups::multicast_hardware;
 use crate::link::ndp::{Advertisement, Message, Received, RouterAdvertisement, Solicitation, router_solicitation};
 use crate::link::neighbours::{Action, Evidence, Heard, Reachability};
+use crate::ports::Owner;
 use crate::slots::Key;
 use crate::time::Instant;
 use crate::wire;
@@ -190,22 +191,22 @@ impl Interface {
         while let Some(action) = self.neighbours.poll(now) {
             match action {
                 Action::Solicit { hop, to } => self.solicit(hop, to, now, device),
-                Action::Release { hop, waiting: Waiting::Packet(packet) } => {
-                    self.waiting_bytes -= packet.len();
-                    self.has_room = true;
-                    self.release(packet, hop, now, device);
+                Action::Release { hop, waiting } => {
+                    self.note_left(&waiting);
+                    match waiting {
+                        Waiting::Packet(owner, packet) => self.release(owner, packet, hop, now, device),
+                        Waiting::Sender(_, sender) => self.resolved.push_back(Resolved::Reachable(sender)),
+                    }
                 }
-                Action::Release { waiting: Waiting::Sender(sender), .. } => {
-                    self.resolved.push_back(Resolved::Reachable(sender));
-                }
-                Action::Unreachable { waiting: Waiting::Packet(packet), .. } => {
-                    self.waiting_bytes -= packet.len();
-                    self.has_room = true;
-                    self.counters.dropped += 1;
-                    self.resolved.push_back(Resolved::Undeliverable(packet));
-                }
-                Action::Unreachable { waiting: Waiting::Sender(sender), .. } => {
-                    self.resolved.push_back(Resolved::Unreachable(sender));
+                Action::Unreachable { waiting, .. } => {
+                    self.note_left(&waiting);
+                    match waiting {
+                        Waiting::Packet(_, packet) => {
+                            self.counters.dropped += 1;
+                            self.resolved.push_back(Resolved::Undeliverable(packet));
+                        }
+                        Waiting::Sender(_, sender) => self.resolved.push_back(Resolved::Unreachable(sender)),
+                    }
                 }
                 Action::Displaced { waiting, .. } => self.displace(waiting),
                 // The next packet takes whatever route there is then.
@@ -214,13 +215,17 @@ impl Interface {
         }
     }
 
+    /// Something does not wait for a neighbour any more.
+    fn note_left(&mut self, waiting: &Waiting) {
+        self.waiting.give_back(waiting.owner(), waiting.bytes());
+        self.has_room = true;
+    }
+
     pub(super) fn displace(&mut self, waiting: Waiting) {
+        self.note_left(&waiting);
         match waiting {
-            Waiting::Packet(packet) => {
-                self.waiting_bytes -= packet.len();
-                self.counters.dropped += 1;
-            }
-            Waiting::Sender(sender) => self.resolved.push_back(Resolved::Displaced(sender)),
+            Waiting::Packet(..) => self.counters.dropped += 1,
+            Waiting::Sender(_, sender) => self.resolved.push_back(Resolved::Displaced(sender)),
         }
     }
 
@@ -243,8 +248,8 @@ impl Interface {
     fn solicit(&mut self, hop: IpAddr, to: Option<EthernetAddress>, now: Instant, device: &mut dyn Transmitter) {
         let Some(own) = self.link.hardware else { return };
         let waiting = match self.neighbours.first_waiting(hop) {
-            Some(Waiting::Packet(packet)) => wire::ends(packet).map(|(source, _)| source),
-            Some(Waiting::Sender(_)) | None => None,
+            Some(Waiting::Packet(_, packet)) => wire::ends(packet).map(|(source, _)| source),
+            Some(Waiting::Sender(..)) | None => None,
         };
         let waiting = waiting.filter(|source| self.addresses.is_local(*source));
         let source = waiting.or_else(|| self.addresses.select(hop, hop, now));
@@ -325,7 +330,8 @@ impl Interface {
             return self.send_to_link(&packet, multicast_hardware(destination.into()), device);
         }
         let header = discovery_header(source, destination);
-        self.answer(&Outgoing { header, head: &message, payload: &[], whole: true }, now, device);
+        let packet = Outgoing { owner: Owner::NOBODY, header, head: &message, payload: &[], whole: true };
+        self.answer(&packet, now, device);
     }
 
     /// Whether this host has a link-local address that is assigned.

@@ -7,8 +7,10 @@
 //! if there is none yet.
 //!
 //! Limits against attackers: a stranger that announces itself replaces only entries of others that did the same; a scan
-//! of unused addresses replaces the oldest entries that are being resolved; neither replaces an entry of a neighbour
-//! that packets are sent to and that answers. The cost of each step does not depend on the number of entries.
+//! of unused addresses replaces the oldest entries that are being resolved for the same owner of sockets, or for one who
+//! has more of them; neither replaces an entry of a neighbour that packets are sent to and that answers. The cost of
+//! each step does not depend on the number of entries, except that as many as can be resolved at once are looked at when
+//! their limit is reached, or when an item waits for a neighbour that is being resolved for another owner.
 
 use alloc::collections::VecDeque;
 use core::net::IpAddr;
@@ -21,6 +23,7 @@ use self::entry::{Entry, Knowledge, Trust};
 use self::leaving::{Fate, Leaving};
 use self::ranks::{Rank, Ranks};
 use self::times::Times;
+use crate::ports::Owner;
 use crate::random::{Random, Secret};
 use crate::slots::{Key, Slots};
 use crate::time::Instant;
@@ -169,13 +172,17 @@ impl<W> Neighbours<W> {
     /// The hardware address for a packet that is sent to `hop` now. `None` if the packet must [wait](Self::wait); then
     /// `hop` is solicited, unless it is not the address of a single station. If the entry is stale, the neighbour will
     /// be probed unless a [confirmation](Self::confirm) comes within five seconds (RFC 4861 section 7.3.3).
-    pub fn resolve(&mut self, hop: IpAddr, now: Instant) -> Option<EthernetAddress> {
+    ///
+    /// `owner` is the owner of the packet. If too many neighbours are being resolved, one is displaced of those that are
+    /// resolved for the owner who has most of them. An owner displaces its own only if they have not answered their
+    /// first solicitation in time; until then, no further neighbour is solicited for it.
+    pub fn resolve(&mut self, hop: IpAddr, owner: Owner, now: Instant) -> Option<EthernetAddress> {
         let Some(key) = self.find(hop) else {
-            self.ask(hop, now);
+            self.ask(hop, owner, now);
             return None;
         };
         let Some(hardware) = self.entries.get(key)?.hardware() else {
-            self.ask(hop, now);
+            self.ask(hop, owner, now);
             return None;
         };
         self.change(key, now, |entry| entry.send(now));
@@ -183,23 +190,23 @@ impl<W> Neighbours<W> {
         Some(hardware)
     }
 
-    /// Queues an item for a neighbour that [`resolve`](Self::resolve) did not know. Every item is returned by
-    /// [`poll`](Self::poll) later.
+    /// Queues an item of an owner for a neighbour that [`resolve`](Self::resolve) did not know. Every item is returned
+    /// by [`poll`](Self::poll) later.
     ///
     /// If too many items wait, the oldest is displaced (RFC 4861 section 7.2.2): of this neighbour, or, if nothing
     /// waits for this neighbour and the total limit is reached, of the neighbour that has been resolving for the
     /// longest. The displaced item is returned, so that its owner can be told.
     ///
     /// # Errors
-    /// The item, if there is no room: the limits are zero, nothing can be displaced, or `hop` is not the address of a
-    /// single station.
-    pub fn wait(&mut self, hop: IpAddr, waiting: W, now: Instant) -> Result<Option<W>, W> {
+    /// The item, if there is no room: the limits are zero, nothing can be displaced, too many neighbours are being
+    /// resolved for the owner, or `hop` is not the address of a single station.
+    pub fn wait(&mut self, hop: IpAddr, waiting: W, owner: Owner, now: Instant) -> Result<Option<W>, W> {
         if self.config.most_waiting == 0 {
             return Err(waiting);
         }
-        let Some(key) = self.find(hop).filter(|key| self.is_resolving(*key)).or_else(|| self.ask(hop, now)) else {
-            return Err(waiting);
-        };
+        let resolving = self.find(hop).filter(|key| self.is_resolving(*key));
+        let Some(key) = resolving.or_else(|| self.ask(hop, owner, now)) else { return Err(waiting) };
+        self.adopt(key, owner);
         let Some(entry) = self.entries.get(key) else { return Err(waiting) };
         let is_known = entry.hardware().is_some();
         let mut displaced = None;
@@ -243,17 +250,18 @@ impl<W> Neighbours<W> {
         self.entries.get(self.find(hop)?)?.waiting.front()
     }
 
-    /// Whether a neighbour is known or being resolved, or can be resolved without displacing another entry.
+    /// Whether a neighbour is known or being resolved, or can be resolved without displacing another one of the same
+    /// owner.
     #[must_use]
-    pub fn may_ask(&self, hop: IpAddr) -> bool {
+    pub fn may_ask(&self, hop: IpAddr, owner: Owner) -> bool {
         self.find(hop).is_some_and(|key| self.is_resolving(key))
-            || self.ranks.count(&[Rank::Asked, Rank::Awaited]) < self.config.most_unresolved
+            || !self.is_resolving_most()
+            || self.greediest(owner).is_some_and(|(greediest, _)| greediest != owner)
     }
 
-    /// The number of items that wait for a neighbour.
-    #[must_use]
-    pub fn waiting_for(&self, hop: IpAddr) -> usize {
-        self.find(hop).and_then(|key| self.entries.get(key)).map_or(0, |entry| entry.waiting.len())
+    /// The items that wait for a neighbour, oldest first.
+    pub fn waiting_for(&self, hop: IpAddr) -> impl Iterator<Item = &W> {
+        self.find(hop).and_then(|key| self.entries.get(key)).into_iter().flat_map(|entry| &entry.waiting)
     }
 
     /// Processes evidence about a neighbour. The caller has verified that `hop` is not an address of this host.

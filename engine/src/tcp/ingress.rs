@@ -19,7 +19,7 @@ use super::sequence::Sequence;
 use super::state::Cause;
 use super::time_wait::{Arrival as LateArrival, Remnant, RemnantClock, Verdict};
 use super::tuple::Tuple;
-use super::{Connection, ConnectionId, Entry, Flow, ListenerId, Tcp};
+use super::{Connection, ConnectionId, Entry, Flow, Holder, ListenerId, Tcp};
 use crate::buffer::Slice;
 use crate::event::Event;
 use crate::ip::output::Outlet;
@@ -129,7 +129,7 @@ impl Tcp {
         }
         if entry.connection.is_closed() {
             let tuple = *entry.connection.tuple();
-            let (cause, listener) = (entry.connection.cause(), entry.listener);
+            let (cause, listener) = (entry.connection.cause(), entry.listener());
             if self.flows.remove(&tuple, Flow::Connection(id)) {
                 match cause {
                     Some(Cause::Reset) => self.counters.resets += 1,
@@ -141,8 +141,9 @@ impl Tcp {
             if let (Some(listener), Some(_)) = (listener, cause) {
                 self.listeners.forget(listener, id);
                 self.events.tell(Event::Acceptable(listener));
+                let owner = self.listeners.owner(listener);
                 if let Some(entry) = self.connections.get_mut(id.0) {
-                    entry.listener = None;
+                    entry.holder = Holder::Owner(owner);
                     entry.connection.release(now);
                 }
             }
@@ -290,7 +291,7 @@ impl Tcp {
         let connection = Connection::accepted(tuple, options, opened, charges, offset, &self.config.link, now);
         let peer = self.find(&tuple.reversed());
         let Some(listening) = self.listeners.listening_mut(listener) else { return };
-        let entry = Entry { peer, ..Entry::new(connection, Some(listener)) };
+        let entry = Entry { peer, ..Entry::new(connection, Holder::Listener(listener)) };
         let id = ConnectionId(self.connections.insert(entry));
         if let Some(other) = peer.and_then(|peer| self.connections.get_mut(peer.0)) {
             other.peer = Some(id);

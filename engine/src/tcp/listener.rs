@@ -11,6 +11,7 @@ use hashbrown::HashMap;
 
 use super::options::Options;
 use super::{BindError, ConnectionId, ListenerId, Tuple};
+use crate::ports::Owner;
 use crate::random::Secret;
 use crate::slots::Slots;
 use crate::time::Instant;
@@ -67,6 +68,7 @@ pub type Filter = Arc<dyn Fn(&Tuple) -> bool + Send + Sync>;
 /// A socket that is bound to a local address and port.
 pub(super) struct Listener {
     local: SocketAddr,
+    owner: Owner,
     listening: Option<Listening>,
 }
 
@@ -246,7 +248,7 @@ impl Listeners {
             return Err(BindError::AddressInUse);
         }
         let local = SocketAddr::new(address, port);
-        let id = ListenerId(self.listeners.insert(Listener { local, listening: None }));
+        let id = ListenerId(self.listeners.insert(Listener { local, owner: Owner::HOST, listening: None }));
         self.by_address.insert(local, id);
         let known = &mut self.ports.entry(port).or_default()[family(address)];
         if address.is_unspecified() {
@@ -273,6 +275,17 @@ impl Listeners {
         }
         let found = self.by_address.get(&local).or_else(|| self.by_address.get(&wildcard(local))).copied()?;
         self.listening(found).map(|_| found)
+    }
+
+    pub(super) fn set_owner(&mut self, id: ListenerId, owner: Owner) {
+        if let Some(listener) = self.listeners.get_mut(id.0) {
+            listener.owner = owner;
+        }
+    }
+
+    /// The owner of a socket; the host, if the socket is closed.
+    pub(super) fn owner(&self, id: ListenerId) -> Owner {
+        self.listeners.get(id.0).map_or(Owner::HOST, |listener| listener.owner)
     }
 
     pub(super) fn listening(&self, id: ListenerId) -> Option<&Listening> {

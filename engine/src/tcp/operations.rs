@@ -12,10 +12,11 @@ use super::options::{InvalidOption, Options};
 use super::sequence::Sequence;
 use super::state::{Cause, Info, TcpState};
 use super::tuple::Tuple;
-use super::{Accepted, BindError, ConnectError, ConnectionId, Entry, Filter, Flow, ListenerId, Places, Tcp};
+use super::{Accepted, BindError, ConnectError, ConnectionId, Entry, Filter, Flow, Holder, ListenerId, Places, Tcp};
 use crate::buffer::{Slice, Slices};
 use crate::event::Event;
 use crate::ip::output::Outlet;
+use crate::ports;
 use crate::time::Instant;
 use crate::wire::HopLimit;
 
@@ -79,9 +80,10 @@ impl Tcp {
         for (tuple, sequence, acknowledgement) in half_open {
             self.send_reset(&tuple, service, sequence, Some(acknowledgement), now, out);
         }
+        let owner = self.listeners.owner(id);
         for connection in self.listeners.unbind(id) {
             if let Some(entry) = self.connections.get_mut(connection.0) {
-                entry.listener = None;
+                entry.holder = Holder::Owner(owner);
                 entry.connection.release(now);
                 entry.connection.abort(Cause::Aborted, now);
                 self.apply_effects(connection, Effects::default(), now);
@@ -91,11 +93,12 @@ impl Tcp {
 
     /// Takes the oldest connection that waits to be accepted, and hands it to its owner in the same step.
     pub fn accept(&mut self, id: ListenerId) -> Option<Accepted> {
+        let owner = self.listeners.owner(id);
         while let Some(connection) = self.listeners.take(id) {
             if let Some(entry) = self.connections.get_mut(connection.0)
-                && entry.listener == Some(id)
+                && entry.listener() == Some(id)
             {
-                entry.listener = None;
+                entry.holder = Holder::Owner(owner);
                 let tuple = entry.connection.tuple();
                 return Some(Accepted { id: connection, local: tuple.local(), remote: tuple.remote() });
             }
@@ -140,11 +143,42 @@ impl Tcp {
         let deadline = now + timeout;
         let options = self.share_options(options);
         let connection = Connection::connect(tuple, options, charges, isn, self.clock_offset(&tuple), deadline, now);
-        let id = ConnectionId(self.connections.insert(Entry::new(connection, None)));
+        let id = ConnectionId(self.connections.insert(Entry::new(connection, Holder::Owner(ports::Owner::HOST))));
         self.flows.insert(&tuple, Flow::Connection(id));
         self.mark_pending(id);
         self.arm(id);
         Ok(id)
+    }
+
+    /// Sets the owner of a connection that was opened, which is the host until then.
+    pub fn set_owner(&mut self, id: ConnectionId, owner: ports::Owner) {
+        if let Some(entry) = self.connections.get_mut(id.0) {
+            entry.holder = Holder::Owner(owner);
+        }
+    }
+
+    /// Sets the owner of a bound socket and of the connections that it accepts from now on. Until then it is the host.
+    pub fn set_listener_owner(&mut self, id: ListenerId, owner: ports::Owner) {
+        self.listeners.set_owner(id, owner);
+    }
+
+    /// The owner of a connection.
+    #[must_use]
+    pub fn owner(&self, id: ConnectionId) -> Option<ports::Owner> {
+        self.connections.get(id.0).map(|entry| match entry.holder {
+            Holder::Listener(listener) => self.listeners.owner(listener),
+            Holder::Owner(owner) => owner,
+        })
+    }
+
+    /// The owner of the connection with these ends, or of the listener that has a handshake with them under way. A
+    /// connection in TIME-WAIT has no owner any more.
+    #[must_use]
+    pub fn owner_of(&self, tuple: &Tuple) -> Option<ports::Owner> {
+        match self.flow(tuple)? {
+            Flow::Connection(id) => self.owner(id),
+            Flow::HalfOpen(key) => self.half_open.get(key).map(|record| self.listeners.owner(record.listener)),
+        }
     }
 
     /// Chooses the two ends of a new connection.
@@ -409,7 +443,7 @@ impl Tcp {
     /// The listener whose accept queue a connection waits in.
     #[must_use]
     pub fn listener_of(&self, id: ConnectionId) -> Option<ListenerId> {
-        self.connections.get(id.0)?.listener
+        self.connections.get(id.0)?.listener()
     }
 
     /// The two ends of a connection.

@@ -72,20 +72,20 @@ fn multicast_broadcast_and_mapped_addresses_cannot_be_bound() {
 #[test]
 fn an_ephemeral_port_is_in_the_range_and_used_once_per_family() {
     let ports = PortLimits { range: 40_000..=40_009, share: 6, reserve: 2 };
-    let mut udp = Udp::new(Limits { ports, memberships: 1 }, &Secret::new(&mut random()));
+    let mut udp = Udp::new(Limits { ports, memberships: 1, all_memberships: 2 }, &Secret::new(&mut random()));
     let mut random = random();
     udp.bind(at([127, 0, 0, 7], 40_003), OTHER, 0, &mut random).expect("it is free");
     let mut seen = BTreeSet::from([40_003]);
-    for _ in 0..6 {
+    for _ in 0..4 {
         let id = udp.bind(at(HERE, 0), GUEST, 0, &mut random).expect("the share is not exhausted");
         let port = udp.local(id).expect("it is bound").port();
         assert!((40_000..=40_009).contains(&port) && seen.insert(port));
     }
     assert_eq!(udp.bind(at(HERE, 0), GUEST, 0, &mut random), Err(BindError::ShareExhausted));
     assert_eq!(udp.bind(at(HERE, 0), OTHER, 0, &mut random).map(|_| ()), Ok(()));
-    assert_eq!(udp.bind(at(HERE, 0), OTHER, 0, &mut random), Err(BindError::NoPort));
-    assert_eq!(udp.free_ports(true).len(), 2);
-    for _ in 0..2 {
+    assert_eq!(udp.bind(at(HERE, 0), OTHER, 0, &mut random), Err(BindError::ShareExhausted));
+    assert_eq!(udp.free_ports(true).len(), 4);
+    for _ in 0..4 {
         assert!(udp.bind(at(ANY, 0), Owner::HOST, 0, &mut random).is_ok(), "they are kept for the host");
     }
     assert_eq!(udp.bind(at(ANY, 0), Owner::HOST, 0, &mut random), Err(BindError::NoPort));
@@ -178,7 +178,7 @@ fn an_owner_has_a_share_of_memberships() {
 
 #[test]
 fn the_cost_of_a_lookup_does_not_depend_on_other_sockets() {
-    let limits = Limits { memberships: u32::MAX, ..Limits::default() };
+    let limits = Limits { memberships: u32::MAX, all_memberships: u32::MAX, ..Limits::default() };
     let mut udp = Udp::new(limits, &Secret::new(&mut random()));
     for number in 0..16_000_u16 {
         let [high, low] = number.to_be_bytes();

@@ -16,6 +16,8 @@ use xila_network_engine::udp::ports::Owner;
 use super::bytes::Bytes;
 use super::station::{MOST, OWN, Station, V4, V6};
 
+const OWNER: Owner = Owner(1);
+
 impl Station {
     /// The owner performs an operation.
     pub(crate) fn operate(&mut self, bytes: &mut Bytes<'_>) {
@@ -58,11 +60,12 @@ impl Station {
         let port = bytes.pick(&[7, 1000, 53]);
         let _sent = if bytes.flag() {
             let (source, destination) = (SocketAddr::new(from, port), SocketAddr::new(to, 0));
-            let request = EchoRequest { source, destination, hop_limit, sequence: 1, payload: &payload };
+            let request = EchoRequest { owner: OWNER, source, destination, hop_limit, sequence: 1, payload: &payload };
             self.engine.send_echo(&request, now, &mut self.device)
         } else {
             let (source, destination) = (SocketAddr::new(from, port), SocketAddr::new(to, 9));
             let datagram = Datagram {
+                owner: OWNER,
                 source,
                 destination,
                 hop_limit,
@@ -81,18 +84,23 @@ impl Station {
             0 | 1 if self.sockets.len() < MOST => {
                 let any = if is_v4 { IpAddr::V4(Ipv4Addr::UNSPECIFIED) } else { Ipv6Addr::UNSPECIFIED.into() };
                 let port = bytes.pick(&[7, 1000, 0, 68]);
-                self.sockets.extend(self.engine.bind_udp(SocketAddr::new(any, port), Owner(1)));
+                self.sockets.extend(self.engine.bind_udp(SocketAddr::new(any, port), OWNER));
             }
             2 if !self.sockets.is_empty() => {
                 let id = self.sockets.swap_remove(bytes.below(self.sockets.len()));
                 self.engine.unbind_udp(id, now);
             }
             3 => {
-                let binding = Binding::Echo(bytes.pick(&[7, 1000]));
+                let number = bytes.pick(&[7, 1000]);
                 if bytes.flag() {
-                    self.engine.icmp_mut().unbind(is_v4, binding);
+                    if let Some(id) = self.engine.icmp().of_identifier(is_v4, number) {
+                        self.engine.icmp_mut().unbind(id);
+                    }
                 } else {
-                    self.engine.icmp_mut().bind(is_v4, binding);
+                    for binding in [Binding::Echo(number), Binding::UdpPort(number), Binding::TcpPort(number)] {
+                        // It may be bound already.
+                        let _bound = self.engine.icmp_mut().bind(is_v4, binding, OWNER);
+                    }
                 }
             }
             4..=6 if !self.sockets.is_empty() => {

@@ -19,6 +19,7 @@ use crate::policy::{Operation, Request};
 use crate::stack::Stack;
 use crate::stack::icmp::Mailbox;
 use crate::stack::options::HopLimit;
+use crate::stack::owner::Owner;
 use crate::stack::udp::{Kind, Outgoing, Outlet};
 
 pub use crate::stack::icmp::{EchoReply, IcmpBinding, IcmpErrorKind, IcmpMessage, IcmpReport};
@@ -42,20 +43,21 @@ struct Listening {
     family: Family,
     /// Makes the binding from its number: an identifier or a port.
     numbered: fn(u16) -> IcmpBinding,
+    owner: Owner,
     mailbox: Arc<Mailbox>,
 }
 
 impl Binding for Listening {
     fn bind(&self, stack: &Stack, number: u16) -> Result<(), BindError> {
-        stack.with_mut(|core| core.icmp().bind(self.family, (self.numbered)(number), &self.mailbox))
+        stack.with_mut(|core| core.icmp().bind(self.family, (self.numbered)(number), &self.owner, &self.mailbox))
     }
 
-    fn unbind(&self, stack: &Stack, number: u16) {
-        stack.with_mut(|core| core.icmp().unbind(self.family, (self.numbered)(number)));
+    fn unbind(&self, stack: &Stack, _number: u16) {
+        stack.with_mut(|core| core.icmp().unbind(&self.mailbox));
     }
 
     fn candidates(&self, stack: &Stack) -> Box<dyn Iterator<Item = u16>> {
-        Box::new(stack.ask(|core| core.icmp().identifier_candidates()))
+        Box::new(stack.ask(|core| core.icmp().free_identifiers(self.family)))
     }
 }
 
@@ -77,7 +79,11 @@ impl IcmpSocket {
             IcmpBinding::TcpPort(port) => (IcmpBinding::TcpPort, port),
         };
         let any = SocketAddr::new(family.unspecified(), number);
-        let serving = Serving::bind(network, any, Listening { family, numbered, mailbox: mailbox.clone() })?;
+        let serving = Serving::bind(
+            network,
+            any,
+            Listening { family, numbered, owner: network.owner().clone(), mailbox: mailbox.clone() },
+        )?;
         let binding = numbered(serving.local().port());
         let outlet = Outlet::new(network.owner().clone());
         let (network, hop_limit) = (network.clone(), SharedHopLimit::new(HopLimit::DEFAULT));

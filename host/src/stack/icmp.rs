@@ -1,13 +1,14 @@
 //! ICMP: delivery of echo replies and errors to the mailboxes of sockets.
 //!
 //! An ICMP socket is a [`Mailbox`] that is registered with every stack of its network, by its address family and
-//! [binding](IcmpBinding).
+//! [binding](IcmpBinding). The engine decides which mailbox receives a message. An ICMP socket that watches a port
+//! receives only errors about packets that sockets of its own owner have sent.
 //!
 //! | An error about | is delivered to |
 //! |---|---|
 //! | an echo request | the socket that is bound to its identifier |
-//! | a datagram | the UDP socket connected to that peer, at its next operation; the ICMP socket that watches the port |
-//! | a TCP segment | the connection being made, if it has sent that segment; the ICMP socket that watches the port |
+//! | a datagram | the UDP socket connected to that peer, at its next operation; the sender's ICMP socket that watches the port |
+//! | a TCP segment | the connection being made, if it has sent that segment; the sender's ICMP socket that watches the port |
 
 mod mailbox;
 mod message;
@@ -15,7 +16,8 @@ mod message;
 use std::sync::Arc;
 
 use hashbrown::HashMap;
-use xila_network_engine::icmp::{EchoReply as Replied, Report};
+use xila_network_engine::icmp::{self as engine, EchoReply as Replied, Report, SocketId};
+use xila_network_engine::slots::Beside;
 
 #[cfg(feature = "wasm")]
 pub(crate) use mailbox::MOST_QUEUED;
@@ -24,14 +26,19 @@ pub use message::{EchoReply, IcmpBinding, IcmpErrorKind, IcmpMessage, IcmpReport
 
 use super::attachment::Attachment;
 use super::notices::Notices;
-use super::ports::candidates;
+use super::owner::Owner;
+use super::ports::shuffled;
 use crate::address::Family;
 use crate::error::BindError;
 use crate::waiters::Wakes;
 
-/// The mailboxes of the sockets, by family and binding.
+/// The ICMP part of a stack.
 #[derive(Default)]
-pub(super) struct Table(HashMap<(Family, IcmpBinding), Arc<Mailbox>>);
+pub(super) struct Table {
+    mailboxes: Beside<Arc<Mailbox>>,
+    /// The socket of each mailbox on this stack, by the address of the mailbox in memory.
+    sockets: HashMap<usize, SocketId>,
+}
 
 /// The operations on ICMP of a stack, with the parts of the core that they touch.
 pub(crate) struct Operations<'a> {
@@ -43,17 +50,17 @@ pub(crate) struct Operations<'a> {
 impl Table {
     /// The number of sockets.
     pub(super) fn len(&self) -> usize {
-        self.0.len()
+        self.sockets.len()
     }
 
     /// Wakes every task that waits for a message.
-    pub(super) fn wake_all(&self, wakes: &mut Wakes) {
-        self.0.values().for_each(|mailbox| mailbox.wake_all(wakes));
+    pub(super) fn wake_all(&mut self, wakes: &mut Wakes) {
+        self.mailboxes.values_mut().for_each(|mailbox| mailbox.wake_all(wakes));
     }
 
     /// Forgets all sockets, after the engine has panicked.
     pub(super) fn clear(&mut self) {
-        self.0.clear();
+        *self = Self::default();
     }
 }
 
@@ -61,51 +68,68 @@ impl Operations<'_> {
     /// Registers a mailbox under its family and binding.
     ///
     /// # Errors
-    /// [`BindError::AddressInUse`]; [`BindError::NetworkDown`] where the interface is gone.
+    /// [`BindError::AddressInUse`]; [`BindError::LimitReached`] where the owner has used its share of the echo
+    /// identifiers; [`BindError::NetworkDown`] where the interface is gone.
     pub(crate) fn bind(
         &mut self,
         family: Family,
         binding: IcmpBinding,
+        owner: &Owner,
         mailbox: &Arc<Mailbox>,
     ) -> Result<(), BindError> {
-        self.interface.check_mounted()?;
-        if !self.interface.engage(|engine, _, _| engine.icmp_mut().bind(family == Family::V4, binding)) {
-            return Err(BindError::AddressInUse);
-        }
-        self.table.0.insert((family, binding), mailbox.clone());
+        let id = self.interface.engage(|engine, _, _| {
+            let owner = owner.in_engine();
+            engine.icmp_mut().bind(family == Family::V4, binding, owner).map_err(BindError::from)
+        })?;
+        self.table.sockets.insert(place(mailbox), id);
+        self.table.mailboxes.get_or_insert_with(id.0, || mailbox.clone());
         Ok(())
     }
 
-    /// Removes the mailbox that is bound to `binding`.
-    pub(crate) fn unbind(&mut self, family: Family, binding: IcmpBinding) {
-        self.table.0.remove(&(family, binding));
-        self.interface.engage(|engine, _, _| engine.icmp_mut().unbind(family == Family::V4, binding));
+    /// Removes a mailbox.
+    pub(crate) fn unbind(&mut self, mailbox: &Arc<Mailbox>) {
+        if let Some(id) = self.table.sockets.remove(&place(mailbox)) {
+            self.table.mailboxes.remove(id.0);
+            self.interface.engage(|engine, _, _| engine.icmp_mut().unbind(id));
+        }
     }
 
-    /// All echo identifiers, starting at a random one.
-    pub(crate) fn identifier_candidates(&mut self) -> impl Iterator<Item = u16> + use<> {
-        candidates(&(1..=u16::MAX), self.interface.random().next_u64())
+    /// The free echo identifiers of a family in random order.
+    pub(crate) fn free_identifiers(&mut self, family: Family) -> impl Iterator<Item = u16> + use<> {
+        let free = self.interface.engine().icmp().free_identifiers(family == Family::V4).clone();
+        shuffled(free, self.interface.random().split())
     }
 
     /// Delivers a reply to an echo request.
     pub(super) fn replied(&mut self, reply: Replied) {
-        let Replied { source, identifier, sequence, data, hop_limit } = reply;
-        let message = IcmpMessage::EchoReply(EchoReply { source, sequence, data, hop_limit });
-        self.deliver(Family::of(source), IcmpBinding::Echo(identifier), message);
+        let Replied { to, source, sequence, data, hop_limit } = reply;
+        self.deliver(to, IcmpMessage::EchoReply(EchoReply { source, sequence, data, hop_limit }));
     }
 
     /// Delivers an ICMP error.
     pub(super) fn reported(&mut self, report: &Report) {
-        let &Report { binding, source, kind, destination, sequence, mtu } = report;
-        let told = IcmpReport { source, kind: kind.into(), destination, sequence, mtu };
-        self.deliver(Family::of(destination.ip()), binding, IcmpMessage::Error(told));
+        let &Report { to, source, kind, destination, sequence, mtu } = report;
+        self.deliver(to, IcmpMessage::Error(IcmpReport { source, kind: kind.into(), destination, sequence, mtu }));
     }
 
-    fn deliver(&mut self, family: Family, binding: IcmpBinding, message: IcmpMessage) {
-        if let Some(mailbox) = self.table.0.get(&(family, binding))
+    fn deliver(&mut self, to: SocketId, message: IcmpMessage) {
+        if let Some(mailbox) = self.table.mailboxes.get_mut(to.0)
             && !mailbox.deliver(message, &mut self.notices.wakes)
         {
             self.interface.count_dropped_datagram();
+        }
+    }
+}
+
+fn place(mailbox: &Arc<Mailbox>) -> usize {
+    Arc::as_ptr(mailbox).addr()
+}
+
+impl From<engine::BindError> for BindError {
+    fn from(error: engine::BindError) -> Self {
+        match error {
+            engine::BindError::InUse | engine::BindError::NoIdentifier => Self::AddressInUse,
+            engine::BindError::ShareExhausted => Self::LimitReached,
         }
     }
 }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use tracing::{Level, Span};
+use xila_network_engine::ports::Owner as InEngine;
 
 use crate::platform::Instant;
 use crate::policy::{Bucket, Counters, Rates};
@@ -81,9 +82,14 @@ impl Owner {
         Self(Some(Arc::new(Guest { number, rates, allowance, counters, span })))
     }
 
-    /// The number by which the engine knows the owner. The host has 0.
-    pub(crate) fn number(&self) -> u64 {
+    /// The number of the guest; 0 for the host.
+    fn number(&self) -> u64 {
         self.0.as_ref().map_or(0, |guest| guest.number)
+    }
+
+    /// The owner as the engine knows it.
+    pub(crate) fn in_engine(&self) -> InEngine {
+        InEngine(self.number())
     }
 
     /// What the owner may send now. `Err` is the time until which the owner may send nothing.

@@ -2,6 +2,9 @@
 
 use core::ops::RangeInclusive;
 
+use xila_network_engine::ports::FreePorts;
+use xila_network_engine::random::Random;
+
 /// The default range of ephemeral ports (RFC 6335 section 6).
 pub(crate) const EPHEMERAL: RangeInclusive<u16> = 49152..=65535;
 
@@ -12,6 +15,15 @@ pub(crate) fn candidates(range: &RangeInclusive<u16>, random: u64) -> impl Itera
     (0..count).map(move |step| {
         let port = first + (random % count + step) % count;
         u16::try_from(port).unwrap_or(u16::MAX)
+    })
+}
+
+/// The free ports in random order: every one is equally likely to be the next (RFC 6056 section 3.3).
+pub(super) fn shuffled(mut free: FreePorts, mut random: Random) -> impl Iterator<Item = u16> + use<> {
+    core::iter::from_fn(move || {
+        let port = free.choose(&mut random)?;
+        free.remove(port);
+        Some(port)
     })
 }
 

@@ -16,7 +16,6 @@ use hashbrown::HashMap;
 use xila_network_engine::engine::{Datagram as Leaving, EchoRequest};
 use xila_network_engine::interface;
 use xila_network_engine::slots::Beside;
-use xila_network_engine::udp::ports::{FreePorts, Owner as PortOwner};
 use xila_network_engine::udp::queue::{self, PathError};
 use xila_network_engine::udp::{self as engine, JoinError, LeaveError, SocketId, Tuple, datagram};
 
@@ -29,6 +28,7 @@ use super::attachment::{Attachment, OnLink};
 use super::drive::{Pace, Sender, Sending};
 use super::notices::Notices;
 use super::owner::{Allowed, Owner};
+use super::ports::shuffled;
 use crate::address::is_v4_mapped;
 use crate::error::{BindError, MembershipError, SendError};
 use crate::waiters::{Waiters, Wakes};
@@ -120,9 +120,8 @@ impl Operations<'_> {
     /// [`BindError::AddressInUse`]; [`BindError::LimitReached`] where the owner has used its share of the ephemeral
     /// ports; [`BindError::InvalidArgument`]; [`BindError::NetworkDown`] where the interface is gone.
     pub(crate) fn bind(&mut self, local: SocketAddr, owner: &Owner, mailbox: &Arc<Mailbox>) -> Result<(), BindError> {
-        let id = self
-            .interface
-            .engage(|engine, _, _| engine.bind_udp(local, PortOwner(owner.number())).map_err(BindError::from))?;
+        let id =
+            self.interface.engage(|engine, _, _| engine.bind_udp(local, owner.in_engine()).map_err(BindError::from))?;
         self.table.sockets.insert(place(mailbox), id);
         self.table.mailboxes.get_or_insert_with(id.0, || mailbox.clone());
         Ok(())
@@ -140,13 +139,8 @@ impl Operations<'_> {
     /// The free ephemeral ports of an address family in random order: every port is equally likely to be the next (RFC
     /// 6056 section 3.3).
     pub(crate) fn free_ports(&mut self, is_ipv4: bool) -> impl Iterator<Item = u16> + use<> {
-        let mut free: FreePorts = self.interface.engine().udp().free_ports(is_ipv4).clone();
-        let mut random = self.interface.random().split();
-        core::iter::from_fn(move || {
-            let port = free.choose(&mut random)?;
-            free.remove(port);
-            Some(port)
-        })
+        let free = self.interface.engine().udp().free_ports(is_ipv4).clone();
+        shuffled(free, self.interface.random().split())
     }
 
     /// Makes a mailbox a member of a multicast group on this interface.
@@ -305,7 +299,8 @@ impl Operations<'_> {
         if self.interface.check_up().is_err() {
             return true;
         }
-        let crowded = self.interface.engage(|engine, _, _| engine.interface_mut().is_crowded(to));
+        let owner = outlet.owner.in_engine();
+        let crowded = self.interface.engage(|engine, _, _| engine.interface_mut().is_crowded(to, owner));
         if crowded {
             self.table.crowded.register(waker);
         }
@@ -330,7 +325,7 @@ impl Operations<'_> {
         others: &[&[u8]],
     ) -> Result<usize, Attempt> {
         let before = self.interface.on_link();
-        let count = self.attempt(datagram, others)?;
+        let count = self.attempt(owner, datagram, others)?;
         let OnLink { bytes, packets } = self.interface.on_link_since(before);
         // A datagram that waits for its neighbour to be resolved is counted now, because it leaves in no turn.
         let least = datagram.payload.len() + LEAST_HEADERS;
@@ -338,18 +333,19 @@ impl Operations<'_> {
         Ok(count)
     }
 
-    fn attempt(&mut self, datagram: &Outgoing<&[u8]>, others: &[&[u8]]) -> Result<usize, Attempt> {
+    fn attempt(&mut self, owner: &Owner, datagram: &Outgoing<&[u8]>, others: &[&[u8]]) -> Result<usize, Attempt> {
+        let owner = owner.in_engine();
         let &Outgoing { kind, payload, port, source, remote, hop_limit, broadcast: _, whole, loops_back } = datagram;
         let destination = remote;
         let source = SocketAddr::new(source, port);
         let sent = self.interface.engage(|engine, port, now| {
             Some(match kind {
                 Kind::Datagram => {
-                    let leaving = Leaving { source, destination, hop_limit, whole, loops_back, payload };
+                    let leaving = Leaving { owner, source, destination, hop_limit, whole, loops_back, payload };
                     engine.send_datagrams(&leaving, others, now, port)
                 }
                 Kind::EchoRequest { sequence } => {
-                    let request = EchoRequest { source, destination, hop_limit, sequence, payload };
+                    let request = EchoRequest { owner, source, destination, hop_limit, sequence, payload };
                     engine.send_echo(&request, now, port).map(|()| 1)
                 }
             })

@@ -116,6 +116,10 @@ fn errors_with_an_implausible_quotation_are_ignored() {
             let (own, client) = (family.host(ROUTER), link.client.address(family));
             let (from, to) = (link.client.at(family, 5000), link.server.at(family, 9));
             let watcher = bind(&link.client.network, family, IcmpBinding::UdpPort(5000)).unwrap();
+            let sender = UdpSocket::bind(&link.client.network, from).unwrap();
+            sender.send_to(b"hello", to).await.unwrap();
+            // The port is closed.
+            assert_eq!(report(next(&link, &watcher).await).kind, IcmpErrorKind::PortUnreachable);
             let quoted = udp(from, to, b"hello");
             let good = icmp(own, client, unreachable, [0; 4], &quoted);
             let mut damaged = good.clone();
@@ -132,6 +136,7 @@ fn errors_with_an_implausible_quotation_are_ignored() {
                 icmp(own, family.host(77), unreachable, [0; 4], &quoted),
                 icmp(own, client, unreachable, [0; 4], &quoted[..header + 3]),
                 icmp(own, client, unreachable, [0; 4], &udp(SocketAddr::new(family.host(9), 5000), to, b"hello")),
+                icmp(own, client, unreachable, [0; 4], &udp(from, link.server.at(family, 10), b"hello")),
             ];
             if family == Family::V4 {
                 bad.push(icmp(own, client, unreachable, [0; 4], &fragment));

@@ -9,7 +9,8 @@ use xila_network_host::wasm::NetworkCtx;
 use crate::world::{Tables, World, program};
 
 /// The limits of numbers. Bytes are limited where they are to be what runs out.
-const LIMITS: Limits = Limits { sockets: 20, buffer_bytes: 16 << 20, queries: 3, watches: 2, files: 2, ..Limits::DEFAULT };
+const LIMITS: Limits =
+    Limits { sockets: 20, buffer_bytes: 16 << 20, queries: 3, watches: 2, files: 2, ..Limits::DEFAULT };
 
 /// One kind of resource: the cause with which one more is refused, and how many the guest gets.
 const KINDS: &[(&str, &str, usize)] = &[

@@ -12,6 +12,7 @@ use crate::ip::icmp::{ErrorKind, Message};
 use crate::ip::segmentation::Segmentation;
 use crate::link::arp::Arp;
 use crate::link::ndp::Solicitation;
+use crate::ports::Owner;
 use crate::udp::datagram::HEADER;
 use crate::wire;
 
@@ -41,7 +42,8 @@ fn send(host: &mut Host, own: IpAddr, peer: IpAddr, payloads: &[impl AsRef<[u8]>
     let (source, destination) = (SocketAddr::new(own, PORT), SocketAddr::new(peer, PEER_PORT));
     let payloads: Vec<&[u8]> = payloads.iter().map(AsRef::as_ref).collect();
     let (payload, others) = payloads.split_first().expect("a datagram");
-    let first = Datagram { source, destination, hop_limit: 64, whole: true, loops_back: false, payload };
+    let first =
+        Datagram { owner: Owner(1), source, destination, hop_limit: 64, whole: true, loops_back: false, payload };
     host.with(|engine, now, wire| engine.send_datagrams(&first, others, now, wire))
 }
 

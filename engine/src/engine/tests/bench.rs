@@ -287,14 +287,16 @@ impl Host {
     /// Sends a datagram from the socket's port to the port of a peer.
     pub(super) fn send(&mut self, source: IpAddr, to: IpAddr, payload: &[u8]) -> Result<(), SendError> {
         let (source, destination) = (SocketAddr::new(source, PORT), SocketAddr::new(to, PEER_PORT));
-        let datagram = Datagram { source, destination, hop_limit: 64, whole: false, loops_back: false, payload };
+        let owner = Owner(1);
+        let datagram = Datagram { owner, source, destination, hop_limit: 64, whole: false, loops_back: false, payload };
         self.with(|engine, now, wire| engine.send_datagram(&datagram, now, wire))
     }
 
     pub(super) fn send_echo(&mut self, source: IpAddr, to: IpAddr, payload: &[u8]) -> Result<(), SendError> {
-        self.engine.icmp_mut().bind(source.is_ipv4(), Binding::Echo(7));
+        // It may be bound already.
+        let _bound = self.engine.icmp_mut().bind(source.is_ipv4(), Binding::Echo(7), Owner(1));
         let (source, destination) = (SocketAddr::new(source, 7), SocketAddr::new(to, 0));
-        let request = EchoRequest { source, destination, hop_limit: 64, sequence: 1, payload };
+        let request = EchoRequest { owner: Owner(1), source, destination, hop_limit: 64, sequence: 1, payload };
         self.with(|engine, now, wire| engine.send_echo(&request, now, wire))
     }
 

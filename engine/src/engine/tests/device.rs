@@ -97,7 +97,7 @@ fn answers_wait_for_the_device_in_order_and_too_many_are_counted() {
 fn a_fragmented_answer_waits_for_the_device_like_a_short_one() {
     for (own, remote) in FAMILIES {
         let (mut host, mut other) = (Host::acquainted(), peer());
-        other.engine.icmp_mut().bind(own.is_ipv4(), crate::icmp::Binding::Echo(7));
+        other.engine.icmp_mut().bind(own.is_ipv4(), crate::icmp::Binding::Echo(7), Owner(1)).expect("free");
         assert_eq!(other.send_echo(remote, own, &vec![1; 3000]), Ok(()));
         exchange(&mut host, &mut other);
         other.events.clear();

@@ -75,8 +75,15 @@ fn a_long_datagram_that_must_not_be_fragmented_is_too_large() {
         let mut host = Host::acquainted();
         let (source, destination) = (SocketAddr::new(own, PORT), SocketAddr::new(remote, PEER_PORT));
         let payload = bytes(1473);
-        let mut datagram =
-            Datagram { source, destination, hop_limit: 64, whole: true, loops_back: false, payload: &payload };
+        let mut datagram = Datagram {
+            owner: Owner(1),
+            source,
+            destination,
+            hop_limit: 64,
+            whole: true,
+            loops_back: false,
+            payload: &payload,
+        };
         let sent = host.with(|engine, now, wire| engine.send_datagram(&datagram, now, wire));
         assert_eq!((sent, host.sent()), (Err(SendError::TooLarge { mtu: 1500 }), Vec::new()));
         datagram.payload = &payload[..if own.is_ipv4() { 1472 } else { 1452 }];
@@ -103,7 +110,7 @@ fn an_echo_request_of_2000_bytes_is_answered_in_fragments() {
     for (own, remote) in FAMILIES {
         let (mut host, mut other) = (Host::acquainted(), peer());
         other.meet_host();
-        other.engine.icmp_mut().bind(own.is_ipv4(), crate::icmp::Binding::Echo(7));
+        other.engine.icmp_mut().bind(own.is_ipv4(), crate::icmp::Binding::Echo(7), Owner(1)).expect("free");
         assert_eq!(other.send_echo(remote, own, &bytes(2000)), Ok(()));
         let request = other.sent();
         assert_eq!(request.len(), 2);
@@ -113,7 +120,10 @@ fn an_echo_request_of_2000_bytes_is_answered_in_fragments() {
         reply.iter().for_each(|frame| other.receive(&frame.bytes));
         let replies: Vec<&Event> = other.events.iter().filter(|event| matches!(event, Event::EchoReply(_))).collect();
         let [Event::EchoReply(reply)] = replies[..] else { panic!("{replies:?}") };
-        assert_eq!((reply.source, reply.identifier, &reply.data), (own, 7, &bytes(2000)));
+        assert_eq!(
+            (reply.source, Some(reply.to), &reply.data),
+            (own, other.engine.icmp().of_identifier(own.is_ipv4(), 7), &bytes(2000))
+        );
     }
 }
 

@@ -16,6 +16,7 @@ use crate::ip::icmp::write::Reason;
 use crate::link::arp::Arp;
 use crate::link::groups::multicast_hardware;
 use crate::link::ndp::{Advertisement, Solicitation, all_nodes, solicited_node};
+use crate::ports::Owner;
 use crate::random::Random;
 use crate::tcp::{Options, Places};
 
@@ -32,7 +33,7 @@ fn busy() -> Host {
             (true, Binding::UdpPort(PORT)),
             (false, Binding::UdpPort(PORT)),
         ] {
-            engine.icmp_mut().bind(is_ipv4, binding);
+            engine.icmp_mut().bind(is_ipv4, binding, Owner(1)).expect("free");
         }
     });
     for (own, peer) in FAMILIES {

@@ -6,10 +6,12 @@ use std::vec::Vec;
 
 use super::bench::{FAMILIES, Host, PEER_PORT, PORT, Sent, seconds};
 use super::write;
-use crate::icmp::Binding;
+use crate::engine::Datagram;
+use crate::icmp::{Binding, SocketId};
 use crate::ip::icmp::ErrorKind;
 use crate::ip::icmp::write::Reason;
-use crate::tcp::{Cause, ConnectionId, TcpState};
+use crate::ports::Owner;
+use crate::tcp::{Cause, ConnectionId, Options, Places, TcpState};
 use crate::udp::queue::PathError;
 
 /// The address of a router on the path.
@@ -142,7 +144,7 @@ fn port_unreachable_is_reported_to_the_socket_that_sent() {
     for (own, peer) in FAMILIES {
         let mut host = Host::acquainted();
         host.bind(own);
-        host.engine.icmp_mut().bind(own.is_ipv4(), Binding::UdpPort(PORT));
+        let watch = host.engine.icmp_mut().bind(own.is_ipv4(), Binding::UdpPort(PORT), Owner(1)).expect("free");
         assert_eq!(host.send(own, peer, b"data"), Ok(()));
         let about = host.sent();
         host.receive_packet(&write::error_about(peer, own, Reason::PortUnreachable, about[0].body()));
@@ -151,9 +153,73 @@ fn port_unreachable_is_reported_to_the_socket_that_sent() {
         let reports = host.reports();
         assert_eq!(reports.len(), 1);
         assert_eq!((reports[0].source, reports[0].kind), (peer, ErrorKind::PortUnreachable));
-        assert_eq!((reports[0].destination, reports[0].binding), (remote, Binding::UdpPort(PORT)));
+        assert_eq!((reports[0].destination, reports[0].to), (remote, watch));
         host.receive_packet(&write::error_about(router(own), own, Reason::NoRoute, about[0].body()));
         assert_eq!(host.path_errors()[1], (remote, PathError::Unreachable));
+    }
+}
+
+#[test]
+fn an_error_about_a_datagram_is_reported_only_to_the_watch_of_its_sender() {
+    for (own, peer) in FAMILIES {
+        let mut host = Host::acquainted();
+        let sender = host.bind(own);
+        let [watch, others] = [Owner(1), Owner(2)].map(|owner| {
+            host.engine.icmp_mut().bind(own.is_ipv4(), Binding::UdpPort(PORT), owner).expect("a watch of its own")
+        });
+        assert_eq!(host.send(own, peer, b"data"), Ok(()));
+        let about = host.sent();
+        let mut heard = |host: &mut Host| -> Vec<SocketId> {
+            host.events.clear();
+            host.receive_packet(&write::error_about(peer, own, Reason::PortUnreachable, about[0].body()));
+            host.reports().iter().map(|report| report.to).collect()
+        };
+        assert_eq!(heard(&mut host), [watch]);
+        host.with(|engine, now, _| engine.unbind_udp(sender, now));
+        assert_eq!(heard(&mut host), [], "nobody has the port any more");
+        let (source, destination) = (SocketAddr::new(own, PORT), SocketAddr::new(peer, PEER_PORT));
+        host.engine.bind_udp(source, Owner(2)).expect("free");
+        assert_eq!(heard(&mut host), [], "the later owner of the port did not send it");
+        let (owner, payload) = (Owner(2), b"data");
+        let datagram = Datagram { owner, source, destination, hop_limit: 64, whole: false, loops_back: false, payload };
+        assert_eq!(host.with(|engine, now, wire| engine.send_datagram(&datagram, now, wire)), Ok(()));
+        assert_eq!(heard(&mut host), [others], "now it has sent such a datagram");
+    }
+}
+
+#[test]
+fn an_error_about_a_segment_is_reported_only_to_the_watch_of_its_connection_or_listener() {
+    for (own, peer) in FAMILIES {
+        let mut host = Host::acquainted();
+        let (connecting, listening, stranger) = (Owner(1), Owner(2), Owner(3));
+        let connection = establish(&mut host, own, peer);
+        host.engine.tcp_mut().set_owner(connection, connecting);
+        let port = host.engine.tcp().tuple(connection).expect("it is there").local().port();
+        let listener = host.engine.tcp_mut().bind(own, PORT).expect("free");
+        host.engine.tcp_mut().set_listener_owner(listener, listening);
+        host.engine.tcp_mut().listen(listener, Places::new(16), Options::default());
+        let (remote, local) = (SocketAddr::new(peer, 9), SocketAddr::new(own, PORT));
+        host.receive_packet(&write::ip(peer, own, 6, &write::segment(remote, local, 2, 1, 0)));
+        let mut watches = Vec::new();
+        for owner in [connecting, listening, stranger] {
+            for port in [port, PORT] {
+                let binding = Binding::TcpPort(port);
+                let to = host.engine.icmp_mut().bind(own.is_ipv4(), binding, owner).expect("a watch of its own");
+                watches.push((to, owner, port));
+            }
+        }
+        let mut heard = |host: &mut Host, from: u16, to: u16| -> Vec<(Owner, u16)> {
+            host.events.clear();
+            let segment = write::segment((own, from).into(), (peer, to).into(), 0x10, 1, 1);
+            let about = write::ip(own, peer, 6, &segment);
+            host.receive_packet(&write::error_about(router(own), own, Reason::NoRoute, &about));
+            let of = |id| watches.iter().find(|(to, ..)| *to == id).expect("a watch");
+            host.reports().iter().map(|report| of(report.to)).map(|&(_, owner, port)| (owner, port)).collect()
+        };
+        assert_eq!(heard(&mut host, port, PEER_PORT), [(connecting, port)]);
+        assert_eq!(heard(&mut host, PORT, 9), [(listening, PORT)], "a handshake under way");
+        assert_eq!(heard(&mut host, port, 9), [], "no connection has these ends");
+        assert_eq!(heard(&mut host, PORT, 10), [], "a segment of the listener's port, but of no handshake");
     }
 }
 

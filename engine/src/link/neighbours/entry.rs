@@ -8,6 +8,7 @@ use smoltcp::wire::EthernetAddress;
 
 use super::ranks::Rank;
 use super::{Evidence, State};
+use crate::ports::Owner;
 use crate::time::Instant;
 
 /// DELAY_FIRST_PROBE_TIME (RFC 4861 section 10).
@@ -20,6 +21,8 @@ const REMEMBERED: Duration = Duration::from_secs(30);
 pub(super) struct Entry<W> {
     pub(super) hop: IpAddr,
     pub(super) knowledge: Knowledge,
+    /// For whom it is being resolved, or was last: of the owners whose items wait, one who had few such entries.
+    pub(super) owner: Owner,
     /// IsRouter (RFC 4861 section 5.1).
     pub(super) is_router: bool,
     /// When a solicitation was last sent.
@@ -63,7 +66,15 @@ pub(super) enum Trust {
 
 impl<W> Entry<W> {
     pub(super) const fn new(hop: IpAddr, knowledge: Knowledge) -> Self {
-        Self { hop, knowledge, is_router: false, asked: None, confirmed: None, waiting: VecDeque::new() }
+        Self {
+            hop,
+            knowledge,
+            owner: Owner::NOBODY,
+            is_router: false,
+            asked: None,
+            confirmed: None,
+            waiting: VecDeque::new(),
+        }
     }
 
     pub(super) const fn hardware(&self) -> Option<EthernetAddress> {
@@ -71,6 +82,11 @@ impl<W> Entry<W> {
             Knowledge::Known { hardware, .. } => Some(hardware),
             Knowledge::Incomplete { .. } | Knowledge::Failed | Knowledge::Displaced => None,
         }
+    }
+
+    /// Whether the neighbour may still answer its first solicitation.
+    pub(super) const fn is_new(&self) -> bool {
+        matches!(self.knowledge, Knowledge::Incomplete { solicitations: 0 | 1 })
     }
 
     pub(super) const fn is_incomplete(&self) -> bool {

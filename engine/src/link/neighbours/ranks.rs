@@ -75,6 +75,11 @@ impl Ranks {
         self.lists[rank as usize].first
     }
 
+    /// The entries of a rank, the one that is removed first in front.
+    pub(super) fn iter(&self, rank: Rank) -> impl Iterator<Item = u32> {
+        core::iter::successors(self.first(rank), |slot| self.links.get(*slot as usize)?.after)
+    }
+
     /// The number of entries that have one of these ranks.
     pub(super) fn count(&self, ranks: &[Rank]) -> usize {
         ranks.iter().map(|rank| self.lists[*rank as usize].count).sum()

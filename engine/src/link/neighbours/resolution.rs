@@ -1,11 +1,13 @@
 //! Address resolution and probing: which neighbours are solicited, and what happens to the items that wait.
 
+use alloc::collections::BTreeMap;
 use core::net::{IpAddr, Ipv4Addr};
 
-use super::entry::{Knowledge, Trust};
+use super::entry::{Entry, Knowledge, Trust};
 use super::leaving::Fate;
 use super::ranks::Rank;
 use super::{Action, Neighbours, is_neighbour};
+use crate::ports::Owner;
 use crate::slots::Key;
 use crate::time::Instant;
 
@@ -18,9 +20,11 @@ impl<W> Neighbours<W> {
         self.entries.get(key).is_some_and(|entry| entry.is_incomplete() || entry.hardware().is_some())
     }
 
-    /// Starts address resolution, unless it is running. If too many neighbours are being resolved, the oldest is
-    /// displaced, preferably one that no item waits for.
-    pub(super) fn ask(&mut self, hop: IpAddr, now: Instant) -> Option<Key> {
+    /// Starts address resolution for an owner, unless it is running. If too many neighbours are being resolved, one is
+    /// displaced of those that are resolved for the owner who has most of them: the oldest, preferably one that no item
+    /// waits for. If that is `owner` itself, nothing begins while the neighbour may still answer its first solicitation.
+    /// So the link does not carry more solicitations of one owner than the limit in each retransmission time.
+    pub(super) fn ask(&mut self, hop: IpAddr, owner: Owner, now: Instant) -> Option<Key> {
         let found = self.find(hop);
         if found.is_some_and(|key| self.is_resolving(key)) {
             return found;
@@ -28,14 +32,63 @@ impl<W> Neighbours<W> {
         if self.config.most_unresolved == 0 || !is_neighbour(hop) {
             return None;
         }
-        if self.ranks.count(&[Rank::Asked, Rank::Awaited]) >= self.config.most_unresolved {
-            let oldest = self.first(Rank::Asked).or_else(|| self.first(Rank::Awaited))?;
+        if self.is_resolving_most() {
+            let (greediest, oldest) = self.greediest(owner)?;
+            if greediest == owner && self.entries.get(oldest).is_some_and(Entry::is_new) {
+                return None;
+            }
             self.give_up(oldest, Fate::Displaced);
             self.change(oldest, now, |entry| entry.knowledge = Knowledge::Displaced);
         }
         let key = found.or_else(|| self.insert(hop, Knowledge::Failed))?;
-        self.change(key, now, |entry| entry.knowledge = Knowledge::Incomplete { solicitations: 0 });
+        self.change(key, now, |entry| {
+            entry.knowledge = Knowledge::Incomplete { solicitations: 0 };
+            entry.owner = owner;
+        });
         Some(key)
+    }
+
+    /// Whether as many neighbours are being resolved as may be.
+    pub(super) fn is_resolving_most(&self) -> bool {
+        self.ranks.count(&[Rank::Asked, Rank::Awaited]) >= self.config.most_unresolved
+    }
+
+    /// The owner for whom most neighbours would be being resolved if one more were for `asking`, and the entry of that
+    /// owner to displace. If several owners have as many, `asking` itself or else the one with the oldest entry.
+    pub(super) fn greediest(&self, asking: Owner) -> Option<(Owner, Key)> {
+        let mut counts: BTreeMap<Owner, usize> = BTreeMap::new();
+        for (_, entry) in self.resolving() {
+            *counts.entry(entry.owner).or_insert_with(|| usize::from(entry.owner == asking)) += 1;
+        }
+        let most = counts.values().max().copied();
+        let has_most = |owner: Owner| counts.get(&owner).copied() == most;
+        let gives_way = |owner: Owner| if has_most(asking) { owner == asking } else { has_most(owner) };
+        let (key, entry) = self.resolving().find(|(_, entry)| gives_way(entry.owner))?;
+        Some((entry.owner, key))
+    }
+
+    /// An item of an owner waits for a neighbour. If it is being resolved for another owner, who has more neighbours
+    /// being resolved, it counts for this one from now on. Otherwise it would be displaced because of the other's greed.
+    pub(super) fn adopt(&mut self, key: Key, owner: Owner) {
+        let Some(entry) = self.entries.get(key).filter(|entry| entry.is_incomplete() && entry.owner != owner) else {
+            return;
+        };
+        let count = |of: Owner| self.resolving().filter(|(_, entry)| entry.owner == of).count();
+        if count(owner) < count(entry.owner)
+            && let Some(entry) = self.entries.get_mut(key)
+        {
+            entry.owner = owner;
+        }
+    }
+
+    /// The entries that are being resolved: first those that no item waits for, and each kind in the order in which
+    /// they began.
+    fn resolving(&self) -> impl Iterator<Item = (Key, &Entry<W>)> {
+        let slots = [Rank::Asked, Rank::Awaited].into_iter().flat_map(|rank| self.ranks.iter(rank));
+        slots.filter_map(|slot| {
+            let key = self.entries.key_at(slot)?;
+            Some((key, self.entries.get(key)?))
+        })
     }
 
     /// The alarm of an entry has expired.

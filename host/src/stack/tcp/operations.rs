@@ -86,7 +86,9 @@ impl Operations<'_> {
         self.interface.check_up()?;
         let bound = bound.and_then(|backlog| self.table.listener(backlog));
         let id = self.interface.engage(|engine, _, now| {
-            engine.tcp_mut().connect(local, remote, bound, timeout, options, now).map_err(ConnectError::from)
+            let id = engine.tcp_mut().connect(local, remote, bound, timeout, options, now)?;
+            engine.tcp_mut().set_owner(id, owner.in_engine());
+            Ok::<_, ConnectError>(id)
         })?;
         self.table.flows.get_or_insert_with(id.0, || Flow::new(owner.clone()));
         Ok(id)
@@ -107,9 +109,11 @@ impl Operations<'_> {
     /// # Errors
     /// [`BindError::AddressInUse`]; [`BindError::NetworkDown`] where the interface is gone.
     pub(crate) fn bind(&mut self, local: SocketAddr, backlog: &Arc<Backlog>) -> Result<(), BindError> {
-        let id = self
-            .interface
-            .engage(|engine, _, _| engine.tcp_mut().bind(local.ip(), local.port()).map_err(BindError::from))?;
+        let id = self.interface.engage(|engine, _, _| {
+            let id = engine.tcp_mut().bind(local.ip(), local.port())?;
+            engine.tcp_mut().set_listener_owner(id, backlog.owner().in_engine());
+            Ok::<_, BindError>(id)
+        })?;
         self.table.backlogs.insert(id, backlog.clone());
         self.table.listeners.insert(backlog.number(), id);
         self.listen(backlog);

@@ -13,10 +13,76 @@ fn peer(number: u16) -> IpAddr {
     Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 1, number).into()
 }
 
+/// The addresses that are being resolved.
+fn resolving(neighbours: &Neighbours<u32>) -> BTreeSet<IpAddr> {
+    neighbours.entries(at(0)).filter(|known| known.state == State::Incomplete).map(|known| known.hop).collect()
+}
+
+#[test]
+fn an_owner_who_resolves_very_many_displaces_its_own() {
+    let mut neighbours = neighbours(Config::default());
+    let (greedy, other) = (Owner(1), Owner(2));
+    let mut solicited = 0;
+    for number in 0..10_000 {
+        let now = at(u64::from(number) / 5);
+        let is_first = number < 255;
+        // From a second on, the first neighbours have not answered in time and give way.
+        let is_late = number >= 5000;
+        let asked = neighbours.wait(host(number), number, greedy, now);
+        assert!(asked.is_ok() || !is_first, "{number}");
+        solicited += u32::from(asked.is_ok() && !is_late);
+        if number % 1000 == 0 {
+            let hop = host(20_000 + number);
+            assert!(neighbours.may_ask(hop, other));
+            assert!(neighbours.wait(hop, 20_000 + number, other, now).is_ok());
+        }
+        while let Some(action) = neighbours.poll(now) {
+            assert!(!matches!(action, Action::Displaced { waiting, .. } if waiting >= 20_000));
+        }
+    }
+    assert_eq!(solicited, 256 - 1, "no more in a second than may be resolved at once, with the other's first");
+    let resolving = resolving(&neighbours);
+    assert_eq!(resolving.len(), 256);
+    assert!((0..10).all(|number| resolving.contains(&host(20_000 + 1000 * number))));
+    assert!(resolving.range(host(5000)..host(10_000)).count() > 200, "the oldest have given way");
+    assert!(!neighbours.may_ask(host(1), greedy) && neighbours.may_ask(host(1), other));
+}
+
+#[test]
+fn owners_who_resolve_very_many_get_as_many_each() {
+    let mut neighbours = neighbours(Config::default());
+    for owner in 0..4 {
+        for number in 0..1000 {
+            let _refused = neighbours.wait(host(1000 * owner + number), number, Owner(owner.into()), at(0));
+        }
+    }
+    let resolving = resolving(&neighbours);
+    for owner in 0..4 {
+        let count = resolving.range(host(1000 * owner)..host(1000 * owner + 1000)).count();
+        assert!((63..=65).contains(&count), "{count} for {owner}");
+    }
+}
+
+#[test]
+fn a_neighbour_that_two_owners_wait_for_is_not_displaced_because_of_one_of_them() {
+    let mut neighbours = neighbours(Config::default());
+    let (greedy, other) = (Owner(1), Owner(2));
+    assert!(neighbours.wait(V4, 1, greedy, at(0)).is_ok());
+    (0..200).for_each(|number| assert!(neighbours.wait(host(number), 2, greedy, at(0)).is_ok()));
+    assert!(neighbours.wait(V4, 3, other, at(0)).is_ok());
+    assert_eq!(actions(&mut neighbours, at(0)).len(), 201);
+    assert_eq!(actions(&mut neighbours, at(1000)).len(), 201, "again, since none has answered");
+    for number in 200..1000 {
+        let _refused = neighbours.wait(host(number), 2, greedy, at(1000));
+    }
+    let resolving = resolving(&neighbours);
+    assert!(resolving.contains(&V4) && !resolving.contains(&host(0)));
+}
+
 #[test]
 fn the_oldest_item_of_a_neighbour_is_displaced() {
     let mut neighbours = neighbours(Config { most_waiting: 3, ..Config::default() });
-    let displaced: Vec<_> = (0..5).map(|number| neighbours.wait(V4, number, at(0))).collect();
+    let displaced: Vec<_> = (0..5).map(|number| neighbours.wait(V4, number, OWNER, at(0))).collect();
     assert_eq!(displaced, [Ok(None), Ok(None), Ok(None), Ok(Some(0)), Ok(Some(1))]);
     actions(&mut neighbours, at(0));
     let _ = neighbours.hear(V4, answer(V4, ONE), at(1));
@@ -27,11 +93,11 @@ fn the_oldest_item_of_a_neighbour_is_displaced() {
 fn a_new_item_displaces_one_of_the_neighbour_that_has_been_resolving_for_the_longest() {
     let mut neighbours = neighbours(Config { most_waiting_total: 4, ..Config::default() });
     for number in 0..4 {
-        assert_eq!(neighbours.wait(host(1 + number / 2), number, at(0)), Ok(None));
+        assert_eq!(neighbours.wait(host(1 + number / 2), number, OWNER, at(0)), Ok(None));
     }
-    assert_eq!(neighbours.wait(V6, 4, at(1)), Ok(Some(0)));
-    assert_eq!(neighbours.wait(host(2), 5, at(1)), Ok(Some(2)), "who has something there pays itself");
-    assert_eq!(neighbours.wait(V4, 6, at(1)), Ok(Some(1)));
+    assert_eq!(neighbours.wait(V6, 4, OWNER, at(1)), Ok(Some(0)));
+    assert_eq!(neighbours.wait(host(2), 5, OWNER, at(1)), Ok(Some(2)), "who has something there pays itself");
+    assert_eq!(neighbours.wait(V4, 6, OWNER, at(1)), Ok(Some(1)));
 }
 
 #[test]
@@ -42,10 +108,10 @@ fn limits_of_zero_admit_nothing() {
         Config { most_unresolved: 0, ..Config::default() },
         Config { most: 0, ..Config::default() },
     ] {
-        assert_eq!(neighbours(config).wait(V4, 1, at(0)), Err(1));
+        assert_eq!(neighbours(config).wait(V4, 1, OWNER, at(0)), Err(1));
     }
     let mut none = neighbours(Config { most: 0, ..Config::default() });
-    assert_eq!(none.resolve(V4, at(0)), None);
+    assert_eq!(none.resolve(V4, OWNER, at(0)), None);
     assert_eq!(none.set_static(V4, ONE, at(0)), Err(SetError::Full));
     let _ = none.hear(V4, Evidence::Solicitation { hardware: ONE }, at(0));
     assert!(none.entries.is_empty());
@@ -59,8 +125,9 @@ fn a_scan_of_unused_addresses_does_not_displace_neighbours_that_answer() {
     let mut solicited = 0;
     for number in 0..100_000 {
         let now = at(u64::from(number / 100));
-        assert_eq!(neighbours.resolve(host(number), now), None);
-        assert!(neighbours.wait(host(number), number, now).is_ok());
+        let owner = Owner(number.into());
+        assert_eq!(neighbours.resolve(host(number), owner, now), None);
+        assert!(neighbours.wait(host(number), number, owner, now).is_ok());
         for action in actions(&mut neighbours, now) {
             match action {
                 Action::Solicit { to, .. } => {
@@ -73,13 +140,13 @@ fn a_scan_of_unused_addresses_does_not_displace_neighbours_that_answer() {
         }
     }
     assert_eq!((solicited, neighbours.waiting, neighbours.entries.len()), (100_000, 256, 1024));
-    assert!(live.iter().all(|hop| neighbours.resolve(*hop, at(1000)) == Some(ONE)));
+    assert!(live.iter().all(|hop| neighbours.resolve(*hop, OWNER, at(1000)) == Some(ONE)));
     // A neighbour that answers is still found during the scan.
-    assert_eq!(neighbours.resolve(V4, at(1000)), None);
+    assert_eq!(neighbours.resolve(V4, OWNER, at(1000)), None);
     let found = [Action::Displaced { hop: host(99_744), waiting: 99_744 }, solicit(V4, None)];
     assert_eq!(actions(&mut neighbours, at(1000))[..2], found);
     let _ = neighbours.hear(V4, answer(V4, ONE), at(1000));
-    assert_eq!(neighbours.resolve(V4, at(1000)), Some(ONE));
+    assert_eq!(neighbours.resolve(V4, OWNER, at(1000)), Some(ONE));
     assert!(neighbours.held() < 1 << 20, "{}", neighbours.held());
 }
 
@@ -89,7 +156,7 @@ fn a_displaced_entry_remembers_when_it_was_solicited() {
     let mut solicited = 0;
     for number in 0..30_000 {
         let now = at(u64::from(number / 30));
-        neighbours.resolve(host(number % 300), now);
+        neighbours.resolve(host(number % 300), Owner(u64::from(number % 300)), now);
         solicited += actions(&mut neighbours, now).len();
     }
     assert_eq!(solicited, 300, "within a second, each is solicited once, though 256 are asked for at once");
@@ -100,21 +167,21 @@ fn strangers_that_announce_themselves_displace_only_other_strangers() {
     let mut neighbours = neighbours(Config::default());
     let live: Vec<IpAddr> = (0..500).map(peer).collect();
     live.iter().for_each(|hop| reach(&mut neighbours, *hop, at(0)));
-    assert_eq!(neighbours.wait(V4, 1, at(0)), Ok(None));
+    assert_eq!(neighbours.wait(V4, 1, OWNER, at(0)), Ok(None));
     for number in 0..100_000 {
         let _ = neighbours.hear(host(number), Evidence::Solicitation { hardware: OTHER }, at(1));
     }
     assert_eq!(neighbours.entries.len(), 768 + 1);
     assert_eq!(neighbours.reachability(V4), Reachability::Incomplete);
-    assert!(live.iter().all(|hop| neighbours.resolve(*hop, at(1)) == Some(ONE)));
-    assert_eq!(neighbours.resolve(host(99_999), at(1)), Some(OTHER), "the last to come is known");
+    assert!(live.iter().all(|hop| neighbours.resolve(*hop, OWNER, at(1)) == Some(ONE)));
+    assert_eq!(neighbours.resolve(host(99_999), OWNER, at(1)), Some(OTHER), "the last to come is known");
     assert_eq!(neighbours.reachability(host(0)), Reachability::Unknown);
     // The same holds if they are sent packets, and so must be probed.
     for number in 0..10_000 {
         let _ = neighbours.hear(host(number), Evidence::Solicitation { hardware: OTHER }, at(2));
-        neighbours.resolve(host(number), at(2));
+        neighbours.resolve(host(number), OWNER, at(2));
     }
-    assert!(live.iter().all(|hop| neighbours.resolve(*hop, at(2)) == Some(ONE)));
+    assert!(live.iter().all(|hop| neighbours.resolve(*hop, OWNER, at(2)) == Some(ONE)));
     assert!(neighbours.entries.len() <= 1024);
 }
 
@@ -122,11 +189,11 @@ fn strangers_that_announce_themselves_displace_only_other_strangers() {
 fn a_neighbour_that_answers_displaces_the_least_recently_used_entry() {
     let mut neighbours = neighbours(Config { most: 4, most_unresolved: 1, ..Config::default() });
     (0..3).for_each(|number| reach(&mut neighbours, peer(number), at(0)));
-    neighbours.resolve(peer(0), at(1));
+    neighbours.resolve(peer(0), OWNER, at(1));
     let _ = neighbours.hear(host(1), Evidence::Solicitation { hardware: OTHER }, at(1));
     assert_eq!(neighbours.reachability(host(1)), Reachability::Unknown, "a stranger finds no place");
     reach(&mut neighbours, V4, at(1));
-    let left = [peer(0), peer(1), peer(2), V4].map(|hop| neighbours.resolve(hop, at(1)).is_some());
+    let left = [peer(0), peer(1), peer(2), V4].map(|hop| neighbours.resolve(hop, OWNER, at(1)).is_some());
     assert_eq!(left, [true, false, true, true]);
     for number in 0..3 {
         assert_eq!(neighbours.set_static(host(number), ONE, at(2)), Ok(()));
@@ -143,7 +210,7 @@ fn a_neighbour_that_answers_displaces_a_stale_entry_before_one_in_use() {
     for hop in [used, said_so] {
         let _ = neighbours.hear(hop, Evidence::Solicitation { hardware: OTHER }, at(1));
     }
-    assert_eq!(neighbours.resolve(used, at(1)), Some(OTHER));
+    assert_eq!(neighbours.resolve(used, OWNER, at(1)), Some(OTHER));
     for (hop, gone) in [(peer(1), said_so), (peer(2), used), (peer(3), peer(0))] {
         assert_eq!(neighbours.reachability(gone), Reachability::Probable);
         reach(&mut neighbours, hop, at(2));
@@ -155,7 +222,7 @@ fn a_neighbour_that_answers_displaces_a_stale_entry_before_one_in_use() {
 fn an_answer_releases_only_items_that_wait_for_its_sender() {
     let mut neighbours = neighbours(Config::default());
     for number in 0..1000 {
-        assert_eq!(neighbours.wait(host(number % 200), number, at(0)), Ok(None));
+        assert_eq!(neighbours.wait(host(number % 200), number, OWNER, at(0)), Ok(None));
     }
     assert_eq!(actions(&mut neighbours, at(0)).len(), 200);
     let _ = neighbours.hear(V4, Evidence::ArpAnnouncement { hardware: ONE }, at(1));
@@ -200,12 +267,12 @@ impl Model {
         let hop = if random.below(2) == 0 { host(random.below(30)) } else { peer(random.range(0..=10)) };
         match random.below(88) {
             0..30 => {
-                let resolved = neighbours.resolve(hop, now);
+                let resolved = neighbours.resolve(hop, OWNER, now);
                 assert_eq!(resolved.is_some(), neighbours.reachability(hop) == Reachability::Probable);
             }
             30..60 => {
                 self.waiting.insert(self.next);
-                match neighbours.wait(hop, self.next, now) {
+                match neighbours.wait(hop, self.next, OWNER, now) {
                     Ok(displaced) => displaced.into_iter().for_each(|waiting| self.returned(waiting)),
                     Err(waiting) => self.returned(waiting),
                 }

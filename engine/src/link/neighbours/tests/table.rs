@@ -8,7 +8,7 @@ fn neighbour_in(wanted: State) -> (Neighbours<u32>, Instant) {
     let mut neighbours = neighbours(Config::default());
     let now = match wanted {
         State::Incomplete => {
-            assert_eq!(neighbours.wait(V6, 1, at(0)), Ok(None));
+            assert_eq!(neighbours.wait(V6, 1, OWNER, at(0)), Ok(None));
             assert_eq!(actions(&mut neighbours, at(0)), [solicit(V6, None)]);
             at(10)
         }
@@ -19,7 +19,7 @@ fn neighbour_in(wanted: State) -> (Neighbours<u32>, Instant) {
         State::Stale | State::Delay | State::Probe => {
             let _ = neighbours.hear(V6, Evidence::Solicitation { hardware: ONE }, at(0));
             if wanted != State::Stale {
-                assert_eq!(neighbours.resolve(V6, at(0)), Some(ONE));
+                assert_eq!(neighbours.resolve(V6, OWNER, at(0)), Some(ONE));
             }
             if wanted == State::Probe {
                 assert_eq!(actions(&mut neighbours, at(5000)), [solicit(V6, Some(ONE))]);
@@ -166,7 +166,7 @@ fn packets_and_time() {
     assert_eq!(state(&neighbours, V6, at(45_000)), Some(State::Stale), "the reachable time is over");
     assert_eq!(actions(&mut neighbours, at(45_000)), [], "and while nothing is sent, nothing happens");
     let (mut neighbours, now) = neighbour_in(State::Stale);
-    assert_eq!(neighbours.resolve(V6, now), Some(ONE));
+    assert_eq!(neighbours.resolve(V6, OWNER, now), Some(ONE));
     assert_eq!(state(&neighbours, V6, now), Some(State::Delay));
     let (mut neighbours, _) = neighbour_in(State::Delay);
     assert_eq!(actions(&mut neighbours, at(5000)), [solicit(V6, Some(ONE))]);

@@ -1,4 +1,4 @@
-//! Ephemeral ports: which are free, and how many one owner may have.
+//! Numbers that sockets are bound to: ports and echo identifiers. Which are free, and how many one owner may have.
 //!
 //! Every free port is equally likely to be chosen, whatever other ports are taken. A search that starts at a random
 //! port (RFC 6056 section 3.3.1) does not have this property: after a long run of taken ports the next port is easy to
@@ -20,6 +20,10 @@ pub struct Owner(pub u64);
 impl Owner {
     /// The host itself, including its resolver. Its share is not limited.
     pub const HOST: Self = Self(0);
+
+    /// No owner of sockets: the owner of packets that answer strangers. Apart from the host, so that strangers take
+    /// nothing from it.
+    pub const NOBODY: Self = Self(u64::MAX);
 }
 
 /// How the ephemeral ports of each address family are divided among owners.
@@ -28,8 +32,9 @@ pub struct PortLimits {
     /// The ports that are assigned to sockets which ask for none. The larger the range, the harder ports are to guess
     /// (RFC 6056 section 3.2).
     pub range: RangeInclusive<u16>,
-    /// How many sockets one owner may have on ports of the range, whether it asked for the port or not. The host is not
-    /// limited.
+    /// How many sockets one owner may have on ports of the range, whether it asked for the port or not. When ports get
+    /// scarce, it may have fewer: a free port is given only to an owner who has fewer than are left for all owners. So
+    /// some ports are left for an owner who has none yet. The host is not limited.
     pub share: u32,
     /// How many ports of the range are reserved for the host: its resolver needs some, whatever the guests do.
     pub reserve: u32,
@@ -78,10 +83,7 @@ impl Ports {
     /// # Errors
     /// See [`PortError`].
     pub fn choose(&self, owner: Owner, random: &mut Random) -> Result<u16, PortError> {
-        self.check_share(owner)?;
-        if !self.leaves_reserve(owner) {
-            return Err(PortError::NoPort);
-        }
+        self.check(owner, true)?;
         self.free.choose(random).ok_or(PortError::NoPort)
     }
 
@@ -91,10 +93,7 @@ impl Ports {
     /// See [`PortError`]. Ports outside the range are never refused.
     pub fn take(&mut self, port: u16, owner: Owner) -> Result<(), PortError> {
         if self.limits.range.contains(&port) {
-            self.check_share(owner)?;
-            if self.free.contains(port) && !self.leaves_reserve(owner) {
-                return Err(PortError::NoPort);
-            }
+            self.check(owner, self.free.contains(port))?;
             if owner != Owner::HOST {
                 *self.shares.entry(owner).or_default() += 1;
             }
@@ -130,21 +129,24 @@ impl Ports {
         &self.free
     }
 
-    /// # Errors
-    /// [`PortError::ShareExhausted`].
-    fn check_share(&self, owner: Owner) -> Result<(), PortError> {
-        // The host is never in this map.
+    /// Checks whether an owner may have one more socket on a port of the range. `is_free` says whether the socket is the
+    /// first on its port.
+    fn check(&self, owner: Owner, is_free: bool) -> Result<(), PortError> {
+        if owner == Owner::HOST {
+            return Ok(());
+        }
+        let left = self.free.len().saturating_sub(self.limits.reserve);
+        if is_free && left == 0 {
+            return Err(PortError::NoPort);
+        }
+        let most = if is_free { self.limits.share.min(left) } else { self.limits.share };
         let has = self.shares.get(&owner).copied().unwrap_or_default();
-        if owner != Owner::HOST && has >= self.limits.share { Err(PortError::ShareExhausted) } else { Ok(()) }
-    }
-
-    fn leaves_reserve(&self, owner: Owner) -> bool {
-        owner == Owner::HOST || self.free.len() > self.limits.reserve
+        if has >= most { Err(PortError::ShareExhausted) } else { Ok(()) }
     }
 }
 
 /// Decrements a count and removes it when it becomes 0. Returns whether there was one.
-pub(super) fn decrement<K: core::hash::Hash + Eq>(counts: &mut HashMap<K, u32, Secret>, key: &K) -> bool {
+pub(crate) fn decrement<K: core::hash::Hash + Eq>(counts: &mut HashMap<K, u32, Secret>, key: &K) -> bool {
     let Some(count) = counts.get_mut(key) else { return false };
     *count = count.saturating_sub(1);
     if *count == 0 {
@@ -298,13 +300,13 @@ mod tests {
     fn every_port_is_chosen_once() {
         let (mut ports, mut random) = (ports(1000..=5999, 5000, 0), random(1));
         let mut chosen = BTreeSet::new();
-        while let Ok(port) = ports.choose(GUEST, &mut random) {
+        while let Ok(port) = ports.choose(Owner::HOST, &mut random) {
             assert!(chosen.insert(port), "{port} came twice");
-            assert_eq!(ports.take(port, GUEST), Ok(()));
+            assert_eq!(ports.take(port, Owner::HOST), Ok(()));
         }
         assert!(chosen.into_iter().eq(1000..=5999));
         assert_eq!(ports.choose(Owner::HOST, &mut random), Err(PortError::NoPort));
-        ports.give_back(4321, GUEST);
+        ports.give_back(4321, Owner::HOST);
         assert_eq!(ports.choose(GUEST, &mut random), Ok(4321));
     }
 
@@ -379,7 +381,7 @@ mod tests {
     fn some_ports_are_reserved_for_the_host() {
         let (mut ports, mut random) = (ports(1..=100, 100, 5), random(5));
         for port in 1..=95 {
-            assert_eq!(ports.take(port, GUEST), Ok(()));
+            assert_eq!(ports.take(port, Owner(1000 + u64::from(port))), Ok(()));
         }
         assert_eq!(ports.choose(OTHER, &mut random), Err(PortError::NoPort));
         assert_eq!(ports.take(96, OTHER), Err(PortError::NoPort), "not even by name");
@@ -389,6 +391,20 @@ mod tests {
             assert_eq!(ports.take(port, Owner::HOST), Ok(()));
         }
         assert_eq!(ports.choose(Owner::HOST, &mut random), Err(PortError::NoPort));
+    }
+
+    #[test]
+    fn some_ports_are_left_for_whoever_has_none_yet() {
+        let (mut ports, mut random) = (ports(1..=1000, 1000, 0), random(6));
+        let mut fill = |owner| {
+            let mut count = 0;
+            while let Ok(port) = ports.choose(owner, &mut random) {
+                assert_eq!(ports.take(port, owner), Ok(()));
+                count += 1;
+            }
+            count
+        };
+        assert_eq!([1, 2, 3, 4].map(|owner| fill(Owner(owner))), [500, 250, 125, 63]);
     }
 
     #[test]

@@ -1,0 +1,10 @@
+//! Tests of what guests of one interface notice of each other, with real sockets in virtual time.
+
+#[path = "isolation/errors.rs"]
+mod errors;
+#[path = "isolation/neighbours.rs"]
+mod neighbours;
+#[path = "isolation/tables.rs"]
+mod tables;
+#[path = "isolation/world.rs"]
+mod world;
