@@ -18,7 +18,7 @@ use crate::error::{BindError, PingError, ReceiveError, SendError};
 use crate::policy::{Operation, Request};
 use crate::stack::Stack;
 use crate::stack::icmp::Mailbox;
-use crate::stack::options::HopLimit;
+use crate::stack::options::{HopLimit, OnOutage};
 use crate::stack::udp::{Kind, Outgoing, Outlet};
 
 pub use crate::stack::icmp::{EchoReply, IcmpBinding, IcmpErrorKind, IcmpMessage, IcmpReport};
@@ -146,7 +146,8 @@ impl IcmpSocket {
     pub fn poll_recv(&self, context: &mut Context<'_>) -> Poll<Result<IcmpMessage, ReceiveError>> {
         match self.mailbox.take(context.waker()) {
             Err(ReceiveError::WouldBlock) => {
-                self.serving.check().map_or_else(|error| Poll::Ready(Err(error.into())), |()| Poll::Pending)
+                let served = self.serving.check(OnOutage::Fail);
+                served.map_or_else(|error| Poll::Ready(Err(error.into())), |()| Poll::Pending)
             }
             result => Poll::Ready(result),
         }

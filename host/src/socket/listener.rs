@@ -11,7 +11,7 @@ use super::serving::Serving;
 use super::tcp::TcpStream;
 use crate::error::{AcceptError, BindError, InvalidOption};
 use crate::stack::backlog::Backlog;
-use crate::stack::options::{HopLimit, KeepAlive, TcpOptions};
+use crate::stack::options::{HopLimit, KeepAlive, OnOutage, TcpOptions};
 
 /// The options of a listener.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,6 +44,7 @@ const MOST_BACKLOG: usize = 4096;
 pub struct TcpListener {
     serving: Serving,
     backlog: Arc<Backlog>,
+    on_outage: OnOutage,
 }
 
 impl TcpListener {
@@ -67,7 +68,7 @@ impl TcpListener {
         for stack in serving.stacks() {
             stack.with_mut(|core| core.tcp().listen(&backlog));
         }
-        Ok(Self { serving, backlog })
+        Ok(Self { serving, backlog, on_outage: OnOutage::default() })
     }
 
     /// Waits for a connection; returns it and its peer's address.
@@ -85,13 +86,16 @@ impl TcpListener {
     pub fn poll_accept(&self, context: &mut Context<'_>) -> Poll<Result<(TcpStream, SocketAddr), AcceptError>> {
         match self.take(Some(context.waker())) {
             Some(accepted) => Poll::Ready(Ok(accepted)),
-            None => self.serving.check().map_or_else(|error| Poll::Ready(Err(error.into())), |()| Poll::Pending),
+            None => match self.serving.check(self.on_outage) {
+                Ok(()) => Poll::Pending,
+                Err(error) => Poll::Ready(Err(error.into())),
+            },
         }
     }
 
     /// Ready when accepting would succeed or fail without waiting.
     pub fn poll_accept_ready(&self, context: &mut Context<'_>) -> Poll<()> {
-        let ready = self.backlog.is_ready(context.waker()) || self.serving.check().is_err();
+        let ready = self.backlog.is_ready(context.waker()) || self.serving.check(self.on_outage).is_err();
         if ready { Poll::Ready(()) } else { Poll::Pending }
     }
 
@@ -117,6 +121,11 @@ impl TcpListener {
     #[must_use]
     pub fn local_addr(&self) -> SocketAddr {
         self.serving.local()
+    }
+
+    /// Sets what [`accept`](Self::accept) does while no connection can arrive. Accepted connections do not inherit it.
+    pub const fn set_on_outage(&mut self, on_outage: OnOutage) {
+        self.on_outage = on_outage;
     }
 
     /// The present backlog.

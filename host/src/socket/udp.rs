@@ -23,7 +23,7 @@ use crate::error::{
 };
 use crate::policy::{Operation, Request};
 use crate::stack::Stack;
-use crate::stack::options::{HopLimit, UdpOptions, datagram_memory};
+use crate::stack::options::{HopLimit, OnOutage, UdpOptions, datagram_memory};
 use crate::stack::owner::Owner;
 use crate::stack::udp::{Datagram, Kind, Mailbox, Outgoing, Outlet, UdpStatistics, Way, is_bindable};
 
@@ -44,6 +44,7 @@ pub struct UdpSocket {
     dont_fragment: AtomicBool,
     multicast_loop: AtomicBool,
     receive_buffer: AtomicUsize,
+    on_outage: OnOutage,
 }
 
 /// The registration of the socket with the stacks.
@@ -133,6 +134,7 @@ impl UdpSocket {
             dont_fragment: AtomicBool::new(options.dont_fragment),
             multicast_loop: AtomicBool::new(options.multicast_loop),
             receive_buffer: AtomicUsize::new(options.receive_buffer),
+            on_outage: OnOutage::default(),
         })
     }
 
@@ -402,7 +404,7 @@ impl UdpSocket {
 
     /// Ready when receiving would succeed or fail without waiting.
     pub fn poll_recv_ready(&self, context: &mut Context<'_>) -> Poll<()> {
-        let ready = self.mailbox.is_ready(context.waker()) || self.serving.check().is_err();
+        let ready = self.mailbox.is_ready(context.waker()) || self.serving.check(self.on_outage).is_err();
         if ready { Poll::Ready(()) } else { Poll::Pending }
     }
 
@@ -456,7 +458,7 @@ impl UdpSocket {
     }
 
     fn idle<T>(&self) -> Poll<Result<T, ReceiveError>> {
-        match self.serving.check() {
+        match self.serving.check(self.on_outage) {
             Ok(()) => Poll::Pending,
             Err(error) => Poll::Ready(Err(error.into())),
         }
@@ -551,6 +553,12 @@ impl UdpSocket {
     /// including the sender.
     pub fn set_multicast_loop(&self, multicast_loop: bool) {
         self.multicast_loop.store(multicast_loop, Ordering::Relaxed);
+    }
+
+    /// Sets what receiving does while nothing can arrive. Sending fails all the same, as no datagram is kept until it
+    /// can be sent.
+    pub const fn set_on_outage(&mut self, on_outage: OnOutage) {
+        self.on_outage = on_outage;
     }
 
     /// Joins a multicast group on the named interface, or else on the socket's first interface that is not the

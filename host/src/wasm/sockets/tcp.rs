@@ -12,7 +12,7 @@ use super::{Account, any, check_family, check_remote, not_bindable};
 use crate::address::{Family, is_unicast};
 use crate::error::{Error, InvalidOption, Result};
 use crate::policy::Charge;
-use crate::socket::{self, ConnectOptions, Connecting, KeepAlive, ListenOptions, TcpOptions, TcpStream};
+use crate::socket::{self, ConnectOptions, Connecting, KeepAlive, ListenOptions, OnOutage, TcpOptions, TcpStream};
 use crate::wasm::connections::{Connection, Halves, Listener};
 use crate::wasm::{NetworkCtx, units};
 
@@ -93,8 +93,9 @@ impl TcpSocket {
     }
 
     /// The socket of an accepted connection, with the settings that it inherits from its listener.
-    pub(in crate::wasm) fn accepted(connection: Connection, inherited: &Mutex<Settings>) -> Self {
+    pub(in crate::wasm) fn accepted(mut connection: Connection, inherited: &Mutex<Settings>) -> Self {
         let settings = inherited.lock().clone();
+        connection.stream.set_on_outage(OnOutage::Wait);
         // Applies options that were set while the connection waited. It cannot fail, because only valid options are
         // stored.
         let _ = settings.apply(&connection.stream);
@@ -178,7 +179,8 @@ impl TcpSocket {
         let ended = under_way.take();
         drop(under_way);
         self.state = State::Closed;
-        let stream = outcome?;
+        let mut stream = outcome?;
+        stream.set_on_outage(OnOutage::Wait);
         // Applies options that were set meanwhile.
         self.settings().apply(&stream)?;
         let Some((_, charge)) = ended else { return Poll::Ready(Err(Error::InvalidState)) };
@@ -209,7 +211,7 @@ impl TcpSocket {
         }
         let options = ListenOptions { backlog: self.backlog, tcp: self.settings().options.clone() };
         let State::Bound(bound, account) = self.take_state() else { return Err(Error::InvalidState) };
-        let listener = Arc::new(Listener::new(bound, options, account.quota, account.charge)?);
+        let listener = Arc::new(Listener::new(bound, options, OnOutage::Wait, account.quota, account.charge)?);
         self.state = State::Listening(listener.clone());
         Ok((listener, self.settings.clone()))
     }
@@ -226,8 +228,8 @@ impl TcpSocket {
     ///
     /// # Errors
     /// [`Error::InvalidState`] where the socket is not connected.
-    pub(in crate::wasm) fn halves(&mut self) -> Result<&mut Halves> {
-        match &mut self.state {
+    pub(in crate::wasm) fn halves(&self) -> Result<&Halves> {
+        match &self.state {
             State::Connected(halves) => Ok(halves),
             _ => Err(Error::InvalidState),
         }

@@ -10,7 +10,7 @@ use super::{Account, any, check_family, check_remote, not_bindable};
 use crate::address::Family;
 use crate::error::{Error, Result};
 use crate::policy::Charge;
-use crate::socket::{self, UdpOptions};
+use crate::socket::{self, OnOutage, UdpOptions};
 use crate::stack::options::datagram_memory;
 use crate::wasm::{NetworkCtx, units};
 
@@ -83,13 +83,14 @@ impl UdpSocket {
         check_family(local, self.family)?;
         account.charge.resize(datagram_memory(self.options.receive_buffer))?;
         let bound = socket::UdpSocket::bind_with(&account.network, local, &self.options);
-        let socket = match bound {
+        let mut socket = match bound {
             Ok(socket) => socket,
             Err(error) => {
                 account.charge.resize(0)?;
                 return Err(not_bindable(error));
             }
         };
+        socket.set_on_outage(OnOutage::Wait);
         if let State::Unbound(account) = std::mem::replace(&mut self.state, State::Binding) {
             self.state = State::Bound(Arc::new(Bound { socket, charge: Mutex::new(account.charge) }));
         }
