@@ -125,6 +125,7 @@ impl IcmpSocket {
             broadcast: false,
             whole: false,
             loops_back: false,
+            drops_if_crowded: false,
         };
         stack.with_mut(|core| core.udp().send(self.outlet, &request, &[], Some(waker)))?;
         Ok(())

@@ -1,4 +1,5 @@
-//! Sockets that wait while their interface is down or their address is missing.
+//! Sockets that wait while their interface is down or their address is missing, and datagrams to neighbours that do not
+//! answer.
 
 use core::future::{Future, poll_fn};
 use core::net::{IpAddr, SocketAddr};
@@ -266,4 +267,36 @@ fn a_wait_for_the_end_of_a_connection_lasts_through_an_outage() {
             join(poll_fn(|context| near.poll_closed_patiently(context)), read_exactly(&far, 4)).await;
         assert_eq!((closed, received.as_deref()), (Ok(()), Ok(&b"last"[..])));
     });
+}
+
+/// Nobody has 10.0.0.77.
+#[test]
+fn a_socket_that_drops_for_a_crowded_neighbour_is_never_held_up_by_it() {
+    let world = World::new();
+    let far = UdpSocket::bind(&world.far.network(), at(2, 9)).unwrap();
+    let mut near = UdpSocket::bind(&world.near.network(), at(1, 0)).unwrap();
+    let is_ready = |socket: &UdpSocket| {
+        let ready = poll_immediate(poll_fn(|context| socket.poll_send_ready(context)));
+        world.simulation.block_on(ready).is_some()
+    };
+    let dropped = || world.interface().statistics().datagram_drops;
+    let before = dropped();
+    let waiting = (0..).take_while(|_| near.try_send_to(b"lost", at(77, 9)).is_ok()).count() as u64;
+    assert!(waiting < 1000 && !is_ready(&near), "{waiting}");
+    assert_eq!(dropped(), before);
+
+    near.set_drops_if_crowded(true);
+    for number in 1..=100 {
+        assert!(is_ready(&near));
+        assert_eq!(near.try_send_to(b"lost", at(77, 9)), Ok(4));
+        assert_eq!(dropped(), before + number);
+    }
+    assert!(is_ready(&near));
+    assert_eq!(near.try_send_to(b"live", at(2, 9)), Ok(4));
+    let start = world.simulation.now();
+    assert_eq!(world.simulation.block_on(far.recv_datagram()).map(|datagram| datagram.data), Ok(b"live".to_vec()));
+    assert!(world.simulation.now() - start < SECOND);
+    assert_eq!(dropped(), before + 100, "what waits for the neighbour is not lost by that");
+    world.simulation.advance(SECOND * 4);
+    assert_eq!(dropped(), before + 100 + waiting, "nobody has answered");
 }

@@ -45,6 +45,7 @@ pub struct UdpSocket {
     multicast_loop: AtomicBool,
     receive_buffer: AtomicUsize,
     on_outage: OnOutage,
+    drops_if_crowded: bool,
 }
 
 /// The registration of the socket with the stacks.
@@ -135,6 +136,7 @@ impl UdpSocket {
             multicast_loop: AtomicBool::new(options.multicast_loop),
             receive_buffer: AtomicUsize::new(options.receive_buffer),
             on_outage: OnOutage::default(),
+            drops_if_crowded: false,
         })
     }
 
@@ -182,7 +184,8 @@ impl UdpSocket {
     }
 
     /// Sends a datagram to `remote` and returns its length. Waits only while the device is full and a few datagrams of
-    /// the socket wait already, or while too many packets wait for the neighbour.
+    /// the socket wait already, or while too many packets wait for the neighbour (see
+    /// [`set_drops_if_crowded`](Self::set_drops_if_crowded)).
     ///
     /// # Errors
     /// See [`SendError`]. Broadcast addresses must be [allowed](Self::set_broadcast) first.
@@ -288,6 +291,7 @@ impl UdpSocket {
             broadcast: self.broadcast(),
             whole: self.dont_fragment(),
             loops_back: self.multicast_loop(),
+            drops_if_crowded: self.drops_if_crowded,
         };
         let count = stack.with_mut(|core| core.udp().send(self.outlet, &datagram, others, waker))?;
         self.sent.fetch_add(count as u64, Ordering::Relaxed);
@@ -414,14 +418,13 @@ impl UdpSocket {
         // This asks the stack through which the last datagram was sent. If the next one takes another stack, sending
         // may still wait.
         let known = self.ways.lock().last.as_ref().map(|known| (known.stack.clone(), known.remote));
-        match known {
-            Some((stack, remote))
-                if !stack.with_mut(|core| core.udp().may_send(self.outlet, remote, context.waker())) =>
-            {
-                Poll::Pending
-            }
-            _ => Poll::Ready(()),
-        }
+        let Some((stack, remote)) = known else { return Poll::Ready(()) };
+        let ready = stack.with_mut(|core| match self.drops_if_crowded {
+            // No neighbour is waited for, whichever the next datagram is sent to.
+            true => core.udp().has_room(self.outlet, context.waker()),
+            false => core.udp().may_send(self.outlet, remote, context.waker()),
+        });
+        if ready { Poll::Ready(()) } else { Poll::Pending }
     }
 
     /// Like [`recv_datagram`](Self::recv_datagram), without waiting.
@@ -553,6 +556,13 @@ impl UdpSocket {
     /// including the sender.
     pub fn set_multicast_loop(&self, multicast_loop: bool) {
         self.multicast_loop.store(multicast_loop, Ordering::Relaxed);
+    }
+
+    /// Sets whether a datagram is dropped and counted, as on Linux, if too many packets wait for its neighbour to be
+    /// resolved. Otherwise, which is the default, sending waits. A program that cannot wait for one peer and send to
+    /// others meanwhile would be held up by the first peer that does not answer.
+    pub const fn set_drops_if_crowded(&mut self, drops: bool) {
+        self.drops_if_crowded = drops;
     }
 
     /// Sets what receiving does while nothing can arrive. Sending fails all the same, as no datagram is kept until it

@@ -268,3 +268,27 @@ fn nothing_is_ready_and_nothing_ends_while_the_interface_is_down() {
     assert_eq!(code(bench.view().send(Resource::new_borrow(outgoing.rep()), vec![datagram])), Ok(1));
     assert_eq!(bench.receive(&incoming), Ok(vec![b"again".to_vec()]));
 }
+
+/// Nobody has 10.0.0.77, and 10.0.0.1 is the host itself.
+#[test]
+fn datagrams_to_a_dead_neighbour_do_not_hold_up_others() {
+    let mut bench = Bench::new(|ctx| ctx);
+    let (socket, live) = (bench.bound_udp("0.0.0.0:7"), bench.bound_udp("10.0.0.1:8"));
+    let (incoming, _) = bench.stream(live, None).unwrap();
+    let (_, outgoing) = bench.stream(socket, None).unwrap();
+    let send = |bench: &mut Bench, remote: &str| {
+        assert!(bench.polls_ready::<OutgoingDatagramStream>(outgoing.rep()), "{remote}");
+        let permit = code(bench.view().check_send(Resource::new_borrow(outgoing.rep()))).unwrap();
+        assert!(permit > 0, "{remote}");
+        let datagram = OutgoingDatagram { data: remote.into(), remote_address: Some(at(remote)) };
+        let sent = code(bench.view().send(Resource::new_borrow(outgoing.rep()), vec![datagram]));
+        assert_eq!(sent, Ok(1), "{remote}");
+    };
+    for _ in 0..200 {
+        send(&mut bench, "10.0.0.77:9");
+    }
+    send(&mut bench, "10.0.0.1:8");
+    assert_eq!(bench.receive(&incoming), Ok(vec![b"10.0.0.1:8".to_vec()]));
+    let drops = bench.manager.interface("eth0").unwrap().statistics().datagram_drops;
+    assert!((100..200).contains(&drops), "{drops}");
+}

@@ -91,6 +91,7 @@ impl UdpSocket {
             }
         };
         socket.set_on_outage(OnOutage::Wait);
+        socket.set_drops_if_crowded(true);
         if let State::Unbound(account) = std::mem::replace(&mut self.state, State::Binding) {
             self.state = State::Bound(Arc::new(Bound { socket, charge: Mutex::new(account.charge) }));
         }
