@@ -30,7 +30,7 @@ impl Default for ListenOptions {
 }
 
 impl ListenOptions {
-    fn validate(&self) -> Result<(), InvalidOption> {
+    pub(super) fn validate(&self) -> Result<(), InvalidOption> {
         if self.backlog == 0 { Err(InvalidOption) } else { Ok(self.tcp.validate()?) }
     }
 }
@@ -58,17 +58,13 @@ impl TcpListener {
         TcpSocket::bind(network, local)?.listen(options)
     }
 
-    /// Starts to listen on a bound socket.
-    ///
-    /// # Errors
-    /// [`InvalidOption`].
-    pub(super) fn open(serving: Serving, backlog: Arc<Backlog>, options: ListenOptions) -> Result<Self, InvalidOption> {
-        options.validate()?;
+    /// Starts to listen on a bound socket. The options must be valid.
+    pub(super) fn open(serving: Serving, backlog: Arc<Backlog>, options: ListenOptions) -> Self {
         backlog.open(options.backlog.min(MOST_BACKLOG), options.tcp);
         for stack in serving.stacks() {
             stack.with_mut(|core| core.tcp().listen(&backlog));
         }
-        Ok(Self { serving, backlog, on_outage: OnOutage::default() })
+        Self { serving, backlog, on_outage: OnOutage::default() }
     }
 
     /// Waits for a connection; returns it and its peer's address.

@@ -17,6 +17,7 @@ use crate::address::{is_unicast, is_v4_mapped};
 use crate::error::{ConnectError, InvalidOption, MayBlock, NetworkDown, ReadError, WriteError};
 use crate::policy::Operation;
 use crate::stack::Stack;
+use crate::stack::backlog::Backlog;
 use crate::stack::options::{HopLimit, KeepAlive, OnOutage, TcpOptions};
 use crate::stack::tcp::FlowId;
 use crate::stack::tcp::Operations;
@@ -121,7 +122,7 @@ impl TcpStream {
         match options.local.filter(|local| local.port() != 0) {
             // The same as for a socket that was bound before.
             Some(local) => TcpSocket::bind(network, local)?.connect(remote, options),
-            None => Self::begin(network, remote, options, None),
+            None => Ok(Connecting::new(Self::begin(network, remote, options, None)?, None)),
         }
     }
 
@@ -136,13 +137,14 @@ impl TcpStream {
         Ok(())
     }
 
-    /// Starts a connection. If a local port is given, `reserved` is bound to it.
+    /// Starts a connection. If a local port is given, `bound` is the backlog by which the stacks know the socket that is
+    /// bound to it.
     pub(super) fn begin(
         network: &Network,
         remote: SocketAddr,
         options: ConnectOptions,
-        reserved: Option<TcpSocket>,
-    ) -> Result<Connecting, ConnectError> {
+        bound: Option<&Backlog>,
+    ) -> Result<Self, ConnectError> {
         Self::check(remote, &options)?;
         let local = options.local.map(|local| local.ip()).filter(|ip| !ip.is_unspecified());
         let route = network.route(local, remote.ip());
@@ -153,12 +155,11 @@ impl TcpStream {
             if core.interface.is_broadcast(remote.ip()) {
                 return Err(ConnectError::InvalidArgument);
             }
-            let bound = reserved.as_ref().map(TcpSocket::backlog);
             let flow = core.tcp().connect(network.owner(), local, remote, bound, options.timeout, options.tcp)?;
             Ok((flow, core.tcp().tuple_of(flow).map_or(local, |tuple| tuple.local())))
         });
         let (flow, local) = begun?;
-        Ok(Connecting { stream: Some(Self::new(stack, flow, local, remote)), reserved })
+        Ok(Self::new(stack, flow, local, remote))
     }
 
     /// Reads into `buffer` and returns the number of bytes. 0 is the end of the stream: the peer has closed its half.
@@ -407,6 +408,10 @@ pub struct Connecting {
 }
 
 impl Connecting {
+    pub(super) const fn new(stream: TcpStream, reserved: Option<TcpSocket>) -> Self {
+        Self { stream: Some(stream), reserved }
+    }
+
     /// The local address; `None` once the connection has been returned.
     #[must_use]
     pub fn local_addr(&self) -> Option<SocketAddr> {

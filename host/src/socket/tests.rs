@@ -250,25 +250,6 @@ fn a_socket_receives_after_an_outage_that_it_has_waited_for() {
     assert_eq!(world.simulation.block_on(patient.recv_datagram()), Err(ReceiveError::NetworkDown));
 }
 
-#[test]
-fn a_wait_for_the_end_of_a_connection_lasts_through_an_outage() {
-    let world = World::new();
-    let (mut near, far) = world.pair();
-    near.set_on_outage(OnOutage::Fail);
-    near.try_write(b"last").unwrap();
-    near.shutdown(std::net::Shutdown::Write).unwrap();
-    world.interface().set_state(State::Down);
-    let closed = world.simulation.block_on(poll_fn(|context| Poll::Ready(near.poll_closed(context))));
-    assert_eq!(closed, Poll::Ready(Err(WriteError::NetworkDown)));
-    world.waits(poll_fn(|context| near.poll_closed_patiently(context)));
-    world.interface().set_state(State::Up);
-    world.simulation.block_on(async {
-        let (closed, received) =
-            join(poll_fn(|context| near.poll_closed_patiently(context)), read_exactly(&far, 4)).await;
-        assert_eq!((closed, received.as_deref()), (Ok(()), Ok(&b"last"[..])));
-    });
-}
-
 /// Nobody has 10.0.0.77.
 #[test]
 fn a_socket_that_drops_for_a_crowded_neighbour_is_never_held_up_by_it() {
@@ -299,4 +280,42 @@ fn a_socket_that_drops_for_a_crowded_neighbour_is_never_held_up_by_it() {
     assert_eq!(dropped(), before + 100, "what waits for the neighbour is not lost by that");
     world.simulation.advance(SECOND * 4);
     assert_eq!(dropped(), before + 100 + waiting, "nobody has answered");
+}
+
+#[test]
+fn a_wait_for_the_end_of_a_connection_lasts_through_an_outage() {
+    let world = World::new();
+    let (mut near, far) = world.pair();
+    near.set_on_outage(OnOutage::Fail);
+    near.try_write(b"last").unwrap();
+    near.shutdown(std::net::Shutdown::Write).unwrap();
+    world.interface().set_state(State::Down);
+    let closed = world.simulation.block_on(poll_fn(|context| Poll::Ready(near.poll_closed(context))));
+    assert_eq!(closed, Poll::Ready(Err(WriteError::NetworkDown)));
+    world.waits(poll_fn(|context| near.poll_closed_patiently(context)));
+    world.interface().set_state(State::Up);
+    world.simulation.block_on(async {
+        let (closed, received) =
+            join(poll_fn(|context| near.poll_closed_patiently(context)), read_exactly(&far, 4)).await;
+        assert_eq!((closed, received.as_deref()), (Ok(()), Ok(&b"last"[..])));
+    });
+}
+
+/// An attempt that is refused before it begins costs the caller nothing.
+#[test]
+fn a_bound_socket_is_returned_with_the_error_of_connecting_or_listening() {
+    let world = World::new();
+    let bound = super::TcpSocket::bind(&world.near.network(), at(1, 0)).unwrap();
+    let local = bound.local_addr();
+    let options = super::ConnectOptions::default;
+    let (error, bound) = bound.try_connect(at(255, 80), options()).expect_err("a broadcast address");
+    assert_eq!((error, bound.local_addr()), (crate::error::ConnectError::InvalidArgument, local));
+    let none = ListenOptions { backlog: 0, ..ListenOptions::default() };
+    let (error, bound) = bound.try_listen(none).expect_err("no backlog");
+    assert_eq!((error, bound.local_addr()), (crate::error::BindError::InvalidArgument, local));
+    let listener = TcpListener::bind(&world.far.network(), at(2, 80), ListenOptions::default()).unwrap();
+    let connected =
+        world.simulation.block_on(bound.try_connect(at(2, 80), options()).map_err(|(error, _)| error).unwrap());
+    assert_eq!(connected.unwrap().local_addr(), local);
+    drop(listener);
 }

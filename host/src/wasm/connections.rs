@@ -31,24 +31,35 @@ pub(super) struct Listener {
     _charge: Charge,
 }
 
+/// A bound socket that could not be made a listener.
+pub(super) struct Refused {
+    pub(super) error: Error,
+    pub(super) bound: TcpSocket,
+    pub(super) charge: Charge,
+}
+
 impl Listener {
     /// Makes a bound socket a listener. `on_outage` says what accepting does while no connection can arrive. `charge` is
     /// the charge for the socket.
     ///
     /// # Errors
     /// [`Error::LimitReached`] if the guest has no memory for a single connection; else as for [`TcpSocket::listen`].
+    /// The socket and its charge are returned with the error.
     pub(super) fn new(
         bound: TcpSocket,
         mut options: ListenOptions,
         on_outage: OnOutage,
         quota: Quota,
         charge: Charge,
-    ) -> Result<Self> {
+    ) -> Result<Self, Refused> {
         if quota.memory().left() < LEAST {
-            return Err(Error::LimitReached);
+            return Err(Refused { error: Error::LimitReached, bound, charge });
         }
         options.tcp.budget = Some(quota.memory().clone());
-        let mut socket = bound.listen(options)?;
+        let mut socket = match bound.try_listen(options) {
+            Ok(socket) => socket,
+            Err((error, bound)) => return Err(Refused { error: error.into(), bound, charge }),
+        };
         socket.set_on_outage(on_outage);
         Ok(Self { socket, quota, _charge: charge })
     }

@@ -198,6 +198,68 @@ fn code<T>(result: Result<T, SocketError>) -> Result<T, ErrorCode> {
     })
 }
 
+/// WIT: only a failed attempt closes a socket. These calls attempt nothing.
+#[test]
+fn a_socket_that_may_not_connect_is_as_it_was() {
+    let limits = Limits { buffer_bytes: 40 << 10, ..Limits::default() };
+    let policy = "allow tcp connect 127.0.0.1:80\nallow tcp connect 10.0.0.0/24\nallow tcp bind,listen 127.0.0.1:80-90";
+    for is_bound in [false, true] {
+        let mut bench = Bench::new(|ctx| ctx.limits(limits).policy(policy.parse().unwrap()));
+        let listener = bench.listener("127.0.0.1:80");
+        let socket = if is_bound { bench.bound_tcp("127.0.0.1:81") } else { bench.tcp() };
+        let address = |bench: &mut Bench| {
+            code(HostTcpSocket::local_address(&mut bench.view(), tcp(socket))).map(SocketAddr::from)
+        };
+        let before = address(&mut bench);
+        assert_eq!(before.is_ok(), is_bound);
+        let hog = bench.ctx.quota().charge(40 << 10).unwrap();
+        assert_eq!(bench.start_connect(socket, "127.0.0.1:80"), Err(ErrorCode::OutOfMemory));
+        drop(hog);
+        for (remote, error) in [
+            ("127.0.0.1:9", ErrorCode::AccessDenied),
+            ("0.0.0.0:80", ErrorCode::InvalidArgument),
+            ("127.0.0.1:0", ErrorCode::InvalidArgument),
+            ("224.0.0.1:80", ErrorCode::InvalidArgument),
+            ("255.255.255.255:80", ErrorCode::InvalidArgument),
+            ("[::1]:80", ErrorCode::InvalidArgument),
+        ] {
+            assert_eq!(bench.start_connect(socket, remote), Err(error), "{remote}");
+            assert_eq!(address(&mut bench), before, "{remote}");
+        }
+        if !is_bound {
+            assert_eq!(bench.start_connect(socket, "10.0.0.255:80"), Err(ErrorCode::InvalidArgument));
+        }
+        code(bench.view().set_hop_limit(tcp(socket), 9)).unwrap();
+        let (_, output) = bench.connect(socket, "127.0.0.1:80");
+        let (_, (input, _)) = bench.accept(listener).unwrap();
+        assert!(bench.permit(&output) >= 7);
+        bench.write(&output, b"at last".to_vec());
+        assert_eq!(bench.read(&input), b"at last");
+    }
+}
+
+#[test]
+fn a_socket_whose_attempt_has_failed_is_closed() {
+    let mut bench = Bench::new(|ctx| ctx);
+    let socket = bench.tcp();
+    assert_eq!(bench.start_connect(socket, "192.0.2.1:80"), Err(ErrorCode::RemoteUnreachable));
+    assert_eq!(bench.start_connect(socket, "127.0.0.1:80"), Err(ErrorCode::InvalidState));
+    assert_eq!(code(bench.view().hop_limit(tcp(socket))), Err(ErrorCode::InvalidState));
+}
+
+#[test]
+fn a_socket_that_may_not_listen_stays_bound() {
+    let limits = Limits { buffer_bytes: 40 << 10, ..Limits::default() };
+    let policy = "allow tcp bind,listen 127.0.0.1:80";
+    let mut bench = Bench::new(|ctx| ctx.limits(limits).policy(policy.parse().unwrap()));
+    let socket = bench.bound_tcp("127.0.0.1:80");
+    let hog = bench.ctx.quota().charge(40 << 10).unwrap();
+    assert_eq!(code(bench.view().start_listen(tcp(socket))), Err(ErrorCode::OutOfMemory));
+    drop(hog);
+    code(bench.view().start_listen(tcp(socket))).unwrap();
+    code(bench.view().finish_listen(tcp(socket))).unwrap();
+}
+
 /// A permit is a promise, also if the guest makes the buffer smaller before it uses the permit.
 #[test]
 fn a_permitted_write_is_taken_whole_after_the_send_buffer_has_shrunk() {

@@ -78,7 +78,8 @@ impl HostTcpListener for NetworkCtxView<'_> {
         let mut listen = ListenOptions { tcp: tcp_options(options)?, ..ListenOptions::default() };
         listen.backlog = backlog.map_or(listen.backlog, |backlog| size(backlog.into()));
         let bound = socket::TcpSocket::bind(&network, local.into())?;
-        let listener = Listener::new(bound, listen, OnOutage::WaitWhileDown, quota, charge)?;
+        let listener =
+            Listener::new(bound, listen, OnOutage::WaitWhileDown, quota, charge).map_err(|refused| refused.error)?;
         Ok(push(self.table, TcpListener(Arc::new(listener)))?)
     }
 
