@@ -23,6 +23,7 @@ use crate::interface::InterfaceConfig;
 use crate::manager::Manager;
 use crate::platform::simulated::Simulation;
 use crate::policy::{Limits, Usage};
+use crate::wasm::clocks::Deadline;
 use crate::wasm::{NetworkCtx, NetworkCtxBuilder, NetworkCtxView};
 
 /// A guest on a host with `lo` and with `eth0`, which is 10.0.0.1/24.
@@ -196,6 +197,92 @@ fn code<T>(result: Result<T, SocketError>) -> Result<T, ErrorCode> {
         SocketError::Code(code) => code,
         SocketError::Trap(trap) => panic!("{trap:?}"),
     })
+}
+
+#[test]
+fn a_socket_that_the_table_has_no_place_for_is_not_held() {
+    let mut bench = Bench::new(|ctx| ctx);
+    bench.leave_places(0);
+    let made = code(bench.view().create_tcp_socket(IpAddressFamily::Ipv4)).map(drop);
+    assert_eq!(made, Err(ErrorCode::NewSocketLimit));
+    let made = code(bench.view().create_udp_socket(IpAddressFamily::Ipv4)).map(drop);
+    assert_eq!(made, Err(ErrorCode::NewSocketLimit));
+    assert_eq!(bench.ctx.quota().usage(), Usage::default());
+}
+
+#[test]
+fn a_connection_whose_streams_find_no_place_is_handed_out_later() {
+    for places in [0, 1] {
+        let mut bench = Bench::new(|ctx| ctx);
+        let (listener, client) = (bench.listener("127.0.0.1:80"), bench.tcp());
+        bench.start_connect(client, "127.0.0.1:80").unwrap();
+        bench.simulation.run_ready();
+        bench.leave_places(places);
+        for _ in 0..3 {
+            let finished = code(bench.view().finish_connect(tcp(client))).map(drop);
+            assert_eq!(finished, Err(ErrorCode::OutOfMemory));
+            assert_eq!(bench.tcp_resources(), [2, 0, 0]);
+        }
+        bench.leave_many_places();
+        let (_, output) = code(bench.view().finish_connect(tcp(client))).unwrap();
+        let (_, (input, _)) = bench.accept(listener).unwrap();
+        assert_eq!(bench.permit(&output).min(1), 1, "the connection is not shut down");
+        bench.write(&output, b"late".to_vec());
+        assert_eq!(bench.read(&input), b"late");
+        assert_eq!(code(bench.view().finish_connect(tcp(client))).map(drop), Err(ErrorCode::NotInProgress));
+    }
+}
+
+#[test]
+fn an_accepted_connection_that_finds_no_place_is_not_held() {
+    for places in [0, 1, 2] {
+        let mut bench = Bench::new(|ctx| ctx);
+        let (listener, client) = (bench.listener("127.0.0.1:80"), bench.tcp());
+        let _streams = bench.connect(client, "127.0.0.1:80");
+        bench.leave_places(places);
+        let error = bench.accept(listener).map(drop);
+        let expected = if places == 0 { ErrorCode::NewSocketLimit } else { ErrorCode::OutOfMemory };
+        assert_eq!(error, Err(expected));
+        assert_eq!((bench.tcp_resources(), bench.ctx.quota().usage().sockets), ([2, 1, 1], 2));
+    }
+}
+
+#[test]
+fn datagram_streams_that_find_no_place_change_nothing() {
+    for places in [0, 1] {
+        let mut bench = Bench::new(|ctx| ctx);
+        let (socket, peer) = (bench.bound_udp("127.0.0.1:7"), bench.bound_udp("127.0.0.1:8"));
+        let (incoming, outgoing) = bench.stream(socket, Some("127.0.0.1:8")).unwrap();
+        let (_, from_peer) = bench.stream(peer, Some("127.0.0.1:7")).unwrap();
+        bench.leave_places(places);
+        for remote in [None, Some("127.0.0.1:9")] {
+            assert_eq!(bench.stream(socket, remote).map(drop), Err(ErrorCode::OutOfMemory));
+        }
+        assert_eq!([bench.count::<IncomingDatagramStream>(), bench.count::<OutgoingDatagramStream>()], [2; 2]);
+        assert_eq!(
+            code(HostUdpSocket::remote_address(&mut bench.view(), udp(socket))).map(SocketAddr::from),
+            Ok("127.0.0.1:8".parse().unwrap())
+        );
+        let borrowed = || Resource::new_borrow(from_peer.rep());
+        assert!(code(bench.view().check_send(borrowed())).unwrap() > 0);
+        let datagram = OutgoingDatagram { data: b"still".to_vec(), remote_address: None };
+        assert_eq!(code(bench.view().send(borrowed(), vec![datagram])), Ok(1));
+        assert_eq!(bench.receive(&incoming), Ok(vec![b"still".to_vec()]));
+        assert!(
+            code(bench.view().check_send(Resource::new_borrow(outgoing.rep()))).unwrap() > 0,
+            "the pair still works"
+        );
+    }
+}
+
+#[test]
+fn a_pollable_that_finds_no_place_leaves_nothing() {
+    let mut bench = Bench::new(|ctx| ctx);
+    for (places, deadlines) in [(0, 0), (1, 0), (2, 1)] {
+        bench.leave_places(places);
+        assert_eq!(bench.view().subscribe_duration(1).is_ok(), deadlines == 1);
+        assert_eq!(bench.count::<Deadline>(), deadlines);
+    }
 }
 
 /// WIT: only a failed attempt closes a socket. These calls attempt nothing.
