@@ -42,18 +42,44 @@ impl<T> Flight<T> {
 
 /// Wakes all waiting tasks.
 #[derive(Default)]
-struct Waiting(Mutex<Vec<Waker>>);
+struct Waiting(Mutex<Wakers>);
+
+#[derive(Default)]
+struct Wakers {
+    list: Vec<Waker>,
+    /// When there are so many wakers, at least [`INITIAL_LIMIT`], all are woken to find out which tasks still wait.
+    most: usize,
+}
+
+/// The number of wakers that are kept without checking whether their tasks still wait.
+const INITIAL_LIMIT: usize = 64;
+/// The maximum number of wakers. If more tasks really waited, they would wake each other without end.
+const MAX_WAKERS: usize = 4096;
 
 impl Waiting {
+    /// Adds a task, once.
+    ///
+    /// A future that is dropped while it waits leaves its waker behind, and an app may drop futures without end while
+    /// the operation runs. So when the list is full, all wakers are woken and removed, and the tasks that still wait add
+    /// themselves again. The limit is then doubled, because otherwise many tasks that really wait would wake each other
+    /// without end.
     fn add(&self, waker: &Waker) {
         let mut wakers = lock(&self.0);
-        if !wakers.iter().any(|other| other.will_wake(waker)) {
-            wakers.push(waker.clone());
+        if wakers.list.iter().any(|other| other.will_wake(waker)) {
+            return;
         }
+        let mut woken = Vec::new();
+        if wakers.list.len() >= wakers.most.max(INITIAL_LIMIT) {
+            wakers.most = (wakers.list.len() * 2).min(MAX_WAKERS);
+            woken = std::mem::take(&mut wakers.list);
+        }
+        wakers.list.push(waker.clone());
+        drop(wakers);
+        woken.into_iter().for_each(Waker::wake);
     }
 
     fn remove(&self, waker: &Waker) {
-        lock(&self.0).retain(|other| !other.will_wake(waker));
+        lock(&self.0).list.retain(|other| !other.will_wake(waker));
     }
 }
 
@@ -63,9 +89,9 @@ impl Wake for Waiting {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        for waker in std::mem::take(&mut *lock(&self.0)) {
-            waker.wake();
-        }
+        // The lock is released before tasks are woken: they may add themselves at once.
+        let woken = std::mem::take(&mut lock(&self.0).list);
+        woken.into_iter().for_each(Waker::wake);
     }
 }
 
@@ -106,6 +132,56 @@ mod tests {
         let second = Waker::from(Arc::new(Counted::default()));
         let result = flight.poll(&mut Context::from_waker(&second), || panic!("one runs already"));
         assert_eq!(result, Poll::Ready(7));
+    }
+
+    /// An app that gives up again and again, each time in a new task.
+    #[test]
+    fn wakers_of_callers_that_gave_up_do_not_accumulate() {
+        let flight = Flight::new();
+        let waits = Arc::new(Counted::default());
+        let waiter = Waker::from(Arc::clone(&waits));
+        let mut seen = usize::MAX;
+        for _ in 0..100_000 {
+            // The one task that does not give up polls whenever it is woken.
+            let woken = waits.0.load(Ordering::Relaxed);
+            if woken != seen {
+                seen = woken;
+                assert!(flight.poll(&mut Context::from_waker(&waiter), || ready_at(usize::MAX)).is_pending());
+            }
+            let gives_up = Waker::from(Arc::new(Counted::default()));
+            assert!(flight.poll(&mut Context::from_waker(&gives_up), || panic!("one runs already")).is_pending());
+            let kept = lock(&flight.waiting.0).list.len();
+            assert!(kept <= MAX_WAKERS, "{kept}");
+        }
+        assert!(lock(&flight.waiting.0).list.capacity() <= 2 * MAX_WAKERS);
+        let woken = waits.0.load(Ordering::Relaxed);
+        flight.waiting.wake_by_ref();
+        assert!(seen != woken || waits.0.load(Ordering::Relaxed) == woken + 1, "the task that waits is still known");
+    }
+
+    /// A thousand waiting tasks that poll again whenever they are woken must come to rest.
+    #[test]
+    fn many_callers_do_not_keep_each_other_awake() {
+        let flight = Flight::new();
+        let counts: Vec<Arc<Counted>> = (0..1000).map(|_| Arc::default()).collect();
+        let woken = || counts.iter().map(|count| count.0.load(Ordering::Relaxed)).sum::<usize>();
+        let mut seen = vec![usize::MAX; counts.len()];
+        for round in 0.. {
+            assert!(round < 10, "still awake");
+            let before = woken();
+            for (count, seen) in counts.iter().zip(&mut seen) {
+                let times = count.0.load(Ordering::Relaxed);
+                if times != *seen {
+                    *seen = times;
+                    let waker = Waker::from(Arc::clone(count));
+                    assert!(flight.poll(&mut Context::from_waker(&waker), || ready_at(usize::MAX)).is_pending());
+                }
+            }
+            if woken() == before {
+                break;
+            }
+        }
+        assert_eq!(lock(&flight.waiting.0).list.len(), counts.len());
     }
 
     #[test]

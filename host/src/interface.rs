@@ -402,7 +402,8 @@ impl Interface {
     }
 
     /// Sets the administrative state. While the interface is down, operations fail with `NetworkDown`, including those
-    /// under way. When it is up again, connections continue unless their peers have given up.
+    /// under way, unless their socket waits ([`OnOutage`](crate::socket::OnOutage)). When it is up again, connections
+    /// continue unless their peers have given up.
     pub fn set_state(&self, state: State) {
         self.stack.with_mut(|core| core.interface.set_state(state));
     }

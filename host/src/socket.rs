@@ -36,6 +36,9 @@ pub use network::{GuestOptions, Network};
 pub use tcp::{ConnectOptions, Connecting, TcpState, TcpStream};
 pub use udp::UdpSocket;
 
-pub use crate::stack::options::{HopLimit, InvalidHopLimit, KeepAlive, TcpOptions, UdpOptions};
+pub use crate::stack::options::{HopLimit, InvalidHopLimit, KeepAlive, OnOutage, TcpOptions, UdpOptions};
 pub use crate::stack::udp::{Datagram, UdpStatistics};
 pub use statistics::{CongestionAlgorithm, RecoveryState, TcpStatistics};
+
+#[cfg(test)]
+mod tests;

@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use xila_network_host::device::hub::{Hub, HubOptions};
+use xila_network_host::platform::Access;
 use xila_network_host::{InterfaceConfig, Manager, platform};
+
+use crate::guests::Guest;
 
 /// A manager with only its loopback.
 pub fn manager() -> Manager {
@@ -49,6 +52,13 @@ pub async fn nothing_is_left(manager: &Manager) {
         let waited = tokio::time::timeout(Duration::from_secs(30), until(|| interface.statistics().tcp_flows == 0));
         assert!(waited.await.is_ok(), "{}: {:?}", interface.name(), interface.statistics());
     }
+}
+
+/// Runs a program on a loopback of its own, which it may control, and checks that it succeeds and leaves nothing behind.
+pub async fn with_control(program: &str) {
+    let manager = manager();
+    Guest::new(program).network(manager.network()).control(&manager, Access::READ_WRITE).succeed().await;
+    nothing_is_left(&manager).await;
 }
 
 /// Waits until the condition holds.

@@ -9,7 +9,7 @@ mod apps;
 use xila_network_host::platform::Access;
 use xila_network_host::policy::Limits;
 use xila_network_tests::guests::{Ending, Guest};
-use xila_network_tests::networks::{manager, nothing_is_left, over_a_lossy_link, until, with_ethernet};
+use xila_network_tests::networks::{manager, nothing_is_left, over_a_lossy_link, until, with_control, with_ethernet};
 use xila_network_tests::on_loopback;
 
 macro_rules! assert_test_exists {
@@ -55,6 +55,11 @@ on_loopback! {
     udp_many_receivers
     udp_port_conflict
     udp_too_large
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+pub(crate) async fn tcp_interface_down() {
+    with_control("tcp_interface_down").await;
 }
 
 /// The program opens many thousands of sockets, a few at a time. The limit allows no more than these, so each socket

@@ -15,6 +15,8 @@ pub struct SendQueue {
     begin: u64,
     length: u32,
     limit: u32,
+    /// How many bytes are promised to the next write, even if the limit is lowered before it.
+    promised: u32,
 }
 
 impl SendQueue {
@@ -22,7 +24,7 @@ impl SendQueue {
     /// takes only bytes for which the budgets of `charge` have memory left.
     #[must_use]
     pub const fn new(limit: usize, charge: Charge) -> Self {
-        Self { pieces: Pieces::new(charge), begin: 0, length: 0, limit: bounded(limit) }
+        Self { pieces: Pieces::new(charge), begin: 0, length: 0, limit: bounded(limit), promised: 0 }
     }
 
     /// The largest number of bytes that the queue takes.
@@ -32,7 +34,7 @@ impl SendQueue {
     }
 
     /// Changes the limit, at most to [`LARGEST_LIMIT`](super::LARGEST_LIMIT). Bytes beyond a smaller limit stay until
-    /// they are acknowledged.
+    /// they are acknowledged, and a [promise](Self::promise) that was made before holds.
     pub const fn set_limit(&mut self, limit: usize) {
         self.limit = bounded(limit);
     }
@@ -49,18 +51,23 @@ impl SendQueue {
         self.length == 0
     }
 
-    /// How many bytes the limit allows [`write`](Self::write) to take now.
+    /// How many bytes [`write`](Self::write) may take now: those that the limit allows, and no fewer than were
+    /// promised.
     #[must_use]
     pub const fn room(&self) -> usize {
-        self.limit.saturating_sub(self.length) as usize
+        let allowed = self.limit.saturating_sub(self.length);
+        if allowed < self.promised { self.promised as usize } else { allowed as usize }
     }
 
-    /// Promises that the next [`write`](Self::write) takes up to `most` bytes, whatever others do meanwhile. Returns
-    /// how many.
+    /// Promises that the next [`write`](Self::write) takes up to `most` bytes, whatever others do meanwhile and
+    /// whatever the limit becomes. Returns how many. The promise replaces an earlier one, which it does not reduce
+    /// below `most`.
     pub fn promise(&mut self, most: usize) -> usize {
         let wanted = self.room().min(most);
         let memory = self.pieces.promise(Pieces::cost_of(wanted));
-        wanted.min(memory.saturating_sub(Pieces::cost_of(0)) / 2)
+        let promised = wanted.min(memory.saturating_sub(Pieces::cost_of(0)) / 2);
+        self.promised = bounded(promised);
+        promised
     }
 
     /// Appends as many of the bytes as there is room and memory for, and returns how many. If the queue is empty, at
@@ -68,7 +75,7 @@ impl SendQueue {
     pub fn write(&mut self, bytes: &[u8], memory: &Memory) -> usize {
         let fitting = bytes.get(..self.room()).unwrap_or(bytes);
         let taken = self.pieces.append(self.begin + u64::from(self.length), fitting, memory);
-        self.pieces.forget_promise();
+        self.forget_promise();
         self.length += bounded(taken);
         taken
     }
@@ -76,8 +83,9 @@ impl SendQueue {
     /// Like [`write`](Self::write), but appends slices, by reference where possible.
     pub fn append(&mut self, slices: &[Slice], memory: &Memory) -> usize {
         let mut taken = 0;
+        let room = self.room();
         for slice in slices {
-            let fitting = slice.slice(0..self.room());
+            let fitting = slice.slice(0..room - taken);
             let length = fitting.len();
             let count = self.pieces.keep(self.begin + u64::from(self.length), fitting, memory);
             self.length += bounded(count);
@@ -86,8 +94,14 @@ impl SendQueue {
                 break;
             }
         }
-        self.pieces.forget_promise();
+        self.forget_promise();
         taken
+    }
+
+    /// Ends the promise to the write that has just happened.
+    fn forget_promise(&mut self) {
+        self.promised = 0;
+        self.pieces.forget_promise();
     }
 
     /// The bytes at the offsets `at..at + length`, as far as they exist.
@@ -210,6 +224,31 @@ mod tests {
             queue.acknowledge(promised / 3);
         }
         assert_eq!(queue.promise(10), 10);
+    }
+
+    /// As a guest does that sets a smaller send buffer between `check-write` and `write`.
+    #[test]
+    fn a_promise_holds_for_one_write_when_the_limit_becomes_smaller() {
+        for by_reference in [false, true] {
+            let budget = Budget::new(1 << 20);
+            let mut queue = SendQueue::new(100_000, Charge::new(Some(&budget), None).expect("there is enough"));
+            let put = |queue: &mut SendQueue, length: usize| match by_reference {
+                false => write(queue, &vec![1; length]),
+                true => {
+                    let half = Slice::from(vec![1; length / 2].as_slice());
+                    queue.append(&[half.clone(), half], &Memory::HEAP)
+                }
+            };
+            assert_eq!(put(&mut queue, 2000), 2000);
+            assert_eq!(queue.promise(50_000), 50_000);
+            queue.set_limit(1);
+            assert_eq!((queue.room(), queue.promise(60_000)), (50_000, 50_000), "asking again takes nothing back");
+            assert_eq!(queue.promise(40_000), 40_000, "but less may be asked for");
+            assert_eq!(put(&mut queue, 60_000), 40_000);
+            assert_eq!((queue.room(), queue.promise(60_000), put(&mut queue, 10)), (0, 0, 0));
+            queue.acknowledge(42_000);
+            assert_eq!((queue.room(), queue.promise(60_000)), (1, 1));
+        }
     }
 
     #[test]

@@ -49,7 +49,8 @@ impl ReadHalf {
     /// Waits for bytes and copies those that have arrived into `buffer`; returns how many.
     ///
     /// 0 means that the peer has sent a FIN (or that `buffer` is empty). If the future is dropped, nothing is lost.
-    /// After the connection has failed, each call returns the cause.
+    /// After the connection has failed, each call returns the cause. [`Error::NetworkDown`] is no failure of the
+    /// connection: when the interface is up again, reads continue.
     pub async fn read(&mut self, buffer: &mut [u8]) -> Result<usize> {
         poll_fn(|cx| self.poll_read(cx, buffer)).await
     }
@@ -181,7 +182,16 @@ impl ReadHalf {
                         StreamResult::Complete(_) | StreamResult::Cancelled => State::Idle(stream),
                     };
                 }
-                State::Ended => return self.ending.poll(cx),
+                State::Ended => {
+                    let result = ready!(self.ending.poll(cx));
+                    if result == Err(Error::NetworkDown) {
+                        // The connection continues when the interface is up again, and so does a new stream.
+                        let (stream, result) = self.connection.receive();
+                        self.state = State::Idle(stream);
+                        self.ending = Ending::new(result);
+                    }
+                    return Poll::Ready(result);
+                }
             }
         }
     }

@@ -61,8 +61,7 @@ struct Written {
 
 impl WriteHalf {
     pub(super) fn new(connection: Connection) -> Self {
-        let (writer, reader) = wit_stream::new::<u8>();
-        let result = connection.send(reader);
+        let (writer, ending) = start_sending(&connection);
         Self {
             connection,
             state: State::Idle(writer),
@@ -70,11 +69,14 @@ impl WriteHalf {
             spare: Vec::new(),
             taken: Vec::new(),
             flushed: 0,
-            ending: Ending::new(result),
+            ending,
         }
     }
 
     /// Waits until the host takes bytes from the front of `data`; returns how many.
+    ///
+    /// After the connection has failed, each call returns the cause. [`Error::NetworkDown`] is no failure of the
+    /// connection: when the interface is up again, writes continue, and no byte that was written is lost.
     ///
     /// If the future is dropped, no bytes of `data` are sent, except those that the host has taken at that moment. Such
     /// bytes are remembered: if the next write begins with them, they count as written, so that repeating a cancelled
@@ -180,7 +182,14 @@ impl WriteHalf {
     pub fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
         ready!(self.poll_flush(cx))?;
         match self.state {
-            State::Broken => self.poll_broken(cx),
+            State::Broken => match ready!(self.poll_broken(cx)) {
+                // The connection continues, with a new stream, and can be shut down.
+                Err(Error::NetworkDown) => {
+                    self.state = State::ShutDown;
+                    Poll::Ready(Ok(()))
+                }
+                result => Poll::Ready(result),
+            },
             State::ShutDown => Poll::Ready(Ok(())),
             State::Idle(_) | State::Writing(_) => {
                 // Dropping this end of the stream tells the host to send the FIN.
@@ -200,12 +209,19 @@ impl WriteHalf {
         from_wit(self.connection.remote_address())
     }
 
-    /// The reason why writing is no longer possible. Never `Ok`.
+    /// The reason why writing is not possible. Never `Ok`.
     fn poll_broken(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
-        match self.state {
-            State::ShutDown => Poll::Ready(Err(Error::BrokenPipe)),
-            _ => self.ending.poll(cx).map(|result| result.and(Err(Error::BrokenPipe))),
+        if matches!(self.state, State::ShutDown) {
+            return Poll::Ready(Err(Error::BrokenPipe));
         }
+        let result = ready!(self.ending.poll(cx));
+        if result == Err(Error::NetworkDown) {
+            // The connection continues when the interface is up again, and so does a new stream.
+            let (writer, ending) = start_sending(&self.connection);
+            self.state = State::Idle(writer);
+            self.ending = ending;
+        }
+        Poll::Ready(result.and(Err(Error::BrokenPipe)))
     }
 
     /// Starts a write of a copy of `data`. Does nothing unless the half is idle.
@@ -243,6 +259,12 @@ impl WriteHalf {
             self.taken.extend_from_slice(&data[..length]);
         }
     }
+}
+
+/// Makes the stream to send through, and what its result will be.
+fn start_sending(connection: &Connection) -> (StreamWriter<u8>, Ending) {
+    let (writer, reader) = wit_stream::new::<u8>();
+    (writer, Ending::new(connection.send(reader)))
 }
 
 /// One write. If `cancel` is set, it cancels itself at the next poll and still reports how many bytes the host took.

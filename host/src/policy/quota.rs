@@ -163,6 +163,11 @@ impl Charge {
         if self.amount.listeners > 0 { Ok(()) } else { self.add(Usage { listeners: 1, ..Usage::default() }) }
     }
 
+    /// Releases the listener of a socket's charge, after an attempt to listen that has failed.
+    pub fn remove_listener(&mut self) {
+        self.remove(Usage { listeners: self.amount.listeners, ..Usage::default() });
+    }
+
     fn add(&mut self, more: Usage) -> Result<()> {
         let mut added = self.quota.take(more)?;
         // The charge that was taken becomes a part of this one, so dropping it must release nothing.

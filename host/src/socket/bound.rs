@@ -57,11 +57,6 @@ impl TcpSocket {
         Ok(Self { network: network.clone(), serving, backlog })
     }
 
-    /// The backlog by which the stacks know the socket.
-    pub(super) fn backlog(&self) -> &Backlog {
-        &self.backlog
-    }
-
     /// The local address, with the selected port.
     #[must_use]
     pub fn local_addr(&self) -> SocketAddr {
@@ -73,9 +68,19 @@ impl TcpSocket {
     /// # Errors
     /// [`BindError::InvalidArgument`] for invalid options, and [`BindError::AccessDenied`]; the socket is dropped then.
     pub fn listen(self, options: ListenOptions) -> Result<TcpListener, BindError> {
-        let Self { network, serving, backlog } = self;
-        network.check_at(Operation::TcpListen, serving.local())?;
-        Ok(TcpListener::open(serving, backlog, options)?)
+        self.try_listen(options).map_err(|(error, _)| error)
+    }
+
+    /// Like [`listen`](Self::listen), but returns the socket with the error.
+    ///
+    /// # Errors
+    /// As for [`listen`](Self::listen).
+    pub fn try_listen(self, options: ListenOptions) -> Result<TcpListener, (BindError, Self)> {
+        let allowed = self.network.check_at(Operation::TcpListen, self.local_addr()).map_err(BindError::from);
+        match allowed.and_then(|()| Ok(options.validate()?)) {
+            Ok(()) => Ok(TcpListener::open(self.serving, self.backlog, options)),
+            Err(error) => Err((error, self)),
+        }
     }
 
     /// Starts to connect from this socket's address; `options.local` is ignored. The socket reserves its port until the
@@ -84,9 +89,19 @@ impl TcpSocket {
     /// # Errors
     /// As for [`TcpStream::start`]; the socket is dropped then.
     pub fn connect(self, remote: SocketAddr, options: ConnectOptions) -> Result<Connecting, ConnectError> {
+        self.try_connect(remote, options).map_err(|(error, _)| error)
+    }
+
+    /// Like [`connect`](Self::connect), but returns the socket with the error.
+    ///
+    /// # Errors
+    /// As for [`connect`](Self::connect).
+    pub fn try_connect(self, remote: SocketAddr, options: ConnectOptions) -> Result<Connecting, (ConnectError, Self)> {
         let options = ConnectOptions { local: Some(self.local_addr()), ..options };
-        let network = self.network.clone();
-        TcpStream::begin(&network, remote, options, Some(self))
+        match TcpStream::begin(&self.network, remote, options, Some(&*self.backlog)) {
+            Ok(stream) => Ok(Connecting::new(stream, Some(self))),
+            Err(error) => Err((error, self)),
+        }
     }
 }
 

@@ -18,7 +18,7 @@ use crate::error::{BindError, PingError, ReceiveError, SendError};
 use crate::policy::{Operation, Request};
 use crate::stack::Stack;
 use crate::stack::icmp::Mailbox;
-use crate::stack::options::HopLimit;
+use crate::stack::options::{HopLimit, OnOutage};
 use crate::stack::owner::Owner;
 use crate::stack::udp::{Kind, Outgoing, Outlet};
 
@@ -131,6 +131,7 @@ impl IcmpSocket {
             broadcast: false,
             whole: false,
             loops_back: false,
+            drops_if_crowded: false,
         };
         stack.with_mut(|core| core.udp().send(&self.outlet, &request, &[], Some(waker)))?;
         Ok(())
@@ -152,7 +153,8 @@ impl IcmpSocket {
     pub fn poll_recv(&self, context: &mut Context<'_>) -> Poll<Result<IcmpMessage, ReceiveError>> {
         match self.mailbox.take(context.waker()) {
             Err(ReceiveError::WouldBlock) => {
-                self.serving.check().map_or_else(|error| Poll::Ready(Err(error.into())), |()| Poll::Pending)
+                let served = self.serving.check(OnOutage::Fail);
+                served.map_or_else(|error| Poll::Ready(Err(error.into())), |()| Poll::Pending)
             }
             result => Poll::Ready(result),
         }

@@ -11,7 +11,7 @@ use super::serving::Serving;
 use super::tcp::TcpStream;
 use crate::error::{AcceptError, BindError, InvalidOption};
 use crate::stack::backlog::Backlog;
-use crate::stack::options::{HopLimit, KeepAlive, TcpOptions};
+use crate::stack::options::{HopLimit, KeepAlive, OnOutage, TcpOptions};
 use crate::stack::owner::Flow;
 
 /// The options of a listener.
@@ -31,7 +31,7 @@ impl Default for ListenOptions {
 }
 
 impl ListenOptions {
-    fn validate(&self) -> Result<(), InvalidOption> {
+    pub(super) fn validate(&self) -> Result<(), InvalidOption> {
         if self.backlog == 0 { Err(InvalidOption) } else { Ok(self.tcp.validate()?) }
     }
 }
@@ -45,6 +45,7 @@ const MOST_BACKLOG: usize = 4096;
 pub struct TcpListener {
     serving: Serving,
     backlog: Arc<Backlog>,
+    on_outage: OnOutage,
 }
 
 impl TcpListener {
@@ -58,19 +59,15 @@ impl TcpListener {
         TcpSocket::bind(network, local)?.listen(options)
     }
 
-    /// Starts to listen on a bound socket.
-    ///
-    /// # Errors
-    /// [`InvalidOption`].
-    pub(super) fn open(serving: Serving, backlog: Arc<Backlog>, options: ListenOptions) -> Result<Self, InvalidOption> {
-        options.validate()?;
+    /// Starts to listen on a bound socket. The options must be valid.
+    pub(super) fn open(serving: Serving, backlog: Arc<Backlog>, options: ListenOptions) -> Self {
         backlog.open(options.backlog.min(MOST_BACKLOG), options.tcp);
         for stack in serving.stacks() {
             stack.with_mut(|core| core.tcp().listen(&backlog));
         }
         let local = serving.local();
         backlog.owner().log(&Flow { protocol: "tcp", interface: None, local, remote: None }, "listening");
-        Ok(Self { serving, backlog })
+        Self { serving, backlog, on_outage: OnOutage::default() }
     }
 
     /// Waits for a connection; returns it and its peer's address.
@@ -88,13 +85,16 @@ impl TcpListener {
     pub fn poll_accept(&self, context: &mut Context<'_>) -> Poll<Result<(TcpStream, SocketAddr), AcceptError>> {
         match self.take(Some(context.waker())) {
             Some(accepted) => Poll::Ready(Ok(accepted)),
-            None => self.serving.check().map_or_else(|error| Poll::Ready(Err(error.into())), |()| Poll::Pending),
+            None => match self.serving.check(self.on_outage) {
+                Ok(()) => Poll::Pending,
+                Err(error) => Poll::Ready(Err(error.into())),
+            },
         }
     }
 
     /// Ready when accepting would succeed or fail without waiting.
     pub fn poll_accept_ready(&self, context: &mut Context<'_>) -> Poll<()> {
-        let ready = self.backlog.is_ready(context.waker()) || self.serving.check().is_err();
+        let ready = self.backlog.is_ready(context.waker()) || self.serving.check(self.on_outage).is_err();
         if ready { Poll::Ready(()) } else { Poll::Pending }
     }
 
@@ -122,6 +122,11 @@ impl TcpListener {
     #[must_use]
     pub fn local_addr(&self) -> SocketAddr {
         self.serving.local()
+    }
+
+    /// Sets what [`accept`](Self::accept) does while no connection can arrive. Accepted connections do not inherit it.
+    pub const fn set_on_outage(&mut self, on_outage: OnOutage) {
+        self.on_outage = on_outage;
     }
 
     /// The present backlog.

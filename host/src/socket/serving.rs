@@ -9,7 +9,8 @@ use slab::Slab;
 
 use super::network::Network;
 use crate::error::{AcceptError, BindError, ReceiveError, causes_of};
-use crate::stack::Stack;
+use crate::stack::options::OnOutage;
+use crate::stack::{Core, Stack};
 
 /// The operations that register a socket with a stack under a port and remove it.
 pub(crate) trait Binding: Send + Sync {
@@ -45,7 +46,7 @@ struct Served {
 pub(crate) enum Unserved {
     /// No interface has its address any more.
     AddressNotAvailable,
-    /// No interface that has its address is up.
+    /// No interface that has its address is up, or none is mounted any more.
     NetworkDown,
 }
 
@@ -101,14 +102,24 @@ impl Serving {
         self.0.unbind();
     }
 
-    /// Checks whether the socket can receive anything. The loopback carries this host's own packets to every local
-    /// address, but a socket is only usable while the interface with its address is.
+    /// Checks whether the socket can receive anything, or may wait for that. The loopback carries this host's own
+    /// packets to every local address, but a socket is only usable while the interface with its address is.
     ///
     /// # Errors
-    /// See [`Unserved`].
-    pub(crate) fn check(&self) -> Result<(), Unserved> {
+    /// See [`Unserved`]; `on_outage` says which of these states are waited for.
+    pub(crate) fn check(&self, on_outage: OnOutage) -> Result<(), Unserved> {
         let address = self.0.local.ip();
         let stacks = self.0.stacks.read();
+        if on_outage == OnOutage::Wait {
+            // A wildcard socket is also served by interfaces that are mounted later. Any other socket stays bound where
+            // its address was when it was bound. The loopback serves it too, but is not the interface that it needs.
+            let only = stacks.len() == 1 || address.is_loopback();
+            let is_needed = |core: &Core| only || !core.interface.loops_back();
+            let may_work =
+                |stack: &Stack| stack.with(|core| is_needed(core) && core.interface.check_usable(on_outage).is_ok());
+            let waits = address.is_unspecified() || stacks.iter().any(may_work);
+            return if waits { Ok(()) } else { Err(Unserved::NetworkDown) };
+        }
         let has_it = |stack: &&Stack| {
             let loopback = |stack: &Stack| address.is_loopback() && stack.with(|core| core.interface.loops_back());
             address.is_unspecified() || stack.with(|core| core.interface.has_address(address)) || loopback(stack)
@@ -117,7 +128,8 @@ impl Serving {
         if homes.peek().is_none() && !address.is_unspecified() {
             return Err(Unserved::AddressNotAvailable);
         }
-        if homes.any(|stack| stack.with(|core| core.interface.is_up())) { Ok(()) } else { Err(Unserved::NetworkDown) }
+        let is_usable = |stack: &Stack| stack.with(|core| core.interface.check_usable(on_outage).is_ok());
+        if homes.any(is_usable) { Ok(()) } else { Err(Unserved::NetworkDown) }
     }
 }
 

@@ -17,12 +17,14 @@ use super::statistics::{CongestionAlgorithm, TcpStatistics};
 use crate::address::{is_unicast, is_v4_mapped};
 use crate::error::{ConnectError, InvalidOption, MayBlock, NetworkDown, ReadError, WriteError};
 use crate::policy::Operation;
-use crate::stack::options::{HopLimit, KeepAlive, TcpOptions};
+use crate::stack::Stack;
+use crate::stack::backlog::Backlog;
+use crate::stack::options::{HopLimit, KeepAlive, OnOutage, TcpOptions};
 use crate::stack::owner::{Flow, Owner};
 use crate::stack::tcp::FlowId;
+use crate::stack::tcp::Operations;
 use crate::stack::tcp::operations::Interest;
 use crate::stack::tcp::transfer::{gather, share};
-use crate::stack::{Core, Stack};
 
 /// The options of a new connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,11 +87,12 @@ pub struct TcpStream {
     stack: Stack,
     flow: FlowId,
     ends: engine::Tuple,
+    on_outage: OnOutage,
 }
 
 impl TcpStream {
-    pub(super) const fn new(stack: Stack, flow: FlowId, local: SocketAddr, peer: SocketAddr) -> Self {
-        Self { stack, flow, ends: engine::Tuple::new(local, peer) }
+    pub(super) fn new(stack: Stack, flow: FlowId, local: SocketAddr, peer: SocketAddr) -> Self {
+        Self { stack, flow, ends: engine::Tuple::new(local, peer), on_outage: OnOutage::default() }
     }
 
     /// Logs an event of the connection.
@@ -127,11 +130,13 @@ impl TcpStream {
         match options.local {
             // The same as for a socket that was bound before.
             Some(local) if local.port() != 0 => TcpSocket::bind(network, local)?.connect(remote, options),
-            Some(local) if !local.ip().is_unspecified() => {
-                network.check_at(Operation::TcpBind, local)?;
-                Self::begin(network, remote, options, None)
+            Some(local) => {
+                if !local.ip().is_unspecified() {
+                    network.check_at(Operation::TcpBind, local)?;
+                }
+                Ok(Connecting::new(Self::begin(network, remote, options, None)?, None))
             }
-            Some(_) | None => Self::begin(network, remote, options, None),
+            None => Ok(Connecting::new(Self::begin(network, remote, options, None)?, None)),
         }
     }
 
@@ -146,13 +151,14 @@ impl TcpStream {
         Ok(())
     }
 
-    /// Starts a connection. If a local port is given, `reserved` is bound to it.
+    /// Starts a connection. If a local port is given, `bound` is the backlog by which the stacks know the socket that is
+    /// bound to it.
     pub(super) fn begin(
         network: &Network,
         remote: SocketAddr,
         options: ConnectOptions,
-        reserved: Option<TcpSocket>,
-    ) -> Result<Connecting, ConnectError> {
+        bound: Option<&Backlog>,
+    ) -> Result<Self, ConnectError> {
         Self::check(remote, &options)?;
         let local = options.local.map(|local| local.ip()).filter(|ip| !ip.is_unspecified());
         let route = network.route(local, remote.ip());
@@ -166,14 +172,13 @@ impl TcpStream {
             if core.interface.is_broadcast(remote.ip()) {
                 return Err(ConnectError::InvalidArgument);
             }
-            let bound = reserved.as_ref().map(TcpSocket::backlog);
             let flow = core.tcp().connect(network.owner(), local, remote, bound, options.timeout, options.tcp)?;
             Ok((flow, core.tcp().tuple_of(flow).map_or(local, |tuple| tuple.local())))
         });
         let (flow, local) = begun?;
         let stream = Self::new(stack, flow, local, remote);
         stream.log(network.owner(), "connecting");
-        Ok(Connecting { stream: Some(stream), reserved })
+        Ok(stream)
     }
 
     /// Reads into `buffer` and returns the number of bytes. 0 is the end of the stream: the peer has closed its half.
@@ -189,7 +194,7 @@ impl TcpStream {
     /// # Errors
     /// As for [`read`](Self::read).
     pub async fn peek(&self, buffer: &mut [u8]) -> Result<usize, ReadError> {
-        poll_fn(|context| self.poll(context, Interest::Read, |core, flow| core.tcp().peek(flow, buffer))).await
+        poll_fn(|context| self.poll(context, Interest::Read, |tcp, flow| tcp.peek(flow, buffer))).await
     }
 
     /// Writes from `bytes` and returns how many were queued. They are sent at once as far as the peer's window allows.
@@ -217,8 +222,7 @@ impl TcpStream {
     /// # Errors
     /// As for [`read`](Self::read).
     pub fn poll_read(&self, context: &mut Context<'_>, buffer: &mut [u8]) -> Poll<Result<usize, ReadError>> {
-        self.poll(context, Interest::Read, |core, flow| core.tcp().read(flow, buffer))
-            .map_ok(|found| found.copy_to(buffer))
+        self.poll(context, Interest::Read, |tcp, flow| tcp.read(flow, buffer)).map_ok(|found| found.copy_to(buffer))
     }
 
     /// Like [`write`](Self::write), for use in another future.
@@ -226,8 +230,8 @@ impl TcpStream {
     /// # Errors
     /// As for [`write`](Self::write).
     pub fn poll_write(&self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<Result<usize, WriteError>> {
-        let shared = share(&self.stack, self.flow, bytes);
-        self.poll(context, Interest::Write, |core, flow| core.tcp().write(flow, bytes, shared.as_deref()))
+        let shared = share(&self.stack, self.flow, bytes, self.on_outage);
+        self.poll(context, Interest::Write, |tcp, flow| tcp.write(flow, bytes, shared.as_deref()))
     }
 
     /// Ready when a read would succeed or fail without waiting.
@@ -260,7 +264,7 @@ impl TcpStream {
     /// # Errors
     /// As for [`flush`](Self::flush).
     pub fn poll_flush(&self, context: &mut Context<'_>) -> Poll<Result<(), WriteError>> {
-        self.poll_flushed(context, false)
+        self.poll_flushed(context, false, self.on_outage)
     }
 
     /// Waits until the peer has acknowledged the FIN, after a shutdown of the sending half.
@@ -276,7 +280,7 @@ impl TcpStream {
     /// # Errors
     /// As for [`closed`](Self::closed).
     pub fn poll_closed(&self, context: &mut Context<'_>) -> Poll<Result<(), WriteError>> {
-        self.poll_flushed(context, true)
+        self.poll_flushed(context, true, self.on_outage)
     }
 
     /// Like [`read`](Self::read), without waiting.
@@ -284,7 +288,7 @@ impl TcpStream {
     /// # Errors
     /// [`ReadError::WouldBlock`] if nothing has arrived; else as for [`read`](Self::read).
     pub fn try_read(&self, buffer: &mut [u8]) -> Result<usize, ReadError> {
-        self.stack.attempt(|core| core.tcp().read(self.flow, buffer)).map(|found| found.copy_to(buffer))
+        self.attempt(|tcp| tcp.read(self.flow, buffer)).map(|found| found.copy_to(buffer))
     }
 
     /// Like [`try_read`](Self::try_read), but leaves the bytes in the queue.
@@ -292,7 +296,7 @@ impl TcpStream {
     /// # Errors
     /// As for [`try_read`](Self::try_read).
     pub fn try_peek(&self, buffer: &mut [u8]) -> Result<usize, ReadError> {
-        self.stack.attempt(|core| core.tcp().peek(self.flow, buffer))
+        self.attempt(|tcp| tcp.peek(self.flow, buffer))
     }
 
     /// Like [`try_read`](Self::try_read), but returns at most `most` bytes in a vector.
@@ -300,7 +304,7 @@ impl TcpStream {
     /// # Errors
     /// As for [`try_read`](Self::try_read).
     pub fn try_read_vec(&self, most: usize) -> Result<Vec<u8>, ReadError> {
-        self.stack.attempt(|core| core.tcp().read_slices(self.flow, most)).map(|slices| gather(&slices))
+        self.attempt(|tcp| tcp.read_slices(self.flow, most)).map(|slices| gather(&slices))
     }
 
     /// The number of bytes that a write would accept now.
@@ -316,7 +320,11 @@ impl TcpStream {
     /// # Errors
     /// As for [`write`](Self::write).
     pub(crate) fn promise(&self, most: usize) -> Result<usize, WriteError> {
-        self.stack.ask(|core| core.tcp().promise(self.flow, most))
+        self.stack.ask(|core| {
+            let mut tcp = core.tcp();
+            tcp.check_usable(self.on_outage)?;
+            tcp.promise(self.flow, most)
+        })
     }
 
     /// Like [`write`](Self::write), without waiting.
@@ -324,8 +332,8 @@ impl TcpStream {
     /// # Errors
     /// [`WriteError::WouldBlock`] if there is no room; else as for [`write`](Self::write).
     pub fn try_write(&self, bytes: &[u8]) -> Result<usize, WriteError> {
-        let shared = share(&self.stack, self.flow, bytes);
-        self.stack.attempt(|core| core.tcp().write(self.flow, bytes, shared.as_deref()))
+        let shared = share(&self.stack, self.flow, bytes, self.on_outage);
+        self.attempt(|tcp| tcp.write(self.flow, bytes, shared.as_deref()))
     }
 
     /// Closes one half or both. A FIN follows the written data; reads return the end of the stream at once.
@@ -349,24 +357,45 @@ impl TcpStream {
         self.stack.with_mut(|core| core.tcp().abort(self.flow));
     }
 
-    fn poll<T, E: MayBlock>(
+    fn poll<T, E: MayBlock + From<NetworkDown>>(
         &self,
         context: &mut Context<'_>,
         interest: Interest,
-        attempt: impl FnOnce(&mut Core, FlowId) -> Result<T, E>,
+        attempt: impl FnOnce(&mut Operations<'_>, FlowId) -> Result<T, E>,
     ) -> Poll<Result<T, E>> {
-        let result = self.stack.attempt(|core| {
-            let result = attempt(core, self.flow);
+        let result = self.attempt(|tcp| {
+            let result = attempt(tcp, self.flow);
             if result.as_ref().is_err_and(E::would_block) {
-                core.tcp().wait(self.flow, interest, context.waker());
+                tcp.wait(self.flow, interest, context.waker());
             }
             result
         });
         pending(result)
     }
 
-    fn poll_flushed(&self, context: &mut Context<'_>, closed: bool) -> Poll<Result<(), WriteError>> {
-        let flushed = self.stack.attempt(|core| core.tcp().flushed(self.flow, closed, context.waker()));
+    /// Attempts an operation, unless the interface is in a state in which operations of this connection fail.
+    fn attempt<T, E: From<NetworkDown>>(
+        &self,
+        operation: impl FnOnce(&mut Operations<'_>) -> Result<T, E>,
+    ) -> Result<T, E> {
+        self.stack.attempt(|core| {
+            let mut tcp = core.tcp();
+            tcp.check_usable(self.on_outage)?;
+            operation(&mut tcp)
+        })
+    }
+
+    fn poll_flushed(
+        &self,
+        context: &mut Context<'_>,
+        closed: bool,
+        on_outage: OnOutage,
+    ) -> Poll<Result<(), WriteError>> {
+        let flushed = self.stack.attempt(|core| {
+            let mut tcp = core.tcp();
+            tcp.check_usable(on_outage)?;
+            tcp.flushed(self.flow, closed, context.waker())
+        });
         flushed.map_or_else(
             |error| Poll::Ready(Err(error)),
             |flushed| if flushed { Poll::Ready(Ok(())) } else { Poll::Pending },
@@ -375,9 +404,10 @@ impl TcpStream {
 
     fn poll_ready(&self, context: &mut Context<'_>, interest: Interest) -> Poll<Result<(), NetworkDown>> {
         self.stack.ask(|core| {
-            let ready = core.tcp().ready(self.flow, interest)?;
-            if !ready {
-                core.tcp().wait(self.flow, interest, context.waker());
+            let mut tcp = core.tcp();
+            tcp.check_usable(self.on_outage)?;
+            if !tcp.ready(self.flow, interest) {
+                tcp.wait(self.flow, interest, context.waker());
                 return Poll::Pending;
             }
             Poll::Ready(Ok(()))
@@ -397,6 +427,10 @@ pub struct Connecting {
 }
 
 impl Connecting {
+    pub(super) const fn new(stream: TcpStream, reserved: Option<TcpSocket>) -> Self {
+        Self { stream: Some(stream), reserved }
+    }
+
     /// The local address; `None` once the connection has been returned.
     #[must_use]
     pub fn local_addr(&self) -> Option<SocketAddr> {
@@ -418,6 +452,31 @@ impl Future for Connecting {
                 Poll::Ready(self.stream.take().ok_or(ConnectError::InvalidState))
             }
         }
+    }
+}
+
+/// Interfaces that are down.
+impl TcpStream {
+    /// What operations do while the interface of the connection is down. A connection that has lost its local address
+    /// has ended, so [`OnOutage::WaitWhileDown`] and [`OnOutage::Wait`] mean the same.
+    #[must_use]
+    pub const fn on_outage(&self) -> OnOutage {
+        self.on_outage
+    }
+
+    /// Sets what operations do while the interface of the connection is down. The connection itself is not affected by
+    /// that: it continues when the interface is up again.
+    pub const fn set_on_outage(&mut self, on_outage: OnOutage) {
+        self.on_outage = on_outage;
+    }
+
+    /// Like [`poll_closed`](Self::poll_closed), but waits while the interface is down, whatever
+    /// [`on_outage`](Self::on_outage) says.
+    ///
+    /// # Errors
+    /// As for [`closed`](Self::closed); [`WriteError::NetworkDown`] only once the interface is unmounted.
+    pub fn poll_closed_patiently(&self, context: &mut Context<'_>) -> Poll<Result<(), WriteError>> {
+        self.poll_flushed(context, true, OnOutage::WaitWhileDown)
     }
 }
 

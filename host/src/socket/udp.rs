@@ -22,7 +22,7 @@ use crate::error::{
 };
 use crate::policy::{Operation, Request};
 use crate::stack::Stack;
-use crate::stack::options::{HopLimit, UdpOptions, datagram_memory};
+use crate::stack::options::{HopLimit, OnOutage, UdpOptions, datagram_memory};
 use crate::stack::owner::{Flow, Owner};
 use crate::stack::udp::{Datagram, Kind, Mailbox, Outgoing, Outlet, UdpStatistics, Way, is_bindable};
 
@@ -43,6 +43,8 @@ pub struct UdpSocket {
     dont_fragment: AtomicBool,
     multicast_loop: AtomicBool,
     receive_buffer: AtomicUsize,
+    on_outage: OnOutage,
+    drops_if_crowded: bool,
 }
 
 /// The registration of the socket with the stacks.
@@ -134,6 +136,8 @@ impl UdpSocket {
             dont_fragment: AtomicBool::new(options.dont_fragment),
             multicast_loop: AtomicBool::new(options.multicast_loop),
             receive_buffer: AtomicUsize::new(options.receive_buffer),
+            on_outage: OnOutage::default(),
+            drops_if_crowded: false,
         })
     }
 
@@ -189,7 +193,8 @@ impl UdpSocket {
     }
 
     /// Sends a datagram to `remote` and returns its length. Waits only while the device is full and a few datagrams of
-    /// the socket wait already, or while too many packets wait for the neighbour.
+    /// the socket wait already, or while too many packets wait for the neighbour (see
+    /// [`set_drops_if_crowded`](Self::set_drops_if_crowded)).
     ///
     /// # Errors
     /// See [`SendError`]. Broadcast addresses must be [allowed](Self::set_broadcast) first.
@@ -295,6 +300,7 @@ impl UdpSocket {
             broadcast: self.broadcast(),
             whole: self.dont_fragment(),
             loops_back: self.multicast_loop(),
+            drops_if_crowded: self.drops_if_crowded,
         };
         let count = stack.with_mut(|core| core.udp().send(&self.outlet, &datagram, others, waker))?;
         self.sent.fetch_add(count as u64, Ordering::Relaxed);
@@ -416,7 +422,7 @@ impl UdpSocket {
 
     /// Ready when receiving would succeed or fail without waiting.
     pub fn poll_recv_ready(&self, context: &mut Context<'_>) -> Poll<()> {
-        let ready = self.mailbox.is_ready(context.waker()) || self.serving.check().is_err();
+        let ready = self.mailbox.is_ready(context.waker()) || self.serving.check(self.on_outage).is_err();
         if ready { Poll::Ready(()) } else { Poll::Pending }
     }
 
@@ -426,14 +432,13 @@ impl UdpSocket {
         // This asks the stack through which the last datagram was sent. If the next one takes another stack, sending
         // may still wait.
         let known = self.ways.lock().last.as_ref().map(|known| (known.stack.clone(), known.remote));
-        match known {
-            Some((stack, remote))
-                if !stack.with_mut(|core| core.udp().may_send(&self.outlet, remote, context.waker())) =>
-            {
-                Poll::Pending
-            }
-            _ => Poll::Ready(()),
-        }
+        let Some((stack, remote)) = known else { return Poll::Ready(()) };
+        let ready = stack.with_mut(|core| match self.drops_if_crowded {
+            // No neighbour is waited for, whichever the next datagram is sent to.
+            true => core.udp().has_room(&self.outlet, context.waker()),
+            false => core.udp().may_send(&self.outlet, remote, context.waker()),
+        });
+        if ready { Poll::Ready(()) } else { Poll::Pending }
     }
 
     /// Like [`recv_datagram`](Self::recv_datagram), without waiting.
@@ -470,7 +475,7 @@ impl UdpSocket {
     }
 
     fn idle<T>(&self) -> Poll<Result<T, ReceiveError>> {
-        match self.serving.check() {
+        match self.serving.check(self.on_outage) {
             Ok(()) => Poll::Pending,
             Err(error) => Poll::Ready(Err(error.into())),
         }
@@ -565,6 +570,19 @@ impl UdpSocket {
     /// including the sender.
     pub fn set_multicast_loop(&self, multicast_loop: bool) {
         self.multicast_loop.store(multicast_loop, Ordering::Relaxed);
+    }
+
+    /// Sets whether a datagram is dropped and counted, as on Linux, if too many packets wait for its neighbour to be
+    /// resolved. Otherwise, which is the default, sending waits. A program that cannot wait for one peer and send to
+    /// others meanwhile would be held up by the first peer that does not answer.
+    pub const fn set_drops_if_crowded(&mut self, drops: bool) {
+        self.drops_if_crowded = drops;
+    }
+
+    /// Sets what receiving does while nothing can arrive. Sending fails all the same, as no datagram is kept until it
+    /// can be sent.
+    pub const fn set_on_outage(&mut self, on_outage: OnOutage) {
+        self.on_outage = on_outage;
     }
 
     /// Joins a multicast group on the named interface, or else on the socket's first interface that is not the

@@ -45,6 +45,25 @@ impl UdpOptions {
     }
 }
 
+/// What an operation of a socket does that cannot be served now: its interface is set down, or does not have the socket's
+/// local address any more.
+///
+/// A missing cable is no such outage: operations wait for it, whatever this says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnOutage {
+    /// It fails at once: with `NetworkDown` while no interface of the socket is up, and with `AddressNotAvailable` while
+    /// no interface has the local address. It may be tried again later.
+    #[default]
+    Fail,
+    /// It goes on while the interface is down: written data is queued and sent later, reads and accepts wait. It fails
+    /// as with [`Fail`](Self::Fail) once the interface is unmounted or the address is removed.
+    WaitWhileDown,
+    /// It goes on as long as the socket may work again, as on Linux: also while the local address is missing, and, if
+    /// that is unspecified, while there is no interface. It fails with `NetworkDown` once the interface that the socket
+    /// depends on is unmounted.
+    Wait,
+}
+
 /// The maximum number of bytes in the queue of a datagram socket whose owner asked for `receive_buffer`. A guest is
 /// charged the same number for the socket, so no guest holds more than is counted.
 pub(crate) fn datagram_memory(receive_buffer: usize) -> usize {

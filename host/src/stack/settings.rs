@@ -17,6 +17,7 @@ use xila_network_engine::ip::addresses as engine;
 use xila_network_engine::wire::IPV6_LEAST_MTU;
 
 use super::attachment::Attachment;
+use super::options::OnOutage;
 use crate::address::MacAddress;
 use crate::device::{Capabilities, Medium};
 use crate::error::{ConfigureError, NetworkDown};
@@ -35,6 +36,17 @@ impl Attachment {
     /// [`NetworkDown`] where the interface is gone.
     pub(crate) fn check_mounted(&self) -> Result<(), NetworkDown> {
         if !self.is_gone() { Ok(()) } else { Err(NetworkDown) }
+    }
+
+    /// Checks whether an operation may go on.
+    ///
+    /// # Errors
+    /// [`NetworkDown`] where the interface is gone, or is down and the operation must not wait.
+    pub(crate) fn check_usable(&self, on_outage: OnOutage) -> Result<(), NetworkDown> {
+        match on_outage {
+            OnOutage::Fail => self.check_up(),
+            OnOutage::WaitWhileDown | OnOutage::Wait => self.check_mounted(),
+        }
     }
 
     pub(crate) fn is_up(&self) -> bool {

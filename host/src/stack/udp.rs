@@ -63,13 +63,26 @@ pub(crate) struct Outgoing<P> {
     pub(crate) whole: bool,
     /// Whether members of the destination group on this host receive it too.
     pub(crate) loops_back: bool,
+    /// Whether it is dropped and counted, as on Linux, if too many packets wait for its neighbour. Otherwise its sender
+    /// must wait.
+    pub(crate) drops_if_crowded: bool,
 }
 
 impl<P> Outgoing<P> {
     /// The same datagram with its payload converted by `hold`.
     fn map<'a, Q>(&'a self, hold: impl FnOnce(&'a P) -> Q) -> Outgoing<Q> {
-        let &Self { kind, ref payload, port, source, remote, hop_limit, broadcast, whole, loops_back } = self;
-        Outgoing { kind, payload: hold(payload), port, source, remote, hop_limit, broadcast, whole, loops_back }
+        Outgoing {
+            kind: self.kind,
+            payload: hold(&self.payload),
+            port: self.port,
+            source: self.source,
+            remote: self.remote,
+            hop_limit: self.hop_limit,
+            broadcast: self.broadcast,
+            whole: self.whole,
+            loops_back: self.loops_back,
+            drops_if_crowded: self.drops_if_crowded,
+        }
     }
 }
 
@@ -247,6 +260,11 @@ impl Operations<'_> {
                 return Ok(count);
             }
             Err(Attempt::Refused(error)) => return Err(error),
+            Err(Attempt::Crowded) if datagram.drops_if_crowded => {
+                // Not the oldest packet of the neighbour's queue, as on Linux: that may be another guest's.
+                self.interface.count_dropped_datagram();
+                return Ok(1);
+            }
             Err(Attempt::Crowded) => {
                 if let Some(waker) = waker {
                     self.table.crowded.register(waker);
@@ -293,6 +311,11 @@ impl Operations<'_> {
         }
     }
 
+    /// Whether a socket may queue a datagram for its turn. If not, `waker` is woken when it may.
+    pub(crate) fn has_room(&mut self, outlet: &Outlet, waker: &Waker) -> bool {
+        self.interface.check_up().is_err() || self.table.outlets.has_room(outlet, Some(waker))
+    }
+
     /// Whether a datagram of a socket to an address could be sent or queued now. If not, `waker` is woken when it
     /// could.
     pub(crate) fn may_send(&mut self, outlet: &Outlet, to: IpAddr, waker: &Waker) -> bool {
@@ -335,7 +358,7 @@ impl Operations<'_> {
 
     fn attempt(&mut self, owner: &Owner, datagram: &Outgoing<&[u8]>, others: &[&[u8]]) -> Result<usize, Attempt> {
         let owner = owner.in_engine();
-        let &Outgoing { kind, payload, port, source, remote, hop_limit, broadcast: _, whole, loops_back } = datagram;
+        let &Outgoing { kind, payload, port, source, remote, hop_limit, whole, loops_back, .. } = datagram;
         let destination = remote;
         let source = SocketAddr::new(source, port);
         let sent = self.interface.engage(|engine, port, now| {

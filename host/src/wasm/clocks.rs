@@ -36,7 +36,7 @@ pub(super) fn add_p3_to_linker<T: NetworkView>(linker: &mut Linker<T>) -> wasmti
 }
 
 /// A deadline as a pollable of `wasi:io/poll`.
-struct Deadline {
+pub(super) struct Deadline {
     /// `None` if the deadline had passed when this was made.
     timer: Option<Box<dyn Timer>>,
     /// Whether the program has yielded to others since this was made.
@@ -76,7 +76,13 @@ impl NetworkCtxView<'_> {
     fn subscribe_at(&mut self, at: impl FnOnce(&dyn Clock) -> Instant) -> wasmtime::Result<Resource<DynPollable>> {
         let clock = self.ctx.clock()?;
         let deadline = self.table.push(Deadline::new(&*clock, at(&*clock)))?;
-        subscribe(self.table, deadline)
+        let place = deadline.rep();
+        let pollable = subscribe(self.table, deadline);
+        if pollable.is_err() {
+            // The table is full: nobody has a handle to the deadline.
+            self.table.delete(Resource::<Deadline>::new_own(place))?;
+        }
+        pollable
     }
 }
 

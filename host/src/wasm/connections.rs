@@ -2,13 +2,14 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 
 use xila_network_engine::buffer::RESERVED;
 
 use crate::error::{Error, Result};
 use crate::policy::{Charge, Quota, SocketKind};
-use crate::socket::{ListenOptions, TcpListener, TcpSocket, TcpStream};
+use crate::socket::{ListenOptions, OnOutage, TcpListener, TcpSocket, TcpStream};
 
 /// A connection of a guest, with its charge to the guest's quota. The handle and both streams share it, and it is
 /// closed when all of them are dropped.
@@ -30,20 +31,44 @@ pub(super) struct Listener {
     _charge: Charge,
 }
 
+/// A bound socket that could not be made a listener.
+pub(super) struct Refused {
+    pub(super) error: Error,
+    pub(super) bound: TcpSocket,
+    pub(super) charge: Charge,
+}
+
 impl Listener {
-    /// Makes a bound socket a listener. `charge` is the charge for the socket.
+    /// Makes a bound socket a listener. `on_outage` says what accepting does while no connection can arrive. `charge` is
+    /// the charge for the socket.
     ///
     /// # Errors
     /// [`Error::LimitReached`] if the guest has no memory for a single connection, or may have no more listeners; else
-    /// as for [`TcpSocket::listen`].
-    pub(super) fn new(bound: TcpSocket, mut options: ListenOptions, quota: Quota, mut charge: Charge) -> Result<Self> {
+    /// as for [`TcpSocket::listen`]. The socket and its charge are returned with the error.
+    pub(super) fn new(
+        bound: TcpSocket,
+        mut options: ListenOptions,
+        on_outage: OnOutage,
+        quota: Quota,
+        mut charge: Charge,
+    ) -> Result<Self, Refused> {
         if quota.memory().left() < LEAST {
-            return Err(Error::LimitReached);
+            return Err(Refused { error: Error::LimitReached, bound, charge });
         }
-        charge.add_listener()?;
+        if let Err(error) = charge.add_listener() {
+            return Err(Refused { error, bound, charge });
+        }
         options.backlog = options.backlog.min(most_waiting(&quota));
         options.tcp.budget = Some(quota.memory().clone());
-        Ok(Self { socket: bound.listen(options)?, quota, _charge: charge })
+        let mut socket = match bound.try_listen(options) {
+            Ok(socket) => socket,
+            Err((error, bound)) => {
+                charge.remove_listener();
+                return Err(Refused { error: error.into(), bound, charge });
+            }
+        };
+        socket.set_on_outage(on_outage);
+        Ok(Self { socket, quota, _charge: charge })
     }
 
     /// Changes the size of the backlog, within the guest's limits.
@@ -91,26 +116,44 @@ fn most_waiting(quota: &Quota) -> usize {
     quota.limits().backlog.max(1)
 }
 
-/// A handle to a connection. Each half can be taken once.
+/// A handle to a connection. Each half can be taken once, and again after it was given back.
 pub(super) struct Halves {
     pub(super) connection: Arc<Connection>,
-    sending: bool,
-    receiving: bool,
+    sending: Arc<AtomicBool>,
+    receiving: Arc<AtomicBool>,
 }
 
 impl Halves {
     pub(super) fn new(connection: Connection) -> Self {
-        Self { connection: Arc::new(connection), sending: false, receiving: false }
+        Self { connection: Arc::new(connection), sending: Arc::default(), receiving: Arc::default() }
     }
 
     /// The connection for its one sender.
-    pub(super) fn take_send(&mut self) -> Option<Arc<Connection>> {
-        (!std::mem::replace(&mut self.sending, true)).then(|| self.connection.clone())
+    pub(super) fn take_send(&self) -> Option<Half> {
+        self.take(&self.sending)
     }
 
     /// The connection for its one receiver.
-    pub(super) fn take_receive(&mut self) -> Option<Arc<Connection>> {
-        (!std::mem::replace(&mut self.receiving, true)).then(|| self.connection.clone())
+    pub(super) fn take_receive(&self) -> Option<Half> {
+        self.take(&self.receiving)
+    }
+
+    fn take(&self, taken: &Arc<AtomicBool>) -> Option<Half> {
+        let is_free = !taken.swap(true, Ordering::Relaxed);
+        is_free.then(|| Half { connection: self.connection.clone(), taken: taken.clone() })
+    }
+}
+
+/// A half of a connection that was taken.
+pub(super) struct Half {
+    pub(super) connection: Arc<Connection>,
+    taken: Arc<AtomicBool>,
+}
+
+impl Half {
+    /// Lets the half be taken again, because its stream ends and the connection does not.
+    pub(super) fn give_back(&self) {
+        self.taken.store(false, Ordering::Relaxed);
     }
 }
 

@@ -52,3 +52,6 @@ pub fn add_to_linker<T: NetworkView>(linker: &mut Linker<T>) -> wasmtime::Result
     bindings::ip_name_lookup::add_to_linker::<T, HasNetwork>(linker, T::network)?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,6 +3,10 @@
 //! Bytes are copied once, between the guest's memory, which wasmtime lends for the duration of one call, and the
 //! socket's queue. Every poll first tries the operation and waits only if it would block. Nothing is taken from one
 //! side before the other has room for it, so a cancelled read or write has moved nothing.
+//!
+//! An interface that is only down does not end a connection. The streams of `wasi:sockets` wait meanwhile (see
+//! [`OnOutage`](crate::socket::OnOutage)). Those of `xila:network` end with `network-down`, and the guest may take new
+//! ones.
 
 use std::future::{self, Ready, poll_fn};
 use std::iter;
@@ -18,7 +22,7 @@ use wasmtime::component::{
 use wasmtime::{AsContextMut, StoreContextMut};
 
 use super::NetworkCtxView;
-use super::connections::{Connection, Listener};
+use super::connections::{Connection, Half, Listener};
 use super::outcome::{Outcome, Resolver, outcome};
 use crate::error::{Error, ReadError, Result};
 
@@ -37,13 +41,14 @@ type End<C> = FutureReader<Result<(), C>>;
 /// `invalid-state`. `C` is the error code of the WIT package.
 pub(super) fn send<C: Code>(
     mut store: impl AsContextMut,
-    half: Option<Arc<Connection>>,
+    half: Option<Half>,
     mut data: StreamReader<u8>,
 ) -> wasmtime::Result<End<C>> {
     match half {
-        Some(connection) => {
+        Some(half) => {
             let (resolver, queued) = outcome();
-            data.pipe(&mut store, SendConsumer { connection: connection.clone(), sent: resolver })?;
+            let connection = half.connection.clone();
+            data.pipe(&mut store, SendConsumer { half, sent: resolver })?;
             FutureReader::new(store, coded(delivered(queued, connection)))
         }
         None => {
@@ -57,12 +62,12 @@ pub(super) fn send<C: Code>(
 /// end. Otherwise like [`send`].
 pub(super) fn receive<C: Code>(
     mut store: impl AsContextMut,
-    half: Option<Arc<Connection>>,
+    half: Option<Half>,
 ) -> wasmtime::Result<(StreamReader<u8>, End<C>)> {
     match half {
-        Some(connection) => {
+        Some(half) => {
             let (received, end) = outcome();
-            let stream = StreamReader::new(&mut store, ReceiveProducer { connection, received })?;
+            let stream = StreamReader::new(&mut store, ReceiveProducer { half, received })?;
             Ok((stream, FutureReader::new(store, coded(end))?))
         }
         None => Ok((StreamReader::new(&mut store, iter::empty())?, FutureReader::new(store, coded(no_half()))?)),
@@ -87,14 +92,14 @@ pub(super) async fn coded<C: Code>(end: impl Future<Output = Result<()>>) -> was
 /// Consumes the data that the guest writes to the stream of [`send`]. It is dropped when the guest ends the stream;
 /// then the FIN is sent.
 struct SendConsumer {
-    connection: Arc<Connection>,
+    half: Half,
     sent: Resolver,
 }
 
 impl Drop for SendConsumer {
     fn drop(&mut self) {
         if !self.sent.is_resolved() {
-            self.sent.resolve(self.connection.stream.shutdown(Shutdown::Write).map_err(Error::from));
+            self.sent.resolve(self.half.connection.stream.shutdown(Shutdown::Write).map_err(Error::from));
         }
     }
 }
@@ -109,36 +114,34 @@ impl<D: 'static> StreamConsumer<D> for SendConsumer {
         source: Source<'_, u8>,
         finish: bool,
     ) -> Poll<wasmtime::Result<StreamResult>> {
-        let stream = &self.connection.stream;
+        let stream = &self.half.connection.stream;
         let mut source = source.as_direct(store);
         let bytes = source.remaining();
         // A write of zero bytes asks whether there is room.
         let written =
             if bytes.is_empty() { stream.poll_write_ready(cx).map_ok(|()| 0) } else { stream.poll_write(cx, bytes) };
-        stream_result(
-            &self.sent,
-            finish,
-            written.map_ok(|written| {
-                source.mark_read(written);
-                StreamResult::Completed
-            }),
-        )
+        let written = written.map_ok(|written| {
+            source.mark_read(written);
+            StreamResult::Completed
+        });
+        stream_result(|error| end(&self.half, &self.sent, error), finish, written)
     }
 }
 
 /// Waits for the result of sending: the peer's acknowledgement of the FIN, or the first failure, either of a write or
-/// of the connection while nothing was written. Before that it is not known whether everything was transmitted.
+/// of the connection while nothing was written. Before that it is not known whether everything was transmitted. While
+/// the interface is down, the acknowledgement is waited for: it may come later.
 async fn delivered(mut queued: Outcome, connection: Arc<Connection>) -> Result<()> {
     poll_fn(|cx| match Pin::new(&mut queued).poll(cx) {
         Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
-        Poll::Ready(Ok(())) | Poll::Pending => connection.stream.poll_closed(cx).map_err(Error::from),
+        Poll::Ready(Ok(())) | Poll::Pending => connection.stream.poll_closed_patiently(cx).map_err(Error::from),
     })
     .await
 }
 
 /// Produces the data that has arrived for the stream of [`receive`]. It is dropped when the guest drops the stream.
 struct ReceiveProducer {
-    connection: Arc<Connection>,
+    half: Half,
     received: Resolver,
 }
 
@@ -147,7 +150,7 @@ impl Drop for ReceiveProducer {
         if !self.received.is_resolved() {
             // An error only means that the connection has failed. Then there is nothing to close, and writes return the
             // error.
-            let _ = self.connection.stream.shutdown(Shutdown::Read);
+            let _ = self.half.connection.stream.shutdown(Shutdown::Read);
             self.received.resolve(Ok(()));
         }
     }
@@ -165,55 +168,68 @@ impl<D: 'static> StreamProducer<D> for ReceiveProducer {
         destination: Destination<'a, u8, Self::Buffer>,
         finish: bool,
     ) -> Poll<wasmtime::Result<StreamResult>> {
-        let stream = &self.connection.stream;
+        let stream = &self.half.connection.stream;
         let mut destination = destination.as_direct(store, HOST_READ);
         let room = destination.remaining();
         // A read of zero items asks whether there is something to read.
         if room.is_empty() {
-            return stream_result(
-                &self.received,
-                finish,
-                stream.poll_read_ready(cx).map_ok(|()| StreamResult::Completed),
-            );
+            let ready = stream.poll_read_ready(cx).map_ok(|()| StreamResult::Completed);
+            return stream_result(|error| end(&self.half, &self.received, error), finish, ready);
         }
         let length = room.len();
         let mut read = match stream.poll_read(cx, room) {
             Poll::Ready(Ok(read)) => read,
-            other => return stream_result(&self.received, finish, other.map_ok(|_| StreamResult::Completed)),
+            other => {
+                let none = other.map_ok(|_| StreamResult::Completed);
+                return stream_result(|error| end(&self.half, &self.received, error), finish, none);
+            }
         };
         // If the data did not fill the room, it may have been the last. Reporting the end now saves the guest another
         // read.
-        let mut end = (read == 0).then_some(Ok(()));
-        while end.is_none() && read < length {
+        let mut last = (read == 0).then_some(Ok(()));
+        while last.is_none() && read < length {
             match stream.try_read(&mut room[read..]) {
-                Ok(0) => end = Some(Ok(())),
+                Ok(0) => last = Some(Ok(())),
                 Ok(more) => read += more,
                 Err(ReadError::WouldBlock) => break,
-                Err(error) => end = Some(Err(error.into())),
+                Err(error) => last = Some(Err(error.into())),
             }
         }
         destination.mark_written(read);
-        Poll::Ready(Ok(match end {
+        Poll::Ready(Ok(match last {
             None => StreamResult::Completed,
-            Some(result) => {
-                self.received.resolve(result);
+            Some(Ok(())) => {
+                self.received.resolve(Ok(()));
+                StreamResult::Dropped
+            }
+            Some(Err(error)) => {
+                end(&self.half, &self.received, error);
                 StreamResult::Dropped
             }
         }))
     }
 }
 
-/// Converts the result of polling a socket to that of a stream. An error ends the stream and is passed to the future.
-/// If the guest cancels its read or write (`finish`) and nothing has happened yet, it gets it back.
+/// Passes the cause why the stream of a half ends to its future. If the interface is only down, the connection lives on,
+/// and the guest may take the half again.
+fn end(half: &Half, resolver: &Resolver, cause: Error) {
+    if cause == Error::NetworkDown {
+        half.give_back();
+    }
+    resolver.resolve(Err(cause));
+}
+
+/// Converts the result of polling a socket to that of a stream. An error ends the stream and is given to `end`. If the
+/// guest cancels its read or write (`finish`) and nothing has happened yet, it gets it back.
 fn stream_result(
-    resolver: &Resolver,
+    end: impl FnOnce(Error),
     finish: bool,
     progress: Poll<Result<StreamResult, impl Into<Error>>>,
 ) -> Poll<wasmtime::Result<StreamResult>> {
     match progress {
         Poll::Ready(Ok(result)) => Poll::Ready(Ok(result)),
         Poll::Ready(Err(error)) => {
-            resolver.resolve(Err(error.into()));
+            end(error.into());
             Poll::Ready(Ok(StreamResult::Dropped))
         }
         Poll::Pending if finish => Poll::Ready(Ok(StreamResult::Cancelled)),
@@ -226,8 +242,6 @@ fn stream_result(
 pub(super) struct AcceptProducer<D: 'static, R> {
     pub(super) listener: Arc<Listener>,
     pub(super) ended: Resolver,
-    /// Whether the stream continues while its network is down, because connections may arrive again later.
-    pub(super) perpetual: bool,
     pub(super) view: for<'a> fn(&'a mut D) -> NetworkCtxView<'a>,
     pub(super) resource: R,
 }
@@ -259,7 +273,7 @@ where
         // A read of zero items asks whether there is something to read.
         if room == 0 {
             let ready = self.listener.poll_ready_within_quota(cx).map_ok(|()| StreamResult::Completed);
-            return stream_result(&self.ended, finish, ready);
+            return stream_result(|error| self.ended.resolve(Err(error)), finish, ready);
         }
         let mut accepted = Vec::new();
         let mut end = Poll::Pending;
@@ -267,8 +281,6 @@ where
             let connection = match self.listener.poll_accept_within_quota(cx) {
                 Poll::Ready(Ok(connection)) => connection,
                 Poll::Pending => break,
-                // A connection that arrives when the network is up again wakes this task.
-                Poll::Ready(Err(Error::NetworkDown)) if self.perpetual => break,
                 Poll::Ready(Err(error)) => {
                     end = Poll::Ready(Err(error));
                     break;
@@ -283,16 +295,13 @@ where
             }
         }
         if accepted.is_empty() {
-            return stream_result(&self.ended, finish, end);
+            return stream_result(|error| self.ended.resolve(Err(error)), finish, end);
         }
         destination.set_buffer(accepted.into());
-        stream_result(
-            &self.ended,
-            finish,
-            match end {
-                Poll::Pending => Poll::Ready(Ok(StreamResult::Completed)),
-                failed => failed,
-            },
-        )
+        let more = match end {
+            Poll::Pending => Poll::Ready(Ok(StreamResult::Completed)),
+            failed => failed,
+        };
+        stream_result(|error| self.ended.resolve(Err(error)), finish, more)
     }
 }

@@ -6,7 +6,7 @@ use xila_network_host::Manager;
 use xila_network_host::policy::Limits;
 use xila_network_host::socket::{ListenOptions, TcpListener};
 use xila_network_tests::guests::{Ending, Guest};
-use xila_network_tests::networks::{manager, nothing_is_left};
+use xila_network_tests::networks::{manager, nothing_is_left, with_control, with_ethernet};
 use xila_network_tests::on_loopback;
 
 on_loopback! {
@@ -30,6 +30,20 @@ on_loopback! {
     p2_udp_sizes
     p2_udp_states
     p2_udp_stream_again
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+pub(crate) async fn p2_interface_down() {
+    with_control("p2_interface_down").await;
+}
+
+/// No host has 10.0.0.77.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+pub(crate) async fn p2_udp_dead_neighbour() {
+    let (_hub, manager) = with_ethernet();
+    let guest = Guest::new("p2_udp_dead_neighbour").arguments(["10.0.0.77:9", "10.0.0.1:9"]);
+    guest.network(manager.network()).succeed().await;
+    nothing_is_left(&manager).await;
 }
 
 #[tokio::test]

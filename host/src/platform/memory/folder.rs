@@ -8,8 +8,8 @@ use super::{LONGEST, Memory, Record};
 
 /// A folder with a file for each interface, by its name, which only the user of the process may read.
 ///
-/// Beside each file is an empty file `<name>.lock`, whose lock the owner of the record holds. The operating system
-/// releases the lock when the process ends in any way.
+/// Beside each file is an empty file `<name>.lock`, whose lock the owner of the record holds (flock(2)). The owner
+/// releases it, or else the operating system does when the process ends in any way.
 #[derive(Clone, Debug)]
 pub struct Folder(PathBuf);
 
@@ -23,6 +23,14 @@ impl Folder {
 
 impl Memory for Folder {
     fn open(&self, name: &str) -> io::Result<Option<Box<dyn Record>>> {
+        let record = self.claim(name)?;
+        Ok(record.map(|record| Box::new(record) as Box<dyn Record>))
+    }
+}
+
+impl Folder {
+    /// The record of an interface; `None` if somebody else owns it.
+    fn claim(&self, name: &str) -> io::Result<Option<FileRecord>> {
         if !is_file_name(name) {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("{name:?} is no name of a file")));
         }
@@ -33,7 +41,7 @@ impl Memory for Folder {
         // The contents of the lock file do not matter, and are not changed: it is empty.
         let lock = readable_by_owner(OpenOptions::new().write(true).create(true).truncate(false)).open(lock)?;
         match lock.try_lock() {
-            Ok(()) => Ok(Some(Box::new(FileRecord { path: file(""), draft: file(".new"), _lock: lock }))),
+            Ok(()) => Ok(Some(FileRecord { path: file(""), draft: file(".new"), lock })),
             Err(TryLockError::WouldBlock) => Ok(None),
             Err(TryLockError::Error(error)) => Err(error),
         }
@@ -44,8 +52,18 @@ struct FileRecord {
     path: PathBuf,
     /// The path of the file that is written first and then renamed to `path`.
     draft: PathBuf,
-    /// The lock is held until this file is closed.
-    _lock: File,
+    lock: File,
+}
+
+impl Drop for FileRecord {
+    /// Releases the lock. Closing the file is not enough: if another thread of this process is starting a program, the
+    /// child process has a copy of the descriptor until it executes that program, and a lock belongs to all copies of
+    /// its descriptor together.
+    fn drop(&mut self) {
+        if let Err(error) = self.lock.unlock() {
+            tracing::warn!(path = %self.path.display(), %error, "the lock of the record was not released");
+        }
+    }
 }
 
 impl Record for FileRecord {
@@ -171,6 +189,18 @@ mod tests {
         assert!(scratch.memory().open("eth1").unwrap().is_some(), "another name is another record");
         drop(record);
         assert!(scratch.memory().open("eth0").unwrap().is_some());
+    }
+
+    /// A process that another thread has just forked has such a copy.
+    #[test]
+    fn a_record_is_free_when_its_owner_drops_it_although_a_copy_of_the_descriptor_is_open() {
+        let scratch = Scratch::new();
+        let record = scratch.memory().claim("eth0").unwrap().expect("nobody has it");
+        let copy = record.lock.try_clone().unwrap();
+        assert!(scratch.memory().open("eth0").unwrap().is_none());
+        drop(record);
+        assert!(scratch.memory().open("eth0").unwrap().is_some());
+        drop(copy);
     }
 
     /// Many threads store records at once; each reads only what one of them has stored.

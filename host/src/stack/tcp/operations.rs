@@ -10,7 +10,7 @@ use xila_network_engine::tcp::{self as engine, Cause, Info, ListenerId, Options,
 use super::{Flow, FlowId, Operations, Table};
 use crate::error::{BindError, ConnectError, InvalidOption, NetworkDown, ReadError, WriteError};
 use crate::stack::backlog::Backlog;
-use crate::stack::options::TcpOptions;
+use crate::stack::options::{OnOutage, TcpOptions};
 use crate::stack::owner::Owner;
 
 /// The direction of a connection that a task waits for.
@@ -179,16 +179,20 @@ impl Operations<'_> {
         Some((accepted.id, Tuple::new(accepted.local, accepted.remote)))
     }
 
-    /// Whether a read or a write would succeed or fail without waiting.
+    /// Checks whether an operation on a connection may go on. The operations below do not check this themselves.
     ///
     /// # Errors
-    /// [`NetworkDown`].
-    pub(crate) fn ready(&mut self, id: FlowId, interest: Interest) -> Result<bool, NetworkDown> {
-        self.interface.check_up()?;
-        Ok(match interest {
+    /// [`NetworkDown`] where the interface is gone, or is down and the connection's owner does not wait for it.
+    pub(crate) fn check_usable(&self, on_outage: OnOutage) -> Result<(), NetworkDown> {
+        self.interface.check_usable(on_outage)
+    }
+
+    /// Whether a read or a write would succeed or fail without waiting.
+    pub(crate) fn ready(&mut self, id: FlowId, interest: Interest) -> bool {
+        match interest {
             Interest::Read => self.interface.engage(|engine, _, _| engine.tcp_mut().is_readable(id)),
             Interest::Write => self.interface.engage(|engine, _, _| engine.tcp_mut().is_writable(id)),
-        })
+        }
     }
 
     /// Whether all written data was acknowledged, and if `closed` the FIN too. If not, data that is held back is sent
@@ -197,7 +201,6 @@ impl Operations<'_> {
     /// # Errors
     /// The cause, if the connection ended before.
     pub(crate) fn flushed(&mut self, id: FlowId, closed: bool, waker: &Waker) -> Result<bool, WriteError> {
-        self.interface.check_up()?;
         let flushed = self.interface.engine().tcp().is_flushed(id, closed)?;
         if !flushed {
             self.interface.engage(|engine, _, now| engine.tcp_mut().flush(id, now));

@@ -7,6 +7,7 @@ use xila_network_engine::tcp as engine;
 use super::{FlowId, Operations};
 use crate::error::{ReadError, WriteError};
 use crate::stack::Stack;
+use crate::stack::options::OnOutage;
 
 /// The number of bytes from which on the copy takes longer than locking twice.
 const LARGE: usize = 16 * 1024;
@@ -50,13 +51,15 @@ fn length(slices: &[Slice]) -> usize {
 }
 
 /// Copies bytes, as many as a connection has room for, to memory that the connection can queue by reference. `None` if
-/// they are few.
-pub(crate) fn share(stack: &Stack, id: FlowId, bytes: &[u8]) -> Option<Slices> {
+/// they are few, or if the write will fail.
+pub(crate) fn share(stack: &Stack, id: FlowId, bytes: &[u8], on_outage: OnOutage) -> Option<Slices> {
     if bytes.len() < LARGE {
         return None;
     }
-    let (room, memory) =
-        stack.ask(|core| Some((core.tcp().promise(id, bytes.len()).ok()?, core.tcp.memory().clone())))?;
+    let (room, memory) = stack.ask(|core| {
+        core.interface.check_usable(on_outage).ok()?;
+        Some((core.tcp().promise(id, bytes.len()).ok()?, core.tcp.memory().clone()))
+    })?;
     let slices = bytes
         .get(..room)?
         .chunks(LARGEST_CHUNK)
@@ -75,7 +78,6 @@ impl Operations<'_> {
     /// # Errors
     /// [`ReadError::WouldBlock`] while nothing has arrived; else the cause why the connection ended.
     pub(crate) fn read(&mut self, id: FlowId, buffer: &mut [u8]) -> Result<Found, ReadError> {
-        self.interface.check_up()?;
         let found = self.interface.engage(|engine, _, now| -> Result<Found, ReadError> {
             let engine = engine.tcp_mut();
             Ok(if buffer.len().min(engine.readable_bytes(id)) < LARGE {
@@ -99,7 +101,6 @@ impl Operations<'_> {
     /// # Errors
     /// As [`read`](Self::read).
     pub(crate) fn read_slices(&mut self, id: FlowId, most: usize) -> Result<Slices, ReadError> {
-        self.interface.check_up()?;
         if most == 0 {
             return Ok(Slices::new());
         }
@@ -123,7 +124,6 @@ impl Operations<'_> {
     /// # Errors
     /// As [`read`](Self::read).
     pub(crate) fn peek(&mut self, id: FlowId, buffer: &mut [u8]) -> Result<usize, ReadError> {
-        self.interface.check_up()?;
         self.interface.engage(|engine, _, now| Ok(engine.tcp_mut().peek(id, buffer, now)?))
     }
 
@@ -134,7 +134,6 @@ impl Operations<'_> {
     /// [`WriteError::WouldBlock`] while there is no room; [`WriteError::BrokenPipe`] after shutdown; else the cause why
     /// the connection ended.
     pub(crate) fn write(&mut self, id: FlowId, bytes: &[u8], shared: Option<&[Slice]>) -> Result<usize, WriteError> {
-        self.interface.check_up()?;
         self.interface.engage(|engine, _, now| {
             Ok(match shared {
                 Some(slices) => engine.tcp_mut().write_slices(id, slices, now)?,
@@ -148,7 +147,6 @@ impl Operations<'_> {
     /// # Errors
     /// As for [`write`](Self::write), except [`WriteError::WouldBlock`]: without room the result is 0.
     pub(crate) fn promise(&mut self, id: FlowId, most: usize) -> Result<usize, WriteError> {
-        self.interface.check_up()?;
         self.interface.engage(|engine, _, _| match engine.tcp_mut().promise(id, most) {
             Err(engine::WriteError::WouldBlock) => Ok(0),
             room => Ok(room?),

@@ -158,6 +158,7 @@ mod tests {
             broadcast: false,
             whole: false,
             loops_back: false,
+            drops_if_crowded: false,
         }
     }
 

@@ -135,18 +135,23 @@ impl HostTcpSocket for NetworkCtxView<'_> {
 
     fn finish_connect(
         &mut self,
-        socket: Resource<TcpSocket>,
+        handle: Resource<TcpSocket>,
     ) -> Result<(Resource<DynInputStream>, Resource<DynOutputStream>), SocketError> {
-        let socket = self.tcp_mut(&socket)?;
+        let socket = self.tcp_mut(&handle)?;
         let Some(Operation::Connect(_)) = socket.begun else { return Err(NOT_IN_PROGRESS) };
         if socket.poll_outcome(&mut Context::from_waker(Waker::noop())).is_pending() {
             return Err(SocketError::Code(ErrorCode::WouldBlock));
         }
         let Some(Operation::Connect(Some(outcome))) = socket.begun.take() else { return Err(NOT_IN_PROGRESS) };
         outcome?;
-        let ends = Ends::new(socket.inner.halves()?.connection.clone());
-        socket.ends = Some(ends.clone());
-        self.push_streams(&ends)
+        let connection = &socket.inner.halves()?.connection;
+        let ends = socket.ends.get_or_insert_with(|| Ends::new(connection.clone())).clone();
+        let streams = self.push_streams(&ends);
+        if streams.is_err() {
+            // The table is full. The streams are not lost: the operation can be finished later.
+            self.tcp_mut(&handle)?.begun = Some(Operation::Connect(Some(Ok(()))));
+        }
+        streams
     }
 
     fn start_listen(&mut self, socket: Resource<TcpSocket>) -> Result<(), SocketError> {

@@ -85,16 +85,23 @@ impl HostUdpSocket for NetworkCtxView<'_> {
             return Err(SocketError::Code(ErrorCode::ConcurrencyConflict));
         }
         let bound = socket.inner.bound()?.clone();
-        match remote {
-            Some(remote) => bound.connect(remote.into())?,
-            None if bound.socket.peer_addr().is_some() => bound.socket.disconnect()?,
-            None => {}
-        }
         let present = socket.pair.clone();
         let number = present.load(Ordering::Relaxed) + 1;
-        let pair = Pair::new(bound, number, present.clone());
+        let pair = Pair::new(bound.clone(), number, present.clone());
         let (incoming, outgoing) = (IncomingDatagramStream::new(pair.clone()), OutgoingDatagramStream::new(pair));
+        // The peer is set only when there is room for the streams: until then the pair before works as it did.
         let streams = push_both(self.table, incoming, outgoing)?;
+        let set = match remote {
+            Some(remote) => bound.connect(remote.into()),
+            None if bound.socket.peer_addr().is_some() => bound.socket.disconnect().map_err(Error::from),
+            None => Ok(()),
+        };
+        if let Err(error) = set {
+            let (incoming, outgoing) = streams;
+            self.table.delete(incoming).map_err(wasmtime::Error::from)?;
+            self.table.delete(outgoing).map_err(wasmtime::Error::from)?;
+            return Err(error.into());
+        }
         // The pair before ends now that there is another.
         present.store(number, Ordering::Relaxed);
         Ok(streams)

@@ -62,7 +62,7 @@ impl<T: Send + 'static> HostTcpSocketWithStore<T> for HasNetwork {
         let resource = move |connection| TcpSocket(sockets::TcpSocket::accepted(connection, &settings));
         // WASI has no future for the cause of its end.
         let (ended, _) = outcome();
-        let accepting = AcceptProducer { listener, ended, perpetual: true, view, resource };
+        let accepting = AcceptProducer { listener, ended, view, resource };
         Ok(StreamReader::new(&mut access, accepting)?)
     }
 

@@ -10,10 +10,10 @@ use parking_lot::{Mutex, MutexGuard};
 
 use super::{Account, any, check_family, check_remote, not_bindable};
 use crate::address::{Family, is_unicast};
-use crate::error::{Error, InvalidOption, Result};
+use crate::error::{ConnectError, Error, InvalidOption, Result};
 use crate::policy::{Charge, SocketKind};
-use crate::socket::{self, ConnectOptions, Connecting, KeepAlive, ListenOptions, TcpOptions, TcpStream};
-use crate::wasm::connections::{Connection, Halves, Listener};
+use crate::socket::{self, ConnectOptions, Connecting, KeepAlive, ListenOptions, OnOutage, TcpOptions, TcpStream};
+use crate::wasm::connections::{Connection, Halves, Listener, Refused};
 use crate::wasm::{NetworkCtx, units};
 
 /// A TCP socket, with the states of `TcpSocketOperationalSemantics.md`, without the ones that only mark operations of
@@ -65,7 +65,7 @@ enum State {
     Connected(Halves),
     /// The socket listens for connections. Final.
     Listening(Arc<Listener>),
-    /// An attempt to connect or listen has failed. Final.
+    /// An attempt to connect has failed. Final.
     Closed,
 }
 
@@ -93,8 +93,9 @@ impl TcpSocket {
     }
 
     /// The socket of an accepted connection, with the settings that it inherits from its listener.
-    pub(in crate::wasm) fn accepted(connection: Connection, inherited: &Mutex<Settings>) -> Self {
+    pub(in crate::wasm) fn accepted(mut connection: Connection, inherited: &Mutex<Settings>) -> Self {
         let settings = inherited.lock().clone();
+        connection.stream.set_on_outage(OnOutage::Wait);
         // Applies options that were set while the connection waited. It cannot fail, because only valid options are
         // stored.
         let _ = settings.apply(&connection.stream);
@@ -127,7 +128,7 @@ impl TcpSocket {
         Ok(())
     }
 
-    /// Whether the socket is bound, connected or a listener, or an attempt at that has failed.
+    /// Whether the socket is bound, connected or a listener, or an attempt to connect has failed.
     pub(in crate::wasm) const fn is_bound(&self) -> bool {
         !matches!(self.state, State::Unbound(_))
     }
@@ -135,8 +136,10 @@ impl TcpSocket {
     /// Starts to connect.
     ///
     /// # Errors
-    /// [`Error::InvalidState`] if the socket was connected or made a listener before; [`Error::InvalidArgument`]; else
-    /// as for [`TcpStream::start`], and then the socket is closed.
+    /// [`Error::InvalidState`] if the socket was connected or made a listener before; [`Error::InvalidArgument`],
+    /// [`Error::AccessDenied`] and [`Error::LimitReached`]: no attempt was made, and the socket is as it was. The other
+    /// errors of [`TcpStream::start`] are failures of the attempt, which close the socket (WIT: the only valid action
+    /// left is to drop it).
     pub(in crate::wasm) fn start_connect(&mut self, remote: SocketAddr) -> Result<()> {
         if !matches!(self.state, State::Unbound(_) | State::Bound(..)) {
             return Err(Error::InvalidState);
@@ -146,21 +149,37 @@ impl TcpSocket {
             return Err(Error::InvalidArgument);
         }
         let mut options = ConnectOptions { tcp: self.settings().options.clone(), ..ConnectOptions::default() };
-        let (connecting, charge) = match self.take_state() {
+        let (started, before) = match self.take_state() {
             State::Unbound(account) => {
                 options.tcp.budget = Some(account.quota.memory().clone());
-                (TcpStream::start(&account.network, remote, options)?, account.charge)
+                match TcpStream::start(&account.network, remote, options) {
+                    Ok(connecting) => (Ok((connecting, account.charge)), None),
+                    Err(error) => (Err(error), Some(State::Unbound(account))),
+                }
             }
             State::Bound(bound, account) => {
                 options.tcp.budget = Some(account.quota.memory().clone());
-                (bound.connect(remote, options)?, account.charge)
+                match bound.try_connect(remote, options) {
+                    Ok(connecting) => (Ok((connecting, account.charge)), None),
+                    Err((error, bound)) => (Err(error), Some(State::Bound(bound, account))),
+                }
             }
             State::Connecting(_) | State::Connected(_) | State::Listening(_) | State::Closed => {
                 return Err(Error::InvalidState);
             }
         };
-        self.state = State::Connecting(Arc::new(Mutex::new(Some((connecting, charge)))));
-        Ok(())
+        match started {
+            Ok(under_way) => {
+                self.state = State::Connecting(Arc::new(Mutex::new(Some(under_way))));
+                Ok(())
+            }
+            Err(error) => {
+                if let Some(before) = before.filter(|_| !is_attempt(error)) {
+                    self.state = before;
+                }
+                Err(error.into())
+            }
+        }
     }
 
     /// Polls the result of connecting. Ready at once if it is known.
@@ -183,7 +202,8 @@ impl TcpSocket {
         let ended = under_way.take();
         drop(under_way);
         self.state = State::Closed;
-        let stream = outcome?;
+        let mut stream = outcome?;
+        stream.set_on_outage(OnOutage::Wait);
         // Applies options that were set meanwhile.
         self.settings().apply(&stream)?;
         let Some((_, charge)) = ended else { return Poll::Ready(Err(Error::InvalidState)) };
@@ -204,7 +224,8 @@ impl TcpSocket {
     ///
     /// # Errors
     /// [`Error::InvalidState`] if the socket was connected or made a listener before; [`Error::AddressInUse`] if no
-    /// port is free; [`Error::LimitReached`], and then the socket is closed.
+    /// port is free; [`Error::LimitReached`] and [`Error::AccessDenied`]. The socket is bound afterwards, and it may be
+    /// tried again.
     pub(in crate::wasm) fn listen(&mut self) -> Result<(Arc<Listener>, Arc<Mutex<Settings>>)> {
         if let State::Unbound(_) = self.state {
             self.bind(any(self.family()))?;
@@ -214,9 +235,18 @@ impl TcpSocket {
         }
         let options = ListenOptions { backlog: self.backlog, tcp: self.settings().options.clone() };
         let State::Bound(bound, account) = self.take_state() else { return Err(Error::InvalidState) };
-        let listener = Arc::new(Listener::new(bound, options, account.quota, account.charge)?);
-        self.state = State::Listening(listener.clone());
-        Ok((listener, self.settings.clone()))
+        let Account { network, quota, charge } = account;
+        match Listener::new(bound, options, OnOutage::Wait, quota.clone(), charge) {
+            Ok(listener) => {
+                let listener = Arc::new(listener);
+                self.state = State::Listening(listener.clone());
+                Ok((listener, self.settings.clone()))
+            }
+            Err(Refused { error, bound, charge }) => {
+                self.state = State::Bound(bound, Account { network, quota, charge });
+                Err(error)
+            }
+        }
     }
 
     /// The listener and the settings that its connections inherit, if the socket is a listener.
@@ -231,8 +261,8 @@ impl TcpSocket {
     ///
     /// # Errors
     /// [`Error::InvalidState`] where the socket is not connected.
-    pub(in crate::wasm) fn halves(&mut self) -> Result<&mut Halves> {
-        match &mut self.state {
+    pub(in crate::wasm) fn halves(&self) -> Result<&Halves> {
+        match &self.state {
             State::Connected(halves) => Ok(halves),
             _ => Err(Error::InvalidState),
         }
@@ -403,6 +433,26 @@ impl TcpSocket {
             State::Unbound(_) | State::Bound(..) | State::Connecting(_) | State::Closed => {}
         }
         Ok(())
+    }
+}
+
+/// Whether an error of starting to connect means that an attempt has failed. The other errors are refusals: they are
+/// found out before anything is attempted.
+const fn is_attempt(error: ConnectError) -> bool {
+    match error {
+        ConnectError::InvalidArgument
+        | ConnectError::InvalidState
+        | ConnectError::AccessDenied
+        | ConnectError::LimitReached => false,
+        ConnectError::NotFound
+        | ConnectError::AddressNotAvailable
+        | ConnectError::AddressInUse
+        | ConnectError::NetworkDown
+        | ConnectError::RemoteUnreachable
+        | ConnectError::ConnectionRefused
+        | ConnectError::ConnectionReset
+        | ConnectError::ConnectionAborted
+        | ConnectError::TimedOut => true,
     }
 }
 

@@ -10,7 +10,7 @@ use super::{Account, any, check_family, check_remote, not_bindable};
 use crate::address::Family;
 use crate::error::{Error, Result};
 use crate::policy::{Charge, SocketKind};
-use crate::socket::{self, UdpOptions};
+use crate::socket::{self, OnOutage, UdpOptions};
 use crate::stack::options::datagram_memory;
 use crate::wasm::{NetworkCtx, units};
 
@@ -86,7 +86,7 @@ impl UdpSocket {
             account.charge.resize(memory).and_then(|()| account.charge.add_port()).and_then(|()| {
                 socket::UdpSocket::bind_with(&account.network, local, &self.options).map_err(not_bindable)
             });
-        let socket = match bound {
+        let mut socket = match bound {
             Ok(socket) => socket,
             Err(error) => {
                 account.charge.resize(0)?;
@@ -94,6 +94,8 @@ impl UdpSocket {
                 return Err(error);
             }
         };
+        socket.set_on_outage(OnOutage::Wait);
+        socket.set_drops_if_crowded(true);
         if let State::Unbound(account) = std::mem::replace(&mut self.state, State::Binding) {
             self.state = State::Bound(Arc::new(Bound { socket, charge: Mutex::new(account.charge) }));
         }

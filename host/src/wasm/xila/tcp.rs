@@ -9,7 +9,7 @@ use super::types::NetworkError;
 use crate::error::{Error, Result};
 use crate::policy::SocketKind;
 use crate::socket::{
-    self, CongestionAlgorithm, ConnectOptions, ListenOptions, TcpOptions, TcpState, TcpStatistics, TcpStream,
+    self, CongestionAlgorithm, ConnectOptions, ListenOptions, OnOutage, TcpOptions, TcpState, TcpStatistics, TcpStream,
 };
 use crate::wasm::bindings::tcp::{
     CongestionControl, Host, HostTcpConnection, HostTcpConnectionWithStore, HostTcpListener, HostTcpListenerWithStore,
@@ -60,7 +60,7 @@ impl<T: Send + 'static> HostTcpListenerWithStore<T> for HasNetwork {
         let view = access.getter();
         let listener = get(access.get().table, &listener)?.0.clone();
         let (ended, end) = outcome();
-        let accepting = AcceptProducer { listener, ended, perpetual: false, view, resource: TcpConnection::new };
+        let accepting = AcceptProducer { listener, ended, view, resource: TcpConnection::new };
         Ok((StreamReader::new(&mut access, accepting)?, FutureReader::new(&mut access, streams::coded(end))?))
     }
 }
@@ -80,7 +80,8 @@ impl HostTcpListener for NetworkCtxView<'_> {
         let mut listen = ListenOptions { tcp: tcp_options(options)?, ..ListenOptions::default() };
         listen.backlog = backlog.map_or(listen.backlog, |backlog| size(backlog.into()));
         let bound = socket::TcpSocket::bind(&network, local.into())?;
-        let listener = Listener::new(bound, listen, quota, charge)?;
+        let listener =
+            Listener::new(bound, listen, OnOutage::WaitWhileDown, quota, charge).map_err(|refused| refused.error)?;
         Ok(push(self.table, TcpListener(Arc::new(listener)))?)
     }
 
@@ -132,7 +133,7 @@ impl<T: Send + 'static> HostTcpConnectionWithStore<T> for HasNetwork {
         connection: Resource<TcpConnection>,
         data: StreamReader<u8>,
     ) -> wasmtime::Result<FutureReader<Result<(), ErrorCode>>> {
-        let half = access.get().table.get_mut(&connection)?.0.take_send();
+        let half = access.get().table.get(&connection)?.0.take_send();
         streams::send(access, half, data)
     }
 
@@ -140,7 +141,7 @@ impl<T: Send + 'static> HostTcpConnectionWithStore<T> for HasNetwork {
         mut access: Access<'_, T, Self>,
         connection: Resource<TcpConnection>,
     ) -> wasmtime::Result<(StreamReader<u8>, FutureReader<Result<(), ErrorCode>>)> {
-        let half = access.get().table.get_mut(&connection)?.0.take_receive();
+        let half = access.get().table.get(&connection)?.0.take_receive();
         streams::receive(access, half)
     }
 }
