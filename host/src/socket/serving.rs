@@ -109,10 +109,7 @@ impl Serving {
     pub(crate) fn check(&self) -> Result<(), Unserved> {
         let address = self.0.local.ip();
         let stacks = self.0.stacks.read();
-        let has_it = |stack: &&Stack| {
-            let loopback = |stack: &Stack| address.is_loopback() && stack.with(|core| core.interface.loops_back());
-            address.is_unspecified() || stack.with(|core| core.interface.has_address(address)) || loopback(stack)
-        };
+        let has_it = |stack: &&Stack| address.is_unspecified() || stack.with(|core| core.interface.is_home_of(address));
         let mut homes = stacks.iter().filter(has_it).peekable();
         if homes.peek().is_none() && !address.is_unspecified() {
             return Err(Unserved::AddressNotAvailable);
