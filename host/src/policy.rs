@@ -192,6 +192,14 @@ impl Policy {
         Ok(self.decide(&asked.request()))
     }
 
+    /// Whether a decision can depend on the [names](Request::names) of a remote endpoint.
+    pub(crate) fn compares_names(&self) -> bool {
+        match &self.0 {
+            Kind::Function(_) => true,
+            Kind::Rules(rules) => rules.iter().any(Rule::compares_names),
+        }
+    }
+
     /// Decides a request.
     #[must_use]
     pub fn decide(&self, request: &Request<'_>) -> Decision<'_> {

@@ -313,7 +313,7 @@ impl Interface {
         let displaced = self.neighbours.wait(hop, waiting, owner, now).map_err(|_| SendError::Crowded)?;
         self.waiting.take(owner, bytes);
         // The shares are such that nothing is displaced.
-        displaced.into_iter().for_each(|displaced| self.displace(displaced));
+        displaced.into_iter().for_each(|displaced| self.displace(&displaced));
         Ok(())
     }
 

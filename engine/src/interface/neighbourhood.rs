@@ -208,7 +208,7 @@ impl Interface {
                         Waiting::Sender(_, sender) => self.resolved.push_back(Resolved::Unreachable(sender)),
                     }
                 }
-                Action::Displaced { waiting, .. } => self.displace(waiting),
+                Action::Displaced { waiting, .. } => self.displace(&waiting),
                 // The next packet takes whatever route there is then.
                 Action::Lost { hop: _ } => {}
             }
@@ -221,9 +221,9 @@ impl Interface {
         self.has_room = true;
     }
 
-    pub(super) fn displace(&mut self, waiting: Waiting) {
-        self.note_left(&waiting);
-        match waiting {
+    pub(super) fn displace(&mut self, waiting: &Waiting) {
+        self.note_left(waiting);
+        match *waiting {
             Waiting::Packet(..) => self.counters.dropped += 1,
             Waiting::Sender(_, sender) => self.resolved.push_back(Resolved::Displaced(sender)),
         }

@@ -25,20 +25,24 @@ pub(crate) struct Guard {
     label: String,
     clock: Arc<dyn Clock>,
     audit: Option<Arc<dyn Audit>>,
+    /// Whether the policy compares the names of hosts. If it does not, no names are recorded and looked up, which would
+    /// cost a lock for each datagram.
+    compares_names: bool,
     names: Mutex<Names>,
     denials: AtomicU64,
 }
 
 impl Guard {
     pub(crate) fn new(policy: Policy, label: String, clock: Arc<dyn Clock>, audit: Option<Arc<dyn Audit>>) -> Self {
-        Self { policy, label, clock, audit, names: Mutex::default(), denials: AtomicU64::new(0) }
+        let compares_names = policy.compares_names();
+        Self { policy, label, clock, audit, compares_names, names: Mutex::default(), denials: AtomicU64::new(0) }
     }
 
     /// Checks a request. If the policy denies it, the denial is counted, logged and reported to the audit.
     pub(crate) fn check(&self, request: &Request<'_>) -> Result<(), Denied> {
         let names = match request.remote {
-            Some(remote) => self.names.lock().of(remote.ip(), self.clock.now()),
-            None => Vec::new(),
+            Some(remote) if self.compares_names => self.names.lock().of(remote.ip(), self.clock.now()),
+            Some(_) | None => Vec::new(),
         };
         let request = Request { names: &names, ..*request };
         let Decision { action, rule } = self.policy.decide(&request);
@@ -71,7 +75,9 @@ impl Guard {
 
     /// Records an address that the guest got by resolving a name.
     pub(crate) fn learn(&self, name: &Name, address: IpAddr, lifetime: Duration) {
-        self.names.lock().learn(&canonical_name(name), address, lifetime, self.clock.now());
+        if self.compares_names {
+            self.names.lock().learn(&canonical_name(name), address, lifetime, self.clock.now());
+        }
     }
 
     /// The number of denials so far.

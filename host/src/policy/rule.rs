@@ -59,6 +59,11 @@ impl Rule {
         self.operations.contains(request.operation) && self.covers_directly(request) || self.covers_by_another(request)
     }
 
+    /// Whether it depends on the names of the remote endpoint whether the rule covers a request.
+    pub(super) const fn compares_names(&self) -> bool {
+        self.target.is_name()
+    }
+
     /// Whether the target, the peers and the interface of the rule match the request. The rule must name the operation.
     fn covers_directly(&self, request: &Request<'_>) -> bool {
         // Names and commands have no peers.

@@ -71,6 +71,20 @@ fn the_first_rule_that_covers_decides_and_is_told() {
 }
 
 #[test]
+fn names_are_looked_up_only_for_a_policy_that_compares_them() {
+    for (text, compares) in [
+        ("", false),
+        ("allow any", false),
+        ("allow tcp connect 10.0.0.0/8:443\nallow udp bind :53 from 10.0.0.1", false),
+        ("allow tcp connect 10.0.0.0/8\ndeny udp send example.org", true),
+        ("allow icmp *.example.org", true),
+    ] {
+        assert_eq!(policy(text).compares_names(), compares, "{text}");
+    }
+    assert!(Policy::from_fn(|_| Action::Deny).compares_names());
+}
+
+#[test]
 fn an_ipv4_mapped_address_is_the_ipv4_address() {
     for text in [
         "allow tcp connect 10.0.0.0/8",

@@ -166,9 +166,7 @@ impl Network {
         let home = if local.ip().is_unspecified() {
             stacks.first().filter(|_| stacks.len() == 1)
         } else {
-            let has_it = |stack: &&Stack| stack.with(|core| core.interface.has_address(local.ip()));
-            let loopback = |stack: &&Stack| local.ip().is_loopback() && stack.with(|core| core.interface.loops_back());
-            stacks.iter().find(has_it).or_else(|| stacks.iter().find(loopback))
+            stacks.iter().find(|stack| stack.with(|core| core.interface.is_home_of(local.ip())))
         };
         let interface = home.map(|stack| &**stack.name());
         guard.check(&Request { interface, local: Some(local), ..Request::new(operation) })
@@ -307,9 +305,7 @@ impl Network {
         // Each stack is locked once, and no two of them at the same time.
         let looks: Vec<(&Stack, Outlook)> =
             stacks.iter().map(|stack| (stack, stack.ask(|core| core.interface.outlook(local, remote)))).collect();
-        let is_own =
-            |local: IpAddr| looks.iter().any(|(_, look)| look.has_local || (local.is_loopback() && look.loops_back));
-        if local.is_some_and(|local| !is_own(local)) {
+        if local.is_some() && !looks.iter().any(|(_, look)| look.has_local) {
             return Err(RouteError::AddressNotAvailable);
         }
         let loopback = looks.iter().find(|(_, look)| look.loops_back && look.is_up).map(|(stack, _)| *stack);
@@ -381,11 +377,7 @@ impl Network {
         if address.is_unspecified() {
             return Ok(stacks);
         }
-        let serves = |stack: &Stack| {
-            stack.with(|core| {
-                core.interface.has_address(address) || (address.is_loopback() && core.interface.loops_back())
-            })
-        };
+        let serves = |stack: &Stack| stack.with(|core| core.interface.is_home_of(address));
         if !stacks.iter().any(serves) {
             return Err(BindError::AddressNotAvailable);
         }
@@ -422,6 +414,20 @@ impl From<RouteError> for SendError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::manager::Manager;
+    use crate::platform::simulated::Simulation;
+
+    #[test]
+    fn the_loopback_is_the_home_of_every_loopback_address() {
+        // An interface ends with its manager.
+        let manager = Manager::new(Simulation::new(1).platform());
+        let network = manager.network();
+        for (address, is_served) in [("127.0.0.1", true), ("127.1.2.3", true), ("::1", true), ("10.0.0.1", false)] {
+            let address: IpAddr = address.parse().unwrap();
+            assert_eq!(network.serving(address).is_ok(), is_served, "{address}");
+            assert_eq!(network.route(Some(address), address).is_ok(), is_served, "{address}");
+        }
+    }
 
     #[test]
     fn an_unreachable_remote_is_an_error_of_connecting_and_of_sending() {

@@ -120,10 +120,7 @@ impl Serving {
             let waits = address.is_unspecified() || stacks.iter().any(may_work);
             return if waits { Ok(()) } else { Err(Unserved::NetworkDown) };
         }
-        let has_it = |stack: &&Stack| {
-            let loopback = |stack: &Stack| address.is_loopback() && stack.with(|core| core.interface.loops_back());
-            address.is_unspecified() || stack.with(|core| core.interface.has_address(address)) || loopback(stack)
-        };
+        let has_it = |stack: &&Stack| address.is_unspecified() || stack.with(|core| core.interface.is_home_of(address));
         let mut homes = stacks.iter().filter(has_it).peekable();
         if homes.peek().is_none() && !address.is_unspecified() {
             return Err(Unserved::AddressNotAvailable);

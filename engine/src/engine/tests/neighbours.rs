@@ -172,7 +172,7 @@ fn packets_that_wait_for_neighbours_are_bounded_in_bytes() {
     host.settle();
     let large = std::vec![1; 60_000];
     let taken = (0..200u8).filter(|number| host.send(V4.into(), [10, 1, 1, *number].into(), &large).is_ok()).count();
-    assert_eq!(taken, ((4 << 20) / 60_028 + 1) / 2, "half of them for one owner");
+    assert_eq!(taken, ((4_usize << 20) / 60_028).div_ceil(2), "half of them for one owner");
     let held = host.engine.interface().held();
     assert!((2 << 20..3 << 20).contains(&(held + 60_028)), "{held}");
     host.advance(seconds(10));

@@ -169,7 +169,7 @@ fn an_error_about_a_datagram_is_reported_only_to_the_watch_of_its_sender() {
         });
         assert_eq!(host.send(own, peer, b"data"), Ok(()));
         let about = host.sent();
-        let mut heard = |host: &mut Host| -> Vec<SocketId> {
+        let heard = |host: &mut Host| -> Vec<SocketId> {
             host.events.clear();
             host.receive_packet(&write::error_about(peer, own, Reason::PortUnreachable, about[0].body()));
             host.reports().iter().map(|report| report.to).collect()
@@ -208,7 +208,7 @@ fn an_error_about_a_segment_is_reported_only_to_the_watch_of_its_connection_or_l
                 watches.push((to, owner, port));
             }
         }
-        let mut heard = |host: &mut Host, from: u16, to: u16| -> Vec<(Owner, u16)> {
+        let heard = |host: &mut Host, from: u16, to: u16| -> Vec<(Owner, u16)> {
             host.events.clear();
             let segment = write::segment((own, from).into(), (peer, to).into(), 0x10, 1, 1);
             let about = write::ip(own, peer, 6, &segment);

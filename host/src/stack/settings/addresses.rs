@@ -41,6 +41,12 @@ impl Attachment {
         self.engine().interface().addresses().is_local(address)
     }
 
+    /// Whether sockets may have an address because of this interface: the interface has the address, or it is the
+    /// loopback and the address is a loopback address.
+    pub(crate) fn is_home_of(&self, address: IpAddr) -> bool {
+        self.has_address(address) || (address.is_loopback() && self.loops_back())
+    }
+
     /// Whether an address is a broadcast address.
     pub(crate) fn is_broadcast(&self, address: IpAddr) -> bool {
         self.engine().interface().addresses().is_broadcast(address)

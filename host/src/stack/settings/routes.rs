@@ -20,7 +20,7 @@ pub(crate) type Reach = (u8, Reverse<u32>);
 pub(crate) struct Outlook {
     pub(crate) is_up: bool,
     pub(crate) loops_back: bool,
-    /// The interface has the local address.
+    /// Sockets may have the local address because of the interface.
     pub(crate) has_local: bool,
     /// The interface has the remote address.
     pub(crate) has_remote: bool,
@@ -76,7 +76,7 @@ impl Attachment {
         Outlook {
             is_up: self.is_up(),
             loops_back: self.loops_back(),
-            has_local: local.is_some_and(|local| self.has_address(local)),
+            has_local: local.is_some_and(|local| self.is_home_of(local)),
             has_remote: self.has_address(remote),
             reach: self.reach(remote),
         }
