@@ -96,6 +96,8 @@ fn an_ipv4_mapped_address_is_the_ipv4_address() {
         assert!(allows(&policy, to(Operation::TcpConnect, "[::ffff:10.1.2.3]:80")), "{text}");
         assert!(!allows(&policy, to(Operation::TcpConnect, "[::ffff:11.1.2.3]:80")), "{text}");
     }
+    let group = policy("allow udp multicast 224.0.0.251");
+    assert!(allows(&group, from(Operation::UdpReceive, "10.0.0.9:5353", "[::ffff:224.0.0.251]:5353")));
     let denying = policy("deny tcp connect 169.254.0.0/16\nallow any");
     assert!(!allows(&denying, to(Operation::TcpConnect, "[::ffff:169.254.169.254]:80")));
 }
@@ -258,6 +260,9 @@ fn a_message_shows_the_line_and_is_not_obeyed_by_a_terminal() {
         shown.lines().collect::<Vec<_>>()[1..],
         ["  allow tcp \u{fffd}[2J\u{fffd}\u{fffd}any", "            ^^^^^"]
     );
+    let error = "allow tcp connect any on".parse::<Policy>().map(drop).expect_err("no interface");
+    let shown = error.to_string();
+    assert_eq!(shown.lines().map(str::len).skip(1).collect::<Vec<_>>(), [26, 28], "the mark is behind the line");
     let error = policy("allow any").explain("tcp\nconect").map(drop).expect_err("no operation");
     assert_eq!(error.to_string().lines().count(), 3, "{error}");
 }

@@ -111,6 +111,7 @@ pub(crate) fn run(data: &[u8]) {
     });
     let again = rewritten(policy.rules());
     assert_eq!(again.rules(), policy.rules(), "{written:?}");
+    let then = policy.then(&Policy::allow_all());
     let alone: Vec<Policy> = policy.rules().iter().map(|rule| rewritten(core::slice::from_ref(rule))).collect();
     while !bytes.is_empty() {
         if bytes.byte() >= 250 {
@@ -121,6 +122,8 @@ pub(crate) fn run(data: &[u8]) {
         let request = request(&mut bytes, &names);
         let decision = policy.decide(&request);
         check_decision(&policy, &alone, &request, &decision);
+        let default = decision.rule.map_or(Action::Allow, Rule::action);
+        assert_eq!(then.decide(&request).action, default, "{request:?} by {policy:?}");
         assert_eq!(again.decide(&request), decision, "{request:?} by {policy:?}");
         if names.is_empty()
             && let Some(asked) = asked(&request)
@@ -132,12 +135,11 @@ pub(crate) fn run(data: &[u8]) {
 
 /// The policy with these rules, parsed from their text form. Each rule is on the line on which it was.
 fn rewritten(rules: &[Rule]) -> Policy {
-    let mut text = String::new();
+    let (mut text, mut line) = (String::new(), 1);
     for rule in rules {
-        while text.lines().count() + 1 < rule.line() {
-            text.push('\n');
-        }
+        text.push_str(&"\n".repeat(rule.line() - line));
         text.push_str(&format!("{rule}\n"));
+        line = rule.line() + 1;
     }
     text.parse().unwrap_or_else(|error| panic!("rules do not read what they write: {error}"))
 }
@@ -189,8 +191,6 @@ fn check_decision(policy: &Policy, alone: &[Policy], request: &Request<'_>, deci
     let mapped = |end: SocketAddr| SocketAddr::new(mapped(end.ip()), end.port());
     let twin = Request { local: request.local.map(mapped), remote: request.remote.map(mapped), ..*request };
     assert_eq!(policy.decide(&twin), *decision, "mapped addresses: {}", says());
-    let then = policy.then(&Policy::allow_all()).decide(request).action;
-    assert_eq!(then, decision.rule.map_or(Action::Allow, Rule::action), "{}", says());
     if let Some(rule) = decision.rule {
         check_scope(rule, request);
     }
