@@ -97,9 +97,10 @@ pub fn prepared(port: u16) {
     sleep(Duration::from_secs(1));
 }
 
-/// Says how the operation has ended, and waits until the test ends the program.
+/// Says how the operation has ended, and keeps its result until the test ends the program.
 pub fn ended<T, E: Debug>(result: Result<T, E>) {
     keep(&outcome(&result));
+    drop(result);
 }
 
 /// The outcome of an operation in one word, or `failed` and the cause.

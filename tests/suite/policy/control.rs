@@ -44,7 +44,7 @@ fn each_command_is_allowed_or_denied_by_its_word_however_it_is_given() {
                 format!("allow {operation} no-such-command"),
                 format!("allow {operation} {word} on lo"),
                 format!("deny {operation} {word}\nallow any"),
-                format!("deny control any on eth0\nallow any"),
+                "deny control any on eth0\nallow any".to_owned(),
             ] {
                 let denied = vec![format!("{operation} {word} on eth0")];
                 assert_eq!(run(&order, &policy), ("denied".into(), denied, false), "{order}: {policy:?}");
