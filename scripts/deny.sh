@@ -11,7 +11,7 @@ tools=$(target_dir)/tools
 PATH=$tools/bin:$PATH
 if ! has cargo-deny; then
     say "installing cargo-deny $version in $tools"
-    # Without optimisations it takes half as long to compile, and a check takes a second. It is not built in the target
+    # Without optimisations, because to compile it takes much longer than to run it. It is not built in the target
     # directory, where it would share nothing with the project and stay behind.
     env -u CARGO_TARGET_DIR cargo install cargo-deny --version "$version" --locked --debug --root "$tools"
 fi
