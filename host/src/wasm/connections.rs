@@ -51,14 +51,14 @@ impl Listener {
         on_outage: OnOutage,
         quota: Quota,
         charge: Charge,
-    ) -> Result<Self, Refused> {
+    ) -> Result<Self, Box<Refused>> {
         if quota.memory().left() < LEAST {
-            return Err(Refused { error: Error::LimitReached, bound, charge });
+            return Err(Box::new(Refused { error: Error::LimitReached, bound, charge }));
         }
         options.tcp.budget = Some(quota.memory().clone());
         let mut socket = match bound.try_listen(options) {
             Ok(socket) => socket,
-            Err((error, bound)) => return Err(Refused { error: error.into(), bound, charge }),
+            Err((error, bound)) => return Err(Box::new(Refused { error: error.into(), bound, charge })),
         };
         socket.set_on_outage(on_outage);
         Ok(Self { socket, quota, _charge: charge })
