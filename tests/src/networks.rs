@@ -1,9 +1,12 @@
 //! Networks for guest programs, and checks of what is left on them.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use xila_network_host::device::hub::{Hub, HubOptions};
+use xila_network_host::interface::State;
 use xila_network_host::platform::Access;
+use xila_network_host::socket::UdpSocket;
 use xila_network_host::{InterfaceConfig, Manager, platform};
 
 use crate::guests::Guest;
@@ -58,6 +61,26 @@ pub async fn nothing_is_left(manager: &Manager) {
 pub async fn with_control(program: &str) {
     let manager = manager();
     Guest::new(program).network(manager.network()).control(&manager, Access::READ_WRITE).succeed().await;
+    nothing_is_left(&manager).await;
+}
+
+/// Runs a program on a loopback of its own, which is down as long as the program has port 9 of 127.0.0.1 for UDP, and
+/// checks that it succeeds and leaves nothing behind. For programs that cannot control an interface themselves.
+pub async fn with_outages(program: &str) {
+    let manager = manager();
+    let lo = manager.interface("lo").expect("lo");
+    let place = SocketAddr::from(([127, 0, 0, 1], 9));
+    let obeying = async {
+        loop {
+            let is_taken = UdpSocket::bind(&manager.network(), place).is_err();
+            lo.set_state(if is_taken { State::Down } else { State::Up });
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    tokio::select! {
+        _ = Guest::new(program).network(manager.network()).succeed() => {}
+        () = obeying => {}
+    }
     nothing_is_left(&manager).await;
 }
 

@@ -51,12 +51,12 @@ impl Listener {
         on_outage: OnOutage,
         quota: Quota,
         mut charge: Charge,
-    ) -> Result<Self, Refused> {
+    ) -> Result<Self, Box<Refused>> {
         if quota.memory().left() < LEAST {
-            return Err(Refused { error: Error::LimitReached, bound, charge });
+            return Err(Box::new(Refused { error: Error::LimitReached, bound, charge }));
         }
         if let Err(error) = charge.add_listener() {
-            return Err(Refused { error, bound, charge });
+            return Err(Box::new(Refused { error, bound, charge }));
         }
         options.backlog = options.backlog.min(most_waiting(&quota));
         options.tcp.budget = Some(quota.memory().clone());
@@ -64,7 +64,7 @@ impl Listener {
             Ok(socket) => socket,
             Err((error, bound)) => {
                 charge.remove_listener();
-                return Err(Refused { error: error.into(), bound, charge });
+                return Err(Box::new(Refused { error: error.into(), bound, charge }));
             }
         };
         socket.set_on_outage(on_outage);

@@ -6,7 +6,7 @@ use xila_network_host::Manager;
 use xila_network_host::policy::Limits;
 use xila_network_host::socket::{ListenOptions, TcpListener};
 use xila_network_tests::guests::{Ending, Guest};
-use xila_network_tests::networks::{manager, nothing_is_left, with_control, with_ethernet};
+use xila_network_tests::networks::{manager, nothing_is_left, with_ethernet, with_outages};
 use xila_network_tests::on_loopback;
 
 on_loopback! {
@@ -34,7 +34,7 @@ on_loopback! {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 pub(crate) async fn p2_interface_down() {
-    with_control("p2_interface_down").await;
+    with_outages("p2_interface_down").await;
 }
 
 /// No host has 10.0.0.77.

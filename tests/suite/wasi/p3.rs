@@ -6,7 +6,7 @@ use xila_network_host::interface::State;
 use xila_network_host::policy::Limits;
 use xila_network_host::socket::TcpStream;
 use xila_network_tests::guests::{Ending, Guest};
-use xila_network_tests::networks::{manager, nothing_is_left, until, with_control};
+use xila_network_tests::networks::{manager, nothing_is_left, until, with_outages};
 use xila_network_tests::on_loopback;
 
 on_loopback! {
@@ -31,7 +31,7 @@ on_loopback! {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 pub(crate) async fn p3_interface_down() {
-    with_control("p3_interface_down").await;
+    with_outages("p3_interface_down").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

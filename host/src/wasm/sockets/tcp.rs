@@ -242,7 +242,8 @@ impl TcpSocket {
                 self.state = State::Listening(listener.clone());
                 Ok((listener, self.settings.clone()))
             }
-            Err(Refused { error, bound, charge }) => {
+            Err(refused) => {
+                let Refused { error, bound, charge } = *refused;
                 self.state = State::Bound(bound, Account { network, quota, charge });
                 Err(error)
             }

@@ -1,27 +1,50 @@
 //! Streams, listeners and sockets outlive an interface that is down, as on Linux: reads and accepts wait, and what is
 //! written is sent when the interface is up again.
 //!
-//! The program sets the loopback down and up itself.
+//! The host must keep the loopback down as long as port 9 of 127.0.0.1 is taken for UDP.
 
-use xila_network_programs::control::{Interface, State};
 use xila_network_programs::p3::*;
 
 xila_network::main!(run);
 
 async fn run() {
-    let lo = Interface::open("lo").expect("the right to control it");
     for place in places() {
-        connection(&lo, place).await;
-        listener(&lo, place).await;
-        datagrams(&lo, place).await;
+        connection(place).await;
+        listener(place).await;
+        datagrams(place).await;
     }
 }
 
-fn set(lo: &Interface, state: State) {
-    lo.set_state(state).expect("the right to control it");
+/// The loopback is down while this exists.
+struct Outage(UdpSocket);
+
+impl Outage {
+    async fn begin() -> Self {
+        let (place, sign) = (at("127.0.0.1:9"), udp("127.0.0.1:9".parse().expect("an address")));
+        // The host takes the port for a moment when it looks whether this program has it.
+        while sign.bind(place).is_err() {
+            yield_now().await;
+        }
+        while !is_down().await {
+            yield_now().await;
+        }
+        Self(sign)
+    }
+
+    async fn end(self) {
+        drop(self.0);
+        while is_down().await {
+            yield_now().await;
+        }
+    }
 }
 
-async fn connection(lo: &Interface, place: SocketAddr) {
+async fn is_down() -> bool {
+    let (socket, address) = bound_udp("127.0.0.1:0".parse().expect("an address"));
+    socket.send(b"probe".to_vec(), Some(address)).await == Err(ErrorCode::RemoteUnreachable)
+}
+
+async fn connection(place: SocketAddr) {
     let (client, server) = connected(place).await;
     let (mut writer, sent) = sending(&client);
     let (mut reader, received) = server.receive();
@@ -29,7 +52,7 @@ async fn connection(lo: &Interface, place: SocketAddr) {
     let data = pattern(2, 8 << 20);
     let mut reading = Box::pin(reader.read(Vec::with_capacity(100)));
     assert!(poll_once(&mut reading).await.is_pending());
-    set(lo, State::Down);
+    let outage = Outage::begin().await;
     let mut writing = Box::pin(writer.write_all(data.clone()));
     assert!(poll_once(&mut writing).await.is_pending(), "more than the queue takes");
     for _ in 0..10 {
@@ -37,7 +60,7 @@ async fn connection(lo: &Interface, place: SocketAddr) {
     }
     assert!(poll_once(&mut reading).await.is_pending());
     assert!(poll_once(&mut writing).await.is_pending());
-    set(lo, State::Up);
+    outage.end().await;
     let (first, mut bytes) = reading.await;
     assert!(matches!(first, StreamResult::Complete(1..)), "{first:?}");
     let (rest, unsent) = join(read_exactly(&mut reader, data.len() - bytes.len()), writing).await;
@@ -46,38 +69,38 @@ async fn connection(lo: &Interface, place: SocketAddr) {
     assert_same(&bytes, &data);
 
     // The end of the stream, and the result of sending it, come when the interface is up again.
-    set(lo, State::Down);
+    let outage = Outage::begin().await;
     assert!(writer.write_all(b"last".to_vec()).await.is_empty());
     drop(writer);
     let mut sent = Box::pin(sent.into_future());
     assert!(poll_once(&mut sent).await.is_pending());
-    set(lo, State::Up);
+    outage.end().await;
     assert_eq!(join(read_exactly(&mut reader, 4), sent).await, (b"last".to_vec(), Ok(())));
     assert_eq!(reader.next().await, None);
     assert_eq!(received.await, Ok(()));
 }
 
-async fn listener(lo: &Interface, place: SocketAddr) {
+async fn listener(place: SocketAddr) {
     let (_listener, mut incoming, address) = listening(place);
-    set(lo, State::Down);
+    let outage = Outage::begin().await;
     let mut next = Box::pin(incoming.next());
     assert!(poll_once(&mut next).await.is_pending());
     assert_eq!(tcp(place).connect(address).await, Err(ErrorCode::RemoteUnreachable));
-    set(lo, State::Up);
+    outage.end().await;
     let client = tcp(place);
     let (connected, server) = join(client.connect(address), next).await;
     connected.expect("a connection");
     talks(&client, &server.expect("the stream goes on")).await;
 }
 
-async fn datagrams(lo: &Interface, place: SocketAddr) {
+async fn datagrams(place: SocketAddr) {
     let (socket, address) = bound_udp(place);
-    set(lo, State::Down);
+    let outage = Outage::begin().await;
     let mut receiving = Box::pin(socket.receive());
     assert!(poll_once(&mut receiving).await.is_pending());
     assert_eq!(socket.send(b"lost".to_vec(), Some(address)).await, Err(ErrorCode::RemoteUnreachable));
     assert!(poll_once(&mut receiving).await.is_pending());
-    set(lo, State::Up);
+    outage.end().await;
     socket.send(b"here".to_vec(), Some(address)).await.expect("sent");
     assert_eq!(receiving.await, Ok((b"here".to_vec(), address)));
 }

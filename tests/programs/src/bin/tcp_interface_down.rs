@@ -66,7 +66,11 @@ async fn shut_down(lo: &Interface, place: SocketAddr) {
         }
         let mut write = Some(write);
         match how.contains("shutdown") {
-            true => write.as_mut().expect("the half").shutdown().await.expect("it needs no network"),
+            true => {
+                let half = write.as_mut().expect("the half");
+                half.shutdown().await.expect("it needs no network");
+                assert!(poll_once(&mut Box::pin(half.acknowledged())).await.is_pending(), "{how}: the peer may answer");
+            }
             false => write = None,
         }
         set(lo, State::Up);
