@@ -218,13 +218,16 @@ struct Entry {
     pending: bool,
     /// Whether the connection is in `Tcp::awake`.
     awake: bool,
-    /// The bytes that the connection held when its owner released it, if nobody owns it any more.
-    orphan: Option<u32>,
+    /// Whether the connection is counted among those that nobody owns any more.
+    is_orphan: bool,
+    /// The bytes that it held when it was counted. These are two fields, because together with the flags above they are
+    /// then as small as one.
+    orphan_bytes: u32,
 }
 
 impl Entry {
     const fn new(connection: Connection, holder: Holder) -> Self {
-        Self { connection, holder, peer: None, pending: false, awake: false, orphan: None }
+        Self { connection, holder, peer: None, pending: false, awake: false, is_orphan: false, orphan_bytes: 0 }
     }
 
     /// The listener whose accept queue the connection waits in.
@@ -499,7 +502,7 @@ impl Tcp {
     /// Counts a connection that nobody owns any more. If there are too many of them, the connection is reset instead.
     fn count_orphan(&mut self, id: ConnectionId, now: Instant) {
         let Some(entry) = self.connections.get_mut(id.0) else { return };
-        if entry.orphan.is_some() || entry.connection.is_closed() {
+        if entry.is_orphan || entry.connection.is_closed() {
             return;
         }
         let bytes = entry.connection.held();
@@ -509,7 +512,7 @@ impl Tcp {
             return;
         }
         let counted = in_32_bits(bytes);
-        entry.orphan = Some(counted);
+        (entry.is_orphan, entry.orphan_bytes) = (true, counted);
         self.orphans = (count + 1, held + counted as usize);
     }
 
@@ -518,8 +521,8 @@ impl Tcp {
         let entry = self.connections.remove(id.0)?;
         self.timers.remove(id.0.index());
         self.stranded.remove(&id);
-        if let Some(bytes) = entry.orphan {
-            self.orphans = (self.orphans.0 - 1, self.orphans.1 - bytes as usize);
+        if entry.is_orphan {
+            self.orphans = (self.orphans.0 - 1, self.orphans.1 - entry.orphan_bytes as usize);
         }
         self.events.tell(Event::Removed(id));
         Some(entry)

@@ -194,6 +194,7 @@ mod tests {
 
     use super::*;
     use crate::policy::{Operation, Request};
+    use crate::socket::GuestOptions;
 
     fn app(name: &str) -> AppPlan {
         AppPlan { interfaces: None, component: name.into(), arguments: Vec::new() }

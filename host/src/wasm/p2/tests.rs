@@ -22,7 +22,7 @@ use crate::device::hub::{Hub, HubOptions};
 use crate::interface::InterfaceConfig;
 use crate::manager::Manager;
 use crate::platform::simulated::Simulation;
-use crate::policy::{Limits, Usage};
+use crate::policy::{Limits, SocketKind, Usage};
 use crate::wasm::clocks::Deadline;
 use crate::wasm::{NetworkCtx, NetworkCtxBuilder, NetworkCtxView};
 
@@ -299,7 +299,7 @@ fn a_socket_that_may_not_connect_is_as_it_was() {
         };
         let before = address(&mut bench);
         assert_eq!(before.is_ok(), is_bound);
-        let hog = bench.ctx.quota().charge(40 << 10).unwrap();
+        let hog = bench.ctx.quota().charge(SocketKind::Udp, 40 << 10).unwrap();
         assert_eq!(bench.start_connect(socket, "127.0.0.1:80"), Err(ErrorCode::OutOfMemory));
         drop(hog);
         for (remote, error) in [
@@ -340,7 +340,7 @@ fn a_socket_that_may_not_listen_stays_bound() {
     let policy = "allow tcp bind,listen 127.0.0.1:80";
     let mut bench = Bench::new(|ctx| ctx.limits(limits).policy(policy.parse().unwrap()));
     let socket = bench.bound_tcp("127.0.0.1:80");
-    let hog = bench.ctx.quota().charge(40 << 10).unwrap();
+    let hog = bench.ctx.quota().charge(SocketKind::Udp, 40 << 10).unwrap();
     assert_eq!(code(bench.view().start_listen(tcp(socket))), Err(ErrorCode::OutOfMemory));
     drop(hog);
     code(bench.view().start_listen(tcp(socket))).unwrap();
