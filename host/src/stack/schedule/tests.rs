@@ -222,7 +222,7 @@ fn an_owner_that_has_used_its_rate_rests_and_the_others_have_the_link() {
         owner.1.borrow_mut().spend(bytes, now);
         sent[usize::from(owner.0) - 1] += bytes;
         schedule.spend(bytes);
-        now = now + Duration::from_millis(1);
+        now += Duration::from_millis(1);
     }
     // Ten seconds, the burst, and one packet beyond it.
     assert!((10_000..=10_160).contains(&sent[0]), "{sent:?}");
