@@ -25,12 +25,11 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use hashbrown::HashMap;
 use thiserror::Error;
 
-pub use crate::ports;
+use crate::ports::{self, FreePorts, Owner, PortError, PortLimits, Ports};
 use crate::random::{Random, Secret};
 use crate::slots::{Key, Slots};
 use crate::tcp::End;
 pub use crate::tcp::Tuple;
-use ports::{FreePorts, Owner, PortError, PortLimits, Ports};
 use queue::is_same_end;
 
 /// The key of a bound socket.

@@ -16,7 +16,7 @@
 //! | `drive`, `schedule` | the loop: receive frames, send frames, run timers; the fair queue of senders |
 //! | `tell`, `notices`, `events` | the engine's events, and how they reach waiting tasks, mailboxes and watchers |
 //! | `tcp`, `backlog` | the tasks that wait for connections and their data, and the backlogs of listeners |
-//! | `udp`, `icmp` | the mailboxes of sockets; datagrams that wait for their turn to be sent |
+//! | `udp`, `icmp`, `mailboxes` | the mailboxes of sockets; datagrams that wait for their turn to be sent |
 //! | `ports`, `options`, `owner` | ephemeral ports, options and owners of sockets |
 //!
 //! Each of `tcp`, `udp` and `icmp` has a table and an `Operations` type, which borrows only the parts of the core that
@@ -29,6 +29,7 @@ pub(crate) mod events;
 pub(crate) mod icmp;
 mod identity;
 mod keeper;
+mod mailboxes;
 mod notices;
 pub(crate) mod options;
 pub(crate) mod owner;

@@ -4,6 +4,8 @@
 mod errors;
 #[path = "isolation/neighbours.rs"]
 mod neighbours;
+#[path = "isolation/rates.rs"]
+mod rates;
 #[path = "isolation/tables.rs"]
 mod tables;
 #[path = "isolation/world.rs"]

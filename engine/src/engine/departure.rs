@@ -13,18 +13,19 @@ use crate::frame::Transmitter;
 use crate::interface::{Joined, Outgoing, SendError, Way};
 use crate::ip::icmp::write;
 use crate::ip::output::{Blocked, Checksums, Header};
+use crate::ports::Owner;
 use crate::tcp::{Cause, ConnectionId, ListenerId, Progress, Transmitted};
 use crate::time::Instant;
 use crate::udp::batch::{self, Batch, MOST_SEGMENTS, UdpSegmentation};
 use crate::udp::recent::Protocol;
-use crate::udp::{BindError, JoinError, LeaveError, Membership, SocketId, Tuple, datagram, ports, queue};
+use crate::udp::{BindError, JoinError, LeaveError, Membership, SocketId, Tuple, datagram, queue};
 use crate::wire::Ecn;
 
 /// A datagram to send.
 #[derive(Clone, Copy, Debug)]
 pub struct Datagram<'a> {
     /// Whose datagram it is.
-    pub owner: ports::Owner,
+    pub owner: Owner,
     /// The source.
     pub source: SocketAddr,
     /// The destination, of the same family.
@@ -43,7 +44,7 @@ pub struct Datagram<'a> {
 #[derive(Clone, Copy, Debug)]
 pub struct EchoRequest<'a> {
     /// Whose request it is.
-    pub owner: ports::Owner,
+    pub owner: Owner,
     /// The source. Its port is the identifier.
     pub source: SocketAddr,
     /// The destination. Its port is 0.
@@ -62,7 +63,7 @@ impl Engine {
     ///
     /// # Errors
     /// See [`BindError`].
-    pub fn bind_udp(&mut self, local: SocketAddr, owner: ports::Owner) -> Result<SocketId, BindError> {
+    pub fn bind_udp(&mut self, local: SocketAddr, owner: Owner) -> Result<SocketId, BindError> {
         self.udp.bind(local, owner, (), &mut self.random)
     }
 
@@ -272,7 +273,7 @@ impl Engine {
     }
 
     /// Records what errors about a packet that was sent are checked against.
-    fn note_sent(&mut self, owner: ports::Owner, protocol: Protocol, tuple: Tuple, length: usize) {
+    fn note_sent(&mut self, owner: Owner, protocol: Protocol, tuple: Tuple, length: usize) {
         self.recent.note(protocol, tuple, length);
         if protocol == Protocol::Udp && self.icmp.watches_udp() {
             self.icmp.note(tuple.local(), tuple.remote(), owner);
@@ -292,7 +293,7 @@ impl Engine {
             return true;
         }
         let Self { interface, tcp, .. } = self;
-        let owner = ports::Owner::NOBODY;
+        let owner = Owner::NOBODY;
         let mut way = Way { interface, device, owner, now, keeps: false, displaces: true, wanted: None };
         let is_full = tcp.transmit_answers(now, &mut way);
         if self.interface.take_urgency() {
@@ -325,7 +326,7 @@ impl Engine {
         // A connection that was displaced does not displace others: otherwise none would be resolved for long enough.
         let displaces = !self.retrying.remove(&id);
         let Self { interface, tcp, .. } = self;
-        let owner = tcp.owner(id).unwrap_or(ports::Owner::HOST);
+        let owner = tcp.owner(id).unwrap_or(Owner::HOST);
         let mut way = Way { interface, device, owner, now, keeps: false, displaces, wanted: None };
         let sent = tcp.transmit_one(id, bytes, now, &mut way);
         let wanted = way.wanted;
@@ -347,7 +348,7 @@ impl Engine {
     /// Ends a listener. Connections that wait to be accepted, and handshakes in progress, are reset.
     pub fn unbind_tcp(&mut self, id: ListenerId, now: Instant, device: &mut dyn Transmitter) {
         let Self { interface, tcp, .. } = self;
-        let owner = ports::Owner::NOBODY;
+        let owner = Owner::NOBODY;
         tcp.unbind(id, now, &mut Way { interface, device, owner, now, keeps: true, displaces: true, wanted: None });
     }
 }

@@ -11,7 +11,7 @@ use crate::ports::Owner;
 /// taken away from an owner: whoever has its share waits until its own items are gone.
 #[derive(Debug)]
 pub(super) struct Shares {
-    left: Amount,
+    limit: Amount,
     total: Amount,
     owners: BTreeMap<Owner, Amount>,
 }
@@ -25,14 +25,16 @@ struct Amount {
 impl Shares {
     /// Nobody holds anything.
     pub(super) const fn new(items: usize, bytes: usize) -> Self {
-        let (left, total) = (Amount { items, bytes }, Amount { items: 0, bytes: 0 });
-        Self { left, total, owners: BTreeMap::new() }
+        let (limit, total) = (Amount { items, bytes }, Amount { items: 0, bytes: 0 });
+        Self { limit, total, owners: BTreeMap::new() }
     }
 
     /// Whether an owner may take one more item of some bytes.
     pub(super) fn admits(&self, owner: Owner, bytes: usize) -> bool {
         let has = self.owners.get(&owner).copied().unwrap_or_default();
-        has.items < self.left.items && has.bytes + bytes <= self.left.bytes
+        let left = |limit: usize, total: usize| limit.saturating_sub(total);
+        has.items < left(self.limit.items, self.total.items)
+            && has.bytes + bytes <= left(self.limit.bytes, self.total.bytes)
     }
 
     /// Counts an item that an owner has taken, after [`admits`](Self::admits).
@@ -42,8 +44,6 @@ impl Shares {
             amount.items += 1;
             amount.bytes += bytes;
         }
-        self.left.items = self.left.items.saturating_sub(1);
-        self.left.bytes = self.left.bytes.saturating_sub(bytes);
     }
 
     /// Gives an item back.
@@ -56,8 +56,6 @@ impl Shares {
         }
         self.total.items -= 1;
         self.total.bytes -= bytes;
-        self.left.items += 1;
-        self.left.bytes += bytes;
     }
 
     /// The bytes that all owners hold.

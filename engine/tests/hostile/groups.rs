@@ -3,7 +3,7 @@
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use xila_network_engine::udp::ports::Owner;
+use xila_network_engine::ports::Owner;
 
 use super::bytes::Bytes;
 use super::craft::{ICMPV6, IGMP, packet, put_right, with_extension, with_options};

@@ -9,9 +9,9 @@ use xila_network_engine::icmp::Binding;
 use xila_network_engine::interface::Verification;
 use xila_network_engine::ip::addresses::{Address, Origin};
 use xila_network_engine::ip::routes::{Route, Target};
+use xila_network_engine::ports::Owner;
 use xila_network_engine::tcp::{Options, Places};
 use xila_network_engine::udp::SocketId;
-use xila_network_engine::udp::ports::Owner;
 
 use super::bytes::Bytes;
 use super::station::{MOST, OWN, Station, V4, V6};

@@ -12,10 +12,10 @@ use xila_network_engine::ip::addresses::{Address, Origin};
 use xila_network_engine::ip::output::Blocked;
 use xila_network_engine::ip::routes::{Route, Target};
 use xila_network_engine::link::groups::multicast_hardware;
+use xila_network_engine::ports::PortLimits;
 use xila_network_engine::random::Random;
 use xila_network_engine::tcp::{self, ConnectionId, ListenerId, Progress};
 use xila_network_engine::time::Instant;
-use xila_network_engine::udp::ports::PortLimits;
 use xila_network_engine::udp::{self, SocketId};
 use xila_network_engine::{Engine, wire};
 

@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::policy::Limits;
+
 /// An app of the command line.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct AppPlan {
@@ -9,6 +11,8 @@ pub(super) struct AppPlan {
     pub(super) interfaces: Option<Vec<String>>,
     pub(super) component: PathBuf,
     pub(super) arguments: Vec<String>,
+    /// What it may hold, and how fast it may send.
+    pub(super) limits: Limits,
 }
 
 impl AppPlan {
@@ -31,7 +35,12 @@ impl AppPlan {
         if first.is_empty() {
             return Err("no component is named; it takes \"[@INTERFACES] component.wasm args...\"".into());
         }
-        Ok(Self { interfaces, component: first.into(), arguments: words.collect() })
+        Ok(Self { interfaces, arguments: words.collect(), ..Self::new(first.into()) })
+    }
+
+    /// An app without arguments, with the default limits, which may use all interfaces.
+    pub(super) fn new(component: PathBuf) -> Self {
+        Self { interfaces: None, component, arguments: Vec::new(), limits: Limits::default() }
     }
 
     /// The name of the app, in its own arguments and in messages.

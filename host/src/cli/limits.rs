@@ -4,102 +4,70 @@ use super::app::{AppPlan, app_of};
 use super::values;
 use crate::policy::{Limits, Rate};
 
-/// The limits that the command line gives.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct LimitsPlan(Vec<Setting>);
+/// One of the limits that are counts.
+type Count = fn(&mut Limits) -> &mut usize;
 
-/// One option: the app it is for, if it names one, and the keys with their values.
-#[derive(Debug, PartialEq, Eq)]
-struct Setting {
-    app: Option<String>,
-    values: Vec<Value>,
-}
-
-/// The value of a key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Value {
-    Count(Counted, usize),
-    Memory(usize),
-    /// Bytes per second.
-    Rate(u64),
-    Packets(u64),
-    Connections(u64),
-}
-
-/// What the limit of a count is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Counted {
-    Sockets,
-    TcpSockets,
-    Listeners,
-    Backlog,
-    UdpSockets,
-    IcmpSockets,
-    Ports,
-    Queries,
-    Watches,
-    Files,
-}
-
-/// The keys of counts.
-const COUNTS: [(&str, Counted); 10] = [
-    ("sockets", Counted::Sockets),
-    ("tcp-sockets", Counted::TcpSockets),
-    ("listeners", Counted::Listeners),
-    ("backlog", Counted::Backlog),
-    ("udp-sockets", Counted::UdpSockets),
-    ("icmp-sockets", Counted::IcmpSockets),
-    ("ports", Counted::Ports),
-    ("queries", Counted::Queries),
-    ("watches", Counted::Watches),
-    ("files", Counted::Files),
+/// The keys of counts, each with the limit that it sets.
+const COUNTS: [(&str, Count); 10] = [
+    ("sockets", |limits| &mut limits.sockets),
+    ("tcp-sockets", |limits| &mut limits.tcp_sockets),
+    ("listeners", |limits| &mut limits.listeners),
+    ("backlog", |limits| &mut limits.backlog),
+    ("udp-sockets", |limits| &mut limits.udp_sockets),
+    ("icmp-sockets", |limits| &mut limits.icmp_sockets),
+    ("ports", |limits| &mut limits.ports),
+    ("queries", |limits| &mut limits.queries),
+    ("watches", |limits| &mut limits.watches),
+    ("files", |limits| &mut limits.files),
 ];
 
 /// The other keys.
 const OTHERS: [&str; 4] = ["memory", "rate", "packets", "connections"];
 
-impl LimitsPlan {
-    /// Parses the options. Error messages name the option and the wrong word.
-    pub(super) fn new(options: &[String], apps: &[AppPlan]) -> Result<Self, String> {
-        let parse = |text: &String| setting(text, apps).map_err(|problem| format!("--limit {text:?}: {problem}"));
-        options.iter().map(parse).collect::<Result<_, _>>().map(Self)
+/// Sets the limits of the apps as the options say. Where options contradict each other, the last one counts. Error
+/// messages name the option and the wrong word.
+pub(super) fn set_all(options: &[String], apps: &mut [AppPlan]) -> Result<(), String> {
+    for option in options {
+        set_from(option, apps).map_err(|problem| format!("--limit {option:?}: {problem}"))?;
     }
-
-    /// The limits of an app. Where options contradict each other, the last one counts.
-    pub(super) fn of(&self, app: &AppPlan) -> Limits {
-        let mut limits = Limits::default();
-        let settings = self.0.iter().filter(|setting| setting.app.as_ref().is_none_or(|name| app.is_named(name)));
-        settings.flat_map(|setting| &setting.values).for_each(|value| value.set(&mut limits));
-        limits
-    }
+    Ok(())
 }
 
-fn setting(text: &str, apps: &[AppPlan]) -> Result<Setting, String> {
-    let (app, rest) = app_of(text);
-    if let Some(name) = app.filter(|name| !apps.iter().any(|app| app.is_named(name))) {
+fn set_from(option: &str, apps: &mut [AppPlan]) -> Result<(), String> {
+    let (name, pairs) = app_of(option);
+    let is_meant = |app: &AppPlan| name.is_none_or(|name| app.is_named(name));
+    if let Some(name) = name.filter(|_| !apps.iter().any(is_meant)) {
         return Err(AppPlan::unknown(name, apps));
     }
-    let values = rest.trim().split(',').map(value).collect::<Result<_, _>>()?;
-    Ok(Setting { app: app.map(str::to_owned), values })
+    for app in apps.iter_mut().filter(|app| is_meant(app)) {
+        pairs.trim().split(',').try_for_each(|pair| set(&mut app.limits, pair))?;
+    }
+    Ok(())
 }
 
-fn value(text: &str) -> Result<Value, String> {
-    let (key, value) = text.split_once('=').ok_or_else(|| format!("{text:?} is not KEY=VALUE; {}", keys()))?;
+fn set(limits: &mut Limits, pair: &str) -> Result<(), String> {
+    let (key, value) = pair.split_once('=').ok_or_else(|| format!("{pair:?} is not KEY=VALUE; {}", keys()))?;
     let at = |problem: String| format!("{key}={problem}");
-    let per_second = |value: &str| match value.strip_suffix("/s") {
+    let per_second = || match value.strip_suffix("/s") {
         Some(number) => values::whole(number).map_err(at),
         None => Err(at(format!("{value}: not a number for each second, such as 100/s"))),
     };
-    if let Some((_, counted)) = COUNTS.iter().find(|(name, _)| *name == key) {
-        return Ok(Value::Count(*counted, values::whole(value).map_err(at)?));
+    if let Some((_, count)) = COUNTS.iter().find(|(name, _)| *name == key) {
+        *count(limits) = values::whole(value).map_err(at)?;
+        return Ok(());
     }
     match key {
-        "memory" => Ok(Value::Memory(values::bytes(value).map_err(at)?)),
-        "rate" => Ok(Value::Rate(values::rate(value).map_err(at)?.div_ceil(8))),
-        "packets" => per_second(value).map(Value::Packets),
-        "connections" => per_second(value).map(Value::Connections),
-        _ => Err(format!("there is no key {key:?}; {}", keys())),
+        "memory" => limits.buffer_bytes = values::bytes(value).map_err(at)?,
+        "rate" => limits.rates.bytes = Some(Rate::per_second(values::rate(value).map_err(at)?.div_ceil(8))),
+        "packets" => limits.rates.packets = Some(Rate::per_second(per_second()?)),
+        // A program often opens several connections at once, and then none for a while.
+        "connections" => {
+            let connections = per_second()?;
+            limits.rates.connections = Some(Rate::per_second(connections).with_burst(connections));
+        }
+        _ => return Err(format!("there is no key {key:?}; {}", keys())),
     }
+    Ok(())
 }
 
 fn keys() -> String {
@@ -107,67 +75,23 @@ fn keys() -> String {
     format!("the keys are {}", names.join(", "))
 }
 
-impl Value {
-    fn set(self, limits: &mut Limits) {
-        let Limits {
-            sockets,
-            tcp_sockets,
-            listeners,
-            backlog,
-            udp_sockets,
-            icmp_sockets,
-            ports,
-            buffer_bytes,
-            queries,
-            watches,
-            files,
-            rates,
-        } = limits;
-        match self {
-            Self::Count(counted, most) => {
-                *match counted {
-                    Counted::Sockets => sockets,
-                    Counted::TcpSockets => tcp_sockets,
-                    Counted::Listeners => listeners,
-                    Counted::Backlog => backlog,
-                    Counted::UdpSockets => udp_sockets,
-                    Counted::IcmpSockets => icmp_sockets,
-                    Counted::Ports => ports,
-                    Counted::Queries => queries,
-                    Counted::Watches => watches,
-                    Counted::Files => files,
-                } = most;
-            }
-            Self::Memory(most) => *buffer_bytes = most,
-            Self::Rate(bytes) => rates.bytes = Some(Rate::per_second(bytes)),
-            Self::Packets(packets) => rates.packets = Some(Rate::per_second(packets)),
-            // A program often opens several connections at once, and then none for a while.
-            Self::Connections(connections) => {
-                rates.connections = Some(Rate::per_second(connections).with_burst(connections));
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::policy::Rates;
 
-    fn app(name: &str) -> AppPlan {
-        AppPlan { interfaces: None, component: name.into(), arguments: Vec::new() }
-    }
-
-    fn plan(options: &[&str]) -> Result<LimitsPlan, String> {
+    /// The limits of `a.wasm` and `b.wasm`.
+    fn limits(options: &[&str]) -> Result<[Limits; 2], String> {
         let options: Vec<String> = options.iter().map(|option| (*option).to_owned()).collect();
-        LimitsPlan::new(&options, &[app("dir/a.wasm"), app("b.wasm")])
+        let mut apps = ["dir/a.wasm", "b.wasm"].map(|name| AppPlan::new(name.into()));
+        set_all(&options, &mut apps)?;
+        Ok(apps.map(|app| app.limits))
     }
 
     #[test]
     fn limits_are_for_all_apps_or_for_one() {
-        let plan = plan(&["sockets=10,memory=64M", "@a rate=8Mbit,packets=100/s,sockets=5", "@b connections=3/s"]);
-        let plan = plan.expect("limits");
-        let [a, b] = ["a.wasm", "b.wasm"].map(|name| plan.of(&app(name)));
+        let limits = limits(&["sockets=10,memory=64M", "@a rate=8Mbit,packets=100/s,sockets=5", "@b connections=3/s"]);
+        let [a, b] = limits.expect("limits");
         assert_eq!((a.sockets, b.sockets, a.buffer_bytes, a.queries), (5, 10, 64 << 20, Limits::default().queries));
         let rates = Rates {
             bytes: Some(Rate { per_second: 1_000_000, burst: 100_000 }),
@@ -181,7 +105,7 @@ mod tests {
     #[test]
     fn each_count_has_a_key() {
         let all: Vec<String> = COUNTS.iter().map(|(name, _)| format!("{name}=7")).collect();
-        let limits = plan(&[&all.join(",")]).expect("limits").of(&app("a.wasm"));
+        let [limits, _] = limits(&[&all.join(",")]).expect("limits");
         let expected = Limits {
             sockets: 7,
             tcp_sockets: 7,
@@ -210,7 +134,7 @@ mod tests {
             ("rate=5", "rate=5: not a rate"),
             ("@c sockets=1", "there is no app of that name"),
         ] {
-            let told = plan(&[option]).expect_err(option);
+            let told = limits(&[option]).expect_err(option);
             assert!(told.starts_with(&format!("--limit {option:?}: ")) && told.contains(problem), "{told}");
         }
     }

@@ -7,7 +7,7 @@ use super::app::AppPlan;
 use super::arguments::RunArguments;
 use super::hubs::Hubs;
 use super::interface::{InterfacePlan, Kind};
-use super::limits::LimitsPlan;
+use super::limits;
 use super::policy::PolicyPlan;
 use super::values;
 use crate::platform::Access;
@@ -27,7 +27,6 @@ pub(super) struct Plan {
     pub(super) control: Option<Access>,
     /// The rules about what apps may do; without them they may do everything on their interfaces.
     pub(super) policy: Option<PolicyPlan>,
-    pub(super) limits: LimitsPlan,
     /// The file for denials.
     pub(super) audit: Option<PathBuf>,
     /// The maximum time for which apps wait for interfaces that configure themselves.
@@ -103,7 +102,6 @@ impl Plan {
             control: arguments.allow_control.as_deref().map(control).transpose()?,
             policy: PolicyPlan::new(&arguments.allowed, &arguments.denied, arguments.policy.as_deref(), &apps)?,
             audit: arguments.audit.clone(),
-            limits: LimitsPlan::new(&arguments.limits, &apps)?,
             wait: values::patience(&arguments.wait).map_err(|problem| format!("--wait {problem}"))?,
             linger: values::duration(&arguments.linger).map_err(|problem| format!("--linger {problem}"))?,
             interfaces,
@@ -153,6 +151,7 @@ fn apps(arguments: &RunArguments) -> Result<Vec<AppPlan>, String> {
     if apps.is_empty() {
         return Err("nothing to run: name a component, as in `xila-net run app.wasm`, or give --app".into());
     }
+    limits::set_all(&arguments.limits, &mut apps)?;
     Ok(apps)
 }
 

@@ -173,7 +173,7 @@ pub(super) fn check(file: &Path, operation: &str) -> Result<(String, u8), String
     let name = file.display();
     let text = fs::read_to_string(file).map_err(|error| format!("{name}: {error}"))?;
     let (app, asked) = app_of(operation);
-    let app = app.map(|app| AppPlan { interfaces: None, component: app.into(), arguments: Vec::new() });
+    let app = app.map(|app| AppPlan::new(app.into()));
     let lines: Vec<String> = text.lines().map(|line| line_for(line, app.as_ref())).collect();
     let policy: Policy = lines.join("\n").parse().map_err(|error| at(&name.to_string(), &error))?;
     let decision = policy.explain(asked.trim_start()).map_err(|error| at("the operation", &error))?;
@@ -197,7 +197,7 @@ mod tests {
     use crate::socket::GuestOptions;
 
     fn app(name: &str) -> AppPlan {
-        AppPlan { interfaces: None, component: name.into(), arguments: Vec::new() }
+        AppPlan::new(name.into())
     }
 
     fn texts(rules: &[&str]) -> Vec<String> {

@@ -151,7 +151,7 @@ pub(super) fn state(
         None => mounted.manager.network(),
         Some(names) => mounted.manager.network_of(names.iter().map(String::as_str))?,
     };
-    let mut context = NetworkCtx::builder().network(network).label(app.name()).limits(plan.limits.of(app));
+    let mut context = NetworkCtx::builder().network(network).label(app.name()).limits(app.limits);
     if let Some(policy) = &plan.policy {
         context = context.policy(policy.of(app).map_err(anyhow::Error::msg)?);
     }

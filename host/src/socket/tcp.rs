@@ -127,17 +127,16 @@ impl TcpStream {
     /// Those of [`connect_with`](Self::connect_with) that do not depend on the peer's answer.
     pub fn start(network: &Network, remote: SocketAddr, options: ConnectOptions) -> Result<Connecting, ConnectError> {
         Self::check(remote, &options)?;
-        match options.local {
-            // The same as for a socket that was bound before.
-            Some(local) if local.port() != 0 => TcpSocket::bind(network, local)?.connect(remote, options),
-            Some(local) => {
-                if !local.ip().is_unspecified() {
-                    network.check_at(Operation::TcpBind, local)?;
-                }
-                Ok(Connecting::new(Self::begin(network, remote, options, None)?, None))
+        if let Some(local) = options.local {
+            if local.port() != 0 {
+                // The same as for a socket that was bound before.
+                return TcpSocket::bind(network, local)?.connect(remote, options);
             }
-            None => Ok(Connecting::new(Self::begin(network, remote, options, None)?, None)),
+            if !local.ip().is_unspecified() {
+                network.check_at(Operation::TcpBind, local)?;
+            }
         }
+        Ok(Connecting::new(Self::begin(network, remote, options, None)?, None))
     }
 
     fn check(remote: SocketAddr, options: &ConnectOptions) -> Result<(), ConnectError> {

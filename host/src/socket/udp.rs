@@ -23,7 +23,7 @@ use crate::error::{
 use crate::policy::{Operation, Request};
 use crate::stack::Stack;
 use crate::stack::options::{HopLimit, OnOutage, UdpOptions, datagram_memory};
-use crate::stack::owner::{Flow, Owner};
+use crate::stack::owner::Flow;
 use crate::stack::udp::{Datagram, Kind, Mailbox, Outgoing, Outlet, UdpStatistics, Way, is_bindable};
 
 /// A UDP socket (RFC 768).
@@ -50,7 +50,6 @@ pub struct UdpSocket {
 /// The registration of the socket with the stacks.
 struct Receiving {
     address: IpAddr,
-    owner: Owner,
     mailbox: Arc<Mailbox>,
 }
 
@@ -58,7 +57,7 @@ impl Binding for Receiving {
     fn bind(&self, stack: &Stack, port: u16) -> Result<(), BindError> {
         let local = SocketAddr::new(self.address, port);
         stack.with_mut(|core| {
-            core.udp().bind(local, &self.owner, &self.mailbox)?;
+            core.udp().bind(local, &self.mailbox)?;
             core.udp().connect(&self.mailbox, connection(local, self.mailbox.peer()));
             Ok(())
         })
@@ -119,7 +118,7 @@ impl UdpSocket {
         network.check_at(Operation::UdpBind, local)?;
         let memory = datagram_memory(options.receive_buffer);
         let mailbox = Arc::new(Mailbox::new(local.ip(), memory, network.owner().clone(), network.guard().cloned()));
-        let receiving = Receiving { address: local.ip(), owner: network.owner().clone(), mailbox: mailbox.clone() };
+        let receiving = Receiving { address: local.ip(), mailbox: mailbox.clone() };
         let serving = Serving::bind(network, local, receiving)?;
         let local = serving.local();
         network.owner().log(&Flow { protocol: "udp", interface: None, local, remote: None }, "bound");

@@ -15,9 +15,7 @@ mod message;
 
 use std::sync::Arc;
 
-use hashbrown::HashMap;
 use xila_network_engine::icmp::{self as engine, EchoReply as Replied, Report, SocketId};
-use xila_network_engine::slots::Beside;
 
 #[cfg(feature = "wasm")]
 pub(crate) use mailbox::MOST_QUEUED;
@@ -25,6 +23,7 @@ pub(crate) use mailbox::Mailbox;
 pub use message::{EchoReply, IcmpBinding, IcmpErrorKind, IcmpMessage, IcmpReport};
 
 use super::attachment::Attachment;
+use super::mailboxes::Mailboxes;
 use super::notices::Notices;
 use super::owner::Owner;
 use super::ports::shuffled;
@@ -34,11 +33,7 @@ use crate::waiters::Wakes;
 
 /// The ICMP part of a stack.
 #[derive(Default)]
-pub(super) struct Table {
-    mailboxes: Beside<Arc<Mailbox>>,
-    /// The socket of each mailbox on this stack, by the address of the mailbox in memory.
-    sockets: HashMap<usize, SocketId>,
-}
+pub(super) struct Table(Mailboxes<Mailbox>);
 
 /// The operations on ICMP of a stack, with the parts of the core that they touch.
 pub(crate) struct Operations<'a> {
@@ -50,12 +45,12 @@ pub(crate) struct Operations<'a> {
 impl Table {
     /// The number of sockets.
     pub(super) fn len(&self) -> usize {
-        self.sockets.len()
+        self.0.len()
     }
 
     /// Wakes every task that waits for a message.
     pub(super) fn wake_all(&mut self, wakes: &mut Wakes) {
-        self.mailboxes.values_mut().for_each(|mailbox| mailbox.wake_all(wakes));
+        self.0.iter().for_each(|mailbox| mailbox.wake_all(wakes));
     }
 
     /// Forgets all sockets, after the engine has panicked.
@@ -81,16 +76,14 @@ impl Operations<'_> {
             let owner = owner.in_engine();
             engine.icmp_mut().bind(family == Family::V4, binding, owner).map_err(BindError::from)
         })?;
-        self.table.sockets.insert(place(mailbox), id);
-        self.table.mailboxes.get_or_insert_with(id.0, || mailbox.clone());
+        self.table.0.insert(id.0, mailbox);
         Ok(())
     }
 
     /// Removes a mailbox.
     pub(crate) fn unbind(&mut self, mailbox: &Arc<Mailbox>) {
-        if let Some(id) = self.table.sockets.remove(&place(mailbox)) {
-            self.table.mailboxes.remove(id.0);
-            self.interface.engage(|engine, _, _| engine.icmp_mut().unbind(id));
+        if let Some(key) = self.table.0.remove(mailbox) {
+            self.interface.engage(|engine, _, _| engine.icmp_mut().unbind(SocketId(key)));
         }
     }
 
@@ -113,16 +106,12 @@ impl Operations<'_> {
     }
 
     fn deliver(&mut self, to: SocketId, message: IcmpMessage) {
-        if let Some(mailbox) = self.table.mailboxes.get_mut(to.0)
+        if let Some(mailbox) = self.table.0.get(to.0)
             && !mailbox.deliver(message, &mut self.notices.wakes)
         {
             self.interface.count_dropped_datagram();
         }
     }
-}
-
-fn place(mailbox: &Arc<Mailbox>) -> usize {
-    Arc::as_ptr(mailbox).addr()
 }
 
 impl From<engine::BindError> for BindError {

@@ -12,10 +12,8 @@ use core::net::{IpAddr, SocketAddr};
 use core::task::Waker;
 use std::sync::Arc;
 
-use hashbrown::HashMap;
 use xila_network_engine::engine::{Datagram as Leaving, EchoRequest};
 use xila_network_engine::interface;
-use xila_network_engine::slots::Beside;
 use xila_network_engine::udp::queue::{self, PathError};
 use xila_network_engine::udp::{self as engine, JoinError, LeaveError, SocketId, Tuple, datagram};
 
@@ -26,6 +24,7 @@ pub(crate) use outlets::{Outlet, OutletNumber};
 
 use super::attachment::{Attachment, OnLink};
 use super::drive::{Pace, Sender, Sending};
+use super::mailboxes::Mailboxes;
 use super::notices::Notices;
 use super::owner::{Allowed, Owner};
 use super::ports::shuffled;
@@ -90,9 +89,7 @@ impl<P> Outgoing<P> {
 pub(super) struct Table {
     /// The number of the interface, which is noted in each datagram that arrives.
     number: u32,
-    mailboxes: Beside<Arc<Mailbox>>,
-    /// The socket of each mailbox on this stack, by the address of the mailbox in memory.
-    sockets: HashMap<usize, SocketId>,
+    mailboxes: Mailboxes<Mailbox>,
     /// The datagrams that wait for their socket's turn to send.
     outlets: Outlets,
     /// The tasks that cannot send because the queue of packets for an unresolved neighbour is full.
@@ -101,13 +98,7 @@ pub(super) struct Table {
 
 impl Table {
     pub(super) fn new(number: u32) -> Self {
-        Self {
-            number,
-            mailboxes: Beside::default(),
-            sockets: HashMap::new(),
-            outlets: Outlets::default(),
-            crowded: Waiters::default(),
-        }
+        Self { number, mailboxes: Mailboxes::default(), outlets: Outlets::default(), crowded: Waiters::default() }
     }
 
     /// Forgets all sockets, after the engine has panicked.
@@ -132,19 +123,17 @@ impl Operations<'_> {
     /// # Errors
     /// [`BindError::AddressInUse`]; [`BindError::LimitReached`] where the owner has used its share of the ephemeral
     /// ports; [`BindError::InvalidArgument`]; [`BindError::NetworkDown`] where the interface is gone.
-    pub(crate) fn bind(&mut self, local: SocketAddr, owner: &Owner, mailbox: &Arc<Mailbox>) -> Result<(), BindError> {
-        let id =
-            self.interface.engage(|engine, _, _| engine.bind_udp(local, owner.in_engine()).map_err(BindError::from))?;
-        self.table.sockets.insert(place(mailbox), id);
-        self.table.mailboxes.get_or_insert_with(id.0, || mailbox.clone());
+    pub(crate) fn bind(&mut self, local: SocketAddr, mailbox: &Arc<Mailbox>) -> Result<(), BindError> {
+        let owner = mailbox.owner().in_engine();
+        let id = self.interface.engage(|engine, _, _| engine.bind_udp(local, owner).map_err(BindError::from))?;
+        self.table.mailboxes.insert(id.0, mailbox);
         Ok(())
     }
 
     /// Removes a mailbox: releases its port and leaves its groups.
     pub(crate) fn unbind(&mut self, mailbox: &Arc<Mailbox>) {
-        if let Some(id) = self.table.sockets.remove(&place(mailbox)) {
-            self.table.mailboxes.remove(id.0);
-            self.interface.engage(|engine, _, now| engine.unbind_udp(id, now));
+        if let Some(key) = self.table.mailboxes.remove(mailbox) {
+            self.interface.engage(|engine, _, now| engine.unbind_udp(SocketId(key), now));
             self.interface.act();
         }
     }
@@ -165,7 +154,7 @@ impl Operations<'_> {
     pub(crate) fn join(&mut self, group: IpAddr, mailbox: &Arc<Mailbox>) -> Result<(), MembershipError> {
         self.interface.check_up()?;
         // A mailbox can only be missing if the interface is gone.
-        let id = self.table.sockets.get(&place(mailbox)).copied().ok_or(MembershipError::NetworkDown)?;
+        let id = self.socket(mailbox).ok_or(MembershipError::NetworkDown)?;
         self.interface.engage(|engine, _, now| engine.join(id, group, now).map_err(MembershipError::from))?;
         self.interface.act();
         Ok(())
@@ -175,7 +164,7 @@ impl Operations<'_> {
     /// [`MembershipError::AddressNotAvailable`] where the mailbox is not a member; [`MembershipError::NetworkDown`]
     /// where the interface is gone.
     pub(crate) fn leave(&mut self, group: IpAddr, mailbox: &Arc<Mailbox>) -> Result<(), MembershipError> {
-        let id = self.table.sockets.get(&place(mailbox)).copied().ok_or(MembershipError::AddressNotAvailable)?;
+        let id = self.socket(mailbox).ok_or(MembershipError::AddressNotAvailable)?;
         self.interface.engage(|engine, _, now| engine.leave(id, group, now).map_err(MembershipError::from))?;
         self.interface.act();
         Ok(())
@@ -183,9 +172,14 @@ impl Operations<'_> {
 
     /// Lets a mailbox receive datagrams from one peer only, or from everyone if `connection` is `None`.
     pub(crate) fn connect(&mut self, mailbox: &Arc<Mailbox>, connection: Option<Tuple>) {
-        if let Some(id) = self.table.sockets.get(&place(mailbox)).copied() {
+        if let Some(id) = self.socket(mailbox) {
             self.interface.engage(|engine, _, _| engine.connect_udp(id, connection));
         }
+    }
+
+    /// The socket of a mailbox on this stack.
+    fn socket(&self, mailbox: &Arc<Mailbox>) -> Option<SocketId> {
+        self.table.mailboxes.key(mailbox).map(SocketId)
     }
 
     /// Delivers a datagram that has arrived for a socket.
@@ -193,7 +187,7 @@ impl Operations<'_> {
         datagram.interface = self.table.number;
         let addresses = self.interface.engine().interface().addresses();
         let is_for_many = |local: IpAddr| local.is_multicast() || addresses.is_broadcast(local);
-        if let Some(mailbox) = self.table.mailboxes.get_mut(to.0)
+        if let Some(mailbox) = self.table.mailboxes.get(to.0)
             && (!mailbox.admits(&datagram, || self.notices.name())
                 || !mailbox.deliver(datagram, is_for_many, &mut self.notices.wakes))
         {
@@ -207,7 +201,7 @@ impl Table {
     /// Reports an error that the path returned for a sent datagram. The socket receives it if it is connected to that
     /// peer.
     pub(super) fn failed(&mut self, to: SocketId, remote: SocketAddr, error: PathError, wakes: &mut Wakes) {
-        if let Some(mailbox) = self.mailboxes.get_mut(to.0) {
+        if let Some(mailbox) = self.mailboxes.get(to.0) {
             mailbox.fail(remote, error, wakes);
         }
     }
@@ -219,7 +213,7 @@ impl Table {
 
     /// Wakes every task that waits for a datagram or for room to send.
     pub(super) fn wake_all(&mut self, wakes: &mut Wakes) {
-        self.mailboxes.values_mut().for_each(|mailbox| mailbox.wake_all(wakes));
+        self.mailboxes.iter().for_each(|mailbox| mailbox.wake_all(wakes));
         self.outlets.wake_all(wakes);
         self.crowded.take(wakes);
     }
@@ -394,10 +388,6 @@ enum Attempt {
     Crowded,
     /// The datagram cannot be sent; the cause.
     Refused(SendError),
-}
-
-fn place(mailbox: &Arc<Mailbox>) -> usize {
-    Arc::as_ptr(mailbox).addr()
 }
 
 /// Whether a socket may be bound to an address: IPv4-mapped, multicast and broadcast addresses are refused.

@@ -75,22 +75,26 @@ async fn send_large_datagrams(simulation: Simulation, network: Network, family: 
     simulation.sleep(SECOND).await;
 }
 
+/// What a guest does beside the one that is measured.
+trait Activity: FnOnce(Simulation, Network, Family) -> <Self as Activity>::Future {
+    type Future: Future<Output = ()> + Send + 'static;
+}
+
+impl<A: FnOnce(Simulation, Network, Family) -> F, F: Future<Output = ()> + Send + 'static> Activity for A {
+    type Future = F;
+}
+
+/// The measured guest is alone.
+async fn nothing(_: Simulation, _: Network, _: Family) {}
+
 /// Starts the activity of a greedy guest and lets it begin.
-fn begin<F>(world: &World, family: Family, activity: Option<fn(Simulation, Network, Family) -> F>)
-where
-    F: Future<Output = ()> + Send + 'static,
-{
-    if let Some(activity) = activity {
-        world.simulation.spawn(activity(world.simulation.clone(), world.guest(), family));
-        world.simulation.advance(5 * TICK);
-    }
+fn begin(world: &World, family: Family, activity: impl Activity) {
+    world.simulation.spawn(activity(world.simulation.clone(), world.guest(), family));
+    world.simulation.advance(5 * TICK);
 }
 
 /// How long a guest takes to connect to a host that is not resolved yet.
-fn connecting<F>(family: Family, activity: Option<fn(Simulation, Network, Family) -> F>) -> Duration
-where
-    F: Future<Output = ()> + Send + 'static,
-{
+fn connecting(family: Family, activity: impl Activity) -> Duration {
     let world = World::new();
     let _listener = TcpListener::bind(&world.peer.network(), any(family, 80), ListenOptions::default()).unwrap();
     begin(&world, family, activity);
@@ -102,10 +106,7 @@ where
 
 /// The datagrams that arrive of twenty that a guest sends, without waiting, to a host that is not resolved yet; and how
 /// long it takes until the last arrives.
-fn sending<F>(family: Family, activity: Option<fn(Simulation, Network, Family) -> F>) -> (Vec<u8>, Duration)
-where
-    F: Future<Output = ()> + Send + 'static,
-{
+fn sending(family: Family, activity: impl Activity) -> (Vec<u8>, Duration) {
     let world = World::new();
     let peer = UdpSocket::bind(&world.peer.network(), any(family, 9)).unwrap();
     begin(&world, family, activity);
@@ -126,46 +127,46 @@ where
     (arrived, took)
 }
 
+/// Asserts that a guest connects as quickly beside the activity as alone.
+fn assert_connects_as_alone(family: Family, activity: impl Activity) {
+    let alone = connecting(family, nothing);
+    assert!(alone < Duration::from_millis(10));
+    assert!(connecting(family, activity) <= alone, "{family:?}");
+}
+
+/// Asserts that a guest's datagrams arrive beside the activity as they do alone: all, in order, and as early.
+fn assert_sends_as_alone(family: Family, activity: impl Activity) {
+    let alone = sending(family, nothing);
+    assert_eq!(alone.0, (0..20).collect::<Vec<u8>>());
+    let beside = sending(family, activity);
+    assert!(beside.0 == alone.0 && beside.1 <= alone.1, "{family:?}: {beside:?}");
+}
+
 #[test]
 fn a_scan_by_connections_does_not_delay_another_guest() {
     for family in FAMILIES {
-        let alone = connecting(family, None::<fn(_, _, _) -> core::future::Ready<()>>);
-        assert!(alone < Duration::from_millis(10));
-        assert!(connecting(family, Some(scan_by_connections)) <= alone, "{family:?}");
-        let alone = sending(family, None::<fn(_, _, _) -> core::future::Ready<()>>);
-        assert_eq!(alone.0, (0..20).collect::<Vec<u8>>());
-        let beside = sending(family, Some(scan_by_connections));
-        assert!(beside.0 == alone.0 && beside.1 <= alone.1, "{family:?}: {beside:?}");
+        assert_connects_as_alone(family, scan_by_connections);
+        assert_sends_as_alone(family, scan_by_connections);
     }
 }
 
 #[test]
 fn a_scan_by_datagrams_does_not_delay_another_guest() {
     for family in FAMILIES {
-        let alone = connecting(family, None::<fn(_, _, _) -> core::future::Ready<()>>);
-        assert!(connecting(family, Some(scan_by_datagrams)) <= alone, "{family:?}");
-        let alone = sending(family, None::<fn(_, _, _) -> core::future::Ready<()>>);
-        let beside = sending(family, Some(scan_by_datagrams));
-        assert!(beside.0 == alone.0 && beside.1 <= alone.1, "{family:?}: {beside:?}");
+        assert_connects_as_alone(family, scan_by_datagrams);
+        assert_sends_as_alone(family, scan_by_datagrams);
     }
 }
 
 #[test]
 fn a_guest_that_crowds_a_neighbour_leaves_room_for_the_packets_of_another() {
     for family in FAMILIES {
-        let alone = connecting(family, None::<fn(_, _, _) -> core::future::Ready<()>>);
-        assert!(connecting(family, Some(crowd)) <= alone, "{family:?}");
-        let alone = sending(family, None::<fn(_, _, _) -> core::future::Ready<()>>);
-        let beside = sending(family, Some(crowd));
-        assert!(beside.0 == alone.0 && beside.1 <= alone.1, "{family:?}: {beside:?}");
+        assert_connects_as_alone(family, crowd);
+        assert_sends_as_alone(family, crowd);
     }
 }
 
 #[test]
 fn large_datagrams_that_wait_for_neighbours_leave_room_for_those_of_another_guest() {
-    for family in FAMILIES {
-        let alone = sending(family, None::<fn(_, _, _) -> core::future::Ready<()>>);
-        let beside = sending(family, Some(send_large_datagrams));
-        assert!(beside.0 == alone.0 && beside.1 <= alone.1, "{family:?}: {beside:?}");
-    }
+    FAMILIES.into_iter().for_each(|family| assert_sends_as_alone(family, send_large_datagrams));
 }

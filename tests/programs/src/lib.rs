@@ -81,6 +81,19 @@ pub async fn start_and_cancel<F: Future>(future: F, turns: usize) -> Option<F::O
     None
 }
 
+/// Reads to the end of the stream, but so slowly that the writer has to wait.
+pub async fn read_slowly(mut stream: TcpStream) -> Vec<u8> {
+    let mut received = Vec::new();
+    let mut buffer = vec![0; 10_000];
+    loop {
+        match stream.read(&mut buffer).await.unwrap() {
+            0 => return received,
+            length => received.extend_from_slice(&buffer[..length]),
+        }
+        yield_now().await;
+    }
+}
+
 /// `length` pseudo-random bytes, which depend on the seed, so that lost, duplicated or reordered bytes are detected.
 pub fn pattern(seed: u64, length: usize) -> Vec<u8> {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;

@@ -21,10 +21,10 @@ use crate::ip::routes::{Route, Target};
 use crate::link::arp::Arp;
 use crate::link::ndp;
 use crate::link::neighbours::State;
+use crate::ports::Owner;
 use crate::random::Random;
 use crate::tcp::{self, Cause, ConnectionId, Options};
 use crate::time::Instant;
-use crate::udp::ports::Owner;
 use crate::udp::queue::{Content, PathError};
 use crate::udp::{self, SocketId};
 

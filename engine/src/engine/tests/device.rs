@@ -9,8 +9,8 @@ use super::write;
 use crate::event::Event;
 use crate::interface::SendError;
 use crate::ip::icmp::Message;
+use crate::ports::Owner;
 use crate::tcp::TcpState;
-use crate::udp::ports::Owner;
 
 /// Gives the device space again. Returns the frames that leave.
 fn open(host: &mut Host) -> Vec<Sent> {

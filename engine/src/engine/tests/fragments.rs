@@ -11,7 +11,7 @@ use crate::engine::Datagram;
 use crate::event::Event;
 use crate::interface::SendError;
 use crate::ip::icmp::Message;
-use crate::udp::ports::Owner;
+use crate::ports::Owner;
 
 fn bytes(length: usize) -> Vec<u8> {
     (0..length).map(|at| (at * 7 % 251) as u8).collect()

@@ -8,7 +8,7 @@ use super::write;
 use crate::interface::Link;
 use crate::link::groups::multicast_hardware;
 use crate::link::ndp::{Solicitation, all_nodes, solicited_node};
-use crate::udp::ports::Owner;
+use crate::ports::Owner;
 
 const GROUP_V4: Ipv4Addr = Ipv4Addr::new(239, 1, 2, 3);
 const GROUP_V6: Ipv6Addr = Ipv6Addr::new(0xff15, 0, 0, 0, 0, 0, 0, 0x123);

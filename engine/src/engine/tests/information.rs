@@ -228,7 +228,7 @@ fn the_port_is_a_socket_s_where_nobody_asks() {
         let mut host = listening();
         advertise(&mut host, flags);
         let at = SocketAddr::new(own(&host).into(), 546);
-        host.with(|engine, _, _| engine.bind_udp(at, crate::udp::ports::Owner(1)).expect("a free port"));
+        host.with(|engine, _, _| engine.bind_udp(at, crate::ports::Owner(1)).expect("a free port"));
         let packet = datagram(&host, b"data");
         receive(&mut host, &packet);
         assert_eq!(host.delivered().len(), usize::from(flags == 0));

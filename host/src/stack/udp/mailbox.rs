@@ -71,6 +71,11 @@ impl Mailbox {
         }
     }
 
+    /// The owner of the socket.
+    pub(super) const fn owner(&self) -> &Owner {
+        &self.owner
+    }
+
     /// Whether the socket's policy lets it hear of a datagram. `interface` names the one that the datagram has arrived by.
     pub(super) fn admits(&self, datagram: &queue::Datagram, interface: impl FnOnce() -> Option<Arc<str>>) -> bool {
         let Some(guard) = &self.guard else { return true };

@@ -149,19 +149,20 @@ impl TcpSocket {
             return Err(Error::InvalidArgument);
         }
         let mut options = ConnectOptions { tcp: self.settings().options.clone(), ..ConnectOptions::default() };
-        let (started, before) = match self.take_state() {
+        // The state before is kept with an error.
+        let started = match self.take_state() {
             State::Unbound(account) => {
                 options.tcp.budget = Some(account.quota.memory().clone());
                 match TcpStream::start(&account.network, remote, options) {
-                    Ok(connecting) => (Ok((connecting, account.charge)), None),
-                    Err(error) => (Err(error), Some(State::Unbound(account))),
+                    Ok(connecting) => Ok((connecting, account.charge)),
+                    Err(error) => Err((error, State::Unbound(account))),
                 }
             }
             State::Bound(bound, account) => {
                 options.tcp.budget = Some(account.quota.memory().clone());
                 match bound.try_connect(remote, options) {
-                    Ok(connecting) => (Ok((connecting, account.charge)), None),
-                    Err((error, bound)) => (Err(error), Some(State::Bound(bound, account))),
+                    Ok(connecting) => Ok((connecting, account.charge)),
+                    Err((error, bound)) => Err((error, State::Bound(bound, account))),
                 }
             }
             State::Connecting(_) | State::Connected(_) | State::Listening(_) | State::Closed => {
@@ -173,8 +174,8 @@ impl TcpSocket {
                 self.state = State::Connecting(Arc::new(Mutex::new(Some(under_way))));
                 Ok(())
             }
-            Err(error) => {
-                if let Some(before) = before.filter(|_| !is_attempt(error)) {
+            Err((error, before)) => {
+                if !is_attempt(error) {
                     self.state = before;
                 }
                 Err(error.into())

@@ -10,7 +10,7 @@ async fn run() {
     for place in places() {
         let (client, server) = connected(place).await;
         let data = pattern(4, LENGTH);
-        let ((), received) = join(write(client, &data), read(server)).await;
+        let ((), received) = join(write(client, &data), read_slowly(server)).await;
         assert_same(&received, &data);
     }
 }
@@ -26,17 +26,4 @@ async fn write(mut stream: TcpStream, data: &[u8]) {
         }
     }
     stream.shutdown().await.unwrap();
-}
-
-async fn read(mut stream: TcpStream) -> Vec<u8> {
-    let mut received = Vec::new();
-    let mut buffer = vec![0; 10_000];
-    loop {
-        match stream.read(&mut buffer).await.unwrap() {
-            0 => return received,
-            length => received.extend_from_slice(&buffer[..length]),
-        }
-        // A slow reader makes the writer wait.
-        yield_now().await;
-    }
 }

@@ -13,7 +13,7 @@ async fn run() {
     for place in places() {
         let (client, server) = connected(place).await;
         let data = pattern(4, LENGTH);
-        let (flushed, received) = join(write(client, &data), read(server)).await;
+        let (flushed, received) = join(write(client, &data), read_slowly(server)).await;
         assert_same(&received, &data);
         assert!(flushed > 0, "no write had to wait");
     }
@@ -34,17 +34,4 @@ async fn write(mut stream: TcpStream, data: &[u8]) -> usize {
     }
     stream.shutdown().await.unwrap();
     flushed
-}
-
-async fn read(mut stream: TcpStream) -> Vec<u8> {
-    let mut received = Vec::new();
-    let mut buffer = vec![0; 10_000];
-    loop {
-        match stream.read(&mut buffer).await.unwrap() {
-            0 => return received,
-            length => received.extend_from_slice(&buffer[..length]),
-        }
-        // A slow reader makes the writer wait.
-        yield_now().await;
-    }
 }

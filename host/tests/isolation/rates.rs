@@ -4,74 +4,43 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use xila_network_host::device::hub::{Hub, HubOptions};
-use xila_network_host::platform::simulated::Simulation;
+use xila_network_host::address::Family;
 use xila_network_host::policy::{Rate, Rates};
 use xila_network_host::socket::{GuestOptions, ListenOptions, Network, TcpListener, TcpStream, UdpSocket};
-use xila_network_host::{ConnectError, InterfaceConfig, Manager, SendError};
+use xila_network_host::{ConnectError, SendError};
 
-const PEER: &str = "10.0.0.2:7";
-const SECOND: Duration = Duration::from_secs(1);
+use super::world::{GUEST, PEER, SECOND, World, any, at};
 
-/// The guests' host and its peer on one link.
-struct World {
-    simulation: Simulation,
-    guests: Manager,
-    peer: Manager,
-}
-
-impl World {
-    fn new() -> Self {
-        let simulation = Simulation::new(11);
-        let hub = Hub::new(&simulation.platform(), HubOptions::default());
-        let host = |address: &str| {
-            let manager = Manager::new(simulation.platform());
-            let addresses = vec![address.parse().unwrap()];
-            let config = InterfaceConfig { addresses, link_local: false, ..InterfaceConfig::default() };
-            manager.mount_interface("eth0", Box::new(hub.port()), config).unwrap();
-            manager
-        };
-        let (guests, peer) = (host("10.0.0.1/24"), host("10.0.0.2/24"));
-        simulation.advance(SECOND);
-        Self { simulation, guests, peer }
-    }
-
-    fn guest(&self, rates: Rates) -> Network {
-        self.guests.network().for_guest_with(GuestOptions { rates, ..GuestOptions::default() })
-    }
-
-    /// Runs a peer that accepts connections and discards what they bring.
-    fn discard(&self) {
-        let listener =
-            TcpListener::bind(&self.peer.network(), PEER.parse().unwrap(), ListenOptions::default()).unwrap();
-        self.simulation.spawn(async move {
-            let mut streams = Vec::new();
-            loop {
-                let (stream, _) = listener.accept().await.unwrap();
-                stream.shutdown(std::net::Shutdown::Read).unwrap();
-                streams.push(stream);
-            }
-        });
-    }
-
-    fn elapsed<T>(&self, work: impl Future<Output = T>) -> (T, Duration) {
-        let begin = self.simulation.platform().clock.now();
-        let done = self.simulation.block_on(work);
-        (done, self.simulation.platform().clock.now().saturating_duration_since(begin))
-    }
-}
+const PORT: u16 = 7;
 
 fn peer() -> SocketAddr {
-    PEER.parse().unwrap()
+    at(Family::V4, PEER, PORT)
+}
+
+fn limited(world: &World, rates: Rates) -> Network {
+    world.host.network().for_guest_with(GuestOptions { rates, ..GuestOptions::default() })
+}
+
+/// Runs a peer that accepts connections and discards what they bring.
+fn discard(world: &World) {
+    let listener = TcpListener::bind(&world.peer.network(), peer(), ListenOptions::default()).unwrap();
+    world.simulation.spawn(async move {
+        let mut streams = Vec::new();
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            stream.shutdown(std::net::Shutdown::Read).unwrap();
+            streams.push(stream);
+        }
+    });
 }
 
 #[test]
 fn a_connection_sends_no_more_bytes_than_the_rate_allows() {
     let world = World::new();
-    world.discard();
+    discard(&world);
     let rates = Rates { bytes: Some(Rate::per_second(100_000)), ..Rates::UNLIMITED };
-    let network = world.guest(rates);
-    let ((), elapsed) = world.elapsed(async {
+    let network = limited(&world, rates);
+    let ((), elapsed) = world.timed(async {
         let stream = TcpStream::connect(&network, peer()).await.unwrap();
         stream.write_all(&vec![1; 1_000_000]).await.unwrap();
         stream.flush().await.unwrap();
@@ -82,7 +51,7 @@ fn a_connection_sends_no_more_bytes_than_the_rate_allows() {
     let [least, most] = [70_000, 10_000].map(|free| Duration::from_secs_f64((sent - free) as f64 / 100_000.0));
     assert!(elapsed > least && elapsed < most.mul_f64(1.02), "{elapsed:?} for {sent}");
     assert!(network.traffic().delayed > 10);
-    let statistics = world.guests.interface("eth0").unwrap().statistics();
+    let statistics = world.interface().statistics();
     assert_eq!((statistics.tcp_retransmits, statistics.tcp_timeouts), (0, 0), "waiting for the rate is no loss");
 }
 
@@ -90,9 +59,9 @@ fn a_connection_sends_no_more_bytes_than_the_rate_allows() {
 fn datagrams_wait_for_the_rate_in_order() {
     let world = World::new();
     let receiver = UdpSocket::bind(&world.peer.network(), peer()).unwrap();
-    let network = world.guest(Rates { packets: Some(Rate { per_second: 10, burst: 5 }), ..Rates::UNLIMITED });
-    let socket = UdpSocket::bind(&network, "10.0.0.1:9".parse().unwrap()).unwrap();
-    let (received, elapsed) = world.elapsed(async {
+    let network = limited(&world, Rates { packets: Some(Rate { per_second: 10, burst: 5 }), ..Rates::UNLIMITED });
+    let socket = UdpSocket::bind(&network, at(Family::V4, GUEST, 9)).unwrap();
+    let (received, elapsed) = world.timed(async {
         let sending = async {
             for number in 0..105_u8 {
                 socket.send_to(&[number], peer()).await.unwrap();
@@ -120,10 +89,10 @@ fn datagrams_wait_for_the_rate_in_order() {
 fn rows_of_datagrams_are_limited_as_single_ones() {
     let world = World::new();
     let _receiver = UdpSocket::bind(&world.peer.network(), peer()).unwrap();
-    let network = world.guest(Rates { packets: Some(Rate { per_second: 100, burst: 1 }), ..Rates::UNLIMITED });
-    let socket = UdpSocket::bind(&network, "10.0.0.1:9".parse().unwrap()).unwrap();
+    let network = limited(&world, Rates { packets: Some(Rate { per_second: 100, burst: 1 }), ..Rates::UNLIMITED });
+    let socket = UdpSocket::bind(&network, at(Family::V4, GUEST, 9)).unwrap();
     let datagrams: Vec<(Vec<u8>, SocketAddr)> = (0..200).map(|_| (vec![7; 500], peer())).collect();
-    let (count, elapsed) = world.elapsed(async {
+    let (count, elapsed) = world.timed(async {
         let mut count = 0;
         while count < datagrams.len() {
             let row: Vec<_> =
@@ -140,11 +109,11 @@ fn rows_of_datagrams_are_limited_as_single_ones() {
 #[test]
 fn connections_beyond_the_rate_are_refused_and_leave_no_packet() {
     let world = World::new();
-    world.discard();
-    let network = world.guest(Rates { connections: Some(Rate { per_second: 2, burst: 3 }), ..Rates::UNLIMITED });
+    discard(&world);
+    let network = limited(&world, Rates { connections: Some(Rate { per_second: 2, burst: 3 }), ..Rates::UNLIMITED });
     let connect = || world.simulation.block_on(TcpStream::connect(&network, peer()));
     let streams = [(); 3].map(|()| connect().unwrap());
-    let statistics = || world.guests.interface("eth0").unwrap().statistics();
+    let statistics = || world.interface().statistics();
     world.simulation.advance(Duration::from_millis(100));
     let before = statistics().sent.packets;
     assert_eq!(connect().map(drop), Err(ConnectError::LimitReached));
@@ -155,25 +124,25 @@ fn connections_beyond_the_rate_are_refused_and_leave_no_packet() {
     assert_eq!((traffic.connected, traffic.refused), (4, 1));
     drop(streams);
     // Another guest is not concerned.
-    assert!(world.simulation.block_on(TcpStream::connect(&world.guest(Rates::UNLIMITED), peer())).is_ok());
+    assert!(world.simulation.block_on(TcpStream::connect(&world.guest(), peer())).is_ok());
 }
 
 /// The neighbour of a guest that waits for its rate sends at once.
 #[test]
 fn a_neighbour_does_not_wait_for_anothers_rate() {
     let world = World::new();
-    world.discard();
-    let slow = world.guest(Rates { bytes: Some(Rate::per_second(1000)), ..Rates::UNLIMITED });
-    let quick = world.guest(Rates::UNLIMITED);
-    let receiver = UdpSocket::bind(&world.peer.network(), "10.0.0.2:9".parse().unwrap()).unwrap();
+    discard(&world);
+    let slow = limited(&world, Rates { bytes: Some(Rate::per_second(1000)), ..Rates::UNLIMITED });
+    let quick = world.guest();
+    let receiver = UdpSocket::bind(&world.peer.network(), at(Family::V4, PEER, 9)).unwrap();
     let stuck = world.simulation.block_on(TcpStream::connect(&slow, peer())).unwrap();
     world.simulation.block_on(stuck.write(&[1; 100_000])).unwrap();
-    let socket = UdpSocket::bind(&quick, "0.0.0.0:0".parse().unwrap()).unwrap();
-    let ((), elapsed) = world.elapsed(async {
+    let socket = UdpSocket::bind(&quick, any(Family::V4, 0)).unwrap();
+    let ((), elapsed) = world.timed(async {
         let stream = TcpStream::connect(&quick, peer()).await.unwrap();
         stream.write_all(&vec![1; 1_000_000]).await.unwrap();
         stream.flush().await.unwrap();
-        socket.send_to(b"x", "10.0.0.2:9".parse().unwrap()).await.unwrap();
+        socket.send_to(b"x", at(Family::V4, PEER, 9)).await.unwrap();
         receiver.recv_datagram().await.unwrap();
     });
     assert!(elapsed < SECOND, "{elapsed:?}");
@@ -183,7 +152,7 @@ fn a_neighbour_does_not_wait_for_anothers_rate() {
 #[test]
 fn what_a_guest_has_done_is_counted() {
     let world = World::new();
-    let (client, server) = (world.guest(Rates::UNLIMITED), world.peer.network().for_guest());
+    let (client, server) = (world.guest(), world.peer.network().for_guest());
     let listener = TcpListener::bind(&server, peer(), ListenOptions::default()).unwrap();
     world.simulation.block_on(async {
         let connecting = TcpStream::connect(&client, peer());
@@ -200,5 +169,5 @@ fn what_a_guest_has_done_is_counted() {
     assert_eq!((client.connected, client.accepted, server.connected, server.accepted), (1, 0, 0, 1));
     assert_eq!((client.received_bytes, server.received_bytes), (0, 50_000));
     assert!(client.sent_bytes > 50_000 && client.sent_packets > 34, "{client:?}");
-    assert_eq!(world.guests.network().traffic(), Default::default(), "the host is not counted");
+    assert_eq!(world.host.network().traffic(), Default::default(), "the host is not counted");
 }
