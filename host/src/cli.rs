@@ -16,6 +16,7 @@
 
 mod app;
 mod arguments;
+mod audit;
 mod component;
 mod hubs;
 mod interface;

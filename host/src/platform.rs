@@ -43,6 +43,13 @@ pub trait Clock: Send + Sync {
 }
 
 impl dyn Clock + '_ {
+    /// Waits until a time.
+    pub(crate) async fn wait(&self, until: Instant) {
+        let mut timer = self.timer();
+        timer.set(Some(until));
+        poll_fn(|context| timer.poll(context)).await;
+    }
+
     /// The result of `work`, or `None` if it takes longer than `limit`.
     pub(crate) async fn within<T>(&self, limit: Duration, work: impl Future<Output = T>) -> Option<T> {
         let mut timer = self.timer();

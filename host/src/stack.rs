@@ -14,6 +14,7 @@
 //! | `settings` | the settings of the interface, and its state as shown to callers |
 //! | `identity`, `keeper` | what is remembered of the interface from run to run, and the record that stores it |
 //! | `drive`, `schedule` | the loop: receive frames, send frames, run timers; the fair queue of senders |
+//! | `lock` | the lock of the stack, which threads take in turns |
 //! | `tell`, `notices`, `events` | the engine's events, and how they reach waiting tasks, mailboxes and watchers |
 //! | `tcp`, `backlog` | the tasks that wait for connections and their data, and the backlogs of listeners |
 //! | `udp`, `icmp`, `mailboxes` | the mailboxes of sockets; datagrams that wait for their turn to be sent |
@@ -29,6 +30,7 @@ pub(crate) mod events;
 pub(crate) mod icmp;
 mod identity;
 mod keeper;
+mod lock;
 mod mailboxes;
 mod notices;
 pub(crate) mod options;
@@ -41,7 +43,6 @@ pub(crate) mod tcp;
 mod tell;
 pub(crate) mod udp;
 
-use core::hint::spin_loop;
 use core::ops::RangeInclusive;
 use core::sync::atomic::{AtomicU32, Ordering};
 use core::task::{Context, Waker};
@@ -68,6 +69,7 @@ use attachment::Attachment;
 use drive::Pace;
 use events::Events;
 use keeper::Keeper;
+use lock::TurnLock;
 use notices::Notices;
 use port::Port;
 
@@ -80,7 +82,7 @@ struct Shared {
     /// A number that no other stack has: the zone of link-local addresses (RFC 4007 section 11).
     number: u32,
     clock: Arc<dyn Clock>,
-    core: Mutex<Core>,
+    core: TurnLock<Core>,
     /// Wakes the runner. Never held together with `core`.
     runner: Mutex<Option<Waker>>,
     /// The record of the interface, while it is mounted. Access to it may wait for a disk. Lock order: `core` may be
@@ -114,10 +116,6 @@ pub(crate) struct Core {
 
 /// The number of frames that a call handles before it leaves the rest to the runner.
 const CALLER_BUDGET: usize = 256;
-/// How often a thread tries to take a lock before it sleeps, and how long it waits between two attempts, in turns of a
-/// waiting loop: 40 us in total, at some 40 ns each.
-const LOCK_ATTEMPTS: usize = 64;
-const SPINS: usize = 16;
 /// The number of frames that the runner handles before it lets other tasks run.
 const RUNNER_BUDGET: usize = 512;
 /// The duration of TIME-WAIT: twice a maximum segment lifetime of 5 s, since the links of these stacks are short.
@@ -173,7 +171,7 @@ impl Stack {
             clock: platform.clock.clone(),
             runner: Mutex::new(None),
             keeper: Mutex::new(keeper),
-            core: Mutex::new(Core {
+            core: TurnLock::new(Core {
                 interface,
                 tcp,
                 udp: udp::Table::new(number),
@@ -208,7 +206,7 @@ impl Stack {
     /// because the stack is not driven.
     pub(crate) fn ask<R>(&self, ask: impl FnOnce(&mut Core) -> R) -> R {
         let now = self.0.clock.now();
-        let mut core = self.lock();
+        let mut core = self.0.core.lock();
         core.interface.advance(now);
         let answer = ask(&mut core);
         // If the engine panicked, waiting tasks must be told, so finish as after a change.
@@ -222,7 +220,7 @@ impl Stack {
     /// The errors of `operation`.
     pub(crate) fn attempt<R, E>(&self, operation: impl FnOnce(&mut Core) -> Result<R, E>) -> Result<R, E> {
         let now = self.0.clock.now();
-        let mut core = self.lock();
+        let mut core = self.0.core.lock();
         core.interface.advance(now);
         let done = operation(&mut core);
         if done.is_ok() || core.interface.is_broken() { self.finish(core, now, |_| done) } else { done }
@@ -232,20 +230,7 @@ impl Stack {
     /// device and the budget allow.
     pub(crate) fn with_mut<R>(&self, change: impl FnOnce(&mut Core) -> R) -> R {
         let now = self.0.clock.now();
-        self.finish(self.lock(), now, change)
-    }
-
-    /// Takes the lock. It is held for about a microsecond, and for some tens of them by a bulk transfer. So a thread that
-    /// finds it taken tries again for a while before it sleeps: a thread that sleeps is woken a hundred microseconds
-    /// later, when another guest that floods the interface has taken the lock many times.
-    fn lock(&self) -> MutexGuard<'_, Core> {
-        for _ in 0..LOCK_ATTEMPTS {
-            if let Some(core) = self.0.core.try_lock() {
-                return core;
-            }
-            (0..SPINS).for_each(|_| spin_loop());
-        }
-        self.0.core.lock()
+        self.finish(self.0.core.lock(), now, change)
     }
 
     fn finish<R>(&self, mut core: MutexGuard<'_, Core>, now: Instant, change: impl FnOnce(&mut Core) -> R) -> R {
@@ -272,7 +257,7 @@ impl Stack {
         // The waker is registered before the work begins, so that a wake-up between the work and the sleep is not lost.
         *self.0.runner.lock() = Some(context.waker().clone());
         let now = self.0.clock.now();
-        let mut core = self.lock();
+        let mut core = self.0.core.lock();
         core.interface.advance(now);
         core.drive(RUNNER_BUDGET, true, &*self.0.clock);
         let turn = core.turn(context);
@@ -323,7 +308,7 @@ impl Stack {
         // is written last.
         let mut keeper = self.0.keeper.lock();
         let news = {
-            let mut core = self.lock();
+            let mut core = self.0.core.lock();
             let is_news = core.notices.take_lease_news();
             is_news.then(|| core.interface.lent())
         };

@@ -5,9 +5,10 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use xila_network_host::address::Family;
 use xila_network_host::device::hub::{Hub, HubOptions};
 use xila_network_host::platform::simulated::Simulation;
-use xila_network_host::policy::{Audit, Denial, Operation, Policy};
+use xila_network_host::policy::{Audit, Denial, Operation, Policy, Rate, Rates};
 use xila_network_host::socket::{
     ConnectOptions, GuestOptions, IcmpBinding, IcmpSocket, ListenOptions, Network, PingOptions, ResolveError, Resolver,
     ResolverOptions, TcpListener, TcpSocket, TcpStream, UdpSocket, ping,
@@ -250,7 +251,7 @@ fn only_allowed_hosts_are_pinged() {
     let result = world.denied(Operation::Ping, || world.within(ping(&network, OTHER.parse().unwrap(), &options)));
     assert_eq!(result.unwrap_err(), PingError::Send(SendError::AccessDenied));
     let network = world.network("allow udp any");
-    let socket = || IcmpSocket::bind(&network, xila_network_host::address::Family::V4, IcmpBinding::Echo(0)).map(drop);
+    let socket = || IcmpSocket::bind(&network, Family::V4, IcmpBinding::Echo(0)).map(drop);
     assert_eq!(world.denied(Operation::Ping, socket).unwrap_err(), BindError::AccessDenied);
 }
 
@@ -266,6 +267,18 @@ fn nothing_is_allowed_by_an_empty_policy_and_everything_by_none() {
     let allowed = world.guest.network().for_guest_with(app(Policy::allow_all(), None));
     let _listener = TcpListener::bind(&allowed, any(80), ListenOptions::default()).unwrap();
     assert!(world.within(TcpStream::connect(&allowed, at("127.0.0.1", 80))).is_ok());
+}
+
+#[test]
+fn a_network_made_from_a_guest_s_network_allows_no_more() {
+    let world = World::new();
+    let guest = world.guest.network().for_guest_with(app("allow udp any".parse().unwrap(), None));
+    let inner = guest.for_guest_with(app("allow tcp any\nallow udp bind 0.0.0.0:7".parse().unwrap(), None));
+    for (network, may_bind_9) in [(guest.for_guest(), true), (inner, false)] {
+        assert_eq!(TcpSocket::bind(&network, any(0)).map(drop), Err(BindError::AccessDenied));
+        assert!(UdpSocket::bind(&network, any(7)).is_ok());
+        assert_eq!(UdpSocket::bind(&network, any(9)).is_ok(), may_bind_9);
+    }
 }
 
 /// A DNS server that answers every A question with `address` and other questions without records. It adds the names to
@@ -328,4 +341,52 @@ fn a_name_admits_what_it_resolved_to_for_as_long_as_that_counts() {
     world.within(resolver.resolve("www.example.org", None)).unwrap();
     let foreign = world.denied(Operation::TcpConnect, || world.within(TcpStream::connect(&other, at(OTHER, 443))));
     assert_eq!(foreign.unwrap_err(), ConnectError::AccessDenied);
+}
+
+/// A DNS server whose answers are all truncated.
+async fn serve_truncated(network: Network) {
+    let socket = UdpSocket::bind(&network, at(PEER, 53)).unwrap();
+    loop {
+        let question = socket.recv_datagram().await.unwrap();
+        let mut answer = question.data.to_vec();
+        answer[2..4].copy_from_slice(&[0x83, 0x80]);
+        socket.send_to(&answer, question.remote).await.unwrap();
+    }
+}
+
+#[test]
+fn a_server_of_the_guest_s_choice_is_asked_by_tcp_only_where_the_guest_may_connect() {
+    let world = World::new();
+    world.simulation.spawn(serve_truncated(world.peer.network()));
+    for (rules, error, denials) in [
+        ("allow udp send 10.0.0.2:53", ResolveError::AccessDenied, &[Operation::TcpConnect] as &[_]),
+        // Nobody listens there.
+        ("allow udp send 10.0.0.2:53\nallow tcp connect 10.0.0.2:53", ResolveError::ServersUnreachable, &[]),
+    ] {
+        let network = world.network(rules);
+        let resolver = Resolver::new(network, ResolverOptions::default());
+        let asked = world.within(resolver.ask(PEER.parse().ok(), "www.example.org", 1));
+        assert_eq!(asked.map(drop), Err(error));
+        let told: Vec<Operation> = world.denials.lock().unwrap().drain(..).map(|denial| denial.operation).collect();
+        assert_eq!(told, denials);
+    }
+}
+
+#[test]
+fn questions_to_the_servers_of_the_interfaces_count_as_packets_of_the_guest() {
+    let world = World::new();
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    world.simulation.spawn(serve(world.peer.network(), [10, 0, 0, 3], 600, asked.clone()));
+    world.guest.interface("eth0").unwrap().add_dns_server(PEER.parse().unwrap()).unwrap();
+    let rates = Rates { packets: Some(Rate { per_second: 1, burst: 1 }), ..Rates::UNLIMITED };
+    let network = world.guest.network().for_guest_with(GuestOptions { rates, ..GuestOptions::default() });
+    let resolver = Resolver::new(network.clone(), ResolverOptions::default());
+    let start = network.platform().clock.now();
+    for name in ["a.example", "b.example", "c.example", "a.example"] {
+        world.within(resolver.resolve(name, Some(Family::V4))).unwrap();
+    }
+    let elapsed = network.platform().clock.now() - start;
+    assert_eq!(asked.lock().unwrap().len(), 3, "the last is in the cache");
+    assert!((2 * SECOND..3 * SECOND).contains(&elapsed), "{elapsed:?}");
+    assert_eq!(network.traffic().sent_packets, 3);
 }

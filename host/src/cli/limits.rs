@@ -49,7 +49,10 @@ fn set(limits: &mut Limits, pair: &str) -> Result<(), String> {
     let (key, value) = pair.split_once('=').ok_or_else(|| format!("{pair:?} is not KEY=VALUE; {}", keys()))?;
     let at = |problem: String| format!("{key}={problem}");
     let per_second = || match value.strip_suffix("/s") {
-        Some(number) => values::whole(number).map_err(at),
+        Some(number) => match values::whole(number).map_err(at)? {
+            0 => Err(at(format!("{value}: a rate is at least 1/s; `--deny` forbids all"))),
+            number => Ok(number),
+        },
         None => Err(at(format!("{value}: not a number for each second, such as 100/s"))),
     };
     if let Some((_, count)) = COUNTS.iter().find(|(name, _)| *name == key) {
@@ -131,6 +134,8 @@ mod tests {
             ("sockets=-1", "sockets=-1: not a whole number"),
             ("memory=1X", "memory=1X: not a size"),
             ("packets=5", "packets=5: not a number for each second, such as 100/s"),
+            ("packets=0/s", "packets=0/s: a rate is at least 1/s"),
+            ("connections=0/s", "connections=0/s: a rate is at least 1/s"),
             ("rate=5", "rate=5: not a rate"),
             ("@c sockets=1", "there is no app of that name"),
         ] {

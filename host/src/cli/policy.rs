@@ -1,14 +1,10 @@
-//! The options `--allow`, `--deny`, `--policy` and `--audit`, and the command `policy check`.
+//! The options `--allow`, `--deny` and `--policy`, and the command `policy check`.
 
-use std::fs::{self, File};
-use std::io::{LineWriter, Write as _};
+use std::fs;
 use std::path::Path;
 
-use anyhow::Context as _;
-use parking_lot::Mutex;
-
 use super::app::{AppPlan, app_of};
-use crate::policy::{Action, Denial, ParseError, Policy};
+use crate::policy::{Action, ParseError, Policy};
 
 /// The rules that the command line gives.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -112,60 +108,8 @@ fn line_for(line: &str, app: Option<&AppPlan>) -> String {
     }
 }
 
-/// The file of `--audit`, with one line of JSON for each denial.
-#[derive(Debug)]
-pub(super) struct AuditFile(Mutex<LineWriter<File>>);
-
-impl AuditFile {
-    pub(super) fn create(path: &Path) -> anyhow::Result<Self> {
-        let file = File::create(path).with_context(|| format!("--audit {}: cannot create the file", path.display()))?;
-        Ok(Self(Mutex::new(LineWriter::new(file))))
-    }
-
-    /// Writes a denial. Errors of the file are logged, because no caller can handle them.
-    pub(super) fn write(&self, denial: &Denial) {
-        let mut line = json(denial);
-        line.push('\n');
-        if let Err(error) = self.0.lock().write_all(line.as_bytes()) {
-            tracing::error!(%error, "a denial was not written to the file of --audit");
-        }
-    }
-}
-
-/// A denial as a JSON object (RFC 8259). It is formatted by hand because a JSON crate implements comparisons of its
-/// values with numbers, which make type inference ambiguous in every program that depends on this crate.
-fn json(denial: &Denial) -> String {
-    let mut members = vec![
-        ("seconds", denial.at.since_origin().as_secs_f64().to_string()),
-        ("app", quoted(&denial.guest)),
-        ("operation", quoted(&denial.operation.to_string())),
-    ];
-    members.extend(denial.interface.as_deref().map(|interface| ("interface", quoted(interface))));
-    members.extend(denial.local.map(|local| ("local", quoted(&local.to_string()))));
-    members.extend(denial.remote.map(|remote| ("remote", quoted(&remote.to_string()))));
-    members.extend(denial.name.as_deref().map(|name| ("name", quoted(name))));
-    members.extend(denial.command.as_deref().map(|command| ("command", quoted(command))));
-    members.extend(denial.line.map(|line| ("line", line.to_string())));
-    let members: Vec<String> = members.into_iter().map(|(key, value)| format!("\"{key}\":{value}")).collect();
-    format!("{{{}}}", members.join(","))
-}
-
-/// A JSON string (RFC 8259 section 7).
-fn quoted(text: &str) -> String {
-    let mut quoted = String::from("\"");
-    for letter in text.chars() {
-        match letter {
-            '"' | '\\' => quoted.extend(['\\', letter]),
-            '\0'..='\x1f' => quoted.push_str(&format!("\\u{:04x}", u32::from(letter))),
-            _ => quoted.push(letter),
-        }
-    }
-    quoted.push('"');
-    quoted
-}
-
-/// Explains what a policy file decides about an operation, such as `tcp connect example.org:443`. The exit status is 0 if it is
-/// allowed, and 1 if it is denied.
+/// Explains what a policy file decides about an operation, such as `tcp connect example.org:443`. The exit status is 0
+/// if it is allowed, and 1 if it is denied.
 ///
 /// # Errors
 /// A message that names the file or the operation, and the wrong word.
@@ -194,7 +138,6 @@ mod tests {
 
     use super::*;
     use crate::policy::{Operation, Request};
-    use crate::socket::GuestOptions;
 
     fn app(name: &str) -> AppPlan {
         AppPlan::new(name.into())
@@ -244,39 +187,9 @@ mod tests {
     }
 
     #[test]
-    fn a_denial_is_a_line_of_json() {
-        let file = std::env::temp_dir().join(format!("xila-audit-{}.json", std::process::id()));
-        let audit = AuditFile::create(&file).expect("a file");
-        let denials: std::sync::Arc<Mutex<Vec<Denial>>> = std::sync::Arc::default();
-        let simulation = crate::platform::simulated::Simulation::new(1);
-        let manager = crate::Manager::new(simulation.platform());
-        let told = denials.clone();
-        let audited: std::sync::Arc<dyn crate::policy::Audit> =
-            std::sync::Arc::new(move |denial: Denial| told.lock().push(denial));
-        let network = manager.network().for_guest_with(GuestOptions {
-            label: "a \"quoted\".wasm".into(),
-            policy: Some(Policy::deny_all()),
-            audit: Some(audited),
-            ..GuestOptions::default()
-        });
-        let remote = "127.0.0.1:80".parse().expect("an address");
-        assert!(simulation.block_on(crate::socket::TcpStream::connect(&network, remote)).is_err());
-        denials.lock().iter().for_each(|denial| audit.write(denial));
-        let text = fs::read_to_string(&file).expect("text");
-        fs::remove_file(&file).expect("it is there");
-        let (seconds, rest) = text.split_once(',').expect("members");
-        assert!(seconds.starts_with("{\"seconds\":"), "{text}");
-        assert_eq!(
-            rest,
-            "\"app\":\"a \\\"quoted\\\".wasm\",\"operation\":\"tcp connect\",\"interface\":\"lo\",\"remote\":\"127.0.0.1:80\"}\n"
-        );
-        assert_eq!(quoted("a\\b\n\u{e9}"), "\"a\\\\b\\u000a\u{e9}\"");
-    }
-
-    #[test]
     fn a_decision_is_explained() {
         let file = std::env::temp_dir().join(format!("xila-policy-{}.txt", std::process::id()));
-        let text = "# for all\nallow tcp connect *.example.org:443\n@web allow tcp listen :80 from 10.0.0.0/8\n";
+        let text = "# for all\nallow tcp connect *.example.org:443\n@web allow tcp listen :80 from 10.0.0.0/8\n@dns allow udp multicast any\n";
         fs::write(&file, text).expect("a file");
         let ask = |operation: &str| check(&file, operation);
         let (why, status) = ask("tcp connect www.example.org:443").expect("a decision");
@@ -291,6 +204,8 @@ mod tests {
         assert_eq!(ask("@web tcp listen 10.0.0.1:80").expect("a decision").1, 0);
         assert_eq!(ask("@web tcp listen 10.0.0.1:80 from 10.1.1.1").expect("a decision").1, 0);
         assert_eq!(ask("@web tcp listen 10.0.0.1:80 from 11.1.1.1").expect("a decision").1, 1);
+        assert_eq!(ask("@dns udp send 224.0.0.251:5353").expect("a decision").1, 0);
+        assert_eq!(ask("@dns udp send 10.0.0.251:5353").expect("a decision").1, 1);
         for (operation, problem) in [
             ("tcp conect any", "no operation of tcp"),
             ("tcp any 10.0.0.1", "one operation"),

@@ -13,12 +13,12 @@ use tokio::task::JoinSet;
 use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxBuilder};
 
 use super::app::AppPlan;
+use super::audit::AuditFile;
 use super::component::{self, Ending, Engines, Program, Sources};
 use super::memory;
 use super::mount::{Missing, Mounted, World};
 use super::output::Output;
 use super::plan::Plan;
-use super::policy::AuditFile;
 use super::say;
 use super::signals::Signals;
 use super::table;
@@ -70,6 +70,9 @@ pub(super) async fn run(plan: &Plan) -> Result<u8> {
         say(table::table(&mounted.manager.interfaces(), &mounted.hubs).trim_end());
     }
     let unmounted = mounted.unmount();
+    if let Some(audit) = audit {
+        audit.finish();
+    }
     outcome?;
     unmounted?;
     Ok(status)

@@ -11,10 +11,10 @@ use wasmtime_wasi::WasiCtx;
 use wasmtime_wasi::cli::OutputFile;
 
 use super::app::AppPlan;
+use super::audit::AuditFile;
 use super::component::{self, Engines, Program, Sources};
 use super::mount::{Mounted, World};
 use super::plan::Plan;
-use super::policy::AuditFile;
 use super::{run, say, table};
 use crate::platform::Platform;
 use crate::platform::simulated::Simulation;
@@ -48,6 +48,9 @@ pub(super) fn simulate(plan: &Plan, seed: u64) -> Result<u8> {
         say(table::table(&mounted.manager.interfaces(), &mounted.hubs).trim_end());
     }
     let unmounted = mounted.unmount();
+    if let Some(audit) = audit {
+        audit.finish();
+    }
     let status = outcome??;
     settled.context("the connections do not end")?;
     unmounted?;

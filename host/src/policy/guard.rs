@@ -21,6 +21,8 @@ use crate::platform::Clock;
 /// The policy of one guest, with the names that the guest has resolved and the receiver of denials. Every socket of the
 /// guest checks an operation here before it does anything else.
 pub(crate) struct Guard {
+    /// The guard of the network that this guest's network was made from, which restricts it too.
+    outer: Option<Arc<Self>>,
     policy: Policy,
     label: String,
     clock: Arc<dyn Clock>,
@@ -35,11 +37,20 @@ pub(crate) struct Guard {
 impl Guard {
     pub(crate) fn new(policy: Policy, label: String, clock: Arc<dyn Clock>, audit: Option<Arc<dyn Audit>>) -> Self {
         let compares_names = policy.compares_names();
-        Self { policy, label, clock, audit, compares_names, names: Mutex::default(), denials: AtomicU64::new(0) }
+        let (names, denials) = (Mutex::default(), AtomicU64::new(0));
+        Self { outer: None, policy, label, clock, audit, compares_names, names, denials }
     }
 
-    /// Checks a request. If the policy denies it, the denial is counted, logged and reported to the audit.
+    /// The same guard, which allows only what `outer` allows, too.
+    pub(crate) fn within(self, outer: Option<Arc<Self>>) -> Self {
+        Self { outer, ..self }
+    }
+
+    /// Checks a request. If a policy denies it, the denial is counted, logged and reported to that policy's audit.
     pub(crate) fn check(&self, request: &Request<'_>) -> Result<(), Denied> {
+        if let Some(outer) = &self.outer {
+            outer.check(request)?;
+        }
         let names = match request.remote {
             Some(remote) if self.compares_names => self.names.lock().of(remote.ip(), self.clock.now()),
             Some(_) | None => Vec::new(),
@@ -75,6 +86,9 @@ impl Guard {
 
     /// Records an address that the guest got by resolving a name.
     pub(crate) fn learn(&self, name: &Name, address: IpAddr, lifetime: Duration) {
+        if let Some(outer) = &self.outer {
+            outer.learn(name, address, lifetime);
+        }
         if self.compares_names {
             self.names.lock().learn(&canonical_name(name), address, lifetime, self.clock.now());
         }
@@ -82,7 +96,7 @@ impl Guard {
 
     /// The number of denials so far.
     pub(crate) fn denials(&self) -> u64 {
-        self.denials.load(Ordering::Relaxed)
+        self.denials.load(Ordering::Relaxed) + self.outer.as_ref().map_or(0, |outer| outer.denials())
     }
 }
 

@@ -26,7 +26,7 @@ impl fmt::Display for ParseError {
         let indent: String = text
             .chars()
             .chain(repeat(' '))
-            .take(column - 1)
+            .take(column.saturating_sub(1))
             .map(|letter| if letter == '\t' { '\t' } else { ' ' })
             .collect();
         let marks = "^".repeat((*length).max(1));

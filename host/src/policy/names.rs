@@ -12,6 +12,8 @@ use crate::platform::Instant;
 /// The largest number of pairs of name and address that are kept for a guest. Beyond it, the pair that expires first is
 /// removed.
 const MOST: usize = 4096;
+/// The largest number of names that are kept for one address: each packet from there is compared with all of them.
+const MOST_OF_ADDRESS: usize = 32;
 /// The shortest lifetime of an address. A guest must be able to connect even to an address with a time to live of zero.
 const LEAST: Duration = Duration::from_secs(1);
 
@@ -59,6 +61,9 @@ impl Names {
             None => names.push((name.to_owned(), end)),
         }
         self.ends.insert((end, address, name.to_owned()));
+        if self.known.get(&address).is_some_and(|names| names.len() > MOST_OF_ADDRESS) {
+            self.forget_first_of(address);
+        }
         while self.ends.len() > MOST {
             self.forget_first();
         }
@@ -77,10 +82,23 @@ impl Names {
         }
     }
 
+    /// Removes the pair that expires first.
     fn forget_first(&mut self) {
         let Some((_, address, name)) = self.ends.pop_first() else { return };
+        self.forget(address, &name);
+    }
+
+    /// Removes the name of an address that expires first.
+    fn forget_first_of(&mut self, address: IpAddr) {
+        let names = self.known.get(&address).into_iter().flatten();
+        let Some((name, end)) = names.min_by_key(|(_, end)| *end).cloned() else { return };
+        self.forget(address, &name);
+        self.ends.remove(&(end, address, name));
+    }
+
+    fn forget(&mut self, address: IpAddr, name: &str) {
         if let Some(names) = self.known.get_mut(&address) {
-            names.retain(|(known, _)| *known != name);
+            names.retain(|(known, _)| known != name);
             if names.is_empty() {
                 self.known.remove(&address);
             }
@@ -90,9 +108,11 @@ impl Names {
 
 #[cfg(test)]
 mod tests {
+    use core::net::Ipv4Addr;
+
     use super::*;
 
-    const ONE: IpAddr = IpAddr::V4(core::net::Ipv4Addr::new(192, 0, 2, 1));
+    const ONE: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
 
     fn at(seconds: u64) -> Instant {
         Instant::from_origin(Duration::from_secs(seconds))
@@ -115,11 +135,24 @@ mod tests {
     #[test]
     fn what_is_kept_is_bounded_and_that_which_ends_last_stays() {
         let mut names = Names::default();
+        let address = |number: u64| IpAddr::V4(Ipv4Addr::from_bits(0x0a00_0000 + number as u32));
         for number in 0..MOST as u64 + 100 {
+            names.learn("www.example", address(number), Duration::from_secs(1000 + number), at(0));
+        }
+        assert_eq!((names.ends.len(), names.known.len()), (MOST, MOST));
+        assert!(names.of(address(99), at(0)).is_empty());
+        assert_eq!(names.of(address(100), at(0)), ["www.example"]);
+    }
+
+    #[test]
+    fn an_address_has_few_names_and_those_that_end_last_stay() {
+        let mut names = Names::default();
+        for number in 0..100 {
             names.learn(&format!("{number}.example"), ONE, Duration::from_secs(1000 + number), at(0));
         }
-        assert_eq!(names.of(ONE, at(0)).len(), MOST);
-        assert!(!names.of(ONE, at(0)).contains(&"0.example".to_owned()));
+        let kept: Vec<String> = (68..100).map(|number| format!("{number}.example")).collect();
+        assert_eq!(names.of(ONE, at(0)), kept);
+        assert_eq!(names.ends.len(), kept.len());
     }
 
     #[test]

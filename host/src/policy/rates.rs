@@ -50,6 +50,15 @@ impl Rates {
     /// No limits.
     pub const UNLIMITED: Self = Self { connections: None, bytes: None, packets: None };
 
+    /// These limits, and where there is none, that of `others`.
+    pub(crate) fn or(self, others: Self) -> Self {
+        Self {
+            connections: self.connections.or(others.connections),
+            bytes: self.bytes.or(others.bytes),
+            packets: self.packets.or(others.packets),
+        }
+    }
+
     /// Whether sending is limited.
     pub(crate) const fn limit_sending(&self) -> bool {
         self.bytes.is_some() || self.packets.is_some()

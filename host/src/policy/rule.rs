@@ -97,9 +97,9 @@ impl Rule {
             Operation::UdpReceive => {
                 let is_to_many = request.local.is_some_and(|local| local.ip().to_canonical().is_multicast());
                 let answers = has(Operation::UdpSend) && self.is_to(request);
-                let serves = has(Operation::UdpBind) && self.is_at(request) && self.is_from(request);
+                let serves = has(Operation::UdpBind) && self.is_at(request);
                 let overhears = is_to_many && has(Operation::UdpMulticast) && self.is_at(request);
-                (answers || serves || overhears) && self.is_on(request)
+                (answers || serves || overhears) && self.is_from(request) && self.is_on(request)
             }
             Operation::Resolve => {
                 let reaches = [Operation::TcpConnect, Operation::UdpSend, Operation::Ping].into_iter().any(has);

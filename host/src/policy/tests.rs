@@ -96,6 +96,10 @@ fn an_ipv4_mapped_address_is_the_ipv4_address() {
         assert!(allows(&policy, to(Operation::TcpConnect, "[::ffff:10.1.2.3]:80")), "{text}");
         assert!(!allows(&policy, to(Operation::TcpConnect, "[::ffff:11.1.2.3]:80")), "{text}");
     }
+    let few = policy("allow udp any from 10.0.0.0/8");
+    assert!(allows(&few, from(Operation::UdpReceive, "10.9.9.9:1", "10.0.0.1:7")));
+    assert!(!allows(&few, from(Operation::UdpReceive, "11.9.9.9:1", "10.0.0.1:7")), "whoever it may send to");
+    assert!(!allows(&few, from(Operation::UdpReceive, "11.9.9.9:1", "224.0.0.251:7")));
     let group = policy("allow udp multicast 224.0.0.251");
     assert!(allows(&group, from(Operation::UdpReceive, "10.0.0.9:5353", "[::ffff:224.0.0.251]:5353")));
     let denying = policy("deny tcp connect 169.254.0.0/16\nallow any");

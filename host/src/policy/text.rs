@@ -222,6 +222,14 @@ pub(super) fn operation(text: &str) -> Result<Asked, ParseError> {
         };
         Ok(SocketAddr::new(address, port))
     };
+    // A datagram to many is asked about as what it is.
+    let operation = match (operation, &target.host) {
+        (Operation::UdpSend, Host::Network(network)) if network.address().is_multicast() => Operation::UdpMulticast,
+        (Operation::UdpSend, Host::Network(network)) if network.address() == Ipv4Addr::BROADCAST => {
+            Operation::UdpBroadcast
+        }
+        (operation, _) => operation,
+    };
     let (mut local, mut remote, mut command) = (None, None, None);
     match (operation, operation.endpoint()) {
         (Operation::TcpAccept | Operation::UdpReceive, _) if from.is_some() => {

@@ -184,6 +184,12 @@ impl Default for ResolverOptions {
     }
 }
 
+impl ResolverOptions {
+    const fn patience(&self) -> Patience {
+        Patience { timeout: self.timeout, attempts: self.attempts }
+    }
+}
+
 /// Resolves names through the DNS servers of a network's interfaces. Clones share the cache.
 ///
 /// The DNS servers are those that the interfaces have when a query is made. The cache is kept when they change. While a
@@ -320,11 +326,14 @@ impl Resolver {
         let servers = match server {
             Some(address) if !is_unicast(address) || is_v4_mapped(address) => return Err(ResolveError::InvalidAddress),
             Some(address) => {
-                // Whoever picks the server could as well send the question himself.
+                // Whoever picks the server could as well send the question himself, so the guest's own rules and rates
+                // hold for it, and nobody joins the query.
                 let route = self.0.network.route(None, address).ok();
                 let server = SocketAddr::new(address, exchange::PORT);
                 self.0.network.check_to(Operation::UdpSend, route.as_ref(), server)?;
-                vec![Server { address, network: self.0.asking.clone() }]
+                let server = Server { address, network: self.0.network.clone() };
+                let asked = servers::ask(vec![server], self.0.options.patience(), Query::query(name, record_type));
+                return replied(asked.await);
             }
             None => {
                 self.0.check(&name)?;
@@ -334,10 +343,15 @@ impl Resolver {
                 }
             }
         };
-        match self.0.ask(servers, &Query::query(name, record_type)).await {
-            Ok(response) | Err(Failure::Refusal(response)) => Ok(response.reply()),
-            Err(failure @ (Failure::Silence | Failure::Nonsense)) => Err(failure.into()),
-        }
+        replied(self.0.ask(servers, &Query::query(name, record_type)).await)
+    }
+}
+
+/// The reply of a server, whatever it says.
+fn replied(asked: Result<Arc<Response>, Failure>) -> Result<Reply, ResolveError> {
+    match asked {
+        Ok(response) | Err(Failure::Refusal(response)) => Ok(response.reply()),
+        Err(failure @ (Failure::Silence | Failure::Nonsense | Failure::Denied)) => Err(failure.into()),
     }
 }
 
@@ -444,9 +458,15 @@ impl Inner {
         Ok(answer)
     }
 
+    /// Asks servers of the interfaces, on behalf of the guest: the query is the host's, and counts as a packet of the
+    /// guest, who waits if it has used its rates.
     async fn ask(&self, servers: Vec<Server>, query: &Query) -> Result<Arc<Response>, Failure> {
-        let ResolverOptions { timeout, attempts, .. } = self.options;
-        UnderWay::ask(&self.asking, servers, Patience { timeout, attempts }, query).await
+        let (owner, clock) = (self.network.owner(), &*self.network.platform().clock);
+        while let Err(ready) = owner.may_send(clock.now()) {
+            clock.wait(ready).await;
+        }
+        owner.sent(exchange::length(query), 1, clock.now());
+        UnderWay::ask(&self.asking, servers, self.options.patience(), query).await
     }
 }
 

@@ -81,11 +81,12 @@ pub(crate) type Scope = Option<Arc<[Arc<str>]>>;
 pub struct GuestOptions {
     /// The name of the guest in logs and in [denials](crate::policy::Denial).
     pub label: String,
-    /// What the guest may do. `None` allows everything.
+    /// What the guest may do, of what the network allows that it is made from. `None` allows all of that.
     pub policy: Option<Policy>,
     /// The receiver of the policy's denials.
     pub audit: Option<Arc<dyn Audit>>,
-    /// How much the guest may do in a second.
+    /// How much the guest may do in a second. Where this sets no limit, a limit of the network that it is made from
+    /// holds for the guest, too.
     pub rates: Rates,
 }
 
@@ -113,7 +114,8 @@ impl Network {
         Self { topology, names, owner: Owner::HOST, guard: None }
     }
 
-    /// The same interfaces for a new guest, whom nothing restricts. As for [`for_guest_with`](Self::for_guest_with).
+    /// The same interfaces for a new guest, whom nothing restricts that does not restrict this network. As for
+    /// [`for_guest_with`](Self::for_guest_with).
     #[must_use]
     pub fn for_guest(&self) -> Self {
         self.for_guest_with(GuestOptions::default())
@@ -121,13 +123,17 @@ impl Network {
 
     /// The same interfaces for a new guest. On each interface, the sockets that are made on this network or a clone of
     /// it get together the same share of the link as every other guest and as the host, however many sockets there are
-    /// and whatever they send.
+    /// and whatever they send. If this is the network of a guest itself, the new guest may do no more than that one.
     #[must_use]
     pub fn for_guest_with(&self, options: GuestOptions) -> Self {
         let GuestOptions { label, policy, audit, rates } = options;
-        let owner = Owner::guest(rates, &label);
+        let owner = Owner::guest(rates.or(self.owner.rates()), &label);
         let clock = self.platform().clock.clone();
-        let guard = policy.map(|policy| Arc::new(Guard::new(policy, label, clock, audit)));
+        let outer = self.guard.clone();
+        let guard = match policy {
+            Some(policy) => Some(Arc::new(Guard::new(policy, label, clock, audit).within(outer))),
+            None => outer,
+        };
         Self { owner, guard, ..self.clone() }
     }
 
@@ -186,16 +192,18 @@ impl Network {
     }
 
     /// Checks a datagram to a peer, by a route if there is one: as one to a multicast group, to a broadcast address or
-    /// to one host. Fails if the policy denies it.
-    pub(crate) fn check_datagram(&self, route: Option<&(Stack, IpAddr)>, remote: SocketAddr) -> Result<(), Denied> {
-        if self.guard.is_none() {
-            return Ok(());
-        }
-        let is_broadcast = |(stack, _): &(Stack, IpAddr)| stack.ask(|core| core.interface.is_broadcast(remote.ip()));
+    /// to one host. `is_broadcast` says whether the interface of the route has such a broadcast address. Fails if the
+    /// policy denies it.
+    pub(crate) fn check_datagram(
+        &self,
+        route: Option<&(Stack, IpAddr)>,
+        is_broadcast: bool,
+        remote: SocketAddr,
+    ) -> Result<(), Denied> {
         let operation = match remote.ip() {
             address if address.is_multicast() => Operation::UdpMulticast,
             IpAddr::V4(address) if address.is_broadcast() => Operation::UdpBroadcast,
-            _ if route.is_some_and(is_broadcast) => Operation::UdpBroadcast,
+            _ if is_broadcast => Operation::UdpBroadcast,
             _ => Operation::UdpSend,
         };
         self.check_to(operation, route, remote)
@@ -207,7 +215,9 @@ impl Network {
         if self.guard.is_none() {
             return Ok(());
         }
-        self.check_datagram(self.route(None, remote.ip()).as_ref().ok(), remote)
+        let route = self.route(None, remote.ip()).ok();
+        let is_broadcast = |(stack, _): &(Stack, IpAddr)| stack.ask(|core| core.interface.is_broadcast(remote.ip()));
+        self.check_datagram(route.as_ref(), route.as_ref().is_some_and(is_broadcast), remote)
     }
 
     /// The scope of the network.
@@ -238,7 +248,8 @@ impl Network {
         &self.owner
     }
 
-    /// A number that changes with every change that may alter the route of a packet.
+    /// A number that changes with every change that may alter the route of a packet, or end what waits. It changes
+    /// before the tasks that wait are woken.
     pub(crate) fn version(&self) -> u64 {
         self.topology.events.version()
     }

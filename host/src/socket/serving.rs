@@ -2,6 +2,7 @@
 
 use core::fmt;
 use core::net::SocketAddr;
+use core::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
 use parking_lot::{Mutex, RwLock};
@@ -37,6 +38,9 @@ struct Served {
     local: SocketAddr,
     stacks: RwLock<Vec<Stack>>,
     binding: Box<dyn Binding>,
+    /// The version of the network for which [`Serving::check`] last succeeded, and the [`OnOutage`] that it was asked
+    /// for: a receiver that waits asks before each datagram, and does not lock the stacks for it.
+    checked: AtomicU64,
     /// The index in [`Wildcards`]; `None` if the socket is not a wildcard, or once it is unbound.
     place: Mutex<Option<usize>>,
 }
@@ -81,6 +85,7 @@ impl Serving {
             local,
             stacks: RwLock::new(stacks),
             binding: Box::new(binding),
+            checked: AtomicU64::new(u64::MAX),
             place: Mutex::new(place),
         });
         entry.map(|entry| entry.insert(Arc::downgrade(&served)));
@@ -108,6 +113,17 @@ impl Serving {
     /// # Errors
     /// See [`Unserved`]; `on_outage` says which of these states are waited for.
     pub(crate) fn check(&self, on_outage: OnOutage) -> Result<(), Unserved> {
+        // Read before the stacks are asked, so that a change meanwhile makes the answer stale at once.
+        let asked = self.0.network.version() << 2 | on_outage as u64;
+        if self.0.checked.load(Ordering::Relaxed) != asked {
+            self.ask(on_outage)?;
+            self.0.checked.store(asked, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    /// Like [`check`](Self::check), by asking the stacks.
+    fn ask(&self, on_outage: OnOutage) -> Result<(), Unserved> {
         let address = self.0.local.ip();
         let stacks = self.0.stacks.read();
         if on_outage == OnOutage::Wait {

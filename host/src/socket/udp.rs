@@ -18,7 +18,8 @@ use super::serving::{Binding, Serving};
 use super::tcp::pending;
 use crate::address::is_v4_mapped;
 use crate::error::{
-    BindError, InterfaceNotFound, InvalidOption, MembershipError, NotConnected, PeerError, ReceiveError, SendError,
+    BindError, Denied, InterfaceNotFound, InvalidOption, MembershipError, NotConnected, PeerError, ReceiveError,
+    SendError,
 };
 use crate::policy::{Operation, Request};
 use crate::stack::Stack;
@@ -87,13 +88,16 @@ struct Ways {
 }
 
 /// A cached route, valid until the network changes.
+#[derive(Clone)]
 struct Known {
     remote: IpAddr,
     version: u64,
     /// The way back to the remote, if one was known.
     way: Option<Way>,
-    stack: Stack,
-    source: IpAddr,
+    /// The stack and the source address.
+    route: (Stack, IpAddr),
+    /// Whether the remote is a broadcast address of the stack's interface.
+    is_broadcast: bool,
 }
 
 impl UdpSocket {
@@ -156,9 +160,9 @@ impl UdpSocket {
         // return the error.
         let way = self.mailbox.way_back(remote);
         let route = self.route_from(&mut self.ways.lock().last, self.bound_address(), remote, way);
-        self.network.check_datagram(route.as_ref().ok(), remote)?;
+        self.check(route.as_ref().ok(), remote)?;
         self.set_peer(Some(remote));
-        let source = route.ok().map(|(_, source)| source);
+        let source = route.ok().map(|known| known.route.1);
         self.ways.lock().selected = source.filter(|_| self.local.ip().is_unspecified());
         Ok(())
     }
@@ -287,8 +291,8 @@ impl UdpSocket {
         }
         let way = self.mailbox.check_send(remote)?;
         let route = self.route(remote, way);
-        self.network.check_datagram(route.as_ref().ok(), remote)?;
-        let (stack, source) = route?;
+        self.check(route.as_ref().ok(), remote)?;
+        let (stack, source) = route?.route;
         let datagram = Outgoing {
             kind: Kind::Datagram,
             payload,
@@ -313,7 +317,7 @@ impl UdpSocket {
 
     /// The stack and the source address for datagrams to a peer, as in [`route_from`](Self::route_from), from the
     /// address that was selected for the connected peer, or that the socket is bound to.
-    fn route(&self, peer: SocketAddr, way: Option<Way>) -> Result<(Stack, IpAddr), RouteError> {
+    fn route(&self, peer: SocketAddr, way: Option<Way>) -> Result<Known, RouteError> {
         let Ways { selected, last } = &mut *self.ways.lock();
         self.route_from(last, selected.or(self.bound_address()), peer, way)
     }
@@ -327,7 +331,7 @@ impl UdpSocket {
         local: Option<IpAddr>,
         peer: SocketAddr,
         way: Option<Way>,
-    ) -> Result<(Stack, IpAddr), RouteError> {
+    ) -> Result<Known, RouteError> {
         // Read before the route is found, so that a change meanwhile makes the cached route stale at once.
         let version = self.network.version();
         let remote = peer.ip();
@@ -335,15 +339,21 @@ impl UdpSocket {
         if let Some(known) = last
             && (known.remote, known.version, known.way) == (remote, version, way)
         {
-            return Ok((known.stack.clone(), known.source));
+            return Ok(known.clone());
         }
         let back = way.and_then(|way| self.network.way_back(way.interface, way.address, remote));
-        let (stack, source) = match back {
+        let route = match back {
             Some(back) => back,
             None => self.network.route(local, remote)?,
         };
-        *last = Some(Known { remote, version, way, stack: stack.clone(), source });
-        Ok((stack, source))
+        let is_broadcast = route.0.ask(|core| core.interface.is_broadcast(remote));
+        Ok(last.insert(Known { remote, version, way, route, is_broadcast }).clone())
+    }
+
+    /// Checks a datagram to a peer; fails if the policy denies it.
+    fn check(&self, known: Option<&Known>, remote: SocketAddr) -> Result<(), Denied> {
+        let is_broadcast = known.is_some_and(|known| known.is_broadcast);
+        self.network.check_datagram(known.map(|known| &known.route), is_broadcast, remote)
     }
 
     /// Whether an address can be the remote of the socket's datagrams.
@@ -430,7 +440,7 @@ impl UdpSocket {
     pub fn poll_send_ready(&self, context: &mut Context<'_>) -> Poll<()> {
         // This asks the stack through which the last datagram was sent. If the next one takes another stack, sending
         // may still wait.
-        let known = self.ways.lock().last.as_ref().map(|known| (known.stack.clone(), known.remote));
+        let known = self.ways.lock().last.as_ref().map(|known| (known.route.0.clone(), known.remote));
         let Some((stack, remote)) = known else { return Poll::Ready(()) };
         let ready = stack.with_mut(|core| match self.drops_if_crowded {
             // No neighbour is waited for, whichever the next datagram is sent to.

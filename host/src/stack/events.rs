@@ -45,14 +45,19 @@ struct Content {
 const MOST_EVENTS: usize = 256;
 
 impl Events {
-    /// A number that changes with every change that may alter the route of a packet.
+    /// A number that changes with every change that may alter the route of a packet, or end what waits.
     pub(crate) fn version(&self) -> u64 {
         self.0.version.load(Ordering::Acquire)
     }
 
+    /// Counts a change.
+    pub(crate) fn count(&self) {
+        self.0.version.fetch_add(1, Ordering::Release);
+    }
+
     /// Counts a change, and queues it for the watchers of the interface.
     pub(crate) fn publish(&self, interface: &str, change: Change, wakes: &mut Wakes) {
-        self.0.version.fetch_add(1, Ordering::Release);
+        self.count();
         let mut watchers = self.0.watchers.lock();
         watchers.retain(|watcher| watcher.strong_count() > 0);
         for queue in watchers.iter().filter_map(Weak::upgrade) {

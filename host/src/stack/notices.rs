@@ -44,6 +44,11 @@ impl Notices {
         }
     }
 
+    /// Counts a change that is not published, or is published later.
+    pub(super) fn count(&self) {
+        self.events.count();
+    }
+
     /// Stores the status of autoconfiguration; returns whether it has changed.
     pub(super) fn note_autoconfiguration(&mut self, status: AutoconfigurationStatus) -> bool {
         core::mem::replace(&mut self.autoconfiguration, status) != status

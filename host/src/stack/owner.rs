@@ -87,6 +87,11 @@ impl Owner {
         self.0.as_ref().map_or(0, |guest| guest.number)
     }
 
+    /// How much the owner may do in a second.
+    pub(crate) fn rates(&self) -> Rates {
+        self.0.as_ref().map_or(Rates::UNLIMITED, |guest| guest.rates)
+    }
+
     /// The owner as the engine knows it.
     pub(crate) fn in_engine(&self) -> InEngine {
         InEngine(self.number())

@@ -44,6 +44,8 @@ impl Core {
 
     /// Wakes every waiting task.
     fn wake_all(&mut self) {
+        // First, so that a task that begins to wait after this knows that its earlier check no longer holds.
+        self.notices.count();
         let wakes = &mut self.notices.wakes;
         self.tcp.wake_all(wakes);
         self.udp.wake_all(wakes);

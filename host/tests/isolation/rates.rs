@@ -21,6 +21,20 @@ fn limited(world: &World, rates: Rates) -> Network {
     world.host.network().for_guest_with(GuestOptions { rates, ..GuestOptions::default() })
 }
 
+#[test]
+fn a_network_made_from_a_limited_guest_s_network_is_limited_too() {
+    let world = World::new();
+    discard(&world);
+    let slow = Rate { per_second: 0, burst: 1 };
+    let guest = limited(&world, Rates { connections: Some(slow), ..Rates::UNLIMITED });
+    let packets = Rates { packets: Some(Rate::per_second(1000)), ..Rates::UNLIMITED };
+    let inner = guest.for_guest_with(GuestOptions { rates: packets, ..GuestOptions::default() });
+    let ((), _) = world.timed(async {
+        assert!(TcpStream::connect(&inner, peer()).await.is_ok());
+        assert_eq!(TcpStream::connect(&inner, peer()).await.map(drop), Err(ConnectError::LimitReached));
+    });
+}
+
 /// Runs a peer that accepts connections and discards what they bring.
 fn discard(world: &World) {
     let listener = TcpListener::bind(&world.peer.network(), peer(), ListenOptions::default()).unwrap();

@@ -60,11 +60,25 @@ pub(super) enum ExchangeError {
     Message(#[from] MessageError),
 }
 
+/// What an [`ExchangeError`] says of the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ErrorKind {
+    /// It did not answer.
+    Silence,
+    /// It did answer, but with an invalid message.
+    Nonsense,
+    /// It was not asked, because the policy denies that.
+    Denied,
+}
+
 impl ExchangeError {
-    /// Whether the server did answer, but with an invalid message.
-    pub(super) const fn is_nonsense(&self) -> bool {
+    pub(super) const fn kind(&self) -> ErrorKind {
         match self {
-            Self::Misfit | Self::Message(_) => true,
+            Self::Misfit | Self::Message(_) => ErrorKind::Nonsense,
+            Self::Bind(BindError::AccessDenied)
+            | Self::Peer(PeerError::AccessDenied)
+            | Self::Send(SendError::AccessDenied)
+            | Self::Connect(ConnectError::AccessDenied) => ErrorKind::Denied,
             Self::Question(_)
             | Self::Bind(_)
             | Self::Peer(_)
@@ -73,9 +87,16 @@ impl ExchangeError {
             | Self::Connect(_)
             | Self::Write(_)
             | Self::Read(_)
-            | Self::Ended => false,
+            | Self::Ended => ErrorKind::Silence,
         }
     }
+}
+
+/// About how many bytes the packet has that carries a query.
+pub(super) fn length(query: &Query) -> u64 {
+    // The headers of IPv4, UDP and DNS, the type and the class, and the record of EDNS.
+    const OTHERS: usize = 20 + 8 + 12 + 4 + 11;
+    (query.name().len() + OTHERS) as u64
 }
 
 /// Asks a server by UDP, and then by TCP if no complete and trustworthy answer came by UDP.

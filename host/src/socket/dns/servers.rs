@@ -7,7 +7,7 @@ use std::sync::Arc;
 use hickory_proto::op::{Query, ResponseCode};
 
 use super::ResolveError;
-use super::exchange::{ExchangeError, Response, exchange};
+use super::exchange::{ErrorKind, ExchangeError, Response, exchange};
 use crate::socket::network::Network;
 
 /// A server, and the network through which it is asked.
@@ -35,12 +35,15 @@ pub(super) enum Failure {
     Nonsense,
     /// A server answered with a failure or a refusal.
     Refusal(Arc<Response>),
+    /// The policy of the guest who has picked the server denies a part of the exchange.
+    Denied,
 }
 
 impl From<Failure> for ResolveError {
     fn from(failure: Failure) -> Self {
         match failure {
             Failure::Silence => Self::ServersUnreachable,
+            Failure::Denied => Self::AccessDenied,
             Failure::Nonsense | Failure::Refusal(_) => Self::ServerFailure,
         }
     }
@@ -84,10 +87,10 @@ pub(super) async fn ask(mut servers: Vec<Server>, patience: Patience, query: Que
                 },
                 Some(Err(error)) => {
                     tracing::debug!(address = %server.address, %error, "no answer of the name server");
-                    if error.is_nonsense() {
-                        failure = Failure::Nonsense;
-                    } else {
-                        silent.push(server);
+                    match error.kind() {
+                        ErrorKind::Nonsense => failure = Failure::Nonsense,
+                        ErrorKind::Denied => failure = Failure::Denied,
+                        ErrorKind::Silence => silent.push(server),
                     }
                 }
                 None => {
