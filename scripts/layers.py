@@ -37,7 +37,7 @@ ENGINE = [
     ["tcp::sequence", "tcp::tuple", "tcp::limiter"],
     ["udp"],
     ["event"],
-    ["tcp::segment", "tcp::congestion", "tcp::rtt", "tcp::scoreboard", "tcp::time_wait", "tcp::flows"],
+    ["tcp::segment", "tcp::congestion", "tcp::rtt", "tcp::scoreboard", "tcp::time_wait", "tcp::flows", "tcp::destinations"],
     ["tcp::options", "tcp::clock", "tcp::receive", "tcp::recovery"],
     ["tcp::state", "tcp::handshake", "tcp::send", "tcp::listener"],
     ["tcp::cookies", "tcp::half_open", "tcp::connection"],

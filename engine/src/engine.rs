@@ -154,11 +154,6 @@ impl Engine {
         &self.icmp
     }
 
-    /// The sockets of ICMP, to bind and unbind them.
-    pub const fn icmp_mut(&mut self) -> &mut icmp::Sockets {
-        &mut self.icmp
-    }
-
     /// The counters.
     #[must_use]
     pub const fn counters(&self) -> &Counters {

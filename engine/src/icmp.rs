@@ -162,15 +162,22 @@ impl Sockets {
         Ok(id)
     }
 
-    /// Removes a socket. Its identifier becomes free.
-    pub fn unbind(&mut self, id: SocketId) {
-        let Some(Socket { place, owner, .. }) = self.sockets.remove(id.0) else { return };
+    /// Removes a socket. Its identifier becomes free. Returns its owner; `None` if there is no such socket.
+    pub fn unbind(&mut self, id: SocketId) -> Option<Owner> {
+        let Socket { place, owner, .. } = self.sockets.remove(id.0)?;
         self.bound.remove(&place);
         match place.binding {
             Binding::Echo(identifier) => self.identifiers(place.is_ipv4).give_back(identifier, owner),
             Binding::UdpPort(_) => self.udp_watches -= 1,
             Binding::TcpPort(_) => {}
         }
+        Some(owner)
+    }
+
+    /// The owner of a socket.
+    #[must_use]
+    pub fn owner(&self, id: SocketId) -> Option<Owner> {
+        self.sockets.get(id.0).map(|socket| socket.owner)
     }
 
     /// The socket that is bound to an echo identifier.
@@ -319,7 +326,7 @@ mod tests {
         assert_eq!(sockets.of_datagram(at(7), at(1), GUEST), Some(watch));
         sockets.note(at(7), at(2000), GUEST);
         assert_eq!(sockets.of_datagram(at(7), at(1), GUEST), None, "it is bounded");
-        [watch, others].into_iter().for_each(|id| sockets.unbind(id));
+        assert_eq!([watch, others].map(|id| sockets.unbind(id)), [Some(GUEST), Some(OTHER)]);
         assert!(!sockets.watches_udp() && sockets.is_empty());
     }
 }

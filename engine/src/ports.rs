@@ -40,11 +40,25 @@ pub struct PortLimits {
     pub reserve: u32,
 }
 
+impl PortLimits {
+    /// A range, of which one owner may have 8192 ports. The host's reserve is a 64th of it, at most 256 ports.
+    #[must_use]
+    pub const fn new(range: RangeInclusive<u16>) -> Self {
+        let reserve = size(&range) / 64;
+        Self { range, share: 8192, reserve: if reserve < 256 { reserve } else { 256 } }
+    }
+}
+
 impl Default for PortLimits {
     /// The upper half of all ports; a quarter of them per owner, and 256 reserved for the host.
     fn default() -> Self {
-        Self { range: 32_768..=65_535, share: 8192, reserve: 256 }
+        Self::new(32_768..=65_535)
     }
+}
+
+/// The number of ports of a range.
+pub(crate) const fn size(range: &RangeInclusive<u16>) -> u32 {
+    (*range.end() as u32 + 1).saturating_sub(*range.start() as u32)
 }
 
 /// Why an owner does not get a port.

@@ -13,6 +13,7 @@
 //! | `rtt`, `congestion` | round-trip time and retransmission timeout; congestion control |
 //! | `handshake`, `clock` | what the two SYNs of a connection agree on; timestamps |
 //! | `flows`, `listener` | connections and handshakes by their ends; listeners |
+//! | `destinations` | the ephemeral ports of connections, divided among owners |
 //! | `half_open`, `cookies` | handshakes under way; SYN cookies |
 //! | `time_wait` | connections in TIME-WAIT |
 //! | `limiter` | rate limits for resets and challenge acknowledgements |
@@ -31,6 +32,7 @@ pub mod time_wait;
 mod clock;
 mod connection;
 mod cookies;
+mod destinations;
 mod egress;
 mod flows;
 mod half_open;
@@ -49,14 +51,13 @@ mod tuple;
 use alloc::collections::{BTreeSet, VecDeque};
 use alloc::sync::Arc;
 use core::net::SocketAddr;
-use core::ops::RangeInclusive;
 use core::time::Duration;
 
 use thiserror::Error;
 
 use crate::buffer::{Budget, Memory, in_32_bits};
 use crate::event::{Event, Events};
-use crate::ports::Owner;
+use crate::ports::{Owner, PortError, PortLimits};
 use crate::random::{Random, Secret};
 use crate::slots::{Key, Slots};
 use crate::time::{Instant, earliest};
@@ -64,6 +65,7 @@ use crate::timers::Timers;
 use crate::wire::HopLimit;
 use connection::Connection;
 use cookies::Cookies;
+use destinations::Destinations;
 use flows::{Flow, Flows};
 use half_open::HalfOpens;
 use listener::Listeners;
@@ -99,8 +101,13 @@ pub struct Config {
     /// Packets that leave arrive at this host at once, as on a loopback: no old segment can be under way, so TIME-WAIT
     /// keeps no pair of ends from being used again.
     pub loops_back: bool,
-    /// The ephemeral ports, which are used if a caller names no port (RFC 6335 section 6).
-    pub ephemeral: RangeInclusive<u16>,
+    /// The ephemeral ports, which are used if a caller names no port (RFC 6335 section 6), and how they are divided
+    /// among owners.
+    ///
+    /// To a quarter of them sockets of guests may be bound, as [`PortLimits`] says. The other ports but the host's
+    /// reserve are for connections that guests open: a port may be used towards several destinations at once, so an
+    /// owner has its share of the ports towards each destination.
+    pub ports: PortLimits,
     /// The duration of TIME-WAIT: twice the maximum segment lifetime (RFC 9293 section 3.4.2).
     pub time_wait: Duration,
     /// The maximum number of records in TIME-WAIT.
@@ -137,7 +144,7 @@ impl Config {
         Self {
             link,
             loops_back: false,
-            ephemeral: 49152..=65535,
+            ports: PortLimits::new(49152..=65535),
             time_wait: Duration::from_secs(60),
             most_time_wait: 100_000,
             most_orphans: 4096,
@@ -180,6 +187,10 @@ pub enum ConnectError {
     /// (`EADDRINUSE`).
     #[error("the address is in use")]
     AddressInUse,
+    /// The owner has its share of the ephemeral ports towards the remote end, counting those of connections that have
+    /// ended, until they may be used again.
+    #[error("the owner has its share of the ephemeral ports towards the remote end")]
+    ShareExhausted,
     /// There is no memory for one more connection (`ENOBUFS`).
     #[error("the limit of memory is reached")]
     LimitReached,
@@ -195,6 +206,53 @@ pub enum BindError {
     /// Another bound or listening socket has the address (`EADDRINUSE`).
     #[error("the address is in use")]
     AddressInUse,
+    /// The only free ephemeral ports are those to which no guest may bind a socket.
+    #[error("no port is free")]
+    NoPort,
+    /// The owner has as many sockets on ephemeral ports as it may have.
+    #[error("the owner has its share of the ephemeral ports")]
+    ShareExhausted,
+}
+
+impl From<PortError> for BindError {
+    fn from(error: PortError) -> Self {
+        match error {
+            PortError::NoPort => Self::NoPort,
+            PortError::ShareExhausted => Self::ShareExhausted,
+        }
+    }
+}
+
+impl From<PortError> for ConnectError {
+    fn from(error: PortError) -> Self {
+        match error {
+            PortError::NoPort => Self::AddressInUse,
+            PortError::ShareExhausted => Self::ShareExhausted,
+        }
+    }
+}
+
+/// A connection to be [opened](Tcp::connect).
+#[derive(Clone, Copy, Debug)]
+pub struct Attempt {
+    /// Whose connection it will be.
+    pub owner: Owner,
+    /// The local address and port. Port 0 asks for an ephemeral port.
+    pub local: SocketAddr,
+    /// The remote address and port.
+    pub remote: SocketAddr,
+    /// The socket that the caller has bound to `local` before, if any.
+    pub bound: Option<ListenerId>,
+    /// The time within which the handshake must be complete.
+    pub timeout: Duration,
+}
+
+impl Attempt {
+    /// Without a bound socket.
+    #[must_use]
+    pub const fn new(owner: Owner, local: SocketAddr, remote: SocketAddr, timeout: Duration) -> Self {
+        Self { owner, local, remote, bound: None, timeout }
+    }
 }
 
 /// A connection that a listener has accepted.
@@ -218,6 +276,8 @@ struct Entry {
     pending: bool,
     /// Whether the connection is in `Tcp::awake`.
     awake: bool,
+    /// Whether the connection is counted in `Tcp::destinations`, for its owner.
+    has_share: bool,
     /// Whether the connection is counted among those that nobody owns any more.
     is_orphan: bool,
     /// The bytes that it held when it was counted. These are two fields, because together with the flags above they are
@@ -227,7 +287,16 @@ struct Entry {
 
 impl Entry {
     const fn new(connection: Connection, holder: Holder) -> Self {
-        Self { connection, holder, peer: None, pending: false, awake: false, is_orphan: false, orphan_bytes: 0 }
+        let (pending, awake, has_share, is_orphan) = (false, false, false, false);
+        Self { connection, holder, peer: None, pending, awake, has_share, is_orphan, orphan_bytes: 0 }
+    }
+
+    /// The owner for whom the connection is counted in `Tcp::destinations`.
+    const fn sharer(&self) -> Option<Owner> {
+        match self.holder {
+            Holder::Owner(owner) if self.has_share => Some(owner),
+            Holder::Owner(_) | Holder::Listener(_) => None,
+        }
     }
 
     /// The listener whose accept queue the connection waits in.
@@ -271,6 +340,7 @@ pub struct Tcp {
     half_open: HalfOpens,
     cookies: Cookies,
     time_wait: TimeWait,
+    destinations: Destinations,
     challenges: Limiter,
     resets: Limiter,
     pending: VecDeque<ConnectionId>,
@@ -307,10 +377,11 @@ impl Tcp {
             flows: Flows::new(table.clone()),
             connections: Slots::default(),
             timers: Timers::new(),
-            listeners: Listeners::new(&table),
+            listeners: Listeners::new(&config.ports, &table),
             half_open: HalfOpens::default(),
             cookies: Cookies::new(&mut random),
             time_wait,
+            destinations: Destinations::new(&config.ports, config.most_time_wait, table),
             challenges: Limiter::new(config.answers, Secret::new(&mut random)),
             resets: Limiter::new(config.answers, Secret::new(&mut random)),
             pending: VecDeque::new(),
@@ -403,6 +474,7 @@ impl Tcp {
             }
         });
         self.time_wait.expire(now);
+        self.destinations.expire(now);
     }
 
     /// The connection or handshake that a pair of ends belongs to.
@@ -444,12 +516,13 @@ impl Tcp {
         self.listeners.count()
     }
 
-    /// The bytes of memory that are held by the queues of connections, the records of TIME-WAIT, and the lists of
-    /// connections and handshakes with something to send.
+    /// The bytes of memory that are held by the queues of connections, the records of TIME-WAIT, the counts of ports,
+    /// and the lists of connections and handshakes with something to send.
     #[must_use]
     pub fn held(&self) -> usize {
         let lists = self.pending.capacity() * size_of::<ConnectionId>() + self.half_open.held();
-        self.connections.iter().map(|(_, entry)| entry.connection.held()).sum::<usize>() + self.time_wait.held() + lists
+        let queues = self.connections.iter().map(|(_, entry)| entry.connection.held()).sum::<usize>();
+        queues + self.time_wait.held() + self.destinations.held() + lists
     }
 
     /// The initial sequence number of a connection (RFC 6528 section 3): a clock with ticks of 4 microseconds, plus a
@@ -514,6 +587,16 @@ impl Tcp {
         let counted = in_32_bits(bytes);
         (entry.is_orphan, entry.orphan_bytes) = (true, counted);
         self.orphans = (count + 1, held + counted as usize);
+    }
+
+    /// Removes a connection from the flows, so that others may use its ends. `sharer` is the one of its entry. Returns
+    /// whether it was there.
+    fn vacate(&mut self, id: ConnectionId, tuple: &Tuple, sharer: Option<Owner>) -> bool {
+        let was_there = self.flows.remove(tuple, Flow::Connection(id));
+        if let Some(owner) = sharer.filter(|_| was_there) {
+            self.destinations.give_back(tuple, owner);
+        }
+        was_there
     }
 
     /// Removes a connection from the table.

@@ -130,6 +130,8 @@ pub enum Membership {
 pub struct Unbound<R> {
     /// The receiver that it was bound with.
     pub receiver: R,
+    /// Its owner.
+    pub owner: Owner,
     /// The groups whose last member it was. The interface must leave them.
     pub left: Vec<IpAddr>,
 }
@@ -223,7 +225,7 @@ impl<R> Udp<R> {
         let socket = self.sockets.remove(id.0)?;
         self.bound.remove(&End { address: socket.local, port: socket.port });
         self.ports_mut(socket.local).give_back(socket.port, socket.owner);
-        Some(Unbound { receiver: socket.receiver, left })
+        Some(Unbound { receiver: socket.receiver, owner: socket.owner, left })
     }
 
     /// Connects a socket: sets the local and remote end of its datagrams. From now on it receives only datagrams from

@@ -345,9 +345,10 @@ fn config(
     let &Capabilities { mtu, lossless, checksums, .. } = capabilities;
     let checksums = checksums == Checksums::Computed;
     let loops_back = port.device.loops_back();
+    let ports = PortLimits::new(ephemeral.clone());
     let tcp = TcpConfig {
         loops_back,
-        ephemeral: ephemeral.clone(),
+        ports: ports.clone(),
         congestion,
         most_half_open: MOST_HALF_OPEN,
         time_wait: TIME_WAIT,
@@ -363,7 +364,6 @@ fn config(
         segmentation: port.offloads.segmentation,
         datagram_segmentation: port.offloads.datagrams,
     };
-    let ports = PortLimits { range: ephemeral.clone(), ..PortLimits::default() };
     Config { link, tcp, udp: Limits { ports, ..Limits::default() }, echo_reply: true }
 }
 

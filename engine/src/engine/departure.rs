@@ -10,6 +10,7 @@ use super::Engine;
 use crate::buffer::Payload;
 use crate::event::Event;
 use crate::frame::Transmitter;
+use crate::icmp::{self, Binding};
 use crate::interface::{Joined, Outgoing, SendError, Way};
 use crate::ip::icmp::write;
 use crate::ip::output::{Blocked, Checksums, Header};
@@ -64,16 +65,41 @@ impl Engine {
     /// # Errors
     /// See [`BindError`].
     pub fn bind_udp(&mut self, local: SocketAddr, owner: Owner) -> Result<SocketId, BindError> {
-        self.udp.bind(local, owner, (), &mut self.random)
+        let id = self.udp.bind(local, owner, (), &mut self.random)?;
+        self.recent.add_socket(owner);
+        Ok(id)
     }
 
     /// Removes a socket and ends its memberships.
     pub fn unbind_udp(&mut self, id: SocketId, now: Instant) {
         if let Some(unbound) = self.udp.unbind(id) {
+            self.recent.remove_socket(unbound.owner);
             for group in unbound.left {
                 // The socket was a member, so the interface is one too.
                 let _left = self.interface.leave_group(group, now);
             }
+        }
+    }
+
+    /// Binds a socket; see [`Sockets::bind`](crate::icmp::Sockets::bind).
+    ///
+    /// # Errors
+    /// See [`icmp::BindError`].
+    pub fn bind_icmp(
+        &mut self,
+        is_ipv4: bool,
+        binding: Binding,
+        owner: Owner,
+    ) -> Result<icmp::SocketId, icmp::BindError> {
+        let id = self.icmp.bind(is_ipv4, binding, owner)?;
+        self.recent.add_socket(owner);
+        Ok(id)
+    }
+
+    /// Removes a socket.
+    pub fn unbind_icmp(&mut self, id: icmp::SocketId) {
+        if let Some(owner) = self.icmp.unbind(id) {
+            self.recent.remove_socket(owner);
         }
     }
 
@@ -274,7 +300,7 @@ impl Engine {
 
     /// Records what errors about a packet that was sent are checked against.
     fn note_sent(&mut self, owner: Owner, protocol: Protocol, tuple: Tuple, length: usize) {
-        self.recent.note(protocol, tuple, length);
+        self.recent.note(owner, protocol, tuple, length);
         if protocol == Protocol::Udp && self.icmp.watches_udp() {
             self.icmp.note(tuple.local(), tuple.remote(), owner);
         }

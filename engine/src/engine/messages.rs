@@ -156,18 +156,20 @@ impl Engine {
     }
 
     /// Whether a quoted packet may be one that this host sent: for TCP, a segment that is not acknowledged yet (RFC
-    /// 5927 section 7.2); otherwise one of the last large packets, whose port or identifier is still bound.
+    /// 5927 section 7.2); otherwise one of the last large packets of the owner who has its port or identifier.
     fn is_believable(&self, quoted: &Quoted<'_>) -> bool {
         let tuple = |from, to| ends((quoted.source, from), (quoted.destination, to));
         match quoted.content {
             Content::Tcp { from, to, sequence } => self.tcp.is_in_flight(&tuple(from, to), Sequence(sequence)),
             Content::Udp { from, to } => {
                 let tuple = tuple(from, to);
-                self.udp.holder(tuple.local()).is_some() && self.recent.has(Protocol::Udp, &tuple)
+                let owner = self.udp.holder(tuple.local()).and_then(|id| self.udp.owner(id));
+                owner.is_some_and(|owner| self.recent.has(owner, Protocol::Udp, &tuple))
             }
             Content::Echo { identifier, .. } => {
-                self.icmp.of_identifier(quoted.destination.is_ipv4(), identifier).is_some()
-                    && self.recent.has(Protocol::Echo, &tuple(identifier, 0))
+                let asking = self.icmp.of_identifier(quoted.destination.is_ipv4(), identifier);
+                let owner = asking.and_then(|id| self.icmp.owner(id));
+                owner.is_some_and(|owner| self.recent.has(owner, Protocol::Echo, &tuple(identifier, 0)))
             }
             Content::Other => false,
         }

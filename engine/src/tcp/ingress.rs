@@ -110,6 +110,12 @@ impl Tcp {
         let tuple = *entry.connection.tuple();
         let owes = entry.connection.owes_acknowledgement();
         if let Some(remnant) = entry.connection.retire() {
+            if let Some(owner) = entry.sharer() {
+                entry.has_share = false;
+                let rest = self.time_wait.rest(remnant.timestamp.is_some());
+                let until = if self.config.loops_back { now } else { now + rest };
+                self.destinations.give_back_at(until, &tuple, owner);
+            }
             if owes {
                 self.answer_late(&tuple, &remnant, now, out);
             }
@@ -129,8 +135,8 @@ impl Tcp {
         }
         if entry.connection.is_closed() {
             let tuple = *entry.connection.tuple();
-            let (cause, listener) = (entry.connection.cause(), entry.listener());
-            if self.flows.remove(&tuple, Flow::Connection(id)) {
+            let (cause, listener, sharer) = (entry.connection.cause(), entry.listener(), entry.sharer());
+            if self.vacate(id, &tuple, sharer) {
                 match cause {
                     Some(Cause::Reset) => self.counters.resets += 1,
                     Some(Cause::TimedOut) => self.counters.timeouts += 1,

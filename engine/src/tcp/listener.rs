@@ -11,7 +11,7 @@ use hashbrown::HashMap;
 
 use super::options::Options;
 use super::{BindError, ConnectionId, ListenerId, Tuple};
-use crate::ports::Owner;
+use crate::ports::{Owner, PortLimits, Ports, size};
 use crate::random::Secret;
 use crate::slots::Slots;
 use crate::time::Instant;
@@ -184,31 +184,20 @@ impl Drop for Listening {
     }
 }
 
-/// Which sockets of one address family are bound to a port: whether there is one with the wildcard address, and the
-/// number of those with a specific address.
-#[derive(Clone, Copy, Debug, Default)]
-struct Family {
-    wildcard: bool,
-    specific: u32,
-}
-
-impl Family {
-    const fn is_free(self) -> bool {
-        !self.wildcard && self.specific == 0
-    }
-}
-
 /// The listeners of one interface, by address and port. `0.0.0.0` covers IPv4 only and `::` IPv6 only: no socket serves
 /// both families (as in wasi:sockets).
 pub(super) struct Listeners {
     listeners: Slots<Listener>,
     by_address: HashMap<SocketAddr, ListenerId, Secret>,
-    ports: HashMap<u16, [Family; 2], Secret>,
+    v4: Ports,
+    v6: Ports,
 }
 
-/// The index of an address's family in the entry of a port.
-const fn family(address: IpAddr) -> usize {
-    address.is_ipv6() as usize
+/// The limits of bound sockets. To a quarter of the ephemeral ports guests may bind sockets; to the others none, so that
+/// bound sockets do not take the ports of [connections](super::destinations).
+pub(super) fn limits_of_bound(ports: &PortLimits) -> PortLimits {
+    let size = size(&ports.range);
+    PortLimits { reserve: size - size.div_ceil(4), ..ports.clone() }
 }
 
 const fn wildcard(local: SocketAddr) -> SocketAddr {
@@ -219,23 +208,23 @@ const fn wildcard(local: SocketAddr) -> SocketAddr {
 }
 
 impl Listeners {
-    pub(super) fn new(secret: &Secret) -> Self {
-        Self {
-            listeners: Slots::default(),
-            by_address: HashMap::with_hasher(secret.clone()),
-            ports: HashMap::with_hasher(secret.clone()),
-        }
+    /// No sockets. `ports` are the ephemeral ports.
+    pub(super) fn new(ports: &PortLimits, secret: &Secret) -> Self {
+        let ports = || Ports::new(limits_of_bound(ports), secret);
+        let (v4, v6) = (ports(), ports());
+        Self { listeners: Slots::default(), by_address: HashMap::with_hasher(secret.clone()), v4, v6 }
     }
 
     /// Whether a socket is bound such that another cannot be bound to this address and port.
     pub(super) fn conflicts(&self, address: IpAddr, port: u16) -> bool {
-        let Some(families) = self.ports.get(&port) else { return false };
-        let known = families[family(address)];
-        if address.is_unspecified() {
-            !known.is_free()
-        } else {
-            known.wildcard || self.by_address.contains_key(&SocketAddr::new(address, port))
-        }
+        let local = SocketAddr::new(address, port);
+        let ports = if address.is_ipv4() { &self.v4 } else { &self.v6 };
+        let is_bound = |local| self.by_address.contains_key(&local);
+        ports.is_taken(port) && (address.is_unspecified() || is_bound(local) || is_bound(wildcard(local)))
+    }
+
+    const fn ports_mut(&mut self, address: IpAddr) -> &mut Ports {
+        if address.is_ipv4() { &mut self.v4 } else { &mut self.v6 }
     }
 
     /// The socket that is bound to exactly this address and port.
@@ -243,19 +232,14 @@ impl Listeners {
         self.by_address.get(&local).copied()
     }
 
-    pub(super) fn bind(&mut self, address: IpAddr, port: u16) -> Result<ListenerId, BindError> {
+    pub(super) fn bind(&mut self, address: IpAddr, port: u16, owner: Owner) -> Result<ListenerId, BindError> {
         if self.conflicts(address, port) {
             return Err(BindError::AddressInUse);
         }
+        self.ports_mut(address).take(port, owner)?;
         let local = SocketAddr::new(address, port);
-        let id = ListenerId(self.listeners.insert(Listener { local, owner: Owner::HOST, listening: None }));
+        let id = ListenerId(self.listeners.insert(Listener { local, owner, listening: None }));
         self.by_address.insert(local, id);
-        let known = &mut self.ports.entry(port).or_default()[family(address)];
-        if address.is_unspecified() {
-            known.wildcard = true;
-        } else {
-            known.specific += 1;
-        }
         Ok(id)
     }
 
@@ -275,12 +259,6 @@ impl Listeners {
         }
         let found = self.by_address.get(&local).or_else(|| self.by_address.get(&wildcard(local))).copied()?;
         self.listening(found).map(|_| found)
-    }
-
-    pub(super) fn set_owner(&mut self, id: ListenerId, owner: Owner) {
-        if let Some(listener) = self.listeners.get_mut(id.0) {
-            listener.owner = owner;
-        }
     }
 
     /// The owner of a socket; the host, if the socket is closed.
@@ -318,17 +296,7 @@ impl Listeners {
         let Some(mut listener) = self.listeners.remove(id.0) else { return VecDeque::new() };
         let local = listener.local;
         self.by_address.remove(&local);
-        if let Some(families) = self.ports.get_mut(&local.port()) {
-            let known = &mut families[family(local.ip())];
-            if local.ip().is_unspecified() {
-                known.wildcard = false;
-            } else {
-                known.specific = known.specific.saturating_sub(1);
-            }
-            if families.iter().all(|family| family.is_free()) {
-                self.ports.remove(&local.port());
-            }
-        }
+        self.ports_mut(local.ip()).give_back(local.port(), listener.owner);
         listener.listening.as_mut().map_or_else(VecDeque::new, |listening| {
             listening.places.give_back(listening.ready.len());
             core::mem::take(&mut listening.ready)
@@ -349,7 +317,7 @@ mod tests {
     use crate::random::Random;
 
     fn listeners() -> Listeners {
-        Listeners::new(&Secret::new(&mut Random::new([3; 32])))
+        Listeners::new(&PortLimits::default(), &Secret::new(&mut Random::new([3; 32])))
     }
 
     const ANY: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
@@ -360,14 +328,18 @@ mod tests {
     #[test]
     fn a_wildcard_and_an_address_of_its_family_exclude_each_other() {
         let mut listeners = listeners();
-        let one = listeners.bind(ONE, 80).expect("free");
-        assert_eq!(listeners.bind(ONE, 80), Err(BindError::AddressInUse));
-        assert_eq!(listeners.bind(ANY, 80), Err(BindError::AddressInUse));
-        let others = [listeners.bind(TWO, 80), listeners.bind(ANY6, 80), listeners.bind(ONE, 81)];
+        let one = listeners.bind(ONE, 80, Owner::HOST).expect("free");
+        assert_eq!(listeners.bind(ONE, 80, Owner::HOST), Err(BindError::AddressInUse));
+        assert_eq!(listeners.bind(ANY, 80, Owner::HOST), Err(BindError::AddressInUse));
+        let others = [
+            listeners.bind(TWO, 80, Owner::HOST),
+            listeners.bind(ANY6, 80, Owner::HOST),
+            listeners.bind(ONE, 81, Owner::HOST),
+        ];
         assert!(others.iter().all(Result::is_ok));
         listeners.unbind(one);
         listeners.unbind(others[0].expect("bound"));
-        let any = listeners.bind(ANY, 80).expect("free again");
+        let any = listeners.bind(ANY, 80, Owner::HOST).expect("free again");
         assert!(listeners.conflicts(ONE, 80));
         listeners.unbind(any);
         assert!(!listeners.conflicts(ONE, 80));
@@ -376,7 +348,7 @@ mod tests {
     #[test]
     fn only_a_socket_that_listens_is_found() {
         let mut listeners = listeners();
-        let any = listeners.bind(ANY, 80).expect("free");
+        let any = listeners.bind(ANY, 80, Owner::HOST).expect("free");
         assert_eq!(listeners.find(SocketAddr::new(ONE, 80)), None);
         listeners.open(any, Places::new(1), Arc::default());
         assert_eq!(listeners.find(SocketAddr::new(ONE, 80)), Some(any));
@@ -388,7 +360,7 @@ mod tests {
     fn handshakes_at_their_limit_are_an_attack_only_after_a_while() {
         let at = |millis| Instant::from_origin(Duration::from_millis(millis));
         let mut listeners = listeners();
-        let id = listeners.bind(ONE, 80).expect("free");
+        let id = listeners.bind(ONE, 80, Owner::HOST).expect("free");
         listeners.open(id, Places::new(4), Arc::default());
         let listening = listeners.listening_mut(id).expect("it listens");
         for _ in 0..4 {
@@ -414,7 +386,7 @@ mod tests {
         let places = Places::new(2);
         let mut here = listeners();
         let mut there = listeners();
-        let (a, b) = (here.bind(ONE, 80).expect("free"), there.bind(TWO, 80).expect("free"));
+        let (a, b) = (here.bind(ONE, 80, Owner::HOST).expect("free"), there.bind(TWO, 80, Owner::HOST).expect("free"));
         here.open(a, places.clone(), Arc::default());
         there.open(b, places.clone(), Arc::default());
         let mut connections = Slots::default();

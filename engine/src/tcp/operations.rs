@@ -3,7 +3,6 @@
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::net::{IpAddr, SocketAddr};
-use core::time::Duration;
 
 use super::connection::{Charges, Connection, Effects, Owner, ReadError, WriteError};
 use super::egress::Service;
@@ -12,7 +11,9 @@ use super::options::{InvalidOption, Options};
 use super::sequence::Sequence;
 use super::state::{Cause, Info, TcpState};
 use super::tuple::Tuple;
-use super::{Accepted, BindError, ConnectError, ConnectionId, Entry, Filter, Flow, Holder, ListenerId, Places, Tcp};
+use super::{
+    Accepted, Attempt, BindError, ConnectError, ConnectionId, Entry, Filter, Flow, Holder, ListenerId, Places, Tcp,
+};
 use crate::buffer::{Slice, Slices};
 use crate::event::Event;
 use crate::ip::output::Outlet;
@@ -21,12 +22,15 @@ use crate::time::Instant;
 use crate::wire::HopLimit;
 
 impl Tcp {
-    /// Binds a local address and port, for a socket that may listen or connect later. The address may be unspecified,
-    /// which means every address of its family.
+    /// Binds a local address and port, for a socket of an owner that may listen or connect later. The address may be
+    /// unspecified, which means every address of its family. The connections that the socket accepts are the owner's.
     ///
-    /// [`BindError::AddressInUse`]. Connections, and records in TIME-WAIT, do not prevent binding.
-    pub fn bind(&mut self, address: IpAddr, port: u16) -> Result<ListenerId, BindError> {
-        self.listeners.bind(address, port)
+    /// Connections, and records in TIME-WAIT, do not prevent binding.
+    ///
+    /// # Errors
+    /// See [`BindError`].
+    pub fn bind(&mut self, address: IpAddr, port: u16, owner: ports::Owner) -> Result<ListenerId, BindError> {
+        self.listeners.bind(address, port, owner)
     }
 
     /// Makes a bound socket listen.
@@ -112,26 +116,19 @@ impl Tcp {
         self.listeners.is_ready(id)
     }
 
-    /// Opens a connection from `local` (port 0: an ephemeral port) to `remote`. `bound` is the socket that the caller
-    /// has bound to `local` before, if any.
+    /// Opens a connection.
     ///
     /// # Errors
     /// See [`ConnectError`].
-    pub fn connect(
-        &mut self,
-        local: SocketAddr,
-        remote: SocketAddr,
-        bound: Option<ListenerId>,
-        timeout: Duration,
-        options: Options,
-        now: Instant,
-    ) -> Result<ConnectionId, ConnectError> {
+    pub fn connect(&mut self, attempt: &Attempt, options: Options, now: Instant) -> Result<ConnectionId, ConnectError> {
+        let Attempt { owner, local, remote, bound: _, timeout } = *attempt;
         // Both addresses must be those of hosts (RFC 9293 section 3.9.1.1, MUST-46).
         let are_hosts = is_host(local.ip()) && is_host(remote.ip());
         if local.is_ipv4() != remote.is_ipv4() || !are_hosts || remote.port() == 0 {
             return Err(ConnectError::InvalidAddress);
         }
-        let tuple = self.choose(local, remote, bound, now)?;
+        self.destinations.expire(now);
+        let tuple = self.choose(attempt, now)?;
         let charges = Charges::new(&options, &self.budget).ok_or(ConnectError::LimitReached)?;
         let isn = self.initial_sequence(&tuple, now);
         // Begins beyond the sequence numbers of an earlier connection of the same ends (RFC 9293 section 3.6.1, RFC
@@ -143,23 +140,13 @@ impl Tcp {
         let deadline = now + timeout;
         let options = self.share_options(options);
         let connection = Connection::connect(tuple, options, charges, isn, self.clock_offset(&tuple), deadline, now);
-        let id = ConnectionId(self.connections.insert(Entry::new(connection, Holder::Owner(ports::Owner::HOST))));
+        let has_share = self.destinations.take(&tuple, owner);
+        let entry = Entry { has_share, ..Entry::new(connection, Holder::Owner(owner)) };
+        let id = ConnectionId(self.connections.insert(entry));
         self.flows.insert(&tuple, Flow::Connection(id));
         self.mark_pending(id);
         self.arm(id);
         Ok(id)
-    }
-
-    /// Sets the owner of a connection that was opened, which is the host until then.
-    pub fn set_owner(&mut self, id: ConnectionId, owner: ports::Owner) {
-        if let Some(entry) = self.connections.get_mut(id.0) {
-            entry.holder = Holder::Owner(owner);
-        }
-    }
-
-    /// Sets the owner of a bound socket and of the connections that it accepts from now on. Until then it is the host.
-    pub fn set_listener_owner(&mut self, id: ListenerId, owner: ports::Owner) {
-        self.listeners.set_owner(id, owner);
     }
 
     /// The owner of a connection.
@@ -182,14 +169,10 @@ impl Tcp {
     }
 
     /// Chooses the two ends of a new connection.
-    fn choose(
-        &mut self,
-        local: SocketAddr,
-        remote: SocketAddr,
-        bound: Option<ListenerId>,
-        now: Instant,
-    ) -> Result<Tuple, ConnectError> {
+    fn choose(&mut self, attempt: &Attempt, now: Instant) -> Result<Tuple, ConnectError> {
+        let Attempt { owner, local, remote, bound, timeout: _ } = *attempt;
         let tuple = |port| Tuple::new(SocketAddr::new(local.ip(), port), remote);
+        self.destinations.check(&tuple(local.port()), owner)?;
         if local.port() != 0 {
             let tuple = tuple(local.port());
             let own = bound.is_some_and(|bound| self.is_bound_to(bound, tuple.local()));
@@ -199,12 +182,12 @@ impl Tcp {
             let free = !foreign && self.flow(&tuple).is_none() && self.is_past(&tuple, now);
             return if free { Ok(tuple) } else { Err(ConnectError::AddressInUse) };
         }
-        let (first, last) = (*self.config.ephemeral.start(), *self.config.ephemeral.end());
+        let (first, last) = (*self.config.ports.range.start(), *self.config.ports.range.end());
         if first > last {
             return Err(ConnectError::AddressInUse);
         }
         // RFC 6056 section 3.3.1: the next free port, counted from a random one.
-        let start = self.random.range(self.config.ephemeral.clone());
+        let start = self.random.range(self.config.ports.range.clone());
         (start..=last)
             .chain(first..start)
             .map(tuple)
@@ -413,7 +396,7 @@ impl Tcp {
     /// Removes a connection without sending anything to its peer, because its interface is gone.
     pub fn forget(&mut self, id: ConnectionId) {
         if let Some(entry) = self.remove(id) {
-            self.flows.remove(entry.connection.tuple(), Flow::Connection(id));
+            self.vacate(id, entry.connection.tuple(), entry.sharer());
         }
     }
 

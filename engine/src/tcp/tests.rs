@@ -93,7 +93,7 @@ impl Hosts {
     }
 
     fn listen_with(&mut self, options: Options) -> ListenerId {
-        let listener = self.hosts[1].bind(ADDRESSES[1], PORT).expect("a free port");
+        let listener = self.hosts[1].bind(ADDRESSES[1], PORT, Owner::HOST).expect("a free port");
         self.hosts[1].listen(listener, Places::new(128), options);
         listener
     }
@@ -110,7 +110,8 @@ impl Hosts {
 
     fn connect(&mut self, listener: ListenerId, options: Options) -> (ConnectionId, ConnectionId) {
         let [local, remote] = [SocketAddr::new(ADDRESSES[0], 0), SocketAddr::new(ADDRESSES[1], PORT)];
-        let client = self.hosts[0].connect(local, remote, None, TIMEOUT, options, self.now).expect("a port");
+        let attempt = Attempt::new(Owner::HOST, local, remote, TIMEOUT);
+        let client = self.hosts[0].connect(&attempt, options, self.now).expect("a port");
         self.run_until_idle();
         (client, self.hosts[1].accept(listener).expect("it is established").id)
     }
@@ -220,7 +221,8 @@ fn a_size_that_is_set_takes_effect() {
 fn a_connection_to_nobody_is_refused() {
     let mut hosts = Hosts::new(|_| ());
     let [local, remote] = [SocketAddr::new(ADDRESSES[0], 0), SocketAddr::new(ADDRESSES[1], PORT)];
-    let client = hosts.hosts[0].connect(local, remote, None, TIMEOUT, Options::default(), hosts.now).expect("a port");
+    let attempt = Attempt::new(Owner::HOST, local, remote, TIMEOUT);
+    let client = hosts.hosts[0].connect(&attempt, Options::default(), hosts.now).expect("a port");
     assert_eq!(hosts.hosts[0].is_connected(client), None);
     hosts.run_until_idle();
     assert_eq!(hosts.hosts[0].is_connected(client), Some(Err(Cause::Refused)));
@@ -231,12 +233,54 @@ fn a_connection_to_nobody_is_refused() {
 #[test]
 fn only_the_owner_of_a_bound_port_connects_from_it() {
     let mut hosts = Hosts::new(|_| ());
-    let own = hosts.hosts[0].bind(ADDRESSES[0], 5000).expect("a free port");
+    let own = hosts.hosts[0].bind(ADDRESSES[0], 5000, Owner::HOST).expect("a free port");
     let [local, remote] = [SocketAddr::new(ADDRESSES[0], 5000), SocketAddr::new(ADDRESSES[1], PORT)];
-    let mut connect = |bound| hosts.hosts[0].connect(local, remote, bound, TIMEOUT, Options::default(), hosts.now);
+    let attempt = Attempt::new(Owner::HOST, local, remote, TIMEOUT);
+    let mut connect = |bound| hosts.hosts[0].connect(&Attempt { bound, ..attempt }, Options::default(), hosts.now);
     assert_eq!(connect(None), Err(ConnectError::AddressInUse));
     assert!(connect(Some(own)).is_ok());
     assert_eq!(connect(Some(own)), Err(ConnectError::AddressInUse), "the pair of ends is taken");
+}
+
+/// Both with timestamps, which let the ends be used again after a second, and without, after half of TIME-WAIT.
+#[test]
+fn connections_in_time_wait_count_until_their_ends_may_be_used_again() {
+    for (timestamps, rest) in [(true, Duration::from_secs(1)), (false, Duration::from_secs(30))] {
+        // Two ports are for bound sockets, and half of the six others for the first owner that takes them.
+        let mut hosts = Hosts::new(|config| config.ports = PortLimits::new(50_000..=50_007));
+        let options = Options { timestamps, ..Options::default() };
+        let listener = hosts.listen_with(options.clone());
+        let [local, remote] = [SocketAddr::new(ADDRESSES[0], 0), SocketAddr::new(ADDRESSES[1], PORT)];
+        let connect = |hosts: &mut Hosts, owner| {
+            let attempt = Attempt::new(Owner(owner), local, remote, TIMEOUT);
+            let client = hosts.hosts[0].connect(&attempt, options.clone(), hosts.now)?;
+            hosts.run_until_idle();
+            let server = hosts.hosts[1].accept(listener).expect("it is established").id;
+            Ok((client, server))
+        };
+        let opened = [(); 3].map(|()| connect(&mut hosts, 1).expect("a port"));
+        assert_eq!(connect(&mut hosts, 1), Err(ConnectError::ShareExhausted));
+        for (client, server) in opened {
+            for (host, id) in [(0, client), (1, server)] {
+                hosts.hosts[host].shutdown_write(id, hosts.now).expect("it is open");
+                hosts.run_until_idle();
+                hosts.hosts[host].release(id, hosts.now);
+            }
+        }
+        assert_eq!((hosts.hosts[0].connection_count(), hosts.hosts[0].time_wait_count()), (0, 3));
+        assert_eq!(connect(&mut hosts, 1), Err(ConnectError::ShareExhausted), "they cannot be used again yet");
+        hosts.now += rest - Duration::from_millis(1);
+        assert_eq!(connect(&mut hosts, 1), Err(ConnectError::ShareExhausted));
+        let other = connect(&mut hosts, 2).expect("some are left for another owner");
+        hosts.now += Duration::from_millis(1);
+        let again = [(); 3].map(|()| connect(&mut hosts, 1).expect("a port again"));
+        for (client, server) in again.into_iter().chain([other]) {
+            hosts.hosts[0].abort(client, Cause::Aborted, hosts.now);
+            hosts.run_until_idle();
+            [(0, client), (1, server)].into_iter().for_each(|(host, id)| hosts.hosts[host].release(id, hosts.now));
+        }
+        assert_eq!(hosts.hosts[0].destinations.counted(), 0, "everything was given back");
+    }
 }
 
 /// The next action of an application, or the passing of time.
@@ -297,7 +341,8 @@ proptest! {
             let at = |which: usize| which.checked_rem(held.len()).map(|at| (at, held[at]));
             match step {
                 Step::Connect(guest) => {
-                    if let Ok(id) = hosts.hosts[0].connect(local, remote, None, TIMEOUT, options(guest), now) {
+                    let attempt = Attempt::new(Owner(1 + guest as u64), local, remote, TIMEOUT);
+                    if let Ok(id) = hosts.hosts[0].connect(&attempt, options(guest), now) {
                         held.push((0, id));
                     }
                 }

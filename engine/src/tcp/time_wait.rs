@@ -214,8 +214,14 @@ impl TimeWait {
     #[must_use]
     pub fn reusable(&self, tuple: &Tuple, now: Instant) -> bool {
         let Some(record) = self.find(&Key::from(tuple)).and_then(|index| self.record(index)) else { return true };
-        let wait = if record.has(TIMED) { REUSABLE.min(self.lifetime) } else { self.lifetime / 2 };
-        now - record.since() >= wait
+        now - record.since() >= self.rest(record.has(TIMED))
+    }
+
+    /// How long a wait keeps this host from using the tuple again; see [`reusable`](Self::reusable). `has_timestamps`
+    /// says whether the connection had them.
+    #[must_use]
+    pub fn rest(&self, has_timestamps: bool) -> Duration {
+        if has_timestamps { REUSABLE.min(self.lifetime) } else { self.lifetime / 2 }
     }
 
     /// Removes the record of a tuple. The sequence numbers and timestamps of a new connection must begin beyond those

@@ -7,8 +7,11 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 
 use xila_network_engine::ip::output::{Blocked, Outlet, Packet};
+use xila_network_engine::ports::Owner;
 use xila_network_engine::random::Random;
-use xila_network_engine::tcp::{Algorithm, Config, ConnectionId, Info, Link, ListenerId, Options, Places, Tcp};
+use xila_network_engine::tcp::{
+    Algorithm, Attempt, Config, ConnectionId, Info, Link, ListenerId, Options, Places, Tcp,
+};
 use xila_network_engine::time::Instant;
 
 const ADDRESSES: [IpAddr; 2] = [IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1)), IpAddr::V4(Ipv4Addr::new(10, 0, 0, 2))];
@@ -124,7 +127,7 @@ impl Bottleneck {
     pub(crate) fn new(path: Path) -> Self {
         let link = Link { mtu: MTU, lossless: false, checksums: false };
         let mut hosts = [1, 2].map(|seed| Tcp::new(Config::new(link), Random::new([seed; 32])));
-        let listener = hosts[1].bind(ADDRESSES[1], PORT).expect("a free port");
+        let listener = hosts[1].bind(ADDRESSES[1], PORT, Owner::HOST).expect("a free port");
         let options = Options { receive_buffer: BUFFER, send_buffer: BUFFER, ..Options::default() };
         hosts[1].listen(listener, Places::new(128), options);
         Self {
@@ -250,7 +253,8 @@ impl Bottleneck {
         let client = *flow.client.get_or_insert_with(|| {
             let [local, remote] =
                 [SocketAddr::new(ADDRESSES[0], 5000 + index as u16), SocketAddr::new(ADDRESSES[1], PORT)];
-            self.hosts[0].connect(local, remote, None, Duration::from_secs(30), options, self.now).expect("a free port")
+            let attempt = Attempt::new(Owner::HOST, local, remote, Duration::from_secs(30));
+            self.hosts[0].connect(&attempt, options, self.now).expect("a free port")
         });
         match flow.source {
             Source::Greedy => while let Ok(1..) = self.hosts[0].write(client, &self.buffer[..256 * 1024], self.now) {},

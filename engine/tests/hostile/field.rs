@@ -2,7 +2,8 @@
 
 use core::time::Duration;
 
-use xila_network_engine::tcp::{Cause, KeepAlive, Options, ReadError, TcpState};
+use xila_network_engine::ports::Owner;
+use xila_network_engine::tcp::{Attempt, Cause, KeepAlive, Options, ReadError, TcpState};
 
 use super::peer::{ACK, FIN, PSH, RST, Raw, SYN};
 use super::victim::{Peer, SERVER, THERE, Victim, millis};
@@ -223,7 +224,8 @@ fn a_syn_of_an_unresolved_neighbour_is_a_simultaneous_open_or_ignored() {
     let mut victim = Victim::new();
     victim.out.blocked = Some(Blocked::Unresolved);
     let remote = core::net::SocketAddr::new(THERE, 1000);
-    let connect = victim.tcp.connect(SERVER, remote, None, Duration::from_secs(30), Options::default(), victim.now);
+    let attempt = Attempt::new(Owner::HOST, SERVER, remote, Duration::from_secs(30));
+    let connect = victim.tcp.connect(&attempt, Options::default(), victim.now);
     let id = connect.expect("free");
     assert!(victim.transmit().is_empty());
     let syn = Raw { sequence: 77, flags: SYN, ..Raw::new(remote, SERVER) };

@@ -3,9 +3,10 @@
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use core::time::Duration;
 
+use xila_network_engine::ports::Owner;
 use xila_network_engine::random::Random;
 use xila_network_engine::tcp::options::LONGEST_LINGER;
-use xila_network_engine::tcp::{Cause, Config, Options, ReadError, Tcp, TcpState};
+use xila_network_engine::tcp::{Attempt, Cause, Config, Options, ReadError, Tcp, TcpState};
 use xila_network_engine::time::Instant;
 
 use super::peer::{ACK, FIN, RST, Raw, SYN};
@@ -137,7 +138,7 @@ fn connect_and_close(victim: &mut Victim, remote: SocketAddr) {
     let local = SocketAddr::new(HERE, 0);
     let id = victim
         .tcp
-        .connect(local, remote, None, Duration::from_secs(30), Options::default(), victim.now)
+        .connect(&Attempt::new(Owner::HOST, local, remote, Duration::from_secs(30)), Options::default(), victim.now)
         .expect("a port is free");
     let syn = victim.transmit().pop().expect("a SYN");
     let (value, (echo, _)) = (victim.now.millis() as u32, syn.timestamp.expect("it offers timestamps"));
@@ -294,7 +295,8 @@ fn a_device_that_is_blocked_for_long_does_not_make_lists_grow() {
                 &mut victim.out,
             );
             let local = SocketAddr::new(HERE, 0);
-            let id = victim.tcp.connect(local, end, None, Duration::from_secs(30), Options::default(), victim.now);
+            let attempt = Attempt::new(Owner(1), local, end, Duration::from_secs(30));
+            let id = victim.tcp.connect(&attempt, Options::default(), victim.now);
             victim.tcp.release(id.expect("a port is free"), victim.now);
             while victim.tcp.poll_event().is_some() {}
         }
@@ -315,8 +317,8 @@ fn a_connection_to_nowhere_ends_in_time() {
     let mut out = super::victim::Catch { mtu: 1500, ..Default::default() };
     let mut now = Instant::ORIGIN;
     let (local, remote) = (SocketAddr::new(HERE, 0), SocketAddr::new(THERE, 1));
-    let id =
-        tcp.connect(local, remote, None, Duration::from_secs(30), Options::default(), now).expect("a port is free");
+    let attempt = Attempt::new(Owner::HOST, local, remote, Duration::from_secs(30));
+    let id = tcp.connect(&attempt, Options::default(), now).expect("a port is free");
     let mut syns = 0;
     while tcp.is_connected(id).is_none() {
         tcp.transmit(now, &mut out);

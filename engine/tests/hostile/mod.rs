@@ -24,6 +24,7 @@ pub(crate) mod runs;
 pub(crate) mod scene;
 mod seeded;
 pub(crate) mod sent;
+mod shares;
 pub(crate) mod station;
 pub(crate) mod victim;
 mod wire;

@@ -5,9 +5,10 @@ use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use core::time::Duration;
 
 use xila_network_engine::ip::output::Blocked;
+use xila_network_engine::ports::{Owner, PortLimits};
 use xila_network_engine::tcp::options::LONGEST_LINGER;
 use xila_network_engine::tcp::{
-    Algorithm, Cause, Config, ConnectionId, EcnUse, KeepAlive, Link, ListenerId, Options, Places, Tuple,
+    Algorithm, Attempt, Cause, Config, ConnectionId, EcnUse, KeepAlive, Link, ListenerId, Options, Places, Tuple,
 };
 use xila_network_engine::wire::HopLimit;
 
@@ -20,6 +21,8 @@ const ADDRESSES: [IpAddr; 3] = [
     IpAddr::V4(Ipv4Addr::new(10, 0, 0, 2)),
     IpAddr::V4(Ipv4Addr::new(10, 0, 0, 3)),
 ];
+/// The owner of all sockets.
+const OWNER: Owner = Owner(1);
 /// The limit of connections and listeners.
 const MOST: usize = 40;
 
@@ -38,7 +41,7 @@ pub(crate) fn run(data: &[u8]) {
     let mut bytes = Bytes::new(data);
     let lossless = bytes.byte().is_multiple_of(4);
     let config = Config {
-        ephemeral: 50_000..=50_000 + u16::from(bytes.byte()),
+        ports: PortLimits::new(50_000..=50_000 + u16::from(bytes.byte())),
         most_half_open: usize::from(bytes.byte() % 8),
         most_time_wait: usize::from(bytes.byte()),
         ..Config::new(Link { lossless, ..LINK })
@@ -142,7 +145,7 @@ impl Scene {
         let options = options(bytes);
         let (tcp, now) = (&mut self.host.tcp, self.host.now);
         if tcp.connection_count() < MOST
-            && let Ok(id) = tcp.connect(local, remote, bound, timeout, options, now)
+            && let Ok(id) = tcp.connect(&Attempt { bound, ..Attempt::new(OWNER, local, remote, timeout) }, options, now)
         {
             self.connections.push(id);
             self.tuples.extend(tcp.tuple(id));
@@ -154,7 +157,7 @@ impl Scene {
     fn bind(&mut self, bytes: &mut Bytes<'_>) {
         let any = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
         let address = bytes.pick(&[ADDRESSES[0], ADDRESSES[1], any]);
-        if let Ok(id) = self.host.tcp.bind(address, bytes.pick(&[80, 81, 5000])) {
+        if let Ok(id) = self.host.tcp.bind(address, bytes.pick(&[80, 81, 5000]), OWNER) {
             self.listeners.push(id);
             if !bytes.byte().is_multiple_of(4) {
                 let places =

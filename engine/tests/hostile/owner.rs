@@ -10,7 +10,7 @@ use xila_network_engine::interface::Verification;
 use xila_network_engine::ip::addresses::{Address, Origin};
 use xila_network_engine::ip::routes::{Route, Target};
 use xila_network_engine::ports::Owner;
-use xila_network_engine::tcp::{Options, Places};
+use xila_network_engine::tcp::{Attempt, Options, Places};
 use xila_network_engine::udp::SocketId;
 
 use super::bytes::Bytes;
@@ -94,12 +94,12 @@ impl Station {
                 let number = bytes.pick(&[7, 1000]);
                 if bytes.flag() {
                     if let Some(id) = self.engine.icmp().of_identifier(is_v4, number) {
-                        self.engine.icmp_mut().unbind(id);
+                        self.engine.unbind_icmp(id);
                     }
                 } else {
                     for binding in [Binding::Echo(number), Binding::UdpPort(number), Binding::TcpPort(number)] {
                         // It may be bound already.
-                        let _bound = self.engine.icmp_mut().bind(is_v4, binding, OWNER);
+                        let _bound = self.engine.bind_icmp(is_v4, binding, OWNER);
                     }
                 }
             }
@@ -145,12 +145,13 @@ impl Station {
                 };
                 let (local, remote) = (SocketAddr::new(from, 0), SocketAddr::new(to, 80));
                 let limit = Duration::from_secs(60);
-                let connected = self.engine.tcp_mut().connect(local, remote, None, limit, options, now);
+                let attempt = Attempt::new(OWNER, local, remote, limit);
+                let connected = self.engine.tcp_mut().connect(&attempt, options, now);
                 self.connections.extend(connected);
             }
             2 if self.listeners.len() < MOST => {
                 let any = if bytes.flag() { IpAddr::V4(Ipv4Addr::UNSPECIFIED) } else { Ipv6Addr::UNSPECIFIED.into() };
-                if let Ok(id) = self.engine.tcp_mut().bind(any, 80) {
+                if let Ok(id) = self.engine.tcp_mut().bind(any, 80, OWNER) {
                     self.engine.tcp_mut().listen(id, Places::new(4), options);
                     self.listeners.push(id);
                 }

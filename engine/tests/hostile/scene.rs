@@ -3,7 +3,8 @@
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use core::time::Duration;
 
-use xila_network_engine::tcp::{Config, ConnectionId, ListenerId, Options, Places};
+use xila_network_engine::ports::Owner;
+use xila_network_engine::tcp::{Attempt, Config, ConnectionId, ListenerId, Options, Places};
 
 use super::peer::{ACK, FIN, RST, Raw, SYN, Seen};
 use super::victim::{HERE, LINK, SERVER, THERE, Victim};
@@ -40,10 +41,11 @@ impl Scene {
         let mut victim = Victim::with(Config { most_half_open: 64, most_time_wait: 64, ..Config::new(LINK) }, seed);
         let mut friend = Victim::new();
         let listener = victim.listen(Options::default());
-        let v6 = victim.tcp.bind(HERE_V6, 80).expect("free");
+        let v6 = victim.tcp.bind(HERE_V6, 80, Owner::HOST).expect("free");
         victim.tcp.listen(v6, Places::new(16), Options::default());
         let from = SocketAddr::new(FRIEND, 0);
-        let connect = friend.tcp.connect(from, SERVER, None, Duration::from_secs(30), Options::default(), friend.now);
+        let attempt = Attempt::new(Owner::HOST, from, SERVER, Duration::from_secs(30));
+        let connect = friend.tcp.connect(&attempt, Options::default(), friend.now);
         let ours = connect.expect("a port is free");
         let mut scene = Self {
             victim,
@@ -114,7 +116,8 @@ impl Scene {
         for (port, answers) in [(2000, false), (2001, true)] {
             let (local, peer) = (SocketAddr::new(HERE, port), SocketAddr::new(THERE, port));
             let (tcp, now) = (&mut self.victim.tcp, self.victim.now);
-            let connect = tcp.connect(local, peer, None, Duration::from_secs(300), Options::default(), now);
+            let attempt = Attempt::new(Owner::HOST, local, peer, Duration::from_secs(300));
+            let connect = tcp.connect(&attempt, Options::default(), now);
             self.held.push(connect.expect("free"));
             self.targets.push(Target { peer, local, next: 500, expected: 0, unacknowledged: 0, stamp: None });
             self.exchange();

@@ -4,6 +4,7 @@ use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use core::time::Duration;
 
 use xila_network_engine::ip::output::{Blocked, Outlet, Packet};
+use xila_network_engine::ports::Owner;
 use xila_network_engine::random::Random;
 use xila_network_engine::tcp::{Accepted, Config, ConnectionId, Link, ListenerId, Options, Places, ReadError, Tcp};
 use xila_network_engine::time::Instant;
@@ -63,7 +64,7 @@ impl Victim {
     }
 
     pub(crate) fn listen(&mut self, options: Options) -> ListenerId {
-        let listener = self.tcp.bind(HERE, SERVER.port()).expect("free");
+        let listener = self.tcp.bind(HERE, SERVER.port(), Owner::HOST).expect("free");
         self.tcp.listen(listener, Places::new(100_000), options);
         listener
     }

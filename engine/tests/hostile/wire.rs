@@ -4,7 +4,8 @@ use core::net::SocketAddr;
 use core::time::Duration;
 use std::collections::VecDeque;
 
-use xila_network_engine::tcp::{ConnectionId, Options};
+use xila_network_engine::ports::Owner;
+use xila_network_engine::tcp::{Attempt, ConnectionId, Options};
 use xila_network_engine::time::Instant;
 
 use super::peer::Seen;
@@ -36,7 +37,8 @@ impl Wire {
         let [ours, theirs] = options;
         let listener = self.hosts[1].listen(theirs);
         let local = SocketAddr::new(THERE, 0);
-        let connect = self.hosts[0].tcp.connect(local, SERVER, None, Duration::from_secs(30), ours, self.now);
+        let attempt = Attempt::new(Owner::HOST, local, SERVER, Duration::from_secs(30));
+        let connect = self.hosts[0].tcp.connect(&attempt, ours, self.now);
         let id = connect.expect("a port is free");
         let mut accepted = None;
         while accepted.is_none() {

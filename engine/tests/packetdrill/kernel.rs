@@ -6,11 +6,12 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use xila_network_engine::ip::output::{Blocked, Outlet, Packet};
+use xila_network_engine::ports::Owner;
 use xila_network_engine::random::Random;
 use xila_network_engine::tcp::sequence::Sequence;
 use xila_network_engine::tcp::{
-    Cause, Config, ConnectError, ConnectionId, EcnUse, Info, KeepAlive, Link, ListenerId, Options, Places, ReadError,
-    RecoveryState, Tcp, TcpState, Tuple, WriteError,
+    Attempt, Cause, Config, ConnectError, ConnectionId, EcnUse, Info, KeepAlive, Link, ListenerId, Options, Places,
+    ReadError, RecoveryState, Tcp, TcpState, Tuple, WriteError,
 };
 use xila_network_engine::time::Instant;
 
@@ -93,7 +94,7 @@ impl Kernel {
     }
 
     pub(crate) fn listen(&mut self, local: SocketAddr, backlog: usize, settings: &Settings) -> Result<Listener, Errno> {
-        let listener = self.tcp.bind(local.ip(), local.port()).map_err(|_| Errno("EADDRINUSE"))?;
+        let listener = self.tcp.bind(local.ip(), local.port(), Owner::HOST).map_err(|_| Errno("EADDRINUSE"))?;
         self.tcp.listen(listener, Places::new(backlog.max(1)), self.options(settings));
         Ok(listener)
     }
@@ -118,12 +119,11 @@ impl Kernel {
         settings: &Settings,
     ) -> Result<Connection, Errno> {
         let options = self.options(settings);
-        self.tcp.connect(local, remote, None, settings.connect_timeout, options, instant(now)).map_err(|error| {
-            match error {
-                ConnectError::AddressInUse => Errno("EADDRINUSE"),
-                ConnectError::InvalidAddress => Errno("EINVAL"),
-                ConnectError::LimitReached => Errno("ENOBUFS"),
-            }
+        let attempt = Attempt::new(Owner::HOST, local, remote, settings.connect_timeout);
+        self.tcp.connect(&attempt, options, instant(now)).map_err(|error| match error {
+            ConnectError::AddressInUse => Errno("EADDRINUSE"),
+            ConnectError::InvalidAddress => Errno("EINVAL"),
+            ConnectError::LimitReached | ConnectError::ShareExhausted => Errno("ENOBUFS"),
         })
     }
 

@@ -3,9 +3,10 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use xila_network_engine::ports::Owner;
 use xila_network_engine::tcp::segment::Control;
 use xila_network_engine::tcp::sequence::Sequence;
-use xila_network_engine::tcp::{ConnectError, Options, TcpState};
+use xila_network_engine::tcp::{Attempt, ConnectError, Options, TcpState};
 
 use super::host::{Arrival, Host, ends, number};
 
@@ -23,7 +24,8 @@ fn connecting_to_an_address_of_no_single_host_fails() {
     for (index, (local, _)) in ends().into_iter().enumerate() {
         let mut host = Host::new(1);
         for remote in no_hosts(index, 80) {
-            let outcome = host.tcp.connect(local, remote, None, Duration::from_secs(1), Options::default(), host.now);
+            let attempt = Attempt::new(Owner::HOST, local, remote, Duration::from_secs(1));
+            let outcome = host.tcp.connect(&attempt, Options::default(), host.now);
             assert_eq!(outcome, Err(ConnectError::InvalidAddress), "{remote}");
         }
         assert_eq!((host.tcp.connection_count(), host.transmit().len()), (0, 0));

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use xila_network_engine::buffer::Slice;
 use xila_network_engine::ip::output::{Blocked, Outlet, Packet};
+use xila_network_engine::ports::Owner;
 use xila_network_engine::random::Random;
 use xila_network_engine::tcp::segment::{Control, Header, SegmentOptions};
 use xila_network_engine::tcp::sequence::Sequence;
-use xila_network_engine::tcp::{Config, ConnectionId, Link, ListenerId, Options, Places, ReadError, Tcp};
+use xila_network_engine::tcp::{Attempt, Config, ConnectionId, Link, ListenerId, Options, Places, ReadError, Tcp};
 use xila_network_engine::time::Instant;
 use xila_network_engine::wire::Ecn;
 
@@ -47,14 +48,15 @@ impl Host {
     }
 
     pub(crate) fn listen(&mut self, local: SocketAddr) -> ListenerId {
-        let listener = self.tcp.bind(local.ip(), local.port()).expect("nobody has it");
+        let listener = self.tcp.bind(local.ip(), local.port(), Owner::HOST).expect("nobody has it");
         self.tcp.listen(listener, Places::new(8), Options::default());
         listener
     }
 
     pub(crate) fn connect(&mut self, local: SocketAddr, remote: SocketAddr) -> ConnectionId {
         let timeout = Duration::from_secs(600);
-        self.tcp.connect(local, remote, None, timeout, Options::default(), self.now).expect("nobody has it")
+        let attempt = Attempt::new(Owner::HOST, local, remote, timeout);
+        self.tcp.connect(&attempt, Options::default(), self.now).expect("nobody has it")
     }
 
     /// Receives a packet. Returns the packets that are sent then.

@@ -7,7 +7,8 @@ use core::time::Duration;
 use std::collections::BTreeMap;
 
 use xila_network_engine::event::Event;
-use xila_network_engine::tcp::{Config, ConnectError, Link, ListenerId, Places, Tcp};
+use xila_network_engine::ports::Owner;
+use xila_network_engine::tcp::{Attempt, Config, ConnectError, Link, ListenerId, Places, Tcp};
 use xila_network_engine::time::Instant;
 
 use super::Dice;
@@ -96,7 +97,7 @@ impl World {
         let any: IpAddr = if plan.v6 { Ipv6Addr::UNSPECIFIED.into() } else { Ipv4Addr::UNSPECIFIED.into() };
         let listeners = [0, 1].map(|host| {
             let tcp: &mut Tcp = &mut hosts[host].tcp;
-            let listener = tcp.bind(any, PORT).expect("nobody else is there");
+            let listener = tcp.bind(any, PORT, Owner::HOST).expect("nobody else is there");
             tcp.listen(listener, Places::new(plan.backlog), plan.listening[host].clone());
             listener
         });
@@ -283,13 +284,14 @@ impl World {
         let remote = SocketAddr::new(self.hosts[1 - host].address, remote);
         let (options, script) = (plan.options[host].clone(), plan.scripts[host].clone());
         let tcp = &mut self.hosts[host].tcp;
-        match tcp.connect(local, remote, None, Duration::from_secs(3000), options, self.now) {
+        let attempt = Attempt::new(Owner::HOST, local, remote, Duration::from_secs(3000));
+        match tcp.connect(&attempt, options, self.now) {
             Ok(id) => {
                 let local = tcp.tuple(id).expect("it was just begun").local();
                 let streams = streams(connection, host);
                 self.ends.push((connection, round, End::new(host, id, (local, remote), script, streams, self.now)));
             }
-            Err(ConnectError::AddressInUse | ConnectError::LimitReached) => {
+            Err(ConnectError::AddressInUse | ConnectError::ShareExhausted | ConnectError::LimitReached) => {
                 self.starts.push(Start { at: self.now + Duration::from_millis(700), ..start });
             }
             Err(ConnectError::InvalidAddress) => panic!("{local} to {remote}"),

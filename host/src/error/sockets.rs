@@ -24,7 +24,8 @@ operation_error! {
         /// or identifier is free \[EADDRINUSE\].
         #[error("the address to bind to is in use")]
         AddressInUse,
-        /// The guest has the maximum number of UDP sockets on ephemeral ports \[ENOMEM\].
+        /// The guest has the maximum number of sockets on ephemeral ports; or the TCP sockets of all guests together
+        /// have it \[ENOMEM\].
         #[error("the owner has its share of the ephemeral ports")]
         LimitReached,
         /// The guest's policy forbids it \[EACCES\].

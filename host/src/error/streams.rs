@@ -29,8 +29,9 @@ operation_error! {
         #[error("the address to connect from is in use")]
         AddressInUse,
         /// There is no memory for one more connection in its [budget](crate::socket::TcpOptions::budget) or on its
-        /// interface \[ENOMEM\].
-        #[error("there is no memory for one more connection")]
+        /// interface; or the guest has its share of the ephemeral ports towards the peer, where connections that have
+        /// ended count for some seconds \[ENOMEM\].
+        #[error("there is no memory for one more connection, or the guest has its share of the ephemeral ports")]
         LimitReached,
         /// The interface that leads to the peer is down, or was set down or unmounted meanwhile \[ENETDOWN\].
         #[error("the network to connect through is down")]

@@ -74,7 +74,7 @@ impl Operations<'_> {
     ) -> Result<(), BindError> {
         let id = self.interface.engage(|engine, _, _| {
             let owner = owner.in_engine();
-            engine.icmp_mut().bind(family == Family::V4, binding, owner).map_err(BindError::from)
+            engine.bind_icmp(family == Family::V4, binding, owner).map_err(BindError::from)
         })?;
         self.table.0.insert(id.0, mailbox);
         Ok(())
@@ -83,7 +83,7 @@ impl Operations<'_> {
     /// Removes a mailbox.
     pub(crate) fn unbind(&mut self, mailbox: &Arc<Mailbox>) {
         if let Some(key) = self.table.0.remove(mailbox) {
-            self.interface.engage(|engine, _, _| engine.icmp_mut().unbind(SocketId(key)));
+            self.interface.engage(|engine, _, _| engine.unbind_icmp(SocketId(key)));
         }
     }
 

@@ -281,8 +281,11 @@ mod tests {
         assert_eq!(WriteError::from(engine::WriteError::Finished), WriteError::BrokenPipe);
         assert_eq!(WriteError::from(engine::WriteError::Unknown), WriteError::ConnectionAborted);
         assert_eq!(BindError::from(engine::BindError::AddressInUse), BindError::AddressInUse);
+        assert_eq!(BindError::from(engine::BindError::NoPort), BindError::LimitReached);
+        assert_eq!(BindError::from(engine::BindError::ShareExhausted), BindError::LimitReached);
         assert_eq!(ConnectError::from(engine::ConnectError::AddressInUse), ConnectError::AddressInUse);
         assert_eq!(ConnectError::from(engine::ConnectError::InvalidAddress), ConnectError::InvalidArgument);
         assert_eq!(ConnectError::from(engine::ConnectError::LimitReached), ConnectError::LimitReached);
+        assert_eq!(ConnectError::from(engine::ConnectError::ShareExhausted), ConnectError::LimitReached);
     }
 }

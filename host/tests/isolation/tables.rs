@@ -3,9 +3,11 @@
 use core::net::IpAddr;
 use core::time::Duration;
 
-use xila_network_host::MembershipError;
 use xila_network_host::address::Family;
-use xila_network_host::socket::{ListenOptions, Network, TcpListener, TcpStream, UdpSocket};
+use xila_network_host::socket::{
+    ConnectOptions, Connecting, ListenOptions, Network, TcpListener, TcpSocket, TcpStream, UdpSocket,
+};
+use xila_network_host::{BindError, ConnectError, MembershipError};
 
 use super::world::{FAMILIES, GUEST, PEER, SECOND, World, any, at};
 
@@ -53,6 +55,58 @@ fn guests_that_join_very_many_groups_leave_some_to_others_and_to_the_interface()
 
         drop(greedy);
         assert_eq!(self::greedy(&world.guest(), family, 0).1, 256, "they are given back");
+    }
+}
+
+/// Connections of a guest to the peer, started until the guest was refused.
+fn connections(network: &Network, family: Family) -> Vec<Connecting> {
+    let mut started = Vec::new();
+    loop {
+        match TcpStream::start(network, at(family, PEER, 80), ConnectOptions::default()) {
+            Ok(connecting) => started.push(connecting),
+            Err(error) => {
+                assert_eq!(error, ConnectError::LimitReached);
+                return started;
+            }
+        }
+    }
+}
+
+/// Sockets of a guest on ephemeral ports, bound until the guest was refused.
+fn bound(network: &Network, family: Family) -> Vec<TcpSocket> {
+    let mut bound = Vec::new();
+    loop {
+        match TcpSocket::bind(network, any(family, 0)) {
+            Ok(socket) => bound.push(socket),
+            Err(error) => {
+                assert_eq!(error, BindError::LimitReached);
+                return bound;
+            }
+        }
+    }
+}
+
+#[test]
+fn guests_that_take_all_tcp_ports_they_get_leave_some_to_others_and_to_the_host() {
+    for family in FAMILIES {
+        let world = World::new();
+        let listener = TcpListener::bind(&world.peer.network(), any(family, 80), ListenOptions::default()).unwrap();
+        world.simulation.spawn(async move { while listener.accept().await.is_ok() {} });
+        let greedy: Vec<_> = (0..3).map(|_| world.guest()).collect();
+        let connecting: Vec<_> = greedy.iter().map(|network| connections(network, family)).collect();
+        assert_eq!([0, 1, 2].map(|guest: usize| connecting[guest].len()), [6016, 3008, 1504]);
+        let sockets: Vec<_> = greedy.iter().map(|network| bound(network, family)).collect();
+        assert_eq!([0, 1, 2].map(|guest: usize| sockets[guest].len()), [2048, 1024, 512]);
+
+        for network in [world.guest(), world.host.network()] {
+            let socket = TcpSocket::bind(&network, any(family, 0)).unwrap();
+            let stream = world.within(TcpStream::connect(&network, at(family, PEER, 80))).unwrap();
+            drop((socket, stream));
+        }
+        drop((connecting, sockets));
+        world.simulation.advance(20 * SECOND);
+        let guest = &greedy[2];
+        assert_eq!((connections(guest, family).len(), bound(guest, family).len()), (6016, 2048), "they are given back");
     }
 }
 

@@ -23,7 +23,7 @@ use crate::link::ndp;
 use crate::link::neighbours::State;
 use crate::ports::Owner;
 use crate::random::Random;
-use crate::tcp::{self, Cause, ConnectionId, Options};
+use crate::tcp::{self, Attempt, Cause, ConnectionId, Options};
 use crate::time::Instant;
 use crate::udp::queue::{Content, PathError};
 use crate::udp::{self, SocketId};
@@ -294,7 +294,7 @@ impl Host {
 
     pub(super) fn send_echo(&mut self, source: IpAddr, to: IpAddr, payload: &[u8]) -> Result<(), SendError> {
         // It may be bound already.
-        let _bound = self.engine.icmp_mut().bind(source.is_ipv4(), Binding::Echo(7), Owner(1));
+        let _bound = self.engine.bind_icmp(source.is_ipv4(), Binding::Echo(7), Owner(1));
         let (source, destination) = (SocketAddr::new(source, 7), SocketAddr::new(to, 0));
         let request = EchoRequest { owner: Owner(1), source, destination, hop_limit: 64, sequence: 1, payload };
         self.with(|engine, now, wire| engine.send_echo(&request, now, wire))
@@ -302,9 +302,8 @@ impl Host {
 
     pub(super) fn connect(&mut self, source: IpAddr, to: IpAddr) -> ConnectionId {
         let (local, remote) = (SocketAddr::new(source, 0), SocketAddr::new(to, PEER_PORT));
-        self.with(|engine, now, _| {
-            engine.tcp_mut().connect(local, remote, None, seconds(60), Options::default(), now).expect("a port")
-        })
+        let attempt = Attempt::new(Owner(1), local, remote, seconds(60));
+        self.with(|engine, now, _| engine.tcp_mut().connect(&attempt, Options::default(), now).expect("a port"))
     }
 
     pub(super) fn outcome(&mut self, id: ConnectionId) -> Option<Result<(), Cause>> {

@@ -97,7 +97,7 @@ fn answers_wait_for_the_device_in_order_and_too_many_are_counted() {
 fn a_fragmented_answer_waits_for_the_device_like_a_short_one() {
     for (own, remote) in FAMILIES {
         let (mut host, mut other) = (Host::acquainted(), peer());
-        other.engine.icmp_mut().bind(own.is_ipv4(), crate::icmp::Binding::Echo(7), Owner(1)).expect("free");
+        other.engine.bind_icmp(own.is_ipv4(), crate::icmp::Binding::Echo(7), Owner(1)).expect("free");
         assert_eq!(other.send_echo(remote, own, &vec![1; 3000]), Ok(()));
         exchange(&mut host, &mut other);
         other.events.clear();
@@ -165,7 +165,7 @@ fn packets_that_waited_for_a_neighbour_wait_for_the_device_too() {
 fn a_stream_arrives_whole_through_a_device_that_is_often_full_and_a_path_that_becomes_narrow() {
     for (own, remote) in FAMILIES {
         let (mut host, mut other) = (Host::new(), peer());
-        let listener = other.engine.tcp_mut().bind(remote, PEER_PORT).expect("free");
+        let listener = other.engine.tcp_mut().bind(remote, PEER_PORT, Owner::HOST).expect("free");
         other.engine.tcp_mut().listen(listener, crate::tcp::Places::new(4), crate::tcp::Options::default());
         let connection = host.connect(own, remote);
         let data: Vec<u8> = (0..300_000u32).map(|at| (at % 251) as u8).collect();

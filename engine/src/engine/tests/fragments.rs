@@ -110,7 +110,7 @@ fn an_echo_request_of_2000_bytes_is_answered_in_fragments() {
     for (own, remote) in FAMILIES {
         let (mut host, mut other) = (Host::acquainted(), peer());
         other.meet_host();
-        other.engine.icmp_mut().bind(own.is_ipv4(), crate::icmp::Binding::Echo(7), Owner(1)).expect("free");
+        other.engine.bind_icmp(own.is_ipv4(), crate::icmp::Binding::Echo(7), Owner(1)).expect("free");
         assert_eq!(other.send_echo(remote, own, &bytes(2000)), Ok(()));
         let request = other.sent();
         assert_eq!(request.len(), 2);

@@ -33,14 +33,14 @@ fn busy() -> Host {
             (true, Binding::UdpPort(PORT)),
             (false, Binding::UdpPort(PORT)),
         ] {
-            engine.icmp_mut().bind(is_ipv4, binding, Owner(1)).expect("free");
+            engine.bind_icmp(is_ipv4, binding, Owner(1)).expect("free");
         }
     });
     for (own, peer) in FAMILIES {
         let id = host.bind(own);
         let group: IpAddr = if own.is_ipv4() { [239, 1, 2, 3].into() } else { solicited_node(PEER_V6).into() };
         host.engine.join(id, group, host.now).expect("room");
-        let listener = host.engine.tcp_mut().bind(own, PORT).expect("free");
+        let listener = host.engine.tcp_mut().bind(own, PORT, Owner::HOST).expect("free");
         host.engine.tcp_mut().listen(listener, Places::new(16), Options::default());
         host.connect(own, peer);
     }

@@ -55,7 +55,7 @@ fn answer(peer: IpAddr) -> Vec<u8> {
 fn packets_of_all_kinds_wait_for_one_solicitation_and_leave_in_order() {
     for (own, peer) in FAMILIES {
         let mut host = Host::new();
-        let listener = host.engine.tcp_mut().bind(own, PORT).expect("free");
+        let listener = host.engine.tcp_mut().bind(own, PORT, Owner::HOST).expect("free");
         host.engine.tcp_mut().listen(listener, Places::new(16), Options::default());
         let (remote, local) = (SocketAddr::new(peer, PEER_PORT), SocketAddr::new(own, PORT));
         let closed = SocketAddr::new(own, PORT + 1);

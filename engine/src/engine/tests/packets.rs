@@ -10,6 +10,7 @@ use super::bench::{FAMILIES, Host, OTHER, OWN, PEER, PEER_PORT, PEER_V4, PEER_V6
 use super::write::{self, extension, fragment_header};
 use crate::ip::icmp::Message;
 use crate::link::groups::multicast_hardware;
+use crate::ports::Owner;
 use crate::tcp::{Options, Places};
 
 const SYN: u8 = 2;
@@ -22,7 +23,7 @@ fn ends(own: IpAddr, peer: IpAddr) -> (SocketAddr, SocketAddr) {
 fn serving(own: IpAddr) -> Host {
     let mut host = Host::acquainted();
     host.bind(own);
-    let listener = host.engine.tcp_mut().bind(own, PORT).expect("free");
+    let listener = host.engine.tcp_mut().bind(own, PORT, Owner::HOST).expect("free");
     host.engine.tcp_mut().listen(listener, Places::new(16), Options::default());
     host
 }

@@ -105,6 +105,43 @@ fn an_error_about_a_packet_that_was_not_sent_is_ignored() {
 }
 
 #[test]
+fn packet_too_big_is_believed_whatever_other_owners_send() {
+    for (own, peer) in FAMILIES {
+        let mut host = Host::acquainted();
+        let other = Owner(2);
+        let flooding = host.engine.bind_udp(SocketAddr::new(own, PORT + 1), other).expect("free");
+        host.engine.bind_icmp(own.is_ipv4(), Binding::Echo(8), other).expect("free");
+        let payload = &[1; 1400];
+        let flood = |host: &mut Host| {
+            for port in 1..2000 {
+                let (source, destination) = (SocketAddr::new(own, PORT + 1), SocketAddr::new(peer, port));
+                let (owner, whole, loops_back) = (other, false, false);
+                let datagram = Datagram { owner, source, destination, hop_limit: 64, whole, loops_back, payload };
+                assert_eq!(host.with(|engine, now, wire| engine.send_datagram(&datagram, now, wire)), Ok(()));
+            }
+            host.sent();
+        };
+        host.bind(own);
+        assert_eq!(host.send(own, peer, payload), Ok(()));
+        let datagram = host.sent();
+        assert_eq!(host.send_echo(own, peer, payload), Ok(()));
+        let echo = host.sent();
+        flood(&mut host);
+        report(&mut host, own, Reason::TooBig { mtu: 1400 }, datagram[0].body());
+        assert_eq!(host.engine.interface().mtu_to(peer, host.now), 1400);
+        flood(&mut host);
+        report(&mut host, own, Reason::TooBig { mtu: 1300 }, echo[0].body());
+        assert_eq!(host.engine.interface().mtu_to(peer, host.now), 1300);
+
+        let last = write::udp(SocketAddr::new(own, PORT + 1), SocketAddr::new(peer, 1999), payload);
+        host.with(|engine, now, _| engine.unbind_udp(flooding, now));
+        host.engine.bind_udp(SocketAddr::new(own, PORT + 1), Owner(3)).expect("free");
+        report(&mut host, own, Reason::TooBig { mtu: 1290 }, &last);
+        assert_eq!(host.engine.interface().mtu_to(peer, host.now), 1300, "the later owner of the port did not send it");
+    }
+}
+
+#[test]
 fn an_error_goes_to_the_address_that_the_packet_came_from() {
     for (own, peer) in FAMILIES {
         let mut host = Host::acquainted();
@@ -144,7 +181,7 @@ fn port_unreachable_is_reported_to_the_socket_that_sent() {
     for (own, peer) in FAMILIES {
         let mut host = Host::acquainted();
         host.bind(own);
-        let watch = host.engine.icmp_mut().bind(own.is_ipv4(), Binding::UdpPort(PORT), Owner(1)).expect("free");
+        let watch = host.engine.bind_icmp(own.is_ipv4(), Binding::UdpPort(PORT), Owner(1)).expect("free");
         assert_eq!(host.send(own, peer, b"data"), Ok(()));
         let about = host.sent();
         host.receive_packet(&write::error_about(peer, own, Reason::PortUnreachable, about[0].body()));
@@ -165,7 +202,7 @@ fn an_error_about_a_datagram_is_reported_only_to_the_watch_of_its_sender() {
         let mut host = Host::acquainted();
         let sender = host.bind(own);
         let [watch, others] = [Owner(1), Owner(2)].map(|owner| {
-            host.engine.icmp_mut().bind(own.is_ipv4(), Binding::UdpPort(PORT), owner).expect("a watch of its own")
+            host.engine.bind_icmp(own.is_ipv4(), Binding::UdpPort(PORT), owner).expect("a watch of its own")
         });
         assert_eq!(host.send(own, peer, b"data"), Ok(()));
         let about = host.sent();
@@ -191,12 +228,11 @@ fn an_error_about_a_datagram_is_reported_only_to_the_watch_of_its_sender() {
 fn an_error_about_a_segment_is_reported_only_to_the_watch_of_its_connection_or_listener() {
     for (own, peer) in FAMILIES {
         let mut host = Host::acquainted();
+        // The first is the owner of the bench's connections.
         let (connecting, listening, stranger) = (Owner(1), Owner(2), Owner(3));
         let connection = establish(&mut host, own, peer);
-        host.engine.tcp_mut().set_owner(connection, connecting);
         let port = host.engine.tcp().tuple(connection).expect("it is there").local().port();
-        let listener = host.engine.tcp_mut().bind(own, PORT).expect("free");
-        host.engine.tcp_mut().set_listener_owner(listener, listening);
+        let listener = host.engine.tcp_mut().bind(own, PORT, listening).expect("free");
         host.engine.tcp_mut().listen(listener, Places::new(16), Options::default());
         let (remote, local) = (SocketAddr::new(peer, 9), SocketAddr::new(own, PORT));
         host.receive_packet(&write::ip(peer, own, 6, &write::segment(remote, local, 2, 1, 0)));
@@ -204,7 +240,7 @@ fn an_error_about_a_segment_is_reported_only_to_the_watch_of_its_connection_or_l
         for owner in [connecting, listening, stranger] {
             for port in [port, PORT] {
                 let binding = Binding::TcpPort(port);
-                let to = host.engine.icmp_mut().bind(own.is_ipv4(), binding, owner).expect("a watch of its own");
+                let to = host.engine.bind_icmp(own.is_ipv4(), binding, owner).expect("a watch of its own");
                 watches.push((to, owner, port));
             }
         }

@@ -13,6 +13,7 @@ use crate::ip::routes::{Route, Target};
 use crate::link::arp::{Arp, Operation};
 use crate::link::ndp::{Advertisement, Solicitation};
 use crate::link::neighbours::State;
+use crate::ports::Owner;
 use crate::tcp::{Options, Places};
 
 /// The times of the unicast solicitations that check whether a neighbour is still reachable.
@@ -68,7 +69,7 @@ fn a_neighbour_that_answers_the_first_probe_is_kept() {
 fn a_peer_that_acknowledges_data_is_not_probed() {
     for (own, remote) in FAMILIES {
         let (mut host, mut other) = (Host::acquainted(), peer());
-        let listener = other.engine.tcp_mut().bind(remote, super::bench::PEER_PORT).expect("free");
+        let listener = other.engine.tcp_mut().bind(remote, super::bench::PEER_PORT, Owner::HOST).expect("free");
         other.engine.tcp_mut().listen(listener, Places::new(16), Options::default());
         let connection = host.connect(own, remote);
         exchange(&mut host, &mut other);

@@ -5,7 +5,7 @@ use core::task::Waker;
 use core::time::Duration;
 use std::sync::Arc;
 
-use xila_network_engine::tcp::{self as engine, Cause, Info, ListenerId, Options, Tuple};
+use xila_network_engine::tcp::{self as engine, Attempt, Cause, Info, ListenerId, Options, Tuple};
 
 use super::{Flow, FlowId, Operations, Table};
 use crate::error::{BindError, ConnectError, InvalidOption, NetworkDown, ReadError, WriteError};
@@ -46,6 +46,8 @@ impl From<engine::BindError> for BindError {
     fn from(error: engine::BindError) -> Self {
         match error {
             engine::BindError::AddressInUse => Self::AddressInUse,
+            // If the guests have all ports that they may have, another port is refused as this one is.
+            engine::BindError::NoPort | engine::BindError::ShareExhausted => Self::LimitReached,
         }
     }
 }
@@ -55,7 +57,7 @@ impl From<engine::ConnectError> for ConnectError {
         match error {
             engine::ConnectError::AddressInUse => Self::AddressInUse,
             engine::ConnectError::InvalidAddress => Self::InvalidArgument,
-            engine::ConnectError::LimitReached => Self::LimitReached,
+            engine::ConnectError::LimitReached | engine::ConnectError::ShareExhausted => Self::LimitReached,
         }
     }
 }
@@ -73,7 +75,8 @@ impl Operations<'_> {
     /// # Errors
     /// [`ConnectError::NetworkDown`]; [`ConnectError::AddressInUse`] where a connection with the same addresses and
     /// ports exists, another socket has the local port, or no ephemeral port is left;
-    /// [`ConnectError::InvalidArgument`]; [`ConnectError::LimitReached`].
+    /// [`ConnectError::InvalidArgument`]; [`ConnectError::LimitReached`] where there is no memory, or the owner has used
+    /// its share of the ephemeral ports towards `remote`.
     pub(crate) fn connect(
         &mut self,
         owner: &Owner,
@@ -85,11 +88,10 @@ impl Operations<'_> {
     ) -> Result<FlowId, ConnectError> {
         self.interface.check_up()?;
         let bound = bound.and_then(|backlog| self.table.listener(backlog));
-        let id = self.interface.engage(|engine, _, now| {
-            let id = engine.tcp_mut().connect(local, remote, bound, timeout, options, now)?;
-            engine.tcp_mut().set_owner(id, owner.in_engine());
-            Ok::<_, ConnectError>(id)
-        })?;
+        let attempt = Attempt { owner: owner.in_engine(), local, remote, bound, timeout };
+        let id = self
+            .interface
+            .engage(|engine, _, now| engine.tcp_mut().connect(&attempt, options, now).map_err(ConnectError::from))?;
         self.table.flows.get_or_insert_with(id.0, || Flow::new(owner.clone()));
         Ok(id)
     }
@@ -107,13 +109,13 @@ impl Operations<'_> {
     }
 
     /// # Errors
-    /// [`BindError::AddressInUse`]; [`BindError::NetworkDown`] where the interface is gone.
+    /// [`BindError::AddressInUse`]; [`BindError::LimitReached`] where the owner, or all guests together, have used their
+    /// share of the ephemeral ports; [`BindError::NetworkDown`] where the interface is gone.
     pub(crate) fn bind(&mut self, local: SocketAddr, backlog: &Arc<Backlog>) -> Result<(), BindError> {
-        let id = self.interface.engage(|engine, _, _| {
-            let id = engine.tcp_mut().bind(local.ip(), local.port())?;
-            engine.tcp_mut().set_listener_owner(id, backlog.owner().in_engine());
-            Ok::<_, BindError>(id)
-        })?;
+        let owner = backlog.owner().in_engine();
+        let id = self
+            .interface
+            .engage(|engine, _, _| engine.tcp_mut().bind(local.ip(), local.port(), owner).map_err(BindError::from))?;
         self.table.backlogs.insert(id, backlog.clone());
         self.table.listeners.insert(backlog.number(), id);
         self.listen(backlog);
