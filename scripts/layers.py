@@ -29,7 +29,7 @@ HOST = [
 ENGINE = [
     ["time", "random", "pages", "buffer", "wire"],
     ["slots", "ports", "timers", "frame", "ip"],
-    ["link"],
+    ["link", "shares"],
     ["configure"],
     ["interface", "icmp"],
     # These types are declared in the file of `tcp`, but depend only on low layers, and lower submodules use them.

@@ -12,7 +12,6 @@
 //! | `ownership` | claims of addresses, and conflicts with other hosts |
 //! | `learning` | router advertisements |
 //! | `membership` | groups of the interface itself, and the reports about all groups |
-//! | `shares` | how much of what waits may belong to one owner |
 //! | `errors` | ICMP errors that are sent about packets that were not accepted |
 
 mod egress;
@@ -21,7 +20,6 @@ mod learning;
 mod membership;
 mod neighbourhood;
 mod ownership;
-mod shares;
 #[cfg(test)]
 mod tests;
 
@@ -50,9 +48,9 @@ pub use egress::{Joined, Outgoing, SendError, Way};
 pub use neighbourhood::Resolved;
 pub use ownership::{Conflict, Verification};
 
+use crate::shares::Shares;
 use egress::Backlog;
 use ownership::Claims;
-use shares::Shares;
 
 /// The properties of a link that the engine has to know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -41,6 +41,7 @@ pub mod link;
 mod pages;
 pub mod ports;
 pub mod random;
+mod shares;
 pub mod slots;
 pub mod tcp;
 pub mod time;

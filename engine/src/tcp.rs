@@ -59,6 +59,7 @@ use crate::buffer::{Budget, Memory, in_32_bits};
 use crate::event::{Event, Events};
 use crate::ports::{Owner, PortError, PortLimits};
 use crate::random::{Random, Secret};
+use crate::shares::Shares;
 use crate::slots::{Key, Slots};
 use crate::time::{Instant, earliest};
 use crate::timers::Timers;
@@ -112,8 +113,8 @@ pub struct Config {
     pub time_wait: Duration,
     /// The maximum number of records in TIME-WAIT.
     pub most_time_wait: usize,
-    /// The maximum number of connections that nobody owns any more. A connection that would exceed this or
-    /// `most_orphan_bytes` is reset when its owner releases it.
+    /// The maximum number of connections that nobody owns any more. They are divided among those who have released
+    /// them: a connection that exceeds its owner's share of this or of `most_orphan_bytes` is reset when it is released.
     pub most_orphans: usize,
     /// The maximum number of bytes that the connections that nobody owns may hold. See
     /// [`most_orphans`](Self::most_orphans).
@@ -357,7 +358,7 @@ pub struct Tcp {
     latest_options: Option<Arc<Options>>,
     /// The number of connections that nobody owns any more, and the bytes that they held when their owners released
     /// them.
-    orphans: (usize, usize),
+    orphans: Shares,
     events: Events,
     counters: Counters,
     /// A peer has acknowledged new data since [`take_progress`](Self::take_progress) was last called.
@@ -390,7 +391,7 @@ impl Tcp {
             owed: VecDeque::new(),
             budget: Budget::new(config.most_bytes),
             latest_options: None,
-            orphans: (0, 0),
+            orphans: Shares::new(config.most_orphans, config.most_orphan_bytes),
             events: Events::default(),
             counters: Counters::default(),
             progressed: false,
@@ -572,21 +573,22 @@ impl Tcp {
         }
     }
 
-    /// Counts a connection that nobody owns any more. If there are too many of them, the connection is reset instead.
+    /// Counts a connection that nobody owns any more, for the owner who has released it. If too many of them are that
+    /// owner's, the connection is reset instead.
     fn count_orphan(&mut self, id: ConnectionId, now: Instant) {
         let Some(entry) = self.connections.get_mut(id.0) else { return };
         if entry.is_orphan || entry.connection.is_closed() {
             return;
         }
-        let bytes = entry.connection.held();
-        let (count, held) = self.orphans;
-        if count >= self.config.most_orphans || held + bytes > self.config.most_orphan_bytes {
+        // Nobody releases a connection that was not accepted.
+        let Holder::Owner(owner) = entry.holder else { return };
+        let counted = in_32_bits(entry.connection.held());
+        if self.orphans.admits(owner, counted as usize) {
+            self.orphans.take(owner, counted as usize);
+            (entry.is_orphan, entry.orphan_bytes) = (true, counted);
+        } else {
             entry.connection.abort(Cause::Aborted, now);
-            return;
         }
-        let counted = in_32_bits(bytes);
-        (entry.is_orphan, entry.orphan_bytes) = (true, counted);
-        self.orphans = (count + 1, held + counted as usize);
     }
 
     /// Removes a connection from the flows, so that others may use its ends. `sharer` is the one of its entry. Returns
@@ -604,8 +606,10 @@ impl Tcp {
         let entry = self.connections.remove(id.0)?;
         self.timers.remove(id.0.index());
         self.stranded.remove(&id);
-        if entry.is_orphan {
-            self.orphans = (self.orphans.0 - 1, self.orphans.1 - entry.orphan_bytes as usize);
+        if let Holder::Owner(owner) = entry.holder
+            && entry.is_orphan
+        {
+            self.orphans.give_back(owner, entry.orphan_bytes as usize);
         }
         self.events.tell(Event::Removed(id));
         Some(entry)

@@ -109,8 +109,12 @@ impl Hosts {
     }
 
     fn connect(&mut self, listener: ListenerId, options: Options) -> (ConnectionId, ConnectionId) {
+        self.connect_for(Owner::HOST, listener, options)
+    }
+
+    fn connect_for(&mut self, owner: Owner, listener: ListenerId, options: Options) -> (ConnectionId, ConnectionId) {
         let [local, remote] = [SocketAddr::new(ADDRESSES[0], 0), SocketAddr::new(ADDRESSES[1], PORT)];
-        let attempt = Attempt::new(Owner::HOST, local, remote, TIMEOUT);
+        let attempt = Attempt::new(owner, local, remote, TIMEOUT);
         let client = self.hosts[0].connect(&attempt, options, self.now).expect("a port");
         self.run_until_idle();
         (client, self.hosts[1].accept(listener).expect("it is established").id)
@@ -151,7 +155,7 @@ fn an_idle_connection_holds_no_memory_beside_itself() {
 
 #[test]
 fn orphans_are_bounded_in_number_and_bytes() {
-    let mut hosts = Hosts::new(|config| (config.most_orphans, config.most_orphan_bytes) = (3, 300_000));
+    let mut hosts = Hosts::new(|config| (config.most_orphans, config.most_orphan_bytes) = (6, 400_000));
     let listener = hosts.listen();
     // The peers do not close, so each connection waits for the peer's FIN.
     let pairs: Vec<_> = (0..5).map(|_| hosts.pair(listener)).collect();
@@ -179,6 +183,23 @@ fn orphans_are_bounded_in_number_and_bytes() {
         hosts.run_until_idle();
     }
     assert_eq!(hosts.hosts[0].connection_count(), 1);
+}
+
+/// A guest that releases very many connections whose peers do not close has them reset, and not those of a neighbour.
+#[test]
+fn some_room_for_orphans_is_left_to_whoever_has_none_yet() {
+    let mut hosts = Hosts::new(|config| config.most_orphans = 8);
+    let listener = hosts.listen();
+    let mut release = |owner| {
+        let (client, server) = hosts.connect_for(Owner(owner), listener, Options::default());
+        hosts.hosts[0].write(client, b"the last words", hosts.now).expect("room");
+        hosts.hosts[0].release(client, hosts.now);
+        hosts.run_until_idle();
+        hosts.hosts[1].state(server)
+    };
+    let states = [1, 1, 1, 1, 1, 2, 2, 3].map(&mut release);
+    use TcpState::{CloseWait, Closed};
+    assert_eq!(states, [CloseWait, CloseWait, CloseWait, CloseWait, Closed, CloseWait, CloseWait, CloseWait]);
 }
 
 #[test]

@@ -7,10 +7,11 @@ use crate::ports::Owner;
 /// What each owner holds of a resource that is bounded in items and in bytes.
 ///
 /// An owner may take more as long as it has less than what is left for everybody. So one owner gets half of the
-/// resource, two get a third each, and so on, and some of it is always left for an owner who has nothing yet. Nothing is
-/// taken away from an owner: whoever has its share waits until its own items are gone.
+/// resource, a second one half of the rest, and so on: some is left for an owner who has nothing yet, as long as few
+/// owners take all they can. Nothing is taken away from an owner: whoever has its share waits until its own items are
+/// gone.
 #[derive(Debug)]
-pub(super) struct Shares {
+pub(crate) struct Shares {
     limit: Amount,
     total: Amount,
     owners: BTreeMap<Owner, Amount>,
@@ -24,13 +25,13 @@ struct Amount {
 
 impl Shares {
     /// Nobody holds anything.
-    pub(super) const fn new(items: usize, bytes: usize) -> Self {
+    pub(crate) const fn new(items: usize, bytes: usize) -> Self {
         let (limit, total) = (Amount { items, bytes }, Amount { items: 0, bytes: 0 });
         Self { limit, total, owners: BTreeMap::new() }
     }
 
     /// Whether an owner may take one more item of some bytes.
-    pub(super) fn admits(&self, owner: Owner, bytes: usize) -> bool {
+    pub(crate) fn admits(&self, owner: Owner, bytes: usize) -> bool {
         let has = self.owners.get(&owner).copied().unwrap_or_default();
         let left = |limit: usize, total: usize| limit.saturating_sub(total);
         has.items < left(self.limit.items, self.total.items)
@@ -38,7 +39,7 @@ impl Shares {
     }
 
     /// Counts an item that an owner has taken, after [`admits`](Self::admits).
-    pub(super) fn take(&mut self, owner: Owner, bytes: usize) {
+    pub(crate) fn take(&mut self, owner: Owner, bytes: usize) {
         let has = self.owners.entry(owner).or_default();
         for amount in [has, &mut self.total] {
             amount.items += 1;
@@ -47,7 +48,7 @@ impl Shares {
     }
 
     /// Gives an item back.
-    pub(super) fn give_back(&mut self, owner: Owner, bytes: usize) {
+    pub(crate) fn give_back(&mut self, owner: Owner, bytes: usize) {
         let Some(has) = self.owners.get_mut(&owner) else { return };
         has.items -= 1;
         has.bytes -= bytes;
@@ -59,7 +60,7 @@ impl Shares {
     }
 
     /// The bytes that all owners hold.
-    pub(super) const fn bytes(&self) -> usize {
+    pub(crate) const fn bytes(&self) -> usize {
         self.total.bytes
     }
 }
