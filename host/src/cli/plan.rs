@@ -1,6 +1,7 @@
 //! The plan of a run: the whole command line, parsed and checked before anything is started.
 
 use core::time::Duration;
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use super::app::AppPlan;
@@ -10,12 +11,13 @@ use super::interface::{InterfacePlan, Kind};
 use super::limits;
 use super::policy::PolicyPlan;
 use super::values;
+use crate::manager::LOOPBACK;
 use crate::platform::Access;
 
 /// The plan of a run.
 #[derive(Debug)]
 pub(super) struct Plan {
-    /// The interfaces, `lo` first.
+    /// The interfaces: `lo`, those of the options, and the loopbacks of computers that have none of these.
     pub(super) interfaces: Vec<InterfacePlan>,
     pub(super) hubs: Hubs,
     pub(super) captures: Vec<CapturePlan>,
@@ -75,12 +77,13 @@ impl Plan {
             join_hub(&mut hubs, &interfaces, &plan)?;
             interfaces.push(plan);
         }
-        let apps = apps(arguments)?;
+        let mut apps = apps(arguments)?;
         for app in &apps {
             for name in app.interfaces.iter().flatten() {
                 known(&interfaces, name).map_err(|problem| format!("app {}: @{name}: {problem}", app.name()))?;
             }
         }
+        add_loopbacks(&mut apps, &mut interfaces);
         let threads = Some(values::whole(&arguments.threads).map_err(|problem| format!("--threads {problem}"))?)
             .filter(|threads| (1..=MOST_THREADS).contains(threads))
             .ok_or_else(|| format!("--threads {}: it takes 1 to {MOST_THREADS}", arguments.threads))?;
@@ -133,6 +136,27 @@ fn join_hub(hubs: &mut Hubs, others: &[InterfacePlan], plan: &InterfacePlan) -> 
         }
     }
     segment.join(&plan.name, options).map_err(|problem| format!("{}: {problem}", plan.option()))
+}
+
+/// Gives a loopback to each set of interfaces that apps have and that has none: such a set is a computer of its own, and
+/// every computer has one. Apps with the same set share it.
+fn add_loopbacks(apps: &mut [AppPlan], interfaces: &mut Vec<InterfacePlan>) {
+    let mut added: Vec<(BTreeSet<String>, String)> = Vec::new();
+    for names in apps.iter_mut().filter_map(|app| app.interfaces.as_mut()) {
+        let computer: BTreeSet<String> = names.iter().cloned().collect();
+        let of_computer = |interface: &&InterfacePlan| computer.contains(&interface.name);
+        if interfaces.iter().filter(of_computer).any(|interface| interface.kind == Kind::Loopback) {
+            continue;
+        }
+        let known = added.iter().find(|(of, _)| *of == computer).map(|(_, name)| name.clone());
+        names.push(known.unwrap_or_else(|| {
+            let is_free = |name: &String| interfaces.iter().all(|interface| interface.name != *name);
+            let name = (1..).map(|number| format!("{LOOPBACK}{number}")).find(is_free).unwrap_or_default();
+            interfaces.push(InterfacePlan { name: name.clone(), ..InterfacePlan::loopback() });
+            added.push((computer, name.clone()));
+            name
+        }));
+    }
 }
 
 /// Refuses a TAP in a simulation, because its peers live in real time.
@@ -250,6 +274,19 @@ pub(super) mod tests {
         assert_eq!(plan.apps.len(), 2);
         assert_eq!(plan.apps[1].arguments, ["-z"]);
         assert_eq!((plan.threads, plan.linger), (2, Duration::from_secs(10)));
+    }
+
+    #[test]
+    fn a_computer_of_its_own_has_a_loopback_of_its_own() {
+        let taken = "lo1=hub,hub=net,addr=10.0.0.3/24";
+        let apps = ["--app", "@a x.wasm", "--app", "@b,a x.wasm", "--app", "@a,b x.wasm", "--app", "@b,lo x.wasm"];
+        let plan = plan(&[&["-i", A, "-i", B, "-i", taken], &apps as &[_], &["x.wasm"]].concat()).expect("a plan");
+        let names: Vec<&str> = plan.interfaces.iter().map(|interface| interface.name.as_str()).collect();
+        assert_eq!(names, ["lo", "a", "b", "lo1", "lo2", "lo3"]);
+        assert!(plan.interfaces[4..].iter().all(|interface| interface.kind == Kind::Loopback));
+        let sets: Vec<Option<String>> =
+            plan.apps.iter().map(|app| app.interfaces.as_ref().map(|names| names.join(","))).collect();
+        assert_eq!(sets, [Some("a,lo2"), Some("b,a,lo3"), Some("a,b,lo3"), Some("b,lo"), None].map(|it| it.map(Into::into)));
     }
 
     #[test]
