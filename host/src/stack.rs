@@ -378,7 +378,9 @@ fn config(
         segmentation: port.offloads.segmentation,
         datagram_segmentation: port.offloads.datagrams,
     };
-    let ports = PortLimits { range: ephemeral.clone(), ..PortLimits::default() };
+    let mut ports = PortLimits { range: ephemeral.clone(), ..PortLimits::default() };
+    // What is reserved of a small range must leave some of it to the guests.
+    ports.reserve = ports.reserve.min(ephemeral.len() as u32 / 4);
     Config { link, tcp, udp: Limits { ports, ..Limits::default() }, echo_reply: true }
 }
 
