@@ -2,6 +2,10 @@
 
 #[path = "isolation/errors.rs"]
 mod errors;
+#[path = "isolation/fairness.rs"]
+mod fairness;
+#[path = "isolation/leaving.rs"]
+mod leaving;
 #[path = "isolation/neighbours.rs"]
 mod neighbours;
 #[path = "isolation/rates.rs"]

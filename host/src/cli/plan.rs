@@ -286,7 +286,10 @@ pub(super) mod tests {
         assert!(plan.interfaces[4..].iter().all(|interface| interface.kind == Kind::Loopback));
         let sets: Vec<Option<String>> =
             plan.apps.iter().map(|app| app.interfaces.as_ref().map(|names| names.join(","))).collect();
-        assert_eq!(sets, [Some("a,lo2"), Some("b,a,lo3"), Some("a,b,lo3"), Some("b,lo"), None].map(|it| it.map(Into::into)));
+        assert_eq!(
+            sets,
+            [Some("a,lo2"), Some("b,a,lo3"), Some("a,b,lo3"), Some("b,lo"), None].map(|it| it.map(Into::into))
+        );
     }
 
     #[test]

@@ -270,11 +270,6 @@ impl Attachment {
         self.counted.datagram_drops += 1;
     }
 
-    /// The number of bytes sent so far.
-    pub(super) fn sent_bytes(&self) -> u64 {
-        self.port.as_ref().map_or(0, |port| port.sent.bytes)
-    }
-
     /// The number of packets sent so far.
     pub(super) fn sent_packets(&self) -> u64 {
         self.port.as_ref().map_or(0, |port| port.sent.packets)

@@ -124,7 +124,10 @@ impl Core {
     /// Whether a caller has left nothing to send, and has sent nothing that a loopback would have received. The runner
     /// knows of any other work.
     fn is_at_rest(&mut self) -> bool {
-        let waits = self.pace.full || self.pace.unfinished || self.interface.has_packets_to_send();
+        let waits = self.pace.full
+            || self.pace.unfinished
+            || self.udp.has_senders_to_schedule()
+            || self.interface.has_packets_to_send();
         !waits && self.pace.schedule.is_idle() && self.interface.sent_packets() == self.pace.sent_so_far
     }
 
@@ -165,30 +168,30 @@ impl Core {
 
     /// Lets senders send in their turns, about `most` frames; returns how many frames were sent.
     fn send(&mut self, most: usize) -> usize {
+        self.udp().schedule();
         let mut left = most;
         let budget = &mut left;
         self.pace.full = self.interface.has_packets_to_send()
             && !self.interface.engage(|engine, port, now| engine.transmit(now, port));
         while *budget > 0 && !self.pace.full {
             let Some(turn) = self.pace.schedule.next(self.interface.now()) else { break };
-            let sent = self.interface.sent_bytes();
-            let limit = sent + turn.bytes as u64;
             let frames = (*budget).min(turn.packets);
             let mut unused = frames;
-            let sending = match turn.key {
-                Sender::Flow(id) => {
-                    let sending = self.tcp().turn(id, turn.bytes, &mut unused);
-                    self.handle_events();
-                    sending
-                }
-                Sender::Socket(outlet) => self.udp().turn(outlet, limit, &mut unused),
+            let (sending, bytes) = match turn.key {
+                Sender::Flow(id) => self.tcp().turn(id, turn.bytes, &mut unused),
+                Sender::Socket(outlet) => self.udp().turn(outlet, turn.bytes, &mut unused),
             };
-            *budget -= frames - unused;
             self.pace.full |= sending == Sending::Full;
-            self.pace.schedule.spend(self.interface.sent_bytes() - sent);
+            self.pace.schedule.spend(bytes);
+            let mut used = frames - unused;
             if sending == Sending::Done {
                 self.pace.schedule.finish();
+                // Even a turn in which nothing was left to send takes time.
+                used = used.max(1);
             }
+            *budget -= used;
+            // A connection that has ended leaves the schedule, so its turn must be over.
+            self.handle_events();
         }
         // The remaining fragments of a packet may wait for the device.
         self.pace.full |= self.interface.engine().interface().is_behind();
@@ -203,9 +206,9 @@ impl Core {
         }
     }
 
-    /// The time of the next timer, or at which a sender may send again.
+    /// The time of the next timer, or at which a sender may send again, or at which datagrams are discarded.
     fn next_timeout(&mut self) -> Option<Instant> {
-        earliest([self.interface.next_timeout(), self.pace.schedule.next_timeout()])
+        earliest([self.interface.next_timeout(), self.pace.schedule.next_timeout(), self.udp.next_timeout()])
     }
 
     /// Whether the runner must be woken because of what a caller has left to do.

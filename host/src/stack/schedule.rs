@@ -6,6 +6,10 @@
 //! its senders nor on the sizes of their packets, and the same holds for each sender within its owner. Every sender
 //! gets a turn within one round.
 //!
+//! An owner that has sent more than its turn and has no senders left is in debt. It stays in the queue until it has
+//! passed the turns that it owes, or until nobody else waits. Otherwise who comes again for each of its packets would
+//! get more by sending longer ones.
+//!
 //! An owner that has used its rate [rests](Limited) until it may send again. Its senders keep their places.
 //!
 //! The queue knows nothing of links. A sender that finds the link full keeps the rest of its turn, and is first when
@@ -42,7 +46,8 @@ impl Limited for Owner {
 pub(crate) struct Schedule<O, K> {
     /// The number of bytes of a turn.
     quantum: usize,
-    /// The owners that have senders and do not rest; the first one has the turn.
+    /// The owners that have senders and do not rest; the first one has the turn. With them, but never without them,
+    /// those that are in debt.
     ring: VecDeque<O>,
     /// The owners that have senders and rest, by the time at which they may send again, and by a number of their own.
     resting: BTreeMap<(Instant, u64), O>,
@@ -62,6 +67,13 @@ struct Share<K> {
     credit: Credit,
 }
 
+impl<K> Share<K> {
+    /// Whether the owner is not in the queue: it has neither senders nor a debt.
+    fn is_out(&self) -> bool {
+        self.senders.is_empty() && self.credit > 0
+    }
+}
+
 /// The bytes that are left of a turn; zero or negative when the turn is over.
 type Credit = i64;
 
@@ -75,7 +87,7 @@ pub(crate) struct Turn<K> {
     pub(crate) packets: usize,
 }
 
-impl<O: Clone + Eq + Hash + Limited, K: Copy> Schedule<O, K> {
+impl<O: Clone + Eq + Hash + Limited, K: Copy + Eq> Schedule<O, K> {
     /// An empty queue with turns of `quantum` bytes, which should be worth several packets.
     pub(crate) fn new(quantum: usize) -> Self {
         let (ring, resting, shares) = (VecDeque::new(), BTreeMap::new(), HashMap::new());
@@ -103,14 +115,13 @@ impl<O: Clone + Eq + Hash + Limited, K: Copy> Schedule<O, K> {
         self.resting.first_key_value().map(|((at, _), _)| *at)
     }
 
-    /// Adds a sender that is not in the queue, behind its owner's other senders. An owner that had no senders is put
-    /// behind all other owners.
+    /// Adds a sender that is not in the queue, behind its owner's other senders. An owner that was not in the queue is
+    /// put behind all other owners.
     pub(crate) fn push(&mut self, owner: &O, key: K) {
         let credit = self.full_credit();
         let share = self.shares.entry_ref(owner).or_insert_with(|| Share { senders: VecDeque::new(), credit });
-        if share.senders.is_empty() {
+        if share.is_out() {
             self.ring.push_back(owner.clone());
-            share.credit = credit;
         }
         share.senders.push_back((key, credit));
     }
@@ -124,6 +135,18 @@ impl<O: Clone + Eq + Hash + Limited, K: Copy> Schedule<O, K> {
         let credit = self.full_credit();
         loop {
             let owner = self.ring.front()?;
+            let share = self.shares.get_mut(owner)?;
+            if share.credit <= 0 {
+                share.credit += credit;
+                let is_out = share.is_out();
+                let owner = self.ring.pop_front()?;
+                if is_out {
+                    self.leave(&owner);
+                } else {
+                    self.ring.push_back(owner);
+                }
+                continue;
+            }
             let allowed = match owner.may_send(now) {
                 Ok(allowed) => allowed,
                 Err(at) => {
@@ -134,12 +157,6 @@ impl<O: Clone + Eq + Hash + Limited, K: Copy> Schedule<O, K> {
                     continue;
                 }
             };
-            let share = self.shares.get_mut(owner)?;
-            if share.credit <= 0 {
-                share.credit += credit;
-                self.ring.rotate_left(1);
-                continue;
-            }
             let (key, left) = share.senders.front_mut()?;
             if *left <= 0 {
                 *left += credit;
@@ -164,14 +181,46 @@ impl<O: Clone + Eq + Hash + Limited, K: Copy> Schedule<O, K> {
 
     /// Removes the sender with the turn, which has nothing more to send.
     pub(crate) fn finish(&mut self) {
-        let Some(owner) = self.ring.front() else { return };
-        let Some(share) = self.shares.get_mut(owner) else { return };
+        let Some(owner) = self.ring.pop_front() else { return };
+        let Some(share) = self.shares.get_mut(&owner) else { return };
         share.senders.pop_front();
-        if share.senders.is_empty() {
-            if self.shares.len() > KEPT {
-                self.shares.remove(owner);
+        if share.is_out() {
+            self.leave(&owner);
+        } else {
+            self.ring.push_front(owner);
+        }
+        self.forgive();
+    }
+
+    /// Removes a sender of an owner wherever it stands.
+    pub(crate) fn remove(&mut self, owner: &O, key: K) {
+        let Some(share) = self.shares.get_mut(owner) else { return };
+        share.senders.retain(|(known, _)| *known != key);
+        if share.is_out() {
+            self.ring.retain(|known| known != owner);
+            self.resting.retain(|_, known| known != owner);
+            self.leave(owner);
+        }
+        self.forgive();
+    }
+
+    /// Forgets all debts if no owner in the ring has senders: they have cost nobody a turn.
+    fn forgive(&mut self) {
+        let waits = |owner| self.shares.get(owner).is_some_and(|share| !share.senders.is_empty());
+        if !self.ring.iter().any(waits) {
+            while let Some(owner) = self.ring.pop_front() {
+                self.leave(&owner);
             }
-            self.ring.pop_front();
+        }
+    }
+
+    /// Keeps the share of an owner that has left the queue, for its next senders, unless many are kept.
+    fn leave(&mut self, owner: &O) {
+        let credit = self.full_credit();
+        if self.shares.len() > KEPT {
+            self.shares.remove(owner);
+        } else if let Some(share) = self.shares.get_mut(owner) {
+            share.credit = credit;
         }
     }
 }

@@ -39,6 +39,8 @@ pub(super) struct Table {
     backlogs: HashMap<ListenerId, Arc<Backlog>>,
     /// The listener of each backlog, by the backlog's number.
     listeners: HashMap<u64, ListenerId>,
+    /// The connections that were removed while they were in the schedule, and are still there.
+    stale: Vec<(Owner, FlowId)>,
 }
 
 /// The operations on TCP of a stack, with the parts of the core that they touch.
@@ -71,7 +73,8 @@ impl Flow {
 
 impl Table {
     pub(super) fn new(memory: Memory) -> Self {
-        Self { memory, flows: Beside::default(), backlogs: HashMap::new(), listeners: HashMap::new() }
+        let (backlogs, listeners) = (HashMap::new(), HashMap::new());
+        Self { memory, flows: Beside::default(), backlogs, listeners, stale: Vec::new() }
     }
 
     /// Wakes every task that waits for a connection or listener.
@@ -184,15 +187,22 @@ impl Table {
     pub(super) fn removed(&mut self, id: FlowId, wakes: &mut Wakes) {
         if let Some(mut flow) = self.flows.remove(id.0) {
             flow.wake_all(wakes);
+            if flow.scheduled {
+                self.stale.push((flow.owner, id));
+            }
         }
     }
 }
 
 /// Turns to send.
 impl Operations<'_> {
-    /// Puts connections that have something to send into the schedule.
+    /// Puts connections that have something to send into the schedule, and takes those out of it that were removed. If
+    /// these stayed until their turn, an owner that rests could add to them without end.
     pub(super) fn schedule(&mut self) {
-        let Table { flows, backlogs, .. } = &mut *self.table;
+        let Table { flows, backlogs, stale, .. } = &mut *self.table;
+        for (owner, id) in stale.drain(..) {
+            self.pace.schedule.remove(&owner, Sender::Flow(id));
+        }
         while self.interface.engine().tcp().may_have_pending()
             && let Some(id) = self.interface.tend(|engine, _| engine.tcp_mut().next_pending())
         {
@@ -207,14 +217,14 @@ impl Operations<'_> {
         }
     }
 
-    /// A connection's turn to send, at most `bytes` bytes and `budget` frames.
-    pub(super) fn turn(&mut self, id: FlowId, bytes: usize, budget: &mut usize) -> Sending {
+    /// A connection's turn to send, at most `bytes` bytes and `budget` frames. Returns also how many bytes it has sent.
+    pub(super) fn turn(&mut self, id: FlowId, bytes: usize, budget: &mut usize) -> (Sending, u64) {
         let before = self.interface.sent_packets();
         let on_link = self.interface.on_link();
         let bytes = bytes.min(budget.saturating_mul(self.interface.capabilities.mtu));
         let sent = self.interface.engage(|engine, port, now| Some(engine.transmit_connection(id, bytes, now, port)));
+        let OnLink { bytes, packets } = self.interface.on_link_since(on_link);
         if let Some(flow) = self.table.flows.get_mut(id.0) {
-            let OnLink { bytes, packets } = self.interface.on_link_since(on_link);
             flow.owner.sent(bytes, packets, self.interface.now());
         }
         let packets = self.interface.sent_packets().saturating_sub(before);
@@ -231,7 +241,7 @@ impl Operations<'_> {
         {
             flow.scheduled = false;
         }
-        sending
+        (sending, bytes)
     }
 }
 

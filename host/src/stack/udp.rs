@@ -2,34 +2,32 @@
 //!
 //! A UDP socket is a [`Mailbox`] here. It may be registered with several stacks: a wildcard socket is registered with
 //! every stack of its network. The engine decides which mailboxes receive a datagram. Datagrams that the device has no
-//! room for wait here, for their socket's turn to send.
+//! room for, or that their owner's rate does not allow yet, wait here for their socket's turn to send.
 
 mod asked;
 mod mailbox;
 mod outlets;
+mod sending;
 
 use core::net::{IpAddr, SocketAddr};
-use core::task::Waker;
 use std::sync::Arc;
 
-use xila_network_engine::engine::{Datagram as Leaving, EchoRequest};
-use xila_network_engine::interface;
 use xila_network_engine::udp::queue::{self, PathError};
-use xila_network_engine::udp::{self as engine, JoinError, LeaveError, SocketId, Tuple, datagram};
+use xila_network_engine::udp::{self as engine, JoinError, LeaveError, SocketId, Tuple};
 
 pub(crate) use asked::Way;
 pub(crate) use mailbox::Mailbox;
 pub use mailbox::{Datagram, UdpStatistics};
 pub(crate) use outlets::{Outlet, OutletNumber};
 
-use super::attachment::{Attachment, OnLink};
-use super::drive::{Pace, Sender, Sending};
+use super::attachment::Attachment;
+use super::drive::Pace;
 use super::mailboxes::Mailboxes;
 use super::notices::Notices;
-use super::owner::{Allowed, Owner};
 use super::ports::shuffled;
 use crate::address::is_v4_mapped;
-use crate::error::{BindError, MembershipError, SendError};
+use crate::error::{BindError, MembershipError};
+use crate::platform::Instant;
 use crate::waiters::{Waiters, Wakes};
 use outlets::Outlets;
 
@@ -94,11 +92,22 @@ pub(super) struct Table {
     outlets: Outlets,
     /// The tasks that cannot send because the queue of packets for an unresolved neighbour is full.
     crowded: Waiters,
+    /// The sockets whose oldest datagram waits for the same reason. They are not in the schedule.
+    held_up: Vec<OutletNumber>,
+    /// Whether these are to be put into the schedule, because there is room in such a queue again.
+    is_uncrowded: bool,
 }
 
 impl Table {
     pub(super) fn new(number: u32) -> Self {
-        Self { number, mailboxes: Mailboxes::default(), outlets: Outlets::default(), crowded: Waiters::default() }
+        Self {
+            number,
+            mailboxes: Mailboxes::default(),
+            outlets: Outlets::default(),
+            crowded: Waiters::default(),
+            held_up: Vec::new(),
+            is_uncrowded: false,
+        }
     }
 
     /// Forgets all sockets, after the engine has panicked.
@@ -206,9 +215,21 @@ impl Table {
         }
     }
 
-    /// Wakes the tasks that wait for room in the queue of packets for unresolved neighbours.
+    /// Wakes the tasks that wait for room in the queue of packets for unresolved neighbours, and lets the sockets that
+    /// wait for it go on.
     pub(super) fn wake_crowded(&mut self, wakes: &mut Wakes) {
         self.crowded.take(wakes);
+        self.is_uncrowded = !self.held_up.is_empty();
+    }
+
+    /// Whether there are sockets to be put into the [schedule](Operations::schedule).
+    pub(super) const fn has_senders_to_schedule(&self) -> bool {
+        self.is_uncrowded
+    }
+
+    /// The time at which datagrams of a dropped socket have to be discarded.
+    pub(super) fn next_timeout(&self) -> Option<Instant> {
+        self.outlets.next_timeout()
     }
 
     /// Wakes every task that waits for a datagram or for room to send.
@@ -217,177 +238,6 @@ impl Table {
         self.outlets.wake_all(wakes);
         self.crowded.take(wakes);
     }
-}
-
-/// Operations that send.
-impl Operations<'_> {
-    /// Sends a datagram of a socket, or queues it for the socket's turn. Then sends `others`, which differ from the
-    /// first only in their payloads, as far as they can leave at once. Returns how many datagrams were sent or queued,
-    /// counted from the first; the caller must send the rest again.
-    ///
-    /// # Errors
-    /// The errors concern the first datagram: [`SendError::WouldBlock`] while the maximum number of datagrams waits for
-    /// the socket's turn or for the neighbour, and `waker` is woken when that is over; [`SendError::PacketTooLarge`],
-    /// [`SendError::RemoteUnreachable`], [`SendError::AccessDenied`] for a broadcast that is not allowed,
-    /// [`SendError::NetworkDown`].
-    pub(crate) fn send(
-        &mut self,
-        outlet: &Outlet,
-        datagram: &Outgoing<&[u8]>,
-        others: &[&[u8]],
-        waker: Option<&Waker>,
-    ) -> Result<usize, SendError> {
-        self.interface.check_up()?;
-        let to = datagram.remote.ip();
-        if self.interface.is_broadcast(to) && !datagram.broadcast {
-            return Err(SendError::AccessDenied);
-        }
-        if datagram.payload.len() > datagram::longest_payload(to) {
-            return Err(SendError::PacketTooLarge);
-        }
-        // If other senders wait for the device, this datagram must wait for its turn. Whether the device is still full
-        // is found out when the stack is driven, directly after this.
-        let direct = !self.pace.full && self.pace.schedule.is_clear_for(&outlet.owner);
-        let attempt = if direct { self.attempt_for(&outlet.owner, datagram, others) } else { Err(Attempt::Full) };
-        match attempt {
-            Ok(count) => {
-                return Ok(count);
-            }
-            Err(Attempt::Refused(error)) => return Err(error),
-            Err(Attempt::Crowded) if datagram.drops_if_crowded => {
-                // Not the oldest packet of the neighbour's queue, as on Linux: that may be another guest's.
-                self.interface.count_dropped_datagram();
-                return Ok(1);
-            }
-            Err(Attempt::Crowded) => {
-                if let Some(waker) = waker {
-                    self.table.crowded.register(waker);
-                }
-                return Err(SendError::WouldBlock);
-            }
-            Err(Attempt::Full) => {}
-        }
-        if !self.table.outlets.has_room(outlet, waker) {
-            return Err(SendError::WouldBlock);
-        }
-        if !direct && !self.interface.leads_to(to) {
-            return Err(SendError::RemoteUnreachable);
-        }
-        if self.table.outlets.push(outlet, datagram.map(|payload| payload.to_vec())) {
-            self.pace.schedule.push(&outlet.owner, Sender::Socket(outlet.number));
-        }
-        Ok(1)
-    }
-
-    /// A socket's turn to send. It ends when the interface's count of sent bytes reaches `limit`.
-    pub(super) fn turn(&mut self, outlet: OutletNumber, limit: u64, budget: &mut usize) -> Sending {
-        let Some(owner) = self.table.outlets.owner(outlet) else { return Sending::Done };
-        loop {
-            let Some(datagram) = self.table.outlets.take(outlet) else { return Sending::Done };
-            let length = datagram.payload.len();
-            match self.attempt_and_count(&owner, &datagram.map(Vec::as_slice), &[]) {
-                Err(Attempt::Full) => {
-                    self.table.outlets.put_back(outlet, datagram);
-                    return Sending::Full;
-                }
-                Ok(_) => {}
-                // The route or the neighbour has changed since the datagram was queued.
-                Err(Attempt::Crowded | Attempt::Refused(_)) => self.interface.count_dropped_datagram(),
-            }
-            *budget = budget.saturating_sub(1);
-            if self.table.outlets.release(outlet, length, &mut self.notices.wakes) {
-                return Sending::Done;
-            }
-            // The fragments of the datagram may have filled the device.
-            if self.interface.engine().interface().is_behind() || *budget == 0 || self.interface.sent_bytes() >= limit {
-                return Sending::More;
-            }
-        }
-    }
-
-    /// Whether a socket may queue a datagram for its turn. If not, `waker` is woken when it may.
-    pub(crate) fn has_room(&mut self, outlet: &Outlet, waker: &Waker) -> bool {
-        self.interface.check_up().is_err() || self.table.outlets.has_room(outlet, Some(waker))
-    }
-
-    /// Whether a datagram of a socket to an address could be sent or queued now. If not, `waker` is woken when it
-    /// could.
-    pub(crate) fn may_send(&mut self, outlet: &Outlet, to: IpAddr, waker: &Waker) -> bool {
-        if self.interface.check_up().is_err() {
-            return true;
-        }
-        let owner = outlet.owner.in_engine();
-        let crowded = self.interface.engage(|engine, _, _| engine.interface_mut().is_crowded(to, owner));
-        if crowded {
-            self.table.crowded.register(waker);
-        }
-        !crowded && self.table.outlets.has_room(outlet, Some(waker))
-    }
-
-    /// Like [`attempt`](Self::attempt), at once and not in a turn of the schedule, if the owner's rates allow it now.
-    fn attempt_for(&mut self, owner: &Owner, datagram: &Outgoing<&[u8]>, others: &[&[u8]]) -> Result<usize, Attempt> {
-        match owner.may_send(self.interface.now()) {
-            Ok(Allowed::EVERYTHING) => self.attempt_and_count(owner, datagram, others),
-            // A row of datagrams would leave at once, so a limited owner sends them one by one.
-            Ok(_) => self.attempt_and_count(owner, datagram, &[]),
-            Err(_) => Err(Attempt::Full),
-        }
-    }
-
-    /// Like [`attempt`](Self::attempt), and counts what was sent.
-    fn attempt_and_count(
-        &mut self,
-        owner: &Owner,
-        datagram: &Outgoing<&[u8]>,
-        others: &[&[u8]],
-    ) -> Result<usize, Attempt> {
-        let before = self.interface.on_link();
-        let count = self.attempt(owner, datagram, others)?;
-        let OnLink { bytes, packets } = self.interface.on_link_since(before);
-        // A datagram that waits for its neighbour to be resolved is counted now, because it leaves in no turn.
-        let least = datagram.payload.len() + LEAST_HEADERS;
-        owner.sent(bytes.max(least as u64), packets.max(count as u64), self.interface.now());
-        Ok(count)
-    }
-
-    fn attempt(&mut self, owner: &Owner, datagram: &Outgoing<&[u8]>, others: &[&[u8]]) -> Result<usize, Attempt> {
-        let owner = owner.in_engine();
-        let &Outgoing { kind, payload, port, source, remote, hop_limit, whole, loops_back, .. } = datagram;
-        let destination = remote;
-        let source = SocketAddr::new(source, port);
-        let sent = self.interface.engage(|engine, port, now| {
-            Some(match kind {
-                Kind::Datagram => {
-                    let leaving = Leaving { owner, source, destination, hop_limit, whole, loops_back, payload };
-                    engine.send_datagrams(&leaving, others, now, port)
-                }
-                Kind::EchoRequest { sequence } => {
-                    let request = EchoRequest { owner, source, destination, hop_limit, sequence, payload };
-                    engine.send_echo(&request, now, port).map(|()| 1)
-                }
-            })
-        });
-        let sent = sent.ok_or(Attempt::Refused(SendError::NetworkDown))?;
-        sent.map_err(|error| match error {
-            interface::SendError::Full => Attempt::Full,
-            interface::SendError::Crowded => Attempt::Crowded,
-            interface::SendError::Unreachable => Attempt::Refused(SendError::RemoteUnreachable),
-            interface::SendError::TooLarge { mtu: _ } => Attempt::Refused(SendError::PacketTooLarge),
-        })
-    }
-}
-
-/// The bytes of the headers of a datagram over IPv4, without those of the link.
-const LEAST_HEADERS: usize = 28;
-
-/// The cause why a datagram was not sent.
-enum Attempt {
-    /// The device has no room for the frame.
-    Full,
-    /// The queue of packets for unresolved neighbours is full.
-    Crowded,
-    /// The datagram cannot be sent; the cause.
-    Refused(SendError),
 }
 
 /// Whether a socket may be bound to an address: IPv4-mapped, multicast and broadcast addresses are refused.

@@ -5,11 +5,12 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use xila_network_host::address::Family;
+use xila_network_host::device::hub::HubOptions;
 use xila_network_host::policy::{Rate, Rates};
-use xila_network_host::socket::{GuestOptions, ListenOptions, Network, TcpListener, TcpStream, UdpSocket};
+use xila_network_host::socket::{GuestOptions, ListenOptions, TcpListener, TcpStream, UdpOptions, UdpSocket};
 use xila_network_host::{ConnectError, SendError};
 
-use super::world::{GUEST, PEER, SECOND, World, any, at};
+use super::world::{DEAD, FAMILIES, GUEST, PEER, SECOND, World, any, at};
 
 const PORT: u16 = 7;
 
@@ -17,16 +18,12 @@ fn peer() -> SocketAddr {
     at(Family::V4, PEER, PORT)
 }
 
-fn limited(world: &World, rates: Rates) -> Network {
-    world.host.network().for_guest_with(GuestOptions { rates, ..GuestOptions::default() })
-}
-
 #[test]
 fn a_network_made_from_a_limited_guest_s_network_is_limited_too() {
     let world = World::new();
     discard(&world);
     let slow = Rate { per_second: 0, burst: 1 };
-    let guest = limited(&world, Rates { connections: Some(slow), ..Rates::UNLIMITED });
+    let guest = world.limited(Rates { connections: Some(slow), ..Rates::UNLIMITED });
     let packets = Rates { packets: Some(Rate::per_second(1000)), ..Rates::UNLIMITED };
     let inner = guest.for_guest_with(GuestOptions { rates: packets, ..GuestOptions::default() });
     let ((), _) = world.timed(async {
@@ -53,7 +50,7 @@ fn a_connection_sends_no_more_bytes_than_the_rate_allows() {
     let world = World::new();
     discard(&world);
     let rates = Rates { bytes: Some(Rate::per_second(100_000)), ..Rates::UNLIMITED };
-    let network = limited(&world, rates);
+    let network = world.limited(rates);
     let ((), elapsed) = world.timed(async {
         let stream = TcpStream::connect(&network, peer()).await.unwrap();
         stream.write_all(&vec![1; 1_000_000]).await.unwrap();
@@ -73,7 +70,7 @@ fn a_connection_sends_no_more_bytes_than_the_rate_allows() {
 fn datagrams_wait_for_the_rate_in_order() {
     let world = World::new();
     let receiver = UdpSocket::bind(&world.peer.network(), peer()).unwrap();
-    let network = limited(&world, Rates { packets: Some(Rate { per_second: 10, burst: 5 }), ..Rates::UNLIMITED });
+    let network = world.limited(Rates { packets: Some(Rate { per_second: 10, burst: 5 }), ..Rates::UNLIMITED });
     let socket = UdpSocket::bind(&network, at(Family::V4, GUEST, 9)).unwrap();
     let (received, elapsed) = world.timed(async {
         let sending = async {
@@ -103,7 +100,7 @@ fn datagrams_wait_for_the_rate_in_order() {
 fn rows_of_datagrams_are_limited_as_single_ones() {
     let world = World::new();
     let _receiver = UdpSocket::bind(&world.peer.network(), peer()).unwrap();
-    let network = limited(&world, Rates { packets: Some(Rate { per_second: 100, burst: 1 }), ..Rates::UNLIMITED });
+    let network = world.limited(Rates { packets: Some(Rate { per_second: 100, burst: 1 }), ..Rates::UNLIMITED });
     let socket = UdpSocket::bind(&network, at(Family::V4, GUEST, 9)).unwrap();
     let datagrams: Vec<(Vec<u8>, SocketAddr)> = (0..200).map(|_| (vec![7; 500], peer())).collect();
     let (count, elapsed) = world.timed(async {
@@ -120,11 +117,71 @@ fn rows_of_datagrams_are_limited_as_single_ones() {
     assert!(elapsed > Duration::from_millis(1800), "{elapsed:?}");
 }
 
+/// The neighbour answers after a second, when the queue of packets for it has long been full.
+#[test]
+fn datagrams_that_wait_for_the_rate_and_then_for_the_neighbour_all_arrive() {
+    let world = World::on(HubOptions { latency: SECOND / 2, ..HubOptions::default() });
+    let receiver = UdpSocket::bind(&world.peer.network(), peer()).unwrap();
+    let network = world.limited(Rates { packets: Some(Rate { per_second: 100, burst: 10 }), ..Rates::UNLIMITED });
+    let socket = UdpSocket::bind(&network, at(Family::V4, GUEST, 9)).unwrap();
+    world.within(async {
+        for number in 0..200_u8 {
+            socket.send_to(&[number], peer()).await.unwrap();
+        }
+    });
+    world.simulation.advance(5 * SECOND);
+    let arrived = core::iter::from_fn(|| receiver.try_recv_datagram().ok()).map(|datagram| datagram.data[0]);
+    assert_eq!(arrived.collect::<Vec<_>>(), (0..200).collect::<Vec<u8>>());
+}
+
+/// What prevents that a datagram is ever sent is an error also while the guest waits for its rate.
+#[test]
+fn a_guest_that_waits_for_its_rate_gets_the_errors_of_its_datagrams() {
+    for family in FAMILIES {
+        let world = World::new();
+        let network = world.limited(Rates { packets: Some(Rate { per_second: 1, burst: 1 }), ..Rates::UNLIMITED });
+        let options = UdpOptions { dont_fragment: true, ..UdpOptions::default() };
+        let socket = UdpSocket::bind_with(&network, at(family, GUEST, 9), &options).unwrap();
+        socket.try_send_to(b"x", at(family, PEER, 9)).unwrap();
+        let long = vec![0; 3000];
+        assert_eq!(socket.try_send_to(&long, at(family, PEER, 9)), Err(SendError::PacketTooLarge));
+        let nowhere = if family == Family::V4 { "192.0.2.1:9" } else { "[2001:db8::1]:9" };
+        assert_eq!(socket.try_send_to(b"x", nowhere.parse().unwrap()), Err(SendError::RemoteUnreachable));
+        // A host that does not exist has as many datagrams as may wait for it.
+        let socket = UdpSocket::bind(
+            &world.limited(Rates { packets: Some(Rate { per_second: 1, burst: 64 }), ..Rates::UNLIMITED }),
+            any(family, 0),
+        )
+        .unwrap();
+        let fit = (0..100).take_while(|_| socket.try_send_to(b"x", at(family, DEAD, 9)).is_ok()).count();
+        assert_eq!(fit, 64);
+        assert_eq!(socket.try_send_to(b"x", at(family, DEAD, 9)), Err(SendError::WouldBlock));
+        assert_eq!(socket.try_send_to(b"x", at(family, PEER, 9)), Ok(1), "it waits for its own neighbour only");
+    }
+}
+
+#[test]
+fn each_fragment_counts_as_a_packet_wherever_the_datagram_waits() {
+    for (family, payload) in [(Family::V4, 65_507), (Family::V6, 65_527)] {
+        let world = World::on(HubOptions { rate: Some(10_000_000), queue: 8, ..HubOptions::default() });
+        let _receiver = UdpSocket::bind(&world.peer.network(), any(family, PORT)).unwrap();
+        let network = world.guest();
+        let socket = UdpSocket::bind(&network, any(family, 0)).unwrap();
+        for (case, sent) in [("for its neighbour", 45), ("for the device", 90)] {
+            world.within(socket.send_to(&vec![0; payload], at(family, PEER, PORT))).unwrap();
+            assert_eq!(network.traffic().sent_packets, sent, "{family:?}, a datagram that waits {case}");
+            world.simulation.advance(SECOND);
+        }
+        world.within(socket.send_to(&[0; 1000], at(family, PEER, PORT))).unwrap();
+        assert_eq!(network.traffic().sent_packets, 91);
+    }
+}
+
 #[test]
 fn connections_beyond_the_rate_are_refused_and_leave_no_packet() {
     let world = World::new();
     discard(&world);
-    let network = limited(&world, Rates { connections: Some(Rate { per_second: 2, burst: 3 }), ..Rates::UNLIMITED });
+    let network = world.limited(Rates { connections: Some(Rate { per_second: 2, burst: 3 }), ..Rates::UNLIMITED });
     let connect = || world.simulation.block_on(TcpStream::connect(&network, peer()));
     let streams = [(); 3].map(|()| connect().unwrap());
     let statistics = || world.interface().statistics();
@@ -146,7 +203,7 @@ fn connections_beyond_the_rate_are_refused_and_leave_no_packet() {
 fn a_neighbour_does_not_wait_for_anothers_rate() {
     let world = World::new();
     discard(&world);
-    let slow = limited(&world, Rates { bytes: Some(Rate::per_second(1000)), ..Rates::UNLIMITED });
+    let slow = world.limited(Rates { bytes: Some(Rate::per_second(1000)), ..Rates::UNLIMITED });
     let quick = world.guest();
     let receiver = UdpSocket::bind(&world.peer.network(), at(Family::V4, PEER, 9)).unwrap();
     let stuck = world.simulation.block_on(TcpStream::connect(&slow, peer())).unwrap();

@@ -7,7 +7,7 @@ use xila_network_host::address::Family;
 use xila_network_host::socket::{
     ConnectOptions, Connecting, ListenOptions, Network, TcpListener, TcpSocket, TcpStream, UdpSocket,
 };
-use xila_network_host::{BindError, ConnectError, MembershipError};
+use xila_network_host::{BindError, ConnectError, InterfaceConfig, Manager, MembershipError};
 
 use super::world::{FAMILIES, GUEST, PEER, SECOND, World, any, at};
 
@@ -166,4 +166,24 @@ fn serving(is_flooded: bool) -> Duration {
 #[test]
 fn a_flood_of_handshakes_with_one_guest_does_not_delay_those_with_another() {
     assert!(serving(true) <= serving(false), "{:?} {:?}", serving(true), serving(false));
+}
+
+#[test]
+fn a_small_range_of_ephemeral_ports_is_shared_with_the_guests() {
+    let world = World::new();
+    let manager = Manager::new(world.simulation.platform());
+    let config = InterfaceConfig {
+        addresses: FAMILIES.map(|family| super::world::network_of(family, 9)).into(),
+        ephemeral_ports: (50_000..=50_099).try_into().unwrap(),
+        ..InterfaceConfig::default()
+    };
+    manager.mount_interface("eth0", Box::new(world.port()), config).unwrap();
+    for family in FAMILIES {
+        let guests = [(); 2].map(|()| manager.network().for_guest());
+        let bound = guests
+            .each_ref()
+            .map(|network| core::iter::from_fn(|| UdpSocket::bind(network, any(family, 0)).ok()).collect::<Vec<_>>());
+        assert!(bound.iter().all(|sockets| sockets.len() > 10), "{:?}", bound.each_ref().map(Vec::len));
+        assert!(UdpSocket::bind(&manager.network(), any(family, 0)).is_ok(), "some are left to the host");
+    }
 }

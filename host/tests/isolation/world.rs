@@ -7,7 +7,8 @@ use xila_network_host::address::{Cidr, Family, MacAddress};
 use xila_network_host::device::Device;
 use xila_network_host::device::hub::{Hub, HubOptions, HubPort};
 use xila_network_host::platform::simulated::Simulation;
-use xila_network_host::socket::Network;
+use xila_network_host::policy::Rates;
+use xila_network_host::socket::{GuestOptions, Network};
 use xila_network_host::{Interface, InterfaceConfig, Manager};
 
 pub(crate) const SECOND: Duration = Duration::from_secs(1);
@@ -29,9 +30,13 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) fn new() -> Self {
+        Self::on(HubOptions { latency: Duration::from_millis(1), ..HubOptions::default() })
+    }
+
+    /// A world on a link with these options.
+    pub(crate) fn on(options: HubOptions) -> Self {
         let simulation = Simulation::new(7);
-        let hub =
-            Hub::new(&simulation.platform(), HubOptions { latency: Duration::from_millis(1), ..HubOptions::default() });
+        let hub = Hub::new(&simulation.platform(), options);
         let host = |number, hardware_address| {
             let manager = Manager::new(simulation.platform());
             let config = InterfaceConfig {
@@ -54,6 +59,11 @@ impl World {
         self.host.network().for_guest()
     }
 
+    /// The network of a new guest with rates.
+    pub(crate) fn limited(&self, rates: Rates) -> Network {
+        self.host.network().for_guest_with(GuestOptions { rates, ..GuestOptions::default() })
+    }
+
     pub(crate) fn interface(&self) -> Interface {
         self.host.interface("eth0").unwrap()
     }
@@ -69,9 +79,14 @@ impl World {
         (output, self.simulation.now() - start)
     }
 
+    /// A port of the link for another host.
+    pub(crate) fn port(&self) -> HubPort {
+        self.hub.port()
+    }
+
     /// A station of its own on the link.
     pub(crate) fn station(&self) -> Station {
-        Station { port: self.hub.port(), simulation: self.simulation.clone() }
+        Station { port: self.port(), simulation: self.simulation.clone() }
     }
 }
 

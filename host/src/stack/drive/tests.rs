@@ -1,6 +1,7 @@
 //! Tests of stacks that get the processor late, that are flooded, and whose clocks are read by several threads.
 
 use core::net::SocketAddr;
+use core::sync::atomic::{AtomicBool, Ordering};
 use core::task::{Context, Poll};
 use core::time::Duration;
 use std::io;
@@ -8,12 +9,16 @@ use std::sync::{Arc, Mutex};
 
 use crate::device::hub::{Hub, HubOptions, HubPort};
 use crate::device::{Capabilities, Device, Frame};
-use crate::error::ConnectError;
+use crate::error::{ConnectError, WriteError};
 use crate::interface::InterfaceConfig;
 use crate::manager::Manager;
 use crate::platform::simulated::Simulation;
 use crate::platform::{Clock, Instant, Timer};
-use crate::socket::{ConnectOptions, ListenOptions, TcpListener, TcpStream};
+use crate::policy::{Rate, Rates};
+use crate::socket::{ConnectOptions, GuestOptions, ListenOptions, TcpListener, TcpStream};
+use crate::stack::drive::Sender;
+use crate::stack::owner::Owner;
+use crate::stack::udp::Outlet;
 
 /// A port of a hub that a test tampers with: it decides which frames are received, and when.
 struct Tampered<T> {
@@ -288,4 +293,76 @@ fn timers_run_during_a_flood() {
         assert_eq!(result.err(), Some(ConnectError::TimedOut));
         assert!(*left.lock().unwrap() > 0, "the flood is over");
     }
+}
+
+/// A guest that has used its rate for a day starts connections and drops them, each in SYN-SENT and in the schedule.
+#[test]
+fn connections_that_are_dropped_leave_nothing_in_the_schedule() {
+    let world = World::new();
+    let rates = Rates { packets: Some(Rate { per_second: 1, burst: 1 }), ..Rates::UNLIMITED };
+    let guest = world.host.network().for_guest_with(GuestOptions { rates, ..GuestOptions::default() });
+    let start = || TcpStream::start(&guest, "10.0.0.2:7000".parse().unwrap(), ConnectOptions::default()).unwrap();
+    let interface = world.host.interface("eth0").unwrap();
+    let rests = || interface.stack().with(|core| core.pace.schedule.next_timeout().is_some());
+    let first = start();
+    let second = start();
+    assert!(rests(), "the second waits for the rate");
+    (0..1000).for_each(|_| drop(start()));
+    assert!(rests());
+    drop(second);
+    assert!(!rests());
+    drop(first);
+}
+
+/// However many senders have nothing to send, they do not keep the lock for longer than a budget.
+#[test]
+fn a_turn_in_which_nothing_is_sent_uses_the_budget() {
+    let world = World::new();
+    let interface = world.host.interface("eth0").unwrap();
+    let platform = world.simulation.platform();
+    let (is_idle, is_unfinished) = interface.stack().ask(|core| {
+        for _ in 0..1000 {
+            let nothing = Outlet::new(Owner::HOST);
+            core.pace.schedule.push(&nothing.owner, Sender::Socket(nothing.number));
+        }
+        core.drive(100, false, &*platform.clock);
+        (core.pace.schedule.is_idle(), core.pace.unfinished)
+    });
+    assert!(!is_idle && is_unfinished);
+}
+
+/// Panics when the stack asks for room, once it is told to.
+struct Deadly(Arc<AtomicBool>);
+
+impl Tamper for Deadly {
+    fn receive(&mut self, port: &mut HubPort, now: Instant) -> io::Result<Option<Frame>> {
+        port.receive(now)
+    }
+
+    fn signals(&self) -> bool {
+        true
+    }
+
+    fn on_the_link(&self, now: Instant) -> Instant {
+        assert!(!self.0.load(Ordering::Relaxed), "as the test demands");
+        now
+    }
+}
+
+#[test]
+fn a_panic_in_a_turn_to_send_ends_the_interface_and_nothing_else() {
+    let simulation = Simulation::new(1);
+    let hub = Hub::new(&simulation.platform(), HubOptions::default());
+    let [host, peer] = [(); 2].map(|()| Manager::new(simulation.platform()));
+    let config = |cidr: &str| InterfaceConfig { addresses: vec![cidr.parse().unwrap()], ..Default::default() };
+    let is_deadly = Arc::new(AtomicBool::new(false));
+    let device = Tampered { port: hub.port(), tamper: Deadly(is_deadly.clone()) };
+    host.mount_interface("eth0", device, config("10.0.0.1/24")).unwrap();
+    peer.mount_interface("eth0", hub.port(), config("10.0.0.2/24")).unwrap();
+    let address: SocketAddr = "10.0.0.2:7000".parse().unwrap();
+    let _listener = TcpListener::bind(&peer.network(), address, ListenOptions::default()).unwrap();
+    let client = simulation.block_on(TcpStream::connect(&host.network(), address)).unwrap();
+    is_deadly.store(true, Ordering::Relaxed);
+    assert_eq!(client.try_write(b"in a turn of the connection"), Ok(27));
+    assert_eq!(client.try_write(b"x"), Err(WriteError::NetworkDown));
 }

@@ -203,6 +203,88 @@ fn a_sender_that_comes_and_goes_gets_no_more_than_one_that_stays() {
     assert!(sent[1] >= 1_000_000 && sent[1] <= sent[0], "{sent:?}");
 }
 
+/// One sender has one packet at a time, which is longer than a turn; the other always has more.
+#[test]
+fn a_sender_that_comes_and_goes_gets_no_more_by_long_packets() {
+    for length in [15_000, 65_507] {
+        let mut schedule = Schedule::new(QUANTUM);
+        (0..100).for_each(|owner| schedule.push(&owner, 'a'));
+        schedule.push(&100, 'b');
+        let mut sent = [0u64; 2];
+        while sent[0] + sent[1] < 200_000_000 {
+            let turn = schedule.next(Instant::ORIGIN).expect("all are there");
+            let (index, bytes) = if turn.key == 'a' { (0, 1500) } else { (1, length) };
+            schedule.spend(bytes);
+            sent[index] += bytes;
+            if turn.key == 'b' {
+                schedule.finish();
+                schedule.push(&100, 'b');
+            }
+        }
+        let fair = (sent[0] + sent[1]) / 101;
+        assert!(sent[1].abs_diff(fair) < fair / 10, "{length}: {sent:?}");
+    }
+}
+
+#[test]
+fn a_debt_is_paid_by_turns_of_others_and_forgotten_where_nobody_waits() {
+    let mut schedule = Schedule::new(QUANTUM);
+    let key = |schedule: &mut Schedule<u8, char>| schedule.next(Instant::ORIGIN).map(|turn| turn.key);
+    schedule.push(&1, 'a');
+    assert_eq!(key(&mut schedule), Some('a'));
+    schedule.spend(10 * QUANTUM as u64);
+    schedule.finish();
+    assert!(schedule.is_idle() && schedule.is_clear_for(&1), "nobody has waited");
+
+    schedule.push(&1, 'a');
+    schedule.push(&2, 'b');
+    assert_eq!(key(&mut schedule), Some('a'));
+    schedule.spend(3 * QUANTUM as u64);
+    schedule.finish();
+    schedule.push(&1, 'a');
+    let mut turns = String::new();
+    for _ in 0..5 {
+        let next = key(&mut schedule).expect("both are there");
+        turns.push(next);
+        schedule.spend(if next == 'b' { QUANTUM as u64 } else { 1 });
+    }
+    assert_eq!(turns, "bbbaa");
+    schedule.spend(3 * QUANTUM as u64);
+    schedule.remove(&1, 'a');
+    assert!(!schedule.is_idle(), "the other waits");
+    assert_eq!(key(&mut schedule), Some('b'));
+    schedule.finish();
+    assert!(schedule.is_idle());
+}
+
+#[test]
+fn a_sender_is_removed_wherever_it_stands() {
+    let mut schedule = Schedule::new(QUANTUM);
+    schedule.push(&1, 'a');
+    schedule.push(&1, 'b');
+    schedule.push(&2, 'c');
+    schedule.remove(&1, 'b');
+    schedule.remove(&1, 'x');
+    schedule.remove(&3, 'a');
+    assert_eq!(schedule.next(Instant::ORIGIN), Some(whole('a', QUANTUM)));
+    schedule.remove(&1, 'a');
+    assert_eq!(schedule.next(Instant::ORIGIN), Some(whole('c', QUANTUM)));
+    schedule.remove(&2, 'c');
+    assert!(schedule.is_idle() && schedule.next(Instant::ORIGIN).is_none());
+
+    let bucket = Bucket::new(Rate { per_second: 10, burst: 1 }, Instant::ORIGIN);
+    let owner = Shaped(1, Rc::new(RefCell::new(bucket)));
+    owner.1.borrow_mut().spend(2, Instant::ORIGIN);
+    let mut schedule = Schedule::new(QUANTUM);
+    schedule.push(&owner, 'a');
+    schedule.push(&owner, 'b');
+    assert_eq!(schedule.next(Instant::ORIGIN), None);
+    schedule.remove(&owner, 'a');
+    assert!(schedule.next_timeout().is_some() && !schedule.is_clear_for(&owner));
+    schedule.remove(&owner, 'b');
+    assert!(schedule.next_timeout().is_none() && schedule.is_clear_for(&owner), "it does not rest for nothing");
+}
+
 /// Two owners always have something to send; one of them may send only 1000 bytes in a second.
 #[test]
 fn an_owner_that_has_used_its_rate_rests_and_the_others_have_the_link() {

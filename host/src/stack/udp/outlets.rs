@@ -1,23 +1,30 @@
 //! Datagrams that wait for their socket's turn to send, and the tasks that wait for room in these queues.
 //!
 //! A datagram that the device does not take at once is queued here. If its sender waited in a task for the device
-//! instead, other senders would have filled the device before that task runs.
+//! instead, other senders would have filled the device before that task runs. When the socket is dropped, its datagrams
+//! are discarded, some of them [after a while](super::Operations::close).
 
 use core::sync::atomic::{AtomicU64, Ordering};
 use core::task::Waker;
 use std::collections::VecDeque;
+use std::sync::{Arc, Weak};
 
 use hashbrown::HashMap;
+use parking_lot::Mutex;
 
 use super::Outgoing;
+use crate::platform::Instant;
 use crate::stack::owner::Owner;
+use crate::stack::{Shared, Stack};
 use crate::waiters::{Waiters, Wakes};
 
-/// A socket as the sender of datagrams.
+/// A socket as the sender of datagrams. It must not be dropped under a stack's lock, which it takes then.
 #[derive(Debug)]
 pub(crate) struct Outlet {
     pub(crate) owner: Owner,
     pub(crate) number: OutletNumber,
+    /// The stacks where datagrams of the socket may wait. This lock is taken inside a stack's lock.
+    stacks: Mutex<Vec<Weak<Shared>>>,
 }
 
 /// A number that identifies an [`Outlet`].
@@ -28,7 +35,24 @@ impl Outlet {
     /// The outlet of a new socket.
     pub(crate) fn new(owner: Owner) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(0);
-        Self { owner, number: OutletNumber(NEXT.fetch_add(1, Ordering::Relaxed)) }
+        Self { owner, number: OutletNumber(NEXT.fetch_add(1, Ordering::Relaxed)), stacks: Mutex::default() }
+    }
+
+    /// Notes that a datagram of the socket waits on a stack.
+    pub(super) fn waits_on(&self, stack: &Stack) {
+        let mut stacks = self.stacks.lock();
+        if !stacks.iter().any(|known| known.as_ptr() == Arc::as_ptr(&stack.0)) {
+            stacks.retain(|known| known.strong_count() > 0);
+            stacks.push(Arc::downgrade(&stack.0));
+        }
+    }
+}
+
+impl Drop for Outlet {
+    fn drop(&mut self) {
+        for stack in core::mem::take(self.stacks.get_mut()).iter().filter_map(Weak::upgrade) {
+            Stack(stack).with_mut(|core| core.udp().close(self));
+        }
     }
 }
 
@@ -45,6 +69,8 @@ const OVERHEAD: usize = 64;
 pub(super) struct Outlets {
     queues: HashMap<OutletNumber, Held>,
     shares: HashMap<Owner, Share>,
+    /// The dropped sockets whose datagrams may still leave, and until when. The first ends first.
+    lingering: VecDeque<(Instant, OutletNumber)>,
 }
 
 struct Held {
@@ -129,6 +155,23 @@ impl Outlets {
             self.queues.remove(&outlet);
         }
         empty
+    }
+
+    /// Lets the datagrams of a dropped socket wait until a time, which is not before that of any other.
+    pub(super) fn linger(&mut self, outlet: OutletNumber, until: Instant) {
+        if self.queues.contains_key(&outlet) {
+            self.lingering.push_back((until, outlet));
+        }
+    }
+
+    /// The time at which the datagrams of the next dropped socket must be discarded, if any are left.
+    pub(super) fn next_timeout(&self) -> Option<Instant> {
+        self.lingering.front().map(|(until, _)| *until)
+    }
+
+    /// Takes the next dropped socket whose time is over.
+    pub(super) fn next_overdue(&mut self, now: Instant) -> Option<OutletNumber> {
+        self.lingering.pop_front_if(|(until, _)| *until <= now).map(|(_, outlet)| outlet)
     }
 
     /// Wakes every task that waits for room.
