@@ -84,12 +84,16 @@ impl Operations<'_> {
         options: TcpOptions,
     ) -> Result<FlowId, ConnectError> {
         self.interface.check_up()?;
+        if !owner.may_connect(self.interface.now()) {
+            return Err(ConnectError::LimitReached);
+        }
         let bound = bound.and_then(|backlog| self.table.listener(backlog));
         let id = self.interface.engage(|engine, _, now| {
             let id = engine.tcp_mut().connect(local, remote, bound, timeout, options, now)?;
             engine.tcp_mut().set_owner(id, owner.in_engine());
             Ok::<_, ConnectError>(id)
         })?;
+        owner.connects(self.interface.now());
         self.table.flows.get_or_insert_with(id.0, || Flow::new(owner.clone()));
         Ok(id)
     }
