@@ -46,11 +46,14 @@
 //! | `surroundings` | wall clock and random numbers of a platform, for programs in a simulation |
 //! | `units` | conversion of durations and sizes |
 //! | `outcome` | passes the end of a stream to the future that was returned with it |
+//! | `payload` | charges what the host holds for sends that wait |
 //!
 //! An error of the guest is returned to it as an error code; a trap means an invalid handle or a bug of the host.
 //! Dropping the store closes everything that its guest held. A guest can accumulate handles without a socket behind
-//! them (waiting calls, streams); the embedder bounds these with
-//! [`Store::concurrent_resource_table`](wasmtime::Store::concurrent_resource_table). Handles to interfaces and open
+//! them (waiting calls, streams). wasmtime allows a hundred thousand of them, and a guest that takes more traps; the
+//! embedder allows fewer with
+//! [`Store::set_max_component_handles`](wasmtime::Store::set_max_component_handles). The payload of a call that waits to
+//! send is charged to the guest's memory. Handles to interfaces and open
 //! devices and, in `wasi:sockets` 0.2, to networks, pollables, pairs of datagram streams and results of name queries
 //! take a few words each; they are bounded by the capacity of the store's
 //! [`ResourceTable`](wasmtime::component::ResourceTable). Sockets, name queries and watches are bounded by the guest's
@@ -65,6 +68,7 @@ mod failure;
 mod outcome;
 pub mod p2;
 pub mod p3;
+mod payload;
 mod sockets;
 mod streams;
 mod surroundings;

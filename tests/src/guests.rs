@@ -36,12 +36,14 @@ pub struct Guest {
     network: Option<Network>,
     control: Option<(Manager, Access)>,
     limits: Limits,
+    resources: Option<usize>,
 }
 
 impl Guest {
     /// The program `NAME.wasm`, without arguments and without a network.
     pub fn new(name: &str) -> Self {
-        Self { name: name.to_owned(), arguments: Vec::new(), network: None, control: None, limits: Limits::default() }
+        let (name, limits) = (name.to_owned(), Limits::default());
+        Self { name, arguments: Vec::new(), network: None, control: None, limits, resources: None }
     }
 
     /// Adds arguments.
@@ -72,6 +74,13 @@ impl Guest {
         self
     }
 
+    /// Limits the entries of the program's table of resources.
+    #[must_use]
+    pub fn resources(mut self, most: usize) -> Self {
+        self.resources = Some(most);
+        self
+    }
+
     /// Runs the program to its end.
     ///
     /// # Errors
@@ -89,7 +98,10 @@ impl Guest {
         if let Some((manager, access)) = &self.control {
             network = network.control(manager, *access);
         }
-        let state = State::new(wasi.build(), network.build());
+        let mut state = State::new(wasi.build(), network.build());
+        if let Some(most) = self.resources {
+            state.table.set_max_capacity(most);
+        }
         let quota = state.network.quota().clone();
 
         let mut store = Store::new(engine(), state);

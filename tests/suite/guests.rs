@@ -72,6 +72,13 @@ async fn tcp_drop_releases() {
     nothing_is_left(&manager).await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tcp_full_table() {
+    let manager = manager();
+    Guest::new("tcp_full_table").network(manager.network()).resources(40).succeed().await;
+    nothing_is_left(&manager).await;
+}
+
 /// A listener and two connections need five sockets; the limit is one less.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn limits_leave_connections_waiting() {

@@ -67,7 +67,19 @@ impl SendQueue {
         let memory = self.pieces.promise(Pieces::cost_of(wanted));
         let promised = wanted.min(memory.saturating_sub(Pieces::cost_of(0)) / 2);
         self.promised = bounded(promised);
+        if promised == 0 {
+            // Memory that is enough for no byte would be kept from the other queues for nothing.
+            self.pieces.forget_promise();
+        }
         promised
+    }
+
+    /// Whether at least one byte is promised, or could be: the limit alone does not decide, because the memory may be
+    /// used up. It is not forever while bytes are in the queue, because each of them will give memory back; an empty
+    /// queue has its reservation.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.promised > 0 || (self.room() > 0 && self.pieces.left() >= Pieces::cost_of(1))
     }
 
     /// Appends as many of the bytes as there is room and memory for, and returns how many. If the queue is empty, at
@@ -224,6 +236,26 @@ mod tests {
             queue.acknowledge(promised / 3);
         }
         assert_eq!(queue.promise(10), 10);
+    }
+
+    #[test]
+    fn a_queue_is_open_exactly_if_a_byte_can_be_promised() {
+        let budget = Budget::new(20_000);
+        let mut queue = SendQueue::new(1 << 20, Charge::new(Some(&budget), None).expect("there is enough"));
+        assert!(queue.is_open() && write(&mut queue, &[1; 5000]) == 5000);
+        for left in (0..200).rev() {
+            assert!(budget.take(budget.left() - left));
+            let is_open = queue.is_open();
+            assert_eq!(queue.promise(usize::MAX) > 0, is_open, "{left} bytes left");
+            assert_eq!(budget.left(), if is_open { 0 } else { left }, "what promises nothing holds nothing");
+            assert_eq!(queue.is_open(), is_open, "a promise counts");
+            queue.forget_promise();
+        }
+        assert!(queue.room() > 0 && !queue.is_open());
+        queue.acknowledge(5000);
+        assert!(queue.is_open(), "its reservation is its own");
+        queue.set_limit(0);
+        assert!(!queue.is_open());
     }
 
     /// As a guest does that sets a smaller send buffer between `check-write` and `write`.

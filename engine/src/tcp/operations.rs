@@ -342,10 +342,11 @@ impl Tcp {
         self.connections.get_mut(id.0).is_none_or(|entry| entry.connection.is_readable())
     }
 
-    /// Whether [`write`](Self::write) would not fail with [`WriteError::WouldBlock`].
+    /// Whether [`write`](Self::write) would not fail with [`WriteError::WouldBlock`], and [`promise`](Self::promise)
+    /// not promise nothing: there is room in the queue, and memory.
     #[must_use]
     pub fn is_writable(&mut self, id: ConnectionId) -> bool {
-        !matches!(self.room(id), Ok(0) | Err(WriteError::WouldBlock))
+        self.connections.get_mut(id.0).is_none_or(|entry| entry.connection.is_writable())
     }
 
     /// Whether everything written was acknowledged and, if `finished`, the FIN too.

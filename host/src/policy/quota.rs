@@ -77,7 +77,8 @@ impl Quota {
         &self.0.memory
     }
 
-    /// How often the guest was refused something because a limit was reached.
+    /// How often the guest was refused something because one of its limits was reached, or its share of what all guests
+    /// use.
     pub fn refusals(&self) -> u64 {
         self.0.refusals.load(Ordering::Relaxed)
     }
@@ -85,6 +86,11 @@ impl Quota {
     /// Charges one socket with `buffer_bytes` of buffer; [`Error::LimitReached`] if a limit would be exceeded.
     pub fn charge(&self, kind: SocketKind, buffer_bytes: usize) -> Result<Charge> {
         self.take(Usage { buffer_bytes, ..Usage::socket(kind) })
+    }
+
+    /// Charges bytes that belong to no socket; [`Error::LimitReached`] if the limit would be exceeded.
+    pub fn charge_memory(&self, bytes: usize) -> Result<Charge> {
+        self.take(Usage { buffer_bytes: bytes, ..Usage::default() })
     }
 
     /// Charges one name query; [`Error::LimitReached`] if the limit is reached.
@@ -117,8 +123,18 @@ impl Quota {
         Poll::Pending
     }
 
+    /// Counts the result of an operation of the stacks if it is a refusal: they enforce the limits of memory and of
+    /// connections in a second, and the shares of ports and identifiers.
+    #[cfg(feature = "wasm")]
+    pub(crate) fn count<T>(&self, result: Result<T, impl Into<Error>>) -> Result<T> {
+        result.map_err(|error| match error.into() {
+            Error::LimitReached => self.refuse(),
+            other => other,
+        })
+    }
+
     /// Counts a refusal; returns the error for it.
-    fn refuse(&self) -> Error {
+    pub(crate) fn refuse(&self) -> Error {
         self.0.refusals.fetch_add(1, Ordering::Relaxed);
         Error::LimitReached
     }
@@ -138,7 +154,7 @@ impl Quota {
     }
 }
 
-/// The charge of one socket, query or watch on a [`Quota`]. Dropping it releases the charge.
+/// The charge of one socket, query, watch or payload on a [`Quota`]. Dropping it releases the charge.
 #[derive(Debug)]
 #[must_use = "a charge that is dropped is given back at once"]
 pub struct Charge {
@@ -147,6 +163,12 @@ pub struct Charge {
 }
 
 impl Charge {
+    /// The account that is charged.
+    #[cfg(feature = "wasm")]
+    pub(crate) const fn quota(&self) -> &Quota {
+        &self.quota
+    }
+
     /// Adds a reserved port to a socket's charge; [`Error::LimitReached`] if a limit would be exceeded. A charge has at
     /// most one port: a second call changes nothing.
     pub fn add_port(&mut self) -> Result<()> {

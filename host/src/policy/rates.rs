@@ -118,15 +118,6 @@ impl Bucket {
         self.left(now);
         self.tokens -= i128::from(tokens) * BILLION;
     }
-
-    /// Uses one token if it is there.
-    pub(crate) fn take_one(&mut self, now: Instant) -> bool {
-        let is_there = self.left(now) > 0;
-        if is_there {
-            self.spend(1, now);
-        }
-        is_there
-    }
 }
 
 #[cfg(test)]
@@ -137,13 +128,20 @@ mod tests {
         Instant::from_origin(Duration::from_millis(milliseconds))
     }
 
+    /// Uses one token if it is there.
+    fn take_one(bucket: &mut Bucket, now: Instant) -> bool {
+        let is_there = bucket.left(now) > 0;
+        bucket.spend(u64::from(is_there), now);
+        is_there
+    }
+
     #[test]
     fn a_burst_is_there_at_once_and_the_rest_comes_with_time() {
         let mut bucket = Bucket::new(Rate { per_second: 10, burst: 3 }, at(0));
-        assert_eq!([0; 4].map(|_| bucket.take_one(at(0))), [true, true, true, false]);
+        assert_eq!([0; 4].map(|_| take_one(&mut bucket, at(0))), [true, true, true, false]);
         assert_eq!(bucket.ready_at(at(0)), at(100));
-        assert!(!bucket.take_one(at(99)));
-        assert!(bucket.take_one(at(100)) && !bucket.take_one(at(100)));
+        assert!(!take_one(&mut bucket, at(99)));
+        assert!(take_one(&mut bucket, at(100)) && !take_one(&mut bucket, at(100)));
         assert_eq!(bucket.left(at(100_000)), 3, "no more than the burst");
     }
 
@@ -173,7 +171,7 @@ mod tests {
         bucket.spend(u64::MAX, at(0));
         assert_eq!(bucket.left(end), u64::MAX);
         let mut none = Bucket::new(Rate { per_second: 0, burst: 0 }, at(0));
-        assert!(none.take_one(at(0)) && !none.take_one(end));
+        assert!(take_one(&mut none, at(0)) && !take_one(&mut none, end));
         assert_eq!(none.ready_at(at(0)), end);
     }
 }

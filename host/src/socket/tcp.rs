@@ -163,9 +163,6 @@ impl TcpStream {
         let route = network.route(local, remote.ip());
         network.check_to(Operation::TcpConnect, route.as_ref().ok(), remote)?;
         let (stack, source) = route?;
-        if !network.owner().may_connect(network.platform().clock.now()) {
-            return Err(ConnectError::LimitReached);
-        }
         let local = SocketAddr::new(source, options.local.map_or(0, |local| local.port()));
         let begun = stack.with_mut(|core| {
             if core.interface.is_broadcast(remote.ip()) {

@@ -131,16 +131,27 @@ impl Owner {
         }
     }
 
-    /// Counts a connection that the owner wants to open. Returns whether it may: if not, it has used its rate.
+    /// Whether the owner may open a connection. If not, it has used its rate, and the refusal is counted.
     pub(crate) fn may_connect(&self, now: Instant) -> bool {
-        let Some(guest) = &self.0 else { return true };
-        let may = guest.rates.connections.is_none()
-            || guest.with_allowance(now, |Allowance { connections, .. }| {
-                connections.as_mut().is_none_or(|bucket| bucket.take_one(now))
-            });
-        let counter = if may { &guest.counters.connected } else { &guest.counters.refused };
-        counter.add(1);
+        let Some(guest) = self.0.as_ref().filter(|guest| guest.rates.connections.is_some()) else { return true };
+        let may = guest.with_allowance(now, |Allowance { connections, .. }| {
+            connections.as_mut().is_none_or(|bucket| bucket.left(now) > 0)
+        });
+        if !may {
+            guest.counters.refused.add(1);
+        }
         may
+    }
+
+    /// Counts a connection that the owner has begun to open.
+    pub(crate) fn connects(&self, now: Instant) {
+        let Some(guest) = &self.0 else { return };
+        guest.counters.connected.add(1);
+        if guest.rates.connections.is_some() {
+            guest.with_allowance(now, |Allowance { connections, .. }| {
+                connections.iter_mut().for_each(|bucket| bucket.spend(1, now));
+            });
+        }
     }
 
     /// Logs an event of one of the owner's flows, in a span of the flow, which is in the span of the guest.

@@ -5,8 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 
+use wasmtime::component::ResourceTable;
 use xila_network_engine::buffer::RESERVED;
 
+use super::failure::has_room;
 use crate::error::{Error, Result};
 use crate::policy::{Charge, Quota, SocketKind};
 use crate::socket::{ListenOptions, OnOutage, TcpListener, TcpSocket, TcpStream};
@@ -53,7 +55,7 @@ impl Listener {
         mut charge: Charge,
     ) -> Result<Self, Box<Refused>> {
         if quota.memory().left() < LEAST {
-            return Err(Box::new(Refused { error: Error::LimitReached, bound, charge }));
+            return Err(Box::new(Refused { error: quota.refuse(), bound, charge }));
         }
         if let Err(error) = charge.add_listener() {
             return Err(Box::new(Refused { error, bound, charge }));
@@ -79,14 +81,23 @@ impl Listener {
         Ok(self.socket.set_backlog(backlog.min(most_waiting(&self.quota)))?)
     }
 
-    /// Accepts a connection if the guest may hold one more; else the connection stays in the backlog. If none waits and
-    /// the guest has no memory for one, that is an error too.
-    pub(super) fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<Result<Connection>> {
-        let accepted = self.accept_with(cx, self.quota.charge(SocketKind::Tcp, 0)?);
-        if accepted.is_pending() && self.quota.memory().left() < LEAST {
-            return Poll::Ready(Err(Error::LimitReached));
+    /// Accepts a connection. If one waits, and the guest may hold no more, or its table has no room for `resources` more,
+    /// that is an error, and the connection stays in the backlog. If none waits and the guest has no memory for one, that
+    /// is an error too, because none can come.
+    pub(super) fn poll_accept(
+        &self,
+        cx: &mut Context<'_>,
+        table: &mut ResourceTable,
+        resources: usize,
+    ) -> Poll<Result<Connection>> {
+        if self.socket.poll_accept_ready(cx).is_ready() {
+            let charge = self.quota.charge(SocketKind::Tcp, 0)?;
+            if !has_room(table, resources) {
+                return Poll::Ready(Err(Error::LimitReached));
+            }
+            return self.accept_with(cx, charge);
         }
-        accepted
+        if self.quota.memory().left() < LEAST { Poll::Ready(Err(self.quota.refuse())) } else { Poll::Pending }
     }
 
     /// Like [`poll_accept`](Self::poll_accept), but waits until the guest may hold one more connection.

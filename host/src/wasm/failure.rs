@@ -57,6 +57,15 @@ pub(super) fn push_both<A: Send + 'static, B: Send + 'static, C: From<Error>>(
     }
 }
 
+/// Whether the guest's table has places for `count` more resources.
+pub(super) fn has_room(table: &mut ResourceTable, count: usize) -> bool {
+    let Some(others) = count.checked_sub(1) else { return true };
+    let Ok(place) = table.push(()) else { return false };
+    let have_room = has_room(table, others);
+    // The table gives the places of deleted resources to the next ones.
+    table.delete(place).is_ok() && have_room
+}
+
 /// Looks up a resource. An invalid handle is a trap.
 pub(super) fn get<'a, T: 'static>(table: &'a ResourceTable, handle: &Resource<T>) -> wasmtime::Result<&'a T> {
     Ok(table.get(handle)?)

@@ -13,18 +13,21 @@ use std::iter;
 use std::net::Shutdown;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use wasmtime::component::{
-    Destination, FutureReader, Lift, Lower, Resource, Source, StreamConsumer, StreamProducer, StreamReader,
-    StreamResult, VecBuffer,
+    Destination, FutureReader, Lift, Lower, Resource, ResourceTable, Source, StreamConsumer, StreamProducer,
+    StreamReader, StreamResult, VecBuffer,
 };
 use wasmtime::{AsContextMut, StoreContextMut};
 
 use super::NetworkCtxView;
 use super::connections::{Connection, Half, Listener};
+use super::failure::{has_room, push};
 use super::outcome::{Outcome, Resolver, outcome};
 use crate::error::{Error, ReadError, Result};
+use crate::platform::{Clock, Timer};
 
 /// The number of bytes that are read at once if the stream's other end belongs to the host, too: when a guest passes
 /// the stream of one connection to another connection.
@@ -237,13 +240,51 @@ fn stream_result(
     }
 }
 
+/// How long a stream of connections waits before it looks again whether the guest's table has room.
+const RETRY: Duration = Duration::from_millis(100);
+
 /// Produces a stream of connections: accepts them while the guest reads. `resource` makes a resource of each
 /// connection.
+///
+/// A connection is accepted only when the guest may hold one more and its table has room for it. Until then the stream
+/// waits, and the connection stays in the backlog.
 pub(super) struct AcceptProducer<D: 'static, R> {
-    pub(super) listener: Arc<Listener>,
-    pub(super) ended: Resolver,
-    pub(super) view: for<'a> fn(&'a mut D) -> NetworkCtxView<'a>,
-    pub(super) resource: R,
+    listener: Arc<Listener>,
+    ended: Resolver,
+    clock: Arc<dyn Clock>,
+    /// Wakes the task while the table is full: nothing else tells when there is room again.
+    retry: Option<Box<dyn Timer>>,
+    view: for<'a> fn(&'a mut D) -> NetworkCtxView<'a>,
+    resource: R,
+}
+
+impl<D: 'static, R> AcceptProducer<D, R> {
+    pub(super) fn new(
+        listener: Arc<Listener>,
+        ended: Resolver,
+        clock: Arc<dyn Clock>,
+        view: for<'a> fn(&'a mut D) -> NetworkCtxView<'a>,
+        resource: R,
+    ) -> Self {
+        Self { listener, ended, clock, retry: None, view, resource }
+    }
+
+    /// Ready when a connection can be accepted without waiting, or accepting would fail.
+    fn poll_ready(&mut self, cx: &mut Context<'_>, table: &mut ResourceTable) -> Poll<Result<()>> {
+        ready!(self.listener.poll_ready_within_quota(cx))?;
+        if has_room(table, 1) {
+            self.retry = None;
+            return Poll::Ready(Ok(()));
+        }
+        let timer = self.retry.get_or_insert_with(|| self.clock.timer());
+        timer.set(Some(self.clock.now() + RETRY));
+        timer.poll(cx).map(Ok)
+    }
+
+    fn poll_accept(&mut self, cx: &mut Context<'_>, table: &mut ResourceTable) -> Poll<Result<Connection>> {
+        ready!(self.poll_ready(cx, table))?;
+        self.listener.poll_accept_within_quota(cx)
+    }
 }
 
 impl<D: 'static, R> Drop for AcceptProducer<D, R> {
@@ -268,40 +309,35 @@ where
         mut destination: Destination<'a, Self::Item, Self::Buffer>,
         finish: bool,
     ) -> Poll<wasmtime::Result<StreamResult>> {
+        let this = self.get_mut();
         // If the host itself reads the stream, there is no count.
         let room = destination.remaining(&mut store).unwrap_or(1).min(MOST_ACCEPTED);
+        let table = (this.view)(store.data_mut()).table;
         // A read of zero items asks whether there is something to read.
         if room == 0 {
-            let ready = self.listener.poll_ready_within_quota(cx).map_ok(|()| StreamResult::Completed);
-            return stream_result(|error| self.ended.resolve(Err(error)), finish, ready);
+            let ready = this.poll_ready(cx, table).map_ok(|()| StreamResult::Completed);
+            return stream_result(|error| this.ended.resolve(Err(error)), finish, ready);
         }
         let mut accepted = Vec::new();
         let mut end = Poll::Pending;
         while accepted.len() < room {
-            let connection = match self.listener.poll_accept_within_quota(cx) {
-                Poll::Ready(Ok(connection)) => connection,
+            match this.poll_accept(cx, table).map_ok(|connection| push(table, (this.resource)(connection))) {
+                Poll::Ready(Ok(Ok(handle))) => accepted.push(handle),
                 Poll::Pending => break,
-                Poll::Ready(Err(error)) => {
+                Poll::Ready(Ok(Err(error)) | Err(error)) => {
                     end = Poll::Ready(Err(error));
-                    break;
-                }
-            };
-            match (self.view)(store.data_mut()).table.push((self.resource)(connection)) {
-                Ok(handle) => accepted.push(handle),
-                Err(_full) => {
-                    end = Poll::Ready(Err(Error::LimitReached));
                     break;
                 }
             }
         }
         if accepted.is_empty() {
-            return stream_result(|error| self.ended.resolve(Err(error)), finish, end);
+            return stream_result(|error| this.ended.resolve(Err(error)), finish, end);
         }
         destination.set_buffer(accepted.into());
         let more = match end {
             Poll::Pending => Poll::Ready(Ok(StreamResult::Completed)),
             failed => failed,
         };
-        stream_result(|error| self.ended.resolve(Err(error)), finish, more)
+        stream_result(|error| this.ended.resolve(Err(error)), finish, more)
     }
 }

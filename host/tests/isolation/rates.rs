@@ -7,7 +7,9 @@ use std::time::Duration;
 use xila_network_host::address::Family;
 use xila_network_host::device::hub::HubOptions;
 use xila_network_host::policy::{Rate, Rates};
-use xila_network_host::socket::{GuestOptions, ListenOptions, TcpListener, TcpStream, UdpOptions, UdpSocket};
+use xila_network_host::socket::{
+    Budget, ConnectOptions, GuestOptions, ListenOptions, TcpListener, TcpOptions, TcpStream, UdpOptions, UdpSocket,
+};
 use xila_network_host::{ConnectError, SendError};
 
 use super::world::{DEAD, FAMILIES, GUEST, PEER, SECOND, World, any, at};
@@ -196,6 +198,30 @@ fn connections_beyond_the_rate_are_refused_and_leave_no_packet() {
     drop(streams);
     // Another guest is not concerned.
     assert!(world.simulation.block_on(TcpStream::connect(&world.guest(), peer())).is_ok());
+}
+
+#[test]
+fn attempts_that_send_no_packet_are_not_counted_and_use_nothing_of_the_rate() {
+    let world = World::new();
+    discard(&world);
+    let network = world.limited(Rates { connections: Some(Rate { per_second: 1, burst: 3 }), ..Rates::UNLIMITED });
+    let connect = |remote: SocketAddr, options: ConnectOptions| {
+        world.simulation.block_on(TcpStream::connect_with(&network, remote, options))
+    };
+    let from = || ConnectOptions { local: Some(at(Family::V4, GUEST, 5000)), ..ConnectOptions::default() };
+    let _first = connect(peer(), from()).unwrap();
+    let poor = TcpOptions { budget: Some(Budget::new(0)), ..TcpOptions::default() };
+    for _ in 0..5 {
+        assert_eq!(connect(peer(), from()).map(drop), Err(ConnectError::AddressInUse));
+        // The broadcast address of the link.
+        let everybody = at(Family::V4, u16::MAX, PORT);
+        assert_eq!(connect(everybody, ConnectOptions::default()).map(drop), Err(ConnectError::InvalidArgument));
+        let poor = ConnectOptions { tcp: poor.clone(), ..ConnectOptions::default() };
+        assert_eq!(connect(peer(), poor).map(drop), Err(ConnectError::LimitReached));
+    }
+    let _others = [(); 2].map(|()| connect(peer(), ConnectOptions::default()).unwrap());
+    let traffic = network.traffic();
+    assert_eq!((traffic.connected, traffic.refused), (3, 0));
 }
 
 /// The neighbour of a guest that waits for its rate sends at once.

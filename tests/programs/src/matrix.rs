@@ -14,10 +14,13 @@
 //! | `tcp-listen LOCAL`, `tcp-accept LOCAL` | a listener; a connection that arrives at it |
 //! | `udp-bind LOCAL`, `udp-receive LOCAL` | a bound socket; a datagram that arrives at it |
 //! | `udp-send LOCAL REMOTE`, `udp-connect LOCAL REMOTE`, `udp-send-connected LOCAL REMOTE` | one datagram or a peer |
+//! | `udp-send-many LOCAL REMOTE` | two datagrams in one call (only `xila:network`) |
 //! | `udp-broadcast LOCAL REMOTE`, `udp-join LOCAL GROUP` | a broadcast, a multicast group (only `xila:network`) |
 //! | `icmp-bind`, `icmp-send REMOTE`, `ping REMOTE` | echo requests (only `xila:network`) |
+//! | `icmp-watch-udp`, `icmp-watch-tcp` | a watch for errors about a port (only `xila:network`) |
 //! | `resolve NAME` | the addresses of a name |
-//! | `lookup NAME`, `ask SERVER NAME` | its records; one question to one server (only `xila:network`) |
+//! | `lookup NAME`, `reverse ADDRESS` | its records; the names of an address (only `xila:network`) |
+//! | `ask SERVER NAME` | one question to one server (only `xila:network`) |
 //! | `list`, `watch`, `method COMMAND INTERFACE`, `device COMMAND INTERFACE` | control (only `xila:network`) |
 //!
 //! `-` as LOCAL is a socket that nobody has bound, where the surface has that, and else the unspecified address and

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use xila_network_host::platform::Access;
-use xila_network_host::policy::{Limits, Usage};
+use xila_network_host::policy::{Limits, Rate, Rates, Usage};
 use xila_network_host::wasm::NetworkCtx;
 
 use crate::world::{Tables, World, program};
@@ -17,6 +17,7 @@ const KINDS: &[(&str, &str, usize)] = &[
     ("xila-listeners", "limit-reached", 20),
     ("xila-connections", "limit-reached", 20),
     ("xila-udp-bytes", "limit-reached", 6),
+    ("xila-send-bytes", "limit-reached", 6),
     ("xila-icmp", "limit-reached", 20),
     ("xila-watches", "limit-reached", 2),
     ("xila-queries", "limit-reached", 3),
@@ -28,6 +29,7 @@ const KINDS: &[(&str, &str, usize)] = &[
     ("p3-tcp", "out-of-memory", 20),
     ("p3-udp", "out-of-memory", 20),
     ("p3-connections", "out-of-memory", 20),
+    ("p3-send-bytes", "out-of-memory", 6),
     ("p3-queries", "temporary-resolver-failure", 3),
 ];
 
@@ -69,9 +71,11 @@ fn exhaust(kind: &str, limits: Limits) -> String {
 
 #[test]
 pub(crate) fn attack_exhaust() {
+    // A send beyond the rate waits for longer than the test lasts.
+    let rates = Rates { bytes: Some(Rate { per_second: 1, burst: 1 }), ..Rates::UNLIMITED };
     for (kind, cause, count) in KINDS {
         let limits = match kind.ends_with("-bytes") {
-            true => Limits { buffer_bytes: 400_000, ..LIMITS },
+            true => Limits { buffer_bytes: 400_000, rates, ..LIMITS },
             false => LIMITS,
         };
         assert_eq!(exhaust(kind, limits), format!("refused {cause} after {count}"), "{kind}");

@@ -46,7 +46,11 @@ impl Names {
     }
 }
 
-/// Answers questions for A records, and others without a record (RFC 1035 section 4.1).
+/// The types of records that the server has (RFC 1035 section 3.2.2).
+const A: u8 = 1;
+const PTR: u8 = 12;
+
+/// Answers questions for A and PTR records, and others without a record (RFC 1035 section 4.1).
 pub(crate) async fn serve(network: Network, names: Names) {
     let socket = UdpSocket::bind(&network, at(PEER, 53)).expect("the port is free");
     while let Ok(question) = socket.recv_datagram().await {
@@ -58,16 +62,24 @@ pub(crate) async fn serve(network: Network, names: Names) {
         if name.ends_with(".silent") {
             continue;
         }
-        let is_a = query[end + 1..end + 3] == [0, 1];
-        let Answer { addresses, ttl } = if is_a { names.next(&name) } else { Answer { addresses: Vec::new(), ttl: 0 } };
+        let record_type = query[end + 2];
+        let (records, ttl): (Vec<Vec<u8>>, u32) = match record_type {
+            A => {
+                let Answer { addresses, ttl } = names.next(&name);
+                (addresses.iter().map(|address| address.octets().to_vec()).collect(), ttl)
+            }
+            // Every address is that of the host `peer.`, for a time to live of zero, so that nobody keeps it.
+            PTR => (vec![b"\x04peer\x00".to_vec()], 0),
+            _ => (Vec::new(), 0),
+        };
         let mut answer = query[..2].to_vec();
-        answer.extend([0x81, 0x80, 0, 1, 0, u8::try_from(addresses.len()).expect("few addresses"), 0, 0, 0, 0]);
+        answer.extend([0x81, 0x80, 0, 1, 0, u8::try_from(records.len()).expect("few records"), 0, 0, 0, 0]);
         answer.extend(&query[12..end + 5]);
-        for address in addresses {
-            answer.extend([0xc0, 12, 0, 1, 0, 1]);
+        for record in records {
+            answer.extend([0xc0, 12, 0, record_type, 0, 1]);
             answer.extend(ttl.to_be_bytes());
-            answer.extend([0, 4]);
-            answer.extend(address.octets());
+            answer.extend([0, u8::try_from(record.len()).expect("a short record")]);
+            answer.extend(record);
         }
         if socket.send_to(&answer, question.remote).await.is_err() {
             return;

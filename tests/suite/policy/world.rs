@@ -316,10 +316,14 @@ pub(crate) struct Held {
 impl Held {
     /// Whether nothing has been added to what was held before.
     pub(crate) fn is_within(&self, before: &Self) -> bool {
-        let parts = |Self { usage, tables }: &Self| {
-            let (sockets, bytes, queries, watches) = (usage.sockets, usage.buffer_bytes, usage.queries, usage.watches);
-            let Tables { flows, listeners, udp, icmp } = *tables;
-            [sockets as u64, bytes as u64, queries as u64, watches as u64, flows, listeners, udp, icmp]
+        let parts = |&Self { usage, tables }: &Self| {
+            let Usage { sockets, tcp_sockets, listeners, udp_sockets, icmp_sockets, .. } = usage;
+            let Usage { ports, buffer_bytes, queries, watches, files, .. } = usage;
+            let sockets = [sockets, tcp_sockets, listeners, udp_sockets, icmp_sockets];
+            let others = [ports, buffer_bytes, queries, watches, files];
+            let Tables { flows, listeners, udp, icmp } = tables;
+            let charged = sockets.into_iter().chain(others).map(|count| count as u64);
+            charged.chain([flows, listeners, udp, icmp]).collect::<Vec<u64>>()
         };
         parts(self).into_iter().zip(parts(before)).all(|(after, before)| after <= before)
     }

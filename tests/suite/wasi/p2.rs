@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use xila_network_host::Manager;
 use xila_network_host::policy::Limits;
-use xila_network_host::socket::{ListenOptions, TcpListener};
+use xila_network_host::socket::{ListenOptions, TcpListener, TcpOptions};
 use xila_network_tests::guests::{Ending, Guest};
 use xila_network_tests::networks::{manager, nothing_is_left, with_ethernet, with_outages};
 use xila_network_tests::on_loopback;
@@ -83,6 +83,34 @@ pub(crate) async fn p2_tcp_reset() {
         () = reset_all(second) => {}
     }
     drop(peers);
+    nothing_is_left(&manager).await;
+}
+
+/// The peer is the host, which is not charged to the guest, and has a small receive buffer.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+pub(crate) async fn p2_tcp_memory_limit() {
+    let manager = manager();
+    let tcp = TcpOptions { receive_buffer: 20_000, ..TcpOptions::default() };
+    let options = ListenOptions { tcp, ..ListenOptions::default() };
+    let local = "127.0.0.1:0".parse().expect("an address");
+    let peer = TcpListener::bind(&manager.network(), local, options).expect("a listener");
+    let limits = Limits { buffer_bytes: 100_000, ..Limits::default() };
+    let guest = Guest::new("p2_tcp_memory_limit").arguments([peer.local_addr()]).limits(limits);
+    let reading = async {
+        let (data, _) = peer.accept().await.expect("a connection");
+        let (signal, _) = peer.accept().await.expect("a connection");
+        assert_eq!(signal.read(&mut [0]).await.expect("a byte"), 1);
+        let (mut total, mut buffer) = (0, vec![0; 10_000]);
+        loop {
+            match data.read(&mut buffer).await.expect("the connection is there") {
+                0 => break,
+                count => total += count,
+            }
+        }
+        data.write_all(total.to_string().as_bytes()).await.expect("the guest waits for it");
+    };
+    tokio::join!(guest.network(manager.network()).succeed(), reading);
+    drop(peer);
     nothing_is_left(&manager).await;
 }
 

@@ -53,6 +53,13 @@ pub(crate) async fn p3_tcp_listen_while_down() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+pub(crate) async fn p3_tcp_full_table() {
+    let manager = manager();
+    Guest::new("p3_tcp_full_table").network(manager.network()).resources(40).succeed().await;
+    nothing_is_left(&manager).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_p3_guest_without_a_network_can_make_no_socket() {
     for program in ["p3_tcp_echo", "p3_udp_echo", "p3_names"] {
         let exit = Guest::new(program).run().await.expect("a run");

@@ -168,6 +168,15 @@ impl Connection {
         Ok(self.writable()?.promise(most))
     }
 
+    /// Whether a write would be taken, at least in part, or fail with another error than [`WriteError::WouldBlock`].
+    pub(in crate::tcp) fn is_writable(&mut self) -> bool {
+        match self.writable() {
+            Ok(sender) => sender.queue().is_open(),
+            Err(WriteError::WouldBlock) => false,
+            Err(WriteError::Finished | WriteError::Ended(_) | WriteError::Unknown) => true,
+        }
+    }
+
     fn writable(&mut self) -> Result<&mut Sender, WriteError> {
         match &mut self.state {
             State::Opening(_) => Err(WriteError::WouldBlock),

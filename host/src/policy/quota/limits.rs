@@ -25,8 +25,9 @@ pub struct Limits {
     pub ports: usize,
     /// Bytes of memory that the guest may hold. It counts: the contents of the queues of each connection, at least 4096
     /// bytes for each of its two queues, also while the connection is in a backlog or after the guest has dropped it;
-    /// the receive buffer of each datagram socket, at least 2304 bytes, which is all that its queue ever holds; and the
-    /// cached answers of name servers by their size in memory. While little is left, connections offer small windows
+    /// the receive buffer of each datagram socket, at least 2304 bytes, which is all that its queue ever holds; the
+    /// payloads of datagrams that wait to be sent in a call; and the cached answers of name servers by their size in
+    /// memory. While little is left, connections offer small windows
     /// and accept little data at once.
     pub buffer_bytes: usize,
     /// Name queries under way. The resources that the host needs for a query, a few sockets and the servers' answers,

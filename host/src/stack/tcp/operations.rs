@@ -87,11 +87,15 @@ impl Operations<'_> {
         options: TcpOptions,
     ) -> Result<FlowId, ConnectError> {
         self.interface.check_up()?;
+        if !owner.may_connect(self.interface.now()) {
+            return Err(ConnectError::LimitReached);
+        }
         let bound = bound.and_then(|backlog| self.table.listener(backlog));
         let attempt = Attempt { owner: owner.in_engine(), local, remote, bound, timeout };
         let id = self
             .interface
             .engage(|engine, _, now| engine.tcp_mut().connect(&attempt, options, now).map_err(ConnectError::from))?;
+        owner.connects(self.interface.now());
         self.table.flows.get_or_insert_with(id.0, || Flow::new(owner.clone()));
         Ok(id)
     }

@@ -179,22 +179,18 @@ impl HostTcpSocket for NetworkCtxView<'_> {
         let listening = self.tcp_mut(&socket)?;
         let idle = listening.begun.is_none();
         let (listener, settings) = listening.inner.listener().filter(|_| idle).ok_or(Error::InvalidState)?;
-        let accepted = match listener.poll_accept(&mut Context::from_waker(Waker::noop())) {
+        let (listener, settings) = (listener.clone(), settings.clone());
+        // The resources are the socket and its two streams.
+        let accepted = match listener.poll_accept(&mut Context::from_waker(Waker::noop()), self.table, 3) {
             Poll::Pending => return Err(SocketError::Code(ErrorCode::WouldBlock)),
             Poll::Ready(accepted) => accepted.map_err(new_socket)?,
         };
-        let mut accepted = TcpSocket::new(sockets::TcpSocket::accepted(accepted, settings));
+        let mut accepted = TcpSocket::new(sockets::TcpSocket::accepted(accepted, &settings));
         let ends = Ends::new(accepted.inner.halves()?.connection.clone());
         accepted.ends = Some(ends.clone());
-        let socket = push(self.table, accepted).map_err(new_socket)?;
-        match self.push_streams(&ends) {
-            Ok((input, output)) => Ok((socket, input, output)),
-            Err(error) => {
-                // The table is full: the connection ends with the socket that the guest does not get.
-                self.table.delete(socket).map_err(wasmtime::Error::from)?;
-                Err(error)
-            }
-        }
+        let socket = push(self.table, accepted)?;
+        let (input, output) = self.push_streams(&ends)?;
+        Ok((socket, input, output))
     }
 
     fn local_address(&mut self, socket: Resource<TcpSocket>) -> Result<IpSocketAddress, SocketError> {

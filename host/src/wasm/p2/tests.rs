@@ -234,16 +234,25 @@ fn a_connection_whose_streams_find_no_place_is_handed_out_later() {
 }
 
 #[test]
-fn an_accepted_connection_that_finds_no_place_is_not_held() {
+fn a_connection_that_the_table_has_no_places_for_waits_in_the_backlog() {
     for places in [0, 1, 2] {
         let mut bench = Bench::new(|ctx| ctx);
         let (listener, client) = (bench.listener("127.0.0.1:80"), bench.tcp());
-        let _streams = bench.connect(client, "127.0.0.1:80");
         bench.leave_places(places);
-        let error = bench.accept(listener).map(drop);
-        let expected = if places == 0 { ErrorCode::NewSocketLimit } else { ErrorCode::OutOfMemory };
-        assert_eq!(error, Err(expected));
-        assert_eq!((bench.tcp_resources(), bench.ctx.quota().usage().sockets), ([2, 1, 1], 2));
+        assert_eq!(bench.accept(listener).map(drop), Err(ErrorCode::WouldBlock), "nobody is there");
+        bench.leave_many_places();
+        let (_, output) = bench.connect(client, "127.0.0.1:80");
+        bench.leave_places(places);
+        for _ in 0..3 {
+            assert_eq!(bench.accept(listener).map(drop), Err(ErrorCode::NewSocketLimit));
+            assert_eq!((bench.tcp_resources(), bench.ctx.quota().usage().sockets), ([2, 1, 1], 2));
+            assert!(bench.polls_ready::<TcpSocket>(listener), "it is still there");
+        }
+        bench.leave_many_places();
+        let (_, (input, _)) = bench.accept(listener).unwrap();
+        assert!(bench.permit(&output) > 0);
+        bench.write(&output, b"late".to_vec());
+        assert_eq!(bench.read(&input), b"late");
     }
 }
 
@@ -345,6 +354,30 @@ fn a_socket_that_may_not_listen_stays_bound() {
     drop(hog);
     code(bench.view().start_listen(tcp(socket))).unwrap();
     code(bench.view().finish_listen(tcp(socket))).unwrap();
+}
+
+#[test]
+fn each_refusal_at_a_limit_is_counted_once() {
+    let limits = Limits { sockets: 3, buffer_bytes: 40 << 10, ..Limits::default() };
+    let mut bench = Bench::new(|ctx| ctx.limits(limits));
+    let (listener, bound, client) = (bench.listener("127.0.0.1:80"), bench.bound_tcp("127.0.0.1:81"), bench.tcp());
+    let made = code(bench.view().create_tcp_socket(IpAddressFamily::Ipv4)).map(drop);
+    assert_eq!((made, bench.ctx.quota().refusals()), (Err(ErrorCode::NewSocketLimit), 1));
+
+    let hog = bench.ctx.quota().charge_memory(40 << 10).unwrap();
+    assert_eq!(bench.start_connect(client, "127.0.0.1:80"), Err(ErrorCode::OutOfMemory));
+    assert_eq!(bench.ctx.quota().refusals(), 2, "the stack found no memory for the connection");
+    assert_eq!(code(bench.view().start_listen(tcp(bound))), Err(ErrorCode::OutOfMemory));
+    assert_eq!(bench.ctx.quota().refusals(), 3);
+    assert_eq!(bench.accept(listener).map(drop), Err(ErrorCode::NewSocketLimit));
+    assert_eq!(bench.ctx.quota().refusals(), 4, "no connection can come");
+    drop(hog);
+
+    assert_eq!(bench.accept(listener).map(drop), Err(ErrorCode::WouldBlock));
+    let _streams = bench.connect(client, "127.0.0.1:80");
+    assert_eq!(bench.ctx.quota().refusals(), 4, "waiting is no refusal");
+    assert_eq!(bench.accept(listener).map(drop), Err(ErrorCode::NewSocketLimit));
+    assert_eq!(bench.ctx.quota().refusals(), 5);
 }
 
 /// A permit is a promise, also if the guest makes the buffer smaller before it uses the permit.

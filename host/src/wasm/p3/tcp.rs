@@ -58,11 +58,12 @@ impl<T: Send + 'static> HostTcpSocketWithStore<T> for HasNetwork {
     ) -> Result<StreamReader<Resource<TcpSocket>>, SocketError> {
         let view = access.getter();
         let mut context = access.get();
+        let clock = context.ctx.clock()?;
         let (listener, settings) = context.p3_tcp_mut(&socket)?.listen()?;
         let resource = move |connection| TcpSocket(sockets::TcpSocket::accepted(connection, &settings));
         // WASI has no future for the cause of its end.
         let (ended, _) = outcome();
-        let accepting = AcceptProducer { listener, ended, view, resource };
+        let accepting = AcceptProducer::new(listener, ended, clock, view, resource);
         Ok(StreamReader::new(&mut access, accepting)?)
     }
 

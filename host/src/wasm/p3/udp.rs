@@ -6,7 +6,7 @@ use super::SocketError;
 use crate::error::{Error, Result};
 use crate::wasm::failure::{get, get_mut, push};
 use crate::wasm::p3::bindings::types::{HostUdpSocket, HostUdpSocketWithStore, IpAddressFamily, IpSocketAddress};
-use crate::wasm::{HasNetwork, NetworkCtxView, sockets};
+use crate::wasm::{HasNetwork, NetworkCtxView, payload, sockets};
 
 /// The resource of a `udp-socket` handle.
 pub struct UdpSocket(sockets::UdpSocket);
@@ -31,16 +31,17 @@ impl<T: Send + 'static> HostUdpSocketWithStore<T> for HasNetwork {
         data: Vec<u8>,
         remote: Option<IpSocketAddress>,
     ) -> Result<(), SocketError> {
-        let (bound, remote) = accessor.with(|mut access| {
+        let (quota, (bound, remote)) = accessor.with(|mut access| {
             let mut view = access.get();
+            let quota = view.ctx.quota().clone();
             let socket = view.p3_udp_mut(&socket)?;
             // Checked first, so that the socket is not bound in vain.
             if data.len() > MOST_BYTES {
                 return Err(SocketError::from(Error::PacketTooLarge));
             }
-            Ok(socket.sender(remote.map(Into::into))?)
+            Ok((quota, socket.sender(remote.map(Into::into))?))
         })?;
-        bound.socket.send_to(&data, remote).await?;
+        payload::sent(&quota, data.len(), bound.socket.send_to(&data, remote)).await?;
         Ok(())
     }
 

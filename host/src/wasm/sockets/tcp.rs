@@ -141,30 +141,26 @@ impl TcpSocket {
     /// errors of [`TcpStream::start`] are failures of the attempt, which close the socket (WIT: the only valid action
     /// left is to drop it).
     pub(in crate::wasm) fn start_connect(&mut self, remote: SocketAddr) -> Result<()> {
-        if !matches!(self.state, State::Unbound(_) | State::Bound(..)) {
+        let (State::Unbound(account) | State::Bound(_, account)) = &self.state else {
             return Err(Error::InvalidState);
-        }
+        };
+        let quota = account.quota.clone();
         check_remote(remote, self.family())?;
         if !is_unicast(remote.ip()) {
             return Err(Error::InvalidArgument);
         }
         let mut options = ConnectOptions { tcp: self.settings().options.clone(), ..ConnectOptions::default() };
+        options.tcp.budget = Some(quota.memory().clone());
         // The state before is kept with an error.
         let started = match self.take_state() {
-            State::Unbound(account) => {
-                options.tcp.budget = Some(account.quota.memory().clone());
-                match TcpStream::start(&account.network, remote, options) {
-                    Ok(connecting) => Ok((connecting, account.charge)),
-                    Err(error) => Err((error, State::Unbound(account))),
-                }
-            }
-            State::Bound(bound, account) => {
-                options.tcp.budget = Some(account.quota.memory().clone());
-                match bound.try_connect(remote, options) {
-                    Ok(connecting) => Ok((connecting, account.charge)),
-                    Err((error, bound)) => Err((error, State::Bound(bound, account))),
-                }
-            }
+            State::Unbound(account) => match TcpStream::start(&account.network, remote, options) {
+                Ok(connecting) => Ok((connecting, account.charge)),
+                Err(error) => Err((error, State::Unbound(account))),
+            },
+            State::Bound(bound, account) => match bound.try_connect(remote, options) {
+                Ok(connecting) => Ok((connecting, account.charge)),
+                Err((error, bound)) => Err((error, State::Bound(bound, account))),
+            },
             State::Connecting(_) | State::Connected(_) | State::Listening(_) | State::Closed => {
                 return Err(Error::InvalidState);
             }
@@ -178,7 +174,7 @@ impl TcpSocket {
                 if !is_attempt(error) {
                     self.state = before;
                 }
-                Err(error.into())
+                quota.count(Err(error))
             }
         }
     }
@@ -225,12 +221,35 @@ impl TcpSocket {
     ///
     /// # Errors
     /// [`Error::InvalidState`] if the socket was connected or made a listener before; [`Error::AddressInUse`] if no
-    /// port is free; [`Error::LimitReached`] and [`Error::AccessDenied`]. The socket is bound afterwards, and it may be
-    /// tried again.
+    /// port is free; [`Error::LimitReached`] and [`Error::AccessDenied`]. The socket is as it was, and it may be tried
+    /// again.
     pub(in crate::wasm) fn listen(&mut self) -> Result<(Arc<Listener>, Arc<Mutex<Settings>>)> {
-        if let State::Unbound(_) = self.state {
+        let was_unbound = matches!(self.state, State::Unbound(_));
+        if was_unbound {
             self.bind(any(self.family()))?;
         }
+        // Whether the guest may listen on the port is known only when the port is.
+        let listening = self.listen_bound();
+        if was_unbound && listening.is_err() {
+            self.unbind();
+        }
+        listening
+    }
+
+    /// Gives back the address of a bound socket.
+    fn unbind(&mut self) {
+        match self.take_state() {
+            State::Bound(bound, mut account) => {
+                drop(bound);
+                account.charge.remove_port();
+                self.state = State::Unbound(account);
+            }
+            other => self.state = other,
+        }
+    }
+
+    /// Makes a bound socket a listener. After an error the socket is bound as before.
+    fn listen_bound(&mut self) -> Result<(Arc<Listener>, Arc<Mutex<Settings>>)> {
         if !matches!(self.state, State::Bound(..)) {
             return Err(Error::InvalidState);
         }

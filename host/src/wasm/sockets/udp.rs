@@ -82,10 +82,10 @@ impl UdpSocket {
         let State::Unbound(account) = &mut self.state else { return Err(Error::InvalidState) };
         check_family(local, self.family)?;
         let memory = datagram_memory(self.options.receive_buffer);
-        let bound =
-            account.charge.resize(memory).and_then(|()| account.charge.add_port()).and_then(|()| {
-                socket::UdpSocket::bind_with(&account.network, local, &self.options).map_err(not_bindable)
-            });
+        let bound = account.charge.resize(memory).and_then(|()| account.charge.add_port()).and_then(|()| {
+            let bound = socket::UdpSocket::bind_with(&account.network, local, &self.options);
+            account.quota.count(bound.map_err(not_bindable))
+        });
         let mut socket = match bound {
             Ok(socket) => socket,
             Err(error) => {

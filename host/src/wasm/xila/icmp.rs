@@ -19,7 +19,7 @@ use crate::wasm::bindings::icmp::{
 use crate::wasm::bindings::types::{Duration, IpAddress, IpAddressFamily};
 use crate::wasm::failure::{get, push};
 use crate::wasm::units::{self, duration, hop_limit, nanoseconds};
-use crate::wasm::{HasNetwork, NetworkCtxView};
+use crate::wasm::{HasNetwork, NetworkCtxView, payload};
 
 /// An upper bound of the payload of an IP packet in bytes: the maximum of the length field, headers not subtracted (RFC
 /// 791, RFC 8200).
@@ -31,7 +31,7 @@ pub struct IcmpSocket(Arc<Bound>);
 struct Bound {
     socket: socket::IcmpSocket,
     clock: Arc<dyn Clock>,
-    _charge: Charge,
+    charge: Charge,
 }
 
 impl NetworkCtxView<'_> {
@@ -59,14 +59,13 @@ impl<T: Send + 'static> HostWithStore<T> for HasNetwork {
         let asked = ping_options(&options)?;
         // The charge is held until the reply is there or the guest gives up, because a ping uses a socket for that
         // time.
-        let (network, _charge) = accessor.with(|mut access| {
+        let (network, quota, _charge) = accessor.with(|mut access| {
             let view = access.get();
-            Ok::<_, Error>((
-                view.ctx.network(options.interface.as_deref())?,
-                view.ctx.quota().charge(SocketKind::Icmp, MOST_QUEUED)?,
-            ))
+            let quota = view.ctx.quota().clone();
+            let charge = quota.charge(SocketKind::Icmp, MOST_QUEUED)?;
+            Ok::<_, Error>((view.ctx.network(options.interface.as_deref())?, quota, charge))
         })?;
-        Ok(socket::ping(&network, remote.into(), &asked).await?.into())
+        Ok(quota.count(socket::ping(&network, remote.into(), &asked).await)?.into())
     }
 }
 
@@ -79,7 +78,8 @@ impl<T: Send + 'static> HostIcmpSocketWithStore<T> for HasNetwork {
         data: Vec<u8>,
     ) -> Result<(), NetworkError> {
         let bound = shared(accessor, &socket)?;
-        Ok(bound.socket.send_to(remote.into(), sequence, &data).await?)
+        let send = bound.socket.send_to(remote.into(), sequence, &data);
+        Ok(payload::sent(bound.charge.quota(), data.len(), send).await?)
     }
 
     async fn receive(
@@ -101,10 +101,11 @@ impl HostIcmpSocket for NetworkCtxView<'_> {
         interface: Option<String>,
     ) -> Result<Resource<IcmpSocket>, NetworkError> {
         let network = self.ctx.network(interface.as_deref())?;
-        let charge = self.ctx.quota().charge(SocketKind::Icmp, MOST_QUEUED)?;
-        let socket = socket::IcmpSocket::bind(&network, family.into(), binding.into())?;
+        let quota = self.ctx.quota();
+        let charge = quota.charge(SocketKind::Icmp, MOST_QUEUED)?;
+        let socket = quota.count(socket::IcmpSocket::bind(&network, family.into(), binding.into()))?;
         let clock = network.platform().clock.clone();
-        Ok(push(self.table, IcmpSocket(Arc::new(Bound { socket, clock, _charge: charge })))?)
+        Ok(push(self.table, IcmpSocket(Arc::new(Bound { socket, clock, charge })))?)
     }
 
     fn binding(&mut self, socket: Resource<IcmpSocket>) -> wasmtime::Result<Binding> {

@@ -2,6 +2,7 @@
 
 use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::{Poll, ready};
 
 use wasmtime::component::{Access, Accessor, FutureReader, Resource, StreamReader};
 
@@ -49,8 +50,14 @@ impl<T: Send + 'static> HostTcpListenerWithStore<T> for HasNetwork {
         listener: Resource<TcpListener>,
     ) -> Result<Resource<TcpConnection>, NetworkError> {
         let listener = accessor.with(|mut access| get(access.get().table, &listener).map(|found| found.0.clone()))?;
-        let connection = poll_fn(|cx| listener.poll_accept(cx)).await?;
-        accessor.with(|mut access| Ok(push(access.get().table, TcpConnection::new(connection))?))
+        poll_fn(|cx| {
+            accessor.with(|mut access| {
+                let table = access.get().table;
+                let connection = ready!(listener.poll_accept(cx, table, 1))?;
+                Poll::Ready(Ok(push(table, TcpConnection::new(connection))?))
+            })
+        })
+        .await
     }
 
     fn connections(
@@ -58,9 +65,10 @@ impl<T: Send + 'static> HostTcpListenerWithStore<T> for HasNetwork {
         listener: Resource<TcpListener>,
     ) -> wasmtime::Result<(StreamReader<Resource<TcpConnection>>, FutureReader<Result<(), ErrorCode>>)> {
         let view = access.getter();
-        let listener = get(access.get().table, &listener)?.0.clone();
+        let context = access.get();
+        let (listener, clock) = (get(context.table, &listener)?.0.clone(), context.ctx.clock()?);
         let (ended, end) = outcome();
-        let accepting = AcceptProducer { listener, ended, view, resource: TcpConnection::new };
+        let accepting = AcceptProducer::new(listener, ended, clock, view, TcpConnection::new);
         Ok((StreamReader::new(&mut access, accepting)?, FutureReader::new(&mut access, streams::coded(end))?))
     }
 }
@@ -113,17 +121,17 @@ impl<T: Send + 'static> HostTcpConnectionWithStore<T> for HasNetwork {
         if let Some(timeout) = timeout {
             connect.timeout = duration(timeout);
         }
-        let (network, charge) = accessor.with(|mut access| {
+        let (network, quota, charge) = accessor.with(|mut access| {
             let view = access.get();
-            let quota = view.ctx.quota();
+            let quota = view.ctx.quota().clone();
             connect.tcp.budget = Some(quota.memory().clone());
             let mut charge = quota.charge(SocketKind::Tcp, 0)?;
             if connect.local.is_some_and(|local| local.port() != 0) {
                 charge.add_port()?;
             }
-            Ok::<_, Error>((view.ctx.network(interface.as_deref())?, charge))
+            Ok::<_, Error>((view.ctx.network(interface.as_deref())?, quota, charge))
         })?;
-        let stream = TcpStream::connect_with(&network, remote.into(), connect).await?;
+        let stream = quota.count(TcpStream::connect_with(&network, remote.into(), connect).await)?;
         let connection = TcpConnection::new(Connection { stream, _charge: charge });
         accessor.with(|mut access| Ok(push(access.get().table, connection)?))
     }

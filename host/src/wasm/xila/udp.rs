@@ -1,5 +1,6 @@
 //! `xila:network/udp`.
 
+use std::future::poll_fn;
 use std::sync::Arc;
 
 use wasmtime::component::{Accessor, Resource};
@@ -15,7 +16,7 @@ use crate::wasm::bindings::udp::{
 };
 use crate::wasm::failure::{get, push};
 use crate::wasm::units::{hop_limit, size};
-use crate::wasm::{HasNetwork, NetworkCtxView};
+use crate::wasm::{HasNetwork, NetworkCtxView, payload};
 
 /// The maximum number of datagrams that one call returns. Their bytes are bounded by the size of the receive buffer.
 const MOST_DATAGRAMS: usize = 1024;
@@ -25,7 +26,7 @@ pub struct UdpSocket(Arc<Bound>);
 
 struct Bound {
     socket: socket::UdpSocket,
-    _charge: Charge,
+    charge: Charge,
 }
 
 impl NetworkCtxView<'_> {
@@ -49,10 +50,11 @@ impl<T: Send + 'static> HostUdpSocketWithStore<T> for HasNetwork {
         remote: Option<SocketAddress>,
     ) -> Result<(), NetworkError> {
         let bound = shared(accessor, &socket)?;
-        match remote {
-            Some(remote) => bound.socket.send_to(&data, remote.into()).await?,
-            None => bound.socket.send(&data).await?,
-        };
+        let send = poll_fn(|cx| match remote {
+            Some(remote) => bound.socket.poll_send_to(cx, &data, remote.into()),
+            None => bound.socket.poll_send(cx, &data),
+        });
+        payload::sent(bound.charge.quota(), data.len(), send).await?;
         Ok(())
     }
 
@@ -69,7 +71,8 @@ impl<T: Send + 'static> HostUdpSocketWithStore<T> for HasNetwork {
         let bound = shared(accessor, &socket)?;
         let batch: Vec<_> =
             datagrams.iter().map(|datagram| (datagram.data.as_slice(), datagram.remote.map(Into::into))).collect();
-        let sent = bound.socket.send_many(&batch).await?;
+        let bytes = datagrams.iter().map(|datagram| size_of::<OutgoingDatagram>() + datagram.data.len()).sum();
+        let sent = payload::sent(bound.charge.quota(), bytes, bound.socket.send_many(&batch)).await?;
         // Not more than the guest passed, whose lists have 32-bit lengths.
         Ok(u32::try_from(sent).unwrap_or(u32::MAX))
     }
@@ -98,10 +101,11 @@ impl HostUdpSocket for NetworkCtxView<'_> {
     ) -> Result<Resource<UdpSocket>, NetworkError> {
         let options = udp_options(&options)?;
         let network = self.ctx.network(interface.as_deref())?;
-        let mut charge = self.ctx.quota().charge(SocketKind::Udp, datagram_memory(options.receive_buffer))?;
+        let quota = self.ctx.quota();
+        let mut charge = quota.charge(SocketKind::Udp, datagram_memory(options.receive_buffer))?;
         charge.add_port()?;
-        let socket = socket::UdpSocket::bind_with(&network, local.into(), &options)?;
-        Ok(push(self.table, UdpSocket(Arc::new(Bound { socket, _charge: charge })))?)
+        let socket = quota.count(socket::UdpSocket::bind_with(&network, local.into(), &options))?;
+        Ok(push(self.table, UdpSocket(Arc::new(Bound { socket, charge })))?)
     }
 
     fn connect(&mut self, socket: Resource<UdpSocket>, remote: SocketAddress) -> Result<(), NetworkError> {

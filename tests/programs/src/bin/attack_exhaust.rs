@@ -5,6 +5,7 @@
 use std::fmt::Debug;
 use std::future::Future;
 use std::pin::Pin;
+use std::rc::Rc;
 
 use futures_util::future::poll_immediate;
 use xila_network_programs::control::{Access, DeviceFile, watch};
@@ -32,6 +33,16 @@ async fn run() {
         "xila-files" => exhaust(async || DeviceFile::open("/devices/network/eth0", Access::READ)).await,
         "xila-watches" => exhaust(async || watch()).await,
         "xila-queries" => exhaust(async || started(resolve("a.silent."))).await,
+        "xila-send-bytes" => {
+            let small = UdpOptions { receive_buffer: Some(1), ..UdpOptions::default() };
+            let socket = Rc::new(UdpSocket::bind_with(here, &small).expect("a socket"));
+            let send = || {
+                let socket = socket.clone();
+                async move { socket.send_to(&[7; 60_000], peer).await }
+            };
+            use_up_the_rate(send).await;
+            exhaust(async || started(send())).await;
+        }
         "p2-tcp" => exhaust(async || p2::create_tcp_socket(p2::IpAddressFamily::Ipv4)).await,
         "p2-udp" => exhaust(async || p2::create_udp_socket(p2::IpAddressFamily::Ipv4)).await,
         "p2-udp-bytes" => {
@@ -62,6 +73,17 @@ async fn run() {
             })
             .await;
         }
+        "p3-send-bytes" => {
+            let socket = p3::udp(here);
+            socket.set_receive_buffer_size(1).expect("an unbound socket");
+            let socket = Rc::new(socket);
+            let send = || {
+                let socket = socket.clone();
+                async move { socket.send(vec![7; 60_000], Some(p3::wit(peer))).await }
+            };
+            use_up_the_rate(send).await;
+            exhaust(async || started(send())).await;
+        }
         "p3-queries" => {
             let query = || p3::ip_name_lookup::resolve_addresses("a.silent.".to_owned());
             exhaust(async || started(query())).await;
@@ -70,15 +92,22 @@ async fn run() {
     }
 }
 
+/// Sends until a send must wait.
+async fn use_up_the_rate<T, E: Debug, F: Future<Output = Result<T, E>>>(send: impl Fn() -> F) {
+    while let Some(sent) = poll_immediate(Box::pin(send())).await {
+        sent.expect("it is sent");
+    }
+}
+
 type Query<T> = Pin<Box<dyn Future<Output = T>>>;
 
-/// Starts a query that nobody answers; the error if the host refuses it at once.
+/// Starts a query that nobody answers, or a send that waits; the error if the host refuses it at once.
 fn started<T, E>(query: impl Future<Output = Result<T, E>> + 'static) -> Result<Query<Result<T, E>>, E> {
     let mut query: Query<Result<T, E>> = Box::pin(query);
     match futures_util::FutureExt::now_or_never(poll_immediate(&mut query)).flatten() {
         None => Ok(query),
         Some(Err(error)) => Err(error),
-        Some(Ok(_)) => panic!("nobody answers"),
+        Some(Ok(_)) => panic!("it does not wait"),
     }
 }
 

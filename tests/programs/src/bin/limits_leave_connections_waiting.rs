@@ -1,5 +1,6 @@
-//! When the limit of sockets is reached, accept fails and the stream of connections waits. The waiting connection is
-//! returned as soon as another one is dropped.
+//! When the limit of sockets is reached and a connection waits, accept fails and the stream of connections waits. The
+//! waiting connection is returned as soon as another one is dropped. If no connection waits, accept waits for one, as it
+//! does below the limit.
 //!
 //! The host must allow four sockets.
 
@@ -12,6 +13,9 @@ async fn run() {
     for place in places() {
         let listener = TcpListener::bind(place).unwrap();
         let address = listener.local_addr();
+        let others = [(); 3].map(|()| UdpSocket::bind((place.ip(), 0)).unwrap());
+        assert!(Box::pin(listener.accept()).now_or_never().is_none(), "nobody waits");
+        drop(others);
         let first = TcpStream::connect(address).await.unwrap();
         let mut second = TcpStream::connect(address).await.unwrap();
         let (accepted, _) = listener.accept().await.unwrap();

@@ -42,6 +42,9 @@ fn mixed(family: IpAddressFamily, most: usize) {
 
 fn accepting(family: IpAddressFamily, most: usize) {
     let (listener, local) = listener(family);
+    let others: Vec<UdpSocket> = (1..most).map(|_| udp_socket(family)).collect();
+    assert_error(listener.accept(), ErrorCode::WouldBlock);
+    drop(others);
     let client = client(local);
     let others: Vec<UdpSocket> = (2..most).map(|_| udp_socket(family)).collect();
     let pollable = listener.subscribe();

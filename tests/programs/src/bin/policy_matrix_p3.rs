@@ -22,7 +22,7 @@ async fn run() {
 }
 
 async fn tcp_operation(operation: &str, order: &mut Order) {
-    let address = order.address();
+    let Some(address) = order.local() else { return listen_unbound(operation) };
     let socket = tcp(address);
     if operation == "tcp-connect" {
         prepared(0);
@@ -51,6 +51,15 @@ async fn tcp_operation(operation: &str, order: &mut Order) {
         },
         other => panic!("no operation {other}"),
     }
+}
+
+fn listen_unbound(operation: &str) {
+    assert_eq!(operation, "tcp-listen", "only listening binds implicitly");
+    let socket = tcp(SocketAddr::from(([127, 0, 0, 1], 0)));
+    prepared(0);
+    let listening = socket.listen();
+    assert_eq!(socket.get_local_address().is_ok(), listening.is_ok(), "it is bound only if it listens");
+    ended(listening);
 }
 
 async fn udp_operation(operation: &str, order: &mut Order) {

@@ -9,7 +9,7 @@ use xila_network_programs::control::commands::{
     SetAutoconfiguration, SetDhcp, SetEchoReply, SetHardwareAddress, SetMtu, SetState,
 };
 use xila_network_programs::control::{Access, Cidr, DeviceFile, Interface, MacAddress, Route, State, watch};
-use xila_network_programs::dns::{RecordType, ask, lookup, resolve};
+use xila_network_programs::dns::{RecordType, ask, lookup, resolve, reverse};
 use xila_network_programs::matrix::{Order, created, ended, prepared, resolved, unspecified};
 use xila_network_programs::*;
 
@@ -26,7 +26,7 @@ async fn run() {
         "tcp" => tcp(&operation, &mut order).await,
         "udp" => udp(&operation, &mut order).await,
         "icmp" | "ping" => icmp(&operation, &mut order).await,
-        "resolve" | "lookup" | "ask" => names(&operation, &mut order).await,
+        "resolve" | "lookup" | "reverse" | "ask" => names(&operation, &mut order).await,
         _ => control(&operation, &mut order).await,
     }
 }
@@ -70,6 +70,10 @@ async fn udp(operation: &str, order: &mut Order) {
     prepared(socket.local_addr().port());
     match (operation, remote) {
         ("udp-send", Some(remote)) => ended(socket.send_to(b"x", remote).await),
+        ("udp-send-many", Some(remote)) => {
+            let datagram = || OutgoingDatagram { data: b"x".to_vec(), remote: Some(remote) };
+            ended(socket.send_many(vec![datagram(), datagram()]).await);
+        }
         ("udp-send-connected", Some(_)) => ended(socket.send(b"x").await),
         ("udp-connect", Some(remote)) => ended(socket.connect(remote).await),
         ("udp-broadcast", Some(remote)) => {
@@ -86,6 +90,8 @@ async fn icmp(operation: &str, order: &mut Order) {
     match operation {
         "ping" => ended(ping(order.ip()).await),
         "icmp-bind" => ended(IcmpSocket::bind(Family::V4, IcmpBinding::Echo(7))),
+        "icmp-watch-udp" => ended(IcmpSocket::bind(Family::V4, IcmpBinding::UdpPort(9))),
+        "icmp-watch-tcp" => ended(IcmpSocket::bind(Family::V4, IcmpBinding::TcpPort(9))),
         "icmp-send" => {
             let remote = order.ip();
             let family = if remote.is_ipv4() { Family::V4 } else { Family::V6 };
@@ -107,6 +113,9 @@ async fn names(operation: &str, order: &mut Order) {
     }
     if operation == "lookup" {
         return ended(lookup(&order.word(), RecordType::A).await);
+    }
+    if operation == "reverse" {
+        return ended(reverse(order.ip()).await);
     }
     let server = order.word();
     let server = (server != "-").then(|| server.parse::<IpAddr>().expect("an address"));

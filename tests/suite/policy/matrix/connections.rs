@@ -231,6 +231,27 @@ pub(super) const CONNECTIONS: &[Row] = &[
             ("tcp bind at 10.0.0.1:0 on eth0", &["", "allow udp any"]),
         ],
     },
+    // A socket that nobody has bound is bound when it listens, but not if that is denied.
+    Row {
+        surfaces: &[P3],
+        order: "tcp-listen -",
+        arrival: Nothing,
+        speaks: false,
+        allow: &["allow tcp listen any", "allow tcp listen :1024-65535", "allow tcp listen any from 10.0.0.3"],
+        deny: &[
+            (
+                "tcp listen at 0.0.0.0:*",
+                &[
+                    "allow tcp connect any",
+                    "allow tcp bind any",
+                    "allow tcp listen 10.0.0.1",
+                    "allow tcp listen :80",
+                    "deny tcp listen any\nallow any",
+                ],
+            ),
+            ("tcp bind at 0.0.0.0:0", &["", "allow udp any", "deny tcp any\nallow any"]),
+        ],
+    },
     Row {
         surfaces: ALL,
         order: "tcp-accept 10.0.0.1:80",

@@ -117,6 +117,14 @@ pub(super) const DATAGRAMS: &[Row] = &[
         deny: &[(SEND, NOT_SEND)],
     },
     Row {
+        surfaces: &[Xila],
+        order: "udp-send-many 0.0.0.0:0 10.0.0.2:7",
+        arrival: Nothing,
+        speaks: true,
+        allow: SENDING,
+        deny: &[(SEND, NOT_SEND)],
+    },
+    Row {
         surfaces: ALL,
         order: "after www.example.org udp-send 0.0.0.0:0 10.0.0.2:7",
         arrival: Nothing,

@@ -57,6 +57,23 @@ pub(super) const MESSAGES: &[Row] = &[
         allow: &["allow icmp 10.0.0.9"],
         deny: &[("icmp ping", &["", "allow udp any"])],
     },
+    // A watch for errors about a port needs the same rule as echo requests.
+    Row {
+        surfaces: &[Xila],
+        order: "icmp-watch-udp",
+        arrival: Nothing,
+        speaks: false,
+        allow: &["allow icmp 10.0.0.9"],
+        deny: &[("icmp ping", &["", "allow udp any", "deny icmp any\nallow any"])],
+    },
+    Row {
+        surfaces: &[Xila],
+        order: "icmp-watch-tcp",
+        arrival: Nothing,
+        speaks: false,
+        allow: &["allow icmp any"],
+        deny: &[("icmp ping", &["", "allow tcp any", "deny icmp any\nallow any"])],
+    },
     Row {
         surfaces: ALL,
         order: "resolve WWW.example.org.",
@@ -94,6 +111,17 @@ pub(super) const MESSAGES: &[Row] = &[
         speaks: true,
         allow: &["allow dns any", "allow tcp connect *.example.org"],
         deny: &[("dns resolve www.example.org", &["", "allow udp any", "deny dns *.example.org\nallow any"])],
+    },
+    Row {
+        surfaces: &[Xila],
+        order: "reverse 10.0.0.2",
+        arrival: Nothing,
+        speaks: true,
+        allow: &["allow dns any", "allow dns 2.0.0.10.in-addr.arpa", "allow dns *.in-addr.arpa"],
+        deny: &[(
+            "dns resolve 2.0.0.10.in-addr.arpa",
+            &["", "allow udp any", "allow dns *.example.org", "deny dns *.in-addr.arpa\nallow any"],
+        )],
     },
     Row {
         surfaces: &[Xila],
