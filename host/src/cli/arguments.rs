@@ -187,7 +187,7 @@ Which interfaces an app uses:
   All, as programs of one computer do. What an app sends to an address of one of
   its own interfaces then goes through lo, not over the link. An app that begins
   with @NAME[,NAME]... has those interfaces alone, which makes it a computer of
-  its own. Two apps on two stacks, with a hub between them:
+  its own, with a loopback of its own (lo1, lo2, ...). Two apps on two stacks, with a hub between them:
 
   xila-net run \\
     --interface a=hub,hub=net,addr=10.0.0.1/24,latency=5ms,loss=1% \\

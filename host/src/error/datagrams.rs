@@ -10,8 +10,8 @@ operation_error! {
     /// [`IcmpSocket::send_to`](crate::socket::IcmpSocket::send_to) and similar methods.
     pub enum SendError {
         /// The remote is invalid: its port is 0, or its address is unspecified, IPv4-mapped or of another family than
-        /// the socket's \[EINVAL\].
-        #[error("nothing can be sent to the remote address")]
+        /// the socket's; or the socket is bound to the loopback, and the remote is another host \[EINVAL\].
+        #[error("nothing can be sent to the remote address from the address of the socket")]
         InvalidArgument,
         /// The socket is connected to another peer than the remote, or it is not connected and no remote is given; or
         /// it is an ICMP socket that watches a port for errors, and so has no identifier to send with \[EINVAL,
@@ -98,7 +98,7 @@ operation_error! {
     /// [`UdpSocket::connect`](crate::socket::UdpSocket::connect).
     pub enum PeerError {
         /// The remote is invalid: its port is 0, or its address is unspecified, IPv4-mapped or of another family than
-        /// the socket's \[EINVAL\].
+        /// the socket's; or the socket is bound to the loopback, and the remote is another host \[EINVAL\].
         #[error("the remote address can be no peer's")]
         InvalidArgument,
         /// The guest's policy forbids sending to the remote \[EACCES\].

@@ -8,7 +8,8 @@ operation_error! {
     /// [`Connecting`](crate::socket::Connecting).
     pub enum ConnectError {
         /// The remote address is not unicast, or its port is 0; the local and remote addresses are of different
-        /// families; the timeout is 0, or an option has an invalid value \[EINVAL\].
+        /// families; the local address is one of the loopback, and the remote is another host; the timeout is 0, or an
+        /// option has an invalid value \[EINVAL\].
         #[error("no connection can be made like this")]
         InvalidArgument,
         /// The [`Connecting`](crate::socket::Connecting) was polled again after it had returned the connection, which

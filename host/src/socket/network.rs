@@ -10,7 +10,7 @@ use xila_network_commands::event::Change;
 
 use super::dns::{MOST_DOMAINS, UnderWay};
 use super::serving::Wildcards;
-use crate::error::{BindError, ConnectError, Denied, InterfaceNotFound, SendError, causes_of};
+use crate::error::{BindError, ConnectError, Denied, InterfaceNotFound, SendError};
 use crate::platform::Platform;
 use crate::policy::{Audit, Counters, Guard, Operation, Policy, Rates, Request, Traffic};
 use crate::stack::Stack;
@@ -329,6 +329,12 @@ impl Network {
         if !looks.iter().any(|(_, look)| look.is_up) {
             return Err(RouteError::NetworkDown);
         }
+        if let Some(local) = local
+            && local.is_loopback()
+        {
+            self.owner.warn_of_loopback(local, remote);
+            return Err(RouteError::BoundToLoopback);
+        }
         // A local address is used on its own interface only, because the answers arrive there.
         let outward = || looks.iter().filter(|(_, look)| !look.loops_back && (local.is_none() || look.has_local));
         let mut best: Option<(Reach, &Stack)> = None;
@@ -407,9 +413,21 @@ pub(crate) enum RouteError {
     RemoteUnreachable,
     /// No interface has the local address.
     AddressNotAvailable,
+    /// The local address is one of the loopback, and the remote is not on this host.
+    BoundToLoopback,
 }
 
-causes_of!(RouteError of ConnectError: NotFound, NetworkDown, RemoteUnreachable, AddressNotAvailable);
+impl From<RouteError> for ConnectError {
+    fn from(error: RouteError) -> Self {
+        match error {
+            RouteError::NotFound => Self::NotFound,
+            RouteError::NetworkDown => Self::NetworkDown,
+            RouteError::RemoteUnreachable => Self::RemoteUnreachable,
+            RouteError::AddressNotAvailable => Self::AddressNotAvailable,
+            RouteError::BoundToLoopback => Self::InvalidArgument,
+        }
+    }
+}
 
 impl From<RouteError> for SendError {
     fn from(error: RouteError) -> Self {
@@ -418,6 +436,7 @@ impl From<RouteError> for SendError {
             RouteError::NotFound | RouteError::NetworkDown => Self::NetworkDown,
             RouteError::RemoteUnreachable => Self::RemoteUnreachable,
             RouteError::AddressNotAvailable => Self::AddressNotAvailable,
+            RouteError::BoundToLoopback => Self::InvalidArgument,
         }
     }
 }
@@ -441,12 +460,23 @@ mod tests {
     }
 
     #[test]
+    fn no_other_host_is_reached_from_a_loopback_address() {
+        let manager = Manager::new(Simulation::new(1).platform());
+        let network = manager.network();
+        for (local, remote) in [("127.0.0.1", "192.0.2.1"), ("::1", "2001:db8::1")] {
+            let route = network.route(Some(local.parse().unwrap()), remote.parse().unwrap());
+            assert_eq!(route.map(drop), Err(RouteError::BoundToLoopback));
+        }
+    }
+
+    #[test]
     fn an_unreachable_remote_is_an_error_of_connecting_and_of_sending() {
         for (cause, connecting, sending) in [
             (RouteError::NotFound, ConnectError::NotFound, SendError::NetworkDown),
             (RouteError::NetworkDown, ConnectError::NetworkDown, SendError::NetworkDown),
             (RouteError::RemoteUnreachable, ConnectError::RemoteUnreachable, SendError::RemoteUnreachable),
             (RouteError::AddressNotAvailable, ConnectError::AddressNotAvailable, SendError::AddressNotAvailable),
+            (RouteError::BoundToLoopback, ConnectError::InvalidArgument, SendError::InvalidArgument),
         ] {
             assert_eq!((ConnectError::from(cause), SendError::from(cause)), (connecting, sending));
         }

@@ -161,6 +161,9 @@ impl UdpSocket {
         let way = self.mailbox.way_back(remote);
         let route = self.route_from(&mut self.ways.lock().last, self.bound_address(), remote, way);
         self.check(route.as_ref().ok(), remote)?;
+        if matches!(route, Err(RouteError::BoundToLoopback)) {
+            return Err(PeerError::InvalidArgument);
+        }
         self.set_peer(Some(remote));
         let source = route.ok().map(|known| known.route.1);
         self.ways.lock().selected = source.filter(|_| self.local.ip().is_unspecified());

@@ -3,8 +3,8 @@
 
 use core::fmt;
 use core::hash::{Hash, Hasher};
-use core::net::SocketAddr;
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::net::{IpAddr, SocketAddr};
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -46,6 +46,8 @@ struct Guest {
     /// What is left of the rates; `None` until the first use.
     allowance: Mutex<Option<Allowance>>,
     counters: Counters,
+    /// Whether [`Owner::warn_of_loopback`] has warned.
+    warned: AtomicBool,
     /// The span of the guest, in which its connections and sockets are reported.
     span: Span,
 }
@@ -79,7 +81,8 @@ impl Owner {
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let span = tracing::info_span!("guest", number, label);
         let (allowance, counters) = (Mutex::default(), Counters::default());
-        Self(Some(Arc::new(Guest { number, rates, allowance, counters, span })))
+        let warned = AtomicBool::new(false);
+        Self(Some(Arc::new(Guest { number, rates, allowance, counters, warned, span })))
     }
 
     /// The number of the guest; 0 for the host.
@@ -164,6 +167,16 @@ impl Owner {
         let remote = remote.map(tracing::field::display);
         let span = tracing::debug_span!(parent: guest, "flow", protocol, interface, %local, remote);
         span.in_scope(|| tracing::debug!("{event}"));
+    }
+
+    /// Logs that a socket of the guest cannot reach a remote because it is bound to the loopback. It is logged once for
+    /// each guest, so that no guest fills a log.
+    pub(crate) fn warn_of_loopback(&self, local: IpAddr, remote: IpAddr) {
+        let Some(guest) = self.0.as_ref().filter(|guest| !guest.warned.swap(true, Ordering::Relaxed)) else { return };
+        guest.span.in_scope(|| {
+            tracing::warn!(%local, %remote, "a socket is bound to the loopback, from where no other host is reached; \
+                bind it to the unspecified address, or not at all");
+        });
     }
 
     /// The counters of a guest.

@@ -1,8 +1,9 @@
 //! Commands: components that export `wasi:cli/run`, such as any program in Rust, C, Go or Python that is built for
 //! WASI.
 
+mod unlinked;
+
 use wasmtime::component::{Component, ComponentExportIndex, HasData, InstancePre, Linker, ResourceTable};
-use wasmtime::error::Context as _;
 use wasmtime::{Result, Store, format_err};
 use wasmtime_wasi::cli::{WasiCli, WasiCliView as _};
 use wasmtime_wasi::clocks::{WasiClocks, WasiClocksView as _};
@@ -150,8 +151,11 @@ impl<T: Send + 'static> Command<T> {
     /// # Errors
     /// If the component does not export `wasi:cli/run`, or imports something that `linker` does not have.
     pub fn new(component: &Component, linker: &Linker<T>) -> Result<Self> {
+        let instance = linker.instantiate_pre(component).map_err(|error| match unlinked::message(component) {
+            Some(message) => error.context(message),
+            None => error.context("it needs what this host does not have"),
+        })?;
         let run = find_run(component)?;
-        let instance = linker.instantiate_pre(component).context("it needs what this host does not offer")?;
         Ok(Self { instance, run })
     }
 

@@ -17,6 +17,18 @@ use xila_network_tests::netns::Namespace;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Two interfaces on one hub with a delay.
+/// A component that imports an empty instance, in the binary format of the component model (Binary.md).
+fn importing(name: &str) -> Vec<u8> {
+    let mut bytes = b"\0asm\x0d\0\x01\0".to_vec();
+    // The type section: one type, of an instance without declarations.
+    bytes.extend([7, 3, 1, 0x42, 0]);
+    // The import section: one import, an instance of type 0.
+    let import = [&[1, 0, name.len() as u8][..], name.as_bytes(), &[5, 0]].concat();
+    bytes.extend([10, import.len() as u8]);
+    bytes.extend(import);
+    bytes
+}
+
 const A: &str = "a=hub,hub=net,addr=10.0.0.1/24,latency=5ms";
 const B: &str = "b=hub,hub=net,addr=10.0.0.2/24";
 
@@ -311,12 +323,27 @@ tests! {
         }
     }
 
+    async fn a_computer_of_its_own_has_a_loopback_of_its_own(bench: &Bench) {
+        let apps = ["--app", "@a %http-server 127.0.0.1:80 --requests 1", "--app", "@a %http-get http://127.0.0.1/ --wait 5"];
+        let ended = bench.run(&[&["-i", A, "-i", B], &apps[..]].concat()).await;
+        ended.expect(0, &[]);
+        assert!(ended.stdout.contains("It works."), "{}", ended.stdout);
+        let apps = ["--fail-fast", "--app", "@a %http-server 127.0.0.1:80 --requests 1", "--app", "@b %http-get http://127.0.0.1/"];
+        bench.run(&[&["-i", A, "-i", B], &apps[..]].concat()).await.expect(1, &["refused"]);
+    }
+
+    async fn std_udp_from_loopback(bench: &Bench) {
+        let ended = bench.run(&["-i", A, "%std_udp_from_loopback 10.0.0.2:7"]).await;
+        ended.expect(0, &["a socket is bound to the loopback", "remote=10.0.0.2"]);
+    }
+
     async fn programs_that_cannot_be_run_are_explained(bench: &Bench) {
         fs::write(bench.file("core.wasm"), b"\0asm\x01\0\0\0").expect("a file");
         fs::write(bench.file("text.wasm"), b"(component)").expect("a file");
         fs::write(bench.file("library.wasm"), b"\0asm\x0d\0\x01\0").expect("a file");
         fs::write(bench.file("damaged.wasm"), b"\0asm\x0d\0\x01\0\xff\xff").expect("a file");
         let app = "%spin_does_not_starve";
+        fs::write(bench.file("http.wasm"), importing("wasi:http/types@0.2.0")).expect("a file");
         let gone = "eth0=tap,device=no/such,addr=192.0.2.2/24";
         for (arguments, words) in [
             (&["missing.wasm"][..], &["missing.wasm: there is no such file"][..]),
@@ -324,6 +351,7 @@ tests! {
             (&["text.wasm"], &["text.wasm: this is not a WebAssembly component"]),
             (&["library.wasm"], &["library.wasm: ", "exports no wasi:cli/run"]),
             (&["damaged.wasm"], &["damaged.wasm: "]),
+            (&["http.wasm"], &["http.wasm: it imports wasi:http/types@0.2.0, which this host does not have; HTTP works over"]),
             (&["-i", "Eth0=hub,hub=n,addr=10.0.0.1/24", app], &["--interface Eth0=hub", "1 to 15 of a-z"]),
             (&["-i", gone, app], &["--interface eth0=tap: device=no/such: "]),
             (&["--pcap", "lo=missing/file", app], &["--pcap lo=missing/file: cannot write the file"]),
