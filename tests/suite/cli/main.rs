@@ -211,9 +211,10 @@ tests! {
     }
 
     async fn an_app_confined_to_an_interface_has_no_other(bench: &Bench) {
-        let everywhere = bench.run(&["-i", A, "%http-get", "http://127.0.0.1/"]).await;
+        const C: &str = "c=hub,hub=other,addr=10.0.9.1/24";
+        let everywhere = bench.run(&["-i", A, "-i", C, "%http-get", "http://10.0.9.1/"]).await;
         everywhere.expect(1, &["connection refused"]);
-        let kept = bench.run(&["-i", A, "@a", "%http-get", "http://127.0.0.1/"]).await;
+        let kept = bench.run(&["-i", A, "-i", C, "@a", "%http-get", "http://10.0.9.1/"]).await;
         kept.expect(1, &["remote unreachable"]);
     }
 
