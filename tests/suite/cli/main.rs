@@ -333,7 +333,7 @@ tests! {
         bench.run(&[&["-i", A, "-i", B], &apps[..]].concat()).await.expect(1, &["refused"]);
     }
 
-    async fn std_udp_from_loopback(bench: &Bench) {
+    async fn a_socket_on_the_loopback_is_told_that_it_reaches_no_other_host(bench: &Bench) {
         let ended = bench.run(&["-i", A, "%std_udp_from_loopback 10.0.0.2:7"]).await;
         ended.expect(0, &["a socket is bound to the loopback", "remote=10.0.0.2"]);
     }

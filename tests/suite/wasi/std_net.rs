@@ -33,6 +33,13 @@ pub(crate) async fn std_tcp_timeouts() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+pub(crate) async fn std_udp_from_loopback() {
+    let (_hub, manager) = with_ethernet();
+    let guest = Guest::new("std_udp_from_loopback").arguments(["10.0.0.2:7"]);
+    guest.network(manager.network()).succeed().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 pub(crate) async fn std_tcp_connect_timeout() {
     let (_hub, manager) = with_ethernet();
     // No host has this address, and its resolution takes longer than the program's timeout.
