@@ -331,6 +331,8 @@ impl Network {
         }
         if let Some(local) = local
             && local.is_loopback()
+            && !remote.is_loopback()
+            && owner.is_none()
         {
             self.owner.warn_of_loopback(local, remote);
             return Err(RouteError::BoundToLoopback);

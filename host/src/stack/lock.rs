@@ -72,3 +72,43 @@ impl<T> TurnLock<T> {
 fn pause() {
     (0..PAUSE).for_each(|_| spin_loop());
 }
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use super::*;
+
+    #[test]
+    fn one_thread_at_a_time_has_the_value_and_in_the_end_nobody_waits() {
+        let lock = TurnLock::new(0_u64);
+        thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for _ in 0..20_000 {
+                        let mut value = lock.lock();
+                        let before = *value;
+                        spin_loop();
+                        *value = before + 1;
+                    }
+                });
+            }
+        });
+        assert_eq!(*lock.lock(), 80_000);
+        assert_eq!(lock.waiting.load(Ordering::Relaxed), 0);
+    }
+
+    /// A thread that sees that another one waits does not lock before it, however long that takes within its patience.
+    #[test]
+    fn who_comes_gives_way_until_the_turn_changes_and_then_no_longer() {
+        let lock = TurnLock::new(());
+        lock.waiting.fetch_add(1, Ordering::Relaxed);
+        // The one that waits has lost its processor: this ends nevertheless.
+        drop(lock.lock());
+        assert_eq!(lock.turns.load(Ordering::Relaxed), 0, "it did not wait itself");
+        let held = lock.lock();
+        assert!(lock.try_lock().is_none());
+        drop(held);
+        assert!(lock.try_lock().is_some());
+    }
+}

@@ -17,11 +17,11 @@ use xila_network_tests::netns::Namespace;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Two interfaces on one hub with a delay.
-/// A component that imports an empty instance, in the binary format of the component model (Binary.md).
+/// A component that imports an instance with one function, in the binary format of the component model (Binary.md).
 fn importing(name: &str) -> Vec<u8> {
     let mut bytes = b"\0asm\x0d\0\x01\0".to_vec();
-    // The type section: one type, of an instance without declarations.
-    bytes.extend([7, 3, 1, 0x42, 0]);
+    // The type section: one type, of an instance that declares the type of a function and exports one, `f`.
+    bytes.extend([7, 14, 1, 0x42, 2, 1, 0x40, 0, 1, 0, 4, 0, 1, b'f', 1, 0]);
     // The import section: one import, an instance of type 0.
     let import = [&[1, 0, name.len() as u8][..], name.as_bytes(), &[5, 0]].concat();
     bytes.extend([10, import.len() as u8]);
@@ -334,7 +334,7 @@ tests! {
     }
 
     async fn a_socket_on_the_loopback_is_told_that_it_reaches_no_other_host(bench: &Bench) {
-        let ended = bench.run(&["-i", A, "%std_udp_from_loopback 10.0.0.2:7"]).await;
+        let ended = bench.run(&["-i", A, "%std_udp_from_loopback", "10.0.0.2:7"]).await;
         ended.expect(0, &["a socket is bound to the loopback", "remote=10.0.0.2"]);
     }
 
