@@ -96,7 +96,7 @@ struct Known {
     way: Option<Way>,
     /// The stack and the source address.
     route: (Stack, IpAddr),
-    /// Whether the remote is a broadcast address of the stack's interface.
+    /// Whether the remote is a broadcast address of the stack's interface. `false` on a network without a policy.
     is_broadcast: bool,
 }
 
@@ -349,7 +349,8 @@ impl UdpSocket {
             Some(back) => back,
             None => self.network.route(local, remote)?,
         };
-        let is_broadcast = route.0.ask(|core| core.interface.is_broadcast(remote));
+        // Only a policy asks for this.
+        let is_broadcast = self.network.guard().is_some() && route.0.ask(|core| core.interface.is_broadcast(remote));
         Ok(last.insert(Known { remote, version, way, route, is_broadcast }).clone())
     }
 

@@ -98,12 +98,11 @@ mod tests {
         assert_eq!(lock.waiting.load(Ordering::Relaxed), 0);
     }
 
-    /// A thread that sees that another one waits does not lock before it, however long that takes within its patience.
     #[test]
-    fn who_comes_gives_way_until_the_turn_changes_and_then_no_longer() {
+    fn who_waits_without_a_processor_holds_nobody_up() {
         let lock = TurnLock::new(());
         lock.waiting.fetch_add(1, Ordering::Relaxed);
-        // The one that waits has lost its processor: this ends nevertheless.
+        // The one that waits never gets a turn. This ends nevertheless.
         drop(lock.lock());
         assert_eq!(lock.turns.load(Ordering::Relaxed), 0, "it did not wait itself");
         let held = lock.lock();
