@@ -3,15 +3,22 @@
 //!
 //! The flood comes from a thread of its own, and each guest has its share of the interface (`Network::for_guest`). Each
 //! figure is the median over several rounds, in which all measurements take turns.
+//!
+//! A second table has the same for apps: four of them on two threads, two of which take turns and two of which flood, by
+//! `xila:network` and `std::net` on our stack and by `std::net` on wasmtime-wasi's sockets. It contains the wait for a
+//! thread. `just bench` builds the programs and sets the variables for it, as for the benchmark `guests`.
 
 use core::sync::atomic::{AtomicBool, Ordering};
 use core::time::Duration;
+use std::env;
 use std::error::Error;
 use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
 
 use xila_network_benches::CHUNK;
+use xila_network_benches::apps::{Neighbours, Pair};
 use xila_network_benches::pair::{self, Kernel, Ours, Sockets};
 use xila_network_benches::report::{Table, median, microseconds};
 use xila_network_host::Manager;
@@ -76,10 +83,51 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
         table.print(title);
     }
+    apps()
+}
+
+/// Measures and prints the table of apps.
+fn apps() -> Result<(), Box<dyn Error>> {
+    const NEIGHBOURS: [(Neighbours, &str); 3] = [
+        (Neighbours::Absent, "quiet"),
+        (Neighbours::Transfer, "beside a bulk transfer"),
+        (Neighbours::Connections, "beside connections, opened and closed"),
+    ];
+    const THREADS: usize = 2;
+    let variables = ["XILA_NET", "XILA_BENCH_PEER", "XILA_GUESTS"].map(env::var_os);
+    let [Some(ours), Some(peer), Some(guests)] = variables else {
+        println!("apps: skipped, as XILA_NET, XILA_BENCH_PEER and XILA_GUESTS do not say where they are: `just bench`");
+        return Ok(());
+    };
+    let (ours, peer) = (PathBuf::from(ours), PathBuf::from(peer));
+    let app = |name: &str| Path::new(&guests).join(name).with_extension("wasm");
+    let pairs = [
+        ("xila:network", Pair { command: ours.clone(), words: &["run", "--fail-fast"], app: app("throughput") }),
+        ("std::net", Pair { command: ours, words: &["run", "--fail-fast"], app: app("std_throughput") }),
+        ("on wasmtime-wasi", Pair { command: peer, words: &[], app: app("std_throughput") }),
+    ];
+    let mut rounds: [[Vec<[f64; 2]>; NEIGHBOURS.len()]; 3] = Default::default();
+    for _ in 0..ROUNDS {
+        for ((_, pair), rounds) in pairs.iter().zip(&mut rounds) {
+            pair.check()?;
+            for ((neighbours, _), rounds) in NEIGHBOURS.into_iter().zip(rounds) {
+                rounds.push(pair.round_trips_beside(THREADS, neighbours)?);
+            }
+        }
+    }
+    for ((name, _), rounds) in pairs.iter().zip(rounds) {
+        let figures = rounds.map(|rounds| [0, 1].map(|part| middle(&rounds, part)));
+        let mut table = Table::new(&["", "TCP p99 (us)", "to quiet", "UDP p99 (us)", "to quiet"]);
+        for ((_, neighbours), [tcp, udp]) in NEIGHBOURS.into_iter().zip(figures) {
+            let [tcp_ratio, udp_ratio] = [tcp / figures[0][0], udp / figures[0][1]].map(|ratio| format!("{ratio:.2}"));
+            table.row([neighbours.to_owned(), format!("{tcp:.1}"), tcp_ratio, format!("{udp:.1}"), udp_ratio]);
+        }
+        table.print(&format!("Four apps on {THREADS} threads, {name}"));
+    }
     Ok(())
 }
 
-fn middle(rounds: &[Figures], part: usize) -> f64 {
+fn middle<const N: usize>(rounds: &[[f64; N]], part: usize) -> f64 {
     median(&rounds.iter().map(|round| round[part]).collect::<Vec<_>>()).unwrap_or(f64::NAN)
 }
 

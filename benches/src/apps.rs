@@ -15,6 +15,21 @@ const BULK: Duration = Duration::from_millis(700);
 const CONNECTING: Duration = Duration::from_millis(500);
 const ROUND_TRIPS: usize = 5_000;
 
+/// How long the neighbours of a pair flood: longer than the round trips take.
+const FLOODING: Duration = Duration::from_secs(2);
+const NEIGHBOURS: &str = "127.0.0.1:9100";
+
+/// What two more apps do while a pair measures round trips.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Neighbours {
+    /// There are none.
+    Absent,
+    /// A bulk transfer.
+    Transfer,
+    /// Connections that are opened and closed.
+    Connections,
+}
+
 /// How many figures [`Pair::measure`] returns.
 pub const FIGURES: usize = 7;
 /// The index of the p50 of round trips over TCP.
@@ -52,16 +67,16 @@ impl Pair {
     pub fn measure(&self, threads: usize) -> Result<[f64; FIGURES]> {
         let bulk = |chunk: usize| {
             let source = format!("source {ADDRESS} --seconds {} --chunk {chunk} --wait 5", BULK.as_secs_f64());
-            received(&self.run(threads, &format!("sink {ADDRESS}"), &source)?)
+            received(&self.run(threads, &[&format!("sink {ADDRESS}"), &source])?)
         };
         let (bulk_64k, bulk_1k) = (bulk(64 * 1024)?, bulk(1024)?);
         let round_trips = |server: &str, client: &str| {
             let client = format!("{client} {ADDRESS} {ROUND_TRIPS} --wait 5");
-            self.run(threads, &format!("{server} {ADDRESS}"), &client)
+            self.run(threads, &[&format!("{server} {ADDRESS}"), &client])
         };
         let (tcp, udp) = (round_trips("pong", "ping")?, round_trips("udp-pong", "udp-ping")?);
         let connect = format!("connect {ADDRESS} --seconds {} --wait 5", CONNECTING.as_secs_f64());
-        let connections = self.run(threads, &format!("accept {ADDRESS}"), &connect)?;
+        let connections = self.run(threads, &[&format!("accept {ADDRESS}"), &connect])?;
         Ok([
             bulk_64k,
             bulk_1k,
@@ -79,16 +94,39 @@ impl Pair {
     /// # Errors
     /// As [`Self::measure`].
     pub fn turns(&self, threads: usize, follow: &str, lead: &str) -> Result<f64> {
-        after(&self.run(threads, follow, &format!("{lead} {ROUND_TRIPS}"))?, "p50 ")
+        after(&self.run(threads, &[follow, &format!("{lead} {ROUND_TRIPS}")])?, "p50 ")
     }
 
-    /// Runs two apps to their end; returns what they printed.
-    fn run(&self, threads: usize, server: &str, client: &str) -> Result<String> {
-        let app = |arguments: &str| format!("'{}' {arguments}", self.app.display());
+    /// The p99 in microseconds of round trips of 64 bytes over TCP, and over UDP, while two more apps of the same
+    /// program do what `neighbours` says.
+    ///
+    /// # Errors
+    /// As [`Self::measure`].
+    pub fn round_trips_beside(&self, threads: usize, neighbours: Neighbours) -> Result<[f64; 2]> {
+        let (server, client) = match neighbours {
+            Neighbours::Absent => ("", ""),
+            Neighbours::Transfer => ("sink", "source"),
+            Neighbours::Connections => ("accept", "connect"),
+        };
+        let server = format!("{server} {NEIGHBOURS}");
+        let client = format!("{client} {NEIGHBOURS} --seconds {} --wait 5", FLOODING.as_secs_f64());
+        let p99 = |pong: &str, ping: &str| {
+            let pong = format!("{pong} {ADDRESS}");
+            let ping = format!("{ping} {ADDRESS} {ROUND_TRIPS} --wait 5");
+            let apps = [pong.as_str(), &ping, &server, &client];
+            let apps = if neighbours == Neighbours::Absent { &apps[..2] } else { &apps[..] };
+            after(&self.run(threads, apps)?, "p99 ")
+        };
+        Ok([p99("pong", "ping")?, p99("udp-pong", "udp-ping")?])
+    }
+
+    /// Runs apps with the given arguments to their end; returns what they printed.
+    fn run(&self, threads: usize, apps: &[&str]) -> Result<String> {
+        let app = |arguments: &&str| ["--app".to_owned(), format!("'{}' {arguments}", self.app.display())];
         let output = Command::new(&self.command)
             .args(self.words)
             .args(["--threads", &threads.to_string()])
-            .args(["--app", &app(server), "--app", &app(client)])
+            .args(apps.iter().flat_map(app))
             .output()?;
         let printed = String::from_utf8(output.stdout)?;
         if output.status.success() {
@@ -96,7 +134,7 @@ impl Pair {
         }
         let complaint = String::from_utf8_lossy(&output.stderr);
         let name = self.command.display();
-        Err(format!("{name} ({client}): {}\n{printed}{complaint}", output.status).into())
+        Err(format!("{name} ({}): {}\n{printed}{complaint}", apps.join(", "), output.status).into())
     }
 }
 
