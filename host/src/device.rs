@@ -10,11 +10,14 @@
 //! | [`hub`] | an Ethernet segment inside the process, with optional latency, jitter, loss, duplication and reordering, which are reproducible by a seed |
 //! | [`tap`] | a Linux TAP interface |
 //! | [`pcap`] | a wrapper that writes the frames of another device to a capture file |
+//! | `intercepted` | a wrapper that shows received frames to an interceptor, and sends others than the stack's |
 //! | [`polled`] | a wrapper for a plain [`smoltcp::phy::Device`], which cannot signal and is polled on an interval |
 
 pub mod controller;
 pub mod frame;
 pub mod hub;
+#[allow(dead_code, reason = "its users follow")]
+pub(crate) mod intercepted;
 pub mod loopback;
 pub mod pcap;
 mod plain;
