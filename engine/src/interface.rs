@@ -177,6 +177,8 @@ pub struct Interface {
     is_urgent: bool,
     /// Whether the link carries frames.
     is_up: bool,
+    /// Whether every address is this host's: it is a router that answers in the place of all hosts.
+    has_every_address: bool,
     /// That of IPv6 packets for which nobody says one (RFC 4861 section 6.3.2, `CurHopLimit`).
     v6_hop_limit: HopLimit,
     counters: Counters,
@@ -217,6 +219,7 @@ impl Interface {
             has_room: false,
             is_urgent: false,
             is_up: true,
+            has_every_address: false,
             v6_hop_limit: HopLimit::DEFAULT,
             counters: Counters::default(),
             random,
@@ -336,10 +339,17 @@ impl Interface {
         said.or_else(|| self.addresses.select(destination, hop, now))
     }
 
+    /// Sets whether this host takes packets for every address of a single host as its own, and sends from every address:
+    /// it is a router that answers in the place of the hosts behind it (Linux's `IP_TRANSPARENT`). It still answers ARP
+    /// and neighbour solicitations only for the addresses that it has.
+    pub const fn set_every_address(&mut self, every: bool) {
+        self.has_every_address = every;
+    }
+
     /// Whether a packet for an address is for this host alone.
     #[must_use]
     pub fn is_local(&self, address: IpAddr) -> bool {
-        if self.link.loops_back {
+        if self.link.loops_back || self.has_every_address {
             return !address.is_multicast() && !self.addresses.is_broadcast(address);
         }
         self.addresses.is_local(address)

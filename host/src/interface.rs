@@ -384,6 +384,18 @@ impl Interface {
         self.stack.with(|core| core.interface.echo_reply())
     }
 
+    /// Sets whether the stack takes packets for every address of a single host as its own: it is a router that answers in
+    /// the place of other hosts.
+    ///
+    /// # Errors
+    /// [`InterfaceNotFound`] if the interface is unmounted.
+    pub(crate) fn set_every_address(&self, every: bool) -> Result<(), InterfaceNotFound> {
+        self.change(|core| {
+            core.interface.set_every_address(every);
+            Ok(())
+        })
+    }
+
     /// Sets whether the stack answers echo requests.
     ///
     /// # Errors

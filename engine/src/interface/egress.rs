@@ -543,8 +543,7 @@ pub struct Way<'a> {
 impl Outlet for Way<'_> {
     fn send(&mut self, packet: &Packet<'_>) -> Result<(), Blocked> {
         let Self { interface, device, owner, now, keeps, displaces, wanted } = self;
-        // A loopback link carries every local address of the process's interfaces.
-        if !interface.link.loops_back && !interface.addresses.is_local(packet.source) {
+        if !interface.is_local(packet.source) {
             return Err(Blocked::Unreachable);
         }
         let next_hop = interface.way_to(packet.destination, *now).map_err(|_| Blocked::Unreachable)?;

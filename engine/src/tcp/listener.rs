@@ -200,6 +200,10 @@ pub(super) fn limits_of_bound(ports: &PortLimits) -> PortLimits {
     PortLimits { reserve: size - size.div_ceil(4), ..ports.clone() }
 }
 
+/// The port of a listener for all ports that no other socket is bound to. No segment has it: it is reserved (RFC 6335
+/// section 6).
+const EVERY_PORT: u16 = 0;
+
 const fn wildcard(local: SocketAddr) -> SocketAddr {
     match local {
         SocketAddr::V4(local) => SocketAddr::new(IpAddr::V4(core::net::Ipv4Addr::UNSPECIFIED), local.port()),
@@ -252,12 +256,14 @@ impl Listeners {
     }
 
     /// The listener for a local address and port: one that is bound to exactly that, else one with the wildcard
-    /// address.
+    /// address, else one with the wildcard address and every port.
     pub(super) fn find(&self, local: SocketAddr) -> Option<ListenerId> {
         if self.by_address.is_empty() {
             return None;
         }
-        let found = self.by_address.get(&local).or_else(|| self.by_address.get(&wildcard(local))).copied()?;
+        let any = wildcard(local);
+        let at = |local: &SocketAddr| self.by_address.get(local);
+        let found = *at(&local).or_else(|| at(&any)).or_else(|| at(&SocketAddr::new(any.ip(), EVERY_PORT)))?;
         self.listening(found).map(|_| found)
     }
 
@@ -354,6 +360,23 @@ mod tests {
         assert_eq!(listeners.find(SocketAddr::new(ONE, 80)), Some(any));
         assert_eq!(listeners.find(SocketAddr::new(ANY6, 80)), None);
         assert_eq!(listeners.count(), 1);
+    }
+
+    #[test]
+    fn a_listener_for_every_port_comes_last() {
+        let mut listeners = listeners();
+        let mut open = |address, port| {
+            let id = listeners.bind(address, port, Owner::HOST).expect("free");
+            listeners.open(id, Places::new(1), Arc::default());
+            id
+        };
+        let (every, http) = (open(ANY, EVERY_PORT), open(ANY, 80));
+        assert_eq!(listeners.bind(ANY, EVERY_PORT, Owner::HOST), Err(BindError::AddressInUse));
+        assert_eq!(listeners.find(SocketAddr::new(ONE, 80)), Some(http));
+        assert_eq!(listeners.find(SocketAddr::new(ONE, 81)), Some(every));
+        assert_eq!(listeners.find(SocketAddr::new(ANY6, 81)), None);
+        listeners.unbind(every);
+        assert_eq!(listeners.find(SocketAddr::new(ONE, 81)), None);
     }
 
     #[test]

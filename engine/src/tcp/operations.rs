@@ -23,7 +23,8 @@ use crate::wire::HopLimit;
 
 impl Tcp {
     /// Binds a local address and port, for a socket of an owner that may listen or connect later. The address may be
-    /// unspecified, which means every address of its family. The connections that the socket accepts are the owner's.
+    /// unspecified, which means every address of its family. Port 0 with the unspecified address means every port that
+    /// no other socket has. The connections that the socket accepts are the owner's.
     ///
     /// Connections, and records in TIME-WAIT, do not prevent binding.
     ///

@@ -39,7 +39,37 @@ impl Binding for Reserved {
     }
 }
 
+/// The registration of a listener for every port that no other socket has.
+struct Catching(Reserved);
+
+impl Binding for Catching {
+    fn bind(&self, stack: &Stack, port: u16) -> Result<(), BindError> {
+        self.0.bind(stack, port)
+    }
+
+    fn unbind(&self, stack: &Stack, port: u16) {
+        self.0.unbind(stack, port);
+    }
+
+    fn candidates(&self, _: &Stack) -> Box<dyn Iterator<Item = u16>> {
+        // The engine takes this port for all.
+        Box::new(core::iter::once(0))
+    }
+}
+
 impl TcpSocket {
+    /// Binds to every address of a family and every port that no other socket is bound to, for a router that answers in
+    /// the place of other hosts (see [`Interface::set_every_address`](crate::Interface::set_every_address)).
+    ///
+    /// # Errors
+    /// As for [`bind`](Self::bind).
+    pub(crate) fn bind_every_port(network: &Network, unspecified: IpAddr) -> Result<Self, BindError> {
+        let backlog = Arc::new(Backlog::new(network.owner().clone(), network.guard().cloned()));
+        let reserved = Reserved { address: unspecified, backlog: backlog.clone() };
+        let serving = Serving::bind(network, SocketAddr::new(unspecified, 0), Catching(reserved))?;
+        Ok(Self { network: network.clone(), serving, backlog })
+    }
+
     /// Binds to a local address. Port 0 selects an ephemeral port. The unspecified address means every address of its
     /// family on every interface of `network`, including interfaces that are mounted later.
     ///

@@ -173,6 +173,11 @@ impl Attachment {
         self.tend(|engine, _| engine.set_echo_reply(enabled));
     }
 
+    /// Sets whether every address is this host's: it is a router that answers in the place of other hosts.
+    pub(crate) fn set_every_address(&mut self, every: bool) {
+        self.tend(|engine, _| engine.interface_mut().set_every_address(every));
+    }
+
     /// The neighbours whose hardware address is known, sorted by IP address.
     pub(crate) fn neighbours(&self) -> Vec<Neighbour> {
         let known = self.engine().interface().neighbours(self.now()).filter_map(|known| {

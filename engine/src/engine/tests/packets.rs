@@ -9,6 +9,7 @@ use smoltcp::wire::EthernetAddress;
 use super::bench::{FAMILIES, Host, OTHER, OWN, PEER, PEER_PORT, PEER_V4, PEER_V6, PORT, V4, V6};
 use super::write::{self, extension, fragment_header};
 use crate::ip::icmp::Message;
+use crate::link::arp::Arp;
 use crate::link::groups::multicast_hardware;
 use crate::ports::Owner;
 use crate::tcp::{Options, Places};
@@ -26,6 +27,41 @@ fn serving(own: IpAddr) -> Host {
     let listener = host.engine.tcp_mut().bind(own, PORT, Owner::HOST).expect("free");
     host.engine.tcp_mut().listen(listener, Places::new(16), Options::default());
     host
+}
+
+#[test]
+fn a_host_with_every_address_accepts_connections_to_every_address_and_port_and_claims_none_by_arp() {
+    for (own, peer) in FAMILIES {
+        let mut host = Host::acquainted();
+        let other: IpAddr =
+            if own.is_ipv4() { [198, 51, 100, 9].into() } else { "2001:db8:5::9".parse().expect("IPv6") };
+        let any = if own.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { IpAddr::V6(Ipv6Addr::UNSPECIFIED) };
+        let listener = host.engine.tcp_mut().bind(any, 0, Owner::HOST).expect("free");
+        host.engine.tcp_mut().listen(listener, Places::new(16), Options::default());
+        let (remote, local) = (SocketAddr::new(peer, PEER_PORT), SocketAddr::new(other, 4321));
+        let syn = write::ip(peer, other, 6, &write::segment(remote, local, SYN, 100, 0));
+        host.receive_packet(&syn);
+        assert_eq!((host.sent(), host.dropped().0), (Vec::new(), 1), "not for this host");
+        host.engine.interface_mut().set_every_address(true);
+        host.receive_packet(&syn);
+        let sent = host.sent();
+        let packet = sent[0].packet().expect("an answer");
+        assert_eq!((sent.len(), packet.source, packet.payload()[13]), (1, other, 0x12), "SYN, ACK");
+        let ack =
+            write::ip(peer, other, 6, &write::segment(remote, local, 0x10, 101, wire_sequence(packet.payload()) + 1));
+        host.receive_packet(&ack);
+        let accepted = host.engine.tcp_mut().accept(listener).expect("a connection");
+        assert_eq!((accepted.local, accepted.remote), (local, remote));
+        if let IpAddr::V4(other) = other {
+            host.receive(&write::arp(&Arp::request(PEER, PEER_V4, other)));
+            assert_eq!(host.sent(), [], "it is not this host's");
+        }
+    }
+}
+
+/// The sequence number of a segment.
+fn wire_sequence(segment: &[u8]) -> u32 {
+    u32::from_be_bytes([segment[4], segment[5], segment[6], segment[7]])
 }
 
 /// IPv6 extension headers that a host skips.
