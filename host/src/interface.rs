@@ -13,6 +13,8 @@ pub use xila_network_commands::interface::{
     Neighbour, Origin, RouteInfo, State, Statistics,
 };
 
+use xila_network_engine::interface::{Outgoing, SendError};
+
 use crate::address::{Cidr, MacAddress, Route};
 use crate::device::{Capabilities, Controller};
 use crate::error::{ConfigureError, Error, InterfaceNotFound, InvalidPortRange, NetworkDown, Result};
@@ -382,6 +384,14 @@ impl Interface {
     #[must_use]
     pub fn echo_reply(&self) -> bool {
         self.stack.with(|core| core.interface.echo_reply())
+    }
+
+    /// Sends a packet that no socket sends: a router's.
+    ///
+    /// # Errors
+    /// See [`SendError`].
+    pub(crate) fn forward(&self, packet: &Outgoing<'_>) -> core::result::Result<(), SendError> {
+        self.stack.with_mut(|core| core.interface.forward(packet))
     }
 
     /// Sets whether the stack takes packets for every address of a single host as its own: it is a router that answers in

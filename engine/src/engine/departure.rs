@@ -281,6 +281,23 @@ impl Engine {
         self.send(&packet, Protocol::Echo, Tuple::new(source, destination), now, device)
     }
 
+    /// Sends a packet that no socket of this host sends: a router's. No error about it is delivered.
+    ///
+    /// # Errors
+    /// See [`SendError`].
+    pub fn forward(
+        &mut self,
+        packet: &Outgoing<'_>,
+        now: Instant,
+        device: &mut dyn Transmitter,
+    ) -> Result<(), SendError> {
+        self.interface.send(packet, now, device)?;
+        if self.interface.take_urgency() {
+            self.act(now, device);
+        }
+        Ok(())
+    }
+
     /// Sends a packet of a socket, and records its ends so that errors about it can be checked.
     fn send(
         &mut self,

@@ -1,0 +1,279 @@
+//! A gateway: the router of a network of apps, which carries what they send to the outside through the host's own
+//! sockets.
+//!
+//! No privileges are needed. An app's interface is mounted on a [port](Gateway::port) of the gateway and finds there
+//! what a router offers: DHCP, router advertisements, DNS, and a way out for TCP, UDP and echo requests. To the outside
+//! it all comes from ordinary sockets of the host's process.
+//!
+//! **Errors are those of the outside.** The gateway answers an app's SYN only when its own connection to the
+//! destination is made. So an app is refused where the destination refuses, is told that a host is unreachable, and
+//! waits where nobody answers.
+//!
+//! **Little is reached by default.** Loopback, link-local and private addresses and the host's own ones are prohibited
+//! unless [`Outside`] allows them. This is decided before a socket is made.
+//!
+//! | Module | Contents |
+//! |---|---|
+//! | `outside` | which destinations may be reached |
+//! | `front` | the first look at each frame of the apps: what it is, and who handles it |
+//! | `tcp`, `relay` | connections: held until the outside has answered; copying between both sides |
+//! | `udp`, `echo` | mappings of datagrams and of echo requests, with time-outs (RFC 4787, RFC 5508) |
+//! | `reply` | packets that the gateway sends to apps: resets, errors, datagrams, echo replies |
+//! | `error_queue` | the ICMP errors that the host has received for a socket |
+//! | `failure` | what an error of a host's socket means to an app |
+
+mod echo;
+mod error_queue;
+mod failure;
+mod front;
+mod outside;
+mod relay;
+mod reply;
+#[cfg(test)]
+mod tests;
+mod tcp;
+mod udp;
+
+use core::fmt;
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::{Arc, OnceLock};
+
+use futures_util::future::{self, Either};
+use tokio::sync::watch;
+
+pub use self::outside::{Destinations, InvalidDestinations, Outside};
+
+use self::echo::Echoes;
+use self::front::Front;
+use self::reply::Replies;
+use self::tcp::Connections;
+use self::udp::Mappings;
+use crate::address::{Cidr, MacAddress, Route};
+use crate::device::hub::{Hub, HubOptions, HubPort};
+use crate::device::intercepted::{Injector, Intercepted};
+use crate::error::MountError;
+use crate::interface::{Interface, InterfaceConfig};
+use crate::manager::Manager;
+use crate::platform::Platform;
+
+/// The options of a gateway.
+#[derive(Clone, Debug)]
+pub struct GatewayOptions {
+    /// The IPv4 network of the apps, with the address of the gateway: 10.0.2.2/24 by default. The prefix has at most 29
+    /// bits.
+    pub v4: (Ipv4Addr, u8),
+    /// The address of the gateway in the IPv6 network of the apps, which has a prefix of 64 bits. `None`: a random
+    /// unique local network (RFC 4193).
+    pub v6: Option<Ipv6Addr>,
+    /// The IP MTU of the network in bytes, 1280 to 65535; 65535 by default, because nothing on it needs smaller
+    /// packets.
+    pub mtu: usize,
+    /// What apps may reach.
+    pub outside: Outside,
+}
+
+impl Default for GatewayOptions {
+    fn default() -> Self {
+        Self { v4: (Ipv4Addr::new(10, 0, 2, 2), 24), v6: None, mtu: 65535, outside: Outside::default() }
+    }
+}
+
+/// The router of a network of apps. When it is dropped, its network ends: what goes to the outside is reset, and ports
+/// stay without a router.
+pub struct Gateway {
+    hub: Hub,
+    router: Router,
+    /// Runs the gateway's side of the network.
+    _manager: Manager,
+    /// Dropped with the gateway, which ends all tasks.
+    _ended: watch::Sender<()>,
+}
+
+/// The addresses of a gateway on the network of the apps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Router {
+    /// The IPv4 address, with the network.
+    pub v4: Cidr,
+    /// The IPv6 address, with the network.
+    pub v6: Cidr,
+}
+
+impl Router {
+    /// Whether an address is the gateway's own.
+    fn is(&self, address: IpAddr) -> bool {
+        self.v4.address() == address || self.v6.address() == address
+    }
+
+    /// The gateway's own address of the same family.
+    fn of_family(&self, address: IpAddr) -> IpAddr {
+        if address.is_ipv4() { self.v4.address() } else { self.v6.address() }
+    }
+}
+
+/// What the parts of a gateway share.
+struct Shared {
+    platform: Platform,
+    router: Router,
+    outside: Outside,
+    /// The gateway's side of the network, once it is mounted.
+    interface: OnceLock<Interface>,
+    ended: watch::Receiver<()>,
+}
+
+impl Shared {
+    /// Runs a task until it ends, or the gateway does.
+    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let mut ended = self.ended.clone();
+        self.platform.spawner.spawn(Box::pin(async move {
+            let end = core::pin::pin!(async {
+                // An error means that the sender is gone, which is the end, too.
+                while ended.changed().await.is_ok() {}
+            });
+            match future::select(core::pin::pin!(task), end).await {
+                Either::Left(_) | Either::Right(_) => {}
+            }
+        }));
+    }
+}
+
+/// The name of the gateway's own interface in logs.
+const NAME: &str = "gateway";
+
+impl Gateway {
+    /// Makes a gateway. The platform's tasks must run in a tokio runtime with I/O and time
+    /// (`platform::tokio::platform`), because the gateway uses tokio's sockets.
+    ///
+    /// # Errors
+    /// See [`MountError`]: addresses or an MTU that no network can have.
+    pub fn new(platform: &Platform, options: GatewayOptions) -> Result<Self, MountError> {
+        let GatewayOptions { v4, v6, mtu, outside } = options;
+        let invalid = |_| MountError::from(crate::error::ConfigureError::InvalidArgument);
+        let v6 = v6.unwrap_or_else(|| unique_local(platform.random_u64()));
+        let router = Router {
+            v4: Cidr::new(v4.0.into(), v4.1).map_err(invalid)?,
+            v6: Cidr::new(v6.into(), 64).map_err(invalid)?,
+        };
+        if v4.1 > 29 {
+            return Err(crate::error::ConfigureError::InvalidArgument.into());
+        }
+        let hub_options = HubOptions { mtu, ..HubOptions::default() };
+        hub_options.validate().map_err(|invalid| MountError::FailedToMountDevice(invalid.to_string()))?;
+        let hub = Hub::new(platform, hub_options);
+        let (ended, heard) = watch::channel(());
+        let shared = Arc::new(Shared {
+            platform: platform.clone(),
+            router,
+            outside,
+            interface: OnceLock::new(),
+            ended: heard,
+        });
+        let hardware = hardware_address(platform.random_u64());
+        let mut parts = None;
+        let device = Intercepted::new(hub.port(), |injector: Injector| {
+            let replies = Replies::new(shared.clone());
+            let connections = Arc::new(Connections::new(shared.clone(), replies.clone(), injector));
+            parts = Some(connections.clone());
+            Front::new(
+                hardware,
+                router,
+                platform.random_u64(),
+                connections,
+                Mappings::new(shared.clone(), replies.clone()),
+                Echoes::new(shared.clone(), replies.clone()),
+                replies,
+            )
+        });
+        // The gateway's side has nothing in common with the interfaces of the apps but the wire.
+        let manager = Manager::without_loopback(Platform { devices: None, memory: None, ..platform.clone() });
+        let config = InterfaceConfig {
+            addresses: vec![router.v4, router.v6],
+            hardware_address: Some(hardware),
+            remembered: false,
+            ..InterfaceConfig::default()
+        };
+        let interface = manager.mount_interface(NAME, device, config)?;
+        let gone = |_| MountError::FailedToMountDevice("the gateway's interface has ended".into());
+        interface.set_every_address(true).map_err(gone)?;
+        let network = manager.network();
+        if shared.interface.set(interface).is_err() {
+            unreachable!("it is set once");
+        }
+        if let Some(connections) = parts {
+            connections.serve(&network).map_err(|error| MountError::FailedToMountDevice(error.to_string()))?;
+        }
+        Ok(Self { hub, router, _manager: manager, _ended: ended })
+    }
+
+    /// A port of the gateway's network, for the interface of an app.
+    #[must_use]
+    pub fn port(&self) -> HubPort {
+        self.hub.port()
+    }
+
+    /// The gateway's addresses on that network: the router and DNS server of the apps.
+    #[must_use]
+    pub const fn router(&self) -> Router {
+        self.router
+    }
+
+    /// The configuration of an interface on the gateway, without DHCP and router advertisements, so that it can be used
+    /// at once. `number` says which of the apps' addresses it has, 0 for the first: each interface needs its own.
+    ///
+    /// # Errors
+    /// [`MountError`] where the network has no such address.
+    pub fn configuration(&self, number: u8) -> Result<InterfaceConfig, MountError> {
+        let invalid = |_| MountError::from(crate::error::ConfigureError::InvalidArgument);
+        let [v4, v6] = [self.router.v4, self.router.v6].map(|router| host_address(router, number));
+        let addresses = [(v4, self.router.v4), (v6, self.router.v6)];
+        let addresses: Result<Vec<Cidr>, _> =
+            addresses.map(|(address, network)| Cidr::new(address, network.prefix())).into_iter().collect();
+        let routers = [self.router.v4, self.router.v6];
+        let routes: Result<Vec<Route>, _> =
+            routers.iter().map(|router| Route::default_via(router.address())).collect();
+        Ok(InterfaceConfig {
+            addresses: addresses.map_err(invalid)?,
+            routes: routes.map_err(invalid)?,
+            dns_servers: vec![self.router.v4.address()],
+            ..InterfaceConfig::default()
+        })
+    }
+}
+
+impl fmt::Debug for Gateway {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Gateway").field("router", &self.router).finish_non_exhaustive()
+    }
+}
+
+/// The offset of the first app's address from that of the gateway.
+const FIRST: u8 = 13;
+
+/// The address of an app: some places after the gateway's, as 10.0.2.15 is after 10.0.2.2. In a small network it wraps
+/// around.
+fn host_address(router: Cidr, number: u8) -> IpAddr {
+    match router.address() {
+        IpAddr::V4(address) => {
+            let size = 1u32 << (32 - u32::from(router.prefix()).clamp(1, 30));
+            let base = address.to_bits() & !(size - 1);
+            // Without the first and the last address of the network.
+            let usable = size - 2;
+            let at = (address.to_bits() - base + u32::from(FIRST) + u32::from(number)) % usable;
+            let candidate = base + 1 + (at + usable - 1) % usable;
+            Ipv4Addr::from_bits(candidate).into()
+        }
+        IpAddr::V6(address) => {
+            Ipv6Addr::from_bits(address.to_bits().wrapping_add(u128::from(FIRST) + u128::from(number))).into()
+        }
+    }
+}
+
+/// The gateway's address in a random unique local network (RFC 4193 section 3).
+fn unique_local(random: u64) -> Ipv6Addr {
+    let prefix = 0xfd00_0000_0000_0000 | (random & 0x00ff_ffff_ffff_ffff);
+    Ipv6Addr::from_bits(u128::from(prefix) << 64 | 2)
+}
+
+fn hardware_address(random: u64) -> MacAddress {
+    let [a, b, c, d, e, f, ..] = random.to_ne_bytes();
+    MacAddress::locally_administered([a, b, c, d, e, f])
+}

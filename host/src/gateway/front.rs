@@ -1,0 +1,235 @@
+//! The first look at each frame of the apps: packets for the outside are handed to the parts of the gateway that carry
+//! them, and the rest goes to the gateway's own stack.
+
+use core::net::{IpAddr, SocketAddr};
+use core::ops::{Deref, Range};
+use std::sync::Arc;
+
+use smoltcp::wire::{IpProtocol, TcpPacket};
+use xila_network_engine::ip::headers::{Packet, Refusal};
+use xila_network_engine::ip::icmp::Message;
+use xila_network_engine::ip::icmp::write::Reason;
+use xila_network_engine::ip::reassembly::{Outcome, Reassembly};
+use xila_network_engine::random::{Random, Secret};
+use xila_network_engine::udp::datagram;
+
+use super::Router;
+use super::echo::{Echoes, Request};
+use super::reply::Replies;
+use super::tcp::Connections;
+use super::udp::{Mappings, Outbound};
+use crate::address::MacAddress;
+use crate::device::intercepted::Interceptor;
+use crate::device::{ETHERNET_HEADER, Frame};
+use crate::platform::Instant;
+
+/// See the [module](self).
+pub(super) struct Front {
+    hardware: MacAddress,
+    router: Router,
+    reassembly: Reassembly,
+    connections: Arc<Connections>,
+    mappings: Mappings,
+    echoes: Echoes,
+    replies: Replies,
+}
+
+/// The bytes of an IP packet.
+pub(super) enum Octets {
+    /// Those of a frame, after its Ethernet header.
+    Framed(Frame),
+    /// Those of a packet that came in fragments.
+    Whole(Vec<u8>),
+}
+
+impl Deref for Octets {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Self::Framed(frame) => frame.get(ETHERNET_HEADER..).unwrap_or_default(),
+            Self::Whole(packet) => packet,
+        }
+    }
+}
+
+/// What a packet is.
+enum Kind {
+    /// For the gateway's own stack.
+    Own,
+    /// Handled, or dropped.
+    Done,
+    /// A fragment of a packet.
+    Fragment,
+    Syn { ends: (SocketAddr, SocketAddr), segment_at: usize },
+    Datagram { app: SocketAddr, destination: SocketAddr, payload: Range<usize> },
+    Echo { app: IpAddr, destination: IpAddr, identifier: u16, sequence: u16, payload: Range<usize> },
+    /// A packet that is not forwarded, and why.
+    Refused { app: IpAddr, reason: Reason },
+}
+
+impl Front {
+    pub(super) fn new(
+        hardware: MacAddress,
+        router: Router,
+        seed: u64,
+        connections: Arc<Connections>,
+        mappings: Mappings,
+        echoes: Echoes,
+        replies: Replies,
+    ) -> Self {
+        let mut bytes = [0; 32];
+        bytes[..8].copy_from_slice(&seed.to_ne_bytes());
+        let reassembly = Reassembly::new(&Secret::new(&mut Random::new(bytes)));
+        Self { hardware, router, reassembly, connections, mappings, echoes, replies }
+    }
+
+    /// Whether a packet for an address stays on the network of the apps.
+    fn is_here(&self, destination: IpAddr) -> bool {
+        let is_broadcast = matches!(destination, IpAddr::V4(address) if address.is_broadcast());
+        destination.is_multicast()
+            || is_broadcast
+            || matches!(destination, IpAddr::V6(address) if address.is_unicast_link_local())
+            || self.router.v4.contains(destination)
+            || self.router.v6.contains(destination)
+    }
+
+    /// Finds out what a packet is. `segment_is_verified` says that its transport checksum is right or not computed.
+    fn classify(&self, packet: &[u8], is_verified: bool) -> Kind {
+        let read = match Packet::parse(packet, true) {
+            Ok(read) => read,
+            // The stack knows what to answer, and counts it.
+            Err(Refusal::Malformed | Refusal::NotForEndHost | Refusal::Problem { .. }) => return Kind::Own,
+        };
+        let Packet { source, destination, protocol, hop_limit, .. } = read;
+        let is_own = self.router.is(destination);
+        if self.is_here(destination) && !is_own {
+            return Kind::Own;
+        }
+        if !is_own && hop_limit <= 1 {
+            return Kind::Refused { app: source, reason: Reason::HopLimitExceeded };
+        }
+        if read.needs_reassembly() {
+            return if is_own { Kind::Own } else { Kind::Fragment };
+        }
+        let (payload, at) = (read.payload(), read.payload_at);
+        match (protocol, source) {
+            (IpProtocol::Tcp, _) => {
+                let Ok(segment) = TcpPacket::new_checked(payload) else { return Kind::Own };
+                let ends = [(source, segment.src_port()), (destination, segment.dst_port())]
+                    .map(|(address, port)| SocketAddr::new(address, port));
+                let is_right = is_verified || segment.verify_checksum(&source.into(), &destination.into());
+                let begins = segment.syn() && !segment.ack() && !segment.rst() && is_right;
+                if !begins || (is_own && ends[1].port() == DNS) {
+                    return Kind::Own;
+                }
+                Kind::Syn { ends: (ends[0], ends[1]), segment_at: at }
+            }
+            (IpProtocol::Udp, _) => match datagram::read(source, destination, payload, !is_verified) {
+                Ok(read) if is_own && [DNS, DHCP].contains(&read.destination.port()) => Kind::Own,
+                Ok(read) => {
+                    let start = at + datagram::HEADER;
+                    let payload = start..start + read.payload.len();
+                    Kind::Datagram { app: read.source, destination: read.destination, payload }
+                }
+                // The stack drops it, and counts it.
+                Err(_) => Kind::Own,
+            },
+            _ if is_own => Kind::Own,
+            (IpProtocol::Icmp, IpAddr::V4(_)) | (IpProtocol::Icmpv6, IpAddr::V6(_)) => {
+                match Message::read(source, destination, payload, true) {
+                    Ok(Message::EchoRequest(echo)) => {
+                        let end = at + payload.len();
+                        let (identifier, sequence) = (echo.identifier, echo.sequence);
+                        let payload = end - echo.payload.len()..end;
+                        Kind::Echo { app: source, destination, identifier, sequence, payload }
+                    }
+                    // Errors about what the outside has sent have no way to it: a host's sockets send none.
+                    _ => Kind::Done,
+                }
+            }
+            _ => {
+                let pointer = u32::try_from(read.protocol_at).unwrap_or(u32::MAX);
+                Kind::Refused { app: source, reason: Reason::ProtocolUnreachable { pointer } }
+            }
+        }
+    }
+
+    /// Handles a packet. Returns it if it is for the gateway's own stack.
+    fn handle(&mut self, packet: Octets, is_verified: bool, segment: usize, now: Instant) -> Option<Octets> {
+        match self.classify(&packet, is_verified) {
+            Kind::Own => Some(packet),
+            Kind::Done => None,
+            Kind::Refused { app, reason } => {
+                let replies = self.replies.clone();
+                replies.later(move |replies| replies.report(&packet, app, None, reason));
+                None
+            }
+            Kind::Fragment => {
+                let read = Packet::parse(&packet, false).ok()?;
+                while self.reassembly.expire(now).is_some() {}
+                match self.reassembly.add(&read, now) {
+                    // A segment in fragments is too rare to be carried: it is lost, and repeated in smaller ones.
+                    Outcome::Whole(whole) => {
+                        let _own = self.handle(Octets::Whole(whole), false, 0, now);
+                    }
+                    Outcome::Pending | Outcome::Refused(_) | Outcome::Dropped(_) => {}
+                }
+                None
+            }
+            Kind::Syn { ends, segment_at } => match packet {
+                Octets::Framed(frame) => self.connections.syn(frame, segment_at, ends).map(Octets::Framed),
+                Octets::Whole(_) => None,
+            },
+            Kind::Datagram { app, destination, payload } => {
+                let segment = if segment == 0 { payload.len() } else { segment };
+                self.mappings.send(app, Outbound { destination, packet, payload, segment });
+                None
+            }
+            Kind::Echo { app, destination, identifier, sequence, payload } => {
+                self.echoes.send(app, identifier, Request { destination, sequence, packet, payload });
+                None
+            }
+        }
+    }
+}
+
+/// The port of DNS servers, over UDP and TCP.
+const DNS: u16 = 53;
+/// The port of DHCP servers.
+const DHCP: u16 = 67;
+
+impl Interceptor for Front {
+    fn intercept(&mut self, now: Instant, frame: Frame) -> Option<Frame> {
+        let head = frame.head();
+        let is_for_us = head.get(..6).is_some_and(|to| to == self.hardware.octets());
+        // What is sent to all is for the network of the apps, and so is all but IP.
+        let is_ip = matches!(head.get(12..ETHERNET_HEADER), Some([0x08, 0x00] | [0x86, 0xdd]));
+        if !is_for_us || !is_ip || is_of_connection(head.get(ETHERNET_HEADER..).unwrap_or_default()) {
+            return Some(frame);
+        }
+        let (is_verified, segment) = (frame.is_unchecked(), frame.segment().unwrap_or(0));
+        match self.handle(Octets::Framed(frame), is_verified, segment, now)? {
+            Octets::Framed(frame) => Some(frame),
+            Octets::Whole(_) => None,
+        }
+    }
+}
+
+/// Whether a packet is plainly a TCP segment that does not begin a connection, as most packets are.
+fn is_of_connection(packet: &[u8]) -> bool {
+    const TCP: u8 = 6;
+    const SYN: u8 = 2;
+    const FLAGS: usize = 13;
+    let at = match packet.first().map(|octet| octet >> 4) {
+        Some(4) if packet[0] == 0x45 && packet.get(9) == Some(&TCP) && !is_fragment(packet) => 20,
+        Some(6) if packet.get(6) == Some(&TCP) => 40,
+        _ => return false,
+    };
+    packet.get(at + FLAGS).is_some_and(|flags| flags & SYN == 0)
+}
+
+/// Whether an IPv4 packet is a fragment.
+fn is_fragment(packet: &[u8]) -> bool {
+    !matches!(packet.get(6..8), Some([high, 0]) if high & 0x3f == 0)
+}

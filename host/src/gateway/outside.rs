@@ -1,0 +1,245 @@
+//! Which destinations apps may reach through a gateway.
+
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use core::ops::RangeInclusive;
+use core::str::FromStr;
+
+use nix::ifaddrs::getifaddrs;
+
+use crate::address::Cidr;
+
+/// What apps may reach through a gateway, beyond the public internet.
+///
+/// Public addresses may be reached. Loopback, link-local and private addresses, and those of the host itself, may not,
+/// unless this allows them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Outside {
+    /// Whether private networks may be reached: 10/8, 172.16/12, 192.168/16 (RFC 1918), 100.64/10 (RFC 6598), fc00::/7
+    /// (RFC 4193).
+    pub private: bool,
+    /// Further destinations.
+    pub allowed: Vec<Destinations>,
+}
+
+/// Destinations that are allowed although they are not public. As text: `8080` or `8000-8010` for ports of the host's
+/// loopback, which apps reach at the gateway's own address; `192.168.1.5`, `192.168.1.0/24`, `192.168.1.5:80` or
+/// `[fd00::5]:80` for other hosts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Destinations {
+    /// The hosts; `None` for the host's loopback.
+    network: Option<Cidr>,
+    ports: RangeInclusive<u16>,
+}
+
+/// A text that does not name [`Destinations`].
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0} is no port, range of ports, address, network or ADDRESS:PORT")]
+pub struct InvalidDestinations(String);
+
+const EVERY_PORT: RangeInclusive<u16> = 0..=u16::MAX;
+
+impl FromStr for Destinations {
+    type Err = InvalidDestinations;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let invalid = || InvalidDestinations(text.to_owned());
+        if let Some(ports) = ports(text) {
+            return Ok(Self { network: None, ports });
+        }
+        if let Ok(end) = text.parse::<SocketAddr>() {
+            return Ok(Self { network: Some(host(end.ip()).ok_or_else(invalid)?), ports: end.port()..=end.port() });
+        }
+        let network = match text.split_once('/') {
+            None => host(text.parse().map_err(|_| invalid())?),
+            Some((address, prefix)) => {
+                let (address, prefix) = (address.parse().map_err(|_| invalid())?, prefix.parse().map_err(|_| invalid())?);
+                Cidr::new(address, prefix).ok()
+            }
+        };
+        Ok(Self { network: Some(network.ok_or_else(invalid)?), ports: EVERY_PORT })
+    }
+}
+
+/// A port or a range of ports.
+fn ports(text: &str) -> Option<RangeInclusive<u16>> {
+    let (first, last) = text.split_once('-').unwrap_or((text, text));
+    let ports = first.parse().ok()?..=last.parse().ok()?;
+    (!ports.is_empty() && *ports.start() > 0).then_some(ports)
+}
+
+/// The network of one address.
+fn host(address: IpAddr) -> Option<Cidr> {
+    Cidr::new(address, if address.is_ipv4() { 32 } else { 128 }).ok()
+}
+
+impl Outside {
+    /// The host's end that an app reaches at the gateway's own address and this port; `None` if it may not.
+    pub(super) fn on_loopback(&self, destination: SocketAddr) -> Option<SocketAddr> {
+        let loopback: IpAddr =
+            if destination.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() };
+        let port = destination.port();
+        let admits = |allowed: &Destinations| match allowed.network {
+            None => allowed.ports.contains(&port),
+            Some(network) => network.contains(loopback) && allowed.ports.contains(&port),
+        };
+        self.allowed.iter().any(admits).then(|| SocketAddr::new(loopback, port))
+    }
+
+    /// Whether an app may reach a destination. Echo requests have port 0.
+    pub(super) fn admits(&self, destination: SocketAddr) -> bool {
+        let (address, port) = (destination.ip(), destination.port());
+        // A packet to a loopback address never leaves a host: the gateway's own address stands for it.
+        if address.is_loopback() || address.is_multicast() || address.is_unspecified() {
+            return false;
+        }
+        let is_named = |allowed: &Destinations| {
+            allowed.network.is_some_and(|network| network.contains(address)) && allowed.ports.contains(&port)
+        };
+        if self.allowed.iter().any(is_named) {
+            return true;
+        }
+        match scope(address) {
+            Scope::Public => !is_own(address),
+            Scope::Private => self.private && !is_own(address),
+            Scope::Special => false,
+        }
+    }
+}
+
+/// The kind of an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Scope {
+    Public,
+    Private,
+    /// Addresses of one host or link, or of none.
+    Special,
+}
+
+fn scope(address: IpAddr) -> Scope {
+    match address {
+        IpAddr::V4(address) => scope_v4(address),
+        IpAddr::V6(address) => scope_v6(address),
+    }
+}
+
+/// By the registry of special-purpose addresses (RFC 6890).
+fn scope_v4(address: Ipv4Addr) -> Scope {
+    match address.octets() {
+        [0 | 127 | 224..=255, ..] | [169, 254, ..] | [192, 0, 0, _] => Scope::Special,
+        [10, ..] | [172, 16..=31, ..] | [192, 168, ..] | [100, 64..=127, ..] => Scope::Private,
+        _ => Scope::Public,
+    }
+}
+
+/// As for IPv4. An IPv6 address that contains an IPv4 address leads to that one (RFC 6052, RFC 3056, RFC 4291 section
+/// 2.5.5).
+fn scope_v6(address: Ipv6Addr) -> Scope {
+    let embedded = |bits: u128| scope_v4(Ipv4Addr::from_bits((bits & 0xffff_ffff) as u32));
+    let bits = address.to_bits();
+    match address.segments() {
+        [0, 0, 0, 0, 0, 0, ..] => Scope::Special,
+        [0, 0, 0, 0, 0, 0xffff, ..] => Scope::Special,
+        [0x64, 0xff9b, 0, 0, 0, 0, ..] => embedded(bits),
+        [0x64, 0xff9b, 1, ..] => Scope::Private,
+        [0x2002, ..] => embedded(bits >> 80),
+        [0x100, 0, 0, 0, ..] => Scope::Special,
+        [0xfc00..=0xfdff, ..] => Scope::Private,
+        [0xfe00..=0xffff, ..] => Scope::Special,
+        _ => Scope::Public,
+    }
+}
+
+/// Whether an address is one of the host's own: what is served there may be meant for the host alone. Where the host
+/// does not tell, every address counts as its own.
+fn is_own(address: IpAddr) -> bool {
+    let Ok(interfaces) = getifaddrs() else { return true };
+    interfaces.filter_map(|interface| interface.address).any(|known| {
+        let v4 = known.as_sockaddr_in().map(|known| IpAddr::V4(known.ip()));
+        let v6 = known.as_sockaddr_in6().map(|known| IpAddr::V6(known.ip()));
+        v4.or(v6) == Some(address)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn outside(private: bool, allowed: &[&str]) -> Outside {
+        let allowed = allowed.iter().map(|text| text.parse().expect("destinations")).collect();
+        Outside { private, allowed }
+    }
+
+    fn admits(outside: &Outside, destination: &str) -> bool {
+        outside.admits(destination.parse().expect("a destination"))
+    }
+
+    #[test]
+    fn by_default_only_public_addresses_are_reached() {
+        let outside = Outside::default();
+        for public in ["192.0.2.1:80", "198.51.100.7:53", "[2001:db8::1]:443", "[64:ff9b::c000:201]:80"] {
+            assert!(admits(&outside, public), "{public}");
+        }
+        for other in [
+            "127.0.0.1:80", "127.255.255.254:80", "10.1.2.3:80", "172.16.0.1:80", "172.31.255.255:80", "192.168.0.1:80",
+            "100.64.0.1:80", "169.254.169.254:80", "0.0.0.0:80", "0.1.2.3:80", "224.0.0.1:80", "240.0.0.1:80",
+            "255.255.255.255:80", "192.0.0.8:80", "[::]:80", "[::1]:80", "[::ffff:10.0.0.1]:80", "[::ffff:192.0.2.1]:80",
+            "[::7f00:1]:80", "[fe80::1]:80", "[fd00::1]:80", "[fc00::1]:80", "[fec0::1]:80", "[ff02::1]:80",
+            "[64:ff9b::7f00:1]:80", "[64:ff9b::a00:1]:80", "[2002:7f00:1::]:80", "[2002:a00:1::1]:80", "[100::1]:80",
+        ] {
+            assert!(!admits(&outside, other), "{other}");
+        }
+    }
+
+    #[test]
+    fn private_networks_are_reached_if_allowed_and_link_local_ones_are_not_among_them() {
+        let outside = outside(true, &[]);
+        for private in ["10.255.0.1:80", "172.20.0.1:80", "192.168.7.1:80", "100.127.0.1:80", "[fd12::1]:80"] {
+            assert!(admits(&outside, private), "{private}");
+        }
+        for other in ["169.254.169.254:80", "[fe80::1]:80", "127.0.0.1:80", "[::1]:80", "224.0.0.1:80"] {
+            assert!(!admits(&outside, other), "{other}");
+        }
+    }
+
+    #[test]
+    fn what_is_named_is_reached_on_its_ports_alone() {
+        let outside = outside(false, &["192.168.1.5:80", "10.2.0.0/16", "[fd00::5]:443", "169.254.169.254"]);
+        for (destination, expected) in [
+            ("192.168.1.5:80", true),
+            ("192.168.1.5:81", false),
+            ("192.168.1.6:80", false),
+            ("10.2.255.1:9", true),
+            ("10.3.0.1:9", false),
+            ("[fd00::5]:443", true),
+            ("[fd00::5]:80", false),
+            ("169.254.169.254:80", true),
+        ] {
+            assert_eq!(admits(&outside, destination), expected, "{destination}");
+        }
+    }
+
+    #[test]
+    fn ports_of_the_loopback_are_reached_at_the_gateway_only() {
+        let outside = outside(false, &["8080", "9000-9010", "127.0.0.1:70"]);
+        let at = |port| outside.on_loopback(SocketAddr::new(Ipv4Addr::new(10, 0, 2, 2).into(), port));
+        assert_eq!(at(8080), Some("127.0.0.1:8080".parse().expect("an end")));
+        assert_eq!((at(9010).is_some(), at(9011), at(70).is_some(), at(80)), (true, None, true, None));
+        let v6 = outside.on_loopback("[fd00::2]:8080".parse().expect("an end"));
+        assert_eq!(v6, Some("[::1]:8080".parse().expect("an end")));
+        assert!(!admits(&outside, "127.0.0.1:8080"));
+    }
+
+    #[test]
+    fn the_host_s_own_addresses_are_its_own() {
+        assert!(is_own(Ipv4Addr::LOCALHOST.into()));
+        assert!(!is_own(Ipv4Addr::new(192, 0, 2, 77).into()));
+    }
+
+    #[test]
+    fn texts_that_name_nothing_are_refused() {
+        for text in ["", "0", "70000", "9-8", "10.0.0.0/33", "example.org", "10.0.0.1:", "a-b", "::1:80:x"] {
+            let problem = text.parse::<Destinations>().expect_err(text);
+            assert!(problem.to_string().starts_with(text), "{problem}");
+        }
+    }
+}

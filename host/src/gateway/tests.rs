@@ -1,0 +1,247 @@
+//! Apps that reach servers on the host's loopback through a gateway. What needs other hosts is in `tests/suite`.
+
+use core::net::SocketAddr;
+use core::time::Duration;
+use std::net::Shutdown;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
+
+use super::{Gateway, GatewayOptions, Outside, host_address};
+use crate::address::Cidr;
+use crate::error::{ConnectError, ReadError, ReceiveError};
+use crate::manager::Manager;
+use crate::platform::tokio::platform;
+use crate::socket::{Network, TcpStream, UdpSocket};
+
+/// A gateway, and an app's network on it.
+struct World {
+    gateway: Gateway,
+    apps: Manager,
+}
+
+impl World {
+    /// A gateway that leads to ports of the host's loopback.
+    fn with_ports(ports: &[u16]) -> Self {
+        let allowed = ports.iter().map(|port| port.to_string().parse().expect("a port")).collect();
+        let options = GatewayOptions { outside: Outside { private: false, allowed }, ..GatewayOptions::default() };
+        let gateway = Gateway::new(&platform(), options).expect("a gateway");
+        let apps = Manager::new(platform());
+        let configuration = gateway.configuration(0).expect("an address");
+        apps.mount_interface("eth0", gateway.port(), configuration).expect("an interface");
+        Self { gateway, apps }
+    }
+
+    fn network(&self) -> Network {
+        self.apps.network()
+    }
+
+    /// The gateway's end with a port.
+    fn at(&self, port: u16) -> SocketAddr {
+        SocketAddr::new(self.gateway.router().v4.address(), port)
+    }
+}
+
+/// A server on the host's loopback, and its port.
+async fn server() -> (TcpListener, u16) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a listener");
+    let port = listener.local_addr().expect("an address").port();
+    (listener, port)
+}
+
+#[test]
+fn apps_have_the_addresses_after_the_gateway_s() {
+    let network = |text: &str| text.parse::<Cidr>().expect("a network");
+    let address = |text: &str| text.parse::<core::net::IpAddr>().expect("an address");
+    assert_eq!(host_address(network("10.0.2.2/24"), 0), address("10.0.2.15"));
+    assert_eq!(host_address(network("10.0.2.2/24"), 1), address("10.0.2.16"));
+    assert_eq!(host_address(network("fd00::2/64"), 0), address("fd00::f"));
+    for router in ["10.0.2.1/29", "10.0.2.6/29", "10.0.2.3/29"] {
+        let router = network(router);
+        let first = host_address(router, 0);
+        assert!(router.contains(first) && first != router.address(), "{router}: {first}");
+        assert!(first != address("10.0.2.0") && first != address("10.0.2.7"), "{router}: {first}");
+    }
+}
+
+#[tokio::test]
+async fn a_connection_carries_data_both_ways_and_each_half_ends_by_itself() {
+    let (listener, port) = server().await;
+    let world = World::with_ports(&[port]);
+    let data: Vec<u8> = (0..3_000_000_u32).map(|at| (at % 251) as u8).collect();
+    let expected = data.clone();
+    let serving = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.expect("a connection");
+        let mut received = Vec::new();
+        stream.read_to_end(&mut received).await.expect("data, and its end");
+        assert!(received == expected, "{} bytes", received.len());
+        // The app's half has ended; the server's goes on.
+        stream.write_all(&received).await.expect("the other half is open");
+    });
+    let stream = TcpStream::connect(&world.network(), world.at(port)).await.expect("a connection");
+    stream.write_all(&data).await.expect("room");
+    stream.shutdown(Shutdown::Write).expect("a half to end");
+    let mut received = Vec::new();
+    let mut buffer = vec![0; 65536];
+    loop {
+        match stream.read(&mut buffer).await.expect("data") {
+            0 => break,
+            count => received.extend_from_slice(&buffer[..count]),
+        }
+    }
+    assert!(received == data, "{} bytes", received.len());
+    serving.await.expect("the server");
+}
+
+#[tokio::test]
+async fn a_server_that_ends_its_half_first_still_hears_the_app() {
+    let (listener, port) = server().await;
+    let world = World::with_ports(&[port]);
+    let serving = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.expect("a connection");
+        stream.write_all(b"bye").await.expect("room");
+        stream.shutdown().await.expect("a half to end");
+        let mut received = String::new();
+        stream.read_to_string(&mut received).await.expect("the app's half");
+        received
+    });
+    let stream = TcpStream::connect(&world.network(), world.at(port)).await.expect("a connection");
+    let mut buffer = [0; 16];
+    assert_eq!(stream.read(&mut buffer).await, Ok(3));
+    assert_eq!(stream.read(&mut buffer).await, Ok(0));
+    stream.write_all(b"and now?").await.expect("room");
+    drop(stream);
+    assert_eq!(serving.await.expect("the server"), "and now?");
+}
+
+#[tokio::test]
+async fn who_refuses_outside_refuses_the_app() {
+    let (listener, port) = server().await;
+    drop(listener);
+    let world = World::with_ports(&[port]);
+    let refused = TcpStream::connect(&world.network(), world.at(port)).await;
+    assert_eq!(refused.err(), Some(ConnectError::ConnectionRefused));
+    let not_allowed = TcpStream::connect(&world.network(), world.at(9)).await;
+    assert_eq!(not_allowed.err(), Some(ConnectError::ConnectionRefused), "a port that is not allowed is a closed one");
+}
+
+#[tokio::test]
+async fn private_destinations_are_prohibited() {
+    let (_listener, port) = server().await;
+    let world = World::with_ports(&[port]);
+    for denied in ["10.9.9.9:80", "192.168.7.7:80", "169.254.169.254:80", "100.64.0.1:80"] {
+        let denied: SocketAddr = denied.parse().expect("an end");
+        let error = TcpStream::connect(&world.network(), denied).await.err();
+        assert_eq!(error, Some(ConnectError::RemoteUnreachable), "{denied}");
+        let socket = UdpSocket::bind(&world.network(), "0.0.0.0:0".parse().expect("an end")).expect("a socket");
+        socket.connect(denied).expect("a peer");
+        socket.send(b"hello").await.expect("it leaves the app");
+        let error = socket.recv(&mut [0; 16]).await.err();
+        assert_eq!(error, Some(ReceiveError::RemoteUnreachable), "{denied}");
+    }
+}
+
+#[tokio::test]
+async fn resets_pass_both_ways() {
+    let (listener, port) = server().await;
+    let world = World::with_ports(&[port]);
+    let stream = TcpStream::connect(&world.network(), world.at(port)).await.expect("a connection");
+    let (outside, _) = listener.accept().await.expect("a connection");
+    outside.set_zero_linger().expect("a reset");
+    drop(outside);
+    assert_eq!(stream.read(&mut [0; 16]).await, Err(ReadError::ConnectionReset));
+
+    let stream = TcpStream::connect(&world.network(), world.at(port)).await.expect("a connection");
+    let (mut outside, _) = listener.accept().await.expect("a connection");
+    stream.abort();
+    let error = outside.read(&mut [0; 16]).await.expect_err("a reset");
+    assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
+}
+
+#[tokio::test]
+async fn a_slow_reader_on_either_side_holds_up_the_other() {
+    const MOST: usize = 64 << 20;
+    let (listener, port) = server().await;
+    let world = World::with_ports(&[port]);
+    let stream = TcpStream::connect(&world.network(), world.at(port)).await.expect("a connection");
+    let (mut outside, _) = listener.accept().await.expect("a connection");
+    // Nobody reads outside: what the app writes ends up in the buffers on the way, and then waits.
+    let chunk = vec![7; 65536];
+    let mut written = 0;
+    while let Ok(count) = tokio::time::timeout(Duration::from_millis(500), stream.write(&chunk)).await {
+        written += count.expect("room");
+        assert!(written < MOST, "the gateway buffers without end");
+    }
+    let mut left = written;
+    let mut buffer = vec![0; 65536];
+    while left > 0 {
+        left -= outside.read(&mut buffer).await.expect("data");
+    }
+    // And the other way.
+    let mut written = 0;
+    while let Ok(count) = tokio::time::timeout(Duration::from_millis(500), outside.write(&chunk)).await {
+        written += count.expect("room");
+        assert!(written < MOST, "the gateway buffers without end");
+    }
+    while written > 0 {
+        written -= stream.read(&mut buffer).await.expect("data");
+    }
+}
+
+#[tokio::test]
+async fn datagrams_pass_both_ways_and_a_closed_port_is_told() {
+    let outside = tokio::net::UdpSocket::bind("127.0.0.1:0").await.expect("a socket");
+    let port = outside.local_addr().expect("an address").port();
+    let closed = {
+        let socket = tokio::net::UdpSocket::bind("127.0.0.1:0").await.expect("a socket");
+        socket.local_addr().expect("an address").port()
+    };
+    let world = World::with_ports(&[port, closed]);
+    let socket = UdpSocket::bind(&world.network(), "0.0.0.0:0".parse().expect("an end")).expect("a socket");
+    let mut buffer = vec![0; 65536];
+    for length in [0, 1, 1400, 9000, 65507] {
+        let payload = vec![length as u8; length];
+        socket.send_to(&payload, world.at(port)).await.expect("it leaves the app");
+        let (count, from) = outside.recv_from(&mut buffer).await.expect("a datagram");
+        assert_eq!((count, &buffer[..count]), (length, &payload[..]));
+        outside.send_to(&payload, from).await.expect("an answer");
+        let (count, from) = socket.recv_from(&mut buffer).await.expect("the answer");
+        assert_eq!((count, from), (length, world.at(port)), "it comes from where the app has sent to");
+    }
+    let connected = UdpSocket::bind(&world.network(), "0.0.0.0:0".parse().expect("an end")).expect("a socket");
+    connected.connect(world.at(closed)).expect("a peer");
+    connected.send(b"anybody?").await.expect("it leaves the app");
+    assert_eq!(connected.recv(&mut buffer).await.err(), Some(ReceiveError::ConnectionRefused));
+    connected.connect(world.at(9)).expect("a peer");
+    connected.send(b"anybody?").await.expect("it leaves the app");
+    assert_eq!(connected.recv(&mut buffer).await.err(), Some(ReceiveError::ConnectionRefused), "it is not allowed");
+}
+
+#[tokio::test]
+async fn strangers_are_not_heard() {
+    let outside = tokio::net::UdpSocket::bind("127.0.0.1:0").await.expect("a socket");
+    let stranger = tokio::net::UdpSocket::bind("127.0.0.2:0").await.expect("a socket");
+    let port = outside.local_addr().expect("an address").port();
+    let world = World::with_ports(&[port]);
+    let socket = UdpSocket::bind(&world.network(), "0.0.0.0:0".parse().expect("an end")).expect("a socket");
+    socket.send_to(b"hello", world.at(port)).await.expect("it leaves the app");
+    let mut buffer = [0; 64];
+    let (_, from) = outside.recv_from(&mut buffer).await.expect("a datagram");
+    stranger.send_to(b"psst", from).await.expect("sent");
+    outside.send_to(b"world", from).await.expect("sent");
+    let (count, _) = socket.recv_from(&mut buffer).await.expect("the answer");
+    assert_eq!(&buffer[..count], b"world");
+}
+
+#[tokio::test]
+async fn a_gateway_that_is_dropped_resets_what_it_carried() {
+    let (listener, port) = server().await;
+    let World { gateway, apps } = World::with_ports(&[port]);
+    let at = SocketAddr::new(gateway.router().v4.address(), port);
+    let _stream = TcpStream::connect(&apps.network(), at).await.expect("a connection");
+    let (mut outside, _) = listener.accept().await.expect("a connection");
+    drop(gateway);
+    // Nothing was under way, so the host's socket ends in good order or by a reset.
+    let end = outside.read(&mut [0; 16]).await;
+    assert!(matches!(end, Ok(0) | Err(_)), "{end:?}");
+}
