@@ -29,9 +29,9 @@ mod front;
 mod outside;
 mod relay;
 mod reply;
+mod tcp;
 #[cfg(test)]
 mod tests;
-mod tcp;
 mod udp;
 
 use core::fmt;
@@ -65,7 +65,7 @@ pub struct GatewayOptions {
     /// The address of the gateway in the IPv6 network of the apps, which has a prefix of 64 bits. `None`: a random
     /// unique local network (RFC 4193).
     pub v6: Option<Ipv6Addr>,
-    /// The IP MTU of the network in bytes, 1280 to 65535; 65535 by default, because nothing on it needs smaller
+    /// The IP MTU of the network in bytes, 1280 to 65535; 65520 by default, because nothing on it needs smaller
     /// packets.
     pub mtu: usize,
     /// What apps may reach.
@@ -74,7 +74,7 @@ pub struct GatewayOptions {
 
 impl Default for GatewayOptions {
     fn default() -> Self {
-        Self { v4: (Ipv4Addr::new(10, 0, 2, 2), 24), v6: None, mtu: 65535, outside: Outside::default() }
+        Self { v4: (Ipv4Addr::new(10, 0, 2, 2), 24), v6: None, mtu: 65520, outside: Outside::default() }
     }
 }
 
@@ -160,23 +160,19 @@ impl Gateway {
         hub_options.validate().map_err(|invalid| MountError::FailedToMountDevice(invalid.to_string()))?;
         let hub = Hub::new(platform, hub_options);
         let (ended, heard) = watch::channel(());
-        let shared = Arc::new(Shared {
-            platform: platform.clone(),
-            router,
-            outside,
-            interface: OnceLock::new(),
-            ended: heard,
-        });
+        let shared =
+            Arc::new(Shared { platform: platform.clone(), router, outside, interface: OnceLock::new(), ended: heard });
         let hardware = hardware_address(platform.random_u64());
         let mut parts = None;
         let device = Intercepted::new(hub.port(), |injector: Injector| {
             let replies = Replies::new(shared.clone());
-            let connections = Arc::new(Connections::new(shared.clone(), replies.clone(), injector));
+            let connections = Arc::new(Connections::new(shared.clone(), replies.clone(), injector.clone()));
             parts = Some(connections.clone());
             Front::new(
                 hardware,
                 router,
                 platform.random_u64(),
+                injector,
                 connections,
                 Mappings::new(shared.clone(), replies.clone()),
                 Echoes::new(shared.clone(), replies.clone()),
@@ -228,8 +224,7 @@ impl Gateway {
         let addresses: Result<Vec<Cidr>, _> =
             addresses.map(|(address, network)| Cidr::new(address, network.prefix())).into_iter().collect();
         let routers = [self.router.v4, self.router.v6];
-        let routes: Result<Vec<Route>, _> =
-            routers.iter().map(|router| Route::default_via(router.address())).collect();
+        let routes: Result<Vec<Route>, _> = routers.iter().map(|router| Route::default_via(router.address())).collect();
         Ok(InterfaceConfig {
             addresses: addresses.map_err(invalid)?,
             routes: routes.map_err(invalid)?,

@@ -196,7 +196,7 @@ impl Mapping {
     /// Tells the app the errors that the host has received about its requests.
     fn tell_errors(&mut self, socket: &UdpSocket) {
         let (app, _) = self.key;
-        while let Some(told) = error_queue::next(socket) {
+        error_queue::drain(socket, |told| {
             // The host keeps the whole message, which begins with its header.
             let sequence = told.payload.get(6..8).map(|bytes| u16::from_be_bytes([bytes[0], bytes[1]]));
             let about = |sent: &Request| sent.destination == told.destination.ip() && Some(sent.sequence) == sequence;
@@ -205,7 +205,7 @@ impl Mapping {
             {
                 self.replies.report(&request.packet, app, told.from, told.reason);
             }
-        }
+        });
     }
 }
 

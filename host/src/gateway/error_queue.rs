@@ -5,6 +5,8 @@ use std::io::{self, IoSliceMut};
 use std::os::fd::{AsFd, AsRawFd};
 
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, SockaddrStorage, recvmsg, setsockopt, sockopt};
+use tokio::io::Interest;
+use tokio::net::UdpSocket;
 use xila_network_engine::ip::icmp::write::Reason;
 
 /// An error.
@@ -30,15 +32,33 @@ pub(super) fn enable(socket: &impl AsFd, family: IpAddr) -> io::Result<()> {
     Ok(())
 }
 
-/// The next error, oldest first. Errors without a meaning to an app are passed over.
-pub(super) fn next(socket: &impl AsRawFd) -> Option<Told> {
+/// Passes all errors to `tell`, oldest first; returns whether there were any.
+pub(super) fn drain(socket: &UdpSocket, mut tell: impl FnMut(Told)) -> bool {
+    let mut any = false;
+    let mut drain = || {
+        while let Some(told) = next(socket) {
+            any = true;
+            tell(told);
+        }
+    };
+    // The socket counts as ready until this finds nothing more. An error that comes meanwhile makes it ready again.
+    let _cleared = socket.try_io(Interest::ERROR, || -> io::Result<()> {
+        drain();
+        Err(io::ErrorKind::WouldBlock.into())
+    });
+    // The error of a call is in the queue before the socket is known to be ready.
+    drain();
+    any
+}
+
+/// The next error. Errors without a meaning to an app are passed over.
+fn next(socket: &impl AsRawFd) -> Option<Told> {
     loop {
         let mut payload = vec![0; KEPT];
         let mut parts = [IoSliceMut::new(&mut payload)];
         let mut control = nix::cmsg_space!(nix::libc::sock_extended_err, nix::libc::sockaddr_in6);
         let flags = MsgFlags::MSG_ERRQUEUE | MsgFlags::MSG_DONTWAIT;
-        let message =
-            recvmsg::<SockaddrStorage>(socket.as_raw_fd(), &mut parts, Some(&mut control), flags).ok()?;
+        let message = recvmsg::<SockaddrStorage>(socket.as_raw_fd(), &mut parts, Some(&mut control), flags).ok()?;
         let (length, destination) = (message.bytes, message.address.as_ref().and_then(end));
         let told = message.cmsgs().ok()?.find_map(|part| match part {
             ControlMessageOwned::Ipv4RecvErr(error, from) => {

@@ -19,7 +19,7 @@ use super::reply::Replies;
 use super::tcp::Connections;
 use super::udp::{Mappings, Outbound};
 use crate::address::MacAddress;
-use crate::device::intercepted::Interceptor;
+use crate::device::intercepted::{Injector, Interceptor};
 use crate::device::{ETHERNET_HEADER, Frame};
 use crate::platform::Instant;
 
@@ -28,6 +28,9 @@ pub(super) struct Front {
     hardware: MacAddress,
     router: Router,
     reassembly: Reassembly,
+    injector: Injector,
+    /// The station that has sent the present frame.
+    station: [u8; 6],
     connections: Arc<Connections>,
     mappings: Mappings,
     echoes: Echoes,
@@ -61,11 +64,27 @@ enum Kind {
     Done,
     /// A fragment of a packet.
     Fragment,
-    Syn { ends: (SocketAddr, SocketAddr), segment_at: usize },
-    Datagram { app: SocketAddr, destination: SocketAddr, payload: Range<usize> },
-    Echo { app: IpAddr, destination: IpAddr, identifier: u16, sequence: u16, payload: Range<usize> },
+    Syn {
+        ends: (SocketAddr, SocketAddr),
+        segment_at: usize,
+    },
+    Datagram {
+        app: SocketAddr,
+        destination: SocketAddr,
+        payload: Range<usize>,
+    },
+    Echo {
+        app: IpAddr,
+        destination: IpAddr,
+        identifier: u16,
+        sequence: u16,
+        payload: Range<usize>,
+    },
     /// A packet that is not forwarded, and why.
-    Refused { app: IpAddr, reason: Reason },
+    Refused {
+        app: IpAddr,
+        reason: Reason,
+    },
 }
 
 impl Front {
@@ -73,6 +92,7 @@ impl Front {
         hardware: MacAddress,
         router: Router,
         seed: u64,
+        injector: Injector,
         connections: Arc<Connections>,
         mappings: Mappings,
         echoes: Echoes,
@@ -81,7 +101,7 @@ impl Front {
         let mut bytes = [0; 32];
         bytes[..8].copy_from_slice(&seed.to_ne_bytes());
         let reassembly = Reassembly::new(&Secret::new(&mut Random::new(bytes)));
-        Self { hardware, router, reassembly, connections, mappings, echoes, replies }
+        Self { hardware, router, reassembly, injector, station: [0; 6], connections, mappings, echoes, replies }
     }
 
     /// Whether a packet for an address stays on the network of the apps.
@@ -110,7 +130,7 @@ impl Front {
             return Kind::Refused { app: source, reason: Reason::HopLimitExceeded };
         }
         if read.needs_reassembly() {
-            return if is_own { Kind::Own } else { Kind::Fragment };
+            return Kind::Fragment;
         }
         let (payload, at) = (read.payload(), read.payload_at);
         match (protocol, source) {
@@ -155,6 +175,24 @@ impl Front {
         }
     }
 
+    /// The frame of a packet. `None` for one that was put together and is longer than the link's frames.
+    fn frame(&self, packet: Octets) -> Option<Frame> {
+        match packet {
+            Octets::Framed(frame) => Some(frame),
+            Octets::Whole(packet) => {
+                let length = ETHERNET_HEADER + packet.len();
+                let mut frame = (length <= self.injector.longest()).then(|| self.injector.frame(length))?;
+                let kind =
+                    if packet.first().is_some_and(|octet| octet >> 4 == 4) { [0x08, 0x00] } else { [0x86, 0xdd] };
+                let hardware = self.hardware.octets();
+                let header = [&hardware[..], &self.station, &kind].concat();
+                frame[..ETHERNET_HEADER].copy_from_slice(&header);
+                frame[ETHERNET_HEADER..].copy_from_slice(&packet);
+                Some(frame)
+            }
+        }
+    }
+
     /// Handles a packet. Returns it if it is for the gateway's own stack.
     fn handle(&mut self, packet: Octets, is_verified: bool, segment: usize, now: Instant) -> Option<Octets> {
         match self.classify(&packet, is_verified) {
@@ -169,18 +207,14 @@ impl Front {
                 let read = Packet::parse(&packet, false).ok()?;
                 while self.reassembly.expire(now).is_some() {}
                 match self.reassembly.add(&read, now) {
-                    // A segment in fragments is too rare to be carried: it is lost, and repeated in smaller ones.
-                    Outcome::Whole(whole) => {
-                        let _own = self.handle(Octets::Whole(whole), false, 0, now);
-                    }
-                    Outcome::Pending | Outcome::Refused(_) | Outcome::Dropped(_) => {}
+                    Outcome::Whole(whole) => self.handle(Octets::Whole(whole), false, 0, now),
+                    Outcome::Pending | Outcome::Refused(_) | Outcome::Dropped(_) => None,
                 }
-                None
             }
-            Kind::Syn { ends, segment_at } => match packet {
-                Octets::Framed(frame) => self.connections.syn(frame, segment_at, ends).map(Octets::Framed),
-                Octets::Whole(_) => None,
-            },
+            Kind::Syn { ends, segment_at } => {
+                let frame = self.frame(packet)?;
+                self.connections.syn(frame, segment_at, ends).map(Octets::Framed)
+            }
             Kind::Datagram { app, destination, payload } => {
                 let segment = if segment == 0 { payload.len() } else { segment };
                 self.mappings.send(app, Outbound { destination, packet, payload, segment });
@@ -209,10 +243,9 @@ impl Interceptor for Front {
             return Some(frame);
         }
         let (is_verified, segment) = (frame.is_unchecked(), frame.segment().unwrap_or(0));
-        match self.handle(Octets::Framed(frame), is_verified, segment, now)? {
-            Octets::Framed(frame) => Some(frame),
-            Octets::Whole(_) => None,
-        }
+        self.station = head.get(6..12).and_then(|from| from.try_into().ok()).unwrap_or_default();
+        let own = self.handle(Octets::Framed(frame), is_verified, segment, now)?;
+        self.frame(own)
     }
 }
 

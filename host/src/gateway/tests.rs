@@ -208,10 +208,12 @@ async fn datagrams_pass_both_ways_and_a_closed_port_is_told() {
         let (count, from) = socket.recv_from(&mut buffer).await.expect("the answer");
         assert_eq!((count, from), (length, world.at(port)), "it comes from where the app has sent to");
     }
+    eprintln!("closed");
     let connected = UdpSocket::bind(&world.network(), "0.0.0.0:0".parse().expect("an end")).expect("a socket");
     connected.connect(world.at(closed)).expect("a peer");
     connected.send(b"anybody?").await.expect("it leaves the app");
     assert_eq!(connected.recv(&mut buffer).await.err(), Some(ReceiveError::ConnectionRefused));
+    eprintln!("not allowed");
     connected.connect(world.at(9)).expect("a peer");
     connected.send(b"anybody?").await.expect("it leaves the app");
     assert_eq!(connected.recv(&mut buffer).await.err(), Some(ReceiveError::ConnectionRefused), "it is not allowed");

@@ -72,7 +72,9 @@ impl Mappings {
                 let _lost = entry.get().try_send(outbound);
             }
             Entry::Vacant(_) if count >= MOST => {
-                tracing::warn!("{MOST} sockets of apps send datagrams through the gateway: a further one is not served");
+                tracing::warn!(
+                    "{MOST} sockets of apps send datagrams through the gateway: a further one is not served"
+                );
             }
             Entry::Vacant(entry) => {
                 let (sender, outbounds) = mpsc::channel(QUEUE);
@@ -166,8 +168,11 @@ impl Mapping {
         self.hear(target.ip());
         let payload = outbound.packet.get(outbound.payload.clone()).unwrap_or_default();
         // A datagram without payload is one, too.
-        let datagrams: &mut dyn Iterator<Item = &[u8]> =
-            if payload.is_empty() { &mut core::iter::once(payload) } else { &mut payload.chunks(outbound.segment.max(1)) };
+        let datagrams: &mut dyn Iterator<Item = &[u8]> = if payload.is_empty() {
+            &mut core::iter::once(payload)
+        } else {
+            &mut payload.chunks(outbound.segment.max(1))
+        };
         let mut datagrams: Vec<&[u8]> = datagrams.collect();
         datagrams.reverse();
         // A socket returns the error of an earlier datagram once, and has not sent then.
@@ -228,15 +233,12 @@ impl Mapping {
 
     /// Tells the app the errors that the host has received about its datagrams. Returns whether there were any.
     fn tell_errors(&self, socket: &UdpSocket) -> bool {
-        let mut any = false;
-        while let Some(Told { destination, from, reason, payload }) = error_queue::next(socket) {
-            any = true;
+        error_queue::drain(socket, |Told { destination, from, reason, payload }| {
             let destination = self.as_seen(destination);
             // A port is unreachable by the word of the host itself.
             let from = if reason == Reason::PortUnreachable { Some(destination.ip()) } else { from };
             self.replies.report_datagram(self.place.app, destination, &payload, from.map(|it| self.seen(it)), reason);
-        }
-        any
+        })
     }
 
     /// The address by which the app knows a peer: the gateway's for the host's loopback.
