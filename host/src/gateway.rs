@@ -42,6 +42,7 @@ use futures_util::future::{self, Either};
 use tokio::sync::watch;
 
 pub use self::outside::{Destinations, InvalidDestinations, Outside};
+pub(crate) use self::relay::{relay, reset};
 
 use self::echo::Echoes;
 use self::front::Front;
@@ -55,6 +56,7 @@ use crate::error::MountError;
 use crate::interface::{Interface, InterfaceConfig};
 use crate::manager::Manager;
 use crate::platform::Platform;
+use crate::socket::Network;
 
 /// The options of a gateway.
 #[derive(Clone, Debug)]
@@ -84,7 +86,7 @@ pub struct Gateway {
     hub: Hub,
     router: Router,
     /// Runs the gateway's side of the network.
-    _manager: Manager,
+    manager: Manager,
     /// Dropped with the gateway, which ends all tasks.
     _ended: watch::Sender<()>,
 }
@@ -197,7 +199,7 @@ impl Gateway {
         if let Some(connections) = parts {
             connections.serve(&network).map_err(|error| MountError::FailedToMountDevice(error.to_string()))?;
         }
-        Ok(Self { hub, router, _manager: manager, _ended: ended })
+        Ok(Self { hub, router, manager, _ended: ended })
     }
 
     /// A port of the gateway's network, for the interface of an app.
@@ -210,6 +212,12 @@ impl Gateway {
     #[must_use]
     pub const fn router(&self) -> Router {
         self.router
+    }
+
+    /// The gateway's own side of that network, on which it reaches the apps.
+    #[must_use]
+    pub fn network(&self) -> Network {
+        self.manager.network()
     }
 
     /// The configuration of an interface on the gateway, without DHCP and router advertisements, so that it can be used

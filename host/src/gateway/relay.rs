@@ -15,7 +15,7 @@ const MOST: usize = 64 * 1024;
 
 /// Copies until both sides have ended their half, or one of them fails. What ends one half ends it on the other side;
 /// what resets one side resets the other.
-pub(super) async fn relay(app: TcpStream, mut outside: tokio::net::TcpStream) {
+pub(crate) async fn relay(app: TcpStream, mut outside: tokio::net::TcpStream) {
     let (from_outside, to_outside) = outside.split();
     let done = future::try_join(outwards(&app, to_outside), inwards(from_outside, &app)).await;
     if let Err(error) = done {
@@ -26,7 +26,7 @@ pub(super) async fn relay(app: TcpStream, mut outside: tokio::net::TcpStream) {
 }
 
 /// Resets a connection of the host.
-pub(super) fn reset(outside: tokio::net::TcpStream) {
+pub(crate) fn reset(outside: tokio::net::TcpStream) {
     // If this fails the connection is gone already, or the peer gets an ordinary end after the missing data.
     if let Err(error) = outside.set_zero_linger() {
         tracing::debug!(%error, "a connection of the host cannot be reset");

@@ -1,0 +1,99 @@
+//! Published ports, from the host's loopback to apps on a loopback of their own.
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+use super::*;
+use crate::manager::Manager;
+use crate::platform::tokio::platform;
+use crate::socket::{ListenOptions, TcpListener};
+
+fn end(text: &str) -> SocketAddr {
+    text.parse().expect("an end")
+}
+
+/// Publishes port 80 of a manager's loopback. Returns the host's end.
+async fn published(manager: &Manager, targets: &[&str], proxy_protocol: Option<ProxyProtocol>) -> SocketAddr {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let at = listener.local_addr().expect("an address");
+    let targets = targets.iter().map(|target| end(target)).collect();
+    tokio::spawn(TcpPublication { listener, network: manager.network(), targets, proxy_protocol }.run());
+    at
+}
+
+#[tokio::test]
+async fn a_connection_to_a_published_port_reaches_the_app() {
+    let manager = Manager::new(platform());
+    let app = TcpListener::bind(&manager.network(), end("127.0.0.1:80"), ListenOptions::default()).expect("a listener");
+    // The app does not listen at the first address.
+    let at = published(&manager, &["127.0.0.1:79", "127.0.0.1:80"], None).await;
+    let serving = tokio::spawn(async move {
+        let (stream, _) = app.accept().await.expect("a connection");
+        let mut buffer = [0; 64];
+        let count = stream.read(&mut buffer).await.expect("data");
+        stream.write_all(&buffer[..count]).await.expect("room");
+        assert_eq!(stream.read(&mut buffer).await, Ok(0), "the peer has ended its half");
+        stream.write_all(b" there").await.expect("room");
+    });
+    let mut peer = tokio::net::TcpStream::connect(at).await.expect("a connection");
+    peer.write_all(b"hello").await.expect("room");
+    peer.shutdown().await.expect("a half to end");
+    let mut received = String::new();
+    peer.read_to_string(&mut received).await.expect("an answer");
+    assert_eq!(received, "hello there");
+    serving.await.expect("the app");
+}
+
+#[tokio::test]
+async fn a_peer_is_reset_where_no_app_listens() {
+    let manager = Manager::new(platform());
+    let at = published(&manager, &["127.0.0.1:80"], None).await;
+    let mut peer = tokio::net::TcpStream::connect(at).await.expect("the host accepts");
+    let error = peer.read(&mut [0; 8]).await.expect_err("a reset");
+    assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
+}
+
+#[tokio::test]
+async fn the_app_is_told_the_peer_s_address() {
+    let manager = Manager::new(platform());
+    let app = TcpListener::bind(&manager.network(), end("0.0.0.0:80"), ListenOptions::default()).expect("a listener");
+    let at = published(&manager, &["127.0.0.1:80"], Some(ProxyProtocol::V1)).await;
+    let mut peer = tokio::net::TcpStream::connect(at).await.expect("a connection");
+    peer.write_all(b"data").await.expect("room");
+    let (stream, _) = app.accept().await.expect("a connection");
+    let from = peer.local_addr().expect("an address");
+    let expected = format!("PROXY TCP4 127.0.0.1 127.0.0.1 {} {}\r\ndata", from.port(), at.port());
+    let (mut received, mut buffer) = (Vec::new(), [0; 128]);
+    while received.len() < expected.len() {
+        let count = stream.read(&mut buffer).await.expect("data");
+        received.extend_from_slice(&buffer[..count]);
+    }
+    assert_eq!(String::from_utf8_lossy(&received), expected);
+}
+
+#[tokio::test]
+async fn datagrams_of_several_peers_reach_the_app_and_its_answers_each_of_them() {
+    let manager = Manager::new(platform());
+    let app = UdpSocket::bind(&manager.network(), end("127.0.0.1:53")).expect("a socket");
+    let socket = tokio::net::UdpSocket::bind("127.0.0.1:0").await.expect("a port");
+    let at = socket.local_addr().expect("an address");
+    tokio::spawn(UdpPublication { socket, network: manager.network(), target: end("127.0.0.1:53") }.run());
+    let echo = tokio::spawn(async move {
+        let mut buffer = [0; 64];
+        for _ in 0..4 {
+            let (count, from) = app.recv_from(&mut buffer).await.expect("a datagram");
+            app.send_to(&buffer[..count], from).await.expect("sent");
+        }
+    });
+    let peers = [tokio::net::UdpSocket::bind("127.0.0.1:0").await, tokio::net::UdpSocket::bind("127.0.0.1:0").await];
+    for round in 0..2 {
+        for (number, peer) in peers.iter().enumerate() {
+            let peer = peer.as_ref().expect("a socket");
+            let text = format!("{number} in round {round}");
+            peer.send_to(text.as_bytes(), at).await.expect("sent");
+            let mut buffer = [0; 64];
+            let (count, from) = peer.recv_from(&mut buffer).await.expect("the answer");
+            assert_eq!((from, &buffer[..count]), (at, text.as_bytes()));
+        }
+    }
+    echo.await.expect("the app");
+}
