@@ -85,6 +85,7 @@ impl Default for GatewayOptions {
 pub struct Gateway {
     hub: Hub,
     router: Router,
+    connections: Arc<Connections>,
     /// Runs the gateway's side of the network.
     manager: Manager,
     /// Dropped with the gateway, which ends all tasks.
@@ -196,10 +197,9 @@ impl Gateway {
         if shared.interface.set(interface).is_err() {
             unreachable!("it is set once");
         }
-        if let Some(connections) = parts {
-            connections.serve(&network).map_err(|error| MountError::FailedToMountDevice(error.to_string()))?;
-        }
-        Ok(Self { hub, router, manager, _ended: ended })
+        let Some(connections) = parts else { unreachable!("the device has made them") };
+        connections.serve(&network).map_err(|error| MountError::FailedToMountDevice(error.to_string()))?;
+        Ok(Self { hub, router, connections, manager, _ended: ended })
     }
 
     /// A port of the gateway's network, for the interface of an app.
@@ -212,6 +212,12 @@ impl Gateway {
     #[must_use]
     pub const fn router(&self) -> Router {
         self.router
+    }
+
+    /// The number of connections that are carried, or that the host is making for apps.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.connections.count()
     }
 
     /// The gateway's own side of that network, on which it reaches the apps.

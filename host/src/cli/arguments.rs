@@ -44,6 +44,14 @@ pub(super) struct RunArguments {
     #[arg(short, long = "interface", value_name = "NAME=KIND[,key=value]...")]
     pub(super) interfaces: Vec<String>,
 
+    /// Give apps a way to this machine's network, through sockets of this process: short for eth0=gateway of --interface
+    #[arg(long, value_name = "key=value,...", num_args = 0..=1, require_equals = true, default_missing_value = "")]
+    pub(super) net: Option<String>,
+
+    /// Lead a port of this machine to a port of an app, such as 8080:80 or 0.0.0.0:8080:80@server (below, in --help)
+    #[arg(short, long = "publish", value_name = "[ADDRESS:]PORT:PORT[/udp][@APP]")]
+    pub(super) published: Vec<String>,
+
     /// Run one more app, in a store of its own, at the same time as the others
     #[arg(short, long = "app", value_name = "[@INTERFACES] component.wasm args...")]
     pub(super) apps: Vec<String>,
@@ -132,10 +140,27 @@ pub(super) struct RunArguments {
 // Lines have at most 78 characters, because narrow terminals would break the columns.
 const LONG_HELP: &str = "\
 Kinds of interfaces:
+  gateway   a network whose router is this process: apps reach this machine's
+            network through its sockets, without privileges (--net is short for
+            eth0=gateway)
   tap       a TAP interface of this machine: an Ethernet link to its kernel
   hub       an Ethernet segment inside this process, which joins all interfaces
             that name the same hub
   loopback  a link to itself; there is always one, lo
+
+Keys of gateway:
+  allow-private    private networks (10/8, 172.16/12, 192.168/16, 100.64/10 and
+                   fc00::/7) may be reached, too
+  allow-host=PORT  so may a port of this machine's loopback, such as 8080 or
+                   8000-8010, at the gateway's address 10.0.2.2 (host.internal),
+                   or another host: 192.168.1.5, 10.1.0.0/16, 192.168.1.5:80;
+                   can be repeated
+  network=ADDRESS/PREFIX  the gateway's address and the network, 10.0.2.2/24
+  mtu=BYTES        65520, unless said otherwise
+  Nothing else of this machine, of its links and of private networks is reached.
+  An app has 10.0.2.15 and an IPv6 address, and 10.0.2.2 is its router and DNS
+  server, which asks this machine's. The keys addr, dhcp and autoconf are as for
+  hubs.
 
 Keys of tap:
   device=NAME   the TAP interface. Where there is none it is made, if privileges
@@ -182,6 +207,14 @@ Keys of all kinds:
                        where an app does not choose: CUBIC, BBR, or nothing but
                        the peer's window. Unless given, none on a loopback and
                        on hubs that neither delay nor lose, else cubic
+
+Ports of this machine that lead to apps:
+  --publish 8080:80              port 8080 of 127.0.0.1 to port 80 of the app
+  --publish 0.0.0.0:53:53/udp@dns   datagrams, from everywhere, to an app of several
+  --publish 8000-8010:9000-9010  a range to a range of the same length
+  --publish 8080:10.0.2.15:80    to this address of the app
+  --publish 8080:80,proxy-protocol  with a line that names the peer (HAProxy's
+                                 PROXY protocol; =v2 for version 2)
 
 Which interfaces an app uses:
   All, as programs of one computer do. What an app sends to an address of one of

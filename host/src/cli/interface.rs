@@ -2,6 +2,7 @@
 
 use core::net::IpAddr;
 
+use super::gateway::{self, GatewayPlan};
 use super::hubs::{self, HubOption};
 use super::values;
 use crate::address::{Cidr, MacAddress, Route, is_unicast, is_v4_mapped};
@@ -39,6 +40,8 @@ pub(super) enum Kind {
     Tap { device: String, mtu: Option<usize> },
     /// A port of a hub, with the hub's options that this interface gives.
     Hub { hub: String, options: Vec<HubOption> },
+    /// The network of a gateway of its own.
+    Gateway(GatewayPlan),
 }
 
 impl Kind {
@@ -47,27 +50,28 @@ impl Kind {
             Self::Loopback => "loopback",
             Self::Tap { .. } => "tap",
             Self::Hub { .. } => "hub",
+            Self::Gateway(_) => "gateway",
         }
     }
 
-    /// Whether the interface's state is remembered for the next run. A hub is new in each run, and its interfaces
-    /// should behave the same in every run, whatever was run before.
+    /// Whether the interface's state is remembered for the next run. A hub is new in each run, as is the network of a
+    /// gateway, and interfaces on them should behave the same in every run, whatever was run before.
     pub(super) const fn is_remembered(&self) -> bool {
         match self {
             Self::Tap { .. } => true,
-            Self::Hub { .. } | Self::Loopback => false,
+            Self::Hub { .. } | Self::Gateway(_) | Self::Loopback => false,
         }
     }
 
     const fn is_ethernet(&self) -> bool {
         match self {
-            Self::Tap { .. } | Self::Hub { .. } => true,
+            Self::Tap { .. } | Self::Hub { .. } | Self::Gateway(_) => true,
             Self::Loopback => false,
         }
     }
 }
 
-const KINDS: &str = "loopback, tap and hub";
+const KINDS: &str = "gateway, hub, loopback and tap";
 
 impl InterfacePlan {
     /// The loopback interface, which always exists.
@@ -108,6 +112,7 @@ impl InterfacePlan {
             "loopback" => Kind::Loopback,
             "tap" => Kind::Tap { device: String::new(), mtu: None },
             "hub" => Kind::Hub { hub: String::new(), options: Vec::new() },
+            "gateway" => Kind::Gateway(GatewayPlan::default()),
             "" => return Err(whole(&format!("missing kind; there are {KINDS}"))),
             other => return Err(whole(&format!("unknown kind {other}; there are {KINDS}"))),
         };
@@ -130,6 +135,7 @@ struct Settings {
     mtu: Option<usize>,
     hub: Option<String>,
     options: Vec<HubOption>,
+    gateway: GatewayPlan,
     dhcp: Option<bool>,
     autoconfiguration: Option<bool>,
     temporary: Option<bool>,
@@ -143,7 +149,7 @@ impl Settings {
         for part in parts {
             let (key, value) = match part.split_once('=') {
                 Some(pair) => pair,
-                None if SWITCHES.contains(&part) => (part, "on"),
+                None if SWITCHES.contains(&part) || gateway::SWITCHES.contains(&part) => (part, "on"),
                 None if part.is_empty() => return Err("there is a comma too many".into()),
                 None => return Err(format!("{part} is not key=value")),
             };
@@ -199,6 +205,10 @@ impl Settings {
             ("temporary", _) => once(&mut self.temporary, value, switch(value)?)?,
             ("link-local", _) => once(&mut self.link_local, value, switch(value)?)?,
             ("congestion", _) => once(&mut self.congestion, value, congestion(value)?)?,
+            (key, Kind::Gateway(_)) if gateway::KEYS.contains(&key) || gateway::SWITCHES.contains(&key) => {
+                let known = self.gateway.set(key, value)?;
+                debug_assert!(known, "it takes all of its keys");
+            }
             ("device", _) => once(&mut self.device, value, value.to_owned())?,
             ("hub", _) => once(&mut self.hub, value, value.to_owned())?,
             ("mtu", Kind::Tap { .. }) => once(&mut self.mtu, value, values::whole(value)?)?,
@@ -233,6 +243,7 @@ impl Settings {
                 )?,
                 options: self.options,
             },
+            Kind::Gateway(_) => Kind::Gateway(self.gateway),
         };
         let (dhcp, autoconfiguration) = (self.dhcp.unwrap_or(false), self.autoconfiguration.unwrap_or(false));
         let temporary = self.temporary.unwrap_or(false);
@@ -241,6 +252,8 @@ impl Settings {
         }
         let addresses = match kind {
             Kind::Loopback if self.addresses.is_empty() => InterfacePlan::loopback().addresses,
+            // The gateway says which address it has.
+            Kind::Gateway(_) => self.addresses,
             _ if self.addresses.is_empty() && !dhcp && !autoconfiguration => {
                 return Err("missing key addr=; give the interface an address, such as addr=192.0.2.2/24, or ask a \
                             server for one with dhcp"
@@ -271,9 +284,13 @@ const SWITCHES: [&str; 5] = ["dhcp", "autoconf", "autoconfiguration", "temporary
 
 /// The keys that a kind accepts, as text for messages.
 fn taken(kind: &Kind) -> String {
-    let mut taken: Vec<String> = keys(kind).iter().map(|key| format!("{key}=")).collect();
+    let mut taken: Vec<String> =
+        keys(kind).iter().filter(|key| !gateway::SWITCHES.contains(key)).map(|key| format!("{key}=")).collect();
     if kind.is_ethernet() {
         taken.extend(["dhcp", "autoconf", "temporary", "link-local"].map(str::to_owned));
+    }
+    if let Kind::Gateway(_) = kind {
+        taken.extend(gateway::SWITCHES.map(str::to_owned));
     }
     taken.join(", ")
 }
@@ -285,6 +302,9 @@ fn keys(kind: &Kind) -> Vec<&'static str> {
         Kind::Tap { .. } => vec!["device", "addr", "gateway", "dns", "search", "mac", "congestion", "mtu"],
         Kind::Hub { .. } => {
             [&["hub", "addr", "gateway", "dns", "search", "mac", "congestion"][..], &hubs::KEYS].concat()
+        }
+        Kind::Gateway(_) => {
+            [&["addr", "dns", "search", "mac", "congestion"][..], &gateway::KEYS, &gateway::SWITCHES].concat()
         }
     }
 }

@@ -16,6 +16,7 @@ use crate::device::hub::{Hub, HubOptions};
 use crate::device::loopback::Loopback;
 use crate::device::pcap::Pcap;
 use crate::error::ConfigureError;
+use crate::gateway::Gateway;
 use crate::interface::{AutoconfigurationState, DhcpState, Interface, InterfaceConfig};
 use crate::manager::Manager;
 use crate::platform::Platform;
@@ -27,6 +28,7 @@ const LOOK: Duration = Duration::from_millis(5);
 pub(super) struct Mounted {
     pub(super) manager: Manager,
     pub(super) hubs: Vec<(String, Hub)>,
+    gateways: Vec<(String, Gateway)>,
     captures: Vec<(String, Failure)>,
     world: World,
 }
@@ -91,7 +93,13 @@ impl Mounted {
             (name.clone(), Hub::new(&platform, hub.options(seed())))
         });
         let hubs = hubs.collect();
-        let mut mounted = Self { manager: Manager::without_loopback(platform), hubs, captures: Vec::new(), world };
+        let mut mounted = Self {
+            manager: Manager::without_loopback(platform),
+            hubs,
+            gateways: Vec::new(),
+            captures: Vec::new(),
+            world,
+        };
         for interface in &plan.interfaces {
             let capture = plan.captures.iter().find(|capture| capture.interface == interface.name);
             mounted.mount(interface, capture)?;
@@ -101,7 +109,7 @@ impl Mounted {
 
     fn mount(&mut self, plan: &InterfacePlan, capture: Option<&CapturePlan>) -> Result<()> {
         let option = || plan.option();
-        let mut device = self.device(&plan.kind).with_context(option)?;
+        let mut device = self.device(plan).with_context(option)?;
         if let Some(capture) = capture {
             device = self.capture(device, capture)?;
         }
@@ -116,6 +124,15 @@ impl Mounted {
             congestion: plan.congestion,
             remembered: plan.kind.is_remembered(),
             ..InterfaceConfig::default()
+        };
+        let config = match self.gateway(&plan.name) {
+            // Its configuration is known, so apps need not wait for DHCP.
+            Some(gateway) if plan.addresses.is_empty() && !plan.dhcp && !plan.autoconfiguration => {
+                let known = gateway.configuration(0).with_context(option)?;
+                let dns_servers = if plan.dns_servers.is_empty() { known.dns_servers } else { config.dns_servers };
+                InterfaceConfig { addresses: known.addresses, routes: known.routes, dns_servers, ..config }
+            }
+            _ => config,
         };
         let interface = self.manager.mount_interface(&plan.name, device, config).with_context(option)?;
         // The addresses are added one by one, so that the message can name the wrong one.
@@ -150,14 +167,25 @@ impl Mounted {
         missing()
     }
 
-    fn device(&self, kind: &Kind) -> Result<Box<dyn Device>> {
-        Ok(match kind {
+    /// The gateway of an interface, if it is on one.
+    pub(super) fn gateway(&self, interface: &str) -> Option<&Gateway> {
+        self.gateways.iter().find(|(name, _)| name == interface).map(|(_, gateway)| gateway)
+    }
+
+    fn device(&mut self, plan: &InterfacePlan) -> Result<Box<dyn Device>> {
+        Ok(match &plan.kind {
             Kind::Loopback => Box::new(Loopback::new()),
             Kind::Hub { hub, .. } => {
                 let known = self.hubs.iter().find(|(name, _)| name == hub);
                 Box::new(known.with_context(|| format!("there is no hub {hub}"))?.1.port())
             }
             Kind::Tap { device, mtu } => tap(device, *mtu)?,
+            Kind::Gateway(options) => {
+                let gateway = Gateway::new(self.manager.platform(), options.options())?;
+                let port = gateway.port();
+                self.gateways.push((plan.name.clone(), gateway));
+                Box::new(port)
+            }
         })
     }
 
@@ -175,10 +203,14 @@ impl Mounted {
         Ok(Box::new(captured))
     }
 
-    /// Waits until all data that apps sent over their connections has been acknowledged, but at most for `patience`.
+    /// Waits until all data that apps sent over their connections has been acknowledged, and carried to the outside by
+    /// gateways, but at most for `patience`.
     pub(super) async fn settle(&self, patience: Duration) {
         let (interfaces, platform) = (self.manager.interfaces(), self.manager.platform());
-        let open = || interfaces.iter().map(|interface| interface.statistics().tcp_flows).sum::<u64>();
+        let open = || {
+            let carried = self.gateways.iter().map(|(_, gateway)| gateway.connections() as u64).sum::<u64>();
+            interfaces.iter().map(|interface| interface.statistics().tcp_flows).sum::<u64>() + carried
+        };
         let ended = async {
             while open() > 0 {
                 platform.clock.within(LOOK, future::pending::<()>()).await;

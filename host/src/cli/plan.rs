@@ -10,6 +10,7 @@ use super::hubs::Hubs;
 use super::interface::{InterfacePlan, Kind};
 use super::limits;
 use super::policy::PolicyPlan;
+use super::publish::PublishPlan;
 use super::values;
 use crate::manager::LOOPBACK;
 use crate::platform::Access;
@@ -21,6 +22,8 @@ pub(super) struct Plan {
     pub(super) interfaces: Vec<InterfacePlan>,
     pub(super) hubs: Hubs,
     pub(super) captures: Vec<CapturePlan>,
+    /// The ports of this host that lead to apps.
+    pub(super) published: Vec<PublishPlan>,
     pub(super) apps: Vec<AppPlan>,
     /// Environment variables in addition to the inherited ones, which they replace.
     pub(super) environment: Vec<(String, String)>,
@@ -65,7 +68,8 @@ impl Plan {
     pub(super) fn new(arguments: &RunArguments) -> Result<Self, String> {
         let mut interfaces = vec![InterfacePlan::loopback()];
         let mut hubs = Hubs::new();
-        for text in &arguments.interfaces {
+        let net = arguments.net.as_deref().map(|keys| net(keys, &arguments.interfaces));
+        for text in arguments.interfaces.iter().chain(&net) {
             let plan = InterfacePlan::parse(text)?;
             if interfaces.iter().any(|known| known.name == plan.name) {
                 return Err(format!(
@@ -95,6 +99,11 @@ impl Plan {
                 return Err(format!("--dir {folder}: --simulate has no folders, whose files are read in real time"));
             }
         }
+        let published: Vec<PublishPlan> =
+            arguments.published.iter().map(|text| PublishPlan::parse(text, &apps)).collect::<Result<_, _>>()?;
+        if let (Some(text), true) = (arguments.published.first(), simulate.is_some()) {
+            return Err(format!("--publish {text}: --simulate has no ports, whose peers live in real time"));
+        }
         let limit = arguments.limit.as_deref().map(values::duration).transpose();
         Ok(Self {
             simulate,
@@ -107,6 +116,7 @@ impl Plan {
             audit: arguments.audit.clone(),
             wait: values::patience(&arguments.wait).map_err(|problem| format!("--wait {problem}"))?,
             linger: values::duration(&arguments.linger).map_err(|problem| format!("--linger {problem}"))?,
+            published,
             interfaces,
             hubs,
             apps,
@@ -159,11 +169,12 @@ fn add_loopbacks(apps: &mut [AppPlan], interfaces: &mut Vec<InterfacePlan>) {
     }
 }
 
-/// Refuses a TAP in a simulation, because its peers live in real time.
+/// Refuses a TAP and a gateway in a simulation, because their peers live in real time.
 fn simulated(plan: &InterfacePlan) -> Result<(), String> {
     match plan.kind {
         Kind::Loopback | Kind::Hub { .. } => Ok(()),
         Kind::Tap { .. } => Err(format!("{}: --simulate has no TAP, whose peers live in real time", plan.option())),
+        Kind::Gateway(_) => Err(format!("{}: --simulate has no gateway, behind which time is real", plan.option())),
     }
 }
 
@@ -177,6 +188,14 @@ fn apps(arguments: &RunArguments) -> Result<Vec<AppPlan>, String> {
     }
     limits::set_all(&arguments.limits, &mut apps)?;
     Ok(apps)
+}
+
+/// The interface of `--net`, as `--interface` takes it: a gateway under the first free name.
+fn net(keys: &str, interfaces: &[String]) -> String {
+    let is_free =
+        |name: &String| interfaces.iter().all(|text| text.split_once('=').is_none_or(|(known, _)| known != name));
+    let name = (0..).map(|number| format!("eth{number}")).find(is_free).unwrap_or_default();
+    if keys.is_empty() { format!("{name}=gateway") } else { format!("{name}=gateway,{keys}") }
 }
 
 fn known(interfaces: &[InterfacePlan], name: &str) -> Result<(), String> {

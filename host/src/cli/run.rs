@@ -19,6 +19,7 @@ use super::memory;
 use super::mount::{Missing, Mounted, World};
 use super::output::Output;
 use super::plan::Plan;
+use super::publish;
 use super::say;
 use super::signals::Signals;
 use super::table;
@@ -46,6 +47,7 @@ pub(super) async fn run(plan: &Plan) -> Result<u8> {
     let audit = audit(plan)?;
     let platform = Platform { memory: memory(plan), ..platform::tokio::platform() };
     let mounted = Mounted::new(plan, platform, World::Real)?;
+    let published = publish::start(plan, &mounted)?;
 
     let mut apps = Apps::new();
     let outcome = {
@@ -69,6 +71,7 @@ pub(super) async fn run(plan: &Plan) -> Result<u8> {
     if plan.statistics {
         say(table::table(&mounted.manager.interfaces(), &mounted.hubs).trim_end());
     }
+    drop(published);
     let unmounted = mounted.unmount();
     if let Some(audit) = audit {
         audit.finish();

@@ -76,6 +76,11 @@ impl Connections {
         Ok(())
     }
 
+    /// The number of connections.
+    pub(super) fn count(&self) -> usize {
+        self.known.lock().len()
+    }
+
     async fn accept(self: Arc<Self>, listener: TcpListener) {
         // An error means that the gateway's interface is gone.
         while let Ok((stream, app)) = listener.accept().await {

@@ -59,6 +59,24 @@ fn a_hub_interface_with_everything() {
 }
 
 #[test]
+fn a_gateway_needs_nothing_and_takes_what_it_leads_to() {
+    let plan = parse("eth0=gateway");
+    assert_eq!((plan.kind, plan.addresses.len(), plan.dhcp), (Kind::Gateway(GatewayPlan::default()), 0, false));
+    let plan =
+        parse("eth0=gateway,network=10.9.0.1/24,mtu=1500,allow-private,allow-host=8080,allow-host=10.1.2.3:80,dhcp");
+    let Kind::Gateway(gateway) = plan.kind else { panic!("{:?}", plan.kind) };
+    let options = gateway.options();
+    assert_eq!((options.v4, options.mtu), (([10, 9, 0, 1].into(), 24), 1500));
+    assert_eq!((options.outside.private, options.outside.allowed.len(), plan.dhcp), (true, 2, true));
+    problem("eth0=gateway,network=10.0.2.0/24", &["network=10.0.2.0/24", "such as 10.0.2.2/24"]);
+    problem("eth0=gateway,network=fd00::1/64", &["network=fd00::1/64", "such as 10.0.2.2/24"]);
+    problem("eth0=gateway,allow-host=example.org", &["allow-host=example.org", "8080"]);
+    problem("eth0=gateway,allow-private=yes", &["it takes on or off"]);
+    problem("eth0=gateway,gateway=10.0.2.2", &["unknown key gateway=", "allow-host=", "allow-private"]);
+    problem("a=hub,hub=net,addr=10.0.0.1/24,allow-private", &["unknown key allow-private="]);
+}
+
+#[test]
 fn a_loopback_has_the_usual_addresses_by_default() {
     assert_eq!(parse("lo2=loopback").addresses, InterfacePlan::loopback().addresses);
     assert_eq!(parse("lo2=loopback,addr=127.0.0.9/8").addresses.len(), 1);
@@ -69,8 +87,8 @@ fn the_option_needs_a_name_and_a_known_kind() {
     for text in ["", "eth0", "=tap"] {
         problem(text, &["NAME=KIND"]);
     }
-    problem("eth0=", &["missing kind", "loopback, tap and hub"]);
-    problem("eth0=wifi,addr=1.2.3.4/8", &["unknown kind wifi", "loopback, tap and hub"]);
+    problem("eth0=", &["missing kind", "gateway, hub, loopback and tap"]);
+    problem("eth0=wifi,addr=1.2.3.4/8", &["unknown kind wifi", "gateway, hub, loopback and tap"]);
     problem("lo=loopback", &["lo is always there", "another name"]);
     problem("lo=tap,device=tap0", &["lo is always there"]);
 }

@@ -1,0 +1,253 @@
+//! The option `--publish [ADDRESS:]PORT:PORT[/udp][@APP][,proxy-protocol]`.
+
+use core::net::{IpAddr, Ipv4Addr, SocketAddr};
+use core::ops::RangeInclusive;
+
+use anyhow::{Context as _, Result};
+use tokio::task::JoinSet;
+
+use super::app::AppPlan;
+use super::interface::Kind;
+use super::mount::Mounted;
+use super::plan::Plan;
+use crate::publish::{ProxyProtocol, TcpPublication, UdpPublication};
+use crate::socket::Network;
+
+/// A range of ports of this host that lead to as many ports of an app.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct PublishPlan {
+    text: String,
+    host: IpAddr,
+    ports: RangeInclusive<u16>,
+    /// The app's address; `None` for those of its interfaces.
+    address: Option<IpAddr>,
+    first: u16,
+    is_udp: bool,
+    /// The index of the app.
+    app: usize,
+    proxy_protocol: Option<ProxyProtocol>,
+}
+
+/// The publications that run. They end when this is dropped.
+pub(super) struct Published {
+    _tasks: JoinSet<()>,
+}
+
+const FORM: &str = "it takes [ADDRESS:]PORT:[ADDRESS:]PORT[/udp][@APP][,proxy-protocol], such as 8080:80 or \
+                    0.0.0.0:8000-8010:9000-9010@server";
+
+impl PublishPlan {
+    /// Parses the value of the option. Error messages name it.
+    pub(super) fn parse(text: &str, apps: &[AppPlan]) -> Result<Self, String> {
+        let problem = |problem: &str| format!("--publish {text}: {problem}");
+        let mut parts = text.split(',');
+        let first = parts.next().unwrap_or_default();
+        let (ends, app) = first.split_once('@').map_or((first, None), |(ends, app)| (ends, Some(app)));
+        let mut proxy_protocol = None;
+        for option in parts {
+            proxy_protocol = Some(match option {
+                "proxy-protocol" | "proxy-protocol=v1" => ProxyProtocol::V1,
+                "proxy-protocol=v2" => ProxyProtocol::V2,
+                _ => return Err(problem(&format!("unknown option {option}; there is proxy-protocol[=v1|v2]"))),
+            });
+        }
+        let (ends, is_udp) = match ends.split_once('/') {
+            None | Some((_, "tcp")) => (ends.split('/').next().unwrap_or_default(), false),
+            Some((ends, "udp")) => (ends, true),
+            Some((_, other)) => return Err(problem(&format!("/{other}: it takes /tcp or /udp"))),
+        };
+        if is_udp && proxy_protocol.is_some() {
+            return Err(problem("proxy-protocol is for TCP"));
+        }
+        let app = match (app, apps) {
+            (None, [_]) => 0,
+            (None, _) => return Err(problem("say which app, as in @server: there are several")),
+            (Some(name), _) => {
+                apps.iter().position(|app| app.is_named(name)).ok_or_else(|| problem(&AppPlan::unknown(name, apps)))?
+            }
+        };
+        let fields = fields(ends).ok_or_else(|| problem(FORM))?;
+        let (host, ports, address, guest) = match fields.as_slice() {
+            [ports, guest] => (None, *ports, None, *guest),
+            [first, second, guest] => match (address(first), address(second)) {
+                (Some(host), None) => (Some(host), *second, None, *guest),
+                (None, Some(address)) => (None, *first, Some(address), *guest),
+                _ => return Err(problem(FORM)),
+            },
+            [host, ports, own, guest] => {
+                let (host, own) = (address(host), address(own));
+                if host.is_none() || own.is_none() {
+                    return Err(problem(FORM));
+                }
+                (host, *ports, own, *guest)
+            }
+            _ => return Err(problem(FORM)),
+        };
+        let (ports, guest) = (range(ports).ok_or_else(|| problem(FORM))?, range(guest).ok_or_else(|| problem(FORM))?);
+        if ports.len() != guest.len() {
+            return Err(problem("the two ranges of ports are not of one length"));
+        }
+        Ok(Self {
+            text: text.to_owned(),
+            host: host.unwrap_or(Ipv4Addr::LOCALHOST.into()),
+            ports,
+            address,
+            first: *guest.start(),
+            is_udp,
+            app,
+            proxy_protocol,
+        })
+    }
+
+    /// Opens the host's sockets, and carries what comes to them. Errors name the option.
+    fn start(&self, plan: &Plan, mounted: &Mounted, tasks: &mut JoinSet<()>) -> Result<()> {
+        let (network, addresses) = self.app_of(plan, mounted)?;
+        for (port, guest) in self.ports.clone().zip(self.first..) {
+            let at = SocketAddr::new(self.host, port);
+            let cannot = || format!("--publish {}: cannot listen at {at}", self.text);
+            let targets: Vec<SocketAddr> = addresses.iter().map(|address| SocketAddr::new(*address, guest)).collect();
+            let network = network.clone();
+            if self.is_udp {
+                let socket = std::net::UdpSocket::bind(at).with_context(cannot)?;
+                socket.set_nonblocking(true).with_context(cannot)?;
+                let socket = tokio::net::UdpSocket::from_std(socket).with_context(cannot)?;
+                let target = *targets.first().context("the app has no address")?;
+                tasks.spawn(UdpPublication { socket, network, target }.run());
+            } else {
+                let listener = std::net::TcpListener::bind(at).with_context(cannot)?;
+                listener.set_nonblocking(true).with_context(cannot)?;
+                let listener = tokio::net::TcpListener::from_std(listener).with_context(cannot)?;
+                let proxy_protocol = self.proxy_protocol;
+                tasks.spawn(TcpPublication { listener, network, targets, proxy_protocol }.run());
+            }
+        }
+        Ok(())
+    }
+
+    /// The network on which the app is reached, and the addresses at which it may listen. An app on a gateway is reached
+    /// from there, and any other by its own network, as its neighbours on the same interfaces reach it.
+    fn app_of(&self, plan: &Plan, mounted: &Mounted) -> Result<(Network, Vec<IpAddr>)> {
+        let app = plan.apps.get(self.app).context("there is no such app")?;
+        let has = |name: &str| app.interfaces.as_ref().is_none_or(|names| names.iter().any(|known| known == name));
+        let addresses = |name: &str| -> Result<Vec<IpAddr>> {
+            let addresses = mounted.manager.interface(name)?.addresses();
+            Ok(addresses.iter().map(|address| address.address()).collect())
+        };
+        let chosen = |found: Vec<IpAddr>| match self.address {
+            Some(address) => vec![address],
+            None => found.into_iter().filter(|address| !is_link_local(*address)).collect(),
+        };
+        let on_gateway =
+            plan.interfaces.iter().find(|known| matches!(known.kind, Kind::Gateway(_)) && has(&known.name));
+        if let Some(interface) = on_gateway
+            && let Some(gateway) = mounted.gateway(&interface.name)
+        {
+            return Ok((gateway.network(), chosen(addresses(&interface.name)?)));
+        }
+        let names: Vec<&str> =
+            plan.interfaces.iter().map(|known| known.name.as_str()).filter(|name| has(name)).collect();
+        let mut found = Vec::new();
+        for name in names.iter().rev() {
+            found.extend(addresses(name)?);
+        }
+        // Loopback addresses come last: a server at all addresses is reached at the others.
+        found.sort_by_key(IpAddr::is_loopback);
+        Ok((mounted.manager.network_of(names)?, chosen(found)))
+    }
+}
+
+/// Opens the ports of a plan. Errors name the option.
+pub(super) fn start(plan: &Plan, mounted: &Mounted) -> Result<Published> {
+    let mut tasks = JoinSet::new();
+    for publication in &plan.published {
+        publication.start(plan, mounted, &mut tasks)?;
+    }
+    Ok(Published { _tasks: tasks })
+}
+
+const fn is_link_local(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => address.is_link_local(),
+        IpAddr::V6(address) => address.is_unicast_link_local(),
+    }
+}
+
+/// The parts between colons; an IPv6 address is in brackets. `None` if a bracket is not closed.
+fn fields(text: &str) -> Option<Vec<&str>> {
+    let (mut fields, mut rest) = (Vec::new(), text);
+    loop {
+        let (field, next) = match rest.strip_prefix('[') {
+            Some(bracketed) => {
+                let (field, next) = bracketed.split_once(']')?;
+                (field, next.strip_prefix(':').or(next.is_empty().then_some(""))?)
+            }
+            None => rest.split_once(':').unwrap_or((rest, "")),
+        };
+        fields.push(field);
+        if next.is_empty() {
+            return Some(fields);
+        }
+        rest = next;
+    }
+}
+
+fn address(text: &str) -> Option<IpAddr> {
+    text.parse().ok()
+}
+
+/// A port, or a range of ports.
+fn range(text: &str) -> Option<RangeInclusive<u16>> {
+    let (first, last) = text.split_once('-').unwrap_or((text, text));
+    let range = first.parse().ok()?..=last.parse().ok()?;
+    (!range.is_empty() && *range.start() > 0).then_some(range)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn apps(names: &[&str]) -> Vec<AppPlan> {
+        names.iter().map(|name| AppPlan::new(name.into())).collect()
+    }
+
+    fn parse(text: &str) -> Result<PublishPlan, String> {
+        PublishPlan::parse(text, &apps(&["server.wasm", "other.wasm"]))
+    }
+
+    #[test]
+    fn ports_lead_from_the_host_s_loopback_unless_it_is_said_otherwise() {
+        let plan = PublishPlan::parse("8080:80", &apps(&["server.wasm"])).expect("one app");
+        assert_eq!((plan.host, plan.ports.clone(), plan.first), (Ipv4Addr::LOCALHOST.into(), 8080..=8080, 80));
+        assert_eq!((plan.address, plan.is_udp, plan.app, plan.proxy_protocol), (None, false, 0, None));
+        let plan = parse("0.0.0.0:8000-8010:9000-9010/udp@other").expect("a range");
+        assert_eq!((plan.host, plan.ports.clone()), (Ipv4Addr::UNSPECIFIED.into(), 8000..=8010));
+        assert_eq!((plan.first, plan.is_udp, plan.app), (9000, true, 1));
+        let plan = parse("8080:10.0.2.15:80@server.wasm,proxy-protocol").expect("an app's address");
+        assert_eq!(plan.address, Some([10, 0, 2, 15].into()));
+        assert_eq!(plan.proxy_protocol, Some(ProxyProtocol::V1));
+        let plan = parse("[::1]:8080:[fd00::f]:80/tcp@server,proxy-protocol=v2").expect("both addresses");
+        assert_eq!((plan.host, plan.address), ("::1".parse().expect("IPv6"), "fd00::f".parse().ok()));
+        assert_eq!(plan.proxy_protocol, Some(ProxyProtocol::V2));
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        for (text, word) in [
+            ("8080:80", "say which app"),
+            ("8080@server", "it takes [ADDRESS:]PORT"),
+            ("8080:80@nobody", "there is no app of that name"),
+            ("8080:80/sctp@server", "/tcp or /udp"),
+            ("0:80@server", "it takes"),
+            ("8080:70000@server", "it takes"),
+            ("8000-8010:80@server", "not of one length"),
+            ("x:8080:80@server", "it takes"),
+            ("[::1:8080:80@server", "it takes"),
+            ("53:53/udp@server,proxy-protocol", "is for TCP"),
+            ("8080:80@server,fast", "unknown option fast"),
+            ("@server", "it takes"),
+        ] {
+            let problem = parse(text).expect_err(text);
+            assert!(problem.starts_with("--publish ") && problem.contains(word), "{text}: {problem}");
+        }
+    }
+}
