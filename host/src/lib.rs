@@ -22,6 +22,7 @@ pub mod manager;
 pub mod platform;
 pub mod policy;
 mod runner;
+pub mod services;
 pub mod socket;
 mod stack;
 mod waiters;
