@@ -9,7 +9,8 @@
 //! 4. [`socket`]: TCP, UDP and ICMP sockets and a DNS resolver, with the names of `std::net` and tokio.
 //! 5. [`interface`]: the state and settings of an interface; [`control`]: the same by commands and bytes.
 //! 6. [`manager`]: interfaces by name, and the [`Network`] that sockets are made on.
-//! 7. `wasm` (with the feature): the host functions for WebAssembly guests; `cli`: the command line `xila-net`.
+//! 7. [`services`]: DHCP, router advertisements and DNS for the hosts of a link.
+//! 8. `wasm` (with the feature): the host functions for WebAssembly guests; `cli`: the command line `xila-net`.
 
 pub mod address;
 #[cfg(feature = "cli")]
