@@ -23,6 +23,7 @@ HOST = [
     ["interface"],
     ["control"],
     ["manager"],
+    ["services"],
     ["wasm"],
     ["cli"],
 ]

@@ -20,6 +20,7 @@
 //! | `udp`, `echo` | mappings of datagrams and of echo requests, with time-outs (RFC 4787, RFC 5508) |
 //! | `reply` | packets that the gateway sends to apps: resets, errors, datagrams, echo replies |
 //! | `error_queue` | the ICMP errors that the host has received for a socket |
+//! | `resolvers` | the host's own DNS servers, and its file of hosts |
 //! | `failure` | what an error of a host's socket means to an app |
 
 mod echo;
@@ -29,6 +30,7 @@ mod front;
 mod outside;
 mod relay;
 mod reply;
+mod resolvers;
 mod tcp;
 #[cfg(test)]
 mod tests;
@@ -47,6 +49,7 @@ pub(crate) use self::relay::{relay, reset};
 use self::echo::Echoes;
 use self::front::Front;
 use self::reply::Replies;
+use self::resolvers::HostResolvers;
 use self::tcp::Connections;
 use self::udp::Mappings;
 use crate::address::{Cidr, MacAddress, Route};
@@ -54,8 +57,9 @@ use crate::device::hub::{Hub, HubOptions, HubPort};
 use crate::device::intercepted::{Injector, Intercepted};
 use crate::error::MountError;
 use crate::interface::{Interface, InterfaceConfig};
-use crate::manager::Manager;
 use crate::platform::Platform;
+use crate::services::router::Prefix;
+use crate::services::{Services, dhcp, dns, node, router};
 use crate::socket::Network;
 
 /// The options of a gateway.
@@ -86,8 +90,8 @@ pub struct Gateway {
     hub: Hub,
     router: Router,
     connections: Arc<Connections>,
-    /// Runs the gateway's side of the network.
-    manager: Manager,
+    /// The gateway's own side of the network, with what it serves there.
+    services: Services,
     /// Dropped with the gateway, which ends all tasks.
     _ended: watch::Sender<()>,
 }
@@ -139,9 +143,6 @@ impl Shared {
     }
 }
 
-/// The name of the gateway's own interface in logs.
-const NAME: &str = "gateway";
-
 impl Gateway {
     /// Makes a gateway. The platform's tasks must run in a tokio runtime with I/O and time
     /// (`platform::tokio::platform`), because the gateway uses tokio's sockets.
@@ -160,7 +161,7 @@ impl Gateway {
             return Err(crate::error::ConfigureError::InvalidArgument.into());
         }
         let hub_options = HubOptions { mtu, ..HubOptions::default() };
-        hub_options.validate().map_err(|invalid| MountError::FailedToMountDevice(invalid.to_string()))?;
+        hub_options.validate().map_err(failed)?;
         let hub = Hub::new(platform, hub_options);
         let (ended, heard) = watch::channel(());
         let shared =
@@ -182,24 +183,16 @@ impl Gateway {
                 replies,
             )
         });
-        // The gateway's side has nothing in common with the interfaces of the apps but the wire.
-        let manager = Manager::without_loopback(Platform { devices: None, memory: None, ..platform.clone() });
-        let config = InterfaceConfig {
-            addresses: vec![router.v4, router.v6],
-            hardware_address: Some(hardware),
-            remembered: false,
-            ..InterfaceConfig::default()
-        };
-        let interface = manager.mount_interface(NAME, device, config)?;
-        let gone = |_| MountError::FailedToMountDevice("the gateway's interface has ended".into());
-        interface.set_every_address(true).map_err(gone)?;
-        let network = manager.network();
-        if shared.interface.set(interface).is_err() {
+        let services = services_of(router, hardware, mtu).map_err(failed)?;
+        let services = Services::start(&Platform { devices: None, memory: None, ..platform.clone() }, device, services)
+            .map_err(failed)?;
+        services.interface().set_every_address(true).map_err(failed)?;
+        if shared.interface.set(services.interface().clone()).is_err() {
             unreachable!("it is set once");
         }
         let Some(connections) = parts else { unreachable!("the device has made them") };
-        connections.serve(&network).map_err(|error| MountError::FailedToMountDevice(error.to_string()))?;
-        Ok(Self { hub, router, connections, manager, _ended: ended })
+        connections.serve(&services.network()).map_err(failed)?;
+        Ok(Self { hub, router, connections, services, _ended: ended })
     }
 
     /// A port of the gateway's network, for the interface of an app.
@@ -223,7 +216,7 @@ impl Gateway {
     /// The gateway's own side of that network, on which it reaches the apps.
     #[must_use]
     pub fn network(&self) -> Network {
-        self.manager.network()
+        self.services.network()
     }
 
     /// The configuration of an interface on the gateway, without DHCP and router advertisements, so that it can be used
@@ -242,7 +235,7 @@ impl Gateway {
         Ok(InterfaceConfig {
             addresses: addresses.map_err(invalid)?,
             routes: routes.map_err(invalid)?,
-            dns_servers: vec![self.router.v4.address()],
+            dns_servers: vec![self.router.v4.address(), self.router.v6.address()],
             ..InterfaceConfig::default()
         })
     }
@@ -251,6 +244,63 @@ impl Gateway {
 impl fmt::Debug for Gateway {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_struct("Gateway").field("router", &self.router).finish_non_exhaustive()
+    }
+}
+
+fn failed(error: impl fmt::Display) -> MountError {
+    MountError::FailedToMountDevice(error.to_string())
+}
+
+/// What a gateway serves on the network of the apps.
+fn services_of(router: Router, hardware: MacAddress, mtu: usize) -> Result<node::Config, dhcp::InvalidConfig> {
+    let IpAddr::V4(address) = router.v4.address() else { return Err(dhcp::InvalidConfig::Address) };
+    let mut dhcp = dhcp::Config::new(router.v4)?;
+    if let IpAddr::V4(first) = host_address(router.v4, 0)
+        && dhcp.pool.contains(&first)
+        && first > address
+    {
+        dhcp.pool = first..=*dhcp.pool.end();
+    }
+    dhcp.routers.push(address);
+    dhcp.dns_servers.push(address);
+    dhcp.mtu = u16::try_from(mtu).ok();
+    // The link-local address is filled in when there is one.
+    let mut advertised = router::Config::new(Ipv6Addr::UNSPECIFIED, hardware);
+    advertised.prefixes.extend(Prefix::new(router.v6));
+    advertised.mtu = u32::try_from(mtu).ok();
+    if let IpAddr::V6(address) = router.v6.address() {
+        advertised.dns_servers.push(address);
+    }
+    let dns = dns::Config {
+        zone: ZONE.to_owned(),
+        names: Arc::new(Names(router)),
+        networks: vec![router.v4, router.v6],
+        upstream: Some(Arc::new(HostResolvers::default())),
+    };
+    Ok(node::Config {
+        addresses: vec![router.v6],
+        hardware_address: Some(hardware),
+        dhcp: Some(dhcp),
+        router: Some(advertised),
+        dns: Some(dns),
+    })
+}
+
+/// The domain of the names that a gateway knows itself.
+const ZONE: &str = "internal";
+/// The name of the gateway in that domain, behind which ports of the host may be allowed.
+const HOST: &str = "host";
+
+/// The names that a gateway knows itself.
+struct Names(Router);
+
+impl dns::Names for Names {
+    fn lookup(&self, name: &str) -> Option<Vec<IpAddr>> {
+        (name == HOST).then(|| vec![self.0.v4.address(), self.0.v6.address()])
+    }
+
+    fn reverse(&self, address: IpAddr) -> Option<String> {
+        self.0.is(address).then(|| HOST.to_owned())
     }
 }
 

@@ -9,8 +9,8 @@
 //! 4. [`socket`]: TCP, UDP and ICMP sockets and a DNS resolver, with the names of `std::net` and tokio.
 //! 5. [`interface`]: the state and settings of an interface; [`control`]: the same by commands and bytes.
 //! 6. [`manager`]: interfaces by name, and the [`Network`] that sockets are made on.
-//! 7. `gateway` and `publish` (with the feature): the way of apps to the outside, and from there to apps, through the
-//!    host's own sockets.
+//! 7. [`services`]: DHCP, router advertisements and DNS for the hosts of a link; `gateway` and `publish` (with the
+//!    feature): the way of apps to the outside, and from there to apps, through the host's own sockets.
 //! 8. `wasm` (with the feature): the host functions for WebAssembly guests; `cli`: the command line `xila-net`.
 
 pub mod address;
@@ -28,6 +28,7 @@ pub mod policy;
 #[cfg(all(feature = "gateway", target_os = "linux"))]
 pub mod publish;
 mod runner;
+pub mod services;
 pub mod socket;
 mod stack;
 mod waiters;

@@ -34,6 +34,7 @@ mod exchange;
 mod lease;
 mod message;
 pub(in crate::configure) mod names;
+pub mod options;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]

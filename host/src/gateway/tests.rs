@@ -10,6 +10,7 @@ use tokio::net::TcpListener;
 use super::{Gateway, GatewayOptions, Outside, host_address};
 use crate::address::Cidr;
 use crate::error::{ConnectError, ReadError, ReceiveError};
+use crate::interface::{DhcpState, InterfaceConfig};
 use crate::manager::Manager;
 use crate::platform::tokio::platform;
 use crate::socket::{Network, TcpStream, UdpSocket};
@@ -62,6 +63,30 @@ fn apps_have_the_addresses_after_the_gateway_s() {
         assert!(router.contains(first) && first != router.address(), "{router}: {first}");
         assert!(first != address("10.0.2.0") && first != address("10.0.2.7"), "{router}: {first}");
     }
+}
+
+#[tokio::test]
+async fn an_interface_configures_itself_by_dhcp_and_router_advertisements() {
+    let gateway = Gateway::new(&platform(), GatewayOptions::default()).expect("a gateway");
+    let apps = Manager::new(platform());
+    let config = InterfaceConfig { dhcp: true, autoconfiguration: true, ..InterfaceConfig::default() };
+    let interface = apps.mount_interface("eth0", gateway.port(), config).expect("an interface");
+    let router = gateway.router();
+    let mut watch = interface.watch();
+    let address = |is_v4: bool| {
+        let network = if is_v4 { router.v4 } else { router.v6 };
+        interface.addresses().into_iter().find(|known| network.contains(known.address()))
+    };
+    while address(true).is_none() || address(false).is_none() {
+        watch.next().await;
+    }
+    assert_eq!(address(true), "10.0.2.15/24".parse().ok());
+    assert_eq!((interface.mtu(), interface.dhcp().state), (65520, DhcpState::Bound));
+    let gateways: Vec<_> = interface.routes().iter().map(|route| route.gateway().is_ipv4()).collect();
+    assert!(gateways.contains(&true) && gateways.contains(&false), "{gateways:?}");
+    assert_eq!(interface.dns_servers(), [router.v4.address(), router.v6.address()]);
+    let host = apps.resolver().resolve("host.internal", None).await.expect("the gateway's own name");
+    assert!(host.contains(&router.v4.address()), "{host:?}");
 }
 
 #[tokio::test]

@@ -8,8 +8,9 @@ use core::time::Duration;
 use smoltcp::wire::{IpCidr, Ipv4Cidr};
 use thiserror::Error;
 
-use super::message::{Kind, Reply, code};
+use super::message::{Kind, Reply};
 use super::names;
+use super::options::code;
 use crate::random::Random;
 use crate::time::Instant;
 

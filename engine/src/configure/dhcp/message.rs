@@ -5,6 +5,8 @@ use core::net::Ipv4Addr;
 
 use smoltcp::wire::EthernetAddress;
 
+use super::options::{COOKIE, END, HEADER, Options, PAD, code};
+
 #[cfg(test)]
 mod tests;
 
@@ -19,29 +21,6 @@ pub(super) enum Kind {
     Ack = 5,
     Nak = 6,
     Release = 7,
-}
-
-/// Option codes.
-pub(super) mod code {
-    pub(crate) const MASK: u8 = 1;
-    pub(crate) const ROUTERS: u8 = 3;
-    pub(crate) const DNS_SERVERS: u8 = 6;
-    pub(crate) const HOST_NAME: u8 = 12;
-    pub(crate) const DOMAIN: u8 = 15;
-    pub(crate) const MTU: u8 = 26;
-    pub(crate) const NTP_SERVERS: u8 = 42;
-    pub(crate) const REQUESTED: u8 = 50;
-    pub(crate) const LIFETIME: u8 = 51;
-    pub(crate) const OVERLOAD: u8 = 52;
-    pub(crate) const KIND: u8 = 53;
-    pub(crate) const SERVER: u8 = 54;
-    pub(crate) const PARAMETERS: u8 = 55;
-    pub(crate) const LONGEST: u8 = 57;
-    pub(crate) const RENEWAL: u8 = 58;
-    pub(crate) const REBINDING: u8 = 59;
-    pub(crate) const CLIENT: u8 = 61;
-    pub(crate) const SEARCH: u8 = 119;
-    pub(crate) const ROUTES: u8 = 121;
 }
 
 /// The requested parameters, in order of preference. Option 121 comes before 3 (RFC 3442).
@@ -60,17 +39,10 @@ pub(super) const PARAMETERS: [u8; 12] = [
     code::SEARCH,
 ];
 
-const PAD: u8 = 0;
-const END: u8 = 255;
-/// The magic cookie before the options (RFC 2131 section 3).
-const COOKIE: [u8; 4] = [99, 130, 83, 99];
 /// The offsets of the fields (RFC 2131 figure 1).
 const TRANSACTION: usize = 4;
 const YIADDR: usize = 16;
 const CHADDR: usize = 28;
-const SNAME: usize = 44;
-const FILE: usize = 108;
-const HEADER: usize = 236;
 /// The minimum length of a message: BOOTP relays drop shorter ones (RFC 1542 section 2.1).
 const SHORTEST: usize = 300;
 const BOOT_REQUEST: u8 = 1;
@@ -86,8 +58,7 @@ pub(super) struct Reply<'a> {
     pub(super) hardware: EthernetAddress,
     /// `yiaddr`: the address that the server offers or leases.
     pub(super) address: Ipv4Addr,
-    /// The fields that contain options, in parsing order (RFC 2131 section 4.1, RFC 3396 section 5).
-    fields: [&'a [u8]; 3],
+    options: Options<'a>,
 }
 
 impl<'a> Reply<'a> {
@@ -97,78 +68,30 @@ impl<'a> Reply<'a> {
         if (op, kind, length) != (BOOT_REPLY, ETHERNET, 6) {
             return None;
         }
-        let options = payload.get(HEADER..)?.strip_prefix(&COOKIE)?;
-        let mut reply = Self {
+        Some(Self {
             transaction: u32::from_be_bytes(field(payload, TRANSACTION)?),
             hardware: EthernetAddress(field(payload, CHADDR)?),
             address: field(payload, YIADDR).map(Ipv4Addr::from_octets)?,
-            fields: [options, &[], &[]],
-        };
-        let overload = match reply.first(code::OVERLOAD) {
-            Some([overload @ 1..=3]) => *overload,
-            Some(_) => return None,
-            None => 0,
-        };
-        if overload & 1 != 0 {
-            reply.fields[1] = payload.get(FILE..HEADER)?;
-        }
-        if overload & 2 != 0 {
-            reply.fields[2] = payload.get(SNAME..FILE)?;
-        }
-        reply.fields.iter().all(|field| is_well_formed(field)).then_some(reply)
+            options: Options::parse(payload)?,
+        })
     }
 
     /// The message type; `None` for types that servers do not send.
     pub(super) fn kind(&self) -> Option<Kind> {
-        [Kind::Offer, Kind::Ack, Kind::Nak].into_iter().find(|kind| self.first(code::KIND) == Some(&[*kind as u8]))
+        [Kind::Offer, Kind::Ack, Kind::Nak]
+            .into_iter()
+            .find(|kind| self.options.first(code::KIND) == Some(&[*kind as u8]))
     }
 
     /// An option that appears once, with a fixed length; `None` if it has another length.
     pub(super) fn fixed<const LENGTH: usize>(&self, code: u8) -> Option<[u8; LENGTH]> {
-        self.first(code)?.try_into().ok()
+        self.options.fixed(code)
     }
 
     /// An option of any length, with its parts concatenated (RFC 3396 section 7); empty if there is none.
     pub(super) fn joined(&self, code: u8) -> Vec<u8> {
-        self.options().filter(|option| option.0 == code).flat_map(|option| option.1).copied().collect()
+        self.options.joined(code)
     }
-
-    fn first(&self, code: u8) -> Option<&'a [u8]> {
-        self.options().find(|option| option.0 == code).map(|option| option.1)
-    }
-
-    fn options(&self) -> impl Iterator<Item = (u8, &'a [u8])> {
-        self.fields.into_iter().flat_map(|field| Options { field })
-    }
-}
-
-/// An iterator over the options of a field, up to its end or to a malformed option.
-struct Options<'a> {
-    field: &'a [u8],
-}
-
-impl<'a> Iterator for Options<'a> {
-    type Item = (u8, &'a [u8]);
-
-    fn next(&mut self) -> Option<Self::Item> {
-        while let [PAD, rest @ ..] = self.field {
-            self.field = rest;
-        }
-        let [code, length, rest @ ..] = self.field else { return None };
-        if *code == END {
-            return None;
-        }
-        let (data, rest) = rest.split_at_checked(usize::from(*length))?;
-        self.field = rest;
-        Some((*code, data))
-    }
-}
-
-/// Whether all options of a field are complete. The end option may be missing.
-fn is_well_formed(field: &[u8]) -> bool {
-    let mut options = Options { field };
-    options.by_ref().for_each(drop);
-    matches!(options.field, [] | [END, ..])
 }
 
 fn field<const LENGTH: usize>(payload: &[u8], at: usize) -> Option<[u8; LENGTH]> {

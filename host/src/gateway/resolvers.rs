@@ -1,0 +1,240 @@
+//! The host's resolver configuration: its DNS servers (resolv.conf(5)), and its file of hosts (hosts(5)).
+//!
+//! Both files are read for each question, because they change when the host moves to another network.
+
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use core::time::Duration;
+use std::io;
+use std::path::PathBuf;
+
+use hickory_proto::op::{Message, ResponseCode};
+use hickory_proto::rr::{RData, Record, RecordType};
+use hickory_proto::serialize::binary::{BinDecodable as _, BinEncodable as _};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpStream, UdpSocket};
+
+use crate::services::dns::{Answering, PORT, Transport, Upstream, UpstreamError};
+
+/// See the [module](self).
+#[derive(Clone, Debug)]
+pub(super) struct HostResolvers {
+    servers: PathBuf,
+    hosts: PathBuf,
+    port: u16,
+}
+
+impl Default for HostResolvers {
+    fn default() -> Self {
+        Self { servers: "/etc/resolv.conf".into(), hosts: "/etc/hosts".into(), port: PORT }
+    }
+}
+
+/// How long one of several servers may take, so that another one is asked before the client gives up.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// The most servers that are asked, the limit of resolv.conf(5).
+const MOST_SERVERS: usize = 3;
+/// How long an answer from the file of hosts is valid, in seconds.
+const TTL: u32 = 10;
+/// The longest DNS message.
+const LONGEST: usize = 65535;
+
+impl HostResolvers {
+    /// The servers that the host asks. Without a configuration, it asks one on itself.
+    fn servers(&self) -> Vec<SocketAddr> {
+        let text = std::fs::read_to_string(&self.servers).unwrap_or_default();
+        let mut servers: Vec<SocketAddr> = text
+            .lines()
+            .filter_map(|line| line.split_whitespace().next().filter(|word| *word == "nameserver").map(|_| line))
+            .filter_map(|line| line.split_whitespace().nth(1)?.parse().ok())
+            .map(|address: IpAddr| SocketAddr::new(address, self.port))
+            .take(MOST_SERVERS)
+            .collect();
+        if servers.is_empty() {
+            servers.push(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), self.port));
+        }
+        servers
+    }
+
+    /// The addresses of a name in the file of hosts. `None` if it is not there.
+    fn hosts(&self, name: &str) -> Option<Vec<IpAddr>> {
+        let text = std::fs::read_to_string(&self.hosts).ok()?;
+        let addresses: Vec<IpAddr> = text
+            .lines()
+            .filter_map(|line| {
+                let mut words = line.split('#').next()?.split_whitespace();
+                let address: IpAddr = words.next()?.parse().ok()?;
+                words.any(|known| known.eq_ignore_ascii_case(name)).then_some(address)
+            })
+            // The loopback of the host is not that of the app.
+            .filter(|address| !address.is_loopback())
+            .collect();
+        (!addresses.is_empty()).then_some(addresses)
+    }
+
+    /// The answer of the file of hosts.
+    fn local_answer(&self, query: &[u8]) -> Option<Vec<u8>> {
+        let query = Message::from_bytes(query).ok()?;
+        let [question] = query.queries.as_slice() else { return None };
+        if ![RecordType::A, RecordType::AAAA].contains(&question.query_type()) {
+            return None;
+        }
+        let name = question.name().to_ascii();
+        let addresses = self.hosts(name.trim_end_matches('.'))?;
+        let mut answer = Message::response(query.metadata.id, query.metadata.op_code);
+        answer.metadata.recursion_desired = query.metadata.recursion_desired;
+        answer.metadata.recursion_available = true;
+        answer.metadata.response_code = ResponseCode::NoError;
+        answer.add_query(question.clone());
+        for address in addresses {
+            let data = match (address, question.query_type()) {
+                (IpAddr::V4(address), RecordType::A) => RData::A(address.into()),
+                (IpAddr::V6(address), RecordType::AAAA) => RData::AAAA(address.into()),
+                _ => continue,
+            };
+            answer.add_answer(Record::from_rdata(question.name().clone(), TTL, data));
+        }
+        answer.to_bytes().ok()
+    }
+
+    async fn ask_servers(&self, query: &[u8], transport: Transport) -> Result<Vec<u8>, UpstreamError> {
+        let mut outcome = Err(UpstreamError::Unreachable);
+        for server in self.servers() {
+            let asked = async {
+                match transport {
+                    Transport::Udp => by_udp(server, query).await,
+                    Transport::Tcp => by_tcp(server, query).await,
+                }
+            };
+            match tokio::time::timeout(PATIENCE, asked).await {
+                Ok(Ok(answer)) => return Ok(answer),
+                Ok(Err(error)) => outcome = Err(UpstreamError::Failed(format!("{server}: {error}"))),
+                Err(_) => {}
+            }
+        }
+        outcome
+    }
+}
+
+impl Upstream for HostResolvers {
+    fn ask<'a>(&'a self, query: &'a [u8], transport: Transport) -> Answering<'a> {
+        Box::pin(async move {
+            match self.local_answer(query) {
+                Some(answer) => Ok(answer),
+                None => self.ask_servers(query, transport).await,
+            }
+        })
+    }
+}
+
+/// Sends a datagram from a random port, and waits for one from the server that has the identifier of the query.
+async fn by_udp(server: SocketAddr, query: &[u8]) -> io::Result<Vec<u8>> {
+    let any: IpAddr = if server.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+    let socket = UdpSocket::bind((any, 0)).await?;
+    socket.connect(server).await?;
+    socket.send(query).await?;
+    let mut answer = vec![0; LONGEST];
+    loop {
+        let length = socket.recv(&mut answer).await?;
+        if length >= 2 && answer.get(..2) == query.get(..2) {
+            answer.truncate(length);
+            return Ok(answer);
+        }
+    }
+}
+
+/// Sends a message and receives one on a connection of its own, each with its length in front (RFC 1035 section 4.2.2).
+async fn by_tcp(server: SocketAddr, query: &[u8]) -> io::Result<Vec<u8>> {
+    let mut stream = TcpStream::connect(server).await?;
+    let length = u16::try_from(query.len()).map_err(io::Error::other)?;
+    stream.write_all(&[&length.to_be_bytes(), query].concat()).await?;
+    let mut answer = vec![0; usize::from(stream.read_u16().await?)];
+    stream.read_exact(&mut answer).await?;
+    Ok(answer)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use hickory_proto::op::Query;
+    use hickory_proto::rr::Name;
+
+    use super::*;
+
+    /// A file that is removed when this is dropped.
+    struct Temporary(PathBuf);
+
+    impl Temporary {
+        fn new(name: &str, text: &str) -> Self {
+            let path = std::env::temp_dir().join(format!("xila-network-{}-{name}", std::process::id()));
+            let mut file = std::fs::File::create(&path).expect("a file");
+            file.write_all(text.as_bytes()).expect("room");
+            Self(path)
+        }
+    }
+
+    impl Drop for Temporary {
+        fn drop(&mut self) {
+            std::fs::remove_file(&self.0).expect("it is there");
+        }
+    }
+
+    fn question(name: &str, kind: RecordType) -> Vec<u8> {
+        let mut message = Message::query();
+        message.add_query(Query::query(Name::from_ascii(name).expect("a name"), kind));
+        message.to_bytes().expect("a message")
+    }
+
+    #[test]
+    fn servers_are_read_as_the_host_reads_them() {
+        let text = "# a comment\nsearch example.org\nnameserver 192.0.2.53\n nameserver\t2001:db8::53 # two\n\
+                    nameserver nonsense\nnameservers 192.0.2.54\nnameserver 192.0.2.55\nnameserver 192.0.2.56\n";
+        let file = Temporary::new("resolv", text);
+        let resolvers = HostResolvers { servers: file.0.clone(), ..HostResolvers::default() };
+        let expected = ["192.0.2.53:53", "[2001:db8::53]:53", "192.0.2.55:53"].map(|it| it.parse().expect("an end"));
+        assert_eq!(resolvers.servers(), expected);
+        let none = HostResolvers { servers: "/nonexistent".into(), ..HostResolvers::default() };
+        assert_eq!(none.servers(), ["127.0.0.1:53".parse().expect("an end")]);
+    }
+
+    #[test]
+    fn the_file_of_hosts_answers_before_servers_and_its_loopback_stays_at_home() {
+        let text =
+            "127.0.0.1 localhost me\n192.0.2.7 Printer printer.lan # it\n2001:db8::7 printer.lan\n#192.0.2.8 no\n";
+        let file = Temporary::new("hosts", text);
+        let resolvers = HostResolvers { hosts: file.0.clone(), ..HostResolvers::default() };
+        let answers = |name, kind| {
+            let answer = resolvers.local_answer(&question(name, kind))?;
+            let answer = Message::from_bytes(&answer).expect("a message");
+            Some(answer.answers.iter().map(|record| record.data.to_string()).collect::<Vec<_>>())
+        };
+        assert_eq!(answers("printer.lan.", RecordType::A), Some(vec!["192.0.2.7".to_owned()]));
+        assert_eq!(answers("PRINTER.lan.", RecordType::AAAA), Some(vec!["2001:db8::7".to_owned()]));
+        assert_eq!(answers("printer.", RecordType::AAAA), Some(Vec::new()), "it has no such address");
+        assert_eq!(answers("printer.lan.", RecordType::MX), None);
+        assert_eq!(answers("me.", RecordType::A), None);
+        assert_eq!(answers("no.", RecordType::A), None);
+    }
+
+    #[tokio::test]
+    async fn the_second_server_is_asked_if_the_first_fails_and_tcp_answers_are_whole() {
+        let server = tokio::net::TcpListener::bind("127.0.0.2:0").await.expect("a server");
+        let port = server.local_addr().expect("an end").port();
+        let file = Temporary::new("resolv-2", "nameserver 127.0.0.1\nnameserver 127.0.0.2\n");
+        let resolvers = HostResolvers { servers: file.0.clone(), hosts: "/nonexistent".into(), port };
+        let serving = tokio::spawn(async move {
+            let (mut stream, _) = server.accept().await.expect("a connection");
+            let mut query = vec![0; usize::from(stream.read_u16().await.expect("a length"))];
+            stream.read_exact(&mut query).await.expect("a query");
+            query.resize(4000, 7);
+            stream.write_u16(4000).await.expect("room");
+            stream.write_all(&query).await.expect("room");
+        });
+        let query = question("example.org.", RecordType::A);
+        let answer = resolvers.ask(&query, Transport::Tcp).await.expect("an answer");
+        assert_eq!((answer.len(), &answer[..query.len()]), (4000, &query[..]));
+        serving.await.expect("the server");
+        let error = resolvers.ask(&query, Transport::Tcp).await.expect_err("it has gone");
+        assert!(matches!(error, UpstreamError::Failed(_)), "{error}");
+    }
+}

@@ -1,0 +1,514 @@
+use core::future;
+use core::net::Ipv4Addr;
+
+use futures_util::future::join;
+use hickory_proto::op::{Edns, Message, MessageType, OpCode, Query, ResponseCode};
+use hickory_proto::rr::rdata::{A, TXT};
+use hickory_proto::rr::{DNSClass, RData, Record, RecordType};
+use parking_lot::Mutex;
+
+use super::respond::Verdict;
+use super::*;
+use crate::device::hub::{Hub, HubOptions};
+use crate::interface::InterfaceConfig;
+use crate::manager::Manager;
+use crate::platform::simulated::Simulation;
+use crate::socket::dns::RecordData;
+use crate::socket::{ResolveError, Resolver, ResolverOptions, TcpStream};
+
+const SERVER: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1));
+const SECOND: Duration = Duration::from_secs(1);
+
+/// `server` has two addresses, `idle` none, and `big` many.
+struct Table;
+
+fn app() -> [IpAddr; 2] {
+    ["10.0.0.7", "fd00::7"].map(|address| address.parse().expect("an address"))
+}
+
+impl Names for Table {
+    fn lookup(&self, name: &str) -> Option<Vec<IpAddr>> {
+        match name {
+            "server" => Some(app().to_vec()),
+            "a.b" => Some(vec![app()[0]]),
+            "idle" => Some(Vec::new()),
+            "big" => Some((0..100).map(|last| Ipv4Addr::new(10, 0, 1, last).into()).collect()),
+            _ => None,
+        }
+    }
+
+    fn reverse(&self, address: IpAddr) -> Option<String> {
+        app().contains(&address).then(|| "server".into())
+    }
+}
+
+/// What an upstream does with a query.
+type Behaviour = fn(Vec<u8>) -> Option<Vec<u8>>;
+
+/// An upstream that answers a second later, and remembers what it was asked.
+struct Fake {
+    simulation: Simulation,
+    behaviour: Behaviour,
+    asked: Mutex<Vec<(Vec<u8>, Transport)>>,
+}
+
+impl Upstream for Fake {
+    fn ask<'a>(&'a self, query: &'a [u8], transport: Transport) -> Answering<'a> {
+        self.asked.lock().push((query.to_vec(), transport));
+        Box::pin(async move {
+            self.simulation.sleep(SECOND).await;
+            match (self.behaviour)(query.to_vec()) {
+                Some(answer) => Ok(answer),
+                None => future::pending().await,
+            }
+        })
+    }
+}
+
+/// Answers with the address 192.0.2.9.
+fn one_address(query: Vec<u8>) -> Option<Vec<u8>> {
+    let mut message = Message::from_vec(&query).expect("a query");
+    message.metadata.message_type = MessageType::Response;
+    let name = message.queries[0].name().clone();
+    message.add_answer(Record::from_rdata(name, 60, RData::A(A(Ipv4Addr::new(192, 0, 2, 9)))));
+    Some(message.to_vec().expect("it can be encoded"))
+}
+
+/// Answers with three thousand bytes.
+fn long(query: Vec<u8>) -> Option<Vec<u8>> {
+    let mut message = Message::from_vec(&query).expect("a query");
+    message.metadata.message_type = MessageType::Response;
+    let name = message.queries[0].name().clone();
+    let text = TXT::new(vec!["x".repeat(250); 12]);
+    message.add_answer(Record::from_rdata(name, 60, RData::TXT(text)));
+    Some(message.to_vec().expect("it can be encoded"))
+}
+
+fn config(upstream: Option<Arc<dyn Upstream>>) -> Config {
+    let networks = vec!["10.0.0.0/24".parse().expect("a network")];
+    Config { zone: "internal".into(), names: Arc::new(Table), networks, upstream }
+}
+
+/// A server and a client on one segment.
+struct World {
+    simulation: Simulation,
+    client: Manager,
+    /// It keeps the interface of the server.
+    server: Manager,
+    upstream: Arc<Fake>,
+}
+
+impl World {
+    fn new(behaviour: Behaviour) -> Self {
+        let simulation = Simulation::new(3);
+        let upstream = Arc::new(Fake { simulation: simulation.clone(), behaviour, asked: Mutex::default() });
+        let hub = Hub::new(&simulation.platform(), HubOptions::default());
+        let host = |address: &str| {
+            let manager = Manager::without_loopback(simulation.platform());
+            let addresses = vec![address.parse().expect("an address")];
+            let config = InterfaceConfig { addresses, dns_servers: vec![SERVER], ..InterfaceConfig::default() };
+            manager.mount_interface("eth0", hub.port(), config).expect("an interface");
+            manager
+        };
+        let (server, client) = (host("10.0.0.1/24"), host("10.0.0.2/24"));
+        let any = "0.0.0.0:53".parse().expect("an address");
+        let config = config(Some(upstream.clone()));
+        simulation.spawn(Server::bind(&server.network(), &[any], config).expect("a server").run());
+        Self { simulation, client, server, upstream }
+    }
+
+    fn resolver(&self) -> Resolver {
+        Resolver::new(self.client.network(), ResolverOptions::default())
+    }
+
+    /// The answer by UDP to a message, if one comes within ten seconds.
+    fn ask(&self, message: &[u8]) -> Option<Vec<u8>> {
+        self.simulation.block_on(async {
+            let any = "0.0.0.0:0".parse().expect("an address");
+            let socket = UdpSocket::bind(&self.client.network(), any).expect("a socket");
+            socket.send_to(message, SocketAddr::new(SERVER, PORT)).await.expect("it is sent");
+            let answer = socket.recv_datagram();
+            let answer = self.client.platform().clock.within(SECOND * 10, answer).await?;
+            Some(answer.expect("an answer").data)
+        })
+    }
+}
+
+fn query(name: &str, kind: RecordType) -> Message {
+    let mut message = Message::new(0x1234, MessageType::Query, OpCode::Query);
+    message.metadata.recursion_desired = true;
+    message.add_query(Query::query(Name::from_ascii(name).expect("a name"), kind));
+    message
+}
+
+fn bytes(message: &Message) -> Vec<u8> {
+    message.to_vec().expect("it can be encoded")
+}
+
+/// What a server without an upstream answers.
+fn respond(message: &[u8], transport: Transport) -> Option<Message> {
+    let simulation = Simulation::new(0);
+    let responder = Responder::new(Name::from_ascii("internal.").expect("a name"), config(None));
+    match responder.consider(message, transport, &*simulation.platform().random) {
+        Verdict::Ignore => None,
+        Verdict::Answer(answer) => Some(Message::from_vec(&answer).expect("it can be decoded")),
+        Verdict::Forward(_) => panic!("there is no upstream"),
+    }
+}
+
+fn answer(name: &str, kind: RecordType) -> Message {
+    let answer = respond(&bytes(&query(name, kind)), Transport::Udp).expect("an answer");
+    assert_eq!((answer.metadata.id, answer.metadata.message_type), (0x1234, MessageType::Response));
+    assert!(answer.metadata.recursion_desired && !answer.metadata.recursion_available);
+    assert_eq!(answer.queries, query(name, kind).queries);
+    answer
+}
+
+fn data(message: &Message) -> Vec<String> {
+    message.answers.iter().map(|record| record.data.to_string()).collect()
+}
+
+#[test]
+fn names_of_the_zone_have_their_addresses_and_addresses_their_names() {
+    for (name, kind, expected) in [
+        ("server.internal.", RecordType::A, &["10.0.0.7"][..]),
+        ("SERVER.Internal.", RecordType::AAAA, &["fd00::7"]),
+        ("server.internal.", RecordType::ANY, &["10.0.0.7", "fd00::7"]),
+        ("a.b.internal.", RecordType::A, &["10.0.0.7"]),
+        ("7.0.0.10.in-addr.arpa.", RecordType::PTR, &["server.internal."]),
+        ("localhost.", RecordType::A, &["127.0.0.1"]),
+        ("x.localhost.", RecordType::AAAA, &["::1"]),
+        ("1.0.0.127.in-addr.arpa.", RecordType::PTR, &["localhost."]),
+    ] {
+        let answer = answer(name, kind);
+        assert_eq!((answer.metadata.response_code, answer.metadata.authoritative), (ResponseCode::NoError, true));
+        assert_eq!(data(&answer), expected, "{name} {kind}");
+        assert!(answer.answers.iter().all(|record| record.name.to_ascii().eq_ignore_ascii_case(name)));
+    }
+    let reverse = Name::from(app()[1]).to_ascii();
+    assert_eq!(data(&answer(&reverse, RecordType::PTR)), ["server.internal."]);
+    assert_eq!(answer("internal.", RecordType::SOA).answers.len(), 1);
+}
+
+#[test]
+fn what_does_not_exist_is_denied_with_the_authority_of_the_zone() {
+    use ResponseCode::{NXDomain, NoError};
+
+    for (name, kind, code) in [
+        ("server.internal.", RecordType::MX, NoError),
+        ("idle.internal.", RecordType::A, NoError),
+        ("internal.", RecordType::A, NoError),
+        ("localhost.", RecordType::MX, NoError),
+        ("7.0.0.10.in-addr.arpa.", RecordType::A, NoError),
+        ("other.internal.", RecordType::A, NXDomain),
+        ("x.server.internal.", RecordType::A, NXDomain),
+        ("99.0.0.10.in-addr.arpa.", RecordType::PTR, NXDomain),
+        ("x.invalid.", RecordType::A, NXDomain),
+        ("x.local.", RecordType::A, NXDomain),
+        ("x.onion.", RecordType::A, NXDomain),
+        ("test.", RecordType::A, NXDomain),
+    ] {
+        let answer = answer(name, kind);
+        assert_eq!(answer.metadata.response_code, code, "{name} {kind}");
+        assert!(answer.metadata.authoritative && answer.answers.is_empty());
+        let [soa] = answer.authorities.as_slice() else { panic!("{answer:?}") };
+        assert_eq!((soa.name.to_ascii(), soa.record_type(), soa.ttl), ("internal.".into(), RecordType::SOA, 5));
+    }
+    // A label with a dot in it is not two labels.
+    let name = Name::from_labels([&b"a.b"[..], b"internal"]).expect("a name");
+    let mut message = query("x.", RecordType::A);
+    message.queries = vec![Query::query(name, RecordType::A)];
+    let answer = respond(&bytes(&message), Transport::Udp).expect("an answer");
+    assert_eq!(answer.metadata.response_code, NXDomain);
+}
+
+#[test]
+fn without_an_upstream_other_names_are_refused() {
+    for name in ["example.org.", ".", "1.2.0.192.in-addr.arpa.", "0.10.in-addr.arpa.", "arpa."] {
+        let answer = answer(name, RecordType::A);
+        assert_eq!(answer.metadata.response_code, ResponseCode::Refused, "{name}");
+        assert!(!answer.metadata.authoritative && answer.authorities.is_empty());
+    }
+    let mut chaos = query("version.bind.", RecordType::TXT);
+    chaos.queries[0].set_query_class(DNSClass::CH);
+    let transfer = query("internal.", RecordType::AXFR);
+    for message in [chaos, transfer] {
+        let answer = respond(&bytes(&message), Transport::Tcp).expect("an answer");
+        assert_eq!(answer.metadata.response_code, ResponseCode::Refused);
+    }
+}
+
+#[test]
+fn malformed_messages_are_refused_by_their_identifier_and_answers_are_ignored() {
+    let good = bytes(&query("server.internal.", RecordType::A));
+    let code = |message: &[u8]| {
+        respond(message, Transport::Udp).map(|answer| (answer.metadata.id, answer.metadata.response_code))
+    };
+    let changed = |at: usize, value: u8| {
+        let mut message = good.clone();
+        message[at] = value;
+        message
+    };
+    assert_eq!(code(&good), Some((0x1234, ResponseCode::NoError)));
+    for length in 0..good.len() {
+        let expected = (length >= 4).then_some((0x1234, ResponseCode::FormErr));
+        assert_eq!(code(&good[..length]), expected, "{length} bytes");
+    }
+    assert_eq!(code(&changed(5, 0)), Some((0x1234, ResponseCode::FormErr)), "no question");
+    assert_eq!(code(&changed(5, 2)), Some((0x1234, ResponseCode::FormErr)), "two questions, of which one is missing");
+    assert_eq!(code(&changed(2, 0x80)), None, "a response");
+    for operation in [1, 2, 4, 5, 15] {
+        assert_eq!(code(&changed(2, operation << 3)), Some((0x1234, ResponseCode::NotImp)));
+    }
+    let mut random = xila_network_engine::random::Random::new([1; 32]);
+    for _ in 0..20_000 {
+        let mut message = good.clone();
+        for _ in 0..random.below(6) {
+            let at = random.below(message.len() as u32) as usize;
+            message[at] = random.next_u32() as u8;
+        }
+        message.truncate(message.len() - random.below(4) as usize);
+        let answer = respond(&message, Transport::Udp);
+        assert!(answer.is_none_or(|answer| answer.metadata.message_type == MessageType::Response));
+    }
+}
+
+#[test]
+fn an_answer_is_as_long_as_the_client_accepts() {
+    let plain = query("big.internal.", RecordType::A);
+    let mut extended = plain.clone();
+    let mut edns = Edns::new();
+    edns.set_max_payload(4096).set_dnssec_ok(true);
+    extended.edns = Some(edns);
+    for (message, transport, is_cut) in
+        [(&plain, Transport::Udp, true), (&extended, Transport::Udp, true), (&plain, Transport::Tcp, false)]
+    {
+        let answer = respond(&bytes(message), transport).expect("an answer");
+        assert_eq!((answer.metadata.truncation, answer.answers.is_empty()), (is_cut, is_cut), "{transport:?}");
+        assert_eq!(answer.queries, message.queries);
+        let told = answer.edns.as_ref().map(|edns| (edns.max_payload(), edns.flags().dnssec_ok));
+        assert_eq!(told, message.edns.as_ref().map(|_| (1232, true)));
+    }
+    let mut newer = extended.clone();
+    newer.edns.as_mut().expect("EDNS").set_version(1);
+    let answer = respond(&bytes(&newer), Transport::Udp).expect("an answer");
+    // The code has two names (RFC 6895 section 2.3).
+    assert_eq!((u16::from(answer.metadata.response_code), answer.answers.len()), (16, 0));
+}
+
+#[test]
+fn our_own_resolver_finds_the_names_of_the_zone_and_those_of_the_upstream() {
+    let world = World::new(one_address);
+    let resolver = world.resolver();
+    world.simulation.block_on(async {
+        let mut found = resolver.resolve("server.internal", None).await.expect("addresses");
+        found.sort_unstable();
+        assert_eq!(found, app());
+        assert_eq!(resolver.resolve("big.internal", None).await.expect("by TCP").len(), 100);
+        assert_eq!(resolver.reverse(app()[0]).await, Ok(vec!["server.internal.".into()]));
+        assert_eq!(resolver.resolve("other.internal", None).await, Err(ResolveError::NameNotFound));
+        assert!(world.upstream.asked.lock().is_empty(), "nobody else is asked about the zone");
+        let other = resolver.lookup("example.org", 1).await.expect("addresses");
+        assert_eq!(other[0].data, RecordData::Address([192, 0, 2, 9].into()));
+    });
+    assert_eq!(world.server.interfaces().len(), 1);
+}
+
+#[test]
+fn a_query_is_forwarded_as_it_is_with_an_identifier_of_its_own() {
+    let world = World::new(one_address);
+    let mut message = bytes(&query("eXample.org.", RecordType::A));
+    let answer = Message::from_vec(&world.ask(&message).expect("an answer")).expect("it can be decoded");
+    assert_eq!((answer.metadata.id, data(&answer)), (0x1234, vec!["192.0.2.9".into()]));
+    assert!(answer.queries[0].name().eq_case(&Name::from_ascii("eXample.org.").expect("a name")));
+    let mut asked = world.upstream.asked.lock();
+    let (asked, transport) = &mut asked[0];
+    assert_eq!(*transport, Transport::Udp);
+    assert_ne!(asked[..2], message[..2], "the identifier");
+    asked[..2].fill(0);
+    message[..2].fill(0);
+    assert_eq!(*asked, message);
+}
+
+#[test]
+fn what_is_no_answer_to_the_query_is_a_failure_of_the_server() {
+    let wrong: [(&str, Behaviour); 7] = [
+        ("silence", |_| None),
+        ("nothing", |_| Some(Vec::new())),
+        ("the query itself", Some),
+        ("another identifier", |query| {
+            let mut answer = one_address(query)?;
+            answer[1] ^= 1;
+            Some(answer)
+        }),
+        ("another name", |query| {
+            let mut answer = one_address(query)?;
+            answer[13] = b'y';
+            Some(answer)
+        }),
+        ("another type", |query| {
+            let mut answer = one_address(query)?;
+            answer[12 + 13 + 1] = 28;
+            Some(answer)
+        }),
+        ("a header", |query| Some([&query[..2], &[0x80, 0, 0, 1, 0, 0, 0, 0, 0, 0]].concat())),
+    ];
+    for (what, behaviour) in wrong {
+        let world = World::new(behaviour);
+        let answer = world.ask(&bytes(&query("example.org.", RecordType::A))).expect(what);
+        let answer = Message::from_vec(&answer).expect("it can be decoded");
+        assert_eq!((answer.metadata.id, answer.metadata.response_code), (0x1234, ResponseCode::ServFail), "{what}");
+        assert!(answer.answers.is_empty());
+    }
+    // Only the case of its letters differs.
+    let world = World::new(|query| {
+        let mut answer = one_address(query)?;
+        answer[13] = b'E';
+        Some(answer)
+    });
+    let answer = world.ask(&bytes(&query("example.org.", RecordType::A))).expect("an answer");
+    assert_eq!(answer[13], b'e');
+}
+
+#[test]
+fn a_long_answer_of_the_upstream_is_truncated_and_whole_by_tcp() {
+    let world = World::new(long);
+    let answer = world.ask(&bytes(&query("example.org.", RecordType::TXT))).expect("an answer");
+    let answer = Message::from_vec(&answer).expect("it can be decoded");
+    assert!(answer.metadata.truncation && answer.answers.is_empty());
+    let whole = world.simulation.block_on(world.resolver().lookup("example.org", 16)).expect("by TCP");
+    let RecordData::Txt(text) = &whole[0].data else { panic!("{whole:?}") };
+    assert_eq!(text.len(), 12);
+    assert_eq!(world.upstream.asked.lock().last().expect("a query").1, Transport::Tcp);
+}
+
+/// Writes queries to a connection, and reads answers until it ends.
+async fn exchange(stream: &TcpStream, queries: &[Message]) -> Vec<Message> {
+    let framed: Vec<u8> = queries
+        .iter()
+        .flat_map(|query| {
+            let query = bytes(query);
+            [&u16::try_from(query.len()).expect("a short query").to_be_bytes(), &query[..]].concat()
+        })
+        .collect();
+    stream.write_all(&framed).await.expect("room");
+    let mut received = Vec::new();
+    let mut buffer = [0; 4096];
+    loop {
+        match stream.read(&mut buffer).await {
+            Ok(0) | Err(_) => break,
+            Ok(count) => received.extend(&buffer[..count]),
+        }
+    }
+    let mut answers = Vec::new();
+    let mut rest = &received[..];
+    while let [a, b, behind @ ..] = rest {
+        let (answer, behind) = behind.split_at(usize::from(u16::from_be_bytes([*a, *b])));
+        answers.push(Message::from_vec(answer).expect("it can be decoded"));
+        rest = behind;
+    }
+    answers
+}
+
+#[test]
+fn queries_of_one_connection_are_answered_as_answers_come_and_an_idle_one_ends() {
+    let world = World::new(one_address);
+    let (answers, lasted) = world.simulation.block_on(async {
+        let network = world.client.network();
+        let stream = TcpStream::connect(&network, SocketAddr::new(SERVER, PORT)).await.expect("a connection");
+        let began = world.simulation.now();
+        let mut queries: Vec<Message> = (0..40).map(|_| query("example.org.", RecordType::A)).collect();
+        queries.push(query("server.internal.", RecordType::A));
+        queries.rotate_right(1);
+        queries.iter_mut().zip(0..).for_each(|(query, id)| query.metadata.id = id);
+        queries.swap(0, 3);
+        let answers = exchange(&stream, &queries).await;
+        (answers, world.simulation.now().saturating_duration_since(began))
+    });
+    let mut ids: Vec<u16> = answers.iter().map(|answer| answer.metadata.id).collect();
+    assert_eq!(ids[0], 0, "it was the fourth query, but waits for nobody");
+    ids.sort_unstable();
+    assert!(ids.into_iter().eq(0..41), "each has an answer");
+    assert!(answers.iter().all(|answer| answer.answers.len() == 1));
+    // 40 queries, 16 at a time, take three seconds; then nothing comes for ten.
+    assert!((SECOND * 13..SECOND * 14).contains(&lasted), "{lasted:?}");
+}
+
+#[test]
+fn a_message_that_is_too_long_ends_its_connection_and_connections_are_bounded() {
+    let world = World::new(one_address);
+    world.simulation.block_on(async {
+        let network = world.client.network();
+        let server = SocketAddr::new(SERVER, PORT);
+        let stream = TcpStream::connect(&network, server).await.expect("a connection");
+        let began = world.simulation.now();
+        stream.write_all(&[0xff; 600]).await.expect("room");
+        assert!(matches!(stream.read(&mut [0; 9]).await, Ok(0) | Err(_)));
+        assert!(world.simulation.now().saturating_duration_since(began) < SECOND);
+        let mut streams = Vec::new();
+        for _ in 0..20 {
+            streams.push(TcpStream::connect(&network, server).await.expect("a connection"));
+        }
+        world.simulation.sleep(SECOND).await;
+        let open = streams.iter().filter(|stream| {
+            stream.try_read(&mut [0; 9]).is_err_and(|error| error == crate::error::ReadError::WouldBlock)
+        });
+        assert_eq!(open.count(), 16, "the others were closed");
+    });
+}
+
+#[test]
+fn one_client_does_not_take_the_upstream_from_others() {
+    let world = World::new(|_| None);
+    let flood = async {
+        let any = "0.0.0.0:0".parse().expect("an address");
+        let socket = UdpSocket::bind(&world.client.network(), any).expect("a socket");
+        for _ in 0..100 {
+            let message = bytes(&query("example.org.", RecordType::A));
+            socket.send_to(&message, SocketAddr::new(SERVER, PORT)).await.expect("it is sent");
+        }
+        let refused = async {
+            for _ in 0..36 {
+                let answer = socket.recv_datagram().await.expect("an answer").data;
+                assert_eq!(answer[3] & 0xf, 2, "SERVFAIL");
+            }
+        };
+        let clock = world.client.platform().clock.clone();
+        clock.within(SECOND, refused).await.expect("those beyond a quarter are answered at once");
+        assert!(socket.try_recv_datagram().is_err(), "the others wait");
+    };
+    let resolver = world.resolver();
+    let meanwhile = async {
+        world.simulation.sleep(SECOND / 2).await;
+        resolver.resolve("server.internal", None).await.expect("the zone is answered all the time");
+    };
+    world.simulation.block_on(join(flood, meanwhile));
+    assert_eq!(world.upstream.asked.lock().len(), 64);
+}
+
+#[test]
+fn servers_of_a_network_can_be_the_upstream() {
+    let world = World::new(one_address);
+    let network = world.client.network();
+    let nobody = SocketAddr::new([10, 0, 0, 99].into(), PORT);
+    let servers = Servers::new(network.clone(), vec![nobody, SocketAddr::new(SERVER, PORT)]);
+    let message = bytes(&query("server.internal.", RecordType::A));
+    for transport in [Transport::Udp, Transport::Tcp] {
+        let answer = world.simulation.block_on(servers.ask(&message, transport)).expect("the second one answers");
+        assert_eq!(data(&Message::from_vec(&answer).expect("it can be decoded")), ["10.0.0.7"]);
+    }
+    let silent = Servers::new(network.clone(), vec![nobody]);
+    assert!(world.simulation.block_on(silent.ask(&message, Transport::Udp)).is_err());
+    let none = Servers::new(network, Vec::new());
+    assert_eq!(world.simulation.block_on(none.ask(&message, Transport::Udp)), Err(UpstreamError::Unreachable));
+}
+
+#[test]
+fn a_zone_has_to_be_a_domain() {
+    let world = World::new(one_address);
+    for zone in ["", ".", "a..b", "localhost", "caf\u{e9}"] {
+        let config = Config { zone: zone.into(), ..config(None) };
+        let bound = Server::bind(&world.client.network(), &[], config);
+        assert_eq!(bound.map(|_| ()).expect_err(zone), ServeError::Zone);
+    }
+}

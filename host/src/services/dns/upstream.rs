@@ -1,0 +1,99 @@
+//! DNS servers that are reached through a network, as an upstream.
+
+use core::net::SocketAddr;
+use core::time::Duration;
+
+use super::{Answering, Transport, Upstream, UpstreamError};
+use crate::address::Family;
+use crate::socket::{Network, TcpStream, UdpSocket};
+
+/// How long one of several servers may take, so that another one is asked before the client gives up.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// The number of datagrams that may come for a query and are not its answer (RFC 5452 section 9.3).
+const MOST_MISFITS: usize = 16;
+
+/// Servers that are asked one after another, until one answers.
+#[derive(Clone)]
+pub struct Servers {
+    network: Network,
+    servers: Vec<SocketAddr>,
+}
+
+impl Servers {
+    /// Asks `servers` through a network, each on a socket of its own for each query.
+    #[must_use]
+    pub const fn new(network: Network, servers: Vec<SocketAddr>) -> Self {
+        Self { network, servers }
+    }
+
+    async fn ask_one(&self, server: SocketAddr, query: &[u8], transport: Transport) -> Result<Vec<u8>, UpstreamError> {
+        match transport {
+            Transport::Udp => self.by_udp(server, query).await,
+            Transport::Tcp => self.by_tcp(server, query).await,
+        }
+    }
+
+    /// Sends a datagram from a random port, and waits for one that has the identifier of the query.
+    async fn by_udp(&self, server: SocketAddr, query: &[u8]) -> Result<Vec<u8>, UpstreamError> {
+        let any = SocketAddr::new(Family::of(server.ip()).unspecified(), 0);
+        let socket = UdpSocket::bind(&self.network, any).map_err(failed)?;
+        socket.connect(server).map_err(failed)?;
+        socket.send(query).await.map_err(failed)?;
+        for _ in 0..MOST_MISFITS {
+            let datagram = socket.recv_datagram().await.map_err(failed)?;
+            if datagram.data.get(..2) == query.get(..2) {
+                return Ok(datagram.data);
+            }
+        }
+        Err(UpstreamError::Unreachable)
+    }
+
+    /// Sends a message and receives one on a connection of its own, each with its length in front.
+    async fn by_tcp(&self, server: SocketAddr, query: &[u8]) -> Result<Vec<u8>, UpstreamError> {
+        let stream = TcpStream::connect(&self.network, server).await.map_err(failed)?;
+        let length = u16::try_from(query.len()).map_err(failed)?.to_be_bytes();
+        stream.write_all(&[&length, query].concat()).await.map_err(failed)?;
+        let mut length = [0; 2];
+        fill(&stream, &mut length).await?;
+        let mut answer = vec![0; usize::from(u16::from_be_bytes(length))];
+        fill(&stream, &mut answer).await?;
+        Ok(answer)
+    }
+}
+
+impl Upstream for Servers {
+    fn ask<'a>(&'a self, query: &'a [u8], transport: Transport) -> Answering<'a> {
+        Box::pin(async move {
+            let mut outcome = Err(UpstreamError::Unreachable);
+            for server in &self.servers {
+                let asked = self.ask_one(*server, query, transport);
+                match self.network.platform().clock.within(PATIENCE, asked).await {
+                    Some(Ok(answer)) => return Ok(answer),
+                    Some(Err(error)) => outcome = Err(error),
+                    None => {}
+                }
+            }
+            outcome
+        })
+    }
+}
+
+impl core::fmt::Debug for Servers {
+    fn fmt(&self, formatter: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        formatter.debug_struct("Servers").field("servers", &self.servers).finish_non_exhaustive()
+    }
+}
+
+fn failed(error: impl core::fmt::Display) -> UpstreamError {
+    UpstreamError::Failed(error.to_string())
+}
+
+async fn fill(stream: &TcpStream, mut buffer: &mut [u8]) -> Result<(), UpstreamError> {
+    while !buffer.is_empty() {
+        match stream.read(buffer).await.map_err(failed)? {
+            0 => return Err(UpstreamError::Unreachable),
+            count => buffer = buffer.get_mut(count..).unwrap_or_default(),
+        }
+    }
+    Ok(())
+}
