@@ -27,6 +27,7 @@ mod output;
 mod plan;
 mod policy;
 mod run;
+mod services;
 mod signals;
 mod simulate;
 mod table;
