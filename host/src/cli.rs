@@ -29,6 +29,7 @@ mod plan;
 mod policy;
 mod publish;
 mod run;
+mod services;
 mod signals;
 mod simulate;
 mod table;

@@ -283,6 +283,7 @@ fn services_of(router: Router, hardware: MacAddress, mtu: usize) -> Result<node:
         dhcp: Some(dhcp),
         router: Some(advertised),
         dns: Some(dns),
+        forward: Vec::new(),
     })
 }
 

@@ -52,6 +52,10 @@ pub(super) struct RunArguments {
     #[arg(short, long = "publish", value_name = "[ADDRESS:]PORT:PORT[/udp][@APP]")]
     pub(super) published: Vec<String>,
 
+    /// Describe a hub, and put services on it, such as net,dhcp=10.0.0.0/24,ra=fd00:1::/64,dns (keys: below, in --help)
+    #[arg(long = "hub", value_name = "NAME[,key=value]...")]
+    pub(super) hubs: Vec<String>,
+
     /// Run one more app, in a store of its own, at the same time as the others
     #[arg(short, long = "app", value_name = "[@INTERFACES] component.wasm args...")]
     pub(super) apps: Vec<String>,
@@ -178,7 +182,29 @@ Keys of hub:
   queue=FRAMES  how many frames wait for each interface, those in flight too
   mtu=BYTES     1500, unless said otherwise
   seed=N        the same seed draws the same random numbers; 0, unless given
-  All of them but hub= belong to the hub: give each on any one interface of it.
+  All of them but hub= belong to the hub: give each on any one interface of it,
+  or in --hub.
+
+Keys of --hub:
+  Those of hub but hub=, and those of services for the interfaces on the hub.
+  The services are one more host there:
+  dhcp=NETWORK/PREFIX  leases the addresses of an IPv4 network to interfaces
+                       with dhcp, such as those of 10.0.0.0/24. The services
+                       have the first one, or that which is given: 10.0.0.9/24.
+                       Addresses that interfaces have by addr= are left out
+  pool=FIRST-LAST      leases only these
+  lease=TIME           for so long, such as 600s; an hour, unless given
+  ra=PREFIX/64         advertises an IPv6 prefix, such as fd00:1::/64, of which
+                       interfaces with autoconf make addresses; can be repeated
+  dns[=DOMAIN]         answers DNS; interfaces with dhcp or autoconf are told
+                       so, others need dns=. In the domain, which is internal
+                       unless given, each interface of the hub has its name:
+                       server=hub,hub=net,... is server.internal. So has each
+                       app with @NAME, by its component without .wasm
+  forward=ADDRESS      a DNS server on the hub that is asked for other names;
+                       can be repeated. Without one, they are refused
+  addr=ADDRESS/PREFIX  one more address of the services; can be repeated
+  A hub has no outside: the services name no default router.
 
 Keys of tap and hub:
   addr=ADDRESS/PREFIX  an IPv4 or IPv6 address; has to be given, unless dhcp or

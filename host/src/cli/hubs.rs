@@ -1,4 +1,4 @@
-//! The options of hubs, which the interfaces on a hub give together.
+//! The options of hubs, which the interfaces on a hub and the option `--hub` give together.
 
 use core::mem::discriminant;
 use std::collections::BTreeMap;
@@ -82,7 +82,7 @@ impl HubOption {
 pub(super) struct HubPlan {
     /// The interfaces on it.
     pub(super) ports: Vec<String>,
-    /// Each option with the interface that gave it first.
+    /// Each option with who gave it first, in words.
     given: Vec<(HubOption, String)>,
 }
 
@@ -92,20 +92,26 @@ pub(super) type Hubs = BTreeMap<String, HubPlan>;
 impl HubPlan {
     /// Adds an interface with the options that it gives.
     pub(super) fn join(&mut self, interface: &str, options: &[HubOption]) -> Result<(), String> {
+        self.give(&format!("interface {interface}"), options)?;
+        self.ports.push(interface.to_owned());
+        Ok(())
+    }
+
+    /// Adds the options that somebody gives.
+    pub(super) fn give(&mut self, giver: &str, options: &[HubOption]) -> Result<(), String> {
         for option in options {
             let known = self.given.iter().find(|(known, _)| discriminant(known) == discriminant(option));
             match known {
                 Some((known, other)) if known != option => {
                     let key = option.key();
                     return Err(format!(
-                        "{key}= contradicts the {key}= of interface {other} on the same hub; give it on one of them"
+                        "{key}= contradicts the {key}= of {other} on the same hub; give it on one of them"
                     ));
                 }
                 Some(_) => {}
-                None => self.given.push((*option, interface.to_owned())),
+                None => self.given.push((*option, giver.to_owned())),
             }
         }
-        self.ports.push(interface.to_owned());
         Ok(())
     }
 

@@ -335,7 +335,7 @@ fn once<T>(place: &mut Option<T>, text: &str, value: T) -> Result<(), String> {
 
 /// Parses an address of the interface with its prefix length. Without a prefix length no other host would be on the
 /// link, which is hardly ever intended.
-fn network_address(text: &str) -> Result<Cidr, String> {
+pub(super) fn network_address(text: &str) -> Result<Cidr, String> {
     let Some((host, _)) = text.split_once('/') else {
         let length = if address(text)?.is_ipv4() { 24 } else { 64 };
         return Err(format!("{text}: the prefix length is missing, such as {text}/{length}"));

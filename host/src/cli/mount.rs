@@ -11,8 +11,9 @@ use parking_lot::Mutex;
 
 use super::interface::{InterfacePlan, Kind};
 use super::plan::{CapturePlan, Plan};
+use super::services::{AppNames, HubServices};
 use crate::device::Device;
-use crate::device::hub::{Hub, HubOptions};
+use crate::device::hub::{Hub, HubOptions, HubPort};
 use crate::device::loopback::Loopback;
 use crate::device::pcap::Pcap;
 use crate::error::ConfigureError;
@@ -20,6 +21,7 @@ use crate::gateway::Gateway;
 use crate::interface::{AutoconfigurationState, DhcpState, Interface, InterfaceConfig};
 use crate::manager::Manager;
 use crate::platform::Platform;
+use crate::services::Services;
 
 /// The interval of the checks, at the end, whether all connections have ended.
 const LOOK: Duration = Duration::from_millis(5);
@@ -30,6 +32,8 @@ pub(super) struct Mounted {
     pub(super) hubs: Vec<(String, Hub)>,
     gateways: Vec<(String, Gateway)>,
     captures: Vec<(String, Failure)>,
+    /// What runs on hubs. It ends with this.
+    services: Vec<Services>,
     world: World,
 }
 
@@ -87,24 +91,41 @@ impl Mounted {
             World::Simulated { .. } => platform.random_u64(),
         };
         let hubs = plan.hubs.iter().map(|(name, hub)| {
-            if let [port] = hub.ports.as_slice() {
+            let is_served = plan.services.iter().any(|services| services.hub == *name && services.are_any());
+            if let [port] = hub.ports.as_slice()
+                && !is_served
+            {
                 tracing::warn!("hub {name} joins {port} to nothing: no other interface names it");
             }
             (name.clone(), Hub::new(&platform, hub.options(seed())))
         });
         let hubs = hubs.collect();
-        let mut mounted = Self {
-            manager: Manager::without_loopback(platform),
-            hubs,
-            gateways: Vec::new(),
-            captures: Vec::new(),
-            world,
-        };
+        let manager = Manager::without_loopback(platform);
+        let (gateways, captures, services) = (Vec::new(), Vec::new(), Vec::new());
+        let mut mounted = Self { manager, hubs, gateways, captures, services, world };
+        // The services are there before the interfaces, which would ask again only after some seconds.
+        let mut names = Vec::new();
+        for services in plan.services.iter().filter(|services| services.are_any()) {
+            names.push((services.hub.as_str(), mounted.serve(plan, services).with_context(|| services.option())?));
+        }
         for interface in &plan.interfaces {
             let capture = plan.captures.iter().find(|capture| capture.interface == interface.name);
             mounted.mount(interface, capture)?;
         }
+        for (hub, names) in names {
+            names.set(hub, &plan.interfaces, &plan.apps, &mounted.manager.interfaces());
+        }
         Ok(mounted)
+    }
+
+    /// Starts the services of a hub. Returns the names that they answer, of which there are none yet.
+    fn serve(&mut self, plan: &Plan, services: &HubServices) -> Result<Arc<AppNames>> {
+        let names = Arc::new(AppNames::default());
+        let port = self.port(&services.hub)?;
+        let mtu = port.capabilities().mtu;
+        let config = services.config(&plan.interfaces, mtu, names.clone()).map_err(|problem| anyhow!(problem))?;
+        self.services.push(Services::start(self.manager.platform(), port, config)?);
+        Ok(names)
     }
 
     fn mount(&mut self, plan: &InterfacePlan, capture: Option<&CapturePlan>) -> Result<()> {
@@ -175,10 +196,7 @@ impl Mounted {
     fn device(&mut self, plan: &InterfacePlan) -> Result<Box<dyn Device>> {
         Ok(match &plan.kind {
             Kind::Loopback => Box::new(Loopback::new()),
-            Kind::Hub { hub, .. } => {
-                let known = self.hubs.iter().find(|(name, _)| name == hub);
-                Box::new(known.with_context(|| format!("there is no hub {hub}"))?.1.port())
-            }
+            Kind::Hub { hub, .. } => Box::new(self.port(hub)?),
             Kind::Tap { device, mtu } => tap(device, *mtu)?,
             Kind::Gateway(options) => {
                 let gateway = Gateway::new(self.manager.platform(), options.options())?;
@@ -187,6 +205,11 @@ impl Mounted {
                 Box::new(port)
             }
         })
+    }
+
+    fn port(&self, hub: &str) -> Result<HubPort> {
+        let known = self.hubs.iter().find(|(name, _)| name == hub);
+        Ok(known.with_context(|| format!("there is no hub {hub}"))?.1.port())
     }
 
     fn capture(&mut self, device: Box<dyn Device>, plan: &CapturePlan) -> Result<Box<dyn Device>> {

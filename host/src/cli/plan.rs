@@ -11,6 +11,7 @@ use super::interface::{InterfacePlan, Kind};
 use super::limits;
 use super::policy::PolicyPlan;
 use super::publish::PublishPlan;
+use super::services::HubServices;
 use super::values;
 use crate::manager::LOOPBACK;
 use crate::platform::Access;
@@ -21,6 +22,8 @@ pub(super) struct Plan {
     /// The interfaces: `lo`, those of the options, and the loopbacks of computers that have none of these.
     pub(super) interfaces: Vec<InterfacePlan>,
     pub(super) hubs: Hubs,
+    /// The services on hubs.
+    pub(super) services: Vec<HubServices>,
     pub(super) captures: Vec<CapturePlan>,
     /// The ports of this host that lead to apps.
     pub(super) published: Vec<PublishPlan>,
@@ -81,6 +84,7 @@ impl Plan {
             join_hub(&mut hubs, &interfaces, &plan)?;
             interfaces.push(plan);
         }
+        let services = services(&arguments.hubs, &mut hubs, &interfaces)?;
         let mut apps = apps(arguments)?;
         for app in &apps {
             for name in app.interfaces.iter().flatten() {
@@ -119,6 +123,7 @@ impl Plan {
             published,
             interfaces,
             hubs,
+            services,
             apps,
             fail_fast: arguments.fail_fast,
             statistics: arguments.statistics,
@@ -146,6 +151,26 @@ fn join_hub(hubs: &mut Hubs, others: &[InterfacePlan], plan: &InterfacePlan) -> 
         }
     }
     segment.join(&plan.name, options).map_err(|problem| format!("{}: {problem}", plan.option()))
+}
+
+/// Parses the descriptions of hubs. Each is of a hub that interfaces name.
+fn services(texts: &[String], hubs: &mut Hubs, interfaces: &[InterfacePlan]) -> Result<Vec<HubServices>, String> {
+    let mut all: Vec<HubServices> = Vec::new();
+    for text in texts {
+        let services = HubServices::parse(text)?;
+        let option = services.option();
+        if all.iter().any(|other| other.hub == services.hub) {
+            return Err(format!("{option}: given twice; give all keys of a hub in one --hub"));
+        }
+        let Some(plan) = hubs.get_mut(&services.hub) else {
+            let names: Vec<&str> = hubs.keys().map(String::as_str).collect();
+            return Err(format!("{option}: no interface is on that hub; there are {}", names.join(", ")));
+        };
+        services.check_interfaces(interfaces)?;
+        plan.give(&option, &services.options).map_err(|problem| format!("{option}: {problem}"))?;
+        all.push(services);
+    }
+    Ok(all)
 }
 
 /// Gives a loopback to each set of interfaces that apps have and that has none: such a set is a computer of its own, and

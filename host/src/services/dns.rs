@@ -52,7 +52,7 @@ use crate::address::Cidr;
 use crate::error::BindError;
 use crate::platform::Platform;
 use crate::socket::dns::is_search_domain;
-use crate::socket::{ListenOptions, Network, TcpListener, UdpSocket};
+use crate::socket::{ListenOptions, Network, OnOutage, TcpListener, UdpSocket};
 
 /// The port of DNS servers.
 pub const PORT: u16 = 53;
@@ -148,14 +148,18 @@ impl Server {
         let zone = Some(config.zone.as_str()).filter(|zone| zone.is_ascii() && is_search_domain(zone));
         let mut zone = zone.and_then(|zone| Name::from_ascii(zone).ok()).ok_or(ServeError::Zone)?;
         zone.set_fqdn(true);
-        let sockets = local.iter().map(|local| UdpSocket::bind(network, *local)).collect::<Result<_, _>>()?;
+        let mut sockets: Vec<UdpSocket> =
+            local.iter().map(|local| UdpSocket::bind(network, *local)).collect::<Result<_, _>>()?;
         let listen = |local: &SocketAddr| TcpListener::bind(network, *local, ListenOptions::default());
-        let listeners = local.iter().map(listen).collect::<Result<_, _>>()?;
+        let mut listeners: Vec<TcpListener> = local.iter().map(listen).collect::<Result<_, _>>()?;
+        // An interface that is down for a while does not end the service.
+        sockets.iter_mut().for_each(|socket| socket.set_on_outage(OnOutage::WaitWhileDown));
+        listeners.iter_mut().for_each(|listener| listener.set_on_outage(OnOutage::WaitWhileDown));
         let responder = Responder::new(zone.to_lowercase(), config);
         Ok(Self { responder, platform: network.platform().clone(), sockets, listeners })
     }
 
-    /// Serves, until the interfaces of all sockets have ended.
+    /// Serves, until the interface of its sockets has ended. While that is down, the service waits.
     pub async fn run(self) {
         let Self { responder, platform, sockets, listeners } = &self;
         let service = Service { responder, platform };

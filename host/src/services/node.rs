@@ -41,6 +41,8 @@ pub struct Config {
     pub router: Option<router::Config>,
     /// The DNS server, at port 53 of all addresses.
     pub dns: Option<dns::Config>,
+    /// DNS servers on the link that are asked for names outside of the zone, if the DNS server has no upstream.
+    pub forward: Vec<SocketAddr>,
 }
 
 /// Why there are no services.
@@ -76,7 +78,7 @@ impl Services {
     /// # Errors
     /// See [`StartError`].
     pub fn start(platform: &Platform, device: impl Device, config: Config) -> Result<Self, StartError> {
-        let Config { mut addresses, hardware_address, dhcp, router, dns } = config;
+        let Config { mut addresses, hardware_address, dhcp, router, dns, forward } = config;
         if device.capabilities().medium != Medium::Ethernet {
             return Err(StartError::Medium);
         }
@@ -102,10 +104,14 @@ impl Services {
         let manager = Manager::without_loopback(platform.clone());
         let interface = manager.mount_interface(NAME, device, interface)?;
         let services = Self { manager, interface, link };
-        if let Some(dns) = dns {
+        if let Some(mut dns) = dns {
+            let network = services.manager.network();
+            if dns.upstream.is_none() && !forward.is_empty() {
+                dns.upstream = Some(Arc::new(dns::Servers::new(network.clone(), forward)));
+            }
             let any: [IpAddr; 2] = [Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()];
             let local = any.map(|address| SocketAddr::new(address, dns::PORT));
-            let server = dns::Server::bind(&services.manager.network(), &local, dns)?;
+            let server = dns::Server::bind(&network, &local, dns)?;
             platform.spawner.spawn(Box::pin(server.run()));
         }
         if let (Some(config), Some(injector)) = (router, injector) {

@@ -174,6 +174,7 @@ macro_rules! tests {
 mod control;
 mod leases;
 mod policy;
+mod services;
 mod simulate;
 mod unmodified;
 

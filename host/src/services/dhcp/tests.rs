@@ -162,12 +162,12 @@ fn a_client_gets_its_address_again_and_others_get_others() {
     let mut server = server(10..=12);
     assert_eq!(lease(&mut server, mac(1), 0), host(10));
     assert_eq!(lease(&mut server, mac(2), 0), host(11));
-    assert_eq!(lease(&mut server, mac(1), 5), host(10));
-    // The lease has ended long ago, and the address of the pool that was never used is given before it.
+    assert_eq!(lease(&mut server, mac(1), 5), host(10), "which ends later than that of the other client");
+    // The leases have ended long ago, and the address of the pool that was never used is given before theirs.
     assert_eq!(lease(&mut server, mac(3), 9000), host(12));
-    assert_eq!(lease(&mut server, mac(1), 9000), host(10));
     // Nothing else is left: what has been free for the longest time goes to another client.
     assert_eq!(lease(&mut server, mac(4), 9000), host(11));
+    assert_eq!(lease(&mut server, mac(1), 9000), host(10), "its own, which nobody got meanwhile");
     assert_eq!(answer(&mut server, &Message::new(1, mac(2)), 9000), None);
     assert_eq!(server.statistics().exhausted, 1);
 }

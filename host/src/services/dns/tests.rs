@@ -6,6 +6,7 @@ use hickory_proto::op::{Edns, Message, MessageType, OpCode, Query, ResponseCode}
 use hickory_proto::rr::rdata::{A, TXT};
 use hickory_proto::rr::{DNSClass, RData, Record, RecordType};
 use parking_lot::Mutex;
+use xila_network_commands::interface::State;
 
 use super::respond::Verdict;
 use super::*;
@@ -43,7 +44,7 @@ impl Names for Table {
 }
 
 /// What an upstream does with a query.
-type Behaviour = fn(Vec<u8>) -> Option<Vec<u8>>;
+type Behaviour = fn(&[u8]) -> Option<Vec<u8>>;
 
 /// An upstream that answers a second later, and remembers what it was asked.
 struct Fake {
@@ -57,7 +58,7 @@ impl Upstream for Fake {
         self.asked.lock().push((query.to_vec(), transport));
         Box::pin(async move {
             self.simulation.sleep(SECOND).await;
-            match (self.behaviour)(query.to_vec()) {
+            match (self.behaviour)(query) {
                 Some(answer) => Ok(answer),
                 None => future::pending().await,
             }
@@ -66,8 +67,8 @@ impl Upstream for Fake {
 }
 
 /// Answers with the address 192.0.2.9.
-fn one_address(query: Vec<u8>) -> Option<Vec<u8>> {
-    let mut message = Message::from_vec(&query).expect("a query");
+fn one_address(query: &[u8]) -> Option<Vec<u8>> {
+    let mut message = Message::from_vec(query).expect("a query");
     message.metadata.message_type = MessageType::Response;
     let name = message.queries[0].name().clone();
     message.add_answer(Record::from_rdata(name, 60, RData::A(A(Ipv4Addr::new(192, 0, 2, 9)))));
@@ -75,8 +76,8 @@ fn one_address(query: Vec<u8>) -> Option<Vec<u8>> {
 }
 
 /// Answers with three thousand bytes.
-fn long(query: Vec<u8>) -> Option<Vec<u8>> {
-    let mut message = Message::from_vec(&query).expect("a query");
+fn long(query: &[u8]) -> Option<Vec<u8>> {
+    let mut message = Message::from_vec(query).expect("a query");
     message.metadata.message_type = MessageType::Response;
     let name = message.queries[0].name().clone();
     let text = TXT::new(vec!["x".repeat(250); 12]);
@@ -129,7 +130,7 @@ impl World {
             socket.send_to(message, SocketAddr::new(SERVER, PORT)).await.expect("it is sent");
             let answer = socket.recv_datagram();
             let answer = self.client.platform().clock.within(SECOND * 10, answer).await?;
-            Some(answer.expect("an answer").data)
+            Some(answer.ok()?.data)
         })
     }
 }
@@ -311,7 +312,15 @@ fn our_own_resolver_finds_the_names_of_the_zone_and_those_of_the_upstream() {
         let other = resolver.lookup("example.org", 1).await.expect("addresses");
         assert_eq!(other[0].data, RecordData::Address([192, 0, 2, 9].into()));
     });
-    assert_eq!(world.server.interfaces().len(), 1);
+    // It goes on after an outage, and ends with its interface.
+    let eth0 = world.server.interface("eth0").expect("it is mounted");
+    eth0.set_state(State::Down);
+    world.simulation.advance(SECOND);
+    eth0.set_state(State::Up);
+    let message = bytes(&query("server.internal.", RecordType::A));
+    assert!(world.ask(&message).is_some());
+    world.server.unmount_interface("eth0").expect("it is mounted");
+    assert!(world.ask(&message).is_none());
 }
 
 #[test]
@@ -335,7 +344,7 @@ fn what_is_no_answer_to_the_query_is_a_failure_of_the_server() {
     let wrong: [(&str, Behaviour); 7] = [
         ("silence", |_| None),
         ("nothing", |_| Some(Vec::new())),
-        ("the query itself", Some),
+        ("the query itself", |query| Some(query.to_vec())),
         ("another identifier", |query| {
             let mut answer = one_address(query)?;
             answer[1] ^= 1;

@@ -46,7 +46,14 @@ fn config() -> Config {
     };
     let names = Arc::new(Known);
     let dns = dns::Config { zone: "internal".into(), names, networks: vec![v4, v6], upstream: None };
-    Config { addresses: vec![v6], hardware_address: None, dhcp: Some(dhcp), router: Some(router), dns: Some(dns) }
+    Config {
+        addresses: vec![v6],
+        hardware_address: None,
+        dhcp: Some(dhcp),
+        router: Some(router),
+        dns: Some(dns),
+        forward: Vec::new(),
+    }
 }
 
 struct World {
@@ -152,22 +159,31 @@ fn the_last_advertisement_withdraws_the_names() {
 }
 
 #[test]
-fn datagrams_to_the_port_of_dhcp_elsewhere_pass() {
+fn datagrams_to_the_port_of_dhcp_that_are_not_for_the_server_pass() {
     let world = World::new(config());
     let (manager, interface) = world.host();
     let (peer, _) = world.host();
     world.simulation.advance(SECOND * 10);
     let own = SocketAddr::new(v4(&interface)[0], dhcp::SERVER_PORT);
-    let socket = UdpSocket::bind(&manager.network(), own).expect("a socket");
-    let sender = UdpSocket::bind(&peer.network(), "0.0.0.0:0".parse().expect("an address")).expect("a socket");
+    let any = |port| SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), port);
+    let socket = UdpSocket::bind(&manager.network(), any(dhcp::SERVER_PORT)).expect("a socket");
+    let sender = UdpSocket::bind(&peer.network(), any(0)).expect("a socket");
+    sender.set_broadcast(true);
+    let all = "10.0.0.255:67".parse().expect("an address");
     world.simulation.block_on(async {
-        sender.send_to(b"not DHCP", own).await.expect("it is sent");
-        assert_eq!(socket.recv_datagram().await.expect("it arrives").data, b"not DHCP");
-        let services = "10.0.0.1:67".parse().expect("an address");
-        sender.send_to(b"not DHCP", services).await.expect("it is sent");
+        for to in [own, all] {
+            sender.send_to(b"not DHCP", to).await.expect("it is sent");
+            assert_eq!(socket.recv_datagram().await.expect("it arrives").data, b"not DHCP");
+        }
     });
+    let malformed = || world.services.dhcp_statistics().expect("a DHCP server").malformed;
+    assert_eq!(malformed(), 0);
+    for to in ["10.0.0.1:67", "255.255.255.255:67"] {
+        let to = to.parse().expect("an address");
+        world.simulation.block_on(sender.send_to(b"not DHCP", to)).expect("it is sent");
+    }
     world.simulation.advance(SECOND);
-    assert_eq!(world.services.dhcp_statistics().expect("a DHCP server").malformed, 1);
+    assert_eq!(malformed(), 2);
 }
 
 #[test]
