@@ -179,6 +179,8 @@ pub struct Interface {
     is_up: bool,
     /// Whether every address is this host's: it is a router that answers in the place of all hosts.
     has_every_address: bool,
+    /// Whether neighbours are told that this host is a router.
+    is_router: bool,
     /// That of IPv6 packets for which nobody says one (RFC 4861 section 6.3.2, `CurHopLimit`).
     v6_hop_limit: HopLimit,
     counters: Counters,
@@ -220,6 +222,7 @@ impl Interface {
             is_urgent: false,
             is_up: true,
             has_every_address: false,
+            is_router: false,
             v6_hop_limit: HopLimit::DEFAULT,
             counters: Counters::default(),
             random,
@@ -344,6 +347,12 @@ impl Interface {
     /// and neighbour solicitations only for the addresses that it has.
     pub const fn set_every_address(&mut self, every: bool) {
         self.has_every_address = every;
+    }
+
+    /// Sets whether this host is a router, as its neighbour advertisements say (RFC 4861 section 7.2.4). Hosts do not use
+    /// the router advertisements of one that is not (section 7.2.5).
+    pub const fn set_router(&mut self, router: bool) {
+        self.is_router = router;
     }
 
     /// Whether a packet for an address is for this host alone.

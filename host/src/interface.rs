@@ -386,6 +386,17 @@ impl Interface {
         self.stack.with(|core| core.interface.echo_reply())
     }
 
+    /// Sets whether this host is a router, as its neighbours are told.
+    ///
+    /// # Errors
+    /// [`InterfaceNotFound`] if the interface is unmounted.
+    pub(crate) fn set_router(&self, router: bool) -> Result<(), InterfaceNotFound> {
+        self.change(|core| {
+            core.interface.set_router(router);
+            Ok(())
+        })
+    }
+
     /// Sends a packet that no socket sends: a router's.
     ///
     /// # Errors

@@ -112,6 +112,7 @@ impl Interface {
             self.hear(sender.into(), Evidence::Solicitation { hardware }, now);
         }
         let (to, answer) = solicitation.answer(own);
+        let answer = Advertisement { router: self.is_router, ..answer };
         self.send_discovery(solicitation.target, to, now, device, |into| answer.write(into, solicitation.target, to));
     }
 
@@ -287,7 +288,7 @@ impl Interface {
             }
             IpAddr::V6(address) => {
                 let nodes = crate::link::ndp::all_nodes();
-                let said = Advertisement::announcement(address, own);
+                let said = Advertisement { router: self.is_router, ..Advertisement::announcement(address, own) };
                 self.send_discovery(address, nodes, now, device, |into| said.write(into, address, nodes));
             }
         }

@@ -117,6 +117,9 @@ impl Services {
         if let (Some(config), Some(injector)) = (router, injector) {
             let (interface, link) = (services.interface.clone(), services.link.clone());
             let config = router::Config { hardware, ..config };
+            if interface.set_router(true).is_err() {
+                tracing::error!("the interface of the services has ended");
+            }
             platform.spawner.spawn(Box::pin(advertise(platform.clone(), interface, link, injector, config)));
         }
         Ok(services)

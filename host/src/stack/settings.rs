@@ -179,6 +179,11 @@ impl Attachment {
         self.tend(|engine, _| engine.interface_mut().set_every_address(every));
     }
 
+    /// Sets whether this host is a router, as its neighbours are told.
+    pub(crate) fn set_router(&mut self, router: bool) {
+        self.tend(|engine, _| engine.interface_mut().set_router(router));
+    }
+
     /// Sends a packet that no socket sends: a router's.
     ///
     /// # Errors

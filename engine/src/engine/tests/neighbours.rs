@@ -320,6 +320,18 @@ fn a_link_without_hardware_addresses_has_no_neighbours() {
 }
 
 #[test]
+fn a_router_says_in_its_advertisements_that_it_is_one() {
+    for is_router in [false, true] {
+        let mut host = Host::acquainted();
+        host.engine.interface_mut().set_router(is_router);
+        host.receive(&write::solicitation((OWN, PEER), &Solicitation::question(PEER_V6, PEER, V6)));
+        let sent = host.sent();
+        let packet = sent[0].packet().expect("an answer");
+        assert_eq!((packet.payload()[0], packet.payload()[4] & 0x80 != 0), (136, is_router));
+    }
+}
+
+#[test]
 fn a_solicitation_uses_the_source_address_of_the_waiting_packet() {
     for (own, peer) in FAMILIES {
         let mut host = Host::new();

@@ -89,6 +89,21 @@ fn v4(interface: &Interface) -> Vec<IpAddr> {
 }
 
 #[test]
+fn a_default_router_stays_one_when_hosts_have_asked_for_its_hardware_address() {
+    let good = config();
+    let router = good.router.clone().map(|router| router::Config { lifetime: SECOND * 1800, ..router });
+    let world = World::new(Config { router, ..good });
+    let (_manager, interface) = world.host();
+    world.simulation.advance(SECOND * 10);
+    let routes = || interface.routes().iter().filter(|route| route.destination().prefix() == 0).count();
+    assert_eq!(routes(), 1);
+    for _ in 0..20 {
+        world.simulation.advance(SECOND);
+        assert_eq!(routes(), 1, "a host forgets a router that says it is none (RFC 4861 section 7.2.5)");
+    }
+}
+
+#[test]
 fn hosts_get_leases_prefixes_and_names() {
     let world = World::new(config());
     let (manager, interface) = world.host();
