@@ -105,7 +105,10 @@ async fn each_timeout_ends_what_it_is_for() {
         let told = fetch(on(&manager, program), &format!("GET http://{at}/hang first=100")).await;
         assert!(told.contains("ErrorCode::ConnectionReadTimeout"), "{program}: {told}");
         let told = fetch(on(&manager, program), &format!("GET http://{at}/stall between=100")).await;
-        assert!(told.contains("ErrorCode::ConnectionReadTimeout"), "{program}: {told}");
+        // wasmtime-wasi-http 0.2 has no code for an error of a body, but its text.
+        let words =
+            if program == "http_fetch" { "connection read timeout" } else { "ErrorCode::ConnectionReadTimeout" };
+        assert!(told.contains(words), "{program}: {told}");
         let took = began.elapsed();
         assert!(took >= Duration::from_millis(300), "{program}: {took:?}");
     }

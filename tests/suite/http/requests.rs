@@ -38,7 +38,7 @@ async fn fetches(program: &str) {
     assert_eq!(echoed, response(200, &pattern(bytes, 1 << 20)));
     assert_eq!(fetch("POST", "127.0.0.1", "/echo", "body=0").await, response(200, b""));
     assert_eq!(server.requests(), 4);
-    drop(server);
+    server.end().await;
     nothing_is_left(&manager).await;
 }
 

@@ -29,7 +29,7 @@ async fn a_server_is_trusted_by_its_root_and_its_name_and_not_otherwise() {
         }
         assert_eq!(server.requests(), answered, "no request was sent to whom nobody trusts");
     }
-    drop(server);
+    server.end().await;
     nothing_is_left(&manager).await;
 }
 
@@ -62,6 +62,6 @@ pub(super) async fn http_tls() {
         assert!(told.starts_with("no TLS: ") && told.contains("certificate"), "{name}: {told}");
     }
     assert_eq!(server.requests(), 1);
-    drop(server);
+    server.end().await;
     nothing_is_left(&manager).await;
 }

@@ -20,9 +20,6 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 const ADDRESS: &str = "127.0.0.1:8080";
 
-/// The versions of `wasi:http` that a program answers by.
-const ANSWER: [&str; 2] = ["http_answer", "http_answer_p3"];
-
 /// `xila-net serve`, until this is dropped.
 struct Serving {
     child: Child,

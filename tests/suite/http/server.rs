@@ -57,6 +57,12 @@ impl Server {
         Self { address, answered, task }
     }
 
+    /// Ends the server, and waits until it has closed its listener.
+    pub(crate) async fn end(mut self) {
+        self.task.abort();
+        assert!((&mut self.task).await.is_err_and(|error| error.is_cancelled()), "the server has ended by itself");
+    }
+
     pub(crate) fn requests(&self) -> usize {
         self.answered.load(Ordering::SeqCst)
     }

@@ -40,7 +40,8 @@ impl Guest for Answer {
         match path.as_str() {
             "/trap" => panic!("as it was asked to"),
             "/error" => return Err(ErrorCode::InternalError(Some("as it was asked to".into()))),
-            "/hang" => std::future::pending().await,
+            // A task that waits for nothing would be a deadlock, which is a trap.
+            "/hang" => std::thread::sleep(std::time::Duration::from_secs(3600)),
             _ => {}
         }
         let (mut writer, contents) = wit_stream::new();

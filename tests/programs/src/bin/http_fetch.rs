@@ -8,10 +8,25 @@ use xila_network_programs::http::{Asked, report};
 use xila_network_programs::p2::{StreamError, write_all};
 
 fn main() {
-    report(fetch(Asked::from_arguments()));
+    report(fetch(Asked::from_arguments()).map_err(|failure| match failure {
+        Failure::Code(code) => format!("{code:?}"),
+        Failure::Text(text) => text,
+    }));
 }
 
-fn fetch(asked: Asked) -> Result<(u16, Vec<u8>), ErrorCode> {
+/// An error, which wasmtime-wasi-http 48 has a code for only up to the head of the response.
+enum Failure {
+    Code(ErrorCode),
+    Text(String),
+}
+
+impl From<ErrorCode> for Failure {
+    fn from(code: ErrorCode) -> Self {
+        Self::Code(code)
+    }
+}
+
+fn fetch(asked: Asked) -> Result<(u16, Vec<u8>), Failure> {
     let Asked { is_secure, authority, path, method, body, timeouts: [connect, first, between] } = asked;
     let request = OutgoingRequest::new(Fields::new());
     let method = if method == "GET" { Method::Get } else { Method::Other(method) };
@@ -47,7 +62,8 @@ fn fetch(asked: Asked) -> Result<(u16, Vec<u8>), ErrorCode> {
             Ok(more) => bytes.extend(more),
             Err(StreamError::Closed) => break,
             Err(StreamError::LastOperationFailed(error)) => {
-                return Err(wasip2::http::types::http_error_code(&error).expect("an error of HTTP"));
+                let text = || Failure::Text(error.to_debug_string());
+                return Err(wasip2::http::types::http_error_code(&error).map_or_else(text, Failure::Code));
             }
         }
     }
