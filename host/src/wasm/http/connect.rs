@@ -95,7 +95,7 @@ impl Connector {
 
     async fn resolve(&self, host: &str) -> Result<Vec<IpAddr>, Error> {
         let _charge = self.quota.charge_query().map_err(failure::of_connection)?;
-        self.resolver.resolve(host, None).await.map_err(failure::of_name)
+        self.resolver.resolve(host, None).await.map_err(|error| failure::of_name(&error))
     }
 
     /// Connects to the first of the addresses that answers. Each is tried as soon as one before it has failed, or has

@@ -10,7 +10,7 @@ use crate::error;
 use crate::socket::ResolveError;
 
 /// The error of a name that was not resolved.
-pub(super) fn of_name(failure: ResolveError) -> Error {
+pub(super) fn of_name(failure: &ResolveError) -> Error {
     let answered = |code: &str| Error::DnsError { rcode: Some(code.to_owned()), info_code: None };
     match failure {
         ResolveError::InvalidName | ResolveError::InvalidAddress => Error::HttpRequestUriInvalid,
@@ -112,12 +112,12 @@ mod tests {
 
     #[test]
     fn a_denial_of_the_policy_and_an_answer_of_the_peer_are_told_apart() {
-        assert!(matches!(of_name(ResolveError::AccessDenied), Error::HttpRequestDenied));
+        assert!(matches!(of_name(&ResolveError::AccessDenied), Error::HttpRequestDenied));
         assert!(matches!(of_connection(error::Error::AccessDenied), Error::DestinationIpProhibited));
         assert!(matches!(of_connection(error::Error::ConnectionRefused), Error::ConnectionRefused));
         assert!(matches!(of_connection(error::Error::LimitReached), Error::ConnectionLimitReached));
         assert!(
-            matches!(of_name(ResolveError::NameNotFound), Error::DnsError { rcode: Some(code), .. } if code == "NXDOMAIN")
+            matches!(of_name(&ResolveError::NameNotFound), Error::DnsError { rcode: Some(code), .. } if code == "NXDOMAIN")
         );
     }
 
