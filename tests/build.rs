@@ -9,15 +9,20 @@ const WASI: [&str; 3] = ["std_", "p2_", "p3_"];
 /// How the names of programs begin that try what a policy, a limit or another guest must prevent, on any surface.
 const ISOLATION: [&str; 2] = ["policy_", "attack_"];
 
+/// How the names of programs begin that send or answer requests by `wasi:http`, or speak TLS by `wasi:tls`.
+const HTTP: [&str; 1] = ["http_"];
+
 fn main() {
     let begins = |program: &String, with: &[&str]| with.iter().any(|beginning| program.starts_with(beginning));
     let (isolation, programs): (Vec<_>, Vec<_>) =
         programs(Path::new("programs/src/bin"), "rs").into_iter().partition(|program| begins(program, &ISOLATION));
     let (mut wasi, programs): (Vec<_>, Vec<_>) = programs.into_iter().partition(|program| begins(program, &WASI));
+    let (http, programs): (Vec<_>, Vec<_>) = programs.into_iter().partition(|program| begins(program, &HTTP));
     wasi.extend(programs_in_other_languages());
 
     let source = list("foreach_program", "that uses `xila:network`", programs)
         + &list("foreach_wasi_program", "that uses `wasi:sockets`", wasi)
+        + &list("foreach_http_program", "that uses `wasi:http` or `wasi:tls`", http)
         + &list("foreach_isolation_program", "that tries what must be prevented", isolation);
     let out = Path::new(&env::var_os("OUT_DIR").expect("cargo sets OUT_DIR")).join("programs.rs");
     fs::write(&out, source).unwrap_or_else(|error| panic!("{}: {error}", out.display()));

@@ -11,6 +11,7 @@
 //! | `component` | reading, compiling and running of components |
 //! | `turns` | interruption of apps that only compute |
 //! | `run` | running a plan, from reading the first file to the exit status |
+//! | `serve` | requests that a component answers |
 //! | `simulate` | the same in virtual time, from one seed |
 //! | `signals`, `output`, `table` | Ctrl-C, the standard streams of apps, the table of counters |
 
@@ -29,6 +30,7 @@ mod plan;
 mod policy;
 mod publish;
 mod run;
+mod serve;
 mod services;
 mod signals;
 mod simulate;
@@ -39,13 +41,14 @@ mod values;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Parser as _;
 use tracing_subscriber::EnvFilter;
 
-use self::arguments::{Command, CommandLine, PolicyCommand, RunArguments};
+use self::arguments::{Command, CommandLine, PolicyCommand};
 use self::plan::Plan;
 
 /// The exit status after a mistake in the command line, the same as clap's.
@@ -58,7 +61,12 @@ const SHUTDOWN: Duration = Duration::from_millis(100);
 #[must_use]
 pub fn main() -> ExitCode {
     match CommandLine::try_parse() {
-        Ok(CommandLine { command: Command::Run(arguments) }) => start(&arguments).into(),
+        Ok(CommandLine { command: Command::Run(arguments) }) => {
+            start("run", arguments.verbose, || Plan::new(&arguments)).into()
+        }
+        Ok(CommandLine { command: Command::Serve(arguments) }) => {
+            start("serve", arguments.run.verbose, || Plan::serving(&arguments)).into()
+        }
         Ok(CommandLine { command: Command::Policy(PolicyCommand::Check { file, operation }) }) => {
             explain(&file, &operation).into()
         }
@@ -83,11 +91,11 @@ fn explain(file: &Path, operation: &str) -> u8 {
     }
 }
 
-fn start(arguments: &RunArguments) -> u8 {
-    let plan = match log(arguments.verbose).and_then(|()| Plan::new(arguments)) {
-        Ok(plan) => plan,
+fn start(command: &str, verbosity: u8, plan: impl FnOnce() -> Result<Plan, String>) -> u8 {
+    let plan = match log(verbosity).and_then(|()| plan()) {
+        Ok(plan) => Arc::new(plan),
         Err(problem) => {
-            say(&format!("error: {problem}\n\nFor more, try 'xila-net run --help'."));
+            say(&format!("error: {problem}\n\nFor more, try 'xila-net {command} --help'."));
             return MISTAKE;
         }
     };
@@ -97,7 +105,7 @@ fn start(arguments: &RunArguments) -> u8 {
     })
 }
 
-fn run_plan(plan: &Plan) -> anyhow::Result<u8> {
+fn run_plan(plan: &Arc<Plan>) -> anyhow::Result<u8> {
     if let Some(seed) = plan.simulate {
         return simulate::simulate(plan, seed);
     }

@@ -38,6 +38,7 @@
 //! | [`bindings`] | the code that `bindgen!` generates from the WIT package |
 //! | [`xila`] | `xila:network`, one file per WIT interface: look up a resource, call it, convert the result |
 //! | [`p2`], [`p3`] | `wasi:sockets` 0.2 and 0.3 in the same way, for programs that do not use `xila:network` |
+//! | `http` (with the feature) | `wasi:http` 0.2 and 0.3 and `wasi:tls` over the guest's sockets |
 //! | [`command`] | linking of everything that a program imports, and running it |
 //! | `sockets` | the sockets that both versions of `wasi:sockets` share |
 //! | `clocks` | `wasi:clocks/monotonic-clock` 0.2 and 0.3 on the platform's clock, by which programs wait |
@@ -65,6 +66,8 @@ pub mod command;
 mod connections;
 mod context;
 mod failure;
+#[cfg(feature = "http")]
+pub mod http;
 mod outcome;
 pub mod p2;
 pub mod p3;

@@ -14,13 +14,17 @@ use wasmtime_wasi::WasiCtx;
 use wasmtime_wasi::p2::pipe::MemoryOutputPipe;
 use xila_network_host::Manager;
 use xila_network_host::platform::Access;
-use xila_network_host::policy::Limits;
+use xila_network_host::policy::{Limits, Policy};
 use xila_network_host::socket::Network;
 use xila_network_host::wasm::NetworkCtx;
 use xila_network_host::wasm::command::{self, Command, State};
+use xila_network_host::wasm::http::{self, HttpCtx, TlsRoots};
 
 /// How long a program may run before it counts as stuck.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How long what a program held may stay when its store is gone.
+const RELEASE: Duration = Duration::from_secs(5);
 
 /// How often a program that spins yields to other tasks.
 const EPOCH: Duration = Duration::from_millis(5);
@@ -36,6 +40,8 @@ pub struct Guest {
     network: Option<Network>,
     control: Option<(Manager, Access)>,
     limits: Limits,
+    policy: Option<Policy>,
+    roots: Option<TlsRoots>,
     resources: Option<usize>,
 }
 
@@ -43,7 +49,8 @@ impl Guest {
     /// The program `NAME.wasm`, without arguments and without a network.
     pub fn new(name: &str) -> Self {
         let (name, limits) = (name.to_owned(), Limits::default());
-        Self { name, arguments: Vec::new(), network: None, control: None, limits, resources: None }
+        let (policy, roots) = (None, None);
+        Self { name, arguments: Vec::new(), network: None, control: None, limits, policy, roots, resources: None }
     }
 
     /// Adds arguments.
@@ -74,6 +81,20 @@ impl Guest {
         self
     }
 
+    /// Restricts what the program may do on its network.
+    #[must_use]
+    pub fn policy(mut self, policy: Policy) -> Self {
+        self.policy = Some(policy);
+        self
+    }
+
+    /// The certificates by which the program's servers are verified, instead of those of this machine.
+    #[must_use]
+    pub fn tls_roots(mut self, roots: TlsRoots) -> Self {
+        self.roots = Some(roots);
+        self
+    }
+
     /// Limits the entries of the program's table of resources.
     #[must_use]
     pub fn resources(mut self, most: usize) -> Self {
@@ -98,7 +119,13 @@ impl Guest {
         if let Some((manager, access)) = &self.control {
             network = network.control(manager, *access);
         }
+        if let Some(policy) = self.policy {
+            network = network.policy(policy);
+        }
         let mut state = State::new(wasi.build(), network.build());
+        if let Some(roots) = self.roots {
+            state.http = HttpCtx::new(&state.network, roots);
+        }
         if let Some(most) = self.resources {
             state.table.set_max_capacity(most);
         }
@@ -115,9 +142,14 @@ impl Guest {
             Ok(Ok(status)) => Ending::Status(status.code()),
             Ok(Err(trap)) => Ending::Trap(format!("{trap:?}")),
         };
-        let usage = quota.usage();
-        if usage != Default::default() {
-            bail!("{}: its store is gone, and {usage:?} is still held", self.name);
+        // The tasks of `wasi:http` end with the store, but on another thread.
+        let released = async {
+            while quota.usage() != Default::default() {
+                tokio::task::yield_now().await;
+            }
+        };
+        if tokio::time::timeout(RELEASE, released).await.is_err() {
+            bail!("{}: its store is gone, and {:?} is still held", self.name, quota.usage());
         }
         let text = |pipe: MemoryOutputPipe| String::from_utf8_lossy(&pipe.contents()).into_owned();
         Ok(Exit { name: self.name, ending, stdout: text(stdout), stderr: text(stderr) })
@@ -204,6 +236,7 @@ fn load(path: &Path) -> Result<Command<State>> {
     let component = Component::new(engine(), bytes)?;
     let mut linker = Linker::new(engine());
     command::add_to_linker(&mut linker)?;
+    http::add_to_linker(&mut linker)?;
     Ok(Command::new(&component, &linker)?)
 }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::policy::Limits;
 
 /// An app of the command line.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct AppPlan {
     /// The interfaces that it may use; `None` for all.
     pub(super) interfaces: Option<Vec<String>>,

@@ -16,6 +16,7 @@ pub(super) struct CommandLine {
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     Run(Box<RunArguments>),
+    Serve(Box<ServeArguments>),
     /// Look at files of rules, as --policy of `run` takes them
     #[command(subcommand)]
     Policy(PolicyCommand),
@@ -94,6 +95,10 @@ pub(super) struct RunArguments {
     #[arg(long = "policy", value_name = "FILE")]
     pub(super) policy: Option<PathBuf>,
 
+    /// Verify servers of https and TLS by the certificates of a file in PEM alone, not by those that this machine trusts
+    #[arg(long = "tls-roots", value_name = "FILE")]
+    pub(super) tls_roots: Option<PathBuf>,
+
     /// Write a line of JSON for each operation and packet that the rules deny
     #[arg(long = "audit", value_name = "FILE")]
     pub(super) audit: Option<PathBuf>,
@@ -139,6 +144,33 @@ pub(super) struct RunArguments {
     /// One app, as in --app; everything after the component is the app's
     #[arg(value_name = "APP", trailing_var_arg = true)]
     pub(super) app: Vec<String>,
+}
+
+/// Answer HTTP requests by a component that exports wasi:http/incoming-handler 0.2 or wasi:http/handler 0.3, until Ctrl-C.
+///
+/// Each request has an instance of the component of its own. The instances together are one app, which has the
+/// interfaces, folders, rules and limits that an app of `xila-net run` has. What is given after `--` are its arguments.
+#[derive(Args, Debug)]
+#[command(
+    override_usage = "xila-net serve [OPTIONS] --addr ADDRESS:PORT [@INTERFACES] component.wasm [-- args...]",
+    mut_arg("app", |app| app.trailing_var_arg(false).required(true).help("The component that answers")),
+    mut_arg("apps", |apps| apps.help("Run an app too, in a store of its own, at the same time"))
+)]
+pub(super) struct ServeArguments {
+    /// Where to listen, by rules that allow it: an address of an interface, or 0.0.0.0 or [::] for all of them
+    #[arg(long = "addr", value_name = "ADDRESS:PORT")]
+    pub(super) address: String,
+
+    /// How many requests may be answered at once; others wait
+    #[arg(long, value_name = "N", default_value = "100")]
+    pub(super) requests: String,
+
+    /// How long a request may take until its response begins; and, once that was sent, until the component has ended
+    #[arg(long, value_name = "TIME", default_value = "30s")]
+    pub(super) request_timeout: String,
+
+    #[command(flatten)]
+    pub(super) run: RunArguments,
 }
 
 // Lines have at most 78 characters, because narrow terminals would break the columns.
@@ -295,6 +327,11 @@ What apps may hold:
   packets=N/s  connections=N/s
                        how many it sends, and opens, in a second
 
+HTTP and TLS:
+  Apps have wasi:http 0.2 and 0.3 and wasi:tls, except with --simulate. A request
+  is a connection of the app: rules such as 'tcp connect example.org:443' and
+  limits hold for it. `xila-net serve --help` says how an app answers requests.
+
 What an app may do to its interfaces:
   Use them. With --allow-control, it may also do what ip(8) does: show link,
   state, addresses, routes, neighbours and statistics, watch them change, and set
@@ -317,7 +354,19 @@ mod tests {
         let line = CommandLine::try_parse_from([&["xila-net", "run"], words].concat());
         match line.unwrap_or_else(|error| panic!("{error}")).command {
             Command::Run(run) => *run,
-            Command::Policy(_) => panic!("another command"),
+            Command::Serve(_) | Command::Policy(_) => panic!("another command"),
+        }
+    }
+
+    #[test]
+    fn the_options_of_serve_may_follow_the_component() {
+        let words = ["xila-net", "serve", "@lo", "a.wasm", "--addr", "127.0.0.1:80", "--statistics", "--", "-v"];
+        let line = CommandLine::try_parse_from(words).unwrap_or_else(|error| panic!("{error}"));
+        let Command::Serve(serve) = line.command else { panic!("another command") };
+        assert_eq!(serve.run.app, ["@lo", "a.wasm", "-v"]);
+        assert_eq!((serve.address.as_str(), serve.run.statistics), ("127.0.0.1:80", true));
+        for words in [&["xila-net", "serve", "a.wasm"][..], &["xila-net", "serve", "--addr", "127.0.0.1:80"]] {
+            CommandLine::try_parse_from(words).expect_err("something is missing");
         }
     }
 

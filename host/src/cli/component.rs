@@ -12,6 +12,7 @@ use wasmtime::{Config, Engine, Store};
 use super::turns::Turns;
 use crate::platform::simulated::Simulation;
 use crate::wasm::command::{self, Command, State, Status};
+use crate::wasm::http::{self, Handler};
 
 /// The contents of the components' files, each read once.
 pub(super) type Sources = BTreeMap<PathBuf, Arc<Vec<u8>>>;
@@ -57,16 +58,7 @@ impl Program {
     pub(super) fn compile(engines: &Engines, bytes: &[u8]) -> Result<Self> {
         // A component with asynchronous functions is invalid for the first engine, which detects that before it
         // compiles anything.
-        Self::link(&engines.p2, bytes, command::add_p2_to_linker)
-            .or_else(|_| Self::link(&engines.all, bytes, command::add_to_linker))
-    }
-
-    fn link(engine: &Engine, bytes: &[u8], add: fn(&mut Linker<State>) -> wasmtime::Result<()>) -> Result<Self> {
-        let component = Component::new(engine, bytes)?;
-        let mut linker = Linker::new(engine);
-        add(&mut linker)?;
-        let command = Command::new(&component, &linker)?;
-        Ok(Self { engine: engine.clone(), command })
+        compile(engines, bytes, Command::new).map(|(engine, command)| Self { engine, command })
     }
 
     /// Runs the program to its end, in a store of its own.
@@ -82,6 +74,49 @@ impl Program {
         self.command.simulate(simulation, &mut store).await.into()
     }
 }
+
+/// The compiled component that answers requests.
+pub(super) struct Answering {
+    engine: Engine,
+    pub(super) handler: Handler<State>,
+}
+
+impl Answering {
+    /// Compiles a component, as [`Program::compile`] does.
+    pub(super) fn compile(engines: &Engines, bytes: &[u8]) -> Result<Self> {
+        compile(engines, bytes, Handler::new).map(|(engine, handler)| Self { engine, handler })
+    }
+
+    /// A store for one request.
+    pub(super) fn store(&self, state: State) -> Store<State> {
+        let mut store = Store::new(&self.engine, state);
+        Turns::apply(&mut store);
+        store
+    }
+}
+
+/// Compiles a component for the cheapest engine that runs it.
+fn compile<P>(
+    engines: &Engines,
+    bytes: &[u8],
+    link: fn(&Component, &Linker<State>) -> wasmtime::Result<P>,
+) -> Result<(Engine, P)> {
+    let with = |engine: &Engine, add: fn(&mut Linker<State>) -> wasmtime::Result<()>, more: Add| {
+        let component = Component::new(engine, bytes)?;
+        let mut linker = Linker::new(engine);
+        add(&mut linker)?;
+        if let Some(more) = more {
+            more(&mut linker)?;
+        }
+        anyhow::Ok((engine.clone(), link(&component, &linker)?))
+    };
+    let [p2_http, http]: [Add; 2] =
+        if engines.in_real_time { [Some(http::add_p2_to_linker), Some(http::add_to_linker)] } else { [None, None] };
+    with(&engines.p2, command::add_p2_to_linker, p2_http).or_else(|_| with(&engines.all, command::add_to_linker, http))
+}
+
+/// A function that adds further interfaces to a linker.
+type Add = Option<fn(&mut Linker<State>) -> wasmtime::Result<()>>;
 
 /// How an app ended.
 #[derive(Debug, PartialEq, Eq)]
@@ -108,6 +143,8 @@ pub(super) struct Engines {
     p2: Engine,
     /// The engine for all other programs.
     all: Engine,
+    /// Whether programs have `wasi:http` and `wasi:tls`, whose tasks run by the clock of tokio and not in a simulation.
+    in_real_time: bool,
 }
 
 impl Engines {
@@ -117,7 +154,7 @@ impl Engines {
             config.concurrency_support(concurrency).epoch_interruption(true);
             Engine::new(&config)
         };
-        Ok(Self { p2: engine(false)?, all: engine(true)? })
+        Ok(Self { p2: engine(false)?, all: engine(true)?, in_real_time: true })
     }
 
     /// Engines for a simulation: the turns of their programs are measured by executed instructions, not by time.
@@ -127,7 +164,7 @@ impl Engines {
             config.concurrency_support(concurrency).consume_fuel(true).cranelift_nan_canonicalization(true);
             Engine::new(&config)
         };
-        Ok(Self { p2: engine(false)?, all: engine(true)? })
+        Ok(Self { p2: engine(false)?, all: engine(true)?, in_real_time: false })
     }
 
     pub(super) fn each(&self) -> [&Engine; 2] {

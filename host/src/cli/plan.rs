@@ -2,19 +2,21 @@
 
 use core::time::Duration;
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::app::AppPlan;
-use super::arguments::RunArguments;
+use super::arguments::{RunArguments, ServeArguments};
 use super::hubs::Hubs;
 use super::interface::{InterfacePlan, Kind};
 use super::limits;
 use super::policy::PolicyPlan;
 use super::publish::PublishPlan;
 use super::services::HubServices;
+use super::serve::ServePlan;
 use super::values;
 use crate::manager::LOOPBACK;
 use crate::platform::Access;
+use crate::wasm::http::TlsRoots;
 
 /// The plan of a run.
 #[derive(Debug)]
@@ -28,6 +30,10 @@ pub(super) struct Plan {
     /// The ports of this host that lead to apps.
     pub(super) published: Vec<PublishPlan>,
     pub(super) apps: Vec<AppPlan>,
+    /// The app that answers requests; it is none of `apps`.
+    pub(super) serve: Option<ServePlan>,
+    /// The certificates that servers are verified by.
+    pub(super) tls_roots: TlsRoots,
     /// Environment variables in addition to the inherited ones, which they replace.
     pub(super) environment: Vec<(String, String)>,
     pub(super) directories: Vec<DirectoryPlan>,
@@ -67,6 +73,18 @@ pub(super) struct DirectoryPlan {
 const MOST_THREADS: usize = 1024;
 
 impl Plan {
+    /// The plan of `serve`. Error messages as for [`new`](Self::new).
+    pub(super) fn serving(arguments: &ServeArguments) -> Result<Self, String> {
+        let mut plan = Self::new(&arguments.run)?;
+        if plan.simulate.is_some() {
+            return Err("--simulate: requests come and are answered in real time; `xila-net run` simulates".into());
+        }
+        // The component that is named without an option is the last.
+        let app = plan.apps.pop().ok_or("nothing to serve: name a component")?;
+        plan.serve = Some(ServePlan::new(arguments, app)?);
+        Ok(plan)
+    }
+
     /// Parses the options and checks that they fit together. Error messages name the option and a solution.
     pub(super) fn new(arguments: &RunArguments) -> Result<Self, String> {
         let mut interfaces = vec![InterfacePlan::loopback()];
@@ -115,6 +133,8 @@ impl Plan {
             captures: captures(&arguments.captures, &interfaces)?,
             environment: arguments.environment.iter().map(|text| variable(text)).collect::<Result<_, _>>()?,
             directories: directories(&arguments.directories)?,
+            serve: None,
+            tls_roots: tls_roots(arguments.tls_roots.as_deref())?,
             control: arguments.allow_control.as_deref().map(control).transpose()?,
             policy: PolicyPlan::new(&arguments.allowed, &arguments.denied, arguments.policy.as_deref(), &apps)?,
             audit: arguments.audit.clone(),
@@ -250,6 +270,12 @@ fn captures(texts: &[String], interfaces: &[InterfacePlan]) -> Result<Vec<Captur
     Ok(captures)
 }
 
+/// Reads the file of `--tls-roots`.
+fn tls_roots(file: Option<&Path>) -> Result<TlsRoots, String> {
+    let Some(file) = file else { return Ok(TlsRoots::of_the_host()) };
+    TlsRoots::from_pem_file(file).map_err(|problem| format!("--tls-roots {}: {problem}", file.display()))
+}
+
 /// Parses the rights of `--allow-control`. The right to write includes the right to read.
 fn control(text: &str) -> Result<Access, String> {
     match text {
@@ -294,6 +320,7 @@ pub(super) mod tests {
         let line = CommandLine::try_parse_from([&["xila-net", "run"], words].concat());
         match line.unwrap_or_else(|error| panic!("{error}")).command {
             Command::Run(run) => Plan::new(&run),
+            Command::Serve(serve) => Plan::serving(&serve),
             Command::Policy(_) => panic!("another command"),
         }
     }
@@ -388,6 +415,12 @@ pub(super) mod tests {
         problem(&["--threads", "two", "x.wasm"], &["--threads two: not a whole number"]);
         problem(&["--linger", "10", "x.wasm"], &["--linger 10: a time needs a unit"]);
         problem(&["--wait", "soon", "x.wasm"], &["--wait soon: not a time such as"]);
+    }
+
+    #[test]
+    fn roots_are_read_before_anything_is_started() {
+        problem(&["--tls-roots", "/nonexistent", "x.wasm"], &["--tls-roots /nonexistent: cannot read it"]);
+        problem(&["--tls-roots", "/dev/null", "x.wasm"], &["--tls-roots /dev/null: it has no certificate"]);
     }
 
     #[test]

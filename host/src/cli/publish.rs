@@ -10,6 +10,7 @@ use super::app::AppPlan;
 use super::interface::Kind;
 use super::mount::Mounted;
 use super::plan::Plan;
+use super::serve::ServePlan;
 use crate::publish::{ProxyProtocol, TcpPublication, UdpPublication};
 use crate::socket::Network;
 
@@ -127,7 +128,9 @@ impl PublishPlan {
     /// The network on which the app is reached, and the addresses at which it may listen. An app on a gateway is reached
     /// from there, and any other by its own network, as its neighbours on the same interfaces reach it.
     fn app_of(&self, plan: &Plan, mounted: &Mounted) -> Result<(Network, Vec<IpAddr>)> {
-        let app = plan.apps.get(self.app).context("there is no such app")?;
+        // The app of `serve` was the last one.
+        let app = plan.apps.get(self.app).or(plan.serve.as_ref().map(ServePlan::app));
+        let app = app.context("there is no such app")?;
         let has = |name: &str| app.interfaces.as_ref().is_none_or(|names| names.iter().any(|known| known == name));
         let addresses = |name: &str| -> Result<Vec<IpAddr>> {
             let addresses = mounted.manager.interface(name)?.addresses();

@@ -21,12 +21,14 @@ use super::output::Output;
 use super::plan::Plan;
 use super::publish;
 use super::say;
+use super::serve::{self, Server};
 use super::signals::Signals;
 use super::table;
 use super::turns::Turns;
 use crate::platform::{self, Memory, Platform};
 use crate::wasm::NetworkCtx;
 use crate::wasm::command::State;
+use crate::wasm::http::HttpCtx;
 
 /// The exit status for an app that trapped: 128 and SIGABRT's number.
 const TRAPPED: u8 = 134;
@@ -40,18 +42,21 @@ type Apps = JoinSet<(usize, Ending)>;
 /// Runs the plan and returns the exit status.
 ///
 /// Steps that can fail without side effects come first, then steps with side effects, then the apps.
-pub(super) async fn run(plan: &Plan) -> Result<u8> {
+pub(super) async fn run(plan: &Arc<Plan>) -> Result<u8> {
     let mut signals = Signals::new().context("cannot wait for signals")?;
     let sources = component::read(plan.apps.iter().map(|app| app.component.as_path()))?;
     let contexts = plan.apps.iter().map(|app| wasi(plan, app)).collect::<Result<Vec<_>>>()?;
+    let served = plan.serve.as_ref().map(|serve| serve.read(plan)).transpose()?;
     let audit = audit(plan)?;
     let platform = Platform { memory: memory(plan), ..platform::tokio::platform() };
     let mounted = Mounted::new(plan, platform, World::Real)?;
     let published = publish::start(plan, &mounted)?;
 
     let mut apps = Apps::new();
+    let server = Arc::new(Server::default());
     let outcome = {
-        let work = pin!(work(plan, &sources, contexts, audit.as_ref(), &mounted, &mut apps));
+        let inputs = (&sources, served.as_ref());
+        let work = pin!(work(plan, inputs, contexts, audit.as_ref(), &mounted, &mut apps, &server));
         let signal = pin!(signals.received());
         match future::select(work, signal).await {
             Either::Left((status, _)) => status.map(|status| (status, plan.linger)),
@@ -62,7 +67,10 @@ pub(super) async fn run(plan: &Plan) -> Result<u8> {
     let mut status = outcome.as_ref().map_or(1, |(status, _)| *status);
     {
         let patience = outcome.as_ref().map_or(GOODBYE, |(_, patience)| *patience);
-        let end = pin!(end(&mut apps, &mounted, patience));
+        let end = pin!(async {
+            server.finish(&*mounted.manager.platform().clock, plan.linger).await;
+            end(&mut apps, &mounted, patience).await;
+        });
         let signal = pin!(signals.received());
         if let Either::Right((signal, _)) = future::select(end, signal).await {
             status = signal;
@@ -86,18 +94,26 @@ fn memory(plan: &Plan) -> Option<Arc<dyn Memory>> {
     plan.interfaces.iter().any(|interface| interface.kind.is_remembered()).then(memory::of_the_user).flatten()
 }
 
-/// Compiles the components, starts the apps, and waits for them. The status is that of the app that fails first, or 0.
+/// Compiles the components, starts the apps, and waits for them; answers requests, if the plan says so. The status is
+/// that of the app that fails first, or 0.
 async fn work(
-    plan: &Plan,
-    sources: &Sources,
+    plan: &Arc<Plan>,
+    (sources, served): (&Sources, Option<&Arc<Vec<u8>>>),
     contexts: Vec<WasiCtx>,
     audit: Option<&Arc<AuditFile>>,
     mounted: &Mounted,
     apps: &mut Apps,
+    server: &Arc<Server>,
 ) -> Result<u8> {
     let engines = Arc::new(Engines::new()?);
     let turns = Arc::new(Turns::start(engines.each())?);
-    let (programs, ()) = future::try_join(compile(plan, sources, &engines), configuration(plan, mounted)).await?;
+    let compiling = future::try_join(compile(plan, sources, &engines), serve::compile(plan, served, &engines));
+    let ((programs, answering), ()) = future::try_join(compiling, configuration(plan, mounted)).await?;
+    // Apps that are clients of the server find it there.
+    let listening = match answering {
+        Some(answering) => serve::listen(plan, answering, mounted, audit, server, &turns)?,
+        None => None,
+    };
     for (index, ((app, program), wasi)) in plan.apps.iter().zip(programs).zip(contexts).enumerate() {
         let state = state(plan, app, mounted, audit, wasi)?;
         let turns = turns.clone();
@@ -105,7 +121,11 @@ async fn work(
     }
 
     let apps = stream::poll_fn(|context| apps.poll_join_next(context));
-    wait(plan, mounted, apps.map(|ended| ended.context("an app ended by a mistake in xila-net"))).await
+    let waiting = wait(plan, mounted, apps.map(|ended| ended.context("an app ended by a mistake in xila-net")));
+    match listening {
+        Some(listening) => serve::serve(plan, listening, waiting).await,
+        None => waiting.await,
+    }
 }
 
 /// Waits for the apps, or for the end of their time. The status is that of the app that fails first, or 0.
@@ -153,6 +173,23 @@ pub(super) fn state(
     audit: Option<&Arc<AuditFile>>,
     wasi: WasiCtx,
 ) -> Result<State> {
+    Ok(state_on(plan, network(plan, app, mounted, audit)?, wasi))
+}
+
+/// The data of a store whose network is made already.
+pub(super) fn state_on(plan: &Plan, network: NetworkCtx, wasi: WasiCtx) -> State {
+    let mut state = State::new(wasi, network);
+    state.http = HttpCtx::new(&state.network, plan.tls_roots.clone());
+    state
+}
+
+/// What an app may do on its interfaces, and hold.
+pub(super) fn network(
+    plan: &Plan,
+    app: &AppPlan,
+    mounted: &Mounted,
+    audit: Option<&Arc<AuditFile>>,
+) -> Result<NetworkCtx> {
     let network = match &app.interfaces {
         None => mounted.manager.network(),
         Some(names) => mounted.manager.network_of(names.iter().map(String::as_str))?,
@@ -167,7 +204,7 @@ pub(super) fn state(
     if let Some(access) = plan.control {
         context = context.control(&mounted.manager, access);
     }
-    Ok(State::new(wasi, context.build()))
+    Ok(context.build())
 }
 
 /// Stops the apps that still run, and gives connections time to end.

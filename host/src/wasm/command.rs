@@ -10,13 +10,20 @@ use wasmtime_wasi::clocks::{WasiClocks, WasiClocksView as _};
 use wasmtime_wasi::filesystem::{WasiFilesystem, WasiFilesystemView as _};
 use wasmtime_wasi::random::{WasiRandom, WasiRandomView as _};
 use wasmtime_wasi::{I32Exit, WasiCtx, WasiCtxView, WasiView};
+#[cfg(feature = "http")]
+use wasmtime_wasi_http::{WasiHttpCtxView, WasiHttpView};
+#[cfg(feature = "http")]
+use wasmtime_wasi_tls::{WasiTlsCtxView, WasiTlsView};
 
+#[cfg(feature = "http")]
+use super::http::{HttpCtx, TlsRoots};
 use super::{NetworkCtx, NetworkCtxView, NetworkView, clocks, p2, p3};
 use crate::platform::simulated::Simulation;
 
 /// Adds everything that a program may import to `linker`: `xila:network`, `wasi:sockets` 0.2 and 0.3 on the guest's
 /// network, and wasmtime-wasi's interfaces 0.2 and 0.3 for everything else. Programs wait by the
-/// [clock](super::NetworkCtxBuilder::clock) of their network.
+/// [clock](super::NetworkCtxBuilder::clock) of their network. `wasi:http` and `wasi:tls` are added apart, by the module
+/// `http` of the feature of that name.
 ///
 /// wasmtime-wasi's own sockets are not added, so no guest reaches the operating system's network, whatever its
 /// [`WasiCtx`] says. [`WasiView::ctx`] and [`NetworkView::network`] must return the same table, because both use the
@@ -99,15 +106,41 @@ pub struct State {
     pub wasi: WasiCtx,
     /// The network that the program may use.
     pub network: NetworkCtx,
-    /// The table of resources of both.
+    /// What the program needs for `wasi:http` and `wasi:tls`, if these are [linked](super::http::add_to_linker).
+    #[cfg(feature = "http")]
+    pub http: HttpCtx,
+    /// The table of resources of all of them.
     pub table: ResourceTable,
 }
 
 impl State {
-    /// The state of a program that has not started.
+    /// The state of a program that has not started. With feature `http`, it verifies servers by the roots that the
+    /// operating system trusts; another [`HttpCtx`] may be put in its place.
     #[must_use]
     pub fn new(wasi: WasiCtx, network: NetworkCtx) -> Self {
-        Self { wasi, network, table: ResourceTable::new() }
+        #[cfg(feature = "http")]
+        let http = HttpCtx::new(&network, TlsRoots::of_the_host());
+        Self {
+            wasi,
+            network,
+            #[cfg(feature = "http")]
+            http,
+            table: ResourceTable::new(),
+        }
+    }
+}
+
+#[cfg(feature = "http")]
+impl WasiHttpView for State {
+    fn http(&mut self) -> WasiHttpCtxView<'_> {
+        self.http.http(&mut self.table)
+    }
+}
+
+#[cfg(feature = "http")]
+impl WasiTlsView for State {
+    fn tls(&mut self) -> WasiTlsCtxView<'_> {
+        self.http.tls(&mut self.table)
     }
 }
 
@@ -151,10 +184,7 @@ impl<T: Send + 'static> Command<T> {
     /// # Errors
     /// If the component does not export `wasi:cli/run`, or imports something that `linker` does not have.
     pub fn new(component: &Component, linker: &Linker<T>) -> Result<Self> {
-        let instance = linker.instantiate_pre(component).map_err(|error| match unlinked::message(component) {
-            Some(message) => error.context(message),
-            None => error.context("it needs what this host does not have"),
-        })?;
+        let instance = link(component, linker)?;
         let run = find_run(component)?;
         Ok(Self { instance, run })
     }
@@ -206,6 +236,14 @@ impl<T> Clone for Command<T> {
     fn clone(&self) -> Self {
         Self { instance: self.instance.clone(), run: self.run }
     }
+}
+
+/// Links a component to its imports; an error says which imports have no counterpart, and what to do about it.
+pub(super) fn link<T: 'static>(component: &Component, linker: &Linker<T>) -> Result<InstancePre<T>> {
+    linker.instantiate_pre(component).map_err(|error| match unlinked::message(component, &format!("{error:#}")) {
+        Some(message) => error.context(message),
+        None => error.context("it needs what this host does not have"),
+    })
 }
 
 /// Finds the function that runs a component. The asynchronous `run` of `wasi:cli` 0.3 is preferred: a component that

@@ -4,6 +4,7 @@
 //! so that its exit status shows the result. The programs run on the loopback interface, or on the local addresses that
 //! are given as arguments (`ADDRESS:PORT`).
 
+pub mod http;
 pub mod matrix;
 pub mod p2;
 pub mod p3;

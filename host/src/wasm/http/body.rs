@@ -1,0 +1,140 @@
+//! Bodies whose parts have to come in time.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use tokio::sync::watch;
+use wasmtime_wasi_http::Error;
+
+use super::handler::Stage;
+use crate::platform::{Clock, Timer};
+
+/// A body of which each part has to come within a time from when it was first asked for. While nobody asks, no time
+/// passes. `error` becomes the error of a part that does not come.
+pub(super) struct Timely<B, F> {
+    body: B,
+    clock: Arc<dyn Clock>,
+    timer: Box<dyn Timer>,
+    patience: Duration,
+    /// Whether a part was asked for that has not come.
+    waits: bool,
+    error: F,
+}
+
+impl<B, F> Timely<B, F> {
+    pub(super) fn new(body: B, clock: Arc<dyn Clock>, patience: Duration, error: F) -> Self {
+        let timer = clock.timer();
+        Self { body, clock, timer, patience, waits: false, error }
+    }
+}
+
+impl<B, E, F> Body for Timely<B, F>
+where
+    B: Body<Data = Bytes, Error = E> + Unpin,
+    F: Fn(Option<E>) -> Error + Unpin,
+{
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        let this = &mut *self;
+        if let Poll::Ready(part) = Pin::new(&mut this.body).poll_frame(cx) {
+            this.waits = false;
+            return Poll::Ready(part.map(|part| part.map_err(|error| (this.error)(Some(error)))));
+        }
+        if !this.waits {
+            this.waits = true;
+            this.timer.set(Some(this.clock.now() + this.patience));
+        }
+        this.timer.poll(cx).map(|()| Some(Err((this.error)(None))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// The body of a response, which tells when it was sent, or nobody wants it any more: when it is dropped.
+pub(super) struct Held<B> {
+    body: B,
+    stage: watch::Sender<Stage>,
+}
+
+impl<B> Held<B> {
+    pub(super) const fn new(body: B, stage: watch::Sender<Stage>) -> Self {
+        Self { body, stage }
+    }
+}
+
+impl<B> Drop for Held<B> {
+    fn drop(&mut self) {
+        self.stage.send_replace(Stage::Sent);
+    }
+}
+
+impl<B: Body + Unpin> Body for Held<B> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+
+    use super::*;
+    use crate::platform::simulated::Simulation;
+
+    /// A body whose parts come at once, until it has none left and waits for ever.
+    struct Endless(VecDeque<Bytes>);
+
+    impl Body for Endless {
+        type Data = Bytes;
+        type Error = Error;
+
+        fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+            self.0.pop_front().map_or(Poll::Pending, |part| Poll::Ready(Some(Ok(Frame::data(part)))))
+        }
+    }
+
+    #[test]
+    fn time_passes_only_while_a_part_is_waited_for() {
+        let simulation = Simulation::new(1);
+        let clock = simulation.platform().clock;
+        let parts = [Bytes::from_static(b"a"), Bytes::from_static(b"b")].into();
+        let second = Duration::from_secs(1);
+        let late = |error: Option<Error>| error.unwrap_or(Error::ConnectionReadTimeout);
+        let mut body = Timely::new(Endless(parts), clock.clone(), second, late);
+        simulation.block_on(async {
+            for _ in 0..2 {
+                // Longer than a part may take.
+                simulation.sleep(3 * second).await;
+                let part = std::future::poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await;
+                assert!(matches!(part, Some(Ok(_))));
+            }
+            let asked = clock.now();
+            let part = std::future::poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await;
+            assert!(matches!(part, Some(Err(Error::ConnectionReadTimeout))));
+            assert_eq!(clock.now(), asked + second);
+        });
+    }
+}

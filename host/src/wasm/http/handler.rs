@@ -1,0 +1,265 @@
+//! Components that answer requests: those that export `wasi:http/incoming-handler` 0.2 or `wasi:http/handler` 0.3.
+
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::future::{self, Either};
+use http::header::HOST;
+use http::uri::{Authority, Scheme};
+use http::{Request, Response};
+use http_body_util::BodyExt as _;
+use tokio::sync::{oneshot, watch};
+use wasmtime::component::{Component, Linker};
+use wasmtime::{Result, Store, format_err};
+use wasmtime_wasi_http::{Error, FieldMap, WasiHttpView, p2, p3};
+
+use super::body::Held;
+use crate::platform::Clock;
+
+/// The body of a response.
+pub type Body = wasmtime_wasi_http::WasiBody;
+
+/// A compiled and linked component, which is instantiated anew for each request.
+pub struct Handler<T: 'static>(Pre<T>);
+
+enum Pre<T: 'static> {
+    P2(p2::bindings::ProxyPre<T>),
+    P3(p3::bindings::ServicePre<T>),
+}
+
+/// The cause why a request has no response.
+#[derive(Debug, thiserror::Error)]
+pub enum Unanswered {
+    /// The component answered with an error instead of a response.
+    #[error("it answered with an error: {0}")]
+    Failed(Error),
+    /// The component ended without an answer, or was ended. The result of its work says why.
+    #[error("it ended without an answer")]
+    Ended,
+    /// The request names no host, or not in text, which a request of HTTP/1.1 has to (RFC 9112 section 3.2).
+    #[error("the request names no host")]
+    NoHost,
+}
+
+/// A component has taken too long, and was ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Overdue {
+    /// It did not answer within the time.
+    #[error("it did not answer within {0:?}")]
+    Response(Duration),
+    /// It did not end within the time when its response was sent.
+    #[error("it did not end within {0:?} after its response")]
+    End(Duration),
+}
+
+/// The response of a component, as soon as its head is there. The work of the component has to be polled meanwhile.
+#[derive(Debug)]
+pub struct Answer(oneshot::Receiver<Result<Response<Body>, Unanswered>>);
+
+impl Future for Answer {
+    type Output = Result<Response<Body>, Unanswered>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        Pin::new(&mut self.0).poll(cx).map(|answer| answer.unwrap_or(Err(Unanswered::Ended)))
+    }
+}
+
+impl<T: WasiHttpView + Send + 'static> Handler<T> {
+    /// Links a component to its imports.
+    ///
+    /// # Errors
+    /// If the component exports neither interface, or imports something that `linker` does not have.
+    pub fn new(component: &Component, linker: &Linker<T>) -> Result<Self> {
+        let instance = crate::wasm::command::link(component, linker)?;
+        let exports = |interface| component.get_export_index(None, interface).is_some();
+        if exports("wasi:http/handler@0.3.0") {
+            return Ok(Self(Pre::P3(p3::bindings::ServicePre::new(instance)?)));
+        }
+        if exports("wasi:http/incoming-handler@0.2.0") {
+            return Ok(Self(Pre::P2(p2::bindings::ProxyPre::new(instance)?)));
+        }
+        Err(format_err!(
+            "this component answers no requests: it exports neither wasi:http/incoming-handler nor wasi:http/handler"
+        ))
+    }
+
+    /// Lets a new instance of the component answer a request, in a store of its own.
+    ///
+    /// The second value is the work of the component. Without it being polled, neither the response comes nor its body.
+    /// It ends when the component has ended and the body was sent or dropped; or with an error, when the component
+    /// trapped, or was [`Overdue`] because it took longer than `patience`: to answer, or to end when the body was sent. The time for the body
+    /// itself is not limited here.
+    ///
+    /// # Errors
+    /// [`Unanswered::NoHost`]. The component was not called.
+    pub fn call<B>(
+        &self,
+        store: Store<T>,
+        request: Request<B>,
+        clock: Arc<dyn Clock>,
+        patience: Duration,
+    ) -> Result<(Answer, impl Future<Output = Result<()>> + Send + use<T, B>), Unanswered>
+    where
+        B: http_body::Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<Error>,
+    {
+        let host = host_of(&request).ok_or(Unanswered::NoHost)?;
+        let (answer, answered) = oneshot::channel();
+        let (stage, seen) = watch::channel(Stage::Asked);
+        let reply = Reply { answer, stage };
+        let limit = limit(seen.clone(), clock, patience);
+        let work: Pin<Box<dyn Future<Output = Result<()>> + Send>> = match &self.0 {
+            Pre::P2(pre) => Box::pin(answer_p2(pre.clone(), store, request, reply)),
+            Pre::P3(pre) => Box::pin(answer_p3(pre.clone(), store, request, host, reply, seen)),
+        };
+        let work = async move {
+            match future::select(work, pin!(limit)).await {
+                Either::Left((ended, _)) => ended,
+                Either::Right((overdue, _)) => Err(overdue.into()),
+            }
+        };
+        Ok((Answer(answered), work))
+    }
+}
+
+impl<T> Clone for Handler<T> {
+    fn clone(&self) -> Self {
+        Self(match &self.0 {
+            Pre::P2(pre) => Pre::P2(pre.clone()),
+            Pre::P3(pre) => Pre::P3(pre.clone()),
+        })
+    }
+}
+
+impl<T> std::fmt::Debug for Handler<T> {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(match self.0 {
+            Pre::P2(_) => "Handler(0.2)",
+            Pre::P3(_) => "Handler(0.3)",
+        })
+    }
+}
+
+/// How far a request has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// The component has to answer.
+    Asked,
+    /// The head of the response is there. Left when the body is dropped.
+    Answered,
+    /// The body was sent, or nobody wants it any more. Final.
+    Sent,
+}
+
+/// What a component answers with, once.
+struct Reply {
+    answer: oneshot::Sender<Result<Response<Body>, Unanswered>>,
+    stage: watch::Sender<Stage>,
+}
+
+impl Reply {
+    fn send(self, response: Result<Response<Body>, Error>) {
+        let Self { answer, stage } = self;
+        let held = response.map_err(Unanswered::Failed).map(|response| {
+            stage.send_replace(Stage::Answered);
+            response.map(|body| Held::new(body, stage).boxed_unsync())
+        });
+        // Whoever asked may not wait any more. The body is dropped then, which says so to the component.
+        drop(answer.send(held));
+    }
+}
+
+/// Returns when a component has taken too long.
+async fn limit(mut stage: watch::Receiver<Stage>, clock: Arc<dyn Clock>, patience: Duration) -> Overdue {
+    if clock.within(patience, stage.wait_for(|stage| *stage != Stage::Asked)).await.is_none() {
+        return Overdue::Response(patience);
+    }
+    // An error means that there will be no body: the component has dropped what it had to answer by.
+    drop(stage.wait_for(|stage| *stage == Stage::Sent).await);
+    clock.wait(clock.now() + patience).await;
+    Overdue::End(patience)
+}
+
+/// The host that a request is for.
+fn host_of<B>(request: &Request<B>) -> Option<Authority> {
+    let named = || request.headers().get(HOST)?.to_str().ok()?.parse().ok();
+    request.uri().authority().cloned().or_else(named)
+}
+
+async fn answer_p2<T, B>(
+    pre: p2::bindings::ProxyPre<T>,
+    mut store: Store<T>,
+    request: Request<B>,
+    reply: Reply,
+) -> Result<()>
+where
+    T: WasiHttpView + Send + 'static,
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<Error>,
+{
+    let request = store.data_mut().http().new_incoming_request(p2::bindings::http::types::Scheme::Http, request)?;
+    let respond = move |response: Result<_, p2::bindings::http::types::ErrorCode>| {
+        reply.send(response.map_err(Error::from));
+    };
+    let response = store.data_mut().http().new_response_outparam_from_callback(respond)?;
+    let proxy = pre.instantiate_async(&mut store).await?;
+    proxy.wasi_http_incoming_handler().call_handle(&mut store, request, response).await
+}
+
+async fn answer_p3<T, B>(
+    pre: p3::bindings::ServicePre<T>,
+    mut store: Store<T>,
+    request: Request<B>,
+    host: Authority,
+    reply: Reply,
+    mut stage: watch::Receiver<Stage>,
+) -> Result<()>
+where
+    T: WasiHttpView + Send + 'static,
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<Error>,
+{
+    let (head, body) = request.into_parts();
+    let headers = FieldMap::new_immutable(store.data_mut().http().hooks, head.headers);
+    let target = head.uri.into_parts().path_and_query;
+    let (request, received) =
+        p3::Request::new(head.method, Some(Scheme::HTTP), Some(host), target, headers, None, body);
+    let service = pre.instantiate_async(&mut store).await?;
+    store
+        .run_concurrent(async |accessor| {
+            let response = match service.handle(accessor, request).await? {
+                Ok(response) => accessor.with(|store| response.into_http(store, received)).map(Ok)?,
+                Err(code) => Err(Error::from(code)),
+            };
+            reply.send(response);
+            // The component's other tasks may still write the body, which passes through this store. The error means
+            // that there is no body.
+            drop(stage.wait_for(|stage| *stage == Stage::Sent).await);
+            std::future::poll_fn(|cx| accessor.poll_no_interesting_tasks(cx)).await;
+            Ok(())
+        })
+        .await?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_host_of_a_request_is_in_its_target_or_in_its_header() {
+        let request = |target: &str, host: Option<&str>| {
+            let mut request = Request::builder().uri(target);
+            if let Some(host) = host {
+                request = request.header(HOST, host);
+            }
+            host_of(&request.body(()).expect("a request")).map(|host| host.to_string())
+        };
+        assert_eq!(request("/a", Some("example.org:8080")).as_deref(), Some("example.org:8080"));
+        assert_eq!(request("http://example.net/", Some("example.org")).as_deref(), Some("example.net"));
+        assert_eq!(request("/", None), None);
+        assert_eq!(request("/", Some("")), None);
+    }
+}

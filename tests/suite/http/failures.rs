@@ -1,0 +1,115 @@
+//! Requests without a response: the error says why, in both versions of `wasi:http`.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use xila_network_host::Manager;
+use xila_network_host::policy::{Limits, Policy};
+use xila_network_host::socket::{ListenOptions, TcpListener};
+use xila_network_tests::guests::Guest;
+use xila_network_tests::networks::{manager, with_ethernet};
+
+use super::FETCH;
+use super::server::Server;
+
+async fn fetch(guest: Guest, words: &str) -> String {
+    guest.arguments(words.split_whitespace()).succeed().await
+}
+
+fn on(manager: &Manager, program: &str) -> Guest {
+    Guest::new(program).network(manager.network())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_peer_and_the_name_servers_say_becomes_the_error() {
+    let manager = manager();
+    for program in FETCH {
+        for (url, error) in [
+            ("http://127.0.0.1:9/", "ErrorCode::ConnectionRefused"),
+            ("http://nothing.invalid/", "NXDOMAIN"),
+            // No interface knows a server.
+            ("http://example.org/", "ErrorCode::DnsTimeout"),
+            ("http://192.0.2.1/", "ErrorCode::DestinationIpUnroutable"),
+            ("http://user@127.0.0.1/", "ErrorCode::HttpRequestUriInvalid"),
+            ("http://224.0.0.1/", "ErrorCode::HttpRequestUriInvalid"),
+        ] {
+            let told = fetch(on(&manager, program), &format!("GET {url}")).await;
+            assert!(told.contains(error), "{program} {url}: {told}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_hangs_up_is_no_response() {
+    let manager = manager();
+    let local = SocketAddr::from(([127, 0, 0, 1], 0));
+    let listener = TcpListener::bind(&manager.network(), local, ListenOptions::default()).expect("a listener");
+    let url = format!("GET http://{}/", listener.local_addr());
+    let hanging_up = tokio::spawn(async move {
+        loop {
+            let (stream, _) = listener.accept().await.expect("a connection");
+            // It has read the request, so that closing does not reset the connection.
+            assert_ne!(stream.read(&mut [0; 1 << 12]).await.expect("a request"), 0);
+        }
+    });
+    for program in FETCH {
+        let told = fetch(on(&manager, program), &url).await;
+        assert!(told.contains("ErrorCode::HttpResponseIncomplete"), "{program}: {told}");
+    }
+    hanging_up.abort();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_denied_request_sends_no_packet() {
+    let (_hub, manager) = with_ethernet();
+    let eth0 = manager.interface("eth0").expect("an interface");
+    let before = eth0.statistics();
+    let policy: Policy = "allow tcp connect 10.0.0.2:80\nallow dns resolve example.org".parse().expect("rules");
+    for program in FETCH {
+        for (url, error) in [
+            ("http://10.0.0.3/", "ErrorCode::DestinationIpProhibited"),
+            ("http://10.0.0.2:81/", "ErrorCode::DestinationIpProhibited"),
+            ("http://example.net/", "ErrorCode::HttpRequestDenied"),
+            ("https://localhost/", "ErrorCode::HttpRequestDenied"),
+        ] {
+            let told = fetch(on(&manager, program).policy(policy.clone()), &format!("GET {url}")).await;
+            assert!(told.contains(error), "{program} {url}: {told}");
+        }
+    }
+    assert_eq!(eth0.statistics(), before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_guest_without_a_network_or_without_sockets_is_told_so() {
+    let manager = manager();
+    for program in FETCH {
+        let told = fetch(Guest::new(program), "GET http://127.0.0.1/").await;
+        assert!(told.contains("ErrorCode::HttpRequestDenied"), "{program}: {told}");
+        let limits = Limits { sockets: 0, ..Limits::default() };
+        let told = fetch(on(&manager, program).limits(limits), "GET http://127.0.0.1/").await;
+        assert!(told.contains("ErrorCode::ConnectionLimitReached"), "{program}: {told}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_timeout_ends_what_it_is_for() {
+    // Nobody answers on the link, not even to the question for the address.
+    let (_hub, alone) = with_ethernet();
+    let manager = manager();
+    let server = Server::start(&manager.network(), None);
+    let at = server.address;
+    for program in FETCH {
+        let began = Instant::now();
+        let told = fetch(on(&alone, program), "GET http://10.0.0.9/ connect=100").await;
+        assert!(told.contains("ErrorCode::ConnectionTimeout"), "{program}: {told}");
+        let told = fetch(on(&manager, program), &format!("GET http://{at}/hang first=100")).await;
+        assert!(told.contains("ErrorCode::ConnectionReadTimeout"), "{program}: {told}");
+        let told = fetch(on(&manager, program), &format!("GET http://{at}/stall between=100")).await;
+        // wasmtime-wasi-http 0.2 has no code for an error of a body, but its text.
+        let words =
+            if program == "http_fetch" { "connection read timeout" } else { "ErrorCode::ConnectionReadTimeout" };
+        assert!(told.contains(words), "{program}: {told}");
+        let took = began.elapsed();
+        assert!(took >= Duration::from_millis(300), "{program}: {took:?}");
+    }
+}
