@@ -172,6 +172,7 @@ macro_rules! tests {
 
 // Declared after the macro, because the module uses it.
 mod control;
+mod gateway;
 mod leases;
 mod policy;
 mod services;
