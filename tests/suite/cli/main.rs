@@ -346,7 +346,7 @@ tests! {
         fs::write(bench.file("library.wasm"), b"\0asm\x0d\0\x01\0").expect("a file");
         fs::write(bench.file("damaged.wasm"), b"\0asm\x0d\0\x01\0\xff\xff").expect("a file");
         let app = "%spin_does_not_starve";
-        fs::write(bench.file("http.wasm"), importing("wasi:http/types@0.2.0")).expect("a file");
+        fs::write(bench.file("keyvalue.wasm"), importing("wasi:keyvalue/store@0.2.0")).expect("a file");
         let gone = "eth0=tap,device=no/such,addr=192.0.2.2/24";
         for (arguments, words) in [
             (&["missing.wasm"][..], &["missing.wasm: there is no such file"][..]),
@@ -354,7 +354,7 @@ tests! {
             (&["text.wasm"], &["text.wasm: this is not a WebAssembly component"]),
             (&["library.wasm"], &["library.wasm: ", "exports no wasi:cli/run"]),
             (&["damaged.wasm"], &["damaged.wasm: "]),
-            (&["http.wasm"], &["http.wasm: it imports wasi:http/types@0.2.0, which this host does not have; HTTP works over"]),
+            (&["keyvalue.wasm"], &["keyvalue.wasm: it imports wasi:keyvalue/store@0.2.0, which this host does not have; run it on a host"]),
             (&["-i", "Eth0=hub,hub=n,addr=10.0.0.1/24", app], &["--interface Eth0=hub", "1 to 15 of a-z"]),
             (&["-i", gone, app], &["--interface eth0=tap: device=no/such: "]),
             (&["--pcap", "lo=missing/file", app], &["--pcap lo=missing/file: cannot write the file"]),
