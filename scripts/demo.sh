@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# The demo: two apps on two stacks, joined by a link that delays and loses frames; then, with privileges, apps on a real
-# link, with real programs at the other end. `just demo` builds everything first.
+# The demo: two apps on two stacks, joined by a link that delays and loses frames; apps behind a gateway, which reach the
+# host's network and are reached from there, without privileges; then, with privileges, apps on a real link, with real
+# programs at the other end. `just demo` builds everything first.
 set -euo pipefail
 source "$(dirname "$0")/lib.sh"
 
@@ -19,13 +20,13 @@ made_namespace=no
 enter=()
 # Processes of this script that may still run.
 started=()
-# The reasons why the second part cannot be shown.
+# The reasons why the last part cannot be shown.
 obstacles=()
 
 clean_up() {
     local pid
     for pid in ${started[@]+"${started[@]}"}; do
-        as_root kill "$pid" 2>/dev/null || continue
+        kill "$pid" 2>/dev/null || as_root kill "$pid" 2>/dev/null || continue
         wait "$pid" 2>/dev/null || true
     done
     if [ $made_namespace = yes ]; then as_root ip netns delete "$namespace"; fi
@@ -44,7 +45,7 @@ show_call() {
         word=${word//"$guests/"/}
         word=${word//"$work"/FOLDER}
         case $word in *[[:space:]]*) word="'$word'" ;; esac
-        case $word in --interface | --app | --dir | *.wasm) line+=$' \\\n   ' ;; esac
+        case $word in --interface | --net* | --publish | --app | --dir | *.wasm) line+=$' \\\n   ' ;; esac
         line+=" $word"
     done
     printf '%s\n' "$line"
@@ -57,7 +58,7 @@ wait_for() {
     shift 2
     until "$@" >/dev/null 2>&1; do
         tries=$((tries + 1))
-        if ! as_root kill -0 "$pid" 2>/dev/null; then
+        if ! kill -0 "$pid" 2>/dev/null && ! as_root kill -0 "$pid" 2>/dev/null; then
             say "$what has ended"
             return 1
         elif [ $tries -ge 100 ]; then
@@ -92,7 +93,68 @@ two_stacks() {
     compare "$work/pages/page.bin" "$work/fetched/page.bin" page
 }
 
-# Checks whether the second part can be shown; makes the namespace, and collects the obstacles.
+# A port of this host that nothing listens at.
+free_port() {
+    python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
+}
+
+fetch_through_gateway() {
+    headline "An app fetches a file from python3's http.server on this host, through a gateway, without privileges"
+    local port
+    port=$(free_port)
+    python3 -m http.server "$port" --bind 127.0.0.1 --directory "$work/pages" >"$work/python.log" 2>&1 &
+    local server=$!
+    started=("$server")
+    local look=(curl --silent --noproxy '*' --max-time 2 --output /dev/null "http://127.0.0.1:$port/")
+    wait_for $server "python3's http.server" "${look[@]}" || {
+        cat "$work/python.log"
+        exit 1
+    }
+    local arguments=(
+        "--net=allow-host=$port" --dir "$work/fetched::/" --statistics
+        "$guests/http-get.wasm" "http://host.internal:$port/file.bin" -o /gateway.bin
+    )
+    show_call "${arguments[@]}"
+    "$xila_net" run "${arguments[@]}"
+    compare "$work/pages/file.bin" "$work/fetched/gateway.bin" file
+    if [ -e "$guests/fetch.wasm" ]; then
+        headline "An app in JavaScript calls fetch"
+        arguments=("--net=allow-host=$port" "$guests/fetch.wasm" "http://host.internal:$port/hello.txt")
+        show_call "${arguments[@]}"
+        "$xila_net" run "${arguments[@]}" | tee "$work/hello"
+        cmp -s "$work/hello" "$work/pages/hello.txt" || fail "what was fetched is not what was served"
+    else
+        headline "SKIPPED: an app in JavaScript, because there is no npm to build it with"
+    fi
+    kill $server
+    wait $server || true
+    started=()
+}
+
+publish_through_gateway() {
+    local port=8080
+    if curl --silent --noproxy '*' --max-time 2 --output /dev/null "http://localhost:$port/"; then port=$(free_port); fi
+    headline "curl fetches the file from an app, at a port of this host that leads to it"
+    local arguments=(
+        --net --publish "$port:80" --dir "$work/pages::/" --statistics
+        "$guests/http-server.wasm" 0.0.0.0:80 --requests 1 /file.bin
+    )
+    show_call "${arguments[@]}" '&'
+    "$xila_net" run "${arguments[@]}" >"$work/server.log" 2>&1 &
+    local server=$! status=0
+    started=("$server")
+    wait_for $server http-server.wasm grep -q 'listening on' "$work/server.log" && {
+        printf '$ curl http://localhost:%s/ --output FOLDER/fetched/published.bin\n' "$port"
+        curl --silent --show-error --noproxy '*' --max-time 30 "http://localhost:$port/" --output "$work/fetched/published.bin"
+    } && {
+        wait $server && started=()
+    } || status=$?
+    cat "$work/server.log"
+    [ $status = 0 ] || fail "the file could not be fetched"
+    compare "$work/pages/file.bin" "$work/fetched/published.bin" file
+}
+
+# Checks whether the last part can be shown; makes the namespace, and collects the obstacles.
 can_use_tap() {
     local command problem
     [ "$(uname)" = Linux ] || obstacles+=("TAP interfaces and network namespaces exist on Linux only")
@@ -170,7 +232,15 @@ mkdir "$work/pages" "$work/fetched"
 head -c 300000 /dev/urandom >"$work/pages/page.bin"
 head -c 8388608 /dev/urandom >"$work/pages/file.bin"
 
+printf 'Hello from this host.\n' >"$work/pages/hello.txt"
+
 two_stacks
+if has python3 && has curl; then
+    fetch_through_gateway
+    publish_through_gateway
+else
+    headline "SKIPPED: apps behind a gateway, because python3 or curl is missing"
+fi
 if can_use_tap; then
     make_link
     fetch_over_tap

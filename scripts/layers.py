@@ -24,6 +24,8 @@ HOST = [
     ["control"],
     ["manager"],
     ["services"],
+    ["gateway"],
+    ["publish"],
     ["wasm"],
     ["cli"],
 ]

@@ -41,6 +41,7 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::{Arc, OnceLock};
 
 use futures_util::future::{self, Either};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::sync::watch;
 
 pub use self::outside::{Destinations, InvalidDestinations, Outside};
@@ -302,6 +303,16 @@ impl dns::Names for Names {
 
     fn reverse(&self, address: IpAddr) -> Option<String> {
         self.0.is(address).then(|| HOST.to_owned())
+    }
+}
+
+/// Raises this process's limit of open files as far as it may (setrlimit(2)): each connection to the outside is one, and
+/// the usual limit is only 1024.
+pub fn raise_file_limit() {
+    let raised = getrlimit(Resource::RLIMIT_NOFILE)
+        .and_then(|(soft, hard)| if soft < hard { setrlimit(Resource::RLIMIT_NOFILE, hard, hard) } else { Ok(()) });
+    if let Err(error) = raised {
+        tracing::warn!(%error, "the limit of open files cannot be raised, and bounds the connections to the outside");
     }
 }
 

@@ -11,8 +11,8 @@ use super::interface::{InterfacePlan, Kind};
 use super::limits;
 use super::policy::PolicyPlan;
 use super::publish::PublishPlan;
-use super::services::HubServices;
 use super::serve::ServePlan;
+use super::services::HubServices;
 use super::values;
 use crate::manager::LOOPBACK;
 use crate::platform::Access;
@@ -73,6 +73,12 @@ pub(super) struct DirectoryPlan {
 const MOST_THREADS: usize = 1024;
 
 impl Plan {
+    /// Whether apps reach the host's network, or are reached from there, by sockets of this process.
+    pub(super) fn needs_host_sockets(&self) -> bool {
+        let is_gateway = |interface: &InterfacePlan| matches!(interface.kind, Kind::Gateway(_));
+        !self.published.is_empty() || self.interfaces.iter().any(is_gateway)
+    }
+
     /// The plan of `serve`. Error messages as for [`new`](Self::new).
     pub(super) fn serving(arguments: &ServeArguments) -> Result<Self, String> {
         let mut plan = Self::new(&arguments.run)?;

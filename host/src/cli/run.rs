@@ -25,6 +25,7 @@ use super::serve::{self, Server};
 use super::signals::Signals;
 use super::table;
 use super::turns::Turns;
+use crate::gateway;
 use crate::platform::{self, Memory, Platform};
 use crate::wasm::NetworkCtx;
 use crate::wasm::command::State;
@@ -49,6 +50,9 @@ pub(super) async fn run(plan: &Arc<Plan>) -> Result<u8> {
     let served = plan.serve.as_ref().map(|serve| serve.read(plan)).transpose()?;
     let audit = audit(plan)?;
     let platform = Platform { memory: memory(plan), ..platform::tokio::platform() };
+    if plan.needs_host_sockets() {
+        gateway::raise_file_limit();
+    }
     let mounted = Mounted::new(plan, platform, World::Real)?;
     let published = publish::start(plan, &mounted)?;
 

@@ -249,6 +249,7 @@ impl HubServices {
             upstream: None,
         });
         Ok(node::Config {
+            hardware_address: None,
             addresses: self.addresses.clone(),
             dhcp: self.dhcp(&reserved, u16::try_from(mtu).ok())?,
             router: self.router(u32::try_from(mtu).ok()),
@@ -288,7 +289,7 @@ fn v6(address: IpAddr) -> Option<Ipv6Addr> {
 fn is_on(interface: &InterfacePlan, name: &str) -> bool {
     match &interface.kind {
         Kind::Hub { hub, .. } => hub == name,
-        Kind::Loopback | Kind::Tap { .. } => false,
+        Kind::Loopback | Kind::Tap { .. } | Kind::Gateway(_) => false,
     }
 }
 

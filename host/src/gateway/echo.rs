@@ -70,7 +70,7 @@ impl Echoes {
                 let _lost = entry.get().try_send(request);
             }
             Entry::Vacant(_) if count >= MOST => {
-                tracing::warn!("{MOST} echo sockets are open at the gateway: a further one is not served");
+                tracing::debug!("{MOST} echo sockets are open at the gateway: a further one is not served");
             }
             Entry::Vacant(entry) => {
                 let (sender, requests) = mpsc::channel(QUEUE);
@@ -151,7 +151,7 @@ impl Mapping {
         let (app, _) = self.key;
         let destination = SocketAddr::new(request.destination, 0);
         if !self.shared.outside.admits(destination) {
-            tracing::info!(%app, destination = %request.destination, "the gateway does not lead there");
+            tracing::debug!(%app, destination = %request.destination, "the gateway does not lead there");
             return self.replies.report(&request.packet, app, None, Reason::Prohibited);
         }
         let mut message = Vec::new();

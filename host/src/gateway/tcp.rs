@@ -109,7 +109,7 @@ impl Connections {
                 State::Admitted(_) | State::Open => Some(frame),
             },
             Entry::Vacant(_) if count >= MOST => {
-                tracing::warn!("{MOST} connections are open at the gateway: a further one is not answered");
+                tracing::debug!("{MOST} connections are open at the gateway: a further one is not answered");
                 None
             }
             Entry::Vacant(entry) => {

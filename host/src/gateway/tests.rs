@@ -182,6 +182,50 @@ async fn resets_pass_both_ways() {
     assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_thousand_connections_at_one_time_are_carried() {
+    const CONNECTIONS: usize = 1000;
+    // Each is a socket of the gateway and one of the server, both in this process.
+    super::raise_file_limit();
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a listener");
+    let port = listener.local_addr().expect("an address").port();
+    let world = World::with_ports(&[port]);
+    let serving = tokio::spawn(async move {
+        let mut streams = Vec::new();
+        while streams.len() < CONNECTIONS {
+            streams.push(listener.accept().await.expect("a connection").0);
+        }
+        // All are open at this time.
+        for stream in &mut streams {
+            let mut byte = [0; 2];
+            stream.read_exact(&mut byte).await.expect("a number");
+            stream.write_all(&byte).await.expect("room");
+        }
+    });
+    let (network, at) = (world.network(), world.at(port));
+    let apps: Vec<_> = (0..CONNECTIONS as u16)
+        .map(|number| {
+            let network = network.clone();
+            tokio::spawn(async move {
+                let stream = TcpStream::connect(&network, at).await.expect("a connection");
+                stream.write_all(&number.to_be_bytes()).await.expect("room");
+                let mut received = Vec::new();
+                while received.len() < 2 {
+                    let mut buffer = [0; 2];
+                    let count = stream.read(&mut buffer).await.expect("the number");
+                    assert_ne!(count, 0, "the server answers first");
+                    received.extend_from_slice(&buffer[..count]);
+                }
+                assert_eq!(received, number.to_be_bytes());
+            })
+        })
+        .collect();
+    for app in apps {
+        app.await.expect("an app");
+    }
+    serving.await.expect("the server");
+}
+
 #[tokio::test]
 async fn a_slow_reader_on_either_side_holds_up_the_other() {
     const MOST: usize = 64 << 20;

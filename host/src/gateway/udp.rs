@@ -86,6 +86,7 @@ impl Mappings {
                     shared: self.shared.clone(),
                     replies: self.replies.clone(),
                     peers: VecDeque::new(),
+                    admitted: None,
                     place,
                 };
                 self.shared.spawn(mapping.run(outbounds));
@@ -112,6 +113,8 @@ struct Mapping {
     replies: Replies,
     /// The addresses that are heard, the one that was spoken to last at the end.
     peers: VecDeque<IpAddr>,
+    /// The destination that was admitted last: to ask again for each datagram would cost more than to send it.
+    admitted: Option<SocketAddr>,
     place: Place,
 }
 
@@ -155,10 +158,11 @@ impl Mapping {
         let (app, destination) = (self.place.app, outbound.destination);
         let target = if self.shared.router.is(destination.ip()) {
             self.shared.outside.on_loopback(destination).ok_or((Some(destination.ip()), Reason::PortUnreachable))
-        } else if self.shared.outside.admits(destination) {
+        } else if self.admitted == Some(destination) || self.shared.outside.admits(destination) {
+            self.admitted = Some(destination);
             Ok(destination)
         } else {
-            tracing::info!(%app, %destination, "the gateway does not lead there");
+            tracing::debug!(%app, %destination, "the gateway does not lead there");
             Err((None, Reason::Prohibited))
         };
         let target = match target {

@@ -127,9 +127,8 @@ fn an_app_of_a_user_without_privileges_fetches_a_page_over_both_families() {
         fetched.expect(0, &[]);
         assert_eq!(fetched.stdout, "a page for fd01::1");
         // By DHCP and router advertisements it is the same.
-        let fetched = world
-            .run(&["-i", "eth0=gateway,dhcp,autoconf,allow-private", "%http-get", &url(FAR_V6, 80)])
-            .await;
+        let fetched =
+            world.run(&["-i", "eth0=gateway,dhcp,autoconf,allow-private", "%http-get", &url(FAR_V6, 80)]).await;
         fetched.expect(0, &[]);
         assert_eq!(fetched.stdout, "a page for fd01::1");
     });
@@ -226,7 +225,10 @@ fn denied_destinations_leave_no_packet() {
 fn names_are_resolved_by_the_servers_of_the_host() {
     with_world("gateway-names", &["python3", "dnsmasq"], async |world| {
         // `ip netns exec` puts these files in the place of those in /etc.
-        let etc = Etc::new(world.host.name(), &[("resolv.conf", "nameserver 198.51.100.2\n"), ("hosts", "192.0.2.9 known\n")]);
+        let etc = Etc::new(
+            world.host.name(),
+            &[("resolv.conf", "nameserver 198.51.100.2\n"), ("hosts", "192.0.2.9 known\n")],
+        );
         let dnsmasq = ["--keep-in-foreground", "--no-resolv", "--no-hosts", "--port=53", "--user=root", "--pid-file="];
         let records = ["--address=/page.example/198.51.100.2", "--txt-record=long.example,text", "--log-facility=-"];
         let _dnsmasq = world.far.start("dnsmasq", &[&dnsmasq[..], &records[..]].concat());
@@ -300,12 +302,25 @@ while True:
 #[test]
 fn published_ports_lead_to_apps() {
     with_world("gateway-published", &["curl"], async |world| {
-        let arguments =
-            ["--net", "--publish", "8080:80", "--publish", "0.0.0.0:8081:80", "%http-server", "0.0.0.0:80"];
+        let arguments = ["--net", "--publish", "8080:80", "--publish", "0.0.0.0:8081:80", "%http-server", "0.0.0.0:80"];
         let mut server = start(world.command(&arguments));
         until_line(&mut server, "listening").await;
         let curl = |namespace: &Namespace, url: &str| {
-            namespace.output("curl", &["-sS", "--noproxy", "*", "--max-time", "20", "-w", "%{http_code} %{size_download}", "-o", "/dev/null", url])
+            namespace.output(
+                "curl",
+                &[
+                    "-sS",
+                    "--noproxy",
+                    "*",
+                    "--max-time",
+                    "20",
+                    "-w",
+                    "%{http_code} %{size_download}",
+                    "-o",
+                    "/dev/null",
+                    url,
+                ],
+            )
         };
         assert_eq!(curl(&world.host, "http://127.0.0.1:8080/bytes/3000000"), "200 3000000");
         assert_eq!(curl(&world.far, "http://198.51.100.1:8080/"), "000 0", "127.0.0.1 is the host's own");
