@@ -192,7 +192,7 @@ stream.setsockopt(SOL_SOCKET, SO_LINGER, struct.pack('ii', 1, 0))
 stream.close()
 ";
         let _server = world.serve(reset).await;
-        let reset = world.run(&["--net", "%http-get", &url(FAR_V4, 82)]).await;
+        let reset = world.run(&["--net", "%throughput", "ping", "198.51.100.2:82", "10"]).await;
         reset.expect(1, &["reset"]);
     });
 }
