@@ -176,6 +176,7 @@ impl Gateway {
             Front::new(
                 hardware,
                 router,
+                shared.outside.clone(),
                 platform.random_u64(),
                 injector,
                 connections,

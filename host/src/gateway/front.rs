@@ -15,6 +15,7 @@ use xila_network_engine::udp::datagram;
 
 use super::Router;
 use super::echo::{Echoes, Request};
+use super::outside::Outside;
 use super::reply::Replies;
 use super::tcp::Connections;
 use super::udp::{Mappings, Outbound};
@@ -27,6 +28,7 @@ use crate::platform::Instant;
 pub(super) struct Front {
     hardware: MacAddress,
     router: Router,
+    outside: Outside,
     reassembly: Reassembly,
     injector: Injector,
     /// The station that has sent the present frame.
@@ -91,6 +93,7 @@ impl Front {
     pub(super) fn new(
         hardware: MacAddress,
         router: Router,
+        outside: Outside,
         seed: u64,
         injector: Injector,
         connections: Arc<Connections>,
@@ -101,7 +104,18 @@ impl Front {
         let mut bytes = [0; 32];
         bytes[..8].copy_from_slice(&seed.to_ne_bytes());
         let reassembly = Reassembly::new(&Secret::new(&mut Random::new(bytes)));
-        Self { hardware, router, reassembly, injector, station: [0; 6], connections, mappings, echoes, replies }
+        Self {
+            hardware,
+            router,
+            outside,
+            reassembly,
+            injector,
+            station: [0; 6],
+            connections,
+            mappings,
+            echoes,
+            replies,
+        }
     }
 
     /// Whether a packet for an address stays on the network of the apps.
@@ -146,6 +160,8 @@ impl Front {
                 Kind::Syn { ends: (ends[0], ends[1]), segment_at: at }
             }
             (IpProtocol::Udp, _) => match datagram::read(source, destination, payload, !is_verified) {
+                // The gateway's own sockets: its services, and those that carry published ports.
+                Ok(read) if is_own && self.outside.on_loopback(read.destination).is_none() => Kind::Own,
                 Ok(read) if is_own && [DNS, DHCP].contains(&read.destination.port()) => Kind::Own,
                 Ok(read) => {
                     let start = at + datagram::HEADER;

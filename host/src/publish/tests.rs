@@ -3,6 +3,7 @@
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::*;
+use crate::gateway::{Gateway, GatewayOptions};
 use crate::manager::Manager;
 use crate::platform::tokio::platform;
 use crate::socket::{ListenOptions, TcpListener};
@@ -96,4 +97,24 @@ async fn datagrams_of_several_peers_reach_the_app_and_its_answers_each_of_them()
         }
     }
     echo.await.expect("the app");
+}
+
+#[tokio::test]
+async fn datagrams_to_an_app_on_a_gateway_are_answered() {
+    let gateway = Gateway::new(&platform(), GatewayOptions::default()).expect("a gateway");
+    let apps = Manager::new(platform());
+    let configuration = gateway.configuration(0).expect("an address");
+    apps.mount_interface("eth0", gateway.port(), configuration).expect("an interface");
+    let app = UdpSocket::bind(&apps.network(), end("0.0.0.0:53")).expect("a socket");
+    let socket = tokio::net::UdpSocket::bind("127.0.0.1:0").await.expect("a port");
+    let at = socket.local_addr().expect("an address");
+    tokio::spawn(UdpPublication { socket, network: gateway.network(), target: end("10.0.2.15:53") }.run());
+    let peer = tokio::net::UdpSocket::bind("127.0.0.1:0").await.expect("a socket");
+    peer.send_to(b"question", at).await.expect("sent");
+    let mut buffer = [0; 64];
+    let (count, from) = app.recv_from(&mut buffer).await.expect("the question");
+    assert_eq!((&buffer[..count], from.ip()), (&b"question"[..], gateway.router().v4.address()));
+    app.send_to(b"answer", from).await.expect("sent");
+    let count = peer.recv(&mut buffer).await.expect("the answer");
+    assert_eq!(&buffer[..count], b"answer");
 }

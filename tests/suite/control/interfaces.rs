@@ -164,7 +164,9 @@ fn a_wildcard_socket_serves_interfaces_that_come_later_and_forgets_those_that_go
             other.send_to(&[round], "10.9.0.1:53".parse().unwrap()).await.unwrap();
             assert_eq!(socket.recv_datagram().await.unwrap().data, [round]);
             echo.send_to(ip("10.9.0.2"), round.into(), &[]).await.unwrap();
-            assert!(matches!(echo.recv().await, Ok(IcmpMessage::EchoReply(reply)) if reply.sequence == round.into()));
+            assert!(
+                matches!(echo.recv().await, Ok(IcmpMessage::EchoReply(reply)) if reply.sequence == u16::from(round))
+            );
         });
         // The port is in use on the new interface too.
         let again = UdpSocket::bind(&network, ([10, 9, 0, 1], 53).into());
