@@ -1,6 +1,6 @@
 //! Programs in JavaScript, whose engine has `fetch`.
 
-use xila_network_tests::guests::{Guest, is_ready};
+use xila_network_tests::guests::{Ending, Guest, is_ready};
 use xila_network_tests::networks::{manager, nothing_is_left};
 
 use super::server::{Server, authority};
@@ -48,16 +48,16 @@ async fn javascript_is_told_that_nothing_can_be_fetched() {
         return;
     }
     let manager = manager();
-    let (_, roots, acceptor) = authority();
-    drop(roots);
+    let (_, _, acceptor) = authority();
+    let (_, others, _) = authority();
     let untrusted = Server::start(&manager.network(), Some(acceptor));
     let untrusted = format!("https://localhost:{}/", untrusted.address.port());
     // Nobody listens at the first, and nobody has the name of the second.
     for url in ["http://127.0.0.1:81/", "http://nowhere.invalid/", &untrusted] {
         let guest = Guest::new("javascript_fetch").arguments([url]).network(manager.network());
-        let exit = guest.run().await.expect("a program");
+        let exit = guest.tls_roots(others.clone()).run().await.expect("a program");
         let message = format!("cannot fetch {url}: NetworkError when attempting to fetch resource\n");
         assert_eq!(exit.stderr, message);
-        assert!(!exit.is_success(), "{exit:?}");
+        assert_eq!(exit.ending, Ending::Status(1));
     }
 }
