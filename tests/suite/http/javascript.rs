@@ -36,7 +36,7 @@ async fn javascript_fetches_what_an_app_serves() {
     let manager = manager();
     let server = Guest::new("http-server").arguments(["127.0.0.1:80", "--requests", "1"]).network(manager.network());
     let fetch = Guest::new("javascript_fetch").arguments(["http://127.0.0.1/", "50"]).network(manager.network());
-    let ((), page) = tokio::join!(async { drop(server.succeed().await) }, fetch.succeed());
+    let (_, page) = tokio::join!(server.succeed(), fetch.succeed());
     assert_eq!(page, "It works. /bytes/N is N bytes to try the network with.\n");
     nothing_is_left(&manager).await;
 }
