@@ -14,7 +14,7 @@ default:
     @just --list --unsorted
 
 # Runs apps on two simulated stacks and then, with privileges, apps and a real peer over a TAP device.
-demo: setup apps command-line
+demo: setup (apps "demo") command-line
     scripts/demo.sh
 
 # Runs every test; arguments go to `cargo test`.
@@ -50,10 +50,10 @@ fmt:
 guests:
     @scripts/guests.sh
 
-# Builds only the guests that are in Rust.
+# Builds only the guests that are in Rust, or those that the demo needs.
 [private]
-apps:
-    @scripts/guests.sh rust
+apps languages="rust":
+    @scripts/guests.sh "$1"
 
 [private]
 setup:

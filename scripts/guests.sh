@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
 # Builds every example app, every test program and the programs of the benchmarks as NAME.wasm in the folder guests/
 # under the target directory:
-#     guests.sh [rust]
-# With `rust`, it builds only those in Rust, which are all that the demo and the benchmarks need: the others need
-# packages from Python's index.
+#     guests.sh [rust | demo]
+# With `rust`, it builds only those in Rust, which are all that the benchmarks need; with `demo`, those in JavaScript too.
+# The others need packages from Python's index, and those in JavaScript need packages from npm's.
 set -euo pipefail
 source "$(dirname "$0")/lib.sh"
 cd "$root"
 
 languages=${1:-all}
-case $languages in all | rust) ;; *) fail "'$languages': say rust, or nothing" ;; esac
+case $languages in all | rust | demo) ;; *) fail "'$languages': say rust, demo, or nothing" ;; esac
 
 toolchain=$(scripts/wasm-toolchain.sh)
 built=$(target_dir)/wasm/wasm32-wasip2/release
@@ -66,18 +66,30 @@ if [ "$languages" = rust ]; then
     exit
 fi
 
-# Programs in other languages are built with packages of Python's index, which some machines cannot reach.
+# Programs in other languages are built with packages of Python's index and of npm's, which some machines cannot reach.
 without() {
     if in_ci; then fail "nothing to build the programs in $1 with, and in CI no test may be skipped"; fi
     say "SKIPPING the programs in $1, because there is nothing to build them with"
 }
 
 others=$(target_dir)/wasm/others
-if environment=$(scripts/python-packages.sh componentize-py tests/programs/python/requirements.txt); then
-    scripts/python-programs.sh "$environment" "$others"
-    for source in tests/programs/python/*.py; do publish "$others" "$(basename "$source" .py)"; done
+if [ "$languages" = all ]; then
+    if environment=$(scripts/python-packages.sh componentize-py tests/programs/python/requirements.txt); then
+        scripts/python-programs.sh "$environment" "$others"
+        for source in tests/programs/python/*.py; do publish "$others" "$(basename "$source" .py)"; done
+    else
+        without Python
+    fi
+fi
+if environment=$(scripts/javascript-packages.sh tests/programs/javascript); then
+    scripts/javascript-programs.sh "$environment" "$others"
+    for source in tests/programs/javascript/*.js; do publish "$others" "$(basename "$source" .js)"; done
 else
-    without Python
+    without JavaScript
+fi
+if [ "$languages" = demo ]; then
+    say "${#wanted[@]} programs in $guests"
+    exit
 fi
 if environment=$(scripts/python-packages.sh ziglang tests/programs/c/requirements.txt); then
     scripts/c-programs.sh "$environment" "$toolchain" "$others"

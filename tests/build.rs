@@ -9,7 +9,7 @@ const WASI: [&str; 3] = ["std_", "p2_", "p3_"];
 /// How the names of programs begin that try what a policy, a limit or another guest must prevent, on any surface.
 const ISOLATION: [&str; 2] = ["policy_", "attack_"];
 
-/// How the names of programs begin that send or answer requests by `wasi:http`, or speak TLS by `wasi:tls`.
+/// How the names of programs in Rust begin that send or answer requests by `wasi:http`, or speak TLS by `wasi:tls`.
 const HTTP: [&str; 1] = ["http_"];
 
 fn main() {
@@ -17,8 +17,9 @@ fn main() {
     let (isolation, programs): (Vec<_>, Vec<_>) =
         programs(Path::new("programs/src/bin"), "rs").into_iter().partition(|program| begins(program, &ISOLATION));
     let (mut wasi, programs): (Vec<_>, Vec<_>) = programs.into_iter().partition(|program| begins(program, &WASI));
-    let (http, programs): (Vec<_>, Vec<_>) = programs.into_iter().partition(|program| begins(program, &HTTP));
+    let (mut http, programs): (Vec<_>, Vec<_>) = programs.into_iter().partition(|program| begins(program, &HTTP));
     wasi.extend(programs_in_other_languages());
+    http.extend(programs_in_javascript());
 
     let source = list("foreach_program", "that uses `xila:network`", programs)
         + &list("foreach_wasi_program", "that uses `wasi:sockets`", wasi)
@@ -32,6 +33,11 @@ fn programs_in_other_languages() -> Vec<String> {
     let mut all = programs(Path::new("programs/python"), "py");
     all.extend(programs(Path::new("programs/c"), "c"));
     all
+}
+
+/// Their `fetch` is `wasi:http`.
+fn programs_in_javascript() -> Vec<String> {
+    programs(Path::new("programs/javascript"), "js")
 }
 
 /// The names of the programs in a folder, dashes as underscores: `NAME.EXTENSION`, or `NAME/main.EXTENSION`.

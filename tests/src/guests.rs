@@ -249,6 +249,26 @@ pub async fn compile(name: &str) {
     program(name).await.unwrap_or_else(|error| panic!("{name}: {error:?}"));
 }
 
+/// Whether the program `name` was built: this machine may lack the tools for its language. If not, its test is skipped
+/// with a message.
+///
+/// It also compiles the program: this takes so long for the engine of a language that programs which wait for each other
+/// would time out.
+///
+/// # Panics
+/// If there is no folder of programs, or in CI if the program is missing.
+pub async fn is_ready(name: &str) -> bool {
+    let path = path(name).expect("a folder of programs");
+    let is_built = path.exists();
+    if is_built {
+        compile(name).await;
+    } else {
+        assert!(env::var_os("CI").is_none(), "{} is missing, and CI counts on this test", path.display());
+        println!("skipped: {} is missing: `just guests` says why it was not built", path.display());
+    }
+    is_built
+}
+
 /// The path of the program `name`, whether it was built or not.
 ///
 /// # Errors

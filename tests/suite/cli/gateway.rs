@@ -134,6 +134,24 @@ fn an_app_of_a_user_without_privileges_fetches_a_page_over_both_families() {
     });
 }
 
+/// `fetch` of JavaScript, from a server that only this host's loopback has.
+#[test]
+fn an_app_in_javascript_fetches_from_the_host() {
+    with_world("gateway-javascript", &["python3"], async |world| {
+        if !Path::new(&world.bench.app("javascript_fetch")).exists() {
+            // The suite `http` fails for it in CI.
+            return;
+        }
+        let mut server = world.host.python(&PAGE.replace("198.51.100.2", "127.0.0.1").replace("fd01::2", "::1"), &[]);
+        assert_eq!(server.line().await, "ready");
+        let fetched = world.run(&["--net=allow-host=80", "%javascript_fetch", "http://host.internal/"]).await;
+        fetched.expect(0, &[]);
+        assert_eq!(fetched.stdout, "a page for 127.0.0.1");
+        let refused = world.run(&["--net", "%javascript_fetch", "http://host.internal/"]).await;
+        refused.expect(1, &["cannot fetch http://host.internal/: NetworkError"]);
+    });
+}
+
 #[test]
 fn a_gibibyte_arrives_whole() {
     const SCRIPT: &str = "

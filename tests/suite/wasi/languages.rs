@@ -1,8 +1,6 @@
 //! Programs in C, with BSD sockets, and in Python, with CPython's own modules.
 
-use std::env;
-
-use xila_network_tests::guests::{self, Guest};
+use xila_network_tests::guests::{Guest, is_ready};
 use xila_network_tests::networks::{manager, nothing_is_left};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -66,21 +64,6 @@ pub(crate) async fn python_serve() {
         tokio::join!(server.succeed(), getting);
         nothing_is_left(&manager).await;
     }
-}
-
-/// Whether a program was built: this machine may lack the tools for it. If not, its test is skipped with a message.
-///
-/// It also compiles the program: this takes so long for CPython that programs which wait for each other would time out.
-async fn is_ready(program: &str) -> bool {
-    let path = guests::path(program).expect("a folder of programs");
-    let is_built = path.exists();
-    if is_built {
-        guests::compile(program).await;
-    } else {
-        assert!(env::var_os("CI").is_none(), "{} is missing, and CI counts on this test", path.display());
-        println!("skipped: {} is missing: `just guests` says why it was not built", path.display());
-    }
-    is_built
 }
 
 /// The checksum Adler-32 (RFC 1950, section 9).
