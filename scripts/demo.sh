@@ -117,9 +117,9 @@ fetch_through_gateway() {
     show_call "${arguments[@]}"
     "$xila_net" run "${arguments[@]}"
     compare "$work/pages/file.bin" "$work/fetched/gateway.bin" file
-    if [ -e "$guests/fetch.wasm" ]; then
+    if [ -e "$guests/javascript_fetch.wasm" ]; then
         headline "An app in JavaScript calls fetch"
-        arguments=("--net=allow-host=$port" "$guests/fetch.wasm" "http://host.internal:$port/hello.txt")
+        arguments=("--net=allow-host=$port" "$guests/javascript_fetch.wasm" "http://host.internal:$port/hello.txt")
         show_call "${arguments[@]}"
         "$xila_net" run "${arguments[@]}" | tee "$work/hello"
         cmp -s "$work/hello" "$work/pages/hello.txt" || fail "what was fetched is not what was served"
