@@ -31,7 +31,7 @@ pub const FAR_V4: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(198, 51, 100, 2));
 pub const FAR_V6: IpAddr = IpAddr::V6(std::net::Ipv6Addr::new(0xfd01, 0, 0, 0, 0, 0, 0, 2));
 
 /// How long a test with a real peer may take, even on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// A network namespace of the kernel, and the name of the TAP interface that leads into it.
 #[derive(Debug)]

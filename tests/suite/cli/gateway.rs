@@ -140,6 +140,7 @@ fn an_app_in_javascript_fetches_from_the_host() {
     with_world("gateway-javascript", &["python3"], async |world| {
         if !Path::new(&world.bench.app("javascript_fetch")).exists() {
             // The suite `http` fails for it in CI.
+            println!("skipped: the program in JavaScript is not built");
             return;
         }
         let mut server = world.host.python(&PAGE.replace("198.51.100.2", "127.0.0.1").replace("fd01::2", "::1"), &[]);

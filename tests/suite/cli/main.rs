@@ -14,7 +14,7 @@ use tokio::process::{Child, Command};
 use xila_network_tests::netns::Namespace;
 
 /// How long a test may take, even on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(240);
 
 /// Two interfaces on one hub with a delay.
 /// A component that imports an instance with one function, in the binary format of the component model (Binary.md).
