@@ -47,12 +47,10 @@ use tokio::sync::watch;
 pub use self::outside::{Destinations, InvalidDestinations, Outside};
 pub(crate) use self::relay::{relay, reset};
 
-use self::echo::Echoes;
 use self::front::Front;
 use self::reply::Replies;
 use self::resolvers::HostResolvers;
 use self::tcp::Connections;
-use self::udp::Mappings;
 use crate::address::{Cidr, MacAddress, Route};
 use crate::device::hub::{Hub, HubOptions, HubPort};
 use crate::device::intercepted::{Injector, Intercepted};
@@ -173,17 +171,7 @@ impl Gateway {
             let replies = Replies::new(shared.clone());
             let connections = Arc::new(Connections::new(shared.clone(), replies.clone(), injector.clone()));
             parts = Some(connections.clone());
-            Front::new(
-                hardware,
-                router,
-                shared.outside.clone(),
-                platform.random_u64(),
-                injector,
-                connections,
-                Mappings::new(shared.clone(), replies.clone()),
-                Echoes::new(shared.clone(), replies.clone()),
-                replies,
-            )
+            Front::new(&shared, hardware, injector, connections, replies)
         });
         let services = services_of(router, hardware, mtu).map_err(failed)?;
         let services = Services::start(&Platform { devices: None, memory: None, ..platform.clone() }, device, services)

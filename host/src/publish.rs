@@ -62,7 +62,7 @@ impl TcpPublication {
             };
             if connections.len() >= MOST {
                 tracing::warn!("{MOST} connections are open to a published port: a further one is reset");
-                reset(stream);
+                reset(&stream);
                 continue;
             }
             let (network, targets) = (network.clone(), targets.clone());
@@ -71,7 +71,7 @@ impl TcpPublication {
                     Ok(app) => carry(stream, peer, app, proxy_protocol).await,
                     Err(error) => {
                         tracing::info!(%peer, %error, "the app does not take a connection to a published port");
-                        reset(stream);
+                        reset(&stream);
                     }
                 }
             });
@@ -109,7 +109,7 @@ async fn carry(
         Err(error) => {
             tracing::debug!(%peer, %error, "a connection to a published port ends at once");
             app.abort();
-            reset(outside);
+            reset(&outside);
         }
     }
 }

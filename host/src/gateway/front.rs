@@ -13,12 +13,12 @@ use xila_network_engine::ip::reassembly::{Outcome, Reassembly};
 use xila_network_engine::random::{Random, Secret};
 use xila_network_engine::udp::datagram;
 
-use super::Router;
 use super::echo::{Echoes, Request};
 use super::outside::Outside;
 use super::reply::Replies;
 use super::tcp::Connections;
 use super::udp::{Mappings, Outbound};
+use super::{Router, Shared};
 use crate::address::MacAddress;
 use crate::device::intercepted::{Injector, Interceptor};
 use crate::device::{ETHERNET_HEADER, Frame};
@@ -90,30 +90,26 @@ enum Kind {
 }
 
 impl Front {
+    /// The front of a gateway with this hardware address.
     pub(super) fn new(
+        shared: &Arc<Shared>,
         hardware: MacAddress,
-        router: Router,
-        outside: Outside,
-        seed: u64,
         injector: Injector,
         connections: Arc<Connections>,
-        mappings: Mappings,
-        echoes: Echoes,
         replies: Replies,
     ) -> Self {
-        let mut bytes = [0; 32];
-        bytes[..8].copy_from_slice(&seed.to_ne_bytes());
-        let reassembly = Reassembly::new(&Secret::new(&mut Random::new(bytes)));
+        let mut seed = [0; 32];
+        shared.platform.random.fill(&mut seed);
         Self {
             hardware,
-            router,
-            outside,
-            reassembly,
+            router: shared.router,
+            outside: shared.outside.clone(),
+            reassembly: Reassembly::new(&Secret::new(&mut Random::new(seed))),
             injector,
             station: [0; 6],
             connections,
-            mappings,
-            echoes,
+            mappings: Mappings::new(shared.clone(), replies.clone()),
+            echoes: Echoes::new(shared.clone(), replies.clone()),
             replies,
         }
     }

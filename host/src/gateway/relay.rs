@@ -21,12 +21,12 @@ pub(crate) async fn relay(app: TcpStream, mut outside: tokio::net::TcpStream) {
     if let Err(error) = done {
         tracing::debug!(local = %app.local_addr(), peer = %app.peer_addr(), %error, "a connection through the gateway ends");
         app.abort();
-        reset(outside);
+        reset(&outside);
     }
 }
 
-/// Resets a connection of the host.
-pub(crate) fn reset(outside: tokio::net::TcpStream) {
+/// Makes a connection of the host end with a reset when it is dropped.
+pub(crate) fn reset(outside: &tokio::net::TcpStream) {
     // If this fails the connection is gone already, or the peer gets an ordinary end after the missing data.
     if let Err(error) = outside.set_zero_linger() {
         tracing::debug!(%error, "a connection of the host cannot be reset");

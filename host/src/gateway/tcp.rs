@@ -169,7 +169,7 @@ impl Place {
         let _queued = injector.to_stack(frame);
         match shared.platform.clock.within(HANDSHAKE, accepted).await {
             Some(Ok(stream)) => relay(stream, outside).await,
-            Some(Err(_)) | None => reset(outside),
+            Some(Err(_)) | None => reset(&outside),
         }
     }
 }

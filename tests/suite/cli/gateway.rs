@@ -33,9 +33,7 @@ impl World {
         let host = Namespace::new(&[&["setpriv", "ping", "sh"], programs].concat())?;
         let bench = Bench::new(test)?;
         // The target directory may be in a folder that only root may enter.
-        for file in [&bench.program] {
-            copy(file, &bench.folder.join("xila-net"));
-        }
+        copy(&bench.program, &bench.folder.join("xila-net"));
         host.ip("link set lo up");
         let far = host.behind(1500);
         Some(Self { bench, host, far })
