@@ -16,7 +16,6 @@
 pub mod controller;
 pub mod frame;
 pub mod hub;
-#[allow(dead_code, reason = "its users follow")]
 pub(crate) mod intercepted;
 pub mod loopback;
 pub mod pcap;

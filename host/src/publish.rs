@@ -5,7 +5,7 @@
 
 mod proxy_protocol;
 
-use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use core::net::SocketAddr;
 use core::time::Duration;
 use std::io;
 use std::sync::Arc;
@@ -17,6 +17,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 pub use self::proxy_protocol::ProxyProtocol;
+use crate::address::Family;
 use crate::error::ConnectError;
 use crate::gateway::{relay, reset};
 use crate::socket::{Network, TcpStream, UdpSocket};
@@ -190,8 +191,8 @@ impl Place {
         network: Network,
         target: SocketAddr,
     ) {
-        let any: IpAddr = if target.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
-        let app = match UdpSocket::bind(&network, SocketAddr::new(any, 0)) {
+        let any = SocketAddr::new(Family::of(target.ip()).unspecified(), 0);
+        let app = match UdpSocket::bind(&network, any) {
             Ok(app) => app,
             Err(error) => return tracing::warn!(%error, "a published port has no socket for a peer"),
         };

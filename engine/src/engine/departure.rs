@@ -307,10 +307,7 @@ impl Engine {
         now: Instant,
         device: &mut dyn Transmitter,
     ) -> Result<(), SendError> {
-        self.interface.send(packet, now, device)?;
-        if self.interface.take_urgency() {
-            self.act(now, device);
-        }
+        self.forward(packet, now, device)?;
         self.note_sent(packet.owner, protocol, tuple, packet.length());
         Ok(())
     }

@@ -543,7 +543,8 @@ pub struct Way<'a> {
 impl Outlet for Way<'_> {
     fn send(&mut self, packet: &Packet<'_>) -> Result<(), Blocked> {
         let Self { interface, device, owner, now, keeps, displaces, wanted } = self;
-        if !interface.is_local(packet.source) {
+        // A loopback link carries every local address of the process's interfaces.
+        if !interface.link.loops_back && !interface.is_local(packet.source) {
             return Err(Blocked::Unreachable);
         }
         let next_hop = interface.way_to(packet.destination, *now).map_err(|_| Blocked::Unreachable)?;

@@ -41,8 +41,6 @@ struct Queues {
     to_stack: VecDeque<Frame>,
     /// The task that drives the device.
     reader: Option<Waker>,
-    /// The tasks that wait for room towards the link.
-    writers: Vec<Waker>,
 }
 
 /// The most frames that wait in each direction.
@@ -67,9 +65,7 @@ impl<D: Device, I: Interceptor> Intercepted<D, I> {
                 return Ok(());
             }
             let frame = queues.to_link.pop_front();
-            let writers = core::mem::take(&mut queues.writers);
             drop(queues);
-            writers.into_iter().for_each(Waker::wake);
             if let Some(frame) = frame {
                 self.device.transmit(now, frame)?;
             }
@@ -96,19 +92,8 @@ impl Injector {
         self.push(frame, |queues| &mut queues.to_link)
     }
 
-    /// Ready when there is room for a frame to the link; otherwise the waker is kept and woken then.
-    pub(crate) fn poll_room(&self, context: &mut Context<'_>) -> Poll<()> {
-        let mut queues = self.queues.lock();
-        if queues.to_link.len() < MOST {
-            return Poll::Ready(());
-        }
-        if !queues.writers.iter().any(|known| known.will_wake(context.waker())) {
-            queues.writers.push(context.waker().clone());
-        }
-        Poll::Pending
-    }
-
     /// Gives a frame to the stack, past the interceptor. False if too many frames wait: the frame is lost.
+    #[cfg(any(test, feature = "gateway"))]
     pub(crate) fn to_stack(&self, frame: Frame) -> bool {
         self.push(frame, |queues| &mut queues.to_stack)
     }

@@ -2,7 +2,7 @@
 //!
 //! Both files are read for each question, because they change when the host moves to another network.
 
-use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use core::time::Duration;
 use std::io;
 use std::path::PathBuf;
@@ -13,6 +13,7 @@ use hickory_proto::serialize::binary::{BinDecodable as _, BinEncodable as _};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpStream, UdpSocket};
 
+use crate::address::Family;
 use crate::services::dns::{Answering, PORT, Transport, Upstream, UpstreamError};
 
 /// See the [module](self).
@@ -128,8 +129,7 @@ impl Upstream for HostResolvers {
 
 /// Sends a datagram from a random port, and waits for one from the server that has the identifier of the query.
 async fn by_udp(server: SocketAddr, query: &[u8]) -> io::Result<Vec<u8>> {
-    let any: IpAddr = if server.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
-    let socket = UdpSocket::bind((any, 0)).await?;
+    let socket = UdpSocket::bind((Family::of(server.ip()).unspecified(), 0)).await?;
     socket.connect(server).await?;
     socket.send(query).await?;
     let mut answer = vec![0; LONGEST];

@@ -4,7 +4,7 @@
 //! comes back is taken only from addresses that the app has sent to (REQ-8, address-dependent filtering). A mapping
 //! lasts for five minutes after the app's last datagram (REQ-5, REQ-6).
 
-use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 use std::collections::VecDeque;
 use std::io;
@@ -24,6 +24,7 @@ use super::error_queue::{self, Told};
 use super::failure::Failure;
 use super::front::Octets;
 use super::reply::Replies;
+use crate::address::Family;
 
 /// The mappings of a gateway.
 pub(super) struct Mappings {
@@ -72,7 +73,7 @@ impl Mappings {
                 let _lost = entry.get().try_send(outbound);
             }
             Entry::Vacant(_) if count >= MOST => {
-                tracing::warn!(
+                tracing::debug!(
                     "{MOST} sockets of apps send datagrams through the gateway: a further one is not served"
                 );
             }
@@ -256,8 +257,7 @@ impl Mapping {
 }
 
 async fn bind(family: IpAddr) -> io::Result<UdpSocket> {
-    let any: IpAddr = if family.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
-    let socket = UdpSocket::bind((any, 0)).await?;
+    let socket = UdpSocket::bind((Family::of(family).unspecified(), 0)).await?;
     error_queue::enable(&socket, family)?;
     Ok(socket)
 }
