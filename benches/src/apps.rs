@@ -3,7 +3,7 @@
 use core::time::Duration;
 use std::error::Error;
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Child, Command, Output};
 
 use crate::report::gigabits;
 
@@ -149,4 +149,14 @@ pub(crate) fn after(printed: &str, phrase: &str) -> Result<f64> {
     let (_, rest) = printed.split_once(phrase).ok_or_else(|| format!("no `{phrase}` in: {printed}"))?;
     let number: String = rest.chars().take_while(|char| char.is_ascii_digit() || *char == '.').collect();
     Ok(number.parse()?)
+}
+
+/// Waits for a program; returns its output.
+pub(crate) fn end(child: Child) -> Result<String> {
+    let Output { status, stdout, stderr } = child.wait_with_output()?;
+    let printed = String::from_utf8(stdout)?;
+    if status.success() {
+        return Ok(printed);
+    }
+    Err(format!("{status}: {printed}{}", String::from_utf8_lossy(&stderr)).into())
 }

@@ -3,15 +3,20 @@
 //! | Module | Holds |
 //! |---|---|
 //! | [`apps`] | pairs of components, run by a command, and the figures that they print |
+//! | [`gateways`] | a program that reaches a server through our gateway, passt's or slirp4netns' |
 //! | [`link`] | the in-memory link that our stack and raw smoltcp are both measured on |
 //! | [`links`] | two namespaces with a lossy link between them, to compare our TCP with the kernel's |
 //! | [`ours`] | our stack on that link, beside idle sockets |
 //! | [`pair`] | two tasks on tokio that talk over our loopback or the kernel's |
 //! | [`raw`] | raw smoltcp on that link: one interface, and one socket set with all sockets, idle ones included |
 //! | [`report`] | tables of results, medians and quantiles |
+//! | [`requests`] | requests by `wasi:http`: sent by a component, and answered by one |
 //! | [`taps`] | a program and the kernel, over a TAP device or a veth pair |
+//! | [`veth`] | two namespaces that are joined |
 
 pub mod apps;
+#[cfg(target_os = "linux")]
+pub mod gateways;
 pub mod link;
 #[cfg(target_os = "linux")]
 pub mod links;
@@ -20,7 +25,11 @@ pub mod pair;
 pub mod raw;
 pub mod report;
 #[cfg(target_os = "linux")]
+pub mod requests;
+#[cfg(target_os = "linux")]
 pub mod taps;
+#[cfg(target_os = "linux")]
+pub mod veth;
 
 use core::net::Ipv4Addr;
 

@@ -42,6 +42,38 @@ impl Table {
     }
 }
 
+/// Figures of several ways to do the same, which were measured in turn, round by round.
+#[derive(Debug)]
+pub struct Comparison<const N: usize> {
+    /// The names of the figures, and the number of their decimals.
+    pub figures: [(&'static str, usize); N],
+    /// The ways by name, each with its rounds. There is at least one.
+    pub ways: Vec<(&'static str, Vec<[f64; N]>)>,
+}
+
+impl<const N: usize> Comparison<N> {
+    /// Prints the medians, and those of the first way in proportion to each of the others, under a title.
+    pub fn print(&self, title: &str) {
+        let names = || self.ways.iter().map(|(name, _)| *name);
+        let ratios: Vec<String> = names().skip(1).map(|name| format!("to {name}")).collect();
+        let headings: Vec<&str> = [""].into_iter().chain(names()).chain(ratios.iter().map(String::as_str)).collect();
+        let mut table = Table::new(&headings);
+        let printed = |value: Option<f64>, digits| value.map_or_else(String::new, |value| format!("{value:.digits$}"));
+        for (at, (figure, digits)) in self.figures.into_iter().enumerate() {
+            let columns: Vec<Vec<f64>> =
+                self.ways.iter().map(|(_, rounds)| rounds.iter().map(|round| round[at]).collect()).collect();
+            let medians = columns.iter().map(|column| printed(median(column), digits));
+            // Ratios are computed for each round: a temporary load of the machine then affects both sides of a ratio.
+            let ratios = columns[1..].iter().map(|other| {
+                let ratios: Vec<f64> = columns[0].iter().zip(other).map(|(ours, theirs)| ours / theirs).collect();
+                printed(median(&ratios), 2)
+            });
+            table.row([figure.to_owned()].into_iter().chain(medians).chain(ratios));
+        }
+        table.print(title);
+    }
+}
+
 /// The value below which a share `q` of the values lies; `None` if there are no values.
 #[must_use]
 pub fn quantile(values: &[f64], q: f64) -> Option<f64> {

@@ -1,17 +1,13 @@
 //! A `std::net` program at both ends of a link to the kernel: over a TAP device or a veth pair.
 
-use std::fs;
-use std::io::Read;
 use std::path::PathBuf;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::Command;
+use std::{env, fs};
 
-use crate::apps::{Result, after, received};
+use crate::apps::{Result, after, end, received};
 use crate::links::namespace::Namespace;
+use crate::veth::{FAR, NEAR, Veth};
 
-/// The address of the kernel's end.
-const FAR: &str = "10.9.0.1";
-/// The address of the measured end.
-const NEAR: &str = "10.9.0.2";
 const PORT: u16 = 9000;
 const BULK: f64 = 1.0;
 const CONNECTING: f64 = 0.7;
@@ -49,9 +45,28 @@ pub struct Programs {
 }
 
 impl Programs {
+    /// Those that the environment names (`XILA_NET`, `XILA_BENCH_PEER`, `XILA_GUESTS`), with this native program. `None`
+    /// if a variable is missing.
+    ///
     /// # Errors
     /// If a file is missing.
-    pub fn check(&self) -> Result<()> {
+    pub fn from_environment(native: &str) -> Result<Option<Self>> {
+        let [Some(ours), Some(peer), Some(guests)] = ["XILA_NET", "XILA_BENCH_PEER", "XILA_GUESTS"].map(env::var_os)
+        else {
+            return Ok(None);
+        };
+        let guest = PathBuf::from(guests).join("std_throughput.wasm");
+        let programs = Self { ours: ours.into(), peer: peer.into(), guest, native: native.into() };
+        programs.check()?;
+        Ok(Some(programs))
+    }
+
+    /// The path of another guest program.
+    pub(crate) fn beside(&self, name: &str) -> PathBuf {
+        self.guest.with_file_name(name).with_extension("wasm")
+    }
+
+    fn check(&self) -> Result<()> {
         let missing = |file: &&PathBuf| !file.exists();
         match [&self.ours, &self.peer, &self.guest, &self.native].into_iter().find(missing) {
             Some(file) => Err(format!("{} is not there: `just bench` builds it", file.display()).into()),
@@ -76,7 +91,7 @@ pub enum Runner {
 /// Two network namespaces that are joined, or one with a TAP device.
 #[derive(Debug)]
 pub struct Place {
-    far: Namespace,
+    pub(crate) far: Namespace,
     near: Option<Namespace>,
 }
 
@@ -86,25 +101,16 @@ impl Place {
     /// # Errors
     /// Without the privileges for it.
     pub fn new(runner: Runner) -> Result<Self> {
-        let far = Namespace::new()?;
         if runner == Runner::Ours {
+            let far = Namespace::new()?;
             far.batch(
                 "ip",
                 "link set lo up\ntuntap add dev tap0 mode tap\naddress add 10.9.0.1/24 dev tap0\nlink set tap0 up\n",
             )?;
             return Ok(Self { far, near: None });
         }
-        let near = Namespace::new()?;
-        // The other namespace has no name; it is identified by a process in it.
-        let mut keeper = near.run(|| Command::new("sleep").arg("60").spawn())?;
-        let joined =
-            far.batch("ip", &format!("link set lo up\nlink add far type veth peer name near netns {}\n", keeper.id()));
-        keeper.kill()?;
-        keeper.wait()?;
-        joined?;
         let single = if runner == Runner::NativeWithoutOffloads { " gso_max_segs 1 gro_max_size 1500" } else { "" };
-        far.batch("ip", &format!("address add {FAR}/24 dev far\nlink set far up{single}\n"))?;
-        near.batch("ip", &format!("link set lo up\naddress add {NEAR}/24 dev near\nlink set near up{single}\n"))?;
+        let Veth { far, near } = Veth::new(single)?;
         Ok(Self { far, near: Some(near) })
     }
 
@@ -149,7 +155,7 @@ impl Runner {
     fn run(self, programs: &Programs, place: &Place, far: &str, near: &str) -> Result<(String, String)> {
         let mut command = Command::new(&programs.native);
         command.args(far.split(' '));
-        let far = start(&place.far, command)?;
+        let far = place.far.start(command)?;
         let app = format!("'{}' {near}", programs.guest.display());
         let command = match self {
             Self::Ours => {
@@ -169,24 +175,8 @@ impl Runner {
                 command
             }
         };
-        let near = start(place.near.as_ref().unwrap_or(&place.far), command)?;
+        let near = place.near.as_ref().unwrap_or(&place.far).start(command)?;
         let near = end(near)?;
         Ok((end(far)?, near))
     }
-}
-
-fn start(place: &Namespace, mut command: Command) -> Result<Child> {
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    Ok(place.run(move || command.spawn())?)
-}
-
-/// Waits for a program; returns its output.
-fn end(child: Child) -> Result<String> {
-    let Output { status, stdout, stderr } = child.wait_with_output()?;
-    let mut printed = String::new();
-    stdout.as_slice().read_to_string(&mut printed)?;
-    if status.success() {
-        return Ok(printed);
-    }
-    Err(format!("{status}: {printed}{}", String::from_utf8_lossy(&stderr)).into())
 }

@@ -2,7 +2,8 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write};
-use std::process::{Command, Stdio};
+use std::os::fd::AsRawFd as _;
+use std::process::{Child, Command, Stdio};
 use std::thread;
 
 use nix::sched::{CloneFlags, setns, unshare};
@@ -60,6 +61,21 @@ impl Namespace {
             setns(&self.0, CloneFlags::CLONE_NEWNET)?;
             work()
         })
+    }
+
+    /// Starts a command in the namespace, without input. Its output is kept.
+    ///
+    /// # Errors
+    /// If it cannot be started.
+    pub fn start(&self, mut command: Command) -> io::Result<Child> {
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        self.run(move || command.spawn())
+    }
+
+    /// The path by which other processes enter the namespace while this value lives.
+    #[must_use]
+    pub fn path(&self) -> String {
+        format!("/proc/{}/fd/{}", std::process::id(), self.0.as_raw_fd())
     }
 
     /// Runs commands of `ip` or `tc`, one per line.

@@ -2,11 +2,15 @@
 //! components as wasmtime-wasi's documentation describes, on that crate's own sockets, which are those of the operating
 //! system. The programs of the crate `benches/floor` need no sockets: each two of them take turns through the module
 //! `floor`.
+//!
+//! With `--serve ADDRESS:PORT`, the first app answers requests there, as by `xila-net serve`, until the process is ended.
 
 mod floor;
+mod serve;
 
 use std::collections::BTreeMap;
 use std::iter;
+use std::net::SocketAddr;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, bail};
@@ -15,6 +19,7 @@ use tokio::task::JoinSet;
 use wasmtime::component::{Component, Linker, ResourceTable};
 use wasmtime::{Config, Engine, Store};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView, p2, p3};
+use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView, default_hooks};
 
 fn main() -> ExitCode {
     match start() {
@@ -29,17 +34,26 @@ fn main() -> ExitCode {
 fn start() -> Result<()> {
     let mut threads = 1;
     let mut apps = Vec::new();
+    let mut serve: Option<SocketAddr> = None;
     let mut words = std::env::args().skip(1);
     while let Some(option) = words.next() {
         let value = words.next().with_context(|| format!("{option} needs a value"))?;
         match option.as_str() {
             "--threads" => threads = value.parse().context("--threads")?,
             "--app" => apps.push(shell_words::split(&value).context("--app")?),
+            "--serve" => serve = Some(value.parse().context("--serve")?),
             _ => bail!("there is no option {option}"),
         }
     }
     // As in xila-net, also for one thread: the apps run on that thread, and not on this one, which waits for them.
-    Builder::new_multi_thread().worker_threads(threads).enable_all().build()?.block_on(run(apps))
+    let runtime = Builder::new_multi_thread().worker_threads(threads).enable_all().build()?;
+    match serve {
+        Some(address) => {
+            let path = apps.first().and_then(|words| words.first()).context("--app names no component")?;
+            runtime.block_on(async { tokio::spawn(serve::serve(address, &Engines::new()?, path)?).await? })
+        }
+        None => runtime.block_on(run(apps)),
+    }
 }
 
 /// Runs all apps at once, each as a task with a store of its own.
@@ -56,7 +70,7 @@ async fn run(apps: Vec<Vec<String>>) -> Result<()> {
         let program = words.first().and_then(|path| programs.get(path)).context("--app names no component")?.clone();
         let mut wasi = WasiCtx::builder();
         wasi.inherit_stdio().args(words).inherit_network().allow_tcp(true).allow_udp(true).allow_ip_name_lookup(true);
-        let mut store = Store::new(program.engine(), State { wasi: wasi.build(), table: ResourceTable::new(), side });
+        let mut store = Store::new(program.engine(), State::new(wasi.build(), side));
         tasks.spawn(async move { program.run(&mut store).await });
     }
     while let Some(ended) = tasks.join_next().await {
@@ -90,6 +104,7 @@ fn compile_p2(engine: &Engine, path: &str) -> Result<Program> {
     let component = Component::from_file(engine, path)?;
     let mut linker = Linker::new(engine);
     p2::add_to_linker_async(&mut linker)?;
+    wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
     floor::add_blocking_to_linker(&mut linker)?;
     Ok(Program::Wasi2(p2::bindings::CommandPre::new(linker.instantiate_pre(&component)?)?))
 }
@@ -139,8 +154,21 @@ impl Program {
 
 struct State {
     wasi: WasiCtx,
+    http: WasiHttpCtx,
     table: ResourceTable,
     side: floor::Side,
+}
+
+impl State {
+    fn new(wasi: WasiCtx, side: floor::Side) -> Self {
+        Self { wasi, http: WasiHttpCtx::new(), table: ResourceTable::new(), side }
+    }
+}
+
+impl WasiHttpView for State {
+    fn http(&mut self) -> WasiHttpCtxView<'_> {
+        WasiHttpCtxView { hooks: default_hooks(), table: &mut self.table, ctx: &mut self.http }
+    }
 }
 
 impl WasiView for State {

@@ -51,3 +51,17 @@ pub(super) async fn http_fetch() {
 pub(super) async fn http_fetch_p3() {
     fetches("http_fetch_p3").await;
 }
+
+/// Eight requests at a time of one program, each answered once.
+#[tokio::test(flavor = "multi_thread")]
+pub(super) async fn http_requests() {
+    let manager = manager();
+    let server = Server::start(&manager.network(), None);
+    let url = format!("http://{}/", server.address);
+    let printed = Guest::new("http_requests").network(manager.network()).arguments([&*url, "0.2", "8"]).succeed().await;
+    let answered: usize = printed.split(' ').next().expect("a number").parse().expect("a number");
+    assert!(answered >= 8, "{printed}");
+    assert_eq!(server.requests(), answered);
+    server.end().await;
+    nothing_is_left(&manager).await;
+}

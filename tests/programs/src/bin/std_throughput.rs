@@ -13,6 +13,8 @@ use std::time::{Duration, Instant};
 
 const USAGE: &str = "usage: std_throughput sink ADDRESS:PORT
        std_throughput source ADDRESS:PORT [--seconds S] [--chunk BYTES] [--wait SECONDS]
+       std_throughput offer ADDRESS:PORT [--seconds S] [--chunk BYTES]
+       std_throughput fetch ADDRESS:PORT [--wait SECONDS]
        std_throughput pong ADDRESS:PORT
        std_throughput ping ADDRESS:PORT COUNT [--size BYTES] [--wait SECONDS]
        std_throughput accept ADDRESS:PORT
@@ -88,6 +90,8 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
     match arguments.mode.as_str() {
         "sink" => sink(&accept_one(address)?)?,
         "source" => source(&connect_patiently(arguments)?, seconds, chunk)?,
+        "offer" => source(&accept_one(address)?, seconds, chunk)?,
+        "fetch" => sink(&connect_patiently(arguments)?)?,
         "pong" => pong(&accept_one(address)?)?,
         "ping" => ping(&connect_patiently(arguments)?, count, size)?,
         "accept" => accept(address)?,

@@ -1,0 +1,62 @@
+//! A component that answers requests by `wasi:http` 0.2, with a new instance for each, on the operating system's sockets.
+
+use std::net::SocketAddr;
+
+use anyhow::{Context as _, Result};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Request, Response, body::Incoming};
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use wasmtime::Store;
+use wasmtime::component::{Component, Linker};
+use wasmtime_wasi::WasiCtx;
+use wasmtime_wasi_http::io::TokioIo;
+use wasmtime_wasi_http::p2::bindings::ProxyPre;
+use wasmtime_wasi_http::p2::bindings::http::types::Scheme;
+use wasmtime_wasi_http::p2::body::HyperOutgoingBody;
+use wasmtime_wasi_http::{WasiHttpView as _, p2};
+
+use crate::{Engines, State, floor};
+
+/// Compiles the component. The returned future answers requests until accepting a connection fails.
+pub(crate) fn serve(
+    address: SocketAddr,
+    engines: &Engines,
+    path: &str,
+) -> Result<impl Future<Output = Result<()>> + use<>> {
+    let component = Component::from_file(&engines.p2, path).with_context(|| path.to_owned())?;
+    let mut linker = Linker::new(&engines.p2);
+    p2::add_to_linker_async(&mut linker)?;
+    let component = ProxyPre::new(linker.instantiate_pre(&component)?)?;
+    Ok(async move {
+        let listener = TcpListener::bind(address).await?;
+        loop {
+            let (connection, _) = listener.accept().await?;
+            connection.set_nodelay(true)?;
+            let component = component.clone();
+            let service = service_fn(move |request| answer(component.clone(), request));
+            tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(connection), service));
+        }
+    })
+}
+
+async fn answer(component: ProxyPre<State>, request: Request<Incoming>) -> Result<Response<HyperOutgoingBody>> {
+    let mut wasi = WasiCtx::builder();
+    let [side, _] = floor::pair();
+    let mut store = Store::new(component.engine(), State::new(wasi.inherit_stdio().build(), side));
+    let (answer, answered) = oneshot::channel();
+    let request = store.data_mut().http().new_incoming_request(Scheme::Http, request)?;
+    let response = store.data_mut().http().new_response_outparam(answer)?;
+    let work = tokio::spawn(async move {
+        let proxy = component.instantiate_async(&mut store).await?;
+        proxy.wasi_http_incoming_handler().call_handle(&mut store, request, response).await
+    });
+    match answered.await {
+        Ok(response) => Ok(response?),
+        Err(_) => {
+            work.await??;
+            Err(anyhow::anyhow!("the component has not answered"))
+        }
+    }
+}
