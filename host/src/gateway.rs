@@ -165,7 +165,7 @@ impl Gateway {
         let (ended, heard) = watch::channel(());
         let shared =
             Arc::new(Shared { platform: platform.clone(), router, outside, interface: OnceLock::new(), ended: heard });
-        let hardware = hardware_address(platform.random_u64());
+        let hardware = platform.random_hardware_address();
         let mut parts = None;
         let device = Intercepted::new(hub.port(), |injector: Injector| {
             let replies = Replies::new(shared.clone());
@@ -328,9 +328,4 @@ fn host_address(router: Cidr, number: u8) -> Option<IpAddr> {
 fn unique_local(random: u64) -> Ipv6Addr {
     let prefix = 0xfd00_0000_0000_0000 | (random & 0x00ff_ffff_ffff_ffff);
     Ipv6Addr::from_bits(u128::from(prefix) << 64 | 2)
-}
-
-fn hardware_address(random: u64) -> MacAddress {
-    let [a, b, c, d, e, f, ..] = random.to_ne_bytes();
-    MacAddress::locally_administered([a, b, c, d, e, f])
 }
