@@ -40,7 +40,7 @@ use core::fmt;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::{Arc, OnceLock};
 
-use futures_util::future::{self, Either};
+use futures_util::future;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::sync::watch;
 
@@ -135,9 +135,7 @@ impl Shared {
                 // An error means that the sender is gone, which is the end, too.
                 while ended.changed().await.is_ok() {}
             });
-            match future::select(core::pin::pin!(task), end).await {
-                Either::Left(_) | Either::Right(_) => {}
-            }
+            future::select(core::pin::pin!(task), end).await;
         }));
     }
 }
