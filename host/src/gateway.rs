@@ -18,6 +18,7 @@
 //! | `front` | the first look at each frame of the apps: what it is, and who handles it |
 //! | `tcp`, `relay` | connections: held until the outside has answered; copying between both sides |
 //! | `udp`, `echo` | mappings of datagrams and of echo requests, with time-outs (RFC 4787, RFC 5508) |
+//! | `mapping`, `queues` | what both have in common; a bounded table of queues |
 //! | `reply` | packets that the gateway sends to apps: resets, errors, datagrams, echo replies |
 //! | `error_queue` | the ICMP errors that the host has received for a socket |
 //! | `resolvers` | the host's own DNS servers, and its file of hosts |
@@ -27,7 +28,9 @@ mod echo;
 mod error_queue;
 mod failure;
 mod front;
+mod mapping;
 mod outside;
+mod queues;
 mod relay;
 mod reply;
 mod resolvers;
@@ -45,6 +48,7 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::sync::watch;
 
 pub use self::outside::{Destinations, InvalidDestinations, Outside};
+pub(crate) use self::queues::{Queue, Queues, TooManyQueues};
 pub(crate) use self::relay::{relay, reset};
 
 use self::front::Front;
