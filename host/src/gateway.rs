@@ -175,7 +175,7 @@ impl Gateway {
             parts = Some(connections.clone());
             Front::new(&shared, hardware, injector, connections, replies)
         });
-        let services = services_of(router, hardware, mtu).map_err(failed)?;
+        let services = services_of(platform, router, hardware, mtu).map_err(failed)?;
         let services = Services::start(&Platform { devices: None, memory: None, ..platform.clone() }, device, services)
             .map_err(failed)?;
         services.interface().set_every_address(true).map_err(failed)?;
@@ -240,7 +240,12 @@ fn failed(error: impl fmt::Display) -> MountError {
 }
 
 /// What a gateway serves on the network of the apps.
-fn services_of(router: Router, hardware: MacAddress, mtu: usize) -> Result<node::Config, dhcp::InvalidConfig> {
+fn services_of(
+    platform: &Platform,
+    router: Router,
+    hardware: MacAddress,
+    mtu: usize,
+) -> Result<node::Config, dhcp::InvalidConfig> {
     let IpAddr::V4(address) = router.v4.address() else { return Err(dhcp::InvalidConfig::Address) };
     let mut dhcp = dhcp::Config::new(router.v4)?;
     if let Some(IpAddr::V4(first)) = host_address(router.v4, 0)
@@ -263,7 +268,7 @@ fn services_of(router: Router, hardware: MacAddress, mtu: usize) -> Result<node:
         zone: ZONE.to_owned(),
         names: Arc::new(Names(router)),
         networks: vec![router.v4, router.v6],
-        upstream: Some(Arc::new(HostResolvers::default())),
+        upstream: Some(Arc::new(HostResolvers::new(platform.clock.clone()))),
     };
     Ok(node::Config {
         addresses: vec![router.v6],

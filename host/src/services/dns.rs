@@ -34,7 +34,7 @@ mod tcp;
 #[cfg(test)]
 mod tests;
 mod udp;
-mod upstream;
+pub(crate) mod upstream;
 mod zone;
 
 use core::future::Future;
