@@ -307,9 +307,8 @@ impl Server {
                 if !is_ours(*requested) {
                     return Some(None);
                 }
-                // Another server may know the client.
-                self.bindings.of(client)?;
-                if self.bindings.of(client) != Some(*requested) {
+                // Another server may know the client, also one whose offer it has taken instead of ours.
+                if self.bindings.lease_of(client)? != *requested {
                     return Some(None);
                 }
                 *requested

@@ -234,6 +234,44 @@ fn a_client_that_starts_again_is_confirmed_refused_or_left_to_others() {
 }
 
 #[test]
+fn a_client_that_starts_again_is_not_known_by_an_offer_that_it_did_not_take() {
+    let mut server = server(10..=20);
+    let reboot = |number, address: Ipv4Addr| Message::new(3, mac(number)).with(50, address.octets());
+    let elsewhere = |number| Message::new(3, mac(number)).with(54, RELAY.octets()).with(50, host(77).octets());
+    assert_eq!(answer(&mut server, &Message::new(1, mac(1)), 0), Some((2, host(10))));
+    assert_eq!(answer(&mut server, &elsewhere(1), 0), None);
+    assert_eq!(answer(&mut server, &reboot(1, host(77)), 1), None, "the lease is another server's");
+    assert_eq!(answer(&mut server, &Message::new(1, mac(2)), 2), Some((2, host(11))));
+    assert_eq!(answer(&mut server, &reboot(2, host(77)), 3), None, "it was offered an address, and no more");
+    assert_eq!(answer(&mut server, &reboot(2, host(77)), 300), None, "and the offer has ended");
+    // It still gets the same offer.
+    assert_eq!(answer(&mut server, &Message::new(1, mac(1)), 300), Some((2, host(10))));
+    // A lease that was given up here for one elsewhere is no record either.
+    assert_eq!(lease(&mut server, mac(1), 300), host(10));
+    let release = Message { ciaddr: host(10), ..Message::new(7, mac(1)).with(54, SERVER.octets()) };
+    assert_eq!(answer(&mut server, &release, 301), None);
+    assert_eq!(answer(&mut server, &reboot(1, host(77)), 302), NAK, "as far as the server knows, it had another one");
+    assert_eq!(answer(&mut server, &Message::new(1, mac(1)), 303), Some((2, host(10))));
+    assert_eq!(answer(&mut server, &elsewhere(1), 303), None);
+    assert_eq!(answer(&mut server, &reboot(1, host(77)), 304), None);
+}
+
+#[test]
+fn a_client_on_a_wrong_network_is_refused_also_through_a_relay() {
+    let mut server = server(10..=20);
+    let moved = Message::new(3, mac(1)).with(50, [192, 0, 2, 7]);
+    let refusal = moved.to(&mut server, 0).expect("a refusal");
+    assert_eq!((refusal.hardware, refusal.destination), ([0xff; 6], SocketAddrV4::new(Ipv4Addr::BROADCAST, 68)));
+    let relayed = Message { giaddr: RELAY, ..moved };
+    let refusal = relayed.to(&mut server, 0).expect("a refusal");
+    assert_eq!((refusal.hardware, refusal.destination), (mac(1).octets(), SocketAddrV4::new(RELAY, 67)));
+    assert_eq!(refusal.payload[10..12], [0x80, 0], "the relay has to broadcast it");
+    assert_eq!(server.statistics().refusals, 2);
+    let right = Message { giaddr: RELAY, ..Message::new(3, mac(1)).with(50, host(77).octets()) };
+    assert_eq!(right.to(&mut server, 0), None, "the network is right, and another server may know the client");
+}
+
+#[test]
 fn a_lease_is_extended_for_its_client_only() {
     let mut server = server(10..=20);
     lease(&mut server, mac(1), 0);
