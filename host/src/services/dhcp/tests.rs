@@ -439,11 +439,36 @@ fn what_is_no_message_of_a_client_is_counted_and_not_answered() {
     }
 }
 
+/// Asserts that an answer is a well-formed one to its message, and stays on the network.
+fn assert_fits(answer: &Answer, message: &[u8], network: Cidr) {
+    let Answer { hardware, destination, payload } = answer;
+    assert_eq!((payload[..4].to_vec(), &payload[4..8]), (vec![2, 1, 6, 0], &message[4..8]), "the transaction");
+    assert_eq!(payload[24..34], message[24..34], "the relay, and the client's hardware address");
+    assert!((300..=usize::from(u16::MAX)).contains(&payload.len()));
+    let options = options(answer);
+    let kind = options.fixed(53).map(|[kind]| kind).expect("a type");
+    assert!([2, 5, 6].contains(&kind) && options.fixed(54) == Some(network_address(network)), "{kind}");
+    let leased = Ipv4Addr::from_octets(payload[16..20].try_into().expect("four bytes"));
+    let is_leased = options.first(51).is_some();
+    assert_eq!(is_leased, !leased.is_unspecified());
+    assert!(!is_leased || hosts(network).expect("hosts").contains(&leased), "{leased}");
+    let to = *destination.ip();
+    assert!(to.is_broadcast() || network.contains(to.into()), "{to}");
+    assert_eq!(to.is_broadcast(), *hardware == [0xff; 6]);
+}
+
+/// The address of a server with its network.
+fn network_address(own: Cidr) -> [u8; 4] {
+    let IpAddr::V4(address) = own.address() else { panic!("it is an IPv4 address") };
+    address.octets()
+}
+
 #[test]
 fn arbitrary_messages_lease_no_address_twice_and_the_table_is_bounded() {
     let mut random = Random::new([5; 32]);
     let own = Cidr::new([10, 0, 0, 1].into(), 8).expect("a network");
     let mut server = Server::new(&Config::new(own).expect("an address")).expect("a configuration");
+    let mut answers = 0;
     for number in 0..20_000u32 {
         let [a, b, c, d] = number.to_be_bytes();
         let hardware = MacAddress::new([2, 0, a, b, c, d]).expect("a unicast address");
@@ -458,8 +483,12 @@ fn arbitrary_messages_lease_no_address_twice_and_the_table_is_bounded() {
             bytes[at] = random.next_u32() as u8;
         }
         bytes.truncate(bytes.len() - random.below(8) as usize);
-        server.handle(at(u64::from(number)), hardware, &bytes);
+        if let Some(answer) = server.handle(at(u64::from(number)), hardware, &bytes) {
+            assert_fits(&answer, &bytes, own);
+            answers += 1;
+        }
     }
+    assert!(answers > 1000, "{answers}");
     let mut clients: Vec<MacAddress> = server.leases(at(20_000)).map(|lease| lease.hardware).collect();
     let count = clients.len();
     clients.sort_unstable();
