@@ -272,3 +272,6 @@ fn is_of_connection(packet: &[u8]) -> bool {
     let at = if packet[0] >> 4 == 4 { IPV4_HEADER } else { IPV6_HEADER };
     packet.get(at + FLAGS).is_some_and(|flags| flags & SYN == 0)
 }
+
+#[cfg(test)]
+mod tests;

@@ -302,6 +302,74 @@ fn malformed_messages_are_refused_by_their_identifier_and_answers_are_ignored() 
     }
 }
 
+/// An upstream that answers with a changed query.
+struct Mutating(Mutex<xila_network_engine::random::Random>);
+
+impl Upstream for Mutating {
+    fn ask<'a>(&'a self, query: &'a [u8], _: Transport) -> Answering<'a> {
+        let mut answer = query.to_vec();
+        answer[2] |= 0x80;
+        mutate(&mut answer, &mut self.0.lock());
+        Box::pin(future::ready(Ok(answer)))
+    }
+}
+
+/// Changes some bytes, and sometimes the length.
+fn mutate(message: &mut Vec<u8>, random: &mut xila_network_engine::random::Random) {
+    for _ in 0..random.below(5) {
+        let at = random.below(message.len() as u32) as usize;
+        message[at] = if random.below(2) == 0 { message[at] ^ 1 << random.below(8) } else { random.next_u32() as u8 };
+    }
+    match random.below(8) {
+        0 => message.truncate(random.below(message.len() as u32 + 1) as usize),
+        1 => message.resize(message.len() + random.below(1500) as usize, random.next_u32() as u8),
+        _ => {}
+    }
+}
+
+#[test]
+fn changed_queries_and_answers_get_well_formed_answers_to_themselves() {
+    use xila_network_engine::random::Random;
+
+    let simulation = Simulation::new(0);
+    let platform = simulation.platform();
+    let mut random = Random::new([4; 32]);
+    let upstream: Arc<dyn Upstream> = Arc::new(Mutating(Mutex::new(random.split())));
+    let responder = Responder::new(Name::from_ascii("internal.").expect("a name"), config(Some(upstream.clone())));
+    let mut extended = query("big.internal.", RecordType::A);
+    extended.edns = Some(Edns::new());
+    let other = query("www.example.org.", RecordType::AAAA);
+    let reverse = query("7.0.0.10.in-addr.arpa.", RecordType::PTR);
+    let seeds = [extended, other, reverse].map(|message| bytes(&message));
+    let (mut forwarded, mut passed_on) = (0, 0);
+    for _ in 0..20_000 {
+        let mut message = seeds[random.below(3) as usize].clone();
+        mutate(&mut message, &mut random);
+        let answer = match responder.consider(&message, Transport::Udp, &*platform.random) {
+            Verdict::Ignore => {
+                assert!(message.len() < 4 || message[2] & 0x80 != 0);
+                continue;
+            }
+            Verdict::Answer(answer) => {
+                Message::from_vec(&answer).expect("it can be decoded");
+                answer
+            }
+            Verdict::Forward(forward) => {
+                forwarded += 1;
+                let answer = simulation.block_on(forward.ask(&*upstream, &*platform.clock));
+                // It has the query's question, whatever the upstream has said.
+                let end = 12 + message[12..].iter().position(|length| *length == 0).expect("the root") + 5;
+                assert_eq!(answer[12..end], message[12..end]);
+                passed_on += usize::from(answer[3] & 0xf != 2);
+                answer
+            }
+        };
+        assert!((12..=1232).contains(&answer.len()));
+        assert_eq!((&answer[..2], answer[2] & 0x80), (&message[..2], 0x80));
+    }
+    assert!(forwarded > 2000 && passed_on > 500 && passed_on < forwarded, "{forwarded} {passed_on}");
+}
+
 #[test]
 fn an_answer_is_as_long_as_the_client_accepts() {
     let plain = query("big.internal.", RecordType::A);
