@@ -99,7 +99,7 @@ impl HostResolvers {
         let ask = |server| async move {
             match transport {
                 Transport::Udp => by_udp(server, query).await,
-                Transport::Tcp => by_tcp(server, query).await.map_err(|error| failed(server, error)),
+                Transport::Tcp => by_tcp(server, query).await.map_err(|error| failed(server, &error)),
             }
         };
         ask_each(&*self.clock, self.servers(), ask).await
@@ -119,7 +119,7 @@ impl Upstream for HostResolvers {
 
 /// Sends a datagram from a random port, and waits for the answer.
 async fn by_udp(server: SocketAddr, query: &[u8]) -> Result<Vec<u8>, UpstreamError> {
-    let failed = |error| failed(server, error);
+    let failed = |error: io::Error| failed(server, &error);
     let socket = UdpSocket::bind((Family::of(server.ip()).unspecified(), 0)).await.map_err(failed)?;
     socket.connect(server).await.map_err(failed)?;
     socket.send(query).await.map_err(failed)?;
@@ -142,7 +142,7 @@ async fn by_tcp(server: SocketAddr, query: &[u8]) -> io::Result<Vec<u8>> {
     Ok(answer)
 }
 
-fn failed(server: SocketAddr, error: io::Error) -> UpstreamError {
+fn failed(server: SocketAddr, error: &io::Error) -> UpstreamError {
     UpstreamError::Failed(format!("{server}: {error}"))
 }
 
