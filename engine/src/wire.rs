@@ -113,6 +113,18 @@ pub fn protocol(packet: &[u8]) -> Option<IpProtocol> {
     packet.get(at).copied().map(IpProtocol::from)
 }
 
+/// The protocol directly after the IP header, if the packet has no IPv4 options and is not an IPv4 fragment.
+#[must_use]
+pub fn plain_protocol(packet: &[u8]) -> Option<IpProtocol> {
+    let is_plain = match packet.first() {
+        // Neither the more-fragments flag nor an offset is set.
+        Some(0x45) => packet.get(6..8).is_some_and(|field| field[0] & 0x3f == 0 && field[1] == 0),
+        Some(first) => first >> 4 == 6,
+        None => false,
+    };
+    if is_plain { protocol(packet) } else { None }
+}
+
 /// The TCP checksum (RFC 9293 section 3.1) of a segment of `length` bytes, given in parts. The result is 0 if the
 /// checksum field is correct, and the value for the field if the field is 0.
 #[must_use]
@@ -228,6 +240,20 @@ mod tests {
         packet.extend([0xfd; 16]);
         packet.extend(payload);
         packet
+    }
+
+    #[test]
+    fn the_protocol_of_a_packet_is_plain_without_options_and_fragments() {
+        let mut packet = [0x45, 0, 0, 20, 0, 0, 0x40, 0, 64, 6];
+        assert_eq!(plain_protocol(&packet), Some(IpProtocol::Tcp), "it must not be fragmented");
+        for (at, value) in [(0, 0x46), (0, 0x55), (6, 0x20), (6, 0x01), (7, 1)] {
+            let before = core::mem::replace(&mut packet[at], value);
+            assert_eq!(plain_protocol(&packet), None, "byte {at}");
+            packet[at] = before;
+        }
+        assert_eq!(plain_protocol(&packet[..9]), None);
+        assert_eq!(plain_protocol(&ipv6(17, &[])), Some(IpProtocol::Udp));
+        assert_eq!(plain_protocol(&[]), None);
     }
 
     #[test]

@@ -18,6 +18,7 @@
 //! | `front` | the first look at each frame of the apps: what it is, and who handles it |
 //! | `tcp`, `relay` | connections: held until the outside has answered; copying between both sides |
 //! | `udp`, `echo` | mappings of datagrams and of echo requests, with time-outs (RFC 4787, RFC 5508) |
+//! | `mapping`, `queues` | what both have in common; a bounded table of queues |
 //! | `reply` | packets that the gateway sends to apps: resets, errors, datagrams, echo replies |
 //! | `error_queue` | the ICMP errors that the host has received for a socket |
 //! | `resolvers` | the host's own DNS servers, and its file of hosts |
@@ -27,7 +28,9 @@ mod echo;
 mod error_queue;
 mod failure;
 mod front;
+mod mapping;
 mod outside;
+mod queues;
 mod relay;
 mod reply;
 mod resolvers;
@@ -40,11 +43,12 @@ use core::fmt;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::{Arc, OnceLock};
 
-use futures_util::future::{self, Either};
+use futures_util::future;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::sync::watch;
 
 pub use self::outside::{Destinations, InvalidDestinations, Outside};
+pub(crate) use self::queues::{Queue, Queues, TooManyQueues};
 pub(crate) use self::relay::{relay, reset};
 
 use self::front::Front;
@@ -54,7 +58,7 @@ use self::tcp::Connections;
 use crate::address::{Cidr, MacAddress, Route};
 use crate::device::hub::{Hub, HubOptions, HubPort};
 use crate::device::intercepted::{Injector, Intercepted};
-use crate::error::MountError;
+use crate::error::{ConfigureError, MountError};
 use crate::interface::{Interface, InterfaceConfig};
 use crate::platform::Platform;
 use crate::services::router::Prefix;
@@ -135,9 +139,7 @@ impl Shared {
                 // An error means that the sender is gone, which is the end, too.
                 while ended.changed().await.is_ok() {}
             });
-            match future::select(core::pin::pin!(task), end).await {
-                Either::Left(_) | Either::Right(_) => {}
-            }
+            future::select(core::pin::pin!(task), end).await;
         }));
     }
 }
@@ -150,14 +152,14 @@ impl Gateway {
     /// See [`MountError`]: addresses or an MTU that no network can have.
     pub fn new(platform: &Platform, options: GatewayOptions) -> Result<Self, MountError> {
         let GatewayOptions { v4, v6, mtu, outside } = options;
-        let invalid = |_| MountError::from(crate::error::ConfigureError::InvalidArgument);
+        let invalid = |_| MountError::from(ConfigureError::InvalidArgument);
         let v6 = v6.unwrap_or_else(|| unique_local(platform.random_u64()));
         let router = Router {
             v4: Cidr::new(v4.0.into(), v4.1).map_err(invalid)?,
             v6: Cidr::new(v6.into(), 64).map_err(invalid)?,
         };
         if v4.1 > 29 {
-            return Err(crate::error::ConfigureError::InvalidArgument.into());
+            return Err(ConfigureError::InvalidArgument.into());
         }
         let hub_options = HubOptions { mtu, ..HubOptions::default() };
         hub_options.validate().map_err(failed)?;
@@ -165,7 +167,7 @@ impl Gateway {
         let (ended, heard) = watch::channel(());
         let shared =
             Arc::new(Shared { platform: platform.clone(), router, outside, interface: OnceLock::new(), ended: heard });
-        let hardware = hardware_address(platform.random_u64());
+        let hardware = platform.random_hardware_address();
         let mut parts = None;
         let device = Intercepted::new(hub.port(), |injector: Injector| {
             let replies = Replies::new(shared.clone());
@@ -173,7 +175,7 @@ impl Gateway {
             parts = Some(connections.clone());
             Front::new(&shared, hardware, injector, connections, replies)
         });
-        let services = services_of(router, hardware, mtu).map_err(failed)?;
+        let services = services_of(platform, router, hardware, mtu).map_err(failed)?;
         let services = Services::start(&Platform { devices: None, memory: None, ..platform.clone() }, device, services)
             .map_err(failed)?;
         services.interface().set_every_address(true).map_err(failed)?;
@@ -215,19 +217,15 @@ impl Gateway {
     /// # Errors
     /// [`MountError`] where the network has no such address.
     pub fn configuration(&self, number: u8) -> Result<InterfaceConfig, MountError> {
-        let invalid = |_| MountError::from(crate::error::ConfigureError::InvalidArgument);
-        let [v4, v6] = [self.router.v4, self.router.v6].map(|router| host_address(router, number));
-        let addresses = [(v4, self.router.v4), (v6, self.router.v6)];
-        let addresses: Result<Vec<Cidr>, _> =
-            addresses.map(|(address, network)| Cidr::new(address, network.prefix())).into_iter().collect();
-        let routers = [self.router.v4, self.router.v6];
-        let routes: Result<Vec<Route>, _> = routers.iter().map(|router| Route::default_via(router.address())).collect();
-        Ok(InterfaceConfig {
-            addresses: addresses.map_err(invalid)?,
-            routes: routes.map_err(invalid)?,
-            dns_servers: vec![self.router.v4.address(), self.router.v6.address()],
-            ..InterfaceConfig::default()
-        })
+        let invalid = |_| MountError::from(ConfigureError::InvalidArgument);
+        let mut config = InterfaceConfig::default();
+        for router in [self.router.v4, self.router.v6] {
+            let address = host_address(router, number).ok_or(ConfigureError::InvalidArgument)?;
+            config.addresses.push(Cidr::new(address, router.prefix()).map_err(invalid)?);
+            config.routes.push(Route::default_via(router.address()).map_err(invalid)?);
+            config.dns_servers.push(router.address());
+        }
+        Ok(config)
     }
 }
 
@@ -242,10 +240,15 @@ fn failed(error: impl fmt::Display) -> MountError {
 }
 
 /// What a gateway serves on the network of the apps.
-fn services_of(router: Router, hardware: MacAddress, mtu: usize) -> Result<node::Config, dhcp::InvalidConfig> {
+fn services_of(
+    platform: &Platform,
+    router: Router,
+    hardware: MacAddress,
+    mtu: usize,
+) -> Result<node::Config, dhcp::InvalidConfig> {
     let IpAddr::V4(address) = router.v4.address() else { return Err(dhcp::InvalidConfig::Address) };
     let mut dhcp = dhcp::Config::new(router.v4)?;
-    if let IpAddr::V4(first) = host_address(router.v4, 0)
+    if let Some(IpAddr::V4(first)) = host_address(router.v4, 0)
         && dhcp.pool.contains(&first)
         && first > address
     {
@@ -265,7 +268,7 @@ fn services_of(router: Router, hardware: MacAddress, mtu: usize) -> Result<node:
         zone: ZONE.to_owned(),
         names: Arc::new(Names(router)),
         networks: vec![router.v4, router.v6],
-        upstream: Some(Arc::new(HostResolvers::default())),
+        upstream: Some(Arc::new(HostResolvers::new(platform.clock.clone()))),
     };
     Ok(node::Config {
         addresses: vec![router.v6],
@@ -305,35 +308,31 @@ pub fn raise_file_limit() {
     }
 }
 
-/// The offset of the first app's address from that of the gateway.
-const FIRST: u8 = 13;
+/// The offset of the first app's address from that of the gateway, in a network that has room for it.
+const FIRST: u128 = 13;
 
-/// The address of an app: some places after the gateway's, as 10.0.2.15 is after 10.0.2.2. In a small network it wraps
-/// around.
-fn host_address(router: Cidr, number: u8) -> IpAddr {
-    match router.address() {
-        IpAddr::V4(address) => {
-            let size = 1u32 << (32 - u32::from(router.prefix()).clamp(1, 30));
-            let base = address.to_bits() & !(size - 1);
-            // Without the first and the last address of the network.
-            let usable = size - 2;
-            let at = (address.to_bits() - base + u32::from(FIRST) + u32::from(number)) % usable;
-            let candidate = base + 1 + (at + usable - 1) % usable;
-            Ipv4Addr::from_bits(candidate).into()
-        }
-        IpAddr::V6(address) => {
-            Ipv6Addr::from_bits(address.to_bits().wrapping_add(u128::from(FIRST) + u128::from(number))).into()
-        }
-    }
+/// The address of an app: some places after the gateway's, as 10.0.2.15 is after 10.0.2.2. After the end of the network
+/// it goes on at the beginning. `None` if the network has no address with this number.
+fn host_address(router: Cidr, number: u8) -> Option<IpAddr> {
+    let (own, width) = match router.address() {
+        IpAddr::V4(address) => (address.to_bits().into(), 32),
+        IpAddr::V6(address) => (address.to_bits(), 128),
+    };
+    // The bits that tell the hosts of the network apart.
+    let host = 1u128.checked_shl(width - u32::from(router.prefix()))? - 1;
+    let first = if host > 2 * FIRST { FIRST } else { 1 };
+    // All bits clear is the network itself (in IPv6 every router, RFC 4291 section 2.6.1); all set is everybody.
+    let is_free = |address: &u128| *address != own && ![0, host].contains(&(address & host));
+    let candidates = (first..=first + host).map(|step| own & !host | own.wrapping_add(step) & host);
+    let found = candidates.filter(is_free).nth(number.into())?;
+    Some(match router.address() {
+        IpAddr::V4(_) => Ipv4Addr::from_bits(found as u32).into(),
+        IpAddr::V6(_) => Ipv6Addr::from_bits(found).into(),
+    })
 }
 
 /// The gateway's address in a random unique local network (RFC 4193 section 3).
 fn unique_local(random: u64) -> Ipv6Addr {
     let prefix = 0xfd00_0000_0000_0000 | (random & 0x00ff_ffff_ffff_ffff);
     Ipv6Addr::from_bits(u128::from(prefix) << 64 | 2)
-}
-
-fn hardware_address(random: u64) -> MacAddress {
-    let [a, b, c, d, e, f, ..] = random.to_ne_bytes();
-    MacAddress::locally_administered([a, b, c, d, e, f])
 }

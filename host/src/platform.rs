@@ -27,6 +27,8 @@ pub use xila_network_engine::time::Instant;
 pub use devices::{Access, CharacterDevice, DeviceFile, DeviceFileSystem, InMemory};
 pub use memory::{Memory, Record};
 
+use crate::address::MacAddress;
+
 /// Monotonic time.
 pub trait Clock: Send + Sync {
     /// The present time. It is never less than a time returned before.
@@ -110,6 +112,12 @@ impl Platform {
         let mut bytes = [0; 8];
         self.random.fill(&mut bytes);
         u64::from_ne_bytes(bytes)
+    }
+
+    /// A random hardware address, locally administered.
+    pub(crate) fn random_hardware_address(&self) -> MacAddress {
+        let [a, b, c, d, e, f, ..] = self.random_u64().to_ne_bytes();
+        MacAddress::locally_administered([a, b, c, d, e, f])
     }
 }
 

@@ -10,16 +10,12 @@ use core::time::Duration;
 use std::io;
 use std::sync::Arc;
 
-use hashbrown::HashMap;
-use hashbrown::hash_map::Entry;
-use parking_lot::Mutex;
-use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 pub use self::proxy_protocol::ProxyProtocol;
 use crate::address::Family;
 use crate::error::ConnectError;
-use crate::gateway::{relay, reset};
+use crate::gateway::{Queue, Queues, TooManyQueues, relay, reset};
 use crate::socket::{Network, TcpStream, UdpSocket};
 
 /// The most connections, and the most peers of datagrams, of one publication at one time.
@@ -126,14 +122,11 @@ pub struct UdpPublication {
     pub target: SocketAddr,
 }
 
-/// The places for the datagrams of peers.
-type Peers = HashMap<SocketAddr, mpsc::Sender<Vec<u8>>>;
-
 impl UdpPublication {
     /// Carries datagrams until the future is dropped.
     pub async fn run(self) {
         let Self { socket, network, target } = self;
-        let (socket, peers) = (Arc::new(socket), Arc::<Mutex<Peers>>::default());
+        let (socket, peers) = (Arc::new(socket), Queues::new(MOST, QUEUE));
         let mut tasks = JoinSet::new();
         let mut buffer = vec![0; usize::from(u16::MAX)];
         loop {
@@ -147,50 +140,32 @@ impl UdpPublication {
                     continue;
                 }
             };
-            let datagram = buffer[..length].to_vec();
-            let mut known = peers.lock();
-            let count = known.len();
-            match known.entry(peer) {
-                Entry::Occupied(entry) => {
-                    // If too many wait, it is lost, as in any queue on the way.
-                    let _lost = entry.get().try_send(datagram);
+            match peers.send(peer, buffer[..length].to_vec()) {
+                Ok(None) => {}
+                Ok(Some(datagrams)) => {
+                    let place = Place { peer, target, outside: socket.clone(), network: network.clone() };
+                    tasks.spawn(place.serve(datagrams));
                 }
-                Entry::Vacant(_) if count >= MOST => {
+                Err(TooManyQueues) => {
                     tracing::warn!("{MOST} peers send datagrams to a published port: a further one is not served");
-                }
-                Entry::Vacant(entry) => {
-                    let (sender, datagrams) = mpsc::channel(QUEUE);
-                    let _first = sender.try_send(datagram);
-                    entry.insert(sender);
-                    drop(known);
-                    let place = Place { peers: peers.clone(), peer };
-                    tasks.spawn(place.serve(datagrams, socket.clone(), network.clone(), target));
                 }
             }
         }
     }
 }
 
-/// The place for the datagrams of a peer, which is free again when this is dropped.
+/// What is needed to carry the datagrams of a peer.
 struct Place {
-    peers: Arc<Mutex<Peers>>,
     peer: SocketAddr,
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.peers.lock().remove(&self.peer);
-    }
+    target: SocketAddr,
+    outside: Arc<tokio::net::UdpSocket>,
+    network: Network,
 }
 
 impl Place {
-    async fn serve(
-        self,
-        mut datagrams: mpsc::Receiver<Vec<u8>>,
-        outside: Arc<tokio::net::UdpSocket>,
-        network: Network,
-        target: SocketAddr,
-    ) {
+    /// Carries datagrams in both directions until the peer has been silent for a while.
+    async fn serve(self, mut datagrams: Queue<SocketAddr, Vec<u8>>) {
+        let Self { peer, target, outside, network } = self;
         let any = SocketAddr::new(Family::of(target.ip()).unspecified(), 0);
         let app = match UdpSocket::bind(&network, any) {
             Ok(app) => app,
@@ -203,8 +178,7 @@ impl Place {
         let mut last = tokio::time::Instant::now();
         loop {
             tokio::select! {
-                datagram = datagrams.recv() => {
-                    let Some(datagram) = datagram else { return };
+                datagram = datagrams.next() => {
                     if let Err(error) = app.send(&datagram).await {
                         tracing::debug!(%target, %error, "a datagram to a published port is lost");
                     }
@@ -212,8 +186,8 @@ impl Place {
                 }
                 received = app.recv(&mut buffer) => match received {
                     Ok(length) => {
-                        if let Err(error) = outside.send_to(&buffer[..length], self.peer).await {
-                            tracing::debug!(peer = %self.peer, %error, "an answer from a published port is lost");
+                        if let Err(error) = outside.send_to(&buffer[..length], peer).await {
+                            tracing::debug!(%peer, %error, "an answer from a published port is lost");
                         }
                     }
                     // The app does not receive there now; it may later.

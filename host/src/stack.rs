@@ -146,8 +146,8 @@ impl Stack {
             (Medium::Ethernet, set) => {
                 keeper = remembered.then(|| Keeper::open(platform, name, secret)).flatten();
                 Some(set.unwrap_or_else(|| match &mut keeper {
-                    Some(keeper) => keeper.hardware_address(|| draw_hardware_address(platform)),
-                    None => draw_hardware_address(platform),
+                    Some(keeper) => keeper.hardware_address(|| platform.random_hardware_address()),
+                    None => platform.random_hardware_address(),
                 }))
             }
         };
@@ -327,11 +327,6 @@ pub(crate) enum Turn {
     Sleep(Option<Instant>),
     /// The stack is unmounted.
     Ended,
-}
-
-fn draw_hardware_address(platform: &Platform) -> MacAddress {
-    let [a, b, c, d, e, f, ..] = platform.random_u64().to_ne_bytes();
-    MacAddress::locally_administered([a, b, c, d, e, f])
 }
 
 /// The configuration of an engine for a device.

@@ -95,7 +95,7 @@ impl Engine {
         now: Instant,
         device: &mut dyn Transmitter,
     ) {
-        match plain_payload(packet) {
+        match wire::plain_protocol(packet) {
             Some(IpProtocol::Tcp) => return self.receive_segment(packet, apart, frame, now, device),
             Some(IpProtocol::Udp) if apart.is_empty() => {
                 return self.receive_plain_datagram(packet, frame, now, device);
@@ -398,17 +398,6 @@ impl Engine {
     fn verifies(&self, frame: Frame) -> bool {
         self.interface.link().checksums && !frame.is_verified
     }
-}
-
-/// The protocol directly after the IP header, if the packet has no IPv4 options and is not an IPv4 fragment.
-fn plain_payload(packet: &[u8]) -> Option<IpProtocol> {
-    let is_plain = match packet.first() {
-        // Neither the more-fragments flag nor an offset is set.
-        Some(0x45) => packet.get(6..8).is_some_and(|field| field[0] & 0x3f == 0 && field[1] == 0),
-        Some(first) => first >> 4 == 6,
-        None => false,
-    };
-    if is_plain { wire::protocol(packet) } else { None }
 }
 
 /// The first of the packets that were merged into one, as its sender knows it.

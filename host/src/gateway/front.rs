@@ -12,6 +12,7 @@ use xila_network_engine::ip::icmp::write::Reason;
 use xila_network_engine::ip::reassembly::{Outcome, Reassembly};
 use xila_network_engine::random::{Random, Secret};
 use xila_network_engine::udp::datagram;
+use xila_network_engine::wire::{self, IPV4_HEADER, IPV6_HEADER};
 
 use super::echo::{Echoes, Request};
 use super::outside::Outside;
@@ -263,18 +264,14 @@ impl Interceptor for Front {
 
 /// Whether a packet is plainly a TCP segment that does not begin a connection, as most packets are.
 fn is_of_connection(packet: &[u8]) -> bool {
-    const TCP: u8 = 6;
     const SYN: u8 = 2;
     const FLAGS: usize = 13;
-    let at = match packet.first().map(|octet| octet >> 4) {
-        Some(4) if packet[0] == 0x45 && packet.get(9) == Some(&TCP) && !is_fragment(packet) => 20,
-        Some(6) if packet.get(6) == Some(&TCP) => 40,
-        _ => return false,
-    };
+    if wire::plain_protocol(packet) != Some(IpProtocol::Tcp) {
+        return false;
+    }
+    let at = if packet[0] >> 4 == 4 { IPV4_HEADER } else { IPV6_HEADER };
     packet.get(at + FLAGS).is_some_and(|flags| flags & SYN == 0)
 }
 
-/// Whether an IPv4 packet is a fragment.
-fn is_fragment(packet: &[u8]) -> bool {
-    !matches!(packet.get(6..8), Some([high, 0]) if high & 0x3f == 0)
-}
+#[cfg(test)]
+mod tests;

@@ -3,9 +3,9 @@
 //! Both files are read for each question, because they change when the host moves to another network.
 
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
-use core::time::Duration;
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::{RData, Record, RecordType};
@@ -14,24 +14,18 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpStream, UdpSocket};
 
 use crate::address::Family;
+use crate::platform::Clock;
+use crate::services::dns::upstream::{ask_each, first_answer};
 use crate::services::dns::{Answering, PORT, Transport, Upstream, UpstreamError};
 
 /// See the [module](self).
-#[derive(Clone, Debug)]
 pub(super) struct HostResolvers {
+    clock: Arc<dyn Clock>,
     servers: PathBuf,
     hosts: PathBuf,
     port: u16,
 }
 
-impl Default for HostResolvers {
-    fn default() -> Self {
-        Self { servers: "/etc/resolv.conf".into(), hosts: "/etc/hosts".into(), port: PORT }
-    }
-}
-
-/// How long one of several servers may take, so that another one is asked before the client gives up.
-const PATIENCE: Duration = Duration::from_secs(2);
 /// The most servers that are asked, the limit of resolv.conf(5).
 const MOST_SERVERS: usize = 3;
 /// How long an answer from the file of hosts is valid, in seconds.
@@ -40,6 +34,10 @@ const TTL: u32 = 10;
 const LONGEST: usize = 65535;
 
 impl HostResolvers {
+    pub(super) fn new(clock: Arc<dyn Clock>) -> Self {
+        Self { clock, servers: "/etc/resolv.conf".into(), hosts: "/etc/hosts".into(), port: PORT }
+    }
+
     /// The servers that the host asks. Without a configuration, it asks one on itself.
     fn servers(&self) -> Vec<SocketAddr> {
         let text = std::fs::read_to_string(&self.servers).unwrap_or_default();
@@ -98,21 +96,13 @@ impl HostResolvers {
     }
 
     async fn ask_servers(&self, query: &[u8], transport: Transport) -> Result<Vec<u8>, UpstreamError> {
-        let mut outcome = Err(UpstreamError::Unreachable);
-        for server in self.servers() {
-            let asked = async {
-                match transport {
-                    Transport::Udp => by_udp(server, query).await,
-                    Transport::Tcp => by_tcp(server, query).await,
-                }
-            };
-            match tokio::time::timeout(PATIENCE, asked).await {
-                Ok(Ok(answer)) => return Ok(answer),
-                Ok(Err(error)) => outcome = Err(UpstreamError::Failed(format!("{server}: {error}"))),
-                Err(_) => {}
+        let ask = |server| async move {
+            match transport {
+                Transport::Udp => by_udp(server, query).await,
+                Transport::Tcp => by_tcp(server, query).await.map_err(|error| failed(server, &error)),
             }
-        }
-        outcome
+        };
+        ask_each(&*self.clock, self.servers(), ask).await
     }
 }
 
@@ -127,19 +117,19 @@ impl Upstream for HostResolvers {
     }
 }
 
-/// Sends a datagram from a random port, and waits for one from the server that has the identifier of the query.
-async fn by_udp(server: SocketAddr, query: &[u8]) -> io::Result<Vec<u8>> {
-    let socket = UdpSocket::bind((Family::of(server.ip()).unspecified(), 0)).await?;
-    socket.connect(server).await?;
-    socket.send(query).await?;
-    let mut answer = vec![0; LONGEST];
-    loop {
-        let length = socket.recv(&mut answer).await?;
-        if length >= 2 && answer.get(..2) == query.get(..2) {
-            answer.truncate(length);
-            return Ok(answer);
-        }
-    }
+/// Sends a datagram from a random port, and waits for the answer.
+async fn by_udp(server: SocketAddr, query: &[u8]) -> Result<Vec<u8>, UpstreamError> {
+    let failed = |error: io::Error| failed(server, &error);
+    let socket = UdpSocket::bind((Family::of(server.ip()).unspecified(), 0)).await.map_err(failed)?;
+    socket.connect(server).await.map_err(failed)?;
+    socket.send(query).await.map_err(failed)?;
+    let receive = || async {
+        let mut datagram = vec![0; LONGEST];
+        let length = socket.recv(&mut datagram).await.map_err(failed)?;
+        datagram.truncate(length);
+        Ok(datagram)
+    };
+    first_answer(query, receive).await
 }
 
 /// Sends a message and receives one on a connection of its own, each with its length in front (RFC 1035 section 4.2.2).
@@ -152,14 +142,28 @@ async fn by_tcp(server: SocketAddr, query: &[u8]) -> io::Result<Vec<u8>> {
     Ok(answer)
 }
 
+fn failed(server: SocketAddr, error: &io::Error) -> UpstreamError {
+    UpstreamError::Failed(format!("{server}: {error}"))
+}
+
 #[cfg(test)]
 mod tests {
     use std::io::Write as _;
+    use std::path::Path;
 
     use hickory_proto::op::Query;
     use hickory_proto::rr::Name;
 
     use super::*;
+    use crate::platform::tokio::platform;
+
+    const NOWHERE: &str = "/nonexistent";
+
+    /// The resolvers of a host with these files, and of servers on this port.
+    fn host(servers: &Path, hosts: &Path, port: u16) -> HostResolvers {
+        let clock = platform().clock;
+        HostResolvers { clock, servers: servers.into(), hosts: hosts.into(), port }
+    }
 
     /// A file that is removed when this is dropped.
     struct Temporary(PathBuf);
@@ -185,24 +189,24 @@ mod tests {
         message.to_bytes().expect("a message")
     }
 
-    #[test]
-    fn servers_are_read_as_the_host_reads_them() {
+    #[tokio::test]
+    async fn servers_are_read_as_the_host_reads_them() {
         let text = "# a comment\nsearch example.org\nnameserver 192.0.2.53\n nameserver\t2001:db8::53 # two\n\
                     nameserver nonsense\nnameservers 192.0.2.54\nnameserver 192.0.2.55\nnameserver 192.0.2.56\n";
         let file = Temporary::new("resolv", text);
-        let resolvers = HostResolvers { servers: file.0.clone(), ..HostResolvers::default() };
+        let resolvers = host(&file.0, NOWHERE.as_ref(), PORT);
         let expected = ["192.0.2.53:53", "[2001:db8::53]:53", "192.0.2.55:53"].map(|it| it.parse().expect("an end"));
         assert_eq!(resolvers.servers(), expected);
-        let none = HostResolvers { servers: "/nonexistent".into(), ..HostResolvers::default() };
+        let none = host(NOWHERE.as_ref(), NOWHERE.as_ref(), PORT);
         assert_eq!(none.servers(), ["127.0.0.1:53".parse().expect("an end")]);
     }
 
-    #[test]
-    fn the_file_of_hosts_answers_before_servers_and_its_loopback_stays_at_home() {
+    #[tokio::test]
+    async fn the_file_of_hosts_answers_before_servers_and_its_loopback_stays_at_home() {
         let text =
             "127.0.0.1 localhost me\n192.0.2.7 Printer printer.lan # it\n2001:db8::7 printer.lan\n#192.0.2.8 no\n";
         let file = Temporary::new("hosts", text);
-        let resolvers = HostResolvers { hosts: file.0.clone(), ..HostResolvers::default() };
+        let resolvers = host(NOWHERE.as_ref(), &file.0, PORT);
         let answers = |name, kind| {
             let answer = resolvers.local_answer(&question(name, kind))?;
             let answer = Message::from_bytes(&answer).expect("a message");
@@ -221,7 +225,7 @@ mod tests {
         let server = tokio::net::TcpListener::bind("127.0.0.2:0").await.expect("a server");
         let port = server.local_addr().expect("an end").port();
         let file = Temporary::new("resolv-2", "nameserver 127.0.0.1\nnameserver 127.0.0.2\n");
-        let resolvers = HostResolvers { servers: file.0.clone(), hosts: "/nonexistent".into(), port };
+        let resolvers = host(&file.0, NOWHERE.as_ref(), port);
         let serving = tokio::spawn(async move {
             let (mut stream, _) = server.accept().await.expect("a connection");
             let mut query = vec![0; usize::from(stream.read_u16().await.expect("a length"))];
@@ -236,5 +240,34 @@ mod tests {
         serving.await.expect("the server");
         let error = resolvers.ask(&query, Transport::Tcp).await.expect_err("it has gone");
         assert!(matches!(error, UpstreamError::Failed(_)), "{error}");
+    }
+    #[tokio::test]
+    async fn what_is_no_answer_is_passed_over_but_not_for_ever() {
+        let server = UdpSocket::bind("127.0.0.1:0").await.expect("a server");
+        let port = server.local_addr().expect("an end").port();
+        let file = Temporary::new("resolv-3", "nameserver 127.0.0.1\n");
+        let resolvers = host(&file.0, NOWHERE.as_ref(), port);
+        let query = question("example.org.", RecordType::A);
+        for (misfits, is_answered) in [(10, true), (100, false)] {
+            let serve = async {
+                let mut buffer = vec![0; LONGEST];
+                let (length, client) = server.recv_from(&mut buffer).await.expect("a query");
+                let mut answer = buffer[..length].to_vec();
+                answer[2] |= 0x80;
+                for number in 0..misfits {
+                    // Another identifier, another name, or the query itself.
+                    let at = [0, 13, 2][number % 3];
+                    let mut misfit = answer.clone();
+                    misfit[at] ^= 0x80;
+                    server.send_to(&misfit, client).await.expect("room");
+                }
+                server.send_to(&answer, client).await.expect("room");
+            };
+            let (asked, ()) = tokio::join!(resolvers.ask(&query, Transport::Udp), serve);
+            match asked {
+                Ok(answer) => assert!(is_answered && answer[13] == b'e', "{misfits}"),
+                Err(error) => assert_eq!((error, is_answered), (UpstreamError::Unreachable, false)),
+            }
+        }
     }
 }

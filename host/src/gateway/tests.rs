@@ -1,6 +1,6 @@
 //! Apps that reach servers on the host's loopback through a gateway. What needs other hosts is in `tests/suite`.
 
-use core::net::SocketAddr;
+use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use core::time::Duration;
 use std::net::Shutdown;
 
@@ -53,15 +53,37 @@ async fn server() -> (TcpListener, u16) {
 #[test]
 fn apps_have_the_addresses_after_the_gateway_s() {
     let network = |text: &str| text.parse::<Cidr>().expect("a network");
-    let address = |text: &str| text.parse::<core::net::IpAddr>().expect("an address");
-    assert_eq!(host_address(network("10.0.2.2/24"), 0), address("10.0.2.15"));
-    assert_eq!(host_address(network("10.0.2.2/24"), 1), address("10.0.2.16"));
-    assert_eq!(host_address(network("fd00::2/64"), 0), address("fd00::f"));
-    for router in ["10.0.2.1/29", "10.0.2.6/29", "10.0.2.3/29"] {
-        let router = network(router);
-        let first = host_address(router, 0);
-        assert!(router.contains(first) && first != router.address(), "{router}: {first}");
-        assert!(first != address("10.0.2.0") && first != address("10.0.2.7"), "{router}: {first}");
+    let address = |text: &str| text.parse::<IpAddr>().expect("an address");
+    assert_eq!(host_address(network("10.0.2.2/24"), 0), Some(address("10.0.2.15")));
+    assert_eq!(host_address(network("10.0.2.2/24"), 1), Some(address("10.0.2.16")));
+    assert_eq!(host_address(network("fd00::2/64"), 0), Some(address("fd00::f")));
+}
+
+#[tokio::test]
+async fn each_number_is_an_address_of_its_own_or_there_is_none() {
+    for prefix in 24..=29 {
+        let last = (1u32 << (32 - prefix)) - 1;
+        let network = Ipv4Addr::new(10, 0, 2, 0).to_bits();
+        for own in [1, last / 2, last - 1] {
+            let own = Ipv4Addr::from_bits(network + own);
+            let options = GatewayOptions { v4: (own, prefix), ..GatewayOptions::default() };
+            let gateway = Gateway::new(&platform(), options).expect("a gateway");
+            let mut taken = vec![own, Ipv4Addr::from_bits(network), Ipv4Addr::from_bits(network + last)];
+            for number in 0..=u8::MAX {
+                let Ok(configuration) = gateway.configuration(number) else {
+                    // All addresses but these three have been given.
+                    assert_eq!(u32::from(number), last - 2, "{own}/{prefix}");
+                    break;
+                };
+                let IpAddr::V4(address) = configuration.addresses[0].address() else { panic!("the first is IPv4") };
+                assert!(gateway.router().v4.contains(address.into()), "{own}/{prefix} {number}: {address}");
+                assert!(!taken.contains(&address), "{own}/{prefix} {number}: {address}");
+                taken.push(address);
+            }
+            assert_eq!(taken.len() as u32, last + 1, "{own}/{prefix}");
+            let after = |number: u8| (number..=u8::MAX).all(|number| gateway.configuration(number).is_err());
+            assert!(after(u8::try_from(last - 2).expect("a number")), "{own}/{prefix}");
+        }
     }
 }
 

@@ -11,18 +11,15 @@ use std::io;
 use std::ops::Range;
 use std::sync::Arc;
 
-use hashbrown::HashMap;
-use hashbrown::hash_map::Entry;
-use parking_lot::Mutex;
-use tokio::io::Interest;
 use tokio::net::UdpSocket;
-use tokio::sync::mpsc;
 use xila_network_engine::ip::icmp::write::Reason;
 
 use super::Shared;
 use super::error_queue::{self, Told};
 use super::failure::Failure;
 use super::front::Octets;
+use super::mapping::{self, carry};
+use super::queues::{Queues, TooManyQueues};
 use super::reply::Replies;
 use crate::address::Family;
 
@@ -30,11 +27,9 @@ use crate::address::Family;
 pub(super) struct Mappings {
     shared: Arc<Shared>,
     replies: Replies,
-    known: Arc<Mutex<Known>>,
+    /// The queues by the app's end.
+    queues: Queues<SocketAddr, Outbound>,
 }
-
-/// The mappings by the app's end.
-type Known = HashMap<SocketAddr, mpsc::Sender<Outbound>>;
 
 /// A packet of an app with one datagram or several.
 pub(super) struct Outbound {
@@ -53,58 +48,26 @@ const MOST: usize = 4096;
 const QUEUE: usize = 128;
 /// The most peers of one mapping that are heard. Beyond that, the one that was spoken to first is forgotten.
 const PEERS: usize = 256;
-/// How long a mapping lasts without a datagram of the app.
-const IDLE: Duration = Duration::from_secs(300);
-/// The longest payload of a datagram.
-const LONGEST: usize = 65535;
 
 impl Mappings {
     pub(super) fn new(shared: Arc<Shared>, replies: Replies) -> Self {
-        Self { shared, replies, known: Arc::default() }
+        Self { shared, replies, queues: Queues::new(MOST, QUEUE) }
     }
 
-    /// Sends a datagram of `app` to the outside. If too many wait, it is lost, as in any queue of a router.
+    /// Sends a datagram of `app` to the outside.
     pub(super) fn send(&self, app: SocketAddr, outbound: Outbound) {
-        let mut known = self.known.lock();
-        let count = known.len();
-        match known.entry(app) {
-            Entry::Occupied(entry) => {
-                // It is full, or its task ends just now and the app has to send again.
-                let _lost = entry.get().try_send(outbound);
+        match self.queues.send(app, outbound) {
+            Ok(None) => {}
+            Ok(Some(queue)) => {
+                let (shared, replies) = (self.shared.clone(), self.replies.clone());
+                let clock = shared.platform.clock.clone();
+                let mapping = Mapping { shared, replies, app, peers: VecDeque::new(), admitted: None };
+                self.shared.spawn(async move { carry(mapping, queue, &*clock).await });
             }
-            Entry::Vacant(_) if count >= MOST => {
-                tracing::debug!(
-                    "{MOST} sockets of apps send datagrams through the gateway: a further one is not served"
-                );
-            }
-            Entry::Vacant(entry) => {
-                let (sender, outbounds) = mpsc::channel(QUEUE);
-                let _first = sender.try_send(outbound);
-                entry.insert(sender);
-                drop(known);
-                let place = Place { known: self.known.clone(), app };
-                let mapping = Mapping {
-                    shared: self.shared.clone(),
-                    replies: self.replies.clone(),
-                    peers: VecDeque::new(),
-                    admitted: None,
-                    place,
-                };
-                self.shared.spawn(mapping.run(outbounds));
-            }
+            Err(TooManyQueues) => tracing::debug!(
+                "{MOST} sockets of apps send datagrams through the gateway: a further one is not served"
+            ),
         }
-    }
-}
-
-/// The place of a mapping in the table, which is free again when this is dropped.
-struct Place {
-    known: Arc<Mutex<Known>>,
-    app: SocketAddr,
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.known.lock().remove(&self.app);
     }
 }
 
@@ -112,51 +75,29 @@ impl Drop for Place {
 struct Mapping {
     shared: Arc<Shared>,
     replies: Replies,
+    app: SocketAddr,
     /// The addresses that are heard, the one that was spoken to last at the end.
     peers: VecDeque<IpAddr>,
     /// The destination that was admitted last: to ask again for each datagram would cost more than to send it.
     admitted: Option<SocketAddr>,
-    place: Place,
 }
 
-impl Mapping {
-    async fn run(mut self, mut outbounds: mpsc::Receiver<Outbound>) {
-        let app = self.place.app;
-        let socket = match bind(app.ip()).await {
-            Ok(socket) => socket,
-            Err(error) => {
-                if let (Failure::Report(reason), Some(first)) = (Failure::from(&error), outbounds.recv().await) {
-                    self.replies.report(&first.packet, app.ip(), None, reason);
-                }
-                return;
-            }
-        };
-        let mut buffer = vec![0; LONGEST];
-        let clock = self.shared.platform.clock.clone();
-        let mut timer = clock.timer();
-        timer.set(Some(clock.now() + IDLE));
-        loop {
-            let idle = core::future::poll_fn(|context| timer.poll(context));
-            tokio::select! {
-                outbound = outbounds.recv() => {
-                    let Some(outbound) = outbound else { return };
-                    self.send(&socket, &outbound).await;
-                    timer.set(Some(clock.now() + IDLE));
-                }
-                ready = socket.ready(Interest::READABLE | Interest::ERROR) => {
-                    if let Err(error) = ready {
-                        tracing::warn!(%app, %error, "the gateway's socket for an app fails");
-                        return;
-                    }
-                    self.receive(&socket, &mut buffer);
-                }
-                () = idle => return,
-            }
-        }
+impl mapping::Mapping for Mapping {
+    type App = SocketAddr;
+    type Packet = Outbound;
+
+    const IDLE: Duration = Duration::from_secs(300);
+
+    fn open(&self) -> io::Result<UdpSocket> {
+        let family = self.app.ip();
+        let socket = std::net::UdpSocket::bind((Family::of(family).unspecified(), 0))?;
+        socket.set_nonblocking(true)?;
+        error_queue::enable(&socket, family)?;
+        UdpSocket::from_std(socket)
     }
 
-    async fn send(&mut self, socket: &UdpSocket, outbound: &Outbound) {
-        let (app, destination) = (self.place.app, outbound.destination);
+    async fn send(&mut self, socket: &UdpSocket, outbound: Outbound) {
+        let (app, destination) = (self.app, outbound.destination);
         let target = if self.shared.router.is(destination.ip()) {
             self.shared.outside.on_loopback(destination).ok_or((Some(destination.ip()), Reason::PortUnreachable))
         } else if self.admitted == Some(destination) || self.shared.outside.admits(destination) {
@@ -198,12 +139,35 @@ impl Mapping {
                         Failure::Refused => Reason::PortUnreachable,
                         Failure::Silence => return,
                     };
-                    return self.replies.report(&outbound.packet, app.ip(), None, reason);
+                    return self.report(&outbound, reason);
                 }
             }
         }
     }
 
+    fn pass(&mut self, peer: SocketAddr, data: &[u8]) {
+        if self.peers.contains(&peer.ip()) {
+            self.replies.datagram(self.as_seen(peer), self.app, data);
+        } else {
+            tracing::debug!(app = %self.app, "a datagram of a stranger is dropped at the gateway");
+        }
+    }
+
+    fn tell_errors(&mut self, socket: &UdpSocket) -> bool {
+        error_queue::drain(socket, |Told { destination, from, reason, payload }| {
+            let destination = self.as_seen(destination);
+            // A port is unreachable by the word of the host itself.
+            let from = if reason == Reason::PortUnreachable { Some(destination.ip()) } else { from };
+            self.replies.report_datagram(self.app, destination, &payload, from.map(|it| self.seen(it)), reason);
+        })
+    }
+
+    fn report(&self, outbound: &Outbound, reason: Reason) {
+        self.replies.report(&outbound.packet, self.app.ip(), None, reason);
+    }
+}
+
+impl Mapping {
     /// Hears a peer from now on.
     fn hear(&mut self, peer: IpAddr) {
         if self.peers.back() == Some(&peer) {
@@ -216,36 +180,6 @@ impl Mapping {
         self.peers.push_back(peer);
     }
 
-    /// Passes on everything that has arrived.
-    fn receive(&mut self, socket: &UdpSocket, buffer: &mut [u8]) {
-        loop {
-            match socket.try_recv_from(buffer) {
-                Ok((length, peer)) if self.peers.contains(&peer.ip()) => {
-                    self.replies.datagram(self.as_seen(peer), self.place.app, &buffer[..length]);
-                }
-                Ok(_) => tracing::debug!(app = %self.place.app, "a datagram of a stranger is dropped at the gateway"),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.tell_errors(socket);
-                    return;
-                }
-                // The error of a datagram that was sent; the queue of errors says more.
-                Err(_) => {
-                    self.tell_errors(socket);
-                }
-            }
-        }
-    }
-
-    /// Tells the app the errors that the host has received about its datagrams. Returns whether there were any.
-    fn tell_errors(&self, socket: &UdpSocket) -> bool {
-        error_queue::drain(socket, |Told { destination, from, reason, payload }| {
-            let destination = self.as_seen(destination);
-            // A port is unreachable by the word of the host itself.
-            let from = if reason == Reason::PortUnreachable { Some(destination.ip()) } else { from };
-            self.replies.report_datagram(self.place.app, destination, &payload, from.map(|it| self.seen(it)), reason);
-        })
-    }
-
     /// The address by which the app knows a peer: the gateway's for the host's loopback.
     fn as_seen(&self, peer: SocketAddr) -> SocketAddr {
         SocketAddr::new(self.seen(peer.ip()), peer.port())
@@ -254,10 +188,4 @@ impl Mapping {
     fn seen(&self, peer: IpAddr) -> IpAddr {
         if peer.is_loopback() { self.shared.router.of_family(peer) } else { peer }
     }
-}
-
-async fn bind(family: IpAddr) -> io::Result<UdpSocket> {
-    let socket = UdpSocket::bind((Family::of(family).unspecified(), 0)).await?;
-    error_queue::enable(&socket, family)?;
-    Ok(socket)
 }

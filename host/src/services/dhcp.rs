@@ -272,7 +272,7 @@ impl Server {
         };
         *count = count.saturating_add(1);
         let payload = self.message(kind, &request, address);
-        let (hardware, destination) = destination(kind, &request, sender, address);
+        let (hardware, destination) = self.destination(kind, &request, sender, address);
         Some(Answer { hardware, destination, payload })
     }
 
@@ -307,9 +307,8 @@ impl Server {
                 if !is_ours(*requested) {
                     return Some(None);
                 }
-                // Another server may know the client.
-                self.bindings.of(client)?;
-                if self.bindings.of(client) != Some(*requested) {
+                // Another server may know the client, also one whose offer it has taken instead of ours.
+                if self.bindings.lease_of(client)? != *requested {
                     return Some(None);
                 }
                 *requested
@@ -358,6 +357,29 @@ impl Server {
         request.lifetime.map_or(self.lease, |wanted| wanted.max(SHORTEST).min(self.lease))
     }
 
+    /// Where an answer goes (section 4.1): the hardware address, and the address and port.
+    fn destination(
+        &self,
+        kind: AnswerKind,
+        request: &Request<'_>,
+        sender: MacAddress,
+        address: Option<Ipv4Addr>,
+    ) -> ([u8; 6], SocketAddrV4) {
+        if let Some(relay) = request.relay {
+            return (sender.octets(), SocketAddrV4::new(relay, SERVER_PORT));
+        }
+        // A client that asks for an offer should not have an address yet (table 5), and may name any.
+        let own = request.address.filter(|own| self.network.contains((*own).into()));
+        let unicast = match kind {
+            AnswerKind::Nak => None,
+            AnswerKind::Offer | AnswerKind::Ack => own.or_else(|| address.filter(|_| !request.wants_broadcast())),
+        };
+        match unicast {
+            Some(address) => (request.hardware.octets(), SocketAddrV4::new(address, CLIENT_PORT)),
+            None => (BROADCAST_HARDWARE, SocketAddrV4::new(Ipv4Addr::BROADCAST, CLIENT_PORT)),
+        }
+    }
+
     /// The message (table 3). `address` is the leased one.
     fn message(&self, kind: AnswerKind, request: &Request<'_>, address: Option<Ipv4Addr>) -> Vec<u8> {
         let mut writer = Writer::new(kind, request, address, self.address);
@@ -382,28 +404,6 @@ impl Server {
             writer.put(*code, data);
         }
         writer.finish()
-    }
-}
-
-/// Where an answer goes (section 4.1): the hardware address, and the address and port.
-fn destination(
-    kind: AnswerKind,
-    request: &Request<'_>,
-    sender: MacAddress,
-    address: Option<Ipv4Addr>,
-) -> ([u8; 6], SocketAddrV4) {
-    if let Some(relay) = request.relay {
-        return (sender.octets(), SocketAddrV4::new(relay, SERVER_PORT));
-    }
-    let unicast = match kind {
-        AnswerKind::Nak => None,
-        AnswerKind::Offer | AnswerKind::Ack => {
-            request.address.or_else(|| address.filter(|_| !request.wants_broadcast()))
-        }
-    };
-    match unicast {
-        Some(address) => (request.hardware.octets(), SocketAddrV4::new(address, CLIENT_PORT)),
-        None => (BROADCAST_HARDWARE, SocketAddrV4::new(Ipv4Addr::BROADCAST, CLIENT_PORT)),
     }
 }
 

@@ -7,6 +7,7 @@
 //! |---|---|
 //! | in the zone | A, AAAA; NODATA for other types and NXDOMAIN for unknown names, with SOA (RFC 2308) |
 //! | reverse name of an address in the zone, or of the server's networks | PTR, or NXDOMAIN |
+//! | reverse name of a loopback, link-local, unspecified or documentation address | PTR of `localhost`, or NXDOMAIN (RFC 6303) |
 //! | `localhost` and below | the loopback addresses (RFC 6761 section 6.3) |
 //! | `internal`, `invalid`, `local`, `onion`, `test`, `alt` and below | NXDOMAIN, unless in the zone: no server outside knows them (RFC 6761, RFC 6762, RFC 7686, RFC 9476) |
 //! | any other | the answer of the upstream as it is; REFUSED without one |
@@ -34,7 +35,7 @@ mod tcp;
 #[cfg(test)]
 mod tests;
 mod udp;
-mod upstream;
+pub(crate) mod upstream;
 mod zone;
 
 use core::future::Future;

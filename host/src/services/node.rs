@@ -91,9 +91,7 @@ impl Services {
             addresses.push(dhcp.address);
         }
         let dhcp = dhcp.as_ref().map(dhcp::Server::new).transpose()?;
-        let mut octets = [0; 6];
-        platform.random.fill(&mut octets);
-        let hardware = hardware_address.unwrap_or_else(|| MacAddress::locally_administered(octets));
+        let hardware = hardware_address.unwrap_or_else(|| platform.random_hardware_address());
         let link = Arc::new(Mutex::new(Link { hardware, dhcp, router: None, is_ended: false, changed: None }));
         let mut injector = None;
         let device = Intercepted::new(device, |there| {

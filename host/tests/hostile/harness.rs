@@ -8,6 +8,8 @@ pub(crate) mod bytes;
 pub(crate) mod control;
 #[path = "dns.rs"]
 pub(crate) mod dns;
+#[path = "leases.rs"]
+pub(crate) mod leases;
 #[path = "record.rs"]
 pub(crate) mod record;
 #[path = "rules.rs"]

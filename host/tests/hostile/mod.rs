@@ -5,6 +5,7 @@
 mod bytes;
 mod control;
 mod dns;
+mod leases;
 mod record;
 mod rules;
 #[path = "../../../engine/tests/hostile/runs.rs"]

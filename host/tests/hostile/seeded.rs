@@ -9,6 +9,12 @@ fn any_servers_of_names() {
 }
 
 #[test]
+fn any_clients_of_a_dhcp_server() {
+    each_near(&seeds("leases", super::leases::run), super::leases::run);
+    each(super::leases::run);
+}
+
+#[test]
 fn any_commands_and_payloads() {
     each_near(&seeds("control", super::control::run), super::control::run);
     each(super::control::run);

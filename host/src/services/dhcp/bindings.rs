@@ -15,14 +15,14 @@ const MOST: usize = 4096;
 /// What an address is to its client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum State {
-    /// It was offered. It becomes `Leased` when the client requests it, and `Former` when the client takes another
-    /// server's offer.
+    /// It was offered. It becomes `Leased` when the client requests it. It ends with its time, and when the client takes
+    /// another server's offer.
     Offered,
-    /// It is leased. It becomes `Former` when the client releases it.
+    /// It is leased. It ends with its time, and when the client releases it.
     Leased,
     /// Somebody who has it in use was found by the client to which it was leased. No client has it.
     Declined,
-    /// Nobody has it. The client gets it again if no other client got it before.
+    /// The client has another address instead.
     Former,
 }
 
@@ -32,7 +32,8 @@ struct Binding {
     client: Client,
     hardware: MacAddress,
     state: State,
-    /// The end of the state. From then on it is as `Former`.
+    /// The end of the state. From then on nobody has the address, and its client gets it again if no other client got it
+    /// before.
     until: Instant,
 }
 
@@ -66,6 +67,11 @@ impl Bindings {
     /// The address that a client has, or had if no other client has got it since.
     pub(super) fn of(&self, client: &Client) -> Option<Ipv4Addr> {
         self.clients.get(client).copied()
+    }
+
+    /// As [`of`](Self::of), but only if the address was leased to the client, and not just offered.
+    pub(super) fn lease_of(&self, client: &Client) -> Option<Ipv4Addr> {
+        self.of(client).filter(|address| self.addresses.get(address).is_some_and(|it| it.state == State::Leased))
     }
 
     /// Whether an address may be leased at all.
@@ -149,7 +155,7 @@ impl Bindings {
         if binding.state != state || binding.is_free(now) {
             return false;
         }
-        (binding.state, binding.until) = (State::Former, now);
+        binding.until = now;
         true
     }
 

@@ -234,6 +234,44 @@ fn a_client_that_starts_again_is_confirmed_refused_or_left_to_others() {
 }
 
 #[test]
+fn a_client_that_starts_again_is_not_known_by_an_offer_that_it_did_not_take() {
+    let mut server = server(10..=20);
+    let reboot = |number, address: Ipv4Addr| Message::new(3, mac(number)).with(50, address.octets());
+    let elsewhere = |number| Message::new(3, mac(number)).with(54, RELAY.octets()).with(50, host(77).octets());
+    assert_eq!(answer(&mut server, &Message::new(1, mac(1)), 0), Some((2, host(10))));
+    assert_eq!(answer(&mut server, &elsewhere(1), 0), None);
+    assert_eq!(answer(&mut server, &reboot(1, host(77)), 1), None, "the lease is another server's");
+    assert_eq!(answer(&mut server, &Message::new(1, mac(2)), 2), Some((2, host(11))));
+    assert_eq!(answer(&mut server, &reboot(2, host(77)), 3), None, "it was offered an address, and no more");
+    assert_eq!(answer(&mut server, &reboot(2, host(77)), 300), None, "and the offer has ended");
+    // It still gets the same offer.
+    assert_eq!(answer(&mut server, &Message::new(1, mac(1)), 300), Some((2, host(10))));
+    // A lease that was given up here for one elsewhere is no record either.
+    assert_eq!(lease(&mut server, mac(1), 300), host(10));
+    let release = Message { ciaddr: host(10), ..Message::new(7, mac(1)).with(54, SERVER.octets()) };
+    assert_eq!(answer(&mut server, &release, 301), None);
+    assert_eq!(answer(&mut server, &reboot(1, host(77)), 302), NAK, "as far as the server knows, it had another one");
+    assert_eq!(answer(&mut server, &Message::new(1, mac(1)), 303), Some((2, host(10))));
+    assert_eq!(answer(&mut server, &elsewhere(1), 303), None);
+    assert_eq!(answer(&mut server, &reboot(1, host(77)), 304), None);
+}
+
+#[test]
+fn a_client_on_a_wrong_network_is_refused_also_through_a_relay() {
+    let mut server = server(10..=20);
+    let moved = Message::new(3, mac(1)).with(50, [192, 0, 2, 7]);
+    let refusal = moved.to(&mut server, 0).expect("a refusal");
+    assert_eq!((refusal.hardware, refusal.destination), ([0xff; 6], SocketAddrV4::new(Ipv4Addr::BROADCAST, 68)));
+    let relayed = Message { giaddr: RELAY, ..moved };
+    let refusal = relayed.to(&mut server, 0).expect("a refusal");
+    assert_eq!((refusal.hardware, refusal.destination), (mac(1).octets(), SocketAddrV4::new(RELAY, 67)));
+    assert_eq!(refusal.payload[10..12], [0x80, 0], "the relay has to broadcast it");
+    assert_eq!(server.statistics().refusals, 2);
+    let right = Message { giaddr: RELAY, ..Message::new(3, mac(1)).with(50, host(77).octets()) };
+    assert_eq!(right.to(&mut server, 0), None, "the network is right, and another server may know the client");
+}
+
+#[test]
 fn a_lease_is_extended_for_its_client_only() {
     let mut server = server(10..=20);
     lease(&mut server, mac(1), 0);
@@ -401,11 +439,36 @@ fn what_is_no_message_of_a_client_is_counted_and_not_answered() {
     }
 }
 
+/// Asserts that an answer is a well-formed one to its message, and stays on the network.
+fn assert_fits(answer: &Answer, message: &[u8], network: Cidr) {
+    let Answer { hardware, destination, payload } = answer;
+    assert_eq!((payload[..4].to_vec(), &payload[4..8]), (vec![2, 1, 6, 0], &message[4..8]), "the transaction");
+    assert_eq!(payload[24..34], message[24..34], "the relay, and the client's hardware address");
+    assert!((300..=usize::from(u16::MAX)).contains(&payload.len()));
+    let options = options(answer);
+    let kind = options.fixed(53).map(|[kind]| kind).expect("a type");
+    assert!([2, 5, 6].contains(&kind) && options.fixed(54) == Some(network_address(network)), "{kind}");
+    let leased = Ipv4Addr::from_octets(payload[16..20].try_into().expect("four bytes"));
+    let is_leased = options.first(51).is_some();
+    assert_eq!(is_leased, !leased.is_unspecified());
+    assert!(!is_leased || hosts(network).expect("hosts").contains(&leased), "{leased}");
+    let to = *destination.ip();
+    assert!(to.is_broadcast() || network.contains(to.into()), "{to}");
+    assert_eq!(to.is_broadcast(), *hardware == [0xff; 6]);
+}
+
+/// The address of a server with its network.
+fn network_address(own: Cidr) -> [u8; 4] {
+    let IpAddr::V4(address) = own.address() else { panic!("it is an IPv4 address") };
+    address.octets()
+}
+
 #[test]
 fn arbitrary_messages_lease_no_address_twice_and_the_table_is_bounded() {
     let mut random = Random::new([5; 32]);
     let own = Cidr::new([10, 0, 0, 1].into(), 8).expect("a network");
     let mut server = Server::new(&Config::new(own).expect("an address")).expect("a configuration");
+    let mut answers = 0;
     for number in 0..20_000u32 {
         let [a, b, c, d] = number.to_be_bytes();
         let hardware = MacAddress::new([2, 0, a, b, c, d]).expect("a unicast address");
@@ -420,8 +483,12 @@ fn arbitrary_messages_lease_no_address_twice_and_the_table_is_bounded() {
             bytes[at] = random.next_u32() as u8;
         }
         bytes.truncate(bytes.len() - random.below(8) as usize);
-        server.handle(at(u64::from(number)), hardware, &bytes);
+        if let Some(answer) = server.handle(at(u64::from(number)), hardware, &bytes) {
+            assert_fits(&answer, &bytes, own);
+            answers += 1;
+        }
     }
+    assert!(answers > 1000, "{answers}");
     let mut clients: Vec<MacAddress> = server.leases(at(20_000)).map(|lease| lease.hardware).collect();
     let count = clients.len();
     clients.sort_unstable();

@@ -64,16 +64,11 @@ impl Forward {
 
     /// The answer for the client: that of the upstream, if it is one to the query. `None` otherwise.
     fn accept(&self, mut answer: Vec<u8>) -> Option<Vec<u8>> {
-        let (asked, told) = (self.query.get(..self.question)?, answer.get_mut(..self.question)?);
-        let [flags, code] = *told.get(2..4)?.first_chunk()?;
-        let is_response = flags & RESPONSE != 0 && flags & OPERATION == 0;
-        // The identifier, and the number of questions and the question itself.
-        let is_ours = told.get(..2)? == asked.get(..2)?
-            && told.get(4..6)? == asked.get(4..6)?
-            && told.get(HEADER..)?.eq_ignore_ascii_case(asked.get(HEADER..)?);
-        if !is_response || !is_ours {
+        if !is_answer(&self.query, &answer) {
             return None;
         }
+        let (asked, told) = (self.query.get(..self.question)?, answer.get_mut(..self.question)?);
+        let [flags, code] = *told.get(2..4)?.first_chunk()?;
         // The letters of the name as the client wrote them, by which it may recognise the answer.
         told.get_mut(HEADER..)?.copy_from_slice(asked.get(HEADER..)?);
         told.get_mut(..2)?.copy_from_slice(&self.response.metadata.id.to_be_bytes());
@@ -87,6 +82,18 @@ impl Forward {
         *own_code = code & CODE | *own_code & !CODE;
         Some(short)
     }
+}
+
+/// Whether a message is an answer to a query: it has its identifier and its question, in whatever letters.
+pub(super) fn is_answer(query: &[u8], message: &[u8]) -> bool {
+    let Some(end) = question_end(query) else { return false };
+    let (Some(asked), Some(told)) = (query.get(..end), message.get(..end)) else { return false };
+    let is_response = told[2] & RESPONSE != 0 && told[2] & OPERATION == 0;
+    // The identifier, and the number of questions and the question itself.
+    is_response
+        && told[..2] == asked[..2]
+        && told[4..6] == asked[4..6]
+        && told[HEADER..].eq_ignore_ascii_case(&asked[HEADER..])
 }
 
 /// The end of the only question of a query, whose name is not compressed: there is nothing before it to refer to.

@@ -180,6 +180,7 @@ fn names_of_the_zone_have_their_addresses_and_addresses_their_names() {
         ("localhost.", RecordType::A, &["127.0.0.1"]),
         ("x.localhost.", RecordType::AAAA, &["::1"]),
         ("1.0.0.127.in-addr.arpa.", RecordType::PTR, &["localhost."]),
+        ("7.0.0.10.IN-ADDR.arpa.", RecordType::PTR, &["server.internal."]),
     ] {
         let answer = answer(name, kind);
         assert_eq!((answer.metadata.response_code, answer.metadata.authoritative), (ResponseCode::NoError, true));
@@ -204,6 +205,15 @@ fn what_does_not_exist_is_denied_with_the_authority_of_the_zone() {
         ("other.internal.", RecordType::A, NXDomain),
         ("x.server.internal.", RecordType::A, NXDomain),
         ("99.0.0.10.in-addr.arpa.", RecordType::PTR, NXDomain),
+        ("x.7.0.0.10.in-addr.arpa.", RecordType::PTR, NXDomain),
+        ("x.0.0.10.in-addr.arpa.", RecordType::PTR, NXDomain),
+        ("007.0.0.10.in-addr.arpa.", RecordType::PTR, NXDomain),
+        ("256.0.0.127.in-addr.arpa.", RecordType::PTR, NXDomain),
+        ("1.2.0.0.in-addr.arpa.", RecordType::PTR, NXDomain),
+        ("254.169.254.169.in-addr.arpa.", RecordType::PTR, NXDomain),
+        ("1.2.0.192.in-addr.arpa.", RecordType::PTR, NXDomain),
+        ("255.255.255.255.in-addr.arpa.", RecordType::PTR, NXDomain),
+        ("x.1.b.e.f.ip6.arpa.", RecordType::PTR, NXDomain),
         ("x.invalid.", RecordType::A, NXDomain),
         ("x.local.", RecordType::A, NXDomain),
         ("x.onion.", RecordType::A, NXDomain),
@@ -215,6 +225,11 @@ fn what_does_not_exist_is_denied_with_the_authority_of_the_zone() {
         let [soa] = answer.authorities.as_slice() else { panic!("{answer:?}") };
         assert_eq!((soa.name.to_ascii(), soa.record_type(), soa.ttl), ("internal.".into(), RecordType::SOA, 5));
     }
+    // Names that are no address's, but lead to some.
+    for name in ["0.0.10.in-addr.arpa.", "127.in-addr.arpa.", "8.E.f.ip6.arpa.", "0.10.127.in-addr.arpa."] {
+        let answer = answer(name, RecordType::PTR);
+        assert_eq!((answer.metadata.response_code, answer.authorities.len()), (NoError, 1), "{name}");
+    }
     // A label with a dot in it is not two labels.
     let name = Name::from_labels([&b"a.b"[..], b"internal"]).expect("a name");
     let mut message = query("x.", RecordType::A);
@@ -225,7 +240,20 @@ fn what_does_not_exist_is_denied_with_the_authority_of_the_zone() {
 
 #[test]
 fn without_an_upstream_other_names_are_refused() {
-    for name in ["example.org.", ".", "1.2.0.192.in-addr.arpa.", "0.10.in-addr.arpa.", "arpa."] {
+    for name in [
+        "example.org.",
+        ".",
+        "arpa.",
+        "in-addr.arpa.",
+        "ip6.arpa.",
+        "e.f.ip6.arpa.",
+        "9.9.9.9.in-addr.arpa.",
+        "0.10.in-addr.arpa.",
+        // Private addresses of networks that the upstream may know.
+        "1.1.0.10.in-addr.arpa.",
+        "1.1.168.192.in-addr.arpa.",
+        "x.arpa.",
+    ] {
         let answer = answer(name, RecordType::A);
         assert_eq!(answer.metadata.response_code, ResponseCode::Refused, "{name}");
         assert!(!answer.metadata.authoritative && answer.authorities.is_empty());
@@ -272,6 +300,74 @@ fn malformed_messages_are_refused_by_their_identifier_and_answers_are_ignored() 
         let answer = respond(&message, Transport::Udp);
         assert!(answer.is_none_or(|answer| answer.metadata.message_type == MessageType::Response));
     }
+}
+
+/// An upstream that answers with a changed query.
+struct Mutating(Mutex<xila_network_engine::random::Random>);
+
+impl Upstream for Mutating {
+    fn ask<'a>(&'a self, query: &'a [u8], _: Transport) -> Answering<'a> {
+        let mut answer = query.to_vec();
+        answer[2] |= 0x80;
+        mutate(&mut answer, &mut self.0.lock());
+        Box::pin(future::ready(Ok(answer)))
+    }
+}
+
+/// Changes some bytes, and sometimes the length.
+fn mutate(message: &mut Vec<u8>, random: &mut xila_network_engine::random::Random) {
+    for _ in 0..random.below(5) {
+        let at = random.below(message.len() as u32) as usize;
+        message[at] = if random.below(2) == 0 { message[at] ^ 1 << random.below(8) } else { random.next_u32() as u8 };
+    }
+    match random.below(8) {
+        0 => message.truncate(random.below(message.len() as u32 + 1) as usize),
+        1 => message.resize(message.len() + random.below(1500) as usize, random.next_u32() as u8),
+        _ => {}
+    }
+}
+
+#[test]
+fn changed_queries_and_answers_get_well_formed_answers_to_themselves() {
+    use xila_network_engine::random::Random;
+
+    let simulation = Simulation::new(0);
+    let platform = simulation.platform();
+    let mut random = Random::new([4; 32]);
+    let upstream: Arc<dyn Upstream> = Arc::new(Mutating(Mutex::new(random.split())));
+    let responder = Responder::new(Name::from_ascii("internal.").expect("a name"), config(Some(upstream.clone())));
+    let mut extended = query("big.internal.", RecordType::A);
+    extended.edns = Some(Edns::new());
+    let other = query("www.example.org.", RecordType::AAAA);
+    let reverse = query("7.0.0.10.in-addr.arpa.", RecordType::PTR);
+    let seeds = [extended, other, reverse].map(|message| bytes(&message));
+    let (mut forwarded, mut passed_on) = (0, 0);
+    for _ in 0..20_000 {
+        let mut message = seeds[random.below(3) as usize].clone();
+        mutate(&mut message, &mut random);
+        let answer = match responder.consider(&message, Transport::Udp, &*platform.random) {
+            Verdict::Ignore => {
+                assert!(message.len() < 4 || message[2] & 0x80 != 0);
+                continue;
+            }
+            Verdict::Answer(answer) => {
+                Message::from_vec(&answer).expect("it can be decoded");
+                answer
+            }
+            Verdict::Forward(forward) => {
+                forwarded += 1;
+                let answer = simulation.block_on(forward.ask(&*upstream, &*platform.clock));
+                // It has the query's question, whatever the upstream has said.
+                let end = 12 + message[12..].iter().position(|length| *length == 0).expect("the root") + 5;
+                assert_eq!(answer[12..end], message[12..end]);
+                passed_on += usize::from(answer[3] & 0xf != 2);
+                answer
+            }
+        };
+        assert!((12..=1232).contains(&answer.len()));
+        assert_eq!((&answer[..2], answer[2] & 0x80), (&message[..2], 0x80));
+    }
+    assert!(forwarded > 2000 && passed_on > 500 && passed_on < forwarded, "{forwarded} {passed_on}");
 }
 
 #[test]
@@ -337,6 +433,24 @@ fn a_query_is_forwarded_as_it_is_with_an_identifier_of_its_own() {
     asked[..2].fill(0);
     message[..2].fill(0);
     assert_eq!(*asked, message);
+}
+
+#[test]
+fn what_only_this_link_or_nobody_knows_is_never_forwarded() {
+    let world = World::new(one_address);
+    let all = [Ipv4Addr::LOCALHOST.into(), core::net::Ipv6Addr::LOCALHOST.into(), "fe80::1".parse().expect("one")];
+    let reversed = all.map(|address: IpAddr| Name::from(address).to_ascii());
+    let names = ["localhost.", "a.LocalHost.", "x.invalid.", "x.test.", "x.local.", "x.onion.", "x.alt.", "internal."];
+    let networks = ["99.0.0.10.in-addr.arpa.", "x.0.0.10.in-addr.arpa.", "0.0.10.in-addr.arpa.", "1.127.in-addr.arpa."];
+    for name in names.into_iter().chain(networks).chain(reversed.iter().map(String::as_str)) {
+        for kind in [RecordType::A, RecordType::PTR, RecordType::NS, RecordType::DS, RecordType::ANY] {
+            let answer = world.ask(&bytes(&query(name, kind))).expect("an answer");
+            assert_eq!(answer[2] & 0x04, 0x04, "{name} {kind}: it is answered here");
+        }
+    }
+    assert!(world.upstream.asked.lock().is_empty());
+    world.ask(&bytes(&query("1.2.168.192.in-addr.arpa.", RecordType::PTR))).expect("an answer");
+    assert_eq!(world.upstream.asked.lock().len(), 1);
 }
 
 #[test]

@@ -1,16 +1,54 @@
-//! DNS servers that are reached through a network, as an upstream.
+//! DNS servers that are reached through a network, as an upstream; and how servers are asked, whatever they are reached
+//! through.
 
+use core::future::Future;
 use core::net::SocketAddr;
 use core::time::Duration;
 
+use super::forward::is_answer;
 use super::{Answering, Transport, Upstream, UpstreamError};
 use crate::address::Family;
+use crate::platform::Clock;
 use crate::socket::{Network, TcpStream, UdpSocket};
 
 /// How long one of several servers may take, so that another one is asked before the client gives up.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// The number of datagrams that may come for a query and are not its answer (RFC 5452 section 9.3).
 const MOST_MISFITS: usize = 16;
+
+/// Asks servers one after another, until one answers in time.
+pub(crate) async fn ask_each<F>(
+    clock: &dyn Clock,
+    servers: impl IntoIterator<Item = SocketAddr>,
+    ask: impl Fn(SocketAddr) -> F,
+) -> Result<Vec<u8>, UpstreamError>
+where
+    F: Future<Output = Result<Vec<u8>, UpstreamError>>,
+{
+    let mut outcome = Err(UpstreamError::Unreachable);
+    for server in servers {
+        match clock.within(PATIENCE, ask(server)).await {
+            Some(Ok(answer)) => return Ok(answer),
+            Some(Err(error)) => outcome = Err(error),
+            None => {}
+        }
+    }
+    outcome
+}
+
+/// The answer to a query, among the few datagrams from its server that are considered.
+pub(crate) async fn first_answer<F>(query: &[u8], receive: impl Fn() -> F) -> Result<Vec<u8>, UpstreamError>
+where
+    F: Future<Output = Result<Vec<u8>, UpstreamError>>,
+{
+    for _ in 0..=MOST_MISFITS {
+        let datagram = receive().await?;
+        if is_answer(query, &datagram) {
+            return Ok(datagram);
+        }
+    }
+    Err(UpstreamError::Unreachable)
+}
 
 /// Servers that are asked one after another, until one answers.
 #[derive(Clone)]
@@ -33,19 +71,13 @@ impl Servers {
         }
     }
 
-    /// Sends a datagram from a random port, and waits for one that has the identifier of the query.
+    /// Sends a datagram from a random port, and waits for the answer.
     async fn by_udp(&self, server: SocketAddr, query: &[u8]) -> Result<Vec<u8>, UpstreamError> {
         let any = SocketAddr::new(Family::of(server.ip()).unspecified(), 0);
         let socket = UdpSocket::bind(&self.network, any).map_err(failed)?;
         socket.connect(server).map_err(failed)?;
         socket.send(query).await.map_err(failed)?;
-        for _ in 0..MOST_MISFITS {
-            let datagram = socket.recv_datagram().await.map_err(failed)?;
-            if datagram.data.get(..2) == query.get(..2) {
-                return Ok(datagram.data);
-            }
-        }
-        Err(UpstreamError::Unreachable)
+        first_answer(query, || async { Ok(socket.recv_datagram().await.map_err(failed)?.data) }).await
     }
 
     /// Sends a message and receives one on a connection of its own, each with its length in front.
@@ -63,17 +95,9 @@ impl Servers {
 
 impl Upstream for Servers {
     fn ask<'a>(&'a self, query: &'a [u8], transport: Transport) -> Answering<'a> {
+        let servers = self.servers.iter().copied();
         Box::pin(async move {
-            let mut outcome = Err(UpstreamError::Unreachable);
-            for server in &self.servers {
-                let asked = self.ask_one(*server, query, transport);
-                match self.network.platform().clock.within(PATIENCE, asked).await {
-                    Some(Ok(answer)) => return Ok(answer),
-                    Some(Err(error)) => outcome = Err(error),
-                    None => {}
-                }
-            }
-            outcome
+            ask_each(&*self.network.platform().clock, servers, |server| self.ask_one(server, query, transport)).await
         })
     }
 }

@@ -18,11 +18,28 @@ const LOOPBACK_TTL: u32 = 86_400;
 /// The last labels of names that no server outside knows.
 const NOWHERE: [&[u8]; 6] = [b"internal", b"invalid", b"local", b"onion", b"test", b"alt"];
 
+/// Networks whose addresses have no names outside of a host or a link (RFC 6303 section 4). Those of private networks are
+/// not among them: a resolver that serves those networks may be the upstream.
+const NAMELESS: [&str; 11] = [
+    "0.0.0.0/8",
+    "127.0.0.0/8",
+    "169.254.0.0/16",
+    "192.0.2.0/24",
+    "198.51.100.0/24",
+    "203.0.113.0/24",
+    "255.255.255.255/32",
+    "::/128",
+    "::1/128",
+    "fe80::/10",
+    "2001:db8::/32",
+];
+
 /// The zone and the names in it.
 pub(super) struct Zone {
     /// In lower case and absolute.
     apex: Name,
     names: Arc<dyn Names>,
+    /// The networks whose reverse names nobody else is asked for.
     networks: Vec<Cidr>,
 }
 
@@ -37,7 +54,8 @@ pub(super) enum Knowledge {
 }
 
 impl Zone {
-    pub(super) const fn new(apex: Name, names: Arc<dyn Names>, networks: Vec<Cidr>) -> Self {
+    pub(super) fn new(apex: Name, names: Arc<dyn Names>, mut networks: Vec<Cidr>) -> Self {
+        networks.extend(NAMELESS.iter().filter_map(|network| network.parse::<Cidr>().ok()));
         Self { apex, names, networks }
     }
 
@@ -76,23 +94,29 @@ impl Zone {
         }
     }
 
-    /// What is known about the reverse name of an address.
+    /// What is known about the reverse name of an address, or one above or below such names.
     fn reverse(&self, name: &Name, kind: RecordType) -> Knowledge {
-        let Some(address) = reversed(name) else { return Knowledge::Unknown };
-        let is_asked = kind == RecordType::PTR || kind.is_any();
-        let (target, ttl) = if address.is_loopback() {
+        let Some(Reversed { network, is_below }) = Reversed::of(name) else { return Knowledge::Unknown };
+        let (address, is_asked) = (network.address(), kind == RecordType::PTR || kind.is_any());
+        let is_whole = network.prefix() == if address.is_ipv4() { 32 } else { 128 };
+        let (target, ttl) = if is_below || !is_whole {
+            (None, TTL)
+        } else if address.is_loopback() {
             (Name::from_ascii("localhost.").ok(), LOOPBACK_TTL)
         } else {
             let relative = self.names.reverse(address).and_then(|name| Name::from_ascii(name).ok());
             (relative.and_then(|name| name.append_domain(&self.apex).ok()), TTL)
         };
+        let is_ours = |ours: &Cidr| network.prefix() >= ours.prefix() && ours.contains(address);
         match target {
             Some(target) if is_asked => {
                 Knowledge::Records(vec![Record::from_rdata(name.clone(), ttl, RData::PTR(PTR(target)))])
             }
             Some(_) => Knowledge::Records(Vec::new()),
-            None if self.networks.iter().any(|network| network.contains(address)) => Knowledge::NoName,
-            None => Knowledge::Unknown,
+            None if !self.networks.iter().any(is_ours) => Knowledge::Unknown,
+            None if is_below || is_whole => Knowledge::NoName,
+            // The names of addresses are below it, so it exists (RFC 8020).
+            None => Knowledge::Records(Vec::new()),
         }
     }
 
@@ -105,11 +129,48 @@ impl Zone {
     }
 }
 
-/// The address that a complete reverse name is of (RFC 1035 section 3.5, RFC 3596 section 2.5).
-fn reversed(name: &Name) -> Option<IpAddr> {
-    let address = name.parse_arpa_name().ok()?.addr();
-    // The parser also accepts names of networks, and numbers that are written in other ways.
-    (Name::from(address) == *name).then_some(address)
+/// What a name under `arpa` is the reverse name of (RFC 1035 section 3.5, RFC 3596 section 2.5).
+struct Reversed {
+    /// An address, or the network that the last labels give the beginning of.
+    network: Cidr,
+    /// Whether there are further labels, which are no part of an address.
+    is_below: bool,
+}
+
+impl Reversed {
+    fn of(name: &Name) -> Option<Self> {
+        let mut labels = name.iter().rev();
+        let top = [labels.next()?, labels.next()?].map(<[u8]>::to_ascii_lowercase);
+        // The bits of an address, and of it in each label.
+        let (width, step) = match [&top[0][..], &top[1]] {
+            [b"arpa", b"in-addr"] => (32, 8),
+            [b"arpa", b"ip6"] => (128, 4),
+            _ => return None,
+        };
+        let (mut bits, mut prefix) = (0u128, 0);
+        let mut rest = labels.skip_while(|label| {
+            let part = if prefix == width { None } else { part(label, step) };
+            if let Some(part) = part {
+                prefix += step;
+                bits |= u128::from(part) << (width - prefix);
+            }
+            part.is_some()
+        });
+        let is_below = rest.next().is_some();
+        let address =
+            if width == 32 { Ipv4Addr::from_bits(bits as u32).into() } else { Ipv6Addr::from_bits(bits).into() };
+        Some(Self { network: Cidr::new(address, prefix).ok()?, is_below })
+    }
+}
+
+/// The part of an address that a label writes: eight bits in decimal, or four in hexadecimal. `None` if it is written in
+/// another way.
+fn part(label: &[u8], bits: u8) -> Option<u8> {
+    let text = core::str::from_utf8(label).ok()?;
+    if bits == 4 {
+        return u8::from_str_radix(text, 16).ok().filter(|_| text.len() == 1 && text != "+");
+    }
+    text.parse().ok().filter(|part: &u8| part.to_string() == text)
 }
 
 /// The records of a type with these addresses.
