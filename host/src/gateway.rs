@@ -151,6 +151,18 @@ impl Gateway {
     /// # Errors
     /// See [`MountError`]: addresses or an MTU that no network can have.
     pub fn new(platform: &Platform, options: GatewayOptions) -> Result<Self, MountError> {
+        Self::with_names(platform, options, None)
+    }
+
+    /// As [`new`](Self::new); the gateway's DNS also has these names, in the domain `internal`.
+    ///
+    /// # Errors
+    /// As for [`new`](Self::new).
+    pub fn with_names(
+        platform: &Platform,
+        options: GatewayOptions,
+        names: Option<Arc<dyn dns::Names>>,
+    ) -> Result<Self, MountError> {
         let GatewayOptions { v4, v6, mtu, outside } = options;
         let invalid = |_| MountError::from(ConfigureError::InvalidArgument);
         let v6 = v6.unwrap_or_else(|| unique_local(platform.random_u64()));
@@ -175,7 +187,7 @@ impl Gateway {
             parts = Some(connections.clone());
             Front::new(&shared, hardware, injector, connections, replies)
         });
-        let services = services_of(platform, router, hardware, mtu).map_err(failed)?;
+        let services = services_of(platform, Names { router, others: names }, hardware, mtu).map_err(failed)?;
         let services = Services::start(&Platform { devices: None, memory: None, ..platform.clone() }, device, services)
             .map_err(failed)?;
         services.interface().set_every_address(true).map_err(failed)?;
@@ -212,15 +224,21 @@ impl Gateway {
     }
 
     /// The configuration of an interface on the gateway, without DHCP and router advertisements, so that it can be used
-    /// at once. `number` says which of the apps' addresses it has, 0 for the first: each interface needs its own.
+    /// at once. `number` says which of the apps' addresses it has, 0 for the first: each interface needs its own. From now
+    /// on DHCP leases the address to nobody.
     ///
     /// # Errors
-    /// [`MountError`] where the network has no such address.
+    /// [`MountError`] where the network has no such address, or DHCP has leased it.
     pub fn configuration(&self, number: u8) -> Result<InterfaceConfig, MountError> {
         let invalid = |_| MountError::from(ConfigureError::InvalidArgument);
         let mut config = InterfaceConfig::default();
         for router in [self.router.v4, self.router.v6] {
             let address = host_address(router, number).ok_or(ConfigureError::InvalidArgument)?;
+            if let IpAddr::V4(address) = address
+                && !self.services.reserve(address)
+            {
+                return Err(ConfigureError::InvalidArgument.into());
+            }
             config.addresses.push(Cidr::new(address, router.prefix()).map_err(invalid)?);
             config.routes.push(Route::default_via(router.address()).map_err(invalid)?);
             config.dns_servers.push(router.address());
@@ -242,10 +260,11 @@ fn failed(error: impl fmt::Display) -> MountError {
 /// What a gateway serves on the network of the apps.
 fn services_of(
     platform: &Platform,
-    router: Router,
+    names: Names,
     hardware: MacAddress,
     mtu: usize,
 ) -> Result<node::Config, dhcp::InvalidConfig> {
+    let router = names.router;
     let IpAddr::V4(address) = router.v4.address() else { return Err(dhcp::InvalidConfig::Address) };
     let mut dhcp = dhcp::Config::new(router.v4)?;
     if let Some(IpAddr::V4(first)) = host_address(router.v4, 0)
@@ -266,7 +285,7 @@ fn services_of(
     }
     let dns = dns::Config {
         zone: ZONE.to_owned(),
-        names: Arc::new(Names(router)),
+        names: Arc::new(names),
         networks: vec![router.v4, router.v6],
         upstream: Some(Arc::new(HostResolvers::new(platform.clock.clone()))),
     };
@@ -285,16 +304,25 @@ const ZONE: &str = "internal";
 /// The name of the gateway in that domain, behind which ports of the host may be allowed.
 const HOST: &str = "host";
 
-/// The names that a gateway knows itself.
-struct Names(Router);
+/// The names that a gateway's DNS answers itself: its own, and those that it was given.
+struct Names {
+    router: Router,
+    others: Option<Arc<dyn dns::Names>>,
+}
 
 impl dns::Names for Names {
     fn lookup(&self, name: &str) -> Option<Vec<IpAddr>> {
-        (name == HOST).then(|| vec![self.0.v4.address(), self.0.v6.address()])
+        if name == HOST {
+            return Some(vec![self.router.v4.address(), self.router.v6.address()]);
+        }
+        self.others.as_ref()?.lookup(name)
     }
 
     fn reverse(&self, address: IpAddr) -> Option<String> {
-        self.0.is(address).then(|| HOST.to_owned())
+        if self.router.is(address) {
+            return Some(HOST.to_owned());
+        }
+        self.others.as_ref()?.reverse(address)
     }
 }
 

@@ -193,10 +193,14 @@ Keys of gateway:
                    can be repeated
   network=ADDRESS/PREFIX  the gateway's address and the network, 10.0.2.2/24
   mtu=BYTES        65520, unless said otherwise
+  hub=NAME         interfaces that name the same have one gateway together, and
+                   reach each other; one of them gives the other keys above.
+                   Unless given, an interface has a gateway of its own
   Nothing else of this machine, of its links and of private networks is reached.
-  An app has 10.0.2.15 and an IPv6 address, and 10.0.2.2 is its router and DNS
-  server, which asks this machine's. The keys addr, dhcp and autoconf are as for
-  hubs.
+  An app has 10.0.2.15 and an IPv6 address, those on further interfaces of the
+  gateway have 10.0.2.16 and so on, and 10.0.2.2 is their router and DNS server,
+  which asks this machine's, and has names as dns of --hub. The keys addr, dhcp
+  and autoconf are as for hubs.
 
 Keys of tap:
   device=NAME   the TAP interface. Where there is none it is made, if privileges

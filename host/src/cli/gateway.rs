@@ -2,7 +2,8 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use super::values;
+use super::interface::{InterfacePlan, Kind};
+use super::values::{self, once, switch};
 use crate::address::Cidr;
 use crate::gateway::GatewayOptions;
 
@@ -11,7 +12,7 @@ pub(super) const KEYS: [&str; 3] = ["network", "allow-host", "mtu"];
 /// Its keys that need no value.
 pub(super) const SWITCHES: [&str; 1] = ["allow-private"];
 
-/// The plan of a gateway, as far as its interface gives it.
+/// The plan of a gateway, as far as an interface gives it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct GatewayPlan {
     network: Option<(Ipv4Addr, u8)>,
@@ -34,11 +35,7 @@ impl GatewayPlan {
                 once(&mut self.network, value, (address, network.prefix()))?;
             }
             "mtu" => once(&mut self.mtu, value, values::whole(value)?)?,
-            "allow-private" => match value {
-                "on" => once(&mut self.allow_private, value, true)?,
-                "off" => once(&mut self.allow_private, value, false)?,
-                _ => return Err(format!("{value}: it takes on or off, and is on without a value")),
-            },
+            "allow-private" => once(&mut self.allow_private, value, switch(value)?)?,
             "allow-host" => {
                 let allowed = value.parse().map_err(|_| {
                     format!(
@@ -64,9 +61,90 @@ impl GatewayPlan {
     }
 }
 
-fn once<T>(place: &mut Option<T>, text: &str, value: T) -> Result<(), String> {
-    match place.replace(value) {
-        None => Ok(()),
-        Some(_) => Err(format!("{text}: given twice")),
+/// A network with a gateway, and the interfaces on it.
+#[derive(Debug, PartialEq)]
+pub(super) struct GatewayNetwork<'a> {
+    /// Its name, by which several interfaces are on it.
+    pub(super) hub: Option<&'a str>,
+    /// The names of the interfaces.
+    pub(super) interfaces: Vec<&'a str>,
+    /// The options, and the interface that gives them.
+    given: Option<(&'a GatewayPlan, &'a InterfacePlan)>,
+}
+
+impl<'a> GatewayNetwork<'a> {
+    /// The networks of these interfaces.
+    ///
+    /// # Errors
+    /// The interfaces that contradict each other: two that give options of one gateway, which would be that of both, or
+    /// two of different kinds that name the same network.
+    pub(super) fn all(interfaces: &'a [InterfacePlan]) -> Result<Vec<Self>, String> {
+        let mut networks: Vec<Self> = Vec::new();
+        for interface in interfaces {
+            let Kind::Gateway { hub, options } = &interface.kind else { continue };
+            let hub = hub.as_deref();
+            let known = networks.iter().position(|network| hub.is_some() && network.hub == hub);
+            let place = known.unwrap_or_else(|| {
+                networks.push(Self { hub, interfaces: Vec::new(), given: None });
+                networks.len() - 1
+            });
+            let network = &mut networks[place];
+            network.interfaces.push(&interface.name);
+            if *options == GatewayPlan::default() {
+                continue;
+            }
+            if let Some((_, other)) = network.given.replace((options, interface)) {
+                return Err(format!(
+                    "{}: {} gives options of the same gateway already; give all of them there",
+                    interface.option(),
+                    other.option()
+                ));
+            }
+        }
+        for interface in interfaces {
+            if let Kind::Hub { hub, .. } = &interface.kind
+                && networks.iter().any(|network| network.hub == Some(hub))
+            {
+                return Err(format!(
+                    "{}: hub={hub} is the network of a gateway; join it with {}=gateway,hub={hub}",
+                    interface.option(),
+                    interface.name
+                ));
+            }
+        }
+        Ok(networks)
+    }
+
+    /// The options of the gateway.
+    pub(super) fn options(&self) -> GatewayOptions {
+        self.given.map_or_else(GatewayOptions::default, |(plan, _)| plan.options())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(texts: &[&str]) -> Vec<InterfacePlan> {
+        texts.iter().map(|text| InterfacePlan::parse(text).expect(text)).collect()
+    }
+
+    #[test]
+    fn interfaces_with_one_name_are_on_one_network() {
+        let plans = parse(&["a=gateway", "b=gateway,hub=lan", "c=gateway,mtu=1400", "d=gateway,hub=lan,mtu=1500"]);
+        let networks = GatewayNetwork::all(&plans).expect("networks");
+        let seen: Vec<_> = networks.iter().map(|it| (it.hub, it.interfaces.clone(), it.options().mtu)).collect();
+        let expected = [(None, vec!["a"], 65520), (Some("lan"), vec!["b", "d"], 1500), (None, vec!["c"], 1400)];
+        assert_eq!(seen, expected);
+    }
+
+    #[test]
+    fn contradictions_name_both_sides() {
+        let twice = parse(&["a=gateway,hub=lan,mtu=1400", "b=gateway,hub=lan,allow-host=80"]);
+        let problem = GatewayNetwork::all(&twice).expect_err("two give options");
+        assert!(problem.starts_with("--interface b=gateway: --interface a=gateway gives options"), "{problem}");
+        let mixed = parse(&["a=gateway,hub=lan", "b=hub,hub=lan,addr=10.0.2.20/24"]);
+        let problem = GatewayNetwork::all(&mixed).expect_err("two kinds");
+        assert!(problem.starts_with("--interface b=hub: hub=lan is the network of a gateway"), "{problem}");
     }
 }

@@ -4,7 +4,7 @@ use core::net::IpAddr;
 
 use super::gateway::{self, GatewayPlan};
 use super::hubs::{self, HubOption};
-use super::values;
+use super::values::{self, once, switch};
 use crate::address::{Cidr, MacAddress, Route, is_unicast, is_v4_mapped};
 use crate::manager::LOOPBACK;
 use crate::socket::CongestionAlgorithm;
@@ -40,8 +40,9 @@ pub(super) enum Kind {
     Tap { device: String, mtu: Option<usize> },
     /// A port of a hub, with the hub's options that this interface gives.
     Hub { hub: String, options: Vec<HubOption> },
-    /// The network of a gateway of its own.
-    Gateway(GatewayPlan),
+    /// The network of a gateway: the one that this name stands for, or one of its own. The options are those that this
+    /// interface gives.
+    Gateway { hub: Option<String>, options: GatewayPlan },
 }
 
 impl Kind {
@@ -50,7 +51,7 @@ impl Kind {
             Self::Loopback => "loopback",
             Self::Tap { .. } => "tap",
             Self::Hub { .. } => "hub",
-            Self::Gateway(_) => "gateway",
+            Self::Gateway { .. } => "gateway",
         }
     }
 
@@ -59,13 +60,13 @@ impl Kind {
     pub(super) const fn is_remembered(&self) -> bool {
         match self {
             Self::Tap { .. } => true,
-            Self::Hub { .. } | Self::Gateway(_) | Self::Loopback => false,
+            Self::Hub { .. } | Self::Gateway { .. } | Self::Loopback => false,
         }
     }
 
     const fn is_ethernet(&self) -> bool {
         match self {
-            Self::Tap { .. } | Self::Hub { .. } | Self::Gateway(_) => true,
+            Self::Tap { .. } | Self::Hub { .. } | Self::Gateway { .. } => true,
             Self::Loopback => false,
         }
     }
@@ -112,7 +113,7 @@ impl InterfacePlan {
             "loopback" => Kind::Loopback,
             "tap" => Kind::Tap { device: String::new(), mtu: None },
             "hub" => Kind::Hub { hub: String::new(), options: Vec::new() },
-            "gateway" => Kind::Gateway(GatewayPlan::default()),
+            "gateway" => Kind::Gateway { hub: None, options: GatewayPlan::default() },
             "" => return Err(whole(&format!("missing kind; there are {KINDS}"))),
             other => return Err(whole(&format!("unknown kind {other}; there are {KINDS}"))),
         };
@@ -205,7 +206,7 @@ impl Settings {
             ("temporary", _) => once(&mut self.temporary, value, switch(value)?)?,
             ("link-local", _) => once(&mut self.link_local, value, switch(value)?)?,
             ("congestion", _) => once(&mut self.congestion, value, congestion(value)?)?,
-            (key, Kind::Gateway(_)) if gateway::KEYS.contains(&key) || gateway::SWITCHES.contains(&key) => {
+            (key, Kind::Gateway { .. }) if gateway::KEYS.contains(&key) || gateway::SWITCHES.contains(&key) => {
                 let known = self.gateway.set(key, value)?;
                 debug_assert!(known, "it takes all of its keys");
             }
@@ -243,7 +244,7 @@ impl Settings {
                 )?,
                 options: self.options,
             },
-            Kind::Gateway(_) => Kind::Gateway(self.gateway),
+            Kind::Gateway { .. } => Kind::Gateway { hub: self.hub, options: self.gateway },
         };
         let (dhcp, autoconfiguration) = (self.dhcp.unwrap_or(false), self.autoconfiguration.unwrap_or(false));
         let temporary = self.temporary.unwrap_or(false);
@@ -253,7 +254,7 @@ impl Settings {
         let addresses = match kind {
             Kind::Loopback if self.addresses.is_empty() => InterfacePlan::loopback().addresses,
             // The gateway says which address it has.
-            Kind::Gateway(_) => self.addresses,
+            Kind::Gateway { .. } => self.addresses,
             _ if self.addresses.is_empty() && !dhcp && !autoconfiguration => {
                 return Err("missing key addr=; give the interface an address, such as addr=192.0.2.2/24, or ask a \
                             server for one with dhcp"
@@ -289,7 +290,7 @@ fn taken(kind: &Kind) -> String {
     if kind.is_ethernet() {
         taken.extend(["dhcp", "autoconf", "temporary", "link-local"].map(str::to_owned));
     }
-    if let Kind::Gateway(_) = kind {
+    if let Kind::Gateway { .. } = kind {
         taken.extend(gateway::SWITCHES.map(str::to_owned));
     }
     taken.join(", ")
@@ -303,17 +304,9 @@ fn keys(kind: &Kind) -> Vec<&'static str> {
         Kind::Hub { .. } => {
             [&["hub", "addr", "gateway", "dns", "search", "mac", "congestion"][..], &hubs::KEYS].concat()
         }
-        Kind::Gateway(_) => {
-            [&["addr", "dns", "search", "mac", "congestion"][..], &gateway::KEYS, &gateway::SWITCHES].concat()
+        Kind::Gateway { .. } => {
+            [&["hub", "addr", "dns", "search", "mac", "congestion"][..], &gateway::KEYS, &gateway::SWITCHES].concat()
         }
-    }
-}
-
-fn switch(value: &str) -> Result<bool, String> {
-    match value {
-        "on" => Ok(true),
-        "off" => Ok(false),
-        _ => Err(format!("{value}: it takes on or off, and is on without a value")),
     }
 }
 
@@ -323,13 +316,6 @@ fn congestion(value: &str) -> Result<CongestionAlgorithm, String> {
         "bbr" => Ok(CongestionAlgorithm::Bbr),
         "none" => Ok(CongestionAlgorithm::None),
         _ => Err(format!("{value}: there are the congestion controls cubic, bbr and none")),
-    }
-}
-
-fn once<T>(place: &mut Option<T>, text: &str, value: T) -> Result<(), String> {
-    match place.replace(value) {
-        None => Ok(()),
-        Some(_) => Err(format!("{text}: given twice")),
     }
 }
 

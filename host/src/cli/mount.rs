@@ -9,9 +9,10 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, anyhow, bail};
 use parking_lot::Mutex;
 
+use super::gateway::GatewayNetwork;
 use super::interface::{InterfacePlan, Kind};
 use super::plan::{CapturePlan, Plan};
-use super::services::{AppNames, HubServices};
+use super::services::{AppNames, HubServices, is_on};
 use crate::device::Device;
 use crate::device::hub::{Hub, HubOptions, HubPort};
 use crate::device::loopback::Loopback;
@@ -30,11 +31,19 @@ const LOOK: Duration = Duration::from_millis(5);
 pub(super) struct Mounted {
     pub(super) manager: Manager,
     pub(super) hubs: Vec<(String, Hub)>,
-    gateways: Vec<(String, Gateway)>,
+    gateways: Vec<MountedGateway>,
     captures: Vec<(String, Failure)>,
     /// What runs on hubs. It ends with this.
     services: Vec<Services>,
     world: World,
+}
+
+/// A gateway, and the interfaces on its network.
+struct MountedGateway {
+    /// The names of the interfaces, in the order of their addresses.
+    interfaces: Vec<String>,
+    gateway: Gateway,
+    names: Arc<AppNames>,
 }
 
 /// The source of time and randomness.
@@ -108,14 +117,32 @@ impl Mounted {
         for services in plan.services.iter().filter(|services| services.are_any()) {
             names.push((services.hub.as_str(), mounted.serve(plan, services).with_context(|| services.option())?));
         }
+        for network in GatewayNetwork::all(&plan.interfaces).map_err(|problem| anyhow!(problem))? {
+            mounted.lead_outside(&network)?;
+        }
         for interface in &plan.interfaces {
             let capture = plan.captures.iter().find(|capture| capture.interface == interface.name);
             mounted.mount(interface, capture)?;
         }
+        let interfaces = mounted.manager.interfaces();
         for (hub, names) in names {
-            names.set(hub, &plan.interfaces, &plan.apps, &mounted.manager.interfaces());
+            let is_here = |name: &str| plan.interfaces.iter().any(|plan| plan.name == name && is_on(plan, hub));
+            names.set(is_here, &plan.apps, &interfaces);
+        }
+        for MountedGateway { interfaces: here, names, .. } in &mounted.gateways {
+            names.set(|name| here.iter().any(|known| known == name), &plan.apps, &interfaces);
         }
         Ok(mounted)
+    }
+
+    /// Makes the gateway of a network.
+    fn lead_outside(&mut self, network: &GatewayNetwork<'_>) -> Result<()> {
+        let names = Arc::new(AppNames::default());
+        let interfaces: Vec<String> = network.interfaces.iter().map(|name| (*name).to_owned()).collect();
+        let gateway = Gateway::with_names(self.manager.platform(), network.options(), Some(names.clone()))
+            .with_context(|| format!("--interface {}=gateway", interfaces.join(", ")))?;
+        self.gateways.push(MountedGateway { interfaces, gateway, names });
+        Ok(())
     }
 
     /// Starts the services of a hub. Returns the names that they answer, of which there are none yet.
@@ -146,10 +173,11 @@ impl Mounted {
             remembered: plan.kind.is_remembered(),
             ..InterfaceConfig::default()
         };
-        let config = match self.gateway(&plan.name) {
+        let config = match self.on_gateway(&plan.name) {
             // Its configuration is known, so apps need not wait for DHCP.
-            Some(gateway) if plan.addresses.is_empty() && !plan.dhcp && !plan.autoconfiguration => {
-                let known = gateway.configuration(0).with_context(option)?;
+            Some((gateway, number)) if plan.addresses.is_empty() && !plan.dhcp && !plan.autoconfiguration => {
+                let known = u8::try_from(number).map_err(|_| anyhow!("too many interfaces are on this gateway"));
+                let known = known.and_then(|number| Ok(gateway.configuration(number)?)).with_context(option)?;
                 let dns_servers = if plan.dns_servers.is_empty() { known.dns_servers } else { config.dns_servers };
                 InterfaceConfig { addresses: known.addresses, routes: known.routes, dns_servers, ..config }
             }
@@ -190,20 +218,22 @@ impl Mounted {
 
     /// The gateway of an interface, if it is on one.
     pub(super) fn gateway(&self, interface: &str) -> Option<&Gateway> {
-        self.gateways.iter().find(|(name, _)| name == interface).map(|(_, gateway)| gateway)
+        self.on_gateway(interface).map(|(gateway, _)| gateway)
     }
 
-    fn device(&mut self, plan: &InterfacePlan) -> Result<Box<dyn Device>> {
+    /// As [`gateway`](Self::gateway), with the place of the interface among those on it.
+    fn on_gateway(&self, interface: &str) -> Option<(&Gateway, usize)> {
+        self.gateways.iter().find_map(|MountedGateway { interfaces, gateway, .. }| {
+            Some((gateway, interfaces.iter().position(|name| name == interface)?))
+        })
+    }
+
+    fn device(&self, plan: &InterfacePlan) -> Result<Box<dyn Device>> {
         Ok(match &plan.kind {
             Kind::Loopback => Box::new(Loopback::new()),
             Kind::Hub { hub, .. } => Box::new(self.port(hub)?),
             Kind::Tap { device, mtu } => tap(device, *mtu)?,
-            Kind::Gateway(options) => {
-                let gateway = Gateway::new(self.manager.platform(), options.options())?;
-                let port = gateway.port();
-                self.gateways.push((plan.name.clone(), gateway));
-                Box::new(port)
-            }
+            Kind::Gateway { .. } => Box::new(self.gateway(&plan.name).context("it has no gateway")?.port()),
         })
     }
 
@@ -231,7 +261,7 @@ impl Mounted {
     pub(super) async fn settle(&self, patience: Duration) {
         let (interfaces, platform) = (self.manager.interfaces(), self.manager.platform());
         let open = || {
-            let carried = self.gateways.iter().map(|(_, gateway)| gateway.connections() as u64).sum::<u64>();
+            let carried = self.gateways.iter().map(|it| it.gateway.connections() as u64).sum::<u64>();
             interfaces.iter().map(|interface| interface.statistics().tcp_flows).sum::<u64>() + carried
         };
         let ended = async {

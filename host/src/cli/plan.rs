@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::app::AppPlan;
 use super::arguments::{RunArguments, ServeArguments};
+use super::gateway::GatewayNetwork;
 use super::hubs::Hubs;
 use super::interface::{InterfacePlan, Kind};
 use super::limits;
@@ -75,7 +76,7 @@ const MOST_THREADS: usize = 1024;
 impl Plan {
     /// Whether apps reach the host's network, or are reached from there, by sockets of this process.
     pub(super) fn needs_host_sockets(&self) -> bool {
-        let is_gateway = |interface: &InterfacePlan| matches!(interface.kind, Kind::Gateway(_));
+        let is_gateway = |interface: &InterfacePlan| matches!(interface.kind, Kind::Gateway { .. });
         !self.published.is_empty() || self.interfaces.iter().any(is_gateway)
     }
 
@@ -108,6 +109,7 @@ impl Plan {
             join_hub(&mut hubs, &interfaces, &plan)?;
             interfaces.push(plan);
         }
+        GatewayNetwork::all(&interfaces)?;
         let services = services(&arguments.hubs, &mut hubs, &interfaces)?;
         let mut apps = apps(arguments)?;
         for app in &apps {
@@ -225,7 +227,7 @@ fn simulated(plan: &InterfacePlan) -> Result<(), String> {
     match plan.kind {
         Kind::Loopback | Kind::Hub { .. } => Ok(()),
         Kind::Tap { .. } => Err(format!("{}: --simulate has no TAP, whose peers live in real time", plan.option())),
-        Kind::Gateway(_) => Err(format!("{}: --simulate has no gateway, behind which time is real", plan.option())),
+        Kind::Gateway { .. } => Err(format!("{}: --simulate has no gateway, behind which time is real", plan.option())),
     }
 }
 

@@ -52,10 +52,10 @@ impl PublishPlan {
                 _ => return Err(problem(&format!("unknown option {option}; there is proxy-protocol[=v1|v2]"))),
             });
         }
-        let (ends, is_udp) = match ends.split_once('/') {
-            None | Some((_, "tcp")) => (ends.split('/').next().unwrap_or_default(), false),
-            Some((ends, "udp")) => (ends, true),
-            Some((_, other)) => return Err(problem(&format!("/{other}: it takes /tcp or /udp"))),
+        let (ends, is_udp) = match ends.split_once('/').unwrap_or((ends, "tcp")) {
+            (ends, "tcp") => (ends, false),
+            (ends, "udp") => (ends, true),
+            (_, other) => return Err(problem(&format!("/{other}: it takes /tcp or /udp"))),
         };
         if is_udp && proxy_protocol.is_some() {
             return Err(problem("proxy-protocol is for TCP"));
@@ -141,7 +141,7 @@ impl PublishPlan {
             None => found.into_iter().filter(|address| !is_link_local(*address)).collect(),
         };
         let on_gateway =
-            plan.interfaces.iter().find(|known| matches!(known.kind, Kind::Gateway(_)) && has(&known.name));
+            plan.interfaces.iter().find(|known| matches!(known.kind, Kind::Gateway { .. }) && has(&known.name));
         if let Some(interface) = on_gateway
             && let Some(gateway) = mounted.gateway(&interface.name)
         {

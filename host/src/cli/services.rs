@@ -286,14 +286,14 @@ fn v6(address: IpAddr) -> Option<Ipv6Addr> {
 }
 
 /// Whether an interface is on a hub.
-fn is_on(interface: &InterfacePlan, name: &str) -> bool {
+pub(super) fn is_on(interface: &InterfacePlan, name: &str) -> bool {
     match &interface.kind {
         Kind::Hub { hub, .. } => hub == name,
-        Kind::Loopback | Kind::Tap { .. } | Kind::Gateway(_) => false,
+        Kind::Loopback | Kind::Tap { .. } | Kind::Gateway { .. } => false,
     }
 }
 
-/// The names of the apps on a hub: of each interface on it, and of each app with interfaces of its own on it.
+/// The names of the apps on a network: of each interface on it, and of each app with interfaces of its own on it.
 #[derive(Default)]
 pub(super) struct AppNames {
     /// Names in lower case, those of interfaces first.
@@ -301,19 +301,16 @@ pub(super) struct AppNames {
 }
 
 impl AppNames {
-    /// Sets the names on a hub, when its interfaces are mounted.
-    pub(super) fn set(&self, hub: &str, plans: &[InterfacePlan], apps: &[AppPlan], mounted: &[Interface]) {
-        let on_hub: Vec<&Interface> = mounted
-            .iter()
-            .filter(|interface| plans.iter().any(|plan| plan.name == interface.name() && is_on(plan, hub)))
-            .collect();
+    /// Sets the names on a network, when its interfaces are mounted. `is_on` says which these are, by their names.
+    pub(super) fn set(&self, is_on: impl Fn(&str) -> bool, apps: &[AppPlan], mounted: &[Interface]) {
+        let here: Vec<&Interface> = mounted.iter().filter(|interface| is_on(interface.name())).collect();
         let mut known: Vec<(String, Vec<Interface>)> =
-            on_hub.iter().map(|interface| (interface.name().to_owned(), vec![(*interface).clone()])).collect();
+            here.iter().map(|interface| (interface.name().to_owned(), vec![(*interface).clone()])).collect();
         let interfaces = known.len();
         for app in apps {
             // An app without interfaces of its own shares the computer of others.
             let Some(own) = &app.interfaces else { continue };
-            let own = on_hub.iter().filter(|interface| own.iter().any(|name| name == interface.name()));
+            let own = here.iter().filter(|interface| own.iter().any(|name| name == interface.name()));
             let own: Vec<Interface> = own.map(|interface| (*interface).clone()).collect();
             let name = app.name();
             let name = name.strip_suffix(".wasm").unwrap_or(&name).to_ascii_lowercase();

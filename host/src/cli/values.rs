@@ -86,6 +86,23 @@ pub(super) fn bytes(text: &str) -> Result<usize, String> {
     number.checked_mul(1 << shift).ok_or_else(|| format!("{text}: too large"))
 }
 
+/// Parses a switch.
+pub(super) fn switch(text: &str) -> Result<bool, String> {
+    match text {
+        "on" => Ok(true),
+        "off" => Ok(false),
+        _ => Err(format!("{text}: it takes on or off, and is on without a value")),
+    }
+}
+
+/// Puts the value of a key in its place, which is empty unless the key was given before.
+pub(super) fn once<T>(place: &mut Option<T>, text: &str, value: T) -> Result<(), String> {
+    match place.replace(value) {
+        None => Ok(()),
+        Some(_) => Err(format!("{text}: given twice")),
+    }
+}
+
 /// Parses a whole number. A sign is a mistake.
 pub(super) fn whole<T: core::str::FromStr>(text: &str) -> Result<T, String> {
     let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());

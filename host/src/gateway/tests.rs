@@ -87,6 +87,29 @@ async fn each_number_is_an_address_of_its_own_or_there_is_none() {
     }
 }
 
+/// The address that DHCP gives an interface on the gateway.
+async fn leased(apps: &Manager, name: &str, gateway: &Gateway) -> IpAddr {
+    let config = InterfaceConfig { dhcp: true, ..InterfaceConfig::default() };
+    let interface = apps.mount_interface(name, gateway.port(), config).expect("an interface");
+    let mut watch = interface.watch();
+    while interface.dhcp().state != DhcpState::Bound {
+        watch.next().await;
+    }
+    interface.addresses().into_iter().map(|known| known.address()).find(IpAddr::is_ipv4).expect("an address")
+}
+
+#[tokio::test]
+async fn dhcp_and_configurations_give_no_address_twice() {
+    let gateway = Gateway::new(&platform(), GatewayOptions::default()).expect("a gateway");
+    let apps = Manager::new(platform());
+    let address = |number| gateway.configuration(number).map(|config| config.addresses[0].address());
+    assert_eq!(address(0).ok(), "10.0.2.15".parse().ok());
+    assert_eq!(leased(&apps, "eth0", &gateway).await.to_string(), "10.0.2.16");
+    assert!(address(1).is_err(), "it is leased");
+    assert_eq!(address(2).ok(), "10.0.2.17".parse().ok());
+    assert_eq!(leased(&apps, "eth1", &gateway).await.to_string(), "10.0.2.18");
+}
+
 #[tokio::test]
 async fn an_interface_configures_itself_by_dhcp_and_router_advertisements() {
     let gateway = Gateway::new(&platform(), GatewayOptions::default()).expect("a gateway");

@@ -217,6 +217,11 @@ impl Server {
         })
     }
 
+    /// Leases an address of the pool no more, because somebody has it. Returns false if a client of this server has it.
+    pub fn reserve(&mut self, now: Instant, address: Ipv4Addr) -> bool {
+        self.bindings.reserve(address, now)
+    }
+
     /// The server's own address.
     #[must_use]
     pub const fn address(&self) -> Ipv4Addr {

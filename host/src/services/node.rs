@@ -142,6 +142,12 @@ impl Services {
         self.link.lock().dhcp.iter().flat_map(|dhcp| dhcp.leases(now)).collect()
     }
 
+    /// Lets the DHCP server lease an address no more, because somebody has it. Returns false if one of its clients has it.
+    pub fn reserve(&self, address: Ipv4Addr) -> bool {
+        let now = self.manager.platform().clock.now();
+        self.link.lock().dhcp.as_mut().is_none_or(|dhcp| dhcp.reserve(now, address))
+    }
+
     /// What the DHCP server has done.
     #[must_use]
     pub fn dhcp_statistics(&self) -> Option<dhcp::Statistics> {

@@ -367,3 +367,124 @@ sys.stdin.read()
         assert_ne!(ended.status, Some(0), "there was no page");
     });
 }
+
+#[test]
+fn a_host_that_vanishes_without_a_reset_ends_the_connection_when_the_kernel_gives_it_up() {
+    const SCRIPT: &str = "
+listener = create_server(('198.51.100.2', 84))
+print('ready')
+stream, _ = listener.accept()
+stream.recv(65536)
+print('receives')
+while stream.recv(65536):
+    pass
+";
+    with_world("gateway-vanished", &["python3"], async |world| {
+        // The kernel gives up after some four seconds, not after a quarter of an hour.
+        world.host.sysctl("ipv4/tcp_retries2", "3");
+        let mut server = world.serve(SCRIPT).await;
+        let words = ["--net", "%throughput", "source", "198.51.100.2:84", "--seconds", "1000"];
+        let app = tokio::spawn(Ended::wait(start(world.command(&words))));
+        assert_eq!(server.line().await, "receives");
+        let interface = format!("{}v", world.host.interface());
+        // Whatever the host sends is lost from now on.
+        world.host.output("tc", &["qdisc", "replace", "dev", &interface, "root", "netem", "loss", "100%"]);
+        app.await.expect("the app").expect(1, &["reset"]);
+        server.kill().await;
+    });
+}
+
+/// The resident memory of a process, in bytes.
+fn resident(process: Option<u32>) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", process.expect("it runs"))).expect("it runs");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a line of it");
+    1024 * line.split_whitespace().next().expect("a number").parse::<u64>().expect("a number")
+}
+
+/// The most memory that a process may take for what one side does not read.
+const HELD: u64 = 32 << 20;
+
+#[test]
+fn a_server_that_does_not_read_holds_up_the_app() {
+    const SCRIPT: &str = "
+import signal
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])
+listener = create_server(('198.51.100.2', 85))
+print('ready')
+stream, _ = listener.accept()
+count = len(stream.recv(65536))
+print('waits')
+signal.sigwait([signal.SIGUSR1])
+while data := stream.recv(1 << 20):
+    count += len(data)
+print(count)
+";
+    with_world("gateway-slow-server", &["python3"], async |world| {
+        let mut server = world.serve(SCRIPT).await;
+        let size = 256 << 20;
+        let words = ["--net", "%throughput", "source", "198.51.100.2:85", "--bytes", &size.to_string()];
+        let child = start(world.command(&words));
+        let process = child.id();
+        let app = tokio::spawn(Ended::wait(child));
+        assert_eq!(server.line().await, "waits");
+        let before = resident(process);
+        // The host's send queue towards the server, in hexadecimal, once it grows no more.
+        let queue = || {
+            let table = world.host.output("cat", &["/proc/net/tcp"]);
+            let line = table.lines().find(|line| line.contains(" 026433C6:0055 ")).expect("the connection");
+            line.split_whitespace().nth(4).expect("the queues").to_owned()
+        };
+        let mut queued = queue();
+        loop {
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            let now = queue();
+            if now == queued && !now.starts_with("00000000:") {
+                break;
+            }
+            queued = now;
+        }
+        let held = resident(process).saturating_sub(before);
+        assert!(held < HELD, "{held} bytes more");
+        server.signal("USR1");
+        assert_eq!(server.line().await, size.to_string());
+        app.await.expect("the app").expect(0, &[]);
+    });
+}
+
+#[test]
+fn an_app_that_does_not_read_holds_up_the_server() {
+    const LINES: usize = 8 << 20;
+    const SCRIPT: &str = "
+import select, signal
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])
+data = b''.join(b'%07d\\n' % number for number in range(8 << 20))
+listener = create_server(('198.51.100.2', 86))
+print('ready')
+stream, _ = listener.accept()
+stream.recv(65536)
+stream.sendall(b'HTTP/1.1 200 OK\\r\\nConnection: close\\r\\nContent-Length: %d\\r\\n\\r\\n' % len(data))
+stream.setblocking(False)
+sent = 0
+while select.select([], [stream], [], 2)[1]:
+    sent += stream.send(data[sent:sent + (1 << 16)])
+print(sent)
+signal.sigwait([signal.SIGUSR1])
+stream.setblocking(True)
+stream.sendall(data[sent:])
+stream.shutdown(SHUT_WR)
+stream.recv(1)
+";
+    with_world("gateway-slow-app", &["python3"], async |world| {
+        let mut server = world.serve(SCRIPT).await;
+        // Nobody reads the standard output of the app, into which it writes what it receives.
+        let app = start(world.command(&["--net", "%http-get", &url(FAR_V4, 86)]));
+        let sent: usize = server.line().await.parse().expect("a number");
+        // The kernels at both ends of the link hold most of it.
+        assert!((1..32 << 20).contains(&sent), "{sent} bytes of 64 MiB were taken");
+        server.signal("USR1");
+        let ended = Ended::wait(app).await;
+        ended.expect(0, &[]);
+        let numbers = ended.stdout.lines().map(|line| line.parse::<usize>().expect("a number"));
+        assert!(numbers.eq(0..LINES), "not what was sent");
+    });
+}

@@ -61,10 +61,13 @@ fn a_hub_interface_with_everything() {
 #[test]
 fn a_gateway_needs_nothing_and_takes_what_it_leads_to() {
     let plan = parse("eth0=gateway");
-    assert_eq!((plan.kind, plan.addresses.len(), plan.dhcp), (Kind::Gateway(GatewayPlan::default()), 0, false));
+    assert_eq!(
+        (plan.kind, plan.addresses.len(), plan.dhcp),
+        (Kind::Gateway { hub: None, options: GatewayPlan::default() }, 0, false)
+    );
     let plan =
         parse("eth0=gateway,network=10.9.0.1/24,mtu=1500,allow-private,allow-host=8080,allow-host=10.1.2.3:80,dhcp");
-    let Kind::Gateway(gateway) = plan.kind else { panic!("{:?}", plan.kind) };
+    let Kind::Gateway { options: gateway, .. } = plan.kind else { panic!("{:?}", plan.kind) };
     let options = gateway.options();
     assert_eq!((options.v4, options.mtu), (([10, 9, 0, 1].into(), 24), 1500));
     assert_eq!((options.outside.private, options.outside.allowed.len(), plan.dhcp), (true, 2, true));

@@ -64,6 +64,20 @@ impl Bindings {
         Self { pool, reserved, addresses: BTreeMap::new(), clients: BTreeMap::new(), unused }
     }
 
+    /// Leases an address no more. Returns false if a client has it.
+    pub(super) fn reserve(&mut self, address: Ipv4Addr, now: Instant) -> bool {
+        let is_free = self.addresses.get(&address).is_none_or(|binding| binding.is_free(now));
+        if is_free {
+            if let Some(former) = self.addresses.remove(&address)
+                && self.of(&former.client) == Some(address)
+            {
+                self.clients.remove(&former.client);
+            }
+            self.reserved.insert(address);
+        }
+        is_free
+    }
+
     /// The address that a client has, or had if no other client has got it since.
     pub(super) fn of(&self, client: &Client) -> Option<Ipv4Addr> {
         self.clients.get(client).copied()
