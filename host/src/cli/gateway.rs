@@ -62,7 +62,7 @@ impl GatewayPlan {
 }
 
 /// A network with a gateway, and the interfaces on it.
-#[derive(Debug, PartialEq)]
+#[derive(Debug)]
 pub(super) struct GatewayNetwork<'a> {
     /// Its name, by which several interfaces are on it.
     pub(super) hub: Option<&'a str>,

@@ -132,6 +132,36 @@ fn an_app_of_a_user_without_privileges_fetches_a_page_over_both_families() {
     });
 }
 
+#[test]
+fn apps_on_one_gateway_find_each_other_by_name_and_all_reach_the_outside() {
+    with_world("gateway-shared", &["python3"], async |world| {
+        let _server = world.serve(PAGE).await;
+        let outside = url(FAR_V4, 80);
+        let ended = world
+            .run(&[
+                "-i",
+                "server=gateway,hub=lan",
+                "-i",
+                "client=gateway,hub=lan",
+                "--app",
+                "@server %http-server 0.0.0.0:80 --requests 1",
+                "--app",
+                "@client %http-get http://server.internal/ --wait 20",
+                "--app",
+                &format!("@client %http-get {outside}"),
+                "--app",
+                &format!("@server %http-get {outside}"),
+            ])
+            .await;
+        ended.expect(0, &[]);
+        assert!(ended.stdout.contains("It works."), "{}", ended.stdout);
+        assert_eq!(ended.stdout.matches("a page for 198.51.100.1").count(), 2, "{}", ended.stdout);
+        let twice =
+            ["-i", "a=gateway,hub=lan,mtu=1400", "-i", "b=gateway,hub=lan,allow-private", "%http-get", &outside];
+        world.run(&twice).await.expect(2, &["--interface b=gateway: --interface a=gateway gives options"]);
+    });
+}
+
 /// `fetch` of JavaScript, from a server that only this host's loopback has.
 #[test]
 fn an_app_in_javascript_fetches_from_the_host() {
@@ -388,7 +418,8 @@ while stream.recv(65536):
         assert_eq!(server.line().await, "receives");
         let interface = format!("{}v", world.host.interface());
         // Whatever the host sends is lost from now on.
-        world.host.output("tc", &["qdisc", "replace", "dev", &interface, "root", "netem", "loss", "100%"]);
+        let lossy = ["qdisc", "replace", "dev", &interface, "root", "netem", "loss", "100%"];
+        assert_eq!(world.host.output("tc", &lossy), "");
         app.await.expect("the app").expect(1, &["reset"]);
         server.kill().await;
     });
