@@ -64,7 +64,7 @@ impl Connector {
     /// That of the name, of the connection or of TLS.
     pub(super) async fn connect(&self, scheme: &Scheme, authority: &Authority) -> Result<Box<dyn Stream>, Error> {
         // A user name is not part of an origin, and would become part of the header `host`.
-        if authority.as_str().contains('@') || authority.host().is_empty() {
+        if authority.as_str().contains('@') || authority.host().is_empty() || !has_valid_port(authority) {
             return Err(Error::HttpRequestUriInvalid);
         }
         let host = authority.host();
@@ -141,6 +141,11 @@ impl Connector {
     }
 }
 
+/// Whether the port is a number that ports have, if there is one. `Authority` takes any number, and has no port then.
+fn has_valid_port(authority: &Authority) -> bool {
+    authority.as_str().len() == authority.host().len() || authority.port_u16().is_some()
+}
+
 /// The name that a server has to prove.
 fn server_name(host: &str) -> Result<ServerName<'static>, Error> {
     let literal = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
@@ -152,6 +157,13 @@ forward_to_field!(Connection, stream);
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_port_beyond_all_ports_is_not_taken_for_none() {
+        let is_valid = |text: &str| has_valid_port(&text.parse().expect("an authority"));
+        assert!(["example.org", "example.org:80", "[::1]", "[::1]:80"].into_iter().all(is_valid));
+        assert!(!["example.org:99999", "example.org:", "[::1]:99999"].into_iter().any(is_valid));
+    }
 
     #[test]
     fn a_server_is_verified_by_its_name_or_its_address() {
