@@ -5,7 +5,8 @@ set -euo pipefail
 source "$(dirname "$0")/lib.sh"
 
 # Each command, with the Debian package that contains it.
-peers=(ip:iproute2 ping:iputils-ping curl:curl python3:python3 tshark:tshark dnsmasq:dnsmasq-base radvd:radvd)
+peers=(ip:iproute2 ping:iputils-ping curl:curl python3:python3 tshark:tshark dnsmasq:dnsmasq-base radvd:radvd
+    ab:apache2-utils)
 
 # Sets `missing` to the commands that are not installed, and `packages` to the packages that contain them.
 look() {

@@ -338,7 +338,8 @@ impl Drop for TemporaryFile {
 }
 
 /// Whether the search path has a program.
-fn is_installed(program: &str) -> bool {
+#[must_use]
+pub fn is_installed(program: &str) -> bool {
     env::split_paths(&env::var_os("PATH").unwrap_or_default()).any(|folder| folder.join(program).is_file())
 }
 

@@ -3,9 +3,10 @@
 mod timer;
 
 use std::convert::Infallible;
+use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +18,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use parking_lot::Mutex;
+use tokio::io::AsyncWriteExt as _;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use wasmtime_wasi_http::io::TokioIo;
@@ -38,6 +40,9 @@ use crate::wasm::http::{Body, HttpConnection, HttpListener, Overdue, Unanswered}
 
 /// How long a client may take to send the head of a request, and how long a connection may be idle before its next.
 const IDLE: Duration = Duration::from_secs(60);
+
+/// How long a client may take to stop sending when its last response was sent.
+const LEAVING: Duration = Duration::from_secs(5);
 
 /// What answers requests, where, and how many at once.
 #[derive(Debug)]
@@ -209,15 +214,16 @@ async fn accept(listener: HttpListener, responder: Arc<Responder>) -> Result<Inf
 }
 
 /// Answers the requests of one connection. `ending` is held until its last response was sent.
-async fn converse(responder: Arc<Responder>, connection: HttpConnection, mut ending: watch::Receiver<bool>) {
-    let peer = connection.peer_addr();
-    let service = service_fn(move |request| respond(responder.clone(), request));
+async fn converse(responder: Arc<Responder>, mut connection: HttpConnection, mut ending: watch::Receiver<bool>) {
+    let (peer, clock) = (connection.peer_addr(), responder.clock.clone());
+    let service = service_fn(move |request| Box::pin(respond(responder.clone(), request)));
     let mut http = http1::Builder::new();
     http.timer(TokioTimer).header_read_timeout(IDLE);
-    let mut conversation = pin!(http.serve_connection(TokioIo::new(connection), service));
+    let mut conversation = http.serve_connection(TokioIo::new(&mut connection), service);
     let ended = {
+        let ended = poll_fn(|cx| conversation.poll_without_shutdown(cx));
         let asked_to_end = pin!(ending.wait_for(|ending| *ending));
-        match future::select(conversation.as_mut(), asked_to_end).await {
+        match future::select(ended, asked_to_end).await {
             Either::Left((ended, _)) => Some(ended),
             Either::Right(_) => None,
         }
@@ -225,12 +231,24 @@ async fn converse(responder: Arc<Responder>, connection: HttpConnection, mut end
     let ended = match ended {
         Some(ended) => ended,
         None => {
-            conversation.as_mut().graceful_shutdown();
-            conversation.await
+            Pin::new(&mut conversation).graceful_shutdown();
+            poll_fn(|cx| conversation.poll_without_shutdown(cx)).await
         }
     };
-    if let Err(error) = ended {
-        tracing::info!("the connection of {peer} has failed: {error}");
+    drop(conversation);
+    match ended {
+        Ok(()) => leave(connection, &*clock).await,
+        Err(error) => tracing::info!("the connection of {peer} has failed: {error}"),
+    }
+}
+
+/// Closes a connection whose last response was sent. What the client still sends, such as the rest of a request that
+/// was not read, is read for a while: otherwise the connection would be reset, and the client might lose the response
+/// (RFC 9112 section 9.6).
+async fn leave(mut connection: HttpConnection, clock: &dyn Clock) {
+    if connection.shutdown().await.is_ok() {
+        let mut nowhere = tokio::io::sink();
+        clock.within(LEAVING, tokio::io::copy(&mut connection, &mut nowhere)).await;
     }
 }
 

@@ -16,6 +16,7 @@
 //! | `failure` | conversion of errors to those of `wasi:http` |
 //! | `handler` | components that answer requests |
 //! | `listener` | the connections over which requests come |
+//! | `forward` | types whose bytes are those of a stream within |
 //!
 //! All of this runs on a tokio runtime, which wasmtime-wasi-http needs. So it cannot be used in a
 //! [simulation](crate::platform::simulated).
@@ -23,6 +24,7 @@
 mod body;
 mod connect;
 mod failure;
+mod forward;
 mod handler;
 mod listener;
 mod roots;

@@ -46,15 +46,15 @@ async fn a_server_without_tls_is_a_protocol_error() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-pub(super) async fn http_tls() {
+/// A connection of a program's own to a server that it trusts, to one that nobody trusts, and to one of another name.
+async fn speaks_tls(program: &str) {
     let manager = manager();
     let (_, roots, acceptor) = authority();
     let (_, others, _) = authority();
     let server = Server::start(&manager.network(), Some(acceptor));
     let speak = async |name: &str, roots: &TlsRoots| {
         let words = [server.address.to_string(), name.to_owned()];
-        Guest::new("http_tls").network(manager.network()).tls_roots(roots.clone()).arguments(words).succeed().await
+        Guest::new(program).network(manager.network()).tls_roots(roots.clone()).arguments(words).succeed().await
     };
     assert_eq!(speak("localhost", &roots).await, "HTTP/1.0 200 OK\n");
     for (name, roots) in [("localhost", &others), ("example.org", &roots)] {
@@ -64,4 +64,14 @@ pub(super) async fn http_tls() {
     assert_eq!(server.requests(), 1);
     server.end().await;
     nothing_is_left(&manager).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+pub(super) async fn http_tls() {
+    speaks_tls("http_tls").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+pub(super) async fn http_tls_p3() {
+    speaks_tls("http_tls_p3").await;
 }

@@ -2,59 +2,95 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, Full};
-use hyper::body::Incoming;
+use hyper::body::{Body, Frame, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper::{Request, Response};
+use hyper::{Request, Response, header};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 use wasmtime_wasi_http::io::TokioIo;
-use xila_network_host::socket::{ListenOptions, Network, TcpListener};
+use xila_network_host::socket::{ListenOptions, Network, TcpListener, TcpStream};
 use xila_network_host::wasm::http::TlsRoots;
 
 /// A server, which ends when it is dropped.
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
-    /// How many requests it has answered.
-    pub(crate) answered: Arc<AtomicUsize>,
+    seen: Arc<Seen>,
     task: JoinHandle<()>,
+}
+
+/// What a server counts.
+#[derive(Default)]
+struct Seen {
+    answered: AtomicUsize,
+    /// How many bytes of `/flood` were taken from it, which may not have been sent yet.
+    flooded: AtomicUsize,
+    /// Whether a response of `/flood` is not wanted any more.
+    gone: watch::Sender<bool>,
 }
 
 impl Server {
     /// Starts a server on a free port of 127.0.0.1; with TLS, if it has an acceptor.
     pub(crate) fn start(network: &Network, tls: Option<TlsAcceptor>) -> Self {
+        Self::with(network, move |stream, seen| {
+            let tls = tls.clone();
+            async move {
+                match tls {
+                    None => converse(stream, seen).await,
+                    // A client that does not trust the certificate ends the handshake.
+                    Some(tls) => {
+                        if let Ok(stream) = tls.accept(stream).await {
+                            converse(stream, seen).await;
+                        }
+                    }
+                }
+            }
+        })
+    }
+
+    /// Starts a server that reads the head of one request and says `bytes`.
+    pub(crate) fn saying(network: &Network, bytes: &'static [u8]) -> Self {
+        Self::with(network, move |mut stream, _| async move {
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                match stream.read_u8().await {
+                    Ok(byte) => head.push(byte),
+                    Err(_) => return,
+                }
+            }
+            drop(stream.write_all(bytes).await);
+        })
+    }
+
+    fn with<F>(network: &Network, converse: impl Fn(TcpStream, Arc<Seen>) -> F + Send + 'static) -> Self
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
         let local = SocketAddr::from(([127, 0, 0, 1], 0));
         let listener = TcpListener::bind(network, local, ListenOptions::default()).expect("a listener");
-        let (address, answered) = (listener.local_addr(), Arc::new(AtomicUsize::new(0)));
-        let count = answered.clone();
+        let (address, seen) = (listener.local_addr(), Arc::new(Seen::default()));
+        let shared = seen.clone();
         let task = tokio::spawn(async move {
             loop {
                 let (stream, _) = listener.accept().await.expect("a connection");
-                let (tls, count) = (tls.clone(), count.clone());
-                tokio::spawn(async move {
-                    match tls {
-                        None => converse(stream, count).await,
-                        // A client that does not trust the certificate ends the handshake.
-                        Some(tls) => {
-                            if let Ok(stream) = tls.accept(stream).await {
-                                converse(stream, count).await;
-                            }
-                        }
-                    }
-                });
+                tokio::spawn(converse(stream, shared.clone()));
             }
         });
-        Self { address, answered, task }
+        Self { address, seen, task }
     }
 
     /// Ends the server, and waits until it has closed its listener.
@@ -63,8 +99,14 @@ impl Server {
         assert!((&mut self.task).await.is_err_and(|error| error.is_cancelled()), "the server has ended by itself");
     }
 
+    /// How many requests it has answered.
     pub(crate) fn requests(&self) -> usize {
-        self.answered.load(Ordering::SeqCst)
+        self.seen.answered.load(Ordering::SeqCst)
+    }
+
+    /// How many bytes of `/flood` were taken from it.
+    pub(crate) fn flooded(&self) -> usize {
+        self.seen.flooded.load(Ordering::SeqCst)
     }
 }
 
@@ -74,58 +116,109 @@ impl Drop for Server {
     }
 }
 
-async fn converse(stream: impl AsyncRead + AsyncWrite + Unpin, answered: Arc<AtomicUsize>) {
-    let service = service_fn(move |request| answer(request, answered.clone()));
+async fn converse(stream: impl AsyncRead + AsyncWrite + Unpin, seen: Arc<Seen>) {
+    let service = service_fn(move |request| answer(request, seen.clone()));
     // Clients may leave before the end, and some tests make them.
     drop(http1::Builder::new().serve_connection(TokioIo::new(stream), service).await);
 }
 
-/// Answers by the path: the body of the request, nothing ever, a part of a body and nothing more, or a greeting.
+/// Answers by the path.
 async fn answer(
     request: Request<Incoming>,
-    answered: Arc<AtomicUsize>,
-) -> Result<Response<http_body_util::Either<Full<Bytes>, Stalled>>, Infallible> {
+    seen: Arc<Seen>,
+) -> hyper::Result<Response<UnsyncBoxBody<Bytes, hyper::Error>>> {
     let path = request.uri().path().to_owned();
-    if path == "/hang" {
-        std::future::pending::<()>().await;
+    match path.as_str() {
+        // Nothing ever.
+        "/hang" => std::future::pending().await,
+        // Nothing until nobody wants `/flood` any more.
+        "/gone" => drop(seen.gone.subscribe().wait_for(|gone| *gone).await),
+        _ => {}
     }
-    answered.fetch_add(1, Ordering::SeqCst);
-    if path == "/stall" {
-        return Ok(Response::new(http_body_util::Either::Right(Stalled(Some(Bytes::from_static(b"begun"))))));
-    }
-    let host = request.headers().get("host").map(|host| host.to_str().expect("text").to_owned());
+    seen.answered.fetch_add(1, Ordering::SeqCst);
+    let mut response = Response::new(());
     let body = match path.as_str() {
-        "/echo" => request.into_body().collect().await.expect("a body").to_bytes(),
-        _ => format!("{path} of {}", host.expect("a host")).into(),
+        // The body of the request, when it is whole.
+        "/echo" => full(request.into_body().collect().await?.to_bytes()),
+        // The body of the request and its trailers, while they come.
+        "/mirror" => {
+            if let Some(names) = request.headers().get(header::TRAILER) {
+                response.headers_mut().insert(header::TRAILER, names.clone());
+            }
+            request.into_body().boxed_unsync()
+        }
+        // A part of a body and nothing more.
+        "/stall" => Stalled(Some(Bytes::from_static(b"begun"))).map_err(|never| match never {}).boxed_unsync(),
+        // More than anybody reads.
+        "/flood" => Flood(seen).map_err(|never| match never {}).boxed_unsync(),
+        // What was asked.
+        "/about" => {
+            let mut lines = format!("{} {}\n", request.method(), request.uri());
+            // In the order of their names.
+            let mut fields: Vec<_> = request.headers().iter().collect();
+            fields.sort_by_key(|(name, _)| name.as_str());
+            for (name, value) in fields {
+                lines += &format!("{name}: {}\n", value.to_str().expect("text"));
+            }
+            request.into_body().collect().await?;
+            full(lines.into())
+        }
+        "/teapot" => {
+            *response.status_mut() = hyper::StatusCode::IM_A_TEAPOT;
+            full(Bytes::new())
+        }
+        // A greeting.
+        _ => {
+            let host = request.headers().get(header::HOST).map(|host| host.to_str().expect("text").to_owned());
+            full(format!("{path} of {}", host.expect("a host")).into())
+        }
     };
-    Ok(Response::new(http_body_util::Either::Left(Full::new(body))))
+    Ok(response.map(|()| body))
+}
+
+fn full(bytes: Bytes) -> UnsyncBoxBody<Bytes, hyper::Error> {
+    Full::new(bytes).map_err(|never| match never {}).boxed_unsync()
 }
 
 /// A body of which one part comes, and nothing after it.
-pub(crate) struct Stalled(Option<Bytes>);
+struct Stalled(Option<Bytes>);
 
-impl hyper::body::Body for Stalled {
+impl Body for Stalled {
     type Data = Bytes;
     type Error = Infallible;
 
-    fn poll_frame(
-        mut self: std::pin::Pin<&mut Self>,
-        _: &mut std::task::Context<'_>,
-    ) -> std::task::Poll<Option<Result<hyper::body::Frame<Bytes>, Infallible>>> {
-        match self.0.take() {
-            Some(part) => std::task::Poll::Ready(Some(Ok(hyper::body::Frame::data(part)))),
-            None => std::task::Poll::Pending,
-        }
+    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        self.0.take().map_or(Poll::Pending, |part| Poll::Ready(Some(Ok(Frame::data(part)))))
     }
 }
 
-/// A root that was made for one test, and a server with a certificate of it for `localhost`.
+/// A body without an end.
+struct Flood(Arc<Seen>);
+
+impl Body for Flood {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        const PART: &[u8] = &[0; 1 << 14];
+        self.0.flooded.fetch_add(PART.len(), Ordering::SeqCst);
+        Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(PART)))))
+    }
+}
+
+impl Drop for Flood {
+    fn drop(&mut self) {
+        self.0.gone.send_replace(true);
+    }
+}
+
+/// A root that was made for one test, and a server with a certificate of it for `localhost` and `host.internal`.
 pub(crate) fn authority() -> (String, TlsRoots, TlsAcceptor) {
     let mut root = CertificateParams::default();
     root.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let root = CertifiedIssuer::self_signed(root, KeyPair::generate().expect("a key")).expect("a root");
     let key = KeyPair::generate().expect("a key");
-    let certificate = CertificateParams::new(["localhost".to_owned()]).expect("a name");
+    let certificate = CertificateParams::new(["localhost", "host.internal"].map(str::to_owned)).expect("names");
     let certificate = certificate.signed_by(&key, &root).expect("a certificate");
     let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()

@@ -2,7 +2,8 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -62,15 +63,17 @@ where
     }
 }
 
-/// The body of a response, which tells when it was sent, or nobody wants it any more: when it is dropped.
+/// The body of a response, which tells when it was sent, or nobody wants it any more: when it is dropped. If its
+/// component was ended before it, it ends with an error.
 pub(super) struct Held<B> {
     body: B,
     stage: watch::Sender<Stage>,
+    cut: Arc<AtomicBool>,
 }
 
 impl<B> Held<B> {
-    pub(super) const fn new(body: B, stage: watch::Sender<Stage>) -> Self {
-        Self { body, stage }
+    pub(super) const fn new(body: B, stage: watch::Sender<Stage>, cut: Arc<AtomicBool>) -> Self {
+        Self { body, stage, cut }
     }
 }
 
@@ -80,16 +83,18 @@ impl<B> Drop for Held<B> {
     }
 }
 
-impl<B: Body + Unpin> Body for Held<B> {
+impl<B: Body<Error = Error> + Unpin> Body for Held<B> {
     type Data = B::Data;
-    type Error = B::Error;
+    type Error = Error;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<B::Data>, Error>>> {
+        let part = ready!(Pin::new(&mut self.body).poll_frame(cx));
+        let is_cut = part.is_none() && self.cut.load(Ordering::Acquire);
+        Poll::Ready(if is_cut { Some(Err(Error::HttpResponseIncomplete)) } else { part })
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.body.is_end_stream() && !self.cut.load(Ordering::Acquire)
     }
 
     fn size_hint(&self) -> SizeHint {

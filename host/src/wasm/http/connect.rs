@@ -1,18 +1,16 @@
 //! A connection to a named host: resolution, attempts at its addresses, TLS.
 
-use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use http::uri::{Authority, Scheme};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::rustls::pki_types::ServerName;
 use wasmtime_wasi_http::Error;
 
+use super::forward::forward_to_field;
 use super::{TlsRoots, failure, tls};
 use crate::error;
 use crate::platform::Clock;
@@ -66,7 +64,7 @@ impl Connector {
     /// That of the name, of the connection or of TLS.
     pub(super) async fn connect(&self, scheme: &Scheme, authority: &Authority) -> Result<Box<dyn Stream>, Error> {
         // A user name is not part of an origin, and would become part of the header `host`.
-        if authority.as_str().contains('@') || authority.host().is_empty() {
+        if authority.as_str().contains('@') || authority.host().is_empty() || !has_valid_port(authority) {
             return Err(Error::HttpRequestUriInvalid);
         }
         let host = authority.host();
@@ -143,35 +141,29 @@ impl Connector {
     }
 }
 
+/// Whether the port is a number that ports have, if there is one. `Authority` takes any number, and has no port then.
+fn has_valid_port(authority: &Authority) -> bool {
+    authority.as_str().len() == authority.host().len() || authority.port_u16().is_some()
+}
+
 /// The name that a server has to prove.
 fn server_name(host: &str) -> Result<ServerName<'static>, Error> {
     let literal = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
     ServerName::try_from(literal.to_owned()).map_err(|_invalid| Error::HttpRequestUriInvalid)
 }
 
-impl AsyncRead for Connection {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        AsyncRead::poll_read(Pin::new(&mut self.stream), cx, buffer)
-    }
-}
-
-impl AsyncWrite for Connection {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        AsyncWrite::poll_write(Pin::new(&mut self.stream), cx, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        AsyncWrite::poll_flush(Pin::new(&mut self.stream), cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        AsyncWrite::poll_shutdown(Pin::new(&mut self.stream), cx)
-    }
-}
+forward_to_field!(Connection, stream);
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_port_beyond_all_ports_is_not_taken_for_none() {
+        let is_valid = |text: &str| has_valid_port(&text.parse().expect("an authority"));
+        assert!(["example.org", "example.org:80", "[::1]", "[::1]:80"].into_iter().all(is_valid));
+        assert!(!["example.org:99999", "example.org:", "[::1]:99999"].into_iter().any(is_valid));
+    }
 
     #[test]
     fn a_server_is_verified_by_its_name_or_its_address() {

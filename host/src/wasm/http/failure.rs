@@ -86,10 +86,23 @@ pub(super) fn of_http(failure: hyper::Error) -> Error {
     }
     match failure {
         failure if failure.is_timeout() => Error::HttpResponseTimeout,
+        // The body was shorter than its `content-length`.
+        failure if failure.is_body_write_aborted() => Error::HttpRequestBodySize(None),
         failure if failure.is_parse_too_large() => Error::HttpResponseHeaderSectionSize(None),
-        failure if failure.is_incomplete_message() => Error::HttpResponseIncomplete,
-        failure if failure.is_closed() || failure.is_canceled() => Error::ConnectionTerminated,
+        // The connection was closed before a response (RFC 9209 section 2.3.9).
+        failure if failure.is_incomplete_message() || failure.is_closed() || failure.is_canceled() => {
+            Error::ConnectionTerminated
+        }
         failure => Error::Hyper(failure),
+    }
+}
+
+/// The error of a body that has begun: a connection that ends within it leaves the response incomplete (RFC 9209 section
+/// 2.3.19).
+pub(super) fn of_body(failure: hyper::Error) -> Error {
+    match of_http(failure) {
+        Error::ConnectionTerminated => Error::HttpResponseIncomplete,
+        other => other,
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -90,8 +91,9 @@ impl<T: WasiHttpView + Send + 'static> Handler<T> {
     ///
     /// The second value is the work of the component. Without it being polled, neither the response comes nor its body.
     /// It ends when the component has ended and the body was sent or dropped; or with an error, when the component
-    /// trapped, or was [`Overdue`] because it took longer than `patience`: to answer, or to end when the body was sent. The time for the body
-    /// itself is not limited here.
+    /// trapped, or was [`Overdue`] because it took longer than `patience`: to answer, or to end when the body was sent. The
+    /// time for the body itself is not limited here. If the component traps, or this work is dropped, while the body is
+    /// being written, the body ends with an error.
     ///
     /// # Errors
     /// [`Unanswered::NoHost`]. The component was not called.
@@ -109,7 +111,7 @@ impl<T: WasiHttpView + Send + 'static> Handler<T> {
         let host = host_of(&request).ok_or(Unanswered::NoHost)?;
         let (answer, answered) = oneshot::channel();
         let (stage, seen) = watch::channel(Stage::Asked);
-        let reply = Reply { answer, stage };
+        let reply = Reply { answer, stage, cut: Arc::default() };
         let limit = limit(seen.clone(), clock, patience);
         let work: Pin<Box<dyn Future<Output = Result<()>> + Send>> = match &self.0 {
             Pre::P2(pre) => Box::pin(answer_p2(pre.clone(), store, request, reply)),
@@ -158,14 +160,34 @@ pub(super) enum Stage {
 struct Reply {
     answer: oneshot::Sender<Result<Response<Body>, Unanswered>>,
     stage: watch::Sender<Stage>,
+    cut: Arc<AtomicBool>,
+}
+
+/// Sets a flag when a component is ended, unless it has ended by itself: what it has written of a body is not the whole
+/// then, although its streams are closed as if it were. This has to be dropped before the store.
+struct Ending(Option<Arc<AtomicBool>>);
+
+impl Ending {
+    /// The component has ended by itself.
+    fn is_its_own(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        if let Some(cut) = &self.0 {
+            cut.store(true, Ordering::Release);
+        }
+    }
 }
 
 impl Reply {
     fn send(self, response: Result<Response<Body>, Error>) {
-        let Self { answer, stage } = self;
+        let Self { answer, stage, cut } = self;
         let held = response.map_err(Unanswered::Failed).map(|response| {
             stage.send_replace(Stage::Answered);
-            response.map(|body| Held::new(body, stage).boxed_unsync())
+            response.map(|body| Held::new(body, stage, cut).boxed_unsync())
         });
         // Whoever asked may not wait any more. The body is dropped then, which says so to the component.
         drop(answer.send(held));
@@ -200,13 +222,16 @@ where
     B: http_body::Body<Data = Bytes> + Send + 'static,
     B::Error: Into<Error>,
 {
+    let ending = Ending(Some(reply.cut.clone()));
     let request = store.data_mut().http().new_incoming_request(p2::bindings::http::types::Scheme::Http, request)?;
     let respond = move |response: Result<_, p2::bindings::http::types::ErrorCode>| {
         reply.send(response.map_err(Error::from));
     };
     let response = store.data_mut().http().new_response_outparam_from_callback(respond)?;
     let proxy = pre.instantiate_async(&mut store).await?;
-    proxy.wasi_http_incoming_handler().call_handle(&mut store, request, response).await
+    proxy.wasi_http_incoming_handler().call_handle(&mut store, request, response).await?;
+    ending.is_its_own();
+    Ok(())
 }
 
 async fn answer_p3<T, B>(
@@ -222,16 +247,23 @@ where
     B: http_body::Body<Data = Bytes> + Send + 'static,
     B::Error: Into<Error>,
 {
+    let ending = Ending(Some(reply.cut.clone()));
     let (head, body) = request.into_parts();
     let headers = FieldMap::new_immutable(store.data_mut().http().hooks, head.headers);
     let target = head.uri.into_parts().path_and_query;
-    let (request, received) =
+    let (request, _received) =
         p3::Request::new(head.method, Some(Scheme::HTTP), Some(host), target, headers, None, body);
+    // The component may wait for this, and need not have read the request.
+    let mut sending = stage.clone();
+    let sent = async move {
+        drop(sending.wait_for(|stage| *stage == Stage::Sent).await);
+        Ok(())
+    };
     let service = pre.instantiate_async(&mut store).await?;
     store
         .run_concurrent(async |accessor| {
             let response = match service.handle(accessor, request).await? {
-                Ok(response) => accessor.with(|store| response.into_http(store, received)).map(Ok)?,
+                Ok(response) => accessor.with(|store| response.into_http(store, sent)).map(Ok)?,
                 Err(code) => Err(Error::from(code)),
             };
             reply.send(response);
@@ -239,9 +271,11 @@ where
             // that there is no body.
             drop(stage.wait_for(|stage| *stage == Stage::Sent).await);
             std::future::poll_fn(|cx| accessor.poll_no_interesting_tasks(cx)).await;
-            Ok(())
+            wasmtime::error::Ok(())
         })
-        .await?
+        .await??;
+    ending.is_its_own();
+    Ok(())
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::pin::pin;
 use std::time::Duration;
 
 use futures_util::future::{self, Either, FutureExt as _};
-use http::uri::{PathAndQuery, Scheme};
+use http::uri::Scheme;
 use http::{Request, Uri};
 use http_body_util::BodyExt as _;
 use hyper::client::conn::http1;
@@ -36,7 +36,7 @@ pub(super) async fn send(
     let connecting = connector.connect(uri.scheme().unwrap_or(&Scheme::HTTPS), authority);
     let connecting = clock.within(connect_timeout.unwrap_or(PATIENCE), connecting);
     let stream = connecting.await.ok_or(Error::ConnectionTimeout)??;
-    *request.uri_mut() = target(&uri);
+    *request.uri_mut() = target(&uri)?;
 
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(failure::of_http)?;
     let mut connection = connection.fuse();
@@ -52,7 +52,7 @@ pub(super) async fn send(
     let response = response.ok_or(Error::ConnectionReadTimeout)?.map_err(failure::of_http)?;
 
     let patience = between_bytes_timeout.unwrap_or(PATIENCE);
-    let late = |error: Option<hyper::Error>| error.map_or(Error::ConnectionReadTimeout, failure::of_http);
+    let late = |error: Option<hyper::Error>| error.map_or(Error::ConnectionReadTimeout, failure::of_body);
     let response = response.map(|body| Timely::new(body, clock, patience, late).boxed_unsync());
     let work: Work = Box::new(async move {
         // hyper must not be asked again after it has ended.
@@ -64,11 +64,11 @@ pub(super) async fn send(
     Ok((response, work))
 }
 
-/// The target of a request that goes to its server and not to a proxy: only the path and the query (RFC 9112 section
-/// 3.2.1).
-fn target(uri: &Uri) -> Uri {
-    let path = uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
-    Uri::from(path)
+/// The target of a request that goes to its server and not to a proxy: only the path and the query, of which the path is
+/// not empty (RFC 9112 section 3.2.1).
+fn target(uri: &Uri) -> Result<Uri, Error> {
+    let path = uri.path_and_query().map_or_else(|| "/".to_owned(), ToString::to_string);
+    path.parse().map_err(|_invalid| Error::HttpRequestUriInvalid)
 }
 
 #[cfg(test)]
@@ -81,8 +81,12 @@ mod tests {
             ("http://example.org/a?b=c", "/a?b=c"),
             ("https://example.org:8443", "/"),
             ("http://[2001:db8::1]/?x", "/?x"),
+            ("http://example.org?x", "/?x"),
         ] {
-            assert_eq!(target(&uri.parse().expect("a URI")).to_string(), expected, "{uri}");
+            let target = target(&uri.parse().expect("a URI")).expect("a target");
+            assert_eq!(target.to_string(), expected, "{uri}");
         }
+        let empty = Uri::builder().scheme("http").authority("example.org").path_and_query("").build();
+        assert_eq!(target(&empty.expect("a URI")).expect("a target").to_string(), "/");
     }
 }

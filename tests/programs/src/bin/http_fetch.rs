@@ -1,73 +1,176 @@
-//! Sends one request by `wasi:http` 0.2, with or without a body, and prints the result.
+//! Sends requests by `wasi:http` 0.2, as its [arguments](Asked) say, and prints the results.
 
 use wasip2::http::outgoing_handler;
 use wasip2::http::types::{
-    ErrorCode, Fields, IncomingBody, Method, OutgoingBody, OutgoingRequest, RequestOptions, Scheme,
+    ErrorCode, Fields, FutureIncomingResponse, HeaderError, IncomingBody, IncomingResponse, Method, OutgoingBody,
+    OutgoingRequest, RequestOptions, Scheme,
 };
-use xila_network_programs::http::{Asked, report};
-use xila_network_programs::p2::{StreamError, write_all};
+use xila_network_programs::http::{Asked, Fetched, Field, report, report_sent};
+use xila_network_programs::p2::{InputStream, OutputStream, StreamError};
 
 fn main() {
-    report(fetch(Asked::from_arguments()).map_err(|failure| match failure {
-        Failure::Code(code) => format!("{code:?}"),
-        Failure::Text(text) => text,
-    }));
+    let asked = Asked::from_arguments();
+    let held = show(fetch(&asked));
+    for next in asked.following() {
+        drop(show(fetch(&next)));
+    }
+    drop(held);
 }
 
-/// An error, which wasmtime-wasi-http 48 has a code for only up to the head of the response.
-enum Failure {
-    Code(ErrorCode),
-    Text(String),
-}
-
-impl From<ErrorCode> for Failure {
-    fn from(code: ErrorCode) -> Self {
-        Self::Code(code)
+fn show(result: Result<(Fetched, Answer), Failure>) -> Option<Answer> {
+    match result {
+        Ok((fetched, answer)) => {
+            report(Ok(fetched));
+            Some(answer)
+        }
+        Err(Failure(text)) => {
+            report(Err(text));
+            None
+        }
     }
 }
 
-fn fetch(asked: Asked) -> Result<(u16, Vec<u8>), Failure> {
-    let Asked { is_secure, authority, path, method, body, timeouts: [connect, first, between] } = asked;
-    let request = OutgoingRequest::new(Fields::new());
-    let method = if method == "GET" { Method::Get } else { Method::Other(method) };
+/// The text of an error. wasmtime-wasi-http 48 has a code for it only up to the head of the response.
+struct Failure(String);
+
+impl From<ErrorCode> for Failure {
+    fn from(code: ErrorCode) -> Self {
+        Self(format!("{code:?}"))
+    }
+}
+
+impl From<HeaderError> for Failure {
+    fn from(error: HeaderError) -> Self {
+        Self(format!("{error:?}"))
+    }
+}
+
+/// A response that is being read; `None` where it was given up.
+struct Answer(Option<(InputStream, IncomingBody, IncomingResponse)>);
+
+impl Answer {
+    fn wait(pending: &FutureIncomingResponse) -> Result<Self, Failure> {
+        pending.subscribe().block();
+        let response = pending.get().expect("it is ready").expect("it is taken once")?;
+        let incoming = response.consume().expect("a body");
+        let input = incoming.stream().expect("a stream");
+        Ok(Self(Some((input, incoming, response))))
+    }
+
+    fn status(&self) -> u16 {
+        let Some((_, _, response)) = &self.0 else { panic!("it was given up") };
+        response.status()
+    }
+
+    /// The next bytes, or `None` at the end.
+    fn read(&self) -> Result<Option<Vec<u8>>, Failure> {
+        let Some((input, _, _)) = &self.0 else { panic!("it was given up") };
+        match input.blocking_read(1 << 16) {
+            Ok(more) => Ok(Some(more)),
+            Err(StreamError::Closed) => Ok(None),
+            Err(StreamError::LastOperationFailed(error)) => {
+                let code = wasip2::http::types::http_error_code(&error);
+                Err(code.map_or_else(|| Failure(error.to_debug_string()), Failure::from))
+            }
+        }
+    }
+
+    /// The trailers, after the whole body.
+    fn trailers(&mut self) -> Result<Vec<Field>, Failure> {
+        let Some((input, incoming, _)) = self.0.take() else { panic!("it was given up") };
+        drop(input);
+        let trailers = IncomingBody::finish(incoming);
+        trailers.subscribe().block();
+        let fields = trailers.get().expect("they are ready").expect("they are taken once")?;
+        Ok(fields.map(|fields| fields.entries()).unwrap_or_default())
+    }
+}
+
+fn fetch(asked: &Asked) -> Result<(Fetched, Answer), Failure> {
+    let [connect, first, between] = asked.timeouts;
+    let request = OutgoingRequest::new(Fields::from_list(&asked.headers)?);
+    let method = if asked.method == "GET" { Method::Get } else { Method::Other(asked.method.clone()) };
     request.set_method(&method).expect("a method");
-    request.set_scheme(Some(&if is_secure { Scheme::Https } else { Scheme::Http })).expect("a scheme");
-    request.set_authority(Some(&authority)).expect("an authority");
-    request.set_path_with_query(Some(&path)).expect("a path");
+    let scheme = match asked.scheme.as_str() {
+        "http" => Scheme::Http,
+        "https" => Scheme::Https,
+        other => Scheme::Other(other.to_owned()),
+    };
+    request.set_scheme(Some(&scheme)).expect("a scheme");
+    request.set_authority(Some(&asked.authority)).map_err(|()| Failure("no authority".into()))?;
+    request.set_path_with_query(Some(&asked.path)).expect("a path");
     let options = RequestOptions::new();
     options.set_connect_timeout(connect).expect("a timeout");
     options.set_first_byte_timeout(first).expect("a timeout");
     options.set_between_bytes_timeout(between).expect("a timeout");
 
     let outgoing = request.body().expect("a body");
-    let response = outgoing_handler::handle(request, Some(options))?;
-    if let Some(body) = body {
+    let pending = outgoing_handler::handle(request, Some(options))?;
+    let (mut answer, mut body) = (None, Vec::new());
+    if let Some(whole) = &asked.body {
         let output = outgoing.write().expect("a stream");
-        write_all(&output, &body);
-    }
-    OutgoingBody::finish(outgoing, None)?;
-
-    let pollable = response.subscribe();
-    let response = loop {
-        match response.get() {
-            Some(response) => break response.expect("it is taken once")?,
-            None => pollable.block(),
-        }
-    };
-    let incoming = response.consume().expect("a body");
-    let input = incoming.stream().expect("a stream");
-    let mut bytes = Vec::new();
-    loop {
-        match input.blocking_read(1 << 16) {
-            Ok(more) => bytes.extend(more),
-            Err(StreamError::Closed) => break,
-            Err(StreamError::LastOperationFailed(error)) => {
-                let text = || Failure::Text(error.to_debug_string());
-                return Err(wasip2::http::types::http_error_code(&error).map_or_else(text, Failure::Code));
+        let mut sent = 0;
+        for piece in asked.pieces() {
+            let now = send(&output, piece);
+            sent += now;
+            // What is left is not wanted; the response says why.
+            if now < piece.len() {
+                break;
+            }
+            if asked.rounds > 1 {
+                let answer = match &answer {
+                    Some(answer) => answer,
+                    None => answer.insert(Answer::wait(&pending)?),
+                };
+                while body.len() < sent {
+                    body.extend(answer.read()?.expect("more bytes"));
+                }
             }
         }
+        report_sent(sent, whole.len());
     }
-    drop(input);
-    drop(IncomingBody::finish(incoming));
-    Ok((response.status(), bytes))
+    let trailers = (!asked.trailers.is_empty()).then(|| Fields::from_list(&asked.trailers)).transpose()?;
+    if asked.is_unfinished {
+        drop(outgoing);
+    } else {
+        OutgoingBody::finish(outgoing, trailers)?;
+    }
+
+    let mut answer = match answer {
+        Some(answer) => answer,
+        None => Answer::wait(&pending)?,
+    };
+    let status = answer.status();
+    while body.len() < asked.most {
+        let Some(more) = answer.read()? else {
+            let trailers = answer.trailers()?;
+            return Ok((Fetched { status, body, trailers }, answer));
+        };
+        body.extend(more);
+    }
+    body.truncate(asked.most);
+    if !asked.holds {
+        answer.0 = None;
+    }
+    Ok((Fetched { status, body, trailers: Vec::new() }, answer))
+}
+
+/// Writes bytes until the stream is closed, and returns their number.
+fn send(output: &OutputStream, bytes: &[u8]) -> usize {
+    let pollable = output.subscribe();
+    let mut sent = 0;
+    while sent < bytes.len() {
+        match output.check_write() {
+            Ok(0) => pollable.block(),
+            Ok(permit) => {
+                let now = usize::try_from(permit).expect("a permit").min(bytes.len() - sent);
+                if output.write(&bytes[sent..sent + now]).is_err() {
+                    break;
+                }
+                sent += now;
+            }
+            Err(_) => break,
+        }
+    }
+    sent
 }
