@@ -13,6 +13,7 @@ pub use xila_network_commands::interface::{
     Neighbour, Origin, RouteInfo, State, Statistics,
 };
 
+#[cfg(feature = "gateway")]
 use xila_network_engine::interface::{Outgoing, SendError};
 
 use crate::address::{Cidr, MacAddress, Route};
@@ -401,6 +402,7 @@ impl Interface {
     ///
     /// # Errors
     /// See [`SendError`].
+    #[cfg(feature = "gateway")]
     pub(crate) fn forward(&self, packet: &Outgoing<'_>) -> core::result::Result<(), SendError> {
         self.stack.with_mut(|core| core.interface.forward(packet))
     }
@@ -410,6 +412,7 @@ impl Interface {
     ///
     /// # Errors
     /// [`InterfaceNotFound`] if the interface is unmounted.
+    #[cfg(feature = "gateway")]
     pub(crate) fn set_every_address(&self, every: bool) -> Result<(), InterfaceNotFound> {
         self.change(|core| {
             core.interface.set_every_address(every);

@@ -17,7 +17,7 @@ use super::Shared;
 use super::error_queue;
 use super::failure::Failure;
 use super::front::Octets;
-use super::mapping::{self, carry};
+use super::mapping::{self, HopLimit, carry};
 use super::queues::{Queues, TooManyQueues};
 use super::reply::Replies;
 
@@ -58,7 +58,7 @@ impl Echoes {
             Ok(Some(queue)) => {
                 let (shared, replies) = (self.shared.clone(), self.replies.clone());
                 let clock = shared.platform.clock.clone();
-                let mapping = Mapping { shared, replies, app, identifier, sent: VecDeque::new() };
+                let mapping = Mapping { shared, replies, app, identifier, sent: VecDeque::new(), hop_limit: HopLimit::default() };
                 self.shared.spawn(async move { carry(mapping, queue, &*clock).await });
             }
             Err(TooManyQueues) => {
@@ -76,6 +76,7 @@ struct Mapping {
     identifier: u16,
     /// The latest requests, for errors about them.
     sent: VecDeque<Request>,
+    hop_limit: HopLimit,
 }
 
 impl mapping::Mapping for Mapping {
@@ -99,6 +100,9 @@ impl mapping::Mapping for Mapping {
         if !self.shared.outside.admits(destination) {
             tracing::debug!(%app, destination = %request.destination, "the gateway does not lead there");
             return self.report(&request, Reason::Prohibited);
+        }
+        if let Err(error) = self.hop_limit.pass_on(socket, app, request.packet.hop_limit()) {
+            return tracing::warn!(%app, %error, "the hop limit of the gateway's socket cannot be set");
         }
         let mut message = Vec::new();
         let payload = request.packet.get(request.payload.clone()).unwrap_or_default();

@@ -59,6 +59,15 @@ impl Deref for Octets {
     }
 }
 
+impl Octets {
+    /// The hop limit, or time to live, of a packet that [was read](Packet::parse).
+    pub(super) fn hop_limit(&self) -> u8 {
+        let (v4, v6) = (self.get(8), self.get(7));
+        let is_v4 = self.first().is_some_and(|octet| octet >> 4 == 4);
+        if is_v4 { v4 } else { v6 }.copied().unwrap_or(u8::MAX)
+    }
+}
+
 /// What a packet is.
 enum Kind {
     /// For the gateway's own stack.

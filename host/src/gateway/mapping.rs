@@ -3,10 +3,11 @@
 
 use core::future::{Future, poll_fn};
 use core::hash::Hash;
-use core::net::SocketAddr;
+use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 use std::io;
 
+use nix::sys::socket::{setsockopt, sockopt};
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
 use xila_network_engine::ip::icmp::write::Reason;
@@ -38,6 +39,26 @@ pub(super) trait Mapping: Send + 'static {
 
     /// Reports to the app, as the gateway, why a packet did not leave.
     fn report(&self, packet: &Self::Packet, reason: Reason);
+}
+
+/// The hop limit, or time to live, of what a socket of the host sends.
+#[derive(Debug, Default)]
+pub(super) struct HopLimit(Option<u8>);
+
+impl HopLimit {
+    /// Sets it for passing on a packet that came with `received` from an app: one less, as a router does. On this host
+    /// itself, that may be the last one.
+    pub(super) fn pass_on(&mut self, socket: &UdpSocket, family: IpAddr, received: u8) -> io::Result<()> {
+        let hops = received.saturating_sub(1).max(1);
+        if self.0 != Some(hops) {
+            match family {
+                IpAddr::V4(_) => setsockopt(socket, sockopt::Ipv4Ttl, &hops.into())?,
+                IpAddr::V6(_) => setsockopt(socket, sockopt::Ipv6Ttl, &hops.into())?,
+            }
+            self.0 = Some(hops);
+        }
+        Ok(())
+    }
 }
 
 /// The longest payload of a datagram.

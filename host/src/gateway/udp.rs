@@ -18,7 +18,7 @@ use super::Shared;
 use super::error_queue::{self, Told};
 use super::failure::Failure;
 use super::front::Octets;
-use super::mapping::{self, carry};
+use super::mapping::{self, HopLimit, carry};
 use super::queues::{Queues, TooManyQueues};
 use super::reply::Replies;
 use crate::address::Family;
@@ -61,7 +61,7 @@ impl Mappings {
             Ok(Some(queue)) => {
                 let (shared, replies) = (self.shared.clone(), self.replies.clone());
                 let clock = shared.platform.clock.clone();
-                let mapping = Mapping { shared, replies, app, peers: VecDeque::new(), admitted: None };
+                let mapping = Mapping { shared, replies, app, peers: VecDeque::new(), admitted: None, hop_limit: HopLimit::default() };
                 self.shared.spawn(async move { carry(mapping, queue, &*clock).await });
             }
             Err(TooManyQueues) => tracing::debug!(
@@ -80,6 +80,7 @@ struct Mapping {
     peers: VecDeque<IpAddr>,
     /// The destination that was admitted last: to ask again for each datagram would cost more than to send it.
     admitted: Option<SocketAddr>,
+    hop_limit: HopLimit,
 }
 
 impl mapping::Mapping for Mapping {
@@ -111,6 +112,9 @@ impl mapping::Mapping for Mapping {
             Ok(target) => target,
             Err((from, reason)) => return self.replies.report(&outbound.packet, app.ip(), from, reason),
         };
+        if let Err(error) = self.hop_limit.pass_on(socket, target.ip(), outbound.packet.hop_limit()) {
+            return tracing::warn!(%app, %error, "the hop limit of the gateway's socket cannot be set");
+        }
         self.hear(target.ip());
         let payload = outbound.packet.get(outbound.payload.clone()).unwrap_or_default();
         // A datagram without payload is one, too.

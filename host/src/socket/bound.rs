@@ -40,8 +40,10 @@ impl Binding for Reserved {
 }
 
 /// The registration of a listener for every port that no other socket has.
+#[cfg(feature = "gateway")]
 struct Catching(Reserved);
 
+#[cfg(feature = "gateway")]
 impl Binding for Catching {
     fn bind(&self, stack: &Stack, port: u16) -> Result<(), BindError> {
         self.0.bind(stack, port)
@@ -63,6 +65,7 @@ impl TcpSocket {
     ///
     /// # Errors
     /// As for [`bind`](Self::bind).
+    #[cfg(feature = "gateway")]
     pub(crate) fn bind_every_port(network: &Network, unspecified: IpAddr) -> Result<Self, BindError> {
         let backlog = Arc::new(Backlog::new(network.owner().clone(), network.guard().cloned()));
         let reserved = Reserved { address: unspecified, backlog: backlog.clone() };

@@ -13,6 +13,7 @@ mod routes;
 use smoltcp::wire::EthernetAddress;
 use xila_network_commands::event::Change;
 use xila_network_commands::interface::{Link, Neighbour, Origin, State};
+#[cfg(feature = "gateway")]
 use xila_network_engine::interface::{Outgoing, SendError};
 use xila_network_engine::ip::addresses as engine;
 use xila_network_engine::wire::IPV6_LEAST_MTU;
@@ -175,6 +176,7 @@ impl Attachment {
     }
 
     /// Sets whether every address is this host's: it is a router that answers in the place of other hosts.
+    #[cfg(feature = "gateway")]
     pub(crate) fn set_every_address(&mut self, every: bool) {
         self.tend(|engine, _| engine.interface_mut().set_every_address(every));
     }
@@ -188,6 +190,7 @@ impl Attachment {
     ///
     /// # Errors
     /// [`SendError::Unreachable`] also where the interface is gone.
+    #[cfg(feature = "gateway")]
     pub(crate) fn forward(&mut self, packet: &Outgoing<'_>) -> Result<(), SendError> {
         let sent = self.engage(|engine, port, now| Some(engine.forward(packet, now, port)));
         sent.unwrap_or(Err(SendError::Unreachable))

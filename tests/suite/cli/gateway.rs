@@ -346,6 +346,28 @@ while True:
     });
 }
 
+/// The gateway is the first router; what comes after it hears of the rest of the hops.
+#[test]
+fn a_route_is_traced_through_the_gateway() {
+    const SCRIPT: &str = "
+server = socket(AF_INET, SOCK_DGRAM)
+server.setsockopt(IPPROTO_IP, IP_RECVTTL, 1)
+server.bind(('198.51.100.2', 33435))
+print('ready')
+_, ((_, _, hops),), _, _ = server.recvmsg(100, 100)
+print(int.from_bytes(hops, sys.byteorder))
+";
+    with_world("gateway-trace", &["python3"], async |world| {
+        let mut server = world.serve(SCRIPT).await;
+        // The probes go to one port after another: the second one reaches the server, and the third one a closed port.
+        let traced = world.run(&["--net", "%traceroute", "-n", "-q", "1", "-w", "1", "198.51.100.2"]).await;
+        traced.expect(0, &[]);
+        let hops: Vec<&str> = traced.stdout.lines().skip(1).filter_map(|line| line.split_whitespace().nth(1)).collect();
+        assert_eq!(hops, ["10.0.2.2", "*", "198.51.100.2"], "{}", traced.stdout);
+        assert_eq!(server.line().await, "1");
+    });
+}
+
 #[test]
 fn published_ports_lead_to_apps() {
     with_world("gateway-published", &["curl"], async |world| {
