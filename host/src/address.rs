@@ -4,6 +4,7 @@
 //! Every value of [`Cidr`], [`MacAddress`] and [`Route`] is valid for the engine.
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use core::ops::RangeInclusive;
 
 use smoltcp::wire;
 pub use xila_network_commands::address::{Cidr, InvalidValue, MacAddress, Route, is_unicast};
@@ -43,6 +44,14 @@ impl From<InvalidValue> for Error {
     fn from(InvalidValue: InvalidValue) -> Self {
         Self::InvalidArgument
     }
+}
+
+/// Parses a port, or a range of ports such as `8000-8010`. `None` if it is neither, or a number has a sign.
+pub(crate) fn port_range(text: &str) -> Option<RangeInclusive<u16>> {
+    let number = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse::<u16>().ok())?;
+    let (first, last) = text.split_once('-').unwrap_or((text, text));
+    let range = number(first)?..=number(last)?;
+    (!range.is_empty()).then_some(range)
 }
 
 pub(crate) fn to_wire(cidr: Cidr) -> wire::IpCidr {

@@ -11,6 +11,7 @@ use super::interface::Kind;
 use super::mount::Mounted;
 use super::plan::Plan;
 use super::serve::ServePlan;
+use crate::address::port_range;
 use crate::publish::{ProxyProtocol, TcpPublication, UdpPublication};
 use crate::socket::Network;
 
@@ -84,7 +85,8 @@ impl PublishPlan {
             }
             _ => return Err(problem(FORM)),
         };
-        let (ports, guest) = (range(ports).ok_or_else(|| problem(FORM))?, range(guest).ok_or_else(|| problem(FORM))?);
+        let range = |text| port_range(text).filter(|ports| *ports.start() > 0).ok_or_else(|| problem(FORM));
+        let (ports, guest) = (range(ports)?, range(guest)?);
         if ports.len() != guest.len() {
             return Err(problem("the two ranges of ports are not of one length"));
         }
@@ -196,13 +198,6 @@ fn fields(text: &str) -> Option<Vec<&str>> {
 
 fn address(text: &str) -> Option<IpAddr> {
     text.parse().ok()
-}
-
-/// A port, or a range of ports.
-fn range(text: &str) -> Option<RangeInclusive<u16>> {
-    let (first, last) = text.split_once('-').unwrap_or((text, text));
-    let range = first.parse().ok()?..=last.parse().ok()?;
-    (!range.is_empty() && *range.start() > 0).then_some(range)
 }
 
 #[cfg(test)]

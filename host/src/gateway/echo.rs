@@ -58,7 +58,8 @@ impl Echoes {
             Ok(Some(queue)) => {
                 let (shared, replies) = (self.shared.clone(), self.replies.clone());
                 let clock = shared.platform.clock.clone();
-                let mapping = Mapping { shared, replies, app, identifier, sent: VecDeque::new(), hop_limit: HopLimit::default() };
+                let mapping =
+                    Mapping { shared, replies, app, identifier, sent: VecDeque::new(), hop_limit: HopLimit::default() };
                 self.shared.spawn(async move { carry(mapping, queue, &*clock).await });
             }
             Err(TooManyQueues) => {

@@ -6,7 +6,7 @@ use core::str::FromStr;
 
 use nix::ifaddrs::getifaddrs;
 
-use crate::address::Cidr;
+use crate::address::{Cidr, port_range};
 
 /// What apps may reach through a gateway, beyond the public internet.
 ///
@@ -43,29 +43,15 @@ impl FromStr for Destinations {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let invalid = || InvalidDestinations(text.to_owned());
-        if let Some(ports) = ports(text) {
+        if let Some(ports) = port_range(text).filter(|ports| *ports.start() > 0) {
             return Ok(Self { network: None, ports });
         }
         if let Ok(end) = text.parse::<SocketAddr>() {
             return Ok(Self { network: Some(host(end.ip()).ok_or_else(invalid)?), ports: end.port()..=end.port() });
         }
-        let network = match text.split_once('/') {
-            None => host(text.parse().map_err(|_| invalid())?),
-            Some((address, prefix)) => {
-                let (address, prefix) =
-                    (address.parse().map_err(|_| invalid())?, prefix.parse().map_err(|_| invalid())?);
-                Cidr::new(address, prefix).ok()
-            }
-        };
-        Ok(Self { network: Some(network.ok_or_else(invalid)?), ports: EVERY_PORT })
+        let network = text.parse().map_err(|_| invalid())?;
+        Ok(Self { network: Some(network), ports: EVERY_PORT })
     }
-}
-
-/// A port or a range of ports.
-fn ports(text: &str) -> Option<RangeInclusive<u16>> {
-    let (first, last) = text.split_once('-').unwrap_or((text, text));
-    let ports = first.parse().ok()?..=last.parse().ok()?;
-    (!ports.is_empty() && *ports.start() > 0).then_some(ports)
 }
 
 /// The network of one address.

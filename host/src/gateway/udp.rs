@@ -61,7 +61,14 @@ impl Mappings {
             Ok(Some(queue)) => {
                 let (shared, replies) = (self.shared.clone(), self.replies.clone());
                 let clock = shared.platform.clock.clone();
-                let mapping = Mapping { shared, replies, app, peers: VecDeque::new(), admitted: None, hop_limit: HopLimit::default() };
+                let mapping = Mapping {
+                    shared,
+                    replies,
+                    app,
+                    peers: VecDeque::new(),
+                    admitted: None,
+                    hop_limit: HopLimit::default(),
+                };
                 self.shared.spawn(async move { carry(mapping, queue, &*clock).await });
             }
             Err(TooManyQueues) => tracing::debug!(

@@ -10,7 +10,7 @@ use super::names::host_name;
 use super::operation::{Operation, Operations, Protocol};
 use super::request::{Endpoint, Request};
 use super::rule::{Action, Host, Rule, Target, is_host, is_word};
-use crate::address::Cidr;
+use crate::address::{Cidr, port_range};
 
 /// The rule that allows everything.
 pub(super) fn everything() -> Rule {
@@ -407,14 +407,9 @@ fn no_host(text: &str) -> String {
 }
 
 fn ports(list: &str) -> Result<Vec<RangeInclusive<u16>>, String> {
-    let number = |text: &str| text.parse::<u16>().ok().filter(|_| is_number(text));
     list.split(',')
         .map(|item| {
-            let (first, last) = item.split_once('-').unwrap_or((item, item));
-            match (number(first), number(last)) {
-                (Some(first), Some(last)) if first <= last => Ok(first..=last),
-                _ => Err(format!("{item:?} is no port, and no range of ports such as 8000-8999")),
-            }
+            port_range(item).ok_or_else(|| format!("{item:?} is no port, and no range of ports such as 8000-8999"))
         })
         .collect()
 }
