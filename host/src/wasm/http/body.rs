@@ -105,6 +105,10 @@ impl<B: Body<Error = Error> + Unpin> Body for Held<B> {
 #[cfg(test)]
 mod tests {
     use std::collections::VecDeque;
+    use std::convert::Infallible;
+    use std::task::Waker;
+
+    use http_body_util::BodyExt as _;
 
     use super::*;
     use crate::platform::simulated::Simulation;
@@ -141,5 +145,20 @@ mod tests {
             assert!(matches!(part, Some(Err(Error::ConnectionReadTimeout))));
             assert_eq!(clock.now(), asked + second);
         });
+    }
+
+    #[test]
+    fn a_body_whose_component_was_ended_does_not_end_as_if_it_were_whole() {
+        for is_cut in [false, true] {
+            let (stage, _seen) = watch::channel(Stage::Answered);
+            let empty = http_body_util::Empty::new().map_err(|never: Infallible| match never {});
+            let mut body = Held::new(empty, stage, Arc::new(AtomicBool::new(is_cut)));
+            assert_eq!(body.is_end_stream(), !is_cut);
+            match Pin::new(&mut body).poll_frame(&mut Context::from_waker(Waker::noop())) {
+                Poll::Ready(None) => assert!(!is_cut),
+                Poll::Ready(Some(Err(Error::HttpResponseIncomplete))) => assert!(is_cut),
+                other => panic!("{other:?}"),
+            }
+        }
     }
 }

@@ -114,7 +114,10 @@ async fn fetch(asked: &Asked) -> Result<(Fetched, Option<Rest>), Failure> {
         if matches!(end, StreamResult::Dropped) {
             let trailers = ended.await?.map(|fields| fields.copy_all()).unwrap_or_default();
             drop(result);
-            sent.await?;
+            // The server has answered although it did not want the rest of the request.
+            if let Err(code) = sent.await {
+                println!("not all of the request was sent: {code:?}");
+            }
             return Ok((Fetched { status, body, trailers }, None));
         }
     }
