@@ -7,7 +7,7 @@ use xila_network_host::Manager;
 use xila_network_host::policy::{Limits, Policy};
 use xila_network_host::socket::{ListenOptions, TcpListener};
 use xila_network_tests::guests::Guest;
-use xila_network_tests::networks::{manager, with_ethernet};
+use xila_network_tests::networks::{manager, until, with_ethernet};
 
 use super::FETCH;
 use super::server::Server;
@@ -126,6 +126,8 @@ async fn a_body_of_another_length_than_was_said_is_an_error() {
 async fn a_denied_request_sends_no_packet() {
     let (_hub, manager) = with_ethernet();
     let eth0 = manager.interface("eth0").expect("an interface");
+    // The two announcements of its address (RFC 5227).
+    until(|| eth0.statistics().sent.packets == 2).await;
     let before = eth0.statistics();
     let policy: Policy = "allow tcp connect 10.0.0.2:80\nallow dns resolve example.org".parse().expect("rules");
     for program in FETCH {

@@ -72,7 +72,7 @@ impl Server {
                     Err(_) => return,
                 }
             }
-            drop(stream.write_all(bytes).await);
+            let _ = stream.write_all(bytes).await;
         })
     }
 

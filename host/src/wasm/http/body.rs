@@ -151,7 +151,7 @@ mod tests {
     fn a_body_whose_component_was_ended_does_not_end_as_if_it_were_whole() {
         for is_cut in [false, true] {
             let (stage, _seen) = watch::channel(Stage::Answered);
-            let empty = http_body_util::Empty::new().map_err(|never: Infallible| match never {});
+            let empty = http_body_util::Empty::<Bytes>::new().map_err(|never: Infallible| match never {});
             let mut body = Held::new(empty, stage, Arc::new(AtomicBool::new(is_cut)));
             assert_eq!(body.is_end_stream(), !is_cut);
             match Pin::new(&mut body).poll_frame(&mut Context::from_waker(Waker::noop())) {

@@ -169,7 +169,7 @@ struct Ending(Option<Arc<AtomicBool>>);
 
 impl Ending {
     /// The component has ended by itself.
-    fn is_its_own(mut self) {
+    fn by_itself(mut self) {
         self.0 = None;
     }
 }
@@ -230,7 +230,7 @@ where
     let response = store.data_mut().http().new_response_outparam_from_callback(respond)?;
     let proxy = pre.instantiate_async(&mut store).await?;
     proxy.wasi_http_incoming_handler().call_handle(&mut store, request, response).await?;
-    ending.is_its_own();
+    ending.by_itself();
     Ok(())
 }
 
@@ -274,7 +274,7 @@ where
             wasmtime::error::Ok(())
         })
         .await??;
-    ending.is_its_own();
+    ending.by_itself();
     Ok(())
 }
 
