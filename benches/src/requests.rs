@@ -2,7 +2,7 @@
 //! answers.
 
 use core::time::Duration;
-use std::io;
+use std::io::{self, Read as _, Write as _};
 use std::net::SocketAddr;
 use std::process::{Child, Command};
 use std::time::Instant;
@@ -111,8 +111,14 @@ impl Host {
         command.args(["--threads", "1"]);
         let server = Server(near.start(command)?);
         let address: SocketAddr = address.parse()?;
-        let began = Instant::now();
-        let connections = (0..clients).map(|_| far.run(|| connect(address, began))).collect::<io::Result<Vec<_>>>()?;
+        far.run(|| until_answered(address))?;
+        let connect = || {
+            let stream = std::net::TcpStream::connect(address)?;
+            stream.set_nodelay(true)?;
+            stream.set_nonblocking(true)?;
+            Ok(stream)
+        };
+        let connections = (0..clients).map(|_| far.run(connect)).collect::<io::Result<Vec<_>>>()?;
         let rate = runtime.block_on(async {
             let began = Instant::now();
             let mut tasks = JoinSet::new();
@@ -148,24 +154,33 @@ fn tap() -> String {
     format!("eth0=tap,device=tap0,addr={NEAR}/24")
 }
 
-/// Connects to a server that may not listen yet, in the namespace of the caller.
-fn connect(address: SocketAddr, began: Instant) -> io::Result<std::net::TcpStream> {
+/// Waits until a server answers, which may not listen yet, although the published port before it does.
+fn until_answered(address: SocketAddr) -> io::Result<()> {
+    let began = Instant::now();
+    let attempt = || {
+        let mut stream = std::net::TcpStream::connect_timeout(&address, PATIENCE)?;
+        stream.write_all(request().as_bytes())?;
+        stream.read_exact(&mut [0; GREETING.len()])
+    };
     loop {
-        match std::net::TcpStream::connect_timeout(&address, PATIENCE) {
-            Ok(stream) => {
-                stream.set_nodelay(true)?;
-                stream.set_nonblocking(true)?;
-                return Ok(stream);
-            }
+        match attempt() {
             Err(error) if began.elapsed() > PATIENCE => return Err(error),
             Err(_) => std::thread::sleep(Duration::from_millis(20)),
+            Ok(()) => return Ok(()),
         }
     }
 }
 
+fn request() -> String {
+    format!("GET / HTTP/1.1\r\nhost: {NEAR}\r\n\r\n")
+}
+
+/// How a response begins.
+const GREETING: &[u8] = b"HTTP/1.1 200 OK\r\n";
+
 /// Sends requests on a connection, one after another, for [`TIME`]; returns how many were answered.
 async fn ask(mut stream: TcpStream, began: Instant) -> io::Result<u32> {
-    let request = format!("GET / HTTP/1.1\r\nhost: {NEAR}\r\n\r\n");
+    let request = request();
     let mut buffer = vec![0; 4096];
     let mut answered = 0;
     while began.elapsed() < TIME {
@@ -178,7 +193,7 @@ async fn ask(mut stream: TcpStream, began: Instant) -> io::Result<u32> {
                 count => length += count,
             }
         }
-        if !buffer.starts_with(b"HTTP/1.1 200 OK\r\n") {
+        if !buffer.starts_with(GREETING) {
             return Err(io::Error::other("the server does not answer as it should"));
         }
         answered += 1;

@@ -100,12 +100,18 @@ fn compile(engines: &Engines, path: &str) -> Result<Program> {
     compile_p2(&engines.p2, path).or_else(|_| compile_any(&engines.all, path))
 }
 
-fn compile_p2(engine: &Engine, path: &str) -> Result<Program> {
-    let component = Component::from_file(engine, path)?;
+/// What programs of WASI 0.2 may import.
+fn linker_p2(engine: &Engine) -> Result<Linker<State>> {
     let mut linker = Linker::new(engine);
     p2::add_to_linker_async(&mut linker)?;
     wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
     floor::add_blocking_to_linker(&mut linker)?;
+    Ok(linker)
+}
+
+fn compile_p2(engine: &Engine, path: &str) -> Result<Program> {
+    let component = Component::from_file(engine, path)?;
+    let linker = linker_p2(engine)?;
     Ok(Program::Wasi2(p2::bindings::CommandPre::new(linker.instantiate_pre(&component)?)?))
 }
 

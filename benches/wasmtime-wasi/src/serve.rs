@@ -9,16 +9,16 @@ use hyper::{Request, Response, body::Incoming};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use wasmtime::Store;
-use wasmtime::component::{Component, Linker};
+use wasmtime::component::Component;
 use wasmtime::error::Context as _;
 use wasmtime_wasi::WasiCtx;
+use wasmtime_wasi_http::WasiHttpView as _;
 use wasmtime_wasi_http::io::TokioIo;
 use wasmtime_wasi_http::p2::bindings::ProxyPre;
 use wasmtime_wasi_http::p2::bindings::http::types::Scheme;
 use wasmtime_wasi_http::p2::body::HyperOutgoingBody;
-use wasmtime_wasi_http::{WasiHttpView as _, p2};
 
-use crate::{Engines, State, floor};
+use crate::{Engines, State, floor, linker_p2};
 
 /// Compiles the component. The returned future answers requests until accepting a connection fails.
 pub(crate) fn serve(
@@ -27,9 +27,7 @@ pub(crate) fn serve(
     path: &str,
 ) -> Result<impl Future<Output = Result<()>> + use<>> {
     let component = Component::from_file(&engines.p2, path).with_context(|| path.to_owned())?;
-    let mut linker = Linker::new(&engines.p2);
-    p2::add_to_linker_async(&mut linker)?;
-    let component = ProxyPre::new(linker.instantiate_pre(&component)?)?;
+    let component = ProxyPre::new(linker_p2(&engines.p2)?.instantiate_pre(&component)?)?;
     Ok(async move {
         let listener = TcpListener::bind(address).await?;
         loop {
