@@ -86,6 +86,11 @@ impl Host {
         command.args(["--threads", "1", "--app", &app]);
         let printed = end(near.start(command)?);
         server.abort();
+        // Its port is free again when it has ended.
+        match runtime.block_on(server) {
+            Ok(failed) => failed?,
+            Err(aborted) => debug_assert!(aborted.is_cancelled()),
+        }
         after(&printed?, " s: ")
     }
 

@@ -20,7 +20,7 @@ use crate::socket::{Network, TcpStream, UdpSocket};
 
 /// The most connections, and the most peers of datagrams, of one publication at one time.
 const MOST: usize = 4096;
-/// How long the place for a peer's datagrams lasts without one.
+/// How long the flow of a peer lasts without a datagram.
 const IDLE: Duration = Duration::from_secs(300);
 /// The most datagrams of one peer that wait.
 const QUEUE: usize = 128;
@@ -143,8 +143,8 @@ impl UdpPublication {
             match peers.send(peer, buffer[..length].to_vec()) {
                 Ok(None) => {}
                 Ok(Some(datagrams)) => {
-                    let place = Place { peer, target, outside: socket.clone(), network: network.clone() };
-                    tasks.spawn(place.serve(datagrams));
+                    let flow = Flow { peer, target, outside: socket.clone(), network: network.clone() };
+                    tasks.spawn(flow.serve(datagrams));
                 }
                 Err(TooManyQueues) => {
                     tracing::warn!("{MOST} peers send datagrams to a published port: a further one is not served");
@@ -155,14 +155,14 @@ impl UdpPublication {
 }
 
 /// What is needed to carry the datagrams of a peer.
-struct Place {
+struct Flow {
     peer: SocketAddr,
     target: SocketAddr,
     outside: Arc<tokio::net::UdpSocket>,
     network: Network,
 }
 
-impl Place {
+impl Flow {
     /// Carries datagrams in both directions until the peer has been silent for a while.
     async fn serve(self, mut datagrams: Queue<SocketAddr, Vec<u8>>) {
         let Self { peer, target, outside, network } = self;

@@ -213,7 +213,7 @@ async fn accept(listener: HttpListener, responder: Arc<Responder>) -> Result<Inf
     }
 }
 
-/// Answers the requests of one connection. `ending` is held until its last response was sent.
+/// Answers the requests of one connection. `ending` is held until it is closed.
 async fn converse(responder: Arc<Responder>, mut connection: HttpConnection, mut ending: watch::Receiver<bool>) {
     let (peer, clock) = (connection.peer_addr(), responder.clock.clone());
     let service = service_fn(move |request| Box::pin(respond(responder.clone(), request)));

@@ -21,7 +21,8 @@ fn main() {
     let mut pending: Vec<FutureIncomingResponse> = (0..at_once).map(|_| send(authority, path)).collect();
     while !pending.is_empty() {
         let pollables: Vec<_> = pending.iter().map(FutureIncomingResponse::subscribe).collect();
-        let ready = poll(&pollables.iter().collect::<Vec<_>>());
+        let mut ready = poll(&pollables.iter().collect::<Vec<_>>());
+        ready.sort_unstable();
         drop(pollables);
         // From the last one on, so that the places of the others stay as they are.
         for place in ready.into_iter().rev() {
