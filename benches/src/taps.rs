@@ -91,7 +91,7 @@ pub enum Runner {
 /// Two network namespaces that are joined, or one with a TAP device.
 #[derive(Debug)]
 pub struct Place {
-    pub(crate) far: Namespace,
+    far: Namespace,
     near: Option<Namespace>,
 }
 
