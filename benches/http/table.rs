@@ -16,10 +16,7 @@ const MEASURED: [(&str, usize); FIGURES] = [
 ];
 
 pub(super) fn print() -> Result<()> {
-    let Some(programs) = Programs::from_environment(env!("CARGO_BIN_EXE_native_throughput"))? else {
-        println!(
-            "http: skipped, as XILA_NET, XILA_BENCH_PEER and XILA_GUESTS do not say where they are: run `just bench`"
-        );
+    let Some(programs) = Programs::from_environment("http", env!("CARGO_BIN_EXE_native_throughput"))? else {
         return Ok(());
     };
     let [mut ours, mut theirs] = [Vec::new(), Vec::new()];

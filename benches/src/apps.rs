@@ -128,13 +128,7 @@ impl Pair {
             .args(["--threads", &threads.to_string()])
             .args(apps.iter().flat_map(app))
             .output()?;
-        let printed = String::from_utf8(output.stdout)?;
-        if output.status.success() {
-            return Ok(printed);
-        }
-        let complaint = String::from_utf8_lossy(&output.stderr);
-        let name = self.command.display();
-        Err(format!("{name} ({}): {}\n{printed}{complaint}", apps.join(", "), output.status).into())
+        printed(output).map_err(|problem| format!("{} ({}): {problem}", self.command.display(), apps.join(", ")).into())
     }
 }
 
@@ -153,10 +147,25 @@ pub(crate) fn after(printed: &str, phrase: &str) -> Result<f64> {
 
 /// Waits for a program; returns its output.
 pub(crate) fn end(child: Child) -> Result<String> {
-    let Output { status, stdout, stderr } = child.wait_with_output()?;
+    printed(child.wait_with_output()?)
+}
+
+/// The output of a program that has succeeded.
+fn printed(output: Output) -> Result<String> {
+    let Output { status, stdout, stderr } = output;
     let printed = String::from_utf8(stdout)?;
     if status.success() {
         return Ok(printed);
     }
     Err(format!("{status}: {printed}{}", String::from_utf8_lossy(&stderr)).into())
+}
+
+/// A process that is ended when this is dropped.
+pub(crate) struct Running(pub(crate) Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // Nothing else can be done about a process that cannot be ended.
+        let _ended = self.0.kill().and_then(|()| self.0.wait());
+    }
 }

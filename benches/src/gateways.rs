@@ -2,9 +2,9 @@
 //! through passt's `pasta`, and through slirp4netns.
 
 use std::io::{self, Read as _};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 
-use crate::apps::{Result, after, end, received};
+use crate::apps::{Result, Running, after, end, received};
 use crate::links::namespace::Namespace;
 use crate::taps::Programs;
 use crate::veth::{FAR, Veth};
@@ -70,44 +70,31 @@ impl Way {
         // Both peers take the interface with the default route for that of the outside.
         host.near.batch("ip", &format!("route add default via {FAR}\n"))?;
         let run = |far: &str, near: &str| self.run(programs, &host, far, near);
-        let (sink, _) = run("sink", &format!("source {FAR}:{PORT} --seconds {BULK} --wait 5"))?;
+        let (sink, _) = run(&format!("sink {FAR}:{PORT}"), &format!("source {FAR}:{PORT} --seconds {BULK} --wait 5"))?;
         let sending = received(&sink)?;
-        let (_, sink) = run(&format!("offer --seconds {BULK}"), &format!("fetch {FAR}:{PORT} --wait 5"))?;
+        let (_, sink) = run(&format!("offer {FAR}:{PORT} --seconds {BULK}"), &format!("fetch {FAR}:{PORT} --wait 5"))?;
         let receiving = received(&sink)?;
-        let (_, ping) = run("pong", &format!("ping {FAR}:{PORT} {ROUND_TRIPS} --wait 5"))?;
-        let (_, udp) = run("udp-pong", &format!("udp-ping {FAR}:{PORT} {ROUND_TRIPS} --wait 5"))?;
-        let (_, connect) = run("accept", &format!("connect {FAR}:{PORT} --seconds {CONNECTING} --wait 5"))?;
+        let (_, ping) = run(&format!("pong {FAR}:{PORT}"), &format!("ping {FAR}:{PORT} {ROUND_TRIPS} --wait 5"))?;
+        let (_, udp) =
+            run(&format!("udp-pong {FAR}:{PORT}"), &format!("udp-ping {FAR}:{PORT} {ROUND_TRIPS} --wait 5"))?;
+        let (_, connect) =
+            run(&format!("accept {FAR}:{PORT}"), &format!("connect {FAR}:{PORT} --seconds {CONNECTING} --wait 5"))?;
         Ok([sending, receiving, after(&ping, "p50 ")?, after(&udp, "p50 ")?, after(&connect, " s: ")?])
     }
 
-    /// Runs the program at both ends until it ends; returns the output of the far end and of the near end. `far` is a
-    /// mode and its options, without the address.
+    /// Runs the program at both ends until it ends; returns the output of the far end and of the near end.
     fn run(self, programs: &Programs, host: &Veth, far: &str, near: &str) -> Result<(String, String)> {
-        let (mode, options) = far.split_once(' ').unwrap_or((far, ""));
-        let mut server = Command::new(&programs.native);
-        server.args([mode, &format!("{FAR}:{PORT}")]).args(options.split_whitespace());
-        let server = host.far.start(server)?;
-        let native = || {
-            let mut command = Command::new(&programs.native);
-            command.args(near.split(' '));
-            command
-        };
+        let server = host.far.start(programs.natively(far))?;
         let mut slirp = None;
         let near = match self {
-            Self::Ours => {
-                let mut command = Command::new(&programs.ours);
-                let app = format!("'{}' {near}", programs.guest.display());
-                let interface = format!("eth0=gateway,allow-host={FAR}");
-                command.args(["run", "--fail-fast", "--threads", "1", "-i", &interface, "--app", &app]);
-                host.near.start(command)?
-            }
+            Self::Ours => host.near.start(programs.by_ours(&format!("eth0=gateway,allow-host={FAR}"), near))?,
             Self::Pasta => {
                 let mut command = Command::new("unshare");
                 command.args(["--mount", "sh", "-e", "-c", PASTA, "sh"]).arg(&programs.native).args(near.split(' '));
                 host.near.start(command)?
             }
-            Self::Slirp4netns => slirp.insert(Slirp::new(host)?).inside.start(native())?,
-            Self::Direct => host.near.start(native())?,
+            Self::Slirp4netns => slirp.insert(Slirp::new(host)?).inside.start(programs.natively(near))?,
+            Self::Direct => host.near.start(programs.natively(near))?,
         };
         let near = end(near)?;
         Ok((end(server)?, near))
@@ -117,7 +104,7 @@ impl Way {
 /// A namespace behind slirp4netns. Its process ends when this is dropped.
 struct Slirp {
     inside: Namespace,
-    process: Child,
+    _process: Running,
 }
 
 impl Slirp {
@@ -135,18 +122,10 @@ impl Slirp {
         // It says that it is ready on a file that it does not print to.
         let (mut ready, told) = io::pipe()?;
         command.stdin(told).stdout(Stdio::null()).stderr(Stdio::null());
-        let process = host.near.run(move || command.spawn())?;
-        let slirp = Self { inside, process };
+        let process = Running(host.near.run(move || command.spawn())?);
         if ready.read(&mut [0])? == 0 {
             return Err("slirp4netns has ended".into());
         }
-        Ok(slirp)
-    }
-}
-
-impl Drop for Slirp {
-    fn drop(&mut self) {
-        // Nothing else can be done about a process that cannot be ended.
-        let _ended = self.process.kill().and_then(|()| self.process.wait());
+        Ok(Self { inside, _process: process })
     }
 }

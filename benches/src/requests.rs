@@ -4,7 +4,7 @@
 use core::time::Duration;
 use std::io::{self, Read as _, Write as _};
 use std::net::SocketAddr;
-use std::process::{Child, Command};
+use std::process::Command;
 use std::time::Instant;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -12,7 +12,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinSet;
 
-use crate::apps::{Result, after, end};
+use crate::apps::{Result, Running, after, end};
 use crate::taps::Programs;
 use crate::veth::{FAR, NEAR, Veth};
 
@@ -89,7 +89,7 @@ impl Host {
             Self::WasmtimeWasi => command.args(["--serve", &address, "--app", &format!("'{}'", answer.display())]),
         };
         command.args(["--threads", "1"]);
-        let server = Server(near.start(command)?);
+        let server = Running(near.start(command)?);
         let address: SocketAddr = address.parse()?;
         far.run(|| until_answered(address))?;
         let connect = || {
@@ -117,16 +117,6 @@ impl Host {
 
     fn command(self, programs: &Programs) -> Command {
         Command::new(if self == Self::WasmtimeWasi { &programs.peer } else { &programs.ours })
-    }
-}
-
-/// A server's process, which is ended when this is dropped.
-struct Server(Child);
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        // Nothing else can be done about a process that cannot be ended.
-        let _ended = self.0.kill().and_then(|()| self.0.wait());
     }
 }
 

@@ -46,19 +46,38 @@ pub struct Programs {
 
 impl Programs {
     /// Those that the environment names (`XILA_NET`, `XILA_BENCH_PEER`, `XILA_GUESTS`), with this native program. `None`
-    /// if a variable is missing.
+    /// if a variable is missing, which is printed as the reason why the benchmark is skipped.
     ///
     /// # Errors
     /// If a file is missing.
-    pub fn from_environment(native: &str) -> Result<Option<Self>> {
+    pub fn from_environment(benchmark: &str, native: &str) -> Result<Option<Self>> {
         let [Some(ours), Some(peer), Some(guests)] = ["XILA_NET", "XILA_BENCH_PEER", "XILA_GUESTS"].map(env::var_os)
         else {
+            println!(
+                "{benchmark}: skipped, as XILA_NET, XILA_BENCH_PEER and XILA_GUESTS do not say where they are: run \
+                 `just bench`"
+            );
             return Ok(None);
         };
         let guest = PathBuf::from(guests).join("std_throughput.wasm");
         let programs = Self { ours: ours.into(), peer: peer.into(), guest, native: native.into() };
         programs.check()?;
         Ok(Some(programs))
+    }
+
+    /// The program for this machine, with these arguments.
+    pub(crate) fn natively(&self, arguments: &str) -> Command {
+        let mut command = Command::new(&self.native);
+        command.args(arguments.split(' '));
+        command
+    }
+
+    /// The component by `xila-net`, with these arguments and this `--interface`.
+    pub(crate) fn by_ours(&self, interface: &str, arguments: &str) -> Command {
+        let mut command = Command::new(&self.ours);
+        let app = format!("'{}' {arguments}", self.guest.display());
+        command.args(["run", "--fail-fast", "--threads", "1", "-i", interface, "--app", &app]);
+        command
     }
 
     /// The path of another guest program.
@@ -153,27 +172,16 @@ impl Runner {
 
     /// Runs the program at both ends until it ends; returns the output of the far end and of the near end.
     fn run(self, programs: &Programs, place: &Place, far: &str, near: &str) -> Result<(String, String)> {
-        let mut command = Command::new(&programs.native);
-        command.args(far.split(' '));
-        let far = place.far.start(command)?;
-        let app = format!("'{}' {near}", programs.guest.display());
+        let far = place.far.start(programs.natively(far))?;
         let command = match self {
-            Self::Ours => {
-                let mut command = Command::new(&programs.ours);
-                let interface = format!("eth0=tap,device=tap0,addr={NEAR}/24");
-                command.args(["run", "--fail-fast", "--threads", "1", "-i", &interface, "--app", &app]);
-                command
-            }
+            Self::Ours => programs.by_ours(&format!("eth0=tap,device=tap0,addr={NEAR}/24"), near),
             Self::WasmtimeWasi => {
                 let mut command = Command::new(&programs.peer);
+                let app = format!("'{}' {near}", programs.guest.display());
                 command.args(["--threads", "1", "--app", &app]);
                 command
             }
-            Self::Native | Self::NativeWithoutOffloads => {
-                let mut command = Command::new(&programs.native);
-                command.args(near.split(' '));
-                command
-            }
+            Self::Native | Self::NativeWithoutOffloads => programs.natively(near),
         };
         let near = place.near.as_ref().unwrap_or(&place.far).start(command)?;
         let near = end(near)?;

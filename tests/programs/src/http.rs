@@ -199,17 +199,30 @@ pub fn checksum(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3))
 }
 
-/// Prints the result of a request.
-pub fn report(result: Result<Fetched, String>) {
+/// The text of an error. It is no `Debug`, so that it can be made of everything that is.
+pub struct Failure(pub String);
+
+impl<E: core::fmt::Debug> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self(format!("{error:?}"))
+    }
+}
+
+/// Prints the result of a request. Returns what the program holds of the response.
+pub fn report<H>(result: Result<(Fetched, H), Failure>) -> Option<H> {
     match result {
-        Ok(Fetched { status, body, trailers }) => {
+        Ok((Fetched { status, body, trailers }, held)) => {
             print!("{status}, {} bytes, {:016x}", body.len(), checksum(&body));
             for (name, value) in trailers {
                 print!(", {name}: {}", String::from_utf8_lossy(&value));
             }
             println!();
+            Some(held)
         }
-        Err(error) => println!("{error}"),
+        Err(Failure(text)) => {
+            println!("{text}");
+            None
+        }
     }
 }
 

@@ -2,47 +2,19 @@
 
 use wasip2::http::outgoing_handler;
 use wasip2::http::types::{
-    ErrorCode, Fields, FutureIncomingResponse, HeaderError, IncomingBody, IncomingResponse, Method, OutgoingBody,
-    OutgoingRequest, RequestOptions, Scheme,
+    Fields, FutureIncomingResponse, IncomingBody, IncomingResponse, Method, OutgoingBody, OutgoingRequest,
+    RequestOptions, Scheme,
 };
-use xila_network_programs::http::{Asked, Fetched, Field, report, report_sent};
+use xila_network_programs::http::{Asked, Failure, Fetched, Field, report, report_sent};
 use xila_network_programs::p2::{InputStream, OutputStream, StreamError};
 
 fn main() {
     let asked = Asked::from_arguments();
-    let held = show(fetch(&asked));
+    let held = report(fetch(&asked));
     for next in asked.following() {
-        drop(show(fetch(&next)));
+        drop(report(fetch(&next)));
     }
     drop(held);
-}
-
-fn show(result: Result<(Fetched, Answer), Failure>) -> Option<Answer> {
-    match result {
-        Ok((fetched, answer)) => {
-            report(Ok(fetched));
-            Some(answer)
-        }
-        Err(Failure(text)) => {
-            report(Err(text));
-            None
-        }
-    }
-}
-
-/// The text of an error. wasmtime-wasi-http 48 has a code for it only up to the head of the response.
-struct Failure(String);
-
-impl From<ErrorCode> for Failure {
-    fn from(code: ErrorCode) -> Self {
-        Self(format!("{code:?}"))
-    }
-}
-
-impl From<HeaderError> for Failure {
-    fn from(error: HeaderError) -> Self {
-        Self(format!("{error:?}"))
-    }
 }
 
 /// A response that is being read; `None` where it was given up.
@@ -68,6 +40,7 @@ impl Answer {
         match input.blocking_read(1 << 16) {
             Ok(more) => Ok(Some(more)),
             Err(StreamError::Closed) => Ok(None),
+            // wasmtime-wasi-http 48 has a code for an error only up to the head of the response.
             Err(StreamError::LastOperationFailed(error)) => {
                 let code = wasip2::http::types::http_error_code(&error);
                 Err(code.map_or_else(|| Failure(error.to_debug_string()), Failure::from))

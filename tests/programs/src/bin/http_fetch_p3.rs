@@ -2,10 +2,10 @@
 
 use xila_network_programs::http::p3::wasi::http::client;
 use xila_network_programs::http::p3::wasi::http::types::{
-    ErrorCode, Fields, HeaderError, Method, Request, RequestOptions, Response, Scheme,
+    ErrorCode, Fields, Method, Request, RequestOptions, Response, Scheme,
 };
 use xila_network_programs::http::p3::{wit_future, wit_stream};
-use xila_network_programs::http::{Asked, Fetched, report, report_sent};
+use xila_network_programs::http::{Asked, Failure, Fetched, report, report_sent};
 use xila_network_programs::join;
 use xila_network_programs::p3::{FutureReader, StreamReader, StreamResult};
 
@@ -13,39 +13,11 @@ xila_network::main!(run);
 
 async fn run() {
     let asked = Asked::from_arguments();
-    let held = show(fetch(&asked).await);
+    let held = report(fetch(&asked).await);
     for next in asked.following() {
-        drop(show(fetch(&next).await));
+        drop(report(fetch(&next).await));
     }
     drop(held);
-}
-
-fn show<H>(result: Result<(Fetched, H), Failure>) -> Option<H> {
-    match result {
-        Ok((fetched, held)) => {
-            report(Ok(fetched));
-            Some(held)
-        }
-        Err(Failure(text)) => {
-            report(Err(text));
-            None
-        }
-    }
-}
-
-/// The text of an error.
-struct Failure(String);
-
-impl From<ErrorCode> for Failure {
-    fn from(code: ErrorCode) -> Self {
-        Self(format!("{code:?}"))
-    }
-}
-
-impl From<HeaderError> for Failure {
-    fn from(error: HeaderError) -> Self {
-        Self(format!("{error:?}"))
-    }
 }
 
 /// What is left of a response's body.
