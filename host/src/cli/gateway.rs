@@ -63,47 +63,45 @@ impl GatewayPlan {
 
 /// A network with a gateway, and the interfaces on it.
 #[derive(Debug)]
-pub(super) struct GatewayNetwork<'a> {
+pub(super) struct GatewayNetwork {
     /// Its name, by which several interfaces are on it.
-    pub(super) hub: Option<&'a str>,
+    hub: Option<String>,
     /// The names of the interfaces.
-    pub(super) interfaces: Vec<&'a str>,
-    /// The options, and the interface that gives them.
-    given: Option<(&'a GatewayPlan, &'a InterfacePlan)>,
+    pub(super) interfaces: Vec<String>,
+    /// The options, and the option of the interface that gives them.
+    given: Option<(GatewayPlan, String)>,
 }
 
-impl<'a> GatewayNetwork<'a> {
+impl GatewayNetwork {
     /// The networks of these interfaces.
     ///
     /// # Errors
     /// The interfaces that contradict each other: two that give options of one gateway, which would be that of both, or
     /// two of different kinds that name the same network.
-    pub(super) fn all(interfaces: &'a [InterfacePlan]) -> Result<Vec<Self>, String> {
+    pub(super) fn all(interfaces: &[InterfacePlan]) -> Result<Vec<Self>, String> {
         let mut networks: Vec<Self> = Vec::new();
         for interface in interfaces {
             let Kind::Gateway { hub, options } = &interface.kind else { continue };
-            let hub = hub.as_deref();
-            let known = networks.iter().position(|network| hub.is_some() && network.hub == hub);
+            let known = networks.iter().position(|network| hub.is_some() && network.hub == *hub);
             let place = known.unwrap_or_else(|| {
-                networks.push(Self { hub, interfaces: Vec::new(), given: None });
+                networks.push(Self { hub: hub.clone(), interfaces: Vec::new(), given: None });
                 networks.len() - 1
             });
             let network = &mut networks[place];
-            network.interfaces.push(&interface.name);
+            network.interfaces.push(interface.name.clone());
             if *options == GatewayPlan::default() {
                 continue;
             }
-            if let Some((_, other)) = network.given.replace((options, interface)) {
+            if let Some((_, other)) = network.given.replace((options.clone(), interface.option())) {
                 return Err(format!(
-                    "{}: {} gives options of the same gateway already; give all of them there",
-                    interface.option(),
-                    other.option()
+                    "{}: {other} gives options of the same gateway already; give all of them there",
+                    interface.option()
                 ));
             }
         }
         for interface in interfaces {
             if let Kind::Hub { hub, .. } = &interface.kind
-                && networks.iter().any(|network| network.hub == Some(hub))
+                && networks.iter().any(|network| network.hub.as_ref() == Some(hub))
             {
                 return Err(format!(
                     "{}: hub={hub} is the network of a gateway; join it with {}=gateway,hub={hub}",
@@ -117,7 +115,7 @@ impl<'a> GatewayNetwork<'a> {
 
     /// The options of the gateway.
     pub(super) fn options(&self) -> GatewayOptions {
-        self.given.map_or_else(GatewayOptions::default, |(plan, _)| plan.options())
+        self.given.as_ref().map_or_else(GatewayOptions::default, |(plan, _)| plan.options())
     }
 }
 
@@ -133,8 +131,9 @@ mod tests {
     fn interfaces_with_one_name_are_on_one_network() {
         let plans = parse(&["a=gateway", "b=gateway,hub=lan", "c=gateway,mtu=1400", "d=gateway,hub=lan,mtu=1500"]);
         let networks = GatewayNetwork::all(&plans).expect("networks");
-        let seen: Vec<_> = networks.iter().map(|it| (it.hub, it.interfaces.clone(), it.options().mtu)).collect();
-        let expected = [(None, vec!["a"], 65520), (Some("lan"), vec!["b", "d"], 1500), (None, vec!["c"], 1400)];
+        let seen: Vec<_> =
+            networks.iter().map(|it| (it.hub.as_deref(), it.interfaces.join(" "), it.options().mtu)).collect();
+        let expected = [(None, "a".into(), 65520), (Some("lan"), "b d".into(), 1500), (None, "c".into(), 1400)];
         assert_eq!(seen, expected);
     }
 

@@ -117,8 +117,8 @@ impl Mounted {
         for services in plan.services.iter().filter(|services| services.are_any()) {
             names.push((services.hub.as_str(), mounted.serve(plan, services).with_context(|| services.option())?));
         }
-        for network in GatewayNetwork::all(&plan.interfaces).map_err(|problem| anyhow!(problem))? {
-            mounted.lead_outside(&network)?;
+        for network in &plan.gateways {
+            mounted.lead_outside(network)?;
         }
         for interface in &plan.interfaces {
             let capture = plan.captures.iter().find(|capture| capture.interface == interface.name);
@@ -136,9 +136,8 @@ impl Mounted {
     }
 
     /// Makes the gateway of a network.
-    fn lead_outside(&mut self, network: &GatewayNetwork<'_>) -> Result<()> {
-        let names = Arc::new(AppNames::default());
-        let interfaces: Vec<String> = network.interfaces.iter().map(|name| (*name).to_owned()).collect();
+    fn lead_outside(&mut self, network: &GatewayNetwork) -> Result<()> {
+        let (names, interfaces) = (Arc::new(AppNames::default()), network.interfaces.clone());
         let gateway = Gateway::with_names(self.manager.platform(), network.options(), Some(names.clone()))
             .with_context(|| format!("--interface {}=gateway", interfaces.join(", ")))?;
         self.gateways.push(MountedGateway { interfaces, gateway, names });

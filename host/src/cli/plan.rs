@@ -25,6 +25,8 @@ pub(super) struct Plan {
     /// The interfaces: `lo`, those of the options, and the loopbacks of computers that have none of these.
     pub(super) interfaces: Vec<InterfacePlan>,
     pub(super) hubs: Hubs,
+    /// The networks with a gateway.
+    pub(super) gateways: Vec<GatewayNetwork>,
     /// The services on hubs.
     pub(super) services: Vec<HubServices>,
     pub(super) captures: Vec<CapturePlan>,
@@ -109,7 +111,7 @@ impl Plan {
             join_hub(&mut hubs, &interfaces, &plan)?;
             interfaces.push(plan);
         }
-        GatewayNetwork::all(&interfaces)?;
+        let gateways = GatewayNetwork::all(&interfaces)?;
         let services = services(&arguments.hubs, &mut hubs, &interfaces)?;
         let mut apps = apps(arguments)?;
         for app in &apps {
@@ -151,6 +153,7 @@ impl Plan {
             published,
             interfaces,
             hubs,
+            gateways,
             services,
             apps,
             fail_fast: arguments.fail_fast,

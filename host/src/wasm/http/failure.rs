@@ -89,7 +89,7 @@ pub(super) fn of_http(failure: hyper::Error) -> Error {
         // The body was shorter than its `content-length`.
         failure if failure.is_body_write_aborted() => Error::HttpRequestBodySize(None),
         failure if failure.is_parse_too_large() => Error::HttpResponseHeaderSectionSize(None),
-        // The connection was closed before a response (RFC 9209 section 2.3.9).
+        // The connection was closed before a response (`connection_terminated` of RFC 9209).
         failure if failure.is_incomplete_message() || failure.is_closed() || failure.is_canceled() => {
             Error::ConnectionTerminated
         }
@@ -97,8 +97,8 @@ pub(super) fn of_http(failure: hyper::Error) -> Error {
     }
 }
 
-/// The error of a body that has begun: a connection that ends within it leaves the response incomplete (RFC 9209 section
-/// 2.3.19).
+/// The error of a body that has begun: a connection that ends within it leaves the response incomplete
+/// (`http_response_incomplete` of RFC 9209).
 pub(super) fn of_body(failure: hyper::Error) -> Error {
     match of_http(failure) {
         Error::ConnectionTerminated => Error::HttpResponseIncomplete,
